@@ -1,0 +1,192 @@
+package flow
+
+import (
+	"net/netip"
+	"time"
+)
+
+// An Exporter is the device, and the stream within it, that a record came from.
+type Exporter struct {
+	// Addr is the UDP source address, unmapped. It names the exporter.
+	Addr netip.Addr
+	// Port is the UDP source port. It is not part of the exporter's identity:
+	// exporters change it when they restart.
+	Port    uint16
+	Version Version
+	// Domain is the v5 engine id, the v9 source id, the IPFIX observation domain
+	// or the sFlow sub-agent id.
+	Domain uint32
+	// Agent is the sFlow agent address; invalid for the other protocols.
+	Agent netip.Addr
+}
+
+// Fields tells which optional numbers of a Record were exported. Addresses and
+// times need no bit: their zero values say that they are absent.
+type Fields uint32
+
+// One bit for each number that may be absent.
+const (
+	HasSrcPort Fields = 1 << iota
+	HasDstPort
+	HasProtocol
+	HasBytes
+	HasPackets
+	HasTCPFlags
+	HasRevBytes
+	HasRevPackets
+	HasRevTCPFlags
+	HasPostNATPorts
+	HasInIf
+	HasOutIf
+	HasSrcAS
+	HasDstAS
+	HasDirection
+	HasNATEvent
+	HasFirewallEvent
+	HasICMP
+	HasRespBytes
+	HasRespPackets
+	HasFlowEndReason
+	HasDropReason
+	HasFrameSize
+	HasForwarding
+	HasInnerPorts
+	HasInnerProtocol
+	HasHeaderProtocol
+)
+
+// A Record is one exported flow, whatever protocol it came in. Numbers are as
+// exported, never multiplied by a sampling rate. It holds no reference to the
+// datagram, so it may be kept and copied freely.
+type Record struct {
+	Exporter Exporter
+	// Received is the time of receipt of the datagram.
+	Received time.Time
+	// Template is the template id of v9 and IPFIX; 0 for v5 and sFlow.
+	Template uint16
+
+	Has Fields
+
+	// Src and Dst are the ends of the flow, unmapped; invalid when there are
+	// none (multicast routing, MPLS, layer 2 records) and never 0.0.0.0 or ::.
+	Src, Dst         netip.Addr
+	SrcPort, DstPort uint16 // host order
+	Protocol         uint8  // IANA protocol number
+	TCPFlags         uint16 // tcpControlBits, all flags seen in the flow
+
+	// Bytes and Packets; BytesIE and PacketsIE name the element they were read
+	// from: 1/2, or 85/86 totals, 23/24 outgoing, 231/298 of the initiator.
+	Bytes, Packets     uint64
+	BytesIE, PacketsIE uint16
+
+	// The way back, when one record tells both: RFC 5103 (PEN 29305), or the
+	// responder's counters of Cisco NSEL (232, 299).
+	RevBytes, RevPackets   uint64
+	RevTCPFlags            uint16
+	RespBytes, RespPackets uint64
+
+	// Start and End of the flow as exported, UTC; zero when they cannot be told.
+	Start, End time.Time
+
+	// Addresses and ports after translation (225-228, 281, 282).
+	PostNATSrc, PostNATDst         netip.Addr
+	PostNATSrcPort, PostNATDstPort uint16
+
+	// The second address pair of the record, or that of the packet within a
+	// sampled packet (SRv6, IP in IP, VXLAN).
+	InnerSrc, InnerDst         netip.Addr
+	InnerSrcPort, InnerDstPort uint16
+	InnerProtocol              uint8
+
+	// FromSection is the element (104, 313, 315) whose frame section gave the
+	// addresses; 0 when they were fields of their own.
+	FromSection uint16
+
+	// Sampling is the rate told by the record itself, the v5 header or the sFlow
+	// sample: one of Sampling packets was seen. 0 when that place says nothing.
+	Sampling uint32
+	// Rate is the rate in force for this record, from wherever it was announced
+	// (Sampling, or options data of the exporter): 1 when nobody announced one,
+	// 0 when an announced rate is absurd and therefore unknown.
+	Rate uint32
+
+	InIf, OutIf    uint32 // SNMP interface indices
+	SrcAS, DstAS   uint32
+	Direction      uint8  // flowDirection (61): 0 ingress, 1 egress
+	NATEvent       uint8  // natEvent (230)
+	FirewallEvent  uint8  // firewallEvent (233)
+	Forwarding     uint8  // forwardingStatus (89), its low byte
+	ICMPTypeCode   uint16 // type * 256 + code
+	FlowEndReason  uint8  // flowEndReason (136)
+	DropReason     uint32 // sFlow discarded packets
+	FrameSize      uint32 // of the sampled frame, bytes
+	HeaderProtocol uint8  // sFlow header_protocol
+
+	// Other are further addresses of one end that are neither of the above (the
+	// client of a WLAN controller); they are shown, not matched.
+	Other []netip.Addr
+	// PENs are the private enterprise numbers of the record's template.
+	PENs []uint32
+}
+
+// Addr6 is an IPv6 address as two numbers, most significant first: the form in
+// which whole sets of addresses are matched.
+type Addr6 struct{ Hi, Lo uint64 }
+
+// Addr gives a as a netip.Addr.
+func (a Addr6) Addr() netip.Addr {
+	var b [16]byte
+	for i := range 8 {
+		b[i] = byte(a.Hi >> (56 - 8*i))
+		b[8+i] = byte(a.Lo >> (56 - 8*i))
+	}
+	return netip.AddrFrom16(b)
+}
+
+// Addr4 gives an IPv4 address in host order as a netip.Addr.
+func Addr4(a uint32) netip.Addr {
+	return netip.AddrFrom4([4]byte{byte(a >> 24), byte(a >> 16), byte(a >> 8), byte(a)})
+}
+
+// A Side names the place of an address in a record.
+type Side uint8
+
+// The places that are matched, in the order in which they are looked at.
+const (
+	SideSrc Side = iota
+	SideDst
+	SidePostNATSrc
+	SidePostNATDst
+	SideInnerSrc
+	SideInnerDst
+	NumSides
+)
+
+// IsSrc reports whether the side belongs to the sending end.
+func (s Side) IsSrc() bool { return s == SideSrc || s == SidePostNATSrc || s == SideInnerSrc }
+
+// String gives src, dst, nat_src, nat_dst, inner_src or inner_dst, the words
+// that events use for the role of an address.
+func (s Side) String() string {
+	return [...]string{"src", "dst", "nat_src", "nat_dst", "inner_src", "inner_dst", "unknown"}[min(s, NumSides)]
+}
+
+// At gives the address and the port on one side of the record. The address is
+// invalid when that side is absent; the port is 0 when there is none.
+func (r *Record) At(s Side) (netip.Addr, uint16) {
+	switch s {
+	case SideSrc:
+		return r.Src, r.SrcPort
+	case SideDst:
+		return r.Dst, r.DstPort
+	case SidePostNATSrc:
+		return r.PostNATSrc, r.PostNATSrcPort
+	case SidePostNATDst:
+		return r.PostNATDst, r.PostNATDstPort
+	case SideInnerSrc:
+		return r.InnerSrc, r.InnerSrcPort
+	case SideInnerDst:
+		return r.InnerDst, r.InnerDstPort
+	}
+	return netip.Addr{}, 0
+}

@@ -1,0 +1,134 @@
+package intel
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/google/uuid"
+)
+
+// A Kind tells what an event is.
+type Kind string
+
+// The kinds of events.
+const (
+	KindHit    Kind = "hit"    // the first hit of a contact, sent at once
+	KindUpdate Kind = "update" // what has changed in a contact since the last event
+	KindAlert  Kind = "alert"  // something the operator must know
+	KindCanary Kind = "canary" // a flow sent on purpose to prove the pipe
+)
+
+// Direction of a contact, seen from the home networks.
+type Direction string
+
+// The directions.
+const (
+	Inbound  Direction = "inbound"  // the offender sends to us
+	Outbound Direction = "outbound" // we send to the offender
+	Internal Direction = "internal" // both ends are ours
+	Transit  Direction = "transit"  // no end is ours
+)
+
+// Answered tells whether the other end answered.
+type Answered string
+
+// The answers.
+const (
+	AnsweredYes     Answered = "yes"
+	AnsweredNo      Answered = "no"
+	AnsweredUnknown Answered = "unknown"
+)
+
+// Severity of an event, by its score.
+type Severity uint8
+
+// The severities: low below 30, medium below 60, high below 85, else critical.
+const (
+	Low Severity = iota
+	Medium
+	High
+	Critical
+)
+
+// SeverityOf gives the severity of a score from 0 to 100.
+func SeverityOf(score int) Severity {
+	switch {
+	case score >= 85:
+		return Critical
+	case score >= 60:
+		return High
+	case score >= 30:
+		return Medium
+	}
+	return Low
+}
+
+// String gives low, medium, high or critical.
+func (s Severity) String() string {
+	return [...]string{"low", "medium", "high", "critical"}[min(s, Critical)]
+}
+
+// An Event is what leaves the correlator and goes to every sink. It holds no
+// reference to anything that changes; slices in it are never written again.
+type Event struct {
+	Kind Kind
+	ID   uuid.UUID // version 7, made once: what is delivered twice can be told
+	// Time is the time of receipt of the datagram that caused the event.
+	Time   time.Time
+	Sensor string
+
+	// The flow as exported. Addresses are invalid and ports 0 when absent.
+	Src, Dst         netip.Addr
+	SrcPort, DstPort uint16
+	HasPorts         bool
+	Protocol         uint8
+	HasProtocol      bool
+
+	Offender, Local netip.Addr
+	Role            flow.Side // where the offender stands
+	Direction       Direction
+	Answered        Answered
+	Blocked         bool
+	Severity        Severity
+	Score           uint8
+	// Reason says in one line for people why this is an event and how bad it is.
+	Reason string
+
+	// Indicators are all listings of the offender, the best first.
+	Indicators   []Indicator
+	IntelVersion string
+
+	// Counters, scaled by Sampling; the raw ones beside them. For an update they
+	// are the totals of the contact. The Back counters are the opposite direction.
+	Flows                  uint64
+	Packets, Bytes         uint64
+	PacketsRaw, BytesRaw   uint64
+	PacketsBack, BytesBack uint64
+	TCPFlags               uint16
+	// Sampling is the rate in force: 1 of Sampling packets; 0 = unknown.
+	Sampling   uint32
+	Start, End time.Time
+	// Clock is "ok", "suspect" or "unsynced".
+	Clock string
+
+	Exporter     netip.Addr
+	ExporterName string
+	// Exporters are all that saw the contact, when there is more than one.
+	Exporters []netip.Addr
+	Domain    uint32
+	Version   flow.Version
+	InIf      uint32
+	OutIf     uint32
+	HasIf     bool
+
+	// Addresses after translation and of the inner packet, where exported.
+	NATSrc, NATDst         netip.Addr
+	NATSrcPort, NATDstPort uint16
+	InnerSrc, InnerDst     netip.Addr
+
+	CommunityID string
+
+	// Alert is the machine-readable name of an alert ("own_address_listed").
+	Alert string
+}

@@ -1,0 +1,19 @@
+package intel
+
+import (
+	"net/netip"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+)
+
+// A Hit is a flow record with an offender: a listed address at one of its sides.
+// A record with two listed addresses makes two hits. Hits are plain values; they
+// leave the worker in slices that the receiver must not keep.
+type Hit struct {
+	Record   flow.Record
+	Offender netip.Addr
+	// Side is the first place where the offender stands in the record.
+	Side flow.Side
+	// Match holds every listing of the offender in the table that was in force.
+	Match Match
+}

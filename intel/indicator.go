@@ -1,0 +1,33 @@
+package intel
+
+import (
+	"net/netip"
+	"time"
+)
+
+// An Indicator is one listed prefix as one feed lists it, with the evidence that
+// the feed gives. Two feeds that list the same prefix are two indicators.
+type Indicator struct {
+	Prefix netip.Prefix // masked, unmapped
+	// Port narrows the indicator to address and port of the listed end; 0 = any.
+	Port uint16
+	// Feed is the name of the feed.
+	Feed string
+	// Score is the confidence of the feed in the entry, 1 to 100; 0 = not said,
+	// the feed's default applies.
+	Score uint8
+	// Category says what the address does: c2, scan, bruteforce, ... in lower case.
+	Category string
+	// Ref is a URL for people, Description the feed's own words: foreign text,
+	// to be escaped wherever it goes.
+	Ref         string
+	Description string
+	// NativeID is the feed's own id of the entry: SBL number, pulse id, event
+	// uuid, indicator id.
+	NativeID string
+	// TLP is white, green, amber or red, or empty.
+	TLP string
+	// FirstSeen, LastSeen and Expires are UTC with the resolution of a second;
+	// zero when the feed does not say.
+	FirstSeen, LastSeen, Expires time.Time
+}
