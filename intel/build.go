@@ -1,0 +1,174 @@
+package intel
+
+import (
+	"cmp"
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+)
+
+// keyOf gives the key of an unmapped prefix.
+func keyOf(p netip.Prefix, entry uint32) key {
+	bits := p.Bits()
+	if p.Addr().Is4() {
+		bits += 96
+	}
+	return key{addr: addr6(p.Addr()), entry: entry, bits: uint8(bits)}
+}
+
+// addr6 gives the address as two numbers, IPv4 as IPv4-mapped.
+func addr6(a netip.Addr) flow.Addr6 {
+	b := a.As16()
+	return flow.Addr6{Hi: binary.BigEndian.Uint64(b[:8]), Lo: binary.BigEndian.Uint64(b[8:])}
+}
+
+// is4 tells whether the key is of an IPv4 prefix: no IPv6 prefix of a table lies in
+// the IPv4-mapped space, see unmapped.
+func (k *key) is4() bool {
+	return k.addr.Hi == 0 && k.addr.Lo>>32 == 0xffff && k.bits >= 96
+}
+
+// prefix gives back the prefix of the key.
+func (k *key) prefix() netip.Prefix {
+	if k.is4() {
+		return netip.PrefixFrom(flow.Addr4(uint32(k.addr.Lo)), int(k.bits)-96)
+	}
+	return netip.PrefixFrom(k.addr.Addr(), int(k.bits))
+}
+
+// same reports whether both keys are of the same prefix.
+func (k *key) same(o *key) bool { return k.addr == o.addr && k.bits == o.bits }
+
+// Build compiles what was added. The version is the name of this state of all
+// feeds; events carry it. Building sorts in place and needs about 30 bytes an
+// entry beside the table itself.
+func (b *Builder) Build(version string) (*Table, Report) {
+	b.compact()
+	t := &Table{
+		version: version,
+		entries: b.entries,
+		strings: pool{slices.Clip(b.strings.blob)},
+		guards:  b.guards,
+		exclude: b.exclude,
+		stopped: b.stopped,
+	}
+	for _, f := range b.feeds {
+		t.feeds = append(t.feeds, FeedCount{f.Feed, f.Accepted})
+	}
+	for i := range b.keys {
+		k := &b.keys[i]
+		if i == 0 || !k.same(&b.keys[i-1]) {
+			t.trie.Insert(k.prefix(), k.entry)
+		}
+		if i == len(b.keys)-1 || !k.same(&b.keys[i+1]) {
+			t.entries.at(k.entry).flags |= lastOfPrefix
+		}
+	}
+	r := b.report()
+	*b = Builder{}
+	return t, r
+}
+
+// report gives what became of all entries, the feeds by name.
+func (b *Builder) report() Report {
+	slices.SortFunc(b.feeds, func(f, g FeedReport) int { return strings.Compare(f.Feed, g.Feed) })
+	return Report{Feeds: b.feeds, OwnListed: b.own, Forgotten: b.forgotten}
+}
+
+// compact brings keys and entries into their order in the table, with one entry for
+// each prefix, feed and port.
+func (b *Builder) compact() {
+	rank := b.feedRanks()
+	b.sort(rank)
+	n := b.collapse()
+	b.sortPrefixes(b.keys[:n], rank)
+	b.entries.arrange(b.keys)
+	b.entries.truncate(n)
+	b.keys = b.keys[:n]
+}
+
+// feedRanks gives the place of each feed in the order of names.
+func (b *Builder) feedRanks() []uint32 {
+	byName := make([]uint32, len(b.feeds))
+	for i := range byName {
+		byName[i] = uint32(i)
+	}
+	slices.SortFunc(byName, func(i, j uint32) int {
+		return strings.Compare(b.feeds[i].Feed, b.feeds[j].Feed)
+	})
+	rank := make([]uint32, len(b.feeds))
+	for place, i := range byName {
+		rank[i] = uint32(place)
+	}
+	return rank
+}
+
+// sort orders the keys by prefix, feed and port, the best evidence first.
+func (b *Builder) sort(rank []uint32) {
+	slices.SortFunc(b.keys, func(k, o key) int {
+		if c := k.compare(&o); c != 0 {
+			return c
+		}
+		e, f := b.entries.at(k.entry), b.entries.at(o.entry)
+		if c := e.compareSource(f, rank); c != 0 {
+			return c
+		}
+		return cmp.Or(e.better(f), cmp.Compare(k.entry, o.entry))
+	})
+}
+
+func (k *key) compare(o *key) int {
+	switch {
+	case k.addr.Hi != o.addr.Hi:
+		return cmp.Compare(k.addr.Hi, o.addr.Hi)
+	case k.addr.Lo != o.addr.Lo:
+		return cmp.Compare(k.addr.Lo, o.addr.Lo)
+	}
+	return cmp.Compare(k.bits, o.bits)
+}
+
+// compareSource orders entries by the name of the feed and the port.
+func (e *entry) compareSource(o *entry, rank []uint32) int {
+	return cmp.Or(cmp.Compare(rank[e.feed], rank[o.feed]), cmp.Compare(e.port, o.port))
+}
+
+// collapse merges sorted entries of the same prefix, feed and port into the best of
+// them and gives the number that is left. The keys of the others move to the end.
+func (b *Builder) collapse() int {
+	n := 0
+	for i := range b.keys {
+		e := b.entries.at(b.keys[i].entry)
+		if n > 0 && b.keys[n-1].same(&b.keys[i]) {
+			best := b.entries.at(b.keys[n-1].entry)
+			if best.feed == e.feed && best.port == e.port {
+				best.absorb(e)
+				b.feeds[e.feed].Accepted--
+				b.feeds[e.feed].Duplicate++
+				continue
+			}
+		}
+		b.keys[n], b.keys[i] = b.keys[i], b.keys[n]
+		n++
+	}
+	return n
+}
+
+// sortPrefixes orders the entries of each prefix: the highest score first, then by
+// feed and port.
+func (b *Builder) sortPrefixes(keys []key, rank []uint32) {
+	for start, i := 0, 1; i <= len(keys); i++ {
+		if i < len(keys) && keys[i].same(&keys[start]) {
+			continue
+		}
+		if i-start > 1 {
+			slices.SortFunc(keys[start:i], func(k, o key) int {
+				e, f := b.entries.at(k.entry), b.entries.at(o.entry)
+				return cmp.Or(cmp.Compare(f.score, e.score), e.compareSource(f, rank))
+			})
+		}
+		start = i
+	}
+}

@@ -1,0 +1,45 @@
+package intel
+
+import "net/netip"
+
+// The widest prefixes that a feed may list.
+const (
+	minBits4 = 8
+	minBits6 = 19
+)
+
+// guards stand between the feeds and a table, and the table keeps them: the
+// allowlist stops single addresses of listed prefixes too. The zero value guards
+// nothing but what needs no policy.
+type guards struct{ allow, home *Networks }
+
+// judge gives the guard that stops p, in the order of precedence; Reason is empty
+// when none does. The width comes first: an entry as wide as that says nothing of
+// the networks it swallows.
+func (g *guards) judge(p netip.Prefix, o Origin) Suppression {
+	switch {
+	case p.Bits() == 0:
+		return Suppression{Reason: ReasonDefaultRoute}
+	case o == OriginOperator:
+		return Suppression{}
+	case tooWide(p):
+		return Suppression{Reason: ReasonTooWide}
+	}
+	if by, ok := g.allow.covering(p); ok {
+		return Suppression{Reason: ReasonAllow, By: by}
+	}
+	if by, ok := g.home.overlapping(p); ok {
+		return Suppression{Reason: ReasonHome, By: by}
+	}
+	if by, name, ok := specialOf(p); ok {
+		return Suppression{Reason: ReasonSpecialPurpose, By: by, Name: name}
+	}
+	return Suppression{}
+}
+
+func tooWide(p netip.Prefix) bool {
+	if p.Addr().Is4() {
+		return p.Bits() < minBits4
+	}
+	return p.Bits() < minBits6
+}

@@ -1,0 +1,110 @@
+package intel
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// A Match is what a table says of one address and port. It is a plain value, to be
+// kept and copied; it keeps its table alive, so what lives long should keep its
+// Indicators instead. The zero value is empty.
+type Match struct {
+	table *Table
+	addr  netip.Addr
+	port  uint16
+	n     int
+}
+
+// Find looks up an address with the port at its end of the flow; port 0 means that
+// there is none. It weighs all that Match4, Match6 and Contains leave out: an entry
+// with a port counts at that port only; what the operator allows is not listed,
+// except by the operator's own word; within one feed an exclusion at least as long
+// as the entry takes it out.
+func (t *Table) Find(a netip.Addr, port uint16) Match {
+	m := Match{table: t, addr: a.Unmap().WithZone(""), port: port}
+	if !t.Contains(m.addr) {
+		return Match{}
+	}
+	for range m.entries {
+		m.n++
+	}
+	return m
+}
+
+// Empty reports whether nothing lists the address.
+func (m Match) Empty() bool { return m.n == 0 }
+
+// Len gives the number of Indicators.
+func (m Match) Len() int { return m.n }
+
+// Version is the version of the table that was asked.
+func (m Match) Version() string {
+	if m.table == nil {
+		return ""
+	}
+	return m.table.version
+}
+
+// Indicators gives all that lists the address, the best first: by score, then the
+// longest prefix, then the name of the feed. The slice is the caller's.
+func (m Match) Indicators() []Indicator {
+	if m.n == 0 {
+		return nil
+	}
+	out := make([]Indicator, 0, m.n)
+	for p, e := range m.entries {
+		out = append(out, m.table.indicator(p, e))
+	}
+	slices.SortStableFunc(out, func(a, b Indicator) int {
+		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(b.Prefix.Bits(), a.Prefix.Bits()),
+			strings.Compare(a.Feed, b.Feed))
+	})
+	return out
+}
+
+// entries yields what lists the address, the longest prefix first. It asks the trie
+// again each time: hits are rare, and so a Match is small and forgets nothing.
+func (m *Match) entries(yield func(netip.Prefix, *entry) bool) {
+	t := m.table
+	allowed := t.guards.allow != nil && t.guards.allow.Contains(m.addr)
+	for p, first := range t.trie.Supernets(netip.PrefixFrom(m.addr, m.addr.BitLen())) {
+		for i := first; ; i++ {
+			e := t.entries.at(i)
+			if m.counts(p, e, allowed) && !yield(p, e) {
+				return
+			}
+			if e.flags&lastOfPrefix != 0 {
+				break
+			}
+		}
+	}
+}
+
+// counts tells whether an entry that covers the address lists it.
+func (m *Match) counts(p netip.Prefix, e *entry, allowed bool) bool {
+	switch {
+	case e.port != 0 && e.port != m.port:
+		return false
+	case allowed && e.flags&fromOperator == 0:
+		return false
+	}
+	return !m.table.excluded(m.addr, e.feed, p.Bits())
+}
+
+// excluded reports whether the feed excludes the address by a prefix of bits or more.
+func (t *Table) excluded(a netip.Addr, feed uint32, bits int) bool {
+	if t.exclude == nil {
+		return false
+	}
+	for p, feeds := range t.exclude.Supernets(netip.PrefixFrom(a, a.BitLen())) {
+		if p.Bits() < bits {
+			return false
+		}
+		if slices.Contains(feeds, feed) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,127 @@
+package intel
+
+import (
+	"iter"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/gaissmai/bart"
+)
+
+// A Table is an immutable set of listed prefixes with their evidence, compiled for
+// lookup. It is made by a [Builder], must not be copied, and any number of readers
+// use it without a lock. The zero value is the empty table.
+type Table struct {
+	version string
+	trie    bart.Table[uint32] // prefix -> index of its first entry
+	entries pages
+	strings pool
+	feeds   []FeedCount // by index
+	guards  guards
+	// exclude has the feeds that exclude a prefix; nil in the empty table.
+	exclude *bart.Table[[]uint32]
+	stopped []stopped
+}
+
+// A FeedCount is how many entries of a feed are in a table.
+type FeedCount struct {
+	Feed    string
+	Entries int
+}
+
+// Version is the name of the state of all feeds that the table was built from.
+func (t *Table) Version() string { return t.version }
+
+// Len gives the number of entries: listings, not prefixes.
+func (t *Table) Len() int { return t.entries.n }
+
+// Feeds gives the number of entries of each feed, by name.
+func (t *Table) Feeds() []FeedCount {
+	feeds := slices.Clone(t.feeds)
+	slices.SortFunc(feeds, func(f, g FeedCount) int { return strings.Compare(f.Feed, g.Feed) })
+	return feeds
+}
+
+// Contains reports whether a listed prefix covers a, which must be unmapped. It
+// knows neither ports nor allowlist nor exclusions: Find is the judge. The invalid
+// address, 0.0.0.0 and :: are never listed.
+func (t *Table) Contains(a netip.Addr) bool {
+	return t.trie.Contains(a) && !a.IsUnspecified()
+}
+
+// Match4 appends to found the indices of the addresses, IPv4 in host order, that
+// listed prefixes cover, as Contains has it.
+func (t *Table) Match4(addrs []uint32, found []int32) []int32 {
+	for i, a := range addrs {
+		if a != 0 && t.trie.Contains(flow.Addr4(a)) {
+			found = append(found, int32(i))
+		}
+	}
+	return found
+}
+
+// Match6 is Match4 for IPv6.
+func (t *Table) Match6(addrs []flow.Addr6, found []int32) []int32 {
+	for i, a := range addrs {
+		if a != (flow.Addr6{}) && t.trie.Contains(a.Addr()) {
+			found = append(found, int32(i))
+		}
+	}
+	return found
+}
+
+// maxListings bounds the answer of Listings.
+const maxListings = 1_000
+
+// Listings gives the entries whose prefixes cover p, the longest first, then those
+// that lie within p in the order of addresses, at most 1,000. They are the entries
+// as listed: Explain tells what stops them.
+func (t *Table) Listings(p netip.Prefix) []Indicator {
+	if !p.IsValid() {
+		return nil
+	}
+	p = unmapped(p)
+	var out []Indicator
+	add := func(q netip.Prefix, first uint32) bool {
+		for e := range t.listed(first) {
+			if len(out) == maxListings {
+				return false
+			}
+			out = append(out, t.indicator(q, e))
+		}
+		return true
+	}
+	for q, first := range t.trie.Supernets(p) {
+		if !add(q, first) {
+			return out
+		}
+	}
+	for q, first := range t.trie.Subnets(p) {
+		if q != p && !add(q, first) {
+			return out
+		}
+	}
+	return out
+}
+
+// listed yields the entries of one prefix, the best first.
+func (t *Table) listed(first uint32) iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		for i := first; ; i++ {
+			e := t.entries.at(i)
+			if !yield(e) || e.flags&lastOfPrefix != 0 {
+				return
+			}
+		}
+	}
+}
+
+// indicator gives an entry in full.
+func (t *Table) indicator(p netip.Prefix, e *entry) Indicator {
+	ind := t.strings.unpack(e)
+	ind.Prefix = p
+	ind.Feed = t.feeds[e.feed].Feed
+	return ind
+}
