@@ -1,0 +1,88 @@
+package feeds
+
+import (
+	"bytes"
+	"strings"
+)
+
+// Detect tells the format of a document by its start, 64 KiB or less of it as it
+// comes from the wire. Text that is nothing more special is plain; ok is false
+// for markup and for JSON of an unknown shape. Formats that take an argument and
+// those of local software without marks of their own cannot be told.
+func Detect(head []byte) (format string, ok bool) {
+	src, err := newSource(bytes.NewReader(head), DefaultMaxBytes)
+	if err != nil {
+		return "", false
+	}
+	return detect(src.head())
+}
+
+// detect is Detect on decoded text.
+func detect(head []byte) (string, bool) {
+	if looksLikeMarkup(head) {
+		return "", false
+	}
+	if looksLikeJSON(head) {
+		return detectJSON(head)
+	}
+	return detectText(head), true
+}
+
+// looksLikeJSON tells an object or array from text; a bracketed IPv6 address
+// starts with a bracket too.
+func looksLikeJSON(head []byte) bool {
+	head = bytes.TrimLeft(head, asciiSpace)
+	if len(head) == 0 || head[0] == '{' {
+		return len(head) > 0
+	}
+	if head[0] != '[' {
+		return false
+	}
+	head = bytes.TrimLeft(head[1:], asciiSpace)
+	return len(head) == 0 || strings.IndexByte(`{["]`, head[0]) >= 0
+}
+
+// maxDetectRows is how many rows without a mark of their format are looked at.
+const maxDetectRows = 10
+
+// detectText looks for a mark in the first lines.
+func detectText(head []byte) string {
+	lines := newLineReader(bytes.NewReader(head))
+	for rows := 0; rows < maxDetectRows; {
+		line, _, err := lines.next()
+		if err != nil {
+			break
+		}
+		if format := markOf(line); format != "" {
+			return format
+		}
+		if line = trim(line); line != "" && strings.IndexByte("#;/", line[0]) < 0 {
+			rows++
+		}
+	}
+	return "plain"
+}
+
+// markOf names the format that a line belongs to without doubt.
+func markOf(line string) string {
+	switch {
+	case isDShieldRow(line):
+		return "dshield"
+	}
+	return ""
+}
+
+// isDShieldRow tells the header or a row of the block list.
+func isDShieldRow(line string) bool {
+	cols := splitTabs(line)
+	if len(cols) < 3 {
+		return false
+	}
+	if strings.EqualFold(cols[0], "Start") && strings.EqualFold(cols[1], "End") {
+		return true
+	}
+	_, startErr := parsePadded(cols[0])
+	_, endErr := parsePadded(cols[1])
+	_, isLength := decimal(cols[2], 3, 128)
+	return startErr == nil && endErr == nil && isLength
+}

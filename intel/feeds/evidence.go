@@ -1,0 +1,86 @@
+package feeds
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Caps of the foreign text that an entry carries.
+const (
+	maxDescription = 512
+	maxRef         = 1024
+	maxNativeID    = 256
+)
+
+// tidy cuts the evidence to size and makes it valid UTF-8; times become UTC with
+// the resolution of a second.
+func (e *Entry) tidy() {
+	e.Description = clip(valid(trim(e.Description)), maxDescription)
+	e.NativeID = clip(valid(trim(e.NativeID)), maxNativeID)
+	e.Category = clip(valid(e.Category), maxNativeID)
+	if e.Ref = valid(e.Ref); len(e.Ref) > maxRef {
+		e.Ref = "" // half a link is none
+	}
+	e.FirstSeen = toSecond(e.FirstSeen)
+	e.LastSeen = toSecond(e.LastSeen)
+	e.Expires = toSecond(e.Expires)
+}
+
+// valid copies foreign text only if it is not UTF-8.
+func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
+func toSecond(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return t.UTC().Truncate(time.Second)
+}
+
+// parseTime reads the spellings of a time that feeds use, in UTC when no zone is
+// given: RFC 3339 with or without zone and fraction, with blank instead of T,
+// with " UTC" behind it, a bare date, seconds since 1970, and the two of mail
+// headers and ctime. The zero time means that it is none of them.
+func parseTime(s string) time.Time {
+	s = strings.TrimSuffix(trim(s), " UTC")
+	if len(s) < 8 || len(s) > maxToken {
+		return time.Time{}
+	}
+	if seconds, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return unixTime(seconds)
+	}
+	for _, layout := range timeLayouts() {
+		if t, err := time.Parse(layout, s); err == nil {
+			return inRange(t)
+		}
+	}
+	return time.Time{}
+}
+
+func timeLayouts() [8]string {
+	return [...]string{
+		time.RFC3339,
+		"2006-01-02T15:04:05",
+		"2006-01-02 15:04:05",
+		"2006-01-02",
+		"2006-01-02 15:04:05Z07:00",
+		time.RFC1123,
+		"Mon Jan _2 15:04:05 2006",
+		"Mon Jan _2 15:04:05 MST 2006",
+	}
+}
+
+func unixTime(seconds int64) time.Time {
+	if seconds <= 0 {
+		return time.Time{}
+	}
+	return inRange(time.Unix(seconds, 0).UTC())
+}
+
+// inRange drops times that cannot be written with four digits for the year.
+func inRange(t time.Time) time.Time {
+	if y := t.UTC().Year(); y < 1970 || y > 9999 {
+		return time.Time{}
+	}
+	return t.UTC()
+}

@@ -1,0 +1,70 @@
+package feeds
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+var errColumns = errors.New("too few columns")
+
+// A format is one way to write a list down.
+type format struct {
+	name string
+	arg  string // what its argument is called, empty for none
+	run  func(d *document, src *source, arg string) error
+}
+
+// byLine makes the run function of a format that is read line by line.
+func byLine(start func(d *document, arg string) (rowFunc, error)) func(*document, *source, string) error {
+	return func(d *document, src *source, arg string) error {
+		row, err := start(d, arg)
+		if err != nil {
+			return err
+		}
+		return d.eachLine(src, row)
+	}
+}
+
+// formats lists every format in the order of the documentation.
+func formats() []format {
+	return []format{
+		{name: "plain", run: byLine(startPlain)},
+		{name: "dshield", run: byLine(startDShield)},
+		{name: "dshield-ips", run: byLine(startDShieldIPs)},
+		{name: "drop-json", run: byLine(startDrop)},
+	}
+}
+
+// Formats gives the names of all formats. A format that takes an argument is
+// listed with the argument's name in capitals: csv:NAME.
+func Formats() []string {
+	var names []string
+	for _, f := range formats() {
+		name := f.name
+		if f.arg != "" {
+			name += ":" + f.arg
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+func formatList() string { return strings.Join(Formats(), ", ") }
+
+// CheckFormat reports whether Parse knows the name, its argument included.
+func CheckFormat(name string) error {
+	_, _, err := findFormat(name)
+	return err
+}
+
+func findFormat(name string) (format, string, error) {
+	base, arg, hasArg := strings.Cut(name, ":")
+	all := formats()
+	i := slices.IndexFunc(all, func(f format) bool { return f.name == base })
+	if i < 0 || hasArg != (all[i].arg != "") || hasArg && arg == "" {
+		return format{}, "", fmt.Errorf("unknown feed format %q; known: %s", name, formatList())
+	}
+	return all[i], arg, nil
+}

@@ -1,0 +1,40 @@
+package feeds
+
+import (
+	"strings"
+)
+
+// header takes from a comment line what documents say of themselves there: the
+// time of their data and the number of their entries.
+func (d *document) header(line string) {
+	line = trim(strings.TrimLeft(line, "#;/"+asciiSpace))
+	line = trim(strings.TrimRight(line, "#"))
+	name, value, ok := strings.Cut(line, ":")
+	if !ok {
+		d.headerEnd(line)
+		return
+	}
+	switch strings.ToLower(trim(name)) {
+	case "updated", "last updated", "last-modified", "source file date", "feed generated at":
+		if t := parseTime(value); !t.IsZero() {
+			d.report.Updated = t
+		}
+	case "entries":
+		d.declare(value)
+	}
+}
+
+// headerEnd reads the headers that have no colon.
+func (d *document) headerEnd(line string) {
+	if rest, ok := strings.CutPrefix(line, "END "); ok && strings.HasSuffix(rest, " entries") {
+		d.declare(rest)
+	}
+}
+
+// declare keeps the leading number of a text such as "19 subnets".
+func (d *document) declare(s string) {
+	number, _, _ := strings.Cut(trim(s), " ")
+	if n, ok := decimal(number, 9, 1<<30); ok {
+		d.report.Declared = n
+	}
+}
