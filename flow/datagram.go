@@ -17,6 +17,8 @@ type Datagram struct {
 	// Received is the time of receipt: the wall clock with its monotonic
 	// reading when live, read once per batch; the packet's own time in a capture.
 	Received time.Time
+	// Frame is the number of the frame in a capture, from 1; 0 when live.
+	Frame int
 }
 
 // Version names an export protocol. The NetFlow and IPFIX values are the version

@@ -28,6 +28,7 @@ type Fields uint32
 const (
 	HasSrcPort Fields = 1 << iota
 	HasDstPort
+	HasSampling
 	HasProtocol
 	HasBytes
 	HasPackets
@@ -67,8 +68,10 @@ type Record struct {
 
 	Has Fields
 
-	// Src and Dst are the ends of the flow, unmapped; invalid when there are
-	// none (multicast routing, MPLS, layer 2 records) and never 0.0.0.0 or ::.
+	// Src and Dst are the ends of the flow, unmapped; invalid when the record has
+	// none (multicast routing, MPLS, layer 2 records). An exporter may fill an
+	// address field with zeros: then it is 0.0.0.0 or ::, as exported, and is
+	// never matched.
 	Src, Dst         netip.Addr
 	SrcPort, DstPort uint16 // host order
 	Protocol         uint8  // IANA protocol number

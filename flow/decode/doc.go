@@ -1,0 +1,19 @@
+// Package decode reads NetFlow v5 (Cisco), NetFlow v9 (RFC 3954), IPFIX over UDP
+// (RFC 7011, 7012, 5103, 8158) and sFlow v5 (sflow.org).
+//
+// A [Decoder] belongs to one worker. It walks a datagram and hands every set of
+// data records to a [Handler] in one call: a [Set] carries the addresses of all
+// its records as plain columns of numbers, so that they can be matched at once,
+// and builds the full [flow.Record] only for those that somebody asks for.
+//
+// To get there quickly a template is compiled once, when it arrives, into a plan
+// that says where each wanted field stands. Templates, samplers and sequence
+// numbers of all exporters live in [Exporters], which all workers share; it is
+// capped in every direction and forgets what has been silent for long. One lock
+// per exporter is taken once per datagram, never per flow.
+//
+// goflow2's decoders read template sets, options template sets and options data,
+// each behind a walk that has checked every count and length first: they trust
+// their input (a template without length makes them loop for ever, a count makes
+// them allocate). Data sets are read here.
+package decode

@@ -1,0 +1,238 @@
+package decode
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+)
+
+// Limits cap what exporters may make us keep. Each has a counter for when it was
+// reached, and a full table refuses newcomers.
+type Limits struct {
+	// Exporters is the number of exporter addresses.
+	Exporters int `yaml:"exporters"`
+	// DomainsPerExporter is the number of observation domains, source ids,
+	// engines or agents behind one address, each protocol for itself.
+	DomainsPerExporter int `yaml:"domains_per_exporter"`
+	// TemplatesPerExporter and Templates count data and options templates.
+	TemplatesPerExporter int `yaml:"templates_per_exporter"`
+	Templates            int `yaml:"templates"`
+	// TemplateBytes is the memory that all templates may take, about.
+	TemplateBytes int `yaml:"template_bytes"`
+	// Samplers is the number of samplers in one domain.
+	Samplers int `yaml:"samplers"`
+	// EarlyBytes and EarlyBytesPerExporter bound the data sets that wait for
+	// their template, EarlyAge how long they wait.
+	EarlyBytes            int           `yaml:"early_bytes"`
+	EarlyBytesPerExporter int           `yaml:"early_bytes_per_exporter"`
+	EarlyAge              time.Duration `yaml:"early_age"`
+	// Forget is the silence after which an exporter and its templates go.
+	Forget time.Duration `yaml:"forget"`
+}
+
+// DefaultLimits are generous for a carrier and harmless for a Raspberry Pi.
+func DefaultLimits() Limits {
+	return Limits{
+		Exporters: 10_000, DomainsPerExporter: 256,
+		TemplatesPerExporter: 1000, Templates: 100_000, TemplateBytes: 64 << 20,
+		Samplers:   64,
+		EarlyBytes: 16 << 20, EarlyBytesPerExporter: 1 << 20, EarlyAge: 10 * time.Minute,
+		Forget: 24 * time.Hour,
+	}
+}
+
+// unprovenIdle is the silence after which an exporter that has no template and
+// no name in the configuration makes room for a newcomer when the table is full.
+const unprovenIdle = time.Minute
+
+// Exporters is what is known of all exporters: templates, samplers, sequence
+// numbers. All decoders share it.
+type Exporters struct {
+	limits Limits
+
+	mu     sync.RWMutex
+	byAddr map[netip.Addr]*exporter
+	named  map[netip.Addr]bool
+	swept  time.Time
+
+	templates     atomic.Int64
+	templateBytes atomic.Int64
+	changes       atomic.Uint64 // of anything that is persisted
+	forgotten     atomic.Uint64
+	early         earlyTotals
+}
+
+// NewExporters makes an empty table.
+func NewExporters(limits Limits) *Exporters {
+	return &Exporters{limits: limits, byAddr: make(map[netip.Addr]*exporter)}
+}
+
+// SetNamed tells which exporters stand in the configuration: they always find
+// room, and are never forgotten for an unknown one.
+func (x *Exporters) SetNamed(addrs []netip.Addr) {
+	named := make(map[netip.Addr]bool, len(addrs))
+	for _, a := range addrs {
+		named[a.Unmap()] = true
+	}
+	x.mu.Lock()
+	x.named = named
+	x.mu.Unlock()
+}
+
+// An exporter is one sender. Its lock is held while one of its datagrams is
+// decoded and guards everything in it: an exporter sends to one socket, so that
+// nobody waits for it.
+type exporter struct {
+	mu        sync.Mutex
+	addr      netip.Addr
+	streams   map[streamKey]*stream
+	templates int
+	samplers  samplers // of all domains together, the last resort
+	early     []earlySet
+	earlySize int
+	split     bool // streams are told apart by UDP source port, too
+	last      time.Time
+	gone      bool // forgotten: whoever still holds it looks it up again
+}
+
+// A streamKey tells the streams of one exporter apart. port is 0 unless two
+// processes behind one address contradict each other.
+type streamKey struct {
+	version flow.Version
+	domain  uint32
+	agent   netip.Addr
+	port    uint16
+}
+
+// A stream is one sequence of datagrams: a v5 engine, a v9 source id, an IPFIX
+// observation domain, an sFlow sub-agent.
+type stream struct {
+	key      streamKey
+	plans    map[uint16]*plan
+	options  map[uint16]*optionsTemplate
+	samplers samplers
+	init     int64 // systemInitTimeMilliseconds from options data, 0 = not told
+	seq      sequence
+	ports    ports
+	totals   VersionStats
+	unknown  map[uint16]uint64 // sets of unknown templates, by id; capped
+	history  []TemplateChange
+}
+
+// get finds an exporter, or makes room for it. It returns nil when the table is
+// full.
+func (x *Exporters) get(addr netip.Addr, now time.Time) *exporter {
+	x.mu.RLock()
+	e := x.byAddr[addr]
+	x.mu.RUnlock()
+	if e != nil {
+		return e
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if e := x.byAddr[addr]; e != nil {
+		return e
+	}
+	if len(x.byAddr) >= x.limits.Exporters && !x.named[addr] {
+		x.sweep(now, unprovenIdle)
+		if len(x.byAddr) >= x.limits.Exporters {
+			return nil
+		}
+	}
+	e = &exporter{addr: addr, streams: make(map[streamKey]*stream, 1), last: now}
+	x.byAddr[addr] = e
+	return e
+}
+
+// sweep forgets exporters that have been silent for long: unproven ones after
+// idle, the others after limits.Forget. It looks at the table once a second at
+// most, so that a flood of spoofed senders costs one look-up each.
+func (x *Exporters) sweep(now time.Time, idle time.Duration) {
+	if since := now.Sub(x.swept); since >= 0 && since < time.Second {
+		return
+	}
+	x.swept = now
+	for addr, e := range x.byAddr {
+		if !e.mu.TryLock() {
+			continue // at work
+		}
+		silent := now.Sub(e.last)
+		if silent > x.limits.Forget || silent > idle && e.templates == 0 && !x.named[addr] {
+			x.forget(e)
+		}
+		e.mu.Unlock()
+	}
+}
+
+// Sweep forgets what has been silent for long. The owner calls it now and then.
+func (x *Exporters) Sweep(now time.Time) {
+	x.mu.Lock()
+	x.sweep(now, x.limits.Forget)
+	x.mu.Unlock()
+}
+
+// forget removes an exporter. Both locks are held.
+func (x *Exporters) forget(e *exporter) {
+	for _, s := range e.streams {
+		for id := range s.plans {
+			x.dropTemplate(e, s, id)
+		}
+		for id := range s.options {
+			x.dropTemplate(e, s, id)
+		}
+	}
+	x.early.release(e)
+	e.gone = true
+	delete(x.byAddr, e.addr)
+	x.forgotten.Add(1)
+	x.changes.Add(1)
+}
+
+// stream finds a stream of the exporter, or makes it; nil when it has too many.
+func (x *Exporters) stream(e *exporter, key streamKey) *stream {
+	if s := e.streams[key]; s != nil {
+		return s
+	}
+	if len(e.streams) >= x.limits.DomainsPerExporter {
+		return nil
+	}
+	s := &stream{key: key}
+	e.streams[key] = s
+	return s
+}
+
+// templateCost is the memory that a template takes, about.
+func templateCost(raw []byte) int64 { return int64(256 + 5*len(raw)) }
+
+// reserve takes room for one more template; false when a cap is reached.
+func (x *Exporters) reserve(e *exporter, raw []byte) bool {
+	if e.templates >= x.limits.TemplatesPerExporter ||
+		x.templates.Load() >= int64(x.limits.Templates) ||
+		x.templateBytes.Load()+templateCost(raw) > int64(x.limits.TemplateBytes) {
+		return false
+	}
+	e.templates++
+	x.templates.Add(1)
+	x.templateBytes.Add(templateCost(raw))
+	return true
+}
+
+// dropTemplate forgets the data or options template of that id.
+func (x *Exporters) dropTemplate(e *exporter, s *stream, id uint16) {
+	var raw []byte
+	if p := s.plans[id]; p != nil {
+		raw = p.raw
+		delete(s.plans, id)
+	} else if o := s.options[id]; o != nil {
+		raw = o.raw
+		delete(s.options, id)
+	} else {
+		return
+	}
+	e.templates--
+	x.templates.Add(-1)
+	x.templateBytes.Add(-templateCost(raw))
+}

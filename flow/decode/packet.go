@@ -1,0 +1,244 @@
+package decode
+
+import (
+	"encoding/binary"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+)
+
+// A packet is what the headers of a sampled packet say. Sampled headers are cut
+// after 64 to 256 bytes, so everything behind the addresses may be missing.
+type packet struct {
+	ip, v6             bool
+	src4, dst4         uint32
+	src6, dst6         flow.Addr6
+	protocol           uint8
+	ports, flags, icmp bool // which of the following are there
+	srcPort, dstPort   uint16
+	tcpFlags           uint8
+	icmpTypeCode       uint16
+}
+
+// A sampled packet and the one that it carries in a tunnel, if any.
+type packets [2]packet
+
+// Ethernet types.
+const (
+	etherIPv4  = 0x0800
+	etherIPv6  = 0x86dd
+	etherVLAN  = 0x8100
+	etherQinQ  = 0x88a8
+	etherQinQ9 = 0x9100
+	etherMPLS  = 0x8847
+	etherMPLSm = 0x8848
+	etherPPPoE = 0x8864
+	etherTEB   = 0x6558 // transparent Ethernet bridging, in GRE
+)
+
+// Protocols, and the UDP port of VXLAN (RFC 7348).
+const (
+	protoICMP   = 1
+	protoIPv4   = 4
+	protoTCP    = 6
+	protoUDP    = 17
+	protoIPv6   = 41
+	protoGRE    = 47
+	protoAH     = 51
+	protoICMPv6 = 58
+	protoSCTP   = 132
+	portVXLAN   = 4789
+)
+
+// ethernet reads a frame that begins with the destination address.
+func (p *packets) ethernet(b []byte, depth int) {
+	if len(b) < 14 {
+		return
+	}
+	p.ethertype(binary.BigEndian.Uint16(b[12:]), b[14:], depth)
+}
+
+// ethertype reads what an Ethernet type announces, through VLAN tags, PPPoE and
+// MPLS labels.
+func (p *packets) ethertype(t uint16, b []byte, depth int) {
+	for t == etherVLAN || t == etherQinQ || t == etherQinQ9 {
+		if len(b) < 4 {
+			return
+		}
+		t, b = binary.BigEndian.Uint16(b[2:]), b[4:]
+	}
+	switch t {
+	case etherIPv4, etherIPv6:
+		p.network(b, depth)
+	case etherMPLS, etherMPLSm:
+		p.mpls(b, depth)
+	case etherPPPoE:
+		if len(b) >= 8 && (b[6] == 0 && (b[7] == 0x21 || b[7] == 0x57)) {
+			p.network(b[8:], depth)
+		}
+	case etherTEB:
+		p.ethernet(b, depth)
+	}
+}
+
+// mpls skips the label stack (RFC 3032). What lies under it is not said: an IP
+// packet by its version, else a pseudowire with Ethernet (RFC 4448), with its
+// control word when the first nibble is zero.
+func (p *packets) mpls(b []byte, depth int) {
+	for {
+		if len(b) < 5 {
+			return
+		}
+		bottom := b[2]&1 == 1
+		b = b[4:]
+		if bottom {
+			break
+		}
+	}
+	switch {
+	case looksLikeIP(b):
+		p.network(b, depth)
+	case b[0]>>4 == 0 && len(b) >= 18 && knownEthertype(b[4:]):
+		p.ethernet(b[4:], depth)
+	default:
+		p.ethernet(b, depth)
+	}
+}
+
+// looksLikeIP tells an IP header from an Ethernet address that begins with the
+// same nibble.
+func looksLikeIP(b []byte) bool {
+	switch {
+	case len(b) >= 20 && b[0]>>4 == 4:
+		return b[0]&15 >= 5 && !knownEthertype(b)
+	case len(b) >= 40 && b[0]>>4 == 6:
+		return !knownEthertype(b)
+	}
+	return false
+}
+
+func knownEthertype(b []byte) bool {
+	if len(b) < 14 {
+		return false
+	}
+	switch binary.BigEndian.Uint16(b[12:]) {
+	case etherIPv4, etherIPv6, etherVLAN, etherQinQ, etherMPLS, etherMPLSm:
+		return true
+	}
+	return false
+}
+
+// network reads an IP packet into p[depth]; a packet within it goes to p[1].
+func (p *packets) network(b []byte, depth int) {
+	if len(b) == 0 {
+		return
+	}
+	switch b[0] >> 4 {
+	case 4:
+		p.ipv4(b, depth)
+	case 6:
+		p.ipv6(b, depth)
+	}
+}
+
+func (p *packets) ipv4(b []byte, depth int) {
+	if len(b) < 20 || b[0]&15 < 5 {
+		return
+	}
+	q := &p[depth]
+	q.ip, q.v6 = true, false
+	q.src4, q.dst4 = binary.BigEndian.Uint32(b[12:]), binary.BigEndian.Uint32(b[16:])
+	q.protocol = b[9]
+	if binary.BigEndian.Uint16(b[6:])&0x1fff != 0 {
+		return // a later fragment: no transport header
+	}
+	if head := int(b[0]&15) * 4; head <= len(b) {
+		p.transport(b[head:], depth)
+	}
+}
+
+func (p *packets) ipv6(b []byte, depth int) {
+	if len(b) < 40 {
+		return
+	}
+	q := &p[depth]
+	q.ip, q.v6 = true, true
+	q.src6, q.dst6 = addr6(b[8:]), addr6(b[24:])
+	q.protocol = b[6]
+	rest, later := b[40:], false
+	for {
+		n := 0
+		switch q.protocol {
+		case 0, 43, 60, 135: // hop-by-hop, routing, destination options, mobility
+			if len(rest) < 8 {
+				return
+			}
+			n = 8 + int(rest[1])*8
+		case 44: // fragment
+			if len(rest) < 8 {
+				return
+			}
+			n, later = 8, binary.BigEndian.Uint16(rest[2:])&0xfff8 != 0
+		case protoAH:
+			if len(rest) < 8 {
+				return
+			}
+			n = 8 + int(rest[1])*4
+		}
+		if n == 0 {
+			break
+		}
+		q.protocol = rest[0]
+		if later || n > len(rest) {
+			return
+		}
+		rest = rest[n:]
+	}
+	p.transport(rest, depth)
+}
+
+// transport reads the header behind IP, or goes on to the packet in a tunnel.
+func (p *packets) transport(b []byte, depth int) {
+	q := &p[depth]
+	switch q.protocol {
+	case protoTCP, protoUDP, protoSCTP:
+		if len(b) < 4 {
+			return
+		}
+		q.ports = true
+		q.srcPort, q.dstPort = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
+		if q.protocol == protoTCP && len(b) >= 14 {
+			q.flags, q.tcpFlags = true, b[13]
+		}
+		if q.protocol == protoUDP && q.dstPort == portVXLAN && len(b) > 16 && depth == 0 {
+			p.ethernet(b[16:], 1)
+		}
+	case protoICMP, protoICMPv6:
+		if len(b) >= 2 {
+			q.icmp, q.icmpTypeCode = true, binary.BigEndian.Uint16(b)
+		}
+	case protoIPv4, protoIPv6:
+		if depth == 0 {
+			p.network(b, 1)
+		}
+	case protoGRE:
+		if depth == 0 {
+			p.gre(b)
+		}
+	}
+}
+
+// gre reads a GRE header (RFC 2784, 2890) and the packet behind it.
+func (p *packets) gre(b []byte) {
+	if len(b) < 4 || b[1]&7 != 0 {
+		return // version 1 is PPTP
+	}
+	n := 4
+	for _, bit := range []byte{0x80, 0x20, 0x10} { // checksum, key, sequence number
+		if b[0]&bit != 0 {
+			n += 4
+		}
+	}
+	if n <= len(b) {
+		p.ethertype(binary.BigEndian.Uint16(b[2:]), b[n:], 1)
+	}
+}

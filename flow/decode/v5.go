@@ -1,0 +1,67 @@
+package decode
+
+import (
+	"encoding/binary"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+)
+
+// NetFlow v5: a header of 24 bytes and up to 30 records of 48 bytes (Cisco
+// NetFlow Export Datagram Format, tables B-3 and B-4).
+const (
+	v5Header = 24
+	v5Record = 48
+)
+
+// v5 reads a v5 datagram. The count in the header is not trusted: the records are
+// those that fit the datagram.
+func (d *Decoder) v5(e *exporter, dg *flow.Datagram) {
+	b := dg.Payload
+	if len(b) < v5Header {
+		d.count(reasonShort)
+		return
+	}
+	count := int(binary.BigEndian.Uint16(b[2:]))
+	n := min(count, (len(b)-v5Header)/v5Record)
+	if n != count {
+		d.count(reasonV5Count)
+	}
+	domain := uint32(b[21])
+	s := &d.set
+	s.begin(dg, flow.Exporter{Version: flow.V5, Domain: domain})
+	s.stream = d.streamOf(e, streamKey{version: flow.V5, domain: uint32(b[20])<<8 | domain})
+	d.account(s.stream, dg)
+	if s.stream != nil {
+		d.sequenceV5(s.stream, binary.BigEndian.Uint32(b[16:]), count, dg)
+	}
+	if n == 0 {
+		return
+	}
+	s.uptime = binary.BigEndian.Uint32(b[4:])
+	s.export = int64(binary.BigEndian.Uint32(b[8:]))*1000 + int64(binary.BigEndian.Uint32(b[12:]))/1e6
+	s.sampling = uint32(binary.BigEndian.Uint16(b[22:]) & 0x3fff)
+	s.data, s.n, s.stride = b[v5Header:v5Header+n*v5Record], n, v5Record
+	s.pairColumns(0, 4)
+	d.emit(s)
+}
+
+// recordV5 fills r from the i-th record.
+func (s *Set) recordV5(i int, r *flow.Record) {
+	b := s.data[i*v5Record : (i+1)*v5Record]
+	be := binary.BigEndian
+	r.Src, r.Dst = flow.Addr4(be.Uint32(b)), flow.Addr4(be.Uint32(b[4:]))
+	r.InIf, r.OutIf = uint32(be.Uint16(b[12:])), uint32(be.Uint16(b[14:]))
+	r.Packets, r.Bytes = uint64(be.Uint32(b[16:])), uint64(be.Uint32(b[20:]))
+	r.PacketsIE, r.BytesIE = 2, 1
+	r.Start, r.End = s.switched(uint64(be.Uint32(b[24:]))), s.switched(uint64(be.Uint32(b[28:])))
+	r.SrcPort, r.DstPort = be.Uint16(b[32:]), be.Uint16(b[34:])
+	r.TCPFlags, r.Protocol = uint16(b[37]), b[38]
+	r.SrcAS, r.DstAS = uint32(be.Uint16(b[40:])), uint32(be.Uint16(b[42:]))
+	r.Has = flow.HasSrcPort | flow.HasDstPort | flow.HasProtocol | flow.HasBytes | flow.HasPackets |
+		flow.HasTCPFlags | flow.HasInIf | flow.HasOutIf | flow.HasSrcAS | flow.HasDstAS
+	r.Rate = 1
+	if s.sampling > 0 {
+		r.Sampling, r.Rate = s.sampling, s.sampling
+		r.Has |= flow.HasSampling
+	}
+}
