@@ -25,11 +25,9 @@ func addr6(a netip.Addr) flow.Addr6 {
 	return flow.Addr6{Hi: binary.BigEndian.Uint64(b[:8]), Lo: binary.BigEndian.Uint64(b[8:])}
 }
 
-// is4 tells whether the key is of an IPv4 prefix: no IPv6 prefix of a table lies in
+// is4 tells whether the key is of an IPv4 prefix: no IPv6 prefix of a table begins in
 // the IPv4-mapped space, see unmapped.
-func (k *key) is4() bool {
-	return k.addr.Hi == 0 && k.addr.Lo>>32 == 0xffff && k.bits >= 96
-}
+func (k *key) is4() bool { return k.addr.Hi == 0 && k.addr.Lo>>32 == 0xffff }
 
 // prefix gives back the prefix of the key.
 func (k *key) prefix() netip.Prefix {
@@ -54,6 +52,8 @@ func (b *Builder) Build(version string) (*Table, Report) {
 		guards:  b.guards,
 		exclude: b.exclude,
 		stopped: b.stopped,
+		filter4: newFilter4(b.keys),
+		filter6: newFilter6(b.keys),
 	}
 	for _, f := range b.feeds {
 		t.feeds = append(t.feeds, FeedCount{f.Feed, f.Accepted})

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/gaissmai/bart"
 )
 
@@ -16,6 +15,8 @@ import (
 type Table struct {
 	version string
 	trie    bart.Table[uint32] // prefix -> index of its first entry
+	filter4 filter4
+	filter6 filter6
 	entries pages
 	strings pool
 	feeds   []FeedCount // by index
@@ -49,27 +50,6 @@ func (t *Table) Feeds() []FeedCount {
 // address, 0.0.0.0 and :: are never listed.
 func (t *Table) Contains(a netip.Addr) bool {
 	return t.trie.Contains(a) && !a.IsUnspecified()
-}
-
-// Match4 appends to found the indices of the addresses, IPv4 in host order, that
-// listed prefixes cover, as Contains has it.
-func (t *Table) Match4(addrs []uint32, found []int32) []int32 {
-	for i, a := range addrs {
-		if a != 0 && t.trie.Contains(flow.Addr4(a)) {
-			found = append(found, int32(i))
-		}
-	}
-	return found
-}
-
-// Match6 is Match4 for IPv6.
-func (t *Table) Match6(addrs []flow.Addr6, found []int32) []int32 {
-	for i, a := range addrs {
-		if a != (flow.Addr6{}) && t.trie.Contains(a.Addr()) {
-			found = append(found, int32(i))
-		}
-	}
-	return found
 }
 
 // maxListings bounds the answer of Listings.

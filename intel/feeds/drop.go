@@ -9,8 +9,7 @@ import (
 )
 
 var (
-	errNotObject = errors.New("not a JSON object")
-	errNoCIDR    = errors.New("no cidr")
+	errNoCIDR = errors.New("no cidr")
 )
 
 // dropRow is a line of a Spamhaus DROP list: an entry or the closing metadata.

@@ -1,37 +1,193 @@
 package feeds
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 )
 
-// maxJSONDepth is how deep values may be nested.
-const maxJSONDepth = 1000
+// Limits of JSON: how deep values may be nested, and how long one value may be
+// that has to be in memory as a whole, a string or a row.
+const (
+	maxJSONDepth = 1000
+	maxJSONValue = 16 << 20
+)
 
-var errJSONDepth = errors.New("values nested deeper than 1,000")
+var (
+	errJSONDepth = errors.New("values nested deeper than 1,000")
+	errJSONValue = errors.New("one value is longer than 16 MiB")
+	errNotObject = errors.New("not a JSON object")
+	errNoValue   = errors.New("no address in the row")
+)
 
-// A text is a JSON string, number or boolean as a string: feeds change their
-// minds about types. Null, arrays and objects are the empty text.
-type text string
+// A jsonReader walks through a JSON document without ever holding it. Its errors
+// are those of document.refuse, or what a handler returned.
+type jsonReader struct {
+	d   *document
+	dec *json.Decoder
+	in  *jsonInput
+}
 
-// UnmarshalJSON never fails.
-func (t *text) UnmarshalJSON(b []byte) error {
-	*t = ""
-	switch b[0] {
-	case 'n', '{', '[':
-	case '"':
-		var s string
-		if err := json.Unmarshal(b, &s); err != nil {
-			return err
-		}
-		*t = text(s)
-	default:
-		*t = text(b)
+func newJSONReader(d *document, r io.Reader) *jsonReader {
+	in := &jsonInput{r: r}
+	in.dec = json.NewDecoder(in)
+	return &jsonReader{d: d, dec: in.dec, in: in}
+}
+
+// jsonInput stands between source and decoder: the decoder keeps in memory what
+// lies between its offset and the bytes that were read, so this is bounded here.
+type jsonInput struct {
+	r     io.Reader
+	dec   *json.Decoder
+	read  int64
+	lines int // line ends read
+}
+
+// jsonChunk is how much the decoder gets at a time.
+const jsonChunk = 8 << 10
+
+func (in *jsonInput) Read(p []byte) (int, error) {
+	if in.read-in.dec.InputOffset() > maxJSONValue {
+		return 0, errJSONValue
+	}
+	n, err := in.r.Read(p[:min(len(p), jsonChunk)])
+	in.read += int64(n)
+	in.lines += bytes.Count(p[:n], []byte{'\n'})
+	return n, err
+}
+
+// lineCounter counts line ends.
+type lineCounter int
+
+func (c *lineCounter) Write(p []byte) (int, error) {
+	*c += lineCounter(bytes.Count(p, []byte{'\n'}))
+	return len(p), nil
+}
+
+// setLine tells the document where the decoder stands.
+func (j *jsonReader) setLine() {
+	var ahead lineCounter
+	_, _ = io.Copy(&ahead, j.dec.Buffered())
+	j.d.line = j.in.lines - int(ahead) + 1
+}
+
+// broken makes the error of a document that is not JSON.
+func (j *jsonReader) broken(err error) error {
+	j.setLine()
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return j.d.refuse("JSON that ends too early")
+	}
+	return j.d.refuse("not JSON: %v", err)
+}
+
+// handlers say what to do with a value of unknown type. A handler consumes one
+// value: that of the key, or one item. What has no handler is skipped.
+type handlers struct {
+	key    func(name string) error
+	item   func() error
+	scalar func(t json.Token) error
+}
+
+// document walks the one value of the document: an object or an array.
+func (j *jsonReader) document(h handlers) error {
+	h.scalar = func(json.Token) error {
+		return j.d.refuse("want a JSON object or array")
+	}
+	if err := j.walk(h); err != nil {
+		return err
+	}
+	if _, err := j.dec.Token(); err == nil {
+		j.setLine()
+		return j.d.refuse("more text after the end of the JSON")
+	} else if !errors.Is(err, io.EOF) {
+		return j.broken(err)
 	}
 	return nil
 }
 
-// skipValue reads over one value, whatever its size.
+// walk consumes the next value with the handlers for its type.
+func (j *jsonReader) walk(h handlers) error {
+	t, err := j.token()
+	if err != nil {
+		return err
+	}
+	switch t {
+	case json.Delim('{'):
+		return j.members(h.key)
+	case json.Delim('['):
+		return j.items(h.item)
+	}
+	if h.scalar != nil {
+		return h.scalar(t)
+	}
+	return nil
+}
+
+func (j *jsonReader) members(key func(string) error) error {
+	for j.dec.More() {
+		t, err := j.token()
+		if err != nil {
+			return err
+		}
+		name, _ := t.(string)
+		if key == nil {
+			err = j.skip()
+		} else {
+			err = key(name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err := j.token()
+	return err
+}
+
+func (j *jsonReader) items(item func() error) error {
+	if item == nil {
+		item = j.skip
+	}
+	for j.dec.More() {
+		if err := item(); err != nil {
+			return err
+		}
+	}
+	_, err := j.token()
+	return err
+}
+
+func (j *jsonReader) token() (json.Token, error) {
+	t, err := j.dec.Token()
+	if err != nil {
+		return nil, j.broken(err)
+	}
+	return t, nil
+}
+
+// row decodes the next value into v, a struct of lenient fields, and tells the
+// document its line. A value or field of the wrong type leaves v as it is.
+func (j *jsonReader) row(v any) error {
+	err := j.dec.Decode(v)
+	j.setLine()
+	var wrongType *json.UnmarshalTypeError
+	if err == nil || errors.As(err, &wrongType) {
+		return nil
+	}
+	return j.broken(err)
+}
+
+// text decodes the next value if it is a string, number or boolean.
+func (j *jsonReader) text(v *text) error { return j.row(v) }
+
+// skip reads over the next value, whatever its size.
+func (j *jsonReader) skip() error {
+	if err := skipValue(j.dec); err != nil {
+		return j.broken(err)
+	}
+	return nil
+}
+
 func skipValue(dec *json.Decoder) error {
 	for depth := 0; ; {
 		t, err := dec.Token()
@@ -51,4 +207,48 @@ func skipValue(dec *json.Decoder) error {
 			return nil
 		}
 	}
+}
+
+// A text is a JSON string, number or boolean as a string: feeds change their
+// minds about types. Null, arrays and objects are the empty text.
+type text string
+
+// UnmarshalJSON never fails on valid JSON.
+func (t *text) UnmarshalJSON(b []byte) error {
+	*t = ""
+	switch b[0] {
+	case 'n', '{', '[':
+	case '"':
+		var s string
+		if err := json.Unmarshal(b, &s); err != nil {
+			return err
+		}
+		*t = text(s)
+	default:
+		*t = text(b)
+	}
+	return nil
+}
+
+// yes reads the truth in its spellings: true, "true", 1, "1".
+func (t text) yes() bool { return t == "1" || t == "true" || t == "True" }
+
+// no reads an explicit false; an absent value is neither yes nor no.
+func (t text) no() bool { return t == "0" || t == "false" || t == "False" }
+
+// words is a list of texts; anything else is the empty list.
+type words []text
+
+// UnmarshalJSON never fails on valid JSON.
+func (w *words) UnmarshalJSON(b []byte) error {
+	*w = nil
+	if b[0] != '[' {
+		return nil
+	}
+	var list []text
+	if err := json.Unmarshal(b, &list); err != nil {
+		return err
+	}
+	*w = list
+	return nil
 }
