@@ -1,0 +1,9 @@
+// Package sinks takes events out of the process. A [Sink] is one way out, a
+// [Queue] the bounded runner that keeps a slow or dead one from holding up
+// anything else, and the Append functions are the forms an event can take:
+// [AppendNative] one line of JSON for machines, [AppendText] one line for people.
+//
+// Text that comes from feeds or exporters is foreign: every form escapes or
+// strips it, so that no field can be forged, no line broken and no terminal
+// driven by it.
+package sinks

@@ -1,0 +1,82 @@
+package sinks
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestAppendJSON(t *testing.T) {
+	for _, tc := range []struct{ in, want string }{
+		{"plain é 👍", "plain é 👍"},
+		{`a"b\c`, `a\"b\\c`},
+		{"a\nb\rc\td", `a\nb\rc\td`},
+		{"\x00\x01\x1b\x7f", "\ufffd" + `\u0001\u001b\u007f`},
+		{"\u0085\u009b\u2028\u202e\ufeff", `\u0085\u009b\u2028\u202e\ufeff`},
+		{"\U000e0001", `\udb40\udc01`},
+		{"x\xffy\xc3", "x\ufffdy\ufffd"},
+	} {
+		if got := string(appendJSON(nil, tc.in, 1000)); got != tc.want {
+			t.Errorf("%q: got %s, want %s", tc.in, got, tc.want)
+		}
+	}
+}
+
+func TestAppendJSONCuts(t *testing.T) {
+	for _, tc := range []struct {
+		in    string
+		limit int
+		want  string
+	}{
+		{"12345678", 8, "12345678"},
+		{"123456789", 8, "12345…"},
+		{"ééééé", 8, "éé…"},
+		{"\x01\x01\x01", 18, `\u0001\u0001\u0001`},
+		{"\x01\x01\x01", 17, `\u0001\u0001…`},
+		{"a\x01\x01\x01", 12, `a\u0001…`},
+		{strings.Repeat("\x01", 100), 8, "…"},
+	} {
+		if got := string(appendJSON(nil, tc.in, tc.limit)); got != tc.want {
+			t.Errorf("%q in %d: got %s, want %s", tc.in, tc.limit, got, tc.want)
+		}
+	}
+}
+
+func TestAppendPlain(t *testing.T) {
+	for _, tc := range []struct{ in, want string }{
+		{"plain é 👍", "plain é 👍"},
+		{"a\nb\r\tc\u2028d\u00a0e", "a b  c d e"},
+		{"\x1b[31;1mred\x1b[0m", "red"},
+		{"\x1b]0;title\ashown", "shown"},
+		{"\x1b]8;;https://x\x1b\\link\x1b]8;;\x1b\\", "link"},
+		{"\x1bcreset \x1b(Bx", "reset x"},
+		{"open\x1b[3", "open"}, {"open\x1b]0;x", "open"}, {"open\x1b", "open"}, {"\x1béx", "x"},
+		{"\x00\a\b\x7f\u009b31m\u202e", "31m"},
+		{"bad\xff", "bad\ufffd"},
+		{strings.Repeat("x", 101), strings.Repeat("x", 100) + "…"},
+	} {
+		if got := string(appendPlain(nil, tc.in, 100)); got != tc.want {
+			t.Errorf("%q: got %q, want %q", tc.in, got, tc.want)
+		}
+	}
+}
+
+func TestAppendName(t *testing.T) {
+	if got := string(appendName(nil, "A-z_0.9 \"\\\né", 64)); got != "A-z_0.9______" {
+		t.Errorf("got %s", got)
+	}
+	if got := string(appendName(nil, "abcdef", 3)); got != "abc" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestAppendProtocol(t *testing.T) {
+	for protocol, want := range map[uint8]string{
+		0: "hopopt", 1: "icmp", 2: "igmp", 4: "ipv4", 6: "tcp", 17: "udp", 33: "dccp", 41: "ipv6", 47: "gre", 50: "esp", 51: "ah",
+		58: "ipv6-icmp", 88: "eigrp", 89: "ospfigp", 94: "ipip", 97: "etherip", 103: "pim", 112: "vrrp", 115: "l2tp", 132: "sctp",
+		136: "udplite", 137: "mpls-in-ip", 143: "ethernet", 61: "61", 114: "114", 200: "200", 255: "255",
+	} {
+		if got := string(appendProtocol(nil, protocol)); got != want {
+			t.Errorf("%d: got %s, want %s", protocol, got, want)
+		}
+	}
+}

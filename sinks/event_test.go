@@ -1,0 +1,98 @@
+package sinks
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/google/uuid"
+)
+
+// at is the time of receipt of every event made here.
+var at = time.Date(2026, 11, 20, 23, 0, 0, 123_456_789, time.UTC)
+
+// hit is the event that the documentation of the native form shows.
+func hit() intel.Event {
+	offender := netip.MustParseAddr("203.0.113.9")
+	local := netip.MustParseAddr("10.0.0.5")
+	return intel.Event{
+		Kind: intel.KindHit, ID: uuid.MustParse("0192f7c0-1234-7abc-8def-0123456789ab"), Time: at, Sensor: "pi-oslo",
+		Src: local, Dst: offender, SrcPort: 51515, DstPort: 443, HasPorts: true, Protocol: 6, HasProtocol: true,
+		Offender: offender, Local: local, Role: flow.SideDst, Direction: intel.Outbound, Answered: intel.AnsweredYes,
+		Severity: intel.Critical, Score: 95, Reason: "c2 listed by feodo (90), otx (75); outbound, answered",
+		Indicators: []intel.Indicator{
+			{Prefix: netip.MustParsePrefix("203.0.113.9/32"), Feed: "feodo", Score: 90, Category: "c2",
+				Ref: "https://example.net/9", TLP: "white", FirstSeen: at.Add(-48 * time.Hour), LastSeen: at.Add(-time.Hour)},
+			{Prefix: netip.MustParsePrefix("203.0.113.0/24"), Feed: "otx", Score: 75, Category: "c2", NativeID: "pulse-1"},
+		},
+		IntelVersion: "7f3a", Flows: 1, Packets: 5, Bytes: 1234, PacketsRaw: 5, BytesRaw: 1234, PacketsBack: 4, BytesBack: 5210,
+		TCPFlags: 0x1b, Sampling: 1, Start: at.Add(-2 * time.Second), End: at.Add(-time.Second), Clock: "ok",
+		Exporter: netip.MustParseAddr("192.0.2.1"), ExporterName: "edge-1", Version: flow.V9,
+		InIf: 1, OutIf: 2, HasIf: true, NATSrc: netip.MustParseAddr("198.51.100.7"), CommunityID: "1:abc=",
+	}
+}
+
+func alert() intel.Event {
+	own := netip.MustParseAddr("198.51.100.7")
+	return intel.Event{
+		Kind: intel.KindAlert, ID: uuid.MustParse("0192f7c0-1234-7abc-8def-0123456789ab"), Time: at, Sensor: "pi-oslo",
+		Alert: "own_address_listed", Severity: intel.High, Reason: "our 198.51.100.7 is listed by otx", Offender: own,
+		Indicators: []intel.Indicator{{Prefix: netip.PrefixFrom(own, 32), Feed: "otx", Score: 75, Category: "c2"}},
+	}
+}
+
+// hostile are texts that feeds could send.
+var hostile = []string{
+	`","srcip":"8.8.8.8","x":"`,
+	"line\nbreak\r\n{\"integration\":\"flowsnitch\"",
+	"nul\x00 bell\a esc\x1b[31m del\x7f csi\u009b31m",
+	"bad utf8 \xff\xfe\xc3 \xed\xa0\x80",
+	"sep\u2028arators\u2029 bidi\u202e\u2066 bom\ufeff",
+	"emoji 👩‍👩‍👧 \U0001f4a9 \U000e0001",
+	`back\slash\ and "quotes" ` + "`ticks` <script>&amp;",
+	strings.Repeat("A", 10_000),
+	strings.Repeat("\x01", 10_000),
+	strings.Repeat("\U000e0001", 3_000),
+	strings.Repeat("é", 5_000),
+	" | = ] ; , CEF:0|x",
+}
+
+// poison puts s wherever text can stand.
+func poison(e *intel.Event, s string) {
+	e.Sensor, e.Reason, e.Clock, e.ExporterName, e.CommunityID = s, s, s, s, s
+	e.IntelVersion, e.Alert = s, s
+	e.Direction, e.Answered = intel.Direction(s), intel.Answered(s)
+	list := make([]intel.Indicator, len(e.Indicators))
+	for i := range list {
+		list[i] = e.Indicators[i]
+		list[i].Feed, list[i].Category, list[i].Ref, list[i].TLP = s, s, s, s
+		list[i].Description, list[i].NativeID = s, s
+	}
+	e.Indicators = list
+}
+
+// longest is an event with every field set to what takes most room.
+func longest() intel.Event {
+	v6 := netip.MustParseAddr("2001:db8:1111:2222:3333:4444:5555:6666")
+	e := hit()
+	e.Kind = intel.KindUpdate
+	e.Src, e.Dst, e.Offender, e.Local, e.Exporter = v6, v6, v6, v6, v6
+	e.NATSrc, e.NATDst, e.InnerSrc, e.InnerDst = v6, v6, v6, v6
+	e.SrcPort, e.DstPort, e.NATSrcPort, e.NATDstPort = 65535, 65535, 65535, 65535
+	const most = 1<<64 - 1
+	e.Flows, e.Packets, e.Bytes, e.PacketsRaw, e.BytesRaw, e.PacketsBack, e.BytesBack = most, most, most, most-1, most-1, most, most
+	e.Protocol, e.Role, e.Version, e.TCPFlags, e.Sampling = 134, flow.SideInnerSrc, flow.SFlow, 0xffff, 1<<32-1
+	e.Domain, e.InIf, e.OutIf, e.Score = 1<<32-1, 1<<32-1, 1<<32-1, 255
+	e.Exporters = make([]netip.Addr, 10_000)
+	for i := range e.Exporters {
+		e.Exporters[i] = v6
+	}
+	one := intel.Indicator{Prefix: netip.PrefixFrom(v6, 128), Port: 65535, Score: 100, FirstSeen: at, LastSeen: at, Expires: at}
+	e.Indicators = make([]intel.Indicator, 1000)
+	for i := range e.Indicators {
+		e.Indicators[i] = one
+	}
+	return e
+}

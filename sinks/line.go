@@ -1,0 +1,98 @@
+package sinks
+
+import (
+	"net/netip"
+	"strconv"
+	"time"
+)
+
+// timeFormat is RFC 3339 in UTC with milliseconds.
+const timeFormat = "2006-01-02T15:04:05.000Z"
+
+// A line is a JSON document that is being appended to. A key whose value is empty
+// is left out, key and all.
+type line struct {
+	b []byte
+}
+
+// key begins a value: a comma where one is needed, and the key unless empty.
+func (l *line) key(key string) {
+	if n := len(l.b); n > 0 && l.b[n-1] != '{' && l.b[n-1] != '[' {
+		l.b = append(l.b, ',')
+	}
+	if key != "" {
+		l.b = append(append(append(l.b, '"'), key...), '"', ':')
+	}
+}
+
+// open begins an object or an array, without a key within an array.
+func (l *line) open(key string, bracket byte) {
+	l.key(key)
+	l.b = append(l.b, bracket)
+}
+
+func (l *line) close(bracket byte) { l.b = append(l.b, bracket) }
+
+// text writes foreign or free text.
+func (l *line) text(key, value string, limit int) {
+	if value == "" {
+		return
+	}
+	l.key(key)
+	l.b = append(appendJSON(append(l.b, '"'), value, limit), '"')
+}
+
+// name writes a word that must need no escape.
+func (l *line) name(key, value string) {
+	if value == "" {
+		return
+	}
+	l.key(key)
+	l.b = append(appendName(append(l.b, '"'), value, maxName), '"')
+}
+
+// number writes a number, 0 as well.
+func (l *line) number(key string, value uint64) {
+	l.key(key)
+	l.b = strconv.AppendUint(l.b, value, 10)
+}
+
+// count writes a number that is absent when 0.
+func (l *line) count(key string, value uint64) {
+	if value != 0 {
+		l.number(key, value)
+	}
+}
+
+func (l *line) bool(key string, value bool) {
+	l.key(key)
+	l.b = strconv.AppendBool(l.b, value)
+}
+
+// addr writes an address. Its zone is left out: an interface name is free text,
+// and means nothing on another machine.
+func (l *line) addr(key string, a netip.Addr) {
+	if !a.IsValid() {
+		return
+	}
+	l.key(key)
+	l.b = append(a.WithZone("").AppendTo(append(l.b, '"')), '"')
+}
+
+func (l *line) prefix(key string, p netip.Prefix) {
+	if !p.IsValid() {
+		return
+	}
+	l.key(key)
+	l.b = append(p.AppendTo(append(l.b, '"')), '"')
+}
+
+// time writes a time; one that RFC 3339 cannot express counts as absent.
+func (l *line) time(key string, t time.Time) {
+	t = t.UTC()
+	if t.IsZero() || t.Year() < 0 || t.Year() > 9999 {
+		return
+	}
+	l.key(key)
+	l.b = append(t.AppendFormat(append(l.b, '"'), timeFormat), '"')
+}

@@ -1,0 +1,396 @@
+package sinks
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel"
+)
+
+const hitLine = `{"integration":"flowsnitch","v":1,"event":"hit","id":"0192f7c0-1234-7abc-8def-0123456789ab",` +
+	`"@timestamp":"2026-11-20T23:00:00.123Z","sensor":"pi-oslo",` +
+	`"srcip":"10.0.0.5","srcport":51515,"dstip":"203.0.113.9","dstport":443,"protocol":"tcp",` +
+	`"flowsnitch":{"offender":"203.0.113.9","local":"10.0.0.5","role":"dst","direction":"outbound","answered":"yes","blocked":false,` +
+	`"severity":"critical","score":95,"reason":"c2 listed by feodo (90), otx (75); outbound, answered",` +
+	`"feed":"feodo","category":"c2","indicator":"203.0.113.9/32","ref":"https://example.net/9","tlp":"white",` +
+	`"flows":1,"packets":5,"bytes":1234,"packets_back":4,"bytes_back":5210,"tcp_flags":"APSF","sampling":1,` +
+	`"start":"2026-11-20T22:59:58.123Z","end":"2026-11-20T22:59:59.123Z","clock":"ok",` +
+	`"exporter":"192.0.2.1","exporter_name":"edge-1","domain":0,"version":9,"in_if":1,"out_if":2,` +
+	`"nat":{"src":"198.51.100.7"},"community_id":"1:abc=","intel_version":"7f3a",` +
+	`"indicators":[{"prefix":"203.0.113.9/32","feed":"feodo","category":"c2","score":90,"ref":"https://example.net/9",` +
+	`"first_seen":"2026-11-18T23:00:00.123Z","last_seen":"2026-11-20T22:00:00.123Z","tlp":"white"},` +
+	`{"prefix":"203.0.113.0/24","feed":"otx","category":"c2","score":75,"native_id":"pulse-1"}]}}` + "\n"
+
+const alertLine = `{"integration":"flowsnitch","v":1,"event":"alert","id":"0192f7c0-1234-7abc-8def-0123456789ab",` +
+	`"@timestamp":"2026-11-20T23:00:00.123Z","sensor":"pi-oslo",` +
+	`"flowsnitch":{"alert":"own_address_listed","offender":"198.51.100.7","severity":"high","reason":"our 198.51.100.7 is listed by otx",` +
+	`"feed":"otx","category":"c2","indicator":"198.51.100.7/32",` +
+	`"indicators":[{"prefix":"198.51.100.7/32","feed":"otx","category":"c2","score":75}]}}` + "\n"
+
+func TestAppendNativeWholeLine(t *testing.T) {
+	for _, tc := range []struct {
+		event intel.Event
+		want  string
+	}{{hit(), hitLine}, {alert(), alertLine}} {
+		if got := string(AppendNative([]byte("kept "), &tc.event)); got != "kept "+tc.want {
+			t.Errorf("got  %s\nwant kept %s", got, tc.want)
+		}
+	}
+}
+
+// TestAppendNativeFields changes one thing in the hit at a time and looks for
+// what must and must not be in the line.
+func TestAppendNativeFields(t *testing.T) {
+	v6 := netip.MustParseAddr("2001:db8::9")
+	for name, tc := range map[string]struct {
+		change func(*intel.Event)
+		has    []string
+		hasNot []string
+	}{
+		"no ports":             {func(e *intel.Event) { e.HasPorts = false }, nil, []string{"srcport", "dstport"}},
+		"port 0":               {func(e *intel.Event) { e.SrcPort = 0 }, []string{`"srcport":0,`}, nil},
+		"number of a protocol": {func(e *intel.Event) { e.Protocol = 253 }, []string{`"protocol":"253"`}, nil},
+		"no protocol":          {func(e *intel.Event) { e.HasProtocol = false }, nil, []string{"protocol"}},
+		"v5":                   {func(e *intel.Event) { e.Version = flow.V5 }, []string{`"version":5,`}, nil},
+		"IPFIX":                {func(e *intel.Event) { e.Version = flow.IPFIX }, []string{`"version":10,`}, nil},
+		"sFlow":                {func(e *intel.Event) { e.Version = flow.SFlow }, []string{`"version":"sflow5",`}, nil},
+		"no exporter": {func(e *intel.Event) { e.Version, e.Exporter = 0, netip.Addr{} }, nil,
+			[]string{`"version"`, `"domain"`, `"exporter"`}},
+		"scaled": {func(e *intel.Event) { e.Sampling, e.Packets, e.Bytes = 100, 500, 123400 },
+			[]string{`"packets":500,"bytes":123400,"packets_raw":5,"bytes_raw":1234,`, `"sampling":100`}, nil},
+		"not scaled":         {func(*intel.Event) {}, nil, []string{"_raw"}},
+		"sampling unknown":   {func(e *intel.Event) { e.Sampling = 0 }, nil, []string{"sampling"}},
+		"no answer":          {func(e *intel.Event) { e.PacketsBack, e.BytesBack = 0, 0 }, nil, []string{"_back"}},
+		"nothing counted":    {func(e *intel.Event) { e.Packets, e.PacketsRaw = 0, 0 }, []string{`"packets":0,`}, nil},
+		"all flags":          {func(e *intel.Event) { e.TCPFlags = 0x1ff }, []string{`"tcp_flags":"CEUAPRSF"`}, nil},
+		"no flags":           {func(e *intel.Event) { e.TCPFlags = 0x100 }, nil, []string{"tcp_flags"}},
+		"no interfaces":      {func(e *intel.Event) { e.HasIf = false }, nil, []string{"in_if", "out_if"}},
+		"blocked":            {func(e *intel.Event) { e.Blocked = true }, []string{`"blocked":true`}, nil},
+		"IPv6":               {func(e *intel.Event) { e.Src = v6 }, []string{`"srcip":"2001:db8::9"`}, nil},
+		"zone":               {func(e *intel.Event) { e.Exporter = v6.WithZone(`a","b`) }, []string{`"exporter":"2001:db8::9"`}, nil},
+		"no end":             {func(e *intel.Event) { e.Start, e.End = time.Time{}, time.Time{} }, nil, []string{`"start"`, `"end"`}},
+		"absurd time":        {func(e *intel.Event) { e.End = time.Unix(1<<40, 0) }, nil, []string{`"end"`}},
+		"other zone of time": {func(e *intel.Event) { e.Time = at.In(time.FixedZone("", 3600)) }, []string{`"@timestamp":"2026-11-20T23:00:00.123Z"`}, nil},
+		"one exporter":       {func(e *intel.Event) { e.Exporters = []netip.Addr{v6} }, nil, []string{"exporters"}},
+		"two exporters": {func(e *intel.Event) { e.Exporters = []netip.Addr{e.Exporter, v6} },
+			[]string{`"exporters":["192.0.2.1","2001:db8::9"],"domain"`}, []string{"exporters_total"}},
+		"many exporters": {func(e *intel.Event) { e.Exporters = slices.Repeat([]netip.Addr{v6}, 9) },
+			[]string{`"exporters_total":9,`}, nil},
+		"inner": {func(e *intel.Event) { e.InnerSrc, e.InnerDst = v6, e.Src },
+			[]string{`"inner":{"src":"2001:db8::9","dst":"10.0.0.5"}`}, nil},
+		"NAT ports": {func(e *intel.Event) { e.NATSrcPort, e.NATDst, e.NATDstPort = 1024, v6, 53 },
+			[]string{`"nat":{"src":"198.51.100.7","src_port":1024,"dst":"2001:db8::9","dst_port":53}`}, nil},
+		"no NAT":        {func(e *intel.Event) { e.NATSrc = netip.Addr{} }, nil, []string{`"nat"`}},
+		"no indicator":  {func(e *intel.Event) { e.Indicators = nil }, nil, []string{"indicator", `"feed"`, `"ref"`}},
+		"name of feed":  {func(e *intel.Event) { e.Indicators[0].Feed = `our "best" list\é` }, []string{`"feed":"our__best__list___"`}, nil},
+		"nothing known": {func(e *intel.Event) { *e = intel.Event{Kind: intel.KindCanary} }, []string{`"event":"canary"`}, []string{`""`, "null", "srcip", "role", "invalid"}},
+	} {
+		e := hit()
+		tc.change(&e)
+		got := string(AppendNative(nil, &e))
+		checkLine(t, &e, []byte(got))
+		for _, want := range tc.has {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: %s is missing in %s", name, want, got)
+			}
+		}
+		for _, not := range tc.hasNot {
+			if strings.Contains(got, not) {
+				t.Errorf("%s: %s must not be in %s", name, not, got)
+			}
+		}
+	}
+}
+
+func TestAppendNativeHostile(t *testing.T) {
+	for _, make := range []func() intel.Event{hit, alert, longest} {
+		for _, s := range hostile {
+			e := make()
+			poison(&e, s)
+			checkLine(t, &e, AppendNative(nil, &e))
+		}
+	}
+}
+
+// TestAppendNativeShortens holds the order: the worst indicators go first, texts
+// are cut only when the best one alone is too long.
+func TestAppendNativeShortens(t *testing.T) {
+	e := hit()
+	for i := range 100 {
+		e.Indicators = append(e.Indicators, intel.Indicator{Prefix: e.Indicators[0].Prefix, Feed: fmt.Sprint("feed-", i)})
+	}
+	var got struct {
+		Flowsnitch struct {
+			Reason, Ref string
+			Total       int `json:"indicators_total"`
+			Indicators  []struct{ Feed string }
+		}
+	}
+	unmarshal := func() {
+		t.Helper()
+		if err := json.Unmarshal(AppendNative(nil, &e), &got); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unmarshal()
+	f := &got.Flowsnitch
+	if f.Total != 102 || len(f.Indicators) < 20 || f.Indicators[0].Feed != "feodo" || f.Reason != e.Reason || f.Ref != e.Indicators[0].Ref {
+		t.Errorf("got %+v", f)
+	}
+	e.Reason = strings.Repeat("because ", 125)
+	e.Indicators[0].Ref = "https://example.net/" + strings.Repeat("x", 800)
+	unmarshal()
+	if f.Total != 102 || f.Reason != e.Reason || f.Ref != e.Indicators[0].Ref {
+		t.Errorf("texts were cut while indicators could go: %+v", f)
+	}
+	e.Indicators[0].Ref = strings.Repeat("x", 2000)
+	unmarshal()
+	if len(f.Indicators) == 0 || f.Indicators[0].Feed != "feodo" || !strings.HasSuffix(f.Ref, "x"+ellipsis) {
+		t.Errorf("got %+v", f)
+	}
+}
+
+func TestAppendNativeLongest(t *testing.T) {
+	e := longest()
+	poison(&e, strings.Repeat("\x01", 10_000))
+	e.Kind = intel.KindUpdate
+	got := AppendNative(nil, &e)
+	checkLine(t, &e, got)
+	t.Logf("the longest possible event takes %d of %d bytes", len(got), MaxLine)
+}
+
+func TestAppendNativeDoesNotAllocate(t *testing.T) {
+	e := hit()
+	buf := make([]byte, 0, 2*MaxLine)
+	if n := testing.AllocsPerRun(100, func() { buf = AppendNative(buf[:0], &e) }); n != 0 {
+		t.Errorf("%v allocations per event", n)
+	}
+}
+
+// TestOSSEC runs the expressions of an OSSEC decoder over lines.
+func TestOSSEC(t *testing.T) {
+	decoder := map[string]string{
+		"srcip": `"srcip":"([^"\\]+)"`, "srcport": `"srcport":(\d+)`, "dstip": `"dstip":"([^"\\]+)"`, "dstport": `"dstport":(\d+)`,
+		"protocol": `"protocol":"([^"\\]+)"`, "feed": `"feed":"([^"\\]+)"`, "category": `"category":"([^"\\]+)"`,
+		"severity": `"severity":"([^"\\]+)"`, "offender": `"offender":"([^"\\]+)"`,
+	}
+	want := map[string]string{"srcip": "10.0.0.5", "srcport": "51515", "dstip": "203.0.113.9", "dstport": "443", "protocol": "tcp",
+		"feed": "feodo", "category": "c2", "severity": "critical", "offender": "203.0.113.9"}
+	prematch := regexp.MustCompile(`^\{"integration":"flowsnitch",`)
+	for _, text := range hostile {
+		e := hit()
+		e.Reason, e.Sensor, e.ExporterName, e.Indicators[0].Ref, e.Indicators[1].Description = text, text, text, text, text
+		e.NATDstPort = 99
+		line := AppendNative(nil, &e)
+		if !prematch.Match(line) {
+			t.Fatalf("no match: %s", line)
+		}
+		for field, expr := range decoder {
+			m := regexp.MustCompile(expr).FindSubmatch(line)
+			if m == nil || string(m[1]) != want[field] {
+				t.Errorf("%s: got %q, want %s in %s", field, m, want[field], line)
+			}
+		}
+	}
+}
+
+func FuzzNative(f *testing.F) {
+	for i, s := range hostile {
+		f.Add(s, hostile[(i+1)%len(hostile)], s, uint8(i), uint8(i))
+	}
+	kinds := []intel.Kind{intel.KindHit, intel.KindUpdate, intel.KindAlert, intel.KindCanary}
+	f.Fuzz(func(t *testing.T, everywhere, reason, ref string, indicators, kind uint8) {
+		e := hit()
+		e.Indicators = slices.Repeat(e.Indicators[:1], int(indicators))
+		poison(&e, everywhere)
+		e.Kind = kinds[int(kind)%len(kinds)]
+		e.Reason = reason
+		for i := range e.Indicators {
+			e.Indicators[i].Ref = ref
+		}
+		checkLine(t, &e, AppendNative(nil, &e))
+		checkText(t, AppendText(nil, &e, false))
+	})
+}
+
+// checkLine holds what is promised of every line: one line of valid JSON within
+// the limit, no key but those that e calls for, each once, and texts that say what
+// they said, unless cut.
+func checkLine(t *testing.T, e *intel.Event, line []byte) {
+	t.Helper()
+	switch {
+	case len(line) > MaxLine:
+		t.Errorf("%d bytes, %d are allowed", len(line), MaxLine)
+	case !bytes.HasPrefix(line, []byte(`{"integration":"flowsnitch",`)):
+		t.Errorf("wrong beginning: %s", line)
+	case !json.Valid(line) || !utf8.Valid(line):
+		t.Errorf("not valid: %q", line)
+	case bytes.IndexFunc(line, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0x2028 || r == 0x2029 }) != len(line)-1:
+		t.Errorf("control characters in %q", line)
+	case bytes.Count(line, []byte(`"srcip":`)) > 1:
+		t.Errorf("srcip twice: %s", line)
+	}
+	got := paths(t, line)
+	want := wantPaths(e, bytes.Contains(line, []byte(`"indicators_total":`)))
+	if !maps.Equal(got, want) {
+		t.Errorf("keys %v\nwant %v\nin %s", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)), line)
+	}
+	var doc struct {
+		Sensor     string
+		Flowsnitch struct{ Reason, Ref string }
+	}
+	if err := json.Unmarshal(line, &doc); err != nil {
+		t.Error(err)
+	}
+	sameText(t, doc.Sensor, e.Sensor)
+	sameText(t, doc.Flowsnitch.Reason, e.Reason)
+	if len(e.Indicators) > 0 {
+		sameText(t, doc.Flowsnitch.Ref, e.Indicators[0].Ref)
+	}
+}
+
+// sameText compares with what encoding/json makes of a text.
+func sameText(t *testing.T, got, text string) {
+	t.Helper()
+	var want string
+	b, _ := json.Marshal(text)
+	if err := json.Unmarshal(b, &want); err != nil {
+		t.Fatal(err)
+	}
+	want = strings.ReplaceAll(want, "\x00", "\ufffd")
+	cut, short := strings.CutSuffix(got, ellipsis)
+	if got != want && !(short && len(text) > 20 && strings.HasPrefix(want, cut)) {
+		t.Errorf("got text %q, want %q", got, want)
+	}
+}
+
+// paths gives all keys of a document as dotted paths, those of array elements
+// together, and fails for a key that an object has twice.
+func paths(t *testing.T, line []byte) map[string]bool {
+	t.Helper()
+	all := map[string]bool{}
+	dec := json.NewDecoder(bytes.NewReader(line))
+	var value func(path string)
+	value = func(path string) {
+		tok, err := dec.Token()
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch tok {
+		case json.Delim('{'):
+			seen := map[string]bool{}
+			for dec.More() {
+				key, _ := dec.Token()
+				name := key.(string)
+				if seen[name] {
+					t.Errorf("key %s.%s twice", path, name)
+				}
+				seen[name] = true
+				all[path+"."+name] = true
+				value(path + "." + name)
+			}
+			_, _ = dec.Token()
+		case json.Delim('['):
+			for dec.More() {
+				value(path)
+			}
+			_, _ = dec.Token()
+		case nil, "":
+			t.Errorf("%s is empty", path)
+		}
+	}
+	value("")
+	if _, err := dec.Token(); err != io.EOF {
+		t.Errorf("more than one document")
+	}
+	return all
+}
+
+// wantPaths says which keys e calls for, field by field.
+func wantPaths(e *intel.Event, shortened bool) map[string]bool {
+	want := map[string]bool{}
+	add := func(present bool, keys ...string) {
+		for _, k := range keys {
+			if present {
+				want[k] = true
+			}
+		}
+	}
+	const f = ".flowsnitch"
+	traffic := e.Kind != intel.KindAlert
+	add(true, ".integration", ".v", ".event", ".id", f, f+".severity")
+	add(!e.Time.IsZero(), ".@timestamp")
+	add(e.Sensor != "", ".sensor")
+	add(traffic && e.Src.IsValid(), ".srcip")
+	add(traffic && e.Dst.IsValid(), ".dstip")
+	add(traffic && e.HasPorts, ".srcport", ".dstport")
+	add(traffic && e.HasProtocol, ".protocol")
+	add(e.Alert != "", f+".alert")
+	add(e.Offender.IsValid(), f+".offender")
+	add(e.Local.IsValid(), f+".local")
+	add(traffic && e.Offender.IsValid(), f+".role")
+	add(traffic && e.Direction != "", f+".direction")
+	add(traffic && e.Answered != "", f+".answered")
+	add(traffic, f+".blocked", f+".flows", f+".packets", f+".bytes")
+	add(traffic || e.Score > 0, f+".score")
+	add(e.Reason != "", f+".reason")
+	add(traffic && e.PacketsRaw != 0 && e.PacketsRaw != e.Packets, f+".packets_raw")
+	add(traffic && e.BytesRaw != 0 && e.BytesRaw != e.Bytes, f+".bytes_raw")
+	add(traffic && e.PacketsBack != 0, f+".packets_back")
+	add(traffic && e.BytesBack != 0, f+".bytes_back")
+	add(traffic && e.TCPFlags&255 != 0, f+".tcp_flags")
+	add(traffic && e.Sampling != 0, f+".sampling")
+	add(traffic && !e.Start.IsZero(), f+".start")
+	add(traffic && !e.End.IsZero() && e.End.Year() < 10000, f+".end")
+	add(traffic && e.Clock != "", f+".clock")
+	add(e.Exporter.IsValid(), f+".exporter")
+	add(e.ExporterName != "", f+".exporter_name")
+	add(len(e.Exporters) > 1, f+".exporters")
+	add(len(e.Exporters) > maxExporters, f+".exporters_total")
+	add(e.Version != 0, f+".domain", f+".version")
+	add(e.HasIf, f+".in_if", f+".out_if")
+	add(e.NATSrc.IsValid(), f+".nat", f+".nat.src")
+	add(e.NATDst.IsValid(), f+".nat", f+".nat.dst")
+	add(e.NATSrcPort != 0, f+".nat", f+".nat.src_port")
+	add(e.NATDstPort != 0, f+".nat", f+".nat.dst_port")
+	add(e.InnerSrc.IsValid(), f+".inner", f+".inner.src")
+	add(e.InnerDst.IsValid(), f+".inner", f+".inner.dst")
+	add(e.CommunityID != "", f+".community_id")
+	add(e.IntelVersion != "", f+".intel_version")
+	for n, i := range e.Indicators {
+		add(n == 0, f+".indicators", f+".indicator")
+		add(n == 0 && i.Feed != "", f+".feed")
+		add(n == 0 && i.Category != "", f+".category")
+		add(n == 0 && i.Ref != "", f+".ref")
+		add(n == 0 && i.TLP != "", f+".tlp")
+		if shortened && n > 0 {
+			continue // all listings of the tests that shorten are alike
+		}
+		const l = f + ".indicators"
+		add(true, l+".prefix")
+		add(i.Feed != "", l+".feed")
+		add(i.Category != "", l+".category")
+		add(i.Score != 0, l+".score")
+		add(i.Ref != "", l+".ref")
+		add(!i.FirstSeen.IsZero(), l+".first_seen")
+		add(!i.LastSeen.IsZero(), l+".last_seen")
+		add(!i.Expires.IsZero(), l+".expires")
+		add(i.Port != 0, l+".port")
+		add(i.TLP != "", l+".tlp")
+		add(i.NativeID != "", l+".native_id")
+		add(i.Description != "", l+".description")
+	}
+	add(shortened, f+".indicators_total")
+	return want
+}

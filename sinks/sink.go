@@ -1,0 +1,48 @@
+package sinks
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+)
+
+// A Sink is one way out for events. One goroutine, that of its [Queue], calls
+// Send and Close; a sink needs no lock of its own against them.
+type Sink interface {
+	// Name tells this sink from every other in status, metrics and errors. It
+	// never changes.
+	Name() string
+
+	// Send delivers events in order. The slice and what it points to are lent
+	// until Send returns and must not be written; a sink that needs an event
+	// for longer copies it.
+	//
+	// A nil error says that all events are delivered, as far as this sink can
+	// know. A [*RetryError], also when wrapped, asks for those that are not
+	// delivered yet to be sent again later. Any other error gives all of these
+	// events up: they are counted as failed and never come again.
+	//
+	// Send returns soon after ctx is done, whatever its peer does.
+	Send(ctx context.Context, events []intel.Event) error
+
+	// Close releases what the sink holds, within ctx. It is called once, after
+	// the last Send has returned.
+	Close(ctx context.Context) error
+}
+
+// A RetryError says that a sink could not deliver now but may later: the disk is
+// full, the broker is away.
+type RetryError struct {
+	// Sent is the number of events, from the first, that are delivered and must
+	// not be sent again.
+	Sent int
+	// Err is the reason.
+	Err error
+}
+
+// Error gives the reason and what is asked for.
+func (e *RetryError) Error() string { return fmt.Sprintf("%v (will be tried again)", e.Err) }
+
+// Unwrap gives the reason.
+func (e *RetryError) Unwrap() error { return e.Err }

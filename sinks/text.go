@@ -1,0 +1,210 @@
+package sinks
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+)
+
+// Limits of one line of text, in bytes.
+const (
+	maxProse     = 512 // reasons and references
+	maxTextFeeds = 8   // feeds named
+)
+
+// The colours of a terminal (ECMA-48, select graphic rendition).
+const (
+	bold   = "\x1b[1m"
+	red    = "\x1b[31m"
+	yellow = "\x1b[33m"
+	cyan   = "\x1b[36m"
+	reset  = "\x1b[0m"
+)
+
+// AppendText appends e as one line for people, newline included:
+//
+//	2026-06-07 12:38:20  10.0.0.5:51515 -> 203.0.113.9:443 (TCP) high  feodo, otx https://…
+//
+// The time is local. An offender that is neither end but a translated or inner
+// address stands behind the ends in brackets; updates say so and tell the totals, alerts
+// begin with ALERT. With colour, severities are coloured and the offender is bold.
+// Foreign text is stripped of everything that a terminal would obey.
+func AppendText(dst []byte, e *intel.Event, colour bool) []byte {
+	t := text{b: dst, colour: colour, offender: e.Offender}
+	t.b = e.Time.Local().AppendFormat(t.b, "2006-01-02 15:04:05")
+	t.put("  ")
+	if e.Kind == intel.KindAlert {
+		t.alert(e)
+	} else {
+		t.contact(e)
+	}
+	t.listings(e.Indicators)
+	t.put("\n")
+	return t.b
+}
+
+// text writes the text form of one event.
+type text struct {
+	b        []byte
+	colour   bool
+	offender netip.Addr
+}
+
+func (t *text) put(s string) { t.b = append(t.b, s...) }
+
+func (t *text) number(n uint64) { t.b = strconv.AppendUint(t.b, n, 10) }
+
+func (t *text) contact(e *intel.Event) {
+	t.end(e.Src, e.SrcPort, e.HasPorts)
+	t.put(" -> ")
+	t.end(e.Dst, e.DstPort, e.HasPorts)
+	if e.Offender.IsValid() && e.Offender != e.Src && e.Offender != e.Dst {
+		t.put(" [")
+		t.put(e.Role.String())
+		t.put(" ")
+		t.address(e.Offender)
+		t.put("]")
+	}
+	if e.HasProtocol {
+		t.protocol(e.Protocol)
+	}
+	t.put(" ")
+	t.severity(e.Severity)
+	switch e.Kind {
+	case intel.KindUpdate:
+		t.totals(e)
+	case intel.KindCanary:
+		t.put(" ")
+		t.paint(cyan, "canary")
+	}
+}
+
+func (t *text) alert(e *intel.Event) {
+	t.paint(bold, "ALERT")
+	t.put(" ")
+	t.severity(e.Severity)
+	t.put(" ")
+	t.b = appendName(t.b, e.Alert, maxName)
+	if e.Offender.IsValid() {
+		t.put(" ")
+		t.address(e.Offender)
+	}
+	if e.Reason != "" {
+		t.put("  ")
+		t.b = appendPlain(t.b, e.Reason, maxProse)
+	}
+}
+
+// totals marks an update and tells what the contact has come to.
+func (t *text) totals(e *intel.Event) {
+	t.put(" ")
+	t.paint(cyan, "update")
+	t.put(": ")
+	t.number(e.Flows)
+	t.put(" flows, ")
+	t.number(e.Packets + e.PacketsBack)
+	t.put(" packets, ")
+	t.number(e.Bytes + e.BytesBack)
+	t.put(" bytes")
+	if e.Answered == intel.AnsweredYes {
+		t.put(", answered")
+	}
+}
+
+// end writes one end of a flow, "-" when it has no address. Before a port, an
+// IPv6 address stands in brackets.
+func (t *text) end(a netip.Addr, port uint16, hasPort bool) {
+	switch {
+	case !a.IsValid():
+		t.put("-")
+		return
+	case hasPort && a.Is6():
+		t.put("[")
+		t.address(a)
+		t.put("]")
+	default:
+		t.address(a)
+	}
+	if hasPort {
+		t.put(":")
+		t.number(uint64(port))
+	}
+}
+
+// address writes an address, bold if it is the offender's.
+func (t *text) address(a netip.Addr) {
+	shine := t.colour && a == t.offender
+	if shine {
+		t.put(bold)
+	}
+	t.b = a.WithZone("").AppendTo(t.b)
+	if shine {
+		t.put(reset)
+	}
+}
+
+// protocol writes the keyword in capitals.
+func (t *text) protocol(p uint8) {
+	t.put(" (")
+	start := len(t.b)
+	t.b = appendProtocol(t.b, p)
+	for i, c := range t.b[start:] {
+		if 'a' <= c && c <= 'z' {
+			t.b[start+i] = c - 'a' + 'A'
+		}
+	}
+	t.put(")")
+}
+
+func (t *text) severity(s intel.Severity) {
+	switch {
+	case s >= intel.High:
+		t.paint(red, s.String())
+	case s == intel.Medium:
+		t.paint(yellow, s.String())
+	default:
+		t.put(s.String())
+	}
+}
+
+// listings writes the feeds, each once, and where to read about the best listing.
+func (t *text) listings(list []intel.Indicator) {
+	if len(list) == 0 {
+		return
+	}
+	t.put("  ")
+	var names [maxTextFeeds]string
+	seen := names[:0]
+	for i := range list {
+		feed := list[i].Feed
+		if feed == "" || slices.Contains(seen, feed) {
+			continue
+		}
+		if len(seen) > 0 {
+			t.put(", ")
+		}
+		if len(seen) == maxTextFeeds {
+			t.put(ellipsis)
+			break
+		}
+		seen = append(seen, feed)
+		t.b = appendName(t.b, feed, maxName)
+	}
+	if ref := list[0].Ref; ref != "" {
+		t.put(" ")
+		t.b = appendPlain(t.b, ref, maxProse)
+	}
+}
+
+// paint writes a word in a colour, where colours are wanted.
+func (t *text) paint(colour, word string) {
+	if !t.colour {
+		t.put(word)
+		return
+	}
+	t.put(colour)
+	t.put(word)
+	t.put(reset)
+}

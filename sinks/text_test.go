@@ -1,0 +1,126 @@
+package sinks
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel"
+)
+
+func TestAppendText(t *testing.T) {
+	v6 := netip.MustParseAddr("2001:db8::5")
+	stamp := at.Local().Format("2006-01-02 15:04:05") + "  "
+	for name, tc := range map[string]struct {
+		event  func() intel.Event
+		change func(*intel.Event)
+		want   string
+	}{
+		"hit": {hit, func(*intel.Event) {},
+			"10.0.0.5:51515 -> 203.0.113.9:443 (TCP) critical  feodo, otx https://example.net/9"},
+		"v6": {hit, func(e *intel.Event) { e.Src, e.Protocol = v6, 17 },
+			"[2001:db8::5]:51515 -> 203.0.113.9:443 (UDP) critical  feodo, otx https://example.net/9"},
+		"no ports": {hit, func(e *intel.Event) { e.Src, e.HasPorts, e.Protocol = v6, false, 58 },
+			"2001:db8::5 -> 203.0.113.9 (IPV6-ICMP) critical  feodo, otx https://example.net/9"},
+		"NAT": {hit, func(e *intel.Event) { e.Dst, e.Role = v6, flow.SidePostNATDst },
+			"10.0.0.5:51515 -> [2001:db8::5]:443 [nat_dst 203.0.113.9] (TCP) critical  feodo, otx https://example.net/9"},
+		"no addresses": {hit, func(e *intel.Event) {
+			e.Src, e.Dst, e.Offender, e.HasProtocol = netip.Addr{}, netip.Addr{}, netip.Addr{}, false
+		},
+			"- -> - critical  feodo, otx https://example.net/9"},
+		"feed twice": {hit, func(e *intel.Event) { e.Indicators[1].Feed, e.Indicators[0].Ref = "feodo", "" },
+			"10.0.0.5:51515 -> 203.0.113.9:443 (TCP) critical  feodo"},
+		"update": {hit, func(e *intel.Event) { e.Kind, e.Flows = intel.KindUpdate, 3 },
+			"10.0.0.5:51515 -> 203.0.113.9:443 (TCP) critical update: 3 flows, 9 packets, 6444 bytes, answered  feodo, otx https://example.net/9"},
+		"canary": {hit, func(e *intel.Event) { e.Kind, e.Severity, e.Indicators = intel.KindCanary, intel.Low, nil },
+			"10.0.0.5:51515 -> 203.0.113.9:443 (TCP) low canary"},
+		"alert": {alert, func(*intel.Event) {},
+			"ALERT high own_address_listed 198.51.100.7  our 198.51.100.7 is listed by otx  otx"},
+		"bare alert": {alert, func(e *intel.Event) { *e = intel.Event{Kind: e.Kind, Time: e.Time, Alert: "feed_held", Reason: "x"} },
+			"ALERT low feed_held  x"},
+	} {
+		e := tc.event()
+		tc.change(&e)
+		if got, want := string(AppendText(nil, &e, false)), stamp+tc.want+"\n"; got != want {
+			t.Errorf("%s:\ngot  %swant %s", name, got, want)
+		}
+	}
+}
+
+func TestAppendTextColour(t *testing.T) {
+	e := hit()
+	got := string(AppendText(nil, &e, true))
+	for _, want := range []string{"10.0.0.5:51515 -> \x1b[1m203.0.113.9\x1b[0m:443", "\x1b[31mcritical\x1b[0m"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is missing in %q", want, got)
+		}
+	}
+	for severity, want := range map[intel.Severity]string{
+		intel.High: "\x1b[31mhigh\x1b[0m", intel.Medium: "\x1b[33mmedium\x1b[0m", intel.Low: " low ",
+	} {
+		e.Severity = severity
+		if got := string(AppendText(nil, &e, true)); !strings.Contains(got, want) {
+			t.Errorf("%q is missing in %q", want, got)
+		}
+	}
+}
+
+func TestAppendTextNamesManyFeeds(t *testing.T) {
+	e := hit()
+	e.Indicators = nil
+	for _, feed := range strings.Fields("a b c d e f g h i j") {
+		e.Indicators = append(e.Indicators, intel.Indicator{Feed: feed})
+	}
+	if got := string(AppendText(nil, &e, false)); !strings.HasSuffix(got, "  a, b, c, d, e, f, g, h, …\n") {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestAppendTextHostile(t *testing.T) {
+	for _, make := range []func() intel.Event{hit, alert} {
+		for _, s := range hostile {
+			e := make()
+			poison(&e, s)
+			checkText(t, AppendText(nil, &e, false))
+		}
+	}
+}
+
+// checkText holds that a line drives no terminal.
+func checkText(t *testing.T, line []byte) {
+	t.Helper()
+	body, ok := bytes.CutSuffix(line, []byte("\n"))
+	if !ok || !utf8.Valid(line) || len(line) > 4000 {
+		t.Errorf("not one line of text within 4000 bytes: %q", line)
+	}
+	if i := bytes.IndexFunc(body, func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 {
+		t.Errorf("not printable at %d: %q", i, line)
+	}
+}
+
+func TestConsole(t *testing.T) {
+	var out bytes.Buffer
+	c := NewConsole(&out, false)
+	if err := c.Send(t.Context(), []intel.Event{hit(), alert()}); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(out.String(), "\n"); n != 2 || c.Name() != "console" || c.Close(t.Context()) != nil {
+		t.Errorf("%d lines: %s", n, out.String())
+	}
+	err := NewConsole(brokenWriter{}, false).Send(context.Background(), []intel.Event{hit()})
+	if retry := new(RetryError); !errors.Is(err, errBroken) || errors.As(err, &retry) {
+		t.Errorf("got %v", err)
+	}
+}
+
+var errBroken = errors.New("broken pipe")
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errBroken }
