@@ -1,0 +1,177 @@
+package correlate
+
+import (
+	"container/list"
+	"net/netip"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+)
+
+// A contactKey names a contact: offender, local address, protocol and service port.
+type contactKey struct {
+	offender, local netip.Addr
+	port            uint16
+	protocol        uint8
+	hasProtocol     bool
+}
+
+// A contact is what is known of one conversation with an offender. Times of its life
+// are readings of the correlator's own clock.
+type contact struct {
+	key   contactKey
+	id    uint64        // never used twice
+	age   *list.Element // its place among the others, by last use
+	due   time.Duration // of the next update, when it waits for one
+	place int           // in the queue of updates; -1 = waits for none
+
+	first, last time.Duration
+	received    time.Time // of the last datagram
+	head        head      // the first flow
+
+	listing *listing
+	port    uint16 // of the offender, for which listing was asked
+
+	us        homes
+	initiator party
+	known     bool // initiator is known, not taken for granted
+	seen      [2]bool
+	answered  bool
+	passed    bool // at least one flow was not blocked
+	sampled   bool // a rate other than 1 was in force, or none is known
+
+	total      [2]counters // from the offender, from the local end
+	tcpFlags   uint16
+	rate       uint32 // the last one
+	start, end time.Time
+	suspect    bool
+	others     []netip.Addr // further exporters, after that of the head
+
+	// What the last events said.
+	worst        intel.Severity
+	saidAnswered bool
+}
+
+// The most exporters that are listed for a contact.
+const maxExporters = 8
+
+// wayOf gives the index of the direction in which p sends.
+func wayOf(p party) int {
+	if p == offender {
+		return 0
+	}
+	return 1
+}
+
+// see takes in what one flow tells of the conversation: who opened it, whether it
+// passed and whether there was an answer.
+func (c *contact) see(e *ends, s *sight) {
+	c.learnInitiator(e)
+	c.sampled = c.sampled || s.rate != 1
+	if s.blocked {
+		return // what was dropped answers nobody
+	}
+	c.passed = true
+	c.seen[wayOf(e.sender)] = true
+	c.answered = c.answered || c.seen[0] && c.seen[1] || s.back.any() || e.isAnswer()
+}
+
+// isAnswer reports whether the flow by itself shows that both ends talk.
+func (e *ends) isAnswer() bool {
+	if e.initiator != nobody && e.initiator != e.sender {
+		return true
+	}
+	return e.sender == offender && e.tcpFlags&tcpACK != 0
+}
+
+// learnInitiator keeps the best knowledge of who opened the contact: what is known
+// replaces what was taken for granted, and that our own end did is never unlearned.
+func (c *contact) learnInitiator(e *ends) {
+	switch {
+	case e.initiator != nobody && (!c.known || e.initiator == c.ours()):
+		c.initiator, c.known = e.initiator, true
+	case c.initiator == nobody:
+		c.initiator = e.sender
+	}
+}
+
+// ours gives the end that is ours, the local one when both are or none is.
+func (c *contact) ours() party {
+	if c.us.offender && !c.us.local {
+		return offender
+	}
+	return local
+}
+
+// direction gives the direction seen from the home networks.
+func (c *contact) direction() intel.Direction {
+	switch {
+	case c.us.offender && c.us.local:
+		return intel.Internal
+	case !c.us.offender && !c.us.local:
+		return intel.Transit
+	case c.initiator == c.ours():
+		return intel.Outbound
+	}
+	return intel.Inbound
+}
+
+// answer gives the answer as it can be told at the time now: that there was none
+// only when every packet was seen and the first interval is over.
+func (c *contact) answer(now time.Duration) intel.Answered {
+	switch {
+	case c.answered:
+		return intel.AnsweredYes
+	case !c.sampled && now-c.first >= firstUpdate:
+		return intel.AnsweredNo
+	}
+	return intel.AnsweredUnknown
+}
+
+// score gives the score as things stand.
+func (c *contact) score(f *Factors) uint8 {
+	return weigh(c.listing.base, f.of(c.direction(), c.answered, !c.passed))
+}
+
+// count adds what the flow adds to the totals, and reports whether that is anything.
+func (c *contact) count(s *sight, added [2]counters) bool {
+	changed := added != [2]counters{}
+	for way := range c.total {
+		c.total[way].add(added[way])
+	}
+	if flags := c.tcpFlags | s.head.tcpFlags; flags != c.tcpFlags {
+		c.tcpFlags, changed = flags, true
+	}
+	c.rate = s.rate
+	c.suspect = c.suspect || s.suspect
+	c.span(s.start, s.end)
+	return changed
+}
+
+// span widens the time from the start of the first to the end of the last flow.
+func (c *contact) span(start, end time.Time) {
+	if !start.IsZero() && (c.start.IsZero() || start.Before(c.start)) {
+		c.start = start
+	}
+	if end.After(c.end) {
+		c.end = end
+	}
+}
+
+// addExporter lists one more exporter. added tells that it was not yet listed, full
+// that there is no room for it.
+func (c *contact) addExporter(a netip.Addr) (added, full bool) {
+	if a == c.head.exporter {
+		return false, false
+	}
+	for _, o := range c.others {
+		if a == o {
+			return false, false
+		}
+	}
+	if len(c.others) >= maxExporters-1 {
+		return false, true
+	}
+	c.others = append(c.others, a)
+	return true, false
+}

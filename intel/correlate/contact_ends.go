@@ -1,0 +1,213 @@
+package correlate
+
+import (
+	"net/netip"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel"
+)
+
+// IANA protocol numbers that are treated by name.
+const (
+	protoICMP   = 1
+	protoTCP    = 6
+	protoUDP    = 17
+	protoDCCP   = 33
+	protoICMPv6 = 58
+	protoSCTP   = 132
+	protoLite   = 136
+)
+
+// The TCP flags that tell who opened a connection and who has answered.
+const (
+	tcpSYN = 0x02
+	tcpACK = 0x10
+)
+
+// The elements of NSEL that count the initiator's side.
+const (
+	initiatorOctets  = 231
+	initiatorPackets = 298
+)
+
+// A party is one end of a contact.
+type party uint8
+
+const (
+	nobody   party = iota // not known
+	offender              // the listed end
+	local                 // the other one
+)
+
+func (p party) other() party {
+	switch p {
+	case offender:
+		return local
+	case local:
+		return offender
+	}
+	return nobody
+}
+
+// ends is a hit seen from its offender: who is at which end.
+type ends struct {
+	offender, local         netip.Addr
+	offenderPort, localPort uint16 // 0 = none
+	protocol                uint8
+	hasProtocol             bool
+	sender                  party
+	// initiator is who opened the contact, as far as this record tells.
+	initiator party
+	// tcpFlags are those of the record, when they belong to this pair.
+	tcpFlags uint16
+}
+
+// endsOf reads the ends of a hit. The local end is the inside address where the
+// record has one: the source before translation, the destination after it.
+func endsOf(h *intel.Hit) ends {
+	r := &h.Record
+	e := ends{offender: h.Offender, sender: local}
+	if h.Side.IsSrc() {
+		e.sender = offender
+	}
+	_, e.offenderPort = endAt(r, h.Side)
+	e.local, e.localPort = opposite(r, h.Side)
+	e.protocol, e.hasProtocol = r.Protocol, r.Has&flow.HasProtocol != 0
+	if innerTransport(r, h.Side) {
+		e.protocol, e.hasProtocol = r.InnerProtocol, r.Has&flow.HasInnerProtocol != 0
+	} else if e.hasProtocol && e.protocol == protoTCP && r.Has&flow.HasTCPFlags != 0 {
+		e.tcpFlags = r.TCPFlags
+	}
+	if !portful(e.protocol, e.hasProtocol) {
+		e.offenderPort, e.localPort = 0, 0
+	}
+	if e.tellsInitiator(r) {
+		e.initiator = e.sender
+	}
+	return e
+}
+
+// tellsInitiator reports whether the source of the record is known to be the initiator.
+func (e *ends) tellsInitiator(r *flow.Record) bool {
+	const biflow = flow.HasRevBytes | flow.HasRevPackets | flow.HasRespBytes | flow.HasRespPackets
+	return r.Has&biflow != 0 || r.BytesIE == initiatorOctets || r.PacketsIE == initiatorPackets ||
+		e.tcpFlags&(tcpSYN|tcpACK) == tcpSYN
+}
+
+// isInner reports whether a side belongs to the inner pair of a record.
+func isInner(s flow.Side) bool { return s == flow.SideInnerSrc || s == flow.SideInnerDst }
+
+// innerTransport reports whether protocol and ports of a side are those of the inner
+// packet. A second address pair without any shares those of the record.
+func innerTransport(r *flow.Record, s flow.Side) bool {
+	return isInner(s) && r.Has&(flow.HasInnerPorts|flow.HasInnerProtocol) != 0
+}
+
+// endAt gives the address and the port on one side. A side without a port of its own
+// shares that of the same end: a translation that keeps the port, a second pair.
+func endAt(r *flow.Record, s flow.Side) (netip.Addr, uint16) {
+	addr, port := r.At(s)
+	if port != 0 || innerTransport(r, s) {
+		return addr, port
+	}
+	if s.IsSrc() {
+		return addr, r.SrcPort
+	}
+	return addr, r.DstPort
+}
+
+// opposite gives the other end: of the inner pair for an inner side, else of the
+// outer one, there the inside address first.
+func opposite(r *flow.Record, s flow.Side) (netip.Addr, uint16) {
+	switch {
+	case s == flow.SideInnerSrc:
+		return endAt(r, flow.SideInnerDst)
+	case s == flow.SideInnerDst:
+		return endAt(r, flow.SideInnerSrc)
+	case s.IsSrc() && r.PostNATDst.IsValid():
+		return endAt(r, flow.SidePostNATDst)
+	case s.IsSrc():
+		return endAt(r, flow.SideDst)
+	case !r.Src.IsValid():
+		return endAt(r, flow.SidePostNATSrc)
+	}
+	return endAt(r, flow.SideSrc)
+}
+
+// portful reports whether a protocol has ports. What exporters put into the port
+// fields of the others is zero, or type and code of ICMP.
+func portful(protocol uint8, known bool) bool {
+	if !known {
+		return true
+	}
+	switch protocol {
+	case protoTCP, protoUDP, protoDCCP, protoSCTP, protoLite:
+		return true
+	}
+	return false
+}
+
+// Where the ports of clients begin: above the well-known ports (RFC 6335), and as
+// systems give them out on their own, 32768 in Linux, 49152 elsewhere.
+const (
+	firstUnprivileged = 1024
+	firstEphemeral    = 32768
+)
+
+// initiatorBy gives the initiator that the service port gives away: the end that
+// uses a client's port when the other one uses the service port.
+func (e *ends) initiatorBy(service uint16) party {
+	if e.offenderPort == e.localPort {
+		return nobody
+	}
+	switch service {
+	case e.offenderPort:
+		return whenClient(service, e.localPort, local)
+	case e.localPort:
+		return whenClient(service, e.offenderPort, offender)
+	}
+	return nobody
+}
+
+func whenClient(service, client uint16, p party) party {
+	if service < firstUnprivileged && client >= firstUnprivileged ||
+		service < firstEphemeral && client >= firstEphemeral {
+		return p
+	}
+	return nobody
+}
+
+// homes tells which ends are ours.
+type homes struct{ offender, local bool }
+
+// homesOf looks at all addresses of the local end, for either side of a translation
+// may be ours. The offender is ours when the listed address is, or is what one of
+// our own hosts was translated to.
+func homesOf(h *intel.Hit, e *ends, home *intel.Networks) homes {
+	r := &h.Record
+	us := homes{offender: home.Contains(e.offender), local: home.Contains(e.local)}
+	switch {
+	case isInner(h.Side):
+	case h.Side.IsSrc():
+		us.offender = us.offender || h.Side == flow.SidePostNATSrc && home.Contains(r.Src)
+		us.local = us.local || home.Contains(r.Dst)
+	default:
+		us.local = us.local || home.Contains(r.PostNATSrc)
+	}
+	return us
+}
+
+// blocked reports whether the device says that it has dropped the flow: the two top
+// bits of forwardingStatus are 10 (RFC 7270, 4.12), or firewallEvent is 3, denied.
+func blocked(r *flow.Record) bool {
+	return r.Has&flow.HasForwarding != 0 && r.Forwarding>>6 == 0b10 ||
+		r.Has&flow.HasFirewallEvent != 0 && r.FirewallEvent == fwDenied
+}
+
+// The values of firewallEvent (233).
+const (
+	fwCreated = 1
+	fwDeleted = 2
+	fwDenied  = 3
+	fwUpdated = 5
+)

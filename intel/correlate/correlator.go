@@ -1,0 +1,249 @@
+package correlate
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel"
+)
+
+// A Correlator is the single owner of the contacts: it rolls hits up, judges them
+// and publishes events. It has no goroutine and no clock; whoever owns it calls
+// Handle, Tick and Flush from one goroutine and says what time it is: the monotonic
+// clock when live, the capture's own in a replay.
+type Correlator struct {
+	cfg       Config
+	home      *intel.Networks
+	exporters map[netip.Addr]*Exporter
+	publish   func([]intel.Event)
+
+	clock    clock
+	now      time.Duration // reading of clock
+	contacts *contacts
+	flows    *seenFlows
+	out      []intel.Event
+	stats    stats
+}
+
+// New makes a correlator of a valid configuration. publish gets events in batches,
+// from within Handle, Tick and Flush; it must not keep the slice.
+func New(cfg Config, publish func([]intel.Event)) *Correlator {
+	c := &Correlator{
+		cfg:       cfg,
+		home:      intel.NewNetworks(cfg.Home),
+		exporters: make(map[netip.Addr]*Exporter, len(cfg.Exporters)),
+		publish:   publish,
+		clock:     clock{longest: max(cfg.Idle, everyUpdate) + everyUpdate},
+		contacts:  newContacts(),
+		flows:     newSeenFlows(max(cfg.MaxFlows, 1)),
+	}
+	for i := range cfg.Exporters {
+		e := &cfg.Exporters[i]
+		c.exporters[e.Address.Unmap()] = e
+	}
+	return c
+}
+
+// Handle takes in hits at the time now and publishes all that follows in one batch,
+// updates that have come due included. It keeps nothing of the slice.
+func (c *Correlator) Handle(hits []intel.Hit, now time.Time) {
+	c.advance(now)
+	for i := range hits {
+		c.handle(&hits[i], now)
+	}
+	c.flushBatch()
+}
+
+// Tick publishes the updates that are due and ends the contacts that are idle. It
+// costs next to nothing when there are none, so it may be called often; time that
+// goes back a little stands still.
+func (c *Correlator) Tick(now time.Time) {
+	c.advance(now)
+	c.flushBatch()
+}
+
+// Flush ends all contacts and publishes the last update of those with news, in the
+// order of their last use. The correlator may be used again.
+func (c *Correlator) Flush(now time.Time) {
+	c.advance(now)
+	for ct := c.contacts.longestIdle(); ct != nil; ct = c.contacts.longestIdle() {
+		c.end(ct)
+		c.stats.ended.Add(1)
+	}
+	c.flushBatch()
+}
+
+// advance does what has come due since the last call.
+func (c *Correlator) advance(now time.Time) {
+	c.now = c.clock.read(now)
+	for u := &c.contacts.updates; u.Len() > 0 && (*u)[0].due <= c.now; {
+		c.update((*u)[0])
+	}
+	before := c.now - c.cfg.Idle
+	for ct := c.contacts.longestIdle(); ct != nil && ct.last <= before; ct = c.contacts.longestIdle() {
+		c.end(ct)
+		c.stats.ended.Add(1)
+	}
+	c.flows.expire(before)
+}
+
+// handle takes in one hit.
+func (c *Correlator) handle(h *intel.Hit, now time.Time) {
+	c.stats.hits.Add(1)
+	s, e := c.sightOf(h, now), endsOf(h)
+	key := c.contacts.keyOf(&e)
+	if e.initiator == nobody {
+		e.initiator = e.initiatorBy(key.port)
+	}
+	ct, isNew := c.contact(key, h, &e, &s)
+	news := c.merge(ct, h, &e, &s)
+	switch {
+	case isNew || c.cfg.EveryHit:
+		c.emit(c.hitEvent(ct, &s))
+	case c.urgent(ct):
+		c.contacts.settle(ct)
+		c.emit(c.updateEvent(ct))
+	case news:
+		c.contacts.wait(ct, c.now)
+	}
+}
+
+// contact gives the contact of a key, a new one if there is none.
+func (c *Correlator) contact(key contactKey, h *intel.Hit, e *ends, s *sight) (ct *contact, isNew bool) {
+	if ct = c.contacts.byKey[key]; ct != nil {
+		c.contacts.touch(ct, c.now)
+		return ct, false
+	}
+	for len(c.contacts.byKey) >= max(c.cfg.MaxContacts, 1) {
+		c.end(c.contacts.longestIdle())
+		c.stats.evicted.Add(1)
+	}
+	ct = c.contacts.add(key, c.now)
+	ct.head = s.head
+	ct.us = homesOf(h, e, c.home)
+	return ct, true
+}
+
+// merge adds a hit to its contact, and reports whether that changes anything that an
+// update would tell.
+func (c *Correlator) merge(ct *contact, h *intel.Hit, e *ends, s *sight) (news bool) {
+	ct.received = s.received
+	score, answered := uint8(0), ct.answered
+	if ct.listing != nil {
+		score = ct.score(&c.cfg.Factors)
+	}
+	c.contacts.relist(ct, h.Match, e.offenderPort)
+	ct.see(e, s)
+	key := flowKey{ct.id, e.offenderPort, e.localPort}
+	n := c.flows.note(key, wayOf(e.sender), s, c.now)
+	news = ct.count(s, n.added)
+	exporterAdded, noRoom := ct.addExporter(s.head.exporter)
+	countIf(&c.stats.duplicates, n.duplicate)
+	countIf(&c.stats.forgotten, n.forgot)
+	countIf(&c.stats.overCap, n.full || noRoom)
+	return news || exporterAdded || ct.answered != answered || ct.score(&c.cfg.Factors) != score
+}
+
+// urgent reports whether the contact has become answered or worse since its last event.
+func (c *Correlator) urgent(ct *contact) bool {
+	return ct.answered && !ct.saidAnswered || c.severity(ct) > ct.worst
+}
+
+func (c *Correlator) severity(ct *contact) intel.Severity {
+	return intel.SeverityOf(int(ct.score(&c.cfg.Factors)))
+}
+
+// update publishes the update of a contact that waits for one.
+func (c *Correlator) update(ct *contact) {
+	if c.contacts.settle(ct) {
+		c.emit(c.updateEvent(ct))
+	}
+}
+
+// end removes a contact, after its last update if it has news.
+func (c *Correlator) end(ct *contact) {
+	c.update(ct)
+	c.contacts.remove(ct)
+}
+
+// sightOf reads a hit.
+func (c *Correlator) sightOf(h *intel.Hit, now time.Time) sight {
+	r := &h.Record
+	known := c.exporter(&r.Exporter)
+	rate, name := r.Rate, ""
+	if known != nil {
+		name = known.Name
+		if known.Sampling != 0 {
+			rate = known.Sampling
+		}
+	}
+	s := sight{
+		head:     headOf(h, name),
+		observer: observerOf(r),
+		received: r.Received,
+		rate:     rate,
+		forth:    countersOf(r.Packets, r.Bytes, rate),
+		back:     backOf(r, rate),
+		blocked:  blocked(r),
+	}
+	if s.received.IsZero() {
+		s.received = now
+	}
+	if r.Has&flow.HasFirewallEvent != 0 {
+		s.firewall = r.FirewallEvent
+	}
+	c.repairTimes(&s, r)
+	return s
+}
+
+// repairTimes fills in the times of the flow, clamped to that of its receipt.
+func (c *Correlator) repairTimes(s *sight, r *flow.Record) {
+	var odd [2]bool
+	s.start, odd[0] = clamp(r.Start, s.received)
+	s.end, odd[1] = clamp(r.End, s.received)
+	s.suspect = odd[0] || odd[1]
+	countIf(&c.stats.suspect, s.suspect)
+}
+
+// exporter gives what the operator says of a device, nil when nothing. The sFlow
+// agent is the device itself, its source address may be that of a relay.
+func (c *Correlator) exporter(e *flow.Exporter) *Exporter {
+	if known := c.exporters[e.Agent]; known != nil {
+		return known
+	}
+	return c.exporters[e.Addr]
+}
+
+// maxBatch bounds a batch of events. Only contacts that come due or end in thousands
+// at a time need more than one.
+const maxBatch = 4096
+
+// emit adds an event to the batch.
+func (c *Correlator) emit(e intel.Event) {
+	if len(c.out) >= maxBatch {
+		c.send()
+	}
+	c.out = append(c.out, e)
+	if e.Kind == intel.KindUpdate {
+		c.stats.updates.Add(1)
+	} else {
+		c.stats.hitKind.Add(1)
+	}
+}
+
+func (c *Correlator) send() {
+	if len(c.out) == 0 {
+		return
+	}
+	c.publish(c.out)
+	clear(c.out)
+	c.out = c.out[:0]
+}
+
+// flushBatch publishes the batch and brings the gauges up to date.
+func (c *Correlator) flushBatch() {
+	c.send()
+	c.stats.contacts.Store(uint64(len(c.contacts.byKey)))
+	c.stats.flows.Store(uint64(len(c.flows.byKey)))
+}

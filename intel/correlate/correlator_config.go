@@ -1,0 +1,107 @@
+package correlate
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+)
+
+// Config says what the correlator needs to know. Its YAML form is the block
+// `contact`; what has a key of its own at the top of the file (name, home,
+// exporters) is filled in by whoever reads the file, and so is EveryHit.
+type Config struct {
+	// Sensor is the name of this instance in events (YAML: name).
+	Sensor string `yaml:"-"`
+	// Home are our own networks (YAML: home).
+	Home []netip.Prefix `yaml:"-"`
+	// Exporters are the devices that the operator names (YAML: exporters).
+	Exporters []Exporter `yaml:"-"`
+	// EveryHit makes one event of each hit, with its own counts, and no updates.
+	EveryHit bool `yaml:"-"`
+
+	// Idle is the time without a flow after which a contact has ended.
+	Idle time.Duration `yaml:"idle"`
+	// MaxContacts bounds the contacts held at a time, each about 800 bytes; the
+	// listings of an offender come on top, once for all of its contacts. At the cap
+	// the longest idle contact makes room.
+	MaxContacts int `yaml:"max_contacts"`
+	// MaxFlows bounds the flows that are remembered to tell duplicates, each about
+	// 350 bytes. Of one that is forgotten the next duplicate counts again.
+	MaxFlows int `yaml:"max_flows"`
+	// HitQueue bounds the hits that wait for the correlator, each about 800 bytes.
+	HitQueue int     `yaml:"hit_queue"`
+	Factors  Factors `yaml:"factors"`
+}
+
+// An Exporter is what the operator says of a device.
+type Exporter struct {
+	Name string `yaml:"name"`
+	// Address is the UDP source address or the sFlow agent address.
+	Address netip.Addr `yaml:"address"`
+	// Sampling replaces the rate that the device announces, when it is not 0.
+	Sampling uint32 `yaml:"sampling"`
+}
+
+// DefaultConfig gives the configuration of an instance that was told nothing.
+func DefaultConfig() Config {
+	return Config{
+		Home:        intel.DefaultHome(),
+		Idle:        time.Hour,
+		MaxContacts: 200_000,
+		MaxFlows:    50_000,
+		HitQueue:    16_384,
+		Factors:     DefaultFactors(),
+	}
+}
+
+// Validate names the first key that cannot be, and what is allowed there.
+func (c *Config) Validate() error {
+	if c.Idle < firstUpdate || c.Idle > maxIdle {
+		return fmt.Errorf("contact.idle: %s, allowed are %s to %s", c.Idle, firstUpdate, maxIdle)
+	}
+	for _, k := range []struct {
+		key   string
+		value int
+	}{
+		{"max_contacts", c.MaxContacts},
+		{"max_flows", c.MaxFlows},
+		{"hit_queue", c.HitQueue},
+	} {
+		if k.value < 1 || k.value > maxCap {
+			return fmt.Errorf("contact.%s: %d, allowed are 1 to %d", k.key, k.value, maxCap)
+		}
+	}
+	if err := c.Factors.validate(); err != nil {
+		return fmt.Errorf("contact.factors.%w", err)
+	}
+	for i, p := range c.Home {
+		if !p.IsValid() {
+			return fmt.Errorf("home[%d]: not a prefix", i)
+		}
+	}
+	return c.validateExporters()
+}
+
+// The widest settings that make sense: a contact must live long enough for its
+// first update, and the caps must fit into memory that someone can buy.
+const (
+	maxIdle = 30 * 24 * time.Hour
+	maxCap  = 50_000_000
+)
+
+func (c *Config) validateExporters() error {
+	seen := make(map[netip.Addr]int, len(c.Exporters))
+	for i, e := range c.Exporters {
+		if !e.Address.IsValid() {
+			return fmt.Errorf("exporters[%d].address: missing, want an IP address", i)
+		}
+		a := e.Address.Unmap()
+		if first, twice := seen[a]; twice {
+			return fmt.Errorf("exporters[%d].address: %s is that of exporters[%d] too", i, a, first)
+		}
+		seen[a] = i
+	}
+	return nil
+}

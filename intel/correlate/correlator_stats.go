@@ -1,0 +1,51 @@
+package correlate
+
+import "sync/atomic"
+
+// Stats are the counters of a [Correlator] since it was made, and two gauges.
+type Stats struct {
+	Hits    uint64 // handled
+	Events  uint64 // published, of both kinds
+	HitKind uint64 // of these, first hits of a contact
+	Updates uint64 // of these, roll-ups
+	// Duplicates are the hits whose flow another observer had told before.
+	Duplicates uint64
+	// Suspect are the hits with a flow time more than 24 h from its receipt.
+	Suspect uint64
+	// ContactsEnded were idle, ContactsEvicted had to make room at the cap.
+	ContactsEnded, ContactsEvicted uint64
+	// FlowsForgotten had to make room for others: their next duplicate counts again.
+	FlowsForgotten uint64
+	// ExportersOverCap are the hits from an exporter for which a contact had no
+	// room: it is not listed.
+	ExportersOverCap uint64
+	// Contacts and Flows are held now.
+	Contacts, Flows uint64
+}
+
+// stats are the live counters. Only the owner of the correlator writes them.
+type stats struct {
+	hits, hitKind, updates, duplicates, suspect atomic.Uint64
+	ended, evicted, forgotten, overCap          atomic.Uint64
+	contacts, flows                             atomic.Uint64
+}
+
+// Stats gives the counters. It may be called from any goroutine.
+func (c *Correlator) Stats() Stats {
+	s := &c.stats
+	hits, updates := s.hitKind.Load(), s.updates.Load()
+	return Stats{
+		Hits:             s.hits.Load(),
+		Events:           hits + updates,
+		HitKind:          hits,
+		Updates:          updates,
+		Duplicates:       s.duplicates.Load(),
+		Suspect:          s.suspect.Load(),
+		ContactsEnded:    s.ended.Load(),
+		ContactsEvicted:  s.evicted.Load(),
+		FlowsForgotten:   s.forgotten.Load(),
+		ExportersOverCap: s.overCap.Load(),
+		Contacts:         s.contacts.Load(),
+		Flows:            s.flows.Load(),
+	}
+}

@@ -1,0 +1,104 @@
+package correlate
+
+import (
+	"net/netip"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/google/uuid"
+)
+
+// hitEvent makes the event of a hit: the flow with its own counts, and what its
+// contact makes of it.
+func (c *Correlator) hitEvent(ct *contact, s *sight) intel.Event {
+	ev := c.eventOf(intel.KindHit, ct, &s.head, s.blocked)
+	forth := s.forth
+	forth.flows = 1
+	setCounters(&ev, forth, s.back)
+	ev.Time = s.received
+	ev.TCPFlags = s.head.tcpFlags
+	ev.Sampling = s.rate
+	ev.Start, ev.End, ev.Clock = s.start, s.end, clockWord(s.suspect)
+	return ev
+}
+
+// updateEvent makes the roll-up of a contact: its first flow, with the totals of all
+// flows of either direction.
+func (c *Correlator) updateEvent(ct *contact) intel.Event {
+	ev := c.eventOf(intel.KindUpdate, ct, &ct.head, !ct.passed)
+	way := 1
+	if ct.head.role.IsSrc() {
+		way = 0
+	}
+	setCounters(&ev, ct.total[way], ct.total[1-way])
+	ev.Time = ct.received
+	ev.TCPFlags = ct.tcpFlags
+	ev.Sampling = ct.rate
+	ev.Start, ev.End, ev.Clock = ct.start, ct.end, clockWord(ct.suspect)
+	return ev
+}
+
+// eventOf makes an event of a flow and the judgement of its contact, and remembers
+// what it says.
+func (c *Correlator) eventOf(k intel.Kind, ct *contact, d *head, blocked bool) intel.Event {
+	direction := ct.direction()
+	score := weigh(ct.listing.base, c.cfg.Factors.of(direction, ct.answered, blocked))
+	ev := intel.Event{
+		Kind:         k,
+		ID:           uuid.Must(uuid.NewV7()),
+		Sensor:       c.cfg.Sensor,
+		Offender:     ct.key.offender,
+		Local:        ct.key.local,
+		Direction:    direction,
+		Answered:     ct.answer(c.now),
+		Blocked:      blocked,
+		Score:        score,
+		Severity:     intel.SeverityOf(int(score)),
+		Indicators:   ct.listing.indicators,
+		IntelVersion: ct.listing.version,
+		Exporters:    ct.exporters(),
+		CommunityID:  d.communityID(),
+	}
+	ev.Reason = reasonOf(ev.Indicators, direction, ev.Answered, blocked)
+	d.fill(&ev)
+	ct.worst = max(ct.worst, ev.Severity)
+	ct.saidAnswered = ct.saidAnswered || ct.answered
+	return ev
+}
+
+// fill copies the flow as exported.
+func (d *head) fill(ev *intel.Event) {
+	ev.Src, ev.Dst = d.src, d.dst
+	ev.SrcPort, ev.DstPort, ev.HasPorts = d.srcPort, d.dstPort, d.hasPorts
+	ev.Protocol, ev.HasProtocol = d.protocol, d.hasProtocol
+	ev.Role = d.role
+	ev.Exporter, ev.ExporterName = d.exporter, d.name
+	ev.Domain, ev.Version = d.domain, d.version
+	ev.InIf, ev.OutIf, ev.HasIf = d.inIf, d.outIf, d.hasIf
+	if m := d.more; m != nil {
+		ev.NATSrc, ev.NATDst = m.natSrc, m.natDst
+		ev.NATSrcPort, ev.NATDstPort = m.natSrcPort, m.natDstPort
+		ev.InnerSrc, ev.InnerDst = m.innerSrc, m.innerDst
+	}
+}
+
+func setCounters(ev *intel.Event, forth, back counters) {
+	ev.Flows = sum(forth.flows, back.flows)
+	ev.Packets, ev.Bytes = forth.packets, forth.bytes
+	ev.PacketsRaw, ev.BytesRaw = forth.packetsRaw, forth.bytesRaw
+	ev.PacketsBack, ev.BytesBack = back.packets, back.bytes
+}
+
+// exporters gives all exporters that saw the contact, nil when it is only one.
+func (c *contact) exporters() []netip.Addr {
+	if len(c.others) == 0 {
+		return nil
+	}
+	return append([]netip.Addr{c.head.exporter}, c.others...)
+}
+
+func clockWord(suspect bool) string {
+	if suspect {
+		return "suspect"
+	}
+	return "ok"
+}

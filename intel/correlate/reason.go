@@ -1,0 +1,78 @@
+package correlate
+
+import (
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+)
+
+// A reason is one short line. Feed names and categories are foreign text, so each is
+// cut; the sum of all parts stays below 200 bytes.
+const (
+	maxReasonFeeds = 3
+	maxFeedName    = 32
+	maxCategory    = 24
+)
+
+// reasonOf says for people why there is an event and how bad it is, such as
+// "c2 listed by feodo (90), otx (75); outbound, answered".
+func reasonOf(listings []intel.Indicator, d intel.Direction, a intel.Answered, blocked bool) string {
+	b := appendListing(make([]byte, 0, 96), listings)
+	b = append(b, "; "...)
+	b = append(b, d...)
+	switch {
+	case blocked:
+		b = append(b, ", blocked"...)
+	case a == intel.AnsweredYes:
+		b = append(b, ", answered"...)
+	case a == intel.AnsweredNo:
+		b = append(b, ", not answered"...)
+	}
+	return string(b)
+}
+
+// appendListing appends the category of the best listing and the feeds, each once.
+func appendListing(b []byte, listings []intel.Indicator) []byte {
+	if len(listings) == 0 {
+		return append(b, "listed"...)
+	}
+	if category := listings[0].Category; category != "" {
+		b = append(append(b, cut(category, maxCategory)...), ' ')
+	}
+	b = append(b, "listed by "...)
+	feeds := 0
+	for i := range listings {
+		if !firstOfFeed(listings, i) {
+			continue
+		}
+		if feeds++; feeds <= maxReasonFeeds {
+			b = appendFeed(b, &listings[i], feeds > 1)
+		}
+	}
+	if more := feeds - maxReasonFeeds; more > 0 {
+		b = strconv.AppendInt(append(b, " and "...), int64(more), 10)
+		b = append(b, " more"...)
+	}
+	return b
+}
+
+func appendFeed(b []byte, ind *intel.Indicator, comma bool) []byte {
+	if comma {
+		b = append(b, ", "...)
+	}
+	b = append(b, cut(ind.Feed, maxFeedName)...)
+	b = strconv.AppendUint(append(b, " ("...), uint64(ind.Score), 10)
+	return append(b, ')')
+}
+
+// cut gives the first n bytes of s at most, and never half a character.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
