@@ -1,0 +1,134 @@
+package udp
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+)
+
+// Config says where to listen and what to do with what arrives there.
+type Config struct {
+	// Listen is the address: ":2055" takes IPv4 and IPv6, "0.0.0.0:2055" and
+	// "[::]:2055" one family each, "192.0.2.1:2055" one address. Names are not
+	// accepted. Port 0 picks a free one.
+	Listen string `yaml:"udp"`
+	// Sockets is how many sockets share the address (SO_REUSEPORT), one worker
+	// each; 1 to 64. An exporter stays on one socket.
+	Sockets int `yaml:"sockets"`
+	// ReceiveBuffer is the wanted size of each socket's kernel buffer, in bytes.
+	// The kernel may grant less without CAP_NET_ADMIN (net.core.rmem_max):
+	// Stats.BufferGranted tells.
+	ReceiveBuffer int `yaml:"receive_buffer"`
+	// Batch is the most datagrams that one Read returns, 1 to 1024. Each slot
+	// costs 64 KiB of address space, of which only the touched pages are resident.
+	Batch int `yaml:"batch"`
+	// Allow are the senders that are listened to. nil admits everybody, an empty
+	// list nobody.
+	Allow []netip.Prefix `yaml:"allow"`
+	// Forward are the host:port targets that accepted datagrams are copied to.
+	Forward []string `yaml:"forward"`
+}
+
+// The limits that Validate holds a Config to.
+const (
+	maxSockets       = 64
+	minReceiveBuffer = 4 << 10
+	maxReceiveBuffer = 1 << 30
+	maxBatch         = 1024 // UIO_MAXIOV, the kernel's own limit
+)
+
+// DefaultConfig listens on port 2055 of every address, with one socket.
+func DefaultConfig() Config {
+	return Config{Listen: ":2055", Sockets: 1, ReceiveBuffer: 8 << 20, Batch: 64}
+}
+
+// Validate tells everything that is wrong, each part beginning with its YAML key.
+func (c Config) Validate() error {
+	var errs []error
+	if _, err := parseListen(c.Listen); err != nil {
+		errs = append(errs, err)
+	}
+	errs = append(errs,
+		inRange("sockets", c.Sockets, 1, maxSockets),
+		inRange("receive_buffer", c.ReceiveBuffer, minReceiveBuffer, maxReceiveBuffer),
+		inRange("batch", c.Batch, 1, maxBatch))
+	for i, p := range c.Allow {
+		if !p.IsValid() {
+			errs = append(errs, fmt.Errorf("allow[%d]: not a prefix; want one like 192.0.2.0/24", i))
+		}
+	}
+	for i, f := range c.Forward {
+		if _, _, err := parseTarget(f); err != nil {
+			errs = append(errs, fmt.Errorf("forward[%d]: %w", i, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func inRange(key string, v, low, high int) error {
+	if v < low || v > high {
+		return fmt.Errorf("%s: %d is outside %d to %d", key, v, low, high)
+	}
+	return nil
+}
+
+// An endpoint is a parsed Config.Listen: the address in the words of package net.
+type endpoint struct {
+	network string // udp is both families on one socket
+	host    string
+	port    uint16
+}
+
+func (e endpoint) String() string {
+	return net.JoinHostPort(e.host, strconv.Itoa(int(e.port)))
+}
+
+// parseListen picks the network from the way the host is written, because
+// package net would open "0.0.0.0" with network "udp" for both families.
+func parseListen(s string) (endpoint, error) {
+	host, port, err := splitHostPort(s)
+	if err != nil {
+		return endpoint{}, fmt.Errorf(`udp: %q: %w; want ":2055", "192.0.2.1:2055" or "[2001:db8::1]:2055"`, s, err)
+	}
+	if host == "" {
+		return endpoint{"udp", "", port}, nil
+	}
+	addr, err := netip.ParseAddr(host)
+	switch {
+	case err != nil:
+		return endpoint{}, fmt.Errorf("udp: %q: the host must be an address, not a name", s)
+	case addr.Is4():
+		return endpoint{"udp4", host, port}, nil
+	case addr.Is4In6():
+		return endpoint{"udp4", addr.Unmap().String(), port}, nil
+	}
+	return endpoint{"udp6", host, port}, nil
+}
+
+// parseTarget splits a forwarding target; its host may be a name.
+func parseTarget(s string) (host string, port uint16, err error) {
+	host, port, err = splitHostPort(s)
+	switch {
+	case err != nil:
+		return "", 0, fmt.Errorf(`%q: %w; want "collector.example:2055" or "192.0.2.1:2055"`, s, err)
+	case host == "":
+		return "", 0, fmt.Errorf(`%q: the host is missing; want "collector.example:2055" or "192.0.2.1:2055"`, s)
+	case port == 0:
+		return "", 0, fmt.Errorf("%q: port 0 cannot be sent to; allowed are 1 to 65535", s)
+	}
+	return host, port, nil
+}
+
+func splitHostPort(s string) (host string, port uint16, err error) {
+	host, digits, err := net.SplitHostPort(s)
+	if err != nil {
+		return "", 0, errors.New("not host:port")
+	}
+	n, err := strconv.ParseUint(digits, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("port %q is not a number up to 65535", digits)
+	}
+	return host, uint16(n), nil
+}
