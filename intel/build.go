@@ -48,7 +48,7 @@ func (b *Builder) Build(version string) (*Table, Report) {
 	t := &Table{
 		version: version,
 		entries: b.entries,
-		strings: pool{slices.Clip(b.strings.blob)},
+		strings: b.strings.tight(),
 		guards:  b.guards,
 		exclude: b.exclude,
 		stopped: b.stopped,

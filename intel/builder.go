@@ -3,6 +3,7 @@ package intel
 import (
 	"math"
 	"net/netip"
+	"slices"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/gaissmai/bart"
@@ -139,6 +140,9 @@ func (b *Builder) Exclude(feed string, p netip.Prefix) {
 	}
 	b.feeds[f].Exclusions++
 	b.exclude.Modify(unmapped(p), func(feeds []uint32, _ bool) ([]uint32, bool) {
+		if slices.Contains(feeds, f) {
+			return feeds, false
+		}
 		return append(feeds, f), false
 	})
 }

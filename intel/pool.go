@@ -1,6 +1,7 @@
 package intel
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/maphash"
 	"math"
@@ -20,10 +21,10 @@ func (p *pool) at(handle uint32) string {
 	if handle == 0 {
 		return ""
 	}
-	return string(p.bytes(handle))
+	return string(p.raw(handle))
 }
 
-func (p *pool) bytes(handle uint32) []byte {
+func (p *pool) raw(handle uint32) []byte {
 	n, w := binary.Uvarint(p.blob[handle:])
 	start := int(handle) + w
 	return p.blob[start : start+int(n)]
@@ -68,11 +69,19 @@ func (in *interner) intern(s string) (uint32, bool) {
 	return handle, true
 }
 
+// tight gives the pool alone, without much room to grow.
+func (in *interner) tight() pool {
+	if slack := cap(in.blob) - len(in.blob); slack > len(in.blob)/8 {
+		return pool{bytes.Clone(in.blob)}
+	}
+	return in.pool
+}
+
 // slot gives the place of s in the index, or the free place where it belongs.
 func (in *interner) slot(hash uint64, s string) int {
 	mask := len(in.index) - 1
 	i := int(hash) & mask
-	for in.index[i] != 0 && string(in.bytes(in.index[i])) != s {
+	for in.index[i] != 0 && string(in.raw(in.index[i])) != s {
 		i = (i + 1) & mask
 	}
 	return i
@@ -86,7 +95,7 @@ func (in *interner) grow() {
 		if h == 0 {
 			continue
 		}
-		i := int(maphash.Bytes(in.seed, in.bytes(h))) & mask
+		i := int(maphash.Bytes(in.seed, in.raw(h))) & mask
 		for in.index[i] != 0 {
 			i = (i + 1) & mask
 		}

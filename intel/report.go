@@ -38,13 +38,14 @@ type FeedReport struct {
 	Accepted, Duplicate int
 	// Exclusions are the prefixes that the feed itself takes out.
 	Exclusions int
-	// Refused counts the other entries; Samples shows some, at most 5 a reason.
+	// Refused counts the other entries and the exclusions that were not taken;
+	// Samples shows some, at most 5 a reason.
 	Refused map[Reason]int
 	Samples []Suppression
 }
 
 // A Report is what became of all that a Builder was given. Of each feed, Accepted,
-// Duplicate and Refused add up to the number of entries that were added.
+// Duplicate, Exclusions and Refused add up to the number of calls of Add and Exclude.
 type Report struct {
 	Feeds []FeedReport // by name
 	// OwnListed are entries that overlap a home network: an address of our own on

@@ -67,7 +67,8 @@ func moreOf(r *flow.Record) *moreAddrs {
 	if m == (moreAddrs{}) {
 		return nil
 	}
-	return &m
+	kept := m // so that only this one is allocated
+	return &kept
 }
 
 // communityID gives the Community ID of the flow as exported, empty without a

@@ -99,12 +99,43 @@ func (s jsonShape) any(paths ...string) bool {
 	return false
 }
 
-// detectJSON names the format by the keys at the start of the document.
+// detectJSON names the format by the keys at the start of the document. The most
+// telling ones come first: an export of indicators has a type, as STIX has.
 func detectJSON(head []byte) (string, bool) {
 	s := shapeOf(head)
-	switch {
-	case s.any("cidr", "asn", "type=metadata"):
-		return "drop-json", true
+	for _, f := range jsonMarks() {
+		if s.any(f.paths...) {
+			return f.format, true
+		}
+	}
+	if len(s) == 0 || len(s) == 1 && s["[]"] {
+		return "stix", true // {} is the answer of a TAXII server with nothing new
 	}
 	return "", false
+}
+
+type jsonMark struct {
+	format string
+	paths  []string
+}
+
+func jsonMarks() []jsonMark {
+	return []jsonMark{
+		{"drop-json", []string{"cidr", "asn", "type=metadata"}},
+		{"threatfox-json", []string{"query_status", "data[].ioc", "[].ioc"}},
+		{"abuseipdb-json", []string{"data[].ipAddress", "meta.generatedAt"}},
+		{"feodo-json", []string{"[].ip_address"}},
+		{"isc-json", []string{"[].ip"}},
+		{"misp", []string{"Event", "response", "[].Event", "Attribute", "Object", "Orgc", "threat_level_id", "[].Attribute"}},
+		{"misp-warn", []string{"list", "matching_attributes"}},
+		{"otx", []string{
+			"results[].indicators", "results[].author_name", "[].indicators", "[].author_name", "indicators",
+			"author_name", "prefetch_pulse_ids",
+		}},
+		{"otx-export", []string{"results[].indicator", "results"}},
+		{"stix", []string{
+			"objects", "type=bundle", "more", "[].spec_version", "[].pattern", "[].type=identity", "[].type=indicator",
+			"spec_version",
+		}},
+	}
 }

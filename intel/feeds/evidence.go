@@ -1,6 +1,7 @@
 package feeds
 
 import (
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -83,4 +84,17 @@ func inRange(t time.Time) time.Time {
 		return time.Time{}
 	}
 	return t.UTC()
+}
+
+// pathEscape makes a foreign id safe as one segment of a URL's path.
+func pathEscape[T ~string](id T) string {
+	return url.PathEscape(clip(string(id), maxNativeID))
+}
+
+// webURL gives a foreign link back if it is one for a browser.
+func webURL(s string) string {
+	if strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://") {
+		return s
+	}
+	return ""
 }

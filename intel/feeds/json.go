@@ -27,6 +27,8 @@ type jsonReader struct {
 	d   *document
 	dec *json.Decoder
 	in  *jsonInput
+	// known is set when a member that makes the document was met.
+	known bool
 }
 
 func newJSONReader(d *document, r io.Reader) *jsonReader {
@@ -89,21 +91,39 @@ type handlers struct {
 	scalar func(t json.Token) error
 }
 
-// document walks the one value of the document: an object or an array.
-func (j *jsonReader) document(h handlers) error {
+// document walks the one value of the document: a list, or an object with at
+// least one member that a handler knows; wants names the one it cannot do without.
+// An empty object is an empty document.
+func (j *jsonReader) document(wants string, h handlers) error {
+	members := 0
+	key := h.key
+	h.key = func(name string) error {
+		members++
+		return key(name)
+	}
 	h.scalar = func(json.Token) error {
-		return j.d.refuse("want a JSON object or array")
+		return j.d.refuse("want a JSON object or list")
 	}
 	if err := j.walk(h); err != nil {
 		return err
 	}
-	if _, err := j.dec.Token(); err == nil {
+	if members > 0 && !j.known {
+		return j.d.refuse("want a JSON object with %q", wants)
+	}
+	return j.atEnd()
+}
+
+// atEnd makes sure that nothing follows the document.
+func (j *jsonReader) atEnd() error {
+	_, err := j.dec.Token()
+	if err == nil {
 		j.setLine()
 		return j.d.refuse("more text after the end of the JSON")
-	} else if !errors.Is(err, io.EOF) {
-		return j.broken(err)
 	}
-	return nil
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return j.broken(err)
 }
 
 // walk consumes the next value with the handlers for its type.
@@ -176,9 +196,6 @@ func (j *jsonReader) row(v any) error {
 	}
 	return j.broken(err)
 }
-
-// text decodes the next value if it is a string, number or boolean.
-func (j *jsonReader) text(v *text) error { return j.row(v) }
 
 // skip reads over the next value, whatever its size.
 func (j *jsonReader) skip() error {
