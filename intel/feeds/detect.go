@@ -66,10 +66,34 @@ func detectText(head []byte) string {
 // markOf names the format that a line belongs to without doubt.
 func markOf(line string) string {
 	switch {
+	case strings.HasPrefix(line, "#fields\t"), strings.HasPrefix(line, "#separator "):
+		return "zeek"
+	case isOTXHeader(line):
+		return "otx-csv"
+	case isIPSetRow(line):
+		return "ipset"
+	case strings.HasPrefix(line, "ExitNode "), strings.HasPrefix(line, "ExitAddress "):
+		return "tor-exit"
 	case isDShieldRow(line):
 		return "dshield"
+	case isPipeRow(line):
+		return "pipe"
 	}
 	return ""
+}
+
+func isOTXHeader(line string) bool {
+	cols, _ := splitCSV(line)
+	return len(cols) >= 2 && strings.EqualFold(cols[0], "Indicator type") && strings.EqualFold(cols[1], "Indicator")
+}
+
+// isIPSetRow tells "create SET TYPE ..." and "add SET ENTRY ...".
+func isIPSetRow(line string) bool {
+	words := strings.Fields(line)
+	if len(words) < 3 {
+		return false
+	}
+	return words[0] == "add" || words[0] == "create" && strings.IndexByte(words[2], ':') > 0
 }
 
 // isDShieldRow tells the header or a row of the block list.
