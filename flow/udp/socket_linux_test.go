@@ -323,8 +323,8 @@ func homes(t *testing.T, sockets []*Socket) map[netip.Addr]map[int]int {
 	return home
 }
 
-// TestSteeringIPv6 has one source address on loopback, so it only sees that one
-// source with many ports stays together.
+// TestSteeringIPv6 sends from the one address of loopback with many ports and,
+// where it may, from addresses of others, which only a forwarder can.
 func TestSteeringIPv6(t *testing.T) {
 	if !hasIPv6(t) {
 		t.Skip("needs IPv6")
@@ -335,9 +335,26 @@ func TestSteeringIPv6(t *testing.T) {
 	for range 40 {
 		write(t, sendTo(t, "", sockets[0].LocalAddr()), []byte("x"))
 	}
-	home := homes(t, sockets)
-	if n := home[netip.IPv6Loopback()]; len(home) != 1 || len(n) != 1 {
-		t.Errorf("one source is spread over %v", home)
+	sources := 1
+	if canSendRaw(t) {
+		f := startForwarder(t, sockets[0].LocalAddr().String())
+		for ; sources <= 20; sources++ {
+			for port := range 5 {
+				f.Send(datagrams(fmt.Sprintf("[2001:db8:%x::%x]:%d", sources%3, sources, 4000+port), "x"))
+			}
+		}
+	}
+	home, used := homes(t, sockets), map[int]bool{}
+	for src, n := range home {
+		if len(n) != 1 {
+			t.Errorf("%v is spread over %v", src, n)
+		}
+		for i := range n {
+			used[i] = true
+		}
+	}
+	if len(home) != sources || sources > 1 && len(used) < 3 {
+		t.Errorf("%d sources of %d on sockets %v", len(home), sources, used)
 	}
 }
 
