@@ -39,16 +39,6 @@ const (
 	local                 // the other one
 )
 
-func (p party) other() party {
-	switch p {
-	case offender:
-		return local
-	case local:
-		return offender
-	}
-	return nobody
-}
-
 // ends is a hit seen from its offender: who is at which end.
 type ends struct {
 	offender, local         netip.Addr

@@ -226,9 +226,9 @@ func (c *Correlator) emit(e intel.Event) {
 	}
 	c.out = append(c.out, e)
 	if e.Kind == intel.KindUpdate {
-		c.stats.updates.Add(1)
+		c.stats.updateEvents.Add(1)
 	} else {
-		c.stats.hitKind.Add(1)
+		c.stats.hitEvents.Add(1)
 	}
 }
 

@@ -1,9 +1,6 @@
 package correlate
 
-import (
-	"sync/atomic"
-	"time"
-)
+import "time"
 
 // A clock makes time that never goes back of times that may. Captures of several
 // queues are a little out of order: until the old time is reached again the clock
@@ -31,10 +28,4 @@ func (c *clock) read(now time.Time) time.Duration {
 		c.high = now
 	}
 	return c.elapsed
-}
-
-func countIf(n *atomic.Uint64, yes bool) {
-	if yes {
-		n.Add(1)
-	}
 }

@@ -23,14 +23,14 @@ type Config struct {
 
 	// Idle is the time without a flow after which a contact has ended.
 	Idle time.Duration `yaml:"idle"`
-	// MaxContacts bounds the contacts held at a time, each about 800 bytes; the
-	// listings of an offender come on top, once for all of its contacts. At the cap
-	// the longest idle contact makes room.
+	// MaxContacts bounds the contacts held at a time, each about 600 bytes; an
+	// offender and its listings come on top, 400 bytes or more, once for all of its
+	// contacts. At the cap the longest idle contact makes room.
 	MaxContacts int `yaml:"max_contacts"`
 	// MaxFlows bounds the flows that are remembered to tell duplicates, each about
-	// 350 bytes. Of one that is forgotten the next duplicate counts again.
+	// 300 bytes. Of one that is forgotten the next duplicate counts again.
 	MaxFlows int `yaml:"max_flows"`
-	// HitQueue bounds the hits that wait for the correlator, each about 800 bytes.
+	// HitQueue bounds the hits that wait for the correlator, each about 550 bytes.
 	HitQueue int     `yaml:"hit_queue"`
 	Factors  Factors `yaml:"factors"`
 }

@@ -4,10 +4,9 @@ import "sync/atomic"
 
 // Stats are the counters of a [Correlator] since it was made, and two gauges.
 type Stats struct {
-	Hits    uint64 // handled
-	Events  uint64 // published, of both kinds
-	HitKind uint64 // of these, first hits of a contact
-	Updates uint64 // of these, roll-ups
+	Hits uint64 // handled
+	// HitEvents and UpdateEvents were published.
+	HitEvents, UpdateEvents uint64
 	// Duplicates are the hits whose flow another observer had told before.
 	Duplicates uint64
 	// Suspect are the hits with a flow time more than 24 h from its receipt.
@@ -25,20 +24,19 @@ type Stats struct {
 
 // stats are the live counters. Only the owner of the correlator writes them.
 type stats struct {
-	hits, hitKind, updates, duplicates, suspect atomic.Uint64
-	ended, evicted, forgotten, overCap          atomic.Uint64
-	contacts, flows                             atomic.Uint64
+	hits, hitEvents, updateEvents atomic.Uint64
+	duplicates, suspect, overCap  atomic.Uint64
+	ended, evicted, forgotten     atomic.Uint64
+	contacts, flows               atomic.Uint64
 }
 
 // Stats gives the counters. It may be called from any goroutine.
 func (c *Correlator) Stats() Stats {
 	s := &c.stats
-	hits, updates := s.hitKind.Load(), s.updates.Load()
 	return Stats{
 		Hits:             s.hits.Load(),
-		Events:           hits + updates,
-		HitKind:          hits,
-		Updates:          updates,
+		HitEvents:        s.hitEvents.Load(),
+		UpdateEvents:     s.updateEvents.Load(),
 		Duplicates:       s.duplicates.Load(),
 		Suspect:          s.suspect.Load(),
 		ContactsEnded:    s.ended.Load(),
@@ -47,5 +45,11 @@ func (c *Correlator) Stats() Stats {
 		ExportersOverCap: s.overCap.Load(),
 		Contacts:         s.contacts.Load(),
 		Flows:            s.flows.Load(),
+	}
+}
+
+func countIf(n *atomic.Uint64, yes bool) {
+	if yes {
+		n.Add(1)
 	}
 }

@@ -387,7 +387,7 @@ func TestFlush(t *testing.T) {
 	s.take()
 	s.Flush(t0.Add(time.Second))
 	s.one(intel.KindUpdate)
-	if st := s.Stats(); st.Contacts != 0 || st.Hits != 3 || st.HitKind != 2 || st.Updates != 1 {
+	if st := s.Stats(); st.Contacts != 0 || st.Hits != 3 || st.HitEvents != 2 || st.UpdateEvents != 1 {
 		t.Errorf("stats %+v, want no contacts, 3 hits, 2 first hits, 1 update", st)
 	}
 	s.Flush(t0.Add(time.Second))

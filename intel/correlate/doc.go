@@ -31,4 +31,13 @@
 // egress. Each of these observers has its own sums for every flow (the two ports of
 // a contact), and of each number the largest sum counts. NSEL tells of the creation,
 // of updates and of the end of one connection: they are one flow.
+//
+// # When something is said
+//
+// The first hit of a contact is an event at once, and so is an answer or a higher
+// severity than was told before. Other news (counts, exporters, score) waits for the
+// next update: one minute, five minutes, one hour after the first hit and every hour
+// from then on. A contact without news says nothing, not even when it ends or has to
+// make room; that time has passed, which turns "answered" from unknown to no, is no
+// news.
 package correlate

@@ -1,0 +1,265 @@
+package correlate
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel"
+)
+
+// rev adds counters of the way back, as a biflow has them.
+func rev(r flow.Record, packets uint64) flow.Record {
+	r.Has |= flow.HasRevPackets | flow.HasRevBytes
+	r.RevPackets, r.RevBytes = packets, packets*100
+	return r
+}
+
+func denied(r flow.Record) flow.Record {
+	r.Has |= flow.HasFirewallEvent
+	r.FirewallEvent = fwDenied
+	return r
+}
+
+func TestDirectionAndAnswer(t *testing.T) {
+	const (
+		in, out  = intel.Inbound, intel.Outbound
+		yes, unk = intel.AnsweredYes, intel.AnsweredUnknown
+	)
+	type judgement struct {
+		direction intel.Direction
+		answered  intel.Answered
+		blocked   bool
+		port      uint16 // service port
+	}
+	cases := []struct {
+		name  string
+		flows []flow.Record
+		want  judgement
+	}{
+		{"we open, by SYN", []flow.Record{beacon}, judgement{out, unk, false, 443}},
+		{"they open, by SYN", []flow.Record{scan}, judgement{in, unk, false, 22}},
+		{"they open from port 443, by SYN", []flow.Record{tcp(bad, 443, us, 51515, syn)}, judgement{in, unk, false, 51515}},
+		{"we open, UDP", []flow.Record{udp(us, 51515, bad, 53)}, judgement{out, unk, false, 53}},
+		{"they open, UDP", []flow.Record{udp(bad, 51515, us, 53)}, judgement{in, unk, false, 53}},
+		{"only their answer seen", []flow.Record{answer}, judgement{out, yes, false, 443}},
+		{"only their answer seen, high port", []flow.Record{tcp(bad, 4444, us, 51515, 0)}, judgement{out, yes, false, 4444}},
+		{"only our answer seen", []flow.Record{tcp(us, 443, bad, 51515, syn|ack)}, judgement{in, yes, false, 443}},
+		{"our query and the answer", []flow.Record{udp(us, 51515, bad, 53), udp(bad, 53, us, 51515)}, judgement{out, yes, false, 53}},
+		{"answer before the query", []flow.Record{answer, beacon}, judgement{out, yes, false, 443}},
+		{"scan and our answer", []flow.Record{scan, tcp(us, 22, bad, 40000, syn|ack)}, judgement{in, yes, false, 22}},
+		{"their ACK", []flow.Record{tcp(bad, 40000, us, 22, syn|ack)}, judgement{in, yes, false, 22}},
+		{"our ACK", []flow.Record{tcp(us, 51515, bad, 443, syn|ack)}, judgement{out, unk, false, 443}},
+		{"ACK bit of another protocol", []flow.Record{with(udp(bad, 40000, us, 53), func(r *flow.Record) {
+			r.Has |= flow.HasTCPFlags
+			r.TCPFlags = ack
+		})}, judgement{in, unk, false, 53}},
+		{"nothing known, they send", []flow.Record{udp(bad, 5000, us, 6000)}, judgement{in, unk, false, 5000}},
+		{"nothing known, we send", []flow.Record{udp(us, 5000, bad, 6000)}, judgement{out, unk, false, 5000}},
+		{"same port, they send first", []flow.Record{udp(bad, 123, us, 123), udp(us, 123, bad, 123)}, judgement{in, yes, false, 123}},
+		{"same port, we send first", []flow.Record{udp(us, 123, bad, 123), udp(bad, 123, us, 123)}, judgement{out, yes, false, 123}},
+		{"biflow of ours", []flow.Record{rev(udp(us, 5000, bad, 6000), 3)}, judgement{out, yes, false, 6000}},
+		{"biflow of theirs", []flow.Record{rev(udp(bad, 6000, us, 5000), 3)}, judgement{in, yes, false, 5000}},
+		{"biflow without a way back", []flow.Record{rev(udp(bad, 6000, us, 5000), 0)}, judgement{in, unk, false, 5000}},
+		{"biflow corrects a guess", []flow.Record{udp(bad, 5000, us, 6000), rev(udp(us, 6000, bad, 5000), 1)}, judgement{out, yes, false, 5000}},
+		{"NSEL", []flow.Record{with(udp(us, 5000, bad, 6000), func(r *flow.Record) {
+			r.BytesIE = initiatorOctets
+			r.Has |= flow.HasRespBytes
+			r.RespBytes = 900
+		})}, judgement{out, yes, false, 6000}},
+		{"denied", []flow.Record{denied(beacon)}, judgement{out, unk, true, 443}},
+		{"denied ACK is no answer", []flow.Record{denied(tcp(bad, 40000, us, 22, ack))}, judgement{in, unk, true, 22}},
+		{"dropped by the router", []flow.Record{with(scan, func(r *flow.Record) {
+			r.Has |= flow.HasForwarding
+			r.Forwarding = 0b10_000010
+		})}, judgement{in, unk, true, 22}},
+		{"consumed by the router", []flow.Record{with(scan, func(r *flow.Record) {
+			r.Has |= flow.HasForwarding
+			r.Forwarding = 0b11_000000
+		})}, judgement{in, unk, false, 22}},
+		{"status that was not exported", []flow.Record{with(scan, func(r *flow.Record) {
+			r.Forwarding, r.FirewallEvent = 0x80, fwDenied
+		})}, judgement{in, unk, false, 22}},
+		{"denied, then let through", []flow.Record{denied(scan), scan}, judgement{in, unk, false, 22}},
+		{"let through, then denied", []flow.Record{scan, denied(scan)}, judgement{in, unk, false, 22}},
+		{"ping of ours and echo", []flow.Record{ip(us, bad, protoICMP), ip(bad, us, protoICMP)}, judgement{out, yes, false, 0}},
+		{"ping of theirs and echo", []flow.Record{ip(bad, us, protoICMP), ip(us, bad, protoICMP)}, judgement{in, yes, false, 0}},
+		{"only the port of the service", []flow.Record{udp(bad, 0, us, 53)}, judgement{in, unk, false, 53}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStage(t, nil)
+			s.at(0, c.flows...)
+			if n := len(s.contacts.byKey); n != 1 {
+				t.Fatalf("%d contacts, want 1", n)
+			}
+			ct := s.contacts.longestIdle()
+			got := judgement{ct.direction(), ct.answer(s.now), !ct.passed, ct.key.port}
+			if got != c.want {
+				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestServicePortOfBefore(t *testing.T) {
+	s := newStage(t, nil)
+	s.at(0, rev(udp(us, 5000, bad, 6000), 1)) // 6000 is the service
+	s.at(time.Second, udp(us, 5001, bad, 6000), udp(bad, 6000, us, 5002))
+	if n := len(s.contacts.byKey); n != 1 {
+		t.Errorf("%d contacts, want 1: the pair has used port 6000 before", n)
+	}
+	s.at(time.Second, udp(us, 7000, bad, 5000)) // not used before: the lower
+	if n := len(s.contacts.byKey); n != 2 {
+		t.Errorf("%d contacts, want 2", n)
+	}
+	s.at(time.Second, udp(us, 5000, bad, 6000)) // both used before: the lower
+	if ct := s.contacts.order.Back().Value.(*contact); ct.key.port != 5000 || len(s.contacts.byKey) != 2 {
+		t.Errorf("port %d of %d contacts, want 5000 of 2", ct.key.port, len(s.contacts.byKey))
+	}
+}
+
+func TestContactsAreApart(t *testing.T) {
+	s := newStage(t, nil)
+	noProtocol := with(udp(us, 51515, bad, 443), func(r *flow.Record) { r.Has &^= flow.HasProtocol; r.Protocol = 0 })
+	other := netip.MustParseAddr("10.0.0.6")
+	s.at(0, beacon, tcp(us, 51515, bad, 80, syn), udp(us, 51515, bad, 443), noProtocol, tcp(other, 51515, bad, 443, syn))
+	if got := len(s.take()); got != 5 {
+		t.Errorf("%d hits, want 5: port, protocol and local end tell contacts apart", got)
+	}
+}
+
+func TestLocalEndAndDirection(t *testing.T) {
+	visitor := netip.MustParseAddr("198.51.100.99")
+	cases := []struct {
+		name      string
+		record    flow.Record
+		role      flow.Side
+		local     netip.Addr
+		direction intel.Direction
+		port      uint16
+	}{
+		{"plain", beacon, flow.SideDst, us, intel.Outbound, 443},
+		{"transit", tcp(visitor, 51515, bad, 443, syn), flow.SideDst, visitor, intel.Transit, 443},
+		{"source NAT", with(beacon, func(r *flow.Record) { r.PostNATSrc = public }), flow.SideDst, us, intel.Outbound, 443},
+		{"return to the public address", with(tcp(bad, 443, public, 4000, ack), func(r *flow.Record) {
+			r.PostNATDst, r.PostNATDstPort = us, 51515
+		}), flow.SideSrc, us, intel.Outbound, 443},
+		{"return, port kept", with(tcp(bad, 443, public, 40000, ack), func(r *flow.Record) {
+			r.PostNATDst = us
+		}), flow.SideSrc, us, intel.Outbound, 443},
+		{"published service", with(tcp(bad, 40000, public, 8443, syn), func(r *flow.Record) {
+			r.PostNATDst, r.PostNATDstPort = us, 443
+		}), flow.SideSrc, us, intel.Inbound, 443},
+		{"its answer", with(tcp(us, 443, bad, 40000, syn|ack), func(r *flow.Record) {
+			r.PostNATSrc, r.PostNATSrcPort = public, 8443
+		}), flow.SideDst, us, intel.Inbound, 443},
+		{"only the outside is ours", with(tcp(visitor, 51515, bad, 443, syn), func(r *flow.Record) {
+			r.PostNATSrc = netip.MustParseAddr("10.9.9.9")
+		}), flow.SideDst, visitor, intel.Outbound, 443},
+		{"translated to the offender", with(tcp(us, 51515, visitor, 80, syn), func(r *flow.Record) {
+			r.PostNATDst, r.PostNATDstPort = bad, 8080
+		}), flow.SidePostNATDst, us, intel.Outbound, 8080},
+		{"translated from the offender", with(tcp(visitor, 40000, us, 22, syn), func(r *flow.Record) {
+			r.PostNATSrc = bad
+		}), flow.SidePostNATSrc, us, intel.Inbound, 22},
+		{"our own public address is the offender", with(tcp(us, 51515, visitor, 443, syn), func(r *flow.Record) {
+			r.PostNATSrc = bad
+		}), flow.SidePostNATSrc, visitor, intel.Outbound, 443},
+		{"source known only after NAT", with(tcp(netip.Addr{}, 51515, bad, 443, syn), func(r *flow.Record) {
+			r.PostNATSrc = us
+		}), flow.SideDst, us, intel.Outbound, 443},
+		{"inner source", with(ip(visitor, public, 47), func(r *flow.Record) {
+			r.InnerSrc, r.InnerDst, r.InnerProtocol = bad, us, protoUDP
+			r.InnerSrcPort, r.InnerDstPort = 40000, 53
+			r.Has |= flow.HasInnerPorts | flow.HasInnerProtocol
+		}), flow.SideInnerSrc, us, intel.Inbound, 53},
+		{"inner destination", with(ip(visitor, public, 47), func(r *flow.Record) {
+			r.InnerSrc, r.InnerDst, r.InnerProtocol = us, bad, protoTCP
+			r.InnerSrcPort, r.InnerDstPort = 40000, 80
+			r.Has |= flow.HasInnerPorts | flow.HasInnerProtocol
+		}), flow.SideInnerDst, us, intel.Outbound, 80},
+		{"second pair shares the ports", with(tcp(visitor, 51515, public, 443, syn), func(r *flow.Record) {
+			r.InnerSrc, r.InnerDst = us, bad
+		}), flow.SideInnerDst, us, intel.Outbound, 443},
+		{"tunnel between homes", with(ip(us, us, 47), func(r *flow.Record) {
+			r.InnerSrc, r.InnerDst = bad, visitor
+		}), flow.SideInnerSrc, visitor, intel.Transit, 0},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStage(t, nil)
+			s.at(0, c.record)
+			e := s.one(intel.KindHit)
+			port := s.contacts.longestIdle().key.port
+			if e.Role != c.role || e.Local != c.local || e.Direction != c.direction || port != c.port {
+				t.Errorf("offender at %s, local %s, %s, port %d; want %s, %s, %s, %d",
+					e.Role, e.Local, e.Direction, port, c.role, c.local, c.direction, c.port)
+			}
+		})
+	}
+}
+
+func TestOwnOffender(t *testing.T) {
+	own := netip.MustParseAddr("10.0.0.66")
+	table := listedTable(t, "v1", intel.Indicator{Prefix: netip.PrefixFrom(own, 32), Feed: "ours", Score: 80})
+	for _, c := range []struct {
+		name   string
+		record flow.Record
+		want   intel.Direction
+	}{
+		{"to another of ours", tcp(own, 40000, us, 22, syn), intel.Internal},
+		{"from another of ours", tcp(us, 40000, own, 22, syn), intel.Internal},
+		{"to the world", tcp(own, 40000, public, 22, syn), intel.Outbound},
+		{"from the world", tcp(public, 40000, own, 22, syn), intel.Inbound},
+		{"answer of the world", tcp(public, 22, own, 40000, ack), intel.Outbound},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStage(t, nil)
+			s.table = table
+			s.at(0, c.record)
+			if e := s.one(intel.KindHit); e.Direction != c.want {
+				t.Errorf("%s, want %s", e.Direction, c.want)
+			}
+		})
+	}
+}
+
+func TestNATDirectionsJoin(t *testing.T) {
+	s := newStage(t, nil)
+	s.at(0,
+		with(beacon, func(r *flow.Record) { r.PostNATSrc, r.PostNATSrcPort = public, 4000 }),
+		with(tcp(bad, 443, public, 4000, ack), func(r *flow.Record) { r.PostNATDst, r.PostNATDstPort = us, 51515 }))
+	got := s.take()
+	if len(got) != 2 || got[1].Kind != intel.KindUpdate || got[1].Answered != intel.AnsweredYes {
+		t.Errorf("got %v, want a hit and the update of its answer", kinds(got))
+	}
+}
+
+func TestListingAtOnePort(t *testing.T) {
+	s := newStage(t, nil)
+	atPort := c2("feodo", 90)
+	atPort.Port = 8080
+	s.table = listedTable(t, "v1", c2("otx", 40), atPort)
+	s.at(0, tcp(bad, 40000, us, 22, syn))
+	s.at(time.Second, tcp(bad, 8080, us, 22, syn), tcp(bad, 40001, us, 22, syn))
+	s.Flush(t0.Add(time.Second))
+	got := s.take()
+	if last := got[len(got)-1]; len(last.Indicators) != 2 || last.Indicators[0].Feed != "feodo" {
+		t.Errorf("indicators %v, want those of both feeds: the stronger listing stays", last.Indicators)
+	}
+}
+
+func TestContactsOfOneOffenderShareItsListing(t *testing.T) {
+	s := newStage(t, nil)
+	s.at(0, beacon, scan)
+	got := s.take()
+	if &got[0].Indicators[0] != &got[1].Indicators[0] {
+		t.Error("each contact has a listing of its own")
+	}
+	s.Flush(t0)
+	if n := len(s.contacts.offenders); n != 0 {
+		t.Errorf("%d offenders are remembered without a contact", n)
+	}
+}

@@ -1,0 +1,86 @@
+package correlate
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+)
+
+func TestScore(t *testing.T) {
+	one := []intel.Indicator{c2("feodo", 90)}
+	for _, c := range []struct {
+		name     string
+		listings []intel.Indicator
+		want     int
+	}{
+		{"none", nil, 0},
+		{"one", one, 90},
+		{"two", []intel.Indicator{c2("a", 60), c2("b", 50)}, 65},
+		{"three", []intel.Indicator{c2("a", 60), c2("b", 50), c2("c", 1)}, 70},
+		{"four count as three", []intel.Indicator{c2("a", 60), c2("b", 50), c2("c", 1), c2("d", 1)}, 70},
+		{"one feed twice", []intel.Indicator{c2("a", 60), c2("a", 50)}, 60},
+		{"at most 100", []intel.Indicator{c2("a", 98), c2("b", 98)}, 100},
+	} {
+		if got := baseScore(c.listings); got != c.want {
+			t.Errorf("%s: base score %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+func TestFactors(t *testing.T) {
+	f := DefaultFactors()
+	for _, c := range []struct {
+		direction         intel.Direction
+		answered, blocked bool
+		base              int
+		want              uint8
+	}{
+		{intel.Outbound, true, false, 95, 95},
+		{intel.Outbound, false, false, 95, 76},
+		{intel.Outbound, false, true, 95, 67}, // 66.5
+		{intel.Outbound, true, true, 95, 67},
+		{intel.Internal, true, false, 95, 76},
+		{intel.Internal, false, true, 95, 76},
+		{intel.Inbound, true, false, 95, 67},
+		{intel.Inbound, false, false, 95, 29}, // 28.5
+		{intel.Inbound, false, true, 95, 19},
+		{intel.Transit, true, false, 95, 48}, // 47.5
+		{intel.Transit, false, true, 0, 0},
+		{intel.Outbound, true, false, 100, 100},
+	} {
+		if got := weigh(c.base, f.of(c.direction, c.answered, c.blocked)); got != c.want {
+			t.Errorf("%d %s, answered %v, blocked %v: score %d, want %d", c.base, c.direction, c.answered, c.blocked, got, c.want)
+		}
+	}
+}
+
+func TestReason(t *testing.T) {
+	long := strings.Repeat("ä", 100)
+	many := []intel.Indicator{c2(long+"1", 100), c2(long[:60], 100), c2(long[:58], 100), c2("d", 1)}
+	many[0].Category = long
+	plain := c2("ours", 80)
+	plain.Category = ""
+	for _, c := range []struct {
+		listings  []intel.Indicator
+		direction intel.Direction
+		answered  intel.Answered
+		blocked   bool
+		want      string
+	}{
+		{[]intel.Indicator{c2("feodo", 90), c2("otx", 75)}, intel.Outbound, intel.AnsweredYes, false,
+			"c2 listed by feodo (90), otx (75); outbound, answered"},
+		{[]intel.Indicator{c2("a", 90), c2("a", 80), c2("b", 70), c2("c", 60), c2("d", 50), c2("e", 50), c2("d", 1)}, intel.Inbound, intel.AnsweredNo, false,
+			"c2 listed by a (90), b (70), c (60) and 2 more; inbound, not answered"},
+		{[]intel.Indicator{plain}, intel.Inbound, intel.AnsweredUnknown, true, "listed by ours (80); inbound, blocked"},
+		{nil, intel.Transit, intel.AnsweredUnknown, false, "listed; transit"},
+	} {
+		if got := reasonOf(c.listings, c.direction, c.answered, c.blocked); got != c.want {
+			t.Errorf("got %q, want %q", got, c.want)
+		}
+	}
+	got := reasonOf(many, intel.Outbound, intel.AnsweredNo, false)
+	if len(got) > 200 || strings.ToValidUTF8(got, "?") != got {
+		t.Errorf("%d bytes: %q, want at most 200 of valid UTF-8", len(got), got)
+	}
+}
