@@ -114,6 +114,20 @@ func TestDuplicatesKeepTheBestEvidence(t *testing.T) {
 	}
 }
 
+// What the operator says stays the operator's word when a feed of the same name says
+// it too.
+func TestDuplicateOfTheOperatorsWord(t *testing.T) {
+	b := NewBuilder(Policy{Allow: []netip.Prefix{pfx("9.9.9.9/32")}})
+	later := ind("9.9.9.0/24", "f")
+	later.LastSeen = time.Unix(1, 0)
+	b.Add(ind("9.9.9.0/24", "f"), OriginOperator)
+	b.Add(later, OriginFeed)
+	table, _ := b.Build("")
+	if table.Len() != 1 || table.Find(netip.MustParseAddr("9.9.9.9"), 0).Empty() {
+		t.Error("the allowlist stopped the operator's own entry")
+	}
+}
+
 func TestCap(t *testing.T) {
 	b := NewBuilder(Policy{MaxIndicators: 10})
 	for i := range 10 { // five of them twice: room for five more

@@ -14,6 +14,9 @@ import (
 // whole, where a longer prefix stands under its first 48, 64 or 128 bits, the most
 // that it has; only lengths in use are asked for. Prefixes so short that there is no
 // end to their /32s stand in top, exactly by /16, and are asked for beside gate.
+//
+// Per address, under the conditions of filter4, it costs 1.5 times as much as that one
+// and a tenth of the trie alone.
 type filter6 struct {
 	gate, wide, whole     bitmap
 	top                   bitmap // nil when not in use
@@ -79,7 +82,7 @@ func (f *filter6) add(a flow.Addr6, bits, shortest int) {
 			f.top = newBitmap(topBits)
 		}
 		first := block >> 16
-		f.top.setRange(first, first|0xffff>>min(bits, topBits))
+		f.top.setRange(first, first|0xffff>>bits)
 		return
 	}
 	last := block | uint32(uint64(1)<<max(gateBits-bits, 0)-1)

@@ -121,6 +121,9 @@ func TestMatch6ManyShortPrefixes(t *testing.T) {
 	if table.filter6.top == nil {
 		t.Fatal("the coarse bitmap is not in use")
 	}
+	if got, most := len(table.filter6.gate)*64, 16*(expandBudget+table.Len()); got > most {
+		t.Fatalf("%d bits for /32s, want at most %d", got, most)
+	}
 	checkBatch(t, r, table, prefixes, 4_000)
 	checkBatch(t, r, listOf(prefixes...), prefixes, 4_000)
 }

@@ -251,7 +251,7 @@ func plain(inds []Indicator) string {
 }
 
 func TestTableAgainstOracle(t *testing.T) {
-	for seed := range uint64(400) {
+	for seed := range uint64(200) {
 		w := newWorld(seed, seed%2 == 1)
 		o := w.oracle()
 		table, report := o.build()

@@ -50,6 +50,24 @@ func TestListings(t *testing.T) {
 	}
 }
 
+// The entries of one prefix come the best first, then by feed and port.
+func TestListingsOrder(t *testing.T) {
+	b := NewBuilder(Policy{})
+	for i, feed := range []string{"c", "a", "b", "a"} {
+		in := ind("9.9.9.9/32", feed)
+		in.Score, in.Port = uint8(10*(i/2)), uint16(i)
+		b.Add(in, OriginFeed)
+	}
+	table, _ := b.Build("")
+	got := ""
+	for _, i := range table.Listings(pfx("9.9.9.9/32")) {
+		got += fmt.Sprintf("%s%d:%d ", i.Feed, i.Score, i.Port)
+	}
+	if want := "a10:3 b10:2 a0:1 c0:0 "; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestListingsIsBounded(t *testing.T) {
 	b := NewBuilder(Policy{})
 	for i := range maxListings + 1 {
