@@ -178,6 +178,15 @@ func TestAppendNativeDoesNotAllocate(t *testing.T) {
 	}
 }
 
+func BenchmarkAppendNative(b *testing.B) {
+	e := hit()
+	var buf []byte
+	for b.Loop() {
+		buf = AppendNative(buf[:0], &e)
+	}
+	b.SetBytes(int64(len(buf)))
+}
+
 // TestOSSEC runs the expressions of an OSSEC decoder over lines.
 func TestOSSEC(t *testing.T) {
 	decoder := map[string]string{

@@ -1,0 +1,84 @@
+package jsonlog
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// minSize is the smallest MaxSize. OSSEC needs up to two minutes to notice a new
+// file and reads it from its start then; rotating small files often would delay
+// most events.
+const minSize = 10_000_000
+
+// The values of Config.Rotate.
+const (
+	RotateSize = "size" // when the file would grow beyond MaxSize
+	RotateDay  = "day"  // before the first event of a local day, and by size
+	RotateNone = "none" // never; logrotate does it, or nobody
+)
+
+// Config says where the log is and how it is kept.
+type Config struct {
+	// Path of the log. Its directory is made if it is missing.
+	Path string `yaml:"path"`
+	// Rotate is one of RotateSize, RotateDay and RotateNone.
+	Rotate string `yaml:"rotate"`
+	// MaxSize is the largest size of the file in bytes, with RotateSize and
+	// RotateDay.
+	MaxSize int64 `yaml:"max_size"`
+	// Keep is the number of old files.
+	Keep int `yaml:"keep"`
+	// Mode of the files made, whatever the umask.
+	Mode FileMode `yaml:"mode"`
+	// Group is the group of the files made, by name or number: the one that the
+	// reader runs in. Empty = that of the process.
+	Group string `yaml:"group"`
+}
+
+// DefaultConfig gives the defaults; Path has none.
+func DefaultConfig() Config {
+	return Config{Rotate: RotateSize, MaxSize: 100 << 20, Keep: 7, Mode: 0o640}
+}
+
+// Validate tells which key is wrong and what is allowed.
+func (c Config) Validate() error {
+	switch {
+	case c.Path == "":
+		return errors.New("path: is missing, the file of the hit log must be named")
+	case strings.HasSuffix(c.Path, "/"):
+		return fmt.Errorf("path: %q is a directory, a file is wanted", c.Path)
+	case c.Rotate != RotateSize && c.Rotate != RotateDay && c.Rotate != RotateNone:
+		return fmt.Errorf("rotate: %q is not allowed, size, day and none are", c.Rotate)
+	case c.Rotate != RotateNone && c.MaxSize < minSize:
+		return fmt.Errorf("max_size: %d bytes are not allowed, %d and more are: "+
+			"OSSEC needs up to two minutes to notice a new file", c.MaxSize, minSize)
+	case c.Keep < 1 || c.Keep > 10_000:
+		return fmt.Errorf("keep: %d old files are not allowed, 1 to 10000 are", c.Keep)
+	case c.Mode&^0o777 != 0 || c.Mode&0o600 != 0o600:
+		return fmt.Errorf("mode: %v is not allowed, 0600 to 0777 with reading and writing for the owner are", c.Mode)
+	}
+	return nil
+}
+
+// A FileMode holds permission bits. In YAML it is an octal number, with or without
+// a leading 0 or 0o, quoted or not: nobody means anything else by 640.
+type FileMode uint32
+
+// String gives four octal digits.
+func (m FileMode) String() string { return fmt.Sprintf("%04o", uint32(m)) }
+
+// MarshalYAML writes four octal digits.
+func (m FileMode) MarshalYAML() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalYAML reads octal digits.
+func (m *FileMode) UnmarshalYAML(text []byte) error {
+	digits := strings.TrimPrefix(strings.Trim(string(text), "\"' \n"), "0o")
+	v, err := strconv.ParseUint(digits, 8, 32)
+	if err != nil {
+		return fmt.Errorf("%q is not a file mode, octal digits like 0640 are", text)
+	}
+	*m = FileMode(v)
+	return nil
+}

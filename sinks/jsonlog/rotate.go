@@ -1,0 +1,142 @@
+package jsonlog
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	// stampFormat is the suffix of old files, behind a hyphen.
+	stampFormat = "20060102-150405"
+	// quiet is how long a reader may still need an old file.
+	quiet = 3 * time.Minute
+	// rotatePause is the time between attempts to rotate when that fails.
+	rotatePause = time.Minute
+)
+
+// rotateDaily rotates when the last write was on another day.
+func (l *Log) rotateDaily() error {
+	today := dayOf(l.now())
+	if l.cfg.Rotate == RotateDay && l.day != today && l.size > 0 {
+		return l.rotate()
+	}
+	l.day = today
+	return nil
+}
+
+// rotateBySize rotates when n more bytes would be too many.
+func (l *Log) rotateBySize(n int) error {
+	if l.cfg.Rotate == RotateNone || l.size == 0 || l.size+int64(n) <= l.cfg.MaxSize {
+		return nil
+	}
+	return l.rotate()
+}
+
+// rotate renames the file, removes the oldest and opens a new one. Where it cannot
+// be renamed it goes on growing, and that is tried again later: events are worth more
+// than order. The error is about the new file.
+func (l *Log) rotate() error {
+	if l.now().Before(l.wait) {
+		return nil
+	}
+	to, err := l.nextName()
+	if err == nil {
+		err = l.rename(l.cfg.Path, to)
+	}
+	switch {
+	case err == nil:
+		l.count(&l.stats.Rotations, 1)
+	case !errors.Is(err, fs.ErrNotExist): // else it went under our feet
+		l.wait = l.now().Add(rotatePause)
+		_ = l.failed(fmt.Errorf("rotate: %w", err))
+		return nil
+	}
+	l.closeFile()
+	l.prune() // first, for the disk may be too full for a new file
+	if err := l.openFile(); err != nil {
+		return err
+	}
+	l.day = dayOf(l.now())
+	return nil
+}
+
+// nextName gives the name that the file takes when it is rotated: that of this
+// second, or the one after the latest that is taken. So names never collide and always
+// sort by age, whatever the clock does.
+func (l *Log) nextName() (string, error) {
+	old, err := l.rotated()
+	if err != nil {
+		return "", err
+	}
+	stamp := l.now().UTC().Truncate(time.Second)
+	if len(old) > 0 && !stamp.After(old[len(old)-1]) {
+		stamp = old[len(old)-1].Add(time.Second)
+	}
+	return l.oldName(stamp), nil
+}
+
+func (l *Log) oldName(stamp time.Time) string {
+	return l.cfg.Path + "-" + stamp.Format(stampFormat)
+}
+
+// rotated gives the times of the old files, the oldest first. A file with any
+// other suffix is not ours.
+func (l *Log) rotated() ([]time.Time, error) {
+	entries, err := os.ReadDir(filepath.Dir(l.cfg.Path))
+	if err != nil {
+		return nil, err
+	}
+	var stamps []time.Time
+	for _, e := range entries {
+		suffix, ours := strings.CutPrefix(e.Name(), filepath.Base(l.cfg.Path)+"-")
+		if !ours || !e.Type().IsRegular() {
+			continue
+		}
+		if t, err := time.Parse(stampFormat, suffix); err == nil && t.Format(stampFormat) == suffix {
+			stamps = append(stamps, t)
+		}
+	}
+	slices.SortFunc(stamps, time.Time.Compare)
+	return stamps, nil
+}
+
+// prune removes the oldest files beyond Keep. One that was written to a moment ago
+// stays for its readers, as long as there are not twice as many.
+func (l *Log) prune() {
+	old, err := l.rotated()
+	if err != nil {
+		_ = l.failed(fmt.Errorf("remove old files: %w", err))
+		return
+	}
+	for ; len(old) > l.cfg.Keep; old = old[1:] {
+		name := l.oldName(old[0])
+		if len(old) <= 2*l.cfg.Keep && l.inUse(name) {
+			return
+		}
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			_ = l.failed(fmt.Errorf("remove old files: %w", err))
+		}
+	}
+}
+
+// inUse reports whether a reader may not be done with an old file.
+func (l *Log) inUse(name string) bool {
+	info, err := os.Stat(name)
+	if err != nil {
+		return false
+	}
+	age := l.now().Sub(info.ModTime())
+	return age >= 0 && age < quiet
+}
+
+// dayOf gives a number for the day of t where t is.
+func dayOf(t time.Time) int {
+	year, month, day := t.Date()
+	return year*10_000 + int(month)*100 + day
+}
