@@ -147,18 +147,16 @@ const (
 // initiatorBy gives the initiator that the service port gives away: the end that
 // uses a client's port when the other one uses the service port.
 func (e *ends) initiatorBy(service uint16) party {
-	if e.offenderPort == e.localPort {
+	switch {
+	case e.offenderPort == e.localPort:
 		return nobody
-	}
-	switch service {
-	case e.offenderPort:
+	case service == e.offenderPort:
 		return whenClient(service, e.localPort, local)
-	case e.localPort:
-		return whenClient(service, e.offenderPort, offender)
 	}
-	return nobody
+	return whenClient(service, e.offenderPort, offender)
 }
 
+// whenClient gives p when the ports show that p, who has the other one, is the client.
 func whenClient(service, client uint16, p party) party {
 	if service < firstUnprivileged && client >= firstUnprivileged ||
 		service < firstEphemeral && client >= firstEphemeral {

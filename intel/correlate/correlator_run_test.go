@@ -185,11 +185,12 @@ func TestLoopManyWorkers(t *testing.T) {
 	j := new(journal)
 	l := newLoop(j, 64)
 	l.Start()
+	hits := batch(t, l, scan, scan)
 	var workers sync.WaitGroup
 	for range 4 {
 		workers.Go(func() {
 			for range 500 {
-				l.Offer(batch(t, l, scan, scan))
+				l.Offer(append(l.Get(), hits...))
 			}
 		})
 	}

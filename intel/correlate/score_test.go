@@ -56,8 +56,8 @@ func TestFactors(t *testing.T) {
 }
 
 func TestReason(t *testing.T) {
-	long := strings.Repeat("ä", 100)
-	many := []intel.Indicator{c2(long+"1", 100), c2(long[:60], 100), c2(long[:58], 100), c2("d", 1)}
+	long := "x" + strings.Repeat("ä", 100) // a cut at an even length splits a letter
+	many := []intel.Indicator{c2(long+"1", 100), c2(long[:61], 100), c2(long[:59], 100), c2("d", 1)}
 	many[0].Category = long
 	plain := c2("ours", 80)
 	plain.Category = ""
