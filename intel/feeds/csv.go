@@ -2,7 +2,6 @@ package feeds
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -37,11 +36,8 @@ func runCSVPort(d *document, src *source, arg string) error {
 }
 
 func runCSVAt(d *document, src *source, arg string, value func(string) (netip.Prefix, uint16, error)) error {
-	n, ok := decimal(arg, 3, 255)
-	if !ok {
-		return fmt.Errorf("feed format %q: the column must be 0 to 255", d.report.Format)
-	}
-	t := csvTable{d: d, column: n, value: value}
+	column, _ := decimal(arg, 3, maxColumn) // as findFormat has checked
+	t := csvTable{d: d, column: column, value: value}
 	return t.run(src)
 }
 

@@ -129,10 +129,11 @@ func jsonMarks() []jsonMark {
 		{"misp", []string{"Event", "response", "[].Event", "Attribute", "Object", "Orgc", "threat_level_id", "[].Attribute"}},
 		{"misp-warn", []string{"list", "matching_attributes"}},
 		{"otx", []string{
-			"results[].indicators", "results[].author_name", "[].indicators", "[].author_name", "indicators",
+			"results[].indicators", "results[].author_name", "results[].name", "[].indicators", "[].author_name", "indicators",
 			"author_name", "prefetch_pulse_ids",
 		}},
 		{"otx-export", []string{"results[].indicator", "results"}},
+		{"abuseipdb-json", []string{"data"}},
 		{"stix", []string{
 			"objects", "type=bundle", "more", "[].spec_version", "[].pattern", "[].type=identity", "[].type=indicator",
 			"spec_version",

@@ -58,7 +58,7 @@ func parseTime(s string) time.Time {
 	return time.Time{}
 }
 
-func timeLayouts() [8]string {
+func timeLayouts() [10]string {
 	return [...]string{
 		time.RFC3339,
 		"2006-01-02T15:04:05",
@@ -66,6 +66,8 @@ func timeLayouts() [8]string {
 		"2006-01-02",
 		"2006-01-02 15:04:05Z07:00",
 		time.RFC1123,
+		time.RFC1123Z,
+		"Mon, 02 Jan 2006 15:04:05",
 		"Mon Jan _2 15:04:05 2006",
 		"Mon Jan _2 15:04:05 MST 2006",
 	}

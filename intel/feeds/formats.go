@@ -80,11 +80,15 @@ func Formats() []string {
 
 func formatList() string { return strings.Join(Formats(), ", ") }
 
-// CheckFormat reports whether Parse knows the name, its argument included.
+// CheckFormat reports what is wrong with a name, its argument included; nil means
+// that Parse knows it.
 func CheckFormat(name string) error {
 	_, _, err := findFormat(name)
 	return err
 }
+
+// maxColumn is the highest number of a column that can be asked for.
+const maxColumn = 255
 
 func findFormat(name string) (format, string, error) {
 	base, arg, hasArg := strings.Cut(name, ":")
@@ -92,6 +96,9 @@ func findFormat(name string) (format, string, error) {
 	i := slices.IndexFunc(all, func(f format) bool { return f.name == base })
 	if i < 0 || hasArg != (all[i].arg != "") || hasArg && arg == "" {
 		return format{}, "", fmt.Errorf("unknown feed format %q; known: %s", name, formatList())
+	}
+	if _, ok := decimal(arg, 3, maxColumn); all[i].arg == "N" && !ok {
+		return format{}, "", fmt.Errorf("feed format %q: the column must be 0 to %d", name, maxColumn)
 	}
 	return all[i], arg, nil
 }

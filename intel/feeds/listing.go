@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"strings"
+	"unicode"
 )
 
 // A Listing collects the prefixes of entries and writes them in canonical order:
@@ -80,18 +82,28 @@ func (l *Listing) WritePrefixes(w io.Writer) error {
 	return b.Flush()
 }
 
-// WriteRefs writes "prefix TAB native id" for every entry that has an id. Control
-// characters and other bytes that would break the line are escaped.
+// WriteRefs writes "prefix TAB native id" for every entry that has an id. What
+// would break the line in an id becomes U+FFFD.
 func (l *Listing) WriteRefs(w io.Writer) error {
 	l.compact()
 	b := bufio.NewWriter(w)
 	var line []byte
 	for _, r := range l.refs {
 		line = append(r.prefix.AppendTo(line[:0]), '\t')
-		line = append(append(line, escape(r.id)...), '\n')
+		line = append(append(line, printable(r.id)...), '\n')
 		_, _ = b.Write(line)
 	}
 	return b.Flush()
+}
+
+// printable replaces control characters.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
 }
 
 func comparePrefix(a, b netip.Prefix) int {

@@ -3,6 +3,7 @@ package feeds
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/flowsnitch/flowsnitch/intel"
@@ -113,8 +114,9 @@ func startIPSet(d *document, _ string) (rowFunc, error) {
 		if d.comment(line, "#") || strings.HasPrefix(line, "create ") {
 			return nil
 		}
-		words := strings.Fields(line)
-		if len(words) < 3 || words[0] != "add" && words[0] != "-A" {
+		command, comment := cutIPSetComment(line)
+		words := strings.Fields(command)
+		if len(words) < 3 || words[0] != "add" {
 			d.reject(line, errCommand)
 			return nil
 		}
@@ -123,12 +125,22 @@ func startIPSet(d *document, _ string) (rowFunc, error) {
 			d.reject(line, err)
 			return nil
 		}
-		e := Entry{Indicator: intel.Indicator{Port: port}}
-		options, comment, _ := strings.Cut(strings.Join(words[3:], " "), `comment "`)
-		e.Description = strings.TrimSuffix(comment, `"`)
-		e.Exclude = strings.Contains(" "+options+" ", " nomatch ")
-		return d.acceptAll(ps, e)
+		return d.acceptAll(ps, Entry{
+			Exclude:   slices.Contains(words[3:], "nomatch"),
+			Indicator: intel.Indicator{Port: port, Description: comment},
+		})
 	}, nil
+}
+
+// cutIPSetComment takes the quoted comment out of a command; quotes in it cannot
+// occur.
+func cutIPSetComment(line string) (command, comment string) {
+	before, after, ok := strings.Cut(line, ` comment "`)
+	if !ok {
+		return line, ""
+	}
+	comment, after, _ = strings.Cut(after, `"`)
+	return before + " " + after, comment
 }
 
 // ipsetEntry reads an address, prefix or range, with ",proto:port" behind it in
