@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/spf13/cobra"
+)
+
+// newIntel groups the commands about lists.
+func newIntel() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "intel",
+		Short:   "Look into lists of prefixes",
+		Example: "  flowsnitch intel parse bad.txt",
+		Args:    usage(cobra.NoArgs),
+		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(newIntelParse())
+	return c
+}
+
+// newIntelParse makes the command that shows what a parser finds in a file.
+func newIntelParse() *cobra.Command {
+	var opts feeds.Options
+	var now string
+	var refs bool
+	c := &cobra.Command{
+		Use:   "parse [--format F] [--now TIME] [--refs] FILE",
+		Short: "Print the prefixes that a list holds, one a line",
+		Long: `parse prints what the parser finds in a file ("-" for standard input): canonical
+prefixes, sorted, exclusions with "!", before guards, allowlists and ageing. A report
+goes to standard error. Without --format the content decides.
+
+Formats: ` + strings.Join(feeds.Formats(), ", "),
+		Example: `  flowsnitch intel parse bad.txt
+  flowsnitch intel parse --format drop-json drop_v4.json`,
+		Args: usage(cobra.ExactArgs(1)),
+		RunE: func(c *cobra.Command, args []string) error {
+			if opts.Format != "" {
+				if err := feeds.CheckFormat(opts.Format); err != nil {
+					return usageError{err}
+				}
+			}
+			if now != "" {
+				t, err := time.Parse(time.RFC3339, now)
+				if err != nil {
+					return usageError{fmt.Errorf("--now: %q is no time such as 2026-11-20T00:00:00Z", now)}
+				}
+				opts.Now = t
+			}
+			return parseList(c, args[0], opts, refs)
+		},
+	}
+	c.Flags().StringVar(&opts.Format, "format", "", "`format` of the file; default: told by its content")
+	c.Flags().StringVar(&now, "now", "", "`time` that decides what has expired, RFC 3339; default: the clock")
+	c.Flags().BoolVar(&refs, "refs", false, "print the feed's own id behind each prefix")
+	return c
+}
+
+func parseList(c *cobra.Command, path string, opts feeds.Options, refs bool) error {
+	var in io.Reader = c.InOrStdin()
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in = f
+	}
+	var list feeds.Listing
+	r, err := feeds.Parse(in, opts, list.Add)
+	printReport(c.ErrOrStderr(), &r)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if refs {
+		return list.WriteRefs(c.OutOrStdout())
+	}
+	return list.WritePrefixes(c.OutOrStdout())
+}
+
+func printReport(w io.Writer, r *feeds.Report) {
+	fmt.Fprintf(w, "%s: %s, %d accepted, %d exclusions, %d rejected, %d skipped, %d comments\n",
+		r.Format, r.Verdict, r.Accepted, r.Excluded, r.Rejected, r.Skipped, r.Comments)
+	for _, s := range r.Samples {
+		fmt.Fprintf(w, "  line %d: %s: %s\n", s.Line, s.Text, s.Reason)
+	}
+	if r.Rejected > len(r.Samples) {
+		fmt.Fprintf(w, "  and %d more\n", r.Rejected-len(r.Samples))
+	}
+}

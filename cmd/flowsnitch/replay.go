@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
+	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/spf13/cobra"
+)
+
+// newReplay makes the command that sends captures through the real path.
+func newReplay() *cobra.Command {
+	var file string
+	var lists []string
+	var rollup bool
+	c := &cobra.Command{
+		Use:   "replay [-c FILE] [--intel FILE]... CAPTURE...",
+		Short: "Match captured export packets and print the hits as JSON lines",
+		Long: `replay sends captured export packets through the path that 'run' uses and prints
+one hit for every flow record and listed address in it, as a line of JSON; a summary
+goes to standard error. With --rollup it prints what 'run' would have sent, with
+updates of contacts, driven by the times in the capture.`,
+		Example: `  flowsnitch replay --intel bad.txt router.pcap
+  flowsnitch replay --intel bad.txt router.pcap | jq -r .flowsnitch.offender | sort | uniq -c`,
+		Args: usage(cobra.MinimumNArgs(1)),
+		RunE: func(c *cobra.Command, args []string) error {
+			cfg, err := loadConfig(file)
+			if err != nil {
+				return err
+			}
+			cfg.Contact.EveryHit = !rollup
+			return replay(c, &cfg, lists, args)
+		},
+	}
+	configFlag(c, &file)
+	intelFlag(c, &lists)
+	c.Flags().BoolVar(&rollup, "rollup", false, "print contacts as 'run' does, instead of every hit")
+	return c
+}
+
+// replay matches captures, one after the other.
+func replay(c *cobra.Command, cfg *configs.Config, lists, paths []string) error {
+	table, err := app.BuildTable(cfg, lists)
+	if err != nil {
+		return err
+	}
+	if table.Len() == 0 {
+		fmt.Fprintln(c.ErrOrStderr(), "nothing is listed, so nothing can be a hit: give a list of prefixes with --intel FILE")
+	}
+	store := intel.NewStore()
+	store.Swap(table)
+	out := &linePrinter{w: bufio.NewWriterSize(c.OutOrStdout(), 1<<16)}
+	sum := &captureSummary{}
+	var errs []error
+	hits := uint64(0)
+	for _, path := range paths {
+		n, err := replayFile(c, cfg, store, path, sum, out)
+		hits += n
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	errs = append(errs, out.w.Flush())
+	sum.print(c.ErrOrStderr())
+	fmt.Fprintf(c.ErrOrStderr(), "%d indicators, %d hits, %d events\n", table.Len(), hits, out.n)
+	return errors.Join(errs...)
+}
+
+// replayFile matches one capture with exporters and contacts of its own.
+func replayFile(c *cobra.Command, cfg *configs.Config, store *intel.Store, path string, sum *captureSummary, out *linePrinter) (uint64, error) {
+	x := decode.NewExporters(cfg.Limits)
+	m := correlate.NewMatcher(store)
+	d := decode.New(x, m)
+	contacts := correlate.New(cfg.Contact, out.events)
+	var now time.Time
+	err := eachDatagram(c, path, sum, func(dg *flow.Datagram) {
+		d.Decode(dg)
+		now = dg.Received
+		contacts.Tick(now)
+		contacts.Handle(m.Take(m.Hits()), now)
+	})
+	contacts.Flush(now)
+	stats := d.Stats()
+	sum.decoded(stats, x)
+	if err == nil && stats.Datagrams() == 0 {
+		err = fmt.Errorf("%s: no NetFlow, IPFIX or sFlow in it", path)
+	}
+	return m.Matched(), err
+}
+
+// A linePrinter prints events as native JSON lines.
+type linePrinter struct {
+	w    *bufio.Writer
+	n    int
+	line []byte
+}
+
+func (p *linePrinter) events(events []intel.Event) {
+	for i := range events {
+		p.line = sinks.AppendNative(p.line[:0], &events[i])
+		_, _ = p.w.Write(p.line) // the error stays and comes with Flush
+		p.n++
+	}
+}
+

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
+	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"golang.org/x/term"
+)
+
+// newRun makes the command that does the main job.
+func newRun() *cobra.Command {
+	var file string
+	var lists []string
+	c := &cobra.Command{
+		Use:   "run [-c FILE] [--intel FILE]...",
+		Short: "Collect export, match it against the lists, publish the hits",
+		Long: `run listens for NetFlow v5, v9, IPFIX and sFlow and publishes every contact with a
+listed address. Without -c it uses a built-in configuration: UDP ports 2055, 4739
+and 6343, the hit log and the control socket in the state directory, hits on the
+terminal. It needs no privileges.
+
+SIGHUP reloads configuration and lists and opens the hit log anew; the old stays in
+force if the new one is wrong. SIGINT and SIGTERM end it with a summary.`,
+		Example: `  flowsnitch run --intel bad.txt
+  flowsnitch run -c /etc/flowsnitch/flowsnitch.yml`,
+		Args: usage(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(file)
+			if err != nil {
+				return err
+			}
+			return run(c, cfg, app.Options{ConfigFile: file, Lists: lists})
+		},
+	}
+	configFlag(c, &file)
+	intelFlag(c, &lists)
+	return c
+}
+
+func configFlag(c *cobra.Command, file *string) {
+	c.Flags().StringVarP(file, "config", "c", "", "configuration `file` (YAML); see 'flowsnitch config print'")
+}
+
+func intelFlag(c *cobra.Command, lists *[]string) {
+	c.Flags().StringArrayVar(lists, "intel", nil, "`file` of listed prefixes; your own word: no guard applies but the ban on /0 (repeatable)")
+}
+
+// loadConfig reads the configuration, or gives the built-in one. What is wrong in
+// it is wrong use.
+func loadConfig(file string) (configs.Config, error) {
+	if file == "" {
+		cfg := configs.Default()
+		return cfg, cfg.Validate()
+	}
+	cfg, err := configs.Load(file)
+	if err != nil {
+		return cfg, usageError{err}
+	}
+	return cfg, nil
+}
+
+// run starts an app and waits for its end.
+func run(c *cobra.Command, cfg configs.Config, opts app.Options) error {
+	opts.Out, opts.Version = c.OutOrStdout(), version()
+	opts.Colour = isTerminal(opts.Out)
+	log := newLogger(c.ErrOrStderr())
+	a := app.New(cfg, opts, log)
+	if err := a.Start(); err != nil {
+		var bad *configs.Error
+		if errors.As(err, &bad) {
+			return usageError{err}
+		}
+		return err
+	}
+	greet(c.ErrOrStderr(), a.Status())
+	serve(c.Context(), a, log)
+	err := a.Stop()
+	printStatus(c.ErrOrStderr(), a.Status(), true)
+	return err
+}
+
+// serve reloads on SIGHUP until ctx ends.
+func serve(ctx context.Context, a *app.App, log *zap.Logger) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+			if err := a.Reload(); err != nil {
+				log.Error(err.Error())
+				continue
+			}
+			log.Info("reloaded", zap.Int("indicators", a.Status().Intel.Indicators))
+		}
+	}
+}
+
+// greet says where the program listens and what it knows.
+func greet(w io.Writer, s app.Status) {
+	var ports []string
+	for _, l := range s.Listeners {
+		ports = append(ports, "udp "+l.Address)
+	}
+	fmt.Fprintf(w, "flowsnitch %s listens on %s, %d indicators, hit log and state in %s\n",
+		s.Version, strings.Join(ports, ", "), s.Intel.Indicators, s.StateDir)
+	if s.Intel.Indicators == 0 {
+		fmt.Fprintln(w, "nothing is listed yet, so nothing can be a hit: give a list of prefixes with --intel FILE")
+	}
+	for _, l := range s.Listeners {
+		if l.BufferGranted < l.BufferWanted {
+			fmt.Fprintf(w, "udp %s: the kernel grants %s of receive buffer instead of %s; raise net.core.rmem_max if it drops datagrams\n",
+				l.Address, size(uint64(l.BufferGranted)), size(uint64(l.BufferWanted)))
+			break
+		}
+	}
+}
+
+// isTerminal tells whether w is a terminal.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""
+}

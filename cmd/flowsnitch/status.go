@@ -1,0 +1,135 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
+	"github.com/flowsnitch/flowsnitch/sinks/web"
+	"github.com/spf13/cobra"
+)
+
+// newStatus makes the command that asks the running instance.
+func newStatus() *cobra.Command {
+	var file string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "status [-c FILE]",
+		Short: "Show what the running instance receives, finds and loses",
+		Long: `status asks the running instance over the control socket in its state directory.
+Every loss has a number here; what is not listed did not happen.`,
+		Example: `  flowsnitch status
+  flowsnitch status --json | jq .listeners`,
+		Args: usage(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(file)
+			if err != nil {
+				return err
+			}
+			var raw json.RawMessage
+			if err := web.Ask(c.Context(), cfg.StateDir, "/status", &raw); err != nil {
+				return notRunning(c.OutOrStdout(), cfg.StateDir, err)
+			}
+			if asJSON {
+				_, err := fmt.Fprintln(c.OutOrStdout(), strings.TrimSpace(string(raw)))
+				return err
+			}
+			var s app.Status
+			if err := json.Unmarshal(raw, &s); err != nil {
+				return fmt.Errorf("the running instance answers what this version does not understand: %w", err)
+			}
+			printStatus(c.OutOrStdout(), s, false)
+			return nil
+		},
+	}
+	configFlag(c, &file)
+	c.Flags().BoolVar(&asJSON, "json", false, "print the answer as JSON")
+	return c
+}
+
+// notRunning says what the state directory tells when nobody answers.
+func notRunning(w io.Writer, dir string, err error) error {
+	if !errors.Is(err, web.ErrNotRunning) {
+		return err
+	}
+	if info, e := os.Stat(filepath.Join(dir, "hits.json")); e == nil {
+		fmt.Fprintf(w, "last hit log entry %s, %s in %s\n", info.ModTime().Format(time.RFC3339), size(uint64(info.Size())), filepath.Join(dir, "hits.json"))
+	}
+	return fmt.Errorf("%w; start one with 'flowsnitch run', or name its configuration with -c", err)
+}
+
+// printStatus prints a status for people. At the end of a run it is the summary.
+func printStatus(w io.Writer, s app.Status, final bool) {
+	if final {
+		fmt.Fprintf(w, "\nran %s\n", time.Since(s.Since).Round(time.Second))
+	} else {
+		fmt.Fprintf(w, "flowsnitch %s, %s, pid %d, up %s, configuration: %s\n",
+			s.Version, s.Name, s.PID, time.Since(s.Since).Round(time.Second), s.Config)
+	}
+	if s.Starting {
+		fmt.Fprintln(w, "still starting")
+		return
+	}
+	printListeners(w, s.Listeners)
+	printDecoded(w, &s.Decoded)
+	fmt.Fprintf(w, "intel      %d indicators, set %s\n", s.Intel.Indicators, s.Intel.Version)
+	h := s.Hits.Correlator
+	fmt.Fprintf(w, "hits       %d found, %d contacts now, %d hit and %d update events, %d lost (hit queue full), %d contacts evicted\n",
+		s.Hits.Found, h.Contacts, h.HitEvents, h.UpdateEvents, s.Hits.HitQueueFull, h.ContactsEvicted)
+	for _, k := range s.Sinks {
+		fmt.Fprintf(w, "sink       %s: %d sent, %d waiting, %d dropped, %d failed", k.Name, k.Sent, k.Pending, k.Dropped, k.Failed)
+		if k.LastError != "" {
+			fmt.Fprintf(w, "; %d errors, the last: %s", k.Errors, k.LastError)
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+func printListeners(w io.Writer, listeners []app.ListenerStatus) {
+	for _, l := range listeners {
+		drops := fmt.Sprint(l.KernelDrops)
+		if !l.KernelDropsKnow {
+			drops = "unknown"
+		}
+		fmt.Fprintf(w, "listener   udp %s: %d datagrams, %s, kernel drops %s, %d refused, %d cut\n",
+			l.Address, l.Datagrams, size(l.Bytes), drops, l.Refused, l.Truncated)
+	}
+}
+
+func printDecoded(w io.Writer, d *app.DecodeStatus) {
+	for _, name := range slices.Sorted(maps.Keys(d.Versions)) {
+		if v := d.Versions[name]; v.Datagrams > 0 {
+			fmt.Fprintf(w, "decoded    %s: %d datagrams, %d flow records, %d options records\n", name, v.Datagrams, v.Records, v.OptionRecords)
+		}
+	}
+	if d.UnknownSets > 0 {
+		fmt.Fprintf(w, "lost       %d data sets (%s) came without a known template\n", d.UnknownSets, size(d.UnknownBytes))
+	}
+	if d.NoAddress > 0 {
+		fmt.Fprintf(w, "no address %d records of layer 2, MPLS or multicast: nothing to match\n", d.NoAddress)
+	}
+	for _, r := range slices.Sorted(maps.Keys(d.Problems)) {
+		fmt.Fprintf(w, "problem    %s: %d\n", r, d.Problems[r])
+	}
+}
+
+// size prints bytes for people.
+func size(n uint64) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
+	f, i := float64(n), 0
+	for f >= 1024 && i < len(units)-1 {
+		f, i = f/1024, i+1
+	}
+	if i == 0 {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.1f %s", f, units[i])
+}

@@ -1,0 +1,185 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/sinks/web"
+	"go.uber.org/zap"
+)
+
+// stopTime bounds a clean end.
+const stopTime = 5 * time.Second
+
+// Options are what the command line adds to the configuration.
+type Options struct {
+	// ConfigFile is read again by Reload; empty = the built-in default.
+	ConfigFile string
+	// Lists are files of the operator's own listed prefixes (--intel).
+	Lists []string
+	// Out is where a console sink prints.
+	Out io.Writer
+	// Colour tells whether Out is a terminal that shows colours.
+	Colour bool
+	// Version of the program, for the status.
+	Version string
+}
+
+// An App is a running flowsnitch.
+type App struct {
+	cfg   configs.Config
+	opts  Options
+	log   *zap.Logger
+	since time.Time
+
+	store     *intel.Store
+	exporters *decode.Exporters
+	sinks     *outputs
+	loop      *correlate.Loop
+	contacts  *correlate.Correlator
+	listeners []*listener
+	control   *web.Control
+	templates *templateFile
+
+	ready  atomic.Bool // everything above is there
+	mu     sync.Mutex  // guards what a reload changes
+	report intelReport
+
+	stop   context.CancelFunc
+	chores sync.WaitGroup
+}
+
+// New makes an app; nothing is opened or started yet.
+func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
+	a := &App{cfg: cfg, opts: opts, log: log, store: intel.NewStore()}
+	a.exporters = decode.NewExporters(cfg.Limits)
+	return a
+}
+
+// Start opens and starts everything: first what is listed, so that nothing comes
+// through unmatched, then the ways out, the sockets last. On an error everything
+// that was started is stopped again.
+func (a *App) Start() (err error) {
+	a.since = time.Now()
+	if err := os.MkdirAll(a.cfg.StateDir, 0o750); err != nil {
+		return fmt.Errorf("state directory: %w; set state_dir to one that can be written", err)
+	}
+	a.control = web.NewControl(a.cfg.StateDir)
+	a.control.Get("/status", func() any { return a.Status() })
+	if err := a.control.Start(); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			a.abort()
+		}
+	}()
+	if err := a.loadIntel(); err != nil {
+		return err
+	}
+	a.nameExporters()
+	a.templates = openTemplateFile(a.cfg.StateDir, a.exporters, a.log)
+	if a.sinks, err = openOutputs(a.cfg.Sinks, a.opts, a.log); err != nil {
+		return err
+	}
+	a.contacts = correlate.New(a.cfg.Contact, a.sinks.publish)
+	a.loop = correlate.NewLoop(a.contacts)
+	a.loop.Start()
+	if err := a.listen(); err != nil {
+		return err
+	}
+	a.startChores()
+	a.ready.Store(true)
+	return nil
+}
+
+// abort undoes a Start that failed half-way.
+func (a *App) abort() {
+	for _, l := range a.listeners {
+		l.discard() // no worker has been started
+	}
+	if a.loop != nil {
+		a.loop.Stop()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	if a.sinks != nil {
+		a.sinks.stop(ctx)
+	}
+	a.control.Stop(ctx)
+}
+
+// Stop ends everything in the order of the flow, so that what has been received
+// still comes out: sockets, workers, correlator, sinks, control socket.
+func (a *App) Stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	a.stop()
+	for _, l := range a.listeners {
+		l.close()
+	}
+	for _, l := range a.listeners {
+		l.wait()
+	}
+	a.loop.Stop()
+	a.chores.Wait()
+	errs := []error{a.templates.save(true), a.sinks.stop(ctx)}
+	a.control.Stop(ctx)
+	return errors.Join(errs...)
+}
+
+// Reload reads the configuration and the lists again. If anything is wrong the
+// old ones stay in force. Sockets and sinks keep what they were started with.
+func (a *App) Reload() error {
+	a.sinks.reopen(a.log)
+	cfg := a.cfg
+	if a.opts.ConfigFile != "" {
+		var err error
+		if cfg, err = configs.Load(a.opts.ConfigFile); err != nil {
+			return fmt.Errorf("reload: %w; the old configuration stays in force", err)
+		}
+	}
+	table, report, err := buildTable(&cfg, a.opts.Lists)
+	if err != nil {
+		return fmt.Errorf("reload: %w; the old set stays in force", err)
+	}
+	a.adopt(table, report)
+	for i, l := range a.listeners {
+		if i < len(cfg.Listen) {
+			l.allow(allowed(cfg.Listen[i].Allow, cfg.Home))
+		}
+	}
+	return nil
+}
+
+// startChores runs what is to be done now and then.
+func (a *App) startChores() {
+	ctx, cancel := context.WithCancel(context.Background())
+	a.stop = cancel
+	a.chores.Go(func() {
+		tick := time.NewTicker(5 * time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case now := <-tick.C:
+				a.exporters.Sweep(now)
+				a.nameRefused()
+				if err := a.templates.save(false); err != nil {
+					a.log.Warn("templates are not saved; after a restart data waits for new ones", zap.Error(err))
+				}
+			}
+		}
+	})
+}

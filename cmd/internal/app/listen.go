@@ -1,0 +1,141 @@
+package app
+
+import (
+	"net/netip"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/udp"
+	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"go.uber.org/zap"
+)
+
+// A listener is one address that is listened on: its sockets, a worker for each,
+// and the copies that go onward.
+type listener struct {
+	sockets  []*udp.Socket
+	workers  []*correlate.Worker
+	forwards []*udp.Forwarder // one for each worker, or none
+}
+
+// listen opens all addresses and starts their workers.
+func (a *App) listen() error {
+	for _, cfg := range a.cfg.Listen {
+		cfg.Allow = allowed(cfg.Allow, a.cfg.Home)
+		l, err := a.openListener(cfg)
+		if err != nil {
+			return err
+		}
+		a.listeners = append(a.listeners, l)
+	}
+	for _, l := range a.listeners {
+		for _, w := range l.workers {
+			w.Start()
+		}
+	}
+	return nil
+}
+
+func (a *App) openListener(cfg udp.Config) (*listener, error) {
+	sockets, err := udp.Listen(cfg)
+	if err != nil {
+		return nil, err
+	}
+	l := &listener{sockets: sockets}
+	for _, s := range sockets {
+		src, err := l.source(s, cfg)
+		if err != nil {
+			l.discard()
+			return nil, err
+		}
+		l.workers = append(l.workers, correlate.NewWorker(src, a.exporters, a.store, a.loop, cfg.Batch))
+	}
+	return l, nil
+}
+
+// source gives what the worker of a socket reads: the socket, or what copies its
+// datagrams onward on the way.
+func (l *listener) source(s *udp.Socket, cfg udp.Config) (correlate.Source, error) {
+	if len(cfg.Forward) == 0 {
+		return s, nil
+	}
+	f, err := udp.NewForwarder(cfg)
+	if err != nil {
+		return nil, err
+	}
+	f.Start()
+	l.forwards = append(l.forwards, f)
+	return copier{s, f}, nil
+}
+
+// discard closes what no worker has read from.
+func (l *listener) discard() {
+	for _, s := range l.sockets {
+		s.Close()
+	}
+	for _, f := range l.forwards {
+		f.Stop()
+	}
+}
+
+// A copier sends every batch onward before the worker reads it.
+type copier struct {
+	socket  *udp.Socket
+	forward *udp.Forwarder
+}
+
+// Read reads a batch and forwards it.
+func (c copier) Read(batch []flow.Datagram) (int, error) {
+	n, err := c.socket.Read(batch)
+	c.forward.Send(batch[:n])
+	return n, err
+}
+
+// close ends reading; what the kernel holds already is still read.
+func (l *listener) close() {
+	for _, s := range l.sockets {
+		s.Drain()
+	}
+}
+
+// wait waits for the workers.
+func (l *listener) wait() {
+	for _, w := range l.workers {
+		w.Wait()
+	}
+	l.discard()
+}
+
+func (l *listener) allow(prefixes []netip.Prefix) {
+	for _, s := range l.sockets {
+		s.SetAllow(prefixes)
+	}
+}
+
+// alwaysAllowed are senders that are listened to unless the configuration says
+// otherwise: this host, the wire, and the shared space of carriers.
+var alwaysAllowed = []netip.Prefix{
+	netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"),
+	netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("fe80::/10"),
+	netip.MustParsePrefix("100.64.0.0/10"),
+}
+
+// allowed gives the senders of a listener: what it names itself, else ourselves
+// and the home networks. Everybody is allowed only by naming 0.0.0.0/0 and ::/0.
+func allowed(own, home []netip.Prefix) []netip.Prefix {
+	if own != nil {
+		return own
+	}
+	return append(append([]netip.Prefix(nil), alwaysAllowed...), home...)
+}
+
+// nameRefused names each sender that is not listened to, once.
+func (a *App) nameRefused() {
+	for _, l := range a.listeners {
+		for _, s := range l.sockets {
+			for _, addr := range s.Refused() {
+				a.log.Warn("datagrams from a sender that is not allowed; add it to 'allow' of the listener or to 'home'",
+					zap.Stringer("sender", addr), zap.Stringer("listener", s.LocalAddr()))
+			}
+		}
+	}
+}

@@ -1,0 +1,166 @@
+package app
+
+import (
+	"os"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/intel/correlate"
+)
+
+// A Status is the state of a running instance, as the control socket tells it.
+type Status struct {
+	Version   string           `json:"version"`
+	Name      string           `json:"name"`
+	PID       int              `json:"pid"`
+	Since     time.Time        `json:"since"`
+	Config    string           `json:"config"` // file, or "built-in default"
+	StateDir  string           `json:"state_dir"`
+	Starting  bool             `json:"starting,omitempty"`
+	Listeners []ListenerStatus `json:"listeners"`
+	Decoded   DecodeStatus     `json:"decoded"`
+	Intel     IntelStatus      `json:"intel"`
+	Hits      HitStatus        `json:"hits"`
+	Sinks     []SinkStatus     `json:"sinks"`
+}
+
+// A ListenerStatus is one address, all its sockets together.
+type ListenerStatus struct {
+	Address         string `json:"address"`
+	Sockets         int    `json:"sockets"`
+	Datagrams       uint64 `json:"datagrams"`
+	Bytes           uint64 `json:"bytes"`
+	Refused         uint64 `json:"refused"`
+	KernelDrops     uint64 `json:"kernel_drops"`
+	KernelDropsKnow bool   `json:"kernel_drops_known"`
+	Truncated       uint64 `json:"truncated"`
+	ReadErrors      uint64 `json:"read_errors"`
+	Unread          uint64 `json:"unread"`
+	BufferWanted    int    `json:"buffer_wanted"`
+	BufferGranted   int    `json:"buffer_granted"`
+}
+
+// A VersionStatus is one export protocol.
+type VersionStatus struct {
+	Datagrams     uint64 `json:"datagrams"`
+	Bytes         uint64 `json:"bytes"`
+	Records       uint64 `json:"records"`
+	OptionRecords uint64 `json:"option_records"`
+}
+
+// A DecodeStatus is what all decoders did.
+type DecodeStatus struct {
+	Versions         map[string]VersionStatus `json:"versions"`
+	NoAddress        uint64                   `json:"no_address"`
+	Templates        uint64                   `json:"templates"`
+	OptionsTemplates uint64                   `json:"options_templates"`
+	UnknownSets      uint64                   `json:"unknown_template_sets"`
+	UnknownBytes     uint64                   `json:"unknown_template_bytes"`
+	Problems         map[decode.Reason]uint64 `json:"problems"`
+}
+
+// An IntelStatus is the set in force.
+type IntelStatus struct {
+	Version    string       `json:"version"`
+	Built      time.Time    `json:"built"`
+	Indicators int          `json:"indicators"`
+	Lists      []ParsedFile `json:"lists"`
+}
+
+// A HitStatus is what the correlator did.
+type HitStatus struct {
+	Found        uint64          `json:"found"`
+	HitQueueFull uint64          `json:"hit_queue_full"`
+	Correlator   correlate.Stats `json:"correlator"`
+}
+
+// A SinkStatus is one way out.
+type SinkStatus struct {
+	Name      string `json:"name"`
+	Sent      uint64 `json:"sent"`
+	Pending   uint64 `json:"pending"`
+	Dropped   uint64 `json:"dropped"`
+	Failed    uint64 `json:"failed"`
+	Errors    uint64 `json:"errors"`
+	LastError string `json:"last_error,omitempty"`
+}
+
+// Status gathers the state. Any goroutine may ask, also while Start is at work.
+func (a *App) Status() Status {
+	s := Status{
+		Version: a.opts.Version, Name: a.cfg.Name, PID: os.Getpid(), Since: a.since,
+		Config: a.opts.ConfigFile, StateDir: a.cfg.StateDir,
+	}
+	if s.Config == "" {
+		s.Config = "built-in default"
+	}
+	if !a.ready.Load() {
+		s.Starting = true
+		return s
+	}
+	var d decode.Stats
+	for _, l := range a.listeners {
+		s.Listeners = append(s.Listeners, l.status())
+		for _, w := range l.workers {
+			d.Add(w.Decoded())
+			s.Hits.Found += w.Matched()
+		}
+	}
+	s.Decoded = decodeStatus(d)
+	s.Intel = a.intelStatus()
+	s.Hits.HitQueueFull = a.loop.Stats().HitQueueFull
+	s.Hits.Correlator = a.contacts.Stats()
+	s.Sinks = a.sinks.status()
+	return s
+}
+
+func (a *App) intelStatus() IntelStatus {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return IntelStatus{
+		Version: a.report.version, Built: a.report.built,
+		Indicators: a.store.Load().Len(), Lists: a.report.parsed,
+	}
+}
+
+func (l *listener) status() ListenerStatus {
+	st := ListenerStatus{Sockets: len(l.sockets), KernelDropsKnow: true}
+	for _, s := range l.sockets {
+		c := s.Stats()
+		st.Address = s.LocalAddr().String()
+		st.Datagrams += c.Datagrams
+		st.Bytes += c.Bytes
+		st.Refused += c.Refused
+		st.KernelDrops += c.Drops
+		st.KernelDropsKnow = st.KernelDropsKnow && c.DropsKnown
+		st.Truncated += c.Truncated
+		st.ReadErrors += c.ReadErrors
+		st.Unread += c.Unread
+		st.BufferWanted, st.BufferGranted = c.BufferWanted, c.BufferGranted
+	}
+	return st
+}
+
+func decodeStatus(d decode.Stats) DecodeStatus {
+	s := DecodeStatus{
+		Versions: make(map[string]VersionStatus), NoAddress: d.NoAddress,
+		Templates: d.Templates, OptionsTemplates: d.OptionsTemplates,
+		UnknownSets: d.UnknownSets, UnknownBytes: d.UnknownBytes, Problems: d.Problems,
+	}
+	for name, v := range map[string]decode.VersionStats{"v5": d.V5, "v9": d.V9, "ipfix": d.IPFIX, "sflow": d.SFlow} {
+		s.Versions[name] = VersionStatus(v)
+	}
+	return s
+}
+
+func (o *outputs) status() []SinkStatus {
+	var out []SinkStatus
+	for _, q := range o.queues {
+		s := q.Stats()
+		out = append(out, SinkStatus{
+			Name: q.Name(), Sent: s.Sent, Pending: s.Pending, Dropped: s.Dropped,
+			Failed: s.Failed, Errors: s.Errors, LastError: s.LastError,
+		})
+	}
+	return out
+}

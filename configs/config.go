@@ -1,0 +1,265 @@
+package configs
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/udp"
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
+)
+
+// Config is the whole file. Each component brings its own part.
+type Config struct {
+	// Name of the sensor in events; default: the host name.
+	Name string `yaml:"name"`
+	// StateDir holds what must survive a restart, the control socket and, unless
+	// a sink says otherwise, the hit log. Default: $STATE_DIRECTORY (systemd), else
+	// flowsnitch under $XDG_STATE_HOME or ~/.local/state.
+	StateDir string `yaml:"state_dir"`
+	// Listen are the UDP sockets.
+	Listen []udp.Config `yaml:"listen"`
+	// Exporters gives names and sampling rates to devices.
+	Exporters []correlate.Exporter `yaml:"exporters"`
+	// Home are our own networks.
+	Home    []netip.Prefix   `yaml:"home"`
+	Intel   Intel            `yaml:"intel"`
+	Contact correlate.Config `yaml:"contact"`
+	// Limits cap what exporters may make us keep.
+	Limits decode.Limits `yaml:"limits"`
+	Sinks  []Sink        `yaml:"sinks"`
+}
+
+// Intel says what is listed.
+type Intel struct {
+	Feeds []Feed `yaml:"feeds"`
+	// Deny are the operator's own listed prefixes. No guard applies to them but
+	// the ban on /0.
+	Deny []netip.Prefix `yaml:"deny"`
+	// Allow are prefixes that no feed may raise a hit for.
+	Allow []netip.Prefix `yaml:"allow"`
+	// MaxIndicators caps the set.
+	MaxIndicators int `yaml:"max_indicators"`
+}
+
+// A Feed is a file with a list.
+type Feed struct {
+	// Name in events; default: the file's name without its extension.
+	Name string `yaml:"name"`
+	File string `yaml:"file"`
+	// Format of the file; default: told by its content.
+	Format string `yaml:"format"`
+	// Score, Category and TLP hold for entries that say nothing themselves.
+	Score    int    `yaml:"score"`
+	Category string `yaml:"category"`
+	TLP      string `yaml:"tlp"`
+	// Operator makes the list the operator's own word, like deny: no guard
+	// applies to it but the ban on /0.
+	Operator bool `yaml:"operator"`
+}
+
+// A Sink is one way out: exactly one of its keys is there.
+type Sink struct {
+	JSONLog *jsonlog.Config `yaml:"jsonlog"`
+	Console *Console        `yaml:"console"`
+	// Queue bounds what waits for this sink.
+	Queue *sinks.QueueConfig `yaml:"queue"`
+}
+
+// Console prints events on standard output.
+type Console struct {
+	// Colour is auto (on a terminal), always or never.
+	Colour string `yaml:"colour"`
+}
+
+// DefaultScore is the score of a feed that is given none.
+const DefaultScore = 50
+
+// Default is the configuration without a file: the usual three ports, the hit log
+// in the state directory, events on the terminal.
+func Default() Config {
+	c := Config{
+		Name:     hostname(),
+		StateDir: defaultStateDir(),
+		Home:     intel.DefaultHome(),
+		Intel:    Intel{MaxIndicators: 5_000_000},
+		Contact:  correlate.DefaultConfig(),
+		Limits:   decode.DefaultLimits(),
+		Sinks:    []Sink{{JSONLog: &jsonlog.Config{}}, {Console: &Console{}}},
+	}
+	for _, port := range []string{":2055", ":4739", ":6343"} {
+		c.Listen = append(c.Listen, udp.Config{Listen: port})
+	}
+	c.Fill()
+	return c
+}
+
+func hostname() string {
+	if name, err := os.Hostname(); err == nil {
+		return name
+	}
+	return "flowsnitch"
+}
+
+func defaultStateDir() string {
+	if dir := os.Getenv("STATE_DIRECTORY"); dir != "" {
+		return filepath.SplitList(dir)[0]
+	}
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "flowsnitch")
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(home, ".local", "state", "flowsnitch")
+	}
+	return filepath.Join(os.TempDir(), "flowsnitch")
+}
+
+// Fill puts the defaults where list entries say nothing, and hands the keys that
+// several components need to each of them.
+func (c *Config) Fill() {
+	for i := range c.Listen {
+		fillListen(&c.Listen[i])
+	}
+	for i := range c.Intel.Feeds {
+		c.Intel.Feeds[i].fill()
+	}
+	for i := range c.Sinks {
+		c.Sinks[i].fill(c.StateDir)
+	}
+	c.Contact.Sensor, c.Contact.Home, c.Contact.Exporters = c.Name, c.Home, c.Exporters
+}
+
+func fillListen(l *udp.Config) {
+	d := udp.DefaultConfig()
+	if l.Sockets == 0 {
+		l.Sockets = d.Sockets
+	}
+	if l.ReceiveBuffer == 0 {
+		l.ReceiveBuffer = d.ReceiveBuffer
+	}
+	if l.Batch == 0 {
+		l.Batch = d.Batch
+	}
+}
+
+func (f *Feed) fill() {
+	if f.Name == "" && f.File != "" {
+		base := filepath.Base(f.File)
+		f.Name = base[:len(base)-len(filepath.Ext(base))]
+	}
+	if f.Score == 0 {
+		f.Score = DefaultScore
+	}
+}
+
+func (s *Sink) fill(stateDir string) {
+	if s.Queue == nil {
+		q := sinks.DefaultQueueConfig()
+		s.Queue = &q
+	}
+	if s.JSONLog != nil {
+		fillJSONLog(s.JSONLog, stateDir)
+	}
+	if s.Console != nil && s.Console.Colour == "" {
+		s.Console.Colour = "auto"
+	}
+}
+
+func fillJSONLog(l *jsonlog.Config, stateDir string) {
+	d := jsonlog.DefaultConfig()
+	l.Path = cmp.Or(l.Path, filepath.Join(stateDir, "hits.json"))
+	l.Rotate = cmp.Or(l.Rotate, d.Rotate)
+	l.MaxSize = cmp.Or(l.MaxSize, d.MaxSize)
+	l.Keep = cmp.Or(l.Keep, d.Keep)
+	l.Mode = cmp.Or(l.Mode, d.Mode)
+}
+
+// Validate tells the first thing that is wrong, each error beginning with the
+// path of its key.
+func (c *Config) Validate() error {
+	if c.Name == "" {
+		return errors.New("name: must not be empty")
+	}
+	for i, l := range c.Listen {
+		if err := l.Validate(); err != nil {
+			return fmt.Errorf("listen[%d].%w", i, first(err))
+		}
+	}
+	for i, f := range c.Intel.Feeds {
+		if err := f.validate(); err != nil {
+			return fmt.Errorf("intel.feeds[%d].%w", i, err)
+		}
+	}
+	if n := c.Intel.MaxIndicators; n < 1 || n > 50_000_000 {
+		return fmt.Errorf("intel.max_indicators: %d is outside 1 to 50000000", n)
+	}
+	for i, p := range c.Intel.Deny {
+		if p.Bits() == 0 {
+			return fmt.Errorf("intel.deny[%d]: %s is everything; allowed are /1 and longer", i, p)
+		}
+	}
+	if err := c.Contact.Validate(); err != nil {
+		return err
+	}
+	if err := c.Limits.Validate(); err != nil {
+		return fmt.Errorf("limits.%w", err)
+	}
+	for i, s := range c.Sinks {
+		if err := s.validate(); err != nil {
+			return fmt.Errorf("sinks[%d]%w", i, err)
+		}
+	}
+	return nil
+}
+
+// first gives the first of joined errors: one clear line helps more than five.
+func first(err error) error {
+	if j, ok := err.(interface{ Unwrap() []error }); ok && len(j.Unwrap()) > 0 {
+		return j.Unwrap()[0]
+	}
+	return err
+}
+
+func (f *Feed) validate() error {
+	switch {
+	case f.File == "":
+		return errors.New("file: missing; a feed is a file for now")
+	case f.Score < 1 || f.Score > 100:
+		return fmt.Errorf("score: %d is outside 1 to 100", f.Score)
+	}
+	if f.Format != "" {
+		if err := feeds.CheckFormat(f.Format); err != nil {
+			return fmt.Errorf("format: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *Sink) validate() error {
+	switch {
+	case s.JSONLog == nil && s.Console == nil:
+		return errors.New(": names no kind of sink; allowed are jsonlog, console")
+	case s.JSONLog != nil && s.Console != nil:
+		return errors.New(": jsonlog and console in one entry; make them two")
+	}
+	if s.JSONLog != nil {
+		if err := s.JSONLog.Validate(); err != nil {
+			return fmt.Errorf(".jsonlog.%w", first(err))
+		}
+	}
+	if s.Console != nil && s.Console.Colour != "auto" && s.Console.Colour != "always" && s.Console.Colour != "never" {
+		return fmt.Errorf(".console.colour: %q; allowed are auto, always, never", s.Console.Colour)
+	}
+	if err := s.Queue.Validate(); err != nil {
+		return fmt.Errorf(".queue.%w", err)
+	}
+	return nil
+}

@@ -1,0 +1,179 @@
+package configs_test
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/sinks"
+)
+
+// TestExamples loads every example configuration of this folder.
+func TestExamples(t *testing.T) {
+	files, err := filepath.Glob("*.yml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no example configurations: %v", err)
+	}
+	for _, f := range files {
+		if _, err := configs.Load(f); err != nil {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+// TestReference: the reference file is the built-in configuration, written out.
+func TestReference(t *testing.T) {
+	got, err := configs.Load("flowsnitch.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, _ := configs.Marshal(configs.Default())
+	if b, _ := configs.Marshal(got); string(b) != string(want) {
+		t.Errorf("flowsnitch.yml is\n%s\nthe defaults are\n%s", b, want)
+	}
+}
+
+// TestDefaultRoundTrip: what 'config print' prints can be read again.
+func TestDefaultRoundTrip(t *testing.T) {
+	want := configs.Default()
+	b, err := configs.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := configs.Parse("printed", b)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, b)
+	}
+	again, err := configs.Marshal(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(again) != string(b) {
+		t.Errorf("printed and read again:\n%s\nwant\n%s", again, b)
+	}
+}
+
+func TestParse(t *testing.T) {
+	t.Setenv("TEST_NAME", "pi-oslo")
+	c, err := configs.Parse("f", []byte(`
+name: ${TEST_NAME}
+listen: [{udp: "127.0.0.1:9995", sockets: 2}]
+home: [192.0.2.7, 198.51.100.77/24, "2001:db8::/32"]
+contact: {idle: 10m}
+intel:
+  deny: [203.0.113.7]
+  feeds: [{file: /x/bad.txt, score: 80}]
+sinks: [{jsonlog: {path: /tmp/h.json, mode: 0600}}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Name != "pi-oslo" || c.Contact.Sensor != "pi-oslo" {
+		t.Errorf("name %q, sensor %q", c.Name, c.Contact.Sensor)
+	}
+	want := []netip.Prefix{netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("2001:db8::/32")}
+	if len(c.Home) != 3 || c.Home[0] != want[0] || c.Home[1] != want[1] || c.Home[2] != want[2] {
+		t.Errorf("home %v, want %v", c.Home, want)
+	}
+	if len(c.Listen) != 1 || c.Listen[0].Sockets != 2 || c.Listen[0].Batch == 0 || c.Listen[0].ReceiveBuffer == 0 {
+		t.Errorf("listen %+v: want one with two sockets and the defaults for the rest", c.Listen)
+	}
+	if c.Contact.Idle != 10*time.Minute || c.Contact.MaxContacts == 0 {
+		t.Errorf("contact %+v", c.Contact)
+	}
+	if len(c.Intel.Deny) != 1 || c.Intel.Deny[0] != netip.MustParsePrefix("203.0.113.7/32") {
+		t.Errorf("deny %v", c.Intel.Deny)
+	}
+	if f := c.Intel.Feeds[0]; f.Name != "bad" || f.Score != 80 {
+		t.Errorf("feed %+v", f)
+	}
+	if l := c.Sinks[0].JSONLog; l.Mode != 0o600 || l.Keep == 0 || c.Sinks[0].Queue.Capacity != sinks.DefaultQueueConfig().Capacity {
+		t.Errorf("sink %+v", c.Sinks[0])
+	}
+}
+
+// TestErrors: every mistake is told with place, key and what is allowed.
+func TestErrors(t *testing.T) {
+	tests := []struct{ yaml, want string }{
+		{"nam: x\n", "f:1:1: nam: unknown key; allowed are contact, exporters, home, intel, limits, listen, name, sinks, state_dir"},
+		{"intel:\n  denny: []\n", "f:2:3: intel.denny: unknown key; allowed are allow, deny, feeds, max_indicators"},
+		{"home: 10.0.0.0/8\n", `f:1:7: home: want a list, not "10.0.0.0/8"`},
+		{"home: [10.0.0.0/33]\n", `f:1:8: home[0]: "10.0.0.0/33" is not a prefix such as 192.0.2.0/24, or an IP address`},
+		{"exporters: [{name: a, address: 192.0.2}]\n", `f:1:32: exporters[0].address: "192.0.2" is not an IP address such as 192.0.2.1 or 2001:db8::1`},
+		{"contact: {idle: 5}\n", `f:1:17: contact.idle: want a duration such as 90s, 10m or 1h, not "5"`},
+		{"contact: {idle: 5x}\n", `f:1:17: contact.idle: "5x" is not a duration such as 90s, 10m or 1h`},
+		{"contact: {idle: 1s}\n", "f:1:17: contact.idle: 1s, allowed are 1m0s to 720h0m0s"},
+		{"listen: [{udp: \":99999\"}]\n", `f:1:16: listen[0].udp: ":99999"`},
+		{"listen: [{udp: \":2055\", sockets: many}]\n", `f:1:34: listen[0].sockets: want a whole number, not "many"`},
+		{"listen: [{udp: \":2055\", sockets: -1}]\n", `f:1:34: listen[0].sockets: want a number that is not negative, not "-1"`},
+		{"listen: [{udp: \":2055\", sockets: 1000}]\n", "f:1:34: listen[0].sockets: 1000 is outside 1 to 64"},
+		{"limits: {exporters: 0}\n", "f:1:21: limits.exporters: 0 is outside 1 to 1000000"},
+		{"sinks: [{kafka: {}}]\n", "f:1:10: sinks[0].kafka: unknown key; allowed are console, jsonlog, queue"},
+		{"sinks: [{jsonlog: {mode: 9}}]\n", "f:1:26: sinks[0].jsonlog.mode:"},
+		{"sinks: [{}]\n", "sinks[0]: names no kind of sink; allowed are jsonlog, console"},
+		{"intel: {feeds: [{name: x}]}\n", "intel.feeds[0].file: missing"},
+		{"intel: {feeds: [{file: x, format: nope}]}\n", `f:1:35: intel.feeds[0].format: unknown feed format "nope"`},
+		{"intel: {deny: [0.0.0.0/0]}\n", "f:1:16: intel.deny[0]: 0.0.0.0/0 is everything; allowed are /1 and longer"},
+		{"name: ${NOT_SET_ANYWHERE}\n", "f:1:7: name: environment variable NOT_SET_ANYWHERE is not set"},
+		{"name: a\nname: b\n", `f:2:1: mapping key "name" already defined`},
+		{"home: [\n", "f:1:7: sequence end token ']' not found"},
+		{"- a\n", "f:1:1: want a block of keys, not a list"},
+		{"a: 1\n---\nb: 2\n", "f: 2 documents in one file, want one"},
+	}
+	for _, tt := range tests {
+		_, err := configs.Parse("f", []byte(tt.yaml))
+		if err == nil {
+			t.Errorf("%q: no error, want %q", tt.yaml, tt.want)
+			continue
+		}
+		if !strings.HasPrefix(err.Error(), tt.want) && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%q:\n got %q\nwant %q", tt.yaml, err, tt.want)
+		}
+		if strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: the error has more than one line: %q", tt.yaml, err)
+		}
+	}
+}
+
+// TestEmpty: an empty file is the built-in configuration.
+func TestEmpty(t *testing.T) {
+	for _, s := range []string{"", "\n", "# nothing\n", "---\n", "null\n"} {
+		c, err := configs.Parse("f", []byte(s))
+		if err != nil || len(c.Listen) != 3 {
+			t.Errorf("%q: %d listeners, %v", s, len(c.Listen), err)
+		}
+	}
+}
+
+func TestMissingFile(t *testing.T) {
+	_, err := configs.Load(filepath.Join(t.TempDir(), "none.yml"))
+	if err == nil || !strings.HasSuffix(err.Error(), "none.yml: no such file or directory") || !os.IsNotExist(unwrapAll(err)) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func unwrapAll(err error) error {
+	for {
+		u, ok := err.(interface{ Unwrap() error })
+		if !ok || u.Unwrap() == nil {
+			return err
+		}
+		err = u.Unwrap()
+	}
+}
+
+// FuzzParse: no document makes the loader panic.
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{"", "name: x\n", "listen: [{udp: \":1\"}]\n", "a: &x [*x]\n", "sinks: [{jsonlog: {}}]\n", "home: !!str 1\n", "intel: {deny: [${X}]}\n"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if _, err := configs.Parse("f", b); err != nil && err.Error() == "" {
+			t.Error("an error without a text")
+		}
+	})
+}

@@ -1,0 +1,121 @@
+package configs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"reflect"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// Load reads a configuration file. Keys that it leaves out have their defaults.
+// Errors are of type *[Error].
+func Load(path string) (Config, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			err = pe.Err
+		}
+		return Config{}, &Error{File: path, Err: err}
+	}
+	return Parse(path, b)
+}
+
+// Parse reads a configuration; name stands for the file in errors.
+func Parse(name string, b []byte) (Config, error) {
+	c := Default()
+	f, err := parser.ParseBytes(b, 0)
+	if err != nil {
+		return c, syntaxError(name, err)
+	}
+	if len(f.Docs) > 1 {
+		return c, &Error{File: name, Err: fmt.Errorf("%d documents in one file, want one", len(f.Docs))}
+	}
+	if len(f.Docs) == 0 || f.Docs[0].Body == nil {
+		return c, nil
+	}
+	body := f.Docs[0].Body
+	if bare(body).Type() == ast.NullType {
+		return c, nil
+	}
+	if e := check(body, reflect.TypeFor[Config](), ""); e != nil {
+		e.File = name
+		return c, e
+	}
+	if err := yaml.NodeToValue(body, &c, yaml.Strict()); err != nil {
+		return c, syntaxError(name, err)
+	}
+	c.Fill()
+	if err := c.Validate(); err != nil {
+		return c, place(name, body, err)
+	}
+	return c, nil
+}
+
+// syntaxError takes place and message out of the YAML library's error, which
+// otherwise spreads over many lines.
+func syntaxError(name string, err error) *Error {
+	e := &Error{File: name, Err: err}
+	var se *yaml.SyntaxError
+	var te *yaml.TypeError
+	switch {
+	case errors.As(err, &se):
+		e.Err = errors.New(se.Message)
+		if se.Token != nil {
+			e.Line, e.Column = se.Token.Position.Line, se.Token.Position.Column
+		}
+	case errors.As(err, &te) && te.Token != nil:
+		e.Line, e.Column = te.Token.Position.Line, te.Token.Position.Column
+		e.Err = errors.New(firstLine(te.Error()))
+	default:
+		e.Err = errors.New(firstLine(err.Error()))
+	}
+	return e
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+// place finds the key that a validation error begins with, so that the error can
+// say where it stands.
+func place(name string, body ast.Node, err error) *Error {
+	key, what, ok := strings.Cut(err.Error(), ": ")
+	if !ok {
+		return &Error{File: name, Err: err}
+	}
+	e := &Error{File: name, Key: key, Err: errors.New(what)}
+	for at := key; at != ""; at = parent(at) {
+		p, perr := yaml.PathString("$." + at)
+		if perr != nil {
+			break
+		}
+		n, perr := p.FilterNode(body)
+		if perr == nil && n != nil {
+			pos := n.GetToken().Position
+			e.Line, e.Column = pos.Line, pos.Column
+			break
+		}
+	}
+	return e
+}
+
+// parent gives the path without its last key or index.
+func parent(key string) string {
+	if i := strings.LastIndexAny(key, ".["); i > 0 {
+		return key[:i]
+	}
+	return ""
+}
+
+// Marshal writes a configuration as YAML that Parse reads again.
+func Marshal(c Config) ([]byte, error) {
+	return yaml.MarshalWithOptions(c, yaml.Indent(2), yaml.IndentSequence(true), yaml.OmitEmpty())
+}

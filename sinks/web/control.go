@@ -1,0 +1,115 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// SocketName is the control socket's name in the state directory.
+const SocketName = "control.sock"
+
+// socketMode lets the owner and the group in, nobody else.
+const socketMode = 0o660
+
+// A Control serves the control socket. Handlers are added before Start.
+type Control struct {
+	path   string
+	mux    *http.ServeMux
+	server *http.Server
+	once   sync.Once
+	done   chan struct{}
+}
+
+// NewControl makes the control socket of a state directory; nothing is opened yet.
+func NewControl(stateDir string) *Control {
+	c := &Control{path: filepath.Join(stateDir, SocketName), mux: http.NewServeMux(), done: make(chan struct{})}
+	c.server = &http.Server{Handler: c.mux, ReadHeaderTimeout: 5 * time.Second}
+	return c
+}
+
+// Get answers GET requests of a path with what f gives, as JSON.
+func (c *Control) Get(path string, f func() any) {
+	c.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(f()) // the asker is gone: nobody to tell
+	})
+}
+
+// Start opens the socket. A socket that a dead process left behind is replaced;
+// one that answers belongs to a running instance, and that is an error.
+func (c *Control) Start() error {
+	if conn, err := net.DialTimeout("unix", c.path, time.Second); err == nil {
+		conn.Close()
+		return fmt.Errorf("%s: another flowsnitch is running with this state directory; stop it, or set another state_dir", c.path)
+	}
+	if err := os.Remove(c.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	l, err := net.Listen("unix", c.path)
+	if err != nil {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	if err := os.Chmod(c.path, socketMode); err != nil {
+		l.Close()
+		return fmt.Errorf("control socket: %w", err)
+	}
+	go func() {
+		defer close(c.done)
+		_ = c.server.Serve(l) // ends with ErrServerClosed
+	}()
+	return nil
+}
+
+// Stop closes the socket and waits for its goroutine. It must not be called
+// before a Start that succeeded.
+func (c *Control) Stop(ctx context.Context) {
+	c.once.Do(func() {
+		if c.server.Shutdown(ctx) != nil {
+			c.server.Close()
+		}
+		<-c.done
+	})
+}
+
+// ErrNotRunning says that nobody listens on the control socket.
+var ErrNotRunning = errors.New("no running instance")
+
+// Ask gets a path from the running instance of a state directory, as JSON into v.
+func Ask(ctx context.Context, stateDir, path string, v any) error {
+	socket := filepath.Join(stateDir, SocketName)
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", socket)
+		},
+	}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://control"+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) && op.Op == "dial" {
+			if os.IsPermission(op.Err) {
+				return fmt.Errorf("%s: permission denied; ask as the user that runs flowsnitch", socket)
+			}
+			return fmt.Errorf("%w at %s", ErrNotRunning, socket)
+		}
+		return fmt.Errorf("%s: %w", socket, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s%s: %s", socket, path, resp.Status)
+	}
+	return json.NewDecoder(resp.Body).Decode(v)
+}

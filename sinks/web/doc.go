@@ -1,0 +1,3 @@
+// Package web has what can be asked of a running instance: the control socket, a
+// Unix socket that speaks HTTP with JSON and is never reachable from elsewhere.
+package web
