@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"fmt"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -44,6 +45,35 @@ func DefaultLimits() Limits {
 	}
 }
 
+// Validate names the first key that cannot be, and what is allowed there.
+func (l Limits) Validate() error {
+	for _, k := range []struct {
+		key       string
+		value     int
+		low, high int
+	}{
+		{"exporters", l.Exporters, 1, 1_000_000},
+		{"domains_per_exporter", l.DomainsPerExporter, 1, 65_536},
+		{"templates_per_exporter", l.TemplatesPerExporter, 1, 65_536},
+		{"templates", l.Templates, 1, 10_000_000},
+		{"template_bytes", l.TemplateBytes, 1 << 20, 1 << 30},
+		{"samplers", l.Samplers, 1, 65_536},
+		{"early_bytes", l.EarlyBytes, 0, 1 << 30},
+		{"early_bytes_per_exporter", l.EarlyBytesPerExporter, 0, 1 << 30},
+	} {
+		if k.value < k.low || k.value > k.high {
+			return fmt.Errorf("%s: %d is outside %d to %d", k.key, k.value, k.low, k.high)
+		}
+	}
+	if l.EarlyAge < 0 || l.EarlyAge > 24*time.Hour {
+		return fmt.Errorf("early_age: %s is outside 0s to 24h", l.EarlyAge)
+	}
+	if l.Forget < time.Minute {
+		return fmt.Errorf("forget: %s is too short; allowed are 1m and more", l.Forget)
+	}
+	return nil
+}
+
 // unprovenIdle is the silence after which an exporter that has no template and
 // no name in the configuration makes room for a newcomer when the table is full.
 const unprovenIdle = time.Minute
@@ -62,6 +92,7 @@ type Exporters struct {
 	templateBytes atomic.Int64
 	changes       atomic.Uint64 // of anything that is persisted
 	forgotten     atomic.Uint64
+	lost          Losses // of exporters that were forgotten; under mu
 	early         earlyTotals
 }
 
@@ -118,6 +149,8 @@ type stream struct {
 	seq      sequence
 	ports    ports
 	totals   VersionStats
+	last     time.Time         // of receipt
+	rate     uint32            // that v5 headers or sFlow samples told last
 	unknown  map[uint16]uint64 // sets of unknown templates, by id; capped
 	history  []TemplateChange
 }
@@ -177,6 +210,7 @@ func (x *Exporters) Sweep(now time.Time) {
 // forget removes an exporter. Both locks are held.
 func (x *Exporters) forget(e *exporter) {
 	for _, s := range e.streams {
+		x.lost.add(s)
 		for id := range s.plans {
 			x.dropTemplate(e, s, id)
 		}

@@ -104,10 +104,12 @@ func (s *stream) unit() Unit {
 	return UnitDatagrams
 }
 
-// sequenceV5 follows flow_sequence: the flows sent before this datagram.
+// sequenceV5 follows flow_sequence: the flows sent before this datagram. count are
+// those that are in it: where the header tells more, the next number shows them
+// as lost.
 func (d *Decoder) sequenceV5(s *stream, number uint32, count int, dg *flow.Datagram) {
 	restarted := s.seq.restarted(binary.BigEndian.Uint32(dg.Payload[4:]))
-	s.seq.step(number, uint32(min(count, 30)), restarted)
+	s.seq.step(number, uint32(count), restarted)
 }
 
 // sequenceSFlow follows the datagram number of a sub-agent.

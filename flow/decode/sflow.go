@@ -136,6 +136,9 @@ func (d *Decoder) flowSample(s *Set, sm sample) {
 		s.withoutAddress++
 	}
 	if s.stream != nil {
+		if f.rate != 0 {
+			s.stream.rate = f.rate
+		}
 		s.stream.seq.drops(uint64(f.source)<<32|uint64(f.sourceClass), f.drops)
 	}
 }

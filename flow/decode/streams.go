@@ -20,6 +20,7 @@ func (d *Decoder) account(s *stream, dg *flow.Datagram) {
 		return
 	}
 	s.ports.see(dg.Source.Port())
+	s.last = dg.Received
 	s.totals.Datagrams++
 	s.totals.Bytes += uint64(len(dg.Payload))
 }

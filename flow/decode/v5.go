@@ -32,7 +32,8 @@ func (d *Decoder) v5(e *exporter, dg *flow.Datagram) {
 	s.stream = d.streamOf(e, streamKey{version: flow.V5, domain: uint32(b[20])<<8 | domain})
 	d.account(s.stream, dg)
 	if s.stream != nil {
-		d.sequenceV5(s.stream, binary.BigEndian.Uint32(b[16:]), count, dg)
+		d.sequenceV5(s.stream, binary.BigEndian.Uint32(b[16:]), n, dg)
+		s.stream.rate = uint32(binary.BigEndian.Uint16(b[22:]) & 0x3fff)
 	}
 	if n == 0 {
 		return

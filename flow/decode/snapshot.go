@@ -1,0 +1,241 @@
+package decode
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+)
+
+// An ExporterStatus is what is known of one exporter, as a status page shows it.
+type ExporterStatus struct {
+	Address  netip.Addr `json:"address"`
+	LastSeen time.Time  `json:"last_seen"`
+	// Split tells that processes behind this address contradict each other, so
+	// that their streams are kept apart by UDP source port.
+	Split      bool           `json:"split,omitempty"`
+	EarlyBytes int            `json:"early_bytes,omitempty"` // waiting for templates
+	Streams    []StreamStatus `json:"streams"`
+}
+
+// A StreamStatus is one v5 engine, v9 source id, IPFIX observation domain or
+// sFlow sub-agent of an exporter.
+type StreamStatus struct {
+	Version  string      `json:"version"`
+	Domain   uint32      `json:"domain"`
+	Agent    *netip.Addr `json:"agent,omitempty"`
+	Port     uint16      `json:"port,omitempty"` // of a split exporter
+	LastSeen time.Time   `json:"last_seen"`
+
+	Datagrams     uint64 `json:"datagrams"`
+	Bytes         uint64 `json:"bytes"`
+	Records       uint64 `json:"records"`
+	OptionRecords uint64 `json:"option_records,omitempty"`
+
+	Templates int               `json:"templates,omitempty"`
+	Missing   []MissingTemplate `json:"missing,omitempty"`
+	History   []TemplateChange  `json:"history,omitempty"` // oldest first
+	Sampling  []SamplingStatus  `json:"sampling,omitempty"`
+
+	SequenceStatus
+}
+
+// A SequenceStatus is what the sequence numbers of a stream tell.
+type SequenceStatus struct {
+	// Unit is what Lost and Estimate count.
+	Unit Unit   `json:"unit"`
+	Lost uint64 `json:"lost"`
+	// Estimate is the part of Lost that fell into a time when we had crashed.
+	Estimate uint64 `json:"estimate,omitempty"`
+	Late     uint64 `json:"late,omitempty"`   // datagrams that came late or twice
+	Resets   uint64 `json:"resets,omitempty"` // restarts of the exporter
+	// Unsaid are records in sets of unknown templates. Those of them that waited
+	// for their template and were read later are among Records, too.
+	Unsaid uint64 `json:"unsaid,omitempty"`
+	// Dropped are packets that an sFlow agent could not sample.
+	Dropped uint64 `json:"dropped,omitempty"`
+}
+
+// A MissingTemplate is a template that data was sent for, but that never came.
+type MissingTemplate struct {
+	ID   uint16 `json:"id"`
+	Sets uint64 `json:"sets"`
+}
+
+// A SamplingStatus is a sampling rate: one of Rate packets is seen. Rate is 0
+// when what was announced cannot be.
+type SamplingStatus struct {
+	Rate uint32 `json:"rate"`
+	// From is where the rate was told: "header" (v5), "sample" (sFlow), "options"
+	// or "sampler N" (options data without and with a sampler id).
+	From string `json:"from"`
+}
+
+// ExportersStats are totals over all exporters. What grows never shrinks: it goes
+// on counting those that were forgotten.
+type ExportersStats struct {
+	Exporters     int        `json:"exporters"`
+	Templates     int64      `json:"templates"`
+	TemplateBytes int64      `json:"template_bytes"`
+	Forgotten     uint64     `json:"forgotten"`
+	Early         EarlyStats `json:"early"`
+	Lost          Losses     `json:"lost"`
+}
+
+// EarlyStats tell what became of data sets that came before their template.
+type EarlyStats struct {
+	WaitingBytes int64  `json:"waiting_bytes"`
+	Kept         uint64 `json:"kept"`     // sets
+	Replayed     uint64 `json:"replayed"` // sets
+	Records      uint64 `json:"records"`  // in the sets replayed
+	Expired      uint64 `json:"expired"`  // sets whose template did not come in time
+	Full         uint64 `json:"full"`     // sets that found no room
+}
+
+// Losses are sequence gaps by what the numbers count.
+type Losses struct {
+	Flows     uint64 `json:"flows"`     // NetFlow v5
+	Records   uint64 `json:"records"`   // IPFIX, and v9 exporters that count records
+	Datagrams uint64 `json:"datagrams"` // v9, sFlow
+	// Unsaid are IPFIX records in sets of unknown templates.
+	Unsaid uint64 `json:"unsaid"`
+}
+
+// add takes the losses of one stream.
+func (l *Losses) add(s *stream) {
+	l.Unsaid += s.seq.unsaid
+	switch s.unit() {
+	case UnitFlows:
+		l.Flows += s.seq.lost
+	case UnitRecords:
+		l.Records += s.seq.lost
+	default:
+		l.Datagrams += s.seq.lost
+	}
+}
+
+// all gives the exporters as they are now, and the losses of those that are
+// forgotten. One that is forgotten right after this keeps its losses, so that
+// nothing is missed in a sum of both. The exporters' locks are not held.
+func (x *Exporters) all() ([]*exporter, Losses) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return slices.Collect(maps.Values(x.byAddr)), x.lost
+}
+
+// Stats gives the totals. It takes the lock of each exporter for a moment, so it
+// must not be called from a [Handler].
+func (x *Exporters) Stats() ExportersStats {
+	list, lost := x.all()
+	for _, e := range list {
+		e.mu.Lock()
+		for _, s := range e.streams {
+			lost.add(s)
+		}
+		e.mu.Unlock()
+	}
+	return ExportersStats{
+		Exporters: len(list), Forgotten: x.forgotten.Load(),
+		Templates: x.templates.Load(), TemplateBytes: x.templateBytes.Load(),
+		Early: x.early.stats(), Lost: lost,
+	}
+}
+
+func (t *earlyTotals) stats() EarlyStats {
+	return EarlyStats{
+		WaitingBytes: t.bytes.Load(), Kept: t.kept.Load(), Replayed: t.replayed.Load(),
+		Records: t.records.Load(), Expired: t.expired.Load(), Full: t.full.Load(),
+	}
+}
+
+// Snapshot gives the state of every exporter, by address. Like Stats it must not
+// be called from a [Handler].
+func (x *Exporters) Snapshot() []ExporterStatus {
+	list, _ := x.all()
+	out := make([]ExporterStatus, 0, len(list))
+	for _, e := range list {
+		e.mu.Lock()
+		if !e.gone {
+			out = append(out, e.status())
+		}
+		e.mu.Unlock()
+	}
+	slices.SortFunc(out, func(a, b ExporterStatus) int { return a.Address.Compare(b.Address) })
+	return out
+}
+
+// status describes an exporter whose lock is held.
+func (e *exporter) status() ExporterStatus {
+	st := ExporterStatus{Address: e.addr, LastSeen: e.last, Split: e.split, EarlyBytes: e.earlySize}
+	for _, key := range slices.SortedFunc(maps.Keys(e.streams), streamKey.compare) {
+		st.Streams = append(st.Streams, e.streams[key].status())
+	}
+	return st
+}
+
+func (k streamKey) compare(o streamKey) int {
+	return cmp.Or(cmp.Compare(k.version, o.version), cmp.Compare(k.domain, o.domain),
+		k.agent.Compare(o.agent), cmp.Compare(k.port, o.port))
+}
+
+func (s *stream) status() StreamStatus {
+	st := StreamStatus{
+		Version: s.key.version.String(), Domain: s.key.observationDomain(), Port: s.key.port, LastSeen: s.last,
+		Datagrams: s.totals.Datagrams, Bytes: s.totals.Bytes,
+		Records: s.totals.Records, OptionRecords: s.totals.OptionRecords,
+		Templates: len(s.plans) + len(s.options), Missing: s.missing(),
+		History: slices.Clone(s.history), Sampling: s.sampling(),
+		SequenceStatus: s.seq.status(s.unit()),
+	}
+	if a := s.key.agent; a.IsValid() {
+		st.Agent = &a
+	}
+	return st
+}
+
+func (q *sequence) status(unit Unit) SequenceStatus {
+	return SequenceStatus{
+		Unit: unit, Lost: q.lost, Estimate: q.estimate, Late: q.late,
+		Resets: q.resets, Unsaid: q.unsaid, Dropped: q.dropped,
+	}
+}
+
+// observationDomain gives the domain as records have it: the key of v5 has the
+// engine's type in front of its id.
+func (k streamKey) observationDomain() uint32 {
+	if k.version == flow.V5 {
+		return k.domain & 0xff
+	}
+	return k.domain
+}
+
+func (s *stream) missing() []MissingTemplate {
+	var out []MissingTemplate
+	for _, id := range slices.Sorted(maps.Keys(s.unknown)) {
+		out = append(out, MissingTemplate{ID: id, Sets: s.unknown[id]})
+	}
+	return out
+}
+
+// sampling lists the rates that were told, by sampler.
+func (s *stream) sampling() []SamplingStatus {
+	var out []SamplingStatus
+	switch {
+	case s.rate == 0:
+	case s.key.version == flow.V5:
+		out = append(out, SamplingStatus{s.rate, "header"})
+	default:
+		out = append(out, SamplingStatus{s.rate, "sample"})
+	}
+	if s.samplers.known {
+		out = append(out, SamplingStatus{s.samplers.all, "options"})
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.samplers.byID)) {
+		out = append(out, SamplingStatus{s.samplers.byID[id], "sampler " + strconv.FormatUint(id, 10)})
+	}
+	return out
+}
