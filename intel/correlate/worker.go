@@ -1,0 +1,88 @@
+package correlate
+
+import (
+	"errors"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/intel"
+)
+
+// A Source is where a worker gets datagrams: a UDP socket, mostly.
+type Source interface {
+	// Read fills batch and returns how many datagrams there were. Their payloads
+	// are valid until the next Read. It returns 0 about once a second so that the
+	// worker shows that it lives, and net.ErrClosed when there is no more.
+	Read(batch []flow.Datagram) (int, error)
+}
+
+// A Worker reads, decodes and matches in one goroutine, to completion: nothing
+// but hits leaves it.
+type Worker struct {
+	source  Source
+	decoder *decode.Decoder
+	matcher *Matcher
+	loop    *Loop
+	batch   []flow.Datagram
+	beat    atomic.Int64 // Unix seconds of the last turn
+	done    chan struct{}
+}
+
+// NewWorker makes a worker that hands its hits to loop. batch is the number of
+// datagrams that it asks for at once.
+func NewWorker(source Source, x *decode.Exporters, store *intel.Store, loop *Loop, batch int) *Worker {
+	m := NewMatcher(store)
+	return &Worker{
+		source: source, matcher: m, decoder: decode.New(x, m), loop: loop,
+		batch: make([]flow.Datagram, batch), done: make(chan struct{}),
+	}
+}
+
+// Start starts the goroutine. It ends when the source is closed.
+func (w *Worker) Start() { go w.run() }
+
+// Wait waits for the goroutine, after the source has been closed.
+func (w *Worker) Wait() { <-w.done }
+
+func (w *Worker) run() {
+	defer close(w.done)
+	w.matcher.Take(w.loop.Get())
+	for {
+		n, err := w.source.Read(w.batch)
+		w.beat.Store(time.Now().Unix())
+		for i := range n {
+			w.decoder.Decode(&w.batch[i])
+		}
+		if len(w.matcher.Hits()) > 0 {
+			w.hand()
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+	}
+}
+
+// hand gives the hits to the loop. When its queue is full they are lost, and
+// counted there; the batch is used again.
+func (w *Worker) hand() {
+	hits := w.matcher.Take(nil)
+	if w.loop.Offer(hits) {
+		w.matcher.Take(w.loop.Get())
+		return
+	}
+	clear(hits)
+	w.matcher.Take(hits)
+}
+
+// Beat is the time of the last turn of the worker: it turns once a second even
+// when nothing comes.
+func (w *Worker) Beat() time.Time { return time.Unix(w.beat.Load(), 0) }
+
+// Decoded are the totals of the worker's decoder.
+func (w *Worker) Decoded() decode.Stats { return w.decoder.Stats() }
+
+// Matched is the number of hits that the worker found.
+func (w *Worker) Matched() uint64 { return w.matcher.Matched() }

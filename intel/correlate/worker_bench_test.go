@@ -1,0 +1,118 @@
+package correlate_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/synth"
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/correlate"
+)
+
+// benchFlows is the number of distinct flows: enough that their addresses do not
+// stay in the caches that the prefilters live in.
+const benchFlows = 208_000
+
+// listOf makes a table of n random /32 (and as many /128 as v6 says).
+func listOf(b *testing.B, n int) (*intel.Store, []netip.Addr) {
+	b.Helper()
+	r := rand.New(rand.NewPCG(1, uint64(n)))
+	builder := intel.NewBuilder(intel.Policy{})
+	addrs := make([]netip.Addr, n)
+	for i := range addrs {
+		var a [4]byte
+		binary.BigEndian.PutUint32(a[:], r.Uint32()|1<<24)
+		addrs[i] = netip.AddrFrom4(a)
+		builder.Add(intel.Indicator{Prefix: netip.PrefixFrom(addrs[i], 32), Feed: "bench", Score: 50}, intel.OriginOperator)
+	}
+	t, _ := builder.Build("bench")
+	s := intel.NewStore()
+	s.Swap(t)
+	return s, addrs
+}
+
+// export makes datagrams of benchFlows random flows, hits of them to listed
+// addresses, and the datagrams that announce their templates.
+func export(b *testing.B, v flow.Version, hits float64, listed []netip.Addr) (announce, data [][]byte, records int) {
+	b.Helper()
+	enc, err := synth.NewEncoder(synth.Config{Version: v})
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(2, 3))
+	now := time.Unix(1_800_000_000, 0)
+	if t := enc.Templates(nil, now); len(t) > 0 {
+		announce = append(announce, t)
+	}
+	random := func() netip.Addr {
+		var a [4]byte
+		binary.BigEndian.PutUint32(a[:], r.Uint32())
+		return netip.AddrFrom4(a)
+	}
+	pending := make([]synth.Flow, 0, 32)
+	for records < benchFlows {
+		for len(pending) < 30 {
+			f := synth.Flow{Src: random(), Dst: random(), SrcPort: 40000, DstPort: 443, Protocol: 6, Bytes: 1000, Packets: 5, Start: now, End: now}
+			if len(listed) > 0 && r.Float64() < hits {
+				f.Dst = listed[r.IntN(len(listed))]
+			}
+			pending = append(pending, f)
+		}
+		dg, n, err := enc.Encode(nil, pending, now)
+		if err != nil {
+			b.Fatal(err)
+		}
+		records += n
+		pending = pending[:copy(pending, pending[n:])]
+		data = append(data, dg)
+	}
+	return announce, data, records
+}
+
+// BenchmarkPath decodes and matches, as a worker does between two reads. One
+// operation is one flow record.
+func BenchmarkPath(b *testing.B) {
+	for _, v := range []flow.Version{flow.V5, flow.V9, flow.IPFIX} {
+		for _, n := range []int{10_000, 100_000, 1_000_000} {
+			for _, hits := range []float64{0, 0.001, 0.1} {
+				b.Run(fmt.Sprintf("%s/indicators=%d/hits=%g", v, n, hits), func(b *testing.B) {
+					benchPath(b, v, n, hits)
+				})
+			}
+		}
+	}
+}
+
+func benchPath(b *testing.B, v flow.Version, n int, hits float64) {
+	store, listed := listOf(b, n)
+	announce, data, records := export(b, v, hits, listed)
+	m := correlate.NewMatcher(store)
+	d := decode.New(decode.NewExporters(decode.DefaultLimits()), m)
+	dg := flow.Datagram{Source: netip.MustParseAddrPort("192.0.2.1:2055"), Received: time.Unix(1_800_000_000, 0)}
+	for _, p := range announce {
+		dg.Payload = p
+		d.Decode(&dg)
+	}
+	per := records / len(data)
+	b.ReportAllocs()
+	b.ResetTimer()
+	i, done := 0, 0
+	for b.Loop() {
+		if done--; done > 0 {
+			continue // this record came with the last datagram
+		}
+		dg.Payload = data[i]
+		if i++; i == len(data) {
+			i = 0
+		}
+		d.Decode(&dg)
+		m.Take(m.Hits())
+		done = per
+	}
+}
