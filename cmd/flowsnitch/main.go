@@ -68,7 +68,7 @@ listed prefixes, and says so at once.`,
 		return usageError{fmt.Errorf("%w; see '%s --help'", err, c.CommandPath())}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newReplay(), newDecode(), newLookup(), newIntel(), newStatus(), newConfig(), newVersion())
+	root.AddCommand(newDemo(), newRun(), newReplay(), newDecode(), newLookup(), newIntel(), newStatus(), newConfig(), newVersion())
 	return root
 }
 

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
+	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/synth"
+	"github.com/flowsnitch/flowsnitch/flow/udp"
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/spf13/cobra"
+)
+
+// newDemo makes the command that shows the main job without a router.
+func newDemo() *cobra.Command {
+	var length time.Duration
+	c := &cobra.Command{
+		Use:   "demo [--duration 1m]",
+		Short: "Show a minute of everything on this machine: exporters, a list, hits",
+		Long: `demo runs the real collector on a free loopback port, with state in a temporary
+folder, and four small exporters (NetFlow v5 and v9, IPFIX, sFlow) that tell of
+ordinary traffic and, now and then, of contacts with listed addresses. The hits are
+printed as they come. All addresses are from documentation and private space, and
+nothing leaves this machine.`,
+		Example: `  flowsnitch demo
+  flowsnitch demo --duration 10s`,
+		Args: usage(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error { return demo(c, length) },
+	}
+	c.Flags().DurationVar(&length, "duration", time.Minute, "how `long` the demonstration runs")
+	return c
+}
+
+// The lists of the demonstration: documentation space, which no real list has.
+var demoLists = []struct {
+	feed     configs.Feed
+	prefixes string
+}{
+	{configs.Feed{Name: "demo-c2", Score: 95, Category: "c2"}, "203.0.113.9 # beacon of a trojan\n203.0.113.64/28\n2001:db8:bad::/48\n"},
+	{configs.Feed{Name: "demo-otx", Score: 75, Category: "malware"}, "203.0.113.0/24\n"},
+	{configs.Feed{Name: "demo-scanners", Score: 60, Category: "scan"}, "198.51.100.0/25\n"},
+}
+
+// demo runs the collector and the exporters until the time is up.
+func demo(c *cobra.Command, length time.Duration) error {
+	dir, err := os.MkdirTemp("", "flowsnitch-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	cfg, err := demoConfig(dir)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(c.Context(), length)
+	defer cancel()
+	opts := app.Options{Out: c.OutOrStdout(), Colour: isTerminal(c.OutOrStdout()), Version: version()}
+	a := app.New(cfg, opts, newLogger(c.ErrOrStderr()))
+	if err := a.Start(); err != nil {
+		return err
+	}
+	at := a.Status().Listeners[0].Address
+	fmt.Fprintf(c.ErrOrStderr(), "flowsnitch demo: %s of NetFlow v5, v9, IPFIX and sFlow to udp %s, %d listed prefixes; Ctrl-C ends it\n\n",
+		length, at, a.Status().Intel.Indicators)
+	err = play(ctx, at)
+	if e := a.Stop(); err == nil {
+		err = e
+	}
+	printStatus(c.ErrOrStderr(), a.Status(), true)
+	fmt.Fprintln(c.ErrOrStderr(), "\nnow with your own router: flowsnitch run --intel FILE, and point its flow export to UDP port 2055 of this machine")
+	return err
+}
+
+// demoConfig writes the sample lists and gives a configuration that uses them.
+func demoConfig(dir string) (configs.Config, error) {
+	cfg := configs.Default()
+	cfg.Name, cfg.StateDir = "demo", dir
+	cfg.Listen = []udp.Config{{Listen: "127.0.0.1:0"}}
+	cfg.Home = append(intel.DefaultHome(), netip.MustParsePrefix("2001:db8:cafe::/48"))
+	cfg.Sinks = []configs.Sink{{Console: &configs.Console{}}}
+	for _, l := range demoLists {
+		l.feed.File, l.feed.Operator = filepath.Join(dir, l.feed.Name+".txt"), true
+		if err := os.WriteFile(l.feed.File, []byte(l.prefixes), 0o600); err != nil {
+			return cfg, err
+		}
+		cfg.Intel.Feeds = append(cfg.Intel.Feeds, l.feed)
+	}
+	cfg.Fill()
+	return cfg, cfg.Validate()
+}
+
+// A demoExporter is one synthetic router.
+type demoExporter struct {
+	enc  *synth.Encoder
+	conn net.Conn
+	buf  []byte
+}
+
+// play sends traffic of four exporters until ctx ends.
+func play(ctx context.Context, to string) error {
+	var exporters []*demoExporter
+	for i, v := range []flow.Version{flow.V5, flow.V9, flow.IPFIX, flow.SFlow} {
+		enc, err := synth.NewEncoder(synth.Config{Version: v, Domain: uint32(i), Boot: time.Now().Add(-time.Hour)})
+		if err != nil {
+			return err
+		}
+		conn, err := net.Dial("udp", to)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		exporters = append(exporters, &demoExporter{enc: enc, conn: conn})
+	}
+	noise, err := synth.NewSource(synth.SourceConfig{Seed: 1, Home: intel.DefaultHome()[:1]})
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for turn := 0; ; turn++ {
+		for i, e := range exporters {
+			if err := e.send(demoFlows(turn, i, noise)); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// send exports flows, with the templates in front now and then.
+func (e *demoExporter) send(flows []synth.Flow) error {
+	now := time.Now()
+	if e.enc.Sequence()%40 == 0 || e.buf == nil {
+		if e.buf = e.enc.Templates(e.buf[:0], now); len(e.buf) > 0 {
+			if _, err := e.conn.Write(e.buf); err != nil {
+				return err
+			}
+		}
+	}
+	for len(flows) > 0 {
+		b, n, err := e.enc.Encode(e.buf[:0], flows, now)
+		if err != nil {
+			return err
+		}
+		if _, err := e.conn.Write(b); err != nil {
+			return err
+		}
+		e.buf, flows = b, flows[n:]
+	}
+	return nil
+}
+
+// demoFlows gives what one exporter tells in one turn: ordinary traffic, and a
+// contact of the story when its turn has come.
+func demoFlows(turn, exporter int, noise *synth.Source) []synth.Flow {
+	now := time.Now()
+	var flows []synth.Flow
+	for range 5 {
+		f, _ := noise.Next(now)
+		flows = append(flows, f)
+	}
+	for _, s := range demoStory {
+		if s.exporter == exporter && turn >= s.turn && (turn-s.turn)%s.every == 0 {
+			f := s.flow
+			f.Start, f.End = now.Add(-time.Second), now
+			flows = append(flows, f)
+		}
+	}
+	return flows
+}
+
+// Exporters of the story, by place in play.
+const (
+	viaV5 = iota
+	viaV9
+	viaIPFIX
+	viaSFlow
+)
+
+// once is an interval that does not come again.
+const once = 1 << 30
+
+// demoStory are the contacts with listed addresses. A turn is a quarter of a
+// second.
+var demoStory = []struct {
+	turn, every, exporter int
+	flow                  synth.Flow
+}{
+	{2, 60, viaV9, demoFlow("10.0.0.5", 51515, "203.0.113.9", 443, 6, 1234, 5, 0x1b)},
+	{4, 60, viaV9, demoFlow("203.0.113.9", 443, "10.0.0.5", 51515, 6, 5210, 4, 0x1b)},
+	{6, 12, viaV5, demoFlow("198.51.100.23", 40123, "192.168.1.10", 22, 6, 60, 1, 0x02)},
+	{9, 8, viaV5, demoFlow("198.51.100.77", 53211, "192.168.1.11", 3389, 6, 120, 2, 0x02)},
+	{12, 40, viaIPFIX, withReverse(demoFlow("2001:db8:cafe::25", 49152, "2001:db8:bad::66", 8443, 6, 900, 6, 0x1b), 4200, 7)},
+	{16, 32, viaIPFIX, withNAT(demoFlow("10.0.0.23", 50123, "203.0.113.70", 80, 6, 700, 6, 0x1b), "192.0.2.40")},
+	{20, 24, viaSFlow, demoFlow("10.0.0.99", 123, "203.0.113.201", 123, 17, 90, 1, 0)},
+	{28, once, viaV9, demoFlow("10.0.0.5", 0, "203.0.113.9", 0x0800, 1, 84, 1, 0)},
+}
+
+func demoFlow(src string, srcPort uint16, dst string, dstPort uint16, proto uint8, bytes, packets uint64, flags uint16) synth.Flow {
+	return synth.Flow{
+		Src: netip.MustParseAddr(src), Dst: netip.MustParseAddr(dst), SrcPort: srcPort, DstPort: dstPort,
+		Protocol: proto, Bytes: bytes, Packets: packets, TCPFlags: flags, InIf: 1, OutIf: 2,
+	}
+}
+
+func withReverse(f synth.Flow, bytes, packets uint64) synth.Flow {
+	f.RevBytes, f.RevPackets, f.RevTCPFlags = bytes, packets, f.TCPFlags
+	return f
+}
+
+func withNAT(f synth.Flow, public string) synth.Flow {
+	f.PostNATSrc, f.PostNATDst = netip.MustParseAddr(public), f.Dst
+	f.PostNATSrcPort, f.PostNATDstPort = f.SrcPort, f.DstPort
+	return f
+}
