@@ -120,6 +120,7 @@ type exporter struct {
 	mu        sync.Mutex
 	addr      netip.Addr
 	streams   map[streamKey]*stream
+	recent    *stream // the one of the last datagram: most exporters have only one
 	templates int
 	samplers  samplers // of all domains together, the last resort
 	early     []earlySet
@@ -227,7 +228,11 @@ func (x *Exporters) forget(e *exporter) {
 
 // stream finds a stream of the exporter, or makes it; nil when it has too many.
 func (x *Exporters) stream(e *exporter, key streamKey) *stream {
+	if e.recent != nil && e.recent.key == key {
+		return e.recent
+	}
 	if s := e.streams[key]; s != nil {
+		e.recent = s
 		return s
 	}
 	if len(e.streams) >= x.limits.DomainsPerExporter {

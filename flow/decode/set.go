@@ -98,13 +98,10 @@ func (s *Set) reset() {
 func (s *Set) pairColumns(a, b int) {
 	s.n4 = 2
 	v4 := grow(s.V4, 2*s.n)
-	data, stride := s.data, s.stride
-	end := max(a, b) + 4
-	for i := 0; i < len(v4)-1; i += 2 {
-		rec := data[:end:end]
-		v4[i] = binary.BigEndian.Uint32(rec[a : a+4])
-		v4[i+1] = binary.BigEndian.Uint32(rec[b : b+4])
-		data = data[min(stride, len(data)):]
+	for i, at := 0, 0; i < s.n; i, at = i+1, at+s.stride {
+		rec := s.data[at : at+s.stride]
+		v4[2*i] = binary.BigEndian.Uint32(rec[a:])
+		v4[2*i+1] = binary.BigEndian.Uint32(rec[b:])
 	}
 	s.V4 = v4
 }
