@@ -93,7 +93,11 @@ func isIPSetRow(line string) bool {
 	if len(words) < 3 {
 		return false
 	}
-	return words[0] == "add" || words[0] == "create" && strings.IndexByte(words[2], ':') > 0
+	if words[0] == "create" {
+		return strings.IndexByte(words[2], ':') > 0
+	}
+	_, _, err := ipsetEntry(words[2])
+	return words[0] == "add" && err == nil
 }
 
 // isDShieldRow tells the header or a row of the block list.

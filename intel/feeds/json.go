@@ -46,20 +46,34 @@ type jsonInput struct {
 	lines int // line ends read
 }
 
-// jsonChunk is how much the decoder gets at a time.
-const jsonChunk = 8 << 10
+// How much the decoder gets at a time: little, so that little has to be looked at
+// to find the line of a row; more when it is in the middle of a long value, as it
+// goes over blanks again after each read.
+const (
+	jsonChunk    = 8 << 10
+	maxJSONChunk = 256 << 10
+)
 
 func (in *jsonInput) Read(p []byte) (int, error) {
-	if in.read-in.dec.InputOffset() > maxJSONValue {
+	held := in.read - in.dec.InputOffset()
+	if held > maxJSONValue {
 		return 0, errJSONValue
 	}
-	n, err := in.r.Read(p[:min(len(p), jsonChunk)])
+	chunk := max(jsonChunk, min(held, maxJSONChunk))
+	n, err := in.r.Read(p[:min(int64(len(p)), chunk)])
 	in.read += int64(n)
 	in.lines += bytes.Count(p[:n], []byte{'\n'})
 	return n, err
 }
 
-// lineCounter counts line ends.
+// setLine tells the document on which line the decoder stands.
+func (j *jsonReader) setLine() {
+	var ahead lineCounter
+	_, _ = io.Copy(&ahead, j.dec.Buffered())
+	j.d.line = j.in.lines - int(ahead) + 1
+}
+
+// lineCounter counts the line ends that are written to it.
 type lineCounter int
 
 func (c *lineCounter) Write(p []byte) (int, error) {
@@ -67,16 +81,18 @@ func (c *lineCounter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// setLine tells the document where the decoder stands.
-func (j *jsonReader) setLine() {
-	var ahead lineCounter
-	_, _ = io.Copy(&ahead, j.dec.Buffered())
-	j.d.line = j.in.lines - int(ahead) + 1
+// setErrorLine does so after an error: the decoder stands before the blanks and
+// separators in front of what it could not read.
+func (j *jsonReader) setErrorLine() {
+	j.setLine()
+	ahead, _ := io.ReadAll(io.LimitReader(j.dec.Buffered(), jsonChunk))
+	blanks := len(ahead) - len(bytes.TrimLeft(ahead, asciiSpace+",:"))
+	j.d.line += bytes.Count(ahead[:blanks], []byte{'\n'})
 }
 
 // broken makes the error of a document that is not JSON.
 func (j *jsonReader) broken(err error) error {
-	j.setLine()
+	j.setErrorLine()
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return j.d.refuse("JSON that ends too early")
 	}
