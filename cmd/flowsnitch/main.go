@@ -6,8 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -28,19 +31,24 @@ func (e usageError) Unwrap() error { return e.err }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(execute(ctx, os.Args[1:]))
+	context.AfterFunc(ctx, stop) // the second signal ends the program at once
+	os.Exit(execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // execute runs one command and gives its exit code.
-func execute(ctx context.Context, args []string) int {
+func execute(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintf(root.ErrOrStderr(), "flowsnitch: %v\n", err)
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		fmt.Fprintf(errOut, "flowsnitch: %s\n", line)
+	}
 	var usage usageError
 	if errors.As(err, &usage) {
 		return exitUsage
@@ -61,22 +69,91 @@ listed prefixes, and says so at once.`,
   flowsnitch replay --intel bad.txt old.pcap   ask a capture of export packets`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          subcommand,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see '%s --help'", err, c.CommandPath())}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newDemo(), newRun(), newReplay(), newDecode(), newLookup(), newIntel(), newStatus(), newConfig(), newVersion())
+	root.SetHelpCommand(newHelp())
+	root.AddCommand(newDemo(), newRun(), newReplay(), newDecode(), newLookup(), newIntel(), newStatus(), newTop(), newConfig(), newVersion())
+	plainUsage(root)
 	return root
 }
+
+// newHelp replaces the library's command, which takes a wrong name for a success.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND]...",
+		Short:   "Print the help of a command",
+		Example: "  flowsnitch help replay",
+		RunE: func(c *cobra.Command, args []string) error {
+			target, rest, err := c.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return wrongUse(c.Root(), "there is no command %q", strings.Join(args, " "))
+			}
+			target.InitDefaultHelpFlag()
+			return target.Help()
+		},
+	}
+}
+
+// plainUsage takes the word [flags] out of usage lines that name the flags already.
+func plainUsage(c *cobra.Command) {
+	c.DisableFlagsInUseLine = true
+	for _, sub := range c.Commands() {
+		plainUsage(sub)
+	}
+}
+
+// wrongUse makes the error of a command that was called in a wrong way.
+func wrongUse(c *cobra.Command, format string, args ...any) error {
+	return usageError{fmt.Errorf(format+"; see '%s --help'", append(args, c.CommandPath())...)}
+}
+
+// subcommand is the argument check of commands that only group others.
+func subcommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := ""
+	if like := c.SuggestionsFor(args[0]); len(like) > 0 {
+		hint = ", perhaps " + strings.Join(like, " or ") + " is meant"
+	}
+	return wrongUse(c, "%s has no command %q%s", c.CommandPath(), args[0], hint)
+}
+
+// noArguments is the argument check of commands that take flags only.
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return wrongUse(c, "%s takes no argument, not %q", c.CommandPath(), args[0])
+	}
+	return nil
+}
+
+// arguments checks that there is at least one argument, or exactly one; what names
+// it in the complaint.
+func arguments(what string, most int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 0:
+			return wrongUse(c, "%s needs %s", c.CommandPath(), what)
+		case len(args) > most:
+			return wrongUse(c, "%s takes %s, not %d", c.CommandPath(), what, len(args))
+		}
+		return nil
+	}
+}
+
+// anyNumber is the most arguments of a command that takes as many as there are.
+const anyNumber = math.MaxInt
 
 // usage marks an argument check's complaint as wrong use.
 func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if err := check(c, args); err != nil {
-			return usageError{fmt.Errorf("%w; see '%s --help'", err, c.CommandPath())}
+			return wrongUse(c, "%w", err)
 		}
 		return nil
 	}

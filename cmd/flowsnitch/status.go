@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
+	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/spf13/cobra"
 )
@@ -28,9 +29,9 @@ func newStatus() *cobra.Command {
 Every loss has a number here; what is not listed did not happen.`,
 		Example: `  flowsnitch status
   flowsnitch status --json | jq .listeners`,
-		Args: usage(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(file)
+			cfg, err := loadConfig(c, file)
 			if err != nil {
 				return err
 			}
@@ -80,6 +81,7 @@ func printStatus(w io.Writer, s app.Status, final bool) {
 	}
 	printListeners(w, s.Listeners)
 	printDecoded(w, &s.Decoded)
+	printExporters(w, &s.Exporters, !final)
 	fmt.Fprintf(w, "intel      %d indicators, set %s\n", s.Intel.Indicators, s.Intel.Version)
 	h := s.Hits.Correlator
 	fmt.Fprintf(w, "hits       %d found, %d contacts now, %d hit and %d update events, %d lost (hit queue full), %d contacts evicted\n",
@@ -118,6 +120,50 @@ func printDecoded(w io.Writer, d *app.DecodeStatus) {
 	}
 	for _, r := range slices.Sorted(maps.Keys(d.Problems)) {
 		fmt.Fprintf(w, "problem    %s: %d\n", r, d.Problems[r])
+	}
+}
+
+// printExporters prints what the exporters' own sequence numbers tell of losses,
+// and each exporter in a live status.
+func printExporters(w io.Writer, x *app.ExporterStatus, list bool) {
+	fmt.Fprintf(w, "exporters  %d with %d templates", x.Exporters, x.Templates)
+	if x.Forgotten > 0 {
+		fmt.Fprintf(w, ", %d forgotten", x.Forgotten)
+	}
+	fmt.Fprintln(w)
+	l := x.Lost
+	if l.Flows+l.Records+l.Datagrams+l.Unsaid > 0 {
+		fmt.Fprintf(w, "lost       by sequence numbers: %d flows (v5), %d records (IPFIX), %d datagrams (v9, sFlow), %d records of unknown templates (IPFIX)\n",
+			l.Flows, l.Records, l.Datagrams, l.Unsaid)
+	}
+	if e := x.Early; e.Kept+e.Full > 0 {
+		fmt.Fprintf(w, "early      %d data sets came before their template: %d read later (%d records), %d given up after their time, %d without room, %s waiting\n",
+			e.Kept+e.Full, e.Replayed, e.Records, e.Expired, e.Full, size(uint64(e.WaitingBytes)))
+	}
+	if !list {
+		return
+	}
+	for i := range x.List {
+		printExporter(w, &x.List[i])
+	}
+}
+
+// printExporter prints one line for each stream of an exporter.
+func printExporter(w io.Writer, e *decode.ExporterStatus) {
+	for i := range e.Streams {
+		s := &e.Streams[i]
+		fmt.Fprintf(w, "exporter   %s %s domain %d: %d datagrams, %d records, %d %s lost, %d resets, last %s ago",
+			e.Address, s.Version, s.Domain, s.Datagrams, s.Records, s.Lost, s.Unit, s.Resets, time.Since(s.LastSeen).Round(time.Second))
+		for _, r := range s.Sampling {
+			fmt.Fprintf(w, ", sampling %d (%s)", r.Rate, r.From)
+		}
+		for _, m := range s.Missing {
+			fmt.Fprintf(w, ", template %d missing for %d sets", m.ID, m.Sets)
+		}
+		if e.Split {
+			fmt.Fprintf(w, ", one of several processes behind this address (port %d)", s.Port)
+		}
+		fmt.Fprintln(w)
 	}
 }
 

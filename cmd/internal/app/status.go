@@ -1,7 +1,9 @@
 package app
 
 import (
+	"cmp"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/decode"
@@ -19,6 +21,7 @@ type Status struct {
 	Starting  bool             `json:"starting,omitempty"`
 	Listeners []ListenerStatus `json:"listeners"`
 	Decoded   DecodeStatus     `json:"decoded"`
+	Exporters ExporterStatus   `json:"exporters"`
 	Intel     IntelStatus      `json:"intel"`
 	Hits      HitStatus        `json:"hits"`
 	Sinks     []SinkStatus     `json:"sinks"`
@@ -57,6 +60,28 @@ type DecodeStatus struct {
 	UnknownSets      uint64                   `json:"unknown_template_sets"`
 	UnknownBytes     uint64                   `json:"unknown_template_bytes"`
 	Problems         map[decode.Reason]uint64 `json:"problems"`
+}
+
+// maxListed bounds the exporters that a status lists one by one.
+const maxListed = 100
+
+// An ExporterStatus is what is known of the exporters: totals, and those that
+// sent most.
+type ExporterStatus struct {
+	decode.ExportersStats
+	List []decode.ExporterStatus `json:"list"`
+}
+
+func exporterStatus(x *decode.Exporters) ExporterStatus {
+	list := x.Snapshot()
+	sent := func(e *decode.ExporterStatus) (n uint64) {
+		for i := range e.Streams {
+			n += e.Streams[i].Datagrams
+		}
+		return n
+	}
+	slices.SortStableFunc(list, func(a, b decode.ExporterStatus) int { return cmp.Compare(sent(&b), sent(&a)) })
+	return ExporterStatus{ExportersStats: x.Stats(), List: list[:min(len(list), maxListed)]}
 }
 
 // An IntelStatus is the set in force.
@@ -107,6 +132,7 @@ func (a *App) Status() Status {
 		}
 	}
 	s.Decoded = decodeStatus(d)
+	s.Exporters = exporterStatus(a.exporters)
 	s.Intel = a.intelStatus()
 	s.Hits.HitQueueFull = a.loop.Stats().HitQueueFull
 	s.Hits.Correlator = a.contacts.Stats()
