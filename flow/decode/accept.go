@@ -19,72 +19,47 @@ type TemplateChange struct {
 // maxHistory is the number of template changes that are remembered per stream.
 const maxHistory = 16
 
-// template takes a data template: a valid one replaces what had its id before
-// (RFC 7011 8: over UDP the newest counts).
-func (d *Decoder) template(m *message, rec []byte) {
-	st := m.stream
-	d.counters.templates.Add(1)
+// template takes a data or options template: a valid one replaces what had its id
+// before (RFC 7011 8: over UDP the newest counts).
+func (d *Decoder) template(m *message, rec []byte, options bool) {
+	if options {
+		d.counters.optionsTemplates.Add(1)
+	} else {
+		d.counters.templates.Add(1)
+	}
 	id := templateIDOf(rec)
-	if old := st.plans[id]; old != nil && bytes.Equal(old.raw, rec) {
+	old := m.stream.plans[id]
+	if old != nil && old.options == options && bytes.Equal(old.raw, rec) {
 		d.replay(m, id)
 		return
 	}
-	p, ok := parseTemplate(m.ver, rec)
+	p, ok := parseTemplate(m.ver, rec, options)
 	if !ok {
 		d.count(reasonTemplateCut)
 		return
 	}
-	d.noteChange(m, id)
-	d.exporters.dropTemplate(m.exporter, st, id)
-	if !d.exporters.reserve(m.exporter, p.raw) {
+	if old != nil {
+		d.noteConflict(m)
+	}
+	if !d.exporters.define(m.exporter, m.stream, p) {
 		d.count(reasonCapTemplates)
 		return
 	}
-	if st.plans == nil {
-		st.plans = make(map[uint16]*plan)
-	}
-	st.plans[id] = p
-	d.changed(m, TemplateChange{ID: id, Fields: fieldCount(m.ver, false, rec), Bytes: p.size})
-	d.replay(m, id)
-}
-
-// optionsTemplate takes an options template.
-func (d *Decoder) optionsTemplate(m *message, rec []byte) {
-	st := m.stream
-	d.counters.optionsTemplates.Add(1)
-	id := templateIDOf(rec)
-	if old := st.options[id]; old != nil && bytes.Equal(old.raw, rec) {
-		d.replay(m, id)
-		return
-	}
-	o, ok := parseOptionsTemplate(m.ver, rec)
-	if !ok {
-		d.count(reasonTemplateCut)
-		return
-	}
-	d.noteChange(m, id)
-	d.exporters.dropTemplate(m.exporter, st, id)
-	if !d.exporters.reserve(m.exporter, o.raw) {
-		d.count(reasonCapTemplates)
-		return
-	}
-	if st.options == nil {
-		st.options = make(map[uint16]*optionsTemplate)
-	}
-	st.options[id] = o
-	d.changed(m, TemplateChange{ID: id, Options: true, Fields: fieldCount(m.ver, true, rec), Bytes: o.size})
+	d.changed(m, p)
 	d.replay(m, id)
 }
 
 // changed notes a new definition in the history of its stream.
-func (d *Decoder) changed(m *message, c TemplateChange) {
-	c.Time, c.Port = m.dg.Received, m.dg.Source.Port()
+func (d *Decoder) changed(m *message, p *plan) {
 	st := m.stream
 	if len(st.history) >= maxHistory {
 		st.history = append(st.history[:0], st.history[1:]...)
 	}
-	st.history = append(st.history, c)
-	delete(st.unknown, c.ID)
+	st.history = append(st.history, TemplateChange{
+		ID: p.id, Time: m.dg.Received, Options: p.options,
+		Fields: fieldCount(m.ver, p.options, p.raw), Bytes: p.size, Port: m.dg.Source.Port(),
+	})
+	delete(st.unknown, p.id)
 	d.exporters.changes.Add(1)
 }
 

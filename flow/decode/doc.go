@@ -12,8 +12,10 @@
 // capped in every direction and forgets what has been silent for long. One lock
 // per exporter is taken once per datagram, never per flow.
 //
-// goflow2's decoders read template sets, options template sets and options data,
-// each behind a walk that has checked every count and length first: they trust
-// their input (a template without length makes them loop for ever, a count makes
-// them allocate). Data sets are read here.
+// goflow2's decoders read template sets and options template sets, each behind a
+// walk that has checked every count and length first: they trust their input (a
+// template without length makes them loop for ever, a count makes them allocate).
+// Data is read here, options data too: a goflow2 record takes 40 bytes for each
+// field of its template, also for those of no length, so that one datagram could
+// take gigabytes.
 package decode

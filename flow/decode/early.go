@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 )
@@ -11,8 +12,6 @@ import (
 // An earlySet is a data set that came before its template. It keeps what the
 // records need of their own datagram.
 type earlySet struct {
-	stream   *stream
-	id       uint16
 	body     []byte
 	received time.Time
 	frame    int
@@ -22,29 +21,37 @@ type earlySet struct {
 	uptime   uint32
 }
 
+// cost is the memory that a waiting set takes, about: lists grow by half.
+func (w *earlySet) cost() int { return len(w.body) + 3*int(unsafe.Sizeof(*w))/2 }
+
 // earlyTotals count what happened to data sets ahead of their template.
 type earlyTotals struct {
 	bytes                                  atomic.Int64 // waiting now
 	kept, replayed, records, expired, full atomic.Uint64
 }
 
-// earlyOverhead is the memory that a waiting set takes beside its bytes.
-const earlyOverhead = 160
-
 // keep lets a data set wait for its template, within the caps.
 func (d *Decoder) keep(m *message, id uint16, body []byte) {
-	e, x := m.exporter, d.exporters
+	e, st, x := m.exporter, m.stream, d.exporters
 	x.expireEarly(e, m.dg.Received)
-	m.stream.noteUnknown(id)
-	size := len(body) + earlyOverhead
+	x.noteUnknown(e, st, id)
+	w := earlySet{
+		received: m.dg.Received, frame: m.dg.Frame, source: m.dg.Source,
+		from: m.from, export: m.export, uptime: m.uptime, body: body,
+	}
+	size := w.cost()
 	if e.earlySize+size > x.limits.EarlyBytesPerExporter || x.early.bytes.Load()+int64(size) > int64(x.limits.EarlyBytes) {
 		x.early.full.Add(1)
 		return
 	}
-	e.early = append(e.early, earlySet{
-		stream: m.stream, id: id, body: append([]byte(nil), body...), received: m.dg.Received,
-		frame: m.dg.Frame, source: m.dg.Source, from: m.from, export: m.export, uptime: m.uptime,
-	})
+	w.body = append([]byte(nil), body...)
+	if st.early == nil {
+		st.early = make(map[uint16][]earlySet)
+	}
+	st.early[id] = append(st.early[id], w)
+	if e.earlySize == 0 {
+		e.earlyOldest = w.received
+	}
 	e.earlySize += size
 	x.early.bytes.Add(int64(size))
 	x.early.kept.Add(1)
@@ -54,69 +61,95 @@ func (d *Decoder) keep(m *message, id uint16, body []byte) {
 const maxUnknownIDs = 64
 
 // noteUnknown remembers which template is missing, for those who look.
-func (s *stream) noteUnknown(id uint16) {
+func (x *Exporters) noteUnknown(e *exporter, s *stream, id uint16) {
+	if _, ok := s.unknown[id]; !ok && (len(s.unknown) >= maxUnknownIDs || !x.room(e, missingCost)) {
+		return
+	}
 	if s.unknown == nil {
 		s.unknown = make(map[uint16]uint64)
 	}
-	if _, ok := s.unknown[id]; ok || len(s.unknown) < maxUnknownIDs {
-		s.unknown[id]++
-	}
+	s.unknown[id]++
 }
 
 // replay reads the data sets that waited for a template which has now come.
 func (d *Decoder) replay(m *message, id uint16) {
-	e, x := m.exporter, d.exporters
-	if len(e.early) == 0 {
+	waiting := m.stream.early[id]
+	if len(waiting) == 0 {
 		return
 	}
-	x.expireEarly(e, m.dg.Received)
-	waiting := e.early
-	e.early = nil
-	for _, w := range waiting {
-		if w.stream != m.stream || w.id != id {
-			e.early = append(e.early, w)
-			continue
-		}
-		size := len(w.body) + earlyOverhead
-		e.earlySize -= size
-		x.early.bytes.Add(-int64(size))
-		x.early.replayed.Add(1)
-		x.early.records.Add(uint64(d.replaySet(m, w)))
+	d.exporters.expireEarly(m.exporter, m.dg.Received)
+	waiting = m.stream.early[id]
+	delete(m.stream.early, id)
+	for i := range waiting {
+		d.exporters.early.take(m.exporter, &waiting[i])
+		d.exporters.early.replayed.Add(1)
+		d.exporters.early.records.Add(uint64(d.replaySet(m, id, &waiting[i])))
 	}
 }
 
 // replaySet reads one set as if its datagram came now, with the times of its own.
-func (d *Decoder) replaySet(m *message, w earlySet) int {
+// It gives the number of records, options records included.
+func (d *Decoder) replaySet(m *message, id uint16, w *earlySet) int {
 	dg := *m.dg
 	dg.Received, dg.Frame, dg.Source = w.received, w.frame, w.source
 	old := *m
 	m.dg, m.from, m.export, m.uptime, m.records = &dg, w.from, w.export, w.uptime, 0
-	if p := m.stream.plans[w.id]; p != nil {
-		d.dataRecords(m, p, w.body)
-	} else if o := m.stream.options[w.id]; o != nil {
-		d.counters.options[versionIndex(w.from.Version)].Add(uint64(d.optionsData(m, o, w.body)))
-	}
+	d.known(m, m.stream.plans[id], w.body)
 	n := m.records
 	*m = old
 	return n
 }
 
-// expireEarly drops what has waited too long.
+// take notes that a set waits no longer.
+func (t *earlyTotals) take(e *exporter, w *earlySet) {
+	size := w.cost()
+	e.earlySize -= size
+	t.bytes.Add(-int64(size))
+}
+
+// expireEarly drops what has waited too long. It looks at the sets only when the
+// oldest of them is due.
 func (x *Exporters) expireEarly(e *exporter, now time.Time) {
-	i := 0
-	for i < len(e.early) && now.Sub(e.early[i].received) > x.limits.EarlyAge {
-		size := len(e.early[i].body) + earlyOverhead
-		e.earlySize -= size
-		x.early.bytes.Add(-int64(size))
-		x.early.expired.Add(1)
-		i++
+	if e.earlySize == 0 || now.Sub(e.earlyOldest) <= x.limits.EarlyAge {
+		return
 	}
-	e.early = e.early[i:]
+	e.earlyOldest = now
+	for _, s := range e.streams {
+		for id, waiting := range s.early {
+			x.expireList(e, s, id, waiting, now)
+		}
+	}
+}
+
+// expireList drops the sets of one template that have waited too long: those in
+// front, as a list is in the order of arrival.
+func (x *Exporters) expireList(e *exporter, s *stream, id uint16, waiting []earlySet, now time.Time) {
+	n := 0
+	for n < len(waiting) && now.Sub(waiting[n].received) > x.limits.EarlyAge {
+		x.early.take(e, &waiting[n])
+		x.early.expired.Add(1)
+		n++
+	}
+	if n == len(waiting) {
+		delete(s.early, id)
+		return
+	}
+	if waiting[n].received.Before(e.earlyOldest) {
+		e.earlyOldest = waiting[n].received
+	}
+	if n > 0 {
+		s.early[id] = append([]earlySet(nil), waiting[n:]...) // lets the rest go
+	}
 }
 
 // release drops everything that waits for the templates of an exporter.
 func (t *earlyTotals) release(e *exporter) {
+	for _, s := range e.streams {
+		for _, waiting := range s.early {
+			t.expired.Add(uint64(len(waiting)))
+		}
+		s.early = nil
+	}
 	t.bytes.Add(-int64(e.earlySize))
-	t.expired.Add(uint64(len(e.early)))
-	e.early, e.earlySize = nil, 0
+	e.earlySize = 0
 }

@@ -23,6 +23,9 @@ type Limits struct {
 	Templates            int `yaml:"templates"`
 	// TemplateBytes is the memory that all templates may take, about.
 	TemplateBytes int `yaml:"template_bytes"`
+	// StateBytes is the memory that streams may take beside their templates, about:
+	// sequence numbers, samplers, sFlow data sources, ids of missing templates.
+	StateBytes int `yaml:"state_bytes"`
 	// Samplers is the number of samplers in one domain.
 	Samplers int `yaml:"samplers"`
 	// EarlyBytes and EarlyBytesPerExporter bound the data sets that wait for
@@ -39,7 +42,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		Exporters: 10_000, DomainsPerExporter: 256,
 		TemplatesPerExporter: 1000, Templates: 100_000, TemplateBytes: 64 << 20,
-		Samplers:   64,
+		StateBytes: 64 << 20, Samplers: 64,
 		EarlyBytes: 16 << 20, EarlyBytesPerExporter: 1 << 20, EarlyAge: 10 * time.Minute,
 		Forget: 24 * time.Hour,
 	}
@@ -57,6 +60,7 @@ func (l Limits) Validate() error {
 		{"templates_per_exporter", l.TemplatesPerExporter, 1, 65_536},
 		{"templates", l.Templates, 1, 10_000_000},
 		{"template_bytes", l.TemplateBytes, 1 << 20, 1 << 30},
+		{"state_bytes", l.StateBytes, 1 << 20, 1 << 30},
 		{"samplers", l.Samplers, 1, 65_536},
 		{"early_bytes", l.EarlyBytes, 0, 1 << 30},
 		{"early_bytes_per_exporter", l.EarlyBytesPerExporter, 0, 1 << 30},
@@ -90,6 +94,7 @@ type Exporters struct {
 
 	templates     atomic.Int64
 	templateBytes atomic.Int64
+	stateBytes    atomic.Int64
 	changes       atomic.Uint64 // of anything that is persisted
 	forgotten     atomic.Uint64
 	lost          Losses // of exporters that were forgotten; under mu
@@ -117,17 +122,17 @@ func (x *Exporters) SetNamed(addrs []netip.Addr) {
 // decoded and guards everything in it: an exporter sends to one socket, so that
 // nobody waits for it.
 type exporter struct {
-	mu        sync.Mutex
-	addr      netip.Addr
-	streams   map[streamKey]*stream
-	recent    *stream // the one of the last datagram: most exporters have only one
-	templates int
-	samplers  samplers // of all domains together, the last resort
-	early     []earlySet
-	earlySize int
-	split     bool // streams are told apart by UDP source port, too
-	last      time.Time
-	gone      bool // forgotten: whoever still holds it looks it up again
+	mu          sync.Mutex
+	addr        netip.Addr
+	streams     map[streamKey]*stream
+	recent      *stream // the one of the last datagram: most exporters have only one
+	templates   int
+	samplers    samplers  // of all domains together, the last resort
+	earlySize   int       // of the sets that wait for their template
+	earlyOldest time.Time // no set came before this
+	split       bool      // streams are told apart by UDP source port, too
+	last        time.Time
+	gone        bool // forgotten: whoever still holds it looks it up again
 }
 
 // A streamKey tells the streams of one exporter apart. port is 0 unless two
@@ -143,8 +148,7 @@ type streamKey struct {
 // observation domain, an sFlow sub-agent.
 type stream struct {
 	key      streamKey
-	plans    map[uint16]*plan
-	options  map[uint16]*optionsTemplate
+	plans    map[uint16]*plan // data and options templates
 	samplers samplers
 	init     int64 // systemInitTimeMilliseconds from options data, 0 = not told
 	seq      sequence
@@ -154,6 +158,7 @@ type stream struct {
 	rate     uint32            // that v5 headers or sFlow samples told last
 	unknown  map[uint16]uint64 // sets of unknown templates, by id; capped
 	history  []TemplateChange
+	early    map[uint16][]earlySet // data sets that wait for a template, by its id
 }
 
 // get finds an exporter, or makes room for it. It returns nil when the table is
@@ -197,6 +202,7 @@ func (x *Exporters) sweep(now time.Time, idle time.Duration) {
 		if silent > x.limits.Forget || silent > idle && e.templates == 0 && !x.named[addr] {
 			x.forget(e)
 		}
+		x.expireEarly(e, now)
 		e.mu.Unlock()
 	}
 }
@@ -215,11 +221,9 @@ func (x *Exporters) forget(e *exporter) {
 		for id := range s.plans {
 			x.dropTemplate(e, s, id)
 		}
-		for id := range s.options {
-			x.dropTemplate(e, s, id)
-		}
 	}
 	x.early.release(e)
+	x.stateBytes.Add(-int64(e.state))
 	e.gone = true
 	delete(x.byAddr, e.addr)
 	x.forgotten.Add(1)
@@ -235,7 +239,7 @@ func (x *Exporters) stream(e *exporter, key streamKey) *stream {
 		e.recent = s
 		return s
 	}
-	if len(e.streams) >= x.limits.DomainsPerExporter {
+	if len(e.streams) >= x.limits.DomainsPerExporter || !x.roomFor(e, streamCost) {
 		return nil
 	}
 	s := &stream{key: key}
@@ -243,35 +247,67 @@ func (x *Exporters) stream(e *exporter, key streamKey) *stream {
 	return s
 }
 
-// templateCost is the memory that a template takes, about.
-func templateCost(raw []byte) int64 { return int64(256 + 5*len(raw)) }
+// What things take of limits.StateBytes: with their maps, and with what grows a
+// little later, like the history of a stream.
+const (
+	streamCost  = 2048
+	samplerCost = 64
+	sourceCost  = 64
+	missingCost = 64
+)
 
-// reserve takes room for one more template; false when a cap is reached.
-func (x *Exporters) reserve(e *exporter, raw []byte) bool {
-	if e.templates >= x.limits.TemplatesPerExporter ||
-		x.templates.Load() >= int64(x.limits.Templates) ||
-		x.templateBytes.Load()+templateCost(raw) > int64(x.limits.TemplateBytes) {
+// room takes n bytes of limits.StateBytes for as long as the exporter is known.
+func (x *Exporters) room(e *exporter, n int) bool {
+	if x.stateBytes.Add(int64(n)) > int64(x.limits.StateBytes) {
+		x.stateBytes.Add(-int64(n))
 		return false
 	}
-	e.templates++
-	x.templates.Add(1)
-	x.templateBytes.Add(templateCost(raw))
+	e.state += n
 	return true
 }
 
-// dropTemplate forgets the data or options template of that id.
+// roomFor is room, but when there is none it first forgets exporters that have
+// proven nothing and fell silent. No one waits for the lock of an exporter while
+// holding that of the table, so taking them in this order is safe.
+func (x *Exporters) roomFor(e *exporter, n int) bool {
+	if x.room(e, n) {
+		return true
+	}
+	x.mu.Lock()
+	x.sweep(e.last, unprovenIdle)
+	x.mu.Unlock()
+	return x.room(e, n)
+}
+
+// define gives a template its place, for the one of the same id if there is one.
+// When a cap is reached it reports false, and the id has no template any more:
+// what it meant before is not what the exporter means now.
+func (x *Exporters) define(e *exporter, s *stream, p *plan) bool {
+	x.dropTemplate(e, s, p.id)
+	cost := p.cost()
+	if e.templates >= x.limits.TemplatesPerExporter ||
+		x.templates.Load() >= int64(x.limits.Templates) ||
+		x.templateBytes.Load()+cost > int64(x.limits.TemplateBytes) {
+		return false
+	}
+	if s.plans == nil {
+		s.plans = make(map[uint16]*plan)
+	}
+	s.plans[p.id] = p
+	e.templates++
+	x.templates.Add(1)
+	x.templateBytes.Add(cost)
+	return true
+}
+
+// dropTemplate forgets the template of that id.
 func (x *Exporters) dropTemplate(e *exporter, s *stream, id uint16) {
-	var raw []byte
-	if p := s.plans[id]; p != nil {
-		raw = p.raw
-		delete(s.plans, id)
-	} else if o := s.options[id]; o != nil {
-		raw = o.raw
-		delete(s.options, id)
-	} else {
+	p := s.plans[id]
+	if p == nil {
 		return
 	}
+	delete(s.plans, id)
 	e.templates--
 	x.templates.Add(-1)
-	x.templateBytes.Add(-templateCost(raw))
+	x.templateBytes.Add(-p.cost())
 }

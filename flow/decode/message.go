@@ -124,14 +124,7 @@ func (d *Decoder) data(m *message, id uint16, body []byte) (unknown bool) {
 	st := m.stream
 	if st != nil {
 		if p := st.plans[id]; p != nil {
-			d.dataRecords(m, p, body)
-			return false
-		}
-		if o := st.options[id]; o != nil {
-			n := d.optionsData(m, o, body)
-			m.records += n
-			d.counters.options[versionIndex(st.key.version)].Add(uint64(n))
-			st.totals.OptionRecords += uint64(n)
+			d.known(m, p, body)
 			return false
 		}
 		d.keep(m, id, body)
@@ -139,6 +132,15 @@ func (d *Decoder) data(m *message, id uint16, body []byte) (unknown bool) {
 	d.counters.unknownSets.Add(1)
 	d.counters.unknownBytes.Add(uint64(len(body)))
 	return true
+}
+
+// known reads a data set whose template is known.
+func (d *Decoder) known(m *message, p *plan, body []byte) {
+	if p.options {
+		m.records += d.optionsData(m, p, body)
+		return
+	}
+	d.dataRecords(m, p, body)
 }
 
 // dataRecords hands the flow records of a set to the handler.
@@ -168,10 +170,6 @@ func (d *Decoder) templates(m *message, body []byte, options bool) {
 		if m.stream == nil {
 			return // counted when there was no room for it
 		}
-		if options {
-			d.optionsTemplate(m, rec)
-		} else {
-			d.template(m, rec)
-		}
+		d.template(m, rec, options)
 	})
 }

@@ -1,60 +1,41 @@
 package decode
 
-import (
-	"bytes"
-
-	"github.com/netsampler/goflow2/v2/decoders/netflow"
-)
-
 // optionsData reads a set of options data for what matters here: sampling rates
-// and the time when the exporter started. It returns the number of records.
-func (d *Decoder) optionsData(m *message, t *optionsTemplate, set []byte) int {
-	if allZero(set) && len(set) < t.size {
-		return 0
+// and the time when the exporter started. It returns the number of records. An
+// options template is compiled like a data template, so that only the wanted
+// fields of a record are looked at.
+func (d *Decoder) optionsData(m *message, p *plan, body []byte) int {
+	s := &d.set
+	s.begin(m.dg, m.from)
+	s.plan, s.data = p, body
+	if !s.split() {
+		d.count(reasonRecordOverrun)
 	}
-	records, err := netflow.DecodeOptionsDataSet(uint16(m.stream.key.version), bytes.NewBuffer(set), t.scopes, t.options)
-	if err != nil && len(records) == 0 {
-		d.count(reasonOptions)
-	}
-	for _, r := range records {
-		d.optionsRecord(m, r)
-	}
-	return len(records)
-}
-
-// optionsRecord takes one record of options data.
-func (d *Decoder) optionsRecord(m *message, r netflow.OptionsDataRecord) {
-	var rates rateElements
-	var id uint64
-	hasID := false
-	for i, fields := range [][]netflow.DataField{r.ScopesValues, r.OptionsValues} {
-		for _, f := range fields {
-			b, _ := f.Value.([]byte)
-			// Options templates keep the enterprise bit in Type. In a v9 scope the
-			// numbers are scope types, not elements (RFC 3954 6.1).
-			if f.PenProvided || len(b) == 0 || i == 0 && m.stream.key.version == 9 && f.Type < 6 {
-				continue
-			}
-			switch {
-			case f.Type == 302 || f.Type == 48:
-				id, hasID = number(b)
-			case f.Type == 160:
-				d.initTime(m, b)
-			case isRateElement(f.Type):
-				rates.add(f.Type, b)
-			}
+	if len(p.rates) > 0 || len(p.number(tInit)) > 0 {
+		for i := range s.n {
+			s.seek(i)
+			d.optionsRecord(m, s)
 		}
 	}
-	if rate, told := rates.rate(); told {
-		d.announce(m, id, hasID, rate)
-	}
+	i := versionIndex(m.stream.key.version)
+	d.counters.options[i].Add(uint64(s.n))
+	m.stream.totals.OptionRecords += uint64(s.n)
+	return s.n
 }
 
-// initTime notes systemInitTimeMilliseconds, against which IPFIX uptimes count.
-func (d *Decoder) initTime(m *message, b []byte) {
-	if v, ok := number(b); ok && len(b) == 8 && v < 1<<62 && int64(v) != m.stream.init {
-		m.stream.init = int64(v)
+// optionsRecord takes the record of options data that the cursor of s is on.
+func (d *Decoder) optionsRecord(m *message, s *Set) {
+	if init, _, ok := s.value(tInit); ok && init < 1<<62 && int64(init) != m.stream.init {
+		m.stream.init = int64(init)
 		d.exporters.changes.Add(1)
+	}
+	var rates rateElements
+	for _, f := range s.plan.rates {
+		rates.add(f.ie, s.cur.bytes(f))
+	}
+	if rate, told := rates.rate(); told {
+		id, _, hasID := s.value(tSampler)
+		d.announce(m, id, hasID, rate)
 	}
 }
 
@@ -64,13 +45,21 @@ func (d *Decoder) announce(m *message, id uint64, hasID bool, rate uint32) {
 	if rate == 0 {
 		d.count(reasonSampling)
 	}
-	limit := d.exporters.limits.Samplers
-	a, ok := m.stream.samplers.set(id, hasID, rate, limit)
-	b, _ := m.exporter.samplers.set(id, hasID, rate, limit)
+	a, ok := d.exporters.setRate(m.exporter, &m.stream.samplers, id, hasID, rate)
+	b, _ := d.exporters.setRate(m.exporter, &m.exporter.samplers, id, hasID, rate)
 	if !ok {
 		d.count(reasonCapSamplers)
 	}
 	if a || b {
 		d.exporters.changes.Add(1)
 	}
+}
+
+// setRate notes a rate. It reports whether anything is new, and false for ok when
+// there are too many samplers already.
+func (x *Exporters) setRate(e *exporter, s *samplers, id uint64, hasID bool, rate uint32) (changed, ok bool) {
+	if _, have := s.byID[id]; hasID && !have && (len(s.byID) >= x.limits.Samplers || !x.room(e, samplerCost)) {
+		return false, false
+	}
+	return s.set(id, hasID, rate), true
 }

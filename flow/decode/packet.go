@@ -25,6 +25,7 @@ type packets [2]packet
 // Ethernet types.
 const (
 	etherIPv4  = 0x0800
+	etherARP   = 0x0806
 	etherIPv6  = 0x86dd
 	etherVLAN  = 0x8100
 	etherQinQ  = 0x88a8
@@ -32,6 +33,7 @@ const (
 	etherMPLS  = 0x8847
 	etherMPLSm = 0x8848
 	etherPPPoE = 0x8864
+	etherLLDP  = 0x88cc
 	etherTEB   = 0x6558 // transparent Ethernet bridging, in GRE
 )
 
@@ -46,6 +48,7 @@ const (
 	protoAH     = 51
 	protoICMPv6 = 58
 	protoSCTP   = 132
+	protoFrame  = 143 // Ethernet (RFC 8986 4.9, SRv6)
 	portVXLAN   = 4789
 )
 
@@ -105,23 +108,39 @@ func (p *packets) mpls(b []byte, depth int) {
 }
 
 // looksLikeIP tells an IP header from an Ethernet address that begins with the
-// same nibble.
+// same nibble: where the bytes make sense as a frame, too, only a checksum that is
+// right speaks for IPv4.
 func looksLikeIP(b []byte) bool {
 	switch {
-	case len(b) >= 20 && b[0]>>4 == 4:
-		return b[0]&15 >= 5 && !knownEthertype(b)
+	case len(b) >= 20 && b[0]>>4 == 4 && b[0]&15 >= 5:
+		return checksumHolds(b[:min(int(b[0]&15)*4, len(b))]) || !knownEthertype(b)
 	case len(b) >= 40 && b[0]>>4 == 6:
 		return !knownEthertype(b)
 	}
 	return false
 }
 
+// checksumHolds adds up an IPv4 header (RFC 1071).
+func checksumHolds(b []byte) bool {
+	sum := uint32(0)
+	for ; len(b) >= 2; b = b[2:] {
+		sum += uint32(b[0])<<8 | uint32(b[1])
+	}
+	return (sum&0xffff+sum>>16)%0xffff == 0
+}
+
+// knownEthertype reports whether b begins with an Ethernet header: its type is one
+// that frames have and IP, where it announces that, follows.
 func knownEthertype(b []byte) bool {
-	if len(b) < 14 {
+	if len(b) < 15 {
 		return false
 	}
 	switch binary.BigEndian.Uint16(b[12:]) {
-	case etherIPv4, etherIPv6, etherVLAN, etherQinQ, etherMPLS, etherMPLSm:
+	case etherIPv4:
+		return b[14]>>4 == 4
+	case etherIPv6:
+		return b[14]>>4 == 6
+	case etherVLAN, etherQinQ, etherMPLS, etherMPLSm, etherARP, etherLLDP, etherPPPoE:
 		return true
 	}
 	return false
@@ -219,6 +238,10 @@ func (p *packets) transport(b []byte, depth int) {
 	case protoIPv4, protoIPv6:
 		if depth == 0 {
 			p.network(b, 1)
+		}
+	case protoFrame:
+		if depth == 0 {
+			p.ethernet(b, 1)
 		}
 	case protoGRE:
 		if depth == 0 {

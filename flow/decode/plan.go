@@ -2,6 +2,7 @@ package decode
 
 import (
 	"slices"
+	"unsafe"
 
 	"github.com/netsampler/goflow2/v2/decoders/netflow"
 )
@@ -37,11 +38,13 @@ type numRef struct {
 
 // A plan is a template compiled for reading. It is never changed.
 type plan struct {
-	raw  []byte // the template record as it came, to compare and to persist
-	ver  uint8  // 9 or 10
-	id   uint16
-	size int      // bytes of a record; with variable fields the least possible
-	runs []uint16 // bytes of each run of fixed-length fields; a variable field between two
+	raw []byte // the template record as it came, to compare and to persist
+	ver uint8  // 9 or 10
+	id  uint16
+	// options tells that the records are options data, scope fields first.
+	options bool
+	size    int      // bytes of a record; with variable fields the least possible
+	runs    []uint16 // bytes of each run of fixed-length fields; a variable field between two
 
 	// What is matched: every address field, then the frame sections.
 	v4, v6   []ref
@@ -90,6 +93,9 @@ func (p *plan) add(place int, f netflow.Field, r ref) {
 		if pen = f.Pen; !slices.Contains(p.pens, pen) {
 			p.pens = append(p.pens, pen)
 		}
+	}
+	if f.Length == 0 {
+		return // it has no value in any record
 	}
 	if a, ok := lookupAddress(p.ver, pen, f.Type); ok {
 		p.addAddress(place, a, r)
@@ -157,6 +163,17 @@ func (p *plan) finish() {
 	}
 	slices.Sort(p.pens)
 	p.nums = slices.Clip(p.nums)
+}
+
+// cost is the memory that the plan takes, about.
+func (p *plan) cost() int64 {
+	n := 512 + len(p.raw) + 2*cap(p.runs) + 4*cap(p.pens)
+	n += int(unsafe.Sizeof(ref{})) * (cap(p.v4) + cap(p.v6) + cap(p.sections) + cap(p.rates) + cap(p.others))
+	n += int(unsafe.Sizeof(numRef{})) * cap(p.nums)
+	for _, pairs := range p.pairs {
+		n += int(unsafe.Sizeof(pair{})) * cap(pairs)
+	}
+	return int64(n)
 }
 
 // A cursor finds the fields of one record. base[i] is the place of run i.

@@ -26,17 +26,13 @@ func (p *ports) see(port uint16) {
 // for two processes rather than a restart.
 const maxTurns = 2
 
-// noteChange is told that a template gets a new meaning. When two source ports
+// noteConflict is told that a template gets a new meaning. When two source ports
 // take turns and contradict each other, their streams are kept apart from now on.
-func (d *Decoder) noteChange(m *message, id uint16) {
-	e := m.exporter
-	if e.split || m.stream.ports.turns < maxTurns {
+func (d *Decoder) noteConflict(m *message) {
+	if m.exporter.split || m.stream.ports.turns < maxTurns {
 		return
 	}
-	if m.stream.plans[id] == nil && m.stream.options[id] == nil {
-		return
-	}
-	e.split = true
+	m.exporter.split = true
 	d.exporters.changes.Add(1)
 }
 

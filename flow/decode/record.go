@@ -98,12 +98,21 @@ func (s *Set) port(t target) (v uint64, ok bool) {
 	return v, ok
 }
 
-// paired finds a number that belongs to one address pair: when the field stands
-// in the record as often as there are pairs, each pair has its own.
-func (s *Set) paired(t target, pair int) (uint64, bool) {
+// own finds the number of one address pair: when a field stands in the record as
+// often as there are pairs, each pair has its own.
+func (s *Set) own(t target, pair int) (uint64, bool) {
 	refs, pairs := s.plan.number(t), len(s.plan.pairs[groupEnds])
-	if pairs > 1 && len(refs) == pairs && pair >= 0 && refs[0].ref.ie == refs[len(refs)-1].ref.ie {
+	if pairs > 1 && len(refs) == pairs && pair >= 0 && refs[0].ref.ie == refs[pairs-1].ref.ie {
 		return s.cur.uint(refs[pair].ref)
+	}
+	return 0, false
+}
+
+// paired finds a number that belongs to the address pair that was chosen: its own
+// or the only one.
+func (s *Set) paired(t target, pair int) (uint64, bool) {
+	if v, ok := s.own(t, pair); ok {
+		return v, true
 	}
 	return s.port(t)
 }
@@ -124,19 +133,12 @@ func (s *Set) flowNumbers(r *flow.Record, pair int) {
 // innerNumbers reads ports and protocol of a further pair: only fields that stand
 // in the record once for each pair can be told apart.
 func (s *Set) innerNumbers(r *flow.Record, pair int) {
-	pairs := len(s.plan.pairs[groupEnds])
-	own := func(t target) (uint64, bool) {
-		if refs := s.plan.number(t); len(refs) == pairs {
-			return s.cur.uint(refs[pair].ref)
-		}
-		return 0, false
-	}
-	src, hasSrc := own(tSrcPort)
-	dst, hasDst := own(tDstPort)
+	src, hasSrc := s.own(tSrcPort, pair)
+	dst, hasDst := s.own(tDstPort, pair)
 	if hasSrc && hasDst {
 		r.InnerSrcPort, r.InnerDstPort, r.Has = uint16(src), uint16(dst), r.Has|flow.HasInnerPorts
 	}
-	if v, ok := own(tProtocol); ok {
+	if v, ok := s.own(tProtocol, pair); ok {
 		r.InnerProtocol, r.Has = uint8(v), r.Has|flow.HasInnerProtocol
 	}
 }

@@ -15,23 +15,19 @@ type samplers struct {
 // maxRate is the highest sampling rate that is believed.
 const maxRate = 10_000_000
 
-// set notes an announcement. It reports whether anything is new, and false for
-// ok when there are too many samplers already.
-func (s *samplers) set(id uint64, hasID bool, rate uint32, limit int) (changed, ok bool) {
+// set notes an announcement. It reports whether anything is new.
+func (s *samplers) set(id uint64, hasID bool, rate uint32) (changed bool) {
 	if !hasID {
 		changed = !s.known || s.all != rate
 		s.all, s.known = rate, true
-		return changed, true
-	}
-	old, have := s.byID[id]
-	if !have && len(s.byID) >= limit {
-		return false, false
+		return changed
 	}
 	if s.byID == nil {
 		s.byID = make(map[uint64]uint32)
 	}
+	old, have := s.byID[id]
 	s.byID[id] = rate
-	return !have || old != rate, true
+	return !have || old != rate
 }
 
 // rate finds the rate of a record: that of its sampler, else the one for all,

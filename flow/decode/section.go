@@ -11,10 +11,10 @@ func section(ie uint16, b []byte) (p packets) {
 	switch {
 	case ie == ieIPHeaderSection:
 		p.network(b, 0)
+	case looksLikeIP(b): // some exporters leave the layer 2 header out
+		p.network(b, 0)
 	default: // 104 and 315 begin with the layer 2 header
-		if p.ethernet(b, 0); !p[0].ip {
-			p.network(b, 0)
-		}
+		p.ethernet(b, 0)
 	}
 	return p
 }
@@ -58,11 +58,11 @@ func (s *Set) fromSection(r *flow.Record) {
 		if !p[0].ip {
 			continue
 		}
-		if !r.Src.IsValid() && !r.Dst.IsValid() {
+		if empty(r.Src) && empty(r.Dst) {
 			r.FromSection = f.ie
 			p[0].fill(r)
 		}
-		if p[1].ip && !r.InnerSrc.IsValid() && !r.InnerDst.IsValid() {
+		if p[1].ip && empty(r.InnerSrc) && empty(r.InnerDst) {
 			p[1].fillInner(r)
 		}
 	}

@@ -1,7 +1,7 @@
 package decode
 
 import (
-	"encoding/binary"
+	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 )
@@ -18,173 +18,240 @@ const (
 	UnitDatagrams Unit = "datagrams"
 )
 
-// A sequence follows the sequence numbers of one stream.
+// A sequence follows the sequence numbers of one stream. From the first datagram
+// on, what was sent is what was decoded and lost and unsaid, less what came twice.
 type sequence struct {
 	known  bool
-	next   uint32 // expected next, in the unit of the protocol
-	uptime uint32 // of the last datagram, ms
+	next   uint32    // expected next, in the unit of the protocol
+	uptime uint32    // of the exporter in the last datagram, ms
+	at     time.Time // of receipt of that
 
 	lost     uint64 // in units
 	estimate uint64 // the part of lost that a restart of ours after a crash made uncertain
-	late     uint64 // datagrams that came late or twice
+	late     uint64 // datagrams that came late; what they filled is lost no more
+	repeated uint64 // datagrams that came twice
 	resets   uint64 // restarts of the exporter
-	unsaid   uint64 // records in sets of unknown templates (IPFIX: told by the next message)
+	unsaid   uint64 // records in sets of unknown templates: the next number told them
 
-	// v9 only: what the next number would be if records were counted, and how
-	// often each reading has been right where they differ.
-	nextByRecords         uint32
-	byDatagrams, byRecord int
+	// gaps are the last losses, which a late datagram may fill; newest last.
+	gaps []gap
+	// behind counts datagrams in a row that went on from each other, behind next:
+	// an exporter that began anew.
+	behind     int
+	behindNext uint32
 	// uncertain is set when records of the last message could not be counted.
 	uncertain bool
 	// stale is set for a sequence that was loaded after a crash.
 	stale bool
+
+	units unitVote
 
 	// sFlow only: the drops counter of each data source, and their sum.
 	sources map[uint64]uint32
 	dropped uint64
 }
 
-// restartSlack is how far back uptimes may go before that is a restart, ms:
-// datagrams overtake each other by less.
-const restartSlack = 10_000
+// A gap is a run of numbers that were not seen, from the first to before the last.
+type gap struct{ from, to uint32 }
 
-// lateWindow is how far back, in units, a number may lie to be a late datagram
-// rather than a restart of an exporter that tells no uptime.
-const lateWindow = 4096
+const (
+	// restartSlack is how far back uptimes may go before that is a restart, ms:
+	// datagrams overtake each other by less.
+	restartSlack = 10_000
+	// lateWindow is how far back, in units, a number may lie to be a late
+	// datagram, and how far from 0 to be one of an exporter that began anew.
+	lateWindow = 4096
+	// lossLimit is the gap that is not believed when the numbers begin anew.
+	lossLimit = 1 << 16
+	// maxBehind datagrams in a row behind the others are a restart.
+	maxBehind = 3
+	// maxGaps is the number of gaps that are remembered.
+	maxGaps = 8
+)
+
+// step takes the next number of a stream: units is how many units the datagram
+// carries, or at least carries where unknown is set. restarted tells that the
+// exporter's uptime began anew.
+func (q *sequence) step(number, units uint32, restarted, unknown bool) {
+	gap := int32(number - q.next)
+	switch {
+	case !q.known || gap == 0:
+	case restarted || q.beganAnew(number, gap):
+		q.reset()
+	case gap < 0:
+		if !q.outOfOrder(number, units) {
+			return
+		}
+		q.reset()
+	case q.uncertain:
+		q.unsaid += uint64(gap)
+	default:
+		q.lose(number, uint64(gap))
+	}
+	q.known, q.uncertain, q.stale, q.behind, q.next = true, unknown, false, 0, number+units
+}
+
+// beganAnew tells a restart from a loss and a late datagram by the number alone.
+func (q *sequence) beganAnew(number uint32, gap int32) bool {
+	return gap < -lateWindow || gap > lossLimit && number < lateWindow
+}
+
+func (q *sequence) reset() {
+	q.resets++
+	q.gaps = q.gaps[:0]
+}
+
+// lose notes that everything from the expected number to this one is missing.
+func (q *sequence) lose(number uint32, n uint64) {
+	q.lost += n
+	if q.stale {
+		q.estimate += n
+	}
+	q.remember(gap{q.next, number})
+}
+
+func (q *sequence) remember(g gap) {
+	if g.from == g.to {
+		return
+	}
+	if len(q.gaps) >= maxGaps {
+		q.gaps = append(q.gaps[:0], q.gaps[1:]...)
+	}
+	q.gaps = append(q.gaps, g)
+}
+
+// outOfOrder takes a datagram behind the others: it is late and fills a gap, or
+// came twice. It reports true when it goes on from several before it, all behind:
+// then the exporter began anew.
+func (q *sequence) outOfOrder(number, units uint32) (anew bool) {
+	if units == 0 || q.fill(number, units) {
+		q.late++
+		return false
+	}
+	if number != q.behindNext {
+		q.behind = 0
+	}
+	q.behind++
+	q.behindNext = number + units
+	if q.behind >= maxBehind && q.behindNext != q.next {
+		return true
+	}
+	q.repeated++
+	return false
+}
+
+// fill takes the numbers of a late datagram out of the gap that they lie in.
+func (q *sequence) fill(number, units uint32) bool {
+	for i, g := range q.gaps {
+		if uint64(number-g.from)+uint64(units) > uint64(g.to-g.from) {
+			continue
+		}
+		q.gaps = append(q.gaps[:i], q.gaps[i+1:]...)
+		q.remember(gap{g.from, number})
+		q.remember(gap{number + units, g.to})
+		q.lost -= uint64(units)
+		q.estimate = min(q.estimate, q.lost)
+		return true
+	}
+	return false
+}
+
+// restarted notes the uptime of the exporter, received at a time, and tells
+// whether it began anew. A counter of ms runs over after 49.7 days: then it is
+// about as far ahead as time has gone.
+func (q *sequence) restarted(uptime uint32, at time.Time) bool {
+	anew := false
+	if q.known && uptime < q.uptime {
+		if q.uptime-uptime <= restartSlack {
+			return false // overtaken by a later one
+		}
+		elapsed := max(at.Sub(q.at).Milliseconds(), 0)
+		anew = int64(uptime-q.uptime) > 2*elapsed+restartSlack
+	}
+	q.uptime, q.at = uptime, at
+	return anew
+}
+
+// A unitVote learns what a v9 exporter counts: datagrams, as RFC 3954 5.1 says, or
+// records.
+type unitVote struct {
+	nextByDatagrams, nextByRecords uint32
+	countable                      bool // nextByRecords says something
+	datagrams, records             int  // how often each has been right where they differ
+}
 
 // decided is the number of telling datagrams after which the unit of a v9 stream
 // is taken for granted.
 const decided = 3
 
-// step takes the next number of a stream: units is how many units the datagram
-// carries. restarted tells that the exporter's uptime began anew.
-func (q *sequence) step(number, units uint32, restarted bool) {
-	next := number + units
-	switch gap := int32(number - q.next); {
-	case !q.known || q.uncertain:
-		if q.known && gap > 0 {
-			q.unsaid += uint64(gap)
-		}
-	case restarted || gap < -lateWindow || gap < 0 && number == 0:
-		q.resets++
-	case gap < 0:
-		q.late++
-		q.lost -= min(q.lost, uint64(units))
-		return
-	case gap > 0:
-		q.lost += uint64(gap)
-		if q.stale {
-			q.estimate += uint64(gap)
-		}
+func (v *unitVote) byRecords() bool { return v.records > v.datagrams }
+
+// see compares a number with both readings, and tells whether either expected it.
+func (v *unitVote) see(number uint32) (expected bool) {
+	asDatagrams, asRecords := number == v.nextByDatagrams, v.countable && number == v.nextByRecords
+	switch {
+	case v.datagrams+v.records >= decided:
+		return false
+	case asDatagrams && !asRecords:
+		v.datagrams++
+	case asRecords && !asDatagrams:
+		v.records++
 	}
-	q.known, q.uncertain, q.stale, q.next = true, false, false, next
+	return asDatagrams || asRecords
 }
 
-// restarted notes the uptime of the exporter and tells whether it began anew.
-func (q *sequence) restarted(uptime uint32) bool {
-	back := q.known && int32(uptime-q.uptime) < -restartSlack
-	if !q.known || back || int32(uptime-q.uptime) > 0 {
-		q.uptime = uptime
+// stepV9 takes the number of a v9 datagram. While it is open what the exporter
+// counts, a number that either reading expects is no loss.
+func (q *sequence) stepV9(number, records uint32, restarted, unknown bool) {
+	v := &q.units
+	if q.known && !restarted && v.see(number) {
+		q.next = number
 	}
-	return back
+	if v.byRecords() {
+		q.step(number, records, restarted, unknown)
+	} else {
+		q.step(number, 1, restarted, false)
+	}
+	v.nextByDatagrams, v.nextByRecords, v.countable = number+1, number+records, !unknown
 }
 
 // unit gives the unit of the losses.
 func (s *stream) unit() Unit {
-	switch s.key.version {
-	case flow.V5:
+	switch {
+	case s.key.version == flow.V5:
 		return UnitFlows
-	case flow.IPFIX:
+	case s.key.version == flow.IPFIX, s.seq.units.byRecords():
 		return UnitRecords
-	case flow.V9:
-		if s.seq.byRecord > s.seq.byDatagrams {
-			return UnitRecords
-		}
 	}
 	return UnitDatagrams
 }
 
-// sequenceV5 follows flow_sequence: the flows sent before this datagram. count are
-// those that are in it: where the header tells more, the next number shows them
-// as lost.
-func (d *Decoder) sequenceV5(s *stream, number uint32, count int, dg *flow.Datagram) {
-	restarted := s.seq.restarted(binary.BigEndian.Uint32(dg.Payload[4:]))
-	s.seq.step(number, uint32(count), restarted)
-}
-
-// sequenceSFlow follows the datagram number of a sub-agent.
-func (d *Decoder) sequenceSFlow(s *stream, number uint32, dg *flow.Datagram) {
-	uptime := uint32(0)
-	if at := sflowUptimeAt(dg.Payload); at+4 <= len(dg.Payload) {
-		uptime = binary.BigEndian.Uint32(dg.Payload[at:])
-	}
-	s.seq.step(number, 1, s.seq.restarted(uptime))
-}
-
-// sflowUptimeAt gives the place of the uptime, behind an agent address of 4 or 16
-// bytes.
-func sflowUptimeAt(b []byte) int {
-	if b[7] == 2 {
-		return 32
-	}
-	return 20
-}
-
-// sequenceMessage follows the numbers of v9 and IPFIX.
+// sequenceMessage follows the numbers of v9 and IPFIX. unknown tells that records
+// of the message could not be counted.
 func (d *Decoder) sequenceMessage(m *message, number uint32, unknown bool) {
 	q := &m.stream.seq
 	if m.ver == 10 {
-		q.step(number, uint32(m.records), false)
-		q.uncertain = unknown
+		q.step(number, uint32(m.records), false, unknown)
 		return
 	}
-	restarted := q.restarted(m.uptime)
-	q.vote(number, restarted)
-	units := uint32(1)
-	if q.byRecord > q.byDatagrams {
-		units = uint32(m.records)
-		q.step(number, units, restarted)
-		q.uncertain = unknown
-	} else {
-		q.step(number, units, restarted)
-	}
-	q.nextByRecords = number + uint32(m.records)
-	if unknown {
-		q.nextByRecords = number // says nothing
-	}
+	q.stepV9(number, uint32(m.records), q.restarted(m.uptime, m.dg.Received), unknown)
 }
 
-// vote learns whether a v9 stream counts datagrams, as RFC 3954 5.1 says, or
-// records. While that is open, a number that either reading expects is no loss.
-func (q *sequence) vote(number uint32, restarted bool) {
-	if !q.known || restarted || q.byDatagrams+q.byRecord >= decided {
-		return
-	}
-	asDatagrams, asRecords := number == q.next, number == q.nextByRecords
-	switch {
-	case asDatagrams && !asRecords:
-		q.byDatagrams++
-	case asRecords && !asDatagrams:
-		q.byRecord++
-		q.next = number
-	}
-}
+// maxSources bounds the sFlow data sources (ports, mostly) of one sub-agent.
+const maxSources = 4096
 
 // drops follows the drops counter of an sFlow data source: packets that the agent
 // could not sample.
-func (q *sequence) drops(source uint64, drops uint32) {
+func (x *Exporters) drops(e *exporter, q *sequence, source uint64, drops uint32) {
+	last, ok := q.sources[source]
+	if !ok && (len(q.sources) >= maxSources || !x.room(e, sourceCost)) {
+		return
+	}
 	if q.sources == nil {
 		q.sources = make(map[uint64]uint32)
-	}
-	last, ok := q.sources[source]
-	if !ok && len(q.sources) >= maxSources {
-		return
 	}
 	if ok && drops > last {
 		q.dropped += uint64(drops - last)
 	}
 	q.sources[source] = drops
 }
-
-// maxSources bounds the sFlow data sources (ports, mostly) of one sub-agent.
-const maxSources = 4096

@@ -85,7 +85,7 @@ func (x *xdr) addr() netip.Addr {
 func (d *Decoder) sflow(e *exporter, dg *flow.Datagram) {
 	x := xdr{b: dg.Payload[4:]}
 	agent := x.addr()
-	sub, sequence, _, count := x.u32(), x.u32(), x.u32(), x.u32()
+	sub, number, uptime, count := x.u32(), x.u32(), x.u32(), x.u32()
 	if x.bad {
 		d.count(reasonShort)
 		return
@@ -93,17 +93,16 @@ func (d *Decoder) sflow(e *exporter, dg *flow.Datagram) {
 	s := &d.set
 	s.begin(dg, flow.Exporter{Version: flow.SFlow, Domain: sub, Agent: agent})
 	s.stream = d.streamOf(e, streamKey{version: flow.SFlow, domain: sub, agent: agent})
+	s.from = e
 	d.account(s.stream, dg)
 	if s.stream != nil {
-		d.sequenceSFlow(s.stream, sequence, dg)
+		q := &s.stream.seq
+		q.step(number, 1, q.restarted(uptime, dg.Received), false)
 	}
 	for range count {
-		if len(x.b) == 0 {
-			break
-		}
 		format := x.u32()
 		body := x.take(x.u32())
-		if x.bad {
+		if x.bad { // also when the count lies
 			d.count(reasonSFlow)
 			break
 		}
@@ -139,7 +138,7 @@ func (d *Decoder) flowSample(s *Set, sm sample) {
 		if f.rate != 0 {
 			s.stream.rate = f.rate
 		}
-		s.stream.seq.drops(uint64(f.source)<<32|uint64(f.sourceClass), f.drops)
+		d.exporters.drops(s.from, &s.stream.seq, f.dropsKey(sm.format), f.drops)
 	}
 }
 
@@ -170,6 +169,15 @@ type flowSample struct {
 	hasAS                      bool
 }
 
+// dropsKey names the counter of dropped samples: each data source has one, and
+// another for its discarded packets. The class of a source has 8 bits.
+func (f *flowSample) dropsKey(format uint32) uint64 {
+	if format == sampleDiscarded {
+		return 1<<63 | uint64(f.sourceClass)<<32 | uint64(f.source)
+	}
+	return uint64(f.sourceClass)<<32 | uint64(f.source)
+}
+
 // read takes a sample apart. It reports false when a length in it lies; what came
 // before is kept.
 func (f *flowSample) read(sm sample) bool {
@@ -196,12 +204,9 @@ func (f *flowSample) read(sm sample) bool {
 		return false
 	}
 	for range count {
-		if len(x.b) == 0 {
-			return false
-		}
 		format := x.u32()
 		body := x.take(x.u32())
-		if x.bad {
+		if x.bad { // also when the count lies
 			return false
 		}
 		f.record(format, body)
@@ -250,18 +255,21 @@ func (f *flowSample) rawHeader(x *xdr) {
 	if x.bad || f.hasHeader {
 		return
 	}
-	b := x.b[:min(uint64(n), uint64(len(x.b)), uint64(length))]
+	b := x.b[:min(uint64(n), uint64(len(x.b)))]
 	f.hasHeader, f.headerProtocol, f.length, f.hasLength = true, protocol, length, true
-	f.packets = packets{}
+	var p packets
 	switch protocol {
 	case headerEthernet:
-		f.packets.ethernet(b, 0)
+		p.ethernet(b, 0)
 	case headerIPv4, headerIPv6:
-		f.packets.network(b, 0)
+		p.network(b, 0)
 	case headerMPLS:
-		f.packets.mpls(b, 0)
+		p.mpls(b, 0)
 	case headerPPP:
-		f.packets.ppp(b)
+		p.ppp(b)
+	}
+	if p[0].ip { // else what a record for sampled IP said stays
+		f.packets = p
 	}
 }
 

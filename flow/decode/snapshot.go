@@ -51,8 +51,9 @@ type SequenceStatus struct {
 	Lost uint64 `json:"lost"`
 	// Estimate is the part of Lost that fell into a time when we had crashed.
 	Estimate uint64 `json:"estimate,omitempty"`
-	Late     uint64 `json:"late,omitempty"`   // datagrams that came late or twice
-	Resets   uint64 `json:"resets,omitempty"` // restarts of the exporter
+	Late     uint64 `json:"late,omitempty"`     // datagrams that came late: lost no more
+	Repeated uint64 `json:"repeated,omitempty"` // datagrams that came twice
+	Resets   uint64 `json:"resets,omitempty"`   // restarts of the exporter
 	// Unsaid are records in sets of unknown templates. Those of them that waited
 	// for their template and were read later are among Records, too.
 	Unsaid uint64 `json:"unsaid,omitempty"`
@@ -81,6 +82,7 @@ type ExportersStats struct {
 	Exporters     int        `json:"exporters"`
 	Templates     int64      `json:"templates"`
 	TemplateBytes int64      `json:"template_bytes"`
+	StateBytes    int64      `json:"state_bytes"`
 	Forgotten     uint64     `json:"forgotten"`
 	Early         EarlyStats `json:"early"`
 	Lost          Losses     `json:"lost"`
@@ -141,7 +143,8 @@ func (x *Exporters) Stats() ExportersStats {
 	return ExportersStats{
 		Exporters: len(list), Forgotten: x.forgotten.Load(),
 		Templates: x.templates.Load(), TemplateBytes: x.templateBytes.Load(),
-		Early: x.early.stats(), Lost: lost,
+		StateBytes: x.stateBytes.Load(),
+		Early:      x.early.stats(), Lost: lost,
 	}
 }
 
@@ -187,7 +190,7 @@ func (s *stream) status() StreamStatus {
 		Version: s.key.version.String(), Domain: s.key.observationDomain(), Port: s.key.port, LastSeen: s.last,
 		Datagrams: s.totals.Datagrams, Bytes: s.totals.Bytes,
 		Records: s.totals.Records, OptionRecords: s.totals.OptionRecords,
-		Templates: len(s.plans) + len(s.options), Missing: s.missing(),
+		Templates: len(s.plans), Missing: s.missing(),
 		History: slices.Clone(s.history), Sampling: s.sampling(),
 		SequenceStatus: s.seq.status(s.unit()),
 	}
@@ -199,7 +202,7 @@ func (s *stream) status() StreamStatus {
 
 func (q *sequence) status(unit Unit) SequenceStatus {
 	return SequenceStatus{
-		Unit: unit, Lost: q.lost, Estimate: q.estimate, Late: q.late,
+		Unit: unit, Lost: q.lost, Estimate: q.estimate, Late: q.late, Repeated: q.repeated,
 		Resets: q.resets, Unsaid: q.unsaid, Dropped: q.dropped,
 	}
 }

@@ -23,7 +23,6 @@ const (
 	reasonTemplateFields  Reason = "template_fields"     // more than 1,000 fields
 	reasonTemplateScope   Reason = "template_scope"      // more scope fields than fields
 	reasonWithdrawal      Reason = "template_withdrawal" // not for UDP: ignored (RFC 7011 8.4)
-	reasonOptions         Reason = "options_data"        // options data that does not parse
 	reasonSampling        Reason = "sampling_absurd"     // a rate of 0 or over 10,000,000
 	reasonSFlow           Reason = "sflow_sample"        // a sample or record that lies about its length
 	reasonCapExporters    Reason = "cap_exporters"       // a newcomer over limits.exporters
@@ -36,7 +35,7 @@ const (
 var reasons = []Reason{
 	reasonNotExport, reasonShort, reasonV5Count, reasonIPFIXLength, reasonSetLength, reasonSetCut,
 	reasonSetReserved, reasonRecordOverrun, reasonTemplateCut, reasonTemplateID, reasonTemplateEmpty,
-	reasonTemplateTooLong, reasonTemplateFields, reasonTemplateScope, reasonWithdrawal, reasonOptions,
+	reasonTemplateTooLong, reasonTemplateFields, reasonTemplateScope, reasonWithdrawal,
 	reasonSampling, reasonSFlow, reasonCapExporters, reasonCapTemplates, reasonCapStreams, reasonCapSamplers,
 }
 

@@ -7,15 +7,6 @@ import (
 	"github.com/netsampler/goflow2/v2/decoders/netflow"
 )
 
-// An optionsTemplate describes options data: scope fields, then options fields.
-type optionsTemplate struct {
-	raw     []byte
-	id      uint16
-	scopes  []netflow.Field
-	options []netflow.Field
-	size    int
-}
-
 // maxFields caps the fields of a template. Devices with 200 fields exist.
 const maxFields = 1000
 
@@ -28,15 +19,15 @@ func templateRecords(ver uint8, options bool, set []byte, yield func(id uint16, 
 	if options {
 		head = 6
 	}
-	for len(set) >= head {
+	for len(set) >= 4 && !allZero(set) { // zeros are padding
 		id := binary.BigEndian.Uint16(set)
-		if id == 0 && allZero(set) {
-			return // padding
-		}
 		if ver == 10 && binary.BigEndian.Uint16(set[2:]) == 0 {
 			yield(id, nil, reasonWithdrawal) // 4 bytes, RFC 7011 8.1
 			set = set[4:]
 			continue
+		}
+		if len(set) < head {
+			break
 		}
 		n, size, reason := measureTemplate(ver, options, set)
 		if n == 0 {
@@ -103,45 +94,36 @@ func measureTemplate(ver uint8, options bool, set []byte) (n, size int, reason R
 }
 
 // parseTemplate compiles one template record that templateRecords let through.
-func parseTemplate(ver uint8, rec []byte) (*plan, bool) {
-	t, err := netflow.DecodeTemplateSet(uint16(ver), bytes.NewBuffer(rec))
-	if err != nil || len(t) != 1 {
+func parseTemplate(ver uint8, rec []byte, options bool) (*plan, bool) {
+	fields, ok := templateFields(ver, rec, options)
+	if !ok {
 		return nil, false
 	}
-	return compile(ver, t[0].TemplateId, t[0].Fields, bytes.Clone(rec)), true
+	p := compile(ver, templateIDOf(rec), fields, bytes.Clone(rec))
+	p.options = options
+	return p, true
 }
 
-// parseOptionsTemplate reads one options template record that templateRecords
-// let through.
-func parseOptionsTemplate(ver uint8, rec []byte) (*optionsTemplate, bool) {
-	o := &optionsTemplate{raw: bytes.Clone(rec)}
-	if ver == 9 {
-		t, err := netflow.DecodeNFv9OptionsTemplateSet(bytes.NewBuffer(rec))
-		if err != nil || len(t) != 1 {
-			return nil, false
+// templateFields gives the fields of a template record, in an options template
+// scope fields first. The scope types of v9 (RFC 3954 6.1) are no elements, but none
+// of their numbers, 1 to 5, is looked for in options data.
+func templateFields(ver uint8, rec []byte, options bool) ([]netflow.Field, bool) {
+	b := bytes.NewBuffer(rec)
+	switch {
+	case !options:
+		if t, err := netflow.DecodeTemplateSet(uint16(ver), b); err == nil && len(t) == 1 {
+			return t[0].Fields, true
 		}
-		o.id, o.scopes, o.options = t[0].TemplateId, t[0].Scopes, t[0].Options
-	} else {
-		t, err := netflow.DecodeIPFIXOptionsTemplateSet(bytes.NewBuffer(rec))
-		if err != nil || len(t) != 1 {
-			return nil, false
+	case ver == 9:
+		if t, err := netflow.DecodeNFv9OptionsTemplateSet(b); err == nil && len(t) == 1 {
+			return append(t[0].Scopes, t[0].Options...), true
 		}
-		o.id, o.scopes, o.options = t[0].TemplateId, t[0].Scopes, t[0].Options
-	}
-	o.size = leastSize(o.scopes) + leastSize(o.options)
-	return o, o.size > 0
-}
-
-func leastSize(fields []netflow.Field) int {
-	n := 0
-	for _, f := range fields {
-		if f.Length == variable {
-			n++
-		} else {
-			n += int(f.Length)
+	default:
+		if t, err := netflow.DecodeIPFIXOptionsTemplateSet(b); err == nil && len(t) == 1 {
+			return append(t[0].Scopes, t[0].Options...), true
 		}
 	}
-	return n
+	return nil, false
 }
 
 func allZero(b []byte) bool {

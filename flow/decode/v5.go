@@ -32,7 +32,11 @@ func (d *Decoder) v5(e *exporter, dg *flow.Datagram) {
 	s.stream = d.streamOf(e, streamKey{version: flow.V5, domain: uint32(b[20])<<8 | domain})
 	d.account(s.stream, dg)
 	if s.stream != nil {
-		d.sequenceV5(s.stream, binary.BigEndian.Uint32(b[16:]), n, dg)
+		// Where the header tells more than is there, the next number shows the rest
+		// as lost.
+		q := &s.stream.seq
+		restarted := q.restarted(binary.BigEndian.Uint32(b[4:]), dg.Received)
+		q.step(binary.BigEndian.Uint32(b[16:]), uint32(n), restarted, false)
 		s.stream.rate = uint32(binary.BigEndian.Uint16(b[22:]) & 0x3fff)
 	}
 	if n == 0 {
