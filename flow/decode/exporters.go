@@ -127,6 +127,7 @@ type exporter struct {
 	streams     map[streamKey]*stream
 	recent      *stream // the one of the last datagram: most exporters have only one
 	templates   int
+	state       int       // bytes, of limits.StateBytes
 	samplers    samplers  // of all domains together, the last resort
 	earlySize   int       // of the sets that wait for their template
 	earlyOldest time.Time // no set came before this
