@@ -1,6 +1,9 @@
 package feeds
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // categoryOf gives the category that the first telling word stands for, or the
 // empty string. Words are compared without case, with "_", "-" and blanks alike.
@@ -76,5 +79,5 @@ func stricter(a, b string) string {
 }
 
 func tlpRank(label string) int {
-	return strings.Index(" white green amber red", " "+label)
+	return slices.Index([]string{"", "white", "green", "amber", "red"}, label)
 }

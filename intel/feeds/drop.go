@@ -3,7 +3,6 @@ package feeds
 import (
 	"encoding/json"
 	"errors"
-	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
 )
@@ -77,9 +76,7 @@ func (d *document) dropEntry(line string, row dropRow) error {
 // usable or not.
 func (d *document) dropMetadata(row dropRow, rows int) {
 	d.verdict = ""
-	if seconds, ok := decimal(string(row.Timestamp), 12, 1<<31-1); ok {
-		d.report.Updated = time.Unix(int64(seconds), 0).UTC()
-	}
+	d.report.Updated = parseTime(string(row.Timestamp))
 	if row.Records == nil {
 		return
 	}

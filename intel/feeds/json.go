@@ -108,7 +108,7 @@ type handlers struct {
 }
 
 // document walks the one value of the document: a list, or an object with at
-// least one member that a handler knows; wants names the one it cannot do without.
+// least one member that a handler knows. wants says so in the error for any other.
 // An empty object is an empty document.
 func (j *jsonReader) document(wants string, h handlers) error {
 	members := 0
@@ -118,13 +118,13 @@ func (j *jsonReader) document(wants string, h handlers) error {
 		return key(name)
 	}
 	h.scalar = func(json.Token) error {
-		return j.d.refuse("want a JSON object or list")
+		return j.d.refuse("want %s in JSON", wants)
 	}
 	if err := j.walk(h); err != nil {
 		return err
 	}
 	if members > 0 && !j.known {
-		return j.d.refuse("want a JSON object with %q", wants)
+		return j.d.refuse("want %s in JSON", wants)
 	}
 	return j.atEnd()
 }

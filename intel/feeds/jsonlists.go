@@ -16,15 +16,15 @@ func jsonList(member string, row func(*jsonReader) error) func(*document, *sourc
 		j := newJSONReader(d, src)
 		item := func() error { return row(j) }
 		key := func(name string) error {
-			if name != member || member == "" {
+			if member == "" || name != member {
 				return j.skip()
 			}
 			j.known = true
 			return j.walk(handlers{item: item})
 		}
-		wants := member
-		if wants == "" {
-			wants = "a list instead"
+		wants := "a list"
+		if member != "" {
+			wants = "an object with " + member
 		}
 		return j.document(wants, handlers{item: item, key: key})
 	}

@@ -165,4 +165,15 @@ func (d *document) comment(line string, marks ...string) bool {
 }
 
 // trim removes ASCII white space at both ends.
-func trim(s string) string { return strings.Trim(s, asciiSpace) }
+func trim(s string) string {
+	for len(s) > 0 && isSpace(s[0]) {
+		s = s[1:]
+	}
+	for len(s) > 0 && isSpace(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+// isSpace tells the characters of asciiSpace.
+func isSpace(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' }

@@ -14,8 +14,9 @@ import (
 // IPv4 before IPv6, by address, then length. Exact duplicates collapse, nothing
 // else is merged. The zero value is an empty listing.
 type Listing struct {
-	rows []listed
-	refs []ref
+	rows  []listed
+	refs  []ref
+	added int
 }
 
 type listed struct {
@@ -30,6 +31,7 @@ type ref struct {
 
 // Add takes an entry; it fits the yield of Parse and never fails.
 func (l *Listing) Add(e Entry) error {
+	l.added++
 	l.rows = append(l.rows, listed{e.Prefix, e.Exclude})
 	if e.NativeID != "" && !e.Exclude {
 		l.refs = append(l.refs, ref{e.Prefix, e.NativeID})
@@ -63,6 +65,12 @@ func (l *Listing) Counts() (v4, v6, excluded int) {
 		}
 	}
 	return v4, v6, excluded
+}
+
+// Duplicates gives the number of entries that were there already.
+func (l *Listing) Duplicates() int {
+	l.compact()
+	return l.added - len(l.rows)
 }
 
 // WritePrefixes writes one prefix a line, always with its length, exclusions with

@@ -243,7 +243,7 @@ func runMISP(d *document, src *source, _ string) error {
 	item := func() error { return j.mispItem(nil) }
 	single := newMISPEvent(j)
 	key := j.mispKey(single, true)
-	if err := j.document("Event", handlers{item: item, key: key}); err != nil {
+	if err := j.document("an Event", handlers{item: item, key: key}); err != nil {
 		return err
 	}
 	return single.end()
@@ -287,7 +287,7 @@ func runMISPWarn(d *document, src *source, _ string) error {
 		j.known = true
 		return j.walk(handlers{item: j.warnItem})
 	}
-	return j.document("list", handlers{item: j.skip, key: key})
+	return j.document("an object with a list", handlers{item: j.skip, key: key})
 }
 
 func (j *jsonReader) warnItem() error {

@@ -188,7 +188,7 @@ func (j *jsonReader) otxPage(item func() error, other func(string) error) error 
 		}
 		return other(name)
 	}
-	err := j.document("results", handlers{item: item, key: key})
+	err := j.document("pulses or results", handlers{item: item, key: key})
 	j.d.report.Next, j.d.report.More = string(next), next != ""
 	return err
 }

@@ -59,8 +59,9 @@ type Options struct {
 // STIX are held back to the end, because a later version of an indicator replaces
 // an earlier one.
 //
-// The error is that of yield as it came, that of r, or one that wraps
-// ErrRejected; after any of them everything yielded so far must be discarded. A
+// The error is that of yield as it came, one that wraps ErrRejected or the error
+// of r, or that of CheckFormat; after any of them everything yielded so far must
+// be discarded. A
 // document with the verdict Truncated or Mismatch makes no error: what its rows
 // say is true, but rows are missing.
 //

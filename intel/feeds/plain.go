@@ -51,17 +51,15 @@ func (d *document) acceptAll(ps []netip.Prefix, e Entry) error {
 // cutComment splits a row from the comment behind it: after # or ;, or after //
 // that follows white space, as URLs hold it too.
 func cutComment(line string) (row, note string) {
-	i, mark := len(line), 0
-	if j := strings.IndexAny(line, "#;"); j >= 0 {
-		i, mark = j, 1
-	}
-	for j := 1; j+1 < i; j++ {
-		if line[j] == '/' && line[j+1] == '/' && isSpace(line[j-1]) {
-			i, mark = j, 2
-			break
+	for i := range len(line) {
+		switch c := line[i]; {
+		case c == '#' || c == ';':
+			return trim(line[:i]), trim(line[i+1:])
+		case c == '/' && i > 0 && isSpace(line[i-1]) && strings.HasPrefix(line[i+1:], "/"):
+			return trim(line[:i]), trim(line[i+2:])
 		}
 	}
-	return trim(line[:i]), trim(line[i+mark:])
+	return line, ""
 }
 
 // parsePlain reads a row of a plain list: a range, or a first field that ends at
@@ -99,10 +97,7 @@ func cutRange(row string) (from, to, rest string, ok bool) {
 
 // cutField splits off the first field of a row.
 func cutField(row string) (field, rest string) {
-	i := strings.IndexAny(row, asciiSpace+",|")
-	if i < 0 {
-		return row, ""
-	}
+	i := span(row, func(c byte) bool { return !isSpace(c) && c != ',' && c != '|' })
 	return row[:i], strings.Trim(row[i:], asciiSpace+",|")
 }
 
@@ -113,5 +108,3 @@ func unquote(s string) string {
 	}
 	return s
 }
-
-func isSpace(c byte) bool { return strings.IndexByte(asciiSpace, c) >= 0 }

@@ -145,11 +145,11 @@ func (o *octetSet) parse(s string) (int, error) {
 	}
 	for part := range strings.SplitSeq(s, ",") {
 		from, to, isRange := strings.Cut(part, "-")
-		low, ok := decimal(from, 3, 255)
-		high, okHigh := low, true
-		if isRange {
-			high, okHigh = decimal(to, 3, 255)
+		if !isRange {
+			to = from
 		}
+		low, ok := octet(from)
+		high, okHigh := octet(to)
 		if !ok || !okHigh {
 			return 0, errNotAddress
 		}
@@ -161,6 +161,12 @@ func (o *octetSet) parse(s string) (int, error) {
 		}
 	}
 	return o.len(), nil
+}
+
+// octet reads a decimal octet without leading zeros.
+func octet(s string) (int, bool) {
+	n, ok := decimal(s, 3, 255)
+	return n, ok && (len(s) == 1 || s[0] != '0')
 }
 
 func (o *octetSet) len() int {

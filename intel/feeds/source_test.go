@@ -136,7 +136,6 @@ func TestJSONLimits(t *testing.T) {
 	long := strings.Repeat("x", maxJSONValue+2*maxJSONChunk)
 	for name, text := range map[string]string{
 		"long string":  `[{"ip":"` + long + `"}]`,
-		"long key":     `{"` + long + `":1}`,
 		"long blanks":  `[` + strings.Repeat(" ", maxJSONValue+2*maxJSONChunk) + `]`,
 		"deep skipped": `{"results":[],"x":` + strings.Repeat("[", 5000),
 		"deep row":     `[` + strings.Repeat("[", 20000),
@@ -161,7 +160,7 @@ func endless(start, row, end string, rows int) io.Reader {
 	return io.MultiReader(append(readers, strings.NewReader(end))...)
 }
 
-// TestStreaming reads documents of 30 MB and more and looks at the heap now and
+// TestStreaming reads documents of more than 10 MB and looks at the heap now and
 // then: it must not grow with the document.
 func TestStreaming(t *testing.T) {
 	padding := strings.Repeat("x", 900)
@@ -182,12 +181,12 @@ func TestStreaming(t *testing.T) {
 		check := func() {
 			runtime.GC()
 			runtime.ReadMemStats(&now)
-			if grown := int64(now.HeapAlloc) - int64(before.HeapAlloc); grown > 24<<20 {
+			if grown := int64(now.HeapAlloc) - int64(before.HeapAlloc); grown > 4<<20 {
 				t.Fatalf("%s: the heap has grown by %d bytes after %d rows", c.format, grown, n)
 			}
 		}
-		_, err := Parse(endless(c.start, c.row, c.end, 30000), Options{Format: c.format}, func(Entry) error {
-			if n++; n%10000 == 0 {
+		_, err := Parse(endless(c.start, c.row, c.end, 12000), Options{Format: c.format}, func(Entry) error {
+			if n++; n%4000 == 0 {
 				check()
 			}
 			return nil

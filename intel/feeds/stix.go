@@ -221,7 +221,7 @@ func runSTIX(d *document, src *source, _ string) error {
 		}
 		return j.skip()
 	}
-	if err := j.document("objects", handlers{item: v.object, key: key}); err != nil {
+	if err := j.document("a bundle or envelope with objects", handlers{item: v.object, key: key}); err != nil {
 		return err
 	}
 	d.report.Next, d.report.More = string(next), more.yes()

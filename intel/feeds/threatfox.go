@@ -40,7 +40,7 @@ func runThreatFox(d *document, src *source, _ string) error {
 		}
 		return j.skip()
 	}
-	if err := j.document("data", handlers{item: row, key: key}); err != nil {
+	if err := j.document("an object with data", handlers{item: row, key: key}); err != nil {
 		return err
 	}
 	if status != "" && status != "ok" && status != "no_result" {
