@@ -14,7 +14,7 @@ func newConfig() *cobra.Command {
 		Use:     "config",
 		Short:   "Check or print the configuration",
 		Example: "  flowsnitch config check -c /etc/flowsnitch/flowsnitch.yml",
-		Args:    usage(cobra.NoArgs),
+		Args:    subcommand,
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(newConfigCheck(), newConfigPrint())
@@ -29,9 +29,9 @@ func newConfigCheck() *cobra.Command {
 		Long: `check reads the configuration and every list that it names, and says what it found.
 Nothing is started or opened. Exit code 2 means that the configuration is wrong.`,
 		Example: "  flowsnitch config check -c /etc/flowsnitch/flowsnitch.yml",
-		Args:    usage(cobra.NoArgs),
+		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(file)
+			cfg, err := loadConfig(c, file)
 			if err != nil {
 				return err
 			}
@@ -55,9 +55,9 @@ func newConfigPrint() *cobra.Command {
 		Short: "Print the configuration in force, every default written out",
 		Example: `  flowsnitch config print
   flowsnitch config print -c /etc/flowsnitch/flowsnitch.yml`,
-		Args: usage(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(file)
+			cfg, err := loadConfig(c, file)
 			if err != nil {
 				return err
 			}

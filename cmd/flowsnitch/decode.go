@@ -23,7 +23,7 @@ with its numbers and times as exported: nothing is multiplied by a sampling rate
 A summary of what was read and what could not be goes to standard error.`,
 		Example: `  flowsnitch decode router.pcap
   flowsnitch decode router.pcap | jq 'select(.dport == 443)'`,
-		Args: usage(cobra.MinimumNArgs(1)),
+		Args: arguments("a capture file", anyNumber),
 		RunE: func(c *cobra.Command, args []string) error {
 			out := bufio.NewWriterSize(c.OutOrStdout(), 1<<16)
 			p := &recordPrinter{out: out}

@@ -17,7 +17,7 @@ func newIntel() *cobra.Command {
 		Use:     "intel",
 		Short:   "Look into lists of prefixes",
 		Example: "  flowsnitch intel parse bad.txt",
-		Args:    usage(cobra.NoArgs),
+		Args:    subcommand,
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(newIntelParse())
@@ -39,7 +39,7 @@ goes to standard error. Without --format the content decides.
 Formats: ` + strings.Join(feeds.Formats(), ", "),
 		Example: `  flowsnitch intel parse bad.txt
   flowsnitch intel parse --format drop-json drop_v4.json`,
-		Args: usage(cobra.ExactArgs(1)),
+		Args: arguments("one file", 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if opts.Format != "" {
 				if err := feeds.CheckFormat(opts.Format); err != nil {

@@ -23,9 +23,9 @@ of addresses or prefixes: every entry that covers or lies within each, with its
 evidence, and what an allowlist, the home networks or a guard have stopped.`,
 		Example: `  flowsnitch lookup --intel bad.txt 203.0.113.9
   flowsnitch lookup -c /etc/flowsnitch/flowsnitch.yml 198.51.100.0/24`,
-		Args: usage(cobra.MinimumNArgs(1)),
+		Args: arguments("an address or a prefix", anyNumber),
 		RunE: func(c *cobra.Command, args []string) error {
-			cfg, err := loadConfig(file)
+			cfg, err := loadConfig(c, file)
 			if err != nil {
 				return err
 			}

@@ -30,9 +30,9 @@ goes to standard error. With --rollup it prints what 'run' would have sent, with
 updates of contacts, driven by the times in the capture.`,
 		Example: `  flowsnitch replay --intel bad.txt router.pcap
   flowsnitch replay --intel bad.txt router.pcap | jq -r .flowsnitch.offender | sort | uniq -c`,
-		Args: usage(cobra.MinimumNArgs(1)),
+		Args: arguments("a capture file", anyNumber),
 		RunE: func(c *cobra.Command, args []string) error {
-			cfg, err := loadConfig(file)
+			cfg, err := loadConfig(c, file)
 			if err != nil {
 				return err
 			}
@@ -110,4 +110,3 @@ func (p *linePrinter) events(events []intel.Event) {
 		p.n++
 	}
 }
-

@@ -33,9 +33,9 @@ SIGHUP reloads configuration and lists and opens the hit log anew; the old stays
 force if the new one is wrong. SIGINT and SIGTERM end it with a summary.`,
 		Example: `  flowsnitch run --intel bad.txt
   flowsnitch run -c /etc/flowsnitch/flowsnitch.yml`,
-		Args: usage(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(file)
+			cfg, err := loadConfig(c, file)
 			if err != nil {
 				return err
 			}
@@ -57,8 +57,11 @@ func intelFlag(c *cobra.Command, lists *[]string) {
 
 // loadConfig reads the configuration, or gives the built-in one. What is wrong in
 // it is wrong use.
-func loadConfig(file string) (configs.Config, error) {
+func loadConfig(c *cobra.Command, file string) (configs.Config, error) {
 	if file == "" {
+		if c.Flags().Changed("config") {
+			return configs.Config{}, wrongUse(c, "-c names no file")
+		}
 		cfg := configs.Default()
 		return cfg, cfg.Validate()
 	}

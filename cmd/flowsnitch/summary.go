@@ -34,7 +34,7 @@ func (s *captureSummary) decoded(d decode.Stats, x *decode.Exporters) {
 
 // print writes the summary as plain lines.
 func (s *captureSummary) print(w io.Writer) {
-	fmt.Fprintf(w, "%d frames, %d UDP datagrams, %d of them export: %d flow records (%s)\n",
+	fmt.Fprintf(w, "%d frames, %d UDP datagrams, %d of them export: %d flow records%s\n",
 		s.frames.Frames, s.frames.Datagrams, s.decode.Datagrams(), s.decode.Records(), byVersion(&s.decode))
 	line := func(n uint64, text string) {
 		if n > 0 {
@@ -52,7 +52,7 @@ func (s *captureSummary) print(w io.Writer) {
 	}
 }
 
-// byVersion names the protocols that were seen.
+// byVersion names the protocols that were seen, in brackets.
 func byVersion(d *decode.Stats) string {
 	var parts []string
 	for _, v := range []struct {
@@ -63,5 +63,8 @@ func byVersion(d *decode.Stats) string {
 			parts = append(parts, fmt.Sprintf("%s %d", v.name, v.s.Records))
 		}
 	}
-	return strings.Join(parts, ", ")
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
 }

@@ -33,7 +33,7 @@ func newVersion() *cobra.Command {
 		Use:     "version",
 		Short:   "Print the version of the program",
 		Example: "  flowsnitch version",
-		Args:    usage(cobra.NoArgs),
+		Args:    noArguments,
 		Run: func(c *cobra.Command, _ []string) {
 			fmt.Fprintf(c.OutOrStdout(), "flowsnitch %s %s/%s %s\n", version(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 		},
