@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,12 @@ import (
 
 // stopTime bounds a clean end.
 const stopTime = 5 * time.Second
+
+// gcPercent is the garbage collector's pace unless GOGC says otherwise. Nearly all
+// of the heap is the set, which lives as long as the process, and the path allocates
+// nothing: collections are rare whatever the pace, and at half of the usual one the
+// heap stays below 1.5 times the set instead of twice.
+const gcPercent = 50
 
 // Options are what the command line adds to the configuration.
 type Options struct {
@@ -71,6 +78,9 @@ func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 // that was started is stopped again.
 func (a *App) Start() (err error) {
 	a.since = time.Now()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	if err := os.MkdirAll(a.cfg.StateDir, 0o750); err != nil {
 		return fmt.Errorf("state directory: %w; set state_dir to one that can be written", err)
 	}

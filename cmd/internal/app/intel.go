@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -142,6 +143,10 @@ func (a *App) loadIntel() error {
 // adopt puts a table in force and says what it holds.
 func (a *App) adopt(t *intel.Table, r intelReport) {
 	a.store.Swap(t)
+	// The old set and what the building left behind are as large as the new one.
+	// On a small machine that memory is needed now, not when the collector gets
+	// round to it; a hundred milliseconds of one core once a reload are cheap.
+	debug.FreeOSMemory()
 	a.mu.Lock()
 	a.report = r
 	a.mu.Unlock()
