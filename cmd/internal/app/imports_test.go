@@ -1,0 +1,189 @@
+package app_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// module is the path of this module, top the way from here to its folder.
+const (
+	module = "github.com/flowsnitch/flowsnitch"
+	top    = "../../.."
+)
+
+// A goPackage is what 'go list' says of one package, test files left out.
+type goPackage struct {
+	ImportPath, Doc string
+	Imports         []string
+}
+
+// packages lists every package of the module as it is built for a system.
+func packages(t *testing.T, system string) []goPackage {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Doc,Imports", "./...")
+	cmd.Dir = top
+	cmd.Env = append(os.Environ(), "GOOS="+system, "CGO_ENABLED=0")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var list []goPackage
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		switch err := d.Decode(&p); {
+		case errors.Is(err, io.EOF):
+			return list
+		case err != nil:
+			t.Fatal(err)
+		}
+		list = append(list, p)
+	}
+}
+
+// rules tell which packages of ours a package may import: the first rule that
+// matches its folder holds. A pattern ends in /* for everything below.
+var rules = []struct {
+	folder string
+	may    []string
+}{
+	{"flow", nil},
+	{"flow/*", []string{"flow"}},
+	{"intel", []string{"flow"}},
+	{"intel/correlate", []string{"intel", "flow", "flow/udp", "flow/decode", "flow/capture"}},
+	{"intel/*", []string{"intel", "flow"}},
+	{"sinks", []string{"intel", "flow"}},
+	{"sinks/*", []string{"sinks", "intel", "flow"}},
+	{"configs", []string{"flow", "flow/*", "intel", "intel/*", "sinks", "sinks/*"}},
+	{"deploy/*", nil}, // tests of the whole, from outside
+	{"cmd/*", []string{"cmd/internal/*", "configs", "flow", "flow/*", "intel", "intel/*", "sinks", "sinks/*"}},
+}
+
+// owners are the only folders that may import a library.
+var owners = map[string]string{
+	"github.com/netsampler/goflow2": "flow/decode",
+	"github.com/gaissmai/bart":      "intel",
+	"github.com/segmentio/kafka-go": "sinks/kafka",
+}
+
+// TestImports: data flows down, imports point up.
+func TestImports(t *testing.T) {
+	for _, system := range []string{"linux", "darwin", "freebsd"} {
+		checkImports(t, packages(t, system))
+	}
+}
+
+func checkImports(t *testing.T, list []goPackage) {
+	t.Helper()
+	for _, p := range list {
+		folder := strings.TrimPrefix(p.ImportPath, module+"/")
+		may, ok := allowedImports(folder)
+		if !ok {
+			t.Errorf("%s: no rule says what a package there may import", folder)
+		}
+		for _, path := range p.Imports {
+			if complaint := judge(folder, may, path); complaint != "" {
+				t.Errorf("%s imports %s: %s", folder, path, complaint)
+			}
+		}
+	}
+}
+
+func allowedImports(folder string) ([]string, bool) {
+	for _, r := range rules {
+		if matches(folder, r.folder) {
+			return r.may, true
+		}
+	}
+	return nil, false
+}
+
+// matches tells whether a folder is the one of a pattern, or below it.
+func matches(folder, pattern string) bool {
+	if below, ok := strings.CutSuffix(pattern, "*"); ok {
+		return strings.HasPrefix(folder, below)
+	}
+	return folder == pattern
+}
+
+// judge says what is wrong with an import; empty = nothing.
+func judge(folder string, may []string, path string) string {
+	if ours, ok := strings.CutPrefix(path, module+"/"); ok {
+		if !slices.ContainsFunc(may, func(pattern string) bool { return matches(ours, pattern) }) {
+			return "allowed are " + strings.Join(may, ", ")
+		}
+		return ""
+	}
+	if folder == "flow" && strings.Contains(strings.Split(path, "/")[0], ".") {
+		return "flow needs the standard library only"
+	}
+	for library, owner := range owners {
+		if (path == library || strings.HasPrefix(path, library+"/")) && folder != owner {
+			return "only " + owner + " may"
+		}
+	}
+	return ""
+}
+
+// TestJudge: the rules catch what they are made for.
+func TestJudge(t *testing.T) {
+	for _, tt := range []struct {
+		folder, path string
+		good         bool
+	}{
+		{"flow", "net/netip", true},
+		{"flow", "golang.org/x/sys/unix", false},
+		{"flow", module + "/intel", false},
+		{"flow/udp", module + "/flow", true},
+		{"flow/udp", module + "/flow/decode", false},
+		{"flow/decode", "github.com/netsampler/goflow2/v2/decoders/netflow", true},
+		{"flow/capture", "github.com/netsampler/goflow2/v2/decoders/netflow", false},
+		{"intel", module + "/flow", true},
+		{"intel", module + "/flow/decode", false},
+		{"intel/correlate", module + "/flow/decode", true},
+		{"intel/feeds", module + "/flow/decode", false},
+		{"intel/feeds", "github.com/gaissmai/bart", false},
+		{"sinks", module + "/flow/udp", false},
+		{"sinks/jsonlog", module + "/sinks", true},
+		{"sinks/jsonlog", module + "/configs", false},
+		{"sinks/jsonlog", "github.com/segmentio/kafka-go", false},
+		{"sinks/kafka", "github.com/segmentio/kafka-go/compress", true},
+		{"configs", module + "/cmd/internal/app", false},
+		{"cmd/flowsnitch", module + "/cmd/internal/app", true},
+	} {
+		may, _ := allowedImports(tt.folder)
+		if complaint := judge(tt.folder, may, tt.path); (complaint == "") != tt.good {
+			t.Errorf("%s imports %s: %q", tt.folder, tt.path, complaint)
+		}
+	}
+}
+
+// TestPackageComments: every package says what it is for.
+func TestPackageComments(t *testing.T) {
+	for _, p := range packages(t, "linux") {
+		if strings.TrimSpace(p.Doc) == "" {
+			t.Errorf("%s has no package comment", p.ImportPath)
+		}
+	}
+}
+
+// TestTopLevel: the house has no further rooms.
+func TestTopLevel(t *testing.T) {
+	entries, err := os.ReadDir(top)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rooms := []string{"cmd", "configs", "deploy", "flow", "intel", "sinks"}
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") && !slices.Contains(rooms, e.Name()) {
+			t.Errorf("a folder %s at the top level, allowed are %s", filepath.Join("/", e.Name()), strings.Join(rooms, ", "))
+		}
+	}
+}
