@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
@@ -97,7 +100,7 @@ func (a *App) Start() (err error) {
 	if err := a.loadIntel(); err != nil {
 		return err
 	}
-	a.nameExporters()
+	a.nameExporters(a.cfg.Exporters)
 	a.templates = openTemplateFile(a.cfg.StateDir, a.exporters, a.log)
 	if a.sinks, err = openOutputs(a.cfg.Sinks, a.opts, a.log); err != nil {
 		return err
@@ -148,8 +151,10 @@ func (a *App) Stop() error {
 	return errors.Join(errs...)
 }
 
-// Reload reads the configuration and the lists again. If anything is wrong the
-// old ones stay in force. Sockets and sinks keep what they were started with.
+// Reload reads the configuration and the lists again and opens the hit logs anew. If
+// anything is wrong the old ones stay in force. Lists, allow lists of listeners and
+// the exporters that always find room change at once; what else has changed is named
+// in the log, and waits for a restart.
 func (a *App) Reload() error {
 	a.sinks.reopen(a.log)
 	cfg := a.cfg
@@ -163,13 +168,46 @@ func (a *App) Reload() error {
 	if err != nil {
 		return fmt.Errorf("reload: %w; the old set stays in force", err)
 	}
+	if keys := needRestart(&a.cfg, &cfg); len(keys) > 0 {
+		a.log.Warn("changes of these keys take effect after a restart", zap.Strings("keys", keys))
+	}
 	a.adopt(table, report)
+	a.nameExporters(cfg.Exporters)
 	for i, l := range a.listeners {
-		if i < len(cfg.Listen) {
+		if i < len(cfg.Listen) && cfg.Listen[i].Listen == a.cfg.Listen[i].Listen {
 			l.allow(allowed(cfg.Listen[i].Allow, cfg.Home))
 		}
 	}
 	return nil
+}
+
+// needRestart names the keys that differ and that a running instance cannot take up.
+func needRestart(old, now *configs.Config) []string {
+	var keys []string
+	differ := func(key string, a, b any) {
+		if !reflect.DeepEqual(a, b) {
+			keys = append(keys, key)
+		}
+	}
+	differ("name", old.Name, now.Name)
+	differ("state_dir", old.StateDir, now.StateDir)
+	differ("listen", withoutAllow(old.Listen), withoutAllow(now.Listen))
+	differ("exporters", old.Exporters, now.Exporters)
+	differ("home", old.Home, now.Home)
+	contact := now.Contact // the parts that come from other keys have just been named
+	contact.Sensor, contact.Home, contact.Exporters = old.Contact.Sensor, old.Contact.Home, old.Contact.Exporters
+	differ("contact", old.Contact, contact)
+	differ("limits", old.Limits, now.Limits)
+	differ("sinks", old.Sinks, now.Sinks)
+	return keys
+}
+
+func withoutAllow(listen []udp.Config) []udp.Config {
+	out := slices.Clone(listen)
+	for i := range out {
+		out[i].Allow = nil
+	}
+	return out
 }
 
 // startChores runs what is to be done now and then.

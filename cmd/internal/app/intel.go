@@ -13,6 +13,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
 	"go.uber.org/zap"
 )
@@ -172,9 +173,9 @@ func (a *App) adopt(t *intel.Table, r intelReport) {
 }
 
 // nameExporters tells the decoder which exporters the configuration names.
-func (a *App) nameExporters() {
+func (a *App) nameExporters(exporters []correlate.Exporter) {
 	var addrs []netip.Addr
-	for _, e := range a.cfg.Exporters {
+	for _, e := range exporters {
 		addrs = append(addrs, e.Address)
 	}
 	a.exporters.SetNamed(addrs)
