@@ -15,6 +15,7 @@ type batch struct {
 // the document is refused: entries without their object are no evidence.
 func (b *batch) add(d *document, e Entry) error {
 	e.Line = d.line
+	e.tidy()
 	b.entries = append(b.entries, e)
 	if len(b.entries) < maxBatch {
 		return nil

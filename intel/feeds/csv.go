@@ -64,6 +64,7 @@ func (t *csvTable) run(src *source) error {
 		if err != nil {
 			return eofIsNil(err)
 		}
+		t.d.longRow = len(record) > maxShared
 		if err := t.record(record); err != nil {
 			return err
 		}

@@ -17,15 +17,34 @@ const (
 // tidy cuts the evidence to size and makes it valid UTF-8; times become UTC with
 // the resolution of a second.
 func (e *Entry) tidy() {
-	e.Description = clip(valid(trim(e.Description)), maxDescription)
-	e.NativeID = clip(valid(trim(e.NativeID)), maxNativeID)
-	e.Category = clip(valid(e.Category), maxNativeID)
+	e.Description = bounded(e.Description, maxDescription)
+	e.NativeID = bounded(e.NativeID, maxNativeID)
 	if e.Ref = valid(e.Ref); len(e.Ref) > maxRef {
 		e.Ref = "" // half a link is none
 	}
 	e.FirstSeen = toSecond(e.FirstSeen)
 	e.LastSeen = toSecond(e.LastSeen)
 	e.Expires = toSecond(e.Expires)
+}
+
+// bounded gives foreign text in at most n bytes. Text that is cut is copied, so
+// that the rest of it can go.
+func bounded(s string, n int) string {
+	if s = valid(trim(s)); len(s) > n {
+		return strings.Clone(clip(s, n))
+	}
+	return s
+}
+
+// objectID gives the id of an object as its entries have it.
+func objectID(id text) string { return bounded(string(id), maxNativeID) }
+
+// unshare copies the strings that come from the row, lest a short word keeps all
+// of a long row in memory.
+func (e *Entry) unshare() {
+	e.Description = strings.Clone(e.Description)
+	e.NativeID = strings.Clone(e.NativeID)
+	e.Ref = strings.Clone(e.Ref)
 }
 
 // valid copies foreign text only if it is not UTF-8.

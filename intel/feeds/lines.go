@@ -114,6 +114,9 @@ func (l *lineReader) fill() {
 	l.findLF()
 }
 
+// maxShared is the longest row whose memory entries may share.
+const maxShared = 2 * maxDescription
+
 // A rowFunc takes one line. It returns errStop to end the document early.
 type rowFunc func(line string) error
 
@@ -133,6 +136,7 @@ func (d *document) eachLine(src io.Reader, row rowFunc) error {
 			d.reject(line, errLongLine)
 			continue
 		}
+		d.longRow = len(line) > maxShared
 		if err := row(line); err != nil {
 			if errors.Is(err, errStop) {
 				return nil

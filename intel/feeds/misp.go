@@ -27,8 +27,6 @@ type mispAttribute struct {
 		UUID text `json:"uuid"`
 		Info text `json:"info"`
 	} `json:"Event"` // in answers to a search for attributes
-
-	line int
 }
 
 type mispTag struct {
@@ -141,28 +139,40 @@ func (e *mispEvent) key(name string) error {
 	return e.j.skip()
 }
 
-// attribute reads one attribute and gives it to take.
-func (e *mispEvent) attribute(take func(*mispAttribute) error) error {
+// A mispRow is what an attribute comes to: an entry, or why it is none.
+type mispRow struct {
+	line  int
+	entry Entry
+	text  string // for the sample of a rejected row
+	err   error
+}
+
+// attribute reads one attribute and gives what it comes to on to take.
+func (e *mispEvent) attribute(take func(mispRow) error) error {
 	var a mispAttribute
 	if err := e.j.row(&a); err != nil {
 		return err
 	}
-	a.line = e.j.d.line
-	return take(&a)
+	row := mispRow{line: e.j.d.line}
+	if row.entry, row.err = a.entry(); row.err != nil {
+		row.text = bounded(string(a.Type)+" "+string(a.Value), 2*maxSampleBytes)
+		return take(row)
+	}
+	if e.uuid == "" && a.Event.UUID != "" {
+		e.mark(&row.entry, a.Event.UUID, a.Event.Info)
+	}
+	row.entry.tidy()
+	return take(row)
 }
 
 // add puts the entry of an attribute into the batch.
-func (e *mispEvent) add(a *mispAttribute) error {
-	entry, err := a.entry()
-	if err != nil {
-		e.j.d.rejectAt(a.line, string(a.Type)+" "+string(a.Value), err)
+func (e *mispEvent) add(row mispRow) error {
+	if row.err != nil {
+		e.j.d.rejectAt(row.line, row.text, row.err)
 		return nil
 	}
-	if e.uuid == "" && a.Event.UUID != "" {
-		e.mark(&entry, a.Event.UUID, a.Event.Info)
-	}
-	e.j.d.line = a.line
-	return e.batch.add(e.j.d, entry)
+	e.j.d.line = row.line
+	return e.batch.add(e.j.d, row.entry)
 }
 
 // maxObjectAttributes is how many attributes of one object are kept until it is
@@ -172,13 +182,13 @@ const maxObjectAttributes = 10000
 // object reads one object of the event. The attributes of a deleted one are no
 // rows at all.
 func (e *mispEvent) object() error {
-	var attributes []mispAttribute
+	var rows []mispRow
 	var deleted text
-	keep := func(a *mispAttribute) error {
-		if len(attributes) == maxObjectAttributes {
+	keep := func(row mispRow) error {
+		if len(rows) == maxObjectAttributes {
 			return e.j.d.refuse("an object has more than %d attributes", maxObjectAttributes)
 		}
-		attributes = append(attributes, *a)
+		rows = append(rows, row)
 		return nil
 	}
 	err := e.j.walk(handlers{key: func(name string) error {
@@ -194,11 +204,11 @@ func (e *mispEvent) object() error {
 		return err
 	}
 	if deleted.yes() {
-		e.j.d.report.Skipped += len(attributes)
+		e.j.d.report.Skipped += len(rows)
 		return nil
 	}
-	for i := range attributes {
-		if err := e.add(&attributes[i]); err != nil {
+	for _, row := range rows {
+		if err := e.add(row); err != nil {
 			return err
 		}
 	}
@@ -231,7 +241,7 @@ func (e *mispEvent) mark(entry *Entry, uuid, info text) {
 // end hands the event on.
 func (e *mispEvent) end() error {
 	if seen := e.j.d.opts.Seen; seen != nil && e.uuid != "" {
-		seen(Object{ID: string(e.uuid), Modified: parseTime(string(e.timestamp))})
+		seen(Object{ID: objectID(e.uuid), Modified: parseTime(string(e.timestamp))})
 	}
 	return e.batch.flush(e.j.d)
 }
@@ -249,7 +259,8 @@ func runMISP(d *document, src *source, _ string) error {
 	return single.end()
 }
 
-// mispItem walks one event, wrapped or bare; wrap may hold further handlers.
+// mispItem walks one event, wrapped or bare; item takes the elements of a list in
+// its place.
 func (j *jsonReader) mispItem(item func() error) error {
 	bare := newMISPEvent(j)
 	if err := j.walk(handlers{item: item, key: j.mispKey(bare, false)}); err != nil {
@@ -275,30 +286,4 @@ func (j *jsonReader) mispKey(bare *mispEvent, top bool) func(string) error {
 		}
 		return bare.key(name)
 	}
-}
-
-// runMISPWarn parses a warninglist: an object with a list of plain tokens.
-func runMISPWarn(d *document, src *source, _ string) error {
-	j := newJSONReader(d, src)
-	key := func(name string) error {
-		if name != "list" {
-			return j.skip()
-		}
-		j.known = true
-		return j.walk(handlers{item: j.warnItem})
-	}
-	return j.document("an object with a list", handlers{item: j.skip, key: key})
-}
-
-func (j *jsonReader) warnItem() error {
-	var token text
-	if err := j.row(&token); err != nil {
-		return err
-	}
-	p, port, err := parseToken(unquote(trim(string(token))))
-	if err != nil {
-		j.d.reject(string(token), err)
-		return nil
-	}
-	return j.d.accept(Entry{Indicator: intel.Indicator{Prefix: p, Port: port}})
 }

@@ -11,6 +11,7 @@ var (
 	errOtherType = errors.New("not of an address type")
 	errInactive  = errors.New("not active")
 	errExpired   = errors.New("expired")
+	errNoPulse   = errors.New("an indicator without pulse; the format is otx-export")
 )
 
 // otxIndicator is one indicator of a pulse, of an export or of a page of them.
@@ -89,8 +90,20 @@ func (p *pulse) key(name string) error {
 	case "indicators":
 		p.j.known = true
 		return p.j.walk(handlers{item: p.indicator})
+	case "indicator":
+		return p.stray()
 	}
 	return p.j.skip()
+}
+
+// stray counts an indicator that stands where a pulse should.
+func (p *pulse) stray() error {
+	var value text
+	if err := p.j.row(&value); err != nil {
+		return err
+	}
+	p.j.d.reject(string(value), errNoPulse)
+	return nil
 }
 
 func (p *pulse) indicator() error {
@@ -126,7 +139,7 @@ func (p *pulse) fill(e *Entry) {
 func (p *pulse) end() error {
 	if seen := p.j.d.opts.Seen; seen != nil && p.id != "" {
 		seen(Object{
-			ID:       string(p.id),
+			ID:       objectID(p.id),
 			Modified: parseTime(string(p.modified)),
 			More:     p.more.yes(),
 		})

@@ -19,6 +19,7 @@ func TestOTXShapes(t *testing.T) {
 		{`[]`, "", 0},
 		{`{}`, "", 0},
 		{`[null,1,"x",[]]`, "", 0},
+		{`{"results":[` + indicator + `]}`, "", 1},
 		{`[{"id":"a","indicators":[null,1,"192.0.2.1",[],{}]}]`, "", 5},
 	})
 	testRows(t, "otx-export", []rowCase{

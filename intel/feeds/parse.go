@@ -49,8 +49,9 @@ type Options struct {
 	MaxBytes int64
 	// BaseURL of a MISP instance, for the references of its events; may be empty.
 	BaseURL string
-	// Seen, if not nil, is told of every object of the document, also of those
-	// that yield no entry.
+	// Seen, if not nil, is told once of every object of the document, also of
+	// those that yield no entry. Entries belong to it by their NativeID; some may
+	// come before it is told of, some after.
 	Seen func(Object)
 }
 

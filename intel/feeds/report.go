@@ -64,6 +64,7 @@ type document struct {
 	yield   func(Entry) error
 	report  Report
 	line    int     // where the parser stands
+	longRow bool    // the row is much longer than the evidence it may hold
 	verdict Verdict // when the format decides, else empty
 }
 
@@ -83,6 +84,9 @@ func (d *document) accept(e Entry) error {
 		e.Line = d.line
 	}
 	e.tidy()
+	if d.longRow {
+		e.unshare()
+	}
 	if e.Exclude {
 		d.report.Excluded++
 	} else {

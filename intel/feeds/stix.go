@@ -2,7 +2,6 @@ package feeds
 
 import (
 	"errors"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -15,10 +14,6 @@ var (
 	errNotYetValid = errors.New("not yet valid")
 	errNoAddresses = errors.New("pattern names no address")
 )
-
-// maxSTIXIndicators is how many indicators of one document are held until the
-// newest version of each is known.
-const maxSTIXIndicators = 1 << 20
 
 // stixIndicator is an object of a bundle or envelope, as far as indicators go.
 type stixIndicator struct {
@@ -60,9 +55,9 @@ func (s *stixIndicator) values(now time.Time) ([]string, error) {
 	return patternAddresses(string(s.Pattern))
 }
 
-// template makes the entry that all addresses of the pattern share.
-func (s *stixIndicator) template() Entry {
-	e := Entry{Indicator: intel.Indicator{
+// entry makes what the entries of all addresses of the pattern share.
+func (s *stixIndicator) entry(line int) Entry {
+	e := Entry{Line: line, Indicator: intel.Indicator{
 		Score:       scoreOf(string(s.Confidence)),
 		Category:    s.category(),
 		Description: joinWords(string(s.Name), string(s.Description)),
@@ -79,6 +74,7 @@ func (s *stixIndicator) template() Entry {
 	for _, m := range s.Markings {
 		e.TLP = stricter(e.TLP, stixTLP(string(m)))
 	}
+	e.tidy()
 	return e
 }
 
@@ -105,125 +101,4 @@ func stixTLP(ref string) string {
 		return "red"
 	}
 	return ""
-}
-
-// stixVersions holds the newest version of every indicator of a document.
-type stixVersions struct {
-	j     *jsonReader
-	byID  map[string]int // index into list
-	list  []stixVersion
-	count int
-}
-
-type stixVersion struct {
-	object  Object
-	entries []Entry
-}
-
-// object reads one object; what is no indicator is passed over.
-func (v *stixVersions) object() error {
-	var s stixIndicator
-	if err := v.j.row(&s); err != nil {
-		return err
-	}
-	if s.Type != "indicator" {
-		return nil
-	}
-	if v.count++; v.count > maxSTIXIndicators {
-		return v.j.d.refuse("more than %d indicators in one document", maxSTIXIndicators)
-	}
-	version := stixVersion{
-		object:  Object{ID: string(s.ID), Modified: parseTime(string(s.Modified)), Revoked: s.Revoked.yes()},
-		entries: v.entries(&s),
-	}
-	v.keep(version)
-	return nil
-}
-
-// entries makes the entries of one version; what cannot be used is counted.
-func (v *stixVersions) entries(s *stixIndicator) []Entry {
-	d := v.j.d
-	values, err := s.values(d.opts.Now)
-	if err != nil {
-		d.reject(string(s.ID)+" "+string(s.Pattern), err)
-		return nil
-	}
-	entries := make([]Entry, 0, len(values))
-	for _, value := range values {
-		var p netip.Prefix
-		if p, err = parsePrefix(trim(value)); err != nil {
-			d.reject(string(s.ID)+" "+value, err)
-			continue
-		}
-		e := s.template()
-		e.Prefix, e.Line = p, d.line
-		entries = append(entries, e)
-	}
-	return entries
-}
-
-// keep puts a version in its place: a newer one replaces, an older one is
-// skipped, and one of the same time adds to what is there.
-func (v *stixVersions) keep(version stixVersion) {
-	i, found := v.byID[version.object.ID]
-	if !found || version.object.ID == "" {
-		v.byID[version.object.ID] = len(v.list)
-		v.list = append(v.list, version)
-		return
-	}
-	old := &v.list[i]
-	switch version.object.Modified.Compare(old.object.Modified) {
-	case 1:
-		v.j.d.report.Skipped += len(old.entries)
-		*old = version
-	case -1:
-		v.j.d.report.Skipped += len(version.entries)
-	default:
-		old.entries = append(old.entries, version.entries...)
-	}
-}
-
-// flush hands on the newest versions in the order of the first ones.
-func (v *stixVersions) flush() error {
-	d := v.j.d
-	for i := range v.list {
-		if o := v.list[i].object; d.opts.Seen != nil && o.ID != "" {
-			d.opts.Seen(o)
-		}
-		for _, e := range v.list[i].entries {
-			if err := d.accept(e); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// runSTIX parses a bundle, a TAXII envelope or a bare list of objects.
-func runSTIX(d *document, src *source, _ string) error {
-	j := newJSONReader(d, src)
-	v := &stixVersions{j: j, byID: make(map[string]int)}
-	var next, more, kind text
-	key := func(name string) error {
-		switch name {
-		case "objects":
-			j.known = true
-			return j.walk(handlers{item: v.object})
-		case "more":
-			j.known = true
-			return j.row(&more)
-		case "next":
-			return j.row(&next)
-		case "type":
-			err := j.row(&kind)
-			j.known = j.known || kind == "bundle"
-			return err
-		}
-		return j.skip()
-	}
-	if err := j.document("a bundle or envelope with objects", handlers{item: v.object, key: key}); err != nil {
-		return err
-	}
-	d.report.Next, d.report.More = string(next), more.yes()
-	return v.flush()
 }
