@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 
-	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/spf13/cobra"
 )
@@ -35,7 +34,7 @@ Nothing is started or opened. Exit code 2 means that the configuration is wrong.
 			if err != nil {
 				return err
 			}
-			t, err := app.BuildTable(&cfg, nil)
+			t, err := buildTable(c, &cfg, nil)
 			if err != nil {
 				return err
 			}

@@ -3,10 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
 	"github.com/spf13/cobra"
 )
@@ -65,7 +65,7 @@ Formats: ` + strings.Join(feeds.Formats(), ", "),
 func parseList(c *cobra.Command, path string, opts feeds.Options, refs bool) error {
 	var in io.Reader = c.InOrStdin()
 	if path != "-" {
-		f, err := os.Open(path)
+		f, err := app.OpenList(path)
 		if err != nil {
 			return err
 		}

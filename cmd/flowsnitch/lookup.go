@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/spf13/cobra"
 )
@@ -37,7 +36,7 @@ evidence, and what an allowlist, the home networks or a guard have stopped.`,
 				}
 				asked = append(asked, p)
 			}
-			t, err := app.BuildTable(&cfg, lists)
+			t, err := buildTable(c, &cfg, lists)
 			if err != nil {
 				return err
 			}
@@ -80,18 +79,23 @@ func explain(w io.Writer, t *intel.Table, p netip.Prefix) {
 		printEvidence(w, ind)
 	}
 	for _, s := range stopped {
-		fmt.Fprintf(w, "%s: stopped by %s", name, s.Reason)
-		if s.By.IsValid() {
-			fmt.Fprintf(w, " %s", s.By)
-		}
-		if s.Name != "" {
-			fmt.Fprintf(w, " (%s)", s.Name)
-		}
-		if s.Feed != "" {
-			fmt.Fprintf(w, ": entry %s of %s", s.Prefix, s.Feed)
-		}
-		fmt.Fprintln(w)
+		fmt.Fprintln(w, stopText(name, s))
 	}
+}
+
+// stopText says what keeps a listing from being used, or would keep it.
+func stopText(name string, s intel.Suppression) string {
+	why := string(s.Reason)
+	if s.By.IsValid() {
+		why += " " + s.By.String()
+	}
+	if s.Name != "" {
+		why += " (" + s.Name + ")"
+	}
+	if s.Feed == "" {
+		return fmt.Sprintf("%s: no feed may list it, only your own lists: %s", name, why)
+	}
+	return fmt.Sprintf("%s: entry %s of %s is not used: %s", name, s.Prefix, s.Feed, why)
 }
 
 func printEvidence(w io.Writer, ind intel.Indicator) {

@@ -48,7 +48,7 @@ updates of contacts, driven by the times in the capture.`,
 
 // replay matches captures, one after the other.
 func replay(c *cobra.Command, cfg *configs.Config, lists, paths []string) error {
-	table, err := app.BuildTable(cfg, lists)
+	table, err := buildTable(c, cfg, lists)
 	if err != nil {
 		return err
 	}
@@ -72,6 +72,18 @@ func replay(c *cobra.Command, cfg *configs.Config, lists, paths []string) error 
 	sum.print(c.ErrOrStderr())
 	fmt.Fprintf(c.ErrOrStderr(), "%d indicators, %d hits, %d events\n", table.Len(), hits, out.n)
 	return errors.Join(errs...)
+}
+
+// buildTable compiles the lists, and says on standard error what is wrong with those
+// that are used nevertheless.
+func buildTable(c *cobra.Command, cfg *configs.Config, lists []string) (*intel.Table, error) {
+	table, parsed, err := app.BuildTable(cfg, lists)
+	for i := range parsed {
+		if complaint := parsed[i].Complaint(); err == nil && complaint != "" {
+			fmt.Fprintf(c.ErrOrStderr(), "list %s: %s\n", parsed[i].File, complaint)
+		}
+	}
+	return table, err
 }
 
 // replayFile matches one capture with exporters and contacts of its own.

@@ -67,6 +67,9 @@ type App struct {
 
 	stop   context.CancelFunc
 	chores sync.WaitGroup
+
+	stopOnce sync.Once
+	stopErr  error
 }
 
 // New makes an app; nothing is opened or started yet.
@@ -133,8 +136,18 @@ func (a *App) abort() {
 }
 
 // Stop ends everything in the order of the flow, so that what has been received
-// still comes out: sockets, workers, correlator, sinks, control socket.
+// still comes out: sockets, workers, correlator, sinks, control socket. Calling it
+// again only waits; after a Start that failed, or none, there is nothing to end.
 func (a *App) Stop() error {
+	a.stopOnce.Do(func() {
+		if a.ready.Load() {
+			a.stopErr = a.end()
+		}
+	})
+	return a.stopErr
+}
+
+func (a *App) end() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	a.stop()

@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -39,10 +40,22 @@ type ParsedFile struct {
 	Rejected int           `json:"rejected"`
 }
 
-// BuildTable compiles the operator's lists, deny prefixes and feeds into a table.
-func BuildTable(cfg *configs.Config, lists []string) (*intel.Table, error) {
-	t, _, err := buildTable(cfg, lists)
-	return t, err
+// Complaint says what is wrong with a file that is used nevertheless; empty = nothing.
+func (p *ParsedFile) Complaint() string {
+	switch {
+	case p.Rejected > 0:
+		return fmt.Sprintf("%d rows were not understood, %d were; 'flowsnitch intel parse %s' shows them", p.Rejected, p.Accepted, p.File)
+	case p.Verdict == feeds.Empty:
+		return "nothing in it"
+	}
+	return ""
+}
+
+// BuildTable compiles the operator's lists, deny prefixes and feeds into a table, and
+// tells what each file held.
+func BuildTable(cfg *configs.Config, lists []string) (*intel.Table, []ParsedFile, error) {
+	t, r, err := buildTable(cfg, lists)
+	return t, r.parsed, err
 }
 
 func buildTable(cfg *configs.Config, lists []string) (*intel.Table, intelReport, error) {
@@ -83,13 +96,9 @@ func listFeeds(lists []string) []configs.Feed {
 // addFile parses one file into the builder.
 func addFile(b *intel.Builder, f configs.Feed, now time.Time) (ParsedFile, error) {
 	p := ParsedFile{Feed: f.Name, File: f.File, Format: f.Format}
-	file, err := os.Open(f.File)
+	file, err := OpenList(f.File)
 	if err != nil {
-		var pe *fs.PathError
-		if errors.As(err, &pe) {
-			err = pe.Err
-		}
-		return p, fmt.Errorf("list %s: %w", f.File, err)
+		return p, fmt.Errorf("list %w", err)
 	}
 	defer file.Close()
 	origin := intel.OriginFeed
@@ -106,6 +115,8 @@ func addFile(b *intel.Builder, f configs.Feed, now time.Time) (ParsedFile, error
 	})
 	p.Format, p.Verdict, p.Accepted, p.Rejected = r.Format, r.Verdict, r.Accepted, r.Rejected
 	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return p, fmt.Errorf("list %s: the compressed file ends in the middle", f.File)
 	case err != nil:
 		return p, fmt.Errorf("list %s: %w", f.File, err)
 	case r.Verdict == feeds.Truncated || r.Verdict == feeds.Mismatch:
@@ -114,6 +125,28 @@ func addFile(b *intel.Builder, f configs.Feed, now time.Time) (ParsedFile, error
 		return p, fmt.Errorf("list %s: no prefix in it; line %d is %q: %s", f.File, r.Samples[0].Line, r.Samples[0].Text, r.Samples[0].Reason)
 	}
 	return p, nil
+}
+
+// OpenList opens a file of listed prefixes. The error begins with its path, once.
+func OpenList(path string) (*os.File, error) {
+	file, err := os.Open(path)
+	if err == nil {
+		info, e := file.Stat()
+		if err = e; e == nil && info.IsDir() {
+			err = errors.New("is a directory, not a list")
+		}
+		if err != nil {
+			file.Close()
+		}
+	}
+	if err != nil {
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			err = pe.Err
+		}
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return file, nil
 }
 
 // withDefaults gives an entry the feed's name and what the entry itself leaves out.
@@ -151,10 +184,9 @@ func (a *App) adopt(t *intel.Table, r intelReport) {
 	a.mu.Lock()
 	a.report = r
 	a.mu.Unlock()
-	for _, p := range r.parsed {
-		if p.Rejected > 0 {
-			a.log.Warn("rows of a list were not understood; 'flowsnitch intel parse' shows them",
-				zap.String("file", p.File), zap.Int("rejected", p.Rejected), zap.Int("accepted", p.Accepted))
+	for i := range r.parsed {
+		if c := r.parsed[i].Complaint(); c != "" {
+			a.log.Warn("list " + r.parsed[i].File + ": " + c)
 		}
 	}
 	for _, f := range r.table.Feeds {

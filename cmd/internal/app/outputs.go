@@ -51,6 +51,7 @@ func (o *outputs) open(c configs.Sink, opts Options) (sinks.Sink, error) {
 		return nil, err
 	}
 	if err := l.Open(); err != nil {
+		_ = l.Close(context.Background()) // it may hold the lock
 		return nil, fmt.Errorf("hit log: %w", err)
 	}
 	o.logs = append(o.logs, l)
