@@ -112,19 +112,19 @@ func TestBroken(t *testing.T) {
 		{"gzip of text", zipped([]byte("hello")), 0, "not a capture file (pcap or pcapng expected, first bytes within gzip 68 65 6c 6c)"},
 		{"gzip of nothing", zipped(nil), 0, "empty file (pcap or pcapng expected)"},
 		{"gzip of gzip", zipped(zipped(two)), 0, "not a capture file (pcap or pcapng expected, first bytes within gzip 1f 8b 08 00)"},
-		{"half a gzip header", []byte{0x1f, 0x8b, 8}, 0, "damaged gzip file: unexpected EOF"},
+		{"half a gzip header", []byte{0x1f, 0x8b, 8}, 0, "damaged gzip file: the file ends early"},
 		{"damaged gzip header", append([]byte{0x1f, 0x8b, 9}, make([]byte, 20)...), 0, "damaged gzip file: gzip: invalid header"},
-		{"gzip header alone", zipped(two)[:10], 0, "cannot read: unexpected EOF"},
-		{"half a file header", two[:23], 0, "the file ends within the pcap file header, after 23 of 24 bytes: unexpected EOF"},
+		{"gzip header alone", zipped(two)[:10], 0, "cannot read: the file ends early"},
+		{"half a file header", two[:23], 0, "the file ends within the pcap file header, after 23 of 24 bytes"},
 		{"version", version, 0, "pcap version 2.3 is not supported (2.4 expected)"},
 		{"link type", pcapOf(105, f), 0, "link type 105 is not supported (supported: 0 NULL, 1 ETHERNET, 9 PPP, 12, 14 and 101 RAW, 50 PPP_HDLC, " +
 			"51 PPP_ETHER, 104 C_HDLC, 108 LOOP, 113 LINUX_SLL, 228 IPV4, 229 IPV6, 276 LINUX_SLL2)"},
 		{"header alone", two[:24], 0, ""},
-		{"half a record header", two[:24+7], 0, "frame 1 at offset 24: the file ends within a record header, after 7 of 16 bytes: unexpected EOF"},
-		{"half a record", two[:119], 1, "frame 2 at offset 72: the file ends within a packet, after 31 of 32 bytes: unexpected EOF"},
-		{"record without data", two[:72+16], 1, "frame 2 at offset 72: the file ends within a packet, after 0 of 32 bytes: unexpected EOF"},
-		{"gzip of half a record", zipped(two[:119]), 1, "frame 2 at offset 72: the file ends within a packet, after 31 of 32 bytes: unexpected EOF"},
-		{"length beyond the file", lie(maxCaptured), 1, "frame 2 at offset 72: the file ends within a packet, after 32 of 262144 bytes: unexpected EOF"},
+		{"half a record header", two[:24+7], 0, "frame 1 at offset 24: the file ends within a record header, after 7 of 16 bytes"},
+		{"half a record", two[:119], 1, "frame 2 at offset 72: the file ends within a packet, after 31 of 32 bytes"},
+		{"record without data", two[:72+16], 1, "frame 2 at offset 72: the file ends within a packet, after 0 of 32 bytes"},
+		{"gzip of half a record", zipped(two[:119]), 1, "frame 2 at offset 72: the file ends within a packet, after 31 of 32 bytes"},
+		{"length beyond the file", lie(maxCaptured), 1, "frame 2 at offset 72: the file ends within a packet, after 32 of 262144 bytes"},
 		{"length beyond the cap", lie(maxCaptured + 1), 1, "frame 2 at offset 72: captured length 262145 (at most 262144 allowed): the file is damaged"},
 		{"length of 4 GiB", lie(1<<32 - 1), 1, "frame 2 at offset 72: captured length 4294967295 (at most 262144 allowed): the file is damaged"},
 	} {
@@ -150,7 +150,7 @@ func wantBroken(t *testing.T, file []byte, count int, want string) {
 	if !errors.As(err, &e) || err.Error() != "x.pcap: "+want {
 		t.Errorf("error\n %v, want\n x.pcap: %s", err, want)
 	}
-	if strings.HasSuffix(want, "unexpected EOF") && !errors.Is(err, io.ErrUnexpectedEOF) {
+	if strings.Contains(want, "the file ends") && !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("error %v is no unexpected EOF", err)
 	}
 }

@@ -75,7 +75,7 @@ func explain[N int | int64](err error, what string, got, want N) error {
 		return nil
 	}
 	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("the file ends within %s, after %d of %d bytes: %w", what, got, want, io.ErrUnexpectedEOF)
+		return cutError(fmt.Sprintf("the file ends within %s, after %d of %d bytes", what, got, want))
 	}
 	return cause(err)
 }
