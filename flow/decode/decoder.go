@@ -31,7 +31,9 @@ const cacheSize = 4096
 
 // New makes a decoder that calls h for each set of records.
 func New(x *Exporters, h Handler) *Decoder {
-	return &Decoder{exporters: x, handler: h, cache: make(map[netip.Addr]*exporter)}
+	d := &Decoder{exporters: x, handler: h, cache: make(map[netip.Addr]*exporter)}
+	d.set.tally = &d.counters
+	return d
 }
 
 // Stats reads the counters; any goroutine may call it.

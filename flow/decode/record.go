@@ -247,6 +247,7 @@ func (s *Set) rate(r *flow.Record) {
 		if r.Rate = rate; rate != 0 {
 			return
 		}
+		s.tally.count(reasonSampling)
 	}
 	id, _, hasID := s.value(tSampler)
 	if s.stream == nil {

@@ -30,6 +30,7 @@ type Set struct {
 	stream   *stream
 	from     *exporter
 	plan     *plan
+	tally    *counters // of the decoder
 	data     []byte
 	stride   int     // bytes of a record when all are alike
 	starts   []int32 // else where each begins

@@ -124,6 +124,9 @@ func (d *Decoder) flowSample(s *Set, sm sample) {
 			return
 		}
 	}
+	if sm.format != sampleDiscarded && (f.rate == 0 || f.rate > maxRate) {
+		d.count(reasonSampling)
+	}
 	row := s.n
 	s.samples = append(s.samples, sm)
 	s.n++

@@ -23,7 +23,7 @@ const (
 	reasonTemplateFields  Reason = "template_fields"     // more than 1,000 fields
 	reasonTemplateScope   Reason = "template_scope"      // more scope fields than fields
 	reasonWithdrawal      Reason = "template_withdrawal" // not for UDP: ignored (RFC 7011 8.4)
-	reasonSampling        Reason = "sampling_absurd"     // a rate of 0 or over 10,000,000
+	reasonSampling        Reason = "sampling_absurd"     // a rate of 0 or over 10,000,000: announced, in a sample, or in a record that was built
 	reasonSFlow           Reason = "sflow_sample"        // a sample or record that lies about its length
 	reasonCapExporters    Reason = "cap_exporters"       // a newcomer over limits.exporters
 	reasonCapTemplates    Reason = "cap_templates"       // over limits.templates or templates_per_exporter
