@@ -1,7 +1,8 @@
 // Package sinks takes events out of the process. A [Sink] is one way out, a
 // [Queue] the bounded runner that keeps a slow or dead one from holding up
 // anything else, and the Append functions are the forms an event can take:
-// [AppendNative] one line of JSON for machines, [AppendText] one line for people.
+// [AppendNative] one line of JSON for machines, [AppendText] one line for people,
+// and what the world's collectors want, by name: [FormatByName].
 //
 // Text that comes from feeds or exporters is foreign: every form escapes or
 // strips it, so that no field can be forged, no line broken and no terminal

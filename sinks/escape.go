@@ -26,9 +26,15 @@ func appendName(dst []byte, s string, limit int) []byte {
 // appendJSON appends s, escaped for the inside of a JSON string, in at most limit
 // bytes; a longer text ends in an ellipsis, never within an escape.
 func appendJSON(dst []byte, s string, limit int) []byte {
+	return appendCut(dst, s, limit, appendEscaped)
+}
+
+// appendCut appends s, every rune as escape writes it, in at most limit bytes; a
+// longer text ends in an ellipsis, never within an escape.
+func appendCut(dst []byte, s string, limit int, escape func([]byte, rune) []byte) []byte {
 	start, cut := len(dst), len(dst)
 	for _, r := range s { // invalid bytes come as U+FFFD
-		dst = appendEscaped(dst, r)
+		dst = escape(dst, r)
 		switch n := len(dst) - start; {
 		case n > limit:
 			return append(dst[:cut], ellipsis...)

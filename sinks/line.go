@@ -1,6 +1,8 @@
 package sinks
 
 import (
+	"encoding/hex"
+	"math"
 	"net/netip"
 	"strconv"
 	"time"
@@ -95,4 +97,29 @@ func (l *line) time(key string, t time.Time) {
 	}
 	l.key(key)
 	l.b = append(t.AppendFormat(append(l.b, '"'), timeFormat), '"')
+}
+
+// id writes a UUID in the form of RFC 9562.
+func (l *line) id(key string, id [16]byte) {
+	l.key(key)
+	l.b = append(appendID(append(l.b, '"'), id), '"')
+}
+
+// long writes a number for readers whose numbers have 63 bits.
+func (l *line) long(key string, value uint64) { l.number(key, min(value, math.MaxInt64)) }
+
+// millis writes a time as milliseconds since 1970; one before that counts as absent.
+func (l *line) millis(key string, t time.Time) {
+	if ms := t.UnixMilli(); ms > 0 {
+		l.number(key, uint64(ms))
+	}
+}
+
+// appendID appends a UUID in the form of RFC 9562.
+func appendID(dst []byte, id [16]byte) []byte {
+	dst = hex.AppendEncode(dst, id[:4])
+	for _, group := range [...][]byte{id[4:6], id[6:8], id[8:10], id[10:]} {
+		dst = hex.AppendEncode(append(dst, '-'), group)
+	}
+	return dst
 }

@@ -1,8 +1,6 @@
 package sinks
 
 import (
-	"encoding/hex"
-
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
 )
@@ -16,7 +14,7 @@ const MaxLine = 4096
 // minText and a single indicator, the longest event fits in MaxLine.
 const (
 	maxText        = 1024 // reason and ref
-	minText        = 128
+	minText        = 64
 	maxDescription = 256
 	maxLabel       = 128 // names that operators give
 	maxName        = 64  // names of feeds, categories and the like
@@ -33,16 +31,34 @@ const (
 // if the best alone is too long, texts are cut, marked by an ellipsis. Names of
 // feeds and categories are reduced to letters, digits, dots, underscores and hyphens.
 // Nothing is allocated but room in dst.
-func AppendNative(dst []byte, e *intel.Event) []byte {
+func AppendNative(dst []byte, e *intel.Event) []byte { return fit(dst, e, nativeByFlow) }
+
+// appendNativeByOffender is AppendNative with the offender as srcip, see
+// [Options.AlertIP].
+func appendNativeByOffender(dst []byte, e *intel.Event) []byte { return fit(dst, e, nativeByOffender) }
+
+// fit appends e by encode, with texts cut ever shorter until the line is no longer
+// than MaxLine.
+func fit(dst []byte, e *intel.Event, encode func(dst []byte, e *intel.Event, limit int) []byte) []byte {
 	start := len(dst)
 	for limit := maxText; ; limit /= 2 {
-		n := native{line: line{b: append(dst, '{')}, start: start, limit: limit}
-		n.event(e)
-		if n.size() <= MaxLine || limit <= minText {
-			return n.b
+		dst = encode(dst[:start], e, limit)
+		if len(dst)-start <= MaxLine || limit <= minText {
+			return dst
 		}
-		dst = n.b[:start] // keeps the room that was made
 	}
+}
+
+func nativeByFlow(dst []byte, e *intel.Event, limit int) []byte {
+	n := native{line: line{b: append(dst, '{')}, start: len(dst), limit: limit}
+	n.event(e, flowEnds(e))
+	return n.b
+}
+
+func nativeByOffender(dst []byte, e *intel.Event, limit int) []byte {
+	n := native{line: line{b: append(dst, '{')}, start: len(dst), limit: limit}
+	n.event(e, offenderFirst(e))
+	return n.b
 }
 
 // native writes the native form of one event.
@@ -54,15 +70,15 @@ type native struct {
 
 func (n *native) size() int { return len(n.b) - n.start }
 
-func (n *native) event(e *intel.Event) {
+func (n *native) event(e *intel.Event, ends ends) {
 	n.name("integration", "flowsnitch")
 	n.number("v", 1)
 	n.name("event", string(e.Kind))
-	n.id(e.ID)
+	n.id("id", e.ID)
 	n.time("@timestamp", e.Time)
 	n.text("sensor", e.Sensor, maxLabel)
 	if e.Kind != intel.KindAlert {
-		n.tuple(e)
+		n.tuple(e, ends)
 	}
 	n.open("flowsnitch", '{')
 	n.finding(e)
@@ -77,26 +93,16 @@ func (n *native) event(e *intel.Event) {
 	n.b = append(n.b, "}}\n"...)
 }
 
-// id writes the event's id in the form of RFC 9562.
-func (n *native) id(id [16]byte) {
-	n.key("id")
-	n.b = hex.AppendEncode(append(n.b, '"'), id[:4])
-	for _, group := range [...][]byte{id[4:6], id[6:8], id[8:10], id[10:]} {
-		n.b = hex.AppendEncode(append(n.b, '-'), group)
-	}
-	n.b = append(n.b, '"')
-}
-
 // tuple writes the five fields that OSSEC and Wazuh know by themselves. They
 // stand at the top level, where nothing else may.
-func (n *native) tuple(e *intel.Event) {
-	n.addr("srcip", e.Src)
+func (n *native) tuple(e *intel.Event, ends ends) {
+	n.addr("srcip", ends.src)
 	if e.HasPorts {
-		n.number("srcport", uint64(e.SrcPort))
+		n.number("srcport", uint64(ends.srcPort))
 	}
-	n.addr("dstip", e.Dst)
+	n.addr("dstip", ends.dst)
 	if e.HasPorts {
-		n.number("dstport", uint64(e.DstPort))
+		n.number("dstport", uint64(ends.dstPort))
 	}
 	if e.HasProtocol {
 		n.key("protocol")

@@ -1,0 +1,174 @@
+package sinks
+
+import (
+	"cmp"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+)
+
+// formVersion is the version of the event forms, the "v" of the native one. In CEF
+// and LEEF it is the product's, so that a SIEM's parsers need no change with every
+// release.
+const formVersion = "1"
+
+// AppendCEF appends e in ArcSight's Common Event Format, version 0, as one line with
+// its newline, at most [MaxLine] bytes:
+//
+//	CEF:0|flowsnitch|flowsnitch|1|c2|Blacklist hit|10|rt=1795215600123 src=10.0.0.5 spt=51515 …
+//
+// The signature id is the category of the best listing, or the name of an alert. The
+// keys are those of the CEF dictionary; what it has no key for stands in the custom
+// strings and numbers, each with its label. In values \ and = have a backslash before
+// them and newlines are \n, so that no text can begin a key.
+func AppendCEF(dst []byte, e *intel.Event) []byte { return appendCEF(dst, e, MaxLine) }
+
+func appendCEF(dst []byte, e *intel.Event, limit int) []byte {
+	c := cef{pairs{b: dst, start: len(dst), max: limit, sep: ' ', escape: escapeCEF}}
+	c.b = append(c.b, "CEF:0|flowsnitch|flowsnitch|"+formVersion+"|"...)
+	c.b = appendName(c.b, signature(e), maxName)
+	c.b = append(append(append(c.b, '|'), title(e.Kind)...), '|')
+	c.b = append(append(c.b, cefSeverity(e.Severity)...), '|')
+	c.millis("rt", e.Time)
+	if e.Kind != intel.KindAlert {
+		c.flow(e)
+	}
+	c.finding(e)
+	if e.Kind != intel.KindAlert {
+		c.traffic(e)
+	}
+	c.origin(e)
+	return c.line()
+}
+
+// cef writes the extension of one event.
+type cef struct{ pairs }
+
+// flow writes the ends. The dictionary has other keys for IPv6.
+func (c *cef) flow(e *intel.Event) {
+	if e.Src.Is4() {
+		c.addr("src", e.Src)
+	} else {
+		c.addr("c6a2Label=Source IPv6 Address c6a2", e.Src)
+	}
+	if e.Dst.Is4() {
+		c.addr("dst", e.Dst)
+	} else {
+		c.addr("c6a3Label=Destination IPv6 Address c6a3", e.Dst)
+	}
+	if e.HasPorts {
+		c.number("spt", uint64(e.SrcPort))
+		c.number("dpt", uint64(e.DstPort))
+	}
+	if e.HasProtocol {
+		c.protocol("proto", e.Protocol)
+	}
+	switch e.Direction {
+	case intel.Inbound:
+		c.number("deviceDirection", 0)
+	case intel.Outbound:
+		c.number("deviceDirection", 1)
+	}
+	if e.Blocked {
+		c.name("act", "blocked")
+	}
+}
+
+func (c *cef) finding(e *intel.Event) {
+	c.id("externalId", e.ID)
+	c.name("cat", string(e.Kind))
+	if len(e.Indicators) > 0 {
+		best := &e.Indicators[0]
+		c.name("cs1Label=feed cs1", best.Feed)
+		c.prefix("cs2Label=indicator cs2", best.Prefix)
+	}
+	c.addr("cs3Label=offender cs3", e.Offender)
+	if e.Kind != intel.KindAlert {
+		c.number("cn1Label=score cn1", uint64(e.Score))
+		c.name("cs4Label=answered cs4", string(e.Answered))
+	}
+	c.text("msg", e.Reason, maxProse)
+	if len(e.Indicators) > 0 {
+		c.text("cs5Label=reference cs5", e.Indicators[0].Ref, maxProse)
+	}
+}
+
+// traffic writes counters, times and the addresses after translation, which the
+// dictionary knows for IPv4 only.
+func (c *cef) traffic(e *intel.Event) {
+	c.number("cnt", e.Flows)
+	c.number("out", e.Bytes) // from source to destination
+	c.count("in", e.BytesBack)
+	c.number("cn2Label=packets cn2", e.Packets)
+	c.count("cn3Label=packets back cn3", e.PacketsBack)
+	c.millis("start", e.Start)
+	c.millis("end", e.End)
+	if e.NATSrc.Is4() {
+		c.addr("sourceTranslatedAddress", e.NATSrc)
+		c.count("sourceTranslatedPort", uint64(e.NATSrcPort))
+	}
+	if e.NATDst.Is4() {
+		c.addr("destinationTranslatedAddress", e.NATDst)
+		c.count("destinationTranslatedPort", uint64(e.NATDstPort))
+	}
+}
+
+// origin writes the exporter, which is the device of CEF, and the sensor.
+func (c *cef) origin(e *intel.Event) {
+	if e.Exporter.Is4() {
+		c.addr("dvc", e.Exporter)
+	} else {
+		c.addr("c6a1Label=Device IPv6 Address c6a1", e.Exporter)
+	}
+	c.text("dvchost", e.ExporterName, maxLabel)
+	c.text("deviceExternalId", e.Sensor, maxLabel)
+	if len(e.Indicators) > 0 {
+		c.text("cs6Label=description cs6", e.Indicators[0].Description, maxDescription)
+	}
+}
+
+// signature names what was found: the name of an alert, else the category of the
+// best listing.
+func signature(e *intel.Event) string {
+	switch {
+	case e.Kind == intel.KindAlert:
+		return cmp.Or(e.Alert, "alert")
+	case e.Kind == intel.KindCanary:
+		return "canary"
+	case len(e.Indicators) > 0:
+		return cmp.Or(e.Indicators[0].Category, "listed")
+	}
+	return "listed"
+}
+
+// title says for people what kind of event it is.
+func title(k intel.Kind) string {
+	switch k {
+	case intel.KindHit:
+		return "Blacklist hit"
+	case intel.KindUpdate:
+		return "Blacklist contact update"
+	case intel.KindAlert:
+		return "Alert"
+	case intel.KindCanary:
+		return "Canary"
+	}
+	return "Event"
+}
+
+// cefSeverity maps a severity to the scale of CEF and LEEF, 0 to 10.
+func cefSeverity(s intel.Severity) string {
+	return [...]string{"3", "5", "8", "10"}[min(s, intel.Critical)]
+}
+
+// escapeCEF writes a rune within a value of the extension.
+func escapeCEF(dst []byte, r rune) []byte {
+	switch r {
+	case '\\', '=':
+		return append(dst, '\\', byte(r))
+	case '\n':
+		return append(dst, `\n`...)
+	case '\r':
+		return append(dst, `\r`...)
+	}
+	return appendGlyph(dst, r)
+}

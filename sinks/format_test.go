@@ -1,0 +1,563 @@
+package sinks
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel"
+)
+
+const kvLine = `hit src=10.0.0.5 spt=51515 dst=203.0.113.9 dpt=443 proto=tcp feed=feodo sev=critical dir=outbound ` +
+	`id=0192f7c0-1234-7abc-8def-0123456789ab time=2026-11-20T23:00:00.123Z offender=203.0.113.9 local=10.0.0.5 role=dst answered=yes ` +
+	`blocked=no score=95 category=c2 indicator=203.0.113.9/32 tlp=white listings=2 flows=1 packets=5 bytes=1234 packets_back=4 bytes_back=5210 ` +
+	`tcp_flags=APSF sampling=1 start=2026-11-20T22:59:58.123Z end=2026-11-20T22:59:59.123Z clock=ok exporter=192.0.2.1 in_if=1 out_if=2 ` +
+	`nat_src=198.51.100.7 sensor="pi-oslo" exporter_name="edge-1" community_id="1:abc\=" intel_version="7f3a" ` +
+	`reason="c2 listed by feodo (90), otx (75); outbound, answered" ref="https://example.net/9"` + "\n"
+
+const kvAlert = `alert src=- spt=0 dst=- dpt=0 proto=- feed=otx sev=high dir=- id=0192f7c0-1234-7abc-8def-0123456789ab ` +
+	`time=2026-11-20T23:00:00.123Z alert=own_address_listed offender=198.51.100.7 category=c2 indicator=198.51.100.7/32 listings=1 ` +
+	`sensor="pi-oslo" reason="our 198.51.100.7 is listed by otx"` + "\n"
+
+const cefLine = `CEF:0|flowsnitch|flowsnitch|1|c2|Blacklist hit|10|rt=1795215600123 src=10.0.0.5 dst=203.0.113.9 spt=51515 dpt=443 proto=tcp ` +
+	`deviceDirection=1 externalId=0192f7c0-1234-7abc-8def-0123456789ab cat=hit cs1Label=feed cs1=feodo cs2Label=indicator cs2=203.0.113.9/32 ` +
+	`cs3Label=offender cs3=203.0.113.9 cn1Label=score cn1=95 cs4Label=answered cs4=yes msg=c2 listed by feodo (90), otx (75); outbound, answered ` +
+	`cs5Label=reference cs5=https://example.net/9 cnt=1 out=1234 in=5210 cn2Label=packets cn2=5 cn3Label=packets back cn3=4 ` +
+	`start=1795215598123 end=1795215599123 sourceTranslatedAddress=198.51.100.7 dvc=192.0.2.1 dvchost=edge-1 deviceExternalId=pi-oslo` + "\n"
+
+const cefAlert = `CEF:0|flowsnitch|flowsnitch|1|own_address_listed|Alert|8|rt=1795215600123 externalId=0192f7c0-1234-7abc-8def-0123456789ab cat=alert ` +
+	`cs1Label=feed cs1=otx cs2Label=indicator cs2=198.51.100.7/32 cs3Label=offender cs3=198.51.100.7 msg=our 198.51.100.7 is listed by otx ` +
+	`deviceExternalId=pi-oslo` + "\n"
+
+const leefLine = `LEEF:2.0|flowsnitch|flowsnitch|1|c2|^|cat=hit^sev=10^devTime=2026-11-20T23:00:00.123Z^devTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSX^` +
+	`src=10.0.0.5^dst=203.0.113.9^srcPort=51515^dstPort=443^proto=tcp^direction=outbound^answered=yes^blocked=no^score=95^flows=1^` +
+	`srcPackets=5^srcBytes=1234^dstPackets=4^dstBytes=5210^srcPostNAT=198.51.100.7^id=0192f7c0-1234-7abc-8def-0123456789ab^` +
+	`offender=203.0.113.9^local=10.0.0.5^feed=feodo^category=c2^indicator=203.0.113.9/32^exporter=192.0.2.1^exporterName=edge-1^` +
+	`sensor=pi-oslo^msg=c2 listed by feodo (90), otx (75); outbound, answered^reference=https://example.net/9` + "\n"
+
+const leefAlert = `LEEF:2.0|flowsnitch|flowsnitch|1|own_address_listed|^|cat=alert^sev=8^devTime=2026-11-20T23:00:00.123Z^` +
+	`devTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSX^id=0192f7c0-1234-7abc-8def-0123456789ab^offender=198.51.100.7^feed=otx^category=c2^` +
+	`indicator=198.51.100.7/32^sensor=pi-oslo^msg=our 198.51.100.7 is listed by otx` + "\n"
+
+const ecsLine = `{"@timestamp":"2026-11-20T23:00:00.123Z","ecs":{"version":"8.11.0"},"message":"c2 listed by feodo (90), otx (75); outbound, answered",` +
+	`"event":{"kind":"alert","category":["network","intrusion_detection"],"type":["connection","info"],"action":"hit","module":"flowsnitch",` +
+	`"dataset":"flowsnitch.hit","id":"0192f7c0-1234-7abc-8def-0123456789ab","severity":99,"risk_score":95,` +
+	`"reason":"c2 listed by feodo (90), otx (75); outbound, answered","reference":"https://example.net/9",` +
+	`"start":"2026-11-20T22:59:58.123Z","end":"2026-11-20T22:59:59.123Z","duration":1000000000},` +
+	`"source":{"ip":"10.0.0.5","port":51515,"nat":{"ip":"198.51.100.7"},"packets":5,"bytes":1234},` +
+	`"destination":{"ip":"203.0.113.9","port":443,"packets":4,"bytes":5210},` +
+	`"network":{"transport":"tcp","iana_number":"6","type":"ipv4","direction":"outbound","community_id":"1:abc=","packets":9,"bytes":6444},` +
+	`"observer":{"ip":"192.0.2.1","name":"edge-1","ingress":{"interface":{"id":"1"}},"egress":{"interface":{"id":"2"}}},` +
+	`"related":{"ip":["10.0.0.5","203.0.113.9","198.51.100.7"]},` +
+	`"flowsnitch":{"sensor":"pi-oslo","severity":"critical","offender":"203.0.113.9","local":"10.0.0.5","role":"dst","answered":"yes","blocked":false,` +
+	`"flows":1,"sampling":1,"clock":"ok","category":"c2","indicator":"203.0.113.9/32","indicators_total":2,"intel_version":"7f3a"},` +
+	`"threat":{"feed":{"name":"feodo"},"indicator":` + ecsFeodo + `,"enrichments":[{"indicator":` + ecsFeodo + `,"matched":` + ecsMatched + `},` +
+	`{"indicator":{"type":"ipv4-addr","name":"203.0.113.0/24","provider":"otx","confidence":"High"},"matched":` + ecsMatched + `}]}}` + "\n"
+
+const (
+	ecsFeodo = `{"type":"ipv4-addr","ip":"203.0.113.9","name":"203.0.113.9/32","provider":"feodo","confidence":"High",` +
+		`"first_seen":"2026-11-18T23:00:00.123Z","last_seen":"2026-11-20T22:00:00.123Z","reference":"https://example.net/9","marking":{"tlp":"WHITE"}}`
+	ecsMatched = `{"atomic":"203.0.113.9","field":"destination.ip","type":"indicator_match_rule","occurred":"2026-11-20T23:00:00.123Z"}`
+)
+
+const ecsAlert = `{"@timestamp":"2026-11-20T23:00:00.123Z","ecs":{"version":"8.11.0"},"message":"our 198.51.100.7 is listed by otx",` +
+	`"event":{"kind":"alert","category":["intrusion_detection"],"type":["info"],"action":"alert","code":"own_address_listed","module":"flowsnitch",` +
+	`"dataset":"flowsnitch.alert","id":"0192f7c0-1234-7abc-8def-0123456789ab","severity":73,"risk_score":0,"reason":"our 198.51.100.7 is listed by otx"},` +
+	`"related":{"ip":["198.51.100.7"]},"flowsnitch":{"sensor":"pi-oslo","severity":"high","offender":"198.51.100.7","category":"c2",` +
+	`"indicator":"198.51.100.7/32","indicators_total":1},` +
+	`"threat":{"feed":{"name":"otx"},"indicator":{"type":"ipv4-addr","ip":"198.51.100.7","name":"198.51.100.7/32","provider":"otx","confidence":"High"},` +
+	`"enrichments":[{"indicator":{"type":"ipv4-addr","ip":"198.51.100.7","name":"198.51.100.7/32","provider":"otx","confidence":"High"},` +
+	`"matched":{"atomic":"198.51.100.7","type":"indicator_match_rule","occurred":"2026-11-20T23:00:00.123Z"}}]}}` + "\n"
+
+const ocsfLine = `{"category_uid":2,"class_uid":2004,"activity_id":1,"type_uid":200401,"severity_id":5,"time":1795215600123,` +
+	`"message":"c2 listed by feodo (90), otx (75); outbound, answered","is_alert":true,"risk_score":95,"confidence_score":90,"confidence_id":3,` +
+	`"metadata":{"version":"1.5.0","product":{"name":"flowsnitch","vendor_name":"flowsnitch"},"profiles":["osint"],` +
+	`"uid":"0192f7c0-1234-7abc-8def-0123456789ab","event_code":"hit","log_provider":"pi-oslo"},` +
+	`"finding_info":{"uid":"contact/203.0.113.9/10.0.0.5","title":"Blacklist hit","types":["c2"],"first_seen_time":1795215598123,` +
+	`"last_seen_time":1795215599123,"src_url":"https://example.net/9"},` +
+	`"evidences":[{"src_endpoint":{"ip":"10.0.0.5","port":51515},"dst_endpoint":{"ip":"203.0.113.9","port":443},` +
+	`"connection_info":{"protocol_num":6,"protocol_name":"tcp","direction_id":2,"tcp_flags":27,"community_uid":"1:abc="}}],` +
+	`"unmapped":{"offender":"203.0.113.9","local":"10.0.0.5","role":"dst","direction":"outbound","answered":"yes","blocked":false,"flows":1,` +
+	`"packets":5,"bytes":1234,"packets_back":4,"bytes_back":5210,"sampling":1,"clock":"ok","version":"v9","indicators_total":2,` +
+	`"exporter":"192.0.2.1","exporter_name":"edge-1","in_if":1,"out_if":2,"nat_src":"198.51.100.7","intel_version":"7f3a"},` +
+	`"osint":[{"type_id":1,"value":"203.0.113.9","vendor_name":"feodo","category":"c2","confidence_id":3,"created_time":1795042800123,` +
+	`"modified_time":1795212000123,"src_url":"https://example.net/9","tlp":"WHITE"},` +
+	`{"type_id":1,"value":"203.0.113.0/24","subnet":"203.0.113.0/24","vendor_name":"otx","uid":"pulse-1","category":"c2","confidence_id":3}]}` + "\n"
+
+const ocsfAlert = `{"category_uid":2,"class_uid":2004,"activity_id":1,"type_uid":200401,"severity_id":4,"time":1795215600123,` +
+	`"message":"our 198.51.100.7 is listed by otx","is_alert":true,"confidence_score":75,"confidence_id":3,` +
+	`"metadata":{"version":"1.5.0","product":{"name":"flowsnitch","vendor_name":"flowsnitch"},"profiles":["osint"],` +
+	`"uid":"0192f7c0-1234-7abc-8def-0123456789ab","event_code":"alert","log_provider":"pi-oslo"},` +
+	`"finding_info":{"uid":"own_address_listed/198.51.100.7","title":"Alert","types":["own_address_listed"]},` +
+	`"unmapped":{"alert":"own_address_listed","offender":"198.51.100.7","indicators_total":1},` +
+	`"osint":[{"type_id":1,"value":"198.51.100.7","vendor_name":"otx","category":"c2","confidence_id":3}]}` + "\n"
+
+// forms are all but the native one, with a reader of each that was written from
+// the specification, not from the writer.
+var forms = []struct {
+	name       string
+	hit, alert string
+	keys       func(t *testing.T, line string) map[string]string // nil values for JSON
+}{
+	{FormatText, kvLine, kvAlert, readKV},
+	{FormatCEF, cefLine, cefAlert, readCEF},
+	{FormatLEEF, leefLine, leefAlert, readLEEF},
+	{FormatLEEF1, tabbed(leefLine), tabbed(leefAlert), readLEEF},
+	{FormatECS, ecsLine, ecsAlert, readJSON},
+	{FormatOCSF, ocsfLine, ocsfAlert, readJSON},
+}
+
+func tabbed(line string) string {
+	line = strings.Replace(strings.Replace(line, "LEEF:2.0", "LEEF:1.0", 1), "|^|", "|", 1)
+	return strings.ReplaceAll(line, "^", "\t")
+}
+
+func format(t *testing.T, name string, o Options) func([]byte, *intel.Event) []byte {
+	t.Helper()
+	f, err := FormatByName(name, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f.Append
+}
+
+func TestFormatsWholeLine(t *testing.T) {
+	for _, f := range forms {
+		for _, tc := range []struct {
+			event intel.Event
+			want  string
+		}{{hit(), f.hit}, {alert(), f.alert}} {
+			if got := string(format(t, f.name, Options{})([]byte("kept "), &tc.event)); got != "kept "+tc.want {
+				t.Errorf("%s: got\n%s\nwant\nkept %s", f.name, got, tc.want)
+			}
+		}
+	}
+}
+
+// TestFormatsFields changes one thing in the hit and looks for what it does to
+// each form.
+func TestFormatsFields(t *testing.T) {
+	v6, other6 := netip.MustParseAddr("2001:db8::9"), netip.MustParseAddr("2001:db8::5")
+	type wants map[string][]string // by form; a text with a leading ! must not be there
+	for name, tc := range map[string]struct {
+		change func(*intel.Event)
+		wants  wants
+	}{
+		"IPv6": {func(e *intel.Event) { e.Src, e.Dst, e.Exporter, e.NATSrc = other6, v6, other6, v6 }, wants{
+			FormatText: {" src=2001:db8::5 spt=51515 dst=2001:db8::9 ", " nat_src=2001:db8::9 "},
+			FormatCEF: {" c6a2Label=Source IPv6 Address c6a2=2001:db8::5 c6a3Label=Destination IPv6 Address c6a3=2001:db8::9 spt=51515",
+				"! src=", "! dst=", "!Translated", " c6a1Label=Device IPv6 Address c6a1=2001:db8::5", "! dvc="},
+			FormatLEEF: {"^src=2001:db8::5^dst=2001:db8::9^"},
+			FormatECS:  {`"type":"ipv6"`, `"source":{"ip":"2001:db8::5","port":51515,"nat":{"ip":"2001:db8::9"}`},
+			FormatOCSF: {`"src_endpoint":{"ip":"2001:db8::5","port":51515}`},
+		}},
+		"NAT": {func(e *intel.Event) {
+			e.NATDst, e.NATDstPort, e.NATSrcPort = v6.Next(), 8443, 1024
+			e.NATDst = netip.MustParseAddr("192.0.2.80")
+		}, wants{
+			FormatText: {" nat_src=198.51.100.7 nat_src_port=1024 nat_dst=192.0.2.80 nat_dst_port=8443 "},
+			FormatCEF:  {" sourceTranslatedAddress=198.51.100.7 sourceTranslatedPort=1024 destinationTranslatedAddress=192.0.2.80 destinationTranslatedPort=8443 "},
+			FormatLEEF: {"^srcPostNAT=198.51.100.7^srcPostNATPort=1024^dstPostNAT=192.0.2.80^dstPostNATPort=8443^"},
+			FormatECS:  {`"nat":{"ip":"198.51.100.7","port":1024}`, `"nat":{"ip":"192.0.2.80","port":8443}`, `"related":{"ip":["10.0.0.5","203.0.113.9","198.51.100.7","192.0.2.80"]}`},
+			FormatOCSF: {`"nat_src":"198.51.100.7","nat_src_port":1024,"nat_dst":"192.0.2.80","nat_dst_port":8443`},
+		}},
+		"inner": {func(e *intel.Event) { e.InnerSrc, e.InnerDst, e.Offender, e.Role = e.Src, v6, v6, flow.SideInnerDst }, wants{
+			FormatText: {" role=inner_dst ", " inner_src=10.0.0.5 inner_dst=2001:db8::9 "},
+			FormatECS:  {`"field":"flowsnitch.inner.dst"`, `"inner":{"src":"10.0.0.5","dst":"2001:db8::9"}`},
+			FormatOCSF: {`"inner_src":"10.0.0.5","inner_dst":"2001:db8::9"`},
+		}},
+		"no ports": {func(e *intel.Event) { e.HasPorts = false }, wants{
+			FormatText: {"src=10.0.0.5 spt=0 dst=203.0.113.9 dpt=0 proto"}, FormatCEF: {"!spt", "!dpt"}, FormatLEEF: {"!Port"},
+			FormatECS: {`!"port"`}, FormatOCSF: {`!"port"`},
+		}},
+		"no protocol": {func(e *intel.Event) { e.HasProtocol = false }, wants{
+			FormatText: {" proto=- "}, FormatCEF: {"!proto"}, FormatLEEF: {"!proto"}, FormatECS: {"!transport", "!iana"}, FormatOCSF: {"!protocol"},
+		}},
+		"inbound": {func(e *intel.Event) { e.Direction = intel.Inbound }, wants{
+			FormatText: {" dir=inbound "}, FormatCEF: {" deviceDirection=0 "}, FormatECS: {`"direction":"inbound"`}, FormatOCSF: {`"direction_id":1`},
+		}},
+		"internal": {func(e *intel.Event) { e.Direction = intel.Internal }, wants{
+			FormatCEF: {"!deviceDirection"}, FormatECS: {`"direction":"internal"`}, FormatOCSF: {`"direction_id":3`},
+		}},
+		"transit": {func(e *intel.Event) { e.Direction = intel.Transit }, wants{
+			FormatText: {" dir=transit "}, FormatCEF: {"!deviceDirection"}, FormatECS: {`"direction":"external"`}, FormatOCSF: {`"direction_id":99`},
+		}},
+		"blocked": {func(e *intel.Event) { e.Blocked = true }, wants{
+			FormatText: {" blocked=yes "}, FormatCEF: {" act=blocked "}, FormatLEEF: {"^blocked=yes^"}, FormatECS: {`"type":["connection","denied"]`}, FormatOCSF: {`"blocked":true`},
+		}},
+		"low": {func(e *intel.Event) { e.Severity = intel.Low }, wants{
+			FormatText: {" sev=low "}, FormatCEF: {"|Blacklist hit|3|"}, FormatLEEF: {"^sev=3^"}, FormatECS: {`"severity":21`}, FormatOCSF: {`"severity_id":2`},
+		}},
+		"medium": {func(e *intel.Event) { e.Severity = intel.Medium }, wants{
+			FormatText: {" sev=medium "}, FormatCEF: {"|Blacklist hit|5|"}, FormatLEEF: {"^sev=5^"}, FormatECS: {`"severity":47`}, FormatOCSF: {`"severity_id":3`},
+		}},
+		"high": {func(e *intel.Event) { e.Severity = intel.High }, wants{
+			FormatText: {" sev=high "}, FormatCEF: {"|Blacklist hit|8|"}, FormatLEEF: {"^sev=8^"}, FormatECS: {`"severity":73`}, FormatOCSF: {`"severity_id":4`},
+		}},
+		"update": {func(e *intel.Event) { e.Kind = intel.KindUpdate }, wants{
+			FormatText: {"update src=10.0.0.5 spt="}, FormatCEF: {"|c2|Blacklist contact update|10|", " cat=update "}, FormatLEEF: {"|cat=update^"},
+			FormatECS:  {`"kind":"event"`, `"action":"update"`, `"dataset":"flowsnitch.hit"`},
+			FormatOCSF: {`"activity_id":2,"type_uid":200402`, `"is_alert":false`, `"uid":"contact/203.0.113.9/10.0.0.5"`},
+		}},
+		"canary": {func(e *intel.Event) { e.Kind = intel.KindCanary }, wants{
+			FormatText: {"canary src=10.0.0.5 spt="}, FormatCEF: {"|canary|Canary|10|"}, FormatLEEF: {"|canary|^|cat=canary^"},
+			FormatECS: {`"kind":"event"`, `"dataset":"flowsnitch.canary"`}, FormatOCSF: {`"is_alert":false`, `"uid":"canary/203.0.113.9/10.0.0.5"`},
+		}},
+		"no listing": {func(e *intel.Event) { e.Indicators = nil }, wants{
+			FormatText: {" feed=- "}, FormatCEF: {"|1|listed|Blacklist hit|", "!cs1", "!cs5"}, FormatLEEF: {"|listed|^|", "!feed"}, FormatECS: {"!threat"}, FormatOCSF: {"!osint\":", "!confidence"},
+		}},
+		"beyond 63 bits": {func(e *intel.Event) { e.Flows, e.Bytes, e.BytesBack = 1<<64-1, 1<<64-1, 0 }, wants{
+			FormatText: {" flows=18446744073709551615 "}, FormatECS: {`"flows":9223372036854775807`, `"bytes":9223372036854775807`}, FormatOCSF: {`"flows":9223372036854775807`},
+		}},
+		"strict amber": {func(e *intel.Event) { e.Indicators[0].TLP = "amber+strict" }, wants{
+			FormatECS: {`"tlp":"AMBER+STRICT"`}, FormatOCSF: {`"tlp":"AMBER STRICT"`},
+		}},
+		"end before start": {func(e *intel.Event) { e.End = e.Start.Add(-1) }, wants{FormatECS: {"!duration"}}},
+		"nothing known": {func(e *intel.Event) { *e = intel.Event{Kind: intel.KindHit} }, wants{
+			FormatText: {"hit src=- spt=0 dst=- dpt=0 proto=- feed=- sev=low dir=- ", "!invalid"}, FormatCEF: {"|listed|Blacklist hit|3|", "!invalid", "!rt="},
+			FormatLEEF: {"!invalid", "!devTime"}, FormatECS: {"!invalid", "!related", "!observer"}, FormatOCSF: {"!invalid", `!"time"`, `"uid":"00000000-`},
+		}},
+	} {
+		for _, f := range forms {
+			e := hit()
+			tc.change(&e)
+			got := string(format(t, f.name, Options{})(nil, &e))
+			checkForm(t, got, MaxLine)
+			f.keys(t, got)
+			for _, want := range tc.wants[f.name] {
+				not, unwanted := strings.CutPrefix(want, "!")
+				if unwanted == strings.Contains(got, not) {
+					t.Errorf("%s, %s: want %s in\n%s", name, f.name, want, got)
+				}
+			}
+		}
+	}
+}
+
+func TestConfidence(t *testing.T) {
+	for score, want := range map[uint8]string{0: "Not Specified", 1: "Low", 29: "Low", 30: "Medium", 69: "Medium", 70: "High", 100: "High"} {
+		if got := ecsConfidence(score); got != want {
+			t.Errorf("%d: got %s, want %s", score, got, want)
+		}
+		if n := map[string]uint64{"Not Specified": 0, "Low": 1, "Medium": 2, "High": 3}[want]; ocsfConfidence(score) != n {
+			t.Errorf("%d: got %d, want %d", score, ocsfConfidence(score), n)
+		}
+	}
+}
+
+// TestFormatsHostile holds that text changes nothing but the text: an event with
+// hostile text has the keys of one with harmless text, in every form and length.
+func TestFormatsHostile(t *testing.T) {
+	for _, f := range forms {
+		for _, kind := range []intel.Kind{intel.KindHit, intel.KindUpdate, intel.KindAlert, intel.KindCanary} {
+			for _, make := range []func() intel.Event{hit, alert, longest} {
+				for _, s := range hostile {
+					e := make()
+					e.Kind = kind
+					checkPoisoned(t, f.name, f.keys, e, s)
+				}
+			}
+		}
+	}
+}
+
+func checkPoisoned(t *testing.T, name string, keys func(*testing.T, string) map[string]string, e intel.Event, s string) {
+	t.Helper()
+	harmless := "x"
+	if s == "" {
+		harmless = ""
+	}
+	poison(&e, harmless)
+	want := keys(t, string(format(t, name, Options{})(nil, &e)))
+	poison(&e, s)
+	line := string(format(t, name, Options{})(nil, &e))
+	checkForm(t, line, MaxLine)
+	got := keys(t, line)
+	for key := range want { // the second listing may be gone
+		if strings.HasPrefix(key, ".osint.") || strings.HasPrefix(key, ".threat.enrichments.") {
+			got[key] = ""
+		}
+	}
+	if !slices.Equal(slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want))) {
+		t.Errorf("%s: keys %v\nwant %v\nin %s", name, slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)), line)
+	}
+	for _, limit := range []int{minLimit, 1180} {
+		short := string(format(t, name, Options{Limit: limit})(nil, &e))
+		if json := short[0] == '{'; json {
+			continue
+		}
+		checkForm(t, short, limit)
+		for key := range keys(t, short) {
+			if _, ok := want[key]; !ok {
+				t.Errorf("%s of %d bytes: key %s in %s", name, limit, key, short)
+			}
+		}
+	}
+}
+
+// checkForm holds what is promised of every line of every form.
+func checkForm(t *testing.T, line string, limit int) {
+	t.Helper()
+	body, ok := strings.CutSuffix(line, "\n")
+	switch {
+	case !ok || len(line) > limit:
+		t.Errorf("%d bytes, %d are allowed, newline %v: %s", len(line), limit, ok, line)
+	case !utf8.ValidString(line):
+		t.Errorf("not UTF-8: %q", line)
+	}
+	for _, r := range body {
+		if !unicode.IsPrint(r) && r != '\t' || r == '\t' && !strings.HasPrefix(line, "LEEF:1.0|") {
+			t.Fatalf("%U in %q", r, line)
+		}
+	}
+}
+
+// head is the expression that OSSEC's decoder has for the text form.
+var head = regexp.MustCompile(`^(hit|update|alert|canary) src=(\S+) spt=(\d+) dst=(\S+) dpt=(\d+) proto=(\S+) feed=(\S+) sev=(\S+) dir=(\S+)`)
+
+// readKV reads the text form twice: as it is meant, and as a reader would that
+// splits at blanks and knows no quotes. Both must find the same keys.
+func readKV(t *testing.T, line string) map[string]string {
+	t.Helper()
+	if !head.MatchString(line) {
+		t.Errorf("not as OSSEC wants it: %s", line)
+	}
+	got := map[string]string{}
+	_, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+	pair := regexp.MustCompile(`^([a-z_]+)=("(?:[^"\\=]|\\.)*"|[^" =]+)(?: |$)`)
+	for rest != "" {
+		m := pair.FindStringSubmatch(rest)
+		if m == nil {
+			t.Fatalf("no pair at %q", rest)
+		}
+		if _, twice := got[m[1]]; twice {
+			t.Errorf("%s twice in %s", m[1], line)
+		}
+		got[m[1]], rest = m[2], rest[len(m[0]):]
+	}
+	naive := regexp.MustCompile(`([a-z_]+)=`).FindAllString(line, -1)
+	if len(naive) != len(got) {
+		t.Errorf("a search for key= finds %q in %s", naive, line)
+	}
+	return got
+}
+
+// readCEF reads CEF as the specification has it: a key is a word before an equals
+// sign without a backslash, and its value ends at the blank before the next key.
+func readCEF(t *testing.T, line string) map[string]string {
+	t.Helper()
+	part := strings.SplitN(strings.TrimSuffix(line, "\n"), "|", 8)
+	if len(part) != 8 || part[0] != "CEF:0" || !regexp.MustCompile(`^([358]|10)$`).MatchString(part[6]) {
+		t.Fatalf("header of %s", line)
+	}
+	got := map[string]string{}
+	ext := part[7]
+	at := regexp.MustCompile(`(?:^| )(\w+)=`).FindAllStringSubmatchIndex(ext, -1)
+	if len(at) == 0 || at[0][0] != 0 {
+		t.Fatalf("extension of %s", line)
+	}
+	for i, m := range at {
+		end := len(ext)
+		if i+1 < len(at) {
+			end = at[i+1][0]
+		}
+		key, value := ext[m[2]:m[3]], ext[m[1]:end]
+		if _, twice := got[key]; twice {
+			t.Errorf("%s twice in %s", key, line)
+		}
+		if regexp.MustCompile(`(^|[^\\])(\\\\)*(=|\\($|[^\\=nr]))`).MatchString(value) {
+			t.Errorf("%s: bad escape in %q", key, value)
+		}
+		got[key] = value
+	}
+	return got
+}
+
+func readLEEF(t *testing.T, line string) map[string]string {
+	t.Helper()
+	n, sep := 6, "\t"
+	if strings.HasPrefix(line, "LEEF:2.0|") {
+		n, sep = 7, "^"
+	}
+	part := strings.SplitN(strings.TrimSuffix(line, "\n"), "|", n)
+	if len(part) != n || n == 7 && part[5] != "^" {
+		t.Fatalf("header of %s", line)
+	}
+	got := map[string]string{}
+	for pair := range strings.SplitSeq(part[n-1], sep) {
+		key, value, ok := strings.Cut(pair, "=")
+		if _, twice := got[key]; !ok || twice || value == "" || !regexp.MustCompile(`^\w+$`).MatchString(key) {
+			t.Errorf("pair %q in %s", pair, line)
+		}
+		got[key] = value
+	}
+	return got
+}
+
+func readJSON(t *testing.T, line string) map[string]string {
+	t.Helper()
+	got := map[string]string{}
+	if !json.Valid([]byte(line)) {
+		t.Fatalf("not JSON: %s", line)
+	}
+	for path := range paths(t, []byte(line)) {
+		got[path] = ""
+	}
+	return got
+}
+
+// TestFormatsTexts holds that readers get the text back.
+func TestFormatsTexts(t *testing.T) {
+	e := hit()
+	e.Reason = `a "b" \c = d | e ] ^ é` + "\n👍\x1b"
+	for name, want := range map[string]string{
+		FormatText: `reason="a \"b\" \\c \= d | e ] ^ é\n👍` + "\ufffd" + `" `,
+		FormatCEF:  `msg=a "b" \\c \= d | e ] ^ é\n👍` + "\ufffd ",
+		FormatLEEF: `msg=a "b" \c = d | e ]   é 👍` + "\ufffd^",
+		FormatECS:  `"message":"a \"b\" \\c = d | e ] ^ é\n👍\u001b"`,
+		FormatOCSF: `"message":"a \"b\" \\c = d | e ] ^ é\n👍\u001b"`,
+	} {
+		if got := string(format(t, name, Options{})(nil, &e)); !strings.Contains(got, want) {
+			t.Errorf("%s: want %s in\n%s", name, want, got)
+		}
+	}
+}
+
+// TestFormatsShorten holds what goes first in JSON: the worst indicators, then the
+// ends of texts.
+func TestFormatsShorten(t *testing.T) {
+	e := hit()
+	for i := range 100 {
+		e.Indicators = append(e.Indicators, intel.Indicator{Prefix: e.Indicators[0].Prefix, Feed: fmt.Sprint("feed-", i)})
+	}
+	for _, name := range []string{FormatECS, FormatOCSF} {
+		got := string(format(t, name, Options{})(nil, &e))
+		if !strings.Contains(got, e.Reason) || !strings.Contains(got, `"feed-0"`) || strings.Contains(got, `"feed-99"`) || !strings.Contains(got, `"indicators_total":102`) {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+func TestFormatsDoNotAllocate(t *testing.T) {
+	e := hit()
+	buf := make([]byte, 0, 2*MaxLine)
+	for _, name := range Formats() {
+		for _, o := range []Options{{}, {Stamped: true, Limit: 1000}} {
+			f := format(t, name, o)
+			if n := testing.AllocsPerRun(100, func() { buf = f(buf[:0], &e) }); n != 0 {
+				t.Errorf("%s: %v allocations per event", name, n)
+			}
+		}
+	}
+}
+
+func TestFormatByNameErrors(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		o    Options
+		want string
+	}{
+		{"", Options{}, `format: "" is not allowed, cef, ecs, json, leef, leef1, native, ocsf, text are`},
+		{"xml", Options{}, `format: "xml" is not allowed`},
+		{"native", Options{AlertIP: "dst"}, `alert_ip: "dst" is not allowed, flow and indicator are`},
+		{"ecs", Options{AlertIP: "indicator"}, "alert_ip: indicator is not allowed with format ecs"},
+		{"cef", Options{Limit: 100}, "limit: 100 bytes are not allowed, 480 to 4096 are"},
+		{"text", Options{Limit: 9000}, "limit: 9000 bytes"},
+	} {
+		if f, err := FormatByName(tc.name, tc.o); err == nil || !strings.HasPrefix(err.Error(), tc.want) || f.Append != nil {
+			t.Errorf("%s %+v: got %v", tc.name, tc.o, err)
+		}
+	}
+}
+
+// TestAlertIP has the offender at every place of a flow.
+func TestAlertIP(t *testing.T) {
+	addr := netip.MustParseAddr
+	flows := hit()
+	flows.NATSrc, flows.NATDst, flows.NATSrcPort, flows.NATDstPort = addr("192.0.2.11"), addr("192.0.2.12"), 11, 12
+	flows.InnerSrc, flows.InnerDst = addr("192.0.2.13"), addr("192.0.2.14")
+	for role, tc := range map[flow.Side]struct{ offender, want string }{
+		flow.SideSrc:        {"10.0.0.5", "src=10.0.0.5 spt=51515 dst=203.0.113.9 dpt=443"},
+		flow.SideDst:        {"203.0.113.9", "src=203.0.113.9 spt=443 dst=10.0.0.5 dpt=51515"},
+		flow.SidePostNATSrc: {"192.0.2.11", "src=192.0.2.11 spt=11 dst=203.0.113.9 dpt=443"},
+		flow.SidePostNATDst: {"192.0.2.12", "src=192.0.2.12 spt=12 dst=10.0.0.5 dpt=51515"},
+		flow.SideInnerSrc:   {"192.0.2.13", "src=192.0.2.13 spt=51515 dst=203.0.113.9 dpt=443"},
+		flow.SideInnerDst:   {"192.0.2.14", "src=192.0.2.14 spt=443 dst=10.0.0.5 dpt=51515"},
+	} {
+		e := flows
+		e.Role, e.Offender = role, addr(tc.offender)
+		text := string(format(t, FormatText, Options{AlertIP: AlertIndicator})(nil, &e))
+		if !strings.HasPrefix(text, "hit "+tc.want+" proto") {
+			t.Errorf("%s: %s", role, text)
+		}
+		native := format(t, FormatNative, Options{AlertIP: AlertIndicator})(nil, &e)
+		checkLine(t, &e, native)
+		want := strings.NewReplacer("src=", `"srcip":"`, " spt=", `","srcport":`, " dst=", `,"dstip":"`, " dpt=", `","dstport":`).Replace(tc.want)
+		if !bytes.Contains(native, []byte(want+`,"protocol"`)) {
+			t.Errorf("%s: want %s in %s", role, want, native)
+		}
+		if flow := format(t, FormatNative, Options{AlertIP: AlertFlow})(nil, &e); !bytes.Contains(flow, []byte(`"srcip":"10.0.0.5","srcport":51515,"dstip":"203.0.113.9","dstport":443,`)) {
+			t.Errorf("%s: %s", role, flow)
+		}
+	}
+	own := alert() // it must never be our own address that gets blocked
+	if got := string(format(t, FormatText, Options{AlertIP: AlertIndicator})(nil, &own)); got != kvAlert {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestStamped(t *testing.T) {
+	e := hit()
+	for sensor, want := range map[string]string{"pi-oslo": "pi-oslo", "": "-", "a b:c": "a_b_c"} {
+		e.Sensor = sensor
+		got := string(format(t, FormatText, Options{Stamped: true})(nil, &e))
+		if want := "2026-11-20T23:00:00.123+00:00 " + want + " flowsnitch: hit src=10.0.0.5 "; !strings.HasPrefix(got, want) {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	e = longest()
+	poison(&e, hostile[7])
+	for _, limit := range []int{minLimit, MaxLine} {
+		checkForm(t, string(format(t, FormatText, Options{Stamped: true, Limit: limit})(nil, &e)), limit)
+	}
+}
+
+func FuzzFormats(f *testing.F) {
+	for i, s := range hostile {
+		f.Add(s, uint8(i), uint8(i), uint8(i))
+	}
+	kinds := []intel.Kind{intel.KindHit, intel.KindUpdate, intel.KindAlert, intel.KindCanary}
+	f.Fuzz(func(t *testing.T, s string, form, kind, indicators uint8) {
+		e := hit()
+		e.Indicators = slices.Repeat(e.Indicators[:1], int(indicators))
+		e.Kind = kinds[int(kind)%len(kinds)]
+		w := forms[int(form)%len(forms)]
+		checkPoisoned(t, w.name, w.keys, e, s)
+	})
+}
+
+func BenchmarkFormats(b *testing.B) {
+	e := hit()
+	for _, name := range Formats() {
+		b.Run(name, func(b *testing.B) {
+			f, err := FormatByName(name, Options{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			var buf []byte
+			for b.Loop() {
+				buf = f.Append(buf[:0], &e)
+			}
+			b.SetBytes(int64(len(buf)))
+		})
+	}
+}

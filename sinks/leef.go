@@ -1,0 +1,111 @@
+package sinks
+
+import "github.com/flowsnitch/flowsnitch/intel"
+
+// leefTime is the pattern of the times in LEEF, in the notation of Java.
+const leefTime = "yyyy-MM-dd'T'HH:mm:ss.SSSX"
+
+// AppendLEEF appends e in version 2.0 of QRadar's Log Event Extended Format, as one
+// line with its newline, at most [MaxLine] bytes:
+//
+//	LEEF:2.0|flowsnitch|flowsnitch|1|c2|^|cat=hit^sev=10^src=10.0.0.5^srcPort=51515^…
+//
+// The separator is ^ because syslog daemons rewrite tabs. LEEF knows no escapes: in
+// values ^ and white space of every kind are blanks, so that no text can begin a key.
+func AppendLEEF(dst []byte, e *intel.Event) []byte { return appendLEEF(dst, e, '^', MaxLine) }
+
+// AppendLEEF1 is [AppendLEEF] in version 1.0, whose separator is the tab.
+func AppendLEEF1(dst []byte, e *intel.Event) []byte { return appendLEEF(dst, e, '\t', MaxLine) }
+
+func appendLEEF(dst []byte, e *intel.Event, sep byte, limit int) []byte {
+	l := leef{pairs{b: dst, start: len(dst), max: limit, sep: sep, escape: escapeLEEF}}
+	version := "2.0"
+	if sep == '\t' {
+		version = "1.0"
+	}
+	l.b = append(append(append(l.b, "LEEF:"...), version...), "|flowsnitch|flowsnitch|"+formVersion+"|"...)
+	l.b = append(appendName(l.b, signature(e), maxName), '|')
+	if sep != '\t' {
+		l.b = append(l.b, sep, '|')
+	}
+	l.head(e)
+	if e.Kind != intel.KindAlert {
+		l.flow(e)
+	}
+	l.finding(e)
+	l.origin(e)
+	return l.line()
+}
+
+// leef writes the attributes of one event.
+type leef struct{ pairs }
+
+func (l *leef) head(e *intel.Event) {
+	l.name("cat", string(e.Kind))
+	l.begin("sev")
+	l.b = append(l.b, cefSeverity(e.Severity)...)
+	l.end()
+	if !e.Time.IsZero() {
+		l.time("devTime", e.Time)
+		l.begin("devTimeFormat")
+		l.b = append(l.b, leefTime...)
+		l.end()
+	}
+}
+
+func (l *leef) flow(e *intel.Event) {
+	l.addr("src", e.Src)
+	l.addr("dst", e.Dst)
+	if e.HasPorts {
+		l.number("srcPort", uint64(e.SrcPort))
+		l.number("dstPort", uint64(e.DstPort))
+	}
+	if e.HasProtocol {
+		l.protocol("proto", e.Protocol)
+	}
+	l.name("direction", string(e.Direction))
+	l.name("answered", string(e.Answered))
+	l.name("blocked", yesNo(e.Blocked))
+	l.number("score", uint64(e.Score))
+	l.number("flows", e.Flows)
+	l.number("srcPackets", e.Packets)
+	l.number("srcBytes", e.Bytes)
+	l.count("dstPackets", e.PacketsBack)
+	l.count("dstBytes", e.BytesBack)
+	l.addr("srcPostNAT", e.NATSrc)
+	l.count("srcPostNATPort", uint64(e.NATSrcPort))
+	l.addr("dstPostNAT", e.NATDst)
+	l.count("dstPostNATPort", uint64(e.NATDstPort))
+}
+
+func (l *leef) finding(e *intel.Event) {
+	l.id("id", e.ID)
+	l.addr("offender", e.Offender)
+	l.addr("local", e.Local)
+	if len(e.Indicators) > 0 {
+		best := &e.Indicators[0]
+		l.name("feed", best.Feed)
+		l.name("category", best.Category)
+		l.prefix("indicator", best.Prefix)
+	}
+}
+
+func (l *leef) origin(e *intel.Event) {
+	l.addr("exporter", e.Exporter)
+	l.text("exporterName", e.ExporterName, maxLabel)
+	l.text("sensor", e.Sensor, maxLabel)
+	l.text("msg", e.Reason, maxProse)
+	if len(e.Indicators) > 0 {
+		best := &e.Indicators[0]
+		l.text("reference", best.Ref, maxProse)
+		l.text("description", best.Description, maxDescription)
+	}
+}
+
+// escapeLEEF writes a rune within a value.
+func escapeLEEF(dst []byte, r rune) []byte {
+	if r == '^' {
+		return append(dst, ' ')
+	}
+	return appendGlyph(dst, r)
+}

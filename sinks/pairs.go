@@ -1,0 +1,148 @@
+package sinks
+
+import (
+	"net/netip"
+	"strconv"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// pairs is a line of key=value that is being appended. A key whose value is empty
+// is left out, and so is a pair for which no room is left: the forms begin with what
+// matters most.
+type pairs struct {
+	b      []byte
+	start  int  // where the line begins in b
+	max    int  // length of the line, its newline included
+	mark   int  // where the pair begins that is being written
+	sep    byte // stands between two pairs
+	due    bool // a separator comes before the next pair
+	quote  bool // free text stands in quotes
+	escape func([]byte, rune) []byte
+}
+
+// begin begins a pair.
+func (p *pairs) begin(key string) {
+	p.mark = len(p.b)
+	if p.due {
+		p.b = append(p.b, p.sep)
+	}
+	p.b = append(append(p.b, key...), '=')
+}
+
+// end ends a pair and takes it back where it is too long.
+func (p *pairs) end() {
+	if p.room() < 0 {
+		p.b = p.b[:p.mark]
+		return
+	}
+	p.due = true
+}
+
+// room is what is left for the line, without its newline.
+func (p *pairs) room() int { return p.max - 1 - (len(p.b) - p.start) }
+
+// line ends the line and gives all that was appended.
+func (p *pairs) line() []byte { return append(p.b, '\n') }
+
+// text writes foreign or free text, cut to what fits.
+func (p *pairs) text(key, value string, limit int) {
+	if value == "" {
+		return
+	}
+	p.begin(key)
+	if !p.quote {
+		p.b = appendCut(p.b, value, min(limit, p.room()), p.escape)
+	} else {
+		p.b = append(p.b, '"')
+		p.b = append(appendCut(p.b, value, min(limit, p.room()-1), p.escape), '"')
+	}
+	p.end()
+}
+
+// name writes a word that must need no escape.
+func (p *pairs) name(key, value string) {
+	if value == "" {
+		return
+	}
+	p.begin(key)
+	p.b = appendName(p.b, value, maxName)
+	p.end()
+}
+
+// number writes a number, 0 as well.
+func (p *pairs) number(key string, value uint64) {
+	p.begin(key)
+	p.b = strconv.AppendUint(p.b, value, 10)
+	p.end()
+}
+
+// count writes a number that is absent when 0.
+func (p *pairs) count(key string, value uint64) {
+	if value != 0 {
+		p.number(key, value)
+	}
+}
+
+// addr writes an address without its zone.
+func (p *pairs) addr(key string, a netip.Addr) {
+	if !a.IsValid() {
+		return
+	}
+	p.begin(key)
+	p.b = a.WithZone("").AppendTo(p.b)
+	p.end()
+}
+
+func (p *pairs) prefix(key string, prefix netip.Prefix) {
+	if !prefix.IsValid() {
+		return
+	}
+	p.begin(key)
+	p.b = prefix.AppendTo(p.b)
+	p.end()
+}
+
+func (p *pairs) protocol(key string, protocol uint8) {
+	p.begin(key)
+	p.b = appendProtocol(p.b, protocol)
+	p.end()
+}
+
+func (p *pairs) id(key string, id [16]byte) {
+	p.begin(key)
+	p.b = appendID(p.b, id)
+	p.end()
+}
+
+// time writes a time in RFC 3339; one that it cannot express counts as absent.
+func (p *pairs) time(key string, t time.Time) {
+	t = t.UTC()
+	if t.IsZero() || t.Year() < 0 || t.Year() > 9999 {
+		return
+	}
+	p.begin(key)
+	p.b = t.AppendFormat(p.b, timeFormat)
+	p.end()
+}
+
+// millis writes a time as milliseconds since 1970; one before that counts as
+// absent.
+func (p *pairs) millis(key string, t time.Time) {
+	if ms := t.UnixMilli(); ms > 0 {
+		p.number(key, uint64(ms))
+	}
+}
+
+// appendGlyph appends what can be seen: white space of every kind as a blank, a
+// character without a glyph as U+FFFD.
+func appendGlyph(dst []byte, r rune) []byte {
+	switch {
+	case unicode.IsSpace(r):
+		return append(dst, ' ')
+	case unicode.IsPrint(r):
+		return utf8.AppendRune(dst, r)
+	}
+	return utf8.AppendRune(dst, utf8.RuneError)
+}
