@@ -16,7 +16,10 @@ type exporter struct {
 	name    string
 	version int  // of the export protocol, as the hit log has it
 	ipv6    bool // sees IPv6
-	biflow  bool // one record for both directions
+	// biflow: one record for both directions. softflowd takes the lower address for the
+	// source, whoever opened the connection, and does not say so (biflowDirection, RFC
+	// 5103 6.3): of its biflows the direction is not checked.
+	biflow bool
 	to      string
 	// command gives the program with its arguments, and may write files to dir. Time-outs
 	// are short: flows are to come of their own, not only because the exporter ends.
