@@ -86,6 +86,13 @@ const DefaultScore = 50
 // Default is the configuration without a file: the usual three ports, the hit log
 // in the state directory, events on the terminal.
 func Default() Config {
+	c := base()
+	c.Fill()
+	return c
+}
+
+// base is Default before Fill: what depends on another key is still open.
+func base() Config {
 	c := Config{
 		Name:     hostname(),
 		StateDir: defaultStateDir(),
@@ -98,7 +105,6 @@ func Default() Config {
 	for _, port := range []string{":2055", ":4739", ":6343"} {
 		c.Listen = append(c.Listen, udp.Config{Listen: port})
 	}
-	c.Fill()
 	return c
 }
 

@@ -149,6 +149,17 @@ func TestEmpty(t *testing.T) {
 	}
 }
 
+// TestStateDir: the default hit log follows the state directory of the file.
+func TestStateDir(t *testing.T) {
+	c, err := configs.Parse("f", []byte("state_dir: /srv/snitch\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := c.Sinks[0].JSONLog.Path, filepath.Join("/srv/snitch", "hits.json"); got != want {
+		t.Errorf("hit log at %s, want %s", got, want)
+	}
+}
+
 func TestMissingFile(t *testing.T) {
 	_, err := configs.Load(filepath.Join(t.TempDir(), "none.yml"))
 	if err == nil || !strings.HasSuffix(err.Error(), "none.yml: no such file or directory") || !os.IsNotExist(unwrapAll(err)) {

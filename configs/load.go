@@ -29,7 +29,7 @@ func Load(path string) (Config, error) {
 
 // Parse reads a configuration; name stands for the file in errors.
 func Parse(name string, b []byte) (Config, error) {
-	c := Default()
+	c := base()
 	f, err := parser.ParseBytes(b, 0)
 	if err != nil {
 		return c, syntaxError(name, err)
@@ -38,11 +38,11 @@ func Parse(name string, b []byte) (Config, error) {
 		return c, &Error{File: name, Err: fmt.Errorf("%d documents in one file, want one", len(f.Docs))}
 	}
 	if len(f.Docs) == 0 || f.Docs[0].Body == nil {
-		return c, nil
+		return Default(), nil
 	}
 	body := f.Docs[0].Body
 	if bare(body).Type() == ast.NullType {
-		return c, nil
+		return Default(), nil
 	}
 	if e := check(body, reflect.TypeFor[Config](), ""); e != nil {
 		e.File = name
