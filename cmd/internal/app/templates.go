@@ -1,15 +1,99 @@
 package app
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"go.uber.org/zap"
 )
 
-// A templateFile keeps templates and samplers over a restart.
-type templateFile struct{}
+// templatesName is the file in the state directory that keeps templates, samplers
+// and sequence numbers over a restart.
+const templatesName = "templates"
 
-func openTemplateFile(dir string, x *decode.Exporters, log *zap.Logger) *templateFile {
-	return &templateFile{}
+// saveSequences is how often the file is written when only sequence numbers have
+// moved: seldom, for the sake of SD cards. After a crash the gap since then is told
+// as an estimate.
+const saveSequences = 10 * time.Minute
+
+// A templateFile keeps what is known of exporters over a restart.
+type templateFile struct {
+	path    string
+	x       *decode.Exporters
+	changes uint64    // when it was last written
+	written time.Time // likewise
 }
 
-func (f *templateFile) save(clean bool) error { return nil }
+// openTemplateFile loads what the last run has left. A file that cannot be read is
+// no reason not to start: exporters send their templates again.
+func openTemplateFile(dir string, x *decode.Exporters, log *zap.Logger) *templateFile {
+	f := &templateFile{path: filepath.Join(dir, templatesName), x: x, written: time.Now()}
+	r, err := f.load()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		log.Warn("templates of the last run are not all there; data waits for new ones", zap.String("file", f.path), zap.Error(err))
+	case r.Damaged > 0:
+		log.Warn("parts of the file of templates are damaged and left out",
+			zap.String("file", f.path), zap.Int("lines", r.Damaged), zap.Int("templates", r.Templates))
+	default:
+		log.Info("templates of the last run are back", zap.Int("exporters", r.Exporters), zap.Int("templates", r.Templates))
+	}
+	f.changes = x.Changes()
+	return f
+}
+
+func (f *templateFile) load() (decode.LoadReport, error) {
+	file, err := os.Open(f.path)
+	if err != nil {
+		return decode.LoadReport{}, err
+	}
+	defer file.Close()
+	return f.x.Load(file, time.Now())
+}
+
+// save writes the file when something has changed; at a clean stop always.
+func (f *templateFile) save(clean bool) error {
+	changes := f.x.Changes()
+	if !clean && changes == f.changes && time.Since(f.written) < saveSequences {
+		return nil
+	}
+	var b bytes.Buffer
+	if err := f.x.Save(&b, clean); err != nil {
+		return err
+	}
+	if err := replaceFile(f.path, b.Bytes()); err != nil {
+		return fmt.Errorf("templates: %w", err)
+	}
+	f.changes, f.written = changes, time.Now()
+	return nil
+}
+
+// replaceFile puts a whole new file in the place of an old one: whoever reads it,
+// after a power cut too, finds one of the two.
+func replaceFile(path string, content []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(content)
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if e := tmp.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		os.Remove(tmp.Name())
+	}
+	return err
+}
