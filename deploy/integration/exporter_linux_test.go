@@ -20,7 +20,7 @@ type exporter struct {
 	// source, whoever opened the connection, and does not say so (biflowDirection, RFC
 	// 5103 6.3): of its biflows the direction is not checked.
 	biflow bool
-	to      string
+	to     string
 	// command gives the program with its arguments, and may write files to dir. Time-outs
 	// are short: flows are to come of their own, not only because the exporter ends.
 	command func(t *testing.T, e *exporter, dir string) []string
