@@ -1,10 +1,13 @@
 package jsonlog
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/flowsnitch/flowsnitch/sinks"
 )
 
 // minSize is the smallest MaxSize. OSSEC needs up to two minutes to notice a new
@@ -35,11 +38,21 @@ type Config struct {
 	// Group is the group of the files made, by name or number: the one that the
 	// reader runs in. Empty = that of the process.
 	Group string `yaml:"group"`
+	// Format of a line: native, ecs, ocsf or text (key=value behind time, sensor
+	// and program, as syslog daemons write files). Empty means native.
+	Format string `yaml:"format"`
+	// AlertIP is flow or indicator, see [sinks.Options]. Empty means flow.
+	AlertIP string `yaml:"alert_ip"`
+	// Compress makes old files .gz once no reader needs them any more.
+	Compress bool `yaml:"compress"`
 }
 
 // DefaultConfig gives the defaults; Path has none.
 func DefaultConfig() Config {
-	return Config{Rotate: RotateSize, MaxSize: 100 << 20, Keep: 7, Mode: 0o640}
+	return Config{
+		Rotate: RotateSize, MaxSize: 100 << 20, Keep: 7, Mode: 0o640,
+		Format: sinks.FormatNative, AlertIP: sinks.AlertFlow,
+	}
 }
 
 // Validate tells which key is wrong and what is allowed.
@@ -58,8 +71,21 @@ func (c Config) Validate() error {
 		return fmt.Errorf("keep: %d old files are not allowed, 1 to 10000 are", c.Keep)
 	case c.Mode&^0o777 != 0 || c.Mode&0o600 != 0o600:
 		return fmt.Errorf("mode: %v is not allowed, 0600 to 0777 with reading and writing for the owner are", c.Mode)
+	case c.Compress && c.Rotate == RotateNone:
+		return errors.New("compress: is not allowed with rotate none: what rotates the file must compress it")
 	}
-	return nil
+	_, err := c.format()
+	return err
+}
+
+// format gives the form of a line.
+func (c Config) format() (sinks.Format, error) {
+	name := cmp.Or(c.Format, sinks.FormatNative)
+	switch name {
+	case sinks.FormatNative, sinks.FormatECS, sinks.FormatOCSF, sinks.FormatText:
+		return sinks.FormatByName(name, sinks.Options{AlertIP: c.AlertIP, Stamped: true})
+	}
+	return sinks.Format{}, fmt.Errorf("format: %q is not allowed, native, ecs, ocsf and text are", name)
 }
 
 // A FileMode holds permission bits. In YAML it is an octal number, with or without

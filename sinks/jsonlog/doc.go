@@ -1,4 +1,4 @@
-// Package jsonlog is the hit log: a file with one line of JSON per event, which
+// Package jsonlog is the hit log: a file with one line per event, JSON by default, which
 // OSSEC, Wazuh, Filebeat or a human with tail reads while it is written.
 //
 // Readers take what is there at any moment for whole lines, so the file holds
@@ -14,6 +14,9 @@
 // crash in the midst would leave a gap. They stay uncompressed and, unless there are
 // twice as many as asked for, for at least three minutes, for that is how long OSSEC
 // may take to notice the new one.
+//
+// With compress, they are compressed after that, by a goroutine of the log's own, which
+// writes a temporary file first: PATH.gz is always whole.
 //
 // Events are not synced to the disk: a crash of the process loses none that was
 // written, a power cut may lose the last seconds.

@@ -25,6 +25,7 @@ func (l *Log) prepare() error {
 		if err := l.openFile(); err != nil {
 			return err
 		}
+		l.startCompressor()
 	}
 	return l.rotateDaily()
 }

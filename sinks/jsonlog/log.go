@@ -16,14 +16,15 @@ import (
 
 // Stats counts what has happened to the log.
 type Stats struct {
-	Lines     uint64 // events written
-	Bytes     uint64 // in these lines
-	Rotations uint64 // by this package
-	Reopens   uint64 // asked for, or because the file was renamed or removed
-	Repaired  uint64 // lines cut short by an error and taken back
-	Torn      uint64 // half lines found at the end and closed with a newline
-	Errors    uint64 // of writing, opening, rotating and removing old files
-	LastError string // the latest of these, kept after recovery
+	Lines      uint64 // events written
+	Bytes      uint64 // in these lines
+	Rotations  uint64 // by this package
+	Reopens    uint64 // asked for, or because the file was renamed or removed
+	Repaired   uint64 // lines cut short by an error and taken back
+	Torn       uint64 // half lines found at the end and closed with a newline
+	Errors     uint64 // of writing, opening, rotating and removing old files
+	Compressed uint64 // old files
+	LastError  string // the latest of these, kept after recovery
 }
 
 // A Log is the sink that writes the hit log. Send and Close are for its queue;
@@ -31,6 +32,8 @@ type Stats struct {
 type Log struct {
 	cfg Config
 	gid int // of the files made; -1 = as it comes
+
+	format sinks.Format
 
 	// The clock and the system calls that tests make fail.
 	now    func() time.Time
@@ -48,6 +51,10 @@ type Log struct {
 	wait   time.Time   // no rotation is tried before: the last one failed
 	line   []byte      // scratch
 
+	compressing bool           // the compressor has been started
+	stop        chan struct{}  // closed by Close, for the compressor
+	work        sync.WaitGroup // of the compressor
+
 	statsMu sync.Mutex
 	stats   Stats
 }
@@ -62,8 +69,12 @@ func New(cfg Config) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("group: %w", err)
 	}
+	format, err := cfg.format()
+	if err != nil {
+		return nil, err
+	}
 	return &Log{
-		cfg: cfg, gid: gid,
+		cfg: cfg, gid: gid, format: format, stop: make(chan struct{}),
 		now: time.Now, write: (*os.File).Write, rename: os.Rename, chown: os.Chown,
 	}, nil
 }
@@ -116,7 +127,7 @@ func (l *Log) Send(ctx context.Context, events []intel.Event) error {
 		if err := ctx.Err(); err != nil {
 			return &sinks.RetryError{Sent: i, Err: err}
 		}
-		l.line = sinks.AppendNative(l.line[:0], &events[i])
+		l.line = l.format.Append(l.line[:0], &events[i])
 		if err := l.append(l.line); err != nil {
 			return &sinks.RetryError{Sent: i, Err: l.failed(err)}
 		}
@@ -124,12 +135,21 @@ func (l *Log) Send(ctx context.Context, events []intel.Event) error {
 	return nil
 }
 
-// Close closes the file and gives the lock back. The log cannot be used again.
+// Close closes the file, stops compressing and gives the lock back. The log cannot
+// be used again.
 func (l *Log) Close(context.Context) error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	first := !l.closed
 	l.closed = true
 	l.closeFile()
+	l.mu.Unlock()
+	if !first {
+		return nil
+	}
+	close(l.stop)
+	l.work.Wait() // soon: it looks at stop with every block of a file
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.lock != nil {
 		_ = l.lock.Close()
 		l.lock = nil

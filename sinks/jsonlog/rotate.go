@@ -66,6 +66,12 @@ func (l *Log) rotate() error {
 	return nil
 }
 
+// An oldFile is one that was rotated.
+type oldFile struct {
+	stamp time.Time // of the rotation, by its name
+	path  string
+}
+
 // nextName gives the name that the file takes when it is rotated: that of this
 // second, or the one after the latest that is taken. So names never collide and always
 // sort by age, whatever the clock does.
@@ -75,35 +81,35 @@ func (l *Log) nextName() (string, error) {
 		return "", err
 	}
 	stamp := l.now().UTC().Truncate(time.Second)
-	if len(old) > 0 && !stamp.After(old[len(old)-1]) {
-		stamp = old[len(old)-1].Add(time.Second)
+	if len(old) > 0 && !stamp.After(old[len(old)-1].stamp) {
+		stamp = old[len(old)-1].stamp.Add(time.Second)
 	}
-	return l.oldName(stamp), nil
+	return l.cfg.Path + "-" + stamp.Format(stampFormat), nil
 }
 
-func (l *Log) oldName(stamp time.Time) string {
-	return l.cfg.Path + "-" + stamp.Format(stampFormat)
-}
-
-// rotated gives the times of the old files, the oldest first. A file with any
-// other suffix is not ours.
-func (l *Log) rotated() ([]time.Time, error) {
-	entries, err := os.ReadDir(filepath.Dir(l.cfg.Path))
+// rotated gives the old files, the oldest first. A file with any other suffix is
+// not ours; compressed ones are ours if we compress.
+func (l *Log) rotated() ([]oldFile, error) {
+	dir := filepath.Dir(l.cfg.Path)
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
-	var stamps []time.Time
+	var old []oldFile
 	for _, e := range entries {
 		suffix, ours := strings.CutPrefix(e.Name(), filepath.Base(l.cfg.Path)+"-")
 		if !ours || !e.Type().IsRegular() {
 			continue
 		}
+		if l.cfg.Compress {
+			suffix = strings.TrimSuffix(suffix, gzipSuffix)
+		}
 		if t, err := time.Parse(stampFormat, suffix); err == nil && t.Format(stampFormat) == suffix {
-			stamps = append(stamps, t)
+			old = append(old, oldFile{t, filepath.Join(dir, e.Name())})
 		}
 	}
-	slices.SortFunc(stamps, time.Time.Compare)
-	return stamps, nil
+	slices.SortStableFunc(old, func(a, b oldFile) int { return a.stamp.Compare(b.stamp) })
+	return old, nil
 }
 
 // prune removes the oldest files beyond Keep. One that was written to a moment ago
@@ -115,7 +121,7 @@ func (l *Log) prune() {
 		return
 	}
 	for ; len(old) > l.cfg.Keep; old = old[1:] {
-		name := l.oldName(old[0])
+		name := old[0].path
 		if len(old) <= 2*l.cfg.Keep && l.inUse(name) {
 			return
 		}

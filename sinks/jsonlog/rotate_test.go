@@ -26,13 +26,13 @@ func smallLog(t *testing.T) (*Log, *clock) {
 // old gives the names of the old files, the oldest first.
 func old(t *testing.T, l *Log) []string {
 	t.Helper()
-	stamps, err := l.rotated()
+	files, err := l.rotated()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, s := range stamps {
-		names = append(names, l.oldName(s))
+	for _, f := range files {
+		names = append(names, f.path)
 	}
 	return names
 }
