@@ -2,6 +2,8 @@ package decode_test
 
 import (
 	"encoding/binary"
+	"fmt"
+	"hash/crc32"
 	"net/netip"
 	"testing"
 	"time"
@@ -244,3 +246,8 @@ func within(t *testing.T, f func()) {
 }
 
 func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+
+// stateLine makes a line of a state file.
+func stateLine(text string) string {
+	return fmt.Sprintf("%08x %s\n", crc32.ChecksumIEEE([]byte(text)), text)
+}

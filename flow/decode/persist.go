@@ -1,0 +1,341 @@
+package decode
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+)
+
+// stateFormat is the version of the state file. A line of it is the CRC-32 (IEEE)
+// of its JSON in 8 hexadecimal digits, a space, the JSON of one [stateLine] and a
+// line feed. The first line is a header. Every line stands for itself, so that a
+// damaged one takes nothing else along.
+const stateFormat = 1
+
+// maxStateLine bounds a line: the longest template is 64 KiB, 88 KiB in base64.
+const maxStateLine = 128 << 10
+
+// The kinds of lines.
+const (
+	kindHeader   = "header"
+	kindExporter = "exporter"
+	kindStream   = "stream"
+	kindTemplate = "template"
+	kindSampler  = "sampler" // of a stream; with no version, of the exporter
+)
+
+// A stateLine is one line of the state file. Which fields count says Kind.
+type stateLine struct {
+	Kind string `json:"kind"`
+
+	Format int  `json:"format,omitempty"`
+	Clean  bool `json:"clean,omitempty"`
+
+	Exporter netip.Addr   `json:"exporter,omitzero"`
+	Seen     time.Time    `json:"seen,omitzero"` // when it last sent anything
+	Version  flow.Version `json:"version,omitempty"`
+	Domain   uint32       `json:"domain,omitempty"`
+	Agent    netip.Addr   `json:"agent,omitzero"`
+	Port     uint16       `json:"port,omitempty"`
+
+	Split    bool           `json:"split,omitempty"`
+	Init     int64          `json:"init,omitempty"` // ms since 1970
+	Sequence *stateSequence `json:"sequence,omitempty"`
+
+	Options bool   `json:"options,omitempty"`
+	Raw     []byte `json:"raw,omitempty"` // the template record as it came
+
+	ID   *uint64 `json:"id,omitempty"` // of a sampler; none: the rate for all
+	Rate uint32  `json:"rate,omitempty"`
+}
+
+// A stateSequence is what goes on from the sequence numbers of a stream.
+type stateSequence struct {
+	Next      uint32    `json:"next"`
+	Uptime    uint32    `json:"uptime,omitempty"`
+	At        time.Time `json:"at"`
+	Datagrams int       `json:"by_datagrams,omitempty"`
+	Records   int       `json:"by_records,omitempty"`
+}
+
+// Changes counts changes of what Save writes, other than sequence numbers: whoever
+// saves on change compares it with what it was.
+func (x *Exporters) Changes() uint64 { return x.changes.Load() }
+
+// Save writes templates, samplers and sequence numbers of all exporters, for Load
+// after a restart. clean tells that no datagram will be decoded after this: the
+// flows that exporters send until Load are then known exactly by their sequence.
+func (x *Exporters) Save(w io.Writer, clean bool) error {
+	var buf bytes.Buffer
+	if err := appendLine(&buf, stateLine{Kind: kindHeader, Format: stateFormat, Clean: clean}); err != nil {
+		return err
+	}
+	list, _ := x.all()
+	for _, e := range list {
+		e.mu.Lock()
+		err := e.save(&buf)
+		e.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		if _, err := buf.WriteTo(w); err != nil {
+			return fmt.Errorf("state of exporters: %w", err)
+		}
+	}
+	_, err := buf.WriteTo(w)
+	if err != nil {
+		return fmt.Errorf("state of exporters: %w", err)
+	}
+	return nil
+}
+
+func appendLine(buf *bytes.Buffer, l stateLine) error {
+	b, err := json.Marshal(l)
+	if err != nil {
+		return fmt.Errorf("state of exporters: %w", err)
+	}
+	fmt.Fprintf(buf, "%08x %s\n", crc32.ChecksumIEEE(b), b)
+	return nil
+}
+
+// save appends the lines of an exporter whose lock is held.
+func (e *exporter) save(buf *bytes.Buffer) error {
+	if e.gone {
+		return nil
+	}
+	key := stateLine{Exporter: e.addr, Seen: e.last}
+	head := key
+	head.Kind, head.Split = kindExporter, e.split
+	lines := append([]stateLine{head}, e.samplers.lines(key)...)
+	for _, s := range e.streams {
+		lines = append(lines, s.lines(key)...)
+	}
+	for _, l := range lines {
+		if err := appendLine(buf, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lines describes a stream, its templates and its samplers; key names the
+// exporter.
+func (s *stream) lines(key stateLine) []stateLine {
+	key.Version, key.Domain, key.Agent, key.Port = s.key.version, s.key.domain, s.key.agent, s.key.port
+	l := key
+	l.Kind, l.Init = kindStream, s.init
+	if q := &s.seq; q.known {
+		l.Sequence = &stateSequence{Next: q.next, Uptime: q.uptime, At: q.at, Datagrams: q.units.datagrams, Records: q.units.records}
+	}
+	out := []stateLine{l}
+	for _, p := range s.plans {
+		l := key
+		l.Kind, l.Options, l.Raw = kindTemplate, p.options, p.raw
+		out = append(out, l)
+	}
+	return append(out, s.samplers.lines(key)...)
+}
+
+// lines describes samplers; key names the stream or exporter that they belong to.
+func (s *samplers) lines(key stateLine) (out []stateLine) {
+	key.Kind = kindSampler
+	if s.known {
+		l := key
+		l.Rate = s.all
+		out = append(out, l)
+	}
+	for id, rate := range s.byID {
+		l := key
+		l.ID, l.Rate = &id, rate
+		out = append(out, l)
+	}
+	return out
+}
+
+// A LoadReport says what Load found.
+type LoadReport struct {
+	Clean     bool // the program was stopped in order when this was saved
+	Exporters int
+	Templates int
+	Samplers  int
+	Damaged   int // lines that were torn, changed or make no sense: left out
+	Expired   int // lines of exporters silent for longer than limits.forget: left out
+	Refused   int // lines that found no room within the limits: left out
+}
+
+// Load takes up what Save wrote. It is called before the first datagram is
+// decoded. Lines that are damaged are left out and counted; the error is one of
+// reading, or tells of a format that is not known. What was good until then is
+// kept.
+func (x *Exporters) Load(r io.Reader, now time.Time) (LoadReport, error) {
+	l := loader{x: x, now: now}
+	in := bufio.NewReaderSize(r, maxStateLine)
+	for n := 1; ; n++ {
+		line, err := readLine(in)
+		if errors.Is(err, io.EOF) {
+			return l.report, nil
+		}
+		if err == nil {
+			err = l.line(line)
+		}
+		if err != nil {
+			return l.report, fmt.Errorf("state of exporters, line %d: %w", n, err)
+		}
+	}
+}
+
+// readLine gives the next line, or no line of ours for one that is too long. The error is io.EOF only when there is nothing more.
+func readLine(in *bufio.Reader) ([]byte, error) {
+	line, err := in.ReadSlice('\n')
+	for errors.Is(err, bufio.ErrBufferFull) {
+		line = []byte("too long")
+		_, err = in.ReadSlice('\n')
+	}
+	if errors.Is(err, io.EOF) && len(line) > 0 {
+		return line, nil
+	}
+	return line, err
+}
+
+// A loader is a Load at work.
+type loader struct {
+	x      *Exporters
+	now    time.Time
+	report LoadReport
+}
+
+// line takes one line.
+func (l *loader) line(b []byte) error {
+	s, ok := parseLine(b)
+	switch {
+	case !ok:
+		l.report.Damaged++
+	case s.Kind == kindHeader && s.Format != stateFormat:
+		return fmt.Errorf("format %d is not known, only %d", s.Format, stateFormat)
+	case s.Kind == kindHeader:
+		l.report.Clean = s.Clean
+	case !s.Exporter.IsValid():
+		l.report.Damaged++
+	case l.now.Sub(s.Seen) > l.x.limits.Forget:
+		l.report.Expired++
+	default:
+		l.exporterLine(s)
+	}
+	return nil
+}
+
+// parseLine checks and reads a line.
+func parseLine(b []byte) (s stateLine, ok bool) {
+	if len(b) < 10 || b[8] != ' ' || b[len(b)-1] != '\n' {
+		return s, false
+	}
+	sum, err := strconv.ParseUint(string(b[:8]), 16, 32)
+	b = b[9 : len(b)-1]
+	if err != nil || uint32(sum) != crc32.ChecksumIEEE(b) {
+		return s, false
+	}
+	return s, json.Unmarshal(b, &s) == nil
+}
+
+// exporterLine takes a line that tells of an exporter.
+func (l *loader) exporterLine(s stateLine) {
+	e := l.x.get(s.Exporter.Unmap(), l.now)
+	if e == nil {
+		l.report.Refused++
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s.Seen.Before(e.last) { // it was made just now, or by a line before
+		e.last = s.Seen
+	}
+	switch {
+	case s.Kind == kindExporter:
+		l.report.Exporters++
+		e.split = s.Split
+	case s.Kind == kindSampler && s.Version == 0:
+		l.sampler(e, &e.samplers, s)
+	default:
+		l.streamLine(e, s)
+	}
+}
+
+// streamLine takes a line that tells of a stream.
+func (l *loader) streamLine(e *exporter, s stateLine) {
+	if s.Version.String() == "unknown" {
+		l.report.Damaged++
+		return
+	}
+	st := l.x.stream(e, streamKey{version: s.Version, domain: s.Domain, agent: s.Agent.Unmap(), port: s.Port})
+	if st == nil {
+		l.report.Refused++
+		return
+	}
+	switch s.Kind {
+	case kindStream:
+		st.init, st.last = s.Init, s.Seen
+		if s.Sequence != nil {
+			st.seq.resume(s.Sequence, !l.report.Clean)
+		}
+	case kindTemplate:
+		l.template(e, st, s)
+	case kindSampler:
+		l.sampler(e, &st.samplers, s)
+		l.report.Samplers++
+	default:
+		l.report.Damaged++
+	}
+}
+
+// resume goes on from saved numbers. stale tells that datagrams were decoded after
+// they were saved, so that the next gap is an estimate.
+func (q *sequence) resume(s *stateSequence, stale bool) {
+	q.known, q.stale, q.next, q.uptime, q.at = true, stale, s.Next, s.Uptime, s.At
+	q.units.datagrams, q.units.records = s.Datagrams, s.Records
+	q.units.nextByDatagrams, q.units.nextByRecords = s.Next, s.Next
+}
+
+func (l *loader) sampler(e *exporter, to *samplers, s stateLine) {
+	var id uint64
+	if s.ID != nil {
+		id = *s.ID
+	}
+	if _, ok := l.x.setRate(e, to, id, s.ID != nil, s.Rate); !ok {
+		l.report.Refused++
+	}
+}
+
+// template takes a template record, as suspicious as if it came from the network.
+func (l *loader) template(e *exporter, st *stream, s stateLine) {
+	p := wholeTemplate(s.Version, s.Raw, s.Options)
+	switch {
+	case p == nil:
+		l.report.Damaged++
+	case !l.x.define(e, st, p):
+		l.report.Refused++
+	default:
+		l.report.Templates++
+	}
+}
+
+// wholeTemplate compiles a record that is exactly one valid template, else nil.
+func wholeTemplate(v flow.Version, raw []byte, options bool) (p *plan) {
+	if v != flow.V9 && v != flow.IPFIX {
+		return nil
+	}
+	templateRecords(uint8(v), options, raw, func(_ uint16, rec []byte, reason Reason) {
+		if reason == "" && len(rec) == len(raw) {
+			p, _ = parseTemplate(uint8(v), rec, options)
+		}
+	})
+	return p
+}

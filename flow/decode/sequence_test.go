@@ -1,0 +1,247 @@
+package decode_test
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/synth"
+)
+
+// An exported stream is what a synthetic exporter sends: datagrams in order, with
+// the units that each carries.
+type exported struct {
+	payload []byte
+	units   uint64 // as the protocol counts
+	flows   uint64
+}
+
+// exportStream makes datagrams with a random number of flows, templates first and
+// again after every tenth.
+func exportStream(t testing.TB, v flow.Version, n int, sampling uint32) []exported {
+	t.Helper()
+	e, err := synth.NewEncoder(synth.Config{Version: v, Sampling: sampling, Boot: exportTime.Add(-time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, err := synth.NewSource(synth.SourceConfig{Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(3, 4))
+	var out []exported
+	add := func(p []byte, flows uint64, before uint32) {
+		if len(p) > 0 {
+			out = append(out, exported{p, uint64(e.Sequence() - before), flows})
+		}
+	}
+	for i := range n {
+		if i%10 == 0 {
+			before := e.Sequence()
+			add(e.Templates(nil, exportTime), 0, before)
+		}
+		var flows []synth.Flow
+		for range 1 + r.IntN(20) {
+			f, _ := src.Next(exportTime)
+			flows = append(flows, f)
+		}
+		before := e.Sequence()
+		p, k, err := e.Encode(nil, flows, exportTime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		add(p, uint64(k), before)
+	}
+	return out
+}
+
+// TestSums drops datagrams at random, the first template among them, and holds
+// that what was sent since the first datagram that came is what was decoded and
+// what is counted as lost. Records without template are unsaid, until they are
+// replayed.
+func TestSums(t *testing.T) {
+	for _, v := range []flow.Version{flow.V5, flow.IPFIX} {
+		t.Run(v.String(), func(t *testing.T) {
+			for seed := range uint64(50) {
+				stream := exportStream(t, v, 100, uint32(seed%2)*100)
+				r := rand.New(rand.NewPCG(seed, 5))
+				b := newBench(t)
+				sent := uint64(0)
+				for i, d := range stream {
+					if r.IntN(100) < int(seed) && i != len(stream)-1 {
+						if b.frame > 0 {
+							sent += d.units
+						}
+						continue
+					}
+					sent += d.units
+					b.send(d.payload)
+				}
+				s := b.stream()
+				early := b.x.Stats().Early
+				got := s.Records + s.OptionRecords + s.Lost + s.Unsaid - early.Records
+				if v == flow.IPFIX && s.Templates == 0 {
+					continue // not one template came through: nothing can be counted
+				}
+				if sent != got {
+					t.Errorf("seed %d: sent %d, decoded %d + %d, lost %d, unsaid %d, replayed %d", seed, sent, s.Records, s.OptionRecords, s.Lost, s.Unsaid, early.Records)
+				}
+			}
+		})
+	}
+}
+
+// v9 counts datagrams.
+func TestSumsOfDatagrams(t *testing.T) {
+	for _, v := range []flow.Version{flow.V9, flow.SFlow} {
+		t.Run(v.String(), func(t *testing.T) {
+			stream := exportStream(t, v, 200, 0)
+			r := rand.New(rand.NewPCG(1, 5))
+			b := newBench(t)
+			dropped := uint64(0)
+			for i, d := range stream {
+				if i > 5 && i < len(stream)-1 && r.IntN(3) == 0 {
+					dropped++
+					continue
+				}
+				b.send(d.payload)
+			}
+			if s := b.stream(); s.Unit != decode.UnitDatagrams || s.Lost != dropped || s.Late+s.Repeated+s.Resets != 0 {
+				t.Errorf("%+v, dropped were %d", s.SequenceStatus, dropped)
+			}
+			if l := b.x.Stats().Lost; l.Datagrams != dropped || l.Flows+l.Records != 0 {
+				t.Errorf("losses in all: %+v", l)
+			}
+		})
+	}
+}
+
+// Some v9 exporters count records: that is recognised, and losses are then told in
+// records.
+func TestV9CountsRecords(t *testing.T) {
+	b := newBench(t)
+	seq := uint32(1000)
+	send := func(n int, lost bool) {
+		var body []byte
+		for range n {
+			body = append(body, pairAB...)
+		}
+		if !lost {
+			b.send(header9(seq, pairTemplate(flow.V9), set(300, body)))
+		}
+		seq += uint32(n)
+	}
+	for i := range 20 {
+		send(2+i%3, i == 10 || i == 11)
+	}
+	if s := b.stream(); s.Unit != decode.UnitRecords || s.Lost != 3+4 || s.Resets+s.Late+s.Repeated != 0 {
+		t.Errorf("%+v", s.SequenceStatus)
+	}
+}
+
+// TestOrder sends v5 datagrams of ten flows by their number, and looks at what
+// the sequence makes of it. A minus stands for an uptime that began anew.
+func TestOrder(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		numbers []uint32
+		want    decode.SequenceStatus
+	}{
+		{"in order", []uint32{100, 110, 120}, decode.SequenceStatus{}},
+		{"loss", []uint32{100, 130}, decode.SequenceStatus{Lost: 20}},
+		{"late", []uint32{100, 120, 110, 130}, decode.SequenceStatus{Late: 1}},
+		{"late, from a longer gap", []uint32{100, 150, 120, 160}, decode.SequenceStatus{Lost: 30, Late: 1}},
+		{"late, all of a gap", []uint32{100, 140, 120, 130, 110, 150}, decode.SequenceStatus{Late: 3}},
+		{"twice", []uint32{100, 110, 110, 120}, decode.SequenceStatus{Repeated: 1}},
+		{"twice, after a loss", []uint32{100, 150, 150, 160}, decode.SequenceStatus{Lost: 40, Repeated: 1}},
+		{"late and twice", []uint32{100, 120, 110, 110, 130}, decode.SequenceStatus{Late: 1, Repeated: 1}},
+		{"wrap", []uint32{0xfffffff6, 0, 10}, decode.SequenceStatus{}},
+		{"loss over the wrap", []uint32{0xffffffec, 10, 20}, decode.SequenceStatus{Lost: 20}},
+		{"late over the wrap", []uint32{0xffffffec, 0, 0xfffffff6, 10}, decode.SequenceStatus{Late: 1}},
+		{"restart far back", []uint32{1_000_000, 0, 10}, decode.SequenceStatus{Resets: 1}},
+		{"restart from the upper half", []uint32{4_000_000_000, 0, 10}, decode.SequenceStatus{Resets: 1}},
+		{"restart close by", []uint32{200, 210, 0, 10, 20, 30, 40}, decode.SequenceStatus{Resets: 1, Repeated: 2}},
+		{"loss after a restart", []uint32{1_000_000, 0, 30}, decode.SequenceStatus{Resets: 1, Lost: 20}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t)
+			for _, n := range c.numbers {
+				b.send(v5(n, 10))
+			}
+			c.want.Unit = decode.UnitFlows
+			if got := b.stream().SequenceStatus; got != c.want {
+				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
+// The uptime of the exporter tells a restart from a wrap of the uptime and from
+// datagrams that overtake each other.
+func TestRestartByUptime(t *testing.T) {
+	rec := v5record("192.0.2.10", "198.51.100.20", 0, 0)
+	for _, c := range []struct {
+		name    string
+		ups     []uint32 // of datagrams a minute apart
+		numbers []uint32
+		want    decode.SequenceStatus
+	}{
+		{"restart at once", []uint32{1_000_000, 1000}, []uint32{50, 0}, decode.SequenceStatus{Resets: 1}},
+		{"restart after 30 days", []uint32{2_592_000_000, 1000}, []uint32{50, 20}, decode.SequenceStatus{Resets: 1}},
+		{"restart with a higher number", []uint32{1_000_000, 1000}, []uint32{50, 70}, decode.SequenceStatus{Resets: 1}},
+		{"wrap", []uint32{0xffffffff - 30_000, 30_000}, []uint32{50, 51}, decode.SequenceStatus{}},
+		{"wrap and loss", []uint32{0xffffffff - 30_000, 30_000}, []uint32{50, 53}, decode.SequenceStatus{Lost: 2}},
+		{"overtaken", []uint32{1_000_000, 1_060_000, 1_059_000}, []uint32{50, 52, 51}, decode.SequenceStatus{Late: 1}},
+		{"an uptime that stands still", []uint32{0, 0, 0}, []uint32{50, 51, 55}, decode.SequenceStatus{Lost: 3}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t)
+			for i, n := range c.numbers {
+				b.send(v5at(n, 1, 0, c.ups[i], rec))
+				b.now = b.now.Add(time.Minute)
+			}
+			c.want.Unit = decode.UnitFlows
+			if got := b.stream().SequenceStatus; got != c.want {
+				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
+// Records in sets of unknown templates are told by the next number: they are not
+// lost on the way.
+func TestUnsaid(t *testing.T) {
+	b := newBench(t)
+	b.send(header10(0, pairTemplate(flow.IPFIX), set(300, pairAB)),
+		header10(1, set(300, pairAB), set(999, make([]byte, 40))),
+		header10(7, set(300, pairAB)),
+		header10(10, set(300, pairAB)))
+	if s := b.stream(); s.Unsaid != 5 || s.Lost != 2 || s.Unit != decode.UnitRecords {
+		t.Errorf("%+v", s.SequenceStatus)
+	}
+	if l := b.x.Stats().Lost; l.Records != 2 || l.Unsaid != 5 {
+		t.Errorf("losses in all: %+v", l)
+	}
+}
+
+// The losses of an exporter that is forgotten stay in the sum.
+func TestLossesOfTheForgotten(t *testing.T) {
+	b := newBench(t)
+	b.send(v5(0, 10), v5(50, 10))
+	b.x.Sweep(b.now.Add(48 * time.Hour))
+	b.send(v5(0, 10), v5(30, 10))
+	if s := b.x.Stats(); s.Lost.Flows != 40+20 || s.Forgotten != 1 || s.Exporters != 1 {
+		t.Errorf("got %+v", s)
+	}
+}
+
+// A v5 datagram that lacks records it tells of: the next number shows them.
+func TestV5CutCountsAsLost(t *testing.T) {
+	b := newBench(t)
+	b.send(v5(0, 10)[:24+48*7], v5(10, 10))
+	if s := b.stream(); s.Records != 17 || s.Lost != 3 {
+		t.Errorf("%d records, lost %d, want 17 and 3", s.Records, s.Lost)
+	}
+}
