@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/netip"
 	"time"
+	"unicode"
 
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/spf13/cobra"
@@ -128,7 +129,7 @@ func printEvidence(w io.Writer, ind intel.Indicator) {
 func printable(s string) string {
 	out := []rune(s)
 	for i, r := range out {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == 0xfffd {
+		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
 			out[i] = '?'
 		}
 	}

@@ -99,9 +99,11 @@ func newHelp() *cobra.Command {
 	}
 }
 
-// plainUsage takes the word [flags] out of usage lines that name the flags already.
+// plainUsage takes the word [flags] out of usage lines that name the flags already,
+// and lets each command suggest its own for a name with a slip or two.
 func plainUsage(c *cobra.Command) {
 	c.DisableFlagsInUseLine = true
+	c.SuggestionsMinimumDistance = 2
 	for _, sub := range c.Commands() {
 		plainUsage(sub)
 	}

@@ -77,6 +77,9 @@ func run(c *cobra.Command, cfg configs.Config, opts app.Options) error {
 	opts.Out, opts.Version = c.OutOrStdout(), version()
 	opts.Colour = isTerminal(opts.Out)
 	log := newLogger(c.ErrOrStderr())
+	hup := make(chan os.Signal, 1) // from the beginning: SIGHUP must never end the program
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	a := app.New(cfg, opts, log)
 	if err := a.Start(); err != nil {
 		var bad *configs.Error
@@ -86,17 +89,14 @@ func run(c *cobra.Command, cfg configs.Config, opts app.Options) error {
 		return err
 	}
 	greet(c.ErrOrStderr(), a.Status())
-	serve(c.Context(), a, log)
+	serve(c.Context(), a, hup, log)
 	err := a.Stop()
 	printStatus(c.ErrOrStderr(), a.Status(), true)
 	return err
 }
 
-// serve reloads on SIGHUP until ctx ends.
-func serve(ctx context.Context, a *app.App, log *zap.Logger) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+// serve reloads on each signal of hup until ctx ends.
+func serve(ctx context.Context, a *app.App, hup <-chan os.Signal, log *zap.Logger) {
 	for {
 		select {
 		case <-ctx.Done():

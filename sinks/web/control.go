@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -51,21 +52,37 @@ func (c *Control) Start() error {
 		return fmt.Errorf("%s: another flowsnitch is running with this state directory; stop it, or set another state_dir", c.path)
 	}
 	if err := os.Remove(c.path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("control socket: %w", err)
+		return c.cannotOpen(err)
 	}
 	l, err := net.Listen("unix", c.path)
 	if err != nil {
-		return fmt.Errorf("control socket: %w", err)
+		return c.cannotOpen(err)
 	}
 	if err := os.Chmod(c.path, socketMode); err != nil {
 		l.Close()
-		return fmt.Errorf("control socket: %w", err)
+		return c.cannotOpen(err)
 	}
 	go func() {
 		defer close(c.done)
 		_ = c.server.Serve(l) // ends with ErrServerClosed
 	}()
 	return nil
+}
+
+// longestPath is what fits in a socket address of every system: 104 bytes on BSD and
+// macOS, 108 on Linux, the end mark included.
+const longestPath = 103
+
+// cannotOpen says why there is no socket, with its path once.
+func (c *Control) cannotOpen(err error) error {
+	cause, hint := err, "state_dir must be a directory that can be written"
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		cause = errno
+	}
+	if len(c.path) > longestPath {
+		hint = fmt.Sprintf("its path has %d bytes, of which a socket takes %d: set a shorter state_dir", len(c.path), longestPath)
+	}
+	return fmt.Errorf("control socket %s: %w; %s", c.path, cause, hint)
 }
 
 // Stop closes the socket and waits for its goroutine. It must not be called

@@ -88,7 +88,7 @@ func (a *App) Start() (err error) {
 		debug.SetGCPercent(gcPercent)
 	}
 	if err := os.MkdirAll(a.cfg.StateDir, 0o750); err != nil {
-		return fmt.Errorf("state directory: %w; set state_dir to one that can be written", err)
+		return fmt.Errorf("state directory %s: %w; set state_dir to one that can be written", a.cfg.StateDir, pathCause(err))
 	}
 	a.control = web.NewControl(a.cfg.StateDir)
 	a.control.Get("/status", func() any { return a.Status() })

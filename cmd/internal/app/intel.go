@@ -140,13 +140,17 @@ func OpenList(path string) (*os.File, error) {
 		}
 	}
 	if err != nil {
-		var pe *fs.PathError
-		if errors.As(err, &pe) {
-			err = pe.Err
-		}
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, pathCause(err))
 	}
 	return file, nil
+}
+
+// pathCause strips the path that package os puts into its errors.
+func pathCause(err error) error {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return pe.Err
+	}
+	return err
 }
 
 // withDefaults gives an entry the feed's name and what the entry itself leaves out.

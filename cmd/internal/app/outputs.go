@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel"
@@ -52,10 +53,18 @@ func (o *outputs) open(c configs.Sink, opts Options) (sinks.Sink, error) {
 	}
 	if err := l.Open(); err != nil {
 		_ = l.Close(context.Background()) // it may hold the lock
-		return nil, fmt.Errorf("hit log: %w", err)
+		return nil, hitLogError(err)
 	}
 	o.logs = append(o.logs, l)
 	return l, nil
+}
+
+// hitLogError names the file that makes trouble, once.
+func hitLogError(err error) error {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return fmt.Errorf("hit log %s: %w", pe.Path, pe.Err)
+	}
+	return fmt.Errorf("hit log %w", err) // begins with the path
 }
 
 // publish hands events to every sink; it never waits.
@@ -69,7 +78,7 @@ func (o *outputs) publish(events []intel.Event) {
 func (o *outputs) reopen(log *zap.Logger) {
 	for _, l := range o.logs {
 		if err := l.Reopen(); err != nil {
-			log.Error("hit log cannot be opened again", zap.String("sink", l.Name()), zap.Error(err))
+			log.Error("cannot open anew: " + hitLogError(err).Error())
 		}
 	}
 }

@@ -123,20 +123,22 @@ func (a *App) Status() Status {
 		s.Starting = true
 		return s
 	}
+	// Against the stream: what is counted at the end of the path while this looks
+	// has been counted at its beginning when this gets there.
+	s.Sinks = a.sinks.status()
+	s.Hits.Correlator = a.contacts.Stats()
+	s.Hits.HitQueueFull = a.loop.Stats().HitQueueFull
 	var d decode.Stats
 	for _, l := range a.listeners {
-		s.Listeners = append(s.Listeners, l.status())
 		for _, w := range l.workers {
-			d.Add(w.Decoded())
 			s.Hits.Found += w.Matched()
+			d.Add(w.Decoded())
 		}
+		s.Listeners = append(s.Listeners, l.status())
 	}
 	s.Decoded = decodeStatus(d)
 	s.Exporters = exporterStatus(a.exporters)
 	s.Intel = a.intelStatus()
-	s.Hits.HitQueueFull = a.loop.Stats().HitQueueFull
-	s.Hits.Correlator = a.contacts.Stats()
-	s.Sinks = a.sinks.status()
 	return s
 }
 
