@@ -58,6 +58,9 @@ func TestDecodeCorpus(t *testing.T) {
 	}
 }
 
+// num is a number as readLines gives it.
+func num(s string) json.Number { return json.Number(s) }
+
 func read(t *testing.T, path string) string {
 	t.Helper()
 	b, err := os.ReadFile(path)
