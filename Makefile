@@ -9,7 +9,7 @@ FUZZTIME ?= 20s
 COUNT    ?= 6
 BENCH    ?= ./flow/decode ./intel ./intel/correlate
 
-.PHONY: help build test race lint cross fuzz bench integration clean
+.PHONY: help build test race lint cross fuzz bench bench-peers integration clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ fuzz: ## every fuzz target for FUZZTIME each (20s)
 bench: ## benchmarks of the path; keep the output of two versions and compare them with benchstat
 	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) $(BENCH) | tee bench.out
 	@echo "compare: $(BENCHSTAT) OLD bench.out"
+
+bench-peers: ## whole processes beside goflow2, nfcapd and a bare receive loop (Linux, minutes)
+	$(GO) run ./deploy/bench
 
 integration: ## real exporters on real traffic; installs them from Debian's packages (root)
 	deploy/integration/run

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A result is one receiver in one round.
+type result struct {
+	perFlow float64 // CPU time of a received flow, ns
+	loss    float64 // share of the datagrams sent
+	rate    float64 // flows sent per second
+}
+
+// How long a receiver may take until it is ready, and until it has worked off what
+// it was sent.
+const patience = 2 * time.Minute
+
+// measure sends to a receiver once.
+func (b *bench) measure(r receiver, version string) (res result, err error) {
+	dir, err := os.MkdirTemp(b.dir, "receiver-")
+	if err != nil {
+		return res, err
+	}
+	addr, err := freePort()
+	if err != nil {
+		return res, err
+	}
+	args, err := r.command(dir, addr)
+	if err != nil {
+		return res, err
+	}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		return res, err
+	}
+	res, err = b.load(r, version, cmd.Process.Pid, addr)
+	cmd.Process.Kill()
+	cmd.Wait()
+	if err != nil {
+		return res, fmt.Errorf("%w\n%s", err, &out)
+	}
+	return res, os.RemoveAll(dir)
+}
+
+// load waits until the process listens and rests, sends, and waits until it rests again.
+func (b *bench) load(r receiver, version string, pid int, addr netip.AddrPort) (res result, err error) {
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		if _, err = drops(addr); err == nil {
+			break
+		}
+		if _, e := cpuTime(pid); e != nil || time.Now().After(end) {
+			return res, errors.Join(err, e)
+		}
+	}
+	before, err := rest(pid)
+	if err != nil {
+		return res, err
+	}
+	sent, err := b.send(r.rate, version, addr)
+	if err != nil {
+		return res, err
+	}
+	after, err := rest(pid)
+	if err != nil {
+		return res, err
+	}
+	dropped, err := drops(addr)
+	res.loss = float64(dropped) / float64(sent.Datagrams)
+	res.perFlow = float64(after-before) / (float64(sent.Flows) * (1 - res.loss))
+	res.rate = sent.Rate
+	return res, err
+}
+
+// sent is the summary of flowgen.
+type sent struct {
+	Datagrams, Flows uint64
+	Rate             float64           `json:"flows_per_s"`
+	Errors           map[string]uint64 `json:"errors"`
+}
+
+func (b *bench) send(rate int, version string, addr netip.AddrPort) (s sent, err error) {
+	out, err := exec.Command(b.path("flowgen"), "--to", addr.String(), "--version", version,
+		"--rate", fmt.Sprint(rate), "--duration", b.duration.String(), "--json").Output()
+	if err != nil {
+		return s, fmt.Errorf("flowgen: %w", err)
+	}
+	if err := json.Unmarshal(out, &s); err != nil {
+		return s, err
+	}
+	for reason, n := range s.Errors {
+		if n > 0 {
+			return s, fmt.Errorf("flowgen: %d datagrams not sent: %s", n, reason)
+		}
+	}
+	return s, nil
+}
+
+// rest waits until a process uses next to no CPU time, and gives its total.
+func rest(pid int) (time.Duration, error) {
+	const interval, little = 300 * time.Millisecond, 3 * time.Millisecond
+	last, err := cpuTime(pid)
+	for end := time.Now().Add(patience); err == nil && time.Now().Before(end); {
+		time.Sleep(interval)
+		now, e := cpuTime(pid)
+		if e == nil && now-last < little {
+			return now, nil
+		}
+		last, err = now, e
+	}
+	return last, errors.Join(err, errors.New("the process does not come to rest"))
+}
+
+// cpuTime gives the user and system time of a process with all its threads.
+func cpuTime(pid int) (time.Duration, error) {
+	// The clock of another process: see clock_getcpuclockid(3).
+	const sched = 2
+	var ts unix.Timespec
+	if err := unix.ClockGettime(^int32(pid)<<3|sched, &ts); err != nil {
+		return 0, fmt.Errorf("process %d has ended: %w", pid, err)
+	}
+	return time.Duration(ts.Nano()), nil
+}
+
+// drops gives how many datagrams the kernel has dropped at the sockets of an address of
+// 127.0.0.1, and an error when nobody listens there.
+func drops(addr netip.AddrPort) (n uint64, err error) {
+	table, err := os.ReadFile("/proc/net/udp")
+	if err != nil {
+		return 0, err
+	}
+	found := false
+	for line := range strings.Lines(string(table)) {
+		f := strings.Fields(line)
+		if len(f) < 13 || !strings.HasSuffix(f[1], fmt.Sprintf(":%04X", addr.Port())) {
+			continue
+		}
+		count, err := strconv.ParseUint(f[12], 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		n, found = n+count, true
+	}
+	if !found {
+		return 0, fmt.Errorf("nobody listens on %v", addr)
+	}
+	return n, nil
+}
+
+// freePort gives an address of loopback that nobody uses.
+func freePort() (netip.AddrPort, error) {
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	defer conn.Close()
+	return conn.LocalAddr().(*net.UDPAddr).AddrPort(), nil
+}
