@@ -33,6 +33,10 @@ func (d *Decoder) template(m *message, rec []byte, options bool) {
 		d.replay(m, id)
 		return
 	}
+	if old == nil && m.exporter.templates >= d.exporters.limits.TemplatesPerExporter {
+		d.count(reasonCapTemplates) // before it costs anything
+		return
+	}
 	p, ok := parseTemplate(m.ver, rec, options)
 	if !ok {
 		d.count(reasonTemplateCut)

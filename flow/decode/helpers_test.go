@@ -148,9 +148,9 @@ func ip(s string) []byte { return netip.MustParseAddr(s).AsSlice() }
 func fieldBytes(fields []fld) (b []byte) {
 	for _, f := range fields {
 		if f.pen == 0 {
-			b = cat(b, u16(f.ie, f.len))
+			b = append(b, u16(f.ie, f.len)...)
 		} else {
-			b = cat(b, u16(f.ie|0x8000, f.len), u32(f.pen))
+			b = append(append(b, u16(f.ie|0x8000, f.len)...), u32(f.pen)...)
 		}
 	}
 	return b

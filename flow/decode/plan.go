@@ -118,6 +118,10 @@ func (p *plan) add(place int, f netflow.Field, r ref) {
 	}
 }
 
+// maxPairs bounds the pairs of one group that a record is searched for. Addresses
+// beyond are in the columns only.
+const maxPairs = 8
+
 // addAddress files an address field: into its column, and into the first pair of
 // its group and family that still lacks this end. An address has 4 or 16 bytes;
 // there is no reduced-size form of it (RFC 7011 6.2).
@@ -134,6 +138,9 @@ func (p *plan) addAddress(place int, a addressElement, r ref) {
 	i := slices.IndexFunc(pairs, func(q pair) bool {
 		return q.v6 == a.v6 && !(a.dst && q.hasDst) && !(!a.dst && q.hasSrc)
 	})
+	if i < 0 && len(pairs) >= maxPairs {
+		return
+	}
 	if i < 0 {
 		pairs = append(pairs, pair{v6: a.v6, at: place})
 		i = len(pairs) - 1
