@@ -74,7 +74,7 @@ type App struct {
 
 // New makes an app; nothing is opened or started yet.
 func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
-	a := &App{cfg: cfg, opts: opts, log: log, store: intel.NewStore()}
+	a := &App{cfg: cfg, opts: opts, log: log, since: time.Now(), store: intel.NewStore()}
 	a.exporters = decode.NewExporters(cfg.Limits)
 	return a
 }
@@ -83,7 +83,6 @@ func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 // through unmatched, then the ways out, the sockets last. On an error everything
 // that was started is stopped again.
 func (a *App) Start() (err error) {
-	a.since = time.Now()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
