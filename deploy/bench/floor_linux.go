@@ -35,7 +35,7 @@ func floor(address string) error {
 // A message is struct mmsghdr of recvmmsg(2).
 type message struct {
 	header unix.Msghdr
-	n      uint32
+	_      uint32 // msg_len: nobody looks at it here
 }
 
 func receive(fd int) error {
