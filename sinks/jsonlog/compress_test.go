@@ -87,7 +87,7 @@ func TestCompressAfterTheQuietTime(t *testing.T) {
 // quietLog makes a log with old files that may be compressed.
 func quietLog(t *testing.T) *Log {
 	l, c := smallLog(t)
-	l.cfg.Compress = true
+	l.cfg.Compress, l.compressing = true, true // by the test alone
 	send(t, l, 0, 20)
 	c.t = time.Now().Add(365 * 24 * time.Hour)
 	return l
