@@ -1,0 +1,115 @@
+-- ClickHouse: the hits of the Kafka topic as a table. To run it:
+--   clickhouse-client --multiquery < flowsnitch.sql
+--
+-- Kafka delivers at least once. id is unique to an event, and ReplacingMergeTree keeps
+-- one row of each: SELECT ... FROM flowsnitch_events FINAL, or count distinct ids.
+-- Rows go after a year.
+
+CREATE TABLE IF NOT EXISTS flowsnitch_events
+(
+    id             UUID,
+    time           DateTime64(3, 'UTC'),
+    event          LowCardinality(String),
+    sensor         LowCardinality(String),
+    alert          LowCardinality(String),
+    src_ip         IPv6,
+    src_port       UInt16,
+    dst_ip         IPv6,
+    dst_port       UInt16,
+    protocol       LowCardinality(String),
+    offender       IPv6,
+    local          IPv6,
+    role           LowCardinality(String),
+    direction      LowCardinality(String),
+    answered       LowCardinality(String),
+    blocked        Bool,
+    severity       LowCardinality(String),
+    score          UInt8,
+    reason         String,
+    feed           LowCardinality(String),
+    category       LowCardinality(String),
+    indicator      String,
+    ref            String,
+    tlp            LowCardinality(String),
+    flows          UInt64,
+    packets        UInt64,
+    bytes          UInt64,
+    packets_back   UInt64,
+    bytes_back     UInt64,
+    tcp_flags      LowCardinality(String),
+    sampling       UInt32,
+    start          Nullable(DateTime64(3, 'UTC')),
+    end            Nullable(DateTime64(3, 'UTC')),
+    clock          LowCardinality(String),
+    exporter       IPv6,
+    exporter_name  LowCardinality(String),
+    nat_src        IPv6,
+    nat_dst        IPv6,
+    inner_src      IPv6,
+    inner_dst      IPv6,
+    community_id   String,
+    intel_version  LowCardinality(String),
+    feeds          Array(LowCardinality(String)),
+    line           String CODEC(ZSTD(3))
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMM(time)
+ORDER BY (toDate(time), offender, id)
+TTL toDateTime(time) + INTERVAL 1 YEAR;
+
+CREATE TABLE IF NOT EXISTS flowsnitch_queue (line String)
+ENGINE = Kafka
+SETTINGS kafka_broker_list = 'kafka.example:9092',
+         kafka_topic_list = 'flowsnitch.hits,flowsnitch.alerts',
+         kafka_group_name = 'clickhouse',
+         kafka_format = 'JSONAsString',
+         kafka_num_consumers = 1;
+
+-- An address that a line does not have is ::.
+CREATE MATERIALIZED VIEW IF NOT EXISTS flowsnitch_view TO flowsnitch_events AS
+SELECT
+    toUUIDOrZero(JSONExtractString(line, 'id')) AS id,
+    parseDateTime64BestEffortOrZero(JSONExtractString(line, '@timestamp'), 3, 'UTC') AS time,
+    JSONExtractString(line, 'event') AS event,
+    JSONExtractString(line, 'sensor') AS sensor,
+    JSONExtractString(line, 'flowsnitch', 'alert') AS alert,
+    toIPv6OrDefault(JSONExtractString(line, 'srcip')) AS src_ip,
+    JSONExtractUInt(line, 'srcport') AS src_port,
+    toIPv6OrDefault(JSONExtractString(line, 'dstip')) AS dst_ip,
+    JSONExtractUInt(line, 'dstport') AS dst_port,
+    JSONExtractString(line, 'protocol') AS protocol,
+    toIPv6OrDefault(JSONExtractString(line, 'flowsnitch', 'offender')) AS offender,
+    toIPv6OrDefault(JSONExtractString(line, 'flowsnitch', 'local')) AS local,
+    JSONExtractString(line, 'flowsnitch', 'role') AS role,
+    JSONExtractString(line, 'flowsnitch', 'direction') AS direction,
+    JSONExtractString(line, 'flowsnitch', 'answered') AS answered,
+    JSONExtractBool(line, 'flowsnitch', 'blocked') AS blocked,
+    JSONExtractString(line, 'flowsnitch', 'severity') AS severity,
+    JSONExtractUInt(line, 'flowsnitch', 'score') AS score,
+    JSONExtractString(line, 'flowsnitch', 'reason') AS reason,
+    JSONExtractString(line, 'flowsnitch', 'feed') AS feed,
+    JSONExtractString(line, 'flowsnitch', 'category') AS category,
+    JSONExtractString(line, 'flowsnitch', 'indicator') AS indicator,
+    JSONExtractString(line, 'flowsnitch', 'ref') AS ref,
+    JSONExtractString(line, 'flowsnitch', 'tlp') AS tlp,
+    JSONExtractUInt(line, 'flowsnitch', 'flows') AS flows,
+    JSONExtractUInt(line, 'flowsnitch', 'packets') AS packets,
+    JSONExtractUInt(line, 'flowsnitch', 'bytes') AS bytes,
+    JSONExtractUInt(line, 'flowsnitch', 'packets_back') AS packets_back,
+    JSONExtractUInt(line, 'flowsnitch', 'bytes_back') AS bytes_back,
+    JSONExtractString(line, 'flowsnitch', 'tcp_flags') AS tcp_flags,
+    JSONExtractUInt(line, 'flowsnitch', 'sampling') AS sampling,
+    parseDateTime64BestEffortOrNull(JSONExtractString(line, 'flowsnitch', 'start'), 3, 'UTC') AS start,
+    parseDateTime64BestEffortOrNull(JSONExtractString(line, 'flowsnitch', 'end'), 3, 'UTC') AS end,
+    JSONExtractString(line, 'flowsnitch', 'clock') AS clock,
+    toIPv6OrDefault(JSONExtractString(line, 'flowsnitch', 'exporter')) AS exporter,
+    JSONExtractString(line, 'flowsnitch', 'exporter_name') AS exporter_name,
+    toIPv6OrDefault(JSONExtractString(line, 'flowsnitch', 'nat', 'src')) AS nat_src,
+    toIPv6OrDefault(JSONExtractString(line, 'flowsnitch', 'nat', 'dst')) AS nat_dst,
+    toIPv6OrDefault(JSONExtractString(line, 'flowsnitch', 'inner', 'src')) AS inner_src,
+    toIPv6OrDefault(JSONExtractString(line, 'flowsnitch', 'inner', 'dst')) AS inner_dst,
+    JSONExtractString(line, 'flowsnitch', 'community_id') AS community_id,
+    JSONExtractString(line, 'flowsnitch', 'intel_version') AS intel_version,
+    arrayDistinct(arrayMap(x -> JSONExtractString(x, 'feed'), JSONExtractArrayRaw(line, 'flowsnitch', 'indicators'))) AS feeds,
+    line
+FROM flowsnitch_queue;

@@ -1,0 +1,337 @@
+package configs_test
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/sinks"
+)
+
+// What follows does with decoders and rules what OSSEC and Wazuh do with them, as far
+// as these files use it. The daemons themselves are in no Debian package.
+
+type xmlDecoder struct {
+	Name     string `xml:"name,attr"`
+	Parent   string `xml:"parent"`
+	Program  string `xml:"program_name"`
+	Prematch string `xml:"prematch"`
+	PCRE2Pre string `xml:"prematch_pcre2"`
+	Regex    struct {
+		Offset string `xml:"offset,attr"`
+		Expr   string `xml:",chardata"`
+	} `xml:"regex"`
+	PCRE2 string `xml:"pcre2"`
+	Order string `xml:"order"`
+}
+
+type xmlRule struct {
+	ID        int    `xml:"id,attr"`
+	Level     int    `xml:"level,attr"`
+	Frequency int    `xml:"frequency,attr"`
+	DecodedAs string `xml:"decoded_as"`
+	IfSID     string `xml:"if_sid"`
+	IfMatched string `xml:"if_matched_sid"`
+	Match     string `xml:"match"`
+	Status    string `xml:"status"`
+	Fields    []struct {
+		Name string `xml:"name,attr"`
+		Expr string `xml:",chardata"`
+	} `xml:"field"`
+	Description string `xml:"description"`
+}
+
+// readXML reads elements that have no root, as these files are.
+func readXML[T any](t *testing.T, name, element string) []T {
+	t.Helper()
+	d := xml.NewDecoder(strings.NewReader(string(artifact(t, name))))
+	var all []T
+	for {
+		tok, err := d.Token()
+		if tok == nil {
+			if len(all) == 0 {
+				t.Fatalf("%s: %v", name, err)
+			}
+			return all
+		}
+		if start, ok := tok.(xml.StartElement); ok && start.Name.Local == element {
+			var v T
+			if err := d.DecodeElement(&v, &start); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			all = append(all, v)
+		}
+	}
+}
+
+// preDecode takes the header of a syslog line off, as OSSEC's pre-decoder does.
+func preDecode(text string) (program, body string) {
+	m := regexp.MustCompile(`^(?:\w{3} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,6}[+-]\d\d:\d\d) \S+ ([\w-]+)(?:\[\d+\])?: (.*)$`).FindStringSubmatch(text)
+	if m == nil {
+		return "", text
+	}
+	return m[1], m[2]
+}
+
+// decode gives the name of the first decoder that takes a line, and its fields. The
+// simple expressions of OSSEC in these files mean the same in Go.
+func decode(t *testing.T, decoders []xmlDecoder, text string) (name string, fields map[string]string) {
+	t.Helper()
+	program, body := preDecode(text)
+	fields = map[string]string{}
+	parent := slices.IndexFunc(decoders, func(d xmlDecoder) bool {
+		return d.Program != "" && regexp.MustCompile(d.Program).MatchString(program) ||
+			d.PCRE2Pre != "" && regexp.MustCompile(d.PCRE2Pre).MatchString(body)
+	})
+	if parent < 0 {
+		return "", nil
+	}
+	used := ""
+	for _, d := range decoders {
+		if d.Parent != decoders[parent].Name || used != "" && d.Name != used {
+			continue
+		}
+		rest := body
+		if d.Prematch != "" {
+			at := regexp.MustCompile(d.Prematch).FindStringIndex(body)
+			if at == nil {
+				continue
+			}
+			rest = body[at[1]:]
+		}
+		m := regexp.MustCompile(d.PCRE2 + d.Regex.Expr).FindStringSubmatch(rest)
+		if m == nil {
+			continue
+		}
+		used = d.Name
+		for i, field := range strings.Split(d.Order, ",") {
+			if field = strings.TrimSpace(field); fields[field] == "" {
+				fields[field] = m[i+1]
+			}
+		}
+	}
+	return decoders[parent].Name, fields
+}
+
+// judge gives the rule that a line ends at.
+func judge(t *testing.T, rules []xmlRule, decoder, body string, fields map[string]string) xmlRule {
+	t.Helper()
+	var best xmlRule
+	for more := true; more; {
+		more = false
+		for _, r := range rules {
+			if r.IfMatched == "" && child(r, best, decoder) && matches(r, body, fields) {
+				best, more = r, true
+				break
+			}
+		}
+	}
+	return best
+}
+
+func child(r, of xmlRule, decoder string) bool {
+	if of.ID == 0 {
+		return r.DecodedAs == decoder
+	}
+	return slices.Contains(strings.Split(r.IfSID, ", "), fmt.Sprint(of.ID))
+}
+
+func matches(r xmlRule, body string, fields map[string]string) bool {
+	if !regexp.MustCompile(r.Match).MatchString(body) || !regexp.MustCompile(r.Status).MatchString(fields["status"]) {
+		return false
+	}
+	for _, f := range r.Fields {
+		if value, ok := fields[f.Name]; !ok || !regexp.MustCompile(f.Expr).MatchString(value) {
+			return false
+		}
+	}
+	return true
+}
+
+// ossecLines gives an event in every form that OSSEC may get.
+func ossecLines(t *testing.T, e intel.Event, alertIP string) map[string]string {
+	native := line(t, sinks.FormatNative, sinks.Options{AlertIP: alertIP}, e)
+	text := line(t, sinks.FormatText, sinks.Options{AlertIP: alertIP}, e)
+	return map[string]string{
+		"hit log":         native,
+		"text in a file":  line(t, sinks.FormatText, sinks.Options{AlertIP: alertIP, Stamped: true}, e),
+		"text by syslog":  "Nov 20 23:00:00 pi flowsnitch[1]: " + text,
+		"JSON by syslog":  "Nov  2 23:00:00 pi flowsnitch[1]: " + native,
+		"shortest syslog": "Nov 20 23:00:00 pi flowsnitch[1]: " + line(t, sinks.FormatText, sinks.Options{AlertIP: alertIP, Limit: 480}, e),
+	}
+}
+
+// wantFields says what OSSEC must find in an event.
+func wantFields(e intel.Event) map[string]string {
+	want := map[string]string{"status": e.Severity.String()}
+	if len(e.Indicators) > 0 {
+		want["extra_data"] = e.Indicators[0].Feed
+	}
+	if e.Kind == intel.KindAlert {
+		return want
+	}
+	if e.Src.IsValid() {
+		want["srcip"], want["dstip"] = e.Src.String(), e.Dst.String()
+	}
+	if e.HasPorts {
+		want["srcport"], want["dstport"] = fmt.Sprint(e.SrcPort), fmt.Sprint(e.DstPort)
+	}
+	if e.HasProtocol {
+		want["protocol"] = map[uint8]string{6: "tcp", 47: "gre"}[e.Protocol]
+	}
+	if e.Direction != "" {
+		want["action"] = string(e.Direction)
+	}
+	return want
+}
+
+// wantRule says at which rule an event must end, of those that both files have.
+func wantRule(e intel.Event) int {
+	grave := e.Severity >= intel.High
+	switch e.Kind {
+	case intel.KindHit:
+		return 100201 + int(e.Severity)
+	case intel.KindUpdate:
+		return map[bool]int{false: 100210, true: 100211}[grave]
+	case intel.KindAlert:
+		return map[bool]int{false: 100220, true: 100221}[grave]
+	}
+	return 100230
+}
+
+func TestOSSEC(t *testing.T) {
+	decoders := readXML[xmlDecoder](t, "ossec/flowsnitch_decoder.xml", "decoder")
+	rules := readXML[xmlRule](t, "ossec/flowsnitch_rules.xml", "rule")
+	for name, e := range samples() {
+		for form, text := range ossecLines(t, e, sinks.AlertFlow) {
+			decoder, fields := decode(t, decoders, text)
+			want := wantFields(e)
+			for _, field := range []string{"srcip", "srcport", "dstip", "dstport", "protocol", "extra_data", "status", "action"} {
+				got := fields[field]
+				if got == "-" || got == "0" && !e.HasPorts {
+					got = "" // the text form has a word for nothing
+				}
+				if got != want[field] {
+					t.Errorf("%s, %s: %s is %q, want %q in %s", name, form, field, got, want[field], text)
+				}
+			}
+			_, body := preDecode(text)
+			if r := judge(t, rules, decoder, body, fields); r.ID != wantRule(e) {
+				t.Errorf("%s, %s: rule %d, want %d for %s", name, form, r.ID, wantRule(e), text)
+			}
+		}
+	}
+}
+
+// TestOSSECBlocks holds what active response finds in srcip.
+func TestOSSECBlocks(t *testing.T) {
+	decoders := readXML[xmlDecoder](t, "ossec/flowsnitch_decoder.xml", "decoder")
+	for alertIP, want := range map[string]string{sinks.AlertFlow: "10.0.0.5", sinks.AlertIndicator: "203.0.113.9"} {
+		for form, text := range ossecLines(t, sample(intel.KindHit), alertIP) {
+			if _, fields := decode(t, decoders, text); fields["srcip"] != want {
+				t.Errorf("%s, %s: blocks %s, want %s", alertIP, form, fields["srcip"], want)
+			}
+		}
+		for form, text := range ossecLines(t, sample(intel.KindAlert), alertIP) {
+			if _, fields := decode(t, decoders, text); fields["srcip"] != "" {
+				t.Errorf("%s, %s: an alert blocks %s", alertIP, form, fields["srcip"])
+			}
+		}
+	}
+}
+
+// flatten makes the fields that Wazuh's JSON decoder makes.
+func flatten(t *testing.T, text string) map[string]string {
+	t.Helper()
+	var doc map[string]any
+	if err := json.Unmarshal([]byte(text), &doc); err != nil {
+		t.Fatal(err)
+	}
+	fields := map[string]string{}
+	var walk func(path string, v any)
+	walk = func(path string, v any) {
+		if m, ok := v.(map[string]any); ok {
+			for key, value := range m {
+				walk(strings.TrimPrefix(path+"."+key, "."), value)
+			}
+			return
+		}
+		fields[path] = fmt.Sprint(v)
+	}
+	walk("", doc)
+	return fields
+}
+
+func TestWazuh(t *testing.T) {
+	rules := readXML[xmlRule](t, "wazuh/flowsnitch_rules.xml", "rule")
+	for name, e := range samples() {
+		text := line(t, sinks.FormatNative, sinks.Options{}, e)
+		fields := flatten(t, text)
+		if !regexp.MustCompile(`^{\s*"`).MatchString(text) || len(fields) > 256 {
+			t.Errorf("%s: %d fields in %s", name, len(fields), text)
+		}
+		want := wantRule(e)
+		if e.Kind == intel.KindHit && e.Severity >= intel.High && len(e.Indicators) > 0 {
+			want = 100205 // C2
+		}
+		if r := judge(t, rules, "json", text, fields); r.ID != want {
+			t.Errorf("%s: rule %d, want %d for %s", name, r.ID, want, text)
+		}
+	}
+}
+
+// TestWazuhFields holds that rules and descriptions name only fields that we write,
+// and none that is filled from elsewhere.
+func TestWazuhFields(t *testing.T) {
+	allowed := schemaPaths(t)
+	for _, r := range readXML[xmlRule](t, "wazuh/flowsnitch_rules.xml", "rule") {
+		for _, f := range r.Fields {
+			if !allowed[f.Name] {
+				t.Errorf("rule %d: field %s is never written", r.ID, f.Name)
+			}
+		}
+		for _, m := range regexp.MustCompile(`\$\(([^)]+)\)`).FindAllStringSubmatch(r.Description, -1) {
+			if !allowed[m[1]] {
+				t.Errorf("rule %d: $(%s) is never written", r.ID, m[1])
+			}
+		}
+	}
+}
+
+// TestRules holds what both daemons ask of a file of rules.
+func TestRules(t *testing.T) {
+	for _, name := range []string{"ossec/flowsnitch_rules.xml", "wazuh/flowsnitch_rules.xml"} {
+		seen := map[string]bool{}
+		for _, r := range readXML[xmlRule](t, name, "rule") {
+			id := fmt.Sprint(r.ID)
+			if r.ID < 100_000 || r.ID > 120_000 || r.Level > 16 || r.Description == "" || seen[id] {
+				t.Errorf("%s: rule %+v", name, r)
+			}
+			for _, parent := range strings.Split(r.IfSID+r.IfMatched, ", ") {
+				if parent != "" && !seen[parent] {
+					t.Errorf("%s: rule %s comes after %s, which it needs", name, parent, id)
+				}
+			}
+			if strings.HasPrefix(name, "ossec") && strings.Contains(r.Description, "$(") {
+				t.Errorf("rule %s: OSSEC prints $() as it is", id)
+			}
+			seen[id] = true
+		}
+	}
+}
+
+func TestWazuhLocalfile(t *testing.T) {
+	type localfile struct {
+		Format   string `xml:"log_format"`
+		Location string `xml:"location"`
+	}
+	files := readXML[localfile](t, "wazuh/localfile.xml", "localfile")
+	if len(files) != 1 || files[0].Format != "json" || !strings.HasSuffix(files[0].Location, "/hits.json") {
+		t.Errorf("got %+v", files)
+	}
+}

@@ -1,0 +1,117 @@
+package configs_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/google/uuid"
+)
+
+// hostile is what a feed could put into its texts.
+var hostile = []string{
+	`","srcip":"8.8.8.8","event":"canary","severity":"low","x":"`,
+	` src=8.8.8.8 spt=1 sev=low dir=none feed=none `,
+	"line\nbreak\r\nhit src=8.8.8.8 \x00\x1b[31m\u2028\u202e",
+	`a|b=c]d\"e^f` + "\tg 👩‍👩‍👧 \xff",
+	strings.Repeat("A", 10_000),
+	strings.Repeat("\x01", 10_000),
+}
+
+// samples gives events of every kind: IPv4, IPv6, NAT, no ports, hostile text, and
+// both the shortest and the longest that can be.
+func samples() map[string]intel.Event {
+	all := map[string]intel.Event{}
+	for _, kind := range []intel.Kind{intel.KindHit, intel.KindUpdate, intel.KindAlert, intel.KindCanary} {
+		for severity := intel.Low; severity <= intel.Critical; severity++ {
+			e := sample(kind)
+			e.Severity = severity
+			all[fmt.Sprintf("%s %s", kind, severity)] = e
+		}
+		for name, change := range variants {
+			e := sample(kind)
+			change(&e)
+			all[fmt.Sprintf("%s %s", kind, name)] = e
+		}
+		for i, s := range hostile {
+			e := sample(kind)
+			poison(&e, s)
+			all[fmt.Sprintf("%s hostile %d", kind, i)] = e
+		}
+	}
+	return all
+}
+
+func sample(kind intel.Kind) intel.Event {
+	at := time.Date(2026, 11, 20, 23, 0, 0, 123e6, time.UTC)
+	local, offender := netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("203.0.113.9")
+	e := intel.Event{
+		Kind: kind, ID: uuid.MustParse("0192f7c0-1234-7abc-8def-0123456789ab"), Time: at, Sensor: "pi-oslo",
+		Offender: offender, Severity: intel.Critical, Reason: "c2 listed by feodo (90)",
+		Indicators: []intel.Indicator{{Prefix: netip.PrefixFrom(offender, 32), Feed: "feodo", Score: 90, Category: "c2",
+			Ref: "https://example.net/?id=9", TLP: "white", FirstSeen: at, LastSeen: at}},
+	}
+	if kind == intel.KindAlert {
+		e.Alert, e.Direction = "own_address_listed", ""
+		return e
+	}
+	e.Src, e.Dst, e.SrcPort, e.DstPort, e.HasPorts = local, offender, 51515, 443, true
+	e.Protocol, e.HasProtocol, e.Local, e.Role = 6, true, local, flow.SideDst
+	e.Direction, e.Answered, e.Score, e.Clock = intel.Outbound, intel.AnsweredYes, 95, "ok"
+	e.Flows, e.Packets, e.Bytes, e.PacketsRaw, e.BytesRaw, e.PacketsBack, e.BytesBack = 1, 5, 1234, 5, 1234, 4, 5210
+	e.TCPFlags, e.Sampling, e.Start, e.End = 0x1b, 1, at, at
+	e.Exporter, e.ExporterName, e.Version = netip.MustParseAddr("192.0.2.1"), "edge-1", flow.V9
+	e.InIf, e.OutIf, e.HasIf, e.CommunityID, e.IntelVersion = 1, 2, true, "1:abc=", "7f3a"
+	return e
+}
+
+var variants = map[string]func(*intel.Event){
+	"IPv6": func(e *intel.Event) {
+		v6 := netip.MustParseAddr("2001:db8::9")
+		e.Dst, e.Offender, e.Exporter = v6, v6, v6
+		e.Src = netip.MustParseAddr("2001:db8::5")
+		e.Indicators[0].Prefix = netip.MustParsePrefix("2001:db8::/32")
+		e.Version = flow.SFlow
+	},
+	"NAT": func(e *intel.Event) {
+		e.NATSrc, e.NATSrcPort = netip.MustParseAddr("198.51.100.7"), 1024
+		e.NATDst, e.NATDstPort = netip.MustParseAddr("2001:db8::7"), 8443
+		e.InnerSrc, e.InnerDst = e.NATSrc, e.NATDst
+	},
+	"no ports":   func(e *intel.Event) { e.HasPorts, e.Protocol = false, 47 },
+	"sampled":    func(e *intel.Event) { e.Sampling, e.PacketsRaw, e.BytesRaw, e.Version = 100, 1, 12, flow.IPFIX },
+	"no listing": func(e *intel.Event) { e.Indicators = nil },
+	"shortest": func(e *intel.Event) {
+		*e = intel.Event{Kind: e.Kind, ID: e.ID, Time: e.Time, Severity: e.Severity}
+	},
+	"longest": func(e *intel.Event) {
+		i := e.Indicators[0]
+		i.Expires, i.Port, i.NativeID, i.Description, i.TLP = i.LastSeen, 443, "SBL1", "words", "amber+strict"
+		e.Indicators = slices.Repeat([]intel.Indicator{i}, 100)
+		e.Exporters = slices.Repeat([]netip.Addr{e.Offender}, 20)
+	},
+}
+
+// poison puts s wherever foreign text can stand.
+func poison(e *intel.Event, s string) {
+	e.Sensor, e.Reason, e.ExporterName, e.CommunityID = s, s, s, s
+	for i := range e.Indicators {
+		in := &e.Indicators[i]
+		in.Ref, in.Description, in.NativeID = s, s, s
+	}
+}
+
+func line(t *testing.T, format string, o sinks.Options, e intel.Event) string {
+	t.Helper()
+	f, err := sinks.FormatByName(format, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSuffix(string(f.Append(nil, &e)), "\n")
+}
