@@ -220,7 +220,7 @@ func checkText(n ast.Node, t reflect.Type, key string) *Error {
 		err = completePrefix(s)
 	}
 	if err != nil {
-		return at(n, key, fmt.Errorf("%q is not %s", s.Value, exampleOf(t)))
+		return at(n, key, fmt.Errorf("%s is not %s", quote(s.Value), exampleOf(t)))
 	}
 	return nil
 }
@@ -259,7 +259,18 @@ func kindOf(n ast.Node) string {
 	case ast.SequenceType:
 		return "a list"
 	}
-	return strconv.Quote(n.GetToken().Value)
+	return quote(n.GetToken().Value)
+}
+
+// maxShown is how much of a wrong value an error shows.
+const maxShown = 60
+
+// quote shows a value, or the start of a long one.
+func quote(s string) string {
+	if len(s) > maxShown {
+		return strconv.Quote(strings.ToValidUTF8(s[:maxShown], "")) + "..."
+	}
+	return strconv.Quote(s)
 }
 
 var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
@@ -191,13 +193,14 @@ func fillJSONLog(l *jsonlog.Config, stateDir string) {
 // Validate tells the first thing that is wrong, each error beginning with the
 // path of its key.
 func (c *Config) Validate() error {
-	if c.Name == "" {
+	switch {
+	case c.Name == "":
 		return errors.New("name: must not be empty")
+	case c.StateDir == "":
+		return errors.New("state_dir: must not be empty")
 	}
-	for i, l := range c.Listen {
-		if err := l.Validate(); err != nil {
-			return fmt.Errorf("listen[%d].%w", i, first(err))
-		}
+	if err := c.validateListen(); err != nil {
+		return err
 	}
 	for i, f := range c.Intel.Feeds {
 		if err := f.validate(); err != nil {
@@ -218,10 +221,43 @@ func (c *Config) Validate() error {
 	if err := c.Limits.Validate(); err != nil {
 		return fmt.Errorf("limits.%w", err)
 	}
+	return c.validateSinks()
+}
+
+func (c *Config) validateListen() error {
+	if len(c.Listen) == 0 {
+		return errors.New("listen: is empty, so nothing could be received; leave the key out for the usual ports")
+	}
+	taken := make(map[string]int)
+	for i, l := range c.Listen {
+		if err := l.Validate(); err != nil {
+			return fmt.Errorf("listen[%d].%w", i, first(err))
+		}
+		if j, ok := taken[l.Listen]; ok && !strings.HasSuffix(l.Listen, ":0") {
+			return fmt.Errorf("listen[%d].udp: %q is that of listen[%d] too; 'sockets' makes several on one address", i, l.Listen, j)
+		}
+		taken[l.Listen] = i
+	}
+	return nil
+}
+
+func (c *Config) validateSinks() error {
+	if len(c.Sinks) == 0 {
+		return errors.New("sinks: is empty, so hits would go nowhere; leave the key out for hit log and terminal")
+	}
+	logs := make(map[string]int)
 	for i, s := range c.Sinks {
 		if err := s.validate(); err != nil {
 			return fmt.Errorf("sinks[%d]%w", i, err)
 		}
+		if s.JSONLog == nil {
+			continue
+		}
+		path := filepath.Clean(s.JSONLog.Path)
+		if j, ok := logs[path]; ok {
+			return fmt.Errorf("sinks[%d].jsonlog.path: %s is that of sinks[%d] too", i, path, j)
+		}
+		logs[path] = i
 	}
 	return nil
 }
@@ -234,12 +270,18 @@ func first(err error) error {
 	return err
 }
 
+// tlps are the colours of the Traffic Light Protocol.
+var tlps = []string{"white", "green", "amber", "red"}
+
 func (f *Feed) validate() error {
 	switch {
 	case f.File == "":
 		return errors.New("file: missing; a feed is a file for now")
 	case f.Score < 1 || f.Score > 100:
 		return fmt.Errorf("score: %d is outside 1 to 100", f.Score)
+	}
+	if f.TLP != "" && !slices.Contains(tlps, f.TLP) {
+		return fmt.Errorf("tlp: %q; allowed are %s", f.TLP, strings.Join(tlps, ", "))
 	}
 	if f.Format != "" {
 		if err := feeds.CheckFormat(f.Format); err != nil {

@@ -121,6 +121,14 @@ func TestErrors(t *testing.T) {
 		{"name: ${NOT_SET_ANYWHERE}\n", "f:1:7: name: environment variable NOT_SET_ANYWHERE is not set"},
 		{"name: a\nname: b\n", `f:2:1: mapping key "name" already defined`},
 		{"home: [\n", "f:1:7: sequence end token ']' not found"},
+		{"name: \"\"\n", "f:1:7: name: must not be empty"},
+		{"state_dir: \"\"\n", "f:1:12: state_dir: must not be empty"},
+		{"listen: []\n", "f:1:9: listen: is empty, so nothing could be received; leave the key out for the usual ports"},
+		{"listen: [{udp: \":2055\"}, {udp: \":2055\"}]\n", `f:1:32: listen[1].udp: ":2055" is that of listen[0] too; 'sockets' makes several on one address`},
+		{"sinks: []\n", "f:1:8: sinks: is empty, so hits would go nowhere; leave the key out for hit log and terminal"},
+		{"sinks: [{jsonlog: {path: /a/b}}, {jsonlog: {path: /a//b}}]\n", "f:1:51: sinks[1].jsonlog.path: /a/b is that of sinks[0] too"},
+		{"intel: {feeds: [{file: x, tlp: purple}]}\n", `f:1:32: intel.feeds[0].tlp: "purple"; allowed are white, green, amber, red`},
+		{"home: " + strings.Repeat("x", 1000) + "\n", `f:1:7: home: want a list, not "` + strings.Repeat("x", 60) + `"...`},
 		{"- a\n", "f:1:1: want a block of keys, not a list"},
 		{"a: 1\n---\nb: 2\n", "f: 2 documents in one file, want one"},
 	}
@@ -141,7 +149,7 @@ func TestErrors(t *testing.T) {
 
 // TestEmpty: an empty file is the built-in configuration.
 func TestEmpty(t *testing.T) {
-	for _, s := range []string{"", "\n", "# nothing\n", "---\n", "null\n"} {
+	for _, s := range []string{"", "\ufeff", "\ufeffname: x\r\n", "\n", "# nothing\n", "---\n", "null\n"} {
 		c, err := configs.Parse("f", []byte(s))
 		if err != nil || len(c.Listen) != 3 {
 			t.Errorf("%q: %d listeners, %v", s, len(c.Listen), err)

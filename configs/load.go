@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -30,6 +31,7 @@ func Load(path string) (Config, error) {
 // Parse reads a configuration; name stands for the file in errors.
 func Parse(name string, b []byte) (Config, error) {
 	c := base()
+	b = bytes.TrimPrefix(b, []byte("\ufeff")) // editors on Windows write it
 	f, err := parser.ParseBytes(b, 0)
 	if err != nil {
 		return c, syntaxError(name, err)
