@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/flowsnitch/flowsnitch/flow"
@@ -134,9 +136,9 @@ func TestLookup(t *testing.T) {
 
 // TestLookupHostile: what a feed says cannot reach the terminal as more than text.
 func TestLookupHostile(t *testing.T) {
-	list := file(t, "bad.txt", "203.0.113.9 # \x1b[2J\x9b31m red \u202e\n")
+	list := file(t, "bad.txt", "203.0.113.9 # \x1b[2J\u009b31m red \u202e\n")
 	r := command(t, "lookup", "--intel", list, "203.0.113.9")
-	if strings.ContainsAny(r.out, "\x1b\x9b\u202e") {
+	if strings.ContainsAny(r.out, "\x1b\u009b\u202e") {
 		t.Errorf("control characters in %q", r.out)
 	}
 }
@@ -204,6 +206,41 @@ func TestReplay(t *testing.T) {
 		}
 		if len(args) == 4 && !strings.HasPrefix(r.err, "list "+args[2]+": nothing in it\n") {
 			t.Errorf("an empty list: %q", r.err)
+		}
+	}
+}
+
+// TestInterrupted: Ctrl-C ends the reading of captures, with what has been found.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	small := smallCapture(t)
+	for _, name := range []string{"decode", "replay"} {
+		var out, errOut strings.Builder
+		code := execute(ctx, []string{name, small, small}, strings.NewReader(""), &out, &errOut)
+		if got := errOut.String(); code != exitFailed || strings.Count(got, "interrupted") != 1 || !strings.HasSuffix(got, "flowsnitch: "+small+": interrupted\n") {
+			t.Errorf("%s: exit code %d, %q", name, code, got)
+		}
+	}
+}
+
+// A full writer has no room for anything.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// TestNoRoom: output that cannot be written is a failure.
+func TestNoRoom(t *testing.T) {
+	list := file(t, "bad.txt", "203.0.113.9\n")
+	for _, args := range [][]string{
+		{"decode", smallCapture(t)}, {"replay", "--intel", list, smallCapture(t)}, {"intel", "parse", list},
+		{"lookup", "--intel", list, "203.0.113.9"}, {"config", "print"}, {"config", "check"}, {"version"},
+	} {
+		t.Setenv("STATE_DIRECTORY", t.TempDir())
+		var errOut strings.Builder
+		code := execute(t.Context(), args, strings.NewReader(""), full{}, &errOut)
+		if code != exitFailed || !strings.HasSuffix(errOut.String(), "flowsnitch: standard output: no space left on device\n") {
+			t.Errorf("%v: exit code %d, %q", args, code, errOut.String())
 		}
 	}
 }

@@ -72,6 +72,9 @@ func decodeFiles(c *cobra.Command, paths []string, h decode.Handler) (*captureSu
 		if err != nil {
 			errs = append(errs, err)
 		}
+		if c.Context().Err() != nil {
+			break
+		}
 	}
 	return sum, errors.Join(errs...)
 }

@@ -38,11 +38,15 @@ func main() {
 // execute runs one command and gives its exit code.
 func execute(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	root := newRoot()
+	to := &output{w: out}
 	root.SetArgs(args)
 	root.SetIn(in)
-	root.SetOut(out)
+	root.SetOut(to)
 	root.SetErr(errOut)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = to.failure()
+	}
 	if err == nil {
 		return exitDone
 	}

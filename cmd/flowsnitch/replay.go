@@ -67,6 +67,9 @@ func replay(c *cobra.Command, cfg *configs.Config, lists, paths []string) error 
 		if err != nil {
 			errs = append(errs, err)
 		}
+		if c.Context().Err() != nil {
+			break
+		}
 	}
 	errs = append(errs, out.w.Flush())
 	sum.print(c.ErrOrStderr())

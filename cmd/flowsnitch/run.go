@@ -14,7 +14,6 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
-	"golang.org/x/term"
 )
 
 // newRun makes the command that does the main job.
@@ -117,8 +116,13 @@ func greet(w io.Writer, s app.Status) {
 	for _, l := range s.Listeners {
 		ports = append(ports, "udp "+l.Address)
 	}
-	fmt.Fprintf(w, "flowsnitch %s listens on %s, %d indicators, hit log and state in %s\n",
+	fmt.Fprintf(w, "flowsnitch %s listens on %s, %d indicators, state in %s\n",
 		s.Version, strings.Join(ports, ", "), s.Intel.Indicators, s.StateDir)
+	for _, k := range s.Sinks {
+		if path, ok := strings.CutPrefix(k.Name, "jsonlog:"); ok {
+			fmt.Fprintf(w, "hit log %s\n", path)
+		}
+	}
 	if s.Intel.Indicators == 0 {
 		fmt.Fprintln(w, "nothing is listed yet, so nothing can be a hit: give a list of prefixes with --intel FILE")
 	}
@@ -129,10 +133,4 @@ func greet(w io.Writer, s app.Status) {
 			break
 		}
 	}
-}
-
-// isTerminal tells whether w is a terminal.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""
 }

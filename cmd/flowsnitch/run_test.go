@@ -63,7 +63,13 @@ func shortDir(t *testing.T) string {
 // start runs a collector on loopback, IPv4 and IPv6, with one list.
 func start(t *testing.T, list string) *instance {
 	t.Helper()
-	i := &instance{dir: shortDir(t), code: make(chan int, 1)}
+	return startIn(t, shortDir(t), list)
+}
+
+// startIn is start with a state directory.
+func startIn(t *testing.T, dir, list string) *instance {
+	t.Helper()
+	i := &instance{dir: dir, code: make(chan int, 1)}
 	i.config, i.list = filepath.Join(i.dir, "f.yml"), filepath.Join(i.dir, "bad.txt")
 	i.write(t, i.list, list)
 	i.write(t, i.config, fmt.Sprintf("name: test\nstate_dir: %s\nlisten: [{udp: \"127.0.0.1:0\"}, {udp: \"[::1]:0\", sockets: 1}]\n", i.dir))
@@ -162,7 +168,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("the greeting does not name %s: %q", l.Address, greeting)
 		}
 	}
-	if !strings.Contains(greeting, ", 3 indicators, hit log and state in "+i.dir+"\n") {
+	if !strings.Contains(greeting, ", 3 indicators, state in "+i.dir+"\nhit log "+filepath.Join(i.dir, "hits.json")+"\n") {
 		t.Errorf("greeting %q", greeting)
 	}
 
@@ -354,6 +360,30 @@ func TestSecondInstance(t *testing.T) {
 	eventually(t, "the first sees a hit", func() bool { return i.status(t).Hits.Found == 1 })
 	if code := i.end(t); code != exitDone {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestRestart: data of after a restart is read with the templates of before.
+func TestRestart(t *testing.T) {
+	for _, v := range []flow.Version{flow.V9, flow.IPFIX} {
+		t.Run(v.String(), func(t *testing.T) {
+			payloads := export(t, v, time.Now(), tcpFlow(weAddr, 51515, badAddr, 443))
+			i := start(t, "203.0.113.9\n")
+			send(t, i.status(t).Listeners[0].Address, payloads[:1])
+			eventually(t, "the templates are there", func() bool { return i.status(t).Decoded.Templates > 0 })
+			if code := i.end(t); code != exitDone {
+				t.Errorf("exit code %d", code)
+			}
+			i = startIn(t, i.dir, "203.0.113.9\n")
+			send(t, i.status(t).Listeners[0].Address, payloads[1:])
+			eventually(t, "a hit", func() bool { return i.status(t).Hits.Found == 1 })
+			if s := i.status(t); s.Decoded.UnknownSets != 0 {
+				t.Errorf("%d sets of unknown templates", s.Decoded.UnknownSets)
+			}
+			if code := i.end(t); code != exitDone {
+				t.Errorf("exit code %d", code)
+			}
+		})
 	}
 }
 
