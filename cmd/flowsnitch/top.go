@@ -139,7 +139,9 @@ func losses() []loss {
 		{"sequence gaps: v5 (flows)", func(s *app.Status) uint64 { return s.Exporters.Lost.Flows }},
 		{"sequence gaps: IPFIX (records)", func(s *app.Status) uint64 { return s.Exporters.Lost.Records }},
 		{"sequence gaps: v9, sFlow (datagr.)", func(s *app.Status) uint64 { return s.Exporters.Lost.Datagrams }},
-		{"unknown template (sets)", func(s *app.Status) uint64 { return s.Decoded.UnknownSets - min(s.Decoded.UnknownSets, s.Exporters.Early.Replayed) }},
+		{"unknown template (sets)", func(s *app.Status) uint64 {
+			return s.Decoded.UnknownSets - min(s.Decoded.UnknownSets, s.Exporters.Early.Replayed)
+		}},
 		{"undecodable", func(s *app.Status) (n uint64) {
 			for _, v := range s.Decoded.Problems {
 				n += v
