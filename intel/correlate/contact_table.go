@@ -133,6 +133,11 @@ func (t *contacts) relist(c *contact, m intel.Match, port uint16) {
 	}
 }
 
+// listAs makes the listing that of one hit, for events that tell of that hit only.
+func (t *contacts) listAs(c *contact, m intel.Match) {
+	c.listing = t.offenders[c.key.offender].share(m)
+}
+
 // share gives the listing of a match, the one in memory if it says the same.
 func (o *listed) share(m intel.Match) *listing {
 	l := &listing{indicators: m.Indicators(), version: m.Version()}

@@ -133,7 +133,11 @@ func (c *Correlator) merge(ct *contact, h *intel.Hit, e *ends, s *sight) (news b
 	if ct.listing != nil {
 		score = ct.score(&c.cfg.Factors)
 	}
-	c.contacts.relist(ct, h.Match, e.offenderPort)
+	if c.cfg.EveryHit {
+		c.contacts.listAs(ct, h.Match)
+	} else {
+		c.contacts.relist(ct, h.Match, e.offenderPort)
+	}
 	ct.see(e, s)
 	key := flowKey{ct.id, e.offenderPort, e.localPort}
 	n := c.flows.note(key, wayOf(e.sender), s, c.now)

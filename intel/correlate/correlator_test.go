@@ -478,3 +478,19 @@ func TestManyUpdatesComeInBatches(t *testing.T) {
 		t.Errorf("%d updates in %d batches, want %d in 2", got, s.calls, maxBatch+10)
 	}
 }
+
+// TestEveryHitHasItsOwnListing: an entry that counts at one port is told with the
+// hits at that port only.
+func TestEveryHitHasItsOwnListing(t *testing.T) {
+	s := newStage(t, func(c *Config) { c.EveryHit = true })
+	atPort := c2("feodo", 90)
+	atPort.Port = 8080
+	s.table = listedTable(t, "v1", c2("otx", 40), atPort)
+	s.at(0, tcp(bad, 40000, us, 22, syn), tcp(bad, 8080, us, 22, syn), tcp(bad, 40000, us, 22, syn))
+	want := []int{1, 2, 1}
+	for i, e := range s.take() {
+		if len(e.Indicators) != want[i] {
+			t.Errorf("hit %d has %d indicators, want %d", i, len(e.Indicators), want[i])
+		}
+	}
+}
