@@ -15,22 +15,33 @@ const listsPerCapture = 4
 
 // A ref is a reference capture's record as decode prints it.
 type ref struct {
-	Version    any
-	Exporter   netip.Addr
-	Domain     uint32
-	Src, Dst   netip.Addr
-	SrcPort    *int       `json:"sport"`
-	DstPort    *int       `json:"dport"`
-	Protocol   *int       `json:"proto"`
-	PostNATSrc netip.Addr `json:"post_nat_src"`
-	PostNATDst netip.Addr `json:"post_nat_dst"`
-	Bytes      *uint64
-	Inner      struct{ Src, Dst netip.Addr }
+	Version        any
+	Exporter       netip.Addr
+	Domain         uint32
+	Src, Dst       netip.Addr
+	SrcPort        *int       `json:"sport"`
+	DstPort        *int       `json:"dport"`
+	Protocol       *int       `json:"proto"`
+	PostNATSrc     netip.Addr `json:"post_nat_src"`
+	PostNATDst     netip.Addr `json:"post_nat_dst"`
+	PostNATSrcPort *int       `json:"post_nat_sport"`
+	PostNATDstPort *int       `json:"post_nat_dport"`
+	Bytes          *uint64
+	Inner          struct {
+		Src, Dst netip.Addr
+		SrcPort  *int `json:"sport"`
+		DstPort  *int `json:"dport"`
+	}
 }
 
 // sides are the places that are matched, in their order.
 func (r *ref) sides() []netip.Addr {
 	return []netip.Addr{r.Src, r.Dst, r.PostNATSrc, r.PostNATDst, r.Inner.Src, r.Inner.Dst}
+}
+
+// ports are those of the sides.
+func (r *ref) ports() []*int {
+	return []*int{r.SrcPort, r.DstPort, r.PostNATSrcPort, r.PostNATDstPort, r.Inner.SrcPort, r.Inner.DstPort}
 }
 
 var sideNames = []string{"src", "dst", "nat_src", "nat_dst", "inner_src", "inner_dst"}
@@ -58,26 +69,49 @@ type expectedHit struct {
 	offender netip.Addr
 	side     string
 	rec      *ref
-	listing  []string // all listing prefixes, sorted
+	listing  []string // all that lists it, sorted
+}
+
+// A listed is one line of a list: a prefix, or an address at one port.
+type listed struct {
+	netip.Prefix
+	port int // 0 = any
+}
+
+// String is how a list, and this test, writes it.
+func (l listed) String() string {
+	switch {
+	case l.port == 0:
+		return l.Prefix.String()
+	case l.Addr().Is4():
+		return fmt.Sprintf("%s:%d", l.Addr(), l.port)
+	}
+	return fmt.Sprintf("[%s]:%d", l.Addr(), l.port)
+}
+
+// lists tells whether the line lists an address with a port; nil = it has none.
+func (l listed) lists(a netip.Addr, port *int) bool {
+	return l.Contains(a) && (l.port == 0 || port != nil && l.port == *port)
 }
 
 // scan looks for every listed address of every record, one prefix after the other.
-func scan(records []ref, list []netip.Prefix) []expectedHit {
+func scan(records []ref, list []listed) []expectedHit {
 	var out []expectedHit
 	for i := range records {
 		var seen []netip.Addr
+		ports := records[i].ports()
 		for side, a := range records[i].sides() {
 			if !a.IsValid() || a.IsUnspecified() || slices.Contains(seen, a) {
 				continue
 			}
-			seen = append(seen, a)
 			var listing []string
-			for _, p := range list {
-				if p.Contains(a) {
-					listing = append(listing, p.String())
+			for _, l := range list {
+				if l.lists(a, ports[side]) {
+					listing = append(listing, l.String())
 				}
 			}
 			if len(listing) > 0 {
+				seen = append(seen, a)
 				slices.Sort(listing)
 				out = append(out, expectedHit{a, sideNames[side], &records[i], slices.Compact(listing)})
 			}
@@ -92,14 +126,17 @@ type nativeHit struct {
 	SrcIP, DstIP     netip.Addr
 	SrcPort, DstPort *int
 	Snitch           struct {
-		Offender        netip.Addr
-		Role            string
-		Exporter        netip.Addr
-		Domain          uint32
-		Version         any
-		BytesRaw        *uint64 `json:"bytes_raw"`
-		Bytes           uint64
-		Indicators      []struct{ Prefix string }
+		Offender   netip.Addr
+		Role       string
+		Exporter   netip.Addr
+		Domain     uint32
+		Version    any
+		BytesRaw   *uint64 `json:"bytes_raw"`
+		Bytes      uint64
+		Indicators []struct {
+			Prefix netip.Prefix
+			Port   int
+		}
 		IndicatorsTotal int `json:"indicators_total"`
 	} `json:"flowsnitch"`
 }
@@ -131,14 +168,14 @@ func TestReplayOracle(t *testing.T) {
 }
 
 // writeList writes prefixes in a random order, with single addresses in both forms.
-func writeList(t *testing.T, list []netip.Prefix) string {
+func writeList(t *testing.T, list []listed) string {
 	var b strings.Builder
-	for i, p := range list {
-		if p.IsSingleIP() && i%2 == 0 {
-			fmt.Fprintln(&b, p.Addr())
+	for i, l := range list {
+		if l.IsSingleIP() && l.port == 0 && i%2 == 0 {
+			fmt.Fprintln(&b, l.Addr())
 			continue
 		}
-		fmt.Fprintln(&b, p)
+		fmt.Fprintln(&b, l)
 	}
 	return file(t, "list.txt", b.String())
 }
@@ -146,22 +183,29 @@ func writeList(t *testing.T, list []netip.Prefix) string {
 // randomList takes addresses out of the records, some as they are and some within
 // prefixes that cover them and each other, in any order. There are always the
 // addresses of a record with port 53, after NAT and of inner packets, if any has
-// them, and 0.0.0.0 and ::, which nothing matches.
-func randomList(rng *rand.Rand, records []ref) []netip.Prefix {
-	list := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/32"), netip.MustParsePrefix("::/128"), netip.MustParsePrefix("198.51.100.0/24")}
-	add := func(a netip.Addr) {
+// them, and 0.0.0.0 and ::, which nothing matches. Some are listed at a port only.
+func randomList(rng *rand.Rand, records []ref) []listed {
+	list := []listed{{netip.MustParsePrefix("0.0.0.0/32"), 0}, {netip.MustParsePrefix("::/128"), 0}, {netip.MustParsePrefix("198.51.100.0/24"), 0}}
+	add := func(a netip.Addr, port *int) {
 		if !a.IsValid() || a.IsUnspecified() {
 			return
+		}
+		whole := netip.PrefixFrom(a, a.BitLen())
+		if port != nil && *port != 0 && rng.IntN(3) == 0 {
+			list = append(list, listed{whole, *port}, listed{whole, 1 + rng.IntN(65535)})
+			if rng.IntN(2) == 0 {
+				return
+			}
 		}
 		for range 1 + rng.IntN(4) {
 			bits := 1 + rng.IntN(a.BitLen())
 			if rng.IntN(3) > 0 {
 				bits = a.BitLen() - rng.IntN(a.BitLen()/4) // mostly long ones
 			}
-			list = append(list, netip.PrefixFrom(a, bits).Masked())
+			list = append(list, listed{netip.PrefixFrom(a, bits).Masked(), 0})
 		}
 		if rng.IntN(2) == 0 {
-			list = append(list, netip.PrefixFrom(a, a.BitLen()))
+			list = append(list, listed{whole, 0})
 		}
 	}
 	special := map[string]int{}
@@ -176,7 +220,7 @@ func randomList(rng *rand.Rand, records []ref) []netip.Prefix {
 				kind += " in IPv6"
 			}
 			if special[kind]++; special[kind] <= 1+rng.IntN(3) {
-				add(a)
+				add(a, r.ports()[side])
 			}
 		}
 	}
@@ -206,7 +250,7 @@ func (w *expectedHit) differs(h *nativeHit) string {
 	s := &h.Snitch
 	var listing []string
 	for _, i := range s.Indicators {
-		listing = append(listing, i.Prefix)
+		listing = append(listing, listed{i.Prefix, i.Port}.String())
 	}
 	slices.Sort(listing)
 	missing := slices.DeleteFunc(slices.Clone(listing), func(p string) bool { return slices.Contains(w.listing, p) })
