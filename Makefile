@@ -9,13 +9,16 @@ FUZZTIME ?= 20s
 COUNT    ?= 6
 BENCH    ?= ./flow/decode ./intel ./intel/correlate
 
+# os/architecture/ARM version
+PLATFORMS = linux/amd64 linux/arm64 linux/arm/7 linux/arm/6 darwin/arm64 freebsd/amd64
+
 .PHONY: help build test race lint cross fuzz bench bench-peers integration clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## build flowsnitch and flowgen into bin/
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
+build: ## build flowsnitch and flowgen here
+	CGO_ENABLED=0 $(GO) build -trimpath -o . ./cmd/...
 
 test: ## run all tests
 	$(GO) test ./...
@@ -26,17 +29,17 @@ race: ## run all tests with the race detector (needs a C compiler)
 lint: ## gofmt, go vet for Linux, macOS and FreeBSD, staticcheck
 	@files=$$(gofmt -l .) && if [ -n "$$files" ]; then echo "run gofmt -w on:"; echo "$$files"; exit 1; fi
 	$(GO) vet -tags integration ./...
-	GOOS=darwin $(GO) vet ./...
-	GOOS=freebsd $(GO) vet ./...
+	GOOS=darwin GOARCH=arm64 $(GO) vet ./...
+	GOOS=freebsd GOARCH=amd64 $(GO) vet ./...
 	$(STATICCHECK) -tags integration ./...
 
-cross: ## build for every platform that we promise, vet for 32 bits
-	@set -e; for p in linux/amd64 linux/arm64 linux/arm/7 linux/arm/6 linux/386 darwin/amd64 darwin/arm64 freebsd/amd64; do \
+cross: ## build for every platform that we promise
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	for p in $(PLATFORMS); do \
 		set -- $$(echo $$p | tr / ' '); \
 		echo "$$p"; \
-		CGO_ENABLED=0 GOOS=$$1 GOARCH=$$2 GOARM=$$3 $(GO) build -trimpath -o "dist/$$(echo $$p | tr / -)/" ./cmd/...; \
+		CGO_ENABLED=0 GOOS=$$1 GOARCH=$$2 GOARM=$$3 $(GO) build -o "$$dir" ./cmd/...; \
 	done
-	GOARCH=386 $(GO) vet ./...
 
 fuzz: ## every fuzz target for FUZZTIME each (20s)
 	.ci/fuzz $(FUZZTIME) ./...
@@ -52,4 +55,4 @@ integration: ## real exporters on real traffic; installs them from Debian's pack
 	deploy/integration/run
 
 clean: ## remove what was built
-	rm -rf bin dist bench.out
+	rm -f flowsnitch flowgen bench.out
