@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Exit codes of every command except check.
@@ -76,9 +78,7 @@ listed prefixes, and says so at once.`,
 		Args:          subcommand,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w; see '%s --help'", err, c.CommandPath())}
-	})
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return wrongUse(c, "%w", flagError(err)) })
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpCommand(newHelp())
 	root.AddCommand(newDemo(), newRun(), newReplay(), newDecode(), newLookup(), newIntel(), newStatus(), newTop(), newConfig(), newVersion())
@@ -111,6 +111,17 @@ func plainUsage(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		plainUsage(sub)
 	}
+}
+
+// flagError says in our words what is wrong with the value of a flag.
+func flagError(err error) error {
+	bad, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
+	want := map[string]string{"duration": "a duration such as 90s, 10m or 1h", "int": "a whole number", "bool": "true or false"}
+	f := bad.GetFlag()
+	return fmt.Errorf("--%s: %q is not %s", f.Name, bad.GetValue(), cmp.Or(want[f.Value.Type()], "a "+f.Value.Type()))
 }
 
 // wrongUse makes the error of a command that was called in a wrong way.
