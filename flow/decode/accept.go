@@ -42,6 +42,7 @@ func (d *Decoder) template(m *message, rec []byte, options bool) {
 		d.count(reasonTemplateCut)
 		return
 	}
+	p.port = m.dg.Source.Port()
 	if old != nil {
 		d.noteConflict(m)
 	}
@@ -61,7 +62,7 @@ func (d *Decoder) changed(m *message, p *plan) {
 	}
 	st.history = append(st.history, TemplateChange{
 		ID: p.id, Time: m.dg.Received, Options: p.options,
-		Fields: fieldCount(m.ver, p.options, p.raw), Bytes: p.size, Port: m.dg.Source.Port(),
+		Fields: fieldCount(m.ver, p.options, p.raw), Bytes: p.size, Port: p.port,
 	})
 	delete(st.unknown, p.id)
 	d.exporters.changes.Add(1)

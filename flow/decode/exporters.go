@@ -148,18 +148,19 @@ type streamKey struct {
 // A stream is one sequence of datagrams: a v5 engine, a v9 source id, an IPFIX
 // observation domain, an sFlow sub-agent.
 type stream struct {
-	key      streamKey
-	plans    map[uint16]*plan // data and options templates
-	samplers samplers
-	init     int64 // systemInitTimeMilliseconds from options data, 0 = not told
-	seq      sequence
-	ports    ports
-	totals   VersionStats
-	last     time.Time         // of receipt
-	rate     uint32            // that v5 headers or sFlow samples told last
-	unknown  map[uint16]uint64 // sets of unknown templates, by id; capped
-	history  []TemplateChange
-	early    map[uint16][]earlySet // data sets that wait for a template, by its id
+	key       streamKey
+	plans     map[uint16]*plan // data and options templates
+	samplers  samplers
+	init      int64 // systemInitTimeMilliseconds from options data, 0 = not told
+	seq       sequence
+	ports     ports
+	contested bool // two ports mean different things by one template
+	totals    VersionStats
+	last      time.Time         // of receipt
+	rate      uint32            // that v5 headers or sFlow samples told last
+	unknown   map[uint16]uint64 // sets of unknown templates, by id; capped
+	history   []TemplateChange
+	early     map[uint16][]earlySet // data sets that wait for a template, by its id
 }
 
 // get finds an exporter, or makes room for it. It returns nil when the table is
@@ -245,6 +246,12 @@ func (x *Exporters) stream(e *exporter, key streamKey) *stream {
 	}
 	s := &stream{key: key}
 	e.streams[key] = s
+	if whole := key; key.port != 0 {
+		whole.port = 0
+		if from := e.streams[whole]; from != nil {
+			x.inherit(e, s, from)
+		}
+	}
 	return s
 }
 

@@ -32,16 +32,9 @@ func (d *Decoder) netflow(e *exporter, v flow.Version, dg *flow.Datagram) {
 		return
 	}
 	m.from.Version = v
-	key := streamKey{version: v, domain: m.from.Domain}
-	if e != nil {
-		key = e.splitKey(key, dg)
-	}
-	m.stream = d.streamOf(e, key)
-	d.account(m.stream, dg)
+	m.stream = d.enter(e, streamKey{version: v, domain: m.from.Domain}, dg)
 	unknown := d.sets(m, sets)
-	if m.stream != nil {
-		d.sequenceMessage(m, sequence, unknown)
-	}
+	d.follow(e, m.stream, dg, numbering{sequence, uint32(m.records), m.uptime, unknown})
 }
 
 // header reads the header (RFC 3954 5.1, RFC 7011 3.1) and gives the sets.

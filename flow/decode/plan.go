@@ -43,6 +43,7 @@ type plan struct {
 	id  uint16
 	// options tells that the records are options data, scope fields first.
 	options bool
+	port    uint16   // UDP source port that it came from
 	size    int      // bytes of a record; with variable fields the least possible
 	runs    []uint16 // bytes of each run of fixed-length fields; a variable field between two
 

@@ -4,35 +4,99 @@ import "github.com/flowsnitch/flowsnitch/flow"
 
 // ports watches the UDP source ports of a stream. An exporter that restarts takes
 // a new one and never speaks from the old again; two processes behind one address
-// take turns.
+// take turns. They are told apart when they contradict each other: by a template
+// that means this and that, or by sequence numbers that each go on from the last
+// of their own port.
 type ports struct {
-	last, before uint16
-	turns        int // times that a port spoke again after another
+	states [maxPorts]portState // the last to speak first
+	turned bool                // the last datagram came from a port that spoke before another
+	turns  int                 // how often that was so
+	own    int                 // turns in which the number went on from that of its port only
+	jump   uint64              // what was counted as lost when ports first spoke
 }
+
+// maxPorts is the number of ports that are watched: processes behind one address.
+const maxPorts = 4
+
+// portState is what the last datagram of a port said.
+type portState struct {
+	port                           uint16
+	known                          bool // it has said anything at all
+	nextByDatagrams, nextByRecords uint32
+}
+
+// maxTurns is the number of turns after which a contradiction is taken for two
+// processes rather than a restart.
+const maxTurns = 2
 
 // see notes the port of a datagram.
 func (p *ports) see(port uint16) {
-	switch {
-	case port == p.last:
-	case port == p.before:
-		p.turns++
-		p.last, p.before = port, p.last
-	default:
-		p.last, p.before = port, p.last
+	p.turned = false
+	if p.states[0].known && p.states[0].port == port {
+		return
 	}
+	state := portState{port: port}
+	i := 1
+	for i < maxPorts-1 && (!p.states[i].known || p.states[i].port != port) {
+		i++
+	}
+	if p.states[i].known && p.states[i].port == port {
+		state, p.turned = p.states[i], true
+		p.turns++
+	}
+	copy(p.states[1:i+1], p.states[:i])
+	p.states[0] = state
 }
 
-// maxTurns is the number of turns after which contradicting templates are taken
-// for two processes rather than a restart.
-const maxTurns = 2
+// goesOn tells that the number, which is not the one expected, goes on from the
+// last datagram of its own port, before another port spoke.
+func (p *ports) goesOn(number, expected uint32) bool {
+	last := &p.states[0]
+	switch {
+	case !p.turned:
+		return false
+	case number != last.nextByDatagrams && number != last.nextByRecords:
+		p.own = 0
+		return false
+	case number == expected:
+		return false // says nothing
+	}
+	p.own++
+	return true
+}
+
+// said notes what the datagram of the last port said, and how many units its
+// number made look lost.
+func (p *ports) said(number, records uint32, lost uint64) {
+	last := &p.states[0]
+	if !last.known {
+		p.jump += lost
+	}
+	last.known, last.nextByDatagrams, last.nextByRecords = true, number+1, number+records
+}
 
 // noteConflict is told that a template gets a new meaning. When two source ports
-// take turns and contradict each other, their streams are kept apart from now on.
+// take turns, their streams are kept apart from now on, beginning with this
+// message.
 func (d *Decoder) noteConflict(m *message) {
 	if m.exporter.split || m.stream.ports.turns < maxTurns {
 		return
 	}
-	m.exporter.split = true
+	m.stream.contested = true
+	d.split(m.exporter, m.stream)
+	key := m.stream.key
+	key.port = m.dg.Source.Port()
+	if s := d.streamOf(m.exporter, key); s != nil {
+		m.stream = s
+	}
+}
+
+// split keeps the streams of an exporter apart by source port from now on. What
+// the second process made look lost is lost no more.
+func (d *Decoder) split(e *exporter, s *stream) {
+	e.split = true
+	s.seq.lost -= min(s.seq.lost, s.ports.jump)
+	s.seq.estimate = min(s.seq.estimate, s.seq.lost)
 	d.exporters.changes.Add(1)
 }
 
@@ -42,4 +106,29 @@ func (e *exporter) splitKey(key streamKey, dg *flow.Datagram) streamKey {
 		key.port = dg.Source.Port()
 	}
 	return key
+}
+
+// inherit gives a stream of one port what its exporter said before it was split:
+// templates, unless it is their meaning that the ports contradict each other in,
+// then only those that came from this port.
+func (x *Exporters) inherit(e *exporter, s, from *stream) {
+	s.init = from.init
+	for id, rate := range from.samplers.byID {
+		x.setRate(e, &s.samplers, id, true, rate)
+	}
+	s.samplers.all, s.samplers.known = from.samplers.all, from.samplers.known
+	for _, p := range from.plans {
+		if !from.contested || p.port == s.key.port {
+			x.define(e, s, p)
+		}
+	}
+	s.seq.units = from.seq.units
+	for _, p := range from.ports.states {
+		if p.known && p.port == s.key.port {
+			s.seq.known, s.seq.next = true, p.nextByDatagrams
+			if s.unit() != UnitDatagrams {
+				s.seq.next = p.nextByRecords
+			}
+		}
+	}
 }

@@ -226,17 +226,6 @@ func (s *stream) unit() Unit {
 	return UnitDatagrams
 }
 
-// sequenceMessage follows the numbers of v9 and IPFIX. unknown tells that records
-// of the message could not be counted.
-func (d *Decoder) sequenceMessage(m *message, number uint32, unknown bool) {
-	q := &m.stream.seq
-	if m.ver == 10 {
-		q.step(number, uint32(m.records), false, unknown)
-		return
-	}
-	q.stepV9(number, uint32(m.records), q.restarted(m.uptime, m.dg.Received), unknown)
-}
-
 // maxSources bounds the sFlow data sources (ports, mostly) of one sub-agent.
 const maxSources = 4096
 

@@ -2,6 +2,7 @@ package decode_test
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -243,5 +244,116 @@ func TestV5CutCountsAsLost(t *testing.T) {
 	b.send(v5(0, 10)[:24+48*7], v5(10, 10))
 	if s := b.stream(); s.Records != 17 || s.Lost != 3 {
 		t.Errorf("%d records, lost %d, want 17 and 3", s.Records, s.Lost)
+	}
+}
+
+// A process is one of several exporting processes behind one address.
+type process struct {
+	port   uint16
+	stream []exported
+}
+
+// processes makes n of them that are not in step with each other.
+func processes(t *testing.T, v flow.Version, n int) (all []process) {
+	for i := range n {
+		all = append(all, process{port: uint16(40000 + i), stream: exportStream(t, v, 60, 0)[7*i:]})
+	}
+	return all
+}
+
+// TestTwoProcesses: processes behind one address with the same templates and
+// domain, each with sequence numbers of its own. They are told apart, and what is
+// lost after that is counted exactly.
+func TestTwoProcesses(t *testing.T) {
+	for _, v := range []flow.Version{flow.V5, flow.V9, flow.IPFIX, flow.SFlow} {
+		for n := 2; n <= 3; n++ {
+			b := newBench(t)
+			lost, flows := uint64(0), uint64(0)
+			all := processes(t, v, n)
+			for i := range 40 {
+				for k, p := range all {
+					d := p.stream[i]
+					if i > 20 && i < 39 && (i+k)%5 == 0 {
+						if lost++; v == flow.V5 || v == flow.IPFIX {
+							lost += d.units - 1
+						}
+						continue
+					}
+					b.src = netip.AddrPortFrom(b.src.Addr(), p.port)
+					b.send(d.payload)
+					flows += d.flows
+				}
+			}
+			e := b.x.Snapshot()[0]
+			got := decode.SequenceStatus{}
+			for _, s := range e.Streams {
+				got.Lost += s.Lost
+				got.Resets += s.Resets
+			}
+			if !e.Split || len(e.Streams) != n+1 || got.Lost != lost || got.Resets > uint64(n-1) {
+				t.Errorf("%v, %d processes: split %v, %d streams, lost %d, want %d; %d resets", v, n, e.Split, len(e.Streams), got.Lost, lost, got.Resets)
+			}
+			if uint64(len(b.take())) != flows {
+				t.Errorf("%v, %d processes: not all records were decoded", v, n)
+			}
+		}
+	}
+}
+
+// Two processes that contradict each other by a template: after a few turns every
+// record is read with the template of its own process.
+func TestContradictingProcesses(t *testing.T) {
+	both(t, func(t *testing.T, v flow.Version) {
+		b := newBench(t)
+		own := [][]byte{template(300, ends...), template(300, ends[1], ends[0])}
+		seq := [2]uint32{1000, 500_000}
+		for i := range 20 {
+			for k := range 2 {
+				b.src = netip.AddrPortFrom(b.src.Addr(), uint16(40000+k))
+				if i%4 == 0 {
+					b.send(message(v, seq[k], templateSet(v, own[k]), set(300, pairAB)))
+				} else {
+					b.send(message(v, seq[k], set(300, pairAB)))
+				}
+				seq[k]++
+				if r := b.one(); i >= 8 && (r.Src.String() == "192.0.2.10") != (k == 0) {
+					t.Errorf("round %d, process %d: src %v", i, k, r.Src)
+				}
+			}
+		}
+		e := b.x.Snapshot()[0]
+		if !e.Split || len(e.Streams) != 3 || e.Streams[1].Lost+e.Streams[2].Lost != 0 {
+			t.Errorf("%+v", e)
+		}
+	})
+}
+
+// A restart from another port, a stream over two ports, and a port for every
+// datagram are one process.
+func TestOneProcess(t *testing.T) {
+	for name, port := range map[string]func(i int) uint16{
+		"restart":            func(i int) uint16 { return 40000 + uint16(i/30) },
+		"two ports":          func(i int) uint16 { return 40000 + uint16(i%2) },
+		"a port per packet":  func(i int) uint16 { return 40000 + uint16(i) },
+		"ports at random":    func(i int) uint16 { return 40000 + uint16(i*i%7) },
+		"one after a minute": func(i int) uint16 { return 40000 + uint16(i/10%2) },
+	} {
+		for _, v := range []flow.Version{flow.V5, flow.V9, flow.IPFIX} {
+			b := newBench(t)
+			lost := uint64(0)
+			for i, d := range exportStream(t, v, 60, 0) {
+				if i > 5 && i%3 == 0 && i < 60 {
+					if lost++; v != flow.V9 {
+						lost += d.units - 1
+					}
+					continue
+				}
+				b.src = netip.AddrPortFrom(b.src.Addr(), port(i))
+				b.send(d.payload)
+			}
+			if e := b.x.Snapshot()[0]; e.Split || len(e.Streams) != 1 || e.Streams[0].Lost != lost {
+				t.Errorf("%s, %v: split %v, lost %d, want %d", name, v, e.Split, e.Streams[0].Lost, lost)
+			}
+		}
 	}
 }

@@ -92,13 +92,9 @@ func (d *Decoder) sflow(e *exporter, dg *flow.Datagram) {
 	}
 	s := &d.set
 	s.begin(dg, flow.Exporter{Version: flow.SFlow, Domain: sub, Agent: agent})
-	s.stream = d.streamOf(e, streamKey{version: flow.SFlow, domain: sub, agent: agent})
 	s.from = e
-	d.account(s.stream, dg)
-	if s.stream != nil {
-		q := &s.stream.seq
-		q.step(number, 1, q.restarted(uptime, dg.Received), false)
-	}
+	s.stream = d.enter(e, streamKey{version: flow.SFlow, domain: sub, agent: agent}, dg)
+	d.follow(e, s.stream, dg, numbering{number: number, records: 1, uptime: uptime})
 	for range count {
 		format := x.u32()
 		body := x.take(x.u32())

@@ -29,22 +29,19 @@ func (d *Decoder) v5(e *exporter, dg *flow.Datagram) {
 	domain := uint32(b[21])
 	s := &d.set
 	s.begin(dg, flow.Exporter{Version: flow.V5, Domain: domain})
-	s.stream = d.streamOf(e, streamKey{version: flow.V5, domain: uint32(b[20])<<8 | domain})
-	d.account(s.stream, dg)
+	s.uptime = binary.BigEndian.Uint32(b[4:])
+	s.sampling = uint32(binary.BigEndian.Uint16(b[22:]) & 0x3fff)
+	s.stream = d.enter(e, streamKey{version: flow.V5, domain: uint32(b[20])<<8 | domain}, dg)
+	// Where the header tells of more than is there, the next number shows the rest
+	// as lost.
+	d.follow(e, s.stream, dg, numbering{number: binary.BigEndian.Uint32(b[16:]), records: uint32(n), uptime: s.uptime})
 	if s.stream != nil {
-		// Where the header tells more than is there, the next number shows the rest
-		// as lost.
-		q := &s.stream.seq
-		restarted := q.restarted(binary.BigEndian.Uint32(b[4:]), dg.Received)
-		q.step(binary.BigEndian.Uint32(b[16:]), uint32(n), restarted, false)
-		s.stream.rate = uint32(binary.BigEndian.Uint16(b[22:]) & 0x3fff)
+		s.stream.rate = s.sampling
 	}
 	if n == 0 {
 		return
 	}
-	s.uptime = binary.BigEndian.Uint32(b[4:])
 	s.export = int64(binary.BigEndian.Uint32(b[8:]))*1000 + int64(binary.BigEndian.Uint32(b[12:]))/1e6
-	s.sampling = uint32(binary.BigEndian.Uint16(b[22:]) & 0x3fff)
 	s.data, s.n, s.stride = b[v5Header:v5Header+n*v5Record], n, v5Record
 	s.pairColumns(0, 4)
 	d.emit(s)
