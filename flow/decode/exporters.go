@@ -1,7 +1,6 @@
 package decode
 
 import (
-	"fmt"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -9,74 +8,6 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 )
-
-// Limits cap what exporters may make us keep. Each has a counter for when it was
-// reached, and a full table refuses newcomers.
-type Limits struct {
-	// Exporters is the number of exporter addresses.
-	Exporters int `yaml:"exporters"`
-	// DomainsPerExporter is the number of observation domains, source ids,
-	// engines or agents behind one address, each protocol for itself.
-	DomainsPerExporter int `yaml:"domains_per_exporter"`
-	// TemplatesPerExporter and Templates count data and options templates.
-	TemplatesPerExporter int `yaml:"templates_per_exporter"`
-	Templates            int `yaml:"templates"`
-	// TemplateBytes is the memory that all templates may take, about.
-	TemplateBytes int `yaml:"template_bytes"`
-	// StateBytes is the memory that streams may take beside their templates, about:
-	// sequence numbers, samplers, sFlow data sources, ids of missing templates.
-	StateBytes int `yaml:"state_bytes"`
-	// Samplers is the number of samplers in one domain.
-	Samplers int `yaml:"samplers"`
-	// EarlyBytes and EarlyBytesPerExporter bound the data sets that wait for
-	// their template, EarlyAge how long they wait.
-	EarlyBytes            int           `yaml:"early_bytes"`
-	EarlyBytesPerExporter int           `yaml:"early_bytes_per_exporter"`
-	EarlyAge              time.Duration `yaml:"early_age"`
-	// Forget is the silence after which an exporter and its templates go.
-	Forget time.Duration `yaml:"forget"`
-}
-
-// DefaultLimits are generous for a carrier and harmless for a Raspberry Pi.
-func DefaultLimits() Limits {
-	return Limits{
-		Exporters: 10_000, DomainsPerExporter: 256,
-		TemplatesPerExporter: 1000, Templates: 100_000, TemplateBytes: 64 << 20,
-		StateBytes: 64 << 20, Samplers: 64,
-		EarlyBytes: 16 << 20, EarlyBytesPerExporter: 1 << 20, EarlyAge: 10 * time.Minute,
-		Forget: 24 * time.Hour,
-	}
-}
-
-// Validate names the first key that cannot be, and what is allowed there.
-func (l Limits) Validate() error {
-	for _, k := range []struct {
-		key       string
-		value     int
-		low, high int
-	}{
-		{"exporters", l.Exporters, 1, 1_000_000},
-		{"domains_per_exporter", l.DomainsPerExporter, 1, 65_536},
-		{"templates_per_exporter", l.TemplatesPerExporter, 1, 65_536},
-		{"templates", l.Templates, 1, 10_000_000},
-		{"template_bytes", l.TemplateBytes, 1 << 20, 1 << 30},
-		{"state_bytes", l.StateBytes, 1 << 20, 1 << 30},
-		{"samplers", l.Samplers, 1, 65_536},
-		{"early_bytes", l.EarlyBytes, 0, 1 << 30},
-		{"early_bytes_per_exporter", l.EarlyBytesPerExporter, 0, 1 << 30},
-	} {
-		if k.value < k.low || k.value > k.high {
-			return fmt.Errorf("%s: %d is outside %d to %d", k.key, k.value, k.low, k.high)
-		}
-	}
-	if l.EarlyAge < 0 || l.EarlyAge > 24*time.Hour {
-		return fmt.Errorf("early_age: %s is outside 0s to 24h", l.EarlyAge)
-	}
-	if l.Forget < time.Minute {
-		return fmt.Errorf("forget: %s is too short; allowed are 1m and more", l.Forget)
-	}
-	return nil
-}
 
 // unprovenIdle is the silence after which an exporter that has no template and
 // no name in the configuration makes room for a newcomer when the table is full.
@@ -253,38 +184,6 @@ func (x *Exporters) stream(e *exporter, key streamKey) *stream {
 		}
 	}
 	return s
-}
-
-// What things take of limits.StateBytes: with their maps, and with what grows a
-// little later, like the history of a stream.
-const (
-	streamCost  = 2048
-	samplerCost = 64
-	sourceCost  = 64
-	missingCost = 64
-)
-
-// room takes n bytes of limits.StateBytes for as long as the exporter is known.
-func (x *Exporters) room(e *exporter, n int) bool {
-	if x.stateBytes.Add(int64(n)) > int64(x.limits.StateBytes) {
-		x.stateBytes.Add(-int64(n))
-		return false
-	}
-	e.state += n
-	return true
-}
-
-// roomFor is room, but when there is none it first forgets exporters that have
-// proven nothing and fell silent. No one waits for the lock of an exporter while
-// holding that of the table, so taking them in this order is safe.
-func (x *Exporters) roomFor(e *exporter, n int) bool {
-	if x.room(e, n) {
-		return true
-	}
-	x.mu.Lock()
-	x.sweep(e.last, unprovenIdle)
-	x.mu.Unlock()
-	return x.room(e, n)
 }
 
 // define gives a template its place, for the one of the same id if there is one.
