@@ -46,6 +46,12 @@ func openTemplateFile(dir string, x *decode.Exporters, log *zap.Logger) *templat
 		log.Info("templates of the last run are back", zap.Int("exporters", r.Exporters), zap.Int("templates", r.Templates))
 	}
 	f.changes = x.Changes()
+	if r.Clean {
+		// Numbers that are exact after a clean stop would not be so after a crash.
+		if err := f.write(false); err != nil {
+			log.Warn("after a crash losses may be told as exact that are not", zap.Error(err))
+		}
+	}
 	return f
 }
 
@@ -60,10 +66,15 @@ func (f *templateFile) load() (decode.LoadReport, error) {
 
 // save writes the file when something has changed; at a clean stop always.
 func (f *templateFile) save(clean bool) error {
-	changes := f.x.Changes()
-	if !clean && changes == f.changes && time.Since(f.written) < saveSequences {
+	if !clean && f.x.Changes() == f.changes && time.Since(f.written) < saveSequences {
 		return nil
 	}
+	return f.write(clean)
+}
+
+// write writes the file. clean tells that no datagram will be decoded any more.
+func (f *templateFile) write(clean bool) error {
+	changes := f.x.Changes()
 	var b bytes.Buffer
 	if err := f.x.Save(&b, clean); err != nil {
 		return err
