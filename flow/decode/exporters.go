@@ -177,6 +177,7 @@ func (x *Exporters) stream(e *exporter, key streamKey) *stream {
 	}
 	s := &stream{key: key}
 	e.streams[key] = s
+	x.changes.Add(1) // what it has sent is to be known after a crash
 	if whole := key; key.port != 0 {
 		whole.port = 0
 		if from := e.streams[whole]; from != nil {

@@ -202,8 +202,8 @@ func TestSaveAndLoadErrors(t *testing.T) {
 	}
 }
 
-// Changes tells when it is worth saving: not for data, nor for templates that come
-// again as they were.
+// Changes tells when it is worth saving: not for data of a known stream, nor for
+// templates that come again as they were.
 func TestChanges(t *testing.T) {
 	b := newBench(t)
 	step := func(what string, changes bool, p []byte) {
@@ -220,4 +220,6 @@ func TestChanges(t *testing.T) {
 	step("sampler", true, header9(4, samplerOptions(flow.V9), samplerData(flow.V9, 1, 10)))
 	step("the same sampler", false, header9(5, samplerData(flow.V9, 1, 10)))
 	step("another rate", true, header9(6, samplerData(flow.V9, 1, 20)))
+	step("a stream without templates", true, v5(100, 10))
+	step("its next datagram", false, v5(110, 10))
 }
