@@ -47,9 +47,10 @@ type stateLine struct {
 	Agent    netip.Addr   `json:"agent,omitzero"`
 	Port     uint16       `json:"port,omitempty"`
 
-	Split    bool           `json:"split,omitempty"`
-	Init     int64          `json:"init,omitempty"` // ms since 1970
-	Sequence *stateSequence `json:"sequence,omitempty"`
+	Split     bool           `json:"split,omitempty"`
+	Contested bool           `json:"contested,omitempty"`
+	Init      int64          `json:"init,omitempty"` // ms since 1970
+	Sequence  *stateSequence `json:"sequence,omitempty"`
 
 	Options bool   `json:"options,omitempty"`
 	Raw     []byte `json:"raw,omitempty"` // the template record as it came
@@ -132,7 +133,7 @@ func (e *exporter) save(buf *bytes.Buffer) error {
 func (s *stream) lines(key stateLine) []stateLine {
 	key.Version, key.Domain, key.Agent, key.Port = s.key.version, s.key.domain, s.key.agent, s.key.port
 	l := key
-	l.Kind, l.Init = kindStream, s.init
+	l.Kind, l.Init, l.Contested = kindStream, s.init, s.contested
 	if q := &s.seq; q.known {
 		l.Sequence = &stateSequence{Next: q.next, Uptime: q.uptime, At: q.at, Datagrams: q.units.datagrams, Records: q.units.records}
 	}
@@ -282,7 +283,7 @@ func (l *loader) streamLine(e *exporter, s stateLine) {
 	}
 	switch s.Kind {
 	case kindStream:
-		st.init, st.last = s.Init, s.Seen
+		st.init, st.last, st.contested = s.Init, s.Seen, s.Contested
 		if s.Sequence != nil {
 			st.seq.resume(s.Sequence, !l.report.Clean)
 		}

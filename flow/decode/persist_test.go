@@ -111,6 +111,27 @@ func statusOf(t *testing.T, x *decode.Exporters, addr string) decode.ExporterSta
 	return decode.ExporterStatus{}
 }
 
+// Processes that contradict each other stay apart.
+func TestSplitOverRestart(t *testing.T) {
+	both(t, func(t *testing.T, v flow.Version) {
+		b := newBench(t)
+		own := [][]byte{template(300, ends...), template(300, ends[1], ends[0])}
+		ports := []string{"192.0.2.1:1", "192.0.2.1:2"}
+		for i := range 8 {
+			b.src = addrPort(ports[i%2])
+			b.send(message(v, uint32(i), templateSet(v, own[i%2])))
+		}
+		b, _ = loadedBench(t, save(t, b.x, true))
+		for i := range 4 {
+			b.src = addrPort(ports[i%2])
+			b.send(message(v, uint32(8+i), set(300, pairAB)))
+			if r := b.one(); (r.Src.String() == "192.0.2.10") != (i%2 == 0) {
+				t.Errorf("process %d: src %v", i%2, r.Src)
+			}
+		}
+	})
+}
+
 // A damaged line is left out and counted, wherever it is; the rest is used.
 func TestLoadDamaged(t *testing.T) {
 	_, saved := savedBench(t, true)
