@@ -41,3 +41,10 @@ func appendFlags(dst []byte, flags uint16) []byte {
 	}
 	return dst
 }
+
+// Protocols whose port fields hold a type and a code, which people do not read as
+// ports.
+const (
+	protoICMP   = 1
+	protoICMPv6 = 58
+)

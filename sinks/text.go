@@ -57,9 +57,10 @@ func (t *text) put(s string) { t.b = append(t.b, s...) }
 func (t *text) number(n uint64) { t.b = strconv.AppendUint(t.b, n, 10) }
 
 func (t *text) contact(e *intel.Event) {
-	t.end(e.Src, e.SrcPort, e.HasPorts)
+	ports := e.HasPorts && e.Protocol != protoICMP && e.Protocol != protoICMPv6
+	t.end(e.Src, e.SrcPort, ports)
 	t.put(" -> ")
-	t.end(e.Dst, e.DstPort, e.HasPorts)
+	t.end(e.Dst, e.DstPort, ports)
 	if e.Offender.IsValid() && e.Offender != e.Src && e.Offender != e.Dst {
 		t.put(" [")
 		t.put(e.Role.String())

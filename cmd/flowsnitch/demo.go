@@ -31,10 +31,15 @@ printed as they come. All addresses are from documentation and private space, an
 nothing leaves this machine.`,
 		Example: `  flowsnitch demo
   flowsnitch demo --duration 10s`,
-		Args: usage(cobra.NoArgs),
-		RunE: func(c *cobra.Command, _ []string) error { return demo(c, length) },
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if length < time.Second {
+				return wrongUse(c, "--duration: %s is too short; allowed are 1s and more", length)
+			}
+			return demo(c, length)
+		},
 	}
-	c.Flags().DurationVar(&length, "duration", time.Minute, "how `long` the demonstration runs")
+	c.Flags().DurationVar(&length, "duration", time.Minute, "`time` that the demonstration runs, such as 30s")
 	return c
 }
 

@@ -165,13 +165,3 @@ func arguments(what string, most int) cobra.PositionalArgs {
 
 // anyNumber is the most arguments of a command that takes as many as there are.
 const anyNumber = math.MaxInt
-
-// usage marks an argument check's complaint as wrong use.
-func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		if err := check(c, args); err != nil {
-			return wrongUse(c, "%w", err)
-		}
-		return nil
-	}
-}

@@ -27,10 +27,10 @@ rates by protocol, losses by kind, the exporters that send most, the sinks. In a
 it prints one block after the other. Ctrl-C ends it.`,
 		Example: `  flowsnitch top
   flowsnitch top --every 10s --count 1`,
-		Args: usage(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if every < 100*time.Millisecond {
-				return usageError{fmt.Errorf("--every: %s is too short; allowed are 100ms and more", every)}
+				return wrongUse(c, "--every: %s is too short; allowed are 100ms and more", every)
 			}
 			cfg, err := loadConfig(c, file)
 			if err != nil {
@@ -40,7 +40,7 @@ it prints one block after the other. Ctrl-C ends it.`,
 		},
 	}
 	configFlag(c, &file)
-	c.Flags().DurationVar(&every, "every", 2*time.Second, "how `often` to ask")
+	c.Flags().DurationVar(&every, "every", 2*time.Second, "`time` between two questions, such as 10s")
 	c.Flags().IntVar(&count, "count", 0, "end after this `number` of rounds; 0 = never")
 	return c
 }

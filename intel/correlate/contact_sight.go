@@ -52,7 +52,7 @@ func headOf(h *intel.Hit, name string) head {
 	if has(flow.HasTCPFlags) {
 		d.tcpFlags = r.TCPFlags
 	}
-	if has(flow.HasSrcPort|flow.HasDstPort) && portful(d.protocol, d.hasProtocol) {
+	if has(flow.HasSrcPort | flow.HasDstPort) { // as exported: for ICMP type and code may stand there
 		d.srcPort, d.dstPort, d.hasPorts = r.SrcPort, r.DstPort, true
 	}
 	return d

@@ -120,8 +120,8 @@ func TestEventOfICMP(t *testing.T) {
 		r.ICMPTypeCode, r.DstPort = 8*256, 8*256
 	}))
 	e := s.one(intel.KindHit)
-	if e.HasPorts || e.SrcPort != 0 || e.DstPort != 0 {
-		t.Errorf("ports %d and %d, want none", e.SrcPort, e.DstPort)
+	if !e.HasPorts || e.SrcPort != 0 || e.DstPort != 8*256 {
+		t.Errorf("ports %d and %d, want those exported, 0 and 2048", e.SrcPort, e.DstPort)
 	}
 	if want := intel.CommunityID(us, bad, 8, 0, protoICMP); e.CommunityID != want {
 		t.Errorf("community id %s, want %s", e.CommunityID, want)

@@ -42,7 +42,7 @@ func openTemplateFile(dir string, x *decode.Exporters, log *zap.Logger) *templat
 	case r.Damaged > 0:
 		log.Warn("parts of the file of templates are damaged and left out",
 			zap.String("file", f.path), zap.Int("lines", r.Damaged), zap.Int("templates", r.Templates))
-	default:
+	case r.Exporters > 0:
 		log.Info("templates of the last run are back", zap.Int("exporters", r.Exporters), zap.Int("templates", r.Templates))
 	}
 	f.changes = x.Changes()
