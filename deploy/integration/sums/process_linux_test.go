@@ -221,6 +221,7 @@ type status struct {
 			Datagrams uint64 `json:"datagrams"`
 			Records   uint64 `json:"records"`
 		} `json:"versions"`
+		Templates   uint64            `json:"templates"`
 		UnknownSets uint64            `json:"unknown_template_sets"`
 		Problems    map[string]uint64 `json:"problems"`
 	} `json:"decoded"`

@@ -8,5 +8,5 @@ const (
 	floodDatagrams = 200_000
 	generatorFlows = 20_000_000
 	restarts       = 20
-	changes        = 100
+	changes        = 50
 )
