@@ -1,0 +1,271 @@
+package webhook
+
+import (
+	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"mime/quotedprintable"
+	"net"
+	"net/mail"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/sinks"
+)
+
+// A mailServer speaks enough SMTP for our client: STARTTLS or TLS, AUTH PLAIN.
+type mailServer struct {
+	addr    string
+	caFile  string
+	tls     *tls.Config
+	mode    string            // as Mail.TLS
+	replies map[string]string // instead of the usual ones, by command
+	silent  bool              // accepts and says nothing
+
+	mu   sync.Mutex
+	auth string
+	to   []string
+	data string
+}
+
+func newMailServer(t *testing.T, mode string, change ...func(*mailServer)) *mailServer {
+	t.Helper()
+	s := &mailServer{mode: mode, replies: map[string]string{}, caFile: filepath.Join(t.TempDir(), "ca.pem")}
+	s.tls = s.certificate(t)
+	for _, f := range change {
+		f(s)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.addr = l.Addr().String()
+	var conns sync.WaitGroup
+	conns.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conns.Go(func() { s.serve(c); _ = c.Close() })
+		}
+	})
+	t.Cleanup(func() { _ = l.Close(); conns.Wait() })
+	return s
+}
+
+func (s *mailServer) certificate(t *testing.T) *tls.Config {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.caFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+}
+
+func (s *mailServer) serve(c net.Conn) {
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	if s.silent {
+		_, _ = io.Copy(io.Discard, c)
+		return
+	}
+	if s.mode == TLSImplicit {
+		c = tls.Server(c, s.tls)
+	}
+	r := bufio.NewReader(c)
+	say := func(text string) { _, _ = io.WriteString(c, text+"\r\n") }
+	say("220 test")
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return
+		}
+		verb, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if reply, ok := s.replies[strings.TrimSpace(line)]; ok {
+			say(reply)
+			continue
+		}
+		if reply, ok := s.replies[verb]; ok {
+			say(reply)
+			continue
+		}
+		switch verb {
+		case "EHLO":
+			say("250-test")
+			if s.mode == TLSStart {
+				say("250-STARTTLS")
+			}
+			say("250-AUTH PLAIN\r\n250 8BITMIME")
+		case "STARTTLS":
+			say("220 go on")
+			t := tls.Server(c, s.tls)
+			if t.Handshake() != nil {
+				return
+			}
+			c, r = t, bufio.NewReader(t)
+		case "AUTH":
+			b, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(rest, "PLAIN "))
+			s.set(func() { s.auth = string(b) })
+			say("235 welcome")
+		case "RCPT":
+			s.set(func() { s.to = append(s.to, rest) })
+			say("250 ok")
+		case "DATA":
+			say("354 go on")
+			var data strings.Builder
+			for {
+				line, err := r.ReadString('\n')
+				if err != nil {
+					return
+				}
+				if line == ".\r\n" {
+					break
+				}
+				data.WriteString(strings.TrimPrefix(line, "."))
+			}
+			s.set(func() { s.data = data.String() })
+			say("250 taken")
+		case "QUIT":
+			say("221 bye")
+			return
+		default:
+			say("250 ok")
+		}
+	}
+}
+
+// got gives what the last client did.
+func (s *mailServer) got() (auth string, to []string, data string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.auth, s.to, s.data
+}
+
+func (s *mailServer) set(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
+func mailConfig(s *mailServer) Config {
+	cfg := config(KindMail)
+	cfg.Mail.Server, cfg.Mail.TLS, cfg.Mail.CAFile = s.addr, s.mode, s.caFile
+	cfg.Mail.To = []string{"noc@example.net", "soc@example.net"}
+	if s.mode != TLSNone {
+		cfg.Mail.User, cfg.Mail.Password = "flowsnitch", "s3cret"
+	}
+	return cfg
+}
+
+func TestMail(t *testing.T) {
+	for _, mode := range []string{TLSStart, TLSImplicit, TLSNone} {
+		s := newMailServer(t, mode)
+		send(t, newHook(t, mailConfig(s)), hostileHit(), hit(1, intel.High))
+		auth, to, data := s.got()
+		if want := map[bool]string{true: "\x00flowsnitch\x00s3cret"}[mode != TLSNone]; auth != want {
+			t.Errorf("%s: logged in as %q", mode, auth)
+		}
+		if !slices.Equal(to, []string{"TO:<noc@example.net>", "TO:<soc@example.net>"}) {
+			t.Errorf("%s: to %q", mode, to)
+		}
+		checkMail(t, data)
+	}
+}
+
+// checkMail holds that the mail is well-formed and says what it must.
+func checkMail(t *testing.T, data string) {
+	t.Helper()
+	for line := range strings.SplitSeq(data, "\n") {
+		if len(line) > 998 || strings.IndexFunc(line, func(r rune) bool { return r > 126 || r < 32 && r != '\r' }) >= 0 {
+			t.Errorf("line %q", line)
+		}
+	}
+	m, err := mail.ReadMessage(strings.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(m.Header) != 9 || m.Header.Get("Bcc") != "" || m.Header.Get("Subject") != "flowsnitch pi: critical contact with 203.0.113.1 and 1 more" {
+		t.Errorf("headers %v", m.Header)
+	}
+	if to, err := m.Header.AddressList("To"); err != nil || len(to) != 2 {
+		t.Errorf("to %v, %v", to, err)
+	}
+	if _, err := m.Header.Date(); err != nil {
+		t.Error(err)
+	}
+	body, err := io.ReadAll(quotedprintable.NewReader(m.Body))
+	if err != nil || !strings.Contains(string(body), "What to do: Find what talks on 10.0.0.5") || !strings.Contains(string(body), "👍") || strings.Contains(string(body), "\nBcc:") {
+		t.Errorf("%v: %s", err, body)
+	}
+}
+
+func TestMailRefused(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		mode  string
+		set   func(*mailServer)
+		again bool
+		want  string
+	}{
+		{"wrong password", TLSStart, func(s *mailServer) { s.replies["AUTH"] = "535 s3cret is wrong" }, true, "log in as flowsnitch: refused with 535"},
+		{"no STARTTLS", TLSStart, func(s *mailServer) { s.mode = TLSNone }, true, "does not offer STARTTLS, nothing was sent"},
+		{"foreign certificate", TLSStart, func(s *mailServer) { s.caFile = newMailServer(t, TLSNone).caFile }, true, "certificate"},
+		{"sender refused", TLSStart, func(s *mailServer) { s.replies["MAIL"] = "550 no" }, false, "550"},
+		{"all recipients refused", TLSStart, func(s *mailServer) { s.replies["RCPT"] = "550 nobody" }, false, "to soc@example.net: 550"},
+		{"greylisted", TLSStart, func(s *mailServer) { s.replies["RCPT"] = "450 later" }, true, "450"},
+		{"too busy", TLSStart, func(s *mailServer) { s.replies["EHLO"], s.replies["HELO"] = "421 busy", "421 busy" }, true, "421"},
+		{"silent", TLSNone, func(s *mailServer) { s.silent = true }, true, "deadline exceeded"},
+	} {
+		s := newMailServer(t, tc.mode, tc.set)
+		cfg := mailConfig(s)
+		if cfg.Mail.TLS = tc.mode; tc.mode == TLSStart {
+			cfg.Mail.User, cfg.Mail.Password = "flowsnitch", "s3cret"
+		}
+		h := newHook(t, cfg)
+		if h.cfg.Timeout = 5 * time.Second; s.silent {
+			h.cfg.Timeout = 100 * time.Millisecond
+		}
+		err := h.Send(t.Context(), []intel.Event{hit(0, intel.High)})
+		_, retry := errors.AsType[*sinks.RetryError](err)
+		if err == nil || retry != tc.again || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: got %v", tc.name, err)
+		}
+	}
+}
+
+// TestMailOneRefused holds that one wrong address keeps nobody else from knowing,
+// and that they learn of it.
+func TestMailOneRefused(t *testing.T) {
+	s := newMailServer(t, TLSStart, func(s *mailServer) { s.replies["RCPT TO:<noc@example.net>"] = "550 nobody" })
+	send(t, newHook(t, mailConfig(s)), hit(0, intel.High))
+	_, to, data := s.got()
+	if fmt.Sprint(to) != "[TO:<soc@example.net>]" || !strings.Contains(data, "refused to take this for noc@example.net") {
+		t.Errorf("to %q: %s", to, data)
+	}
+}

@@ -1,0 +1,218 @@
+package webhook
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/sinks"
+)
+
+// Limits of one message.
+const (
+	maxNotices  = 20  // told in detail, the gravest first
+	maxLocals   = 8   // hosts named
+	maxListings = 5   // listings named
+	maxText     = 400 // characters of one foreign text
+)
+
+// A subject is what is told once: an offender, or an alert.
+type subject struct {
+	offender      netip.Addr
+	alert, reason string
+}
+
+func subjectOf(e *intel.Event) subject {
+	if e.Kind == intel.KindAlert {
+		return subject{e.Offender, e.Alert, e.Reason}
+	}
+	return subject{offender: e.Offender}
+}
+
+// A notice is what is said of one subject.
+type notice struct {
+	subject subject
+	event   intel.Event // the gravest, the first of them
+	events  int
+	locals  []netip.Addr
+	more    int // locals not named
+}
+
+// A message is what is told at once.
+type message struct {
+	notices []*notice
+	at      map[subject]int // index in notices
+}
+
+func (m *message) add(s subject, e *intel.Event) {
+	i, ok := m.at[s]
+	if !ok {
+		i = len(m.notices)
+		m.at[s] = i
+		m.notices = append(m.notices, &notice{subject: s, event: *e})
+	}
+	n := m.notices[i]
+	n.events++
+	if e.Severity > n.event.Severity {
+		n.event = *e
+	}
+	switch {
+	case !e.Local.IsValid() || slices.Contains(n.locals, e.Local):
+	case len(n.locals) < maxLocals:
+		n.locals = append(n.locals, e.Local)
+	default:
+		n.more++
+	}
+}
+
+// shown gives the notices that are told in detail, the gravest first, and how many
+// are not.
+func (m *message) shown() (list []*notice, more int) {
+	list = slices.Clone(m.notices)
+	slices.SortStableFunc(list, func(a, b *notice) int { return int(b.event.Severity) - int(a.event.Severity) })
+	if len(list) > maxNotices {
+		return list[:maxNotices], len(list) - maxNotices
+	}
+	return list, 0
+}
+
+// subject says in one line what the message is about.
+func (m *message) title() string {
+	list, _ := m.shown()
+	first := &list[0].event
+	what := "contact with " + first.Offender.String()
+	if first.Kind == intel.KindAlert {
+		what = "alert " + plain(first.Alert)
+	}
+	if len(m.notices) > 1 {
+		what += fmt.Sprintf(" and %d more", len(m.notices)-1)
+	}
+	return fmt.Sprintf("flowsnitch %s: %s %s", plain(first.Sensor), first.Severity, what)
+}
+
+// text is the message for people. quote is put around foreign text.
+func (m *message) text(quote func(string) string) string {
+	var b strings.Builder
+	list, more := m.shown()
+	for _, n := range list {
+		n.write(&b, quote)
+	}
+	if more > 0 {
+		fmt.Fprintf(&b, "%d more are not shown here; the hit log has them all.\n", more)
+	}
+	return b.String()
+}
+
+func (n *notice) write(b *strings.Builder, quote func(string) string) {
+	e := &n.event
+	trigger := strings.TrimSuffix(string(sinks.AppendText(nil, e, false)), "\n")
+	if e.Kind == intel.KindAlert {
+		fmt.Fprintf(b, "%s alert %s\n", e.Severity, quote(plain(e.Alert)))
+	} else {
+		fmt.Fprintf(b, "%s contact with %s (score %d)\n", e.Severity, e.Offender, e.Score)
+	}
+	fmt.Fprintf(b, "Why: %s\n", quote(plain(e.Reason)))
+	fmt.Fprintf(b, "Trigger: %s\n", quote(plain(trigger)))
+	for i := range e.Indicators[:min(len(e.Indicators), maxListings)] {
+		fmt.Fprintf(b, "Evidence: %s\n", quote(evidence(&e.Indicators[i])))
+	}
+	if len(n.locals) > 0 {
+		fmt.Fprintf(b, "Our side: %s\n", n.hosts())
+	}
+	fmt.Fprintf(b, "Sensor: %s, exporter %s\n", quote(plain(e.Sensor)), exporter(e))
+	fmt.Fprintf(b, "What to do: %s\n\n", advice(e))
+}
+
+func (n *notice) hosts() string {
+	var names []string
+	for _, a := range n.locals {
+		names = append(names, a.String())
+	}
+	s := strings.Join(names, ", ")
+	if n.more > 0 {
+		s += ", and more"
+	}
+	return fmt.Sprintf("%s (%d events)", s, n.events)
+}
+
+func exporter(e *intel.Event) string {
+	if !e.Exporter.IsValid() {
+		return "none"
+	}
+	return e.Exporter.String()
+}
+
+// evidence says who lists what since when.
+func evidence(i *intel.Indicator) string {
+	s := fmt.Sprintf("%s by %s (%d)", i.Prefix, plain(i.Feed), i.Score)
+	if i.Category != "" {
+		s += ", " + plain(i.Category)
+	}
+	if !i.FirstSeen.IsZero() {
+		s += ", since " + i.FirstSeen.UTC().Format("2006-01-02")
+	}
+	for _, text := range []string{i.Ref, i.Description} {
+		if text != "" {
+			s += ", " + plain(text)
+		}
+	}
+	return s
+}
+
+// advice says what to do now.
+func advice(e *intel.Event) string {
+	look := fmt.Sprintf("`flowsnitch lookup %s` shows all listings.", e.Offender)
+	switch {
+	case e.Kind == intel.KindAlert:
+		return alertAdvice(e)
+	case e.Direction == intel.Outbound && e.Blocked:
+		return fmt.Sprintf("The border dropped it, but %s tried: look for what did on that host. %s", host(e), look)
+	case e.Direction == intel.Outbound || e.Direction == intel.Internal:
+		return fmt.Sprintf("Find what talks on %s, take the host off the network if nobody can explain it, block %s at the border. %s", host(e), e.Offender, look)
+	case e.Direction == intel.Inbound && e.Answered == intel.AnsweredYes:
+		return fmt.Sprintf("%s answered: read its logs of that time, close the service to the world or block %s at the border. %s", host(e), e.Offender, look)
+	case e.Direction == intel.Inbound:
+		return fmt.Sprintf("Nothing is known to have answered; block %s at the border. %s", e.Offender, look)
+	}
+	return fmt.Sprintf("Neither end is ours: tell the customer or the neighbour it belongs to. %s", look)
+}
+
+func host(e *intel.Event) string {
+	if !e.Local.IsValid() {
+		return "our host"
+	}
+	return e.Local.String()
+}
+
+func alertAdvice(e *intel.Event) string {
+	switch {
+	case strings.Contains(e.Alert, "own_address"):
+		return "One of our own addresses is listed: look for a compromised host behind it, then ask the feed to take it off."
+	case strings.Contains(e.Alert, "quarantine"):
+		return "An entry of a feed was not used. `flowsnitch intel status` shows it; put it on the deny list if it is right."
+	case strings.Contains(e.Alert, "feed"):
+		return "The last good copy stays in use. `flowsnitch intel status` says what is wrong, `flowsnitch intel accept` takes the new one if it is right."
+	}
+	return "`flowsnitch status` and the log say more."
+}
+
+// plain takes everything out of a foreign text that is not to be seen, and cuts it.
+func plain(s string) string {
+	var b strings.Builder
+	n := 0
+	for _, r := range s {
+		if n++; n > maxText {
+			return b.String() + "…"
+		}
+		switch {
+		case unicode.IsSpace(r):
+			b.WriteByte(' ')
+		case unicode.IsPrint(r):
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}

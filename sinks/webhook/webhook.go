@@ -1,0 +1,130 @@
+package webhook
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/sinks"
+)
+
+// maxTold is the number of offenders and alerts that are remembered as told. Beyond
+// it the oldest are forgotten, and would be told again.
+const maxTold = 10_000
+
+// A Hook is the sink that tells people. It is used by its queue alone.
+type Hook struct {
+	cfg     Config
+	least   intel.Severity
+	deliver func(ctx context.Context, m *message) error
+
+	last time.Time // of the last message
+	told map[subject]time.Time
+	// order has the subjects in the order in which they were told.
+	order []subject
+}
+
+// New makes a hook; nothing is opened or read yet. The error is about cfg.
+func New(cfg Config) (*Hook, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	least, err := severity(cfg.MinSeverity)
+	if err != nil {
+		return nil, err
+	}
+	h := &Hook{cfg: cfg, least: least, told: map[subject]time.Time{}}
+	h.deliver = h.sendMail
+	if cfg.Kind != KindMail {
+		h.deliver = newPoster(cfg).post
+	}
+	return h, nil
+}
+
+// Name gives "webhook:" and the configured name, or the kind.
+func (h *Hook) Name() string { return "webhook:" + cmp.Or(h.cfg.Name, h.cfg.Kind) }
+
+// Send tells of those events that are worth it, in one message, after the interval
+// since the last one. Without any it returns at once.
+func (h *Hook) Send(ctx context.Context, events []intel.Event) error {
+	m := h.digest(events, time.Now())
+	if len(m.notices) == 0 {
+		return nil
+	}
+	if err := h.wait(ctx); err != nil {
+		return &sinks.RetryError{Err: fmt.Errorf("%s: %w", h.Name(), err)}
+	}
+	attempt, cancel := context.WithTimeout(ctx, h.cfg.Timeout)
+	defer cancel()
+	err := h.deliver(attempt, m)
+	if retry, ok := errors.AsType[*sinks.RetryError](err); ok {
+		return &sinks.RetryError{Err: fmt.Errorf("%s: %w", h.Name(), retry.Err)}
+	}
+	h.last = time.Now() // also when it is given up: the next one could fail likewise
+	if err != nil {
+		return fmt.Errorf("%s: %w", h.Name(), err)
+	}
+	h.remember(m)
+	return nil
+}
+
+// Close does nothing: no connection outlives a message.
+func (h *Hook) Close(context.Context) error { return nil }
+
+// wait waits for the end of the interval.
+func (h *Hook) wait(ctx context.Context) error {
+	if h.last.IsZero() {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(time.Until(h.last.Add(h.cfg.Interval)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// digest gathers what is to be told.
+func (h *Hook) digest(events []intel.Event, now time.Time) *message {
+	m := &message{at: map[subject]int{}}
+	for i := range events {
+		e := &events[i]
+		s := subjectOf(e)
+		if told, ok := h.told[s]; ok && now.Sub(told) < h.cfg.Repeat || !h.worth(e) {
+			continue
+		}
+		m.add(s, e)
+	}
+	return m
+}
+
+// worth reports whether people must hear of an event. An update counts as well: a
+// contact may become grave when it is answered.
+func (h *Hook) worth(e *intel.Event) bool {
+	switch e.Kind {
+	case intel.KindAlert:
+		return true
+	case intel.KindHit, intel.KindUpdate:
+		return e.Severity >= h.least
+	}
+	return false
+}
+
+// remember notes what was told, and forgets the oldest beyond maxTold.
+func (h *Hook) remember(m *message) {
+	for _, n := range m.notices {
+		if _, again := h.told[n.subject]; !again {
+			h.order = append(h.order, n.subject)
+		}
+		h.told[n.subject] = h.last
+	}
+	for len(h.order) > maxTold {
+		delete(h.told, h.order[0])
+		h.order = h.order[1:]
+	}
+}
