@@ -52,9 +52,12 @@ var (
 // cannot tell the place. It also replaces ${NAME} in strings and completes
 // addresses to prefixes.
 func check(n ast.Node, t reflect.Type, key string) *Error {
-	n = bare(n)
 	if n == nil || n.Type() == ast.NullType {
 		return nil
+	}
+	switch n.(type) {
+	case *ast.TagNode, *ast.AnchorNode, *ast.AliasNode:
+		return at(n, key, errors.New("tags, anchors and aliases of YAML are not taken; write the value itself"))
 	}
 	if err := expand(n); err != nil {
 		return at(n, key, err)
@@ -76,20 +79,6 @@ func check(n ast.Node, t reflect.Type, key string) *Error {
 		return checkList(n, t.Elem(), key)
 	}
 	return checkScalar(n, t.Kind(), key)
-}
-
-// bare takes off anchors and tags.
-func bare(n ast.Node) ast.Node {
-	for {
-		switch x := n.(type) {
-		case *ast.AnchorNode:
-			n = x.Value
-		case *ast.TagNode:
-			n = x.Value
-		default:
-			return n
-		}
-	}
 }
 
 // at makes an error with the place of a node.

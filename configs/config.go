@@ -37,7 +37,16 @@ type Config struct {
 	Contact correlate.Config `yaml:"contact"`
 	// Limits cap what exporters may make us keep.
 	Limits decode.Limits `yaml:"limits"`
-	Sinks  []Sink        `yaml:"sinks"`
+	// SFlow is how sFlow samples are read.
+	SFlow SFlow  `yaml:"sflow"`
+	Sinks []Sink `yaml:"sinks"`
+}
+
+// SFlow is how sFlow samples are read.
+type SFlow struct {
+	// Tunnels tells whether the addresses of a packet inside a tunnel (IP in IP, GRE,
+	// VXLAN, SRv6) are matched, too.
+	Tunnels bool `yaml:"tunnels"`
 }
 
 // Intel says what is listed.
@@ -102,6 +111,7 @@ func base() Config {
 		Intel:    Intel{MaxIndicators: 5_000_000},
 		Contact:  correlate.DefaultConfig(),
 		Limits:   decode.DefaultLimits(),
+		SFlow:    SFlow{Tunnels: true},
 		Sinks:    []Sink{{JSONLog: &jsonlog.Config{}}, {Console: &Console{}}},
 	}
 	for _, port := range []string{":2055", ":4739", ":6343"} {

@@ -99,7 +99,7 @@ sinks: [{jsonlog: {path: /tmp/h.json, mode: 0600}}]
 // TestErrors: every mistake is told with place, key and what is allowed.
 func TestErrors(t *testing.T) {
 	tests := []struct{ yaml, want string }{
-		{"nam: x\n", "f:1:1: nam: unknown key; allowed are contact, exporters, home, intel, limits, listen, name, sinks, state_dir"},
+		{"nam: x\n", "f:1:1: nam: unknown key; allowed are contact, exporters, home, intel, limits, listen, name, sflow, sinks, state_dir"},
 		{"intel:\n  denny: []\n", "f:2:3: intel.denny: unknown key; allowed are allow, deny, feeds, max_indicators"},
 		{"home: 10.0.0.0/8\n", `f:1:7: home: want a list, not "10.0.0.0/8"`},
 		{"home: [10.0.0.0/33]\n", `f:1:8: home[0]: "10.0.0.0/33" is not a prefix such as 192.0.2.0/24, or an IP address`},
@@ -130,6 +130,9 @@ func TestErrors(t *testing.T) {
 		{"intel: {feeds: [{file: x, tlp: purple}]}\n", `f:1:32: intel.feeds[0].tlp: "purple"; allowed are white, green, amber, red`},
 		{"home: " + strings.Repeat("x", 1000) + "\n", `f:1:7: home: want a list, not "` + strings.Repeat("x", 60) + `"...`},
 		{"- a\n", "f:1:1: want a block of keys, not a list"},
+		{"home: ! \n", "f:1:7: home: tags, anchors and aliases of YAML are not taken"},
+		{"name: !!str x\n", "f:1:7: name: tags, anchors and aliases of YAML are not taken"},
+		{"name: &n x\n", "f:1:7: name: tags, anchors and aliases of YAML are not taken"},
 		{"a: 1\n---\nb: 2\n", "f: 2 documents in one file, want one"},
 	}
 	for _, tt := range tests {

@@ -43,7 +43,7 @@ func Parse(name string, b []byte) (Config, error) {
 		return Default(), nil
 	}
 	body := f.Docs[0].Body
-	if bare(body).Type() == ast.NullType {
+	if body.Type() == ast.NullType {
 		return Default(), nil
 	}
 	if e := check(body, reflect.TypeFor[Config](), ""); e != nil {

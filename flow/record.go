@@ -54,6 +54,7 @@ const (
 	HasInnerPorts
 	HasInnerProtocol
 	HasHeaderProtocol
+	HasBiflowDirection
 )
 
 // A Record is one exported flow, whatever protocol it came in. Numbers are as
@@ -113,17 +114,20 @@ type Record struct {
 	// 0 when an announced rate is absurd and therefore unknown.
 	Rate uint32
 
-	InIf, OutIf    uint32 // SNMP interface indices
-	SrcAS, DstAS   uint32
-	Direction      uint8  // flowDirection (61): 0 ingress, 1 egress
-	NATEvent       uint8  // natEvent (230)
-	FirewallEvent  uint8  // firewallEvent (233)
-	Forwarding     uint8  // forwardingStatus (89), its low byte
-	ICMPTypeCode   uint16 // type * 256 + code
-	FlowEndReason  uint8  // flowEndReason (136)
-	DropReason     uint32 // sFlow discarded packets
-	FrameSize      uint32 // of the sampled frame, bytes
-	HeaderProtocol uint8  // sFlow header_protocol
+	InIf, OutIf   uint32 // SNMP interface indices
+	SrcAS, DstAS  uint32
+	Direction     uint8  // flowDirection (61): 0 ingress, 1 egress
+	NATEvent      uint8  // natEvent (230)
+	FirewallEvent uint8  // firewallEvent (233)
+	Forwarding    uint8  // forwardingStatus (89), its low byte
+	ICMPTypeCode  uint16 // type * 256 + code
+	FlowEndReason uint8  // flowEndReason (136)
+	DropReason    uint32 // sFlow discarded packets
+	FrameSize     uint32 // of the sampled frame, bytes
+	// BiflowDirection (239) tells how an exporter of biflows chose the source: 0 by no
+	// rule, 1 the initiator, 2 the end that is not the initiator, 3 by perimeter.
+	BiflowDirection uint8
+	HeaderProtocol  uint8 // sFlow header_protocol
 
 	// Other are further addresses of one end that are neither of the above (the
 	// client of a WLAN controller); they are shown, not matched.

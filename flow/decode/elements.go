@@ -30,6 +30,7 @@ const (
 	tICMPType
 	tICMPCode
 	tFlowEndReason
+	tBiflowDirection
 	tFrameSize
 	tSampler
 	tStart
@@ -60,59 +61,60 @@ const (
 // whose values are plain numbers. Addresses, sections and sampling rates have
 // tables of their own.
 var elements = map[uint16]element{
-	1:   {tBytes, 0},         // octetDeltaCount
-	85:  {tBytes, 1},         // octetTotalCount
-	23:  {tBytes, 2},         // postOctetDeltaCount
-	231: {tBytes, 3},         // initiatorOctets
-	2:   {tPackets, 0},       // packetDeltaCount
-	86:  {tPackets, 1},       // packetTotalCount
-	24:  {tPackets, 2},       // postPacketDeltaCount
-	298: {tPackets, 3},       // initiatorPackets
-	232: {tRespBytes, 0},     // responderOctets
-	299: {tRespPackets, 0},   // responderPackets
-	4:   {tProtocol, 0},      // protocolIdentifier
-	6:   {tTCPFlags, 0},      // tcpControlBits
-	7:   {tSrcPort, 0},       // sourceTransportPort
-	180: {tSrcPort, 1},       // udpSourcePort
-	182: {tSrcPort, 2},       // tcpSourcePort
-	11:  {tDstPort, 0},       // destinationTransportPort
-	181: {tDstPort, 1},       // udpDestinationPort
-	183: {tDstPort, 2},       // tcpDestinationPort
-	227: {tNATSrcPort, 0},    // postNAPTSourceTransportPort
-	228: {tNATDstPort, 0},    // postNAPTDestinationTransportPort
-	10:  {tInIf, 0},          // ingressInterface
-	14:  {tOutIf, 0},         // egressInterface
-	16:  {tSrcAS, 0},         // bgpSourceAsNumber
-	17:  {tDstAS, 0},         // bgpDestinationAsNumber
-	61:  {tDirection, 0},     // flowDirection
-	230: {tNATEvent, 0},      // natEvent
-	233: {tFirewallEvent, 0}, // firewallEvent
-	89:  {tForwarding, 0},    // forwardingStatus
-	32:  {tICMP, 0},          // icmpTypeCodeIPv4
-	139: {tICMP, 1},          // icmpTypeCodeIPv6
-	176: {tICMPType, 0},      // icmpTypeIPv4
-	178: {tICMPType, 1},      // icmpTypeIPv6
-	177: {tICMPCode, 0},      // icmpCodeIPv4
-	179: {tICMPCode, 1},      // icmpCodeIPv6
-	136: {tFlowEndReason, 0}, // flowEndReason
-	312: {tFrameSize, 0},     // dataLinkFrameSize
-	302: {tSampler, 0},       // selectorId
-	48:  {tSampler, 1},       // samplerId
-	152: {tStart, 0},         // flowStartMilliseconds
-	154: {tStart, 1},         // flowStartMicroseconds
-	156: {tStart, 2},         // flowStartNanoseconds
-	150: {tStart, 3},         // flowStartSeconds
-	158: {tStart, 4},         // flowStartDeltaMicroseconds
-	22:  {tStart, 5},         // flowStartSysUpTime
-	153: {tEnd, 0},           // flowEndMilliseconds
-	155: {tEnd, 1},           // flowEndMicroseconds
-	157: {tEnd, 2},           // flowEndNanoseconds
-	151: {tEnd, 3},           // flowEndSeconds
-	159: {tEnd, 4},           // flowEndDeltaMicroseconds
-	21:  {tEnd, 5},           // flowEndSysUpTime
-	323: {tEvent, 0},         // observationTimeMilliseconds
-	322: {tEvent, 1},         // observationTimeSeconds
-	160: {tInit, 0},          // systemInitTimeMilliseconds
+	1:   {tBytes, 0},           // octetDeltaCount
+	85:  {tBytes, 1},           // octetTotalCount
+	23:  {tBytes, 2},           // postOctetDeltaCount
+	231: {tBytes, 3},           // initiatorOctets
+	2:   {tPackets, 0},         // packetDeltaCount
+	86:  {tPackets, 1},         // packetTotalCount
+	24:  {tPackets, 2},         // postPacketDeltaCount
+	298: {tPackets, 3},         // initiatorPackets
+	232: {tRespBytes, 0},       // responderOctets
+	299: {tRespPackets, 0},     // responderPackets
+	4:   {tProtocol, 0},        // protocolIdentifier
+	6:   {tTCPFlags, 0},        // tcpControlBits
+	7:   {tSrcPort, 0},         // sourceTransportPort
+	180: {tSrcPort, 1},         // udpSourcePort
+	182: {tSrcPort, 2},         // tcpSourcePort
+	11:  {tDstPort, 0},         // destinationTransportPort
+	181: {tDstPort, 1},         // udpDestinationPort
+	183: {tDstPort, 2},         // tcpDestinationPort
+	227: {tNATSrcPort, 0},      // postNAPTSourceTransportPort
+	228: {tNATDstPort, 0},      // postNAPTDestinationTransportPort
+	10:  {tInIf, 0},            // ingressInterface
+	14:  {tOutIf, 0},           // egressInterface
+	16:  {tSrcAS, 0},           // bgpSourceAsNumber
+	17:  {tDstAS, 0},           // bgpDestinationAsNumber
+	61:  {tDirection, 0},       // flowDirection
+	230: {tNATEvent, 0},        // natEvent
+	233: {tFirewallEvent, 0},   // firewallEvent
+	89:  {tForwarding, 0},      // forwardingStatus
+	32:  {tICMP, 0},            // icmpTypeCodeIPv4
+	139: {tICMP, 1},            // icmpTypeCodeIPv6
+	176: {tICMPType, 0},        // icmpTypeIPv4
+	178: {tICMPType, 1},        // icmpTypeIPv6
+	177: {tICMPCode, 0},        // icmpCodeIPv4
+	179: {tICMPCode, 1},        // icmpCodeIPv6
+	136: {tFlowEndReason, 0},   // flowEndReason
+	239: {tBiflowDirection, 0}, // biflowDirection
+	312: {tFrameSize, 0},       // dataLinkFrameSize
+	302: {tSampler, 0},         // selectorId
+	48:  {tSampler, 1},         // samplerId
+	152: {tStart, 0},           // flowStartMilliseconds
+	154: {tStart, 1},           // flowStartMicroseconds
+	156: {tStart, 2},           // flowStartNanoseconds
+	150: {tStart, 3},           // flowStartSeconds
+	158: {tStart, 4},           // flowStartDeltaMicroseconds
+	22:  {tStart, 5},           // flowStartSysUpTime
+	153: {tEnd, 0},             // flowEndMilliseconds
+	155: {tEnd, 1},             // flowEndMicroseconds
+	157: {tEnd, 2},             // flowEndNanoseconds
+	151: {tEnd, 3},             // flowEndSeconds
+	159: {tEnd, 4},             // flowEndDeltaMicroseconds
+	21:  {tEnd, 5},             // flowEndSysUpTime
+	323: {tEvent, 0},           // observationTimeMilliseconds
+	322: {tEvent, 1},           // observationTimeSeconds
+	160: {tInit, 0},            // systemInitTimeMilliseconds
 }
 
 // ciscoElements are the numbers that Cisco ASA used in v9 before 225-228 and 233

@@ -16,7 +16,8 @@ const unprovenIdle = time.Minute
 // Exporters is what is known of all exporters: templates, samplers, sequence
 // numbers. All decoders share it.
 type Exporters struct {
-	limits Limits
+	limits  Limits
+	tunnels bool
 
 	mu     sync.RWMutex
 	byAddr map[netip.Addr]*exporter
@@ -34,8 +35,13 @@ type Exporters struct {
 
 // NewExporters makes an empty table.
 func NewExporters(limits Limits) *Exporters {
-	return &Exporters{limits: limits, byAddr: make(map[netip.Addr]*exporter)}
+	return &Exporters{limits: limits, byAddr: make(map[netip.Addr]*exporter), tunnels: true}
 }
+
+// ReadTunnels tells whether the packet inside a tunnel that an sFlow sample shows
+// (IP in IP, GRE, VXLAN, SRv6) is read as the inner pair of its record, as it is
+// unless this says otherwise. It is called before the first datagram is decoded.
+func (x *Exporters) ReadTunnels(on bool) { x.tunnels = on }
 
 // SetNamed tells which exporters stand in the configuration: they always find
 // room, and are never forgotten for an unknown one.

@@ -16,6 +16,7 @@ type message struct {
 	export   int64  // ms since 1970
 	uptime   uint32 // ms, v9 only
 	records  int    // data records, options records included
+	flows    int    // data records, options records left out
 }
 
 const (
@@ -34,7 +35,7 @@ func (d *Decoder) netflow(e *exporter, v flow.Version, dg *flow.Datagram) {
 	m.from.Version = v
 	m.stream = d.enter(e, streamKey{version: v, domain: m.from.Domain}, dg)
 	unknown := d.sets(m, sets)
-	d.follow(e, m.stream, dg, numbering{sequence, uint32(m.records), m.uptime, unknown})
+	d.follow(e, m.stream, dg, numbering{sequence, uint32(m.records), uint32(m.flows), m.uptime, unknown})
 }
 
 // header reads the header (RFC 3954 5.1, RFC 7011 3.1) and gives the sets.
@@ -146,6 +147,7 @@ func (d *Decoder) dataRecords(m *message, p *plan, body []byte) {
 		d.count(reasonRecordOverrun)
 	}
 	m.records += s.n
+	m.flows += s.n
 	if s.n == 0 {
 		return
 	}

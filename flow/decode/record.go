@@ -227,6 +227,7 @@ func (s *Set) details(r *flow.Record) {
 	number(tForwarding, flow.HasForwarding, func(v uint64) { r.Forwarding = uint8(v) })
 	number(tICMP, flow.HasICMP, func(v uint64) { r.ICMPTypeCode = uint16(v) })
 	number(tFlowEndReason, flow.HasFlowEndReason, func(v uint64) { r.FlowEndReason = uint8(v) })
+	number(tBiflowDirection, flow.HasBiflowDirection, func(v uint64) { r.BiflowDirection = uint8(v) })
 	number(tFrameSize, flow.HasFrameSize, func(v uint64) { r.FrameSize = uint32(v) })
 	if r.Has&flow.HasICMP == 0 && (r.Protocol == protoICMP || r.Protocol == protoICMPv6) {
 		number(tICMPType, flow.HasICMP, func(v uint64) { r.ICMPTypeCode = uint16(v) << 8 })

@@ -45,6 +45,7 @@ type sequence struct {
 	stale bool
 
 	units unitVote
+	own   ownVote
 
 	// sFlow only: the drops counter of each data source, and their sum.
 	sources map[uint64]uint32
@@ -213,6 +214,60 @@ func (q *sequence) stepV9(number, records uint32, restarted, unknown bool) {
 		q.step(number, 1, restarted, false)
 	}
 	v.nextByDatagrams, v.nextByRecords, v.countable = number+1, number+records, !unknown
+}
+
+// An ownVote learns whether an IPFIX exporter numbers a message before it counts
+// its records, as RFC 7011 3.1 says, or after. softflowd does it after, and leaves
+// options records out: its messages would look like losses and repetitions.
+//
+// A loss can look like the second reading, too, until a message comes that only the
+// first explains. Then what was lost meanwhile is worked out anew.
+type ownVote struct {
+	last, lastRecords uint32 // number and records of the message before
+	rfc, after        int    // how often each reading has been right where they differ
+
+	// When the second reading was first right: the number expected by the first,
+	// the losses until then, and the records seen since.
+	expected uint32
+	lost     uint64
+	seen     uint32
+}
+
+// countsOwn tells which reading holds.
+func (v *ownVote) countsOwn() bool { return v.after > 0 && v.rfc == 0 }
+
+// stepIPFIX takes the number of an IPFIX message with so many records, of which
+// so many are flows.
+func (q *sequence) stepIPFIX(number, records, flows uint32, unknown bool) {
+	v := &q.own
+	if q.known && !q.uncertain && v.rfc == 0 && v.after < decided {
+		q.voteOwn(number, flows)
+	}
+	v.last, v.lastRecords = number, records
+	v.seen += records
+	if v.countsOwn() {
+		number, records = number-flows, flows
+	}
+	q.step(number, records, false, unknown)
+}
+
+// voteOwn compares a number with both readings.
+func (q *sequence) voteOwn(number, flows uint32) {
+	v := &q.own
+	asRFC, asAfter := number == v.last+v.lastRecords, flows > 0 && number == v.last+flows
+	switch {
+	case asRFC && !asAfter:
+		if v.countsOwn() {
+			q.lost = v.lost + uint64(number-v.expected-v.seen)
+			q.next = number
+		}
+		v.rfc++
+	case asAfter && !asRFC:
+		if v.after++; v.after == 1 {
+			v.expected, v.lost, v.seen = q.next, q.lost, 0
+			q.next = number - flows
+		}
+	}
 }
 
 // unit gives the unit of the losses.

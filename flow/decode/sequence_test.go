@@ -1,8 +1,10 @@
 package decode_test
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -56,6 +58,30 @@ func exportStream(t testing.TB, v flow.Version, n int, sampling uint32) []export
 		add(p, uint64(k), before)
 	}
 	return out
+}
+
+// TestCountsOwnRecords: softflowd's IPFIX numbers have a message's own flows in them
+// already, and leave options records out. Nothing of that is a loss; a datagram that
+// is missing is one.
+func TestCountsOwnRecords(t *testing.T) {
+	stream := exportStream(t, flow.IPFIX, 60, 100)
+	for _, drop := range []int{-1, 30} {
+		b := newBench(t)
+		flows, want := uint64(0), uint64(0)
+		for i, d := range stream {
+			flows += d.flows
+			p := slices.Clone(d.payload)
+			binary.BigEndian.PutUint32(p[8:], uint32(flows))
+			if i == drop {
+				want = d.flows
+				continue
+			}
+			b.send(p)
+		}
+		if s := b.stream(); s.Lost != want || s.Late != 0 || s.Resets != 0 {
+			t.Errorf("datagram %d dropped: %d lost, %d late, %d resets, want %d, 0, 0", drop, s.Lost, s.Late, s.Resets, want)
+		}
+	}
 }
 
 // TestSums drops datagrams at random, the first template among them, and holds

@@ -36,6 +36,7 @@ type Set struct {
 	starts   []int32 // else where each begins
 	cur      cursor
 	samples  []sample // sFlow
+	tunnels  bool     // sFlow: inner packets are read
 
 	export   int64  // time of export, ms since 1970
 	uptime   uint32 // of the exporter at that time, ms

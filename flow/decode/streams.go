@@ -35,6 +35,7 @@ func (d *Decoder) enter(e *exporter, key streamKey, dg *flow.Datagram) *stream {
 type numbering struct {
 	number  uint32
 	records uint32 // in the datagram, options records included
+	flows   uint32 // in the datagram, options records left out
 	uptime  uint32 // ms; IPFIX has none
 	unknown bool   // there are more records, of unknown templates
 }
@@ -57,7 +58,7 @@ func (d *Decoder) follow(e *exporter, s *stream, dg *flow.Datagram, n numbering)
 	case flow.V9:
 		q.stepV9(n.number, n.records, restarted, n.unknown)
 	case flow.IPFIX:
-		q.step(n.number, n.records, false, n.unknown)
+		q.stepIPFIX(n.number, n.records, n.flows, n.unknown)
 	default:
 		q.step(n.number, 1, restarted, false)
 	}

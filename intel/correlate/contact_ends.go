@@ -39,6 +39,17 @@ const (
 	local                 // the other one
 )
 
+// other gives the opposite end.
+func (p party) other() party {
+	switch p {
+	case offender:
+		return local
+	case local:
+		return offender
+	}
+	return nobody
+}
+
 // ends is a hit seen from its offender: who is at which end.
 type ends struct {
 	offender, local         netip.Addr
@@ -71,17 +82,46 @@ func endsOf(h *intel.Hit) ends {
 	if !portful(e.protocol, e.hasProtocol) {
 		e.offenderPort, e.localPort = 0, 0
 	}
-	if e.tellsInitiator(r) {
+	switch e.tellsInitiator(r) {
+	case byRecord:
 		e.initiator = e.sender
+	case byRecordReverse:
+		e.initiator = e.sender.other()
 	}
 	return e
 }
 
-// tellsInitiator reports whether the source of the record is known to be the initiator.
-func (e *ends) tellsInitiator(r *flow.Record) bool {
-	const biflow = flow.HasRevBytes | flow.HasRevPackets | flow.HasRespBytes | flow.HasRespPackets
-	return r.Has&biflow != 0 || r.BytesIE == initiatorOctets || r.PacketsIE == initiatorPackets ||
-		e.tcpFlags&(tcpSYN|tcpACK) == tcpSYN
+// What a record says of its initiator.
+type telling uint8
+
+const (
+	notTold         telling = iota
+	byRecord                // its source
+	byRecordReverse         // its destination
+)
+
+// Values of biflowDirection (RFC 5103 6.3).
+const (
+	biflowInitiator        = 1
+	biflowReverseInitiator = 2
+)
+
+// tellsInitiator finds what the record says of its initiator. The reverse counters
+// of a biflow alone say nothing: softflowd puts the lower address first. Cisco's
+// counters name the initiator in their names, and a SYN without ACK is its first word.
+func (e *ends) tellsInitiator(r *flow.Record) telling {
+	const counted = flow.HasRespBytes | flow.HasRespPackets
+	switch {
+	case r.Has&flow.HasBiflowDirection != 0 && r.BiflowDirection == biflowInitiator:
+		return byRecord
+	case r.Has&flow.HasBiflowDirection != 0 && r.BiflowDirection == biflowReverseInitiator:
+		return byRecordReverse
+	case r.Has&counted != 0, r.BytesIE == initiatorOctets, r.PacketsIE == initiatorPackets:
+		return byRecord
+	case e.tcpFlags&(tcpSYN|tcpACK) == tcpSYN:
+		return byRecord
+	}
+	return notTold
 }
 
 // isInner reports whether a side belongs to the inner pair of a record.

@@ -9,10 +9,16 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel"
 )
 
-// rev adds counters of the way back, as a biflow has them.
+// rev adds counters of the way back, as a biflow has them whose source is the
+// initiator.
 func rev(r flow.Record, packets uint64) flow.Record {
-	r.Has |= flow.HasRevPackets | flow.HasRevBytes
-	r.RevPackets, r.RevBytes = packets, packets*100
+	return biflow(r, packets, biflowInitiator)
+}
+
+// biflow adds counters of the way back and says how the source was chosen.
+func biflow(r flow.Record, packets uint64, direction uint8) flow.Record {
+	r.Has |= flow.HasRevPackets | flow.HasRevBytes | flow.HasBiflowDirection
+	r.RevPackets, r.RevBytes, r.BiflowDirection = packets, packets*100, direction
 	return r
 }
 
@@ -61,6 +67,8 @@ func TestDirectionAndAnswer(t *testing.T) {
 		{"same port, we send first", []flow.Record{udp(us, 123, bad, 123), udp(bad, 123, us, 123)}, judgement{out, yes, false, 123}},
 		{"biflow of ours", []flow.Record{rev(udp(us, 5000, bad, 6000), 3)}, judgement{out, yes, false, 6000}},
 		{"biflow of theirs", []flow.Record{rev(udp(bad, 6000, us, 5000), 3)}, judgement{in, yes, false, 5000}},
+		{"biflow of theirs, our end first", []flow.Record{biflow(udp(us, 5000, bad, 6000), 3, biflowReverseInitiator)}, judgement{in, yes, false, 5000}},
+		{"biflow with the lower address first", []flow.Record{biflow(tcp(us, 22, bad, 40005, syn|ack), 3, 0)}, judgement{in, yes, false, 22}},
 		{"biflow without a way back", []flow.Record{rev(udp(bad, 6000, us, 5000), 0)}, judgement{in, unk, false, 5000}},
 		{"biflow corrects a guess", []flow.Record{udp(bad, 5000, us, 6000), rev(udp(us, 6000, bad, 5000), 1)}, judgement{out, yes, false, 5000}},
 		{"NSEL", []flow.Record{with(udp(us, 5000, bad, 6000), func(r *flow.Record) {

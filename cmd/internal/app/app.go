@@ -76,6 +76,7 @@ type App struct {
 func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 	a := &App{cfg: cfg, opts: opts, log: log, since: time.Now(), store: intel.NewStore()}
 	a.exporters = decode.NewExporters(cfg.Limits)
+	a.exporters.ReadTunnels(cfg.SFlow.Tunnels)
 	return a
 }
 
@@ -210,6 +211,7 @@ func needRestart(old, now *configs.Config) []string {
 	contact.Sensor, contact.Home, contact.Exporters = old.Contact.Sensor, old.Contact.Home, old.Contact.Exporters
 	differ("contact", old.Contact, contact)
 	differ("limits", old.Limits, now.Limits)
+	differ("sflow", old.SFlow, now.SFlow)
 	differ("sinks", old.Sinks, now.Sinks)
 	return keys
 }
