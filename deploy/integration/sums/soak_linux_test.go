@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// Rates that the machine is asked for, in flows per second, the highest first: what the
-// design promises, and what is left of that on a slow or busy machine.
-var rates = []int{5_000_000, 4_000_000, 3_000_000, 2_000_000, 1_000_000, 500_000}
+// Rates that the machine is asked for, in flows per second, the highest first: more than
+// the promised 5 million, and what is left of that on a slow or busy machine.
+var rates = []int{8_000_000, 6_500_000, 5_000_000, 4_000_000, 3_000_000, 2_000_000, 1_000_000, 500_000}
 
 // TestRate finds the highest of the rates at which nothing is lost in 60 s, the sender on
 // the same processors. FLOWSNITCH_SOAK_TIME sets another time. The sums are exact at every
