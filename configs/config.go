@@ -17,6 +17,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
+	"github.com/flowsnitch/flowsnitch/sinks/webhook"
 )
 
 // Config is the whole file. Each component brings its own part.
@@ -81,6 +82,7 @@ type Feed struct {
 type Sink struct {
 	JSONLog *jsonlog.Config `yaml:"jsonlog"`
 	Console *Console        `yaml:"console"`
+	Webhook *webhook.Config `yaml:"webhook"`
 	// Queue bounds what waits for this sink.
 	Queue *sinks.QueueConfig `yaml:"queue"`
 }
@@ -181,7 +183,13 @@ func (f *Feed) fill() {
 func (s *Sink) fill(stateDir string) {
 	if s.Queue == nil {
 		q := sinks.DefaultQueueConfig()
+		if s.Webhook != nil {
+			q.Batch = q.Capacity // one message of all that waits
+		}
 		s.Queue = &q
+	}
+	if s.Webhook != nil {
+		fillWebhook(s.Webhook)
 	}
 	if s.JSONLog != nil {
 		fillJSONLog(s.JSONLog, stateDir)
@@ -198,6 +206,19 @@ func fillJSONLog(l *jsonlog.Config, stateDir string) {
 	l.MaxSize = cmp.Or(l.MaxSize, d.MaxSize)
 	l.Keep = cmp.Or(l.Keep, d.Keep)
 	l.Mode = cmp.Or(l.Mode, d.Mode)
+	l.Format = cmp.Or(l.Format, d.Format)
+	l.AlertIP = cmp.Or(l.AlertIP, d.AlertIP)
+}
+
+// fillWebhook puts the defaults; its queue gives all that waits to one Send, which
+// makes one message of it.
+func fillWebhook(h *webhook.Config) {
+	d := webhook.DefaultConfig()
+	h.MinSeverity = cmp.Or(h.MinSeverity, d.MinSeverity)
+	h.Interval = cmp.Or(h.Interval, d.Interval)
+	h.Repeat = cmp.Or(h.Repeat, d.Repeat)
+	h.Timeout = cmp.Or(h.Timeout, d.Timeout)
+	h.Mail.TLS = cmp.Or(h.Mail.TLS, d.Mail.TLS)
 }
 
 // Validate tells the first thing that is wrong, each error beginning with the
@@ -302,15 +323,22 @@ func (f *Feed) validate() error {
 }
 
 func (s *Sink) validate() error {
-	switch {
-	case s.JSONLog == nil && s.Console == nil:
-		return errors.New(": names no kind of sink; allowed are jsonlog, console")
-	case s.JSONLog != nil && s.Console != nil:
-		return errors.New(": jsonlog and console in one entry; make them two")
+	kinds := s.kinds()
+	switch len(kinds) {
+	case 0:
+		return errors.New(": names no kind of sink; allowed are jsonlog, console, webhook")
+	case 1:
+	default:
+		return fmt.Errorf(": %s in one entry; make an entry of each", strings.Join(kinds, " and "))
 	}
 	if s.JSONLog != nil {
 		if err := s.JSONLog.Validate(); err != nil {
 			return fmt.Errorf(".jsonlog.%w", first(err))
+		}
+	}
+	if s.Webhook != nil {
+		if err := s.Webhook.Validate(); err != nil {
+			return fmt.Errorf(".webhook.%w", first(err))
 		}
 	}
 	if s.Console != nil && s.Console.Colour != "auto" && s.Console.Colour != "always" && s.Console.Colour != "never" {
@@ -320,4 +348,19 @@ func (s *Sink) validate() error {
 		return fmt.Errorf(".queue.%w", err)
 	}
 	return nil
+}
+
+// kinds names the kinds of sink that an entry has.
+func (s *Sink) kinds() []string {
+	var names []string
+	if s.JSONLog != nil {
+		names = append(names, "jsonlog")
+	}
+	if s.Console != nil {
+		names = append(names, "console")
+	}
+	if s.Webhook != nil {
+		names = append(names, "webhook")
+	}
+	return names
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/spf13/cobra"
@@ -50,17 +51,19 @@ Nothing is started or opened. Exit code 2 means that the configuration is wrong.
 func newConfigPrint() *cobra.Command {
 	var file string
 	c := &cobra.Command{
-		Use:   "print [-c FILE]",
-		Short: "Print the configuration in force, every default written out",
-		Example: `  flowsnitch config print
-  flowsnitch config print -c /etc/flowsnitch/flowsnitch.yml`,
-		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(c, file)
-			if err != nil {
-				return err
-			}
-			b, err := configs.Marshal(cfg)
+		Use:   "print [-c FILE] [CONSUMER]",
+		Short: "Print the configuration in force, or one for a program that reads the hits",
+		Long: `print writes the configuration in force as YAML, every default written out. With
+the name of a consumer it writes what that program needs to read the hits: decoders
+and rules for OSSEC and Wazuh, the JSON Schema of a hit, and more.
+
+Consumers: ` + strings.Join(configs.Artifacts(), ", "),
+		Example: `  flowsnitch config print -c /etc/flowsnitch/flowsnitch.yml
+  flowsnitch config print ossec
+  flowsnitch config print hit.schema.json`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			b, err := printed(c, file, args)
 			if err != nil {
 				return err
 			}
@@ -70,4 +73,23 @@ func newConfigPrint() *cobra.Command {
 	}
 	configFlag(c, &file)
 	return c
+}
+
+// printed gives what 'config print' writes.
+func printed(c *cobra.Command, file string, args []string) ([]byte, error) {
+	switch len(args) {
+	case 0:
+		cfg, err := loadConfig(c, file)
+		if err != nil {
+			return nil, err
+		}
+		return configs.Marshal(cfg)
+	case 1:
+		b, err := configs.Artifact(args[0])
+		if err != nil {
+			return nil, wrongUse(c, "%w", err)
+		}
+		return b, nil
+	}
+	return nil, wrongUse(c, "%s takes one consumer, not %d", c.CommandPath(), len(args))
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
+	"github.com/flowsnitch/flowsnitch/sinks/webhook"
 	"go.uber.org/zap"
 )
 
@@ -46,6 +47,9 @@ func (o *outputs) open(c configs.Sink, opts Options) (sinks.Sink, error) {
 			colour = false
 		}
 		return sinks.NewConsole(opts.Out, colour), nil
+	}
+	if c.Webhook != nil {
+		return webhook.New(*c.Webhook)
 	}
 	l, err := jsonlog.New(*c.JSONLog)
 	if err != nil {
