@@ -199,7 +199,8 @@ func newChanger(t *testing.T, v flow.Version, addr netip.Addr) *changer {
 type changers []*changer
 
 // sendTo lets all of them send at the same time and gives the number of datagrams. Now
-// and then it waits until they are read, so that nothing gets lost for want of room.
+// and then it waits until their hits are in the hit log: every record is one, which no
+// queue is made for.
 func (all changers) sendTo(t *testing.T, c *collector) (sent uint64) {
 	t.Helper()
 	for i := range changes {
@@ -216,10 +217,27 @@ func (all changers) sendTo(t *testing.T, c *collector) (sent uint64) {
 		turn.Wait()
 		sent += perMeaning * uint64(len(all))
 		if i%4 == 3 {
-			c.settle(t, sent)
+			c.logged(t, all.flows())
 		}
 	}
 	return sent
+}
+
+// flows is the number of records that all of them have sent.
+func (all changers) flows() (n uint64) {
+	for _, ch := range all {
+		n += uint64(ch.flows)
+	}
+	return n
+}
+
+// logged waits until so many hits have been written or lost.
+func (c *collector) logged(t *testing.T, hits uint64) {
+	t.Helper()
+	c.eventually(t, "all hits are written", func() bool {
+		st, err := c.ask()
+		return err == nil && st.Sinks[0].Sent+st.Sinks[0].Dropped+st.Hits.HitQueueFull >= hits
+	})
 }
 
 // contacts reads the hit log.
