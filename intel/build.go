@@ -58,6 +58,7 @@ func (b *Builder) Build(version string) (*Table, Report) {
 	for _, f := range b.feeds {
 		t.feeds = append(t.feeds, FeedCount{f.Feed, f.Accepted})
 	}
+	b.countUnique()
 	for i := range b.keys {
 		k := &b.keys[i]
 		if i == 0 || !k.same(&b.keys[i-1]) {
@@ -72,10 +73,33 @@ func (b *Builder) Build(version string) (*Table, Report) {
 	return t, r
 }
 
+// countUnique tells for each feed how many of its entries stand on prefixes of its
+// own. The keys are in their order in the table.
+func (b *Builder) countUnique() {
+	for start, i := 0, 1; i <= len(b.keys); i++ {
+		if i < len(b.keys) && b.keys[i].same(&b.keys[start]) {
+			continue
+		}
+		feed := b.entries.at(b.keys[start].entry).feed
+		alone := true
+		for _, k := range b.keys[start+1 : i] {
+			alone = alone && b.entries.at(k.entry).feed == feed
+		}
+		if alone {
+			b.feeds[feed].Unique += i - start
+		}
+		start = i
+	}
+}
+
 // report gives what became of all entries, the feeds by name.
 func (b *Builder) report() Report {
 	slices.SortFunc(b.feeds, func(f, g FeedReport) int { return strings.Compare(f.Feed, g.Feed) })
-	return Report{Feeds: b.feeds, OwnListed: b.own, Forgotten: b.forgotten}
+	r := Report{Feeds: b.feeds, OwnListed: b.own, Forgotten: b.forgotten}
+	for i, w := range b.guards.lists {
+		r.Warned = append(r.Warned, WarnedReport{w.Name, w.Class, b.warned[i]})
+	}
+	return r
 }
 
 // compact brings keys and entries into their order in the table, with one entry for

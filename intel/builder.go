@@ -15,6 +15,8 @@ type Policy struct {
 	Allow []netip.Prefix
 	// Home are our own networks. A feed cannot list them.
 	Home []netip.Prefix
+	// Warninglists change what a listing of their addresses means, see Class.
+	Warninglists []*Warninglist
 	// MaxIndicators bounds a table; 0 means 5,000,000.
 	MaxIndicators int
 }
@@ -49,6 +51,7 @@ type Builder struct {
 	feeds     []FeedReport // by index
 	own       []Suppression
 	forgotten int
+	warned    []int // entries that each warninglist touches
 }
 
 // A key is the place of an entry in the order of a table. An IPv4 prefix stands
@@ -66,7 +69,8 @@ func NewBuilder(p Policy) *Builder {
 	}
 	return &Builder{
 		max:       min(p.MaxIndicators, math.MaxInt32),
-		guards:    guards{NewNetworks(p.Allow), NewNetworks(p.Home)},
+		guards:    guards{NewNetworks(p.Allow), NewNetworks(p.Home), p.Warninglists},
+		warned:    make([]int, len(p.Warninglists)),
 		strings:   newInterner(),
 		exclude:   new(bart.Table[[]uint32]),
 		feedIndex: make(map[string]uint32),
@@ -102,6 +106,8 @@ func (b *Builder) append(ind *Indicator, feed uint32, o Origin) bool {
 	}
 	if o == OriginOperator {
 		e.flags |= fromOperator
+	} else {
+		b.guards.count(ind.Prefix, b.warned)
 	}
 	b.keys = append(b.keys, keyOf(ind.Prefix, uint32(b.entries.n)))
 	b.entries.append(e)

@@ -10,8 +10,8 @@ type stopped struct {
 
 // Explain tells what stops, or would stop, a listing of p: first the entries that
 // were refused when the table was built and that cover p or lie within it, then the
-// guards that p itself meets: allowlist, home networks, special-purpose space and
-// exclusions of feeds.
+// guards that p itself meets: allowlist, home networks, special-purpose space,
+// warninglists and exclusions of feeds.
 func (t *Table) Explain(p netip.Prefix) []Suppression {
 	if !p.IsValid() {
 		return nil
@@ -55,7 +55,7 @@ func (g *guards) meet(p netip.Prefix) []Suppression {
 	}
 	by, name, ok := specialOf(p)
 	add(ReasonSpecialPurpose, by, name, ok)
-	return out
+	return append(out, g.touching(p)...)
 }
 
 // exclusions gives the exclusions of feeds that cover p or lie within it, at most as

@@ -11,7 +11,10 @@ const (
 // guards stand between the feeds and a table, and the table keeps them: the
 // allowlist stops single addresses of listed prefixes too. The zero value guards
 // nothing but what needs no policy.
-type guards struct{ allow, home *Networks }
+type guards struct {
+	allow, home *Networks
+	lists       []*Warninglist // these stop nothing before a look-up
+}
 
 // judge gives the guard that stops p, in the order of precedence; Reason is empty
 // when none does. The width comes first: an entry as wide as that says nothing of

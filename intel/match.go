@@ -19,16 +19,26 @@ type Match struct {
 
 // Find looks up an address with the port at its end of the flow; port 0 means that
 // there is none. It weighs all that Match4, Match6 and Contains leave out: an entry
-// with a port counts at that port only; what the operator allows is not listed,
-// except by the operator's own word; within one feed an exclusion at least as long
-// as the entry takes it out.
+// with a port counts at that port only; what the operator allows or a warninglist
+// knows as infrastructure is not listed, except by the operator's own word; within
+// one feed an exclusion at least as long as the entry takes it out. What only a
+// warninglist has stopped is counted there.
 func (t *Table) Find(a netip.Addr, port uint16) Match {
 	m := Match{table: t, addr: a.Unmap().WithZone(""), port: port}
 	if !t.Contains(m.addr) {
 		return Match{}
 	}
-	for range m.entries {
+	by := t.guards.warned(m.addr, ClassInfrastructure)
+	stopped := false
+	for _, e := range m.candidates {
+		if by != nil && e.origin() == OriginFeed {
+			stopped = true
+			continue
+		}
 		m.n++
+	}
+	if stopped && m.n == 0 {
+		by.Stopped.Add(1)
 	}
 	return m
 }
@@ -48,15 +58,19 @@ func (m Match) Version() string {
 }
 
 // Indicators gives all that lists the address, the best first: by score, then the
-// longest prefix, then the name of the feed. The slice is the caller's.
+// longest prefix, then the name of the feed. Score and category are what remains of
+// them where a warninglist has the address. The slice is the caller's.
 func (m Match) Indicators() []Indicator {
 	if m.n == 0 {
 		return nil
 	}
 	out := make([]Indicator, 0, m.n)
+	own := make([]bool, 0, m.n)
 	for p, e := range m.entries {
 		out = append(out, m.table.indicator(p, e))
+		own = append(own, e.origin() == OriginOperator)
 	}
+	m.table.guards.weigh(m.addr, out, own)
 	slices.SortStableFunc(out, func(a, b Indicator) int {
 		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(b.Prefix.Bits(), a.Prefix.Bits()),
 			strings.Compare(a.Feed, b.Feed))
@@ -64,9 +78,23 @@ func (m Match) Indicators() []Indicator {
 	return out
 }
 
-// entries yields what lists the address, the longest prefix first. It asks the trie
-// again each time: hits are rare, and so a Match is small and forgets nothing.
+// entries yields what lists the address, the longest prefix first.
 func (m *Match) entries(yield func(netip.Prefix, *entry) bool) {
+	infrastructure := m.table.guards.warned(m.addr, ClassInfrastructure) != nil
+	for p, e := range m.candidates {
+		if infrastructure && e.origin() == OriginFeed {
+			continue
+		}
+		if !yield(p, e) {
+			return
+		}
+	}
+}
+
+// candidates yields what lists the address as far as warninglists are not asked. It
+// asks the trie again each time: hits are rare, and so a Match is small and forgets
+// nothing.
+func (m *Match) candidates(yield func(netip.Prefix, *entry) bool) {
 	t := m.table
 	allowed := t.guards.allow != nil && t.guards.allow.Contains(m.addr)
 	for p, first := range t.trie.Supernets(netip.PrefixFrom(m.addr, m.addr.BitLen())) {

@@ -15,6 +15,7 @@ const (
 	ReasonSpecialPurpose Reason = "special-purpose" // overlaps special-purpose space
 	ReasonExcluded       Reason = "excluded"        // the feed itself excludes it
 	ReasonOverCap        Reason = "over-cap"        // the table is full
+	// Beside these there is one for each Class: a warninglist has the address.
 )
 
 // A Suppression is a listing that was stopped, and what stopped it. When only the
@@ -26,7 +27,8 @@ type Suppression struct {
 	// By is the prefix that decided: of the allowlist, the home networks, the
 	// special-purpose registry or the exclusion. Invalid when there is none.
 	By netip.Prefix
-	// Name says what By is for, when it is special-purpose space.
+	// Name says what By is for, when it is special-purpose space, or which list it is
+	// of, when it is a warninglist's.
 	Name string
 }
 
@@ -36,6 +38,8 @@ type FeedReport struct {
 	// Accepted entries are in the table. Duplicate ones said again what another
 	// entry of the feed says: same prefix, same port.
 	Accepted, Duplicate int
+	// Unique counts the accepted entries whose prefix no other feed lists.
+	Unique int
 	// Exclusions are the prefixes that the feed itself takes out.
 	Exclusions int
 	// Refused counts the other entries and the exclusions that were not taken;
@@ -51,9 +55,18 @@ type Report struct {
 	// OwnListed are entries that overlap a home network: an address of our own on
 	// a list is news. At most 1,000; Refused counts them all.
 	OwnListed []Suppression
+	// Warned tells for each warninglist how many entries of feeds it touches.
+	Warned []WarnedReport
 	// Forgotten counts the refused entries that [Table.Explain] cannot name,
 	// because a table remembers only so many.
 	Forgotten int
+}
+
+// A WarnedReport is how many entries of feeds, said twice or not, overlap a warninglist.
+type WarnedReport struct {
+	List    string
+	Class   Class
+	Entries int
 }
 
 // maxSamples bounds the samples for each feed and reason, maxOwnListed the news,
