@@ -33,6 +33,9 @@ func TestCleanRestart(t *testing.T) {
 			total.add(c.stop(t))
 		}
 	})
+	for _, e := range f {
+		e.send(t, unread) // surely lost
+	}
 	c = site.start(t)
 	c.last(t, f)
 	last := c.stop(t)

@@ -4,8 +4,8 @@ package sums
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
-	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 )
@@ -17,8 +17,8 @@ func TestTemplateOnce(t *testing.T) {
 	t.Parallel()
 	site := newSite(t, options{})
 	c := site.start(t)
-	g := site.generate(t, "--version", "v9", "--once-template", "--rate", "2600", "--duration", "10s")
-	time.Sleep(6 * time.Second) // longer than the interval at which templates are written
+	g := site.generate(t, "--version", "v9", "--once-template", "--rate", "2600", "--flows", "2600", "--duration", "10s")
+	c.eventually(t, "the template is on disk", func() bool { return site.saved(t, netip.MustParseAddr("127.0.0.1")) })
 	before, err := c.ask()
 	if err != nil {
 		t.Fatal(err)
