@@ -101,8 +101,12 @@ func printListeners(w io.Writer, listeners []app.ListenerStatus) {
 		if !l.KernelDropsKnow {
 			drops = "unknown"
 		}
-		fmt.Fprintf(w, "listener   udp %s: %d datagrams, %s, kernel drops %s, %d refused, %d cut\n",
+		fmt.Fprintf(w, "listener   udp %s: %d datagrams, %s, kernel drops %s, %d refused, %d cut",
 			l.Address, l.Datagrams, size(l.Bytes), drops, l.Refused, l.Truncated)
+		if l.Unread > 0 {
+			fmt.Fprintf(w, ", %d unread at the end", l.Unread)
+		}
+		fmt.Fprintln(w)
 	}
 }
 
@@ -154,6 +158,9 @@ func printExporter(w io.Writer, e *decode.ExporterStatus) {
 		s := &e.Streams[i]
 		fmt.Fprintf(w, "exporter   %s %s domain %d: %d datagrams, %d records, %d %s lost, %d resets, last %s ago",
 			e.Address, s.Version, s.Domain, s.Datagrams, s.Records, s.Lost, s.Unit, s.Resets, time.Since(s.LastSeen).Round(time.Second))
+		if s.Estimate > 0 {
+			fmt.Fprintf(w, ", %d %s of the loss are an estimate (flowsnitch had crashed)", s.Estimate, s.Unit)
+		}
 		for _, r := range s.Sampling {
 			fmt.Fprintf(w, ", sampling %d (%s)", r.Rate, r.From)
 		}
