@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -181,7 +183,20 @@ func (l *life) gap(t *testing.T, end func(*collector, *testing.T), estimate bool
 	case estimate && (lost < unread || lost >= l.sent || s.Estimate != s.Lost):
 		t.Errorf("%d datagrams lost after a crash, of which %d %s are an estimate; want at least %d and all", lost, s.Estimate, s.Unit, unread)
 	}
+	if text := l.text(t); strings.Contains(text, "estimate") != estimate {
+		t.Errorf("the status for people says of the estimate, which is %v:\n%s", estimate, text)
+	}
 	if st.Decoded.UnknownSets != 0 || s.Resets != 0 {
 		t.Errorf("after a restart %d sets are without template, %d resets", st.Decoded.UnknownSets, s.Resets)
 	}
+}
+
+// text is the status as people see it.
+func (c *collector) text(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command(flowsnitch, "status", "-c", c.config).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
 }
