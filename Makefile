@@ -12,7 +12,7 @@ BENCH    ?= ./flow/decode ./intel ./intel/correlate
 # os/architecture/ARM version
 PLATFORMS = linux/amd64 linux/arm64 linux/arm/7 linux/arm/6 darwin/arm64 freebsd/amd64
 
-.PHONY: help build test race lint cross fuzz bench bench-peers integration clean
+.PHONY: help build test race lint cross fuzz bench bench-peers integration soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,7 @@ race: ## run all tests with the race detector (needs a C compiler)
 lint: ## gofmt, go vet for Linux, macOS and FreeBSD, staticcheck
 	@files=$$(gofmt -l .) && if [ -n "$$files" ]; then echo "run gofmt -w on:"; echo "$$files"; exit 1; fi
 	$(GO) vet -tags integration ./...
+	$(GO) vet -tags soak ./deploy/...
 	GOOS=darwin GOARCH=arm64 $(GO) vet ./...
 	GOOS=freebsd GOARCH=amd64 $(GO) vet ./...
 	$(STATICCHECK) -tags integration ./...
@@ -53,6 +54,12 @@ bench-peers: ## whole processes beside goflow2, nfcapd and a bare receive loop (
 
 integration: ## real exporters on real traffic; installs them from Debian's packages (root)
 	deploy/integration/run
+
+soak: ## the full figures, part by part: sums, race under load, a minute without loss (Linux, 20 minutes)
+	$(GO) test -tags soak -count=1 -timeout 10m -skip 'TestRate|TestRace' ./deploy/integration/sums
+	$(GO) test -tags soak -count=1 -timeout 10m -run TestRace ./deploy/integration/sums
+	$(GO) test -tags soak -count=1 -timeout 10m -run TestRate/v5 -v ./deploy/integration/sums
+	$(GO) test -tags soak -count=1 -timeout 10m -run TestRate/v9 -v ./deploy/integration/sums
 
 clean: ## remove what was built
 	rm -f flowsnitch flowgen bench.out

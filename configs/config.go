@@ -181,13 +181,7 @@ func (f *Feed) fill() {
 }
 
 func (s *Sink) fill(stateDir string) {
-	if s.Queue == nil {
-		q := sinks.DefaultQueueConfig()
-		if s.Webhook != nil {
-			q.Batch = q.Capacity // one message of all that waits
-		}
-		s.Queue = &q
-	}
+	s.fillQueue()
 	if s.Webhook != nil {
 		fillWebhook(s.Webhook)
 	}
@@ -197,6 +191,22 @@ func (s *Sink) fill(stateDir string) {
 	if s.Console != nil && s.Console.Colour == "" {
 		s.Console.Colour = "auto"
 	}
+}
+
+// fillQueue puts the defaults where the queue of a sink says nothing.
+func (s *Sink) fillQueue() {
+	if s.Queue == nil {
+		s.Queue = &sinks.QueueConfig{}
+	}
+	q, d := s.Queue, sinks.DefaultQueueConfig()
+	q.Capacity = cmp.Or(q.Capacity, d.Capacity)
+	if s.Webhook != nil {
+		d.Batch = q.Capacity // one message of all that waits
+	}
+	q.Batch = cmp.Or(q.Batch, min(d.Batch, q.Capacity))
+	q.BackoffMin = cmp.Or(q.BackoffMin, d.BackoffMin)
+	q.BackoffMax = cmp.Or(q.BackoffMax, d.BackoffMax)
+	q.Drain = cmp.Or(q.Drain, d.Drain)
 }
 
 func fillJSONLog(l *jsonlog.Config, stateDir string) {

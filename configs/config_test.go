@@ -67,7 +67,7 @@ contact: {idle: 10m}
 intel:
   deny: [203.0.113.7]
   feeds: [{file: /x/bad.txt, score: 80}]
-sinks: [{jsonlog: {path: /tmp/h.json, mode: 0600}}]
+sinks: [{jsonlog: {path: /tmp/h.json, mode: 0600}, queue: {capacity: 100}}]
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ sinks: [{jsonlog: {path: /tmp/h.json, mode: 0600}}]
 	if f := c.Intel.Feeds[0]; f.Name != "bad" || f.Score != 80 {
 		t.Errorf("feed %+v", f)
 	}
-	if l := c.Sinks[0].JSONLog; l.Mode != 0o600 || l.Keep == 0 || c.Sinks[0].Queue.Capacity != sinks.DefaultQueueConfig().Capacity {
+	if l := c.Sinks[0].JSONLog; l.Mode != 0o600 || l.Keep == 0 || c.Sinks[0].Queue.Capacity != 100 || c.Sinks[0].Queue.Drain != sinks.DefaultQueueConfig().Drain {
 		t.Errorf("sink %+v", c.Sinks[0])
 	}
 }

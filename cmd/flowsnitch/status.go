@@ -139,6 +139,9 @@ func printExporters(w io.Writer, x *app.ExporterStatus, list bool) {
 	if l.Flows+l.Records+l.Datagrams+l.Unsaid > 0 {
 		fmt.Fprintf(w, "lost       by sequence numbers: %d flows (v5), %d records (IPFIX), %d datagrams (v9, sFlow), %d records of unknown templates (IPFIX)\n",
 			l.Flows, l.Records, l.Datagrams, l.Unsaid)
+		if l.Estimate > 0 {
+			fmt.Fprintf(w, "           of these %d are an estimate: what came while flowsnitch was down after a crash, and since its last save before\n", l.Estimate)
+		}
 	}
 	if e := x.Early; e.Kept+e.Full > 0 {
 		fmt.Fprintf(w, "early      %d data sets came before their template: %d read later (%d records), %d given up after their time, %d without room, %s waiting\n",

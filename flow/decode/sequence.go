@@ -174,45 +174,70 @@ func (q *sequence) restarted(uptime uint32, at time.Time) bool {
 }
 
 // A unitVote learns what a v9 exporter counts: datagrams, as RFC 3954 5.1 says, or
-// records.
+// records. A loss can make the wrong reading right once; when the vote turns, what
+// was lost since the first number is worked out anew.
 type unitVote struct {
 	nextByDatagrams, nextByRecords uint32
 	countable                      bool // nextByRecords says something
 	datagrams, records             int  // how often each has been right where they differ
+
+	first       uint32 // number of the first datagram
+	lost        uint64 // before it
+	seen, units uint32 // since: datagrams and records
 }
 
-// decided is the number of telling datagrams after which the unit of a v9 stream
-// is taken for granted.
+// decided is the number of telling datagrams after which the unit of a stream is
+// taken for granted.
 const decided = 3
 
 func (v *unitVote) byRecords() bool { return v.records > v.datagrams }
 
-// see compares a number with both readings, and tells whether either expected it.
-func (v *unitVote) see(number uint32) (expected bool) {
+// begin makes a number the first one.
+func (v *unitVote) begin(number uint32, lost uint64) {
+	v.first, v.lost, v.seen, v.units = number, lost, 0, 0
+}
+
+// see compares a number with both readings.
+func (v *unitVote) see(number uint32) {
 	asDatagrams, asRecords := number == v.nextByDatagrams, v.countable && number == v.nextByRecords
 	switch {
 	case v.datagrams+v.records >= decided:
-		return false
 	case asDatagrams && !asRecords:
 		v.datagrams++
 	case asRecords && !asDatagrams:
 		v.records++
 	}
-	return asDatagrams || asRecords
 }
 
-// stepV9 takes the number of a v9 datagram. While it is open what the exporter
-// counts, a number that either reading expects is no loss.
-func (q *sequence) stepV9(number, records uint32, restarted, unknown bool) {
-	v := &q.units
-	if q.known && !restarted && v.see(number) {
-		q.next = number
+// missing gives what the reading in force says is lost, up to a number.
+func (v *unitVote) missing(number uint32) uint64 {
+	seen := v.seen
+	if v.byRecords() {
+		seen = v.units
 	}
+	return v.lost + uint64(max(int32(number-v.first-seen), 0))
+}
+
+// stepV9 takes the number of a v9 datagram.
+func (q *sequence) stepV9(number, records uint32, restarted, unknown bool) {
+	v, resets := &q.units, q.resets
+	if q.known && !restarted {
+		before := v.byRecords()
+		if v.see(number); v.byRecords() != before {
+			q.lost, q.next, q.gaps = v.missing(number), number, q.gaps[:0]
+		}
+	}
+	known := q.known
 	if v.byRecords() {
 		q.step(number, records, restarted, unknown)
 	} else {
 		q.step(number, 1, restarted, false)
 	}
+	if !known || q.resets != resets {
+		v.begin(number, q.lost)
+	}
+	v.seen++
+	v.units += records
 	v.nextByDatagrams, v.nextByRecords, v.countable = number+1, number+records, !unknown
 }
 
@@ -258,7 +283,7 @@ func (q *sequence) voteOwn(number, flows uint32) {
 	switch {
 	case asRFC && !asAfter:
 		if v.countsOwn() {
-			q.lost = v.lost + uint64(number-v.expected-v.seen)
+			q.lost = v.lost + uint64(max(int32(number-v.expected-v.seen), 0))
 			q.next = number
 		}
 		v.rfc++

@@ -60,6 +60,38 @@ func exportStream(t testing.TB, v flow.Version, n int, sampling uint32) []export
 	return out
 }
 
+// TestLossLikeRecords: a loss of as many datagrams as a datagram has records, less
+// one, looks as if the exporter counted records, until the next datagrams tell.
+func TestLossLikeRecords(t *testing.T) {
+	e, err := synth.NewEncoder(synth.Config{Version: flow.V9, MaxFlows: 5, Boot: exportTime.Add(-time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, err := synth.NewSource(synth.SourceConfig{Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t)
+	b.send(e.Templates(nil, exportTime))
+	for i := range 20 {
+		var flows []synth.Flow
+		for range 5 {
+			f, _ := src.Next(exportTime)
+			flows = append(flows, f)
+		}
+		p, _, err := e.Encode(nil, flows, exportTime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i < 1 || i >= 5 { // the second to fifth are lost: the next number is 5 further
+			b.send(p)
+		}
+	}
+	if s := b.stream(); s.Unit != decode.UnitDatagrams || s.Lost != 4 {
+		t.Errorf("%d %s lost, want 4 datagrams", s.Lost, s.Unit)
+	}
+}
+
 // TestCountsOwnRecords: softflowd's IPFIX numbers have a message's own flows in them
 // already, and leave options records out. Nothing of that is a loss; a datagram that
 // is missing is one.

@@ -105,11 +105,15 @@ type Losses struct {
 	Datagrams uint64 `json:"datagrams"` // v9, sFlow
 	// Unsaid are IPFIX records in sets of unknown templates.
 	Unsaid uint64 `json:"unsaid"`
+	// Estimate is the part of all of these that is uncertain, because it fell into a
+	// time when we had crashed.
+	Estimate uint64 `json:"estimate"`
 }
 
 // add takes the losses of one stream.
 func (l *Losses) add(s *stream) {
 	l.Unsaid += s.seq.unsaid
+	l.Estimate += s.seq.estimate
 	switch s.unit() {
 	case UnitFlows:
 		l.Flows += s.seq.lost

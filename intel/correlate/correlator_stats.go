@@ -4,22 +4,25 @@ import "sync/atomic"
 
 // Stats are the counters of a [Correlator] since it was made, and two gauges.
 type Stats struct {
-	Hits uint64 // handled
+	Hits uint64 `json:"hits"` // handled
 	// HitEvents and UpdateEvents were published.
-	HitEvents, UpdateEvents uint64
+	HitEvents    uint64 `json:"hit_events"`
+	UpdateEvents uint64 `json:"update_events"`
 	// Duplicates are the hits whose flow another observer had told before.
-	Duplicates uint64
+	Duplicates uint64 `json:"duplicates"`
 	// Suspect are the hits with a flow time more than 24 h from its receipt.
-	Suspect uint64
+	Suspect uint64 `json:"suspect"`
 	// ContactsEnded were idle, ContactsEvicted had to make room at the cap.
-	ContactsEnded, ContactsEvicted uint64
+	ContactsEnded   uint64 `json:"contacts_ended"`
+	ContactsEvicted uint64 `json:"contacts_evicted"`
 	// FlowsForgotten had to make room for others: their next duplicate counts again.
-	FlowsForgotten uint64
+	FlowsForgotten uint64 `json:"flows_forgotten"`
 	// ExportersOverCap are the hits from an exporter for which a contact had no
 	// room: it is not listed.
-	ExportersOverCap uint64
+	ExportersOverCap uint64 `json:"exporters_over_cap"`
 	// Contacts and Flows are held now.
-	Contacts, Flows uint64
+	Contacts uint64 `json:"contacts"`
+	Flows    uint64 `json:"flows"`
 }
 
 // stats are the live counters. Only the owner of the correlator writes them.
