@@ -10,10 +10,6 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel"
 )
 
-// grace is how long Stop waits for a sink that should have returned already,
-// and the time a sink has for its Close.
-const grace = time.Second
-
 // QueueConfig bounds what a [Queue] holds and how long it waits.
 type QueueConfig struct {
 	// Capacity is the number of events that may wait, those being sent included.
@@ -281,13 +277,5 @@ func (q *Queue) sleep(d time.Duration) {
 	case <-timer.C:
 	case <-q.hurry:
 	case <-q.ctx.Done():
-	}
-}
-
-// signal leaves a token unless one lies there already.
-func signal(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
 	}
 }

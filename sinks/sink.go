@@ -7,7 +7,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel"
 )
 
-// A Sink is one way out for events. One goroutine, that of its [Queue], calls
+// A Sink is one way out for events. One goroutine, that of its [Runner], calls
 // Send and Close; a sink needs no lock of its own against them.
 type Sink interface {
 	// Name tells this sink from every other in status, metrics and errors. It
@@ -31,11 +31,23 @@ type Sink interface {
 	Close(ctx context.Context) error
 }
 
+// A Holder is a Sink that cannot know at once whether events have arrived: its peer
+// acknowledges nothing. The runner keeps its place in the journal behind those, so
+// that they are sent again after a restart, and when a [RetryError] asks for them.
+type Holder interface {
+	Sink
+	// Held gives the number of events, the latest of those that Send has taken,
+	// that may not have arrived. The goroutine that calls Send calls it, once a
+	// second at least while it is not 0, and again after Close.
+	Held() int
+}
+
 // A RetryError says that a sink could not deliver now but may later: the disk is
 // full, the broker is away.
 type RetryError struct {
 	// Sent is the number of events, from the first, that are delivered and must
-	// not be sent again.
+	// not be sent again. A [Holder] may give -n: the n delivered before these, and
+	// perhaps some more, must be sent again as well.
 	Sent int
 	// Err is the reason.
 	Err error

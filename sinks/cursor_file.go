@@ -1,0 +1,150 @@
+package sinks
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// A cursor's file is two lines of 1,024 bytes, each a CRC-32C in hex, a blank, one
+// JSON object and blanks to the end. They are written in turn, so that the one
+// before is whole whatever happens to a write, and in place: a file made anew and
+// renamed for each batch costs an SD card a hundred times more.
+const (
+	cursorLine   = 1024
+	cursorSuffix = ".cursor"
+)
+
+// cursorState is the JSON object.
+type cursorState struct {
+	Name   string `json:"name"`
+	Serial uint64 `json:"serial"` // the higher of the two lines is the newer
+	Clean  bool   `json:"clean"`  // written by a regular stop
+	Start  uint64 `json:"start"`
+	Next   uint64 `json:"next"` // of the journal then
+	mark
+}
+
+// cursorPath gives the file for a sink: what a person recognises of its name, and
+// a sum, for names hold slashes and may differ in these alone.
+func cursorPath(dir, name string) string {
+	sum := sha256.Sum256([]byte(name))
+	plain := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
+			return r
+		}
+		return '_'
+	}, name)
+	return filepath.Join(dir, plain[:min(len(plain), 60)]+"-"+hex.EncodeToString(sum[:6])+cursorSuffix)
+}
+
+// newCursor makes a cursor at a position.
+func newCursor(dir, name string, position uint64) *cursor {
+	c := &cursor{name: name, start: position, next: position, wake: make(chan struct{}, 1)}
+	c.done.Position = position
+	if dir != "" {
+		c.path = cursorPath(dir, name)
+	}
+	return c
+}
+
+// loadCursor reads a cursor's file, and what the next number of the journal was. An
+// error says that it is of no use.
+func loadCursor(path string, now time.Time) (c *cursor, next uint64, err error) {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	s, seen, err := readCursor(file, now)
+	if err != nil {
+		_ = file.Close()
+		return nil, 0, err
+	}
+	c = newCursor("", s.Name, s.Position)
+	c.start, c.done, c.saved, c.serial, c.mayRepeat = s.Start, s.mark, s.mark, s.Serial, !s.Clean
+	c.path, c.file, c.seen = path, file, seen
+	return c, s.Next, nil
+}
+
+func readCursor(file *os.File, now time.Time) (s cursorState, seen time.Time, err error) {
+	info, err := file.Stat()
+	if err != nil {
+		return s, seen, err
+	}
+	b, err := io.ReadAll(io.LimitReader(file, 2*cursorLine))
+	if err != nil {
+		return s, seen, err
+	}
+	s, ok := newestState(b)
+	if !ok {
+		return s, seen, errors.New("no line of it is whole")
+	}
+	return s, now.Add(-max(0, now.Sub(info.ModTime()))), nil
+}
+
+// newestState gives the newer of the whole lines in b.
+func newestState(b []byte) (newest cursorState, ok bool) {
+	for len(b) >= cursorLine {
+		if s, good := parseState(b[:cursorLine]); good && (!ok || s.Serial > newest.Serial) {
+			newest, ok = s, true
+		}
+		b = b[cursorLine:]
+	}
+	return newest, ok
+}
+
+func parseState(line []byte) (s cursorState, ok bool) {
+	var sum uint32
+	if _, err := fmt.Sscanf(string(line[:8]), "%08x", &sum); err != nil || sum != crc32.Checksum(line[8:], castagnoli) {
+		return s, false
+	}
+	if json.Unmarshal(line[8:], &s) != nil {
+		return s, false
+	}
+	m := s.mark
+	return s, s.Start+m.Delivered+m.Failed+m.Filtered+m.Limited+m.Dropped == m.Position
+}
+
+// appendState appends the line for s.
+func appendState(b []byte, s cursorState) ([]byte, error) {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return nil, err
+	}
+	line := append(bytes.Repeat([]byte{' '}, cursorLine-1), '\n')
+	if len(text) > len(line)-10 {
+		return nil, fmt.Errorf("the name of the sink is too long: %d bytes", len(s.Name))
+	}
+	copy(line[9:], text)
+	copy(line, fmt.Sprintf("%08x", crc32.Checksum(line[8:], castagnoli)))
+	return append(b, line...), nil
+}
+
+// write saves m, and next, the next number of the journal. Only one goroutine at a
+// time may call it.
+func (c *cursor) write(m mark, next uint64, clean bool) error {
+	s := cursorState{Name: c.name, Serial: c.serial + 1, Clean: clean, Start: c.start, Next: next, mark: m}
+	line, err := appendState(nil, s)
+	if err != nil {
+		return err
+	}
+	if c.file == nil {
+		if c.file, err = os.OpenFile(c.path, os.O_RDWR|os.O_CREATE, 0o640); err != nil {
+			return err
+		}
+	}
+	if _, err := c.file.WriteAt(line, int64(s.Serial%2)*cursorLine); err != nil {
+		return err
+	}
+	c.serial = s.Serial
+	return nil
+}

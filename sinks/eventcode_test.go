@@ -1,0 +1,200 @@
+package sinks
+
+import (
+	"encoding/hex"
+	"net/netip"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/google/uuid"
+)
+
+// eachField calls f for every field within v, a struct, with a function that sets
+// it to something other than zero. It fails for a type that it does not know.
+func eachField(t *testing.T, v reflect.Value, path string, f func(path string, set func())) {
+	t.Helper()
+	for i := range v.NumField() {
+		field, name := v.Field(i), path+v.Type().Field(i).Name
+		one, ok := sample(field.Type())
+		if !ok {
+			t.Fatalf("%s: no sample of a %v", name, field.Type())
+		}
+		f(name, func() { field.Set(one) })
+	}
+}
+
+// sample gives a value other than zero, with every bit set where that is possible.
+func sample(typ reflect.Type) (reflect.Value, bool) {
+	v := reflect.New(typ).Elem()
+	switch v.Interface().(type) {
+	case time.Time:
+		return reflect.ValueOf(time.Date(1969, 7, 20, 20, 17, 40, 999_999_999, time.UTC)), true
+	case netip.Addr:
+		return reflect.ValueOf(netip.MustParseAddr("fe80::1%eth0")), true
+	case netip.Prefix:
+		return reflect.ValueOf(netip.MustParsePrefix("2001:db8::/32")), true
+	case uuid.UUID:
+		return reflect.ValueOf(uuid.MustParse("0192f7c0-1234-7abc-8def-0123456789ab")), true
+	case []netip.Addr:
+		return reflect.ValueOf([]netip.Addr{netip.MustParseAddr("192.0.2.1"), {}, netip.MustParseAddr("fe80::1%eth0")}), true
+	case []intel.Indicator:
+		return reflect.ValueOf([]intel.Indicator{{Feed: "a"}, {}, {Port: 65535}}), true
+	}
+	switch typ.Kind() {
+	case reflect.String:
+		v.SetString("text with \x00 and ü")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		v.SetUint(1<<typ.Bits() - 1)
+	default:
+		return v, false
+	}
+	return v, true
+}
+
+func roundTrip(t *testing.T, e intel.Event) intel.Event {
+	t.Helper()
+	b, cut := appendEvent([]byte("before"), &e)
+	if cut {
+		t.Error("cut")
+	}
+	got, err := decodeEvent(b[len("before"):])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// TestEventCodeKeepsEveryField sets one field after the other, of the event and of
+// an indicator, so that none can be forgotten when one is added.
+func TestEventCodeKeepsEveryField(t *testing.T) {
+	var e, all intel.Event
+	var i, every intel.Indicator
+	eachField(t, reflect.ValueOf(&e).Elem(), "", func(name string, set func()) {
+		e = intel.Event{}
+		set()
+		if got := roundTrip(t, e); !reflect.DeepEqual(got, e) {
+			t.Errorf("%s: got %+v, want %+v", name, got, e)
+		}
+	})
+	eachField(t, reflect.ValueOf(&i).Elem(), "Indicator.", func(name string, set func()) {
+		i = intel.Indicator{}
+		set()
+		e := intel.Event{Indicators: []intel.Indicator{i}}
+		if got := roundTrip(t, e); !reflect.DeepEqual(got, e) {
+			t.Errorf("%s: got %+v, want %+v", name, got, e)
+		}
+	})
+	eachField(t, reflect.ValueOf(&every).Elem(), "", func(_ string, set func()) { set() })
+	eachField(t, reflect.ValueOf(&all).Elem(), "", func(_ string, set func()) { set() })
+	all.Indicators = []intel.Indicator{every, every}
+	for _, e := range []intel.Event{{}, all, hit(), alert()} {
+		if got := roundTrip(t, e); !reflect.DeepEqual(got, e) {
+			t.Errorf("got %+v, want %+v", got, e)
+		}
+	}
+}
+
+func TestEventCodeKeepsInstants(t *testing.T) {
+	e := intel.Event{Time: time.Date(2026, 11, 20, 23, 0, 0, 1, time.FixedZone("", 3600))}
+	if got := roundTrip(t, e); !got.Time.Equal(e.Time) || got.Time.Location() != time.UTC {
+		t.Errorf("got %v, want %v in UTC", got.Time, e.Time)
+	}
+}
+
+// TestEventCodeIsStable holds the form to what was written by the first version.
+// A change here makes every journal on the world's disks unreadable: new fields go
+// to the end, and the old record stays in testdata.
+func TestEventCodeIsStable(t *testing.T) {
+	const path = "testdata/journal-v1.hex"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, at, end, ok := findRecord(b, true)
+	if !ok || at != 0 || end != len(b) || r.number != 7 {
+		t.Fatalf("got %+v at %d to %d of %d", r, at, end, len(b))
+	}
+	if e, ok := r.event(); !ok || !reflect.DeepEqual(e, hit()) {
+		t.Errorf("got %+v, want %+v", e, hit())
+	}
+}
+
+func TestEventCodeGrowsAtTheEnd(t *testing.T) {
+	e := hit()
+	b, _ := appendEvent(nil, &e)
+	got, err := decodeEvent(append(b, "fields of a later version"...))
+	if err != nil || !reflect.DeepEqual(got, e) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	e.Indicators = nil
+	b, _ = appendEvent(nil, &e)
+	got, err = decodeEvent(b[:len(b)-4]) // as if indicators had come later
+	if err != nil || !reflect.DeepEqual(got, e) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+func TestEventCodeCutsWhatIsTooLarge(t *testing.T) {
+	e := longest()
+	if b, cut := appendEvent(nil, &e); cut || len(b) > maxEvent {
+		t.Errorf("%d bytes, cut %v", len(b), cut)
+	}
+	poison(&e, strings.Repeat("x", 100_000))
+	e.Exporters = make([]netip.Addr, 1_000_000)
+	b, cut := appendEvent(nil, &e)
+	if !cut || len(b) > maxEvent+4 {
+		t.Errorf("%d bytes, cut %v", len(b), cut)
+	}
+	got, err := decodeEvent(b)
+	if err != nil || len(got.Reason) != maxEventText || len(got.Indicators) == 0 || got.Indicators[0].Prefix != e.Indicators[0].Prefix {
+		t.Errorf("%d indicators, %v", len(got.Indicators), err)
+	}
+}
+
+func FuzzEventCode(f *testing.F) {
+	for _, e := range []intel.Event{{}, hit(), alert()} {
+		b, _ := appendEvent(nil, &e)
+		f.Add(b)
+		f.Add(b[:len(b)/2])
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		e, err := decodeEvent(b)
+		if err != nil {
+			return
+		}
+		again, cut := appendEvent(nil, &e)
+		got, err := decodeEvent(again)
+		if err != nil || !cut && !reflect.DeepEqual(got, e) {
+			t.Errorf("got %+v, %v, want %+v", got, err, e)
+		}
+	})
+}
+
+func BenchmarkEventCode(b *testing.B) {
+	e := hit()
+	buf, _ := appendEvent(nil, &e)
+	b.Logf("%d bytes", len(buf))
+	b.Run("encode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			buf, _ = appendRecord(buf[:0], 1, &e)
+		}
+	})
+	buf, _ = appendEvent(buf[:0], &e)
+	b.Run("decode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, _ = decodeEvent(buf)
+		}
+	})
+}

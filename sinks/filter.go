@@ -1,0 +1,112 @@
+package sinks
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+)
+
+// A Filter says which events a sink gets. A key that is not set lets all pass.
+type Filter struct {
+	// MinSeverity is low, medium, high or critical.
+	MinSeverity string `yaml:"min_severity"`
+	// Directions are inbound, outbound, internal and transit. Events without a
+	// direction, such as alerts, pass.
+	Directions []intel.Direction `yaml:"directions"`
+	// Feeds are names of feeds, of which one must list the offender. Events
+	// without any indicator pass.
+	Feeds []string `yaml:"feeds"`
+	// Kinds are hit, update, alert and canary.
+	Kinds []intel.Kind `yaml:"kinds"`
+}
+
+// The values that a Filter may have.
+var (
+	severities = []string{intel.Low.String(), intel.Medium.String(), intel.High.String(), intel.Critical.String()}
+	directions = []intel.Direction{intel.Inbound, intel.Outbound, intel.Internal, intel.Transit}
+	kinds      = []intel.Kind{intel.KindHit, intel.KindUpdate, intel.KindAlert, intel.KindCanary}
+)
+
+// Validate tells which key is wrong and what is allowed. Any name of a feed is.
+func (f Filter) Validate() error {
+	if f.MinSeverity != "" && !slices.Contains(severities, f.MinSeverity) {
+		return notAllowed("min_severity", f.MinSeverity, severities)
+	}
+	for i, d := range f.Directions {
+		if !slices.Contains(directions, d) {
+			return notAllowed(fmt.Sprintf("directions[%d]", i), d, directions)
+		}
+	}
+	for i, k := range f.Kinds {
+		if !slices.Contains(kinds, k) {
+			return notAllowed(fmt.Sprintf("kinds[%d]", i), k, kinds)
+		}
+	}
+	return nil
+}
+
+func notAllowed[T ~string](key string, value T, allowed []T) error {
+	var all []string
+	for _, a := range allowed {
+		all = append(all, string(a))
+	}
+	return fmt.Errorf("%s: %q is not allowed, %s are", key, value, strings.Join(all, ", "))
+}
+
+// passes reports whether a sink with this filter gets e.
+func (f Filter) passes(e *intel.Event) bool {
+	return int(e.Severity) >= slices.Index(severities, f.MinSeverity) &&
+		(len(f.Directions) == 0 || e.Direction == "" || slices.Contains(f.Directions, e.Direction)) &&
+		(len(f.Feeds) == 0 || len(e.Indicators) == 0 || slices.ContainsFunc(e.Indicators, f.lists)) &&
+		(len(f.Kinds) == 0 || slices.Contains(f.Kinds, e.Kind))
+}
+
+func (f Filter) lists(i intel.Indicator) bool { return slices.Contains(f.Feeds, i.Feed) }
+
+// RateLimit bounds the events that a sink gets. It goes by the times of receipt,
+// so that those that waited for a sink to come back are not taken for a flood, and
+// the same events pass again after a restart.
+type RateLimit struct {
+	// Rate is in events per second; 0 = no limit.
+	Rate float64 `yaml:"rate"`
+	// Burst is how many may come at once after a quiet time.
+	Burst int `yaml:"burst"`
+}
+
+// Validate tells which key is wrong and what is allowed.
+func (l RateLimit) Validate() error {
+	switch {
+	case !(l.Rate >= 0 && l.Rate <= 1e6):
+		return fmt.Errorf("rate: %v events per second are not allowed, 0 (no limit) to 1000000 are", l.Rate)
+	case l.Rate > 0 && (l.Burst < 1 || l.Burst > 1e6):
+		return fmt.Errorf("burst: %d events are not allowed, 1 to 1000000 are", l.Burst)
+	}
+	return nil
+}
+
+// A limiter applies a RateLimit to a sequence of events: a bucket of tokens.
+type limiter struct {
+	RateLimit
+	spent float64   // tokens that are missing in the bucket
+	last  time.Time // of the latest event
+}
+
+// passes takes a token for an event of that time. A clock that was set back only
+// makes the refill begin anew.
+func (l *limiter) passes(t time.Time) bool {
+	if l.Rate == 0 {
+		return true
+	}
+	if since := t.Sub(l.last).Seconds(); since > 0 {
+		l.spent = max(0, l.spent-since*l.Rate)
+	}
+	l.last = t
+	if l.spent+1 > float64(l.Burst) {
+		return false
+	}
+	l.spent++
+	return true
+}

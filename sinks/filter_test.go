@@ -1,0 +1,116 @@
+package sinks
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+)
+
+func TestFilter(t *testing.T) {
+	tests := []struct {
+		filter     Filter
+		hit, alert bool // critical outbound, listed by feodo and otx; high, listed by otx
+	}{
+		{Filter{}, true, true},
+		{Filter{MinSeverity: "low"}, true, true},
+		{Filter{MinSeverity: "high"}, true, true},
+		{Filter{MinSeverity: "critical"}, true, false},
+		{Filter{Directions: []intel.Direction{intel.Inbound}}, false, true},
+		{Filter{Directions: []intel.Direction{intel.Inbound, intel.Outbound}}, true, true},
+		{Filter{Feeds: []string{"feodo"}}, true, false},
+		{Filter{Feeds: []string{"none", "otx"}}, true, true},
+		{Filter{Feeds: []string{"none"}}, false, false},
+		{Filter{Kinds: []intel.Kind{intel.KindAlert}}, false, true},
+		{Filter{Kinds: []intel.Kind{intel.KindHit, intel.KindUpdate}, MinSeverity: "critical"}, true, false},
+	}
+	for _, tt := range tests {
+		h, a := hit(), alert()
+		if err := tt.filter.Validate(); err != nil {
+			t.Error(err)
+		}
+		if got, want := [2]bool{tt.filter.passes(&h), tt.filter.passes(&a)}, [2]bool{tt.hit, tt.alert}; got != want {
+			t.Errorf("%+v: got %v, want %v", tt.filter, got, want)
+		}
+	}
+	if e := (intel.Event{Kind: intel.KindAlert}); !(Filter{Feeds: []string{"otx"}}).passes(&e) {
+		t.Error("an alert without indicators is kept back by feeds")
+	}
+}
+
+// TestRateLimit gives the times of events in milliseconds and which of them pass.
+func TestRateLimit(t *testing.T) {
+	tests := []struct {
+		name  string
+		limit RateLimit
+		at    []int
+		want  string
+	}{
+		{"none", RateLimit{}, []int{0, 0, 0, 0}, "++++"},
+		{"burst", RateLimit{Rate: 1, Burst: 3}, []int{0, 0, 0, 0, 0}, "+++--"},
+		{"refill", RateLimit{Rate: 10, Burst: 2}, []int{0, 0, 0, 99, 100, 100, 200, 5000, 5000, 5000}, "++--+-+++-"},
+		{"less than one a second", RateLimit{Rate: 0.5, Burst: 1}, []int{0, 1000, 2000, 3999, 4000}, "+-+-+"},
+		{"clock set back", RateLimit{Rate: 1, Burst: 1}, []int{9000, 1000, 1500, 2000, 2100}, "+--+-"},
+	}
+	for _, tt := range tests {
+		l, got := limiter{RateLimit: tt.limit}, ""
+		for _, ms := range tt.at {
+			got += map[bool]string{true: "+", false: "-"}[l.passes(at.Add(time.Duration(ms)*time.Millisecond))]
+		}
+		if got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestRunnerConfig(t *testing.T) {
+	if err := DefaultRunnerConfig().Validate(); err != nil {
+		t.Error(err)
+	}
+	for want, change := range map[string]func(*RunnerConfig){
+		"filter.min_severity: \"urgent\" is not allowed, low, medium, high, critical are": func(c *RunnerConfig) { c.Filter.MinSeverity = "urgent" },
+		"filter.directions[1]:": func(c *RunnerConfig) { c.Filter.Directions = []intel.Direction{intel.Inbound, "up"} },
+		"filter.kinds[0]:":      func(c *RunnerConfig) { c.Filter.Kinds = []intel.Kind{"incident"} },
+		"limit.rate:":           func(c *RunnerConfig) { c.Limit.Rate = -1 },
+		"limit.burst:":          func(c *RunnerConfig) { c.Limit.Rate = 1 },
+		"batch:":                func(c *RunnerConfig) { c.Batch = 0 },
+		"timeout:":              func(c *RunnerConfig) { c.Timeout = -1 },
+		"backoff_min:":          func(c *RunnerConfig) { c.BackoffMin = 0 },
+		"backoff_max:":          func(c *RunnerConfig) { c.BackoffMax = c.BackoffMin - 1 },
+		"drain:":                func(c *RunnerConfig) { c.Drain = -1 },
+	} {
+		c := DefaultRunnerConfig()
+		change(&c)
+		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+func TestJournalConfig(t *testing.T) {
+	good := DefaultJournalConfig()
+	good.Dir = "/nowhere"
+	if err := good.Validate(); err != nil {
+		t.Error(err)
+	}
+	if err := (JournalConfig{Durability: InMemory, MaxBytes: 1 << 20, SegmentBytes: 1 << 17, MaxAge: time.Hour, MemoryBytes: 1 << 20, SyncEvery: time.Second, SpillAfter: time.Second}).Validate(); err != nil {
+		t.Error(err)
+	}
+	for want, change := range map[string]func(*JournalConfig){
+		"durability: \"\" is not allowed, always, on-outage and memory are": func(c *JournalConfig) { c.Durability = "" },
+		"dir:":           func(c *JournalConfig) { c.Dir = "" },
+		"segment_bytes:": func(c *JournalConfig) { c.SegmentBytes = 1 },
+		"max_bytes:":     func(c *JournalConfig) { c.MaxBytes = c.SegmentBytes },
+		"max_age:":       func(c *JournalConfig) { c.MaxAge = time.Second },
+		"memory_bytes:":  func(c *JournalConfig) { c.MemoryBytes = 1 },
+		"sync_every:":    func(c *JournalConfig) { c.SyncEvery = 0 },
+		"spill_after:":   func(c *JournalConfig) { c.SpillAfter = 0 },
+	} {
+		c := good
+		change(&c)
+		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}

@@ -1,0 +1,222 @@
+package sinks
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// An OpenReport says what OpenJournal found, and what it had to discard.
+type OpenReport struct {
+	Segments int
+	Bytes    int64  // of the segments, after repair
+	Events   uint64 // numbers that they span; sinks may have had them
+	Cursors  int
+
+	// The last segment alone is looked into. Damage in others shows when a sink
+	// gets there, and is counted with it.
+
+	TornBytes     int64    // cut off behind the last good record
+	DamagedBytes  int64    // passed over between good records
+	MissingEvents uint64   // known to have been in the damage
+	BadCursors    []string // files that say nothing; their sinks begin anew
+}
+
+// Damaged reports whether anything was discarded.
+func (r OpenReport) Damaged() bool {
+	return r.TornBytes > 0 || r.DamagedBytes > 0 || r.MissingEvents > 0 || len(r.BadCursors) > 0
+}
+
+// String says it in one line.
+func (r OpenReport) String() string {
+	s := fmt.Sprintf("%d segments, %d bytes, %d events, %d cursors", r.Segments, r.Bytes, r.Events, r.Cursors)
+	if r.TornBytes > 0 {
+		s += fmt.Sprintf("; cut off %d bytes of an unfinished record", r.TornBytes)
+	}
+	if r.DamagedBytes > 0 || r.MissingEvents > 0 {
+		s += fmt.Sprintf("; passed over %d damaged bytes, %d events", r.DamagedBytes, r.MissingEvents)
+	}
+	if len(r.BadCursors) > 0 {
+		s += "; cannot read " + strings.Join(r.BadCursors, ", ") + ", these sinks begin anew"
+	}
+	return s
+}
+
+// OpenJournal opens the journal, repairs its end and reads the cursors. Nothing is
+// written before Start but the repair. The error is about cfg, about a directory
+// that cannot be used, or about another process that uses it.
+func OpenJournal(cfg JournalConfig) (*Journal, OpenReport, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, OpenReport{}, err
+	}
+	j := &Journal{
+		cfg: cfg, write: (*os.File).Write, sync: (*os.File).Sync,
+		due: make(chan struct{}, 1), moved: make(chan struct{}, 1),
+		quit: make(chan struct{}), wrote: make(chan struct{}),
+		cursors: make(map[string]*cursor), saved: time.Now(),
+	}
+	report, err := j.load(time.Now())
+	if err != nil {
+		j.closeFiles()
+		return nil, report, fmt.Errorf("journal %w", err)
+	}
+	return j, report, nil
+}
+
+func (j *Journal) load(now time.Time) (report OpenReport, err error) {
+	if j.cfg.Dir == "" {
+		return report, nil
+	}
+	if err := os.MkdirAll(j.cfg.Dir, 0o750); err != nil {
+		return report, err
+	}
+	if j.lock, err = lockDir(j.cfg.Dir); err != nil {
+		return report, err
+	}
+	if j.segments, err = listSegments(j.cfg.Dir, now); err != nil {
+		return report, err
+	}
+	if err := j.repair(&report); err != nil {
+		return report, err
+	}
+	report.Segments, report.Bytes = len(j.segments), j.bytes()
+	report.Events = j.next - j.first()
+	return report, j.loadCursors(&report, now)
+}
+
+// lockDir keeps other processes out of dir for as long as the file is open.
+func lockDir(dir string) (*os.File, error) {
+	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = file.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%s: is used by another process: give each its own directory", dir)
+		}
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+	return file, nil
+}
+
+// repair cuts off what follows the last good record, and goes on behind it. Last
+// segments without one are removed.
+func (j *Journal) repair(report *OpenReport) error {
+	for len(j.segments) > 0 {
+		last := j.segments[len(j.segments)-1]
+		found, err := last.scan()
+		if err != nil {
+			return err
+		}
+		report.TornBytes += found.torn
+		j.next = max(j.next, found.end)
+		if found.records == 0 {
+			if err := os.Remove(last.path); err != nil {
+				return err
+			}
+			j.segments = j.segments[:len(j.segments)-1]
+			continue
+		}
+		report.DamagedBytes += found.damaged
+		report.MissingEvents += found.missing
+		return j.resume(last, found)
+	}
+	return nil
+}
+
+// resume opens the last segment for appending.
+func (j *Journal) resume(last *segment, found scanned) (err error) {
+	last.file, err = os.OpenFile(last.path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	if found.torn > 0 {
+		if err := last.file.Truncate(found.good); err != nil {
+			return err
+		}
+		last.dirty = true
+	}
+	last.size, last.end = found.good, found.end
+	j.active = last
+	return nil
+}
+
+// loadCursors reads all cursors. Numbers are not used again: what a crash took is
+// missing between the last record and the first new one, and counted as dropped.
+func (j *Journal) loadCursors(report *OpenReport, now time.Time) error {
+	entries, err := os.ReadDir(j.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), cursorSuffix) {
+			continue
+		}
+		path := filepath.Join(j.cfg.Dir, e.Name())
+		c, next, err := loadCursor(path, now)
+		if err != nil {
+			report.BadCursors = append(report.BadCursors, fmt.Sprintf("%s (%v)", path, err))
+			continue
+		}
+		j.cursors[c.name] = c
+		j.next = max(j.next, c.done.Position, next)
+		report.Cursors++
+	}
+	for _, c := range j.cursors {
+		c.skip(j.first())
+	}
+	return nil
+}
+
+// attach gives a runner the cursor of that name.
+func (j *Journal) attach(name string) (*cursor, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	c := j.cursors[name]
+	switch {
+	case j.closed:
+		return nil, ErrStopped
+	case c == nil:
+		c = newCursor(j.cfg.Dir, name, max(j.first(), j.undelivered()))
+		j.cursors[name] = c
+	case c.attached:
+		return nil, fmt.Errorf("sink %s: there is one of this name already", name)
+	}
+	c.attached, c.unsaved = true, true
+	signal(j.moved)
+	return c, nil
+}
+
+// undelivered gives the number of the oldest event that any known cursor has still
+// to deliver; of the oldest at all when none is known.
+func (j *Journal) undelivered() uint64 {
+	if len(j.cursors) == 0 {
+		return 0
+	}
+	least := j.next
+	for _, c := range j.cursors {
+		least = min(least, c.done.Position)
+	}
+	return least
+}
+
+func (j *Journal) closeFiles() {
+	for _, s := range j.segments {
+		if s.file != nil {
+			_ = s.file.Close()
+		}
+	}
+	for _, c := range j.cursors {
+		if c.file != nil {
+			_ = c.file.Close()
+		}
+	}
+	if j.lock != nil {
+		_ = j.lock.Close()
+	}
+}

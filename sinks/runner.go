@@ -1,0 +1,323 @@
+package sinks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// grace is how long Stop waits for a sink that should have returned already,
+// and the time a sink has for its Close.
+const grace = time.Second
+
+// maxReadErrors is how often reading one place is tried before it is given up.
+const maxReadErrors = 5
+
+// A Runner delivers the events of a journal to one sink, in order, in a goroutine
+// of its own. Its place in the journal is saved, so that it goes on after a restart
+// or a crash with the first event that may not have been delivered. It owns the
+// sink and closes it.
+type Runner struct {
+	cfg     RunnerConfig
+	sink    Sink
+	holder  Holder // the sink again, if it is one
+	journal *Journal
+
+	start, stop sync.Once
+	stopErr     error
+
+	ctx    context.Context // of every Send; ended by cancel
+	cancel context.CancelFunc
+	hurry  chan struct{} // one token: Stop was called, end the pause
+	done   chan struct{} // closed when the goroutine has ended
+
+	// Of the goroutine alone.
+	reader   reader
+	limiter  limiter
+	batch    batch
+	readFail int // errors of reading, one after another
+
+	// What follows, and the cursor's content, is guarded by the journal's lock.
+	cursor   *cursor
+	stopping bool // nothing new is waited for
+	left     bool // the sink did not return in time: what it says no longer counts
+	stats    runnerStats
+}
+
+// NewRunner makes a runner for sink, whose name must be the only one of its kind in
+// the journal. A name that the journal knows goes on where it was. A new one begins
+// with the oldest event that any known sink still has to get: what is in the
+// journal is still to be delivered. The runner does nothing yet; cfg must be valid.
+func NewRunner(journal *Journal, sink Sink, cfg RunnerConfig) (*Runner, error) {
+	c, err := journal.attach(sink.Name())
+	if err != nil {
+		return nil, err
+	}
+	r := &Runner{
+		cfg: cfg, sink: sink, journal: journal, cursor: c,
+		limiter: limiter{RateLimit: cfg.Limit},
+		hurry:   make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	r.holder, _ = sink.(Holder)
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	return r, nil
+}
+
+// Name gives the name of the sink.
+func (r *Runner) Name() string { return r.sink.Name() }
+
+// Start starts delivering. Only the first call does anything, and none after Stop.
+func (r *Runner) Start() { r.start.Do(func() { go r.run() }) }
+
+// run delivers until it is stopped and nothing waits, or cancelled.
+func (r *Runner) run() {
+	defer close(r.done)
+	defer r.reader.close()
+	var pause time.Duration
+	for {
+		ready, err := r.fill()
+		progress, again := ready, err != nil
+		if ready {
+			progress, again = r.settle(r.send())
+			r.holding()
+		}
+		switch {
+		case !ready && !again, again && r.leaving():
+			return
+		case !again:
+			pause = 0
+		default:
+			if progress {
+				pause = 0
+			}
+			pause = min(max(2*pause, r.cfg.BackoffMin), r.cfg.BackoffMax)
+			r.sleep(pause)
+		}
+	}
+}
+
+// leaving reports whether the runner should rather end than try again: it is being
+// stopped, and the events are safe in the journal.
+func (r *Runner) leaving() bool {
+	j := r.journal
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return r.ctx.Err() != nil || r.stopping && j.cfg.Durability != InMemory && j.trouble == nil
+}
+
+// fill sees to it that there are events to send, and waits for them. Not ready
+// without an error says that it is over.
+func (r *Runner) fill() (ready bool, err error) {
+	for r.ctx.Err() == nil {
+		if len(r.batch.rest()) > 0 {
+			return true, nil
+		}
+		more, err := r.fetch()
+		if err != nil {
+			return false, err
+		}
+		if !more && !r.wait() {
+			break
+		}
+	}
+	return false, nil
+}
+
+// wait waits until there may be more to read. False says that there will not be.
+func (r *Runner) wait() bool {
+	if r.drained() {
+		return false
+	}
+	var again <-chan time.Time
+	if r.holding() { // the sink will be sure of them without further events
+		timer := time.NewTimer(keepEvery)
+		defer timer.Stop()
+		again = timer.C
+	}
+	select {
+	case <-r.cursor.wake:
+	case <-again:
+	case <-r.ctx.Done():
+	}
+	return true
+}
+
+// drained reports whether the runner is being stopped and has had everything.
+func (r *Runner) drained() bool {
+	r.journal.mu.Lock()
+	defer r.journal.mu.Unlock()
+	return r.stopping && r.cursor.next >= r.journal.next
+}
+
+// holding reports whether the sink may still want events again.
+func (r *Runner) holding() bool {
+	if r.holder == nil {
+		return false
+	}
+	held := uint64(max(0, r.holder.Held()))
+	r.journal.mu.Lock()
+	defer r.journal.mu.Unlock()
+	before := r.cursor.held()
+	r.cursor.forget(held)
+	if r.cursor.held() != before {
+		signal(r.journal.moved)
+	}
+	return held > 0
+}
+
+// send gives the rest of the batch to the sink.
+func (r *Runner) send() error {
+	ctx, cancel := r.ctx, context.CancelFunc(func() {})
+	if r.cfg.Timeout > 0 {
+		ctx, cancel = context.WithTimeout(r.ctx, r.cfg.Timeout)
+	}
+	defer cancel()
+	r.sending(time.Now())
+	err := r.sink.Send(ctx, r.batch.rest())
+	r.sending(time.Time{})
+	if _, ok := errors.AsType[*RetryError](err); err != nil && !ok && ctx.Err() != nil {
+		return &RetryError{Err: err} // it was interrupted, and has not given them up
+	}
+	return err
+}
+
+// settle counts what became of the batch. again says that the sink wants a pause
+// and the rest anew, progress that it delivered something before.
+func (r *Runner) settle(err error) (progress, again bool) {
+	j := r.journal
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	defer signal(j.moved)
+	if r.left {
+		return false, true
+	}
+	r.stats.sent(err)
+	sent := len(r.batch.rest())
+	retry, again := errors.AsType[*RetryError](err)
+	if again {
+		sent = min(retry.Sent, sent)
+	}
+	if sent < 0 && r.goBack(uint64(-sent)) {
+		return false, true
+	}
+	sent = max(0, sent)
+	m, last := r.batch.deliver(sent)
+	if err != nil && !again {
+		m.Delivered -= uint64(sent)
+		m.Failed += uint64(sent)
+	}
+	r.advance(m, last)
+	return sent > 0 && (err == nil || again), again
+}
+
+// advance moves the cursor.
+func (r *Runner) advance(m mark, last bool) {
+	if r.holder != nil && m.Delivered > r.cursor.done.Delivered {
+		r.cursor.remember(r.cursor.done)
+	}
+	r.cursor.settle(m, last)
+	r.stats.oldest = time.Time{}
+	if rest := r.batch.rest(); len(rest) > 0 {
+		r.stats.oldest = rest[0].Time
+	}
+	if last {
+		r.cursor.damaged += r.batch.damaged
+		r.batch.reset()
+	}
+}
+
+// goBack makes the latest n delivered events, and some before, come again.
+func (r *Runner) goBack(n uint64) bool {
+	c := r.cursor
+	before := c.done.Delivered
+	if !c.back(n) {
+		return false
+	}
+	r.stats.repeated += before - c.done.Delivered
+	c.skip(r.journal.first())
+	r.batch.reset()
+	return true
+}
+
+// sleep pauses for d; being stopped ends it.
+func (r *Runner) sleep(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.hurry:
+	case <-r.ctx.Done():
+	}
+}
+
+// Stop gives the sink the time that ctx and Drain leave to take what waits, and
+// closes it. Where the journal is on the disk it does not insist on a sink that
+// fails: what was not delivered stays there for the next start. With durability
+// memory it is lost, which the journal tells when it is stopped. A sink that does
+// not return from Send although its time is up is left behind a second later, and
+// reported. Further calls wait for the first and return the same.
+func (r *Runner) Stop(ctx context.Context) error {
+	r.stop.Do(func() { r.stopErr = r.shutdown(ctx) })
+	return r.stopErr
+}
+
+func (r *Runner) shutdown(ctx context.Context) error {
+	drain, cancel := context.WithTimeout(ctx, r.cfg.Drain)
+	defer cancel()
+	r.start.Do(func() { close(r.done) }) // never started: nothing to wait for
+	r.refuse()
+	select {
+	case <-r.done:
+	case <-drain.Done():
+	}
+	r.cancel()
+	if !r.ended() {
+		return fmt.Errorf("sink %s: does not return from sending, left behind", r.Name())
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	err := r.sink.Close(end)
+	r.holding()
+	if err != nil {
+		return fmt.Errorf("sink %s: close: %w", r.Name(), err)
+	}
+	return nil
+}
+
+// refuse wakes the goroutine, from a pause as well: the last attempt must not wait
+// for the back-off.
+func (r *Runner) refuse() {
+	r.journal.mu.Lock()
+	r.stopping = true
+	r.journal.mu.Unlock()
+	signal(r.cursor.wake)
+	signal(r.hurry)
+}
+
+// ended waits for the goroutine, but not for ever, and takes back what it did not
+// deliver.
+func (r *Runner) ended() (ended bool) {
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-r.done:
+		ended = true
+	case <-timer.C:
+	}
+	r.journal.mu.Lock()
+	defer r.journal.mu.Unlock()
+	r.left = true
+	r.cursor.unlend()
+	r.cursor.skip(r.journal.first())
+	return ended
+}
+
+// signal leaves a token unless one lies there already.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
