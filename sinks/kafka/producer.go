@@ -63,7 +63,7 @@ type Refusal struct {
 
 // Error tells how many and shows the last one.
 func (r *Refusal) Error() string {
-	return fmt.Sprintf("%d events given up, the last: %v", r.Count, r.Err)
+	return fmt.Sprintf("events given up: %d, the last: %v", r.Count, r.Err)
 }
 
 // Unwrap gives the last reason.

@@ -1,0 +1,176 @@
+//go:build integration
+
+package kafka
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The user of the SASL listener, in each mechanism.
+const (
+	user     = "snitch"
+	password = "correct-horse"
+)
+
+// A broker is one node of Apache Kafka. Its files and ports outlive its process.
+type broker struct {
+	jars, dir              string
+	plain, sasl, ssl, ctrl string // host:port of each listener
+	process                *exec.Cmd
+	ended                  chan struct{} // closed when process has ended
+}
+
+// newBroker starts a broker on free ports. It takes certificates of ca only.
+func newBroker(t *testing.T, ca *authority) *broker {
+	t.Helper()
+	b := &broker{jars: artifacts(t), dir: t.TempDir()}
+	for _, address := range []*string{&b.plain, &b.sasl, &b.ssl, &b.ctrl} {
+		*address = freeAddress(t)
+	}
+	cert, key := ca.issue(t)
+	write(t, b.file("server.pem"), read(t, key)+read(t, cert))
+	write(t, b.file("server.properties"), b.properties(ca))
+	out, err := b.java("kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", b.file("server.properties"),
+		"--add-scram", fmt.Sprintf("SCRAM-SHA-256=[name=%s,password=%s]", user, password),
+		"--add-scram", fmt.Sprintf("SCRAM-SHA-512=[name=%s,password=%s]", user, password)).CombinedOutput()
+	if err != nil {
+		t.Fatalf("format: %v\n%s", err, out)
+	}
+	t.Cleanup(func() {
+		b.kill()
+		if t.Failed() {
+			log, _ := os.ReadFile(b.file("out"))
+			t.Logf("the end of what the broker printed:\n%s", log[max(0, len(log)-5000):])
+		}
+	})
+	b.start(t)
+	return b
+}
+
+func (b *broker) file(name string) string { return filepath.Join(b.dir, name) }
+
+func (b *broker) java(class string, args ...string) *exec.Cmd {
+	cmd := exec.Command("java", append([]string{"-Xms256m", "-Xmx384m", "-XX:TieredStopAtLevel=1", "-cp", b.jars + "/*", class}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd
+}
+
+func (b *broker) properties(ca *authority) string {
+	const scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+	return strings.Join([]string{
+		"process.roles=broker,controller",
+		"node.id=1",
+		"controller.quorum.voters=1@" + b.ctrl,
+		fmt.Sprintf("listeners=PLAINTEXT://%s,SASL_PLAINTEXT://%s,SSL://%s,CONTROLLER://%s", b.plain, b.sasl, b.ssl, b.ctrl),
+		fmt.Sprintf("advertised.listeners=PLAINTEXT://%s,SASL_PLAINTEXT://%s,SSL://%s", b.plain, b.sasl, b.ssl),
+		"controller.listener.names=CONTROLLER",
+		"inter.broker.listener.name=PLAINTEXT",
+		"listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL",
+		"log.dirs=" + b.file("data"),
+		"auto.create.topics.enable=false",
+		"offsets.topic.replication.factor=1",
+		"offsets.topic.num.partitions=1",
+		"transaction.state.log.replication.factor=1",
+		"transaction.state.log.min.isr=1",
+		"group.initial.rebalance.delay.ms=0",
+		"num.partitions=5",
+		"sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+		fmt.Sprintf("listener.name.sasl_plaintext.plain.sasl.jaas.config="+
+			"org.apache.kafka.common.security.plain.PlainLoginModule required user_%s=\"%s\";", user, password),
+		"listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config=" + scram,
+		"listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config=" + scram,
+		"ssl.client.auth=required",
+		"ssl.keystore.type=PEM",
+		"ssl.keystore.location=" + b.file("server.pem"),
+		"ssl.truststore.type=PEM",
+		"ssl.truststore.location=" + ca.file,
+		"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+		"super.users=User:ANONYMOUS",
+		"allow.everyone.if.no.acl.found=true",
+	}, "\n")
+}
+
+// start starts the process and waits until the broker listens.
+func (b *broker) start(t *testing.T) {
+	t.Helper()
+	out, err := os.OpenFile(b.file("out"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	b.process = b.java("kafka.Kafka", b.file("server.properties"))
+	b.process.Stdout, b.process.Stderr = out, out
+	if err := b.process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	b.ended = make(chan struct{})
+	go func() {
+		defer close(b.ended)
+		_ = b.process.Wait()
+	}()
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		c, err := net.Dial("tcp", b.plain)
+		if err == nil {
+			c.Close()
+			return
+		}
+		if b.hasEnded() {
+			t.Fatal("the broker has ended")
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the broker does not listen %v after its start: %v", patience, err)
+		}
+	}
+}
+
+// kill ends the process as a power cut would, as far as the disk is concerned.
+func (b *broker) kill() {
+	if b.process != nil {
+		_ = b.process.Process.Kill()
+		<-b.ended
+	}
+}
+
+func (b *broker) hasEnded() bool {
+	select {
+	case <-b.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(bytes.TrimSpace(b)) + "\n"
+}

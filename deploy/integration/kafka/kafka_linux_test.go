@@ -1,0 +1,311 @@
+//go:build integration
+
+package kafka
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/kafka"
+	"github.com/google/uuid"
+	kafkago "github.com/segmentio/kafka-go"
+)
+
+// TestKafka runs everything against one broker, for that takes some seconds to start.
+func TestKafka(t *testing.T) {
+	need(t, "kcat", "kcat")
+	snake := python(t)
+	ca := newAuthority(t)
+	b := newBroker(t, ca)
+	t.Run("outage", func(t *testing.T) { testOutage(t, b, snake) })
+	t.Run("sasl", func(t *testing.T) { testSASL(t, b) })
+	t.Run("tls", func(t *testing.T) { testTLS(t, b, ca) })
+	t.Run("compression", func(t *testing.T) { testCompression(t, b) })
+	t.Run("unknown topic", func(t *testing.T) { testUnknownTopic(t, b) })
+	t.Run("too large", func(t *testing.T) { testTooLarge(t, b) })
+	t.Run("not authorised", func(t *testing.T) { testNotAuthorised(t, b) })
+}
+
+// testOutage kills the broker under way.
+func testOutage(t *testing.T, b *broker, snake string) {
+	const count, offenders, batch = 10_000, 97, 100
+	cfg := config(b.plain)
+	cfg.CreateTopics, cfg.Compression = true, "gzip" // the one that Python has by itself
+	p := producer(t, cfg)
+	list := events(count, offenders)
+	for first := 0; first < count; first += batch {
+		if first == count/2 {
+			go b.kill()
+		}
+		sendAll(t, p, list[first:first+batch], func(err error) {
+			t.Log(err)
+			if b.hasEnded() {
+				b.start(t)
+			}
+		})
+	}
+	if s := p.Stats(); s.Delivered != count || s.Errors < 1 {
+		t.Errorf("%+v: no attempt has failed, or not every event was delivered", s)
+	}
+	check(t, kcat(t, b, "flowsnitch.hits"), list)
+	check(t, exec.CommandContext(t.Context(), snake, "consume.py", b.plain, "flowsnitch.hits"), list)
+	checkConsume(t, cfg, list)
+}
+
+// kcat prints every message of a topic: partition, key and value.
+func kcat(t *testing.T, b *broker, topic string) *exec.Cmd {
+	return exec.CommandContext(t.Context(), "kcat", "-C", "-q", "-e", "-m", "60", "-b", b.plain, "-t", topic, "-o", "beginning", "-f", `%p\t%k\t%s\n`)
+}
+
+// check runs a consumer and compares what it prints with what was sent: every event is
+// there, and the first occurrences of each offender's are in order.
+func check(t *testing.T, consumer *exec.Cmd, sent []intel.Event) {
+	t.Helper()
+	var problems bytes.Buffer
+	consumer.Stderr = &problems
+	out, err := consumer.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", consumer.Args[0], err, &problems)
+	}
+	seen := seen{}
+	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
+		partition, rest, _ := strings.Cut(lines.Text(), "\t")
+		key, value, _ := strings.Cut(rest, "\t")
+		seen.add(t, partition, key, value)
+	}
+	t.Logf("%s: %d messages", consumer.Args[0], seen.messages)
+	seen.compare(t, sent)
+}
+
+// checkConsume is check for our own consumer.
+func checkConsume(t *testing.T, cfg kafka.Config, sent []intel.Event) {
+	t.Helper()
+	enough := errors.New("enough")
+	seen := seen{}
+	err := kafka.Consume(t.Context(), kafka.ConsumeConfig{Config: cfg, Topics: []string{"flowsnitch.hits"}, FromBeginning: true},
+		func(_ string, key, value []byte, _ []kafka.Header) error {
+			seen.add(t, "?", string(key), string(value))
+			if len(seen.ids) == len(sent) {
+				return enough
+			}
+			return nil
+		})
+	if !errors.Is(err, enough) {
+		t.Fatal(err)
+	}
+	seen.compare(t, sent)
+}
+
+// seen is what a consumer has seen.
+type seen struct {
+	messages int
+	ids      map[string]bool
+	byKey    map[string][]string // first occurrences of ids
+	place    map[string]string   // partition by key
+}
+
+func (s *seen) add(t *testing.T, partition, key, value string) {
+	t.Helper()
+	var event struct {
+		ID         string
+		Flowsnitch struct{ Offender string }
+	}
+	if err := json.Unmarshal([]byte(value), &event); err != nil || event.Flowsnitch.Offender != key {
+		t.Fatalf("key %s, value %q: %v", key, value, err)
+	}
+	if s.ids == nil {
+		s.ids, s.byKey, s.place = map[string]bool{}, map[string][]string{}, map[string]string{}
+	}
+	if have, ok := s.place[key]; ok && have != partition {
+		t.Fatalf("offender %s is in partitions %s and %s", key, have, partition)
+	}
+	s.place[key] = partition
+	s.messages++
+	if !s.ids[event.ID] {
+		s.ids[event.ID] = true
+		s.byKey[key] = append(s.byKey[key], event.ID)
+	}
+}
+
+func (s *seen) compare(t *testing.T, sent []intel.Event) {
+	t.Helper()
+	want := map[string][]string{}
+	for i := range sent {
+		key := sent[i].Offender.String()
+		want[key] = append(want[key], sent[i].ID.String())
+	}
+	for key, ids := range want {
+		if got := s.byKey[key]; strings.Join(got, " ") != strings.Join(ids, " ") {
+			t.Errorf("offender %s: %d events of %d, or not in their order", key, len(got), len(ids))
+		}
+	}
+}
+
+func testSASL(t *testing.T, b *broker) {
+	for _, mechanism := range []string{kafka.SASLPlain, kafka.SASLSCRAM256, kafka.SASLSCRAM512} {
+		cfg := config(b.sasl)
+		cfg.SASL = kafka.SASL{Mechanism: mechanism, User: user, Password: password}
+		sendAll(t, producer(t, cfg), events(10, 3))
+		cfg.SASL.Password = "battery-staple"
+		wantRetry(t, producer(t, cfg), "authentication failed, check sasl.user and the password")
+	}
+	wantRetry(t, producer(t, config(b.sasl)), "sasl")
+}
+
+func testTLS(t *testing.T, b *broker, ca *authority) {
+	cfg := config(b.ssl)
+	cert, key := ca.issue(t)
+	cfg.TLS = kafka.TLS{Enabled: true, CA: ca.file, Cert: cert, Key: key}
+	sendAll(t, producer(t, cfg), events(10, 3))
+	cfg.TLS.CA = newAuthority(t).file
+	wantRetry(t, producer(t, cfg), "unknown authority, name it in tls.ca")
+	cfg.TLS = kafka.TLS{Enabled: true, CA: ca.file}
+	wantRetry(t, producer(t, cfg), "check tls.cert and tls.key")
+}
+
+func testCompression(t *testing.T, b *broker) {
+	for _, compression := range []string{"none", "gzip", "snappy", "lz4", "zstd"} {
+		cfg := config(b.plain)
+		cfg.Compression, cfg.CreateTopics, cfg.Topics.Hits = compression, true, "hits."+compression
+		list := events(500, 9)
+		sendAll(t, producer(t, cfg), list)
+		check(t, kcat(t, b, cfg.Topics.Hits), list)
+	}
+}
+
+func testUnknownTopic(t *testing.T, b *broker) {
+	cfg := config(b.plain)
+	cfg.Topics.Hits = "later"
+	p := producer(t, cfg)
+	wantRetry(t, p, "topic later: unknown there")
+	createTopic(t, b, "later")
+	sendAll(t, p, events(10, 3))
+}
+
+func testTooLarge(t *testing.T, b *broker) {
+	createTopic(t, b, "small", kafkago.ConfigEntry{ConfigName: "max.message.bytes", ConfigValue: "3000"})
+	cfg := config(b.plain)
+	cfg.Topics.Hits = "small"
+	p := producer(t, cfg)
+	list := events(100, 3)
+	list[50].Reason = strings.Repeat("x", 1000)
+	list[50].Indicators = []intel.Indicator{{Feed: "f", Ref: strings.Repeat("y", 1000)}, {Feed: "g", Ref: strings.Repeat("z", 1000)}}
+	err := send(t, p, list) // a new topic has no leader yet, in the beginning
+	if refusal, ok := errors.AsType[*kafka.Refusal](err); !ok || refusal.Failed() != 1 || !strings.Contains(err.Error(), list[50].ID.String()) {
+		t.Fatalf("got %v, want the refusal of event %v", err, list[50].ID)
+	}
+	t.Log(err)
+	check(t, kcat(t, b, "small"), append(list[:50:50], list[51:]...))
+}
+
+func testNotAuthorised(t *testing.T, b *broker) {
+	createTopic(t, b, "forbidden")
+	client := &kafkago.Client{Addr: kafkago.TCP(b.plain), Timeout: patience}
+	res, err := client.CreateACLs(t.Context(), &kafkago.CreateACLsRequest{ACLs: []kafkago.ACLEntry{{
+		ResourceType: kafkago.ResourceTypeTopic, ResourceName: "forbidden", ResourcePatternType: kafkago.PatternTypeLiteral,
+		Principal: "User:" + user, Host: "*", Operation: kafkago.ACLOperationTypeWrite, PermissionType: kafkago.ACLPermissionTypeDeny,
+	}}})
+	if err == nil {
+		err = errors.Join(res.Errors...)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := config(b.sasl)
+	cfg.SASL = kafka.SASL{Mechanism: kafka.SASLPlain, User: user, Password: password}
+	cfg.Topics.Hits = "forbidden"
+	wantRetry(t, producer(t, cfg), "not authorised, the user needs Write and Describe on the topic")
+}
+
+func createTopic(t *testing.T, b *broker, name string, entries ...kafkago.ConfigEntry) {
+	t.Helper()
+	client := &kafkago.Client{Addr: kafkago.TCP(b.plain), Timeout: patience}
+	res, err := client.CreateTopics(t.Context(), &kafkago.CreateTopicsRequest{Topics: []kafkago.TopicConfig{{
+		Topic: name, NumPartitions: 3, ReplicationFactor: 1, ConfigEntries: entries,
+	}}})
+	if err == nil {
+		err = res.Errors[name]
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func config(broker string) kafka.Config {
+	cfg := kafka.DefaultConfig()
+	cfg.Brokers = []string{broker}
+	return cfg
+}
+
+func producer(t *testing.T, cfg kafka.Config) *kafka.Producer {
+	t.Helper()
+	p, err := kafka.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close(t.Context()) })
+	return p
+}
+
+func events(count, offenders int) []intel.Event {
+	list := make([]intel.Event, count)
+	for i := range list {
+		id, err := uuid.NewV7()
+		if err != nil {
+			panic(err)
+		}
+		offender := netip.AddrFrom4([4]byte{203, 0, 113, byte(i % offenders)})
+		list[i] = intel.Event{
+			Kind: intel.KindHit, ID: id, Time: time.Now(), Sensor: "test", Flows: uint64(i), Offender: offender,
+			Src: netip.AddrFrom4([4]byte{10, 0, 0, 5}), Dst: offender, Reason: "because",
+		}
+	}
+	return list
+}
+
+// sendAll sends as a queue does, and tells of failures. Nothing may be given up.
+func sendAll(t *testing.T, p *kafka.Producer, list []intel.Event, failed ...func(error)) {
+	t.Helper()
+	if err := send(t, p, list, failed...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// send sends until nothing is asked for again.
+func send(t *testing.T, p *kafka.Producer, list []intel.Event, failed ...func(error)) error {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		err := p.Send(t.Context(), list)
+		retry, again := errors.AsType[*sinks.RetryError](err)
+		if !again {
+			return err
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+		list = list[retry.Sent:]
+		for _, f := range failed {
+			f(err)
+		}
+	}
+}
+
+// wantRetry wants an error that says what is wrong.
+func wantRetry(t *testing.T, p *kafka.Producer, want string) {
+	t.Helper()
+	err := p.Send(t.Context(), events(3, 3))
+	if _, ok := errors.AsType[*sinks.RetryError](err); !ok || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want a RetryError with %q", err, want)
+		return
+	}
+	t.Log(err)
+}
