@@ -17,6 +17,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
+	"github.com/flowsnitch/flowsnitch/sinks/kafka"
 	"github.com/flowsnitch/flowsnitch/sinks/webhook"
 )
 
@@ -39,8 +40,10 @@ type Config struct {
 	// Limits cap what exporters may make us keep.
 	Limits decode.Limits `yaml:"limits"`
 	// SFlow is how sFlow samples are read.
-	SFlow SFlow  `yaml:"sflow"`
-	Sinks []Sink `yaml:"sinks"`
+	SFlow SFlow `yaml:"sflow"`
+	// Journal holds events until every sink has had them.
+	Journal sinks.JournalConfig `yaml:"journal"`
+	Sinks   []Sink              `yaml:"sinks"`
 }
 
 // SFlow is how sFlow samples are read.
@@ -83,8 +86,9 @@ type Sink struct {
 	JSONLog *jsonlog.Config `yaml:"jsonlog"`
 	Console *Console        `yaml:"console"`
 	Webhook *webhook.Config `yaml:"webhook"`
-	// Queue bounds what waits for this sink.
-	Queue *sinks.QueueConfig `yaml:"queue"`
+	Kafka   *kafka.Config   `yaml:"kafka"`
+	// Delivery says what this sink gets, and how patiently it is tried.
+	Delivery *sinks.RunnerConfig `yaml:"delivery"`
 }
 
 // Console prints events on standard output.
@@ -114,6 +118,7 @@ func base() Config {
 		Contact:  correlate.DefaultConfig(),
 		Limits:   decode.DefaultLimits(),
 		SFlow:    SFlow{Tunnels: true},
+		Journal:  sinks.DefaultJournalConfig(),
 		Sinks:    []Sink{{JSONLog: &jsonlog.Config{}}, {Console: &Console{}}},
 	}
 	for _, port := range []string{":2055", ":4739", ":6343"} {
@@ -151,6 +156,9 @@ func (c *Config) Fill() {
 	for i := range c.Intel.Feeds {
 		c.Intel.Feeds[i].fill()
 	}
+	if c.Journal.Dir == "" && c.Journal.Durability != sinks.InMemory {
+		c.Journal.Dir = filepath.Join(c.StateDir, "journal")
+	}
 	for i := range c.Sinks {
 		c.Sinks[i].fill(c.StateDir)
 	}
@@ -181,7 +189,10 @@ func (f *Feed) fill() {
 }
 
 func (s *Sink) fill(stateDir string) {
-	s.fillQueue()
+	s.fillDelivery()
+	if s.Kafka != nil {
+		fillKafka(s.Kafka)
+	}
 	if s.Webhook != nil {
 		fillWebhook(s.Webhook)
 	}
@@ -193,20 +204,34 @@ func (s *Sink) fill(stateDir string) {
 	}
 }
 
-// fillQueue puts the defaults where the queue of a sink says nothing.
-func (s *Sink) fillQueue() {
-	if s.Queue == nil {
-		s.Queue = &sinks.QueueConfig{}
+// fillDelivery puts the defaults where the delivery of a sink says nothing.
+func (s *Sink) fillDelivery() {
+	if s.Delivery == nil {
+		s.Delivery = &sinks.RunnerConfig{}
 	}
-	q, d := s.Queue, sinks.DefaultQueueConfig()
-	q.Capacity = cmp.Or(q.Capacity, d.Capacity)
+	r, d := s.Delivery, sinks.DefaultRunnerConfig()
 	if s.Webhook != nil {
-		d.Batch = q.Capacity // one message of all that waits
+		d.Batch, d.Timeout = 5000, 0 // one message of all that waits, an interval long
 	}
-	q.Batch = cmp.Or(q.Batch, min(d.Batch, q.Capacity))
-	q.BackoffMin = cmp.Or(q.BackoffMin, d.BackoffMin)
-	q.BackoffMax = cmp.Or(q.BackoffMax, d.BackoffMax)
-	q.Drain = cmp.Or(q.Drain, d.Drain)
+	r.Batch = cmp.Or(r.Batch, d.Batch)
+	r.Timeout = cmp.Or(r.Timeout, d.Timeout)
+	r.BackoffMin = cmp.Or(r.BackoffMin, d.BackoffMin)
+	r.BackoffMax = cmp.Or(r.BackoffMax, d.BackoffMax)
+	r.Drain = cmp.Or(r.Drain, d.Drain)
+}
+
+// fillKafka puts the defaults where a Kafka sink says nothing.
+func fillKafka(k *kafka.Config) {
+	d := kafka.DefaultConfig()
+	k.Topics.Hits = cmp.Or(k.Topics.Hits, d.Topics.Hits)
+	k.Topics.Alerts = cmp.Or(k.Topics.Alerts, d.Topics.Alerts)
+	k.Topics.Canary = cmp.Or(k.Topics.Canary, d.Topics.Canary)
+	k.Acks = cmp.Or(k.Acks, d.Acks)
+	k.Compression = cmp.Or(k.Compression, d.Compression)
+	k.Linger = cmp.Or(k.Linger, d.Linger)
+	k.BatchBytes = cmp.Or(k.BatchBytes, d.BatchBytes)
+	k.Timeout = cmp.Or(k.Timeout, d.Timeout)
+	k.ClientID = cmp.Or(k.ClientID, d.ClientID)
 }
 
 func fillJSONLog(l *jsonlog.Config, stateDir string) {
@@ -220,8 +245,7 @@ func fillJSONLog(l *jsonlog.Config, stateDir string) {
 	l.AlertIP = cmp.Or(l.AlertIP, d.AlertIP)
 }
 
-// fillWebhook puts the defaults; its queue gives all that waits to one Send, which
-// makes one message of it.
+// fillWebhook puts the defaults where a webhook says nothing.
 func fillWebhook(h *webhook.Config) {
 	d := webhook.DefaultConfig()
 	h.MinSeverity = cmp.Or(h.MinSeverity, d.MinSeverity)
@@ -287,6 +311,9 @@ func (c *Config) validateSinks() error {
 		return errors.New("sinks: is empty, so hits would go nowhere; leave the key out for hit log and terminal")
 	}
 	logs := make(map[string]int)
+	if err := c.Journal.Validate(); err != nil {
+		return fmt.Errorf("journal.%w", err)
+	}
 	for i, s := range c.Sinks {
 		if err := s.validate(); err != nil {
 			return fmt.Errorf("sinks[%d]%w", i, err)
@@ -336,7 +363,7 @@ func (s *Sink) validate() error {
 	kinds := s.kinds()
 	switch len(kinds) {
 	case 0:
-		return errors.New(": names no kind of sink; allowed are jsonlog, console, webhook")
+		return errors.New(": names no kind of sink; allowed are jsonlog, console, kafka, webhook")
 	case 1:
 	default:
 		return fmt.Errorf(": %s in one entry; make an entry of each", strings.Join(kinds, " and "))
@@ -354,8 +381,13 @@ func (s *Sink) validate() error {
 	if s.Console != nil && s.Console.Colour != "auto" && s.Console.Colour != "always" && s.Console.Colour != "never" {
 		return fmt.Errorf(".console.colour: %q; allowed are auto, always, never", s.Console.Colour)
 	}
-	if err := s.Queue.Validate(); err != nil {
-		return fmt.Errorf(".queue.%w", err)
+	if s.Kafka != nil {
+		if err := s.Kafka.Validate(); err != nil {
+			return fmt.Errorf(".kafka.%w", first(err))
+		}
+	}
+	if err := s.Delivery.Validate(); err != nil {
+		return fmt.Errorf(".delivery.%w", err)
 	}
 	return nil
 }
@@ -371,6 +403,9 @@ func (s *Sink) kinds() []string {
 	}
 	if s.Webhook != nil {
 		names = append(names, "webhook")
+	}
+	if s.Kafka != nil {
+		names = append(names, "kafka")
 	}
 	return names
 }

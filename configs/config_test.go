@@ -67,7 +67,7 @@ contact: {idle: 10m}
 intel:
   deny: [203.0.113.7]
   feeds: [{file: /x/bad.txt, score: 80}]
-sinks: [{jsonlog: {path: /tmp/h.json, mode: 0600}, queue: {capacity: 100}}]
+sinks: [{jsonlog: {path: /tmp/h.json, mode: 0600}, delivery: {batch: 100}}]
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ sinks: [{jsonlog: {path: /tmp/h.json, mode: 0600}, queue: {capacity: 100}}]
 	if f := c.Intel.Feeds[0]; f.Name != "bad" || f.Score != 80 {
 		t.Errorf("feed %+v", f)
 	}
-	if l := c.Sinks[0].JSONLog; l.Mode != 0o600 || l.Keep == 0 || c.Sinks[0].Queue.Capacity != 100 || c.Sinks[0].Queue.Drain != sinks.DefaultQueueConfig().Drain {
+	if l := c.Sinks[0].JSONLog; l.Mode != 0o600 || l.Keep == 0 || c.Sinks[0].Delivery.Batch != 100 || c.Sinks[0].Delivery.Drain != sinks.DefaultRunnerConfig().Drain {
 		t.Errorf("sink %+v", c.Sinks[0])
 	}
 }
@@ -99,7 +99,7 @@ sinks: [{jsonlog: {path: /tmp/h.json, mode: 0600}, queue: {capacity: 100}}]
 // TestErrors: every mistake is told with place, key and what is allowed.
 func TestErrors(t *testing.T) {
 	tests := []struct{ yaml, want string }{
-		{"nam: x\n", "f:1:1: nam: unknown key; allowed are contact, exporters, home, intel, limits, listen, name, sflow, sinks, state_dir"},
+		{"nam: x\n", "f:1:1: nam: unknown key; allowed are contact, exporters, home, intel, journal, limits, listen, name, sflow, sinks, state_dir"},
 		{"intel:\n  denny: []\n", "f:2:3: intel.denny: unknown key; allowed are allow, deny, feeds, max_indicators"},
 		{"home: 10.0.0.0/8\n", `f:1:7: home: want a list, not "10.0.0.0/8"`},
 		{"home: [10.0.0.0/33]\n", `f:1:8: home[0]: "10.0.0.0/33" is not a prefix such as 192.0.2.0/24, or an IP address`},
@@ -112,9 +112,9 @@ func TestErrors(t *testing.T) {
 		{"listen: [{udp: \":2055\", sockets: -1}]\n", `f:1:34: listen[0].sockets: want a number that is not negative, not "-1"`},
 		{"listen: [{udp: \":2055\", sockets: 1000}]\n", "f:1:34: listen[0].sockets: 1000 is outside 1 to 64"},
 		{"limits: {exporters: 0}\n", "f:1:21: limits.exporters: 0 is outside 1 to 1000000"},
-		{"sinks: [{kafka: {}}]\n", "f:1:10: sinks[0].kafka: unknown key; allowed are console, jsonlog, queue, webhook"},
+		{"sinks: [{kafkaa: {}}]\n", "f:1:10: sinks[0].kafkaa: unknown key; allowed are console, delivery, jsonlog, kafka, webhook"},
 		{"sinks: [{jsonlog: {mode: 9}}]\n", "f:1:26: sinks[0].jsonlog.mode:"},
-		{"sinks: [{}]\n", "sinks[0]: names no kind of sink; allowed are jsonlog, console, webhook"},
+		{"sinks: [{}]\n", "sinks[0]: names no kind of sink; allowed are jsonlog, console, kafka, webhook"},
 		{"intel: {feeds: [{name: x}]}\n", "intel.feeds[0].file: missing"},
 		{"intel: {feeds: [{file: x, format: nope}]}\n", `f:1:35: intel.feeds[0].format: unknown feed format "nope"`},
 		{"intel: {deny: [0.0.0.0/0]}\n", "f:1:16: intel.deny[0]: 0.0.0.0/0 is everything; allowed are /1 and longer"},

@@ -15,6 +15,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/synth"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/spf13/cobra"
 )
 
@@ -90,6 +91,7 @@ func demoConfig(dir string) (configs.Config, error) {
 	cfg.Listen = []udp.Config{{Listen: "127.0.0.1:0"}}
 	cfg.Home = append(intel.DefaultHome(), netip.MustParsePrefix("2001:db8:cafe::/48"))
 	cfg.Sinks = []configs.Sink{{Console: &configs.Console{}}}
+	cfg.Journal.Dir, cfg.Journal.Durability = "", sinks.InMemory
 	for _, l := range demoLists {
 		l.feed.File, l.feed.Operator = filepath.Join(dir, l.feed.Name+".txt"), true
 		if err := os.WriteFile(l.feed.File, []byte(l.prefixes), 0o600); err != nil {

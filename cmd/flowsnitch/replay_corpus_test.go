@@ -279,13 +279,8 @@ func (w *expectedHit) differs(h *nativeHit) string {
 	return ""
 }
 
-// samePorts compares the ports. What a record has in the place of ports is none when
-// its protocol has none: the type of ICMP, zeros of an exporter that fills its template.
+// samePorts compares the ports, which are those exported whatever the protocol.
 func (w *expectedHit) samePorts(h *nativeHit) bool {
-	withPorts := []int{6, 17, 33, 132, 136} // TCP, UDP, DCCP, SCTP, UDP-Lite
-	if p := w.rec.Protocol; p != nil && !slices.Contains(withPorts, *p) {
-		return h.SrcPort == nil && h.DstPort == nil
-	}
 	same := func(hit, rec *int) bool { return hit == nil && rec == nil || hit != nil && rec != nil && *hit == *rec }
 	return same(h.SrcPort, w.rec.SrcPort) && same(h.DstPort, w.rec.DstPort)
 }

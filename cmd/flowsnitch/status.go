@@ -88,6 +88,9 @@ func printStatus(w io.Writer, s app.Status, final bool) {
 		s.Hits.Found, h.Contacts, h.HitEvents, h.UpdateEvents, s.Hits.HitQueueFull, h.ContactsEvicted)
 	for _, k := range s.Sinks {
 		fmt.Fprintf(w, "sink       %s: %d sent, %d waiting, %d dropped, %d failed", k.Name, k.Sent, k.Pending, k.Dropped, k.Failed)
+		if k.Filtered+k.Limited > 0 {
+			fmt.Fprintf(w, ", %d filtered, %d over the limit", k.Filtered, k.Limited)
+		}
 		if k.LastError != "" {
 			fmt.Fprintf(w, "; %d errors, the last: %s", k.Errors, k.LastError)
 		}

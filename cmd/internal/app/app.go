@@ -105,7 +105,7 @@ func (a *App) Start() (err error) {
 	}
 	a.nameExporters(a.cfg.Exporters)
 	a.templates = openTemplateFile(a.cfg.StateDir, a.exporters, a.log)
-	if a.sinks, err = openOutputs(a.cfg.Sinks, a.opts, a.log); err != nil {
+	if a.sinks, err = openOutputs(&a.cfg, a.opts, a.log); err != nil {
 		return err
 	}
 	a.contacts = correlate.New(a.cfg.Contact, a.sinks.publish)
@@ -212,6 +212,7 @@ func needRestart(old, now *configs.Config) []string {
 	differ("contact", old.Contact, contact)
 	differ("limits", old.Limits, now.Limits)
 	differ("sflow", old.SFlow, now.SFlow)
+	differ("journal", old.Journal, now.Journal)
 	differ("sinks", old.Sinks, now.Sinks)
 	return keys
 }

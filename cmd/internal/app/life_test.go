@@ -141,7 +141,7 @@ func TestStartFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := stateDir(t)
-	running := app.New(config(t, other, fmt.Sprintf(listen, 1)), app.Options{Out: io.Discard}, zap.NewNop())
+	running := app.New(config(t, other, fmt.Sprintf(listen, 1)+"journal: {durability: memory}\n"), app.Options{Out: io.Discard}, zap.NewNop())
 	if err := running.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -5,36 +5,58 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync/atomic"
 
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
+	"github.com/flowsnitch/flowsnitch/sinks/kafka"
 	"github.com/flowsnitch/flowsnitch/sinks/webhook"
 	"go.uber.org/zap"
 )
 
-// outputs are all sinks, each behind a queue of its own.
+// outputs are the journal and all sinks, each at its own place in it.
 type outputs struct {
-	queues []*sinks.Queue
-	logs   []*jsonlog.Log
+	journal *sinks.Journal
+	runners []*sinks.Runner
+	logs    []*jsonlog.Log
+	trouble atomic.Bool // the journal does not take events to the disk
+	log     *zap.Logger
 }
 
-// openOutputs opens the sinks; on an error those that were opened are closed.
-func openOutputs(cfg []configs.Sink, opts Options, log *zap.Logger) (*outputs, error) {
-	o := &outputs{}
-	for _, c := range cfg {
-		s, err := o.open(c, opts)
-		if err != nil {
-			o.stop(context.Background())
-			return nil, err
+// openOutputs opens the journal and the sinks; on an error what was opened is closed.
+func openOutputs(cfg *configs.Config, opts Options, log *zap.Logger) (*outputs, error) {
+	j, report, err := sinks.OpenJournal(cfg.Journal)
+	if err != nil {
+		return nil, err
+	}
+	if report.Damaged() {
+		log.Warn("the journal was damaged; the rest of it is used", zap.Stringer("found", report))
+	}
+	o := &outputs{journal: j, log: log}
+	j.Start()
+	for _, c := range cfg.Sinks {
+		if err := o.add(c, opts); err != nil {
+			return nil, errors.Join(err, o.stop(context.Background()))
 		}
-		q := sinks.NewQueue(s, *c.Queue)
-		q.Start()
-		o.queues = append(o.queues, q)
-		log.Debug("sink opened", zap.String("sink", s.Name()))
 	}
 	return o, nil
+}
+
+// add opens a sink and lets it follow the journal.
+func (o *outputs) add(c configs.Sink, opts Options) error {
+	s, err := o.open(c, opts)
+	if err != nil {
+		return err
+	}
+	r, err := sinks.NewRunner(o.journal, s, *c.Delivery)
+	if err != nil {
+		return errors.Join(err, s.Close(context.Background()))
+	}
+	r.Start()
+	o.runners = append(o.runners, r)
+	return nil
 }
 
 func (o *outputs) open(c configs.Sink, opts Options) (sinks.Sink, error) {
@@ -50,6 +72,9 @@ func (o *outputs) open(c configs.Sink, opts Options) (sinks.Sink, error) {
 	}
 	if c.Webhook != nil {
 		return webhook.New(*c.Webhook)
+	}
+	if c.Kafka != nil {
+		return kafka.New(*c.Kafka)
 	}
 	l, err := jsonlog.New(*c.JSONLog)
 	if err != nil {
@@ -71,10 +96,15 @@ func hitLogError(err error) error {
 	return fmt.Errorf("hit log %w", err) // begins with the path
 }
 
-// publish hands events to every sink; it never waits.
+// publish gives events to the journal. When the disk fails they are in memory only,
+// which is said when it begins and when it ends.
 func (o *outputs) publish(events []intel.Event) {
-	for _, q := range o.queues {
-		q.Offer(events)
+	err := o.journal.Append(events)
+	switch {
+	case err != nil && o.trouble.CompareAndSwap(false, true):
+		o.log.Error("the journal does not take events to the disk; a crash would lose them now", zap.Error(err))
+	case err == nil && o.trouble.CompareAndSwap(true, false):
+		o.log.Info("the journal takes events to the disk again")
 	}
 }
 
@@ -87,13 +117,13 @@ func (o *outputs) reopen(log *zap.Logger) {
 	}
 }
 
-// stop sends what waits, as far as the time allows, and closes the sinks.
+// stop sends what waits, as far as the time allows, closes the sinks and then the
+// journal. What a sink has not had stays there for the next start.
 func (o *outputs) stop(ctx context.Context) error {
 	var errs []error
-	for _, q := range o.queues {
-		if err := q.Stop(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", q.Name(), err))
-		}
+	for _, r := range o.runners {
+		errs = append(errs, r.Stop(ctx))
 	}
+	errs = append(errs, o.journal.Stop(ctx))
 	return errors.Join(errs...)
 }

@@ -106,7 +106,10 @@ type SinkStatus struct {
 	Pending   uint64 `json:"pending"`
 	Dropped   uint64 `json:"dropped"`
 	Failed    uint64 `json:"failed"`
+	Filtered  uint64 `json:"filtered"`
+	Limited   uint64 `json:"limited"`
 	Errors    uint64 `json:"errors"`
+	Failing   bool   `json:"failing"`
 	LastError string `json:"last_error,omitempty"`
 }
 
@@ -183,11 +186,12 @@ func decodeStatus(d decode.Stats) DecodeStatus {
 
 func (o *outputs) status() []SinkStatus {
 	var out []SinkStatus
-	for _, q := range o.queues {
-		s := q.Stats()
+	for _, r := range o.runners {
+		s := r.Stats()
 		out = append(out, SinkStatus{
-			Name: q.Name(), Sent: s.Sent, Pending: s.Pending, Dropped: s.Dropped,
-			Failed: s.Failed, Errors: s.Errors, LastError: s.LastError,
+			Name: r.Name(), Sent: s.Delivered, Pending: s.Pending, Dropped: s.Dropped,
+			Failed: s.Failed, Filtered: s.Filtered, Limited: s.Limited,
+			Errors: s.Errors, Failing: s.Failing > 0, LastError: s.LastError,
 		})
 	}
 	return out

@@ -41,7 +41,7 @@ const (
 var listed = netip.MustParsePrefix("198.18.0.0/16")
 
 // hitLog is a sink that takes every hit of a run.
-const hitLog = "sinks: [{jsonlog: {}, queue: {capacity: 1000000, batch: 500, backoff_min: 100ms, backoff_max: 30s, drain: 5s}}]"
+const hitLog = "sinks: [{jsonlog: {}}]"
 
 // A contact is one flow as it was meant and as a line of the hit log tells it.
 type contact struct {
