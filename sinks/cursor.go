@@ -32,6 +32,7 @@ func (m *mark) drop(to uint64) {
 type cursor struct {
 	name     string
 	attached bool          // a runner has it, or had since the journal was opened
+	taken    bool          // a runner has it
 	wake     chan struct{} // one token: there may be something to read
 
 	start uint64 // number of the first event that this cursor was to have

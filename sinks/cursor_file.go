@@ -15,13 +15,15 @@ import (
 	"time"
 )
 
-// A cursor's file is two lines of 1,024 bytes, each a CRC-32C in hex, a blank, one
+// A cursor's file is two lines of 4,096 bytes, each a CRC-32C in hex, a blank, one
 // JSON object and blanks to the end. They are written in turn, so that the one
 // before is whole whatever happens to a write, and in place: a file made anew and
 // renamed for each batch costs an SD card a hundred times more.
 const (
-	cursorLine   = 1024
+	cursorLine   = 4096
 	cursorSuffix = ".cursor"
+	// maxSinkName bounds the name of a sink: in JSON a byte takes six at most.
+	maxSinkName = 512
 )
 
 // cursorState is the JSON object.
@@ -121,9 +123,6 @@ func appendState(b []byte, s cursorState) ([]byte, error) {
 		return nil, err
 	}
 	line := append(bytes.Repeat([]byte{' '}, cursorLine-1), '\n')
-	if len(text) > len(line)-10 {
-		return nil, fmt.Errorf("the name of the sink is too long: %d bytes", len(s.Name))
-	}
 	copy(line[9:], text)
 	copy(line, fmt.Sprintf("%08x", crc32.Checksum(line[8:], castagnoli)))
 	return append(b, line...), nil

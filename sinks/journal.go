@@ -1,7 +1,6 @@
 package sinks
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -17,11 +16,6 @@ const (
 	appendWait = 250 * time.Millisecond
 	// keepEvery is the pace of what the journal does by the clock.
 	keepEvery = time.Second
-	// saveAfter is how long a cursor's move waits to be saved.
-	saveAfter = 10 * time.Millisecond
-	// saveIdle is the same for a journal with nothing on the disk, where only
-	// counters are at stake.
-	saveIdle = 10 * time.Minute
 )
 
 // The reasons why Append has kept events in memory only.
@@ -183,144 +177,8 @@ func (j *Journal) inTrouble(err error) {
 	j.wakeAll()
 }
 
-// makeRoom holds the memory to its bound: what is on the disk goes first, then the
-// oldest that is not.
-func (j *Journal) makeRoom() {
-	j.settleTail()
-	for j.tail.bytes > j.cfg.MemoryBytes && len(j.tail.chunks) > 1 {
-		i := 0
-		if j.tail.chunks[0] == j.writing {
-			i = 1
-		}
-		if i == len(j.tail.chunks)-1 {
-			return
-		}
-		c := j.tail.chunks[i]
-		j.stats.DroppedFull += c.end() - c.unwritten()
-		j.tail.remove(i)
-		j.lose(c.unwritten(), c.end())
-	}
-}
-
-// settleTail lets go of what every cursor has had.
-func (j *Journal) settleTail() {
-	j.tail.settled(j.floor())
-	j.tail.release(j.lent())
-}
-
-// floor gives the number of the oldest event that a cursor still needs.
-func (j *Journal) floor() uint64 {
-	return j.oldest(func(c *cursor) uint64 { return c.held().Position })
-}
-
-// lent gives the number of the oldest event that a cursor has still to read.
-func (j *Journal) lent() uint64 {
-	return j.oldest(func(c *cursor) uint64 { return c.next })
-}
-
-// oldest gives the least that any attached cursor has. While there is none
-// everything is needed: the sinks are still to come. A cursor whose sink is no
-// longer configured needs nothing.
-func (j *Journal) oldest(number func(*cursor) uint64) uint64 {
-	least, none := j.next, true
-	for _, c := range j.cursors {
-		if c.attached {
-			least, none = min(least, number(c)), false
-		}
-	}
-	if none {
-		return 0
-	}
-	return least
-}
-
-// lose tells the cursors that the events from one number to before another are no
-// more. Those that are not there yet find out when they come.
-func (j *Journal) lose(from, to uint64) {
-	for _, c := range j.cursors {
-		if c.next >= from {
-			c.skip(to)
-		}
-	}
-}
-
-// first gives the number of the oldest event that is held.
-func (j *Journal) first() uint64 {
-	if len(j.segments) > 0 {
-		return j.segments[0].first
-	}
-	if len(j.tail.chunks) > 0 {
-		return j.tail.chunks[0].first
-	}
-	return j.next
-}
-
 func (j *Journal) wakeAll() {
 	for _, c := range j.cursors {
 		signal(c.wake)
 	}
-}
-
-// Stop ends the journal after its runners. What is only in memory is written,
-// unless the durability is memory, and the positions are saved. The error tells
-// what was lost for whom. Further calls return the same.
-func (j *Journal) Stop(ctx context.Context) error {
-	j.stop.Do(func() { j.stopErr = j.shutdown(ctx) })
-	return j.stopErr
-}
-
-func (j *Journal) shutdown(ctx context.Context) error {
-	j.mu.Lock()
-	j.closed = true
-	j.mu.Unlock()
-	j.start.Do(func() {}) // never started: there is nothing to wait for
-	close(j.quit)
-	finished := make(chan error, 1)
-	go func() {
-		j.work.Wait()
-		finished <- j.finish()
-	}()
-	select {
-	case err := <-finished:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("journal %s: the disk does not answer: %w", j.cfg.Dir, ctx.Err())
-	}
-}
-
-// finish writes what is only in memory, counts what cannot be, and saves.
-func (j *Journal) finish() error {
-	if j.cfg.Durability != InMemory {
-		j.mu.Lock()
-		j.spill = j.next
-		j.mu.Unlock()
-		j.flush()
-	}
-	lost := j.loseMemory()
-	j.syncSegments()
-	if err := j.saveCursors(true, true); err != nil {
-		lost = append(lost, fmt.Errorf("journal: positions not saved, what was delivered comes again: %w", err))
-	}
-	j.closeFiles()
-	return errors.Join(lost...)
-}
-
-// loseMemory drops what is in memory only, and tells who did not get it. Cursors
-// that are not there yet count it when they come, after the next start.
-func (j *Journal) loseMemory() (lost []error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.settleTail()
-	for _, c := range j.cursors {
-		if n := j.onlyInMemory(c.next); n > 0 && c.attached {
-			lost = append(lost, fmt.Errorf("sink %s: %d events dropped when the journal stopped", c.name, n))
-		}
-	}
-	for _, c := range j.tail.chunks {
-		j.lose(c.unwritten(), c.end())
-	}
-	for _, c := range j.cursors {
-		c.begin()
-	}
-	return lost
 }

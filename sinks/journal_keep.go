@@ -2,13 +2,15 @@ package sinks
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"time"
 )
 
 // keepLoop saves the cursors soon after they move, and does the rest by the clock.
 func (j *Journal) keepLoop() {
-	tick := time.NewTicker(min(keepEvery, j.cfg.SpillAfter/2))
+	tick := time.NewTicker(j.tick())
 	defer tick.Stop()
 	last := time.Now()
 	for {
@@ -28,6 +30,9 @@ func (j *Journal) keepLoop() {
 	}
 }
 
+// tick is the pace of the clock: probes must not be late by much.
+func (j *Journal) tick() time.Duration { return min(keepEvery, j.cfg.SpillAfter/4) }
+
 // rest waits; false says that the journal stops.
 func (j *Journal) rest(d time.Duration) bool {
 	timer := time.NewTimer(d)
@@ -46,18 +51,19 @@ func (j *Journal) keep(last, now time.Time) {
 	j.expire(now)
 	j.removeSettled()
 	j.forgetCursors(now)
+	j.findRemoved()
 	if jumped(last, now) {
 		j.redate(now)
 	}
 }
 
-// probeTail decides whether an outage is on: events of one probe that a cursor
-// still needs at the next one have waited too long in memory.
+// probeTail decides whether an outage is on: a cursor still needs events that were
+// there at the probe before. With two probes in spill_after none waits for longer.
 func (j *Journal) probeTail(now time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.settleTail()
-	if j.cfg.Durability != OnOutage || now.Sub(j.probe.at) < j.cfg.SpillAfter/2 {
+	if j.cfg.Durability != OnOutage || now.Sub(j.probe.at) < j.cfg.SpillAfter/2-j.tick() {
 		return
 	}
 	if j.floor() < j.probe.next {
@@ -121,21 +127,6 @@ func (j *Journal) settledSegments() (n int) {
 // writer's.
 func (j *Journal) busy(s *segment) bool { return s == j.active && j.writing != nil }
 
-// forgetCursors removes the cursors of sinks that are long gone from the
-// configuration: what they missed is gone as well.
-func (j *Journal) forgetCursors(now time.Time) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for name, c := range j.cursors {
-		if c.attached || now.Sub(c.seen) <= j.cfg.MaxAge {
-			continue
-		}
-		_ = c.file.Close()
-		_ = os.Remove(c.path)
-		delete(j.cursors, name)
-	}
-}
-
 // jumped reports whether the wall clock was set between two times.
 func jumped(last, now time.Time) bool {
 	wall := now.Round(0).Sub(last.Round(0))
@@ -153,131 +144,26 @@ func (j *Journal) redate(now time.Time) {
 	}
 }
 
-// saveCursors saves the cursors that have moved; with sync all, and sees to it that
-// the disk has them. clean is what the files say of the stop.
-func (j *Journal) saveCursors(sync, clean bool) (err error) {
+// findRemoved notices that files were taken away from under the journal: what
+// comes goes to new ones, for nobody would find it in those.
+func (j *Journal) findRemoved() {
 	j.saving.Lock()
 	defer j.saving.Unlock()
-	for _, c := range j.toSave(sync) {
-		err = errors.Join(err, j.saveCursor(c, sync, clean))
-	}
-	return err
-}
-
-func (j *Journal) saveCursor(c *cursor, sync, clean bool) error {
-	j.mu.Lock()
-	m, next := c.held(), j.next
-	if len(j.segments) == 0 && !j.closed {
-		next = m.Position // nothing is on the disk that could be missed
-	}
-	j.mu.Unlock()
-	err := c.write(m, next, clean)
-	if err == nil && sync {
-		err = j.sync(c.file)
-	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if err != nil {
-		j.stats.SaveErrors++
-		j.stats.failed(err)
-		return err
-	}
-	c.saved, c.unsaved = m, false
-	j.stats.Saves++
-	return nil
-}
-
-// toSave gives the cursors whose files are behind; with all every one.
-func (j *Journal) toSave(all bool) (list []*cursor) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.cfg.Dir == "" || !all && !j.worthSaving(time.Now()) {
-		return nil
+	if s := j.active; s != nil && j.writing == nil && isGone(s.path) {
+		j.stats.failed(fmt.Errorf("%s: was removed while in use", s.path))
+		j.sealActive()
 	}
 	for _, c := range j.cursors {
-		if c.attached && (all || c.unsaved || c.held() != c.saved) {
-			list = append(list, c)
-		}
-	}
-	return list
-}
-
-// worthSaving reports whether positions matter: while nothing is on the disk they
-// only carry the counters over a crash, for which now and then will do.
-func (j *Journal) worthSaving(now time.Time) bool {
-	if j.cfg.Durability == Always || len(j.segments) > 0 || now.Sub(j.saved) >= saveIdle {
-		j.saved = now
-		return true
-	}
-	return false
-}
-
-// syncLoop brings what was written to the disk, in a goroutine of its own: a card
-// takes its time, and neither Append nor the cursors shall wait for it.
-func (j *Journal) syncLoop() {
-	tick := time.NewTicker(j.cfg.SyncEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			j.syncSegments()
-		case <-j.quit:
-			return
+		if c.file != nil && isGone(c.path) {
+			_ = c.file.Close()
+			c.file, c.unsaved = nil, true
 		}
 	}
 }
 
-// syncSegments syncs the segments that were written to, the directory if there are
-// new ones, and closes those that are sealed.
-func (j *Journal) syncSegments() {
-	files, fresh := j.toSync()
-	for _, f := range files {
-		j.synced(j.sync(f))
-	}
-	if fresh {
-		j.synced(syncDir(j.cfg.Dir))
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for _, s := range j.segments {
-		if s != j.active && !s.dirty && s.file != nil {
-			_ = s.file.Close()
-			s.file = nil
-		}
-	}
-}
-
-// toSync gives the files that were written to, and whether there are new ones.
-func (j *Journal) toSync() (files []*os.File, fresh bool) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for _, s := range j.segments {
-		if s.dirty {
-			files = append(files, s.file)
-		}
-		fresh = fresh || s.fresh
-		s.dirty, s.fresh = false, false
-	}
-	return files, fresh
-}
-
-// synced counts a sync.
-func (j *Journal) synced(err error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.stats.Syncs++
-	if err != nil && !errors.Is(err, os.ErrClosed) { // closed: dropped meanwhile
-		j.stats.SyncErrors++
-		j.stats.failed(err)
-	}
-}
-
-// syncDir brings the names in a directory to the disk.
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = dir.Close() }()
-	return dir.Sync()
+func isGone(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }

@@ -173,38 +173,6 @@ func (j *Journal) loadCursors(report *OpenReport, now time.Time) error {
 	return nil
 }
 
-// attach gives a runner the cursor of that name.
-func (j *Journal) attach(name string) (*cursor, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	c := j.cursors[name]
-	switch {
-	case j.closed:
-		return nil, ErrStopped
-	case c == nil:
-		c = newCursor(j.cfg.Dir, name, max(j.first(), j.undelivered()))
-		j.cursors[name] = c
-	case c.attached:
-		return nil, fmt.Errorf("sink %s: there is one of this name already", name)
-	}
-	c.attached, c.unsaved = true, true
-	signal(j.moved)
-	return c, nil
-}
-
-// undelivered gives the number of the oldest event that any known cursor has still
-// to deliver; of the oldest at all when none is known.
-func (j *Journal) undelivered() uint64 {
-	if len(j.cursors) == 0 {
-		return 0
-	}
-	least := j.next
-	for _, c := range j.cursors {
-		least = min(least, c.done.Position)
-	}
-	return least
-}
-
 func (j *Journal) closeFiles() {
 	for _, s := range j.segments {
 		if s.file != nil {

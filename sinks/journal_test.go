@@ -544,6 +544,53 @@ func TestJournalBadCursor(t *testing.T) {
 	}
 }
 
+// TestJournalIsRemoved takes the files away while they are in use.
+func TestJournalIsRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "journal")
+		j, _ := openDir(t, dir, Always)
+		r := newRunner(t, j, named{&fakeSink{}, "a"})
+		j.Start()
+		r.Start()
+		add(t, j, numbered(0, 10))
+		time.Sleep(time.Second)
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		add(t, j, numbered(10, 10))
+		time.Sleep(time.Second)
+		if s := j.Stats(); s.Trouble != "" || s.LastError == "" {
+			t.Errorf("got %+v", s)
+		}
+		if _, err := os.Stat(cursorPath(dir, "a")); err != nil || len(segmentsIn(t, dir)) != 1 {
+			t.Errorf("files are not there anew: %v", err)
+		}
+		stopAll(t, j, r)
+	})
+}
+
+// TestRunnerComesBack gives the place of a runner that is stopped to the next one
+// of that name, as a reload of the configuration does.
+func TestRunnerComesBack(t *testing.T) {
+	j := inMemory(t)
+	away := &fakeSink{answer: func(context.Context, int, int) error { return &RetryError{Sent: 4, Err: errAway} }}
+	r := newRunner(t, j, away, func(c *RunnerConfig) { c.Drain, c.BackoffMin = 0, time.Second })
+	r.Start()
+	add(t, j, numbered(0, 10))
+	waitFor(t, func() bool { return r.Stats().Delivered == 4 })
+	if err := r.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	sink := &fakeSink{}
+	r = newRunner(t, j, sink)
+	r.Start()
+	stopAll(t, j, r)
+	if got := append(away.got, sink.got...); !slices.Equal(got, numbers(0, 10)) {
+		t.Errorf("got %v", got)
+	}
+}
+
 // failingDisk makes writes fail while err is set, after a part of them is done.
 type failingDisk struct {
 	mu   sync.Mutex

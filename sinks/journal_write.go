@@ -160,6 +160,9 @@ func (j *Journal) writeSegment(b []byte, from, to uint64) error {
 // can only be the rest of an attempt that failed.
 func (j *Journal) newSegment(first uint64) (*segment, error) {
 	path := segmentPath(j.cfg.Dir, first)
+	if err := os.MkdirAll(j.cfg.Dir, 0o750); err != nil { // it may have been removed
+		return nil, err
+	}
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_TRUNC, 0o640)
 	if err != nil {
 		return nil, err

@@ -46,20 +46,15 @@ func (s *fileSink) Send(_ context.Context, events []intel.Event) error {
 
 func (s *fileSink) Close(context.Context) error { return s.file.Close() }
 
-// TestKillChild is not a test of its own: it appends and delivers until it is
-// killed. What Append has acknowledged goes to a file.
-func TestKillChild(t *testing.T) {
-	dir := os.Getenv(killDir)
-	if dir == "" {
-		t.Skip("for TestKill, which starts this test as a process of its own")
-	}
+// killChild appends and delivers until it is killed. What Append has acknowledged
+// goes to a file.
+func killChild(t *testing.T, dir string) {
 	acked := appendTo(t, filepath.Join(dir, "acked"))
 	next := uint64(len(lines(t, filepath.Join(dir, "begun")))) * 1_000_000
 	if _, err := fmt.Fprintln(appendTo(t, filepath.Join(dir, "begun")), next); err != nil {
 		t.Fatal(err)
 	}
 	j, r := openKill(t, dir)
-	_ = j
 	r.Start()
 	for {
 		events := make([]intel.Event, 1+rand.IntN(50))
@@ -130,9 +125,12 @@ func lines(t *testing.T, path string) (all []uint64) {
 // what Append acknowledged reaches the sink at least once, and the first time in
 // order.
 func TestKill(t *testing.T) {
+	if dir := os.Getenv(killDir); dir != "" {
+		killChild(t, dir)
+	}
 	dir := t.TempDir()
 	for range 50 {
-		child := exec.Command(os.Args[0], "-test.run=^TestKillChild$")
+		child := exec.Command(os.Args[0], "-test.run=^TestKill$")
 		child.Env = append(os.Environ(), killDir+"="+dir)
 		if err := child.Start(); err != nil {
 			t.Fatal(err)

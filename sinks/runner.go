@@ -3,14 +3,9 @@ package sinks
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 )
-
-// grace is how long Stop waits for a sink that should have returned already,
-// and the time a sink has for its Close.
-const grace = time.Second
 
 // maxReadErrors is how often reading one place is tried before it is given up.
 const maxReadErrors = 5
@@ -250,68 +245,6 @@ func (r *Runner) sleep(d time.Duration) {
 	case <-r.hurry:
 	case <-r.ctx.Done():
 	}
-}
-
-// Stop gives the sink the time that ctx and Drain leave to take what waits, and
-// closes it. Where the journal is on the disk it does not insist on a sink that
-// fails: what was not delivered stays there for the next start. With durability
-// memory it is lost, which the journal tells when it is stopped. A sink that does
-// not return from Send although its time is up is left behind a second later, and
-// reported. Further calls wait for the first and return the same.
-func (r *Runner) Stop(ctx context.Context) error {
-	r.stop.Do(func() { r.stopErr = r.shutdown(ctx) })
-	return r.stopErr
-}
-
-func (r *Runner) shutdown(ctx context.Context) error {
-	drain, cancel := context.WithTimeout(ctx, r.cfg.Drain)
-	defer cancel()
-	r.start.Do(func() { close(r.done) }) // never started: nothing to wait for
-	r.refuse()
-	select {
-	case <-r.done:
-	case <-drain.Done():
-	}
-	r.cancel()
-	if !r.ended() {
-		return fmt.Errorf("sink %s: does not return from sending, left behind", r.Name())
-	}
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
-	defer cancel()
-	err := r.sink.Close(end)
-	r.holding()
-	if err != nil {
-		return fmt.Errorf("sink %s: close: %w", r.Name(), err)
-	}
-	return nil
-}
-
-// refuse wakes the goroutine, from a pause as well: the last attempt must not wait
-// for the back-off.
-func (r *Runner) refuse() {
-	r.journal.mu.Lock()
-	r.stopping = true
-	r.journal.mu.Unlock()
-	signal(r.cursor.wake)
-	signal(r.hurry)
-}
-
-// ended waits for the goroutine, but not for ever, and takes back what it did not
-// deliver.
-func (r *Runner) ended() (ended bool) {
-	timer := time.NewTimer(grace)
-	defer timer.Stop()
-	select {
-	case <-r.done:
-		ended = true
-	case <-timer.C:
-	}
-	r.journal.mu.Lock()
-	defer r.journal.mu.Unlock()
-	r.left = true
-	r.cursor.unlend()
-	r.cursor.skip(r.journal.first())
-	return ended
 }
 
 // signal leaves a token unless one lies there already.

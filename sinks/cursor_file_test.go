@@ -1,0 +1,104 @@
+package sinks
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestCursorFile saves again and again, and damages what was written last: then
+// what was written before holds.
+func TestCursorFile(t *testing.T) {
+	dir := t.TempDir()
+	c := newCursor(dir, `jsonlog:/var/log/"ü"`, 5)
+	save := func(delivered uint64, clean bool) mark {
+		t.Helper()
+		m := mark{Position: 5 + delivered + 2, Delivered: delivered, Dropped: 2}
+		if err := c.write(m, m.Position+1, clean); err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	defer func() { _ = c.file.Close() }()
+	load := func() (*cursor, error) {
+		got, _, err := loadCursor(c.path, time.Now())
+		if err == nil {
+			_ = got.file.Close()
+		}
+		return got, err
+	}
+	for i := range uint64(10) {
+		before, m := save(2*i, true), save(2*i+1, false)
+		got, err := load()
+		if err != nil || got.done != m || got.start != 5 || got.name != c.name || !got.mayRepeat || got.next != m.Position {
+			t.Fatalf("got %+v, %v, want %+v", got, err, m)
+		}
+		b, err := os.ReadFile(c.path)
+		if err != nil || len(b) != 2*cursorLine {
+			t.Fatal(len(b), err)
+		}
+		whole := bytes.Clone(b)
+		b[int(c.serial%2)*cursorLine+rand.IntN(cursorLine)] ^= 1 << rand.IntN(8)
+		if err := os.WriteFile(c.path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := load(); err != nil || got.done != before || got.mayRepeat {
+			t.Fatalf("damaged: got %+v, %v, want %+v", got, err, before)
+		}
+		if err := os.WriteFile(c.path, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestCursorNames(t *testing.T) {
+	for a, b := range map[string]string{"kafka/a": "kafka:a", "a": "A", strings.Repeat("x", 500): strings.Repeat("x", 501), "..": "."} {
+		p, q := filepath.Base(cursorPath("/d", a)), filepath.Base(cursorPath("/d", b))
+		if p == q || len(p) > 100 || strings.ContainsAny(p, "/:") {
+			t.Errorf("%q and %q give %s and %s", a, b, p, q)
+		}
+	}
+	j := inMemory(t)
+	if _, err := NewRunner(j, named{&fakeSink{}, strings.Repeat("x", maxSinkName+1)}, DefaultRunnerConfig()); err == nil {
+		t.Error("a name that has no room is taken")
+	}
+	longest, err := appendState(nil, cursorState{Name: strings.Repeat("\x01", maxSinkName), Serial: 1<<64 - 1, Start: 1<<64 - 1, Next: 1<<64 - 1,
+		mark: mark{1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1}})
+	if err != nil || len(longest) != cursorLine || !bytes.HasSuffix(longest, []byte("} \n")) && !bytes.HasSuffix(longest, []byte("  \n")) {
+		t.Errorf("the longest line has %d bytes, %v", len(longest), err)
+	}
+	stopAll(t, j)
+}
+
+// FuzzCursorFile reads any bytes as a cursor's file: what is taken adds up and is
+// written again as it was.
+func FuzzCursorFile(f *testing.F) {
+	good, err := appendState(nil, cursorState{Name: "kafka", Serial: 3, Start: 1, mark: mark{Position: 7, Delivered: 6}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add(good[:cursorLine-1])
+	f.Add(append(bytes.Repeat([]byte{'x'}, cursorLine), good...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, ok := newestState(b)
+		if !ok {
+			return
+		}
+		m := s.mark
+		if m.Position != s.Start+m.Delivered+m.Failed+m.Filtered+m.Limited+m.Dropped {
+			t.Errorf("got %+v", s)
+		}
+		line, err := appendState(nil, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, ok := newestState(line); !ok || again != s {
+			t.Errorf("got %+v, %v, want %+v", again, ok, s)
+		}
+	})
+}
