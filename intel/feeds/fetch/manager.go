@@ -175,6 +175,7 @@ func (m *Manager) Start() error {
 			return err
 		}
 	}
+	m.isChanged() // what Load has read is in this table
 	m.rebuild()
 	ctx, cancel := context.WithCancel(context.Background())
 	m.cancel = cancel
@@ -211,6 +212,16 @@ func (m *Manager) changed() {
 	}
 }
 
+// isChanged takes back a wish for a new table that nobody has met yet.
+func (m *Manager) isChanged() bool {
+	select {
+	case <-m.change:
+		return true
+	default:
+		return false
+	}
+}
+
 // publish makes a new table when a feed has changed, or when enough time has passed
 // for entries to expire.
 func (m *Manager) publish(ctx context.Context) {
@@ -225,10 +236,7 @@ func (m *Manager) publish(ctx context.Context) {
 			if sleep(ctx, coalesce) != nil {
 				return
 			}
-			select { // what came meanwhile is in this build
-			case <-m.change:
-			default:
-			}
+			m.isChanged() // what came meanwhile is in this build
 		case <-expiry.C:
 		}
 		m.rebuild()
@@ -268,7 +276,8 @@ func (m *Manager) Update(ctx context.Context, names ...string) ([]Answer, error)
 		})
 	}
 	wait.Wait()
-	if slices.ContainsFunc(answers, func(a Answer) bool { return a.Outcome == Updated }) {
+	updated := slices.ContainsFunc(answers, func(a Answer) bool { return a.Outcome == Updated })
+	if m.isChanged() || updated {
 		m.rebuild()
 	}
 	return answers, nil

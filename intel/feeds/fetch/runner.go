@@ -245,35 +245,23 @@ func (r *runner) run(ctx context.Context, slots chan struct{}) {
 			return
 		case slots <- struct{}{}:
 		}
-		out := r.turn(ctx)
+		r.turn(ctx)
 		<-slots
-		if out == Updated {
-			r.m.changed()
-		}
 	}
 }
 
 // turn makes one scheduled attempt.
-func (r *runner) turn(ctx context.Context) Outcome {
-	if r.spec.kind.local() {
-		if r.acquire(ctx) != nil {
-			return Failed
+func (r *runner) turn(ctx context.Context) {
+	switch {
+	case r.spec.kind.local():
+		if r.acquire(ctx) == nil {
+			_, _ = r.fetchLocal(false) // the status has the error
+			r.release()
 		}
-		defer r.release()
-		out, _ := r.fetchLocal(false)
-		return out
+	case time.Now().Before(r.due()): // somebody was here in the meantime
+	default:
+		_, _ = r.fetch(ctx)
 	}
-	if time.Now().Before(r.due()) {
-		return Unchanged // somebody was here in the meantime
-	}
-	out, err := r.fetch(ctx)
-	if out == NotYet {
-		return Unchanged
-	}
-	if err != nil && out == Failed {
-		return Failed
-	}
-	return out
 }
 
 // waitDue sleeps until the feed is due. It is false when the context has ended.
@@ -392,6 +380,7 @@ func (r *runner) settle(w *writer, d Description, declared int) (Outcome, error)
 	}
 	err := remove(r.file(extHeld))
 	r.adopt(&d, nil)
+	r.m.changed()
 	return Updated, err
 }
 
