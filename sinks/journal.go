@@ -14,6 +14,9 @@ const (
 	// appendWait is the longest time that Append waits for the disk. After it the
 	// disk counts as failing until it moves again.
 	appendWait = 250 * time.Millisecond
+	// attachWithin is how long after Start the cursors of sinks that are not there
+	// yet hold what they need.
+	attachWithin = time.Minute
 	// keepEvery is the pace of what the journal does by the clock.
 	keepEvery = time.Second
 )
@@ -51,6 +54,7 @@ type Journal struct {
 	segments []*segment // the oldest first
 	active   *segment   // the last of them, while it is written to
 	cursors  map[string]*cursor
+	orphaned bool          // cursors that no runner has taken by now are of sinks that are gone
 	trouble  error         // why the disk does not take events; nil = it does
 	tried    time.Time     // when it was last tried while in trouble
 	wrote    chan struct{} // closed, and another made, whenever the writer got on
@@ -67,8 +71,8 @@ type probe struct {
 }
 
 // Start starts writing. Only the first call does anything, and none after Stop.
-// Cursors that are attached before do not miss anything, nor do later ones: a new
-// one begins with the oldest event that any other still has to deliver.
+// Runners may be made before or after; what a sink of the run before still has to
+// get is kept for a minute, until its runner is there.
 func (j *Journal) Start() {
 	j.start.Do(func() {
 		j.work.Go(j.writeLoop)

@@ -35,13 +35,13 @@ func (j *Journal) lent() uint64 {
 	return j.oldest(func(c *cursor) uint64 { return c.next })
 }
 
-// oldest gives the least that any attached cursor has. While there is none
-// everything is needed: the sinks are still to come. A cursor whose sink is no
-// longer configured needs nothing.
+// oldest gives the least that any cursor has. While there is none everything is
+// needed: the sinks are still to come. Those of sinks that are no longer configured
+// need nothing.
 func (j *Journal) oldest(number func(*cursor) uint64) uint64 {
 	least, none := j.next, true
 	for _, c := range j.cursors {
-		if c.attached {
+		if c.attached || !j.orphaned {
 			least, none = min(least, number(c)), false
 		}
 	}

@@ -12,7 +12,8 @@ import (
 func (j *Journal) keepLoop() {
 	tick := time.NewTicker(j.tick())
 	defer tick.Stop()
-	last := time.Now()
+	began := time.Now()
+	last := began
 	for {
 		select {
 		case <-j.moved:
@@ -21,6 +22,7 @@ func (j *Journal) keepLoop() {
 			}
 			_ = j.saveCursors(false, false) // counted
 		case now := <-tick.C:
+			j.orphan(now.Sub(began))
 			j.keep(last, now)
 			last = now
 			signal(j.due)
@@ -32,6 +34,13 @@ func (j *Journal) keepLoop() {
 
 // tick is the pace of the clock: probes must not be late by much.
 func (j *Journal) tick() time.Duration { return min(keepEvery, j.cfg.SpillAfter/4) }
+
+// orphan gives up waiting for the runners of the run before.
+func (j *Journal) orphan(since time.Duration) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.orphaned = j.orphaned || since >= attachWithin
+}
 
 // rest waits; false says that the journal stops.
 func (j *Journal) rest(d time.Duration) bool {
