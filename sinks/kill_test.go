@@ -132,10 +132,10 @@ func TestKill(t *testing.T) {
 	for range 50 {
 		child := exec.Command(os.Args[0], "-test.run=^TestKill$")
 		child.Env = append(os.Environ(), killDir+"="+dir)
+		begun := len(lines(t, filepath.Join(dir, "begun"))) // before it starts
 		if err := child.Start(); err != nil {
 			t.Fatal(err)
 		}
-		begun := len(lines(t, filepath.Join(dir, "begun")))
 		waitFor(t, func() bool { return len(lines(t, filepath.Join(dir, "begun"))) > begun })
 		time.Sleep(time.Duration(rand.IntN(60)) * time.Millisecond)
 		_ = child.Process.Kill()

@@ -396,16 +396,38 @@ func TestNotARegularFile(t *testing.T) {
 	}
 }
 
-func TestBehindAQueue(t *testing.T) {
+// follow lets a log follow a journal in memory.
+func follow(t *testing.T, l *Log, cfg sinks.RunnerConfig) (*sinks.Journal, *sinks.Runner) {
+	t.Helper()
+	jc := sinks.DefaultJournalConfig()
+	jc.Durability = sinks.InMemory
+	j, _, err := sinks.OpenJournal(jc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.Start()
+	r, err := sinks.NewRunner(j, l, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Start()
+	return j, r
+}
+
+func TestBehindAJournal(t *testing.T) {
 	l := newLog(t)
-	q := sinks.NewQueue(l, sinks.DefaultQueueConfig())
-	q.Start()
+	j, r := follow(t, l, sinks.DefaultRunnerConfig())
 	for i := range 50 {
-		q.Offer(events(10*i, 10))
+		if err := j.Append(events(10*i, 10)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if err := q.Stop(ctx); err != nil || q.Name() != "jsonlog:"+l.cfg.Path {
+	if err := r.Stop(ctx); err != nil || r.Name() != "jsonlog:"+l.cfg.Path {
+		t.Error(err)
+	}
+	if err := j.Stop(ctx); err != nil {
 		t.Error(err)
 	}
 	checkOrder(t, read(t, l.cfg.Path), 500)

@@ -1,6 +1,7 @@
 package jsonlog
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,27 +48,28 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := newLogWith(t, configAt(filepath.Join(dir, "log", "hits.json")))
-	cfg := sinks.DefaultQueueConfig()
+	cfg := sinks.DefaultRunnerConfig()
 	cfg.BackoffMin, cfg.BackoffMax = time.Millisecond, 5*time.Millisecond
-	q := sinks.NewQueue(l, cfg)
-	q.Start()
+	j, q := follow(t, l, cfg)
 	defer func() {
-		if err := q.Stop(t.Context()); err != nil {
+		if err := errors.Join(q.Stop(t.Context()), j.Stop(t.Context())); err != nil {
 			t.Error(err)
 		}
 	}()
 	const n = 150 // about 36 kB, into 20 kB
-	q.Offer(events(0, n))
+	if err := j.Append(events(0, n)); err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, "disk full", func() bool { return q.Stats().Failing > 3 })
 	s := q.Stats()
-	if s.Sent == 0 || s.Sent == n || !strings.Contains(s.LastError, "no space left") {
+	if s.Delivered == 0 || s.Delivered == n || !strings.Contains(s.LastError, "no space left") {
 		t.Errorf("when full: %+v", s)
 	}
-	checkOrder(t, read(t, l.cfg.Path), int(s.Sent))
+	checkOrder(t, read(t, l.cfg.Path), int(s.Delivered))
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "recovery", func() bool { return q.Stats().Sent == n })
+	eventually(t, "recovery", func() bool { return q.Stats().Delivered == n })
 	checkOrder(t, read(t, l.cfg.Path), n)
 	if got := l.Stats(); got.Repaired == 0 || got.Torn != 0 || got.Lines != n {
 		t.Errorf("got %+v", got)

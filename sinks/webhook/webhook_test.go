@@ -122,21 +122,33 @@ func TestWhatIsTold(t *testing.T) {
 	})
 }
 
-// TestFlood holds that a queue in front makes one message a minute of whatever comes,
+// TestFlood holds that a journal in front makes one message a minute of whatever comes,
 // and loses none.
 func TestFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, r := recorded(t, config(KindJSON))
-		cfg := sinks.DefaultQueueConfig()
-		cfg.Batch = 5000
-		q := sinks.NewQueue(h, cfg)
+		jc := sinks.DefaultJournalConfig()
+		jc.Durability = sinks.InMemory
+		j, _, err := sinks.OpenJournal(jc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		j.Start()
+		cfg := sinks.DefaultRunnerConfig()
+		cfg.Batch, cfg.Timeout = 5000, 0
+		q, err := sinks.NewRunner(j, h, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
 		q.Start()
 		for n := range 1000 {
-			q.Offer([]intel.Event{hit(n, intel.High), hit(n, intel.Critical)})
+			if err := j.Append([]intel.Event{hit(n, intel.High), hit(n, intel.Critical)}); err != nil {
+				t.Fatal(err)
+			}
 			time.Sleep(100 * time.Millisecond)
 		}
 		time.Sleep(2 * time.Minute)
-		if err := q.Stop(t.Context()); err != nil {
+		if err := errors.Join(q.Stop(t.Context()), j.Stop(t.Context())); err != nil {
 			t.Error(err)
 		}
 		told := 0
