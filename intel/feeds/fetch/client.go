@@ -78,6 +78,7 @@ func (c *client) close() { c.http.CloseIdleConnections() }
 func (c *client) authenticate() error {
 	s := c.spec
 	c.headers = make(http.Header)
+	c.scrub.addURL(string(s.URL))
 	for _, h := range s.Headers {
 		c.headers.Set(h.Name, string(h.Value))
 		c.scrub.add(string(h.Value))
@@ -195,7 +196,7 @@ func (c *client) follow(ctx context.Context, q request) (*http.Response, error) 
 	if err != nil {
 		return nil, errors.New("not a URL")
 	}
-	home, err := url.Parse(c.spec.URL)
+	home, err := url.Parse(string(c.spec.URL))
 	if err != nil {
 		return nil, errors.New("not a URL")
 	}

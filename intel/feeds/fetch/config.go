@@ -37,7 +37,7 @@ type Feed struct {
 	Name string `yaml:"name"`
 	// Preset names a known feed, see Presets.
 	Preset string `yaml:"preset"`
-	URL    string `yaml:"url"`
+	URL    URL    `yaml:"url"`
 	File   string `yaml:"file"`
 	// Dir is a drop directory: all files in it together are the feed.
 	Dir string `yaml:"dir"`
@@ -210,7 +210,9 @@ func (s *spec) fromPreset(p Preset) {
 		return // the provider's rules hold, the rest is the operator's
 	}
 	s.Name = cmp.Or(s.Name, p.Name)
-	s.URL = cmp.Or(s.URL, p.URL)
+	if s.File == "" && s.Dir == "" {
+		s.URL = cmp.Or(s.URL, URL(p.URL))
+	}
 	s.Format = cmp.Or(s.Format, p.Format)
 	s.Interval = cmp.Or(s.Interval, p.Interval)
 	s.Score = cmp.Or(s.Score, p.Score)
@@ -268,7 +270,7 @@ func (s *spec) defaultKind() {
 		s.accept = "application/json"
 		s.Format = "misp"
 	}
-	if s.Class != "" && s.Format == "" && strings.HasSuffix(s.URL, ".json") {
+	if s.Class != "" && s.Format == "" && strings.HasSuffix(string(s.URL), ".json") {
 		s.Format = "misp-warn"
 	}
 }
@@ -278,8 +280,8 @@ func (s *spec) defaultKind() {
 func (s *spec) origin() string {
 	where := s.File + s.Dir
 	if s.URL != "" {
-		sum := sha256.Sum256([]byte(s.URL + s.body))
-		where = redactURL(s.URL) + " " + hex.EncodeToString(sum[:8])
+		sum := sha256.Sum256([]byte(string(s.URL) + s.body))
+		where = s.URL.String() + " " + hex.EncodeToString(sum[:8])
 	}
 	return strings.TrimSpace(string(s.kind) + " " + where + " " + s.Format)
 }

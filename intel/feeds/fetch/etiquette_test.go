@@ -24,9 +24,9 @@ func TestConditional(t *testing.T) {
 			serves(list(100))(rw, r)
 		}, Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 		w.start()
-		time.Sleep(90 * time.Minute)
+		w.pass(90 * time.Minute)
 		w.start()
-		time.Sleep(time.Hour)
+		w.pass(time.Hour)
 		s := w.status()
 		if w.asked() < 3 || s.Code != 304 || s.Error != "" || w.live() != 100 {
 			t.Errorf("%d requests, %d entries, %+v", w.asked(), w.live(), s)
@@ -48,7 +48,7 @@ func TestInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, serves(list(100)), Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 		w.start()
-		time.Sleep(100 * time.Hour)
+		w.pass(100 * time.Hour)
 		synctest.Wait()
 		distinct := make(map[time.Duration]bool)
 		for i := 1; i < len(w.requests); i++ {
@@ -75,13 +75,13 @@ func TestRestarts(t *testing.T) {
 				w := newWorld(t, handler, Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 				for range 10 {
 					w.start()
-					time.Sleep(3 * time.Second)
+					w.pass(3 * time.Second)
 					ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 					if _, err := w.m.Update(ctx); err != nil {
 						t.Error(err)
 					}
 					cancel()
-					time.Sleep(2 * time.Second)
+					w.pass(2 * time.Second)
 				}
 				if n := w.asked(); n != 1 {
 					t.Errorf("%d requests in ten restarts, want 1", n)
@@ -96,7 +96,7 @@ func TestBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, fails(503), Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 		w.start()
-		time.Sleep(10 * time.Hour)
+		w.pass(10 * time.Hour)
 		w.stop()
 		want := time.Minute
 		for i := 1; i < len(w.requests); i++ {
@@ -128,10 +128,10 @@ func TestRetryAfter(t *testing.T) {
 					fails(429, "Retry-After", v)(rw, r)
 				}, Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 				w.start()
-				time.Sleep(time.Second)
+				w.pass(time.Second)
 				w.start()
 				for w.asked() < 2 {
-					time.Sleep(time.Second)
+					w.pass(time.Second)
 				}
 				gap := w.requests[1].at.Sub(w.requests[0].at)
 				if gap < want-want/10 || gap > want+want/5+time.Second {
@@ -148,9 +148,9 @@ func TestFloor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, fails(503), Feed{Preset: "spamhaus-drop", URL: "http://feeds.example.org/drop.json"})
 		w.start()
-		time.Sleep(time.Second)
+		w.pass(time.Second)
 		for range 20 {
-			time.Sleep(3 * time.Minute)
+			w.pass(3 * time.Minute)
 			a, err := w.m.Update(context.Background(), "spamhaus-drop")
 			if err != nil {
 				t.Fatal(err)
@@ -173,11 +173,11 @@ func TestFloor(t *testing.T) {
 func TestOfflineAtBoot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, serves(goodOf(Feed{Format: "drop-json"})), Feed{Preset: "spamhaus-drop", URL: "http://feeds.example.org/drop.json"})
-		w.down = true
+		w.setDown(true)
 		w.start()
-		time.Sleep(30 * time.Second)
-		w.down = false
-		time.Sleep(2 * time.Minute)
+		w.pass(30 * time.Second)
+		w.setDown(false)
+		w.pass(2 * time.Minute)
 		if w.live() != 100 {
 			t.Errorf("%d entries two minutes after the network came up: %+v", w.live(), w.status())
 		}
@@ -212,7 +212,7 @@ func TestWrongClock(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.start()
-		time.Sleep(25 * time.Hour)
+		w.pass(25 * time.Hour)
 		if w.live() != 100 {
 			t.Errorf("%d entries after a day", w.live())
 		}
@@ -224,14 +224,14 @@ func TestOtherSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, serves(list(100)), Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 		w.start()
-		time.Sleep(time.Minute)
+		w.pass(time.Minute)
 		w.answer(serves(list(20)))
 		w.cfg.Feeds[0].URL = "http://other.example.org/list.txt"
 		w.start()
 		if w.live() != 0 {
 			t.Errorf("%d entries of another source are in force", w.live())
 		}
-		time.Sleep(time.Minute)
+		w.pass(time.Minute)
 		if s := w.status(); w.live() != 20 || s.Held != "" {
 			t.Errorf("%d entries, %+v", w.live(), s)
 		}

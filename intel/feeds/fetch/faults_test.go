@@ -95,14 +95,14 @@ func TestFaults(t *testing.T) {
 					w.cfg.MaxIndicators = 5000
 				}
 				w.start()
-				time.Sleep(time.Minute)
+				w.pass(time.Minute)
 				good := w.live()
 				if good < 100 {
 					t.Fatalf("%d entries in force before the fault: %+v", good, w.status())
 				}
 				taken := w.status().Taken
 				w.answer(tt.do)
-				time.Sleep(90 * time.Minute)
+				w.pass(90 * time.Minute)
 				s := w.status()
 				if w.live() != good || s.Taken != taken || !w.lists("62.0.0.1") {
 					t.Errorf("%d entries in force, want the %d of before", w.live(), good)
@@ -127,7 +127,7 @@ func TestFaults(t *testing.T) {
 					t.Errorf("held back after a restart: %q", got)
 				}
 				w.answer(serves(goodOf(f)))
-				time.Sleep(3 * time.Hour)
+				w.pass(3 * time.Hour)
 				if s := w.status(); s.Error != "" || s.Held != "" || s.Failures != 0 {
 					t.Errorf("does not recover: %+v", s)
 				}
@@ -153,9 +153,9 @@ func TestAccept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, serves(list(100)), Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 		w.start()
-		time.Sleep(time.Minute)
+		w.pass(time.Minute)
 		w.answer(serves(list(20)))
-		time.Sleep(2 * time.Hour)
+		w.pass(2 * time.Hour)
 		if s := w.status(); w.live() != 100 || s.HeldEntries != 20 || s.Entries != 100 {
 			t.Fatalf("%d entries, %+v", w.live(), s)
 		}
@@ -184,9 +184,9 @@ func TestMayBeEmpty(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, serves(list(100)), Feed{Name: "f", URL: plainURL, Interval: time.Hour, MayBeEmpty: true})
 		w.start()
-		time.Sleep(time.Minute)
+		w.pass(time.Minute)
 		w.answer(serves("# none\n"))
-		time.Sleep(2 * time.Hour)
+		w.pass(2 * time.Hour)
 		if s := w.status(); w.live() != 0 || s.Held != "" || s.Error != "" {
 			t.Errorf("%d entries, %+v", w.live(), s)
 		}

@@ -41,7 +41,7 @@ func (r *runner) pullHTTP(ctx context.Context, c *client) (Outcome, error) {
 func (r *runner) question() request {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	q := request{url: r.spec.URL, body: r.spec.body}
+	q := request{url: string(r.spec.URL), body: r.spec.body}
 	if newest := cmp.Or(r.held, r.good); newest != nil {
 		q.etag, q.modified = newest.ETag, newest.LastModified
 	}

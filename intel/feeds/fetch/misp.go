@@ -109,7 +109,7 @@ func decodeManifest(dec *json.Decoder, m map[string]manifestEntry) error {
 }
 
 func (g *reading) dirURL() string {
-	return strings.TrimSuffix(strings.TrimSuffix(g.r.spec.URL, "/"+manifestName), "/") + "/"
+	return strings.TrimSuffix(strings.TrimSuffix(string(g.r.spec.URL), "/"+manifestName), "/") + "/"
 }
 
 // events gets the events that are newer than what is known of them, the oldest
@@ -200,7 +200,7 @@ func (r *runner) pullMISPSearch(ctx context.Context, c *client) (Outcome, string
 }
 
 func (g *reading) search(ctx context.Context, cur mispCursor, start time.Time) error {
-	base := strings.TrimSuffix(g.r.spec.URL, "/")
+	base := strings.TrimSuffix(string(g.r.spec.URL), "/")
 	for {
 		body, err := json.Marshal(g.query(cur))
 		if err != nil {

@@ -72,13 +72,13 @@ func TestMISPFeed(t *testing.T) {
 		}
 		w := newWorld(t, d.ServeHTTP, Feed{Name: "m", URL: "http://127.0.0.1/feed", MISP: &MISP{}})
 		w.start()
-		time.Sleep(30 * time.Second)
+		w.pass(30 * time.Second)
 		if s := w.status(); w.live() != 3 || !strings.Contains(s.Error, "event "+uuidOf(3)+": HTTP 404") {
 			t.Errorf("%d entries before the event that cannot be had: %+v", w.live(), s)
 		}
 		d.broken = ""
 		before := w.asked()
-		time.Sleep(5 * time.Minute)
+		w.pass(5 * time.Minute)
 		if n := w.asked() - before; w.live() != 5 || n != 3 {
 			t.Errorf("%d entries after %d requests, want 5 after 3", w.live(), n)
 		}
@@ -87,7 +87,7 @@ func TestMISPFeed(t *testing.T) {
 		}
 
 		before = w.asked()
-		time.Sleep(35 * time.Minute)
+		w.pass(35 * time.Minute)
 		if n := w.asked() - before; n != 1 || w.status().Code != 304 {
 			t.Errorf("%d requests for nothing new", n)
 		}
@@ -95,7 +95,7 @@ func TestMISPFeed(t *testing.T) {
 		d.put(1, start.Add(time.Hour), "62.9.9.9")
 		delete(d.stamps, uuidOf(0))
 		before = w.asked()
-		time.Sleep(35 * time.Minute)
+		w.pass(35 * time.Minute)
 		if n := w.asked() - before; n != 2 {
 			t.Errorf("%d requests for one changed event, want 2", n)
 		}
@@ -122,7 +122,7 @@ func TestMISPFeedCorpus(t *testing.T) {
 		w := newWorld(t, func(rw http.ResponseWriter, r *http.Request) { _, _ = rw.Write(files[r.URL.Path]) },
 			Feed{Name: "m", URL: "http://127.0.0.1/" + manifestName, MISP: &MISP{Source: mispFeed}})
 		w.start()
-		time.Sleep(time.Minute)
+		w.pass(time.Minute)
 		if s := w.status(); s.Entries != 18 || s.Error != "" {
 			t.Errorf("%+v", s)
 		}
@@ -166,21 +166,21 @@ func TestMISPSearch(t *testing.T) {
 			_, _ = fmt.Fprintf(rw, `{"response":[%s]}`, strings.Join(out, ","))
 		}, Feed{Name: "m", URL: "http://127.0.0.1/", APIKey: "misp-key-1234", MISP: &MISP{Source: mispSearch, Limit: 2}})
 		w.start()
-		time.Sleep(time.Minute)
+		w.pass(time.Minute)
 		if w.live() != 5 || len(bodies) != 4 {
 			t.Fatalf("%d entries after %d pages: %+v", w.live(), len(bodies), w.status())
 		}
 		if ind := w.indicators("62.0.4.1"); ind[0].Ref != "http://127.0.0.1/events/view/"+uuidOf(4) {
 			t.Errorf("%+v", ind)
 		}
-		time.Sleep(time.Hour)
+		w.pass(time.Hour)
 		put(1, "62.9.9.9")
 		events = events[1:]
-		time.Sleep(35 * time.Minute)
+		w.pass(35 * time.Minute)
 		if last := bodies[len(bodies)-1]; last.Timestamp == 0 || !w.lists("62.9.9.9") || w.lists("62.0.1.1") {
 			t.Errorf("%+v, %d entries", last, w.live())
 		}
-		time.Sleep(8 * 24 * time.Hour)
+		w.pass(8 * 24 * time.Hour)
 		if w.lists("62.0.0.1") || w.live() != 4 {
 			t.Errorf("%d entries a week later", w.live())
 		}

@@ -110,7 +110,7 @@ func (o *otxReading) firstPage() string {
 	return withQuery(o.base()+otxSubscribed, set)
 }
 
-func (o *otxReading) base() string { return strings.TrimSuffix(o.r.spec.URL, "/") }
+func (o *otxReading) base() string { return strings.TrimSuffix(string(o.r.spec.URL), "/") }
 
 // limit is smaller after each reading that failed.
 func (o *otxReading) limit() int {
@@ -123,15 +123,17 @@ func (o *otxReading) limit() int {
 
 // subscribed reads the pages of all pulses.
 func (o *otxReading) subscribed(ctx context.Context) error {
+	if o.r.slow() > 0 {
+		o.cur.Next = shrinkPage(o.cur.Next, o.limit())
+	}
 	for {
-		at := shrinkPage(o.cur.Next, o.limit())
+		at := o.cur.Next
 		next, newest, err := o.page(ctx, at)
 		if err == nil && next != "" {
-			err = o.sameBase(next)
+			err = o.follows(at, next)
 		}
 		o.cur.Pending = latest(o.cur.Pending, newest)
 		if err != nil {
-			o.cur.Next = at
 			return o.keep(o.cur, err)
 		}
 		if next == "" {
@@ -171,6 +173,15 @@ func (o *otxReading) page(ctx context.Context, at string) (next string, newest t
 	return e.next, newest, nil
 }
 
+// follows makes sure that the link to the next page leads on, and stays with the
+// service.
+func (o *otxReading) follows(at, next string) error {
+	if at == next {
+		return errors.New("the link to the next page leads to the same page")
+	}
+	return o.sameBase(next)
+}
+
 // rest gets the indicators that a page has cut off. They know their pulse by id
 // only, so they borrow the rest of the evidence from those that are there.
 func (o *otxReading) rest(ctx context.Context, pulse feeds.Object, p *page) error {
@@ -199,7 +210,7 @@ func (o *otxReading) rest(ctx context.Context, pulse feeds.Object, p *page) erro
 		if e.next == "" {
 			return nil
 		}
-		if err := o.sameBase(e.next); err != nil {
+		if err := o.follows(at, e.next); err != nil {
 			return err
 		}
 		at = e.next
@@ -282,7 +293,7 @@ func (o *otxReading) insteadOf(ctx context.Context, why error) error {
 		if err != nil {
 			return errors.Join(why, o.commit(o.cur))
 		}
-		if next == "" || !newest.After(o.cur.Since) || o.sameBase(next) != nil {
+		if next == "" || !newest.After(o.cur.Since) || o.follows(at, next) != nil {
 			break
 		}
 		at = next

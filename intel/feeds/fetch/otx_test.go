@@ -117,19 +117,6 @@ func otxFeed() Feed {
 	return Feed{Preset: "otx", URL: "http://127.0.0.1", APIKey: otxKey, OTX: &OTX{Limit: 2}}
 }
 
-// requestsTo gives the requests for a path.
-func (w *world) requestsTo(path string) []request1 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var out []request1
-	for _, r := range w.requests {
-		if strings.HasPrefix(r.uri, path) {
-			out = append(out, r)
-		}
-	}
-	return out
-}
-
 // indicators gives what the table in force says of an address.
 func (w *world) indicators(addr string) []intel.Indicator {
 	w.mu.Lock()
@@ -150,7 +137,7 @@ func TestOTX(t *testing.T) {
 		o.pulses[3].all = []otxIndicator{{Indicator: "62.0.3.1", Type: "IPv4"}, {Indicator: "62.0.3.9", Type: "IPv4"}}
 		w := newWorld(t, o.ServeHTTP, otxFeed())
 		w.start()
-		time.Sleep(time.Minute)
+		w.pass(time.Minute)
 		if w.live() != 15 {
 			t.Fatalf("%d entries, want 15: %+v", w.live(), w.status())
 		}
@@ -160,7 +147,7 @@ func TestOTX(t *testing.T) {
 		}
 
 		before := w.asked()
-		time.Sleep(35 * time.Minute)
+		w.pass(35 * time.Minute)
 		if n := w.asked() - before; n != 2 || w.live() != 15 {
 			t.Errorf("%d requests for nothing new, want 2: events and one page", n)
 		}
@@ -171,7 +158,7 @@ func TestOTX(t *testing.T) {
 		o.pulses[5] = newPulse(5, time.Now(), "62.0.5.2", "62.0.5.3")
 		o.events = []otxEvent{{Action: "delete", Type: "pulse", ObjectID: o.pulses[6].ID}, {Action: "delete", Type: "pulse", ObjectID: "unknown"}}
 		o.pulses = o.pulses[:6]
-		time.Sleep(35 * time.Minute)
+		w.pass(35 * time.Minute)
 		for addr, want := range map[string]bool{
 			"62.0.5.1": false, "62.0.5.2": true, "62.0.5.3": true, "62.0.6.1": false, "62.0.4.1": true, "62.0.3.9": true,
 		} {
@@ -183,11 +170,11 @@ func TestOTX(t *testing.T) {
 		// What no event tells, the weekly full reading does.
 		o.pulses = o.pulses[1:]
 		o.events = nil
-		time.Sleep(2 * time.Hour)
+		w.pass(2 * time.Hour)
 		if !w.lists("62.0.0.1") {
 			t.Error("gone without a word and without a full reading")
 		}
-		time.Sleep(8 * 24 * time.Hour)
+		w.pass(8 * 24 * time.Hour)
 		if w.lists("62.0.0.1") || w.live() != 11 {
 			t.Errorf("a pulse is there a week after it has gone: %d entries", w.live())
 		}
@@ -200,10 +187,10 @@ func TestOTXUnfollow(t *testing.T) {
 		o := &otxServer{pulses: []otxPulse{newPulse(1, time.Now(), "62.0.1.1"), newPulse(2, time.Now(), "62.0.2.1")}}
 		w := newWorld(t, o.ServeHTTP, otxFeed())
 		w.start()
-		time.Sleep(time.Minute)
+		w.pass(time.Minute)
 		o.pulses = o.pulses[:1]
 		o.events = []otxEvent{{Action: "unsubscribe", Type: "user", ObjectID: "somebody"}}
-		time.Sleep(35 * time.Minute)
+		w.pass(35 * time.Minute)
 		if w.lists("62.0.2.1") || !w.lists("62.0.1.1") {
 			t.Errorf("%d entries: %+v", w.live(), w.status())
 		}
@@ -222,14 +209,14 @@ func TestOTXResume(t *testing.T) {
 		f.OTX.Limit = 20
 		w := newWorld(t, o.ServeHTTP, f)
 		w.start()
-		time.Sleep(time.Minute)
+		w.pass(time.Minute)
 		if s := w.status(); w.live() != 40 || !strings.Contains(s.Error, "HTTP 504") {
 			t.Errorf("%d entries of the first two pages: %+v", w.live(), s)
 		}
 		o.sick = 0
 		w.start()
 		before := w.asked()
-		time.Sleep(10 * time.Minute)
+		w.pass(10 * time.Minute)
 		if w.live() != 60 {
 			t.Errorf("%d entries: %+v", w.live(), w.status())
 		}
@@ -251,13 +238,13 @@ func TestOTXActivity(t *testing.T) {
 		o.pulses = []otxPulse{newPulse(1, time.Now(), "62.0.1.1")}
 		w := newWorld(t, o.ServeHTTP, otxFeed())
 		w.start()
-		time.Sleep(2 * time.Hour)
+		w.pass(2 * time.Hour)
 		s := w.status()
 		if !w.lists("62.0.7.1") || s.Error != "" || !strings.Contains(s.Note, "the public activity stands in") {
 			t.Errorf("%d entries, %+v", w.live(), s)
 		}
 		o.sick = 0
-		time.Sleep(2 * time.Hour)
+		w.pass(2 * time.Hour)
 		if s := w.status(); !w.lists("62.0.1.1") || s.Note != "" {
 			t.Errorf("%d entries, %+v", w.live(), s)
 		}
@@ -269,7 +256,7 @@ func TestOTXForeignLink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, serves(`{"results":[],"next":"http://evil.example.org/api/v1/pulses/subscribed?page=2"}`), otxFeed())
 		w.start()
-		time.Sleep(time.Hour)
+		w.pass(time.Hour)
 		if s := w.status(); !strings.Contains(s.Error, "links to another host") {
 			t.Errorf("%+v", s)
 		}
@@ -293,13 +280,13 @@ func TestOTXCorpus(t *testing.T) {
 			case r.URL.Query().Get("page") == "2":
 				_, _ = rw.Write(page2)
 			default:
-				link := strings.Replace(string(page1), "https://otx.alienvault.com", "http://127.0.0.1", 1)
+				link := strings.ReplaceAll(string(page1), "https://otx.alienvault.com", "http://127.0.0.1")
 				_, _ = rw.Write([]byte(link))
 			}
 		}, otxFeed())
-		time.Sleep(time.Until(time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)))
+		w.pass(time.Until(time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)))
 		w.start()
-		time.Sleep(time.Minute)
+		w.pass(time.Minute)
 		if s := w.status(); s.Entries != 9+5+6 || s.Error != "" {
 			t.Errorf("%d entries, want those of both pages and the rest of the cut pulse: %+v", s.Entries, s)
 		}
@@ -345,11 +332,11 @@ func TestUpdateByHand(t *testing.T) {
 		}
 		step(serves(list(100)), Updated, "")
 		step(serves(list(100)), NotYet, "not before 2000-01-01T00:01:00Z: last asked at 2000-01-01T00:00:00Z")
-		time.Sleep(time.Minute)
+		w.pass(time.Minute)
 		step(fails(304), Unchanged, "")
-		time.Sleep(time.Minute)
+		w.pass(time.Minute)
 		step(serves(list(1)), HeldBack, "shrunk from 100 to 1 entries")
-		time.Sleep(time.Minute)
+		w.pass(time.Minute)
 		step(fails(500), Failed, "HTTP 500")
 		if w.live() != 100 {
 			t.Errorf("%d entries", w.live())

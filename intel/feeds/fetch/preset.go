@@ -184,7 +184,7 @@ func presetOf(f Feed) (Preset, bool) {
 		return findPreset(f.Preset)
 	}
 	all := Presets()
-	i := slices.IndexFunc(all, func(p Preset) bool { return p.URL != "" && p.URL == f.URL })
+	i := slices.IndexFunc(all, func(p Preset) bool { return p.URL != "" && p.URL == string(f.URL) })
 	if i < 0 {
 		return Preset{}, false
 	}

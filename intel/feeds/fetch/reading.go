@@ -218,7 +218,7 @@ func (g *reading) getJSON(ctx context.Context, q request, v any) error {
 // with it.
 func (g *reading) sameBase(link string) error {
 	u, err := url.Parse(link)
-	base, baseErr := url.Parse(g.r.spec.URL)
+	base, baseErr := url.Parse(string(g.r.spec.URL))
 	if err != nil || baseErr != nil || u.Scheme != base.Scheme || !sameHost(u, base) {
 		return errors.New("the service links to another host; that is not followed")
 	}

@@ -100,5 +100,5 @@ func (r *runner) place() string {
 	if r.spec.kind.local() {
 		return r.spec.File + r.spec.Dir
 	}
-	return redactURL(r.spec.URL)
+	return r.spec.URL.String()
 }

@@ -123,7 +123,7 @@ type taxiiCollection struct {
 // discover gives the URLs of the collections, from the discovery, an API root or a
 // collection.
 func (t *taxiiReading) discover(ctx context.Context) ([]string, error) {
-	base := strings.TrimSuffix(t.r.spec.URL, "/") + "/"
+	base := strings.TrimSuffix(string(t.r.spec.URL), "/") + "/"
 	var top taxiiResource
 	if err := t.getJSON(ctx, request{url: base}, &top); err != nil {
 		return nil, err

@@ -115,7 +115,7 @@ func TestTAXII(t *testing.T) {
 		}
 		w := newWorld(t, s.ServeHTTP, taxiiFeed())
 		w.start()
-		time.Sleep(time.Minute)
+		w.pass(time.Minute)
 		if w.live() != 5 {
 			t.Fatalf("%d entries: %+v", w.live(), w.status())
 		}
@@ -129,7 +129,7 @@ func TestTAXII(t *testing.T) {
 		}
 
 		before := w.asked()
-		time.Sleep(35 * time.Minute)
+		w.pass(35 * time.Minute)
 		if n := w.asked() - before; n != 1 || !strings.Contains(w.last().uri, "added_after=") {
 			t.Errorf("%d requests for nothing new, want 1 with added_after: %s", n, w.last().uri)
 		}
@@ -137,9 +137,9 @@ func TestTAXII(t *testing.T) {
 		s.add(1, v1.Add(time.Hour), "62.9.1.1")
 		s.add(2, v1.Add(time.Hour), "62.0.2.1").Revoked = true
 		s.add(7, v1, "62.0.7.1").Until = time.Now().Add(2 * time.Hour)
-		time.Sleep(35 * time.Minute)
+		w.pass(35 * time.Minute)
 		s.add(2, v1, "62.0.2.1") // late
-		time.Sleep(35 * time.Minute)
+		w.pass(35 * time.Minute)
 		for addr, want := range map[string]bool{
 			"62.0.0.1": true, "62.0.1.1": false, "62.9.1.1": true, "62.0.2.1": false, "62.0.7.1": true,
 		} {
@@ -147,7 +147,7 @@ func TestTAXII(t *testing.T) {
 				t.Errorf("%s listed: %t, want %t", addr, !want, want)
 			}
 		}
-		time.Sleep(2 * time.Hour)
+		w.pass(2 * time.Hour)
 		if w.lists("62.0.7.1") {
 			t.Error("an indicator is listed after its end")
 		}
@@ -169,19 +169,19 @@ func TestTAXIIResume(t *testing.T) {
 				}
 				w := newWorld(t, s.ServeHTTP, taxiiFeed())
 				w.start()
-				time.Sleep(30 * time.Second)
+				w.pass(30 * time.Second)
 				if w.live() != 4 {
 					t.Errorf("%d entries of the first two pages: %+v", w.live(), w.status())
 				}
 				s.forget = forget
 				w.start()
 				before := w.asked()
-				time.Sleep(90 * time.Second)
+				w.pass(90 * time.Second)
 				if !strings.Contains(w.requests[before].uri, "next=4") {
 					t.Errorf("goes on with %s", w.requests[before].uri)
 				}
 				s.forget = false
-				time.Sleep(10 * time.Minute)
+				w.pass(10 * time.Minute)
 				if w.live() != 7 {
 					t.Errorf("%d entries: %+v", w.live(), w.status())
 				}
@@ -200,9 +200,9 @@ func TestTAXIISilent(t *testing.T) {
 		}
 		w := newWorld(t, s.ServeHTTP, taxiiFeed())
 		w.start()
-		time.Sleep(time.Minute)
+		w.pass(time.Minute)
 		s.objects = slices.Delete(s.objects, 0, 1)
-		time.Sleep(35 * time.Minute)
+		w.pass(35 * time.Minute)
 		if w.live() != 4 || w.lists("62.0.0.1") || strings.Contains(w.last().uri, "added_after") {
 			t.Errorf("%d entries, last request %s", w.live(), w.last().uri)
 		}
@@ -227,9 +227,9 @@ func TestTAXIICorpus(t *testing.T) {
 				_, _ = rw.Write(p1)
 			}
 		}, Feed{Name: "c", URL: "http://127.0.0.1/api/collections/c/", TAXII: &TAXII{}})
-		time.Sleep(time.Until(time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)))
+		w.pass(time.Until(time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)))
 		w.start()
-		time.Sleep(time.Hour)
+		w.pass(time.Hour)
 		if s := w.status(); s.Entries != 8 || s.Error != "" || !w.lists("30.45.68.46") {
 			t.Errorf("%+v", s)
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
@@ -27,6 +28,7 @@ type world struct {
 	conns   chan net.Conn
 	server  *http.Server
 	down    bool // no connection comes about
+	steps   int  // of pass
 
 	mu       sync.Mutex
 	requests []request1
@@ -102,7 +104,10 @@ func (w *world) Close() error {
 func (w *world) Addr() net.Addr { return &net.TCPAddr{} }
 
 func (w *world) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	if w.down {
+	w.mu.Lock()
+	down := w.down
+	w.mu.Unlock()
+	if down {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: fmt.Errorf("connection refused")}
 	}
 	here, there := net.Pipe()
@@ -189,6 +194,23 @@ func list(n int) string {
 		fmt.Fprintf(&b, "62.%d.%d.%d\n", i>>16&255, i>>8&255, i&255)
 	}
 	return b.String()
+}
+
+// pass lets time go by. What the test has changed before, the server sees, and the
+// other way round.
+func (w *world) pass(d time.Duration) {
+	w.mu.Lock()
+	w.steps++ // under the lock that the server takes, too
+	w.mu.Unlock()
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// setDown cuts the network.
+func (w *world) setDown(down bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.down = down
 }
 
 // serves answers with a body.
