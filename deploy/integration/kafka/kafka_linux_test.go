@@ -223,7 +223,14 @@ func testNotAuthorised(t *testing.T, b *broker) {
 	cfg := config(b.sasl)
 	cfg.SASL = kafka.SASL{Mechanism: kafka.SASLPlain, User: user, Password: password}
 	cfg.Topics.Hits = "forbidden"
-	wantRetry(t, producer(t, cfg), "not authorised, the user needs Write and Describe on the topic")
+	// A new topic has no leader yet, in the beginning, and an ACL needs its time, too.
+	p, want := producer(t, cfg), "not authorised, the user needs Write and Describe on the topic"
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		if err = p.Send(t.Context(), events(1, 1)); err != nil && strings.Contains(err.Error(), want) {
+			break
+		}
+	}
+	wantRetry(t, p, want)
 }
 
 func createTopic(t *testing.T, b *broker, name string, entries ...kafkago.ConfigEntry) {
