@@ -86,6 +86,7 @@ func printStatus(w io.Writer, s app.Status, final bool) {
 	h := s.Hits.Correlator
 	fmt.Fprintf(w, "hits       %d found, %d contacts now, %d hit and %d update events, %d lost (hit queue full), %d contacts evicted\n",
 		s.Hits.Found, h.Contacts, h.HitEvents, h.UpdateEvents, s.Hits.HitQueueFull, h.ContactsEvicted)
+	printJournal(w, &s.Journal)
 	for _, k := range s.Sinks {
 		fmt.Fprintf(w, "sink       %s: %d sent, %d waiting, %d dropped, %d failed", k.Name, k.Sent, k.Pending, k.Dropped, k.Failed)
 		if k.Filtered+k.Limited > 0 {
@@ -96,6 +97,15 @@ func printStatus(w io.Writer, s app.Status, final bool) {
 		}
 		fmt.Fprintln(w)
 	}
+}
+
+// printJournal prints the journal, and what is wrong with it.
+func printJournal(w io.Writer, j *app.JournalStatus) {
+	fmt.Fprintf(w, "journal    %d events, %s, %d dropped for want of room, %d for their age", j.Appended, size(uint64(j.Bytes)), j.DroppedFull, j.DroppedOld)
+	if j.Trouble != "" {
+		fmt.Fprintf(w, "; the disk does not take events (%s): %d are in memory only", j.Trouble, j.InMemory)
+	}
+	fmt.Fprintln(w)
 }
 
 func printListeners(w io.Writer, listeners []app.ListenerStatus) {

@@ -239,6 +239,7 @@ func (a *App) startChores() {
 			case now := <-tick.C:
 				a.exporters.Sweep(now)
 				a.nameRefused()
+				a.sinks.tell()
 				if err := a.templates.save(false); err != nil {
 					a.log.Warn("templates are not saved; after a restart data waits for new ones", zap.Error(err))
 				}

@@ -22,6 +22,7 @@ type outputs struct {
 	runners []*sinks.Runner
 	logs    []*jsonlog.Log
 	trouble atomic.Bool // the journal does not take events to the disk
+	failing map[string]bool
 	log     *zap.Logger
 }
 
@@ -34,7 +35,7 @@ func openOutputs(cfg *configs.Config, opts Options, log *zap.Logger) (*outputs, 
 	if report.Damaged() {
 		log.Warn("the journal was damaged; the rest of it is used", zap.Stringer("found", report))
 	}
-	o := &outputs{journal: j, log: log}
+	o := &outputs{journal: j, failing: make(map[string]bool), log: log}
 	j.Start()
 	for _, c := range cfg.Sinks {
 		if err := o.add(c, opts); err != nil {
@@ -105,6 +106,22 @@ func (o *outputs) publish(events []intel.Event) {
 		o.log.Error("the journal does not take events to the disk; a crash would lose them now", zap.Error(err))
 	case err == nil && o.trouble.CompareAndSwap(true, false):
 		o.log.Info("the journal takes events to the disk again")
+	}
+}
+
+// tell logs when a sink begins to fail and when it works again, once each. Only the
+// app's chores call it.
+func (o *outputs) tell() {
+	for _, r := range o.runners {
+		s, name := r.Stats(), r.Name()
+		switch failing := s.Failing > 0; {
+		case failing && !o.failing[name]:
+			o.log.Error("a sink cannot deliver; its events wait in the journal", zap.String("sink", name), zap.String("error", s.LastError))
+			o.failing[name] = true
+		case !failing && o.failing[name]:
+			o.log.Info("a sink delivers again", zap.String("sink", name), zap.Uint64("waiting", s.Pending))
+			o.failing[name] = false
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ type Status struct {
 	Exporters ExporterStatus   `json:"exporters"`
 	Intel     IntelStatus      `json:"intel"`
 	Hits      HitStatus        `json:"hits"`
+	Journal   JournalStatus    `json:"journal"`
 	Sinks     []SinkStatus     `json:"sinks"`
 }
 
@@ -99,6 +100,17 @@ type HitStatus struct {
 	Correlator   correlate.Stats `json:"correlator"`
 }
 
+// A JournalStatus is what holds events until every sink has had them.
+type JournalStatus struct {
+	Appended    uint64 `json:"appended"`
+	Bytes       int64  `json:"bytes"` // of its files
+	InMemory    uint64 `json:"in_memory"`
+	DroppedFull uint64 `json:"dropped_full"` // over max_bytes or memory_bytes
+	DroppedOld  uint64 `json:"dropped_old"`  // over max_age
+	WriteErrors uint64 `json:"write_errors"`
+	Trouble     string `json:"trouble,omitempty"` // why the disk does not take events
+}
+
 // A SinkStatus is one way out.
 type SinkStatus struct {
 	Name      string `json:"name"`
@@ -128,6 +140,7 @@ func (a *App) Status() Status {
 	}
 	// Against the stream: what is counted at the end of the path while this looks
 	// has been counted at its beginning when this gets there.
+	s.Journal = a.sinks.journalStatus()
 	s.Sinks = a.sinks.status()
 	s.Hits.Correlator = a.contacts.Stats()
 	s.Hits.HitQueueFull = a.loop.Stats().HitQueueFull
@@ -195,4 +208,12 @@ func (o *outputs) status() []SinkStatus {
 		})
 	}
 	return out
+}
+
+func (o *outputs) journalStatus() JournalStatus {
+	s := o.journal.Stats()
+	return JournalStatus{
+		Appended: s.Appended, Bytes: s.Bytes, InMemory: s.InMemory, DroppedFull: s.DroppedFull,
+		DroppedOld: s.DroppedOld, WriteErrors: s.WriteErrors, Trouble: s.Trouble,
+	}
 }
