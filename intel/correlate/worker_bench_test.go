@@ -19,17 +19,15 @@ import (
 // stay in the caches that the prefilters live in.
 const benchFlows = 208_000
 
-// listOf makes a table of n random /32 (and as many /128 as v6 says).
-func listOf(b *testing.B, n int) (*intel.Store, []netip.Addr) {
+// listOf makes a table of n random single addresses, a share of them IPv6.
+func listOf(b *testing.B, n int, v6 float64) (*intel.Store, []netip.Addr) {
 	b.Helper()
 	r := rand.New(rand.NewPCG(1, uint64(n)))
 	builder := intel.NewBuilder(intel.Policy{})
 	addrs := make([]netip.Addr, n)
 	for i := range addrs {
-		var a [4]byte
-		binary.BigEndian.PutUint32(a[:], r.Uint32()|1<<24)
-		addrs[i] = netip.AddrFrom4(a)
-		builder.Add(intel.Indicator{Prefix: netip.PrefixFrom(addrs[i], 32), Feed: "bench", Score: 50}, intel.OriginOperator)
+		addrs[i] = randomAddr(r, r.Float64() < v6)
+		builder.Add(intel.Indicator{Prefix: netip.PrefixFrom(addrs[i], addrs[i].BitLen()), Feed: "bench", Score: 50}, intel.OriginOperator)
 	}
 	t, _ := builder.Build("bench")
 	s := intel.NewStore()
@@ -37,9 +35,22 @@ func listOf(b *testing.B, n int) (*intel.Store, []netip.Addr) {
 	return s, addrs
 }
 
-// export makes datagrams of benchFlows random flows, hits of them to listed
-// addresses, and the datagrams that announce their templates.
-func export(b *testing.B, v flow.Version, hits float64, listed []netip.Addr) (announce, data [][]byte, records int) {
+// randomAddr gives an address with random bits, of global unicast space in IPv6.
+func randomAddr(r *rand.Rand, v6 bool) netip.Addr {
+	if v6 {
+		var a [16]byte
+		binary.BigEndian.PutUint64(a[:], 0x2000<<48|r.Uint64()>>3)
+		binary.BigEndian.PutUint64(a[8:], r.Uint64())
+		return netip.AddrFrom16(a)
+	}
+	var a [4]byte
+	binary.BigEndian.PutUint32(a[:], r.Uint32()|1<<24)
+	return netip.AddrFrom4(a)
+}
+
+// export makes datagrams of benchFlows random flows, a share of them IPv6, hits of
+// them to listed addresses, and the datagrams that announce their templates.
+func export(b *testing.B, v flow.Version, v6, hits float64, listed []netip.Addr) (announce, data [][]byte, records int) {
 	b.Helper()
 	enc, err := synth.NewEncoder(synth.Config{Version: v})
 	if err != nil {
@@ -50,17 +61,14 @@ func export(b *testing.B, v flow.Version, hits float64, listed []netip.Addr) (an
 	if t := enc.Templates(nil, now); len(t) > 0 {
 		announce = append(announce, t)
 	}
-	random := func() netip.Addr {
-		var a [4]byte
-		binary.BigEndian.PutUint32(a[:], r.Uint32())
-		return netip.AddrFrom4(a)
-	}
 	pending := make([]synth.Flow, 0, 32)
 	for records < benchFlows {
 		for len(pending) < 30 {
-			f := synth.Flow{Src: random(), Dst: random(), SrcPort: 40000, DstPort: 443, Protocol: 6, Bytes: 1000, Packets: 5, Start: now, End: now}
+			six := r.Float64() < v6
+			f := synth.Flow{Src: randomAddr(r, six), Dst: randomAddr(r, six), SrcPort: 40000, DstPort: 443, Protocol: 6, Bytes: 1000, Packets: 5, Start: now, End: now}
 			if len(listed) > 0 && r.Float64() < hits {
 				f.Dst = listed[r.IntN(len(listed))]
+				f.Src = randomAddr(r, f.Dst.Is6())
 			}
 			pending = append(pending, f)
 		}
@@ -75,23 +83,34 @@ func export(b *testing.B, v flow.Version, hits float64, listed []netip.Addr) (an
 	return announce, data, records
 }
 
+// families are the shares of IPv6 among flows and indicators.
+var families = []struct {
+	name string
+	v6   float64
+}{{"v4", 0}, {"v6", 1}, {"mixed", 0.3}}
+
 // BenchmarkPath decodes and matches, as a worker does between two reads. One
 // operation is one flow record.
 func BenchmarkPath(b *testing.B) {
 	for _, v := range []flow.Version{flow.V5, flow.V9, flow.IPFIX} {
-		for _, n := range []int{10_000, 100_000, 1_000_000} {
-			for _, hits := range []float64{0, 0.001, 0.1} {
-				b.Run(fmt.Sprintf("%s/indicators=%d/hits=%g", v, n, hits), func(b *testing.B) {
-					benchPath(b, v, n, hits)
-				})
+		for _, f := range families {
+			if v == flow.V5 && f.v6 > 0 {
+				continue // v5 knows IPv4 only
+			}
+			for _, n := range []int{10_000, 100_000, 1_000_000} {
+				for _, hits := range []float64{0, 0.001, 0.1} {
+					b.Run(fmt.Sprintf("%s/%s/indicators=%d/hits=%g", v, f.name, n, hits), func(b *testing.B) {
+						benchPath(b, v, f.v6, n, hits)
+					})
+				}
 			}
 		}
 	}
 }
 
-func benchPath(b *testing.B, v flow.Version, n int, hits float64) {
-	store, listed := listOf(b, n)
-	announce, data, records := export(b, v, hits, listed)
+func benchPath(b *testing.B, v flow.Version, v6 float64, n int, hits float64) {
+	store, listed := listOf(b, n, v6)
+	announce, data, records := export(b, v, v6, hits, listed)
 	m := correlate.NewMatcher(store)
 	d := decode.New(decode.NewExporters(decode.DefaultLimits()), m)
 	dg := flow.Datagram{Source: netip.MustParseAddrPort("192.0.2.1:2055"), Received: time.Unix(1_800_000_000, 0)}
