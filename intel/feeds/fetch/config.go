@@ -103,7 +103,7 @@ type OTX struct {
 type TAXII struct {
 	// Collections by id or title; none = all that can be read.
 	Collections []string `yaml:"collections"`
-	// Limit is how many objects one page has; 0 leaves it to the server.
+	// Limit is how many objects one page has at most; the server may give fewer.
 	Limit int `yaml:"limit"`
 }
 

@@ -220,6 +220,13 @@ func (r *runner) slow() int {
 	return r.state.Slow
 }
 
+// failures counts the attempts in a row that have failed, with the one under way.
+func (r *runner) failures() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state.Failures
+}
+
 func (r *runner) setSlow(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

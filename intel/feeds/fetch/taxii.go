@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,9 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
 )
+
+// taxiiLimit is how many objects a page has; a server may give fewer.
+const taxiiLimit = 1000
 
 // maxCollections bounds what a server can make us ask for.
 const maxCollections = 200
@@ -227,27 +231,33 @@ func (t *taxiiReading) collection(ctx context.Context, at string, p *taxiiPlace)
 	return nil
 }
 
-// giveUp notes where to go on. A token that the server does not know any more is
-// forgotten.
+// giveUp notes where to go on. A token that the server does not know any more, or
+// that has failed twice, is forgotten.
 func (t *taxiiReading) giveUp(p *taxiiPlace, err error) error {
-	if e, ok := errors.AsType[*statusError](err); ok && p.Next != "" && e.code >= 400 && e.code < 500 &&
-		e.code != http.StatusTooManyRequests && e.code != http.StatusUnauthorized {
+	e, ok := errors.AsType[*statusError](err)
+	if ok && p.Next != "" && (isRefusal(e.code) || t.r.failures() > 1) {
 		p.Next, p.Last = "", ""
 	}
 	return err
 }
 
+// isRefusal tells that a question as such is wrong, not its time or who asks.
+func isRefusal(code int) bool {
+	return code >= 400 && code < 500 && code != http.StatusTooManyRequests &&
+		code != http.StatusUnauthorized && code != http.StatusForbidden
+}
+
 // pageURL is the question for the next page, always with the same filters.
 func (t *taxiiReading) pageURL(at string, p *taxiiPlace) string {
-	set := map[string]string{"match[type]": "indicator"}
+	set := map[string]string{
+		"match[type]": "indicator",
+		"limit":       strconv.Itoa(cmp.Or(t.r.spec.TAXII.Limit, taxiiLimit)), // medallion fails without
+	}
 	if p.After != "" {
 		set["added_after"] = p.After
 	}
 	if p.Next != "" {
 		set["next"] = p.Next
-	}
-	if n := t.r.spec.TAXII.Limit; n > 0 {
-		set["limit"] = strconv.Itoa(n)
 	}
 	return withQuery(at+"objects/", set)
 }
