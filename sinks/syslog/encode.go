@@ -1,0 +1,254 @@
+package syslog
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/sinks"
+)
+
+const (
+	maxHost  = 128 // RFC 5424 allows 255, which would leave little for the rest
+	maxKind  = 8
+	maxValue = 40 // of a value of structured data, about
+	// step is the grain of the limits for which forms are made.
+	step = 32
+)
+
+// An encoder makes messages. It belongs to one goroutine.
+type encoder struct {
+	cfg      Config
+	priority int // of facility, without severity
+	host     string
+	pid      string
+	forms    map[int]sinks.Format // by limit, at most MaxLine/step of them
+	body     []byte               // scratch
+	short    uint64               // messages that had to be made shorter
+}
+
+// newEncoder makes an encoder; cfg must be valid and filled.
+func newEncoder(cfg Config) *encoder {
+	host, _ := os.Hostname()
+	return &encoder{
+		cfg:      cfg,
+		priority: 8 * slices.Index(facilities, cfg.Facility),
+		host:     host,
+		pid:      strconv.Itoa(os.Getpid()),
+		forms:    map[int]sinks.Format{},
+	}
+}
+
+// append appends the message for an event, without framing: one line, no newline.
+func (e *encoder) append(dst []byte, event *intel.Event) []byte {
+	start := len(dst)
+	dst = append(strconv.AppendInt(append(dst, '<'), int64(e.priority+severity(event.Severity)), 10), '>')
+	if e.cfg.Protocol == RFC5424 {
+		dst = e.header5424(dst, event)
+	} else {
+		dst = e.header3164(dst, event)
+	}
+	if e.cfg.CEE {
+		dst = append(dst, "@cee: "...)
+	}
+	return e.message(dst, event, e.cfg.Limit-(len(dst)-start))
+}
+
+// severity maps to RFC 5424, section 6.2.1: critical, warning, notice and
+// informational.
+func severity(s intel.Severity) int {
+	return [...]int{6, 5, 4, 2}[min(s, intel.Critical)]
+}
+
+// header5424 appends VERSION to STRUCTURED-DATA and a blank (RFC 5424, section 6).
+func (e *encoder) header5424(dst []byte, event *intel.Event) []byte {
+	dst = append(dst, "1 "...)
+	if t := event.Time.UTC(); t.IsZero() || t.Year() < 0 || t.Year() > 9999 {
+		dst = append(dst, '-')
+	} else {
+		dst = t.AppendFormat(dst, "2006-01-02T15:04:05.000000Z07:00")
+	}
+	dst = e.hostname(append(dst, ' '), event)
+	if e.cfg.Format == sinks.FormatLEEF || e.cfg.Format == sinks.FormatLEEF1 {
+		dst = append(dst, " - "...) // QRadar wants none
+	} else {
+		dst = append(append(append(dst, ' '), e.cfg.AppName...), ' ')
+	}
+	dst = append(append(dst, e.pid...), ' ')
+	dst = append(word(dst, cmp.Or(string(event.Kind), "-"), maxKind), ' ')
+	return append(e.structured(dst, event), ' ')
+}
+
+// header3164 appends TIMESTAMP, HOSTNAME and TAG (RFC 3164, section 4.1). CEF and LEEF
+// have no tag: their receivers look for the form at its place.
+func (e *encoder) header3164(dst []byte, event *intel.Event) []byte {
+	t := event.Time
+	if t.IsZero() {
+		t = time.Now()
+	}
+	dst = t.Local().AppendFormat(dst, time.Stamp)
+	dst = append(e.hostname(append(dst, ' '), event), ' ')
+	if e.cfg.Format != sinks.FormatText && e.cfg.Format != sinks.FormatJSON {
+		return dst
+	}
+	dst = append(append(dst, e.cfg.AppName...), '[')
+	return append(append(dst, e.pid...), "]: "...)
+}
+
+func (e *encoder) hostname(dst []byte, event *intel.Event) []byte {
+	return word(dst, cmp.Or(e.cfg.Hostname, event.Sensor, e.host, "-"), maxHost)
+}
+
+// word appends s with a hyphen for each byte that names of hosts do not have: other
+// ASCII characters mean something to some parsers.
+func word(dst []byte, s string, limit int) []byte {
+	for i := range min(len(s), limit) {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_') {
+			c = '-'
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+// structured appends structured data, RFC 5424 section 6.3.
+func (e *encoder) structured(dst []byte, event *intel.Event) []byte {
+	if e.cfg.EnterpriseID == 0 {
+		return append(dst, '-')
+	}
+	dst = append(dst, "[flowsnitch@"...)
+	dst = strconv.AppendUint(dst, uint64(e.cfg.EnterpriseID), 10)
+	dst = param(dst, "id", event.ID.String())
+	dst = param(dst, "severity", event.Severity.String())
+	dst = param(dst, "score", strconv.Itoa(int(event.Score)))
+	if event.Offender.IsValid() {
+		dst = param(dst, "offender", event.Offender.WithZone("").String())
+	}
+	if len(event.Indicators) > 0 {
+		dst = param(dst, "feed", event.Indicators[0].Feed)
+		dst = param(dst, "category", event.Indicators[0].Category)
+	}
+	return append(dst, ']')
+}
+
+// param appends a parameter. In its value ", \ and ] are escaped (section 6.3.3); what
+// cannot be seen is a blank.
+func param(dst []byte, name, value string) []byte {
+	dst = append(append(append(dst, ' '), name...), `="`...)
+	end := len(dst) + maxValue
+	for _, r := range value {
+		switch {
+		case r == '"' || r == '\\' || r == ']':
+			dst = append(dst, '\\')
+		case !unicode.IsPrint(r):
+			r = ' '
+		}
+		if dst = utf8.AppendRune(dst, r); len(dst) >= end {
+			break
+		}
+	}
+	return append(dst, '"')
+}
+
+// message appends the event in its form, in at most room bytes.
+func (e *encoder) message(dst []byte, event *intel.Event, room int) []byte {
+	if e.cfg.Format == sinks.FormatJSON {
+		return e.json(dst, event, room)
+	}
+	// The forms leave out what does not fit. A header of 3164 or 5424 leaves them the
+	// 480 bytes that they need.
+	form := e.form(room)
+	e.body = form.Append(e.body[:0], event)
+	return append(dst, bytes.TrimSuffix(e.body, []byte("\n"))...)
+}
+
+// form gives the form for a room, newline not counted.
+func (e *encoder) form(room int) sinks.Format {
+	limit := min(room+1, sinks.MaxLine)
+	limit -= limit % step
+	form, ok := e.forms[limit]
+	if !ok {
+		var err error
+		if form, err = e.cfg.form(limit); err != nil {
+			panic(fmt.Sprintf("syslog: a form of %d bytes: %v", limit, err)) // cfg was checked and no header is that long
+		}
+		e.forms[limit] = form
+	}
+	return form
+}
+
+// json appends the native form, or a shorter one if that is too long.
+func (e *encoder) json(dst []byte, event *intel.Event, room int) []byte {
+	form := e.form(sinks.MaxLine)
+	e.body = form.Append(e.body[:0], event)
+	for i := 0; i < len(shorter) && len(e.body)-1 > room; i++ {
+		if i == 0 {
+			e.short++
+		}
+		less := shorter[i](event)
+		e.body = form.Append(e.body[:0], &less)
+	}
+	return append(dst, bytes.TrimSuffix(e.body, []byte("\n"))...)
+}
+
+// shorter are the ways to make an event shorter, the mildest first. What the last one
+// leaves fits behind every header.
+var shorter = []func(*intel.Event) intel.Event{withoutProse, essence, identity}
+
+// withoutProse gives an event with its best indicator alone and short texts.
+func withoutProse(e *intel.Event) intel.Event {
+	less := *e
+	less.Exporters, less.InnerSrc, less.InnerDst = nil, netip.Addr{}, netip.Addr{}
+	less.Reason, less.ExporterName = cut(e.Reason, 100), cut(e.ExporterName, 32)
+	less.Sensor, less.CommunityID, less.IntelVersion = cut(e.Sensor, 32), cut(e.CommunityID, 40), ""
+	if len(e.Indicators) > 0 {
+		best := e.Indicators[0]
+		best.Description, best.NativeID, best.Ref = "", cut(best.NativeID, 32), ""
+		less.Indicators = []intel.Indicator{best}
+	}
+	return less
+}
+
+// essence gives what happened, between whom and how bad it is.
+func essence(e *intel.Event) intel.Event {
+	less := identity(e)
+	less.Sensor, less.Local, less.Direction, less.Answered, less.Blocked = cut(e.Sensor, 16), e.Local, e.Direction, e.Answered, e.Blocked
+	less.Flows, less.Packets, less.Bytes = e.Flows, e.Packets, e.Bytes
+	less.PacketsRaw, less.BytesRaw = e.Packets, e.Bytes
+	return less
+}
+
+// identity gives what leads to the whole event, wherever else it was sent.
+func identity(e *intel.Event) intel.Event {
+	less := intel.Event{
+		Kind: e.Kind, ID: e.ID, Time: e.Time, Alert: cut(e.Alert, 32),
+		Src: e.Src, Dst: e.Dst, SrcPort: e.SrcPort, DstPort: e.DstPort, HasPorts: e.HasPorts,
+		Protocol: e.Protocol, HasProtocol: e.HasProtocol,
+		Offender: e.Offender, Role: e.Role, Severity: e.Severity, Score: e.Score,
+	}
+	if len(e.Indicators) > 0 {
+		best := &e.Indicators[0]
+		less.Indicators = []intel.Indicator{{Feed: cut(best.Feed, 16), Category: cut(best.Category, 16)}}
+	}
+	return less
+}
+
+// cut gives at most n bytes of s, whole characters.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package syslog
+
+import "syscall"
+
+// unsent cannot tell here.
+func unsent(syscall.RawConn) (n uint64, ok bool) { return 0, false }

@@ -1,0 +1,101 @@
+package syslog
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/google/uuid"
+)
+
+var at = time.Date(2026, 11, 2, 23, 0, 0, 123_456_789, time.UTC)
+
+// hit is an ordinary event.
+func hit() intel.Event {
+	offender, local := netip.MustParseAddr("203.0.113.9"), netip.MustParseAddr("10.0.0.5")
+	return intel.Event{
+		Kind: intel.KindHit, ID: uuid.MustParse("0192f7c0-1234-7abc-8def-0123456789ab"), Time: at, Sensor: "pi-oslo",
+		Src: local, Dst: offender, SrcPort: 51515, DstPort: 443, HasPorts: true, Protocol: 6, HasProtocol: true,
+		Offender: offender, Local: local, Role: flow.SideDst, Direction: intel.Outbound, Answered: intel.AnsweredYes,
+		Severity: intel.Critical, Score: 95, Reason: "c2 listed by feodo (90); outbound, answered",
+		Indicators: []intel.Indicator{{
+			Prefix: netip.MustParsePrefix("203.0.113.9/32"), Feed: "feodo", Score: 90, Category: "c2", Ref: "https://example.net/9",
+		}},
+		Flows: 1, Packets: 5, Bytes: 1234, PacketsRaw: 5, BytesRaw: 1234, Start: at, End: at, Clock: "ok",
+		Exporter: netip.MustParseAddr("192.0.2.1"), ExporterName: "edge-1", Version: flow.V9,
+	}
+}
+
+// longest is an event with every field set to what takes most room.
+func longest() intel.Event {
+	v6 := netip.MustParseAddr("2001:db8:1111:2222:3333:4444:5555:6666")
+	e := hit()
+	e.Kind = intel.KindCanary
+	e.Src, e.Dst, e.Offender, e.Local, e.Exporter = v6, v6, v6, v6, v6
+	e.NATSrc, e.NATDst, e.InnerSrc, e.InnerDst = v6, v6, v6, v6
+	e.SrcPort, e.DstPort, e.NATSrcPort, e.NATDstPort = 65535, 65535, 65535, 65535
+	const most = 1<<64 - 1
+	e.Flows, e.Packets, e.Bytes, e.PacketsRaw, e.BytesRaw, e.PacketsBack, e.BytesBack = most, most, most, most-1, most-1, most, most
+	e.Protocol, e.Role, e.Version, e.TCPFlags, e.Sampling = 134, flow.SideInnerSrc, flow.SFlow, 0xffff, 1<<32-1
+	e.Domain, e.InIf, e.OutIf, e.HasIf, e.Score = 1<<32-1, 1<<32-1, 1<<32-1, true, 255
+	e.Blocked = false
+	one := e.Indicators[0]
+	one.Prefix, one.Port, one.FirstSeen, one.LastSeen, one.Expires = netip.PrefixFrom(v6, 128), 65535, at, at, at
+	e.Indicators = make([]intel.Indicator, 50)
+	e.Exporters = make([]netip.Addr, 50)
+	for i := range e.Indicators {
+		e.Indicators[i], e.Exporters[i] = one, v6
+	}
+	poison(&e, strings.Repeat("W", 10_000))
+	return e
+}
+
+// hostile are texts that feeds could send.
+var hostile = []string{
+	`","srcip":"8.8.8.8","x":"`,
+	"line\nbreak\r\n<13>1 - - - - - - forged",
+	"nul\x00 bell\a esc\x1b[31m del\x7f csi\u009b31m",
+	"bad utf8 \xff\xfe\xc3 \xed\xa0\x80",
+	"sep\u2028arators\u2029 bidi\u202e\u2066 bom\ufeff",
+	"emoji 👩‍👩‍👧 \U0001f4a9 \U000e0001",
+	`back\slash\ "quotes" ] x="y" ]`,
+	strings.Repeat("A", 10_000),
+	strings.Repeat("\x01", 10_000),
+	strings.Repeat("\U000e0001", 3_000),
+	strings.Repeat("]", 5_000),
+	" | = ] ; , CEF:0|x src=8.8.8.8",
+}
+
+// poison puts s wherever text can stand.
+func poison(e *intel.Event, s string) {
+	e.Sensor, e.Reason, e.Clock, e.ExporterName, e.CommunityID = s, s, s, s, s
+	e.IntelVersion, e.Alert = s, s
+	e.Direction, e.Answered = intel.Direction(s), intel.Answered(s)
+	list := make([]intel.Indicator, len(e.Indicators))
+	for i := range list {
+		list[i] = e.Indicators[i]
+		list[i].Feed, list[i].Category, list[i].Ref, list[i].TLP = s, s, s, s
+		list[i].Description, list[i].NativeID = s, s
+	}
+	e.Indicators = list
+}
+
+// samples are events of every kind, with every text.
+func samples() []intel.Event {
+	plain := hit()
+	six := hit()
+	six.Src, six.Offender = netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::1")
+	portless := hit()
+	portless.HasPorts, portless.Protocol, portless.Kind = false, 1, intel.KindUpdate
+	alert := intel.Event{Kind: intel.KindAlert, Alert: "feed_held_back", Reason: "shrank", Severity: intel.Medium, Time: at}
+	list := []intel.Event{plain, six, portless, alert, longest(), {}, {Kind: "something-else-and-long", Time: time.Unix(1<<60, 0)}}
+	for _, s := range hostile {
+		e, l := hit(), longest()
+		poison(&e, s)
+		poison(&l, s)
+		list = append(list, e, l)
+	}
+	return list
+}

@@ -1,0 +1,252 @@
+package syslog
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/sinks"
+)
+
+const (
+	// writeSize is what is written to a stream at once, about.
+	writeSize = 64 << 10
+	// relook is how long a name is trusted with UDP, where no connection breaks.
+	relook = time.Minute
+)
+
+// Stats counts what has happened.
+type Stats struct {
+	Written     uint64 // events given to the kernel, those sent again each time
+	Bytes       uint64 // of messages, framing included
+	Shortened   uint64 // events whose JSON was too long for Limit
+	Asked       uint64 // events asked for again when a connection broke
+	Connections uint64 // made
+	Errors      uint64 // calls of Send that asked for another
+	LastError   string // the latest of these, kept after recovery
+	Server      string // in use; empty = none now
+}
+
+// A Sender is the sink that speaks syslog. All methods but Stats are for its runner.
+type Sender struct {
+	cfg     Config
+	encoder *encoder
+	link    *link // nil until needed, and after a failure
+	next    int   // the server to try next
+	left    int   // events of a link that was closed before they had surely arrived
+	now     func() time.Time
+
+	message, buffer []byte // scratch
+
+	mu    sync.Mutex // of stats
+	stats Stats
+}
+
+var _ sinks.Holder = (*Sender)(nil)
+
+// New makes a sender; nothing is opened or read yet. The error is about cfg.
+func New(cfg Config) (*Sender, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.filled()
+	return &Sender{cfg: cfg, encoder: newEncoder(cfg), now: time.Now}, nil
+}
+
+// Name gives "syslog:" and the configured name, or transport and first server.
+func (s *Sender) Name() string {
+	return "syslog:" + cmp.Or(s.cfg.Name, s.cfg.Transport+":"+s.cfg.Servers[0])
+}
+
+// Send writes events. That the kernel has taken them does not mean that they have
+// arrived, see Held; when a connection breaks, the [*sinks.RetryError] asks for all
+// that may not have.
+func (s *Sender) Send(ctx context.Context, events []intel.Event) error {
+	if err := s.check(); err != nil {
+		return s.retry(0, err)
+	}
+	if err := s.connect(ctx); err != nil {
+		return s.retry(0, err)
+	}
+	if !s.link.stream {
+		return s.sendDatagrams(ctx, events)
+	}
+	if err := s.sendStream(ctx, events); err != nil {
+		return s.retry(0, err)
+	}
+	s.link.window.add(part{events: len(events), at: s.now(), end: s.link.raw.written.Load()})
+	s.count(func(st *Stats) { st.Written += uint64(len(events)) })
+	return nil
+}
+
+// Held gives the number of the latest events that may not have arrived.
+func (s *Sender) Held() int {
+	if s.link == nil {
+		return s.left
+	}
+	s.link.window.settle(s.now(), s.link.raw.acked(), s.cfg.Resend)
+	return s.link.window.events
+}
+
+// Broken tells why the connection has broken while events are held that will come
+// again with the next Send; nil when all is well. A runner that has no event to send
+// may ask, and send what is held without waiting for the next one.
+func (s *Sender) Broken() error {
+	if s.link == nil || s.Held() == 0 {
+		return nil
+	}
+	return s.link.broken(s.now())
+}
+
+// Close closes the connection in order, within ctx, and waits for the server to do
+// the same: then it has read everything, and Held gives 0.
+func (s *Sender) Close(ctx context.Context) error {
+	if s.link == nil {
+		return nil
+	}
+	s.left = s.Held()
+	if s.link.finish(ctx) {
+		s.left = 0
+	}
+	s.link = nil
+	return nil
+}
+
+// Stats gives the counters at one moment.
+func (s *Sender) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stats
+}
+
+func (s *Sender) count(change func(*Stats)) {
+	s.mu.Lock()
+	change(&s.stats)
+	s.mu.Unlock()
+}
+
+// check looks whether the connection is still good.
+func (s *Sender) check() error {
+	if s.link == nil {
+		return nil
+	}
+	if !s.link.stream && s.now().Sub(s.link.born) > relook {
+		_ = s.link.abandon()
+		s.link = nil
+		return nil
+	}
+	return s.link.broken(s.now())
+}
+
+// connect sees to it that there is a connection, to whichever server takes one.
+func (s *Sender) connect(ctx context.Context) error {
+	var failed error
+	for range s.cfg.Servers {
+		if s.link != nil {
+			return nil
+		}
+		server := s.cfg.Servers[s.next]
+		l, err := dial(ctx, &s.cfg, server)
+		if err != nil {
+			s.next = (s.next + 1) % len(s.cfg.Servers)
+			failed = also(failed, fmt.Errorf("%s: %w", server, advise(err)))
+			continue
+		}
+		s.link = l
+		s.count(func(st *Stats) { st.Connections++; st.Server = server })
+	}
+	if s.link != nil {
+		return nil
+	}
+	return failed
+}
+
+// also joins errors in one line.
+func also(a, b error) error {
+	if a == nil {
+		return b
+	}
+	return fmt.Errorf("%w; %w", a, b)
+}
+
+// retry gives the connection up and asks for everything again that may not have
+// arrived, and for events from number sent on.
+func (s *Sender) retry(sent int, err error) error {
+	held := 0
+	if s.link != nil {
+		s.Held()
+		held = s.link.window.clear()
+		err = fmt.Errorf("%s: %w", s.link.server, advise(err))
+		_ = s.link.abandon()
+		s.link = nil
+		s.next = (s.next + 1) % len(s.cfg.Servers)
+	}
+	err = fmt.Errorf("%s: %w", s.Name(), err)
+	s.count(func(st *Stats) {
+		st.Errors++
+		st.Asked += uint64(held)
+		st.LastError, st.Server = err.Error(), ""
+		st.Shortened = s.encoder.short
+	})
+	if held > 0 {
+		sent = -held
+	}
+	return &sinks.RetryError{Sent: sent, Err: err}
+}
+
+// sendStream writes events in pieces of some size.
+func (s *Sender) sendStream(ctx context.Context, events []intel.Event) error {
+	s.buffer = s.buffer[:0]
+	for i := range events {
+		s.buffer = s.frame(s.buffer, &events[i])
+		if len(s.buffer) < writeSize && i < len(events)-1 {
+			continue
+		}
+		if err := s.link.write(ctx, s.buffer); err != nil {
+			return s.reason(err)
+		}
+		s.count(func(st *Stats) { st.Bytes += uint64(len(s.buffer)); st.Shortened = s.encoder.short })
+		s.buffer = s.buffer[:0]
+	}
+	return nil
+}
+
+// frame appends a message with its framing.
+func (s *Sender) frame(dst []byte, e *intel.Event) []byte {
+	s.message = s.encoder.append(s.message[:0], e)
+	if s.cfg.Framing == Octet {
+		dst = append(strconv.AppendInt(dst, int64(len(s.message)), 10), ' ')
+		return append(dst, s.message...)
+	}
+	return append(append(dst, s.message...), '\n')
+}
+
+// reason gives what the server has said at its end, if anything: a failed write only
+// tells that the connection is gone.
+func (s *Sender) reason(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if cause := s.link.abandon(); isAlert(cause) {
+		return cause
+	}
+	return err
+}
+
+// sendDatagrams writes events, one datagram each. A refusal is told by the kernel
+// with the datagram after the one refused.
+func (s *Sender) sendDatagrams(ctx context.Context, events []intel.Event) error {
+	for i := range events {
+		s.message = s.encoder.append(s.message[:0], &events[i])
+		if err := s.link.write(ctx, s.message); err != nil {
+			return s.retry(max(0, i-1), err)
+		}
+		s.count(func(st *Stats) { st.Written++; st.Bytes += uint64(len(s.message)); st.Shortened = s.encoder.short })
+	}
+	return nil
+}
