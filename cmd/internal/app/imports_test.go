@@ -58,6 +58,7 @@ var rules = []struct {
 	{"flow/*", []string{"flow"}},
 	{"intel", []string{"flow"}},
 	{"intel/correlate", []string{"intel", "flow", "flow/udp", "flow/decode", "flow/capture"}},
+	{"intel/feeds/fetch", []string{"intel", "intel/feeds", "flow"}},
 	{"intel/*", []string{"intel", "flow"}},
 	{"sinks", []string{"intel", "flow"}},
 	{"sinks/*", []string{"sinks", "intel", "flow"}},

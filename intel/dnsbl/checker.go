@@ -1,0 +1,427 @@
+package dnsbl
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel"
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+const (
+	// goroutines is how many addresses are asked for at a time.
+	goroutines = 8
+	// checkEvery is how often the test points of a zone are asked for.
+	checkEvery = 10 * time.Minute
+)
+
+// A request is an address with the flow that has shown it.
+type request struct {
+	record flow.Record
+	side   flow.Side
+	addr   netip.Addr
+}
+
+// Stats count since the start. Of the addresses handed over, all that are not waiting
+// are in exactly one of Cached, Listed, Unlisted and Failed.
+type Stats struct {
+	Asked   uint64 // handed over
+	Dropped uint64 // not taken: the queue was full
+	Cached  uint64 // known from before
+	Listed  uint64
+	// Unlisted are in no zone; Failed could not be asked for in any.
+	Unlisted, Failed uint64
+	Queries          uint64 // sent
+	Errors           uint64 // queries that gave no answer
+}
+
+// A ZoneStatus tells whether a zone can be believed.
+type ZoneStatus struct {
+	Zone string
+	// IPv4 and IPv6 tell which family its test points vouch for.
+	IPv4, IPv6 bool
+	// Error is why one of them does not, or what its last query ended with.
+	Error string
+}
+
+// A Checker asks the zones. New is inert.
+type Checker struct {
+	cfg      Config
+	found    func(intel.Hit)
+	exchange exchanger
+	seed     maphash.Seed
+	queue    chan request
+
+	asked, dropped, cached, listed, unlisted, failed, queries, errors atomic.Uint64
+
+	mu      sync.Mutex
+	cache   *cache
+	pending map[netip.Addr][]request // further flows of addresses that are being asked for
+	zones   []ZoneStatus
+	next    time.Time // when the next query may leave
+
+	cancel context.CancelFunc
+	wait   sync.WaitGroup
+}
+
+// New makes a checker of a valid configuration. found is given the hit of a flow with
+// a listed address, by several goroutines.
+func New(cfg Config, found func(intel.Hit)) *Checker {
+	c := &Checker{
+		cfg: cfg, found: found, seed: maphash.MakeSeed(),
+		queue: make(chan request, cfg.Queue), cache: newCache(cfg.Cache),
+		pending: make(map[netip.Addr][]request),
+	}
+	for _, z := range cfg.Zones {
+		c.zones = append(c.zones, ZoneStatus{Zone: z.feed(), Error: "not checked yet"})
+	}
+	return c
+}
+
+// Start begins to ask. The zones are believed once their test points have answered.
+func (c *Checker) Start() error {
+	if c.exchange == nil {
+		server := c.cfg.Server
+		if server == "" {
+			var err error
+			if server, err = systemServer("/etc/resolv.conf"); err != nil {
+				return fmt.Errorf("dnsbl: %w", err)
+			}
+		}
+		c.exchange = resolver(server)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	c.cancel = cancel
+	checked := make(chan struct{})
+	c.wait.Go(func() { c.checkZones(ctx, checked) })
+	for range goroutines {
+		c.wait.Go(func() {
+			select { // what waits until then is bounded by the queue
+			case <-checked:
+				c.run(ctx)
+			case <-ctx.Done():
+			}
+		})
+	}
+	return nil
+}
+
+// Stop ends all queries and waits. It may be called twice, and without Start.
+func (c *Checker) Stop() {
+	if c.cancel != nil {
+		c.cancel()
+	}
+	c.wait.Wait()
+}
+
+// Stats gives the counters.
+func (c *Checker) Stats() Stats {
+	return Stats{
+		Asked: c.asked.Load(), Dropped: c.dropped.Load(), Cached: c.cached.Load(), Listed: c.listed.Load(),
+		Unlisted: c.unlisted.Load(), Failed: c.failed.Load(), Queries: c.queries.Load(), Errors: c.errors.Load(),
+	}
+}
+
+// Zones gives the state of the zones in the order of the configuration.
+func (c *Checker) Zones() []ZoneStatus {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]ZoneStatus(nil), c.zones...)
+}
+
+// The test points of RFC 5782, 5.
+var (
+	listed4   = netip.MustParseAddr("127.0.0.2")
+	unlisted4 = netip.MustParseAddr("127.0.0.1")
+	listed6   = netip.MustParseAddr("::ffff:127.0.0.2")
+	unlisted6 = netip.MustParseAddr("::ffff:127.0.0.1")
+)
+
+// checkZones asks for the test points at once and every ten minutes.
+func (c *Checker) checkZones(ctx context.Context, checked chan struct{}) {
+	for first := true; ; first = false {
+		for i := range c.cfg.Zones {
+			c.checkZone(ctx, i)
+		}
+		if first {
+			close(checked)
+		}
+		t := time.NewTimer(checkEvery)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-t.C:
+		}
+	}
+}
+
+func (c *Checker) checkZone(ctx context.Context, i int) {
+	z := &c.cfg.Zones[i]
+	s := ZoneStatus{Zone: z.feed()}
+	err4, err6 := c.checkFamily(ctx, z, listed4, unlisted4), c.checkFamily(ctx, z, listed6, unlisted6)
+	s.IPv4, s.IPv6 = err4 == nil, err6 == nil
+	if err4 != nil {
+		s.Error = err4.Error()
+	}
+	c.mu.Lock()
+	c.zones[i] = s
+	c.mu.Unlock()
+}
+
+// checkFamily makes sure that a zone is alive and does not list the whole world.
+func (c *Checker) checkFamily(ctx context.Context, z *Zone, listed, unlisted netip.Addr) error {
+	a, err := c.ask(ctx, z, listed)
+	if err == nil && len(a.codes) == 0 {
+		err = fmt.Errorf("the test point %s is not listed", listed)
+	}
+	if err != nil {
+		return err
+	}
+	if a, err = c.ask(ctx, z, unlisted); err == nil && len(a.codes) > 0 {
+		err = fmt.Errorf("%s is listed, which must not be; the zone lists everything", unlisted)
+	}
+	return err
+}
+
+// run judges one address after the other.
+func (c *Checker) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case r := <-c.queue:
+			c.judge(ctx, &r)
+		}
+	}
+}
+
+// judge finds the verdict on an address and raises the hit.
+func (c *Checker) judge(ctx context.Context, r *request) {
+	v, known := c.recall(r)
+	if known {
+		c.cached.Add(1)
+		c.raise(v, r)
+		return
+	}
+	if c.isPending(r) {
+		return
+	}
+	v, ok := c.lookUp(ctx, r.addr)
+	if !ok {
+		c.failed.Add(1)
+	}
+	c.mu.Lock()
+	waiting := c.pending[r.addr]
+	delete(c.pending, r.addr)
+	if ok {
+		c.cache.put(r.addr, v)
+	}
+	c.mu.Unlock()
+	c.raise(v, r)
+	for i := range waiting {
+		c.raise(v, &waiting[i])
+	}
+}
+
+func (c *Checker) recall(r *request) (verdict, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cache.get(r.addr, time.Now())
+}
+
+// maxWaiting is how many flows wait for the verdict on one address.
+const maxWaiting = 100
+
+// isPending reports whether somebody asks for the address already, and leaves the
+// flow with him.
+func (c *Checker) isPending(r *request) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	waiting, there := c.pending[r.addr]
+	switch {
+	case !there:
+		c.pending[r.addr] = nil
+		return false
+	case len(waiting) < maxWaiting:
+		c.pending[r.addr] = append(waiting, *r)
+		c.cached.Add(1)
+	default:
+		c.dropped.Add(1)
+	}
+	return true
+}
+
+// raise gives the hit of a flow if the verdict is a listing.
+func (c *Checker) raise(v verdict, r *request) {
+	if v.table == nil {
+		return
+	}
+	_, port := r.record.At(r.side)
+	if m := v.table.Find(r.addr, port); !m.Empty() {
+		c.found(intel.Hit{Record: r.record, Offender: r.addr, Side: r.side, Match: m})
+	}
+}
+
+// lookUp asks all zones that can be believed. ok is false when none has answered.
+func (c *Checker) lookUp(ctx context.Context, a netip.Addr) (v verdict, ok bool) {
+	now := time.Now()
+	ttl := c.cfg.NegativeTTL
+	var found []intel.Indicator
+	for i, s := range c.Zones() {
+		if a.Is4() && !s.IPv4 || a.Is6() && !s.IPv6 {
+			continue
+		}
+		z := &c.cfg.Zones[i]
+		said, err := c.ask(ctx, z, a)
+		if err != nil {
+			c.note(i, err)
+			continue
+		}
+		ok = true
+		if len(said.codes) == 0 {
+			ttl = min(ttl, max(said.ttl, c.cfg.MinTTL))
+			continue
+		}
+		life := min(max(said.ttl, c.cfg.MinTTL), c.cfg.MaxTTL)
+		ttl = min(ttl, life)
+		if ind, listed := z.indicator(a, said, now, life); listed {
+			found = append(found, ind)
+		}
+	}
+	if !ok {
+		return v, false
+	}
+	v.until = now.Add(ttl)
+	if len(found) == 0 {
+		c.unlisted.Add(1)
+		return v, true
+	}
+	c.listed.Add(1)
+	b := intel.NewBuilder(intel.Policy{})
+	for _, ind := range found {
+		b.Add(ind, intel.OriginFeed)
+	}
+	v.table, _ = b.Build("dnsbl " + now.UTC().Format(time.RFC3339))
+	return v, true
+}
+
+func (c *Checker) note(zone int, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.zones[zone].Error = err.Error()
+}
+
+// indicator makes the listing of an address; false when the codes are no reason for
+// a hit.
+func (z *Zone) indicator(a netip.Addr, said answer, now time.Time, life time.Duration) (intel.Indicator, bool) {
+	code, listed := z.meaning(said.codes)
+	var names []string
+	for _, c := range said.codes {
+		names = append(names, c.String())
+	}
+	return intel.Indicator{
+		Prefix: netip.PrefixFrom(a, a.BitLen()), Feed: z.feed(), Score: uint8(code.Score), Category: code.Category,
+		Ref: linkIn(said.text), Description: said.text, NativeID: strings.Join(names, ","),
+		LastSeen: now, Expires: now.Add(life),
+	}, listed
+}
+
+// meaning gives the worst that the answers mean; false when they are no reason for a
+// hit.
+func (z *Zone) meaning(answers []netip.Addr) (worst Code, listed bool) {
+	common := Code{Score: cmp.Or(z.Score, defaultScore), Category: z.Category}
+	if len(z.Codes) == 0 {
+		return common, true
+	}
+	for _, c := range z.Codes {
+		if c.Ignore || !slices.Contains(answers, c.Answer) {
+			continue
+		}
+		c.Score = cmp.Or(c.Score, common.Score)
+		c.Category = cmp.Or(c.Category, common.Category)
+		if c.Score > worst.Score {
+			worst = c
+		}
+		listed = true
+	}
+	return worst, listed
+}
+
+// linkIn gives the first web link of a text.
+func linkIn(text string) string {
+	for word := range strings.FieldsSeq(text) {
+		if strings.HasPrefix(word, "https://") || strings.HasPrefix(word, "http://") {
+			return word
+		}
+	}
+	return ""
+}
+
+// ask sends the question for one address in one zone, and for the text of a listing.
+func (c *Checker) ask(ctx context.Context, z *Zone, a netip.Addr) (answer, error) {
+	name := queryName(a, z.fqdn())
+	m, err := c.query(ctx, name, dnsmessage.TypeA)
+	if err != nil {
+		return answer{}, err
+	}
+	said, err := parseA(m)
+	if err != nil {
+		c.errors.Add(1)
+		return answer{}, fmt.Errorf("%s: %w", z.Zone, err)
+	}
+	if len(said.codes) > 0 {
+		if m, err := c.query(ctx, name, dnsmessage.TypeTXT); err == nil { // a listing without words is one, too
+			said.text = parseTXT(m)
+		}
+	}
+	return said, nil
+}
+
+// query sends one question, as soon as the rate allows.
+func (c *Checker) query(ctx context.Context, name string, kind dnsmessage.Type) (*dnsmessage.Message, error) {
+	if err := c.pace(ctx); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	c.queries.Add(1)
+	m, err := c.exchange(ctx, name, kind)
+	if err != nil {
+		c.errors.Add(1)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("no answer within %v", c.cfg.Timeout)
+		}
+	}
+	return m, err
+}
+
+// pace waits for its turn.
+func (c *Checker) pace(ctx context.Context) error {
+	c.mu.Lock()
+	now := time.Now()
+	turn := c.next
+	if turn.Before(now) {
+		turn = now
+	}
+	c.next = turn.Add(time.Second / time.Duration(c.cfg.Rate))
+	c.mu.Unlock()
+	t := time.NewTimer(turn.Sub(now))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,398 @@
+package fetch
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Limits of one request.
+const (
+	connectTimeout = 10 * time.Second
+	totalTimeout   = 10 * time.Minute
+	maxRedirects   = 5
+	maxHeaderBytes = 256 << 10
+	// betweenRequests is the pause where one fetch needs several.
+	betweenRequests = 250 * time.Millisecond
+)
+
+// A client sends the requests of one feed.
+type client struct {
+	http    *http.Client
+	agent   string
+	total   time.Duration
+	pause   time.Duration
+	spec    *spec
+	scrub   scrubber
+	headers http.Header // secret; for the feed's own host alone
+	sent    int         // requests
+	code    int         // last status
+}
+
+// A dialer opens connections; nil means the usual one.
+type dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
+// newClient reads keys and certificates of a feed anew: they are renewed.
+func newClient(s *spec, agent string, dial dialer) (*client, error) {
+	c := &client{agent: agent, total: totalTimeout, pause: betweenRequests, spec: s}
+	if err := c.authenticate(); err != nil {
+		return nil, err
+	}
+	config, err := s.tlsConfig()
+	if err != nil {
+		return nil, err
+	}
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: connectTimeout}).DialContext
+	}
+	c.http = &http.Client{
+		Transport: &http.Transport{
+			Proxy:                  http.ProxyFromEnvironment,
+			DialContext:            dial,
+			TLSClientConfig:        config,
+			TLSHandshakeTimeout:    connectTimeout,
+			ResponseHeaderTimeout:  s.patience,
+			MaxResponseHeaderBytes: maxHeaderBytes,
+			ForceAttemptHTTP2:      true,
+		},
+		// Redirects are followed by get, which knows what may go where.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return c, nil
+}
+
+// close lets the connections go.
+func (c *client) close() { c.http.CloseIdleConnections() }
+
+// authenticate gathers the secret headers.
+func (c *client) authenticate() error {
+	s := c.spec
+	c.headers = make(http.Header)
+	c.scrub.addURL(string(s.URL))
+	for _, h := range s.Headers {
+		c.headers.Set(h.Name, string(h.Value))
+		c.scrub.add(string(h.Value))
+	}
+	key, err := s.APIKey.read(s.APIKeyFile)
+	if err != nil {
+		return fmt.Errorf("api_key_file: %w", err)
+	}
+	c.scrub.add(key)
+	switch {
+	case key == "":
+	case s.keyHeader != "":
+		c.headers.Set(s.keyHeader, key)
+	default:
+		c.headers.Set("Authorization", "Bearer "+key)
+	}
+	password, err := s.Password.read(s.PasswordFile)
+	if err != nil {
+		return fmt.Errorf("password_file: %w", err)
+	}
+	if s.User != "" {
+		c.scrub.add(password)
+		c.scrub.add(s.User + ":" + password)
+		r := http.Request{Header: c.headers}
+		r.SetBasicAuth(s.User, password)
+	}
+	return nil
+}
+
+func (s *spec) tlsConfig() (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if s.CAFile != "" {
+		pem, err := os.ReadFile(s.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("ca_file: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("ca_file: %s holds no certificate in PEM", s.CAFile)
+		}
+	}
+	if s.CertFile != "" {
+		cert, err := tls.LoadX509KeyPair(s.CertFile, s.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("cert_file: %w", err)
+		}
+		config.Certificates = []tls.Certificate{cert}
+	}
+	return config, nil
+}
+
+// A request is one question to a provider.
+type request struct {
+	url  string
+	body string // makes it a POST
+	// etag and modified make it conditional.
+	etag, modified string
+}
+
+// An answer is a good response: 200, 304 or 204.
+type answer struct {
+	*http.Response
+	cancel context.CancelFunc
+}
+
+// Close ends the request.
+func (a *answer) Close() {
+	_ = a.Body.Close()
+	a.cancel()
+}
+
+// get asks. Its error is without secrets; that of a bad status is a *statusError.
+// The answer must be closed, and its body ends with an error when the request takes
+// longer than it may in total.
+func (c *client) get(ctx context.Context, q request) (*answer, error) {
+	if c.sent > 0 {
+		if err := sleep(ctx, c.pause); err != nil {
+			return nil, err
+		}
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, c.total, fmt.Errorf("took longer than %v", c.total))
+	resp, err := c.follow(ctx, q)
+	if err != nil {
+		err = c.explain(ctx, err)
+		cancel()
+		return nil, err
+	}
+	resp.Body = &patientBody{resp.Body, ctx, c}
+	a := &answer{resp, cancel}
+	if err := checkStatus(resp); err != nil {
+		a.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// patientBody turns what ends the reading of a body into words.
+type patientBody struct {
+	io.ReadCloser
+	ctx context.Context
+	c   *client
+}
+
+func (b *patientBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		err = b.c.explain(b.ctx, err)
+	}
+	return n, err
+}
+
+// follow sends the request and goes where it is sent, at most maxRedirects times.
+func (c *client) follow(ctx context.Context, q request) (*http.Response, error) {
+	first, err := url.Parse(q.url)
+	if err != nil {
+		return nil, errors.New("not a URL")
+	}
+	home, err := url.Parse(string(c.spec.URL))
+	if err != nil {
+		return nil, errors.New("not a URL")
+	}
+	at := first
+	for hop := 0; ; hop++ {
+		resp, err := c.send(ctx, q, at, home)
+		if err != nil {
+			return nil, err
+		}
+		if !isRedirect(resp.StatusCode) {
+			return resp, nil
+		}
+		_ = resp.Body.Close()
+		if hop == maxRedirects {
+			return nil, fmt.Errorf("more than %d redirects", maxRedirects)
+		}
+		if at, err = nextHop(at, resp.Header.Get("Location"), q.body != ""); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func isRedirect(code int) bool {
+	switch code {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return true
+	}
+	return false
+}
+
+// nextHop resolves a redirect and refuses those that would weaken the connection or
+// carry a question elsewhere.
+func nextHop(at *url.URL, location string, post bool) (*url.URL, error) {
+	to, err := at.Parse(location)
+	switch {
+	case location == "" || err != nil || to.Host == "":
+		return nil, errors.New("a redirect to nowhere")
+	case to.Scheme != at.Scheme && to.Scheme != "https":
+		return nil, fmt.Errorf("a redirect from %s to %s is not followed", at.Scheme, to.Scheme)
+	case to.User != nil:
+		return nil, errors.New("a redirect with a password in it is not followed")
+	case post && !sameHost(to, at):
+		return nil, fmt.Errorf("a question that is posted does not go to another host (%s)", to.Host)
+	}
+	return to, nil
+}
+
+// sameHost tells whether a key of home may go to u: the same host and port, or the
+// same host by https on its usual port.
+func sameHost(u, home *url.URL) bool {
+	if u.Scheme == home.Scheme {
+		return strings.EqualFold(u.Hostname(), home.Hostname()) && portOf(u) == portOf(home)
+	}
+	return u.Scheme == "https" && strings.EqualFold(u.Hostname(), home.Hostname()) &&
+		portOf(u) == "443" && portOf(home) == "80"
+}
+
+func portOf(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return u.Port()
+	case u.Scheme == "https":
+		return "443"
+	}
+	return "80"
+}
+
+// send makes one hop. Secrets go to the host of the feed alone.
+func (c *client) send(ctx context.Context, q request, at, home *url.URL) (*http.Response, error) {
+	method, body := http.MethodGet, io.Reader(nil)
+	if q.body != "" {
+		method, body = http.MethodPost, strings.NewReader(q.body)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, at.String(), body)
+	if err != nil {
+		return nil, errors.New("not a URL")
+	}
+	if sameHost(at, home) {
+		r.Header = c.headers.Clone()
+	}
+	setIf(r.Header, "User-Agent", c.agent)
+	setIf(r.Header, "Accept", c.spec.accept)
+	setIf(r.Header, "If-None-Match", q.etag)
+	setIf(r.Header, "If-Modified-Since", q.modified)
+	if q.body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	c.sent++
+	resp, err := c.http.Do(r)
+	if err == nil {
+		c.code = resp.StatusCode
+	}
+	return resp, err
+}
+
+func setIf(h http.Header, name, value string) {
+	if value != "" {
+		h.Set(name, value)
+	}
+}
+
+// A statusError is an answer that is none.
+type statusError struct {
+	code       int
+	retryAfter time.Duration
+	hint       string
+}
+
+func (e *statusError) Error() string {
+	s := fmt.Sprintf("HTTP %d %s", e.code, http.StatusText(e.code))
+	if e.hint != "" {
+		s += ": " + e.hint
+	}
+	if e.retryAfter > 0 {
+		s += fmt.Sprintf(", asked again in %v at the earliest", e.retryAfter.Round(time.Second))
+	}
+	return s
+}
+
+// checkStatus makes an error of every status without data.
+func checkStatus(r *http.Response) error {
+	e := &statusError{code: r.StatusCode, retryAfter: retryAfter(r)}
+	switch r.StatusCode {
+	case http.StatusOK, http.StatusNotModified, http.StatusNoContent:
+		return nil
+	case http.StatusUnauthorized, http.StatusForbidden:
+		e.hint = "the key is missing, wrong or not allowed to"
+	case http.StatusNotFound, http.StatusGone:
+		e.hint = "the feed is not there any more; look at its provider's page"
+	case http.StatusTooManyRequests:
+		e.hint = "the provider was asked too often"
+	}
+	return e
+}
+
+// retryAfter reads the header of that name, in seconds or as a date (RFC 9110,
+// 10.2.3). The date is compared with that of the answer, not with our own clock.
+func retryAfter(r *http.Response) time.Duration {
+	value := r.Header.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	now, err := http.ParseTime(r.Header.Get("Date"))
+	if err != nil {
+		now = time.Now()
+	}
+	return max(at.Sub(now), 0)
+}
+
+// A netError is an error of the network, in words without secrets.
+type netError struct {
+	text    string
+	reached bool // something may have got to the provider
+}
+
+func (e *netError) Error() string { return e.text }
+
+// explain gives an error of the network without the URL, which may hold a key.
+func (c *client) explain(ctx context.Context, err error) error {
+	if done, ok := errors.AsType[*netError](err); ok {
+		return done
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return &netError{cause.Error(), true}
+	}
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err
+	}
+	return &netError{c.scrub.text(err.Error()), !isDialError(err)}
+}
+
+// isDialError tells that no connection came about.
+func isDialError(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && (op.Op == "dial" || op.Op == "proxyconnect")
+}
+
+// neverReached reports whether the provider got nothing of a request.
+func neverReached(err error) bool {
+	e, ok := errors.AsType[*netError](err)
+	return ok && !e.reached
+}
+
+// sleep waits, or gives the error of the context.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}

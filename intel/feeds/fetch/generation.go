@@ -1,0 +1,369 @@
+package fetch
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/feeds"
+)
+
+// A generation is one complete state of one feed in a file:
+//
+//	magic
+//	objects, then entries, one record each, then a record of kind 0
+//	description in JSON (see Description)
+//	length of the description, 4 bytes; CRC-32C of all before, 4 bytes; big endian
+//
+// It is written to a temporary file that is renamed once it is complete and on the
+// disk, so a name always stands for a whole generation or for none. Whoever reads
+// it checks the sum before using a single record.
+const (
+	magic       = "flowsnitch generation 1\n"
+	footerBytes = 8
+
+	recordEnd    = 0
+	recordObject = 1
+	recordEntry  = 2
+)
+
+// Flags of an entry record.
+const (
+	flagExclude = 1 << iota
+	flagOffline
+	flag6
+	flagPort
+	flagEvidence // reference, description, native id or a time
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// errBroken is wrapped by the errors of a file that is not a whole generation.
+var errBroken = errors.New("not a whole generation")
+
+// A Description says what a generation is and where it comes from.
+type Description struct {
+	Feed string `json:"feed"`
+	// Origin names the source, so that a feed that was given another one does not
+	// go on with the data of the old. It holds no secret.
+	Origin string `json:"origin"`
+	// Taken is when the generation was completed.
+	Taken time.Time `json:"taken"`
+	// ETag and LastModified are the validators of exactly this copy.
+	ETag         string `json:"etag,omitempty"`
+	LastModified string `json:"last_modified,omitempty"`
+	// Cursor is where a source that is read piece by piece goes on.
+	Cursor json.RawMessage `json:"cursor,omitempty"`
+	// Entries and Objects count the records, Previous the entries of the
+	// generation before.
+	Entries  int `json:"entries"`
+	Objects  int `json:"objects,omitempty"`
+	Previous int `json:"previous"`
+	// Parsed says what the parser made of the document, or of the last pages.
+	Parsed Parsed `json:"parsed"`
+	// Partial tells that the source has never been read to its end.
+	Partial bool `json:"partial,omitempty"`
+	// Held is why the generation is not used; empty when it is.
+	Held string `json:"held,omitempty"`
+}
+
+// Parsed is the report of a parser as far as it is kept.
+type Parsed struct {
+	Format   string         `json:"format,omitempty"`
+	Verdict  feeds.Verdict  `json:"verdict,omitempty"`
+	Accepted int            `json:"accepted"`
+	Excluded int            `json:"excluded,omitempty"`
+	Rejected int            `json:"rejected"`
+	Skipped  int            `json:"skipped,omitempty"`
+	Samples  []feeds.Reject `json:"samples,omitempty"`
+	Updated  time.Time      `json:"updated,omitzero"`
+}
+
+// An object is what entries hang on by their native id: a pulse, an event, a STIX
+// indicator. Round is the full reading of the source that saw it last.
+type object struct {
+	id       string
+	group    string // collection
+	modified int64  // Unix nanoseconds; 0 = not said
+	round    uint32
+}
+
+// A writer makes a generation.
+type writer struct {
+	file    *os.File
+	out     *bufio.Writer
+	sum     uint32
+	strings stringTable
+	buf     []byte
+	objects int
+	entries int
+}
+
+// newWriter starts a generation in a temporary file in dir.
+func newWriter(dir string) (*writer, error) {
+	file, err := os.CreateTemp(dir, tempPattern)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{file: file}
+	w.out = bufio.NewWriterSize(sumWriter{w}, 64<<10)
+	_, _ = w.out.WriteString(magic) // errors of the buffer come with Flush
+	return w, nil
+}
+
+// sumWriter writes through to the file of its writer and sums up on the way.
+type sumWriter struct{ w *writer }
+
+func (s sumWriter) Write(p []byte) (int, error) {
+	s.w.sum = crc32.Update(s.w.sum, castagnoli, p)
+	return s.w.file.Write(p)
+}
+
+// object adds an object. All objects come before the first entry.
+func (w *writer) object(o object) error {
+	w.objects++
+	b := append(w.buf[:0], recordObject)
+	b = appendString(b, o.id)
+	b = appendString(b, o.group)
+	b = binary.AppendVarint(b, o.modified)
+	b = binary.AppendUvarint(b, uint64(o.round))
+	return w.write(b)
+}
+
+// entry adds an entry.
+func (w *writer) entry(e *feeds.Entry) error {
+	w.entries++
+	flags := flagsOf(e)
+	b := append(w.buf[:0], recordEntry, flags)
+	b = append(b, e.Prefix.Addr().AsSlice()...)
+	b = append(b, byte(e.Prefix.Bits()), e.Score)
+	b = w.strings.append(b, e.Category)
+	b = w.strings.append(b, e.TLP)
+	if flags&flagPort != 0 {
+		b = binary.BigEndian.AppendUint16(b, e.Port)
+	}
+	if flags&flagEvidence != 0 {
+		b = w.strings.append(b, e.Ref)
+		b = w.strings.append(b, e.Description)
+		b = w.strings.append(b, e.NativeID)
+		b = appendTime(b, e.FirstSeen)
+		b = appendTime(b, e.LastSeen)
+		b = appendTime(b, e.Expires)
+	}
+	return w.write(b)
+}
+
+func (w *writer) write(b []byte) error {
+	w.buf = b
+	_, err := w.out.Write(b)
+	return err
+}
+
+func flagsOf(e *feeds.Entry) byte {
+	var f byte
+	if e.Exclude {
+		f |= flagExclude
+	}
+	if e.Offline {
+		f |= flagOffline
+	}
+	if e.Prefix.Addr().Is6() {
+		f |= flag6
+	}
+	if e.Port != 0 {
+		f |= flagPort
+	}
+	if e.Ref != "" || e.Description != "" || e.NativeID != "" ||
+		!e.FirstSeen.IsZero() || !e.LastSeen.IsZero() || !e.Expires.IsZero() {
+		f |= flagEvidence
+	}
+	return f
+}
+
+// commit completes the generation under its name, or leaves no trace of it.
+func (w *writer) commit(path string, d Description) error {
+	if err := w.finish(d); err != nil {
+		w.discard()
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := replace(w.file.Name(), path); err != nil {
+		w.discard()
+		return err
+	}
+	return nil
+}
+
+func (w *writer) finish(d Description) error {
+	d.Entries, d.Objects = w.entries, w.objects
+	text, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	_ = w.out.WriteByte(recordEnd)
+	_, _ = w.out.Write(text)
+	_, _ = w.out.Write(binary.BigEndian.AppendUint32(nil, uint32(len(text))))
+	if err := w.out.Flush(); err != nil {
+		return err
+	}
+	if _, err := w.file.Write(binary.BigEndian.AppendUint32(nil, w.sum)); err != nil {
+		return err
+	}
+	if err := w.file.Sync(); err != nil {
+		return err
+	}
+	return w.file.Close()
+}
+
+// discard removes what was written. It does no harm after commit.
+func (w *writer) discard() {
+	_ = w.file.Close()
+	_ = os.Remove(w.file.Name())
+}
+
+// A reader reads a generation whose sum is right.
+type reader struct {
+	Description
+	file    *os.File
+	in      *bufio.Reader
+	strings stringTable
+	entry   feeds.Entry
+	scratch []byte
+}
+
+// openGeneration opens a generation and checks all of it. The error of a file that
+// is there but not whole wraps errBroken.
+func openGeneration(path string) (*reader, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{file: file}
+	if err := r.check(); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
+}
+
+// check verifies the sum and reads the description.
+func (r *reader) check() error {
+	info, err := r.file.Stat()
+	if err != nil {
+		return err
+	}
+	size := info.Size()
+	if size < int64(len(magic)+1+footerBytes) {
+		return fmt.Errorf("%w: only %d bytes", errBroken, size)
+	}
+	sum := crc32.New(castagnoli)
+	if _, err := io.CopyN(sum, r.file, size-4); err != nil {
+		return err
+	}
+	var footer [footerBytes]byte
+	if _, err := r.file.ReadAt(footer[:], size-footerBytes); err != nil {
+		return err
+	}
+	if binary.BigEndian.Uint32(footer[4:]) != sum.Sum32() {
+		return fmt.Errorf("%w: the checksum is wrong", errBroken)
+	}
+	n := int64(binary.BigEndian.Uint32(footer[:4]))
+	if n > size-int64(len(magic)+1+footerBytes) {
+		return fmt.Errorf("%w: a description of %d bytes in a file of %d", errBroken, n, size)
+	}
+	return r.begin(n, size)
+}
+
+// begin reads the description of n bytes and stands before the first record.
+func (r *reader) begin(n, size int64) error {
+	text := make([]byte, n)
+	if _, err := r.file.ReadAt(text, size-footerBytes-n); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, &r.Description); err != nil {
+		return fmt.Errorf("%w: %w", errBroken, err)
+	}
+	r.in = bufio.NewReaderSize(io.NewSectionReader(r.file, 0, size-footerBytes-n), 64<<10)
+	head := make([]byte, len(magic))
+	if _, err := io.ReadFull(r.in, head); err != nil || string(head) != magic {
+		return fmt.Errorf("%w: it begins with something else", errBroken)
+	}
+	return nil
+}
+
+// each hands every object and every entry on, in order; either function may be nil.
+// The entry is only good until the function returns.
+func (r *reader) each(onObject func(object) error, onEntry func(*feeds.Entry) error) error {
+	for {
+		kind, err := r.in.ReadByte()
+		if err != nil {
+			return fmt.Errorf("%w: %w", errBroken, err)
+		}
+		switch kind {
+		case recordEnd:
+			return nil
+		case recordObject:
+			err = r.readObject(onObject)
+		case recordEntry:
+			if onEntry == nil {
+				return nil // objects come first
+			}
+			err = r.readEntry(onEntry)
+		default:
+			err = fmt.Errorf("%w: a record of kind %d", errBroken, kind)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (r *reader) readObject(use func(object) error) error {
+	d := decoder{in: r.in, buf: &r.scratch}
+	o := object{id: d.string(), group: d.string(), modified: d.varint(), round: uint32(d.uvarint())}
+	if d.err != nil {
+		return fmt.Errorf("%w: %w", errBroken, d.err)
+	}
+	if use == nil {
+		return nil
+	}
+	return use(o)
+}
+
+func (r *reader) readEntry(use func(*feeds.Entry) error) error {
+	d := decoder{in: r.in, buf: &r.scratch}
+	e := &r.entry
+	flags := d.byte()
+	addr := d.addr(flags&flag6 != 0)
+	bits := int(d.byte())
+	*e = feeds.Entry{
+		Indicator: intel.Indicator{Prefix: netip.PrefixFrom(addr, bits), Score: d.byte()},
+		Exclude:   flags&flagExclude != 0,
+		Offline:   flags&flagOffline != 0,
+	}
+	e.Category, e.TLP = r.strings.read(&d), r.strings.read(&d)
+	if flags&flagPort != 0 {
+		e.Port = uint16(d.byte())<<8 | uint16(d.byte())
+	}
+	if flags&flagEvidence != 0 {
+		e.Ref, e.Description, e.NativeID = r.strings.read(&d), r.strings.read(&d), r.strings.read(&d)
+		e.FirstSeen, e.LastSeen, e.Expires = d.time(), d.time(), d.time()
+	}
+	if d.err == nil && !e.Prefix.IsValid() {
+		d.err = fmt.Errorf("%s/%d is no prefix", addr, bits)
+	}
+	if d.err != nil {
+		return fmt.Errorf("%w: %w", errBroken, d.err)
+	}
+	return use(e)
+}
+
+// Close closes the file.
+func (r *reader) Close() error { return r.file.Close() }

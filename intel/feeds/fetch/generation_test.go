@@ -1,0 +1,390 @@
+package fetch
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/feeds"
+)
+
+// randomEntry makes an entry with any evidence.
+func randomEntry(r *rand.Rand) feeds.Entry {
+	word := func(n int) string {
+		if r.IntN(3) == 0 {
+			return ""
+		}
+		return strings.Repeat(fmt.Sprint("wörd", r.IntN(9000)), 1+r.IntN(n))
+	}
+	at := func() time.Time {
+		if r.IntN(3) == 0 {
+			return time.Time{}
+		}
+		return time.Unix(r.Int64N(1<<33), 0).UTC()
+	}
+	var b [16]byte
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	addr := netip.AddrFrom16(b)
+	if r.IntN(2) == 0 {
+		addr = netip.AddrFrom4([4]byte(b[:4]))
+	}
+	p, _ := addr.Prefix(1 + r.IntN(addr.BitLen()))
+	return feeds.Entry{
+		Exclude: r.IntN(9) == 0, Offline: r.IntN(9) == 0,
+		Indicator: intel.Indicator{
+			Prefix: p, Port: uint16(r.IntN(3) * r.IntN(65536)), Score: uint8(r.IntN(101)), Category: word(1),
+			Ref: word(30), Description: word(20), NativeID: word(2), TLP: word(1),
+			FirstSeen: at(), LastSeen: at(), Expires: at(),
+		},
+	}
+}
+
+func writeGeneration(t testing.TB, path string, objects []object, entries []feeds.Entry) {
+	t.Helper()
+	w, err := newWriter(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range objects {
+		if err := w.object(o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range entries {
+		if err := w.entry(&entries[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.commit(path, Description{Feed: "f", Origin: "o", ETag: "x"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func readGeneration(path string) (d Description, objects []object, entries []feeds.Entry, err error) {
+	r, err := openGeneration(path)
+	if err != nil {
+		return d, nil, nil, err
+	}
+	defer r.Close()
+	err = r.each(func(o object) error { objects = append(objects, o); return nil },
+		func(e *feeds.Entry) error { entries = append(entries, *e); return nil })
+	return r.Description, objects, entries, err
+}
+
+// TestGeneration: what is written is read again.
+func TestGeneration(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var objects []object
+	var entries []feeds.Entry
+	for i := range 20_000 {
+		entries = append(entries, randomEntry(r))
+		objects = append(objects, object{fmt.Sprint("id", i), "group", r.Int64() - r.Int64(), r.Uint32()})
+	}
+	path := filepath.Join(t.TempDir(), "x.good")
+	writeGeneration(t, path, objects, entries)
+	d, gotObjects, gotEntries, err := readGeneration(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Entries != len(entries) || d.Objects != len(objects) || d.ETag != "x" {
+		t.Errorf("%+v", d)
+	}
+	if !slices.Equal(gotObjects, objects) {
+		t.Error("objects differ")
+	}
+	for i := range entries {
+		if !reflect.DeepEqual(gotEntries[i], entries[i]) {
+			t.Fatalf("entry %d: got %+v, want %+v", i, gotEntries[i], entries[i])
+		}
+	}
+}
+
+// TestBrokenGeneration: a file that is cut or changed anywhere is noticed before a
+// record of it is used.
+func TestBrokenGeneration(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	var entries []feeds.Entry
+	for range 20 {
+		entries = append(entries, randomEntry(r))
+	}
+	path := filepath.Join(t.TempDir(), "x.good")
+	writeGeneration(t, path, []object{{id: "a"}}, entries)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(what string, b []byte) {
+		t.Helper()
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, entries, err := readGeneration(path); !errors.Is(err, errBroken) || entries != nil {
+			t.Errorf("%s: %d entries, %v", what, len(entries), err)
+		}
+	}
+	for n := range len(whole) {
+		check(fmt.Sprint("cut to ", n), whole[:n])
+	}
+	for i := range whole {
+		b := bytes.Clone(whole)
+		b[i] ^= 1 << (i % 8)
+		check(fmt.Sprint("byte ", i), b)
+	}
+	check("longer", append(bytes.Clone(whole), 0))
+}
+
+// FuzzGeneration: whatever is in a file with a right checksum, reading it ends with
+// entries or an error.
+func FuzzGeneration(f *testing.F) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for n := range 3 {
+		path := filepath.Join(f.TempDir(), "x")
+		writeGeneration(f, path, []object{{id: "a"}}, []feeds.Entry{randomEntry(r), randomEntry(r)}[:n])
+		b, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b[:len(b)-4])
+	}
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, body []byte) {
+		path := filepath.Join(dir, "fuzz")
+		b := binary.BigEndian.AppendUint32(bytes.Clone(body), crc32.Checksum(body, castagnoli))
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, _, entries, err := readGeneration(path)
+		for _, e := range entries {
+			if !e.Prefix.IsValid() {
+				t.Errorf("an invalid prefix, error %v", err)
+			}
+		}
+	})
+}
+
+// TestMerge compares with a map of objects.
+func TestMerge(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "x.good")
+	r := rand.New(rand.NewPCG(7, 8))
+	state := map[string][]netip.Prefix{}
+	var old *reader
+	for round := range 200 {
+		d := newDelta()
+		for range r.IntN(6) {
+			id := fmt.Sprint(r.IntN(12))
+			var p page
+			if r.IntN(4) == 0 {
+				p.removed = []string{id}
+				delete(state, id)
+			} else {
+				p.objects = []object{{id: id, modified: int64(round)}}
+				state[id] = nil
+				for range r.IntN(4) {
+					e := randomEntry(r)
+					e.NativeID = id
+					p.entries = append(p.entries, e)
+					state[id] = append(state[id], e.Prefix)
+				}
+			}
+			d.apply(p)
+		}
+		if r.IntN(10) == 0 {
+			d.gone = func(o object) bool { return o.modified < int64(round)-5 }
+			for id := range goneIDs(t, path, round, d) {
+				delete(state, id)
+			}
+		}
+		w, err := newWriter(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.merge(old, w); err != nil {
+			t.Fatal(err)
+		}
+		if old != nil {
+			old.Close()
+		}
+		if err := w.commit(path, Description{}); err != nil {
+			t.Fatal(err)
+		}
+		compareState(t, path, state)
+		if old, err = openGeneration(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old.Close()
+}
+
+// goneIDs gives the objects of a file that a full reading would take out.
+func goneIDs(t *testing.T, path string, round int, d *delta) map[string]bool {
+	out := map[string]bool{}
+	_, objects, _, err := readGeneration(path)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	for _, o := range objects {
+		if _, changed := d.objects[o.id]; !changed && o.modified < int64(round)-5 {
+			out[o.id] = true
+		}
+	}
+	return out
+}
+
+func compareState(t *testing.T, path string, want map[string][]netip.Prefix) {
+	t.Helper()
+	_, objects, entries, err := readGeneration(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string][]netip.Prefix{}
+	for _, o := range objects {
+		if _, twice := got[o.id]; twice {
+			t.Fatalf("object %s is there twice", o.id)
+		}
+		got[o.id] = nil
+	}
+	for _, e := range entries {
+		got[e.NativeID] = append(got[e.NativeID], e.Prefix)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Fatalf("got %v, want %v", got, want)
+	}
+}
+
+// killedDir is set in the process that TestKill kills.
+const killedDir = "FLOWSNITCH_TEST_KILLED_DIR"
+
+// TestKill kills a process that does nothing but write generations and states, at any
+// moment, many times: what is left is always whole, and the next process uses it.
+func TestKill(t *testing.T) {
+	if dir := os.Getenv(killedDir); dir != "" {
+		writeForever(dir)
+	}
+	dir := t.TempDir()
+	r := rand.New(rand.NewPCG(9, 10))
+	seen := map[int]bool{}
+	for range 20 {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestKill$")
+		cmd.Env = append(os.Environ(), killedDir+"="+dir)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		// After its first word it is at work; when it dies is up to chance.
+		if _, err := out.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(r.IntN(20_000)) * time.Microsecond)
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		seen[afterKill(t, dir)] = true
+	}
+	if len(seen) < 2 {
+		t.Errorf("the process never got beyond generation %v", seen)
+	}
+}
+
+// afterKill starts a manager on what is left and gives the number of entries.
+func afterKill(t *testing.T, dir string) int {
+	t.Helper()
+	m := New(killConfig(), Options{Dir: dir})
+	defer m.Stop()
+	table, report, err := m.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := m.feeds[0]; r.good == nil || table.Len() != r.good.Entries || table.Len() == 0 {
+		t.Errorf("%d entries in the table, description %+v, report %+v", table.Len(), r.good, report)
+	}
+	if _, err := loadState(m.feeds[0].file(extState), m.feeds[0].spec.origin()); err != nil {
+		t.Error(err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, tempPattern)); len(left) > 0 {
+		t.Errorf("left over: %v", left)
+	}
+	return table.Len()
+}
+
+func killConfig() Config {
+	cfg := DefaultConfig()
+	cfg.Feeds = []Feed{{Name: "f", URL: plainURL}}
+	return cfg
+}
+
+// writeForever goes on from what it finds.
+func writeForever(dir string) {
+	m := New(killConfig(), Options{Dir: dir})
+	must := func(err error) {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	must(m.Load())
+	r := m.feeds[0]
+	for n := 1000; ; n++ {
+		if n == 1001 {
+			fmt.Print("!")
+		}
+		s := r.state
+		s.begin(time.Now(), &r.spec)
+		must(s.save(r.file(extState)))
+		w, err := newWriter(dir)
+		must(err)
+		for i := range n {
+			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{62, byte(i >> 16), byte(i >> 8), byte(i)}), 32)
+			must(w.entry(&feeds.Entry{Indicator: intel.Indicator{Prefix: p, Ref: fmt.Sprint("https://example.org/", i)}}))
+		}
+		must(w.commit(r.file(extGood), Description{Feed: "f", Origin: r.spec.origin()}))
+	}
+}
+
+// BenchmarkLoad is the start of the program: from the last good copy to a table.
+func BenchmarkLoad(b *testing.B) {
+	for _, n := range []int{200_000, 1_000_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			dir := b.TempDir()
+			m := New(killConfig(), Options{Dir: dir})
+			r := rand.New(rand.NewPCG(1, 2))
+			w, err := newWriter(dir)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for i := range n {
+				v := 0x20000000 + r.Uint32N(0x90000000)
+				a := netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)})
+				_ = w.entry(&feeds.Entry{Indicator: intel.Indicator{Prefix: netip.PrefixFrom(a, 32), Description: fmt.Sprint("row ", i%100)}})
+			}
+			if err := w.commit(m.feeds[0].file(extGood), Description{Origin: m.feeds[0].spec.origin()}); err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				m := New(killConfig(), Options{Dir: dir})
+				if t, _, err := m.Build(); err != nil || t.Len() < n*9/10 {
+					b.Fatal(t.Len(), err)
+				}
+			}
+		})
+	}
+}

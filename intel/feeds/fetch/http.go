@@ -1,0 +1,63 @@
+package fetch
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds"
+)
+
+// pullHTTP gets a list that is one document.
+func (r *runner) pullHTTP(ctx context.Context, c *client) (Outcome, error) {
+	a, err := c.get(ctx, r.question())
+	if err != nil {
+		return Failed, err
+	}
+	defer a.Close()
+	if a.StatusCode == http.StatusNotModified {
+		return r.unchanged()
+	}
+	w, err := newWriter(r.m.dir)
+	if err != nil {
+		return Failed, err
+	}
+	defer w.discard()
+	report, err := feeds.Parse(a.Body, feeds.Options{Format: r.spec.Format, MaxBytes: r.spec.MaxBytes}, r.take(w))
+	if err != nil {
+		return Failed, fmt.Errorf("%w", err)
+	}
+	d := Description{
+		ETag:         a.Header.Get("ETag"),
+		LastModified: a.Header.Get("Last-Modified"),
+		Parsed:       parsedOf(report, c.scrub),
+	}
+	return r.settle(w, d, report.Declared)
+}
+
+// question asks for what is newer than the newest copy that is here, held back or
+// not.
+func (r *runner) question() request {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	q := request{url: string(r.spec.URL), body: r.spec.body}
+	if newest := cmp.Or(r.held, r.good); newest != nil {
+		q.etag, q.modified = newest.ETag, newest.LastModified
+	}
+	return q
+}
+
+// unchanged is what a source means with 304. Said of a copy that is held back it
+// changes nothing.
+func (r *runner) unchanged() (Outcome, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.held != nil:
+		return HeldBack, nil
+	case r.good == nil:
+		return Failed, fmt.Errorf("HTTP 304 to a question without condition")
+	}
+	return Unchanged, nil
+}

@@ -1,0 +1,224 @@
+package fetch
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds"
+)
+
+// settleTime is how long a file must be untouched before it is read again: most
+// programs write into the file itself.
+const settleTime = time.Second
+
+// maxDirFiles bounds a drop directory.
+const maxDirFiles = 10_000
+
+// fetchLocal reads the files if they have changed. now says that they may have been
+// written a moment ago, as when the operator asks.
+func (r *runner) fetchLocal(now bool) (Outcome, error) {
+	files, signature, newest, err := r.files()
+	if err == nil && signature == r.signature() {
+		return r.localUnchanged()
+	}
+	if err == nil && !now && time.Since(newest) < settleTime && time.Since(newest) >= 0 {
+		return Unchanged, nil // the next look will do
+	}
+	out := Failed
+	if err == nil {
+		out, err = r.readFiles(files)
+		r.mu.Lock()
+		r.seen = signature
+		r.mu.Unlock()
+	}
+	r.mu.Lock()
+	r.state.LastAttempt = time.Now()
+	if r.state.Error = ""; err != nil {
+		r.state.Error = err.Error()
+		r.state.Failures++
+	} else {
+		r.state.Checked = r.state.LastAttempt
+		r.state.Failures = 0
+	}
+	r.mu.Unlock()
+	r.report(out, err)
+	return out, err
+}
+
+// localUnchanged repeats what the last reading of the same files has found.
+func (r *runner) localUnchanged() (Outcome, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.state.Error != "":
+		return Failed, errors.New(r.state.Error)
+	case r.held != nil:
+		return HeldBack, nil
+	}
+	r.state.Checked = time.Now()
+	return Unchanged, nil
+}
+
+// signature tells which state of the files is in the newest generation, or could not
+// be read.
+func (r *runner) signature() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.seen
+}
+
+// files lists what the feed consists of, with a signature of its state and the time
+// of the last change.
+func (r *runner) files() (files []string, signature string, newest time.Time, err error) {
+	files = []string{r.spec.File}
+	if r.spec.kind == kindDir {
+		if files, err = dropped(r.spec.Dir); err != nil {
+			return nil, "", newest, err
+		}
+	}
+	var b strings.Builder
+	for _, name := range files {
+		info, err := os.Stat(name)
+		if err != nil {
+			return nil, "", newest, short(name, err)
+		}
+		if info.IsDir() {
+			return nil, "", newest, fmt.Errorf("%s: is a directory, not a list", name)
+		}
+		if info.ModTime().After(newest) {
+			newest = info.ModTime()
+		}
+		fmt.Fprintf(&b, "%s %d %d\n", name, info.Size(), info.ModTime().UnixNano())
+	}
+	return files, b.String(), newest, nil
+}
+
+// short strips the name that package os puts into its errors, and puts it in front.
+func short(name string, err error) error {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		err = pe.Err
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// dropped lists the files of a drop directory by name. What is hidden or still
+// being written by its name is left alone, and so is what a MISP feed directory has
+// beside its events.
+func dropped(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, short(dir, err)
+	}
+	isMISP := slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == manifestName })
+	var out []string
+	for _, e := range entries {
+		name := e.Name()
+		switch {
+		case e.IsDir(), name[0] == '.', strings.HasSuffix(name, "~"):
+			continue
+		case slices.Contains([]string{".tmp", ".part", ".swp", ".filepart"}, filepath.Ext(name)):
+			continue
+		case isMISP && (name == manifestName || filepath.Ext(name) != ".json"):
+			continue
+		}
+		out = append(out, filepath.Join(dir, name))
+	}
+	if len(out) > maxDirFiles {
+		return nil, fmt.Errorf("%s: %d files, at most %d are allowed", dir, len(out), maxDirFiles)
+	}
+	return out, nil
+}
+
+// readFiles makes one generation of all files.
+func (r *runner) readFiles(files []string) (Outcome, error) {
+	w, err := newWriter(r.m.dir)
+	if err != nil {
+		return Failed, err
+	}
+	defer w.discard()
+	var total Parsed
+	total.Verdict = feeds.Empty
+	declared, verdict := -1, ""
+	for _, name := range files {
+		report, err := r.readFile(w, name)
+		if err != nil {
+			return Failed, fmt.Errorf("%s: %w", name, err)
+		}
+		p := parsedOf(report, nil)
+		if len(files) > 1 {
+			verdict = r.spec.judgeDocument(p, report.Declared)
+		}
+		if verdict != "" && p.Verdict != feeds.Empty && !r.spec.Operator {
+			return Failed, fmt.Errorf("%s: %s", name, verdict)
+		}
+		declared = report.Declared
+		total.add(p)
+	}
+	if len(files) > 1 {
+		declared = -1
+	}
+	if err := r.refuseBroken(total, declared); err != nil {
+		return Failed, err
+	}
+	return r.settle(w, Description{Parsed: total}, declared)
+}
+
+// refuseBroken is for the operator's own lists, to which no guard applies: a list
+// that is not whole is a mistake of the hand, to be said at once.
+func (r *runner) refuseBroken(p Parsed, declared int) error {
+	if !r.spec.Operator || p.Verdict == feeds.Empty {
+		return nil
+	}
+	if reason := r.spec.judgeDocument(p, declared); reason != "" {
+		return fmt.Errorf("%s: %s", r.place(), reason)
+	}
+	return nil
+}
+
+func (r *runner) readFile(w *writer, name string) (feeds.Report, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return feeds.Report{}, short("open", err)
+	}
+	defer f.Close()
+	report, err := feeds.Parse(f, feeds.Options{Format: r.spec.Format, MaxBytes: r.spec.MaxBytes}, r.take(w))
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return report, errors.New("the compressed file ends in the middle")
+	}
+	return report, err
+}
+
+// add sums up the reports of several documents; the first that is not good gives the
+// verdict.
+func (p *Parsed) add(o Parsed) {
+	p.Accepted += o.Accepted
+	p.Excluded += o.Excluded
+	p.Rejected += o.Rejected
+	p.Skipped += o.Skipped
+	if p.Format == "" {
+		p.Format = o.Format
+	} else if p.Format != o.Format {
+		p.Format = "several"
+	}
+	if p.Verdict == feeds.Empty || p.Verdict == "" || p.Verdict == feeds.OK && o.Verdict != feeds.Empty {
+		p.Verdict = o.Verdict
+	}
+	if o.Updated.After(p.Updated) {
+		p.Updated = o.Updated
+	}
+	for _, s := range o.Samples {
+		if len(p.Samples) < maxSamples {
+			p.Samples = append(p.Samples, s)
+		}
+	}
+}
+
+// maxSamples is how many rejected rows are kept of several documents.
+const maxSamples = 5

@@ -1,0 +1,353 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+	"go.uber.org/zap"
+)
+
+// Options are what a Manager needs beside its configuration.
+type Options struct {
+	// Dir holds the last good copies and the schedule. Empty = a temporary folder that
+	// Stop removes, for programs that only read local lists.
+	Dir string
+	// Version of the program, for the User-Agent.
+	Version string
+	// Home are our own networks: no feed can list them.
+	Home []netip.Prefix
+	// Lists are files of the operator's own word, beside deny.
+	Lists []string
+	// Publish is given every new table with the report of its making. It is called by
+	// one goroutine at a time and should be quick. nil = nobody wants to know.
+	Publish func(*intel.Table, intel.Report)
+	// Alert is told once of every copy that is held back, and why. nil = nobody.
+	Alert func(feed, why string)
+	// Log is told of faults and updates; nil = silence.
+	Log *zap.Logger
+}
+
+// Limits of a manager.
+const (
+	maxFetches = 4 // at a time
+	// coalesce is how long a build waits for further changes.
+	coalesce = time.Second
+	// minRebuild is the shortest pause between two builds that only expiry asks for.
+	minRebuild = 5 * time.Minute
+)
+
+// A Manager keeps all feeds up to date and publishes a table whenever one of them
+// has changed. New is inert; its methods may be called from any goroutine.
+type Manager struct {
+	cfg    Config
+	opts   Options
+	log    *zap.Logger
+	agent  string
+	dir    string
+	temp   bool // dir is ours to remove
+	feeds  []*runner
+	warn   []*runner
+	change chan struct{}
+
+	dial  dialer        // nil = the usual one
+	pause time.Duration // between requests; negative = the usual one
+	total time.Duration // for one request; 0 = the usual one
+
+	life    sync.Mutex // Load, Start, Stop
+	loaded  bool
+	stopped bool
+	cancel  context.CancelFunc
+	wait    sync.WaitGroup
+
+	building sync.Mutex // one build at a time
+	mu       sync.Mutex
+	built    build
+	stops    map[string]*atomic.Uint64 // by warninglist
+}
+
+// New makes a manager of a valid configuration.
+func New(cfg Config, opts Options) *Manager {
+	m := &Manager{
+		cfg: cfg, opts: opts, log: opts.Log, dir: opts.Dir, agent: userAgent(opts.Version, cfg.Contact),
+		change: make(chan struct{}, 1), pause: -1, stops: make(map[string]*atomic.Uint64),
+	}
+	if m.log == nil {
+		m.log = zap.NewNop()
+	}
+	for _, path := range opts.Lists {
+		m.feeds = append(m.feeds, m.newRunner(List(path), "list-"))
+	}
+	for _, f := range cfg.Feeds {
+		m.feeds = append(m.feeds, m.newRunner(f, "feed-"))
+	}
+	for _, f := range cfg.Warninglists {
+		m.warn = append(m.warn, m.newRunner(f, "warn-"))
+	}
+	return m
+}
+
+func (m *Manager) newRunner(f Feed, prefix string) *runner {
+	s := f.resolve()
+	return &runner{
+		m: m, spec: s, prefix: prefix, wake: make(chan struct{}, 1), fetching: make(chan struct{}, 1),
+		log: m.log.With(zap.String("feed", s.Name)),
+	}
+}
+
+// userAgent says honestly who we are and whom to complain to.
+func userAgent(version, contact string) string {
+	if version == "" {
+		version = "unknown"
+	}
+	if contact == "" {
+		contact = "https://github.com/flowsnitch/flowsnitch"
+	}
+	return "flowsnitch/" + strings.ReplaceAll(version, " ", "-") + " (+" + contact + ")"
+}
+
+// runners gives those of all sources.
+func (m *Manager) runners() []*runner { return slices.Concat(m.feeds, m.warn) }
+
+// Load finds the last good copies and reads the local files. It asks nobody. The
+// error joins what is wrong with local files that have no good copy either; all
+// others can be used.
+func (m *Manager) Load() error {
+	m.life.Lock()
+	defer m.life.Unlock()
+	return m.load()
+}
+
+func (m *Manager) load() error {
+	if m.loaded {
+		return nil
+	}
+	if err := m.openDir(); err != nil {
+		return err
+	}
+	m.loaded = true
+	var errs []error
+	for _, r := range m.runners() {
+		if err := r.load(time.Now()); err != nil {
+			r.log.Error("what was kept of a feed cannot be used; it is fetched anew", zap.Error(err))
+		}
+		if !r.spec.kind.local() {
+			continue
+		}
+		if _, err := r.fetch(context.Background()); err != nil && r.status().Taken.IsZero() {
+			errs = append(errs, fmt.Errorf("feed %s: %w", r.spec.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (m *Manager) openDir() error {
+	if m.dir == "" {
+		dir, err := os.MkdirTemp("", "flowsnitch-")
+		m.dir, m.temp = dir, true
+		return err
+	}
+	if err := os.MkdirAll(m.dir, 0o750); err != nil {
+		return err
+	}
+	return sweep(m.dir)
+}
+
+// Start loads what is there, publishes the first table and begins to fetch. Local
+// files that cannot be read are no reason not to start: the status has them.
+func (m *Manager) Start() error {
+	m.life.Lock()
+	defer m.life.Unlock()
+	if m.cancel != nil || m.stopped {
+		return errors.New("fetch: started already")
+	}
+	if err := m.load(); err != nil {
+		m.log.Error("lists that cannot be read", zap.Error(err))
+		if !m.loaded {
+			return err
+		}
+	}
+	m.isChanged() // what Load has read is in this table
+	m.rebuild()
+	ctx, cancel := context.WithCancel(context.Background())
+	m.cancel = cancel
+	slots := make(chan struct{}, maxFetches)
+	for _, r := range m.runners() {
+		m.wait.Go(func() { r.run(ctx, slots) })
+	}
+	m.wait.Go(func() { m.publish(ctx) })
+	return nil
+}
+
+// Stop ends all fetches and waits for their goroutines. It may be called twice.
+func (m *Manager) Stop() {
+	m.life.Lock()
+	defer m.life.Unlock()
+	if m.stopped {
+		return
+	}
+	m.stopped = true
+	if m.cancel != nil {
+		m.cancel()
+	}
+	m.wait.Wait()
+	if m.temp {
+		_ = os.RemoveAll(m.dir)
+	}
+}
+
+// changed asks for a new table.
+func (m *Manager) changed() {
+	select {
+	case m.change <- struct{}{}:
+	default:
+	}
+}
+
+// isChanged takes back a wish for a new table that nobody has met yet.
+func (m *Manager) isChanged() bool {
+	select {
+	case <-m.change:
+		return true
+	default:
+		return false
+	}
+}
+
+// publish makes a new table when a feed has changed, or when enough time has passed
+// for entries to expire.
+func (m *Manager) publish(ctx context.Context) {
+	for {
+		expiry := time.NewTimer(m.untilExpiry())
+		select {
+		case <-ctx.Done():
+			expiry.Stop()
+			return
+		case <-m.change:
+			expiry.Stop()
+			if sleep(ctx, coalesce) != nil {
+				return
+			}
+			m.isChanged() // what came meanwhile is in this build
+		case <-expiry.C:
+		}
+		m.rebuild()
+	}
+}
+
+// An Answer is what became of a fetch by hand.
+type Answer struct {
+	Feed    string  `json:"feed"`
+	Outcome Outcome `json:"outcome"`
+	// Detail says why, in words for people.
+	Detail  string `json:"detail,omitempty"`
+	Entries int    `json:"entries"`
+	// Next is the next fetch by schedule.
+	Next time.Time `json:"next,omitzero"`
+}
+
+// Update fetches the feeds named, or all, now, as far as their providers may be
+// asked, and publishes a table if anything has changed. The error names a feed that
+// is unknown; what goes wrong with a feed is in its answer.
+func (m *Manager) Update(ctx context.Context, names ...string) ([]Answer, error) {
+	if err := m.Load(); err != nil && !m.loaded {
+		return nil, err
+	}
+	chosen, err := m.choose(names)
+	if err != nil {
+		return nil, err
+	}
+	answers := make([]Answer, len(chosen))
+	slots := make(chan struct{}, maxFetches)
+	var wait sync.WaitGroup
+	for i, r := range chosen {
+		slots <- struct{}{}
+		wait.Go(func() {
+			answers[i] = r.answer(r.fetch(ctx))
+			<-slots
+		})
+	}
+	wait.Wait()
+	updated := slices.ContainsFunc(answers, func(a Answer) bool { return a.Outcome == Updated })
+	if m.isChanged() || updated {
+		m.rebuild()
+	}
+	return answers, nil
+}
+
+// choose gives the runners of the names; no name = all.
+func (m *Manager) choose(names []string) ([]*runner, error) {
+	all := m.runners()
+	if len(names) == 0 {
+		return all, nil
+	}
+	var out []*runner
+	for _, name := range names {
+		i := slices.IndexFunc(all, func(r *runner) bool { return r.spec.Name == name })
+		if i < 0 {
+			return nil, m.unknown(name)
+		}
+		out = append(out, all[i])
+	}
+	return out, nil
+}
+
+func (m *Manager) unknown(name string) error {
+	var known []string
+	for _, r := range m.runners() {
+		known = append(known, r.spec.Name)
+	}
+	return fmt.Errorf("no feed %q; there are %s", name, strings.Join(known, ", "))
+}
+
+// answer puts the outcome of a fetch into words.
+func (r *runner) answer(out Outcome, err error) Answer {
+	s := r.status()
+	a := Answer{Feed: s.Name, Outcome: out, Entries: s.Entries, Next: s.Next, Detail: s.Note}
+	switch {
+	case err != nil:
+		a.Detail = err.Error()
+	case out == HeldBack:
+		a.Detail = s.Held
+	}
+	return a
+}
+
+// Accept takes the copy of a feed that is held back into use, and publishes.
+func (m *Manager) Accept(name string) error {
+	if err := m.Load(); err != nil && !m.loaded {
+		return err
+	}
+	chosen, err := m.choose([]string{name})
+	if err != nil {
+		return err
+	}
+	if err := chosen[0].accept(); err != nil {
+		return err
+	}
+	m.rebuild()
+	return nil
+}
+
+// Status gives the state of all feeds, then of all warninglists, in the order of the
+// configuration.
+func (m *Manager) Status() []Status {
+	m.mu.Lock()
+	b := m.built
+	m.mu.Unlock()
+	var out []Status
+	for _, r := range m.runners() {
+		s := r.status()
+		b.addTo(&s)
+		out = append(out, s)
+	}
+	return out
+}

@@ -1,0 +1,139 @@
+package fetch
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds"
+)
+
+// A delta is what has changed in a source that is read piece by piece.
+type delta struct {
+	// objects are new or changed; each replaces all that its id had before.
+	objects map[string]object
+	entries []feeds.Entry
+	// removed are gone.
+	removed map[string]bool
+	// gone tells of an object that is in no answer whether it has vanished; nil = it
+	// has not.
+	gone func(object) bool
+}
+
+func newDelta() *delta {
+	return &delta{objects: make(map[string]object), removed: make(map[string]bool)}
+}
+
+// empty reports whether nothing has changed.
+func (d *delta) empty() bool {
+	return len(d.objects) == 0 && len(d.removed) == 0 && d.gone == nil
+}
+
+// A page is what one answer of such a source holds.
+type page struct {
+	objects []object
+	entries []feeds.Entry
+	removed []string
+}
+
+// apply adds a page; what an earlier one said of the same objects is void.
+func (d *delta) apply(p page) {
+	d.drop(p)
+	for _, o := range p.objects {
+		delete(d.removed, o.id)
+		d.objects[o.id] = o
+	}
+	for _, id := range p.removed {
+		delete(d.objects, id)
+		d.removed[id] = true
+	}
+	for _, e := range p.entries {
+		if _, ok := d.objects[e.NativeID]; ok {
+			d.entries = append(d.entries, e)
+		}
+	}
+}
+
+// drop takes out the entries of objects that the page has anew.
+func (d *delta) drop(p page) {
+	void := make(map[string]bool)
+	for _, o := range p.objects {
+		if _, known := d.objects[o.id]; known {
+			void[o.id] = true
+		}
+	}
+	for _, id := range p.removed {
+		void[id] = true
+	}
+	if len(void) > 0 {
+		d.entries = slices.DeleteFunc(d.entries, func(e feeds.Entry) bool { return void[e.NativeID] })
+	}
+}
+
+// merge writes the old generation, which may be nil, with the delta applied.
+func (d *delta) merge(old *reader, w *writer) error {
+	if old == nil {
+		return d.flush(w)
+	}
+	drop := maps.Clone(d.removed)
+	flushed := false
+	flush := func() error {
+		if flushed {
+			return nil
+		}
+		flushed = true
+		return d.flushObjects(w)
+	}
+	onObject := func(o object) error {
+		if _, changed := d.objects[o.id]; changed || drop[o.id] {
+			return nil
+		}
+		if d.gone != nil && d.gone(o) {
+			drop[o.id] = true
+			return nil
+		}
+		return w.object(o)
+	}
+	onEntry := func(e *feeds.Entry) error {
+		if err := flush(); err != nil {
+			return err
+		}
+		if _, changed := d.objects[e.NativeID]; changed || drop[e.NativeID] {
+			return nil
+		}
+		return w.entry(e)
+	}
+	if err := old.each(onObject, onEntry); err != nil {
+		return err
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	return d.flushEntries(w)
+}
+
+func (d *delta) flush(w *writer) error {
+	if err := d.flushObjects(w); err != nil {
+		return err
+	}
+	return d.flushEntries(w)
+}
+
+// flushObjects writes the objects in the order of their ids, so that equal states
+// make equal files.
+func (d *delta) flushObjects(w *writer) error {
+	for _, id := range slices.Sorted(maps.Keys(d.objects)) {
+		if err := w.object(d.objects[id]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *delta) flushEntries(w *writer) error {
+	for i := range d.entries {
+		if err := w.entry(&d.entries[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}

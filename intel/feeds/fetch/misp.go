@@ -1,0 +1,255 @@
+package fetch
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds"
+)
+
+// manifestName is the list of events of a MISP feed directory.
+const manifestName = "manifest.json"
+
+// mispLimit is how many events one page of a search has.
+const mispLimit = 50
+
+// An unixText is a time in seconds, as number or as text.
+type unixText struct{ time.Time }
+
+func (u *unixText) UnmarshalJSON(b []byte) error {
+	var n json.Number
+	if err := json.Unmarshal([]byte(strings.Trim(string(b), `"`)), &n); err != nil {
+		return nil // a time that is none: the event is read once
+	}
+	if seconds, err := n.Int64(); err == nil {
+		u.Time = time.Unix(seconds, 0)
+	}
+	return nil
+}
+
+// manifestEntry is what a manifest says of one event.
+type manifestEntry struct {
+	Timestamp unixText `json:"timestamp"`
+}
+
+// isUUID tells the names of events: nothing else of a manifest gets into a URL.
+var isUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`).MatchString
+
+// pullMISPFeed reads the events of a feed directory that are new or have changed by
+// the manifest, and drops those that have gone from it.
+func (r *runner) pullMISPFeed(ctx context.Context, c *client) (Outcome, string, error) {
+	g, err := r.newReading(c)
+	if err != nil {
+		return Failed, "", err
+	}
+	manifest, d, err := g.manifest(ctx)
+	if err != nil || manifest == nil {
+		if err == nil {
+			out, err := r.unchanged()
+			return out, "", err
+		}
+		return Failed, "", err
+	}
+	var gone page
+	for id := range g.known {
+		if _, ok := manifest[id]; !ok {
+			gone.removed = append(gone.removed, id)
+		}
+	}
+	if len(gone.removed) > 0 {
+		g.apply(gone)
+	}
+	out, err := g.done(g.events(ctx, manifest, d))
+	return out, "", err
+}
+
+// A mispFeedCursor has the validators of the manifest, once all of its events have
+// been read.
+type mispFeedCursor struct {
+	ETag         string `json:"etag,omitempty"`
+	LastModified string `json:"last_modified,omitempty"`
+	Complete     bool   `json:"complete"`
+}
+
+// manifest gets the list of events; nil when it has not changed.
+func (g *reading) manifest(ctx context.Context) (map[string]manifestEntry, mispFeedCursor, error) {
+	var last, now mispFeedCursor
+	g.r.lastCursor(&last)
+	g.first = !last.Complete
+	a, err := g.c.get(ctx, request{url: g.dirURL() + manifestName, etag: last.ETag, modified: last.LastModified})
+	if err != nil {
+		return nil, now, err
+	}
+	defer a.Close()
+	if a.StatusCode == http.StatusNotModified {
+		return nil, now, nil
+	}
+	m := make(map[string]manifestEntry)
+	if err := decodeManifest(json.NewDecoder(http.MaxBytesReader(nil, a.Body, g.r.spec.MaxBytes)), m); err != nil {
+		return nil, now, fmt.Errorf("%s: %w", manifestName, err)
+	}
+	now = mispFeedCursor{a.Header.Get("ETag"), a.Header.Get("Last-Modified"), true}
+	return m, now, nil
+}
+
+func decodeManifest(dec *json.Decoder, m map[string]manifestEntry) error {
+	if err := dec.Decode(&m); err != nil {
+		return fmt.Errorf("not an object of events: %w", err)
+	}
+	maps.DeleteFunc(m, func(id string, _ manifestEntry) bool { return !isUUID(id) })
+	return nil
+}
+
+func (g *reading) dirURL() string {
+	return strings.TrimSuffix(strings.TrimSuffix(string(g.r.spec.URL), "/"+manifestName), "/") + "/"
+}
+
+// events gets the events that are newer than what is known of them, the oldest
+// first.
+func (g *reading) events(ctx context.Context, manifest map[string]manifestEntry, done mispFeedCursor) error {
+	var wanted []string
+	for id, m := range manifest {
+		if known, ok := g.known[id]; !ok || known.modified < m.Timestamp.UnixNano() {
+			wanted = append(wanted, id)
+		}
+	}
+	slices.SortFunc(wanted, func(a, b string) int {
+		return cmp.Or(manifest[a].Timestamp.Compare(manifest[b].Timestamp.Time), strings.Compare(a, b))
+	})
+	var last mispFeedCursor
+	g.r.lastCursor(&last)
+	last.ETag, last.LastModified = "", "" // not before all events are here
+	for _, id := range wanted {
+		if err := g.event(ctx, id, manifest[id].Timestamp.Time); err != nil {
+			return g.keep(last, fmt.Errorf("event %s: %w", id, err))
+		}
+		if g.full() {
+			if err := g.commit(last); err != nil {
+				return err
+			}
+		}
+	}
+	g.first = false
+	return g.commit(done)
+}
+
+// event gets one event. Its time is that of the manifest, which it is compared with.
+func (g *reading) event(ctx context.Context, id string, modified time.Time) error {
+	at := g.dirURL() + id + ".json"
+	e, err := g.ask(ctx, request{url: at}, feeds.Options{Format: "misp"})
+	if err != nil {
+		return err
+	}
+	for i := range e.entries {
+		e.entries[i].NativeID, e.entries[i].Ref = id, redactURL(at)
+	}
+	e.objects = []object{{id: id, modified: modified.UnixNano()}}
+	g.apply(e.page)
+	return nil
+}
+
+// A mispCursor is how far an instance has been searched.
+type mispCursor struct {
+	Since    time.Time `json:"since,omitzero"`
+	Page     int       `json:"page,omitempty"` // to go on with; 0 = from the start
+	Pending  time.Time `json:"pending,omitzero"`
+	Full     bool      `json:"full,omitempty"`
+	Round    uint32    `json:"round"`
+	FullDone time.Time `json:"full_done,omitzero"`
+}
+
+// mispQuery is the body of a search for events.
+type mispQuery struct {
+	ReturnFormat string              `json:"returnFormat"`
+	Type         map[string][]string `json:"type"`
+	ToIDs        int                 `json:"to_ids"`
+	Published    int                 `json:"published"`
+	Timestamp    int64               `json:"timestamp,omitempty"`
+	Limit        int                 `json:"limit"`
+	Page         int                 `json:"page"`
+}
+
+// pullMISPSearch asks an instance for the events that have changed since the last
+// time, page by page, from the beginning once a week: deletions are not told.
+func (r *runner) pullMISPSearch(ctx context.Context, c *client) (Outcome, string, error) {
+	g, err := r.newReading(c)
+	if err != nil {
+		return Failed, "", err
+	}
+	var cur mispCursor
+	r.lastCursor(&cur)
+	start := time.Now().UTC()
+	if cur.Page == 0 {
+		cur.Page, cur.Pending = 1, time.Time{}
+		cur.Full = cur.FullDone.IsZero() || start.Sub(cur.FullDone) >= fullEvery
+		if cur.Full {
+			cur.Round++
+		}
+	}
+	g.first = cur.FullDone.IsZero()
+	out, err := g.done(g.search(ctx, cur, start))
+	return out, "", err
+}
+
+func (g *reading) search(ctx context.Context, cur mispCursor, start time.Time) error {
+	base := strings.TrimSuffix(string(g.r.spec.URL), "/")
+	for {
+		body, err := json.Marshal(g.query(cur))
+		if err != nil {
+			return err
+		}
+		e, err := g.ask(ctx, request{url: base + "/events/restSearch", body: string(body)},
+			feeds.Options{Format: "misp", BaseURL: redactURL(base)})
+		if err != nil {
+			return g.keep(cur, err)
+		}
+		if len(e.seen) == 0 {
+			break
+		}
+		for _, seen := range e.seen {
+			cur.Pending = latest(cur.Pending, seen.Modified)
+			e.objects = append(e.objects, objectOf(seen, "", cur.Round))
+		}
+		g.apply(e.page)
+		cur.Page++
+		if g.total >= maxPages {
+			return g.keep(cur, fmt.Errorf("more than %d pages; the next fetch goes on", maxPages))
+		}
+		if g.full() {
+			if err := g.commit(cur); err != nil {
+				return err
+			}
+		}
+	}
+	cur.Since = latest(cur.Since, cur.Pending)
+	if cur.Full {
+		g.delta.gone = goneFrom(map[string]uint32{"": cur.Round})
+		cur.FullDone = start
+	}
+	cur.Page, cur.Pending, cur.Full = 0, time.Time{}, false
+	g.first = false
+	return g.commit(cur)
+}
+
+func (g *reading) query(cur mispCursor) mispQuery {
+	q := mispQuery{
+		ReturnFormat: "json",
+		Type:         map[string][]string{"OR": {"ip-src", "ip-dst", "ip-src|port", "ip-dst|port", "domain|ip"}},
+		ToIDs:        1,
+		Published:    1,
+		Limit:        cmp.Or(g.r.spec.MISP.Limit, mispLimit),
+		Page:         cur.Page,
+	}
+	if !cur.Full && !cur.Since.IsZero() {
+		q.Timestamp = cur.Since.Add(-overlap).Unix()
+	}
+	return q
+}

@@ -1,0 +1,270 @@
+package fetch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds"
+)
+
+// How much of a source that is read piece by piece may be lost when the process
+// dies, and how much is held in memory until then.
+const (
+	maxPendingEntries = 50_000
+	maxPendingPages   = 25
+	// maxPages ends a reading that does not end by itself; the next one goes on.
+	maxPages = 2_000
+	// fullEvery is how often such a source is read from the beginning: some removals
+	// are announced nowhere.
+	fullEvery = 7 * 24 * time.Hour
+	// overlap covers what was changed while the last reading went on.
+	overlap = 10 * time.Minute
+)
+
+// A reading is one attempt to catch up with a source that is read piece by piece. It
+// collects what has changed and makes generations of it.
+type reading struct {
+	r      *runner
+	c      *client
+	known  map[string]object // objects of the copy in use and of this reading
+	delta  *delta
+	parsed Parsed
+	pages  int // since the last commit
+	total  int
+	// first is set while the source has never been read to its end.
+	first   bool
+	outcome Outcome
+}
+
+func (r *runner) newReading(c *client) (*reading, error) {
+	known, err := r.objects()
+	if err != nil {
+		return nil, err
+	}
+	return &reading{r: r, c: c, known: known, delta: newDelta(), outcome: Unchanged}, nil
+}
+
+// objects reads the objects of the copy in use.
+func (r *runner) objects() (map[string]object, error) {
+	known := make(map[string]object)
+	g, err := r.open(extGood)
+	if g == nil {
+		return known, err
+	}
+	defer g.Close()
+	return known, g.each(func(o object) error { known[o.id] = o; return nil }, nil)
+}
+
+// lastCursor reads the cursor of the copy in use.
+func (r *runner) lastCursor(v any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.good.cursor(v)
+}
+
+// An envelope is what an answer of such a source says beside its objects.
+type envelope struct {
+	page
+	seen   []feeds.Object
+	more   bool
+	next   string
+	header func(string) string
+}
+
+// ask gets one page and parses it.
+func (g *reading) ask(ctx context.Context, q request, opts feeds.Options) (envelope, error) {
+	a, err := g.c.get(ctx, q)
+	if err != nil {
+		return envelope{}, err
+	}
+	defer a.Close()
+	e := envelope{header: a.Header.Get}
+	opts.MaxBytes = g.r.spec.MaxBytes
+	opts.Seen = func(o feeds.Object) { e.seen = append(e.seen, o) }
+	report, err := feeds.Parse(a.Body, opts, func(entry feeds.Entry) error {
+		if len(e.entries) >= g.r.m.cfg.MaxIndicators {
+			return fmt.Errorf("%w: more than the %d of max_indicators", errTooMany, g.r.m.cfg.MaxIndicators)
+		}
+		e.entries = append(e.entries, entry)
+		return nil
+	})
+	if err != nil {
+		return e, err
+	}
+	g.parsed.add(parsedOf(report, g.c.scrub))
+	e.more, e.next = report.More, report.Next
+	return e, nil
+}
+
+// apply takes a page in. What says only what is known already is left out, so that
+// readings that overlap change nothing.
+func (g *reading) apply(p page) {
+	same := make(map[string]bool)
+	p.objects = slices.DeleteFunc(p.objects, func(o object) bool {
+		known, ok := g.known[o.id]
+		same[o.id] = ok && o.modified != 0 && known == o
+		return same[o.id]
+	})
+	p.entries = slices.DeleteFunc(p.entries, func(e feeds.Entry) bool { return same[e.NativeID] })
+	for _, o := range p.objects {
+		g.known[o.id] = o
+	}
+	for _, id := range p.removed {
+		delete(g.known, id)
+	}
+	g.delta.apply(p)
+	g.pages++
+	g.total++
+}
+
+// full reports whether it is time to commit.
+func (g *reading) full() bool {
+	return g.pages >= maxPendingPages || len(g.delta.entries) >= maxPendingEntries
+}
+
+// errHeld ends a reading of which a part was held back.
+var errHeld = errors.New("held back")
+
+// commit makes a generation of the copy in use and what has changed since, with the
+// place to go on from. It is errHeld when a guard minds.
+func (g *reading) commit(cursor any) error {
+	text, err := json.Marshal(cursor)
+	if err != nil {
+		return err
+	}
+	r := g.r
+	r.mu.Lock()
+	same := r.good != nil && string(r.good.Cursor) == string(text)
+	r.mu.Unlock()
+	if g.delta.empty() && same {
+		return nil
+	}
+	old, err := r.open(extGood)
+	if err != nil {
+		return err
+	}
+	if old != nil {
+		defer old.Close()
+	}
+	w, err := newWriter(r.m.dir)
+	if err != nil {
+		return err
+	}
+	defer w.discard()
+	if err := g.delta.merge(old, w); err != nil {
+		return err
+	}
+	if w.entries > r.m.cfg.MaxIndicators {
+		return fmt.Errorf("%w: more than the %d of max_indicators", errTooMany, r.m.cfg.MaxIndicators)
+	}
+	return g.settle(w, Description{Cursor: text, Parsed: g.parsed, Partial: g.first})
+}
+
+func (g *reading) settle(w *writer, d Description) error {
+	d.Parsed.Verdict = feeds.OK // pages may be empty, what counts is the whole
+	out, err := g.r.settle(w, d, -1)
+	if err != nil {
+		return err
+	}
+	g.delta, g.pages = newDelta(), 0
+	g.outcome = out
+	if out == HeldBack {
+		return errHeld
+	}
+	return nil
+}
+
+// done gives the outcome of a reading that ended with err, after a last commit.
+func (g *reading) done(err error) (Outcome, error) {
+	switch {
+	case errors.Is(err, errHeld):
+		return HeldBack, nil
+	case err != nil:
+		return Failed, err
+	}
+	return g.outcome, nil
+}
+
+// keep commits what was read before an error, so that the next attempt goes on
+// there.
+func (g *reading) keep(cursor any, err error) error {
+	if e := g.commit(cursor); e != nil {
+		return e
+	}
+	return err
+}
+
+// getJSON decodes a small document of a service.
+func (g *reading) getJSON(ctx context.Context, q request, v any) error {
+	a, err := g.c.get(ctx, q)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	if err := json.NewDecoder(io.LimitReader(a.Body, g.r.spec.MaxBytes)).Decode(v); err != nil {
+		return fmt.Errorf("the answer is not the JSON that was asked for: %w", err)
+	}
+	return nil
+}
+
+// sameBase makes sure that a link of the service leads to the service: its key goes
+// with it.
+func (g *reading) sameBase(link string) error {
+	u, err := url.Parse(link)
+	base, baseErr := url.Parse(string(g.r.spec.URL))
+	if err != nil || baseErr != nil || u.Scheme != base.Scheme || !sameHost(u, base) {
+		return errors.New("the service links to another host; that is not followed")
+	}
+	return nil
+}
+
+// withQuery gives a URL with further parameters.
+func withQuery(base string, set map[string]string) string {
+	u, err := url.Parse(base)
+	if err != nil {
+		return base
+	}
+	q := u.Query()
+	for name, value := range set {
+		q.Set(name, value)
+	}
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+// objectOf makes an object of what the parser has seen.
+func objectOf(o feeds.Object, group string, round uint32) object {
+	out := object{id: o.ID, group: group, round: round}
+	if !o.Modified.IsZero() {
+		out.modified = o.Modified.UnixNano()
+	}
+	return out
+}
+
+// latest gives the later of two times.
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// goneFrom makes the test for objects that a complete reading has not met: finished
+// has the round of each group that was read to its end.
+func goneFrom(finished map[string]uint32) func(object) bool {
+	if len(finished) == 0 {
+		return nil
+	}
+	finished = maps.Clone(finished)
+	return func(o object) bool {
+		round, ok := finished[o.group]
+		return ok && o.round < round
+	}
+}

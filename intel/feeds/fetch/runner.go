@@ -1,0 +1,441 @@
+package fetch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"go.uber.org/zap"
+)
+
+// A runner looks after one feed: its files, its schedule, its fetches.
+type runner struct {
+	m      *Manager
+	spec   spec
+	prefix string // of its files
+	log    *zap.Logger
+	wake   chan struct{} // the schedule has changed
+
+	fetching chan struct{} // holds a token while a fetch is under way
+
+	mu       sync.Mutex
+	state    state
+	good     *Description // of the copy in use; nil = none
+	held     *Description // of one that is held back; nil = none
+	requests int
+	seen     string // signature of the files that were read last
+	complain string // what was logged last
+}
+
+func (r *runner) file(ext string) string { return fileOf(r.m.dir, r.prefix, r.spec.Name, ext) }
+
+// load finds what an earlier process has left. The error says what of it is lost;
+// the runner goes on without.
+func (r *runner) load(now time.Time) error {
+	s, err := loadState(r.file(extState), r.spec.origin())
+	s.repair(now, &r.spec)
+	good, errGood := r.describe(extGood)
+	held, errHeld := r.describe(extHeld)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state, r.good, r.held = s, good, held
+	if good == nil && r.state.Due.After(r.state.NotBefore) {
+		r.state.Due = r.state.NotBefore // there is nothing to wait with
+	}
+	return errors.Join(err, errGood, errHeld)
+}
+
+// describe reads the description of a generation of this feed, or nil.
+func (r *runner) describe(ext string) (*Description, error) {
+	g, err := r.open(ext)
+	if g == nil {
+		return nil, err
+	}
+	defer g.Close()
+	return &g.Description, nil
+}
+
+// open opens a generation; nil when there is none or that of another source.
+func (r *runner) open(ext string) (*reader, error) {
+	g, err := openGeneration(r.file(ext))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if g.Origin != r.spec.origin() {
+		return nil, g.Close()
+	}
+	return g, nil
+}
+
+// An Outcome says what became of an attempt.
+type Outcome string
+
+// The outcomes.
+const (
+	Updated   Outcome = "updated"   // there is a new copy in use
+	Unchanged Outcome = "unchanged" // the copy in use is the newest
+	HeldBack  Outcome = "held back" // there is a new copy that a guard does not let through
+	Failed    Outcome = "failed"    // the copy in use stays
+	NotYet    Outcome = "not yet"   // the provider may not be asked so soon
+)
+
+// fetch brings the feed up to date, unless the provider may not be asked yet.
+func (r *runner) fetch(ctx context.Context) (Outcome, error) {
+	if err := r.acquire(ctx); err != nil {
+		return Failed, err
+	}
+	defer r.release()
+	if r.spec.kind.local() {
+		return r.fetchLocal(true)
+	}
+	now := time.Now()
+	if err := r.begin(now); err != nil {
+		if _, ok := errors.AsType[*tooSoon](err); ok {
+			return NotYet, err
+		}
+		return Failed, err
+	}
+	out, note, err := r.pull(ctx)
+	r.end(ctx, out, note, err)
+	return out, err
+}
+
+// acquire waits until no other fetch of the feed is under way.
+func (r *runner) acquire(ctx context.Context) error {
+	select {
+	case r.fetching <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return errors.New("another fetch is under way")
+	}
+}
+
+func (r *runner) release() { <-r.fetching }
+
+// A tooSoon is the answer to a request by hand that would be one too many.
+type tooSoon struct {
+	until time.Time
+	floor time.Duration
+	last  time.Time
+}
+
+func (e *tooSoon) Error() string {
+	return fmt.Sprintf("not before %s: last asked at %s, and its provider wants %v or more between two requests",
+		e.until.UTC().Format(time.RFC3339), e.last.UTC().Format(time.RFC3339), e.floor)
+}
+
+// begin puts the attempt on the disk. Without that there is none: a provider must not
+// suffer from our full disk.
+func (r *runner) begin(now time.Time) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state.repair(now, &r.spec)
+	if now.Before(r.state.NotBefore) {
+		return &tooSoon{until: r.state.NotBefore, floor: r.spec.floor, last: r.state.LastAttempt}
+	}
+	next := r.state
+	next.begin(now, &r.spec)
+	if err := next.save(r.file(extState)); err != nil {
+		err = fmt.Errorf("no request was sent, as it could not be noted: %w", err)
+		r.state.Error = err.Error()
+		r.state.Due = now.Add(firstBackoff)
+		return err
+	}
+	next.Code, next.Error = r.state.Code, r.state.Error // those of the last attempt that ended
+	r.state = next
+	return nil
+}
+
+// end notes what became of the attempt.
+func (r *runner) end(ctx context.Context, out Outcome, note string, err error) {
+	r.mu.Lock()
+	now := time.Now()
+	r.state.Note = note
+	switch {
+	case err == nil:
+		r.state.succeed(now, &r.spec)
+	case ctx.Err() != nil:
+		r.state.Error = "interrupted: the process was stopped during the attempt"
+	default:
+		r.state.fail(now, &r.spec, err, err.Error())
+	}
+	saveErr := r.state.save(r.file(extState))
+	r.mu.Unlock()
+	if saveErr != nil {
+		r.log.Error("the state of a feed cannot be saved", zap.Error(saveErr))
+	}
+	r.report(out, err)
+	r.poke()
+}
+
+// report logs what an operator should know, the same thing only once.
+func (r *runner) report(out Outcome, err error) {
+	r.mu.Lock()
+	text := ""
+	switch {
+	case err != nil:
+		text = err.Error()
+	case r.held != nil:
+		text = "held back: " + r.held.Held
+	}
+	same := text == r.complain
+	r.complain = text
+	held := err == nil && text != "" && !same
+	entries := 0
+	if r.good != nil {
+		entries = r.good.Entries
+	}
+	r.mu.Unlock()
+	if held && r.m.opts.Alert != nil {
+		r.m.opts.Alert(r.spec.Name, text)
+	}
+	switch {
+	case text != "" && !same:
+		r.log.Warn("feed is not up to date; the last good copy stays in use", zap.String("why", text))
+	case out == Updated:
+		r.log.Info("feed updated", zap.Int("entries", entries))
+	}
+}
+
+// poke tells the schedule that the times have changed.
+func (r *runner) poke() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// slow gives how many readings in a row were too much for the service.
+func (r *runner) slow() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state.Slow
+}
+
+// failures counts the attempts in a row that have failed, with the one under way.
+func (r *runner) failures() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state.Failures
+}
+
+func (r *runner) setSlow(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state.Slow = n
+}
+
+// due gives the time of the next fetch.
+func (r *runner) due() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state.Due
+}
+
+// run fetches by schedule until the context ends. slots bounds how many feeds do so
+// at a time.
+func (r *runner) run(ctx context.Context, slots chan struct{}) {
+	for {
+		if !r.waitDue(ctx) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case slots <- struct{}{}:
+		}
+		r.turn(ctx)
+		<-slots
+	}
+}
+
+// turn makes one scheduled attempt.
+func (r *runner) turn(ctx context.Context) {
+	switch {
+	case r.spec.kind.local():
+		if r.acquire(ctx) == nil {
+			_, _ = r.fetchLocal(false) // the status has the error
+			r.release()
+		}
+	case time.Now().Before(r.due()): // somebody was here in the meantime
+	default:
+		_, _ = r.fetch(ctx)
+	}
+}
+
+// waitDue sleeps until the feed is due. It is false when the context has ended.
+func (r *runner) waitDue(ctx context.Context) bool {
+	for {
+		pause := time.Until(r.due())
+		if r.spec.kind.local() {
+			pause = r.spec.Interval
+		}
+		t := time.NewTimer(max(pause, 0))
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return false
+		case <-t.C:
+			return true
+		case <-r.wake:
+			t.Stop()
+		}
+	}
+}
+
+// pull asks the source. The note is for the status.
+func (r *runner) pull(ctx context.Context) (out Outcome, note string, err error) {
+	c, err := newClient(&r.spec, r.m.agent, r.m.dial)
+	if err != nil {
+		return Failed, "", err
+	}
+	if r.m.pause >= 0 {
+		c.pause = r.m.pause
+	}
+	if r.m.total > 0 {
+		c.total = r.m.total
+	}
+	defer func() {
+		c.close()
+		r.mu.Lock()
+		r.requests += c.sent
+		r.state.Code = c.code
+		r.mu.Unlock()
+		if _, typed := errors.AsType[*statusError](err); err != nil && !typed && !isNetError(err) {
+			err = c.scrub.err(err)
+		}
+		if err != nil {
+			out = Failed
+		}
+	}()
+	switch r.spec.kind {
+	case kindOTX:
+		return r.pullOTX(ctx, c)
+	case kindTAXII:
+		return r.pullTAXII(ctx, c)
+	case kindMISPFeed:
+		return r.pullMISPFeed(ctx, c)
+	case kindMISPSearch:
+		return r.pullMISPSearch(ctx, c)
+	}
+	out, err = r.pullHTTP(ctx, c)
+	return out, "", err
+}
+
+func isNetError(err error) bool {
+	_, ok := errors.AsType[*netError](err)
+	return ok
+}
+
+// errTooMany ends the parsing of a document that lists more than a table may hold.
+var errTooMany = errors.New("too many entries")
+
+// take gives the function that takes the entries of a document into w.
+func (r *runner) take(w *writer) func(feeds.Entry) error {
+	return func(e feeds.Entry) error {
+		if w.entries >= r.m.cfg.MaxIndicators {
+			return fmt.Errorf("%w: more than the %d of max_indicators", errTooMany, r.m.cfg.MaxIndicators)
+		}
+		return w.entry(&e)
+	}
+}
+
+func parsedOf(p feeds.Report, scrub scrubber) Parsed {
+	out := Parsed{
+		Format: p.Format, Verdict: p.Verdict, Accepted: p.Accepted, Excluded: p.Excluded,
+		Rejected: p.Rejected, Skipped: p.Skipped, Updated: p.Updated,
+	}
+	for _, s := range p.Samples {
+		s.Text = scrub.text(s.Text)
+		out.Samples = append(out.Samples, s)
+	}
+	return out
+}
+
+// settle puts a complete new generation where it belongs: in use, or aside with the
+// reason why.
+func (r *runner) settle(w *writer, d Description, declared int) (Outcome, error) {
+	d.Feed, d.Origin, d.Taken = r.spec.Name, r.spec.origin(), time.Now().UTC()
+	before := -1
+	r.mu.Lock()
+	if r.good != nil {
+		d.Previous = r.good.Entries
+		if !r.good.Partial {
+			before = r.good.Entries // a first reading grows
+		}
+	}
+	r.mu.Unlock()
+	d.Held = r.spec.judge(d.Parsed, declared, w.entries, before)
+	d.Entries, d.Objects = w.entries, w.objects
+	if d.Held != "" {
+		if err := w.commit(r.file(extHeld), d); err != nil {
+			return Failed, err
+		}
+		r.adopt(r.good, &d)
+		return HeldBack, nil
+	}
+	if err := w.commit(r.file(extGood), d); err != nil {
+		return Failed, err
+	}
+	err := remove(r.file(extHeld))
+	r.adopt(&d, nil)
+	r.m.changed()
+	return Updated, err
+}
+
+func (r *runner) adopt(good, held *Description) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.good, r.held = good, held
+}
+
+// accept takes the held-back generation into use, by the operator's word.
+func (r *runner) accept() error {
+	if err := r.acquire(context.Background()); err != nil {
+		return err
+	}
+	defer r.release()
+	held, err := r.open(extHeld)
+	if err != nil {
+		return err
+	}
+	if held == nil {
+		return fmt.Errorf("feed %s: nothing is held back", r.spec.Name)
+	}
+	defer held.Close()
+	d := held.Description
+	d.Held = ""
+	r.mu.Lock()
+	if r.good != nil {
+		d.Previous = r.good.Entries
+	}
+	r.mu.Unlock()
+	w, err := newWriter(r.m.dir)
+	if err != nil {
+		return err
+	}
+	if err := held.each(w.object, w.entry); err != nil {
+		w.discard()
+		return err
+	}
+	if err := w.commit(r.file(extGood), d); err != nil {
+		return err
+	}
+	r.adopt(&d, nil)
+	return remove(r.file(extHeld))
+}
+
+// cursor reads the cursor of a generation into v; without one v stays as it is.
+func (d *Description) cursor(v any) {
+	if d != nil && len(d.Cursor) > 0 {
+		_ = json.Unmarshal(d.Cursor, v) // a strange cursor is none: all is read anew
+	}
+}

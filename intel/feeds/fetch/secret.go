@@ -1,0 +1,86 @@
+package fetch
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// A Secret is a text that is never printed.
+type Secret string
+
+// hidden stands where a secret was.
+const hidden = "(hidden)"
+
+// String hides the secret.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return hidden
+}
+
+// GoString hides the secret from %#v as well.
+func (s Secret) GoString() string { return s.String() }
+
+// MarshalYAML hides the secret.
+func (s Secret) MarshalYAML() ([]byte, error) { return strconv.AppendQuote(nil, s.String()), nil }
+
+// MarshalJSON hides the secret.
+func (s Secret) MarshalJSON() ([]byte, error) { return strconv.AppendQuote(nil, s.String()), nil }
+
+// maxSecretFile bounds a file with a key.
+const maxSecretFile = 64 << 10
+
+// read gives the secret or what stands in its file. The file is read for every use:
+// keys are renewed.
+func (s Secret) read(file string) (string, error) {
+	if file == "" {
+		return string(s), nil
+	}
+	b, err := os.ReadFile(file)
+	switch key := strings.TrimSpace(string(b)); {
+	case err != nil:
+		return "", err
+	case key == "":
+		return "", fmt.Errorf("%s: is empty, want a key", file)
+	case len(key) > maxSecretFile || strings.ContainsAny(key, "\r\n\x00"):
+		return "", fmt.Errorf("%s: want a key on one line", file)
+	default:
+		return key, nil
+	}
+}
+
+// A scrubber takes secrets out of texts that people will see.
+type scrubber []string
+
+// minScrubbed is the length from which a text is a secret: shorter ones would only
+// tear words apart.
+const minScrubbed = 4
+
+// add takes a secret in every spelling in which it may come back.
+func (s *scrubber) add(secret string) {
+	if len(secret) < minScrubbed {
+		return
+	}
+	quoted := strconv.Quote(secret)
+	for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret),
+		quoted[1 : len(quoted)-1], base64.StdEncoding.EncodeToString([]byte(secret))} {
+		*s = append(*s, form, hidden)
+	}
+}
+
+func (s scrubber) text(t string) string { return strings.NewReplacer(s...).Replace(t) }
+
+// err gives an error without secrets. It cannot be unwrapped: what is inside has
+// them still.
+func (s scrubber) err(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errors.New(s.text(err.Error()))
+}

@@ -1,0 +1,141 @@
+package fetch
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"time"
+)
+
+// A state is what must be known of a source before it may be asked. It is on the
+// disk before a request leaves, as if the request had failed already: a process that
+// dies in the middle comes back with the patience of a failed attempt.
+type state struct {
+	Origin      string    `json:"origin"`
+	LastAttempt time.Time `json:"last_attempt"`
+	// NotBefore is the earliest next request, whoever asks: the provider's floor, or
+	// what it has asked for.
+	NotBefore time.Time `json:"not_before"`
+	// Due is when the schedule asks next.
+	Due time.Time `json:"due"`
+	// Checked is when the source last answered well, Failures how often it has not
+	// since.
+	Checked  time.Time `json:"checked,omitzero"`
+	Failures int       `json:"failures"`
+	// Slow counts the readings in a row that were too much for the service.
+	Slow int `json:"slow,omitempty"`
+	// Code is the last HTTP status, Error what went wrong at the last attempt.
+	Code  int    `json:"code,omitempty"`
+	Error string `json:"error,omitempty"`
+	// Note is what is worth knowing of a source that works.
+	Note string `json:"note,omitempty"`
+}
+
+// How long is waited after a failure at least, and how long a provider or a wrong
+// clock can make us wait at most.
+const (
+	firstBackoff = time.Minute
+	maxWait      = 24 * time.Hour
+)
+
+// loadState reads the state of a feed; that of another origin is no state. A broken
+// file is one too, and the error says so.
+func loadState(path, origin string) (state, error) {
+	fresh := state{Origin: origin}
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fresh, nil
+	}
+	var s state
+	if err == nil {
+		err = json.Unmarshal(b, &s)
+	}
+	if err != nil {
+		return fresh, fmt.Errorf("%s: %w", path, err)
+	}
+	if s.Origin != origin {
+		return fresh, nil
+	}
+	return s, nil
+}
+
+// save writes the state.
+func (s *state) save(path string) error {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return writeFile(path, b)
+}
+
+// repair limits what a clock that was wrong once can do: a Pi without battery may
+// have written the state in another year.
+func (s *state) repair(now time.Time, sp *spec) {
+	latest := now.Add(max(jitterMost(sp.Interval), maxWait))
+	if s.Due.After(latest) {
+		s.Due = latest
+	}
+	if s.NotBefore.After(latest) {
+		s.NotBefore = latest
+	}
+	if s.LastAttempt.After(now) {
+		s.LastAttempt = now
+	}
+}
+
+// begin notes an attempt, as a failed one.
+func (s *state) begin(now time.Time, sp *spec) {
+	s.LastAttempt = now
+	s.Failures++
+	s.Code = 0
+	s.Error = "interrupted: the process ended during the attempt"
+	s.wait(now, sp.backoff(s.Failures), sp.floor)
+}
+
+// succeed notes that the source has answered well.
+func (s *state) succeed(now time.Time, sp *spec) {
+	s.Checked = now
+	s.Failures = 0
+	s.Error = ""
+	s.wait(now, jitter(sp.Interval), sp.floor)
+}
+
+// fail notes that it has not. Failures were counted by begin.
+func (s *state) fail(now time.Time, sp *spec, err error, text string) {
+	s.Error = text
+	floor := sp.floor
+	if neverReached(err) {
+		floor = 0 // a provider that got no packet was not bothered
+	}
+	pause := jitter(sp.backoff(s.Failures))
+	var answer *statusError
+	if errors.As(err, &answer) {
+		floor = max(floor, min(answer.retryAfter, maxWait))
+	}
+	s.wait(now, pause, max(floor, min(pause, firstBackoff)))
+}
+
+// wait sets both times. The schedule never asks before it may.
+func (s *state) wait(now time.Time, due, floor time.Duration) {
+	s.NotBefore = now.Add(floor)
+	s.Due = now.Add(max(due, floor))
+}
+
+// backoff gives the pause after so many failures: a minute, doubled each time, up to
+// the interval.
+func (sp *spec) backoff(failures int) time.Duration {
+	pause := firstBackoff << min(max(failures-1, 0), 20)
+	return min(pause, sp.Interval)
+}
+
+// jitter spreads a pause by a tenth to both sides, so that clients that were started
+// together part.
+func jitter(d time.Duration) time.Duration {
+	return d + time.Duration((rand.Float64()*2-1)*float64(d)/10)
+}
+
+// jitterMost is the most that jitter makes of a pause.
+func jitterMost(d time.Duration) time.Duration { return d + d/10 }

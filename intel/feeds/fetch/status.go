@@ -1,0 +1,104 @@
+package fetch
+
+import (
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/feeds"
+)
+
+// A Status is all that there is to know of one feed.
+type Status struct {
+	Name string `json:"name"`
+	// Source is where it comes from, without secrets; Kind how it is read.
+	Source string `json:"source"`
+	Kind   string `json:"kind"`
+	// Class is set for a warninglist.
+	Class string `json:"class,omitempty"`
+	// Taken is when the copy in use was completed, Checked when the source last said
+	// that it still is right, Updated the time of the data by its own words.
+	Taken   time.Time `json:"taken,omitzero"`
+	Checked time.Time `json:"checked,omitzero"`
+	Updated time.Time `json:"updated,omitzero"`
+	// Entries are those of the copy in use, Delta the difference to the copy before.
+	Entries int `json:"entries"`
+	Delta   int `json:"delta"`
+	// Format, Verdict, Parsed and Rejected are what the parser said: rows that it
+	// took and rows that it did not understand, with some samples.
+	Format   string         `json:"format,omitempty"`
+	Verdict  feeds.Verdict  `json:"verdict,omitempty"`
+	Parsed   int            `json:"parsed"`
+	Rejected int            `json:"rejected"`
+	Samples  []feeds.Reject `json:"samples,omitempty"`
+	// Accepted entries are in the table, Duplicate ones were there already, Refused
+	// ones were stopped by a guard, Expired ones are too old, Unique ones stand on
+	// prefixes that no other feed lists.
+	Accepted  int                  `json:"accepted"`
+	Duplicate int                  `json:"duplicate"`
+	Refused   map[intel.Reason]int `json:"refused,omitempty"`
+	Expired   int                  `json:"expired,omitempty"`
+	Unique    int                  `json:"unique"`
+	// Stopped counts what a warninglist kept from being a hit since the start, and
+	// Touched the entries of feeds that it overlaps.
+	Stopped uint64 `json:"stopped,omitempty"`
+	Touched int    `json:"touched,omitempty"`
+	// LastAttempt, Code and Error are of the last fetch; Failures counts those in a
+	// row. Note says what is odd about a source that works.
+	LastAttempt time.Time `json:"last_attempt,omitzero"`
+	Code        int       `json:"code,omitempty"`
+	Error       string    `json:"error,omitempty"`
+	Failures    int       `json:"failures,omitempty"`
+	Note        string    `json:"note,omitempty"`
+	// Next is the next fetch by schedule, NotBefore the earliest by hand.
+	Next      time.Time `json:"next,omitzero"`
+	NotBefore time.Time `json:"not_before,omitzero"`
+	// Held is why a newer copy of HeldEntries entries is not used.
+	Held        string    `json:"held,omitempty"`
+	HeldEntries int       `json:"held_entries,omitempty"`
+	HeldSince   time.Time `json:"held_since,omitzero"`
+	// Requests counts those sent since the start.
+	Requests int `json:"requests"`
+}
+
+// Age of the data in use: since the source last confirmed it. Zero when there is
+// none.
+func (s *Status) Age(now time.Time) time.Duration {
+	last := s.Checked
+	if s.Taken.After(last) {
+		last = s.Taken
+	}
+	if last.IsZero() {
+		return 0
+	}
+	return max(now.Sub(last), 0)
+}
+
+// status gives what the runner itself knows.
+func (r *runner) status() Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := Status{
+		Name: r.spec.Name, Source: r.place(), Kind: string(r.spec.kind), Class: r.spec.Class,
+		Checked: r.state.Checked, LastAttempt: r.state.LastAttempt, Code: r.state.Code, Error: r.state.Error,
+		Failures: r.state.Failures, Note: r.state.Note, Next: r.state.Due, NotBefore: r.state.NotBefore,
+		Requests: r.requests,
+	}
+	if r.good != nil {
+		s.Taken, s.Updated = r.good.Taken, r.good.Parsed.Updated
+		s.Entries, s.Delta = r.good.Entries, r.good.Entries-r.good.Previous
+		s.Format, s.Verdict = r.good.Parsed.Format, r.good.Parsed.Verdict
+		s.Parsed, s.Rejected, s.Samples = r.good.Parsed.Accepted, r.good.Parsed.Rejected, r.good.Parsed.Samples
+	}
+	if r.held != nil {
+		s.Held, s.HeldEntries, s.HeldSince = r.held.Held, r.held.Entries, r.held.Taken
+	}
+	return s
+}
+
+// place is where the feed comes from, for people.
+func (r *runner) place() string {
+	if r.spec.kind.local() {
+		return r.spec.File + r.spec.Dir
+	}
+	return r.spec.URL.String()
+}

@@ -1,0 +1,83 @@
+package fetch
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A URL is where a feed is. Some providers want a key in its query, so it is never
+// printed whole.
+type URL string
+
+// String gives the URL without the values of its query.
+func (u URL) String() string { return redactURL(string(u)) }
+
+// GoString hides them from %#v as well.
+func (u URL) GoString() string { return u.String() }
+
+// MarshalYAML hides the values that are keys by their names.
+func (u URL) MarshalYAML() ([]byte, error) { return strconv.AppendQuote(nil, maskURL(string(u))), nil }
+
+// redactURL gives a URL without user, password and the values of its query.
+func redactURL(s string) string {
+	return editQuery(s, func(name, _ string) string { return url.QueryEscape(name) })
+}
+
+// maskURL gives a URL without user, password and the values that are keys by their
+// names.
+func maskURL(s string) string {
+	return editQuery(s, func(name, value string) string {
+		if isKeyName(name) {
+			value = hidden
+		}
+		if value == "" {
+			return url.QueryEscape(name)
+		}
+		return url.QueryEscape(name) + "=" + url.QueryEscape(value)
+	})
+}
+
+// isKeyName tells parameters that carry a key.
+func isKeyName(name string) bool {
+	name = strings.ToLower(name)
+	return slices.ContainsFunc([]string{"key", "token", "auth", "secret", "pass", "sig", "license", "user", "uid"},
+		func(word string) bool { return strings.Contains(name, word) })
+}
+
+// editQuery writes the parameters of a URL anew, in order of their names.
+func editQuery(s string, write func(name, value string) string) string {
+	u, err := url.Parse(s)
+	if err != nil {
+		return hidden
+	}
+	u.User, u.Fragment = nil, ""
+	var out []string
+	for name, values := range u.Query() {
+		for _, value := range values {
+			out = append(out, write(name, value))
+		}
+	}
+	slices.Sort(out)
+	u.RawQuery = strings.Join(out, "&")
+	return u.String()
+}
+
+// minURLSecret is the length from which a value of a query may be a key.
+const minURLSecret = 8
+
+// addURL adds what may be a key in a URL.
+func (s *scrubber) addURL(at string) {
+	u, err := url.Parse(at)
+	if err != nil {
+		return
+	}
+	for _, values := range u.Query() {
+		for _, value := range values {
+			if len(value) >= minURLSecret {
+				s.add(value)
+			}
+		}
+	}
+}
