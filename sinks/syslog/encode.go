@@ -88,16 +88,19 @@ func (e *encoder) header5424(dst []byte, event *intel.Event) []byte {
 }
 
 // header3164 appends TIMESTAMP, HOSTNAME and TAG (RFC 3164, section 4.1). CEF and LEEF
-// have no tag: their receivers look for the form at its place.
+// have no tag: their receivers look for the form at its place. A local socket is for
+// what syslog(3) writes, always a tag and never a host name.
 func (e *encoder) header3164(dst []byte, event *intel.Event) []byte {
 	t := event.Time
 	if t.IsZero() {
 		t = time.Now()
 	}
-	dst = t.Local().AppendFormat(dst, time.Stamp)
-	dst = append(e.hostname(append(dst, ' '), event), ' ')
-	if e.cfg.Format != sinks.FormatText && e.cfg.Format != sinks.FormatJSON {
-		return dst
+	dst = append(t.Local().AppendFormat(dst, time.Stamp), ' ')
+	if e.cfg.Transport != Unix {
+		dst = append(e.hostname(dst, event), ' ')
+		if e.cfg.Format != sinks.FormatText && e.cfg.Format != sinks.FormatJSON {
+			return dst
+		}
 	}
 	dst = append(append(dst, e.cfg.AppName...), '[')
 	return append(append(dst, e.pid...), "]: "...)

@@ -37,6 +37,7 @@ func TestMessage(t *testing.T) {
 		{"<130>1 2026-11-02T23:00:00.123456Z pi-oslo flowsnitch " + pid + " hit - hit src=10.0.0.5 spt=51515 dst=203.0.113.9 dpt=443 " +
 			"proto=tcp feed=feodo sev=critical dir=outbound ", func(*Config) {}},
 		{"<130>" + local + " pi-oslo flowsnitch[" + pid + "]: hit src=10.0.0.5 ", func(c *Config) { c.Protocol = RFC3164 }},
+		{"<130>" + local + " flowsnitch[" + pid + "]: hit src=10.0.0.5 ", func(c *Config) { c.Transport, c.Protocol = Unix, RFC3164 }},
 		{"<130>" + local + ` pi-oslo flowsnitch[` + pid + `]: {"integration":"flowsnitch",`, func(c *Config) { c.Protocol, c.Format = RFC3164, "json" }},
 		{"<130>" + local + ` pi-oslo flowsnitch[` + pid + `]: @cee: {"integration":"flowsnitch",`, func(c *Config) {
 			c.Protocol, c.Format, c.CEE = RFC3164, "json", true

@@ -3,7 +3,6 @@ package syslog
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -16,6 +15,8 @@ import (
 const (
 	// writeSize is what is written to a stream at once, about.
 	writeSize = 64 << 10
+	// lastWords is how long a server's reason is waited for when a write has failed.
+	lastWords = 100 * time.Millisecond
 	// relook is how long a name is trusted with UDP, where no connection breaks.
 	relook = time.Minute
 )
@@ -229,8 +230,11 @@ func (s *Sender) frame(dst []byte, e *intel.Event) []byte {
 // reason gives what the server has said at its end, if anything: a failed write only
 // tells that the connection is gone.
 func (s *Sender) reason(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
+	timer := time.NewTimer(lastWords)
+	defer timer.Stop()
+	select {
+	case <-s.link.ended:
+	case <-timer.C:
 	}
 	if cause := s.link.abandon(); isAlert(cause) {
 		return cause

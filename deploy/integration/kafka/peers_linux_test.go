@@ -28,22 +28,32 @@ func need(t *testing.T, program, debian string) {
 	if os.Geteuid() != 0 {
 		t.Fatalf("%s is missing: install %s", program, debian)
 	}
-	script := "apt-get update -qq; RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive " +
-		"apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 " + debian
-	if out, err := exec.CommandContext(t.Context(), "sh", "-c", script).CombinedOutput(); err != nil {
+	const script = `
+		mkdir -p "$0"
+		exec 9>"$0/apt.lock"
+		flock 9
+		export RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive
+		apt-get update -qq
+		apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 "$1"`
+	if out, err := exec.CommandContext(t.Context(), "bash", "-euc", script, cacheDir(), debian).CombinedOutput(); err != nil {
 		t.Fatalf("install %s: %v\n%s", debian, err, out)
 	}
+}
+
+// cacheDir is where what was downloaded is kept.
+func cacheDir() string {
+	base, err := os.UserCacheDir()
+	if err != nil {
+		base = os.TempDir()
+	}
+	return filepath.Join(base, "flowsnitch-integration")
 }
 
 // cache gives a directory that make fills the first time, and again when what it is
 // made from changes.
 func cache(t *testing.T, name, from string, make func(dir string) *exec.Cmd) string {
 	t.Helper()
-	base, err := os.UserCacheDir()
-	if err != nil {
-		base = os.TempDir()
-	}
-	dir := filepath.Join(base, "flowsnitch-integration", fmt.Sprintf("%s-%x", name, sha256.Sum256([]byte(from)))[:len(name)+17])
+	dir := filepath.Join(cacheDir(), fmt.Sprintf("%s-%x", name, sha256.Sum256([]byte(from)))[:len(name)+17])
 	if _, err := os.Stat(filepath.Join(dir, "complete")); err == nil {
 		return dir
 	}
