@@ -18,6 +18,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
 	"github.com/flowsnitch/flowsnitch/sinks/kafka"
+	"github.com/flowsnitch/flowsnitch/sinks/syslog"
 	"github.com/flowsnitch/flowsnitch/sinks/webhook"
 )
 
@@ -87,6 +88,7 @@ type Sink struct {
 	Console *Console        `yaml:"console"`
 	Webhook *webhook.Config `yaml:"webhook"`
 	Kafka   *kafka.Config   `yaml:"kafka"`
+	Syslog  *syslog.Config  `yaml:"syslog"`
 	// Delivery says what this sink gets, and how patiently it is tried.
 	Delivery *sinks.RunnerConfig `yaml:"delivery"`
 }
@@ -193,6 +195,9 @@ func (s *Sink) fill(stateDir string) {
 	if s.Kafka != nil {
 		fillKafka(s.Kafka)
 	}
+	if s.Syslog != nil {
+		fillSyslog(s.Syslog)
+	}
 	if s.Webhook != nil {
 		fillWebhook(s.Webhook)
 	}
@@ -232,6 +237,18 @@ func fillKafka(k *kafka.Config) {
 	k.BatchBytes = cmp.Or(k.BatchBytes, d.BatchBytes)
 	k.Timeout = cmp.Or(k.Timeout, d.Timeout)
 	k.ClientID = cmp.Or(k.ClientID, d.ClientID)
+}
+
+// fillSyslog puts the defaults where a syslog sink says nothing.
+func fillSyslog(l *syslog.Config) {
+	d := syslog.DefaultConfig()
+	l.Transport = cmp.Or(l.Transport, d.Transport)
+	l.Format = cmp.Or(l.Format, d.Format)
+	l.AlertIP = cmp.Or(l.AlertIP, d.AlertIP)
+	l.Facility = cmp.Or(l.Facility, d.Facility)
+	l.AppName = cmp.Or(l.AppName, d.AppName)
+	l.Timeout = cmp.Or(l.Timeout, d.Timeout)
+	l.Resend = cmp.Or(l.Resend, d.Resend)
 }
 
 func fillJSONLog(l *jsonlog.Config, stateDir string) {
@@ -363,7 +380,7 @@ func (s *Sink) validate() error {
 	kinds := s.kinds()
 	switch len(kinds) {
 	case 0:
-		return errors.New(": names no kind of sink; allowed are jsonlog, console, kafka, webhook")
+		return errors.New(": names no kind of sink; allowed are jsonlog, console, kafka, syslog, webhook")
 	case 1:
 	default:
 		return fmt.Errorf(": %s in one entry; make an entry of each", strings.Join(kinds, " and "))
@@ -386,6 +403,11 @@ func (s *Sink) validate() error {
 			return fmt.Errorf(".kafka.%w", first(err))
 		}
 	}
+	if s.Syslog != nil {
+		if err := s.Syslog.Validate(); err != nil {
+			return fmt.Errorf(".syslog.%w", first(err))
+		}
+	}
 	if err := s.Delivery.Validate(); err != nil {
 		return fmt.Errorf(".delivery.%w", err)
 	}
@@ -406,6 +428,9 @@ func (s *Sink) kinds() []string {
 	}
 	if s.Kafka != nil {
 		names = append(names, "kafka")
+	}
+	if s.Syslog != nil {
+		names = append(names, "syslog")
 	}
 	return names
 }

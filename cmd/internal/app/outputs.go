@@ -12,6 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
 	"github.com/flowsnitch/flowsnitch/sinks/kafka"
+	"github.com/flowsnitch/flowsnitch/sinks/syslog"
 	"github.com/flowsnitch/flowsnitch/sinks/webhook"
 	"go.uber.org/zap"
 )
@@ -76,6 +77,9 @@ func (o *outputs) open(c configs.Sink, opts Options) (sinks.Sink, error) {
 	}
 	if c.Kafka != nil {
 		return kafka.New(*c.Kafka)
+	}
+	if c.Syslog != nil {
+		return syslog.New(*c.Syslog)
 	}
 	l, err := jsonlog.New(*c.JSONLog)
 	if err != nil {
