@@ -8,6 +8,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 )
 
 // A Status is the state of a running instance, as the control socket tells it.
@@ -26,6 +27,39 @@ type Status struct {
 	Hits      HitStatus        `json:"hits"`
 	Journal   JournalStatus    `json:"journal"`
 	Sinks     []SinkStatus     `json:"sinks"`
+	Canary    CanaryStatus     `json:"canary"`
+	Clock     ClockStatus      `json:"clock"`
+}
+
+// A CanaryStatus is the self-test: flows sent on purpose, and how far they came.
+type CanaryStatus struct {
+	EverySeconds float64   `json:"every_seconds"` // 0 = no self-test
+	Sent         uint64    `json:"sent"`
+	Seen         uint64    `json:"seen"` // by the correlator
+	LastSent     time.Time `json:"last_sent,omitzero"`
+	LastSeen     time.Time `json:"last_seen,omitzero"`
+	// Stages are milliseconds since the sending of the last one, by stage: received,
+	// matched, correlated, journal.
+	Stages map[string]float64 `json:"stages,omitempty"`
+	// Sinks are by name of the sink.
+	Sinks map[string]CanaryAt `json:"sinks,omitempty"`
+	// Others are hosts that sent canaries from elsewhere, by address.
+	Others map[string]CanaryAt `json:"others,omitempty"`
+}
+
+// A CanaryAt tells when a canary was last somewhere, and how long it took to there.
+type CanaryAt struct {
+	Last         time.Time `json:"last"`
+	Milliseconds float64   `json:"milliseconds"`
+}
+
+// A ClockStatus is what is known of the machine's clock.
+type ClockStatus struct {
+	State    string    `json:"state"` // ok | unsynced
+	Why      string    `json:"why,omitempty"`
+	Trusted  time.Time `json:"trusted,omitzero"` // the time that is gone by
+	Jumps    uint64    `json:"jumps"`
+	LastJump float64   `json:"last_jump_seconds,omitempty"` // forward > 0
 }
 
 // A ListenerStatus is one address, all its sockets together.
@@ -42,6 +76,9 @@ type ListenerStatus struct {
 	Unread          uint64 `json:"unread"`
 	BufferWanted    int    `json:"buffer_wanted"`
 	BufferGranted   int    `json:"buffer_granted"`
+	// Beat is the time of the last turn of the worker that is furthest behind; each
+	// turns once a second, even when nothing comes.
+	Beat time.Time `json:"beat,omitzero"`
 }
 
 // A VersionStatus is one export protocol.
@@ -91,6 +128,8 @@ type IntelStatus struct {
 	Built      time.Time    `json:"built"`
 	Indicators int          `json:"indicators"`
 	Lists      []ParsedFile `json:"lists"`
+	// Feeds are all feeds and warninglists.
+	Feeds []fetch.Status `json:"feeds,omitempty"`
 }
 
 // A HitStatus is what the correlator did.
@@ -181,6 +220,11 @@ func (l *listener) status() ListenerStatus {
 		st.ReadErrors += c.ReadErrors
 		st.Unread += c.Unread
 		st.BufferWanted, st.BufferGranted = c.BufferWanted, c.BufferGranted
+	}
+	for _, w := range l.workers {
+		if b := w.Beat(); st.Beat.IsZero() || b.Before(st.Beat) {
+			st.Beat = b
+		}
 	}
 	return st
 }
