@@ -73,7 +73,7 @@ func loadConfig(c *cobra.Command, file string) (configs.Config, error) {
 
 // run starts an app and waits for its end.
 func run(c *cobra.Command, cfg configs.Config, opts app.Options) error {
-	opts.Out, opts.Version = c.OutOrStdout(), version()
+	opts.Out, opts.Version, opts.Notify = c.OutOrStdout(), version(), true
 	opts.Colour = isTerminal(opts.Out)
 	log := newLogger(c.ErrOrStderr())
 	hup := make(chan os.Signal, 1) // from the beginning: SIGHUP must never end the program

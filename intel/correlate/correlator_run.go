@@ -17,6 +17,7 @@ type Loop struct {
 	free       chan []intel.Hit
 	queued     atomic.Int64 // hits
 	done       chan struct{}
+	beat       beat
 
 	mu      sync.RWMutex // Offer reads, Start and Stop write
 	started bool
@@ -56,6 +57,7 @@ func NewLoop(c *Correlator) *Loop {
 		queue:      make(chan []intel.Hit, queueBatches),
 		free:       make(chan []intel.Hit, freeBatches),
 		done:       make(chan struct{}),
+		beat:       newBeat(),
 	}
 }
 
@@ -132,11 +134,16 @@ func (l *Loop) Stats() LoopStats {
 	return LoopStats{Offered: l.stats.offered.Load(), HitQueueFull: lost, Queued: int(l.queued.Load())}
 }
 
+// Beat is the time of the last turn of the loop, with its monotonic reading: it turns
+// once a second even when nothing comes.
+func (l *Loop) Beat() time.Time { return l.beat.time() }
+
 func (l *Loop) run() {
 	defer close(l.done)
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
 	for {
+		l.beat.turn()
 		select {
 		case batch, open := <-l.queue:
 			if !open {

@@ -3,7 +3,6 @@ package correlate
 import (
 	"errors"
 	"net"
-	"sync/atomic"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
@@ -27,7 +26,7 @@ type Worker struct {
 	matcher *Matcher
 	loop    *Loop
 	batch   []flow.Datagram
-	beat    atomic.Int64 // Unix seconds of the last turn
+	beat    beat
 	done    chan struct{}
 }
 
@@ -36,7 +35,7 @@ type Worker struct {
 func NewWorker(source Source, x *decode.Exporters, store *intel.Store, loop *Loop, batch int) *Worker {
 	m := NewMatcher(store)
 	return &Worker{
-		source: source, matcher: m, decoder: decode.New(x, m), loop: loop,
+		source: source, matcher: m, decoder: decode.New(x, m), loop: loop, beat: newBeat(),
 		batch: make([]flow.Datagram, batch), done: make(chan struct{}),
 	}
 }
@@ -52,7 +51,7 @@ func (w *Worker) run() {
 	w.matcher.Take(w.loop.Get())
 	for {
 		n, err := w.source.Read(w.batch)
-		w.beat.Store(time.Now().Unix())
+		w.beat.turn()
 		for i := range n {
 			w.decoder.Decode(&w.batch[i])
 		}
@@ -77,9 +76,9 @@ func (w *Worker) hand() {
 	w.matcher.Take(hits)
 }
 
-// Beat is the time of the last turn of the worker: it turns once a second even
-// when nothing comes.
-func (w *Worker) Beat() time.Time { return time.Unix(w.beat.Load(), 0) }
+// Beat is the time of the last turn of the worker, with its monotonic reading: it
+// turns once a second even when nothing comes.
+func (w *Worker) Beat() time.Time { return w.beat.time() }
 
 // Decoded are the totals of the worker's decoder.
 func (w *Worker) Decoded() decode.Stats { return w.decoder.Stats() }

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
@@ -43,6 +44,8 @@ type Options struct {
 	Colour bool
 	// Version of the program, for the status.
 	Version string
+	// Notify tells the service manager, if one has started us, how we are.
+	Notify bool
 }
 
 // An App is a running flowsnitch.
@@ -60,6 +63,9 @@ type App struct {
 	listeners []*listener
 	control   *web.Control
 	templates *templateFile
+	manager   *manager // nil = nobody to tell
+
+	wrap func(correlate.Source) correlate.Source // for tests: what a worker reads; nil = the socket
 
 	ready  atomic.Bool // everything above is there
 	mu     sync.Mutex  // guards what a reload changes
@@ -75,6 +81,9 @@ type App struct {
 // New makes an app; nothing is opened or started yet.
 func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 	a := &App{cfg: cfg, opts: opts, log: log, since: time.Now(), store: intel.NewStore()}
+	if opts.Notify {
+		a.manager = &manager{log: log}
+	}
 	a.exporters = decode.NewExporters(cfg.Limits)
 	a.exporters.ReadTunnels(cfg.SFlow.Tunnels)
 	return a
@@ -114,8 +123,9 @@ func (a *App) Start() (err error) {
 	if err := a.listen(); err != nil {
 		return err
 	}
-	a.startChores()
+	ctx := a.startChores()
 	a.ready.Store(true)
+	a.tellReady(ctx)
 	return nil
 }
 
@@ -150,6 +160,9 @@ func (a *App) Stop() error {
 func (a *App) end() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
+	if a.manager != nil {
+		a.manager.send(daemon.SdNotifyStopping)
+	}
 	a.stop()
 	for _, l := range a.listeners {
 		l.close()
@@ -169,6 +182,7 @@ func (a *App) end() error {
 // the exporters that always find room change at once; what else has changed is named
 // in the log, and waits for a restart.
 func (a *App) Reload() error {
+	defer a.reloading()()
 	a.sinks.reopen(a.log)
 	cfg := a.cfg
 	if a.opts.ConfigFile != "" {
@@ -225,8 +239,8 @@ func withoutAllow(listen []udp.Config) []udp.Config {
 	return out
 }
 
-// startChores runs what is to be done now and then.
-func (a *App) startChores() {
+// startChores runs what is to be done now and then, until Stop ends the context.
+func (a *App) startChores() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.stop = cancel
 	a.chores.Go(func() {
@@ -240,10 +254,12 @@ func (a *App) startChores() {
 				a.exporters.Sweep(now)
 				a.nameRefused()
 				a.sinks.tell()
+				a.tellManager()
 				if err := a.templates.save(false); err != nil {
 					a.log.Warn("templates are not saved; after a restart data waits for new ones", zap.Error(err))
 				}
 			}
 		}
 	})
+	return ctx
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
@@ -46,6 +47,9 @@ func (a *App) openListener(cfg udp.Config) (*listener, error) {
 		if err != nil {
 			l.discard()
 			return nil, err
+		}
+		if a.wrap != nil {
+			src = a.wrap(src)
 		}
 		l.workers = append(l.workers, correlate.NewWorker(src, a.exporters, a.store, a.loop, cfg.Batch))
 	}
@@ -103,6 +107,16 @@ func (l *listener) wait() {
 		w.Wait()
 	}
 	l.discard()
+}
+
+// beat is the last turn of the worker that is furthest behind, by the wall clock as
+// it is now: whoever reads it elsewhere has no other.
+func (l *listener) beat() time.Time {
+	var silent time.Duration
+	for _, w := range l.workers {
+		silent = max(silent, time.Since(w.Beat()))
+	}
+	return time.Now().Round(0).Add(-silent)
 }
 
 func (l *listener) allow(prefixes []netip.Prefix) {

@@ -221,11 +221,7 @@ func (l *listener) status() ListenerStatus {
 		st.Unread += c.Unread
 		st.BufferWanted, st.BufferGranted = c.BufferWanted, c.BufferGranted
 	}
-	for _, w := range l.workers {
-		if b := w.Beat(); st.Beat.IsZero() || b.Before(st.Beat) {
-			st.Beat = b
-		}
-	}
+	st.Beat = l.beat()
 	return st
 }
 
