@@ -7,14 +7,14 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
-	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
 	"github.com/flowsnitch/flowsnitch/sinks/kafka"
@@ -35,8 +35,11 @@ type Config struct {
 	// Exporters gives names and sampling rates to devices.
 	Exporters []correlate.Exporter `yaml:"exporters"`
 	// Home are our own networks.
-	Home    []netip.Prefix   `yaml:"home"`
-	Intel   Intel            `yaml:"intel"`
+	Home []netip.Prefix `yaml:"home"`
+	// Intel is what is listed, and where it comes from.
+	Intel fetch.Config `yaml:"intel"`
+	// DNSBL are block lists that are asked over the DNS.
+	DNSBL   dnsbl.Config     `yaml:"dnsbl"`
 	Contact correlate.Config `yaml:"contact"`
 	// Limits cap what exporters may make us keep.
 	Limits decode.Limits `yaml:"limits"`
@@ -52,34 +55,6 @@ type SFlow struct {
 	// Tunnels tells whether the addresses of a packet inside a tunnel (IP in IP, GRE,
 	// VXLAN, SRv6) are matched, too.
 	Tunnels bool `yaml:"tunnels"`
-}
-
-// Intel says what is listed.
-type Intel struct {
-	Feeds []Feed `yaml:"feeds"`
-	// Deny are the operator's own listed prefixes. No guard applies to them but
-	// the ban on /0.
-	Deny []netip.Prefix `yaml:"deny"`
-	// Allow are prefixes that no feed may raise a hit for.
-	Allow []netip.Prefix `yaml:"allow"`
-	// MaxIndicators caps the set.
-	MaxIndicators int `yaml:"max_indicators"`
-}
-
-// A Feed is a file with a list.
-type Feed struct {
-	// Name in events; default: the file's name without its extension.
-	Name string `yaml:"name"`
-	File string `yaml:"file"`
-	// Format of the file; default: told by its content.
-	Format string `yaml:"format"`
-	// Score, Category and TLP hold for entries that say nothing themselves.
-	Score    int    `yaml:"score"`
-	Category string `yaml:"category"`
-	TLP      string `yaml:"tlp"`
-	// Operator makes the list the operator's own word, like deny: no guard
-	// applies to it but the ban on /0.
-	Operator bool `yaml:"operator"`
 }
 
 // A Sink is one way out: exactly one of its keys is there.
@@ -99,11 +74,8 @@ type Console struct {
 	Colour string `yaml:"colour"`
 }
 
-// DefaultScore is the score of a feed that is given none.
-const DefaultScore = 50
-
-// Default is the configuration without a file: the usual three ports, the hit log
-// in the state directory, events on the terminal.
+// Default is the configuration without a file: the usual three ports, the feeds that
+// everybody may use, the hit log in the state directory, events on the terminal.
 func Default() Config {
 	c := base()
 	c.Fill()
@@ -116,13 +88,15 @@ func base() Config {
 		Name:     hostname(),
 		StateDir: defaultStateDir(),
 		Home:     intel.DefaultHome(),
-		Intel:    Intel{MaxIndicators: 5_000_000},
+		Intel:    fetch.DefaultConfig(),
+		DNSBL:    dnsbl.DefaultConfig(),
 		Contact:  correlate.DefaultConfig(),
 		Limits:   decode.DefaultLimits(),
 		SFlow:    SFlow{Tunnels: true},
 		Journal:  sinks.DefaultJournalConfig(),
 		Sinks:    []Sink{{JSONLog: &jsonlog.Config{}}, {Console: &Console{}}},
 	}
+	c.Intel.Feeds = fetch.BuiltIn()
 	for _, port := range []string{":2055", ":4739", ":6343"} {
 		c.Listen = append(c.Listen, udp.Config{Listen: port})
 	}
@@ -155,9 +129,6 @@ func (c *Config) Fill() {
 	for i := range c.Listen {
 		fillListen(&c.Listen[i])
 	}
-	for i := range c.Intel.Feeds {
-		c.Intel.Feeds[i].fill()
-	}
 	if c.Journal.Dir == "" && c.Journal.Durability != sinks.InMemory {
 		c.Journal.Dir = filepath.Join(c.StateDir, "journal")
 	}
@@ -177,16 +148,6 @@ func fillListen(l *udp.Config) {
 	}
 	if l.Batch == 0 {
 		l.Batch = d.Batch
-	}
-}
-
-func (f *Feed) fill() {
-	if f.Name == "" && f.File != "" {
-		base := filepath.Base(f.File)
-		f.Name = base[:len(base)-len(filepath.Ext(base))]
-	}
-	if f.Score == 0 {
-		f.Score = DefaultScore
 	}
 }
 
@@ -284,18 +245,11 @@ func (c *Config) Validate() error {
 	if err := c.validateListen(); err != nil {
 		return err
 	}
-	for i, f := range c.Intel.Feeds {
-		if err := f.validate(); err != nil {
-			return fmt.Errorf("intel.feeds[%d].%w", i, err)
-		}
+	if err := c.Intel.Validate(); err != nil {
+		return fmt.Errorf("intel.%w", err)
 	}
-	if n := c.Intel.MaxIndicators; n < 1 || n > 50_000_000 {
-		return fmt.Errorf("intel.max_indicators: %d is outside 1 to 50000000", n)
-	}
-	for i, p := range c.Intel.Deny {
-		if p.Bits() == 0 {
-			return fmt.Errorf("intel.deny[%d]: %s is everything; allowed are /1 and longer", i, p)
-		}
+	if err := c.DNSBL.Validate(); err != nil {
+		return fmt.Errorf("dnsbl.%w", err)
 	}
 	if err := c.Contact.Validate(); err != nil {
 		return err
@@ -353,27 +307,6 @@ func first(err error) error {
 		return j.Unwrap()[0]
 	}
 	return err
-}
-
-// tlps are the colours of the Traffic Light Protocol.
-var tlps = []string{"white", "green", "amber", "red"}
-
-func (f *Feed) validate() error {
-	switch {
-	case f.File == "":
-		return errors.New("file: missing; a feed is a file for now")
-	case f.Score < 1 || f.Score > 100:
-		return fmt.Errorf("score: %d is outside 1 to 100", f.Score)
-	}
-	if f.TLP != "" && !slices.Contains(tlps, f.TLP) {
-		return fmt.Errorf("tlp: %q; allowed are %s", f.TLP, strings.Join(tlps, ", "))
-	}
-	if f.Format != "" {
-		if err := feeds.CheckFormat(f.Format); err != nil {
-			return fmt.Errorf("format: %w", err)
-		}
-	}
-	return nil
 }
 
 func (s *Sink) validate() error {

@@ -88,7 +88,7 @@ sinks: [{jsonlog: {path: /tmp/h.json, mode: 0600}, delivery: {batch: 100}}]
 	if len(c.Intel.Deny) != 1 || c.Intel.Deny[0] != netip.MustParsePrefix("203.0.113.7/32") {
 		t.Errorf("deny %v", c.Intel.Deny)
 	}
-	if f := c.Intel.Feeds[0]; f.Name != "bad" || f.Score != 80 {
+	if f := c.Intel.Feeds[0]; f.File != "/x/bad.txt" || f.Score != 80 {
 		t.Errorf("feed %+v", f)
 	}
 	if l := c.Sinks[0].JSONLog; l.Mode != 0o600 || l.Keep == 0 || c.Sinks[0].Delivery.Batch != 100 || c.Sinks[0].Delivery.Drain != sinks.DefaultRunnerConfig().Drain {
@@ -99,8 +99,8 @@ sinks: [{jsonlog: {path: /tmp/h.json, mode: 0600}, delivery: {batch: 100}}]
 // TestErrors: every mistake is told with place, key and what is allowed.
 func TestErrors(t *testing.T) {
 	tests := []struct{ yaml, want string }{
-		{"nam: x\n", "f:1:1: nam: unknown key; allowed are contact, exporters, home, intel, journal, limits, listen, name, sflow, sinks, state_dir"},
-		{"intel:\n  denny: []\n", "f:2:3: intel.denny: unknown key; allowed are allow, deny, feeds, max_indicators"},
+		{"nam: x\n", "f:1:1: nam: unknown key; allowed are contact, dnsbl, exporters, home, intel, journal, limits, listen, name, sflow, sinks, state_dir"},
+		{"intel:\n  denny: []\n", "f:2:3: intel.denny: unknown key; allowed are allow, contact, deny, feeds, max_indicators, warninglists"},
 		{"home: 10.0.0.0/8\n", `f:1:7: home: want a list, not "10.0.0.0/8"`},
 		{"home: [10.0.0.0/33]\n", `f:1:8: home[0]: "10.0.0.0/33" is not a prefix such as 192.0.2.0/24, or an IP address`},
 		{"exporters: [{name: a, address: 192.0.2}]\n", `f:1:32: exporters[0].address: "192.0.2" is not an IP address such as 192.0.2.1 or 2001:db8::1`},
@@ -115,7 +115,7 @@ func TestErrors(t *testing.T) {
 		{"sinks: [{kafkaa: {}}]\n", "f:1:10: sinks[0].kafkaa: unknown key; allowed are console, delivery, jsonlog, kafka, syslog, webhook"},
 		{"sinks: [{jsonlog: {mode: 9}}]\n", "f:1:26: sinks[0].jsonlog.mode:"},
 		{"sinks: [{}]\n", "sinks[0]: names no kind of sink; allowed are jsonlog, console, kafka, syslog, webhook"},
-		{"intel: {feeds: [{name: x}]}\n", "intel.feeds[0].file: missing"},
+		{"intel: {feeds: [{name: x}]}\n", "intel.feeds[0].url: missing; want one of preset, url, file, dir"},
 		{"intel: {feeds: [{file: x, format: nope}]}\n", `f:1:35: intel.feeds[0].format: unknown feed format "nope"`},
 		{"intel: {deny: [0.0.0.0/0]}\n", "f:1:16: intel.deny[0]: 0.0.0.0/0 is everything; allowed are /1 and longer"},
 		{"name: ${NOT_SET_ANYWHERE}\n", "f:1:7: name: environment variable NOT_SET_ANYWHERE is not set"},

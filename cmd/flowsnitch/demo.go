@@ -15,6 +15,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/synth"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/spf13/cobra"
 )
@@ -46,12 +47,12 @@ nothing leaves this machine.`,
 
 // The lists of the demonstration: documentation space, which no real list has.
 var demoLists = []struct {
-	feed     configs.Feed
+	feed     fetch.Feed
 	prefixes string
 }{
-	{configs.Feed{Name: "demo-c2", Score: 95, Category: "c2"}, "203.0.113.9 # beacon of a trojan\n203.0.113.64/28\n2001:db8:bad::/48\n"},
-	{configs.Feed{Name: "demo-otx", Score: 75, Category: "malware"}, "203.0.113.0/24\n"},
-	{configs.Feed{Name: "demo-scanners", Score: 60, Category: "scan"}, "198.51.100.0/25\n"},
+	{fetch.Feed{Name: "demo-c2", Score: 95, Category: "c2"}, "203.0.113.9 # beacon of a trojan\n203.0.113.64/28\n2001:db8:bad::/48\n"},
+	{fetch.Feed{Name: "demo-otx", Score: 75, Category: "malware"}, "203.0.113.0/24\n"},
+	{fetch.Feed{Name: "demo-scanners", Score: 60, Category: "scan"}, "198.51.100.0/25\n"},
 }
 
 // demo runs the collector and the exporters until the time is up.
@@ -92,6 +93,7 @@ func demoConfig(dir string) (configs.Config, error) {
 	cfg.Home = append(intel.DefaultHome(), netip.MustParsePrefix("2001:db8:cafe::/48"))
 	cfg.Sinks = []configs.Sink{{Console: &configs.Console{}}}
 	cfg.Journal.Dir, cfg.Journal.Durability = "", sinks.InMemory
+	cfg.Intel.Feeds = nil
 	for _, l := range demoLists {
 		l.feed.File, l.feed.Operator = filepath.Join(dir, l.feed.Name+".txt"), true
 		if err := os.WriteFile(l.feed.File, []byte(l.prefixes), 0o600); err != nil {

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"strings"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
 	"github.com/spf13/cobra"
 )
@@ -15,12 +17,12 @@ import (
 func newIntel() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "intel",
-		Short:   "Look into lists of prefixes",
-		Example: "  flowsnitch intel parse bad.txt",
+		Short:   "Feeds and lists of prefixes: fetch, judge, look into",
+		Example: "  flowsnitch intel status\n  flowsnitch intel parse bad.txt",
 		Args:    subcommand,
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newIntelParse())
+	c.AddCommand(newIntelStatus(), newIntelUpdate(), newIntelAccept(), newIntelPresets(), newIntelParse())
 	return c
 }
 
@@ -65,7 +67,7 @@ Formats: ` + strings.Join(feeds.Formats(), ", "),
 func parseList(c *cobra.Command, path string, opts feeds.Options, refs bool) error {
 	var in io.Reader = c.InOrStdin()
 	if path != "-" {
-		f, err := app.OpenList(path)
+		f, err := openList(path)
 		if err != nil {
 			return err
 		}
@@ -82,6 +84,27 @@ func parseList(c *cobra.Command, path string, opts feeds.Options, refs bool) err
 		return list.WriteRefs(c.OutOrStdout())
 	}
 	return list.WritePrefixes(c.OutOrStdout())
+}
+
+// openList opens a file of listed prefixes. The error begins with its path, once.
+func openList(path string) (*os.File, error) {
+	file, err := os.Open(path)
+	if err == nil {
+		info, e := file.Stat()
+		if err = e; e == nil && info.IsDir() {
+			err = errors.New("is a directory, not a list")
+		}
+		if err != nil {
+			file.Close()
+		}
+	}
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		err = pe.Err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return file, nil
 }
 
 func printReport(w io.Writer, r *feeds.Report) {

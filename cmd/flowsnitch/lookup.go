@@ -1,13 +1,18 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
+	"net/url"
 	"time"
 	"unicode"
 
+	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
+	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/spf13/cobra"
 )
 
@@ -18,14 +23,16 @@ func newLookup() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "lookup [-c FILE] [--intel FILE]... ADDR|PREFIX...",
 		Short: "Tell which lists have an address, since when, and what stops them",
-		Long: `lookup reads the lists of the configuration and of --intel and tells what they say
-of addresses or prefixes: every entry that covers or lies within each, with its
-evidence, and what an allowlist, the home networks or a guard have stopped.`,
+		Long: `lookup tells what the set in force says of addresses or prefixes: every entry that
+covers or lies within each, with its evidence, entries that have expired, and what an
+allowlist, the home networks, a warninglist or a guard has stopped. It asks the running
+instance; without one, or with --intel, it reads the lists itself, and of feeds the last
+good copies in the state directory. With --intel and without -c only these lists count.`,
 		Example: `  flowsnitch lookup --intel bad.txt 203.0.113.9
   flowsnitch lookup -c /etc/flowsnitch/flowsnitch.yml 198.51.100.0/24`,
 		Args: arguments("an address or a prefix", anyNumber),
 		RunE: func(c *cobra.Command, args []string) error {
-			cfg, err := loadConfig(c, file)
+			cfg, err := loadListed(c, file, lists)
 			if err != nil {
 				return err
 			}
@@ -37,12 +44,12 @@ evidence, and what an allowlist, the home networks or a guard have stopped.`,
 				}
 				asked = append(asked, p)
 			}
-			t, err := buildTable(c, &cfg, lists)
+			answers, err := lookUp(c, &cfg, lists, asked)
 			if err != nil {
 				return err
 			}
-			for _, p := range asked {
-				explain(c.OutOrStdout(), t, p)
+			for i := range answers {
+				explain(c.OutOrStdout(), &answers[i])
 			}
 			return nil
 		},
@@ -50,6 +57,45 @@ evidence, and what an allowlist, the home networks or a guard have stopped.`,
 	configFlag(c, &file)
 	intelFlag(c, &lists)
 	return c
+}
+
+// loadListed reads the configuration of a command that looks things up. Lists on the
+// command line stand for the feeds of the built-in configuration.
+func loadListed(c *cobra.Command, file string, lists []string) (configs.Config, error) {
+	cfg, err := loadConfig(c, file)
+	if file == "" && len(lists) > 0 {
+		cfg.Intel.Feeds = nil
+	}
+	return cfg, err
+}
+
+// lookUp asks the running instance, or builds a set to ask.
+func lookUp(c *cobra.Command, cfg *configs.Config, lists []string, asked []netip.Prefix) ([]app.Lookup, error) {
+	if len(lists) == 0 {
+		answers, err := askInstance(c, cfg, asked)
+		if !errors.Is(err, web.ErrNotRunning) {
+			return answers, err
+		}
+		fmt.Fprintf(c.ErrOrStderr(), "%v; this is what the lists and its state directory hold\n", err)
+	}
+	t, err := buildTable(c, cfg, lists)
+	if err != nil {
+		return nil, err
+	}
+	var answers []app.Lookup
+	for _, p := range asked {
+		answers = append(answers, app.LookUp(t, p))
+	}
+	return answers, nil
+}
+
+func askInstance(c *cobra.Command, cfg *configs.Config, asked []netip.Prefix) ([]app.Lookup, error) {
+	query := make(url.Values)
+	for _, p := range asked {
+		query.Add("prefix", p.String())
+	}
+	var answers []app.Lookup
+	return answers, web.Ask(c.Context(), cfg.StateDir, "/lookup?"+query.Encode(), &answers)
 }
 
 // parsePrefix reads an address or a prefix.
@@ -66,20 +112,19 @@ func parsePrefix(s string) (netip.Prefix, error) {
 }
 
 // explain prints all that is known of a prefix.
-func explain(w io.Writer, t *intel.Table, p netip.Prefix) {
-	listings, stopped := t.Listings(p), t.Explain(p)
-	name := p.String()
-	if p.IsSingleIP() {
-		name = p.Addr().String()
+func explain(w io.Writer, l *app.Lookup) {
+	name := l.Prefix.String()
+	if l.Prefix.IsSingleIP() {
+		name = l.Prefix.Addr().String()
 	}
-	if len(listings) == 0 {
+	if len(l.Listings) == 0 {
 		fmt.Fprintf(w, "%s is not listed\n", name)
 	}
-	for _, ind := range listings {
+	for _, ind := range l.Listings {
 		fmt.Fprintf(w, "%s is listed by %s as %s\n", name, ind.Feed, ind.Prefix)
 		printEvidence(w, ind)
 	}
-	for _, s := range stopped {
+	for _, s := range l.Stopped {
 		fmt.Fprintln(w, stopText(name, s))
 	}
 }
@@ -93,10 +138,21 @@ func stopText(name string, s intel.Suppression) string {
 	if s.Name != "" {
 		why += " (" + s.Name + ")"
 	}
-	if s.Feed == "" {
-		return fmt.Sprintf("%s: no feed may list it, only your own lists: %s", name, why)
+	switch effect := classEffects[intel.Class(s.Reason)]; {
+	case s.Feed != "":
+		return fmt.Sprintf("%s: entry %s of %s is not used: %s", name, s.Prefix, s.Feed, why)
+	case effect != "":
+		return fmt.Sprintf("%s: %s %s: %s", name, s.Name, s.By, effect)
 	}
-	return fmt.Sprintf("%s: entry %s of %s is not used: %s", name, s.Prefix, s.Feed, why)
+	return fmt.Sprintf("%s: no feed may list it, only your own lists: %s", name, why)
+}
+
+// classEffects say what a warninglist does to what feeds list.
+var classEffects = map[intel.Class]string{
+	intel.ClassInfrastructure: "everybody talks to it, so it is no hit, whatever a feed says",
+	intel.ClassShared:         "many share it, so one feed alone counts half",
+	intel.ClassScanner:        "a known scanner, which the category will say",
+	intel.ClassSinkhole:       "a sinkhole, which the category will say: whoever of yours talks to it is infected",
 }
 
 func printEvidence(w io.Writer, ind intel.Indicator) {

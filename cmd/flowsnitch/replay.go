@@ -26,13 +26,14 @@ func newReplay() *cobra.Command {
 		Short: "Match captured export packets and print the hits as JSON lines",
 		Long: `replay sends captured export packets through the path that 'run' uses and prints
 one hit for every flow record and listed address in it, as a line of JSON; a summary
-goes to standard error. With --rollup it prints what 'run' would have sent, with
+goes to standard error. With --intel and without -c only these lists count; feeds are
+never fetched, their last good copies are used. With --rollup it prints what 'run' would have sent, with
 updates of contacts, driven by the times in the capture.`,
 		Example: `  flowsnitch replay --intel bad.txt router.pcap
   flowsnitch replay --intel bad.txt router.pcap | jq -r .flowsnitch.offender | sort | uniq -c`,
 		Args: arguments("a capture file", anyNumber),
 		RunE: func(c *cobra.Command, args []string) error {
-			cfg, err := loadConfig(c, file)
+			cfg, err := loadListed(c, file, lists)
 			if err != nil {
 				return err
 			}
@@ -80,10 +81,10 @@ func replay(c *cobra.Command, cfg *configs.Config, lists, paths []string) error 
 // buildTable compiles the lists, and says on standard error what is wrong with those
 // that are used nevertheless.
 func buildTable(c *cobra.Command, cfg *configs.Config, lists []string) (*intel.Table, error) {
-	table, parsed, err := app.BuildTable(cfg, lists)
-	for i := range parsed {
-		if complaint := parsed[i].Complaint(); err == nil && complaint != "" {
-			fmt.Fprintf(c.ErrOrStderr(), "list %s: %s\n", parsed[i].File, complaint)
+	table, feeds, err := app.BuildTable(cfg, lists)
+	for i := range feeds {
+		if complaint := app.Complaint(&feeds[i]); err == nil && complaint != "" {
+			fmt.Fprintf(c.ErrOrStderr(), "list %s: %s\n", feeds[i].Source, complaint)
 		}
 	}
 	return table, err

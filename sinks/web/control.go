@@ -44,6 +44,25 @@ func (c *Control) Get(path string, f func() any) {
 	})
 }
 
+// Do answers requests of a method and path, as in "POST /intel/update", with what f
+// gives, as JSON; an error as its text with status 400.
+func (c *Control) Do(pattern string, f func(*http.Request) (any, error)) {
+	c.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		answer, err := f(r)
+		if err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			answer = failure{err.Error()}
+		}
+		_ = json.NewEncoder(w).Encode(answer) // the asker is gone: nobody to tell
+	})
+}
+
+// A failure is the answer to a request that cannot be met.
+type failure struct {
+	Error string `json:"error"`
+}
+
 // Start opens the socket. A socket that a dead process left behind is replaced;
 // one that answers belongs to a running instance, and that is an error.
 func (c *Control) Start() error {
@@ -101,32 +120,51 @@ var ErrNotRunning = errors.New("no running instance")
 
 // Ask gets a path from the running instance of a state directory, as JSON into v.
 func Ask(ctx context.Context, stateDir, path string, v any) error {
+	return Tell(ctx, stateDir, http.MethodGet, path, v)
+}
+
+// Tell makes a request to the running instance of a state directory and reads the answer,
+// JSON, into v.
+func Tell(ctx context.Context, stateDir, method, path string, v any) error {
 	socket := filepath.Join(stateDir, SocketName)
-	client := http.Client{Transport: &http.Transport{
+	req, err := http.NewRequestWithContext(ctx, method, "http://control"+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := clientOf(socket).Do(req)
+	if err != nil {
+		return askError(socket, err)
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return json.NewDecoder(resp.Body).Decode(v)
+	case http.StatusBadRequest:
+		var f failure
+		if json.NewDecoder(resp.Body).Decode(&f) == nil && f.Error != "" {
+			return errors.New(f.Error)
+		}
+	}
+	return fmt.Errorf("%s%s: %s", socket, path, resp.Status)
+}
+
+func clientOf(socket string) *http.Client {
+	return &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "unix", socket)
 		},
 	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://control"+path, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		var op *net.OpError
-		if errors.As(err, &op) && op.Op == "dial" {
-			if os.IsPermission(op.Err) {
-				return fmt.Errorf("%s: permission denied; ask as the user that runs flowsnitch", socket)
-			}
-			return fmt.Errorf("%w at %s", ErrNotRunning, socket)
-		}
+}
+
+func askError(socket string, err error) error {
+	var op *net.OpError
+	switch {
+	case !errors.As(err, &op) || op.Op != "dial":
 		return fmt.Errorf("%s: %w", socket, err)
+	case os.IsPermission(op.Err):
+		return fmt.Errorf("%s: permission denied; ask as the user that runs flowsnitch", socket)
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s%s: %s", socket, path, resp.Status)
-	}
-	return json.NewDecoder(resp.Body).Decode(v)
+	return fmt.Errorf("%w at %s", ErrNotRunning, socket)
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"net/netip"
 	"os"
 	"reflect"
 	"runtime/debug"
@@ -66,10 +68,9 @@ type App struct {
 	manager   *manager // nil = nobody to tell
 
 	wrap func(correlate.Source) correlate.Source // for tests: what a worker reads; nil = the socket
+	feeds     *feedDesk
 
-	ready  atomic.Bool // everything above is there
-	mu     sync.Mutex  // guards what a reload changes
-	report intelReport
+	ready atomic.Bool // everything above is there
 
 	stop   context.CancelFunc
 	chores sync.WaitGroup
@@ -86,6 +87,7 @@ func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 	}
 	a.exporters = decode.NewExporters(cfg.Limits)
 	a.exporters.ReadTunnels(cfg.SFlow.Tunnels)
+	a.feeds = newFeedDesk(a.store, a.alert, log)
 	return a
 }
 
@@ -100,7 +102,7 @@ func (a *App) Start() (err error) {
 		return fmt.Errorf("state directory %s: %w; set state_dir to one that can be written", a.cfg.StateDir, pathCause(err))
 	}
 	a.control = web.NewControl(a.cfg.StateDir)
-	a.control.Get("/status", func() any { return a.Status() })
+	a.serveControl()
 	if err := a.control.Start(); err != nil {
 		return err
 	}
@@ -109,12 +111,15 @@ func (a *App) Start() (err error) {
 			a.abort()
 		}
 	}()
-	if err := a.loadIntel(); err != nil {
+	if err := a.feeds.load(&a.cfg, &a.opts); err != nil {
 		return err
 	}
 	a.nameExporters(a.cfg.Exporters)
 	a.templates = openTemplateFile(a.cfg.StateDir, a.exporters, a.log)
 	if a.sinks, err = openOutputs(&a.cfg, a.opts, a.log); err != nil {
+		return err
+	}
+	if err := a.feeds.start(); err != nil {
 		return err
 	}
 	a.contacts = correlate.New(a.cfg.Contact, a.sinks.publish)
@@ -134,6 +139,7 @@ func (a *App) abort() {
 	for _, l := range a.listeners {
 		l.discard() // no worker has been started
 	}
+	a.feeds.stop()
 	if a.loop != nil {
 		a.loop.Stop()
 	}
@@ -158,12 +164,13 @@ func (a *App) Stop() error {
 }
 
 func (a *App) end() error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
-	defer cancel()
 	if a.manager != nil {
 		a.manager.send(daemon.SdNotifyStopping)
 	}
 	a.stop()
+	a.feeds.stop()
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
 	for _, l := range a.listeners {
 		l.close()
 	}
@@ -191,14 +198,12 @@ func (a *App) Reload() error {
 			return fmt.Errorf("reload: %w; the old configuration stays in force", err)
 		}
 	}
-	table, report, err := buildTable(&cfg, a.opts.Lists)
-	if err != nil {
+	if err := a.feeds.reload(&cfg, &a.opts); err != nil {
 		return fmt.Errorf("reload: %w; the old set stays in force", err)
 	}
 	if keys := needRestart(&a.cfg, &cfg); len(keys) > 0 {
 		a.log.Warn("changes of these keys take effect after a restart", zap.Strings("keys", keys))
 	}
-	a.adopt(table, report)
 	a.nameExporters(cfg.Exporters)
 	for i, l := range a.listeners {
 		if i < len(cfg.Listen) && cfg.Listen[i].Listen == a.cfg.Listen[i].Listen {
@@ -223,6 +228,7 @@ func needRestart(old, now *configs.Config) []string {
 	differ("home", old.Home, now.Home)
 	contact := now.Contact // the parts that come from other keys have just been named
 	contact.Sensor, contact.Home, contact.Exporters = old.Contact.Sensor, old.Contact.Home, old.Contact.Exporters
+	differ("dnsbl", old.DNSBL, now.DNSBL)
 	differ("contact", old.Contact, contact)
 	differ("limits", old.Limits, now.Limits)
 	differ("sflow", old.SFlow, now.SFlow)
@@ -255,6 +261,7 @@ func (a *App) startChores() context.Context {
 				a.nameRefused()
 				a.sinks.tell()
 				a.tellManager()
+				a.feeds.tellComplaints()
 				if err := a.templates.save(false); err != nil {
 					a.log.Warn("templates are not saved; after a restart data waits for new ones", zap.Error(err))
 				}
@@ -262,4 +269,21 @@ func (a *App) startChores() context.Context {
 		}
 	})
 	return ctx
+}
+
+// nameExporters tells the decoder which exporters the configuration names.
+func (a *App) nameExporters(exporters []correlate.Exporter) {
+	var addrs []netip.Addr
+	for _, e := range exporters {
+		addrs = append(addrs, e.Address)
+	}
+	a.exporters.SetNamed(addrs)
+}
+
+// pathCause strips the path that package os puts into its errors.
+func pathCause(err error) error {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return pe.Err
+	}
+	return err
 }

@@ -1,218 +1,150 @@
 package app
 
 import (
+	"context"
 	"errors"
-	"fmt"
-	"io"
-	"io/fs"
-	"net/netip"
-	"os"
 	"path/filepath"
+	"reflect"
 	"runtime/debug"
-	"strings"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel"
-	"github.com/flowsnitch/flowsnitch/intel/correlate"
-	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"go.uber.org/zap"
 )
 
-// operatorScore is the score of the operator's own lists: their word is final.
-const operatorScore = 90
+// FeedsDir is the folder of the feeds in the state directory.
+const FeedsDir = "feeds"
 
-// An intelReport says what became of the lists.
-type intelReport struct {
-	built   time.Time
-	version string
-	table   intel.Report
-	parsed  []ParsedFile
+// A feedDesk keeps the feeds of an app fresh, and puts each new set into force.
+type feedDesk struct {
+	store *intel.Store
+	alert func(name, text string, about *intel.Indicator)
+	log   *zap.Logger
+
+	// life is held to read by whoever uses the manager, and to write by who replaces it.
+	life    sync.RWMutex
+	manager *fetch.Manager
+	cfg     *configs.Config // of the manager
+
+	mu    sync.Mutex
+	built time.Time
+	told  map[string]string // what was logged last, by subject
+	own   map[string]bool
 }
 
-// A ParsedFile is what a file of listed prefixes held.
-type ParsedFile struct {
-	Feed     string        `json:"feed"`
-	File     string        `json:"file"`
-	Format   string        `json:"format"`
-	Verdict  feeds.Verdict `json:"verdict"`
-	Accepted int           `json:"accepted"`
-	Rejected int           `json:"rejected"`
-}
-
-// Complaint says what is wrong with a file that is used nevertheless; empty = nothing.
-func (p *ParsedFile) Complaint() string {
-	switch {
-	case p.Rejected > 0:
-		return fmt.Sprintf("%d rows were not understood, %d were; 'flowsnitch intel parse %s' shows them", p.Rejected, p.Accepted, p.File)
-	case p.Verdict == feeds.Empty:
-		return "nothing in it"
-	}
-	return ""
-}
-
-// BuildTable compiles the operator's lists, deny prefixes and feeds into a table, and
-// tells what each file held.
-func BuildTable(cfg *configs.Config, lists []string) (*intel.Table, []ParsedFile, error) {
-	t, r, err := buildTable(cfg, lists)
-	return t, r.parsed, err
-}
-
-func buildTable(cfg *configs.Config, lists []string) (*intel.Table, intelReport, error) {
-	b := intel.NewBuilder(intel.Policy{Allow: cfg.Intel.Allow, Home: cfg.Home, MaxIndicators: cfg.Intel.MaxIndicators})
-	r := intelReport{built: time.Now()}
-	for _, p := range cfg.Intel.Deny {
-		b.Add(intel.Indicator{Prefix: p, Feed: "deny", Score: operatorScore, Category: "deny"}, intel.OriginOperator)
-	}
-	var errs []error
-	for _, f := range append(listFeeds(lists), cfg.Intel.Feeds...) {
-		p, err := addFile(b, f, r.built)
-		r.parsed = append(r.parsed, p)
-		if err != nil {
-			errs = append(errs, err)
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, r, err
-	}
-	r.version = r.built.UTC().Format("20060102T150405.000Z")
-	t, report := b.Build(r.version)
-	r.table = report
-	return t, r, nil
-}
-
-// listFeeds gives the files of --intel as feeds of the operator.
-func listFeeds(lists []string) []configs.Feed {
-	var out []configs.Feed
-	for _, path := range lists {
-		name := filepath.Base(path)
-		out = append(out, configs.Feed{
-			Name: strings.TrimSuffix(name, filepath.Ext(name)), File: path, Score: operatorScore, Operator: true,
-		})
-	}
-	return out
-}
-
-// addFile parses one file into the builder.
-func addFile(b *intel.Builder, f configs.Feed, now time.Time) (ParsedFile, error) {
-	p := ParsedFile{Feed: f.Name, File: f.File, Format: f.Format}
-	file, err := OpenList(f.File)
-	if err != nil {
-		return p, fmt.Errorf("list %w", err)
-	}
-	defer file.Close()
-	origin := intel.OriginFeed
-	if f.Operator {
-		origin = intel.OriginOperator
-	}
-	r, err := feeds.Parse(file, feeds.Options{Format: f.Format, Now: now}, func(e feeds.Entry) error {
-		if e.Exclude {
-			b.Exclude(f.Name, e.Prefix)
-			return nil
-		}
-		b.Add(withDefaults(e.Indicator, f), origin)
-		return nil
+// newManager makes the manager of a configuration.
+func (d *feedDesk) newManager(cfg *configs.Config, opts *Options) *fetch.Manager {
+	return fetch.New(cfg.Intel, fetch.Options{
+		Dir: filepath.Join(cfg.StateDir, FeedsDir), Version: opts.Version, Home: cfg.Home, Lists: opts.Lists,
+		Publish: d.publish, Alert: d.heldBack, Log: d.log,
 	})
-	p.Format, p.Verdict, p.Accepted, p.Rejected = r.Format, r.Verdict, r.Accepted, r.Rejected
-	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return p, fmt.Errorf("list %s: the compressed file ends in the middle", f.File)
-	case err != nil:
-		return p, fmt.Errorf("list %s: %w", f.File, err)
-	case r.Verdict == feeds.Truncated || r.Verdict == feeds.Mismatch:
-		return p, fmt.Errorf("list %s: %s: the document is not complete", f.File, r.Verdict)
-	case r.Verdict == feeds.NoPrefix:
-		return p, fmt.Errorf("list %s: no prefix in it; line %d is %q: %s", f.File, r.Samples[0].Line, r.Samples[0].Text, r.Samples[0].Reason)
-	}
-	return p, nil
 }
 
-// OpenList opens a file of listed prefixes. The error begins with its path, once.
-func OpenList(path string) (*os.File, error) {
-	file, err := os.Open(path)
-	if err == nil {
-		info, e := file.Stat()
-		if err = e; e == nil && info.IsDir() {
-			err = errors.New("is a directory, not a list")
-		}
-		if err != nil {
-			file.Close()
-		}
+func newFeedDesk(store *intel.Store, alert func(string, string, *intel.Indicator), log *zap.Logger) *feedDesk {
+	return &feedDesk{store: store, alert: alert, log: log, told: make(map[string]string), own: make(map[string]bool)}
+}
+
+// load reads what is on the disk. Files that cannot be used and have no good copy are
+// an error.
+func (d *feedDesk) load(cfg *configs.Config, opts *Options) error {
+	d.life.Lock()
+	defer d.life.Unlock()
+	d.manager, d.cfg = d.newManager(cfg, opts), cfg
+	return d.manager.Load()
+}
+
+// start puts the first set into force and begins to fetch.
+func (d *feedDesk) start() error {
+	d.life.RLock()
+	defer d.life.RUnlock()
+	return d.manager.Start()
+}
+
+func (d *feedDesk) stop() {
+	d.life.RLock()
+	defer d.life.RUnlock()
+	if d.manager != nil {
+		d.manager.Stop()
 	}
+}
+
+// reload reads the local files again, and goes on with another configuration if it is
+// another one. When anything is wrong with it the old one comes back, and its set has
+// never gone.
+func (d *feedDesk) reload(cfg *configs.Config, opts *Options) error {
+	d.life.Lock()
+	defer d.life.Unlock()
+	if reflect.DeepEqual(cfg.Intel, d.cfg.Intel) && slices.Equal(cfg.Home, d.cfg.Home) {
+		return d.manager.Reread()
+	}
+	d.manager.Stop() // two cannot keep the same folder
+	next := d.newManager(cfg, opts)
+	err := next.Load()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, pathCause(err))
+		next.Stop()
+		cfg = d.cfg
+		next = d.newManager(cfg, opts)
+		_ = next.Load() // that is what was just said, or was said before
 	}
-	return file, nil
+	d.manager, d.cfg = next, cfg
+	return errors.Join(err, next.Start())
 }
 
-// pathCause strips the path that package os puts into its errors.
-func pathCause(err error) error {
-	if pe, ok := errors.AsType[*fs.PathError](err); ok {
-		return pe.Err
-	}
-	return err
+// update fetches the feeds named, or all, as far as their providers may be asked.
+func (d *feedDesk) update(ctx context.Context, names []string) ([]fetch.Answer, error) {
+	d.life.RLock()
+	defer d.life.RUnlock()
+	return d.manager.Update(ctx, names...)
 }
 
-// withDefaults gives an entry the feed's name and what the entry itself leaves out.
-func withDefaults(ind intel.Indicator, f configs.Feed) intel.Indicator {
-	ind.Feed = f.Name
-	if ind.Score == 0 {
-		ind.Score = uint8(f.Score)
-	}
-	if ind.Category == "" {
-		ind.Category = f.Category
-	}
-	if ind.TLP == "" {
-		ind.TLP = f.TLP
-	}
-	return ind
+// accept takes into use what is held back of a feed.
+func (d *feedDesk) accept(name string) error {
+	d.life.RLock()
+	defer d.life.RUnlock()
+	return d.manager.Accept(name)
 }
 
-// loadIntel builds the first table.
-func (a *App) loadIntel() error {
-	t, r, err := buildTable(&a.cfg, a.opts.Lists)
-	if err != nil {
-		return err
-	}
-	a.adopt(t, r)
-	return nil
-}
-
-// adopt puts a table in force and says what it holds.
-func (a *App) adopt(t *intel.Table, r intelReport) {
-	a.store.Swap(t)
+// publish puts a table into force and says what is new about it.
+func (d *feedDesk) publish(t *intel.Table, r intel.Report) {
+	d.store.Swap(t)
 	// The old set and what the building left behind are as large as the new one.
 	// On a small machine that memory is needed now, not when the collector gets
-	// round to it; a hundred milliseconds of one core once a reload are cheap.
+	// round to it; a hundred milliseconds of one core once a swap are cheap.
 	debug.FreeOSMemory()
-	a.mu.Lock()
-	a.report = r
-	a.mu.Unlock()
-	for i := range r.parsed {
-		if c := r.parsed[i].Complaint(); c != "" {
-			a.log.Warn("list " + r.parsed[i].File + ": " + c)
-		}
-	}
-	for _, f := range r.table.Feeds {
-		for reason, n := range f.Refused {
-			a.log.Info("entries of a feed are not used", zap.String("feed", f.Feed),
-				zap.String("reason", string(reason)), zap.Int("entries", n))
-		}
-	}
-	for _, own := range r.table.OwnListed {
-		if own.Prefix.Addr().IsPrivate() || own.Prefix.Addr().IsLinkLocalUnicast() {
-			continue // everybody's private space on a list is carelessness, no news
-		}
-		a.log.Warn("an address of our own is listed; it is not used, but it is news",
-			zap.Stringer("prefix", own.Prefix), zap.String("feed", own.Feed))
-	}
+	d.mu.Lock()
+	d.built = time.Now()
+	d.mu.Unlock()
+	d.log.Info("new set in force", zap.String("version", t.Version()), zap.Int("indicators", t.Len()))
+	d.tellFeeds(r)
+	d.tellOwn(r.OwnListed)
 }
 
-// nameExporters tells the decoder which exporters the configuration names.
-func (a *App) nameExporters(exporters []correlate.Exporter) {
-	var addrs []netip.Addr
-	for _, e := range exporters {
-		addrs = append(addrs, e.Address)
+func (d *feedDesk) status() IntelStatus {
+	d.mu.Lock()
+	built := d.built
+	d.mu.Unlock()
+	t := d.store.Load()
+	s := IntelStatus{Version: t.Version(), Built: built, Indicators: t.Len()}
+	d.life.RLock()
+	defer d.life.RUnlock()
+	if d.manager != nil {
+		s.Feeds = d.manager.Status()
 	}
-	a.exporters.SetNamed(addrs)
+	return s
+}
+
+// BuildTable compiles the set that a configuration and further lists of the operator
+// give, of local files and of the last good copies in the state directory, which stays
+// as it is; nobody is asked. It also tells the state of each feed.
+func BuildTable(cfg *configs.Config, lists []string) (*intel.Table, []fetch.Status, error) {
+	m := fetch.New(cfg.Intel, fetch.Options{
+		Dir: filepath.Join(cfg.StateDir, FeedsDir), ReadOnly: true, Home: cfg.Home, Lists: lists,
+	})
+	defer m.Stop()
+	t, _, err := m.Build()
+	return t, m.Status(), err
 }

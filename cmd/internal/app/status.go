@@ -124,12 +124,14 @@ func exporterStatus(x *decode.Exporters) ExporterStatus {
 
 // An IntelStatus is the set in force.
 type IntelStatus struct {
-	Version    string       `json:"version"`
-	Built      time.Time    `json:"built"`
-	Indicators int          `json:"indicators"`
-	Lists      []ParsedFile `json:"lists"`
-	// Feeds are all feeds and warninglists.
+	Version    string    `json:"version"`
+	Built      time.Time `json:"built"`
+	Indicators int       `json:"indicators"`
+	// Feeds are all feeds and warninglists, in the order of the configuration, the
+	// lists of the command line first.
 	Feeds []fetch.Status `json:"feeds,omitempty"`
+	// HitsDay counts the hits of the last 24 hours by feed.
+	HitsDay map[string]uint64 `json:"hits_day,omitempty"`
 }
 
 // A HitStatus is what the correlator did.
@@ -193,17 +195,8 @@ func (a *App) Status() Status {
 	}
 	s.Decoded = decodeStatus(d)
 	s.Exporters = exporterStatus(a.exporters)
-	s.Intel = a.intelStatus()
+	s.Intel = a.feeds.status()
 	return s
-}
-
-func (a *App) intelStatus() IntelStatus {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return IntelStatus{
-		Version: a.report.version, Built: a.report.built,
-		Indicators: a.store.Load().Len(), Lists: a.report.parsed,
-	}
 }
 
 func (l *listener) status() ListenerStatus {

@@ -77,7 +77,7 @@ func TestFaults(t *testing.T) {
 		{name: "empty 200", do: serves(""), code: 200, held: "empty"},
 		{name: "204", do: fails(204), code: 204, held: "empty"},
 		{name: "only comments", do: serves("# nothing today\n"), code: 200, held: "empty"},
-		{name: "an error in words", do: serves("rate limit exceeded\n"), code: 200, held: "no prefix in 1 rows"},
+		{name: "an error in words", do: serves("rate limit exceeded\n"), code: 200, held: `no prefix in it; line 1 is "rate limit exceeded": not an address or prefix`},
 		{name: "shrink", do: serves(list(40)), code: 200, held: "shrunk from 100 to 40 entries, more than 50 %"},
 		{name: "growth", do: serves(list(500)), code: 200, held: "grown from 100 to 500 entries, more than 300 %"},
 		{name: "end is missing", feed: Feed{Format: "drop-json"}, do: serves(`{"cidr":"62.1.0.0/16"}` + "\n"), code: 200,

@@ -35,6 +35,9 @@ func (s *spec) judgeDocument(p Parsed, declared int) string {
 		return fmt.Sprintf("truncated: its end is missing after %d entries", p.Accepted)
 	case p.Verdict == feeds.Mismatch || declared > rows:
 		return fmt.Sprintf("incomplete: it announces %d entries and holds %d", declared, rows)
+	case p.Verdict == feeds.NoPrefix && len(p.Samples) > 0:
+		first := p.Samples[0]
+		return fmt.Sprintf("no prefix in it; line %d is %q: %s", first.Line, first.Text, first.Reason)
 	case p.Verdict == feeds.NoPrefix:
 		return fmt.Sprintf("no prefix in %d rows", p.Rejected)
 	case p.Verdict == feeds.Empty && !s.MayBeEmpty:

@@ -101,11 +101,13 @@ func (r *runner) files() (files []string, signature string, newest time.Time, er
 }
 
 // short strips the name that package os puts into its errors, and puts it in front.
-func short(name string, err error) error {
+func short(name string, err error) error { return fmt.Errorf("%s: %w", name, cause(err)) }
+
+func cause(err error) error {
 	if pe, ok := errors.AsType[*fs.PathError](err); ok {
-		err = pe.Err
+		return pe.Err
 	}
-	return fmt.Errorf("%s: %w", name, err)
+	return err
 }
 
 // dropped lists the files of a drop directory by name. What is hidden or still
@@ -185,7 +187,7 @@ func (r *runner) refuseBroken(p Parsed, declared int) error {
 func (r *runner) readFile(w *writer, name string) (feeds.Report, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return feeds.Report{}, short("open", err)
+		return feeds.Report{}, cause(err)
 	}
 	defer f.Close()
 	report, err := feeds.Parse(f, feeds.Options{Format: r.spec.Format, MaxBytes: r.spec.MaxBytes}, r.take(w))

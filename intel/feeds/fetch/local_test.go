@@ -165,7 +165,7 @@ func TestOperator(t *testing.T) {
 		put(t, path, "nonsense here\n")
 		wrong := New(cfg, Options{Lists: []string{path}})
 		defer wrong.Stop()
-		if err := wrong.Load(); err == nil || !strings.Contains(err.Error(), "no prefix in 1 rows") {
+		if err := wrong.Load(); err == nil || !strings.Contains(err.Error(), "no prefix in it; line 1 is") {
 			t.Errorf("a list without prefix: %v", err)
 		}
 	})

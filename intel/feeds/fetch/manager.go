@@ -18,9 +18,14 @@ import (
 
 // Options are what a Manager needs beside its configuration.
 type Options struct {
-	// Dir holds the last good copies and the schedule. Empty = a temporary folder that
-	// Stop removes, for programs that only read local lists.
+	// Dir holds the last good copies and the schedule; a lock in it keeps a second
+	// process out. Empty = a temporary folder that Stop removes, for programs that only
+	// read local lists.
 	Dir string
+	// ReadOnly leaves Dir, which need not be there, as it is: what is written goes to a
+	// temporary folder. It is for programs that look at the feeds of a running one; they
+	// call neither Start nor Update.
+	ReadOnly bool
 	// Version of the program, for the User-Agent.
 	Version string
 	// Home are our own networks: no feed can list them.
@@ -35,6 +40,9 @@ type Options struct {
 	// Log is told of faults and updates; nil = silence.
 	Log *zap.Logger
 }
+
+// listPrefix is how the files of the operator's own lists begin.
+const listPrefix = "list-"
 
 // Limits of a manager.
 const (
@@ -54,6 +62,7 @@ type Manager struct {
 	agent  string
 	dir    string
 	temp   bool // dir is ours to remove
+	lock   *os.File
 	feeds  []*runner
 	warn   []*runner
 	change chan struct{}
@@ -84,7 +93,7 @@ func New(cfg Config, opts Options) *Manager {
 		m.log = zap.NewNop()
 	}
 	for _, path := range opts.Lists {
-		m.feeds = append(m.feeds, m.newRunner(List(path), "list-"))
+		m.feeds = append(m.feeds, m.newRunner(List(path), listPrefix))
 	}
 	for _, f := range cfg.Feeds {
 		m.feeds = append(m.feeds, m.newRunner(f, "feed-"))
@@ -118,8 +127,8 @@ func userAgent(version, contact string) string {
 func (m *Manager) runners() []*runner { return slices.Concat(m.feeds, m.warn) }
 
 // Load finds the last good copies and reads the local files. It asks nobody. The
-// error joins what is wrong with local files that have no good copy either; all
-// others can be used.
+// error joins what is wrong with the operator's lists, which were named just now, and
+// with other local files that have no good copy either; all others can be used.
 func (m *Manager) Load() error {
 	m.life.Lock()
 	defer m.life.Unlock()
@@ -134,31 +143,43 @@ func (m *Manager) load() error {
 		return err
 	}
 	m.loaded = true
-	var errs []error
 	for _, r := range m.runners() {
 		if err := r.load(time.Now()); err != nil {
 			r.log.Error("what was kept of a feed cannot be used; it is fetched anew", zap.Error(err))
 		}
+	}
+	_, err := m.readLocal(func(r *runner) bool {
+		return r.prefix == listPrefix || r.status().Taken.IsZero()
+	})
+	return err
+}
+
+// readLocal reads the local files that have changed. It tells whether there are any, and
+// joins the errors of those that count.
+func (m *Manager) readLocal(counts func(*runner) bool) (updated bool, err error) {
+	var errs []error
+	for _, r := range m.runners() {
 		if !r.spec.kind.local() {
 			continue
 		}
-		if _, err := r.fetch(context.Background()); err != nil && r.status().Taken.IsZero() {
-			errs = append(errs, fmt.Errorf("feed %s: %w", r.spec.Name, err))
+		out, err := r.fetch(context.Background())
+		updated = updated || out == Updated
+		if err != nil && counts(r) {
+			errs = append(errs, fmt.Errorf("list %w", err)) // it begins with the path
 		}
 	}
-	return errors.Join(errs...)
+	return updated, errors.Join(errs...)
 }
 
-func (m *Manager) openDir() error {
-	if m.dir == "" {
-		dir, err := os.MkdirTemp("", "flowsnitch-")
-		m.dir, m.temp = dir, true
-		return err
+// Reread reads the local files that have changed at once, without waiting for the next
+// look at them, and publishes a table if there are any. The error joins what is wrong
+// with local files; of these the last good copies stay in use.
+func (m *Manager) Reread() error {
+	updated, err := m.readLocal(func(*runner) bool { return true })
+	if m.isChanged() || updated {
+		m.rebuild()
 	}
-	if err := os.MkdirAll(m.dir, 0o750); err != nil {
-		return err
-	}
-	return sweep(m.dir)
+	return err
 }
 
 // Start loads what is there, publishes the first table and begins to fetch. Local
@@ -199,9 +220,7 @@ func (m *Manager) Stop() {
 		m.cancel()
 	}
 	m.wait.Wait()
-	if m.temp {
-		_ = os.RemoveAll(m.dir)
-	}
+	m.closeDir()
 }
 
 // changed asks for a new table.

@@ -1,0 +1,53 @@
+package app
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+)
+
+// serveControl says what the control socket answers.
+func (a *App) serveControl() {
+	a.control.Get("/status", func() any { return a.Status() })
+	a.control.Do("GET /lookup", func(r *http.Request) (any, error) { return a.lookup(r.URL.Query()["prefix"]) })
+	a.control.Do("POST /intel/update", func(r *http.Request) (any, error) {
+		return a.feeds.update(r.Context(), r.URL.Query()["feed"])
+	})
+	a.control.Do("POST /intel/accept", func(r *http.Request) (any, error) {
+		return struct{}{}, a.feeds.accept(r.URL.Query().Get("feed"))
+	})
+}
+
+// A Lookup is what a set says of a prefix.
+type Lookup struct {
+	Prefix   netip.Prefix        `json:"prefix"`
+	Version  string              `json:"version"` // of the set
+	Listings []intel.Indicator   `json:"listings"`
+	Stopped  []intel.Suppression `json:"stopped"`
+}
+
+// LookUp asks a table.
+func LookUp(t *intel.Table, p netip.Prefix) Lookup {
+	return Lookup{Prefix: p, Version: t.Version(), Listings: t.Listings(p), Stopped: t.Explain(p)}
+}
+
+// maxLookups bounds one question.
+const maxLookups = 1000
+
+func (a *App) lookup(prefixes []string) ([]Lookup, error) {
+	if len(prefixes) > maxLookups {
+		return nil, fmt.Errorf("%d prefixes, at most %d at once", len(prefixes), maxLookups)
+	}
+	t := a.store.Load()
+	var out []Lookup
+	for _, text := range prefixes {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, LookUp(t, p))
+	}
+	return out, nil
+}

@@ -1,0 +1,127 @@
+package app
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+)
+
+// The names of the alerts about feeds.
+const (
+	alertHeldBack = "feed_held_back"
+	alertOwn      = "own_address_listed"
+)
+
+// maxOwnAlerts bounds the alerts about addresses of our own until the next start: a
+// feed that lists half of our network is one piece of news, not a thousand.
+const maxOwnAlerts = 100
+
+// Complaint says what is odd about the copy of a feed that is in use; empty = nothing.
+func Complaint(s *fetch.Status) string {
+	switch {
+	case s.Rejected > 0 && (s.Kind == "file"):
+		return fmt.Sprintf("%d rows were not understood, %d were; 'flowsnitch intel parse %s' shows them", s.Rejected, s.Parsed, s.Source)
+	case s.Rejected > 0 && len(s.Samples) > 0:
+		return fmt.Sprintf("%d rows were not understood, %d were; line %d is %q: %s",
+			s.Rejected, s.Parsed, s.Samples[0].Line, s.Samples[0].Text, s.Samples[0].Reason)
+	case s.Verdict == feeds.Empty:
+		return "nothing in it"
+	}
+	return ""
+}
+
+// tellFeeds logs what guards have refused, when it is not what was said last.
+func (d *feedDesk) tellFeeds(r intel.Report) {
+	for _, f := range r.Feeds {
+		var parts []string
+		for reason, n := range f.Refused {
+			parts = append(parts, fmt.Sprintf("%s %d", reason, n))
+		}
+		slices.Sort(parts)
+		if d.news("refused "+f.Feed, strings.Join(parts, ", ")) {
+			d.log.Info("entries of a feed are not used; 'flowsnitch lookup PREFIX' tells why",
+				zap.String("feed", f.Feed), zap.Strings("refused", parts))
+		}
+	}
+}
+
+// tellComplaints logs what is odd about the documents of feeds, once each.
+func (d *feedDesk) tellComplaints() {
+	for _, s := range d.status().Feeds {
+		if c := Complaint(&s); d.news("complaint "+s.Name, c) {
+			d.log.Warn("feed "+s.Name+": "+c, zap.String("source", s.Source))
+		}
+	}
+}
+
+// news remembers what is said of a subject and reports whether it is worth saying:
+// something, and not what was said last.
+func (d *feedDesk) news(subject, text string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.told[subject] == text {
+		return false
+	}
+	d.told[subject] = text
+	return text != ""
+}
+
+// tellOwn raises an alert for each address of our own on a list, once. Everybody's
+// private space on a list is carelessness, no news.
+func (d *feedDesk) tellOwn(listed []intel.Suppression) {
+	for i := range listed {
+		ind := &listed[i].Indicator
+		a := ind.Prefix.Addr()
+		subject := ind.Feed + " " + ind.Prefix.String()
+		if a.IsPrivate() || a.IsLinkLocalUnicast() || !d.firstOwn(subject) {
+			continue
+		}
+		text := fmt.Sprintf("%s of our own networks is listed by %s; the listing is not used, but look whether a host of yours misbehaves, and ask the feed to take it off",
+			ind.Prefix, ind.Feed)
+		d.alert(alertOwn, text, ind)
+	}
+}
+
+func (d *feedDesk) firstOwn(subject string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.own[subject] || len(d.own) >= maxOwnAlerts {
+		return false
+	}
+	d.own[subject] = true
+	return true
+}
+
+// heldBack raises the alert of a copy that a guard did not let through.
+func (d *feedDesk) heldBack(feed, why string) {
+	text := fmt.Sprintf("feed %s: a new copy is %s; the last good one stays in use; 'flowsnitch intel accept %s' takes the new one", feed, why, feed)
+	d.alert(alertHeldBack, text, nil)
+}
+
+// alert sends an alert the way of all events, and logs it. about is the listing that it
+// is about, or nil.
+func (a *App) alert(name, text string, about *intel.Indicator) {
+	a.log.Warn(text, zap.String("alert", name))
+	id, err := uuid.NewV7()
+	if err != nil {
+		id = uuid.New()
+	}
+	e := intel.Event{
+		Kind: intel.KindAlert, ID: id, Time: time.Now(), Sensor: a.cfg.Name, Alert: name, Reason: text,
+		Severity: intel.Medium, IntelVersion: a.store.Load().Version(),
+	}
+	if about != nil {
+		e.Severity, e.Indicators = intel.High, []intel.Indicator{*about}
+		if about.Prefix.IsSingleIP() {
+			e.Offender = about.Prefix.Addr()
+		}
+	}
+	a.sinks.publish([]intel.Event{e})
+}
