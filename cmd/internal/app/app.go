@@ -67,8 +67,8 @@ type App struct {
 	templates *templateFile
 	manager   *manager // nil = nobody to tell
 
-	wrap func(correlate.Source) correlate.Source // for tests: what a worker reads; nil = the socket
-	feeds     *feedDesk
+	wrap  func(correlate.Source) correlate.Source // for tests: what a worker reads; nil = the socket
+	feeds *feedDesk
 
 	ready atomic.Bool // everything above is there
 
