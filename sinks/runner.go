@@ -78,15 +78,13 @@ func (r *Runner) run() {
 			progress, again = r.settle(r.send())
 			r.holding()
 		}
+		if progress {
+			pause = 0
+		}
 		switch {
 		case !ready && !again, again && r.leaving():
 			return
-		case !again:
-			pause = 0
-		default:
-			if progress {
-				pause = 0
-			}
+		case again:
 			pause = min(max(2*pause, r.cfg.BackoffMin), r.cfg.BackoffMax)
 			r.sleep(pause)
 		}
@@ -113,17 +111,21 @@ func (r *Runner) fill() (ready bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if !more && !r.wait() {
-			break
+		if more {
+			continue
+		}
+		if more, err = r.wait(); !more || err != nil {
+			return false, err
 		}
 	}
 	return false, nil
 }
 
-// wait waits until there may be more to read. False says that there will not be.
-func (r *Runner) wait() bool {
+// wait waits until there may be more to read. False says that there will not be. An
+// error is that of the sink about events that it holds; they are to be read again.
+func (r *Runner) wait() (more bool, err error) {
 	if r.drained() {
-		return false
+		return false, nil
 	}
 	var again <-chan time.Time
 	if r.holding() { // the sink will be sure of them without further events
@@ -134,9 +136,25 @@ func (r *Runner) wait() bool {
 	select {
 	case <-r.cursor.wake:
 	case <-again:
+		return true, r.ask()
 	case <-r.ctx.Done():
 	}
-	return true
+	return true, nil
+}
+
+// ask lets the sink look after the events that it holds, while there are no others.
+func (r *Runner) ask() error {
+	err := r.send()
+	retry, ok := errors.AsType[*RetryError](err)
+	if !ok || retry.Sent >= 0 {
+		return nil
+	}
+	j := r.journal
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	r.stats.sent(err)
+	r.goBack(uint64(-retry.Sent))
+	return err
 }
 
 // drained reports whether the runner is being stopped and has had everything.
@@ -157,6 +175,7 @@ func (r *Runner) holding() bool {
 	before := r.cursor.held()
 	r.cursor.forget(held)
 	if r.cursor.held() != before {
+		r.stats.certain(r.cursor.held().Position)
 		signal(r.journal.moved)
 	}
 	return held > 0
@@ -179,7 +198,8 @@ func (r *Runner) send() error {
 }
 
 // settle counts what became of the batch. again says that the sink wants a pause
-// and the rest anew, progress that it delivered something before.
+// and the rest anew, progress that it delivered something before. What only makes up
+// for events that came again is none: a peer may take and break as often as it likes.
 func (r *Runner) settle(err error) (progress, again bool) {
 	j := r.journal
 	j.mu.Lock()
@@ -204,7 +224,8 @@ func (r *Runner) settle(err error) (progress, again bool) {
 		m.Failed += uint64(sent)
 	}
 	r.advance(m, last)
-	return sent > 0 && (err == nil || again), again
+	r.stats.certain(r.cursor.held().Position)
+	return sent > 0 && (err == nil || again) && !r.stats.doubtful(), again
 }
 
 // advance moves the cursor.
@@ -226,11 +247,12 @@ func (r *Runner) advance(m mark, last bool) {
 // goBack makes the latest n delivered events, and some before, come again.
 func (r *Runner) goBack(n uint64) bool {
 	c := r.cursor
-	before := c.done.Delivered
+	before := c.done
 	if !c.back(n) {
 		return false
 	}
-	r.stats.repeated += before - c.done.Delivered
+	r.stats.repeated += before.Delivered - c.done.Delivered
+	r.stats.doubt = max(r.stats.doubt, before.Position)
 	c.skip(r.journal.first())
 	r.batch.reset()
 	return true

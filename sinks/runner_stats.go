@@ -29,7 +29,7 @@ type CursorStats struct {
 	Repeated  uint64
 
 	Errors      uint64        // calls of Send that failed
-	Failing     uint64        // of them those since the last delivery; 0 = all is well
+	Failing     uint64        // of them those since the last delivery, see Holder; 0 = all is well
 	SendingFor  time.Duration // how long the present call of Send has taken; 0 = there is none
 	LastError   string        // the latest error, kept after recovery; empty = never
 	LastErrorAt time.Time     // when it came
@@ -38,22 +38,38 @@ type CursorStats struct {
 // runnerStats is what only the runner knows.
 type runnerStats struct {
 	errors, failing, repeated uint64
-	lastError                 string
-	lastErrorAt               time.Time
-	sending                   time.Time // when Send was called; zero = it was not
-	oldest                    time.Time // receipt of the oldest event being sent
+	// doubt is the place in the journal before which events were asked for again. Until
+	// they are certain the sink has not recovered.
+	doubt       uint64
+	works       bool // the latest Send had no error
+	lastError   string
+	lastErrorAt time.Time
+	sending     time.Time // when Send was called; zero = it was not
+	oldest      time.Time // receipt of the oldest event being sent
 }
 
 // sent counts the outcome of a Send.
 func (s *runnerStats) sent(err error) {
-	if err == nil {
-		s.failing = 0
+	if s.works = err == nil; s.works {
 		return
 	}
 	s.errors++
 	s.failing++
 	s.lastError, s.lastErrorAt = err.Error(), time.Now()
 }
+
+// certain notes that nothing before position will be asked for again.
+func (s *runnerStats) certain(position uint64) {
+	if position >= s.doubt {
+		s.doubt = 0
+	}
+	if s.works && !s.doubtful() {
+		s.failing = 0
+	}
+}
+
+// doubtful reports whether events that were asked for again are not certain yet.
+func (s *runnerStats) doubtful() bool { return s.doubt > 0 }
 
 // Stats gives the counters at one moment.
 func (r *Runner) Stats() CursorStats {

@@ -428,6 +428,45 @@ func TestHolder(t *testing.T) {
 	})
 }
 
+// TestHolderIsAsked holds that events which a sink holds come again without others
+// behind them, and that the sink counts as failing until they are certain.
+func TestHolderIsAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked int
+		sink := &unsure{fakeSink: &fakeSink{}}
+		sink.answer = func(_ context.Context, _, n int) error {
+			if n > 0 {
+				return nil
+			}
+			if asked++; asked%3 == 0 && asked < 10 {
+				return &RetryError{Sent: -7, Err: errAway}
+			}
+			return nil
+		}
+		j := inMemory(t)
+		r := newRunner(t, j, sink)
+		r.Start()
+		sink.held.Store(10)
+		add(t, j, numbered(0, 10))
+		time.Sleep(2500 * time.Millisecond)
+		if s := checkCursor(t, r); asked != 2 || s.Failing != 0 || s.Held != 10 {
+			t.Errorf("asked %d times, %+v", asked, s)
+		}
+		time.Sleep(27 * time.Second)
+		want := slices.Concat(numbers(0, 10), numbers(0, 10), numbers(0, 10), numbers(0, 10))
+		s := checkCursor(t, r)
+		if !slices.Equal(sink.got, want) || s.Delivered != 10 || s.Repeated != 30 || s.Errors != 3 || s.Failing != 3 {
+			t.Errorf("got %v, %+v", sink.got, s)
+		}
+		sink.held.Store(0)
+		time.Sleep(2 * time.Second)
+		if s := checkCursor(t, r); s.Failing != 0 || s.Held != 0 {
+			t.Errorf("got %+v", s)
+		}
+		stopAll(t, j, r)
+	})
+}
+
 // TestPastIsBounded goes back to marks that were thinned out: more come again than
 // were asked for, never fewer.
 func TestPastIsBounded(t *testing.T) {

@@ -34,11 +34,14 @@ type Sink interface {
 // A Holder is a Sink that cannot know at once whether events have arrived: its peer
 // acknowledges nothing. The runner keeps its place in the journal behind those, so
 // that they are sent again after a restart, and when a [RetryError] asks for them.
+//
+// While a Holder holds events and there are no others, Send is called without any, once
+// a second: it looks after its connection, and may ask for what it holds.
 type Holder interface {
 	Sink
 	// Held gives the number of events, the latest of those that Send has taken,
-	// that may not have arrived. The goroutine that calls Send calls it, once a
-	// second at least while it is not 0, and again after Close.
+	// that may not have arrived. The goroutine that calls Send calls it after each
+	// Send, and again after Close.
 	Held() int
 }
 

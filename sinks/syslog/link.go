@@ -7,68 +7,40 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
 
 // A link is one connection to a server.
 type link struct {
-	server  string
-	stream  bool
-	timeout time.Duration
-	conn    net.Conn // TLS, where there is some
-	raw     *counter
-	born    time.Time
-	window  window
+	server string
+	stream bool
+	conn   net.Conn // TLS, where there is some
+	raw    *socket
+	born   time.Time
+	window window
 
 	ended chan struct{} // closed by the watcher of a stream when the peer is gone
 	cause error         // why it is; after ended
-}
-
-// A counter is a socket that counts what is written to it.
-type counter struct {
-	net.Conn
-	control syscall.RawConn
-	written atomic.Uint64
-}
-
-func (c *counter) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	c.written.Add(uint64(n))
-	return n, err
-}
-
-// acked gives how many of the bytes written the peer's kernel has taken. Where that
-// cannot be told it is all of them.
-func (c *counter) acked() uint64 {
-	queued, _ := unsent(c.control)
-	return c.written.Load() - queued
 }
 
 // dial connects to a server.
 func dial(ctx context.Context, cfg *Config, server string) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()
-	socket, err := dialSocket(ctx, cfg.Transport, server)
+	conn, err := dialSocket(ctx, cfg.Transport, server)
 	if err != nil {
 		return nil, err
 	}
-	control, err := socket.(syscall.Conn).SyscallConn()
+	raw, err := newSocket(conn, cfg.Timeout)
 	if err != nil {
-		_ = socket.Close()
 		return nil, err
 	}
-	network := socket.RemoteAddr().Network()
-	l := &link{
-		server: server, timeout: cfg.Timeout, born: time.Now(),
-		stream: network == "tcp" || network == "unix",
-		raw:    &counter{Conn: socket, control: control},
-	}
-	l.conn = l.raw
+	network := conn.RemoteAddr().Network()
+	l := &link{server: server, stream: network == "tcp" || network == "unix", conn: raw, raw: raw, born: time.Now()}
 	if cfg.Transport == TLS {
-		if l.conn, err = cfg.TLS.handshake(ctx, l.raw, server); err != nil {
-			_ = socket.Close()
+		if l.conn, err = cfg.TLS.handshake(ctx, raw, server); err != nil {
+			_ = raw.Close()
 			return nil, err
 		}
 	}
@@ -80,8 +52,9 @@ func dial(ctx context.Context, cfg *Config, server string) (*link, error) {
 }
 
 func dialSocket(ctx context.Context, transport, server string) (net.Conn, error) {
-	// A dead peer is noticed after some 30 s without any event.
-	d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
+	// A peer that vanishes without a word is noticed before the default of Resend is
+	// over, so that what it took last comes again.
+	d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 2}}
 	switch transport {
 	case UDP:
 		return d.DialContext(ctx, "udp", server)
@@ -117,22 +90,29 @@ func (l *link) broken(now time.Time) error {
 		return l.cause
 	default:
 	}
-	if stuck := l.window.stuck(now, l.raw.acked()); stuck > l.timeout {
+	l.window.look(now, l.raw.acked())
+	if stuck := l.window.stuck(now); stuck >= l.raw.timeout {
 		return fmt.Errorf("the server reads nothing, for %v now", stuck.Round(time.Second))
 	}
 	return nil
 }
 
-// write writes b within the timeout and ctx.
-func (l *link) write(ctx context.Context, b []byte) error {
-	if err := l.raw.SetWriteDeadline(time.Now().Add(l.timeout)); err != nil {
-		return err
+// held gives the number of events that may not have arrived. Once the connection has
+// broken these are all that were held before.
+func (l *link) held(now time.Time, resend time.Duration) int {
+	if l.broken(now) == nil {
+		l.window.settle(resend)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = l.raw.SetWriteDeadline(time.Unix(1, 0)) })
-	defer stop()
+	return l.window.events
+}
+
+// write writes b, as long as the server goes on taking it and ctx lasts. After an error
+// the link is good for nothing but [link.abandon].
+func (l *link) write(ctx context.Context, b []byte) error {
+	stop := context.AfterFunc(ctx, l.raw.interrupt)
 	_, err := l.conn.Write(b)
-	if err != nil && ctx.Err() != nil {
-		err = ctx.Err()
+	if !stop() {
+		return ctx.Err()
 	}
 	return err
 }

@@ -15,7 +15,7 @@ type process struct {
 	runner  *sinks.Runner
 }
 
-func startProcess(t *testing.T, dir string, s *Sender) *process {
+func startProcess(t *testing.T, dir string, s sinks.Sink) *process {
 	t.Helper()
 	cfg := sinks.DefaultJournalConfig()
 	cfg.Dir = dir
@@ -49,6 +49,15 @@ func (p *process) stop() {
 	}
 }
 
+// waitFor waits until a server has the event of a number.
+func (p *process) waitFor(s *server, n int) {
+	p.t.Helper()
+	eventually(p.t, "the last event", func() bool {
+		got := s.got()
+		return len(got) > 0 && number(got[len(got)-1]) == n
+	})
+}
+
 // TestRunnerAndJournal: with the journal behind it, everything arrives in order,
 // although servers break connections with messages unread.
 func TestRunnerAndJournal(t *testing.T) {
@@ -64,13 +73,9 @@ func TestRunnerAndJournal(t *testing.T) {
 		messages = append(messages, server.got()...)
 		server = serve(t, "tcp", address, Octet, nil)
 	}
-	p.add(400, 10)
-	eventually(t, "the last event", func() bool {
-		got := server.got()
-		return len(got) > 0 && number(got[len(got)-1]) == 409
-	})
+	p.waitFor(server, 399) // without another event
 	p.stop()
-	wantOrder(t, append(messages, server.got()...), 410)
+	wantOrder(t, append(messages, server.got()...), 400)
 	if s := p.runner.Stats(); s.Repeated == 0 || s.Failed+s.Dropped != 0 {
 		t.Errorf("stats %+v", s)
 	}
@@ -99,4 +104,56 @@ func TestHeldAcrossRestart(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	_ = first.Close(ctx)
+}
+
+// TestDeafThenWell: what a server's kernel took while the server read nothing comes
+// again, although it is older than resend. It is told of once, and is over when a server
+// reads.
+func TestDeafThenWell(t *testing.T) {
+	deaf := serveDeaf(t)
+	address := deaf.address()
+	s := newSender(t, TCP, []string{address}, func(c *Config) { c.Timeout, c.Resend = 300*time.Millisecond, 10*time.Millisecond })
+	p := startProcess(t, t.TempDir(), s)
+	const n = 30_000 // more than the kernels' buffers hold
+	for first := 0; first < n; first += 1000 {
+		p.add(first, 1000)
+	}
+	eventually(t, "two failures", func() bool { return p.runner.Stats().Errors >= 2 })
+	for end := time.Now().Add(400 * time.Millisecond); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if p.runner.Stats().Failing == 0 {
+			t.Fatal("it is taken for well")
+		}
+	}
+	deaf.stop()
+	server := serve(t, "tcp", address, Octet, nil)
+	p.waitFor(server, n-1)
+	wantOrder(t, server.got(), n)
+	eventually(t, "it is well", func() bool { s := p.runner.Stats(); return s.Failing == 0 && s.Held == 0 })
+	p.stop()
+}
+
+// TestHangsUp: a server that hangs up on every connection is tried ever more rarely.
+func TestHangsUp(t *testing.T) {
+	server := serve(t, "tcp", "", Octet, nil)
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Millisecond):
+				server.hangUp()
+			}
+		}
+	}()
+	p := startProcess(t, t.TempDir(), newSender(t, TCP, []string{server.address()}))
+	began := time.Now()
+	p.add(0, 1)
+	eventually(t, "three failures", func() bool { return p.runner.Stats().Errors >= 3 })
+	// Pauses of 0.1 and 0.2 s lie between them.
+	if took := time.Since(began); took < 300*time.Millisecond {
+		t.Errorf("tried three times within %v", took)
+	}
+	p.stop()
 }

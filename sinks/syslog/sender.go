@@ -66,10 +66,13 @@ func (s *Sender) Name() string {
 
 // Send writes events. That the kernel has taken them does not mean that they have
 // arrived, see Held; when a connection breaks, the [*sinks.RetryError] asks for all
-// that may not have.
+// that may not have. Without events it only looks whether the connection is good.
 func (s *Sender) Send(ctx context.Context, events []intel.Event) error {
 	if err := s.check(); err != nil {
 		return s.retry(0, err)
+	}
+	if len(events) == 0 {
+		return nil
 	}
 	if err := s.connect(ctx); err != nil {
 		return s.retry(0, err)
@@ -90,18 +93,7 @@ func (s *Sender) Held() int {
 	if s.link == nil {
 		return s.left
 	}
-	s.link.window.settle(s.now(), s.link.raw.acked(), s.cfg.Resend)
-	return s.link.window.events
-}
-
-// Broken tells why the connection has broken while events are held that will come
-// again with the next Send; nil when all is well. A runner that has no event to send
-// may ask, and send what is held without waiting for the next one.
-func (s *Sender) Broken() error {
-	if s.link == nil || s.Held() == 0 {
-		return nil
-	}
-	return s.link.broken(s.now())
+	return s.link.held(s.now(), s.cfg.Resend)
 }
 
 // Close closes the connection in order, within ctx, and waits for the server to do
@@ -146,23 +138,20 @@ func (s *Sender) check() error {
 
 // connect sees to it that there is a connection, to whichever server takes one.
 func (s *Sender) connect(ctx context.Context) error {
-	var failed error
-	for range s.cfg.Servers {
-		if s.link != nil {
-			return nil
-		}
-		server := s.cfg.Servers[s.next]
-		l, err := dial(ctx, &s.cfg, server)
-		if err != nil {
-			s.next = (s.next + 1) % len(s.cfg.Servers)
-			failed = also(failed, fmt.Errorf("%s: %w", server, advise(err)))
-			continue
-		}
-		s.link = l
-		s.count(func(st *Stats) { st.Connections++; st.Server = server })
-	}
 	if s.link != nil {
 		return nil
+	}
+	var failed error
+	for range s.cfg.Servers {
+		server := s.cfg.Servers[s.next]
+		l, err := dial(ctx, &s.cfg, server)
+		if err == nil {
+			s.link = l
+			s.count(func(st *Stats) { st.Connections++; st.Server = server })
+			return nil
+		}
+		s.next = (s.next + 1) % len(s.cfg.Servers)
+		failed = also(failed, fmt.Errorf("%s: %w", server, advise(err)))
 	}
 	return failed
 }
@@ -180,8 +169,7 @@ func also(a, b error) error {
 func (s *Sender) retry(sent int, err error) error {
 	held := 0
 	if s.link != nil {
-		s.Held()
-		held = s.link.window.clear()
+		held = s.link.window.events // all: some of them may have been read before a break only
 		err = fmt.Errorf("%s: %w", s.link.server, advise(err))
 		_ = s.link.abandon()
 		s.link = nil

@@ -26,6 +26,7 @@ type server struct {
 	messages []string
 	endings  []error // how connections ended, as the server saw it
 	deaf     bool    // reads nothing
+	stopped  bool
 }
 
 // serve starts a server on network and address, "" = a free port of loopback.
@@ -67,7 +68,12 @@ func (s *server) accept() {
 		}
 		s.mu.Lock()
 		s.conns = append(s.conns, c)
+		stopped := s.stopped
 		s.mu.Unlock()
+		if stopped { // between Accept and here
+			c.Close()
+			return
+		}
 		go s.read(c)
 	}
 }
@@ -124,6 +130,9 @@ func (s *server) hangUp() {
 }
 
 func (s *server) stop() {
+	s.mu.Lock()
+	s.stopped = true
+	s.mu.Unlock()
 	s.listener.Close()
 	s.hangUp()
 }

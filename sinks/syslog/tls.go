@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 )
@@ -20,6 +22,9 @@ func (t TLSConfig) handshake(ctx context.Context, c net.Conn, server string) (ne
 	}
 	secure := tls.Client(c, cfg)
 	if err := secure.HandshakeContext(ctx); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = errors.New("the server hung up in the handshake of TLS, does its port speak it?")
+		}
 		return nil, err
 	}
 	return secure, nil

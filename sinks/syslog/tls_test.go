@@ -140,7 +140,25 @@ func TestCertificates(t *testing.T) {
 	}
 	plain := serve(t, "tcp", "", Octet, nil)
 	c := courier{t: t, s: newSender(t, TLS, []string{plain.address()}), events: events(0, 1), batch: 1}
-	c.wantFailure(plain.address())
+	c.wantFailure(plain.address(), "does its port speak it?")
+}
+
+// TestAuthorityIsReadAgain: a new authority in the file holds for the next connection.
+func TestAuthorityIsReadAgain(t *testing.T) {
+	old, renewed := newAuthority(t), newAuthority(t)
+	server := serve(t, "tcp", "", Octet, renewed.server(t, "", time.Hour))
+	s := newSender(t, TLS, []string{server.address()}, func(c *Config) { c.TLS.CA = old.file })
+	c := courier{t: t, s: s, events: events(0, 5), batch: 5}
+	c.wantFailure("unknown authority")
+	if err := os.WriteFile(old.file, []byte("not a certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.wantFailure("tls.ca: no certificate in " + old.file)
+	if err := os.Rename(renewed.file, old.file); err != nil {
+		t.Fatal(err)
+	}
+	c.all()
+	wantOrder(t, server.wait(5), 5)
 }
 
 // TestClientCertificate: ours is shown, and read again when it has changed.
@@ -156,7 +174,7 @@ func TestClientCertificate(t *testing.T) {
 	c := courier{t: t, s: s, events: events(0, 5), batch: 5}
 	// TLS 1.3 lets the client write before the server has looked at its certificate.
 	if c.step() == nil {
-		eventually(t, "the refusal", func() bool { return s.Broken() != nil })
+		eventually(t, "the refusal", func() bool { return broken(s) })
 		c.wantFailure("check tls.cert and tls.key", "expired")
 	}
 	if c.at != 0 {
@@ -172,7 +190,7 @@ func TestClientCertificate(t *testing.T) {
 	wantOrder(t, server.wait(5), 5)
 	s.cfg.TLS.Cert = "/nonexistent"
 	server.hangUp()
-	eventually(t, "the end", func() bool { return s.Broken() != nil })
+	eventually(t, "the end", func() bool { return broken(s) })
 	c.events = events(0, 6)
 	c.wantFailure()
 	c.wantFailure("tls.cert: open /nonexistent")

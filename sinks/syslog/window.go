@@ -5,8 +5,10 @@ import "time"
 // A window keeps account of events that were written to a connection and may not have
 // arrived. It holds no events: they are in the journal.
 type window struct {
-	parts  []part // in the order of writing
-	events int    // in all parts
+	parts  []part    // in the order of writing
+	events int       // in all parts
+	acked  uint64    // bytes that the peer's kernel had taken when it was looked at last
+	moved  time.Time // when it last took some, or had everything
 }
 
 // A part is what one call of Send wrote.
@@ -18,34 +20,40 @@ type part struct {
 
 // add notes events written.
 func (w *window) add(p part) {
+	if !w.waiting() {
+		w.moved = p.at
+	}
 	w.parts = append(w.parts, p)
 	w.events += p.events
 }
 
-// settle lets go of parts that have been acknowledged and are older than keep. acked
-// is how many bytes the peer's kernel has taken.
-func (w *window) settle(now time.Time, acked uint64, keep time.Duration) {
+// waiting reports whether bytes are not acknowledged, as far as is known.
+func (w *window) waiting() bool { return len(w.parts) > 0 && w.parts[len(w.parts)-1].end > w.acked }
+
+// look notes how many bytes the peer's kernel has taken by now.
+func (w *window) look(now time.Time, acked uint64) {
+	moved := acked > w.acked
+	w.acked = acked
+	if moved || !w.waiting() {
+		w.moved = now
+	}
+}
+
+// settle lets go of parts that are acknowledged, and were for keep while the peer went
+// on taking what it was sent: one that has stopped reading may have stopped before.
+func (w *window) settle(keep time.Duration) {
 	n := 0
-	for n < len(w.parts) && w.parts[n].end <= acked && now.Sub(w.parts[n].at) >= keep {
+	for n < len(w.parts) && w.parts[n].end <= w.acked && w.moved.Sub(w.parts[n].at) >= keep {
 		w.events -= w.parts[n].events
 		n++
 	}
 	w.parts = append(w.parts[:0], w.parts[n:]...)
 }
 
-// stuck gives how long the oldest bytes have gone without acknowledgement.
-func (w *window) stuck(now time.Time, acked uint64) time.Duration {
-	for _, p := range w.parts {
-		if p.end > acked {
-			return now.Sub(p.at)
-		}
+// stuck gives how long nothing has been acknowledged of what waits for it.
+func (w *window) stuck(now time.Time) time.Duration {
+	if !w.waiting() {
+		return 0
 	}
-	return 0
-}
-
-// clear lets go of everything and gives the number of events that were in it.
-func (w *window) clear() int {
-	n := w.events
-	*w = window{parts: w.parts[:0]}
-	return n
+	return now.Sub(w.moved)
 }

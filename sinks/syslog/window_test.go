@@ -6,7 +6,7 @@ import (
 )
 
 // TestWindow: an event is let go of when it is acknowledged and old enough, and never
-// before one that was written earlier.
+// before one that was written earlier, nor for the time that nothing was acknowledged.
 func TestWindow(t *testing.T) {
 	const keep = 10 * time.Second
 	start := time.Now()
@@ -20,22 +20,40 @@ func TestWindow(t *testing.T) {
 		events int
 		stuck  time.Duration
 	}{
-		{9, 3000, 12, 0},                // acknowledged, but young
-		{10, 999, 12, 10 * time.Second}, // old, but not acknowledged
-		{10, 1000, 7, 6 * time.Second},  // the first one is through
-		{13, 3000, 7, 0},                // the second one is young
-		{14, 2999, 7, 10 * time.Second}, // or not acknowledged
-		{100, 3000, 0, 0},               // all done
+		{1, 900, 12, 0},
+		{9, 900, 12, 8 * time.Second},   // neither acknowledged nor old
+		{10, 999, 12, 0},                // old, but not acknowledged
+		{11, 1000, 7, 0},                // the first one is through
+		{13, 1000, 7, 2 * time.Second},  // the second one is not
+		{20, 2999, 7, 0},                // nor is all of it
+		{40, 2999, 7, 20 * time.Second}, // and the server has stopped
+		{41, 3000, 0, 0},                // no: all done
 		{100, 100_000, 0, 0},            // nothing left
 	} {
-		w.settle(after(tt.second), tt.acked, keep)
-		if got := w.stuck(after(tt.second), tt.acked); w.events != tt.events || got != tt.stuck {
+		w.look(after(tt.second), tt.acked)
+		w.settle(keep)
+		if got := w.stuck(after(tt.second)); w.events != tt.events || got != tt.stuck {
 			t.Errorf("second %d, %d acknowledged: %d events, stuck for %v; want %d, %v",
 				tt.second, tt.acked, w.events, got, tt.events, tt.stuck)
 		}
 	}
-	w.add(part{3, after(100), 4000})
-	if n := w.clear(); n != 3 || w.events != 0 || len(w.parts) != 0 {
-		t.Errorf("cleared %d, left %+v", n, w)
+}
+
+// TestWindowOfTheDeaf: what a server's kernel took before it stopped is held until it
+// goes on, however old it gets; a silence with nothing to acknowledge is none.
+func TestWindowOfTheDeaf(t *testing.T) {
+	start := time.Now()
+	var w window
+	w.look(start, 0)
+	start = start.Add(time.Hour) // nothing was sent
+	w.add(part{3, start, 100})
+	if w.look(start.Add(time.Second), 90); w.stuck(start.Add(time.Second)) != 0 {
+		t.Error("stuck at once")
+	}
+	w.look(start.Add(2*time.Second), 100)
+	w.add(part{4, start.Add(2 * time.Second), 200})
+	w.look(start.Add(time.Hour), 100)
+	if w.settle(10 * time.Second); w.events != 7 || w.stuck(start.Add(time.Hour)) != time.Hour-2*time.Second {
+		t.Errorf("%d events, stuck for %v", w.events, w.stuck(start.Add(time.Hour)))
 	}
 }
