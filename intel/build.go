@@ -51,7 +51,7 @@ func (b *Builder) Build(version string) (*Table, Report) {
 		strings: b.strings.tight(),
 		guards:  b.guards,
 		exclude: b.exclude,
-		stopped: b.stopped,
+		stopped: slices.Concat(b.stopped, b.keptOut),
 		filter4: newFilter4(b.keys),
 		filter6: newFilter6(b.keys),
 	}

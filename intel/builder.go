@@ -17,6 +17,9 @@ type Policy struct {
 	Home []netip.Prefix
 	// Warninglists change what a listing of their addresses means, see Class.
 	Warninglists []*Warninglist
+	// Quarantine are the prefixes that no feed may list for now, as they matched an
+	// absurd share of all flows. Entries of exactly these prefixes are refused.
+	Quarantine []netip.Prefix
 	// MaxIndicators bounds a table; 0 means 5,000,000.
 	MaxIndicators int
 }
@@ -47,6 +50,7 @@ type Builder struct {
 	compacted bool  // the cap was reached and duplicates were removed
 	exclude   *bart.Table[[]uint32]
 	stopped   []stopped
+	keptOut   []stopped // by the readers of feeds
 	feedIndex map[string]uint32
 	feeds     []FeedReport // by index
 	own       []Suppression
@@ -69,7 +73,7 @@ func NewBuilder(p Policy) *Builder {
 	}
 	return &Builder{
 		max:       min(p.MaxIndicators, math.MaxInt32),
-		guards:    guards{NewNetworks(p.Allow), NewNetworks(p.Home), p.Warninglists},
+		guards:    guards{NewNetworks(p.Allow), NewNetworks(p.Home), p.Warninglists, quarantine(p.Quarantine)},
 		warned:    make([]int, len(p.Warninglists)),
 		strings:   newInterner(),
 		exclude:   new(bart.Table[[]uint32]),
@@ -95,6 +99,32 @@ func (b *Builder) Add(ind Indicator, o Origin) {
 	if !b.room() || !b.append(&ind, feed, o) {
 		b.refuse(feed, Suppression{Indicator: ind, Reason: ReasonOverCap})
 	}
+}
+
+// Refuse counts an entry that whoever reads the feed keeps out, and remembers it for
+// Table.Explain: ReasonExpired, with Expires saying since when, ReasonOffline or
+// ReasonLowScore.
+func (b *Builder) Refuse(ind Indicator, why Reason) {
+	feed := b.feed(ind.Feed)
+	if !ind.Prefix.IsValid() {
+		why = ReasonInvalid
+	} else {
+		ind.Prefix = unmapped(ind.Prefix)
+	}
+	b.feeds[feed].refuse(Suppression{Indicator: ind, Reason: why})
+	if why == ReasonInvalid {
+		return
+	}
+	e, ok := entry{}, false
+	if len(b.keptOut) < maxStopped {
+		e, ok = b.strings.pack(&ind, feed)
+	}
+	if !ok {
+		b.forgotten++
+		return
+	}
+	e.flags |= keptOutFlags(why)
+	b.keptOut = append(b.keptOut, stopped{ind.Prefix, e})
 }
 
 // append stores an entry that no guard has stopped, or false when the strings of

@@ -22,9 +22,20 @@ type entry struct {
 // The flags of an entry. The low bits are the index of its TLP.
 const (
 	tlpMask      = 0x0f
+	keptOut      = 3 << 4 // why the reader of the feed kept the entry out, see readerReasons
 	fromOperator = 1 << 6 // a word of the operator's own: no guard applies
 	lastOfPrefix = 1 << 7
 )
+
+// readerReasons are those for which the reader of a feed keeps an entry out, by the two
+// bits of keptOut.
+var readerReasons = [...]Reason{"", ReasonExpired, ReasonOffline, ReasonLowScore}
+
+// keptOutFlags gives the bits of a reason; 0 when it is none of these.
+func keptOutFlags(r Reason) uint8 { return uint8(max(slices.Index(readerReasons[:], r), 0)) << 4 }
+
+// reason gives back what keptOutFlags has put in.
+func (e *entry) reason() Reason { return readerReasons[e.flags&keptOut>>4] }
 
 // tlps are the Traffic Light Protocol labels, those of version 2.0 too. An index
 // into them takes 4 bits of an entry.

@@ -29,6 +29,9 @@ func (t *Table) Explain(p netip.Prefix) []Suppression {
 
 // whyStopped asks the guards again.
 func (t *Table) whyStopped(s *stopped) Suppression {
+	if r := s.reason(); r != "" {
+		return Suppression{Indicator: t.indicator(s.prefix, &s.entry), Reason: r}
+	}
 	why := t.guards.judge(s.prefix, s.origin())
 	if why.Reason == "" {
 		why.Reason = ReasonOverCap // no guard minds it

@@ -15,6 +15,10 @@ const (
 	ReasonSpecialPurpose Reason = "special-purpose" // overlaps special-purpose space
 	ReasonExcluded       Reason = "excluded"        // the feed itself excludes it
 	ReasonOverCap        Reason = "over-cap"        // the table is full
+	ReasonExpired        Reason = "expired"         // its time is over
+	ReasonOffline        Reason = "offline"         // the feed says that it is harmless now
+	ReasonLowScore       Reason = "low-score"       // below min_score of the feed
+	ReasonQuarantined    Reason = "quarantined"     // it matched too large a share of all flows
 	// Beside these there is one for each Class: a warninglist has the address.
 )
 
@@ -49,7 +53,8 @@ type FeedReport struct {
 }
 
 // A Report is what became of all that a Builder was given. Of each feed, Accepted,
-// Duplicate, Exclusions and Refused add up to the number of calls of Add and Exclude.
+// Duplicate, Exclusions and Refused add up to the number of calls of Add, Exclude and
+// Refuse.
 type Report struct {
 	Feeds []FeedReport // by name
 	// OwnListed are entries that overlap a home network: an address of our own on

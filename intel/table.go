@@ -86,6 +86,20 @@ func (t *Table) Listings(p netip.Prefix) []Indicator {
 	return out
 }
 
+// ByOperator reports whether the operator's own word lists exactly this prefix.
+func (t *Table) ByOperator(p netip.Prefix) bool {
+	first, ok := t.trie.Get(unmapped(p))
+	if !ok {
+		return false
+	}
+	for e := range t.listed(first) {
+		if e.origin() == OriginOperator {
+			return true
+		}
+	}
+	return false
+}
+
 // listed yields the entries of one prefix, the best first.
 func (t *Table) listed(first uint32) iter.Seq[*entry] {
 	return func(yield func(*entry) bool) {

@@ -86,6 +86,9 @@ func printFeeds(w io.Writer, s *app.IntelStatus, now time.Time) {
 	for i := range s.Feeds {
 		printTrouble(w, &s.Feeds[i], now)
 	}
+	for _, q := range s.Quarantined {
+		fmt.Fprintf(w, "%s: quarantined for %s: %s; 'flowsnitch intel accept %s' brings it back\n", q.Prefix, short(now.Sub(q.Since)), q.Why, q.Prefix)
+	}
 }
 
 func ageOf(f *fetch.Status, now time.Time) string {
@@ -241,13 +244,14 @@ func printAnswers(w io.Writer, answers []fetch.Answer, now time.Time) error {
 func newIntelAccept() *cobra.Command {
 	var file string
 	c := &cobra.Command{
-		Use:   "accept [-c FILE] FEED",
-		Short: "Take into use the copy of a feed that is held back",
+		Use:   "accept [-c FILE] FEED|PREFIX",
+		Short: "Take into use what is held back of a feed, or an entry in quarantine",
 		Long: `accept overrules the guard that has held back the newest copy of a feed, because it is
-empty, or much smaller or larger than the one before. 'flowsnitch intel status' names the
-reason.`,
-		Example: "  flowsnitch intel accept blocklist-de",
-		Args:    arguments("the name of a feed", 1),
+empty, or much smaller or larger than the one before. With a prefix it ends the
+quarantine of an entry that matched too large a share of all flows. 'flowsnitch intel
+status' names the reasons.`,
+		Example: "  flowsnitch intel accept blocklist-de\n  flowsnitch intel accept 192.0.2.53/32",
+		Args:    arguments("the name of a feed or a prefix", 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg, err := loadConfig(c, file)
 			if err != nil {
@@ -256,7 +260,7 @@ reason.`,
 			if err := acceptFeed(c, &cfg, args[0]); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%s: the copy that was held back is in use\n", args[0])
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s: accepted, and in use\n", args[0])
 			return err
 		},
 	}

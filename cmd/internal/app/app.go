@@ -67,8 +67,9 @@ type App struct {
 	templates *templateFile
 	manager   *manager // nil = nobody to tell
 
-	wrap  func(correlate.Source) correlate.Source // for tests: what a worker reads; nil = the socket
-	feeds *feedDesk
+	wrap   func(correlate.Source) correlate.Source // for tests: what a worker reads; nil = the socket
+	feeds  *feedDesk
+	storms stormWatch // only the chores use it
 
 	ready atomic.Bool // everything above is there
 
@@ -262,6 +263,7 @@ func (a *App) startChores() context.Context {
 				a.sinks.tell()
 				a.tellManager()
 				a.feeds.tellComplaints()
+				a.watchStorms(now)
 				if err := a.templates.save(false); err != nil {
 					a.log.Warn("templates are not saved; after a restart data waits for new ones", zap.Error(err))
 				}

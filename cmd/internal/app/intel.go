@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"path/filepath"
 	"reflect"
 	"runtime/debug"
@@ -108,6 +109,13 @@ func (d *feedDesk) accept(name string) error {
 	return d.manager.Accept(name)
 }
 
+// quarantine keeps the feeds from listing a prefix.
+func (d *feedDesk) quarantine(p netip.Prefix, why string) error {
+	d.life.RLock()
+	defer d.life.RUnlock()
+	return d.manager.Quarantine(p, why)
+}
+
 // publish puts a table into force and says what is new about it.
 func (d *feedDesk) publish(t *intel.Table, r intel.Report) {
 	d.store.Swap(t)
@@ -132,7 +140,7 @@ func (d *feedDesk) status() IntelStatus {
 	d.life.RLock()
 	defer d.life.RUnlock()
 	if d.manager != nil {
-		s.Feeds = d.manager.Status()
+		s.Feeds, s.Quarantined = d.manager.Status(), d.manager.Quarantined()
 	}
 	return s
 }

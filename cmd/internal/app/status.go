@@ -130,6 +130,8 @@ type IntelStatus struct {
 	// Feeds are all feeds and warninglists, in the order of the configuration, the
 	// lists of the command line first.
 	Feeds []fetch.Status `json:"feeds,omitempty"`
+	// Quarantined are entries that matched an absurd share of all flows.
+	Quarantined []fetch.Quarantined `json:"quarantined,omitempty"`
 	// HitsDay counts the hits of the last 24 hours by feed.
 	HitsDay map[string]uint64 `json:"hits_day,omitempty"`
 }

@@ -22,11 +22,10 @@ const (
 
 // A build is what is known of the last table.
 type build struct {
-	report  intel.Report
-	expired map[string]int // entries too old, by feed
-	lists   []*intel.Warninglist
-	expiry  time.Time // of the next entry; zero = none will
-	at      time.Time
+	report intel.Report
+	lists  []*intel.Warninglist
+	expiry time.Time // of the next entry; zero = none will
+	at     time.Time
 }
 
 // rebuild makes a table of all copies in use and publishes it.
@@ -70,12 +69,13 @@ func (m *Manager) table(now time.Time) (*intel.Table, build) {
 // table. The operator's own come first, so that no feed can fill the table before. An
 // error comes with the runner of the copy that cannot be read.
 func (m *Manager) tryTable(now time.Time) (*intel.Table, build, *runner, error) {
-	b := build{at: now, expired: make(map[string]int)}
+	b := build{at: now}
 	if r, err := m.warninglists(&b); err != nil {
 		return nil, b, r, err
 	}
 	builder := intel.NewBuilder(intel.Policy{
 		Allow: m.cfg.Allow, Home: m.opts.Home, Warninglists: b.lists, MaxIndicators: m.cfg.MaxIndicators,
+		Quarantine: m.quarantine.prefixes(),
 	})
 	for _, p := range m.cfg.Deny {
 		builder.Add(intel.Indicator{Prefix: p, Feed: denyFeed, Score: operatorScore, Category: denyCategory}, intel.OriginOperator)
@@ -154,21 +154,25 @@ type adder struct {
 
 func (a *adder) add(e *feeds.Entry) error {
 	s := &a.r.spec
-	switch end := a.end(e); {
-	case !end.IsZero() && !end.After(a.build.at):
-		a.build.expired[s.Name]++
-		return nil
-	case !end.IsZero() && (a.build.expiry.IsZero() || end.Before(a.build.expiry)):
+	end := a.end(e)
+	over := !end.IsZero() && !end.After(a.build.at)
+	if !over && !end.IsZero() && (a.build.expiry.IsZero() || end.Before(a.build.expiry)) {
 		a.build.expiry = end
 	}
-	switch {
-	case e.Exclude:
+	switch ind := s.complete(e.Indicator); {
+	case e.Exclude && !over:
 		a.builder.Exclude(s.Name, e.Prefix)
-		return nil
-	case e.Offline, e.Score != 0 && int(e.Score) < s.MinScore:
-		return nil
+	case e.Exclude: // takes nothing out any more
+	case over:
+		ind.Expires = end
+		a.builder.Refuse(ind, intel.ReasonExpired)
+	case e.Offline:
+		a.builder.Refuse(ind, intel.ReasonOffline)
+	case e.Score != 0 && int(e.Score) < s.MinScore:
+		a.builder.Refuse(ind, intel.ReasonLowScore)
+	default:
+		a.builder.Add(ind, a.origin)
 	}
-	a.builder.Add(s.complete(e.Indicator), a.origin)
 	return nil
 }
 
@@ -261,13 +265,13 @@ func (b *build) addTo(s *Status) {
 		b.addList(s)
 		return
 	}
-	s.Expired = b.expired[s.Name]
 	i := slices.IndexFunc(b.report.Feeds, func(f intel.FeedReport) bool { return f.Feed == s.Name })
 	if i < 0 {
 		return
 	}
 	f := b.report.Feeds[i]
 	s.Accepted, s.Duplicate, s.Unique, s.Refused = f.Accepted, f.Duplicate, f.Unique, f.Refused
+	s.Expired = f.Refused[intel.ReasonExpired]
 }
 
 func (b *build) addList(s *Status) {

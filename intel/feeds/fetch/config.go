@@ -24,6 +24,8 @@ type Config struct {
 	Allow []netip.Prefix `yaml:"allow"`
 	// MaxIndicators caps the set, and each single feed.
 	MaxIndicators int `yaml:"max_indicators"`
+	// Quarantine is for single entries that match an absurd share of all flows.
+	Quarantine Quarantine `yaml:"quarantine"`
 	// Contact is a mail address or URL in the User-Agent, so that a provider with a
 	// complaint finds a human being.
 	Contact string `yaml:"contact"`
@@ -139,7 +141,9 @@ const (
 )
 
 // DefaultConfig lists nothing.
-func DefaultConfig() Config { return Config{MaxIndicators: defaultMaxCount} }
+func DefaultConfig() Config {
+	return Config{MaxIndicators: defaultMaxCount, Quarantine: Quarantine{Share: 20, MinFlows: 10_000}}
+}
 
 // List gives the feed of a file that the operator names on the command line.
 func List(path string) Feed {

@@ -77,6 +77,8 @@ type Manager struct {
 	cancel  context.CancelFunc
 	wait    sync.WaitGroup
 
+	quarantine ward
+
 	building sync.Mutex // one build at a time
 	mu       sync.Mutex
 	built    build
@@ -143,6 +145,9 @@ func (m *Manager) load() error {
 		return err
 	}
 	m.loaded = true
+	if err := m.quarantine.load(m.dir); err != nil {
+		m.log.Error("the quarantine cannot be read and begins empty", zap.Error(err))
+	}
 	for _, r := range m.runners() {
 		if err := r.load(time.Now()); err != nil {
 			r.log.Error("what was kept of a feed cannot be used; it is fetched anew", zap.Error(err))
@@ -340,20 +345,31 @@ func (r *runner) answer(out Outcome, err error) Answer {
 	return a
 }
 
-// Accept takes the copy of a feed that is held back into use, and publishes.
+// Accept takes the copy of a feed that is held back into use, or ends the quarantine of
+// an entry, named by its prefix, and publishes.
 func (m *Manager) Accept(name string) error {
 	if err := m.Load(); err != nil && !m.loaded {
 		return err
+	}
+	if err := m.overrule(name); err != nil {
+		return err
+	}
+	m.rebuild()
+	return nil
+}
+
+func (m *Manager) overrule(name string) error {
+	if p, err := netip.ParsePrefix(name); err == nil {
+		return m.release(p)
+	}
+	if a, err := netip.ParseAddr(name); err == nil {
+		return m.release(netip.PrefixFrom(a, a.BitLen()))
 	}
 	chosen, err := m.choose([]string{name})
 	if err != nil {
 		return err
 	}
-	if err := chosen[0].accept(); err != nil {
-		return err
-	}
-	m.rebuild()
-	return nil
+	return chosen[0].accept()
 }
 
 // Status gives the state of all feeds, then of all warninglists, in the order of the
