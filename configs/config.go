@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/flowsnitch/flowsnitch/flow/clock"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel"
@@ -41,6 +42,8 @@ type Config struct {
 	// DNSBL are block lists that are asked over the DNS.
 	DNSBL   dnsbl.Config     `yaml:"dnsbl"`
 	Contact correlate.Config `yaml:"contact"`
+	// Clock is how the wall clock is judged.
+	Clock clock.Config `yaml:"clock"`
 	// Limits cap what exporters may make us keep.
 	Limits decode.Limits `yaml:"limits"`
 	// SFlow is how sFlow samples are read.
@@ -91,6 +94,7 @@ func base() Config {
 		Intel:    fetch.DefaultConfig(),
 		DNSBL:    dnsbl.DefaultConfig(),
 		Contact:  correlate.DefaultConfig(),
+		Clock:    clock.DefaultConfig(),
 		Limits:   decode.DefaultLimits(),
 		SFlow:    SFlow{Tunnels: true},
 		Journal:  sinks.DefaultJournalConfig(),
@@ -252,6 +256,9 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("dnsbl.%w", err)
 	}
 	if err := c.Contact.Validate(); err != nil {
+		return err
+	}
+	if err := c.Clock.Validate(); err != nil {
 		return err
 	}
 	if err := c.Limits.Validate(); err != nil {

@@ -45,6 +45,7 @@ type contact struct {
 	rate       uint32 // the last one
 	start, end time.Time
 	suspect    bool
+	unsynced   bool
 	others     []netip.Addr // further exporters, after that of the head
 
 	// What the last events said.
@@ -144,6 +145,7 @@ func (c *contact) count(s *sight, added [2]counters) bool {
 	}
 	c.rate = s.rate
 	c.suspect = c.suspect || s.suspect
+	c.unsynced = c.unsynced || s.unsynced
 	c.span(s.start, s.end)
 	return changed
 }

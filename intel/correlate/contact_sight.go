@@ -96,6 +96,7 @@ type sight struct {
 	blocked     bool
 	start, end  time.Time
 	suspect     bool // start or end had to be clamped
+	unsynced    bool // received while the wall clock could not be trusted
 }
 
 // counters are sums of one direction, scaled by the sampling rate and raw.

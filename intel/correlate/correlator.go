@@ -20,6 +20,7 @@ type Correlator struct {
 
 	clock    clock
 	now      time.Duration // reading of clock
+	unsynced bool          // the wall clock cannot be trusted
 	contacts *contacts
 	flows    *seenFlows
 	out      []intel.Event
@@ -79,6 +80,7 @@ func (c *Correlator) Flush(now time.Time) {
 // advance does what has come due since the last call.
 func (c *Correlator) advance(now time.Time) {
 	c.now = c.clock.read(now)
+	c.unsynced = c.cfg.Unsynced != nil && c.cfg.Unsynced()
 	for u := &c.contacts.updates; u.Len() > 0 && (*u)[0].due <= c.now; {
 		c.update((*u)[0])
 	}
@@ -193,6 +195,7 @@ func (c *Correlator) sightOf(h *intel.Hit, now time.Time) sight {
 		forth:    countersOf(r.Packets, r.Bytes, rate),
 		back:     backOf(r, rate),
 		blocked:  blocked(r),
+		unsynced: c.unsynced,
 	}
 	if s.received.IsZero() {
 		s.received = now

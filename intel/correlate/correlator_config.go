@@ -18,6 +18,8 @@ type Config struct {
 	Home []netip.Prefix `yaml:"-"`
 	// Exporters are the devices that the operator names (YAML: exporters).
 	Exporters []Exporter `yaml:"-"`
+	// Unsynced tells whether the wall clock cannot be trusted now; nil = it can.
+	Unsynced func() bool `yaml:"-"`
 	// EveryHit makes one event of each hit, with its own counts, and no updates.
 	EveryHit bool `yaml:"-"`
 

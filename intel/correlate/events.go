@@ -17,7 +17,7 @@ func (c *Correlator) hitEvent(ct *contact, s *sight) intel.Event {
 	ev.Time = s.received
 	ev.TCPFlags = s.head.tcpFlags
 	ev.Sampling = s.rate
-	ev.Start, ev.End, ev.Clock = s.start, s.end, clockWord(s.suspect)
+	ev.Start, ev.End, ev.Clock = s.start, s.end, clockWord(s.suspect, s.unsynced)
 	return ev
 }
 
@@ -33,7 +33,7 @@ func (c *Correlator) updateEvent(ct *contact) intel.Event {
 	ev.Time = ct.received
 	ev.TCPFlags = ct.tcpFlags
 	ev.Sampling = ct.rate
-	ev.Start, ev.End, ev.Clock = ct.start, ct.end, clockWord(ct.suspect)
+	ev.Start, ev.End, ev.Clock = ct.start, ct.end, clockWord(ct.suspect, ct.unsynced)
 	return ev
 }
 
@@ -96,8 +96,12 @@ func (c *contact) exporters() []netip.Addr {
 	return append([]netip.Addr{c.head.exporter}, c.others...)
 }
 
-func clockWord(suspect bool) string {
-	if suspect {
+// clockWord says what the times of an event are worth: our own clock comes first.
+func clockWord(suspect, unsynced bool) string {
+	switch {
+	case unsynced:
+		return "unsynced"
+	case suspect:
 		return "suspect"
 	}
 	return "ok"

@@ -17,6 +17,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/flow/clock"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel"
@@ -46,6 +47,8 @@ type Options struct {
 	Colour bool
 	// Version of the program, for the status.
 	Version string
+	// Machine is asked for the time; nil = this one.
+	Machine clock.Machine
 	// Notify tells the service manager, if one has started us, how we are.
 	Notify bool
 }
@@ -65,6 +68,7 @@ type App struct {
 	listeners []*listener
 	control   *web.Control
 	templates *templateFile
+	watch     *watch
 	manager   *manager // nil = nobody to tell
 
 	wrap   func(correlate.Source) correlate.Source // for tests: what a worker reads; nil = the socket
@@ -112,6 +116,8 @@ func (a *App) Start() (err error) {
 			a.abort()
 		}
 	}()
+	a.watch = openWatch(a.cfg.Clock, a.opts.Machine, a.cfg.StateDir, a.log)
+	a.feeds.now = a.watch.Now
 	if err := a.feeds.load(&a.cfg, &a.opts); err != nil {
 		return err
 	}
@@ -123,7 +129,9 @@ func (a *App) Start() (err error) {
 	if err := a.feeds.start(); err != nil {
 		return err
 	}
-	a.contacts = correlate.New(a.cfg.Contact, a.sinks.publish)
+	contact := a.cfg.Contact
+	contact.Unsynced = a.watch.Unsynced
+	a.contacts = correlate.New(contact, a.sinks.publish)
 	a.loop = correlate.NewLoop(a.contacts)
 	a.loop.Start()
 	if err := a.listen(); err != nil {
@@ -180,6 +188,7 @@ func (a *App) end() error {
 	}
 	a.loop.Stop()
 	a.chores.Wait()
+	a.watch.keep(0)
 	errs := []error{a.templates.save(true), a.sinks.stop(ctx)}
 	a.control.Stop(ctx)
 	return errors.Join(errs...)
@@ -231,6 +240,7 @@ func needRestart(old, now *configs.Config) []string {
 	contact.Sensor, contact.Home, contact.Exporters = old.Contact.Sensor, old.Contact.Home, old.Contact.Exporters
 	differ("dnsbl", old.DNSBL, now.DNSBL)
 	differ("contact", old.Contact, contact)
+	differ("clock", old.Clock, now.Clock)
 	differ("limits", old.Limits, now.Limits)
 	differ("sflow", old.SFlow, now.SFlow)
 	differ("journal", old.Journal, now.Journal)
@@ -250,6 +260,7 @@ func withoutAllow(listen []udp.Config) []udp.Config {
 func (a *App) startChores() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.stop = cancel
+	a.chores.Go(func() { a.watch.run(ctx, a.feeds.dateChanged) })
 	a.chores.Go(func() {
 		tick := time.NewTicker(5 * time.Second)
 		defer tick.Stop()

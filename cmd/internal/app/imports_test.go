@@ -58,9 +58,9 @@ var rules = []struct {
 	{"flow/*", []string{"flow"}},
 	{"intel", []string{"flow"}},
 	{"intel/correlate", []string{"intel", "flow", "flow/udp", "flow/decode", "flow/capture"}},
-	{"intel/feeds/fetch", []string{"intel", "intel/feeds", "flow"}},
+	{"intel/feeds/fetch", []string{"intel", "intel/feeds", "flow", "flow/clock"}},
 	{"intel/*", []string{"intel", "flow"}},
-	{"sinks", []string{"intel", "flow"}},
+	{"sinks", []string{"intel", "flow", "flow/clock"}},
 	{"sinks/*", []string{"sinks", "intel", "flow"}},
 	{"configs", []string{"flow", "flow/*", "intel", "intel/*", "sinks", "sinks/*"}},
 	{"deploy/*", nil}, // tests of the whole, from outside

@@ -24,6 +24,7 @@ const FeedsDir = "feeds"
 type feedDesk struct {
 	store *intel.Store
 	alert func(name, text string, about *intel.Indicator)
+	now   func() time.Time // the date that can be trusted
 	log   *zap.Logger
 
 	// life is held to read by whoever uses the manager, and to write by who replaces it.
@@ -41,7 +42,7 @@ type feedDesk struct {
 func (d *feedDesk) newManager(cfg *configs.Config, opts *Options) *fetch.Manager {
 	return fetch.New(cfg.Intel, fetch.Options{
 		Dir: filepath.Join(cfg.StateDir, FeedsDir), Version: opts.Version, Home: cfg.Home, Lists: opts.Lists,
-		Publish: d.publish, Alert: d.heldBack, Log: d.log,
+		Publish: d.publish, Alert: d.heldBack, Now: d.now, Log: d.log,
 	})
 }
 
@@ -93,6 +94,13 @@ func (d *feedDesk) reload(cfg *configs.Config, opts *Options) error {
 	}
 	d.manager, d.cfg = next, cfg
 	return errors.Join(err, next.Start())
+}
+
+// dateChanged has the set made anew: other entries have expired now.
+func (d *feedDesk) dateChanged() {
+	d.life.RLock()
+	defer d.life.RUnlock()
+	d.manager.DateChanged()
 }
 
 // update fetches the feeds named, or all, as far as their providers may be asked.

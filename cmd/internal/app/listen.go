@@ -110,13 +110,13 @@ func (l *listener) wait() {
 }
 
 // beat is the last turn of the worker that is furthest behind, by the wall clock as
-// it is now: whoever reads it elsewhere has no other.
+// it is now.
 func (l *listener) beat() time.Time {
 	var silent time.Duration
 	for _, w := range l.workers {
 		silent = max(silent, time.Since(w.Beat()))
 	}
-	return time.Now().Round(0).Add(-silent)
+	return byWall(time.Now().Add(-silent))
 }
 
 func (l *listener) allow(prefixes []netip.Prefix) {

@@ -171,7 +171,7 @@ type SinkStatus struct {
 // Status gathers the state. Any goroutine may ask, also while Start is at work.
 func (a *App) Status() Status {
 	s := Status{
-		Version: a.opts.Version, Name: a.cfg.Name, PID: os.Getpid(), Since: a.since,
+		Version: a.opts.Version, Name: a.cfg.Name, PID: os.Getpid(), Since: byWall(a.since),
 		Config: a.opts.ConfigFile, StateDir: a.cfg.StateDir,
 	}
 	if s.Config == "" {
@@ -197,6 +197,7 @@ func (a *App) Status() Status {
 	}
 	s.Decoded = decodeStatus(d)
 	s.Exporters = exporterStatus(a.exporters)
+	s.Clock = a.watch.status()
 	s.Intel = a.feeds.status()
 	return s
 }

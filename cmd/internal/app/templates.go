@@ -87,9 +87,10 @@ func (f *templateFile) write(clean bool) error {
 }
 
 // replaceFile puts a whole new file in the place of an old one: whoever reads it,
-// after a power cut too, finds one of the two.
+// after a power cut too, finds one of the two. What a power cut leaves beside it is
+// written over the next time.
 func replaceFile(path string, content []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	tmp, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}

@@ -25,14 +25,15 @@ type build struct {
 	report intel.Report
 	lists  []*intel.Warninglist
 	expiry time.Time // of the next entry; zero = none will
-	at     time.Time
+	at     time.Time // the date that decided what has expired
+	made   time.Time // likewise, by the monotonic clock
 }
 
 // rebuild makes a table of all copies in use and publishes it.
 func (m *Manager) rebuild() {
 	m.building.Lock()
 	defer m.building.Unlock()
-	table, b := m.table(time.Now())
+	table, b := m.table(m.now())
 	m.mu.Lock()
 	m.built = b
 	m.mu.Unlock()
@@ -48,7 +49,7 @@ func (m *Manager) Build() (*intel.Table, intel.Report, error) {
 	}
 	m.building.Lock()
 	defer m.building.Unlock()
-	t, b := m.table(time.Now())
+	t, b := m.table(m.now())
 	return t, b.report, nil
 }
 
@@ -69,7 +70,7 @@ func (m *Manager) table(now time.Time) (*intel.Table, build) {
 // table. The operator's own come first, so that no feed can fill the table before. An
 // error comes with the runner of the copy that cannot be read.
 func (m *Manager) tryTable(now time.Time) (*intel.Table, build, *runner, error) {
-	b := build{at: now}
+	b := build{at: now, made: time.Now()}
 	if r, err := m.warninglists(&b); err != nil {
 		return nil, b, r, err
 	}
@@ -256,7 +257,7 @@ func (m *Manager) untilExpiry() time.Duration {
 	if m.built.expiry.IsZero() {
 		return math.MaxInt64
 	}
-	return max(time.Until(m.built.expiry), minRebuild-time.Since(m.built.at), 0)
+	return max(m.built.expiry.Sub(m.now()), minRebuild-time.Since(m.built.made), 0)
 }
 
 // addTo completes a status with what the last build knows.

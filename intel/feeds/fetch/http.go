@@ -24,7 +24,7 @@ func (r *runner) pullHTTP(ctx context.Context, c *client) (Outcome, error) {
 		return Failed, err
 	}
 	defer w.discard()
-	report, err := feeds.Parse(a.Body, feeds.Options{Format: r.spec.Format, MaxBytes: r.spec.MaxBytes}, r.take(w))
+	report, err := feeds.Parse(a.Body, feeds.Options{Format: r.spec.Format, MaxBytes: r.spec.MaxBytes, Now: r.m.now()}, r.take(w))
 	if err != nil {
 		return Failed, fmt.Errorf("%w", err)
 	}

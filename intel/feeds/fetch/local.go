@@ -44,7 +44,7 @@ func (r *runner) fetchLocal(now bool) (Outcome, error) {
 		r.state.Error = err.Error()
 		r.state.Failures++
 	} else {
-		r.state.Checked = r.state.LastAttempt
+		r.state.Checked = r.m.now()
 		r.state.Failures = 0
 	}
 	r.mu.Unlock()
@@ -62,7 +62,7 @@ func (r *runner) localUnchanged() (Outcome, error) {
 	case r.held != nil:
 		return HeldBack, nil
 	}
-	r.state.Checked = time.Now()
+	r.state.Checked = r.m.now()
 	return Unchanged, nil
 }
 
@@ -190,7 +190,7 @@ func (r *runner) readFile(w *writer, name string) (feeds.Report, error) {
 		return feeds.Report{}, cause(err)
 	}
 	defer f.Close()
-	report, err := feeds.Parse(f, feeds.Options{Format: r.spec.Format, MaxBytes: r.spec.MaxBytes}, r.take(w))
+	report, err := feeds.Parse(f, feeds.Options{Format: r.spec.Format, MaxBytes: r.spec.MaxBytes, Now: r.m.now()}, r.take(w))
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return report, errors.New("the compressed file ends in the middle")
 	}

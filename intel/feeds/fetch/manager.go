@@ -37,6 +37,9 @@ type Options struct {
 	Publish func(*intel.Table, intel.Report)
 	// Alert is told once of every copy that is held back, and why. nil = nobody.
 	Alert func(feed, why string)
+	// Now gives the date that decides what has expired; it may go back. nil = the wall
+	// clock. Whatever is waited for is waited for by the monotonic clock.
+	Now func() time.Time
 	// Log is told of faults and updates; nil = silence.
 	Log *zap.Logger
 }
@@ -227,6 +230,18 @@ func (m *Manager) Stop() {
 	m.wait.Wait()
 	m.closeDir()
 }
+
+// now gives the date.
+func (m *Manager) now() time.Time {
+	if m.opts.Now != nil {
+		return m.opts.Now().UTC()
+	}
+	return time.Now().UTC()
+}
+
+// DateChanged asks for a new table: another date is right now, so other entries have
+// expired.
+func (m *Manager) DateChanged() { m.changed() }
 
 // changed asks for a new table.
 func (m *Manager) changed() {

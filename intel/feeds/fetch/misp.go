@@ -186,7 +186,7 @@ func (r *runner) pullMISPSearch(ctx context.Context, c *client) (Outcome, string
 	}
 	var cur mispCursor
 	r.lastCursor(&cur)
-	start := time.Now().UTC()
+	start := r.m.now()
 	if cur.Page == 0 {
 		cur.Page, cur.Pending = 1, time.Time{}
 		cur.Full = cur.FullDone.IsZero() || start.Sub(cur.FullDone) >= fullEvery

@@ -65,7 +65,7 @@ func (r *runner) pullOTX(ctx context.Context, c *client) (Outcome, string, error
 	if err != nil {
 		return Failed, "", err
 	}
-	o := &otxReading{reading: g, start: time.Now().UTC()}
+	o := &otxReading{reading: g, start: r.m.now()}
 	r.lastCursor(&o.cur)
 	err = o.run(ctx)
 	out, err := g.done(err)

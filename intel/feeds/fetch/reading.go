@@ -88,6 +88,7 @@ func (g *reading) ask(ctx context.Context, q request, opts feeds.Options) (envel
 	e := envelope{header: a.Header.Get}
 	opts.MaxBytes = g.r.spec.MaxBytes
 	opts.Seen = func(o feeds.Object) { e.seen = append(e.seen, o) }
+	opts.Now = g.r.m.now()
 	report, err := feeds.Parse(a.Body, opts, func(entry feeds.Entry) error {
 		if len(e.entries) >= g.r.m.cfg.MaxIndicators {
 			return fmt.Errorf("%w: more than the %d of max_indicators", errTooMany, g.r.m.cfg.MaxIndicators)

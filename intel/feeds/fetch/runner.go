@@ -38,7 +38,8 @@ func (r *runner) file(ext string) string { return fileOf(r.m.dir, r.prefix, r.sp
 // the runner goes on without.
 func (r *runner) load(now time.Time) error {
 	s, err := loadState(r.file(extState), r.spec.origin())
-	s.repair(now, &r.spec)
+	s.repair(r.m.now(), &r.spec)
+	s.follow(now, r.m.now())
 	good, errGood := r.describe(extGood)
 	held, errHeld := r.describe(extHeld)
 	r.mu.Lock()
@@ -162,6 +163,7 @@ func (r *runner) end(ctx context.Context, out Outcome, note string, err error) {
 	switch {
 	case err == nil:
 		r.state.succeed(now, &r.spec)
+		r.state.Checked = r.m.now()
 	case ctx.Err() != nil:
 		r.state.Error = "interrupted: the process was stopped during the attempt"
 	default:
@@ -363,7 +365,7 @@ func parsedOf(p feeds.Report, scrub scrubber) Parsed {
 // settle puts a complete new generation where it belongs: in use, or aside with the
 // reason why.
 func (r *runner) settle(w *writer, d Description, declared int) (Outcome, error) {
-	d.Feed, d.Origin, d.Taken = r.spec.Name, r.spec.origin(), time.Now().UTC()
+	d.Feed, d.Origin, d.Taken = r.spec.Name, r.spec.origin(), r.m.now()
 	before := -1
 	r.mu.Lock()
 	if r.good != nil {

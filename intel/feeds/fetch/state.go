@@ -86,6 +86,16 @@ func (s *state) repair(now time.Time, sp *spec) {
 	}
 }
 
+// follow puts the times to come on the monotonic clock, as now has it: the wall clock
+// may be set while they are waited for. today is the date of now.
+func (s *state) follow(now, today time.Time) {
+	for _, t := range []*time.Time{&s.Due, &s.NotBefore} {
+		if !t.IsZero() {
+			*t = now.Add(t.Sub(today))
+		}
+	}
+}
+
 // begin notes an attempt, as a failed one.
 func (s *state) begin(now time.Time, sp *spec) {
 	s.LastAttempt = now

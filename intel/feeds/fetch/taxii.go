@@ -59,7 +59,7 @@ func (r *runner) pullTAXII(ctx context.Context, c *client) (Outcome, string, err
 	if err != nil {
 		return Failed, "", err
 	}
-	t := &taxiiReading{reading: g, start: time.Now().UTC(), finished: make(map[string]uint32)}
+	t := &taxiiReading{reading: g, start: r.m.now(), finished: make(map[string]uint32)}
 	r.lastCursor(&t.cur)
 	out, err := g.done(t.run(ctx))
 	return out, t.note, err

@@ -1,0 +1,137 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/clock"
+	"go.uber.org/zap"
+)
+
+// clockName is the file in the state directory that keeps the last trusted time: a
+// machine without a hardware clock has nothing better to begin with.
+const clockName = "clock"
+
+// saveClock is how often it is written: seldom, for the sake of SD cards.
+const saveClock = time.Hour
+
+// A watch is the clock of an app, and its file.
+type watch struct {
+	*clock.Clock
+	path  string
+	saved time.Time
+	dirty bool // the time that is trusted is another one
+	log   *zap.Logger
+}
+
+// openWatch goes on from the trusted time that the last run has left.
+func openWatch(cfg clock.Config, machine clock.Machine, dir string, log *zap.Logger) *watch {
+	w := &watch{path: filepath.Join(dir, clockName), log: log}
+	var err error
+	if w.saved, err = readTime(w.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		log.Warn("the last trusted time is not known; the file is written anew", zap.String("file", w.path), zap.Error(err))
+	}
+	if machine == nil {
+		machine = clock.ThisMachine()
+	}
+	w.Clock = clock.New(cfg, machine, w.saved)
+	s := w.Status()
+	if s.Trouble != nil {
+		log.Warn("the kernel does not say whether the clock is right; a sandbox must allow adjtimex(2), or set clock.check: off",
+			zap.Error(s.Trouble))
+	}
+	if s.Unsynced {
+		w.tell()
+	}
+	return w
+}
+
+// tell logs the judgement.
+func (w *watch) tell() {
+	s := w.Status()
+	if s.Unsynced {
+		w.log.Warn("the wall clock cannot be trusted: events say so, and indicators expire by the last time that could; see to NTP",
+			zap.String("why", s.Why), zap.Time("trusted", s.Trusted))
+		return
+	}
+	w.log.Info("the wall clock can be trusted", zap.Time("time", s.Trusted))
+}
+
+// run looks at the clock until the context ends. changed is called when another time
+// is trusted.
+func (w *watch) run(ctx context.Context, changed func()) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for save := 0; ; save++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if w.Look() {
+			w.tell()
+			w.dirty = true
+			changed()
+		}
+		if save%10 == 0 {
+			w.keep(saveClock)
+		}
+	}
+}
+
+// keep writes the file when the time in it is old.
+func (w *watch) keep(old time.Duration) {
+	now := w.Now()
+	if !w.dirty && now.Sub(w.saved).Abs() < old {
+		return
+	}
+	if err := replaceFile(w.path, formatTime(now)); err != nil {
+		w.log.Warn("the time is not saved; after a restart without NTP it is an older one", zap.Error(err))
+		return // tried again
+	}
+	w.saved, w.dirty = now, false
+}
+
+// formatTime writes a time with a sum, for a file that a power cut may garble.
+func formatTime(t time.Time) []byte {
+	text := t.UTC().Format(time.RFC3339)
+	return fmt.Appendf(nil, "%s %08x\n", text, crc32.ChecksumIEEE([]byte(text)))
+}
+
+func readTime(path string) (time.Time, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return time.Time{}, err
+	}
+	text, _, _ := strings.Cut(string(b), " ")
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil || string(formatTime(t)) != string(b) {
+		return time.Time{}, errors.New("damaged")
+	}
+	return t, nil
+}
+
+func (w *watch) status() ClockStatus {
+	s := w.Status()
+	out := ClockStatus{State: "ok", Why: s.Why, Trusted: s.Trusted, Jumps: s.Jumps, LastJump: s.LastJump.Seconds()}
+	if s.Unsynced {
+		out.State = "unsynced"
+	}
+	return out
+}
+
+// byWall gives a time that was taken by time.Now as the wall clock, as it is set now,
+// would have shown it. Who reads it elsewhere has no other clock to compare it with.
+func byWall(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return time.Now().Round(0).Add(-time.Since(t))
+}
