@@ -61,3 +61,13 @@ func tooWide(p netip.Prefix) bool {
 	}
 	return p.Bits() < minBits6
 }
+
+// Outside reports whether a feed could list the address and make it a hit: it is nobody's
+// private or reserved space, none of ours, not allowed and no infrastructure.
+func (t *Table) Outside(a netip.Addr) bool {
+	if !a.IsValid() || a.IsUnspecified() {
+		return false
+	}
+	p := netip.PrefixFrom(a, a.BitLen())
+	return t.guards.judge(p, OriginFeed).Reason == "" && t.guards.warned(a, ClassInfrastructure) == nil
+}

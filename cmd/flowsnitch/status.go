@@ -83,6 +83,15 @@ func printStatus(w io.Writer, s app.Status, final bool) {
 	printDecoded(w, &s.Decoded)
 	printExporters(w, &s.Exporters, !final)
 	fmt.Fprintf(w, "intel      %d indicators, set %s\n", s.Intel.Indicators, s.Intel.Version)
+	if d := s.DNSBL; d != nil {
+		fmt.Fprintf(w, "dnsbl      %d addresses asked about, %d listed, %d known from before, %d failed, %d dropped (queue full), %d queries\n",
+			d.Asked, d.Listed, d.Cached, d.Failed, d.Dropped, d.Queries)
+		for _, z := range d.Zones {
+			if z.Error != "" {
+				fmt.Fprintf(w, "           zone %s: %s\n", z.Zone, z.Error)
+			}
+		}
+	}
 	h := s.Hits.Correlator
 	fmt.Fprintf(w, "hits       %d found, %d contacts now, %d hit and %d update events, %d lost (hit queue full), %d contacts evicted\n",
 		s.Hits.Found, h.Contacts, h.HitEvents, h.UpdateEvents, s.Hits.HitQueueFull, h.ContactsEvicted)

@@ -40,6 +40,9 @@ func NewWorker(source Source, x *decode.Exporters, store *intel.Store, loop *Loo
 	}
 }
 
+// AskWith is [Matcher.AskWith]; it must be called before Start.
+func (w *Worker) AskWith(a Asker) { w.matcher.AskWith(a) }
+
 // Start starts the goroutine. It ends when the source is closed.
 func (w *Worker) Start() { go w.run() }
 

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
@@ -18,6 +19,7 @@ import (
 type Matcher struct {
 	store *intel.Store
 	hits  []intel.Hit
+	asker Asker // nil = nobody is asked
 
 	found []int32 // scratch: indices of listed addresses
 	rows  []int32 // scratch: the records they belong to
@@ -44,6 +46,9 @@ func (m *Matcher) Records(s *decode.Set) {
 	}
 	if len(m.rows) > 0 {
 		m.collect(t, s)
+	}
+	if m.asker != nil {
+		m.ask(t, s)
 	}
 }
 
@@ -96,6 +101,29 @@ func (m *Matcher) seen(first, n int, addr netip.Addr) bool {
 		}
 	}
 	return false
+}
+
+// An Asker is given the outside addresses that no table lists, with the record that
+// shows them and the time of its receipt. It must not wait, and not keep the record.
+type Asker interface {
+	Ask(r *flow.Record, side flow.Side, addr netip.Addr, now time.Time)
+}
+
+// AskWith hands every outside address that nothing lists to a; nil ends that. Each record
+// is then built, which costs more than all the rest of the path.
+func (m *Matcher) AskWith(a Asker) { m.asker = a }
+
+// ask hands over the addresses of a set that nothing lists.
+func (m *Matcher) ask(t *intel.Table, s *decode.Set) {
+	var rec flow.Record
+	for row := range s.Len() {
+		s.Record(row, &rec)
+		for side := range flow.NumSides {
+			if addr, _ := rec.At(side); t.Outside(addr) && !t.Contains(addr) {
+				m.asker.Ask(&rec, side, addr, rec.Received)
+			}
+		}
+	}
 }
 
 // Hits gives what has been found since the last Take.

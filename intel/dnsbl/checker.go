@@ -35,23 +35,25 @@ type request struct {
 // Stats count since the start. Of the addresses handed over, all that are not waiting
 // are in exactly one of Cached, Listed, Unlisted and Failed.
 type Stats struct {
-	Asked   uint64 // handed over
-	Dropped uint64 // not taken: the queue was full
-	Cached  uint64 // known from before
-	Listed  uint64
+	Asked   uint64 `json:"asked"`   // handed over
+	Dropped uint64 `json:"dropped"` // not taken: the queue was full
+	Cached  uint64 `json:"cached"`  // known from before
+	Listed  uint64 `json:"listed"`
 	// Unlisted are in no zone; Failed could not be asked for in any.
-	Unlisted, Failed uint64
-	Queries          uint64 // sent
-	Errors           uint64 // queries that gave no answer
+	Unlisted uint64 `json:"unlisted"`
+	Failed   uint64 `json:"failed"`
+	Queries  uint64 `json:"queries"` // sent
+	Errors   uint64 `json:"errors"`  // queries that gave no answer
 }
 
 // A ZoneStatus tells whether a zone can be believed.
 type ZoneStatus struct {
-	Zone string
+	Zone string `json:"zone"`
 	// IPv4 and IPv6 tell which family its test points vouch for.
-	IPv4, IPv6 bool
+	IPv4 bool `json:"ipv4"`
+	IPv6 bool `json:"ipv6"`
 	// Error is why one of them does not, or what its last query ended with.
-	Error string
+	Error string `json:"error,omitempty"`
 }
 
 // A Checker asks the zones. New is inert.

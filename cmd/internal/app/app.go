@@ -22,6 +22,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"go.uber.org/zap"
 )
@@ -73,7 +74,8 @@ type App struct {
 
 	wrap   func(correlate.Source) correlate.Source // for tests: what a worker reads; nil = the socket
 	feeds  *feedDesk
-	storms stormWatch // only the chores use it
+	dnsbl  *dnsbl.Checker // nil = nobody is asked
+	storms stormWatch     // only the chores use it
 
 	ready atomic.Bool // everything above is there
 
@@ -134,6 +136,9 @@ func (a *App) Start() (err error) {
 	a.contacts = correlate.New(contact, a.sinks.publish)
 	a.loop = correlate.NewLoop(a.contacts)
 	a.loop.Start()
+	if err := a.startDNSBL(); err != nil {
+		return err
+	}
 	if err := a.listen(); err != nil {
 		return err
 	}
@@ -149,6 +154,7 @@ func (a *App) abort() {
 		l.discard() // no worker has been started
 	}
 	a.feeds.stop()
+	a.stopDNSBL()
 	if a.loop != nil {
 		a.loop.Stop()
 	}
@@ -186,6 +192,7 @@ func (a *App) end() error {
 	for _, l := range a.listeners {
 		l.wait()
 	}
+	a.stopDNSBL()
 	a.loop.Stop()
 	a.chores.Wait()
 	a.watch.keep(0)

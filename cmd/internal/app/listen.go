@@ -51,7 +51,11 @@ func (a *App) openListener(cfg udp.Config) (*listener, error) {
 		if a.wrap != nil {
 			src = a.wrap(src)
 		}
-		l.workers = append(l.workers, correlate.NewWorker(src, a.exporters, a.store, a.loop, cfg.Batch))
+		w := correlate.NewWorker(src, a.exporters, a.store, a.loop, cfg.Batch)
+		if a.dnsbl != nil {
+			w.AskWith(a.dnsbl.NewAsker())
+		}
+		l.workers = append(l.workers, w)
 	}
 	return l, nil
 }

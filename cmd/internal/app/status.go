@@ -24,6 +24,7 @@ type Status struct {
 	Decoded   DecodeStatus     `json:"decoded"`
 	Exporters ExporterStatus   `json:"exporters"`
 	Intel     IntelStatus      `json:"intel"`
+	DNSBL     *DNSBLStatus     `json:"dnsbl,omitempty"`
 	Hits      HitStatus        `json:"hits"`
 	Journal   JournalStatus    `json:"journal"`
 	Sinks     []SinkStatus     `json:"sinks"`
@@ -199,6 +200,7 @@ func (a *App) Status() Status {
 	s.Exporters = exporterStatus(a.exporters)
 	s.Clock = a.watch.status()
 	s.Intel = a.feeds.status()
+	s.DNSBL = a.dnsblStatus()
 	return s
 }
 
