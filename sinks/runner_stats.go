@@ -1,6 +1,10 @@
 package sinks
 
-import "time"
+import (
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/clock"
+)
 
 // CursorStats counts the events of one sink. At any moment
 //
@@ -55,7 +59,8 @@ func (s *runnerStats) sent(err error) {
 	}
 	s.errors++
 	s.failing++
-	s.lastError, s.lastErrorAt = err.Error(), time.Now()
+	now := time.Now()
+	s.lastError, s.lastErrorAt = clock.Explain(err, now).Error(), now
 }
 
 // certain notes that nothing before position will be asked for again.

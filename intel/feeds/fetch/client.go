@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/clock"
 )
 
 // Limits of one request.
@@ -370,7 +372,7 @@ func (c *client) explain(ctx context.Context, err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
-	return &netError{c.scrub.text(err.Error()), !isDialError(err)}
+	return &netError{c.scrub.text(clock.Explain(err, time.Now()).Error()), !isDialError(err) && !clock.ByDate(err)}
 }
 
 // isDialError tells that no connection came about.

@@ -239,9 +239,15 @@ func (m *Manager) now() time.Time {
 	return time.Now().UTC()
 }
 
-// DateChanged asks for a new table: another date is right now, so other entries have
-// expired.
-func (m *Manager) DateChanged() { m.changed() }
+// DateChanged says that another date is right now. Other entries have expired, and
+// other certificates hold: a new table is made, and feeds that failed are fetched as
+// soon as their providers may be asked.
+func (m *Manager) DateChanged() {
+	m.changed()
+	for _, r := range m.runners() {
+		r.tryAgain()
+	}
+}
 
 // changed asks for a new table.
 func (m *Manager) changed() {

@@ -39,7 +39,7 @@ func (r *runner) file(ext string) string { return fileOf(r.m.dir, r.prefix, r.sp
 func (r *runner) load(now time.Time) error {
 	s, err := loadState(r.file(extState), r.spec.origin())
 	s.repair(r.m.now(), &r.spec)
-	s.follow(now, r.m.now())
+	s = s.on(r.m.now(), now)
 	good, errGood := r.describe(extGood)
 	held, errHeld := r.describe(extHeld)
 	r.mu.Lock()
@@ -49,6 +49,12 @@ func (r *runner) load(now time.Time) error {
 		r.state.Due = r.state.NotBefore // there is nothing to wait with
 	}
 	return errors.Join(err, errGood, errHeld)
+}
+
+// save puts a state on the disk.
+func (r *runner) save(s state) error {
+	s = s.on(time.Now(), r.m.now())
+	return s.save(r.file(extState))
 }
 
 // describe reads the description of a generation of this feed, or nil.
@@ -144,7 +150,7 @@ func (r *runner) begin(now time.Time) error {
 	}
 	next := r.state
 	next.begin(now, &r.spec)
-	if err := next.save(r.file(extState)); err != nil {
+	if err := r.save(next); err != nil {
 		err = fmt.Errorf("no request was sent, as it could not be noted: %w", err)
 		r.state.Error = err.Error()
 		r.state.Due = now.Add(firstBackoff)
@@ -169,7 +175,7 @@ func (r *runner) end(ctx context.Context, out Outcome, note string, err error) {
 	default:
 		r.state.fail(now, &r.spec, err, err.Error())
 	}
-	saveErr := r.state.save(r.file(extState))
+	saveErr := r.save(r.state)
 	r.mu.Unlock()
 	if saveErr != nil {
 		r.log.Error("the state of a feed cannot be saved", zap.Error(saveErr))
@@ -233,6 +239,16 @@ func (r *runner) setSlow(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.state.Slow = n
+}
+
+// tryAgain brings the next fetch forward if the last one has failed.
+func (r *runner) tryAgain() {
+	r.mu.Lock()
+	if r.state.Failures > 0 {
+		r.state.Due = r.state.NotBefore
+	}
+	r.mu.Unlock()
+	r.poke()
 }
 
 // due gives the time of the next fetch.

@@ -86,14 +86,16 @@ func (s *state) repair(now time.Time, sp *spec) {
 	}
 }
 
-// follow puts the times to come on the monotonic clock, as now has it: the wall clock
-// may be set while they are waited for. today is the date of now.
-func (s *state) follow(now, today time.Time) {
-	for _, t := range []*time.Time{&s.Due, &s.NotBefore} {
+// on gives the state with the times of its schedule by another clock. On the disk they
+// are by the date that can be trusted, in memory by the monotonic clock: the wall clock
+// may be set while they are waited for.
+func (s state) on(from, to time.Time) state {
+	for _, t := range []*time.Time{&s.LastAttempt, &s.NotBefore, &s.Due} {
 		if !t.IsZero() {
-			*t = now.Add(t.Sub(today))
+			*t = to.Add(t.Sub(from))
 		}
 	}
+	return s
 }
 
 // begin notes an attempt, as a failed one.

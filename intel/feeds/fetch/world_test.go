@@ -21,6 +21,8 @@ import (
 // A world is a network of one server, in memory, so that the clock of synctest rules
 // it, and a manager in front of it whose state outlives it.
 type world struct {
+	date func() time.Time // that is trusted; nil = the wall clock
+
 	t       *testing.T
 	dir     string
 	cfg     Config
@@ -132,7 +134,7 @@ func (w *world) start() *Manager {
 
 func (w *world) manager() *Manager {
 	m := New(w.cfg, Options{
-		Dir: w.dir, Version: "1.2.3", Home: intel.DefaultHome(), Log: w.core,
+		Dir: w.dir, Version: "1.2.3", Home: intel.DefaultHome(), Now: w.date, Log: w.core,
 		Publish: func(t *intel.Table, _ intel.Report) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
