@@ -12,7 +12,7 @@ import (
 // artifacts are what consumers of events need: decoders, rules, schemas, tables.
 // Each says at its top where it goes.
 //
-//go:embed clickhouse elasticsearch filebeat hit.schema.json logrotate ossec rsyslog wazuh
+//go:embed clickhouse elasticsearch filebeat hit.schema.json logrotate ossec rsyslog syslog-ng wazuh
 var artifacts embed.FS
 
 // Artifact gives a consumer's configuration by one of the names of [Artifacts]. That

@@ -29,7 +29,7 @@ func unpack(t *testing.T, packages ...string) string {
 	if err != nil {
 		base = os.TempDir()
 	}
-	dir := filepath.Join(base, "flowsnitch-integration", packages[0])
+	dir := filepath.Join(base, "flowsnitch-integration", strings.Join(packages, "+"))
 	if _, err := os.Stat(filepath.Join(dir, "complete")); err == nil {
 		return dir
 	}
@@ -56,13 +56,13 @@ func unpack(t *testing.T, packages ...string) string {
 type daemon struct {
 	root, dir string // of its packages, of its files
 	args      []string
-	ready     string // host:port that listens when it is ready
+	ready     []string // each host:port of TCP that listens when it is ready
 	process   *exec.Cmd
 	ended     chan struct{} // closed when process has ended
 }
 
 // newDaemon starts a daemon; args[0] is the path of the program in its package.
-func newDaemon(t *testing.T, root, dir, ready string, args ...string) *daemon {
+func newDaemon(t *testing.T, root, dir string, ready []string, args ...string) *daemon {
 	t.Helper()
 	d := &daemon{root: root, dir: dir, args: args, ready: ready}
 	t.Cleanup(func() {
@@ -115,11 +115,14 @@ func (d *daemon) start(t *testing.T) {
 			t.Fatalf("%s has ended", d.args[0])
 		default:
 		}
-		c, err := net.Dial("tcp", d.ready)
-		if err == nil {
+		for _, address := range d.ready {
+			c, err := net.Dial("tcp", address)
+			if err != nil {
+				return false
+			}
 			c.Close()
 		}
-		return err == nil
+		return true
 	})
 }
 

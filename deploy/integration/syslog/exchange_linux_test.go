@@ -15,6 +15,9 @@ import (
 	"github.com/google/uuid"
 )
 
+// formats are all of them.
+var formats = []string{sinks.FormatText, sinks.FormatJSON, sinks.FormatCEF, sinks.FormatLEEF, sinks.FormatLEEF1}
+
 // config is the configuration for one server.
 func config(t *testing.T, ca *authority, transport, address string) syslog.Config {
 	t.Helper()
@@ -88,6 +91,11 @@ func checkLine(t *testing.T, cfg syslog.Config, e *intel.Event, line string) {
 		var doc struct{ Integration, ID string }
 		if err := json.Unmarshal([]byte(fields[4]), &doc); err != nil || doc.ID != e.ID.String() || fields[2] != "flowsnitch" {
 			t.Errorf("%v: %s", err, line)
+		}
+	default:
+		// Of CEF and LEEF, which have no tag, some daemons take the first word for one.
+		if n := strings.Count(line, "|flowsnitch|flowsnitch|1|c2|"); n != 1 {
+			t.Errorf("the form begins %d times: %s", n, line)
 		}
 	}
 }

@@ -19,17 +19,29 @@ type rsyslog struct {
 	address map[string]string
 }
 
-func newRsyslog(t *testing.T, ca *authority) *rsyslog {
+// gnutls is the key of the address where another library does TLS.
+const gnutls = "gnutls"
+
+// startRsyslog starts the daemon with a configuration; ready are addresses that it
+// listens on.
+func startRsyslog(t *testing.T, dir string, ready []string, conf string) *daemon {
 	t.Helper()
-	root := unpack(t, "rsyslog", "rsyslog-openssl")
+	root := unpack(t, "rsyslog", "rsyslog-openssl", "rsyslog-gnutls")
 	modules, err := filepath.Glob(root + "/usr/lib/*/rsyslog")
 	if err != nil || len(modules) != 1 {
 		t.Fatalf("modules in %v: %v", modules, err)
 	}
-	dir, p := t.TempDir(), ports(t, 3)
+	write(t, filepath.Join(dir, "conf"), conf)
+	return newDaemon(t, root, dir, ready, "usr/sbin/rsyslogd", "-n", "-f", filepath.Join(dir, "conf"),
+		"-i", filepath.Join(dir, "pid"), "-M", modules[0])
+}
+
+func newRsyslog(t *testing.T, ca *authority) *rsyslog {
+	t.Helper()
+	dir, p := t.TempDir(), ports(t, 4)
 	cert, key := ca.issue(t)
 	socket := filepath.Join(dir, "log")
-	write(t, filepath.Join(dir, "conf"), fmt.Sprintf(`
+	d := startRsyslog(t, dir, []string{at(p[1]), at(p[2]), at(p[3])}, fmt.Sprintf(`
 global(workDirectory="%[1]s" maxMessageSize="64k"
 	defaultNetstreamDriverCAFile="%[2]s" defaultNetstreamDriverCertFile="%[3]s" defaultNetstreamDriverKeyFile="%[4]s")
 main_queue(queue.type="Direct")
@@ -43,25 +55,31 @@ input(type="imudp" address="127.0.0.1" port="%[5]d" ruleset="file")
 input(type="imtcp" address="127.0.0.1" port="%[6]d" ruleset="file")
 input(type="imtcp" address="127.0.0.1" port="%[7]d" ruleset="file"
 	streamDriver.name="ossl" streamDriver.mode="1" streamDriver.authMode="x509/certvalid")
-input(type="imuxsock" socket="%[8]s" ruleset="file")
-`, dir, ca.file, cert, key, p[0], p[1], p[2], socket))
-	d := newDaemon(t, root, dir, at(p[1]), "usr/sbin/rsyslogd", "-n", "-f", filepath.Join(dir, "conf"),
-		"-i", filepath.Join(dir, "pid"), "-M", modules[0])
-	return &rsyslog{d, map[string]string{syslog.UDP: at(p[0]), syslog.TCP: at(p[1]), syslog.TLS: at(p[2]), syslog.Unix: socket}}
+input(type="imtcp" address="127.0.0.1" port="%[8]d" ruleset="file"
+	streamDriver.name="gtls" streamDriver.mode="1" streamDriver.authMode="x509/certvalid")
+input(type="imuxsock" socket="%[9]s" ruleset="file")
+`, dir, ca.file, cert, key, p[0], p[1], p[2], p[3], socket))
+	return &rsyslog{d, map[string]string{
+		syslog.UDP: at(p[0]), syslog.TCP: at(p[1]), syslog.TLS: at(p[2]), gnutls: at(p[3]), syslog.Unix: socket,
+	}}
 }
 
 func TestRsyslog(t *testing.T) {
 	ca := newAuthority(t)
 	d := newRsyslog(t, ca)
-	for _, transport := range []string{syslog.UDP, syslog.TCP, syslog.TLS, syslog.Unix} {
+	for _, way := range []string{syslog.UDP, syslog.TCP, syslog.TLS, gnutls, syslog.Unix} {
+		transport := way
+		if way == gnutls {
+			transport = syslog.TLS
+		}
 		for _, protocol := range []string{syslog.RFC5424, syslog.RFC3164} {
 			for _, framing := range []string{syslog.Octet, syslog.LF} {
 				if transport == syslog.Unix && protocol == syslog.RFC5424 {
 					continue // its local socket knows the old protocol only
 				}
-				for _, format := range []string{"text", "json", "cef", "leef"} {
-					t.Run(transport+"/"+protocol+"/"+framing+"/"+format, func(t *testing.T) {
-						cfg := config(t, ca, transport, d.address[transport])
+				for _, format := range formats {
+					t.Run(way+"/"+protocol+"/"+framing+"/"+format, func(t *testing.T) {
+						cfg := config(t, ca, transport, d.address[way])
 						cfg.Protocol, cfg.Framing, cfg.Format = protocol, framing, format
 						exchange(t, d.daemon, "messages", cfg)
 					})
@@ -70,7 +88,9 @@ func TestRsyslog(t *testing.T) {
 		}
 	}
 	t.Run("client certificate", func(t *testing.T) { testClientCertificate(t, d, ca) })
-	t.Run("kill", func(t *testing.T) { testKill(t, d, ca) })
+	t.Run("kill/tcp", func(t *testing.T) { testKill(t, d, config(t, ca, syslog.TCP, d.address[syslog.TCP])) })
+	t.Run("kill/tls", func(t *testing.T) { testKill(t, d, config(t, ca, syslog.TLS, d.address[syslog.TLS])) })
+	t.Run("kill/gnutls", func(t *testing.T) { testKill(t, d, config(t, ca, syslog.TLS, d.address[gnutls])) })
 }
 
 // testClientCertificate: rsyslog refuses a client without a certificate, which our
@@ -88,10 +108,10 @@ func testClientCertificate(t *testing.T, d *rsyslog, ca *authority) {
 }
 
 // testKill kills rsyslog several times while it is writing.
-func testKill(t *testing.T, d *rsyslog, ca *authority) {
-	const rounds, each = 4, 4000
+func testKill(t *testing.T, d *rsyslog, cfg syslog.Config) {
+	const rounds, each = 3, 4000
 	before := len(d.lines(t, "messages"))
-	s := newSender(t, config(t, ca, syslog.TLS, d.address[syslog.TLS]))
+	s := newSender(t, cfg)
 	p := startProcess(t, s)
 	sent := events(rounds * each)
 	for i := range rounds {
@@ -101,7 +121,6 @@ func testKill(t *testing.T, d *rsyslog, ca *authority) {
 		d.start(t)
 	}
 	last := sent[len(sent)-1].ID.String()
-	p.add(sent[:1]) // what is held comes with the next event
 	eventually(t, "the last event", func() bool { return occurs(d.lines(t, "messages")[before:], last) })
 	p.stop()
 	checkOrder(t, d.lines(t, "messages")[before:], sent)

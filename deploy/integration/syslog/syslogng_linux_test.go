@@ -10,18 +10,26 @@ import (
 	"github.com/flowsnitch/flowsnitch/sinks/syslog"
 )
 
-// TestSyslogNG: each of its ways to listen, with what fits it.
-func TestSyslogNG(t *testing.T) {
-	ca := newAuthority(t)
+// startSyslogNG starts the daemon with a configuration; ready are addresses that it
+// listens on.
+func startSyslogNG(t *testing.T, dir string, ready []string, conf string) *daemon {
+	t.Helper()
 	root := unpack(t, "syslog-ng-core")
-	dir, p := t.TempDir(), ports(t, 6)
-	cert, key := ca.issue(t)
 	modules, err := filepath.Glob(root + "/usr/lib/syslog-ng/[0-9]*")
 	if err != nil || len(modules) != 1 {
 		t.Fatalf("modules in %v: %v", modules, err)
 	}
-	write(t, filepath.Join(dir, "conf"), fmt.Sprintf(`
-@version: 3.38
+	write(t, filepath.Join(dir, "conf"), "@version: 3.38\n"+conf)
+	return newDaemon(t, root, dir, ready, "usr/sbin/syslog-ng", "-F", "--no-caps", "-f", filepath.Join(dir, "conf"),
+		"-p", filepath.Join(dir, "pid"), "-c", filepath.Join(dir, "ctl"), "-R", filepath.Join(dir, "persist"), "--module-path="+modules[0])
+}
+
+// TestSyslogNG: each of its ways to listen, with what fits it.
+func TestSyslogNG(t *testing.T) {
+	ca := newAuthority(t)
+	dir, p := t.TempDir(), ports(t, 6)
+	cert, key := ca.issue(t)
+	d := startSyslogNG(t, dir, []string{at(p[2]), at(p[3]), at(p[4]), at(p[5])}, fmt.Sprintf(`
 options { keep-hostname(yes); flush-lines(1); log-msg-size(65536); };
 template fields { template("$FACILITY.$PRIORITY $HOST $PROGRAM $MSGID $MSG\n"); };
 destination file { file("%[1]s/messages" template(fields)); };
@@ -38,8 +46,6 @@ source everything {
 };
 log { source(everything); destination(file); };
 `, dir, p[0], p[1], p[2], p[3], p[4], p[5], key, cert, ca.file))
-	d := newDaemon(t, root, dir, at(p[3]), "usr/sbin/syslog-ng", "-F", "--no-caps", "-f", filepath.Join(dir, "conf"),
-		"-p", filepath.Join(dir, "pid"), "-c", filepath.Join(dir, "ctl"), "-R", filepath.Join(dir, "persist"), "--module-path="+modules[0])
 	for _, tt := range []struct{ name, transport, address, protocol, framing string }{
 		{"syslog udp", syslog.UDP, at(p[0]), syslog.RFC5424, ""},
 		{"network udp", syslog.UDP, at(p[1]), syslog.RFC3164, ""},
@@ -50,7 +56,7 @@ log { source(everything); destination(file); };
 		{"unix-dgram", syslog.Unix, filepath.Join(dir, "dgram"), syslog.RFC3164, ""},
 		{"unix-stream", syslog.Unix, filepath.Join(dir, "stream"), syslog.RFC3164, syslog.LF},
 	} {
-		for _, format := range []string{"text", "json", "cef", "leef"} {
+		for _, format := range formats {
 			t.Run(tt.name+"/"+format, func(t *testing.T) {
 				cfg := config(t, ca, tt.transport, tt.address)
 				cfg.Protocol, cfg.Framing, cfg.Format = tt.protocol, tt.framing, format
