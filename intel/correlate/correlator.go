@@ -25,7 +25,7 @@ type Correlator struct {
 	flows    *seenFlows
 	out      []intel.Event
 	stats    stats
-	shares   shares
+	tally    tally
 }
 
 // New makes a correlator of a valid configuration. publish gets events in batches,
@@ -39,7 +39,7 @@ func New(cfg Config, publish func([]intel.Event)) *Correlator {
 		clock:     clock{longest: max(cfg.Idle, everyUpdate) + everyUpdate},
 		contacts:  newContacts(),
 		flows:     newSeenFlows(max(cfg.MaxFlows, 1)),
-		shares:    shares{hits: make(map[netip.Prefix]uint64)},
+		tally:     newTally(),
 	}
 	for i := range cfg.Exporters {
 		e := &cfg.Exporters[i]
@@ -102,7 +102,7 @@ func (c *Correlator) handle(h *intel.Hit, now time.Time) {
 	}
 	ct, isNew := c.contact(key, h, &e, &s)
 	news := c.merge(ct, h, &e, &s)
-	c.shares.add(ct.listing.indicators)
+	c.tally.add(ct.listing.indicators, ct.direction())
 	switch {
 	case isNew || c.cfg.EveryHit:
 		c.emit(c.hitEvent(ct, &s))

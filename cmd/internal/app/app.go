@@ -75,7 +75,8 @@ type App struct {
 	wrap   func(correlate.Source) correlate.Source // for tests: what a worker reads; nil = the socket
 	feeds  *feedDesk
 	dnsbl  *dnsbl.Checker // nil = nobody is asked
-	storms stormWatch     // only the chores use it
+	days   dayCount
+	storms stormWatch // only the chores use it
 
 	ready atomic.Bool // everything above is there
 
@@ -282,6 +283,8 @@ func (a *App) startChores() context.Context {
 				a.tellManager()
 				a.feeds.tellComplaints()
 				a.watchStorms(now)
+				hits, _ := a.contacts.FeedHits()
+				a.days.look(hits, now)
 				if err := a.templates.save(false); err != nil {
 					a.log.Warn("templates are not saved; after a restart data waits for new ones", zap.Error(err))
 				}

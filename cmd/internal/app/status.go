@@ -139,9 +139,12 @@ type IntelStatus struct {
 
 // A HitStatus is what the correlator did.
 type HitStatus struct {
-	Found        uint64          `json:"found"`
-	HitQueueFull uint64          `json:"hit_queue_full"`
-	Correlator   correlate.Stats `json:"correlator"`
+	Found uint64 `json:"found"`
+	// Feeds are the hits by feed and direction; FeedsOther those beyond the cap.
+	Feeds        []correlate.FeedHits `json:"feeds,omitempty"`
+	FeedsOther   uint64               `json:"feeds_other,omitempty"`
+	HitQueueFull uint64               `json:"hit_queue_full"`
+	Correlator   correlate.Stats      `json:"correlator"`
 }
 
 // A JournalStatus is what holds events until every sink has had them.
@@ -199,7 +202,10 @@ func (a *App) Status() Status {
 	s.Decoded = decodeStatus(d)
 	s.Exporters = exporterStatus(a.exporters)
 	s.Clock = a.watch.status()
+	s.Hits.Feeds, s.Hits.FeedsOther = a.contacts.FeedHits()
 	s.Intel = a.feeds.status()
+	a.days.look(s.Hits.Feeds, time.Now())
+	s.Intel.HitsDay = a.days.status()
 	s.DNSBL = a.dnsblStatus()
 	return s
 }

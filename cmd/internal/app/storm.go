@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
@@ -16,12 +17,15 @@ const stormEvery = time.Minute
 
 // A stormWatch finds entries of feeds that match an absurd share of all flows.
 type stormWatch struct {
+	mu    sync.Mutex
 	flows uint64 // decoded until the last look
 	next  time.Time
 }
 
 // watchStorms looks at the last minute, if it is over.
 func (a *App) watchStorms(now time.Time) {
+	a.storms.mu.Lock()
+	defer a.storms.mu.Unlock()
 	if now.Before(a.storms.next) {
 		return
 	}

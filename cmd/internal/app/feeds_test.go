@@ -1,0 +1,273 @@
+package app
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/synth"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
+	"go.uber.org/zap"
+)
+
+// hangs is how long something may take at most.
+const hangs = 10 * time.Second
+
+// until waits for something to come true.
+func until(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(hangs); !f(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("after %v still not: %s", hangs, what)
+		}
+	}
+}
+
+// A watched app is one with feeds, whose hit log can be read.
+type watched struct {
+	*App
+	dir string
+}
+
+// observe starts an app with the feeds of a configuration.
+func observe(t *testing.T, dir, intel string, opts Options) watched {
+	t.Helper()
+	cfg, err := configs.Parse("test", fmt.Appendf(nil, `
+name: test
+state_dir: %s
+listen: [{udp: "127.0.0.1:0"}]
+home: [10.0.0.0/8, 62.5.0.0/16]
+intel: %s
+`, dir, intel))
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts.Out = io.Discard
+	a := New(cfg, opts, zap.NewNop())
+	if err := a.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := a.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return watched{a, dir}
+}
+
+// shortDir makes a folder with a path that is short enough for a socket.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "snitch-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func list(t *testing.T, dir, name string, lines ...string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// contact sends one flow of ours to each address.
+func (w watched) contact(t *testing.T, addrs ...string) {
+	t.Helper()
+	enc, err := synth.NewEncoder(synth.Config{Version: flow.V5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("udp", w.Status().Listeners[0].Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for i, a := range addrs {
+		f := synth.Flow{Src: netip.MustParseAddr("10.0.0.5"), Dst: netip.MustParseAddr(a), SrcPort: uint16(20000 + i),
+			DstPort: 443, Protocol: 6, Packets: 5, Bytes: 500}
+		d, _, err := enc.Encode(nil, []synth.Flow{f}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Write(d); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// alerts reads the alerts in the hit log: name and reason.
+func (w watched) alerts(t *testing.T) (out []string) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(w.dir, "hits.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		var e struct {
+			Event      string `json:"event"`
+			Flowsnitch struct {
+				Alert  string `json:"alert"`
+				Reason string `json:"reason"`
+			} `json:"flowsnitch"`
+		}
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		if e.Event == "alert" {
+			out = append(out, e.Flowsnitch.Alert+": "+e.Flowsnitch.Reason)
+		}
+	}
+	return out
+}
+
+func (w watched) waitAlert(t *testing.T, want ...string) {
+	t.Helper()
+	until(t, "an alert with "+strings.Join(want, " and "), func() bool {
+		for _, a := range w.alerts(t) {
+			all := true
+			for _, part := range want {
+				all = all && strings.Contains(a, part)
+			}
+			if all {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// TestStorm: an entry of a feed that matches too much is taken out once, for good and
+// loudly, until somebody wants it back; the operator's own word stays.
+func TestStorm(t *testing.T) {
+	dir := shortDir(t)
+	feed := list(t, dir, "bad.txt", "62.0.0.53", "62.0.0.80")
+	own := list(t, dir, "own.txt", "62.9.9.9")
+	intel := fmt.Sprintf("{feeds: [{file: %s}], quarantine: {share: 20, min_flows: 10}}", feed)
+	w := observe(t, dir, intel, Options{Lists: []string{own}})
+	var to []string
+	for i := range 40 {
+		to = append(to, []string{"62.0.0.53", "62.9.9.9", fmt.Sprintf("62.77.0.%d", i)}[i%3])
+	}
+	w.contact(t, append(to, "62.0.0.80")...)
+	until(t, "all flows are matched", func() bool {
+		return w.flowsDecoded() == 41 && w.Status().Hits.Correlator.Hits == 14+13+1
+	})
+	w.watchStorms(time.Now().Add(stormEvery))
+	w.waitAlert(t, "entry_quarantined: entry 62.0.0.53/32 of feed bad", "14 of 41 flows", "intel accept 62.0.0.53/32")
+	if n := len(w.alerts(t)); n != 1 {
+		t.Errorf("%d alerts: %v", n, w.alerts(t))
+	}
+	s := w.Status().Intel
+	if s.Indicators != 2 || len(s.Quarantined) != 1 || s.HitsDay["bad"] != 15 || s.HitsDay["own"] != 13 {
+		t.Errorf("%+v", s)
+	}
+	before := w.Status().Hits.Found
+	w.contact(t, "62.0.0.53", "62.0.0.80")
+	until(t, "the flow after it is a hit", func() bool { return w.Status().Hits.Found > before })
+	if found := w.Status().Hits.Found; found != before+1 {
+		t.Errorf("%d hits, want 1", found-before)
+	}
+	if err := w.Stop(); err != nil {
+		t.Fatal(err)
+	}
+
+	w = observe(t, dir, intel, Options{Lists: []string{own}}) // it stays out over a restart
+	answer, err := w.lookup([]string{"62.0.0.53/32"})
+	if err != nil || len(answer[0].Listings) != 0 || len(answer[0].Stopped) != 1 || answer[0].Stopped[0].Reason != "quarantined" {
+		t.Errorf("lookup %+v, %v", answer, err)
+	}
+	if err := w.feeds.accept("62.0.0.53"); err != nil {
+		t.Fatal(err)
+	}
+	if s := w.Status().Intel; s.Indicators != 3 || len(s.Quarantined) != 0 {
+		t.Errorf("accepted: %+v", s)
+	}
+}
+
+// TestOwnListed: an address of our own on a feed is news, once a feed; private space is
+// none.
+func TestOwnListed(t *testing.T) {
+	dir := shortDir(t)
+	feed := list(t, dir, "bad.txt", "62.5.1.2", "10.1.2.3", "62.0.0.1")
+	w := observe(t, dir, fmt.Sprintf("{feeds: [{file: %s}]}", feed), Options{})
+	w.waitAlert(t, "own_address_listed: 62.5.1.2/32", "listed by bad")
+	list(t, dir, "bad.txt", "62.5.1.2", "10.1.2.3", "62.0.0.2", "62.0.0.1")
+	if err := w.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(w.alerts(t)); n != 1 || w.Status().Intel.Indicators != 2 {
+		t.Errorf("%v with %d indicators", w.alerts(t), w.Status().Intel.Indicators)
+	}
+}
+
+// TestHeldBack: a copy that cannot be right raises an alert and is not used, until
+// somebody says so over the control socket.
+func TestHeldBack(t *testing.T) {
+	var broken atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		n := 200
+		if broken.Load() {
+			n = 20
+		}
+		for i := range n {
+			fmt.Fprintf(w, "62.0.%d.%d\n", i/100, i%100)
+		}
+	}))
+	defer server.Close()
+	dir := shortDir(t)
+	w := observe(t, dir, fmt.Sprintf("{feeds: [{name: far, url: %q, interval: 10s}]}", server.URL), Options{})
+	until(t, "the feed is there", func() bool { return w.Status().Intel.Indicators == 200 })
+	broken.Store(true)
+	if err := w.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, FeedsDir, "feed-far.state")); err != nil { // its provider may be asked again
+		t.Fatal(err)
+	}
+	w = observe(t, dir, fmt.Sprintf("{feeds: [{name: far, url: %q, interval: 10s}]}", server.URL), Options{})
+	w.waitAlert(t, "feed_held_back: feed far", "shrunk from 200 to 20", "intel accept far")
+	if f := w.Status().Intel.Feeds[0]; f.Entries != 200 || f.HeldEntries != 20 || f.Held == "" {
+		t.Errorf("%+v", f)
+	}
+	if n := w.Status().Intel.Indicators; n != 200 {
+		t.Errorf("%d indicators in force", n)
+	}
+	if err := w.feeds.accept("far"); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.Status().Intel.Indicators; n != 20 {
+		t.Errorf("%d indicators after it was accepted", n)
+	}
+}
+
+// TestSecondProcess: two cannot keep the same feeds.
+func TestSecondProcess(t *testing.T) {
+	dir := shortDir(t)
+	w := observe(t, dir, "{feeds: [], deny: [62.0.0.1]}", Options{})
+	m := fetch.New(w.cfg.Intel, fetch.Options{Dir: filepath.Join(dir, FeedsDir)})
+	defer m.Stop()
+	if _, err := m.Update(t.Context()); err == nil || !strings.Contains(err.Error(), "another process keeps its feeds there") {
+		t.Errorf("error %v", err)
+	}
+	table, _, err := BuildTable(&w.cfg, nil)
+	if err != nil || table.Len() != 1 {
+		t.Errorf("a look at the feeds of a running instance: %d indicators, %v", table.Len(), err)
+	}
+}

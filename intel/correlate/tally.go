@@ -1,0 +1,90 @@
+package correlate
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+)
+
+// Caps of a tally. A prefix that matches an absurd share of all flows is among the first
+// to be met after a take; feeds are as many as the configuration names.
+const (
+	maxShares = 4096
+	maxFeeds  = 1000
+)
+
+// A tally counts hits by what lists their offender. It has a lock of its own, as others
+// read it.
+type tally struct {
+	mu     sync.Mutex
+	shares map[netip.Prefix]uint64 // since the last take
+	feeds  map[feedDirection]uint64
+	more   uint64 // hits of feeds beyond the cap
+}
+
+type feedDirection struct {
+	feed      string
+	direction intel.Direction
+}
+
+func newTally() tally {
+	return tally{shares: make(map[netip.Prefix]uint64), feeds: make(map[feedDirection]uint64)}
+}
+
+// add counts a hit for each prefix and each feed that list its offender.
+func (t *tally) add(listings []intel.Indicator, d intel.Direction) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range listings {
+		p, feed := listings[i].Prefix, listings[i].Feed
+		if i == 0 || listings[i-1].Prefix != p {
+			if n, ok := t.shares[p]; ok || len(t.shares) < maxShares {
+				t.shares[p] = n + 1
+			}
+		}
+		if slices.ContainsFunc(listings[:i], func(o intel.Indicator) bool { return o.Feed == feed }) {
+			continue
+		}
+		key := feedDirection{feed, d}
+		if n, ok := t.feeds[key]; ok || len(t.feeds) < maxFeeds {
+			t.feeds[key] = n + 1
+		} else {
+			t.more++
+		}
+	}
+}
+
+// TakeShares gives how many hits each listed prefix had since the last call, or since the
+// beginning. It may be called from any goroutine.
+func (c *Correlator) TakeShares() map[netip.Prefix]uint64 {
+	c.tally.mu.Lock()
+	defer c.tally.mu.Unlock()
+	out := c.tally.shares
+	c.tally.shares = make(map[netip.Prefix]uint64)
+	return out
+}
+
+// FeedHits are the hits of what one feed lists, in one direction.
+type FeedHits struct {
+	Feed      string          `json:"feed"`
+	Direction intel.Direction `json:"direction"`
+	Hits      uint64          `json:"hits"`
+}
+
+// FeedHits gives the hits since the beginning by feed and direction, in that order; an
+// offender that several feeds list counts for each. Hits beyond 1,000 pairs are more.
+// It may be called from any goroutine.
+func (c *Correlator) FeedHits() (list []FeedHits, more uint64) {
+	c.tally.mu.Lock()
+	defer c.tally.mu.Unlock()
+	for key, n := range c.tally.feeds {
+		list = append(list, FeedHits{key.feed, key.direction, n})
+	}
+	slices.SortFunc(list, func(a, b FeedHits) int {
+		return cmp.Or(cmp.Compare(a.Feed, b.Feed), cmp.Compare(a.Direction, b.Direction))
+	})
+	return list, c.tally.more
+}
