@@ -22,7 +22,7 @@ func TestErrors(t *testing.T) {
 	web := file(t, "web.pcap", string(captureOf(t, []byte("GET / HTTP/1.0\r\n\r\n"))))
 	list := file(t, "bad.txt", "203.0.113.9\n")
 	config := func(text string) string { return file(t, "f.yml", text) }
-	unknown, wrong := config("nam: x\n"), config("contact: {idle: 5}\n")
+	unknown, wrong := config("sflow: {tunnel: x}\n"), config("contact: {idle: 5}\n")
 	lost := config("intel: {feeds: [{file: " + none + "}]}\n")
 
 	tests := []struct {
@@ -74,8 +74,8 @@ func TestErrors(t *testing.T) {
 		{"intel parse " + html, 1, html + ": document rejected: the document is HTML or XML, not a list"},
 		{"intel parse --now yesterday " + list, 2, `--now: "yesterday" is no time such as 2026-11-20T00:00:00Z`},
 
-		{"run -c " + unknown, 2, unknown + ":1:1: nam: unknown key; allowed are contact, dnsbl, exporters, home, intel, journal, limits, listen, name, sflow, sinks, state_dir"},
-		{"config check -c " + unknown, 2, unknown + ":1:1: nam: unknown key; allowed are contact, dnsbl, exporters, home, intel, journal, limits, listen, name, sflow, sinks, state_dir"},
+		{"run -c " + unknown, 2, unknown + ":1:9: sflow.tunnel: unknown key; allowed are tunnels"},
+		{"config check -c " + unknown, 2, unknown + ":1:9: sflow.tunnel: unknown key; allowed are tunnels"},
 		{"config print -c " + wrong, 2, wrong + `:1:17: contact.idle: want a duration such as 90s, 10m or 1h, not "5"`},
 		{"replay -c " + wrong + " " + good, 2, wrong + `:1:17: contact.idle: want a duration such as 90s, 10m or 1h, not "5"`},
 		{"status -c " + none, 2, none + ": no such file or directory"},

@@ -105,6 +105,8 @@ func short(d time.Duration) string {
 		return d.Round(time.Second).String()
 	case d < time.Hour:
 		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour && d%time.Hour < time.Minute:
+		return fmt.Sprintf("%dh", int(d.Hours()))
 	case d < 48*time.Hour:
 		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
 	}
@@ -157,7 +159,7 @@ func printTrouble(w io.Writer, f *fetch.Status, now time.Time) {
 		say("held back since %s: a copy of %d entries, %s; 'flowsnitch intel accept %s' takes it", short(now.Sub(f.HeldSince)), f.HeldEntries, f.Held, f.Name)
 	}
 	if f.Error != "" {
-		say("%d failures in a row, the last: %s", f.Failures, f.Error)
+		say("failed %s: %s", times(f.Failures), f.Error)
 	}
 	if f.Note != "" {
 		say("%s", f.Note)
@@ -168,6 +170,13 @@ func printTrouble(w io.Writer, f *fetch.Status, now time.Time) {
 	if f.Stopped > 0 {
 		say("stopped %d look-ups that would have been hits", f.Stopped)
 	}
+}
+
+func times(n int) string {
+	if n < 2 {
+		return "at the last attempt"
+	}
+	return fmt.Sprintf("%d times in a row, at last", n)
 }
 
 // newIntelUpdate makes the command that fetches now.

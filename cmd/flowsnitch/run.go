@@ -110,6 +110,14 @@ func serve(ctx context.Context, a *app.App, hup <-chan os.Signal, log *zap.Logge
 	}
 }
 
+// nothingListed says why nothing can be a hit, and what helps.
+func nothingListed(feeds int) string {
+	if feeds == 0 {
+		return "nothing is listed, so nothing can be a hit: give a list of prefixes with --intel FILE, or name feeds"
+	}
+	return fmt.Sprintf("nothing is listed yet, so nothing can be a hit: %d feeds are being fetched ('flowsnitch intel status'), and --intel FILE adds a list of yours", feeds)
+}
+
 // greet says where the program listens and what it knows.
 func greet(w io.Writer, s app.Status) {
 	var ports []string
@@ -124,7 +132,7 @@ func greet(w io.Writer, s app.Status) {
 		}
 	}
 	if s.Intel.Indicators == 0 {
-		fmt.Fprintln(w, "nothing is listed yet, so nothing can be a hit: give a list of prefixes with --intel FILE")
+		fmt.Fprintln(w, nothingListed(len(s.Intel.Feeds)))
 	}
 	for _, l := range s.Listeners {
 		if l.BufferGranted < l.BufferWanted {

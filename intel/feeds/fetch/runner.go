@@ -135,8 +135,11 @@ type tooSoon struct {
 }
 
 func (e *tooSoon) Error() string {
-	return fmt.Sprintf("not before %s: last asked at %s, and its provider wants %v or more between two requests",
-		e.until.UTC().Format(time.RFC3339), e.last.UTC().Format(time.RFC3339), e.floor)
+	text := fmt.Sprintf("not before %s: last asked at %s", e.until.UTC().Format(time.RFC3339), e.last.UTC().Format(time.RFC3339))
+	if e.until.Sub(e.last) < e.floor {
+		return text + ", without reaching the provider"
+	}
+	return text + fmt.Sprintf(", and its provider wants %v or more between two requests", e.floor)
 }
 
 // begin puts the attempt on the disk. Without that there is none: a provider must not
@@ -197,9 +200,9 @@ func (r *runner) report(out Outcome, err error) {
 	same := text == r.complain
 	r.complain = text
 	held := err == nil && text != "" && !same
-	entries := 0
+	entries, fallback := 0, "there is no copy of it yet"
 	if r.good != nil {
-		entries = r.good.Entries
+		entries, fallback = r.good.Entries, "the last good copy stays in use"
 	}
 	r.mu.Unlock()
 	if held && r.m.opts.Alert != nil {
@@ -207,7 +210,7 @@ func (r *runner) report(out Outcome, err error) {
 	}
 	switch {
 	case text != "" && !same:
-		r.log.Warn("feed is not up to date; the last good copy stays in use", zap.String("why", text))
+		r.log.Warn("feed is not up to date; "+fallback, zap.String("why", text))
 	case out == Updated:
 		r.log.Info("feed updated", zap.Int("entries", entries))
 	}
