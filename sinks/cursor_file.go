@@ -61,12 +61,12 @@ func newCursor(dir, name string, position uint64) *cursor {
 
 // loadCursor reads a cursor's file, and what the next number of the journal was. An
 // error says that it is of no use.
-func loadCursor(path string, now time.Time) (c *cursor, next uint64, err error) {
+func loadCursor(path string, at moment) (c *cursor, next uint64, err error) {
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, 0, err
 	}
-	s, seen, err := readCursor(file, now)
+	s, seen, err := readCursor(file, at)
 	if err != nil {
 		_ = file.Close()
 		return nil, 0, err
@@ -77,7 +77,7 @@ func loadCursor(path string, now time.Time) (c *cursor, next uint64, err error) 
 	return c, s.Next, nil
 }
 
-func readCursor(file *os.File, now time.Time) (s cursorState, seen time.Time, err error) {
+func readCursor(file *os.File, at moment) (s cursorState, seen time.Time, err error) {
 	info, err := file.Stat()
 	if err != nil {
 		return s, seen, err
@@ -90,7 +90,7 @@ func readCursor(file *os.File, now time.Time) (s cursorState, seen time.Time, er
 	if !ok {
 		return s, seen, errors.New("no line of it is whole")
 	}
-	return s, now.Add(-max(0, now.Sub(info.ModTime()))), nil
+	return s, at.stamp(info.ModTime()), nil
 }
 
 // newestState gives the newer of the whole lines in b.

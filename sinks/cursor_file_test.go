@@ -25,7 +25,7 @@ func TestCursorFile(t *testing.T) {
 	}
 	defer func() { _ = c.file.Close() }()
 	load := func() (*cursor, error) {
-		got, _, err := loadCursor(c.path, time.Now())
+		got, _, err := loadCursor(c.path, moment{time.Now(), time.Now()})
 		if err == nil {
 			_ = got.file.Close()
 		}

@@ -52,6 +52,9 @@ type JournalConfig struct {
 	SyncEvery time.Duration `yaml:"sync_every"`
 	// SpillAfter is how long an event waits in memory with durability on-outage.
 	SpillAfter time.Duration `yaml:"spill_after"`
+	// Date gives the date that can be trusted, for the files of earlier runs; nil =
+	// the wall clock.
+	Date func() time.Time `yaml:"-"`
 }
 
 // DefaultJournalConfig gives the defaults. Dir is left to the caller.

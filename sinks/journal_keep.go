@@ -61,8 +61,9 @@ func (j *Journal) keep(last, now time.Time) {
 	j.removeSettled()
 	j.forgetCursors(now)
 	j.findRemoved()
-	if jumped(last, now) {
-		j.redate(now)
+	at := j.moment()
+	if jumped(last, now) || at.skew().Abs() > time.Minute {
+		j.redate(at)
 	}
 }
 
@@ -135,23 +136,6 @@ func (j *Journal) settledSegments() (n int) {
 // busy reports whether a segment is just being written to. While it is, it is the
 // writer's.
 func (j *Journal) busy(s *segment) bool { return s == j.active && j.writing != nil }
-
-// jumped reports whether the wall clock was set between two times.
-func jumped(last, now time.Time) bool {
-	wall := now.Round(0).Sub(last.Round(0))
-	return (wall - now.Sub(last)).Abs() > time.Minute
-}
-
-// redate sets the times of the files to what they are by the clock as it is now.
-// A Raspberry Pi has no clock of its own: what it wrote before the time was known
-// would look years old after the next start, and be dropped.
-func (j *Journal) redate(now time.Time) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for _, s := range j.segments {
-		_ = os.Chtimes(s.path, time.Time{}, now.Round(0).Add(-now.Sub(s.stamp)))
-	}
-}
 
 // findRemoved notices that files were taken away from under the journal: what
 // comes goes to new ones, for nobody would find it in those.

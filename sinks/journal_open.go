@@ -59,7 +59,7 @@ func OpenJournal(cfg JournalConfig) (*Journal, OpenReport, error) {
 		quit: make(chan struct{}), wrote: make(chan struct{}),
 		cursors: make(map[string]*cursor), saved: time.Now(),
 	}
-	report, err := j.load(time.Now())
+	report, err := j.load(j.moment())
 	if err != nil {
 		j.closeFiles()
 		return nil, report, fmt.Errorf("journal %w", err)
@@ -67,7 +67,7 @@ func OpenJournal(cfg JournalConfig) (*Journal, OpenReport, error) {
 	return j, report, nil
 }
 
-func (j *Journal) load(now time.Time) (report OpenReport, err error) {
+func (j *Journal) load(at moment) (report OpenReport, err error) {
 	if j.cfg.Dir == "" {
 		return report, nil
 	}
@@ -77,7 +77,7 @@ func (j *Journal) load(now time.Time) (report OpenReport, err error) {
 	if j.lock, err = lockDir(j.cfg.Dir); err != nil {
 		return report, err
 	}
-	if j.segments, err = listSegments(j.cfg.Dir, now); err != nil {
+	if j.segments, err = listSegments(j.cfg.Dir, at); err != nil {
 		return report, err
 	}
 	if err := j.repair(&report); err != nil {
@@ -85,7 +85,7 @@ func (j *Journal) load(now time.Time) (report OpenReport, err error) {
 	}
 	report.Segments, report.Bytes = len(j.segments), j.bytes()
 	report.Events = j.next - j.first()
-	return report, j.loadCursors(&report, now)
+	return report, j.loadCursors(&report, at)
 }
 
 // lockDir keeps other processes out of dir for as long as the file is open.
@@ -148,7 +148,7 @@ func (j *Journal) resume(last *segment, found scanned) (err error) {
 
 // loadCursors reads all cursors. Numbers are not used again: what a crash took is
 // missing between the last record and the first new one, and counted as dropped.
-func (j *Journal) loadCursors(report *OpenReport, now time.Time) error {
+func (j *Journal) loadCursors(report *OpenReport, at moment) error {
 	entries, err := os.ReadDir(j.cfg.Dir)
 	if err != nil {
 		return err
@@ -158,7 +158,7 @@ func (j *Journal) loadCursors(report *OpenReport, now time.Time) error {
 			continue
 		}
 		path := filepath.Join(j.cfg.Dir, e.Name())
-		c, next, err := loadCursor(path, now)
+		c, next, err := loadCursor(path, at)
 		if err != nil {
 			report.BadCursors = append(report.BadCursors, fmt.Sprintf("%s (%v)", path, err))
 			continue

@@ -384,13 +384,22 @@ func TestJournalAgeIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	for _, age := range []time.Duration{time.Hour, 6 * 24 * time.Hour, -time.Hour} {
-		if err := os.Chtimes(path, now, now.Add(-age)); err != nil {
+	const day, year = 24 * time.Hour, 365 * 24 * time.Hour
+	for _, tt := range []struct{ date, file, age time.Duration }{
+		{0, -time.Hour, time.Hour},
+		{0, -6 * day, 6 * day},
+		{0, time.Hour, 0},
+		{0, -56 * year, 0}, // written in 1970
+		{0, 50 * year, 0},
+		{30 * year, 30*year - day, day}, // the wall clock says another year
+		{-30 * year, -30*year - day, day},
+	} {
+		if err := os.Chtimes(path, now, now.Add(tt.file)); err != nil {
 			t.Fatal(err)
 		}
-		segments, err := listSegments(dir, now)
-		if err != nil || now.Sub(segments[0].stamp).Round(time.Second) != max(0, age) {
-			t.Errorf("got an age of %v, %v, want %v", now.Sub(segments[0].stamp), err, max(0, age))
+		segments, err := listSegments(dir, moment{now, now.Round(0).Add(tt.date)})
+		if err != nil || now.Sub(segments[0].stamp).Round(time.Second) != tt.age {
+			t.Errorf("%+v: got an age of %v, %v", tt, now.Sub(segments[0].stamp), err)
 		}
 	}
 	if err := os.Chtimes(path, now, now.Add(-20*365*24*time.Hour)); err != nil {
@@ -398,8 +407,12 @@ func TestJournalAgeIsKept(t *testing.T) {
 	}
 	j, _ := openDir(t, dir, Always)
 	j.segments[0].stamp = now.Add(-time.Hour) // written an hour ago, by a clock that said 2006
-	j.redate(now)
+	j.redate(moment{now, now.Add(30 * year)})
 	stopAll(t, j)
+	info, err := os.Stat(path)
+	if err != nil || now.Add(30*year-time.Hour).Sub(info.ModTime()).Abs() > time.Second {
+		t.Errorf("the file is dated %v, %v", info.ModTime(), err)
+	}
 	if got, _, _ := deliver(t, dir, "a"); len(got) != 10 {
 		t.Errorf("got %v", got)
 	}

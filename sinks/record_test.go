@@ -178,7 +178,7 @@ func FuzzSegment(f *testing.F) {
 		if got := readAll(t, path, int64(len(b)), 3); !slices.Equal(got, want) {
 			t.Fatalf("got %v, want %v", got, want)
 		}
-		segments, err := listSegments(dir, time.Now())
+		segments, err := listSegments(dir, moment{time.Now(), time.Now()})
 		if err != nil || len(segments) != 1 {
 			t.Fatal(segments, err)
 		}

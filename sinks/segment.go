@@ -23,6 +23,7 @@ type segment struct {
 	end   uint64    // behind the last
 	size  int64     // bytes, whole records only
 	stamp time.Time // when the last came
+	dated time.Time // what the file was last dated, apart from writes
 
 	file  *os.File // for writing; nil when it is sealed and synced
 	dirty bool     // written since the latest sync
@@ -36,7 +37,7 @@ func segmentPath(dir string, first uint64) string {
 // listSegments gives the segments in dir, the oldest first. Where each ends is
 // taken from where the next begins: only the last one is looked into, for the
 // others were whole when they were left.
-func listSegments(dir string, now time.Time) ([]*segment, error) {
+func listSegments(dir string, at moment) ([]*segment, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -54,7 +55,7 @@ func listSegments(dir string, now time.Time) ([]*segment, error) {
 		}
 		list = append(list, &segment{
 			path: filepath.Join(dir, e.Name()), first: first, size: info.Size(),
-			stamp: now.Add(-max(0, now.Sub(info.ModTime()))), // with the monotonic clock of now
+			stamp: at.stamp(info.ModTime()), dated: info.ModTime(),
 		})
 	}
 	slices.SortFunc(list, func(a, b *segment) int {

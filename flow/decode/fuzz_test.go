@@ -112,7 +112,7 @@ func checkBooks(t *testing.T, b *bench, l decode.Limits) {
 		t.Errorf("over the limits: %+v", s)
 	}
 	x := decode.NewExporters(l)
-	r, err := x.Load(bytes.NewReader(save(t, b.x, true)), b.now)
+	r, err := x.Load(bytes.NewReader(save(t, b.x, true)), b.now, b.now)
 	if err != nil || r.Damaged+r.Refused+r.Expired > 0 || x.Stats().Templates != s.Templates {
 		t.Errorf("loaded %+v, %v; saved were %+v", r, err, s)
 	}
@@ -134,14 +134,14 @@ func FuzzLoad(f *testing.F) {
 		l := decode.DefaultLimits()
 		l.Templates = 10
 		b := newBenchLimits(t, l)
-		_, _ = b.x.Load(bytes.NewReader(in), b.now)
+		_, _ = b.x.Load(bytes.NewReader(in), b.now, b.now)
 		var right strings.Builder
 		for _, line := range strings.Split(string(in), "\n") {
 			if len(line) > 9 {
 				right.WriteString(stateLine(line[9:]))
 			}
 		}
-		_, _ = b.x.Load(strings.NewReader(right.String()), b.now)
+		_, _ = b.x.Load(strings.NewReader(right.String()), b.now, b.now)
 		for _, v := range []flow.Version{flow.V9, flow.IPFIX} {
 			b.send(message(v, 5, set(300, make([]byte, 60)), set(301, make([]byte, 60)), set(400, make([]byte, 60))))
 		}

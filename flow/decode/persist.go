@@ -75,7 +75,10 @@ func (x *Exporters) Changes() uint64 { return x.changes.Load() }
 // Save writes templates, samplers and sequence numbers of all exporters, for Load
 // after a restart. clean tells that no datagram will be decoded after this: the
 // flows that exporters send until Load are then known exactly by their sequence.
-func (x *Exporters) Save(w io.Writer, clean bool) error {
+//
+// now is by the clock that stamps datagrams, date is what a calendar says then: the
+// former may be years off, and set while the program runs.
+func (x *Exporters) Save(w io.Writer, clean bool, now, date time.Time) error {
 	var buf bytes.Buffer
 	if err := appendLine(&buf, stateLine{Kind: kindHeader, Format: stateFormat, Clean: clean}); err != nil {
 		return err
@@ -83,7 +86,7 @@ func (x *Exporters) Save(w io.Writer, clean bool) error {
 	list, _ := x.all()
 	for _, e := range list {
 		e.mu.Lock()
-		err := e.save(&buf)
+		err := e.save(&buf, shift{now, date})
 		e.mu.Unlock()
 		if err != nil {
 			return err
@@ -108,17 +111,22 @@ func appendLine(buf *bytes.Buffer, l stateLine) error {
 	return nil
 }
 
+// A shift puts times of one clock on another. Ages stay as they are.
+type shift struct{ from, to time.Time }
+
+func (s shift) of(t time.Time) time.Time { return s.to.Add(t.Sub(s.from)) }
+
 // save appends the lines of an exporter whose lock is held.
-func (e *exporter) save(buf *bytes.Buffer) error {
+func (e *exporter) save(buf *bytes.Buffer, dates shift) error {
 	if e.gone {
 		return nil
 	}
-	key := stateLine{Exporter: e.addr, Seen: e.last}
+	key := stateLine{Exporter: e.addr, Seen: dates.of(e.last)}
 	head := key
 	head.Kind, head.Split = kindExporter, e.split
 	lines := append([]stateLine{head}, e.samplers.lines(key)...)
 	for _, s := range e.streams {
-		lines = append(lines, s.lines(key)...)
+		lines = append(lines, s.lines(key, dates)...)
 	}
 	for _, l := range lines {
 		if err := appendLine(buf, l); err != nil {
@@ -130,12 +138,12 @@ func (e *exporter) save(buf *bytes.Buffer) error {
 
 // lines describes a stream, its templates and its samplers; key names the
 // exporter.
-func (s *stream) lines(key stateLine) []stateLine {
+func (s *stream) lines(key stateLine, dates shift) []stateLine {
 	key.Version, key.Domain, key.Agent, key.Port = s.key.version, s.key.domain, s.key.agent, s.key.port
 	l := key
 	l.Kind, l.Init, l.Contested = kindStream, s.init, s.contested
 	if q := &s.seq; q.known {
-		l.Sequence = &stateSequence{Next: q.next, Uptime: q.uptime, At: q.at, Datagrams: q.units.datagrams, Records: q.units.records}
+		l.Sequence = &stateSequence{Next: q.next, Uptime: q.uptime, At: dates.of(q.at), Datagrams: q.units.datagrams, Records: q.units.records}
 	}
 	out := []stateLine{l}
 	for _, p := range s.plans {
@@ -176,9 +184,9 @@ type LoadReport struct {
 // Load takes up what Save wrote. It is called before the first datagram is
 // decoded. Lines that are damaged are left out and counted; the error is one of
 // reading, or tells of a format that is not known. What was good until then is
-// kept.
-func (x *Exporters) Load(r io.Reader, now time.Time) (LoadReport, error) {
-	l := loader{x: x, now: now}
+// kept. now and date are as for Save.
+func (x *Exporters) Load(r io.Reader, now, date time.Time) (LoadReport, error) {
+	l := loader{x: x, now: now, clock: shift{date, now}}
 	in := bufio.NewReaderSize(r, maxStateLine)
 	for n := 1; ; n++ {
 		line, err := readLine(in)
@@ -211,12 +219,14 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 type loader struct {
 	x      *Exporters
 	now    time.Time
+	clock  shift // from dates
 	report LoadReport
 }
 
 // line takes one line.
 func (l *loader) line(b []byte) error {
 	s, ok := parseLine(b)
+	s.Seen = l.clock.of(s.Seen)
 	switch {
 	case !ok:
 		l.report.Damaged++
@@ -285,6 +295,7 @@ func (l *loader) streamLine(e *exporter, s stateLine) {
 	case kindStream:
 		st.init, st.last, st.contested = s.Init, s.Seen, s.Contested
 		if s.Sequence != nil {
+			s.Sequence.At = l.clock.of(s.Sequence.At)
 			st.seq.resume(s.Sequence, !l.report.Clean)
 		}
 	case kindTemplate:

@@ -34,7 +34,7 @@ func savedBench(t testing.TB, clean bool) (*bench, []byte) {
 func save(t testing.TB, x *decode.Exporters, clean bool) []byte {
 	t.Helper()
 	var buf bytes.Buffer
-	if err := x.Save(&buf, clean); err != nil {
+	if err := x.Save(&buf, clean, exportTime, exportTime); err != nil {
 		t.Fatal(err)
 	}
 	return buf.Bytes()
@@ -44,7 +44,7 @@ func save(t testing.TB, x *decode.Exporters, clean bool) []byte {
 func loadedBench(t testing.TB, saved []byte) (*bench, decode.LoadReport) {
 	t.Helper()
 	b := newBench(t)
-	report, err := b.x.Load(bytes.NewReader(saved), b.now)
+	report, err := b.x.Load(bytes.NewReader(saved), b.now, b.now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestLoadDamaged(t *testing.T) {
 			changed := slices.Clone(lines)
 			changed[i] = damage(bytes.Clone(lines[i]))
 			x := decode.NewExporters(decode.DefaultLimits())
-			report, err := x.Load(bytes.NewReader(bytes.Join(changed, nil)), exportTime)
+			report, err := x.Load(bytes.NewReader(bytes.Join(changed, nil)), exportTime, exportTime)
 			if err != nil || report.Damaged != 1 || report.Exporters < 2 || report.Templates < 7 || report.Clean != (i != 0) {
 				t.Errorf("line %d, %s: %+v, %v", i+1, name, report, err)
 			}
@@ -168,7 +168,7 @@ func TestLoadTorn(t *testing.T) {
 	_, saved := savedBench(t, true)
 	for n := range saved {
 		x := decode.NewExporters(decode.DefaultLimits())
-		report, err := x.Load(bytes.NewReader(saved[:n]), exportTime)
+		report, err := x.Load(bytes.NewReader(saved[:n]), exportTime, exportTime)
 		if torn := n > 0 && saved[n-1] != '\n'; err != nil || (report.Damaged == 1) != torn {
 			t.Fatalf("%d bytes: %+v, %v", n, report, err)
 		}
@@ -177,7 +177,7 @@ func TestLoadTorn(t *testing.T) {
 
 func TestLoadOtherFormat(t *testing.T) {
 	x := decode.NewExporters(decode.DefaultLimits())
-	_, err := x.Load(strings.NewReader(stateLine(`{"kind":"header","format":2}`)), exportTime)
+	_, err := x.Load(strings.NewReader(stateLine(`{"kind":"header","format":2}`)), exportTime, exportTime)
 	if err == nil || !strings.Contains(err.Error(), "line 1: format 2 is not known") {
 		t.Errorf("error %v", err)
 	}
@@ -187,9 +187,35 @@ func TestLoadOtherFormat(t *testing.T) {
 func TestLoadExpired(t *testing.T) {
 	_, saved := savedBench(t, true)
 	x := decode.NewExporters(decode.DefaultLimits())
-	report, err := x.Load(bytes.NewReader(saved), exportTime.Add(25*time.Hour))
+	report, err := x.Load(bytes.NewReader(saved), exportTime.Add(25*time.Hour), exportTime.Add(25*time.Hour))
 	if err != nil || report.Exporters != 0 || report.Templates != 0 || report.Expired != bytes.Count(saved, []byte("\n"))-1 || x.Stats().Exporters != 0 {
 		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+// TestLoadInAnotherYear: what stamps datagrams may say another year in each run, and
+// jump. By the date that can be trusted hardly any time has passed.
+func TestLoadInAnotherYear(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	for _, years := range []time.Duration{-56, -1, 1, 56} {
+		b, _ := savedBench(t, true)
+		var buf bytes.Buffer
+		if err := b.x.Save(&buf, true, exportTime, exportTime.Add(3*year)); err != nil {
+			t.Fatal(err)
+		}
+		x, now := decode.NewExporters(decode.DefaultLimits()), exportTime.Add(years*year)
+		report, err := x.Load(&buf, now, exportTime.Add(3*year+time.Hour))
+		if err != nil || report.Expired != 0 || report.Templates == 0 {
+			t.Fatalf("%d years: %+v, %v", years, report, err)
+		}
+		x.Sweep(now.Add(22 * time.Hour))
+		if got := x.Stats().Exporters; got != report.Exporters {
+			t.Errorf("%d years: %d exporters within the day, want %d", years, got, report.Exporters)
+		}
+		x.Sweep(now.Add(24 * time.Hour))
+		if got := x.Stats().Exporters; got != 0 {
+			t.Errorf("%d years: %d exporters after a day of silence", years, got)
+		}
 	}
 }
 
@@ -199,7 +225,7 @@ func TestLoadCaps(t *testing.T) {
 	l := decode.DefaultLimits()
 	l.Exporters, l.TemplatesPerExporter, l.Samplers = 2, 2, 1
 	x := decode.NewExporters(l)
-	report, err := x.Load(bytes.NewReader(saved), exportTime)
+	report, err := x.Load(bytes.NewReader(saved), exportTime, exportTime)
 	if err != nil || report.Refused == 0 || x.Stats().Exporters != 2 || x.Stats().Templates > 2 {
 		t.Errorf("%+v, %v, %+v", report, err, x.Stats())
 	}
@@ -215,10 +241,10 @@ func (failing) Read([]byte) (int, error)  { return 0, errFailing }
 
 func TestSaveAndLoadErrors(t *testing.T) {
 	b, _ := savedBench(t, true)
-	if err := b.x.Save(failing{}, true); !errors.Is(err, errFailing) {
+	if err := b.x.Save(failing{}, true, exportTime, exportTime); !errors.Is(err, errFailing) {
 		t.Errorf("Save: %v", err)
 	}
-	if _, err := b.x.Load(failing{}, b.now); !errors.Is(err, errFailing) {
+	if _, err := b.x.Load(failing{}, b.now, b.now); !errors.Is(err, errFailing) {
 		t.Errorf("Load: %v", err)
 	}
 }

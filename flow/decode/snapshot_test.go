@@ -111,7 +111,7 @@ func TestConcurrentUse(t *testing.T) {
 	stop := make(chan struct{})
 	var watchers, workers sync.WaitGroup
 	for _, watch := range []func(){
-		func() { x.Snapshot() }, func() { x.Stats() }, func() { _ = x.Save(io.Discard, false) },
+		func() { x.Snapshot() }, func() { x.Stats() }, func() { _ = x.Save(io.Discard, false, exportTime, exportTime) },
 		func() { x.Sweep(exportTime.Add(30 * time.Hour)) }, func() { x.SetNamed([]netip.Addr{netip.MustParseAddr("192.0.2.1")}) },
 	} {
 		watchers.Go(func() {

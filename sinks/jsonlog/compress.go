@@ -70,8 +70,7 @@ func (l *Log) compressOld() {
 // future.
 func (l *Log) quietSince(f oldFile) bool {
 	info, err := os.Stat(f.path)
-	now := l.now()
-	return err == nil && now.Sub(f.stamp).Abs() >= quiet && now.Sub(info.ModTime()).Abs() >= quiet
+	return err == nil && l.date().Sub(f.stamp).Abs() >= quiet && l.now().Sub(info.ModTime()).Abs() >= quiet
 }
 
 // compress replaces a file by its compressed form, which has its time and rights.

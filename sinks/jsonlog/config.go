@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/flowsnitch/flowsnitch/sinks"
 )
@@ -45,6 +46,9 @@ type Config struct {
 	AlertIP string `yaml:"alert_ip"`
 	// Compress makes old files .gz once no reader needs them any more.
 	Compress bool `yaml:"compress"`
+	// Date gives the date that can be trusted, which decides when a day is over and
+	// what old files are called; nil = the wall clock.
+	Date func() time.Time `yaml:"-"`
 }
 
 // DefaultConfig gives the defaults; Path has none.

@@ -59,7 +59,7 @@ func (l *Log) openFile() error {
 		_ = file.Close()
 		return err
 	}
-	l.file, l.info, l.size, l.day = file, info, info.Size(), dayOf(info.ModTime().In(l.now().Location()))
+	l.file, l.info, l.size, l.day = file, info, info.Size(), l.dayBefore(info.ModTime())
 	if err := l.endLine(); err != nil {
 		l.closeFile()
 		return err

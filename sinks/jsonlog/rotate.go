@@ -22,7 +22,7 @@ const (
 
 // rotateDaily rotates when the last write was on another day.
 func (l *Log) rotateDaily() error {
-	today := dayOf(l.now())
+	today := dayOf(l.date())
 	if l.cfg.Rotate == RotateDay && l.day != today && l.size > 0 {
 		return l.rotate()
 	}
@@ -62,7 +62,7 @@ func (l *Log) rotate() error {
 	if err := l.openFile(); err != nil {
 		return err
 	}
-	l.day = dayOf(l.now())
+	l.day = dayOf(l.date())
 	return nil
 }
 
@@ -80,7 +80,7 @@ func (l *Log) nextName() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	stamp := l.now().UTC().Truncate(time.Second)
+	stamp := l.date().UTC().Truncate(time.Second)
 	if len(old) > 0 && !stamp.After(old[len(old)-1].stamp) {
 		stamp = old[len(old)-1].stamp.Add(time.Second)
 	}
@@ -139,6 +139,27 @@ func (l *Log) inUse(name string) bool {
 	}
 	age := l.now().Sub(info.ModTime())
 	return age >= 0 && age < quiet
+}
+
+// date gives the local date that can be trusted. The wall clock may be set to another
+// year and back, which is no reason to rotate.
+func (l *Log) date() time.Time {
+	if l.cfg.Date == nil {
+		return l.now()
+	}
+	return l.cfg.Date().In(l.now().Location())
+}
+
+// misdated is the age that the file cannot have: a clock that was wrong has dated it.
+const misdated = 365 * 24 * time.Hour
+
+// dayBefore gives the day of a file by its age.
+func (l *Log) dayBefore(modified time.Time) int {
+	age := l.now().Sub(modified)
+	if age < 0 || age > misdated {
+		age = 0
+	}
+	return dayOf(l.date().Add(-age))
 }
 
 // dayOf gives a number for the day of t where t is.

@@ -215,3 +215,27 @@ func TestRotateFindsTheFileGone(t *testing.T) {
 		t.Errorf("got %+v", s)
 	}
 }
+
+// TestRotateByDate: the wall clock is set to other years and back, and the day is over
+// when the date that can be trusted says so.
+func TestRotateByDate(t *testing.T) {
+	l, wall := smallLog(t)
+	date := clock{wall.t}
+	l.cfg.Rotate, l.cfg.MaxSize, l.cfg.Date = RotateDay, 1<<30, date.now
+	for i, years := range []int{0, 10, -56, 0, 30} {
+		wall.t = time.Date(2026+years, 3, i+1, 1, 2, 3, 0, time.UTC)
+		send(t, l, 10*i, 10)
+		if err := l.Reopen(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := old(t, l); len(got) != 0 {
+		t.Errorf("rotated because the clock was set: %q", got)
+	}
+	date.t = date.t.Add(24 * time.Hour)
+	send(t, l, 50, 10)
+	if got := old(t, l); len(got) != 1 || got[0] != l.cfg.Path+"-20261122-101500" {
+		t.Errorf("a day later: %q", got)
+	}
+	checkOrder(t, readAll(t, l), 60)
+}

@@ -125,8 +125,8 @@ func (a *App) Start() (err error) {
 		return err
 	}
 	a.nameExporters(a.cfg.Exporters)
-	a.templates = openTemplateFile(a.cfg.StateDir, a.exporters, a.log)
-	if a.sinks, err = openOutputs(&a.cfg, a.opts, a.log); err != nil {
+	a.templates = openTemplateFile(a.cfg.StateDir, a.exporters, a.watch.Now, a.log)
+	if a.sinks, err = openOutputs(&a.cfg, a.opts, a.watch.Now, a.log); err != nil {
 		return err
 	}
 	if err := a.feeds.start(); err != nil {

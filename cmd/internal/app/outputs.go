@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"sync/atomic"
+	"time"
 
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel"
@@ -22,21 +23,24 @@ type outputs struct {
 	journal *sinks.Journal
 	runners []*sinks.Runner
 	logs    []*jsonlog.Log
-	trouble atomic.Bool // the journal does not take events to the disk
+	date    func() time.Time // that can be trusted
+	trouble atomic.Bool      // the journal does not take events to the disk
 	failing map[string]bool
 	log     *zap.Logger
 }
 
 // openOutputs opens the journal and the sinks; on an error what was opened is closed.
-func openOutputs(cfg *configs.Config, opts Options, log *zap.Logger) (*outputs, error) {
-	j, report, err := sinks.OpenJournal(cfg.Journal)
+func openOutputs(cfg *configs.Config, opts Options, date func() time.Time, log *zap.Logger) (*outputs, error) {
+	journal := cfg.Journal
+	journal.Date = date
+	j, report, err := sinks.OpenJournal(journal)
 	if err != nil {
 		return nil, err
 	}
 	if report.Damaged() {
 		log.Warn("the journal was damaged; the rest of it is used", zap.Stringer("found", report))
 	}
-	o := &outputs{journal: j, failing: make(map[string]bool), log: log}
+	o := &outputs{journal: j, failing: make(map[string]bool), date: date, log: log}
 	j.Start()
 	for _, c := range cfg.Sinks {
 		if err := o.add(c, opts); err != nil {
@@ -81,7 +85,9 @@ func (o *outputs) open(c configs.Sink, opts Options) (sinks.Sink, error) {
 	if c.Syslog != nil {
 		return syslog.New(*c.Syslog)
 	}
-	l, err := jsonlog.New(*c.JSONLog)
+	hits := *c.JSONLog
+	hits.Date = o.date
+	l, err := jsonlog.New(hits)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func TestTell(t *testing.T) {
 		t.Fatal(err)
 	}
 	core, logged := observer.New(zap.InfoLevel)
-	o, err := openOutputs(&cfg, Options{}, zap.New(core))
+	o, err := openOutputs(&cfg, Options{}, time.Now, zap.New(core))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,14 +26,15 @@ const saveSequences = 10 * time.Minute
 type templateFile struct {
 	path    string
 	x       *decode.Exporters
-	changes uint64    // when it was last written
-	written time.Time // likewise
+	date    func() time.Time // that can be trusted
+	changes uint64           // when it was last written
+	written time.Time        // likewise
 }
 
 // openTemplateFile loads what the last run has left. A file that cannot be read is
 // no reason not to start: exporters send their templates again.
-func openTemplateFile(dir string, x *decode.Exporters, log *zap.Logger) *templateFile {
-	f := &templateFile{path: filepath.Join(dir, templatesName), x: x, written: time.Now()}
+func openTemplateFile(dir string, x *decode.Exporters, date func() time.Time, log *zap.Logger) *templateFile {
+	f := &templateFile{path: filepath.Join(dir, templatesName), x: x, date: date, written: time.Now()}
 	r, err := f.load()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -61,7 +62,7 @@ func (f *templateFile) load() (decode.LoadReport, error) {
 		return decode.LoadReport{}, err
 	}
 	defer file.Close()
-	return f.x.Load(file, time.Now())
+	return f.x.Load(file, time.Now(), f.date())
 }
 
 // save writes the file when something has changed; at a clean stop always.
@@ -76,7 +77,7 @@ func (f *templateFile) save(clean bool) error {
 func (f *templateFile) write(clean bool) error {
 	changes := f.x.Changes()
 	var b bytes.Buffer
-	if err := f.x.Save(&b, clean); err != nil {
+	if err := f.x.Save(&b, clean, time.Now(), f.date()); err != nil {
 		return err
 	}
 	if err := replaceFile(f.path, b.Bytes()); err != nil {
