@@ -1,0 +1,6 @@
+//go:build integration && !soak
+
+package intel
+
+// rounds is how often a process is killed.
+const rounds = 20

@@ -1,0 +1,267 @@
+//go:build linux && (integration || soak)
+
+// Package instance runs the real binary for tests of the whole: it builds it once, starts
+// it with a configuration of the test's, asks it by its own commands, and ends it, by
+// force if the test wants that.
+package instance
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/synth"
+)
+
+// Patience detects what hangs; it says nothing about speed.
+const Patience = time.Minute
+
+// build makes the binary once for all tests of a package.
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "flowsnitch-binary-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "flowsnitch")
+	out, err := exec.Command("go", "build", "-o", path, "github.com/flowsnitch/flowsnitch/cmd/flowsnitch").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// Binary gives the path of the program.
+func Binary(t testing.TB) string {
+	t.Helper()
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// An Instance is a state directory and a configuration, and the process that runs on
+// them, if one does.
+type Instance struct {
+	Dir    string
+	Config string
+	Env    []string // beside that of the test
+
+	cmd  *exec.Cmd
+	done chan struct{}
+	mu   sync.Mutex
+	log  bytes.Buffer
+}
+
+// New writes a configuration: config comes after name, state directory, a listener on a
+// free port of loopback, and a hit log.
+func New(t testing.TB, config string) *Instance {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "snitch-") // short, for the control socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := &Instance{Dir: dir, Config: filepath.Join(dir, "flowsnitch.yml")}
+	t.Cleanup(func() {
+		i.Kill()
+		if t.Failed() {
+			t.Logf("flowsnitch printed:\n%s", i.Log())
+		}
+		_ = os.RemoveAll(dir)
+	})
+	i.Configure(t, config)
+	return i
+}
+
+// Configure writes the configuration anew.
+func (i *Instance) Configure(t testing.TB, config string) {
+	t.Helper()
+	head := fmt.Sprintf("name: test\nstate_dir: %s\nlisten: [{udp: \"127.0.0.1:0\"}]\n", i.Dir)
+	if !strings.Contains(config, "sinks:") {
+		head += "sinks: [{jsonlog: {}}]\n"
+	}
+	if err := os.WriteFile(i.Config, []byte(head+config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Launch starts the process and does not wait for it to be ready.
+func (i *Instance) Launch(t testing.TB) {
+	t.Helper()
+	i.cmd = exec.Command(Binary(t), "run", "-c", i.Config)
+	i.cmd.Env = append(os.Environ(), i.Env...)
+	i.cmd.Stdout, i.cmd.Stderr = i, i
+	i.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := i.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done, cmd := make(chan struct{}), i.cmd
+	i.done = done
+	go func() {
+		defer close(done)
+		_ = cmd.Wait()
+	}()
+}
+
+// Start starts the process and waits until it listens.
+func (i *Instance) Start(t testing.TB) {
+	t.Helper()
+	i.Launch(t)
+	i.Until(t, "it listens", func() bool { return i.address(t) != "" })
+}
+
+// Write takes what the process prints.
+func (i *Instance) Write(p []byte) (int, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.log.Write(p)
+}
+
+// Log is all that was printed so far, by all processes of the instance.
+func (i *Instance) Log() string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.log.String()
+}
+
+// Signal sends a signal to the process.
+func (i *Instance) Signal(s os.Signal) { _ = i.cmd.Process.Signal(s) }
+
+// Kill ends the process with SIGKILL, if it runs, and waits for it.
+func (i *Instance) Kill() { i.end(syscall.SIGKILL) }
+
+// Stop ends the process as an operator would.
+func (i *Instance) Stop() { i.end(syscall.SIGTERM) }
+
+func (i *Instance) end(s os.Signal) {
+	if i.cmd == nil {
+		return
+	}
+	i.Signal(s)
+	<-i.done
+	i.cmd = nil
+}
+
+// Wait waits for the process to end by itself.
+func (i *Instance) Wait() { <-i.done }
+
+// Until waits for something to come true.
+func (i *Instance) Until(t testing.TB, what string, f func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(Patience); !f(); time.Sleep(20 * time.Millisecond) {
+		select {
+		case <-i.done:
+			t.Fatalf("the process has ended before: %s", what)
+		default:
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after %v still not: %s", Patience, what)
+		}
+	}
+}
+
+// Command runs a command of the program with the configuration and gives what it prints
+// on both outputs. It fails the test if it fails.
+func (i *Instance) Command(t testing.TB, args ...string) string {
+	t.Helper()
+	out, err := i.Try(t, args...)
+	if err != nil {
+		t.Fatalf("flowsnitch %v: %v\n%s", args, err, out)
+	}
+	return out
+}
+
+// Try is Command that may fail.
+func (i *Instance) Try(t testing.TB, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.Command(Binary(t), append(args, "-c", i.Config)...)
+	cmd.Env = append(os.Environ(), i.Env...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// Status reads the status into v, and reports whether there is one.
+func (i *Instance) Status(t testing.TB, v any) bool {
+	t.Helper()
+	out, err := i.Try(t, "status", "--json")
+	return err == nil && json.Unmarshal([]byte(out), v) == nil
+}
+
+// address is that of the listener, empty while there is none.
+func (i *Instance) address(t testing.TB) string {
+	var s struct {
+		Listeners []struct {
+			Address string `json:"address"`
+		} `json:"listeners"`
+	}
+	if !i.Status(t, &s) || len(s.Listeners) == 0 {
+		return ""
+	}
+	return s.Listeners[0].Address
+}
+
+// Contact sends one flow of 10.0.0.5 to each address, as a v5 or v9 exporter would.
+func (i *Instance) Contact(t testing.TB, addrs ...string) {
+	t.Helper()
+	conn, err := net.Dial("udp", i.address(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	now := time.Now()
+	for n, text := range addrs {
+		dst := netip.MustParseAddr(text)
+		version, src := flow.V5, netip.MustParseAddr("10.0.0.5")
+		if dst.Is6() {
+			version, src = flow.V9, netip.MustParseAddr("fd00::5")
+		}
+		enc, err := synth.NewEncoder(synth.Config{Version: version, Domain: uint32(n)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := synth.Flow{Src: src, Dst: dst, SrcPort: uint16(20000 + n), DstPort: 443, Protocol: 6, Packets: 5, Bytes: 500}
+		data, _, err := enc.Encode(nil, []synth.Flow{f}, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range [][]byte{enc.Templates(nil, now), data} {
+			if len(d) == 0 {
+				continue
+			}
+			if _, err := conn.Write(d); err != nil && !errors.Is(err, syscall.ECONNREFUSED) {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// Hits gives the lines of the hit log that contain all of the parts.
+func (i *Instance) Hits(t testing.TB, parts ...string) (lines []string) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(i.Dir, "hits.json"))
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		all := true
+		for _, p := range parts {
+			all = all && strings.Contains(line, p)
+		}
+		if all {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
