@@ -23,7 +23,9 @@ intel:
     - {name: medallion, url: "%s/taxii2/", user: %s, password: %s, interval: 10s, taxii: {collections: ["bad addresses"]}}
 `, s.base, user, password))
 	i.Start(t)
-	listed := func(addr string) bool { return strings.Contains(i.Command(t, "lookup", addr), "is listed by medallion") }
+	listed := func(addr string) bool {
+		return strings.Contains(i.Command(t, "lookup", addr), "is listed by medallion")
+	}
 	i.Until(t, "the collection is read", func() bool { return listed("62.0.1.1") && listed("62.0.2.1") })
 	i.Contact(t, "62.0.1.1")
 	i.Until(t, "a hit", func() bool { return len(i.Hits(t, `"event":"hit"`, "62.0.1.1", `"feed":"medallion"`)) == 1 })
