@@ -60,6 +60,7 @@ soak: ## the full figures, part by part: sums, race under load, a minute without
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestRace ./deploy/integration/sums
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestRate/v5 -v ./deploy/integration/sums
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestRate/v9 -v ./deploy/integration/sums
+	$(GO) test -tags soak -count=1 -timeout 10m -v ./deploy/integration/power
 
 clean: ## remove what was built
 	rm -f flowsnitch flowgen bench.out

@@ -22,6 +22,8 @@ import (
 const (
 	cursorLine   = 4096
 	cursorSuffix = ".cursor"
+	// damagedSuffix is behind the name of one that could not be read.
+	damagedSuffix = ".damaged"
 	// maxSinkName bounds the name of a sink: in JSON a byte takes six at most.
 	maxSinkName = 512
 )

@@ -46,22 +46,23 @@ type Journal struct {
 
 	saving sync.Mutex // of the cursors' files, before mu
 
-	mu       sync.Mutex // of all that follows
-	closed   bool
-	next     uint64 // number of the next event
-	tail     tail
-	writing  *chunk     // being written, without the lock
-	segments []*segment // the oldest first
-	active   *segment   // the last of them, while it is written to
-	cursors  map[string]*cursor
-	orphaned bool          // cursors that no runner has taken by now are of sinks that are gone
-	trouble  error         // why the disk does not take events; nil = it does
-	tried    time.Time     // when it was last tried while in trouble
-	wrote    chan struct{} // closed, and another made, whenever the writer got on
-	spill    uint64        // with on-outage: everything before is to be written
-	probe    probe
-	saved    time.Time // when the cursors were last saved without need
-	stats    JournalStats
+	mu         sync.Mutex // of all that follows
+	closed     bool
+	next       uint64 // number of the next event
+	tail       tail
+	writing    *chunk     // being written, without the lock
+	segments   []*segment // the oldest first
+	active     *segment   // the last of them, while it is written to
+	cursors    map[string]*cursor
+	orphaned   bool          // cursors that no runner has taken by now are of sinks that are gone
+	badCursors bool          // one could not be read: nobody knows whose it was
+	trouble    error         // why the disk does not take events; nil = it does
+	tried      time.Time     // when it was last tried while in trouble
+	wrote      chan struct{} // closed, and another made, whenever the writer got on
+	spill      uint64        // with on-outage: everything before is to be written
+	probe      probe
+	saved      time.Time // when the cursors were last saved without need
+	stats      JournalStats
 }
 
 // A probe says which events there were at some time.

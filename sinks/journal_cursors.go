@@ -27,7 +27,7 @@ func (j *Journal) attach(name string) (*cursor, error) {
 	case j.closed:
 		return nil, ErrStopped
 	case c == nil:
-		c = newCursor(j.cfg.Dir, name, max(j.first(), j.undelivered()))
+		c = newCursor(j.cfg.Dir, name, j.beginning())
 		j.cursors[name] = c
 	case c.taken:
 		return nil, fmt.Errorf("sink %s: there is one of this name already", name)
@@ -35,6 +35,15 @@ func (j *Journal) attach(name string) (*cursor, error) {
 	c.attached, c.taken, c.unsaved = true, true, true
 	signal(j.moved)
 	return c, nil
+}
+
+// beginning is where a sink starts that is not known. If its cursor may be one that
+// could not be read it gets all that is there: rather twice than never.
+func (j *Journal) beginning() uint64 {
+	if j.badCursors {
+		return j.first()
+	}
+	return max(j.first(), j.undelivered())
 }
 
 // undelivered gives the number of the oldest event that any known cursor has still

@@ -41,7 +41,7 @@ func (r OpenReport) String() string {
 		s += fmt.Sprintf("; passed over %d damaged bytes, %d events", r.DamagedBytes, r.MissingEvents)
 	}
 	if len(r.BadCursors) > 0 {
-		s += "; cannot read " + strings.Join(r.BadCursors, ", ") + ", these sinks begin anew"
+		s += "; cannot read " + strings.Join(r.BadCursors, ", ") + ", these sinks get all that is there"
 	}
 	return s
 }
@@ -161,6 +161,8 @@ func (j *Journal) loadCursors(report *OpenReport, at moment) error {
 		c, next, err := loadCursor(path, at)
 		if err != nil {
 			report.BadCursors = append(report.BadCursors, fmt.Sprintf("%s (%v)", path, err))
+			j.badCursors = true
+			_ = os.Rename(path, path+damagedSuffix) // else it would be news again
 			continue
 		}
 		j.cursors[c.name] = c

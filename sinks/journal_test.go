@@ -561,7 +561,29 @@ func TestJournalBadCursor(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, _, report := deliver(t, dir, "a")
-	if !slices.Equal(got, numbers(0, 10)) || len(report.BadCursors) != 1 || !strings.Contains(report.String(), "begin anew") {
+	if !slices.Equal(got, numbers(0, 10)) || len(report.BadCursors) != 1 || !strings.Contains(report.String(), "get all that is there") {
+		t.Errorf("got %v, %v", got, report)
+	}
+}
+
+// TestJournalBadCursorOfOneSink: what a sink had still to get is not lost with its
+// cursor because another sink has had it. The file is news once.
+func TestJournalBadCursorOfOneSink(t *testing.T) {
+	dir := t.TempDir()
+	j, _ := openDir(t, dir, Always)
+	a, b := newRunner(t, j, named{&fakeSink{}, "a"}), newRunner(t, j, named{&fakeSink{}, "b"})
+	a.Start() // b does not get anything
+	j.Start()
+	add(t, j, numbered(0, 10))
+	waitFor(t, func() bool { return a.Stats().Delivered == 10 })
+	stopAll(t, j, a, b)
+	if err := os.WriteFile(cursorPath(dir, "b"), []byte("rubbish"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, report := deliver(t, dir, "b"); !slices.Equal(got, numbers(0, 10)) || len(report.BadCursors) != 1 {
+		t.Errorf("got %v, %v", got, report)
+	}
+	if got, _, report := deliver(t, dir, "b"); len(got) != 0 || report.Damaged() {
 		t.Errorf("got %v, %v", got, report)
 	}
 }

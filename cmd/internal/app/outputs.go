@@ -95,6 +95,9 @@ func (o *outputs) open(c configs.Sink, opts Options) (sinks.Sink, error) {
 		_ = l.Close(context.Background()) // it may hold the lock
 		return nil, hitLogError(err)
 	}
+	if l.Stats().Torn > 0 {
+		o.log.Warn("the hit log ended in half a line, which is left as it is; the next one begins anew", zap.String("file", hits.Path))
+	}
 	o.logs = append(o.logs, l)
 	return l, nil
 }

@@ -1,9 +1,11 @@
 package fetch
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -51,7 +53,7 @@ func loadState(path, origin string) (state, error) {
 	}
 	var s state
 	if err == nil {
-		err = json.Unmarshal(b, &s)
+		err = parseState(b, &s)
 	}
 	if err != nil {
 		return fresh, fmt.Errorf("%s: %w", path, err)
@@ -62,13 +64,25 @@ func loadState(path, origin string) (state, error) {
 	return s, nil
 }
 
-// save writes the state.
+// parseState reads what save has written. The sum is there because a date with a
+// changed bit is a date as well.
+func parseState(b []byte, s *state) error {
+	sum, text, _ := bytes.Cut(bytes.TrimSuffix(b, []byte("\n")), []byte(" "))
+	if string(sum) != sumOf(text) {
+		return errors.New("damaged")
+	}
+	return json.Unmarshal(text, s)
+}
+
+func sumOf(text []byte) string { return fmt.Sprintf("%08x", crc32.ChecksumIEEE(text)) }
+
+// save writes the state: a CRC-32 in hex, a blank and a JSON object.
 func (s *state) save(path string) error {
 	b, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}
-	return writeFile(path, b)
+	return writeFile(path, fmt.Appendf(nil, "%s %s\n", sumOf(b), b))
 }
 
 // repair limits what a clock that was wrong once can do: a Pi without battery may
