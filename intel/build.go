@@ -59,11 +59,9 @@ func (b *Builder) Build(version string) (*Table, Report) {
 		t.feeds = append(t.feeds, FeedCount{f.Feed, f.Accepted})
 	}
 	b.countUnique()
+	plant(&t.trie, b.keys)
 	for i := range b.keys {
 		k := &b.keys[i]
-		if i == 0 || !k.same(&b.keys[i-1]) {
-			t.trie.Insert(k.prefix(), k.entry)
-		}
 		if i == len(b.keys)-1 || !k.same(&b.keys[i+1]) {
 			t.entries.at(k.entry).flags |= lastOfPrefix
 		}

@@ -1,0 +1,66 @@
+package intel
+
+import (
+	"runtime"
+	"runtime/debug"
+
+	"github.com/gaissmai/bart"
+)
+
+// Limits of a chunk, in prefixes, and how many chunks' garbage may lie around.
+const (
+	chunkLen     = 32 << 10
+	chunksPerGC  = 4
+	fewPrefixes  = 2 * chunkLen
+	chunkAddress = 0xffff // the bits of the IPv4 address that a chunk does not cut apart
+)
+
+// plant fills the trie with the prefixes of the keys, which are in order.
+//
+// A trie that grows by single insertions leaves holes all over its memory, where nodes
+// were replaced by larger ones. The next table's nodes would settle in these holes, and
+// when this one goes, every page of it stays for the sake of some guest: after a few
+// reloads the process has twice the memory that it needs. So a large trie grows in
+// chunks, each copied over in one go to where nobody else is, with the collector held
+// back in between: its memory has no holes, and is free as a whole when it goes. Measured
+// with 1,000,000 random addresses after a few reloads: 133 MB in the process instead of
+// 200 MB.
+func plant(t *bart.Table[uint32], keys []key) {
+	if len(keys) < fewPrefixes {
+		insertAll(t, keys)
+		return
+	}
+	percent := debug.SetGCPercent(-1)
+	defer debug.SetGCPercent(percent)
+	for n := 0; len(keys) > 0; n++ {
+		if n%chunksPerGC == 0 {
+			runtime.GC()
+		}
+		end := chunkEnd(keys)
+		chunk := new(bart.Table[uint32])
+		insertAll(chunk, keys[:end])
+		t.Union(chunk)
+		keys = keys[end:]
+	}
+}
+
+// insertAll inserts each prefix with its first entry.
+func insertAll(t *bart.Table[uint32], keys []key) {
+	for i := range keys {
+		if k := &keys[i]; i == 0 || !k.same(&keys[i-1]) {
+			t.Insert(k.prefix(), k.entry)
+		}
+	}
+}
+
+// chunkEnd gives the end of a chunk: not within a /16 of IPv4, unless that is all there
+// is, nor between the entries of a prefix.
+func chunkEnd(keys []key) int {
+	for end := chunkLen; end < len(keys); end++ {
+		k, last := &keys[end], &keys[end-1]
+		if k.addr.Hi != last.addr.Hi || (k.addr.Lo&^chunkAddress) != (last.addr.Lo&^chunkAddress) {
+			return end
+		}
+	}
+	return len(keys)
+}
