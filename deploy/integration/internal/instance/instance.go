@@ -28,24 +28,30 @@ import (
 // Patience detects what hangs; it says nothing about speed.
 const Patience = time.Minute
 
-// build makes the binary once for all tests of a package.
-var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "flowsnitch-binary-")
+// builds are the binaries that were made, each once for all tests of a package.
+var builds = map[string]func() (string, error){
+	"flowsnitch": sync.OnceValues(func() (string, error) { return build("flowsnitch") }),
+	"flowgen":    sync.OnceValues(func() (string, error) { return build("flowgen") }),
+}
+
+func build(name string) (string, error) {
+	dir, err := os.MkdirTemp("", name+"-binary-")
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "flowsnitch")
-	out, err := exec.Command("go", "build", "-o", path, "github.com/flowsnitch/flowsnitch/cmd/flowsnitch").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	path := filepath.Join(dir, name)
+	cmd := exec.Command("go", "build", "-o", path, "github.com/flowsnitch/flowsnitch/cmd/"+name)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build %s: %w\n%s", name, err, out)
 	}
 	return path, nil
-})
+}
 
-// Binary gives the path of the program.
-func Binary(t testing.TB) string {
+// Binary gives the path of flowsnitch or flowgen.
+func Binary(t testing.TB, name string) string {
 	t.Helper()
-	path, err := build()
+	path, err := builds[name]()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +94,10 @@ func New(t testing.TB, config string) *Instance {
 // Configure writes the configuration anew.
 func (i *Instance) Configure(t testing.TB, config string) {
 	t.Helper()
-	head := fmt.Sprintf("name: test\nstate_dir: %s\nlisten: [{udp: \"127.0.0.1:0\"}]\n", i.Dir)
+	head := fmt.Sprintf("name: test\nstate_dir: %s\n", i.Dir)
+	if !strings.Contains(config, "listen:") {
+		head += "listen: [{udp: \"127.0.0.1:0\"}]\n"
+	}
 	if !strings.Contains(config, "sinks:") {
 		head += "sinks: [{jsonlog: {}}]\n"
 	}
@@ -100,7 +109,7 @@ func (i *Instance) Configure(t testing.TB, config string) {
 // Launch starts the process and does not wait for it to be ready.
 func (i *Instance) Launch(t testing.TB) {
 	t.Helper()
-	i.cmd = exec.Command(Binary(t), "run", "-c", i.Config)
+	i.cmd = exec.Command(Binary(t, "flowsnitch"), "run", "-c", i.Config)
 	i.cmd.Env = append(os.Environ(), i.Env...)
 	i.cmd.Stdout, i.cmd.Stderr = i, i
 	i.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -119,7 +128,7 @@ func (i *Instance) Launch(t testing.TB) {
 func (i *Instance) Start(t testing.TB) {
 	t.Helper()
 	i.Launch(t)
-	i.Until(t, "it listens", func() bool { return i.address(t) != "" })
+	i.Until(t, "it listens", func() bool { return i.Address(t) != "" })
 }
 
 // Write takes what the process prints.
@@ -135,6 +144,9 @@ func (i *Instance) Log() string {
 	defer i.mu.Unlock()
 	return i.log.String()
 }
+
+// PID is the process's.
+func (i *Instance) PID() int { return i.cmd.Process.Pid }
 
 // Signal sends a signal to the process.
 func (i *Instance) Signal(s os.Signal) { _ = i.cmd.Process.Signal(s) }
@@ -186,7 +198,7 @@ func (i *Instance) Command(t testing.TB, args ...string) string {
 // Try is Command that may fail.
 func (i *Instance) Try(t testing.TB, args ...string) (string, error) {
 	t.Helper()
-	cmd := exec.Command(Binary(t), append(args, "-c", i.Config)...)
+	cmd := exec.Command(Binary(t, "flowsnitch"), append(args, "-c", i.Config)...)
 	cmd.Env = append(os.Environ(), i.Env...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
@@ -199,8 +211,8 @@ func (i *Instance) Status(t testing.TB, v any) bool {
 	return err == nil && json.Unmarshal([]byte(out), v) == nil
 }
 
-// address is that of the listener, empty while there is none.
-func (i *Instance) address(t testing.TB) string {
+// Address is that of the listener, empty while there is none.
+func (i *Instance) Address(t testing.TB) string {
 	var s struct {
 		Listeners []struct {
 			Address string `json:"address"`
@@ -215,7 +227,7 @@ func (i *Instance) address(t testing.TB) string {
 // Contact sends one flow of 10.0.0.5 to each address, as a v5 or v9 exporter would.
 func (i *Instance) Contact(t testing.TB, addrs ...string) {
 	t.Helper()
-	conn, err := net.Dial("udp", i.address(t))
+	conn, err := net.Dial("udp", i.Address(t))
 	if err != nil {
 		t.Fatal(err)
 	}
