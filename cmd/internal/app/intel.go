@@ -144,7 +144,7 @@ func (d *feedDesk) status() IntelStatus {
 	built := d.built
 	d.mu.Unlock()
 	t := d.store.Load()
-	s := IntelStatus{Version: t.Version(), Built: built, Indicators: t.Len()}
+	s := IntelStatus{Version: t.Version(), Built: byWall(built), Indicators: t.Len()}
 	d.life.RLock()
 	defer d.life.RUnlock()
 	if d.manager != nil {

@@ -117,6 +117,9 @@ func (a *App) alert(name, text string, about *intel.Indicator) {
 		Kind: intel.KindAlert, ID: id, Time: time.Now(), Sensor: a.cfg.Name, Alert: name, Reason: text,
 		Severity: intel.Medium, IntelVersion: a.store.Load().Version(),
 	}
+	if a.watch.Unsynced() {
+		e.Clock = "unsynced"
+	}
 	if about != nil {
 		e.Severity, e.Indicators = intel.High, []intel.Indicator{*about}
 		if about.Prefix.IsSingleIP() {

@@ -120,7 +120,14 @@ func exporterStatus(x *decode.Exporters) ExporterStatus {
 		return n
 	}
 	slices.SortStableFunc(list, func(a, b decode.ExporterStatus) int { return cmp.Compare(sent(&b), sent(&a)) })
-	return ExporterStatus{ExportersStats: x.Stats(), List: list[:min(len(list), maxListed)]}
+	list = list[:min(len(list), maxListed)]
+	for i := range list {
+		list[i].LastSeen = byWall(list[i].LastSeen)
+		for j := range list[i].Streams {
+			list[i].Streams[j].LastSeen = byWall(list[i].Streams[j].LastSeen)
+		}
+	}
+	return ExporterStatus{ExportersStats: x.Stats(), List: list}
 }
 
 // An IntelStatus is the set in force.
