@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/sinks/kafka"
+	"github.com/spf13/cobra"
+)
+
+// consumeFlags are what the command line says to consume.
+type consumeFlags struct {
+	brokers, topics []string
+	beginning, meta bool
+	count           int
+}
+
+// newConsume makes the command that reads what was published to Kafka.
+func newConsume() *cobra.Command {
+	var file string
+	var f consumeFlags
+	c := &cobra.Command{
+		Use:   "consume [-c FILE] [--brokers HOST:PORT,...] [--topic NAME]...",
+		Short: "Print the events in Kafka as a consumer gets them",
+		Long: `consume prints the events of a Kafka topic, one a line, until it is interrupted: what
+comes from now on, or with --from-beginning all that is there as well. Brokers, TLS,
+password and the topic of the hits are those of the first Kafka sink of the configuration.
+It joins no group and commits nothing, so it takes nothing away from other consumers.
+After a failure it goes on where it was.`,
+		Example: `  flowsnitch consume -c /etc/flowsnitch/flowsnitch.yml | jq .flowsnitch.offender
+  flowsnitch consume --brokers kafka1:9092 --topic flowsnitch.alerts --from-beginning --count 10`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := kafkaConfig(c, file, f.brokers)
+			if err != nil {
+				return err
+			}
+			if len(f.topics) == 0 {
+				f.topics = []string{cfg.Topics.Hits}
+			}
+			return consume(c, cfg, &f)
+		},
+	}
+	configFlag(c, &file)
+	c.Flags().StringSliceVar(&f.brokers, "brokers", nil, "`brokers` instead of those of the configuration")
+	c.Flags().StringArrayVar(&f.topics, "topic", nil, "`name` of a topic (repeatable); default: that of the hits")
+	c.Flags().BoolVar(&f.beginning, "from-beginning", false, "begin with what is there already")
+	c.Flags().BoolVar(&f.meta, "meta", false, "print topic, key and headers before each event, separated by tabs")
+	c.Flags().IntVar(&f.count, "count", 0, "end after so many `events`; 0 = never")
+	return c
+}
+
+// kafkaConfig gives the first Kafka sink of the configuration, with these brokers if there
+// are any.
+func kafkaConfig(c *cobra.Command, file string, brokers []string) (kafka.Config, error) {
+	cfg, err := loadConfig(c, file)
+	if err != nil {
+		return kafka.Config{}, err
+	}
+	k := kafka.DefaultConfig()
+	if sink := firstKafka(&cfg); sink != nil {
+		k = *sink
+	} else if len(brokers) == 0 {
+		return k, wrongUse(c, "no Kafka sink in the configuration; name one with -c, or brokers with --brokers")
+	}
+	if len(brokers) > 0 {
+		k.Brokers = brokers
+	}
+	if err := k.Validate(); err != nil {
+		return k, usageError{err}
+	}
+	return k, nil
+}
+
+func firstKafka(cfg *configs.Config) *kafka.Config {
+	for _, s := range cfg.Sinks {
+		if s.Kafka != nil {
+			return s.Kafka
+		}
+	}
+	return nil
+}
+
+// errEnough ends the reading.
+var errEnough = errors.New("enough")
+
+func consume(c *cobra.Command, cfg kafka.Config, f *consumeFlags) error {
+	out := bufio.NewWriter(c.OutOrStdout())
+	n := 0
+	err := kafka.Consume(c.Context(), kafka.ConsumeConfig{
+		Config: cfg, Topics: f.topics, FromBeginning: f.beginning,
+		Report: func(err error) { fmt.Fprintf(c.ErrOrStderr(), "%v; reading goes on\n", err) },
+	}, func(topic string, key, value []byte, headers []kafka.Header) error {
+		if f.meta {
+			printMeta(out, topic, key, headers)
+		}
+		_, _ = out.Write(value)
+		_ = out.WriteByte('\n')
+		n++
+		if err := out.Flush(); err != nil {
+			return err // whoever reads has had enough
+		}
+		if f.count > 0 && n >= f.count {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// printMeta prints what comes with an event. Kafka takes any bytes, so they are made safe
+// for a terminal.
+func printMeta(w io.Writer, topic string, key []byte, headers []kafka.Header) {
+	var all []string
+	for _, h := range headers {
+		all = append(all, h.Key+"="+string(h.Value))
+	}
+	fmt.Fprintf(w, "%s\t%s\t%s\t", topic, printable(string(key)), printable(strings.Join(all, " ")))
+}
