@@ -154,7 +154,7 @@ func (s *site) turn(t *testing.T, done []harm, long bool) {
 	}
 	p.Process.Kill()
 	p.Wait()
-	s.read(t)
+	s.read(t, before)
 }
 
 // size is that of the hit log.
@@ -166,14 +166,14 @@ func (s *site) size() int64 {
 	return info.Size()
 }
 
-// read notes the events in the hit log. What damage has made of its lines is no JSON.
-func (s *site) read(t *testing.T) {
+// read notes the events in the hit log from a place on. What is before may be damaged.
+func (s *site) read(t *testing.T, from int64) {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(s.state, "hits.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range bytes.Lines(b) {
+	for line := range bytes.Lines(b[from:]) {
 		var e struct{ ID string }
 		if json.Unmarshal(line, &e) == nil && e.ID != "" {
 			s.known[e.ID] = true
@@ -224,6 +224,11 @@ func (s *site) finish(t *testing.T, done []harm) {
 		}
 		return n
 	}
+	defer func() {
+		if t.Failed() {
+			t.Logf("%d events are missing, the damage can have taken %d", missing(), s.lost)
+		}
+	}()
 	wait(t, "all events", &log, func() bool { return missing() <= s.lost })
 }
 
