@@ -59,6 +59,10 @@ type Config struct {
 
 	TLS  TLS  `yaml:"tls"`
 	SASL SASL `yaml:"sasl"`
+
+	// Date gives the date that can be trusted, for the times of messages; nil = the wall
+	// clock. A broker deletes by them, and refuses those far in the future.
+	Date func() time.Time `yaml:"-"`
 }
 
 // Topics are the topics by kind of event. Two may be the same.

@@ -59,6 +59,9 @@ func (p *Producer) messages(events []intel.Event) []message {
 	// sensor that has no idea of the time yet would not live long. The event's own time
 	// is in the value.
 	now := time.Now()
+	if p.cfg.Date != nil {
+		now = p.cfg.Date()
+	}
 	list := make([]message, len(events))
 	for i := range events {
 		e := &events[i]

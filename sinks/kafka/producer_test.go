@@ -67,6 +67,21 @@ func TestMessages(t *testing.T) {
 	}
 }
 
+// TestDate: the times of messages are by the date that can be trusted.
+func TestDate(t *testing.T) {
+	c := newCluster(t)
+	p := newProducer(t, c.ListenAddrs())
+	want := time.Now().Add(-time.Hour).Truncate(time.Millisecond)
+	p.cfg.Date = func() time.Time { return want }
+	list := []intel.Event{{Kind: intel.KindHit, ID: id(0), Time: time.Now().Add(30 * 365 * 24 * time.Hour)}}
+	if err := p.Send(t.Context(), list); err != nil {
+		t.Fatal(err)
+	}
+	if got := readBack(t, c.ListenAddrs(), 1)[0].Timestamp; !got.Equal(want) {
+		t.Errorf("timestamp %v, want %v", got, want)
+	}
+}
+
 func find(list []*kgo.Record, value []byte) *kgo.Record {
 	for _, r := range list {
 		if bytes.Equal(r.Value, value) {

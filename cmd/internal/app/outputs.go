@@ -80,7 +80,9 @@ func (o *outputs) open(c configs.Sink, opts Options) (sinks.Sink, error) {
 		return webhook.New(*c.Webhook)
 	}
 	if c.Kafka != nil {
-		return kafka.New(*c.Kafka)
+		to := *c.Kafka
+		to.Date = o.date
+		return kafka.New(to)
 	}
 	if c.Syslog != nil {
 		return syslog.New(*c.Syslog)
