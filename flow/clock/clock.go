@@ -54,6 +54,8 @@ const (
 	// apart is how far the hardware clock may be from the wall clock: it may run in
 	// local time.
 	apart = 26 * time.Hour
+	// long is for how long no machine is switched off, unless its hardware clock says so.
+	long = 365 * 24 * time.Hour
 )
 
 // A Status is what is known of the wall clock.
@@ -103,13 +105,25 @@ func New(cfg Config, machine Machine, saved time.Time) *Clock {
 		return c
 	}
 	best := later(at, saved)
-	c.doubt = there && (saved.Sub(c.wall) > apart || !at.IsZero() && at.Sub(c.wall).Abs() > apart)
+	c.doubt = there && c.odd(at, saved)
 	if !best.IsZero() && (c.doubt || !there) {
 		c.trusted = best.Round(0).UTC()
 	}
 	c.set = c.looked
 	c.judge()
 	return c
+}
+
+// odd reports whether the wall clock at the start is none that a machine with a
+// hardware clock should have.
+func (c *Clock) odd(hardware, saved time.Time) bool {
+	switch {
+	case saved.Sub(c.wall) > apart: // the battery is empty
+		return true
+	case !hardware.IsZero():
+		return hardware.Sub(c.wall).Abs() > apart // it was set
+	}
+	return !saved.IsZero() && c.wall.Sub(saved) > long
 }
 
 func later(a, b time.Time) time.Time {
@@ -156,7 +170,7 @@ func (c *Clock) judge() (changed bool) {
 	case c.doubt && c.status.Jumps > 0:
 		why = fmt.Sprintf("the clock was set by %s, and nothing confirms the new time", days(c.status.LastJump))
 	case c.doubt:
-		why = "the clock is far from the hardware clock, or behind the run before"
+		why = "the clock is far from the hardware clock, or from the run before"
 	case !synced && !c.hardware:
 		why = "the kernel says that the clock is not synchronised, and there is no hardware clock"
 	default:

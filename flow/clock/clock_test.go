@@ -50,8 +50,10 @@ func TestStart(t *testing.T) {
 		"no hardware clock, wall far ahead":      {fake{wall: today.Add(50 * year)}, today, today, "not synchronised"},
 		"hardware clock, no NTP":                 {fake{wall: today, hardware: today, there: true}, old, today, ""},
 		"hardware clock in local time":           {fake{wall: today, hardware: today.Add(13 * time.Hour), there: true}, old, today, ""},
-		"hardware clock that cannot be read":     {fake{wall: today, there: true}, old, today, ""},
-		"battery of the hardware clock is dead":  {fake{wall: old, hardware: old, there: true}, today, today, "behind"},
+		"hardware clock that cannot be read":     {fake{wall: today, there: true}, today.Add(-year / 2), today, ""},
+		"the same, years ahead of the last run":  {fake{wall: today.Add(9 * year), there: true}, today, today, "from the run before"},
+		"the same, first run":                    {fake{wall: today, there: true}, time.Time{}, today, ""},
+		"battery of the hardware clock is dead":  {fake{wall: old, hardware: old, there: true}, today, today, "from the run before"},
 		"set before the start, hardware differs": {fake{wall: today.Add(9 * year), hardware: today, there: true}, old, today, "far from"},
 		"kernel does not say":                    {fake{wall: today, trouble: errors.New("not permitted")}, old, today, ""},
 	} {
