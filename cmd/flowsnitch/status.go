@@ -96,6 +96,7 @@ func printStatus(w io.Writer, s app.Status, final bool) {
 	fmt.Fprintf(w, "hits       %d found, %d contacts now, %d hit and %d update events, %d lost (hit queue full), %d contacts evicted\n",
 		s.Hits.Found, h.Contacts, h.HitEvents, h.UpdateEvents, s.Hits.HitQueueFull, h.ContactsEvicted)
 	printJournal(w, &s.Journal)
+	printClock(w, &s.Clock)
 	for _, k := range s.Sinks {
 		fmt.Fprintf(w, "sink       %s: %d sent, %d waiting, %d dropped, %d failed", k.Name, k.Sent, k.Pending, k.Dropped, k.Failed)
 		if k.Filtered+k.Limited > 0 {
@@ -106,6 +107,18 @@ func printStatus(w io.Writer, s app.Status, final bool) {
 		}
 		fmt.Fprintln(w)
 	}
+}
+
+// printClock prints what is wrong with the wall clock, if anything ever was.
+func printClock(w io.Writer, c *app.ClockStatus) {
+	if c.State == "ok" && c.Jumps == 0 {
+		return
+	}
+	fmt.Fprintf(w, "clock      %s", c.State)
+	if c.Why != "" {
+		fmt.Fprintf(w, ": %s; the date that is gone by is %s", c.Why, c.Trusted.UTC().Format(time.RFC3339))
+	}
+	fmt.Fprintf(w, "; it was set %d times\n", c.Jumps)
 }
 
 // printJournal prints the journal, and what is wrong with it.
