@@ -12,7 +12,7 @@ BENCH    ?= ./flow/decode ./intel ./intel/correlate
 # os/architecture/ARM version
 PLATFORMS = linux/amd64 linux/arm64 linux/arm/7 linux/arm/6 darwin/arm64 freebsd/amd64
 
-.PHONY: help build test race lint cross fuzz bench bench-peers integration soak clean
+.PHONY: help build test race lint cross fuzz bench bench-peers bench-latency integration soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,14 +52,21 @@ bench: ## benchmarks of the path; keep the output of two versions and compare th
 bench-peers: ## whole processes beside goflow2, nfcapd and a bare receive loop (Linux, minutes)
 	$(GO) run ./deploy/bench
 
+bench-latency: ## from the sending of a datagram to the receipt of its hit: hit log, Kafka, syslog (Linux, a minute)
+	$(GO) test -tags soak -count=1 -timeout 9m -run TestLatency -v ./deploy/integration/kafka
+
 integration: ## real exporters on real traffic; installs them from Debian's packages (root)
 	deploy/integration/run
 
-soak: ## the full figures, part by part: sums, race under load, a minute without loss (Linux, 20 minutes)
+soak: ## the full figures, part by part, each below ten minutes (Linux, root, an hour in all)
 	$(GO) test -tags soak -count=1 -timeout 10m -skip 'TestRate|TestRace' ./deploy/integration/sums
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestRace ./deploy/integration/sums
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestRate/v5 -v ./deploy/integration/sums
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestRate/v9 -v ./deploy/integration/sums
+	$(GO) test -tags soak -count=1 -timeout 10m -v ./deploy/integration/swap
+	$(GO) test -tags soak -count=1 -timeout 10m -run TestKill -v ./deploy/integration/intel
+	$(GO) test -tags soak -count=1 -timeout 10m -run TestSoak -v ./deploy/integration/kafka
+	$(GO) test -tags soak -count=1 -timeout 10m -run TestFull -v ./deploy/integration/kafka
 	$(GO) test -tags soak -count=1 -timeout 10m -v ./deploy/integration/power
 
 clean: ## remove what was built

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/sinks/kafka"
 )
 
 // The user of the SASL listener, in each mechanism.
@@ -173,4 +175,10 @@ func read(t *testing.T, file string) string {
 		t.Fatal(err)
 	}
 	return string(bytes.TrimSpace(b)) + "\n"
+}
+
+func config(broker string) kafka.Config {
+	cfg := kafka.DefaultConfig()
+	cfg.Brokers = []string{broker}
+	return cfg
 }

@@ -247,12 +247,6 @@ func createTopic(t *testing.T, b *broker, name string, entries ...kafkago.Config
 	}
 }
 
-func config(broker string) kafka.Config {
-	cfg := kafka.DefaultConfig()
-	cfg.Brokers = []string{broker}
-	return cfg
-}
-
 func producer(t *testing.T, cfg kafka.Config) *kafka.Producer {
 	t.Helper()
 	p, err := kafka.New(cfg)
