@@ -54,7 +54,7 @@ type JournalConfig struct {
 	SpillAfter time.Duration `yaml:"spill_after"`
 	// Date gives the date that can be trusted, for the files of earlier runs; nil =
 	// the wall clock.
-	Date func() time.Time `yaml:"-"`
+	Date func() time.Time `yaml:"-" json:"-"`
 }
 
 // DefaultJournalConfig gives the defaults. Dir is left to the caller.

@@ -19,7 +19,7 @@ type Config struct {
 	// Exporters are the devices that the operator names (YAML: exporters).
 	Exporters []Exporter `yaml:"-"`
 	// Unsynced tells whether the wall clock cannot be trusted now; nil = it can.
-	Unsynced func() bool `yaml:"-"`
+	Unsynced func() bool `yaml:"-" json:"-"`
 	// EveryHit makes one event of each hit, with its own counts, and no updates.
 	EveryHit bool `yaml:"-"`
 

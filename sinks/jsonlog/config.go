@@ -48,7 +48,7 @@ type Config struct {
 	Compress bool `yaml:"compress"`
 	// Date gives the date that can be trusted, which decides when a day is over and
 	// what old files are called; nil = the wall clock.
-	Date func() time.Time `yaml:"-"`
+	Date func() time.Time `yaml:"-" json:"-"`
 }
 
 // DefaultConfig gives the defaults; Path has none.

@@ -62,7 +62,7 @@ type Config struct {
 
 	// Date gives the date that can be trusted, for the times of messages; nil = the wall
 	// clock. A broker deletes by them, and refuses those far in the future.
-	Date func() time.Time `yaml:"-"`
+	Date func() time.Time `yaml:"-" json:"-"`
 }
 
 // Topics are the topics by kind of event. Two may be the same.
