@@ -25,12 +25,18 @@ import (
 
 // Config is the whole file. Each component brings its own part.
 type Config struct {
+	// Profile names values that hold where the configuration says nothing: edge, or
+	// empty for the usual ones.
+	Profile string `yaml:"profile"`
 	// Name of the sensor in events; default: the host name.
 	Name string `yaml:"name"`
 	// StateDir holds what must survive a restart, the control socket and, unless
 	// a sink says otherwise, the hit log. Default: $STATE_DIRECTORY (systemd), else
 	// flowsnitch under $XDG_STATE_HOME or ~/.local/state.
 	StateDir string `yaml:"state_dir"`
+	// MemoryLimit is what the garbage collector tries to keep the process below, in
+	// bytes; 0 = no limit. GOMEMLIMIT in the environment wins.
+	MemoryLimit int64 `yaml:"memory_limit"`
 	// Listen are the UDP sockets.
 	Listen []udp.Config `yaml:"listen"`
 	// Exporters gives names and sampling rates to devices.
@@ -245,6 +251,8 @@ func (c *Config) Validate() error {
 		return errors.New("name: must not be empty")
 	case c.StateDir == "":
 		return errors.New("state_dir: must not be empty")
+	case c.MemoryLimit != 0 && c.MemoryLimit < leastMemory:
+		return fmt.Errorf("memory_limit: %d is below %d; 0 is no limit", c.MemoryLimit, leastMemory)
 	}
 	if err := c.validateListen(); err != nil {
 		return err
@@ -266,6 +274,10 @@ func (c *Config) Validate() error {
 	}
 	return c.validateSinks()
 }
+
+// leastMemory is a memory limit with which the collector still finds time for anything
+// else.
+const leastMemory = 16 << 20
 
 func (c *Config) validateListen() error {
 	if len(c.Listen) == 0 {

@@ -16,7 +16,14 @@ import (
 
 // Load reads a configuration file. Keys that it leaves out have their defaults.
 // Errors are of type *[Error].
-func Load(path string) (Config, error) {
+func Load(path string) (Config, error) { return LoadProfile(path, "") }
+
+// LoadProfile is Load with a profile that holds instead of the one that the file names;
+// empty = that of the file. Without a path it gives the profile alone.
+func LoadProfile(path, profile string) (Config, error) {
+	if path == "" {
+		return parse("", nil, profile)
+	}
 	b, err := os.ReadFile(path)
 	if err != nil {
 		var pe *fs.PathError
@@ -25,11 +32,13 @@ func Load(path string) (Config, error) {
 		}
 		return Config{}, &Error{File: path, Err: err}
 	}
-	return Parse(path, b)
+	return parse(path, b, profile)
 }
 
 // Parse reads a configuration; name stands for the file in errors.
-func Parse(name string, b []byte) (Config, error) {
+func Parse(name string, b []byte) (Config, error) { return parse(name, b, "") }
+
+func parse(name string, b []byte, profile string) (Config, error) {
 	c := base()
 	b = bytes.TrimPrefix(b, []byte("\ufeff")) // editors on Windows write it
 	f, err := parser.ParseBytes(b, 0)
@@ -39,20 +48,26 @@ func Parse(name string, b []byte) (Config, error) {
 	if len(f.Docs) > 1 {
 		return c, &Error{File: name, Err: fmt.Errorf("%d documents in one file, want one", len(f.Docs))}
 	}
-	if len(f.Docs) == 0 || f.Docs[0].Body == nil {
-		return Default(), nil
+	var body ast.Node
+	if len(f.Docs) > 0 && f.Docs[0].Body != nil && f.Docs[0].Body.Type() != ast.NullType {
+		body = f.Docs[0].Body
+		if e := check(body, reflect.TypeFor[Config](), ""); e != nil {
+			e.File = name
+			return c, e
+		}
 	}
-	body := f.Docs[0].Body
-	if body.Type() == ast.NullType {
-		return Default(), nil
+	if profile == "" {
+		profile = profileOf(body)
 	}
-	if e := check(body, reflect.TypeFor[Config](), ""); e != nil {
-		e.File = name
-		return c, e
+	if err := c.adopt(profile); err != nil {
+		return c, place(name, body, err)
 	}
-	if err := yaml.NodeToValue(body, &c, yaml.Strict()); err != nil {
-		return c, syntaxError(name, err)
+	if body != nil {
+		if err := yaml.NodeToValue(body, &c, yaml.Strict()); err != nil {
+			return c, syntaxError(name, err)
+		}
 	}
+	c.Profile = profile
 	c.Fill()
 	if err := c.Validate(); err != nil {
 		return c, place(name, body, err)
@@ -90,7 +105,7 @@ func firstLine(s string) string {
 // say where it stands.
 func place(name string, body ast.Node, err error) *Error {
 	key, what, ok := strings.Cut(err.Error(), ": ")
-	if !ok {
+	if !ok || body == nil {
 		return &Error{File: name, Err: err}
 	}
 	e := &Error{File: name, Key: key, Err: errors.New(what)}

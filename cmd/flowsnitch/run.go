@@ -18,10 +18,10 @@ import (
 
 // newRun makes the command that does the main job.
 func newRun() *cobra.Command {
-	var file string
+	var file, profile string
 	var lists []string
 	c := &cobra.Command{
-		Use:   "run [-c FILE] [--intel FILE]...",
+		Use:   "run [-c FILE] [--profile edge] [--intel FILE]...",
 		Short: "Collect export, match it against the lists, publish the hits",
 		Long: `run listens for NetFlow v5, v9, IPFIX and sFlow and publishes every contact with a
 listed address. Without -c it uses a built-in configuration: UDP ports 2055, 4739
@@ -34,15 +34,16 @@ force if the new one is wrong. SIGINT and SIGTERM end it with a summary.`,
   flowsnitch run -c /etc/flowsnitch/flowsnitch.yml`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(c, file)
+			cfg, err := loadProfile(c, file, profile)
 			if err != nil {
 				return err
 			}
-			return run(c, cfg, app.Options{ConfigFile: file, Lists: lists})
+			return run(c, cfg, app.Options{ConfigFile: file, Profile: profile, Lists: lists})
 		},
 	}
 	configFlag(c, &file)
 	intelFlag(c, &lists)
+	c.Flags().StringVar(&profile, "profile", "", "`name` of values for what the configuration leaves open: "+strings.Join(configs.Profiles(), ", "))
 	return c
 }
 
@@ -56,15 +57,14 @@ func intelFlag(c *cobra.Command, lists *[]string) {
 
 // loadConfig reads the configuration, or gives the built-in one. What is wrong in
 // it is wrong use.
-func loadConfig(c *cobra.Command, file string) (configs.Config, error) {
-	if file == "" {
-		if c.Flags().Changed("config") {
-			return configs.Config{}, wrongUse(c, "-c names no file")
-		}
-		cfg := configs.Default()
-		return cfg, cfg.Validate()
+func loadConfig(c *cobra.Command, file string) (configs.Config, error) { return loadProfile(c, file, "") }
+
+// loadProfile is loadConfig with a profile instead of the one that the file names.
+func loadProfile(c *cobra.Command, file, profile string) (configs.Config, error) {
+	if file == "" && c.Flags().Changed("config") {
+		return configs.Config{}, wrongUse(c, "-c names no file")
 	}
-	cfg, err := configs.Load(file)
+	cfg, err := configs.LoadProfile(file, profile)
 	if err != nil {
 		return cfg, usageError{err}
 	}

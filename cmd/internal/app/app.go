@@ -40,6 +40,8 @@ const gcPercent = 50
 type Options struct {
 	// ConfigFile is read again by Reload; empty = the built-in default.
 	ConfigFile string
+	// Profile holds instead of the one that the configuration names, unless empty.
+	Profile string
 	// Lists are files of the operator's own listed prefixes (--intel).
 	Lists []string
 	// Out is where a console sink prints.
@@ -105,6 +107,9 @@ func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 func (a *App) Start() (err error) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" && a.cfg.MemoryLimit > 0 {
+		debug.SetMemoryLimit(a.cfg.MemoryLimit)
 	}
 	if err := os.MkdirAll(a.cfg.StateDir, 0o750); err != nil {
 		return fmt.Errorf("state directory %s: %w; set state_dir to one that can be written", a.cfg.StateDir, pathCause(err))
@@ -212,7 +217,7 @@ func (a *App) Reload() error {
 	cfg := a.cfg
 	if a.opts.ConfigFile != "" {
 		var err error
-		if cfg, err = configs.Load(a.opts.ConfigFile); err != nil {
+		if cfg, err = configs.LoadProfile(a.opts.ConfigFile, a.opts.Profile); err != nil {
 			return fmt.Errorf("reload: %w; the old configuration stays in force", err)
 		}
 	}
@@ -239,6 +244,7 @@ func needRestart(old, now *configs.Config) []string {
 			keys = append(keys, key)
 		}
 	}
+	differ("memory_limit", old.MemoryLimit, now.MemoryLimit)
 	differ("name", old.Name, now.Name)
 	differ("state_dir", old.StateDir, now.StateDir)
 	differ("listen", withoutAllow(old.Listen), withoutAllow(now.Listen))
