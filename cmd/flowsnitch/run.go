@@ -57,7 +57,9 @@ func intelFlag(c *cobra.Command, lists *[]string) {
 
 // loadConfig reads the configuration, or gives the built-in one. What is wrong in
 // it is wrong use.
-func loadConfig(c *cobra.Command, file string) (configs.Config, error) { return loadProfile(c, file, "") }
+func loadConfig(c *cobra.Command, file string) (configs.Config, error) {
+	return loadProfile(c, file, "")
+}
 
 // loadProfile is loadConfig with a profile instead of the one that the file names.
 func loadProfile(c *cobra.Command, file, profile string) (configs.Config, error) {
