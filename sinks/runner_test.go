@@ -432,13 +432,13 @@ func TestHolder(t *testing.T) {
 // behind them, and that the sink counts as failing until they are certain.
 func TestHolderIsAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var asked int
+		var asked atomic.Int32
 		sink := &unsure{fakeSink: &fakeSink{}}
 		sink.answer = func(_ context.Context, _, n int) error {
 			if n > 0 {
 				return nil
 			}
-			if asked++; asked%3 == 0 && asked < 10 {
+			if n := asked.Add(1); n%3 == 0 && n < 10 {
 				return &RetryError{Sent: -7, Err: errAway}
 			}
 			return nil
@@ -449,8 +449,8 @@ func TestHolderIsAsked(t *testing.T) {
 		sink.held.Store(10)
 		add(t, j, numbered(0, 10))
 		time.Sleep(2500 * time.Millisecond)
-		if s := checkCursor(t, r); asked != 2 || s.Failing != 0 || s.Held != 10 {
-			t.Errorf("asked %d times, %+v", asked, s)
+		if s := checkCursor(t, r); asked.Load() != 2 || s.Failing != 0 || s.Held != 10 {
+			t.Errorf("asked %d times, %+v", asked.Load(), s)
 		}
 		time.Sleep(27 * time.Second)
 		want := slices.Concat(numbers(0, 10), numbers(0, 10), numbers(0, 10), numbers(0, 10))
