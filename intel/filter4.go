@@ -38,17 +38,15 @@ type filter4 struct {
 	topShift, wholeShift uint8
 }
 
-// newFilter4 makes the filter of the IPv4 prefixes among keys.
+// newFilter4 makes the filter of the IPv4 prefixes among keys, and of the reserved
+// indicator of canaries: so they cost nothing where no canary is.
 func newFilter4(keys []key) filter4 {
-	n, hasWide := 0, false
+	n, hasWide := 1, false
 	for i := range keys {
 		if keys[i].is4() {
 			n++
 			hasWide = hasWide || keys[i].bits < 128
 		}
-	}
-	if n == 0 {
-		return filter4{}
 	}
 	topWidth, wholeWidth := widthOf(n, 3, 12, 26), widthOf(n, 6, 12, 27)
 	f := filter4{
@@ -60,6 +58,7 @@ func newFilter4(keys []key) filter4 {
 	if hasWide {
 		f.wide = newBitmap(24)
 	}
+	f.add(canaryTarget4, 32)
 	for i := range keys {
 		if k := &keys[i]; k.is4() {
 			f.add(uint32(k.addr.Lo), int(k.bits)-96)
@@ -100,9 +99,14 @@ func (f *filter4) maybe(a uint32) bool {
 	return f.whole.at(hash32(a)>>(f.wholeShift&31)) != 0 || f.wide != nil && f.wide.at(a>>8) != 0
 }
 
+// listed4 is the last word on an address that the filter lets pass.
+func (t *Table) listed4(a uint32) bool {
+	return a == canaryTarget4 || a != 0 && t.trie.Contains(flow.Addr4(a))
+}
+
 // Match4 appends to found the indices of the addresses, IPv4 in host order, that
-// listed prefixes cover, as Contains has it. It does not allocate when found has
-// room. Batches of 50 and more addresses are the fastest.
+// listed prefixes cover, as Contains has it, and of the reserved indicator of canaries
+// (see CanaryOf). It does not allocate when found has room. Batches of 50 and more addresses are the fastest.
 func (t *Table) Match4(addrs []uint32, found []int32) []int32 {
 	f := &t.filter4
 	if f.top == nil {
@@ -112,7 +116,7 @@ func (t *Table) Match4(addrs []uint32, found []int32) []int32 {
 		batch := addrs[base:min(base+chunk, len(addrs))]
 		for mask := f.pass(batch); mask != 0; mask &= mask - 1 {
 			i := bits.TrailingZeros64(mask)
-			if a := batch[i]; f.maybe(a) && a != 0 && t.trie.Contains(flow.Addr4(a)) {
+			if a := batch[i]; f.maybe(a) && t.listed4(a) {
 				found = append(found, int32(base+i))
 			}
 		}

@@ -14,6 +14,9 @@ type Hit struct {
 	Offender netip.Addr
 	// Side is the first place where the offender stands in the record.
 	Side flow.Side
-	// Match holds every listing of the offender in the table that was in force.
+	// Match holds every listing of the offender in the table that was in force. It is
+	// empty for a canary.
 	Match Match
+	// Canary is set when the record is a canary: then this is no hit.
+	Canary *Canary
 }

@@ -1,8 +1,10 @@
 package synth
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
@@ -80,6 +82,37 @@ func (e *Encoder) Encode(dst []byte, flows []Flow, now time.Time) (out []byte, n
 		return dst, 0, err
 	}
 	return out, n, nil
+}
+
+// EncodeAlone appends one datagram that can be read without any other: what Templates
+// writes, less the sampling, stands in front of the flows. All flows must fit, else
+// nothing is written and the error says so; so do those of Encode.
+func (e *Encoder) EncodeAlone(dst []byte, flows []Flow, now time.Time) ([]byte, error) {
+	one := *e
+	out, n, err := one.Encode(dst, flows, now)
+	if err == nil && n < len(flows) {
+		err = fmt.Errorf("synth: %d flows do not fit into one datagram, %d do", len(flows), n)
+	}
+	if err != nil {
+		return dst, err
+	}
+	*e = one
+	return e.putTemplates(out, len(dst)), nil
+}
+
+// putTemplates puts the templates between the header and the sets of the datagram
+// that begins at b[at:].
+func (e *Encoder) putTemplates(b []byte, at int) []byte {
+	switch e.cfg.Version {
+	case flow.V9:
+		b = slices.Insert(b, at+v9HeaderLen, appendTemplateSet(nil, v9TemplateSet, v9Layouts)...)
+		records := binary.BigEndian.Uint16(b[at+2:])
+		binary.BigEndian.PutUint16(b[at+2:], records+uint16(len(v9Layouts)))
+	case flow.IPFIX:
+		b = slices.Insert(b, at+ipfixHeaderLen, appendTemplateSet(nil, ipfixTemplateSet, ipfixLayouts)...)
+		binary.BigEndian.PutUint16(b[at+2:], uint16(len(b)-at))
+	}
+	return b
 }
 
 // clock fixes the times of one datagram. The exporter's boot time is fixed by the

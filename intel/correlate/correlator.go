@@ -17,6 +17,7 @@ type Correlator struct {
 	home      *intel.Networks
 	exporters map[netip.Addr]*Exporter
 	publish   func([]intel.Event)
+	onCanary  func(*intel.Hit) bool
 
 	clock    clock
 	now      time.Duration // reading of clock
@@ -53,7 +54,11 @@ func New(cfg Config, publish func([]intel.Event)) *Correlator {
 func (c *Correlator) Handle(hits []intel.Hit, now time.Time) {
 	c.advance(now)
 	for i := range hits {
-		c.handle(&hits[i], now)
+		if hits[i].Canary != nil {
+			c.canary(&hits[i], now)
+		} else {
+			c.handle(&hits[i], now)
+		}
 	}
 	c.flushBatch()
 }
@@ -235,9 +240,12 @@ func (c *Correlator) emit(e intel.Event) {
 		c.send()
 	}
 	c.out = append(c.out, e)
-	if e.Kind == intel.KindUpdate {
+	switch e.Kind {
+	case intel.KindUpdate:
 		c.stats.updateEvents.Add(1)
-	} else {
+	case intel.KindCanary:
+		c.stats.canaryEvents.Add(1)
+	default:
 		c.stats.hitEvents.Add(1)
 	}
 }

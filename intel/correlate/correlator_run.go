@@ -28,14 +28,15 @@ type Loop struct {
 
 // LoopStats are the counters of a [Loop] since it was made.
 type LoopStats struct {
-	// Offered hits are those of all batches; HitQueueFull those of them that were
-	// lost because the queue was full, or the loop had stopped.
-	Offered, HitQueueFull uint64
-	// Queued hits wait now.
+	// Offered hits are those of all batches, canaries among them; HitQueueFull those
+	// of them that were lost because the queue was full, or the loop had stopped.
+	// CanariesLost were lost likewise and are not among HitQueueFull.
+	Offered, HitQueueFull, CanariesLost uint64
+	// Queued hits and canaries wait now.
 	Queued int
 }
 
-type loopStats struct{ offered, lost atomic.Uint64 }
+type loopStats struct{ offered, lost, lostCanaries atomic.Uint64 }
 
 // The most batches that wait and that go round, and the hits of a new batch. One that
 // has grown beyond maxHits does not go round: the loop must not hold on to the memory
@@ -109,8 +110,19 @@ func (l *Loop) Offer(batch []intel.Hit) bool {
 	if !l.stopped && l.enqueue(batch) {
 		return true
 	}
-	l.stats.lost.Add(uint64(len(batch)))
+	canaries := countCanaries(batch)
+	l.stats.lost.Add(uint64(len(batch) - canaries))
+	l.stats.lostCanaries.Add(uint64(canaries))
 	return false
+}
+
+func countCanaries(batch []intel.Hit) (n int) {
+	for i := range batch {
+		if batch[i].Canary != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // enqueue reports whether there was room. A batch larger than the whole queue finds it
@@ -130,8 +142,9 @@ func (l *Loop) enqueue(batch []intel.Hit) bool {
 
 // Stats gives the counters. It may be called from any goroutine.
 func (l *Loop) Stats() LoopStats {
-	lost := l.stats.lost.Load() // first: what is lost was offered before
-	return LoopStats{Offered: l.stats.offered.Load(), HitQueueFull: lost, Queued: int(l.queued.Load())}
+	s := LoopStats{HitQueueFull: l.stats.lost.Load(), CanariesLost: l.stats.lostCanaries.Load()}
+	s.Offered, s.Queued = l.stats.offered.Load(), int(l.queued.Load()) // last: what is lost was offered before
+	return s
 }
 
 // Beat is the time of the last turn of the loop, with its monotonic reading: it turns

@@ -8,6 +8,9 @@ type Stats struct {
 	// HitEvents and UpdateEvents were published.
 	HitEvents    uint64 `json:"hit_events"`
 	UpdateEvents uint64 `json:"update_events"`
+	// Canaries were handled, and CanaryEvents published; they are no hits.
+	Canaries     uint64 `json:"canaries"`
+	CanaryEvents uint64 `json:"canary_events"`
 	// Duplicates are the hits whose flow another observer had told before.
 	Duplicates uint64 `json:"duplicates"`
 	// Suspect are the hits with a flow time more than 24 h from its receipt.
@@ -28,6 +31,7 @@ type Stats struct {
 // stats are the live counters. Only the owner of the correlator writes them.
 type stats struct {
 	hits, hitEvents, updateEvents atomic.Uint64
+	canaries, canaryEvents        atomic.Uint64
 	duplicates, suspect, overCap  atomic.Uint64
 	ended, evicted, forgotten     atomic.Uint64
 	contacts, flows               atomic.Uint64
@@ -40,6 +44,8 @@ func (c *Correlator) Stats() Stats {
 		Hits:             s.hits.Load(),
 		HitEvents:        s.hitEvents.Load(),
 		UpdateEvents:     s.updateEvents.Load(),
+		Canaries:         s.canaries.Load(),
+		CanaryEvents:     s.canaryEvents.Load(),
 		Duplicates:       s.duplicates.Load(),
 		Suspect:          s.suspect.Load(),
 		ContactsEnded:    s.ended.Load(),

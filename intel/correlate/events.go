@@ -44,7 +44,7 @@ func (c *Correlator) eventOf(k intel.Kind, ct *contact, d *head, blocked bool) i
 	score := weigh(ct.listing.base, c.cfg.Factors.of(direction, ct.answered, blocked))
 	ev := intel.Event{
 		Kind:         k,
-		ID:           uuid.Must(uuid.NewV7()),
+		ID:           newID(),
 		Sensor:       c.cfg.Sensor,
 		Offender:     ct.key.offender,
 		Local:        ct.key.local,
@@ -64,6 +64,9 @@ func (c *Correlator) eventOf(k intel.Kind, ct *contact, d *head, blocked bool) i
 	ct.saidAnswered = ct.saidAnswered || ct.answered
 	return ev
 }
+
+// newID makes the identity of an event.
+func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
 
 // fill copies the flow as exported.
 func (d *head) fill(ev *intel.Event) {

@@ -24,7 +24,9 @@ type Matcher struct {
 	found []int32 // scratch: indices of listed addresses
 	rows  []int32 // scratch: the records they belong to
 
-	matched atomic.Uint64
+	matched  atomic.Uint64
+	canaries int // among hits
+	counts   canaryCounters
 }
 
 // NewMatcher makes a matcher that always asks the table in force.
@@ -71,6 +73,9 @@ func (m *Matcher) record(t *intel.Table, s *decode.Set, row int) {
 	m.hits = append(m.hits, intel.Hit{})
 	rec := &m.hits[first].Record
 	s.Record(row, rec)
+	if intel.IsCanaryTarget(rec) && m.canary(first) {
+		return
+	}
 	n := first
 	for side := range flow.NumSides {
 		addr, port := m.hits[first].Record.At(side)
@@ -126,15 +131,15 @@ func (m *Matcher) ask(t *intel.Table, s *decode.Set) {
 	}
 }
 
-// Hits gives what has been found since the last Take.
+// Hits gives what has been found since the last Take, canaries among it.
 func (m *Matcher) Hits() []intel.Hit { return m.hits }
 
 // Take gives the hits away and goes on with an empty batch.
 func (m *Matcher) Take(empty []intel.Hit) []intel.Hit {
 	hits := m.hits
-	m.hits = empty[:0]
+	m.hits, m.canaries = empty[:0], 0
 	return hits
 }
 
-// Matched is the number of hits so far. Any goroutine may ask.
+// Matched is the number of hits so far, canaries apart. Any goroutine may ask.
 func (m *Matcher) Matched() uint64 { return m.matched.Load() }

@@ -1,0 +1,53 @@
+package correlate
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+)
+
+// OnCanary has f asked about every canary, by the goroutine that calls Handle: only
+// those that it wants become events. Without it none does. It must be called before
+// the first Handle. A canary is no hit: it makes no contact and counts as none.
+func (c *Correlator) OnCanary(f func(h *intel.Hit) bool) { c.onCanary = f }
+
+// canary takes in a canary.
+func (c *Correlator) canary(h *intel.Hit, now time.Time) {
+	c.stats.canaries.Add(1)
+	if c.onCanary == nil || !c.onCanary(h) {
+		return
+	}
+	c.emit(c.canaryEvent(h, now))
+}
+
+// canaryEvent makes the event of a canary. Start and End are the time of its sending,
+// see [intel.Event.Canary].
+func (c *Correlator) canaryEvent(h *intel.Hit, now time.Time) intel.Event {
+	s := c.sightOf(h, now)
+	ev := intel.Event{
+		Kind:        intel.KindCanary,
+		ID:          newID(),
+		Time:        s.received,
+		Sensor:      c.cfg.Sensor,
+		Offender:    h.Offender,
+		Local:       h.Record.Src,
+		Reason:      canaryReason(h.Canary.Sent, s.received),
+		Sampling:    s.rate,
+		Start:       h.Canary.Sent,
+		End:         h.Canary.Sent,
+		Clock:       clockWord(false),
+		CommunityID: s.head.communityID(),
+	}
+	forth := s.forth
+	forth.flows = 1
+	setCounters(&ev, forth, s.back)
+	s.head.fill(&ev)
+	return ev
+}
+
+// canaryReason says how long the canary took; with the clock of another host the
+// difference of the clocks is in it.
+func canaryReason(sent, received time.Time) string {
+	return fmt.Sprintf("canary received %.3f ms after it was sent", float64(received.Sub(sent).Microseconds())/1000)
+}
