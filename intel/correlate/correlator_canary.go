@@ -36,7 +36,7 @@ func (c *Correlator) canaryEvent(h *intel.Hit, now time.Time) intel.Event {
 		Sampling:    s.rate,
 		Start:       h.Canary.Sent,
 		End:         h.Canary.Sent,
-		Clock:       clockWord(false),
+		Clock:       clockWord(false, s.unsynced),
 		CommunityID: s.head.communityID(),
 	}
 	forth := s.forth
