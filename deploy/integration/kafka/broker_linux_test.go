@@ -25,6 +25,7 @@ const (
 
 // A broker is one node of Apache Kafka. Its files and ports outlive its process.
 type broker struct {
+	id                     int
 	jars, dir              string
 	plain, sasl, ssl, ctrl string // host:port of each listener
 	process                *exec.Cmd
@@ -34,13 +35,37 @@ type broker struct {
 // newBroker starts a broker on free ports. It takes certificates of ca only.
 func newBroker(t *testing.T, ca *authority) *broker {
 	t.Helper()
-	b := &broker{jars: artifacts(t), dir: t.TempDir()}
-	for _, address := range []*string{&b.plain, &b.sasl, &b.ssl, &b.ctrl} {
-		*address = freeAddress(t)
+	return newCluster(t, ca, 1)[0]
+}
+
+// newCluster starts brokers on free ports, each a controller, too.
+func newCluster(t *testing.T, ca *authority, nodes int) (all []*broker) {
+	t.Helper()
+	var voters []string
+	for i := range nodes {
+		b := &broker{id: i + 1, jars: artifacts(t), dir: t.TempDir()}
+		for _, address := range []*string{&b.plain, &b.sasl, &b.ssl, &b.ctrl} {
+			*address = freeAddress(t)
+		}
+		voters = append(voters, fmt.Sprintf("%d@%s", b.id, b.ctrl))
+		all = append(all, b)
 	}
+	for _, b := range all {
+		b.format(t, ca, voters)
+		b.launch(t)
+	}
+	for _, b := range all {
+		b.await(t)
+	}
+	return all
+}
+
+// format writes the configuration and makes the storage.
+func (b *broker) format(t *testing.T, ca *authority, voters []string) {
+	t.Helper()
 	cert, key := ca.issue(t)
 	write(t, b.file("server.pem"), read(t, key)+read(t, cert))
-	write(t, b.file("server.properties"), b.properties(ca))
+	write(t, b.file("server.properties"), b.properties(ca, voters))
 	out, err := b.java("kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", b.file("server.properties"),
 		"--add-scram", fmt.Sprintf("SCRAM-SHA-256=[name=%s,password=%s]", user, password),
 		"--add-scram", fmt.Sprintf("SCRAM-SHA-512=[name=%s,password=%s]", user, password)).CombinedOutput()
@@ -51,11 +76,9 @@ func newBroker(t *testing.T, ca *authority) *broker {
 		b.kill()
 		if t.Failed() {
 			log, _ := os.ReadFile(b.file("out"))
-			t.Logf("the end of what the broker printed:\n%s", log[max(0, len(log)-5000):])
+			t.Logf("the end of what broker %d printed:\n%s", b.id, log[max(0, len(log)-5000):])
 		}
 	})
-	b.start(t)
-	return b
 }
 
 func (b *broker) file(name string) string { return filepath.Join(b.dir, name) }
@@ -66,12 +89,13 @@ func (b *broker) java(class string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func (b *broker) properties(ca *authority) string {
+func (b *broker) properties(ca *authority, voters []string) string {
 	const scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
 	return strings.Join([]string{
 		"process.roles=broker,controller",
-		"node.id=1",
-		"controller.quorum.voters=1@" + b.ctrl,
+		fmt.Sprintf("node.id=%d", b.id),
+		"controller.quorum.voters=" + strings.Join(voters, ","),
+		fmt.Sprintf("min.insync.replicas=%d", len(voters)/2+1),
 		fmt.Sprintf("listeners=PLAINTEXT://%s,SASL_PLAINTEXT://%s,SSL://%s,CONTROLLER://%s", b.plain, b.sasl, b.ssl, b.ctrl),
 		fmt.Sprintf("advertised.listeners=PLAINTEXT://%s,SASL_PLAINTEXT://%s,SSL://%s", b.plain, b.sasl, b.ssl),
 		"controller.listener.names=CONTROLLER",
@@ -104,6 +128,12 @@ func (b *broker) properties(ca *authority) string {
 // start starts the process and waits until the broker listens.
 func (b *broker) start(t *testing.T) {
 	t.Helper()
+	b.launch(t)
+	b.await(t)
+}
+
+func (b *broker) launch(t *testing.T) {
+	t.Helper()
 	out, err := os.OpenFile(b.file("out"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
@@ -119,6 +149,10 @@ func (b *broker) start(t *testing.T) {
 		defer close(b.ended)
 		_ = b.process.Wait()
 	}()
+}
+
+func (b *broker) await(t *testing.T) {
+	t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		c, err := net.Dial("tcp", b.plain)
 		if err == nil {
