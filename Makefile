@@ -12,7 +12,7 @@ BENCH    ?= ./flow/decode ./intel ./intel/correlate
 # os/architecture/ARM version
 PLATFORMS = linux/amd64 linux/arm64 linux/arm/7 linux/arm/6 darwin/arm64 freebsd/amd64
 
-.PHONY: help build test race lint cross fuzz bench bench-peers bench-latency integration soak clean
+.PHONY: help build test race lint cross fuzz bench bench-peers bench-latency integration soak packages release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,5 +69,17 @@ soak: ## the full figures, part by part, each below ten minutes (Linux, root, an
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestFull -v ./deploy/integration/kafka
 	$(GO) test -tags soak -count=1 -timeout 10m -v ./deploy/integration/power
 
+# Without a tag of the form v1.2.3 the version is 0 with the number of commits. Debian
+# takes no hyphen.
+VERSION ?= $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | sed 's/^v//; s/-/+/; s/-/./g' | grep . || \
+	echo 0.0.$$(git rev-list --count HEAD)+g$$(git rev-parse --short=12 HEAD))
+
+packages: ## the Debian packages for amd64, arm64 and armhf, into dist
+	deploy/package/build "$(VERSION)" dist amd64 arm64 armhf
+
+release: ## packages, archives for all platforms, bill of materials and sums, into an empty dist
+	deploy/package/release "$(VERSION)" dist
+
 clean: ## remove what was built
 	rm -f flowsnitch flowgen bench.out
+	rm -rf dist

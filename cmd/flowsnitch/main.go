@@ -82,6 +82,7 @@ listed prefixes, and says so at once.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpCommand(newHelp())
 	root.AddCommand(newDemo(), newRun(), newReplay(), newDecode(), newLookup(), newIntel(), newStatus(), newTop(), newConsume(), newConfig(), newVersion())
+	root.AddCommand(packagingCommands()...)
 	plainUsage(root)
 	return root
 }
