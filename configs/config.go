@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/clock"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
@@ -50,6 +51,8 @@ type Config struct {
 	Contact correlate.Config `yaml:"contact"`
 	// Clock is how the wall clock is judged.
 	Clock clock.Config `yaml:"clock"`
+	// Canary is the self-test.
+	Canary Canary `yaml:"canary"`
 	// Limits cap what exporters may make us keep.
 	Limits decode.Limits `yaml:"limits"`
 	// SFlow is how sFlow samples are read.
@@ -101,6 +104,7 @@ func base() Config {
 		DNSBL:    dnsbl.DefaultConfig(),
 		Contact:  correlate.DefaultConfig(),
 		Clock:    clock.DefaultConfig(),
+		Canary:   Canary{Every: time.Minute},
 		Limits:   decode.DefaultLimits(),
 		SFlow:    SFlow{Tunnels: true},
 		Journal:  sinks.DefaultJournalConfig(),
@@ -189,6 +193,12 @@ func (s *Sink) fillDelivery() {
 	if s.Webhook != nil {
 		d.Batch, d.Timeout = 5000, 0 // one message of all that waits, an interval long
 	}
+	if s.Webhook != nil || s.Console != nil { // people are spared the canaries
+		d.Filter.Kinds = []intel.Kind{intel.KindHit, intel.KindUpdate, intel.KindAlert}
+	}
+	if r.Filter.Kinds == nil {
+		r.Filter.Kinds = d.Filter.Kinds
+	}
 	r.Batch = cmp.Or(r.Batch, d.Batch)
 	r.Timeout = cmp.Or(r.Timeout, d.Timeout)
 	r.BackoffMin = cmp.Or(r.BackoffMin, d.BackoffMin)
@@ -265,6 +275,9 @@ func (c *Config) Validate() error {
 	}
 	if err := c.Contact.Validate(); err != nil {
 		return err
+	}
+	if err := c.Canary.Validate(); err != nil {
+		return fmt.Errorf("canary.%w", err)
 	}
 	if err := c.Clock.Validate(); err != nil {
 		return err

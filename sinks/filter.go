@@ -9,7 +9,8 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel"
 )
 
-// A Filter says which events a sink gets. A key that is not set lets all pass.
+// A Filter says which events a sink gets. A key that is not set lets all pass. Only
+// Kinds can stop a canary: what it proves is the way, whatever else goes there.
 type Filter struct {
 	// MinSeverity is low, medium, high or critical.
 	MinSeverity string `yaml:"min_severity"`
@@ -58,11 +59,17 @@ func notAllowed[T ~string](key string, value T, allowed []T) error {
 
 // passes reports whether a sink with this filter gets e.
 func (f Filter) passes(e *intel.Event) bool {
+	if e.Kind == intel.KindCanary {
+		return f.Passes(e.Kind)
+	}
 	return int(e.Severity) >= slices.Index(severities, f.MinSeverity) &&
 		(len(f.Directions) == 0 || e.Direction == "" || slices.Contains(f.Directions, e.Direction)) &&
 		(len(f.Feeds) == 0 || len(e.Indicators) == 0 || slices.ContainsFunc(e.Indicators, f.lists)) &&
-		(len(f.Kinds) == 0 || slices.Contains(f.Kinds, e.Kind))
+		f.Passes(e.Kind)
 }
+
+// Passes reports whether events of a kind pass at all.
+func (f Filter) Passes(k intel.Kind) bool { return len(f.Kinds) == 0 || slices.Contains(f.Kinds, k) }
 
 func (f Filter) lists(i intel.Indicator) bool { return slices.Contains(f.Feeds, i.Feed) }
 

@@ -3,8 +3,11 @@ package sinks
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel"
 )
 
 // maxReadErrors is how often reading one place is tried before it is given up.
@@ -33,6 +36,8 @@ type Runner struct {
 	limiter  limiter
 	batch    batch
 	readFail int // errors of reading, one after another
+	onCanary func(c intel.Canary, at time.Time)
+	proofs   []proof // canaries that onCanary is still to be told of
 
 	// What follows, and the cursor's content, is guarded by the journal's lock.
 	cursor   *cursor
@@ -167,9 +172,17 @@ func (r *Runner) drained() bool {
 // holding reports whether the sink may still want events again.
 func (r *Runner) holding() bool {
 	if r.holder == nil {
+		r.tellProofs(math.MaxUint64)
 		return false
 	}
 	held := uint64(max(0, r.holder.Held()))
+	r.tellProofs(r.release(held))
+	return held > 0
+}
+
+// release lets the journal go of all but the latest events that the sink has been
+// given, and gives the number of those delivered before them.
+func (r *Runner) release(held uint64) (certain uint64) {
 	r.journal.mu.Lock()
 	defer r.journal.mu.Unlock()
 	before := r.cursor.held()
@@ -178,7 +191,8 @@ func (r *Runner) holding() bool {
 		r.stats.certain(r.cursor.held().Position)
 		signal(r.journal.moved)
 	}
-	return held > 0
+	delivered := r.cursor.done.Delivered
+	return delivered - min(held, delivered)
 }
 
 // send gives the rest of the batch to the sink.
@@ -218,6 +232,9 @@ func (r *Runner) settle(err error) (progress, again bool) {
 		return false, true
 	}
 	sent = max(0, sent)
+	if err == nil || again {
+		r.prove(sent, time.Now())
+	}
 	m, last := r.batch.deliver(sent)
 	if err != nil && !again {
 		m.Delivered -= uint64(sent)
@@ -255,6 +272,7 @@ func (r *Runner) goBack(n uint64) bool {
 	r.stats.doubt = max(r.stats.doubt, before.Position)
 	c.skip(r.journal.first())
 	r.batch.reset()
+	r.unprove(c.done.Delivered)
 	return true
 }
 

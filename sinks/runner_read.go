@@ -144,7 +144,7 @@ func (r *Runner) judge(m mark, records []record, to uint64) {
 			m.Dropped++
 		case !r.cfg.Filter.passes(&e):
 			m.Filtered++
-		case !r.limiter.passes(e.Time):
+		case e.Kind != intel.KindCanary && !r.limiter.passes(e.Time):
 			m.Limited++
 		default:
 			b.events, b.marks = append(b.events, e), append(b.marks, m)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/clock"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
@@ -72,6 +73,7 @@ type App struct {
 	control   *web.Control
 	templates *templateFile
 	watch     *watch
+	canaries  *canary.Watch
 	manager   *manager // nil = nobody to tell
 
 	wrap   func(correlate.Source) correlate.Source // for tests: what a worker reads; nil = the socket
@@ -97,6 +99,7 @@ func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 	}
 	a.exporters = decode.NewExporters(cfg.Limits)
 	a.exporters.ReadTunnels(cfg.SFlow.Tunnels)
+	a.canaries = canary.NewWatch(cfg.Canary.Every)
 	a.feeds = newFeedDesk(a.store, a.alert, log)
 	return a
 }
@@ -131,7 +134,7 @@ func (a *App) Start() (err error) {
 	}
 	a.nameExporters(a.cfg.Exporters)
 	a.templates = openTemplateFile(a.cfg.StateDir, a.exporters, a.watch.Now, a.log)
-	if a.sinks, err = openOutputs(&a.cfg, a.opts, a.watch.Now, a.log); err != nil {
+	if a.sinks, err = openOutputs(&a.cfg, a.opts, a.watch.Now, a.canaries, a.log); err != nil {
 		return err
 	}
 	if err := a.feeds.start(); err != nil {
@@ -140,6 +143,7 @@ func (a *App) Start() (err error) {
 	contact := a.cfg.Contact
 	contact.Unsynced = a.watch.Unsynced
 	a.contacts = correlate.New(contact, a.sinks.publish)
+	a.contacts.OnCanary(a.canaries.Judge)
 	a.loop = correlate.NewLoop(a.contacts)
 	a.loop.Start()
 	if err := a.startDNSBL(); err != nil {
@@ -255,6 +259,7 @@ func needRestart(old, now *configs.Config) []string {
 	differ("dnsbl", old.DNSBL, now.DNSBL)
 	differ("contact", old.Contact, contact)
 	differ("clock", old.Clock, now.Clock)
+	differ("canary", old.Canary, now.Canary)
 	differ("limits", old.Limits, now.Limits)
 	differ("sflow", old.SFlow, now.SFlow)
 	differ("journal", old.Journal, now.Journal)
@@ -297,6 +302,7 @@ func (a *App) startChores() context.Context {
 			}
 		}
 	})
+	a.chores.Go(func() { a.selfTest(ctx) })
 	return ctx
 }
 

@@ -2,10 +2,12 @@ package app
 
 import (
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
+	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"go.uber.org/zap"
 )
@@ -16,6 +18,7 @@ type listener struct {
 	sockets  []*udp.Socket
 	workers  []*correlate.Worker
 	forwards []*udp.Forwarder // one for each worker, or none
+	allows   atomic.Pointer[intel.Networks]
 }
 
 // listen opens all addresses and starts their workers.
@@ -42,6 +45,7 @@ func (a *App) openListener(cfg udp.Config) (*listener, error) {
 		return nil, err
 	}
 	l := &listener{sockets: sockets}
+	l.allows.Store(intel.NewNetworks(cfg.Allow))
 	for _, s := range sockets {
 		src, err := l.source(s, cfg)
 		if err != nil {
@@ -124,6 +128,7 @@ func (l *listener) beat() time.Time {
 }
 
 func (l *listener) allow(prefixes []netip.Prefix) {
+	l.allows.Store(intel.NewNetworks(prefixes))
 	for _, s := range l.sockets {
 		s.SetAllow(prefixes)
 	}

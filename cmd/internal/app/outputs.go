@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/sinks"
@@ -26,11 +27,12 @@ type outputs struct {
 	date    func() time.Time // that can be trusted
 	trouble atomic.Bool      // the journal does not take events to the disk
 	failing map[string]bool
+	watch   *canary.Watch
 	log     *zap.Logger
 }
 
 // openOutputs opens the journal and the sinks; on an error what was opened is closed.
-func openOutputs(cfg *configs.Config, opts Options, date func() time.Time, log *zap.Logger) (*outputs, error) {
+func openOutputs(cfg *configs.Config, opts Options, date func() time.Time, watch *canary.Watch, log *zap.Logger) (*outputs, error) {
 	journal := cfg.Journal
 	journal.Date = date
 	j, report, err := sinks.OpenJournal(journal)
@@ -40,7 +42,7 @@ func openOutputs(cfg *configs.Config, opts Options, date func() time.Time, log *
 	if report.Damaged() {
 		log.Warn("the journal was damaged; the rest of it is used", zap.Stringer("found", report))
 	}
-	o := &outputs{journal: j, failing: make(map[string]bool), date: date, log: log}
+	o := &outputs{journal: j, failing: make(map[string]bool), date: date, watch: watch, log: log}
 	j.Start()
 	for _, c := range cfg.Sinks {
 		if err := o.add(c, opts); err != nil {
@@ -59,6 +61,10 @@ func (o *outputs) add(c configs.Sink, opts Options) error {
 	r, err := sinks.NewRunner(o.journal, s, *c.Delivery)
 	if err != nil {
 		return errors.Join(err, s.Close(context.Background()))
+	}
+	if c.Delivery.Filter.Passes(intel.KindCanary) {
+		o.watch.Sink(r.Name())
+		r.OnCanary(func(c intel.Canary, at time.Time) { o.watch.Delivered(r.Name(), c, at) })
 	}
 	r.Start()
 	o.runners = append(o.runners, r)
@@ -116,6 +122,7 @@ func hitLogError(err error) error {
 // which is said when it begins and when it ends.
 func (o *outputs) publish(events []intel.Event) {
 	err := o.journal.Append(events)
+	o.watch.Journaled(events)
 	switch {
 	case err != nil && o.trouble.CompareAndSwap(false, true):
 		o.log.Error("the journal does not take events to the disk; a crash would lose them now", zap.Error(err))

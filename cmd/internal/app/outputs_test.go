@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/google/uuid"
@@ -26,7 +27,7 @@ func TestTell(t *testing.T) {
 		t.Fatal(err)
 	}
 	core, logged := observer.New(zap.InfoLevel)
-	o, err := openOutputs(&cfg, Options{}, time.Now, zap.New(core))
+	o, err := openOutputs(&cfg, Options{}, time.Now, canary.NewWatch(0), zap.New(core))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
@@ -33,26 +34,10 @@ type Status struct {
 }
 
 // A CanaryStatus is the self-test: flows sent on purpose, and how far they came.
-type CanaryStatus struct {
-	EverySeconds float64   `json:"every_seconds"` // 0 = no self-test
-	Sent         uint64    `json:"sent"`
-	Seen         uint64    `json:"seen"` // by the correlator
-	LastSent     time.Time `json:"last_sent,omitzero"`
-	LastSeen     time.Time `json:"last_seen,omitzero"`
-	// Stages are milliseconds since the sending of the last one, by stage: received,
-	// matched, correlated, journal.
-	Stages map[string]float64 `json:"stages,omitempty"`
-	// Sinks are by name of the sink.
-	Sinks map[string]CanaryAt `json:"sinks,omitempty"`
-	// Others are hosts that sent canaries from elsewhere, by address.
-	Others map[string]CanaryAt `json:"others,omitempty"`
-}
+type CanaryStatus = canary.Status
 
 // A CanaryAt tells when a canary was last somewhere, and how long it took to there.
-type CanaryAt struct {
-	Last         time.Time `json:"last"`
-	Milliseconds float64   `json:"milliseconds"`
-}
+type CanaryAt = canary.At
 
 // A ClockStatus is what is known of the machine's clock.
 type ClockStatus struct {
@@ -206,6 +191,7 @@ func (a *App) Status() Status {
 		}
 		s.Listeners = append(s.Listeners, l.status())
 	}
+	s.Canary = a.canaryStatus()
 	s.Decoded = decodeStatus(d)
 	s.Exporters = exporterStatus(a.exporters)
 	s.Clock = a.watch.status()

@@ -1,0 +1,101 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"go.uber.org/zap"
+)
+
+// selfTest sends a canary to every listener, once every so often, until ctx ends. They
+// go through the sockets as those of all exporters do.
+func (a *App) selfTest(ctx context.Context) {
+	if a.cfg.Canary.Every <= 0 {
+		return
+	}
+	senders := make([]*canary.Sender, len(a.listeners))
+	defer func() {
+		for _, s := range senders {
+			if s != nil {
+				_ = s.Close() // nothing waits in it
+			}
+		}
+	}()
+	tick := time.NewTicker(a.cfg.Canary.Every)
+	defer tick.Stop()
+	for token := uint16(rand.Uint32()); ; token++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for i, l := range a.listeners {
+			senders[i] = a.sendCanary(i, l, senders[i], token)
+		}
+	}
+}
+
+// sendCanary sends a canary to one listener, and gives the sender for the next one. It
+// tells why none can be sent, once.
+func (a *App) sendCanary(i int, l *listener, s *canary.Sender, token uint16) *canary.Sender {
+	at := l.sockets[0].LocalAddr()
+	err := error(nil)
+	if s == nil {
+		s, err = canary.Dial(selfAddress(at, a.cfg.Listen[i].Listen), flow.IPFIX, canary.DomainTest+uint32(i))
+	}
+	if err == nil && !l.allows.Load().Contains(s.Source()) {
+		err = fmt.Errorf("refused: the listener does not allow %s; add it to 'allow'", s.Source())
+	}
+	if err == nil {
+		c := canary.New(token)
+		a.canaries.Sent(at.String(), c)
+		err = s.Send(c)
+	}
+	if err == nil {
+		return s
+	}
+	if a.canaries.Trouble(at.String(), err.Error()) {
+		a.log.Warn("the self-test does not reach a listener", zap.Stringer("listener", at), zap.Error(err))
+	}
+	if s != nil {
+		_ = s.Close()
+	}
+	return nil
+}
+
+// selfAddress gives the address at which this host itself reaches a listener that is
+// bound to at; listen is how the configuration names it. An empty host there stands
+// for both families.
+func selfAddress(at netip.AddrPort, listen string) string {
+	host := at.Addr()
+	switch {
+	case !host.IsUnspecified():
+	case host.Is4() || strings.HasPrefix(listen, ":"):
+		host = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	default:
+		host = netip.IPv6Loopback()
+	}
+	return netip.AddrPortFrom(host, at.Port()).String()
+}
+
+// canaryStatus gathers what the watch and those before it in the way have counted.
+func (a *App) canaryStatus() CanaryStatus {
+	s := a.canaries.Status()
+	var found correlate.CanaryCounts
+	for _, l := range a.listeners {
+		for _, w := range l.workers {
+			found.Add(w.Canaries())
+		}
+	}
+	s.Limited += found.OverCap
+	s.Shapeless = found.Shapeless
+	s.Queue = a.loop.Stats().CanariesLost
+	return s
+}
