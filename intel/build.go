@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/gaissmai/bart"
 )
 
 // keyOf gives the key of an unmapped prefix.
@@ -42,38 +43,50 @@ func (k *key) same(o *key) bool { return k.addr == o.addr && k.bits == o.bits }
 
 // Build compiles what was added. The version is the name of this state of all
 // feeds; events carry it. Building sorts in place and needs about 30 bytes an
-// entry beside the table itself.
+// entry beside the table itself; with a base that differs little, next to nothing.
 func (b *Builder) Build(version string) (*Table, Report) {
+	t := b.fromBase()
+	if t == nil {
+		b.leaveBase()
+		t = b.fromNothing()
+	}
+	t.version = version
+	t.guards, t.exclude = b.guards, b.exclude
+	t.feeds, t.own, t.forgotten = b.feeds, b.own, b.forgotten
+	r := b.report()
+	*b = Builder{}
+	return t, r
+}
+
+// fromNothing makes a table of the entries.
+func (b *Builder) fromNothing() *Table {
 	b.compact()
 	t := &Table{
-		version: version,
+		trie:    new(bart.Table[uint32]),
 		entries: b.entries,
+		n:       b.entries.n,
 		strings: b.strings.tight(),
-		guards:  b.guards,
-		exclude: b.exclude,
 		stopped: slices.Concat(b.stopped, b.keptOut),
 		filter4: newFilter4(b.keys),
 		filter6: newFilter6(b.keys),
 	}
-	for _, f := range b.feeds {
-		t.feeds = append(t.feeds, FeedCount{f.Feed, f.Accepted})
-	}
 	b.countUnique()
-	plant(&t.trie, b.keys)
+	plant(t.trie, b.keys)
 	for i := range b.keys {
 		k := &b.keys[i]
 		if i == len(b.keys)-1 || !k.same(&b.keys[i+1]) {
 			t.entries.at(k.entry).flags |= lastOfPrefix
 		}
 	}
-	r := b.report()
-	*b = Builder{}
-	return t, r
+	return t
 }
 
 // countUnique tells for each feed how many of its entries stand on prefixes of its
 // own. The keys are in their order in the table.
 func (b *Builder) countUnique() {
+	for i := range b.feeds {
+		b.feeds[i].Unique = 0
+	}
 	for start, i := 0, 1; i <= len(b.keys); i++ {
 		if i < len(b.keys) && b.keys[i].same(&b.keys[start]) {
 			continue
@@ -92,11 +105,20 @@ func (b *Builder) countUnique() {
 
 // report gives what became of all entries, the feeds by name.
 func (b *Builder) report() Report {
-	slices.SortFunc(b.feeds, func(f, g FeedReport) int { return strings.Compare(f.Feed, g.Feed) })
-	r := Report{Feeds: b.feeds, OwnListed: b.own, Forgotten: b.forgotten}
-	for i, w := range b.guards.lists {
-		r.Warned = append(r.Warned, WarnedReport{w.Name, w.Class, b.warned[i]})
+	r := Report{OwnListed: b.own, Forgotten: b.forgotten}
+	for _, w := range b.guards.lists {
+		r.Warned = append(r.Warned, WarnedReport{List: w.Name, Class: w.Class})
 	}
+	for i := range b.feeds {
+		f := &b.feeds[i]
+		if f.named() {
+			r.Feeds = append(r.Feeds, f.FeedReport)
+		}
+		for list, n := range f.warned {
+			r.Warned[list].Entries += n
+		}
+	}
+	slices.SortFunc(r.Feeds, func(f, g FeedReport) int { return strings.Compare(f.Feed, g.Feed) })
 	return r
 }
 
@@ -138,7 +160,7 @@ func (b *Builder) sort(rank []uint32) {
 		if c := e.compareSource(f, rank); c != 0 {
 			return c
 		}
-		return cmp.Or(e.better(f), cmp.Compare(k.entry, o.entry))
+		return cmp.Or(b.strings.better(e, f), cmp.Compare(k.entry, o.entry))
 	})
 }
 

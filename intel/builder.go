@@ -52,10 +52,21 @@ type Builder struct {
 	stopped   []stopped
 	keptOut   []stopped // by the readers of feeds
 	feedIndex map[string]uint32
-	feeds     []FeedReport // by index
+	feeds     []feedState // by index
 	own       []Suppression
 	forgotten int
-	warned    []int // entries that each warninglist touches
+	base      *base // nil = the table is made from nothing
+}
+
+// A feedState is all that is counted of one feed.
+type feedState struct {
+	FeedReport
+	warned []int // accepted entries that each warninglist touches, said twice or not
+}
+
+// named reports whether the feed was named at all: each call for it is counted.
+func (f *feedState) named() bool {
+	return f.Accepted+f.Duplicate+f.Exclusions > 0 || len(f.Refused) > 0
 }
 
 // A key is the place of an entry in the order of a table. An IPv4 prefix stands
@@ -74,7 +85,6 @@ func NewBuilder(p Policy) *Builder {
 	return &Builder{
 		max:       min(p.MaxIndicators, math.MaxInt32),
 		guards:    guards{NewNetworks(p.Allow), NewNetworks(p.Home), p.Warninglists, quarantine(p.Quarantine)},
-		warned:    make([]int, len(p.Warninglists)),
 		strings:   newInterner(),
 		exclude:   new(bart.Table[[]uint32]),
 		feedIndex: make(map[string]uint32),
@@ -130,6 +140,12 @@ func (b *Builder) Refuse(ind Indicator, why Reason) {
 // append stores an entry that no guard has stopped, or false when the strings of
 // the table have no room.
 func (b *Builder) append(ind *Indicator, feed uint32, o Origin) bool {
+	if b.base != nil && b.base.has(ind, feed, o, &b.feeds[feed]) {
+		if o == OriginFeed {
+			b.guards.count(ind.Prefix, b.feeds[feed].warned)
+		}
+		return true
+	}
 	e, ok := b.strings.pack(ind, feed)
 	if !ok {
 		return false
@@ -137,7 +153,7 @@ func (b *Builder) append(ind *Indicator, feed uint32, o Origin) bool {
 	if o == OriginOperator {
 		e.flags |= fromOperator
 	} else {
-		b.guards.count(ind.Prefix, b.warned)
+		b.guards.count(ind.Prefix, b.feeds[feed].warned)
 	}
 	b.keys = append(b.keys, keyOf(ind.Prefix, uint32(b.entries.n)))
 	b.entries.append(e)
@@ -148,14 +164,23 @@ func (b *Builder) append(ind *Indicator, feed uint32, o Origin) bool {
 // room reports whether one more entry is allowed. At the cap it looks once whether
 // duplicates can make room.
 func (b *Builder) room() bool {
-	if len(b.keys) < b.max {
+	if b.size() < b.max {
 		return true
 	}
+	b.leaveBase()
 	if !b.compacted {
 		b.compacted = true
 		b.compact()
 	}
-	return len(b.keys) < b.max
+	return b.size() < b.max
+}
+
+// size is the number of entries that the table would have.
+func (b *Builder) size() int {
+	if b.base != nil {
+		return len(b.keys) + b.base.n
+	}
+	return len(b.keys)
 }
 
 // Exclude takes p out of what one feed lists. Within one feed the most specific
@@ -188,7 +213,7 @@ func (b *Builder) feed(name string) uint32 {
 	i, ok := b.feedIndex[name]
 	if !ok {
 		i = uint32(len(b.feeds))
-		b.feeds = append(b.feeds, FeedReport{Feed: name})
+		b.feeds = append(b.feeds, feedState{FeedReport{Feed: name}, make([]int, len(b.guards.lists))})
 		b.feedIndex[name] = i
 	}
 	return i

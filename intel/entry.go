@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -103,11 +104,22 @@ func (p *pool) unpack(e *entry) Indicator {
 	}
 }
 
-// better orders two entries of the same prefix, feed and port by their evidence:
-// seen later, then surer, then told first. It is negative when e is the better.
-func (e *entry) better(o *entry) int {
+// better orders two entries of the same prefix, feed and port by their evidence: seen
+// later, then surer, then by what else they say, so that it does not matter in which
+// order they come. It is negative when e is the better.
+func (p *pool) better(e, o *entry) int {
 	return cmp.Or(cmp.Compare(o.last, e.last), cmp.Compare(o.score, e.score),
-		cmp.Compare(e.ref, o.ref), cmp.Compare(e.nativeID, o.nativeID))
+		p.compare(e.ref, o.ref), p.compare(e.nativeID, o.nativeID),
+		p.compare(e.description, o.description), p.compare(e.category, o.category),
+		cmp.Compare(e.first, o.first), cmp.Compare(e.expires, o.expires), cmp.Compare(e.flags, o.flags))
+}
+
+// compare orders two strings.
+func (p *pool) compare(a, b uint32) int {
+	if a == b {
+		return 0
+	}
+	return strings.Compare(p.at(a), p.at(b))
 }
 
 // absorb adds to e what a worse entry of the same prefix, feed and port knows: the

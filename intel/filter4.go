@@ -2,6 +2,7 @@ package intel
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 )
@@ -67,8 +68,18 @@ func newFilter4(keys []key) filter4 {
 	return f
 }
 
+// clone gives a filter of its own.
+func (f *filter4) clone() filter4 {
+	c := *f
+	c.top, c.whole, c.wide = slices.Clone(f.top), slices.Clone(f.whole), slices.Clone(f.wide)
+	return c
+}
+
 // add sets the bits of a prefix.
 func (f *filter4) add(first uint32, bits int) {
+	if bits < 32 && f.wide == nil {
+		f.wide = newBitmap(24)
+	}
 	last := first | ^uint32(0)>>bits
 	f.top.setRange(first>>f.topShift, last>>f.topShift)
 	if bits == 32 {

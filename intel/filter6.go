@@ -2,6 +2,7 @@ package intel
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 )
@@ -21,6 +22,7 @@ type filter6 struct {
 	gate, wide, whole     bitmap
 	top                   bitmap // nil when not in use
 	gateShift, wholeShift uint8
+	shortest              uint8 // length of which prefixes stand in gate
 	use48, use64, use128  bool
 }
 
@@ -52,10 +54,11 @@ func newFilter6(keys []key) filter6 {
 		whole:      newBitmap(wholeWidth),
 		gateShift:  uint8(32 - gateWidth),
 		wholeShift: uint8(64 - wholeWidth),
+		shortest:   uint8(shortest),
 	}
 	for i := range keys {
 		if k := &keys[i]; !k.is4() {
-			f.add(k.addr, int(k.bits), shortest)
+			f.add(k.addr, int(k.bits))
 		}
 	}
 	return f
@@ -74,10 +77,18 @@ func expandable(lengths *[129]int, n int) (shortest, blocks int) {
 	return topBits, blocks
 }
 
+// clone gives a filter of its own.
+func (f *filter6) clone() filter6 {
+	c := *f
+	c.gate, c.wide = slices.Clone(f.gate), slices.Clone(f.wide)
+	c.whole, c.top = slices.Clone(f.whole), slices.Clone(f.top)
+	return c
+}
+
 // add sets the bits of a prefix.
-func (f *filter6) add(a flow.Addr6, bits, shortest int) {
+func (f *filter6) add(a flow.Addr6, bits int) {
 	block := uint32(a.Hi >> 32)
-	if bits < shortest {
+	if bits < int(f.shortest) {
 		if f.top == nil {
 			f.top = newBitmap(topBits)
 		}

@@ -1,5 +1,7 @@
 package intel
 
+import "slices"
+
 // pageLen makes a page of entries 18 whole pages of the Go heap.
 const pageLen = 4096
 
@@ -38,6 +40,17 @@ func (p *pages) arrange(keys []key) {
 			to = from
 		}
 	}
+}
+
+// extended gives pages with the same entries, to which others can be added: those that
+// are there are not touched.
+func (p *pages) extended() pages {
+	e := pages{page: slices.Clone(p.page), n: p.n}
+	if last := len(e.page) - 1; last >= 0 {
+		page := *e.page[last]
+		e.page[last] = &page
+	}
+	return e
 }
 
 // truncate keeps the first n entries.

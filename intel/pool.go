@@ -14,7 +14,10 @@ const maxPool = math.MaxInt32
 // A pool holds strings without a pointer to any of them, so that the garbage
 // collector never looks inside: each one once, its length (uvarint) in front. A
 // handle is the offset of that length; 0 is the empty string.
-type pool struct{ blob []byte }
+//
+// The tail is what later tables have added, see Builder.fromBase: its offsets go on
+// where those of the blob end.
+type pool struct{ blob, tail []byte }
 
 // at gives the string of a handle, copied: it does not keep the pool alive.
 func (p *pool) at(handle uint32) string {
@@ -25,9 +28,22 @@ func (p *pool) at(handle uint32) string {
 }
 
 func (p *pool) raw(handle uint32) []byte {
-	n, w := binary.Uvarint(p.blob[handle:])
+	blob := p.blob
+	if int(handle) >= len(blob) {
+		handle -= uint32(len(blob))
+		blob = p.tail
+	}
+	n, w := binary.Uvarint(blob[handle:])
 	start := int(handle) + w
-	return p.blob[start : start+int(n)]
+	return blob[start : start+int(n)]
+}
+
+// is reports whether a handle is of s.
+func (p *pool) is(handle uint32, s string) bool {
+	if handle == 0 || s == "" {
+		return handle == 0 && s == ""
+	}
+	return string(p.raw(handle)) == s
 }
 
 // An interner fills a pool. Its index is an open hash of handles: 8 bytes a string
@@ -72,7 +88,7 @@ func (in *interner) intern(s string) (uint32, bool) {
 // tight gives the pool alone, without much room to grow.
 func (in *interner) tight() pool {
 	if slack := cap(in.blob) - len(in.blob); slack > len(in.blob)/8 {
-		return pool{bytes.Clone(in.blob)}
+		return pool{blob: bytes.Clone(in.blob)}
 	}
 	return in.pool
 }

@@ -14,16 +14,20 @@ import (
 // use it without a lock. The zero value is the empty table.
 type Table struct {
 	version string
-	trie    bart.Table[uint32] // prefix -> index of its first entry
+	trie    *bart.Table[uint32] // prefix -> index of its first entry; nil in the empty table
 	filter4 filter4
 	filter6 filter6
 	entries pages
+	n       int // entries that the trie leads to; others are left from an older table
 	strings pool
-	feeds   []FeedCount // by index
+	feeds   []feedState // by index
 	guards  guards
 	// exclude has the feeds that exclude a prefix; nil in the empty table.
 	exclude *bart.Table[[]uint32]
 	stopped []stopped
+	// What of the report the next table may keep.
+	own       []Suppression
+	forgotten int
 }
 
 // A FeedCount is how many entries of a feed are in a table.
@@ -36,11 +40,16 @@ type FeedCount struct {
 func (t *Table) Version() string { return t.version }
 
 // Len gives the number of entries: listings, not prefixes.
-func (t *Table) Len() int { return t.entries.n }
+func (t *Table) Len() int { return t.n }
 
 // Feeds gives the number of entries of each feed, by name.
 func (t *Table) Feeds() []FeedCount {
-	feeds := slices.Clone(t.feeds)
+	var feeds []FeedCount
+	for i := range t.feeds {
+		if f := &t.feeds[i]; f.named() {
+			feeds = append(feeds, FeedCount{f.Feed, f.Accepted})
+		}
+	}
 	slices.SortFunc(feeds, func(f, g FeedCount) int { return strings.Compare(f.Feed, g.Feed) })
 	return feeds
 }
@@ -49,7 +58,7 @@ func (t *Table) Feeds() []FeedCount {
 // knows neither ports nor allowlist nor exclusions: Find is the judge. The invalid
 // address, 0.0.0.0 and :: are never listed.
 func (t *Table) Contains(a netip.Addr) bool {
-	return t.trie.Contains(a) && !a.IsUnspecified()
+	return t.n > 0 && t.trie.Contains(a) && !a.IsUnspecified()
 }
 
 // maxListings bounds the answer of Listings.
@@ -59,7 +68,7 @@ const maxListings = 1_000
 // that lie within p in the order of addresses, at most 1,000. They are the entries
 // as listed: Explain tells what stops them.
 func (t *Table) Listings(p netip.Prefix) []Indicator {
-	if !p.IsValid() {
+	if !p.IsValid() || t.n == 0 {
 		return nil
 	}
 	p = unmapped(p)
@@ -88,6 +97,9 @@ func (t *Table) Listings(p netip.Prefix) []Indicator {
 
 // ByOperator reports whether the operator's own word lists exactly this prefix.
 func (t *Table) ByOperator(p netip.Prefix) bool {
+	if t.n == 0 {
+		return false
+	}
 	first, ok := t.trie.Get(unmapped(p))
 	if !ok {
 		return false
