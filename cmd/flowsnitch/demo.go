@@ -92,6 +92,7 @@ func demoConfig(dir string) (configs.Config, error) {
 	cfg.Listen = []udp.Config{{Listen: "127.0.0.1:0"}}
 	cfg.Home = append(intel.DefaultHome(), netip.MustParsePrefix("2001:db8:cafe::/48"))
 	cfg.Sinks = []configs.Sink{{Console: &configs.Console{}}}
+	cfg.Canary.Every = 0
 	cfg.Journal.Dir, cfg.Journal.Durability = "", sinks.InMemory
 	cfg.Intel.Feeds = nil
 	for _, l := range demoLists {

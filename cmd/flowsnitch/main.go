@@ -81,7 +81,7 @@ listed prefixes, and says so at once.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return wrongUse(c, "%w", flagError(err)) })
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpCommand(newHelp())
-	root.AddCommand(newDemo(), newRun(), newReplay(), newDecode(), newLookup(), newIntel(), newStatus(), newTop(), newConsume(), newConfig(), newVersion())
+	root.AddCommand(newDemo(), newRun(), newReplay(), newDecode(), newLookup(), newIntel(), newStatus(), newCanary(), newTop(), newConsume(), newConfig(), newVersion())
 	root.AddCommand(packagingCommands()...)
 	plainUsage(root)
 	return root

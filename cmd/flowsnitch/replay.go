@@ -28,7 +28,8 @@ func newReplay() *cobra.Command {
 one hit for every flow record and listed address in it, as a line of JSON; a summary
 goes to standard error. With --intel and without -c only these lists count; feeds are
 never fetched, their last good copies are used. With --rollup it prints what 'run' would have sent, with
-updates of contacts, driven by the times in the capture.`,
+updates of contacts, driven by the times in the capture. Canaries in it (see
+'flowsnitch canary') are counted in the summary and not printed.`,
 		Example: `  flowsnitch replay --intel bad.txt router.pcap
   flowsnitch replay --intel bad.txt router.pcap | jq -r .flowsnitch.offender | sort | uniq -c`,
 		Args: arguments("a capture file", anyNumber),
@@ -75,6 +76,9 @@ func replay(c *cobra.Command, cfg *configs.Config, lists, paths []string) error 
 	errs = append(errs, out.w.Flush())
 	sum.print(c.ErrOrStderr())
 	fmt.Fprintf(c.ErrOrStderr(), "%d indicators, %d hits, %d events\n", table.Len(), hits, out.n)
+	if sum.canaries > 0 {
+		fmt.Fprintf(c.ErrOrStderr(), "%d canaries, which are no hits and not printed\n", sum.canaries)
+	}
 	return errors.Join(errs...)
 }
 
@@ -106,6 +110,7 @@ func replayFile(c *cobra.Command, cfg *configs.Config, store *intel.Store, path 
 	contacts.Flush(now)
 	stats := d.Stats()
 	sum.decoded(stats, x)
+	sum.canaries += m.Canaries().Found
 	if err == nil && stats.Datagrams() == 0 {
 		err = fmt.Errorf("%s: no NetFlow, IPFIX or sFlow in it", path)
 	}

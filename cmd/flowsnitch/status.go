@@ -95,6 +95,7 @@ func printStatus(w io.Writer, s app.Status, final bool) {
 	h := s.Hits.Correlator
 	fmt.Fprintf(w, "hits       %d found, %d contacts now, %d hit and %d update events, %d lost (hit queue full), %d contacts evicted\n",
 		s.Hits.Found, h.Contacts, h.HitEvents, h.UpdateEvents, s.Hits.HitQueueFull, h.ContactsEvicted)
+	printCanary(w, &s.Canary)
 	printJournal(w, &s.Journal)
 	printClock(w, &s.Clock)
 	for _, k := range s.Sinks {

@@ -13,8 +13,9 @@ import (
 
 // A captureSummary adds up what became of captures.
 type captureSummary struct {
-	frames capture.Stats
-	decode decode.Stats
+	canaries uint64
+	frames   capture.Stats
+	decode   decode.Stats
 }
 
 func (s *captureSummary) read(c capture.Stats) {

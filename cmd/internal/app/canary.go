@@ -48,7 +48,7 @@ func (a *App) sendCanary(i int, l *listener, s *canary.Sender, token uint16) *ca
 	at := l.sockets[0].LocalAddr()
 	err := error(nil)
 	if s == nil {
-		s, err = canary.Dial(selfAddress(at, a.cfg.Listen[i].Listen), flow.IPFIX, canary.DomainTest+uint32(i))
+		s, err = canary.Dial(SelfAddress(at, a.cfg.Listen[i].Listen), flow.IPFIX, canary.DomainTest+uint32(i))
 	}
 	if err == nil && !l.allows.Load().Contains(s.Source()) {
 		err = fmt.Errorf("refused: the listener does not allow %s; add it to 'allow'", s.Source())
@@ -70,10 +70,10 @@ func (a *App) sendCanary(i int, l *listener, s *canary.Sender, token uint16) *ca
 	return nil
 }
 
-// selfAddress gives the address at which this host itself reaches a listener that is
+// SelfAddress gives the address at which this host itself reaches a listener that is
 // bound to at; listen is how the configuration names it. An empty host there stands
 // for both families.
-func selfAddress(at netip.AddrPort, listen string) string {
+func SelfAddress(at netip.AddrPort, listen string) string {
 	host := at.Addr()
 	switch {
 	case !host.IsUnspecified():

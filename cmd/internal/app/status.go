@@ -51,6 +51,7 @@ type ClockStatus struct {
 // A ListenerStatus is one address, all its sockets together.
 type ListenerStatus struct {
 	Address         string `json:"address"`
+	Listen          string `json:"listen"` // as the configuration says
 	Sockets         int    `json:"sockets"`
 	Datagrams       uint64 `json:"datagrams"`
 	Bytes           uint64 `json:"bytes"`
@@ -184,12 +185,13 @@ func (a *App) Status() Status {
 	s.Hits.Correlator = a.contacts.Stats()
 	s.Hits.HitQueueFull = a.loop.Stats().HitQueueFull
 	var d decode.Stats
-	for _, l := range a.listeners {
+	for i, l := range a.listeners {
 		for _, w := range l.workers {
 			s.Hits.Found += w.Matched()
 			d.Add(w.Decoded())
 		}
 		s.Listeners = append(s.Listeners, l.status())
+		s.Listeners[i].Listen = a.cfg.Listen[i].Listen
 	}
 	s.Canary = a.canaryStatus()
 	s.Decoded = decodeStatus(d)

@@ -1,9 +1,11 @@
 package canary
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
@@ -88,4 +90,20 @@ func flowOf(c intel.Canary) synth.Flow {
 		Protocol: intel.CanaryProtocol, Packets: intel.CanaryPackets, Bytes: canaryBytes,
 		InIf: uint32(code.InIf), OutIf: uint32(code.OutIf), Start: c.Sent, End: c.Sent,
 	}
+}
+
+// refusalWait is how long a refusal by the other host may take. A firewall that drops
+// without a word tells nothing, and neither does success.
+const refusalWait = 300 * time.Millisecond
+
+// Refused waits a little for the word of the network that nobody listens there.
+func (s *Sender) Refused() error {
+	if err := s.conn.SetReadDeadline(time.Now().Add(refusalWait)); err != nil {
+		return err
+	}
+	var b [1]byte
+	if _, err := s.conn.Read(b[:]); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("canary to %s: %w", s.To(), err)
+	}
+	return nil
 }

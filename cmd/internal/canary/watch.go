@@ -137,18 +137,22 @@ func (w *Watch) ours(o *own, h *intel.Hit, now time.Time) bool {
 
 // other notes a canary of another host, or one of ours that has come twice.
 func (w *Watch) other(h *intel.Hit, now time.Time) bool {
+	if w.own[keyOf(*h.Canary)] != nil {
+		w.status.Limited++
+		return false
+	}
 	o := w.host(h.Record.Exporter.Addr, now)
 	if o == nil {
 		w.status.OthersOverCap++
 		return false
 	}
-	if w.own[keyOf(*h.Canary)] != nil || o.bucket.full(now, hostRate, hostBurst) || w.all.full(now, allRate, allBurst) {
+	o.At = At{Last: now, Milliseconds: milliseconds(h.Record.Received.Sub(h.Canary.Sent))}
+	if o.bucket.full(now, hostRate, hostBurst) || w.all.full(now, allRate, allBurst) {
 		w.status.Limited++
 		return false
 	}
 	o.bucket.take()
 	w.all.take()
-	o.At = At{Last: now, Milliseconds: milliseconds(h.Record.Received.Sub(h.Canary.Sent))}
 	return true
 }
 
