@@ -52,6 +52,10 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errOut io.Wr
 	if err == nil {
 		return exitDone
 	}
+	var v verdict
+	if errors.As(err, &v) {
+		return int(v)
+	}
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		fmt.Fprintf(errOut, "flowsnitch: %s\n", line)
 	}
@@ -81,7 +85,7 @@ listed prefixes, and says so at once.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return wrongUse(c, "%w", flagError(err)) })
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpCommand(newHelp())
-	root.AddCommand(newDemo(), newRun(), newReplay(), newDecode(), newLookup(), newIntel(), newStatus(), newCanary(), newTop(), newConsume(), newConfig(), newVersion())
+	root.AddCommand(newDemo(), newRun(), newReplay(), newDecode(), newLookup(), newIntel(), newStatus(), newCanary(), newTop(), newCheck(), newConsume(), newConfig(), newVersion())
 	root.AddCommand(packagingCommands()...)
 	plainUsage(root)
 	return root

@@ -79,6 +79,9 @@ func printStatus(w io.Writer, s app.Status, final bool) {
 		fmt.Fprintln(w, "still starting")
 		return
 	}
+	if !final {
+		printHealth(w, s.Health)
+	}
 	printListeners(w, s.Listeners)
 	printDecoded(w, &s.Decoded)
 	printExporters(w, &s.Exporters, !final)
@@ -120,6 +123,15 @@ func printClock(w io.Writer, c *app.ClockStatus) {
 		fmt.Fprintf(w, ": %s; the date that is gone by is %s", c.Why, c.Trusted.UTC().Format(time.RFC3339))
 	}
 	fmt.Fprintf(w, "; it was set %d times\n", c.Jumps)
+}
+
+// printHealth prints what is not well.
+func printHealth(w io.Writer, list []app.Finding) {
+	for _, f := range list {
+		if f.State != app.OK {
+			fmt.Fprintf(w, "%-10s %s: %s\n", f.State, f.Check, printable(f.Text))
+		}
+	}
 }
 
 // printJournal prints the journal, and what is wrong with it.

@@ -88,6 +88,11 @@ func screen(last, s *app.Status, d time.Duration, clear bool) []byte {
 	}
 	rate := func(now, before uint64) string { return perSecond(float64(now-min(now, before)) / d.Seconds()) }
 	fmt.Fprintf(&b, "flowsnitch %s  %s  up %s  %d indicators\n\n", s.Version, s.Name, time.Since(s.Since).Round(time.Second), s.Intel.Indicators)
+	for _, f := range s.Health {
+		if f.State != app.OK {
+			fmt.Fprintf(&b, "%-8s %-9s %.60s\n", f.State, f.Check, printable(f.Text))
+		}
+	}
 	fmt.Fprintf(&b, "%-8s %12s %12s %14s\n", "", "datagrams/s", "flows/s", "flows in all")
 	for _, name := range []string{"v5", "v9", "ipfix", "sflow"} {
 		n, o := s.Decoded.Versions[name], last.Decoded.Versions[name]

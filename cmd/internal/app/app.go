@@ -80,6 +80,7 @@ type App struct {
 	feeds  *feedDesk
 	dnsbl  *dnsbl.Checker // nil = nobody is asked
 	days   dayCount
+	checks *healthWatch
 	storms stormWatch // only the chores use it
 
 	ready atomic.Bool // everything above is there
@@ -100,6 +101,7 @@ func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 	a.exporters = decode.NewExporters(cfg.Limits)
 	a.exporters.ReadTunnels(cfg.SFlow.Tunnels)
 	a.canaries = canary.NewWatch(cfg.Canary.Every)
+	a.checks = newHealthWatch(log)
 	a.feeds = newFeedDesk(a.store, a.alert, log)
 	return a
 }
@@ -296,6 +298,7 @@ func (a *App) startChores() context.Context {
 				a.watchStorms(now)
 				hits, _ := a.contacts.FeedHits()
 				a.days.look(hits, now)
+				a.judgeHealth()
 				if err := a.templates.save(false); err != nil {
 					a.log.Warn("templates are not saved; after a restart data waits for new ones", zap.Error(err))
 				}

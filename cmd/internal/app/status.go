@@ -31,6 +31,8 @@ type Status struct {
 	Sinks     []SinkStatus     `json:"sinks"`
 	Canary    CanaryStatus     `json:"canary"`
 	Clock     ClockStatus      `json:"clock"`
+	// Health is one finding for each check, as of the last ten seconds.
+	Health []Finding `json:"health"`
 }
 
 // A CanaryStatus is the self-test: flows sent on purpose, and how far they came.
@@ -143,7 +145,8 @@ type HitStatus struct {
 // A JournalStatus is what holds events until every sink has had them.
 type JournalStatus struct {
 	Appended    uint64 `json:"appended"`
-	Bytes       int64  `json:"bytes"` // of its files
+	Bytes       int64  `json:"bytes"`     // of its files
+	MaxBytes    int64  `json:"max_bytes"` // they may have
 	InMemory    uint64 `json:"in_memory"`
 	DroppedFull uint64 `json:"dropped_full"` // over max_bytes or memory_bytes
 	DroppedOld  uint64 `json:"dropped_old"`  // over max_age
@@ -181,6 +184,7 @@ func (a *App) Status() Status {
 	// Against the stream: what is counted at the end of the path while this looks
 	// has been counted at its beginning when this gets there.
 	s.Journal = a.sinks.journalStatus()
+	s.Journal.MaxBytes = a.cfg.Journal.MaxBytes
 	s.Sinks = a.sinks.status()
 	s.Hits.Correlator = a.contacts.Stats()
 	s.Hits.HitQueueFull = a.loop.Stats().HitQueueFull
@@ -202,6 +206,7 @@ func (a *App) Status() Status {
 	a.days.look(s.Hits.Feeds, time.Now())
 	s.Intel.HitsDay = a.days.status()
 	s.DNSBL = a.dnsblStatus()
+	s.Health = a.Findings()
 	return s
 }
 
