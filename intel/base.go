@@ -21,10 +21,10 @@ type base struct {
 // that starts from nothing, and makes the same table. But what that table has already is
 // not stored again, feeds that are as they were can be kept without reading them, and a
 // table that differs little shares the memory of the old one and is made in
-// milliseconds.
+// milliseconds. A nil table is the empty one.
 func NewBuilderFrom(t *Table, p Policy) *Builder {
 	b := NewBuilder(p)
-	if t.n == 0 || t.forgotten > 0 || len(t.own) == maxOwnListed {
+	if t == nil || t.n == 0 || t.forgotten > 0 || len(t.own) == maxOwnListed {
 		return b // what it was made from is not known in full
 	}
 	b.base = &base{

@@ -2,8 +2,10 @@ package fetch
 
 import (
 	"fmt"
+	"io/fs"
 	"math"
 	"net/netip"
+	"os"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -27,6 +29,19 @@ type build struct {
 	expiry time.Time // of the next entry; zero = none will
 	at     time.Time // the date that decided what has expired
 	made   time.Time // likewise, by the monotonic clock
+
+	// What the next build need not read again.
+	table       *intel.Table
+	copies      map[*runner]copied
+	quarantined []netip.Prefix
+}
+
+// A copied is the copy of a feed that went into a table.
+type copied struct {
+	good    *Description // nil = there was none
+	file    fs.FileInfo  // likewise
+	checked time.Time    // when the source last stood by it
+	expiry  time.Time    // of its next entry; zero = none will
 }
 
 // rebuild makes a table of all copies in use and publishes it.
@@ -68,16 +83,21 @@ func (m *Manager) table(now time.Time) (*intel.Table, build) {
 
 // tryTable reads the copies in use from the disk: they are nowhere in memory beside the
 // table. The operator's own come first, so that no feed can fill the table before. An
-// error comes with the runner of the copy that cannot be read.
+// error comes with the runner of the copy that cannot be read. What is as it was is not
+// read, and what little has changed is changed in the last table.
 func (m *Manager) tryTable(now time.Time) (*intel.Table, build, *runner, error) {
-	b := build{at: now, made: time.Now()}
-	if r, err := m.warninglists(&b); err != nil {
+	m.mu.Lock()
+	last := m.built
+	m.mu.Unlock()
+	b := build{at: now, made: time.Now(), copies: make(map[*runner]copied), quarantined: m.quarantine.prefixes()}
+	if r, err := m.warninglists(&b, &last); err != nil {
 		return nil, b, r, err
 	}
-	builder := intel.NewBuilder(intel.Policy{
+	builder := intel.NewBuilderFrom(last.table, intel.Policy{
 		Allow: m.cfg.Allow, Home: m.opts.Home, Warninglists: b.lists, MaxIndicators: m.cfg.MaxIndicators,
-		Quarantine: m.quarantine.prefixes(),
+		Quarantine: b.quarantined,
 	})
+	same := b.sameRules(&last)
 	for _, p := range m.cfg.Deny {
 		builder.Add(intel.Indicator{Prefix: p, Feed: denyFeed, Score: operatorScore, Category: denyCategory}, intel.OriginOperator)
 	}
@@ -86,14 +106,67 @@ func (m *Manager) tryTable(now time.Time) (*intel.Table, build, *runner, error) 
 			if r.spec.Operator != own {
 				continue
 			}
-			if err := r.addTo(builder, &b); err != nil {
+			c := r.copied()
+			if same && m.alone(r) && last.has(r, c, now) && builder.Keep(r.spec.Name) {
+				b.note(r, last.copies[r])
+				continue
+			}
+			if err := r.addTo(builder, &b, c); err != nil {
 				return nil, b, r, err
 			}
 		}
 	}
-	var table *intel.Table
-	table, b.report = builder.Build(now.UTC().Format("20060102T150405.000Z"))
-	return table, b, nil, nil
+	b.table, b.report = builder.Build(now.UTC().Format("20060102T150405.000Z"))
+	return b.table, b, nil, nil
+}
+
+// copied tells which copy is in use, without its expiry.
+func (r *runner) copied() copied {
+	r.mu.Lock()
+	c := copied{good: r.good}
+	if r.good != nil {
+		c.checked = latest(r.good.Taken, r.state.Checked)
+	}
+	r.mu.Unlock()
+	if c.good != nil {
+		c.file, _ = os.Stat(r.file(extGood)) // nil if it cannot be opened either
+	}
+	return c
+}
+
+// same reports whether two copies are one, which nobody has touched.
+func (c *copied) same(o *copied) bool {
+	if c.file == nil || o.file == nil {
+		return c.good == nil && o.good == nil
+	}
+	return c.good == o.good && os.SameFile(c.file, o.file) &&
+		c.file.Size() == o.file.Size() && c.file.ModTime().Equal(o.file.ModTime())
+}
+
+// alone reports whether nobody else adds entries under the name of a feed.
+func (m *Manager) alone(r *runner) bool {
+	return r.spec.Name != denyFeed &&
+		!slices.ContainsFunc(m.feeds, func(o *runner) bool { return o != r && o.spec.Name == r.spec.Name })
+}
+
+// sameRules reports whether all that a feed may list by the last build it may list still.
+func (b *build) sameRules(last *build) bool {
+	return !b.at.Before(last.at) && slices.Equal(b.quarantined, last.quarantined) && slices.Equal(b.lists, last.lists)
+}
+
+// has reports whether a copy went into the table as it would go into the next one.
+func (b *build) has(r *runner, c copied, now time.Time) bool {
+	was, ok := b.copies[r]
+	return ok && was.same(&c) && (r.spec.MaxAge == 0 || was.checked.Equal(c.checked)) &&
+		(was.expiry.IsZero() || was.expiry.After(now))
+}
+
+// note remembers a copy that is in the table.
+func (b *build) note(r *runner, c copied) {
+	b.copies[r] = c
+	if !c.expiry.IsZero() && (b.expiry.IsZero() || c.expiry.Before(b.expiry)) {
+		b.expiry = c.expiry
+	}
 }
 
 // lost forgets a copy that cannot be read any more, so that the source is asked for
@@ -123,18 +196,21 @@ func (r *runner) inUse() (*reader, error) {
 	return g, err
 }
 
-// addTo adds the entries of the copy in use.
-func (r *runner) addTo(builder *intel.Builder, b *build) error {
+// addTo adds the entries of the copy in use, which is c or a newer one.
+func (r *runner) addTo(builder *intel.Builder, b *build, c copied) error {
 	g, err := r.inUse()
 	if g == nil {
 		return err
 	}
 	defer g.Close()
-	a := adder{r: r, build: b, taken: r.checked(&g.Description), origin: intel.OriginFeed, builder: builder}
+	a := adder{r: r, now: b.at, taken: r.checked(&g.Description), origin: intel.OriginFeed, builder: builder}
 	if r.spec.Operator {
 		a.origin = intel.OriginOperator
 	}
-	return g.each(nil, a.add)
+	err = g.each(nil, a.add)
+	c.expiry = a.expiry
+	b.note(r, c)
+	return err
 }
 
 // checked is when the source last stood by the copy.
@@ -147,18 +223,19 @@ func (r *runner) checked(d *Description) time.Time {
 // An adder adds the entries of one feed that still count.
 type adder struct {
 	r       *runner
-	build   *build
 	builder *intel.Builder
+	now     time.Time
 	taken   time.Time
+	expiry  time.Time // of the next entry; zero = none will
 	origin  intel.Origin
 }
 
 func (a *adder) add(e *feeds.Entry) error {
 	s := &a.r.spec
 	end := a.end(e)
-	over := !end.IsZero() && !end.After(a.build.at)
-	if !over && !end.IsZero() && (a.build.expiry.IsZero() || end.Before(a.build.expiry)) {
-		a.build.expiry = end
+	over := !end.IsZero() && !end.After(a.now)
+	if !over && !end.IsZero() && (a.expiry.IsZero() || end.Before(a.expiry)) {
+		a.expiry = end
 	}
 	switch ind := s.complete(e.Indicator); {
 	case e.Exclude && !over:
@@ -209,9 +286,20 @@ func (s *spec) complete(ind intel.Indicator) intel.Indicator {
 	return ind
 }
 
-// warninglists gathers the lists of the next table. What they have stopped is counted
-// on from table to table.
-func (m *Manager) warninglists(b *build) (*runner, error) {
+// warninglists gathers the lists of the next table: those of the last one if they are as
+// they were. What they have stopped is counted on from table to table.
+func (m *Manager) warninglists(b, last *build) (*runner, error) {
+	same := last.table != nil
+	for _, r := range m.warn {
+		c := r.copied()
+		was := last.copies[r]
+		same = same && c.same(&was)
+		b.copies[r] = c
+	}
+	if same {
+		b.lists = last.lists
+		return nil, nil
+	}
 	b.lists = append(b.lists, intel.NewWarninglist(criticalServices, intel.ClassInfrastructure,
 		intel.CriticalServices(), m.counter(criticalServices)))
 	for _, r := range m.warn {
