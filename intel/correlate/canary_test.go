@@ -1,0 +1,124 @@
+package correlate_test
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/synth"
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/correlate"
+)
+
+var canaryNow = time.Unix(1_800_000_000, 123_456_000).UTC()
+
+// canaryFlow gives the flow of a canary.
+func canaryFlow(c intel.Canary) synth.Flow {
+	source, target := intel.CanaryEnds()
+	code := c.Code()
+	return synth.Flow{
+		Src: source, Dst: target, SrcPort: code.SrcPort, DstPort: code.DstPort, InIf: uint32(code.InIf), OutIf: uint32(code.OutIf),
+		Protocol: intel.CanaryProtocol, Packets: intel.CanaryPackets, Bytes: 128, Start: c.Sent, End: c.Sent,
+	}
+}
+
+// path gives a matcher with one listed address, and what decodes for it.
+func path(t *testing.T) (*correlate.Matcher, *decode.Decoder) {
+	t.Helper()
+	b := intel.NewBuilder(intel.Policy{})
+	b.Add(intel.Indicator{Prefix: netip.MustParsePrefix("203.0.113.9/32"), Feed: "ours", Score: 90}, intel.OriginOperator)
+	table, _ := b.Build("t")
+	s := intel.NewStore()
+	s.Swap(table)
+	m := correlate.NewMatcher(s)
+	return m, decode.New(decode.NewExporters(decode.DefaultLimits()), m)
+}
+
+// receive decodes one datagram of flows.
+func receive(t *testing.T, d *decode.Decoder, v flow.Version, flows ...synth.Flow) {
+	t.Helper()
+	e, err := synth.NewEncoder(synth.Config{Version: v})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := e.EncodeAlone(nil, flows, canaryNow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Decode(&flow.Datagram{Payload: b, Source: netip.MustParseAddrPort("198.51.100.7:9999"), Received: canaryNow.Add(time.Millisecond)})
+}
+
+// TestCanaryPath: in every protocol a canary comes out with its time and token, as an
+// event only where somebody wants it, and is no hit.
+func TestCanaryPath(t *testing.T) {
+	hit := synth.Flow{Src: netip.MustParseAddr("10.0.0.5"), Dst: netip.MustParseAddr("203.0.113.9"), SrcPort: 4000, DstPort: 443, Protocol: 6, Packets: 1, Bytes: 100}
+	for _, v := range []flow.Version{flow.V5, flow.V9, flow.IPFIX, flow.SFlow} {
+		for _, wanted := range []bool{true, false} {
+			m, d := path(t)
+			receive(t, d, v, canaryFlow(intel.Canary{Sent: canaryNow, Token: 4711}), hit)
+			var events []intel.Event
+			c := correlate.New(correlate.DefaultConfig(), func(e []intel.Event) { events = append(events, e...) })
+			c.OnCanary(func(h *intel.Hit) bool {
+				if !h.Canary.Sent.Equal(canaryNow) || h.Canary.Token != 4711 || h.Canary.Matched.IsZero() || !h.Match.Empty() {
+					t.Errorf("%v: canary %+v", v, h.Canary)
+				}
+				return wanted
+			})
+			c.Handle(m.Take(nil), canaryNow)
+			if s := c.Stats(); s.Hits != 1 || s.HitEvents != 1 || s.Contacts != 1 || s.Canaries != 1 || (s.CanaryEvents == 1) != wanted || m.Matched() != 1 {
+				t.Errorf("%v: stats %+v, %d matched", v, s, m.Matched())
+			}
+			if wanted && (len(events) != 2 || !isCanaryEvent(&events[0])) || !wanted && len(events) != 1 {
+				t.Errorf("%v: events %+v", v, events)
+			}
+		}
+	}
+}
+
+func isCanaryEvent(e *intel.Event) bool {
+	source, target := intel.CanaryEnds()
+	return e.Kind == intel.KindCanary && e.Canary() == intel.Canary{Sent: canaryNow, Token: 4711} && e.Time.Sub(e.Start) == time.Millisecond &&
+		e.Src == source && e.Dst == target && e.Offender == target && e.Severity == intel.Low && len(e.Indicators) == 0 &&
+		e.Reason == "canary received 1.000 ms after it was sent"
+}
+
+// TestCanaryFlood: canaries beyond the cap of a batch are counted, the hits between
+// them are all there.
+func TestCanaryFlood(t *testing.T) {
+	m, d := path(t)
+	hit := synth.Flow{Src: netip.MustParseAddr("203.0.113.9"), Dst: netip.MustParseAddr("10.0.0.5"), Protocol: 6, Packets: 1, Bytes: 100}
+	odd := canaryFlow(intel.Canary{Sent: canaryNow.Add(-48 * time.Hour)})
+	for i := range 100 {
+		receive(t, d, flow.IPFIX, canaryFlow(intel.Canary{Sent: canaryNow, Token: uint16(i)}), hit, odd)
+	}
+	canaries, hits := 0, 0
+	for _, h := range m.Take(nil) {
+		if h.Canary != nil {
+			canaries++
+		} else if h.Offender == hit.Src {
+			hits++
+		}
+	}
+	if canaries != 8 || hits != 100 || m.Matched() != 100 {
+		t.Errorf("%d canaries, %d hits, %d matched", canaries, hits, m.Matched())
+	}
+	if got, want := m.Canaries(), (correlate.CanaryCounts{Found: 100, OverCap: 92, Shapeless: 100}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	receive(t, d, flow.IPFIX, canaryFlow(intel.Canary{Sent: canaryNow}))
+	if len(m.Hits()) != 1 {
+		t.Error("the next batch has no room for a canary")
+	}
+}
+
+// TestCanaryLost: canaries that find no room in the queue are not among the lost hits.
+func TestCanaryLost(t *testing.T) {
+	l := correlate.NewLoop(correlate.New(correlate.DefaultConfig(), func([]intel.Event) {}))
+	l.Stop()
+	l.Offer([]intel.Hit{{}, {Canary: &intel.Canary{}}, {}})
+	if s := l.Stats(); s.HitQueueFull != 2 || s.CanariesLost != 1 || s.Offered != 3 {
+		t.Errorf("stats %+v", s)
+	}
+}
