@@ -28,7 +28,7 @@ func TestCanaryRoundTrip(t *testing.T) {
 	for i := range 10_000 {
 		sent := time.UnixMicro(r.Int64N(1 << 52)).Add(48 * time.Hour)
 		if i%2 == 0 {
-			sent = over.Add(time.Duration(r.Int64N(int64(20 * time.Second))) - 10*time.Second)
+			sent = over.Add(time.Duration(r.Int64N(int64(20*time.Second))) - 10*time.Second)
 		}
 		c := Canary{Sent: sent.Truncate(time.Microsecond), Token: uint16(r.Uint32())}
 		late := time.Duration(r.Int64N(2*int64(canarySlack))) - canarySlack
