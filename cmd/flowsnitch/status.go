@@ -82,6 +82,7 @@ func printStatus(w io.Writer, s app.Status, final bool) {
 	if !final {
 		printHealth(w, s.Health)
 	}
+	fmt.Fprintf(w, "memory     %s, %d goroutines\n", size(s.Memory.InUse), s.Memory.Goroutines)
 	printListeners(w, s.Listeners)
 	printDecoded(w, &s.Decoded)
 	printExporters(w, &s.Exporters, !final)

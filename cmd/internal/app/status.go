@@ -31,6 +31,7 @@ type Status struct {
 	Sinks     []SinkStatus     `json:"sinks"`
 	Canary    CanaryStatus     `json:"canary"`
 	Clock     ClockStatus      `json:"clock"`
+	Memory    MemoryStatus     `json:"memory"`
 	// Health is one finding for each check, as of the last ten seconds.
 	Health []Finding `json:"health"`
 }
@@ -177,6 +178,7 @@ func (a *App) Status() Status {
 	if s.Config == "" {
 		s.Config = "built-in default"
 	}
+	s.Memory = memoryStatus()
 	if !a.ready.Load() {
 		s.Starting = true
 		return s

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,22 +29,32 @@ import (
 // Patience detects what hangs; it says nothing about speed.
 const Patience = time.Minute
 
-// builds are the binaries that were made, each once for all tests of a package.
-var builds = map[string]func() (string, error){
-	"flowsnitch": sync.OnceValues(func() (string, error) { return build("flowsnitch") }),
-	"flowgen":    sync.OnceValues(func() (string, error) { return build("flowgen") }),
+// A Target is a machine that is not this one: what the program is built for, and the
+// emulator that runs it here. The zero Target is this machine.
+type Target struct {
+	Arch, ARM string   // as GOARCH and GOARM
+	Emulator  []string // a command that takes a program and its arguments
 }
 
-func build(name string) (string, error) {
-	dir, err := os.MkdirTemp("", name+"-binary-")
+// A made is a program for a machine.
+type made struct{ name, arch, arm string }
+
+// builds are the binaries that were made, each once for all tests of a package.
+var builds sync.Map // of made to func() (string, error)
+
+func build(m made) (string, error) {
+	dir, err := os.MkdirTemp("", m.name+"-binary-")
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, name)
-	cmd := exec.Command("go", "build", "-o", path, "github.com/flowsnitch/flowsnitch/cmd/"+name)
+	path := filepath.Join(dir, m.name)
+	cmd := exec.Command("go", "build", "-o", path, "github.com/flowsnitch/flowsnitch/cmd/"+m.name)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if m.arch != "" {
+		cmd.Env = append(cmd.Env, "GOARCH="+m.arch, "GOARM="+m.arm)
+	}
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build %s: %w\n%s", name, err, out)
+		return "", fmt.Errorf("go build %s: %w\n%s", m.name, err, out)
 	}
 	return path, nil
 }
@@ -51,7 +62,13 @@ func build(name string) (string, error) {
 // Binary gives the path of flowsnitch or flowgen.
 func Binary(t testing.TB, name string) string {
 	t.Helper()
-	path, err := builds[name]()
+	return binary(t, made{name: name})
+}
+
+func binary(t testing.TB, m made) string {
+	t.Helper()
+	once, _ := builds.LoadOrStore(m, sync.OnceValues(func() (string, error) { return build(m) }))
+	path, err := once.(func() (string, error))()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,6 +81,7 @@ type Instance struct {
 	Dir    string
 	Config string
 	Env    []string // beside that of the test
+	Target Target   // where the process runs; commands that ask it run here
 
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -109,7 +127,9 @@ func (i *Instance) Configure(t testing.TB, config string) {
 // Launch starts the process and does not wait for it to be ready.
 func (i *Instance) Launch(t testing.TB) {
 	t.Helper()
-	i.cmd = exec.Command(Binary(t, "flowsnitch"), "run", "-c", i.Config)
+	program := binary(t, made{"flowsnitch", i.Target.Arch, i.Target.ARM})
+	args := append(slices.Clone(i.Target.Emulator), program, "run", "-c", i.Config)
+	i.cmd = exec.Command(args[0], args[1:]...)
 	i.cmd.Env = append(os.Environ(), i.Env...)
 	i.cmd.Stdout, i.cmd.Stderr = i, i
 	i.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
