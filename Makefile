@@ -68,6 +68,7 @@ soak: ## the full figures, part by part, each below ten minutes (Linux, root, an
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestSoak -v ./deploy/integration/kafka
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestFull -v ./deploy/integration/kafka
 	$(GO) test -tags soak -count=1 -timeout 10m -v ./deploy/integration/power
+	$(GO) test -tags soak -count=1 -timeout 10m -v ./deploy/integration/qemu
 
 # Without a tag of the form v1.2.3 the version is 0 with the number of commits. Debian
 # takes no hyphen.
