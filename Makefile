@@ -67,6 +67,7 @@ soak: ## the full figures, part by part, each below ten minutes (Linux, root, an
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestKill -v ./deploy/integration/intel
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestSoak -v ./deploy/integration/kafka
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestFull -v ./deploy/integration/kafka
+	$(GO) test -tags soak -count=1 -timeout 10m -run TestSoak -v ./deploy/integration/syslog
 	$(GO) test -tags soak -count=1 -timeout 10m -v ./deploy/integration/power
 	$(GO) test -tags soak -count=1 -timeout 10m -v ./deploy/integration/qemu
 

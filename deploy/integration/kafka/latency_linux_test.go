@@ -172,7 +172,7 @@ sinks:
 		}
 	})
 	i.Until(t, "every sink is at work", func() bool {
-		var st state
+		var st instance.StreamStatus
 		if !i.Status(t, &st) || len(st.Sinks) != 4 {
 			return false
 		}

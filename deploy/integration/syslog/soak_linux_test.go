@@ -1,0 +1,81 @@
+//go:build soak
+
+package syslog
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
+)
+
+// The full figures.
+const (
+	hits    = 1_000_000
+	hitRate = 20_000 // a second
+	kills   = 5      // of each
+)
+
+// TestSoak kills rsyslog and flowsnitch again and again under load. What rsyslog had
+// taken off the connection and not yet written when it was killed comes again, if it is
+// no older than resend.
+func TestSoak(t *testing.T) {
+	ca := newAuthority(t)
+	dir, p := t.TempDir(), ports(t, 1)
+	cert, key := ca.issue(t)
+	d := startRsyslog(t, dir, []string{at(p[0])}, fmt.Sprintf(`
+global(workDirectory="%[1]s" maxMessageSize="64k"
+	defaultNetstreamDriverCAFile="%[2]s" defaultNetstreamDriverCertFile="%[3]s" defaultNetstreamDriverKeyFile="%[4]s")
+main_queue(queue.type="Direct")
+module(load="imtcp")
+template(name="message" type="string" string="%%msg%%\n")
+ruleset(name="file") { action(type="omfile" file="%[1]s/messages" template="message" asyncWriting="off") }
+input(type="imtcp" address="127.0.0.1" port="%[5]d" ruleset="file"
+	streamDriver.name="ossl" streamDriver.mode="1" streamDriver.authMode="anon")
+`, dir, ca.file, cert, key, p[0]))
+	i := instance.New(t, fmt.Sprintf(`
+listen: [{udp: %q, receive_buffer: 67108864}]
+home: [%s]
+intel: {feeds: [], deny: [%s]}
+contact: {hit_queue: 1000000}
+canary: {every: 0s}
+journal: {max_bytes: 2147483648}
+sinks:
+  - jsonlog: {rotate: none}
+  - syslog: {servers: [%q], transport: tls, format: json, tls: {ca: %s}}
+    delivery: {batch: 5000, backoff_max: 1s}
+`, instance.FreeUDP(t), instance.Home, instance.Offenders, at(p[0]), ca.file))
+	i.Start(t)
+	gen := i.Generate(t, hits*5/4, hitRate) // some are sent while nobody listens
+	servers := make(chan struct{})
+	go func() {
+		defer close(servers)
+		for range kills {
+			time.Sleep(2 * time.Second)
+			d.end(syscall.SIGKILL)
+			time.Sleep(5*time.Second + rand.N(10*time.Second))
+			d.start(t)
+		}
+	}()
+	for range kills {
+		time.Sleep(4*time.Second + rand.N(6*time.Second))
+		i.LostNothing(t)
+		i.Kill()
+		i.Start(t)
+	}
+	<-servers
+	_ = gen.Wait()
+	i.Drained(t)
+	s := i.LostNothing(t)
+	log, written := i.Logged(t), instance.AccountOfFile(t, filepath.Join(dir, "messages"), true)
+	t.Logf("%d hits in the log (%d twice), %d in the file of rsyslog (%d twice); dropped %d", len(log.Seen), log.Double,
+		len(written.Seen), written.Double, s.Journal.DroppedFull+s.Journal.DroppedOld)
+	if len(log.Seen) < hits {
+		t.Errorf("only %d hits in the log", len(log.Seen))
+	}
+	log.Compare(t, "the file of rsyslog", written)
+}
