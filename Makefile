@@ -58,7 +58,7 @@ bench-latency: ## from the sending of a datagram to the receipt of its hit: hit 
 integration: ## real exporters on real traffic; installs them from Debian's packages (root)
 	deploy/integration/run
 
-soak: ## the full figures, part by part, each below ten minutes (Linux, root, an hour in all)
+soak: ## the full figures, part by part, all but the uplink below ten minutes (Linux, root, an hour in all)
 	$(GO) test -tags soak -count=1 -timeout 10m -skip 'TestRate|TestRace' ./deploy/integration/sums
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestRace ./deploy/integration/sums
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestRate/v5 -v ./deploy/integration/sums
@@ -68,6 +68,7 @@ soak: ## the full figures, part by part, each below ten minutes (Linux, root, an
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestSoak -v ./deploy/integration/kafka
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestFull -v ./deploy/integration/kafka
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestSoak -v ./deploy/integration/syslog
+	$(GO) test -tags soak -count=1 -timeout 20m -run TestUplink -v ./deploy/integration/kafka
 	$(GO) test -tags soak -count=1 -timeout 10m -v ./deploy/integration/power
 	$(GO) test -tags soak -count=1 -timeout 10m -v ./deploy/integration/qemu
 

@@ -5,7 +5,6 @@ package kafka
 import (
 	"fmt"
 	"math/rand/v2"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -37,24 +36,6 @@ sinks:
   - kafka: {brokers: [%q], create_topics: true, timeout: 5s}
     delivery: {batch: 5000, backoff_max: 1s}
 `, instance.FreeUDP(t), instance.Home, instance.Offenders, journal, b.plain))
-}
-
-// published is the account of the topic.
-func published(t *testing.T, b *broker) instance.Account {
-	t.Helper()
-	cmd := exec.Command("kcat", "-C", "-q", "-e", "-m", "60", "-b", b.plain, "-t", "flowsnitch.hits", "-o", "beginning")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	a := instance.AccountOf(t, out, false)
-	if err := cmd.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	return a
 }
 
 // TestSoak kills the broker and flowsnitch again and again under load.

@@ -81,7 +81,8 @@ type Instance struct {
 	Dir    string
 	Config string
 	Env    []string // beside that of the test
-	Target Target   // where the process runs; commands that ask it run here
+	Target Target   // what the process runs on; commands that ask it run here
+	Prefix []string // a command that runs the process, and Generate's, elsewhere (nsenter)
 
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -128,7 +129,7 @@ func (i *Instance) Configure(t testing.TB, config string) {
 func (i *Instance) Launch(t testing.TB) {
 	t.Helper()
 	program := binary(t, made{"flowsnitch", i.Target.Arch, i.Target.ARM})
-	args := append(slices.Clone(i.Target.Emulator), program, "run", "-c", i.Config)
+	args := slices.Concat(i.Prefix, i.Target.Emulator, []string{program, "run", "-c", i.Config})
 	i.cmd = exec.Command(args[0], args[1:]...)
 	i.cmd.Env = append(os.Environ(), i.Env...)
 	i.cmd.Stdout, i.cmd.Stderr = i, i

@@ -38,8 +38,9 @@ const (
 // a rate a second. The process ends by itself.
 func (i *Instance) Generate(t testing.TB, flows, rate int) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(Binary(t, "flowgen"), "--to", i.Address(t), "--version", "v9", "--home", Home, "--hits", "1",
-		"--hit-list", Offenders, "--flows", strconv.Itoa(flows), "--count", strconv.Itoa(flows), "--rate", strconv.Itoa(rate))
+	args := slices.Concat(i.Prefix, []string{Binary(t, "flowgen"), "--to", i.Address(t), "--version", "v9", "--home", Home, "--hits", "1",
+		"--hit-list", Offenders, "--flows", strconv.Itoa(flows), "--count", strconv.Itoa(flows), "--rate", strconv.Itoa(rate)})
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
