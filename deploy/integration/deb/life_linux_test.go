@@ -102,7 +102,7 @@ func repack(t *testing.T, old, to string) {
 dpkg-deb -R "$0" "$1/x"
 sed -i 's/^Version: .*/Version: 2.0.0/' "$1/x/DEBIAN/control"
 echo '# a word of version 2' >> "$1/x/etc/flowsnitch/flowsnitch.yml"
-dpkg-deb --root-owner-group -b "$1/x" "$2"`, old, dir, to)
+dpkg-deb -Znone --root-owner-group -b "$1/x" "$2"`, old, dir, to)
 }
 
 // testInstalled looks at what the package has put where, and whether it works.

@@ -41,6 +41,14 @@ func output(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
+// makeRoot makes root.tar in a folder. Mirror and proxies are those of the machine, whose
+// own Debian may be another one: then it is the mirror that mmdebstrap knows.
+const makeRoot = `
+mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+	sed -n "s/ $1 main\$//p" | head -n 1)
+apt-config dump Acquire | grep -E '::(Proxy|Check-Valid-Until|Check-Date|CAInfo|Verify-Peer) ' > "$0/apt.conf" || true
+mmdebstrap --quiet --variant=apt --include="$2" --aptopt="$0/apt.conf" "$1" "$0/root.tar" $mirror`
+
 // archive gives the clean Debian root as a tar file. It is made once a machine, from the
 // machine's own mirrors, and kept in the user's cache.
 func archive(t *testing.T) string {
@@ -62,7 +70,7 @@ func archive(t *testing.T) string {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(part)
-	output(t, "mmdebstrap", "--quiet", "--variant=apt", "--include="+packages, suite, filepath.Join(part, "root.tar"))
+	output(t, "bash", "-euc", makeRoot, part, suite, packages)
 	if err := os.Rename(filepath.Join(part, "root.tar"), path); err != nil {
 		t.Fatal(err)
 	}
