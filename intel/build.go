@@ -71,13 +71,15 @@ func (b *Builder) fromNothing() *Table {
 		filter6: newFilter6(b.keys),
 	}
 	b.countUnique()
-	plant(t.trie, b.keys)
 	for i := range b.keys {
 		k := &b.keys[i]
 		if i == len(b.keys)-1 || !k.same(&b.keys[i+1]) {
 			t.entries.at(k.entry).flags |= lastOfPrefix
 		}
 	}
+	chunks := chunksOf(b.keys)
+	b.keys, b.strings = nil, nil // room for the trie
+	plant(t.trie, chunks)
 	return t
 }
 

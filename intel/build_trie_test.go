@@ -25,7 +25,7 @@ func TestPlant(t *testing.T) {
 	}
 	b.compact()
 	var chunked, plain bart.Table[uint32]
-	plant(&chunked, b.keys)
+	plant(&chunked, chunksOf(b.keys))
 	insertAll(&plain, b.keys)
 	if plain.Size4() < 2*chunkLen || plain.Size6() < chunkLen {
 		t.Fatalf("only %d and %d prefixes", plain.Size4(), plain.Size6())

@@ -146,6 +146,9 @@ func (b *Builder) append(ind *Indicator, feed uint32, o Origin) bool {
 		}
 		return true
 	}
+	if b.base != nil && len(b.keys) > 2*spare(b.base.table.n, spareEntries) {
+		b.leaveBase() // it is of no use, whichever of these are said twice
+	}
 	e, ok := b.strings.pack(ind, feed)
 	if !ok {
 		return false

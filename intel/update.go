@@ -69,7 +69,7 @@ func (b *Builder) recall() {
 func (u *update) compare() bool {
 	t := u.base.table
 	var same []uint32
-	replaced := 0
+	replaced, most := 0, spare(t.n, spareEntries)
 	for _, k := range u.keys {
 		e := u.Builder.entries.at(k.entry)
 		i, ok := t.find(k.prefix(), e.feed, e.port)
@@ -80,10 +80,12 @@ func (u *update) compare() bool {
 		if ok {
 			replaced++
 		}
-		u.changed = append(u.changed, k)
+		if u.changed = append(u.changed, k); len(u.changed) > most {
+			return false
+		}
 	}
 	leaving := t.n - u.base.n - len(same)
-	if len(u.changed)+leaving > spare(t.n, spareEntries) || !u.stringsFit() || !u.filtersFit() {
+	if len(u.changed)+leaving > most || !u.stringsFit() || !u.filtersFit() {
 		return false
 	}
 	for _, i := range same {
