@@ -171,6 +171,9 @@ func (b *Builder) leaveBase() {
 	if b.base == nil {
 		return
 	}
+	// A slice that grows leaves more behind than it holds. The table will be as large as
+	// the last one, more or less.
+	b.keys = slices.Grow(b.keys, max(b.base.table.n-len(b.keys), 0))
 	for p, first := range b.base.table.trie.All() {
 		for i := first; ; i++ {
 			if b.base.stays(i) {
