@@ -3,14 +3,12 @@ package kafka
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"fmt"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/segmentio/kafka-go"
 )
 
@@ -128,7 +126,7 @@ func (e *dialError) Unwrap() error { return e.err }
 
 // handshake makes a connection to address secure. What files say now holds.
 func (t TLS) handshake(ctx context.Context, c net.Conn, address string) (net.Conn, error) {
-	cfg, err := t.config()
+	cfg, err := sinks.ClientTLS(t.CA, t.Cert, t.Key, t.ServerName)
 	if err != nil {
 		return nil, err
 	}
@@ -140,26 +138,4 @@ func (t TLS) handshake(ctx context.Context, c net.Conn, address string) (net.Con
 		return nil, err
 	}
 	return secure, nil
-}
-
-func (t TLS) config() (*tls.Config, error) {
-	cfg := &tls.Config{ServerName: t.ServerName, MinVersion: tls.VersionTLS12}
-	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
-		if err != nil {
-			return nil, fmt.Errorf("tls.ca: %w", err)
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls.ca: no certificate in %s", t.CA)
-		}
-	}
-	if t.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
-		if err != nil {
-			return nil, fmt.Errorf("tls.cert: %w", err)
-		}
-		cfg.Certificates = []tls.Certificate{pair}
-	}
-	return cfg, nil
 }

@@ -3,17 +3,16 @@ package syslog
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"net"
-	"os"
+
+	"github.com/flowsnitch/flowsnitch/sinks"
 )
 
 // handshake makes a connection to server secure. What files say now holds.
 func (t TLSConfig) handshake(ctx context.Context, c net.Conn, server string) (net.Conn, error) {
-	cfg, err := t.config()
+	cfg, err := sinks.ClientTLS(t.CA, t.Cert, t.Key, t.ServerName)
 	if err != nil {
 		return nil, err
 	}
@@ -28,26 +27,4 @@ func (t TLSConfig) handshake(ctx context.Context, c net.Conn, server string) (ne
 		return nil, err
 	}
 	return secure, nil
-}
-
-func (t TLSConfig) config() (*tls.Config, error) {
-	cfg := &tls.Config{ServerName: t.ServerName, MinVersion: tls.VersionTLS12}
-	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
-		if err != nil {
-			return nil, fmt.Errorf("tls.ca: %w", err)
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls.ca: no certificate in %s", t.CA)
-		}
-	}
-	if t.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
-		if err != nil {
-			return nil, fmt.Errorf("tls.cert: %w", err)
-		}
-		cfg.Certificates = []tls.Certificate{pair}
-	}
-	return cfg, nil
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
 	"github.com/flowsnitch/flowsnitch/sinks/kafka"
 )
 
@@ -33,13 +34,13 @@ type broker struct {
 }
 
 // newBroker starts a broker on free ports. It takes certificates of ca only.
-func newBroker(t *testing.T, ca *authority) *broker {
+func newBroker(t *testing.T, ca *authority.Authority) *broker {
 	t.Helper()
 	return newCluster(t, ca, 1)[0]
 }
 
 // newCluster starts brokers on free ports, each a controller, too.
-func newCluster(t *testing.T, ca *authority, nodes int) (all []*broker) {
+func newCluster(t *testing.T, ca *authority.Authority, nodes int) (all []*broker) {
 	t.Helper()
 	var voters []string
 	for i := range nodes {
@@ -61,9 +62,9 @@ func newCluster(t *testing.T, ca *authority, nodes int) (all []*broker) {
 }
 
 // format writes the configuration and makes the storage.
-func (b *broker) format(t *testing.T, ca *authority, voters []string) {
+func (b *broker) format(t *testing.T, ca *authority.Authority, voters []string) {
 	t.Helper()
-	cert, key := ca.issue(t)
+	cert, key := ca.Issue(t)
 	write(t, b.file("server.pem"), read(t, key)+read(t, cert))
 	write(t, b.file("server.properties"), b.properties(ca, voters))
 	out, err := b.java("kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", b.file("server.properties"),
@@ -89,7 +90,7 @@ func (b *broker) java(class string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func (b *broker) properties(ca *authority, voters []string) string {
+func (b *broker) properties(ca *authority.Authority, voters []string) string {
 	const scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
 	return strings.Join([]string{
 		"process.roles=broker,controller",
@@ -118,7 +119,7 @@ func (b *broker) properties(ca *authority, voters []string) string {
 		"ssl.keystore.type=PEM",
 		"ssl.keystore.location=" + b.file("server.pem"),
 		"ssl.truststore.type=PEM",
-		"ssl.truststore.location=" + ca.file,
+		"ssl.truststore.location=" + ca.File,
 		"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
 		"super.users=User:ANONYMOUS",
 		"allow.everyone.if.no.acl.found=true",

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/kafka"
@@ -24,7 +25,7 @@ import (
 func TestKafka(t *testing.T) {
 	need(t, "kcat", "kcat")
 	snake := python(t)
-	ca := newAuthority(t)
+	ca := authority.New(t)
 	b := newBroker(t, ca)
 	t.Run("outage", func(t *testing.T) { testOutage(t, b, snake) })
 	t.Run("sasl", func(t *testing.T) { testSASL(t, b) })
@@ -161,14 +162,14 @@ func testSASL(t *testing.T, b *broker) {
 	wantRetry(t, producer(t, config(b.sasl)), "sasl")
 }
 
-func testTLS(t *testing.T, b *broker, ca *authority) {
+func testTLS(t *testing.T, b *broker, ca *authority.Authority) {
 	cfg := config(b.ssl)
-	cert, key := ca.issue(t)
-	cfg.TLS = kafka.TLS{Enabled: true, CA: ca.file, Cert: cert, Key: key}
+	cert, key := ca.Issue(t)
+	cfg.TLS = kafka.TLS{Enabled: true, CA: ca.File, Cert: cert, Key: key}
 	sendAll(t, producer(t, cfg), events(10, 3))
-	cfg.TLS.CA = newAuthority(t).file
+	cfg.TLS.CA = authority.New(t).File
 	wantRetry(t, producer(t, cfg), "unknown authority, name it in tls.ca")
-	cfg.TLS = kafka.TLS{Enabled: true, CA: ca.file}
+	cfg.TLS = kafka.TLS{Enabled: true, CA: ca.File}
 	wantRetry(t, producer(t, cfg), "check tls.cert and tls.key")
 }
 

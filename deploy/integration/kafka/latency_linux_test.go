@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
@@ -133,7 +134,7 @@ func (s *stopwatch) receiveUDP(c net.PacketConn) {
 // TestLatency measures the time from the sending of a datagram to the receipt of its hit
 // by a reader of each sink, at 1,000 hits a second, and prints a table.
 func TestLatency(t *testing.T) {
-	b := newBroker(t, newAuthority(t))
+	b := newBroker(t, authority.New(t))
 	s := &stopwatch{begin: time.Now(), readers: make(map[string][]time.Duration)}
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -2,14 +2,18 @@
 
 package kafka
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
+)
 
 // TestNodes publishes to three nodes of which one is killed under way: two are enough for
 // acks all, and nothing is lost or out of order.
 func TestNodes(t *testing.T) {
 	const count, offenders, batch = 3000, 97, 100
 	need(t, "kcat", "kcat")
-	nodes := newCluster(t, newAuthority(t), 3)
+	nodes := newCluster(t, authority.New(t), 3)
 	cfg := config(nodes[0].plain)
 	cfg.Brokers = append(cfg.Brokers, nodes[1].plain, nodes[2].plain)
 	cfg.CreateTopics, cfg.Replication = true, 3

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
 )
 
@@ -41,7 +42,7 @@ sinks:
 // TestSoak kills the broker and flowsnitch again and again under load.
 func TestSoak(t *testing.T) {
 	need(t, "kcat", "kcat")
-	b := newBroker(t, newAuthority(t))
+	b := newBroker(t, authority.New(t))
 	i := newStream(t, b, "max_bytes: 2147483648")
 	i.Start(t)
 	gen := i.Generate(t, hits*5/4, hitRate) // some are sent while nobody listens
@@ -78,7 +79,7 @@ func TestSoak(t *testing.T) {
 // what the counters say.
 func TestFull(t *testing.T) {
 	need(t, "kcat", "kcat")
-	b := newBroker(t, newAuthority(t))
+	b := newBroker(t, authority.New(t))
 	i := newStream(t, b, "max_bytes: 33554432, segment_bytes: 1048576")
 	i.Start(t)
 	b.kill()

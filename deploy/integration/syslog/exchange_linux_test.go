@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/syslog"
@@ -19,13 +20,13 @@ import (
 var formats = []string{sinks.FormatText, sinks.FormatJSON, sinks.FormatCEF, sinks.FormatLEEF, sinks.FormatLEEF1}
 
 // config is the configuration for one server.
-func config(t *testing.T, ca *authority, transport, address string) syslog.Config {
+func config(t *testing.T, ca *authority.Authority, transport, address string) syslog.Config {
 	t.Helper()
 	cfg := syslog.DefaultConfig()
 	cfg.Transport, cfg.Servers = transport, []string{address}
 	if transport == syslog.TLS {
-		cfg.TLS.CA = ca.file
-		cfg.TLS.Cert, cfg.TLS.Key = ca.issue(t)
+		cfg.TLS.CA = ca.File
+		cfg.TLS.Cert, cfg.TLS.Key = ca.Issue(t)
 	}
 	return cfg
 }

@@ -10,13 +10,14 @@ import (
 	"testing"
 
 	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
 	"github.com/flowsnitch/flowsnitch/sinks/syslog"
 )
 
 // TestReceivers: what `config print rsyslog` and `config print syslog-ng` give works as
 // it stands, but for ports and paths: every line of the file is the event's JSON.
 func TestReceivers(t *testing.T) {
-	ca := newAuthority(t)
+	ca := authority.New(t)
 	for _, tt := range []struct {
 		name, tlsDir, port string // of the artifact; port with %, as it stands there
 		start              func(t *testing.T, dir string, ready []string, conf string) *daemon
@@ -30,9 +31,9 @@ func TestReceivers(t *testing.T) {
 				t.Fatal(err)
 			}
 			dir, p := t.TempDir(), ports(t, 3)
-			cert, key := ca.issue(t)
+			cert, key := ca.Issue(t)
 			changes := []string{
-				tt.tlsDir + "ca.pem", ca.file, tt.tlsDir + "server.pem", cert, tt.tlsDir + "server.key", key,
+				tt.tlsDir + "ca.pem", ca.File, tt.tlsDir + "server.pem", cert, tt.tlsDir + "server.key", key,
 				"/var/log/flowsnitch", dir,
 			}
 			for i, port := range []string{"6514", "601", "514"} {

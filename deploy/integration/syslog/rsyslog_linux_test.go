@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
 	"github.com/flowsnitch/flowsnitch/sinks/syslog"
 )
 
@@ -36,10 +37,10 @@ func startRsyslog(t *testing.T, dir string, ready []string, conf string) *daemon
 		"-i", filepath.Join(dir, "pid"), "-M", modules[0])
 }
 
-func newRsyslog(t *testing.T, ca *authority) *rsyslog {
+func newRsyslog(t *testing.T, ca *authority.Authority) *rsyslog {
 	t.Helper()
 	dir, p := t.TempDir(), ports(t, 4)
-	cert, key := ca.issue(t)
+	cert, key := ca.Issue(t)
 	socket := filepath.Join(dir, "log")
 	d := startRsyslog(t, dir, []string{at(p[1]), at(p[2]), at(p[3])}, fmt.Sprintf(`
 global(workDirectory="%[1]s" maxMessageSize="64k"
@@ -58,14 +59,14 @@ input(type="imtcp" address="127.0.0.1" port="%[7]d" ruleset="file"
 input(type="imtcp" address="127.0.0.1" port="%[8]d" ruleset="file"
 	streamDriver.name="gtls" streamDriver.mode="1" streamDriver.authMode="x509/certvalid")
 input(type="imuxsock" socket="%[9]s" ruleset="file")
-`, dir, ca.file, cert, key, p[0], p[1], p[2], p[3], socket))
+`, dir, ca.File, cert, key, p[0], p[1], p[2], p[3], socket))
 	return &rsyslog{d, map[string]string{
 		syslog.UDP: at(p[0]), syslog.TCP: at(p[1]), syslog.TLS: at(p[2]), gnutls: at(p[3]), syslog.Unix: socket,
 	}}
 }
 
 func TestRsyslog(t *testing.T) {
-	ca := newAuthority(t)
+	ca := authority.New(t)
 	d := newRsyslog(t, ca)
 	for _, way := range []string{syslog.UDP, syslog.TCP, syslog.TLS, gnutls, syslog.Unix} {
 		transport := way
@@ -95,7 +96,7 @@ func TestRsyslog(t *testing.T) {
 
 // testClientCertificate: rsyslog refuses a client without a certificate, which our
 // error tells.
-func testClientCertificate(t *testing.T, d *rsyslog, ca *authority) {
+func testClientCertificate(t *testing.T, d *rsyslog, ca *authority.Authority) {
 	cfg := config(t, ca, syslog.TLS, d.address[syslog.TLS])
 	cfg.TLS.Cert, cfg.TLS.Key = "", ""
 	s := newSender(t, cfg)
@@ -103,7 +104,7 @@ func testClientCertificate(t *testing.T, d *rsyslog, ca *authority) {
 		err := s.Send(t.Context(), events(1))
 		return err != nil && strings.Contains(err.Error(), "check tls.cert and tls.key")
 	})
-	cfg.TLS.CA = newAuthority(t).file
+	cfg.TLS.CA = authority.New(t).File
 	wantError(t, newSender(t, cfg), "unknown authority, name it in tls.ca")
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
 )
 
@@ -24,9 +25,9 @@ const (
 // taken off the connection and not yet written when it was killed comes again, if it is
 // no older than resend.
 func TestSoak(t *testing.T) {
-	ca := newAuthority(t)
+	ca := authority.New(t)
 	dir, p := t.TempDir(), ports(t, 1)
-	cert, key := ca.issue(t)
+	cert, key := ca.Issue(t)
 	d := startRsyslog(t, dir, []string{at(p[0])}, fmt.Sprintf(`
 global(workDirectory="%[1]s" maxMessageSize="64k"
 	defaultNetstreamDriverCAFile="%[2]s" defaultNetstreamDriverCertFile="%[3]s" defaultNetstreamDriverKeyFile="%[4]s")
@@ -36,7 +37,7 @@ template(name="message" type="string" string="%%msg%%\n")
 ruleset(name="file") { action(type="omfile" file="%[1]s/messages" template="message" asyncWriting="off") }
 input(type="imtcp" address="127.0.0.1" port="%[5]d" ruleset="file"
 	streamDriver.name="ossl" streamDriver.mode="1" streamDriver.authMode="anon")
-`, dir, ca.file, cert, key, p[0]))
+`, dir, ca.File, cert, key, p[0]))
 	i := instance.New(t, fmt.Sprintf(`
 listen: [{udp: %q, receive_buffer: 67108864}]
 home: [%s]
@@ -48,7 +49,7 @@ sinks:
   - jsonlog: {rotate: none}
   - syslog: {servers: [%q], transport: tls, format: json, tls: {ca: %s}}
     delivery: {batch: 5000, backoff_max: 1s}
-`, instance.FreeUDP(t), instance.Home, instance.Offenders, at(p[0]), ca.file))
+`, instance.FreeUDP(t), instance.Home, instance.Offenders, at(p[0]), ca.File))
 	i.Start(t)
 	gen := i.Generate(t, hits*5/4, hitRate) // some are sent while nobody listens
 	servers := make(chan struct{})

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
 	"github.com/flowsnitch/flowsnitch/sinks/syslog"
 )
 
@@ -26,9 +27,9 @@ func startSyslogNG(t *testing.T, dir string, ready []string, conf string) *daemo
 
 // TestSyslogNG: each of its ways to listen, with what fits it.
 func TestSyslogNG(t *testing.T) {
-	ca := newAuthority(t)
+	ca := authority.New(t)
 	dir, p := t.TempDir(), ports(t, 6)
-	cert, key := ca.issue(t)
+	cert, key := ca.Issue(t)
 	d := startSyslogNG(t, dir, []string{at(p[2]), at(p[3]), at(p[4]), at(p[5])}, fmt.Sprintf(`
 options { keep-hostname(yes); flush-lines(1); log-msg-size(65536); };
 template fields { template("$FACILITY.$PRIORITY $HOST $PROGRAM $MSGID $MSG\n"); };
@@ -45,7 +46,7 @@ source everything {
 	unix-stream("%[1]s/stream");
 };
 log { source(everything); destination(file); };
-`, dir, p[0], p[1], p[2], p[3], p[4], p[5], key, cert, ca.file))
+`, dir, p[0], p[1], p[2], p[3], p[4], p[5], key, cert, ca.File))
 	for _, tt := range []struct{ name, transport, address, protocol, framing string }{
 		{"syslog udp", syslog.UDP, at(p[0]), syslog.RFC5424, ""},
 		{"network udp", syslog.UDP, at(p[1]), syslog.RFC3164, ""},

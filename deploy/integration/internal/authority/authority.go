@@ -1,6 +1,7 @@
 //go:build integration || soak
 
-package syslog
+// Package authority signs certificates for the servers of tests.
+package authority
 
 import (
 	"crypto/ecdsa"
@@ -11,21 +12,23 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
 )
 
-// An authority signs certificates for 127.0.0.1.
-type authority struct {
+// An Authority signs certificates for 127.0.0.1.
+type Authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
-	file string // its own certificate
+	File string // its own certificate
 }
 
-func newAuthority(t *testing.T) *authority {
+// New makes an authority whose certificate is good for an hour.
+func New(t *testing.T) *Authority {
 	t.Helper()
-	a := &authority{key: newKey(t), file: filepath.Join(t.TempDir(), "ca.pem")}
+	a := &Authority{key: newKey(t), File: filepath.Join(t.TempDir(), "ca.pem")}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
@@ -37,12 +40,12 @@ func newAuthority(t *testing.T) *authority {
 	if a.cert, err = x509.ParseCertificate(der); err != nil {
 		t.Fatal(err)
 	}
-	writePEM(t, a.file, "CERTIFICATE", der)
+	writePEM(t, a.File, "CERTIFICATE", der)
 	return a
 }
 
-// issue signs a certificate for servers and clients and gives its files.
-func (a *authority) issue(t *testing.T) (cert, key string) {
+// Issue signs a certificate for servers and clients and gives its files.
+func (a *Authority) Issue(t *testing.T) (cert, key string) {
 	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "127.0.0.1"},
@@ -76,5 +79,7 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 
 func writePEM(t *testing.T, file, kind string, der []byte) {
 	t.Helper()
-	write(t, file, string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})))
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
