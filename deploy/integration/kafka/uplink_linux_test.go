@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
 	"golang.org/x/sys/unix"
 )
@@ -137,7 +138,7 @@ func centralBroker(t *testing.T, jars string) *broker {
 	for _, address := range []*string{&b.sasl, &b.ssl, &b.ctrl} {
 		*address = freeAddress(t)
 	}
-	b.format(t, newAuthority(t), []string{"1@" + b.ctrl})
+	b.format(t, authority.New(t), []string{"1@" + b.ctrl})
 	b.start(t)
 	return b
 }
