@@ -4,6 +4,7 @@ package qemu
 
 import (
 	"testing"
+	"time"
 
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
 )
@@ -20,11 +21,14 @@ var pis = []pi{
 	{"arm64", instance.Target{Arch: "arm64", Emulator: []string{"qemu-aarch64", "-cpu", "cortex-a53"}}},
 }
 
+// patience is long: 1,000,000 entries take minutes in an emulator on a busy machine.
+const patience = 3 * time.Minute
+
 // run starts the edge profile on a Pi.
 func (p *pi) run(t *testing.T, config string) *instance.Instance {
 	t.Helper()
 	i := instance.New(t, "profile: edge\n"+config)
-	i.Target = p.target
+	i.Target, i.Patience = p.target, patience
 	i.Start(t)
 	return i
 }

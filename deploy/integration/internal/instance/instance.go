@@ -7,6 +7,7 @@ package instance
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -83,6 +84,8 @@ type Instance struct {
 	Env    []string // beside that of the test
 	Target Target   // what the process runs on; commands that ask it run here
 	Prefix []string // a command that runs the process, and Generate's, elsewhere (nsenter)
+	// Patience is the time after which the process counts as hung; 0 = the package's.
+	Patience time.Duration
 
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -193,14 +196,15 @@ func (i *Instance) Wait() { <-i.done }
 // Until waits for something to come true.
 func (i *Instance) Until(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(Patience); !f(); time.Sleep(20 * time.Millisecond) {
+	patience := cmp.Or(i.Patience, Patience)
+	for deadline := time.Now().Add(patience); !f(); time.Sleep(20 * time.Millisecond) {
 		select {
 		case <-i.done:
 			t.Fatalf("the process has ended before: %s", what)
 		default:
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("after %v still not: %s", Patience, what)
+			t.Fatalf("after %v still not: %s", patience, what)
 		}
 	}
 }
