@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/sinks/kafka"
@@ -16,7 +17,8 @@ import (
 // consumeFlags are what the command line says to consume.
 type consumeFlags struct {
 	brokers, topics []string
-	beginning, meta bool
+	from            string
+	meta            bool
 	count           int
 }
 
@@ -25,15 +27,23 @@ func newConsume() *cobra.Command {
 	var file string
 	var f consumeFlags
 	c := &cobra.Command{
-		Use:   "consume [-c FILE] [--brokers HOST:PORT,...] [--topic NAME]...",
+		Use:   "consume [-c FILE] [--brokers HOST:PORT,...] [--topic NAME]... [--from WHERE] [--meta] [--count N]",
 		Short: "Print the events in Kafka as a consumer gets them",
 		Long: `consume prints the events of a Kafka topic, one a line, until it is interrupted: what
-comes from now on, or with --from-beginning all that is there as well. Brokers, TLS,
-password and the topic of the hits are those of the first Kafka sink of the configuration.
-It joins no group and commits nothing, so it takes nothing away from other consumers.
-After a failure it goes on where it was.`,
+comes from now on, or with --from also what is there. Brokers, TLS, password and the
+topic of the hits are those of the first Kafka sink of the configuration. It joins no
+group and commits nothing, so it takes nothing away from other consumers. After a
+failure it goes on where it was. --from is one of:
+
+  last                  what comes from now on (the default)
+  first                 all that is kept
+  -N                    the latest N messages of each partition, and what comes
+  N                     from this offset on in each partition
+  2026-11-20T23:00:00Z  from this time on
+  1h                    from so long ago on`,
 		Example: `  flowsnitch consume -c /etc/flowsnitch/flowsnitch.yml | jq .flowsnitch.offender
-  flowsnitch consume --brokers kafka1:9092 --topic flowsnitch.alerts --from-beginning --count 10`,
+  flowsnitch consume --brokers kafka1:9092 --topic flowsnitch.alerts --from first --count 10
+  flowsnitch consume -c flowsnitch.yml --from 1h --meta | cut -f 1-4`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := kafkaConfig(c, file, f.brokers)
@@ -49,8 +59,8 @@ After a failure it goes on where it was.`,
 	configFlag(c, &file)
 	c.Flags().StringSliceVar(&f.brokers, "brokers", nil, "`brokers` instead of those of the configuration")
 	c.Flags().StringArrayVar(&f.topics, "topic", nil, "`name` of a topic (repeatable); default: that of the hits")
-	c.Flags().BoolVar(&f.beginning, "from-beginning", false, "begin with what is there already")
-	c.Flags().BoolVar(&f.meta, "meta", false, "print topic, key and headers before each event, separated by tabs")
+	c.Flags().StringVar(&f.from, "from", "last", "`where` to begin: first, last, an offset, -N, a time or a duration")
+	c.Flags().BoolVar(&f.meta, "meta", false, "print topic, partition, offset, key and headers before each event, separated by tabs")
 	c.Flags().IntVar(&f.count, "count", 0, "end after so many `events`; 0 = never")
 	return c
 }
@@ -90,16 +100,23 @@ func firstKafka(cfg *configs.Config) *kafka.Config {
 var errEnough = errors.New("enough")
 
 func consume(c *cobra.Command, cfg kafka.Config, f *consumeFlags) error {
+	from, err := kafka.ParseFrom(f.from, time.Now())
+	if err != nil {
+		return wrongUse(c, "--from: %w", err)
+	}
+	if f.count < 0 {
+		return wrongUse(c, "--count: %d is not allowed, 1 and more are, and 0 for no end", f.count)
+	}
 	out := bufio.NewWriter(c.OutOrStdout())
 	n := 0
-	err := kafka.Consume(c.Context(), kafka.ConsumeConfig{
-		Config: cfg, Topics: f.topics, FromBeginning: f.beginning,
+	err = kafka.Consume(c.Context(), kafka.ConsumeConfig{
+		Config: cfg, Topics: f.topics, From: from,
 		Report: func(err error) { fmt.Fprintf(c.ErrOrStderr(), "%v; reading goes on\n", err) },
-	}, func(topic string, key, value []byte, headers []kafka.Header) error {
+	}, func(m *kafka.Message) error {
 		if f.meta {
-			printMeta(out, topic, key, headers)
+			printMeta(out, m)
 		}
-		_, _ = out.Write(value)
+		_, _ = out.Write(m.Value)
 		_ = out.WriteByte('\n')
 		n++
 		if err := out.Flush(); err != nil {
@@ -118,10 +135,10 @@ func consume(c *cobra.Command, cfg kafka.Config, f *consumeFlags) error {
 
 // printMeta prints what comes with an event. Kafka takes any bytes, so they are made safe
 // for a terminal.
-func printMeta(w io.Writer, topic string, key []byte, headers []kafka.Header) {
+func printMeta(w io.Writer, m *kafka.Message) {
 	var all []string
-	for _, h := range headers {
+	for _, h := range m.Headers {
 		all = append(all, h.Key+"="+string(h.Value))
 	}
-	fmt.Fprintf(w, "%s\t%s\t%s\t", topic, printable(string(key)), printable(strings.Join(all, " ")))
+	fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t", m.Topic, m.Partition, m.Offset, printable(string(m.Key)), printable(strings.Join(all, " ")))
 }

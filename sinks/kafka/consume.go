@@ -25,14 +25,25 @@ type ConsumeConfig struct {
 	Config Config
 	// Topics to read; default: those of Config.
 	Topics []string
-	// FromBeginning reads what is there already; otherwise only what comes.
-	FromBeginning bool
+	// From says where to begin.
+	From From
 	// Report is told of failures after which reading goes on; nil = nobody.
 	Report func(error)
 }
 
 // A Header is a header of a message.
 type Header = kafka.Header
+
+// A Message is one message of a topic.
+type Message struct {
+	Topic     string
+	Partition int
+	Offset    int64 // in the partition
+	Time      time.Time
+	Key       []byte
+	Value     []byte
+	Headers   []Header
+}
 
 // Consume calls fn for each message until ctx is done, which is no error, or fn
 // returns an error, which it returns. Calls do not overlap. The messages of one
@@ -41,7 +52,7 @@ type Header = kafka.Header
 // It belongs to no group and commits nothing: any number of readers may watch. A
 // failure before the first contact with the topics is returned; after later ones it
 // goes on where it was. Partitions that are added are found after the next failure.
-func Consume(ctx context.Context, cfg ConsumeConfig, fn func(topic string, key, value []byte, headers []Header) error) error {
+func Consume(ctx context.Context, cfg ConsumeConfig, fn func(*Message) error) error {
 	if err := cfg.Config.Validate(); err != nil {
 		return err
 	}
@@ -70,7 +81,7 @@ type reader struct {
 	cfg ConsumeConfig
 
 	mu      sync.Mutex
-	fn      func(topic string, key, value []byte, headers []Header) error
+	fn      func(*Message) error
 	next    map[place]int64 // offsets to read next; complete once found is true
 	found   bool
 	stopped error // what fn returned
@@ -141,37 +152,16 @@ func (r *reader) locate(ctx context.Context, s *session) ([]place, error) {
 		}
 		// A partition that is added later is read from its beginning: nobody can have
 		// seen anything of it.
-		if r.next[p], err = s.offset(ctx, p, r.cfg.FromBeginning || r.found); err != nil {
+		from := r.cfg.From
+		if r.found {
+			from = From{First: true}
+		}
+		if r.next[p], err = s.begin(ctx, p, from); err != nil {
 			return nil, err
 		}
 	}
 	r.found = true
 	return places, nil
-}
-
-// offset gives the first offset that is kept of a partition, or the one that the next
-// message will have.
-func (s *session) offset(ctx context.Context, p place, first bool) (int64, error) {
-	which := kafka.LastOffsetOf(p.partition)
-	if first {
-		which = kafka.FirstOffsetOf(p.partition)
-	}
-	res, err := s.client.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{p.topic: {which}}})
-	if err != nil {
-		return 0, bare(err)
-	}
-	for _, o := range res.Topics[p.topic] {
-		switch {
-		case o.Partition != p.partition:
-		case o.Error != nil:
-			return 0, fmt.Errorf("topic %s: %w", p.topic, told(o.Error))
-		case first:
-			return o.FirstOffset, nil
-		default:
-			return o.LastOffset, nil
-		}
-	}
-	return 0, fmt.Errorf("topic %s: the broker tells no offset of partition %d", p.topic, p.partition)
 }
 
 // read reads one partition until something fails.
@@ -182,7 +172,7 @@ func (r *reader) read(ctx context.Context, s *session, p place) error {
 	for {
 		records, err := s.fetch(ctx, p, next)
 		if errors.Is(err, kafka.OffsetOutOfRange) { // deleted by age or size meanwhile
-			next, err = s.offset(ctx, p, true)
+			next, err = s.begin(ctx, p, From{First: true})
 		}
 		if err != nil {
 			return err
@@ -242,12 +232,16 @@ func (r *reader) call(p place, record *kafka.Record) error {
 	if err != nil {
 		return err
 	}
+	m := &Message{
+		Topic: p.topic, Partition: p.partition, Offset: record.Offset, Time: record.Time,
+		Key: key, Value: value, Headers: record.Headers,
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.stopped != nil {
 		return r.stopped
 	}
-	if r.stopped = r.fn(p.topic, key, value, record.Headers); r.stopped != nil {
+	if r.stopped = r.fn(m); r.stopped != nil {
 		return r.stopped
 	}
 	r.next[p] = record.Offset + 1

@@ -23,8 +23,8 @@ func consume(t *testing.T, cfg ConsumeConfig, n int) []string {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var got []string
-	err := Consume(ctx, cfg, func(topic string, key, value []byte, headers []Header) error {
-		got = append(got, fmt.Sprintf("%s %s %s %s", topic, key, headers, value))
+	err := Consume(ctx, cfg, func(m *Message) error {
+		got = append(got, fmt.Sprintf("%s %s %s %s", m.Topic, m.Key, m.Headers, m.Value))
 		if len(got) == n {
 			return errEnough
 		}
@@ -45,7 +45,7 @@ func TestConsume(t *testing.T) {
 			t.Fatal(err)
 		}
 		sendAll(t, p, events(0, 500, 9))
-		got := strings.Join(consume(t, ConsumeConfig{Config: cfg, FromBeginning: true}, 500), "\n")
+		got := strings.Join(consume(t, ConsumeConfig{Config: cfg, From: From{First: true}}, 500), "\n")
 		for i := range 500 {
 			if strings.Count(got, id(i).String()) != 1 {
 				t.Errorf("%s: event %d is not there once", compression, i)
@@ -91,11 +91,11 @@ func TestConsumeOutage(t *testing.T) {
 	sendAll(t, p, events(0, 100, 9))
 	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.NotLeaderForPartition, Count: 2})
 	reports := 0
-	cfg := ConsumeConfig{Config: testConfig(loopback(port)), FromBeginning: true, Topics: []string{"flowsnitch.hits"}}
+	cfg := ConsumeConfig{Config: testConfig(loopback(port)), From: From{First: true}, Topics: []string{"flowsnitch.hits"}}
 	cfg.Report = func(err error) { reports++; t.Log(err) }
 	got := map[string]int{}
-	err := Consume(t.Context(), cfg, func(_ string, _, value []byte, _ []Header) error {
-		got[string(value)]++
+	err := Consume(t.Context(), cfg, func(m *Message) error {
+		got[string(m.Value)]++
 		switch len(got) {
 		case 100:
 			c.Close()
@@ -127,9 +127,9 @@ func TestConsumeDeleted(t *testing.T) {
 	r := &reader{
 		cfg:  ConsumeConfig{Config: testConfig(c.ListenAddrs()), Topics: []string{"flowsnitch.hits"}},
 		next: map[place]int64{{"flowsnitch.hits", 0}: 2}, found: true, // as after an outage
-		fn: func(_ string, _, value []byte, _ []Header) error {
-			if !strings.Contains(string(value), id(6).String()) {
-				t.Errorf("the first message is %s", value)
+		fn: func(m *Message) error {
+			if !strings.Contains(string(m.Value), id(6).String()) {
+				t.Errorf("the first message is %s", m.Value)
 			}
 			return errEnough
 		},
@@ -144,7 +144,7 @@ func TestConsumeDeleted(t *testing.T) {
 // TestConsumeEnds: errors before the first contact, and the end of ctx.
 func TestConsumeEnds(t *testing.T) {
 	c := newCluster(t)
-	never := func(string, []byte, []byte, []Header) error { return errors.New("called") }
+	never := func(*Message) error { return errors.New("called") }
 	for want, cfg := range map[string]ConsumeConfig{
 		"broker not reachable": {Config: testConfig(loopback(freePort(t)))},
 		"unknown there":        {Config: testConfig(c.ListenAddrs()), Topics: []string{"nowhere"}},
@@ -163,5 +163,59 @@ func TestConsumeEnds(t *testing.T) {
 	host, _, _ := net.SplitHostPort(c.ListenAddrs()[0])
 	if host != "127.0.0.1" {
 		t.Errorf("the fake cluster listens on %s", host)
+	}
+}
+
+// TestConsumeFrom: where reading begins in a partition of which the first messages were
+// deleted.
+func TestConsumeFrom(t *testing.T) {
+	c := newCluster(t, kfake.SeedTopics(1, "flowsnitch.hits"))
+	var at time.Time
+	p := newProducer(t, c.ListenAddrs(), func(cfg *Config) { cfg.Date = func() time.Time { return at } })
+	begin := time.Now().Add(-time.Hour).Truncate(time.Second)
+	for i := range 10 { // message i is i minutes younger than begin
+		at = begin.Add(time.Duration(i) * time.Minute)
+		sendAll(t, p, events(i, 1, 1))
+	}
+	if err := c.DeleteRecords("flowsnitch.hits", 0, 3); err != nil {
+		t.Fatal(err)
+	}
+	for text, first := range map[string]int64{
+		"first": 3, "0": 3, "1": 3, "5": 5, "-2": 8, "-100": 3, "30000000m": 3,
+		begin.Format(time.RFC3339): 3, begin.Add(5*time.Minute - time.Second).Format(time.RFC3339): 5,
+	} {
+		from, err := ParseFrom(text, begin.Add(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		next := first
+		err = Consume(t.Context(), ConsumeConfig{Config: testConfig(c.ListenAddrs()), Topics: []string{"flowsnitch.hits"}, From: from}, func(m *Message) error {
+			if m.Offset != next || !m.Time.Equal(begin.Add(time.Duration(next)*time.Minute)) || !strings.Contains(string(m.Value), id(int(next)).String()) {
+				t.Errorf("%s: got %d of %v, want %d", text, m.Offset, m.Time, next)
+			}
+			if next++; next == 10 {
+				return errEnough
+			}
+			return nil
+		})
+		if !errors.Is(err, errEnough) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for _, text := range []string{"last", "-0", "10", "99", begin.Add(time.Hour).Format(time.RFC3339)} {
+		from, err := ParseFrom(text, begin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newSession(testConfig(c.ListenAddrs()), []string{"flowsnitch.hits"})
+		if n, err := s.begin(t.Context(), place{"flowsnitch.hits", 0}, from); n != 10 || err != nil {
+			t.Errorf("%s: begins with %d, %v, want 10", text, n, err)
+		}
+		s.close()
+	}
+	for _, text := range []string{"", "begin", "1.5", "-1h", "2026-11-20"} {
+		if _, err := ParseFrom(text, begin); err == nil || !strings.Contains(err.Error(), "is not first, last") {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 }

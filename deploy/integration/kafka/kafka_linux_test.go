@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net/netip"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -92,9 +93,9 @@ func checkConsume(t *testing.T, cfg kafka.Config, sent []intel.Event) {
 	t.Helper()
 	enough := errors.New("enough")
 	seen := seen{}
-	err := kafka.Consume(t.Context(), kafka.ConsumeConfig{Config: cfg, Topics: []string{"flowsnitch.hits"}, FromBeginning: true},
-		func(_ string, key, value []byte, _ []kafka.Header) error {
-			seen.add(t, "?", string(key), string(value))
+	err := kafka.Consume(t.Context(), kafka.ConsumeConfig{Config: cfg, Topics: []string{"flowsnitch.hits"}, From: kafka.From{First: true}},
+		func(m *kafka.Message) error {
+			seen.add(t, strconv.Itoa(m.Partition), string(m.Key), string(m.Value))
 			if len(seen.ids) == len(sent) {
 				return enough
 			}

@@ -167,8 +167,8 @@ sinks:
 	cfg := config(b.plain)
 	readers.Go(func() {
 		for ctx.Err() == nil {
-			_ = kafka.Consume(ctx, kafka.ConsumeConfig{Config: cfg, Topics: []string{"flowsnitch.hits"}, FromBeginning: true},
-				func(_ string, _, value []byte, _ []kafka.Header) error { s.got("kafka", string(value)); return nil })
+			_ = kafka.Consume(ctx, kafka.ConsumeConfig{Config: cfg, Topics: []string{"flowsnitch.hits"}, From: kafka.From{First: true}},
+				func(m *kafka.Message) error { s.got("kafka", string(m.Value)); return nil })
 			time.Sleep(100 * time.Millisecond)
 		}
 	})

@@ -121,7 +121,7 @@ func parse(t *testing.T, lines []string) (list []hit) {
 // consumed gives the two hits that Kafka has.
 func consumed(t *testing.T, i *instance.Instance) []hit {
 	t.Helper()
-	out := i.Command(t, "consume", "--topic", topic, "--from-beginning", "--count", "2")
+	out := i.Command(t, "consume", "--topic", topic, "--from", "first", "--count", "2")
 	return parse(t, strings.Split(strings.TrimSpace(out), "\n"))
 }
 
