@@ -74,10 +74,11 @@ type Config struct {
 	// EnterpriseID, if not 0, adds structured data [flowsnitch@ID …] to rfc5424. It
 	// is a private enterprise number of yours.
 	EnterpriseID uint32 `yaml:"enterprise_id"`
-	// Timeout bounds connecting and each write, and how long a server may leave what
-	// it is sent without acknowledgement.
+	// Timeout bounds connecting, and how long a server may take nothing of what it is
+	// sent. One that is slow may take its time.
 	Timeout time.Duration `yaml:"timeout"`
-	// Resend is the age up to which events come again after a connection has broken.
+	// Resend is the age up to which events come again after a connection has broken, or
+	// a server has stopped reading.
 	Resend time.Duration `yaml:"resend"`
 
 	TLS TLSConfig `yaml:"tls"`

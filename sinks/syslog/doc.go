@@ -8,9 +8,10 @@
 // some events twice: their id tells. What that cannot cover:
 //
 //   - a server that took an event, and was lost with it later than Resend;
-//   - a server that accepts and never reads: its kernel acknowledges as much as its
-//     receive buffer holds. Once that is full it is noticed, and all that is younger
-//     than Resend comes again;
+//   - a server that has hung: its kernel acknowledges as much as its receive buffer
+//     holds. Once that is full it is noticed, and all comes again that was younger than
+//     Resend when the last of it was acknowledged; what is older, because few events
+//     come, does not;
 //   - a relay behind the server;
 //   - UDP and a local datagram socket, where an event is gone once it is sent.
 //

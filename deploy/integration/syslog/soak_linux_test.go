@@ -3,9 +3,13 @@
 package syslog
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -16,10 +20,53 @@ import (
 
 // The full figures.
 const (
-	hits    = 1_000_000
-	hitRate = 20_000 // a second
-	kills   = 5      // of each
+	fullHits = 1_000_000
+	hitRate  = 20_000 // a second
+	kills    = 5      // of each
 )
+
+// wantedHits gives the number of hits; FLOWSNITCH_SOAK_HITS makes it smaller.
+func wantedHits(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("FLOWSNITCH_SOAK_HITS")
+	if text == "" {
+		return fullHits
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > fullHits {
+		t.Fatalf("FLOWSNITCH_SOAK_HITS: %q is not allowed, 1 to %d are", text, fullHits)
+	}
+	return n
+}
+
+// An outage is what happens at a time after the start.
+type outage struct {
+	at   time.Duration
+	what int
+}
+
+const (
+	serverDies = iota
+	serverReturns
+	weDie
+)
+
+// outages gives all of them in order: rsyslog is down for 5 to 15 s each time, and
+// flowsnitch is killed while it is down or up, as it happens.
+func outages() []outage {
+	var list []outage
+	server, we := time.Duration(0), time.Duration(0)
+	for range kills {
+		server += 2 * time.Second
+		list = append(list, outage{server, serverDies})
+		server += 5*time.Second + rand.N(10*time.Second)
+		list = append(list, outage{server, serverReturns})
+		we += 4*time.Second + rand.N(6*time.Second)
+		list = append(list, outage{we, weDie})
+	}
+	slices.SortFunc(list, func(a, b outage) int { return cmp.Compare(a.at, b.at) })
+	return list
+}
 
 // TestSoak kills rsyslog and flowsnitch again and again under load. What rsyslog had
 // taken off the connection and not yet written when it was killed comes again, if it is
@@ -51,24 +98,21 @@ sinks:
     delivery: {batch: 5000, backoff_max: 1s}
 `, instance.FreeUDP(t), instance.Home, instance.Offenders, at(p[0]), ca.File))
 	i.Start(t)
+	began, hits := time.Now(), wantedHits(t)
 	gen := i.Generate(t, hits*5/4, hitRate) // some are sent while nobody listens
-	servers := make(chan struct{})
-	go func() {
-		defer close(servers)
-		for range kills {
-			time.Sleep(2 * time.Second)
+	for _, o := range outages() {
+		time.Sleep(time.Until(began.Add(o.at)))
+		switch o.what {
+		case serverDies:
 			d.end(syscall.SIGKILL)
-			time.Sleep(5*time.Second + rand.N(10*time.Second))
+		case serverReturns:
 			d.start(t)
+		case weDie:
+			i.LostNothing(t)
+			i.Kill()
+			i.Start(t)
 		}
-	}()
-	for range kills {
-		time.Sleep(4*time.Second + rand.N(6*time.Second))
-		i.LostNothing(t)
-		i.Kill()
-		i.Start(t)
 	}
-	<-servers
 	_ = gen.Wait()
 	i.Drained(t)
 	s := i.LostNothing(t)
