@@ -21,6 +21,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
 	"github.com/flowsnitch/flowsnitch/sinks/kafka"
 	"github.com/flowsnitch/flowsnitch/sinks/syslog"
+	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/flowsnitch/flowsnitch/sinks/webhook"
 )
 
@@ -60,6 +61,8 @@ type Config struct {
 	// Journal holds events until every sink has had them.
 	Journal sinks.JournalConfig `yaml:"journal"`
 	Sinks   []Sink              `yaml:"sinks"`
+	// Web is where metrics and health are served.
+	Web web.Config `yaml:"web"`
 }
 
 // SFlow is how sFlow samples are read.
@@ -284,6 +287,9 @@ func (c *Config) Validate() error {
 	}
 	if err := c.Limits.Validate(); err != nil {
 		return fmt.Errorf("limits.%w", err)
+	}
+	if err := c.Web.Validate(); err != nil {
+		return fmt.Errorf("web.%w", err)
 	}
 	return c.validateSinks()
 }

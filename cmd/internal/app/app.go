@@ -81,7 +81,8 @@ type App struct {
 	dnsbl  *dnsbl.Checker // nil = nobody is asked
 	days   dayCount
 	checks *healthWatch
-	storms stormWatch // only the chores use it
+	web    *web.Server // nil = not wanted
+	storms stormWatch  // only the chores use it
 
 	ready atomic.Bool // everything above is there
 
@@ -151,6 +152,9 @@ func (a *App) Start() (err error) {
 	if err := a.startDNSBL(); err != nil {
 		return err
 	}
+	if err := a.startWeb(); err != nil {
+		return err
+	}
 	if err := a.listen(); err != nil {
 		return err
 	}
@@ -174,6 +178,9 @@ func (a *App) abort() {
 	defer cancel()
 	if a.sinks != nil {
 		a.sinks.stop(ctx)
+	}
+	if a.web != nil {
+		a.web.Stop(ctx)
 	}
 	a.control.Stop(ctx)
 }
@@ -209,6 +216,9 @@ func (a *App) end() error {
 	a.chores.Wait()
 	a.watch.keep(0)
 	errs := []error{a.templates.save(true), a.sinks.stop(ctx)}
+	if a.web != nil {
+		a.web.Stop(ctx)
+	}
 	a.control.Stop(ctx)
 	return errors.Join(errs...)
 }
@@ -264,6 +274,7 @@ func needRestart(old, now *configs.Config) []string {
 	differ("canary", old.Canary, now.Canary)
 	differ("limits", old.Limits, now.Limits)
 	differ("sflow", old.SFlow, now.SFlow)
+	differ("web", old.Web, now.Web)
 	differ("journal", old.Journal, now.Journal)
 	differ("sinks", old.Sinks, now.Sinks)
 	return keys

@@ -1,0 +1,102 @@
+package app
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// get asks the web server of an app.
+func (w watched) get(t *testing.T, path string) (int, string) {
+	t.Helper()
+	resp, err := http.Get("http://" + w.web.Addr().String() + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+// TestWeb: metrics follow the flows, and readiness what is wrong.
+func TestWeb(t *testing.T) {
+	dir := shortDir(t)
+	feed := list(t, dir, "bad.txt", "62.0.0.53")
+	w := observe(t, dir, fmt.Sprintf("{feeds: [{file: %s}]}\nweb: {listen: \"127.0.0.1:0\"}", feed), Options{})
+	w.contact(t, "62.0.0.53", "62.0.0.54")
+	until(t, "a hit", func() bool { return w.Status().Hits.Correlator.Hits == 1 })
+	_, text := w.get(t, "/metrics")
+	for _, want := range []string{
+		`flowsnitch_records_total{version="v5"} 2`, `flowsnitch_hits_total{direction="outbound",feed="bad"} 1`, "flowsnitch_indicators 1",
+		`flowsnitch_feed_entries{feed="bad"} 1`, `flowsnitch_sink_sent_total{sink="jsonlog:`, "go_goroutines ", "process_open_fds ",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "62.0.0.53") {
+		t.Error("the address of a hit is in the metrics")
+	}
+	if code, _ := w.get(t, "/healthz"); code != http.StatusOK {
+		t.Errorf("healthz %d", code)
+	}
+	if code, text := w.get(t, "/readyz"); code != http.StatusOK || !strings.Contains(text, `"ready":true`) {
+		t.Errorf("readyz %d %s", code, text)
+	}
+	if code, text := w.get(t, "/api/v1/status"); code != http.StatusOK || !strings.Contains(text, `"hits"`) {
+		t.Errorf("status %d %s", code, text)
+	}
+	for path, want := range map[string]int{"/": 200, "/other": 404, "/metrics/x": 404} {
+		if code, _ := w.get(t, path); code != want {
+			t.Errorf("%s gives %d", path, code)
+		}
+	}
+	w.checks.mu.Lock()
+	w.checks.last = []Finding{{Check: "spool", State: Critical, Text: "the disk is full"}}
+	w.checks.next = time.Now().Add(time.Hour)
+	w.checks.mu.Unlock()
+	if code, text := w.get(t, "/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(text, "spool: the disk is full") {
+		t.Errorf("readyz with a critical check %d %s", code, text)
+	}
+}
+
+// TestMetricNames: names are as Prometheus wants them, and the README lists all of them.
+func TestMetricNames(t *testing.T) {
+	dir := shortDir(t)
+	w := observe(t, dir, "{feeds: [], deny: [62.0.0.1]}", Options{})
+	r := prometheus.NewPedanticRegistry()
+	r.MustRegister(newCollector(w.Status))
+	problems, err := testutil.GatherAndLint(r)
+	if err != nil || len(problems) > 0 {
+		t.Errorf("%v, %v", problems, err)
+	}
+	b, err := os.ReadFile(filepath.Join("..", "..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := make(map[string]bool)
+	for _, name := range regexp.MustCompile("`flowsnitch_([a-z_]+)`").FindAllStringSubmatch(string(b), -1) {
+		listed[name[1]] = true
+	}
+	for _, m := range allMetrics() {
+		if !listed[m.name] {
+			t.Errorf("the README has no flowsnitch_%s: %s", m.name, m.help)
+		}
+		delete(listed, m.name)
+	}
+	for name := range listed {
+		t.Errorf("the README has flowsnitch_%s, which there is not", name)
+	}
+}
