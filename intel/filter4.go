@@ -37,16 +37,16 @@ type filter4 struct {
 	top, whole           bitmap
 	wide                 bitmap // nil when all prefixes are /32
 	topShift, wholeShift uint8
+	spare                int // prefixes that may be added later: it is made for so many
 }
 
 // newFilter4 makes the filter of the IPv4 prefixes among keys, and of the reserved
 // indicator of canaries: so they cost nothing where no canary is.
 func newFilter4(keys []key) filter4 {
-	n, hasWide := 1, false
+	n := 1
 	for i := range keys {
 		if keys[i].is4() {
 			n++
-			hasWide = hasWide || keys[i].bits < 128
 		}
 	}
 	topWidth, wholeWidth := widthOf(n, 3, 12, 26), widthOf(n, 6, 12, 27)
@@ -55,9 +55,7 @@ func newFilter4(keys []key) filter4 {
 		whole:      newBitmap(wholeWidth),
 		topShift:   uint8(32 - topWidth),
 		wholeShift: uint8(32 - wholeWidth),
-	}
-	if hasWide {
-		f.wide = newBitmap(24)
+		spare:      spare(n, spareEntries),
 	}
 	f.add(canaryTarget4, 32)
 	for i := range keys {

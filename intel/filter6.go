@@ -24,6 +24,7 @@ type filter6 struct {
 	gateShift, wholeShift uint8
 	shortest              uint8 // length of which prefixes stand in gate
 	use48, use64, use128  bool
+	spare                 int // prefixes that may be added later
 }
 
 // The limits of the expansion of short prefixes into /32s: budget for a whole table
@@ -55,6 +56,7 @@ func newFilter6(keys []key) filter6 {
 		gateShift:  uint8(32 - gateWidth),
 		wholeShift: uint8(64 - wholeWidth),
 		shortest:   uint8(shortest),
+		spare:      spare(n, spareEntries),
 	}
 	for i := range keys {
 		if k := &keys[i]; !k.is4() {

@@ -8,8 +8,8 @@ import (
 )
 
 // How much of a table may be spent on what has changed since it was made from nothing:
-// entries that nothing leads to any more, strings of the tail. Bits of the filters that
-// stand for nothing are as few. Beyond that the next one is made from nothing.
+// entries that nothing leads to any more, strings of the tail, prefixes for which the
+// filters were not made. Beyond that the next one is made from nothing.
 const (
 	spareShare   = 8 // one in so many
 	spareEntries = 1_000
@@ -104,15 +104,17 @@ func (u *update) stringsFit() bool {
 	return tail <= spare(len(p.blob), spareStrings) && tail <= maxPool-len(p.blob)
 }
 
-// filtersFit reports whether there are filters of the families that need them.
+// filtersFit reports whether the filters are large enough for more.
 func (u *update) filtersFit() bool {
-	t := u.base.table
+	spare4, spare6 := u.base.table.filter4.spare, u.base.table.filter6.spare
 	for i := range u.changed {
-		if four := u.changed[i].is4(); four && t.filter4.top == nil || !four && t.filter6.gate == nil {
-			return false
+		if u.changed[i].is4() {
+			spare4--
+		} else {
+			spare6--
 		}
 	}
-	return true
+	return spare4 >= 0 && spare6 >= 0
 }
 
 // touch notes the prefix of a key; those of changed come in order.
@@ -192,6 +194,7 @@ func (u *update) filter() {
 				changed4 = true
 				*f4 = f4.clone()
 			}
+			f4.spare--
 			f4.add(uint32(k.addr.Lo), int(k.bits)-96)
 			continue
 		}
@@ -199,6 +202,7 @@ func (u *update) filter() {
 			changed6 = true
 			*f6 = f6.clone()
 		}
+		f6.spare--
 		f6.add(k.addr, int(k.bits))
 	}
 }

@@ -223,8 +223,21 @@ func TestUpdateShares(t *testing.T) {
 		}
 		table = next
 	}
-	if most := spare(len(entries), spareEntries)/few + 1; rounds != most {
+	if most := spare(len(entries), spareEntries) / few; rounds != most {
 		t.Errorf("made from nothing after %d rounds, want %d", rounds, most)
+	}
+}
+
+// TestUpdateGrows: a set that grows by little and little gets larger filters in time.
+func TestUpdateGrows(t *testing.T) {
+	entries := many(20_000)
+	table := tableOf(NewBuilder(Policy{}), entries[:1_000])
+	for n := 1_000; n < len(entries); n += 500 {
+		table = tableOf(NewBuilderFrom(table, Policy{}), entries[:n+500])
+	}
+	want := tableOf(NewBuilder(Policy{}), entries)
+	if got, want := len(table.filter4.whole), len(want.filter4.whole); table.Len() != len(entries) || got < want/2 {
+		t.Errorf("%d entries with a filter of %d words, want about %d", table.Len(), got, want)
 	}
 }
 
