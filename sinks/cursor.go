@@ -1,6 +1,7 @@
 package sinks
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"time"
@@ -25,6 +26,16 @@ type mark struct {
 func (m *mark) drop(to uint64) {
 	m.Dropped += to - m.Position
 	m.Position = to
+}
+
+// giveUp takes back of what was delivered what an error gives up: of the latest sent
+// events all, or as many as a [RefusedError] says.
+func (m *mark) giveUp(err error, sent uint64) {
+	if refused, ok := errors.AsType[*RefusedError](err); ok {
+		sent = min(uint64(max(0, refused.Count)), m.Delivered)
+	}
+	m.Delivered -= sent
+	m.Failed += sent
 }
 
 // A cursor is the place of one sink in the journal. It outlives its [Runner]: it is

@@ -237,8 +237,7 @@ func (r *Runner) settle(err error) (progress, again bool) {
 	}
 	m, last := r.batch.deliver(sent)
 	if err != nil && !again {
-		m.Delivered -= uint64(sent)
-		m.Failed += uint64(sent)
+		m.giveUp(err, uint64(sent))
 	}
 	r.advance(m, last)
 	r.stats.certain(r.cursor.held().Position)

@@ -1,6 +1,7 @@
 package sinks
 
 import (
+	"errors"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/clock"
@@ -58,7 +59,9 @@ func (s *runnerStats) sent(err error) {
 		return
 	}
 	s.errors++
-	s.failing++
+	if _, s.works = errors.AsType[*RefusedError](err); !s.works { // else all that can be delivered is
+		s.failing++
+	}
 	now := time.Now()
 	s.lastError, s.lastErrorAt = clock.Explain(err, now).Error(), now
 }

@@ -171,6 +171,36 @@ func TestRunnerGivesUpWhatTheSinkGivesUp(t *testing.T) {
 	})
 }
 
+// TestRunnerRefused holds that events refused among others are counted alone, also those
+// of an earlier call, and that the sink is not taken for one that fails.
+func TestRunnerRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &fakeSink{answer: func(_ context.Context, call, n int) error {
+			switch call {
+			case 0:
+				return &RetryError{Sent: 3, Err: errAway}
+			case 1:
+				return fmt.Errorf("wrapped: %w", &RefusedError{Count: 2, Err: errors.New("too large")})
+			}
+			return nil
+		}}
+		j := inMemory(t)
+		r := newRunner(t, j, sink)
+		r.Start()
+		add(t, j, numbered(0, 4))
+		time.Sleep(time.Minute)
+		if s := checkCursor(t, r); s.Failed != 2 || s.Delivered != 2 || s.Failing != 0 || s.Errors != 2 ||
+			s.LastError != "wrapped: events given up: 2, the last: too large" {
+			t.Errorf("got %+v", s)
+		}
+		add(t, j, numbered(4, 2))
+		stopAll(t, j, r)
+		if s := checkCursor(t, r); s.Failed != 2 || s.Delivered != 4 {
+			t.Errorf("got %+v", s)
+		}
+	})
+}
+
 // TestRunnerInterrupts holds that events are not given up by a sink that was
 // interrupted, whatever it says: its time was up.
 func TestRunnerInterrupts(t *testing.T) {

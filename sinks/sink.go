@@ -20,8 +20,9 @@ type Sink interface {
 	//
 	// A nil error says that all events are delivered, as far as this sink can
 	// know. A [*RetryError], also when wrapped, asks for those that are not
-	// delivered yet to be sent again later. Any other error gives all of these
-	// events up: they are counted as failed and never come again.
+	// delivered yet to be sent again later. A [*RefusedError] gives some events up
+	// and says that all others are delivered; any other error gives up all. What is
+	// given up is counted as failed and never comes again.
 	//
 	// Send returns soon after ctx is done, whatever its peer does.
 	Send(ctx context.Context, events []intel.Event) error
@@ -61,3 +62,21 @@ func (e *RetryError) Error() string { return fmt.Sprintf("%v (will be tried agai
 
 // Unwrap gives the reason.
 func (e *RetryError) Unwrap() error { return e.Err }
+
+// A RefusedError says that a peer will never take some events, which are given up: they
+// are too large for it, say.
+type RefusedError struct {
+	// Count is the number of events given up since the sink last said so. Some may be
+	// of earlier calls of Send, of which they were said to be sent.
+	Count int
+	// Err is the reason of the last of them, and names it.
+	Err error
+}
+
+// Error tells how many and shows the last reason.
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("events given up: %d, the last: %v", e.Count, e.Err)
+}
+
+// Unwrap gives the last reason.
+func (e *RefusedError) Unwrap() error { return e.Err }

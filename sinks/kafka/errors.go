@@ -58,10 +58,10 @@ func bare(err error) error {
 // explain says in words what went wrong on the way to the brokers and what can be
 // done about it. The original error stays within. s may be nil.
 func explain(cfg Config, s *session, err error) error {
-	if _, ok := errors.AsType[*codeError](err); ok || err == nil {
-		return err // says it already
-	}
 	where := strings.Join(cfg.Brokers, ", ")
+	if _, ok := errors.AsType[*codeError](err); ok {
+		return fmt.Errorf("%s: %w", where, err) // it says what can be done
+	}
 	if _, ok := errors.AsType[kafka.Error](err); ok { // of connecting: no codeError was made of it
 		return fmt.Errorf("%s: %w", where, told(err))
 	}

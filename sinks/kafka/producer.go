@@ -36,7 +36,7 @@ type Producer struct {
 	// be sent again with those. It never holds more than one call of Send was given.
 	ahead map[uuid.UUID]struct{}
 	// refused are refusals that the queue has not been told of yet.
-	refused Refusal
+	refused sinks.RefusedError
 	last    time.Time // when the last request began
 
 	mu    sync.Mutex // of stats
@@ -54,27 +54,9 @@ func New(cfg Config) (*Producer, error) {
 // Name gives "kafka:" and the configured name, or the first broker.
 func (p *Producer) Name() string { return "kafka:" + cmp.Or(p.cfg.Name, p.cfg.Brokers[0]) }
 
-// A Refusal says that brokers will never take some events, which are given up. All
-// others are delivered.
-type Refusal struct {
-	Count int   // events refused since the last Refusal
-	Err   error // of the last of them, names it
-}
-
-// Error tells how many and shows the last one.
-func (r *Refusal) Error() string {
-	return fmt.Sprintf("events given up: %d, the last: %v", r.Count, r.Err)
-}
-
-// Unwrap gives the last reason.
-func (r *Refusal) Unwrap() error { return r.Err }
-
-// Failed gives the number of events given up.
-func (r *Refusal) Failed() int { return r.Count }
-
 // Send publishes events and waits for the acknowledgements. Events that no attempt
-// could ever deliver are given up and reported by a [*Refusal] once everything else
-// is delivered; any other trouble is a [*sinks.RetryError].
+// could ever deliver are given up and reported by a [*sinks.RefusedError] once everything
+// else is delivered; any other trouble is a [*sinks.RetryError].
 func (p *Producer) Send(ctx context.Context, events []intel.Event) error {
 	if err := p.linger(ctx, len(events)); err != nil {
 		return &sinks.RetryError{Err: err}
@@ -85,17 +67,26 @@ func (p *Producer) Send(ctx context.Context, events []intel.Event) error {
 	done := prefix(messages)
 	if done < len(messages) {
 		p.remember(messages[done:])
-		err = p.failed(fmt.Errorf("%s: %w", p.Name(), explain(p.cfg, p.session, err)))
+		err = p.failed(p.explain(err))
 		p.drop()
 		return &sinks.RetryError{Sent: done, Err: err}
 	}
 	p.ahead = nil
 	if p.refused.Count > 0 {
 		refused := p.refused
-		p.refused = Refusal{}
-		return fmt.Errorf("%s: %w", p.Name(), &refused)
+		p.refused = sinks.RefusedError{}
+		return p.explain(&refused)
 	}
 	return nil
+}
+
+// explain says whose error it is, and what can be done about it.
+func (p *Producer) explain(err error) error {
+	err = explain(p.cfg, p.session, err)
+	if p.cfg.Name == "" { // the brokers tell it from other sinks
+		return fmt.Errorf("kafka: %w", err)
+	}
+	return fmt.Errorf("%s: %w", p.Name(), err)
 }
 
 // Close ends the connections. It never waits.

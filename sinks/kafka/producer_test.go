@@ -242,14 +242,14 @@ func TestTooLarge(t *testing.T) {
 		}
 	}
 	err := p.Send(t.Context(), list)
-	refusal, ok := errors.AsType[*Refusal](err)
+	refusal, ok := errors.AsType[*sinks.RefusedError](err)
 	if _, again := errors.AsType[*sinks.RetryError](err); !ok || again {
 		t.Fatalf("got %v, want a refusal", err)
 	}
 	t.Log(err)
 	for _, want := range []string{"max.message.bytes", "topic small", id(199).String()} {
-		if refusal.Failed() != 3 || !strings.Contains(err.Error(), want) && !strings.Contains(err.Error(), id(77).String()) {
-			t.Errorf("%d refused, want 3, %q in: %v", refusal.Failed(), want, err)
+		if refusal.Count != 3 || !strings.Contains(err.Error(), want) && !strings.Contains(err.Error(), id(77).String()) {
+			t.Errorf("%d refused, want 3, %q in: %v", refusal.Count, want, err)
 		}
 	}
 	if s := p.Stats(); s.Delivered != 197 || s.Refused != 3 || s.LastError == "" {
@@ -281,7 +281,7 @@ func TestRefusedAndStuck(t *testing.T) {
 	}
 	fault.Remove()
 	err := p.Send(t.Context(), list[1:])
-	if refusal, ok := errors.AsType[*Refusal](err); !ok || refusal.Count != 1 {
+	if refusal, ok := errors.AsType[*sinks.RefusedError](err); !ok || refusal.Count != 1 {
 		t.Errorf("got %v, want one refusal", err)
 	}
 	sendAll(t, p, events(10, 1, 1))

@@ -24,9 +24,9 @@ type outputs struct {
 	journal *sinks.Journal
 	runners []*sinks.Runner
 	logs    []*jsonlog.Log
-	date    func() time.Time // that can be trusted
-	trouble atomic.Bool      // the journal does not take events to the disk
-	failing map[string]bool
+	date    func() time.Time  // that can be trusted
+	trouble atomic.Bool       // the journal does not take events to the disk
+	told    map[string]toldOf // by sink; only for tell
 	watch   *canary.Watch
 	log     *zap.Logger
 }
@@ -42,7 +42,7 @@ func openOutputs(cfg *configs.Config, opts Options, date func() time.Time, watch
 	if report.Damaged() {
 		log.Warn("the journal was damaged; the rest of it is used", zap.Stringer("found", report))
 	}
-	o := &outputs{journal: j, failing: make(map[string]bool), date: date, watch: watch, log: log}
+	o := &outputs{journal: j, told: make(map[string]toldOf), date: date, watch: watch, log: log}
 	j.Start()
 	for _, c := range cfg.Sinks {
 		if err := o.add(c, opts); err != nil {
@@ -66,6 +66,7 @@ func (o *outputs) add(c configs.Sink, opts Options) error {
 		o.watch.Sink(r.Name())
 		r.OnCanary(func(c intel.Canary, at time.Time) { o.watch.Delivered(r.Name(), c, at) })
 	}
+	o.told[r.Name()] = toldOf{failed: r.Stats().Failed} // of earlier runs
 	r.Start()
 	o.runners = append(o.runners, r)
 	return nil
@@ -131,18 +132,28 @@ func (o *outputs) publish(events []intel.Event) {
 	}
 }
 
-// tell logs when a sink begins to fail and when it works again, once each. Only the
-// app's chores call it.
+// toldOf is what the log says of a sink.
+type toldOf struct {
+	failing bool
+	failed  uint64 // events
+}
+
+// tell logs when a sink begins to fail, when it works again, and what it has given up,
+// once each. Only the app's chores call it.
 func (o *outputs) tell() {
 	for _, r := range o.runners {
 		s, name := r.Stats(), r.Name()
-		switch failing := s.Failing > 0; {
-		case failing && !o.failing[name]:
+		now, before := toldOf{s.Failing > 0, s.Failed}, o.told[name]
+		o.told[name] = now
+		switch {
+		case now.failing && !before.failing:
 			o.log.Error("a sink cannot deliver; its events wait in the journal", zap.String("sink", name), zap.String("error", s.LastError))
-			o.failing[name] = true
-		case !failing && o.failing[name]:
+		case !now.failing && before.failing:
 			o.log.Info("a sink delivers again", zap.String("sink", name), zap.Uint64("waiting", s.Pending))
-			o.failing[name] = false
+		}
+		if now.failed > before.failed {
+			o.log.Error("a sink has given up events that it can never deliver", zap.String("sink", name),
+				zap.Uint64("events", now.failed-before.failed), zap.String("error", s.LastError))
 		}
 	}
 }

@@ -202,7 +202,7 @@ func testTooLarge(t *testing.T, b *broker) {
 	list[50].Reason = strings.Repeat("x", 1000)
 	list[50].Indicators = []intel.Indicator{{Feed: "f", Ref: strings.Repeat("y", 1000)}, {Feed: "g", Ref: strings.Repeat("z", 1000)}}
 	err := send(t, p, list) // a new topic has no leader yet, in the beginning
-	if refusal, ok := errors.AsType[*kafka.Refusal](err); !ok || refusal.Failed() != 1 || !strings.Contains(err.Error(), list[50].ID.String()) {
+	if refusal, ok := errors.AsType[*sinks.RefusedError](err); !ok || refusal.Count != 1 || !strings.Contains(err.Error(), list[50].ID.String()) {
 		t.Fatalf("got %v, want the refusal of event %v", err, list[50].ID)
 	}
 	t.Log(err)

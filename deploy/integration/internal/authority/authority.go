@@ -47,9 +47,15 @@ func New(t *testing.T) *Authority {
 // Issue signs a certificate for servers and clients and gives its files.
 func (a *Authority) Issue(t *testing.T) (cert, key string) {
 	t.Helper()
+	return a.IssueUntil(t, time.Now().Add(time.Hour))
+}
+
+// IssueUntil is Issue with the end of the certificate, which may have passed.
+func (a *Authority) IssueUntil(t *testing.T, end time.Time) (cert, key string) {
+	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "127.0.0.1"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: end.Add(-2 * time.Hour), NotAfter: end, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	private := newKey(t)
