@@ -11,7 +11,7 @@ import (
 // entries that nothing leads to any more, strings of the tail, prefixes for which the
 // filters were not made. Beyond that the next one is made from nothing.
 const (
-	spareShare   = 8 // one in so many
+	spareShare   = 16 // one in so many
 	spareEntries = 1_000
 	spareStrings = 256 << 10
 )

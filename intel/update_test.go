@@ -108,7 +108,7 @@ func (h *history) build(b *Builder, version string) (*Table, Report) {
 
 // TestUpdate: a table made from the one before it is the one that is made from nothing.
 func TestUpdate(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(12) {
 		h := newHistory(seed)
 		last, _ := h.build(NewBuilder(h.policy), "v0")
 		for i := range 6 {
