@@ -26,11 +26,14 @@ const (
 
 // A broker is one node of Apache Kafka. Its files and ports outlive its process.
 type broker struct {
-	id                     int
-	jars, dir              string
-	plain, sasl, ssl, ctrl string // host:port of each listener
-	process                *exec.Cmd
-	ended                  chan struct{} // closed when process has ended
+	id        int
+	jars, dir string
+	// host:port of each listener. server wants no certificate of clients, ssl does; the
+	// certificate of expired has expired.
+	plain, sasl, saslSSL, ssl, server, expired, ctrl string
+
+	process *exec.Cmd
+	ended   chan struct{} // closed when process has ended
 }
 
 // newBroker starts a broker on free ports. It takes certificates of ca only.
@@ -45,9 +48,7 @@ func newCluster(t *testing.T, ca *authority.Authority, nodes int) (all []*broker
 	var voters []string
 	for i := range nodes {
 		b := &broker{id: i + 1, jars: artifacts(t), dir: t.TempDir()}
-		for _, address := range []*string{&b.plain, &b.sasl, &b.ssl, &b.ctrl} {
-			*address = freeAddress(t)
-		}
+		b.findPorts(t)
 		voters = append(voters, fmt.Sprintf("%d@%s", b.id, b.ctrl))
 		all = append(all, b)
 	}
@@ -61,11 +62,23 @@ func newCluster(t *testing.T, ca *authority.Authority, nodes int) (all []*broker
 	return all
 }
 
+// findPorts gives a free port of loopback to each listener that has none.
+func (b *broker) findPorts(t *testing.T) {
+	t.Helper()
+	for _, address := range []*string{&b.plain, &b.sasl, &b.saslSSL, &b.ssl, &b.server, &b.expired, &b.ctrl} {
+		if *address == "" {
+			*address = freeAddress(t)
+		}
+	}
+}
+
 // format writes the configuration and makes the storage.
 func (b *broker) format(t *testing.T, ca *authority.Authority, voters []string) {
 	t.Helper()
 	cert, key := ca.Issue(t)
 	write(t, b.file("server.pem"), read(t, key)+read(t, cert))
+	cert, key = ca.IssueUntil(t, time.Now().Add(-time.Minute))
+	write(t, b.file("expired.pem"), read(t, key)+read(t, cert))
 	write(t, b.file("server.properties"), b.properties(ca, voters))
 	out, err := b.java("kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", b.file("server.properties"),
 		"--add-scram", fmt.Sprintf("SCRAM-SHA-256=[name=%s,password=%s]", user, password),
@@ -91,17 +104,20 @@ func (b *broker) java(class string, args ...string) *exec.Cmd {
 }
 
 func (b *broker) properties(ca *authority.Authority, voters []string) string {
+	listeners := fmt.Sprintf("PLAINTEXT://%s,SASL_PLAINTEXT://%s,SASL_SSL://%s,SSL://%s,SERVER://%s,EXPIRED://%s",
+		b.plain, b.sasl, b.saslSSL, b.ssl, b.server, b.expired)
 	const scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+	plain := fmt.Sprintf("org.apache.kafka.common.security.plain.PlainLoginModule required user_%s=\"%s\";", user, password)
 	return strings.Join([]string{
 		"process.roles=broker,controller",
 		fmt.Sprintf("node.id=%d", b.id),
 		"controller.quorum.voters=" + strings.Join(voters, ","),
 		fmt.Sprintf("min.insync.replicas=%d", len(voters)/2+1),
-		fmt.Sprintf("listeners=PLAINTEXT://%s,SASL_PLAINTEXT://%s,SSL://%s,CONTROLLER://%s", b.plain, b.sasl, b.ssl, b.ctrl),
-		fmt.Sprintf("advertised.listeners=PLAINTEXT://%s,SASL_PLAINTEXT://%s,SSL://%s", b.plain, b.sasl, b.ssl),
+		"listeners=" + listeners + ",CONTROLLER://" + b.ctrl,
+		"advertised.listeners=" + listeners,
 		"controller.listener.names=CONTROLLER",
 		"inter.broker.listener.name=PLAINTEXT",
-		"listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL",
+		"listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL,SERVER:SSL,EXPIRED:SSL",
 		"log.dirs=" + b.file("data"),
 		"auto.create.topics.enable=false",
 		"offsets.topic.replication.factor=1",
@@ -111,11 +127,15 @@ func (b *broker) properties(ca *authority.Authority, voters []string) string {
 		"group.initial.rebalance.delay.ms=0",
 		"num.partitions=5",
 		"sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
-		fmt.Sprintf("listener.name.sasl_plaintext.plain.sasl.jaas.config="+
-			"org.apache.kafka.common.security.plain.PlainLoginModule required user_%s=\"%s\";", user, password),
+		"listener.name.sasl_plaintext.plain.sasl.jaas.config=" + plain,
 		"listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config=" + scram,
 		"listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config=" + scram,
-		"ssl.client.auth=required",
+		"listener.name.sasl_ssl.plain.sasl.jaas.config=" + plain,
+		"listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=" + scram,
+		"listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=" + scram,
+		"listener.name.ssl.ssl.client.auth=required",
+		"listener.name.expired.ssl.keystore.type=PEM",
+		"listener.name.expired.ssl.keystore.location=" + b.file("expired.pem"),
 		"ssl.keystore.type=PEM",
 		"ssl.keystore.location=" + b.file("server.pem"),
 		"ssl.truststore.type=PEM",

@@ -34,6 +34,7 @@ func TestKafka(t *testing.T) {
 	t.Run("compression", func(t *testing.T) { testCompression(t, b) })
 	t.Run("unknown topic", func(t *testing.T) { testUnknownTopic(t, b) })
 	t.Run("too large", func(t *testing.T) { testTooLarge(t, b) })
+	t.Run("faults", func(t *testing.T) { testFaults(t, b, ca) })
 	t.Run("not authorised", func(t *testing.T) { testNotAuthorised(t, b) })
 }
 
@@ -211,22 +212,13 @@ func testTooLarge(t *testing.T, b *broker) {
 
 func testNotAuthorised(t *testing.T, b *broker) {
 	createTopic(t, b, "forbidden")
-	client := &kafkago.Client{Addr: kafkago.TCP(b.plain), Timeout: patience}
-	res, err := client.CreateACLs(t.Context(), &kafkago.CreateACLsRequest{ACLs: []kafkago.ACLEntry{{
-		ResourceType: kafkago.ResourceTypeTopic, ResourceName: "forbidden", ResourcePatternType: kafkago.PatternTypeLiteral,
-		Principal: "User:" + user, Host: "*", Operation: kafkago.ACLOperationTypeWrite, PermissionType: kafkago.ACLPermissionTypeDeny,
-	}}})
-	if err == nil {
-		err = errors.Join(res.Errors...)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	denyWriting(t, b, "forbidden")
 	cfg := config(b.sasl)
 	cfg.SASL = kafka.SASL{Mechanism: kafka.SASLPlain, User: user, Password: password}
 	cfg.Topics.Hits = "forbidden"
 	// A new topic has no leader yet, in the beginning, and an ACL needs its time, too.
 	p, want := producer(t, cfg), "not authorised, the user needs Write and Describe on the topic"
+	var err error
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		if err = p.Send(t.Context(), events(1, 1)); err != nil && strings.Contains(err.Error(), want) {
 			break
@@ -237,8 +229,7 @@ func testNotAuthorised(t *testing.T, b *broker) {
 
 func createTopic(t *testing.T, b *broker, name string, entries ...kafkago.ConfigEntry) {
 	t.Helper()
-	client := &kafkago.Client{Addr: kafkago.TCP(b.plain), Timeout: patience}
-	res, err := client.CreateTopics(t.Context(), &kafkago.CreateTopicsRequest{Topics: []kafkago.TopicConfig{{
+	res, err := client(b).CreateTopics(t.Context(), &kafkago.CreateTopicsRequest{Topics: []kafkago.TopicConfig{{
 		Topic: name, NumPartitions: 3, ReplicationFactor: 1, ConfigEntries: entries,
 	}}})
 	if err == nil {

@@ -135,9 +135,7 @@ func weather(t *testing.T, site []string, rule string) {
 func centralBroker(t *testing.T, jars string) *broker {
 	t.Helper()
 	b := &broker{id: 1, jars: jars, dir: t.TempDir(), plain: centreAddress + ":9092"}
-	for _, address := range []*string{&b.sasl, &b.ssl, &b.ctrl} {
-		*address = freeAddress(t)
-	}
+	b.findPorts(t)
 	b.format(t, authority.New(t), []string{"1@" + b.ctrl})
 	b.start(t)
 	return b
