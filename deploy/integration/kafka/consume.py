@@ -1,4 +1,4 @@
-"""Prints every message that a topic holds now: partition, key and value, one a line."""
+"""Prints every message that a topic holds now: partition, key, headers and value, one a line."""
 import sys
 
 from kafka import KafkaConsumer, TopicPartition
@@ -10,7 +10,8 @@ consumer.assign(places)
 consumer.seek_to_beginning(*places)
 left = {p: end for p, end in consumer.end_offsets(places).items() if end > 0}
 for m in consumer if left else ():
-    print(m.partition, m.key.decode(), m.value.decode(), sep="\t")
+    headers = ",".join(name + "=" + value.decode() for name, value in m.headers)
+    print(m.partition, m.key.decode(), headers, m.value.decode(), sep="\t")
     place = TopicPartition(m.topic, m.partition)
     if m.offset + 1 >= left[place]:
         del left[place]

@@ -1,8 +1,11 @@
-// Package kafka proves the Kafka sink on a real Apache Kafka: one node in KRaft mode,
-// from the artifacts that the project publishes for Maven, with a plain, a SASL and a
-// TLS listener on free ports of loopback. The broker is killed in the midst of 10,000
-// events and started again; kcat and a Python client, which nobody here wrote, must
-// then find every one of them, in the order of each offender.
+// Package kafka proves the Kafka sink on a real Apache Kafka in KRaft mode, from the
+// artifacts that the project publishes for Maven, with plain, SASL and TLS listeners on
+// free ports of loopback. One node, then one of three, is killed in the midst of events;
+// kcat, a Python client and the consumers of the README, which nobody here wrote, must
+// then find every one of them, in the order of each offender, with every compression.
+//
+// One instance has a sink for each thing that can be wrong between it and the brokers.
+// Each is told once, in log and status, and mended without a restart.
 //
 // TestUplink has flowsnitch behind a link of its own to the broker, which is cut and then
 // loses packets.

@@ -29,9 +29,11 @@ func TestKafka(t *testing.T) {
 	ca := authority.New(t)
 	b := newBroker(t, ca)
 	t.Run("outage", func(t *testing.T) { testOutage(t, b, snake) })
-	t.Run("sasl", func(t *testing.T) { testSASL(t, b) })
+	t.Run("sasl", func(t *testing.T) { testSASL(t, b, ca) })
 	t.Run("tls", func(t *testing.T) { testTLS(t, b, ca) })
-	t.Run("compression", func(t *testing.T) { testCompression(t, b) })
+	t.Run("compression", func(t *testing.T) { testCompression(t, b, snake) })
+	t.Run("readme", func(t *testing.T) { testReadme(t, b, snake) })
+	t.Run("consume", func(t *testing.T) { testConsume(t, b, ca) })
 	t.Run("unknown topic", func(t *testing.T) { testUnknownTopic(t, b) })
 	t.Run("too large", func(t *testing.T) { testTooLarge(t, b) })
 	t.Run("faults", func(t *testing.T) { testFaults(t, b, ca) })
@@ -42,7 +44,7 @@ func TestKafka(t *testing.T) {
 func testOutage(t *testing.T, b *broker, snake string) {
 	const count, offenders, batch = 10_000, 97, 100
 	cfg := config(b.plain)
-	cfg.CreateTopics, cfg.Compression = true, "gzip" // the one that Python has by itself
+	cfg.CreateTopics = true
 	p := producer(t, cfg)
 	list := events(count, offenders)
 	for first := 0; first < count; first += batch {
@@ -60,13 +62,18 @@ func testOutage(t *testing.T, b *broker, snake string) {
 		t.Errorf("%+v: no attempt has failed, or not every event was delivered", s)
 	}
 	check(t, kcat(t, b, "flowsnitch.hits"), list)
-	check(t, exec.CommandContext(t.Context(), snake, "consume.py", b.plain, "flowsnitch.hits"), list)
+	check(t, consumePython(t, b, snake, "flowsnitch.hits"), list)
 	checkConsume(t, cfg, list)
 }
 
-// kcat prints every message of a topic: partition, key and value.
+// kcat prints every message of a topic: partition, key, headers and value.
 func kcat(t *testing.T, b *broker, topic string) *exec.Cmd {
-	return exec.CommandContext(t.Context(), "kcat", "-C", "-q", "-e", "-m", "60", "-b", b.plain, "-t", topic, "-o", "beginning", "-f", `%p\t%k\t%s\n`)
+	return exec.CommandContext(t.Context(), "kcat", "-C", "-q", "-e", "-m", "60", "-b", b.plain, "-t", topic, "-o", "beginning", "-f", `%p\t%k\t%h\t%s\n`)
+}
+
+// consumePython does what kcat does.
+func consumePython(t *testing.T, b *broker, snake, topic string) *exec.Cmd {
+	return exec.CommandContext(t.Context(), snake, "consume.py", b.plain, topic)
 }
 
 // check runs a consumer and compares what it prints with what was sent: every event is
@@ -82,7 +89,11 @@ func check(t *testing.T, consumer *exec.Cmd, sent []intel.Event) {
 	seen := seen{}
 	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
 		partition, rest, _ := strings.Cut(lines.Text(), "\t")
-		key, value, _ := strings.Cut(rest, "\t")
+		key, rest, _ := strings.Cut(rest, "\t")
+		headers, value, _ := strings.Cut(rest, "\t")
+		if headers != "event=hit,v=1,content-type=application/json" {
+			t.Fatalf("headers %s", headers)
+		}
 		seen.add(t, partition, key, value)
 	}
 	t.Logf("%s: %d messages", consumer.Args[0], seen.messages)
@@ -153,11 +164,14 @@ func (s *seen) compare(t *testing.T, sent []intel.Event) {
 	}
 }
 
-func testSASL(t *testing.T, b *broker) {
+func testSASL(t *testing.T, b *broker, ca *authority.Authority) {
 	for _, mechanism := range []string{kafka.SASLPlain, kafka.SASLSCRAM256, kafka.SASLSCRAM512} {
 		cfg := config(b.sasl)
 		cfg.SASL = kafka.SASL{Mechanism: mechanism, User: user, Password: password}
 		sendAll(t, producer(t, cfg), events(10, 3))
+		secure := cfg
+		secure.Brokers, secure.TLS = []string{b.saslSSL}, kafka.TLS{Enabled: true, CA: ca.File}
+		sendAll(t, producer(t, secure), events(10, 3))
 		cfg.SASL.Password = "battery-staple"
 		wantRetry(t, producer(t, cfg), "authentication failed, check sasl.user and the password")
 	}
@@ -173,15 +187,18 @@ func testTLS(t *testing.T, b *broker, ca *authority.Authority) {
 	wantRetry(t, producer(t, cfg), "unknown authority, name it in tls.ca")
 	cfg.TLS = kafka.TLS{Enabled: true, CA: ca.File}
 	wantRetry(t, producer(t, cfg), "check tls.cert and tls.key")
+	cfg.Brokers = []string{b.server} // this one asks for no certificate
+	sendAll(t, producer(t, cfg), events(10, 3))
 }
 
-func testCompression(t *testing.T, b *broker) {
+func testCompression(t *testing.T, b *broker, snake string) {
 	for _, compression := range []string{"none", "gzip", "snappy", "lz4", "zstd"} {
 		cfg := config(b.plain)
 		cfg.Compression, cfg.CreateTopics, cfg.Topics.Hits = compression, true, "hits."+compression
 		list := events(500, 9)
 		sendAll(t, producer(t, cfg), list)
 		check(t, kcat(t, b, cfg.Topics.Hits), list)
+		check(t, consumePython(t, b, snake, cfg.Topics.Hits), list)
 	}
 }
 

@@ -86,10 +86,11 @@ func artifacts(t *testing.T) string {
 	})
 }
 
-// python gives a Python that has the client kafka-python.
+// python gives a Python that has the client kafka-python and what it needs for each
+// compression.
 func python(t *testing.T) string {
 	t.Helper()
-	const client = "kafka-python==3.0.12"
+	const client = "kafka-python[snappy,lz4,zstd]==3.0.12"
 	need(t, "python3", "python3-venv")
 	dir := cache(t, "python", client, func(dir string) *exec.Cmd {
 		return exec.Command("sh", "-ec", `python3 -m venv "$0" && "$0/bin/pip" install -q "$1"`, dir, client)
