@@ -5,72 +5,32 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 )
 
-// Config says where metrics and health are served over HTTP.
-type Config struct {
-	// Listen is host:port; empty = nowhere. Other addresses than loopback want a token or
-	// certificates of clients.
-	Listen string `yaml:"listen"`
-	// TokenFile holds the token that requests must bear ("Authorization: Bearer TOKEN").
-	// It is read for each request: tokens are renewed. /healthz wants none.
-	TokenFile string `yaml:"token_file"`
-	TLS       TLS    `yaml:"tls"`
-}
-
-// TLS says how the server proves itself, and whom it believes.
-type TLS struct {
-	// Cert and Key are files with the server's certificate; with them it speaks TLS only.
-	Cert string `yaml:"cert"`
-	Key  string `yaml:"key"`
-	// ClientCA is a file of certificates; only clients with one of theirs are let in.
-	ClientCA string `yaml:"client_ca"`
-}
-
-// Validate tells the first thing that is wrong, beginning with its key. No file is read.
-func (c Config) Validate() error {
-	if c.Listen == "" {
-		return nil
-	}
-	host, port, err := net.SplitHostPort(c.Listen)
-	switch {
-	case err != nil || port == "":
-		return fmt.Errorf("listen: %q is not allowed, host:port is", c.Listen)
-	case (c.TLS.Cert == "") != (c.TLS.Key == ""):
-		return errors.New("tls.key: cert and key belong together")
-	case c.TLS.ClientCA != "" && c.TLS.Cert == "":
-		return errors.New("tls.cert: is missing, client_ca wants TLS")
-	case !isLoopback(host) && c.TokenFile == "" && c.TLS.ClientCA == "":
-		return fmt.Errorf("listen: %s is open to others; that wants token_file or tls.client_ca", c.Listen)
-	case !isLoopback(host) && c.TLS.Cert == "" && c.TokenFile != "":
-		return fmt.Errorf("tls.cert: is missing; a token would cross the network to %s in clear text", c.Listen)
-	}
-	return nil
-}
-
-func isLoopback(host string) bool {
-	a, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && a.IsLoopback()
-}
-
-// Limits of the server: what one client may take.
+// Limits of the server: what clients may take.
 const (
 	headerTime  = 5 * time.Second
 	answerTime  = 30 * time.Second
 	idleTime    = time.Minute
 	maxHeader   = 16 << 10
 	maxRequests = 16 // at a time
+	maxConns    = 64 // open
+	maxFromOne  = 32 // of one address
+	maxToken    = 4096
 )
 
 // A Server serves pages over HTTP. Pages are added before Start.
@@ -79,9 +39,29 @@ type Server struct {
 	mux    *http.ServeMux
 	server *http.Server
 	slots  chan struct{}
-	addr   net.Addr
+	limit  *limitListener
+	counts counts
 	once   sync.Once
 	done   chan struct{}
+}
+
+// Stats are what a server did since its start.
+type Stats struct {
+	Requests     uint64 `json:"requests"`
+	Unauthorized uint64 `json:"unauthorized"` // requests without the token
+	Busy         uint64 `json:"busy"`         // requests beyond those that may be at work
+	Refused      uint64 `json:"refused"`      // connections beyond those that may be open
+	// Errors are handshakes that failed and the like; they are counted, for who causes
+	// them could fill a log.
+	Errors uint64 `json:"errors"`
+}
+
+type counts struct{ requests, unauthorized, busy, errors atomic.Uint64 }
+
+// Write counts a line of the HTTP server's own log.
+func (c *counts) Write(p []byte) (int, error) {
+	c.errors.Add(1)
+	return len(p), nil
 }
 
 // NewServer makes a server of a valid configuration; nothing is opened yet.
@@ -89,7 +69,7 @@ func NewServer(cfg Config) *Server {
 	s := &Server{cfg: cfg, mux: http.NewServeMux(), slots: make(chan struct{}, maxRequests), done: make(chan struct{})}
 	s.server = &http.Server{
 		Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: headerTime, ReadTimeout: headerTime, WriteTimeout: answerTime,
-		IdleTimeout: idleTime, MaxHeaderBytes: maxHeader, ErrorLog: nil,
+		IdleTimeout: idleTime, MaxHeaderBytes: maxHeader, DisableGeneralOptionsHandler: true, ErrorLog: log.New(&s.counts, "", 0),
 	}
 	return s
 }
@@ -102,14 +82,36 @@ func (s *Server) Open(path string, h http.Handler) { s.mux.Handle("GET "+path, h
 
 // serve bounds the requests that are at work.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	s.counts.requests.Add(1)
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
-		s.mux.ServeHTTP(w, r)
 	default:
+		s.counts.busy.Add(1)
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "too many requests at a time", http.StatusServiceUnavailable)
+		return
 	}
+	if s.cfg.isOpen() && !isOurs(r.Host) {
+		http.Error(w, "ask by the address, or as localhost", http.StatusMisdirectedRequest)
+		return
+	}
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'")
+	s.mux.ServeHTTP(w, r)
+}
+
+// isOurs reports whether a Host header has an address or localhost. Any other name may
+// be that of a web site whose owner lets it point here, so that the browser of somebody
+// on this machine reads our pages for him.
+func isOurs(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = strings.Trim(hostport, "[]")
+	}
+	_, err = netip.ParseAddr(host)
+	return err == nil || strings.EqualFold(host, "localhost") || hostport == ""
 }
 
 // guard lets in who bears the token.
@@ -118,16 +120,37 @@ func (s *Server) guard(h http.Handler) http.Handler {
 		return h
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		token, err := os.ReadFile(s.cfg.TokenFile)
-		want := strings.TrimSpace(string(token))
+		want, err := readToken(s.cfg.TokenFile)
 		got, bears := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if err != nil || want == "" || !bears || !same(got, want) {
+		if err != nil || !bears || !same(got, want) {
+			s.counts.unauthorized.Add(1)
 			w.Header().Set("WWW-Authenticate", "Bearer")
+			w.Header().Set("Connection", "close") // strangers hold no connection
 			http.Error(w, "a token is wanted", http.StatusUnauthorized)
 			return
 		}
 		h.ServeHTTP(w, r)
 	})
+}
+
+// readToken reads a token, which is never empty.
+func readToken(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxToken+1))
+	token := strings.TrimSpace(string(b))
+	switch {
+	case err != nil:
+		return "", err
+	case token == "":
+		return "", fmt.Errorf("%s is empty", path)
+	case len(b) > maxToken:
+		return "", fmt.Errorf("%s has more than %d bytes", path, maxToken)
+	}
+	return token, nil
 }
 
 // same compares in a time that tells nothing.
@@ -138,15 +161,25 @@ func same(a, b string) bool {
 
 // Start opens the socket and serves.
 func (s *Server) Start() error {
-	cfg, err := s.cfg.TLS.config()
+	cfg, err := s.cfg.TLS.renewing()
 	if err != nil {
 		return err
 	}
+	if s.cfg.TokenFile != "" {
+		if _, err := readToken(s.cfg.TokenFile); err != nil {
+			return fmt.Errorf("web.token_file: %w", err)
+		}
+	}
 	l, err := net.Listen("tcp", s.cfg.Listen)
 	if err != nil {
-		return fmt.Errorf("web.listen: %w", err)
+		return s.cannotListen(err)
 	}
-	s.addr = l.Addr()
+	if a := addrPort(l).Addr().Unmap(); s.cfg.isOpen() && !a.IsLoopback() {
+		l.Close() // the name localhost may point anywhere
+		return fmt.Errorf("web.listen: %s is %s, which is open to others; that wants token_file or tls.client_ca", s.cfg.Listen, a)
+	}
+	s.limit = limit(l, maxConns, maxFromOne)
+	l = s.limit
 	if cfg != nil {
 		l = tls.NewListener(l, cfg)
 	}
@@ -157,32 +190,27 @@ func (s *Server) Start() error {
 	return nil
 }
 
-// config reads the files; nil without a certificate.
-func (t TLS) config() (*tls.Config, error) {
-	if t.Cert == "" {
-		return nil, nil
+func addrPort(l net.Listener) netip.AddrPort { return l.Addr().(*net.TCPAddr).AddrPort() }
+
+// cannotListen says what helps.
+func (s *Server) cannotListen(err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("web.listen: %s is in use by another process; set another port, or leave web.listen out", s.cfg.Listen)
 	}
-	pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
-	if err != nil {
-		return nil, fmt.Errorf("web.tls.cert: %w", err)
-	}
-	cfg := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
-	if t.ClientCA == "" {
-		return cfg, nil
-	}
-	pem, err := os.ReadFile(t.ClientCA)
-	if err != nil {
-		return nil, fmt.Errorf("web.tls.client_ca: %w", err)
-	}
-	cfg.ClientCAs, cfg.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
-	if !cfg.ClientCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("web.tls.client_ca: no certificate in %s", t.ClientCA)
-	}
-	return cfg, nil
+	return fmt.Errorf("web.listen: %w", err)
 }
 
 // Addr is where the server listens, after Start.
-func (s *Server) Addr() net.Addr { return s.addr }
+func (s *Server) Addr() net.Addr { return s.limit.Addr() }
+
+// Stats gives the counters, after Start.
+func (s *Server) Stats() Stats {
+	c := &s.counts
+	return Stats{
+		Requests: c.requests.Load(), Unauthorized: c.unauthorized.Load(), Busy: c.busy.Load(),
+		Refused: s.limit.refused.Load(), Errors: c.errors.Load(),
+	}
+}
 
 // Stop ends the server and waits for it, after a Start that succeeded.
 func (s *Server) Stop(ctx context.Context) {

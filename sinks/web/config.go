@@ -1,0 +1,65 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+)
+
+// Config says where metrics and health are served over HTTP.
+type Config struct {
+	// Listen is host:port; empty = nowhere. Other addresses than loopback want a token and
+	// TLS, or certificates of clients.
+	Listen string `yaml:"listen"`
+	// TokenFile holds the token that requests must bear ("Authorization: Bearer TOKEN").
+	// It is read for each request: tokens are renewed. /healthz and / want none.
+	TokenFile string `yaml:"token_file"`
+	TLS       TLS    `yaml:"tls"`
+}
+
+// TLS says how the server proves itself, and whom it believes. Its files are read for
+// each connection: certificates are renewed, and one that cannot be read leaves the one
+// of the start in force.
+type TLS struct {
+	// Cert and Key are files with the server's certificate; with them it speaks TLS only.
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+	// ClientCA is a file of certificates; only clients with one of theirs are let in.
+	ClientCA string `yaml:"client_ca"`
+}
+
+// Validate tells the first thing that is wrong, beginning with its key. No file is read.
+func (c Config) Validate() error {
+	if c.Listen == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(c.Listen)
+	switch {
+	case err != nil || !isPort(port):
+		return fmt.Errorf("listen: %q is not allowed, host:port is, such as 127.0.0.1:8055", c.Listen)
+	case (c.TLS.Cert == "") != (c.TLS.Key == ""):
+		return errors.New("tls.key: cert and key belong together")
+	case c.TLS.ClientCA != "" && c.TLS.Cert == "":
+		return errors.New("tls.cert: is missing, client_ca wants TLS")
+	case !isLoopback(host) && c.isOpen():
+		return fmt.Errorf("listen: %s is open to others; that wants token_file or tls.client_ca", c.Listen)
+	case !isLoopback(host) && c.TLS.Cert == "":
+		return fmt.Errorf("tls.cert: is missing; a token would cross the network to %s in clear text", c.Listen)
+	}
+	return nil
+}
+
+// isOpen reports whether everybody who gets here is let in.
+func (c Config) isOpen() bool { return c.TokenFile == "" && c.TLS.ClientCA == "" }
+
+func isPort(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 16)
+	return err == nil
+}
+
+func isLoopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && a.Unmap().IsLoopback()
+}
