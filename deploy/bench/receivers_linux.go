@@ -85,7 +85,7 @@ func (b *bench) floor(_ string, addr netip.AddrPort) ([]string, error) {
 
 func (b *bench) flowsnitch(dir string, addr netip.AddrPort) ([]string, error) {
 	config := filepath.Join(dir, "flowsnitch.yml")
-	text := fmt.Sprintf("state_dir: %s\nlisten: [{udp: %q, receive_buffer: %d}]\nsinks: [{jsonlog: {}}]\n", dir, addr, receiveBuffer)
+	text := fmt.Sprintf("state_dir: %s\nlisten: [{udp: %q, receive_buffer: %d}]\nsinks: [{jsonlog: {}}]\nintel: {feeds: []}\ncanary: {every: 0s}\n", dir, addr, receiveBuffer)
 	err := os.WriteFile(config, []byte(text), 0o600)
 	return []string{b.path("flowsnitch"), "run", "-c", config, "--intel", b.path("list.txt")}, err
 }

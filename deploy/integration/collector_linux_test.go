@@ -98,6 +98,8 @@ name: integration
 state_dir: %s
 listen: [{udp: %q}, {udp: %q}]
 home: %s
+intel: {feeds: []}
+canary: {every: 0s}
 sinks: [{jsonlog: {}}]
 `, filepath.Dir(c.hits), listen4, listen6, homeNetworks)
 	listFile := filepath.Join(dir, "listed.txt")

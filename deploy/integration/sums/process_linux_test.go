@@ -87,7 +87,7 @@ func newSite(t *testing.T, o options) *site {
 	if o.listed == "" {
 		o.listed = "192.0.2.0/24"
 	}
-	config := fmt.Sprintf("name: sums\nstate_dir: %s\nlisten: [{%s}]\nintel: {deny: [%s]}\n%s\n", dir, listener, o.listed, o.sinks)
+	config := fmt.Sprintf("name: sums\nstate_dir: %s\nlisten: [{%s}]\nintel: {feeds: [], deny: [%s]}\ncanary: {every: 0s}\n%s\n", dir, listener, o.listed, o.sinks)
 	if err := os.WriteFile(s.config, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
