@@ -67,6 +67,7 @@ soak: ## the full figures, part by part, all but the uplink below ten minutes (L
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestKill -v ./deploy/integration/intel
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestSoak -v ./deploy/integration/kafka
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestFull -v ./deploy/integration/kafka
+	$(GO) test -tags integration,soak -count=1 -timeout 10m -run TestNodes -v ./deploy/integration/kafka
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestSoak -v ./deploy/integration/syslog
 	$(GO) test -tags soak -count=1 -timeout 20m -run TestUplink -v ./deploy/integration/kafka
 	$(GO) test -tags soak -count=1 -timeout 10m -v ./deploy/integration/power

@@ -4,6 +4,7 @@ package dnsbl
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -93,7 +94,21 @@ func (z zones) serve(t *testing.T) (addr string, process *os.Process) {
 			t.Logf("rbldnsd:\n%s", out.String())
 		}
 	})
+	for end := time.Now().Add(patience); !answers(addr); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("rbldnsd does not answer")
+		}
+	}
 	return addr, cmd.Process
+}
+
+// answers reports whether a server knows the test point of the good zone.
+func answers(addr string) bool {
+	resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "udp", addr)
+	}}
+	found, err := resolver.LookupHost(context.Background(), "2.0.0.127.bl.example.org.")
+	return err == nil && len(found) > 0
 }
 
 // TestRBLDNSD: from the flow to the hit and back to silence.
