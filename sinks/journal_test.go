@@ -692,6 +692,40 @@ func TestJournalDiskFails(t *testing.T) {
 	})
 }
 
+// TestJournalDiskRecoversIdle: sinks have had all events from memory when the disk is well
+// again, so that none is left to be written.
+func TestJournalDiskRecoversIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		disk := new(failingDisk)
+		j, _ := openDir(t, dir, Always)
+		j.write = disk.write
+		j.Start()
+		sink := &fakeSink{}
+		r := newRunner(t, j, sink)
+		r.Start()
+		disk.set(syscall.ENOSPC, 0)
+		_ = j.Append(numbered(0, 10))
+		time.Sleep(5 * time.Second)
+		if s := j.Stats(); len(sink.got) != 10 || s.InMemory != 0 || s.Trouble == "" || s.WriteErrors < 3 {
+			t.Errorf("the sink has %d, %+v", len(sink.got), s)
+		}
+		disk.set(nil, 0)
+		time.Sleep(2 * keepEvery)
+		if s := j.Stats(); s.Trouble != "" || s.LastError == "" {
+			t.Errorf("got %+v", s)
+		}
+		add(t, j, numbered(10, 10))
+		if s := j.Stats(); s.InMemory != 0 || s.Written == 0 {
+			t.Errorf("got %+v", s)
+		}
+		stopAll(t, j, r)
+		if _, err := os.Stat(filepath.Join(dir, "trial")); !os.IsNotExist(err) {
+			t.Errorf("the trial is left: %v", err)
+		}
+	})
+}
+
 // TestJournalDiskFailsForGood holds the memory to its bound and counts what goes.
 func TestJournalDiskFailsForGood(t *testing.T) {
 	dir := t.TempDir()

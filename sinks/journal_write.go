@@ -26,6 +26,7 @@ func (j *Journal) flush() {
 	for {
 		b, from, to := j.piece()
 		if b == nil {
+			j.tryDisk()
 			return
 		}
 		if err := j.put(b, from, to); err != nil {
