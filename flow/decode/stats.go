@@ -1,6 +1,9 @@
 package decode
 
-import "sync/atomic"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // A Reason names why something could not be decoded or kept. It is the label of
 // its counter wherever counters are shown.
@@ -38,6 +41,10 @@ var reasons = []Reason{
 	reasonTemplateTooLong, reasonTemplateFields, reasonTemplateScope, reasonWithdrawal,
 	reasonSampling, reasonSFlow, reasonCapExporters, reasonCapTemplates, reasonCapStreams, reasonCapSamplers,
 }
+
+// Reasons gives all reasons that [Stats].Problems may count, in the order in which they
+// are shown.
+func Reasons() []Reason { return slices.Clone(reasons) }
 
 // versions index the counters that are kept by protocol.
 const numVersions = 4

@@ -247,6 +247,7 @@ func (c *Correlator) emit(e intel.Event) {
 		c.stats.canaryEvents.Add(1)
 	default:
 		c.stats.hitEvents.Add(1)
+		c.stats.severities[e.Severity].Add(1)
 	}
 }
 

@@ -8,6 +8,8 @@ type Stats struct {
 	// HitEvents and UpdateEvents were published.
 	HitEvents    uint64 `json:"hit_events"`
 	UpdateEvents uint64 `json:"update_events"`
+	// Severities are the hit events by severity, low to critical.
+	Severities [4]uint64 `json:"severities"`
 	// Canaries were handled, and CanaryEvents published; they are no hits.
 	Canaries     uint64 `json:"canaries"`
 	CanaryEvents uint64 `json:"canary_events"`
@@ -31,6 +33,7 @@ type Stats struct {
 // stats are the live counters. Only the owner of the correlator writes them.
 type stats struct {
 	hits, hitEvents, updateEvents atomic.Uint64
+	severities                    [4]atomic.Uint64
 	canaries, canaryEvents        atomic.Uint64
 	duplicates, suspect, overCap  atomic.Uint64
 	ended, evicted, forgotten     atomic.Uint64
@@ -40,7 +43,7 @@ type stats struct {
 // Stats gives the counters. It may be called from any goroutine.
 func (c *Correlator) Stats() Stats {
 	s := &c.stats
-	return Stats{
+	out := Stats{
 		Hits:             s.hits.Load(),
 		HitEvents:        s.hitEvents.Load(),
 		UpdateEvents:     s.updateEvents.Load(),
@@ -55,6 +58,10 @@ func (c *Correlator) Stats() Stats {
 		Contacts:         s.contacts.Load(),
 		Flows:            s.flows.Load(),
 	}
+	for i := range s.severities {
+		out.Severities[i] = s.severities[i].Load()
+	}
+	return out
 }
 
 func countIf(n *atomic.Uint64, yes bool) {

@@ -387,7 +387,7 @@ func TestFlush(t *testing.T) {
 	s.take()
 	s.Flush(t0.Add(time.Second))
 	s.one(intel.KindUpdate)
-	if st := s.Stats(); st.Contacts != 0 || st.Hits != 3 || st.HitEvents != 2 || st.UpdateEvents != 1 {
+	if st := s.Stats(); st.Contacts != 0 || st.Hits != 3 || st.HitEvents != 2 || st.UpdateEvents != 1 || allOf(st.Severities) != 2 {
 		t.Errorf("stats %+v, want no contacts, 3 hits, 2 first hits, 1 update", st)
 	}
 	s.Flush(t0.Add(time.Second))
@@ -493,4 +493,12 @@ func TestEveryHitHasItsOwnListing(t *testing.T) {
 			t.Errorf("hit %d has %d indicators, want %d", i, len(e.Indicators), want[i])
 		}
 	}
+}
+
+// allOf adds up the hit events of all severities.
+func allOf(severities [4]uint64) (n uint64) {
+	for _, s := range severities {
+		n += s
+	}
+	return n
 }

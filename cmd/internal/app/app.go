@@ -130,6 +130,9 @@ func (a *App) Start() (err error) {
 			a.abort()
 		}
 	}()
+	if err := a.startWeb(); err != nil {
+		return err
+	}
 	a.watch = openWatch(a.cfg.Clock, a.opts.Machine, a.cfg.StateDir, a.log)
 	a.feeds.now = a.watch.Now
 	if err := a.feeds.load(&a.cfg, &a.opts); err != nil {
@@ -150,9 +153,6 @@ func (a *App) Start() (err error) {
 	a.loop = correlate.NewLoop(a.contacts)
 	a.loop.Start()
 	if err := a.startDNSBL(); err != nil {
-		return err
-	}
-	if err := a.startWeb(); err != nil {
 		return err
 	}
 	if err := a.listen(); err != nil {

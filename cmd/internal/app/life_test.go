@@ -136,6 +136,11 @@ func TestStartFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer busy.Close()
+	busyWeb, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busyWeb.Close()
 	words := filepath.Join(dir, "words")
 	if err := os.WriteFile(words, []byte("no prefix\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -154,6 +159,7 @@ func TestStartFails(t *testing.T) {
 	}{
 		{"state directory", filepath.Join(words, "x"), all, "not a directory", nil},
 		{"control socket", other, all, "another flowsnitch is running", nil},
+		{"web server", dir, all + "web: {listen: \"" + busyWeb.Addr().String() + "\"}\n", "is in use by another process", nil},
 		{"list missing", dir, all, "no such file", []string{filepath.Join(dir, "none")}},
 		{"list without prefixes", dir, all, "no prefix in it", []string{words}},
 		{"second sink", dir, all + "sinks: [{jsonlog: {path: " + dir + "/a.json}}, {console: {}}, {jsonlog: {path: " + words + "/b.json}}]\n", "not a directory", nil},

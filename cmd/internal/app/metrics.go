@@ -1,6 +1,8 @@
 package app
 
 import (
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,43 +14,44 @@ type metric struct {
 	help   string
 	kind   prometheus.ValueType
 	labels []string
-	each   func(s *Status, put func(value float64, labels ...string))
+	each   func(s *Status, put put)
+	// settles tells that the figure is a counter which may go back a little, because what
+	// counted as lost came late. To Prometheus a counter that goes back has begun anew,
+	// and would have counted all that it shows once more.
+	settles bool
 }
 
-// counter and gauge shorten the table below.
+// A put takes one value of a metric, and the values of its labels.
+type put func(value float64, labels ...string)
+
+// counter and gauge shorten the tables.
 const (
 	counter = prometheus.CounterValue
 	gauge   = prometheus.GaugeValue
 )
 
 // one makes a metric without labels.
-func one(name, help string, kind prometheus.ValueType, f func(*Status) float64) metric {
-	return metric{name, help, kind, nil, func(s *Status, put func(float64, ...string)) { put(f(s)) }}
+func one[N int | int64 | uint64 | float64](name, help string, kind prometheus.ValueType, f func(*Status) N) metric {
+	return metric{name: name, help: help, kind: kind, each: func(s *Status, put put) { put(float64(f(s))) }}
 }
 
-// perListener, perSink and perFeed make metrics with one label.
-func perListener(name, help string, kind prometheus.ValueType, f func(*ListenerStatus) float64) metric {
-	return metric{name, help, kind, []string{"listener"}, func(s *Status, put func(float64, ...string)) {
-		for i := range s.Listeners {
-			put(f(&s.Listeners[i]), s.Listeners[i].Address)
-		}
-	}}
+// settling marks a counter that may go back a little.
+func settling(m metric) metric {
+	m.settles = true
+	return m
 }
 
-func perSink(name, help string, kind prometheus.ValueType, f func(*SinkStatus) uint64) metric {
-	return metric{name, help, kind, []string{"sink"}, func(s *Status, put func(float64, ...string)) {
-		for i := range s.Sinks {
-			put(float64(f(&s.Sinks[i])), s.Sinks[i].Name)
-		}
-	}}
-}
-
-func perVersion(name, help string, f func(VersionStatus) uint64) metric {
-	return metric{name, help, counter, []string{"version"}, func(s *Status, put func(float64, ...string)) {
-		for v, n := range s.Decoded.Versions {
-			put(float64(f(n)), v)
-		}
-	}}
+// allMetrics gives all metrics. None has an address of a hit in its labels: these are
+// without number. Exporters are ours, and a status lists 100 of them at most.
+func allMetrics() []metric {
+	var all []metric
+	for _, part := range [][]metric{
+		udpMetrics(), decodeMetrics(), exporterMetrics(), hitMetrics(), intelMetrics(), dnsblMetrics(),
+		journalMetrics(), sinkMetrics(), canaryMetrics(), selfMetrics(),
+	} {
+		all = append(all, part...)
+	}
+	return all
 }
 
 // A collector gives a status as metrics, when it is asked: nothing is counted for it.
@@ -56,6 +59,9 @@ type collector struct {
 	status  func() Status
 	metrics []metric
 	descs   []*prometheus.Desc
+
+	mu   sync.Mutex
+	high []map[string]float64 // of metrics that settle: the highest so far, by labels
 }
 
 func newCollector(status func() Status) *collector {
@@ -63,6 +69,7 @@ func newCollector(status func() Status) *collector {
 	for _, m := range c.metrics {
 		c.descs = append(c.descs, prometheus.NewDesc("flowsnitch_"+m.name, m.help, m.labels, nil))
 	}
+	c.high = make([]map[string]float64, len(c.metrics))
 	return c
 }
 
@@ -75,21 +82,36 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 
 // Collect asks for a status and sends it.
 func (c *collector) Collect(to chan<- prometheus.Metric) {
+	c.mu.Lock() // a status that is older than another must not be taken in after it
+	defer c.mu.Unlock()
 	s := c.status()
-	if s.Starting {
-		return
-	}
-	for i, m := range c.metrics {
-		m.each(&s, func(value float64, labels ...string) {
-			to <- prometheus.MustNewConstMetric(c.descs[i], m.kind, value, labels...)
-		})
+	for i := range c.metrics {
+		c.collect(i, &s, to)
 	}
 }
 
-// since gives the seconds since a time; 0 when there is none.
-func since(t time.Time) float64 {
-	if t.IsZero() {
-		return 0
+func (c *collector) collect(i int, s *Status, to chan<- prometheus.Metric) {
+	m, high := &c.metrics[i], make(map[string]float64)
+	m.each(s, func(value float64, labels ...string) {
+		for j := range labels {
+			labels[j] = strings.ToValidUTF8(labels[j], "?")
+		}
+		if m.settles {
+			key := strings.Join(labels, "\x00")
+			value = max(value, c.high[i][key])
+			high[key] = value
+		}
+		to <- prometheus.MustNewConstMetric(c.descs[i], m.kind, value, labels...)
+	})
+	c.high[i] = high // what the status does not list any more is forgotten
+}
+
+// age gives the seconds since a time.
+func age(t time.Time) float64 { return max(time.Since(t).Seconds(), 0) }
+
+func flag(yes bool) float64 {
+	if yes {
+		return 1
 	}
-	return max(time.Since(t).Seconds(), 0)
+	return 0
 }

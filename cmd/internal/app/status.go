@@ -10,6 +10,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
+	"github.com/flowsnitch/flowsnitch/sinks/web"
 )
 
 // A Status is the state of a running instance, as the control socket tells it.
@@ -32,6 +33,7 @@ type Status struct {
 	Canary    CanaryStatus     `json:"canary"`
 	Clock     ClockStatus      `json:"clock"`
 	Memory    MemoryStatus     `json:"memory"`
+	Web       *web.Stats       `json:"web,omitempty"` // metrics and health over HTTP
 	// Health is one finding for each check, as of the last ten seconds.
 	Health []Finding `json:"health"`
 }
@@ -208,6 +210,7 @@ func (a *App) Status() Status {
 	a.days.look(s.Hits.Feeds, time.Now())
 	s.Intel.HitsDay = a.days.status()
 	s.DNSBL = a.dnsblStatus()
+	s.Web = a.webStatus()
 	s.Health = a.Findings()
 	return s
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// startWeb serves metrics and health, if the configuration wants that.
+// startWeb serves metrics and health, if the configuration wants that: from early on, as
+// reading the lists takes its time.
 func (a *App) startWeb() error {
 	if a.cfg.Web.Listen == "" {
 		return nil
@@ -19,14 +20,23 @@ func (a *App) startWeb() error {
 	s := web.NewServer(a.cfg.Web)
 	s.Open("/healthz", web.JSON(func() (int, any) { return http.StatusOK, map[string]string{"status": "alive"} }))
 	s.Page("/readyz", web.JSON(a.readiness))
-	s.Page("/metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: 2}))
+	s.Page("/metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: 2, ErrorHandling: promhttp.ContinueOnError}))
 	s.Page("/api/v1/status", web.JSON(func() (int, any) { return http.StatusOK, a.Status() }))
 	s.Open("/{$}", http.HandlerFunc(frontPage))
 	if err := s.Start(); err != nil {
 		return err
 	}
-	a.web = s
+	a.web = s // a status looks here once everything is ready
 	return nil
+}
+
+// webStatus is nil where nothing is served.
+func (a *App) webStatus() *web.Stats {
+	if a.web == nil {
+		return nil
+	}
+	s := a.web.Stats()
+	return &s
 }
 
 // A Readiness is what /readyz says.
@@ -39,21 +49,25 @@ type Readiness struct {
 // readiness is 503 until the sockets are bound and a set is in force, and while a check
 // is critical.
 func (a *App) readiness() (int, any) {
-	var r Readiness
-	if !a.ready.Load() {
-		r.Reasons = append(r.Reasons, "starting")
-	} else if a.store.Load().Len() == 0 {
-		r.Reasons = append(r.Reasons, "nothing is listed")
-	}
-	for _, f := range a.Findings() {
-		if f.State == Critical {
-			r.Reasons = append(r.Reasons, f.Check+": "+f.Text)
-		}
-	}
-	if len(r.Reasons) > 0 {
-		return http.StatusServiceUnavailable, r
+	if reasons := notReady(!a.ready.Load(), a.store.Load().Len(), a.Findings()); len(reasons) > 0 {
+		return http.StatusServiceUnavailable, Readiness{Reasons: reasons}
 	}
 	return http.StatusOK, Readiness{Ready: true}
+}
+
+// notReady gives the reasons why an instance is not.
+func notReady(starting bool, indicators int, health []Finding) (reasons []string) {
+	if starting {
+		reasons = append(reasons, "starting")
+	} else if indicators == 0 {
+		reasons = append(reasons, "nothing is listed")
+	}
+	for _, f := range health {
+		if f.State == Critical {
+			reasons = append(reasons, f.Check+": "+f.Text)
+		}
+	}
+	return reasons
 }
 
 func frontPage(w http.ResponseWriter, _ *http.Request) {

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -86,17 +85,20 @@ func TestMetricNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listed := make(map[string]bool)
-	for _, name := range regexp.MustCompile("`flowsnitch_([a-z_]+)`").FindAllStringSubmatch(string(b), -1) {
-		listed[name[1]] = true
+	rows := make(map[string]bool)
+	for row := range strings.Lines(string(b)) {
+		if strings.HasPrefix(row, "| `flowsnitch_") {
+			rows[strings.TrimSpace(row)] = true
+		}
 	}
 	for _, m := range allMetrics() {
-		if !listed[m.name] {
-			t.Errorf("the README has no flowsnitch_%s: %s", m.name, m.help)
+		row := fmt.Sprintf("| `flowsnitch_%s` | %s | %s |", m.name, strings.Join(m.labels, ", "), m.help)
+		if !rows[row] {
+			t.Errorf("the README has not\n%s", row)
 		}
-		delete(listed, m.name)
+		delete(rows, row)
 	}
-	for name := range listed {
-		t.Errorf("the README has flowsnitch_%s, which there is not", name)
+	for row := range rows {
+		t.Errorf("the README has what there is not:\n%s", row)
 	}
 }

@@ -1,0 +1,146 @@
+package app
+
+import (
+	"cmp"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+func hitMetrics() []metric {
+	correlator := func(name, help string, kind prometheus.ValueType, f func(*correlate.Stats) uint64) metric {
+		return one(name, help, kind, func(s *Status) uint64 { return f(&s.Hits.Correlator) })
+	}
+	return []metric{
+		{name: "hits_total", help: "Hits by feed and direction; an offender that several feeds list counts for each.", kind: counter,
+			labels: []string{"feed", "direction"}, each: feedHits},
+		one("hits_other_total", "Hits of feeds beyond the first 1,000 pairs of feed and direction.", counter, func(s *Status) uint64 { return s.Hits.FeedsOther }),
+		one("hits_found_total", "Hits that the matchers found.", counter, func(s *Status) uint64 { return s.Hits.Found }),
+		one("hit_queue_dropped_total", "Hits that found a full queue.", counter, func(s *Status) uint64 { return s.Hits.HitQueueFull }),
+		correlator("hits_correlated_total", "Hits that the correlator took in.", counter, func(c *correlate.Stats) uint64 { return c.Hits }),
+		{name: "hit_events_total", help: "Events of first hits, by severity.", kind: counter, labels: []string{"severity"}, each: func(s *Status, put put) {
+			for i, n := range s.Hits.Correlator.Severities {
+				put(float64(n), intel.Severity(i).String())
+			}
+		}},
+		correlator("update_events_total", "Events of contacts in which something changed.", counter, func(c *correlate.Stats) uint64 { return c.UpdateEvents }),
+		correlator("duplicate_hits_total", "Hits whose flow another observer had told before.", counter, func(c *correlate.Stats) uint64 { return c.Duplicates }),
+		correlator("suspect_hits_total", "Hits with a flow time more than 24 hours from the receipt.", counter, func(c *correlate.Stats) uint64 { return c.Suspect }),
+		correlator("contacts", "Contacts held.", gauge, func(c *correlate.Stats) uint64 { return c.Contacts }),
+		correlator("contacts_ended_total", "Contacts that ended after contact.idle.", counter, func(c *correlate.Stats) uint64 { return c.ContactsEnded }),
+		correlator("contacts_evicted_total", "Contacts that had to make room.", counter, func(c *correlate.Stats) uint64 { return c.ContactsEvicted }),
+		correlator("contact_exporters_dropped_total", "Hits whose exporter found no room in its contact.", counter,
+			func(c *correlate.Stats) uint64 { return c.ExportersOverCap }),
+		correlator("remembered_flows", "Flows remembered to tell duplicates.", gauge, func(c *correlate.Stats) uint64 { return c.Flows }),
+		correlator("remembered_flows_forgotten_total", "Flows forgotten to make room; their next duplicate counts again.", counter,
+			func(c *correlate.Stats) uint64 { return c.FlowsForgotten }),
+	}
+}
+
+// feedHits has every feed from the start, so that its first hit is a rise.
+func feedHits(s *Status, put put) {
+	hits := make(map[correlate.FeedHits]uint64)
+	for _, f := range s.Intel.Feeds {
+		if f.Class != "" {
+			continue // a warninglist lists nothing that could be a hit
+		}
+		for _, d := range []intel.Direction{intel.Inbound, intel.Outbound, intel.Internal, intel.Transit} {
+			hits[correlate.FeedHits{Feed: f.Name, Direction: d}] = 0
+		}
+	}
+	for _, h := range s.Hits.Feeds {
+		hits[correlate.FeedHits{Feed: h.Feed, Direction: h.Direction}] = h.Hits
+	}
+	for key, n := range hits {
+		put(float64(n), key.Feed, string(key.Direction))
+	}
+}
+
+// perFeed makes a metric with a value for each feed and warninglist.
+func perFeed(name, help string, kind prometheus.ValueType, f func(*fetch.Status) float64) metric {
+	return metric{name: name, help: help, kind: kind, labels: []string{"feed"}, each: func(s *Status, put put) {
+		for i := range s.Intel.Feeds {
+			put(f(&s.Intel.Feeds[i]), s.Intel.Feeds[i].Name)
+		}
+	}}
+}
+
+func intelMetrics() []metric {
+	return []metric{
+		one("indicators", "Indicators in the set in force.", gauge, func(s *Status) int { return s.Intel.Indicators }),
+		{name: "set_info", help: "1, labelled by the version of the set in force.", kind: gauge, labels: []string{"version"}, each: func(s *Status, put put) {
+			put(1, cmp.Or(s.Intel.Version, "none"))
+		}},
+		{name: "set_built_timestamp_seconds", help: "When the set in force was built.", kind: gauge, each: func(s *Status, put put) {
+			if !s.Intel.Built.IsZero() {
+				put(float64(s.Intel.Built.UnixMilli()) / 1000)
+			}
+		}},
+		one("quarantined", "Entries in quarantine.", gauge, func(s *Status) int { return len(s.Intel.Quarantined) }),
+		perFeed("feed_entries", "Entries of the copy in use.", gauge, func(f *fetch.Status) float64 { return float64(f.Entries) }),
+		perFeed("feed_accepted_entries", "Entries of the copy in use that are in the set.", gauge, func(f *fetch.Status) float64 { return float64(f.Accepted) }),
+		perFeed("feed_refused_entries", "Entries of the copy in use that a guard stopped.", gauge, func(f *fetch.Status) float64 {
+			n := 0
+			for _, k := range f.Refused {
+				n += k
+			}
+			return float64(n)
+		}),
+		perFeed("feed_rejected_rows", "Rows of the copy in use that were not understood.", gauge, func(f *fetch.Status) float64 { return float64(f.Rejected) }),
+		{name: "feed_age_seconds", help: "Time since the source last confirmed the copy in use, where there is one.", kind: gauge, labels: []string{"feed"}, each: feedAges},
+		perFeed("feed_failures", "Failed attempts in a row.", gauge, func(f *fetch.Status) float64 { return float64(f.Failures) }),
+		perFeed("feed_held_back", "1 while a newer copy is held back.", gauge, func(f *fetch.Status) float64 { return flag(f.Held != "") }),
+		perFeed("feed_requests_total", "Requests sent to the source.", counter, func(f *fetch.Status) float64 { return float64(f.Requests) }),
+		{name: "warninglist_stopped_total", help: "Hits that a warninglist stopped.", kind: counter, labels: []string{"feed"}, each: func(s *Status, put put) {
+			for _, f := range s.Intel.Feeds {
+				if f.Class != "" {
+					put(float64(f.Stopped), f.Name)
+				}
+			}
+		}},
+	}
+}
+
+// feedAges are by the date that can be trusted, like the times that they are counted from.
+func feedAges(s *Status, put put) {
+	for i := range s.Intel.Feeds {
+		if f := &s.Intel.Feeds[i]; !f.Taken.IsZero() || !f.Checked.IsZero() {
+			put(f.Age(s.Clock.Trusted).Seconds(), f.Name)
+		}
+	}
+}
+
+// dnsblMetrics have values only where zones are asked.
+func dnsblMetrics() []metric {
+	return []metric{
+		{name: "dnsbl_addresses_total", help: "Addresses that block lists in the DNS were to be asked about, by what became of them.", kind: counter,
+			labels: []string{"outcome"}, each: func(s *Status, put put) {
+				if d := s.DNSBL; d != nil {
+					put(float64(d.Cached), "cached")
+					put(float64(d.Listed), "listed")
+					put(float64(d.Unlisted), "unlisted")
+					put(float64(d.Failed), "failed")
+					put(float64(d.Dropped), "dropped")
+				}
+			}},
+		ifDNSBL("dnsbl_queries_total", "Queries sent.", func(d *DNSBLStatus) uint64 { return d.Queries }),
+		ifDNSBL("dnsbl_errors_total", "Queries that gave no answer.", func(d *DNSBLStatus) uint64 { return d.Errors }),
+		{name: "dnsbl_zone_up", help: "1 while the test points of a zone answer as they should.", kind: gauge, labels: []string{"zone"}, each: func(s *Status, put put) {
+			if s.DNSBL != nil {
+				for _, z := range s.DNSBL.Zones {
+					put(flag(z.IPv4 || z.IPv6), z.Zone)
+				}
+			}
+		}},
+	}
+}
+
+func ifDNSBL(name, help string, f func(*DNSBLStatus) uint64) metric {
+	return metric{name: name, help: help, kind: counter, each: func(s *Status, put put) {
+		if s.DNSBL != nil {
+			put(float64(f(s.DNSBL)))
+		}
+	}}
+}

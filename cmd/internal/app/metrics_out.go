@@ -1,0 +1,127 @@
+package app
+
+import (
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/sinks/web"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+func journalMetrics() []metric {
+	return []metric{
+		one("journal_events_total", "Events appended to the journal.", counter, func(s *Status) uint64 { return s.Journal.Appended }),
+		one("journal_bytes", "Size of the journal's files.", gauge, func(s *Status) int64 { return s.Journal.Bytes }),
+		one("journal_max_bytes", "Size that they may have.", gauge, func(s *Status) int64 { return s.Journal.MaxBytes }),
+		one("journal_memory_events", "Events that are in memory only.", gauge, func(s *Status) uint64 { return s.Journal.InMemory }),
+		{name: "journal_dropped_total", help: "Events dropped for want of room or for their age.", kind: counter, labels: []string{"reason"},
+			each: func(s *Status, put put) {
+				put(float64(s.Journal.DroppedFull), "full")
+				put(float64(s.Journal.DroppedOld), "old")
+			}},
+		one("journal_write_errors_total", "Writes that failed.", counter, func(s *Status) uint64 { return s.Journal.WriteErrors }),
+		one("journal_failing", "1 while the disk does not take events.", gauge, func(s *Status) float64 { return flag(s.Journal.Trouble != "") }),
+	}
+}
+
+// perSink makes a metric with a value for each sink.
+func perSink(name, help string, kind prometheus.ValueType, f func(*SinkStatus) uint64) metric {
+	return metric{name: name, help: help, kind: kind, labels: []string{"sink"}, each: func(s *Status, put put) {
+		for i := range s.Sinks {
+			put(float64(f(&s.Sinks[i])), s.Sinks[i].Name)
+		}
+	}}
+}
+
+func sinkMetrics() []metric {
+	return []metric{
+		perSink("sink_sent_total", "Events delivered.", counter, func(k *SinkStatus) uint64 { return k.Sent }),
+		perSink("sink_errors_total", "Attempts that failed.", counter, func(k *SinkStatus) uint64 { return k.Errors }),
+		perSink("sink_dropped_total", "Events lost: dropped by the journal or given up.", counter, func(k *SinkStatus) uint64 { return k.Dropped + k.Failed }),
+		perSink("sink_filtered_total", "Events that delivery.filter keeps from the sink.", counter, func(k *SinkStatus) uint64 { return k.Filtered }),
+		perSink("sink_limited_total", "Events over delivery.limit.", counter, func(k *SinkStatus) uint64 { return k.Limited }),
+		perSink("sink_queue_length", "Events that wait.", gauge, func(k *SinkStatus) uint64 { return k.Pending }),
+		perSink("sink_failing", "1 while the sink cannot deliver.", gauge, func(k *SinkStatus) uint64 { return uint64(flag(k.Failing)) }),
+	}
+}
+
+// canaryMetrics have ages only while there is a self-test. Before the first has come the
+// age is that of the process: none may look fresh that never came.
+func canaryMetrics() []metric {
+	return []metric{
+		one("canary_interval_seconds", "Time between two self-tests; 0 = there is none.", gauge, func(s *Status) float64 { return s.Canary.EverySeconds }),
+		one("canary_sent_total", "Self-tests sent.", counter, func(s *Status) uint64 { return s.Canary.Sent }),
+		one("canary_seen_total", "Canaries that came to the correlator, those of other hosts too.", counter, func(s *Status) uint64 { return s.Canary.Seen }),
+		{name: "canary_age_seconds", help: "Time since a self-test was last seen by the correlator.", kind: gauge, each: func(s *Status, put put) {
+			if s.Canary.EverySeconds > 0 {
+				put(canaryAge(s, s.Canary.LastSeen))
+			}
+		}},
+		{name: "canary_listener_age_seconds", help: "Time since a self-test was last received by a listener.", kind: gauge, labels: []string{"listener"}, each: func(s *Status, put put) {
+			for name, l := range s.Canary.Listeners {
+				put(canaryAge(s, l.LastSeen), name)
+			}
+		}},
+		{name: "canary_sink_age_seconds", help: "Time since a self-test last came to a sink that gets canaries.", kind: gauge, labels: []string{"sink"}, each: func(s *Status, put put) {
+			for name, at := range s.Canary.Sinks {
+				put(canaryAge(s, at.Last), name)
+			}
+		}},
+		{name: "canary_latency_seconds", help: "Time from the sending of the last self-test to a stage: received, matched, correlated, journal.", kind: gauge,
+			labels: []string{"stage"}, each: func(s *Status, put put) {
+				for stage, ms := range s.Canary.Stages {
+					put(ms/1000, stage)
+				}
+			}},
+		{name: "canary_sink_latency_seconds", help: "Time from the sending of the last self-test to a sink.", kind: gauge, labels: []string{"sink"}, each: func(s *Status, put put) {
+			for name, at := range s.Canary.Sinks {
+				if !at.Last.IsZero() {
+					put(at.Milliseconds/1000, name)
+				}
+			}
+		}},
+		{name: "canary_dropped_total", help: "Canaries that were left out, by reason.", kind: counter, labels: []string{"reason"}, each: func(s *Status, put put) {
+			put(float64(s.Canary.Limited), "limited")
+			put(float64(s.Canary.Queue), "queue_full")
+			put(float64(s.Canary.OthersOverCap), "others_over_cap")
+			put(float64(s.Canary.Shapeless), "shapeless")
+		}},
+	}
+}
+
+func canaryAge(s *Status, last time.Time) float64 {
+	if last.IsZero() {
+		last = s.Since
+	}
+	return age(last)
+}
+
+func selfMetrics() []metric {
+	served := func(name, help string, f func(*web.Stats) uint64) metric {
+		return metric{name: name, help: help, kind: counter, each: func(s *Status, put put) {
+			if s.Web != nil {
+				put(float64(f(s.Web)))
+			}
+		}}
+	}
+	return []metric{
+		{name: "build_info", help: "1, labelled by the version of the program.", kind: gauge, labels: []string{"version"}, each: func(s *Status, put put) {
+			put(1, s.Version)
+		}},
+		one("ready", "1 while /readyz says so.", gauge, func(s *Status) float64 {
+			return flag(len(notReady(s.Starting, s.Intel.Indicators, s.Health)) == 0)
+		}),
+		{name: "check_state", help: "What the instance finds of itself: 0 ok, 1 warning, 2 critical.", kind: gauge, labels: []string{"check"}, each: func(s *Status, put put) {
+			for _, f := range s.Health {
+				put(float64(f.State), f.Check)
+			}
+		}},
+		one("clock_unsynced", "1 while the wall clock cannot be trusted.", gauge, func(s *Status) float64 { return flag(s.Clock.State == "unsynced") }),
+		one("clock_jumps_total", "How often the wall clock was set.", counter, func(s *Status) uint64 { return s.Clock.Jumps }),
+		one("memory_bytes", "Memory of the process by the Go runtime's own figures.", gauge, func(s *Status) uint64 { return s.Memory.InUse }),
+		served("web_requests_total", "HTTP requests.", func(w *web.Stats) uint64 { return w.Requests }),
+		served("web_unauthorized_total", "HTTP requests without the token.", func(w *web.Stats) uint64 { return w.Unauthorized }),
+		served("web_busy_total", "HTTP requests beyond those that may be at work.", func(w *web.Stats) uint64 { return w.Busy }),
+		served("web_refused_total", "HTTP connections beyond those that may be open.", func(w *web.Stats) uint64 { return w.Refused }),
+		served("web_errors_total", "HTTP connections that failed: handshakes and the like.", func(w *web.Stats) uint64 { return w.Errors }),
+	}
+}
