@@ -4,75 +4,45 @@ package kafka
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
 )
 
-// The full figures.
+// fullHits fill the journal of TestFull, and more.
 const (
-	hits     = 1_000_000
-	hitRate  = 20_000 // a second
-	kills    = 5      // of each
 	fullHits = 300_000
+	fullRate = 20_000 // a second
 )
 
 // newStream makes an instance with a hit log and a Kafka sink; journal are further keys
 // of the journal.
 func newStream(t *testing.T, b *broker, journal string) *instance.Instance {
 	t.Helper()
-	return instance.New(t, fmt.Sprintf(`
-listen: [{udp: %q, receive_buffer: 67108864}]
-home: [%s]
-intel: {feeds: [], deny: [%s]}
-contact: {hit_queue: 1000000}
-canary: {every: 0s}
-journal: {%s}
+	return instance.New(t, instance.StormConfig(t, journal)+fmt.Sprintf(`
 sinks:
   - jsonlog: {rotate: none}
   - kafka: {brokers: [%q], create_topics: true, timeout: 5s}
     delivery: {batch: 5000, backoff_max: 1s}
-`, instance.FreeUDP(t), instance.Home, instance.Offenders, journal, b.plain))
+`, b.plain))
 }
+
+// A node is a broker in a storm.
+type node struct{ *broker }
+
+func (n node) Kill()              { n.kill() }
+func (n node) Start(t *testing.T) { n.start(t) }
 
 // TestSoak kills the broker and flowsnitch again and again under load.
 func TestSoak(t *testing.T) {
 	need(t, "kcat", "kcat")
 	b := newBroker(t, authority.New(t))
-	i := newStream(t, b, "max_bytes: 2147483648")
-	i.Start(t)
-	gen := i.Generate(t, hits*5/4, hitRate) // some are sent while nobody listens
-	brokers := make(chan struct{})
-	go func() {
-		defer close(brokers)
-		for range kills {
-			time.Sleep(2 * time.Second)
-			b.kill()
-			time.Sleep(5*time.Second + rand.N(10*time.Second))
-			b.start(t)
-		}
-	}()
-	for range kills {
-		time.Sleep(4*time.Second + rand.N(6*time.Second))
-		i.LostNothing(t)
-		i.Kill()
-		i.Start(t)
-	}
-	<-brokers
-	_ = gen.Wait()
-	i.Drained(t)
-	s := i.LostNothing(t)
-	log, topic := i.Logged(t), published(t, b)
-	t.Logf("%d hits in the log (%d twice), %d in the topic (%d twice); dropped %d", len(log.Seen), log.Double, len(topic.Seen), topic.Double,
-		s.Journal.DroppedFull+s.Journal.DroppedOld)
-	if len(log.Seen) < hits {
-		t.Errorf("only %d hits in the log", len(log.Seen))
-	}
-	log.Compare(t, "the topic", topic)
+	instance.Storm{
+		Place: "the topic", Server: node{b},
+		Account: func(t *testing.T) instance.Account { return published(t, b) },
+	}.Run(t, newStream(t, b, "max_bytes: 2147483648"))
 }
 
 // TestFull fills the journal while the broker is away: what is missing in the topic is
@@ -83,7 +53,7 @@ func TestFull(t *testing.T) {
 	i := newStream(t, b, "max_bytes: 33554432, segment_bytes: 1048576")
 	i.Start(t)
 	b.kill()
-	_ = i.Generate(t, fullHits, hitRate).Wait()
+	_ = i.Generate(t, fullHits, fullRate).Wait()
 	i.Until(t, "all hits are found", func() bool { return i.LostNothing(t).Hits.Found == fullHits })
 	b.start(t)
 	s := i.Drained(t)
@@ -94,13 +64,13 @@ func TestFull(t *testing.T) {
 			missing++
 		}
 	}
-	t.Logf("%d hits in the log, %d in the topic, %d missing; status: %+v", len(log.Seen), len(topic.Seen), missing, s)
 	var dropped uint64
 	for _, k := range s.Sinks {
 		if strings.HasPrefix(k.Name, "kafka") {
 			dropped = k.Dropped
 		}
 	}
+	t.Logf("%d hits, %d in the log, %d in the topic, %d missing, %d counted as dropped", fullHits, len(log.Seen), len(topic.Seen), missing, dropped)
 	if missing == 0 || missing != dropped {
 		t.Errorf("%d are missing, %d were counted as dropped", missing, dropped)
 	}

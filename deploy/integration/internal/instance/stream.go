@@ -57,6 +57,10 @@ type StreamStatus struct {
 	Hits struct {
 		Found     uint64 `json:"found"`
 		QueueFull uint64 `json:"hit_queue_full"`
+
+		Correlator struct {
+			HitEvents uint64 `json:"hit_events"`
+		} `json:"correlator"`
 	} `json:"hits"`
 	Journal struct {
 		DroppedFull uint64 `json:"dropped_full"`
