@@ -116,7 +116,7 @@ func (s Storm) Run(t *testing.T, i *Instance) {
 		}
 	}
 	_ = gen.Wait()
-	sent := time.Since(began)
+	stormy := time.Since(began)
 	i.Drained(t)
 	drained := time.Since(began)
 	st := i.LostNothing(t)
@@ -125,7 +125,7 @@ func (s Storm) Run(t *testing.T, i *Instance) {
 	ofLast := log.since(t, last)
 	t.Logf("\n%s", table([][2]string{
 		{fmt.Sprintf("flows sent, %d/s, each of them a hit", stormRate), fmt.Sprint(flows)},
-		{"server killed, down in all", fmt.Sprintf("%d, %v", kills, down.Round(time.Second))},
+		{"server killed, down in all, and as long as it takes to start", fmt.Sprintf("%d, %v", kills, down.Round(time.Second))},
 		{"flowsnitch killed", fmt.Sprint(kills)},
 		{"kernel drops, hits before a full queue", fmt.Sprintf("%d, %d", st.Listeners[0].KernelDrops, st.Hits.QueueFull)},
 		{"last process: flows matched, hit events, of these in the log", fmt.Sprintf("%d, %d, %d", st.Hits.Found, st.Hits.Correlator.HitEvents, ofLast)},
@@ -133,7 +133,7 @@ func (s Storm) Run(t *testing.T, i *Instance) {
 		{"hits in " + s.Place + ", messages that came again", fmt.Sprintf("%d, %d", len(there.Seen), there.Double)},
 		{"missing there, offenders out of order", fmt.Sprintf("%d, %d", missing, disorder)},
 		{"dropped by the journal", fmt.Sprint(st.Journal.DroppedFull + st.Journal.DroppedOld)},
-		{"sent after, all delivered after", fmt.Sprintf("%v, %v", sent.Round(time.Second), drained.Round(time.Second))},
+		{"last server started after, all delivered after", fmt.Sprintf("%v, %v", stormy.Round(time.Second), drained.Round(time.Second))},
 	}))
 	if len(log.Seen) < hits {
 		t.Errorf("only %d hits in the log", len(log.Seen))
