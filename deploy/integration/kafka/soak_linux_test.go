@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
@@ -45,16 +46,25 @@ func TestSoak(t *testing.T) {
 	}.Run(t, newStream(t, b, "max_bytes: 2147483648"))
 }
 
-// TestFull fills the journal while the broker is away: what is missing in the topic is
-// what the counters say.
+// TestFull fills the journal while the broker is away, and kills flowsnitch meanwhile and
+// when it is full: what is missing in the topic is what the counters say.
 func TestFull(t *testing.T) {
 	need(t, "kcat", "kcat")
 	b := newBroker(t, authority.New(t))
 	i := newStream(t, b, "max_bytes: 33554432, segment_bytes: 1048576")
 	i.Start(t)
 	b.kill()
-	_ = i.Generate(t, fullHits, fullRate).Wait()
-	i.Until(t, "all hits are found", func() bool { return i.LostNothing(t).Hits.Found == fullHits })
+	gen := i.Generate(t, fullHits, fullRate)
+	for range 3 {
+		time.Sleep(3 * time.Second)
+		i.LostNothing(t)
+		i.Kill()
+		i.Start(t)
+	}
+	_ = gen.Wait()
+	i.Until(t, "the hit log has everything", func() bool { s := i.LostNothing(t); return len(s.Sinks) > 0 && s.Sinks[0].Pending == 0 })
+	i.Kill()
+	i.Start(t)
 	b.start(t)
 	s := i.Drained(t)
 	log, topic := i.Logged(t), published(t, b)
@@ -70,7 +80,7 @@ func TestFull(t *testing.T) {
 			dropped = k.Dropped
 		}
 	}
-	t.Logf("%d hits, %d in the log, %d in the topic, %d missing, %d counted as dropped", fullHits, len(log.Seen), len(topic.Seen), missing, dropped)
+	t.Logf("%d flows sent, %d hits in the log, %d in the topic, %d missing, %d counted as dropped", fullHits, len(log.Seen), len(topic.Seen), missing, dropped)
 	if missing == 0 || missing != dropped {
 		t.Errorf("%d are missing, %d were counted as dropped", missing, dropped)
 	}
