@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
+	"github.com/flowsnitch/flowsnitch/flow/decode"
 )
 
 // A State is how well something is, in the order of the exit codes of monitoring plugins.
@@ -156,9 +159,15 @@ func clockFinding(s *Status) Finding {
 func exporterFinding(s *Status, p *past, now time.Time) Finding {
 	f := Finding{Check: "exporters", Unit: "s"}
 	var silent []string
+	exporters := 0
 	for i := range s.Exporters.List {
 		e := &s.Exporters.List[i]
-		pause := now.Sub(e.LastSeen).Seconds()
+		last, ok := lastExport(e)
+		if !ok {
+			continue
+		}
+		exporters++
+		pause := now.Sub(last).Seconds()
 		limit := silenceLimit(p.pauses[e.Address.String()])
 		f.Value = max(f.Value, pause)
 		if pause > limit {
@@ -172,8 +181,8 @@ func exporterFinding(s *Status, p *past, now time.Time) Finding {
 	switch {
 	case len(silent) > 0:
 		f.Text = "silent: " + named(silent) + ": look at the devices and the way from them"
-	case len(s.Exporters.List) > 0:
-		f.Text = fmt.Sprintf("%d exporters, the quietest silent for %s", len(s.Exporters.List), ago(f.Value))
+	case exporters > 0:
+		f.Text = fmt.Sprintf("%d exporters, the quietest silent for %s", exporters, ago(f.Value))
 	case now.Sub(s.Since).Seconds() > firstExporterWithin:
 		f.worse(Warning)
 		f.Text = "nobody has sent anything since the start: point the flow export of a router here, and look at 'refused' in 'flowsnitch status'"
@@ -181,6 +190,24 @@ func exporterFinding(s *Status, p *past, now time.Time) Finding {
 		f.Text = "nobody has sent anything yet"
 	}
 	return f
+}
+
+// lastExport gives when an exporter last sent something but canaries; ok is false for one
+// that sends nothing else, as the self-test does: it must not hide that nobody exports.
+func lastExport(e *decode.ExporterStatus) (last time.Time, ok bool) {
+	canaries := 0
+	for i := range e.Streams {
+		switch s := &e.Streams[i]; {
+		case canary.IsDomain(s.Domain):
+			canaries++
+		case s.LastSeen.After(last):
+			last = s.LastSeen
+		}
+	}
+	if canaries == 0 {
+		return e.LastSeen, true
+	}
+	return last, canaries < len(e.Streams)
 }
 
 // silenceLimit is how many seconds an exporter may be silent whose longest pause is known.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"go.uber.org/zap"
@@ -47,6 +48,14 @@ func TestFindings(t *testing.T) {
 		{"clock", func(s *Status, _ *past) { s.Clock = ClockStatus{State: "unsynced", Why: "it jumped"} }, "clock", Warning, "it jumped"},
 		{"exporter silent", func(s *Status, _ *past) { s.Exporters.List[0].LastSeen = noon.Add(-6 * time.Minute) },
 			"exporters", Warning, "192.0.2.1 for 6 minutes"},
+		{"nobody but the self-test", func(s *Status, _ *past) {
+			s.Since = noon.Add(-time.Hour)
+			s.Exporters.List = []decode.ExporterStatus{{LastSeen: noon, Streams: []decode.StreamStatus{{Domain: canary.DomainTest, LastSeen: noon}}}}
+		}, "exporters", Warning, "nobody has sent anything"},
+		{"exporter on this host, beside the self-test", func(s *Status, _ *past) {
+			s.Exporters.List = []decode.ExporterStatus{{LastSeen: noon, Streams: []decode.StreamStatus{
+				{Domain: canary.DomainTest + 1, LastSeen: noon}, {Domain: 7, LastSeen: noon.Add(-6 * time.Minute)}}}}
+		}, "exporters", Warning, "silent"},
 		{"exporter silent for long", func(s *Status, _ *past) { s.Exporters.List[0].LastSeen = noon.Add(-30 * time.Minute) },
 			"exporters", Critical, "192.0.2.1"},
 		{"exporter that is often silent", func(s *Status, p *past) {

@@ -85,8 +85,12 @@ func (h *healthWatch) learn(s *Status, now time.Time) {
 	pauses, quiet := make(map[string]time.Duration), make(map[string]time.Duration)
 	for i := range s.Exporters.List { // those that are not listed are forgotten
 		e := &s.Exporters.List[i]
+		last, ok := lastExport(e)
+		if !ok {
+			continue
+		}
 		name := e.Address.String()
-		pauses[name], quiet[name] = h.past.pauses[name], now.Sub(e.LastSeen)
+		pauses[name], quiet[name] = h.past.pauses[name], now.Sub(last)
 		over := h.quiet[name]
 		if quiet[name] < over && over.Seconds() <= silenceCritical*silenceLimit(pauses[name]) {
 			pauses[name] = max(pauses[name], over)

@@ -92,11 +92,14 @@ func earlySets(s *Status, put put) {
 	put(float64(e.Full), "full")
 }
 
-// perExporter makes a metric with a value for each exporter that a status lists.
+// perExporter makes a metric with a value for each exporter that a status lists, but for
+// those that send nothing but canaries.
 func perExporter(name, help string, kind prometheus.ValueType, f func(*decode.ExporterStatus) float64) metric {
 	return metric{name: name, help: help, kind: kind, labels: []string{"exporter"}, each: func(s *Status, put put) {
 		for i := range s.Exporters.List {
-			put(f(&s.Exporters.List[i]), s.Exporters.List[i].Address.String())
+			if _, ok := lastExport(&s.Exporters.List[i]); ok {
+				put(f(&s.Exporters.List[i]), s.Exporters.List[i].Address.String())
+			}
 		}
 	}}
 }
@@ -128,8 +131,11 @@ func exporterMetrics() []metric {
 			func(s *Status) uint64 { return s.Exporters.Lost.Estimate })),
 		settling(one("unsaid_records_total", "IPFIX records in sets of unknown templates, by the sequence numbers.", counter,
 			func(s *Status) uint64 { return s.Exporters.Lost.Unsaid })),
-		perExporter("exporter_silence_seconds", "Time since the last datagram, of the 100 exporters that sent most.", gauge,
-			func(e *decode.ExporterStatus) float64 { return age(e.LastSeen) }),
+		perExporter("exporter_silence_seconds", "Time since the last datagram but canaries, of the 100 exporters that sent most.", gauge,
+			func(e *decode.ExporterStatus) float64 {
+				last, _ := lastExport(e)
+				return age(last)
+			}),
 		perExporter("exporter_datagrams_total", "Datagrams of an exporter.", counter, func(e *decode.ExporterStatus) float64 {
 			return sum(e, func(s *decode.StreamStatus) uint64 { return s.Datagrams })
 		}),

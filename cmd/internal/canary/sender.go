@@ -22,6 +22,9 @@ const (
 	DomainCommand = 0xCA9AFFFF
 )
 
+// IsDomain reports whether an observation domain is one of canaries.
+func IsDomain(d uint32) bool { return DomainTest <= d && d <= DomainCommand }
+
 // A Sender is an exporter of canaries to one address. It is for one goroutine.
 type Sender struct {
 	encoder *synth.Encoder
