@@ -108,6 +108,7 @@ func consume(c *cobra.Command, cfg kafka.Config, f *consumeFlags) error {
 		return wrongUse(c, "--count: %d is not allowed, 1 and more are, and 0 for no end", f.count)
 	}
 	out := bufio.NewWriter(c.OutOrStdout())
+	shown := isTerminal(c.OutOrStdout())
 	n := 0
 	err = kafka.Consume(c.Context(), kafka.ConsumeConfig{
 		Config: cfg, Topics: f.topics, From: from,
@@ -115,6 +116,9 @@ func consume(c *cobra.Command, cfg kafka.Config, f *consumeFlags) error {
 	}, func(m *kafka.Message) error {
 		if f.meta {
 			printMeta(out, m)
+		}
+		if shown { // others may publish here, too
+			m.Value = []byte(printable(string(m.Value)))
 		}
 		_, _ = out.Write(m.Value)
 		_ = out.WriteByte('\n')
