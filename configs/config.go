@@ -54,6 +54,8 @@ type Config struct {
 	Clock clock.Config `yaml:"clock"`
 	// Canary is the self-test.
 	Canary Canary `yaml:"canary"`
+	// Health is what the instance takes for sick when it judges itself.
+	Health Health `yaml:"health"`
 	// Limits cap what exporters may make us keep.
 	Limits decode.Limits `yaml:"limits"`
 	// SFlow is how sFlow samples are read.
@@ -108,6 +110,7 @@ func base() Config {
 		Contact:  correlate.DefaultConfig(),
 		Clock:    clock.DefaultConfig(),
 		Canary:   Canary{Every: time.Minute},
+		Health:   DefaultHealth(),
 		Limits:   decode.DefaultLimits(),
 		SFlow:    SFlow{Tunnels: true},
 		Journal:  sinks.DefaultJournalConfig(),
@@ -281,6 +284,9 @@ func (c *Config) Validate() error {
 	}
 	if err := c.Canary.Validate(); err != nil {
 		return fmt.Errorf("canary.%w", err)
+	}
+	if err := c.Health.Validate(); err != nil {
+		return fmt.Errorf("health.%w", err)
 	}
 	if err := c.Clock.Validate(); err != nil {
 		return err

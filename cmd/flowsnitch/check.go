@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"os"
+	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,7 +16,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// The exit codes of check, as monitoring plugins have them.
+// exitUnknown is the exit code of check for a question that cannot be asked; the others
+// are those of the states.
 const exitUnknown = 3
 
 // A verdict ends the program with its exit code, after all has been printed.
@@ -29,84 +27,114 @@ func (v verdict) Error() string { return "" }
 
 // checkFlags are what the command line says to check.
 type checkFlags struct {
-	file, url, tokenFile string
-	warning, critical    string
-	timeout              time.Duration
-	verbose              bool
+	file              string
+	web               webFlags
+	warning, critical []string
+	timeout           seconds
+	verbose           int
 }
 
 // newCheck makes the monitoring plugin.
 func newCheck() *cobra.Command {
-	var f checkFlags
+	f := checkFlags{timeout: seconds(10 * time.Second)}
 	c := &cobra.Command{
-		Use:   "check [-c FILE] [-w RANGE] [-C RANGE] [CHECK]...",
+		Use:   "check [--config FILE | --url URL] [-w RANGE] [-c RANGE] [CHECK]...",
 		Short: "Tell a monitoring system how well the running instance is",
 		Long: `check is a plugin for Nagios, Icinga and the like: one line with performance data, more
-lines with -v, exit code 0 (ok), 1 (warning), 2 (critical) or 3 (unknown). It asks the
-running instance over its control socket, or with --url over HTTP.
+lines with -v, exit code 0 (ok), 1 (warning), 2 (critical) or 3 (unknown: it cannot be
+asked that way). It asks the running instance over its control socket, or with --url
+over HTTP. An instance that does not answer is critical. The instance judges itself
+every ten seconds; 'flowsnitch status' and its log say the same.
 
 Checks, all of them by default:
-  canary     seconds since the self-test came to the sink that is furthest behind
-  clock      whether the wall clock can be trusted
-  exporters  seconds of silence; the limit is three times the usual pause, at least 5 minutes
+  canary     seconds since the self-test came to the listener or sink that is furthest behind
+  clock      0, or 1 when the wall clock cannot be trusted
+  exporters  seconds that the quietest exporter has been silent; its own limit is three times
+             its longest pause, at least health.silence, or exporters.silence of the configuration
   feeds      seconds since the oldest feed was confirmed; feeds that are missing or held back
   loss       percent lost in the last two minutes: kernel, network, hit queue
   sinks      seconds that a sink has not delivered; what it has lost
-  spool      percent of the journal that is full; a disk that fails
-  templates  data sets without their template in the last two minutes
-  workers    seconds since a worker has last turned
+  spool      percent of the journal that is full; what it has dropped; a disk that fails
+  templates  data sets of the last two minutes that have no template
+  workers    seconds since the slowest loop has last turned
 
-With one check, -w and -C are its own limits, as ranges: 10 (above 10 or below 0), 10:
-(below 10), ~:10 (above 10), 10:20 (outside), @10:20 (inside).`,
+With -w and -c the value of a check is judged by ranges of your own: 10 (alert above 10
+or below 0), 10: (below 10), ~:10 (above 10), 10:20 (outside), @10:20 (inside). What is bad
+for another reason, as a disk that fails, stays so.`,
 		Example: `  flowsnitch check
-  flowsnitch check loss -w 0.1 -C 5
+  flowsnitch check loss -w 0.5 -c 5
+  flowsnitch check -w loss=0.5 -w exporters=120 -c exporters=600
   flowsnitch check --url http://127.0.0.1:8055 canary sinks`,
 		ValidArgs: []string{"canary", "clock", "exporters", "feeds", "loss", "sinks", "spool", "templates", "workers"},
 		Args:      cobra.ArbitraryArgs,
 		RunE:      func(c *cobra.Command, args []string) error { return runCheck(c, &f, args) },
 	}
-	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return sayVerdict(c.OutOrStdout(), exitUnknown, err.Error()) })
-	c.Flags().StringVarP(&f.file, "config", "c", "", "configuration `file` of the running instance")
-	c.Flags().StringVar(&f.url, "url", "", "`address` of the web server of the instance, instead of the control socket")
-	c.Flags().StringVar(&f.tokenFile, "token-file", "", "`file` with the token of the web server")
-	c.Flags().StringVarP(&f.warning, "warning", "w", "", "`range` outside which the one check named is a warning")
-	c.Flags().StringVarP(&f.critical, "critical", "C", "", "`range` outside which it is critical")
-	c.Flags().DurationVarP(&f.timeout, "timeout", "t", 10*time.Second, "`time` to wait for the instance")
-	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "print a line for every check")
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return sayVerdict(c.OutOrStdout(), exitUnknown, flagError(err).Error())
+	})
+	c.Flags().StringVar(&f.file, "config", "", "configuration `file` of the running instance")
+	f.web.add(c)
+	c.Flags().StringArrayVarP(&f.warning, "warning", "w", nil, "`range` outside which a check is a warning; CHECK=RANGE unless one is named (repeatable)")
+	c.Flags().StringArrayVarP(&f.critical, "critical", "c", nil, "`range` outside which it is critical")
+	c.Flags().VarP(&f.timeout, "timeout", "t", "`seconds` to wait for the instance, or a duration such as 1m")
+	c.Flags().CountVarP(&f.verbose, "verbose", "v", "print a line for every check")
 	return c
+}
+
+// seconds is a duration that may be a number, as monitoring plugins have it.
+type seconds time.Duration
+
+func (s *seconds) String() string { return time.Duration(*s).String() }
+
+// Type names the kind of flag.
+func (s *seconds) Type() string { return "duration" }
+
+// Set reads a number of seconds or a duration.
+func (s *seconds) Set(text string) error {
+	if _, err := strconv.ParseFloat(text, 64); err == nil {
+		text += "s"
+	}
+	d, err := time.ParseDuration(text)
+	if err == nil && d <= 0 {
+		err = errors.New("must be more than 0")
+	}
+	*s = seconds(d)
+	return err
 }
 
 // runCheck prints the verdict. What is wrong with the call is unknown, an instance that
 // does not answer is critical.
 func runCheck(c *cobra.Command, f *checkFlags, names []string) error {
-	limits, err := limitsOf(f, names)
-	if err != nil {
-		return sayVerdict(c.OutOrStdout(), exitUnknown, err.Error())
-	}
+	out := c.OutOrStdout()
 	for _, name := range names {
 		if !slices.Contains(c.ValidArgs, name) {
-			return sayVerdict(c.OutOrStdout(), exitUnknown, fmt.Sprintf("there is no check %q; there are %s", name, strings.Join(c.ValidArgs, ", ")))
+			return sayVerdict(out, exitUnknown, fmt.Sprintf("there is no check %q; there are %s", name, strings.Join(c.ValidArgs, ", ")))
 		}
 	}
-	ctx, cancel := context.WithTimeout(c.Context(), f.timeout)
-	defer cancel()
-	s, err := askHealth(ctx, c, f)
-	var usage usageError
+	limits, err := limitsOf(f, names, c.ValidArgs)
+	if err != nil {
+		return sayVerdict(out, exitUnknown, err.Error())
+	}
+	list, err := askHealth(c, f)
+	_, isUsage := errors.AsType[usageError](err)
 	switch {
-	case errors.As(err, &usage):
-		return sayVerdict(c.OutOrStdout(), exitUnknown, err.Error())
+	case isUsage || errors.Is(err, fs.ErrPermission):
+		return sayVerdict(out, exitUnknown, err.Error())
 	case err != nil:
-		return sayVerdict(c.OutOrStdout(), int(app.Critical), err.Error())
-	case len(s.Health) == 0:
-		return sayVerdict(c.OutOrStdout(), int(app.Warning), "the instance has just started and knows nothing yet")
+		return sayVerdict(out, int(app.Critical), err.Error())
+	case len(list) == 0:
+		return sayVerdict(out, int(app.Warning), "the instance is still starting and knows nothing yet")
 	}
-	var chosen []app.Finding
-	for _, finding := range s.Health {
+	var chosen []judged
+	for _, finding := range list {
 		if len(names) == 0 || slices.Contains(names, finding.Check) {
-			chosen = append(chosen, limits.apply(finding))
+			chosen = append(chosen, limits[finding.Check].apply(finding))
 		}
 	}
-	return printFindings(c.OutOrStdout(), chosen, limits, f.verbose)
+	if len(chosen) == 0 {
+		return sayVerdict(out, exitUnknown, "the instance knows nothing of "+strings.Join(names, ", ")+"; it is of another version")
+	}
+	return printFindings(out, chosen, f.verbose > 0)
 }
 
 // sayVerdict prints the one line of a check that has nothing to show.
@@ -117,63 +145,59 @@ func sayVerdict(w io.Writer, code int, text string) error {
 
 var codeNames = [...]string{"ok", "warning", "critical", "unknown"}
 
-// oneLine makes text safe for the first line of a plugin: no pipe, no line break.
+// oneLine makes text safe for a line of a plugin: no pipe, no line break.
 func oneLine(s string) string {
 	return printable(strings.NewReplacer("\n", " ", "|", "/").Replace(s))
 }
 
-// askHealth asks the instance for its status.
-func askHealth(ctx context.Context, c *cobra.Command, f *checkFlags) (s app.Status, err error) {
-	if f.url != "" {
-		err = getStatus(ctx, f.url, f.tokenFile, &s)
-		return s, err
+// askHealth asks the instance what it finds.
+func askHealth(c *cobra.Command, f *checkFlags) ([]app.Finding, error) {
+	ctx, cancel := context.WithTimeout(c.Context(), time.Duration(f.timeout))
+	defer cancel()
+	var s struct {
+		Health []app.Finding `json:"health"`
 	}
-	cfg, err := loadConfig(c, f.file)
-	if err != nil {
-		return s, err
+	var err error
+	if f.web.url != "" {
+		err = f.web.get(ctx, "/api/v1/status", &s)
+	} else {
+		err = askSocket(ctx, c, f.file, &s)
 	}
-	return s, web.Ask(ctx, cfg.StateDir, "/status", &s)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, fmt.Errorf("the instance has not answered within %s: it hangs, or the machine is overloaded", time.Duration(f.timeout))
+	}
+	return s.Health, err
 }
 
-// maxAnswer bounds the status of a web server.
-const maxAnswer = 16 << 20
-
-// getStatus asks a web server.
-func getStatus(ctx context.Context, url, tokenFile string, s *app.Status) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(url, "/")+"/api/v1/status", nil)
-	if err != nil {
-		return usageError{fmt.Errorf("--url: %w", err)}
-	}
-	if tokenFile != "" {
-		token, err := os.ReadFile(tokenFile)
-		if err != nil {
-			return usageError{fmt.Errorf("--token-file: %w", err)}
-		}
-		req.Header.Set("Authorization", "Bearer "+string(bytes.TrimSpace(token)))
-	}
-	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}}
-	resp, err := client.Do(req)
+func askSocket(ctx context.Context, c *cobra.Command, file string, v any) error {
+	cfg, err := loadConfig(c, file)
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", url, resp.Status)
+	err = web.Ask(ctx, cfg.StateDir, "/status", v)
+	if errors.Is(err, web.ErrNotRunning) {
+		return fmt.Errorf("%w; start one with 'flowsnitch run', or name its configuration with --config", err)
 	}
-	return json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(s)
+	return err
 }
 
-// printFindings prints the line with the worst first, the performance data, and on demand
-// the rest.
-func printFindings(w io.Writer, list []app.Finding, l limits, verbose bool) error {
-	worst := app.OK
+// A judged is a finding, as the operator's limits see it, and its performance data.
+type judged struct {
+	app.Finding
+	perf string
+}
+
+// printFindings prints the line with what is not well, the worst first, the performance
+// data, and on demand the rest.
+func printFindings(w io.Writer, list []judged, verbose bool) error {
 	var bad, perf []string
 	for _, f := range list {
-		worst = max(worst, f.State)
-		perf = append(perf, l.perfdata(&f))
+		perf = append(perf, f.perf)
 	}
-	for _, f := range list {
-		if f.State == worst && worst != app.OK {
+	byState := slices.Clone(list)
+	slices.SortStableFunc(byState, func(a, b judged) int { return int(b.State - a.State) })
+	for _, f := range byState {
+		if f.State != app.OK {
 			bad = append(bad, f.Check+": "+f.Text)
 		}
 	}
@@ -184,6 +208,7 @@ func printFindings(w io.Writer, list []app.Finding, l limits, verbose bool) erro
 	case text == "":
 		text = fmt.Sprintf("%d checks are well", len(list))
 	}
+	worst := byState[0].State
 	fmt.Fprintf(w, "FLOWSNITCH %s - %s | %s\n", strings.ToUpper(worst.String()), oneLine(text), strings.Join(perf, " "))
 	if verbose {
 		for _, f := range list {

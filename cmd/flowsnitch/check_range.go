@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -56,59 +57,77 @@ func parseRange(s string) (limitRange, error) {
 // alerts reports whether a value is one to alert on.
 func (r limitRange) alerts(v float64) bool { return (v < r.low || v > r.high) != r.inside }
 
-// limits are the operator's own for one check.
+// limits are the operator's own for one check; nil = none.
 type limits struct {
 	warning, critical *limitRange
 	texts             [2]string // as the operator wrote them
 }
 
-// limitsOf reads the ranges of the command line.
-func limitsOf(f *checkFlags, names []string) (l limits, err error) {
-	if (f.warning != "" || f.critical != "") && len(names) != 1 {
-		return l, errors.New("-w and -C are limits of one check: name it")
-	}
-	l.texts = [2]string{f.warning, f.critical}
-	for _, side := range []struct {
-		flag, text string
-		to         **limitRange
-	}{{"-w", f.warning, &l.warning}, {"-C", f.critical, &l.critical}} {
-		if side.text == "" {
-			continue
+// limitsOf reads the ranges of the command line, by check. all are the checks that there
+// are.
+func limitsOf(f *checkFlags, names, all []string) (map[string]*limits, error) {
+	out := make(map[string]*limits)
+	for i, side := range []struct {
+		flag  string
+		texts []string
+	}{{"-w", f.warning}, {"-c", f.critical}} {
+		for _, text := range side.texts {
+			check, ranged, found := strings.Cut(text, "=")
+			if !found {
+				if len(names) != 1 {
+					return nil, fmt.Errorf("%s %s: for which check? Name one, or write CHECK=RANGE", side.flag, text)
+				}
+				check, ranged = names[0], text
+			}
+			if !slices.Contains(all, check) {
+				return nil, fmt.Errorf("%s %s: there is no check %q; there are %s", side.flag, text, check, strings.Join(all, ", "))
+			}
+			r, err := parseRange(ranged)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", side.flag, err)
+			}
+			if out[check] == nil {
+				out[check] = &limits{}
+			}
+			out[check].set(i, &r, ranged)
 		}
-		r, err := parseRange(side.text)
-		if err != nil {
-			return l, fmt.Errorf("%s: %w", side.flag, err)
-		}
-		*side.to = &r
 	}
-	return l, nil
+	return out, nil
 }
 
-// own reports whether the operator has given limits.
-func (l limits) own() bool { return l.warning != nil || l.critical != nil }
-
-// apply judges the value of a finding by these limits instead of its own.
-func (l limits) apply(f app.Finding) app.Finding {
-	if !l.own() {
-		return f
+// set takes in a range, for warning (0) or critical (1).
+func (l *limits) set(side int, r *limitRange, text string) {
+	l.texts[side] = text
+	if side == 0 {
+		l.warning = r
+		return
 	}
-	f.State = app.OK
+	l.critical = r
+}
+
+// apply judges the value of a finding by these limits instead of its own. What is bad for
+// another reason stays so.
+func (l *limits) apply(f app.Finding) judged {
+	if l == nil {
+		return judged{f, perfdata(&f, "", "")}
+	}
+	f.State = f.Least
 	if l.warning != nil && l.warning.alerts(f.Value) {
-		f.State = app.Warning
+		f.State = max(f.State, app.Warning)
 	}
 	if l.critical != nil && l.critical.alerts(f.Value) {
 		f.State = app.Critical
 	}
-	return f
+	return judged{f, perfdata(&f, l.texts[0], l.texts[1])}
 }
 
-// perfdata gives 'label'=value[UOM];warn;crit;min of the plugin guidelines.
-func (l limits) perfdata(f *app.Finding) string {
-	texts := l.texts
-	if !l.own() && f.Critical > 0 {
-		texts = [2]string{number(f.Warning), number(f.Critical)}
+// perfdata gives 'label'=value[UOM];warn;crit;min of the plugin guidelines, with the limits
+// of the finding unless there are others.
+func perfdata(f *app.Finding, warning, critical string) string {
+	if warning == "" && critical == "" && f.Critical > 0 {
+		warning, critical = number(f.Warning), number(f.Critical)
 	}
-	return fmt.Sprintf("'%s'=%s%s;%s;%s;0", f.Check, number(f.Value), f.Unit, texts[0], texts[1])
+	return fmt.Sprintf("'%s'=%s%s;%s;%s;0", f.Check, number(f.Value), f.Unit, warning, critical)
 }
 
 // number writes a figure without an exponent, which not every system reads.

@@ -47,36 +47,71 @@ func TestRange(t *testing.T) {
 	}
 }
 
+// health is what the instance of TestCheck finds.
+var health = []app.Finding{
+	{Check: "loss", Value: 0.25, Unit: "%", Warning: 0.1, Critical: 1, Text: "nothing"},
+	{Check: "sinks", State: app.Warning, Value: 12, Unit: "s", Warning: 0, Critical: 300, Text: "kafka cannot deliver | <b>\nx"},
+	{Check: "spool", State: app.Critical, Least: app.Critical, Value: 3, Unit: "%", Warning: 50, Critical: 90, Text: "the disk fails"},
+	{Check: "templates", Value: 0, Text: "all data has its template"},
+}
+
+// fakeWeb answers as a web server of an instance does.
+func fakeWeb(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Header.Get("Authorization") != "Bearer secret":
+			w.WriteHeader(http.StatusUnauthorized)
+		case r.URL.Path == "/starting/api/v1/status":
+			_ = json.NewEncoder(w).Encode(app.Status{})
+		case r.URL.Path == "/other/api/v1/status":
+			_, _ = w.Write([]byte("<html>"))
+		case r.URL.Path == "/hangs/api/v1/status":
+			<-r.Context().Done()
+		case r.URL.Path == "/api/v1/status":
+			_ = json.NewEncoder(w).Encode(app.Status{Health: health})
+		default:
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
 // TestCheck: one line, performance data and the exit code that monitoring systems expect.
 func TestCheck(t *testing.T) {
-	health := []app.Finding{
-		{Check: "loss", State: app.OK, Value: 0.25, Unit: "%", Warning: 0, Critical: 1, Text: "nothing"},
-		{Check: "sinks", State: app.Warning, Value: 12, Unit: "s", Warning: 0, Critical: 300, Text: "kafka cannot deliver | <b>\nx"},
-	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "Bearer secret" || r.URL.Path != "/api/v1/status" {
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		_ = json.NewEncoder(w).Encode(app.Status{Health: health})
-	}))
-	defer server.Close()
-	ask := []string{"--url", server.URL, "--token-file", file(t, "token", "secret\n")}
+	at := fakeWeb(t)
+	token := []string{"--token-file", file(t, "token", "secret\n")}
+	ask := append([]string{"--url", at + "/"}, token...)
 	for _, tt := range []struct {
 		args []string
 		code int
 		out  string
 	}{
-		{ask, 1, "FLOWSNITCH WARNING - sinks: kafka cannot deliver / <b> x | 'loss'=0.25%;0;1;0 'sinks'=12s;0;300;0\n"},
-		{append([]string{"loss"}, ask...), 0, "FLOWSNITCH OK - nothing | 'loss'=0.25%;0;1;0\n"},
-		{append([]string{"loss", "-w", "0.1", "-C", "@0.2:0.3"}, ask...), 2, "FLOWSNITCH CRITICAL - loss: nothing | 'loss'=0.25%;0.1;@0.2:0.3;0\n"},
+		{ask, 2, "FLOWSNITCH CRITICAL - spool: the disk fails; sinks: kafka cannot deliver / <b> x |" +
+			" 'loss'=0.25%;0.1;1;0 'sinks'=12s;0;300;0 'spool'=3%;50;90;0 'templates'=0;;;0\n"},
+		{append([]string{"loss"}, ask...), 0, "FLOWSNITCH OK - nothing | 'loss'=0.25%;0.1;1;0\n"},
+		{append([]string{"templates", "loss"}, ask...), 0, "FLOWSNITCH OK - 2 checks are well | 'loss'=0.25%;0.1;1;0 'templates'=0;;;0\n"},
+		{append([]string{"loss", "-w", "0.1", "-c", "@0.2:0.3"}, ask...), 2, "FLOWSNITCH CRITICAL - loss: nothing | 'loss'=0.25%;0.1;@0.2:0.3;0\n"},
+		{append([]string{"loss", "sinks", "-w", "sinks=60", "-w", "loss=1:", "-c", "loss=10"}, ask...), 1,
+			"FLOWSNITCH WARNING - loss: nothing | 'loss'=0.25%;1:;10;0 'sinks'=12s;60;;0\n"},
 		{append([]string{"sinks", "-v", "-w", "60"}, ask...), 0, "FLOWSNITCH OK - kafka cannot deliver / <b> x | 'sinks'=12s;60;;0\nOK sinks: kafka cannot deliver / <b> x\n"},
-		{append([]string{"-w", "1"}, ask...), 3, "FLOWSNITCH UNKNOWN - -w and -C are limits of one check: name it\n"},
-		{append([]string{"loss", "-w", "x"}, ask...), 3, "FLOWSNITCH UNKNOWN - -w: \"x\" is no range such as 10, 10:, ~:10, 10:20 or @10:20\n"},
+		{append([]string{"spool", "-w", "60", "-t", "5"}, ask...), 2, "FLOWSNITCH CRITICAL - spool: the disk fails | 'spool'=3%;60;;0\n"},
+		{append([]string{"feeds"}, ask...), 3, "FLOWSNITCH UNKNOWN - the instance knows nothing of feeds; it is of another version\n"},
+		{append([]string{"-w", "1"}, ask...), 3, "FLOWSNITCH UNKNOWN - -w 1: for which check? Name one, or write CHECK=RANGE\n"},
+		{append([]string{"-w", "los=1"}, ask...), 3, "FLOWSNITCH UNKNOWN - -w los=1: there is no check \"los\"; there are canary, clock, exporters, feeds, loss, sinks, spool, templates, workers\n"},
+		{append([]string{"loss", "-c", "x"}, ask...), 3, "FLOWSNITCH UNKNOWN - -c: \"x\" is no range such as 10, 10:, ~:10, 10:20 or @10:20\n"},
 		{append([]string{"los"}, ask...), 3, "FLOWSNITCH UNKNOWN - there is no check \"los\"; there are canary, clock, exporters, feeds, loss, sinks, spool, templates, workers\n"},
-		{[]string{"--url", server.URL}, 2, "FLOWSNITCH CRITICAL - " + server.URL + ": 401 Unauthorized\n"},
+		{append([]string{"-t", "x"}, ask...), 3, "FLOWSNITCH UNKNOWN - --timeout: \"x\" is not a duration such as 90s, 10m or 1h\n"},
+		{append([]string{"--url", at + "/starting"}, token...), 1, "FLOWSNITCH WARNING - the instance is still starting and knows nothing yet\n"},
+		{append([]string{"--url", at + "/other"}, token...), 2, "FLOWSNITCH CRITICAL - " + at + "/other: not the answer of a flowsnitch: invalid character '<' looking for beginning of value\n"},
+		{append([]string{"--url", at + "/none"}, token...), 2, "FLOWSNITCH CRITICAL - " + at + "/none: 404 Not Found\n"},
+		{append([]string{"--url", at + "/hangs", "-t", "0.1"}, token...), 2, "FLOWSNITCH CRITICAL - the instance has not answered within 100ms: it hangs, or the machine is overloaded\n"},
+		{[]string{"--url", at}, 3, "FLOWSNITCH UNKNOWN - " + at + ": 401 Unauthorized; --token-file names the token of the web server\n"},
+		{[]string{"--url", "localhost"}, 3, "FLOWSNITCH UNKNOWN - --url: \"localhost\" is not an address such as http://127.0.0.1:8055\n"},
+		{[]string{"--url", "http://127.0.0.1:1"}, 2, ""},
 		{[]string{"--nonsense"}, 3, "FLOWSNITCH UNKNOWN - unknown flag: --nonsense\n"},
-		{[]string{"-c", file(t, "f.yml", "nam: x\n")}, 3, ""},
+		{[]string{"--config", file(t, "f.yml", "nam: x\n")}, 3, ""},
 	} {
 		r := command(t, append([]string{"check"}, tt.args...)...)
 		if r.code != tt.code || tt.out != "" && r.out != tt.out || r.err != "" || !strings.HasPrefix(r.out, "FLOWSNITCH ") {
@@ -84,7 +119,7 @@ func TestCheck(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	r := command(t, "check", "-c", file(t, "f.yml", fmt.Sprintf("state_dir: %s\n", dir)))
+	r := command(t, "check", "--config", file(t, "f.yml", fmt.Sprintf("state_dir: %s\n", dir)))
 	if r.code != 2 || !strings.HasPrefix(r.out, "FLOWSNITCH CRITICAL - no running instance at "+dir) {
 		t.Errorf("without an instance: %+v", r)
 	}

@@ -44,6 +44,9 @@ type Exporter struct {
 	Address netip.Addr `yaml:"address"`
 	// Sampling replaces the rate that the device announces, when it is not 0.
 	Sampling uint32 `yaml:"sampling"`
+	// Silence is how long it may say nothing before that is a warning; 0 = as long as
+	// it usually does.
+	Silence time.Duration `yaml:"silence"`
 }
 
 // DefaultConfig gives the configuration of an instance that was told nothing.
@@ -104,6 +107,9 @@ func (c *Config) validateExporters() error {
 			return fmt.Errorf("exporters[%d].address: %s is that of exporters[%d] too", i, a, first)
 		}
 		seen[a] = i
+		if e.Silence < 0 {
+			return fmt.Errorf("exporters[%d].silence: %s is not allowed; more than 0s is, or nothing at all", i, e.Silence)
+		}
 	}
 	return nil
 }

@@ -164,7 +164,7 @@ func askError(socket string, err error) error {
 	case !errors.As(err, &op) || op.Op != "dial":
 		return fmt.Errorf("%s: %w", socket, err)
 	case os.IsPermission(op.Err):
-		return fmt.Errorf("%s: permission denied; ask as the user that runs flowsnitch", socket)
+		return fmt.Errorf("%s: %w; ask as the user that runs flowsnitch, or as a member of its group", socket, os.ErrPermission)
 	}
 	return fmt.Errorf("%w at %s", ErrNotRunning, socket)
 }

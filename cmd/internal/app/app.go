@@ -102,7 +102,7 @@ func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 	a.exporters = decode.NewExporters(cfg.Limits)
 	a.exporters.ReadTunnels(cfg.SFlow.Tunnels)
 	a.canaries = canary.NewWatch(cfg.Canary.Every)
-	a.checks = newHealthWatch(log)
+	a.checks = newHealthWatch(&cfg, log)
 	a.feeds = newFeedDesk(a.store, a.alert, log)
 	return a
 }
@@ -160,6 +160,7 @@ func (a *App) Start() (err error) {
 	}
 	ctx := a.startChores()
 	a.ready.Store(true)
+	a.chores.Go(func() { a.watchHealth(ctx) })
 	a.tellReady(ctx)
 	return nil
 }
@@ -272,6 +273,7 @@ func needRestart(old, now *configs.Config) []string {
 	differ("contact", old.Contact, contact)
 	differ("clock", old.Clock, now.Clock)
 	differ("canary", old.Canary, now.Canary)
+	differ("health", old.Health, now.Health)
 	differ("limits", old.Limits, now.Limits)
 	differ("sflow", old.SFlow, now.SFlow)
 	differ("web", old.Web, now.Web)
@@ -309,7 +311,6 @@ func (a *App) startChores() context.Context {
 				a.watchStorms(now)
 				hits, _ := a.contacts.FeedHits()
 				a.days.look(hits, now)
-				a.judgeHealth()
 				if err := a.templates.save(false); err != nil {
 					a.log.Warn("templates are not saved; after a restart data waits for new ones", zap.Error(err))
 				}

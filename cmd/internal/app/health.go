@@ -1,15 +1,15 @@
 package app
 
 import (
-	"cmp"
 	"fmt"
 	"math"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
-	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/intel/correlate"
 )
 
 // A State is how well something is, in the order of the exit codes of monitoring plugins.
@@ -45,27 +45,34 @@ type Finding struct {
 	// Check is canary, clock, exporters, feeds, loss, sinks, spool, templates or workers.
 	Check string `json:"check"`
 	State State  `json:"state"`
-	// Value is the figure that decides, in Unit: "s" or "%".
+	// Least is the part of State that has other reasons than Value: other limits do not
+	// change it.
+	Least State `json:"least"`
+	// Value is the figure that decides, in Unit: "s", "%" or "" for a number of things.
 	Value float64 `json:"value"`
 	Unit  string  `json:"unit"`
-	// Warning and Critical are the limits of Value; 0 = the value alone decides nothing.
+	// Warning and Critical are the limits that Value must not exceed; both 0 = there is
+	// none for all that the check looks at.
 	Warning  float64 `json:"warning,omitempty"`
 	Critical float64 `json:"critical,omitempty"`
 	// Text names the cause and what to do, for people.
 	Text string `json:"text"`
+
+	bad []string // what is not well, so that one more is news
 }
 
-// The limits, in the units of their checks.
+// The limits that the configuration does not set, in the units of their checks.
 const (
-	canaryWarning, canaryCritical = 3, 10 // times its interval
-	feedWarning, feedCritical     = 2 * 24 * 3600, 7 * 24 * 3600
-	lossWarning, lossCritical     = 0, 1
-	sinkWarning, sinkCritical     = 0, 300
+	canaryGrace                   = 45 // seconds that one may be under way
+	canaryCritical                = 5  // of them missing
+	lossWarning, lossCritical     = 0.1, 1
+	sinkCritical                  = 300
 	spoolWarning, spoolCritical   = 50, 90
 	workerWarning, workerCritical = 5, 10
-	leastSilence, silenceCritical = 300, 4 // seconds; times the warning
-	silenceFactor                 = 3      // times the longest pause of an exporter so far
-	firstExporterWithin           = 600
+	muchWorse                     = 4 // times the warning is critical, of silence and age
+	silenceFactor                 = 3 // times the longest pause of an exporter so far
+	firstExporterWithin           = 10 * time.Minute
+	firstFeedWithin               = 5 * time.Minute
 	lossWindow                    = 2 * time.Minute
 	maxNamed                      = 3
 )
@@ -82,25 +89,45 @@ func (f *Finding) judge() {
 
 func (f *Finding) worse(s State) { f.State = max(f.State, s) }
 
-// add appends a cause to the text.
-func (f *Finding) add(format string, args ...any) {
+// atLeast is worse for a reason that is not in the value.
+func (f *Finding) atLeast(s State) {
+	f.Least = max(f.Least, s)
+	f.worse(s)
+}
+
+// add appends a cause to the text; what is not well.
+func (f *Finding) add(what, format string, args ...any) {
 	if f.Text != "" {
 		f.Text += "; "
 	}
 	f.Text += fmt.Sprintf(format, args...)
+	f.bad = append(f.bad, what)
 }
 
-// A past is what health must remember of the time before a status.
+// well is the text of a check that has found nothing.
+func (f *Finding) well(format string, args ...any) {
+	if f.Text == "" {
+		f.Text = fmt.Sprintf(format, args...)
+	}
+}
+
+// A past is what health must know beside a status.
 type past struct {
-	status  Status // of lossWindow ago, or of the start
-	failing map[string]time.Duration
-	pauses  map[string]time.Duration // the longest of each exporter so far
+	limits configs.Health
+	named  []correlate.Exporter // by the configuration
+
+	status  Status                   // the counters of lossWindow ago, or of the start
+	failing map[string]time.Duration // how long each sink has been failing
+	pauses  map[netip.Addr]time.Duration
+	// date is the time now by a clock that can be trusted.
+	date time.Time
 }
 
-// findings judges a status. It has one finding for each check, in alphabetical order.
+// findings judges a status at the time now. It has one finding for each check, in
+// alphabetical order.
 func findings(s *Status, p *past, now time.Time) []Finding {
 	list := []Finding{
-		canaryFinding(s, now), clockFinding(s), exporterFinding(s, p, now), feedFinding(s, now), lossFinding(s, &p.status),
+		canaryFinding(s, now), clockFinding(s), exporterFinding(s, p, now), feedFinding(s, p, now), lossFinding(s, &p.status),
 		sinkFinding(s, p), spoolFinding(s, &p.status), templateFinding(s, &p.status), workerFinding(s, now),
 	}
 	slices.SortFunc(list, func(a, b Finding) int { return strings.Compare(a.Check, b.Check) })
@@ -110,290 +137,12 @@ func findings(s *Status, p *past, now time.Time) []Finding {
 	return list
 }
 
-func canaryFinding(s *Status, now time.Time) Finding {
-	c := &s.Canary
-	f := Finding{Check: "canary", Unit: "s", Warning: canaryWarning * c.EverySeconds, Critical: canaryCritical * c.EverySeconds}
-	if c.EverySeconds == 0 {
-		f.Text = "no self-test is configured (canary.every)"
-		return f
-	}
-	age := func(last time.Time) float64 {
-		if last.IsZero() {
-			last = s.Since
-		}
-		return max(now.Sub(last).Seconds(), 0)
-	}
-	f.Value = age(c.LastSeen)
-	if f.Value > f.Warning {
-		f.add("the last self-test came to the correlator %s ago: look at the listeners, their allow lists and the workers", ago(f.Value))
-	}
-	for _, k := range s.Sinks {
-		at, expected := c.Sinks[k.Name]
-		if !expected {
-			continue // filtered, or a sink that gets none
-		}
-		if a := age(at.Last); a > f.Value {
-			f.Value = a
-		}
-		if a := age(at.Last); a > f.Warning {
-			f.add("the last self-test came to %s %s ago", k.Name, ago(a))
-		}
-	}
-	f.judge()
-	if f.Text == "" {
-		f.Text = fmt.Sprintf("the last self-test came through %s ago", ago(f.Value))
-	}
-	return f
-}
-
-func clockFinding(s *Status) Finding {
-	f := Finding{Check: "clock", Unit: "", Text: "the wall clock can be trusted"}
-	if s.Clock.State == "unsynced" {
-		f.State, f.Value = Warning, 1
-		f.Text = "the wall clock cannot be trusted: " + s.Clock.Why + "; see to NTP"
-	}
-	return f
-}
-
-// exporterFinding tells of exporters that are silent for longer than they ever were.
-func exporterFinding(s *Status, p *past, now time.Time) Finding {
-	f := Finding{Check: "exporters", Unit: "s"}
-	var silent []string
-	exporters := 0
-	for i := range s.Exporters.List {
-		e := &s.Exporters.List[i]
-		last, ok := lastExport(e)
-		if !ok {
-			continue
-		}
-		exporters++
-		pause := now.Sub(last).Seconds()
-		limit := silenceLimit(p.pauses[e.Address.String()])
-		f.Value = max(f.Value, pause)
-		if pause > limit {
-			f.worse(Warning)
-			silent = append(silent, fmt.Sprintf("%s for %s", e.Address, ago(pause)))
-		}
-		if pause > silenceCritical*limit {
-			f.worse(Critical)
-		}
-	}
-	switch {
-	case len(silent) > 0:
-		f.Text = "silent: " + named(silent) + ": look at the devices and the way from them"
-	case exporters > 0:
-		f.Text = fmt.Sprintf("%d exporters, the quietest silent for %s", exporters, ago(f.Value))
-	case now.Sub(s.Since).Seconds() > firstExporterWithin:
-		f.worse(Warning)
-		f.Text = "nobody has sent anything since the start: point the flow export of a router here, and look at 'refused' in 'flowsnitch status'"
-	default:
-		f.Text = "nobody has sent anything yet"
-	}
-	return f
-}
-
-// lastExport gives when an exporter last sent something but canaries; ok is false for one
-// that sends nothing else, as the self-test does: it must not hide that nobody exports.
-func lastExport(e *decode.ExporterStatus) (last time.Time, ok bool) {
-	canaries := 0
-	for i := range e.Streams {
-		switch s := &e.Streams[i]; {
-		case canary.IsDomain(s.Domain):
-			canaries++
-		case s.LastSeen.After(last):
-			last = s.LastSeen
-		}
-	}
-	if canaries == 0 {
-		return e.LastSeen, true
-	}
-	return last, canaries < len(e.Streams)
-}
-
-// silenceLimit is how many seconds an exporter may be silent whose longest pause is known.
-func silenceLimit(pause time.Duration) float64 {
-	return max(leastSilence, silenceFactor*pause.Seconds())
-}
-
 // named lists some of many.
 func named(list []string) string {
 	if len(list) <= maxNamed {
 		return strings.Join(list, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(list[:maxNamed], ", "), len(list)-maxNamed)
-}
-
-func feedFinding(s *Status, now time.Time) Finding {
-	f := Finding{Check: "feeds", Unit: "s", Warning: feedWarning, Critical: feedCritical}
-	var missing, old, held []string
-	for i := range s.Intel.Feeds {
-		d := &s.Intel.Feeds[i]
-		age := d.Age(now).Seconds()
-		f.Value = max(f.Value, age)
-		switch {
-		case d.Taken.IsZero() && d.Error != "":
-			missing = append(missing, d.Name)
-		case age > feedWarning:
-			old = append(old, fmt.Sprintf("%s is %s old (%s)", d.Name, ago(age), cmp.Or(d.Error, "no error")))
-		}
-		if d.Held != "" {
-			held = append(held, fmt.Sprintf("%s (%s)", d.Name, d.Held))
-		}
-	}
-	f.judge()
-	if len(missing) > 0 {
-		f.worse(Warning)
-		f.add("never fetched: %s; 'flowsnitch intel status' tells why", named(missing))
-	}
-	if len(old) > 0 {
-		f.add("%s", named(old))
-	}
-	if len(held) > 0 {
-		f.worse(Warning)
-		f.add("held back: %s; 'flowsnitch intel accept FEED' takes it", named(held))
-	}
-	if s.Intel.Indicators == 0 {
-		f.worse(Critical)
-		f.add("nothing is listed, so nothing can be a hit")
-	}
-	if f.Text == "" {
-		f.Text = fmt.Sprintf("%d indicators of %d feeds, the oldest %s old", s.Intel.Indicators, len(s.Intel.Feeds), ago(f.Value))
-	}
-	return f
-}
-
-// lossFinding tells of flows that did not get to the matcher, or hits that did not get on.
-func lossFinding(s, before *Status) Finding {
-	f := Finding{Check: "loss", Unit: "%", Warning: lossWarning, Critical: lossCritical}
-	part := func(lost, all uint64, format string) {
-		if lost == 0 {
-			return
-		}
-		share := 100 * float64(lost) / float64(lost+all)
-		f.Value = max(f.Value, share)
-		f.add(format, lost, share)
-	}
-	now, then := lossesOf(s), lossesOf(before)
-	part(now.drops-min(now.drops, then.drops), now.datagrams-min(now.datagrams, then.datagrams),
-		"%d datagrams dropped by the kernel (%.2f %%): give listen more sockets or receive_buffer, see net.core.rmem_max")
-	part(now.gaps-min(now.gaps, then.gaps), now.records-min(now.records, then.records),
-		"%d lost on the way from the exporters by their sequence numbers (%.2f %%): look at the network and at the exporters")
-	part(now.hits-min(now.hits, then.hits), now.found-min(now.found, then.found),
-		"%d hits found a full queue (%.2f %%): raise contact.hit_queue, or look for a feed that lists too much")
-	f.judge()
-	if f.Text == "" {
-		f.Text = "nothing was lost in the last minutes"
-	}
-	return f
-}
-
-// lossCounts are what came and what was lost.
-type lossCounts struct{ drops, datagrams, gaps, records, hits, found uint64 }
-
-func lossesOf(s *Status) (c lossCounts) {
-	for _, l := range s.Listeners {
-		c.drops += l.KernelDrops
-		c.datagrams += l.Datagrams
-	}
-	for _, v := range s.Decoded.Versions {
-		c.records += v.Records
-	}
-	lost := &s.Exporters.Lost
-	c.gaps = lost.Flows + lost.Records + lost.Datagrams
-	c.hits, c.found = s.Hits.HitQueueFull, s.Hits.Found
-	return c
-}
-
-func sinkFinding(s *Status, p *past) Finding {
-	f := Finding{Check: "sinks", Unit: "s", Warning: sinkWarning, Critical: sinkCritical}
-	for _, k := range s.Sinks {
-		if k.Failing {
-			f.Value = max(f.Value, p.failing[k.Name].Seconds())
-			f.worse(Warning)
-			f.add("%s cannot deliver (%d events wait): %s", k.Name, k.Pending, k.LastError)
-		}
-		for _, o := range p.status.Sinks {
-			if lost := k.Dropped + k.Failed; o.Name == k.Name && lost > o.Dropped+o.Failed {
-				f.worse(Critical)
-				f.add("%s has lost %d events", k.Name, lost-o.Dropped-o.Failed)
-			}
-		}
-	}
-	f.judge()
-	if f.Text == "" {
-		f.Text = fmt.Sprintf("%d sinks deliver", len(s.Sinks))
-	}
-	return f
-}
-
-func spoolFinding(s, before *Status) Finding {
-	j := &s.Journal
-	f := Finding{Check: "spool", Unit: "%", Warning: spoolWarning, Critical: spoolCritical}
-	if j.MaxBytes > 0 {
-		f.Value = 100 * float64(j.Bytes) / float64(j.MaxBytes)
-	}
-	f.judge()
-	if f.State != OK {
-		f.add("the journal is full to %.0f %%: a sink is away for too long, or journal.max_bytes is too small", f.Value)
-	}
-	if lost := j.DroppedFull + j.DroppedOld - min(before.Journal.DroppedFull+before.Journal.DroppedOld, j.DroppedFull+j.DroppedOld); lost > 0 {
-		f.worse(Critical)
-		f.add("%d events were dropped for want of room or for their age", lost)
-	}
-	if j.Trouble != "" {
-		f.worse(Critical)
-		f.add("the disk does not take events: %s", j.Trouble)
-	}
-	if f.Text == "" {
-		f.Text = fmt.Sprintf("the journal is full to %.0f %%", f.Value)
-	}
-	return f
-}
-
-// templateFinding tells of data that nobody can read for want of its template.
-func templateFinding(s, before *Status) Finding {
-	f := Finding{Check: "templates", Unit: "", Text: "all data has its template"}
-	if n := s.Decoded.UnknownSets - min(before.Decoded.UnknownSets, s.Decoded.UnknownSets); n > 0 {
-		f.Value = float64(n)
-		f.worse(Warning)
-		f.Text = fmt.Sprintf("%d data sets came without their template%s: let the exporter send templates more often (every minute)", n, whoMisses(s))
-	}
-	return f
-}
-
-// whoMisses names the exporters whose templates are missing.
-func whoMisses(s *Status) string {
-	var who []string
-	for i := range s.Exporters.List {
-		e := &s.Exporters.List[i]
-		for j := range e.Streams {
-			if len(e.Streams[j].Missing) > 0 {
-				who = append(who, e.Address.String())
-				break
-			}
-		}
-	}
-	if len(who) == 0 {
-		return ""
-	}
-	return " (" + named(who) + ")"
-}
-
-func workerFinding(s *Status, now time.Time) Finding {
-	f := Finding{Check: "workers", Unit: "s", Warning: workerWarning, Critical: workerCritical}
-	for _, l := range s.Listeners {
-		if stall := now.Sub(l.Beat).Seconds(); stall > f.Value {
-			f.Value = stall
-			if stall > workerWarning {
-				f.add("a worker of udp %s has not turned for %s: the process is overloaded, or restart it", l.Address, ago(stall))
-			}
-		}
-	}
-	f.judge()
-	if f.Text == "" {
-		f.Text = "all workers turn"
-	}
-	return f
 }
 
 // ago gives seconds as people say them.
@@ -409,3 +158,6 @@ func ago(seconds float64) string {
 	}
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
+
+// grown is how much a counter has gone up; one that has gone down has not.
+func grown(now, before uint64) uint64 { return now - min(now, before) }

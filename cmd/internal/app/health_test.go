@@ -3,16 +3,21 @@ package app
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
+	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 )
+
+var exporter1 = netip.MustParseAddr("192.0.2.1")
 
 var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 
@@ -21,13 +26,15 @@ func well() Status {
 	s := Status{Since: noon.Add(-time.Hour)}
 	s.Listeners = []ListenerStatus{{Address: "127.0.0.1:2055", Datagrams: 1000, Beat: noon.Add(-time.Second)}}
 	s.Decoded.Versions = map[string]VersionStatus{"v9": {Datagrams: 1000, Records: 20_000}}
-	s.Exporters.List = []decode.ExporterStatus{{Address: netip.MustParseAddr("192.0.2.1"), LastSeen: noon.Add(-5 * time.Second)}}
+	s.Exporters.List = []decode.ExporterStatus{{Address: exporter1, LastSeen: noon.Add(-5 * time.Second)}}
 	s.Intel.Indicators = 10
 	s.Intel.Feeds = []fetch.Status{{Name: "drop", Taken: noon.Add(-time.Hour)}}
 	s.Journal = JournalStatus{Bytes: 10, MaxBytes: 100}
 	s.Sinks = []SinkStatus{{Name: "jsonlog"}, {Name: "kafka"}}
 	s.Canary = CanaryStatus{EverySeconds: 60, LastSeen: noon.Add(-30 * time.Second),
 		Sinks: map[string]CanaryAt{"jsonlog": {Last: noon.Add(-30 * time.Second)}, "kafka": {Last: noon.Add(-30 * time.Second)}}}
+	s.Canary.Listeners = map[string]canary.Listener{"127.0.0.1:2055": {LastSeen: noon.Add(-30 * time.Second)}}
+	s.Hits.Beat = noon
 	s.Clock.State = "ok"
 	return s
 }
@@ -43,13 +50,19 @@ func TestFindings(t *testing.T) {
 	}{
 		{"nothing", func(*Status, *past) {}, "", OK, ""},
 		{"no canary at Kafka", func(s *Status, _ *past) { s.Canary.Sinks["kafka"] = CanaryAt{Last: noon.Add(-4 * time.Minute)} },
-			"canary", Warning, "the last self-test came to kafka 4 minutes ago"},
-		{"no canary at all", func(s *Status, _ *past) { s.Canary.LastSeen = noon.Add(-20 * time.Minute) }, "canary", Critical, "20 minutes ago"},
+			"canary", Warning, "kafka has delivered no self-test for 4 minutes"},
+		{"no canary at all", func(s *Status, _ *past) { s.Canary.LastSeen = noon.Add(-20 * time.Minute) }, "canary", Critical, "the correlator has got no self-test for 20 minutes"},
+		{"no canary at a listener", func(s *Status, _ *past) { s.Canary.Listeners["127.0.0.1:2055"] = canary.Listener{} },
+			"canary", Critical, "udp 127.0.0.1:2055 has received no self-test for 60 minutes"},
+		{"canary refused", func(s *Status, _ *past) {
+			s.Canary.LastSeen, s.Canary.Sinks = time.Time{}, nil
+			s.Canary.Listeners["127.0.0.1:2055"] = canary.Listener{Trouble: "not allowed"}
+		}, "canary", Warning, "no self-test can be sent to udp 127.0.0.1:2055 (not allowed)"},
+		{"canary off", func(s *Status, _ *past) { s.Canary = CanaryStatus{} }, "", OK, ""},
 		{"clock", func(s *Status, _ *past) { s.Clock = ClockStatus{State: "unsynced", Why: "it jumped"} }, "clock", Warning, "it jumped"},
 		{"exporter silent", func(s *Status, _ *past) { s.Exporters.List[0].LastSeen = noon.Add(-6 * time.Minute) },
 			"exporters", Warning, "192.0.2.1 for 6 minutes"},
 		{"nobody but the self-test", func(s *Status, _ *past) {
-			s.Since = noon.Add(-time.Hour)
 			s.Exporters.List = []decode.ExporterStatus{{LastSeen: noon, Streams: []decode.StreamStatus{{Domain: canary.DomainTest, LastSeen: noon}}}}
 		}, "exporters", Warning, "nobody has sent anything"},
 		{"exporter on this host, beside the self-test", func(s *Status, _ *past) {
@@ -60,17 +73,48 @@ func TestFindings(t *testing.T) {
 			"exporters", Critical, "192.0.2.1"},
 		{"exporter that is often silent", func(s *Status, p *past) {
 			s.Exporters.List[0].LastSeen = noon.Add(-6 * time.Minute)
-			p.pauses["192.0.2.1"] = 3 * time.Minute
+			p.pauses[exporter1] = 3 * time.Minute
 		}, "", OK, ""},
+		{"exporter silent while we were down", func(s *Status, _ *past) {
+			s.Since = noon.Add(-time.Minute)
+			s.Exporters.List[0].LastSeen = noon.Add(-30 * time.Minute)
+		}, "", OK, ""},
+		{"exporter with a limit of its own", func(s *Status, p *past) {
+			s.Exporters.List[0].LastSeen = noon.Add(-time.Minute)
+			p.named = []correlate.Exporter{{Name: "edge-1", Address: exporter1, Silence: 30 * time.Second}}
+		}, "exporters", Warning, "edge-1 (192.0.2.1) for 1m0s"},
+		{"exporter that never came", func(s *Status, p *past) {
+			p.named = []correlate.Exporter{{Address: netip.MustParseAddr("192.0.2.7")}}
+		}, "exporters", Critical, "192.0.2.7 for 60 minutes"},
+		{"agent that went silent", func(s *Status, p *past) {
+			agent := netip.MustParseAddr("192.0.2.7")
+			s.Exporters.List[0].Streams = []decode.StreamStatus{{Agent: &agent, LastSeen: noon.Add(-10 * time.Minute)}}
+			p.named = []correlate.Exporter{{Address: agent}}
+		}, "exporters", Warning, "192.0.2.7 for 10 minutes"},
 		{"no exporter", func(s *Status, _ *past) { s.Exporters.List = nil }, "exporters", Warning, "nobody has sent anything"},
 		{"feed stale", func(s *Status, _ *past) { s.Intel.Feeds[0].Taken = noon.Add(-3 * 24 * time.Hour) }, "feeds", Warning, "drop is 3 days old"},
-		{"feed missing", func(s *Status, _ *past) { s.Intel.Feeds[0] = fetch.Status{Name: "drop", Error: "404"} }, "feeds", Warning, "never fetched: drop"},
+		{"feed missing", func(s *Status, _ *past) { s.Intel.Feeds[0] = fetch.Status{Name: "drop", Error: "404"} }, "feeds", Warning, "never fetched: drop (404)"},
+		{"feed that is asked seldom", func(s *Status, _ *past) {
+			s.Intel.Feeds[0].Taken, s.Intel.Feeds[0].Next = noon.Add(-3*24*time.Hour), noon.Add(time.Hour)
+		}, "", OK, ""},
+		{"feeds by a date that can be trusted", func(s *Status, p *past) { p.date = noon.Add(10 * 24 * time.Hour) },
+			"feeds", Critical, "drop is 10 days old"},
 		{"feed held back", func(s *Status, _ *past) { s.Intel.Feeds[0].Held = "empty" }, "feeds", Warning, "drop (empty)"},
 		{"nothing listed", func(s *Status, _ *past) { s.Intel.Indicators = 0 }, "feeds", Critical, "nothing is listed"},
+		{"nothing listed yet", func(s *Status, _ *past) { s.Intel.Indicators, s.Since = 0, noon.Add(-time.Minute) },
+			"feeds", Warning, "nothing is listed yet"},
 		{"kernel drops", func(s *Status, _ *past) {
-			s.Listeners[0].KernelDrops, s.Listeners[0].Datagrams = 1, 2000
-		}, "loss", Warning, "1 datagrams dropped by the kernel (0.10 %)"},
-		{"many gaps", func(s *Status, _ *past) { s.Exporters.Lost.Records = 1000 }, "loss", Critical, "1000 lost on the way"},
+			s.Listeners[0].KernelDrops, s.Listeners[0].Datagrams = 5, 2000
+		}, "loss", Warning, "5 datagrams dropped by the kernel (0.5 %)"},
+		{"a few kernel drops", func(s *Status, _ *past) {
+			s.Listeners[0].KernelDrops, s.Listeners[0].Datagrams = 5, 10000
+		}, "", OK, ""},
+		{"gaps in datagrams", func(s *Status, _ *past) {
+			s.Exporters.Lost.Datagrams = 25
+			s.Decoded.Versions = map[string]VersionStatus{"v9": {Datagrams: 1975, Records: 40_000}}
+		}, "loss", Critical, "25 datagrams lost on the way by the exporters' sequence numbers (2.5 %)"},
+		{"hit queue", func(s *Status, _ *past) { s.Hits.Found, s.Hits.HitQueueFull = 998, 2 }, "loss", Warning, "raise contact.hit_queue"},
+		{"many gaps", func(s *Status, _ *past) { s.Exporters.Lost.Records = 1000 }, "loss", Critical, "1000 flows lost on the way"},
 		{"old gaps", func(s *Status, p *past) {
 			s.Exporters.Lost.Records = 1000
 			p.status.Exporters.Lost.Records = 1000
@@ -90,11 +134,16 @@ func TestFindings(t *testing.T) {
 			s.Decoded.UnknownSets = 4
 			s.Exporters.List[0].Streams = []decode.StreamStatus{{Missing: []decode.MissingTemplate{{ID: 256}}}}
 		}, "templates", Warning, "4 data sets came without their template (192.0.2.1)"},
+		{"template came late", func(s *Status, _ *past) {
+			s.Decoded.UnknownSets, s.Exporters.Early.Replayed = 4, 4
+		}, "", OK, ""},
+		{"correlator stalled", func(s *Status, _ *past) { s.Hits.Beat = noon.Add(-7 * time.Second) }, "workers", Warning, "the correlator has not turned"},
 		{"worker stalled", func(s *Status, _ *past) { s.Listeners[0].Beat = noon.Add(-time.Minute) }, "workers", Critical, "udp 127.0.0.1:2055 has not turned for 1m0s"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, before := well(), well()
-			p := past{status: before, failing: map[string]time.Duration{}, pauses: map[string]time.Duration{}}
+			p := past{limits: configs.DefaultHealth(), date: noon, status: before,
+				failing: map[string]time.Duration{}, pauses: map[netip.Addr]time.Duration{}}
 			tt.pull(&s, &p)
 			list := findings(&s, &p, noon)
 			if len(list) != 9 {
@@ -118,29 +167,29 @@ func TestFindings(t *testing.T) {
 // usual pauses of an exporter are learned.
 func TestHealthWatch(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
-	h := newHealthWatch(zap.New(core))
+	h := newHealthWatch(&configs.Config{Health: configs.DefaultHealth()}, zap.New(core))
 	at := func(d time.Duration, change func(*Status)) {
 		now := noon.Add(d)
 		s := well()
 		s.Since, s.Listeners[0].Beat, s.Canary.LastSeen = noon.Add(-time.Hour), now, now
-		s.Canary.Sinks, s.Intel.Feeds[0].Taken, s.Exporters.List[0].LastSeen = nil, now, now
+		s.Canary.Sinks, s.Canary.Listeners, s.Hits.Beat, s.Intel.Feeds[0].Taken, s.Exporters.List[0].LastSeen = nil, nil, now, now, now
 		change(&s)
-		h.look(&s, now)
+		h.look(&s, now, now)
 	}
 	var drops uint64
 	for d := time.Duration(0); d < 10*time.Minute; d += healthEvery {
 		at(d, func(s *Status) {
 			if d >= time.Minute {
-				drops = 5
+				drops = 5000
 			}
-			s.Listeners[0].KernelDrops, s.Listeners[0].Datagrams = drops, 1_000_000+uint64(d)
+			s.Listeners[0].KernelDrops, s.Listeners[0].Datagrams = drops, 10_000*uint64(d.Seconds())
 		})
 	}
 	var said []string
 	for _, e := range logs.TakeAll() {
 		said = append(said, fmt.Sprintf("%s %s", e.Level, e.Message))
 	}
-	if len(said) != 2 || !strings.Contains(said[0], "warn 5 datagrams dropped") || !strings.Contains(said[1], "info well again") {
+	if len(said) != 2 || !strings.Contains(said[0], "warn 5000 datagrams dropped") || !strings.Contains(said[1], "info well again") {
 		t.Errorf("logged %q", said)
 	}
 	last := noon
@@ -155,10 +204,56 @@ func TestHealthWatch(t *testing.T) {
 			}
 		})
 	}
-	if p := h.past.pauses["192.0.2.1"]; p < 3*time.Minute || p > 4*time.Minute {
+	if p := h.past.pauses[exporter1]; p < 3*time.Minute || p > 4*time.Minute {
 		t.Errorf("the longest pause is %v", p)
 	}
 	if n := logs.Len(); n != 0 {
 		t.Errorf("logged %v", logs.All())
+	}
+}
+
+// TestHealthNews: one thing more that is not well is news though the state is as bad as
+// before; one thing less, or the same with other words, is none.
+func TestHealthNews(t *testing.T) {
+	core, logs := observer.New(zap.InfoLevel)
+	h := newHealthWatch(&configs.Config{Health: configs.DefaultHealth()}, zap.New(core))
+	for i, failing := range [][]string{{}, {"kafka"}, {"kafka"}, {"kafka", "jsonlog"}, {"jsonlog"}, {}} {
+		now := noon.Add(time.Duration(i) * healthEvery)
+		s := well()
+		s.Hits.Beat, s.Listeners[0].Beat = now, now
+		for j := range s.Sinks {
+			s.Sinks[j].Failing = slices.Contains(failing, s.Sinks[j].Name)
+			s.Sinks[j].Pending = uint64(i)
+		}
+		h.look(&s, now, now)
+	}
+	var said []string
+	for _, e := range logs.TakeAll() {
+		said = append(said, fmt.Sprintf("%s %s %v", e.Level, e.Message, e.ContextMap()["check"]))
+	}
+	want := []string{
+		"warn kafka cannot deliver (1 events wait):  sinks",
+		"warn jsonlog cannot deliver (3 events wait): ; kafka cannot deliver (3 events wait):  sinks",
+		"info well again: 2 sinks deliver sinks",
+	}
+	if !slices.Equal(said, want) {
+		t.Errorf("logged %q", said)
+	}
+}
+
+// TestHealthLate: what was found long ago says nothing, and that is said.
+func TestHealthLate(t *testing.T) {
+	h := newHealthWatch(&configs.Config{Health: configs.DefaultHealth()}, zap.NewNop())
+	if list := h.findings(noon); list != nil {
+		t.Errorf("before the first look: %+v", list)
+	}
+	s := well()
+	h.look(&s, noon, noon)
+	for after, want := range map[time.Duration]State{time.Minute: OK, 61 * time.Second: Critical} {
+		for _, f := range h.findings(noon.Add(after)) {
+			if f.Check == "workers" && (f.State != want || f.Least != want) {
+				t.Errorf("after %s: %+v", after, f)
+			}
+		}
 	}
 }

@@ -1,14 +1,22 @@
 package app
 
 import (
+	"context"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/configs"
 	"go.uber.org/zap"
 )
 
-// healthEvery is how often the app judges itself.
-const healthEvery = 10 * time.Second
+// healthEvery is how often the app judges itself, and healthLate when what it has found
+// then says nothing any more.
+const (
+	healthEvery = 10 * time.Second
+	healthLate  = 6 * healthEvery
+)
 
 // A healthWatch judges the app again and again, and says what has changed.
 type healthWatch struct {
@@ -18,37 +26,30 @@ type healthWatch struct {
 	past   past
 	before []Status // of the last lossWindow, the oldest first
 	times  []time.Time
-	since  map[string]time.Time     // when each failing sink began to fail
-	quiet  map[string]time.Duration // how long each exporter was silent at the last look
-	said   map[string]State         // by check
+	since  map[string]time.Time         // when each failing sink began to fail
+	quiet  map[netip.Addr]time.Duration // how long each exporter was silent at the last look
+	said   map[string]Finding           // by check
 	last   []Finding
-	next   time.Time
+	looked time.Time
 }
 
-func newHealthWatch(log *zap.Logger) *healthWatch {
+func newHealthWatch(cfg *configs.Config, log *zap.Logger) *healthWatch {
 	return &healthWatch{
-		log: log, since: make(map[string]time.Time), said: make(map[string]State),
-		past: past{failing: make(map[string]time.Duration), pauses: make(map[string]time.Duration)},
+		log: log, since: make(map[string]time.Time), said: make(map[string]Finding),
+		past: past{limits: cfg.Health, named: cfg.Exporters, failing: make(map[string]time.Duration)},
 	}
 }
 
-// due reports whether it is time for a look.
-func (h *healthWatch) due(now time.Time) bool {
+// look judges the status at the time now, which a clock that can be trusted calls date. It
+// takes in what later looks compare with, and logs what has changed.
+func (h *healthWatch) look(s *Status, now, date time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return !now.Before(h.next)
-}
-
-// look judges the status at the time now. It takes in what later looks compare with, and
-// logs each check whose state has changed.
-func (h *healthWatch) look(s *Status, now time.Time) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.next = now.Add(healthEvery)
+	h.looked, h.past.date = now, date
 	h.remember(s, now)
 	h.last = findings(s, &h.past, now)
-	for _, f := range h.last {
-		h.tell(&f)
+	for i := range h.last {
+		h.tell(&h.last[i])
 	}
 }
 
@@ -56,7 +57,7 @@ func (h *healthWatch) look(s *Status, now time.Time) {
 func (h *healthWatch) remember(s *Status, now time.Time) {
 	h.before, h.times = append(h.before, countersOf(s)), append(h.times, now)
 	for len(h.times) > 1 && now.Sub(h.times[1]) >= lossWindow {
-		h.before, h.times = h.before[1:], h.times[1:]
+		h.before, h.times = slices.Delete(h.before, 0, 1), slices.Delete(h.times, 0, 1)
 	}
 	h.past.status = h.before[0]
 	for _, k := range s.Sinks {
@@ -79,57 +80,83 @@ func countersOf(s *Status) Status {
 		Exporters: ExporterStatus{ExportersStats: s.Exporters.ExportersStats}}
 }
 
-// learn notes the longest pause of each exporter, when it is over. One that was alarming
+// learn notes the longest pause of each exporter, when it is over. One that was critical
 // teaches nothing.
 func (h *healthWatch) learn(s *Status, now time.Time) {
-	pauses, quiet := make(map[string]time.Duration), make(map[string]time.Duration)
-	for i := range s.Exporters.List { // those that are not listed are forgotten
-		e := &s.Exporters.List[i]
-		last, ok := lastExport(e)
-		if !ok {
-			continue
+	quiet := pausesOf(s, now)
+	pauses := make(map[netip.Addr]time.Duration) // those that are not listed are forgotten
+	for addr, pause := range quiet {
+		longest := h.past.pauses[addr]
+		if over := h.quiet[addr]; pause < over && over <= muchWorse*h.past.limit(addr) {
+			longest = max(longest, over)
 		}
-		name := e.Address.String()
-		pauses[name], quiet[name] = h.past.pauses[name], now.Sub(last)
-		over := h.quiet[name]
-		if quiet[name] < over && over.Seconds() <= silenceCritical*silenceLimit(pauses[name]) {
-			pauses[name] = max(pauses[name], over)
+		if longest > 0 {
+			pauses[addr] = longest
 		}
 	}
 	h.past.pauses, h.quiet = pauses, quiet
 }
 
-// tell logs a check whose state has changed: how it is bad, or that it is well again.
+// tell logs a check whose state has changed, or that has found one thing more: how it is
+// bad, or that it is well again.
 func (h *healthWatch) tell(f *Finding) {
-	if h.said[f.Check] == f.State {
+	said := h.said[f.Check]
+	h.said[f.Check] = *f
+	more := slices.ContainsFunc(f.bad, func(what string) bool { return !slices.Contains(said.bad, what) })
+	if f.State == said.State && (f.State == OK || !more) {
 		return
 	}
-	h.said[f.Check] = f.State
+	check := zap.String("check", f.Check)
 	switch f.State {
 	case OK:
-		h.log.Info("well again: "+f.Text, zap.String("check", f.Check))
+		h.log.Info("well again: "+f.Text, check)
 	case Warning:
-		h.log.Warn(f.Text, zap.String("check", f.Check))
+		h.log.Warn(f.Text, check)
 	default:
-		h.log.Error(f.Text, zap.String("check", f.Check))
+		h.log.Error(f.Text, check)
 	}
 }
 
-// findings gives what the last look has found.
-func (h *healthWatch) findings() []Finding {
+// findings gives what the last look has found. One that is too long ago is a finding, too.
+func (h *healthWatch) findings(now time.Time) []Finding {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.last
+	late := now.Sub(h.looked)
+	if len(h.last) == 0 || late <= healthLate {
+		return h.last
+	}
+	list := slices.Clone(h.last)
+	for i := range list {
+		if f := &list[i]; f.Check == "workers" {
+			f.Text = ""
+			f.atLeast(Critical)
+			f.add("health", "the instance has not judged itself for %s: restart it and report this", ago(late.Seconds()))
+		}
+	}
+	return list
 }
 
 // Findings gives the state of the app, one for each check, as of the last ten seconds.
-// Before the first look it is empty.
-func (a *App) Findings() []Finding { return a.checks.findings() }
+// Before the app is ready there is none. The caller must not change it.
+func (a *App) Findings() []Finding { return a.checks.findings(time.Now()) }
 
-// judgeHealth judges the app, if it is time.
-func (a *App) judgeHealth() {
-	if now := time.Now(); a.checks.due(now) {
-		s := a.Status()
-		a.checks.look(&s, now)
+// watchHealth judges the app until ctx ends. It has a goroutine of its own: a disk that
+// hangs does not keep it from saying so.
+func (a *App) watchHealth(ctx context.Context) {
+	tick := time.NewTicker(healthEvery)
+	defer tick.Stop()
+	for {
+		a.judgeHealth()
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
 	}
+}
+
+// judgeHealth judges the app now.
+func (a *App) judgeHealth() {
+	s := a.status(anyNumber)
+	a.checks.look(&s, time.Now(), a.watch.Now())
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"cmp"
+	"math"
 	"os"
 	"slices"
 	"time"
@@ -92,8 +93,11 @@ type DecodeStatus struct {
 	Problems         map[decode.Reason]uint64 `json:"problems"`
 }
 
-// maxListed bounds the exporters that a status lists one by one.
-const maxListed = 100
+// maxListed bounds the exporters that a status lists one by one; anyNumber does not.
+const (
+	maxListed = 100
+	anyNumber = math.MaxInt
+)
 
 // An ExporterStatus is what is known of the exporters: totals, and those that
 // sent most.
@@ -102,7 +106,7 @@ type ExporterStatus struct {
 	List []decode.ExporterStatus `json:"list"`
 }
 
-func exporterStatus(x *decode.Exporters) ExporterStatus {
+func exporterStatus(x *decode.Exporters, most int) ExporterStatus {
 	list := x.Snapshot()
 	sent := func(e *decode.ExporterStatus) (n uint64) {
 		for i := range e.Streams {
@@ -111,7 +115,7 @@ func exporterStatus(x *decode.Exporters) ExporterStatus {
 		return n
 	}
 	slices.SortStableFunc(list, func(a, b decode.ExporterStatus) int { return cmp.Compare(sent(&b), sent(&a)) })
-	list = list[:min(len(list), maxListed)]
+	list = list[:min(len(list), most)]
 	for i := range list {
 		list[i].LastSeen = byWall(list[i].LastSeen)
 		for j := range list[i].Streams {
@@ -143,6 +147,9 @@ type HitStatus struct {
 	FeedsOther   uint64               `json:"feeds_other,omitempty"`
 	HitQueueFull uint64               `json:"hit_queue_full"`
 	Correlator   correlate.Stats      `json:"correlator"`
+	// Beat is the time of the last turn of the correlator, which turns once a second,
+	// even when nothing comes.
+	Beat time.Time `json:"beat,omitzero"`
 }
 
 // A JournalStatus is what holds events until every sink has had them.
@@ -172,7 +179,10 @@ type SinkStatus struct {
 }
 
 // Status gathers the state. Any goroutine may ask, also while Start is at work.
-func (a *App) Status() Status {
+func (a *App) Status() Status { return a.status(maxListed) }
+
+// status gathers the state, with the exporters that sent most.
+func (a *App) status(most int) Status {
 	s := Status{
 		Version: a.opts.Version, Name: a.cfg.Name, PID: os.Getpid(), Since: byWall(a.since),
 		Config: a.opts.ConfigFile, StateDir: a.cfg.StateDir,
@@ -192,6 +202,7 @@ func (a *App) Status() Status {
 	s.Sinks = a.sinks.status()
 	s.Hits.Correlator = a.contacts.Stats()
 	s.Hits.HitQueueFull = a.loop.Stats().HitQueueFull
+	s.Hits.Beat = byWall(a.loop.Beat())
 	var d decode.Stats
 	for i, l := range a.listeners {
 		for _, w := range l.workers {
@@ -203,7 +214,7 @@ func (a *App) Status() Status {
 	}
 	s.Canary = a.canaryStatus()
 	s.Decoded = decodeStatus(d)
-	s.Exporters = exporterStatus(a.exporters)
+	s.Exporters = exporterStatus(a.exporters, most)
 	s.Clock = a.watch.status()
 	s.Hits.Feeds, s.Hits.FeedsOther = a.contacts.FeedHits()
 	s.Intel = a.feeds.status()

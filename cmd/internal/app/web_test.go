@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -62,11 +61,14 @@ func TestWeb(t *testing.T) {
 			t.Errorf("%s gives %d", path, code)
 		}
 	}
-	w.checks.mu.Lock()
-	w.checks.last = []Finding{{Check: "spool", State: Critical, Text: "the disk is full"}}
-	w.checks.next = time.Now().Add(time.Hour)
-	w.checks.mu.Unlock()
-	if code, text := w.get(t, "/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(text, "spool: the disk is full") {
+}
+
+// TestReadyz: it is 503 while a check is critical, and says why.
+func TestReadyz(t *testing.T) {
+	w := observe(t, shortDir(t), "{feeds: []}\nweb: {listen: \"127.0.0.1:0\"}", Options{})
+	until(t, "a look at its health", func() bool { return len(w.Findings()) > 0 })
+	code, text := w.get(t, "/readyz")
+	if code != http.StatusServiceUnavailable || !strings.Contains(text, "feeds: nothing is listed, so nothing can be a hit") {
 		t.Errorf("readyz with a critical check %d %s", code, text)
 	}
 }

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// webFlags name the web server of an instance, and how to prove oneself to it.
+type webFlags struct{ url, tokenFile, caFile, certFile, keyFile string }
+
+// add adds the flags to a command.
+func (f *webFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.url, "url", "", "`address` of the web server of the instance, instead of the control socket")
+	c.Flags().StringVar(&f.tokenFile, "token-file", "", "`file` with the token of the web server")
+	c.Flags().StringVar(&f.caFile, "ca-file", "", "`file` of certificates that its own is signed with; default: those of the system")
+	c.Flags().StringVar(&f.certFile, "cert-file", "", "`file` with a certificate of ours")
+	c.Flags().StringVar(&f.keyFile, "key-file", "", "`file` with its key")
+}
+
+// maxAnswer bounds the answer of a web server.
+const maxAnswer = 16 << 20
+
+// get asks the web server for a path, JSON, into v. What is wrong with the flags is a
+// usageError.
+func (f *webFlags) get(ctx context.Context, path string, v any) error {
+	base, err := url.Parse(f.url)
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return usageError{fmt.Errorf("--url: %q is not an address such as http://127.0.0.1:8055", f.url)}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base.JoinPath(path).String(), nil)
+	if err != nil {
+		return usageError{fmt.Errorf("--url: %w", err)}
+	}
+	if f.tokenFile != "" {
+		token, err := os.ReadFile(f.tokenFile)
+		if err != nil {
+			return usageError{fmt.Errorf("--token-file: %w", err)}
+		}
+		req.Header.Set("Authorization", "Bearer "+string(bytes.TrimSpace(token)))
+	}
+	secure, err := f.tls()
+	if err != nil {
+		return usageError{err}
+	}
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: secure, DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return usageError{fmt.Errorf("%s: %s; --token-file names the token of the web server", f.url, resp.Status)}
+	default:
+		return fmt.Errorf("%s: %s", f.url, resp.Status)
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(v); err != nil {
+		return fmt.Errorf("%s: not the answer of a flowsnitch: %w", f.url, err)
+	}
+	return nil
+}
+
+// tls gives the certificates that are believed and shown.
+func (f *webFlags) tls() (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if f.caFile != "" {
+		b, err := os.ReadFile(f.caFile)
+		if err != nil {
+			return nil, fmt.Errorf("--ca-file: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(b) {
+			return nil, fmt.Errorf("--ca-file: %s has no certificate (PEM)", f.caFile)
+		}
+	}
+	switch {
+	case f.certFile == "" && f.keyFile == "":
+		return c, nil
+	case f.certFile == "" || f.keyFile == "":
+		return nil, errors.New("--cert-file and --key-file belong together")
+	}
+	pair, err := tls.LoadX509KeyPair(f.certFile, f.keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("--cert-file, --key-file: %w", err)
+	}
+	c.Certificates = []tls.Certificate{pair}
+	return c, nil
+}

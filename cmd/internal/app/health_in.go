@@ -1,0 +1,268 @@
+package app
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
+	"github.com/flowsnitch/flowsnitch/flow/decode"
+)
+
+// canaryFinding tells how far behind the self-test is: at which listener, at which sink.
+func canaryFinding(s *Status, now time.Time) Finding {
+	c := &s.Canary
+	f := Finding{Check: "canary", Unit: "s", Warning: c.EverySeconds + canaryGrace, Critical: canaryCritical*c.EverySeconds + canaryGrace}
+	if c.EverySeconds == 0 {
+		f.well("no self-test is configured (canary.every)")
+		return f
+	}
+	look := func(last time.Time, name, format string) {
+		if last.IsZero() {
+			last = s.Since
+		}
+		age := now.Sub(last).Seconds()
+		f.Value = max(f.Value, age)
+		if age > f.Warning {
+			f.add(name, format, name, ago(age))
+		}
+	}
+	sent := len(c.Listeners) == 0
+	for _, l := range slices.Sorted(maps.Keys(c.Listeners)) {
+		if why := c.Listeners[l].Trouble; why != "" {
+			f.atLeast(Warning)
+			f.add(l, "no self-test can be sent to udp %s (%s)", l, why)
+			continue
+		}
+		sent = true
+		look(c.Listeners[l].LastSeen, l, "udp %s has received no self-test for %s: look at its allow list and at the host's firewall")
+	}
+	if sent { // else nothing can have come anywhere
+		look(c.LastSeen, "correlator", "the %s has got no self-test for %s: restart the instance and report this")
+		for _, k := range slices.Sorted(maps.Keys(c.Sinks)) {
+			look(c.Sinks[k].Last, k, "%s has delivered no self-test for %s: look at what it sends to")
+		}
+	}
+	f.judge()
+	f.well("the last self-test came through %s ago", ago(f.Value))
+	return f
+}
+
+// A silence is how long an exporter has said nothing, and how long it may.
+type silence struct {
+	name         string
+	pause, limit time.Duration
+}
+
+// exporterFinding tells of exporters that are silent for longer than they usually are, or
+// than they may be by the configuration.
+func exporterFinding(s *Status, p *past, now time.Time) Finding {
+	f := Finding{Check: "exporters", Unit: "s"}
+	all := p.exporters(s, now)
+	var quiet []string
+	for _, e := range all {
+		f.Value = max(f.Value, e.pause.Seconds())
+		if e.pause <= e.limit {
+			continue
+		}
+		f.worse(Warning)
+		if e.pause > muchWorse*e.limit {
+			f.worse(Critical)
+		}
+		quiet, f.bad = append(quiet, e.name+" for "+ago(e.pause.Seconds())), append(f.bad, e.name)
+	}
+	switch {
+	case len(quiet) > 0:
+		f.well("silent: %s: look at the devices and the way from them, and at 'refused' in 'flowsnitch status'", named(quiet))
+	case len(all) > 0:
+		f.well("%d exporters, the quietest silent for %s", len(all), ago(f.Value))
+	case now.Sub(s.Since) > firstExporterWithin:
+		f.atLeast(Warning)
+		f.add("", "nobody has sent anything since the start: point the flow export of a router here, and look at 'refused' in 'flowsnitch status'")
+	}
+	f.well("nobody has sent anything yet")
+	return f
+}
+
+// exporters gives the silence of each exporter that is known or that the configuration
+// names, the longest first.
+func (p *past) exporters(s *Status, now time.Time) []silence {
+	pauses := pausesOf(s, now)
+	var list []silence
+	isNamed := make(map[netip.Addr]bool, len(p.named))
+	for _, e := range p.named {
+		addr := e.Address.Unmap()
+		isNamed[addr] = true
+		q := silence{name: addr.String(), pause: now.Sub(s.Since), limit: max(firstExporterWithin, p.limits.Silence)}
+		if e.Name != "" {
+			q.name = fmt.Sprintf("%s (%s)", e.Name, addr)
+		}
+		if pause, ok := pauses[addr]; ok {
+			q.pause, q.limit = pause, p.limit(addr)
+		}
+		q.limit = cmp.Or(e.Silence, q.limit)
+		list = append(list, q)
+	}
+	for i := range s.Exporters.List {
+		addr := s.Exporters.List[i].Address
+		if pause, ok := pauses[addr]; ok && !isNamed[addr] {
+			list = append(list, silence{addr.String(), pause, p.limit(addr)})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b silence) int { return cmp.Compare(b.pause, a.pause) })
+	return list
+}
+
+// limit is how long an exporter may be silent that is known.
+func (p *past) limit(addr netip.Addr) time.Duration {
+	return max(p.limits.Silence, silenceFactor*p.pauses[addr])
+}
+
+// pausesOf tells how long each exporter and each sFlow agent has said nothing. Before the
+// start nobody listened: that is not held against them.
+func pausesOf(s *Status, now time.Time) map[netip.Addr]time.Duration {
+	pauses := make(map[netip.Addr]time.Duration, len(s.Exporters.List))
+	note := func(addr netip.Addr, last time.Time) {
+		pause := min(now.Sub(last), now.Sub(s.Since))
+		if known, ok := pauses[addr]; !ok || pause < known {
+			pauses[addr] = pause
+		}
+	}
+	for i := range s.Exporters.List {
+		e := &s.Exporters.List[i]
+		if last, ok := lastExport(e); ok {
+			note(e.Address, last)
+		}
+		for j := range e.Streams {
+			if agent := e.Streams[j].Agent; agent != nil {
+				note(*agent, e.Streams[j].LastSeen)
+			}
+		}
+	}
+	return pauses
+}
+
+// lastExport gives when an exporter last sent something but canaries; ok is false for one
+// that sends nothing else, as the self-test does: it must not hide that nobody exports.
+func lastExport(e *decode.ExporterStatus) (last time.Time, ok bool) {
+	canaries := 0
+	for i := range e.Streams {
+		switch s := &e.Streams[i]; {
+		case canary.IsDomain(s.Domain):
+			canaries++
+		case s.LastSeen.After(last):
+			last = s.LastSeen
+		}
+	}
+	if canaries == 0 {
+		return e.LastSeen, true
+	}
+	return last, canaries < len(e.Streams)
+}
+
+// lossFinding tells of flows that did not get to the matcher, or hits that did not get on.
+func lossFinding(s, before *Status) Finding {
+	f := Finding{Check: "loss", Unit: "%", Warning: lossWarning, Critical: lossCritical}
+	now, then := lossesOf(s), lossesOf(before)
+	for _, l := range []struct {
+		name      string
+		lost, all uint64 // all beside those lost
+		format    string
+	}{
+		{"kernel", grown(now.drops, then.drops), grown(now.datagrams, then.datagrams),
+			"%d datagrams dropped by the kernel (%.2g %%): give listen more sockets or receive_buffer, see net.core.rmem_max"},
+		{"network", grown(now.gone, then.gone), grown(now.numbered, then.numbered),
+			"%d datagrams lost on the way by the exporters' sequence numbers (%.2g %%): look at the network and at the exporters"},
+		{"network", grown(now.gaps, then.gaps), grown(now.records, then.records),
+			"%d flows lost on the way by the exporters' sequence numbers (%.2g %%): look at the network and at the exporters"},
+		{"queue", grown(now.hits, then.hits), grown(now.found, then.found),
+			"%d hits found a full queue (%.2g %%): raise contact.hit_queue, or look for a feed that lists too much"},
+	} {
+		if l.lost == 0 {
+			continue
+		}
+		share := 100 * float64(l.lost) / float64(l.lost+l.all)
+		f.Value = max(f.Value, share)
+		f.add(l.name, l.format, l.lost, share)
+	}
+	f.judge()
+	f.well("nothing was lost in the last minutes")
+	return f
+}
+
+// lossCounts are what came and what was lost.
+type lossCounts struct {
+	drops, datagrams uint64 // at the sockets
+	gone, numbered   uint64 // of protocols that number datagrams
+	gaps, records    uint64 // of those that number flows
+	hits, found      uint64
+}
+
+func lossesOf(s *Status) (c lossCounts) {
+	for _, l := range s.Listeners {
+		c.drops += l.KernelDrops
+		c.datagrams += l.Datagrams
+	}
+	v := s.Decoded.Versions
+	c.numbered = v["v9"].Datagrams + v["sflow"].Datagrams
+	c.records = v["v5"].Records + v["ipfix"].Records
+	c.gone = s.Exporters.Lost.Datagrams
+	c.gaps = s.Exporters.Lost.Flows + s.Exporters.Lost.Records
+	c.hits, c.found = s.Hits.HitQueueFull, s.Hits.Found
+	return c
+}
+
+// templateFinding tells of data that nobody can read for want of its template.
+func templateFinding(s, before *Status) Finding {
+	f := Finding{Check: "templates"}
+	if n := grown(unread(s), unread(before)); n > 0 {
+		f.Value = float64(n)
+		f.worse(Warning)
+		who := whoMisses(s)
+		f.bad = who
+		from := ""
+		if len(who) > 0 {
+			from = " (" + named(who) + ")"
+		}
+		f.well("%d data sets came without their template%s: let the exporter send templates more often (every minute)", n, from)
+	}
+	f.well("all data has its template")
+	return f
+}
+
+// unread is the number of data sets that have not got their template, so far.
+func unread(s *Status) uint64 { return grown(s.Decoded.UnknownSets, s.Exporters.Early.Replayed) }
+
+// whoMisses names the exporters whose templates are missing.
+func whoMisses(s *Status) []string {
+	var who []string
+	for i := range s.Exporters.List {
+		e := &s.Exporters.List[i]
+		if slices.ContainsFunc(e.Streams, func(st decode.StreamStatus) bool { return len(st.Missing) > 0 }) {
+			who = append(who, e.Address.String())
+		}
+	}
+	return who
+}
+
+// workerFinding tells of loops of the path that do not turn: each does once a second.
+func workerFinding(s *Status, now time.Time) Finding {
+	f := Finding{Check: "workers", Unit: "s", Warning: workerWarning, Critical: workerCritical}
+	look := func(beat time.Time, name string) {
+		stall := now.Sub(beat).Seconds()
+		f.Value = max(f.Value, stall)
+		if stall > workerWarning {
+			f.add(name, "%s has not turned for %s: the machine is overloaded, or restart the instance and report this", name, ago(stall))
+		}
+	}
+	for _, l := range s.Listeners {
+		look(l.Beat, "a worker of udp "+l.Address)
+	}
+	look(s.Hits.Beat, "the correlator")
+	f.judge()
+	f.well("all workers turn")
+	return f
+}

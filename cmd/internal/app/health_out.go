@@ -1,0 +1,125 @@
+package app
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
+)
+
+func clockFinding(s *Status) Finding {
+	f := Finding{Check: "clock"}
+	if s.Clock.State == "unsynced" {
+		f.Value = 1
+		f.worse(Warning)
+		f.add(s.Clock.Why, "the wall clock cannot be trusted: %s; see to NTP", s.Clock.Why)
+	}
+	f.well("the wall clock can be trusted")
+	return f
+}
+
+// feedFinding tells of feeds that are stale, missing or held back.
+func feedFinding(s *Status, p *past, now time.Time) Finding {
+	limit := p.limits.FeedAge.Seconds()
+	f := Finding{Check: "feeds", Unit: "s", Warning: limit, Critical: muchWorse * limit}
+	var missing, old, held []string
+	for i := range s.Intel.Feeds {
+		d := &s.Intel.Feeds[i]
+		age := d.Age(p.date).Seconds()
+		if onTime(d, p.date) {
+			age = min(age, limit)
+		}
+		f.Value = max(f.Value, age)
+		switch {
+		case d.Taken.IsZero() && d.Error != "":
+			missing = append(missing, fmt.Sprintf("%s (%s)", d.Name, d.Error))
+			f.bad = append(f.bad, d.Name)
+		case age > limit:
+			old = append(old, fmt.Sprintf("%s is %s old (%s)", d.Name, ago(age), cmp.Or(d.Error, "no error")))
+			f.bad = append(f.bad, d.Name)
+		}
+		if d.Held != "" {
+			held = append(held, fmt.Sprintf("%s (%s)", d.Name, d.Held))
+			f.bad = append(f.bad, d.Name+" held")
+		}
+	}
+	f.judge()
+	if len(old) > 0 {
+		f.add("", "%s: look at the way to the provider; 'flowsnitch intel update' fetches now", named(old))
+	}
+	if len(missing) > 0 {
+		f.atLeast(Warning)
+		f.add("", "never fetched: %s; 'flowsnitch intel status' tells more", named(missing))
+	}
+	if len(held) > 0 {
+		f.atLeast(Warning)
+		f.add("", "held back: %s; 'flowsnitch intel accept FEED' takes it", named(held))
+	}
+	f.nothingListed(s, now)
+	f.well("%d indicators of %d feeds, the oldest %s old", s.Intel.Indicators, len(s.Intel.Feeds), ago(f.Value))
+	return f
+}
+
+// nothingListed tells when nothing can be a hit. The first feeds have some time to come.
+func (f *Finding) nothingListed(s *Status, now time.Time) {
+	if s.Intel.Indicators > 0 {
+		return
+	}
+	if len(s.Intel.Feeds) > 0 && now.Sub(s.Since) < firstFeedWithin {
+		f.atLeast(Warning)
+		f.add("empty", "nothing is listed yet, so nothing can be a hit: the feeds are on their way")
+		return
+	}
+	f.atLeast(Critical)
+	f.add("empty", "nothing is listed, so nothing can be a hit: see 'flowsnitch intel status'")
+}
+
+// onTime reports whether a feed is as fresh as it can be, however seldom it is asked.
+func onTime(d *fetch.Status, date time.Time) bool {
+	return d.Failures == 0 && d.Error == "" && d.Next.After(date)
+}
+
+// sinkFinding tells of sinks that do not deliver, and of events that are lost.
+func sinkFinding(s *Status, p *past) Finding {
+	f := Finding{Check: "sinks", Unit: "s", Critical: sinkCritical}
+	for _, k := range s.Sinks {
+		if k.Failing {
+			f.Value = max(f.Value, p.failing[k.Name].Seconds())
+			f.worse(Warning)
+			f.add(k.Name, "%s cannot deliver (%d events wait): %s", k.Name, k.Pending, k.LastError)
+		}
+		for _, o := range p.status.Sinks {
+			if lost := grown(k.Dropped+k.Failed, o.Dropped+o.Failed); o.Name == k.Name && lost > 0 {
+				f.atLeast(Critical)
+				f.add(k.Name+" lost", "%s has lost %d events: %s", k.Name, lost, cmp.Or(k.LastError, "they waited for too long"))
+			}
+		}
+	}
+	f.judge()
+	f.well("%d sinks deliver", len(s.Sinks))
+	return f
+}
+
+// spoolFinding tells how full the journal is, and whether the disk takes events.
+func spoolFinding(s, before *Status) Finding {
+	j := &s.Journal
+	f := Finding{Check: "spool", Unit: "%", Warning: spoolWarning, Critical: spoolCritical}
+	if j.MaxBytes > 0 {
+		f.Value = 100 * float64(j.Bytes) / float64(j.MaxBytes)
+	}
+	f.judge()
+	if f.State != OK {
+		f.add("full", "the journal is full to %.0f %%: a sink is away for too long, or journal.max_bytes is too small", f.Value)
+	}
+	if lost := grown(j.DroppedFull+j.DroppedOld, before.Journal.DroppedFull+before.Journal.DroppedOld); lost > 0 {
+		f.atLeast(Critical)
+		f.add("lost", "%d events were dropped for want of room or for their age", lost)
+	}
+	if j.Trouble != "" {
+		f.atLeast(Critical)
+		f.add("disk", "the disk does not take events: %s", j.Trouble)
+	}
+	f.well("the journal is full to %.0f %%", f.Value)
+	return f
+}
