@@ -88,3 +88,15 @@ func firstLines(t *testing.T, cmd *exec.Cmd, n int) (lines []string) {
 	}
 	return lines
 }
+
+// python gives a Python that has the client kafka-python and what it needs for each
+// compression.
+func python(t *testing.T) string {
+	t.Helper()
+	const client = "kafka-python[snappy,lz4,zstd]==3.0.12"
+	need(t, "python3", "python3-venv")
+	dir := cache(t, "python", client, func(dir string) *exec.Cmd {
+		return exec.Command("sh", "-ec", `python3 -m venv "$0" && "$0/bin/pip" install -q "$1"`, dir, client)
+	})
+	return filepath.Join(dir, "bin", "python")
+}
