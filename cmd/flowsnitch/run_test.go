@@ -66,13 +66,13 @@ func start(t *testing.T, list string) *instance {
 	return startIn(t, shortDir(t), list)
 }
 
-// startIn is start with a state directory.
-func startIn(t *testing.T, dir, list string) *instance {
+// startIn is start with a state directory, and with more lines of configuration.
+func startIn(t *testing.T, dir, list string, more ...string) *instance {
 	t.Helper()
 	i := &instance{dir: dir, code: make(chan int, 1)}
 	i.config, i.list = filepath.Join(i.dir, "f.yml"), filepath.Join(i.dir, "bad.txt")
 	i.write(t, i.list, list)
-	i.write(t, i.config, fmt.Sprintf("name: test\nstate_dir: %s\nlisten: [{udp: \"127.0.0.1:0\"}, {udp: \"[::1]:0\", sockets: 1}]\n", i.dir))
+	i.write(t, i.config, fmt.Sprintf("name: test\nstate_dir: %s\nlisten: [{udp: \"127.0.0.1:0\"}, {udp: \"[::1]:0\", sockets: 1}]\n%s", i.dir, strings.Join(more, "\n")))
 	ctx, cancel := context.WithCancel(t.Context())
 	i.stop = cancel
 	go func() {

@@ -21,16 +21,20 @@ import (
 // newStatus makes the command that asks the running instance.
 func newStatus() *cobra.Command {
 	var file string
-	var asJSON bool
+	var asJSON, asMetrics bool
 	c := &cobra.Command{
 		Use:   "status [-c FILE]",
 		Short: "Show what the running instance receives, finds and loses",
 		Long: `status asks the running instance over the control socket in its state directory.
 Every loss has a number here; what is not listed did not happen.`,
 		Example: `  flowsnitch status
-  flowsnitch status --json | jq .listeners`,
+  flowsnitch status --json | jq .listeners
+  flowsnitch status --metrics`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if asJSON && asMetrics {
+				return usageError{errors.New("--json and --metrics are two forms of the same: name one")}
+			}
 			cfg, err := loadConfig(c, file)
 			if err != nil {
 				return err
@@ -47,12 +51,16 @@ Every loss has a number here; what is not listed did not happen.`,
 			if err := json.Unmarshal(raw, &s); err != nil {
 				return fmt.Errorf("the running instance answers what this version does not understand: %w", err)
 			}
+			if asMetrics {
+				return app.WriteMetrics(c.OutOrStdout(), &s)
+			}
 			printStatus(c.OutOrStdout(), s, false)
 			return nil
 		},
 	}
 	configFlag(c, &file)
 	c.Flags().BoolVar(&asJSON, "json", false, "print the answer as JSON")
+	c.Flags().BoolVar(&asMetrics, "metrics", false, "print the answer as metrics, as Prometheus reads them")
 	return c
 }
 

@@ -1,11 +1,13 @@
 package app
 
 import (
+	"io"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
 )
 
 // A metric is one figure of a status.
@@ -104,6 +106,25 @@ func (c *collector) collect(i int, s *Status, to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(c.descs[i], m.kind, value, labels...)
 	})
 	c.high[i] = high // what the status does not list any more is forgotten
+}
+
+// WriteMetrics writes a status as /metrics shows it, without the figures of Go and of the
+// process. A counter of losses may go back a little from one call to the next.
+func WriteMetrics(w io.Writer, s *Status) error {
+	r := prometheus.NewRegistry()
+	if err := r.Register(newCollector(func() Status { return *s })); err != nil {
+		return err
+	}
+	families, err := r.Gather()
+	if err != nil {
+		return err
+	}
+	for _, f := range families {
+		if _, err := expfmt.MetricFamilyToText(w, f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // age gives the seconds since a time.

@@ -1,8 +1,10 @@
 package app
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +104,35 @@ func TestMetrics(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Log(text)
+	}
+}
+
+// TestWriteMetrics: a status that has come as JSON gives the same series.
+func TestWriteMetrics(t *testing.T) {
+	full := fullStatus()
+	b, err := json.Marshal(&full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s Status
+	if err := json.Unmarshal(b, &s); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := WriteMetrics(&out, &s); err != nil {
+		t.Fatal(err)
+	}
+	series := func(text string) (list []string) { // without values: ages differ
+		for line := range strings.Lines(text) {
+			list = append(list, line[:strings.LastIndexByte(line, ' ')])
+		}
+		return list
+	}
+	if want := scraped(t, newCollector(fullStatus)); !slices.Equal(series(out.String()), series(want)) {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+	if want := `flowsnitch_exporter_lost_total{exporter="192.0.2.1"} 9`; !strings.Contains(out.String(), want+"\n") {
+		t.Errorf("no %s", want)
 	}
 }
 
