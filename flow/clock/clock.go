@@ -88,6 +88,8 @@ type Clock struct {
 	looked   time.Duration // likewise
 	doubt    bool          // the clock was set, and nobody has confirmed the new time
 	set      time.Duration // the uptime when that was seen
+	home     time.Time     // the wall clock before it was set; zero = it was not
+	left     time.Duration // the uptime then
 	status   Status
 }
 
@@ -144,9 +146,15 @@ func (c *Clock) Look() (changed bool) {
 	if jump := moved(c.wall, wall, up-c.looked); jump.Abs() > step {
 		c.status.Jumps++
 		c.status.LastJump = jump
+		if !c.doubt {
+			c.home, c.left = c.wall, c.looked
+		}
 		c.doubt, c.set = true, up
 	}
 	c.wall, c.looked = wall, up
+	if c.doubt && !c.home.IsZero() && moved(c.home, wall, up-c.left).Abs() <= step {
+		c.doubt = false // it is back where it was, and as good as it was there
+	}
 	return c.judge()
 }
 
@@ -164,6 +172,9 @@ func (c *Clock) judge() (changed bool) {
 	synced = synced || err != nil
 	if synced && c.looked-c.set >= settle {
 		c.doubt = false
+	}
+	if !c.doubt {
+		c.home = time.Time{}
 	}
 	why := ""
 	switch {

@@ -101,7 +101,7 @@ func TestJumpWhileSynchronised(t *testing.T) {
 	if s := c.Status(); !s.Unsynced {
 		t.Errorf("believed at once: %+v", s)
 	}
-	f.wall = f.wall.Add(30 * year) // set right again
+	f.wall = f.wall.Add(29 * year)
 	f.run(c, settle)
 	if s := c.Status(); !s.Unsynced || s.Jumps != 2 {
 		t.Errorf("the second jump begins a time of doubt of its own: %+v", s)
@@ -109,6 +109,36 @@ func TestJumpWhileSynchronised(t *testing.T) {
 	f.run(c, 2*time.Second)
 	if s := c.Status(); s.Unsynced || !s.Trusted.Equal(f.wall) {
 		t.Errorf("not believed at all: %+v", s)
+	}
+}
+
+// TestJumpBack: a clock that is set back to where it was is as good as it was, whether
+// the kernel calls it synchronised or not.
+func TestJumpBack(t *testing.T) {
+	for _, f := range []*fake{
+		{wall: today, synced: true}, {wall: today, there: true, hardware: today}, {wall: today},
+	} {
+		c := New(DefaultConfig(), f, today.Add(-time.Hour))
+		f.run(c, time.Minute)
+		f.synced = false
+		f.run(c, time.Second)
+		before := c.Status()
+		for _, by := range []time.Duration{10 * year, -20 * year} {
+			f.wall = f.wall.Add(by)
+			f.run(c, time.Minute)
+			if s := c.Status(); !s.Unsynced || !strings.Contains(s.Why, "was set by") {
+				t.Errorf("%+v: after %s %+v", f, by, s)
+			}
+		}
+		f.wall = f.wall.Add(10 * year)
+		f.run(c, time.Second)
+		s := c.Status()
+		if s.Unsynced != before.Unsynced || s.Why != before.Why || s.Jumps != 3 {
+			t.Errorf("%+v: back, and %+v; before %+v", f, s, before)
+		}
+		if want := before.Trusted.Add(121 * time.Second); s.Trusted.Sub(want).Abs() > time.Second {
+			t.Errorf("%+v: the time is %s, want %s", f, s.Trusted, want)
+		}
 	}
 }
 
