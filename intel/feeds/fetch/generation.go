@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"hash/crc64"
 	"io"
 	"net/netip"
 	"os"
@@ -44,7 +45,10 @@ const (
 	flagEvidence // reference, description, native id or a time
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+var (
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+	ecma       = crc64.MakeTable(crc64.ECMA)
+)
 
 // errBroken is wrapped by the errors of a file that is not a whole generation.
 var errBroken = errors.New("not a whole generation")
@@ -67,6 +71,9 @@ type Description struct {
 	Entries  int `json:"entries"`
 	Objects  int `json:"objects,omitempty"`
 	Previous int `json:"previous"`
+	// Content is the CRC-64 of all records, so that a document that says the same again
+	// is known; 0 = not known.
+	Content uint64 `json:"content,omitempty"`
 	// Parsed says what the parser made of the document, or of the last pages.
 	Parsed Parsed `json:"parsed"`
 	// Partial tells that the source has never been read to its end.
@@ -101,6 +108,7 @@ type writer struct {
 	file    *os.File
 	out     *bufio.Writer
 	sum     uint32
+	content uint64
 	strings stringTable
 	buf     []byte
 	objects int
@@ -124,6 +132,7 @@ type sumWriter struct{ w *writer }
 
 func (s sumWriter) Write(p []byte) (int, error) {
 	s.w.sum = crc32.Update(s.w.sum, castagnoli, p)
+	s.w.content = crc64.Update(s.w.content, ecma, p)
 	return s.w.file.Write(p)
 }
 
@@ -186,6 +195,12 @@ func flagsOf(e *feeds.Entry) byte {
 		f |= flagEvidence
 	}
 	return f
+}
+
+// contentSum gives the sum of the records so far.
+func (w *writer) contentSum() (uint64, error) {
+	err := w.out.Flush()
+	return w.content, err
 }
 
 // commit completes the generation under its name, or leaves no trace of it.

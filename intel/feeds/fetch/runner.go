@@ -396,6 +396,13 @@ func (r *runner) settle(w *writer, d Description, declared int) (Outcome, error)
 	r.mu.Unlock()
 	d.Held = r.spec.judge(d.Parsed, declared, w.entries, before)
 	d.Entries, d.Objects = w.entries, w.objects
+	var err error
+	if d.Content, err = w.contentSum(); err != nil {
+		return Failed, err
+	}
+	if r.same(&d) {
+		return Unchanged, nil
+	}
 	if d.Held != "" {
 		if err := w.commit(r.file(extHeld), d); err != nil {
 			return Failed, err
@@ -406,10 +413,27 @@ func (r *runner) settle(w *writer, d Description, declared int) (Outcome, error)
 	if err := w.commit(r.file(extGood), d); err != nil {
 		return Failed, err
 	}
-	err := remove(r.file(extHeld))
+	err = remove(r.file(extHeld))
 	r.adopt(&d, nil)
 	r.m.changed()
 	return Updated, err
+}
+
+// same reports whether a new generation says what the one in use says, and then only
+// takes in what came around the records: neither the disk nor the table has work with a
+// source that does not know of 304. A source with a cursor must keep that.
+func (r *runner) same(d *Description) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	g := r.good
+	if g == nil || r.held != nil || d.Held != "" || g.Content != d.Content || g.Content == 0 || g.Entries != d.Entries ||
+		g.Origin != d.Origin || g.Partial || d.Cursor != nil || g.Cursor != nil {
+		return false
+	}
+	kept := *g
+	kept.ETag, kept.LastModified, kept.Parsed = d.ETag, d.LastModified, d.Parsed
+	r.good = &kept
+	return true
 }
 
 func (r *runner) adopt(good, held *Description) {
