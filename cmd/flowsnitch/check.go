@@ -50,8 +50,10 @@ Checks, all of them by default:
   canary     seconds since the self-test came to the listener or sink that is furthest behind
   clock      0, or 1 when the wall clock cannot be trusted
   exporters  seconds that the quietest exporter has been silent; its own limit is three times
-             its longest pause, at least health.silence, or exporters.silence of the configuration
-  feeds      seconds since the oldest feed was confirmed; feeds that are missing or held back
+             the pause that it makes three times a day, at least health.silence, or
+             exporters.silence of the configuration
+  feeds      seconds since the oldest feed was confirmed; feeds that are older than three of
+             their intervals, missing or held back
   loss       percent lost in the last two minutes: kernel, network, hit queue
   sinks      seconds that a sink has not delivered; what it has lost
   spool      percent of the journal that is full; what it has dropped; a disk that fails

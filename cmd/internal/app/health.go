@@ -70,9 +70,11 @@ const (
 	spoolWarning, spoolCritical   = 50, 90
 	workerWarning, workerCritical = 5, 10
 	muchWorse                     = 4 // times the warning is critical, of silence and age
-	silenceFactor                 = 3 // times the longest pause of an exporter so far
+	silenceFactor                 = 3 // times the usual long pause of an exporter
+	ageFactor                     = 3 // times its interval is too old for a feed
 	firstExporterWithin           = 10 * time.Minute
 	firstFeedWithin               = 5 * time.Minute
+	leastAge                      = time.Minute // for a feed of seconds
 	lossWindow                    = 2 * time.Minute
 	maxNamed                      = 3
 )
@@ -118,7 +120,7 @@ type past struct {
 
 	status  Status                   // the counters of lossWindow ago, or of the start
 	failing map[string]time.Duration // how long each sink has been failing
-	pauses  map[netip.Addr]time.Duration
+	habits  map[netip.Addr]habit
 	// date is the time now by a clock that can be trusted.
 	date time.Time
 }

@@ -118,7 +118,7 @@ func (p *past) exporters(s *Status, now time.Time) []silence {
 
 // limit is how long an exporter may be silent that is known.
 func (p *past) limit(addr netip.Addr) time.Duration {
-	return max(p.limits.Silence, silenceFactor*p.pauses[addr])
+	return max(p.limits.Silence, silenceFactor*p.habits[addr].usual())
 }
 
 // pausesOf tells how long each exporter and each sFlow agent has said nothing. Before the

@@ -21,12 +21,11 @@ func clockFinding(s *Status) Finding {
 
 // feedFinding tells of feeds that are stale, missing or held back.
 func feedFinding(s *Status, p *past, now time.Time) Finding {
-	limit := p.limits.FeedAge.Seconds()
-	f := Finding{Check: "feeds", Unit: "s", Warning: limit, Critical: muchWorse * limit}
+	f := Finding{Check: "feeds", Unit: "s", Warning: p.limits.FeedAge.Seconds(), Critical: muchWorse * p.limits.FeedAge.Seconds()}
 	var missing, old, held []string
 	for i := range s.Intel.Feeds {
 		d := &s.Intel.Feeds[i]
-		age := d.Age(p.date).Seconds()
+		age, limit := d.Age(p.date).Seconds(), p.ageLimit(d).Seconds()
 		if onTime(d, p.date) {
 			age = min(age, limit)
 		}
@@ -36,6 +35,7 @@ func feedFinding(s *Status, p *past, now time.Time) Finding {
 			missing = append(missing, fmt.Sprintf("%s (%s)", d.Name, d.Error))
 			f.bad = append(f.bad, d.Name)
 		case age > limit:
+			f.worse(Warning)
 			old = append(old, fmt.Sprintf("%s is %s old (%s)", d.Name, ago(age), cmp.Or(d.Error, "no error")))
 			f.bad = append(f.bad, d.Name)
 		}
@@ -73,6 +73,11 @@ func (f *Finding) nothingListed(s *Status, now time.Time) {
 	}
 	f.atLeast(Critical)
 	f.add("empty", "nothing is listed, so nothing can be a hit: see 'flowsnitch intel status'")
+}
+
+// ageLimit is how old a feed may be: one that is asked often is known to be stale soon.
+func (p *past) ageLimit(d *fetch.Status) time.Duration {
+	return min(p.limits.FeedAge, max(time.Duration(ageFactor*d.IntervalSeconds*float64(time.Second)), leastAge))
 }
 
 // onTime reports whether a feed is as fresh as it can be, however seldom it is asked.

@@ -28,7 +28,7 @@ func well() Status {
 	s.Decoded.Versions = map[string]VersionStatus{"v9": {Datagrams: 1000, Records: 20_000}}
 	s.Exporters.List = []decode.ExporterStatus{{Address: exporter1, LastSeen: noon.Add(-5 * time.Second)}}
 	s.Intel.Indicators = 10
-	s.Intel.Feeds = []fetch.Status{{Name: "drop", Taken: noon.Add(-time.Hour)}}
+	s.Intel.Feeds = []fetch.Status{{Name: "drop", Taken: noon.Add(-time.Hour), IntervalSeconds: 24 * 3600}}
 	s.Journal = JournalStatus{Bytes: 10, MaxBytes: 100}
 	s.Sinks = []SinkStatus{{Name: "jsonlog"}, {Name: "kafka"}}
 	s.Canary = CanaryStatus{EverySeconds: 60, LastSeen: noon.Add(-30 * time.Second),
@@ -73,8 +73,12 @@ func TestFindings(t *testing.T) {
 			"exporters", Critical, "192.0.2.1"},
 		{"exporter that is often silent", func(s *Status, p *past) {
 			s.Exporters.List[0].LastSeen = noon.Add(-6 * time.Minute)
-			p.pauses[exporter1] = 3 * time.Minute
+			p.habits[exporter1] = habit{{3 * time.Minute, noon}, {3 * time.Minute, noon}, {3 * time.Minute, noon}}
 		}, "", OK, ""},
+		{"exporter that was silent twice", func(s *Status, p *past) {
+			s.Exporters.List[0].LastSeen = noon.Add(-2 * time.Minute)
+			p.habits[exporter1] = habit{{time.Hour, noon}, {time.Hour, noon}}
+		}, "exporters", Warning, "192.0.2.1 for 2 minutes"},
 		{"exporter silent while we were down", func(s *Status, _ *past) {
 			s.Since = noon.Add(-time.Minute)
 			s.Exporters.List[0].LastSeen = noon.Add(-30 * time.Minute)
@@ -88,11 +92,19 @@ func TestFindings(t *testing.T) {
 		}, "exporters", Critical, "192.0.2.7 for 60 minutes"},
 		{"agent that went silent", func(s *Status, p *past) {
 			agent := netip.MustParseAddr("192.0.2.7")
-			s.Exporters.List[0].Streams = []decode.StreamStatus{{Agent: &agent, LastSeen: noon.Add(-10 * time.Minute)}}
+			s.Exporters.List[0].Streams = []decode.StreamStatus{{Agent: &agent, LastSeen: noon.Add(-5 * time.Minute)}}
 			p.named = []correlate.Exporter{{Address: agent}}
-		}, "exporters", Warning, "192.0.2.7 for 10 minutes"},
+		}, "exporters", Warning, "192.0.2.7 for 5 minutes"},
 		{"no exporter", func(s *Status, _ *past) { s.Exporters.List = nil }, "exporters", Warning, "nobody has sent anything"},
 		{"feed stale", func(s *Status, _ *past) { s.Intel.Feeds[0].Taken = noon.Add(-3 * 24 * time.Hour) }, "feeds", Warning, "drop is 3 days old"},
+		{"feed of every ten minutes", func(s *Status, _ *past) {
+			d := &s.Intel.Feeds[0]
+			d.IntervalSeconds, d.Taken, d.Error = 600, noon.Add(-31*time.Minute), "timeout"
+		}, "feeds", Warning, "drop is 31 minutes old (timeout)"},
+		{"feed of every few seconds", func(s *Status, _ *past) {
+			d := &s.Intel.Feeds[0]
+			d.IntervalSeconds, d.Taken, d.Error = 5, noon.Add(-time.Minute), "timeout"
+		}, "", OK, ""},
 		{"feed missing", func(s *Status, _ *past) { s.Intel.Feeds[0] = fetch.Status{Name: "drop", Error: "404"} }, "feeds", Warning, "never fetched: drop (404)"},
 		{"feed that is asked seldom", func(s *Status, _ *past) {
 			s.Intel.Feeds[0].Taken, s.Intel.Feeds[0].Next = noon.Add(-3*24*time.Hour), noon.Add(time.Hour)
@@ -143,7 +155,7 @@ func TestFindings(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s, before := well(), well()
 			p := past{limits: configs.DefaultHealth(), date: noon, status: before,
-				failing: map[string]time.Duration{}, pauses: map[netip.Addr]time.Duration{}}
+				failing: map[string]time.Duration{}, habits: map[netip.Addr]habit{}}
 			tt.pull(&s, &p)
 			list := findings(&s, &p, noon)
 			if len(list) != 9 {
@@ -204,11 +216,33 @@ func TestHealthWatch(t *testing.T) {
 			}
 		})
 	}
-	if p := h.past.pauses[exporter1]; p < 3*time.Minute || p > 4*time.Minute {
-		t.Errorf("the longest pause is %v", p)
+	if p := h.past.habits[exporter1].usual(); p < 3*time.Minute || p > 4*time.Minute {
+		t.Errorf("the usual pause is %v", p)
 	}
-	if n := logs.Len(); n != 0 {
+	if n := logs.Len(); n != 2*habitPauses {
 		t.Errorf("logged %v", logs.All())
+	}
+}
+
+// TestHabit: pauses are forgotten after a day, and breakdowns now and then are no habit.
+func TestHabit(t *testing.T) {
+	var h habit
+	for day := range 10 {
+		at := noon.Add(time.Duration(day) * 24 * time.Hour)
+		h = h.since(at.Add(-habitMemory)).with(3*time.Hour, at)
+		if h.usual() != 0 {
+			t.Fatalf("on day %d %v is usual", day, h.usual())
+		}
+	}
+	for i, length := range []time.Duration{9, 1, 8, 2, 7, 3} {
+		at := noon.Add(248*time.Hour + time.Duration(i)*time.Minute)
+		h = h.since(at.Add(-habitMemory)).with(length*time.Minute, at)
+	}
+	if len(h) != habitPauses || h.usual() != 7*time.Minute {
+		t.Errorf("%v", h)
+	}
+	if h = h.since(noon.Add(300 * time.Hour)); len(h) != 0 || h.usual() != 0 {
+		t.Errorf("after days still %v", h)
 	}
 }
 

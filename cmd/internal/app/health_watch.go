@@ -80,21 +80,21 @@ func countersOf(s *Status) Status {
 		Exporters: ExporterStatus{ExportersStats: s.Exporters.ExportersStats}}
 }
 
-// learn notes the longest pause of each exporter, when it is over. One that was critical
-// teaches nothing.
+// learn notes the long pauses of each exporter when they are over. Exporters that are not
+// listed are forgotten.
 func (h *healthWatch) learn(s *Status, now time.Time) {
 	quiet := pausesOf(s, now)
-	pauses := make(map[netip.Addr]time.Duration) // those that are not listed are forgotten
+	habits := make(map[netip.Addr]habit)
 	for addr, pause := range quiet {
-		longest := h.past.pauses[addr]
-		if over := h.quiet[addr]; pause < over && over <= muchWorse*h.past.limit(addr) {
-			longest = max(longest, over)
+		known := h.past.habits[addr].since(now.Add(-habitMemory))
+		if over := h.quiet[addr]; pause < over && silenceFactor*over > h.past.limits.Silence {
+			known = known.with(over, now)
 		}
-		if longest > 0 {
-			pauses[addr] = longest
+		if len(known) > 0 {
+			habits[addr] = known
 		}
 	}
-	h.past.pauses, h.quiet = pauses, quiet
+	h.past.habits, h.quiet = habits, quiet
 }
 
 // tell logs a check whose state has changed, or that has found one thing more: how it is

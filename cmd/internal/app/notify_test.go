@@ -83,7 +83,26 @@ type supervisor struct {
 	config   string
 	port     int
 	env      []string
+	out      *os.File // for what the service prints; nil = nowhere
 	process  *exec.Cmd
+}
+
+// log makes the service print into a file. It gives what is there.
+func (s *supervisor) log(t *testing.T) func() string {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	s.out = f
+	return func() string {
+		b, err := os.ReadFile(f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
 }
 
 func newSupervisor(t *testing.T, address string, watchdog time.Duration) *supervisor {
@@ -126,6 +145,9 @@ func (s *supervisor) start() {
 	s.process.Env = append(os.Environ(), serviceEnv+"="+s.config,
 		"NOTIFY_SOCKET="+s.socket.LocalAddr().String(), fmt.Sprintf("WATCHDOG_USEC=%d", s.watchdog.Microseconds()))
 	s.process.Env = append(s.process.Env, s.env...)
+	if s.out != nil {
+		s.process.Stdout, s.process.Stderr = s.out, s.out
+	}
 	if err := s.process.Start(); err != nil {
 		s.t.Fatal(err)
 	}

@@ -44,15 +44,19 @@ type Readiness struct {
 	Ready bool `json:"ready"`
 	// Reasons are why not.
 	Reasons []string `json:"reasons,omitempty"`
+	// Warnings are what is not well and no reason.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // readiness is 503 until the sockets are bound and a set is in force, and while a check
 // is critical.
 func (a *App) readiness() (int, any) {
-	if reasons := notReady(!a.ready.Load(), a.store.Load().Len(), a.Findings()); len(reasons) > 0 {
-		return http.StatusServiceUnavailable, Readiness{Reasons: reasons}
+	health := a.Findings()
+	warnings := inState(Warning, health)
+	if reasons := notReady(!a.ready.Load(), a.store.Load().Len(), health); len(reasons) > 0 {
+		return http.StatusServiceUnavailable, Readiness{Reasons: reasons, Warnings: warnings}
 	}
-	return http.StatusOK, Readiness{Ready: true}
+	return http.StatusOK, Readiness{Ready: true, Warnings: warnings}
 }
 
 // notReady gives the reasons why an instance is not.
@@ -62,12 +66,17 @@ func notReady(starting bool, indicators int, health []Finding) (reasons []string
 	} else if indicators == 0 {
 		reasons = append(reasons, "nothing is listed")
 	}
+	return append(reasons, inState(Critical, health)...)
+}
+
+// inState tells which checks are in a state, and why.
+func inState(s State, health []Finding) (texts []string) {
 	for _, f := range health {
-		if f.State == Critical {
-			reasons = append(reasons, f.Check+": "+f.Text)
+		if f.State == s {
+			texts = append(texts, f.Check+": "+f.Text)
 		}
 	}
-	return reasons
+	return texts
 }
 
 func frontPage(w http.ResponseWriter, _ *http.Request) {

@@ -32,6 +32,12 @@ func TestClockIsSet(t *testing.T) {
 		if st.Clock.State != "unsynced" || st.Intel.Indicators != 2 || time.Since(st.Clock.Trusted).Abs() > time.Hour {
 			t.Errorf("after %s: %+v", jump.offset, st)
 		}
+		s.wait(t, "everybody names the jump", func() bool {
+			check, ready, metrics, log := s.voices(t)
+			return strings.Contains(check, "WARNING - clock: the wall clock cannot be trusted: the clock was set by") &&
+				strings.Contains(ready, "the clock was set by") && strings.Contains(metrics, `flowsnitch_check_state{check="clock"} 1`) &&
+				strings.Contains(log, "the clock was set by")
+		})
 		s.send(t, 1) // contacts that are known
 		s.send(t, 2+i)
 		s.wait(t, "new hits", func() bool { return len(s.hits(t)) >= known+20 })
@@ -48,6 +54,10 @@ func TestClockIsSet(t *testing.T) {
 	}
 	s.set(t, "+0")
 	s.wait(t, "the clock is set right", func() bool { return s.status(t).Clock.Jumps == 3 })
+	s.wait(t, "nobody names a jump any more", func() bool {
+		check, ready, _, _ := s.voices(t)
+		return !strings.Contains(check, "was set by") && !strings.Contains(ready, "was set by")
+	})
 	s.check(t)
 	s.stop(t)
 	if synced() {

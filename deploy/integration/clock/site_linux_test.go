@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,7 +25,7 @@ const patience = 60 * time.Second
 // A site is a flowsnitch in an emulator, whose wall clock the test sets.
 type site struct {
 	dir, state, config string
-	port               int
+	port, web          int
 	log                text
 	process            *exec.Cmd
 }
@@ -35,7 +37,7 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &site{dir: dir, state: filepath.Join(dir, "state"), config: filepath.Join(dir, "f.yml"), port: freePort(t)}
+	s := &site{dir: dir, state: filepath.Join(dir, "state"), config: filepath.Join(dir, "f.yml"), port: freePort(t), web: freePort(t)}
 	build(t, "", dir, "flowsnitch")
 	build(t, "", dir, "flowgen")
 	build(t, "arm64", filepath.Join(dir, "arm64")+"/", "flowsnitch")
@@ -45,9 +47,10 @@ func newSite(t *testing.T) *site {
 name: clock
 state_dir: %s
 listen: [{udp: "127.0.0.1:%d"}]
+web: {listen: "127.0.0.1:%d"}
 intel: {feeds: [{name: aged, file: %s/list.txt, max_age: 24h}]}
 sinks: [{jsonlog: {rotate: day}}]
-`, s.state, s.port, dir))
+`, s.state, s.port, s.web, dir))
 	return s
 }
 
@@ -219,4 +222,26 @@ func (x *text) String() string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.b.String()
+}
+
+// voices gives what tells people how the program is: 'flowsnitch check', /readyz, /metrics
+// and the log.
+func (s *site) voices(t *testing.T) (check, ready, metrics, log string) {
+	t.Helper()
+	out, _ := exec.Command(filepath.Join(s.dir, "flowsnitch"), "check", "clock", "--config", s.config).Output()
+	return string(out), s.get(t, "/readyz"), s.get(t, "/metrics"), s.log.String()
+}
+
+func (s *site) get(t *testing.T, path string) string {
+	t.Helper()
+	resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", s.web, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

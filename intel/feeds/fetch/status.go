@@ -49,9 +49,11 @@ type Status struct {
 	Error       string    `json:"error,omitempty"`
 	Failures    int       `json:"failures,omitempty"`
 	Note        string    `json:"note,omitempty"`
-	// Next is the next fetch by schedule, NotBefore the earliest by hand.
-	Next      time.Time `json:"next,omitzero"`
-	NotBefore time.Time `json:"not_before,omitzero"`
+	// IntervalSeconds is the usual time between two fetches, Next is the next one by
+	// schedule, NotBefore the earliest by hand.
+	IntervalSeconds float64   `json:"interval_seconds"`
+	Next            time.Time `json:"next,omitzero"`
+	NotBefore       time.Time `json:"not_before,omitzero"`
 	// Held is why a newer copy of HeldEntries entries is not used.
 	Held        string    `json:"held,omitempty"`
 	HeldEntries int       `json:"held_entries,omitempty"`
@@ -81,7 +83,7 @@ func (r *runner) status() Status {
 		Name: r.spec.Name, Source: r.place(), Kind: string(r.spec.kind), Class: r.spec.Class,
 		Checked: r.state.Checked, LastAttempt: r.state.LastAttempt, Code: r.state.Code, Error: r.state.Error,
 		Failures: r.state.Failures, Note: r.state.Note, Next: r.state.Due, NotBefore: r.state.NotBefore,
-		Requests: r.requests,
+		Requests: r.requests, IntervalSeconds: r.spec.Interval.Seconds(),
 	}
 	if r.good != nil {
 		s.Taken, s.Updated = r.good.Taken, r.good.Parsed.Updated

@@ -1,0 +1,289 @@
+//go:build integration
+
+package wires
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/synth"
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+// patience is what an operator was promised; turning well takes longer, as losses are
+// those of the last two minutes.
+const patience = 2*time.Minute + 20*time.Second
+
+// A wire is an instance and what can be pulled out of it.
+type wire struct {
+	*instance.Instance
+	name, check, words string
+	web                string
+	pull, mend         func(*testing.T)
+	domain             uint32
+	mark               int // of the log, when the wire was pulled
+}
+
+// newWire starts an instance. Beside config it has one listed address and the web server.
+func newWire(t *testing.T, name, check, words, config string) *wire {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if !strings.Contains(config, "intel:") {
+		config += "\nintel: {feeds: [], deny: [62.0.0.0/24]}"
+	}
+	w := &wire{name: name, check: check, words: words, web: l.Addr().String()}
+	w.Instance = instance.New(t, fmt.Sprintf("listen: [{udp: \"127.0.0.1:0\"}]\nweb: {listen: %q}\nclock: {check: \"off\"}\n%s\n", w.web, config))
+	w.Patience = patience
+	l.Close()
+	w.Start(t)
+	return w
+}
+
+func (w *wire) until(t *testing.T, what string, f func(*testing.T) bool) {
+	t.Helper()
+	w.Until(t, w.name+": "+what, func() bool {
+		time.Sleep(500 * time.Millisecond) // asking is work, too
+		return f(t)
+	})
+}
+
+// ask asks by the plugin.
+func (w *wire) ask(t *testing.T) (string, error) {
+	t.Helper()
+	out, err := exec.Command(instance.Binary(t, "flowsnitch"), "check", "--config", w.Config).Output()
+	return string(out), err
+}
+
+// get asks the web server.
+func (w *wire) get(t *testing.T, path string) (int, string) {
+	t.Helper()
+	resp, err := http.Get("http://" + w.web + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+// well reports whether all four say that nothing is wrong.
+func (w *wire) well(t *testing.T) bool {
+	if out, err := w.ask(t); err != nil || !strings.Contains(out, "9 checks are well") {
+		return false
+	}
+	code, ready := w.get(t, "/readyz")
+	_, metrics := w.get(t, "/metrics")
+	if code != http.StatusOK || strings.Contains(ready, "warnings") || len(badIn(metrics)) > 0 {
+		t.Errorf("%s: check says that all is well, but %d %s %v", w.name, code, ready, badIn(metrics))
+	}
+	return true
+}
+
+// named reports whether all four name the cause.
+func (w *wire) named(t *testing.T) bool {
+	said, err := w.ask(t)
+	_, ready := w.get(t, "/readyz")
+	_, metrics := w.get(t, "/metrics")
+	return err != nil && strings.Contains(said, w.check+": ") && strings.Contains(said, w.words) && strings.Contains(ready, w.words) &&
+		slices.Contains(badIn(metrics), w.check) && strings.Contains(w.Log()[w.mark:], w.words)
+}
+
+// badIn gives the checks that the metrics call bad.
+func badIn(metrics string) (bad []string) {
+	for line := range strings.Lines(metrics) {
+		var check string
+		var state int
+		if n, _ := fmt.Sscanf(line, "flowsnitch_check_state{check=%q} %d", &check, &state); n == 2 && state > 0 {
+			bad = append(bad, check)
+		}
+	}
+	return bad
+}
+
+// onlyItself fails if something else is said to be bad. A sink that does not deliver does
+// not deliver the self-test either.
+func (w *wire) onlyItself(t *testing.T) {
+	t.Helper()
+	_, metrics := w.get(t, "/metrics")
+	for _, check := range badIn(metrics) {
+		if check != w.check && (check != "canary" || w.check != "sinks") {
+			out, _ := w.ask(t)
+			t.Errorf("%s: %s is bad, too: %s", w.name, check, out)
+		}
+	}
+}
+
+// told fails unless the log says once, and not again and again, that the check is well
+// again.
+func (w *wire) told(t *testing.T) {
+	t.Helper()
+	n := 0
+	for line := range strings.Lines(w.Log()[w.mark:]) {
+		if strings.Contains(line, "well again: ") && strings.Contains(line, fmt.Sprintf(`{"check": %q}`, w.check)) {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("%s: the log says %d times that the check is well again", w.name, n)
+	}
+}
+
+// A sender is an exporter of v9.
+type sender struct {
+	conn net.Conn
+	enc  *synth.Encoder
+	sent byte
+}
+
+func newSender(t *testing.T, w *wire) *sender {
+	t.Helper()
+	conn, err := net.Dial("udp", w.Address(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	w.domain++
+	enc, err := synth.NewEncoder(synth.Config{Version: flow.V9, Domain: w.domain})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &sender{conn: conn, enc: enc}
+}
+
+// data gives the datagrams of a template and of a flow to a listed address.
+func (s *sender) data(now time.Time) [][]byte {
+	return append([][]byte{s.enc.Templates(nil, now)}, s.bare(now)...)
+}
+
+// bare is data without its template.
+func (s *sender) bare(now time.Time) [][]byte {
+	s.sent++ // another address each time, so that each flow is a hit
+	f := synth.Flow{Src: netip.MustParseAddr("10.0.0.5"), Dst: netip.AddrFrom4([4]byte{62, 0, 0, s.sent}), SrcPort: 40000, DstPort: 443, Protocol: 6, Packets: 5, Bytes: 500}
+	data, _, err := s.enc.Encode(nil, []synth.Flow{f}, now)
+	if err != nil {
+		panic(err)
+	}
+	return [][]byte{data}
+}
+
+// every sends once a second, until the function that it returns is called.
+func (s *sender) every(t *testing.T, datagrams func(time.Time) [][]byte) (stop func()) {
+	t.Helper()
+	end, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			for _, b := range datagrams(time.Now()) {
+				_, _ = s.conn.Write(b)
+			}
+			select {
+			case <-end:
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	stop = sync.OnceFunc(func() {
+		close(end)
+		<-done
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+// A provider serves a list, or an error.
+type provider struct {
+	url    string
+	broken atomic.Bool
+}
+
+func newProvider(t *testing.T) *provider {
+	p := &provider{}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if p.broken.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "62.0.0.0/24")
+	}))
+	t.Cleanup(s.Close)
+	p.url = s.URL + "/bad.txt"
+	return p
+}
+
+// A broker is a Kafka within this process.
+type broker struct {
+	port    int
+	cluster *kfake.Cluster
+}
+
+func startBroker(t *testing.T) *broker {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &broker{port: l.Addr().(*net.TCPAddr).Port}
+	l.Close()
+	b.start(t)
+	t.Cleanup(b.stop)
+	return b
+}
+
+func (b *broker) start(t *testing.T) {
+	t.Helper()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(b.port), kfake.SeedTopics(1, "flowsnitch.hits", "flowsnitch.alerts", "flowsnitch.canary"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.cluster = c
+}
+
+func (b *broker) stop() { b.cluster.Close() }
+
+// mountSmall gives a directory of a file system of its own, of 1 MiB.
+func mountSmall(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	return dir
+}
+
+// fill writes a file until the disk is full.
+func fill(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for block := make([]byte, 4096); err == nil; _, err = f.Write(block) {
+	}
+}
