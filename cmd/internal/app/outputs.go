@@ -28,6 +28,7 @@ type outputs struct {
 	trouble atomic.Bool       // the journal does not take events to the disk
 	told    map[string]toldOf // by sink; only for tell
 	watch   *canary.Watch
+	recent  recentList
 	log     *zap.Logger
 }
 
@@ -124,6 +125,7 @@ func hitLogError(err error) error {
 func (o *outputs) publish(events []intel.Event) {
 	err := o.journal.Append(events)
 	o.watch.Journaled(events)
+	o.recent.add(events)
 	switch {
 	case err != nil && o.trouble.CompareAndSwap(false, true):
 		o.log.Error("the journal does not take events to the disk; a crash would lose them now", zap.Error(err))

@@ -37,6 +37,9 @@ type Status struct {
 	Web       *web.Stats       `json:"web,omitempty"` // metrics and health over HTTP
 	// Health is one finding for each check, as of the last ten seconds.
 	Health []Finding `json:"health"`
+	// Recent are the last hits and alerts, the latest first. The web server does not tell
+	// them: on loopback everybody on the host may ask it.
+	Recent []RecentEvent `json:"recent,omitempty"`
 }
 
 // A CanaryStatus is the self-test: flows sent on purpose, and how far they came.
@@ -223,6 +226,7 @@ func (a *App) status(most int) Status {
 	s.DNSBL = a.dnsblStatus()
 	s.Web = a.webStatus()
 	s.Health = a.Findings()
+	s.Recent = a.sinks.recent.events()
 	return s
 }
 

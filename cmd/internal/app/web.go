@@ -21,7 +21,7 @@ func (a *App) startWeb() error {
 	s.Open("/healthz", web.JSON(func() (int, any) { return http.StatusOK, map[string]string{"status": "alive"} }))
 	s.Page("/readyz", web.JSON(a.readiness))
 	s.Page("/metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: 2, ErrorHandling: promhttp.ContinueOnError}))
-	s.Page("/api/v1/status", web.JSON(func() (int, any) { return http.StatusOK, a.Status() }))
+	s.Page("/api/v1/status", web.JSON(a.publicStatus))
 	s.Open("/{$}", http.HandlerFunc(frontPage))
 	if err := s.Start(); err != nil {
 		return err
@@ -79,6 +79,14 @@ func inState(s State, health []Finding) (texts []string) {
 	return texts
 }
 
+// publicStatus is the status without the last hits: their addresses are for the readers
+// of the hit log, and on loopback everybody on the host may ask.
+func (a *App) publicStatus() (int, any) {
+	s := a.Status()
+	s.Recent = nil
+	return http.StatusOK, s
+}
+
 func frontPage(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = w.Write([]byte(`flowsnitch
@@ -86,6 +94,6 @@ func frontPage(w http.ResponseWriter, _ *http.Request) {
 /metrics         for Prometheus
 /healthz         the process is alive
 /readyz          the sockets are bound, something is listed, no check is critical; else 503 and why
-/api/v1/status   all that 'flowsnitch status' knows, as JSON
+/api/v1/status   all that 'flowsnitch status --json' knows but the last hits
 `))
 }

@@ -24,7 +24,7 @@ func TestWeb(t *testing.T) {
 	feed := list(t, dir, "bad.txt", "62.0.0.53")
 	w := observe(t, dir, fmt.Sprintf("{feeds: [{file: %s}]}\nweb: {listen: \"127.0.0.1:0\"}", feed), Options{})
 	w.contact(t, "62.0.0.53", "62.0.0.54")
-	until(t, "a hit", func() bool { return w.Status().Hits.Correlator.Hits == 1 })
+	until(t, "a hit", func() bool { return len(w.Status().Recent) == 1 })
 	_, text := w.get(t, "/metrics")
 	for _, want := range []string{
 		`flowsnitch_records_total{version="v5"} 2`, `flowsnitch_hits_total{direction="outbound",feed="bad"} 1`, "flowsnitch_indicators 1",
@@ -43,7 +43,7 @@ func TestWeb(t *testing.T) {
 	if code, text := w.get(t, "/readyz"); code != http.StatusOK || !strings.Contains(text, `"ready":true`) {
 		t.Errorf("readyz %d %s", code, text)
 	}
-	if code, text := w.get(t, "/api/v1/status"); code != http.StatusOK || !strings.Contains(text, `"hits"`) {
+	if code, text := w.get(t, "/api/v1/status"); code != http.StatusOK || !strings.Contains(text, `"hits"`) || strings.Contains(text, "62.0.0.53") {
 		t.Errorf("status %d %s", code, text)
 	}
 	for path, want := range map[string]int{"/": 200, "/other": 404, "/metrics/x": 404} {

@@ -1,0 +1,52 @@
+package app
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/sinks"
+)
+
+// maxRecent is how many events a status shows.
+const maxRecent = 10
+
+// A RecentEvent is an event as people read it.
+type RecentEvent struct {
+	Kind     intel.Kind `json:"kind"`
+	Severity string     `json:"severity"`
+	// Text is the line that a console sink would print, with its time.
+	Text string `json:"text"`
+}
+
+// A recentList keeps the last events.
+type recentList struct {
+	mu   sync.Mutex
+	list []RecentEvent // the oldest first
+}
+
+// add takes in events. Updates and canaries are not shown: the first tell nothing new, the
+// others are in the status of the canary.
+func (r *recentList) add(events []intel.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := len(r.list)
+	for i := len(events) - 1; i >= 0 && len(r.list)-before < maxRecent; i-- {
+		if e := &events[i]; e.Kind == intel.KindHit || e.Kind == intel.KindAlert {
+			line := strings.TrimSuffix(string(sinks.AppendText(nil, e, false)), "\n")
+			r.list = append(r.list, RecentEvent{e.Kind, e.Severity.String(), line})
+		}
+	}
+	slices.Reverse(r.list[before:])
+	r.list = slices.Delete(r.list, 0, max(len(r.list)-maxRecent, 0))
+}
+
+// events gives the last events, the latest first.
+func (r *recentList) events() []RecentEvent {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := slices.Clone(r.list)
+	slices.Reverse(list)
+	return list
+}
