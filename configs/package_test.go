@@ -6,7 +6,7 @@ import (
 )
 
 // TestPackage: the configuration that the packages bring differs from the default in
-// nothing but its places, the one sink and the limit of the unit.
+// nothing but its places, the one sink, the limit of the unit, and metrics on loopback.
 func TestPackage(t *testing.T) {
 	got, err := Load(filepath.Join("..", "deploy", "package", "flowsnitch.yml"))
 	if err != nil {
@@ -18,8 +18,11 @@ func TestPackage(t *testing.T) {
 	if got.StateDir != "/var/lib/flowsnitch" || got.MemoryLimit != 400<<20 {
 		t.Errorf("state in %s, memory limit %d", got.StateDir, got.MemoryLimit)
 	}
+	if got.Web.Listen != "127.0.0.1:8055" {
+		t.Errorf("web at %q", got.Web.Listen)
+	}
 	want := Default()
-	got.Sinks, got.StateDir, got.MemoryLimit, got.Journal.Dir = want.Sinks, want.StateDir, want.MemoryLimit, want.Journal.Dir
+	got.Sinks, got.StateDir, got.MemoryLimit, got.Journal.Dir, got.Web = want.Sinks, want.StateDir, want.MemoryLimit, want.Journal.Dir, want.Web
 	a, errA := Marshal(got)
 	b, errB := Marshal(want)
 	if errA != nil || errB != nil || string(a) != string(b) {
