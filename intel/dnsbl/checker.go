@@ -23,6 +23,9 @@ const (
 	goroutines = 8
 	// checkEvery is how often the test points of a zone are asked for.
 	checkEvery = 10 * time.Minute
+	// firstAgain is when the test points of a zone that cannot be asked are asked for
+	// again; the next time is twice as long away.
+	firstAgain = 15 * time.Second
 )
 
 // A request is an address with the flow that has shown it.
@@ -149,23 +152,55 @@ var (
 	unlisted6 = netip.MustParseAddr("::ffff:127.0.0.1")
 )
 
-// checkZones asks for the test points at once and every ten minutes.
+// checkZones asks for the test points at once and every ten minutes; those of zones that
+// cannot be asked sooner at first, as the network may come later than we do.
 func (c *Checker) checkZones(ctx context.Context, checked chan struct{}) {
+	var passed time.Duration // since all zones were checked
+	again := firstAgain
 	for first := true; ; first = false {
 		for i := range c.cfg.Zones {
-			c.checkZone(ctx, i)
+			if passed == 0 || c.dead(i) {
+				c.checkZone(ctx, i)
+			}
 		}
 		if first {
 			close(checked)
 		}
-		t := time.NewTimer(checkEvery)
+		pause := checkEvery - passed
+		if c.anyDead() && again < pause {
+			pause = again
+			again *= 2
+		}
+		t := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 			t.Stop()
 			return
 		case <-t.C:
 		}
+		if passed += pause; passed >= checkEvery {
+			passed = 0
+		}
+		if !c.anyDead() {
+			again = firstAgain
+		}
 	}
+}
+
+// dead reports whether a zone is not asked at all.
+func (c *Checker) dead(i int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.zones[i].IPv4 && !c.zones[i].IPv6
+}
+
+func (c *Checker) anyDead() bool {
+	for i := range c.cfg.Zones {
+		if c.dead(i) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *Checker) checkZone(ctx context.Context, i int) {

@@ -247,6 +247,40 @@ func TestTestPoints(t *testing.T) {
 	}
 }
 
+// TestZoneComesLate: a zone that cannot be reached at the start, as before the network is
+// up, is asked soon; one that stays away is not asked all the time.
+func TestZoneComesLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newZoneServer()
+		s.fail = errors.New("network is unreachable")
+		f := start(t, s, nil)
+		time.Sleep(time.Second)
+		if z := f.Zones()[0]; z.IPv4 || z.Error == "" {
+			t.Errorf("%+v", z)
+		}
+		s.mu.Lock()
+		s.fail = nil
+		s.mu.Unlock()
+		time.Sleep(firstAgain)
+		if z := f.Zones()[0]; !z.IPv4 || z.Error != "" {
+			t.Errorf("the zone is back, and still %+v", z)
+		}
+		f.show("62.0.0.1")
+		if n := len(f.take()); n != 1 {
+			t.Errorf("%d hits", n)
+		}
+		s.mu.Lock()
+		s.fail, s.queries = errors.New("network is unreachable"), nil
+		s.mu.Unlock()
+		time.Sleep(24 * time.Hour)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if n := len(s.queries); n < 100 || n > 800 {
+			t.Errorf("%d questions in a day to a zone that is away", n)
+		}
+	})
+}
+
 // TestCodes: answers mean what the zone says.
 func TestCodes(t *testing.T) {
 	a := netip.MustParseAddr
