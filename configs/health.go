@@ -11,7 +11,7 @@ type Health struct {
 	// longer pauses, three within a day, may be silent three times as long as in those.
 	Silence time.Duration `yaml:"silence"`
 	// FeedAge is how old a feed may be whose source has not confirmed it since, at most:
-	// three of its intervals may be less.
+	// two of its intervals may be less.
 	FeedAge time.Duration `yaml:"feed_age"`
 }
 

@@ -52,7 +52,7 @@ Checks, all of them by default:
   exporters  seconds that the quietest exporter has been silent; its own limit is three times
              the pause that it makes three times a day, at least health.silence, or
              exporters.silence of the configuration
-  feeds      seconds since the oldest feed was confirmed; feeds that are older than three of
+  feeds      seconds since the oldest feed was confirmed; feeds that are older than two of
              their intervals, missing or held back
   loss       percent lost in the last two minutes: kernel, network, hit queue
   sinks      seconds that a sink has not delivered; what it has lost

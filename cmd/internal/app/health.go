@@ -71,7 +71,7 @@ const (
 	workerWarning, workerCritical = 5, 10
 	muchWorse                     = 4 // times the warning is critical, of silence and age
 	silenceFactor                 = 3 // times the usual long pause of an exporter
-	ageFactor                     = 3 // times its interval is too old for a feed
+	ageFactor                     = 2 // times its interval is too old for a feed
 	firstExporterWithin           = 10 * time.Minute
 	firstFeedWithin               = 5 * time.Minute
 	leastAge                      = time.Minute // for a feed of seconds

@@ -99,8 +99,8 @@ func TestFindings(t *testing.T) {
 		{"feed stale", func(s *Status, _ *past) { s.Intel.Feeds[0].Taken = noon.Add(-3 * 24 * time.Hour) }, "feeds", Warning, "drop is 3 days old"},
 		{"feed of every ten minutes", func(s *Status, _ *past) {
 			d := &s.Intel.Feeds[0]
-			d.IntervalSeconds, d.Taken, d.Error = 600, noon.Add(-31*time.Minute), "timeout"
-		}, "feeds", Warning, "drop is 31 minutes old (timeout)"},
+			d.IntervalSeconds, d.Taken, d.Error = 600, noon.Add(-21*time.Minute), "timeout"
+		}, "feeds", Warning, "drop is 21 minutes old (timeout)"},
 		{"feed of every few seconds", func(s *Status, _ *past) {
 			d := &s.Intel.Feeds[0]
 			d.IntervalSeconds, d.Taken, d.Error = 5, noon.Add(-time.Minute), "timeout"
