@@ -56,7 +56,7 @@ func TestScreen(t *testing.T) {
 			if size[1] > 0 && len([]rune(l)) > size[1] {
 				t.Errorf("%v: line %d has %d columns", size, i, len([]rune(l)))
 			}
-			if strings.ContainsAny(l, "\x1b\x9b\x07\n\r") {
+			if strings.ContainsAny(l, "\x1b\u009b\x07\n\r") {
 				t.Errorf("%v: line %d commands the terminal: %q", size, i, l)
 			}
 		}

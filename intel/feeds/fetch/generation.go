@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
@@ -235,6 +236,18 @@ func (w *writer) finish(d Description) error {
 		return err
 	}
 	return w.file.Close()
+}
+
+// longDocument is a number of entries whose reading leaves more behind than a small
+// machine has to spare.
+const longDocument = 50_000
+
+// rest gives the system back what the reading of a long document has taken, if no new
+// table follows: whoever is given that does the same.
+func (w *writer) rest(out Outcome) {
+	if out != Updated && w.entries >= longDocument {
+		debug.FreeOSMemory()
+	}
 }
 
 // discard removes what was written. It does no harm after commit.

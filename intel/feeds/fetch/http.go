@@ -10,7 +10,7 @@ import (
 )
 
 // pullHTTP gets a list that is one document.
-func (r *runner) pullHTTP(ctx context.Context, c *client) (Outcome, error) {
+func (r *runner) pullHTTP(ctx context.Context, c *client) (out Outcome, err error) {
 	a, err := c.get(ctx, r.question())
 	if err != nil {
 		return Failed, err
@@ -24,6 +24,7 @@ func (r *runner) pullHTTP(ctx context.Context, c *client) (Outcome, error) {
 		return Failed, err
 	}
 	defer w.discard()
+	defer func() { w.rest(out) }()
 	report, err := feeds.Parse(a.Body, feeds.Options{Format: r.spec.Format, MaxBytes: r.spec.MaxBytes, Now: r.m.now()}, r.take(w))
 	if err != nil {
 		return Failed, fmt.Errorf("%w", err)

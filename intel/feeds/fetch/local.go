@@ -139,12 +139,13 @@ func dropped(dir string) ([]string, error) {
 }
 
 // readFiles makes one generation of all files.
-func (r *runner) readFiles(files []string) (Outcome, error) {
+func (r *runner) readFiles(files []string) (out Outcome, err error) {
 	w, err := newWriter(r.m.dir)
 	if err != nil {
 		return Failed, err
 	}
 	defer w.discard()
+	defer func() { w.rest(out) }()
 	var total Parsed
 	total.Verdict = feeds.Empty
 	declared, verdict := -1, ""
