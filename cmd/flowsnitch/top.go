@@ -17,7 +17,7 @@ func newTop() *cobra.Command {
 	var count int
 	c := &cobra.Command{
 		Use:   "top [-c FILE] [--every 2s]",
-		Short: "Show rates, losses and exporters of the running instance, live",
+		Short: "Show live what the running instance receives, finds and loses",
 		Long: `top asks the running instance every two seconds and shows what came in between: what
 is not well, rates by protocol, losses by kind, the exporters that send most, sinks and
 how far the self-test is behind there, feeds, the last hits. It fits the terminal; what

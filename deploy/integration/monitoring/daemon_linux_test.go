@@ -6,12 +6,10 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -23,47 +21,6 @@ import (
 // file gives the path of a file of the folder deploy.
 func file(path ...string) string {
 	return filepath.Join(append([]string{"..", ".."}, path...)...)
-}
-
-func read(t *testing.T, path string) string {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
-func write(t *testing.T, path, text string) string {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// replace replaces what must be there.
-func replace(t *testing.T, text, old, by string) string {
-	t.Helper()
-	if !strings.Contains(text, old) {
-		t.Fatalf("there is no %q in\n%s", old, text)
-	}
-	return strings.ReplaceAll(text, old, by)
-}
-
-// freePort gives a TCP port of loopback that nobody uses. It is none of those that the
-// kernel gives to others, for it has to stay free while the process is away.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 1000 {
-		port := 20000 + rand.IntN(10000)
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			l.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free")
-	return 0
 }
 
 // A daemon is a process that runs until the end of the test.
@@ -151,6 +108,6 @@ sinks:
   - jsonlog: {}
   - syslog: {transport: unix, servers: ["%s"]}
     delivery: {backoff_max: 1s}
-%s`, write(t, filepath.Join(dir, "bad.txt"), "62.0.0.53\n"), log, more))
+%s`, instance.WriteFile(t, filepath.Join(dir, "bad.txt"), "62.0.0.53\n"), log, more))
 	return i, log
 }

@@ -20,9 +20,9 @@ import (
 // own templates and to flowsnitch.conf.
 func icinga(t *testing.T, dir, rules, objects string, options ...string) *exec.Cmd {
 	t.Helper()
-	write(t, filepath.Join(dir, "flowsnitch.conf"), rules)
-	write(t, filepath.Join(dir, "objects.conf"), objects)
-	main := write(t, filepath.Join(dir, "icinga2.conf"), `
+	instance.WriteFile(t, filepath.Join(dir, "flowsnitch.conf"), rules)
+	instance.WriteFile(t, filepath.Join(dir, "objects.conf"), objects)
+	main := instance.WriteFile(t, filepath.Join(dir, "icinga2.conf"), `
 const PluginDir = "/usr/lib/nagios/plugins"
 const NodeName = "here"
 include <itl>
@@ -57,9 +57,9 @@ include "objects.conf"
 // TestIcingaFiles: Icinga takes the files as they are, the example for an agent too.
 func TestIcingaFiles(t *testing.T) {
 	t.Parallel()
-	rules, hosts := read(t, file("icinga", "flowsnitch.conf")), read(t, file("icinga", "hosts.conf"))
+	rules, hosts := instance.ReadFile(t, file("icinga", "flowsnitch.conf")), instance.ReadFile(t, file("icinga", "hosts.conf"))
 	before, agent, _ := strings.Cut(hosts, "// object Host")
-	agent = replace(t, replace(t, agent, "\n// ", "\n"), "= name\n", "= name\nzone = NodeName\n") // as from zones.d
+	agent = instance.Replace(t, instance.Replace(t, agent, "\n// ", "\n"), "= name\n", "= name\nzone = NodeName\n") // as from zones.d
 	hosts = before + "object Host" + agent + `
 object Endpoint "flowsnitch-agent" {}
 object Zone "flowsnitch-agent" { endpoints = [ "flowsnitch-agent" ]; parent = NodeName }
@@ -81,8 +81,8 @@ func sshHost(t *testing.T) (port int, key string) {
 	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key).CombinedOutput(); err != nil {
 		t.Fatalf("ssh-keygen: %v\n%s", err, out)
 	}
-	port = freePort(t)
-	config := write(t, filepath.Join(dir, "sshd_config"), fmt.Sprintf(
+	port = instance.FreePort(t)
+	config := instance.WriteFile(t, filepath.Join(dir, "sshd_config"), fmt.Sprintf(
 		"ListenAddress 127.0.0.1\nPort %d\nHostKey %s\nAuthorizedKeysFile %s.pub\nStrictModes no\nUsePAM no\nPidFile none\n", port, key, key))
 	sshd, err := exec.LookPath("sshd")
 	if err != nil {
@@ -133,15 +133,15 @@ func TestIcinga(t *testing.T) {
 	t.Parallel()
 	dir, ca := t.TempDir(), authority.New(t)
 	cert, key := ca.Issue(t)
-	port, token := freePort(t), write(t, filepath.Join(dir, "token"), "a3f1c09be2\n")
+	port, token := instance.FreePort(t), instance.WriteFile(t, filepath.Join(dir, "token"), "a3f1c09be2\n")
 	i, log := newInstance(t, fmt.Sprintf(`web: {listen: "127.0.0.1:%d", token_file: %s, tls: {cert: %s, key: %s}}`, port, token, cert, key))
 	stop := serveLog(t, log)
 	i.Start(t)
 
 	sshPort, sshKey := sshHost(t)
-	ours := write(t, filepath.Join(dir, "ours"), "a3f1c09be2\n")
-	rules := replace(t, read(t, file("icinga", "flowsnitch.conf")), "/usr/bin/flowsnitch", instance.Binary(t, "flowsnitch"))
-	rules = replace(t, replace(t, rules, "check_interval = 1m", "check_interval = 1s"), "retry_interval = 30s", "retry_interval = 1s")
+	ours := instance.WriteFile(t, filepath.Join(dir, "ours"), "a3f1c09be2\n")
+	rules := instance.Replace(t, instance.ReadFile(t, file("icinga", "flowsnitch.conf")), "/usr/bin/flowsnitch", instance.Binary(t, "flowsnitch"))
+	rules = instance.Replace(t, instance.Replace(t, rules, "check_interval = 1m", "check_interval = 1s"), "retry_interval = 30s", "retry_interval = 1s")
 	m := &monitor{dir: dir}
 	m.daemon = launch(t, icinga(t, dir, rules, fmt.Sprintf(`
 object CheckerComponent "checker" {}
@@ -214,9 +214,9 @@ object Host "ssh" {
 	serveLog(t, log)
 	m.all(t, "OK", "", health...)
 
-	write(t, ours, "wrong\n")
+	instance.WriteFile(t, ours, "wrong\n")
 	m.all(t, "UNKNOWN", "--token-file", "remote!flowsnitch-health")
-	write(t, ours, "a3f1c09be2\n")
+	instance.WriteFile(t, ours, "a3f1c09be2\n")
 	m.all(t, "OK", "", "remote!flowsnitch-health")
 
 	i.Kill()

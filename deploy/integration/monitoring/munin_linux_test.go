@@ -52,7 +52,7 @@ func letIn(t *testing.T, dir string, files ...string) {
 // copyFile makes a copy that everybody may run.
 func copyFile(t *testing.T, from, to string) {
 	t.Helper()
-	write(t, to, read(t, from))
+	instance.WriteFile(t, to, instance.ReadFile(t, from))
 	if err := os.Chmod(to, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -78,12 +78,12 @@ func muninFolder(t *testing.T, dir string, port int, config string) {
 	if err := os.Symlink("flowsnitch", filepath.Join(dir, "plugins", "flowsnitch_outside")); err != nil {
 		t.Fatal(err)
 	}
-	conf := replace(t, read(t, file("munin", "flowsnitch.conf")), "\ngroup flowsnitch", "\ngroup "+group)
-	conf = replace(t, conf, "/etc/flowsnitch/flowsnitch.yml", config)
-	conf = replace(t, conf, "# env.program /usr/local/bin/flowsnitch", "env.program /etc/munin/flowsnitch")
-	outside := replace(t, replace(t, conf, "[flowsnitch]", "[flowsnitch_outside]"), "\ngroup "+group, "")
-	write(t, filepath.Join(dir, "plugin-conf.d", "flowsnitch"), conf+outside)
-	write(t, filepath.Join(dir, "munin-node.conf"), fmt.Sprintf(`
+	conf := instance.Replace(t, instance.ReadFile(t, file("munin", "flowsnitch.conf")), "\ngroup flowsnitch", "\ngroup "+group)
+	conf = instance.Replace(t, conf, "/etc/flowsnitch/flowsnitch.yml", config)
+	conf = instance.Replace(t, conf, "# env.program /usr/local/bin/flowsnitch", "env.program /etc/munin/flowsnitch")
+	outside := instance.Replace(t, instance.Replace(t, conf, "[flowsnitch]", "[flowsnitch_outside]"), "\ngroup "+group, "")
+	instance.WriteFile(t, filepath.Join(dir, "plugin-conf.d", "flowsnitch"), conf+outside)
+	instance.WriteFile(t, filepath.Join(dir, "munin-node.conf"), fmt.Sprintf(`
 log_file %s/node.log
 pid_file %s/node.pid
 background 0
@@ -176,7 +176,7 @@ func TestMunin(t *testing.T) {
 	i.Start(t)
 	i.Contact(t, "62.0.0.53")
 
-	dir, port := t.TempDir(), freePort(t)
+	dir, port := t.TempDir(), instance.FreePort(t)
 	muninFolder(t, dir, port, i.Config)
 	if out, err := inPlace(dir, "munin-run", "flowsnitch", "autoconf").CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "yes" {
 		t.Errorf("autoconf: %v\n%s", err, out)
@@ -222,7 +222,7 @@ func TestMunin(t *testing.T) {
 		return ok
 	})
 	d.until(t, "who is not in the group learns nothing", show, fetched("flowsnitch_outside", "checks answers.value=U", "checks sinks.value=U", "flows v5.value=U"))
-	if text := read(t, filepath.Join(dir, "node.log")); !strings.Contains(text, "ermission") {
+	if text := instance.ReadFile(t, filepath.Join(dir, "node.log")); !strings.Contains(text, "ermission") {
 		t.Errorf("the log of munin-node does not say why:\n%s", text)
 	}
 

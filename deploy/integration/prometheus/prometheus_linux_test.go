@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -20,8 +19,6 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
-	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/flow/synth"
 )
 
 // promtool runs Prometheus' own checker in the folder of the files.
@@ -85,50 +82,15 @@ func (s *logServer) close() {
 // function is called.
 func export(t *testing.T, port int) (stop func()) {
 	t.Helper()
-	conn, err := net.Dial("udp", fmt.Sprintf("127.0.0.1:%d", port))
-	if err != nil {
-		t.Fatal(err)
-	}
-	enc, err := synth.NewEncoder(synth.Config{Version: flow.V9, Domain: 7})
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := synth.Flow{Src: netip.MustParseAddr("10.0.0.5"), Dst: netip.MustParseAddr("62.0.0.53"), SrcPort: 40000, DstPort: 443, Protocol: 6, Packets: 5, Bytes: 500}
-	end, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		defer conn.Close()
-		tick := time.NewTicker(200 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			now := time.Now()
-			data, _, err := enc.Encode(nil, []synth.Flow{f}, now)
-			if err != nil {
-				return
-			}
-			for _, b := range [][]byte{enc.Templates(nil, now), data} {
-				_, _ = conn.Write(b) // nobody listens while the process is away
-			}
-			select {
-			case <-end:
-				return
-			case <-tick.C:
-			}
-		}
-	}()
-	stop = sync.OnceFunc(func() {
-		close(end)
-		<-done
-	})
-	t.Cleanup(stop)
-	return stop
+	s := instance.NewSender(t, fmt.Sprintf("127.0.0.1:%d", port), 7)
+	return s.Every(t, 200*time.Millisecond, s.Data)
 }
 
 // scrape gets the metrics as Prometheus does.
 func scrape(t *testing.T, port int, ca, token string) (int, string) {
 	t.Helper()
 	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM([]byte(read(t, ca)))
+	pool.AppendCertsFromPEM([]byte(instance.ReadFile(t, ca)))
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: pool}}}
 	req, err := http.NewRequest(http.MethodGet, fmt.Sprintf("https://127.0.0.1:%d/metrics", port), nil)
 	if err != nil {
@@ -151,9 +113,9 @@ func scrape(t *testing.T, port int, ca, token string) (int, string) {
 func TestAlerts(t *testing.T) {
 	dir, ca := t.TempDir(), authority.New(t)
 	cert, key := ca.Issue(t)
-	token := write(t, filepath.Join(dir, "token"), "a3f1c09be2\n")
-	list := write(t, filepath.Join(dir, "bad.txt"), "62.0.0.53\n")
-	port := freePort(t)
+	token := instance.WriteFile(t, filepath.Join(dir, "token"), "a3f1c09be2\n")
+	list := instance.WriteFile(t, filepath.Join(dir, "bad.txt"), "62.0.0.0/24\n")
+	port := instance.FreePort(t)
 	collector := serveLog(t, "127.0.0.1:0")
 	i := instance.New(t, fmt.Sprintf(`
 listen: [{udp: "127.0.0.1:%d"}]

@@ -7,11 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -20,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
 )
 
 // patience detects what hangs; it says nothing about speed.
@@ -27,53 +26,6 @@ const patience = time.Minute
 
 // files is where the files of deploy/prometheus are.
 var files = filepath.Join("..", "..", "prometheus")
-
-func read(t *testing.T, path string) string {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
-func write(t *testing.T, path, text string) string {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// replace replaces what must be there.
-func replace(t *testing.T, text, old, by string) string {
-	t.Helper()
-	if !strings.Contains(text, old) {
-		t.Fatalf("there is no %q in\n%s", old, text)
-	}
-	return strings.ReplaceAll(text, old, by)
-}
-
-// freePort gives a port of loopback that nobody uses, for UDP and TCP. It is none of those
-// that the kernel gives to others, for it has to stay free while the process is away.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 1000 {
-		port := 20000 + rand.IntN(10000)
-		addr := fmt.Sprintf("127.0.0.1:%d", port)
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			continue
-		}
-		l.Close()
-		if u, err := net.ListenPacket("udp", addr); err == nil {
-			u.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free")
-	return 0
-}
 
 // A server is a running Prometheus.
 type server struct {
@@ -96,7 +48,7 @@ var waiting = regexp.MustCompile(`(?m)^( +for:) .*$`)
 func hasty(t *testing.T, rules string) string {
 	t.Helper()
 	rules = waiting.ReplaceAllString(rules, "$1 1s")
-	return replace(t, rules, "flowsnitch_exporter_silence_seconds > 900", "flowsnitch_exporter_silence_seconds > 4")
+	return instance.Replace(t, rules, "flowsnitch_exporter_silence_seconds > 900", "flowsnitch_exporter_silence_seconds > 4")
 }
 
 // start runs Prometheus on the files of deploy/prometheus, for a flowsnitch at a port. The
@@ -104,16 +56,16 @@ func hasty(t *testing.T, rules string) string {
 func start(t *testing.T, port int, ca, token string) *server {
 	t.Helper()
 	dir := t.TempDir()
-	config := replace(t, read(t, filepath.Join(files, "prometheus.yml")), "127.0.0.1:8055", fmt.Sprintf("127.0.0.1:%d", port))
-	config = replace(t, config, "15s", "1s")
-	config = replace(t, config, "\n#    ", "\n    ")
-	config = replace(t, config, "/etc/prometheus/flowsnitch.token", token)
-	config = replace(t, config, "/etc/prometheus/flowsnitch-ca.pem", ca)
+	config := instance.Replace(t, instance.ReadFile(t, filepath.Join(files, "prometheus.yml")), "127.0.0.1:8055", fmt.Sprintf("127.0.0.1:%d", port))
+	config = instance.Replace(t, config, "15s", "1s")
+	config = instance.Replace(t, config, "\n#    ", "\n    ")
+	config = instance.Replace(t, config, "/etc/prometheus/flowsnitch.token", token)
+	config = instance.Replace(t, config, "/etc/prometheus/flowsnitch-ca.pem", ca)
 	config = "global: {evaluation_interval: 1s}\n" + config
-	write(t, filepath.Join(dir, "flowsnitch-rules.yml"), hasty(t, read(t, filepath.Join(files, "flowsnitch-rules.yml"))))
-	file := write(t, filepath.Join(dir, "prometheus.yml"), config)
+	instance.WriteFile(t, filepath.Join(dir, "flowsnitch-rules.yml"), hasty(t, instance.ReadFile(t, filepath.Join(files, "flowsnitch-rules.yml"))))
+	file := instance.WriteFile(t, filepath.Join(dir, "prometheus.yml"), config)
 
-	s := &server{url: fmt.Sprintf("http://127.0.0.1:%d", freePort(t)), done: make(chan struct{})}
+	s := &server{url: fmt.Sprintf("http://127.0.0.1:%d", instance.FreePort(t)), done: make(chan struct{})}
 	cmd := exec.Command("prometheus", "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"),
 		"--web.listen-address="+strings.TrimPrefix(s.url, "http://"), "--log.level=warn")
 	cmd.Stdout, cmd.Stderr = s, s

@@ -8,20 +8,16 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
-	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/flow/synth"
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
@@ -150,69 +146,11 @@ func (w *wire) told(t *testing.T) {
 	}
 }
 
-// A sender is an exporter of v9.
-type sender struct {
-	conn net.Conn
-	enc  *synth.Encoder
-	sent byte
-}
-
-func newSender(t *testing.T, w *wire) *sender {
+// sender makes another exporter that sends to the instance.
+func (w *wire) sender(t *testing.T) *instance.Sender {
 	t.Helper()
-	conn, err := net.Dial("udp", w.Address(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
 	w.domain++
-	enc, err := synth.NewEncoder(synth.Config{Version: flow.V9, Domain: w.domain})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &sender{conn: conn, enc: enc}
-}
-
-// data gives the datagrams of a template and of a flow to a listed address.
-func (s *sender) data(now time.Time) [][]byte {
-	return append([][]byte{s.enc.Templates(nil, now)}, s.bare(now)...)
-}
-
-// bare is data without its template.
-func (s *sender) bare(now time.Time) [][]byte {
-	s.sent++ // another address each time, so that each flow is a hit
-	f := synth.Flow{Src: netip.MustParseAddr("10.0.0.5"), Dst: netip.AddrFrom4([4]byte{62, 0, 0, s.sent}), SrcPort: 40000, DstPort: 443, Protocol: 6, Packets: 5, Bytes: 500}
-	data, _, err := s.enc.Encode(nil, []synth.Flow{f}, now)
-	if err != nil {
-		panic(err)
-	}
-	return [][]byte{data}
-}
-
-// every sends once a second, until the function that it returns is called.
-func (s *sender) every(t *testing.T, datagrams func(time.Time) [][]byte) (stop func()) {
-	t.Helper()
-	end, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		for {
-			for _, b := range datagrams(time.Now()) {
-				_, _ = s.conn.Write(b)
-			}
-			select {
-			case <-end:
-				return
-			case <-tick.C:
-			}
-		}
-	}()
-	stop = sync.OnceFunc(func() {
-		close(end)
-		<-done
-	})
-	t.Cleanup(stop)
-	return stop
+	return instance.NewSender(t, w.Address(t), w.domain)
 }
 
 // A provider serves a list, or an error.

@@ -37,10 +37,10 @@ func TestWires(t *testing.T) {
 // newExporter is an exporter that stops.
 func newExporter(t *testing.T) *wire {
 	w := newWire(t, "exporter", "exporters", "silent: 127.0.0.1 for ", "")
-	e := newSender(t, w)
-	stop := e.every(t, e.data)
+	e := w.sender(t)
+	stop := e.Every(t, time.Second, e.Data)
 	w.pull = func(*testing.T) { stop() }
-	w.mend = func(t *testing.T) { e.every(t, e.data) }
+	w.mend = func(t *testing.T) { e.Every(t, time.Second, e.Data) }
 	return w
 }
 
@@ -48,16 +48,16 @@ func newExporter(t *testing.T) *wire {
 // a restart whose first datagrams got lost.
 func newTemplate(t *testing.T) *wire {
 	w := newWire(t, "template", "templates", "data sets came without their template (127.0.0.1)", "")
-	e := newSender(t, w)
-	stop := e.every(t, e.data)
+	e := w.sender(t)
+	stop := e.Every(t, time.Second, e.Data)
 	w.pull = func(t *testing.T) {
 		stop()
-		e = newSender(t, w) // another source ID: the template of the first is not its own
-		stop = e.every(t, e.bare)
+		e = w.sender(t) // another source ID: the template of the first is not its own
+		stop = e.Every(t, time.Second, e.Bare)
 	}
 	w.mend = func(t *testing.T) {
 		stop()
-		e.every(t, e.data)
+		e.Every(t, time.Second, e.Data)
 	}
 	return w
 }
@@ -66,8 +66,8 @@ func newTemplate(t *testing.T) *wire {
 func newFeed(t *testing.T) *wire {
 	p := newProvider(t)
 	w := newWire(t, "feed", "feeds", "bad is ", fmt.Sprintf("intel: {feeds: [{name: bad, url: %q, format: plain, interval: 10s}]}", p.url))
-	e := newSender(t, w)
-	e.every(t, e.data)
+	e := w.sender(t)
+	e.Every(t, time.Second, e.Data)
 	w.pull = func(*testing.T) { p.broken.Store(true) }
 	w.mend = func(*testing.T) { p.broken.Store(false) }
 	return w
@@ -77,8 +77,8 @@ func newFeed(t *testing.T) *wire {
 func newBroker(t *testing.T) *wire {
 	b := startBroker(t)
 	w := newWire(t, "broker", "sinks", "broker not reachable", fmt.Sprintf("sinks: [{jsonlog: {}}, {kafka: {brokers: [\"127.0.0.1:%d\"]}}]", b.port))
-	e := newSender(t, w)
-	e.every(t, e.data)
+	e := w.sender(t)
+	e.Every(t, time.Second, e.Data)
 	w.pull = func(*testing.T) { b.stop() }
 	w.mend = func(t *testing.T) { b.start(t) }
 	return w
@@ -88,8 +88,8 @@ func newBroker(t *testing.T) *wire {
 func newDisk(t *testing.T) *wire {
 	dir := mountSmall(t)
 	w := newWire(t, "disk", "sinks", "no space left on device", fmt.Sprintf("sinks: [{jsonlog: {path: %s}}]", filepath.Join(dir, "hits.json")))
-	e := newSender(t, w)
-	e.every(t, e.data)
+	e := w.sender(t)
+	e.Every(t, time.Second, e.Data)
 	big := filepath.Join(dir, "big")
 	w.pull = func(t *testing.T) { fill(t, big) }
 	w.mend = func(t *testing.T) {
