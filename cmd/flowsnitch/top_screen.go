@@ -147,7 +147,7 @@ func (v interval) exporters() section {
 		e := &v.now.Exporters.List[i]
 		for j := range e.Streams {
 			st := &e.Streams[j]
-			if canary.IsDomain(st.Domain) {
+			if canary.IsDomain(st.Version, st.Domain) {
 				continue
 			}
 			name := fmt.Sprintf("%s domain %d", e.Address, st.Domain)

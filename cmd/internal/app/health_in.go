@@ -151,7 +151,7 @@ func lastExport(e *decode.ExporterStatus) (last time.Time, ok bool) {
 	canaries := 0
 	for i := range e.Streams {
 		switch s := &e.Streams[i]; {
-		case canary.IsDomain(s.Domain):
+		case canary.IsDomain(s.Version, s.Domain):
 			canaries++
 		case s.LastSeen.After(last):
 			last = s.LastSeen

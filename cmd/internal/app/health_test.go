@@ -65,6 +65,9 @@ func TestFindings(t *testing.T) {
 		{"nobody but the self-test", func(s *Status, _ *past) {
 			s.Exporters.List = []decode.ExporterStatus{{LastSeen: noon, Streams: []decode.StreamStatus{{Domain: canary.DomainTest, LastSeen: noon}}}}
 		}, "exporters", Warning, "nobody has sent anything"},
+		{"nobody but a canary of v5", func(s *Status, _ *past) {
+			s.Exporters.List = []decode.ExporterStatus{{LastSeen: noon, Streams: []decode.StreamStatus{{Version: "v5", Domain: 255, LastSeen: noon.Add(-time.Hour)}}}}
+		}, "exporters", Warning, "nobody has sent anything"},
 		{"exporter on this host, beside the self-test", func(s *Status, _ *past) {
 			s.Exporters.List = []decode.ExporterStatus{{LastSeen: noon, Streams: []decode.StreamStatus{
 				{Domain: canary.DomainTest + 1, LastSeen: noon}, {Domain: 7, LastSeen: noon.Add(-6 * time.Minute)}}}}

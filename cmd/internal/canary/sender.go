@@ -22,8 +22,14 @@ const (
 	DomainCommand = 0xCA9AFFFF
 )
 
-// IsDomain reports whether an observation domain is one of canaries.
-func IsDomain(d uint32) bool { return DomainTest <= d && d <= DomainCommand }
+// domainV5 is what v5 can say of a domain: the engine ID, no slot of a device.
+const domainV5 = 0xff
+
+// IsDomain reports whether an observation domain of a version (v5, v9, ipfix, sflow) is
+// one of canaries.
+func IsDomain(version string, d uint32) bool {
+	return DomainTest <= d && d <= DomainCommand || version == "v5" && d == DomainCommand&domainV5
+}
 
 // A Sender is an exporter of canaries to one address. It is for one goroutine.
 type Sender struct {
@@ -35,7 +41,7 @@ type Sender struct {
 // Dial makes a sender to host:port. Nothing is sent yet.
 func Dial(to string, v flow.Version, domain uint32) (*Sender, error) {
 	if v == flow.V5 {
-		domain &= 0xff // it has no more
+		domain &= domainV5
 	}
 	e, err := synth.NewEncoder(synth.Config{Version: v, Domain: domain})
 	if err != nil {
