@@ -298,6 +298,7 @@ func (a *App) startChores() context.Context {
 	a.chores.Go(func() {
 		tick := time.NewTicker(5 * time.Second)
 		defer tick.Stop()
+		saving := trouble{log: a.log, begins: "templates are not saved; after a restart data waits for new ones", ends: "templates are saved again"}
 		for {
 			select {
 			case <-ctx.Done():
@@ -311,9 +312,7 @@ func (a *App) startChores() context.Context {
 				a.watchStorms(now)
 				hits, _ := a.contacts.FeedHits()
 				a.days.look(hits, now)
-				if err := a.templates.save(false); err != nil {
-					a.log.Warn("templates are not saved; after a restart data waits for new ones", zap.Error(err))
-				}
+				saving.tell(a.templates.save(false))
 			}
 		}
 	})

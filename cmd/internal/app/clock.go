@@ -29,11 +29,13 @@ type watch struct {
 	saved time.Time
 	dirty bool // the time that is trusted is another one
 	log   *zap.Logger
+	write trouble
 }
 
 // openWatch goes on from the trusted time that the last run has left.
 func openWatch(cfg clock.Config, machine clock.Machine, dir string, log *zap.Logger) *watch {
 	w := &watch{path: filepath.Join(dir, clockName), log: log}
+	w.write = trouble{log: log, begins: "the time is not saved; after a restart without NTP it is an older one", ends: "the time is saved again"}
 	var err error
 	if w.saved, err = readTime(w.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		log.Warn("the last trusted time is not known; the file is written anew", zap.String("file", w.path), zap.Error(err))
@@ -92,8 +94,8 @@ func (w *watch) keep(old time.Duration) {
 	if !w.dirty && now.Sub(w.saved).Abs() < old {
 		return
 	}
-	if err := replaceFile(w.path, formatTime(now)); err != nil {
-		w.log.Warn("the time is not saved; after a restart without NTP it is an older one", zap.Error(err))
+	err := replaceFile(w.path, formatTime(now))
+	if w.write.tell(err); err != nil {
 		return // tried again
 	}
 	w.saved, w.dirty = now, false
