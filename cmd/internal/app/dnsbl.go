@@ -1,6 +1,8 @@
 package app
 
 import (
+	"slices"
+
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
 )
@@ -10,6 +12,11 @@ import (
 type DNSBLStatus struct {
 	dnsbl.Stats
 	Zones []dnsbl.ZoneStatus `json:"zones"`
+}
+
+// lists reports whether some zone can be asked; nil cannot.
+func (s *DNSBLStatus) lists() bool {
+	return s != nil && slices.ContainsFunc(s.Zones, func(z dnsbl.ZoneStatus) bool { return z.IPv4 || z.IPv6 })
 }
 
 // startDNSBL begins to ask the zones of the configuration, if there are any.

@@ -56,14 +56,33 @@ func feedFinding(s *Status, p *past, now time.Time) Finding {
 		f.atLeast(Warning)
 		f.add("", "held back: %s; 'flowsnitch intel accept FEED' takes it", named(held))
 	}
+	f.deadZones(s)
 	f.nothingListed(s, now)
 	f.well("%d indicators of %d feeds, the oldest %s old", s.Intel.Indicators, len(s.Intel.Feeds), ago(f.Value))
 	return f
 }
 
+// deadZones tells of DNS block lists that cannot be asked.
+func (f *Finding) deadZones(s *Status) {
+	if s.DNSBL == nil {
+		return
+	}
+	var dead []string
+	for _, z := range s.DNSBL.Zones {
+		if !z.IPv4 && !z.IPv6 && z.Error != "" {
+			dead = append(dead, fmt.Sprintf("%s (%s)", z.Zone, z.Error))
+			f.bad = append(f.bad, z.Zone)
+		}
+	}
+	if len(dead) > 0 {
+		f.atLeast(Warning)
+		f.add("", "DNS lists cannot be asked: %s; see dnsbl.server and the zone's terms", named(dead))
+	}
+}
+
 // nothingListed tells when nothing can be a hit. The first feeds have some time to come.
 func (f *Finding) nothingListed(s *Status, now time.Time) {
-	if s.Intel.Indicators > 0 {
+	if s.Intel.Indicators > 0 || s.DNSBL.lists() {
 		return
 	}
 	if len(s.Intel.Feeds) > 0 && now.Sub(s.Since) < firstFeedWithin {

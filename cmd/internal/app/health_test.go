@@ -12,6 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -115,6 +116,13 @@ func TestFindings(t *testing.T) {
 		{"feeds by a date that can be trusted", func(s *Status, p *past) { p.date = noon.Add(10 * 24 * time.Hour) },
 			"feeds", Critical, "drop is 10 days old"},
 		{"feed held back", func(s *Status, _ *past) { s.Intel.Feeds[0].Held = "empty" }, "feeds", Warning, "drop (empty)"},
+		{"DNS list that cannot be asked", func(s *Status, _ *past) {
+			s.DNSBL = &DNSBLStatus{Zones: []dnsbl.ZoneStatus{{Zone: "bl.example.org", Error: "timeout"}, {Zone: "dnsbl.example.net", IPv4: true}}}
+		}, "feeds", Warning, "bl.example.org (timeout)"},
+		{"nothing but a DNS list", func(s *Status, _ *past) {
+			s.Intel.Indicators, s.Intel.Feeds = 0, nil
+			s.DNSBL = &DNSBLStatus{Zones: []dnsbl.ZoneStatus{{Zone: "dnsbl.example.net", IPv4: true, Error: "no IPv6"}}}
+		}, "", OK, ""},
 		{"nothing listed", func(s *Status, _ *past) { s.Intel.Indicators = 0 }, "feeds", Critical, "nothing is listed"},
 		{"nothing listed yet", func(s *Status, _ *past) { s.Intel.Indicators, s.Since = 0, noon.Add(-time.Minute) },
 			"feeds", Warning, "nothing is listed yet"},

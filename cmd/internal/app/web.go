@@ -53,17 +53,17 @@ type Readiness struct {
 func (a *App) readiness() (int, any) {
 	health := a.Findings()
 	warnings := inState(Warning, health)
-	if reasons := notReady(!a.ready.Load(), a.store.Load().Len(), health); len(reasons) > 0 {
+	if reasons := notReady(!a.ready.Load(), a.store.Load().Len() > 0 || a.dnsblStatus().lists(), health); len(reasons) > 0 {
 		return http.StatusServiceUnavailable, Readiness{Reasons: reasons, Warnings: warnings}
 	}
 	return http.StatusOK, Readiness{Ready: true, Warnings: warnings}
 }
 
 // notReady gives the reasons why an instance is not.
-func notReady(starting bool, indicators int, health []Finding) (reasons []string) {
+func notReady(starting, listed bool, health []Finding) (reasons []string) {
 	if starting {
 		reasons = append(reasons, "starting")
-	} else if indicators == 0 {
+	} else if !listed {
 		reasons = append(reasons, "nothing is listed")
 	}
 	return append(reasons, inState(Critical, health)...)
