@@ -115,6 +115,7 @@ func base() Config {
 		SFlow:    SFlow{Tunnels: true},
 		Journal:  sinks.DefaultJournalConfig(),
 		Sinks:    []Sink{{JSONLog: &jsonlog.Config{}}, {Console: &Console{}}},
+		Web:      web.DefaultConfig(),
 	}
 	c.Intel.Feeds = fetch.BuiltIn()
 	for _, port := range []string{":2055", ":4739", ":6343"} {

@@ -93,6 +93,7 @@ func demoConfig(dir string) (configs.Config, error) {
 	cfg.Home = append(intel.DefaultHome(), netip.MustParsePrefix("2001:db8:cafe::/48"))
 	cfg.Sinks = []configs.Sink{{Console: &configs.Console{}}}
 	cfg.Canary.Every = 0
+	cfg.Web.Listen = "" // no port to fight for
 	cfg.Journal.Dir, cfg.Journal.Durability = "", sinks.InMemory
 	cfg.Intel.Feeds = nil
 	for _, l := range demoLists {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -66,13 +67,20 @@ func start(t *testing.T, list string) *instance {
 	return startIn(t, shortDir(t), list)
 }
 
-// startIn is start with a state directory, and with more lines of configuration.
+// startIn is start with a state directory, and with more lines of configuration. Without
+// them there is no self-test, for most tests count what comes, and no metrics.
 func startIn(t *testing.T, dir, list string, more ...string) *instance {
 	t.Helper()
 	i := &instance{dir: dir, code: make(chan int, 1)}
+	if !slices.ContainsFunc(more, func(s string) bool { return strings.Contains(s, "canary:") }) {
+		more = append(more, "canary: {every: 0s}")
+	}
+	if !slices.ContainsFunc(more, func(s string) bool { return strings.Contains(s, "web:") }) {
+		more = append(more, `web: {listen: ""}`)
+	}
 	i.config, i.list = filepath.Join(i.dir, "f.yml"), filepath.Join(i.dir, "bad.txt")
 	i.write(t, i.list, list)
-	i.write(t, i.config, fmt.Sprintf("name: test\nstate_dir: %s\nlisten: [{udp: \"127.0.0.1:0\"}, {udp: \"[::1]:0\", sockets: 1}]\n%s", i.dir, strings.Join(more, "\n")))
+	i.write(t, i.config, fmt.Sprintf("name: test\nstate_dir: %s\nlisten: [{udp: \"127.0.0.1:0\"}, {udp: \"[::1]:0\", sockets: 1}]\n%s\n", i.dir, strings.Join(more, "\n")))
 	ctx, cancel := context.WithCancel(t.Context())
 	i.stop = cancel
 	go func() {
@@ -300,7 +308,7 @@ func TestReload(t *testing.T) {
 	good := read(t, i.config)
 	i.write(t, i.config, good+"nam: x\n")
 	hangUp(t)
-	said(1, "error reload: "+i.config+":4:1: nam: unknown key; ")
+	said(1, "error reload: "+i.config+":6:1: nam: unknown key; ")
 	said(1, "; the old configuration stays in force")
 	i.write(t, i.config, good) // 'status' reads it too
 	sees(tcpFlow(elseAddr, 40000, weAddr, 22))

@@ -11,13 +11,16 @@ import (
 // Config says where metrics and health are served over HTTP.
 type Config struct {
 	// Listen is host:port; empty = nowhere. Other addresses than loopback want a token and
-	// TLS, or certificates of clients.
+	// TLS, or certificates of clients. The default is 127.0.0.1:8055.
 	Listen string `yaml:"listen"`
 	// TokenFile holds the token that requests must bear ("Authorization: Bearer TOKEN").
 	// It is read for each request: tokens are renewed. /healthz and / want none.
 	TokenFile string `yaml:"token_file"`
 	TLS       TLS    `yaml:"tls"`
 }
+
+// DefaultConfig serves on loopback only.
+func DefaultConfig() Config { return Config{Listen: "127.0.0.1:8055"} }
 
 // TLS says how the server proves itself, and whom it believes. Its files are read for
 // each connection: certificates are renewed, and one that cannot be read leaves the one

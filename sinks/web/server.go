@@ -195,7 +195,7 @@ func addrPort(l net.Listener) netip.AddrPort { return l.Addr().(*net.TCPAddr).Ad
 // cannotListen says what helps.
 func (s *Server) cannotListen(err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("web.listen: %s is in use by another process; set another port, or leave web.listen out", s.cfg.Listen)
+		return fmt.Errorf("web.listen: %s is in use by another process; set another port, or \"\" for none", s.cfg.Listen)
 	}
 	return fmt.Errorf("web.listen: %w", err)
 }

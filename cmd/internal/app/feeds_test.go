@@ -44,6 +44,12 @@ type watched struct {
 // observe starts an app with the feeds of a configuration.
 func observe(t *testing.T, dir, intel string, opts Options) watched {
 	t.Helper()
+	if !strings.Contains(intel, "canary:") {
+		intel += "\ncanary: {every: 0s}" // most tests count what comes
+	}
+	if !strings.Contains(intel, "web:") {
+		intel += "\nweb: {listen: ''}\n" // they run side by side
+	}
 	cfg, err := configs.Parse("test", fmt.Appendf(nil, `
 name: test
 state_dir: %s

@@ -34,6 +34,12 @@ func stateDir(t *testing.T) string {
 // config gives a configuration with several of everything, on loopback.
 func config(t *testing.T, dir, more string) configs.Config {
 	t.Helper()
+	if !strings.Contains(more, "canary:") {
+		more += "\ncanary: {every: 0s}\n" // most tests count what comes
+	}
+	if !strings.Contains(more, "web:") {
+		more += "\nweb: {listen: ''}\n" // they run side by side
+	}
 	c, err := configs.Parse("test", []byte(fmt.Sprintf(`
 name: test
 state_dir: %s

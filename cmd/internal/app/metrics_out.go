@@ -50,7 +50,7 @@ func canaryMetrics() []metric {
 	return []metric{
 		one("canary_interval_seconds", "Time between two self-tests; 0 = there is none.", gauge, func(s *Status) float64 { return s.Canary.EverySeconds }),
 		one("canary_sent_total", "Self-tests sent.", counter, func(s *Status) uint64 { return s.Canary.Sent }),
-		one("canary_seen_total", "Canaries that came to the correlator, those of other hosts too.", counter, func(s *Status) uint64 { return s.Canary.Seen }),
+		one("canary_seen_total", "Self-tests that came to the correlator.", counter, func(s *Status) uint64 { return s.Canary.Seen }),
 		{name: "canary_age_seconds", help: "Time since a self-test was last seen by the correlator.", kind: gauge, each: func(s *Status, put put) {
 			if s.Canary.EverySeconds > 0 {
 				put(canaryAge(s, s.Canary.LastSeen))

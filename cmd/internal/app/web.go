@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap"
 )
 
 // startWeb serves metrics and health, if the configuration wants that: from early on, as
@@ -23,7 +24,12 @@ func (a *App) startWeb() error {
 	s.Page("/metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: 2, ErrorHandling: promhttp.ContinueOnError}))
 	s.Page("/api/v1/status", web.JSON(a.publicStatus))
 	s.Open("/{$}", http.HandlerFunc(frontPage))
-	if err := s.Start(); err != nil {
+	err := s.Start()
+	if err != nil && a.cfg.Web == web.DefaultConfig() {
+		a.log.Warn("no metrics and no health over HTTP", zap.Error(err)) // nobody asked for them
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	a.web = s // a status looks here once everything is ready

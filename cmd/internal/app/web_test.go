@@ -2,14 +2,20 @@ package app
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 // get asks the web server of an app.
@@ -92,5 +98,27 @@ func TestMetricNames(t *testing.T) {
 	}
 	for row := range rows {
 		t.Errorf("the README has what there is not:\n%s", row)
+	}
+}
+
+// TestWebDefault: metrics that nobody asked for do not keep an instance from collecting
+// where another process has their port.
+func TestWebDefault(t *testing.T) {
+	port := web.DefaultConfig().Listen
+	if l, err := net.Listen("tcp", port); err == nil {
+		defer l.Close()
+	} // else another process has it, which is as good
+	core, logs := observer.New(zap.WarnLevel)
+	cfg, err := configs.Parse("test", fmt.Appendf(nil, "state_dir: %s\nlisten: [{udp: \"127.0.0.1:0\"}]\nintel: {feeds: [], deny: [62.0.0.53]}\n", shortDir(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := New(cfg, Options{Out: io.Discard}, zap.New(core))
+	if err := a.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer a.Stop()
+	if logs.FilterMessage("no metrics and no health over HTTP").Len() != 1 || a.Status().Web != nil {
+		t.Errorf("log %v, status %+v", logs.All(), a.Status().Web)
 	}
 }

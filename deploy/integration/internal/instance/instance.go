@@ -94,7 +94,7 @@ type Instance struct {
 }
 
 // New writes a configuration: config comes after name, state directory, a listener on a
-// free port of loopback, and a hit log.
+// free port of loopback, a hit log, and no metrics.
 func New(t testing.TB, config string) *Instance {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "snitch-") // short, for the control socket
@@ -122,6 +122,9 @@ func (i *Instance) Configure(t testing.TB, config string) {
 	}
 	if !strings.Contains(config, "sinks:") {
 		head += "sinks: [{jsonlog: {}}]\n"
+	}
+	if !strings.Contains(config, "web:") {
+		head += "web: {listen: \"\"}\n" // several run side by side
 	}
 	if err := os.WriteFile(i.Config, []byte(head+config), 0o600); err != nil {
 		t.Fatal(err)
