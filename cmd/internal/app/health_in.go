@@ -137,8 +137,8 @@ func pausesOf(s *Status, now time.Time) map[netip.Addr]time.Duration {
 			note(e.Address, last)
 		}
 		for j := range e.Streams {
-			if agent := e.Streams[j].Agent; agent != nil {
-				note(*agent, e.Streams[j].LastSeen)
+			if st := &e.Streams[j]; st.Agent != nil && !canary.IsDomain(st.Version, st.Domain) {
+				note(*st.Agent, st.LastSeen)
 			}
 		}
 	}

@@ -69,6 +69,13 @@ func TestFindings(t *testing.T) {
 		{"nobody but a canary of v5", func(s *Status, _ *past) {
 			s.Exporters.List = []decode.ExporterStatus{{LastSeen: noon, Streams: []decode.StreamStatus{{Version: "v5", Domain: 255, LastSeen: noon.Add(-time.Hour)}}}}
 		}, "exporters", Warning, "nobody has sent anything"},
+		{"a canary of sFlow names this host as its agent", func(s *Status, _ *past) {
+			self := netip.MustParseAddr("127.0.0.1")
+			s.Exporters.List = append(s.Exporters.List,
+				decode.ExporterStatus{Address: self, LastSeen: noon, Streams: []decode.StreamStatus{{Domain: canary.DomainTest, LastSeen: noon}}},
+				decode.ExporterStatus{Address: netip.MustParseAddr("192.0.2.9"), LastSeen: noon,
+					Streams: []decode.StreamStatus{{Version: "sflow", Domain: canary.DomainCommand, Agent: &self, LastSeen: noon.Add(-time.Hour)}}})
+		}, "", OK, ""},
 		{"exporter on this host, beside the self-test", func(s *Status, _ *past) {
 			s.Exporters.List = []decode.ExporterStatus{{LastSeen: noon, Streams: []decode.StreamStatus{
 				{Domain: canary.DomainTest + 1, LastSeen: noon}, {Domain: 7, LastSeen: noon.Add(-6 * time.Minute)}}}}

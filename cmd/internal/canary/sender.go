@@ -28,7 +28,7 @@ const domainV5 = 0xff
 // IsDomain reports whether an observation domain of a version (v5, v9, ipfix, sflow) is
 // one of canaries.
 func IsDomain(version string, d uint32) bool {
-	return DomainTest <= d && d <= DomainCommand || version == "v5" && d == DomainCommand&domainV5
+	return DomainTest <= d && d <= DomainCommand || version == "v5" && d == domainV5
 }
 
 // A Sender is an exporter of canaries to one address. It is for one goroutine.
@@ -41,7 +41,7 @@ type Sender struct {
 // Dial makes a sender to host:port. Nothing is sent yet.
 func Dial(to string, v flow.Version, domain uint32) (*Sender, error) {
 	if v == flow.V5 {
-		domain &= domainV5
+		domain = domainV5
 	}
 	e, err := synth.NewEncoder(synth.Config{Version: v, Domain: domain})
 	if err != nil {
