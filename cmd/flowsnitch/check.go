@@ -157,7 +157,8 @@ func askHealth(c *cobra.Command, f *checkFlags) ([]app.Finding, error) {
 	ctx, cancel := context.WithTimeout(c.Context(), time.Duration(f.timeout))
 	defer cancel()
 	var s struct {
-		Health []app.Finding `json:"health"`
+		Version string        `json:"version"`
+		Health  []app.Finding `json:"health"`
 	}
 	var err error
 	if f.web.url != "" {
@@ -168,7 +169,15 @@ func askHealth(c *cobra.Command, f *checkFlags) ([]app.Finding, error) {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return nil, fmt.Errorf("the instance has not answered within %s: it hangs, or the machine is overloaded", time.Duration(f.timeout))
 	}
+	if err == nil && (s.Version == "" || slices.ContainsFunc(s.Health, isStrange)) {
+		err = errors.New("what answers is not a flowsnitch, or one of another version")
+	}
 	return s.Health, err
+}
+
+// isStrange reports whether a finding has a name or unit that performance data cannot have.
+func isStrange(f app.Finding) bool {
+	return f.Check == "" || strings.Trim(f.Check, "abcdefghijklmnopqrstuvwxyz_") != "" || !slices.Contains([]string{"", "s", "%"}, f.Unit)
 }
 
 func askSocket(ctx context.Context, c *cobra.Command, file string, v any) error {

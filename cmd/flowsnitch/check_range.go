@@ -28,7 +28,7 @@ func parseRange(s string) (limitRange, error) {
 	}
 	read := func(s string, v *float64) error {
 		n, err := strconv.ParseFloat(s, 64)
-		if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
+		if err != nil || strings.Trim(s, "0123456789.+-eE") != "" || math.IsInf(n, 0) { // 0x10, 1_0 and nan are Go's
 			return fmt.Errorf("%q is no range such as 10, 10:, ~:10, 10:20 or @10:20", s)
 		}
 		*v = n
@@ -54,13 +54,30 @@ func parseRange(s string) (limitRange, error) {
 	return r, nil
 }
 
+// String writes the range as performance data has it, the shortest way.
+func (r limitRange) String() string {
+	low, high := number(r.low)+":", number(r.high)
+	switch {
+	case math.IsInf(r.low, -1):
+		low = "~:"
+	case r.low == 0 && !math.IsInf(r.high, 1):
+		low = ""
+	}
+	if math.IsInf(r.high, 1) {
+		high = ""
+	}
+	if r.inside {
+		low = "@" + low
+	}
+	return low + high
+}
+
 // alerts reports whether a value is one to alert on.
 func (r limitRange) alerts(v float64) bool { return (v < r.low || v > r.high) != r.inside }
 
 // limits are the operator's own for one check; nil = none.
 type limits struct {
 	warning, critical *limitRange
-	texts             [2]string // as the operator wrote them
 }
 
 // limitsOf reads the ranges of the command line, by check. all are the checks that there
@@ -89,27 +106,21 @@ func limitsOf(f *checkFlags, names, all []string) (map[string]*limits, error) {
 			if out[check] == nil {
 				out[check] = &limits{}
 			}
-			out[check].set(i, &r, ranged)
+			if i == 0 {
+				out[check].warning = &r
+			} else {
+				out[check].critical = &r
+			}
 		}
 	}
 	return out, nil
-}
-
-// set takes in a range, for warning (0) or critical (1).
-func (l *limits) set(side int, r *limitRange, text string) {
-	l.texts[side] = text
-	if side == 0 {
-		l.warning = r
-		return
-	}
-	l.critical = r
 }
 
 // apply judges the value of a finding by these limits instead of its own. What is bad for
 // another reason stays so.
 func (l *limits) apply(f app.Finding) judged {
 	if l == nil {
-		return judged{f, perfdata(&f, "", "")}
+		return judged{f, perfdata(&f, nil, nil)}
 	}
 	f.State = f.Least
 	if l.warning != nil && l.warning.alerts(f.Value) {
@@ -118,16 +129,22 @@ func (l *limits) apply(f app.Finding) judged {
 	if l.critical != nil && l.critical.alerts(f.Value) {
 		f.State = app.Critical
 	}
-	return judged{f, perfdata(&f, l.texts[0], l.texts[1])}
+	return judged{f, perfdata(&f, l.warning, l.critical)}
 }
 
 // perfdata gives 'label'=value[UOM];warn;crit;min of the plugin guidelines, with the limits
 // of the finding unless there are others.
-func perfdata(f *app.Finding, warning, critical string) string {
-	if warning == "" && critical == "" && f.Critical > 0 {
-		warning, critical = number(f.Warning), number(f.Critical)
+func perfdata(f *app.Finding, warning, critical *limitRange) string {
+	if warning == nil && critical == nil && f.Critical > 0 {
+		warning, critical = &limitRange{high: f.Warning}, &limitRange{high: f.Critical}
 	}
-	return fmt.Sprintf("'%s'=%s%s;%s;%s;0", f.Check, number(f.Value), f.Unit, warning, critical)
+	text := func(r *limitRange) string {
+		if r == nil {
+			return ""
+		}
+		return r.String()
+	}
+	return fmt.Sprintf("'%s'=%s%s;%s;%s;0", f.Check, number(f.Value), f.Unit, text(warning), text(critical))
 }
 
 // number writes a figure without an exponent, which not every system reads.

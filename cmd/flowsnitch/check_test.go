@@ -40,7 +40,7 @@ func TestRange(t *testing.T) {
 			}
 		}
 	}
-	for _, text := range []string{"", "@", "a", "1:b", "20:10", "nan", "1:2:3", "inf"} {
+	for _, text := range []string{"", "@", "a", "1:b", "20:10", "nan", "1:2:3", "inf", "0x10", "1_0", "1;2", "10%"} {
 		if _, err := parseRange(text); err == nil {
 			t.Errorf("%q is taken for a range", text)
 		}
@@ -63,13 +63,17 @@ func fakeWeb(t *testing.T) string {
 		case r.Header.Get("Authorization") != "Bearer secret":
 			w.WriteHeader(http.StatusUnauthorized)
 		case r.URL.Path == "/starting/api/v1/status":
-			_ = json.NewEncoder(w).Encode(app.Status{})
+			_ = json.NewEncoder(w).Encode(app.Status{Version: "1"})
 		case r.URL.Path == "/other/api/v1/status":
 			_, _ = w.Write([]byte("<html>"))
+		case r.URL.Path == "/json/api/v1/status":
+			_, _ = w.Write([]byte(`{"status":"alive"}`))
+		case r.URL.Path == "/strange/api/v1/status":
+			_ = json.NewEncoder(w).Encode(app.Status{Version: "1", Health: []app.Finding{{Check: "a'=1;|\n"}}})
 		case r.URL.Path == "/hangs/api/v1/status":
 			<-r.Context().Done()
 		case r.URL.Path == "/api/v1/status":
-			_ = json.NewEncoder(w).Encode(app.Status{Health: health})
+			_ = json.NewEncoder(w).Encode(app.Status{Version: "1", Health: health})
 		default:
 			w.WriteHeader(http.StatusNotFound)
 		}
@@ -97,6 +101,8 @@ func TestCheck(t *testing.T) {
 			"FLOWSNITCH WARNING - loss: nothing | 'loss'=0.25%;1:;10;0 'sinks'=12s;60;;0\n"},
 		{append([]string{"sinks", "-v", "-w", "60"}, ask...), 0, "FLOWSNITCH OK - kafka cannot deliver / <b> x | 'sinks'=12s;60;;0\nOK sinks: kafka cannot deliver / <b> x\n"},
 		{append([]string{"spool", "-w", "60", "-t", "5"}, ask...), 2, "FLOWSNITCH CRITICAL - spool: the disk fails | 'spool'=3%;60;;0\n"},
+		{append([]string{"loss", "-w", "0:1e3", "-c", "+5:"}, ask...), 2, "FLOWSNITCH CRITICAL - loss: nothing | 'loss'=0.25%;1000;5:;0\n"},
+		{append([]string{"loss", "-w", "@~:0.1", "-c", "0:"}, ask...), 0, "FLOWSNITCH OK - nothing | 'loss'=0.25%;@~:0.1;0:;0\n"},
 		{append([]string{"feeds"}, ask...), 3, "FLOWSNITCH UNKNOWN - the instance knows nothing of feeds; it is of another version\n"},
 		{append([]string{"-w", "1"}, ask...), 3, "FLOWSNITCH UNKNOWN - -w 1: for which check? Name one, or write CHECK=RANGE\n"},
 		{append([]string{"-w", "los=1"}, ask...), 3, "FLOWSNITCH UNKNOWN - -w los=1: there is no check \"los\"; there are canary, clock, exporters, feeds, loss, sinks, spool, templates, workers\n"},
@@ -105,6 +111,8 @@ func TestCheck(t *testing.T) {
 		{append([]string{"-t", "x"}, ask...), 3, "FLOWSNITCH UNKNOWN - --timeout: \"x\" is not a duration such as 90s, 10m or 1h\n"},
 		{append([]string{"--url", at + "/starting"}, token...), 1, "FLOWSNITCH WARNING - the instance is still starting and knows nothing yet\n"},
 		{append([]string{"--url", at + "/other"}, token...), 2, "FLOWSNITCH CRITICAL - " + at + "/other: not the answer of a flowsnitch: invalid character '<' looking for beginning of value\n"},
+		{append([]string{"--url", at + "/json"}, token...), 2, "FLOWSNITCH CRITICAL - what answers is not a flowsnitch, or one of another version\n"},
+		{append([]string{"--url", at + "/strange"}, token...), 2, "FLOWSNITCH CRITICAL - what answers is not a flowsnitch, or one of another version\n"},
 		{append([]string{"--url", at + "/none"}, token...), 2, "FLOWSNITCH CRITICAL - " + at + "/none: 404 Not Found\n"},
 		{append([]string{"--url", at + "/hangs", "-t", "0.1"}, token...), 2, "FLOWSNITCH CRITICAL - the instance has not answered within 100ms: it hangs, or the machine is overloaded\n"},
 		{[]string{"--url", at}, 3, "FLOWSNITCH UNKNOWN - " + at + ": 401 Unauthorized; --token-file names the token of the web server\n"},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -115,6 +116,9 @@ func (c *Control) Stop(ctx context.Context) {
 	})
 }
 
+// maxAnswer bounds the answer of a running instance.
+const maxAnswer = 64 << 20
+
 // ErrNotRunning says that nobody listens on the control socket.
 var ErrNotRunning = errors.New("no running instance")
 
@@ -138,7 +142,10 @@ func Tell(ctx context.Context, stateDir, method, path string, v any) error {
 	defer resp.Body.Close()
 	switch resp.StatusCode {
 	case http.StatusOK:
-		return json.NewDecoder(resp.Body).Decode(v)
+		if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(v); err != nil {
+			return fmt.Errorf("%s: not the answer of a flowsnitch: %w", socket, err)
+		}
+		return nil
 	case http.StatusBadRequest:
 		var f failure
 		if json.NewDecoder(resp.Body).Decode(&f) == nil && f.Error != "" {
