@@ -19,6 +19,9 @@ const (
 	// forgetOther is when a host has been silent for so long that another one may
 	// have its place.
 	forgetOther = 24 * time.Hour
+	// forgetStranger is the same for a host that has not come for as long: forged ones
+	// must not keep others out for a day.
+	forgetStranger = 10 * time.Minute
 )
 
 // A key is what a canary carries.
@@ -40,7 +43,15 @@ type own struct {
 // An other is a host that sends canaries.
 type other struct {
 	At
+	first  time.Time
+	latest key // what it sent last
 	bucket bucket
+}
+
+// isGone reports whether its place may be given to another one.
+func (o *other) isGone(now time.Time) bool {
+	silent := now.Sub(o.Last)
+	return silent > forgetOther || silent > forgetStranger && o.Last.Sub(o.first) < forgetStranger
 }
 
 // A Watch knows which canaries are our own, judges all that arrive, and keeps the
@@ -146,8 +157,10 @@ func (w *Watch) other(h *intel.Hit, now time.Time) bool {
 		w.status.OthersOverCap++
 		return false
 	}
+	twice := o.latest == keyOf(*h.Canary)
+	o.latest = keyOf(*h.Canary)
 	o.At = At{Last: now, Milliseconds: milliseconds(h.Record.Received.Sub(h.Canary.Sent))}
-	if o.bucket.full(now, hostRate, hostBurst) || w.all.full(now, allRate, allBurst) {
+	if twice || o.bucket.full(now, hostRate, hostBurst) || w.all.full(now, allRate, allBurst) {
 		w.status.Limited++
 		return false
 	}
@@ -162,12 +175,12 @@ func (w *Watch) host(a netip.Addr, now time.Time) *other {
 		return o
 	}
 	if len(w.others) >= maxOthers {
-		maps.DeleteFunc(w.others, func(_ netip.Addr, o *other) bool { return now.Sub(o.Last) > forgetOther })
+		maps.DeleteFunc(w.others, func(_ netip.Addr, o *other) bool { return o.isGone(now) })
 	}
 	if len(w.others) >= maxOthers {
 		return nil
 	}
-	o := &other{}
+	o := &other{first: now}
 	w.others[a] = o
 	return o
 }

@@ -113,6 +113,40 @@ func TestOthers(t *testing.T) {
 	})
 }
 
+// TestForgedHosts: hosts that came once do not keep the place of one that comes later, and
+// not that of one that has come for long.
+func TestForgedHosts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := NewWatch(time.Minute)
+		regular := netip.MustParseAddr("198.51.100.1")
+		for range 20 {
+			w.Judge(arrived(New(1), regular.String()))
+			time.Sleep(time.Minute)
+		}
+		host := netip.MustParseAddr("203.0.113.0")
+		for range 2 * maxOthers {
+			w.Judge(arrived(New(1), host.String()))
+			host = host.Next()
+		}
+		time.Sleep(forgetStranger + time.Second)
+		if !w.Judge(arrived(New(1), "192.0.2.9")) {
+			t.Error("forged hosts keep their place")
+		}
+		if s := w.Status(); len(s.Others) != 2 || s.Others[regular.String()].Last.IsZero() {
+			t.Errorf("others %+v", s.Others)
+		}
+	})
+}
+
+// TestTwice: a datagram that the network has doubled is one canary.
+func TestTwice(t *testing.T) {
+	w := NewWatch(time.Minute)
+	c := New(7)
+	if !w.Judge(arrived(c, "198.51.100.1")) || w.Judge(arrived(c, "198.51.100.1")) || w.Status().Limited != 1 {
+		t.Errorf("%+v", w.Status())
+	}
+}
+
 // TestOwnIsBounded: what is remembered of our own is bounded, and what was forgotten
 // counts for nobody.
 func TestOwnIsBounded(t *testing.T) {
