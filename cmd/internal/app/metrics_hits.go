@@ -1,8 +1,6 @@
 package app
 
 import (
-	"cmp"
-
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
@@ -70,9 +68,6 @@ func perFeed(name, help string, kind prometheus.ValueType, f func(*fetch.Status)
 func intelMetrics() []metric {
 	return []metric{
 		one("indicators", "Indicators in the set in force.", gauge, func(s *Status) int { return s.Intel.Indicators }),
-		{name: "set_info", help: "1, labelled by the version of the set in force.", kind: gauge, labels: []string{"version"}, each: func(s *Status, put put) {
-			put(1, cmp.Or(s.Intel.Version, "none"))
-		}},
 		{name: "set_built_timestamp_seconds", help: "When the set in force was built.", kind: gauge, each: func(s *Status, put put) {
 			if !s.Intel.Built.IsZero() {
 				put(float64(s.Intel.Built.UnixMilli()) / 1000)
