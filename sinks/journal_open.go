@@ -23,12 +23,13 @@ type OpenReport struct {
 	TornBytes     int64    // cut off behind the last good record
 	DamagedBytes  int64    // passed over between good records
 	MissingEvents uint64   // known to have been in the damage
+	LostEvents    uint64   // not there any more behind the last record
 	BadCursors    []string // files that say nothing; their sinks begin anew
 }
 
 // Damaged reports whether anything was discarded.
 func (r OpenReport) Damaged() bool {
-	return r.TornBytes > 0 || r.DamagedBytes > 0 || r.MissingEvents > 0 || len(r.BadCursors) > 0
+	return r.TornBytes > 0 || r.DamagedBytes > 0 || r.MissingEvents > 0 || r.LostEvents > 0 || len(r.BadCursors) > 0
 }
 
 // String says it in one line.
@@ -39,6 +40,9 @@ func (r OpenReport) String() string {
 	}
 	if r.DamagedBytes > 0 || r.MissingEvents > 0 {
 		s += fmt.Sprintf("; passed over %d damaged bytes, %d events", r.DamagedBytes, r.MissingEvents)
+	}
+	if r.LostEvents > 0 {
+		s += fmt.Sprintf("; %d events are gone from its end, which not all sinks may have had", r.LostEvents)
 	}
 	if len(r.BadCursors) > 0 {
 		s += "; cannot read " + strings.Join(r.BadCursors, ", ") + ", these sinks get all that is there"
@@ -153,6 +157,8 @@ func (j *Journal) loadCursors(report *OpenReport, at moment) error {
 	if err != nil {
 		return err
 	}
+	var told claim
+	end := j.next
 	for _, e := range entries {
 		if !strings.HasSuffix(e.Name(), cursorSuffix) {
 			continue
@@ -167,12 +173,34 @@ func (j *Journal) loadCursors(report *OpenReport, at moment) error {
 		}
 		j.cursors[c.name] = c
 		j.next = max(j.next, c.done.Position, next)
+		told.add(c.done.Position, next)
 		report.Cursors++
 	}
+	report.LostEvents = told.beyond(end)
 	for _, c := range j.cursors {
 		c.skip(j.first())
 	}
 	return nil
+}
+
+// A claim is what the cursors that were saved last say of the journal's end: there
+// were events up to next, and one of them had still to have those from position on.
+// What cursors of sinks that are long gone say does not count.
+type claim struct{ position, next uint64 }
+
+func (c *claim) add(position, next uint64) {
+	switch {
+	case next > c.next:
+		c.position, c.next = position, next
+	case next == c.next:
+		c.position = min(c.position, position)
+	}
+}
+
+// beyond gives how many of the events are not there when the journal ends at end.
+func (c claim) beyond(end uint64) uint64 {
+	from := max(end, c.position)
+	return max(c.next, from) - from
 }
 
 func (j *Journal) closeFiles() {

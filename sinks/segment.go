@@ -1,6 +1,7 @@
 package sinks
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -70,29 +71,54 @@ func listSegments(dir string, at moment) ([]*segment, error) {
 	return list, nil
 }
 
+// scanBytes is how much of a segment is in memory while it is looked at: enough for
+// any record, however long a broken file system says that the file is.
+const scanBytes = recordHeader + maxPayload
+
 // scan looks at every record of a segment that has just been opened.
 func (s *segment) scan() (found scanned, err error) {
-	b, err := os.ReadFile(s.path)
+	file, err := os.Open(s.path)
 	if err != nil {
 		return found, err
 	}
+	defer file.Close()
 	found.end = s.first
+	in := bufio.NewReaderSize(file, scanBytes)
 	for {
-		r, at, end, ok := findRecord(b, true)
-		if !ok {
-			found.torn = int64(len(b))
+		b, err := in.Peek(scanBytes)
+		final := errors.Is(err, io.EOF)
+		if err != nil && !final {
+			return found, err
+		}
+		_, _ = in.Discard(found.take(b, final)) // it is in the buffer
+		if final {
 			return found, nil
 		}
-		found.damaged += int64(at)
-		found.good += int64(end)
-		if r.number >= found.end {
-			if at > 0 { // else the number was not used, see loadCursors
-				found.missing += r.number - found.end
-			}
-			found.end = r.number + 1
-			found.records++
+	}
+}
+
+// take looks at what follows what it was given before, and tells with how many bytes
+// it is done: with final all.
+func (f *scanned) take(b []byte, final bool) (done int) {
+	for {
+		r, at, end, ok := findRecord(b[done:], final)
+		if !ok {
+			f.torn += int64(at)
+			return done + at
 		}
-		b = b[end:]
+		done += end
+		damaged := f.torn + int64(at)
+		f.good += f.torn + int64(end)
+		f.damaged += damaged
+		f.torn = 0
+		if r.number < f.end {
+			continue
+		}
+		if damaged > 0 { // else the number was not used, see loadCursors
+			f.missing += r.number - f.end
+		}
+		f.end = r.number + 1
+		f.records++
 	}
 }
 
