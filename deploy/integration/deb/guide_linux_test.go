@@ -4,6 +4,7 @@ package deb
 
 import (
 	"bufio"
+	"io"
 	"os"
 	"os/exec"
 	"regexp"
@@ -67,7 +68,7 @@ install -d -o 65532 -g 65532 -m 0750 "$0/image/var/lib/flowsnitch"`, dir, packag
 	cmd := exec.Command("unshare", "--net", "--pid", "--fork", "--kill-child",
 		"chroot", "--userspec", "65532:65532", dir+"/image", "/flowsnitch", "run")
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "STATE_DIRECTORY=/var/lib/flowsnitch"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	said, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +76,9 @@ install -d -o 65532 -g 65532 -m 0750 "$0/image/var/lib/flowsnitch"`, dir, packag
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	hung := time.AfterFunc(instance.Patience, func() { cmd.Process.Kill() })
+	// All of the group: who changes the user forgets that it was to die with its parent.
+	kill := func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	hung := time.AfterFunc(instance.Patience, kill)
 	var all strings.Builder
 	for lines := bufio.NewScanner(said); !strings.Contains(all.String(), "listens on udp"); {
 		if !lines.Scan() {
@@ -85,6 +88,7 @@ install -d -o 65532 -g 65532 -m 0750 "$0/image/var/lib/flowsnitch"`, dir, packag
 		all.WriteString(lines.Text())
 	}
 	hung.Stop()
-	cmd.Process.Kill()
+	kill()
+	_, _ = io.Copy(io.Discard, said) // until the program is gone, too, and not only who has started it
 	cmd.Wait()
 }
