@@ -32,6 +32,10 @@ func (a *App) startWeb() error {
 	if err != nil {
 		return err
 	}
+	if a.cfg.Web.IsClear() {
+		a.log.Warn("the token for metrics and health crosses the network in clear text; set web.tls, or let a tunnel or proxy do that",
+			zap.String("web.listen", a.cfg.Web.Listen))
+	}
 	a.web = s // a status looks here once everything is ready
 	return nil
 }

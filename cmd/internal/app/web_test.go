@@ -122,3 +122,35 @@ func TestWebDefault(t *testing.T) {
 		t.Errorf("log %v, status %+v", logs.All(), a.Status().Web)
 	}
 }
+
+// TestWebClear: a token lets others than this host ask, and who lets it cross the network
+// in clear text is told.
+func TestWebClear(t *testing.T) {
+	core, logs := observer.New(zap.WarnLevel)
+	dir := shortDir(t)
+	token := list(t, dir, "token", "secret")
+	cfg, err := configs.Parse("test", fmt.Appendf(nil, "state_dir: %s\nlisten: [{udp: \"127.0.0.1:0\"}]\nintel: {feeds: [], deny: [62.0.0.53]}\nweb: {listen: \"0.0.0.0:0\", token_file: %s}\n", dir, token))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := New(cfg, Options{Out: io.Discard}, zap.New(core))
+	if err := a.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer a.Stop()
+	if logs.FilterMessageSnippet("clear text").Len() != 1 {
+		t.Errorf("log %v", logs.All())
+	}
+	at := fmt.Sprintf("http://127.0.0.1:%d/readyz", a.web.Addr().(*net.TCPAddr).Port)
+	for bearer, want := range map[string]int{"": 401, "Bearer secre": 401, "Bearer secret": 200} {
+		r, _ := http.NewRequest(http.MethodGet, at, nil)
+		r.Header.Set("Authorization", bearer)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.Body.Close(); resp.StatusCode != want {
+			t.Errorf("%q: %s, want %d", bearer, resp.Status, want)
+		}
+	}
+}
