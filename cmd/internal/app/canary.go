@@ -14,14 +14,10 @@ import (
 	"go.uber.org/zap"
 )
 
-// firstCanary is when the first self-test comes, however seldom the others: whoever has
-// started an instance wants to know that it sees. By then the sinks have had a moment to
-// connect, so that its times tell of the way and not of the start.
-const firstCanary = 5 * time.Second
-
-// selfTest sends a canary to every listener, soon and then every so often, until ctx ends.
-// They go through the sockets as those of all exporters do. All of a round have one token,
-// which nobody can foretell.
+// selfTest sends a canary to every listener, once every so often, until ctx ends. They go
+// through the sockets as those of all exporters do. All of a round have one token, which
+// nobody can foretell. The first one waits as the others do: 'flowsnitch canary' asks at
+// once, and who counts what a fresh instance gets counts exporters.
 func (a *App) selfTest(ctx context.Context) {
 	if a.cfg.Canary.Every <= 0 {
 		return
@@ -34,16 +30,13 @@ func (a *App) selfTest(ctx context.Context) {
 			}
 		}
 	}()
-	tick := time.NewTicker(min(firstCanary, a.cfg.Canary.Every))
+	tick := time.NewTicker(a.cfg.Canary.Every)
 	defer tick.Stop()
-	for first := true; ; first = false {
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		}
-		if first {
-			tick.Reset(a.cfg.Canary.Every)
 		}
 		token := uint16(rand.Uint32())
 		for i, l := range a.listeners {

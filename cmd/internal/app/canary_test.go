@@ -183,17 +183,3 @@ sinks: [{jsonlog: {}}]
 		t.Errorf("hits %+v, exporters %+v", s.Hits, s.Exporters)
 	}
 }
-
-// TestFirstSelfTest: whoever starts an instance need not wait for an interval to know that
-// it sees.
-func TestFirstSelfTest(t *testing.T) {
-	dir := stateDir(t)
-	a := app.New(config(t, dir, fmt.Sprintf(listen, several())+"\ncanary: {every: 24h}\nsinks: [{jsonlog: {}}]\n"), app.Options{Out: io.Discard}, zap.NewNop())
-	if err := a.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer a.Stop()
-	until(t, a, "in the hit log", func(s app.Status) bool {
-		return s.Canary.Seen == 2 && !s.Canary.Sinks["jsonlog:"+dir+"/hits.json"].Last.IsZero()
-	})
-}
