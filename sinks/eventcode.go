@@ -10,12 +10,17 @@ import (
 	"github.com/google/uuid"
 )
 
-// The journal keeps an event as its fields one after another: numbers as in
-// protobuf (base 128), texts and lists behind their lengths. What is absent costs
-// one byte. The form stays readable over versions by one rule: fields are added at
-// the end, of the event or of the indicator, and never removed. A reader takes what
-// is missing at the end for zero and leaves alone what it does not know.
+// The journal keeps an event as one byte, the version of the form, and its fields
+// one after another: numbers as in protobuf (base 128), texts and lists behind their
+// lengths. What is absent costs one byte. Within a version one rule keeps the form
+// readable: fields are added at the end, of the event or of the indicator, and never
+// removed. A reader takes what is missing at the end for zero and leaves alone what
+// it does not know. A change that breaks this rule needs a new version, and the old
+// fields stay readable beside the new ones.
 const (
+	// eventVersion is the version that is written. Version 1 had no byte of its own:
+	// it is the payload of a record of version 1.
+	eventVersion = 2
 	// maxEventText bounds one text, maxEvent the whole. What is longer is cut: a text
 	// at its end, a list by its last entries, the least important indicators.
 	maxEventText = 32 << 10
@@ -42,7 +47,7 @@ type coder interface {
 
 // appendEvent appends e in the journal's form. cut says that not all had room.
 func appendEvent(b []byte, e *intel.Event) (_ []byte, cut bool) {
-	w := encoder{b: b, begin: len(b)}
+	w := encoder{b: append(b, eventVersion), begin: len(b)}
 	c := *e // the fields are assigned, and e is only lent
 	eventFields(&w, &c)
 	return w.b, w.cut
@@ -50,6 +55,14 @@ func appendEvent(b []byte, e *intel.Event) (_ []byte, cut bool) {
 
 // decodeEvent reads what appendEvent wrote. The event shares nothing with b.
 func decodeEvent(b []byte) (intel.Event, error) {
+	if len(b) == 0 || b[0] != eventVersion {
+		return intel.Event{}, errEventCode
+	}
+	return decodeFields(b[1:])
+}
+
+// decodeFields reads the fields of an event, which is all there is in version 1.
+func decodeFields(b []byte) (intel.Event, error) {
 	r := decoder{s: string(b)}
 	var e intel.Event
 	eventFields(&r, &e)

@@ -12,7 +12,7 @@ import (
 // A record is one event, all numbers little endian:
 //
 //	 0  "fsj"     so that the next record is found behind damage
-//	 3  version   1
+//	 3  version   2; 1 before the payload had a version of its own
 //	 4  uint32    length of the payload
 //	 8  uint64    number of the event in the journal
 //	16  uint32    CRC-32C of the payload
@@ -23,7 +23,7 @@ import (
 // payload is there.
 const (
 	recordMagic   = "fsj"
-	recordVersion = 1
+	recordVersion = 2
 	recordHeader  = 24
 	// maxPayload leaves room for what later versions put behind maxEvent.
 	maxPayload = 2 * maxEvent
@@ -42,10 +42,13 @@ type record struct {
 
 // event decodes the record; not ok means that it is of a form not known here.
 func (r record) event() (e intel.Event, ok bool) {
-	if r.version != recordVersion {
-		return intel.Event{}, false
+	err := errEventCode
+	switch r.version {
+	case 1:
+		e, err = decodeFields(r.payload)
+	case recordVersion:
+		e, err = decodeEvent(r.payload)
 	}
-	e, err := decodeEvent(r.payload)
 	return e, err == nil
 }
 
