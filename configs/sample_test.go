@@ -67,6 +67,10 @@ func sample(kind intel.Kind) intel.Event {
 	e.Flows, e.Packets, e.Bytes, e.PacketsRaw, e.BytesRaw, e.PacketsBack, e.BytesBack = 1, 5, 1234, 5, 1234, 4, 5210
 	e.TCPFlags, e.Sampling, e.Start, e.End = 0x1b, 1, at, at
 	e.Exporter, e.ExporterName, e.Version = netip.MustParseAddr("192.0.2.1"), "edge-1", flow.V9
+	e.ServicePort, e.ContactFirstSeen = 443, at
+	if kind != intel.KindCanary {
+		e.Contact, e.Seq = uuid.MustParse("0192f7bf-1234-7abc-8def-0123456789ab"), 1
+	}
 	e.InIf, e.OutIf, e.HasIf, e.CommunityID, e.IntelVersion = 1, 2, true, "1:abc=", "7f3a"
 	return e
 }
@@ -83,6 +87,13 @@ var variants = map[string]func(*intel.Event){
 		e.NATSrc, e.NATSrcPort = netip.MustParseAddr("198.51.100.7"), 1024
 		e.NATDst, e.NATDstPort = netip.MustParseAddr("2001:db8::7"), 8443
 		e.InnerSrc, e.InnerDst = e.NATSrc, e.NATDst
+	},
+	"folded": func(e *intel.Event) {
+		e.Local, e.ServicePort, e.Folded, e.Refused, e.Last = netip.Addr{}, 0, true, true, true
+		e.Answered, e.Ports, e.PortsCapped, e.Hosts, e.HostsCapped = intel.AnsweredNo, 1000, true, 1000, true
+	},
+	"embedded": func(e *intel.Event) {
+		e.Offender, e.Embedded = netip.MustParseAddr("64:ff9b::203.0.113.9"), e.Offender
 	},
 	"no ports":   func(e *intel.Event) { e.HasPorts, e.Protocol = false, 47 },
 	"sampled":    func(e *intel.Event) { e.Sampling, e.PacketsRaw, e.BytesRaw, e.Version = 100, 1, 12, flow.IPFIX },

@@ -78,6 +78,13 @@ type Event struct {
 	Time   time.Time
 	Sensor string
 
+	// Contact is the id of the contact that a hit or an update belongs to: version 7,
+	// made once with the contact. Seq numbers its events from 1 on; Last marks the
+	// event after which there are no more. All three are zero for alerts and canaries.
+	Contact uuid.UUID
+	Seq     uint32
+	Last    bool
+
 	// The flow as exported. Addresses are invalid and ports 0 when absent.
 	Src, Dst         netip.Addr
 	SrcPort, DstPort uint16
@@ -90,8 +97,24 @@ type Event struct {
 	Direction       Direction
 	Answered        Answered
 	Blocked         bool
-	Severity        Severity
-	Score           uint8
+	// Refused is set when the contact was answered by refusals alone: a TCP reset or an
+	// ICMP unreachable. Answered is never yes then.
+	Refused  bool
+	Severity Severity
+	Score    uint8
+	// Embedded is the IPv4 address within Offender, where it is what is listed: NAT64,
+	// 6to4, Teredo and the like.
+	Embedded netip.Addr
+	// ServicePort is that of the contact; 0 = no port, or more than one.
+	ServicePort uint16
+	// ContactFirstSeen is the time of receipt of the contact's first flow.
+	ContactFirstSeen time.Time
+	// Folded is set when the contact stands for many: a scan by one offender. Ports and
+	// Hosts are the distinct service ports and local addresses in it, 0 when it is not
+	// folded. Counts are exact as long as Capped is not set; with it there are more.
+	Folded                   bool
+	Ports, Hosts             uint32
+	PortsCapped, HostsCapped bool
 	// Reason says in one line for people why this is an event and how bad it is.
 	Reason string
 

@@ -25,8 +25,9 @@ const (
 	// at its end, a list by its last entries, the least important indicators.
 	maxEventText = 32 << 10
 	maxEvent     = 1 << 20
-	// maxFlat bounds all that comes before the indicators.
-	maxFlat = maxEvent / 2
+	// maxFlat bounds all that comes before the indicators, maxBehind what comes behind them.
+	maxFlat   = maxEvent / 2
+	maxBehind = maxEventText + 128
 )
 
 var errEventCode = errors.New("the bytes are not an event")
@@ -87,6 +88,18 @@ func eventFields(c coder, e *intel.Event) {
 	e.Alert = c.text(e.Alert)
 	e.Exporters = c.addrs(e.Exporters)
 	e.Indicators = c.indicators(e.Indicators)
+	contactFields(c, e)
+}
+
+// contactFields came after the first version.
+func contactFields(c coder, e *intel.Event) {
+	e.Contact = c.id(e.Contact)
+	e.Seq = number(c, e.Seq)
+	e.ServicePort = number(c, e.ServicePort)
+	e.ContactFirstSeen = c.time(e.ContactFirstSeen)
+	flags(c, &e.Last, &e.Refused, &e.Folded, &e.PortsCapped, &e.HostsCapped)
+	e.Ports, e.Hosts = number(c, e.Ports), number(c, e.Hosts)
+	e.Embedded = c.addr(e.Embedded)
 }
 
 func flowFields(c coder, e *intel.Event) {

@@ -36,6 +36,9 @@ func (r *decoder) byte() byte {
 }
 
 func (r *decoder) id(uuid.UUID) (id uuid.UUID) {
+	if r.s == "" {
+		return id
+	}
 	copy(id[:], r.take(uint64(len(id))))
 	return id
 }

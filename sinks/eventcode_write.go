@@ -112,7 +112,7 @@ func (w *encoder) indicators(list []intel.Indicator) []intel.Indicator {
 		w.b = append(w.b, 0, 0, 0, 0)
 		one := list[i]
 		indicatorFields(w, &one)
-		if w.used()+4 > maxEvent {
+		if w.used()+4 > maxEvent-maxBehind {
 			w.b, w.cut = w.b[:at], true
 			break
 		}

@@ -349,7 +349,7 @@ func TestJournalFull(t *testing.T) {
 func TestJournalDropsWhatIsTooOld(t *testing.T) {
 	for _, d := range []Durability{Always, InMemory} {
 		synctest.Test(t, func(t *testing.T) {
-			j, _ := openDir(t, t.TempDir(), d, func(c *JournalConfig) { c.MaxAge = time.Hour })
+			j, _ := openDir(t, t.TempDir(), d, func(c *JournalConfig) { c.MaxAge, c.MaxBytes, c.MemoryBytes = time.Hour, 2<<20, 2<<20 })
 			r := newRunner(t, j, &fakeSink{})
 			j.Start()
 			for i := range 10 { // all within a quarter of an hour

@@ -3,6 +3,7 @@ package sinks
 import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/google/uuid"
 )
 
 // MaxLine is the longest line that AppendNative makes, in bytes, its newline
@@ -76,6 +77,7 @@ func (n *native) event(e *intel.Event, ends ends) {
 	n.name("event", string(e.Kind))
 	n.id("id", e.ID)
 	n.time("@timestamp", e.Time)
+	n.contact(e)
 	n.text("sensor", e.Sensor, maxLabel)
 	if e.Kind != intel.KindAlert {
 		n.tuple(e, ends)
@@ -91,6 +93,18 @@ func (n *native) event(e *intel.Event, ends ends) {
 	n.text("intel_version", e.IntelVersion, maxName)
 	n.indicators(e.Indicators)
 	n.b = append(n.b, "}}\n"...)
+}
+
+// contact writes which contact an event belongs to.
+func (n *native) contact(e *intel.Event) {
+	if e.Contact == (uuid.UUID{}) {
+		return
+	}
+	n.id("contact", e.Contact)
+	n.count("seq", uint64(e.Seq))
+	if e.Last {
+		n.bool("last", true)
+	}
 }
 
 // tuple writes the five fields that OSSEC and Wazuh know by themselves. They
@@ -116,6 +130,7 @@ func (n *native) finding(e *intel.Event) {
 	alert := e.Kind == intel.KindAlert
 	n.name("alert", e.Alert)
 	n.addr("offender", e.Offender)
+	n.addr("embedded", e.Embedded)
 	n.addr("local", e.Local)
 	if !alert {
 		if e.Offender.IsValid() {
@@ -123,8 +138,14 @@ func (n *native) finding(e *intel.Event) {
 		}
 		n.name("direction", string(e.Direction))
 		n.name("answered", string(e.Answered))
+		if e.Refused {
+			n.bool("refused", true)
+		}
 		n.bool("blocked", e.Blocked)
+		n.count("service_port", uint64(e.ServicePort))
+		n.time("contact_first_seen", e.ContactFirstSeen)
 	}
+	n.fold(e)
 	n.name("severity", e.Severity.String())
 	if !alert || e.Score > 0 {
 		n.number("score", uint64(e.Score))
@@ -132,6 +153,21 @@ func (n *native) finding(e *intel.Event) {
 	n.text("reason", e.Reason, n.limit)
 	if len(e.Indicators) > 0 {
 		n.best(&e.Indicators[0])
+	}
+}
+
+// fold writes how much a folded contact stands for.
+func (n *native) fold(e *intel.Event) {
+	if e.Folded {
+		n.bool("folded", true)
+	}
+	n.count("ports", uint64(e.Ports))
+	if e.PortsCapped {
+		n.bool("ports_capped", true)
+	}
+	n.count("hosts", uint64(e.Hosts))
+	if e.HostsCapped {
+		n.bool("hosts_capped", true)
 	}
 }
 

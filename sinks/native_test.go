@@ -16,6 +16,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/google/uuid"
 )
 
 const hitLine = `{"integration":"flowsnitch","v":1,"event":"hit","id":"0192f7c0-1234-7abc-8def-0123456789ab",` +
@@ -58,6 +59,19 @@ func TestAppendNativeFields(t *testing.T) {
 		has    []string
 		hasNot []string
 	}{
+		"contact": {func(e *intel.Event) { e.Contact, e.Seq = e.ID, 3 },
+			[]string{`Z","contact":"0192f7c0-1234-7abc-8def-0123456789ab","seq":3,"sensor"`}, []string{`"last"`}},
+		"last of a contact": {func(e *intel.Event) { e.Contact, e.Seq, e.Last = e.ID, 3, true }, []string{`"seq":3,"last":true,"sensor"`}, nil},
+		"refused":           {func(e *intel.Event) { e.Refused = true }, []string{`"answered":"yes","refused":true,"blocked":false`}, nil},
+		"service port": {func(e *intel.Event) { e.ServicePort, e.ContactFirstSeen = 443, e.Time },
+			[]string{`"blocked":false,"service_port":443,"contact_first_seen":"2026-11-20T23:00:00.123Z","severity"`}, nil},
+		"folded": {func(e *intel.Event) { e.Folded, e.Ports, e.Hosts, e.Local = true, 1000, 2, netip.Addr{} },
+			[]string{`"folded":true,"ports":1000,"hosts":2,"severity"`}, []string{"capped", `"local"`}},
+		"more than counted": {func(e *intel.Event) {
+			e.Folded, e.Ports, e.PortsCapped, e.Hosts, e.HostsCapped = true, 9, true, 8, true
+		},
+			[]string{`"ports":9,"ports_capped":true,"hosts":8,"hosts_capped":true,`}, nil},
+		"embedded":             {func(e *intel.Event) { e.Embedded = netip.MustParseAddr("192.0.2.9") }, []string{`"embedded":"192.0.2.9","local"`}, nil},
 		"no ports":             {func(e *intel.Event) { e.HasPorts = false }, nil, []string{"srcport", "dstport"}},
 		"port 0":               {func(e *intel.Event) { e.SrcPort = 0 }, []string{`"srcport":0,`}, nil},
 		"number of a protocol": {func(e *intel.Event) { e.Protocol = 253 }, []string{`"protocol":"253"`}, nil},
@@ -340,6 +354,11 @@ func wantPaths(e *intel.Event, shortened bool) map[string]bool {
 	traffic := e.Kind != intel.KindAlert
 	add(true, ".integration", ".v", ".event", ".id", f, f+".severity")
 	add(!e.Time.IsZero(), ".@timestamp")
+	if e.Contact != (uuid.UUID{}) {
+		add(true, ".contact")
+		add(e.Seq != 0, ".seq")
+		add(e.Last, ".last")
+	}
 	add(e.Sensor != "", ".sensor")
 	add(traffic && e.Src.IsValid(), ".srcip")
 	add(traffic && e.Dst.IsValid(), ".dstip")
@@ -347,7 +366,16 @@ func wantPaths(e *intel.Event, shortened bool) map[string]bool {
 	add(traffic && e.HasProtocol, ".protocol")
 	add(e.Alert != "", f+".alert")
 	add(e.Offender.IsValid(), f+".offender")
+	add(e.Embedded.IsValid(), f+".embedded")
 	add(e.Local.IsValid(), f+".local")
+	add(traffic && e.Refused, f+".refused")
+	add(traffic && e.ServicePort != 0, f+".service_port")
+	add(traffic && !e.ContactFirstSeen.IsZero(), f+".contact_first_seen")
+	add(e.Folded, f+".folded")
+	add(e.Ports != 0, f+".ports")
+	add(e.PortsCapped, f+".ports_capped")
+	add(e.Hosts != 0, f+".hosts")
+	add(e.HostsCapped, f+".hosts_capped")
 	add(traffic && e.Offender.IsValid(), f+".role")
 	add(traffic && e.Direction != "", f+".direction")
 	add(traffic && e.Answered != "", f+".answered")

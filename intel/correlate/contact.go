@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/google/uuid"
 )
 
 // A contactKey names a contact: offender, local address, protocol and service port.
@@ -26,7 +27,10 @@ type contact struct {
 	place int           // in the queue of updates; -1 = waits for none
 
 	first, last time.Duration
-	received    time.Time // of the last datagram
+	born        time.Time // receipt of the first datagram
+	received    time.Time // of the last one
+	uuid        uuid.UUID // of its events, made with the first of them
+	seq         uint32    // number of the last event
 	head        head      // the first flow
 
 	listing *listing

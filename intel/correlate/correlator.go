@@ -130,7 +130,7 @@ func (c *Correlator) contact(key contactKey, h *intel.Hit, e *ends, s *sight) (c
 		c.stats.evicted.Add(1)
 	}
 	ct = c.contacts.add(key, c.now)
-	ct.head = s.head
+	ct.head, ct.born = s.head, s.received
 	ct.us = homesOf(h, e, c.home)
 	return ct, true
 }
@@ -177,7 +177,11 @@ func (c *Correlator) update(ct *contact) {
 
 // end removes a contact, after its last update if it has news.
 func (c *Correlator) end(ct *contact) {
-	c.update(ct)
+	if c.contacts.settle(ct) {
+		ev := c.updateEvent(ct)
+		ev.Last = true
+		c.emit(ev)
+	}
 	c.contacts.remove(ct)
 }
 

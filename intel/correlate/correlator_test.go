@@ -178,8 +178,12 @@ func TestFirstHit(t *testing.T) {
 	if got.ID.Version() != 7 {
 		t.Errorf("id %s is of version %d, want 7", got.ID, got.ID.Version())
 	}
+	if got.Contact.Version() != 7 || got.Contact == got.ID {
+		t.Errorf("contact %s, want an id of its own of version 7", got.Contact)
+	}
 	want := intel.Event{
-		Kind: intel.KindHit, ID: got.ID, Time: t0, Sensor: "pi-oslo",
+		Kind: intel.KindHit, ID: got.ID, Time: t0, Sensor: "pi-oslo", Contact: got.Contact, Seq: 1,
+		ServicePort: 443, ContactFirstSeen: t0,
 		Src: us, Dst: bad, SrcPort: 51515, DstPort: 443, HasPorts: true,
 		Protocol: protoTCP, HasProtocol: true,
 		Offender: bad, Local: us, Role: flow.SideDst,

@@ -43,21 +43,28 @@ func (c *Correlator) eventOf(k intel.Kind, ct *contact, d *head, blocked bool) i
 	direction := ct.direction()
 	score := weigh(ct.listing.base, c.cfg.Factors.of(direction, ct.answered, blocked))
 	ev := intel.Event{
-		Kind:         k,
-		ID:           newID(),
-		Sensor:       c.cfg.Sensor,
-		Offender:     ct.key.offender,
-		Local:        ct.key.local,
-		Direction:    direction,
-		Answered:     ct.answer(c.now),
-		Blocked:      blocked,
-		Score:        score,
-		Severity:     intel.SeverityOf(int(score)),
-		Indicators:   ct.listing.indicators,
-		IntelVersion: ct.listing.version,
-		Exporters:    ct.exporters(),
-		CommunityID:  d.communityID(),
+		Kind:             k,
+		ID:               newID(),
+		Sensor:           c.cfg.Sensor,
+		Offender:         ct.key.offender,
+		Local:            ct.key.local,
+		ServicePort:      ct.key.port,
+		ContactFirstSeen: ct.born,
+		Direction:        direction,
+		Answered:         ct.answer(c.now),
+		Blocked:          blocked,
+		Score:            score,
+		Severity:         intel.SeverityOf(int(score)),
+		Indicators:       ct.listing.indicators,
+		IntelVersion:     ct.listing.version,
+		Exporters:        ct.exporters(),
+		CommunityID:      d.communityID(),
 	}
+	if ct.seq == 0 {
+		ct.uuid = newID()
+	}
+	ct.seq++
+	ev.Contact, ev.Seq = ct.uuid, ct.seq
 	ev.Reason = reasonOf(ev.Indicators, direction, ev.Answered, blocked)
 	d.fill(&ev)
 	ct.worst = max(ct.worst, ev.Severity)
