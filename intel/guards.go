@@ -62,12 +62,20 @@ func tooWide(p netip.Prefix) bool {
 	return p.Bits() < minBits6
 }
 
-// Outside reports whether a feed could list the address and make it a hit: it is nobody's
-// private or reserved space, none of ours, not allowed and no infrastructure.
+// Outside reports whether a feed could list the address, unmapped, and make it a hit: it
+// is nobody's private or reserved space, none of ours, not allowed and no
+// infrastructure. It is the judgement on a prefix of one address, but quick enough to
+// be asked for the addresses of every flow.
 func (t *Table) Outside(a netip.Addr) bool {
-	if !a.IsValid() || a.IsUnspecified() {
+	if !a.IsValid() || specialAddr(a) {
 		return false
 	}
-	p := netip.PrefixFrom(a, a.BitLen())
-	return t.guards.judge(p, OriginFeed).Reason == "" && t.guards.warned(a, ClassInfrastructure) == nil
+	g := &t.guards
+	if g.home != nil && g.home.Contains(a) || g.allow != nil && g.allow.Contains(a) {
+		return false
+	}
+	if len(g.quarantined) > 0 && g.quarantined[netip.PrefixFrom(a, a.BitLen())] {
+		return false
+	}
+	return g.warned(a, ClassInfrastructure) == nil
 }

@@ -15,6 +15,21 @@ type Match struct {
 	addr  netip.Addr
 	port  uint16
 	n     int
+	loose *loose // in place of a table
+}
+
+// loose are listings that stand in no table.
+type loose struct {
+	version    string
+	indicators []Indicator
+}
+
+// MatchOf makes a match of listings of one address that stand in no table, such as the
+// answers of a DNS block list. The version is the name of that state. The match keeps
+// the slice.
+func MatchOf(version string, listings []Indicator) Match {
+	sortListings(listings)
+	return Match{n: len(listings), loose: &loose{version, listings}}
 }
 
 // Find looks up an address with the port at its end of the flow; port 0 means that
@@ -51,7 +66,10 @@ func (m Match) Len() int { return m.n }
 
 // Version is the version of the table that was asked.
 func (m Match) Version() string {
-	if m.table == nil {
+	switch {
+	case m.loose != nil:
+		return m.loose.version
+	case m.table == nil:
 		return ""
 	}
 	return m.table.version
@@ -61,8 +79,11 @@ func (m Match) Version() string {
 // longest prefix, then the name of the feed. Score and category are what remains of
 // them where a warninglist has the address. The slice is the caller's.
 func (m Match) Indicators() []Indicator {
-	if m.n == 0 {
+	switch {
+	case m.n == 0:
 		return nil
+	case m.loose != nil:
+		return slices.Clone(m.loose.indicators)
 	}
 	out := make([]Indicator, 0, m.n)
 	own := make([]bool, 0, m.n)
@@ -71,11 +92,16 @@ func (m Match) Indicators() []Indicator {
 		own = append(own, e.origin() == OriginOperator)
 	}
 	m.table.guards.weigh(m.addr, out, own)
-	slices.SortStableFunc(out, func(a, b Indicator) int {
+	sortListings(out)
+	return out
+}
+
+// sortListings orders listings of one address, the best first.
+func sortListings(list []Indicator) {
+	slices.SortStableFunc(list, func(a, b Indicator) int {
 		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(b.Prefix.Bits(), a.Prefix.Bits()),
 			strings.Compare(a.Feed, b.Feed))
 	})
-	return out
 }
 
 // entries yields what lists the address, the longest prefix first.

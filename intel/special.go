@@ -1,6 +1,9 @@
 package intel
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // A specialRange is one line of the IANA special-purpose address registries.
 type specialRange struct {
@@ -99,6 +102,28 @@ func specialOf(p netip.Prefix) (by netip.Prefix, name string, overlaps bool) {
 		return p, "outside 2000::/3", true
 	}
 	return netip.Prefix{}, "", false
+}
+
+// The ranges above as sets, for single addresses.
+var (
+	specialSet = networksOf(special4, special6)
+	usableSet  = NewNetworks(usable)
+)
+
+func networksOf(lists ...[]specialRange) *Networks {
+	n := new(Networks)
+	for _, r := range slices.Concat(lists...) {
+		n.set.Insert(r.prefix) // ::ffff:0:0/96 stays what it is
+	}
+	return n
+}
+
+// specialAddr is SpecialPurpose for one address, quicker.
+func specialAddr(a netip.Addr) bool {
+	if a.Is6() && !globalUnicast6.Contains(a) {
+		return true
+	}
+	return specialSet.set.Contains(a) && !usableSet.set.Contains(a)
 }
 
 func isUsable(p netip.Prefix) bool {
