@@ -96,8 +96,8 @@ func printStatus(w io.Writer, s app.Status, final bool) {
 	printExporters(w, &s.Exporters, !final)
 	fmt.Fprintf(w, "intel      %d indicators, set %s\n", s.Intel.Indicators, s.Intel.Version)
 	if d := s.DNSBL; d != nil {
-		fmt.Fprintf(w, "dnsbl      %d addresses asked about, %d listed, %d known from before, %d failed, %d dropped (queue full), %d queries\n",
-			d.Asked, d.Listed, d.Cached, d.Failed, d.Dropped, d.Queries)
+		fmt.Fprintf(w, "dnsbl      %d addresses asked about, %d listed, %d known from before, %d failed, %d dropped (queue full), %d queries, %d answers kept, %d evicted (cache full)\n",
+			d.Asked, d.Listed, d.Cached, d.Failed, d.Dropped, d.Queries, d.Kept, d.Evicted)
 		for _, z := range d.Zones {
 			if z.Error != "" {
 				fmt.Fprintf(w, "           zone %s: %s\n", z.Zone, z.Error)

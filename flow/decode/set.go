@@ -62,6 +62,9 @@ func row(i, inColumns, columns int, rows []int32) int {
 // Exporter is the sender of the records.
 func (s *Set) Exporter() flow.Exporter { return s.exporter }
 
+// Received is the time of receipt of the datagram.
+func (s *Set) Received() time.Time { return s.received }
+
 // Frame is the number of the frame in a capture that the records came in.
 func (s *Set) Frame() int { return s.frame }
 

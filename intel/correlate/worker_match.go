@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
@@ -19,7 +18,8 @@ import (
 type Matcher struct {
 	store *intel.Store
 	hits  []intel.Hit
-	asker Asker // nil = nobody is asked
+	asker Asker       // nil = nobody is asked
+	asked flow.Record // scratch: the record that shows an address to the asker
 
 	found []int32 // scratch: indices of listed addresses
 	rows  []int32 // scratch: the records they belong to
@@ -106,29 +106,6 @@ func (m *Matcher) seen(first, n int, addr netip.Addr) bool {
 		}
 	}
 	return false
-}
-
-// An Asker is given the outside addresses that no table lists, with the record that
-// shows them and the time of its receipt. It must not wait, and not keep the record.
-type Asker interface {
-	Ask(r *flow.Record, side flow.Side, addr netip.Addr, now time.Time)
-}
-
-// AskWith hands every outside address that nothing lists to a; nil ends that. Each record
-// is then built, which costs more than all the rest of the path.
-func (m *Matcher) AskWith(a Asker) { m.asker = a }
-
-// ask hands over the addresses of a set that nothing lists.
-func (m *Matcher) ask(t *intel.Table, s *decode.Set) {
-	var rec flow.Record
-	for row := range s.Len() {
-		s.Record(row, &rec)
-		for side := range flow.NumSides {
-			if addr, _ := rec.At(side); t.Outside(addr) && !t.Contains(addr) {
-				m.asker.Ask(&rec, side, addr, rec.Received)
-			}
-		}
-	}
 }
 
 // Hits gives what has been found since the last Take, canaries among it.

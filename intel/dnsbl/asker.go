@@ -1,48 +1,99 @@
 package dnsbl
 
 import (
-	"hash/maphash"
+	"encoding/binary"
 	"net/netip"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 )
 
-// How many addresses an Asker remembers to have asked for, and how long.
+// How many addresses an Asker remembers to have looked at, and how long; how long it
+// lets an address rest that found no room in the queue.
 const (
 	recentSlots = 1 << 14
 	recentFor   = time.Minute
+	fullFor     = 4 * time.Second
 )
 
 // An Asker hands the addresses of one worker over. It belongs to one goroutine; it
 // neither waits nor allocates.
 type Asker struct {
-	c      *Checker
-	recent [recentSlots]recent
-}
-
-// A recent is an address that was handed over.
-type recent struct {
-	addr netip.Addr
-	at   time.Time
+	c *Checker
+	// recent are the addresses that were claimed. Their hash is that of the checker's
+	// marks.
+	recent *marks
 }
 
 // NewAsker makes the hand of one worker.
-func (c *Checker) NewAsker() *Asker { return &Asker{c: c} }
+func (c *Checker) NewAsker() *Asker {
+	recent := newMarks(recentSlots, recentFor)
+	recent.key = c.clean.key
+	return &Asker{c: c, recent: recent}
+}
 
-// Ask hands over the address at a side of a record that no table lists, to be asked
-// for unless it was a moment ago. It must be an outside address, unmapped; now is the
-// time of receipt. A full queue drops and counts it.
-func (a *Asker) Ask(r *flow.Record, side flow.Side, addr netip.Addr, now time.Time) {
-	slot := &a.recent[maphash.Comparable(a.c.seed, addr)%recentSlots]
-	if slot.addr == addr && now.Sub(slot.at) < recentFor {
-		return
+// Claim4 appends to claimed the indices of the addresses, IPv4 in host order, that may
+// need a question: neither known not to be listed nor claimed during the last minute.
+// They are claimed by that. now is the time of receipt.
+func (a *Asker) Claim4(addrs []uint32, now time.Time, claimed []int32) []int32 {
+	at := unit(now)
+	for i, addr := range addrs {
+		if addr != 0 && a.claim(flow.Addr6{Lo: 0xffff<<32 | uint64(addr)}, at) {
+			claimed = append(claimed, int32(i))
+		}
 	}
+	return claimed
+}
+
+// Claim6 is Claim4 for IPv6.
+func (a *Asker) Claim6(addrs []flow.Addr6, now time.Time, claimed []int32) []int32 {
+	at := unit(now)
+	for i, addr := range addrs {
+		if addr != (flow.Addr6{}) && a.claim(addr, at) {
+			claimed = append(claimed, int32(i))
+		}
+	}
+	return claimed
+}
+
+func (a *Asker) claim(addr flow.Addr6, now uint64) bool {
+	h := a.recent.hash(addr)
+	if a.recent.has(h, now) || a.c.clean.has(h, now) {
+		return false
+	}
+	a.recent.set(h, now, recentFor)
+	return true
+}
+
+// Room reports whether the queue takes another address. If not, the address counts as
+// dropped and may be claimed again after a few seconds.
+func (a *Asker) Room(addr netip.Addr, now time.Time) bool {
+	if len(a.c.queue) < cap(a.c.queue) {
+		return true
+	}
+	a.drop(addr, now)
+	return false
+}
+
+// Ask hands over a claimed address at a side of a record that no table lists. It must
+// be an outside address, unmapped; now is the time of receipt. A full queue drops and
+// counts it.
+func (a *Asker) Ask(r *flow.Record, side flow.Side, addr netip.Addr, now time.Time) {
 	select {
 	case a.c.queue <- request{record: *r, side: side, addr: addr}:
-		slot.addr, slot.at = addr, now
 		a.c.asked.Add(1)
 	default:
-		a.c.dropped.Add(1)
+		a.drop(addr, now)
 	}
+}
+
+func (a *Asker) drop(addr netip.Addr, now time.Time) {
+	a.c.dropped.Add(1)
+	a.recent.set(a.recent.hash(addr6(addr)), unit(now), fullFor)
+}
+
+// addr6 gives the address as two numbers, IPv4 as IPv4-mapped.
+func addr6(a netip.Addr) flow.Addr6 {
+	b := a.As16()
+	return flow.Addr6{Hi: binary.BigEndian.Uint64(b[:8]), Lo: binary.BigEndian.Uint64(b[8:])}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"net/netip"
 	"slices"
 	"strings"
@@ -47,6 +46,10 @@ type Stats struct {
 	Failed   uint64 `json:"failed"`
 	Queries  uint64 `json:"queries"` // sent
 	Errors   uint64 `json:"errors"`  // queries that gave no answer
+	// Kept is the number of answers in the cache, Evicted counts those that left it
+	// before their time because it was full.
+	Kept    uint64 `json:"kept"`
+	Evicted uint64 `json:"evicted"`
 }
 
 // A ZoneStatus tells whether a zone can be believed.
@@ -64,8 +67,9 @@ type Checker struct {
 	cfg      Config
 	found    func(intel.Hit)
 	exchange exchanger
-	seed     maphash.Seed
 	queue    chan request
+	clean    *marks // addresses that no zone lists, for the askers
+	start    time.Time
 
 	asked, dropped, cached, listed, unlisted, failed, queries, errors atomic.Uint64
 
@@ -83,8 +87,8 @@ type Checker struct {
 // a listed address, by several goroutines.
 func New(cfg Config, found func(intel.Hit)) *Checker {
 	c := &Checker{
-		cfg: cfg, found: found, seed: maphash.MakeSeed(),
-		queue: make(chan request, cfg.Queue), cache: newCache(cfg.Cache),
+		cfg: cfg, found: found, start: time.Now(),
+		queue: make(chan request, cfg.Queue), clean: newMarks(cfg.Cache, cfg.NegativeTTL), cache: newCache(cfg.Cache),
 		pending: make(map[netip.Addr][]request),
 	}
 	for _, z := range cfg.Zones {
@@ -131,9 +135,13 @@ func (c *Checker) Stop() {
 
 // Stats gives the counters.
 func (c *Checker) Stats() Stats {
+	c.mu.Lock()
+	kept, evicted := c.cache.len(), c.cache.evicted
+	c.mu.Unlock()
 	return Stats{
 		Asked: c.asked.Load(), Dropped: c.dropped.Load(), Cached: c.cached.Load(), Listed: c.listed.Load(),
 		Unlisted: c.unlisted.Load(), Failed: c.failed.Load(), Queries: c.queries.Load(), Errors: c.errors.Load(),
+		Kept: uint64(kept), Evicted: evicted,
 	}
 }
 
@@ -247,6 +255,7 @@ func (c *Checker) run(ctx context.Context) {
 func (c *Checker) judge(ctx context.Context, r *request) {
 	v, known := c.recall(r)
 	if known {
+		c.spread(r.addr, v)
 		c.cached.Add(1)
 		c.raise(v, r)
 		return
@@ -262,9 +271,12 @@ func (c *Checker) judge(ctx context.Context, r *request) {
 	waiting := c.pending[r.addr]
 	delete(c.pending, r.addr)
 	if ok {
-		c.cache.put(r.addr, v)
+		c.cache.put(addr6(r.addr), v, c.now())
 	}
 	c.mu.Unlock()
+	if ok {
+		c.spread(r.addr, v)
+	}
 	c.raise(v, r)
 	for i := range waiting {
 		c.raise(v, &waiting[i])
@@ -274,7 +286,18 @@ func (c *Checker) judge(ctx context.Context, r *request) {
 func (c *Checker) recall(r *request) (verdict, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.cache.get(r.addr, time.Now())
+	return c.cache.get(addr6(r.addr), c.now())
+}
+
+// now is the time since the start, in seconds. It does not jump with the clock.
+func (c *Checker) now() uint32 { return uint32(time.Since(c.start) / time.Second) }
+
+// spread lets the askers know that no zone lists an address, so that they ask no more.
+func (c *Checker) spread(a netip.Addr, v verdict) {
+	if v.listings == "" {
+		left := time.Duration(v.until)*time.Second - time.Since(c.start)
+		c.clean.set(c.clean.hash(addr6(a)), unit(time.Now()), left)
+	}
 }
 
 // maxWaiting is how many flows wait for the verdict on one address.
@@ -301,20 +324,23 @@ func (c *Checker) isPending(r *request) bool {
 
 // raise gives the hit of a flow if the verdict is a listing.
 func (c *Checker) raise(v verdict, r *request) {
-	if v.table == nil {
+	found, at := unpack(v.listings)
+	if len(found) == 0 {
 		return
 	}
-	_, port := r.record.At(r.side)
-	if m := v.table.Find(r.addr, port); !m.Empty() {
-		c.found(intel.Hit{Record: r.record, Offender: r.addr, Side: r.side, Match: m})
+	list := make([]intel.Indicator, len(found))
+	for i := range found {
+		list[i] = c.cfg.Zones[found[i].zone].indicator(r.addr, &found[i], at)
 	}
+	m := intel.MatchOf("dnsbl "+at.UTC().Format(time.RFC3339), list)
+	c.found(intel.Hit{Record: r.record, Offender: r.addr, Side: r.side, Match: m})
 }
 
 // lookUp asks all zones that can be believed. ok is false when none has answered.
 func (c *Checker) lookUp(ctx context.Context, a netip.Addr) (v verdict, ok bool) {
 	now := time.Now()
 	ttl := c.cfg.NegativeTTL
-	var found []intel.Indicator
+	var found []listing
 	for i, s := range c.Zones() {
 		if a.Is4() && !s.IPv4 || a.Is6() && !s.IPv6 {
 			continue
@@ -332,24 +358,19 @@ func (c *Checker) lookUp(ctx context.Context, a netip.Addr) (v verdict, ok bool)
 		}
 		life := min(max(said.ttl, c.cfg.MinTTL), c.cfg.MaxTTL)
 		ttl = min(ttl, life)
-		if ind, listed := z.indicator(a, said, now, life); listed {
-			found = append(found, ind)
+		if code, listed := z.meaning(said.codes); listed {
+			found = append(found, listing{i, code, life, said.codes, said.text})
 		}
 	}
 	if !ok {
 		return v, false
 	}
-	v.until = now.Add(ttl)
+	v = verdict{listings: pack(found, now), until: c.now() + uint32(ttl/time.Second)}
 	if len(found) == 0 {
 		c.unlisted.Add(1)
-		return v, true
+	} else {
+		c.listed.Add(1)
 	}
-	c.listed.Add(1)
-	b := intel.NewBuilder(intel.Policy{})
-	for _, ind := range found {
-		b.Add(ind, intel.OriginFeed)
-	}
-	v.table, _ = b.Build("dnsbl " + now.UTC().Format(time.RFC3339))
 	return v, true
 }
 
@@ -359,40 +380,51 @@ func (c *Checker) note(zone int, err error) {
 	c.zones[zone].Error = err.Error()
 }
 
-// indicator makes the listing of an address; false when the codes are no reason for
-// a hit.
-func (z *Zone) indicator(a netip.Addr, said answer, now time.Time, life time.Duration) (intel.Indicator, bool) {
-	code, listed := z.meaning(said.codes)
+// indicator makes the evidence of a listing that was found at a time.
+func (z *Zone) indicator(a netip.Addr, l *listing, at time.Time) intel.Indicator {
+	code := z.code(l.code)
 	var names []string
-	for _, c := range said.codes {
+	for _, c := range l.codes {
 		names = append(names, c.String())
 	}
 	return intel.Indicator{
 		Prefix: netip.PrefixFrom(a, a.BitLen()), Feed: z.feed(), Score: uint8(code.Score), Category: code.Category,
-		Ref: linkIn(said.text), Description: said.text, NativeID: strings.Join(names, ","),
-		LastSeen: now, Expires: now.Add(life),
-	}, listed
+		Ref: linkIn(l.text), Description: l.text, NativeID: strings.Join(names, ","),
+		LastSeen: at, Expires: at.Add(l.life),
+	}
 }
 
-// meaning gives the worst that the answers mean; false when they are no reason for a
-// hit.
-func (z *Zone) meaning(answers []netip.Addr) (worst Code, listed bool) {
+// commonCode is the index of what holds for all answers of a zone without codes.
+const commonCode = -1
+
+// code gives a code of the zone, complete.
+func (z *Zone) code(i int) Code {
 	common := Code{Score: cmp.Or(z.Score, defaultScore), Category: z.Category}
-	if len(z.Codes) == 0 {
-		return common, true
+	if i == commonCode {
+		return common
 	}
-	for _, c := range z.Codes {
+	c := z.Codes[i]
+	c.Score = cmp.Or(c.Score, common.Score)
+	c.Category = cmp.Or(c.Category, common.Category)
+	return c
+}
+
+// meaning gives the index of the worst code among the answers; false when they are no
+// reason for a hit.
+func (z *Zone) meaning(answers []netip.Addr) (worst int, listed bool) {
+	worst = commonCode
+	if len(z.Codes) == 0 {
+		return worst, true
+	}
+	for i, c := range z.Codes {
 		if c.Ignore || !slices.Contains(answers, c.Answer) {
 			continue
 		}
-		c.Score = cmp.Or(c.Score, common.Score)
-		c.Category = cmp.Or(c.Category, common.Category)
-		if c.Score > worst.Score {
-			worst = c
+		if worst == commonCode || z.code(i).Score > z.code(worst).Score {
+			worst = i
 		}
-		listed = true
 	}
-	return worst, listed
+	return worst, worst != commonCode
 }
 
 // linkIn gives the first web link of a text.
@@ -412,14 +444,14 @@ func (c *Checker) ask(ctx context.Context, z *Zone, a netip.Addr) (answer, error
 	if err != nil {
 		return answer{}, err
 	}
-	said, err := parseA(m)
+	said, err := parseA(m, name)
 	if err != nil {
 		c.errors.Add(1)
 		return answer{}, fmt.Errorf("%s: %w", z.Zone, err)
 	}
 	if len(said.codes) > 0 {
 		if m, err := c.query(ctx, name, dnsmessage.TypeTXT); err == nil { // a listing without words is one, too
-			said.text = parseTXT(m)
+			said.text = parseTXT(m, name)
 		}
 	}
 	return said, nil

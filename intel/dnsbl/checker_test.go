@@ -57,7 +57,7 @@ func (s *zoneServer) message(name string, kind dnsmessage.Type) *dnsmessage.Mess
 			code = c
 		}
 	}
-	h := dnsmessage.ResourceHeader{TTL: s.ttl, Class: dnsmessage.ClassINET}
+	h := dnsmessage.ResourceHeader{Name: dnsmessage.MustNewName(name), TTL: s.ttl, Class: dnsmessage.ClassINET}
 	switch {
 	case code == "":
 		if m.RCode == dnsmessage.RCodeSuccess {
@@ -298,8 +298,9 @@ func TestCodes(t *testing.T) {
 		{[]netip.Addr{a("127.0.0.10")}, Code{}, false},
 		{[]netip.Addr{a("127.0.0.77")}, Code{}, false},
 	} {
-		if got, listed := z.meaning(tt.answers); got != tt.want || listed != tt.listed {
-			t.Errorf("%v: %+v %t", tt.answers, got, listed)
+		code, listed := z.meaning(tt.answers)
+		if listed != tt.listed || listed && z.code(code) != tt.want {
+			t.Errorf("%v: code %d, %t", tt.answers, code, listed)
 		}
 	}
 }
@@ -383,20 +384,28 @@ func TestQueryName(t *testing.T) {
 
 func TestCache(t *testing.T) {
 	c := newCache(100)
-	now := time.Now()
-	addr := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{62, 0, byte(i >> 8), byte(i)}) }
+	addr := func(i int) flow.Addr6 { return flow.Addr6{Lo: 0xffff<<32 | uint64(62<<24+i)} }
 	for i := range 10_000 {
-		c.put(addr(i), verdict{until: now.Add(time.Hour)})
-		c.get(addr(0), now) // in use
-		if n := len(c.young) + len(c.old); n > 100 {
-			t.Fatalf("%d verdicts", n)
+		c.put(addr(i), verdict{until: 3600}, 0)
+		c.get(addr(0), 0) // in use
+		if c.len() > 100 {
+			t.Fatalf("%d verdicts", c.len())
 		}
 	}
-	if _, ok := c.get(addr(0), now); !ok {
+	if _, ok := c.get(addr(0), 0); !ok {
 		t.Error("what is in use was forgotten")
 	}
-	if _, ok := c.get(addr(9999), now.Add(2*time.Hour)); ok {
+	if _, ok := c.get(addr(9999), 7200); ok {
 		t.Error("a verdict lives for ever")
+	}
+	if n := uint64(c.len()); c.evicted+n != 10_000 {
+		t.Errorf("%d evicted and %d kept of 10,000", c.evicted, n)
+	}
+	for i := range 200 {
+		c.put(addr(20_000+i), verdict{until: 8000}, 7200)
+	}
+	if c.evicted > 10_000+200-100 {
+		t.Errorf("%d evicted: what has ended before counts too", c.evicted)
 	}
 }
 

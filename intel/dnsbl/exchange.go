@@ -53,8 +53,9 @@ func question(name string, kind dnsmessage.Type) (*dnsmessage.Message, []byte, e
 	return m, packed, err
 }
 
-// ask sends the question from a port of its own and takes the first datagram that
-// answers it: a forger has to guess port and id.
+// ask sends the question from a socket of its own, connected to the server, and takes
+// the first datagram that answers it. A forger has to guess the port, which the system
+// picks at random for each question, and the id (RFC 5452).
 func ask(ctx context.Context, network, server string, q *dnsmessage.Message, packed []byte) (*dnsmessage.Message, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, network, server)
@@ -102,9 +103,15 @@ func read(conn net.Conn, network string, buf []byte) (int, error) {
 	return n, err
 }
 
+// answers reports whether m is the answer to q: its id and its one question, class
+// included. That it comes from the server's address and port is the connected socket's
+// business.
 func answers(m, q *dnsmessage.Message) bool {
-	return m.ID == q.ID && m.Response && len(m.Questions) == 1 && m.Questions[0].Type == q.Questions[0].Type &&
-		strings.EqualFold(m.Questions[0].Name.String(), q.Questions[0].Name.String())
+	if m.ID != q.ID || !m.Response || m.OpCode != q.OpCode || len(m.Questions) != 1 {
+		return false
+	}
+	is, want := &m.Questions[0], &q.Questions[0]
+	return is.Type == want.Type && is.Class == want.Class && strings.EqualFold(is.Name.String(), want.Name.String())
 }
 
 // systemServer gives the first resolver of the system.

@@ -3,7 +3,9 @@ package dnsbl
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -58,8 +60,8 @@ type answer struct {
 // listed".
 var errNotSaid = errors.New("no answer to the question")
 
-// parseA reads the answer to a question for A records.
-func parseA(m *dnsmessage.Message) (answer, error) {
+// parseA reads the answer to a question for the A records of a name.
+func parseA(m *dnsmessage.Message, name string) (answer, error) {
 	switch m.RCode {
 	case dnsmessage.RCodeSuccess, dnsmessage.RCodeNameError:
 	default:
@@ -67,16 +69,18 @@ func parseA(m *dnsmessage.Message) (answer, error) {
 	}
 	var a answer
 	ttl := uint32(1<<32 - 1)
-	for _, r := range m.Answers {
+	for r := range belonging(m, name) {
 		body, ok := r.Body.(*dnsmessage.AResource)
 		if !ok {
-			continue // CNAME
+			continue
 		}
 		code := netip.AddrFrom4(body.A)
 		if !isListing(code) {
 			return answer{}, fmt.Errorf("%w: %s is an error code or a rewritten answer", errNotSaid, code)
 		}
-		a.codes = append(a.codes, code)
+		if !slices.Contains(a.codes, code) {
+			a.codes = append(a.codes, code)
+		}
 		ttl = min(ttl, r.Header.TTL)
 	}
 	if len(a.codes) == 0 {
@@ -84,6 +88,37 @@ func parseA(m *dnsmessage.Message) (answer, error) {
 	}
 	a.ttl = time.Duration(ttl) * time.Second
 	return a, nil
+}
+
+// maxAliases bounds the aliases that lead from a name to its records.
+const maxAliases = 8
+
+// belonging yields the records of a name in an answer, or those of the name that it is
+// an alias of: whatever else stands there answers another question. Resolvers may put
+// the aliases in any place.
+func belonging(m *dnsmessage.Message, name string) iter.Seq[*dnsmessage.Resource] {
+	for range maxAliases {
+		i := slices.IndexFunc(m.Answers, func(r dnsmessage.Resource) bool {
+			_, alias := r.Body.(*dnsmessage.CNAMEResource)
+			return alias && isOf(&r, name)
+		})
+		if i < 0 {
+			break
+		}
+		name = m.Answers[i].Body.(*dnsmessage.CNAMEResource).CNAME.String()
+	}
+	return func(yield func(*dnsmessage.Resource) bool) {
+		for i := range m.Answers {
+			if r := &m.Answers[i]; isOf(r, name) && !yield(r) {
+				return
+			}
+		}
+	}
+}
+
+// isOf reports whether a record is one of the name.
+func isOf(r *dnsmessage.Resource, name string) bool {
+	return r.Header.Class == dnsmessage.ClassINET && strings.EqualFold(r.Header.Name.String(), name)
 }
 
 // negativeTTL is the life of "not listed" (RFC 2308, 5).
@@ -99,9 +134,9 @@ func negativeTTL(m *dnsmessage.Message) uint32 {
 // maxText bounds the evidence.
 const maxText = 512
 
-// parseTXT gives the first text of an answer.
-func parseTXT(m *dnsmessage.Message) string {
-	for _, r := range m.Answers {
+// parseTXT gives the first text of an answer for a name.
+func parseTXT(m *dnsmessage.Message, name string) string {
+	for r := range belonging(m, name) {
 		if txt, ok := r.Body.(*dnsmessage.TXTResource); ok {
 			s := strings.ToValidUTF8(strings.Join(txt.TXT, ""), "\uFFFD")
 			return strings.ToValidUTF8(s[:min(len(s), maxText)], "")

@@ -122,6 +122,12 @@ func dnsblMetrics() []metric {
 			}},
 		ifDNSBL("dnsbl_queries_total", "Queries sent.", func(d *DNSBLStatus) uint64 { return d.Queries }),
 		ifDNSBL("dnsbl_errors_total", "Queries that gave no answer.", func(d *DNSBLStatus) uint64 { return d.Errors }),
+		{name: "dnsbl_answers", help: "Answers in the cache.", kind: gauge, each: func(s *Status, put put) {
+			if s.DNSBL != nil {
+				put(float64(s.DNSBL.Kept))
+			}
+		}},
+		ifDNSBL("dnsbl_evicted_total", "Answers that left the full cache before their time.", func(d *DNSBLStatus) uint64 { return d.Evicted }),
 		{name: "dnsbl_zone_up", help: "1 while the test points of a zone answer as they should.", kind: gauge, labels: []string{"zone"}, each: func(s *Status, put put) {
 			if s.DNSBL != nil {
 				for _, z := range s.DNSBL.Zones {

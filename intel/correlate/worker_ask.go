@@ -1,0 +1,53 @@
+package correlate
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/intel"
+)
+
+// An Asker is given the outside addresses that no table lists, with the record that
+// shows them and the time of its receipt. It belongs to the goroutine of one matcher,
+// must not wait, and not keep what it is given.
+type Asker interface {
+	// Claim4 and Claim6 append to claimed the indices of the addresses about which
+	// nothing is known yet and that have not been claimed for a while.
+	Claim4(addrs []uint32, now time.Time, claimed []int32) []int32
+	Claim6(addrs []flow.Addr6, now time.Time, claimed []int32) []int32
+	// Room reports whether Ask would take the address; if not, it is counted.
+	Room(addr netip.Addr, now time.Time) bool
+	Ask(r *flow.Record, side flow.Side, addr netip.Addr, now time.Time)
+}
+
+// AskWith hands every outside address that nothing lists to a; nil ends that. Only for
+// an address that is new to a, and for which it has room, a record is built.
+func (m *Matcher) AskWith(a Asker) { m.asker = a }
+
+// ask hands over the addresses of a set that nothing lists.
+func (m *Matcher) ask(t *intel.Table, s *decode.Set) {
+	now := s.Received()
+	m.found = m.asker.Claim4(s.V4, now, m.found[:0])
+	for _, i := range m.found {
+		m.askFor(t, s, s.Row4(int(i)), flow.Addr4(s.V4[i]))
+	}
+	m.found = m.asker.Claim6(s.V6, now, m.found[:0])
+	for _, i := range m.found {
+		m.askFor(t, s, s.Row6(int(i)), s.V6[i].Addr())
+	}
+}
+
+func (m *Matcher) askFor(t *intel.Table, s *decode.Set, row int, addr netip.Addr) {
+	if !t.Outside(addr) || t.Contains(addr) || !m.asker.Room(addr, s.Received()) {
+		return
+	}
+	s.Record(row, &m.asked)
+	for side := range flow.NumSides {
+		if a, _ := m.asked.At(side); a == addr {
+			m.asker.Ask(&m.asked, side, addr, s.Received())
+			return
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package correlate_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/synth"
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/correlate"
+)
+
+// A curious asker claims every address once and takes as many as it has room for.
+type curious struct {
+	known   map[netip.Addr]bool
+	room    int
+	refused []netip.Addr
+	asked   []string
+}
+
+func (c *curious) claim(a netip.Addr) bool {
+	was := c.known[a]
+	c.known[a] = true
+	return !was
+}
+
+func (c *curious) Claim4(addrs []uint32, _ time.Time, claimed []int32) []int32 {
+	for i, a := range addrs {
+		if c.claim(flow.Addr4(a)) {
+			claimed = append(claimed, int32(i))
+		}
+	}
+	return claimed
+}
+
+func (c *curious) Claim6(addrs []flow.Addr6, _ time.Time, claimed []int32) []int32 {
+	for i, a := range addrs {
+		if c.claim(a.Addr()) {
+			claimed = append(claimed, int32(i))
+		}
+	}
+	return claimed
+}
+
+func (c *curious) Room(a netip.Addr, _ time.Time) bool {
+	if len(c.asked) < c.room {
+		return true
+	}
+	c.refused = append(c.refused, a)
+	return false
+}
+
+func (c *curious) Ask(r *flow.Record, side flow.Side, a netip.Addr, now time.Time) {
+	at, port := r.At(side)
+	if at != a || !now.Equal(r.Received) {
+		c.asked = append(c.asked, fmt.Sprintf("%s is not the %s of %+v", a, side, r))
+		return
+	}
+	c.asked = append(c.asked, fmt.Sprintf("%s %s %d", a, side, port))
+}
+
+// TestAsk: the asker is given each outside address once, with a record that shows it:
+// none that is listed, ours, special or claimed before, and none without room.
+func TestAsk(t *testing.T) {
+	a := netip.MustParseAddr
+	b := intel.NewBuilder(intel.Policy{Home: []netip.Prefix{netip.MustParsePrefix("62.0.0.0/24")}})
+	b.Add(intel.Indicator{Prefix: netip.MustParsePrefix("45.155.205.99/32"), Feed: "x"}, intel.OriginFeed)
+	table, _ := b.Build("v1")
+	store := intel.NewStore()
+	store.Swap(table)
+	now := time.Unix(1_800_000_000, 0)
+	var flows []synth.Flow
+	for i, ends := range [][2]string{
+		{"62.0.0.1", "8.0.0.1"}, {"8.0.0.1", "62.0.0.1"}, {"8.0.0.2", "10.0.0.1"}, {"62.0.0.2", "45.155.205.99"},
+		{"8.0.0.3", "8.0.0.4"}, {"62.0.0.1", "0.0.0.0"}, {"62.0.0.1", "8.0.0.5"}, {"62.0.0.1", "8.0.0.6"},
+		{"2a00::1", "2a00::2"}, {"fe80::1", "2a00::2"},
+	} {
+		flows = append(flows, synth.Flow{Src: a(ends[0]), Dst: a(ends[1]), SrcPort: uint16(1000 + i), DstPort: 443, Protocol: 6, Bytes: 1, Packets: 1, Start: now, End: now})
+	}
+	ask := &curious{known: map[netip.Addr]bool{a("8.0.0.5"): true}, room: 6}
+	m := correlate.NewMatcher(store)
+	m.AskWith(ask)
+	enc, err := synth.NewEncoder(synth.Config{Version: flow.V9})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := decode.New(decode.NewExporters(decode.DefaultLimits()), m)
+	payload := enc.Templates(nil, now)
+	for range 3 { // the second time all is known
+		dg := flow.Datagram{Source: netip.MustParseAddrPort("192.0.2.1:2055"), Received: now, Payload: payload}
+		d.Decode(&dg)
+		if payload, _, err = enc.Encode(nil, flows, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{"8.0.0.1 dst 443", "8.0.0.2 src 1002", "8.0.0.3 src 1004", "8.0.0.4 dst 443", "8.0.0.6 dst 443", "2a00::1 src 1008"}
+	if slices.Sort(want); !slices.Equal(slices.Sorted(slices.Values(ask.asked)), want) {
+		t.Errorf("asked\n%q\nwant\n%q", ask.asked, want)
+	}
+	if !slices.Equal(ask.refused, []netip.Addr{a("2a00::2")}) {
+		t.Errorf("no room for %v", ask.refused)
+	}
+	if m.Matched() != 2 {
+		t.Errorf("%d hits", m.Matched())
+	}
+}
