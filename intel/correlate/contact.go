@@ -38,8 +38,9 @@ type contact struct {
 
 	us        homes
 	initiator party
-	known     bool // initiator is known, not taken for granted
-	seen      [2]bool
+	known     bool    // initiator is known, not taken for granted
+	seen      [2]bool // by direction: something other than a refusal
+	refusals  [2]bool // by direction: a reset or an ICMP unreachable
 	answered  bool
 	passed    bool // at least one flow was not blocked
 	sampled   bool // a rate other than 1 was in force, or none is known
@@ -77,12 +78,22 @@ func (c *contact) see(e *ends, s *sight) {
 		return // what was dropped answers nobody
 	}
 	c.passed = true
-	c.seen[wayOf(e.sender)] = true
-	c.answered = c.answered || c.seen[0] && c.seen[1] || s.back.any() || e.isAnswer()
+	way, back := wayOf(e.sender), s.back.any()
+	c.seen[way] = c.seen[way] || !e.refusal
+	c.refusals[way] = c.refusals[way] || e.refusal
+	c.refusals[1-way] = c.refusals[1-way] || back && e.backRefusal
+	c.answered = c.answered || c.seen[0] && c.seen[1] || e.isAnswer(back)
 }
 
-// isAnswer reports whether the flow by itself shows that both ends talk.
-func (e *ends) isAnswer() bool {
+// isAnswer reports whether the flow by itself shows that both ends talk; back tells
+// that it counts the way back too. A refusal is no answer, whoever sends it.
+func (e *ends) isAnswer(back bool) bool {
+	if back && !e.backRefusal && (!e.refusal || e.initiator == e.sender) {
+		return true
+	}
+	if e.refusal {
+		return false
+	}
 	if e.initiator != nobody && e.initiator != e.sender {
 		return true
 	}
@@ -95,9 +106,22 @@ func (c *contact) learnInitiator(e *ends) {
 	switch {
 	case e.initiator != nobody && (!c.known || e.initiator == c.ours()):
 		c.initiator, c.known = e.initiator, true
+	case c.initiator == nobody && e.refuses() == local:
+		c.initiator = offender // but what refuses us may be the echo of forged packets
 	case c.initiator == nobody:
 		c.initiator = e.sender
 	}
+}
+
+// refused reports whether refusals are all that came back.
+func (c *contact) refused() bool {
+	switch {
+	case c.answered:
+		return false
+	case c.known:
+		return c.refusals[wayOf(c.initiator.other())]
+	}
+	return c.refusals[0] || c.refusals[1]
 }
 
 // ours gives the end that is ours, the local one when both are or none is.
@@ -122,12 +146,12 @@ func (c *contact) direction() intel.Direction {
 }
 
 // answer gives the answer as it can be told at the time now: that there was none
-// only when every packet was seen and the first interval is over.
+// only when every packet was seen, and it was refused or the first interval is over.
 func (c *contact) answer(now time.Duration) intel.Answered {
 	switch {
 	case c.answered:
 		return intel.AnsweredYes
-	case !c.sampled && now-c.first >= firstUpdate:
+	case !c.sampled && (c.refused() || now-c.first >= firstUpdate):
 		return intel.AnsweredNo
 	}
 	return intel.AnsweredUnknown

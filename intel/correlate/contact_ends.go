@@ -21,7 +21,16 @@ const (
 // The TCP flags that tell who opened a connection and who has answered.
 const (
 	tcpSYN = 0x02
+	tcpRST = 0x04
 	tcpACK = 0x10
+	// tcpControl are the control bits of RFC 9293 3.1; those of congestion say nothing here.
+	tcpControl = 0x3f
+)
+
+// The types of ICMP that refuse: destination unreachable (RFC 792, RFC 4443 3.1).
+const (
+	icmpUnreachable   = 3
+	icmpv6Unreachable = 1
 )
 
 // The elements of NSEL that count the initiator's side.
@@ -59,8 +68,12 @@ type ends struct {
 	sender                  party
 	// initiator is who opened the contact, as far as this record tells.
 	initiator party
-	// tcpFlags are those of the record, when they belong to this pair.
-	tcpFlags uint16
+	// tcpFlags are those of the record, when they belong to this pair, and backFlags those
+	// of the way back in a biflow.
+	tcpFlags, backFlags uint16
+	// refusal is set when the sender did nothing but refuse, backRefusal when the other
+	// end did on the way back.
+	refusal, backRefusal bool
 }
 
 // endsOf reads the ends of a hit. The local end is the inside address where the
@@ -79,6 +92,11 @@ func endsOf(h *intel.Hit) ends {
 	} else if e.hasProtocol && e.protocol == protoTCP && r.Has&flow.HasTCPFlags != 0 {
 		e.tcpFlags = r.TCPFlags
 	}
+	if e.hasProtocol && e.protocol == protoTCP && !innerTransport(r, h.Side) && r.Has&flow.HasRevTCPFlags != 0 {
+		e.backFlags = r.RevTCPFlags
+	}
+	e.refusal = isReset(e.tcpFlags) || !innerTransport(r, h.Side) && unreachable(r)
+	e.backRefusal = isReset(e.backFlags)
 	if !portful(e.protocol, e.hasProtocol) {
 		e.offenderPort, e.localPort = 0, 0
 	}
@@ -89,6 +107,31 @@ func endsOf(h *intel.Hit) ends {
 		e.initiator = e.sender.other()
 	}
 	return e
+}
+
+// isReset reports whether all that was sent are TCP resets: RST, or RST and ACK.
+func isReset(flags uint16) bool {
+	flags &= tcpControl
+	return flags == tcpRST || flags == tcpRST|tcpACK
+}
+
+// unreachable reports whether a record is of ICMP destination unreachable. Without an
+// element for them, type and code stand in the destination port, as in v5.
+func unreachable(r *flow.Record) bool {
+	if r.Has&flow.HasProtocol == 0 {
+		return false
+	}
+	code := r.ICMPTypeCode
+	if r.Has&flow.HasICMP == 0 {
+		code = r.DstPort
+	}
+	switch r.Protocol {
+	case protoICMP:
+		return code>>8 == icmpUnreachable
+	case protoICMPv6:
+		return code>>8 == icmpv6Unreachable
+	}
+	return false
 }
 
 // What a record says of its initiator.
@@ -120,6 +163,8 @@ func (e *ends) tellsInitiator(r *flow.Record) telling {
 		return byRecord
 	case e.tcpFlags&(tcpSYN|tcpACK) == tcpSYN:
 		return byRecord
+	case e.backFlags&(tcpSYN|tcpACK) == tcpSYN:
+		return byRecordReverse
 	}
 	return notTold
 }
@@ -194,6 +239,19 @@ func (e *ends) initiatorBy(service uint16) party {
 		return whenClient(service, e.localPort, local)
 	}
 	return whenClient(service, e.offenderPort, offender)
+}
+
+// refuses gives the end that a refusal by itself shows to be the responder: its sender,
+// unless only that one uses a client's port.
+func (e *ends) refuses() party {
+	port, other := e.offenderPort, e.localPort
+	if e.sender == local {
+		port, other = other, port
+	}
+	if e.refusal && (port < firstEphemeral || other >= firstEphemeral) {
+		return e.sender
+	}
+	return nobody
 }
 
 // whenClient gives p when the ports show that p, who has the other one, is the client.

@@ -52,8 +52,8 @@ func (t *contacts) keyOf(e *ends) contactKey {
 }
 
 // servicePort gives the service port: the responder's when the initiator is known,
-// else the one that this pair has used before, else the lower, which is the one
-// below 1024 if any is. Without ports it is 0.
+// else the one that this pair has used before, else that of the end that refuses, else
+// the lower, which is the one below 1024 if any is. Without ports it is 0.
 func (t *contacts) servicePort(k contactKey, e *ends) uint16 {
 	a, b := e.offenderPort, e.localPort
 	switch {
@@ -70,6 +70,10 @@ func (t *contacts) servicePort(k contactKey, e *ends) uint16 {
 		return a
 	case usedB && !usedA:
 		return b
+	case e.refuses() == local:
+		return b
+	case e.refuses() == offender:
+		return a
 	}
 	return min(a, b)
 }

@@ -139,7 +139,7 @@ func (c *Correlator) contact(key contactKey, h *intel.Hit, e *ends, s *sight) (c
 // update would tell.
 func (c *Correlator) merge(ct *contact, h *intel.Hit, e *ends, s *sight) (news bool) {
 	ct.received = s.received
-	score, answered := uint8(0), ct.answered
+	score, answered, refused := uint8(0), ct.answered, ct.refused()
 	if ct.listing != nil {
 		score = ct.score(&c.cfg.Factors)
 	}
@@ -156,7 +156,7 @@ func (c *Correlator) merge(ct *contact, h *intel.Hit, e *ends, s *sight) (news b
 	countIf(&c.stats.duplicates, n.duplicate)
 	countIf(&c.stats.forgotten, n.forgot)
 	countIf(&c.stats.overCap, n.full || noRoom)
-	return news || exporterAdded || ct.answered != answered || ct.score(&c.cfg.Factors) != score
+	return news || exporterAdded || ct.answered != answered || ct.refused() != refused || ct.score(&c.cfg.Factors) != score
 }
 
 // urgent reports whether the contact has become answered or worse since its last event.

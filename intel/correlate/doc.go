@@ -23,7 +23,9 @@
 //
 // A contact is answered when flows of both directions were seen, when a record has
 // counters of the way back, when a flow comes from the responder, or when the
-// offender has sent a TCP ACK. What was blocked is no answer.
+// offender has sent a TCP ACK. What was blocked is no answer, and neither is a refusal:
+// a flow with no TCP flags but RST or RST and ACK, the way back of a biflow with only
+// these, or an ICMP unreachable. A contact with refusals alone is refused.
 //
 // # What is counted
 //

@@ -53,6 +53,7 @@ func (c *Correlator) eventOf(k intel.Kind, ct *contact, d *head, blocked bool) i
 		Direction:        direction,
 		Answered:         ct.answer(c.now),
 		Blocked:          blocked,
+		Refused:          ct.refused(),
 		Score:            score,
 		Severity:         intel.SeverityOf(int(score)),
 		Indicators:       ct.listing.indicators,
@@ -65,7 +66,7 @@ func (c *Correlator) eventOf(k intel.Kind, ct *contact, d *head, blocked bool) i
 	}
 	ct.seq++
 	ev.Contact, ev.Seq = ct.uuid, ct.seq
-	ev.Reason = reasonOf(ev.Indicators, direction, ev.Answered, blocked)
+	ev.Reason = reasonOf(&ev)
 	d.fill(&ev)
 	ct.worst = max(ct.worst, ev.Severity)
 	ct.saidAnswered = ct.saidAnswered || ct.answered

@@ -17,16 +17,18 @@ const (
 
 // reasonOf says for people why there is an event and how bad it is, such as
 // "c2 listed by feodo (90), otx (75); outbound, answered".
-func reasonOf(listings []intel.Indicator, d intel.Direction, a intel.Answered, blocked bool) string {
-	b := appendListing(make([]byte, 0, 96), listings)
+func reasonOf(ev *intel.Event) string {
+	b := appendListing(make([]byte, 0, 96), ev.Indicators)
 	b = append(b, "; "...)
-	b = append(b, d...)
+	b = append(b, ev.Direction...)
 	switch {
-	case blocked:
+	case ev.Blocked:
 		b = append(b, ", blocked"...)
-	case a == intel.AnsweredYes:
+	case ev.Answered == intel.AnsweredYes:
 		b = append(b, ", answered"...)
-	case a == intel.AnsweredNo:
+	case ev.Refused:
+		b = append(b, ", refused"...)
+	case ev.Answered == intel.AnsweredNo:
 		b = append(b, ", not answered"...)
 	}
 	return string(b)

@@ -75,11 +75,11 @@ func TestReason(t *testing.T) {
 		{[]intel.Indicator{plain}, intel.Inbound, intel.AnsweredUnknown, true, "listed by ours (80); inbound, blocked"},
 		{nil, intel.Transit, intel.AnsweredUnknown, false, "listed; transit"},
 	} {
-		if got := reasonOf(c.listings, c.direction, c.answered, c.blocked); got != c.want {
+		if got := reasonOf(&intel.Event{Indicators: c.listings, Direction: c.direction, Answered: c.answered, Blocked: c.blocked}); got != c.want {
 			t.Errorf("got %q, want %q", got, c.want)
 		}
 	}
-	got := reasonOf(many, intel.Outbound, intel.AnsweredNo, false)
+	got := reasonOf(&intel.Event{Indicators: many, Direction: intel.Outbound, Answered: intel.AnsweredNo})
 	if len(got) > 200 || strings.ToValidUTF8(got, "?") != got {
 		t.Errorf("%d bytes: %q, want at most 200 of valid UTF-8", len(got), got)
 	}
