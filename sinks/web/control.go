@@ -46,22 +46,40 @@ func (c *Control) Get(path string, f func() any) {
 }
 
 // Do answers requests of a method and path, as in "POST /intel/update", with what f
-// gives, as JSON; an error as its text with status 400.
+// gives, as JSON; an error as its text with status 400, an [Unavailable] with 503.
 func (c *Control) Do(pattern string, f func(*http.Request) (any, error)) {
 	c.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
 		answer, err := f(r)
 		if err != nil {
-			w.WriteHeader(http.StatusBadRequest)
-			answer = failure{err.Error()}
+			fail(w, err)
+			return
 		}
-		_ = json.NewEncoder(w).Encode(answer) // the asker is gone: nobody to tell
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(answer) // the client is gone: there is nobody to report to
 	})
 }
+
+// Unavailable is the reason why a request cannot be met now, but may be later.
+type Unavailable string
+
+// Error gives the reason.
+func (u Unavailable) Error() string { return string(u) }
 
 // A failure is the answer to a request that cannot be met.
 type failure struct {
 	Error string `json:"error"`
+}
+
+// fail answers with the text of an error.
+func fail(w http.ResponseWriter, err error) {
+	status := http.StatusBadRequest
+	if _, ok := errors.AsType[Unavailable](err); ok {
+		status = http.StatusServiceUnavailable
+		w.Header().Set("Retry-After", "1")
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(failure{err.Error()})
 }
 
 // Start opens the socket. A socket that a dead process left behind is replaced;
@@ -146,7 +164,7 @@ func Tell(ctx context.Context, stateDir, method, path string, v any) error {
 			return fmt.Errorf("%s: not the answer of a flowsnitch: %w", socket, err)
 		}
 		return nil
-	case http.StatusBadRequest:
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusServiceUnavailable:
 		var f failure
 		if json.NewDecoder(resp.Body).Decode(&f) == nil && f.Error != "" {
 			return errors.New(f.Error)

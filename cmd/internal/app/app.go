@@ -8,9 +8,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"reflect"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +18,6 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/clock"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
-	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
@@ -84,7 +81,11 @@ type App struct {
 	web    *web.Server // nil = not wanted
 	storms stormWatch  // only the chores use it
 
-	ready atomic.Bool // everything above is there
+	ready    atomic.Bool // everything above is there
+	stopping atomic.Bool
+
+	reloads sync.Mutex     // one reload at a time
+	latest  configs.Config // as read by the start or the last good reload
 
 	stop   context.CancelFunc
 	chores sync.WaitGroup
@@ -95,7 +96,7 @@ type App struct {
 
 // New makes an app; nothing is opened or started yet.
 func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
-	a := &App{cfg: cfg, opts: opts, log: log, since: time.Now(), store: intel.NewStore()}
+	a := &App{cfg: cfg, latest: cfg, opts: opts, log: log, since: time.Now(), store: intel.NewStore()}
 	if opts.Notify {
 		a.manager = &manager{log: log}
 	}
@@ -107,9 +108,9 @@ func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 	return a
 }
 
-// Start opens and starts everything: first what is listed, so that nothing comes
-// through unmatched, then the ways out, the sockets last. On an error everything
-// that was started is stopped again.
+// Start opens and starts everything: first the ways out, as reading the lists may raise
+// alerts, then what is listed, so that nothing comes through unmatched, the sockets last.
+// On an error everything that was started is stopped again.
 func (a *App) Start() (err error) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
@@ -134,15 +135,15 @@ func (a *App) Start() (err error) {
 		return err
 	}
 	a.watch = openWatch(a.cfg.Clock, a.opts.Machine, a.cfg.StateDir, a.log)
+	if a.sinks, err = openOutputs(&a.cfg, a.opts, a.watch.Now, a.canaries, a.log); err != nil {
+		return err
+	}
 	a.feeds.now = a.watch.Now
 	if err := a.feeds.load(&a.cfg, &a.opts); err != nil {
 		return err
 	}
 	a.nameExporters(a.cfg.Exporters)
 	a.templates = openTemplateFile(a.cfg.StateDir, a.exporters, a.watch.Now, a.log)
-	if a.sinks, err = openOutputs(&a.cfg, a.opts, a.watch.Now, a.canaries, a.log); err != nil {
-		return err
-	}
 	if err := a.feeds.start(); err != nil {
 		return err
 	}
@@ -191,6 +192,7 @@ func (a *App) abort() {
 // again only waits; after a Start that failed, or none, there is nothing to end.
 func (a *App) Stop() error {
 	a.stopOnce.Do(func() {
+		a.stopping.Store(true)
 		if a.ready.Load() {
 			a.stopErr = a.end()
 		}
@@ -222,72 +224,6 @@ func (a *App) end() error {
 	}
 	a.control.Stop(ctx)
 	return errors.Join(errs...)
-}
-
-// Reload reads the configuration and the lists again and opens the hit logs anew. If
-// anything is wrong the old ones stay in force. Lists, allow lists of listeners and
-// the exporters that always find room change at once; what else has changed is named
-// in the log, and waits for a restart.
-func (a *App) Reload() error {
-	defer a.reloading()()
-	a.sinks.reopen(a.log)
-	cfg := a.cfg
-	if a.opts.ConfigFile != "" {
-		var err error
-		if cfg, err = configs.LoadProfile(a.opts.ConfigFile, a.opts.Profile); err != nil {
-			return fmt.Errorf("reload: %w; the old configuration stays in force", err)
-		}
-	}
-	if err := a.feeds.reload(&cfg, &a.opts); err != nil {
-		return fmt.Errorf("reload: %w; the old set stays in force", err)
-	}
-	if keys := needRestart(&a.cfg, &cfg); len(keys) > 0 {
-		a.log.Warn("changes of these keys take effect after a restart", zap.Strings("keys", keys))
-	}
-	a.nameExporters(cfg.Exporters)
-	for i, l := range a.listeners {
-		if i < len(cfg.Listen) && cfg.Listen[i].Listen == a.cfg.Listen[i].Listen {
-			l.allow(allowed(cfg.Listen[i].Allow, cfg.Home))
-		}
-	}
-	return nil
-}
-
-// needRestart names the keys that differ and that a running instance cannot take up.
-func needRestart(old, now *configs.Config) []string {
-	var keys []string
-	differ := func(key string, a, b any) {
-		if !reflect.DeepEqual(a, b) {
-			keys = append(keys, key)
-		}
-	}
-	differ("memory_limit", old.MemoryLimit, now.MemoryLimit)
-	differ("name", old.Name, now.Name)
-	differ("state_dir", old.StateDir, now.StateDir)
-	differ("listen", withoutAllow(old.Listen), withoutAllow(now.Listen))
-	differ("exporters", old.Exporters, now.Exporters)
-	differ("home", old.Home, now.Home)
-	contact := now.Contact // the parts that come from other keys have just been named
-	contact.Sensor, contact.Home, contact.Exporters = old.Contact.Sensor, old.Contact.Home, old.Contact.Exporters
-	differ("dnsbl", old.DNSBL, now.DNSBL)
-	differ("contact", old.Contact, contact)
-	differ("clock", old.Clock, now.Clock)
-	differ("canary", old.Canary, now.Canary)
-	differ("health", old.Health, now.Health)
-	differ("limits", old.Limits, now.Limits)
-	differ("sflow", old.SFlow, now.SFlow)
-	differ("web", old.Web, now.Web)
-	differ("journal", old.Journal, now.Journal)
-	differ("sinks", old.Sinks, now.Sinks)
-	return keys
-}
-
-func withoutAllow(listen []udp.Config) []udp.Config {
-	out := slices.Clone(listen)
-	for i := range out {
-		out[i].Allow = nil
-	}
-	return out
 }
 
 // startChores runs what is to be done now and then, until Stop ends the context.

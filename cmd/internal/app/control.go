@@ -6,18 +6,30 @@ import (
 	"net/netip"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/sinks/web"
 )
 
-// serveControl says what the control socket answers.
+// serveControl says what the control socket answers. The status can be had at any time;
+// everything else only while all that it needs is there.
 func (a *App) serveControl() {
 	a.control.Get("/status", func() any { return a.Status() })
-	a.control.Do("GET /lookup", func(r *http.Request) (any, error) { return a.lookup(r.URL.Query()["prefix"]) })
-	a.control.Do("POST /intel/update", func(r *http.Request) (any, error) {
+	a.control.Do("GET /lookup", a.whenReady(func(r *http.Request) (any, error) { return a.lookup(r.URL.Query()["prefix"]) }))
+	a.control.Do("POST /intel/update", a.whenReady(func(r *http.Request) (any, error) {
 		return a.feeds.update(r.Context(), r.URL.Query()["feed"])
-	})
-	a.control.Do("POST /intel/accept", func(r *http.Request) (any, error) {
+	}))
+	a.control.Do("POST /intel/accept", a.whenReady(func(r *http.Request) (any, error) {
 		return struct{}{}, a.feeds.accept(r.URL.Query().Get("feed"))
-	})
+	}))
+}
+
+// whenReady answers requests during start and stop with the reason instead of f.
+func (a *App) whenReady(f func(*http.Request) (any, error)) func(*http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		if why := a.unready(); why != "" {
+			return nil, web.Unavailable(why)
+		}
+		return f(r)
+	}
 }
 
 // A Lookup is what a set says of a prefix.

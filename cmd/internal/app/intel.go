@@ -9,28 +9,34 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
+	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"go.uber.org/zap"
 )
 
 // FeedsDir is the folder of the feeds in the state directory.
 const FeedsDir = "feeds"
 
-// A feedDesk keeps the feeds of an app fresh, and puts each new set into force.
+// A feedDesk keeps the feeds of an app fresh, and puts each new set into force. None of
+// its methods waits for a fetch, a reload or the disk on behalf of another: whoever asks
+// uses the keeper that is current then.
 type feedDesk struct {
 	store *intel.Store
 	alert func(name, text string, about *intel.Indicator)
 	now   func() time.Time // the date that can be trusted
 	log   *zap.Logger
 
-	// life is held to read by whoever uses the manager, and to write by who replaces it.
-	life    sync.RWMutex
-	manager *fetch.Manager
-	cfg     *configs.Config // of the manager
+	current atomic.Pointer[keeper] // nil = nothing is loaded yet
+	dates   atomic.Uint64          // how often dateChanged was called
+
+	turn  sync.Mutex // held by whoever replaces the keeper
+	swap  sync.Mutex // for current and ended together; held for a moment only
+	ended bool
 
 	mu    sync.Mutex
 	built time.Time
@@ -38,90 +44,203 @@ type feedDesk struct {
 	own   map[string]bool
 }
 
-// newManager makes the manager of a configuration.
-func (d *feedDesk) newManager(cfg *configs.Config, opts *Options) *fetch.Manager {
-	return fetch.New(cfg.Intel, fetch.Options{
-		Dir: filepath.Join(cfg.StateDir, FeedsDir), Version: opts.Version, Home: cfg.Home, Lists: opts.Lists,
-		Publish: d.publish, Alert: d.heldBack, Now: d.now, Log: d.log,
-	})
+// A keeper is a manager of feeds, the configuration that it was made from, and a list of
+// who is using it. Its folder belongs to it until end has returned.
+type keeper struct {
+	manager *fetch.Manager
+	cfg     *configs.Config
+	ctx     context.Context // ends when the keeper is replaced or stopped
+	cancel  context.CancelFunc
+
+	mu    sync.Mutex
+	ended bool
+	users sync.WaitGroup
+}
+
+// errReplaced answers requests that arrive, or are cancelled, while the feeds change hands.
+const errReplaced = web.Unavailable("the feeds are being reloaded or stopped; try again in a moment")
+
+// use registers a user of the manager. done must be called when it has finished.
+func (k *keeper) use() (done func(), err error) {
+	if k == nil {
+		return nil, web.Unavailable("the feeds are not loaded yet; try again in a moment")
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.ended {
+		return nil, errReplaced
+	}
+	k.users.Add(1)
+	return k.users.Done, nil
+}
+
+// end cancels what is under way, waits for it and gives the folder free. It may be called
+// several times, each call waits.
+func (k *keeper) end() {
+	if k == nil {
+		return
+	}
+	k.mu.Lock()
+	k.ended = true
+	k.mu.Unlock()
+	k.cancel()
+	k.manager.Interrupt() // users may be waiting for a scheduled fetch
+	k.users.Wait()
+	k.manager.Stop()
 }
 
 func newFeedDesk(store *intel.Store, alert func(string, string, *intel.Indicator), log *zap.Logger) *feedDesk {
 	return &feedDesk{store: store, alert: alert, log: log, told: make(map[string]string), own: make(map[string]bool)}
 }
 
+// newKeeper makes the manager of a configuration.
+func (d *feedDesk) newKeeper(cfg *configs.Config, opts *Options) *keeper {
+	k := &keeper{cfg: cfg}
+	k.ctx, k.cancel = context.WithCancel(context.Background())
+	k.manager = fetch.New(cfg.Intel, fetch.Options{
+		Dir: filepath.Join(cfg.StateDir, FeedsDir), Version: opts.Version, Home: cfg.Home, Lists: opts.Lists,
+		Publish: d.publish, Alert: d.heldBack, Now: d.now, Log: d.log,
+	})
+	return k
+}
+
+// install makes a keeper the current one; after stop it is ended instead.
+func (d *feedDesk) install(k *keeper) error {
+	d.swap.Lock()
+	ended := d.ended
+	if !ended {
+		d.current.Store(k)
+	}
+	d.swap.Unlock()
+	if ended {
+		k.end()
+		return errReplaced
+	}
+	return nil
+}
+
 // load reads what is on the disk. Files that cannot be used and have no good copy are
 // an error.
 func (d *feedDesk) load(cfg *configs.Config, opts *Options) error {
-	d.life.Lock()
-	defer d.life.Unlock()
-	d.manager, d.cfg = d.newManager(cfg, opts), cfg
-	return d.manager.Load()
+	k := d.newKeeper(cfg, opts)
+	if err := d.install(k); err != nil {
+		return err
+	}
+	return k.manager.Load()
 }
 
 // start puts the first set into force and begins to fetch.
 func (d *feedDesk) start() error {
-	d.life.RLock()
-	defer d.life.RUnlock()
-	return d.manager.Start()
-}
-
-func (d *feedDesk) stop() {
-	d.life.RLock()
-	defer d.life.RUnlock()
-	if d.manager != nil {
-		d.manager.Stop()
-	}
-}
-
-// reload reads the local files again, and goes on with another configuration if it is
-// another one. When anything is wrong with it the old one comes back, and its set has
-// never gone.
-func (d *feedDesk) reload(cfg *configs.Config, opts *Options) error {
-	d.life.Lock()
-	defer d.life.Unlock()
-	if reflect.DeepEqual(cfg.Intel, d.cfg.Intel) && slices.Equal(cfg.Home, d.cfg.Home) {
-		return d.manager.Reread()
-	}
-	d.manager.Stop() // two cannot keep the same folder
-	next := d.newManager(cfg, opts)
-	err := next.Load()
+	k := d.current.Load()
+	done, err := k.use()
 	if err != nil {
-		next.Stop()
-		cfg = d.cfg
-		next = d.newManager(cfg, opts)
-		_ = next.Load() // that is what was just said, or was said before
+		return err
 	}
-	d.manager, d.cfg = next, cfg
-	return errors.Join(err, next.Start())
+	defer done()
+	return k.manager.Start()
+}
+
+// stop ends all fetches. A reload in progress ends its own keeper when it gets there.
+func (d *feedDesk) stop() {
+	d.swap.Lock()
+	d.ended = true
+	d.swap.Unlock()
+	d.current.Load().end()
+}
+
+// config gives the configuration that the feeds are kept by: after a reload the new one.
+// It must not be changed. nil = nothing is loaded yet.
+func (d *feedDesk) config() *configs.Config {
+	if k := d.current.Load(); k != nil {
+		return k.cfg
+	}
+	return nil
+}
+
+// reload reads the local files again, and goes on with another configuration if it
+// differs. An update by hand that is under way is cancelled then, as two managers cannot
+// work in one folder. When anything is wrong with the new configuration the old one comes
+// back, and its set has never gone.
+func (d *feedDesk) reload(cfg *configs.Config, opts *Options) error {
+	d.turn.Lock()
+	defer d.turn.Unlock()
+	old := d.current.Load()
+	if old == nil {
+		return web.Unavailable("the feeds are not loaded yet")
+	}
+	if reflect.DeepEqual(cfg.Intel, old.cfg.Intel) && slices.Equal(cfg.Home, old.cfg.Home) {
+		done, err := old.use()
+		if err != nil {
+			return err
+		}
+		defer done()
+		return old.manager.Reread()
+	}
+	dates := d.dates.Load()
+	old.end()
+	next := d.newKeeper(cfg, opts)
+	err := next.manager.Load()
+	if err != nil {
+		next.end()
+		next = d.newKeeper(old.cfg, opts)
+		_ = next.manager.Load() // the error has just been reported, or was at the start
+	}
+	err = errors.Join(err, next.manager.Start(), d.install(next))
+	if d.dates.Load() != dates {
+		next.manager.DateChanged()
+	}
+	return err
 }
 
 // dateChanged has the set made anew: other entries have expired now.
 func (d *feedDesk) dateChanged() {
-	d.life.RLock()
-	defer d.life.RUnlock()
-	d.manager.DateChanged()
+	d.dates.Add(1)
+	k := d.current.Load()
+	if done, err := k.use(); err == nil { // else reload does it
+		defer done()
+		k.manager.DateChanged()
+	}
 }
 
-// update fetches the feeds named, or all, as far as their providers may be asked.
+// update fetches the feeds named, or all, as far as their providers may be asked. It ends
+// early with an error when the feeds are reloaded or stopped.
 func (d *feedDesk) update(ctx context.Context, names []string) ([]fetch.Answer, error) {
-	d.life.RLock()
-	defer d.life.RUnlock()
-	return d.manager.Update(ctx, names...)
+	k := d.current.Load()
+	done, err := k.use()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(k.ctx, cancel)()
+	answers, err := k.manager.Update(ctx, names...)
+	if k.ctx.Err() != nil {
+		return nil, errReplaced
+	}
+	return answers, err
 }
 
 // accept takes into use what is held back of a feed.
 func (d *feedDesk) accept(name string) error {
-	d.life.RLock()
-	defer d.life.RUnlock()
-	return d.manager.Accept(name)
+	k := d.current.Load()
+	done, err := k.use()
+	if err != nil {
+		return err
+	}
+	defer done()
+	return k.manager.Accept(name)
 }
 
 // quarantine keeps the feeds from listing a prefix.
 func (d *feedDesk) quarantine(p netip.Prefix, why string) error {
-	d.life.RLock()
-	defer d.life.RUnlock()
-	return d.manager.Quarantine(p, why)
+	k := d.current.Load()
+	done, err := k.use()
+	if err != nil {
+		return err
+	}
+	defer done()
+	return k.manager.Quarantine(p, why)
 }
 
 // publish puts a table into force and says what is new about it.
@@ -145,10 +264,8 @@ func (d *feedDesk) status() IntelStatus {
 	d.mu.Unlock()
 	t := d.store.Load()
 	s := IntelStatus{Version: t.Version(), Built: byWall(built), Indicators: t.Len()}
-	d.life.RLock()
-	defer d.life.RUnlock()
-	if d.manager != nil {
-		s.Feeds, s.Quarantined = d.manager.Status(), d.manager.Quarantined()
+	if k := d.current.Load(); k != nil {
+		s.Feeds, s.Quarantined = k.manager.Status(), k.manager.Quarantined()
 	}
 	return s
 }

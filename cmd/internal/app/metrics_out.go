@@ -108,7 +108,7 @@ func selfMetrics() []metric {
 			put(1, s.Version)
 		}},
 		one("ready", "1 while /readyz says so.", gauge, func(s *Status) float64 {
-			return flag(len(notReady(s.Starting, s.Intel.Indicators > 0 || s.DNSBL.lists(), s.Health)) == 0)
+			return flag(len(notReady(s.unready(), s.Intel.Indicators > 0 || s.DNSBL.lists(), s.Health)) == 0)
 		}),
 		{name: "check_state", help: "What the instance finds of itself: 0 ok, 1 warning, 2 critical.", kind: gauge, labels: []string{"check"}, each: func(s *Status, put put) {
 			for _, f := range s.Health {

@@ -34,7 +34,7 @@ func (a *App) watchStorms(now time.Time) {
 	flows := all - a.storms.flows
 	a.storms.flows = all
 	hits := a.contacts.TakeShares()
-	q := &a.cfg.Intel.Quarantine
+	q := &a.feeds.config().Intel.Quarantine // as of the last reload
 	if q.Share == 0 || flows < uint64(q.MinFlows) {
 		return
 	}

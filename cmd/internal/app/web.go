@@ -58,21 +58,23 @@ type Readiness struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// readiness is 503 until the sockets are bound and a set is in force, and while a check
-// is critical.
+// readiness is 503 until the sockets are bound and a set is in force, from the beginning
+// of the stop, and while a check is critical.
 func (a *App) readiness() (int, any) {
 	health := a.Findings()
 	warnings := inState(Warning, health)
-	if reasons := notReady(!a.ready.Load(), a.store.Load().Len() > 0 || a.dnsblStatus().lists(), health); len(reasons) > 0 {
+	why := a.unready() // first: until it is empty other goroutines write what the next line reads
+	listed := why == "" && (a.store.Load().Len() > 0 || a.dnsblStatus().lists())
+	if reasons := notReady(why, listed, health); len(reasons) > 0 {
 		return http.StatusServiceUnavailable, Readiness{Reasons: reasons, Warnings: warnings}
 	}
 	return http.StatusOK, Readiness{Ready: true, Warnings: warnings}
 }
 
-// notReady gives the reasons why an instance is not.
-func notReady(starting, listed bool, health []Finding) (reasons []string) {
-	if starting {
-		reasons = append(reasons, "starting")
+// notReady gives the reasons why an instance is not; why is that of start or stop.
+func notReady(why string, listed bool, health []Finding) (reasons []string) {
+	if why != "" {
+		reasons = append(reasons, why)
 	} else if !listed {
 		reasons = append(reasons, "nothing is listed")
 	}

@@ -231,6 +231,16 @@ func (m *Manager) Stop() {
 	m.closeDir()
 }
 
+// Interrupt ends the fetches of the schedule, those under way too, without waiting for
+// them. Whoever waits for one of them by Accept or Update can go on. Stop is to follow.
+func (m *Manager) Interrupt() {
+	m.life.Lock()
+	defer m.life.Unlock()
+	if m.cancel != nil {
+		m.cancel()
+	}
+}
+
 // now gives the date.
 func (m *Manager) now() time.Time {
 	if m.opts.Now != nil {
