@@ -137,13 +137,19 @@ func (s *base) recall(i uint32) {
 
 // find gives the entry of a prefix, feed and port.
 func (t *Table) find(p netip.Prefix, feed uint32, port uint16) (uint32, bool) {
-	i, ok := t.trie.Get(p)
-	for ; ok; i++ {
+	first, ok := t.trie.Get(p)
+	for i := first; ok; {
 		e := t.entries.at(i)
-		if e.feed == feed && e.port == port {
+		switch {
+		case e.feed == feed && e.port == port:
 			return i, true
+		case e.port > port || e.flags&lastOfPrefix != 0:
+			return 0, false
+		case e.port < port && i-first >= crowd-1:
+			i = t.skip(first, i, port)
+		default:
+			i++
 		}
-		ok = e.flags&lastOfPrefix == 0
 	}
 	return 0, false
 }

@@ -69,12 +69,16 @@ func (b *Builder) fromNothing() *Table {
 		stopped: slices.Concat(b.stopped, b.keptOut),
 		filter4: newFilter4(b.keys),
 		filter6: newFilter6(b.keys),
+		crowds:  make(crowds),
 	}
 	b.countUnique()
+	start := 0
 	for i := range b.keys {
 		k := &b.keys[i]
 		if i == len(b.keys)-1 || !k.same(&b.keys[i+1]) {
 			t.entries.at(k.entry).flags |= lastOfPrefix
+			t.crowds.note(b.keys[start].entry, i+1-start)
+			start = i + 1
 		}
 	}
 	chunks := chunksOf(b.keys)
@@ -181,6 +185,12 @@ func (e *entry) compareSource(o *entry, rank []uint32) int {
 	return cmp.Or(cmp.Compare(rank[e.feed], rank[o.feed]), cmp.Compare(e.port, o.port))
 }
 
+// compareInPrefix orders the entries of one prefix in a table: by port, those without
+// one first, then the highest score first, then by the name of the feed.
+func (e *entry) compareInPrefix(o *entry, rank []uint32) int {
+	return cmp.Or(cmp.Compare(e.port, o.port), cmp.Compare(o.score, e.score), cmp.Compare(rank[e.feed], rank[o.feed]))
+}
+
 // collapse merges sorted entries of the same prefix, feed and port into the best of
 // them and gives the number that is left. The keys of the others move to the end.
 func (b *Builder) collapse() int {
@@ -202,8 +212,7 @@ func (b *Builder) collapse() int {
 	return n
 }
 
-// sortPrefixes orders the entries of each prefix: the highest score first, then by
-// feed and port.
+// sortPrefixes orders the entries of each prefix, see compareInPrefix.
 func (b *Builder) sortPrefixes(keys []key, rank []uint32) {
 	for start, i := 0, 1; i <= len(keys); i++ {
 		if i < len(keys) && keys[i].same(&keys[start]) {
@@ -212,7 +221,7 @@ func (b *Builder) sortPrefixes(keys []key, rank []uint32) {
 		if i-start > 1 {
 			slices.SortFunc(keys[start:i], func(k, o key) int {
 				e, f := b.entries.at(k.entry), b.entries.at(o.entry)
-				return cmp.Or(cmp.Compare(f.score, e.score), e.compareSource(f, rank))
+				return e.compareInPrefix(f, rank)
 			})
 		}
 		start = i

@@ -44,6 +44,12 @@ func (t *Table) Find(a netip.Addr, port uint16) Match {
 		return Match{}
 	}
 	by := t.guards.warned(m.addr, ClassInfrastructure)
+	if by == nil && t.allCount(m.addr) {
+		for _, first := range t.trie.Supernets(netip.PrefixFrom(m.addr, m.addr.BitLen())) {
+			m.n += t.countAt(first, port)
+		}
+		return m
+	}
 	stopped := false
 	for _, e := range m.candidates {
 		if by != nil && e.origin() == OriginFeed {
@@ -122,36 +128,35 @@ func (m *Match) entries(yield func(netip.Prefix, *entry) bool) {
 // nothing.
 func (m *Match) candidates(yield func(netip.Prefix, *entry) bool) {
 	t := m.table
-	allowed := t.guards.allow != nil && t.guards.allow.Contains(m.addr)
+	allowed, excludes := t.allowed(m.addr), t.excludes(m.addr)
 	for p, first := range t.trie.Supernets(netip.PrefixFrom(m.addr, m.addr.BitLen())) {
-		for i := first; ; i++ {
-			e := t.entries.at(i)
-			if m.counts(p, e, allowed) && !yield(p, e) {
-				return
+		more := t.relevant(first, m.port, func(e *entry) bool {
+			switch {
+			case allowed && e.flags&fromOperator == 0:
+			case excludes && t.excluded(m.addr, e.feed, p.Bits()):
+			default:
+				return yield(p, e)
 			}
-			if e.flags&lastOfPrefix != 0 {
-				break
-			}
+			return true
+		})
+		if !more {
+			return
 		}
 	}
 }
 
-// counts tells whether an entry that covers the address lists it.
-func (m *Match) counts(p netip.Prefix, e *entry, allowed bool) bool {
-	switch {
-	case e.port != 0 && e.port != m.port:
-		return false
-	case allowed && e.flags&fromOperator == 0:
-		return false
-	}
-	return !m.table.excluded(m.addr, e.feed, p.Bits())
+// allCount reports whether no entry that covers the address is set aside for it.
+func (t *Table) allCount(a netip.Addr) bool { return !t.allowed(a) && !t.excludes(a) }
+
+func (t *Table) allowed(a netip.Addr) bool {
+	return t.guards.allow != nil && t.guards.allow.Contains(a)
 }
+
+// excludes reports whether some feed excludes the address.
+func (t *Table) excludes(a netip.Addr) bool { return t.exclude != nil && t.exclude.Contains(a) }
 
 // excluded reports whether the feed excludes the address by a prefix of bits or more.
 func (t *Table) excluded(a netip.Addr, feed uint32, bits int) bool {
-	if t.exclude == nil {
-		return false
-	}
 	for p, feeds := range t.exclude.Supernets(netip.PrefixFrom(a, a.BitLen())) {
 		if p.Bits() < bits {
 			return false

@@ -1,6 +1,7 @@
 package intel
 
 import (
+	"cmp"
 	"iter"
 	"net/netip"
 	"slices"
@@ -18,6 +19,7 @@ type Table struct {
 	filter4 filter4
 	filter6 filter6
 	entries pages
+	crowds  crowds
 	n       int // entries that the trie leads to; others are left from an older table
 	strings pool
 	feeds   []feedState // by index
@@ -65,7 +67,8 @@ func (t *Table) Contains(a netip.Addr) bool {
 const maxListings = 1_000
 
 // Listings gives the entries whose prefixes cover p, the longest first, then those
-// that lie within p in the order of addresses, at most 1,000. They are the entries
+// that lie within p in the order of addresses, at most 1,000; those of one prefix come
+// with the best first. They are the entries
 // as listed: Explain tells what stops them.
 func (t *Table) Listings(p netip.Prefix) []Indicator {
 	if !p.IsValid() || t.n == 0 {
@@ -74,13 +77,17 @@ func (t *Table) Listings(p netip.Prefix) []Indicator {
 	p = unmapped(p)
 	var out []Indicator
 	add := func(q netip.Prefix, first uint32) bool {
+		own := len(out)
 		for e := range t.listed(first) {
 			if len(out) == maxListings {
-				return false
+				break
 			}
 			out = append(out, t.indicator(q, e))
 		}
-		return true
+		slices.SortFunc(out[own:], func(a, b Indicator) int {
+			return cmp.Or(cmp.Compare(b.Score, a.Score), strings.Compare(a.Feed, b.Feed), cmp.Compare(a.Port, b.Port))
+		})
+		return len(out) < maxListings
 	}
 	for q, first := range t.trie.Supernets(p) {
 		if !add(q, first) {
@@ -112,7 +119,7 @@ func (t *Table) ByOperator(p netip.Prefix) bool {
 	return false
 }
 
-// listed yields the entries of one prefix, the best first.
+// listed yields the entries of one prefix in their order, see compareInPrefix.
 func (t *Table) listed(first uint32) iter.Seq[*entry] {
 	return func(yield func(*entry) bool) {
 		for i := first; ; i++ {

@@ -2,6 +2,7 @@ package intel
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"github.com/gaissmai/bart"
@@ -152,9 +153,14 @@ func (u *update) touchLeaving(n int) {
 
 // replaced reports whether there is another entry for that of a key, which does not stay.
 func (u *update) replaced(k key, old *entry) bool {
-	i, ok := slices.BinarySearchFunc(u.changed, k, func(c, k key) int { return c.compare(&k) })
+	i, ok := slices.BinarySearchFunc(u.changed, k, func(c, k key) int {
+		return cmp.Or(c.compare(&k), cmp.Compare(u.Builder.entries.at(c.entry).port, old.port))
+	})
 	for ; ok && i < len(u.changed) && u.changed[i].same(&k); i++ {
-		if e := u.Builder.entries.at(u.changed[i].entry); e.feed == old.feed && e.port == old.port {
+		switch e := u.Builder.entries.at(u.changed[i].entry); {
+		case e.port != old.port:
+			return false
+		case e.feed == old.feed:
 			return true
 		}
 	}
@@ -172,6 +178,7 @@ func (u *update) begin() {
 		strings: pool{t.strings.blob, slices.Concat(t.strings.tail, u.strings.blob)},
 		filter4: t.filter4,
 		filter6: t.filter6,
+		crowds:  maps.Clone(t.crowds),
 		stopped: slices.Concat(u.stopped, u.keptOut),
 	}
 	for i := range u.next.stopped {
@@ -232,9 +239,8 @@ func (u *update) group(p *key) {
 		u.gone = append(u.gone, *p)
 		return
 	}
-	slices.SortFunc(u.entries, func(e, f entry) int {
-		return cmp.Or(cmp.Compare(f.score, e.score), e.compareSource(&f, u.rank))
-	})
+	slices.SortFunc(u.entries, func(e, f entry) int { return e.compareInPrefix(&f, u.rank) })
+	u.next.crowds.note(uint32(u.next.entries.n), len(u.entries))
 	for i := range u.entries {
 		e := u.entries[i]
 		e.flags &^= lastOfPrefix
