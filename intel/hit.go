@@ -7,10 +7,11 @@ import (
 )
 
 // A Hit is a flow record with an offender: a listed address at one of its sides.
-// A record with two listed addresses makes two hits. Hits are plain values; they
-// leave the worker in slices that the receiver must not keep.
+// A record with two listed addresses makes two hits. Hits are plain values of 100
+// bytes; they leave the worker in batches that the receiver must not keep.
 type Hit struct {
-	Record   flow.Record
+	// Record is shared by the hits of one record, and belongs to the batch that they come in.
+	Record   *flow.Record
 	Offender netip.Addr
 	// Side is the first place where the offender stands in the record.
 	Side flow.Side

@@ -14,6 +14,7 @@ type Match struct {
 	table *Table
 	addr  netip.Addr
 	port  uint16
+	best  uint8 // score, before a warninglist lowers it
 	n     int
 	loose *loose // in place of a table
 }
@@ -29,7 +30,11 @@ type loose struct {
 // the slice.
 func MatchOf(version string, listings []Indicator) Match {
 	sortListings(listings)
-	return Match{n: len(listings), loose: &loose{version, listings}}
+	m := Match{n: len(listings), loose: &loose{version, listings}}
+	if m.n > 0 {
+		m.best = listings[0].Score
+	}
+	return m
 }
 
 // Find looks up an address with the port at its end of the flow; port 0 means that
@@ -57,6 +62,7 @@ func (t *Table) Find(a netip.Addr, port uint16) Match {
 			continue
 		}
 		m.n++
+		m.best = max(m.best, e.score)
 	}
 	if stopped && m.n == 0 {
 		by.Stopped.Add(1)
@@ -69,6 +75,10 @@ func (m Match) Empty() bool { return m.n == 0 }
 
 // Len gives the number of Indicators.
 func (m Match) Len() int { return m.n }
+
+// MaxScore gives a score that no Indicator exceeds, at less cost than asking them: that
+// of the best one, but for what a warninglist takes from it.
+func (m Match) MaxScore() uint8 { return m.best }
 
 // Version is the version of the table that was asked.
 func (m Match) Version() string {

@@ -97,15 +97,15 @@ func buildTable(c *cobra.Command, cfg *configs.Config, lists []string) (*intel.T
 // replayFile matches one capture with exporters and contacts of its own.
 func replayFile(c *cobra.Command, cfg *configs.Config, store *intel.Store, path string, sum *captureSummary, out *linePrinter) (uint64, error) {
 	x := decode.NewExporters(cfg.Limits)
-	m := correlate.NewMatcher(store)
-	d := decode.New(x, m)
 	contacts := correlate.New(cfg.Contact, out.events)
 	var now time.Time
+	m := correlate.NewMatcher(store, &cfg.Contact, contacts.HandTo(func() time.Time { return now }))
+	d := decode.New(x, m)
 	err := eachDatagram(c, path, sum, func(dg *flow.Datagram) {
-		d.Decode(dg)
 		now = dg.Received
 		contacts.Tick(now)
-		contacts.Handle(m.Take(m.Hits()), now)
+		d.Decode(dg)
+		m.Flush()
 	})
 	contacts.Flush(now)
 	stats := d.Stats()

@@ -107,6 +107,9 @@ func printStatus(w io.Writer, s app.Status, final bool) {
 	h := s.Hits.Correlator
 	fmt.Fprintf(w, "hits       %d found, %d contacts now, %d hit and %d update events, %d lost (hit queue full), %d contacts evicted\n",
 		s.Hits.Found, h.Contacts, h.HitEvents, h.UpdateEvents, s.Hits.HitQueueFull, h.ContactsEvicted)
+	if l := s.Hits.HitsLost; s.Hits.HitQueueFull > 0 {
+		fmt.Fprintf(w, "           lost hits could have been: %d low, %d medium, %d high, %d critical\n", l[0], l[1], l[2], l[3])
+	}
 	printCanary(w, &s.Canary)
 	printJournal(w, &s.Journal)
 	printClock(w, &s.Clock)

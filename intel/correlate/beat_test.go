@@ -22,7 +22,7 @@ func TestLoopBeat(t *testing.T) {
 				t.Errorf("an idle loop is silent for %v", silent)
 			}
 		}
-		l.Offer(batch(t, l, beacon))
+		offer(t, l, beacon)
 		time.Sleep(time.Minute)
 		if silent := time.Since(l.Beat()); silent < 50*time.Second {
 			t.Errorf("a loop that hangs for a minute is silent for %v", silent)

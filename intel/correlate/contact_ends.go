@@ -79,7 +79,7 @@ type ends struct {
 // endsOf reads the ends of a hit. The local end is the inside address where the
 // record has one: the source before translation, the destination after it.
 func endsOf(h *intel.Hit) ends {
-	r := &h.Record
+	r := h.Record
 	e := ends{offender: h.Offender, sender: local}
 	if h.Side.IsSrc() {
 		e.sender = offender
@@ -270,7 +270,7 @@ type homes struct{ offender, local bool }
 // may be ours. The offender is ours when the listed address is, or is what one of
 // our own hosts was translated to.
 func homesOf(h *intel.Hit, e *ends, home *intel.Networks) homes {
-	r := &h.Record
+	r := h.Record
 	us := homes{offender: home.Contains(e.offender), local: home.Contains(e.local)}
 	switch {
 	case isInner(h.Side):

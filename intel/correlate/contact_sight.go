@@ -37,7 +37,7 @@ type moreAddrs struct {
 }
 
 func headOf(h *intel.Hit, name string) head {
-	r := &h.Record
+	r := h.Record
 	has := func(f flow.Fields) bool { return r.Has&f != 0 }
 	d := head{
 		src: r.Src, dst: r.Dst,

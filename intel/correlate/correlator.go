@@ -187,7 +187,7 @@ func (c *Correlator) end(ct *contact) {
 
 // sightOf reads a hit.
 func (c *Correlator) sightOf(h *intel.Hit, now time.Time) sight {
-	r := &h.Record
+	r := h.Record
 	known := c.exporter(&r.Exporter)
 	rate, name := r.Rate, ""
 	if known != nil {

@@ -227,7 +227,7 @@ func randomHit(rng *rand.Rand, table *intel.Table) intel.Hit {
 		Forwarding: uint8(rng.Uint32()), ICMPTypeCode: uint16(rng.Uint32()),
 	}
 	side := flow.Side(rng.IntN(int(flow.NumSides)))
-	return intel.Hit{Record: r, Offender: bad, Side: side, Match: table.Find(bad, port())}
+	return intel.Hit{Record: &r, Offender: bad, Side: side, Match: table.Find(bad, port())}
 }
 
 func TestSteadyStateAllocatesNothing(t *testing.T) {

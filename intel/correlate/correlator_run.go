@@ -2,51 +2,83 @@ package correlate
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
 )
 
-// A Loop runs a [Correlator] in a goroutine of its own, behind a queue of batches that
-// holds Config.HitQueue hits. Workers take an empty batch with Get, fill it and hand it over with Offer:
-// neither ever waits, and as batches go round, neither allocates once they have grown.
+// A Loop runs a [Correlator] in a goroutine of its own, behind a queue of
+// Config.HitQueue hits. Workers hand their batches over with Offer and never wait.
+//
+// Hits are handled in the order in which they came. When the queue is full the least
+// severe give way: those that wait to newcomers that can be worse, else the newcomers.
 type Loop struct {
 	correlator *Correlator
-	queue      chan []intel.Hit
-	free       chan []intel.Hit
-	queued     atomic.Int64 // hits
+	bound      *bound
+	wake       chan struct{} // something waits
+	stopping   chan struct{}
 	done       chan struct{}
 	beat       beat
 
-	mu      sync.RWMutex // Offer reads, Start and Stop write
+	mu      sync.Mutex // held for a few pointers at a time, once for each batch
 	started bool
 	stopped bool
+	lanes   [numLanes]lane
+	hits    int // in all lanes but that of the canaries
+	chunks  int // likewise
+	batches uint64
+	stats   LoopStats
+}
 
-	stats loopStats
+// A lane is a queue of chunks.
+type lane struct{ first, last *chunk }
+
+func (l *lane) push(c *chunk) {
+	c.prev, c.next = l.last, nil
+	if l.last != nil {
+		l.last.next = c
+	} else {
+		l.first = c
+	}
+	l.last = c
+}
+
+// remove takes out the first or the last chunk.
+func (l *lane) remove(c *chunk) {
+	if c == l.first {
+		l.first = c.next
+	} else {
+		c.prev.next = c.next
+	}
+	if c == l.last {
+		l.last = c.prev
+	} else {
+		c.next.prev = c.prev
+	}
+	c.prev, c.next = nil, nil
 }
 
 // LoopStats are the counters of a [Loop] since it was made.
 type LoopStats struct {
 	// Offered hits are those of all batches, canaries among them; HitQueueFull those
-	// of them that were lost because the queue was full, or the loop had stopped.
-	// CanariesLost were lost likewise and are not among HitQueueFull.
+	// of them that were lost because the queue was full, or the loop had stopped, and
+	// LostBySeverity the same by the severity that they could have reached, low to
+	// critical. CanariesLost were lost likewise and are not among HitQueueFull.
 	Offered, HitQueueFull, CanariesLost uint64
+	LostBySeverity                      [4]uint64
 	// Queued hits and canaries wait now.
 	Queued int
 }
 
-type loopStats struct{ offered, lost, lostCanaries atomic.Uint64 }
-
-// The most batches that wait and that go round, and the hits of a new batch. One that
-// has grown beyond maxHits does not go round: the loop must not hold on to the memory
-// of one bad moment.
+// What the queue holds besides Config.HitQueue. Chunks that are not full take more room
+// than their hits, so they are bounded as well: there are twice as many as full ones
+// need. Canaries have a lane of their own that hits cannot fill, nor they that of the hits.
 const (
-	queueBatches = 1024
-	freeBatches  = 64
-	newHits      = 32
-	maxHits      = 256
+	leastChunks     = 64
+	maxCanaryChunks = 32
 )
+
+func (l *Loop) maxChunks() int { return max(l.correlator.cfg.HitQueue*2/chunkRecords, leastChunks) }
 
 // tickEvery is how often the correlator looks for updates that are due.
 const tickEvery = time.Second
@@ -55,8 +87,9 @@ const tickEvery = time.Second
 func NewLoop(c *Correlator) *Loop {
 	return &Loop{
 		correlator: c,
-		queue:      make(chan []intel.Hit, queueBatches),
-		free:       make(chan []intel.Hit, freeBatches),
+		bound:      newBound(&c.cfg),
+		wake:       make(chan struct{}, 1),
+		stopping:   make(chan struct{}),
 		done:       make(chan struct{}),
 		beat:       newBeat(),
 	}
@@ -81,7 +114,7 @@ func (l *Loop) Stop() {
 	first := !l.stopped
 	l.stopped = true
 	if first {
-		close(l.queue)
+		close(l.stopping)
 		if !l.started {
 			go l.run() // for what waits
 		}
@@ -90,60 +123,147 @@ func (l *Loop) Stop() {
 	<-l.done
 }
 
-// Get gives an empty batch, one that has gone round if there is any. It is the
-// caller's until Offer has taken it.
-func (l *Loop) Get() []intel.Hit {
-	select {
-	case b := <-l.free:
-		return b
-	default:
-		return make([]intel.Hit, 0, newHits)
+// Offer hands the hits of a batch over, without waiting, and leaves it empty. What
+// finds no room is lost and counted.
+func (l *Loop) Offer(b *Batch) {
+	l.mu.Lock()
+	l.batches++
+	for i := numLanes - 1; i >= 0; i-- {
+		c := b.lanes[i]
+		if c == nil || c.nHits == 0 {
+			continue
+		}
+		l.stats.Offered += uint64(c.nHits)
+		if i == canaryLane && l.admitCanaries(c) || i < canaryLane && l.admit(i, c) {
+			c.batch = l.batches
+			l.lanes[i].push(c)
+			b.lanes[i] = nil
+		} else {
+			c.reset()
+		}
 	}
+	b.n = 0
+	l.mu.Unlock()
+	l.signal()
 }
 
-// Offer hands a batch over, without waiting. If it returns true the batch belongs to
-// the loop. If not, its hits are lost and counted, and the caller may fill it anew.
-func (l *Loop) Offer(batch []intel.Hit) bool {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	l.stats.offered.Add(uint64(len(batch)))
-	if !l.stopped && l.enqueue(batch) {
+// OfferHit hands one hit over, as Offer does. The record is copied.
+func (l *Loop) OfferHit(h intel.Hit) {
+	var b Batch
+	b.add(int(l.bound.of(&h)), h.Record, []intel.Hit{h})
+	l.Offer(&b)
+	b.Reset()
+}
+
+// admit makes room for the hits of a chunk, and cuts off those that find none. It
+// reports whether any is left.
+func (l *Loop) admit(i int, c *chunk) bool {
+	if l.stopped {
+		l.lose(i, c.nHits)
+		return false
+	}
+	for l.chunks >= l.maxChunks() {
+		if !l.shed(i, chunkHits) {
+			l.lose(i, c.nHits)
+			return false
+		}
+	}
+	most := l.correlator.cfg.HitQueue
+	for l.hits+c.nHits > most && l.shed(i, l.hits+c.nHits-most) {
+	}
+	if room := most - l.hits; room < c.nHits {
+		l.lose(i, c.nHits-room)
+		c.cut(room)
+	}
+	if c.nHits == 0 {
+		return false
+	}
+	l.hits += c.nHits
+	l.chunks++
+	return true
+}
+
+// shed drops up to n hits of the least severe lane below i, the latest first, and
+// reports whether there were any.
+func (l *Loop) shed(i, n int) bool {
+	for lower := range i {
+		c := l.lanes[lower].last
+		if c == nil {
+			continue
+		}
+		n = min(n, c.nHits)
+		l.lose(lower, n)
+		l.hits -= n
+		c.cut(c.nHits - n)
+		if c.nHits == 0 {
+			l.lanes[lower].remove(c)
+			l.chunks--
+			c.recycle()
+		}
 		return true
 	}
-	canaries := countCanaries(batch)
-	l.stats.lost.Add(uint64(len(batch) - canaries))
-	l.stats.lostCanaries.Add(uint64(canaries))
 	return false
 }
 
-func countCanaries(batch []intel.Hit) (n int) {
-	for i := range batch {
-		if batch[i].Canary != nil {
-			n++
-		}
-	}
-	return n
+func (l *Loop) lose(i, n int) {
+	l.stats.HitQueueFull += uint64(n)
+	l.stats.LostBySeverity[i] += uint64(n)
 }
 
-// enqueue reports whether there was room. A batch larger than the whole queue finds it
-// when the queue is empty.
-func (l *Loop) enqueue(batch []intel.Hit) bool {
-	n := int64(len(batch))
-	if all := l.queued.Add(n); all <= int64(l.correlator.cfg.HitQueue) || all == n {
-		select {
-		case l.queue <- batch:
-			return true
-		default:
+// admitCanaries reports whether there is room for a chunk of canaries.
+func (l *Loop) admitCanaries(c *chunk) bool {
+	waiting := 0
+	for o := l.lanes[canaryLane].first; o != nil; o = o.next {
+		waiting++
+	}
+	if l.stopped || waiting >= maxCanaryChunks {
+		l.stats.CanariesLost += uint64(c.nHits)
+		return false
+	}
+	return true
+}
+
+// take gives the oldest batch that waits.
+func (l *Loop) take(b *Batch) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	oldest := uint64(0)
+	for i := range l.lanes {
+		if c := l.lanes[i].first; c != nil && (oldest == 0 || c.batch < oldest) {
+			oldest = c.batch
 		}
 	}
-	l.queued.Add(-n)
-	return false
+	for i := range l.lanes {
+		c := l.lanes[i].first
+		if c == nil || c.batch != oldest {
+			continue
+		}
+		l.lanes[i].remove(c)
+		b.lanes[i] = c
+		if i < canaryLane {
+			l.hits -= c.nHits
+			l.chunks--
+		}
+	}
+	return oldest != 0
+}
+
+func (l *Loop) signal() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
 }
 
 // Stats gives the counters. It may be called from any goroutine.
 func (l *Loop) Stats() LoopStats {
-	s := LoopStats{HitQueueFull: l.stats.lost.Load(), CanariesLost: l.stats.lostCanaries.Load()}
-	s.Offered, s.Queued = l.stats.offered.Load(), int(l.queued.Load()) // last: what is lost was offered before
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.stats
+	s.Queued = l.hits
+	for c := l.lanes[canaryLane].first; c != nil; c = c.next {
+		s.Queued += c.nHits
+	}
 	return s
 }
 
@@ -155,32 +275,25 @@ func (l *Loop) run() {
 	defer close(l.done)
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
+	handle := l.correlator.HandTo(time.Now)
+	var b Batch
 	for {
 		l.beat.turn()
 		select {
-		case batch, open := <-l.queue:
-			if !open {
-				l.correlator.Flush(time.Now())
-				return
+		case <-l.stopping:
+			for l.take(&b) {
+				l.beat.turn()
+				handle(&b)
 			}
-			l.queued.Add(-int64(len(batch)))
-			l.correlator.Handle(batch, time.Now())
-			l.recycle(batch)
+			l.correlator.Flush(time.Now())
+			return
+		case <-l.wake:
+			if l.take(&b) {
+				handle(&b)
+				l.signal() // there may be more
+			}
 		case <-tick.C:
 			l.correlator.Tick(time.Now())
 		}
-	}
-}
-
-// recycle empties a batch and puts it back. It is cleared because its hits hold on to
-// the table that was in force.
-func (l *Loop) recycle(batch []intel.Hit) {
-	clear(batch)
-	if cap(batch) > maxHits {
-		return
-	}
-	select {
-	case l.free <- batch[:0]:
-	default:
 	}
 }

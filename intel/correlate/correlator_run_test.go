@@ -1,11 +1,14 @@
 package correlate
 
 import (
+	"math/rand/v2"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
@@ -44,14 +47,19 @@ func newLoop(j *journal, queue int) *Loop {
 	return NewLoop(New(cfg, j.publish))
 }
 
-// batch makes a batch of hits of one flow.
-func batch(t *testing.T, l *Loop, records ...flow.Record) []intel.Hit {
+// offer offers hits of the records, in as few batches as there can be.
+func offer(t testing.TB, l *Loop, records ...flow.Record) {
+	t.Helper()
 	table := listedTable(t, "v1", c2("feodo", 90))
-	b := l.Get()
+	var b Batch
 	for _, r := range records {
-		b = append(b, hitOf(t, table, r))
+		h := hitOf(t, table, r)
+		if b.add(int(l.bound.of(&h)), &r, []intel.Hit{h}) {
+			l.Offer(&b)
+		}
 	}
-	return b
+	l.Offer(&b)
+	b.Reset()
 }
 
 func TestLoopHandlesAndTicks(t *testing.T) {
@@ -60,9 +68,7 @@ func TestLoopHandlesAndTicks(t *testing.T) {
 		l := newLoop(j, 10)
 		l.Start()
 		l.Start() // once is enough
-		if !l.Offer(batch(t, l, scan, scan)) {
-			t.Error("an empty queue refuses a batch")
-		}
+		offer(t, l, scan, scan)
 		synctest.Wait()
 		j.expect(t, intel.KindHit)
 		time.Sleep(time.Minute - time.Second)
@@ -82,9 +88,7 @@ func TestLoopStopHandlesWhatWaits(t *testing.T) {
 			j := new(journal)
 			l := newLoop(j, 100)
 			for range 10 {
-				if !l.Offer(batch(t, l, scan)) {
-					t.Error("the queue refuses a batch")
-				}
+				offer(t, l, scan)
 			}
 			if got := l.Stats(); got.Queued != 10 {
 				t.Errorf("stats %+v, want 10 queued", got)
@@ -99,10 +103,8 @@ func TestLoopStopHandlesWhatWaits(t *testing.T) {
 			if j.flows != 10 {
 				t.Errorf("%d flows in the last update, want 10", j.flows)
 			}
-			if l.Offer(batch(t, l, scan, scan)) {
-				t.Error("a stopped loop takes a batch")
-			}
-			if got, want := l.Stats(), (LoopStats{Offered: 12, HitQueueFull: 2}); got != want {
+			offer(t, l, scan, beacon)
+			if got, want := l.Stats(), (LoopStats{Offered: 12, HitQueueFull: 2, LostBySeverity: [4]uint64{1, 0, 0, 1}}); got != want {
 				t.Errorf("stats %+v, want %+v", got, want)
 			}
 		})
@@ -114,16 +116,12 @@ func TestLoopNeverWaits(t *testing.T) {
 		j := &journal{gate: make(chan struct{})}
 		l := newLoop(j, 5)
 		l.Start()
-		l.Offer(batch(t, l, scan)) // publishing it blocks
+		offer(t, l, scan) // publishing it blocks
 		synctest.Wait()
-		var taken []bool
-		for _, n := range []int{3, 2, 1, 0} {
-			taken = append(taken, l.Offer(batch(t, l, slices.Repeat([]flow.Record{scan}, n)...)))
+		for _, n := range []int{3, 3, 1, 0} { // two of the second find room
+			offer(t, l, slices.Repeat([]flow.Record{scan}, n)...)
 		}
-		if want := []bool{true, true, false, true}; !slices.Equal(taken, want) {
-			t.Errorf("batches of 3, 2, 1 and 0 hits are taken: %v, want %v", taken, want)
-		}
-		if got, want := l.Stats(), (LoopStats{Offered: 7, HitQueueFull: 1, Queued: 5}); got != want {
+		if got, want := l.Stats(), (LoopStats{Offered: 8, HitQueueFull: 2, LostBySeverity: [4]uint64{2}, Queued: 5}); got != want {
 			t.Errorf("stats %+v, want %+v", got, want)
 		}
 		close(j.gate)
@@ -134,63 +132,162 @@ func TestLoopNeverWaits(t *testing.T) {
 	})
 }
 
-func TestLoopQueueIsBoundedInBatches(t *testing.T) {
-	l := newLoop(new(journal), 10)
-	for range queueBatches {
-		if !l.Offer(nil) {
-			t.Fatal("refused too early")
-		}
+// TestLoopIsBoundedInMemory: batches of a single hit, which take more room than their
+// hits, are bounded as well.
+func TestLoopIsBoundedInMemory(t *testing.T) {
+	l := newLoop(new(journal), 16_384)
+	for range l.maxChunks() + 10 {
+		offer(t, l, scan)
 	}
-	if l.Offer(nil) {
-		t.Error("the queue takes more batches than it holds")
+	if s := l.Stats(); s.Queued != l.maxChunks() || s.HitQueueFull != 10 {
+		t.Errorf("stats %+v, want %d queued", s, l.maxChunks())
 	}
-	l.Stop()
-}
-
-func TestLoopTakesOneLargeBatch(t *testing.T) {
-	l := newLoop(new(journal), 2)
-	if !l.Offer(batch(t, l, scan, scan, scan)) {
-		t.Error("an empty queue refuses a batch for its size")
-	}
-	if l.Offer(batch(t, l, scan)) {
-		t.Error("the queue takes more hits than it holds")
+	if perHit := unsafe.Sizeof(chunk{}) * uintptr(l.maxChunks()) / 16_384; perHit > 1300 {
+		t.Errorf("the queue holds up to %d bytes for each hit of hit_queue, want at most 1,300", perHit)
 	}
 	l.Stop()
 }
 
-func TestLoopRecycles(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newLoop(new(journal), 10_000)
-		l.Start()
-		defer l.Stop()
-		b := batch(t, l, scan)
-		l.Offer(b)
-		synctest.Wait()
-		again := l.Get()
-		if len(again) != 0 || &again[:1][0] != &b[0] {
-			t.Error("the batch did not come back")
+// TestLoopGivesWayFromTheLeastSevereUp offers hits of random severities to a queue that
+// nobody empties. What waits in the end are the most severe of all, and they are handled in the
+// order in which they came.
+func TestLoopGivesWayFromTheLeastSevereUp(t *testing.T) {
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 4))
+		l := newLoop(new(journal), 1+rng.IntN(300))
+		var offered [numLanes]int
+		added := 0
+		for range rng.IntN(60) {
+			var b Batch
+			for range rng.IntN(30) {
+				lane := rng.IntN(canaryLane)
+				n := 1 + rng.IntN(int(flow.NumSides))
+				r := flow.Record{FrameSize: uint32(added)}
+				offered[lane] += n
+				added += n
+				if b.add(lane, &r, make([]intel.Hit, n)) {
+					break
+				}
+			}
+			l.Offer(&b)
+			b.Reset()
 		}
-		if b[0].Offender.IsValid() || !b[0].Match.Empty() {
-			t.Error("the batch that came back holds on to its hits")
+		s, left := l.Stats(), l.correlator.cfg.HitQueue
+		if l.chunks > l.maxChunks() {
+			t.Fatalf("seed %d: %d chunks wait, at most %d may", seed, l.chunks, l.maxChunks())
 		}
-		l.Offer(batch(t, l, slices.Repeat([]flow.Record{scan}, maxHits+1)...))
-		synctest.Wait()
-		if got := l.Get(); cap(got) > maxHits {
-			t.Errorf("a batch for %d hits came back, want at most %d", cap(got), maxHits)
+		for lane := canaryLane - 1; lane >= 0; lane-- {
+			kept := min(left, offered[lane])
+			left -= kept
+			if got := offered[lane] - int(s.LostBySeverity[lane]); got != kept {
+				t.Fatalf("seed %d: %d hits of severity %d wait, want %d of %d", seed, got, lane, kept, offered)
+			}
 		}
-	})
+		last, total := -1, 0
+		var b Batch
+		for l.take(&b) {
+			for _, h := range b.AppendHits(nil) {
+				if int(h.Record.FrameSize) < last {
+					t.Fatalf("seed %d: a hit was overtaken", seed)
+				}
+				last = int(h.Record.FrameSize)
+				total++
+			}
+			b.Reset()
+		}
+		if total != s.Queued || l.Stats().Queued != 0 {
+			t.Fatalf("seed %d: %d hits of %d came out", seed, total, s.Queued)
+		}
+	}
+}
+
+// TestBatchKeepsTheOrder: hits of all lanes come out in the order in which they were added.
+func TestBatchKeepsTheOrder(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 5))
+	for range 1000 {
+		var b Batch
+		n := 0
+		for {
+			r := flow.Record{FrameSize: uint32(n)}
+			n++
+			if b.add(rng.IntN(numLanes), &r, make([]intel.Hit, 1)) {
+				break
+			}
+		}
+		hits := b.AppendHits(nil)
+		if len(hits) != n || b.Len() != n {
+			t.Fatalf("%d hits of %d, length %d", len(hits), n, b.Len())
+		}
+		for i := range hits {
+			if int(hits[i].Record.FrameSize) != i {
+				t.Fatalf("hit %d in place %d", hits[i].Record.FrameSize, i)
+			}
+		}
+		b.Reset()
+	}
+}
+
+// TestCanariesHaveRoomOfTheirOwn: a queue full of critical hits has room for a canary, and
+// a flood of canaries takes none from hits.
+func TestCanariesHaveRoomOfTheirOwn(t *testing.T) {
+	l := newLoop(new(journal), 32)
+	offer(t, l, slices.Repeat([]flow.Record{beacon}, 50)...)
+	canary := func() {
+		var b Batch
+		b.add(canaryLane, &beacon, []intel.Hit{{Canary: new(intel.Canary)}})
+		l.Offer(&b)
+		b.Reset()
+	}
+	canary()
+	want := LoopStats{Offered: 51, HitQueueFull: 18, LostBySeverity: [4]uint64{3: 18}, Queued: 33}
+	if got := l.Stats(); got != want {
+		t.Errorf("stats %+v, want %+v", got, want)
+	}
+	var b Batch
+	for l.take(&b) {
+		b.Reset()
+	}
+	for range maxCanaryChunks + 5 {
+		canary()
+	}
+	offer(t, l, slices.Repeat([]flow.Record{scan}, 32)...)
+	if got := l.Stats(); got.CanariesLost != 5 || got.HitQueueFull != 18 || got.Queued != maxCanaryChunks+32 {
+		t.Errorf("stats %+v, want 5 canaries lost and 32 hits queued", got)
+	}
+	for l.take(&b) {
+		b.Reset()
+	}
+	l.Stop()
+	canary()
+	if got := l.Stats(); got.CanariesLost != 6 {
+		t.Errorf("stats %+v, want 6 canaries lost", got)
+	}
+}
+
+// TestBatchHoldsOnToNothing: what comes back keeps no table and no record.
+func TestBatchHoldsOnToNothing(t *testing.T) {
+	table := listedTable(t, "v1", c2("feodo", 90))
+	h := hitOf(t, table, beacon)
+	var b Batch
+	b.add(0, &beacon, []intel.Hit{h, h})
+	c := b.lanes[0]
+	c.cut(1)
+	b.Reset()
+	c.batch, c.order = 0, [chunkHits]uint16{}
+	if !reflect.DeepEqual(c, new(chunk)) {
+		t.Error("the chunk that came back holds on to its hits")
+	}
 }
 
 func TestLoopManyWorkers(t *testing.T) {
 	j := new(journal)
 	l := newLoop(j, 64)
 	l.Start()
-	hits := batch(t, l, scan, scan)
 	var workers sync.WaitGroup
 	for range 4 {
 		workers.Go(func() {
 			for range 500 {
-				l.Offer(append(l.Get(), hits...))
+				offer(t, l, scan, scan)
 			}
 		})
 	}

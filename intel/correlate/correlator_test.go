@@ -80,7 +80,7 @@ func hitOf(t testing.TB, table *intel.Table, r flow.Record) intel.Hit {
 	for side := range flow.NumSides {
 		if a, port := r.At(side); a.IsValid() {
 			if m := table.Find(a, port); !m.Empty() {
-				return intel.Hit{Record: r, Offender: a, Side: side, Match: m}
+				return intel.Hit{Record: &r, Offender: a, Side: side, Match: m}
 			}
 		}
 	}

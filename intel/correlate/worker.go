@@ -24,7 +24,6 @@ type Worker struct {
 	source  Source
 	decoder *decode.Decoder
 	matcher *Matcher
-	loop    *Loop
 	batch   []flow.Datagram
 	beat    beat
 	done    chan struct{}
@@ -33,9 +32,9 @@ type Worker struct {
 // NewWorker makes a worker that hands its hits to loop. batch is the number of
 // datagrams that it asks for at once.
 func NewWorker(source Source, x *decode.Exporters, store *intel.Store, loop *Loop, batch int) *Worker {
-	m := NewMatcher(store)
+	m := NewMatcher(store, &loop.correlator.cfg, loop.Offer)
 	return &Worker{
-		source: source, matcher: m, decoder: decode.New(x, m), loop: loop, beat: newBeat(),
+		source: source, matcher: m, decoder: decode.New(x, m), beat: newBeat(),
 		batch: make([]flow.Datagram, batch), done: make(chan struct{}),
 	}
 }
@@ -51,32 +50,17 @@ func (w *Worker) Wait() { <-w.done }
 
 func (w *Worker) run() {
 	defer close(w.done)
-	w.matcher.Take(w.loop.Get())
 	for {
 		n, err := w.source.Read(w.batch)
 		w.beat.turn()
 		for i := range n {
 			w.decoder.Decode(&w.batch[i])
 		}
-		if len(w.matcher.Hits()) > 0 {
-			w.hand()
-		}
+		w.matcher.Flush()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
 	}
-}
-
-// hand gives the hits to the loop. When its queue is full they are lost, and
-// counted there; the batch is used again.
-func (w *Worker) hand() {
-	hits := w.matcher.Take(nil)
-	if w.loop.Offer(hits) {
-		w.matcher.Take(w.loop.Get())
-		return
-	}
-	clear(hits)
-	w.matcher.Take(hits)
 }
 
 // Beat is the time of the last turn of the worker, with its monotonic reading: it

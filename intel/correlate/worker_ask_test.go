@@ -82,7 +82,8 @@ func TestAsk(t *testing.T) {
 		flows = append(flows, synth.Flow{Src: a(ends[0]), Dst: a(ends[1]), SrcPort: uint16(1000 + i), DstPort: 443, Protocol: 6, Bytes: 1, Packets: 1, Start: now, End: now})
 	}
 	ask := &curious{known: map[netip.Addr]bool{a("8.0.0.5"): true}, room: 6}
-	m := correlate.NewMatcher(store)
+	contacts := correlate.DefaultConfig()
+	m := correlate.NewMatcher(store, &contacts, (*correlate.Batch).Reset)
 	m.AskWith(ask)
 	enc, err := synth.NewEncoder(synth.Config{Version: flow.V9})
 	if err != nil {

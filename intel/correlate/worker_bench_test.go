@@ -111,7 +111,8 @@ func BenchmarkPath(b *testing.B) {
 func benchPath(b *testing.B, v flow.Version, v6 float64, n int, hits float64) {
 	store, listed := listOf(b, n, v6)
 	announce, data, records := export(b, v, v6, hits, listed)
-	m := correlate.NewMatcher(store)
+	cfg := correlate.DefaultConfig()
+	m := correlate.NewMatcher(store, &cfg, (*correlate.Batch).Reset)
 	d := decode.New(decode.NewExporters(decode.DefaultLimits()), m)
 	dg := flow.Datagram{Source: netip.MustParseAddrPort("192.0.2.1:2055"), Received: time.Unix(1_800_000_000, 0)}
 	for _, p := range announce {
@@ -131,7 +132,7 @@ func benchPath(b *testing.B, v flow.Version, v6 float64, n int, hits float64) {
 			i = 0
 		}
 		d.Decode(&dg)
-		m.Take(m.Hits())
+		m.Flush()
 		done = per
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel"
 )
 
-// maxCanaries bounds the canaries among the hits of one batch: a flood of forged ones
-// must not fill the queue that real hits wait in.
+// maxCanaries bounds the canaries of one batch of datagrams, so that a flood of forged
+// ones costs little.
 const maxCanaries = 8
 
 // CanaryCounts are the flows to the reserved indicator that a [Matcher] has seen.
@@ -28,11 +28,10 @@ func (c *CanaryCounts) Add(o CanaryCounts) {
 
 type canaryCounters struct{ found, overCap, shapeless atomic.Uint64 }
 
-// canary takes the record of the hit at first, whose target is the reserved indicator,
-// for a canary if it is one. This alone reads the clock.
-func (m *Matcher) canary(first int) bool {
-	h := &m.hits[first]
-	c, ok := intel.CanaryOf(&h.Record)
+// canary takes a record whose target is the reserved indicator for a canary if it is
+// one. This alone reads the clock.
+func (m *Matcher) canary(rec *flow.Record) bool {
+	c, ok := intel.CanaryOf(rec)
 	if !ok {
 		m.counts.shapeless.Add(1)
 		return false
@@ -40,12 +39,14 @@ func (m *Matcher) canary(first int) bool {
 	m.counts.found.Add(1)
 	if m.canaries >= maxCanaries {
 		m.counts.overCap.Add(1)
-		m.hits = m.hits[:first]
 		return true
 	}
 	m.canaries++
 	c.Matched = time.Now()
-	h.Offender, h.Side, h.Canary = h.Record.Dst, flow.SideDst, &c
+	m.hits[0] = intel.Hit{Record: rec, Offender: rec.Dst, Side: flow.SideDst, Canary: &c}
+	if m.batch.add(canaryLane, rec, m.hits[:1]) {
+		m.hand(&m.batch)
+	}
 	return true
 }
 

@@ -10,27 +10,37 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel"
 )
 
-// A Matcher looks up the addresses of whole sets of records and keeps the hits.
-// It is the [decode.Handler] of one decoder and belongs to the same goroutine.
+// A Matcher looks up the addresses of whole sets of records and hands the hits over in
+// batches. It is the [decode.Handler] of one decoder and belongs to the same goroutine.
 //
 // For a record that nothing lists it costs the two look-ups and nothing else: no
 // record is built, nothing is allocated, no clock is read.
 type Matcher struct {
 	store *intel.Store
-	hits  []intel.Hit
+	hand  func(*Batch)
+	bound *bound
+	batch Batch
 	asker Asker       // nil = nobody is asked
 	asked flow.Record // scratch: the record that shows an address to the asker
 
 	found []int32 // scratch: indices of listed addresses
 	rows  []int32 // scratch: the records they belong to
 
+	// Scratch: a record and its hits.
+	rec  flow.Record
+	hits [flow.NumSides]intel.Hit
+
 	matched  atomic.Uint64
-	canaries int // among hits
+	canaries int // since the last Flush
 	counts   canaryCounters
 }
 
-// NewMatcher makes a matcher that always asks the table in force.
-func NewMatcher(store *intel.Store) *Matcher { return &Matcher{store: store} }
+// NewMatcher makes a matcher that always asks the table in force. Home networks and
+// factors of cfg tell how severe a hit can be. hand is given each batch that is full, and by
+// Flush what remains; it must leave the batch empty.
+func NewMatcher(store *intel.Store, cfg *Config, hand func(*Batch)) *Matcher {
+	return &Matcher{store: store, hand: hand, bound: newBound(cfg)}
+}
 
 // Records matches one set.
 func (m *Matcher) Records(s *decode.Set) {
@@ -67,55 +77,53 @@ func (m *Matcher) collect(t *intel.Table, s *decode.Set) {
 }
 
 // record adds a hit for every listed address of one record. An address that
-// stands in it twice is one offender.
+// stands in it twice is one offender. All of them go the way of the most severe one.
 func (m *Matcher) record(t *intel.Table, s *decode.Set, row int) {
-	first := len(m.hits)
-	m.hits = append(m.hits, intel.Hit{})
-	rec := &m.hits[first].Record
+	rec := &m.rec
 	s.Record(row, rec)
-	if intel.IsCanaryTarget(rec) && m.canary(first) {
+	if intel.IsCanaryTarget(rec) && m.canary(rec) {
 		return
 	}
-	n := first
+	n, lane := 0, intel.Low
 	for side := range flow.NumSides {
-		addr, port := m.hits[first].Record.At(side)
-		if !addr.IsValid() || addr.IsUnspecified() || m.seen(first, n, addr) {
+		addr, port := rec.At(side)
+		if !addr.IsValid() || addr.IsUnspecified() || seen(m.hits[:n], addr) {
 			continue
 		}
 		match := t.Find(addr, port)
 		if match.Empty() {
 			continue
 		}
-		if n > first {
-			m.hits = append(m.hits, m.hits[first])
-		}
 		h := &m.hits[n]
-		h.Offender, h.Side, h.Match = addr, side, match
+		*h = intel.Hit{Record: rec, Offender: addr, Side: side, Match: match}
+		lane = max(lane, m.bound.of(h))
 		n++
 	}
-	m.hits = m.hits[:n]
-	if n > first {
-		m.matched.Add(uint64(n - first))
+	if n == 0 {
+		return
+	}
+	m.matched.Add(uint64(n))
+	if m.batch.add(int(lane), rec, m.hits[:n]) {
+		m.hand(&m.batch)
 	}
 }
 
-func (m *Matcher) seen(first, n int, addr netip.Addr) bool {
-	for i := first; i < n; i++ {
-		if m.hits[i].Offender == addr {
+func seen(hits []intel.Hit, addr netip.Addr) bool {
+	for i := range hits {
+		if hits[i].Offender == addr {
 			return true
 		}
 	}
 	return false
 }
 
-// Hits gives what has been found since the last Take, canaries among it.
-func (m *Matcher) Hits() []intel.Hit { return m.hits }
-
-// Take gives the hits away and goes on with an empty batch.
-func (m *Matcher) Take(empty []intel.Hit) []intel.Hit {
-	hits := m.hits
-	m.hits, m.canaries = empty[:0], 0
-	return hits
+// Flush hands over what has been found since the last batch. It is called after each
+// read; the bound of canaries counts from one to the next.
+func (m *Matcher) Flush() {
+	m.canaries = 0
+	if m.batch.n > 0 {
+		m.hand(&m.batch)
+	}
 }
 
 // Matched is the number of hits so far, canaries apart. Any goroutine may ask.

@@ -51,7 +51,8 @@ func benchFlow(b *testing.B, state string, v6 bool) {
 	cfg.Queue = 1
 	c := New(cfg, func(intel.Hit) {})
 	c.queue <- request{}
-	m := correlate.NewMatcher(store)
+	contacts := correlate.DefaultConfig()
+	m := correlate.NewMatcher(store, &contacts, (*correlate.Batch).Reset)
 	if state != "off" {
 		m.AskWith(c.NewAsker())
 	}
@@ -94,7 +95,7 @@ func benchFlow(b *testing.B, state string, v6 bool) {
 			i = 0
 		}
 		d.Decode(&dg)
-		m.Take(m.Hits())
+		m.Flush()
 		done = per
 	}
 }

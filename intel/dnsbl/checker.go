@@ -333,7 +333,7 @@ func (c *Checker) raise(v verdict, r *request) {
 		list[i] = c.cfg.Zones[found[i].zone].indicator(r.addr, &found[i], at)
 	}
 	m := intel.MatchOf("dnsbl "+at.UTC().Format(time.RFC3339), list)
-	c.found(intel.Hit{Record: r.record, Offender: r.addr, Side: r.side, Match: m})
+	c.found(intel.Hit{Record: &r.record, Offender: r.addr, Side: r.side, Match: m})
 }
 
 // lookUp asks all zones that can be believed. ok is false when none has answered.

@@ -34,7 +34,7 @@ func (a *App) startDNSBL() error {
 
 // listedByDNS hands the hit of a flow over that has waited for the answer of a zone. A
 // full queue loses and counts it.
-func (a *App) listedByDNS(h intel.Hit) { a.loop.Offer(append(a.loop.Get(), h)) }
+func (a *App) listedByDNS(h intel.Hit) { a.loop.OfferHit(h) }
 
 func (a *App) stopDNSBL() {
 	if a.dnsbl != nil {

@@ -16,7 +16,12 @@ func hitMetrics() []metric {
 			labels: []string{"feed", "direction"}, each: feedHits},
 		one("hits_other_total", "Hits of feeds beyond the first 1,000 pairs of feed and direction.", counter, func(s *Status) uint64 { return s.Hits.FeedsOther }),
 		one("hits_found_total", "Hits that the matchers found.", counter, func(s *Status) uint64 { return s.Hits.Found }),
-		one("hit_queue_dropped_total", "Hits that found a full queue.", counter, func(s *Status) uint64 { return s.Hits.HitQueueFull }),
+		{name: "hit_queue_dropped_total", help: "Hits lost because the queue was full, by the severity that they could have reached.", kind: counter,
+			labels: []string{"severity"}, each: func(s *Status, put put) {
+				for i, n := range s.Hits.HitsLost {
+					put(float64(n), intel.Severity(i).String())
+				}
+			}},
 		correlator("hits_correlated_total", "Hits that the correlator took in.", counter, func(c *correlate.Stats) uint64 { return c.Hits }),
 		{name: "hit_events_total", help: "Events of first hits, by severity.", kind: counter, labels: []string{"severity"}, each: func(s *Status, put put) {
 			for i, n := range s.Hits.Correlator.Severities {

@@ -149,7 +149,10 @@ type HitStatus struct {
 	Feeds        []correlate.FeedHits `json:"feeds,omitempty"`
 	FeedsOther   uint64               `json:"feeds_other,omitempty"`
 	HitQueueFull uint64               `json:"hit_queue_full"`
-	Correlator   correlate.Stats      `json:"correlator"`
+	// HitsLost are those of HitQueueFull by the severity that they could have reached,
+	// low to critical.
+	HitsLost   [4]uint64       `json:"hits_lost"`
+	Correlator correlate.Stats `json:"correlator"`
 	// Beat is the time of the last turn of the correlator, which turns once a second,
 	// even when nothing comes.
 	Beat time.Time `json:"beat,omitzero"`
@@ -204,7 +207,8 @@ func (a *App) status(most int) Status {
 	s.Journal.MaxBytes = a.cfg.Journal.MaxBytes
 	s.Sinks = a.sinks.status()
 	s.Hits.Correlator = a.contacts.Stats()
-	s.Hits.HitQueueFull = a.loop.Stats().HitQueueFull
+	queue := a.loop.Stats()
+	s.Hits.HitQueueFull, s.Hits.HitsLost = queue.HitQueueFull, queue.LostBySeverity
 	s.Hits.Beat = byWall(a.loop.Beat())
 	var d decode.Stats
 	for i, l := range a.listeners {

@@ -13,7 +13,7 @@ import (
 // arrived gives the hit of a canary that an exporter sent, received now.
 func arrived(c intel.Canary, from string) *intel.Hit {
 	c.Matched = time.Now()
-	return &intel.Hit{Canary: &c, Record: flow.Record{Received: time.Now(), Exporter: flow.Exporter{Addr: netip.MustParseAddr(from)}}}
+	return &intel.Hit{Canary: &c, Record: &flow.Record{Received: time.Now(), Exporter: flow.Exporter{Addr: netip.MustParseAddr(from)}}}
 }
 
 // event gives the event of a canary.
