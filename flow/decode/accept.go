@@ -30,19 +30,25 @@ func (d *Decoder) template(m *message, rec []byte, options bool) {
 	id := templateIDOf(rec)
 	old := m.stream.plans[id]
 	if old != nil && old.options == options && bytes.Equal(old.raw, rec) {
+		old.seen = m.dg.Received
 		d.replay(m, id)
 		return
 	}
 	if old == nil && m.exporter.templates >= d.exporters.limits.TemplatesPerExporter {
-		d.count(reasonCapTemplates) // before it costs anything
-		return
+		n := d.exporters.dropUnused(m.exporter)
+		for range max(n, 1) {
+			d.count(reasonCapTemplates)
+		}
+		if n == 0 {
+			return // before it costs anything
+		}
 	}
 	p, ok := parseTemplate(m.ver, rec, options)
 	if !ok {
 		d.count(reasonTemplateCut)
 		return
 	}
-	p.port = m.dg.Source.Port()
+	p.port, p.seen = m.dg.Source.Port(), m.dg.Received
 	if old != nil {
 		d.noteConflict(m)
 	}

@@ -2,6 +2,7 @@ package decode
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 )
@@ -21,6 +22,7 @@ type Decoder struct {
 	counters  counters
 	cache     map[netip.Addr]*exporter
 	last      *exporter
+	fresh     bool // the sender had not sent any flow before this datagram
 	set       Set
 	msg       message
 }
@@ -75,8 +77,11 @@ func (d *Decoder) lock(dg *flow.Datagram) *exporter {
 	}
 	for {
 		if e == nil {
-			if e = d.exporters.get(addr, dg.Received); e == nil {
+			var full bool
+			if e, full = d.exporters.get(addr, dg.Received); full {
 				d.count(reasonCapExporters)
+			}
+			if e == nil {
 				return nil
 			}
 			if len(d.cache) >= cacheSize {
@@ -87,13 +92,23 @@ func (d *Decoder) lock(dg *flow.Datagram) *exporter {
 		e.mu.Lock()
 		if !e.gone {
 			e.last = dg.Received
-			d.last = e
+			e.datagrams++
+			d.last, d.fresh = e, e.merit.first.IsZero()
 			return e
 		}
 		e.mu.Unlock()
 		delete(d.cache, addr)
 		e = nil
 	}
+}
+
+// prove notes records of a stream. What one without templates has sent is to be known
+// after a crash from the first of them on; one with templates has been noted before.
+func (d *Decoder) prove(s *stream, now time.Time) {
+	if s.merit.first.IsZero() && len(s.plans) == 0 {
+		d.exporters.changes.Add(1)
+	}
+	s.merit.note(now)
 }
 
 // versionIndex gives the place of a protocol's counters.
@@ -116,8 +131,14 @@ func (d *Decoder) emit(s *Set) {
 	if s.withoutAddress > 0 {
 		d.counters.noAddress.Add(uint64(s.withoutAddress))
 	}
+	if s.from != nil && !s.from.merit.proven {
+		s.from.merit.note(s.received)
+	}
 	if s.stream != nil {
 		s.stream.totals.Records += uint64(s.n)
+		if !s.stream.merit.proven {
+			d.prove(s.stream, s.received)
+		}
 	}
 	d.handler.Records(s)
 }

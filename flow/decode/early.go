@@ -28,6 +28,7 @@ func (w *earlySet) cost() int { return len(w.body) + 3*int(unsafe.Sizeof(*w))/2 
 type earlyTotals struct {
 	bytes                                  atomic.Int64 // waiting now
 	kept, replayed, records, expired, full atomic.Uint64
+	gaveWay                                atomic.Uint64
 }
 
 // keep lets a data set wait for its template, within the caps.
@@ -40,7 +41,8 @@ func (d *Decoder) keep(m *message, id uint16, body []byte) {
 		from: m.from, export: m.export, uptime: m.uptime, body: body,
 	}
 	size := w.cost()
-	if e.earlySize+size > x.limits.EarlyBytesPerExporter || x.early.bytes.Load()+int64(size) > int64(x.limits.EarlyBytes) {
+	over := x.early.bytes.Load() + int64(size) - int64(x.limits.EarlyBytes)
+	if e.earlySize+size > x.limits.EarlyBytesPerExporter || over > 0 && !x.reclaim(e, earlyMemory, over) {
 		x.early.full.Add(1)
 		return
 	}
@@ -62,7 +64,7 @@ const maxUnknownIDs = 64
 
 // noteUnknown remembers which template is missing, for those who look.
 func (x *Exporters) noteUnknown(e *exporter, s *stream, id uint16) {
-	if _, ok := s.unknown[id]; !ok && (len(s.unknown) >= maxUnknownIDs || !x.room(e, missingCost)) {
+	if _, ok := s.unknown[id]; !ok && (len(s.unknown) >= maxUnknownIDs || !x.room(e, s, missingCost)) {
 		return
 	}
 	if s.unknown == nil {
@@ -142,14 +144,16 @@ func (x *Exporters) expireList(e *exporter, s *stream, id uint16, waiting []earl
 	}
 }
 
-// release drops everything that waits for the templates of an exporter.
-func (t *earlyTotals) release(e *exporter) {
+// drop drops everything that waits for the templates of an exporter, and gives the
+// number of sets.
+func (t *earlyTotals) drop(e *exporter) (sets uint64) {
 	for _, s := range e.streams {
 		for _, waiting := range s.early {
-			t.expired.Add(uint64(len(waiting)))
+			sets += uint64(len(waiting))
 		}
 		s.early = nil
 	}
 	t.bytes.Add(-int64(e.earlySize))
 	e.earlySize = 0
+	return sets
 }

@@ -9,33 +9,33 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 )
 
-// unprovenIdle is the silence after which an exporter that has no template and
-// no name in the configuration makes room for a newcomer when the table is full.
-const unprovenIdle = time.Minute
-
 // Exporters is what is known of all exporters: templates, samplers, sequence
 // numbers. All decoders share it.
 type Exporters struct {
 	limits  Limits
 	tunnels bool
 
-	mu     sync.RWMutex
-	byAddr map[netip.Addr]*exporter
-	named  map[netip.Addr]bool
-	swept  time.Time
+	mu        sync.RWMutex
+	byAddr    map[netip.Addr]*exporter
+	named     atomic.Pointer[map[netip.Addr]bool] // never changed
+	fruitless time.Time                           // nobody gave way to an exporter that is not proven; under mu
 
 	templates     atomic.Int64
 	templateBytes atomic.Int64
 	stateBytes    atomic.Int64
 	changes       atomic.Uint64 // of anything that is persisted
+	unrest        atomic.Uint64 // of what may wait to be persisted
 	forgotten     atomic.Uint64
+	gaveWay       atomic.Uint64
 	lost          Losses // of exporters that were forgotten; under mu
 	early         earlyTotals
 }
 
 // NewExporters makes an empty table.
 func NewExporters(limits Limits) *Exporters {
-	return &Exporters{limits: limits, byAddr: make(map[netip.Addr]*exporter), tunnels: true}
+	x := &Exporters{limits: limits, byAddr: make(map[netip.Addr]*exporter), tunnels: true}
+	x.SetNamed(nil)
+	return x
 }
 
 // ReadTunnels tells whether the packet inside a tunnel that an sFlow sample shows
@@ -43,34 +43,38 @@ func NewExporters(limits Limits) *Exporters {
 // unless this says otherwise. It is called before the first datagram is decoded.
 func (x *Exporters) ReadTunnels(on bool) { x.tunnels = on }
 
-// SetNamed tells which exporters stand in the configuration: they always find
-// room, and are never forgotten for an unknown one.
+// SetNamed sets the exporters that the configuration names: they always find room,
+// and are never forgotten for another one.
 func (x *Exporters) SetNamed(addrs []netip.Addr) {
 	named := make(map[netip.Addr]bool, len(addrs))
 	for _, a := range addrs {
 		named[a.Unmap()] = true
 	}
-	x.mu.Lock()
-	x.named = named
-	x.mu.Unlock()
+	x.named.Store(&named)
 }
 
 // An exporter is one sender. Its lock is held while one of its datagrams is
 // decoded and guards everything in it: an exporter sends to one socket, so that
 // nobody waits for it.
 type exporter struct {
-	mu          sync.Mutex
-	addr        netip.Addr
-	streams     map[streamKey]*stream
-	recent      *stream // the one of the last datagram: most exporters have only one
-	templates   int
-	state       int       // bytes, of limits.StateBytes
-	samplers    samplers  // of all domains together, the last resort
-	earlySize   int       // of the sets that wait for their template
-	earlyOldest time.Time // no set came before this
-	split       bool      // streams are told apart by UDP source port, too
-	last        time.Time
-	gone        bool // forgotten: whoever still holds it looks it up again
+	mu            sync.Mutex
+	addr          netip.Addr
+	streams       map[streamKey]*stream
+	recent        *stream // the one of the last datagram: most exporters have only one
+	merit         merit
+	templates     int
+	templateBytes int64
+	state         int       // bytes, of limits.StateBytes
+	fruitless     time.Time // nobody gave way to it
+	dropped       time.Time // unused templates were dropped
+	lost          Losses    // of streams that were forgotten
+	samplers      samplers  // of all domains together, the last resort
+	earlySize     int       // of the sets that wait for their template
+	earlyOldest   time.Time // no set came before this
+	datagrams     uint64    // so far
+	split         bool      // streams are told apart by UDP source port, too
+	last          time.Time
+	gone          bool // forgotten: whoever still holds it looks it up again
 }
 
 // A streamKey tells the streams of one exporter apart. port is 0 unless two
@@ -86,6 +90,8 @@ type streamKey struct {
 // observation domain, an sFlow sub-agent.
 type stream struct {
 	key       streamKey
+	merit     merit
+	state     int              // bytes, of limits.StateBytes
 	plans     map[uint16]*plan // data and options templates
 	samplers  samplers
 	init      int64 // systemInitTimeMilliseconds from options data, 0 = not told
@@ -100,108 +106,101 @@ type stream struct {
 	early     map[uint16][]earlySet // data sets that wait for a template, by its id
 }
 
-// get finds an exporter, or makes room for it. It returns nil when the table is
-// full.
-func (x *Exporters) get(addr netip.Addr, now time.Time) *exporter {
+// get finds an exporter, or makes room for it: e is nil when the table is full of
+// those that are proven. full reports that the limit was reached.
+func (x *Exporters) get(addr netip.Addr, now time.Time) (e *exporter, full bool) {
 	x.mu.RLock()
-	e := x.byAddr[addr]
+	e = x.byAddr[addr]
 	x.mu.RUnlock()
 	if e != nil {
-		return e
+		return e, false
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if e := x.byAddr[addr]; e != nil {
-		return e
+		return e, false
 	}
-	if len(x.byAddr) >= x.limits.Exporters && !x.named[addr] {
-		x.sweep(now, unprovenIdle)
-		if len(x.byAddr) >= x.limits.Exporters {
-			return nil
-		}
+	full = len(x.byAddr) >= x.limits.Exporters && !x.isNamed(addr)
+	if full && !x.displace() {
+		return nil, true
 	}
 	e = &exporter{addr: addr, streams: make(map[streamKey]*stream, 1), last: now}
 	x.byAddr[addr] = e
-	return e
+	return e, full
 }
 
-// sweep forgets exporters that have been silent for long: unproven ones after
-// idle, the others after limits.Forget. It looks at the table once a second at
-// most, so that a flood of spoofed senders costs one look-up each.
-func (x *Exporters) sweep(now time.Time, idle time.Duration) {
-	if since := now.Sub(x.swept); since >= 0 && since < time.Second {
-		return
-	}
-	x.swept = now
-	for addr, e := range x.byAddr {
+// Sweep forgets exporters, their streams and early data that have been silent or
+// have waited for long. The owner calls it now and then.
+func (x *Exporters) Sweep(now time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, e := range x.byAddr {
 		if !e.mu.TryLock() {
 			continue // at work
 		}
-		silent := now.Sub(e.last)
-		if silent > x.limits.Forget || silent > idle && e.templates == 0 && !x.named[addr] {
+		if now.Sub(e.last) > x.limits.patience(x.standing(e)) {
 			x.forget(e)
+		} else {
+			x.expireEarly(e, now)
+			x.expireStreams(e, now)
 		}
-		x.expireEarly(e, now)
 		e.mu.Unlock()
 	}
-}
-
-// Sweep forgets what has been silent for long. The owner calls it now and then.
-func (x *Exporters) Sweep(now time.Time) {
-	x.mu.Lock()
-	x.sweep(now, x.limits.Forget)
-	x.mu.Unlock()
 }
 
 // forget removes an exporter. Both locks are held.
 func (x *Exporters) forget(e *exporter) {
 	for _, s := range e.streams {
-		x.lost.add(s)
-		for id := range s.plans {
-			x.dropTemplate(e, s, id)
-		}
+		x.dropStream(e, s)
 	}
-	x.early.release(e)
+	x.lost.sum(e.lost)
 	x.stateBytes.Add(-int64(e.state))
+	e.state = 0
 	e.gone = true
 	delete(x.byAddr, e.addr)
 	x.forgotten.Add(1)
-	x.changes.Add(1)
+	x.unrest.Add(1)
 }
 
-// stream finds a stream of the exporter, or makes it; nil when it has too many.
-func (x *Exporters) stream(e *exporter, key streamKey) *stream {
+// stream finds a stream of the exporter, or makes it: s is nil when there is no room
+// for one more. full reports that a limit was reached.
+func (x *Exporters) stream(e *exporter, key streamKey) (s *stream, full bool) {
 	if e.recent != nil && e.recent.key == key {
-		return e.recent
+		return e.recent, false
 	}
 	if s := e.streams[key]; s != nil {
 		e.recent = s
-		return s
+		return s, false
 	}
-	if len(e.streams) >= x.limits.DomainsPerExporter || !x.roomFor(e, streamCost) {
-		return nil
+	full = len(e.streams) >= x.limits.DomainsPerExporter
+	if full && !x.displaceStream(e) {
+		return nil, true
 	}
-	s := &stream{key: key}
+	s = &stream{key: key, last: e.last}
+	if !x.room(e, s, streamCost) {
+		return nil, true
+	}
 	e.streams[key] = s
-	x.changes.Add(1) // what it has sent is to be known after a crash
 	if whole := key; key.port != 0 {
 		whole.port = 0
 		if from := e.streams[whole]; from != nil {
 			x.inherit(e, s, from)
 		}
 	}
-	return s
+	return s, full
 }
 
-// define gives a template its place, for the one of the same id if there is one.
-// When a cap is reached it reports false, and the id has no template any more:
-// what it meant before is not what the exporter means now.
+// define gives a template its place, that of the one of the same id if there is one.
+// When there is no room even after others gave way it reports false, and the id has no
+// template any more: what it meant before is not what the exporter means now.
 func (x *Exporters) define(e *exporter, s *stream, p *plan) bool {
+	more, bytes := int64(1), p.cost()
+	if old := s.plans[p.id]; old != nil {
+		more, bytes = 0, bytes-old.cost()
+	}
+	ok := (more == 0 || e.templates < x.limits.TemplatesPerExporter) && x.templateRoom(e, more, bytes)
 	x.dropTemplate(e, s, p.id)
-	cost := p.cost()
-	if e.templates >= x.limits.TemplatesPerExporter ||
-		x.templates.Load() >= int64(x.limits.Templates) ||
-		x.templateBytes.Load()+cost > int64(x.limits.TemplateBytes) {
+	if !ok {
 		return false
 	}
 	if s.plans == nil {
@@ -209,8 +208,24 @@ func (x *Exporters) define(e *exporter, s *stream, p *plan) bool {
 	}
 	s.plans[p.id] = p
 	e.templates++
+	e.templateBytes += p.cost()
 	x.templates.Add(1)
-	x.templateBytes.Add(cost)
+	x.templateBytes.Add(p.cost())
+	return true
+}
+
+// templateRoom makes room for so many templates of so many bytes more.
+func (x *Exporters) templateRoom(e *exporter, more, bytes int64) bool {
+	over := func() (templates, memory int64) {
+		return x.templates.Load() + more - x.share(e, x.limits.Templates),
+			x.templateBytes.Load() + bytes - x.share(e, x.limits.TemplateBytes)
+	}
+	if n, _ := over(); more > 0 && n > 0 && !x.reclaim(e, templateCount, n) {
+		return false
+	}
+	if _, n := over(); bytes > 0 && n > 0 && !x.reclaim(e, templateMemory, n) {
+		return false
+	}
 	return true
 }
 
@@ -222,6 +237,7 @@ func (x *Exporters) dropTemplate(e *exporter, s *stream, id uint16) {
 	}
 	delete(s.plans, id)
 	e.templates--
+	e.templateBytes -= p.cost()
 	x.templates.Add(-1)
 	x.templateBytes.Add(-p.cost())
 }

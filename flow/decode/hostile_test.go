@@ -404,7 +404,8 @@ func TestHostileDomains(t *testing.T) {
 	}
 }
 
-// A table full of strangers makes room a minute after they fell silent.
+// A table full of strangers makes room for one that is not known either: the one that
+// has been silent for longest goes. Those that are proven stay.
 func TestStrangersMakeRoom(t *testing.T) {
 	l := decode.DefaultLimits()
 	l.Exporters = 3
@@ -412,25 +413,52 @@ func TestStrangersMakeRoom(t *testing.T) {
 	for i := range 3 {
 		b.src = spoofed(i)
 		b.send(v5(0, 1))
+		b.now = b.now.Add(time.Second)
 	}
 	b.src = addrPort("192.0.2.1:1")
 	b.send(v5(0, 1), v5(1, 1))
-	b.problems(map[decode.Reason]uint64{"cap_exporters": 2})
+	b.problems(map[decode.Reason]uint64{"cap_exporters": 1})
 	if n := len(b.take()); n != 5 {
-		t.Errorf("%d records: v5 needs no state", n)
+		t.Errorf("%d records, want 5", n)
+	}
+	if s := b.x.Stats(); s.Exporters != 3 || s.Forgotten != 1 || s.GaveWay != 1 {
+		t.Errorf("%+v", s)
+	}
+	for _, e := range b.x.Snapshot() {
+		if e.Address == spoofed(0).Addr() {
+			t.Error("the one that has been silent for longest stays")
+		}
 	}
 	b.now = b.now.Add(2 * time.Minute)
-	b.send(v5(2, 1))
-	b.problems(map[decode.Reason]uint64{"cap_exporters": 2})
-	if s := b.x.Stats(); s.Exporters != 1 || s.Forgotten != 3 {
-		t.Errorf("%+v", s)
+	for range 2 {
+		for i := range 3 {
+			b.src = spoofed(i)
+			b.send(v5(uint32(b.frame), 1))
+		}
+		b.now = b.now.Add(time.Minute)
+	}
+	b.src = addrPort("192.0.2.2:1")
+	b.send(v5(0, 1))
+	for _, e := range b.x.Snapshot() {
+		if e.Unproven {
+			t.Errorf("%v is not proven", e.Address)
+		}
+		if e.Address == b.src.Addr() {
+			t.Error("a stranger displaced one that is proven")
+		}
+	}
+	if n := len(b.take()); n != 7 {
+		t.Errorf("%d records, want 7: v5 needs no state", n)
 	}
 }
 
-// An exporter with templates stays for as long as limits say, then goes.
+// A proven exporter stays for as long as limits say, then goes.
 func TestForget(t *testing.T) {
 	b := newBench(t)
-	b.send(header9(0, pairTemplate(flow.V9)))
+	b.send(header9(0, pairTemplate(flow.V9), set(300, pairAB)))
+	b.now = b.now.Add(time.Minute)
+	b.send(header9(1, set(300, pairAB)))
+	b.take()
 	b.x.Sweep(b.now.Add(23 * time.Hour))
 	if s := b.x.Stats(); s.Exporters != 1 || s.Templates != 1 {
 		t.Errorf("after 23 hours: %+v", s)

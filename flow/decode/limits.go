@@ -6,7 +6,8 @@ import (
 )
 
 // Limits cap what exporters may make us keep. Each has a counter for when it was
-// reached, and a full table refuses newcomers.
+// reached. Senders that are not named in the configuration and have not sent records
+// at times a minute apart give way first; a table full of the others refuses newcomers.
 type Limits struct {
 	// Exporters is the number of exporter addresses.
 	Exporters int `yaml:"exporters"`
@@ -28,7 +29,9 @@ type Limits struct {
 	EarlyBytes            int           `yaml:"early_bytes"`
 	EarlyBytesPerExporter int           `yaml:"early_bytes_per_exporter"`
 	EarlyAge              time.Duration `yaml:"early_age"`
-	// Forget is the silence after which an exporter and its templates go.
+	// Forget is the silence after which an exporter, or one of its domains, and its
+	// templates go: 30 minutes at most for one that has not sent records at times a minute
+	// apart, 10 for one without any.
 	Forget time.Duration `yaml:"forget"`
 }
 
@@ -82,25 +85,17 @@ const (
 	missingCost = 64
 )
 
-// room takes n bytes of limits.StateBytes for as long as the exporter is known.
-func (x *Exporters) room(e *exporter, n int) bool {
-	if x.stateBytes.Add(int64(n)) > int64(x.limits.StateBytes) {
+// room takes n bytes of limits.StateBytes for as long as a stream is known, or with no
+// stream its exporter. Others give way where they must.
+func (x *Exporters) room(e *exporter, s *stream, n int) bool {
+	over := x.stateBytes.Add(int64(n)) - x.share(e, x.limits.StateBytes)
+	if over > 0 && !x.reclaim(e, stateMemory, over) {
 		x.stateBytes.Add(-int64(n))
 		return false
 	}
 	e.state += n
-	return true
-}
-
-// roomFor is room, but when there is none it first forgets exporters that have
-// proven nothing and fell silent. No one waits for the lock of an exporter while
-// holding that of the table, so taking them in this order is safe.
-func (x *Exporters) roomFor(e *exporter, n int) bool {
-	if x.room(e, n) {
-		return true
+	if s != nil {
+		s.state += n
 	}
-	x.mu.Lock()
-	x.sweep(e.last, unprovenIdle)
-	x.mu.Unlock()
-	return x.room(e, n)
+	return true
 }

@@ -130,6 +130,9 @@ func (d *Decoder) data(m *message, id uint16, body []byte) (unknown bool) {
 
 // known reads a data set whose template is known.
 func (d *Decoder) known(m *message, p *plan, body []byte) {
+	if !p.used {
+		p.used = true
+	}
 	if p.options {
 		m.records += d.optionsData(m, p, body)
 		return

@@ -20,6 +20,9 @@ func (d *Decoder) optionsData(m *message, p *plan, body []byte) int {
 	i := versionIndex(m.stream.key.version)
 	d.counters.options[i].Add(uint64(s.n))
 	m.stream.totals.OptionRecords += uint64(s.n)
+	if s.n > 0 && !m.stream.merit.proven {
+		d.prove(m.stream, m.dg.Received)
+	}
 	return s.n
 }
 
@@ -45,21 +48,44 @@ func (d *Decoder) announce(m *message, id uint64, hasID bool, rate uint32) {
 	if rate == 0 {
 		d.count(reasonSampling)
 	}
-	a, ok := d.exporters.setRate(m.exporter, &m.stream.samplers, id, hasID, rate)
-	b, _ := d.exporters.setRate(m.exporter, &m.exporter.samplers, id, hasID, rate)
-	if !ok {
+	a := d.announceTo(m, m.stream, &m.stream.samplers, samplerKey{id, hasID}, rate)
+	b := d.announceTo(m, nil, &m.exporter.samplers, samplerKey{id, hasID}, rate)
+	switch {
+	case a == rateNoRoom:
 		d.count(reasonCapSamplers)
+	case a == rateDoubted:
+		d.count(reasonSamplingDoubt)
 	}
-	if a || b {
+	if a == rateNew || b == rateNew {
 		d.exporters.changes.Add(1)
 	}
 }
 
-// setRate notes a rate. It reports whether anything is new, and false for ok when
-// there are too many samplers already.
-func (x *Exporters) setRate(e *exporter, s *samplers, id uint64, hasID bool, rate uint32) (changed, ok bool) {
-	if _, have := s.byID[id]; hasID && !have && (len(s.byID) >= x.limits.Samplers || !x.room(e, samplerCost)) {
-		return false, false
+// A rateFate is what became of an announced rate.
+type rateFate uint8
+
+const (
+	rateKnown   rateFate = iota // it is in force already
+	rateNew                     // it is in force from now on
+	rateDoubted                 // it waits for another announcement
+	rateNoRoom                  // there are too many samplers already
+)
+
+// announceTo notes a rate for a stream, or with no stream for its exporter.
+func (d *Decoder) announceTo(m *message, st *stream, s *samplers, key samplerKey, rate uint32) rateFate {
+	_, have := s.byID[key.id]
+	have = have || !key.hasID
+	if _, doubted := s.doubts[key]; !have && !doubted {
+		if len(s.byID)+len(s.doubts) >= d.exporters.limits.Samplers && !s.forgetDoubt() ||
+			!d.exporters.room(m.exporter, st, samplerCost) {
+			return rateNoRoom
+		}
 	}
-	return s.set(id, hasID, rate), true
+	switch {
+	case !s.credit(key, rate, m.exporter.datagrams, d.fresh):
+		return rateDoubted
+	case s.set(key.id, key.hasID, rate):
+		return rateNew
+	}
+	return rateKnown
 }

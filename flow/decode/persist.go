@@ -39,9 +39,13 @@ type stateLine struct {
 
 	Format int  `json:"format,omitempty"`
 	Clean  bool `json:"clean,omitempty"`
+	// Merits is set when First and Proven are there: files of earlier versions lack them.
+	Merits bool `json:"merits,omitempty"`
 
 	Exporter netip.Addr   `json:"exporter,omitzero"`
-	Seen     time.Time    `json:"seen,omitzero"` // when it last sent anything
+	Seen     time.Time    `json:"seen,omitzero"`  // when it, or the stream, last sent anything
+	First    time.Time    `json:"first,omitzero"` // when it, or the stream, sent the first record
+	Proven   bool         `json:"proven,omitempty"`
 	Version  flow.Version `json:"version,omitempty"`
 	Domain   uint32       `json:"domain,omitempty"`
 	Agent    netip.Addr   `json:"agent,omitzero"`
@@ -53,7 +57,8 @@ type stateLine struct {
 	Sequence  *stateSequence `json:"sequence,omitempty"`
 
 	Options bool   `json:"options,omitempty"`
-	Raw     []byte `json:"raw,omitempty"` // the template record as it came
+	Raw     []byte `json:"raw,omitempty"`  // the template record as it came
+	Used    bool   `json:"used,omitempty"` // data came for it
 
 	ID   *uint64 `json:"id,omitempty"` // of a sampler; none: the rate for all
 	Rate uint32  `json:"rate,omitempty"`
@@ -80,7 +85,7 @@ func (x *Exporters) Changes() uint64 { return x.changes.Load() }
 // former may be years off, and set while the program runs.
 func (x *Exporters) Save(w io.Writer, clean bool, now, date time.Time) error {
 	var buf bytes.Buffer
-	if err := appendLine(&buf, stateLine{Kind: kindHeader, Format: stateFormat, Clean: clean}); err != nil {
+	if err := appendLine(&buf, stateLine{Kind: kindHeader, Format: stateFormat, Clean: clean, Merits: true}); err != nil {
 		return err
 	}
 	list, _ := x.all()
@@ -116,6 +121,14 @@ type shift struct{ from, to time.Time }
 
 func (s shift) of(t time.Time) time.Time { return s.to.Add(t.Sub(s.from)) }
 
+// ofSome is of for a time that may not be there.
+func (s shift) ofSome(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return s.of(t)
+}
+
 // save appends the lines of an exporter whose lock is held.
 func (e *exporter) save(buf *bytes.Buffer, dates shift) error {
 	if e.gone {
@@ -124,9 +137,16 @@ func (e *exporter) save(buf *bytes.Buffer, dates shift) error {
 	key := stateLine{Exporter: e.addr, Seen: dates.of(e.last)}
 	head := key
 	head.Kind, head.Split = kindExporter, e.split
+	head.First, head.Proven = dates.ofSome(e.merit.first), e.merit.proven
 	lines := append([]stateLine{head}, e.samplers.lines(key)...)
 	for _, s := range e.streams {
+		if s.merit.standing() == stranger && len(s.plans) == 0 {
+			continue // it has sent nothing but headers
+		}
 		lines = append(lines, s.lines(key, dates)...)
+	}
+	if e.merit.standing() == stranger && len(lines) == 1 {
+		return nil
 	}
 	for _, l := range lines {
 		if err := appendLine(buf, l); err != nil {
@@ -139,16 +159,18 @@ func (e *exporter) save(buf *bytes.Buffer, dates shift) error {
 // lines describes a stream, its templates and its samplers; key names the
 // exporter.
 func (s *stream) lines(key stateLine, dates shift) []stateLine {
+	key.Seen = dates.of(s.last)
 	key.Version, key.Domain, key.Agent, key.Port = s.key.version, s.key.domain, s.key.agent, s.key.port
 	l := key
 	l.Kind, l.Init, l.Contested = kindStream, s.init, s.contested
+	l.First, l.Proven = dates.ofSome(s.merit.first), s.merit.proven
 	if q := &s.seq; q.known {
-		l.Sequence = &stateSequence{Next: q.next, Uptime: q.uptime, At: dates.of(q.at), Datagrams: q.units.datagrams, Records: q.units.records}
+		l.Sequence = &stateSequence{Next: q.next, Uptime: q.uptime, At: dates.of(q.seen), Datagrams: q.units.datagrams, Records: q.units.records}
 	}
 	out := []stateLine{l}
 	for _, p := range s.plans {
 		l := key
-		l.Kind, l.Options, l.Raw = kindTemplate, p.options, p.raw
+		l.Kind, l.Options, l.Raw, l.Used = kindTemplate, p.options, p.raw, p.used
 		out = append(out, l)
 	}
 	return append(out, s.samplers.lines(key)...)
@@ -186,7 +208,7 @@ type LoadReport struct {
 // reading, or tells of a format that is not known. What was good until then is
 // kept. now and date are as for Save.
 func (x *Exporters) Load(r io.Reader, now, date time.Time) (LoadReport, error) {
-	l := loader{x: x, now: now, clock: shift{date, now}}
+	l := loader{x: x, now: now, clock: shift{date, now}, known: make(map[*exporter]bool)}
 	in := bufio.NewReaderSize(r, maxStateLine)
 	for n := 1; ; n++ {
 		line, err := readLine(in)
@@ -219,7 +241,9 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 type loader struct {
 	x      *Exporters
 	now    time.Time
-	clock  shift // from dates
+	clock  shift              // from dates
+	merits bool               // the file has them
+	known  map[*exporter]bool // by a line before
 	report LoadReport
 }
 
@@ -233,7 +257,7 @@ func (l *loader) line(b []byte) error {
 	case s.Kind == kindHeader && s.Format != stateFormat:
 		return fmt.Errorf("format %d is not known, only %d", s.Format, stateFormat)
 	case s.Kind == kindHeader:
-		l.report.Clean = s.Clean
+		l.report.Clean, l.merits = s.Clean, s.Merits
 	case !s.Exporter.IsValid():
 		l.report.Damaged++
 	case l.now.Sub(s.Seen) > l.x.limits.Forget:
@@ -259,25 +283,41 @@ func parseLine(b []byte) (s stateLine, ok bool) {
 
 // exporterLine takes a line that tells of an exporter.
 func (l *loader) exporterLine(s stateLine) {
-	e := l.x.get(s.Exporter.Unmap(), l.now)
+	e := l.exporter(s)
 	if e == nil {
 		l.report.Refused++
 		return
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if s.Seen.Before(e.last) { // it was made just now, or by a line before
-		e.last = s.Seen
+	if !l.known[e] || s.Seen.After(e.last) {
+		e.last, l.known[e] = s.Seen, true
 	}
 	switch {
 	case s.Kind == kindExporter:
 		l.report.Exporters++
 		e.split = s.Split
+		e.merit = l.merit(s)
 	case s.Kind == kindSampler && s.Version == 0:
-		l.sampler(e, &e.samplers, s)
+		l.sampler(e, nil, &e.samplers, s)
 	default:
 		l.streamLine(e, s)
 	}
+}
+
+// exporter finds the exporter of a line, or makes room for it. In a full table only one
+// that is proven may let another give way.
+func (l *loader) exporter(s stateLine) *exporter {
+	addr := s.Exporter.Unmap()
+	if e := l.x.byAddr[addr]; e != nil {
+		return e
+	}
+	mayDisplace := s.Kind == kindExporter && (s.Proven || !l.merits)
+	if len(l.x.byAddr) >= l.x.limits.Exporters && !l.x.isNamed(addr) && !mayDisplace {
+		return nil
+	}
+	e, _ := l.x.get(addr, l.now)
+	return e
 }
 
 // streamLine takes a line that tells of a stream.
@@ -286,7 +326,7 @@ func (l *loader) streamLine(e *exporter, s stateLine) {
 		l.report.Damaged++
 		return
 	}
-	st := l.x.stream(e, streamKey{version: s.Version, domain: s.Domain, agent: s.Agent.Unmap(), port: s.Port})
+	st, _ := l.x.stream(e, streamKey{version: s.Version, domain: s.Domain, agent: s.Agent.Unmap(), port: s.Port})
 	if st == nil {
 		l.report.Refused++
 		return
@@ -294,6 +334,7 @@ func (l *loader) streamLine(e *exporter, s stateLine) {
 	switch s.Kind {
 	case kindStream:
 		st.init, st.last, st.contested = s.Init, s.Seen, s.Contested
+		st.merit = l.merit(s)
 		if s.Sequence != nil {
 			s.Sequence.At = l.clock.of(s.Sequence.At)
 			st.seq.resume(s.Sequence, !l.report.Clean)
@@ -301,37 +342,56 @@ func (l *loader) streamLine(e *exporter, s stateLine) {
 	case kindTemplate:
 		l.template(e, st, s)
 	case kindSampler:
-		l.sampler(e, &st.samplers, s)
+		l.sampler(e, st, &st.samplers, s)
 		l.report.Samplers++
 	default:
 		l.report.Damaged++
 	}
 }
 
+// merit is that of an exporter or a stream. A file of an earlier version does not have it:
+// its exporters were proven by their templates.
+func (l *loader) merit(s stateLine) merit {
+	if !l.merits {
+		return merit{first: s.Seen, latest: s.Seen, several: true, proven: true}
+	}
+	first := l.clock.ofSome(s.First)
+	return merit{first: first, latest: first, proven: s.Proven}
+}
+
 // resume goes on from saved numbers. stale tells that datagrams were decoded after
 // they were saved, so that the next gap is an estimate.
 func (q *sequence) resume(s *stateSequence, stale bool) {
-	q.known, q.stale, q.next, q.uptime, q.at = true, stale, s.Next, s.Uptime, s.At
+	q.known, q.stale, q.next, q.uptime, q.at, q.seen = true, stale, s.Next, s.Uptime, s.At, s.At
 	q.units.datagrams, q.units.records = s.Datagrams, s.Records
 	q.units.nextByDatagrams, q.units.nextByRecords = s.Next, s.Next
 }
 
-func (l *loader) sampler(e *exporter, to *samplers, s stateLine) {
+// sampler takes a sampling rate of a stream, or with no stream of the exporter.
+func (l *loader) sampler(e *exporter, st *stream, to *samplers, s stateLine) {
 	var id uint64
 	if s.ID != nil {
 		id = *s.ID
 	}
-	if _, ok := l.x.setRate(e, to, id, s.ID != nil, s.Rate); !ok {
+	switch _, have := to.byID[id]; {
+	case s.Rate > maxRate:
+		l.report.Damaged++
+	case s.ID != nil && !have && (len(to.byID) >= l.x.limits.Samplers || !l.x.room(e, st, samplerCost)):
 		l.report.Refused++
+	default:
+		to.set(id, s.ID != nil, s.Rate)
 	}
 }
 
 // template takes a template record, as suspicious as if it came from the network.
 func (l *loader) template(e *exporter, st *stream, s stateLine) {
 	p := wholeTemplate(s.Version, s.Raw, s.Options)
-	switch {
-	case p == nil:
+	if p == nil {
 		l.report.Damaged++
+		return
+	}
+	p.used, p.seen = s.Used || !l.merits, s.Seen
+	switch {
 	case !l.x.define(e, st, p):
 		l.report.Refused++
 	default:

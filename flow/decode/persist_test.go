@@ -199,6 +199,13 @@ func TestLoadInAnotherYear(t *testing.T) {
 	const year = 365 * 24 * time.Hour
 	for _, years := range []time.Duration{-56, -1, 1, 56} {
 		b, _ := savedBench(t, true)
+		for _, minutes := range []time.Duration{-2, -1} { // all are proven
+			b.now = exportTime.Add(minutes * time.Minute)
+			for _, src := range []string{"192.0.2.1:1", "192.0.2.5:1", "[2001:db8::5]:6343"} {
+				b.src = addrPort(src)
+				b.send(v5(uint32(b.frame), 1))
+			}
+		}
 		var buf bytes.Buffer
 		if err := b.x.Save(&buf, true, exportTime, exportTime.Add(3*year)); err != nil {
 			t.Fatal(err)

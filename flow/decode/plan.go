@@ -2,6 +2,7 @@ package decode
 
 import (
 	"slices"
+	"time"
 	"unsafe"
 
 	"github.com/netsampler/goflow2/v2/decoders/netflow"
@@ -36,16 +37,19 @@ type numRef struct {
 	ref    ref
 }
 
-// A plan is a template compiled for reading. It is never changed.
+// A plan is a template compiled for reading. Only used and seen ever change, under the
+// lock of its exporter.
 type plan struct {
 	raw []byte // the template record as it came, to compare and to persist
 	ver uint8  // 9 or 10
 	id  uint16
 	// options tells that the records are options data, scope fields first.
 	options bool
-	port    uint16   // UDP source port that it came from
-	size    int      // bytes of a record; with variable fields the least possible
-	runs    []uint16 // bytes of each run of fixed-length fields; a variable field between two
+	used    bool      // data came for it
+	seen    time.Time // when it came last
+	port    uint16    // UDP source port that it came from
+	size    int       // bytes of a record; with variable fields the least possible
+	runs    []uint16  // bytes of each run of fixed-length fields; a variable field between two
 
 	// What is matched: every address field, then the frame sections.
 	v4, v6   []ref

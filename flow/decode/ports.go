@@ -114,7 +114,9 @@ func (e *exporter) splitKey(key streamKey, dg *flow.Datagram) streamKey {
 func (x *Exporters) inherit(e *exporter, s, from *stream) {
 	s.init = from.init
 	for id, rate := range from.samplers.byID {
-		x.setRate(e, &s.samplers, id, true, rate)
+		if x.room(e, s, samplerCost) {
+			s.samplers.set(id, true, rate)
+		}
 	}
 	s.samplers.all, s.samplers.known = from.samplers.all, from.samplers.known
 	for _, p := range from.plans {

@@ -10,12 +10,84 @@ type samplers struct {
 	// was one. A known rate of 0 is an absurd one.
 	all   uint32
 	known bool
+	// doubts are rates that are not believed yet, see credit.
+	doubts map[samplerKey]doubt
 }
 
-// maxRate is the highest sampling rate that is believed.
-const maxRate = 10_000_000
+// A samplerKey is a sampler id, or none.
+type samplerKey struct {
+	id    uint64
+	hasID bool
+}
 
-// set notes an announcement. It reports whether anything is new.
+// A doubt is a rate that was announced once. datagram is the number of the exporter's
+// datagram that it came in.
+type doubt struct {
+	rate     uint32
+	datagram uint64
+}
+
+const (
+	// maxRate is the highest sampling rate that is believed.
+	maxRate = 10_000_000
+	// maxFactor is how far, up or down, one datagram alone may take a sampling rate:
+	// its source may be forged.
+	maxFactor = 10
+)
+
+// credit reports whether an announced rate is to be believed. The first one for a
+// sampler is while its exporter has not sent any flow yet, and one within maxFactor of those in
+// force; without any that is 1. Another one, an absurd one of 0 too, is believed
+// when a later datagram announces it again.
+func (s *samplers) credit(key samplerKey, rate uint32, datagram uint64, fresh bool) bool {
+	low, high := s.inForce(key)
+	if _, own := s.byID[key.id]; fresh && !(own && key.hasID) && !(s.known && !key.hasID) {
+		return true
+	}
+	low, high = max(low, 1), max(high, 1)
+	if d, ok := s.doubts[key]; ok && d.rate == rate && d.datagram != datagram ||
+		rate != 0 && uint64(rate) <= maxFactor*uint64(high) && uint64(rate)*maxFactor >= uint64(low) {
+		delete(s.doubts, key)
+		return true
+	}
+	if s.doubts == nil {
+		s.doubts = make(map[samplerKey]doubt)
+	}
+	s.doubts[key] = doubt{rate, datagram}
+	return false
+}
+
+// forgetDoubt makes room for a sampler. It reports whether there was a doubt.
+func (s *samplers) forgetDoubt() bool {
+	for key := range s.doubts {
+		delete(s.doubts, key)
+		return true
+	}
+	return false
+}
+
+// inForce gives the least and the highest rate that a sampler may have now: its own,
+// else those of all others. Both are 0 when there is none.
+func (s *samplers) inForce(key samplerKey) (low, high uint32) {
+	if rate, ok := s.byID[key.id]; ok && key.hasID {
+		return rate, rate
+	}
+	if s.known && s.all != 0 {
+		low, high = s.all, s.all
+		if !key.hasID {
+			return low, high
+		}
+	}
+	for _, rate := range s.byID {
+		if rate != 0 && (low == 0 || rate < low) {
+			low = rate
+		}
+		high = max(high, rate)
+	}
+	return low, high
+}
+
+// set notes an announcement that is believed. It reports whether anything is new.
 func (s *samplers) set(id uint64, hasID bool, rate uint32) (changed bool) {
 	if !hasID {
 		changed = !s.known || s.all != rate

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"slices"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
@@ -32,6 +33,13 @@ type sequence struct {
 	repeated uint64 // datagrams that came twice
 	resets   uint64 // restarts of the exporter
 	unsaid   uint64 // records in sets of unknown templates: the next number told them
+	jumps    uint64 // numbers far ahead that no loss explains
+
+	seen  time.Time     // when the last datagram came
+	pause time.Duration // until it came
+	left  departure
+	// rebase is set when the numbers go on from elsewhere, for those who add up.
+	rebase bool
 
 	// gaps are the last losses, which a late datagram may fill; newest last.
 	gaps []gap
@@ -52,6 +60,15 @@ type sequence struct {
 	dropped uint64
 }
 
+// A departure remembers where the numbers went on before they were far from there.
+// When one comes that goes on from it after all, what was in between was not of
+// this exporter: a forged datagram, mostly.
+type departure struct {
+	next         uint32
+	lost, unsaid uint64 // that were counted since
+	datagrams    int    // that may still come; 0 = nothing is remembered
+}
+
 // A gap is a run of numbers that were not seen, from the first to before the last.
 type gap struct{ from, to uint32 }
 
@@ -68,7 +85,59 @@ const (
 	maxBehind = 3
 	// maxGaps is the number of gaps that are remembered.
 	maxGaps = 8
+	// plausible units may be lost at once, and plausibleRate more for each second in
+	// which nothing came: a link at 100 Gbit/s has a million flows a second.
+	plausible     = 1 << 24
+	plausibleRate = 1 << 22
+	// maxAway is the number of datagrams for which a departure is remembered.
+	maxAway = 16
 )
+
+// tick notes the time of a datagram.
+func (q *sequence) tick(now time.Time) {
+	q.pause, q.seen = max(now.Sub(q.seen), 0), now
+	if q.left.datagrams > 0 {
+		q.left.datagrams--
+	}
+}
+
+// leave remembers the expected number when another is far from it. What is counted
+// as lost or unsaid for it is taken back when the exporter goes on as expected.
+func (q *sequence) leave(number uint32, lost, unsaid uint64) {
+	if far := int32(number - q.next); -lateWindow <= far && far <= lateWindow {
+		return
+	}
+	if q.left.datagrams == 0 {
+		q.left = departure{next: q.next}
+	}
+	q.left.lost += lost
+	q.left.unsaid += unsaid
+	q.left.datagrams = maxAway
+}
+
+// comeBack reports whether a number goes on from where the others were before they
+// were far away. undone is what had been counted as lost meanwhile.
+func (q *sequence) comeBack(number uint32) (back bool, undone uint64) {
+	l := q.left
+	if l.datagrams == 0 || number == q.next || number-l.next > lateWindow {
+		return false, 0
+	}
+	undone = min(l.lost, q.lost)
+	q.lost -= undone
+	q.estimate = min(q.estimate, q.lost)
+	q.unsaid -= min(l.unsaid, q.unsaid)
+	if l.lost+l.unsaid > 0 {
+		q.jumps++
+	}
+	q.gaps = slices.DeleteFunc(q.gaps, func(g gap) bool { return g.from-l.next < 1<<31 })
+	q.next, q.left, q.rebase, q.behind = l.next, departure{}, true, 0
+	return true, undone
+}
+
+// explains reports whether so many units may have been lost since the last datagram.
+func (q *sequence) explains(gap int32) bool {
+	return int64(gap) <= plausible+int64(q.pause/time.Second)*plausibleRate
+}
 
 // step takes the next number of a stream: units is how many units the datagram
 // carries, or at least carries where unknown is set. restarted tells that the
@@ -78,15 +147,23 @@ func (q *sequence) step(number, units uint32, restarted, unknown bool) {
 	switch {
 	case !q.known || gap == 0:
 	case restarted || q.beganAnew(number, gap):
+		q.leave(number, 0, 0)
 		q.reset()
 	case gap < 0:
 		if !q.outOfOrder(number, units) {
 			return
 		}
 		q.reset()
+	case !q.explains(gap):
+		q.leave(number, 0, 0)
+		q.jumps++
+		q.rebase = true
+		q.gaps = q.gaps[:0]
 	case q.uncertain:
+		q.leave(number, 0, uint64(gap))
 		q.unsaid += uint64(gap)
 	default:
+		q.leave(number, uint64(gap), 0)
 		q.lose(number, uint64(gap))
 	}
 	q.known, q.uncertain, q.stale, q.behind, q.next = true, unknown, false, 0, number+units
@@ -99,6 +176,7 @@ func (q *sequence) beganAnew(number uint32, gap int32) bool {
 
 func (q *sequence) reset() {
 	q.resets++
+	q.rebase = true
 	q.gaps = q.gaps[:0]
 }
 
@@ -220,7 +298,7 @@ func (v *unitVote) missing(number uint32) uint64 {
 
 // stepV9 takes the number of a v9 datagram.
 func (q *sequence) stepV9(number, records uint32, restarted, unknown bool) {
-	v, resets := &q.units, q.resets
+	v := &q.units
 	if q.known && !restarted {
 		before := v.byRecords()
 		if v.see(number); v.byRecords() != before {
@@ -233,8 +311,9 @@ func (q *sequence) stepV9(number, records uint32, restarted, unknown bool) {
 	} else {
 		q.step(number, 1, restarted, false)
 	}
-	if !known || q.resets != resets {
+	if !known || q.rebase {
 		v.begin(number, q.lost)
+		q.rebase = false
 	}
 	v.seen++
 	v.units += records
@@ -270,10 +349,15 @@ func (q *sequence) stepIPFIX(number, records, flows uint32, unknown bool) {
 	}
 	v.last, v.lastRecords = number, records
 	v.seen += records
+	told := number
 	if v.countsOwn() {
 		number, records = number-flows, flows
 	}
 	q.step(number, records, false, unknown)
+	if q.rebase {
+		v.expected, v.lost, v.seen = told, q.lost, v.lastRecords
+		q.rebase = false
+	}
 }
 
 // voteOwn compares a number with both readings.
@@ -311,15 +395,20 @@ const maxSources = 4096
 
 // drops follows the drops counter of an sFlow data source: packets that the agent
 // could not sample.
-func (x *Exporters) drops(e *exporter, q *sequence, source uint64, drops uint32) {
+func (x *Exporters) drops(e *exporter, s *stream, source uint64, drops uint32) {
+	q := &s.seq
 	last, ok := q.sources[source]
-	if !ok && (len(q.sources) >= maxSources || !x.room(e, sourceCost)) {
+	if !ok && (len(q.sources) >= maxSources || !x.room(e, s, sourceCost)) {
 		return
 	}
 	if q.sources == nil {
 		q.sources = make(map[uint64]uint32)
 	}
-	if ok && drops > last {
+	switch {
+	case !ok || drops <= last:
+	case drops-last > plausible:
+		q.jumps++
+	default:
 		q.dropped += uint64(drops - last)
 	}
 	q.sources[source] = drops

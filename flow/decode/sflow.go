@@ -138,10 +138,10 @@ func (d *Decoder) flowSample(s *Set, sm sample) {
 		s.withoutAddress++
 	}
 	if s.stream != nil {
-		if f.rate != 0 {
+		if f.rate != 0 && f.rate <= maxRate {
 			s.stream.rate = f.rate
 		}
-		d.exporters.drops(s.from, &s.stream.seq, f.dropsKey(sm.format), f.drops)
+		d.exporters.drops(s.from, s.stream, f.dropsKey(sm.format), f.drops)
 	}
 }
 

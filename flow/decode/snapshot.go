@@ -15,6 +15,9 @@ import (
 type ExporterStatus struct {
 	Address  netip.Addr `json:"address"`
 	LastSeen time.Time  `json:"last_seen"`
+	// Unproven reports that records have not come at times at least a minute apart, and
+	// that the configuration does not name the exporter: all of it may be a stray datagram.
+	Unproven bool `json:"unproven,omitempty"`
 	// Split tells that processes behind this address contradict each other, so
 	// that their streams are kept apart by UDP source port.
 	Split      bool           `json:"split,omitempty"`
@@ -54,6 +57,9 @@ type SequenceStatus struct {
 	Late     uint64 `json:"late,omitempty"`     // datagrams that came late: lost no more
 	Repeated uint64 `json:"repeated,omitempty"` // datagrams that came twice
 	Resets   uint64 `json:"resets,omitempty"`   // restarts of the exporter
+	// Jumps are numbers so far ahead that no loss explains them, and those that the
+	// exporter did not go on from: forged datagrams, mostly. They are not in Lost.
+	Jumps uint64 `json:"jumps,omitempty"`
 	// Unsaid are records in sets of unknown templates. Those of them that waited
 	// for their template and were read later are among Records, too.
 	Unsaid uint64 `json:"unsaid,omitempty"`
@@ -79,13 +85,16 @@ type SamplingStatus struct {
 // ExportersStats are totals over all exporters. What grows never shrinks: it goes
 // on counting those that were forgotten.
 type ExportersStats struct {
-	Exporters     int        `json:"exporters"`
-	Templates     int64      `json:"templates"`
-	TemplateBytes int64      `json:"template_bytes"`
-	StateBytes    int64      `json:"state_bytes"`
-	Forgotten     uint64     `json:"forgotten"`
-	Early         EarlyStats `json:"early"`
-	Lost          Losses     `json:"lost"`
+	Exporters     int    `json:"exporters"`
+	Templates     int64  `json:"templates"`
+	TemplateBytes int64  `json:"template_bytes"`
+	StateBytes    int64  `json:"state_bytes"`
+	Forgotten     uint64 `json:"forgotten"`
+	// GaveWay are those of Forgotten that were not proven and made room for others when
+	// a limit was reached.
+	GaveWay uint64     `json:"gave_way"`
+	Early   EarlyStats `json:"early"`
+	Lost    Losses     `json:"lost"`
 }
 
 // EarlyStats tell what became of data sets that came before their template.
@@ -96,6 +105,7 @@ type EarlyStats struct {
 	Records      uint64 `json:"records"`  // in the sets replayed
 	Expired      uint64 `json:"expired"`  // sets whose template did not come in time
 	Full         uint64 `json:"full"`     // sets that found no room
+	GaveWay      uint64 `json:"gave_way"` // sets that made room for those of better known exporters
 }
 
 // Losses are sequence gaps by what the numbers count.
@@ -108,12 +118,26 @@ type Losses struct {
 	// Estimate is the part of all of these that is uncertain, because it fell into a
 	// time when we had crashed.
 	Estimate uint64 `json:"estimate"`
+	// Jumps are sequence numbers that no loss explains; what they skip is in none of
+	// the others.
+	Jumps uint64 `json:"jumps"`
+}
+
+// sum adds other losses.
+func (l *Losses) sum(o Losses) {
+	l.Flows += o.Flows
+	l.Records += o.Records
+	l.Datagrams += o.Datagrams
+	l.Unsaid += o.Unsaid
+	l.Estimate += o.Estimate
+	l.Jumps += o.Jumps
 }
 
 // add takes the losses of one stream.
 func (l *Losses) add(s *stream) {
 	l.Unsaid += s.seq.unsaid
 	l.Estimate += s.seq.estimate
+	l.Jumps += s.seq.jumps
 	switch s.unit() {
 	case UnitFlows:
 		l.Flows += s.seq.lost
@@ -139,13 +163,14 @@ func (x *Exporters) Stats() ExportersStats {
 	list, lost := x.all()
 	for _, e := range list {
 		e.mu.Lock()
+		lost.sum(e.lost)
 		for _, s := range e.streams {
 			lost.add(s)
 		}
 		e.mu.Unlock()
 	}
 	return ExportersStats{
-		Exporters: len(list), Forgotten: x.forgotten.Load(),
+		Exporters: len(list), Forgotten: x.forgotten.Load(), GaveWay: x.gaveWay.Load(),
 		Templates: x.templates.Load(), TemplateBytes: x.templateBytes.Load(),
 		StateBytes: x.stateBytes.Load(),
 		Early:      x.early.stats(), Lost: lost,
@@ -155,7 +180,7 @@ func (x *Exporters) Stats() ExportersStats {
 func (t *earlyTotals) stats() EarlyStats {
 	return EarlyStats{
 		WaitingBytes: t.bytes.Load(), Kept: t.kept.Load(), Replayed: t.replayed.Load(),
-		Records: t.records.Load(), Expired: t.expired.Load(), Full: t.full.Load(),
+		Records: t.records.Load(), Expired: t.expired.Load(), Full: t.full.Load(), GaveWay: t.gaveWay.Load(),
 	}
 }
 
@@ -167,7 +192,9 @@ func (x *Exporters) Snapshot() []ExporterStatus {
 	for _, e := range list {
 		e.mu.Lock()
 		if !e.gone {
-			out = append(out, e.status())
+			st := e.status()
+			st.Unproven = x.standing(e) < proven
+			out = append(out, st)
 		}
 		e.mu.Unlock()
 	}
@@ -207,7 +234,7 @@ func (s *stream) status() StreamStatus {
 func (q *sequence) status(unit Unit) SequenceStatus {
 	return SequenceStatus{
 		Unit: unit, Lost: q.lost, Estimate: q.estimate, Late: q.late, Repeated: q.repeated,
-		Resets: q.resets, Unsaid: q.unsaid, Dropped: q.dropped,
+		Resets: q.resets, Jumps: q.jumps, Unsaid: q.unsaid, Dropped: q.dropped,
 	}
 }
 

@@ -28,6 +28,7 @@ func TestSnapshotJSON(t *testing.T) {
  {
   "address": "192.0.2.1",
   "last_seen": "2026-11-20T23:00:00Z",
+  "unproven": true,
   "early_bytes": EARLY,
   "streams": [
    {
@@ -76,6 +77,7 @@ func TestSnapshotJSON(t *testing.T) {
  {
   "address": "2001:db8::1",
   "last_seen": "2026-11-20T23:00:00Z",
+  "unproven": true,
   "streams": [
    {
     "version": "v5",

@@ -11,27 +11,28 @@ type Reason string
 
 // The reasons. Each has a counter in [Stats].
 const (
-	reasonNotExport       Reason = "not_export"          // no known protocol in the first bytes
-	reasonShort           Reason = "short_header"        // shorter than the header of its protocol
-	reasonV5Count         Reason = "v5_count"            // the count does not fit the datagram
-	reasonIPFIXLength     Reason = "ipfix_length"        // message length and datagram differ
-	reasonSetLength       Reason = "set_length"          // a set shorter than its header
-	reasonSetCut          Reason = "set_cut"             // a set longer than what is left
-	reasonSetReserved     Reason = "set_reserved"        // set ids that have no meaning
-	reasonRecordOverrun   Reason = "record_overrun"      // a variable length past its set
-	reasonTemplateCut     Reason = "template_cut"        // a template record longer than its set
-	reasonTemplateID      Reason = "template_id"         // ids below 256
-	reasonTemplateEmpty   Reason = "template_no_length"  // records would have no byte
-	reasonTemplateTooLong Reason = "template_too_long"   // records longer than a datagram
-	reasonTemplateFields  Reason = "template_fields"     // more than 1,000 fields
-	reasonTemplateScope   Reason = "template_scope"      // more scope fields than fields
-	reasonWithdrawal      Reason = "template_withdrawal" // not for UDP: ignored (RFC 7011 8.4)
-	reasonSampling        Reason = "sampling_absurd"     // a rate of 0 or over 10,000,000: announced, in a sample, or in a record that was built
-	reasonSFlow           Reason = "sflow_sample"        // a sample or record that lies about its length
-	reasonCapExporters    Reason = "cap_exporters"       // a newcomer over limits.exporters
-	reasonCapTemplates    Reason = "cap_templates"       // over limits.templates or templates_per_exporter
-	reasonCapStreams      Reason = "cap_streams"         // over limits.domains_per_exporter
-	reasonCapSamplers     Reason = "cap_samplers"        // over limits.samplers
+	reasonNotExport       Reason = "not_export"           // no known protocol in the first bytes
+	reasonShort           Reason = "short_header"         // shorter than the header of its protocol
+	reasonV5Count         Reason = "v5_count"             // the count does not fit the datagram
+	reasonIPFIXLength     Reason = "ipfix_length"         // message length and datagram differ
+	reasonSetLength       Reason = "set_length"           // a set shorter than its header
+	reasonSetCut          Reason = "set_cut"              // a set longer than what is left
+	reasonSetReserved     Reason = "set_reserved"         // set ids that have no meaning
+	reasonRecordOverrun   Reason = "record_overrun"       // a variable length past its set
+	reasonTemplateCut     Reason = "template_cut"         // a template record longer than its set
+	reasonTemplateID      Reason = "template_id"          // ids below 256
+	reasonTemplateEmpty   Reason = "template_no_length"   // records would have no byte
+	reasonTemplateTooLong Reason = "template_too_long"    // records longer than a datagram
+	reasonTemplateFields  Reason = "template_fields"      // more than 1,000 fields
+	reasonTemplateScope   Reason = "template_scope"       // more scope fields than fields
+	reasonWithdrawal      Reason = "template_withdrawal"  // not for UDP: ignored (RFC 7011 8.4)
+	reasonSampling        Reason = "sampling_absurd"      // a rate of 0 or over 10,000,000: announced, in a sample, or in a record that was built
+	reasonSamplingDoubt   Reason = "sampling_unconfirmed" // a rate more than ten times as high or low, announced only once yet
+	reasonSFlow           Reason = "sflow_sample"         // a sample or record that lies about its length
+	reasonCapExporters    Reason = "cap_exporters"        // a newcomer over limits.exporters
+	reasonCapTemplates    Reason = "cap_templates"        // over limits.templates or templates_per_exporter
+	reasonCapStreams      Reason = "cap_streams"          // over limits.domains_per_exporter
+	reasonCapSamplers     Reason = "cap_samplers"         // over limits.samplers
 )
 
 // reasons are all of them, in the order in which they are shown.
@@ -39,7 +40,7 @@ var reasons = []Reason{
 	reasonNotExport, reasonShort, reasonV5Count, reasonIPFIXLength, reasonSetLength, reasonSetCut,
 	reasonSetReserved, reasonRecordOverrun, reasonTemplateCut, reasonTemplateID, reasonTemplateEmpty,
 	reasonTemplateTooLong, reasonTemplateFields, reasonTemplateScope, reasonWithdrawal,
-	reasonSampling, reasonSFlow, reasonCapExporters, reasonCapTemplates, reasonCapStreams, reasonCapSamplers,
+	reasonSampling, reasonSamplingDoubt, reasonSFlow, reasonCapExporters, reasonCapTemplates, reasonCapStreams, reasonCapSamplers,
 }
 
 // Reasons gives all reasons that [Stats].Problems may count, in the order in which they

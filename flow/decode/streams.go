@@ -7,8 +7,8 @@ func (d *Decoder) streamOf(e *exporter, key streamKey) *stream {
 	if e == nil {
 		return nil
 	}
-	s := d.exporters.stream(e, key)
-	if s == nil {
+	s, full := d.exporters.stream(e, key)
+	if full {
 		d.count(reasonCapStreams)
 	}
 	return s
@@ -45,13 +45,19 @@ func (d *Decoder) follow(e *exporter, s *stream, dg *flow.Datagram, n numbering)
 	if s == nil {
 		return
 	}
-	q, lost := &s.seq, s.seq.lost
+	q := &s.seq
+	q.tick(dg.Received)
 	own := s.ports.goesOn(n.number, q.next)
+	back, undone := q.comeBack(n.number)
+	s.ports.jump -= min(s.ports.jump, undone)
 	if own {
 		q.next = n.number
+	}
+	if own || back {
 		q.uptime, q.at = n.uptime, dg.Received
 	}
-	restarted := !own && s.key.version != flow.IPFIX && q.restarted(n.uptime, dg.Received)
+	lost := q.lost
+	restarted := !own && !back && s.key.version != flow.IPFIX && q.restarted(n.uptime, dg.Received)
 	switch s.key.version {
 	case flow.V5:
 		q.step(n.number, n.records, restarted, false)

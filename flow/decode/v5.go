@@ -29,6 +29,7 @@ func (d *Decoder) v5(e *exporter, dg *flow.Datagram) {
 	domain := uint32(b[21])
 	s := &d.set
 	s.begin(dg, flow.Exporter{Version: flow.V5, Domain: domain})
+	s.from = e
 	s.uptime = binary.BigEndian.Uint32(b[4:])
 	s.sampling = uint32(binary.BigEndian.Uint16(b[22:]) & 0x3fff)
 	s.stream = d.enter(e, streamKey{version: flow.V5, domain: uint32(b[20])<<8 | domain}, dg)
