@@ -79,6 +79,8 @@ func exporterFinding(s *Status, p *past, now time.Time) Finding {
 		f.well("silent: %s: look at the devices and the way from them, and at 'refused' in 'flowsnitch status'", named(quiet))
 	case len(all) > 0:
 		f.well("%d exporters, the quietest silent for %s", len(all), ago(f.Value))
+	case anyExport(s, now):
+		f.well("no sender has sent flows for a minute yet")
 	case now.Sub(s.Since) > firstExporterWithin:
 		f.atLeast(Warning)
 		f.add("", "nobody has sent anything since the start: point the flow export of a router here, and look at 'refused' in 'flowsnitch status'")
@@ -87,8 +89,17 @@ func exporterFinding(s *Status, p *past, now time.Time) Finding {
 	return f
 }
 
-// exporters gives the silence of each exporter that is known or that the configuration
-// names, the longest first.
+// anyExport reports whether somebody has sent something but canaries within the time that
+// a first exporter may take.
+func anyExport(s *Status, now time.Time) bool {
+	return slices.ContainsFunc(s.Exporters.List, func(e decode.ExporterStatus) bool {
+		last, ok := lastExport(&e)
+		return ok && now.Sub(last) < firstExporterWithin
+	})
+}
+
+// exporters gives the silence of each exporter that is proven or that the configuration
+// names, the longest first: one stray datagram makes nobody an exporter.
 func (p *past) exporters(s *Status, now time.Time) []silence {
 	pauses := pausesOf(s, now)
 	var list []silence
@@ -107,9 +118,9 @@ func (p *past) exporters(s *Status, now time.Time) []silence {
 		list = append(list, q)
 	}
 	for i := range s.Exporters.List {
-		addr := s.Exporters.List[i].Address
-		if pause, ok := pauses[addr]; ok && !isNamed[addr] {
-			list = append(list, silence{addr.String(), pause, p.limit(addr)})
+		e := &s.Exporters.List[i]
+		if pause, ok := pauses[e.Address]; ok && !isNamed[e.Address] && !e.Unproven {
+			list = append(list, silence{e.Address.String(), pause, p.limit(e.Address)})
 		}
 	}
 	slices.SortStableFunc(list, func(a, b silence) int { return cmp.Compare(b.pause, a.pause) })

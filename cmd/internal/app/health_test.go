@@ -82,6 +82,20 @@ func TestFindings(t *testing.T) {
 		}, "exporters", Warning, "silent"},
 		{"exporter silent for long", func(s *Status, _ *past) { s.Exporters.List[0].LastSeen = noon.Add(-30 * time.Minute) },
 			"exporters", Critical, "192.0.2.1"},
+		{"a stray datagram, then silence", func(s *Status, _ *past) {
+			s.Exporters.List = append(s.Exporters.List, decode.ExporterStatus{Address: netip.MustParseAddr("192.0.2.9"),
+				LastSeen: noon.Add(-30 * time.Minute), Unproven: true})
+		}, "", OK, ""},
+		{"nothing but stray datagrams of late", func(s *Status, _ *past) {
+			s.Exporters.List[0].Unproven = true
+		}, "", OK, ""},
+		{"nothing but a stray datagram long ago", func(s *Status, _ *past) {
+			s.Exporters.List[0].Unproven, s.Exporters.List[0].LastSeen = true, noon.Add(-30*time.Minute)
+		}, "exporters", Warning, "nobody has sent anything"},
+		{"an exporter that is named and was heard once", func(s *Status, p *past) {
+			s.Exporters.List[0].LastSeen = noon.Add(-30 * time.Minute)
+			p.named = []correlate.Exporter{{Address: exporter1}}
+		}, "exporters", Critical, "192.0.2.1"},
 		{"exporter that is often silent", func(s *Status, p *past) {
 			s.Exporters.List[0].LastSeen = noon.Add(-6 * time.Minute)
 			p.habits[exporter1] = habit{{3 * time.Minute, noon}, {3 * time.Minute, noon}, {3 * time.Minute, noon}}

@@ -90,6 +90,7 @@ func earlySets(s *Status, put put) {
 	put(float64(e.Replayed), "replayed")
 	put(float64(e.Expired), "expired")
 	put(float64(e.Full), "full")
+	put(float64(e.GaveWay), "gave_way")
 }
 
 // perExporter makes a metric with a value for each exporter that a status lists, but for
@@ -117,6 +118,7 @@ func exporterMetrics() []metric {
 	return []metric{
 		one("exporters", "Exporters known.", gauge, func(s *Status) int { return s.Exporters.Exporters }),
 		one("exporters_forgotten_total", "Exporters forgotten after limits.forget.", counter, func(s *Status) uint64 { return s.Exporters.Forgotten }),
+		one("exporters_gave_way_total", "Unproven exporters forgotten to make room for others.", counter, func(s *Status) uint64 { return s.Exporters.GaveWay }),
 		one("exporter_state_bytes", "Bytes of all that is kept for exporters.", gauge, func(s *Status) int64 { return s.Exporters.StateBytes }),
 		one("templates", "Templates known.", gauge, func(s *Status) int64 { return s.Exporters.Templates }),
 		one("template_bytes", "Bytes of the templates known.", gauge, func(s *Status) int64 { return s.Exporters.TemplateBytes }),
@@ -129,6 +131,8 @@ func exporterMetrics() []metric {
 			func(s *Status) uint64 { return s.Exporters.Lost.Datagrams })),
 		settling(one("lost_uncertain_total", "The part of all losses that fell into a time when we had crashed.", counter,
 			func(s *Status) uint64 { return s.Exporters.Lost.Estimate })),
+		settling(one("sequence_jumps_total", "Sequence numbers that no loss explains, mostly of forged datagrams.", counter,
+			func(s *Status) uint64 { return s.Exporters.Lost.Jumps })),
 		settling(one("unsaid_records_total", "IPFIX records in sets of unknown templates, by the sequence numbers.", counter,
 			func(s *Status) uint64 { return s.Exporters.Lost.Unsaid })),
 		perExporter("exporter_silence_seconds", "Time since the last datagram but canaries, of the 100 exporters that sent most.", gauge,
