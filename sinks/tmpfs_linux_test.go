@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // mountTmpfs gives a file system of that many bytes, for root alone.
@@ -59,7 +58,6 @@ func TestJournalOnAFullDisk(t *testing.T) {
 	if err := syscall.Mount("tmpfs", filepath.Dir(dir), "tmpfs", syscall.MS_REMOUNT, "size=10m"); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(keepEvery / 2)
 	waitFor(t, func() bool { s := j.Stats(); return s.Trouble == "" && s.InMemory == 0 })
 	add(t, j, numbered(all, 100))
 	stopAll(t, j, runners...)

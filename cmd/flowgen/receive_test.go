@@ -60,7 +60,7 @@ func (c *collector) addr() string { return c.conn.LocalAddr().String() }
 func (c *collector) take(t *testing.T, n uint64) []received {
 	t.Helper()
 	list := make([]received, 0, n)
-	timeout := time.After(10 * time.Second)
+	timeout := time.After(time.Minute)
 	for uint64(len(list)) < n {
 		select {
 		case r := <-c.got:

@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds every wait of these tests: whatever takes longer hangs.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // A syncBuffer is a stream that is read while it is written.
 type syncBuffer struct {

@@ -17,7 +17,7 @@ import (
 )
 
 // hang is how long anything may take before a test calls it stuck.
-const hang = 10 * time.Second
+const hang = time.Minute
 
 func testConfig(listen string) Config {
 	c := DefaultConfig()

@@ -422,7 +422,7 @@ func TestBehindAJournal(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := r.Stop(ctx); err != nil || r.Name() != "jsonlog:"+l.cfg.Path {
 		t.Error(err)

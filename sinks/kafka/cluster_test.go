@@ -19,7 +19,7 @@ import (
 )
 
 // patience is when something counts as hung.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // newCluster starts a fake cluster of one broker with our topics, unless opts say
 // otherwise.

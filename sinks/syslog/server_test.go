@@ -13,7 +13,7 @@ import (
 )
 
 // patience is when something counts as hung.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // A server is a syslog server of the test. It takes messages apart by its own hand.
 type server struct {

@@ -90,7 +90,7 @@ func (s *mailServer) certificate(t *testing.T) *tls.Config {
 }
 
 func (s *mailServer) serve(c net.Conn) {
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	if s.silent {
 		_, _ = io.Copy(io.Discard, c)
 		return
