@@ -109,8 +109,28 @@ func (t *text) totals(e *intel.Event) {
 	t.put(" packets, ")
 	t.number(e.Bytes + e.BytesBack)
 	t.put(" bytes")
-	if e.Answered == intel.AnsweredYes {
+	switch {
+	case e.Answered == intel.AnsweredYes:
 		t.put(", answered")
+	case e.Refused:
+		t.put(", refused")
+	}
+	if e.Folded {
+		t.several(e.Ports, e.PortsCapped, " port")
+		t.several(e.Hosts, e.HostsCapped, " host")
+	}
+}
+
+// several writes how many ports or hosts a folded contact stands for.
+func (t *text) several(n uint32, more bool, of string) {
+	t.put(", ")
+	if more {
+		t.put("more than ")
+	}
+	t.number(uint64(n))
+	t.put(of)
+	if n != 1 || more {
+		t.put("s")
 	}
 }
 

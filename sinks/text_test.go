@@ -71,6 +71,19 @@ func TestAppendTextColour(t *testing.T) {
 	}
 }
 
+func TestAppendTextFolded(t *testing.T) {
+	e := hit()
+	e.Kind, e.Answered, e.Refused, e.Folded = intel.KindUpdate, intel.AnsweredNo, true, true
+	e.Ports, e.Hosts = 12, 1
+	if got := string(AppendText(nil, &e, false)); !strings.Contains(got, " bytes, refused, 12 ports, 1 host  feodo") {
+		t.Errorf("got %s", got)
+	}
+	e.Refused, e.Ports, e.Hosts, e.HostsCapped = false, 1, 1000, true
+	if got := string(AppendText(nil, &e, false)); !strings.Contains(got, " bytes, 1 port, more than 1000 hosts  feodo") {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestAppendTextNamesManyFeeds(t *testing.T) {
 	e := hit()
 	e.Indicators = nil

@@ -110,6 +110,13 @@ func printStatus(w io.Writer, s app.Status, final bool) {
 	if l := s.Hits.HitsLost; s.Hits.HitQueueFull > 0 {
 		fmt.Fprintf(w, "           lost hits could have been: %d low, %d medium, %d high, %d critical\n", l[0], l[1], l[2], l[3])
 	}
+	if h.FoldedContacts > 0 {
+		fmt.Fprintf(w, "           %d hits folded into %d contacts", h.FoldedHits, h.FoldedContacts)
+		if h.FoldsCut > 0 {
+			fmt.Fprintf(w, ", %d counts of ports or hosts cut short", h.FoldsCut)
+		}
+		fmt.Fprintln(w)
+	}
 	printCanary(w, &s.Canary)
 	printJournal(w, &s.Journal)
 	printClock(w, &s.Clock)

@@ -15,6 +15,7 @@ type contactKey struct {
 	port            uint16
 	protocol        uint8
 	hasProtocol     bool
+	fold            foldKind // when it stands for many: of the rest only offender is set
 }
 
 // A contact is what is known of one conversation with an offender. Times of its life
@@ -52,6 +53,9 @@ type contact struct {
 	suspect    bool
 	unsynced   bool
 	others     []netip.Addr // further exporters, after that of the head
+
+	fold     *fold // nil = it stands for itself
+	foldable bool  // it is counted as one that could fold, see account
 
 	// What the last events said.
 	worst        intel.Severity
@@ -104,13 +108,23 @@ func (e *ends) isAnswer(back bool) bool {
 // replaces what was taken for granted, and that our own end did is never unlearned.
 func (c *contact) learnInitiator(e *ends) {
 	switch {
-	case e.initiator != nobody && (!c.known || e.initiator == c.ours()):
+	case e.initiator != nobody && (!c.known || e.initiator == c.us.ours()):
 		c.initiator, c.known = e.initiator, true
-	case c.initiator == nobody && e.refuses() == local:
-		c.initiator = offender // but what refuses us may be the echo of forged packets
 	case c.initiator == nobody:
-		c.initiator = e.sender
+		c.initiator = e.opener()
 	}
+}
+
+// opener gives the initiator, where it is not known the one that is taken for it: the
+// sender, but not of our refusal. What refuses us may be the echo of forged packets.
+func (e *ends) opener() party {
+	switch {
+	case e.initiator != nobody:
+		return e.initiator
+	case e.refuses() == local:
+		return offender
+	}
+	return e.sender
 }
 
 // refused reports whether refusals are all that came back.
@@ -124,26 +138,8 @@ func (c *contact) refused() bool {
 	return c.refusals[0] || c.refusals[1]
 }
 
-// ours gives the end that is ours, the local one when both are or none is.
-func (c *contact) ours() party {
-	if c.us.offender && !c.us.local {
-		return offender
-	}
-	return local
-}
-
 // direction gives the direction seen from the home networks.
-func (c *contact) direction() intel.Direction {
-	switch {
-	case c.us.offender && c.us.local:
-		return intel.Internal
-	case !c.us.offender && !c.us.local:
-		return intel.Transit
-	case c.initiator == c.ours():
-		return intel.Outbound
-	}
-	return intel.Inbound
-}
+func (c *contact) direction() intel.Direction { return c.us.direction(c.initiator) }
 
 // answer gives the answer as it can be told at the time now: that there was none
 // only when every packet was seen, and it was refused or the first interval is over.

@@ -63,6 +63,7 @@ func (p party) other() party {
 type ends struct {
 	offender, local         netip.Addr
 	offenderPort, localPort uint16 // 0 = none
+	servicePort             uint16 // set with the key of the contact
 	protocol                uint8
 	hasProtocol             bool
 	sender                  party
@@ -265,6 +266,27 @@ func whenClient(service, client uint16, p party) party {
 
 // homes tells which ends are ours.
 type homes struct{ offender, local bool }
+
+// ours gives the end that is ours, the local one when both are or none is.
+func (us homes) ours() party {
+	if us.offender && !us.local {
+		return offender
+	}
+	return local
+}
+
+// direction gives the direction of what the initiator opened, seen from the home networks.
+func (us homes) direction(initiator party) intel.Direction {
+	switch {
+	case us.offender && us.local:
+		return intel.Internal
+	case !us.offender && !us.local:
+		return intel.Transit
+	case initiator == us.ours():
+		return intel.Outbound
+	}
+	return intel.Inbound
+}
 
 // homesOf looks at all addresses of the local end, for either side of a translation
 // may be ours. The offender is ours when the listed address is, or is what one of

@@ -85,6 +85,9 @@ func (t *seenFlows) note(k flowKey, way int, s *sight, now time.Duration) (n not
 	return n
 }
 
+// has reports whether a flow is remembered.
+func (t *seenFlows) has(k flowKey) bool { return t.byKey[k] != nil }
+
 // get gives the flow of a key as the latest one.
 func (t *seenFlows) get(k flowKey) (f *seenFlow, forgot bool) {
 	if e := t.byKey[k]; e != nil {

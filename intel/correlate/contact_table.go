@@ -24,6 +24,8 @@ type contacts struct {
 type listed struct {
 	contacts int
 	latest   *listing
+	folded   uint64      // id of its folded contact, 0 = none
+	hosts    []hostCount // its contacts that could fold
 }
 
 // A listing is what a table has said of an offender. It never changes.
@@ -109,6 +111,9 @@ func (t *contacts) remove(c *contact) {
 	delete(t.byKey, c.key)
 	t.order.Remove(c.age)
 	o := t.offenders[c.key.offender]
+	if o.folded == c.id {
+		o.folded = 0
+	}
 	if o.contacts--; o.contacts == 0 {
 		delete(t.offenders, c.key.offender)
 	}

@@ -1,7 +1,9 @@
 package correlate
 
 import (
+	"hash/maphash"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
@@ -27,6 +29,10 @@ type Correlator struct {
 	out      []intel.Event
 	stats    stats
 	tally    tally
+
+	seed       seed
+	rollUps    atomic.Pointer[map[netip.Prefix]bool] // nil = none
+	foldValues int                                   // that folded contacts remember
 }
 
 // New makes a correlator of a valid configuration. publish gets events in batches,
@@ -41,6 +47,7 @@ func New(cfg Config, publish func([]intel.Event)) *Correlator {
 		contacts:  newContacts(),
 		flows:     newSeenFlows(max(cfg.MaxFlows, 1)),
 		tally:     newTally(),
+		seed:      seed{maphash.MakeSeed()},
 	}
 	for i := range cfg.Exporters {
 		e := &cfg.Exporters[i]
@@ -101,7 +108,11 @@ func (c *Correlator) advance(now time.Time) {
 func (c *Correlator) handle(h *intel.Hit, now time.Time) {
 	c.stats.hits.Add(1)
 	s, e := c.sightOf(h, now), endsOf(h)
+	if e.initiator == nobody && c.joined(h, &e) {
+		e.initiator = offender
+	}
 	key := c.contacts.keyOf(&e)
+	e.servicePort = key.port
 	if e.initiator == nobody {
 		e.initiator = e.initiatorBy(key.port)
 	}
@@ -125,13 +136,28 @@ func (c *Correlator) contact(key contactKey, h *intel.Hit, e *ends, s *sight) (c
 		c.contacts.touch(ct, c.now)
 		return ct, false
 	}
+	us := homesOf(h, e, c.home)
+	if folded, ok := c.foldOf(h, e, s, us); ok {
+		if ct = c.contacts.byKey[folded]; ct != nil {
+			c.contacts.touch(ct, c.now)
+			return ct, false
+		}
+		key = folded
+	}
 	for len(c.contacts.byKey) >= max(c.cfg.MaxContacts, 1) {
 		c.end(c.contacts.longestIdle())
 		c.stats.evicted.Add(1)
 	}
 	ct = c.contacts.add(key, c.now)
 	ct.head, ct.born = s.head, s.received
-	ct.us = homesOf(h, e, c.home)
+	ct.us = us
+	if key.fold != notFolded {
+		ct.fold = new(fold)
+		c.stats.folds.Add(1)
+	}
+	if key.fold == ofOffender {
+		c.contacts.offenders[key.offender].folded = ct.id
+	}
 	return ct, true
 }
 
@@ -149,14 +175,19 @@ func (c *Correlator) merge(ct *contact, h *intel.Hit, e *ends, s *sight) (news b
 		c.contacts.relist(ct, h.Match, e.offenderPort)
 	}
 	ct.see(e, s)
-	key := flowKey{ct.id, e.offenderPort, e.localPort}
+	key, joined := flowKey{ct.id, e.offenderPort, e.localPort}, false
+	if ct.fold != nil {
+		key.contact, joined = c.seed.flow(ct.id, e), c.join(ct.fold, e)
+		c.stats.foldedHits.Add(1)
+	}
 	n := c.flows.note(key, wayOf(e.sender), s, c.now)
 	news = ct.count(s, n.added)
 	exporterAdded, noRoom := ct.addExporter(s.head.exporter)
 	countIf(&c.stats.duplicates, n.duplicate)
 	countIf(&c.stats.forgotten, n.forgot)
 	countIf(&c.stats.overCap, n.full || noRoom)
-	return news || exporterAdded || ct.answered != answered || ct.refused() != refused || ct.score(&c.cfg.Factors) != score
+	c.account(ct, true)
+	return news || joined || exporterAdded || ct.answered != answered || ct.refused() != refused || ct.score(&c.cfg.Factors) != score
 }
 
 // urgent reports whether the contact has become answered or worse since its last event.
@@ -182,6 +213,8 @@ func (c *Correlator) end(ct *contact) {
 		ev.Last = true
 		c.emit(ev)
 	}
+	c.account(ct, false)
+	c.unfold(ct)
 	c.contacts.remove(ct)
 }
 

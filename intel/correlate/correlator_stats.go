@@ -20,6 +20,12 @@ type Stats struct {
 	// ContactsEnded were idle, ContactsEvicted had to make room at the cap.
 	ContactsEnded   uint64 `json:"contacts_ended"`
 	ContactsEvicted uint64 `json:"contacts_evicted"`
+	// FoldedContacts were made to stand for many, and FoldedHits are the hits in them.
+	// FoldsCut are counts of ports or hosts that ended below 1,000, as folded contacts
+	// together remember no more.
+	FoldedContacts uint64 `json:"folded_contacts"`
+	FoldedHits     uint64 `json:"folded_hits"`
+	FoldsCut       uint64 `json:"folds_cut"`
 	// FlowsForgotten had to make room for others: their next duplicate counts again.
 	FlowsForgotten uint64 `json:"flows_forgotten"`
 	// ExportersOverCap are the hits from an exporter for which a contact had no
@@ -38,6 +44,7 @@ type stats struct {
 	duplicates, suspect, overCap  atomic.Uint64
 	ended, evicted, forgotten     atomic.Uint64
 	contacts, flows               atomic.Uint64
+	folds, foldedHits, foldsCut   atomic.Uint64
 }
 
 // Stats gives the counters. It may be called from any goroutine.
@@ -53,6 +60,9 @@ func (c *Correlator) Stats() Stats {
 		Suspect:          s.suspect.Load(),
 		ContactsEnded:    s.ended.Load(),
 		ContactsEvicted:  s.evicted.Load(),
+		FoldedContacts:   s.folds.Load(),
+		FoldedHits:       s.foldedHits.Load(),
+		FoldsCut:         s.foldsCut.Load(),
 		FlowsForgotten:   s.forgotten.Load(),
 		ExportersOverCap: s.overCap.Load(),
 		Contacts:         s.contacts.Load(),

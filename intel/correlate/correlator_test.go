@@ -472,7 +472,7 @@ func TestEveryHitBlockedIsItsOwn(t *testing.T) {
 func TestManyUpdatesComeInBatches(t *testing.T) {
 	s := newStage(t, nil)
 	for i := range maxBatch + 10 {
-		r := tcp(bad, 40000, netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 22, syn)
+		r := tcp(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 40000, bad, 22, syn)
 		s.at(0, r, r)
 	}
 	s.take()

@@ -27,6 +27,16 @@
 // a flow with no TCP flags but RST or RST and ACK, the way back of a biflow with only
 // these, or an ICMP unreachable. A contact with refusals alone is refused.
 //
+// # What folds
+//
+// Of the inbound contacts of one offender that nothing has answered, 8 service ports of
+// each of 32 hosts stand alone. All flows beyond them join one folded contact, which
+// counts ports and hosts, exactly up to 1,000, and names a port or a host only while
+// there is no other. So does what all offenders of a listed prefix send us while that
+// prefix is rolled up, see [Correlator.RollUp]. A flow that by itself is an answer, or
+// that belongs to a contact we opened, never joins: it makes a contact of its own, and an
+// event at once.
+//
 // # What is counted
 //
 // The same flow may be reported by several exporters, or by one at ingress and at

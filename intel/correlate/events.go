@@ -66,6 +66,9 @@ func (c *Correlator) eventOf(k intel.Kind, ct *contact, d *head, blocked bool) i
 	}
 	ct.seq++
 	ev.Contact, ev.Seq = ct.uuid, ct.seq
+	if ct.fold != nil {
+		ct.fold.fill(&ev)
+	}
 	ev.Reason = reasonOf(&ev)
 	d.fill(&ev)
 	ct.worst = max(ct.worst, ev.Severity)

@@ -31,7 +31,22 @@ func reasonOf(ev *intel.Event) string {
 	case ev.Answered == intel.AnsweredNo:
 		b = append(b, ", not answered"...)
 	}
+	if ev.Folded {
+		b = appendCount(append(b, ", "...), ev.Ports, ev.PortsCapped, " port")
+		b = appendCount(append(b, " of "...), ev.Hosts, ev.HostsCapped, " host")
+	}
 	return string(b)
+}
+
+func appendCount(b []byte, n uint32, more bool, of string) []byte {
+	if more {
+		b = append(b, "more than "...)
+	}
+	b = append(strconv.AppendUint(b, uint64(n), 10), of...)
+	if n != 1 || more {
+		b = append(b, 's')
+	}
+	return b
 }
 
 // appendListing appends the category of the best listing and the feeds, each once.
