@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/configs"
@@ -82,7 +83,7 @@ func run(c *cobra.Command, cfg configs.Config, opts app.Options) error {
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 	a := app.New(cfg, opts, log)
-	if err := a.Start(); err != nil {
+	if err := startApp(c, a); err != nil {
 		var bad *configs.Error
 		if errors.As(err, &bad) {
 			return usageError{err}
@@ -90,26 +91,94 @@ func run(c *cobra.Command, cfg configs.Config, opts app.Options) error {
 		return err
 	}
 	greet(c.ErrOrStderr(), a.Status())
-	serve(c.Context(), a, hup, log)
+	reloads := serve(c.Context(), a, hup, log)
+	defer endForSure(c.ErrOrStderr())()
 	err := a.Stop()
-	printStatus(c.ErrOrStderr(), a.Status(), true)
+	select {
+	case <-reloads:
+	case <-time.After(summaryTime): // Stop has named it
+	}
+	summary(c.ErrOrStderr(), a)
 	return err
 }
 
-// serve reloads on each signal of hup until ctx ends.
-func serve(ctx context.Context, a *app.App, hup <-chan os.Signal, log *zap.Logger) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-hup:
-			if err := a.Reload(); err != nil {
-				log.Error(err.Error())
-				continue
-			}
-			log.Info("reloaded", zap.Int("indicators", a.Status().Intel.Indicators))
-		}
+// stopTime is how long the program may take to end whatever hangs, and summaryTime the
+// part of it for the summary.
+const (
+	stopTime    = 9800 * time.Millisecond
+	summaryTime = 300 * time.Millisecond
+)
+
+// startApp starts an app. When the program is to end before that is done, it waits for the
+// start for a while, so that nothing is left half done, and then leaves it behind.
+func startApp(c *cobra.Command, a *app.App) error {
+	started := make(chan error, 1)
+	go func() { started <- a.Start() }()
+	select {
+	case err := <-started:
+		return err
+	case <-c.Context().Done():
 	}
+	timer := time.NewTimer(stopTime / 2)
+	defer timer.Stop()
+	select {
+	case err := <-started:
+		return err
+	case <-timer.C:
+		return fmt.Errorf("stopped during the start, which hangs while %s", a.Starting())
+	}
+}
+
+// endForSure ends the process when the time for the stop is over, whatever hangs: the
+// terminal too, perhaps. What it returns calls that off.
+func endForSure(w io.Writer) (off func()) {
+	timer := time.AfterFunc(stopTime, func() {
+		go fmt.Fprintln(w, "flowsnitch: the stop takes too long; left behind")
+		time.Sleep(50 * time.Millisecond) // for the line above, if it can be written at all
+		os.Exit(exitFailed)
+	})
+	return func() { timer.Stop() }
+}
+
+// summary prints the last status, unless what hangs keeps that back.
+func summary(w io.Writer, a *app.App) {
+	status := make(chan app.Status, 1)
+	go func() { status <- a.Status() }()
+	select {
+	case s := <-status:
+		printStatus(w, s, true)
+	case <-time.After(summaryTime):
+		fmt.Fprintln(w, "no summary: the status cannot be had")
+	}
+}
+
+// serve waits until ctx ends. In a goroutine beside it, for which it does not wait, each
+// signal of hup makes a reload. A reload may take long; signals that come meanwhile make
+// one more, all together. done is closed when that goroutine has ended.
+func serve(ctx context.Context, a *app.App, hup <-chan os.Signal, log *zap.Logger) (done <-chan struct{}) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hup:
+				reload(a, log)
+			}
+		}
+	}()
+	<-ctx.Done()
+	return ended
+}
+
+// reload reloads and logs the outcome.
+func reload(a *app.App, log *zap.Logger) {
+	if err := a.Reload(); err != nil {
+		log.Error(err.Error())
+		return
+	}
+	log.Info("reloaded", zap.Int("indicators", a.Status().Intel.Indicators))
 }
 
 // nothingListed says why nothing can be a hit, and what helps.

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,8 +26,13 @@ import (
 	"go.uber.org/zap"
 )
 
-// stopTime bounds a clean end.
-const stopTime = 5 * time.Second
+// stopTime bounds the stop whatever hangs; sinkTime is the part of it in which sinks may
+// send what waits, and sinkGrace what they and the journal need after that to close.
+const (
+	stopTime  = 9 * time.Second
+	sinkTime  = 5 * time.Second
+	sinkGrace = 3500 * time.Millisecond
+)
 
 // gcPercent is the garbage collector's pace unless GOGC says otherwise. Nearly all
 // of the heap is the set, which lives as long as the process, and the path allocates
@@ -81,7 +87,8 @@ type App struct {
 	web    *web.Server // nil = not wanted
 	storms stormWatch  // only the chores use it
 
-	ready    atomic.Bool // everything above is there
+	starting atomic.Pointer[string] // what Start is doing
+	ready    atomic.Bool            // everything above is there
 	stopping atomic.Bool
 
 	reloads sync.Mutex     // one reload at a time
@@ -89,6 +96,7 @@ type App struct {
 
 	stop   context.CancelFunc
 	chores sync.WaitGroup
+	work   workList // that is under way
 
 	stopOnce sync.Once
 	stopErr  error
@@ -97,6 +105,7 @@ type App struct {
 // New makes an app; nothing is opened or started yet.
 func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 	a := &App{cfg: cfg, latest: cfg, opts: opts, log: log, since: time.Now(), store: intel.NewStore()}
+	a.work.slow = workSlow
 	if opts.Notify {
 		a.manager = &manager{log: log}
 	}
@@ -118,6 +127,7 @@ func (a *App) Start() (err error) {
 	if os.Getenv("GOMEMLIMIT") == "" && a.cfg.MemoryLimit > 0 {
 		debug.SetMemoryLimit(a.cfg.MemoryLimit)
 	}
+	a.starts("opening the state directory")
 	if err := os.MkdirAll(a.cfg.StateDir, 0o750); err != nil {
 		return fmt.Errorf("state directory %s: %w; set state_dir to one that can be written", a.cfg.StateDir, pathCause(err))
 	}
@@ -134,16 +144,20 @@ func (a *App) Start() (err error) {
 	if err := a.startWeb(); err != nil {
 		return err
 	}
+	a.starts("opening the journal and the sinks")
 	a.watch = openWatch(a.cfg.Clock, a.opts.Machine, a.cfg.StateDir, a.log)
 	if a.sinks, err = openOutputs(&a.cfg, a.opts, a.watch.Now, a.canaries, a.log); err != nil {
 		return err
 	}
+	a.starts("reading the lists")
 	a.feeds.now = a.watch.Now
 	if err := a.feeds.load(&a.cfg, &a.opts); err != nil {
 		return err
 	}
 	a.nameExporters(a.cfg.Exporters)
+	a.starts("reading the templates of the last run")
 	a.templates = openTemplateFile(a.cfg.StateDir, a.exporters, a.watch.Now, a.log)
+	a.starts("building the set")
 	if err := a.feeds.start(); err != nil {
 		return err
 	}
@@ -153,6 +167,7 @@ func (a *App) Start() (err error) {
 	a.contacts.OnCanary(a.canaries.Judge)
 	a.loop = correlate.NewLoop(a.contacts)
 	a.loop.Start()
+	a.starts("opening the sockets")
 	if err := a.startDNSBL(); err != nil {
 		return err
 	}
@@ -166,29 +181,32 @@ func (a *App) Start() (err error) {
 	return nil
 }
 
-// abort undoes a Start that failed half-way.
-func (a *App) abort() {
-	for _, l := range a.listeners {
-		l.discard() // no worker has been started
+// starts notes what Start is doing, so that it can be named where that hangs.
+func (a *App) starts(what string) { a.starting.Store(&what) }
+
+// Starting says what Start is doing, or was when it failed.
+func (a *App) Starting() string {
+	if what := a.starting.Load(); what != nil {
+		return *what
 	}
-	a.feeds.stop()
-	a.stopDNSBL()
-	if a.loop != nil {
-		a.loop.Stop()
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
-	defer cancel()
-	if a.sinks != nil {
-		a.sinks.stop(ctx)
-	}
-	if a.web != nil {
-		a.web.Stop(ctx)
-	}
-	a.control.Stop(ctx)
+	return "starting"
 }
 
-// Stop ends everything in the order of the flow, so that what has been received
-// still comes out: sockets, workers, correlator, sinks, control socket. Calling it
+// abort undoes a Start that failed half-way.
+func (a *App) abort() {
+	s := &stopper{log: a.log, deadline: time.Now().Add(stopTime)}
+	s.step("the listeners", time.Second, sinkTime, func() error {
+		for _, l := range a.listeners {
+			l.discard() // no worker has been started
+		}
+		return nil
+	})
+	a.shutdown(s)
+}
+
+// Stop ends everything in the order of the flow, so that what has been received still
+// comes out: sockets, workers, correlator, sinks, control socket. It returns within ten
+// seconds; what does not end by then is named in the error and left behind. Calling it
 // again only waits; after a Start that failed, or none, there is nothing to end.
 func (a *App) Stop() error {
 	a.stopOnce.Do(func() {
@@ -201,59 +219,97 @@ func (a *App) Stop() error {
 }
 
 func (a *App) end() error {
+	s := &stopper{log: a.log, deadline: time.Now().Add(stopTime)}
 	if a.manager != nil {
 		a.manager.send(daemon.SdNotifyStopping)
 	}
 	a.stop()
-	a.feeds.stop()
-	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
-	defer cancel()
-	for _, l := range a.listeners {
-		l.close()
-	}
-	for _, l := range a.listeners {
-		l.wait()
-	}
-	a.stopDNSBL()
-	a.loop.Stop()
-	a.chores.Wait()
-	a.watch.keep(0)
-	errs := []error{a.templates.save(true), a.sinks.stop(ctx)}
-	if a.web != nil {
-		a.web.Stop(ctx)
-	}
-	a.control.Stop(ctx)
-	return errors.Join(errs...)
+	s.step("a worker", sinkTime, sinkGrace, func() error {
+		for _, l := range a.listeners {
+			l.close()
+		}
+		for _, l := range a.listeners {
+			l.wait()
+		}
+		return nil
+	})
+	s.step("a reload", time.Second, sinkGrace, func() error {
+		a.reloads.Lock() // later ones find that we are stopping
+		defer a.reloads.Unlock()
+		return nil
+	})
+	a.shutdown(s)
+	return s.err()
 }
 
-// startChores runs what is to be done now and then, until Stop ends the context.
+// shutdown ends what comes after the sockets, as far as it was started.
+func (a *App) shutdown(s *stopper) {
+	feeds := s.begin(func() error { a.feeds.stop(); return nil })
+	s.step("the questions to DNS lists", time.Second, sinkGrace, func() error { a.stopDNSBL(); return nil })
+	if a.loop != nil {
+		s.step("the correlator", stopTime, sinkGrace, func() error { a.loop.Stop(); return nil })
+	}
+	s.wait("a feed", time.Second, sinkGrace, feeds)
+	chores := s.begin(func() error { a.chores.Wait(); return nil })
+	s.wait("the background: "+strings.Join(a.work.names(), ", "), time.Second, sinkGrace, chores)
+	if a.ready.Load() {
+		s.step("the files of templates and time", time.Second, sinkGrace, func() error {
+			a.watch.keep(0)
+			return a.templates.save(true)
+		})
+	}
+	if a.sinks != nil {
+		s.step("sinks and journal", stopTime, leastStep, func() error {
+			return a.sinks.stop(max(time.Until(s.deadline)-sinkGrace, leastStep))
+		})
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), leastStep)
+	defer cancel()
+	s.step("the web server", time.Second, 0, func() error {
+		if a.web != nil {
+			a.web.Stop(ctx)
+		}
+		a.control.Stop(ctx)
+		return nil
+	})
+}
+
+// startChores runs what is to be done now and then, until Stop ends the context. Each
+// chore that may wait for a disk has a goroutine of its own.
 func (a *App) startChores() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.stop = cancel
+	const often = 5 * time.Second
 	a.chores.Go(func() { a.watch.run(ctx, a.feeds.dateChanged) })
-	a.chores.Go(func() {
-		tick := time.NewTicker(5 * time.Second)
-		defer tick.Stop()
-		saving := trouble{log: a.log, begins: "templates are not saved; after a restart data waits for new ones", ends: "templates are saved again"}
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case now := <-tick.C:
-				a.exporters.Sweep(now)
-				a.nameRefused()
-				a.sinks.tell()
-				a.tellManager()
-				a.feeds.tellComplaints()
-				a.watchStorms(now)
-				hits, _ := a.contacts.FeedHits()
-				a.days.look(hits, now)
-				saving.tell(a.templates.save(false))
-			}
-		}
+	a.chore(ctx, "saving the time", 10*time.Second, func(time.Time) { a.watch.keep(saveClock) })
+	a.chore(ctx, "the expiry of exporters", often, func(now time.Time) { a.exporters.Sweep(now); a.nameRefused() })
+	a.chore(ctx, "the log of sinks", often, func(time.Time) { a.sinks.tell() })
+	a.chore(ctx, "the service manager", often, func(time.Time) { a.tellManager() })
+	a.chore(ctx, "the log of feeds", often, func(time.Time) { a.feeds.tellComplaints() })
+	a.chore(ctx, "the quarantine", often, a.watchStorms)
+	a.chore(ctx, "the hits of the day", often, func(now time.Time) {
+		hits, _ := a.contacts.FeedHits()
+		a.days.look(hits, now)
 	})
+	saving := trouble{log: a.log, begins: "templates are not saved; after a restart data waits for new ones", ends: "templates are saved again"}
+	a.chore(ctx, "saving templates", often, func(time.Time) { saving.tell(a.templates.save(false)) })
 	a.chores.Go(func() { a.selfTest(ctx) })
+	a.chores.Go(func() { a.nameStalled(ctx) })
 	return ctx
+}
+
+// nameStalled logs which work of the background has stalled, until ctx ends.
+func (a *App) nameStalled(ctx context.Context) {
+	tick := time.NewTicker(workLook)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			a.work.tell(a.log)
+		}
+	}
 }
 
 // nameExporters tells the decoder which exporters the configuration names.

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/clock"
@@ -26,9 +28,11 @@ const saveClock = time.Hour
 type watch struct {
 	*clock.Clock
 	path  string
-	saved time.Time
-	dirty bool // the time that is trusted is another one
+	dirty atomic.Bool // the time that is trusted is another one
 	log   *zap.Logger
+
+	file  sync.Mutex // held while the file is written
+	saved time.Time
 	write trouble
 }
 
@@ -71,7 +75,7 @@ func (w *watch) tell() {
 func (w *watch) run(ctx context.Context, changed func()) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	for save := 0; ; save++ {
+	for {
 		select {
 		case <-ctx.Done():
 			return
@@ -79,26 +83,28 @@ func (w *watch) run(ctx context.Context, changed func()) {
 		}
 		if w.Look() {
 			w.tell()
-			w.dirty = true
+			w.dirty.Store(true)
 			changed()
-		}
-		if save%10 == 0 {
-			w.keep(saveClock)
 		}
 	}
 }
 
-// keep writes the file when the time in it is old.
+// keep writes the file when the time in it is old, unless it is being written.
 func (w *watch) keep(old time.Duration) {
-	now := w.Now()
-	if !w.dirty && now.Sub(w.saved).Abs() < old {
+	if !w.file.TryLock() {
+		return
+	}
+	defer w.file.Unlock()
+	now, dirty := w.Now(), w.dirty.Swap(false)
+	if !dirty && now.Sub(w.saved).Abs() < old {
 		return
 	}
 	err := replaceFile(w.path, formatTime(now))
 	if w.write.tell(err); err != nil {
-		return // tried again
+		w.dirty.Store(true) // tried again
+		return
 	}
-	w.saved, w.dirty = now, false
+	w.saved = now
 }
 
 // formatTime writes a time with a sum, for a file that a power cut may garble.

@@ -273,6 +273,10 @@ func workerFinding(s *Status, now time.Time) Finding {
 		look(l.Beat, "a worker of udp "+l.Address)
 	}
 	look(s.Hits.Beat, "the correlator")
+	for _, w := range s.Stalled {
+		f.atLeast(Warning)
+		f.add(w.Work, "%s has stalled for %s: see whether the disk of the state directory answers", w.Work, ago(w.Seconds))
+	}
 	f.judge()
 	f.well("all workers turn")
 	return f

@@ -146,7 +146,9 @@ func (a *App) watchHealth(ctx context.Context) {
 	tick := time.NewTicker(healthEvery)
 	defer tick.Stop()
 	for {
+		end := a.work.begin("the health checks")
 		a.judgeHealth()
+		end()
 		select {
 		case <-ctx.Done():
 			return

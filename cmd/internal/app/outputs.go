@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -47,7 +48,7 @@ func openOutputs(cfg *configs.Config, opts Options, date func() time.Time, watch
 	j.Start()
 	for _, c := range cfg.Sinks {
 		if err := o.add(c, opts); err != nil {
-			return nil, errors.Join(err, o.stop(context.Background()))
+			return nil, errors.Join(err, o.stop(sinkTime))
 		}
 	}
 	return o, nil
@@ -169,13 +170,23 @@ func (o *outputs) reopen(log *zap.Logger) {
 	}
 }
 
-// stop sends what waits, as far as the time allows, closes the sinks and then the
-// journal. What a sink has not had stays there for the next start.
-func (o *outputs) stop(ctx context.Context) error {
-	var errs []error
-	for _, r := range o.runners {
-		errs = append(errs, r.Stop(ctx))
+// closeTime is what the journal has to write and close.
+const closeTime = time.Second
+
+// stop sends what waits, for a time, closes the sinks and then the journal. What a sink
+// has not had stays there for the next start. Sinks end side by side: one that hangs takes
+// no time from the others.
+func (o *outputs) stop(within time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), min(within, sinkTime))
+	defer cancel()
+	errs := make([]error, len(o.runners)+1)
+	var ends sync.WaitGroup
+	for i, r := range o.runners {
+		ends.Go(func() { errs[i] = r.Stop(ctx) })
 	}
-	errs = append(errs, o.journal.Stop(ctx))
+	ends.Wait()
+	last, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	errs[len(o.runners)] = o.journal.Stop(last)
 	return errors.Join(errs...)
 }

@@ -45,7 +45,7 @@ func TestTell(t *testing.T) {
 	if s := o.status()[0]; s.Pending != 1 || !s.Failing || s.LastError == "" {
 		t.Errorf("status %+v", s)
 	}
-	if err := o.stop(t.Context()); err != nil {
+	if err := o.stop(sinkTime); err != nil {
 		t.Error(err)
 	}
 }

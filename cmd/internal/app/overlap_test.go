@@ -66,7 +66,10 @@ type filed struct {
 
 func (f filed) write(t *testing.T, text string) {
 	t.Helper()
-	head := fmt.Sprintf("state_dir: %s\nlisten: [{udp: \"127.0.0.1:0\"}]\nsinks: [{jsonlog: {}}]\ncanary: {every: 0s}\n", filepath.Dir(f.path))
+	head := fmt.Sprintf("state_dir: %s\nlisten: [{udp: \"127.0.0.1:0\"}]\ncanary: {every: 0s}\n", filepath.Dir(f.path))
+	if !strings.Contains(text, "sinks:") {
+		head += "sinks: [{jsonlog: {}}]\n"
+	}
 	if !strings.Contains(text, "web:") {
 		head += "web: {listen: ''}\n"
 	}

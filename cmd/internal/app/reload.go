@@ -23,6 +23,7 @@ func (a *App) Reload() error {
 	if why := a.unready(); why != "" {
 		return errors.New("reload: " + why)
 	}
+	defer a.work.begin("the reload")()
 	defer a.reloading()()
 	a.sinks.reopen(a.log)
 	cfg := a.latest
@@ -73,7 +74,7 @@ func (a *App) unready() string {
 	case a.stopping.Load():
 		return "flowsnitch is stopping"
 	case !a.ready.Load():
-		return "flowsnitch is starting; try again in a moment"
+		return "flowsnitch is starting (" + a.Starting() + "); try again in a moment"
 	}
 	return ""
 }

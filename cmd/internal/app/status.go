@@ -35,6 +35,8 @@ type Status struct {
 	Clock     ClockStatus      `json:"clock"`
 	Memory    MemoryStatus     `json:"memory"`
 	Web       *web.Stats       `json:"web,omitempty"` // metrics and health over HTTP
+	// Stalled is work in the background that has been under way for ten seconds and more.
+	Stalled []Stalled `json:"stalled,omitempty"`
 	// Health is one finding for each check, as of the last ten seconds.
 	Health []Finding `json:"health"`
 	// Recent are the last hits and alerts, the latest first. The web server does not tell
@@ -197,6 +199,7 @@ func (a *App) status(most int) Status {
 		s.Config = "built-in default"
 	}
 	s.Memory = memoryStatus()
+	s.Stalled = a.work.longer(a.work.slow)
 	if !a.ready.Load() {
 		s.Starting = true
 		return s

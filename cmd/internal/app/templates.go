@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/decode"
@@ -24,11 +25,13 @@ const saveSequences = 10 * time.Minute
 
 // A templateFile keeps what is known of exporters over a restart.
 type templateFile struct {
-	path    string
-	x       *decode.Exporters
-	date    func() time.Time // that can be trusted
-	changes uint64           // when it was last written
-	written time.Time        // likewise
+	path string
+	x    *decode.Exporters
+	date func() time.Time // that can be trusted
+
+	writing sync.Mutex // held while the file is written
+	changes uint64     // when it was last written
+	written time.Time  // likewise
 }
 
 // openTemplateFile loads what the last run has left. A file that cannot be read is
@@ -67,6 +70,10 @@ func (f *templateFile) load() (decode.LoadReport, error) {
 
 // save writes the file when something has changed; at a clean stop always.
 func (f *templateFile) save(clean bool) error {
+	if !f.writing.TryLock() {
+		return errors.New("templates: the file is still being written; the disk does not answer")
+	}
+	defer f.writing.Unlock()
 	if !clean && f.x.Changes() == f.changes && time.Since(f.written) < saveSequences {
 		return nil
 	}
