@@ -70,8 +70,10 @@ type Config struct {
 // SFlow is how sFlow samples are read.
 type SFlow struct {
 	// Tunnels tells whether the addresses of a packet inside a tunnel (IP in IP, GRE,
-	// VXLAN, SRv6) are matched, too.
-	Tunnels bool `yaml:"tunnels"`
+	// VXLAN, SRv6) are matched, too. They are only when both ends of the tunnel are in
+	// Home or TunnelEndpoints: anybody can send a packet that looks like a tunnel.
+	Tunnels         bool           `yaml:"tunnels"`
+	TunnelEndpoints []netip.Prefix `yaml:"tunnel_endpoints"`
 }
 
 // A Sink is one way out: exactly one of its keys is there.

@@ -74,8 +74,8 @@ func TestErrors(t *testing.T) {
 		{"intel parse " + html, 1, html + ": document rejected: the document is HTML or XML, not a list"},
 		{"intel parse --now yesterday " + list, 2, `--now: "yesterday" is no time such as 2026-11-20T00:00:00Z`},
 
-		{"run -c " + unknown, 2, unknown + ":1:9: sflow.tunnel: unknown key; allowed are tunnels"},
-		{"config check -c " + unknown, 2, unknown + ":1:9: sflow.tunnel: unknown key; allowed are tunnels"},
+		{"run -c " + unknown, 2, unknown + ":1:9: sflow.tunnel: unknown key; allowed are tunnel_endpoints, tunnels"},
+		{"config check -c " + unknown, 2, unknown + ":1:9: sflow.tunnel: unknown key; allowed are tunnel_endpoints, tunnels"},
 		{"config print -c " + wrong, 2, wrong + `:1:17: contact.idle: want a duration such as 90s, 10m or 1h, not "5"`},
 		{"replay -c " + wrong + " " + good, 2, wrong + `:1:17: contact.idle: want a duration such as 90s, 10m or 1h, not "5"`},
 		{"status -c " + none, 2, none + ": no such file or directory"},

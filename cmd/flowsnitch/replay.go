@@ -97,6 +97,7 @@ func buildTable(c *cobra.Command, cfg *configs.Config, lists []string) (*intel.T
 // replayFile matches one capture with exporters and contacts of its own.
 func replayFile(c *cobra.Command, cfg *configs.Config, store *intel.Store, path string, sum *captureSummary, out *linePrinter) (uint64, error) {
 	x := decode.NewExporters(cfg.Limits)
+	app.ReadTunnels(x, cfg)
 	contacts := correlate.New(cfg.Contact, out.events)
 	var now time.Time
 	m := correlate.NewMatcher(store, &cfg.Contact, contacts.HandTo(func() time.Time { return now }))

@@ -34,7 +34,7 @@ const cacheSize = 4096
 // New makes a decoder that calls h for each set of records.
 func New(x *Exporters, h Handler) *Decoder {
 	d := &Decoder{exporters: x, handler: h, cache: make(map[netip.Addr]*exporter)}
-	d.set.tally = &d.counters
+	d.set.tally, d.set.shared = &d.counters, x
 	return d
 }
 
@@ -130,6 +130,9 @@ func (d *Decoder) emit(s *Set) {
 	d.counters.records[i].Add(uint64(s.n))
 	if s.withoutAddress > 0 {
 		d.counters.noAddress.Add(uint64(s.withoutAddress))
+	}
+	if s.tunnelsSkipped > 0 {
+		d.counters.tunnelsSkipped.Add(uint64(s.tunnelsSkipped))
 	}
 	if s.from != nil && !s.from.merit.proven {
 		s.from.merit.note(s.received)

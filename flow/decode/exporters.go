@@ -14,6 +14,7 @@ import (
 type Exporters struct {
 	limits  Limits
 	tunnels bool
+	ours    func(netip.Addr) bool // ends of tunnels; nil = all
 
 	mu        sync.RWMutex
 	byAddr    map[netip.Addr]*exporter
@@ -38,10 +39,13 @@ func NewExporters(limits Limits) *Exporters {
 	return x
 }
 
-// ReadTunnels tells whether the packet inside a tunnel that an sFlow sample shows
-// (IP in IP, GRE, VXLAN, SRv6) is read as the inner pair of its record, as it is
-// unless this says otherwise. It is called before the first datagram is decoded.
-func (x *Exporters) ReadTunnels(on bool) { x.tunnels = on }
+// ReadTunnels sets whether the packet inside a tunnel that an sFlow sample shows (IP
+// in IP, GRE, VXLAN, SRv6) is read as the inner pair of its record; it is by default.
+// Anybody can send a packet that looks like a tunnel: with ours, which reports whether
+// an address is an end of our own tunnels, only what goes between two of those is
+// read, in frame sections of IPFIX, too, and the rest is counted. ours must be safe for
+// concurrent use. ReadTunnels is called before the first datagram is decoded.
+func (x *Exporters) ReadTunnels(on bool, ours func(netip.Addr) bool) { x.tunnels, x.ours = on, ours }
 
 // SetNamed sets the exporters that the configuration names: they always find room,
 // and are never forgotten for another one.

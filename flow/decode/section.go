@@ -26,12 +26,26 @@ func (s *Set) sectionColumns() {
 		found := s.n4+s.n6 > 0
 		for _, r := range s.plan.sections {
 			p := section(r.ie, s.cur.bytes(r))
+			if s.skipsTunnel(&p) {
+				p[1] = packet{}
+				s.tunnelsSkipped++
+			}
 			found = s.loosePackets(&p, i) || found
 		}
 		if !found {
 			s.withoutAddress++
 		}
 	}
+}
+
+// skipsTunnel reports whether there is a packet within another that does not go between
+// two ends of our own tunnels.
+func (s *Set) skipsTunnel(p *packets) bool {
+	if !p[1].ip || s.shared.ours == nil {
+		return false
+	}
+	src, dst := p[0].addrs()
+	return !s.shared.ours(src) || !s.shared.ours(dst)
 }
 
 // loosePackets adds the addresses of a sampled packet and of the one within it.
@@ -62,7 +76,7 @@ func (s *Set) fromSection(r *flow.Record) {
 			r.FromSection = f.ie
 			p[0].fill(r)
 		}
-		if p[1].ip && empty(r.InnerSrc) && empty(r.InnerDst) {
+		if p[1].ip && !s.skipsTunnel(&p) && empty(r.InnerSrc) && empty(r.InnerDst) {
 			p[1].fillInner(r)
 		}
 	}

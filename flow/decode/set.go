@@ -23,6 +23,7 @@ type Set struct {
 	// those within frame sections and IPv4 addresses in IPv6 clothes.
 	rows4, rows6   []int32
 	withoutAddress int
+	tunnelsSkipped int // packets within a tunnel that is not ours
 
 	exporter flow.Exporter
 	received time.Time
@@ -31,12 +32,12 @@ type Set struct {
 	from     *exporter
 	plan     *plan
 	tally    *counters // of the decoder
+	shared   *Exporters
 	data     []byte
 	stride   int     // bytes of a record when all are alike
 	starts   []int32 // else where each begins
 	cur      cursor
 	samples  []sample // sFlow
-	tunnels  bool     // sFlow: inner packets are read
 
 	export   int64  // time of export, ms since 1970
 	uptime   uint32 // of the exporter at that time, ms
@@ -93,7 +94,7 @@ func (s *Set) begin(dg *flow.Datagram, from flow.Exporter) {
 // reset empties the columns.
 func (s *Set) reset() {
 	s.V4, s.V6, s.rows4, s.rows6 = s.V4[:0], s.V6[:0], s.rows4[:0], s.rows6[:0]
-	s.n, s.n4, s.n6, s.withoutAddress = 0, 0, 0, 0
+	s.n, s.n4, s.n6, s.withoutAddress, s.tunnelsSkipped = 0, 0, 0, 0, 0
 	s.starts, s.samples = s.starts[:0], s.samples[:0]
 }
 

@@ -91,7 +91,6 @@ func (d *Decoder) sflow(e *exporter, dg *flow.Datagram) {
 		return
 	}
 	s := &d.set
-	s.tunnels = d.exporters.tunnels
 	s.begin(dg, flow.Exporter{Version: flow.SFlow, Domain: sub, Agent: agent})
 	s.from = e
 	s.stream = d.enter(e, streamKey{version: flow.SFlow, domain: sub, agent: agent}, dg)
@@ -127,8 +126,12 @@ func (d *Decoder) flowSample(s *Set, sm sample) {
 	row := s.n
 	s.samples = append(s.samples, sm)
 	s.n++
-	if !s.tunnels {
+	if !s.shared.tunnels {
 		f.packets[1] = packet{}
+	}
+	if s.skipsTunnel(&f.packets) {
+		f.packets[1] = packet{}
+		s.tunnelsSkipped++
 	}
 	found := s.loosePackets(&f.packets, row)
 	for _, a := range []netip.Addr{f.natSrc, f.natDst} {
@@ -349,7 +352,7 @@ func (s *Set) recordSFlow(i int, r *flow.Record) {
 	if f.packets[0].ip {
 		f.packets[0].fill(r)
 	}
-	if f.packets[1].ip && s.tunnels {
+	if f.packets[1].ip && s.shared.tunnels && !s.skipsTunnel(&f.packets) {
 		f.packets[1].fillInner(r)
 	}
 	r.Packets, r.PacketsIE, r.Has = 1, 2, r.Has|flow.HasPackets

@@ -54,7 +54,7 @@ const numVersions = 4
 // datagram or set; anybody may read.
 type counters struct {
 	datagrams, bytes, records, options [numVersions]atomic.Uint64
-	noAddress                          atomic.Uint64
+	noAddress, tunnelsSkipped          atomic.Uint64
 	templates, optionsTemplates        atomic.Uint64
 	unknownSets, unknownBytes          atomic.Uint64
 	reasons                            [32]atomic.Uint64
@@ -81,6 +81,9 @@ type Stats struct {
 	V5, V9, IPFIX, SFlow VersionStats
 	// NoAddress are flow records without any address: multicast, MPLS, layer 2.
 	NoAddress uint64
+	// TunnelsSkipped are packets within a tunnel, in samples, that were not read
+	// because an end of the tunnel is not ours.
+	TunnelsSkipped uint64
 	// Templates and OptionsTemplates that were accepted, each time they came.
 	Templates, OptionsTemplates uint64
 	// UnknownSets are data sets whose template was not known, UnknownBytes their
@@ -110,6 +113,7 @@ func (s *Stats) Add(o Stats) {
 		p.to.OptionRecords += p.from.OptionRecords
 	}
 	s.NoAddress += o.NoAddress
+	s.TunnelsSkipped += o.TunnelsSkipped
 	s.Templates += o.Templates
 	s.OptionsTemplates += o.OptionsTemplates
 	s.UnknownSets += o.UnknownSets
@@ -131,7 +135,7 @@ func (c *counters) stats() Stats {
 	}
 	s := Stats{
 		V5: version(0), V9: version(1), IPFIX: version(2), SFlow: version(3),
-		NoAddress: c.noAddress.Load(),
+		NoAddress: c.noAddress.Load(), TunnelsSkipped: c.tunnelsSkipped.Load(),
 		Templates: c.templates.Load(), OptionsTemplates: c.optionsTemplates.Load(),
 		UnknownSets: c.unknownSets.Load(), UnknownBytes: c.unknownBytes.Load(),
 		Problems: make(map[Reason]uint64),

@@ -110,7 +110,7 @@ func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 		a.manager = &manager{log: log}
 	}
 	a.exporters = decode.NewExporters(cfg.Limits)
-	a.exporters.ReadTunnels(cfg.SFlow.Tunnels)
+	ReadTunnels(a.exporters, &cfg)
 	a.canaries = canary.NewWatch(cfg.Canary.Every)
 	a.checks = newHealthWatch(&cfg, log)
 	a.feeds = newFeedDesk(a.store, a.alert, log)

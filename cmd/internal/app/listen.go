@@ -2,10 +2,13 @@ package app
 
 import (
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
@@ -132,6 +135,12 @@ func (l *listener) allow(prefixes []netip.Prefix) {
 	for _, s := range l.sockets {
 		s.SetAllow(prefixes)
 	}
+}
+
+// ReadTunnels sets which packets inside tunnels are read, by the configuration.
+func ReadTunnels(x *decode.Exporters, cfg *configs.Config) {
+	ends := intel.NewNetworks(append(slices.Clone(cfg.Home), cfg.SFlow.TunnelEndpoints...))
+	x.ReadTunnels(cfg.SFlow.Tunnels, ends.Contains)
 }
 
 // alwaysAllowed are senders that are listened to unless the configuration says

@@ -61,6 +61,8 @@ func decodeMetrics() []metric {
 		perVersion("records_total", "Flow records decoded.", func(v VersionStatus) uint64 { return v.Records }),
 		perVersion("option_records_total", "Records of options data decoded.", func(v VersionStatus) uint64 { return v.OptionRecords }),
 		one("records_without_address_total", "Flow records without any address.", counter, func(s *Status) uint64 { return s.Decoded.NoAddress }),
+		one("tunnels_skipped_total", "Packets inside tunnels, in samples, not read because an end of the tunnel is not ours.", counter,
+			func(s *Status) uint64 { return s.Decoded.TunnelsSkipped }),
 		{name: "decode_errors_total", help: "What could not be decoded or kept, by reason.", kind: counter, labels: []string{"reason"}, each: decodeErrors},
 		{name: "template_records_total", help: "Templates accepted, each time they came.", kind: counter, labels: []string{"kind"},
 			each: func(s *Status, put put) {

@@ -91,6 +91,7 @@ type VersionStatus struct {
 type DecodeStatus struct {
 	Versions         map[string]VersionStatus `json:"versions"`
 	NoAddress        uint64                   `json:"no_address"`
+	TunnelsSkipped   uint64                   `json:"tunnels_skipped"` // inner packets between ends that are not ours
 	Templates        uint64                   `json:"templates"`
 	OptionsTemplates uint64                   `json:"options_templates"`
 	UnknownSets      uint64                   `json:"unknown_template_sets"`
@@ -258,7 +259,7 @@ func (l *listener) status() ListenerStatus {
 
 func decodeStatus(d decode.Stats) DecodeStatus {
 	s := DecodeStatus{
-		Versions: make(map[string]VersionStatus), NoAddress: d.NoAddress,
+		Versions: make(map[string]VersionStatus), NoAddress: d.NoAddress, TunnelsSkipped: d.TunnelsSkipped,
 		Templates: d.Templates, OptionsTemplates: d.OptionsTemplates,
 		UnknownSets: d.UnknownSets, UnknownBytes: d.UnknownBytes, Problems: d.Problems,
 	}
