@@ -16,7 +16,7 @@ import (
 // for the machine may be busy; nothing waits for their end when all is well.
 const (
 	hitTimeout  = 60 * time.Second
-	stepTimeout = 20 * time.Second
+	stepTimeout = 60 * time.Second
 	pollEvery   = 50 * time.Millisecond
 )
 

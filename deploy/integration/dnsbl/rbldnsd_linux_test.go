@@ -22,7 +22,7 @@ import (
 )
 
 // patience detects what hangs; it says nothing about speed.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // install gives the path of rbldnsd.
 func install(t *testing.T) string {

@@ -135,7 +135,5 @@ func TestWithoutInstance(t *testing.T) {
 	}
 	p.Close() // the network is gone
 	i.Start(t)
-	if f := feed(t, i); f.Entries != 100 {
-		t.Errorf("the last good copy is not in use: %+v", f)
-	}
+	i.Until(t, "the last good copy is in use", func() bool { return feed(t, i).Entries == 100 })
 }

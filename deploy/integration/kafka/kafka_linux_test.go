@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os/exec"
 	"strconv"
@@ -233,15 +234,7 @@ func testNotAuthorised(t *testing.T, b *broker) {
 	cfg := config(b.sasl)
 	cfg.SASL = kafka.SASL{Mechanism: kafka.SASLPlain, User: user, Password: password}
 	cfg.Topics.Hits = "forbidden"
-	// A new topic has no leader yet, in the beginning, and an ACL needs its time, too.
-	p, want := producer(t, cfg), "not authorised, the user needs Write and Describe on the topic"
-	var err error
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
-		if err = p.Send(t.Context(), events(1, 1)); err != nil && strings.Contains(err.Error(), want) {
-			break
-		}
-	}
-	wantRetry(t, p, want)
+	wantRetry(t, producer(t, cfg), "not authorised, the user needs Write and Describe on the topic")
 }
 
 func createTopic(t *testing.T, b *broker, name string, entries ...kafkago.ConfigEntry) {
@@ -310,13 +303,28 @@ func send(t *testing.T, p *kafka.Producer, list []intel.Event, failed ...func(er
 	}
 }
 
-// wantRetry wants an error that says what is wrong.
+// wantRetry waits for an error that says what is wrong. There may be others before, as
+// a new topic has no leader in the beginning, and a busy broker answers late.
 func wantRetry(t *testing.T, p *kafka.Producer, want string) {
 	t.Helper()
-	err := p.Send(t.Context(), events(3, 3))
-	if _, ok := errors.AsType[*sinks.RetryError](err); !ok || !strings.Contains(err.Error(), want) {
-		t.Errorf("got %v, want a RetryError with %q", err, want)
-		return
+	var err error
+	eventually(t, fmt.Sprintf("a RetryError with %q", want), func() bool {
+		now := p.Send(t.Context(), events(3, 3))
+		if fmt.Sprint(now) != fmt.Sprint(err) {
+			t.Log(now)
+		}
+		err = now
+		_, ok := errors.AsType[*sinks.RetryError](err)
+		return ok && strings.Contains(err.Error(), want)
+	})
+}
+
+// eventually waits until ok holds.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("after %v still not: %s", patience, what)
+		}
 	}
-	t.Log(err)
 }

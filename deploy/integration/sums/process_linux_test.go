@@ -22,7 +22,7 @@ import (
 // The times that may pass before a test takes something for hung. Nothing waits for
 // their end when all is well.
 const (
-	patience  = 30 * time.Second
+	patience  = 60 * time.Second
 	pollEvery = 20 * time.Millisecond
 )
 
