@@ -51,13 +51,16 @@ Checks, all of them by default:
   clock      0, or 1 when the wall clock cannot be trusted
   exporters  seconds that the quietest exporter has been silent; its own limit is three times
              the pause that it makes three times a day, at least health.silence, or
-             exporters.silence of the configuration
+             exporters.silence of the configuration; senders that are refused; full tables
   feeds      seconds since the oldest feed was confirmed; feeds that are older than two of
-             their intervals, missing or held back
-  loss       percent lost in the last two minutes: kernel, network, hit queue
-  sinks      seconds that a sink has not delivered; what it has lost
+             their intervals, missing or held back; entries in quarantine; a full set
+  loss       percent lost in the last two minutes: kernel, network, hit queue; what could
+             not be decoded; contacts that had to make room
+  sinks      seconds that a sink has not delivered; what it has lost; targets of forward
+             that do not get their copies
   spool      percent of the journal that is full; what it has dropped; a disk that fails
-  templates  data sets of the last two minutes that have no template
+  templates  data sets of the last two minutes that have no template; templates that found
+             no room
   workers    seconds since the slowest loop has last turned
 
 With -w and -c the value of a check is judged by ranges of your own: 10 (alert above 10

@@ -14,6 +14,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/spf13/cobra"
 )
@@ -91,13 +92,18 @@ func printStatus(w io.Writer, s app.Status, final bool) {
 		printHealth(w, s.Health)
 	}
 	fmt.Fprintf(w, "memory     %s, %d goroutines\n", size(s.Memory.InUse), s.Memory.Goroutines)
+	for _, l := range s.Stalled {
+		fmt.Fprintf(w, "stalled    %s, for %s\n", printable(l.Work), time.Duration(l.Seconds*float64(time.Second)).Round(time.Second))
+	}
 	printListeners(w, s.Listeners)
 	printDecoded(w, &s.Decoded)
 	printExporters(w, &s.Exporters, !final)
 	fmt.Fprintf(w, "intel      %d indicators, set %s\n", s.Intel.Indicators, s.Intel.Version)
+	printQuarantine(w, s.Intel.Quarantined)
 	if d := s.DNSBL; d != nil {
-		fmt.Fprintf(w, "dnsbl      %d addresses asked about, %d listed, %d known from before, %d failed, %d dropped (queue full), %d queries, %d answers kept, %d evicted (cache full)\n",
+		fmt.Fprintf(w, "dnsbl      %d addresses asked about, %d listed, %d known from before, %d failed, %d dropped (queue full), %d queries, %d answers kept, %d evicted (cache full)",
 			d.Asked, d.Listed, d.Cached, d.Failed, d.Dropped, d.Queries, d.Kept, d.Evicted)
+		fmt.Fprintln(w, some(tally{d.Errors, "without an answer"}))
 		for _, z := range d.Zones {
 			if z.Error != "" {
 				fmt.Fprintf(w, "           zone %s: %s\n", z.Zone, z.Error)
@@ -105,8 +111,10 @@ func printStatus(w io.Writer, s app.Status, final bool) {
 		}
 	}
 	h := s.Hits.Correlator
-	fmt.Fprintf(w, "hits       %d found, %d contacts now, %d hit and %d update events, %d lost (hit queue full), %d contacts evicted\n",
+	fmt.Fprintf(w, "hits       %d found, %d contacts now, %d hit and %d update events, %d lost (hit queue full), %d contacts evicted",
 		s.Hits.Found, h.Contacts, h.HitEvents, h.UpdateEvents, s.Hits.HitQueueFull, h.ContactsEvicted)
+	fmt.Fprintln(w, some(tally{h.FlowsForgotten, "remembered flows forgotten to make room"}, tally{h.ExportersOverCap, "of an exporter not listed in its contact (no room)"},
+		tally{h.Suspect, "with a flow time more than 24 h from the receipt"}, tally{s.Hits.FeedsOther, "of feeds that are not counted apart (no room)"}))
 	if l := s.Hits.HitsLost; s.Hits.HitQueueFull > 0 {
 		fmt.Fprintf(w, "           lost hits could have been: %d low, %d medium, %d high, %d critical\n", l[0], l[1], l[2], l[3])
 	}
@@ -125,10 +133,58 @@ func printStatus(w io.Writer, s app.Status, final bool) {
 		if k.Filtered+k.Limited > 0 {
 			fmt.Fprintf(w, ", %d filtered, %d over the limit", k.Filtered, k.Limited)
 		}
+		fmt.Fprint(w, some(tally{k.Damaged, "of the dropped unreadable in the journal"}, tally{k.Repeated, "asked for again"}))
+		for _, name := range slices.Sorted(maps.Keys(k.Own.Trouble)) {
+			fmt.Fprint(w, some(tally{k.Own.Trouble[name], strings.ReplaceAll(name, "_", " ")}))
+		}
+		if k.MayRepeat {
+			fmt.Fprint(w, ", the run before did not end in order: some events may have been sent twice")
+		}
 		if k.LastError != "" {
-			fmt.Fprintf(w, "; %d errors, the last: %s", k.Errors, k.LastError)
+			fmt.Fprintf(w, "; %d errors, %d since the last delivery, the last: %s", k.Errors, k.Failures, printable(k.LastError))
+		}
+		if k.Own.Error != "" && k.Own.Error != k.LastError {
+			fmt.Fprintf(w, "; %s", printable(k.Own.Error))
 		}
 		fmt.Fprintln(w)
+	}
+	if x := s.Web; x != nil {
+		lost := some(tally{x.Unauthorized, "requests without the token"}, tally{x.Busy, "requests too many at once"},
+			tally{x.Refused, "connections too many at once"}, tally{x.Errors, "connections that failed"})
+		if lost != "" {
+			fmt.Fprintf(w, "web        %d requests%s\n", x.Requests, lost)
+		}
+	}
+}
+
+// A tally is a counter with its name.
+type tally struct {
+	n    uint64
+	name string
+}
+
+// some prints the counters that are not 0, each after a comma.
+func some(list ...tally) string {
+	var b strings.Builder
+	for _, c := range list {
+		if c.n > 0 {
+			fmt.Fprintf(&b, ", %d %s", c.n, c.name)
+		}
+	}
+	return b.String()
+}
+
+// maxLines bounds what is listed one by one.
+const maxLines = 10
+
+// printQuarantine prints entries that matched an absurd share of all flows.
+func printQuarantine(w io.Writer, list []fetch.Quarantined) {
+	for i, q := range list {
+		if i == maxLines {
+			fmt.Fprintf(w, "           and %d more\n", len(list)-i)
+			return
+		}
+		fmt.Fprintf(w, "quarantine %s since %s: %s\n", q.Prefix, q.Since.UTC().Format(time.RFC3339), printable(q.Why))
 	}
 }
 
@@ -156,10 +212,23 @@ func printHealth(w io.Writer, list []app.Finding) {
 // printJournal prints the journal, and what is wrong with it.
 func printJournal(w io.Writer, j *app.JournalStatus) {
 	fmt.Fprintf(w, "journal    %d events, %s, %d dropped for want of room, %d for their age", j.Appended, size(uint64(j.Bytes)), j.DroppedFull, j.DroppedOld)
+	fmt.Fprint(w, some(tally{j.Refused, "too late at the end"}, tally{j.Shortened, "shortened"}, tally{j.WriteErrors, "writes failed"},
+		tally{j.SyncErrors, "calls of fsync failed"}, tally{j.SaveErrors, "times the places of sinks not saved"}, tally{j.ReadErrors, "reads failed"}))
+	if j.LastError != "" && j.LastError != j.Trouble {
+		fmt.Fprintf(w, "; the last error %s ago: %s", time.Since(j.LastErrorAt).Round(time.Second), j.LastError)
+	}
 	if j.Trouble != "" {
 		fmt.Fprintf(w, "; the disk does not take events (%s): %d are in memory only", j.Trouble, j.InMemory)
 	}
 	fmt.Fprintln(w)
+	o := &j.Opened
+	if o.TornBytes > 0 || o.DamagedBytes > 0 || o.MissingEvents > 0 || o.LostEvents > 0 || len(o.BadCursors) > 0 {
+		fmt.Fprintf(w, "           damaged at the start: %d bytes cut off, %d bytes passed over with %d events, %d events gone from its end\n",
+			o.TornBytes, o.DamagedBytes, o.MissingEvents, o.LostEvents)
+		for _, name := range o.BadCursors {
+			fmt.Fprintf(w, "           the place of a sink could not be read (%s): it gets all that is there\n", printable(name))
+		}
+	}
 }
 
 func printListeners(w io.Writer, listeners []app.ListenerStatus) {
@@ -170,10 +239,29 @@ func printListeners(w io.Writer, listeners []app.ListenerStatus) {
 		}
 		fmt.Fprintf(w, "listener   udp %s: %d datagrams, %s, kernel drops %s, %d refused, %d cut",
 			l.Address, l.Datagrams, size(l.Bytes), drops, l.Refused, l.Truncated)
-		if l.Unread > 0 {
-			fmt.Fprintf(w, ", %d unread at the end", l.Unread)
+		fmt.Fprintln(w, some(tally{l.ReadErrors, "reads failed"}, tally{l.Unread, "unread at the end"}))
+		printRefused(w, &l)
+		for _, f := range l.Forward {
+			fmt.Fprintf(w, "forward    %s: %d sent, %d of them with our own address as the source, %d dropped, %d failed", f.Target, f.Sent, f.SourceLost, f.Dropped, f.Failed)
+			if f.Error != "" {
+				fmt.Fprintf(w, "; %s", printable(f.Error))
+			}
+			fmt.Fprintln(w)
 		}
-		fmt.Fprintln(w)
+	}
+}
+
+// printRefused names the senders that are not allowed.
+func printRefused(w io.Writer, l *app.ListenerStatus) {
+	for i, r := range l.RefusedSenders {
+		if i == maxLines {
+			fmt.Fprintf(w, "           and %d more senders\n", len(l.RefusedSenders)-i)
+			break
+		}
+		fmt.Fprintf(w, "           refused: %s since %s: add it to 'allow' of the listener or to 'home'\n", r.Address, r.First.UTC().Format(time.RFC3339))
+	}
+	if l.RefusedUnnamed > 0 {
+		fmt.Fprintf(w, "           refused: %d datagrams of further senders\n", l.RefusedUnnamed)
 	}
 }
 
@@ -189,6 +277,9 @@ func printDecoded(w io.Writer, d *app.DecodeStatus) {
 	if d.NoAddress > 0 {
 		fmt.Fprintf(w, "no address %d records of layer 2, MPLS or multicast: nothing to match\n", d.NoAddress)
 	}
+	if d.TunnelsSkipped > 0 {
+		fmt.Fprintf(w, "tunnels    %d packets inside tunnels not read, an end of the tunnel is in neither home nor sflow.tunnel_endpoints\n", d.TunnelsSkipped)
+	}
 	for _, r := range slices.Sorted(maps.Keys(d.Problems)) {
 		fmt.Fprintf(w, "problem    %s: %d\n", r, d.Problems[r])
 	}
@@ -201,7 +292,14 @@ func printExporters(w io.Writer, x *app.ExporterStatus, list bool) {
 	if x.Forgotten > 0 {
 		fmt.Fprintf(w, ", %d forgotten", x.Forgotten)
 	}
-	fmt.Fprintln(w)
+	fmt.Fprintln(w, some(tally{x.GaveWay, "of them to make room for others"}))
+	if r := &x.Restored; r.Damaged+r.Expired+r.Refused > 0 || r.Error != "" {
+		fmt.Fprintf(w, "           of the file of templates %d lines were damaged, %d too old, %d found no room", r.Damaged, r.Expired, r.Refused)
+		if r.Error != "" {
+			fmt.Fprintf(w, "; %s", printable(r.Error))
+		}
+		fmt.Fprintln(w)
+	}
 	l := x.Lost
 	if l.Flows+l.Records+l.Datagrams+l.Unsaid > 0 {
 		fmt.Fprintf(w, "lost       by sequence numbers: %d flows (v5), %d records (IPFIX), %d datagrams (v9, sFlow), %d records of unknown templates (IPFIX)\n",
@@ -210,9 +308,13 @@ func printExporters(w io.Writer, x *app.ExporterStatus, list bool) {
 			fmt.Fprintf(w, "           of these %d are an estimate: what came while flowsnitch was down after a crash, and since its last save before\n", l.Estimate)
 		}
 	}
+	if l.Jumps > 0 {
+		fmt.Fprintf(w, "jumps      %d sequence numbers that no loss explains, mostly of forged datagrams\n", l.Jumps)
+	}
 	if e := x.Early; e.Kept+e.Full > 0 {
-		fmt.Fprintf(w, "early      %d data sets came before their template: %d read later (%d records), %d given up after their time, %d without room, %s waiting\n",
+		fmt.Fprintf(w, "early      %d data sets came before their template: %d read later (%d records), %d given up after their time, %d without room, %s waiting",
 			e.Kept+e.Full, e.Replayed, e.Records, e.Expired, e.Full, size(uint64(e.WaitingBytes)))
+		fmt.Fprintln(w, some(tally{e.GaveWay, "made room for those of better known exporters"}))
 	}
 	if !list {
 		return
@@ -231,6 +333,8 @@ func printExporter(w io.Writer, e *decode.ExporterStatus) {
 		if s.Estimate > 0 {
 			fmt.Fprintf(w, ", %d %s of the loss are an estimate (flowsnitch had crashed)", s.Estimate, s.Unit)
 		}
+		fmt.Fprint(w, some(tally{s.Late, "datagrams late"}, tally{s.Repeated, "datagrams twice"}, tally{s.Jumps, "jumps of the sequence"},
+			tally{s.Unsaid, "records of unknown templates"}, tally{s.Dropped, "packets that the agent could not sample"}))
 		for _, r := range s.Sampling {
 			fmt.Fprintf(w, ", sampling %d (%s)", r.Rate, r.From)
 		}

@@ -126,8 +126,9 @@ func readTime(path string) (time.Time, error) {
 	return t, nil
 }
 
-func (w *watch) status() ClockStatus {
-	s := w.Status()
+func (w *watch) status() ClockStatus { return clockStatus(w.Status()) }
+
+func clockStatus(s clock.Status) ClockStatus {
 	out := ClockStatus{State: "ok", Why: s.Why, Trusted: s.Trusted, Jumps: s.Jumps, LastJump: s.LastJump.Seconds()}
 	if s.Unsynced {
 		out.State = "unsynced"

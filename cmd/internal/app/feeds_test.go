@@ -50,10 +50,12 @@ func observe(t *testing.T, dir, intel string, opts Options) watched {
 	if !strings.Contains(intel, "web:") {
 		intel += "\nweb: {listen: ''}\n" // they run side by side
 	}
+	if !strings.Contains(intel, "\nlisten: ") {
+		intel += "\nlisten: [{udp: \"127.0.0.1:0\"}]\n"
+	}
 	cfg, err := configs.Parse("test", fmt.Appendf(nil, `
 name: test
 state_dir: %s
-listen: [{udp: "127.0.0.1:0"}]
 home: [10.0.0.0/8, 62.5.0.0/16]
 intel: %s
 `, dir, intel))

@@ -5,10 +5,12 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 )
 
@@ -117,6 +119,7 @@ func (f *Finding) well(format string, args ...any) {
 type past struct {
 	limits configs.Health
 	named  []correlate.Exporter // by the configuration
+	caps   decode.Limits
 
 	status  Status                   // the counters of lossWindow ago, or of the start
 	failing map[string]time.Duration // how long each sink has been failing
@@ -130,7 +133,7 @@ type past struct {
 func findings(s *Status, p *past, now time.Time) []Finding {
 	list := []Finding{
 		canaryFinding(s, now), clockFinding(s), exporterFinding(s, p, now), feedFinding(s, p, now), lossFinding(s, &p.status),
-		sinkFinding(s, p), spoolFinding(s, &p.status), templateFinding(s, &p.status), workerFinding(s, now),
+		sinkFinding(s, p), spoolFinding(s, &p.status, now), templateFinding(s, p, now), workerFinding(s, now),
 	}
 	slices.SortFunc(list, func(a, b Finding) int { return strings.Compare(a.Check, b.Check) })
 	for i := range list {
@@ -159,6 +162,26 @@ func ago(seconds float64) string {
 		return fmt.Sprintf("%d hours", int(d.Hours()))
 	}
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}
+
+// percent prints a share: two digits below 1, none after the point from 10 on.
+func percent(share float64) string {
+	digits := 0
+	switch {
+	case share < 0.0005:
+		return "less than 0.001"
+	case share < 0.095:
+		digits = 3
+	case share < 0.95:
+		digits = 2
+	case share < 9.5:
+		digits = 1
+	}
+	text := strconv.FormatFloat(share, 'f', digits, 64)
+	if digits > 0 {
+		text = strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
+	}
+	return text
 }
 
 // grown is how much a counter has gone up; one that has gone down has not.

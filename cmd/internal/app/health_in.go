@@ -74,16 +74,20 @@ func exporterFinding(s *Status, p *past, now time.Time) Finding {
 		}
 		quiet, f.bad = append(quiet, e.name+" for "+ago(e.pause.Seconds())), append(f.bad, e.name)
 	}
-	switch {
-	case len(quiet) > 0:
-		f.well("silent: %s: look at the devices and the way from them, and at 'refused' in 'flowsnitch status'", named(quiet))
-	case len(all) > 0:
-		f.well("%d exporters, the quietest silent for %s", len(all), ago(f.Value))
-	case anyExport(s, now):
-		f.well("no sender has sent flows for a minute yet")
-	case now.Sub(s.Since) > firstExporterWithin:
+	if len(quiet) > 0 {
+		f.add("", "silent: %s: look at the devices and the way from them, and at 'refused' in 'flowsnitch status'", named(quiet))
+	}
+	some := anyExport(s, now)
+	if len(all) == 0 && !some && now.Sub(s.Since) > firstExporterWithin {
 		f.atLeast(Warning)
 		f.add("", "nobody has sent anything since the start: point the flow export of a router here, and look at 'refused' in 'flowsnitch status'")
+	}
+	f.refusedSenders(s, &p.status)
+	f.exporterCaps(s, p)
+	if len(all) > 0 {
+		f.well("%d exporters, the quietest silent for %s", len(all), ago(f.Value))
+	} else if some {
+		f.well("no sender has sent flows for a minute yet")
 	}
 	f.well("nobody has sent anything yet")
 	return f
@@ -184,22 +188,27 @@ func lossFinding(s, before *Status) Finding {
 		format    string
 	}{
 		{"kernel", grown(now.drops, then.drops), grown(now.datagrams, then.datagrams),
-			"%d datagrams dropped by the kernel (%.2g %%): give listen more sockets or receive_buffer, see net.core.rmem_max"},
+			"%d datagrams dropped by the kernel (%s %%): give listen more sockets or receive_buffer, see net.core.rmem_max"},
 		{"network", grown(now.gone, then.gone), grown(now.numbered, then.numbered),
-			"%d datagrams lost on the way by the exporters' sequence numbers (%.2g %%): look at the network and at the exporters"},
+			"%d datagrams lost on the way by the exporters' sequence numbers (%s %%): look at the network and at the exporters"},
 		{"network", grown(now.gaps, then.gaps), grown(now.records, then.records),
-			"%d flows lost on the way by the exporters' sequence numbers (%.2g %%): look at the network and at the exporters"},
+			"%d flows lost on the way by the exporters' sequence numbers (%s %%): look at the network and at the exporters"},
 		{"queue", grown(now.hits, then.hits), grown(now.found, then.found),
-			"%d hits found a full queue (%.2g %%): raise contact.hit_queue, or look for a feed that lists too much"},
+			"%d hits found a full queue (%s %%): raise contact.hit_queue, or look for a feed that lists too much"},
 	} {
 		if l.lost == 0 {
 			continue
 		}
 		share := 100 * float64(l.lost) / float64(l.lost+l.all)
 		f.Value = max(f.Value, share)
-		f.add(l.name, l.format, l.lost, share)
+		f.add(l.name, l.format, l.lost, percent(share))
 	}
 	f.judge()
+	f.graveHits(s, before)
+	f.sockets(s, before)
+	f.undecodable(s, before)
+	f.jumps(s, before)
+	f.contactCaps(s, before)
 	f.well("nothing was lost in the last minutes")
 	return f
 }
@@ -226,20 +235,22 @@ func lossesOf(s *Status) (c lossCounts) {
 	return c
 }
 
-// templateFinding tells of data that nobody can read for want of its template.
-func templateFinding(s, before *Status) Finding {
+// templateFinding tells of data that nobody can read because its template is missing.
+func templateFinding(s *Status, p *past, now time.Time) Finding {
 	f := Finding{Check: "templates"}
-	if n := grown(unread(s), unread(before)); n > 0 {
-		f.Value = float64(n)
+	n := grown(unread(s), unread(&p.status))
+	f.Value = float64(n)
+	capped := f.templateCaps(s, p)
+	if n > 0 && !capped {
 		f.worse(Warning)
 		who := whoMisses(s)
-		f.bad = who
 		from := ""
 		if len(who) > 0 {
 			from = " (" + named(who) + ")"
 		}
-		f.well("%d data sets came without their template%s: let the exporter send templates more often (every minute)", n, from)
+		f.addFor(append([]string{"missing"}, who...), "%d data sets came without their template%s: let the exporter send templates more often (every minute)", n, from)
 	}
+	f.restored(s, now)
 	f.well("all data has its template")
 	return f
 }

@@ -57,6 +57,9 @@ func feedFinding(s *Status, p *past, now time.Time) Finding {
 		f.add("", "held back: %s; 'flowsnitch intel accept FEED' takes it", named(held))
 	}
 	f.deadZones(s)
+	f.dnsblQueue(s, &p.status)
+	f.quarantined(s)
+	f.setFull(s)
 	f.nothingListed(s, now)
 	f.well("%d indicators of %d feeds, the oldest %s old", s.Intel.Indicators, len(s.Intel.Feeds), ago(f.Value))
 	return f
@@ -116,17 +119,30 @@ func sinkFinding(s *Status, p *past) Finding {
 		for _, o := range p.status.Sinks {
 			if lost := grown(k.Dropped+k.Failed, o.Dropped+o.Failed); o.Name == k.Name && lost > 0 {
 				f.atLeast(Critical)
-				f.add(k.Name+" lost", "%s has lost %d events: %s", k.Name, lost, cmp.Or(k.LastError, "they waited for too long"))
+				f.add(k.Name+" lost", "%s has lost %d events%s: %s", k.Name, lost, damaged(grown(k.Damaged, o.Damaged)), cmp.Or(k.LastError, "they waited for too long"))
+			}
+			if n := grown(k.Own.Trouble["file_errors"], o.Own.Trouble["file_errors"]); o.Name == k.Name && n > 0 {
+				f.atLeast(Warning)
+				f.add(k.Name+" files", "%s: %d errors with its files, the last: %s", k.Name, n, k.Own.Error)
 			}
 		}
 	}
 	f.judge()
+	f.forwards(s, &p.status)
 	f.well("%d sinks deliver", len(s.Sinks))
 	return f
 }
 
+// damaged tells how many of the events lost the disk is to blame for.
+func damaged(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d of them could not be read in the journal: look for a broken disk)", n)
+}
+
 // spoolFinding tells how full the journal is, and whether the disk takes events.
-func spoolFinding(s, before *Status) Finding {
+func spoolFinding(s, before *Status, now time.Time) Finding {
 	j := &s.Journal
 	f := Finding{Check: "spool", Unit: "%", Warning: spoolWarning, Critical: spoolCritical}
 	if j.MaxBytes > 0 {
@@ -144,6 +160,8 @@ func spoolFinding(s, before *Status) Finding {
 		f.atLeast(Critical)
 		f.add("disk", "the disk does not take events: %s", j.Trouble)
 	}
+	f.journalErrors(j, &before.Journal)
+	f.opened(s, now)
 	f.well("the journal is full to %.0f %%", f.Value)
 	return f
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
@@ -158,6 +159,9 @@ func TestFindings(t *testing.T) {
 			s.Decoded.Versions = map[string]VersionStatus{"v9": {Datagrams: 1975, Records: 40_000}}
 		}, "loss", Critical, "25 datagrams lost on the way by the exporters' sequence numbers (2.5 %)"},
 		{"hit queue", func(s *Status, _ *past) { s.Hits.Found, s.Hits.HitQueueFull = 998, 2 }, "loss", Warning, "raise contact.hit_queue"},
+		{"grave hits found a full queue", func(s *Status, _ *past) {
+			s.Hits.Found, s.Hits.HitQueueFull, s.Hits.HitsLost = 1_000_000, 1, [4]uint64{intel.Critical: 1}
+		}, "loss", Critical, "1 of the hits that found a full queue could have been of severity high or critical"},
 		{"many gaps", func(s *Status, _ *past) { s.Exporters.Lost.Records = 1000 }, "loss", Critical, "1000 flows lost on the way"},
 		{"old gaps", func(s *Status, p *past) {
 			s.Exporters.Lost.Records = 1000
@@ -181,12 +185,105 @@ func TestFindings(t *testing.T) {
 		{"template came late", func(s *Status, _ *past) {
 			s.Decoded.UnknownSets, s.Exporters.Early.Replayed = 4, 4
 		}, "", OK, ""},
+		{"sender refused", func(s *Status, _ *past) {
+			s.Listeners[0].Refused = 12
+			s.Listeners[0].RefusedSenders = []RefusedSender{{Address: netip.MustParseAddr("198.51.100.7")}}
+		}, "exporters", Warning, "12 datagrams were refused by udp 127.0.0.1:2055, their senders are not allowed (198.51.100.7): add those that are yours to 'allow'"},
+		{"a stray datagram refused", func(s *Status, _ *past) { s.Listeners[0].Refused = 2 }, "", OK, ""},
+		{"sender refused long ago", func(s *Status, p *past) {
+			s.Listeners[0].Refused = 12
+			p.status.Listeners[0].Refused = 12
+		}, "", OK, ""},
+		{"sender refused, and another exporter silent", func(s *Status, _ *past) {
+			s.Listeners[0].Refused = 12
+			s.Exporters.List[0].LastSeen = noon.Add(-6 * time.Minute)
+		}, "exporters", Warning, "192.0.2.1 for 6 minutes: look at the devices and the way from them, and at 'refused' in 'flowsnitch status'; 12 datagrams"},
+		{"table of exporters full", problem("cap_exporters"), "exporters", Warning, "limits.exporters: 10000"},
+		{"strangers gave way", func(s *Status, _ *past) { s.Exporters.GaveWay = 3 }, "exporters", Warning, "limits.exporters is reached"},
+		{"sequence numbers jump", func(s *Status, _ *past) { s.Exporters.Lost.Jumps = 30 }, "loss", Warning, "30 sequence numbers that no loss explains"},
+		{"an exporter restarts", func(s *Status, _ *past) { s.Exporters.Lost.Jumps = 1 }, "", OK, ""},
+		{"domains of an exporter", func(s *Status, p *past) {
+			problem("cap_streams")(s, p)
+			s.Exporters.List[0].Streams = make([]decode.StreamStatus, 256)
+			for i := range s.Exporters.List[0].Streams {
+				s.Exporters.List[0].Streams[i].LastSeen = noon
+			}
+		}, "exporters", Warning, "limits.domains_per_exporter is reached by 192.0.2.1"},
+		{"bytes of streams", func(s *Status, p *past) {
+			problem("cap_streams")(s, p)
+			s.Exporters.StateBytes = 64<<20 - 100
+		}, "exporters", Warning, "limits.state_bytes is reached"},
+		{"samplers", problem("cap_samplers"), "exporters", Warning, "limits.samplers"},
+		{"bytes of templates", func(s *Status, p *past) {
+			problem("cap_templates")(s, p)
+			s.Decoded.UnknownSets, s.Exporters.TemplateBytes = 40, 64<<20-100
+		}, "templates", Warning, "5 templates were refused, limits.template_bytes is reached: raise it"},
+		{"no room for a template that came before", func(s *Status, _ *past) {
+			s.Decoded.UnknownSets, s.Exporters.Templates = 40, 100_000
+		}, "templates", Warning, "40 data sets have no template, limits.templates is reached"},
+		{"templates of an exporter", func(s *Status, p *past) {
+			problem("cap_templates")(s, p)
+			s.Exporters.List[0].Streams = []decode.StreamStatus{{Templates: 600}, {Templates: 400}}
+		}, "templates", Warning, "limits.templates_per_exporter is reached by 192.0.2.1"},
+		{"no room to wait", func(s *Status, _ *past) { s.Exporters.Early.Full = 3 }, "templates", Warning, "limits.early_bytes"},
+		{"file of templates damaged", func(s *Status, _ *past) {
+			s.Since, s.Exporters.Restored.Damaged = noon.Add(-50*time.Minute), 3
+		}, "templates", Warning, "3 lines damaged"},
+		{"file of templates was damaged", func(s *Status, _ *past) {
+			s.Since, s.Exporters.Restored.Damaged = noon.Add(-61*time.Minute), 3
+		}, "", OK, ""},
+		{"contacts evicted", func(s *Status, _ *past) { s.Hits.Correlator.ContactsEvicted = 3 }, "loss", Warning, "contact.max_contacts"},
+		{"flows forgotten", func(s *Status, _ *past) { s.Hits.Correlator.FlowsForgotten = 3 }, "loss", Warning, "contact.max_flows"},
+		{"undecodable", func(s *Status, p *past) {
+			s.Decoded.Problems = map[decode.Reason]uint64{"set_cut": 30}
+		}, "loss", Warning, "30 datagrams, sets or records could not be decoded (set_cut: 30)"},
+		{"one of a thousand undecodable", problem("set_cut"), "", OK, ""},
+		{"datagrams cut", func(s *Status, _ *past) { s.Listeners[0].Truncated = 1 }, "loss", Warning, "longer than any"},
+		{"forward target without address", func(s *Status, _ *past) {
+			s.Listeners[0].Forward = []ForwardStatus{{Target: "c.example:2055", Dropped: 7, Error: "no such host"}}
+		}, "sinks", Warning, "forward target c.example:2055 has no address (no such host), 7 copies dropped"},
+		{"forward target down", func(s *Status, _ *past) {
+			s.Listeners[0].Forward = []ForwardStatus{{Target: "c.example:2055", Address: netip.MustParseAddrPort("192.0.2.5:2055"), Sent: 90, Failed: 10}}
+		}, "sinks", Warning, "10 of 100 copies for forward target c.example:2055 failed"},
+		{"forward target too slow", func(s *Status, _ *past) {
+			s.Listeners[0].Forward = []ForwardStatus{{Target: "c.example:2055", Address: netip.MustParseAddrPort("192.0.2.5:2055"), Sent: 90, Dropped: 10}}
+		}, "sinks", Warning, "10 of 100 copies for forward target c.example:2055 were dropped"},
+		{"forward target is back", func(s *Status, p *past) {
+			s.Listeners[0].Forward = []ForwardStatus{{Target: "c.example:2055", Address: netip.MustParseAddrPort("192.0.2.5:2055"), Sent: 90, Dropped: 10, Failed: 3}}
+			p.status.Listeners[0].Forward = s.Listeners[0].Forward
+		}, "", OK, ""},
+		{"fsync fails", func(s *Status, _ *past) { s.Journal.SyncErrors, s.Journal.LastError = 1, "input/output error" },
+			"spool", Critical, "1 calls of fsync failed (input/output error): a power cut could lose events"},
+		{"places not saved", func(s *Status, _ *past) { s.Journal.SaveErrors = 1 }, "spool", Warning, "could not be saved 1 times"},
+		{"reads fail", func(s *Status, _ *past) { s.Journal.ReadErrors = 2 }, "spool", Warning, "2 reads failed"},
+		{"journal damaged at the start", func(s *Status, _ *past) {
+			s.Since, s.Journal.Opened.LostEvents = noon.Add(-time.Minute), 9
+		}, "spool", Warning, "9 events are lost"},
+		{"events unreadable", func(s *Status, _ *past) { s.Sinks[1].Dropped, s.Sinks[1].Damaged = 3, 2 },
+			"sinks", Critical, "kafka has lost 3 events (2 of them could not be read in the journal: look for a broken disk)"},
+		{"hit log does not rotate", func(s *Status, _ *past) {
+			s.Sinks[0].Own = OwnStatus{Trouble: map[string]uint64{"file_errors": 1}, Error: "rename: permission denied"}
+		}, "sinks", Warning, "jsonlog: 1 errors with its files, the last: rename: permission denied"},
+		{"entry in quarantine", func(s *Status, _ *past) {
+			s.Intel.Quarantined = []fetch.Quarantined{{Prefix: netip.MustParsePrefix("198.51.100.0/24")}}
+		}, "feeds", Warning, "198.51.100.0/24"},
+		{"set full", func(s *Status, _ *past) { s.Intel.Feeds[0].Refused = map[intel.Reason]int{intel.ReasonOverCap: 7} },
+			"feeds", Warning, "7 entries are not listed, the set is full (drop): raise intel.max_indicators"},
+		{"DNS lists too slow", func(s *Status, p *past) {
+			s.DNSBL, p.status.DNSBL = &DNSBLStatus{Stats: dnsbl.Stats{Dropped: 4}}, &DNSBLStatus{}
+		}, "feeds", Warning, "not asked about 4 addresses"},
+		{"all is lost", func(s *Status, _ *past) {
+			s.Listeners[0].KernelDrops = 1000
+			s.Listeners[0].Datagrams = 1000
+		}, "loss", Critical, "(100 %)"},
+		{"work that has stalled", func(s *Status, _ *past) { s.Stalled = []Stalled{{Work: "saving templates", Seconds: 30}} },
+			"workers", Warning, "saving templates has stalled for 30s"},
 		{"correlator stalled", func(s *Status, _ *past) { s.Hits.Beat = noon.Add(-7 * time.Second) }, "workers", Warning, "the correlator has not turned"},
 		{"worker stalled", func(s *Status, _ *past) { s.Listeners[0].Beat = noon.Add(-time.Minute) }, "workers", Critical, "udp 127.0.0.1:2055 has not turned for 1m0s"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, before := well(), well()
-			p := past{limits: configs.DefaultHealth(), date: noon, status: before,
+			p := past{limits: configs.DefaultHealth(), caps: decode.DefaultLimits(), date: noon, status: before,
 				failing: map[string]time.Duration{}, habits: map[netip.Addr]habit{}}
 			tt.pull(&s, &p)
 			list := findings(&s, &p, noon)
@@ -204,6 +301,22 @@ func TestFindings(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// problem counts something that decoders refuse.
+func problem(r decode.Reason) func(*Status, *past) {
+	return func(s *Status, _ *past) { s.Decoded.Problems = map[decode.Reason]uint64{r: 5} }
+}
+
+// TestPercent: shares are read by people.
+func TestPercent(t *testing.T) {
+	for share, want := range map[float64]string{
+		100: "100", 99.96: "100", 12.34: "12", 9.96: "10", 9.4: "9.4", 2.5: "2.5", 1: "1", 0.98: "1", 0.5: "0.5", 0.123: "0.12", 0.0994: "0.1", 0.0123: "0.012", 0.0001: "less than 0.001",
+	} {
+		if got := percent(share); got != want {
+			t.Errorf("%v: %s, want %s", share, got, want)
+		}
 	}
 }
 

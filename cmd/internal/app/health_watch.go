@@ -36,7 +36,7 @@ type healthWatch struct {
 func newHealthWatch(cfg *configs.Config, log *zap.Logger) *healthWatch {
 	return &healthWatch{
 		log: log, since: make(map[string]time.Time), said: make(map[string]Finding),
-		past: past{limits: cfg.Health, named: cfg.Exporters, failing: make(map[string]time.Duration)},
+		past: past{limits: cfg.Health, caps: cfg.Limits, named: cfg.Exporters, failing: make(map[string]time.Duration)},
 	}
 }
 
@@ -76,7 +76,7 @@ func (h *healthWatch) remember(s *Status, now time.Time) {
 
 // countersOf keeps of a status what later ones are compared with.
 func countersOf(s *Status) Status {
-	return Status{Listeners: s.Listeners, Decoded: s.Decoded, Hits: s.Hits, Journal: s.Journal, Sinks: s.Sinks,
+	return Status{Listeners: s.Listeners, Decoded: s.Decoded, Hits: s.Hits, Journal: s.Journal, Sinks: s.Sinks, DNSBL: s.DNSBL,
 		Exporters: ExporterStatus{ExportersStats: s.Exporters.ExportersStats}}
 }
 

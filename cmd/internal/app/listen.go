@@ -3,6 +3,7 @@ package app
 import (
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,7 +23,15 @@ type listener struct {
 	workers  []*correlate.Worker
 	forwards []*udp.Forwarder // one for each worker, or none
 	allows   atomic.Pointer[intel.Networks]
+
+	mu      sync.Mutex
+	refused []RefusedSender // the first first, at most maxRefused
+
+	unkept bool // it has been logged that copies carry our address; only the chores use it
 }
+
+// maxRefused is how many senders that are not allowed a status lists for each address.
+const maxRefused = 100
 
 // listen opens all addresses and starts their workers.
 func (a *App) listen() error {
@@ -160,14 +169,59 @@ func allowed(own, home []netip.Prefix) []netip.Prefix {
 	return append(append([]netip.Prefix(nil), alwaysAllowed...), home...)
 }
 
-// nameRefused names each sender that is not listened to, once.
+// nameRefused names each sender that is not listened to, once, and each listener whose
+// copies lose the address of their exporter.
 func (a *App) nameRefused() {
 	for _, l := range a.listeners {
+		l.nameUnkept(a.log)
 		for _, s := range l.sockets {
 			for _, addr := range s.Refused() {
+				l.refuse(addr, time.Now())
 				a.log.Warn("datagrams from a sender that is not allowed; add it to 'allow' of the listener or to 'home'",
 					zap.Stringer("sender", addr), zap.Stringer("listener", s.LocalAddr()))
 			}
 		}
 	}
+}
+
+// nameUnkept logs once that copies go onward with our address as their source.
+func (l *listener) nameUnkept(log *zap.Logger) {
+	if l.unkept {
+		return
+	}
+	for _, f := range l.forwards {
+		for _, t := range f.Stats() {
+			if t.SourceLost > 0 {
+				l.unkept = true
+				log.Warn("copies carry our own address, so that all exporters are one at the target; "+
+					"to keep their addresses the process needs CAP_NET_RAW, and the target the IP version of the exporters",
+					zap.String("target", t.Target), zap.Stringer("listener", l.sockets[0].LocalAddr()))
+				return
+			}
+		}
+	}
+}
+
+// refuse notes a sender that is not allowed.
+func (l *listener) refuse(addr netip.Addr, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known := slices.ContainsFunc(l.refused, func(r RefusedSender) bool { return r.Address == addr })
+	if !known && len(l.refused) < maxRefused {
+		l.refused = append(l.refused, RefusedSender{addr, now})
+	}
+}
+
+// refusedSenders gives those that are not allowed now.
+func (l *listener) refusedSenders() []RefusedSender {
+	allowed := l.allows.Load()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var list []RefusedSender
+	for _, r := range l.refused {
+		if !allowed.Contains(r.Address) {
+			list = append(list, r)
+		}
+	}
+	return list
 }

@@ -22,6 +22,9 @@ func hitMetrics() []metric {
 					put(float64(n), intel.Severity(i).String())
 				}
 			}},
+		one("hits_offered_total", "Hits and canaries handed to the correlator, those lost by a full queue included.", counter,
+			func(s *Status) uint64 { return s.Hits.Offered }),
+		one("hit_queue_length", "Hits and canaries that wait for the correlator.", gauge, func(s *Status) int { return s.Hits.Queued }),
 		correlator("hits_correlated_total", "Hits that the correlator took in.", counter, func(c *correlate.Stats) uint64 { return c.Hits }),
 		{name: "hit_events_total", help: "Events of first hits, by severity.", kind: counter, labels: []string{"severity"}, each: func(s *Status, put put) {
 			for i, n := range s.Hits.Correlator.Severities {
@@ -93,6 +96,7 @@ func intelMetrics() []metric {
 			}
 			return float64(n)
 		}),
+		perFeed("feed_expired_entries", "Entries of the copy in use that are too old.", gauge, func(f *fetch.Status) float64 { return float64(f.Expired) }),
 		perFeed("feed_rejected_rows", "Rows of the copy in use that were not understood.", gauge, func(f *fetch.Status) float64 { return float64(f.Rejected) }),
 		{name: "feed_age_seconds", help: "Time since the source last confirmed the copy in use, where there is one.", kind: gauge, labels: []string{"feed"}, each: feedAges},
 		perFeed("feed_failures", "Failed attempts in a row.", gauge, func(f *fetch.Status) float64 { return float64(f.Failures) }),
@@ -130,6 +134,7 @@ func dnsblMetrics() []metric {
 					put(float64(d.Dropped), "dropped")
 				}
 			}},
+		ifDNSBL("dnsbl_asked_total", "Addresses handed over, of all outcomes but dropped.", func(d *DNSBLStatus) uint64 { return d.Asked }),
 		ifDNSBL("dnsbl_queries_total", "Queries sent.", func(d *DNSBLStatus) uint64 { return d.Queries }),
 		ifDNSBL("dnsbl_errors_total", "Queries that gave no answer.", func(d *DNSBLStatus) uint64 { return d.Errors }),
 		{name: "dnsbl_answers", help: "Answers in the cache.", kind: gauge, each: func(s *Status, put put) {

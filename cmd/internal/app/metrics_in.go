@@ -32,9 +32,35 @@ func udpMetrics() []metric {
 			func(l *ListenerStatus) float64 { return float64(l.BufferGranted) }),
 		perListener("udp_receive_buffer_wanted_bytes", "Receive buffer of a socket that the configuration asks for.", gauge,
 			func(l *ListenerStatus) float64 { return float64(l.BufferWanted) }),
+		perListener("udp_refused_unnamed_total", "Datagrams of senders that are not allowed and for which the list in the status has no room.", counter,
+			func(l *ListenerStatus) float64 { return float64(l.RefusedUnnamed) }),
+		perListener("udp_refused_senders", "Senders in the status that are not allowed.", gauge,
+			func(l *ListenerStatus) float64 { return float64(len(l.RefusedSenders)) }),
+		perListener("udp_steered", "1 while all datagrams of a sender come to the same socket.", gauge,
+			func(l *ListenerStatus) float64 { return flag(l.Steered) }),
+		perTarget("forward_sent_total", "Copies sent onward.", counter, func(f *ForwardStatus) float64 { return float64(f.Sent) }),
+		perTarget("forward_source_lost_total", "Copies sent onward with our own address as their source.", counter,
+			func(f *ForwardStatus) float64 { return float64(f.SourceLost) }),
+		perTarget("forward_dropped_total", "Copies dropped because the send buffer was full or the target had no address.", counter,
+			func(f *ForwardStatus) float64 { return float64(f.Dropped) }),
+		perTarget("forward_failed_total", "Copies that the system refused to send.", counter, func(f *ForwardStatus) float64 { return float64(f.Failed) }),
+		perTarget("forward_up", "1 while the target has an address.", gauge, func(f *ForwardStatus) float64 { return flag(f.Address.IsValid()) }),
+		perTarget("forward_keeps_source", "1 while copies carry the address of their exporter.", gauge,
+			func(f *ForwardStatus) float64 { return flag(f.KeepsSource) }),
 		perListener("worker_idle_seconds", "Time since the last turn of the worker that is furthest behind; each turns once a second.", gauge,
 			func(l *ListenerStatus) float64 { return age(l.Beat) }),
 	}
+}
+
+// perTarget makes a metric with a value for each target of each listener.
+func perTarget(name, help string, kind prometheus.ValueType, f func(*ForwardStatus) float64) metric {
+	return metric{name: name, help: help, kind: kind, labels: []string{"listener", "target"}, each: func(s *Status, put put) {
+		for i := range s.Listeners {
+			for j := range s.Listeners[i].Forward {
+				put(f(&s.Listeners[i].Forward[j]), s.Listeners[i].Address, s.Listeners[i].Forward[j].Target)
+			}
+		}
+	}}
 }
 
 func kernelDrops(s *Status, put put) {
@@ -124,6 +150,18 @@ func exporterMetrics() []metric {
 		one("exporter_state_bytes", "Bytes of all that is kept for exporters.", gauge, func(s *Status) int64 { return s.Exporters.StateBytes }),
 		one("templates", "Templates known.", gauge, func(s *Status) int64 { return s.Exporters.Templates }),
 		one("template_bytes", "Bytes of the templates known.", gauge, func(s *Status) int64 { return s.Exporters.TemplateBytes }),
+		{name: "template_file_lines", help: "Lines of the file of templates that were left out at the start, by reason.", kind: gauge, labels: []string{"reason"},
+			each: func(s *Status, put put) {
+				put(float64(s.Exporters.Restored.Damaged), "damaged")
+				put(float64(s.Exporters.Restored.Expired), "expired")
+				put(float64(s.Exporters.Restored.Refused), "refused")
+			}},
+		{name: "template_file_restored", help: "What the file of templates had at the start, by kind.", kind: gauge, labels: []string{"kind"},
+			each: func(s *Status, put put) {
+				put(float64(s.Exporters.Restored.Exporters), "exporters")
+				put(float64(s.Exporters.Restored.Templates), "templates")
+				put(float64(s.Exporters.Restored.Samplers), "samplers")
+			}},
 		{name: "lost_records_total", help: "Flows and records that the exporters' sequence numbers say were lost, by what they count.",
 			kind: counter, labels: []string{"unit"}, settles: true, each: func(s *Status, put put) {
 				put(float64(s.Exporters.Lost.Flows), "flows")
@@ -152,6 +190,21 @@ func exporterMetrics() []metric {
 			func(e *decode.ExporterStatus) float64 {
 				return sum(e, func(s *decode.StreamStatus) uint64 { return s.Lost })
 			})),
+		perExporter("exporter_late_total", "Datagrams of an exporter that came late and count as lost no more.", counter, func(e *decode.ExporterStatus) float64 {
+			return sum(e, func(s *decode.StreamStatus) uint64 { return s.Late })
+		}),
+		perExporter("exporter_repeated_total", "Datagrams of an exporter that came twice.", counter, func(e *decode.ExporterStatus) float64 {
+			return sum(e, func(s *decode.StreamStatus) uint64 { return s.Repeated })
+		}),
+		perExporter("exporter_resets_total", "Restarts of an exporter by its sequence numbers.", counter, func(e *decode.ExporterStatus) float64 {
+			return sum(e, func(s *decode.StreamStatus) uint64 { return s.Resets })
+		}),
+		perExporter("exporter_jumps_total", "Sequence numbers of an exporter that no loss explains.", counter, func(e *decode.ExporterStatus) float64 {
+			return sum(e, func(s *decode.StreamStatus) uint64 { return s.Jumps })
+		}),
+		perExporter("exporter_sflow_dropped_total", "Packets that an sFlow agent could not sample, by its own count.", counter, func(e *decode.ExporterStatus) float64 {
+			return sum(e, func(s *decode.StreamStatus) uint64 { return s.Dropped })
+		}),
 		perExporter("exporter_missing_templates", "Templates that an exporter sends data for and has not sent.", gauge, func(e *decode.ExporterStatus) float64 {
 			return sum(e, func(s *decode.StreamStatus) uint64 { return uint64(len(s.Missing)) })
 		}),

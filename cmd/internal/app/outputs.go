@@ -23,7 +23,9 @@ import (
 // outputs are the journal and all sinks, each at its own place in it.
 type outputs struct {
 	journal *sinks.Journal
+	found   sinks.OpenReport // when the journal was opened
 	runners []*sinks.Runner
+	opened  []sinks.Sink // of the runners, in their order
 	logs    []*jsonlog.Log
 	date    func() time.Time  // that can be trusted
 	trouble atomic.Bool       // the journal does not take events to the disk
@@ -44,7 +46,7 @@ func openOutputs(cfg *configs.Config, opts Options, date func() time.Time, watch
 	if report.Damaged() {
 		log.Warn("the journal was damaged; the rest of it is used", zap.Stringer("found", report))
 	}
-	o := &outputs{journal: j, told: make(map[string]toldOf), date: date, watch: watch, log: log}
+	o := &outputs{journal: j, found: report, told: make(map[string]toldOf), date: date, watch: watch, log: log}
 	j.Start()
 	for _, c := range cfg.Sinks {
 		if err := o.add(c, opts); err != nil {
@@ -70,7 +72,7 @@ func (o *outputs) add(c configs.Sink, opts Options) error {
 	}
 	o.told[r.Name()] = toldOf{failed: r.Stats().Failed} // of earlier runs
 	r.Start()
-	o.runners = append(o.runners, r)
+	o.runners, o.opened = append(o.runners, r), append(o.opened, s)
 	return nil
 }
 

@@ -3,14 +3,20 @@ package app
 import (
 	"cmp"
 	"math"
+	"net/netip"
 	"os"
 	"slices"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
+	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
+	"github.com/flowsnitch/flowsnitch/sinks/kafka"
+	"github.com/flowsnitch/flowsnitch/sinks/syslog"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 )
 
@@ -74,9 +80,37 @@ type ListenerStatus struct {
 	Unread          uint64 `json:"unread"`
 	BufferWanted    int    `json:"buffer_wanted"`
 	BufferGranted   int    `json:"buffer_granted"`
+	// Steered is false when the senders are spread over the sockets by address and port,
+	// so that an exporter moves when its port changes.
+	Steered bool `json:"steered"`
+	// RefusedSenders are those that are not allowed, RefusedUnnamed the datagrams of
+	// further ones, for which the list has no room.
+	RefusedSenders []RefusedSender `json:"refused_senders,omitempty"`
+	RefusedUnnamed uint64          `json:"refused_unnamed"`
+	// Forward are the targets that get copies.
+	Forward []ForwardStatus `json:"forward,omitempty"`
 	// Beat is the time of the last turn of the worker that is furthest behind; each
 	// turns once a second, even when nothing comes.
 	Beat time.Time `json:"beat,omitzero"`
+}
+
+// A RefusedSender is an address whose datagrams are not read, because it is not allowed.
+type RefusedSender struct {
+	Address netip.Addr `json:"address"`
+	First   time.Time  `json:"first"` // noticed
+}
+
+// A ForwardStatus is one target that gets copies of what a listener accepts, over all its
+// workers: each copy is in one of Sent, Dropped and Failed.
+type ForwardStatus struct {
+	Target      string         `json:"target"`
+	Address     netip.AddrPort `json:"address,omitzero"` // in use; absent while there is none
+	KeepsSource bool           `json:"keeps_source"`     // copies carry the exporter's address
+	Sent        uint64         `json:"sent"`
+	SourceLost  uint64         `json:"source_lost"` // of Sent, those that carry our address
+	Dropped     uint64         `json:"dropped"`     // no room in the send buffer, or no address
+	Failed      uint64         `json:"failed"`      // refused by the system
+	Error       string         `json:"error,omitempty"`
 }
 
 // A VersionStatus is one export protocol.
@@ -109,7 +143,22 @@ const (
 // sent most.
 type ExporterStatus struct {
 	decode.ExportersStats
-	List []decode.ExporterStatus `json:"list"`
+	// Restored is what was taken up from the file of templates at the start.
+	Restored RestoredStatus          `json:"restored"`
+	List     []decode.ExporterStatus `json:"list"`
+}
+
+// A RestoredStatus is what the file of templates had at the start. Damaged, expired and
+// refused lines were left out; what was refused found no room within limits.
+type RestoredStatus struct {
+	Clean     bool   `json:"clean"` // the run before had stopped in order
+	Exporters int    `json:"exporters"`
+	Templates int    `json:"templates"`
+	Samplers  int    `json:"samplers"`
+	Damaged   int    `json:"damaged"`
+	Expired   int    `json:"expired"`
+	Refused   int    `json:"refused"`
+	Error     string `json:"error,omitempty"` // why the rest could not be read
 }
 
 func exporterStatus(x *decode.Exporters, most int) ExporterStatus {
@@ -154,7 +203,11 @@ type HitStatus struct {
 	HitQueueFull uint64               `json:"hit_queue_full"`
 	// HitsLost are those of HitQueueFull by the severity that they could have reached,
 	// low to critical.
-	HitsLost   [4]uint64       `json:"hits_lost"`
+	HitsLost [4]uint64 `json:"hits_lost"`
+	// Offered are hits and canaries handed to the correlator, those that were lost
+	// included; Queued of them wait now.
+	Offered    uint64          `json:"offered"`
+	Queued     int             `json:"queued"`
 	Correlator correlate.Stats `json:"correlator"`
 	// Beat is the time of the last turn of the correlator, which turns once a second,
 	// even when nothing comes.
@@ -164,27 +217,76 @@ type HitStatus struct {
 // A JournalStatus is what holds events until every sink has had them.
 type JournalStatus struct {
 	Appended    uint64 `json:"appended"`
+	Refused     uint64 `json:"refused"`   // events that came after its end
+	Shortened   uint64 `json:"shortened"` // events over 1 MiB, or with a text over 32 KiB
 	Bytes       int64  `json:"bytes"`     // of its files
 	MaxBytes    int64  `json:"max_bytes"` // they may have
-	InMemory    uint64 `json:"in_memory"`
+	Segments    int    `json:"segments"`  // its files
+	MemoryBytes int64  `json:"memory_bytes"`
+	InMemory    uint64 `json:"in_memory"`    // events that are not on the disk
 	DroppedFull uint64 `json:"dropped_full"` // over max_bytes or memory_bytes
 	DroppedOld  uint64 `json:"dropped_old"`  // over max_age
-	WriteErrors uint64 `json:"write_errors"`
-	Trouble     string `json:"trouble,omitempty"` // why the disk does not take events
+
+	Writes      uint64    `json:"writes"`
+	Written     uint64    `json:"written"` // bytes
+	WriteErrors uint64    `json:"write_errors"`
+	Syncs       uint64    `json:"syncs"`
+	SyncErrors  uint64    `json:"sync_errors"`
+	Saves       uint64    `json:"saves"` // of the places of sinks
+	SaveErrors  uint64    `json:"save_errors"`
+	ReadErrors  uint64    `json:"read_errors"`
+	Trouble     string    `json:"trouble,omitempty"`    // why the disk does not take events
+	LastError   string    `json:"last_error,omitempty"` // kept after recovery
+	LastErrorAt time.Time `json:"last_error_at,omitzero"`
+
+	Opened OpenedStatus `json:"opened"`
 }
 
-// A SinkStatus is one way out.
+// An OpenedStatus is what the journal had at the start, and what of it was lost.
+type OpenedStatus struct {
+	Segments      int      `json:"segments"`
+	Bytes         int64    `json:"bytes"`
+	Events        uint64   `json:"events"`
+	Cursors       int      `json:"cursors"`
+	TornBytes     int64    `json:"torn_bytes"`     // cut off behind the last good record
+	DamagedBytes  int64    `json:"damaged_bytes"`  // passed over between good records
+	MissingEvents uint64   `json:"missing_events"` // known to have been in the damage
+	LostEvents    uint64   `json:"lost_events"`    // no longer there behind the last record
+	BadCursors    []string `json:"bad_cursors,omitempty"`
+}
+
+// A SinkStatus is one way out. The numbers of events count from when the sink was first
+// configured, all else from the start.
 type SinkStatus struct {
-	Name      string `json:"name"`
-	Sent      uint64 `json:"sent"`
-	Pending   uint64 `json:"pending"`
-	Dropped   uint64 `json:"dropped"`
-	Failed    uint64 `json:"failed"`
-	Filtered  uint64 `json:"filtered"`
-	Limited   uint64 `json:"limited"`
-	Errors    uint64 `json:"errors"`
-	Failing   bool   `json:"failing"`
-	LastError string `json:"last_error,omitempty"`
+	Name         string  `json:"name"`
+	Appended     uint64  `json:"appended"` // all events that there were for it
+	Sent         uint64  `json:"sent"`
+	Held         uint64  `json:"held"` // of Sent, those that may be sent again
+	Pending      uint64  `json:"pending"`
+	PendingBytes int64   `json:"pending_bytes"`
+	OldestAge    float64 `json:"oldest_seconds"` // age of the oldest event being sent
+	SendingFor   float64 `json:"sending_seconds"`
+	Dropped      uint64  `json:"dropped"`
+	Damaged      uint64  `json:"damaged"` // of Dropped, those that could not be read
+	Failed       uint64  `json:"failed"`
+	Filtered     uint64  `json:"filtered"`
+	Limited      uint64  `json:"limited"`
+	Repeated     uint64  `json:"repeated"`   // asked for again by the sink
+	MayRepeat    bool    `json:"may_repeat"` // the run before did not end in order
+	Errors       uint64  `json:"errors"`
+	// Failures are the errors since the last delivery.
+	Failures    uint64    `json:"failures"`
+	Failing     bool      `json:"failing"`
+	LastError   string    `json:"last_error,omitempty"`
+	LastErrorAt time.Time `json:"last_error_at,omitzero"`
+	Own         OwnStatus `json:"own,omitzero"`
+}
+
+// An OwnStatus is what only one kind of sink counts, by name.
+type OwnStatus struct {
+	Counts  map[string]uint64 `json:"counts"`
+	Trouble map[string]uint64 `json:"trouble"`         // losses, and what went wrong and was mended
+	Error   string            `json:"error,omitempty"` // the latest, kept after recovery
 }
 
 // Status gathers the state. Any goroutine may ask, also while Start is at work.
@@ -211,8 +313,7 @@ func (a *App) status(most int) Status {
 	s.Journal.MaxBytes = a.cfg.Journal.MaxBytes
 	s.Sinks = a.sinks.status()
 	s.Hits.Correlator = a.contacts.Stats()
-	queue := a.loop.Stats()
-	s.Hits.HitQueueFull, s.Hits.HitsLost = queue.HitQueueFull, queue.LostBySeverity
+	s.Hits.queue(a.loop.Stats())
 	s.Hits.Beat = byWall(a.loop.Beat())
 	var d decode.Stats
 	for i, l := range a.listeners {
@@ -226,6 +327,7 @@ func (a *App) status(most int) Status {
 	s.Canary = a.canaryStatus()
 	s.Decoded = decodeStatus(d)
 	s.Exporters = exporterStatus(a.exporters, most)
+	s.Exporters.Restored = a.templates.restored
 	s.Clock = a.watch.status()
 	s.Hits.Feeds, s.Hits.FeedsOther = a.contacts.FeedHits()
 	s.Intel = a.feeds.status()
@@ -239,22 +341,67 @@ func (a *App) status(most int) Status {
 }
 
 func (l *listener) status() ListenerStatus {
-	st := ListenerStatus{Sockets: len(l.sockets), KernelDropsKnow: true}
+	var counted []udp.Stats
 	for _, s := range l.sockets {
-		c := s.Stats()
-		st.Address = s.LocalAddr().String()
+		counted = append(counted, s.Stats())
+	}
+	st := listenerStatus(counted)
+	st.Address = l.sockets[0].LocalAddr().String()
+	st.RefusedSenders = l.refusedSenders()
+	var copies [][]udp.TargetStats
+	for _, f := range l.forwards {
+		copies = append(copies, f.Stats())
+	}
+	st.Forward = forwardStatus(copies)
+	st.Beat = l.beat()
+	return st
+}
+
+// listenerStatus adds up the counters of the sockets of an address.
+func listenerStatus(sockets []udp.Stats) ListenerStatus {
+	st := ListenerStatus{Sockets: len(sockets), KernelDropsKnow: true, Steered: true}
+	for _, c := range sockets {
 		st.Datagrams += c.Datagrams
 		st.Bytes += c.Bytes
 		st.Refused += c.Refused
+		st.RefusedUnnamed += c.RefusedUnnamed
 		st.KernelDrops += c.Drops
 		st.KernelDropsKnow = st.KernelDropsKnow && c.DropsKnown
 		st.Truncated += c.Truncated
 		st.ReadErrors += c.ReadErrors
 		st.Unread += c.Unread
 		st.BufferWanted, st.BufferGranted = c.BufferWanted, c.BufferGranted
+		st.Steered = st.Steered && c.Steered
 	}
-	st.Beat = l.beat()
 	return st
+}
+
+// forwardStatus adds up the counters of the workers' copies, by target. All workers have
+// the same targets.
+func forwardStatus(workers [][]udp.TargetStats) []ForwardStatus {
+	var all []ForwardStatus
+	for i, targets := range workers {
+		for j, t := range targets {
+			if i == 0 {
+				all = append(all, ForwardStatus{Target: t.Target, KeepsSource: true})
+			}
+			f := &all[j]
+			f.Sent += t.Sent
+			f.SourceLost += t.SourceLost
+			f.Dropped += t.Dropped
+			f.Failed += t.Failed
+			f.KeepsSource = f.KeepsSource && t.KeepsSource
+			f.Address = t.Addr
+			f.Error = cmp.Or(t.Err, f.Error)
+		}
+	}
+	return all
+}
+
+// queue takes in the counters of the queue before the correlator.
+func (h *HitStatus) queue(s correlate.LoopStats) {
+	h.HitQueueFull, h.HitsLost = s.HitQueueFull, s.LostBySeverity
+	h.Offered, h.Queued = s.Offered, s.Queued
 }
 
 func decodeStatus(d decode.Stats) DecodeStatus {
@@ -271,21 +418,82 @@ func decodeStatus(d decode.Stats) DecodeStatus {
 
 func (o *outputs) status() []SinkStatus {
 	var out []SinkStatus
-	for _, r := range o.runners {
-		s := r.Stats()
-		out = append(out, SinkStatus{
-			Name: r.Name(), Sent: s.Delivered, Pending: s.Pending, Dropped: s.Dropped,
-			Failed: s.Failed, Filtered: s.Filtered, Limited: s.Limited,
-			Errors: s.Errors, Failing: s.Failing > 0, LastError: s.LastError,
-		})
+	for i, r := range o.runners {
+		s := sinkStatus(r.Name(), r.Stats())
+		s.Own = ownStatus(o.opened[i])
+		out = append(out, s)
 	}
 	return out
 }
 
+func sinkStatus(name string, s sinks.CursorStats) SinkStatus {
+	return SinkStatus{
+		Name: name, Appended: s.Appended, Sent: s.Delivered, Held: s.Held, Pending: s.Pending, PendingBytes: s.PendingBytes,
+		OldestAge: s.OldestAge.Seconds(), SendingFor: s.SendingFor.Seconds(),
+		Dropped: s.Dropped, Damaged: s.Damaged, Failed: s.Failed, Filtered: s.Filtered, Limited: s.Limited,
+		Repeated: s.Repeated, MayRepeat: s.MayRepeat,
+		Errors: s.Errors, Failures: s.Failing, Failing: s.Failing > 0, LastError: s.LastError, LastErrorAt: s.LastErrorAt,
+	}
+}
+
+// ownStatus gives what only one kind of sink counts. What its place in the journal counts,
+// too, is left out.
+func ownStatus(s sinks.Sink) OwnStatus {
+	switch s := s.(type) {
+	case *jsonlog.Log:
+		return jsonlogStatus(s.Stats())
+	case *kafka.Producer:
+		return kafkaStatus(s.Stats())
+	case *syslog.Sender:
+		return syslogStatus(s.Stats())
+	}
+	return OwnStatus{}
+}
+
+func jsonlogStatus(s jsonlog.Stats) OwnStatus {
+	return OwnStatus{
+		Counts:  map[string]uint64{"lines": s.Lines, "bytes": s.Bytes, "rotations": s.Rotations, "reopens": s.Reopens, "compressed": s.Compressed},
+		Trouble: map[string]uint64{"lines_repaired": s.Repaired, "lines_torn": s.Torn, "file_errors": s.Errors},
+		Error:   s.LastError,
+	}
+}
+
+func kafkaStatus(s kafka.Stats) OwnStatus {
+	return OwnStatus{
+		Counts:  map[string]uint64{"bytes": s.Bytes, "requests": s.Requests},
+		Trouble: map[string]uint64{"refused_by_brokers": s.Refused},
+		Error:   s.LastError,
+	}
+}
+
+func syslogStatus(s syslog.Stats) OwnStatus {
+	return OwnStatus{
+		Counts:  map[string]uint64{"written": s.Written, "bytes": s.Bytes, "connections": s.Connections},
+		Trouble: map[string]uint64{"shortened": s.Shortened, "sent_again": s.Asked},
+		Error:   s.LastError,
+	}
+}
+
 func (o *outputs) journalStatus() JournalStatus {
-	s := o.journal.Stats()
+	st := journalStatus(o.journal.Stats())
+	st.Opened = openedStatus(o.found)
+	return st
+}
+
+func openedStatus(r sinks.OpenReport) OpenedStatus {
+	return OpenedStatus{
+		Segments: r.Segments, Bytes: r.Bytes, Events: r.Events, Cursors: r.Cursors, TornBytes: r.TornBytes,
+		DamagedBytes: r.DamagedBytes, MissingEvents: r.MissingEvents, LostEvents: r.LostEvents, BadCursors: r.BadCursors,
+	}
+}
+
+func journalStatus(s sinks.JournalStats) JournalStatus {
 	return JournalStatus{
-		Appended: s.Appended, Bytes: s.Bytes, InMemory: s.InMemory, DroppedFull: s.DroppedFull,
-		DroppedOld: s.DroppedOld, WriteErrors: s.WriteErrors, Trouble: s.Trouble,
+		Appended: s.Appended, Refused: s.Refused, Shortened: s.Shortened,
+		Bytes: s.Bytes, Segments: s.Segments, MemoryBytes: s.MemoryBytes, InMemory: s.InMemory,
+		DroppedFull: s.DroppedFull, DroppedOld: s.DroppedOld,
+		Writes: s.Writes, Written: s.Written, WriteErrors: s.WriteErrors, Syncs: s.Syncs, SyncErrors: s.SyncErrors,
+		Saves: s.Saves, SaveErrors: s.SaveErrors, ReadErrors: s.ReadErrors,
+		Trouble: s.Trouble, LastError: s.LastError, LastErrorAt: s.LastErrorAt,
 	}
 }

@@ -32,6 +32,8 @@ type templateFile struct {
 	writing sync.Mutex // held while the file is written
 	changes uint64     // when it was last written
 	written time.Time  // likewise
+
+	restored RestoredStatus // what load found
 }
 
 // openTemplateFile loads what the last run has left. A file that cannot be read is
@@ -39,6 +41,7 @@ type templateFile struct {
 func openTemplateFile(dir string, x *decode.Exporters, date func() time.Time, log *zap.Logger) *templateFile {
 	f := &templateFile{path: filepath.Join(dir, templatesName), x: x, date: date, written: time.Now()}
 	r, err := f.load()
+	f.restored = restoredStatus(r, err)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -57,6 +60,18 @@ func openTemplateFile(dir string, x *decode.Exporters, date func() time.Time, lo
 		}
 	}
 	return f
+}
+
+// restoredStatus is what loading has found. That there is no file is no error.
+func restoredStatus(r decode.LoadReport, err error) RestoredStatus {
+	s := RestoredStatus{
+		Clean: r.Clean, Exporters: r.Exporters, Templates: r.Templates, Samplers: r.Samplers,
+		Damaged: r.Damaged, Expired: r.Expired, Refused: r.Refused,
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.Error = err.Error()
+	}
+	return s
 }
 
 func (f *templateFile) load() (decode.LoadReport, error) {
