@@ -17,9 +17,6 @@ type Policy struct {
 	Home []netip.Prefix
 	// Warninglists change what a listing of their addresses means, see Class.
 	Warninglists []*Warninglist
-	// Quarantine are the prefixes that no feed may list for now, as they matched an
-	// absurd share of all flows. Entries of exactly these prefixes are refused.
-	Quarantine []netip.Prefix
 	// MaxIndicators bounds a table; 0 means 5,000,000.
 	MaxIndicators int
 }
@@ -84,7 +81,7 @@ func NewBuilder(p Policy) *Builder {
 	}
 	return &Builder{
 		max:       min(p.MaxIndicators, math.MaxInt32),
-		guards:    guards{NewNetworks(p.Allow), NewNetworks(p.Home), p.Warninglists, quarantine(p.Quarantine)},
+		guards:    guards{NewNetworks(p.Allow), NewNetworks(p.Home), p.Warninglists},
 		strings:   newInterner(),
 		exclude:   new(bart.Table[[]uint32]),
 		feedIndex: make(map[string]uint32),

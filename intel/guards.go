@@ -14,18 +14,6 @@ const (
 type guards struct {
 	allow, home *Networks
 	lists       []*Warninglist // these stop nothing before a look-up
-	quarantined map[netip.Prefix]bool
-}
-
-// quarantine makes a set of prefixes as a table has them.
-func quarantine(prefixes []netip.Prefix) map[netip.Prefix]bool {
-	set := make(map[netip.Prefix]bool, len(prefixes))
-	for _, p := range prefixes {
-		if p.IsValid() {
-			set[unmapped(p)] = true
-		}
-	}
-	return set
 }
 
 // judge gives the guard that stops p, in the order of precedence; Reason is empty
@@ -49,9 +37,6 @@ func (g *guards) judge(p netip.Prefix, o Origin) Suppression {
 	if by, name, ok := specialOf(p); ok {
 		return Suppression{Reason: ReasonSpecialPurpose, By: by, Name: name}
 	}
-	if g.quarantined[p] {
-		return Suppression{Reason: ReasonQuarantined, By: p}
-	}
 	return Suppression{}
 }
 
@@ -72,9 +57,6 @@ func (t *Table) Outside(a netip.Addr) bool {
 	}
 	g := &t.guards
 	if g.home != nil && g.home.Contains(a) || g.allow != nil && g.allow.Contains(a) {
-		return false
-	}
-	if len(g.quarantined) > 0 && g.quarantined[netip.PrefixFrom(a, a.BitLen())] {
 		return false
 	}
 	return g.warned(a, ClassInfrastructure) == nil

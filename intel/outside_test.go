@@ -13,12 +13,11 @@ func TestOutside(t *testing.T) {
 	policy := Policy{
 		Home:         []netip.Prefix{prefix("10.0.0.0/8"), prefix("62.1.0.0/16"), prefix("2a00:1::/32")},
 		Allow:        []netip.Prefix{prefix("62.2.0.0/16"), prefix("2a00:2::1/128")},
-		Quarantine:   []netip.Prefix{prefix("62.3.0.1/32"), prefix("62.4.0.0/24")},
 		Warninglists: []*Warninglist{NewWarninglist("w", ClassInfrastructure, []netip.Prefix{prefix("62.5.0.0/16")}, nil), NewWarninglist("s", ClassShared, []netip.Prefix{prefix("62.6.0.0/16")}, nil)},
 	}
 	table, _ := NewBuilder(policy).Build("v1")
 	empty := new(Table)
-	edges := []netip.Prefix{prefix("62.3.0.1/32"), prefix("62.4.0.0/24"), prefix("62.5.0.0/16"), prefix("62.6.0.0/16"), globalUnicast6, prefix("::/0")}
+	edges := []netip.Prefix{prefix("62.5.0.0/16"), prefix("62.6.0.0/16"), globalUnicast6, prefix("::/0")}
 	edges = append(append(append(edges, policy.Home...), policy.Allow...), usable...)
 	for _, r := range append(append([]specialRange{}, special4...), special6...) {
 		edges = append(edges, r.prefix)

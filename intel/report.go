@@ -18,7 +18,6 @@ const (
 	ReasonExpired        Reason = "expired"         // its time is over
 	ReasonOffline        Reason = "offline"         // the feed says that it is harmless now
 	ReasonLowScore       Reason = "low-score"       // below min_score of the feed
-	ReasonQuarantined    Reason = "quarantined"     // it matched too large a share of all flows
 	// Beside these there is one for each Class: a warninglist has the address.
 )
 

@@ -87,7 +87,7 @@ func printFeeds(w io.Writer, s *app.IntelStatus, now time.Time) {
 		printTrouble(w, &s.Feeds[i], now)
 	}
 	for _, q := range s.Quarantined {
-		fmt.Fprintf(w, "%s: quarantined for %s: %s; 'flowsnitch intel accept %s' brings it back\n", q.Prefix, short(now.Sub(q.Since)), q.Why, q.Prefix)
+		fmt.Fprintf(w, "%s: quarantined for %s: %s; its inbound flows without an answer are one contact for a day, or until 'flowsnitch intel accept %s'\n", q.Prefix, short(now.Sub(q.Since)), q.Why, q.Prefix)
 	}
 }
 
@@ -254,11 +254,12 @@ func newIntelAccept() *cobra.Command {
 	var file string
 	c := &cobra.Command{
 		Use:   "accept [-c FILE] FEED|PREFIX",
-		Short: "Take into use what is held back of a feed, or an entry in quarantine",
+		Short: "Take into use what is held back of a feed, or end the quarantine of an entry",
 		Long: `accept overrules the guard that has held back the newest copy of a feed, because it is
 empty, or much smaller or larger than the one before. With a prefix it ends the
-quarantine of an entry that matched too large a share of all flows. 'flowsnitch intel
-status' names the reasons.`,
+quarantine of an entry that matched too large a share of all flows: its hits are no
+longer rolled up, and for a day they are not again. 'flowsnitch intel status' names the
+reasons.`,
 		Example: "  flowsnitch intel accept blocklist-de\n  flowsnitch intel accept 192.0.2.53/32",
 		Args:    arguments("the name of a feed or a prefix", 1),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -192,7 +192,7 @@ func alertAdvice(e *intel.Event) string {
 	case strings.Contains(e.Alert, "own_address"):
 		return "One of our own addresses is listed: look for a compromised host behind it, then ask the feed to take it off."
 	case strings.Contains(e.Alert, "quarantine"):
-		return "An entry of a feed was not used. `flowsnitch intel status` shows it; put it on the deny list if it is right."
+		return "One entry of a feed matches an absurd share of all flows; what it sends us without an answer is one contact for now. If the entry is wrong, put it on the allow list; if it is right, block it."
 	case strings.Contains(e.Alert, "feed"):
 		return "The last good copy stays in use. `flowsnitch intel status` says what is wrong, `flowsnitch intel accept` takes the new one if it is right."
 	}

@@ -278,7 +278,7 @@ func TestAdvice(t *testing.T) {
 		"Neither end is ours":                          func(e *intel.Event) { e.Direction = intel.Transit },
 		"Find what talks on our host":                  func(e *intel.Event) { e.Local = netip.Addr{} },
 		"One of our own addresses is listed":           func(e *intel.Event) { *e = alert("own_address_listed", "") },
-		"An entry of a feed was not used":              func(e *intel.Event) { *e = alert("entry_quarantined", "") },
+		"One entry of a feed matches an absurd share":  func(e *intel.Event) { *e = alert("entry_quarantined", "") },
 		"The last good copy stays in use":              func(e *intel.Event) { *e = alert("feed_held_back", "") },
 		"`flowsnitch status` and the log":              func(e *intel.Event) { *e = alert("other", "") },
 	} {

@@ -232,15 +232,23 @@ func (d *feedDesk) accept(name string) error {
 	return k.manager.Accept(name)
 }
 
-// quarantine keeps the feeds from listing a prefix.
-func (d *feedDesk) quarantine(p netip.Prefix, why string) error {
+// quarantine marks a prefix as one to roll up, and reports whether that is new.
+func (d *feedDesk) quarantine(p netip.Prefix, why string) (added bool, err error) {
 	k := d.current.Load()
 	done, err := k.use()
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer done()
 	return k.manager.Quarantine(p, why)
+}
+
+// quarantined gives what is in quarantine. It never waits.
+func (d *feedDesk) quarantined() []fetch.Quarantined {
+	if k := d.current.Load(); k != nil {
+		return k.manager.Quarantined()
+	}
+	return nil
 }
 
 // publish puts a table into force and says what is new about it.

@@ -188,7 +188,8 @@ type IntelStatus struct {
 	// Feeds are all feeds and warninglists, in the order of the configuration, the
 	// lists of the command line first.
 	Feeds []fetch.Status `json:"feeds,omitempty"`
-	// Quarantined are entries that matched an absurd share of all flows.
+	// Quarantined are entries that matched an absurd share of all flows: their hits are
+	// rolled up for a day.
 	Quarantined []fetch.Quarantined `json:"quarantined,omitempty"`
 	// HitsDay counts the hits of the last 24 hours by feed.
 	HitsDay map[string]uint64 `json:"hits_day,omitempty"`

@@ -3,13 +3,14 @@ package app
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
 )
 
-// alertQuarantined is the name of the alert of an entry that was taken out.
+// alertQuarantined is the name of the alert of an entry whose hits are rolled up.
 const alertQuarantined = "entry_quarantined"
 
 // stormEvery is how long the flows are counted that an entry's share is of.
@@ -20,12 +21,15 @@ type stormWatch struct {
 	mu    sync.Mutex
 	flows uint64 // decoded until the last look
 	next  time.Time
+
+	rolledUp []netip.Prefix // as the correlator has it
 }
 
 // watchStorms looks at the last minute, if it is over.
 func (a *App) watchStorms(now time.Time) {
 	a.storms.mu.Lock()
 	defer a.storms.mu.Unlock()
+	a.rollUp()
 	if now.Before(a.storms.next) {
 		return
 	}
@@ -44,11 +48,29 @@ func (a *App) watchStorms(now time.Time) {
 		}
 		a.quarantine(p, n, flows)
 	}
+	a.rollUp()
 }
 
-// quarantine takes an entry out of the set, and says so once.
+// rollUp has the correlator roll up what is in quarantine, and nothing else.
+func (a *App) rollUp() {
+	var all []netip.Prefix
+	for _, q := range a.feeds.quarantined() {
+		all = append(all, q.Prefix)
+	}
+	if slices.Equal(all, a.storms.rolledUp) {
+		return
+	}
+	for _, p := range a.storms.rolledUp {
+		if !slices.Contains(all, p) {
+			a.log.Info(fmt.Sprintf("the quarantine of entry %s is over; its hits make contacts of their own", p))
+		}
+	}
+	a.contacts.RollUp(all)
+	a.storms.rolledUp = all
+}
+
+// quarantine marks an entry as one to roll up, and says so once.
 func (a *App) quarantine(p netip.Prefix, hits, flows uint64) {
-	why := fmt.Sprintf("it matched %d of %d flows within a minute", hits, flows)
 	var listed intel.Indicator
 	for _, ind := range a.store.Load().Listings(p) {
 		if ind.Prefix == p {
@@ -59,12 +81,15 @@ func (a *App) quarantine(p netip.Prefix, hits, flows uint64) {
 	if listed.Feed == "" {
 		return // gone with a newer set
 	}
-	if err := a.feeds.quarantine(p, why); err != nil {
-		a.log.Error("an entry that matches too much is not quarantined: " + err.Error())
-		return
+	why := fmt.Sprintf("it matched %d of %d flows within a minute", hits, flows)
+	added, err := a.feeds.quarantine(p, why)
+	if err != nil {
+		a.log.Error(fmt.Sprintf("quarantine of entry %s: %s", p, err))
 	}
-	a.alert(alertQuarantined, fmt.Sprintf("entry %s of feed %s is quarantined: %s, which no such entry should; 'flowsnitch intel accept %s' brings it back",
-		p, listed.Feed, why, p), &listed)
+	if added {
+		a.alert(alertQuarantined, fmt.Sprintf("entry %s of feed %s is quarantined: %s, which no such entry should; it stays listed, but its inbound flows that nobody answers are one contact for a day, or until 'flowsnitch intel accept %s'",
+			p, listed.Feed, why, p), &listed)
+	}
 }
 
 // flowsDecoded counts the flow records of all workers.

@@ -31,9 +31,8 @@ type build struct {
 	made   time.Time // likewise, by the monotonic clock
 
 	// What the next build need not read again.
-	table       *intel.Table
-	copies      map[*runner]copied
-	quarantined []netip.Prefix
+	table  *intel.Table
+	copies map[*runner]copied
 }
 
 // A copied is the copy of a feed that went into a table.
@@ -89,13 +88,12 @@ func (m *Manager) tryTable(now time.Time) (*intel.Table, build, *runner, error) 
 	m.mu.Lock()
 	last := m.built
 	m.mu.Unlock()
-	b := build{at: now, made: time.Now(), copies: make(map[*runner]copied), quarantined: m.quarantine.prefixes()}
+	b := build{at: now, made: time.Now(), copies: make(map[*runner]copied)}
 	if r, err := m.warninglists(&b, &last); err != nil {
 		return nil, b, r, err
 	}
 	builder := intel.NewBuilderFrom(last.table, intel.Policy{
 		Allow: m.cfg.Allow, Home: m.opts.Home, Warninglists: b.lists, MaxIndicators: m.cfg.MaxIndicators,
-		Quarantine: b.quarantined,
 	})
 	same := b.sameRules(&last)
 	for _, p := range m.cfg.Deny {
@@ -151,7 +149,7 @@ func (m *Manager) alone(r *runner) bool {
 
 // sameRules reports whether all that a feed may list by the last build it may list still.
 func (b *build) sameRules(last *build) bool {
-	return !b.at.Before(last.at) && slices.Equal(b.quarantined, last.quarantined) && slices.Equal(b.lists, last.lists)
+	return !b.at.Before(last.at) && slices.Equal(b.lists, last.lists)
 }
 
 // has reports whether a copy went into the table as it would go into the next one.

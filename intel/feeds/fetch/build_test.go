@@ -47,8 +47,8 @@ func TestRebuild(t *testing.T) {
 		w.pass(time.Minute)
 		for ; hour < 9; hour++ {
 			if hour == 3 {
-				if err := w.m.Quarantine(netip.MustParsePrefix("62.0.20.1/32"), "too much"); err != nil {
-					t.Fatal(err)
+				if added, err := w.m.Quarantine(netip.MustParsePrefix("62.0.20.1/32"), "too much"); err != nil || !added {
+					t.Fatal(added, err)
 				}
 			}
 			w.pass(time.Hour)

@@ -382,14 +382,6 @@ func (m *Manager) Accept(name string) error {
 	if err := m.Load(); err != nil && !m.loaded {
 		return err
 	}
-	if err := m.overrule(name); err != nil {
-		return err
-	}
-	m.rebuild()
-	return nil
-}
-
-func (m *Manager) overrule(name string) error {
 	if p, err := netip.ParsePrefix(name); err == nil {
 		return m.release(p)
 	}
@@ -400,7 +392,11 @@ func (m *Manager) overrule(name string) error {
 	if err != nil {
 		return err
 	}
-	return chosen[0].accept()
+	if err := chosen[0].accept(); err != nil {
+		return err
+	}
+	m.rebuild()
+	return nil
 }
 
 // Status gives the state of all feeds, then of all warninglists, in the order of the
