@@ -63,9 +63,11 @@ type gate struct {
 	admitted, tag bool // verdict on last; tag: last is in named
 
 	named map[netip.Addr]struct{}
+	top   topSenders // of the batch at work and all before, with this list
 
-	mu    sync.Mutex
-	fresh []netip.Addr // named since takeFresh
+	mu     sync.Mutex
+	fresh  []netip.Addr // named since takeFresh
+	shared topSenders   // top, as of the last batch
 }
 
 // use forgets what was found with another list.
@@ -75,6 +77,8 @@ func (g *gate) use(list *allowList) {
 	}
 	g.list, g.last = list, netip.Addr{}
 	clear(g.named)
+	g.top = topSenders{}
+	g.share()
 }
 
 // admits tells whether the sender is on the list, and if not, whether it has been

@@ -39,6 +39,13 @@ type Forwarder struct {
 	targets []*target
 	out     outbox
 
+	// Owned by the caller of Send.
+	guard    loopGuard
+	kept     []flow.Datagram // scratch
+	loopedAt time.Time       // when loopedFrom was set
+
+	loopedFrom atomic.Pointer[netip.AddrPort] // who sent a datagram that came again, the last
+
 	lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
 
 	stop context.CancelFunc
@@ -47,7 +54,7 @@ type Forwarder struct {
 }
 
 // TargetStats is what became of the datagrams given to Send, for one target: each
-// is in exactly one of Sent, Dropped and Failed.
+// is in exactly one of Sent, Dropped, Failed and Looped.
 type TargetStats struct {
 	Target string         // as configured
 	Addr   netip.AddrPort // in use; invalid while there is none
@@ -57,6 +64,11 @@ type TargetStats struct {
 	SourceLost  uint64 // of Sent, those that carry our address
 	Dropped     uint64 // no room in the send buffer, or no address yet
 	Failed      uint64 // the system refused; also a dead port on a near machine
+	// Looped were left out because they had been forwarded within the last ten seconds:
+	// somebody that we forward to forwards to us.
+	Looped uint64
+	// LoopedFrom sent the last of Looped; invalid while there is none.
+	LoopedFrom netip.AddrPort
 	// Err is what went wrong with the address at the last attempt, or empty.
 	Err string
 }
@@ -69,7 +81,7 @@ type target struct {
 	route atomic.Pointer[route]
 	err   atomic.Pointer[string]
 
-	sent, sourceLost, dropped, failed atomic.Uint64
+	sent, sourceLost, dropped, failed, looped atomic.Uint64
 }
 
 // A route is a way to a target: connected sockets, so that the kernel looks up
@@ -255,8 +267,9 @@ func dial(to netip.AddrPort) (*route, error) {
 		return nil, err
 	}
 	if raw, err := dialSpoofing(to.Addr()); err == nil {
-		if r.spoof, err = raw.SyscallConn(); err == nil {
-			r.closer = append(r.closer, raw.Close)
+		r.closer = append(r.closer, raw.Close)
+		if r.spoof, err = raw.SyscallConn(); err != nil {
+			r.spoof = nil
 		}
 	}
 	return r, nil
@@ -270,9 +283,13 @@ func (r *route) close() error {
 	return errors.Join(errs...)
 }
 
-// Send copies the batch to every target. It neither blocks nor allocates, and
-// keeps nothing of the batch.
+// Send copies the batch to every target, but for datagrams that come back to us in a
+// loop. It neither blocks nor allocates, and keeps nothing of the batch.
 func (f *Forwarder) Send(batch []flow.Datagram) {
+	if len(f.targets) == 0 {
+		return
+	}
+	batch = f.loops(batch)
 	for _, t := range f.targets {
 		if r := t.route.Load(); r != nil {
 			f.out.send(t, r, batch)
@@ -280,6 +297,7 @@ func (f *Forwarder) Send(batch []flow.Datagram) {
 			t.dropped.Add(uint64(len(batch)))
 		}
 	}
+	clear(f.kept)
 }
 
 // Stats gives the state of each target, in the order of Config.Forward. It may be
@@ -288,6 +306,9 @@ func (f *Forwarder) Stats() []TargetStats {
 	all := make([]TargetStats, len(f.targets))
 	for i, t := range f.targets {
 		all[i] = t.stats()
+		if from := f.loopedFrom.Load(); from != nil {
+			all[i].LoopedFrom = *from
+		}
 	}
 	return all
 }
@@ -299,6 +320,7 @@ func (t *target) stats() TargetStats {
 		SourceLost: t.sourceLost.Load(),
 		Dropped:    t.dropped.Load(),
 		Failed:     t.failed.Load(),
+		Looped:     t.looped.Load(),
 	}
 	if r := t.route.Load(); r != nil {
 		st.Addr, st.KeepsSource = r.to, r.spoof != nil

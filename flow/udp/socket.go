@@ -168,6 +168,7 @@ func (s *Socket) admit(batch []flow.Datagram, n int) (kept int) {
 			if !named {
 				unnamed++
 			}
+			s.gate.top.add(from.Addr(), now)
 			continue
 		}
 		batch[kept] = flow.Datagram{Payload: payload, Source: from, Received: now}
@@ -180,7 +181,10 @@ func (s *Socket) admit(batch []flow.Datagram, n int) (kept int) {
 	s.count.datagrams.Add(uint64(kept))
 	s.count.bytes.Add(bytes)
 	addSome(&s.count.truncated, truncated)
-	addSome(&s.count.refused, uint64(n-kept))
+	if kept < n {
+		s.count.refused.Add(uint64(n - kept))
+		s.gate.share()
+	}
 	addSome(&s.count.refusedUnnamed, unnamed)
 	return kept
 }
