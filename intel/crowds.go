@@ -54,19 +54,30 @@ func (t *Table) relevant(first uint32, port uint16, yield func(*entry) bool) boo
 }
 
 // countAt gives the number of entries of a prefix that are without a port or of the
-// given one.
-func (t *Table) countAt(first uint32, port uint16) (n int) {
+// given one, and the best score of them.
+func (t *Table) countAt(first uint32, port uint16) (n int, best uint8) {
 	size := t.crowds[first]
 	if size == 0 {
-		t.relevant(first, port, func(*entry) bool { n++; return true })
-		return n
+		t.relevant(first, port, func(e *entry) bool {
+			n++
+			best = max(best, e.score)
+			return true
+		})
+		return n, best
 	}
 	below := func(least int) int {
 		return sort.Search(int(size), func(k int) bool { return int(t.entries.at(first+uint32(k)).port) >= least })
 	}
-	n = below(1)
-	if port > 0 {
-		n += below(int(port)+1) - below(int(port))
+	// The entries of one port come with the best first.
+	if n = below(1); n > 0 {
+		best = t.entries.at(first).score
 	}
-	return n
+	if port == 0 {
+		return n, best
+	}
+	from, to := below(int(port)), below(int(port)+1)
+	if to > from {
+		best = max(best, t.entries.at(first+uint32(from)).score)
+	}
+	return n + to - from, best
 }

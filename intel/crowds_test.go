@@ -61,7 +61,7 @@ func checkPorts(t *testing.T, seed uint64, o *oracle, table *Table) {
 			addr := pfx(a + "/32").Addr()
 			m := table.Find(addr, port)
 			want := o.find(entries, addr, port)
-			if plain(m.Indicators()) != plain(want) || m.Len() != len(want) {
+			if plain(m.Indicators()) != plain(want) || m.Len() != len(want) || len(want) > 0 && m.MaxScore() != want[0].Score {
 				t.Fatalf("seed %d: %s:%d:\n%swant\n%s", seed, a, port, plain(m.Indicators()), plain(want))
 			}
 		}

@@ -51,7 +51,9 @@ func (t *Table) Find(a netip.Addr, port uint16) Match {
 	by := t.guards.warned(m.addr, ClassInfrastructure)
 	if by == nil && t.allCount(m.addr) {
 		for _, first := range t.trie.Supernets(netip.PrefixFrom(m.addr, m.addr.BitLen())) {
-			m.n += t.countAt(first, port)
+			n, best := t.countAt(first, port)
+			m.n += n
+			m.best = max(m.best, best)
 		}
 		return m
 	}
