@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/sinks"
 )
 
@@ -168,6 +169,31 @@ func TestStateDir(t *testing.T) {
 	}
 	if got, want := c.Sinks[0].JSONLog.Path, filepath.Join("/srv/snitch", "hits.json"); got != want {
 		t.Errorf("hit log at %s, want %s", got, want)
+	}
+}
+
+// TestCanariesAreNotForPeople: by default console and webhooks get all but canaries, the
+// other sinks get everything, and a list of kinds holds as it is written.
+func TestCanariesAreNotForPeople(t *testing.T) {
+	c, err := configs.Parse("f", []byte("sinks: [{jsonlog: {path: /x}}, {kafka: {brokers: [\"127.0.0.1:9092\"]}}, {syslog: {servers: [\"127.0.0.1:514\"]}}, "+
+		"{console: {}}, {webhook: {kind: json, url: \"http://127.0.0.1/\"}}, "+
+		"{webhook: {name: b, kind: json, url: \"http://127.0.0.1/\"}, delivery: {filter: {kinds: [canary]}}}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []map[intel.Kind]bool{
+		{intel.KindHit: true, intel.KindUpdate: true, intel.KindAlert: true, intel.KindCanary: true},
+		{intel.KindHit: true, intel.KindUpdate: true, intel.KindAlert: true, intel.KindCanary: true},
+		{intel.KindHit: true, intel.KindUpdate: true, intel.KindAlert: true, intel.KindCanary: true},
+		{intel.KindHit: true, intel.KindUpdate: true, intel.KindAlert: true},
+		{intel.KindHit: true, intel.KindUpdate: true, intel.KindAlert: true},
+		{intel.KindCanary: true},
+	} {
+		for _, kind := range []intel.Kind{intel.KindHit, intel.KindUpdate, intel.KindAlert, intel.KindCanary} {
+			if got := c.Sinks[i].Delivery.Filter.Passes(kind); got != want[kind] {
+				t.Errorf("sink %d, %s: %v", i, kind, got)
+			}
+		}
 	}
 }
 

@@ -117,3 +117,27 @@ func TestCanaryFlood(t *testing.T) {
 		t.Error("the next batch has no room for a canary")
 	}
 }
+
+// TestMalformedCanary: a flow to the reserved indicator that is no canary leaves no record,
+// unless it is a hit for another address, and then it is that hit.
+func TestMalformedCanary(t *testing.T) {
+	var got []intel.Hit
+	m, d := path(t, func(b *correlate.Batch) {
+		got = b.AppendHits(got)
+		b.Reset()
+	})
+	odd := canaryFlow(intel.Canary{Sent: canaryNow.Add(-48 * time.Hour)})
+	for _, v := range []flow.Version{flow.V5, flow.V9, flow.IPFIX, flow.SFlow} {
+		receive(t, d, v, odd)
+	}
+	m.Flush()
+	if len(got) != 0 || m.Matched() != 0 || m.Canaries() != (correlate.CanaryCounts{Shapeless: 4}) {
+		t.Fatalf("%d hits, %d matched, %+v", len(got), m.Matched(), m.Canaries())
+	}
+	odd.Src = netip.MustParseAddr("203.0.113.9")
+	receive(t, d, flow.IPFIX, odd)
+	m.Flush()
+	if len(got) != 1 || got[0].Canary != nil || got[0].Offender != odd.Src || m.Matched() != 1 {
+		t.Errorf("hits %+v, %d matched", got, m.Matched())
+	}
+}

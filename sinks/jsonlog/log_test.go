@@ -218,6 +218,31 @@ func TestShortWriteIsTakenBack(t *testing.T) {
 
 // TestShortWriteThatCannotBeTakenBack has somebody else append behind the half
 // line, so that cutting it off would cut off something else.
+// TestShortWriteIsAllThereIs: the first line of a file is taken back as any other.
+func TestShortWriteIsAllThereIs(t *testing.T) {
+	l := newLog(t)
+	short := true
+	l.write = func(f *os.File, b []byte) (int, error) {
+		if short {
+			short = false
+			n, _ := f.Write(b[:10])
+			return n, syscall.EIO
+		}
+		return f.Write(b)
+	}
+	if err := l.Send(t.Context(), events(0, 1)); err == nil {
+		t.Fatal("no error")
+	}
+	if b, _ := os.ReadFile(l.cfg.Path); len(b) != 0 {
+		t.Errorf("left in the file: %q", b)
+	}
+	send(t, l, 0, 1)
+	checkOrder(t, read(t, l.cfg.Path), 1)
+	if s := l.Stats(); s.Repaired != 1 || s.Torn != 0 || s.Lines != 1 {
+		t.Errorf("got %+v", s)
+	}
+}
+
 func TestShortWriteThatCannotBeTakenBack(t *testing.T) {
 	l := newLog(t)
 	short := true
