@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"sync"
 
 	"github.com/gaissmai/bart"
 )
@@ -15,6 +16,10 @@ const (
 	fewPrefixes  = 2 * chunkLen
 	chunkAddress = 0xffff // the bits of the IPv4 address that a chunk does not cut apart
 )
+
+// planting is held while the collector is off: of two builders at once, the second would
+// take "off" for what was set.
+var planting sync.Mutex
 
 // plant fills the trie with the prefixes of the keys, which are in order, and lets go of
 // each chunk of them when it is in the trie.
@@ -34,6 +39,8 @@ func plant(t *bart.Table[uint32], chunks [][]key) {
 		}
 		return
 	}
+	planting.Lock() // the switch of the collector is one for the process
+	defer planting.Unlock()
 	percent := debug.SetGCPercent(-1)
 	defer debug.SetGCPercent(percent)
 	for n := range chunks {

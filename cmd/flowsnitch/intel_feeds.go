@@ -161,6 +161,9 @@ func printTrouble(w io.Writer, f *fetch.Status, now time.Time) {
 	if f.Error != "" {
 		say("failed %s: %s", times(f.Failures), f.Error)
 	}
+	if f.Unreadable != "" {
+		say("the stored copy cannot be read: %s; its entries in force stay", f.Unreadable)
+	}
 	if f.Note != "" {
 		say("%s", f.Note)
 	}

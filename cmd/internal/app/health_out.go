@@ -22,7 +22,7 @@ func clockFinding(s *Status) Finding {
 // feedFinding tells of feeds that are stale, missing or held back.
 func feedFinding(s *Status, p *past, now time.Time) Finding {
 	f := Finding{Check: "feeds", Unit: "s", Warning: p.limits.FeedAge.Seconds(), Critical: muchWorse * p.limits.FeedAge.Seconds()}
-	var missing, old, held []string
+	var missing, old, held, unreadable []string
 	for i := range s.Intel.Feeds {
 		d := &s.Intel.Feeds[i]
 		age, limit := d.Age(p.date).Seconds(), p.ageLimit(d).Seconds()
@@ -39,6 +39,10 @@ func feedFinding(s *Status, p *past, now time.Time) Finding {
 			old = append(old, fmt.Sprintf("%s is %s old (%s)", d.Name, ago(age), cmp.Or(d.Error, "no error")))
 			f.bad = append(f.bad, d.Name)
 		}
+		if d.Unreadable != "" {
+			unreadable = append(unreadable, fmt.Sprintf("%s (%s)", d.Name, d.Unreadable))
+			f.bad = append(f.bad, d.Name+" unreadable")
+		}
 		if d.Held != "" {
 			held = append(held, fmt.Sprintf("%s (%s)", d.Name, d.Held))
 			f.bad = append(f.bad, d.Name+" held")
@@ -51,6 +55,10 @@ func feedFinding(s *Status, p *past, now time.Time) Finding {
 	if len(missing) > 0 {
 		f.atLeast(Warning)
 		f.add("", "never fetched: %s; 'flowsnitch intel status' tells more", named(missing))
+	}
+	if len(unreadable) > 0 {
+		f.atLeast(Warning)
+		f.add("", "stored copies cannot be read: %s; what is in force stays; look at the disk and the limit of open files", named(unreadable))
 	}
 	if len(held) > 0 {
 		f.atLeast(Warning)

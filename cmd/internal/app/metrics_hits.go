@@ -100,6 +100,7 @@ func intelMetrics() []metric {
 		perFeed("feed_rejected_rows", "Rows of the copy in use that were not understood.", gauge, func(f *fetch.Status) float64 { return float64(f.Rejected) }),
 		{name: "feed_age_seconds", help: "Time since the source last confirmed the copy in use, where there is one.", kind: gauge, labels: []string{"feed"}, each: feedAges},
 		perFeed("feed_failures", "Failed attempts in a row.", gauge, func(f *fetch.Status) float64 { return float64(f.Failures) }),
+		perFeed("feed_read_errors_total", "Failed attempts to read the stored copy of a feed.", counter, func(f *fetch.Status) float64 { return float64(f.ReadErrors) }),
 		perFeed("feed_held_back", "1 while a newer copy is held back.", gauge, func(f *fetch.Status) float64 { return flag(f.Held != "") }),
 		perFeed("feed_requests_total", "Requests sent to the source.", counter, func(f *fetch.Status) float64 { return float64(f.Requests) }),
 		{name: "warninglist_stopped_total", help: "Hits that a warninglist stopped.", kind: counter, labels: []string{"feed"}, each: func(s *Status, put put) {

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"math"
@@ -12,7 +13,6 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
-	"go.uber.org/zap"
 )
 
 // Names that are nobody's feed.
@@ -30,6 +30,11 @@ type build struct {
 	at     time.Time // the date that decided what has expired
 	made   time.Time // likewise, by the monotonic clock
 
+	// again is when copies that could not be read are tried once more, and pause how long
+	// that was waited for; zero = all could.
+	again time.Time
+	pause time.Duration
+
 	// What the next build need not read again.
 	table  *intel.Table
 	copies map[*runner]copied
@@ -40,18 +45,23 @@ type copied struct {
 	good    *Description // nil = there was none
 	file    fs.FileInfo  // likewise
 	checked time.Time    // when the source last stood by it
+	lost    bool         // it was in use until it was found damaged or missing
 	expiry  time.Time    // of its next entry; zero = none will
 }
 
 // rebuild makes a table of all copies in use and publishes it.
 func (m *Manager) rebuild() {
-	m.building.Lock()
-	defer m.building.Unlock()
+	m.building <- struct{}{}
+	defer func() { <-m.building }()
 	table, b := m.table(m.now())
 	m.mu.Lock()
 	m.built = b
 	m.mu.Unlock()
-	if m.opts.Publish != nil {
+	select {
+	case m.replan <- struct{}{}:
+	default:
+	}
+	if table != nil && m.opts.Publish != nil {
 		m.opts.Publish(table, b.report)
 	}
 }
@@ -61,35 +71,57 @@ func (m *Manager) Build() (*intel.Table, intel.Report, error) {
 	if err := m.Load(); err != nil {
 		return nil, intel.Report{}, err
 	}
-	m.building.Lock()
-	defer m.building.Unlock()
+	m.building <- struct{}{}
+	defer func() { <-m.building }()
 	t, b := m.table(m.now())
 	return t, b.report, nil
 }
 
-// table makes a table of all copies that can be read. A copy that turns out broken
-// spoils what is being built, so it is built again without it: each time there is one
-// copy less that could be broken.
+// table makes a table of all copies. One that cannot be read spoils what is being built,
+// so it is built again, and what the last table has of that feed stays: each time there is
+// one copy less that could fail. Where that cannot be done, as another policy holds now,
+// the table is nil, and the last one stays in force as a whole until the copy can be read.
 func (m *Manager) table(now time.Time) (*intel.Table, build) {
+	failed := make(map[*runner]bool)
 	for {
-		t, b, r, err := m.tryTable(now)
-		if err == nil {
+		t, b, r, err := m.tryTable(now, failed)
+		switch {
+		case err == nil:
 			return t, b
+		case errors.Is(err, errStays):
+			m.mu.Lock()
+			b = m.built
+			m.mu.Unlock()
+			b.retry(&b)
+			return nil, b
+		case isBroken(err), isMissing(err):
+			r.lost(err)
+		default:
+			r.unreadable(err)
 		}
-		r.lost(err)
+		failed[r] = true
 	}
+}
+
+// errStays says that the last table must stay in force as a whole.
+var errStays = errors.New("the last table stays")
+
+// retry sets when the next attempt to read a copy is due.
+func (b *build) retry(last *build) {
+	b.pause = min(max(2*last.pause, firstReread), lastReread)
+	b.again = time.Now().Add(b.pause)
 }
 
 // tryTable reads the copies in use from the disk: they are nowhere in memory beside the
 // table. The operator's own come first, so that no feed can fill the table before. An
 // error comes with the runner of the copy that cannot be read. What is as it was is not
 // read, and what little has changed is changed in the last table.
-func (m *Manager) tryTable(now time.Time) (*intel.Table, build, *runner, error) {
+func (m *Manager) tryTable(now time.Time, failed map[*runner]bool) (*intel.Table, build, *runner, error) {
 	m.mu.Lock()
 	last := m.built
 	m.mu.Unlock()
 	b := build{at: now, made: time.Now(), copies: make(map[*runner]copied)}
-	if r, err := m.warninglists(&b, &last); err != nil {
+	if r, err := m.warninglists(&b, &last, failed); err != nil {
 		return nil, b, r, err
 	}
 	builder := intel.NewBuilderFrom(last.table, intel.Policy{
@@ -105,8 +137,20 @@ func (m *Manager) tryTable(now time.Time) (*intel.Table, build, *runner, error) 
 				continue
 			}
 			c := r.copied()
+			was, listed := last.copies[r]
+			listed = listed && was.good != nil
+			if failed[r] || c.lost {
+				switch {
+				case listed && same && m.alone(r) && builder.Keep(r.spec.Name):
+					b.note(r, was)
+				case listed && !c.lost:
+					return nil, b, r, errStays
+				}
+				continue
+			}
 			if same && m.alone(r) && last.has(r, c, now) && builder.Keep(r.spec.Name) {
-				b.note(r, last.copies[r])
+				r.readable()
+				b.note(r, was)
 				continue
 			}
 			if err := r.addTo(builder, &b, c); err != nil {
@@ -114,20 +158,35 @@ func (m *Manager) tryTable(now time.Time) (*intel.Table, build, *runner, error) 
 			}
 		}
 	}
+	if m.outOfReach() {
+		b.retry(&last)
+	}
 	b.table, b.report = builder.Build(now.UTC().Format("20060102T150405.000Z"))
 	return b.table, b, nil, nil
 }
 
+// outOfReach reports whether a copy is to be read again.
+func (m *Manager) outOfReach() bool {
+	return slices.ContainsFunc(m.runners(), func(r *runner) bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.read.why != ""
+	})
+}
+
 // copied tells which copy is in use, without its expiry.
 func (r *runner) copied() copied {
+	if err := r.recall(); err != nil && !isBroken(err) {
+		r.unreadable(err)
+	}
 	r.mu.Lock()
-	c := copied{good: r.good}
+	c := copied{good: r.good, lost: r.good == nil && r.read.gone != nil}
 	if r.good != nil {
 		c.checked = latest(r.good.Taken, r.state.Checked)
 	}
 	r.mu.Unlock()
 	if c.good != nil {
-		c.file, _ = os.Stat(r.file(extGood)) // nil if it cannot be opened either
+		c.file, _ = r.m.disk.stat(r.file(extGood)) // nil if it cannot be opened either
 	}
 	return c
 }
@@ -167,18 +226,6 @@ func (b *build) note(r *runner, c copied) {
 	}
 }
 
-// lost forgets a copy that cannot be read any more, so that the source is asked for
-// all of it again.
-func (r *runner) lost(err error) {
-	r.log.Error("the copy of a feed cannot be read; it is fetched anew", zap.Error(err))
-	r.mu.Lock()
-	r.good = nil
-	r.seen = ""
-	r.state.Due = r.state.NotBefore
-	r.mu.Unlock()
-	r.poke()
-}
-
 // inUse opens the copy in use; nil when there is none.
 func (r *runner) inUse() (*reader, error) {
 	r.mu.Lock()
@@ -189,7 +236,7 @@ func (r *runner) inUse() (*reader, error) {
 	}
 	g, err := r.open(extGood)
 	if g == nil && err == nil {
-		err = fmt.Errorf("%s: has vanished", r.file(extGood))
+		err = fmt.Errorf("%s: %w", r.file(extGood), fs.ErrNotExist)
 	}
 	return g, err
 }
@@ -205,10 +252,13 @@ func (r *runner) addTo(builder *intel.Builder, b *build, c copied) error {
 	if r.spec.Operator {
 		a.origin = intel.OriginOperator
 	}
-	err = g.each(nil, a.add)
+	if err := g.each(nil, a.add); err != nil {
+		return err
+	}
+	r.readable()
 	c.expiry = a.expiry
 	b.note(r, c)
-	return err
+	return nil
 }
 
 // checked is when the source last stood by the copy.
@@ -286,28 +336,44 @@ func (s *spec) complete(ind intel.Indicator) intel.Indicator {
 
 // warninglists gathers the lists of the next table: those of the last one if they are as
 // they were. What they have stopped is counted on from table to table.
-func (m *Manager) warninglists(b, last *build) (*runner, error) {
-	same := last.table != nil
+func (m *Manager) warninglists(b, last *build, failed map[*runner]bool) (*runner, error) {
+	if list := last.list(criticalServices); list != nil {
+		b.lists = append(b.lists, list)
+	} else {
+		b.lists = append(b.lists, intel.NewWarninglist(criticalServices, intel.ClassInfrastructure,
+			intel.CriticalServices(), m.counter(criticalServices)))
+	}
 	for _, r := range m.warn {
 		c := r.copied()
-		was := last.copies[r]
-		same = same && c.same(&was)
-		b.copies[r] = c
-	}
-	if same {
-		b.lists = last.lists
-		return nil, nil
-	}
-	b.lists = append(b.lists, intel.NewWarninglist(criticalServices, intel.ClassInfrastructure,
-		intel.CriticalServices(), m.counter(criticalServices)))
-	for _, r := range m.warn {
-		prefixes, err := r.prefixes()
-		if err != nil {
-			return r, err
+		was, old := last.copies[r], last.list(r.spec.Name)
+		switch {
+		case old != nil && (failed[r] || c.lost):
+			c = was
+		case failed[r] || c.lost:
+			continue // there never was one
+		case old != nil && c.same(&was):
+			r.readable()
+		default:
+			prefixes, err := r.prefixes()
+			if err != nil {
+				return r, err
+			}
+			r.readable()
+			old = intel.NewWarninglist(r.spec.Name, intel.Class(r.spec.Class), prefixes, m.counter(r.spec.Name))
 		}
-		b.lists = append(b.lists, intel.NewWarninglist(r.spec.Name, intel.Class(r.spec.Class), prefixes, m.counter(r.spec.Name)))
+		b.copies[r] = c
+		b.lists = append(b.lists, old)
 	}
 	return nil, nil
+}
+
+// list gives a warninglist of the build; nil when there is none of the name.
+func (b *build) list(name string) *intel.Warninglist {
+	i := slices.IndexFunc(b.lists, func(w *intel.Warninglist) bool { return w.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return b.lists[i]
 }
 
 func (m *Manager) counter(list string) *atomic.Uint64 {
@@ -336,11 +402,15 @@ func (r *runner) prefixes() ([]netip.Prefix, error) {
 	return out, err
 }
 
-// untilExpiry is how long the table in force can stay if no feed changes.
-func (m *Manager) untilExpiry() time.Duration {
+// untilNext is how long the table in force can stay if no feed changes: until an entry
+// expires, or until a copy that could not be read is tried again.
+func (m *Manager) untilNext() time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.built.expiry.IsZero() {
+	switch {
+	case !m.built.again.IsZero():
+		return max(time.Until(m.built.again), 0)
+	case m.built.expiry.IsZero():
 		return math.MaxInt64
 	}
 	return max(m.built.expiry.Sub(m.now()), minRebuild-time.Since(m.built.made), 0)

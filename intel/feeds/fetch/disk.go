@@ -8,77 +8,199 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // Names in the folder of the feeds.
 const (
 	tempPattern = ".tmp-*"
-	extGood     = ".good"  // the last good generation
-	extHeld     = ".held"  // one that is held back
-	extState    = ".state" // when the source was asked, see state
+	extGood     = ".good"   // the last good generation
+	extHeld     = ".held"   // one that is held back
+	extBroken   = ".broken" // one that was found damaged, for people
+	extState    = ".state"  // when the source was asked, see state
 )
 
-// fileOf gives the path of a feed's file. Names of feeds are free text.
-func fileOf(dir, prefix, name, ext string) string {
-	return filepath.Join(dir, prefix+url.PathEscape(name)+ext)
+// A disk carries out the file operations of a manager. before, if not nil, runs ahead of
+// each with its name and path, and its error is the result of the operation: that is how
+// tests make every one of them fail or hang. A nil disk is the usual one.
+type disk struct {
+	before func(op, path string) error
 }
 
-// replace gives a complete file its name in one step and sees to it that the name
-// survives a power cut.
-func replace(temp, path string) error {
-	if err := os.Rename(temp, path); err != nil {
-		return err
+func (d *disk) check(op, path string) error {
+	if d == nil || d.before == nil {
+		return nil
 	}
-	return syncDir(filepath.Dir(path))
+	return d.before(op, path)
 }
 
-// syncDir flushes a folder. Not every file system can, and none must.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
+// A file is an open file of a disk.
+type file struct {
+	*os.File
+	disk *disk
+}
+
+func (f *file) Read(p []byte) (int, error) {
+	if err := f.disk.check("read", f.Name()); err != nil {
+		return 0, err
+	}
+	return f.File.Read(p)
+}
+
+func (f *file) ReadAt(p []byte, off int64) (int, error) {
+	if err := f.disk.check("read", f.Name()); err != nil {
+		return 0, err
+	}
+	return f.File.ReadAt(p, off)
+}
+
+// Write writes half of p before an injected fault, as a disk that runs full does.
+func (f *file) Write(p []byte) (int, error) {
+	if err := f.disk.check("write", f.Name()); err != nil {
+		n, _ := f.File.Write(p[:len(p)/2])
+		return n, err
+	}
+	return f.File.Write(p)
+}
+
+func (f *file) Sync() error {
+	if f.disk != nil && f.disk.before != nil {
+		return f.disk.before("sync", f.Name()) // a test needs no platter
+	}
+	return f.File.Sync()
+}
+
+// Close releases the descriptor in any case.
+func (f *file) Close() error {
+	return errors.Join(f.disk.check("close", f.Name()), f.File.Close())
+}
+
+func (d *disk) open(path string) (*file, error) {
+	if err := d.check("open", path); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
 	if err != nil {
+		return nil, err
+	}
+	return &file{f, d}, nil
+}
+
+// createTemp makes a file that sweep removes, should the process die before its rename.
+func (d *disk) createTemp(dir string) (*file, error) {
+	if err := d.check("create", dir); err != nil {
+		return nil, err
+	}
+	f, err := os.CreateTemp(dir, tempPattern)
+	if err != nil {
+		return nil, err
+	}
+	return &file{f, d}, nil
+}
+
+func (d *disk) stat(path string) (fs.FileInfo, error) {
+	if err := d.check("stat", path); err != nil {
+		return nil, err
+	}
+	return os.Stat(path)
+}
+
+func (d *disk) readFile(path string) ([]byte, error) {
+	if err := d.check("open", path); err != nil {
+		return nil, err
+	}
+	if err := d.check("read", path); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+}
+
+func (d *disk) readDir(path string) ([]fs.DirEntry, error) {
+	if err := d.check("readdir", path); err != nil {
+		return nil, err
+	}
+	return os.ReadDir(path)
+}
+
+func (d *disk) rename(from, to string) error {
+	if err := d.check("rename", to); err != nil {
 		return err
 	}
-	_ = d.Sync()
-	return d.Close()
+	return os.Rename(from, to)
+}
+
+// remove removes a file that need not be there.
+func (d *disk) remove(path string) error {
+	if err := d.check("remove", path); err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// replace gives a complete file its name in one step. From then on the new content is in
+// force, whatever becomes of the flush of the folder, which makes the name survive a
+// power cut: not every file system can do that, and without it the old file comes back.
+func (d *disk) replace(temp, path string) error {
+	if err := d.rename(temp, path); err != nil {
+		return err
+	}
+	if dir, err := d.open(filepath.Dir(path)); err == nil {
+		_ = dir.Sync()
+		_ = dir.Close()
+	}
+	return nil
 }
 
 // writeFile writes a small file in one step.
-func writeFile(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), tempPattern)
+func (d *disk) writeFile(path string, content []byte) error {
+	f, err := d.createTemp(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(content)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
-		err = replace(f.Name(), path)
+		err = d.replace(f.Name(), path)
 	}
 	if err != nil {
-		_ = os.Remove(f.Name())
+		_ = d.remove(f.Name())
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
 }
 
+// writeFile writes a small file in one step on the usual disk.
+func writeFile(path string, content []byte) error { return (*disk)(nil).writeFile(path, content) }
+
 // sweep removes what an earlier process left half written.
-func sweep(dir string) error {
-	entries, err := os.ReadDir(dir)
+func (d *disk) sweep(dir string) error {
+	entries, err := d.readDir(dir)
 	if err != nil {
 		return err
 	}
 	prefix := strings.TrimSuffix(tempPattern, "*")
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), prefix) {
-			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+			err = errors.Join(err, d.remove(filepath.Join(dir, e.Name())))
 		}
 	}
 	return err
 }
 
-// remove removes a file that need not be there.
-func remove(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+// fileOf gives the path of a feed's file. Names of feeds are free text.
+func fileOf(dir, prefix, name, ext string) string {
+	return filepath.Join(dir, prefix+url.PathEscape(name)+ext)
 }
+
+// isSystem reports whether an error comes from the operating system: the machine could
+// not do what was asked of it, which says nothing about the content of a file.
+func isSystem(err error) bool {
+	_, ok := errors.AsType[syscall.Errno](err)
+	return ok
+}
+
+// isBroken reports whether a file was read and found damaged.
+func isBroken(err error) bool { return errors.Is(err, errBroken) && !isSystem(err) }

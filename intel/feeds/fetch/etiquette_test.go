@@ -208,7 +208,7 @@ func TestWrongClock(t *testing.T) {
 		future := time.Now().Add(10000 * time.Hour)
 		m := w.manager()
 		s := state{Origin: m.feeds[0].spec.origin(), LastAttempt: future, NotBefore: future, Due: future}
-		if err := s.save(m.feeds[0].file(extState)); err != nil {
+		if err := s.save(nil, m.feeds[0].file(extState)); err != nil {
 			t.Fatal(err)
 		}
 		w.start()

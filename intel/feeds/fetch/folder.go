@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"go.uber.org/zap"
 )
 
 // lockName is the file that a process holds while it works in the folder.
@@ -23,7 +25,10 @@ func (m *Manager) openDir() error {
 	if err := m.takeLock(); err != nil {
 		return err
 	}
-	return sweep(m.dir)
+	if err := m.disk.sweep(m.dir); err != nil {
+		m.log.Warn("half-written files of an earlier process remain", zap.Error(err))
+	}
+	return nil
 }
 
 // takeLock keeps a second process from writing the same files. The lock file stays: to

@@ -10,7 +10,6 @@ import (
 	"hash/crc64"
 	"io"
 	"net/netip"
-	"os"
 	"runtime/debug"
 	"time"
 
@@ -106,7 +105,8 @@ type object struct {
 
 // A writer makes a generation.
 type writer struct {
-	file    *os.File
+	file    *file
+	disk    *disk
 	out     *bufio.Writer
 	sum     uint32
 	content uint64
@@ -117,12 +117,12 @@ type writer struct {
 }
 
 // newWriter starts a generation in a temporary file in dir.
-func newWriter(dir string) (*writer, error) {
-	file, err := os.CreateTemp(dir, tempPattern)
+func newWriter(d *disk, dir string) (*writer, error) {
+	file, err := d.createTemp(dir)
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{file: file}
+	w := &writer{file: file, disk: d}
 	w.out = bufio.NewWriterSize(sumWriter{w}, 64<<10)
 	_, _ = w.out.WriteString(magic) // errors of the buffer come with Flush
 	return w, nil
@@ -210,9 +210,9 @@ func (w *writer) commit(path string, d Description) error {
 		w.discard()
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	if err := replace(w.file.Name(), path); err != nil {
+	if err := w.disk.replace(w.file.Name(), path); err != nil {
 		w.discard()
-		return err
+		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
 }
@@ -253,23 +253,23 @@ func (w *writer) rest(out Outcome) {
 // discard removes what was written. It does no harm after commit.
 func (w *writer) discard() {
 	_ = w.file.Close()
-	_ = os.Remove(w.file.Name())
+	_ = w.disk.remove(w.file.Name())
 }
 
 // A reader reads a generation whose sum is right.
 type reader struct {
 	Description
-	file    *os.File
+	file    *file
 	in      *bufio.Reader
 	strings stringTable
 	entry   feeds.Entry
 	scratch []byte
 }
 
-// openGeneration opens a generation and checks all of it. The error of a file that
-// is there but not whole wraps errBroken.
-func openGeneration(path string) (*reader, error) {
-	file, err := os.Open(path)
+// openGeneration opens a generation and checks all of it. The error of a file that was
+// read and is not whole satisfies isBroken; any other says that it could not be read.
+func openGeneration(d *disk, path string) (*reader, error) {
+	file, err := d.open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -292,7 +292,9 @@ func (r *reader) check() error {
 		return fmt.Errorf("%w: only %d bytes", errBroken, size)
 	}
 	sum := crc32.New(castagnoli)
-	if _, err := io.CopyN(sum, r.file, size-4); err != nil {
+	if _, err := io.CopyN(sum, r.file, size-4); errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: it ends before byte %d", errBroken, size)
+	} else if err != nil {
 		return err
 	}
 	var footer [footerBytes]byte
@@ -320,7 +322,9 @@ func (r *reader) begin(n, size int64) error {
 	}
 	r.in = bufio.NewReaderSize(io.NewSectionReader(r.file, 0, size-footerBytes-n), 64<<10)
 	head := make([]byte, len(magic))
-	if _, err := io.ReadFull(r.in, head); err != nil || string(head) != magic {
+	if _, err := io.ReadFull(r.in, head); isSystem(err) {
+		return err
+	} else if err != nil || string(head) != magic {
 		return fmt.Errorf("%w: it begins with something else", errBroken)
 	}
 	return nil

@@ -56,7 +56,7 @@ func randomEntry(r *rand.Rand) feeds.Entry {
 
 func writeGeneration(t testing.TB, path string, objects []object, entries []feeds.Entry) {
 	t.Helper()
-	w, err := newWriter(filepath.Dir(path))
+	w, err := newWriter(nil, filepath.Dir(path))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func writeGeneration(t testing.TB, path string, objects []object, entries []feed
 }
 
 func readGeneration(path string) (d Description, objects []object, entries []feeds.Entry, err error) {
-	r, err := openGeneration(path)
+	r, err := openGeneration(nil, path)
 	if err != nil {
 		return d, nil, nil, err
 	}
@@ -210,7 +210,7 @@ func TestMerge(t *testing.T) {
 				delete(state, id)
 			}
 		}
-		w, err := newWriter(dir)
+		w, err := newWriter(nil, dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -224,7 +224,7 @@ func TestMerge(t *testing.T) {
 			t.Fatal(err)
 		}
 		compareState(t, path, state)
-		if old, err = openGeneration(path); err != nil {
+		if old, err = openGeneration(nil, path); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -317,7 +317,7 @@ func afterKill(t *testing.T, dir string) int {
 	if r := m.feeds[0]; r.good == nil || table.Len() != r.good.Entries || table.Len() == 0 {
 		t.Errorf("%d entries in the table, description %+v, report %+v", table.Len(), r.good, report)
 	}
-	if _, err := loadState(m.feeds[0].file(extState), m.feeds[0].spec.origin()); err != nil {
+	if _, err := loadState(nil, m.feeds[0].file(extState), m.feeds[0].spec.origin()); err != nil {
 		t.Error(err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, tempPattern)); len(left) > 0 {
@@ -349,8 +349,8 @@ func writeForever(dir string) {
 		}
 		s := r.state
 		s.begin(time.Now(), &r.spec)
-		must(s.save(r.file(extState)))
-		w, err := newWriter(dir)
+		must(s.save(nil, r.file(extState)))
+		w, err := newWriter(nil, dir)
 		must(err)
 		for i := range n {
 			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{62, byte(i >> 16), byte(i >> 8), byte(i)}), 32)
@@ -367,7 +367,7 @@ func BenchmarkLoad(b *testing.B) {
 			dir := b.TempDir()
 			m := New(killConfig(), Options{Dir: dir})
 			r := rand.New(rand.NewPCG(1, 2))
-			w, err := newWriter(dir)
+			w, err := newWriter(nil, dir)
 			if err != nil {
 				b.Fatal(err)
 			}

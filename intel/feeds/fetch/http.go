@@ -3,7 +3,7 @@ package fetch
 import (
 	"cmp"
 	"context"
-	"fmt"
+	"errors"
 	"net/http"
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
@@ -19,7 +19,7 @@ func (r *runner) pullHTTP(ctx context.Context, c *client) (out Outcome, err erro
 	if a.StatusCode == http.StatusNotModified {
 		return r.unchanged()
 	}
-	w, err := newWriter(r.m.dir)
+	w, err := newWriter(r.m.disk, r.m.dir)
 	if err != nil {
 		return Failed, err
 	}
@@ -27,7 +27,7 @@ func (r *runner) pullHTTP(ctx context.Context, c *client) (out Outcome, err erro
 	defer func() { w.rest(out) }()
 	report, err := feeds.Parse(a.Body, feeds.Options{Format: r.spec.Format, MaxBytes: r.spec.MaxBytes, Now: r.m.now()}, r.take(w))
 	if err != nil {
-		return Failed, fmt.Errorf("%w", err)
+		return Failed, err
 	}
 	d := Description{
 		ETag:         a.Header.Get("ETag"),
@@ -43,7 +43,7 @@ func (r *runner) question() request {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	q := request{url: string(r.spec.URL), body: r.spec.body}
-	if newest := cmp.Or(r.held, r.good); newest != nil {
+	if newest := cmp.Or(r.held, r.good); newest != nil && !r.anewLocked() {
 		q.etag, q.modified = newest.ETag, newest.LastModified
 	}
 	return q
@@ -58,7 +58,7 @@ func (r *runner) unchanged() (Outcome, error) {
 	case r.held != nil:
 		return HeldBack, nil
 	case r.good == nil:
-		return Failed, fmt.Errorf("HTTP 304 to a question without condition")
+		return Failed, errors.New("HTTP 304 to a question without condition")
 	}
 	return Unchanged, nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,12 +17,20 @@ import (
 // programs write into the file itself.
 const settleTime = time.Second
 
+// maxLocalBackoff is the longest pause between two attempts to read local files that the
+// machine could not read.
+const maxLocalBackoff = 5 * time.Minute
+
 // maxDirFiles bounds a drop directory.
 const maxDirFiles = 10_000
 
 // fetchLocal reads the files if they have changed. now says that they may have been
 // written a moment ago, as when the operator asks.
 func (r *runner) fetchLocal(now bool) (Outcome, error) {
+	if !now && time.Now().Before(r.rereadAt) {
+		return Unchanged, nil
+	}
+	_ = r.ready() // the file itself is worth more than the copy of it
 	files, signature, newest, err := r.files()
 	if err == nil && signature == r.signature() {
 		return r.localUnchanged()
@@ -34,11 +41,16 @@ func (r *runner) fetchLocal(now bool) (Outcome, error) {
 	out := Failed
 	if err == nil {
 		out, err = r.readFiles(files)
-		r.mu.Lock()
-		r.seen = signature
-		r.mu.Unlock()
+	}
+	if err != nil && isSystem(err) {
+		signature = "" // the machine's fault, not the file's: the same file is read again
 	}
 	r.mu.Lock()
+	r.seen = signature
+	r.rereadAt = time.Time{}
+	if isSystem(err) && len(files) > 0 {
+		r.rereadAt = time.Now().Add(min(r.spec.Interval<<min(r.state.Failures, 10), maxLocalBackoff))
+	}
 	r.state.LastAttempt = time.Now()
 	if r.state.Error = ""; err != nil {
 		r.state.Error = err.Error()
@@ -79,13 +91,13 @@ func (r *runner) signature() string {
 func (r *runner) files() (files []string, signature string, newest time.Time, err error) {
 	files = []string{r.spec.File}
 	if r.spec.kind == kindDir {
-		if files, err = dropped(r.spec.Dir); err != nil {
+		if files, err = r.m.disk.dropped(r.spec.Dir); err != nil {
 			return nil, "", newest, err
 		}
 	}
 	var b strings.Builder
 	for _, name := range files {
-		info, err := os.Stat(name)
+		info, err := r.m.disk.stat(name)
 		if err != nil {
 			return nil, "", newest, short(name, err)
 		}
@@ -113,8 +125,8 @@ func cause(err error) error {
 // dropped lists the files of a drop directory by name. What is hidden or still
 // being written by its name is left alone, and so is what a MISP feed directory has
 // beside its events.
-func dropped(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
+func (d *disk) dropped(dir string) ([]string, error) {
+	entries, err := d.readDir(dir)
 	if err != nil {
 		return nil, short(dir, err)
 	}
@@ -140,7 +152,7 @@ func dropped(dir string) ([]string, error) {
 
 // readFiles makes one generation of all files.
 func (r *runner) readFiles(files []string) (out Outcome, err error) {
-	w, err := newWriter(r.m.dir)
+	w, err := newWriter(r.m.disk, r.m.dir)
 	if err != nil {
 		return Failed, err
 	}
@@ -186,7 +198,7 @@ func (r *runner) refuseBroken(p Parsed, declared int) error {
 }
 
 func (r *runner) readFile(w *writer, name string) (feeds.Report, error) {
-	f, err := os.Open(name)
+	f, err := r.m.disk.open(name)
 	if err != nil {
 		return feeds.Report{}, cause(err)
 	}

@@ -69,6 +69,7 @@ type Manager struct {
 	feeds  []*runner
 	warn   []*runner
 	change chan struct{}
+	replan chan struct{} // a build has set another time for the next
 
 	dial  dialer        // nil = the usual one
 	pause time.Duration // between requests; negative = the usual one
@@ -82,7 +83,8 @@ type Manager struct {
 
 	quarantine ward
 
-	building sync.Mutex // one build at a time
+	disk     *disk         // nil = the usual one
+	building chan struct{} // holds a token while a table is built
 	mu       sync.Mutex
 	built    build
 	stops    map[string]*atomic.Uint64 // by warninglist
@@ -92,7 +94,8 @@ type Manager struct {
 func New(cfg Config, opts Options) *Manager {
 	m := &Manager{
 		cfg: cfg, opts: opts, log: opts.Log, dir: opts.Dir, agent: userAgent(opts.Version, cfg.Contact),
-		change: make(chan struct{}, 1), pause: -1, stops: make(map[string]*atomic.Uint64),
+		change: make(chan struct{}, 1), replan: make(chan struct{}, 1), pause: -1, stops: make(map[string]*atomic.Uint64),
+		building: make(chan struct{}, 1),
 	}
 	if m.log == nil {
 		m.log = zap.NewNop()
@@ -153,7 +156,7 @@ func (m *Manager) load() error {
 	}
 	for _, r := range m.runners() {
 		if err := r.load(time.Now()); err != nil {
-			r.log.Error("what was kept of a feed cannot be used; it is fetched anew", zap.Error(err))
+			r.log.Error("part of what was kept of a feed cannot be used", zap.Error(err))
 		}
 	}
 	_, err := m.readLocal(func(r *runner) bool {
@@ -281,7 +284,7 @@ func (m *Manager) isChanged() bool {
 // for entries to expire.
 func (m *Manager) publish(ctx context.Context) {
 	for {
-		expiry := time.NewTimer(m.untilExpiry())
+		expiry := time.NewTimer(m.untilNext())
 		select {
 		case <-ctx.Done():
 			expiry.Stop()
@@ -292,6 +295,9 @@ func (m *Manager) publish(ctx context.Context) {
 				return
 			}
 			m.isChanged() // what came meanwhile is in this build
+		case <-m.replan:
+			expiry.Stop()
+			continue
 		case <-expiry.C:
 		}
 		m.rebuild()

@@ -149,8 +149,11 @@ func TestLostCopy(t *testing.T) {
 			}
 		}
 		w.m.rebuild()
-		if w.live() != 100 {
-			t.Errorf("%d entries, want those of b", w.live())
+		if w.live() != 200 {
+			t.Errorf("%d entries, want those in force", w.live())
+		}
+		if _, err := os.Stat(w.m.feeds[0].file(extBroken)); err != nil {
+			t.Errorf("the damaged copy is not kept aside: %v", err)
 		}
 		w.pass(2 * time.Minute)
 		if w.live() != 200 {

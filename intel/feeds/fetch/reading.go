@@ -40,6 +40,7 @@ type reading struct {
 	total  int
 	// first is set while the source has never been read to its end.
 	first   bool
+	anew    bool // the copy in use is out of reach and not built upon
 	outcome Outcome
 }
 
@@ -48,12 +49,15 @@ func (r *runner) newReading(c *client) (*reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &reading{r: r, c: c, known: known, delta: newDelta(), outcome: Unchanged}, nil
+	return &reading{r: r, c: c, known: known, delta: newDelta(), anew: r.anew(), outcome: Unchanged}, nil
 }
 
 // objects reads the objects of the copy in use.
 func (r *runner) objects() (map[string]object, error) {
 	known := make(map[string]object)
+	if r.anew() {
+		return known, nil
+	}
 	g, err := r.open(extGood)
 	if g == nil {
 		return known, err
@@ -66,7 +70,9 @@ func (r *runner) objects() (map[string]object, error) {
 func (r *runner) lastCursor(v any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.good.cursor(v)
+	if !r.anewLocked() {
+		r.good.cursor(v)
+	}
 }
 
 // An envelope is what an answer of such a source says beside its objects.
@@ -147,14 +153,17 @@ func (g *reading) commit(cursor any) error {
 	if g.delta.empty() && same {
 		return nil
 	}
-	old, err := r.open(extGood)
-	if err != nil {
-		return err
+	var old *reader
+	if !g.anew {
+		if old, err = r.open(extGood); err != nil {
+			return err
+		}
 	}
 	if old != nil {
 		defer old.Close()
 	}
-	w, err := newWriter(r.m.dir)
+	g.anew = false
+	w, err := newWriter(r.m.disk, r.m.dir)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,8 +29,10 @@ type runner struct {
 	good     *Description // of the copy in use; nil = none
 	held     *Description // of one that is held back; nil = none
 	requests int
-	seen     string // signature of the files that were read last
-	complain string // what was logged last
+	read     readState
+	seen     string    // signature of the files that were read last
+	rereadAt time.Time // local files that the machine could not read
+	complain string    // what was logged last
 }
 
 func (r *runner) file(ext string) string { return fileOf(r.m.dir, r.prefix, r.spec.Name, ext) }
@@ -37,24 +40,48 @@ func (r *runner) file(ext string) string { return fileOf(r.m.dir, r.prefix, r.sp
 // load finds what an earlier process has left. The error says what of it is lost;
 // the runner goes on without.
 func (r *runner) load(now time.Time) error {
-	s, err := loadState(r.file(extState), r.spec.origin())
-	s.repair(r.m.now(), &r.spec)
-	s = s.on(r.m.now(), now)
+	s, err := r.loadState(now)
 	good, errGood := r.describe(extGood)
 	held, errHeld := r.describe(extHeld)
+	if good != nil && held != nil && !held.Taken.After(good.Taken) {
+		held = nil // the one in use is newer: it was accepted, or has come since
+	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.state, r.good, r.held = s, good, held
-	if good == nil && r.state.Due.After(r.state.NotBefore) {
+	r.read.stateUnread = isSystem(err)
+	r.read.unread = errGood != nil && !isBroken(errGood)
+	if good == nil && !r.read.unread && r.state.Due.After(r.state.NotBefore) {
 		r.state.Due = r.state.NotBefore // there is nothing to wait with
 	}
+	r.mu.Unlock()
+	switch {
+	case isBroken(errGood):
+		r.lost(errGood)
+		errGood = nil
+	case errGood != nil || isSystem(err):
+		r.unreadable(errors.Join(errGood, err))
+	}
 	return errors.Join(err, errGood, errHeld)
+}
+
+// loadState reads the state of the feed with its times by the monotonic clock. One that
+// cannot be read now may say that the source was asked a moment ago: until it is read,
+// none is.
+func (r *runner) loadState(now time.Time) (state, error) {
+	s, err := loadState(r.m.disk, r.file(extState), r.spec.origin())
+	if isSystem(err) {
+		date := r.m.now()
+		s.LastAttempt, s.NotBefore = date, date.Add(r.spec.floor)
+		s.Due = s.NotBefore
+	}
+	s.repair(r.m.now(), &r.spec)
+	return s.on(r.m.now(), now), err
 }
 
 // save puts a state on the disk.
 func (r *runner) save(s state) error {
 	s = s.on(time.Now(), r.m.now())
-	return s.save(r.file(extState))
+	return s.save(r.m.disk, r.file(extState))
 }
 
 // describe reads the description of a generation of this feed, or nil.
@@ -69,7 +96,7 @@ func (r *runner) describe(ext string) (*Description, error) {
 
 // open opens a generation; nil when there is none or that of another source.
 func (r *runner) open(ext string) (*reader, error) {
-	g, err := openGeneration(r.file(ext))
+	g, err := openGeneration(r.m.disk, r.file(ext))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -108,6 +135,7 @@ func (r *runner) fetch(ctx context.Context) (Outcome, error) {
 		if _, ok := errors.AsType[*tooSoon](err); ok {
 			return NotYet, err
 		}
+		r.report(Failed, err)
 		return Failed, err
 	}
 	out, note, err := r.pull(ctx)
@@ -145,23 +173,47 @@ func (e *tooSoon) Error() string {
 // begin puts the attempt on the disk. Without that there is none: a provider must not
 // suffer from our full disk.
 func (r *runner) begin(now time.Time) error {
+	if err := r.mayAsk(now); err != nil {
+		return err
+	}
+	if err := r.ready(); err != nil {
+		return r.notSent(now, fmt.Errorf("no request was sent, as what is kept of the feed cannot be read: %w", err))
+	}
+	if err := r.mayAsk(now); err != nil {
+		return err // by the state that has been read now
+	}
+	r.mu.Lock()
+	next := r.state
+	r.mu.Unlock()
+	next.begin(now, &r.spec)
+	if err := r.save(next); err != nil {
+		return r.notSent(now, fmt.Errorf("no request was sent, as it could not be noted: %w", err))
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next.Code, next.Error = r.state.Code, r.state.Error // those of the last attempt that ended
+	r.state = next
+	return nil
+}
+
+// mayAsk is a *tooSoon while the provider may not be asked.
+func (r *runner) mayAsk(now time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.state.repair(now, &r.spec)
 	if now.Before(r.state.NotBefore) {
 		return &tooSoon{until: r.state.NotBefore, floor: r.spec.floor, last: r.state.LastAttempt}
 	}
-	next := r.state
-	next.begin(now, &r.spec)
-	if err := r.save(next); err != nil {
-		err = fmt.Errorf("no request was sent, as it could not be noted: %w", err)
-		r.state.Error = err.Error()
-		r.state.Due = now.Add(firstBackoff)
-		return err
-	}
-	next.Code, next.Error = r.state.Code, r.state.Error // those of the last attempt that ended
-	r.state = next
 	return nil
+}
+
+// notSent notes why an attempt has ended before a request.
+func (r *runner) notSent(now time.Time, err error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state.Error = err.Error()
+	r.state.Due = now.Add(firstBackoff)
+	return err
 }
 
 // end notes what became of the attempt.
@@ -178,9 +230,9 @@ func (r *runner) end(ctx context.Context, out Outcome, note string, err error) {
 	default:
 		r.state.fail(now, &r.spec, err, err.Error())
 	}
-	saveErr := r.save(r.state)
-	r.mu.Unlock()
-	if saveErr != nil {
+	s := r.state
+	r.mu.Unlock() // a disk that hangs must not hang the status
+	if saveErr := r.save(s); saveErr != nil {
 		r.log.Error("the state of a feed cannot be saved", zap.Error(saveErr))
 	}
 	r.report(out, err)
@@ -387,10 +439,11 @@ func (r *runner) settle(w *writer, d Description, declared int) (Outcome, error)
 	d.Feed, d.Origin, d.Taken = r.spec.Name, r.spec.origin(), r.m.now()
 	before := -1
 	r.mu.Lock()
-	if r.good != nil {
-		d.Previous = r.good.Entries
-		if !r.good.Partial {
-			before = r.good.Entries // a first reading grows
+	if last := cmp.Or(r.good, r.read.gone); last != nil {
+		d.Previous = last.Entries
+		fromNothing := d.Partial && (r.good == nil || r.anewLocked())
+		if !last.Partial && !fromNothing {
+			before = last.Entries // a first reading grows
 		}
 	}
 	r.mu.Unlock()
@@ -413,10 +466,18 @@ func (r *runner) settle(w *writer, d Description, declared int) (Outcome, error)
 	if err := w.commit(r.file(extGood), d); err != nil {
 		return Failed, err
 	}
-	err = remove(r.file(extHeld))
 	r.adopt(&d, nil)
+	r.dropHeld()
 	r.m.changed()
-	return Updated, err
+	return Updated, nil
+}
+
+// dropHeld removes the copy that was held back. Should that fail, load knows that the one
+// in use is newer.
+func (r *runner) dropHeld() {
+	if err := r.m.disk.remove(r.file(extHeld)); err != nil {
+		r.log.Warn("a copy that is not held back any more remains on the disk", zap.Error(err))
+	}
 }
 
 // same reports whether a new generation says what the one in use says, and then only
@@ -426,7 +487,7 @@ func (r *runner) same(d *Description) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	g := r.good
-	if g == nil || r.held != nil || d.Held != "" || g.Content != d.Content || g.Content == 0 || g.Entries != d.Entries ||
+	if g == nil || r.read.why != "" || r.held != nil || d.Held != "" || g.Content != d.Content || g.Content == 0 || g.Entries != d.Entries ||
 		g.Origin != d.Origin || g.Partial || d.Cursor != nil || g.Cursor != nil {
 		return false
 	}
@@ -439,6 +500,10 @@ func (r *runner) same(d *Description) bool {
 func (r *runner) adopt(good, held *Description) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if good != r.good {
+		r.read.gone, r.read.unread = nil, false
+		r.read.why, r.read.since = "", time.Time{}
+	}
 	r.good, r.held = good, held
 }
 
@@ -463,7 +528,7 @@ func (r *runner) accept() error {
 		d.Previous = r.good.Entries
 	}
 	r.mu.Unlock()
-	w, err := newWriter(r.m.dir)
+	w, err := newWriter(r.m.disk, r.m.dir)
 	if err != nil {
 		return err
 	}
@@ -475,7 +540,9 @@ func (r *runner) accept() error {
 		return err
 	}
 	r.adopt(&d, nil)
-	return remove(r.file(extHeld))
+	r.dropHeld()
+	r.m.changed()
+	return nil
 }
 
 // cursor reads the cursor of a generation into v; without one v stays as it is.

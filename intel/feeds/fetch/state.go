@@ -8,7 +8,6 @@ import (
 	"hash/crc32"
 	"io/fs"
 	"math/rand/v2"
-	"os"
 	"time"
 )
 
@@ -45,9 +44,9 @@ const (
 
 // loadState reads the state of a feed; that of another origin is no state. A broken
 // file is one too, and the error says so.
-func loadState(path, origin string) (state, error) {
+func loadState(d *disk, path, origin string) (state, error) {
 	fresh := state{Origin: origin}
-	b, err := os.ReadFile(path)
+	b, err := d.readFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fresh, nil
 	}
@@ -77,12 +76,12 @@ func parseState(b []byte, s *state) error {
 func sumOf(text []byte) string { return fmt.Sprintf("%08x", crc32.ChecksumIEEE(text)) }
 
 // save writes the state: a CRC-32 in hex, a blank and a JSON object.
-func (s *state) save(path string) error {
+func (s *state) save(d *disk, path string) error {
 	b, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}
-	return writeFile(path, fmt.Appendf(nil, "%s %s\n", sumOf(b), b))
+	return d.writeFile(path, fmt.Appendf(nil, "%s %s\n", sumOf(b), b))
 }
 
 // repair limits what a clock that was wrong once can do: a Pi without battery may

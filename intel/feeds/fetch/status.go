@@ -49,6 +49,10 @@ type Status struct {
 	Error       string    `json:"error,omitempty"`
 	Failures    int       `json:"failures,omitempty"`
 	Note        string    `json:"note,omitempty"`
+	// Unreadable is why the copy in use cannot be read now; its entries that are in force
+	// stay. ReadErrors counts such failures since the start.
+	Unreadable string `json:"unreadable,omitempty"`
+	ReadErrors uint64 `json:"read_errors"`
 	// IntervalSeconds is the usual time between two fetches, Next is the next one by
 	// schedule, NotBefore the earliest by hand.
 	IntervalSeconds float64   `json:"interval_seconds"`
@@ -85,6 +89,7 @@ func (r *runner) status() Status {
 		Failures: r.state.Failures, Note: r.state.Note, Next: r.state.Due, NotBefore: r.state.NotBefore,
 		Requests: r.requests, IntervalSeconds: r.spec.Interval.Seconds(),
 	}
+	s.Unreadable, s.ReadErrors = r.read.why, r.read.errors
 	if r.good != nil {
 		s.Taken, s.Updated = r.good.Taken, r.good.Parsed.Updated
 		s.Entries, s.Delta = r.good.Entries, r.good.Entries-r.good.Previous

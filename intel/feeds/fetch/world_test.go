@@ -22,6 +22,12 @@ import (
 // it, and a manager in front of it whose state outlives it.
 type world struct {
 	date func() time.Time // that is trusted; nil = the wall clock
+	disk *disk            // nil = the usual one
+
+	// inForce are addresses that must stay listed while a process runs, once they are;
+	// lost says which did not.
+	inForce []netip.Addr
+	lost    []string
 
 	t       *testing.T
 	dir     string
@@ -35,6 +41,7 @@ type world struct {
 	mu       sync.Mutex
 	requests []request1
 	tables   []*intel.Table
+	began    int // how many of them are of processes before
 	alerts   []string
 	m        *Manager
 	logs     *observer.ObservedLogs
@@ -125,7 +132,7 @@ func (w *world) dial(ctx context.Context, network, addr string) (net.Conn, error
 func (w *world) start() *Manager {
 	w.t.Helper()
 	w.stop()
-	w.m = w.manager()
+	w.m, w.began = w.manager(), len(w.tables)
 	if err := w.m.Start(); err != nil {
 		w.t.Fatal(err)
 	}
@@ -138,6 +145,11 @@ func (w *world) manager() *Manager {
 		Publish: func(t *intel.Table, _ intel.Report) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
+			for _, a := range w.inForce {
+				if n := len(w.tables); n > w.began && !w.tables[n-1].Find(a, 0).Empty() && t.Find(a, 0).Empty() {
+					w.lost = append(w.lost, a.String()+" has gone")
+				}
+			}
 			w.tables = append(w.tables, t)
 		},
 		Alert: func(feed, why string) {
@@ -146,7 +158,7 @@ func (w *world) manager() *Manager {
 			w.alerts = append(w.alerts, feed+": "+why)
 		},
 	})
-	m.dial = w.dial
+	m.dial, m.disk = w.dial, w.disk
 	return m
 }
 
