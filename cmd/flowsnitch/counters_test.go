@@ -36,6 +36,7 @@ var notInText = figures.Exempt{
 	"Exporters.Restored.Exporters":             "is logged at the start",
 	"Exporters.Restored.Templates":             "is logged at the start",
 	"Exporters.Restored.Samplers":              "is no loss",
+	"Exporters.File.Writes":                    "is no loss",
 	"Exporters.List[].Unproven":                "is no loss",
 	"Exporters.List[].EarlyBytes":              "is in the sum that waits",
 	"Exporters.List[].LastSeen":                "is shown for each stream",

@@ -243,6 +243,9 @@ func printListeners(w io.Writer, listeners []app.ListenerStatus) {
 		printRefused(w, &l)
 		for _, f := range l.Forward {
 			fmt.Fprintf(w, "forward    %s: %d sent, %d of them with our own address as the source, %d dropped, %d failed", f.Target, f.Sent, f.SourceLost, f.Dropped, f.Failed)
+			if f.Looped > 0 {
+				fmt.Fprintf(w, ", %d left out that came again (from %s)", f.Looped, f.LoopedFrom)
+			}
 			if f.Error != "" {
 				fmt.Fprintf(w, "; %s", printable(f.Error))
 			}
@@ -297,6 +300,13 @@ func printExporters(w io.Writer, x *app.ExporterStatus, list bool) {
 		fmt.Fprintf(w, "           of the file of templates %d lines were damaged, %d too old, %d found no room", r.Damaged, r.Expired, r.Refused)
 		if r.Error != "" {
 			fmt.Fprintf(w, "; %s", printable(r.Error))
+		}
+		fmt.Fprintln(w)
+	}
+	if f := &x.File; f.WriteErrors > 0 {
+		fmt.Fprintf(w, "           the file of templates could not be written %d times", f.WriteErrors)
+		if f.Error != "" {
+			fmt.Fprintf(w, "; %s", printable(f.Error))
 		}
 		fmt.Fprintln(w)
 	}

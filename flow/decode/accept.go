@@ -3,6 +3,8 @@ package decode
 import (
 	"bytes"
 	"encoding/binary"
+	"hash/crc32"
+	"slices"
 	"time"
 )
 
@@ -14,7 +16,13 @@ type TemplateChange struct {
 	Fields  int       `json:"fields"`
 	Bytes   int       `json:"bytes"` // of a record, at least
 	Port    uint16    `json:"port"`  // UDP source port that it came from
+
+	sum uint32 // CRC-32 of the template record
 }
+
+// flapTime is the time within which a meaning that comes again is no news: two processes
+// behind one address, or a forger, change the template to and fro.
+const flapTime = 10 * time.Minute
 
 // maxHistory is the number of template changes that are remembered per stream.
 const maxHistory = 16
@@ -66,12 +74,21 @@ func (d *Decoder) changed(m *message, p *plan) {
 	if len(st.history) >= maxHistory {
 		st.history = append(st.history[:0], st.history[1:]...)
 	}
+	sum := crc32.ChecksumIEEE(p.raw)
+	flaps := slices.ContainsFunc(st.history, func(c TemplateChange) bool {
+		return c.ID == p.id && c.sum == sum && m.dg.Received.Sub(c.Time) < flapTime
+	})
 	st.history = append(st.history, TemplateChange{
-		ID: p.id, Time: m.dg.Received, Options: p.options,
+		sum: sum,
+		ID:  p.id, Time: m.dg.Received, Options: p.options,
 		Fields: fieldCount(m.ver, p.options, p.raw), Bytes: p.size, Port: p.port,
 	})
 	delete(st.unknown, p.id)
-	d.exporters.changes.Add(1)
+	if flaps {
+		d.exporters.unrest.Add(1)
+	} else {
+		d.exporters.changes.Add(1)
+	}
 }
 
 func templateIDOf(rec []byte) uint16 { return binary.BigEndian.Uint16(rec) }

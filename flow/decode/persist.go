@@ -73,9 +73,13 @@ type stateSequence struct {
 	Records   int       `json:"by_records,omitempty"`
 }
 
-// Changes counts changes of what Save writes, other than sequence numbers: whoever
+// Changes counts what is new in what Save writes, other than sequence numbers: whoever
 // saves on change compares it with what it was.
 func (x *Exporters) Changes() uint64 { return x.changes.Load() }
+
+// Unrest counts changes that may wait to be saved: templates that are changed to and
+// fro, and what was forgotten.
+func (x *Exporters) Unrest() uint64 { return x.unrest.Load() }
 
 // Save writes templates, samplers and sequence numbers of all exporters, for Load
 // after a restart. clean tells that no datagram will be decoded after this: the

@@ -239,7 +239,7 @@ func judgedStatus() *Status {
 	s.Intel.Feeds[0].Refused[intel.ReasonOverCap] = 0
 	s.Journal.Trouble, s.Intel.Quarantined = "", nil
 	s.Journal.Bytes, s.Journal.MaxBytes = 10, 1<<40
-	s.Journal.Opened, s.Exporters.Restored = OpenedStatus{}, RestoredStatus{}
+	s.Journal.Opened, s.Exporters.Restored, s.Exporters.File.Error = OpenedStatus{}, RestoredStatus{}, ""
 	s.Exporters.Early.Replayed = s.Decoded.UnknownSets
 	for i := range s.Sinks {
 		s.Sinks[i].Failing = false
@@ -299,6 +299,7 @@ var notJudged = figures.Exempt{
 	"Exporters.Restored.Templates":            "is no loss",
 	"Exporters.Restored.Samplers":             "is no loss",
 	"Exporters.Restored.Expired":              "is as limits.forget demands",
+	"Exporters.File.Writes":                   "is no loss",
 	"Exporters.List[].":                       "are summed up in Exporters and in Decoded, which are looked at; what an sFlow agent could not sample is a matter of the device",
 	"Intel.Indicators":                        "is looked at when it is 0",
 	"Intel.Feeds[].Entries":                   "is no loss",

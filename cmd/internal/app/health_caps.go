@@ -207,6 +207,11 @@ func (f *Finding) forwards(s, before *Status) {
 
 func (f *Finding) forward(t, before *ForwardStatus) {
 	sent, dropped, failed := grown(t.Sent, before.Sent), grown(t.Dropped, before.Dropped), grown(t.Failed, before.Failed)
+	if n := grown(t.Looped, before.Looped); 100*n > sent { // a network may double a few
+		f.atLeast(Warning)
+		f.add("loop "+t.Target, "%d datagrams came again after they had been forwarded to %s (from %s): somebody who gets the copies forwards to us, take one of the two 'forward' away",
+			n, t.Target, t.LoopedFrom)
+	}
 	switch {
 	case t.Address == (netip.AddrPort{}) && t.Error != "":
 		f.atLeast(Warning)

@@ -251,8 +251,19 @@ func templateFinding(s *Status, p *past, now time.Time) Finding {
 		f.addFor(append([]string{"missing"}, who...), "%d data sets came without their template%s: let the exporter send templates more often (every minute)", n, from)
 	}
 	f.restored(s, now)
+	f.unsaved(s, p)
 	f.well("all data has its template")
 	return f
+}
+
+// unsaved warns while the file of templates cannot be written.
+func (f *Finding) unsaved(s *Status, p *past) {
+	file := &s.Exporters.File
+	if file.Error == "" && file.WriteErrors <= p.status.Exporters.File.WriteErrors {
+		return
+	}
+	f.atLeast(Warning)
+	f.add("unsaved", "the file of templates cannot be written (%s): after a restart data would wait for its templates", cmp.Or(file.Error, "it can again now"))
 }
 
 // unread is the number of data sets that have not got their template, so far.

@@ -248,6 +248,10 @@ func TestFindings(t *testing.T) {
 		{"forward target too slow", func(s *Status, _ *past) {
 			s.Listeners[0].Forward = []ForwardStatus{{Target: "c.example:2055", Address: netip.MustParseAddrPort("192.0.2.5:2055"), Sent: 90, Dropped: 10}}
 		}, "sinks", Warning, "10 of 100 copies for forward target c.example:2055 were dropped"},
+		{"a loop of forwarding", func(s *Status, _ *past) {
+			s.Listeners[0].Forward = []ForwardStatus{{Target: "c.example:2055", Address: netip.MustParseAddrPort("192.0.2.5:2055"), Sent: 90, Looped: 80,
+				LoopedFrom: netip.MustParseAddrPort("192.0.2.5:4000")}}
+		}, "sinks", Warning, "80 datagrams came again after they had been forwarded to c.example:2055 (from 192.0.2.5:4000)"},
 		{"forward target is back", func(s *Status, p *past) {
 			s.Listeners[0].Forward = []ForwardStatus{{Target: "c.example:2055", Address: netip.MustParseAddrPort("192.0.2.5:2055"), Sent: 90, Dropped: 10, Failed: 3}}
 			p.status.Listeners[0].Forward = s.Listeners[0].Forward

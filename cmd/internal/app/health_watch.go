@@ -77,7 +77,7 @@ func (h *healthWatch) remember(s *Status, now time.Time) {
 // countersOf keeps of a status what later ones are compared with.
 func countersOf(s *Status) Status {
 	return Status{Listeners: s.Listeners, Decoded: s.Decoded, Hits: s.Hits, Journal: s.Journal, Sinks: s.Sinks, DNSBL: s.DNSBL,
-		Exporters: ExporterStatus{ExportersStats: s.Exporters.ExportersStats}}
+		Exporters: ExporterStatus{ExportersStats: s.Exporters.ExportersStats, File: s.Exporters.File}}
 }
 
 // learn notes the long pauses of each exporter when they are over. Exporters that are not

@@ -44,6 +44,8 @@ func udpMetrics() []metric {
 		perTarget("forward_dropped_total", "Copies dropped because the send buffer was full or the target had no address.", counter,
 			func(f *ForwardStatus) float64 { return float64(f.Dropped) }),
 		perTarget("forward_failed_total", "Copies that the system refused to send.", counter, func(f *ForwardStatus) float64 { return float64(f.Failed) }),
+		perTarget("forward_looped_total", "Datagrams not sent onward because they had been a moment ago: who gets the copies forwards to us.", counter,
+			func(f *ForwardStatus) float64 { return float64(f.Looped) }),
 		perTarget("forward_up", "1 while the target has an address.", gauge, func(f *ForwardStatus) float64 { return flag(f.Address.IsValid()) }),
 		perTarget("forward_keeps_source", "1 while copies carry the address of their exporter.", gauge,
 			func(f *ForwardStatus) float64 { return flag(f.KeepsSource) }),
@@ -150,6 +152,9 @@ func exporterMetrics() []metric {
 		one("exporter_state_bytes", "Bytes of all that is kept for exporters.", gauge, func(s *Status) int64 { return s.Exporters.StateBytes }),
 		one("templates", "Templates known.", gauge, func(s *Status) int64 { return s.Exporters.Templates }),
 		one("template_bytes", "Bytes of the templates known.", gauge, func(s *Status) int64 { return s.Exporters.TemplateBytes }),
+		one("template_file_writes_total", "Times that the file of templates was written.", counter, func(s *Status) uint64 { return s.Exporters.File.Writes }),
+		one("template_file_write_errors_total", "Times that the file of templates could not be written.", counter,
+			func(s *Status) uint64 { return s.Exporters.File.WriteErrors }),
 		{name: "template_file_lines", help: "Lines of the file of templates that were left out at the start, by reason.", kind: gauge, labels: []string{"reason"},
 			each: func(s *Status, put put) {
 				put(float64(s.Exporters.Restored.Damaged), "damaged")

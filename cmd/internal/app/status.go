@@ -107,9 +107,11 @@ type ForwardStatus struct {
 	Address     netip.AddrPort `json:"address,omitzero"` // in use; absent while there is none
 	KeepsSource bool           `json:"keeps_source"`     // copies carry the exporter's address
 	Sent        uint64         `json:"sent"`
-	SourceLost  uint64         `json:"source_lost"` // of Sent, those that carry our address
-	Dropped     uint64         `json:"dropped"`     // no room in the send buffer, or no address
-	Failed      uint64         `json:"failed"`      // refused by the system
+	SourceLost  uint64         `json:"source_lost"`          // of Sent, those that carry our address
+	Dropped     uint64         `json:"dropped"`              // no room in the send buffer, or no address
+	Failed      uint64         `json:"failed"`               // refused by the system
+	Looped      uint64         `json:"looped"`               // left out: they had been forwarded a moment ago
+	LoopedFrom  netip.AddrPort `json:"looped_from,omitzero"` // who sent the last of these
 	Error       string         `json:"error,omitempty"`
 }
 
@@ -145,7 +147,16 @@ type ExporterStatus struct {
 	decode.ExportersStats
 	// Restored is what was taken up from the file of templates at the start.
 	Restored RestoredStatus          `json:"restored"`
+	File     TemplateFileStatus      `json:"file"`
 	List     []decode.ExporterStatus `json:"list"`
+}
+
+// A TemplateFileStatus is the writing of the file of templates, samplers and sequence
+// numbers.
+type TemplateFileStatus struct {
+	Writes      uint64 `json:"writes"`
+	WriteErrors uint64 `json:"write_errors"`
+	Error       string `json:"error,omitempty"` // of the last try, if that failed
 }
 
 // A RestoredStatus is what the file of templates had at the start. Damaged, expired and
@@ -328,7 +339,7 @@ func (a *App) status(most int) Status {
 	s.Canary = a.canaryStatus()
 	s.Decoded = decodeStatus(d)
 	s.Exporters = exporterStatus(a.exporters, most)
-	s.Exporters.Restored = a.templates.restored
+	s.Exporters.Restored, s.Exporters.File = a.templates.restored, a.templates.status()
 	s.Clock = a.watch.status()
 	s.Hits.Feeds, s.Hits.FeedsOther = a.contacts.FeedHits()
 	s.Intel = a.feeds.status()
@@ -391,6 +402,10 @@ func forwardStatus(workers [][]udp.TargetStats) []ForwardStatus {
 			f.SourceLost += t.SourceLost
 			f.Dropped += t.Dropped
 			f.Failed += t.Failed
+			f.Looped += t.Looped
+			if t.LoopedFrom.IsValid() {
+				f.LoopedFrom = t.LoopedFrom
+			}
 			f.KeepsSource = f.KeepsSource && t.KeepsSource
 			f.Address = t.Addr
 			f.Error = cmp.Or(t.Err, f.Error)

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/decode"
@@ -18,10 +20,19 @@ import (
 // and sequence numbers over a restart.
 const templatesName = "templates"
 
-// saveSequences is how often the file is written when only sequence numbers have
-// moved: seldom, for the sake of SD cards. After a crash the gap since then is told
-// as an estimate.
-const saveSequences = 10 * time.Minute
+// The file is written seldom, for the sake of SD cards.
+const (
+	// saveSequences is how often it is when only sequence numbers have moved. After a
+	// crash the gap since then is an estimate.
+	saveSequences = 10 * time.Minute
+	// saveUnrest is how often it is at most when templates change to and fro, and when
+	// there is ever something new. What is new after a calm is written at once; each
+	// further time takes twice as long, beginning with saveAgain.
+	saveUnrest = 5 * time.Minute
+	saveAgain  = 5 * time.Second
+	// saveFailed is how long a file that could not be written is left alone at most.
+	saveFailed = time.Minute
+)
 
 // A templateFile keeps what is known of exporters over a restart.
 type templateFile struct {
@@ -29,9 +40,16 @@ type templateFile struct {
 	x    *decode.Exporters
 	date func() time.Time // that can be trusted
 
-	writing sync.Mutex // held while the file is written
-	changes uint64     // when it was last written
-	written time.Time  // likewise
+	writing sync.Mutex    // held while the file is written
+	changes uint64        // when it was last written
+	unrest  uint64        // likewise
+	written time.Time     // likewise
+	spacing time.Duration // until something new is written again
+	tried   time.Time     // when it could not be written
+	failed  time.Duration // until that is tried again; 0 = it could be
+
+	writes, errors atomic.Uint64
+	trouble        atomic.Pointer[string] // why it cannot be written; nil = it can
 
 	restored RestoredStatus // what load found
 }
@@ -52,7 +70,7 @@ func openTemplateFile(dir string, x *decode.Exporters, date func() time.Time, lo
 	case r.Exporters > 0:
 		log.Info("templates of the last run are back", zap.Int("exporters", r.Exporters), zap.Int("templates", r.Templates))
 	}
-	f.changes = x.Changes()
+	f.changes, f.unrest = x.Changes(), x.Unrest()
 	if r.Clean {
 		// Numbers that are exact after a clean stop would not be so after a crash.
 		if err := f.write(false); err != nil {
@@ -89,15 +107,63 @@ func (f *templateFile) save(clean bool) error {
 		return errors.New("templates: the file is still being written; the disk does not answer")
 	}
 	defer f.writing.Unlock()
-	if !clean && f.x.Changes() == f.changes && time.Since(f.written) < saveSequences {
-		return nil
+	now := time.Now()
+	if !clean && !f.due(now) {
+		return f.lastError()
 	}
-	return f.write(clean)
+	before, news := f.written, f.x.Changes() != f.changes
+	if err := f.write(clean); err != nil {
+		f.tried, f.failed = now, min(max(2*f.failed, saveAgain), saveFailed)
+		f.errors.Add(1)
+		text := err.Error()
+		f.trouble.Store(&text)
+		return err
+	}
+	f.failed = 0
+	f.trouble.Store(nil)
+	switch {
+	case now.Sub(before) >= 2*saveUnrest:
+		f.spacing = 0
+	case news:
+		f.spacing = min(max(2*f.spacing, saveAgain), saveUnrest)
+	}
+	return nil
+}
+
+// due reports whether it is time to write the file.
+func (f *templateFile) due(now time.Time) bool {
+	since := now.Sub(f.written)
+	switch {
+	case f.failed > 0:
+		return now.Sub(f.tried) >= f.failed
+	case f.x.Changes() != f.changes:
+		return since >= f.spacing
+	case f.x.Unrest() != f.unrest:
+		return since >= saveUnrest
+	}
+	return since >= saveSequences
+}
+
+// lastError is why the file could not be written at the last try.
+func (f *templateFile) lastError() error {
+	if text := f.trouble.Load(); text != nil {
+		return errors.New(*text)
+	}
+	return nil
+}
+
+// status may be called while the disk hangs.
+func (f *templateFile) status() TemplateFileStatus {
+	s := TemplateFileStatus{Writes: f.writes.Load(), WriteErrors: f.errors.Load()}
+	if text := f.trouble.Load(); text != nil {
+		s.Error = *text
+	}
+	return s
 }
 
 // write writes the file. clean tells that no datagram will be decoded any more.
 func (f *templateFile) write(clean bool) error {
-	changes := f.x.Changes()
+	changes, unrest := f.x.Changes(), f.x.Unrest()
 	var b bytes.Buffer
 	if err := f.x.Save(&b, clean, time.Now(), f.date()); err != nil {
 		return err
@@ -105,7 +171,8 @@ func (f *templateFile) write(clean bool) error {
 	if err := replaceFile(f.path, b.Bytes()); err != nil {
 		return fmt.Errorf("templates: %w", err)
 	}
-	f.changes, f.written = changes, time.Now()
+	f.changes, f.unrest, f.written = changes, unrest, time.Now()
+	f.writes.Add(1)
 	return nil
 }
 
@@ -129,6 +196,21 @@ func replaceFile(path string, content []byte) error {
 	}
 	if err != nil {
 		os.Remove(tmp.Name())
+		return err
 	}
-	return err
+	return syncFolder(filepath.Dir(path))
+}
+
+// syncFolder makes a rename in a folder outlive a power cut. Not every file system knows
+// how to do that for a folder.
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.EINVAL) {
+		return err
+	}
+	return nil
 }
