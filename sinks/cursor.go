@@ -2,9 +2,10 @@ package sinks
 
 import (
 	"errors"
-	"os"
 	"slices"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 )
 
 // A mark is a place in the journal and what became of the events before it. At any
@@ -20,6 +21,8 @@ type mark struct {
 	Filtered  uint64 `json:"filtered"`
 	Limited   uint64 `json:"limited"`
 	Dropped   uint64 `json:"dropped"`
+	// Bucket is the state of the sink's rate limit: events that come again meet the same.
+	Bucket bucket `json:"bucket,omitzero"`
 }
 
 // drop moves the mark to a later position; what lies between is dropped.
@@ -61,8 +64,11 @@ type cursor struct {
 	// mayRepeat says that the file was not of a regular stop: what was delivered
 	// after it was written is delivered again.
 	mayRepeat bool
-	file      *os.File
+	repeats   uint64    // events that it may have had: its place was lost
+	trouble   error     // why its events cannot be read now; nil = they can
+	file      disk.File // this and serial are guarded by the journal's lock for saving
 	path      string
+	journal   string    // identity of the journal
 	serial    uint64    // of the latest save
 	seen      time.Time // of a cursor that is not attached: when it was last saved
 }

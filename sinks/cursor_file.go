@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 )
 
 // A cursor's file is two lines of 4,096 bytes, each a CRC-32C in hex, a blank, one
@@ -35,6 +37,8 @@ type cursorState struct {
 	Clean  bool   `json:"clean"`  // written by a regular stop
 	Start  uint64 `json:"start"`
 	Next   uint64 `json:"next"` // of the journal then
+	// Journal is the identity of the journal; empty in the first version.
+	Journal string `json:"journal,omitempty"`
 	mark
 }
 
@@ -61,10 +65,13 @@ func newCursor(dir, name string, position uint64) *cursor {
 	return c
 }
 
+// errContent is within the errors about files that were read and found wrong.
+var errContent = errors.New("damaged")
+
 // loadCursor reads a cursor's file, and what the next number of the journal was. An
-// error says that it is of no use.
-func loadCursor(path string, at moment) (c *cursor, next uint64, err error) {
-	file, err := os.OpenFile(path, os.O_RDWR, 0)
+// error with errContent says that it is of no use.
+func loadCursor(d disk.FS, path string, at moment) (c *cursor, next uint64, err error) {
+	file, err := d.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -75,11 +82,12 @@ func loadCursor(path string, at moment) (c *cursor, next uint64, err error) {
 	}
 	c = newCursor("", s.Name, s.Position)
 	c.start, c.done, c.saved, c.serial, c.mayRepeat = s.Start, s.mark, s.mark, s.Serial, !s.Clean
+	c.journal = s.Journal
 	c.path, c.file, c.seen = path, file, seen
 	return c, s.Next, nil
 }
 
-func readCursor(file *os.File, at moment) (s cursorState, seen time.Time, err error) {
+func readCursor(file disk.File, at moment) (s cursorState, seen time.Time, err error) {
 	info, err := file.Stat()
 	if err != nil {
 		return s, seen, err
@@ -90,7 +98,7 @@ func readCursor(file *os.File, at moment) (s cursorState, seen time.Time, err er
 	}
 	s, ok := newestState(b)
 	if !ok {
-		return s, seen, errors.New("no line of it is whole")
+		return s, seen, fmt.Errorf("%w: no line of it is whole", errContent)
 	}
 	return s, at.stamp(info.ModTime()), nil
 }
@@ -130,20 +138,40 @@ func appendState(b []byte, s cursorState) ([]byte, error) {
 	return append(b, line...), nil
 }
 
-// write saves m, and next, the next number of the journal. Only one goroutine at a
-// time may call it.
-func (c *cursor) write(m mark, next uint64, clean bool) error {
-	s := cursorState{Name: c.name, Serial: c.serial + 1, Clean: clean, Start: c.start, Next: next, mark: m}
+// write saves m, and next, the next number of the journal; with sync it sees to it that
+// the disk has them. After an error the file is closed, for the handle may be stale, and
+// what a failed sync covered is never looked at again: the next line goes to the other
+// place. Only one goroutine at a time may call it.
+func (c *cursor) write(d disk.FS, m mark, next uint64, sync, clean bool) error {
+	err := c.writeLine(d, m, next, clean)
+	if err == nil && sync {
+		err = c.file.Sync()
+	}
+	if err != nil && c.file != nil {
+		_ = c.file.Close()
+		c.file = nil
+	}
+	return err
+}
+
+func (c *cursor) writeLine(d disk.FS, m mark, next uint64, clean bool) error {
+	s := cursorState{Name: c.name, Serial: c.serial + 1, Clean: clean, Start: c.start, Next: next, Journal: c.journal, mark: m}
 	line, err := appendState(nil, s)
 	if err != nil {
 		return err
 	}
 	if c.file == nil {
-		if c.file, err = os.OpenFile(c.path, os.O_RDWR|os.O_CREATE, 0o640); err != nil {
+		file, err := d.OpenFile(c.path, os.O_RDWR|os.O_CREATE, 0o640)
+		if err != nil {
 			return err
 		}
+		c.file = file
 	}
-	if _, err := c.file.WriteAt(line, int64(s.Serial%2)*cursorLine); err != nil {
+	n, err := c.file.WriteAt(line, int64(s.Serial%2)*cursorLine)
+	if err == nil && n < len(line) {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
 		return err
 	}
 	c.serial = s.Serial

@@ -2,12 +2,15 @@ package sinks
 
 import (
 	"bytes"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 )
 
 // TestCursorFile saves again and again, and damages what was written last: then
@@ -18,14 +21,14 @@ func TestCursorFile(t *testing.T) {
 	save := func(delivered uint64, clean bool) mark {
 		t.Helper()
 		m := mark{Position: 5 + delivered + 2, Delivered: delivered, Dropped: 2}
-		if err := c.write(m, m.Position+1, clean); err != nil {
+		if err := c.write(disk.OS{}, m, m.Position+1, false, clean); err != nil {
 			t.Fatal(err)
 		}
 		return m
 	}
 	defer func() { _ = c.file.Close() }()
 	load := func() (*cursor, error) {
-		got, _, err := loadCursor(c.path, moment{time.Now(), time.Now()})
+		got, _, err := loadCursor(disk.OS{}, c.path, moment{time.Now(), time.Now()})
 		if err == nil {
 			_ = got.file.Close()
 		}
@@ -67,7 +70,8 @@ func TestCursorNames(t *testing.T) {
 		t.Error("a name that has no room is taken")
 	}
 	longest, err := appendState(nil, cursorState{Name: strings.Repeat("\x01", maxSinkName), Serial: 1<<64 - 1, Start: 1<<64 - 1, Next: 1<<64 - 1,
-		mark: mark{1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1}})
+		Journal: strings.Repeat("x", 36),
+		mark:    mark{1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, bucket{-math.Pi * 1e-100, -1 << 63}}})
 	if err != nil || len(longest) != cursorLine || !bytes.HasSuffix(longest, []byte("} \n")) && !bytes.HasSuffix(longest, []byte("  \n")) {
 		t.Errorf("the longest line has %d bytes, %v", len(longest), err)
 	}

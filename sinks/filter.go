@@ -74,8 +74,9 @@ func (f Filter) Passes(k intel.Kind) bool { return len(f.Kinds) == 0 || slices.C
 func (f Filter) lists(i intel.Indicator) bool { return slices.Contains(f.Feeds, i.Feed) }
 
 // RateLimit bounds the events that a sink gets. It goes by the times of receipt,
-// so that those that waited for a sink to come back are not taken for a flood, and
-// the same events pass again after a restart.
+// so that those that waited for a sink to come back are not taken for a flood. Where it
+// stands belongs to the place in the journal: events that are sent again, after a broken
+// connection or a crash, are those that passed before.
 type RateLimit struct {
 	// Rate is in events per second; 0 = no limit.
 	Rate float64 `yaml:"rate"`
@@ -94,26 +95,25 @@ func (l RateLimit) Validate() error {
 	return nil
 }
 
-// A limiter applies a RateLimit to a sequence of events: a bucket of tokens.
-type limiter struct {
-	RateLimit
-	spent float64   // tokens that are missing in the bucket
-	last  time.Time // of the latest event
+// A bucket of tokens is where a RateLimit stands in a sequence of events.
+type bucket struct {
+	Spent float64 `json:"spent"` // tokens that are missing in it
+	Last  int64   `json:"last"`  // time of the latest event, in nanoseconds since 1970
 }
 
 // passes takes a token for an event of that time. A clock that was set back only
 // makes the refill begin anew.
-func (l *limiter) passes(t time.Time) bool {
+func (b *bucket) passes(l RateLimit, t time.Time) bool {
 	if l.Rate == 0 {
 		return true
 	}
-	if since := t.Sub(l.last).Seconds(); since > 0 {
-		l.spent = max(0, l.spent-since*l.Rate)
+	if since := t.Sub(time.Unix(0, b.Last)).Seconds(); since > 0 {
+		b.Spent = max(0, b.Spent-since*l.Rate)
 	}
-	l.last = t
-	if l.spent+1 > float64(l.Burst) {
+	b.Last = t.UnixNano()
+	if b.Spent+1 > float64(l.Burst) {
 		return false
 	}
-	l.spent++
+	b.Spent++
 	return true
 }

@@ -54,9 +54,10 @@ func TestRateLimit(t *testing.T) {
 		{"clock set back", RateLimit{Rate: 1, Burst: 1}, []int{9000, 1000, 1500, 2000, 2100}, "+--+-"},
 	}
 	for _, tt := range tests {
-		l, got := limiter{RateLimit: tt.limit}, ""
+		var b bucket
+		got := ""
 		for _, ms := range tt.at {
-			got += map[bool]string{true: "+", false: "-"}[l.passes(at.Add(time.Duration(ms)*time.Millisecond))]
+			got += map[bool]string{true: "+", false: "-"}[b.passes(tt.limit, at.Add(time.Duration(ms)*time.Millisecond))]
 		}
 		if got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)

@@ -3,11 +3,11 @@ package sinks
 import (
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 )
 
 const (
@@ -31,12 +31,9 @@ var (
 // in memory and in files, bounded in bytes and age. It numbers them; the sinks
 // follow as cursors, see [Runner]. All methods may be called from any goroutine.
 type Journal struct {
-	cfg JournalConfig
-	// The system calls that tests make fail.
-	write func(*os.File, []byte) (int, error)
-	sync  func(*os.File) error
+	cfg  JournalConfig
+	disk *disk.Watch
 
-	lock        *os.File // keeps other processes out; nil without a directory
 	start, stop sync.Once
 	stopErr     error
 	due         chan struct{} // one token: there may be something to write
@@ -44,26 +41,48 @@ type Journal struct {
 	quit        chan struct{}
 	work        sync.WaitGroup
 
-	saving sync.Mutex // of the cursors' files, before mu
+	// No call to the disk is made under mu, for Append and Stats need it. The others are
+	// of goroutines that may wait for the disk. They are taken before mu.
+	saving gate // of the cursors' files
+	place  gate // of making the directory anew, and of removing files
 
-	mu         sync.Mutex // of all that follows
-	closed     bool
-	next       uint64 // number of the next event
-	tail       tail
-	writing    *chunk     // being written, without the lock
-	segments   []*segment // the oldest first
-	active     *segment   // the last of them, while it is written to
-	cursors    map[string]*cursor
-	orphaned   bool          // cursors that no runner has taken by now are of sinks that are gone
-	badCursors bool          // one could not be read: nobody knows whose it was
-	trouble    error         // why the disk does not take events; nil = it does
-	tried      time.Time     // when it was last tried while in trouble
-	wrote      chan struct{} // closed, and another made, whenever the writer got on
-	spill      uint64        // with on-outage: everything before is to be written
-	probe      probe
-	saved      time.Time // when the cursors were last saved without need
-	stats      JournalStats
+	mu        sync.Mutex // of all that follows
+	lock      disk.File  // keeps other processes out; nil without a directory
+	closed    bool
+	abandoned bool   // the stop did not wait for the disk
+	next      uint64 // number of the next event
+	tail      tail
+	writing   *chunk     // being written, without the lock
+	segments  []*segment // the oldest first
+	active    *segment   // the last of them, while it is written to
+	cursors   map[string]*cursor
+	orphaned  bool          // cursors that no runner has taken by now are of sinks that are gone
+	known     knownSinks    // by the file of that name
+	trouble   error         // why the disk does not take events; nil = it does
+	troubles  troubles      // what else is wrong with the disk
+	again     error         // why events are to be written again; nil = they are not
+	safeTo    uint64        // everything before is on the disk for good, or was never written
+	leftovers []string      // files that could not be removed
+	rewriting bool          // that is being done, without the lock
+	tried     time.Time     // when it was last tried while in trouble
+	wrote     chan struct{} // closed, and another made, whenever the writer got on
+	spill     uint64        // with on-outage: everything before is to be written
+	probe     probe
+	saved     time.Time // when the cursors were last saved without need
+	stats     JournalStats
 }
+
+// A gate is a mutex that is held for as long as the disk likes. Unlike [sync.Mutex] it is
+// a wait that testing/synctest understands.
+type gate chan struct{}
+
+func newGate() gate { return make(gate, 1) }
+
+// Lock waits until the gate is free.
+func (g gate) Lock() { g <- struct{}{} }
+
+// Unlock frees it.
+func (g gate) Unlock() { <-g }
 
 // A probe says which events there were at some time.
 type probe struct {

@@ -3,7 +3,6 @@ package sinks
 import (
 	"errors"
 	"fmt"
-	"os"
 	"time"
 )
 
@@ -27,7 +26,7 @@ func (j *Journal) attach(name string) (*cursor, error) {
 	case j.closed:
 		return nil, ErrStopped
 	case c == nil:
-		c = newCursor(j.cfg.Dir, name, j.beginning())
+		c = j.newCursor(name)
 		j.cursors[name] = c
 	case c.taken:
 		return nil, fmt.Errorf("sink %s: there is one of this name already", name)
@@ -37,13 +36,18 @@ func (j *Journal) attach(name string) (*cursor, error) {
 	return c, nil
 }
 
-// beginning is where a sink starts that is not known. If its cursor may be one that
-// could not be read it gets all that is there: rather twice than never.
-func (j *Journal) beginning() uint64 {
-	if j.badCursors {
-		return j.first()
+// newCursor makes the cursor of a sink that has none. If its place may have been lost it
+// gets all that is there: rather twice than never. A new sink begins with what another
+// has still to get.
+func (j *Journal) newCursor(name string) (c *cursor) {
+	if j.known.had(name) {
+		c = newCursor(j.cfg.Dir, name, j.first())
+		c.mayRepeat, c.repeats = true, j.next-c.start
+	} else {
+		c = newCursor(j.cfg.Dir, name, max(j.first(), j.undelivered()))
 	}
-	return max(j.first(), j.undelivered())
+	j.known.add(name)
+	return c
 }
 
 // undelivered gives the number of the oldest event that any known cursor has still
@@ -62,15 +66,23 @@ func (j *Journal) undelivered() uint64 {
 // forgetCursors removes the cursors of sinks that are long gone from the
 // configuration: what they missed is gone as well.
 func (j *Journal) forgetCursors(now time.Time) {
+	j.saving.Lock()
+	defer j.saving.Unlock()
+	var gone []*cursor
 	j.mu.Lock()
-	defer j.mu.Unlock()
 	for name, c := range j.cursors {
-		if c.attached || now.Sub(c.seen) <= j.cfg.MaxAge {
-			continue
+		if !c.attached && now.Sub(c.seen) > j.cfg.MaxAge {
+			gone = append(gone, c)
+			delete(j.cursors, name)
+			j.known.remove(name)
 		}
-		_ = c.file.Close()
-		_ = os.Remove(c.path)
-		delete(j.cursors, name)
+	}
+	j.mu.Unlock()
+	for _, c := range gone {
+		if c.file != nil {
+			_ = c.file.Close()
+		}
+		j.removeFile(c.path)
 	}
 }
 
@@ -79,8 +91,18 @@ func (j *Journal) forgetCursors(now time.Time) {
 func (j *Journal) saveCursors(sync, clean bool) (err error) {
 	j.saving.Lock()
 	defer j.saving.Unlock()
-	for _, c := range j.toSave(sync) {
+	list := j.toSave(sync)
+	j.mu.Lock()
+	due := len(list) > 0 || j.troubles[troublePositions] != nil
+	j.mu.Unlock()
+	if due {
+		err = j.saveKnown() // first: a sink that is known and has no cursor gets too much, not too little
+	}
+	for _, c := range list {
 		err = errors.Join(err, j.saveCursor(c, sync, clean))
+	}
+	if due {
+		j.note(troublePositions, err)
 	}
 	return err
 }
@@ -92,16 +114,19 @@ func (j *Journal) saveCursor(c *cursor, sync, clean bool) error {
 		next = m.Position // nothing is on the disk that could be missed
 	}
 	j.mu.Unlock()
-	err := c.write(m, next, clean)
-	if err == nil && sync {
-		err = j.sync(c.file)
+	var err error
+	if c.file == nil {
+		err = j.checkDir()
+	}
+	if err == nil {
+		c.journal = j.known.Journal
+		err = c.write(j.disk, m, next, sync, clean)
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if err != nil {
 		j.stats.SaveErrors++
-		j.stats.failed(err)
-		return err
+		return fmt.Errorf("position of sink %s: %w", c.name, err)
 	}
 	c.saved, c.unsaved = m, false
 	j.stats.Saves++

@@ -1,9 +1,6 @@
 package sinks
 
-import (
-	"os"
-	"time"
-)
+import "time"
 
 // A moment is now by the clock of this process, with its monotonic reading, and the
 // date that can be trusted. What files say of their age goes by the latter.
@@ -45,12 +42,23 @@ func jumped(last, now time.Time) bool {
 // of its own: what it wrote before the time was known would look years old after the
 // next start, and be dropped.
 func (j *Journal) redate(at moment) {
+	type dating struct {
+		s    *segment
+		date time.Time
+	}
+	var list []dating
 	j.mu.Lock()
-	defer j.mu.Unlock()
 	for _, s := range j.segments {
-		date := at.date.Add(-at.now.Sub(s.stamp))
-		if date.Sub(s.dated).Abs() > time.Minute && os.Chtimes(s.path, time.Time{}, date) == nil {
-			s.dated = date
+		if date := at.date.Add(-at.now.Sub(s.stamp)); date.Sub(s.dated).Abs() > time.Minute {
+			list = append(list, dating{s, date})
+		}
+	}
+	j.mu.Unlock()
+	for _, d := range list {
+		if j.disk.Chtimes(d.s.path, d.date) == nil {
+			j.mu.Lock()
+			d.s.dated = d.date
+			j.mu.Unlock()
 		}
 	}
 }

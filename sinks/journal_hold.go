@@ -21,8 +21,9 @@ func (j *Journal) makeRoom() {
 
 // settleTail lets go of what every cursor has had.
 func (j *Journal) settleTail() {
-	j.tail.settled(j.floor())
-	j.tail.release(j.lent())
+	floor := j.floor()
+	j.tail.settled(floor)
+	j.tail.release(j.lent(), max(floor, j.safeTo))
 }
 
 // floor gives the number of the oldest event that a cursor still needs.

@@ -4,7 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -61,9 +62,21 @@ func (j *Journal) keep(last, now time.Time) {
 	j.removeSettled()
 	j.forgetCursors(now)
 	j.findRemoved()
+	j.removeLeftovers()
+	j.saveAgain()
 	at := j.moment()
 	if jumped(last, now) || at.skew().Abs() > time.Minute {
 		j.redate(at)
+	}
+}
+
+// saveAgain saves what could not be saved.
+func (j *Journal) saveAgain() {
+	j.mu.Lock()
+	due := j.troubles[troublePositions] != nil
+	j.mu.Unlock()
+	if due {
+		_ = j.saveCursors(false, false) // counted
 	}
 }
 
@@ -102,7 +115,7 @@ func (j *Journal) expire(now time.Time) {
 		j.lose(0, c.end())
 	}
 	j.mu.Unlock()
-	removeSegments(old)
+	j.removeSegments(old)
 }
 
 // removeSettled removes the segments that every cursor has passed, once the disk
@@ -117,7 +130,7 @@ func (j *Journal) removeSettled() {
 	j.mu.Lock()
 	old := j.cut(j.settledSegments(), &j.stats.DroppedFull)
 	j.mu.Unlock()
-	removeSegments(old)
+	j.removeSegments(old)
 }
 
 // settledSegments counts the oldest segments that no cursor needs, by what is
@@ -135,28 +148,43 @@ func (j *Journal) settledSegments() (n int) {
 
 // busy reports whether a segment is just being written to. While it is, it is the
 // writer's.
-func (j *Journal) busy(s *segment) bool { return s == j.active && j.writing != nil }
+func (j *Journal) busy(s *segment) bool { return j.rewriting || s == j.active && j.writing != nil }
 
 // findRemoved notices that files were taken away from under the journal: what
 // comes goes to new ones, for nobody would find it in those.
 func (j *Journal) findRemoved() {
 	j.saving.Lock()
 	defer j.saving.Unlock()
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if s := j.active; s != nil && j.writing == nil && isGone(s.path) {
-		j.stats.failed(fmt.Errorf("%s: was removed while in use", s.path))
-		j.sealActive()
+	if j.cfg.Dir == "" || j.checkDir() != nil {
+		return
 	}
-	for _, c := range j.cursors {
-		if c.file != nil && isGone(c.path) {
-			_ = c.file.Close()
-			c.file, c.unsaved = nil, true
+	j.mu.Lock()
+	active := j.active
+	cursors := slices.Collect(maps.Values(j.cursors))
+	j.mu.Unlock()
+	if active != nil && j.isGone(active.path) {
+		j.mu.Lock()
+		var empty []*segment
+		if j.active == active && !j.busy(active) {
+			j.stats.failed(fmt.Errorf("%s: was removed while in use", active.path))
+			empty = j.sealActive()
 		}
+		j.mu.Unlock()
+		j.removeSegments(empty)
+	}
+	for _, c := range cursors {
+		if c.file == nil || !j.isGone(c.path) {
+			continue
+		}
+		_ = c.file.Close()
+		c.file = nil
+		j.mu.Lock()
+		c.unsaved = true
+		j.mu.Unlock()
 	}
 }
 
-func isGone(path string) bool {
-	_, err := os.Lstat(path)
+func (j *Journal) isGone(path string) bool {
+	_, err := j.disk.Lstat(path)
 	return errors.Is(err, fs.ErrNotExist)
 }

@@ -3,11 +3,14 @@ package sinks
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 )
 
 // An OpenReport says what OpenJournal found, and what it had to discard.
@@ -24,12 +27,13 @@ type OpenReport struct {
 	DamagedBytes  int64    // passed over between good records
 	MissingEvents uint64   // known to have been in the damage
 	LostEvents    uint64   // not there any more behind the last record
-	BadCursors    []string // files that say nothing; their sinks begin anew
+	BadCursors    []string // files of no use; their sinks get all that is there
+	LostCursors   []string // sinks whose file is not there; they get all that is there
 }
 
 // Damaged reports whether anything was discarded.
 func (r OpenReport) Damaged() bool {
-	return r.TornBytes > 0 || r.DamagedBytes > 0 || r.MissingEvents > 0 || r.LostEvents > 0 || len(r.BadCursors) > 0
+	return r.TornBytes > 0 || r.DamagedBytes > 0 || r.MissingEvents > 0 || r.LostEvents > 0 || len(r.BadCursors) > 0 || len(r.LostCursors) > 0
 }
 
 // String says it in one line.
@@ -47,6 +51,9 @@ func (r OpenReport) String() string {
 	if len(r.BadCursors) > 0 {
 		s += "; cannot read " + strings.Join(r.BadCursors, ", ") + ", these sinks get all that is there"
 	}
+	if len(r.LostCursors) > 0 {
+		s += "; the positions of " + strings.Join(r.LostCursors, ", ") + " are missing, these sinks get all that is there"
+	}
 	return s
 }
 
@@ -54,12 +61,18 @@ func (r OpenReport) String() string {
 // written before Start but the repair. The error is about cfg, about a directory
 // that cannot be used, or about another process that uses it.
 func OpenJournal(cfg JournalConfig) (*Journal, OpenReport, error) {
+	return openJournal(cfg, disk.OS{})
+}
+
+func openJournal(cfg JournalConfig, files disk.FS) (*Journal, OpenReport, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, OpenReport{}, err
 	}
 	j := &Journal{
-		cfg: cfg, write: (*os.File).Write, sync: (*os.File).Sync,
-		due: make(chan struct{}, 1), moved: make(chan struct{}, 1),
+		cfg: cfg, disk: disk.NewWatch(files), safeTo: math.MaxUint64,
+		saving: newGate(), place: newGate(),
+		known: knownSinks{names: make(map[string]bool)},
+		due:   make(chan struct{}, 1), moved: make(chan struct{}, 1),
 		quit: make(chan struct{}), wrote: make(chan struct{}),
 		cursors: make(map[string]*cursor), saved: time.Now(),
 	}
@@ -75,13 +88,13 @@ func (j *Journal) load(at moment) (report OpenReport, err error) {
 	if j.cfg.Dir == "" {
 		return report, nil
 	}
-	if err := os.MkdirAll(j.cfg.Dir, 0o750); err != nil {
+	if err := j.disk.MkdirAll(j.cfg.Dir, 0o750); err != nil {
 		return report, err
 	}
-	if j.lock, err = lockDir(j.cfg.Dir); err != nil {
+	if j.lock, err = lockDir(j.disk, j.cfg.Dir); err != nil {
 		return report, err
 	}
-	if j.segments, err = listSegments(j.cfg.Dir, at); err != nil {
+	if j.segments, err = listSegments(j.disk, j.cfg.Dir, at); err != nil {
 		return report, err
 	}
 	if err := j.repair(&report); err != nil {
@@ -93,12 +106,12 @@ func (j *Journal) load(at moment) (report OpenReport, err error) {
 }
 
 // lockDir keeps other processes out of dir for as long as the file is open.
-func lockDir(dir string) (*os.File, error) {
-	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o640)
+func lockDir(d disk.FS, dir string) (disk.File, error) {
+	file, err := d.OpenFile(lockPath(dir), os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := file.Lock(); err != nil {
 		_ = file.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("%s: is used by another process: give each its own directory", dir)
@@ -113,14 +126,14 @@ func lockDir(dir string) (*os.File, error) {
 func (j *Journal) repair(report *OpenReport) error {
 	for len(j.segments) > 0 {
 		last := j.segments[len(j.segments)-1]
-		found, err := last.scan()
+		found, err := last.scan(j.disk)
 		if err != nil {
 			return err
 		}
 		report.TornBytes += found.torn
 		j.next = max(j.next, found.end)
 		if found.records == 0 {
-			if err := os.Remove(last.path); err != nil {
+			if err := j.disk.Remove(last.path); err != nil {
 				return err
 			}
 			j.segments = j.segments[:len(j.segments)-1]
@@ -135,7 +148,7 @@ func (j *Journal) repair(report *OpenReport) error {
 
 // resume opens the last segment for appending.
 func (j *Journal) resume(last *segment, found scanned) (err error) {
-	last.file, err = os.OpenFile(last.path, os.O_WRONLY|os.O_APPEND, 0)
+	last.file, err = j.disk.OpenFile(last.path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return err
 	}
@@ -143,9 +156,10 @@ func (j *Journal) resume(last *segment, found scanned) (err error) {
 		if err := last.file.Truncate(found.good); err != nil {
 			return err
 		}
-		last.dirty = true
 	}
 	last.size, last.end = found.good, found.end
+	// What a crash left unsynced is not in memory to be written again, but synced it is.
+	last.synced, last.syncedSize, last.dirty = last.end, last.size, true
 	j.active = last
 	return nil
 }
@@ -153,23 +167,41 @@ func (j *Journal) resume(last *segment, found scanned) (err error) {
 // loadCursors reads all cursors. Numbers are not used again: what a crash took is
 // missing between the last record and the first new one, and counted as dropped.
 func (j *Journal) loadCursors(report *OpenReport, at moment) error {
-	entries, err := os.ReadDir(j.cfg.Dir)
+	names, err := j.disk.Names(j.cfg.Dir)
 	if err != nil {
+		return err
+	}
+	bad := func(path string, err error) {
+		report.BadCursors = append(report.BadCursors, fmt.Sprintf("%s (%v)", path, err))
+		_ = j.disk.Rename(path, path+damagedSuffix) // else it would be news again
+	}
+	if j.known, err = loadKnown(j.disk, j.cfg.Dir); errors.Is(err, errContent) {
+		bad(knownPath(j.cfg.Dir), err)
+	} else if err != nil {
 		return err
 	}
 	var told claim
 	end := j.next
-	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), cursorSuffix) {
+	for _, name := range names {
+		path := filepath.Join(j.cfg.Dir, name)
+		if strings.HasSuffix(name, newSuffix) {
+			_ = j.disk.Remove(path) // of an attempt that was cut off
+		}
+		if !strings.HasSuffix(name, cursorSuffix) {
 			continue
 		}
-		path := filepath.Join(j.cfg.Dir, e.Name())
-		c, next, err := loadCursor(path, at)
-		if err != nil {
-			report.BadCursors = append(report.BadCursors, fmt.Sprintf("%s (%v)", path, err))
-			j.badCursors = true
-			_ = os.Rename(path, path+damagedSuffix) // else it would be news again
+		c, next, err := loadCursor(j.disk, path, at)
+		if err == nil && !j.known.owns(c.journal) {
+			_ = c.file.Close()
+			err = fmt.Errorf("it belongs to another journal: %w", errContent)
+		}
+		switch {
+		case errors.Is(err, errContent) || errors.Is(err, syscall.EIO):
+			j.known.lost = true
+			bad(path, err)
 			continue
+		case err != nil:
+			return err
 		}
 		j.cursors[c.name] = c
 		j.next = max(j.next, c.done.Position, next)
@@ -177,6 +209,8 @@ func (j *Journal) loadCursors(report *OpenReport, at moment) error {
 		report.Cursors++
 	}
 	report.LostEvents = told.beyond(end)
+	report.LostCursors = j.known.missing(j.cursors)
+	j.known.complete(j.cursors)
 	for _, c := range j.cursors {
 		c.skip(j.first())
 	}

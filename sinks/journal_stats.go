@@ -1,6 +1,10 @@
 package sinks
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // JournalStats counts what happened to the journal since it was opened. Events
 // that were dropped are counted here once, and with every cursor that had still to
@@ -23,11 +27,14 @@ type JournalStats struct {
 	Saves       uint64 // of cursors
 	SaveErrors  uint64
 	ReadErrors  uint64
+	Rewritten   uint64 // events written again to a new file because a sync had failed
+	Stalls      uint64 // calls to the disk that took longer than 5 s, those that still hang included
 
 	DroppedFull uint64 // events not yet delivered to all, over max_bytes or memory_bytes
 	DroppedOld  uint64 // the same, over max_age
 
-	Trouble     string    // why the disk does not take events now; empty = it does
+	Trouble     string    // why the disk does not take events, positions or syncs now, or hangs; empty = all is well
+	ReadTrouble string    // why a sink's events cannot be read from the disk now, they wait; empty = they can
 	LastError   string    // the latest error, kept after recovery
 	LastErrorAt time.Time // when it came
 }
@@ -44,10 +51,31 @@ func (j *Journal) Stats() JournalStats {
 	s := j.stats
 	s.Bytes, s.Segments = j.bytes(), len(j.segments)
 	s.MemoryBytes, s.InMemory = j.tail.bytes, j.onlyInMemory(0)
-	if j.trouble != nil {
-		s.Trouble = j.trouble.Error()
+	if err := j.inTroubleWith(); err != nil {
+		s.Trouble = err.Error()
+	}
+	for _, name := range slices.Sorted(maps.Keys(j.cursors)) {
+		if err := j.cursors[name].trouble; err != nil {
+			s.ReadTrouble = err.Error()
+			break
+		}
+	}
+	n, slow, at := j.disk.Slow(time.Now())
+	s.Stalls = n
+	if at.After(s.LastErrorAt) {
+		s.LastError, s.LastErrorAt = slow, at
 	}
 	return s
+}
+
+// inTroubleWith gives the worst that is wrong with the disk.
+func (j *Journal) inTroubleWith() error {
+	for _, err := range append([]error{j.trouble}, j.troubles[:]...) {
+		if err != nil {
+			return err
+		}
+	}
+	return j.disk.Hangs(time.Now())
 }
 
 // pendingBytes gives about the size of the events from number on: of the segment

@@ -29,8 +29,16 @@ func (j *Journal) shutdown(ctx context.Context) error {
 	case err := <-finished:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("journal %s: the disk does not answer: %w", j.cfg.Dir, ctx.Err())
+		return errors.Join(append(j.abandon(), fmt.Errorf("journal %s: the disk does not answer: %w", j.cfg.Dir, ctx.Err()))...)
 	}
+}
+
+// abandon gives up waiting for the disk, and counts what is lost by that.
+func (j *Journal) abandon() []error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.abandoned = true
+	return j.loseMemory()
 }
 
 // finish writes what is only in memory, counts what cannot be, and saves.
@@ -39,10 +47,21 @@ func (j *Journal) finish() error {
 		j.mu.Lock()
 		j.spill = j.next
 		j.mu.Unlock()
-		j.flush()
 	}
-	lost := j.loseMemory()
-	j.syncSegments()
+	for range 2 { // a sync that fails is made up for once
+		j.flush()
+		j.syncSegments()
+	}
+	j.mu.Lock()
+	if j.abandoned {
+		j.mu.Unlock()
+		return nil
+	}
+	lost, again := j.loseMemory(), j.again
+	j.mu.Unlock()
+	if again != nil {
+		lost = append(lost, fmt.Errorf("journal: a power cut may take the latest events: %w", again))
+	}
 	if err := j.saveCursors(true, true); err != nil {
 		lost = append(lost, fmt.Errorf("journal: positions not saved, what was delivered comes again: %w", err))
 	}
@@ -50,11 +69,9 @@ func (j *Journal) finish() error {
 	return errors.Join(lost...)
 }
 
-// loseMemory drops what is in memory only, and tells who did not get it. Cursors
+// loseMemory drops what is in memory only, under the lock, and gives who did not get it. Cursors
 // that are not there yet count it when they come, after the next start.
 func (j *Journal) loseMemory() (lost []error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	j.settleTail()
 	for _, c := range j.cursors {
 		if n := j.onlyInMemory(c.next); n > 0 && c.attached {

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
+	"github.com/flowsnitch/flowsnitch/sinks/internal/disk/disktest"
 )
 
 // openDir opens the journal in dir, which is small, and does not start it.
@@ -397,7 +399,7 @@ func TestJournalAgeIsKept(t *testing.T) {
 		if err := os.Chtimes(path, now, now.Add(tt.file)); err != nil {
 			t.Fatal(err)
 		}
-		segments, err := listSegments(dir, moment{now, now.Round(0).Add(tt.date)})
+		segments, err := listSegments(disk.OS{}, dir, moment{now, now.Round(0).Add(tt.date)})
 		if err != nil || now.Sub(segments[0].stamp).Round(time.Second) != tt.age {
 			t.Errorf("%+v: got an age of %v, %v", tt, now.Sub(segments[0].stamp), err)
 		}
@@ -648,28 +650,33 @@ func (d *failingDisk) set(err error, part int) {
 	d.err, d.part = err, part
 }
 
-func (d *failingDisk) write(f *os.File, b []byte) (int, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.err == nil {
-		return f.Write(b)
+// under puts the disk under a journal.
+func (d *failingDisk) under(j *Journal) {
+	f := new(disktest.Faults)
+	f.Hook = func(c disktest.Call) error {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if c.What != "write" || strings.HasSuffix(c.Path, cursorSuffix) {
+			return nil
+		}
+		f.Part = d.part
+		return d.err
 	}
-	n, _ := f.Write(b[:min(d.part, len(b))])
-	return n, d.err
+	j.disk = disk.NewWatch(f)
 }
 
 func TestJournalDiskFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
-		disk := new(failingDisk)
+		bad := new(failingDisk)
 		j, _ := openDir(t, dir, Always)
-		j.write = disk.write
+		bad.under(j)
 		j.Start()
 		good := named{&fakeSink{}, "good"}
 		runners := []*Runner{newRunner(t, j, good), newRunner(t, j, named{&fakeSink{}, "idle"})}
 		runners[0].Start()
 		add(t, j, numbered(0, 100))
-		disk.set(syscall.EIO, 1000)
+		bad.set(syscall.EIO, 1000)
 		err := j.Append(numbered(100, 100))
 		if !errors.Is(err, syscall.EIO) || !strings.Contains(err.Error(), "100 events in memory only") {
 			t.Errorf("got %v", err)
@@ -678,7 +685,7 @@ func TestJournalDiskFails(t *testing.T) {
 		if s := j.Stats(); len(good.got) != 200 || s.Trouble == "" || s.WriteErrors == 0 || s.InMemory != 100 {
 			t.Errorf("the sink has %d, %+v", len(good.got), s)
 		}
-		disk.set(nil, 0)
+		bad.set(nil, 0)
 		time.Sleep(2 * time.Second)
 		if s := j.Stats(); s.Trouble != "" || s.LastError == "" || s.InMemory != 0 {
 			t.Errorf("got %+v", s)
@@ -697,20 +704,20 @@ func TestJournalDiskFails(t *testing.T) {
 func TestJournalDiskRecoversIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
-		disk := new(failingDisk)
+		bad := new(failingDisk)
 		j, _ := openDir(t, dir, Always)
-		j.write = disk.write
+		bad.under(j)
 		j.Start()
 		sink := &fakeSink{}
 		r := newRunner(t, j, sink)
 		r.Start()
-		disk.set(syscall.ENOSPC, 0)
+		bad.set(syscall.ENOSPC, 0)
 		_ = j.Append(numbered(0, 10))
 		time.Sleep(5 * time.Second)
 		if s := j.Stats(); len(sink.got) != 10 || s.InMemory != 0 || s.Trouble == "" || s.WriteErrors < 3 {
 			t.Errorf("the sink has %d, %+v", len(sink.got), s)
 		}
-		disk.set(nil, 0)
+		bad.set(nil, 0)
 		time.Sleep(2 * keepEvery)
 		if s := j.Stats(); s.Trouble != "" || s.LastError == "" {
 			t.Errorf("got %+v", s)
@@ -729,13 +736,13 @@ func TestJournalDiskRecoversIdle(t *testing.T) {
 // TestJournalDiskFailsForGood holds the memory to its bound and counts what goes.
 func TestJournalDiskFailsForGood(t *testing.T) {
 	dir := t.TempDir()
-	disk := new(failingDisk)
+	bad := new(failingDisk)
 	j, _ := openDir(t, dir, Always)
-	j.write = disk.write
+	bad.under(j)
 	j.Start()
 	r := newRunner(t, j, named{&fakeSink{}, "a"})
 	add(t, j, numbered(0, 100))
-	disk.set(syscall.EROFS, 0)
+	bad.set(syscall.EROFS, 0)
 	for i := range 300 {
 		if err := j.Append(numbered(100+100*i, 100)); err == nil {
 			t.Fatal("it says that the disk has it")
@@ -763,10 +770,12 @@ func TestJournalDiskHangs(t *testing.T) {
 		dir := t.TempDir()
 		release := make(chan struct{})
 		j, _ := openDir(t, dir, Always)
-		j.write = func(f *os.File, b []byte) (int, error) {
-			<-release
-			return f.Write(b)
-		}
+		j.disk = disk.NewWatch(&disktest.Faults{Hook: func(c disktest.Call) error {
+			if c.What == "write" && strings.HasSuffix(c.Path, segmentSuffix) {
+				<-release
+			}
+			return nil
+		}})
 		sink := &fakeSink{}
 		r := newRunner(t, j, sink)
 		j.Start()
@@ -805,7 +814,7 @@ func TestJournalUnderLoad(t *testing.T) {
 }
 
 func loadJournal(t *testing.T, d Durability) {
-	dir, disk := t.TempDir(), new(failingDisk)
+	dir, bad := t.TempDir(), new(failingDisk)
 	answer := func(_ context.Context, _, n int) error {
 		switch rand.IntN(8) {
 		case 0:
@@ -822,7 +831,7 @@ func loadJournal(t *testing.T, d Durability) {
 		if report.Damaged() {
 			t.Fatal(report)
 		}
-		j.write = disk.write
+		bad.under(j)
 		var runners []*Runner
 		var fakes []named
 		for i := range 3 {
@@ -841,7 +850,7 @@ func loadJournal(t *testing.T, d Durability) {
 		for range 4 {
 			wg.Go(func() {
 				for range 50 {
-					disk.set([]error{nil, nil, syscall.ENOSPC}[rand.IntN(3)], rand.IntN(100))
+					bad.set([]error{nil, nil, syscall.ENOSPC}[rand.IntN(3)], rand.IntN(100))
 					events := numbered(0, rand.IntN(100))
 					for i := range events {
 						events[i].Severity = intel.Severity(rand.IntN(4))
@@ -854,7 +863,7 @@ func loadJournal(t *testing.T, d Durability) {
 			})
 		}
 		wg.Wait()
-		disk.set(nil, 0)
+		bad.set(nil, 0)
 		for _, r := range runners {
 			_ = r.Stop(t.Context())
 		}

@@ -16,7 +16,7 @@ const trialBytes = 64 << 10
 // memory before it is its turn.
 func (j *Journal) tryDisk() {
 	j.mu.Lock()
-	idle := j.trouble == nil || j.resting() || j.closed
+	idle := j.trouble == nil || j.again != nil || j.resting() || j.closed
 	j.mu.Unlock()
 	if idle {
 		return
@@ -28,19 +28,25 @@ func (j *Journal) tryDisk() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.trouble, j.tried = err, time.Now()
+	if err == nil {
+		j.trouble = j.again
+	}
 	j.wakeAll()
 }
 
-// trial writes a file beside the segments and removes it.
+// trial writes and syncs a file beside the segments and removes it.
 func (j *Journal) trial() error {
-	if err := os.MkdirAll(j.cfg.Dir, 0o750); err != nil {
+	if err := j.checkDir(); err != nil {
 		return err
 	}
 	path := filepath.Join(j.cfg.Dir, "trial")
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
+	file, err := j.disk.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
 	if err != nil {
 		return err
 	}
-	_, err = j.write(file, make([]byte, trialBytes))
-	return errors.Join(err, file.Close(), os.Remove(path))
+	err = writeAll(file, make([]byte, trialBytes))
+	if err == nil {
+		err = file.Sync()
+	}
+	return errors.Join(err, file.Close(), j.disk.Remove(path))
 }

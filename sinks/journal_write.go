@@ -3,10 +3,13 @@ package sinks
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 )
 
 // writeLoop writes what is due until the journal stops.
@@ -24,6 +27,9 @@ func (j *Journal) writeLoop() {
 // flush writes all that is due, a chunk at a time.
 func (j *Journal) flush() {
 	for {
+		if err := j.writeAgain(); err != nil {
+			return
+		}
 		b, from, to := j.piece()
 		if b == nil {
 			j.tryDisk()
@@ -101,7 +107,7 @@ func (j *Journal) giveWay() bool {
 		old = j.cut(1, &j.stats.DroppedFull)
 	}
 	j.mu.Unlock()
-	removeSegments(old)
+	j.removeSegments(old)
 	return full
 }
 
@@ -113,7 +119,7 @@ func (j *Journal) done(to uint64, err error) {
 	if err != nil {
 		j.trouble, j.tried = err, time.Now()
 	} else {
-		j.trouble = nil
+		j.trouble = j.again
 		c.written = max(c.written, int(to-c.first))
 	}
 	close(j.wrote)
@@ -121,7 +127,7 @@ func (j *Journal) done(to uint64, err error) {
 	j.wakeAll()
 	old := j.tooMany()
 	j.mu.Unlock()
-	removeSegments(old)
+	j.removeSegments(old)
 }
 
 // writeSegment appends b to the last segment, or to a new one when that is full.
@@ -138,11 +144,7 @@ func (j *Journal) writeSegment(b []byte, from, to uint64) error {
 			return err
 		}
 	}
-	n, err := j.write(s.file, b)
-	if err == nil && n < len(b) {
-		err = io.ErrShortWrite
-	}
-	if err != nil {
+	if err := writeAll(s.file, b); err != nil {
 		if s.file.Truncate(s.size) != nil {
 			j.seal() // its end is damaged, and what comes goes elsewhere
 		}
@@ -151,24 +153,36 @@ func (j *Journal) writeSegment(b []byte, from, to uint64) error {
 	j.mu.Lock()
 	s.size += int64(len(b))
 	s.end, s.stamp, s.dirty = to, time.Now(), true
+	j.safeTo = min(j.safeTo, from)
 	j.stats.Writes++
 	j.stats.Written += uint64(len(b))
 	j.mu.Unlock()
 	return nil
 }
 
+// writeAll writes all of b, or gives an error.
+func writeAll(file disk.File, b []byte) error {
+	n, err := file.Write(b)
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
+	return err
+}
+
 // newSegment makes the file for records from that number on. A file of that name
 // can only be the rest of an attempt that failed.
 func (j *Journal) newSegment(first uint64) (*segment, error) {
 	path := segmentPath(j.cfg.Dir, first)
-	if err := os.MkdirAll(j.cfg.Dir, 0o750); err != nil { // it may have been removed
+	if err := j.checkDir(); err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_TRUNC, 0o640)
+	j.place.Lock() // else a file of that name that is just being removed might be this one
+	defer j.place.Unlock()
+	file, err := j.disk.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_TRUNC, 0o640)
 	if err != nil {
 		return nil, err
 	}
-	s := &segment{path: path, first: first, end: first, stamp: time.Now(), file: file, fresh: true}
+	s := &segment{path: path, first: first, end: first, synced: first, stamp: time.Now(), file: file, fresh: true}
 	j.mu.Lock()
 	j.segments = append(j.segments, s)
 	j.active = s
@@ -179,16 +193,19 @@ func (j *Journal) newSegment(first uint64) (*segment, error) {
 // seal ends the active segment; the next sync closes it.
 func (j *Journal) seal() {
 	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.sealActive()
+	empty := j.sealActive()
+	j.mu.Unlock()
+	j.removeSegments(empty)
 }
 
-func (j *Journal) sealActive() {
+// sealActive ends the active segment. One without a record is to be removed.
+func (j *Journal) sealActive() (empty []*segment) {
 	if s := j.active; s != nil && s.size == 0 {
 		j.segments = j.segments[:len(j.segments)-1]
-		removeSegments([]*segment{s})
+		empty = []*segment{s}
 	}
 	j.active = nil
+	return empty
 }
 
 // tooMany cuts off the oldest segments that exceed the bytes allowed.
@@ -222,18 +239,65 @@ func (j *Journal) cut(n int, reason *uint64) []*segment {
 	}
 	j.segments = slices.Clone(j.segments[n:])
 	j.lose(0, end)
+	j.safeTo = j.safe()
 	if slices.Contains(old, j.active) {
 		j.active = nil
 	}
 	return old
 }
 
-// removeSegments removes files that the journal has let go of.
-func removeSegments(old []*segment) {
+// removeSegments removes files that the journal has let go of. It is not called under
+// the lock.
+func (j *Journal) removeSegments(old []*segment) {
 	for _, s := range old {
-		if s.file != nil {
-			_ = s.file.Close()
-		}
-		_ = os.Remove(s.path)
+		j.closeSegment(s)
+		j.removeFile(s.path)
+	}
+}
+
+// removeFile removes a file unless a segment or a cursor has its path again. What cannot
+// be removed now is tried again later.
+func (j *Journal) removeFile(path string) {
+	j.place.Lock()
+	defer j.place.Unlock()
+	j.mu.Lock()
+	used := slices.ContainsFunc(j.segments, func(s *segment) bool { return s.path == path })
+	for _, c := range j.cursors {
+		used = used || c.path == path
+	}
+	j.mu.Unlock()
+	if used {
+		return
+	}
+	err := j.disk.Remove(path)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.leftovers = append(j.leftovers, path)
+	j.setTrouble(troubleRemove, err)
+}
+
+// removeLeftovers tries again to remove what could not be removed.
+func (j *Journal) removeLeftovers() {
+	j.mu.Lock()
+	left := j.leftovers
+	j.leftovers = nil
+	j.troubles[troubleRemove] = nil
+	j.mu.Unlock()
+	for _, path := range left {
+		j.removeFile(path)
+	}
+}
+
+// closeSegment closes the file of a segment that is not written to any more.
+func (j *Journal) closeSegment(s *segment) {
+	j.mu.Lock()
+	file := s.file
+	s.file = nil
+	j.mu.Unlock()
+	if file != nil {
+		_ = file.Close()
 	}
 }

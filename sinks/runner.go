@@ -10,9 +10,6 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel"
 )
 
-// maxReadErrors is how often reading one place is tried before it is given up.
-const maxReadErrors = 5
-
 // A Runner delivers the events of a journal to one sink, in order, in a goroutine
 // of its own. Its place in the journal is saved, so that it goes on after a restart
 // or a crash with the first event that may not have been delivered. It owns the
@@ -33,9 +30,7 @@ type Runner struct {
 
 	// Of the goroutine alone.
 	reader   reader
-	limiter  limiter
 	batch    batch
-	readFail int // errors of reading, one after another
 	onCanary func(c intel.Canary, at time.Time)
 	proofs   []proof // canaries that onCanary is still to be told of
 
@@ -57,8 +52,8 @@ func NewRunner(journal *Journal, sink Sink, cfg RunnerConfig) (*Runner, error) {
 	}
 	r := &Runner{
 		cfg: cfg, sink: sink, journal: journal, cursor: c,
-		limiter: limiter{RateLimit: cfg.Limit},
-		hurry:   make(chan struct{}, 1), done: make(chan struct{}),
+		reader: reader{disk: journal.disk},
+		hurry:  make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	r.holder, _ = sink.(Holder)
 	r.ctx, r.cancel = context.WithCancel(context.Background())

@@ -1,7 +1,10 @@
 package sinks
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"slices"
 
 	"github.com/flowsnitch/flowsnitch/intel"
 )
@@ -98,23 +101,44 @@ func (r *Runner) fetch() (more bool, err error) {
 	return true, nil
 }
 
-// read reads the records of a source. None says that the rest of it is damaged.
-func (r *Runner) read(s source) ([]record, error) {
+// read reads the records of a source. None says that the rest of it is damaged, or
+// was removed from a directory that is there. All other errors are tried again for ever:
+// descriptors come back, and disks and servers do.
+func (r *Runner) read(s source) (records []record, err error) {
 	if s.memory != nil {
+		r.failedToRead(nil)
 		return r.reader.memory(s.memory, s.from), nil
 	}
-	records, err := r.reader.read(s.path, s.size, s.from, r.cfg.Batch)
-	if err == nil {
-		r.readFail = 0
-		return records, nil
+	records, err = r.reader.read(s.path, s.size, s.from, r.cfg.Batch)
+	if err != nil {
+		r.reader.close()
 	}
-	r.reader.close()
-	r.failedToRead(fmt.Errorf("journal: events cannot be read: %w", err))
-	if r.readFail++; r.readFail < maxReadErrors {
-		return nil, err
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = r.journal.isRemoved(s.path); err == nil {
+			return nil, nil
+		}
 	}
-	r.readFail = 0
-	return nil, nil
+	r.failedToRead(err)
+	return records, err
+}
+
+// isRemoved finds out whether a segment that cannot be found is no more; an error says
+// that it may come back.
+func (j *Journal) isRemoved(path string) error {
+	if err := j.checkDir(); err != nil {
+		return err
+	}
+	if _, err := j.disk.Lstat(path); err == nil {
+		return fmt.Errorf("%s: was away", path)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if slices.ContainsFunc(j.segments, func(s *segment) bool { return s.path == path }) { // else by ourselves
+		j.stats.failed(fmt.Errorf("%s: was removed with events in it", path))
+	}
+	return nil
 }
 
 // lend gives the events from one number to before another to the runner, unless
@@ -137,6 +161,7 @@ func (r *Runner) judge(m mark, records []record, to uint64) {
 	for _, rec := range records {
 		b.damaged += rec.number - m.Position
 		m.drop(rec.number)
+		before := m
 		e, ok := rec.event()
 		switch {
 		case !ok:
@@ -144,10 +169,10 @@ func (r *Runner) judge(m mark, records []record, to uint64) {
 			m.Dropped++
 		case !r.cfg.Filter.passes(&e):
 			m.Filtered++
-		case e.Kind != intel.KindCanary && !r.limiter.passes(e.Time):
+		case e.Kind != intel.KindCanary && !m.Bucket.passes(r.cfg.Limit, e.Time):
 			m.Limited++
 		default:
-			b.events, b.marks = append(b.events, e), append(b.marks, m)
+			b.events, b.marks = append(b.events, e), append(b.marks, before)
 			m.Delivered++
 		}
 		m.Position++

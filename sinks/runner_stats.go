@@ -2,6 +2,7 @@ package sinks
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/clock"
@@ -28,8 +29,9 @@ type CursorStats struct {
 	OldestAge    time.Duration // since the receipt of the oldest that is being sent; 0 = none is
 	Held         uint64        // of the delivered, those that may be sent again, see Holder
 
-	// MayRepeat says that the run before did not end regularly: the sink may have
-	// got some events twice. Repeated counts those that it asked for again.
+	// MayRepeat says that the run before did not end regularly, or that the place of the
+	// sink was lost: it may have got some events twice. Repeated counts those that it
+	// asked for again, and those that were in the journal when the place was lost.
 	MayRepeat bool
 	Repeated  uint64
 
@@ -90,7 +92,7 @@ func (r *Runner) Stats() CursorStats {
 		Dropped: c.dropped(), Pending: j.next - m.Position - c.lost,
 		Damaged: c.damaged, PendingBytes: j.pendingBytes(m.Position + c.lost),
 		OldestAge: age(now, r.stats.oldest), Held: m.Delivered - c.held().Delivered,
-		MayRepeat: c.mayRepeat, Repeated: r.stats.repeated,
+		MayRepeat: c.mayRepeat, Repeated: r.stats.repeated + c.repeats,
 		Errors: r.stats.errors, Failing: r.stats.failing, SendingFor: age(now, r.stats.sending),
 		LastError: r.stats.lastError, LastErrorAt: r.stats.lastErrorAt,
 	}
@@ -112,10 +114,15 @@ func (r *Runner) sending(since time.Time) {
 	r.stats.sending = since
 }
 
-// failedToRead notes that the journal could not be read.
+// failedToRead notes that the journal could not be read, or with nil that it could.
 func (r *Runner) failedToRead(err error) {
 	r.journal.mu.Lock()
 	defer r.journal.mu.Unlock()
+	r.cursor.trouble = err
+	if err == nil {
+		return
+	}
+	r.cursor.trouble = fmt.Errorf("sink %s: its events cannot be read: %w", r.cursor.name, err)
 	r.journal.stats.ReadErrors++
-	r.journal.stats.failed(err)
+	r.journal.stats.failed(r.cursor.trouble)
 }

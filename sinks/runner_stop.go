@@ -2,6 +2,7 @@ package sinks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -34,14 +35,32 @@ func (r *Runner) shutdown(ctx context.Context) error {
 	if !r.ended() {
 		return fmt.Errorf("sink %s: does not return from sending, left behind", r.Name())
 	}
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
-	defer cancel()
-	err := r.sink.Close(end)
-	r.holding()
+	closed, err := r.close(context.WithoutCancel(ctx))
+	if closed {
+		r.holding()
+	}
 	if err != nil {
 		return fmt.Errorf("sink %s: close: %w", r.Name(), err)
 	}
 	return nil
+}
+
+// close closes the sink, but does not wait for one that hangs.
+func (r *Runner) close(ctx context.Context) (closed bool, err error) {
+	end, cancel := context.WithTimeout(ctx, grace)
+	result := make(chan error, 1)
+	go func() {
+		defer cancel()
+		result <- r.sink.Close(end)
+	}()
+	timer := time.NewTimer(2 * grace)
+	defer timer.Stop()
+	select {
+	case err := <-result:
+		return true, err
+	case <-timer.C:
+		return false, errors.New("does not return, left behind")
+	}
 }
 
 // refuse wakes the goroutine, from a pause as well: the last attempt must not wait

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 )
 
 const segmentSuffix = ".events"
@@ -26,9 +26,13 @@ type segment struct {
 	stamp time.Time // when the last came
 	dated time.Time // what the file was last dated, apart from writes
 
-	file  *os.File // for writing; nil when it is sealed and synced
-	dirty bool     // written since the latest sync
-	fresh bool     // the directory was not synced since it was made
+	file   disk.File // for writing; nil when it is sealed and synced
+	dirty  bool      // written since the latest sync
+	fresh  bool      // the directory was not synced since it was made
+	failed bool      // a sync of it has failed: what it covered is to be written again
+
+	synced     uint64 // number before which the disk has all for good
+	syncedSize int64  // bytes up to there
 }
 
 func segmentPath(dir string, first uint64) string {
@@ -38,24 +42,27 @@ func segmentPath(dir string, first uint64) string {
 // listSegments gives the segments in dir, the oldest first. Where each ends is
 // taken from where the next begins: only the last one is looked into, for the
 // others were whole when they were left.
-func listSegments(dir string, at moment) ([]*segment, error) {
-	entries, err := os.ReadDir(dir)
+func listSegments(d disk.FS, dir string, at moment) ([]*segment, error) {
+	names, err := d.Names(dir)
 	if err != nil {
 		return nil, err
 	}
 	var list []*segment
-	for _, e := range entries {
-		number, ok := strings.CutSuffix(e.Name(), segmentSuffix)
+	for _, name := range names {
+		number, ok := strings.CutSuffix(name, segmentSuffix)
 		first, err := strconv.ParseUint(number, 10, 64)
-		if !ok || err != nil || len(number) != 20 || !e.Type().IsRegular() {
+		if !ok || err != nil || len(number) != 20 {
 			continue
 		}
-		info, err := e.Info()
+		info, err := d.Lstat(filepath.Join(dir, name))
 		if err != nil {
 			return nil, err
 		}
+		if !info.Mode().IsRegular() {
+			continue
+		}
 		list = append(list, &segment{
-			path: filepath.Join(dir, e.Name()), first: first, size: info.Size(),
+			path: filepath.Join(dir, name), first: first, size: info.Size(),
 			stamp: at.stamp(info.ModTime()), dated: info.ModTime(),
 		})
 	}
@@ -66,7 +73,7 @@ func listSegments(dir string, at moment) ([]*segment, error) {
 		return 1
 	})
 	for i := 1; i < len(list); i++ {
-		list[i-1].end = list[i].first
+		list[i-1].end, list[i-1].synced = list[i].first, list[i].first
 	}
 	return list, nil
 }
@@ -76,12 +83,12 @@ func listSegments(dir string, at moment) ([]*segment, error) {
 const scanBytes = recordHeader + maxPayload
 
 // scan looks at every record of a segment that has just been opened.
-func (s *segment) scan() (found scanned, err error) {
-	file, err := os.Open(s.path)
+func (s *segment) scan(d disk.FS) (found scanned, err error) {
+	file, err := d.Open(s.path)
 	if err != nil {
 		return found, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	found.end = s.first
 	in := bufio.NewReaderSize(file, scanBytes)
 	for {
@@ -134,7 +141,8 @@ type scanned struct {
 
 // A reader reads the segments for one cursor. It remembers where it was.
 type reader struct {
-	file   *os.File
+	disk   disk.FS
+	file   disk.File
 	path   string
 	at     int64  // everything before has been read
 	number uint64 // behind the last record that was
@@ -146,13 +154,13 @@ func (r *reader) close() {
 	if r.file != nil {
 		_ = r.file.Close()
 	}
-	*r = reader{}
+	*r = reader{disk: r.disk}
 }
 
 // open goes to the beginning of another segment.
 func (r *reader) open(path string) error {
 	r.close()
-	file, err := os.Open(path)
+	file, err := r.disk.Open(path)
 	if err != nil {
 		return err
 	}
@@ -161,12 +169,10 @@ func (r *reader) open(path string) error {
 }
 
 // read gives up to n records of the segment, from number on. They are borrowed
-// until the next call. None means that there are none up to size.
+// until the next call. None means that the file has none up to size.
 func (r *reader) read(path string, size int64, number uint64, n int) ([]record, error) {
 	if r.path != path {
-		if err := r.open(path); errors.Is(err, fs.ErrNotExist) {
-			return nil, nil // taken away: what was in it is missing
-		} else if err != nil {
+		if err := r.open(path); err != nil {
 			return nil, err
 		}
 	}

@@ -87,14 +87,31 @@ func (t *tail) settled(number uint64) {
 	}
 }
 
-// release lets go of the oldest chunks that need not be written: those before
-// number, and the others as far as they exceed the cache. The newest stays: it has
-// room for more.
-func (t *tail) release(number uint64) {
-	for len(t.chunks) > 1 && t.chunks[0].unwritten() == t.chunks[0].end() &&
-		(t.bytes > cacheBytes || t.chunks[0].end() <= number) {
+// release lets go of the oldest chunks that need not be written, now or again, which is
+// what safe says: those before number, and the others as far as they exceed the cache.
+// The newest stays: it has room for more.
+func (t *tail) release(number, safe uint64) {
+	for len(t.chunks) > 1 {
+		c := t.chunks[0]
+		if c.unwritten() < c.end() || c.end() > safe || t.bytes <= cacheBytes && c.end() > number {
+			return
+		}
 		t.remove(0)
 	}
+}
+
+// copies gives the records from number on to before another, as far as they are in
+// memory, and the number of the first; none = there are none.
+func (t *tail) copies(from, to uint64) (list [][]byte, first uint64) {
+	for _, c := range t.chunks {
+		if begin, end := max(from, c.first), min(to, c.end()); begin < end {
+			if len(list) == 0 {
+				first = begin
+			}
+			list = append(list, c.bytes(begin, end))
+		}
+	}
+	return list, first
 }
 
 // at gives the first chunk that has a record of that or a later number; nil = none.

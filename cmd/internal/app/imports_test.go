@@ -60,8 +60,10 @@ var rules = []struct {
 	{"intel/correlate", []string{"intel", "flow", "flow/udp", "flow/decode", "flow/capture"}},
 	{"intel/feeds/fetch", []string{"intel", "intel/feeds", "flow", "flow/clock"}},
 	{"intel/*", []string{"intel", "flow"}},
-	{"sinks", []string{"intel", "flow", "flow/clock"}},
-	{"sinks/*", []string{"sinks", "intel", "flow"}},
+	{"sinks", []string{"sinks/internal/*", "intel", "flow", "flow/clock"}},
+	{"sinks/internal/disk", nil},
+	{"sinks/internal/*", []string{"sinks/internal/*"}},
+	{"sinks/*", []string{"sinks", "sinks/internal/*", "intel", "flow"}},
 	{"configs", []string{"flow", "flow/*", "intel", "intel/*", "sinks", "sinks/*"}},
 	{"deploy/*", nil}, // tests of the whole, from outside
 	{"cmd/*", []string{"cmd/internal/*", "configs", "flow", "flow/*", "intel", "intel/*", "sinks", "sinks/*"}},

@@ -1,0 +1,153 @@
+// Package disk is the file system as the journal and the hit log use it: an interface,
+// so that tests can make any call fail or hang, and a look at the calls that take long.
+package disk
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// An FS makes the calls of package os that have the same names. Errors are those of
+// package os as well.
+type FS interface {
+	Open(path string) (File, error)
+	OpenFile(path string, flag int, mode fs.FileMode) (File, error)
+	MkdirAll(path string, mode fs.FileMode) error
+	// Names gives the names in a directory, sorted.
+	Names(path string) ([]string, error)
+	Stat(path string) (fs.FileInfo, error)
+	Lstat(path string) (fs.FileInfo, error)
+	Remove(path string) error
+	Rename(from, to string) error
+	Chmod(path string, mode fs.FileMode) error
+	Chown(path string, uid, gid int) error
+	// Chtimes dates a file.
+	Chtimes(path string, date time.Time) error
+}
+
+// A File makes the calls of [os.File] that have the same names.
+type File interface {
+	io.Reader
+	io.ReaderAt
+	io.Writer
+	io.WriterAt
+	io.Closer
+	Name() string
+	Stat() (fs.FileInfo, error)
+	Sync() error
+	Truncate(size int64) error
+	Chmod(mode fs.FileMode) error
+	// Lock keeps other processes out for as long as the file is open. An error that is
+	// [syscall.EWOULDBLOCK] says that one holds the lock.
+	Lock() error
+}
+
+// OS is the file system of the machine.
+type OS struct{}
+
+var _ FS = OS{}
+
+type osFile struct{ *os.File }
+
+func (f osFile) Lock() error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
+
+// Open opens a file or a directory for reading.
+func (o OS) Open(path string) (File, error) { return o.OpenFile(path, os.O_RDONLY, 0) }
+
+// OpenFile opens or creates a file.
+func (OS) OpenFile(path string, flag int, mode fs.FileMode) (File, error) {
+	f, err := os.OpenFile(path, flag, mode)
+	if err != nil {
+		return nil, err // a nil *os.File within the interface would not be nil
+	}
+	return osFile{f}, nil
+}
+
+// MkdirAll makes a directory and its parents.
+func (OS) MkdirAll(path string, mode fs.FileMode) error { return os.MkdirAll(path, mode) }
+
+// Names reads a directory.
+func (OS) Names(path string) (names []string, err error) {
+	entries, err := os.ReadDir(path)
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, err
+}
+
+// Stat looks at a file behind links.
+func (OS) Stat(path string) (fs.FileInfo, error) { return os.Stat(path) }
+
+// Lstat looks at a file or a link.
+func (OS) Lstat(path string) (fs.FileInfo, error) { return os.Lstat(path) }
+
+// Remove removes a file.
+func (OS) Remove(path string) error { return os.Remove(path) }
+
+// Rename renames a file.
+func (OS) Rename(from, to string) error { return os.Rename(from, to) }
+
+// Chmod sets the mode of a file.
+func (OS) Chmod(path string, mode fs.FileMode) error { return os.Chmod(path, mode) }
+
+// Chown sets the owner of a file; -1 leaves it.
+func (OS) Chown(path string, uid, gid int) error { return os.Chown(path, uid, gid) }
+
+// Chtimes sets the time of the last change.
+func (OS) Chtimes(path string, date time.Time) error { return os.Chtimes(path, time.Time{}, date) }
+
+// Links gives the number of names that a file has; 0 = it was removed, and is only still
+// open.
+func Links(info fs.FileInfo) uint64 {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 1
+	}
+	return uint64(s.Nlink)
+}
+
+// SyncDir brings the names in a directory to the disk. File systems that cannot do that
+// keep no promise about names, and no error would help.
+func SyncDir(f FS, path string) error {
+	dir, err := f.Open(path)
+	if err != nil {
+		return err
+	}
+	err = dir.Sync()
+	_ = dir.Close()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return err
+}
+
+// Replace writes a file anew: aside, synced, and renamed. After an error the old one is
+// there as it was.
+func Replace(f FS, path string, content []byte, mode fs.FileMode) error {
+	aside := path + ".new"
+	file, err := f.OpenFile(aside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	if err != nil {
+		return err
+	}
+	n, err := file.Write(content)
+	if err == nil && n < len(content) {
+		err = io.ErrShortWrite
+	}
+	if err == nil {
+		err = file.Sync()
+	}
+	err = errors.Join(err, file.Close())
+	if err == nil {
+		err = f.Rename(aside, path)
+	}
+	if err != nil {
+		_ = f.Remove(aside)
+		return err
+	}
+	return SyncDir(f, filepath.Dir(path))
+}
