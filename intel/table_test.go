@@ -146,3 +146,28 @@ func TestStore(t *testing.T) {
 		t.Error("Swap(nil) did not empty the store")
 	}
 }
+
+// TestMaxScore compares with the indicators, for prefixes with few entries and with many.
+func TestMaxScore(t *testing.T) {
+	b := NewBuilder(Policy{})
+	for i := range 300 {
+		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{62, 0, 0, byte(i % 3)}), 32-i%2)
+		b.Add(Indicator{Prefix: p.Masked(), Port: uint16(i % 5 * (1 + i%3)), Feed: fmt.Sprint("feed", i%7, i%2), Score: uint8(1 + i*37%100)}, OriginFeed)
+	}
+	table, _ := b.Build("v1")
+	for last := range 4 {
+		for port := range uint16(20) {
+			m := table.Find(netip.AddrFrom4([4]byte{62, 0, 0, byte(last)}), port)
+			best := uint8(0)
+			for _, ind := range m.Indicators() {
+				best = max(best, ind.Score)
+			}
+			if m.MaxScore() != best {
+				t.Errorf("62.0.0.%d, port %d: best score %d, want %d", last, port, m.MaxScore(), best)
+			}
+		}
+	}
+	if m := MatchOf("v1", []Indicator{{Score: 3}, {Score: 9}}); m.MaxScore() != 9 {
+		t.Errorf("best score %d of listings without a table, want 9", m.MaxScore())
+	}
+}
