@@ -118,6 +118,9 @@ func printStatus(w io.Writer, s app.Status, final bool) {
 	if l := s.Hits.HitsLost; s.Hits.HitQueueFull > 0 {
 		fmt.Fprintf(w, "           lost hits could have been: %d low, %d medium, %d high, %d critical\n", l[0], l[1], l[2], l[3])
 	}
+	if e := h.EvictedBySeverity; h.ContactsEvicted > 0 {
+		fmt.Fprintf(w, "           contacts evicted: %d low, %d medium, %d high, %d critical\n", e[0], e[1], e[2], e[3])
+	}
 	if h.FoldedContacts > 0 {
 		fmt.Fprintf(w, "           %d hits folded into %d contacts", h.FoldedHits, h.FoldedContacts)
 		if h.FoldsCut > 0 {

@@ -1,7 +1,6 @@
 package correlate
 
 import (
-	"container/list"
 	"net/netip"
 	"time"
 
@@ -21,18 +20,20 @@ type contactKey struct {
 // A contact is what is known of one conversation with an offender. Times of its life
 // are readings of the correlator's own clock.
 type contact struct {
-	key   contactKey
-	id    uint64        // never used twice
-	age   *list.Element // its place among the others, by last use
-	due   time.Duration // of the next update, when it waits for one
-	place int           // in the queue of updates; -1 = waits for none
+	packed     packedKey
+	id         uint64        // never used twice
+	sameHash   *contact      // the next with the same hash of its key
+	prev, next *contact      // its place among those of its rank, by last use
+	due        time.Duration // of the next update, when it waits for one
+	place      int32         // in the queue of updates; -1 = waits for none
+	seq        uint32        // number of the last event
 
 	first, last time.Duration
-	born        time.Time // receipt of the first datagram
-	received    time.Time // of the last one
-	uuid        uuid.UUID // of its events, made with the first of them
-	seq         uint32    // number of the last event
-	head        head      // the first flow
+	born        packedTime // receipt of the first datagram
+	received    packedTime // of the last one
+	start, end  packedTime // of the flows
+	uuid        uuid.UUID  // of its events, made with the first of them
+	head        packedHead // the first flow
 
 	listing *listing
 	port    uint16 // of the offender, for which listing was asked
@@ -46,21 +47,24 @@ type contact struct {
 	passed    bool // at least one flow was not blocked
 	sampled   bool // a rate other than 1 was in force, or none is known
 
-	total      [2]counters // from the offender, from the local end
-	tcpFlags   uint16
-	rate       uint32 // the last one
-	start, end time.Time
-	suspect    bool
-	unsynced   bool
-	others     []netip.Addr // further exporters, after that of the head
-
 	fold     *fold // nil = it stands for itself
 	foldable bool  // it is counted as one that could fold, see account
 
 	// What the last events said.
-	worst        intel.Severity
 	saidAnswered bool
+	worst        intel.Severity
+	rank         intel.Severity // worst when it was used last
+
+	tcpFlags uint16
+	suspect  bool
+	unsynced bool
+	rate     uint32           // the last one
+	total    [2]counters      // from the offender, from the local end
+	others   *packedExporters // nil when only one exporter has seen it
 }
+
+// key gives the name of the contact.
+func (c *contact) key() contactKey { return c.packed.key() }
 
 // The most exporters that are listed for a contact.
 const maxExporters = 8
@@ -170,34 +174,40 @@ func (c *contact) count(s *sight, added [2]counters) bool {
 	c.rate = s.rate
 	c.suspect = c.suspect || s.suspect
 	c.unsynced = c.unsynced || s.unsynced
-	c.span(s.start, s.end)
+	c.span(packTime(s.start), packTime(s.end))
 	return changed
 }
 
 // span widens the time from the start of the first to the end of the last flow.
-func (c *contact) span(start, end time.Time) {
-	if !start.IsZero() && (c.start.IsZero() || start.Before(c.start)) {
+func (c *contact) span(start, end packedTime) {
+	if start != 0 && (c.start == 0 || start < c.start) {
 		c.start = start
 	}
-	if end.After(c.end) {
+	if end != 0 && (c.end == 0 || end > c.end) {
 		c.end = end
 	}
 }
 
 // addExporter lists one more exporter. added tells that it was not yet listed, full
 // that there is no room for it.
-func (c *contact) addExporter(a netip.Addr) (added, full bool) {
+func (c *contact) addExporter(exporter netip.Addr) (added, full bool) {
+	a := pack(exporter)
 	if a == c.head.exporter {
 		return false, false
 	}
-	for _, o := range c.others {
-		if a == o {
+	if c.others == nil {
+		c.others = new(packedExporters)
+	}
+	o := c.others
+	for _, known := range o.addrs[:o.n] {
+		if a == known {
 			return false, false
 		}
 	}
-	if len(c.others) >= maxExporters-1 {
+	if int(o.n) == len(o.addrs) {
 		return false, true
 	}
-	c.others = append(c.others, a)
+	o.addrs[o.n] = a
+	o.n++
 	return true, false
 }

@@ -1,7 +1,6 @@
 package correlate
 
 import (
-	"container/list"
 	"net/netip"
 	"time"
 
@@ -31,27 +30,41 @@ type flowKey struct {
 
 // A seenFlow has the sums of all observers of one flow.
 type seenFlow struct {
-	key  flowKey
-	last time.Duration
-	by   []observed
+	key        flowKey
+	last       time.Duration
+	prev, next *seenFlow // by last
+	n          uint8     // observers
+	by         observed  // the first of them
 }
 
 // observed is what one observer has told of a flow.
 type observed struct {
-	observer
+	device    packedAddr
+	egress    bool
 	connected bool // a firewall has told of the creation, but not yet of the end
 	sums      [2]counters
+	next      *observed
 }
 
-// seenFlows remembers the flows of late, to count once what several observers tell.
+// seenFlows remembers the flows of late, to count once what several observers tell. Most
+// flows have one or two observers and few have more, so that what is bounded beside the flows is
+// the observers of all of them, not of each.
 type seenFlows struct {
-	byKey map[flowKey]*list.Element
-	order *list.List // of *seenFlow, the longest unseen first
-	max   int
+	byKey         map[flowKey]*seenFlow
+	first, latest *seenFlow // the longest unseen first
+	max           int
+	observers     int
+	maxObservers  int
 }
 
-func newSeenFlows(max int) *seenFlows {
-	return &seenFlows{byKey: make(map[flowKey]*list.Element), order: list.New(), max: max}
+// The most observers of one flow, and how many there may be per flow that is remembered.
+const (
+	maxObservers     = 2 * maxExporters
+	observersPerFlow = 2
+)
+
+func newSeenFlows(most int) *seenFlows {
+	return &seenFlows{byKey: make(map[flowKey]*seenFlow), max: most, maxObservers: max(observersPerFlow*most, maxObservers)}
 }
 
 // A note is what the memory of flows makes of a sight.
@@ -59,15 +72,14 @@ type note struct {
 	added     [2]counters // by how much the largest sums have grown
 	duplicate bool        // another observer has told of the flow before
 	full      bool        // the flow has too many observers for this one to count
-	forgot    bool        // another flow had to make room
+	forgot    int         // other flows that had to make room
 }
 
 // note adds a sight to its flow.
 func (t *seenFlows) note(k flowKey, way int, s *sight, now time.Duration) (n note) {
-	f, forgot := t.get(k)
-	n.forgot = forgot
+	f := t.get(k, &n)
 	f.last = now
-	o := f.observed(s.observer)
+	o := t.observed(f, s.observer, &n)
 	if o == nil {
 		n.full = true
 		return n
@@ -89,50 +101,88 @@ func (t *seenFlows) note(k flowKey, way int, s *sight, now time.Duration) (n not
 func (t *seenFlows) has(k flowKey) bool { return t.byKey[k] != nil }
 
 // get gives the flow of a key as the latest one.
-func (t *seenFlows) get(k flowKey) (f *seenFlow, forgot bool) {
-	if e := t.byKey[k]; e != nil {
-		t.order.MoveToBack(e)
-		return e.Value.(*seenFlow), false
+func (t *seenFlows) get(k flowKey, n *note) *seenFlow {
+	f := t.byKey[k]
+	if f == nil {
+		if len(t.byKey) >= t.max {
+			t.drop(t.first)
+			n.forgot++
+		}
+		f = &seenFlow{key: k}
+		t.byKey[k] = f
+	} else {
+		t.unlink(f)
 	}
-	if forgot = len(t.byKey) >= t.max; forgot {
-		t.drop(t.order.Front())
+	f.prev, f.next = t.latest, nil
+	if t.latest != nil {
+		t.latest.next = f
+	} else {
+		t.first = f
 	}
-	f = &seenFlow{key: k}
-	t.byKey[k] = t.order.PushBack(f)
-	return f, forgot
+	t.latest = f
+	return f
 }
 
-func (t *seenFlows) drop(e *list.Element) {
-	f := t.order.Remove(e).(*seenFlow)
+func (t *seenFlows) unlink(f *seenFlow) {
+	if f.prev != nil {
+		f.prev.next = f.next
+	} else {
+		t.first = f.next
+	}
+	if f.next != nil {
+		f.next.prev = f.prev
+	} else {
+		t.latest = f.prev
+	}
+}
+
+func (t *seenFlows) drop(f *seenFlow) {
+	t.unlink(f)
+	t.observers -= int(f.n)
 	delete(t.byKey, f.key)
 }
 
 // expire drops the flows that were not seen since before.
 func (t *seenFlows) expire(before time.Duration) {
-	for e := t.order.Front(); e != nil && e.Value.(*seenFlow).last <= before; e = t.order.Front() {
-		t.drop(e)
+	for t.first != nil && t.first.last <= before {
+		t.drop(t.first)
 	}
 }
 
-// observed gives the sums of an observer, nil when there are too many.
-func (f *seenFlow) observed(o observer) *observed {
-	for i := range f.by {
-		if f.by[i].observer == o {
-			return &f.by[i]
+// observed gives the sums of an observer of the latest flow, nil when there are too many.
+func (t *seenFlows) observed(f *seenFlow, by observer, n *note) *observed {
+	device := pack(by.device)
+	o := &f.by
+	for i := range f.n {
+		if i > 0 {
+			o = o.next
+		}
+		if o.device == device && o.egress == by.egress {
+			return o
 		}
 	}
-	if len(f.by) >= 2*maxExporters {
+	if f.n >= maxObservers {
 		return nil
 	}
-	f.by = append(f.by, observed{observer: o})
-	return &f.by[len(f.by)-1]
+	if t.observers >= t.maxObservers {
+		t.drop(t.first)
+		n.forgot++
+	}
+	if f.n > 0 {
+		o.next = new(observed)
+		o = o.next
+	}
+	o.device, o.egress = device, by.egress
+	f.n++
+	t.observers++
+	return o
 }
 
 // largest gives of each number the largest that an observer tells.
 func (f *seenFlow) largest() (m [2]counters) {
-	for i := range f.by {
-		m[0].raise(f.by[i].sums[0])
-		m[1].raise(f.by[i].sums[1])
+	for o := &f.by; o != nil; o = o.next {
+		m[0].raise(o.sums[0])
+		m[1].raise(o.sums[1])
 	}
 	return m
 }

@@ -23,10 +23,10 @@ type head struct {
 	role             flow.Side
 	version          flow.Version
 	exporter         netip.Addr
-	name             string // of the exporter
+	known            *Exporter // what the operator says of the exporter, or nil
 	domain           uint32
 	inIf, outIf      uint32
-	more             *moreAddrs // nil for most flows
+	more             moreAddrs
 }
 
 // moreAddrs are the addresses that few flows have.
@@ -36,7 +36,7 @@ type moreAddrs struct {
 	innerSrc, innerDst     netip.Addr
 }
 
-func headOf(h *intel.Hit, name string) head {
+func headOf(h *intel.Hit, known *Exporter) head {
 	r := h.Record
 	has := func(f flow.Fields) bool { return r.Has&f != 0 }
 	d := head{
@@ -45,7 +45,7 @@ func headOf(h *intel.Hit, name string) head {
 		icmp: r.ICMPTypeCode, hasICMP: has(flow.HasICMP),
 		role:     h.Side,
 		version:  r.Exporter.Version,
-		exporter: r.Exporter.Addr, name: name, domain: r.Exporter.Domain,
+		exporter: r.Exporter.Addr, known: known, domain: r.Exporter.Domain,
 		inIf: r.InIf, outIf: r.OutIf, hasIf: has(flow.HasInIf | flow.HasOutIf),
 		more: moreOf(r),
 	}
@@ -58,17 +58,12 @@ func headOf(h *intel.Hit, name string) head {
 	return d
 }
 
-func moreOf(r *flow.Record) *moreAddrs {
-	m := moreAddrs{
+func moreOf(r *flow.Record) moreAddrs {
+	return moreAddrs{
 		natSrc: r.PostNATSrc, natDst: r.PostNATDst,
 		natSrcPort: r.PostNATSrcPort, natDstPort: r.PostNATDstPort,
 		innerSrc: r.InnerSrc, innerDst: r.InnerDst,
 	}
-	if m == (moreAddrs{}) {
-		return nil
-	}
-	kept := m // so that only this one is allocated
-	return &kept
 }
 
 // communityID gives the Community ID of the flow as exported, empty without a

@@ -2,45 +2,82 @@ package correlate
 
 import (
 	"container/heap"
-	"container/list"
+	"hash/maphash"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
 )
 
-// contacts holds all contacts: by name, by last use, and those that have something
-// to say by the time of their next update.
+// contacts holds all contacts: by name, by rank and last use, and those that have
+// something to say by the time of their next update.
 type contacts struct {
-	byKey     map[contactKey]*contact
-	order     *list.List // of *contact, the longest idle first
+	seed      maphash.Seed
+	byHash    map[uint64]*contact // of the key; a map of the keys themselves has 40 bytes more
+	n         int
+	ranks     [numRanks]rank
 	updates   updates
-	offenders map[netip.Addr]*listed
+	offenders map[packedAddr]*listed
+	listings  listings
 	lastID    uint64
+}
+
+// Contacts are ranked by the highest severity that their events had.
+const numRanks = int(intel.Critical) + 1
+
+// A rank is a list of contacts, the longest idle first.
+type rank struct{ first, latest *contact }
+
+func (r *rank) push(c *contact) {
+	c.prev, c.next = r.latest, nil
+	if r.latest != nil {
+		r.latest.next = c
+	} else {
+		r.first = c
+	}
+	r.latest = c
+}
+
+func (r *rank) remove(c *contact) {
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else {
+		r.first = c.next
+	}
+	if c.next != nil {
+		c.next.prev = c.prev
+	} else {
+		r.latest = c.prev
+	}
 }
 
 // listed is what an offender's contacts share.
 type listed struct {
 	contacts int
-	latest   *listing
 	folded   uint64      // id of its folded contact, 0 = none
 	hosts    []hostCount // its contacts that could fold
 }
 
-// A listing is what a table has said of an offender. It never changes.
-type listing struct {
-	indicators []intel.Indicator
-	version    string
-	base       int // score of the indicators
-}
-
 func newContacts() *contacts {
 	return &contacts{
-		byKey:     make(map[contactKey]*contact),
-		order:     list.New(),
-		offenders: make(map[netip.Addr]*listed),
+		seed:      maphash.MakeSeed(),
+		byHash:    make(map[uint64]*contact),
+		offenders: make(map[packedAddr]*listed),
+		listings:  newListings(),
 	}
+}
+
+// offender gives what the contacts of an offender share, nil when it has none.
+func (t *contacts) offender(a netip.Addr) *listed { return t.offenders[pack(a)] }
+
+// get gives the contact of a key, or nil.
+func (t *contacts) get(k contactKey) *contact {
+	p := k.pack()
+	c := t.byHash[maphash.Comparable(t.seed, p)]
+	for c != nil && c.packed != p {
+		c = c.sameHash
+	}
+	return c
 }
 
 // keyOf gives the name of the contact that a hit belongs to.
@@ -82,47 +119,77 @@ func (t *contacts) servicePort(k contactKey, e *ends) uint16 {
 
 func (t *contacts) has(k contactKey, port uint16) bool {
 	k.port = port
-	return t.byKey[k] != nil
+	return t.get(k) != nil
 }
 
-// add makes room for a new contact at the end of the order.
+// add makes a new contact, which is the latest of the lowest rank until it is touched.
 func (t *contacts) add(k contactKey, now time.Duration) *contact {
 	t.lastID++
-	c := &contact{key: k, id: t.lastID, place: -1, first: now, last: now}
-	t.byKey[k] = c
-	c.age = t.order.PushBack(c)
-	o := t.offenders[k.offender]
+	c := &contact{packed: k.pack(), id: t.lastID, place: -1, first: now, last: now}
+	hash := maphash.Comparable(t.seed, c.packed)
+	c.sameHash = t.byHash[hash]
+	t.byHash[hash] = c
+	t.n++
+	t.ranks[c.rank].push(c)
+	o := t.offenders[c.packed.offender]
 	if o == nil {
 		o = new(listed)
-		t.offenders[k.offender] = o
+		t.offenders[c.packed.offender] = o
 	}
 	o.contacts++
 	return c
 }
 
-// touch makes c the latest.
+// touch makes c the latest of its rank.
 func (t *contacts) touch(c *contact, now time.Duration) {
-	c.last = now
-	t.order.MoveToBack(c.age)
+	t.ranks[c.rank].remove(c)
+	c.last, c.rank = now, c.worst
+	t.ranks[c.rank].push(c)
 }
 
 func (t *contacts) remove(c *contact) {
 	t.settle(c)
-	delete(t.byKey, c.key)
-	t.order.Remove(c.age)
-	o := t.offenders[c.key.offender]
+	hash := maphash.Comparable(t.seed, c.packed)
+	if first := t.byHash[hash]; first != c {
+		for first.sameHash != c {
+			first = first.sameHash
+		}
+		first.sameHash = c.sameHash
+	} else if c.sameHash != nil {
+		t.byHash[hash] = c.sameHash
+	} else {
+		delete(t.byHash, hash)
+	}
+	t.n--
+	t.ranks[c.rank].remove(c)
+	t.listings.letGo(c.listing)
+	o := t.offenders[c.packed.offender]
 	if o.folded == c.id {
 		o.folded = 0
 	}
 	if o.contacts--; o.contacts == 0 {
-		delete(t.offenders, c.key.offender)
+		delete(t.offenders, c.packed.offender)
 	}
 }
 
 // longestIdle gives the contact that has been idle for the longest time, or nil.
-func (t *contacts) longestIdle() *contact {
-	if e := t.order.Front(); e != nil {
-		return e.Value.(*contact)
+func (t *contacts) longestIdle() (c *contact) {
+	for i := range t.ranks {
+		o := t.ranks[i].first
+		if c == nil || o != nil && (o.last < c.last || o.last == c.last && o.id < c.id) {
+			c = o
+		}
+	}
+	return c
+}
+
+// leastSevere gives the contact that makes room: of the lowest rank the one that has been
+// idle for the longest time.
+func (t *contacts) leastSevere() *contact {
+	for i := range t.ranks {
+		if c := t.ranks[i].first; c != nil {
+			return c
+		}
 	}
 	return nil
 }
@@ -136,26 +203,20 @@ func (t *contacts) relist(c *contact, m intel.Match, port uint16) {
 		return
 	}
 	c.port = port
-	l := t.offenders[c.key.offender].share(m)
-	if fresh || l.base > c.listing.base {
-		c.listing = l
+	l := t.listings.hold(m)
+	if !fresh && l.base <= c.listing.base {
+		t.listings.letGo(l)
+		return
 	}
+	t.listings.letGo(c.listing)
+	c.listing = l
 }
 
 // listAs makes the listing that of one hit, for events that tell of that hit only.
 func (t *contacts) listAs(c *contact, m intel.Match) {
-	c.listing = t.offenders[c.key.offender].share(m)
-}
-
-// share gives the listing of a match, the one in memory if it says the same.
-func (o *listed) share(m intel.Match) *listing {
-	l := &listing{indicators: m.Indicators(), version: m.Version()}
-	if o.latest != nil && o.latest.version == l.version && slices.Equal(o.latest.indicators, l.indicators) {
-		return o.latest
-	}
-	l.base = baseScore(l.indicators)
-	o.latest = l
-	return l
+	l := t.listings.hold(m)
+	t.listings.letGo(c.listing)
+	c.listing = l
 }
 
 // When a contact with news is updated, counted from its first hit: after the first
@@ -181,7 +242,7 @@ func (t *contacts) settle(c *contact) bool {
 	if c.place < 0 {
 		return false
 	}
-	heap.Remove(&t.updates, c.place)
+	heap.Remove(&t.updates, int(c.place))
 	return true
 }
 
@@ -210,12 +271,12 @@ func (u updates) Less(i, j int) bool {
 
 func (u updates) Swap(i, j int) {
 	u[i], u[j] = u[j], u[i]
-	u[i].place, u[j].place = i, j
+	u[i].place, u[j].place = int32(i), int32(j)
 }
 
 func (u *updates) Push(x any) {
 	c := x.(*contact)
-	c.place = len(*u)
+	c.place = int32(len(*u))
 	*u = append(*u, c)
 }
 

@@ -2,6 +2,7 @@ package correlate
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -99,11 +100,11 @@ func TestDirectionAndAnswer(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStage(t, nil)
 			s.at(0, c.flows...)
-			if n := len(s.contacts.byKey); n != 1 {
+			if n := s.contacts.n; n != 1 {
 				t.Fatalf("%d contacts, want 1", n)
 			}
 			ct := s.contacts.longestIdle()
-			got := judgement{ct.direction(), ct.answer(s.now), !ct.passed, ct.key.port}
+			got := judgement{ct.direction(), ct.answer(s.now), !ct.passed, ct.packed.port}
 			if got != c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
@@ -111,20 +112,30 @@ func TestDirectionAndAnswer(t *testing.T) {
 	}
 }
 
+// latest gives the contact that was used last.
+func latest(s *stage) (c *contact) {
+	for _, r := range s.contacts.ranks {
+		if r.latest != nil && (c == nil || r.latest.last > c.last) {
+			c = r.latest
+		}
+	}
+	return c
+}
+
 func TestServicePortOfBefore(t *testing.T) {
 	s := newStage(t, nil)
 	s.at(0, rev(udp(us, 5000, bad, 6000), 1)) // 6000 is the service
 	s.at(time.Second, udp(us, 5001, bad, 6000), udp(bad, 6000, us, 5002))
-	if n := len(s.contacts.byKey); n != 1 {
+	if n := s.contacts.n; n != 1 {
 		t.Errorf("%d contacts, want 1: the pair has used port 6000 before", n)
 	}
 	s.at(time.Second, udp(us, 7000, bad, 5000)) // not used before: the lower
-	if n := len(s.contacts.byKey); n != 2 {
+	if n := s.contacts.n; n != 2 {
 		t.Errorf("%d contacts, want 2", n)
 	}
 	s.at(time.Second, udp(us, 5000, bad, 6000)) // both used before: the lower
-	if ct := s.contacts.order.Back().Value.(*contact); ct.key.port != 5000 || len(s.contacts.byKey) != 2 {
-		t.Errorf("port %d of %d contacts, want 5000 of 2", ct.key.port, len(s.contacts.byKey))
+	if ct := latest(s); ct.packed.port != 5000 || s.contacts.n != 2 {
+		t.Errorf("port %d of %d contacts, want 5000 of 2", ct.packed.port, s.contacts.n)
 	}
 }
 
@@ -200,7 +211,7 @@ func TestLocalEndAndDirection(t *testing.T) {
 			s := newStage(t, nil)
 			s.at(0, c.record)
 			e := s.one(intel.KindHit)
-			port := s.contacts.longestIdle().key.port
+			port := s.contacts.longestIdle().packed.port
 			if e.Role != c.role || e.Local != c.local || e.Direction != c.direction || port != c.port {
 				t.Errorf("offender at %s, local %s, %s, port %d; want %s, %s, %s, %d",
 					e.Role, e.Local, e.Direction, port, c.role, c.local, c.direction, c.port)
@@ -259,15 +270,31 @@ func TestListingAtOnePort(t *testing.T) {
 	}
 }
 
-func TestContactsOfOneOffenderShareItsListing(t *testing.T) {
+// TestContactsShareTheirListing: what was listed is held once, whoever the offender is, and
+// for as long as there is a contact.
+func TestContactsShareTheirListing(t *testing.T) {
 	s := newStage(t, nil)
-	s.at(0, beacon, scan)
-	got := s.take()
-	if &got[0].Indicators[0] != &got[1].Indicators[0] {
-		t.Error("each contact has a listing of its own")
+	wide := intel.Indicator{Prefix: netip.MustParsePrefix("203.0.112.0/20"), Feed: "wide", Score: 50, Ref: "https://example.net/", FirstSeen: t0}
+	s.table = listedTable(t, "v1", wide)
+	s.at(0, beacon, scan, tcp(us, 1, netip.MustParseAddr("203.0.113.77"), 443, syn))
+	for _, e := range s.take() {
+		if want := []intel.Indicator{wide}; !slices.Equal(e.Indicators, want) {
+			t.Errorf("indicators %v, want %v", e.Indicators, want)
+		}
+	}
+	if n := len(s.contacts.listings.byHash); n != 1 {
+		t.Errorf("%d listings are held by %d contacts, want 1", n, s.contacts.n)
+	}
+	s.table = listedTable(t, "v2", c2("feodo", 90), c2("otx", 40))
+	s.at(time.Second, beacon, scan)
+	if n := len(s.contacts.listings.byHash); n != 2 {
+		t.Errorf("%d listings are held, want those of both tables", n)
 	}
 	s.Flush(t0)
 	if n := len(s.contacts.offenders); n != 0 {
 		t.Errorf("%d offenders are remembered without a contact", n)
+	}
+	if n := len(s.contacts.listings.byHash); n != 0 {
+		t.Errorf("%d listings are held without a contact", n)
 	}
 }

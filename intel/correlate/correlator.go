@@ -118,7 +118,7 @@ func (c *Correlator) handle(h *intel.Hit, now time.Time) {
 	}
 	ct, isNew := c.contact(key, h, &e, &s)
 	news := c.merge(ct, h, &e, &s)
-	c.tally.add(ct.listing.indicators, ct.direction())
+	c.tally.add(ct.listing, ct.direction())
 	switch {
 	case isNew || c.cfg.EveryHit:
 		c.emit(c.hitEvent(ct, &s))
@@ -128,35 +128,41 @@ func (c *Correlator) handle(h *intel.Hit, now time.Time) {
 	case news:
 		c.contacts.wait(ct, c.now)
 	}
+	c.contacts.touch(ct, c.now)
+	for c.contacts.n > max(c.cfg.MaxContacts, 1) {
+		c.evict()
+	}
+}
+
+// evict ends the contact that matters least. It may be the newest, if all others are more
+// severe: a first hit is told even then.
+func (c *Correlator) evict() {
+	ct := c.contacts.leastSevere()
+	c.stats.evicted[ct.rank].Add(1)
+	c.end(ct)
 }
 
 // contact gives the contact of a key, a new one if there is none.
 func (c *Correlator) contact(key contactKey, h *intel.Hit, e *ends, s *sight) (ct *contact, isNew bool) {
-	if ct = c.contacts.byKey[key]; ct != nil {
-		c.contacts.touch(ct, c.now)
+	if ct = c.contacts.get(key); ct != nil {
 		return ct, false
 	}
 	us := homesOf(h, e, c.home)
 	if folded, ok := c.foldOf(h, e, s, us); ok {
-		if ct = c.contacts.byKey[folded]; ct != nil {
-			c.contacts.touch(ct, c.now)
+		if ct = c.contacts.get(folded); ct != nil {
 			return ct, false
 		}
 		key = folded
 	}
-	for len(c.contacts.byKey) >= max(c.cfg.MaxContacts, 1) {
-		c.end(c.contacts.longestIdle())
-		c.stats.evicted.Add(1)
-	}
 	ct = c.contacts.add(key, c.now)
-	ct.head, ct.born = s.head, s.received
+	ct.head, ct.born = s.head.pack(), packTime(s.received)
 	ct.us = us
 	if key.fold != notFolded {
 		ct.fold = new(fold)
 		c.stats.folds.Add(1)
 	}
 	if key.fold == ofOffender {
-		c.contacts.offenders[key.offender].folded = ct.id
+		c.contacts.offenders[ct.packed.offender].folded = ct.id
 	}
 	return ct, true
 }
@@ -164,7 +170,7 @@ func (c *Correlator) contact(key contactKey, h *intel.Hit, e *ends, s *sight) (c
 // merge adds a hit to its contact, and reports whether that changes anything that an
 // update would tell.
 func (c *Correlator) merge(ct *contact, h *intel.Hit, e *ends, s *sight) (news bool) {
-	ct.received = s.received
+	ct.received = packTime(s.received)
 	score, answered, refused := uint8(0), ct.answered, ct.refused()
 	if ct.listing != nil {
 		score = ct.score(&c.cfg.Factors)
@@ -184,7 +190,7 @@ func (c *Correlator) merge(ct *contact, h *intel.Hit, e *ends, s *sight) (news b
 	news = ct.count(s, n.added)
 	exporterAdded, noRoom := ct.addExporter(s.head.exporter)
 	countIf(&c.stats.duplicates, n.duplicate)
-	countIf(&c.stats.forgotten, n.forgot)
+	c.stats.forgotten.Add(uint64(n.forgot))
 	countIf(&c.stats.overCap, n.full || noRoom)
 	c.account(ct, true)
 	return news || joined || exporterAdded || ct.answered != answered || ct.refused() != refused || ct.score(&c.cfg.Factors) != score
@@ -222,15 +228,12 @@ func (c *Correlator) end(ct *contact) {
 func (c *Correlator) sightOf(h *intel.Hit, now time.Time) sight {
 	r := h.Record
 	known := c.exporter(&r.Exporter)
-	rate, name := r.Rate, ""
-	if known != nil {
-		name = known.Name
-		if known.Sampling != 0 {
-			rate = known.Sampling
-		}
+	rate := r.Rate
+	if known != nil && known.Sampling != 0 {
+		rate = known.Sampling
 	}
 	s := sight{
-		head:     headOf(h, name),
+		head:     headOf(h, known),
 		observer: observerOf(r),
 		received: r.Received,
 		rate:     rate,
@@ -300,6 +303,6 @@ func (c *Correlator) send() {
 // flushBatch publishes the batch and brings the gauges up to date.
 func (c *Correlator) flushBatch() {
 	c.send()
-	c.stats.contacts.Store(uint64(len(c.contacts.byKey)))
+	c.stats.contacts.Store(uint64(c.contacts.n))
 	c.stats.flows.Store(uint64(len(c.flows.byKey)))
 }

@@ -1,8 +1,10 @@
 package correlate
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,6 +19,7 @@ type slowContact struct {
 	hits     []flow.Record
 	at       []time.Duration
 	reported *intel.Event // the last event
+	worst    intel.Severity
 }
 
 func (c *slowContact) last() time.Duration { return c.at[len(c.at)-1] }
@@ -52,13 +55,18 @@ func (o *slowOracle) add(r flow.Record, local netip.Addr, port uint16, now time.
 			break
 		}
 	}
-	if len(c.hits) == 0 && len(o.open) == o.max {
-		o.ended = append(o.ended, o.open[0])
-		o.open = o.open[1:]
-	}
 	c.hits, c.at = append(c.hits, r), append(c.at, now)
 	o.open = append(o.open, c)
 	return c
+}
+
+// evict ends the contact that makes room: of those of the lowest severity the first.
+func (o *slowOracle) evict() {
+	for len(o.open) > o.max {
+		least := slices.MinFunc(o.open, func(a, b *slowContact) int { return cmp.Compare(a.worst, b.worst) })
+		o.ended = append(o.ended, least)
+		o.open = slices.DeleteFunc(o.open, func(c *slowContact) bool { return c == least })
+	}
 }
 
 // check compares the last event of a contact with all of its hits.
@@ -127,6 +135,8 @@ func TestTotalsAgainstOracle(t *testing.T) {
 			s.Tick(t0.Add(now - jitter))
 			collect()
 			c.reported = reported[[2]any{local, port}]
+			c.worst = max(c.worst, c.reported.Severity)
+			o.evict()
 		}
 		s.Flush(t0.Add(now))
 		collect()

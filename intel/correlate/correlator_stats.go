@@ -20,6 +20,9 @@ type Stats struct {
 	// ContactsEnded were idle, ContactsEvicted had to make room at the cap.
 	ContactsEnded   uint64 `json:"contacts_ended"`
 	ContactsEvicted uint64 `json:"contacts_evicted"`
+	// EvictedBySeverity are the evicted by the highest severity that their events had,
+	// low to critical.
+	EvictedBySeverity [4]uint64 `json:"evicted_by_severity"`
 	// FoldedContacts were made to stand for many, and FoldedHits are the hits in them.
 	// FoldsCut are counts of ports or hosts that ended below 1,000, as folded contacts
 	// together remember no more.
@@ -42,7 +45,8 @@ type stats struct {
 	severities                    [4]atomic.Uint64
 	canaries, canaryEvents        atomic.Uint64
 	duplicates, suspect, overCap  atomic.Uint64
-	ended, evicted, forgotten     atomic.Uint64
+	ended, forgotten              atomic.Uint64
+	evicted                       [4]atomic.Uint64
 	contacts, flows               atomic.Uint64
 	folds, foldedHits, foldsCut   atomic.Uint64
 }
@@ -59,7 +63,6 @@ func (c *Correlator) Stats() Stats {
 		Duplicates:       s.duplicates.Load(),
 		Suspect:          s.suspect.Load(),
 		ContactsEnded:    s.ended.Load(),
-		ContactsEvicted:  s.evicted.Load(),
 		FoldedContacts:   s.folds.Load(),
 		FoldedHits:       s.foldedHits.Load(),
 		FoldsCut:         s.foldsCut.Load(),
@@ -70,6 +73,10 @@ func (c *Correlator) Stats() Stats {
 	}
 	for i := range s.severities {
 		out.Severities[i] = s.severities[i].Load()
+	}
+	for i := range s.evicted {
+		out.EvictedBySeverity[i] = s.evicted[i].Load()
+		out.ContactsEvicted += out.EvictedBySeverity[i]
 	}
 	return out
 }

@@ -377,11 +377,57 @@ func TestEvictionAtTheCap(t *testing.T) {
 	}
 	s.at(3*time.Second, probe(4))
 	got := s.take()
-	if !slices.Equal(kinds(got), []intel.Kind{intel.KindUpdate, intel.KindHit}) || got[0].Local != host(1) || got[0].Flows != 3 {
-		t.Fatalf("got %v, want the last update of host 1 with 3 flows, then a hit", kinds(got))
+	if !slices.Equal(kinds(got), []intel.Kind{intel.KindHit, intel.KindUpdate}) || got[1].Local != host(1) || got[1].Flows != 3 || !got[1].Last {
+		t.Fatalf("got %v, want a hit, then the last update of host 1 with 3 flows", kinds(got))
 	}
-	if st := s.Stats(); st.ContactsEvicted != 2 || st.Contacts != 2 {
+	if st := s.Stats(); st.ContactsEvicted != 2 || st.EvictedBySeverity != [4]uint64{2} || st.Contacts != 2 {
 		t.Errorf("stats %+v, want 2 evicted and 2 held", st)
+	}
+}
+
+// TestEvictionStartsWithTheLeastSevere: the longest idle contact of the lowest severity
+// makes room, never a worse one, even if the newcomer itself has to go.
+func TestEvictionStartsWithTheLeastSevere(t *testing.T) {
+	s := newStage(t, func(c *Config) { c.MaxContacts = 3 })
+	critical := func(port uint16) []flow.Record {
+		return []flow.Record{tcp(us, 40000, bad, port, syn), tcp(bad, port, us, 40000, syn|tcpACK)}
+	}
+	low := func(port uint16) flow.Record { return tcp(bad, 40000, us, port, syn) }
+	held := func() (ports []uint16) {
+		for _, r := range s.contacts.ranks {
+			for c := r.first; c != nil; c = c.next {
+				ports = append(ports, c.packed.port)
+			}
+		}
+		return ports
+	}
+	for i, step := range []struct {
+		flows []flow.Record
+		held  []uint16
+	}{
+		{critical(1001), []uint16{1001}},
+		{[]flow.Record{low(22), tcp(public, 1, bad, 80, syn)}, []uint16{22, 80, 1001}}, // low, medium, critical
+		{[]flow.Record{low(23)}, []uint16{23, 80, 1001}},
+		{critical(1002), []uint16{80, 1001, 1002}},
+		{[]flow.Record{low(24)}, []uint16{80, 1001, 1002}}, // the newcomer goes
+		{critical(1003), []uint16{1001, 1002, 1003}},
+		{critical(1001), []uint16{1002, 1003, 1001}},
+		{critical(1004), []uint16{1003, 1001, 1004}},
+		{[]flow.Record{low(25), low(25)}, []uint16{1003, 1001, 1004}},
+	} {
+		s.at(time.Duration(i)*time.Second, step.flows...)
+		if got := held(); !slices.Equal(got, step.held) {
+			t.Errorf("step %d: contacts at ports %v are held, want %v", i, got, step.held)
+		}
+	}
+	hits := 0
+	for _, e := range s.take() {
+		if e.Kind == intel.KindHit && e.ServicePort < 1000 {
+			hits++
+		}
+	}
+	if st := s.Stats(); hits != 6 || st.EvictedBySeverity != [4]uint64{5, 1, 1, 1} || st.ContactsEvicted != 8 {
+		t.Errorf("%d first hits of the less severe contacts, want 6; stats %+v", hits, st)
 	}
 }
 

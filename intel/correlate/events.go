@@ -24,39 +24,40 @@ func (c *Correlator) hitEvent(ct *contact, s *sight) intel.Event {
 // updateEvent makes the roll-up of a contact: its first flow, with the totals of all
 // flows of either direction.
 func (c *Correlator) updateEvent(ct *contact) intel.Event {
-	ev := c.eventOf(intel.KindUpdate, ct, &ct.head, !ct.passed)
+	first := ct.head.head()
+	ev := c.eventOf(intel.KindUpdate, ct, &first, !ct.passed)
 	way := 1
 	if ct.head.role.IsSrc() {
 		way = 0
 	}
 	setCounters(&ev, ct.total[way], ct.total[1-way])
-	ev.Time = ct.received
+	ev.Time = ct.received.time()
 	ev.TCPFlags = ct.tcpFlags
 	ev.Sampling = ct.rate
-	ev.Start, ev.End, ev.Clock = ct.start, ct.end, clockWord(ct.suspect, ct.unsynced)
+	ev.Start, ev.End, ev.Clock = ct.start.time(), ct.end.time(), clockWord(ct.suspect, ct.unsynced)
 	return ev
 }
 
 // eventOf makes an event of a flow and the judgement of its contact, and remembers
 // what it says.
 func (c *Correlator) eventOf(k intel.Kind, ct *contact, d *head, blocked bool) intel.Event {
-	direction := ct.direction()
+	key, direction := ct.key(), ct.direction()
 	score := weigh(ct.listing.base, c.cfg.Factors.of(direction, ct.answered, blocked))
 	ev := intel.Event{
 		Kind:             k,
 		ID:               newID(),
 		Sensor:           c.cfg.Sensor,
-		Offender:         ct.key.offender,
-		Local:            ct.key.local,
-		ServicePort:      ct.key.port,
-		ContactFirstSeen: ct.born,
+		Offender:         key.offender,
+		Local:            key.local,
+		ServicePort:      key.port,
+		ContactFirstSeen: ct.born.time(),
 		Direction:        direction,
 		Answered:         ct.answer(c.now),
 		Blocked:          blocked,
 		Refused:          ct.refused(),
 		Score:            score,
 		Severity:         intel.SeverityOf(int(score)),
-		Indicators:       ct.listing.indicators,
+		Indicators:       ct.listing.indicators(),
 		IntelVersion:     ct.listing.version,
 		Exporters:        ct.exporters(),
 		CommunityID:      d.communityID(),
@@ -85,14 +86,16 @@ func (d *head) fill(ev *intel.Event) {
 	ev.SrcPort, ev.DstPort, ev.HasPorts = d.srcPort, d.dstPort, d.hasPorts
 	ev.Protocol, ev.HasProtocol = d.protocol, d.hasProtocol
 	ev.Role = d.role
-	ev.Exporter, ev.ExporterName = d.exporter, d.name
+	ev.Exporter = d.exporter
+	if d.known != nil {
+		ev.ExporterName = d.known.Name
+	}
 	ev.Domain, ev.Version = d.domain, d.version
 	ev.InIf, ev.OutIf, ev.HasIf = d.inIf, d.outIf, d.hasIf
-	if m := d.more; m != nil {
-		ev.NATSrc, ev.NATDst = m.natSrc, m.natDst
-		ev.NATSrcPort, ev.NATDstPort = m.natSrcPort, m.natDstPort
-		ev.InnerSrc, ev.InnerDst = m.innerSrc, m.innerDst
-	}
+	m := &d.more
+	ev.NATSrc, ev.NATDst = m.natSrc, m.natDst
+	ev.NATSrcPort, ev.NATDstPort = m.natSrcPort, m.natDstPort
+	ev.InnerSrc, ev.InnerDst = m.innerSrc, m.innerDst
 }
 
 func setCounters(ev *intel.Event, forth, back counters) {
@@ -104,10 +107,14 @@ func setCounters(ev *intel.Event, forth, back counters) {
 
 // exporters gives all exporters that saw the contact, nil when it is only one.
 func (c *contact) exporters() []netip.Addr {
-	if len(c.others) == 0 {
+	if c.others == nil {
 		return nil
 	}
-	return append([]netip.Addr{c.head.exporter}, c.others...)
+	all := []netip.Addr{c.head.exporter.addr()}
+	for _, a := range c.others.addrs[:c.others.n] {
+		all = append(all, a.addr())
+	}
+	return all
 }
 
 // clockWord says what the times of an event are worth: our own clock comes first.

@@ -76,7 +76,7 @@ func (c *Correlator) foldOf(h *intel.Hit, e *ends, s *sight, us homes) (contactK
 	if key, ok := c.rolledUp(h.Match); ok {
 		return key, true
 	}
-	if o := c.contacts.offenders[e.offender]; o != nil && o.full(c.seed.addr(e.local)) {
+	if o := c.contacts.offender(e.offender); o != nil && o.full(c.seed.addr(e.local)) {
 		return contactKey{offender: e.offender, fold: ofOffender}, true
 	}
 	return contactKey{}, false
@@ -86,11 +86,11 @@ func (c *Correlator) foldOf(h *intel.Hit, e *ends, s *sight, us homes) (contactK
 // of late: then it was the offender that opened the conversation.
 func (c *Correlator) joined(h *intel.Hit, e *ends) bool {
 	id := uint64(0)
-	if o := c.contacts.offenders[e.offender]; o != nil {
+	if o := c.contacts.offender(e.offender); o != nil {
 		id = o.folded
 	}
-	if key, ok := c.rolledUp(h.Match); ok && c.contacts.byKey[key] != nil {
-		id = c.contacts.byKey[key].id
+	if key, ok := c.rolledUp(h.Match); ok && c.contacts.get(key) != nil {
+		id = c.contacts.get(key).id
 	}
 	return id != 0 && c.flows.has(flowKey{c.seed.flow(id, e), e.offenderPort, e.localPort})
 }
@@ -164,7 +164,7 @@ func (c *Correlator) account(ct *contact, held bool) {
 	if could {
 		n = 1
 	}
-	c.contacts.offenders[ct.key.offender].add(c.seed.addr(ct.key.local), n)
+	c.contacts.offenders[ct.packed.offender].add(c.seed.addr(ct.packed.local.addr()), n)
 }
 
 // A distinct counts different values, as long as it remembers them; when it no longer

@@ -171,8 +171,8 @@ func TestScansFold(t *testing.T) {
 // empty holds that nothing is left of contacts that have ended.
 func (s *stage) empty(t *testing.T) {
 	t.Helper()
-	if s.foldValues != 0 || len(s.contacts.offenders) != 0 || len(s.contacts.byKey) != 0 {
-		t.Errorf("%d values, %d offenders, %d contacts are left", s.foldValues, len(s.contacts.offenders), len(s.contacts.byKey))
+	if s.foldValues != 0 || len(s.contacts.offenders) != 0 || s.contacts.n != 0 {
+		t.Errorf("%d values, %d offenders, %d contacts are left", s.foldValues, len(s.contacts.offenders), s.contacts.n)
 	}
 }
 

@@ -35,17 +35,19 @@ func newTally() tally {
 }
 
 // add counts a hit for each prefix and each feed that list its offender.
-func (t *tally) add(listings []intel.Indicator, d intel.Direction) {
+func (t *tally) add(l *listing, d intel.Direction) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i := range listings {
-		p, feed := listings[i].Prefix, listings[i].Feed
-		if i == 0 || listings[i-1].Prefix != p {
+	var last netip.Prefix
+	for i := range l.listings {
+		if p := l.listings[i].prefix(); i == 0 || p != last {
+			last = p
 			if n, ok := t.shares[p]; ok || len(t.shares) < maxShares {
 				t.shares[p] = n + 1
 			}
 		}
-		if slices.ContainsFunc(listings[:i], func(o intel.Indicator) bool { return o.Feed == feed }) {
+		feed := l.listings[i].feed()
+		if slices.ContainsFunc(l.listings[:i], func(o packedListing) bool { return o.feed() == feed }) {
 			continue
 		}
 		key := feedDirection{feed, d}

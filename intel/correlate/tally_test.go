@@ -12,9 +12,13 @@ import (
 // TestTally: each prefix and each feed counts once a hit, up to the caps.
 func TestTally(t *testing.T) {
 	c := &Correlator{tally: newTally()}
+	known := newListings()
+	add := func(d intel.Direction, indicators ...intel.Indicator) {
+		c.tally.add(known.hold(intel.MatchOf("v1", indicators)), d)
+	}
 	wide, narrow := netip.MustParsePrefix("62.0.0.0/8"), netip.MustParsePrefix("62.1.2.3/32")
-	c.tally.add([]intel.Indicator{{Prefix: narrow, Feed: "a"}, {Prefix: narrow, Feed: "b"}, {Prefix: wide, Feed: "a"}}, intel.Inbound)
-	c.tally.add([]intel.Indicator{{Prefix: wide, Feed: "a"}}, intel.Outbound)
+	add(intel.Inbound, intel.Indicator{Prefix: narrow, Feed: "a"}, intel.Indicator{Prefix: narrow, Feed: "b"}, intel.Indicator{Prefix: wide, Feed: "a"})
+	add(intel.Outbound, intel.Indicator{Prefix: wide, Feed: "a"})
 	got, more := c.FeedHits()
 	want := []FeedHits{{"a", intel.Inbound, 1}, {"a", intel.Outbound, 1}, {"b", intel.Inbound, 1}}
 	if !slices.Equal(got, want) || more != 0 {
@@ -28,7 +32,7 @@ func TestTally(t *testing.T) {
 	}
 	for i := range maxShares + 10 {
 		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{62, 9, byte(i >> 8), byte(i)}), 32)
-		c.tally.add([]intel.Indicator{{Prefix: p, Feed: fmt.Sprint(i)}}, intel.Inbound)
+		add(intel.Inbound, intel.Indicator{Prefix: p, Feed: fmt.Sprint(i)})
 	}
 	if s := c.TakeShares(); len(s) != maxShares {
 		t.Errorf("%d prefixes are counted", len(s))

@@ -175,6 +175,7 @@ var notAMetric = figures.Exempt{
 	"Health[].Critical":                        "is configuration",
 	"Hits.HitQueueFull":                        "is the sum of hit_queue_dropped_total",
 	"Hits.Correlator.HitEvents":                "is the sum of hit_events_total",
+	"Hits.Correlator.ContactsEvicted":          "is the sum of contacts_evicted_total",
 	"Exporters.Restored.Clean":                 "explains lost_uncertain_total",
 	"Exporters.List[].Unproven":                "is no loss",
 	"Exporters.List[].Split":                   "is no loss",

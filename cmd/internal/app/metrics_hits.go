@@ -36,7 +36,12 @@ func hitMetrics() []metric {
 		correlator("suspect_hits_total", "Hits with a flow time more than 24 hours from the receipt.", counter, func(c *correlate.Stats) uint64 { return c.Suspect }),
 		correlator("contacts", "Contacts held.", gauge, func(c *correlate.Stats) uint64 { return c.Contacts }),
 		correlator("contacts_ended_total", "Contacts that ended after contact.idle.", counter, func(c *correlate.Stats) uint64 { return c.ContactsEnded }),
-		correlator("contacts_evicted_total", "Contacts that had to make room.", counter, func(c *correlate.Stats) uint64 { return c.ContactsEvicted }),
+		{name: "contacts_evicted_total", help: "Contacts that had to make room, by the highest severity of their events.", kind: counter,
+			labels: []string{"severity"}, each: func(s *Status, put put) {
+				for i, n := range s.Hits.Correlator.EvictedBySeverity {
+					put(float64(n), intel.Severity(i).String())
+				}
+			}},
 		correlator("folded_contacts_total", "Contacts that stand for many: the scan of an offender, or an entry in quarantine.", counter,
 			func(c *correlate.Stats) uint64 { return c.FoldedContacts }),
 		correlator("folded_hits_total", "Hits in folded contacts.", counter, func(c *correlate.Stats) uint64 { return c.FoldedHits }),
