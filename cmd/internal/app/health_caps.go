@@ -252,7 +252,11 @@ func (f *Finding) contactCaps(s, before *Status) {
 	c, o := &s.Hits.Correlator, &before.Hits.Correlator
 	if n := grown(c.ContactsEvicted, o.ContactsEvicted); n > 0 {
 		f.atLeast(Warning)
-		f.add("evicted", "%d contacts had to make room, their next hits count as new: raise contact.max_contacts, or look for a feed that lists too much", n)
+		severe := uint64(0)
+		for i := intel.High; int(i) < len(c.EvictedBySeverity); i++ {
+			severe += grown(c.EvictedBySeverity[i], o.EvictedBySeverity[i])
+		}
+		f.add("evicted", "%d contacts had to make room (%d high or critical), their next hits count as new: raise contact.max_contacts, or look for a feed that lists too much", n, severe)
 	}
 	if n := grown(c.FlowsForgotten, o.FlowsForgotten); n > 0 {
 		f.atLeast(Warning)
