@@ -8,10 +8,10 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 )
 
-// How many addresses an Asker remembers to have looked at, and how long; how long it
+// How many addresses an Asker remembers to have looked at (512 KiB), and how long; how long it
 // lets an address rest that found no room in the queue.
 const (
-	recentSlots = 1 << 14
+	recentSlots = 1 << 16
 	recentFor   = time.Minute
 	fullFor     = 4 * time.Second
 )
