@@ -32,10 +32,13 @@ func (e *Error) Error() string {
 	if e.Line > 0 {
 		s += fmt.Sprintf(":%d:%d", e.Line, e.Column)
 	}
-	if e.Key != "" {
-		s += ": " + e.Key
+	for _, part := range []string{e.Key, e.Err.Error()} {
+		if s != "" && part != "" {
+			s += ": "
+		}
+		s += part
 	}
-	return s + ": " + e.Err.Error()
+	return s
 }
 
 // Unwrap gives what is wrong.
@@ -61,6 +64,12 @@ func check(n ast.Node, t reflect.Type, key string) *Error {
 	}
 	if err := expand(n); err != nil {
 		return at(n, key, err)
+	}
+	if _, ok := n.(ast.ScalarNode); ok {
+		// To decode one value the library walks over all tokens that hang together with
+		// its own, which takes minutes for some thousand prefixes.
+		tok := n.GetToken()
+		tok.Prev, tok.Next = nil, nil
 	}
 	if u, ok := reflect.New(t).Interface().(yaml.BytesUnmarshaler); ok {
 		if err := u.UnmarshalYAML([]byte(n.GetToken().Value)); err != nil {

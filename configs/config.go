@@ -34,7 +34,7 @@ type Config struct {
 	Name string `yaml:"name"`
 	// StateDir holds what must survive a restart, the control socket and, unless
 	// a sink says otherwise, the hit log. Default: $STATE_DIRECTORY (systemd), else
-	// flowsnitch under $XDG_STATE_HOME or ~/.local/state.
+	// flowsnitch under $XDG_STATE_HOME or ~/.local/state; without these it is required.
 	StateDir string `yaml:"state_dir"`
 	// MemoryLimit is what the garbage collector tries to keep the process below, in
 	// bytes; 0 = no limit. GOMEMLIMIT in the environment wins.
@@ -65,6 +65,9 @@ type Config struct {
 	Sinks   []Sink              `yaml:"sinks"`
 	// Web is where metrics and health are served.
 	Web web.Config `yaml:"web"`
+
+	text []byte   // of the file
+	keys []string // of its outermost block
 }
 
 // SFlow is how sFlow samples are read.
@@ -133,6 +136,8 @@ func hostname() string {
 	return "flowsnitch"
 }
 
+// defaultStateDir is empty where the environment names no place of our own: a directory for
+// all users, as the temporary one, may be prepared by anybody.
 func defaultStateDir() string {
 	if dir := os.Getenv("STATE_DIRECTORY"); dir != "" {
 		return filepath.SplitList(dir)[0]
@@ -140,10 +145,10 @@ func defaultStateDir() string {
 	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "flowsnitch")
 	}
-	if home, err := os.UserHomeDir(); err == nil {
+	if home, err := os.UserHomeDir(); err == nil && filepath.IsAbs(home) {
 		return filepath.Join(home, ".local", "state", "flowsnitch")
 	}
-	return filepath.Join(os.TempDir(), "flowsnitch")
+	return ""
 }
 
 // Fill puts the defaults where list entries say nothing, and hands the keys that
@@ -269,7 +274,7 @@ func (c *Config) Validate() error {
 	case c.Name == "":
 		return errors.New("name: must not be empty")
 	case c.StateDir == "":
-		return errors.New("state_dir: must not be empty")
+		return errors.New("state_dir: must not be empty, and the environment has no STATE_DIRECTORY, XDG_STATE_HOME or HOME to derive it from; set an absolute path such as state_dir: /var/lib/flowsnitch")
 	case c.MemoryLimit != 0 && c.MemoryLimit < leastMemory:
 		return fmt.Errorf("memory_limit: %d is below %d; 0 is no limit", c.MemoryLimit, leastMemory)
 	}

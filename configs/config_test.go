@@ -1,9 +1,11 @@
 package configs_test
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -151,12 +153,133 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestEmpty: an empty file is the built-in configuration.
+// TestEmpty: a file without a key is a mistake, an explicit {} is the built-in
+// configuration, and so is no file at all.
 func TestEmpty(t *testing.T) {
-	for _, s := range []string{"", "\ufeff", "\ufeffname: x\r\n", "\n", "# nothing\n", "---\n", "null\n"} {
+	for _, s := range []string{"", "\ufeff", "\n", "# nothing\n", "---\n", "---\n# x\n...\n", "null\n", "~\n", " \r\n"} {
+		if _, err := configs.Parse("f", []byte(s)); err == nil || !strings.HasPrefix(err.Error(), "f: has no key") {
+			t.Errorf("%q: %v", s, err)
+		}
+	}
+	for _, s := range []string{"{}\n", "\ufeffname: x\r\n", "# x\n---\nname: x\n...\n"} {
 		c, err := configs.Parse("f", []byte(s))
 		if err != nil || len(c.Listen) != 3 {
 			t.Errorf("%q: %d listeners, %v", s, len(c.Listen), err)
+		}
+	}
+	if c, err := configs.LoadProfile("", ""); err != nil || len(c.Listen) != 3 {
+		t.Errorf("without a file %d listeners, %v", len(c.Listen), err)
+	}
+}
+
+// TestSize: what is too large to be a configuration is refused before it costs anything.
+func TestSize(t *testing.T) {
+	keys := func(n int, format string) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, format, i)
+		}
+		return b.String()
+	}
+	var deep strings.Builder
+	for i := range 1000 {
+		deep.WriteString(strings.Repeat(" ", i) + "k:\n")
+	}
+	for name, tt := range map[string]struct{ text, want string }{
+		"brackets":           {strings.Repeat("[", 200_000), "f:1:1: more than 64 blocks"},
+		"braces":             {strings.Repeat("{", 200_000), "f:1:1: more than 64 blocks"},
+		"brackets in lines":  {strings.Repeat("[\n", 200_000), "f:64:1: more than 64 blocks"},
+		"dashes":             {strings.Repeat("- ", 200_000) + "a", "f:1:1: more than 64 blocks"},
+		"indents":            {deep.String(), "f:65:1: more than 64 blocks"},
+		"bytes":              {"name: " + strings.Repeat("x", 2<<20), "f: has more than 1048576 bytes"},
+		"comments":           {strings.Repeat("# x\n", 1<<20), "f: has more than 1048576 bytes"},
+		"keys":               {keys(100_000, "k%d: 1\n"), "f:1001:1: more than 1000 keys in one block"},
+		"keys below":         {"intel:\n" + keys(20_000, "  k%d: 1\n"), "f:1002:1: more than 1000 keys in one block"},
+		"keys in an entry":   {"sinks:\n- a: 1\n" + keys(20_000, "  k%d: 1\n"), "more than 1000 keys in one block"},
+		"entries":            {"home: [" + strings.Repeat("192.0.2.1, ", 60_000) + "]", "f:1:1: more than 50000 keys and entries"},
+		"keys without space": {keys(20_000, "k%d:\n"), "f:1001:1: more than 1000 keys in one block"},
+	} {
+		if _, err := configs.Parse("f", []byte(tt.text)); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
+	}
+	large := "exporters:\n" + keys(200, "- {name: edge-%[1]d, address: 192.0.%[1]d.1, sampling: 1000}\n") +
+		"home:\n" + keys(20_000, "  - 10.0.0.0/8 # %d\n") + "listen: [{udp: \"[::1]:2055\"}]\n"
+	if c, err := configs.Parse("f", []byte(large)); err != nil || len(c.Exporters) != 200 || len(c.Home) != 20_000 {
+		t.Errorf("a large configuration that is none of these: %d exporters, %v", len(c.Exporters), err)
+	}
+}
+
+// TestCutOff: a file that is the beginning of the one before is known, unless nothing but
+// comments is missing, and keys that are gone are named.
+func TestCutOff(t *testing.T) {
+	const whole = "listen: [{udp: \":1\"}]\nintel:\n  feeds: []\n  deny: [203.0.113.9]\nsinks: [{console: {}}]\n# the end\n"
+	before, err := configs.Parse("f", []byte(whole))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n < len(whole); n++ {
+		next, err := configs.Parse("f", []byte(whole[:n]))
+		if err == nil && before.CutOff(&next) == nil && n < strings.Index(whole, "\n# the end") {
+			t.Errorf("cut after %d bytes, %q: %v", n, whole[:n], before.CutOff(&next))
+		}
+	}
+	for _, text := range []string{whole, whole + "name: x\n", "name: x\n" + whole, "listen: [{udp: \":1\"}]\n# on purpose\n"} {
+		next, err := configs.Parse("f", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := before.CutOff(&next); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	next, err := configs.Parse("f", []byte("name: x\nintel: {feeds: []}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := before.Gone(&next); !slices.Equal(got, []string{"listen", "sinks"}) {
+		t.Errorf("gone are %v", got)
+	}
+}
+
+// TestNoStateDir: without a directory of our own there is none; one for all users is not
+// taken instead.
+func TestNoStateDir(t *testing.T) {
+	for _, name := range []string{"STATE_DIRECTORY", "XDG_STATE_HOME", "HOME"} {
+		t.Setenv(name, "")
+	}
+	if _, err := configs.LoadProfile("", ""); err == nil || !strings.HasPrefix(err.Error(), "state_dir: must not be empty, ") {
+		t.Errorf("error %v", err)
+	}
+	if c, err := configs.Parse("f", []byte("state_dir: /srv/x\n")); err != nil || c.StateDir != "/srv/x" {
+		t.Errorf("%q, %v", c.StateDir, err)
+	}
+	t.Setenv("HOME", "/home/x")
+	if c, err := configs.LoadProfile("", ""); err != nil || c.StateDir != "/home/x/.local/state/flowsnitch" {
+		t.Errorf("%q, %v", c.StateDir, err)
+	}
+	if _, err := configs.LoadProfile("", "pi"); err == nil || !strings.HasPrefix(err.Error(), `profile: "pi" is unknown`) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestKinds: people are spared the canaries; programs get them.
+func TestKinds(t *testing.T) {
+	c, err := configs.Parse("f", []byte(`
+state_dir: /srv/x
+sinks:
+  - jsonlog: {}
+  - console: {}
+  - webhook: {kind: json, url: "https://hook.example/"}
+  - syslog: {servers: ["192.0.2.1:514"], transport: udp}
+  - {console: {}, delivery: {filter: {kinds: [canary]}}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []bool{true, false, false, true, true} {
+		if got := c.Sinks[i].Delivery.Filter.Passes(intel.KindCanary); got != want {
+			t.Errorf("sink %d gets canaries: %v", i, got)
 		}
 	}
 }

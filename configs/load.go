@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"reflect"
 	"strings"
 
@@ -24,7 +23,7 @@ func LoadProfile(path, profile string) (Config, error) {
 	if path == "" {
 		return parse("", nil, profile)
 	}
-	b, err := os.ReadFile(path)
+	b, err := readFile(path)
 	if err != nil {
 		var pe *fs.PathError
 		if errors.As(err, &pe) {
@@ -41,6 +40,11 @@ func Parse(name string, b []byte) (Config, error) { return parse(name, b, "") }
 func parse(name string, b []byte, profile string) (Config, error) {
 	c := base()
 	b = bytes.TrimPrefix(b, []byte("\ufeff")) // editors on Windows write it
+	c.text = b
+	if e := checkSize(b); e != nil {
+		e.File = name
+		return c, e
+	}
 	f, err := parser.ParseBytes(b, 0)
 	if err != nil {
 		return c, syntaxError(name, err)
@@ -55,6 +59,10 @@ func parse(name string, b []byte, profile string) (Config, error) {
 			e.File = name
 			return c, e
 		}
+		c.keys = keysOf(body)
+	}
+	if body == nil && name != "" {
+		return c, &Error{File: name, Err: errEmpty}
 	}
 	if profile == "" {
 		profile = profileOf(body)
@@ -73,6 +81,15 @@ func parse(name string, b []byte, profile string) (Config, error) {
 		return c, place(name, body, err)
 	}
 	return c, nil
+}
+
+// keysOf gives the keys of the outermost block.
+func keysOf(body ast.Node) (keys []string) {
+	pairs, _ := pairsOf(body)
+	for _, p := range pairs {
+		keys = append(keys, p.Key.GetToken().Value)
+	}
+	return keys
 }
 
 // syntaxError takes place and message out of the YAML library's error, which

@@ -132,8 +132,7 @@ func TestReloadDuringUpdate(t *testing.T) {
 	if got := f.feeds.config().Home; len(got) != 1 {
 		t.Errorf("the feeds are kept with home %v", got)
 	}
-	<-asked // by the new manager
-	within(t, "the stop during a fetch", func() {
+	within(t, "the stop", func() {
 		if err := f.Stop(); err != nil {
 			t.Error(err)
 		}
@@ -144,6 +143,18 @@ func TestReloadDuringUpdate(t *testing.T) {
 	if err := f.Reload(); err == nil || !strings.Contains(err.Error(), "is stopping") {
 		t.Errorf("a reload after the stop: %v", err)
 	}
+}
+
+// TestStopDuringFetch: a fetch that never ends does not keep the stop waiting.
+func TestStopDuringFetch(t *testing.T) {
+	url, asked := endless(t)
+	f := startFiled(t, fmt.Sprintf("intel: {feeds: [{name: far, url: %q}]}\n", url))
+	<-asked
+	within(t, "the stop during a fetch", func() {
+		if err := f.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // ask asks the control socket of an app. The status is 0 when nobody answers.

@@ -32,6 +32,12 @@ func (a *App) Reload() error {
 		if cfg, err = configs.LoadProfile(a.opts.ConfigFile, a.opts.Profile); err != nil {
 			return fmt.Errorf("reload: %w; the old configuration stays in force", err)
 		}
+		if err := a.latest.CutOff(&cfg); err != nil {
+			return fmt.Errorf("reload: %s: %w; the old configuration stays in force", a.opts.ConfigFile, err)
+		}
+		if gone := a.latest.Gone(&cfg); len(gone) > 0 {
+			a.log.Warn("the configuration has these keys no more, so their defaults hold; was the file cut off?", zap.Strings("keys", gone))
+		}
 	}
 	if err := a.feeds.reload(&cfg, &a.opts); err != nil {
 		return fmt.Errorf("reload: %w; the old set stays in force", err)
