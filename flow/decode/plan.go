@@ -95,9 +95,8 @@ func compile(ver uint8, id uint16, fields []netflow.Field, raw []byte) *plan {
 func (p *plan) add(place int, f netflow.Field, r ref) {
 	var pen uint32
 	if f.PenProvided {
-		if pen = f.Pen; !slices.Contains(p.pens, pen) {
-			p.pens = append(p.pens, pen)
-		}
+		pen = f.Pen
+		p.pens = append(p.pens, pen) // each once after finish
 	}
 	if f.Length == 0 {
 		return // it has no value in any record
@@ -174,7 +173,9 @@ func (p *plan) finish() {
 		p.first[t] = uint16(i)
 	}
 	slices.Sort(p.pens)
-	p.nums = slices.Clip(p.nums)
+	// Copies, as the room behind a slice that has grown is not counted by cost.
+	p.pens = slices.Clone(slices.Compact(p.pens))
+	p.nums = slices.Clone(p.nums)
 }
 
 // cost is the memory that the plan takes, about.

@@ -1,9 +1,10 @@
 package app
 
 import (
-	"bytes"
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -164,11 +165,8 @@ func (f *templateFile) status() TemplateFileStatus {
 // write writes the file. clean tells that no datagram will be decoded any more.
 func (f *templateFile) write(clean bool) error {
 	changes, unrest := f.x.Changes(), f.x.Unrest()
-	var b bytes.Buffer
-	if err := f.x.Save(&b, clean, time.Now(), f.date()); err != nil {
-		return err
-	}
-	if err := replaceFile(f.path, b.Bytes()); err != nil {
+	err := replaceFileBy(f.path, func(w io.Writer) error { return f.x.Save(w, clean, time.Now(), f.date()) })
+	if err != nil {
 		return fmt.Errorf("templates: %w", err)
 	}
 	f.changes, f.unrest, f.written = changes, unrest, time.Now()
@@ -180,11 +178,23 @@ func (f *templateFile) write(clean bool) error {
 // after a power cut too, finds one of the two. What a power cut leaves beside it is
 // written over the next time.
 func replaceFile(path string, content []byte) error {
+	return replaceFileBy(path, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
+}
+
+// replaceFileBy is replaceFile for what is too large to be in memory as a whole.
+func replaceFileBy(path string, write func(io.Writer) error) error {
 	tmp, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = tmp.Write(content)
+	w := bufio.NewWriterSize(tmp, 64<<10)
+	err = write(w)
+	if err == nil {
+		err = w.Flush()
+	}
 	if err == nil {
 		err = tmp.Sync()
 	}
