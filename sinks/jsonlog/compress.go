@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 )
 
 const (
@@ -69,13 +71,13 @@ func (l *Log) compressOld() {
 // every reader has noticed the new file. After a jump of the clock they may lie in the
 // future.
 func (l *Log) quietSince(f oldFile) bool {
-	info, err := os.Stat(f.path)
+	info, err := l.disk.Stat(f.path)
 	return err == nil && l.date().Sub(f.stamp).Abs() >= quiet && l.now().Sub(info.ModTime()).Abs() >= quiet
 }
 
 // compress replaces a file by its compressed form, which has its time and rights.
 func (l *Log) compress(path string) error {
-	from, err := os.Open(path)
+	from, err := l.disk.Open(path)
 	if err != nil {
 		return err
 	}
@@ -86,19 +88,19 @@ func (l *Log) compress(path string) error {
 		err = l.replace(path, temp)
 	}
 	if err != nil {
-		_ = os.Remove(temp)
+		_ = l.disk.Remove(temp)
 	}
 	return err
 }
 
 // writeGzip writes the compressed form of a file and syncs it, for the original is
 // removed then.
-func (l *Log) writeGzip(path string, from *os.File) error {
+func (l *Log) writeGzip(path string, from disk.File) error {
 	info, err := from.Stat()
 	if err != nil {
 		return err
 	}
-	to, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, info.Mode().Perm())
+	to, err := l.disk.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, info.Mode().Perm())
 	if err != nil {
 		return err
 	}
@@ -109,21 +111,21 @@ func (l *Log) writeGzip(path string, from *os.File) error {
 	if err != nil {
 		return err
 	}
-	return os.Chtimes(path, info.ModTime(), info.ModTime())
+	return l.disk.Chtimes(path, info.ModTime())
 }
 
 // replace puts the compressed file in the place of the other, unless that was
 // removed meanwhile.
 func (l *Log) replace(path, temp string) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, err := os.Stat(path); err != nil {
+	l.turn <- struct{}{}
+	defer func() { <-l.turn }()
+	if _, err := l.disk.Stat(path); err != nil {
 		return err
 	}
-	if err := os.Rename(temp, path+gzipSuffix); err != nil {
+	if err := l.disk.Rename(temp, path+gzipSuffix); err != nil {
 		return err
 	}
-	return os.Remove(path)
+	return l.disk.Remove(path)
 }
 
 // untilStopped reads from r until stop is closed.

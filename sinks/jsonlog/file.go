@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 )
 
 // dirMode is that of a directory that has to be made.
@@ -33,7 +35,7 @@ func (l *Log) prepare() error {
 // moved reports whether the path leads to another file than the open one, or to
 // none. It learns the size on the way: somebody may have truncated the file.
 func (l *Log) moved() bool {
-	info, err := os.Stat(l.cfg.Path)
+	info, err := l.disk.Stat(l.cfg.Path)
 	if err != nil || !os.SameFile(info, l.info) {
 		return true
 	}
@@ -71,13 +73,13 @@ func (l *Log) openFile() error {
 // to look into.
 func (l *Log) makeDir() error {
 	dir := filepath.Dir(l.cfg.Path)
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := l.disk.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := os.MkdirAll(dir, dirMode); err != nil {
+	if err := l.disk.MkdirAll(dir, dirMode); err != nil {
 		return err
 	}
-	if err := os.Chmod(dir, dirMode); err != nil {
+	if err := l.disk.Chmod(dir, dirMode); err != nil {
 		return err
 	}
 	return l.setGroup(dir)
@@ -85,19 +87,19 @@ func (l *Log) makeDir() error {
 
 // openOrCreate opens the file for appending, and for reading its end. Mode and
 // group are set on a file that it makes; one that is there keeps its own.
-func (l *Log) openOrCreate() (*os.File, error) {
+func (l *Log) openOrCreate() (disk.File, error) {
 	const flags = os.O_RDWR | os.O_APPEND
-	info, err := os.Stat(l.cfg.Path)
+	info, err := l.disk.Stat(l.cfg.Path)
 	switch {
 	case err == nil && !info.Mode().IsRegular():
 		// A pipe would block, a device has no end to repair.
 		return nil, fmt.Errorf("%s: is not a regular file, the hit log must be one", l.cfg.Path)
 	case err == nil:
-		return os.OpenFile(l.cfg.Path, flags, 0)
+		return l.disk.OpenFile(l.cfg.Path, flags, 0)
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
-	file, err := os.OpenFile(l.cfg.Path, flags|os.O_CREATE, os.FileMode(l.cfg.Mode))
+	file, err := l.disk.OpenFile(l.cfg.Path, flags|os.O_CREATE, os.FileMode(l.cfg.Mode))
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +110,7 @@ func (l *Log) openOrCreate() (*os.File, error) {
 	if err != nil {
 		// Left as it is, the next attempt would take it for a file that is right.
 		_ = file.Close()
-		return nil, errors.Join(err, os.Remove(l.cfg.Path))
+		return nil, errors.Join(err, l.disk.Remove(l.cfg.Path))
 	}
 	return file, nil
 }
@@ -118,7 +120,7 @@ func (l *Log) setGroup(path string) error {
 	if l.gid < 0 {
 		return nil
 	}
-	if err := l.chown(path, -1, l.gid); err != nil {
+	if err := l.disk.Chown(path, -1, l.gid); err != nil {
 		return fmt.Errorf("group %s: %w", l.cfg.Group, err)
 	}
 	return nil
@@ -137,7 +139,7 @@ func (l *Log) endLine() error {
 	if last[0] == '\n' {
 		return nil
 	}
-	n, err := l.write(l.file, []byte{'\n'})
+	n, err := l.file.Write([]byte{'\n'})
 	l.size += int64(n)
 	if err == nil {
 		l.count(&l.stats.Torn, 1)
@@ -151,7 +153,7 @@ func (l *Log) append(line []byte) error {
 	if err := l.rotateBySize(len(line)); err != nil {
 		return err
 	}
-	n, err := l.write(l.file, line)
+	n, err := l.file.Write(line)
 	if err != nil {
 		if n > 0 && l.takeBack(line[:n]) {
 			l.count(&l.stats.Repaired, 1)

@@ -15,11 +15,11 @@ func (l *Log) takeLock() error {
 	if l.holds(path) {
 		return nil
 	}
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, os.FileMode(l.cfg.Mode))
+	file, err := l.disk.OpenFile(path, os.O_RDWR|os.O_CREATE, os.FileMode(l.cfg.Mode))
 	if err != nil {
 		return err
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := file.Lock(); err != nil {
 		_ = file.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return fmt.Errorf("%s: is written by another process, which holds %s: give each its own path", l.cfg.Path, path)
@@ -43,6 +43,6 @@ func (l *Log) holds(path string) bool {
 	if err != nil {
 		return false
 	}
-	there, err := os.Stat(path)
+	there, err := l.disk.Stat(path)
 	return err == nil && os.SameFile(held, there)
 }

@@ -4,14 +4,15 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"os"
 	"os/user"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 )
 
 // Stats counts what has happened to the log.
@@ -24,7 +25,7 @@ type Stats struct {
 	Torn       uint64 // half lines found at the end and closed with a newline
 	Errors     uint64 // of writing, opening, rotating and removing old files
 	Compressed uint64 // old files
-	LastError  string // the latest of these, kept after recovery
+	LastError  string // the latest of these, kept after recovery; a call to the disk that hangs, while it does
 }
 
 // A Log is the sink that writes the hit log. Send and Close are for its queue;
@@ -35,22 +36,23 @@ type Log struct {
 
 	format sinks.Format
 
-	// The clock and the system calls that tests make fail.
-	now    func() time.Time
-	write  func(*os.File, []byte) (int, error)
-	rename func(from, to string) error
-	chown  func(path string, uid, gid int) error
+	now  func() time.Time // the clock
+	disk *disk.Watch
 
-	mu     sync.Mutex // of all that follows, against Reopen
+	// turn is held by whoever uses the file, for as long as the disk likes. Only
+	// goroutines that may wait for the disk wait for it.
+	turn   chan struct{} // of all that follows, against Reopen
 	closed bool
-	lock   *os.File    // holds the lock; nil until first opened
-	file   *os.File    // nil when it is to be opened anew
+	lock   disk.File   // holds the lock; nil until first opened
+	file   disk.File   // nil when it is to be opened anew
 	info   fs.FileInfo // of file, to tell whether it is still the one at the path
 	size   int64       // of file
 	day    int         // of the last write to file
 	wait   time.Time   // no rotation is tried before: the last one failed
 	line   []byte      // scratch
 
+	reopening   atomic.Bool    // one waits for its turn
+	closing     sync.Once      // of stop
 	compressing bool           // the compressor has been started
 	stop        chan struct{}  // closed by Close, for the compressor
 	work        sync.WaitGroup // of the compressor
@@ -75,7 +77,7 @@ func New(cfg Config) (*Log, error) {
 	}
 	return &Log{
 		cfg: cfg, gid: gid, format: format, stop: make(chan struct{}),
-		now: time.Now, write: (*os.File).Write, rename: os.Rename, chown: os.Chown,
+		now: time.Now, disk: disk.NewWatch(disk.OS{}), turn: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -97,29 +99,62 @@ func lookupGroup(name string) (int, error) {
 // Name gives "jsonlog:" and the path, for there may be several logs.
 func (l *Log) Name() string { return "jsonlog:" + l.cfg.Path }
 
+// diskWait is the longest time that Open and Reopen wait for the disk.
+const diskWait = 2 * time.Second
+
+// within does f in its turn, and does not wait for it longer than ctx lasts: a disk that
+// hangs must not hold up a start, a signal or a stop. f goes on then.
+func (l *Log) within(ctx context.Context, f func() error) error {
+	result := make(chan error, 1)
+	go func() {
+		l.turn <- struct{}{}
+		defer func() { <-l.turn }()
+		result <- f()
+	}()
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("%s: the disk does not answer", l.cfg.Path)
+	}
+}
+
 // Open opens the log, so that a wrong path, a missing right or a second process
-// shows at once. Send opens it as well, and tries again after a failure.
+// shows at once. Send opens it as well, and tries again after a failure. It waits two
+// seconds for the disk at most.
 func (l *Log) Open() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.failed(l.prepare())
+	ctx, cancel := context.WithTimeout(context.Background(), diskWait)
+	defer cancel()
+	return l.within(ctx, func() error { return l.failed(l.prepare()) })
 }
 
 // Reopen closes the file and opens what is at the path now, as SIGHUP asks after
-// logrotate has moved the file. When it returns, nothing more goes to the old one.
+// logrotate has moved the file. When it returns without an error, nothing more goes to
+// the old one. It waits two seconds for the disk at most, and goes on by itself when that
+// answers.
 func (l *Log) Reopen() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.closeFile()
-	l.count(&l.stats.Reopens, 1)
-	return l.failed(l.prepare())
+	if !l.reopening.CompareAndSwap(false, true) {
+		return fmt.Errorf("%s: the disk does not answer", l.cfg.Path)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), diskWait)
+	defer cancel()
+	return l.within(ctx, func() error {
+		l.reopening.Store(false)
+		l.closeFile()
+		l.count(&l.stats.Reopens, 1)
+		return l.failed(l.prepare())
+	})
 }
 
 // Send writes each event as one line. On an error it asks for the rest again:
 // disks get room and file systems writable again without a restart.
 func (l *Log) Send(ctx context.Context, events []intel.Event) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return &sinks.RetryError{Err: ctx.Err()}
+	}
 	if err := l.prepare(); err != nil {
 		return &sinks.RetryError{Err: l.failed(err)}
 	}
@@ -135,33 +170,33 @@ func (l *Log) Send(ctx context.Context, events []intel.Event) error {
 	return nil
 }
 
-// Close closes the file, stops compressing and gives the lock back. The log cannot
-// be used again.
-func (l *Log) Close(context.Context) error {
-	l.mu.Lock()
-	first := !l.closed
-	l.closed = true
-	l.closeFile()
-	l.mu.Unlock()
-	if !first {
+// Close closes the file, stops compressing and gives the lock back, as far as the disk
+// answers within ctx. The log cannot be used again.
+func (l *Log) Close(ctx context.Context) error {
+	l.closing.Do(func() { close(l.stop) })
+	return l.within(ctx, func() error {
+		l.closed = true
+		l.closeFile()
+		<-l.turn      // the compressor may want it
+		l.work.Wait() // soon: it looks at stop with every block of a file
+		l.turn <- struct{}{}
+		if l.lock != nil {
+			_ = l.lock.Close()
+			l.lock = nil
+		}
 		return nil
-	}
-	close(l.stop)
-	l.work.Wait() // soon: it looks at stop with every block of a file
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.lock != nil {
-		_ = l.lock.Close()
-		l.lock = nil
-	}
-	return nil
+	})
 }
 
 // Stats gives the counters at one moment.
 func (l *Log) Stats() Stats {
 	l.statsMu.Lock()
 	defer l.statsMu.Unlock()
-	return l.stats
+	s := l.stats
+	if err := l.disk.Hangs(time.Now()); err != nil {
+		s.LastError = err.Error()
+	}
+	return s
 }
 
 func (l *Log) count(counter *uint64, n int) {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 )
 
 // newLog makes a log in a directory that does not exist yet.
@@ -102,7 +103,7 @@ func checkOrder(t *testing.T, got []int, n int) {
 func TestSendWritesEachEventAtOnce(t *testing.T) {
 	l := newLog(t)
 	var writes [][]byte
-	l.write = func(f *os.File, b []byte) (int, error) {
+	stub(l).write = func(f disk.File, b []byte) (int, error) {
 		writes = append(writes, bytes.Clone(b))
 		return f.Write(b)
 	}
@@ -151,13 +152,13 @@ func TestGroupThatCannotBeSet(t *testing.T) {
 	cfg := configAt(filepath.Join(t.TempDir(), "hits.json"))
 	cfg.Group = strconv.Itoa(os.Getegid())
 	l := newLogWith(t, cfg)
-	l.chown = func(string, int, int) error { return os.ErrPermission }
+	stub(l).chown = func(string, int, int) error { return os.ErrPermission }
 	for range 2 {
 		if err := l.Open(); !errors.Is(err, os.ErrPermission) || !strings.HasPrefix(err.Error(), "group ") {
 			t.Errorf("got %v", err)
 		}
 	}
-	l.chown = os.Chown
+	stub(l).chown = os.Chown
 	send(t, l, 0, 1)
 }
 
@@ -191,7 +192,7 @@ func appendTo(t *testing.T, path, text string) {
 func TestShortWriteIsTakenBack(t *testing.T) {
 	l := newLog(t)
 	calls := 0
-	l.write = func(f *os.File, b []byte) (int, error) {
+	stub(l).write = func(f disk.File, b []byte) (int, error) {
 		if calls++; calls%3 == 0 {
 			n, _ := f.Write(b[:calls%len(b)])
 			return n, syscall.ENOSPC
@@ -216,13 +217,11 @@ func TestShortWriteIsTakenBack(t *testing.T) {
 	}
 }
 
-// TestShortWriteThatCannotBeTakenBack has somebody else append behind the half
-// line, so that cutting it off would cut off something else.
 // TestShortWriteIsAllThereIs: the first line of a file is taken back as any other.
 func TestShortWriteIsAllThereIs(t *testing.T) {
 	l := newLog(t)
 	short := true
-	l.write = func(f *os.File, b []byte) (int, error) {
+	stub(l).write = func(f disk.File, b []byte) (int, error) {
 		if short {
 			short = false
 			n, _ := f.Write(b[:10])
@@ -243,10 +242,12 @@ func TestShortWriteIsAllThereIs(t *testing.T) {
 	}
 }
 
+// TestShortWriteThatCannotBeTakenBack has somebody else append behind the half
+// line, so that cutting it off would cut off something else.
 func TestShortWriteThatCannotBeTakenBack(t *testing.T) {
 	l := newLog(t)
 	short := true
-	l.write = func(f *os.File, b []byte) (int, error) {
+	stub(l).write = func(f disk.File, b []byte) (int, error) {
 		if short {
 			short = false
 			n, _ := f.Write(b[:10])
@@ -394,7 +395,7 @@ func TestClosed(t *testing.T) {
 func TestSendEndsWithItsContext(t *testing.T) {
 	l := newLog(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	l.write = func(f *os.File, b []byte) (int, error) {
+	stub(l).write = func(f disk.File, b []byte) (int, error) {
 		cancel()
 		return f.Write(b)
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -47,7 +46,7 @@ func (l *Log) rotate() error {
 	}
 	to, err := l.nextName()
 	if err == nil {
-		err = l.rename(l.cfg.Path, to)
+		err = l.disk.Rename(l.cfg.Path, to)
 	}
 	switch {
 	case err == nil:
@@ -91,21 +90,28 @@ func (l *Log) nextName() (string, error) {
 // not ours; compressed ones are ours if we compress.
 func (l *Log) rotated() ([]oldFile, error) {
 	dir := filepath.Dir(l.cfg.Path)
-	entries, err := os.ReadDir(dir)
+	names, err := l.disk.Names(dir)
 	if err != nil {
 		return nil, err
 	}
 	var old []oldFile
-	for _, e := range entries {
-		suffix, ours := strings.CutPrefix(e.Name(), filepath.Base(l.cfg.Path)+"-")
-		if !ours || !e.Type().IsRegular() {
+	for _, name := range names {
+		suffix, ours := strings.CutPrefix(name, filepath.Base(l.cfg.Path)+"-")
+		if !ours {
 			continue
 		}
 		if l.cfg.Compress {
 			suffix = strings.TrimSuffix(suffix, gzipSuffix)
 		}
 		if t, err := time.Parse(stampFormat, suffix); err == nil && t.Format(stampFormat) == suffix {
-			old = append(old, oldFile{t, filepath.Join(dir, e.Name())})
+			path := filepath.Join(dir, name)
+			info, err := l.disk.Lstat(path)
+			switch {
+			case err == nil && info.Mode().IsRegular():
+				old = append(old, oldFile{t, path})
+			case err != nil && !errors.Is(err, fs.ErrNotExist):
+				return nil, err // one that is overlooked might be overwritten
+			}
 		}
 	}
 	slices.SortStableFunc(old, func(a, b oldFile) int { return a.stamp.Compare(b.stamp) })
@@ -125,7 +131,7 @@ func (l *Log) prune() {
 		if len(old) <= 2*l.cfg.Keep && l.inUse(name) {
 			return
 		}
-		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := l.disk.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			_ = l.failed(fmt.Errorf("remove old files: %w", err))
 		}
 	}
@@ -133,7 +139,7 @@ func (l *Log) prune() {
 
 // inUse reports whether a reader may not be done with an old file.
 func (l *Log) inUse(name string) bool {
-	info, err := os.Stat(name)
+	info, err := l.disk.Stat(name)
 	if err != nil {
 		return false
 	}

@@ -183,7 +183,7 @@ func TestPruneSparesFilesInUse(t *testing.T) {
 func TestRotateFails(t *testing.T) {
 	l, c := smallLog(t)
 	broken, calls := true, 0
-	l.rename = func(from, to string) error {
+	stub(l).rename = func(from, to string) error {
 		if calls++; broken {
 			return os.ErrPermission
 		}
@@ -206,7 +206,7 @@ func TestRotateFails(t *testing.T) {
 // TestRotateFindsTheFileGone has it moved between the look and the rename.
 func TestRotateFindsTheFileGone(t *testing.T) {
 	l, _ := smallLog(t)
-	l.rename = func(from, _ string) error {
+	stub(l).rename = func(from, _ string) error {
 		return errors.Join(os.Rename(from, from+".moved"), os.ErrNotExist)
 	}
 	send(t, l, 0, 4)
