@@ -62,6 +62,12 @@ type Feed struct {
 	Operator bool `yaml:"operator"`
 	// MayBeEmpty says that an empty list is a good one.
 	MayBeEmpty bool `yaml:"may_be_empty"`
+	// MaxSpace and MaxSpace6 are the lengths of the IPv4 and IPv6 prefix that is as large as
+	// the space that the list may cover.
+	MaxSpace  int `yaml:"max_space"`
+	MaxSpace6 int `yaml:"max_space6"`
+	// MayTurnOver says that nearly all entries may be replaced at once.
+	MayTurnOver bool `yaml:"may_turn_over"`
 	// Class of a warninglist: infrastructure, shared, scanner or sinkhole.
 	Class string `yaml:"class"`
 
@@ -198,6 +204,8 @@ func (f Feed) resolve() spec {
 	s.Score = cmp.Or(s.Score, defaultScore)
 	s.MaxBytes = cmp.Or(s.MaxBytes, defaultMaxBytes)
 	s.Interval = cmp.Or(s.Interval, s.kind.interval())
+	s.MaxSpace = cmp.Or(s.MaxSpace, defaultMaxSpace)
+	s.MaxSpace6 = cmp.Or(s.MaxSpace6, defaultMaxSpace6)
 	if s.floor == minFloor {
 		s.floor = min(s.floor, s.Interval) // no provider has asked for more
 	}
@@ -226,6 +234,8 @@ func (s *spec) fromPreset(p Preset) {
 	s.MaxAge = cmp.Or(s.MaxAge, p.MaxAge)
 	s.MayBeEmpty = s.MayBeEmpty || p.MayBeEmpty
 	s.Class = cmp.Or(s.Class, p.Class)
+	s.MaxSpace = cmp.Or(s.MaxSpace, p.maxSpace)
+	s.MaxSpace6 = cmp.Or(s.MaxSpace6, p.maxSpace6)
 	s.OTX = cmp.Or(s.OTX, p.otx)
 	s.MISP = cmp.Or(s.MISP, p.misp)
 }

@@ -78,6 +78,15 @@ type Description struct {
 	Parsed Parsed `json:"parsed"`
 	// Partial tells that the source has never been read to its end.
 	Partial bool `json:"partial,omitempty"`
+	// Space4 and Space6 are the IPv4 addresses and IPv6 /64 networks that it covers,
+	// Turnover tells that nearly all entries of the one before are gone: what an operator
+	// accepts is remembered by them.
+	Space4   uint64 `json:"space4,omitempty"`
+	Space6   uint64 `json:"space6,omitempty"`
+	Turnover bool   `json:"turnover,omitempty"`
+	// Peak is the largest number of entries of the last days, PeakAt when it was.
+	Peak   int       `json:"peak,omitempty"`
+	PeakAt time.Time `json:"peak_at,omitzero"`
 	// Held is why the generation is not used; empty when it is.
 	Held string `json:"held,omitempty"`
 }
@@ -114,6 +123,7 @@ type writer struct {
 	buf     []byte
 	objects int
 	entries int
+	covers  intel.Coverage // of the entries that list something
 }
 
 // newWriter starts a generation in a temporary file in dir.
@@ -151,6 +161,9 @@ func (w *writer) object(o object) error {
 // entry adds an entry.
 func (w *writer) entry(e *feeds.Entry) error {
 	w.entries++
+	if !e.Exclude && !e.Offline {
+		w.covers.Add(e.Prefix)
+	}
 	flags := flagsOf(e)
 	b := append(w.buf[:0], recordEntry, flags)
 	b = append(b, e.Prefix.Addr().AsSlice()...)

@@ -1,9 +1,13 @@
 package fetch
 
 import (
+	"cmp"
 	"fmt"
+	"time"
 
+	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"go.uber.org/zap"
 )
 
 // The guards of a generation against the last good one, in percent, and the numbers
@@ -25,6 +29,108 @@ func (s *spec) judge(p Parsed, declared, entries, before int) string {
 		return reason
 	}
 	return judgeSize(entries, before, s.MayBeEmpty && entries == 0)
+}
+
+// Guards of what a generation covers and of how much of it is new. They apply to feeds and
+// warninglists, not to the operator's own lists.
+const (
+	defaultMaxSpace  = 8  // as much as one IPv4 prefix of this length
+	defaultMaxSpace6 = 20 // likewise of IPv6
+	// minTurnover is the number of entries from which a turnover of maxTurnover percent at
+	// once is no everyday life.
+	minTurnover = 100
+	maxTurnover = 90
+	// turnoverAge is the age from which a copy is too old to be compared with.
+	turnoverAge = 7 * 24 * time.Hour
+	// acceptedGrowth is how far the space of a feed may grow beyond what was accepted.
+	acceptedGrowth = 2
+	// peakAge is how long the largest generation is remembered, and maxDecline the percentage
+	// of it that may go in several steps.
+	peakAge    = 7 * 24 * time.Hour
+	maxDecline = 75
+)
+
+// An accepted is what an operator has accepted of a feed, see Manager.Accept.
+type accepted struct {
+	Space4   uint64 `json:"space4,omitempty"`
+	Space6   uint64 `json:"space6,omitempty"`
+	Turnover bool   `json:"turnover,omitempty"`
+}
+
+// judgeSpace says why a generation covers too much; empty = it does not.
+func (s *spec) judgeSpace(d *Description, ok accepted) string {
+	limit4 := max(uint64(1)<<(32-s.MaxSpace), acceptedGrowth*ok.Space4)
+	limit6 := max(uint64(1)<<(64-s.MaxSpace6), acceptedGrowth*ok.Space6)
+	switch {
+	case d.Space4 > limit4:
+		return fmt.Sprintf("covers %d IPv4 addresses, more than the %d of a /%d", d.Space4, limit4, s.MaxSpace)
+	case d.Space6 > limit6:
+		return fmt.Sprintf("covers %d IPv6 networks of /64, more than the %d of a /%d", d.Space6, limit6, s.MaxSpace6)
+	}
+	return ""
+}
+
+// judgeTurnover says why too much of a generation is new. An old copy that cannot be read
+// is not compared with, nor is one that the source has not confirmed for a week.
+func (r *runner) judgeTurnover(w *writer, d *Description, last *Description, ok accepted) string {
+	if w.entries == 0 || ok.Turnover || r.spec.MayTurnOver || last == nil || last.Entries < minTurnover || r.m.now().Sub(r.checked(last)).Abs() > turnoverAge {
+		return ""
+	}
+	g, err := r.open(extGood)
+	if g == nil {
+		if err != nil {
+			r.log.Warn("a new copy is not compared with the one in use", zap.Error(err))
+		}
+		return ""
+	}
+	defer g.Close()
+	var old intel.Coverage
+	if err := g.each(nil, func(e *feeds.Entry) error {
+		if !e.Exclude && !e.Offline {
+			old.Add(e.Prefix)
+		}
+		return nil
+	}); err != nil {
+		r.log.Warn("a new copy is not compared with the one in use", zap.Error(err))
+		return ""
+	}
+	n := old.Len()
+	if gone := old.Missing(&w.covers); n >= minTurnover && gone*100 >= n*maxTurnover {
+		d.Turnover = true
+		return fmt.Sprintf("nearly all is new: %d of the %d prefixes in use are not in it", gone, n)
+	}
+	return ""
+}
+
+// judgeDecline compares with the largest generation of the last days: a list that halves
+// and halves again shrinks as surely as one that does so at once.
+func (s *spec) judgeDecline(d *Description, last *Description, entries int, now time.Time) string {
+	d.Peak, d.PeakAt = entries, now
+	if last == nil || last.PeakAt.IsZero() || now.Sub(last.PeakAt).Abs() > peakAge || last.Peak <= entries {
+		return ""
+	}
+	d.Peak, d.PeakAt = last.Peak, last.PeakAt
+	if last.Peak >= minTurnover && entries*100 < last.Peak*(100-maxDecline) && !(s.MayBeEmpty && entries == 0) {
+		return fmt.Sprintf("shrunk from %d to %d entries within days, more than %d %%", last.Peak, entries, maxDecline)
+	}
+	return ""
+}
+
+// judgeWhole says by all guards why a generation must not be used; empty = it may.
+func (r *runner) judgeWhole(w *writer, d *Description, declared, before int, last *Description) string {
+	s := &r.spec
+	if s.Operator {
+		return ""
+	}
+	r.mu.Lock()
+	ok := r.state.Accepted
+	r.mu.Unlock()
+	d.Space4, d.Space6 = w.covers.Space()
+	if before < 0 {
+		last = nil
+	}
+	decline := s.judgeDecline(d, last, w.entries, r.m.now())
+	return cmp.Or(s.judge(d.Parsed, declared, w.entries, before), decline, s.judgeSpace(d, ok), r.judgeTurnover(w, d, last, ok))
 }
 
 // judgeDocument looks at the document alone.

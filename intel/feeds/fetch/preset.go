@@ -41,6 +41,8 @@ type Preset struct {
 	// BuiltIn feeds need no key, and their terms allow everybody to use them.
 	BuiltIn bool
 
+	maxSpace, maxSpace6 int // 0 = the usual
+
 	otx       *OTX
 	misp      *MISP
 	keyHeader string
@@ -144,6 +146,9 @@ func listings() []Preset {
 	}
 }
 
+// wide are the lists of clouds, which cover more than others may: about 2^27 addresses.
+var wide = map[string]int{"amazon-aws": 4, "microsoft-azure": 5, "google-gcp": 5}
+
 // warnings gives the MISP warninglists of use, by class.
 func warnings() []Preset {
 	var out []Preset
@@ -160,8 +165,8 @@ func warnings() []Preset {
 		for _, list := range w.lists {
 			out = append(out, Preset{
 				Name: "warn-" + list, About: "MISP warninglist " + list, Class: string(w.class),
-				URL:    "https://raw.githubusercontent.com/MISP/misp-warninglists/main/lists/" + list + "/list.json",
-				Format: "misp-warn", Interval: day, Floor: 6 * time.Hour, Licence: licenceCC0, Key: NoKey, Score: 1,
+				URL:      "https://raw.githubusercontent.com/MISP/misp-warninglists/main/lists/" + list + "/list.json",
+				maxSpace: wide[list], Format: "misp-warn", Interval: day, Floor: 6 * time.Hour, Licence: licenceCC0, Key: NoKey, Score: 1,
 			})
 		}
 	}

@@ -439,7 +439,8 @@ func (r *runner) settle(w *writer, d Description, declared int) (Outcome, error)
 	d.Feed, d.Origin, d.Taken = r.spec.Name, r.spec.origin(), r.m.now()
 	before := -1
 	r.mu.Lock()
-	if last := cmp.Or(r.good, r.read.gone); last != nil {
+	last := cmp.Or(r.good, r.read.gone)
+	if last != nil {
 		d.Previous = last.Entries
 		fromNothing := d.Partial && (r.good == nil || r.anewLocked())
 		if !last.Partial && !fromNothing {
@@ -447,7 +448,7 @@ func (r *runner) settle(w *writer, d Description, declared int) (Outcome, error)
 		}
 	}
 	r.mu.Unlock()
-	d.Held = r.spec.judge(d.Parsed, declared, w.entries, before)
+	d.Held = r.judgeWhole(w, &d, declared, before, last)
 	d.Entries, d.Objects = w.entries, w.objects
 	var err error
 	if d.Content, err = w.contentSum(); err != nil {
@@ -523,6 +524,7 @@ func (r *runner) accept() error {
 	defer held.Close()
 	d := held.Description
 	d.Held = ""
+	d.Peak, d.PeakAt = d.Entries, r.m.now()
 	r.mu.Lock()
 	if r.good != nil {
 		d.Previous = r.good.Entries
@@ -542,7 +544,27 @@ func (r *runner) accept() error {
 	r.adopt(&d, nil)
 	r.dropHeld()
 	r.m.changed()
+	r.remember(&d)
 	return nil
+}
+
+// remember notes what the operator has accepted, so that the next copy of the same kind is
+// not held back.
+func (r *runner) remember(d *Description) {
+	r.mu.Lock()
+	ok := &r.state.Accepted
+	if d.Space4 > 1<<(32-r.spec.MaxSpace) {
+		ok.Space4 = max(ok.Space4, d.Space4)
+	}
+	if d.Space6 > 1<<(64-r.spec.MaxSpace6) {
+		ok.Space6 = max(ok.Space6, d.Space6)
+	}
+	ok.Turnover = ok.Turnover || d.Turnover
+	s := r.state
+	r.mu.Unlock()
+	if err := r.save(s); err != nil {
+		r.log.Error("what was accepted of a feed is not remembered after a restart", zap.Error(err))
+	}
 }
 
 // cursor reads the cursor of a generation into v; without one v stays as it is.

@@ -31,6 +31,8 @@ type state struct {
 	// Code is the last HTTP status, Error what went wrong at the last attempt.
 	Code  int    `json:"code,omitempty"`
 	Error string `json:"error,omitempty"`
+	// Accepted is what an operator has accepted of the feed, in spite of a guard.
+	Accepted accepted `json:"accepted,omitzero"`
 	// Note is what is worth knowing of a source that works.
 	Note string `json:"note,omitempty"`
 }

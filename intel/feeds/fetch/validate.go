@@ -143,6 +143,10 @@ func (s *spec) validateJudgement() error {
 		return fmt.Errorf("score: %d is outside 1 to 100", s.Score)
 	case !within(s.MinScore, 0, 100):
 		return fmt.Errorf("min_score: %d is outside 0 to 100", s.MinScore)
+	case !within(s.MaxSpace, 1, 32):
+		return fmt.Errorf("max_space: %d is outside 1 to 32", s.MaxSpace)
+	case !within(s.MaxSpace6, 1, 64):
+		return fmt.Errorf("max_space6: %d is outside 1 to 64", s.MaxSpace6)
 	case s.TLP != "" && !slices.Contains(tlps, s.TLP):
 		return fmt.Errorf("tlp: %q; allowed are %s", s.TLP, strings.Join(tlps, ", "))
 	}
