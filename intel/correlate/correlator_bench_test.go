@@ -35,3 +35,18 @@ func BenchmarkHandle(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkScan handles the flows of a scan, each of another port and host. Most of the
+// time is that of the hit; what folds costs no contact and no event.
+func BenchmarkScan(b *testing.B) {
+	c := New(DefaultConfig(), func([]intel.Event) {})
+	hit := hitOf(b, listedTable(b, "v1", c2("feodo", 90)), scan)
+	r := scan
+	hit.Record = &r
+	hits := []intel.Hit{hit}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		r.Dst, r.DstPort = host(i>>16), uint16(i)
+		c.Handle(hits, t0)
+	}
+}

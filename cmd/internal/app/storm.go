@@ -54,8 +54,10 @@ func (a *App) watchStorms(now time.Time) {
 // rollUp has the correlator roll up what is in quarantine, and nothing else.
 func (a *App) rollUp() {
 	var all []netip.Prefix
-	for _, q := range a.feeds.quarantined() {
-		all = append(all, q.Prefix)
+	if a.feeds.config().Intel.Quarantine.Share > 0 {
+		for _, q := range a.feeds.quarantined() {
+			all = append(all, q.Prefix)
+		}
 	}
 	if slices.Equal(all, a.storms.rolledUp) {
 		return
