@@ -126,7 +126,7 @@ func printStatus(w io.Writer, s app.Status, final bool) {
 		if h.FoldsCut > 0 {
 			fmt.Fprintf(w, ", %d counts of ports or hosts cut short", h.FoldsCut)
 		}
-		fmt.Fprintln(w)
+		fmt.Fprintln(w, some(tally{h.FoldedFlowsForgotten, "of their flows forgotten to make room"}))
 	}
 	printCanary(w, &s.Canary)
 	printJournal(w, &s.Journal)
@@ -187,7 +187,7 @@ func printQuarantine(w io.Writer, list []fetch.Quarantined) {
 			fmt.Fprintf(w, "           and %d more\n", len(list)-i)
 			return
 		}
-		fmt.Fprintf(w, "quarantine %s since %s: %s\n", q.Prefix, q.Since.UTC().Format(time.RFC3339), printable(q.Why))
+		fmt.Fprintf(w, "quarantine %s since %s: %s; rolled up for a day\n", q.Prefix, q.Since.UTC().Format(time.RFC3339), printable(q.Why))
 	}
 }
 

@@ -33,6 +33,7 @@ type Correlator struct {
 	seed       seed
 	rollUps    atomic.Pointer[map[netip.Prefix]bool] // nil = none
 	foldValues int                                   // that folded contacts remember
+	foldFlows  *seenFlows                            // those in folded contacts: a scan must not drive out the others
 }
 
 // New makes a correlator of a valid configuration. publish gets events in batches,
@@ -46,6 +47,7 @@ func New(cfg Config, publish func([]intel.Event)) *Correlator {
 		clock:     clock{longest: max(cfg.Idle, everyUpdate) + everyUpdate},
 		contacts:  newContacts(),
 		flows:     newSeenFlows(max(cfg.MaxFlows, 1)),
+		foldFlows: newSeenFlows(max(cfg.MaxFlows/foldShare, 1)),
 		tally:     newTally(),
 		seed:      seed{maphash.MakeSeed()},
 	}
@@ -102,6 +104,7 @@ func (c *Correlator) advance(now time.Time) {
 		c.stats.ended.Add(1)
 	}
 	c.flows.expire(before)
+	c.foldFlows.expire(before)
 }
 
 // handle takes in one hit.
@@ -182,15 +185,17 @@ func (c *Correlator) merge(ct *contact, h *intel.Hit, e *ends, s *sight) (news b
 	}
 	ct.see(e, s)
 	key, joined := flowKey{ct.id, e.offenderPort, e.localPort}, false
+	flows, forgotten := c.flows, &c.stats.forgotten
 	if ct.fold != nil {
 		key.contact, joined = c.seed.flow(ct.id, e), c.join(ct.fold, e)
+		flows, forgotten = c.foldFlows, &c.stats.foldsForgotten
 		c.stats.foldedHits.Add(1)
 	}
-	n := c.flows.note(key, wayOf(e.sender), s, c.now)
+	n := flows.note(key, wayOf(e.sender), s, c.now)
 	news = ct.count(s, n.added)
 	exporterAdded, noRoom := ct.addExporter(s.head.exporter)
 	countIf(&c.stats.duplicates, n.duplicate)
-	c.stats.forgotten.Add(uint64(n.forgot))
+	forgotten.Add(uint64(n.forgot))
 	countIf(&c.stats.overCap, n.full || noRoom)
 	c.account(ct, true)
 	return news || joined || exporterAdded || ct.answered != answered || ct.refused() != refused || ct.score(&c.cfg.Factors) != score
@@ -304,5 +309,5 @@ func (c *Correlator) send() {
 func (c *Correlator) flushBatch() {
 	c.send()
 	c.stats.contacts.Store(uint64(c.contacts.n))
-	c.stats.flows.Store(uint64(len(c.flows.byKey)))
+	c.stats.flows.Store(uint64(len(c.flows.byKey) + len(c.foldFlows.byKey)))
 }

@@ -31,6 +31,7 @@ type Config struct {
 	MaxContacts int `yaml:"max_contacts"`
 	// MaxFlows bounds the flows that are remembered to tell duplicates, each about
 	// 300 bytes. Of one that is forgotten the next duplicate counts again.
+	// An eighth as many are remembered of folded contacts beside them.
 	MaxFlows int `yaml:"max_flows"`
 	// HitQueue bounds the hits that wait for the correlator, each about 550 bytes.
 	HitQueue int     `yaml:"hit_queue"`

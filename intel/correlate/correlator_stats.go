@@ -29,6 +29,9 @@ type Stats struct {
 	FoldedContacts uint64 `json:"folded_contacts"`
 	FoldedHits     uint64 `json:"folded_hits"`
 	FoldsCut       uint64 `json:"folds_cut"`
+	// FoldedFlowsForgotten are flows in folded contacts that had to make room for others
+	// there, as nearly all of a large scan do: their next duplicate counts again.
+	FoldedFlowsForgotten uint64 `json:"folded_flows_forgotten"`
 	// FlowsForgotten had to make room for others: their next duplicate counts again.
 	FlowsForgotten uint64 `json:"flows_forgotten"`
 	// ExportersOverCap are the hits from an exporter for which a contact had no
@@ -49,27 +52,30 @@ type stats struct {
 	evicted                       [4]atomic.Uint64
 	contacts, flows               atomic.Uint64
 	folds, foldedHits, foldsCut   atomic.Uint64
+	foldsForgotten                atomic.Uint64
 }
 
 // Stats gives the counters. It may be called from any goroutine.
 func (c *Correlator) Stats() Stats {
 	s := &c.stats
 	out := Stats{
-		Hits:             s.hits.Load(),
-		HitEvents:        s.hitEvents.Load(),
-		UpdateEvents:     s.updateEvents.Load(),
-		Canaries:         s.canaries.Load(),
-		CanaryEvents:     s.canaryEvents.Load(),
-		Duplicates:       s.duplicates.Load(),
-		Suspect:          s.suspect.Load(),
-		ContactsEnded:    s.ended.Load(),
-		FoldedContacts:   s.folds.Load(),
-		FoldedHits:       s.foldedHits.Load(),
-		FoldsCut:         s.foldsCut.Load(),
-		FlowsForgotten:   s.forgotten.Load(),
-		ExportersOverCap: s.overCap.Load(),
-		Contacts:         s.contacts.Load(),
-		Flows:            s.flows.Load(),
+		Hits:           s.hits.Load(),
+		HitEvents:      s.hitEvents.Load(),
+		UpdateEvents:   s.updateEvents.Load(),
+		Canaries:       s.canaries.Load(),
+		CanaryEvents:   s.canaryEvents.Load(),
+		Duplicates:     s.duplicates.Load(),
+		Suspect:        s.suspect.Load(),
+		ContactsEnded:  s.ended.Load(),
+		FoldedContacts: s.folds.Load(),
+		FoldedHits:     s.foldedHits.Load(),
+		FoldsCut:       s.foldsCut.Load(),
+
+		FoldedFlowsForgotten: s.foldsForgotten.Load(),
+		FlowsForgotten:       s.forgotten.Load(),
+		ExportersOverCap:     s.overCap.Load(),
+		Contacts:             s.contacts.Load(),
+		Flows:                s.flows.Load(),
 	}
 	for i := range s.severities {
 		out.Severities[i] = s.severities[i].Load()

@@ -24,6 +24,10 @@ const (
 	foldMemory = 4
 )
 
+// foldShare is the part of Config.MaxFlows that is remembered of folded contacts beside
+// the rest, to tell duplicates and answers.
+const foldShare = 8
+
 // A foldKind says whether a contact stands for many, as a part of its key: one offender's,
 // or those of all offenders that a listed prefix holds.
 type foldKind uint8
@@ -92,7 +96,7 @@ func (c *Correlator) joined(h *intel.Hit, e *ends) bool {
 	if key, ok := c.rolledUp(h.Match); ok && c.contacts.get(key) != nil {
 		id = c.contacts.get(key).id
 	}
-	return id != 0 && c.flows.has(flowKey{c.seed.flow(id, e), e.offenderPort, e.localPort})
+	return id != 0 && c.foldFlows.has(flowKey{c.seed.flow(id, e), e.offenderPort, e.localPort})
 }
 
 // RollUp replaces the listed prefixes whose unanswered inbound contacts are one contact

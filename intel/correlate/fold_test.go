@@ -257,6 +257,27 @@ func TestFoldsShareTheirMemory(t *testing.T) {
 	s.empty(t)
 }
 
+// TestAScanForgetsNothingElse: the flows of a scan do not drive out those that tell
+// duplicates of others.
+func TestAScanForgetsNothingElse(t *testing.T) {
+	s := newStage(t, func(c *Config) { c.MaxFlows = 100 })
+	s.at(0, beacon)
+	for i := range 5000 {
+		s.at(time.Second, tcp(bad, 40000, us, uint16(i+1000), syn))
+	}
+	s.take()
+	s.at(2*time.Second, seenBy(beacon, edge2)) // the same flow by another exporter
+	s.Flush(t0.Add(3 * time.Second))
+	for _, e := range s.take() {
+		if e.Direction == intel.Outbound && e.Flows != 1 {
+			t.Errorf("%d flows", e.Flows)
+		}
+	}
+	if st := s.Stats(); st.FlowsForgotten != 0 || st.FoldedFlowsForgotten != 5000-8-100/foldShare || st.Duplicates != 1 {
+		t.Errorf("stats %+v", st)
+	}
+}
+
 // TestFoldEndsLikeAContact: idle contacts leave room for new ones, and the next scan
 // is another contact.
 func TestFoldEndsLikeAContact(t *testing.T) {

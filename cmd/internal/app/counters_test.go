@@ -263,6 +263,7 @@ var notJudged = figures.Exempt{
 	"Starting":                                "there are no findings yet",
 	"Journal.Opened.TornBytes":                "are of a write that was under way; no sink was to get it",
 	"PID":                                     "is no loss",
+	"Hits.Correlator.FoldedFlowsForgotten":    "are nearly all flows of a large scan; no more than its count of duplicates comes of it",
 	"Memory.":                                 "is no loss",
 	"Listeners[].Sockets":                     "is configuration",
 	"Listeners[].Datagrams":                   "is no loss",

@@ -347,7 +347,7 @@ func (f *Finding) quarantined(s *Status) {
 		who = append(who, q.Prefix.String())
 	}
 	f.atLeast(Warning)
-	f.addFor(who, "in quarantine, because they matched too much: %s; 'flowsnitch intel accept PREFIX' ends it", named(who))
+	f.addFor(who, "rolled up in quarantine for a day, because they matched too much: %s; 'allow' what is listed by mistake, 'flowsnitch intel accept PREFIX' ends it", named(who))
 }
 
 // setFull tells of entries of feeds that found no room.

@@ -47,6 +47,8 @@ func hitMetrics() []metric {
 		correlator("folded_hits_total", "Hits in folded contacts.", counter, func(c *correlate.Stats) uint64 { return c.FoldedHits }),
 		correlator("folded_counts_cut_total", "Counts of the ports or hosts of a folded contact that ended below 1,000, as too many are remembered.", counter,
 			func(c *correlate.Stats) uint64 { return c.FoldsCut }),
+		correlator("folded_flows_forgotten_total", "Flows in folded contacts forgotten to make room for others there; their next duplicate counts again.", counter,
+			func(c *correlate.Stats) uint64 { return c.FoldedFlowsForgotten }),
 		correlator("contact_exporters_dropped_total", "Hits whose exporter found no room in its contact.", counter,
 			func(c *correlate.Stats) uint64 { return c.ExportersOverCap }),
 		correlator("remembered_flows", "Flows remembered to tell duplicates.", gauge, func(c *correlate.Stats) uint64 { return c.Flows }),
