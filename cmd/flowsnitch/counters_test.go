@@ -58,6 +58,7 @@ var notInText = figures.Exempt{
 	"Hits.Correlator.Severities[]":             "is no loss",
 	"Intel.Built":                              "is shown by 'flowsnitch intel status'",
 	"Intel.HitsDay[":                           "is shown by 'flowsnitch intel status'",
+	"Intel.Quarantined[].Accepted":             "is zero in all that is shown",
 	"Intel.Feeds[].":                           "is shown by 'flowsnitch intel status'",
 	"DNSBL.Unlisted":                           "is no loss",
 	"DNSBL.Zones[].IPv4":                       "shows as the error of the zone",

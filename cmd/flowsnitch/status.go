@@ -216,7 +216,11 @@ func printHealth(w io.Writer, list []app.Finding) {
 func printJournal(w io.Writer, j *app.JournalStatus) {
 	fmt.Fprintf(w, "journal    %d events, %s, %d dropped for want of room, %d for their age", j.Appended, size(uint64(j.Bytes)), j.DroppedFull, j.DroppedOld)
 	fmt.Fprint(w, some(tally{j.Refused, "too late at the end"}, tally{j.Shortened, "shortened"}, tally{j.WriteErrors, "writes failed"},
-		tally{j.SyncErrors, "calls of fsync failed"}, tally{j.SaveErrors, "times the places of sinks not saved"}, tally{j.ReadErrors, "reads failed"}))
+		tally{j.SyncErrors, "calls of fsync failed"}, tally{j.SaveErrors, "times the places of sinks not saved"}, tally{j.ReadErrors, "reads failed"},
+		tally{j.Rewritten, "written again after a failed fsync"}, tally{j.Stalls, "stalls of the disk"}))
+	if j.ReadTrouble != "" {
+		fmt.Fprintf(w, "; the journal cannot be read: %s", printable(j.ReadTrouble))
+	}
 	if j.LastError != "" && j.LastError != j.Trouble {
 		fmt.Fprintf(w, "; the last error %s ago: %s", time.Since(j.LastErrorAt).Round(time.Second), j.LastError)
 	}
@@ -225,9 +229,12 @@ func printJournal(w io.Writer, j *app.JournalStatus) {
 	}
 	fmt.Fprintln(w)
 	o := &j.Opened
-	if o.TornBytes > 0 || o.DamagedBytes > 0 || o.MissingEvents > 0 || o.LostEvents > 0 || len(o.BadCursors) > 0 {
+	if o.TornBytes > 0 || o.DamagedBytes > 0 || o.MissingEvents > 0 || o.LostEvents > 0 || len(o.BadCursors)+len(o.LostCursors) > 0 {
 		fmt.Fprintf(w, "           damaged at the start: %d bytes cut off, %d bytes passed over with %d events, %d events gone from its end\n",
 			o.TornBytes, o.DamagedBytes, o.MissingEvents, o.LostEvents)
+		for _, name := range o.LostCursors {
+			fmt.Fprintf(w, "           the place of a sink was not there (%s)\n", printable(name))
+		}
 		for _, name := range o.BadCursors {
 			fmt.Fprintf(w, "           the place of a sink could not be read (%s): it gets all that is there\n", printable(name))
 		}
@@ -264,10 +271,11 @@ func printRefused(w io.Writer, l *app.ListenerStatus) {
 			fmt.Fprintf(w, "           and %d more senders\n", len(l.RefusedSenders)-i)
 			break
 		}
-		fmt.Fprintf(w, "           refused: %s since %s: add it to 'allow' of the listener or to 'home'\n", r.Address, r.First.UTC().Format(time.RFC3339))
+		fmt.Fprintf(w, "           refused: %s, %d datagrams (%d at least), the last %s ago: if it is yours, add it to 'allow' of the listener or to 'home'\n",
+			r.Address, r.Datagrams, r.Certain, time.Since(r.Last).Round(time.Second))
 	}
 	if l.RefusedUnnamed > 0 {
-		fmt.Fprintf(w, "           refused: %d datagrams of further senders\n", l.RefusedUnnamed)
+		fmt.Fprintf(w, "           refused: %d datagrams of senders that the log does not name\n", l.RefusedUnnamed)
 	}
 }
 

@@ -61,6 +61,7 @@ func itself[T any](s T) any { return s }
 func components() []component {
 	return []component{
 		counted("udp.Stats", func(s udp.Stats) any { return listenerStatus([]udp.Stats{s}) }, nil),
+		counted("udp.RefusedSender", func(s udp.RefusedSender) any { return refusedSenders(nil, []udp.RefusedSender{s}) }, nil),
 		counted("udp.TargetStats", func(s udp.TargetStats) any { return forwardStatus([][]udp.TargetStats{{s}}) }, nil),
 		counted("decode.Stats", func(s decode.Stats) any { return decodeStatus(s) }, nil),
 		counted("decode.ExportersStats", itself[decode.ExportersStats], nil),
@@ -177,6 +178,7 @@ var notAMetric = figures.Exempt{
 	"Hits.Correlator.HitEvents":                "is the sum of hit_events_total",
 	"Hits.Correlator.ContactsEvicted":          "is the sum of contacts_evicted_total",
 	"Exporters.Restored.Clean":                 "explains lost_uncertain_total",
+	"Listeners[].RefusedSenders[].":            "are of strangers, whose addresses are without number",
 	"Exporters.List[].Unproven":                "is no loss",
 	"Exporters.List[].Split":                   "is no loss",
 	"Exporters.List[].EarlyBytes":              "is summed up in early_bytes",
@@ -238,7 +240,7 @@ func judgedStatus() *Status {
 	figures.Fill(&s, noon.Add(-time.Second))
 	s.Starting, s.Health, s.Recent, s.Stalled = false, nil, nil, nil // TestFindings has what has stalled
 	s.Intel.Feeds[0].Refused[intel.ReasonOverCap] = 0
-	s.Journal.Trouble, s.Intel.Quarantined = "", nil
+	s.Journal.Trouble, s.Journal.ReadTrouble, s.Intel.Quarantined = "", "", nil
 	s.Journal.Bytes, s.Journal.MaxBytes = 10, 1<<40
 	s.Journal.Opened, s.Exporters.Restored, s.Exporters.File.Error = OpenedStatus{}, RestoredStatus{}, ""
 	s.Exporters.Early.Replayed = s.Decoded.UnknownSets
@@ -246,7 +248,7 @@ func judgedStatus() *Status {
 		s.Sinks[i].Failing = false
 	}
 	for i := range s.Intel.Feeds {
-		s.Intel.Feeds[i].Held, s.Intel.Feeds[i].Error = "", ""
+		s.Intel.Feeds[i].Held, s.Intel.Feeds[i].Error, s.Intel.Feeds[i].Unreadable = "", "", ""
 	}
 	for name, l := range s.Canary.Listeners {
 		l.Trouble = ""
@@ -273,6 +275,7 @@ var notJudged = figures.Exempt{
 	"Listeners[].BufferWanted":                "is configuration",
 	"Listeners[].BufferGranted":               "matters when the kernel drops, which is looked at",
 	"Listeners[].Steered":                     "is no loss",
+	"Listeners[].RefusedSenders[].Datagrams":  "is looked at as Certain",
 	"Listeners[].RefusedUnnamed":              "is a part of Refused",
 	"Listeners[].Forward[].KeepsSource":       "is a matter of permission: the log warns once, and nothing is lost here",
 	"Listeners[].Forward[].Sent":              "is no loss",
@@ -348,6 +351,8 @@ var notJudged = figures.Exempt{
 	"Hits.Correlator.FoldsCut":                "costs the exact number of ports or hosts of a scan",
 	"Hits.Correlator.Suspect":                 "the event has the mark; the clock is one of another machine",
 	"Hits.Correlator.ContactsEnded":           "is no loss",
+	"Hits.Correlator.EvictedBySeverity[]":     "is a part of ContactsEvicted, which says how many were severe",
+	"Intel.Feeds[].ReadErrors":                "is looked at as Unreadable",
 	"Hits.Correlator.ExportersOverCap":        "costs the name of one more exporter in an event",
 	"Hits.Correlator.Contacts":                "is no loss",
 	"Hits.Correlator.Flows":                   "is no loss",

@@ -15,6 +15,9 @@ import (
 // that goes on sending; fewer are a stray or a scan.
 const leastRefused = 3
 
+// manyRefused is how many datagrams of senders that send little each are worth a word.
+const manyRefused = 100
+
 // leastUndecodable is how many datagrams, sets or records within lossWindow cannot be
 // decoded before somebody must look: one that is forged is not worth a word.
 const leastUndecodable = 10
@@ -30,22 +33,35 @@ const nearlyFull = 0.95
 func (f *Finding) refusedSenders(s, before *Status) {
 	for i := range s.Listeners {
 		l := &s.Listeners[i]
-		n := grown(l.Refused, listenerBefore(before, l.Address).Refused)
-		if n < leastRefused {
-			continue
-		}
+		old := listenerBefore(before, l.Address)
+		n := grown(l.Refused, old.Refused)
 		var who []string
 		for _, r := range l.RefusedSenders {
-			who = append(who, r.Address.String())
+			if grown(r.Certain, certainOf(old, r.Address)) >= leastRefused {
+				who = append(who, r.Address.String())
+			}
+		}
+		if len(who) == 0 && n < manyRefused {
+			continue
 		}
 		f.atLeast(Warning)
 		if len(who) == 0 {
-			f.add("refused", "%d datagrams of senders that are not allowed were refused by udp %s: add those that are yours to 'allow' of the listener or to 'home'", n, l.Address)
+			f.add("refused", "%d datagrams of many senders that are not allowed were refused by udp %s: look for a scan or for forged addresses", n, l.Address)
 			continue
 		}
 		f.addFor(who, "%d datagrams were refused by udp %s, their senders are not allowed (%s): add those that are yours to 'allow' of the listener or to 'home'",
 			n, l.Address, named(who))
 	}
+}
+
+// certainOf is how many datagrams of a sender had been refused.
+func certainOf(l *ListenerStatus, a netip.Addr) uint64 {
+	for _, r := range l.RefusedSenders {
+		if r.Address == a {
+			return r.Certain
+		}
+	}
+	return 0
 }
 
 // addFor is add for a cause that is one piece of news for each of many.
@@ -175,12 +191,12 @@ func (f *Finding) restored(s *Status, now time.Time) {
 func (f *Finding) opened(s *Status, now time.Time) {
 	o := &s.Journal.Opened
 	lost := o.MissingEvents + o.LostEvents
-	if now.Sub(s.Since) > startTrouble || lost == 0 && o.DamagedBytes == 0 && len(o.BadCursors) == 0 {
+	if now.Sub(s.Since) > startTrouble || lost == 0 && o.DamagedBytes == 0 && len(o.BadCursors)+len(o.LostCursors) == 0 {
 		return
 	}
 	f.atLeast(Warning)
 	f.add("opened", "the journal was damaged at the start: %d events are lost, %d bytes were cut off or passed over, the places of %d sinks could not be read (they get all that is there): look for a crash, a power cut or a broken disk",
-		lost, o.TornBytes+o.DamagedBytes, len(o.BadCursors))
+		lost, o.TornBytes+o.DamagedBytes, len(o.BadCursors)+len(o.LostCursors))
 }
 
 // after puts a text behind a comma, if there is one.
@@ -229,6 +245,10 @@ func (f *Finding) forward(t, before *ForwardStatus) {
 
 // journalErrors tells of calls that failed, though the disk takes events now.
 func (f *Finding) journalErrors(j, before *JournalStatus) {
+	if j.ReadTrouble != "" {
+		f.atLeast(Critical)
+		f.add("unreadable", "the journal cannot be read, so that sinks wait: %s", j.ReadTrouble)
+	}
 	for _, e := range []struct {
 		name   string
 		n      uint64
@@ -237,6 +257,8 @@ func (f *Finding) journalErrors(j, before *JournalStatus) {
 	}{
 		{"sync", grown(j.SyncErrors, before.SyncErrors), Critical, "%d calls of fsync failed (%s): a power cut could lose events; look for a broken disk"},
 		{"write", grown(j.WriteErrors, before.WriteErrors), Warning, "%d writes of events failed (%s): look for a full or broken disk"},
+		{"stall", grown(j.Stalls, before.Stalls), Warning, "the disk stalled %d times (%s): look for a disk that is overloaded or breaking"},
+		{"rewritten", grown(j.Rewritten, before.Rewritten), Warning, "%d events were written again after a failed fsync (%s): look for a broken disk"},
 		{"save", grown(j.SaveErrors, before.SaveErrors), Warning, "the places of sinks could not be saved %d times (%s): after a crash sinks would get events again; look for a full or broken disk"},
 		{"read", grown(j.ReadErrors, before.ReadErrors), Warning, "%d reads failed (%s), events wait: look for a broken disk or too few file descriptors"},
 	} {

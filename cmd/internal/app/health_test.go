@@ -187,15 +187,24 @@ func TestFindings(t *testing.T) {
 		}, "", OK, ""},
 		{"sender refused", func(s *Status, _ *past) {
 			s.Listeners[0].Refused = 12
-			s.Listeners[0].RefusedSenders = []RefusedSender{{Address: netip.MustParseAddr("198.51.100.7")}}
+			s.Listeners[0].RefusedSenders = []RefusedSender{{Address: netip.MustParseAddr("198.51.100.7"), Certain: 12}}
 		}, "exporters", Warning, "12 datagrams were refused by udp 127.0.0.1:2055, their senders are not allowed (198.51.100.7): add those that are yours to 'allow'"},
-		{"a stray datagram refused", func(s *Status, _ *past) { s.Listeners[0].Refused = 2 }, "", OK, ""},
+		{"stray datagrams refused", func(s *Status, _ *past) {
+			s.Listeners[0].Refused = 30
+			for i := range 15 {
+				s.Listeners[0].RefusedSenders = append(s.Listeners[0].RefusedSenders,
+					RefusedSender{Address: netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), Datagrams: 2, Certain: 2})
+			}
+		}, "", OK, ""},
+		{"a flood of strangers refused", func(s *Status, _ *past) { s.Listeners[0].Refused = 1000 }, "exporters", Warning, "1000 datagrams of many senders"},
 		{"sender refused long ago", func(s *Status, p *past) {
 			s.Listeners[0].Refused = 12
-			p.status.Listeners[0].Refused = 12
+			s.Listeners[0].RefusedSenders = []RefusedSender{{Address: netip.MustParseAddr("198.51.100.7"), Certain: 12}}
+			p.status.Listeners[0] = s.Listeners[0]
 		}, "", OK, ""},
 		{"sender refused, and another exporter silent", func(s *Status, _ *past) {
 			s.Listeners[0].Refused = 12
+			s.Listeners[0].RefusedSenders = []RefusedSender{{Address: netip.MustParseAddr("198.51.100.7"), Certain: 12}}
 			s.Exporters.List[0].LastSeen = noon.Add(-6 * time.Minute)
 		}, "exporters", Warning, "192.0.2.1 for 6 minutes: look at the devices and the way from them, and at 'refused' in 'flowsnitch status'; 12 datagrams"},
 		{"table of exporters full", problem("cap_exporters"), "exporters", Warning, "limits.exporters: 10000"},

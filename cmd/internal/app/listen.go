@@ -3,7 +3,6 @@ package app
 import (
 	"net/netip"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,14 +23,8 @@ type listener struct {
 	forwards []*udp.Forwarder // one for each worker, or none
 	allows   atomic.Pointer[intel.Networks]
 
-	mu      sync.Mutex
-	refused []RefusedSender // the first first, at most maxRefused
-
 	unkept bool // it has been logged that copies carry our address; only the chores use it
 }
-
-// maxRefused is how many senders that are not allowed a status lists for each address.
-const maxRefused = 100
 
 // listen opens all addresses and starts their workers.
 func (a *App) listen() error {
@@ -176,7 +169,6 @@ func (a *App) nameRefused() {
 		l.nameUnkept(a.log)
 		for _, s := range l.sockets {
 			for _, addr := range s.Refused() {
-				l.refuse(addr, time.Now())
 				a.log.Warn("datagrams from a sender that is not allowed; add it to 'allow' of the listener or to 'home'",
 					zap.Stringer("sender", addr), zap.Stringer("listener", s.LocalAddr()))
 			}
@@ -200,28 +192,4 @@ func (l *listener) nameUnkept(log *zap.Logger) {
 			}
 		}
 	}
-}
-
-// refuse notes a sender that is not allowed.
-func (l *listener) refuse(addr netip.Addr, now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	known := slices.ContainsFunc(l.refused, func(r RefusedSender) bool { return r.Address == addr })
-	if !known && len(l.refused) < maxRefused {
-		l.refused = append(l.refused, RefusedSender{addr, now})
-	}
-}
-
-// refusedSenders gives those that are not allowed now.
-func (l *listener) refusedSenders() []RefusedSender {
-	allowed := l.allows.Load()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var list []RefusedSender
-	for _, r := range l.refused {
-		if !allowed.Contains(r.Address) {
-			list = append(list, r)
-		}
-	}
-	return list
 }

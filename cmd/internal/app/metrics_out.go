@@ -30,6 +30,8 @@ func journalMetrics() []metric {
 		one("journal_saves_total", "Times that the places of sinks were saved.", counter, func(s *Status) uint64 { return s.Journal.Saves }),
 		one("journal_save_errors_total", "Times that the places of sinks could not be saved.", counter, func(s *Status) uint64 { return s.Journal.SaveErrors }),
 		one("journal_read_errors_total", "Reads of the journal that failed.", counter, func(s *Status) uint64 { return s.Journal.ReadErrors }),
+		one("journal_rewritten_total", "Events written again because what they were written to could not be synced.", counter, func(s *Status) uint64 { return s.Journal.Rewritten }),
+		one("journal_stalls_total", "Times that the disk did not answer for long.", counter, func(s *Status) uint64 { return s.Journal.Stalls }),
 		{name: "journal_opened", help: "What the journal had at the start, by kind.", kind: gauge, labels: []string{"kind"},
 			each: func(s *Status, put put) {
 				o := &s.Journal.Opened
@@ -46,6 +48,7 @@ func journalMetrics() []metric {
 				put(float64(o.MissingEvents), "missing_events")
 				put(float64(o.LostEvents), "lost_events")
 				put(float64(len(o.BadCursors)), "bad_cursors")
+				put(float64(len(o.LostCursors)), "lost_cursors")
 			}},
 		one("journal_failing", "1 while the disk does not take events.", gauge, func(s *Status) float64 { return flag(s.Journal.Trouble != "") }),
 	}

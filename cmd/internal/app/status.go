@@ -83,8 +83,8 @@ type ListenerStatus struct {
 	// Steered is false when the senders are spread over the sockets by address and port,
 	// so that an exporter moves when its port changes.
 	Steered bool `json:"steered"`
-	// RefusedSenders are those that are not allowed, RefusedUnnamed the datagrams of
-	// further ones, for which the list has no room.
+	// RefusedSenders are those that are not allowed and send most, RefusedUnnamed the
+	// datagrams of those that the log does not name, because it names too many already.
 	RefusedSenders []RefusedSender `json:"refused_senders,omitempty"`
 	RefusedUnnamed uint64          `json:"refused_unnamed"`
 	// Forward are the targets that get copies.
@@ -97,11 +97,15 @@ type ListenerStatus struct {
 // A RefusedSender is an address whose datagrams are not read, because it is not allowed.
 type RefusedSender struct {
 	Address netip.Addr `json:"address"`
-	First   time.Time  `json:"first"` // noticed
+	// Datagrams are at most so many, Certain of them are surely its own: only 16 senders
+	// are counted one by one, and a new one begins with the number of the one it replaces.
+	Datagrams uint64    `json:"datagrams"`
+	Certain   uint64    `json:"certain"`
+	Last      time.Time `json:"last"`
 }
 
 // A ForwardStatus is one target that gets copies of what a listener accepts, over all its
-// workers: each copy is in one of Sent, Dropped and Failed.
+// workers: each copy is in one of Sent, Dropped, Failed and Looped.
 type ForwardStatus struct {
 	Target      string         `json:"target"`
 	Address     netip.AddrPort `json:"address,omitzero"` // in use; absent while there is none
@@ -247,6 +251,9 @@ type JournalStatus struct {
 	Saves       uint64    `json:"saves"` // of the places of sinks
 	SaveErrors  uint64    `json:"save_errors"`
 	ReadErrors  uint64    `json:"read_errors"`
+	Rewritten   uint64    `json:"rewritten"` // events written again after a failed sync
+	Stalls      uint64    `json:"stalls"`
+	ReadTrouble string    `json:"read_trouble,omitempty"`
 	Trouble     string    `json:"trouble,omitempty"`    // why the disk does not take events
 	LastError   string    `json:"last_error,omitempty"` // kept after recovery
 	LastErrorAt time.Time `json:"last_error_at,omitzero"`
@@ -265,6 +272,7 @@ type OpenedStatus struct {
 	MissingEvents uint64   `json:"missing_events"` // known to have been in the damage
 	LostEvents    uint64   `json:"lost_events"`    // no longer there behind the last record
 	BadCursors    []string `json:"bad_cursors,omitempty"`
+	LostCursors   []string `json:"lost_cursors,omitempty"`
 }
 
 // A SinkStatus is one way out. The numbers of events count from when the sink was first
@@ -359,7 +367,11 @@ func (l *listener) status() ListenerStatus {
 	}
 	st := listenerStatus(counted)
 	st.Address = l.sockets[0].LocalAddr().String()
-	st.RefusedSenders = l.refusedSenders()
+	for _, s := range l.sockets {
+		st.RefusedSenders = refusedSenders(st.RefusedSenders, s.RefusedSenders())
+	}
+	allowed := l.allows.Load() // a socket forgets whom it refused only when it reads again
+	st.RefusedSenders = slices.DeleteFunc(st.RefusedSenders, func(r RefusedSender) bool { return allowed.Contains(r.Address) })
 	var copies [][]udp.TargetStats
 	for _, f := range l.forwards {
 		copies = append(copies, f.Stats())
@@ -386,6 +398,24 @@ func listenerStatus(sockets []udp.Stats) ListenerStatus {
 		st.Steered = st.Steered && c.Steered
 	}
 	return st
+}
+
+// refusedSenders adds those of one more socket, and puts those that send most first.
+func refusedSenders(list []RefusedSender, more []udp.RefusedSender) []RefusedSender {
+	for _, m := range more {
+		i := slices.IndexFunc(list, func(r RefusedSender) bool { return r.Address == m.Addr })
+		if i < 0 {
+			list, i = append(list, RefusedSender{Address: m.Addr}), len(list)
+		}
+		r, last := &list[i], byWall(m.Last)
+		r.Datagrams += m.Datagrams
+		r.Certain += m.Certain
+		if last.After(r.Last) {
+			r.Last = last
+		}
+	}
+	slices.SortStableFunc(list, func(a, b RefusedSender) int { return cmp.Compare(b.Datagrams, a.Datagrams) })
+	return list
 }
 
 // forwardStatus adds up the counters of the workers' copies, by target. All workers have
@@ -499,7 +529,7 @@ func (o *outputs) journalStatus() JournalStatus {
 func openedStatus(r sinks.OpenReport) OpenedStatus {
 	return OpenedStatus{
 		Segments: r.Segments, Bytes: r.Bytes, Events: r.Events, Cursors: r.Cursors, TornBytes: r.TornBytes,
-		DamagedBytes: r.DamagedBytes, MissingEvents: r.MissingEvents, LostEvents: r.LostEvents, BadCursors: r.BadCursors,
+		DamagedBytes: r.DamagedBytes, MissingEvents: r.MissingEvents, LostEvents: r.LostEvents, BadCursors: r.BadCursors, LostCursors: r.LostCursors,
 	}
 }
 
@@ -510,6 +540,7 @@ func journalStatus(s sinks.JournalStats) JournalStatus {
 		DroppedFull: s.DroppedFull, DroppedOld: s.DroppedOld,
 		Writes: s.Writes, Written: s.Written, WriteErrors: s.WriteErrors, Syncs: s.Syncs, SyncErrors: s.SyncErrors,
 		Saves: s.Saves, SaveErrors: s.SaveErrors, ReadErrors: s.ReadErrors,
+		Rewritten: s.Rewritten, Stalls: s.Stalls, ReadTrouble: s.ReadTrouble,
 		Trouble: s.Trouble, LastError: s.LastError, LastErrorAt: s.LastErrorAt,
 	}
 }
