@@ -134,12 +134,12 @@ func (d *Decoder) emit(s *Set) {
 	if s.tunnelsSkipped > 0 {
 		d.counters.tunnelsSkipped.Add(uint64(s.tunnelsSkipped))
 	}
-	if s.from != nil && !s.from.merit.proven {
+	if s.from != nil && !s.from.merit.proven && s.from.merit.latest != s.received {
 		s.from.merit.note(s.received)
 	}
 	if s.stream != nil {
 		s.stream.totals.Records += uint64(s.n)
-		if !s.stream.merit.proven {
+		if !s.stream.merit.proven && s.stream.merit.latest != s.received {
 			d.prove(s.stream, s.received)
 		}
 	}

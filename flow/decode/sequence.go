@@ -95,7 +95,9 @@ const (
 
 // tick notes the time of a datagram.
 func (q *sequence) tick(now time.Time) {
-	q.pause, q.seen = max(now.Sub(q.seen), 0), now
+	if q.pause = 0; now != q.seen {
+		q.pause, q.seen = max(now.Sub(q.seen), 0), now
+	}
 	if q.left.datagrams > 0 {
 		q.left.datagrams--
 	}
@@ -118,10 +120,10 @@ func (q *sequence) leave(number uint32, lost, unsaid uint64) {
 // comeBack reports whether a number goes on from where the others were before they
 // were far away. undone is what had been counted as lost meanwhile.
 func (q *sequence) comeBack(number uint32) (back bool, undone uint64) {
-	l := q.left
-	if l.datagrams == 0 || number == q.next || number-l.next > lateWindow {
+	if q.left.datagrams == 0 || number == q.next || number-q.left.next > lateWindow {
 		return false, 0
 	}
+	l := q.left
 	undone = min(l.lost, q.lost)
 	q.lost -= undone
 	q.estimate = min(q.estimate, q.lost)

@@ -126,12 +126,14 @@ func (d *Decoder) flowSample(s *Set, sm sample) {
 	row := s.n
 	s.samples = append(s.samples, sm)
 	s.n++
-	if !s.shared.tunnels {
-		f.packets[1] = packet{}
-	}
-	if s.skipsTunnel(&f.packets) {
-		f.packets[1] = packet{}
-		s.tunnelsSkipped++
+	if f.packets[1].ip {
+		switch {
+		case !s.shared.tunnels:
+			f.packets[1] = packet{}
+		case s.skipsTunnel(&f.packets):
+			f.packets[1] = packet{}
+			s.tunnelsSkipped++
+		}
 	}
 	found := s.loosePackets(&f.packets, row)
 	for _, a := range []netip.Addr{f.natSrc, f.natDst} {

@@ -44,6 +44,9 @@ type merit struct {
 
 // note notes that records came.
 func (m *merit) note(now time.Time) {
+	if now == m.latest {
+		return // most often another datagram of a batch
+	}
 	switch age := now.Sub(m.first); {
 	case m.first.IsZero():
 		m.first = now
@@ -52,7 +55,7 @@ func (m *merit) note(now time.Time) {
 	case age >= provenAfter:
 		m.proven = true
 	}
-	m.several = m.several || !m.latest.IsZero() && !now.Equal(m.latest)
+	m.several = m.several || !m.latest.IsZero()
 	m.latest = now
 }
 
