@@ -9,10 +9,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/clock"
@@ -39,6 +41,13 @@ type client struct {
 	headers http.Header // secret; for the feed's own host alone
 	sent    int         // requests
 	code    int         // last status
+	tls     *tls.Config
+	dial    dialer // to the feed's own host
+	// dialElsewhere looks at a resolved address before it connects.
+	dialElsewhere dialer
+	space         string // that the feed's own host is in, see spaceOf
+	proxied       bool   // it is reached through a proxy
+	foreign       bool   // the last answer is of another host
 }
 
 // A dialer opens connections; nil means the usual one.
@@ -47,6 +56,11 @@ type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 // newClient reads keys and certificates of a feed anew: they are renewed.
 func newClient(s *spec, agent string, dial dialer) (*client, error) {
 	c := &client{agent: agent, total: totalTimeout, pause: betweenRequests, spec: s}
+	if u, err := url.Parse(string(s.URL)); err == nil {
+		if a, err := netip.ParseAddr(u.Hostname()); err == nil {
+			c.space = spaceOf(a)
+		}
+	}
 	if err := c.authenticate(); err != nil {
 		return nil, err
 	}
@@ -54,13 +68,29 @@ func newClient(s *spec, agent string, dial dialer) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.tls, c.dial, c.dialElsewhere = config, dial, dial
 	if dial == nil {
-		dial = (&net.Dialer{Timeout: connectTimeout}).DialContext
+		c.dial = (&net.Dialer{Timeout: connectTimeout}).DialContext
+		c.dialElsewhere = (&net.Dialer{Timeout: connectTimeout, Control: func(_, address string, _ syscall.RawConn) error {
+			at, err := netip.ParseAddrPort(address)
+			if err != nil {
+				return err
+			}
+			return c.allows(at.Addr())
+		}}).DialContext
 	}
 	c.http = &http.Client{
 		Transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            dial,
+			Proxy: http.ProxyFromEnvironment,
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				conn, err := c.dial(ctx, network, address)
+				if err == nil && !c.proxied {
+					if a := addrOf(conn); a.IsValid() {
+						c.space = spaceOf(a)
+					}
+				}
+				return conn, err
+			},
 			TLSClientConfig:        config,
 			TLSHandshakeTimeout:    connectTimeout,
 			ResponseHeaderTimeout:  s.patience,
@@ -288,7 +318,8 @@ func (c *client) send(ctx context.Context, q request, at, home *url.URL) (*http.
 		r.Header.Set("Content-Type", "application/json")
 	}
 	c.sent++
-	resp, err := c.http.Do(r)
+	c.proxied = proxied(r)
+	resp, err := c.roundTrip(r, home)
 	if err == nil {
 		c.code = resp.StatusCode
 	}
@@ -369,8 +400,14 @@ func (c *client) explain(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return &netError{cause.Error(), true}
 	}
+	if refused, ok := errors.AsType[*spaceError](err); ok {
+		return &netError{refused.Error(), true}
+	}
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
+	}
+	if _, dialled := errors.AsType[*net.OpError](err); c.foreign && !dialled {
+		return &netError{"the host of a redirect gave no answer that can be used", true}
 	}
 	return &netError{c.scrub.text(clock.Explain(err, time.Now()).Error()), !isDialError(err) && !clock.ByDate(err)}
 }

@@ -29,10 +29,16 @@ func (r *runner) pullHTTP(ctx context.Context, c *client) (out Outcome, err erro
 	if err != nil {
 		return Failed, err
 	}
+	parsed := parsedOf(report, c.scrub)
+	if c.foreign {
+		for i := range parsed.Samples { // what stands there need not be meant for us
+			parsed.Samples[i].Text = "(not shown, as another host sent it)"
+		}
+	}
 	d := Description{
 		ETag:         a.Header.Get("ETag"),
 		LastModified: a.Header.Get("Last-Modified"),
-		Parsed:       parsedOf(report, c.scrub),
+		Parsed:       parsed,
 	}
 	return r.settle(w, d, report.Declared)
 }

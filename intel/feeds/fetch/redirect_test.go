@@ -1,0 +1,106 @@
+package fetch
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+func TestSpaceOf(t *testing.T) {
+	for addr, want := range map[string]string{
+		"127.0.0.1": "loopback", "::1": "loopback", "::ffff:127.0.0.1": "loopback", "10.1.1.1": "private use", "fd00::1": "private use",
+		"169.254.169.254": "link local", "fe80::1%eth0": "link local", "62.0.0.1": "", "2a00::1": "", "64:ff9b::3e00:1": "",
+		"64:ff9b::a00:1": "private use", "0.0.0.0": "this network", "100.64.0.1": "private use",
+	} {
+		if got := spaceOf(netip.MustParseAddr(addr)); got != want {
+			t.Errorf("%s: %q, want %q", addr, got, want)
+		}
+	}
+}
+
+// TestRedirectInside: from the Internet no redirect leads to this host, by address nor by
+// name; from here it may.
+func TestRedirectInside(t *testing.T) {
+	asked := 0
+	inside := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		asked++
+		_, _ = rw.Write([]byte("password: hunter2\n"))
+	}))
+	defer inside.Close()
+	_, port, _ := net.SplitHostPort(inside.Listener.Addr().String())
+	for _, target := range []string{inside.URL, "http://localhost:" + port + "/"} {
+		public := httptest.NewServer(http.RedirectHandler(target, http.StatusFound))
+		defer public.Close()
+		f := Feed{Name: "f", URL: URL(public.URL)}
+		s := f.resolve()
+		c, err := newClient(&s, "test", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.close()
+		own := c.dial
+		c.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := own(ctx, network, address)
+			return onInternet{conn}, err
+		}
+		if _, err := c.get(t.Context(), request{url: public.URL}); err == nil || !strings.Contains(err.Error(), "a redirect into loopback space is not followed") {
+			t.Errorf("%s: %v", target, err)
+		}
+		if asked != 0 {
+			t.Fatalf("%s: followed", target)
+		}
+		c.dial = own
+		c.close()
+		a, err := c.get(t.Context(), request{url: public.URL})
+		if err != nil || asked != 1 || !c.foreign {
+			t.Errorf("%s from loopback: %v, asked %d", target, err, asked)
+		} else {
+			a.Close()
+		}
+		asked = 0
+	}
+}
+
+// An onInternet is a connection whose other end seems to have a public address.
+type onInternet struct{ net.Conn }
+
+func (onInternet) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(62, 0, 0, 1), Port: 80} }
+
+// TestRedirectCertificate: our certificate is shown to the feed's own host alone.
+func TestRedirectCertificate(t *testing.T) {
+	shown := make(map[string]bool)
+	server := func(name string, h http.HandlerFunc) *httptest.Server {
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			shown[name] = len(r.TLS.PeerCertificates) > 0
+			h(rw, r)
+		}))
+		s.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+		s.StartTLS()
+		t.Cleanup(s.Close)
+		return s
+	}
+	other := server("other", serves("62.0.0.1\n"))
+	home := server("home", http.RedirectHandler(other.URL, http.StatusFound).ServeHTTP)
+	f := Feed{Name: "f", URL: URL(home.URL)}
+	s := f.resolve()
+	c, err := newClient(&s, "test", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	c.tls.InsecureSkipVerify = true // as if by ca_file
+	c.tls.Certificates = home.TLS.Certificates
+	a, err := c.get(t.Context(), request{url: home.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+	if !shown["home"] || shown["other"] || len(shown) != 2 {
+		t.Errorf("certificate shown: %v", shown)
+	}
+}
