@@ -15,7 +15,7 @@ func TestPackage(t *testing.T) {
 	if len(got.Sinks) != 1 || got.Sinks[0].JSONLog == nil || got.Sinks[0].JSONLog.Path != "/var/log/flowsnitch/hits.json" || got.Sinks[0].JSONLog.Rotate != "none" {
 		t.Errorf("sinks %+v", got.Sinks)
 	}
-	if got.StateDir != "/var/lib/flowsnitch" || got.MemoryLimit != 400<<20 {
+	if got.StateDir != "/var/lib/flowsnitch" || got.MemoryLimit != 800<<20 {
 		t.Errorf("state in %s, memory limit %d", got.StateDir, got.MemoryLimit)
 	}
 	if got.Web.Listen != "127.0.0.1:8055" {

@@ -93,9 +93,9 @@ type packedHead struct {
 	role             flow.Side
 	version          flow.Version
 	exporter         packedAddr
-	known            *Exporter
 	domain           uint32
 	inIf, outIf      uint32
+	known            *Exporter
 	more             *packedMore // nil for most flows
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
@@ -92,9 +93,18 @@ func liveHeap() uint64 {
 	return m.HeapAlloc
 }
 
+// What a contact and a remembered flow may cost, in bytes: the worst of the cases below.
+const (
+	perContact = 640
+	perFlow    = 320
+)
+
 // TestMemoryOfContacts fills the contacts. Each has an offender of its own and news, so that
 // nothing is shared that need not be.
 func TestMemoryOfContacts(t *testing.T) {
+	if testing.Short() || raceDetector {
+		t.Skip("measures 150,000 contacts; run without -short and -race")
+	}
 	const n = 50_000
 	addr := func(a uint32) netip.Addr { return flow.Addr4(a) }
 	for _, c := range []struct {
@@ -103,9 +113,9 @@ func TestMemoryOfContacts(t *testing.T) {
 		single  bool // each offender is listed by itself
 		ceiling uint64
 	}{
-		{"of one prefix", false, false, 640},
-		{"NAT", true, false, 720},
-		{"each listed by itself", false, true, 820},
+		{"of one prefix", false, false, 560},
+		{"NAT", true, false, 640},
+		{"each listed by itself", false, true, perContact + 50},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := intel.NewBuilder(intel.Policy{})
@@ -147,9 +157,24 @@ func TestMemoryOfContacts(t *testing.T) {
 	}
 }
 
+// TestDefaultCapsFitTheirMemory: contacts and remembered flows at their default caps stay
+// below 80 MB, the queue of hits below 22 MB on top while it is full.
+func TestDefaultCapsFitTheirMemory(t *testing.T) {
+	cfg := DefaultConfig()
+	if held := cfg.MaxContacts*perContact + cfg.MaxFlows*perFlow; held > 80_000_000 {
+		t.Errorf("contacts and flows take %d bytes", held)
+	}
+	if queue := NewLoop(New(cfg, nil)).maxChunks() * int(unsafe.Sizeof(chunk{})); queue > 22_000_000 {
+		t.Errorf("the queue takes up to %d bytes", queue)
+	}
+}
+
 // TestMemoryOfFlows fills the memory of flows, with up to 16 observers of each.
 func TestMemoryOfFlows(t *testing.T) {
-	const n, ceiling = 20_000, 340
+	if testing.Short() || raceDetector {
+		t.Skip("measures 80,000 flows; run without -short and -race")
+	}
+	const n, ceiling = 20_000, perFlow + 20
 	for _, observers := range []int{1, 2, 3, maxObservers} {
 		before := liveHeap()
 		flows := newSeenFlows(n)

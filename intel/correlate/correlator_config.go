@@ -25,15 +25,18 @@ type Config struct {
 
 	// Idle is the time without a flow after which a contact has ended.
 	Idle time.Duration `yaml:"idle"`
-	// MaxContacts bounds the contacts held at a time, each about 600 bytes; an
-	// offender and its listings come on top, 400 bytes or more, once for all of its
-	// contacts. At the cap the longest idle contact makes room.
+	// MaxContacts bounds the contacts held at a time, each 500 to 660 bytes with an
+	// offender of its own. At the cap the longest idle contact of the lowest severity
+	// makes room.
 	MaxContacts int `yaml:"max_contacts"`
 	// MaxFlows bounds the flows that are remembered to tell duplicates, each about
-	// 300 bytes. Of one that is forgotten the next duplicate counts again.
-	// An eighth as many are remembered of folded contacts beside them.
+	// 300 bytes: each of them may have two observers (exporters, or ingress and egress
+	// of one), some up to 16 when others have fewer. Of a flow that is forgotten the
+	// next duplicate counts again. An eighth as many are remembered of folded contacts
+	// beside them.
 	MaxFlows int `yaml:"max_flows"`
-	// HitQueue bounds the hits that wait for the correlator, each about 550 bytes.
+	// HitQueue bounds the hits that wait for the correlator, each 650 bytes, at most
+	// 1,300. The least severe make room.
 	HitQueue int     `yaml:"hit_queue"`
 	Factors  Factors `yaml:"factors"`
 }
@@ -55,7 +58,7 @@ func DefaultConfig() Config {
 	return Config{
 		Home:        intel.DefaultHome(),
 		Idle:        time.Hour,
-		MaxContacts: 200_000,
+		MaxContacts: 100_000,
 		MaxFlows:    50_000,
 		HitQueue:    16_384,
 		Factors:     DefaultFactors(),

@@ -15,8 +15,8 @@ func TestConfigDefaults(t *testing.T) {
 	if err := cfg.Validate(); err != nil {
 		t.Error(err)
 	}
-	if cfg.Idle != time.Hour || cfg.MaxContacts != 200_000 {
-		t.Errorf("idle %s, %d contacts, want 1h and 200,000", cfg.Idle, cfg.MaxContacts)
+	if cfg.Idle != time.Hour || cfg.MaxContacts != 100_000 {
+		t.Errorf("idle %s, %d contacts, want 1h and 100,000", cfg.Idle, cfg.MaxContacts)
 	}
 }
 

@@ -52,4 +52,11 @@
 // from then on. A contact without news says nothing, not even when it ends or has to
 // make room; that time has passed, which turns "answered" from unknown to no, is no
 // news.
+//
+// # What gives way
+//
+// Hits wait in a queue that holds so many of them, and contacts are held up to a cap. When
+// either is full the least severe make room: a hit by what its record alone shows that it could
+// reach, a contact by the highest severity that its events had. Each loss is counted by
+// severity. Canaries have room of their own in the queue.
 package correlate
