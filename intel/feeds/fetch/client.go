@@ -191,14 +191,16 @@ func (c *client) get(ctx context.Context, q request) (*answer, error) {
 			return nil, err
 		}
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, c.total, fmt.Errorf("took longer than %v", c.total))
+	ctx, expire := context.WithTimeoutCause(ctx, c.total, fmt.Errorf("took longer than %v", c.total))
+	ctx, stop := context.WithCancelCause(ctx)
+	cancel := func() { stop(nil); expire() }
 	resp, err := c.follow(ctx, q)
 	if err != nil {
 		err = c.explain(ctx, err)
 		cancel()
 		return nil, err
 	}
-	resp.Body = &patientBody{resp.Body, ctx, c}
+	resp.Body = &patientBody{ReadCloser: resp.Body, ctx: ctx, stop: stop, c: c}
 	a := &answer{resp, cancel}
 	if err := checkStatus(resp); err != nil {
 		a.Close()
@@ -207,15 +209,34 @@ func (c *client) get(ctx context.Context, q request) (*answer, error) {
 	return a, nil
 }
 
-// patientBody turns what ends the reading of a body into words.
+// A source must send leastBytes within leastTime of waiting for it, else it is given up.
+const (
+	leastBytes = 10_000
+	leastTime  = 20 * time.Second
+)
+
+// patientBody gives up a source that is too slow, and turns what ends the reading of a
+// body into words.
 type patientBody struct {
 	io.ReadCloser
-	ctx context.Context
-	c   *client
+	ctx    context.Context
+	stop   context.CancelCauseFunc
+	c      *client
+	waited time.Duration // for the next leastBytes
+	got    int           // of them
 }
 
 func (b *patientBody) Read(p []byte) (int, error) {
+	start := time.Now()
+	slow := time.AfterFunc(leastTime-b.waited, func() {
+		b.stop(fmt.Errorf("slower than %d bytes in %v", leastBytes, leastTime))
+	})
 	n, err := b.ReadCloser.Read(p)
+	slow.Stop()
+	b.waited += time.Since(start)
+	if b.got += n; b.got >= leastBytes {
+		b.waited, b.got = 0, 0
+	}
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		err = b.c.explain(b.ctx, err)
 	}

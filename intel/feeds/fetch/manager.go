@@ -50,6 +50,11 @@ const listPrefix = "list-"
 // Limits of a manager.
 const (
 	maxFetches = 4 // at a time
+	// slotTime is how long a fetch by schedule keeps others waiting: a slow source goes on
+	// beside them.
+	slotTime = 15 * time.Second
+	// fetchTime bounds a fetch with all its pages; the next one goes on.
+	fetchTime = 30 * time.Minute
 	// coalesce is how long a build waits for further changes.
 	coalesce = time.Second
 	// minRebuild is the shortest pause between two builds that only expiry asks for.
@@ -71,9 +76,11 @@ type Manager struct {
 	change chan struct{}
 	replan chan struct{} // a build has set another time for the next
 
-	dial  dialer        // nil = the usual one
-	pause time.Duration // between requests; negative = the usual one
-	total time.Duration // for one request; 0 = the usual one
+	dial    dialer        // nil = the usual one
+	pause   time.Duration // between requests; negative = the usual one
+	objects int           // of a source at most
+	slots   chan struct{} // fetches at a time
+	total   time.Duration // for one request; 0 = the usual one
 
 	life    sync.Mutex // Load, Start, Stop
 	loaded  bool
@@ -94,7 +101,7 @@ type Manager struct {
 func New(cfg Config, opts Options) *Manager {
 	m := &Manager{
 		cfg: cfg, opts: opts, log: opts.Log, dir: opts.Dir, agent: userAgent(opts.Version, cfg.Contact),
-		change: make(chan struct{}, 1), replan: make(chan struct{}, 1), pause: -1, stops: make(map[string]*atomic.Uint64),
+		change: make(chan struct{}, 1), replan: make(chan struct{}, 1), pause: -1, objects: maxObjects, slots: make(chan struct{}, maxFetches), stops: make(map[string]*atomic.Uint64),
 		building: make(chan struct{}, 1),
 	}
 	if m.log == nil {
@@ -211,9 +218,8 @@ func (m *Manager) Start() error {
 	m.rebuild()
 	ctx, cancel := context.WithCancel(context.Background())
 	m.cancel = cancel
-	slots := make(chan struct{}, maxFetches)
 	for _, r := range m.runners() {
-		m.wait.Go(func() { r.run(ctx, slots) })
+		m.wait.Go(func() { r.run(ctx, m.slots) })
 	}
 	m.wait.Go(func() { m.publish(ctx) })
 	return nil

@@ -19,6 +19,9 @@ import (
 const (
 	maxPendingEntries = 50_000
 	maxPendingPages   = 25
+	// maxObjects bounds the objects of a source, also of those without an address: all of
+	// them are in memory during a reading, some 200 bytes each.
+	maxObjects = 500_000
 	// maxPages ends a reading that does not end by itself; the next one goes on.
 	maxPages = 2_000
 	// fullEvery is how often such a source is read from the beginning: some removals
@@ -105,6 +108,15 @@ func (g *reading) ask(ctx context.Context, q request, opts feeds.Options) (envel
 	if err != nil {
 		return e, err
 	}
+	n := len(g.known)
+	for _, o := range e.seen {
+		if _, known := g.known[o.ID]; !known {
+			n++
+		}
+	}
+	if limit := g.r.m.objects; n > limit {
+		return e, fmt.Errorf("the source has more than %d objects; the rest is not read", limit)
+	}
 	g.parsed.add(parsedOf(report, g.c.scrub))
 	e.more, e.next = report.More, report.Next
 	return e, nil
@@ -133,7 +145,7 @@ func (g *reading) apply(p page) {
 
 // full reports whether it is time to commit.
 func (g *reading) full() bool {
-	return g.pages >= maxPendingPages || len(g.delta.entries) >= maxPendingEntries
+	return g.pages >= maxPendingPages || len(g.delta.entries) >= maxPendingEntries || len(g.delta.objects) >= maxPendingEntries
 }
 
 // errHeld ends a reading of which a part was held back.

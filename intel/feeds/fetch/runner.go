@@ -138,7 +138,10 @@ func (r *runner) fetch(ctx context.Context) (Outcome, error) {
 		r.report(Failed, err)
 		return Failed, err
 	}
-	out, note, err := r.pull(ctx)
+	bounded, cancel := context.WithTimeoutCause(ctx, fetchTime,
+		fmt.Errorf("the fetch took longer than %v; the next one goes on", fetchTime))
+	defer cancel()
+	out, note, err := r.pull(bounded)
 	r.end(ctx, out, note, err)
 	return out, err
 }
@@ -325,8 +328,11 @@ func (r *runner) run(ctx context.Context, slots chan struct{}) {
 			return
 		case slots <- struct{}{}:
 		}
+		free := sync.OnceFunc(func() { <-slots })
+		early := time.AfterFunc(slotTime, free)
 		r.turn(ctx)
-		<-slots
+		early.Stop()
+		free()
 	}
 }
 
