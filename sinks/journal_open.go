@@ -107,7 +107,7 @@ func (j *Journal) load(at moment) (report OpenReport, err error) {
 
 // lockDir keeps other processes out of dir for as long as the file is open.
 func lockDir(d disk.FS, dir string) (disk.File, error) {
-	file, err := d.OpenFile(lockPath(dir), os.O_RDWR|os.O_CREATE, 0o640)
+	file, err := d.OpenFile(lockPath(dir), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o640)
 	if err != nil {
 		return nil, err
 	}

@@ -39,6 +39,9 @@ Nothing is started or opened. Exit code 2 means that the configuration is wrong.
 			if err != nil {
 				return err
 			}
+			for _, text := range cfg.Exposed(file) {
+				fmt.Fprintln(c.ErrOrStderr(), "warning: "+text)
+			}
 			fmt.Fprintf(c.OutOrStdout(), "configuration is good: %d listeners, %d feeds, %d indicators, %d sinks\n",
 				len(cfg.Listen), len(cfg.Intel.Feeds), t.Len(), len(cfg.Sinks))
 			return nil

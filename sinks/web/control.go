@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -26,14 +28,23 @@ type Control struct {
 	path   string
 	mux    *http.ServeMux
 	server *http.Server
+	counts counts
+	dir    *os.File    // the state directory, locked
+	socket os.FileInfo // ours, so that no other is removed
 	once   sync.Once
-	done   chan struct{}
+	done   chan struct{} // nil = not started
 }
 
 // NewControl makes the control socket of a state directory; nothing is opened yet.
 func NewControl(stateDir string) *Control {
-	c := &Control{path: filepath.Join(stateDir, SocketName), mux: http.NewServeMux(), done: make(chan struct{})}
-	c.server = &http.Server{Handler: c.mux, ReadHeaderTimeout: 5 * time.Second}
+	c := &Control{path: filepath.Join(stateDir, SocketName), mux: http.NewServeMux()}
+	c.server = &http.Server{
+		Handler: c.mux, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+		ErrorLog: log.New(&c.counts, "", 0),
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			return context.WithValue(ctx, peer{}, peerOf(conn))
+		},
+	}
 	return c
 }
 
@@ -48,7 +59,7 @@ func (c *Control) Get(path string, f func() any) {
 // Do answers requests of a method and path, as in "POST /intel/update", with what f
 // gives, as JSON; an error as its text with status 400, an [Unavailable] with 503.
 func (c *Control) Do(pattern string, f func(*http.Request) (any, error)) {
-	c.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+	c.mux.HandleFunc(pattern, guarded(pattern, func(w http.ResponseWriter, r *http.Request) {
 		answer, err := f(r)
 		if err != nil {
 			fail(w, err)
@@ -56,7 +67,7 @@ func (c *Control) Do(pattern string, f func(*http.Request) (any, error)) {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(answer) // the client is gone: there is nobody to report to
-	})
+	}))
 }
 
 // Unavailable is the reason why a request cannot be met now, but may be later.
@@ -82,29 +93,91 @@ func fail(w http.ResponseWriter, err error) {
 	_ = json.NewEncoder(w).Encode(failure{err.Error()})
 }
 
-// Start opens the socket. A socket that a dead process left behind is replaced;
-// one that answers belongs to a running instance, and that is an error.
+// peer is the key of the user id of a client in the context of its requests.
+type peer struct{}
+
+// anyUser is the user id of a client where the system does not say it.
+const anyUser = -1
+
+// mayAct reports whether a client may change anything: root, and the user that we run as.
+// Whoever else the mode of the socket lets in, as the group of monitoring, may only read.
+func mayAct(uid int) bool { return uid == 0 || uid == os.Geteuid() || uid == anyUser }
+
+// guarded keeps clients that may only read from f.
+func guarded(pattern string, f http.HandlerFunc) http.HandlerFunc {
+	if strings.HasPrefix(pattern, "GET ") {
+		return f
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		if uid, ok := r.Context().Value(peer{}).(int); !ok || !mayAct(uid) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusForbidden)
+			_ = json.NewEncoder(w).Encode(failure{fmt.Sprintf(
+				"permission denied: only root and the user that runs flowsnitch (uid %d) may do that; members of its group may only read", os.Geteuid())})
+			return
+		}
+		f(w, r)
+	}
+}
+
+// Start locks the state directory and opens the socket. A socket that a dead process left
+// behind is replaced; another running instance is an error, and its socket stays.
 func (c *Control) Start() error {
+	if err := c.lock(); err != nil {
+		return err
+	}
+	l, err := c.listen()
+	if err != nil {
+		_ = c.dir.Close()
+		return err
+	}
+	c.done = make(chan struct{})
+	go func() {
+		defer close(c.done)
+		_ = c.server.Serve(limit(l, maxConns, maxFromOne)) // ends with ErrServerClosed
+	}()
+	return nil
+}
+
+// lock takes the lock on the directory itself: there is no file that somebody might remove.
+// It goes with the process, however that ends.
+func (c *Control) lock() (err error) {
+	if c.dir, err = os.Open(filepath.Dir(c.path)); err != nil {
+		return c.cannotOpen(err)
+	}
+	err = syscall.Flock(int(c.dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		_ = c.dir.Close()
+		return c.isTaken()
+	}
+	return nil // a file system without locks: the socket decides
+}
+
+func (c *Control) isTaken() error {
+	return fmt.Errorf("%s: another flowsnitch is running with this state directory; stop it, or set another state_dir", c.path)
+}
+
+func (c *Control) listen() (net.Listener, error) {
 	if conn, err := net.DialTimeout("unix", c.path, time.Second); err == nil {
 		conn.Close()
-		return fmt.Errorf("%s: another flowsnitch is running with this state directory; stop it, or set another state_dir", c.path)
+		return nil, c.isTaken()
 	}
 	if err := os.Remove(c.path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return c.cannotOpen(err)
+		return nil, c.cannotOpen(err)
 	}
 	l, err := net.Listen("unix", c.path)
 	if err != nil {
-		return c.cannotOpen(err)
+		return nil, c.cannotOpen(err)
 	}
-	if err := os.Chmod(c.path, socketMode); err != nil {
+	l.(*net.UnixListener).SetUnlinkOnClose(false) // by then it may be that of another
+	if err = os.Chmod(c.path, socketMode); err == nil {
+		c.socket, err = os.Lstat(c.path)
+	}
+	if err != nil {
 		l.Close()
-		return c.cannotOpen(err)
+		return nil, c.cannotOpen(err)
 	}
-	go func() {
-		defer close(c.done)
-		_ = c.server.Serve(l) // ends with ErrServerClosed
-	}()
-	return nil
+	return l, nil
 }
 
 // longestPath is what fits in a socket address of every system: 104 bytes on BSD and
@@ -123,14 +196,21 @@ func (c *Control) cannotOpen(err error) error {
 	return fmt.Errorf("control socket %s: %w; %s", c.path, cause, hint)
 }
 
-// Stop closes the socket and waits for its goroutine. It must not be called
-// before a Start that succeeded.
+// Stop closes the socket and waits for its goroutine; without a Start that succeeded there
+// is nothing to do.
 func (c *Control) Stop(ctx context.Context) {
+	if c.done == nil {
+		return
+	}
 	c.once.Do(func() {
+		if now, err := os.Lstat(c.path); err == nil && os.SameFile(now, c.socket) {
+			_ = os.Remove(c.path)
+		}
 		if c.server.Shutdown(ctx) != nil {
 			c.server.Close()
 		}
 		<-c.done
+		_ = c.dir.Close()
 	})
 }
 

@@ -112,7 +112,9 @@ func TestHostileRequests(t *testing.T) {
 		"two tokens":        {"GET /page HTTP/1.1\r\n" + head + "Authorization: Bearer x\r\nAuthorization: Bearer right\r\n\r\n", "HTTP/1.1 401"},
 		"right token":       {"GET /page HTTP/1.1\r\n" + head + "Authorization: Bearer right\r\n\r\n", "HTTP/1.1 200"},
 	} {
-		got := say(t, dial(t, s), tt.request)
+		c := dial(t, s)
+		got := say(t, c, tt.request)
+		c.Close() // others need its room
 		if got == "" && len(tt.request) > maxHeader {
 			continue // it was still being sent when the server had closed
 		}

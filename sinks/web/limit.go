@@ -2,7 +2,6 @@ package web
 
 import (
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 )
@@ -16,11 +15,11 @@ type limitListener struct {
 
 	mu   sync.Mutex
 	open int
-	from map[netip.Addr]int // at most open entries
+	from map[any]int // at most open entries
 }
 
 func limit(l net.Listener, all, each int) *limitListener {
-	return &limitListener{Listener: l, all: all, each: each, from: make(map[netip.Addr]int)}
+	return &limitListener{Listener: l, all: all, each: each, from: make(map[any]int)}
 }
 
 // Accept gives the next connection that finds room.
@@ -39,7 +38,7 @@ func (l *limitListener) Accept() (net.Conn, error) {
 	}
 }
 
-func (l *limitListener) enter(a netip.Addr) bool {
+func (l *limitListener) enter(a any) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.open >= l.all || l.from[a] >= l.each {
@@ -50,7 +49,7 @@ func (l *limitListener) enter(a netip.Addr) bool {
 	return true
 }
 
-func (l *limitListener) leave(a netip.Addr) {
+func (l *limitListener) leave(a any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open--
@@ -59,11 +58,12 @@ func (l *limitListener) leave(a netip.Addr) {
 	}
 }
 
-func addrOf(c net.Conn) netip.Addr {
+// addrOf gives the address of a client, or its user where it comes over a Unix socket.
+func addrOf(c net.Conn) any {
 	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
 		return a.AddrPort().Addr().Unmap()
 	}
-	return netip.Addr{}
+	return peerOf(c)
 }
 
 // A limitedConn gives its room back when it is closed.

@@ -29,7 +29,7 @@ const (
 	maxHeader   = 16 << 10
 	maxRequests = 16 // at a time
 	maxConns    = 64 // open
-	maxFromOne  = 32 // of one address
+	maxFromOne  = 16 // of one address, or of one user of the control socket
 	maxToken    = 4096
 )
 
@@ -42,7 +42,7 @@ type Server struct {
 	limit  *limitListener
 	counts counts
 	once   sync.Once
-	done   chan struct{}
+	done   chan struct{} // nil = not started
 }
 
 // Stats are what a server did since its start.
@@ -66,7 +66,7 @@ func (c *counts) Write(p []byte) (int, error) {
 
 // NewServer makes a server of a valid configuration; nothing is opened yet.
 func NewServer(cfg Config) *Server {
-	s := &Server{cfg: cfg, mux: http.NewServeMux(), slots: make(chan struct{}, maxRequests), done: make(chan struct{})}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), slots: make(chan struct{}, maxRequests)}
 	s.server = &http.Server{
 		Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: headerTime, ReadTimeout: headerTime, WriteTimeout: answerTime,
 		IdleTimeout: idleTime, MaxHeaderBytes: maxHeader, DisableGeneralOptionsHandler: true, ErrorLog: log.New(&s.counts, "", 0),
@@ -183,6 +183,7 @@ func (s *Server) Start() error {
 	if cfg != nil {
 		l = tls.NewListener(l, cfg)
 	}
+	s.done = make(chan struct{})
 	go func() {
 		defer close(s.done)
 		_ = s.server.Serve(l) // ends with ErrServerClosed
@@ -214,6 +215,9 @@ func (s *Server) Stats() Stats {
 
 // Stop ends the server and waits for it, after a Start that succeeded.
 func (s *Server) Stop(ctx context.Context) {
+	if s.done == nil {
+		return
+	}
 	s.once.Do(func() {
 		if s.server.Shutdown(ctx) != nil {
 			s.server.Close()

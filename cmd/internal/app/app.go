@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"net/netip"
@@ -128,9 +127,14 @@ func (a *App) Start() (err error) {
 		debug.SetMemoryLimit(a.cfg.MemoryLimit)
 	}
 	a.starts("opening the state directory")
-	if err := os.MkdirAll(a.cfg.StateDir, 0o750); err != nil {
-		return fmt.Errorf("state directory %s: %w; set state_dir to one that can be written", a.cfg.StateDir, pathCause(err))
+	concern, err := openStateDir(a.cfg.StateDir)
+	if err != nil {
+		return err
 	}
+	if concern != "" {
+		a.log.Warn(concern)
+	}
+	a.warnExposed(&a.cfg)
 	a.control = web.NewControl(a.cfg.StateDir)
 	a.serveControl()
 	if err := a.control.Start(); err != nil {
@@ -179,6 +183,13 @@ func (a *App) Start() (err error) {
 	a.chores.Go(func() { a.watchHealth(ctx) })
 	a.tellReady(ctx)
 	return nil
+}
+
+// warnExposed names files with secrets that the wrong people can read or write.
+func (a *App) warnExposed(cfg *configs.Config) {
+	for _, text := range cfg.Exposed(a.opts.ConfigFile) {
+		a.log.Warn(text)
+	}
 }
 
 // starts notes what Start is doing, so that it can be named where that hangs.

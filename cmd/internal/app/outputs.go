@@ -33,6 +33,8 @@ type outputs struct {
 	watch   *canary.Watch
 	recent  recentList
 	log     *zap.Logger
+
+	stateDir string
 }
 
 // openOutputs opens the journal and the sinks; on an error what was opened is closed.
@@ -46,7 +48,7 @@ func openOutputs(cfg *configs.Config, opts Options, date func() time.Time, watch
 	if report.Damaged() {
 		log.Warn("the journal was damaged; the rest of it is used", zap.Stringer("found", report))
 	}
-	o := &outputs{journal: j, found: report, told: make(map[string]toldOf), date: date, watch: watch, log: log}
+	o := &outputs{journal: j, found: report, told: make(map[string]toldOf), date: date, watch: watch, log: log, stateDir: cfg.StateDir}
 	j.Start()
 	for _, c := range cfg.Sinks {
 		if err := o.add(c, opts); err != nil {
@@ -100,6 +102,9 @@ func (o *outputs) open(c configs.Sink, opts Options) (sinks.Sink, error) {
 	}
 	hits := *c.JSONLog
 	hits.Date = o.date
+	if err := linked(o.stateDir, hits.Path); err != nil {
+		return nil, err
+	}
 	l, err := jsonlog.New(hits)
 	if err != nil {
 		return nil, err

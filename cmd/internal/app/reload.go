@@ -51,6 +51,7 @@ func (a *App) Reload() error {
 			l.allow(allowed(cfg.Listen[i].Allow, cfg.Home))
 		}
 	}
+	a.warnExposed(&cfg)
 	a.latest = cfg
 	return nil
 }

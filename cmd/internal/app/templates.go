@@ -175,8 +175,8 @@ func (f *templateFile) write(clean bool) error {
 }
 
 // replaceFile puts a whole new file in the place of an old one: whoever reads it,
-// after a power cut too, finds one of the two. What a power cut leaves beside it is
-// written over the next time.
+// after a power cut too, finds one of the two. What a power cut, or anybody else, has left
+// beside it is removed: a link there is not followed, and a pipe does not block.
 func replaceFile(path string, content []byte) error {
 	return replaceFileBy(path, func(w io.Writer) error {
 		_, err := w.Write(content)
@@ -186,7 +186,10 @@ func replaceFile(path string, content []byte) error {
 
 // replaceFileBy is replaceFile for what is too large to be in memory as a whole.
 func replaceFileBy(path string, write func(io.Writer) error) error {
-	tmp, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err := os.Remove(path + ".new"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	tmp, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func (m *Manager) openDir() error {
 // remove it would let in two.
 func (m *Manager) takeLock() error {
 	path := filepath.Join(m.dir, lockName)
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o640)
 	if err != nil {
 		return err
 	}
