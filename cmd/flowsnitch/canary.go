@@ -48,7 +48,7 @@ the running instance here, and the command waits until it was seen.`,
   flowsnitch canary --to collector.example:2055 --every 1m`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(c, file)
+			cfg, from, err := locate(c, file)
 			if err != nil {
 				return err
 			}
@@ -59,10 +59,10 @@ the running instance here, and the command waits until it was seen.`,
 			if err != nil {
 				return err
 			}
-			return sendCanaries(c.Context(), c.OutOrStdout(), &cfg, &o, v)
+			return from.absent(sendCanaries(c.Context(), c.OutOrStdout(), &cfg, &o, v), "-c, or another host with --to")
 		},
 	}
-	configFlag(c, &file)
+	locateFlag(c, &file)
 	c.Flags().StringVar(&o.to, "to", "", "`host:port` to send to; default: the running instance on this host")
 	c.Flags().DurationVar(&o.every, "every", time.Minute, "`time` between two; naming it sends until Ctrl-C")
 	c.Flags().IntVar(&o.count, "count", 1, "end after this `number`; 0 = never")
@@ -139,9 +139,6 @@ func dialCanaries(ctx context.Context, cfg *configs.Config, o *canaryOptions, v 
 func ownListeners(ctx context.Context, stateDir string) (targets []string, err error) {
 	s, err := askStatus(ctx, stateDir)
 	if err != nil {
-		if errors.Is(err, web.ErrNotRunning) {
-			err = fmt.Errorf("%w; name another host with --to, or the configuration of the instance with -c", err)
-		}
 		return nil, err
 	}
 	for _, l := range s.Listeners {

@@ -77,7 +77,7 @@ for another reason, as a disk that fails, stays so.`,
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return sayVerdict(c.OutOrStdout(), exitUnknown, flagError(err).Error())
 	})
-	c.Flags().StringVar(&f.file, "config", "", "configuration `file` of the running instance")
+	c.Flags().StringVar(&f.file, "config", "", "configuration `file` of the running instance; default: "+whereLocated)
 	f.web.add(c)
 	c.Flags().StringArrayVarP(&f.warning, "warning", "w", nil, "`range` outside which a check is a warning; CHECK=RANGE unless one is named (repeatable)")
 	c.Flags().StringArrayVarP(&f.critical, "critical", "c", nil, "`range` outside which it is critical")
@@ -184,15 +184,11 @@ func isStrange(f app.Finding) bool {
 }
 
 func askSocket(ctx context.Context, c *cobra.Command, file string, v any) error {
-	cfg, err := loadConfig(c, file)
+	cfg, from, err := locate(c, file)
 	if err != nil {
 		return err
 	}
-	err = web.Ask(ctx, cfg.StateDir, "/status", v)
-	if errors.Is(err, web.ErrNotRunning) {
-		return fmt.Errorf("%w; start one with 'flowsnitch run', or name its configuration with --config", err)
-	}
-	return err
+	return from.absent(web.Ask(ctx, cfg.StateDir, "/status", v), "--config")
 }
 
 // A judged is a finding, as the operator's limits see it, and its performance data.

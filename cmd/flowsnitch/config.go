@@ -31,23 +31,26 @@ Nothing is started or opened. Exit code 2 means that the configuration is wrong.
 		Example: "  flowsnitch config check -c /etc/flowsnitch/flowsnitch.yml",
 		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(c, file)
+			cfg, from, err := locate(c, file)
 			if err != nil {
 				return err
 			}
-			t, err := buildTable(c, &cfg, nil)
+			t, _, err := buildTable(c, &cfg, nil)
 			if err != nil {
 				return err
 			}
-			for _, text := range cfg.Exposed(file) {
+			for _, text := range cfg.Exposed(from.file) {
 				fmt.Fprintln(c.ErrOrStderr(), "warning: "+text)
+			}
+			if !from.named {
+				fmt.Fprintf(c.ErrOrStderr(), "this is %s\n", &from)
 			}
 			fmt.Fprintf(c.OutOrStdout(), "configuration is good: %d listeners, %d feeds, %d indicators, %d sinks\n",
 				len(cfg.Listen), len(cfg.Intel.Feeds), t.Len(), len(cfg.Sinks))
 			return nil
 		},
 	}
-	configFlag(c, &file)
+	locateFlag(c, &file)
 	return c
 }
 

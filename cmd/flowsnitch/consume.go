@@ -56,7 +56,7 @@ failure it goes on where it was. --from is one of:
 			return consume(c, cfg, &f)
 		},
 	}
-	configFlag(c, &file)
+	locateFlag(c, &file)
 	c.Flags().StringSliceVar(&f.brokers, "brokers", nil, "`brokers` instead of those of the configuration")
 	c.Flags().StringArrayVar(&f.topics, "topic", nil, "`name` of a topic (repeatable); default: that of the hits")
 	c.Flags().StringVar(&f.from, "from", "last", "`where` to begin: first, last, an offset, -N, a time or a duration")
@@ -68,7 +68,10 @@ failure it goes on where it was. --from is one of:
 // kafkaConfig gives the first Kafka sink of the configuration, with these brokers if there
 // are any.
 func kafkaConfig(c *cobra.Command, file string, brokers []string) (kafka.Config, error) {
-	cfg, err := loadConfig(c, file)
+	cfg, from, err := locate(c, file)
+	if err == nil && len(brokers) == 0 {
+		cfg, from, err = runningConfig(c.Context(), c, cfg, from)
+	}
 	if err != nil {
 		return kafka.Config{}, err
 	}
@@ -76,7 +79,7 @@ func kafkaConfig(c *cobra.Command, file string, brokers []string) (kafka.Config,
 	if sink := firstKafka(&cfg); sink != nil {
 		k = *sink
 	} else if len(brokers) == 0 {
-		return k, wrongUse(c, "no Kafka sink in the configuration; name one with -c, or brokers with --brokers")
+		return k, wrongUse(c, "no Kafka sink in %s; name another with -c, or brokers with --brokers", &from)
 	}
 	if len(brokers) > 0 {
 		k.Brokers = brokers

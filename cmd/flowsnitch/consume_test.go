@@ -66,7 +66,7 @@ func TestConsume(t *testing.T) {
 	if r.code != exitFailed || !strings.Contains(r.err, "none") || strings.Count(r.err, "\n") != 1 {
 		t.Errorf("a topic that is not there: %+v", r)
 	}
-	if r = command(t, "consume"); r.code != exitUsage || !strings.Contains(r.err, "no Kafka sink in the configuration") {
+	if r = command(t, "consume"); r.code != exitUsage || !strings.Contains(r.err, "no Kafka sink in the built-in configuration") {
 		t.Errorf("without brokers: %+v", r)
 	}
 }

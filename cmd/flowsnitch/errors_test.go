@@ -63,10 +63,14 @@ func TestErrors(t *testing.T) {
 		{"replay --intel " + everything + " " + good, 1, "list " + everything + ": no prefix in it; line 1 is \"0.0.0.0/0\": covers the whole address space"},
 		{"replay --intel " + html + " " + good, 1, "list " + html + ": document rejected: the document is HTML or XML, not a list"},
 		{"run --intel " + none, 1, "list " + none + ": no such file or directory"},
-		{"lookup --intel " + none + " 192.0.2.1", 1, "list " + none + ": no such file or directory"},
+		{"lookup --intel " + none + " 192.0.2.1", 3, "list " + none + ": no such file or directory"},
 		{"config check -c " + lost, 1, "list " + none + ": no such file or directory"},
 
 		{"lookup foo", 2, `"foo" is neither an address nor a prefix such as 192.0.2.0/24`},
+		{"lookup evil.example.com", 2, `"evil.example.com" is a name, and names are not looked up; give an address, or a prefix such as 192.0.2.0/24`},
+		{"lookup 192.0.2.1 https://evil.example.com/x", 2, `"https://evil.example.com/x" is a name, and names are not looked up; give an address, or a prefix such as 192.0.2.0/24`},
+		{"lookup 192.0.2.1:443", 2, `"192.0.2.1:443" is an address with a port; leave the port out: 192.0.2.1`},
+		{"lookup [2001:db8::1]:443", 2, `"[2001:db8::1]:443" is an address with a port; leave the port out: 2001:db8::1`},
 		{"lookup 192.0.2.0/33", 2, `"192.0.2.0/33" is neither an address nor a prefix such as 192.0.2.0/24`},
 
 		{"intel parse " + none, 1, none + ": no such file or directory"},

@@ -32,11 +32,11 @@ Without a running instance it reads the state directory, and says so.`,
 		Example: "  flowsnitch intel status -c /etc/flowsnitch/flowsnitch.yml",
 		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(c, file)
+			cfg, from, err := locate(c, file)
 			if err != nil {
 				return err
 			}
-			s, err := feedsStatus(c, &cfg)
+			s, err := feedsStatus(c, &cfg, &from)
 			if err != nil {
 				return err
 			}
@@ -47,19 +47,19 @@ Without a running instance it reads the state directory, and says so.`,
 			return nil
 		},
 	}
-	configFlag(c, &file)
+	locateFlag(c, &file)
 	c.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
 	return c
 }
 
 // feedsStatus asks the running instance, or reads the state directory.
-func feedsStatus(c *cobra.Command, cfg *configs.Config) (app.IntelStatus, error) {
+func feedsStatus(c *cobra.Command, cfg *configs.Config, from *origin) (app.IntelStatus, error) {
 	var s app.Status
 	err := web.Ask(c.Context(), cfg.StateDir, "/status", &s)
 	if !errors.Is(err, web.ErrNotRunning) {
 		return s.Intel, err
 	}
-	fmt.Fprintf(c.ErrOrStderr(), "%v; this is what its state directory holds\n", err)
+	fmt.Fprintf(c.ErrOrStderr(), "%v; this is what its state directory holds, by %s\n", err, from)
 	t, feeds, err := app.BuildTable(cfg, nil)
 	if t != nil {
 		s.Intel.Indicators, s.Intel.Version = t.Len(), t.Version()
@@ -193,29 +193,29 @@ what it gets. Without one the copies in the state directory are brought up to da
 the next start. No provider is asked more often than it allows, by hand neither.`,
 		Example: "  flowsnitch intel update\n  flowsnitch intel update -c /etc/flowsnitch/flowsnitch.yml spamhaus-drop",
 		RunE: func(c *cobra.Command, names []string) error {
-			cfg, err := loadConfig(c, file)
+			cfg, from, err := locate(c, file)
 			if err != nil {
 				return err
 			}
-			answers, err := updateFeeds(c, &cfg, names)
+			answers, err := updateFeeds(c, &cfg, &from, names)
 			if err != nil {
 				return err
 			}
 			return printAnswers(c.OutOrStdout(), answers, time.Now())
 		},
 	}
-	configFlag(c, &file)
+	locateFlag(c, &file)
 	return c
 }
 
-func updateFeeds(c *cobra.Command, cfg *configs.Config, names []string) ([]fetch.Answer, error) {
+func updateFeeds(c *cobra.Command, cfg *configs.Config, from *origin, names []string) ([]fetch.Answer, error) {
 	var answers []fetch.Answer
 	query := url.Values{"feed": names}.Encode()
 	err := web.Tell(c.Context(), cfg.StateDir, http.MethodPost, "/intel/update?"+query, &answers)
 	if !errors.Is(err, web.ErrNotRunning) {
 		return answers, err
 	}
-	err = withoutInstance(c, cfg, err, func(m *fetch.Manager) (err error) {
+	err = withoutInstance(c, cfg, from, err, func(m *fetch.Manager) (err error) {
 		answers, err = m.Update(c.Context(), names...)
 		return err
 	})
@@ -223,8 +223,8 @@ func updateFeeds(c *cobra.Command, cfg *configs.Config, names []string) ([]fetch
 }
 
 // withoutInstance works on the feeds in the state directory.
-func withoutInstance(c *cobra.Command, cfg *configs.Config, why error, work func(*fetch.Manager) error) error {
-	fmt.Fprintf(c.ErrOrStderr(), "%v; this works on its state directory\n", why)
+func withoutInstance(c *cobra.Command, cfg *configs.Config, from *origin, why error, work func(*fetch.Manager) error) error {
+	fmt.Fprintf(c.ErrOrStderr(), "%v; this works on its state directory, by %s\n", why, from)
 	m := fetch.New(cfg.Intel, fetch.Options{Dir: filepath.Join(cfg.StateDir, app.FeedsDir), Version: version(), Home: cfg.Home})
 	defer m.Stop()
 	return work(m)
@@ -266,28 +266,28 @@ reasons.`,
 		Example: "  flowsnitch intel accept blocklist-de\n  flowsnitch intel accept 192.0.2.53/32",
 		Args:    arguments("the name of a feed or a prefix", 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			cfg, err := loadConfig(c, file)
+			cfg, from, err := locate(c, file)
 			if err != nil {
 				return err
 			}
-			if err := acceptFeed(c, &cfg, args[0]); err != nil {
+			if err := acceptFeed(c, &cfg, &from, args[0]); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(c.OutOrStdout(), "%s: accepted, and in use\n", args[0])
 			return err
 		},
 	}
-	configFlag(c, &file)
+	locateFlag(c, &file)
 	return c
 }
 
-func acceptFeed(c *cobra.Command, cfg *configs.Config, name string) error {
+func acceptFeed(c *cobra.Command, cfg *configs.Config, from *origin, name string) error {
 	query := url.Values{"feed": {name}}.Encode()
 	err := web.Tell(c.Context(), cfg.StateDir, http.MethodPost, "/intel/accept?"+query, new(struct{}))
 	if !errors.Is(err, web.ErrNotRunning) {
 		return err
 	}
-	return withoutInstance(c, cfg, err, func(m *fetch.Manager) error { return m.Accept(name) })
+	return withoutInstance(c, cfg, from, err, func(m *fetch.Manager) error { return m.Accept(name) })
 }
 
 // newIntelPresets makes the command that lists the known feeds.

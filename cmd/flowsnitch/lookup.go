@@ -1,11 +1,13 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 	"unicode"
 
@@ -16,26 +18,39 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// Exit codes of lookup beside those of wrong use and failure: of several addresses the
+// highest.
+const (
+	lookupListed  = 0
+	lookupNot     = 1
+	lookupUnknown = 3
+)
+
 // newLookup makes the command that explains an address.
 func newLookup() *cobra.Command {
 	var file string
 	var lists []string
+	var asJSON bool
 	c := &cobra.Command{
-		Use:   "lookup [-c FILE] [--intel FILE]... ADDR|PREFIX...",
+		Use:   "lookup [-c FILE] [--intel FILE]... [--json] ADDR|PREFIX...",
 		Short: "Tell which lists have an address, since when, and what stops them",
 		Long: `lookup tells what the set in force says of addresses or prefixes: every entry that
 covers or lies within each, with its evidence, entries that have expired, and what an
 allowlist, the home networks, a warninglist or a guard has stopped. It asks the running
 instance; without one, or with --intel, it reads the lists itself, and of feeds the last
-good copies in the state directory. With --intel and without -c only these lists count.`,
-		Example: `  flowsnitch lookup --intel bad.txt 203.0.113.9
-  flowsnitch lookup -c /etc/flowsnitch/flowsnitch.yml 198.51.100.0/24`,
+good copies in the state directory. With --intel and without -c only these lists count.
+
+Without -c it looks for the running instance of this user, then reads the configuration
+that $FLOWSNITCH_CONFIG names, then that of the package.
+
+Exit codes: 0 listed, 1 not listed, 2 wrong use, 3 cannot say (nothing is known, or the
+instance does not answer); of several addresses the highest. With --json it prints an
+object for each address, one a line; its "answer" is listed, not_listed or unknown.`,
+		Example: `  flowsnitch lookup 203.0.113.9
+  flowsnitch lookup --intel bad.txt 203.0.113.9
+  flowsnitch lookup -c /etc/flowsnitch/flowsnitch.yml --json 198.51.100.0/24 2001:db8::1`,
 		Args: arguments("an address or a prefix", anyNumber),
 		RunE: func(c *cobra.Command, args []string) error {
-			cfg, err := loadListed(c, file, lists)
-			if err != nil {
-				return err
-			}
 			var asked []netip.Prefix
 			for _, arg := range args {
 				p, err := parsePrefix(arg)
@@ -44,47 +59,62 @@ good copies in the state directory. With --intel and without -c only these lists
 				}
 				asked = append(asked, p)
 			}
-			answers, err := lookUp(c, &cfg, lists, asked)
+			cfg, from, err := loadListed(c, file, lists)
 			if err != nil {
 				return err
 			}
-			for i := range answers {
-				explain(c.OutOrStdout(), &answers[i])
+			answers, err := lookUp(c, &cfg, &from, lists, asked)
+			if err != nil {
+				return unanswered{err}
 			}
-			return nil
+			return printLookups(c, answers, args, asJSON)
 		},
 	}
-	configFlag(c, &file)
+	locateFlag(c, &file)
 	intelFlag(c, &lists)
+	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object for each address, one a line")
 	return c
 }
 
-// loadListed reads the configuration of a command that looks things up. Lists on the
-// command line stand for the feeds of the built-in configuration.
-func loadListed(c *cobra.Command, file string, lists []string) (configs.Config, error) {
-	cfg, err := loadConfig(c, file)
-	if file == "" && len(lists) > 0 {
-		cfg.Intel.Feeds = nil
+// An unanswered question is one that lookup cannot say anything about.
+type unanswered struct{ error }
+
+func (e unanswered) Unwrap() error { return e.error }
+
+// loadListed gives the configuration of a command that looks things up. Lists on the
+// command line stand for the feeds where no configuration is named.
+func loadListed(c *cobra.Command, file string, lists []string) (configs.Config, origin, error) {
+	if file != "" || c.Flags().Changed("config") || len(lists) == 0 {
+		return locate(c, file)
 	}
-	return cfg, err
+	cfg, err := loadConfig(c, "")
+	cfg.Intel.Feeds = nil
+	return cfg, origin{}, err
 }
 
-// lookUp asks the running instance, or builds a set to ask.
-func lookUp(c *cobra.Command, cfg *configs.Config, lists []string, asked []netip.Prefix) ([]app.Lookup, error) {
+// lookUp asks the running instance, or builds a set to ask. What was not asked of an
+// instance that the command line names is said on standard error.
+func lookUp(c *cobra.Command, cfg *configs.Config, from *origin, lists []string, asked []netip.Prefix) ([]app.Lookup, error) {
 	if len(lists) == 0 {
 		answers, err := askInstance(c, cfg, asked)
+		if err == nil && !from.named {
+			fmt.Fprintf(c.ErrOrStderr(), "answered by the running instance of %s\n", cfg.StateDir)
+		}
 		if !errors.Is(err, web.ErrNotRunning) {
 			return answers, err
 		}
-		fmt.Fprintf(c.ErrOrStderr(), "%v; this is what the lists and its state directory hold\n", err)
+		if from.locked != nil {
+			return nil, from.absent(err, "-c")
+		}
+		fmt.Fprintf(c.ErrOrStderr(), "%v; this is what the lists and its state directory hold, by %s\n", err, from)
 	}
-	t, err := buildTable(c, cfg, lists)
+	t, feeds, err := buildTable(c, cfg, lists)
 	if err != nil {
 		return nil, err
 	}
 	var answers []app.Lookup
 	for _, p := range asked {
-		answers = append(answers, app.LookUp(t, p))
+		answers = append(answers, app.LookUp(t, feeds, p))
 	}
 	return answers, nil
 }
@@ -104,21 +134,73 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		a = a.Unmap()
 		return netip.PrefixFrom(a, a.BitLen()), nil
 	}
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		return netip.Prefix{}, fmt.Errorf("%q is an address with a port; leave the port out: %s", s, ap.Addr())
+	}
 	p, err := netip.ParsePrefix(s)
-	if err != nil || p.Addr().Is4In6() {
+	switch {
+	case isName(s):
+		return p, fmt.Errorf("%q is a name, and names are not looked up; give an address, or a prefix such as 192.0.2.0/24", s)
+	case err != nil || p.Addr().Is4In6():
 		return p, fmt.Errorf("%q is neither an address nor a prefix such as 192.0.2.0/24", s)
 	}
 	return p.Masked(), nil
 }
 
+// isName reports whether somebody means a host, a domain or a URL.
+func isName(s string) bool {
+	if strings.Contains(s, "://") {
+		return true
+	}
+	host, _, _ := strings.Cut(s, "/")
+	last := strings.TrimSuffix(host, ".")
+	last = last[strings.LastIndexByte(last, '.')+1:]
+	return strings.Contains(host, ".") && strings.ContainsFunc(last, unicode.IsLetter) && !strings.Contains(host, ":")
+}
+
+// printLookups prints all answers; the exit code is that of the one that knows least.
+func printLookups(c *cobra.Command, answers []app.Lookup, args []string, asJSON bool) error {
+	worst := lookupListed
+	enc := json.NewEncoder(c.OutOrStdout())
+	for i := range answers {
+		l := &answers[i]
+		worst = max(worst, codeOfLookup(l))
+		if !asJSON {
+			explain(c.OutOrStdout(), l)
+			continue
+		}
+		if err := enc.Encode(lookupLine(args[i], l)); err != nil {
+			return err
+		}
+	}
+	if out, ok := c.OutOrStdout().(*output); ok && out.failure() != nil {
+		return unanswered{out.failure()}
+	}
+	if worst == lookupListed {
+		return nil
+	}
+	return verdict(worst)
+}
+
+// codeOfLookup never takes an empty set for an answer.
+func codeOfLookup(l *app.Lookup) int {
+	switch {
+	case len(l.Listings) > 0:
+		return lookupListed
+	case l.Indicators == 0:
+		return lookupUnknown
+	}
+	return lookupNot
+}
+
 // explain prints all that is known of a prefix.
 func explain(w io.Writer, l *app.Lookup) {
-	name := l.Prefix.String()
-	if l.Prefix.IsSingleIP() {
-		name = l.Prefix.Addr().String()
-	}
-	if len(l.Listings) == 0 {
-		fmt.Fprintf(w, "%s is not listed\n", name)
+	name := nameOf(l.Prefix)
+	switch codeOfLookup(l) {
+	case lookupUnknown:
+		fmt.Fprintf(w, "%s: cannot say, nothing is known here: no list has an entry yet%s\n", name, lacking(l))
+	case lookupNot:
+		fmt.Fprintf(w, "%s is not listed%s\n", name, lacking(l))
 	}
 	for _, ind := range l.Listings {
 		fmt.Fprintf(w, "%s is listed by %s as %s\n", name, ind.Feed, ind.Prefix)
@@ -126,6 +208,79 @@ func explain(w io.Writer, l *app.Lookup) {
 	}
 	for _, s := range l.Stopped {
 		fmt.Fprintln(w, stopText(name, s))
+	}
+}
+
+// nameOf gives the text of a prefix, that of the address for a single one.
+func nameOf(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
+}
+
+// lacking names the feeds that a set lacks.
+func lacking(l *app.Lookup) string {
+	if len(l.Missing) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%s not fetched yet, see 'flowsnitch intel status')", printable(strings.Join(l.Missing, ", ")))
+}
+
+// A lookupAnswer is what lookup --json prints of one address.
+type lookupAnswer struct {
+	Query      string          `json:"query"` // as on the command line
+	Prefix     netip.Prefix    `json:"prefix"`
+	Answer     string          `json:"answer"`  // listed, not_listed or unknown
+	Version    string          `json:"version"` // of the set
+	Indicators int             `json:"indicators"`
+	Missing    []string        `json:"missing,omitempty"` // feeds without a complete copy
+	Listings   []lookupListing `json:"listings"`
+	Stopped    []lookupListing `json:"stopped"`
+}
+
+// A lookupListing is an entry of a feed; with a reason one that is not used, or a network
+// that no feed may list.
+type lookupListing struct {
+	Prefix      netip.Prefix `json:"prefix"`
+	Feed        string       `json:"feed,omitempty"`
+	Score       uint8        `json:"score,omitempty"`
+	Category    string       `json:"category,omitempty"`
+	Port        uint16       `json:"port,omitempty"`
+	Reference   string       `json:"reference,omitempty"`
+	ID          string       `json:"id,omitempty"`
+	Description string       `json:"description,omitempty"`
+	TLP         string       `json:"tlp,omitempty"`
+	FirstSeen   time.Time    `json:"first_seen,omitzero"`
+	LastSeen    time.Time    `json:"last_seen,omitzero"`
+	Expires     time.Time    `json:"expires,omitzero"`
+	Reason      intel.Reason `json:"reason,omitempty"`
+	By          netip.Prefix `json:"by,omitzero"`
+	ByName      string       `json:"by_name,omitempty"`
+}
+
+func lookupLine(query string, l *app.Lookup) lookupAnswer {
+	a := lookupAnswer{
+		Query: query, Prefix: l.Prefix, Version: l.Version, Indicators: l.Indicators, Missing: l.Missing,
+		Answer:   map[int]string{lookupListed: "listed", lookupNot: "not_listed", lookupUnknown: "unknown"}[codeOfLookup(l)],
+		Listings: []lookupListing{}, Stopped: []lookupListing{},
+	}
+	for i := range l.Listings {
+		a.Listings = append(a.Listings, listingOf(&l.Listings[i]))
+	}
+	for i := range l.Stopped {
+		s := &l.Stopped[i]
+		entry := listingOf(&s.Indicator)
+		entry.Reason, entry.By, entry.ByName = s.Reason, s.By, s.Name
+		a.Stopped = append(a.Stopped, entry)
+	}
+	return a
+}
+
+func listingOf(ind *intel.Indicator) lookupListing {
+	return lookupListing{
+		Prefix: ind.Prefix, Feed: ind.Feed, Score: ind.Score, Category: ind.Category, Port: ind.Port, Reference: ind.Ref,
+		ID: ind.NativeID, Description: ind.Description, TLP: ind.TLP, FirstSeen: ind.FirstSeen, LastSeen: ind.LastSeen, Expires: ind.Expires,
 	}
 }
 

@@ -63,6 +63,9 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errOut io.Wr
 	if errors.As(err, &usage) {
 		return exitUsage
 	}
+	if _, ok := errors.AsType[unanswered](err); ok {
+		return lookupUnknown
+	}
 	return exitFailed
 }
 

@@ -11,5 +11,7 @@ func TestMain(m *testing.M) {
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY"} {
 		os.Setenv(name, "http://127.0.0.1:9") // where nobody listens
 	}
+	os.Unsetenv(configVariable)
+	packageConfig = "/nonexistent/flowsnitch.yml" // this machine may have the package
 	os.Exit(m.Run())
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/spf13/cobra"
 )
@@ -34,7 +35,7 @@ updates of contacts, driven by the times in the capture. Canaries in it (see
   flowsnitch replay --intel bad.txt router.pcap | jq -r .flowsnitch.offender | sort | uniq -c`,
 		Args: arguments("a capture file", anyNumber),
 		RunE: func(c *cobra.Command, args []string) error {
-			cfg, err := loadListed(c, file, lists)
+			cfg, _, err := loadListed(c, file, lists)
 			if err != nil {
 				return err
 			}
@@ -42,7 +43,7 @@ updates of contacts, driven by the times in the capture. Canaries in it (see
 			return replay(c, &cfg, lists, args)
 		},
 	}
-	configFlag(c, &file)
+	locateFlag(c, &file)
 	intelFlag(c, &lists)
 	c.Flags().BoolVar(&rollup, "rollup", false, "print contacts as 'run' does, instead of every hit")
 	return c
@@ -50,7 +51,7 @@ updates of contacts, driven by the times in the capture. Canaries in it (see
 
 // replay matches captures, one after the other.
 func replay(c *cobra.Command, cfg *configs.Config, lists, paths []string) error {
-	table, err := buildTable(c, cfg, lists)
+	table, _, err := buildTable(c, cfg, lists)
 	if err != nil {
 		return err
 	}
@@ -84,14 +85,14 @@ func replay(c *cobra.Command, cfg *configs.Config, lists, paths []string) error 
 
 // buildTable compiles the lists, and says on standard error what is wrong with those
 // that are used nevertheless.
-func buildTable(c *cobra.Command, cfg *configs.Config, lists []string) (*intel.Table, error) {
+func buildTable(c *cobra.Command, cfg *configs.Config, lists []string) (*intel.Table, []fetch.Status, error) {
 	table, feeds, err := app.BuildTable(cfg, lists)
 	for i := range feeds {
 		if complaint := app.Complaint(&feeds[i]); err == nil && complaint != "" {
 			fmt.Fprintf(c.ErrOrStderr(), "list %s: %s\n", feeds[i].Source, complaint)
 		}
 	}
-	return table, err
+	return table, feeds, err
 }
 
 // replayFile matches one capture with exporters and contacts of its own.

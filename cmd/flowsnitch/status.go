@@ -36,13 +36,13 @@ Every loss has a number here; what is not listed did not happen.`,
 			if asJSON && asMetrics {
 				return usageError{errors.New("--json and --metrics are two forms of the same: name one")}
 			}
-			cfg, err := loadConfig(c, file)
+			cfg, from, err := locate(c, file)
 			if err != nil {
 				return err
 			}
 			var raw json.RawMessage
 			if err := web.Ask(c.Context(), cfg.StateDir, "/status", &raw); err != nil {
-				return notRunning(c.OutOrStdout(), cfg.StateDir, err)
+				return notRunning(c.OutOrStdout(), cfg.StateDir, &from, err)
 			}
 			if asJSON {
 				_, err := fmt.Fprintln(c.OutOrStdout(), strings.TrimSpace(string(raw)))
@@ -59,21 +59,21 @@ Every loss has a number here; what is not listed did not happen.`,
 			return nil
 		},
 	}
-	configFlag(c, &file)
+	locateFlag(c, &file)
 	c.Flags().BoolVar(&asJSON, "json", false, "print the answer as JSON")
 	c.Flags().BoolVar(&asMetrics, "metrics", false, "print the answer as metrics, as Prometheus reads them")
 	return c
 }
 
 // notRunning says what the state directory tells when nobody answers.
-func notRunning(w io.Writer, dir string, err error) error {
+func notRunning(w io.Writer, dir string, from *origin, err error) error {
 	if !errors.Is(err, web.ErrNotRunning) {
 		return err
 	}
 	if info, e := os.Stat(filepath.Join(dir, "hits.json")); e == nil {
 		fmt.Fprintf(w, "last hit log entry %s, %s in %s\n", info.ModTime().Format(time.RFC3339), size(uint64(info.Size())), filepath.Join(dir, "hits.json"))
 	}
-	return fmt.Errorf("%w; start one with 'flowsnitch run', or name its configuration with -c", err)
+	return from.absent(err, "-c")
 }
 
 // printStatus prints a status for people. At the end of a run it is the summary.

@@ -30,14 +30,14 @@ it prints one block after the other. Ctrl-C ends it.`,
 			if every < 100*time.Millisecond {
 				return wrongUse(c, "--every: %s is too short; allowed are 100ms and more", every)
 			}
-			cfg, err := loadConfig(c, file)
+			cfg, from, err := locate(c, file)
 			if err != nil {
 				return err
 			}
-			return top(c.Context(), c.OutOrStdout(), cfg, every, count)
+			return from.absent(top(c.Context(), c.OutOrStdout(), cfg, every, count), "-c")
 		},
 	}
-	configFlag(c, &file)
+	locateFlag(c, &file)
 	c.Flags().DurationVar(&every, "every", 2*time.Second, "`time` between two questions, such as 10s")
 	c.Flags().IntVar(&count, "count", 0, "end after this `number` of rounds; 0 = never")
 	return c

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 )
 
@@ -38,11 +39,21 @@ type Lookup struct {
 	Version  string              `json:"version"` // of the set
 	Listings []intel.Indicator   `json:"listings"`
 	Stopped  []intel.Suppression `json:"stopped"`
+	// Indicators is the size of the set; of an empty one nothing can be concluded.
+	Indicators int `json:"indicators"`
+	// Missing are the feeds that have no complete copy yet, so that the set lacks them.
+	Missing []string `json:"missing,omitempty"`
 }
 
-// LookUp asks a table.
-func LookUp(t *intel.Table, p netip.Prefix) Lookup {
-	return Lookup{Prefix: p, Version: t.Version(), Listings: t.Listings(p), Stopped: t.Explain(p)}
+// LookUp searches a table. feeds are those that it was made of.
+func LookUp(t *intel.Table, feeds []fetch.Status, p netip.Prefix) Lookup {
+	l := Lookup{Prefix: p, Version: t.Version(), Listings: t.Listings(p), Stopped: t.Explain(p), Indicators: t.Len()}
+	for i := range feeds {
+		if f := &feeds[i]; f.Class == "" && f.Taken.IsZero() {
+			l.Missing = append(l.Missing, f.Name)
+		}
+	}
+	return l
 }
 
 // maxLookups bounds one question.
@@ -52,14 +63,14 @@ func (a *App) lookup(prefixes []string) ([]Lookup, error) {
 	if len(prefixes) > maxLookups {
 		return nil, fmt.Errorf("%d prefixes, at most %d at once", len(prefixes), maxLookups)
 	}
-	t := a.store.Load()
+	t, feeds := a.store.Load(), a.feeds.status().Feeds
 	var out []Lookup
 	for _, text := range prefixes {
 		p, err := netip.ParsePrefix(text)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, LookUp(t, p))
+		out = append(out, LookUp(t, feeds, p))
 	}
 	return out, nil
 }

@@ -52,7 +52,7 @@ func checkWhole(t *testing.T, i *instance.Instance, name string, entries int, ge
 		for _, n := range probes {
 			args = append(args, fmt.Sprintf("%d.%d.%d.%d", 63+g, n>>16, n>>8&0xff, n&0xff))
 		}
-		out := i.Command(t, args...)
+		out, _ := i.Try(t, args...) // fails for what is not listed
 		if strings.Contains(out, "cannot be") {
 			t.Errorf("lookup says %s", out)
 		}
