@@ -110,6 +110,9 @@ func intelMetrics() []metric {
 		perFeed("feed_read_errors_total", "Failed attempts to read the stored copy of a feed.", counter, func(f *fetch.Status) float64 { return float64(f.ReadErrors) }),
 		perFeed("feed_held_back", "1 while a newer copy is held back.", gauge, func(f *fetch.Status) float64 { return flag(f.Held != "") }),
 		perFeed("feed_requests_total", "Requests sent to the source.", counter, func(f *fetch.Status) float64 { return float64(f.Requests) }),
+		perFeed("feed_slow_requests_total", "Requests that were given up because the source was too slow.", counter, func(f *fetch.Status) float64 { return float64(f.SlowRequests) }),
+		perFeed("feed_refused_redirects_total", "Redirects of the source that were not followed.", counter, func(f *fetch.Status) float64 { return float64(f.RefusedRedirects) }),
+		perFeed("feed_objects", "Pulses, events or indicators of the copy in use, of sources that are read piece by piece.", gauge, func(f *fetch.Status) float64 { return float64(f.Objects) }),
 		{name: "warninglist_stopped_total", help: "Hits that a warninglist stopped.", kind: counter, labels: []string{"feed"}, each: func(s *Status, put put) {
 			for _, f := range s.Intel.Feeds {
 				if f.Class != "" {

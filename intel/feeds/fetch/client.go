@@ -41,8 +41,13 @@ type client struct {
 	headers http.Header // secret; for the feed's own host alone
 	sent    int         // requests
 	code    int         // last status
-	tls     *tls.Config
-	dial    dialer // to the feed's own host
+	bounds  Bounds
+	// slow counts requests given up as too slow, by the cause that ended the last one;
+	// refused counts redirects that were not followed.
+	slow, refused uint64
+	slowest       error
+	tls           *tls.Config
+	dial          dialer // to the feed's own host
 	// dialElsewhere looks at a resolved address before it connects.
 	dialElsewhere dialer
 	space         string // that the feed's own host is in, see spaceOf
@@ -54,8 +59,8 @@ type client struct {
 type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
 // newClient reads keys and certificates of a feed anew: they are renewed.
-func newClient(s *spec, agent string, dial dialer) (*client, error) {
-	c := &client{agent: agent, total: totalTimeout, pause: betweenRequests, spec: s}
+func newClient(s *spec, bounds Bounds, agent string, dial dialer) (*client, error) {
+	c := &client{bounds: bounds, agent: agent, total: totalTimeout, pause: betweenRequests, spec: s}
 	if u, err := url.Parse(string(s.URL)); err == nil {
 		if a, err := netip.ParseAddr(u.Hostname()); err == nil {
 			c.space = spaceOf(a)
@@ -191,7 +196,7 @@ func (c *client) get(ctx context.Context, q request) (*answer, error) {
 			return nil, err
 		}
 	}
-	ctx, expire := context.WithTimeoutCause(ctx, c.total, fmt.Errorf("took longer than %v", c.total))
+	ctx, expire := context.WithTimeoutCause(ctx, c.total, &slowError{fmt.Sprintf("took longer than %v", c.total)})
 	ctx, stop := context.WithCancelCause(ctx)
 	cancel := func() { stop(nil); expire() }
 	resp, err := c.follow(ctx, q)
@@ -209,11 +214,10 @@ func (c *client) get(ctx context.Context, q request) (*answer, error) {
 	return a, nil
 }
 
-// A source must send leastBytes within leastTime of waiting for it, else it is given up.
-const (
-	leastBytes = 10_000
-	leastTime  = 20 * time.Second
-)
+// A slowError is why a source that took too long was given up.
+type slowError struct{ text string }
+
+func (e *slowError) Error() string { return e.text }
 
 // patientBody gives up a source that is too slow, and turns what ends the reading of a
 // body into words.
@@ -222,19 +226,20 @@ type patientBody struct {
 	ctx    context.Context
 	stop   context.CancelCauseFunc
 	c      *client
-	waited time.Duration // for the next leastBytes
+	waited time.Duration // for the next LeastBytes
 	got    int           // of them
 }
 
 func (b *patientBody) Read(p []byte) (int, error) {
 	start := time.Now()
-	slow := time.AfterFunc(leastTime-b.waited, func() {
-		b.stop(fmt.Errorf("slower than %d bytes in %v", leastBytes, leastTime))
+	least := &b.c.bounds
+	slow := time.AfterFunc(least.LeastTime-b.waited, func() {
+		b.stop(&slowError{fmt.Sprintf("slower than %d bytes in %v", least.LeastBytes, least.LeastTime)})
 	})
 	n, err := b.ReadCloser.Read(p)
 	slow.Stop()
 	b.waited += time.Since(start)
-	if b.got += n; b.got >= leastBytes {
+	if b.got += n; b.got >= least.LeastBytes {
 		b.waited, b.got = 0, 0
 	}
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -264,9 +269,11 @@ func (c *client) follow(ctx context.Context, q request) (*http.Response, error) 
 		}
 		_ = resp.Body.Close()
 		if hop == maxRedirects {
+			c.refused++
 			return nil, fmt.Errorf("more than %d redirects", maxRedirects)
 		}
 		if at, err = nextHop(at, resp.Header.Get("Location"), q.body != ""); err != nil {
+			c.refused++
 			return nil, err
 		}
 	}
@@ -419,10 +426,18 @@ func (c *client) explain(ctx context.Context, err error) error {
 		return done
 	}
 	if cause := context.Cause(ctx); cause != nil {
+		if s, ok := errors.AsType[*slowError](cause); ok && c.slowest != error(s) {
+			c.slow++
+			c.slowest = s
+		}
 		return &netError{cause.Error(), true}
 	}
 	if refused, ok := errors.AsType[*spaceError](err); ok {
+		c.refused++
 		return &netError{refused.Error(), true}
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() && !isDialError(err) {
+		c.slow++
 	}
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err

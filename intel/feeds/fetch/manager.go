@@ -53,8 +53,6 @@ const (
 	// slotTime is how long a fetch by schedule keeps others waiting: a slow source goes on
 	// beside them.
 	slotTime = 15 * time.Second
-	// fetchTime bounds a fetch with all its pages; the next one goes on.
-	fetchTime = 30 * time.Minute
 	// coalesce is how long a build waits for further changes.
 	coalesce = time.Second
 	// minRebuild is the shortest pause between two builds that only expiry asks for.
@@ -76,11 +74,10 @@ type Manager struct {
 	change chan struct{}
 	replan chan struct{} // a build has set another time for the next
 
-	dial    dialer        // nil = the usual one
-	pause   time.Duration // between requests; negative = the usual one
-	objects int           // of a source at most
-	slots   chan struct{} // fetches at a time
-	total   time.Duration // for one request; 0 = the usual one
+	dial  dialer        // nil = the usual one
+	pause time.Duration // between requests; negative = the usual one
+	gate  *gate
+	total time.Duration // for one request; 0 = the usual one
 
 	life    sync.Mutex // Load, Start, Stop
 	loaded  bool
@@ -101,9 +98,10 @@ type Manager struct {
 func New(cfg Config, opts Options) *Manager {
 	m := &Manager{
 		cfg: cfg, opts: opts, log: opts.Log, dir: opts.Dir, agent: userAgent(opts.Version, cfg.Contact),
-		change: make(chan struct{}, 1), replan: make(chan struct{}, 1), pause: -1, objects: maxObjects, slots: make(chan struct{}, maxFetches), stops: make(map[string]*atomic.Uint64),
+		change: make(chan struct{}, 1), replan: make(chan struct{}, 1), pause: -1, gate: newGate(), stops: make(map[string]*atomic.Uint64),
 		building: make(chan struct{}, 1),
 	}
+	m.cfg.Fetch = cfg.Fetch.orDefault()
 	if m.log == nil {
 		m.log = zap.NewNop()
 	}
@@ -219,7 +217,7 @@ func (m *Manager) Start() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	m.cancel = cancel
 	for _, r := range m.runners() {
-		m.wait.Go(func() { r.run(ctx, m.slots) })
+		m.wait.Go(func() { r.run(ctx) })
 	}
 	m.wait.Go(func() { m.publish(ctx) })
 	return nil
@@ -333,14 +331,9 @@ func (m *Manager) Update(ctx context.Context, names ...string) ([]Answer, error)
 		return nil, err
 	}
 	answers := make([]Answer, len(chosen))
-	slots := make(chan struct{}, maxFetches)
 	var wait sync.WaitGroup
 	for i, r := range chosen {
-		slots <- struct{}{}
-		wait.Go(func() {
-			answers[i] = r.answer(r.fetch(ctx))
-			<-slots
-		})
+		wait.Go(func() { answers[i] = r.answer(r.fetchByHand(ctx)) })
 	}
 	wait.Wait()
 	updated := slices.ContainsFunc(answers, func(a Answer) bool { return a.Outcome == Updated })
@@ -348,6 +341,22 @@ func (m *Manager) Update(ctx context.Context, names ...string) ([]Answer, error)
 		m.rebuild()
 	}
 	return answers, nil
+}
+
+// fetchByHand fetches when the gate lets it.
+func (r *runner) fetchByHand(ctx context.Context) (Outcome, error) {
+	if r.spec.kind.local() {
+		return r.fetch(ctx)
+	}
+	if err := r.mayAsk(time.Now()); err != nil {
+		return NotYet, err // without waiting
+	}
+	leave, err := r.m.gate.enter(ctx, r.spec.host())
+	if err != nil {
+		return Failed, fmt.Errorf("other fetches are under way: %w", err)
+	}
+	defer leave()
+	return r.fetch(ctx)
 }
 
 // choose gives the runners of the names; no name = all.

@@ -96,8 +96,8 @@ func (g *reading) manifest(ctx context.Context) (map[string]manifestEntry, mispF
 	if err := decodeManifest(json.NewDecoder(http.MaxBytesReader(nil, a.Body, g.r.spec.MaxBytes)), m); err != nil {
 		return nil, now, fmt.Errorf("%s: %w", manifestName, err)
 	}
-	if len(m) > g.r.m.objects {
-		return nil, now, fmt.Errorf("%s: %d events, at most %d are read", manifestName, len(m), g.r.m.objects)
+	if limit := g.r.m.cfg.Fetch.MaxObjects; len(m) > limit {
+		return nil, now, fmt.Errorf("%s: %d events, more than the %d of fetch.max_objects", manifestName, len(m), limit)
 	}
 	now = mispFeedCursor{a.Header.Get("ETag"), a.Header.Get("Last-Modified"), true}
 	return m, now, nil

@@ -19,9 +19,6 @@ import (
 const (
 	maxPendingEntries = 50_000
 	maxPendingPages   = 25
-	// maxObjects bounds the objects of a source, also of those without an address: all of
-	// them are in memory during a reading, some 200 bytes each.
-	maxObjects = 500_000
 	// maxPages ends a reading that does not end by itself; the next one goes on.
 	maxPages = 2_000
 	// fullEvery is how often such a source is read from the beginning: some removals
@@ -114,8 +111,8 @@ func (g *reading) ask(ctx context.Context, q request, opts feeds.Options) (envel
 			n++
 		}
 	}
-	if limit := g.r.m.objects; n > limit {
-		return e, fmt.Errorf("the source has more than %d objects; the rest is not read", limit)
+	if limit := g.r.m.cfg.Fetch.MaxObjects; n > limit {
+		return e, fmt.Errorf("%w: more than the %d of fetch.max_objects; the rest is not read", errTooMany, limit)
 	}
 	g.parsed.add(parsedOf(report, g.c.scrub))
 	e.more, e.next = report.More, report.Next

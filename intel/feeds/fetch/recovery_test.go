@@ -51,10 +51,9 @@ func (d *faultyDisk) before(op, path string) error {
 // faultWorld has a source of every kind of file; each lists addresses of its own.
 func faultWorld(t *testing.T, d *faultyDisk) (w *world, listed []netip.Addr) {
 	t.Helper()
-	hour := 0
 	start := time.Now()
 	w = newWorld(t, func(rw http.ResponseWriter, r *http.Request) {
-		hour = int(time.Since(start).Hours())
+		hour := int(time.Since(start).Hours())
 		if strings.HasPrefix(r.Host, "warn") {
 			fmt.Fprintf(rw, "61.0.0.0/24\n61.0.%d.0/24\n", hour+1)
 			return

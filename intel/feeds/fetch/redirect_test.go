@@ -38,7 +38,7 @@ func TestRedirectInside(t *testing.T) {
 		defer public.Close()
 		f := Feed{Name: "f", URL: URL(public.URL)}
 		s := f.resolve()
-		c, err := newClient(&s, "test", nil)
+		c, err := newClient(&s, defaultBounds, "test", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +88,7 @@ func TestRedirectCertificate(t *testing.T) {
 	home := server("home", http.RedirectHandler(other.URL, http.StatusFound).ServeHTTP)
 	f := Feed{Name: "f", URL: URL(home.URL)}
 	s := f.resolve()
-	c, err := newClient(&s, "test", nil)
+	c, err := newClient(&s, defaultBounds, "test", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

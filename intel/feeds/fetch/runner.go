@@ -29,10 +29,13 @@ type runner struct {
 	good     *Description // of the copy in use; nil = none
 	held     *Description // of one that is held back; nil = none
 	requests int
-	read     readState
-	seen     string    // signature of the files that were read last
-	rereadAt time.Time // local files that the machine could not read
-	complain string    // what was logged last
+	// slowSource counts requests that were given up as too slow, refused the redirects
+	// that were not followed.
+	slowSource, refused uint64
+	read                readState
+	seen                string    // signature of the files that were read last
+	rereadAt            time.Time // local files that the machine could not read
+	complain            string    // what was logged last
 }
 
 func (r *runner) file(ext string) string { return fileOf(r.m.dir, r.prefix, r.spec.Name, ext) }
@@ -138,8 +141,9 @@ func (r *runner) fetch(ctx context.Context) (Outcome, error) {
 		r.report(Failed, err)
 		return Failed, err
 	}
-	bounded, cancel := context.WithTimeoutCause(ctx, fetchTime,
-		fmt.Errorf("the fetch took longer than %v; the next one goes on", fetchTime))
+	longest := r.m.cfg.Fetch.MaxTime
+	bounded, cancel := context.WithTimeoutCause(ctx, longest,
+		&slowError{fmt.Sprintf("the fetch took longer than %v; the next one goes on", longest)})
 	defer cancel()
 	out, note, err := r.pull(bounded)
 	r.end(ctx, out, note, err)
@@ -316,23 +320,10 @@ func (r *runner) due() time.Time {
 	return r.state.Due
 }
 
-// run fetches by schedule until the context ends. slots bounds how many feeds do so
-// at a time.
-func (r *runner) run(ctx context.Context, slots chan struct{}) {
-	for {
-		if !r.waitDue(ctx) {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case slots <- struct{}{}:
-		}
-		free := sync.OnceFunc(func() { <-slots })
-		early := time.AfterFunc(slotTime, free)
+// run fetches by schedule until the context ends.
+func (r *runner) run(ctx context.Context) {
+	for r.waitDue(ctx) {
 		r.turn(ctx)
-		early.Stop()
-		free()
 	}
 }
 
@@ -346,6 +337,14 @@ func (r *runner) turn(ctx context.Context) {
 		}
 	case time.Now().Before(r.due()): // somebody was here in the meantime
 	default:
+		leave, err := r.m.gate.enter(ctx, r.spec.host())
+		if err != nil {
+			return
+		}
+		defer leave()
+		if time.Now().Before(r.due()) {
+			return // an update by hand was first
+		}
 		_, _ = r.fetch(ctx)
 	}
 }
@@ -372,7 +371,7 @@ func (r *runner) waitDue(ctx context.Context) bool {
 
 // pull asks the source. The note is for the status.
 func (r *runner) pull(ctx context.Context) (out Outcome, note string, err error) {
-	c, err := newClient(&r.spec, r.m.agent, r.m.dial)
+	c, err := newClient(&r.spec, r.m.cfg.Fetch, r.m.agent, r.m.dial)
 	if err != nil {
 		return Failed, "", err
 	}
@@ -386,6 +385,8 @@ func (r *runner) pull(ctx context.Context) (out Outcome, note string, err error)
 		c.close()
 		r.mu.Lock()
 		r.requests += c.sent
+		r.slowSource += c.slow
+		r.refused += c.refused
 		r.state.Code = c.code
 		r.mu.Unlock()
 		if _, typed := errors.AsType[*statusError](err); err != nil && !typed && !isNetError(err) {

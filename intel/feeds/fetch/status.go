@@ -62,8 +62,14 @@ type Status struct {
 	Held        string    `json:"held,omitempty"`
 	HeldEntries int       `json:"held_entries,omitempty"`
 	HeldSince   time.Time `json:"held_since,omitzero"`
-	// Requests counts those sent since the start.
-	Requests int `json:"requests"`
+	// Objects are the pulses, events or indicators of the copy in use, of a source that is
+	// read piece by piece, also those without an address.
+	Objects int `json:"objects,omitempty"`
+	// Requests counts those sent since the start, SlowRequests those of them that were
+	// given up as too slow, RefusedRedirects the redirects that were not followed.
+	Requests         int    `json:"requests"`
+	SlowRequests     uint64 `json:"slow_requests"`
+	RefusedRedirects uint64 `json:"refused_redirects"`
 }
 
 // Age of the data in use: since the source last confirmed it. Zero when there is
@@ -90,7 +96,9 @@ func (r *runner) status() Status {
 		Requests: r.requests, IntervalSeconds: r.spec.Interval.Seconds(),
 	}
 	s.Unreadable, s.ReadErrors = r.read.why, r.read.errors
+	s.SlowRequests, s.RefusedRedirects = r.slowSource, r.refused
 	if r.good != nil {
+		s.Objects = r.good.Objects
 		s.Taken, s.Updated = r.good.Taken, r.good.Parsed.Updated
 		s.Entries, s.Delta = r.good.Entries, r.good.Entries-r.good.Previous
 		s.Format, s.Verdict = r.good.Parsed.Format, r.good.Parsed.Verdict

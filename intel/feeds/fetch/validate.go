@@ -37,6 +37,9 @@ func (c *Config) Validate() error {
 	if n := c.MaxIndicators; n < 1 || n > maxMaxCount {
 		return fmt.Errorf("max_indicators: %d is outside 1 to %d", n, maxMaxCount)
 	}
+	if err := c.Fetch.validate(); err != nil {
+		return fmt.Errorf("fetch.%w", err)
+	}
 	if err := c.Quarantine.validate(); err != nil {
 		return fmt.Errorf("quarantine.%w", err)
 	}

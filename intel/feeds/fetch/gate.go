@@ -1,0 +1,68 @@
+package fetch
+
+import (
+	"context"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A gate bounds how many fetches are under way at a time: maxFetches in all, and one per
+// host, with a pause before the next. Whoever waits for a host holds no slot meanwhile, so
+// that many slow lists of one provider do not delay other providers.
+type gate struct {
+	slots chan struct{}
+	pause time.Duration // between two fetches from one host
+
+	mu    sync.Mutex
+	hosts map[string]chan struct{}
+}
+
+// newGate makes a gate.
+func newGate() *gate {
+	return &gate{slots: make(chan struct{}, maxFetches), pause: betweenRequests, hosts: make(map[string]chan struct{})}
+}
+
+// enter waits for the slot of the host, then for one of all. leave, which may be called
+// twice, gives them back; it is called by itself after slotTime, so that a slow source goes
+// on beside others. The error is that of the context.
+func (g *gate) enter(ctx context.Context, host string) (leave func(), err error) {
+	own := g.host(host)
+	select {
+	case own <- struct{}{}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	select {
+	case g.slots <- struct{}{}:
+	case <-ctx.Done():
+		<-own
+		return nil, context.Cause(ctx)
+	}
+	free := sync.OnceFunc(func() {
+		<-g.slots
+		time.AfterFunc(g.pause, func() { <-own })
+	})
+	early := time.AfterFunc(slotTime, free)
+	return func() { early.Stop(); free() }, nil
+}
+
+// host gives the slot of a host.
+func (g *gate) host(name string) chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.hosts[name] == nil {
+		g.hosts[name] = make(chan struct{}, 1)
+	}
+	return g.hosts[name]
+}
+
+// host names where the requests of a feed go.
+func (s *spec) host() string {
+	u, err := url.Parse(string(s.URL))
+	if err != nil {
+		return ""
+	}
+	return strings.ToLower(u.Host)
+}
