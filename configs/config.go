@@ -226,6 +226,8 @@ func fillKafka(k *kafka.Config) {
 	k.Topics.Hits = cmp.Or(k.Topics.Hits, d.Topics.Hits)
 	k.Topics.Alerts = cmp.Or(k.Topics.Alerts, d.Topics.Alerts)
 	k.Topics.Canary = cmp.Or(k.Topics.Canary, d.Topics.Canary)
+	k.Format = cmp.Or(k.Format, d.Format)
+	k.AlertIP = cmp.Or(k.AlertIP, d.AlertIP)
 	k.Acks = cmp.Or(k.Acks, d.Acks)
 	k.Compression = cmp.Or(k.Compression, d.Compression)
 	k.Linger = cmp.Or(k.Linger, d.Linger)

@@ -153,12 +153,24 @@ func matches(r xmlRule, body string, fields map[string]string) bool {
 	return true
 }
 
+// versionOne gives a native line as it was in version 1.
+func versionOne(t *testing.T, native string) string {
+	t.Helper()
+	head := regexp.MustCompile(`^\{"integration":"flowsnitch",("@timestamp":"[^"]+"),"v":2,"kind":("\w+"),("id":"[^"]+")`)
+	if !head.MatchString(native) {
+		t.Fatalf("not as version 2 begins: %s", native)
+	}
+	old := head.ReplaceAllString(native, `{"integration":"flowsnitch","v":1,"event":$2,$3,$1`)
+	return regexp.MustCompile(`"version":"(\d+)"`).ReplaceAllString(old, `"version":$1`)
+}
+
 // ossecLines gives an event in every form that OSSEC may get.
 func ossecLines(t *testing.T, e intel.Event, alertIP string) map[string]string {
 	native := line(t, sinks.FormatNative, sinks.Options{AlertIP: alertIP}, e)
 	text := line(t, sinks.FormatText, sinks.Options{AlertIP: alertIP}, e)
 	return map[string]string{
 		"hit log":         native,
+		"version 1":       versionOne(t, native),
 		"text in a file":  line(t, sinks.FormatText, sinks.Options{AlertIP: alertIP, Stamped: true}, e),
 		"text by syslog":  "Nov 20 23:00:00 pi flowsnitch[1]: " + text,
 		"JSON by syslog":  "Nov  2 23:00:00 pi flowsnitch[1]: " + native,
@@ -270,17 +282,19 @@ func flatten(t *testing.T, text string) map[string]string {
 func TestWazuh(t *testing.T) {
 	rules := readXML[xmlRule](t, "wazuh/flowsnitch_rules.xml", "rule")
 	for name, e := range samples() {
-		text := line(t, sinks.FormatNative, sinks.Options{}, e)
-		fields := flatten(t, text)
-		if !regexp.MustCompile(`^{\s*"`).MatchString(text) || len(fields) > 256 {
-			t.Errorf("%s: %d fields in %s", name, len(fields), text)
-		}
 		want := wantRule(e)
 		if e.Kind == intel.KindHit && e.Severity >= intel.High && len(e.Indicators) > 0 {
 			want = 100205 // C2
 		}
-		if r := judge(t, rules, "json", text, fields); r.ID != want {
-			t.Errorf("%s: rule %d, want %d for %s", name, r.ID, want, text)
+		native := line(t, sinks.FormatNative, sinks.Options{}, e)
+		for _, text := range []string{native, versionOne(t, native)} {
+			fields := flatten(t, text)
+			if !regexp.MustCompile(`^{\s*"`).MatchString(text) || len(fields) > 256 {
+				t.Errorf("%s: %d fields in %s", name, len(fields), text)
+			}
+			if r := judge(t, rules, "json", text, fields); r.ID != want {
+				t.Errorf("%s: rule %d, want %d for %s", name, r.ID, want, text)
+			}
 		}
 	}
 }

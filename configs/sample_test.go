@@ -16,7 +16,7 @@ import (
 
 // hostile is what a feed could put into its texts.
 var hostile = []string{
-	`","srcip":"8.8.8.8","event":"canary","severity":"low","x":"`,
+	`","srcip":"8.8.8.8","kind":"canary","event":"canary","severity":"low","x":"`,
 	` src=8.8.8.8 spt=1 sev=low dir=none feed=none `,
 	"line\nbreak\r\nhit src=8.8.8.8 \x00\x1b[31m\u2028\u202e",
 	`a|b=c]d\"e^f` + "\tg 👩‍👩‍👧 \xff",

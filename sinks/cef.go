@@ -4,28 +4,28 @@ import (
 	"cmp"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/google/uuid"
 )
 
-// formVersion is the version of the event forms, the "v" of the native one. In CEF
-// and LEEF it is the product's, so that a SIEM's parsers need no change with every
-// release.
-const formVersion = "1"
+// noRelease is the version of the product in CEF and LEEF where the program gives none.
+const noRelease = "0"
 
 // AppendCEF appends e in ArcSight's Common Event Format, version 0, as one line with
 // its newline, at most [MaxLine] bytes:
 //
-//	CEF:0|flowsnitch|flowsnitch|1|c2|Blacklist hit|10|rt=1795215600123 src=10.0.0.5 spt=51515 …
+//	CEF:0|flowsnitch|flowsnitch|1.2.0|c2|Blacklist hit|10|rt=1795215600123 src=10.0.0.5 spt=51515 …
 //
-// The signature id is the category of the best listing, or the name of an alert. The
-// keys are those of the CEF dictionary; what it has no key for stands in the custom
-// strings and numbers, each with its label. In values \ and = have a backslash before
+// The version is that of the program. The signature id is the category of the best listing, or the name of an alert. The
+// keys are those of the CEF dictionary, whose in is from source to destination; what it
+// has no key for stands in the custom strings and numbers, each with its label, and
+// what is rare under keys that begin with flowsnitch. In values \ and = have a backslash before
 // them and newlines are \n, so that no text can begin a key.
-func AppendCEF(dst []byte, e *intel.Event) []byte { return appendCEF(dst, e, MaxLine) }
+func AppendCEF(dst []byte, e *intel.Event) []byte { return appendCEF(dst, e, noRelease, MaxLine) }
 
-func appendCEF(dst []byte, e *intel.Event, limit int) []byte {
+func appendCEF(dst []byte, e *intel.Event, release string, limit int) []byte {
 	c := cef{pairs{b: dst, start: len(dst), max: limit, sep: ' ', escape: escapeCEF}}
-	c.b = append(c.b, "CEF:0|flowsnitch|flowsnitch|"+formVersion+"|"...)
-	c.b = appendName(c.b, signature(e), maxName)
+	c.b = appendName(append(c.b, "CEF:0|flowsnitch|flowsnitch|"...), release, maxName)
+	c.b = appendName(append(c.b, '|'), signature(e), maxName)
 	c.b = append(append(append(c.b, '|'), title(e.Kind)...), '|')
 	c.b = append(append(c.b, cefSeverity(e.Severity)...), '|')
 	c.millis("rt", e.Time)
@@ -86,18 +86,41 @@ func (c *cef) finding(e *intel.Event) {
 		c.number("cn1Label=score cn1", uint64(e.Score))
 		c.name("cs4Label=answered cs4", string(e.Answered))
 	}
+	c.contact(e)
 	c.text("msg", e.Reason, maxProse)
 	if len(e.Indicators) > 0 {
 		c.text("cs5Label=reference cs5", e.Indicators[0].Ref, maxProse)
 	}
 }
 
+// contact writes which contact an event belongs to and what became of it.
+func (c *cef) contact(e *intel.Event) {
+	if e.Contact != (uuid.UUID{}) {
+		c.id("flexString1Label=contact flexString1", e.Contact)
+		c.number("flexNumber1Label=seq flexNumber1", uint64(e.Seq))
+	}
+	if e.ServicePort != 0 {
+		c.number("flexNumber2Label=service port flexNumber2", uint64(e.ServicePort))
+	}
+	if ms := e.ContactFirstSeen.UnixMilli(); ms > 0 {
+		c.millis("deviceCustomDate1Label=contact first seen deviceCustomDate1", e.ContactFirstSeen)
+	}
+	c.flag("flowsnitchLast", e.Last)
+	c.flag("flowsnitchRefused", e.Refused)
+	c.flag("flowsnitchFolded", e.Folded)
+	c.count("flowsnitchPorts", uint64(e.Ports))
+	c.flag("flowsnitchPortsCapped", e.PortsCapped)
+	c.count("flowsnitchHosts", uint64(e.Hosts))
+	c.flag("flowsnitchHostsCapped", e.HostsCapped)
+	c.addr("flowsnitchEmbedded", e.Embedded)
+}
+
 // traffic writes counters, times and the addresses after translation, which the
 // dictionary knows for IPv4 only.
 func (c *cef) traffic(e *intel.Event) {
 	c.number("cnt", e.Flows)
-	c.number("out", e.Bytes) // from source to destination
-	c.count("in", e.BytesBack)
+	c.number("in", e.Bytes) // from source to destination, as the dictionary says
+	c.count("out", e.BytesBack)
 	c.number("cn2Label=packets cn2", e.Packets)
 	c.count("cn3Label=packets back cn3", e.PacketsBack)
 	c.millis("start", e.Start)
@@ -120,6 +143,7 @@ func (c *cef) origin(e *intel.Event) {
 		c.addr("c6a1Label=Device IPv6 Address c6a1", e.Exporter)
 	}
 	c.text("dvchost", e.ExporterName, maxLabel)
+	c.name("flowsnitchVersion", exportProtocol(e.Version))
 	c.text("deviceExternalId", e.Sensor, maxLabel)
 	if len(e.Indicators) > 0 {
 		c.text("cs6Label=description cs6", e.Indicators[0].Description, maxDescription)

@@ -54,26 +54,11 @@ func (x *ecs) event(e *intel.Event) {
 	x.open("event", '{')
 	kind, dataset := ecsKind(e.Kind)
 	x.name("kind", kind)
-	x.open("category", '[')
-	if e.Kind != intel.KindAlert {
-		x.name("", "network")
-	}
-	x.name("", "intrusion_detection")
-	x.close(']')
-	x.open("type", '[')
-	switch {
-	case e.Kind == intel.KindAlert:
-		x.name("", "info")
-	case e.Blocked:
-		x.name("", "connection")
-		x.name("", "denied")
-	default:
-		x.name("", "connection")
-		x.name("", "info")
-	}
-	x.close(']')
+	x.classify(e)
 	x.name("action", string(e.Kind))
-	x.name("code", e.Alert)
+	if e.Kind == intel.KindAlert {
+		x.name("code", e.Alert)
+	}
 	x.name("module", "flowsnitch")
 	x.name("dataset", dataset)
 	x.id("id", e.ID)
@@ -89,6 +74,30 @@ func (x *ecs) event(e *intel.Event) {
 		x.number("duration", uint64(d.Nanoseconds()))
 	}
 	x.close('}')
+}
+
+// classify writes event.category and event.type. A canary has neither: detection rules
+// go by the category, and it is no detection.
+func (x *ecs) classify(e *intel.Event) {
+	if e.Kind == intel.KindCanary {
+		return
+	}
+	x.open("category", '[')
+	if e.Kind != intel.KindAlert {
+		x.name("", "network")
+	}
+	x.name("", "intrusion_detection")
+	x.close(']')
+	x.open("type", '[')
+	if e.Kind != intel.KindAlert {
+		x.name("", "connection")
+	}
+	if e.Kind != intel.KindAlert && e.Blocked {
+		x.name("", "denied")
+	} else {
+		x.name("", "info")
+	}
+	x.close(']')
 }
 
 // ecsKind gives event.kind and event.dataset.
@@ -158,8 +167,10 @@ func (x *ecs) observer(e *intel.Event) {
 		return
 	}
 	x.open("observer", '{')
-	x.addr("ip", e.Exporter)
-	x.text("name", e.ExporterName, maxLabel)
+	x.open("ip", '[')
+	x.addr("", e.Exporter)
+	x.close(']')
+	x.text("name", e.ExporterName, min(x.limit, maxLabel))
 	if e.HasIf {
 		x.ifIndex("ingress", e.InIf)
 		x.ifIndex("egress", e.OutIf)
@@ -200,20 +211,24 @@ func (x *ecs) related(e *intel.Event) {
 // own writes what ECS has no field for.
 func (x *ecs) own(e *intel.Event) {
 	x.open("flowsnitch", '{')
-	x.text("sensor", e.Sensor, maxLabel)
+	x.contact(e)
+	x.text("sensor", e.Sensor, min(x.limit, maxLabel))
 	x.name("severity", e.Severity.String())
 	x.addr("offender", e.Offender)
+	x.addr("embedded", e.Embedded)
 	x.addr("local", e.Local)
 	if e.Kind != intel.KindAlert {
 		if e.Offender.IsValid() {
 			x.name("role", e.Role.String())
 		}
 		x.name("answered", string(e.Answered))
-		x.bool("blocked", e.Blocked)
+		x.course(e)
 		x.long("flows", e.Flows)
 		x.count("sampling", uint64(e.Sampling))
 		x.name("clock", e.Clock)
+		x.name("version", exportProtocol(e.Version))
 	}
+	x.fold(e)
 	if len(e.Indicators) > 0 {
 		x.name("category", e.Indicators[0].Category)
 		x.prefix("indicator", e.Indicators[0].Prefix)

@@ -1,8 +1,10 @@
 package sinks
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/flowsnitch/flowsnitch/intel"
@@ -33,6 +35,9 @@ const minLimit = 480
 // A Format is one form of events that was chosen by name.
 type Format struct {
 	Name string
+	// Version of the form, for forms of JSON: the v of the native one, else that of the
+	// schema it follows.
+	Version string
 	// Append appends an event as one line, newline included. It keeps nothing.
 	Append func(dst []byte, e *intel.Event) []byte
 }
@@ -59,6 +64,8 @@ type Options struct {
 	// MaxLine, for the forms made of key=value: what is less important is left out.
 	// Lines of JSON may always take MaxLine. 0 means MaxLine.
 	Limit int
+	// Release is the version of the program, which CEF and LEEF have in their headers.
+	Release string
 }
 
 // FormatByName gives a form, or says which of name and options is not allowed. The
@@ -68,7 +75,8 @@ func FormatByName(name string, o Options) (Format, error) {
 	if o.Limit == 0 {
 		o.Limit = MaxLine
 	}
-	f := Format{Name: name, Append: lookupFormat(name, o)}
+	o.Release = cmp.Or(o.Release, noRelease)
+	f := Format{Name: name, Version: formVersion(name), Append: lookupFormat(name, o)}
 	switch {
 	case f.Append == nil:
 		return Format{}, fmt.Errorf("format: %q is not allowed, %s are", name, strings.Join(Formats(), ", "))
@@ -87,6 +95,19 @@ func Formats() []string {
 	names := []string{FormatNative, FormatJSON, FormatECS, FormatOCSF, FormatText, FormatCEF, FormatLEEF, FormatLEEF1}
 	slices.Sort(names)
 	return names
+}
+
+// formVersion gives the version of a form of JSON.
+func formVersion(name string) string {
+	switch name {
+	case FormatNative, FormatJSON:
+		return strconv.Itoa(lineVersion)
+	case FormatECS:
+		return ecsVersion
+	case FormatOCSF:
+		return ocsfVersion
+	}
+	return ""
 }
 
 // choosesEnds reports whether AlertIP means something to a form.
@@ -108,11 +129,11 @@ func lookupFormat(name string, o Options) func([]byte, *intel.Event) []byte {
 	case FormatText:
 		return textFormat(o)
 	case FormatCEF:
-		return func(dst []byte, e *intel.Event) []byte { return appendCEF(dst, e, o.Limit) }
+		return func(dst []byte, e *intel.Event) []byte { return appendCEF(dst, e, o.Release, o.Limit) }
 	case FormatLEEF:
-		return func(dst []byte, e *intel.Event) []byte { return appendLEEF(dst, e, '^', o.Limit) }
+		return func(dst []byte, e *intel.Event) []byte { return appendLEEF(dst, e, '^', o.Release, o.Limit) }
 	case FormatLEEF1:
-		return func(dst []byte, e *intel.Event) []byte { return appendLEEF(dst, e, '\t', o.Limit) }
+		return func(dst []byte, e *intel.Event) []byte { return appendLEEF(dst, e, '\t', o.Release, o.Limit) }
 	}
 	return nil
 }

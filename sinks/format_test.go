@@ -10,17 +10,19 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/google/uuid"
 )
 
 const kvLine = `hit src=10.0.0.5 spt=51515 dst=203.0.113.9 dpt=443 proto=tcp feed=feodo sev=critical dir=outbound ` +
 	`id=0192f7c0-1234-7abc-8def-0123456789ab time=2026-11-20T23:00:00.123Z offender=203.0.113.9 local=10.0.0.5 role=dst answered=yes ` +
 	`blocked=no score=95 category=c2 indicator=203.0.113.9/32 tlp=white listings=2 flows=1 packets=5 bytes=1234 packets_back=4 bytes_back=5210 ` +
-	`tcp_flags=APSF sampling=1 start=2026-11-20T22:59:58.123Z end=2026-11-20T22:59:59.123Z clock=ok exporter=192.0.2.1 in_if=1 out_if=2 ` +
+	`tcp_flags=APSF sampling=1 start=2026-11-20T22:59:58.123Z end=2026-11-20T22:59:59.123Z clock=ok exporter=192.0.2.1 version=9 in_if=1 out_if=2 ` +
 	`nat_src=198.51.100.7 sensor="pi-oslo" exporter_name="edge-1" community_id="1:abc\=" intel_version="7f3a" ` +
 	`reason="c2 listed by feodo (90), otx (75); outbound, answered" ref="https://example.net/9"` + "\n"
 
@@ -28,23 +30,23 @@ const kvAlert = `alert src=- spt=0 dst=- dpt=0 proto=- feed=otx sev=high dir=- i
 	`time=2026-11-20T23:00:00.123Z alert=own_address_listed offender=198.51.100.7 category=c2 indicator=198.51.100.7/32 listings=1 ` +
 	`sensor="pi-oslo" reason="our 198.51.100.7 is listed by otx"` + "\n"
 
-const cefLine = `CEF:0|flowsnitch|flowsnitch|1|c2|Blacklist hit|10|rt=1795215600123 src=10.0.0.5 dst=203.0.113.9 spt=51515 dpt=443 proto=tcp ` +
+const cefLine = `CEF:0|flowsnitch|flowsnitch|0|c2|Blacklist hit|10|rt=1795215600123 src=10.0.0.5 dst=203.0.113.9 spt=51515 dpt=443 proto=tcp ` +
 	`deviceDirection=1 externalId=0192f7c0-1234-7abc-8def-0123456789ab cat=hit cs1Label=feed cs1=feodo cs2Label=indicator cs2=203.0.113.9/32 ` +
 	`cs3Label=offender cs3=203.0.113.9 cn1Label=score cn1=95 cs4Label=answered cs4=yes msg=c2 listed by feodo (90), otx (75); outbound, answered ` +
-	`cs5Label=reference cs5=https://example.net/9 cnt=1 out=1234 in=5210 cn2Label=packets cn2=5 cn3Label=packets back cn3=4 ` +
-	`start=1795215598123 end=1795215599123 sourceTranslatedAddress=198.51.100.7 dvc=192.0.2.1 dvchost=edge-1 deviceExternalId=pi-oslo` + "\n"
+	`cs5Label=reference cs5=https://example.net/9 cnt=1 in=1234 out=5210 cn2Label=packets cn2=5 cn3Label=packets back cn3=4 ` +
+	`start=1795215598123 end=1795215599123 sourceTranslatedAddress=198.51.100.7 dvc=192.0.2.1 dvchost=edge-1 flowsnitchVersion=9 deviceExternalId=pi-oslo` + "\n"
 
-const cefAlert = `CEF:0|flowsnitch|flowsnitch|1|own_address_listed|Alert|8|rt=1795215600123 externalId=0192f7c0-1234-7abc-8def-0123456789ab cat=alert ` +
+const cefAlert = `CEF:0|flowsnitch|flowsnitch|0|own_address_listed|Alert|8|rt=1795215600123 externalId=0192f7c0-1234-7abc-8def-0123456789ab cat=alert ` +
 	`cs1Label=feed cs1=otx cs2Label=indicator cs2=198.51.100.7/32 cs3Label=offender cs3=198.51.100.7 msg=our 198.51.100.7 is listed by otx ` +
 	`deviceExternalId=pi-oslo` + "\n"
 
-const leefLine = `LEEF:2.0|flowsnitch|flowsnitch|1|c2|^|cat=hit^sev=10^devTime=2026-11-20T23:00:00.123Z^devTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSX^` +
+const leefLine = `LEEF:2.0|flowsnitch|flowsnitch|0|c2|^|cat=hit^sev=10^devTime=2026-11-20T23:00:00.123Z^devTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSX^` +
 	`src=10.0.0.5^dst=203.0.113.9^srcPort=51515^dstPort=443^proto=tcp^direction=outbound^answered=yes^blocked=no^score=95^flows=1^` +
 	`srcPackets=5^srcBytes=1234^dstPackets=4^dstBytes=5210^srcPostNAT=198.51.100.7^id=0192f7c0-1234-7abc-8def-0123456789ab^` +
-	`offender=203.0.113.9^local=10.0.0.5^feed=feodo^category=c2^indicator=203.0.113.9/32^exporter=192.0.2.1^exporterName=edge-1^` +
+	`offender=203.0.113.9^local=10.0.0.5^feed=feodo^category=c2^indicator=203.0.113.9/32^exporter=192.0.2.1^exporterName=edge-1^version=9^` +
 	`sensor=pi-oslo^msg=c2 listed by feodo (90), otx (75); outbound, answered^reference=https://example.net/9` + "\n"
 
-const leefAlert = `LEEF:2.0|flowsnitch|flowsnitch|1|own_address_listed|^|cat=alert^sev=8^devTime=2026-11-20T23:00:00.123Z^` +
+const leefAlert = `LEEF:2.0|flowsnitch|flowsnitch|0|own_address_listed|^|cat=alert^sev=8^devTime=2026-11-20T23:00:00.123Z^` +
 	`devTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSX^id=0192f7c0-1234-7abc-8def-0123456789ab^offender=198.51.100.7^feed=otx^category=c2^` +
 	`indicator=198.51.100.7/32^sensor=pi-oslo^msg=our 198.51.100.7 is listed by otx` + "\n"
 
@@ -56,10 +58,10 @@ const ecsLine = `{"@timestamp":"2026-11-20T23:00:00.123Z","ecs":{"version":"8.11
 	`"source":{"ip":"10.0.0.5","port":51515,"nat":{"ip":"198.51.100.7"},"packets":5,"bytes":1234},` +
 	`"destination":{"ip":"203.0.113.9","port":443,"packets":4,"bytes":5210},` +
 	`"network":{"transport":"tcp","iana_number":"6","type":"ipv4","direction":"outbound","community_id":"1:abc=","packets":9,"bytes":6444},` +
-	`"observer":{"ip":"192.0.2.1","name":"edge-1","ingress":{"interface":{"id":"1"}},"egress":{"interface":{"id":"2"}}},` +
+	`"observer":{"ip":["192.0.2.1"],"name":"edge-1","ingress":{"interface":{"id":"1"}},"egress":{"interface":{"id":"2"}}},` +
 	`"related":{"ip":["10.0.0.5","203.0.113.9","198.51.100.7"]},` +
 	`"flowsnitch":{"sensor":"pi-oslo","severity":"critical","offender":"203.0.113.9","local":"10.0.0.5","role":"dst","answered":"yes","blocked":false,` +
-	`"flows":1,"sampling":1,"clock":"ok","category":"c2","indicator":"203.0.113.9/32","indicators_total":2,"intel_version":"7f3a"},` +
+	`"flows":1,"sampling":1,"clock":"ok","version":"9","category":"c2","indicator":"203.0.113.9/32","indicators_total":2,"intel_version":"7f3a"},` +
 	`"threat":{"feed":{"name":"feodo"},"indicator":` + ecsFeodo + `,"enrichments":[{"indicator":` + ecsFeodo + `,"matched":` + ecsMatched + `},` +
 	`{"indicator":{"type":"ipv4-addr","name":"203.0.113.0/24","provider":"otx","confidence":"High"},"matched":` + ecsMatched + `}]}}` + "\n"
 
@@ -87,7 +89,7 @@ const ocsfLine = `{"category_uid":2,"class_uid":2004,"activity_id":1,"type_uid":
 	`"evidences":[{"src_endpoint":{"ip":"10.0.0.5","port":51515},"dst_endpoint":{"ip":"203.0.113.9","port":443},` +
 	`"connection_info":{"protocol_num":6,"protocol_name":"tcp","direction_id":2,"tcp_flags":27,"community_uid":"1:abc="}}],` +
 	`"unmapped":{"offender":"203.0.113.9","local":"10.0.0.5","role":"dst","direction":"outbound","answered":"yes","blocked":false,"flows":1,` +
-	`"packets":5,"bytes":1234,"packets_back":4,"bytes_back":5210,"sampling":1,"clock":"ok","version":"v9","indicators_total":2,` +
+	`"packets":5,"bytes":1234,"packets_back":4,"bytes_back":5210,"sampling":1,"clock":"ok","version":"9","indicators_total":2,` +
 	`"exporter":"192.0.2.1","exporter_name":"edge-1","in_if":1,"out_if":2,"nat_src":"198.51.100.7","intel_version":"7f3a"},` +
 	`"osint":[{"type_id":1,"value":"203.0.113.9","vendor_name":"feodo","category":"c2","confidence_id":3,"created_time":1795042800123,` +
 	`"modified_time":1795212000123,"src_url":"https://example.net/9","tlp":"WHITE"},` +
@@ -143,6 +145,24 @@ func TestFormatsWholeLine(t *testing.T) {
 	}
 }
 
+const contactID = "0192f7bf-1234-7abc-8def-0123456789ab"
+
+// ofContact makes an event the last update of a folded contact.
+func ofContact(e *intel.Event) {
+	e.Kind, e.Contact, e.Seq, e.Last = intel.KindUpdate, uuid.MustParse(contactID), 3, true
+	e.ServicePort, e.ContactFirstSeen, e.Answered, e.Refused = 443, at.Add(-time.Hour), intel.AnsweredNo, true
+	e.Folded, e.Ports, e.PortsCapped, e.Hosts, e.HostsCapped = true, 9, true, 8, true
+	e.Embedded = netip.MustParseAddr("192.0.2.9")
+}
+
+// exportedBy is how every form names the protocol of an export.
+func exportedBy(name string) map[string][]string {
+	return map[string][]string{
+		FormatText: {" version=" + name + " "}, FormatCEF: {" flowsnitchVersion=" + name + " "}, FormatLEEF: {"^version=" + name + "^"},
+		FormatECS: {`"version":"` + name + `"`}, FormatOCSF: {`"version":"` + name + `"`},
+	}
+}
+
 // TestFormatsFields changes one thing in the hit and looks for what it does to
 // each form.
 func TestFormatsFields(t *testing.T) {
@@ -186,10 +206,10 @@ func TestFormatsFields(t *testing.T) {
 			FormatText: {" dir=inbound "}, FormatCEF: {" deviceDirection=0 "}, FormatECS: {`"direction":"inbound"`}, FormatOCSF: {`"direction_id":1`},
 		}},
 		"internal": {func(e *intel.Event) { e.Direction = intel.Internal }, wants{
-			FormatCEF: {"!deviceDirection"}, FormatECS: {`"direction":"internal"`}, FormatOCSF: {`"direction_id":3`},
+			FormatCEF: {"!deviceDirection"}, FormatECS: {`"direction":"internal"`}, FormatOCSF: {`"direction_id":3,"tcp_flags"`},
 		}},
 		"transit": {func(e *intel.Event) { e.Direction = intel.Transit }, wants{
-			FormatText: {" dir=transit "}, FormatCEF: {"!deviceDirection"}, FormatECS: {`"direction":"external"`}, FormatOCSF: {`"direction_id":99`},
+			FormatText: {" dir=transit "}, FormatCEF: {"!deviceDirection"}, FormatECS: {`"direction":"external"`}, FormatOCSF: {`"direction_id":99,"direction":"transit"`},
 		}},
 		"blocked": {func(e *intel.Event) { e.Blocked = true }, wants{
 			FormatText: {" blocked=yes "}, FormatCEF: {" act=blocked "}, FormatLEEF: {"^blocked=yes^"}, FormatECS: {`"type":["connection","denied"]`}, FormatOCSF: {`"blocked":true`},
@@ -210,10 +230,10 @@ func TestFormatsFields(t *testing.T) {
 		}},
 		"canary": {func(e *intel.Event) { e.Kind = intel.KindCanary }, wants{
 			FormatText: {"canary src=10.0.0.5 spt="}, FormatCEF: {"|canary|Canary|10|"}, FormatLEEF: {"|canary|^|cat=canary^"},
-			FormatECS: {`"kind":"event"`, `"dataset":"flowsnitch.canary"`}, FormatOCSF: {`"is_alert":false`, `"uid":"canary/203.0.113.9/10.0.0.5"`},
+			FormatECS: {`"kind":"event","action":"canary"`, `"dataset":"flowsnitch.canary"`, `!"category":[`, `!"type":[`}, FormatOCSF: {`"is_alert":false`, `"uid":"canary/203.0.113.9/10.0.0.5"`},
 		}},
 		"no listing": {func(e *intel.Event) { e.Indicators = nil }, wants{
-			FormatText: {" feed=- "}, FormatCEF: {"|1|listed|Blacklist hit|", "!cs1", "!cs5"}, FormatLEEF: {"|listed|^|", "!feed"}, FormatECS: {"!threat"}, FormatOCSF: {"!osint\":", "!confidence"},
+			FormatText: {" feed=- "}, FormatCEF: {"|0|listed|Blacklist hit|", "!cs1", "!cs5"}, FormatLEEF: {"|listed|^|", "!feed"}, FormatECS: {"!threat"}, FormatOCSF: {"!osint", "!profiles", "!confidence"},
 		}},
 		"beyond 63 bits": {func(e *intel.Event) { e.Flows, e.Bytes, e.BytesBack = 1<<64-1, 1<<64-1, 0 }, wants{
 			FormatText: {" flows=18446744073709551615 "}, FormatECS: {`"flows":9223372036854775807`, `"bytes":9223372036854775807`}, FormatOCSF: {`"flows":9223372036854775807`},
@@ -222,6 +242,25 @@ func TestFormatsFields(t *testing.T) {
 			FormatECS: {`"tlp":"AMBER+STRICT"`}, FormatOCSF: {`"tlp":"AMBER STRICT"`},
 		}},
 		"end before start": {func(e *intel.Event) { e.End = e.Start.Add(-1) }, wants{FormatECS: {"!duration"}}},
+		"a contact": {ofContact, wants{
+			FormatText: {" contact=" + contactID + " seq=3 last=yes service_port=443 contact_first_seen=2026-11-20T22:00:00.123Z folded=yes ports=9 ports_capped=yes " +
+				"hosts=8 hosts_capped=yes ", " answered=no refused=yes blocked=no ", " embedded=192.0.2.9 "},
+			FormatCEF: {" flexString1Label=contact flexString1=" + contactID + " flexNumber1Label=seq flexNumber1=3 flexNumber2Label=service port flexNumber2=443 " +
+				"deviceCustomDate1Label=contact first seen deviceCustomDate1=1795212000123 flowsnitchLast=yes flowsnitchRefused=yes flowsnitchFolded=yes " +
+				"flowsnitchPorts=9 flowsnitchPortsCapped=yes flowsnitchHosts=8 flowsnitchHostsCapped=yes flowsnitchEmbedded=192.0.2.9 "},
+			FormatLEEF: {"^contact=" + contactID + "^seq=3^last=yes^servicePort=443^contactFirstSeen=2026-11-20T22:00:00.123Z^folded=yes^ports=9^portsCapped=yes^" +
+				"hosts=8^hostsCapped=yes^", "^answered=no^refused=yes^blocked=no^", "^embedded=192.0.2.9^"},
+			FormatECS: {`"flowsnitch":{"contact":"` + contactID + `","seq":3,"last":true,`, `"embedded":"192.0.2.9"`,
+				`"refused":true,"blocked":false,"service_port":443,"contact_first_seen":"2026-11-20T22:00:00.123Z"`,
+				`"folded":true,"ports":9,"ports_capped":true,"hosts":8,"hosts_capped":true`},
+			FormatOCSF: {`"finding_info":{"uid":"` + contactID + `"`, `"activity_id":3,"type_uid":200403`, `"first_seen_time":1795212000123`,
+				`"unmapped":{"contact":"` + contactID + `","seq":3,"last":true,`, `"embedded":"192.0.2.9"`,
+				`"refused":true,"blocked":false,"service_port":443,"contact_first_seen":"2026-11-20T22:00:00.123Z"`,
+				`"folded":true,"ports":9,"ports_capped":true,"hosts":8,"hosts_capped":true`},
+		}},
+		"v5":    {func(e *intel.Event) { e.Version = flow.V5 }, exportedBy("5")},
+		"IPFIX": {func(e *intel.Event) { e.Version = flow.IPFIX }, exportedBy("ipfix")},
+		"sFlow": {func(e *intel.Event) { e.Version = flow.SFlow }, exportedBy("sflow5")},
 		"nothing known": {func(e *intel.Event) { *e = intel.Event{Kind: intel.KindHit} }, wants{
 			FormatText: {"hit src=- spt=0 dst=- dpt=0 proto=- feed=- sev=low dir=- ", "!invalid"}, FormatCEF: {"|listed|Blacklist hit|3|", "!invalid", "!rt="},
 			FormatLEEF: {"!invalid", "!devTime"}, FormatECS: {"!invalid", "!related", "!observer"}, FormatOCSF: {"!invalid", `!"time"`, `"uid":"00000000-`},
@@ -475,6 +514,19 @@ func TestFormatByNameErrors(t *testing.T) {
 	} {
 		if f, err := FormatByName(tc.name, tc.o); err == nil || !strings.HasPrefix(err.Error(), tc.want) || f.Append != nil {
 			t.Errorf("%s %+v: got %v", tc.name, tc.o, err)
+		}
+	}
+}
+
+// TestRelease holds that the version of the program is the product's, whatever it is.
+func TestRelease(t *testing.T) {
+	e := hit()
+	for release, want := range map[string]string{"1.2.0": "1.2.0", "": "0", `v1|\ +x`: "v1____x"} {
+		for name, start := range map[string]string{FormatCEF: "CEF:0|", FormatLEEF: "LEEF:2.0|", FormatLEEF1: "LEEF:1.0|"} {
+			got := string(format(t, name, Options{Release: release})(nil, &e))
+			if want := start + "flowsnitch|flowsnitch|" + want + "|c2|"; !strings.HasPrefix(got, want) {
+				t.Errorf("got %s, want %s", got, want)
+			}
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/google/uuid"
 )
 
 // stampFormat is a time that the pre-decoder of OSSEC takes: it knows no Z.
@@ -79,12 +80,14 @@ func (k *kv) finding(e *intel.Event) {
 	k.time("time", e.Time)
 	k.name("alert", e.Alert)
 	k.addr("offender", e.Offender)
+	k.addr("embedded", e.Embedded)
 	k.addr("local", e.Local)
 	if e.Kind != intel.KindAlert {
 		if e.Offender.IsValid() {
 			k.name("role", e.Role.String())
 		}
 		k.name("answered", string(e.Answered))
+		k.flag("refused", e.Refused)
 		k.word("blocked", yesNo(e.Blocked))
 		k.number("score", uint64(e.Score))
 	}
@@ -95,6 +98,23 @@ func (k *kv) finding(e *intel.Event) {
 		k.name("tlp", best.TLP)
 		k.number("listings", uint64(len(e.Indicators)))
 	}
+	k.contact(e)
+}
+
+// contact writes which contact an event belongs to, and how much a folded one stands for.
+func (k *kv) contact(e *intel.Event) {
+	if e.Contact != (uuid.UUID{}) {
+		k.id("contact", e.Contact)
+		k.number("seq", uint64(e.Seq))
+		k.flag("last", e.Last)
+	}
+	k.count("service_port", uint64(e.ServicePort))
+	k.time("contact_first_seen", e.ContactFirstSeen)
+	k.flag("folded", e.Folded)
+	k.count("ports", uint64(e.Ports))
+	k.flag("ports_capped", e.PortsCapped)
+	k.count("hosts", uint64(e.Hosts))
+	k.flag("hosts_capped", e.HostsCapped)
 }
 
 func (k *kv) traffic(e *intel.Event) {
@@ -117,6 +137,7 @@ func (k *kv) traffic(e *intel.Event) {
 // origin writes who exported the flow, and its other addresses.
 func (k *kv) origin(e *intel.Event) {
 	k.addr("exporter", e.Exporter)
+	k.name("version", exportProtocol(e.Version))
 	if e.HasIf {
 		k.number("in_if", uint64(e.InIf))
 		k.number("out_if", uint64(e.OutIf))

@@ -1,6 +1,9 @@
 package sinks
 
-import "github.com/flowsnitch/flowsnitch/intel"
+import (
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/google/uuid"
+)
 
 // leefTime is the pattern of the times in LEEF, in the notation of Java.
 const leefTime = "yyyy-MM-dd'T'HH:mm:ss.SSSX"
@@ -8,22 +11,27 @@ const leefTime = "yyyy-MM-dd'T'HH:mm:ss.SSSX"
 // AppendLEEF appends e in version 2.0 of QRadar's Log Event Extended Format, as one
 // line with its newline, at most [MaxLine] bytes:
 //
-//	LEEF:2.0|flowsnitch|flowsnitch|1|c2|^|cat=hit^sev=10^src=10.0.0.5^srcPort=51515^…
+//	LEEF:2.0|flowsnitch|flowsnitch|1.2.0|c2|^|cat=hit^sev=10^src=10.0.0.5^srcPort=51515^…
 //
-// The separator is ^ because syslog daemons rewrite tabs. LEEF knows no escapes: in
+// The version is that of the program. The separator is ^ because syslog daemons rewrite tabs. LEEF knows no escapes: in
 // values ^ and white space of every kind are blanks, so that no text can begin a key.
-func AppendLEEF(dst []byte, e *intel.Event) []byte { return appendLEEF(dst, e, '^', MaxLine) }
+func AppendLEEF(dst []byte, e *intel.Event) []byte {
+	return appendLEEF(dst, e, '^', noRelease, MaxLine)
+}
 
 // AppendLEEF1 is [AppendLEEF] in version 1.0, whose separator is the tab.
-func AppendLEEF1(dst []byte, e *intel.Event) []byte { return appendLEEF(dst, e, '\t', MaxLine) }
+func AppendLEEF1(dst []byte, e *intel.Event) []byte {
+	return appendLEEF(dst, e, '\t', noRelease, MaxLine)
+}
 
-func appendLEEF(dst []byte, e *intel.Event, sep byte, limit int) []byte {
+func appendLEEF(dst []byte, e *intel.Event, sep byte, release string, limit int) []byte {
 	l := leef{pairs{b: dst, start: len(dst), max: limit, sep: sep, escape: escapeLEEF}}
 	version := "2.0"
 	if sep == '\t' {
 		version = "1.0"
 	}
-	l.b = append(append(append(l.b, "LEEF:"...), version...), "|flowsnitch|flowsnitch|"+formVersion+"|"...)
+	l.b = append(append(append(l.b, "LEEF:"...), version...), "|flowsnitch|flowsnitch|"...)
+	l.b = append(appendName(l.b, release, maxName), '|')
 	l.b = append(appendName(l.b, signature(e), maxName), '|')
 	if sep != '\t' {
 		l.b = append(l.b, sep, '|')
@@ -65,6 +73,7 @@ func (l *leef) flow(e *intel.Event) {
 	}
 	l.name("direction", string(e.Direction))
 	l.name("answered", string(e.Answered))
+	l.flag("refused", e.Refused)
 	l.name("blocked", yesNo(e.Blocked))
 	l.number("score", uint64(e.Score))
 	l.number("flows", e.Flows)
@@ -81,6 +90,7 @@ func (l *leef) flow(e *intel.Event) {
 func (l *leef) finding(e *intel.Event) {
 	l.id("id", e.ID)
 	l.addr("offender", e.Offender)
+	l.addr("embedded", e.Embedded)
 	l.addr("local", e.Local)
 	if len(e.Indicators) > 0 {
 		best := &e.Indicators[0]
@@ -88,11 +98,29 @@ func (l *leef) finding(e *intel.Event) {
 		l.name("category", best.Category)
 		l.prefix("indicator", best.Prefix)
 	}
+	l.contact(e)
+}
+
+// contact writes which contact an event belongs to, and how much a folded one stands for.
+func (l *leef) contact(e *intel.Event) {
+	if e.Contact != (uuid.UUID{}) {
+		l.id("contact", e.Contact)
+		l.number("seq", uint64(e.Seq))
+		l.flag("last", e.Last)
+	}
+	l.count("servicePort", uint64(e.ServicePort))
+	l.time("contactFirstSeen", e.ContactFirstSeen)
+	l.flag("folded", e.Folded)
+	l.count("ports", uint64(e.Ports))
+	l.flag("portsCapped", e.PortsCapped)
+	l.count("hosts", uint64(e.Hosts))
+	l.flag("hostsCapped", e.HostsCapped)
 }
 
 func (l *leef) origin(e *intel.Event) {
 	l.addr("exporter", e.Exporter)
 	l.text("exporterName", e.ExporterName, maxLabel)
+	l.name("version", exportProtocol(e.Version))
 	l.text("sensor", e.Sensor, maxLabel)
 	l.text("msg", e.Reason, maxProse)
 	if len(e.Indicators) > 0 {

@@ -6,6 +6,9 @@ import (
 	"net/netip"
 	"strconv"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/google/uuid"
 )
 
 // timeFormat is RFC 3339 in UTC with milliseconds.
@@ -113,6 +116,40 @@ func (l *line) millis(key string, t time.Time) {
 	if ms := t.UnixMilli(); ms > 0 {
 		l.number(key, uint64(ms))
 	}
+}
+
+// flag writes true, and nothing for false.
+func (l *line) flag(key string, set bool) {
+	if set {
+		l.bool(key, true)
+	}
+}
+
+// contact writes which contact an event belongs to.
+func (l *line) contact(e *intel.Event) {
+	if e.Contact == (uuid.UUID{}) {
+		return
+	}
+	l.id("contact", e.Contact)
+	l.count("seq", uint64(e.Seq))
+	l.flag("last", e.Last)
+}
+
+// course writes what became of a contact.
+func (l *line) course(e *intel.Event) {
+	l.flag("refused", e.Refused)
+	l.bool("blocked", e.Blocked)
+	l.count("service_port", uint64(e.ServicePort))
+	l.time("contact_first_seen", e.ContactFirstSeen)
+}
+
+// fold writes how much a folded contact stands for.
+func (l *line) fold(e *intel.Event) {
+	l.flag("folded", e.Folded)
+	l.count("ports", uint64(e.Ports))
+	l.flag("ports_capped", e.PortsCapped)
+	l.count("hosts", uint64(e.Hosts))
+	l.flag("hosts_capped", e.HostsCapped)
 }
 
 // appendID appends a UUID in the form of RFC 9562.

@@ -1,10 +1,12 @@
 package sinks
 
 import (
-	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
-	"github.com/google/uuid"
 )
+
+// lineVersion is the version of the native form, its "v". Version 1 had the kind under
+// "event", the time behind the id, and the export protocol as a number.
+const lineVersion = 2
 
 // MaxLine is the longest line that AppendNative makes, in bytes, its newline
 // included. OSSEC reads 5,887 bytes at once and takes the rest for another event;
@@ -73,10 +75,10 @@ func (n *native) size() int { return len(n.b) - n.start }
 
 func (n *native) event(e *intel.Event, ends ends) {
 	n.name("integration", "flowsnitch")
-	n.number("v", 1)
-	n.name("event", string(e.Kind))
+	n.time("@timestamp", e.Time) // Splunk looks for it in the first 128 characters
+	n.number("v", lineVersion)
+	n.name("kind", string(e.Kind)) // a text under "event" breaks readers of ECS
 	n.id("id", e.ID)
-	n.time("@timestamp", e.Time)
 	n.contact(e)
 	n.text("sensor", e.Sensor, maxLabel)
 	if e.Kind != intel.KindAlert {
@@ -93,18 +95,6 @@ func (n *native) event(e *intel.Event, ends ends) {
 	n.text("intel_version", e.IntelVersion, maxName)
 	n.indicators(e.Indicators)
 	n.b = append(n.b, "}}\n"...)
-}
-
-// contact writes which contact an event belongs to.
-func (n *native) contact(e *intel.Event) {
-	if e.Contact == (uuid.UUID{}) {
-		return
-	}
-	n.id("contact", e.Contact)
-	n.count("seq", uint64(e.Seq))
-	if e.Last {
-		n.bool("last", true)
-	}
 }
 
 // tuple writes the five fields that OSSEC and Wazuh know by themselves. They
@@ -138,12 +128,7 @@ func (n *native) finding(e *intel.Event) {
 		}
 		n.name("direction", string(e.Direction))
 		n.name("answered", string(e.Answered))
-		if e.Refused {
-			n.bool("refused", true)
-		}
-		n.bool("blocked", e.Blocked)
-		n.count("service_port", uint64(e.ServicePort))
-		n.time("contact_first_seen", e.ContactFirstSeen)
+		n.course(e)
 	}
 	n.fold(e)
 	n.name("severity", e.Severity.String())
@@ -153,21 +138,6 @@ func (n *native) finding(e *intel.Event) {
 	n.text("reason", e.Reason, n.limit)
 	if len(e.Indicators) > 0 {
 		n.best(&e.Indicators[0])
-	}
-}
-
-// fold writes how much a folded contact stands for.
-func (n *native) fold(e *intel.Event) {
-	if e.Folded {
-		n.bool("folded", true)
-	}
-	n.count("ports", uint64(e.Ports))
-	if e.PortsCapped {
-		n.bool("ports_capped", true)
-	}
-	n.count("hosts", uint64(e.Hosts))
-	if e.HostsCapped {
-		n.bool("hosts_capped", true)
 	}
 }
 
@@ -224,18 +194,13 @@ func (n *native) origin(e *intel.Event) {
 	}
 }
 
-// version writes the domain and the export protocol. NetFlow and IPFIX are the
-// numbers on the wire; sFlow, whose 5 would be taken for NetFlow's, is a word.
+// version writes the domain and the export protocol.
 func (n *native) version(e *intel.Event) {
 	if e.Version == 0 {
 		return
 	}
 	n.number("domain", uint64(e.Domain))
-	if e.Version == flow.SFlow {
-		n.name("version", "sflow5")
-	} else {
-		n.number("version", uint64(e.Version))
-	}
+	n.name("version", exportProtocol(e.Version))
 }
 
 // translated writes the addresses after translation and those of the packet

@@ -19,22 +19,22 @@ import (
 	"github.com/google/uuid"
 )
 
-const hitLine = `{"integration":"flowsnitch","v":1,"event":"hit","id":"0192f7c0-1234-7abc-8def-0123456789ab",` +
-	`"@timestamp":"2026-11-20T23:00:00.123Z","sensor":"pi-oslo",` +
+const hitLine = `{"integration":"flowsnitch","@timestamp":"2026-11-20T23:00:00.123Z","v":2,"kind":"hit",` +
+	`"id":"0192f7c0-1234-7abc-8def-0123456789ab","sensor":"pi-oslo",` +
 	`"srcip":"10.0.0.5","srcport":51515,"dstip":"203.0.113.9","dstport":443,"protocol":"tcp",` +
 	`"flowsnitch":{"offender":"203.0.113.9","local":"10.0.0.5","role":"dst","direction":"outbound","answered":"yes","blocked":false,` +
 	`"severity":"critical","score":95,"reason":"c2 listed by feodo (90), otx (75); outbound, answered",` +
 	`"feed":"feodo","category":"c2","indicator":"203.0.113.9/32","ref":"https://example.net/9","tlp":"white",` +
 	`"flows":1,"packets":5,"bytes":1234,"packets_back":4,"bytes_back":5210,"tcp_flags":"APSF","sampling":1,` +
 	`"start":"2026-11-20T22:59:58.123Z","end":"2026-11-20T22:59:59.123Z","clock":"ok",` +
-	`"exporter":"192.0.2.1","exporter_name":"edge-1","domain":0,"version":9,"in_if":1,"out_if":2,` +
+	`"exporter":"192.0.2.1","exporter_name":"edge-1","domain":0,"version":"9","in_if":1,"out_if":2,` +
 	`"nat":{"src":"198.51.100.7"},"community_id":"1:abc=","intel_version":"7f3a",` +
 	`"indicators":[{"prefix":"203.0.113.9/32","feed":"feodo","category":"c2","score":90,"ref":"https://example.net/9",` +
 	`"first_seen":"2026-11-18T23:00:00.123Z","last_seen":"2026-11-20T22:00:00.123Z","tlp":"white"},` +
 	`{"prefix":"203.0.113.0/24","feed":"otx","category":"c2","score":75,"native_id":"pulse-1"}]}}` + "\n"
 
-const alertLine = `{"integration":"flowsnitch","v":1,"event":"alert","id":"0192f7c0-1234-7abc-8def-0123456789ab",` +
-	`"@timestamp":"2026-11-20T23:00:00.123Z","sensor":"pi-oslo",` +
+const alertLine = `{"integration":"flowsnitch","@timestamp":"2026-11-20T23:00:00.123Z","v":2,"kind":"alert",` +
+	`"id":"0192f7c0-1234-7abc-8def-0123456789ab","sensor":"pi-oslo",` +
 	`"flowsnitch":{"alert":"own_address_listed","offender":"198.51.100.7","severity":"high","reason":"our 198.51.100.7 is listed by otx",` +
 	`"feed":"otx","category":"c2","indicator":"198.51.100.7/32",` +
 	`"indicators":[{"prefix":"198.51.100.7/32","feed":"otx","category":"c2","score":75}]}}` + "\n"
@@ -60,7 +60,7 @@ func TestAppendNativeFields(t *testing.T) {
 		hasNot []string
 	}{
 		"contact": {func(e *intel.Event) { e.Contact, e.Seq = e.ID, 3 },
-			[]string{`Z","contact":"0192f7c0-1234-7abc-8def-0123456789ab","seq":3,"sensor"`}, []string{`"last"`}},
+			[]string{`89ab","contact":"0192f7c0-1234-7abc-8def-0123456789ab","seq":3,"sensor"`}, []string{`"last"`}},
 		"last of a contact": {func(e *intel.Event) { e.Contact, e.Seq, e.Last = e.ID, 3, true }, []string{`"seq":3,"last":true,"sensor"`}, nil},
 		"refused":           {func(e *intel.Event) { e.Refused = true }, []string{`"answered":"yes","refused":true,"blocked":false`}, nil},
 		"service port": {func(e *intel.Event) { e.ServicePort, e.ContactFirstSeen = 443, e.Time },
@@ -76,8 +76,8 @@ func TestAppendNativeFields(t *testing.T) {
 		"port 0":               {func(e *intel.Event) { e.SrcPort = 0 }, []string{`"srcport":0,`}, nil},
 		"number of a protocol": {func(e *intel.Event) { e.Protocol = 253 }, []string{`"protocol":"253"`}, nil},
 		"no protocol":          {func(e *intel.Event) { e.HasProtocol = false }, nil, []string{"protocol"}},
-		"v5":                   {func(e *intel.Event) { e.Version = flow.V5 }, []string{`"version":5,`}, nil},
-		"IPFIX":                {func(e *intel.Event) { e.Version = flow.IPFIX }, []string{`"version":10,`}, nil},
+		"v5":                   {func(e *intel.Event) { e.Version = flow.V5 }, []string{`"version":"5",`}, nil},
+		"IPFIX":                {func(e *intel.Event) { e.Version = flow.IPFIX }, []string{`"version":"ipfix",`}, nil},
 		"sFlow":                {func(e *intel.Event) { e.Version = flow.SFlow }, []string{`"version":"sflow5",`}, nil},
 		"no exporter": {func(e *intel.Event) { e.Version, e.Exporter = 0, netip.Addr{} }, nil,
 			[]string{`"version"`, `"domain"`, `"exporter"`}},
@@ -108,7 +108,7 @@ func TestAppendNativeFields(t *testing.T) {
 		"no NAT":        {func(e *intel.Event) { e.NATSrc = netip.Addr{} }, nil, []string{`"nat"`}},
 		"no indicator":  {func(e *intel.Event) { e.Indicators = nil }, nil, []string{"indicator", `"feed"`, `"ref"`}},
 		"name of feed":  {func(e *intel.Event) { e.Indicators[0].Feed = `our "best" list\é` }, []string{`"feed":"our__best__list___"`}, nil},
-		"nothing known": {func(e *intel.Event) { *e = intel.Event{Kind: intel.KindCanary} }, []string{`"event":"canary"`}, []string{`""`, "null", "srcip", "role", "invalid"}},
+		"nothing known": {func(e *intel.Event) { *e = intel.Event{Kind: intel.KindCanary} }, []string{`"kind":"canary"`}, []string{`""`, "null", "srcip", "role", "invalid"}},
 	} {
 		e := hit()
 		tc.change(&e)
@@ -122,6 +122,23 @@ func TestAppendNativeFields(t *testing.T) {
 		for _, not := range tc.hasNot {
 			if strings.Contains(got, not) {
 				t.Errorf("%s: %s must not be in %s", name, not, got)
+			}
+		}
+	}
+}
+
+// TestAppendNativeTimeFirst holds that the time of an event is whole, zone included,
+// within the first 128 bytes: Splunk looks no further.
+func TestAppendNativeTimeFirst(t *testing.T) {
+	for _, make := range []func() intel.Event{hit, alert, longest} {
+		for _, kind := range []intel.Kind{intel.KindHit, intel.KindUpdate, intel.KindAlert, intel.KindCanary} {
+			e := make()
+			poison(&e, hostile[7])
+			e.Kind = kind
+			for _, form := range []func([]byte, *intel.Event) []byte{AppendNative, appendNativeByOffender} {
+				if line := form(nil, &e); !bytes.Contains(line[:128], []byte(`"@timestamp":"2026-11-20T23:00:00.123Z",`)) {
+					t.Errorf("%s: %s", kind, line[:128])
+				}
 			}
 		}
 	}
@@ -352,7 +369,7 @@ func wantPaths(e *intel.Event, shortened bool) map[string]bool {
 	}
 	const f = ".flowsnitch"
 	traffic := e.Kind != intel.KindAlert
-	add(true, ".integration", ".v", ".event", ".id", f, f+".severity")
+	add(true, ".integration", ".v", ".kind", ".id", f, f+".severity")
 	add(!e.Time.IsZero(), ".@timestamp")
 	if e.Contact != (uuid.UUID{}) {
 		add(true, ".contact")

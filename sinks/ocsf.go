@@ -3,8 +3,8 @@ package sinks
 import (
 	"net/netip"
 
-	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/google/uuid"
 )
 
 // ocsfVersion is the version of the Open Cybersecurity Schema Framework that
@@ -12,13 +12,13 @@ import (
 const ocsfVersion = "1.5.0"
 
 // AppendOCSF appends e as a Detection Finding of the Open Cybersecurity Schema
-// Framework (class 2004, profile osint), one line of JSON, newline included, at most
+// Framework (class 2004, with the profile osint where there is a listing), one line of JSON, newline included, at most
 // [MaxLine] bytes; what does not fit is left out as [AppendNative] does, the worst
 // indicators first.
 //
-// A hit, an alert and a canary create a finding, an update updates it: the finding
-// is all that the offender and the same local host have to do with each other. What
-// OCSF has no attribute for stands under unmapped.
+// A hit, an alert and a canary create a finding, an update updates it, and the last of a
+// contact closes it: the finding is the contact. What OCSF has no attribute for stands
+// under unmapped.
 func AppendOCSF(dst []byte, e *intel.Event) []byte { return fit(dst, e, encodeOCSF) }
 
 func encodeOCSF(dst []byte, e *intel.Event, limit int) []byte {
@@ -43,9 +43,12 @@ type ocsf struct {
 }
 
 func (o *ocsf) class(e *intel.Event) {
-	const class, create, update = 2004, 1, 2
+	const class, create, update, end = 2004, 1, 2, 3
 	activity := uint64(create)
-	if e.Kind == intel.KindUpdate {
+	switch {
+	case e.Kind == intel.KindUpdate && e.Last:
+		activity = end
+	case e.Kind == intel.KindUpdate:
 		activity = update
 	}
 	o.number("category_uid", 2)
@@ -86,9 +89,11 @@ func (o *ocsf) metadata(e *intel.Event) {
 	o.name("name", "flowsnitch")
 	o.name("vendor_name", "flowsnitch")
 	o.close('}')
-	o.open("profiles", '[')
-	o.name("", "osint")
-	o.close(']')
+	if len(e.Indicators) > 0 { // the profile requires its attribute
+		o.open("profiles", '[')
+		o.name("", "osint")
+		o.close(']')
+	}
 	o.id("uid", e.ID)
 	o.name("event_code", string(e.Kind))
 	o.text("log_provider", e.Sensor, maxLabel)
@@ -104,7 +109,11 @@ func (o *ocsf) finding(e *intel.Event) {
 	o.open("types", '[')
 	o.name("", signature(e))
 	o.close(']')
-	o.millis("first_seen_time", e.Start)
+	first := e.Start
+	if !e.ContactFirstSeen.IsZero() {
+		first = e.ContactFirstSeen
+	}
+	o.millis("first_seen_time", first)
 	o.millis("last_seen_time", e.End)
 	if len(e.Indicators) > 0 {
 		o.text("src_url", e.Indicators[0].Ref, o.limit)
@@ -112,10 +121,13 @@ func (o *ocsf) finding(e *intel.Event) {
 	o.close('}')
 }
 
-// appendFinding appends what names the finding: the offender and the local host, the
-// alert and whom it is about, or the id of the event.
+// appendFinding appends what names the finding: the id of the contact, the alert and whom
+// it is about, or the id of the event.
 func appendFinding(dst []byte, e *intel.Event) []byte {
-	if !e.Offender.IsValid() {
+	switch {
+	case e.Contact != uuid.UUID{}:
+		return appendID(dst, e.Contact)
+	case !e.Offender.IsValid():
 		return appendID(dst, e.ID)
 	}
 	dst = append(appendName(dst, signatureOfFinding(e), maxName), '/')
@@ -144,7 +156,11 @@ func (o *ocsf) evidences(e *intel.Event) {
 		o.key("protocol_name")
 		o.b = append(appendProtocol(append(o.b, '"'), e.Protocol), '"')
 	}
-	o.number("direction_id", ocsfDirection(e.Direction))
+	direction := ocsfDirection(e.Direction)
+	o.number("direction_id", direction)
+	if direction == ocsfOther {
+		o.name("direction", string(e.Direction)) // OCSF looks for the word there
+	}
 	o.count("tcp_flags", uint64(e.TCPFlags&0xff))
 	o.text("community_uid", e.CommunityID, maxName)
 	o.close('}')
@@ -174,20 +190,26 @@ func ocsfDirection(d intel.Direction) uint64 {
 	case intel.Internal:
 		return 3
 	case intel.Transit:
-		return 99
+		return ocsfOther
 	}
 	return 0
 }
+
+// ocsfOther stands where OCSF has no number and the word is in the sibling of the key.
+const ocsfOther = 99
 
 // unmapped writes what OCSF has no attribute for, with the names of the native form.
 func (o *ocsf) unmapped(e *intel.Event) {
 	o.open("unmapped", '{')
 	o.name("alert", e.Alert)
+	o.contact(e)
 	o.addr("offender", e.Offender)
+	o.addr("embedded", e.Embedded)
 	o.addr("local", e.Local)
 	if e.Kind != intel.KindAlert {
-		o.contact(e)
+		o.traffic(e)
 	}
+	o.fold(e)
 	if len(e.Indicators) > 0 {
 		o.number("indicators_total", uint64(len(e.Indicators)))
 	}
@@ -207,13 +229,13 @@ func (o *ocsf) unmapped(e *intel.Event) {
 	o.close('}')
 }
 
-func (o *ocsf) contact(e *intel.Event) {
+func (o *ocsf) traffic(e *intel.Event) {
 	if e.Offender.IsValid() {
 		o.name("role", e.Role.String())
 	}
 	o.name("direction", string(e.Direction))
 	o.name("answered", string(e.Answered))
-	o.bool("blocked", e.Blocked)
+	o.course(e)
 	o.long("flows", e.Flows)
 	o.long("packets", e.Packets)
 	o.long("bytes", e.Bytes)
@@ -225,9 +247,7 @@ func (o *ocsf) contact(e *intel.Event) {
 	}
 	o.count("sampling", uint64(e.Sampling))
 	o.name("clock", e.Clock)
-	if e.Version != flow.Version(0) {
-		o.name("version", e.Version.String())
-	}
+	o.name("version", exportProtocol(e.Version))
 }
 
 // osint writes as many listings as fit, at least the best.

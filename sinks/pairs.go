@@ -85,6 +85,13 @@ func (p *pairs) count(key string, value uint64) {
 	}
 }
 
+// flag writes yes, and nothing for no.
+func (p *pairs) flag(key string, set bool) {
+	if set {
+		p.name(key, "yes")
+	}
+}
+
 // addr writes an address without its zone.
 func (p *pairs) addr(key string, a netip.Addr) {
 	if !a.IsValid() {

@@ -1,6 +1,10 @@
 package sinks
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+)
 
 // keywords are the lower-cased keywords of the IANA registry "Assigned Internet
 // Protocol Numbers"; empty where a number has none or only a description.
@@ -40,6 +44,22 @@ func appendFlags(dst []byte, flags uint16) []byte {
 		}
 	}
 	return dst
+}
+
+// exportProtocol gives the protocol of an export as text in every form: a number alone
+// would be taken for a NetFlow version where it is one of sFlow. Unknown ones are empty.
+func exportProtocol(v flow.Version) string {
+	switch v {
+	case flow.V5:
+		return "5"
+	case flow.V9:
+		return "9"
+	case flow.IPFIX:
+		return "ipfix"
+	case flow.SFlow:
+		return "sflow5"
+	}
+	return ""
 }
 
 // Protocols whose port fields hold a type and a code, which people do not read as

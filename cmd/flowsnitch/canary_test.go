@@ -54,7 +54,7 @@ func TestCanaryCommand(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	for _, e := range i.hits(t) {
-		if e["event"] != "canary" || e["srcip"] != "192.0.2.252" || e["dstip"] != "192.0.2.253" {
+		if e["kind"] != "canary" || e["srcip"] != "192.0.2.252" || e["dstip"] != "192.0.2.253" {
 			t.Errorf("event %v", e)
 		}
 	}
@@ -133,7 +133,7 @@ func TestReplayCanary(t *testing.T) {
 	}
 	r := command(t, "replay", "--intel", file(t, "bad.txt", "192.0.2.253\n"), path)
 	var e map[string]any
-	if err := json.Unmarshal([]byte(r.out), &e); err != nil || r.code != exitDone || e["event"] != "hit" || e["protocol"] != "tcp" {
+	if err := json.Unmarshal([]byte(r.out), &e); err != nil || r.code != exitDone || e["kind"] != "hit" || e["protocol"] != "tcp" {
 		t.Errorf("exit code %d: %s (%v)", r.code, r.out, err)
 	}
 	if !strings.Contains(r.err, "1 hits, 1 events\n1 canaries, which are no hits and not printed\n") {

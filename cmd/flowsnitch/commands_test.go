@@ -203,7 +203,7 @@ func TestStatusWithoutInstance(t *testing.T) {
 func TestReplay(t *testing.T) {
 	small, list := smallCapture(t), file(t, "bad.txt", "203.0.113.9\n")
 	r := command(t, "replay", "--intel", list, small)
-	if r.code != exitDone || strings.Count(r.out, "\n") != 1 || !strings.HasPrefix(r.out, `{"integration":"flowsnitch","v":1,"event":"hit",`) {
+	if r.code != exitDone || strings.Count(r.out, "\n") != 1 || !strings.HasPrefix(r.out, `{"integration":"flowsnitch","@timestamp":"`) {
 		t.Errorf("%+v", r)
 	}
 	if want := "2 frames, 2 UDP datagrams, 2 of them export: 2 flow records (v9 2)\n1 indicators, 1 hits, 1 events\n"; r.err != want {
@@ -287,7 +287,7 @@ func TestReplayRollup(t *testing.T) {
 	}
 	r := command(t, "replay", "--rollup", "--intel", list, path)
 	events := readLines(t, r.out)
-	if len(events) != 2 || events[0]["event"] != "hit" || events[1]["event"] != "update" {
+	if len(events) != 2 || events[0]["kind"] != "hit" || events[1]["kind"] != "update" {
 		t.Fatalf("%d events, want a hit and an update:\n%s", len(events), r.out)
 	}
 	if f := events[1]["flowsnitch"].(map[string]any); f["flows"] != num("5") || f["packets"] != num("25") {

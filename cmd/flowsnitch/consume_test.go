@@ -50,7 +50,7 @@ func TestConsume(t *testing.T) {
 	config := file(t, "f.yml", fmt.Sprintf("sinks: [{kafka: {brokers: [%q]}}]\n", brokers[0]))
 	r = command(t, "consume", "-c", config, "--topic", "flowsnitch.alerts", "--from", "first", "--count", "1", "--meta")
 	if r.code != exitDone || !strings.HasPrefix(r.out, "flowsnitch.alerts\t0\t0\t") ||
-		!strings.Contains(r.out, "\tevent=alert v=1 content-type=application/json\t{") || !strings.Contains(r.out, "feed_held_back") {
+		!strings.Contains(r.out, "\tkind=alert format=native v=2 content-type=application/json\t{") || !strings.Contains(r.out, "feed_held_back") {
 		t.Errorf("alerts: %+v", r)
 	}
 	r = command(t, "consume", "--brokers", all, "--from", "-2", "--count", "2")

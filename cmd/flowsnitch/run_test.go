@@ -248,7 +248,7 @@ func TestRun(t *testing.T) {
 // countHits counts the events of kind hit of an offender.
 func countHits(events []map[string]any, offender string) (n int) {
 	for _, e := range events {
-		if e["event"] == "hit" && e["flowsnitch"].(map[string]any)["offender"] == offender {
+		if e["kind"] == "hit" && e["flowsnitch"].(map[string]any)["offender"] == offender {
 			n++
 		}
 	}

@@ -4,12 +4,17 @@
 -- Kafka delivers at least once. id is unique to an event, and ReplacingMergeTree keeps
 -- one row of each: SELECT ... FROM flowsnitch_events FINAL, or count distinct ids.
 -- Rows go after a year.
+--
+-- A table made for lines of version 1 becomes one for version 2 with
+--   DROP VIEW flowsnitch_view;
+--   ALTER TABLE flowsnitch_events RENAME COLUMN event TO kind, ADD COLUMN version LowCardinality(String) AFTER exporter_name;
+-- before this file is run again.
 
 CREATE TABLE IF NOT EXISTS flowsnitch_events
 (
     id             UUID,
     time           DateTime64(3, 'UTC'),
-    event          LowCardinality(String),
+    kind           LowCardinality(String),
     contact        UUID,
     seq            UInt32,
     last           Bool,
@@ -55,6 +60,7 @@ CREATE TABLE IF NOT EXISTS flowsnitch_events
     clock          LowCardinality(String),
     exporter       IPv6,
     exporter_name  LowCardinality(String),
+    version        LowCardinality(String),
     nat_src        IPv6,
     nat_dst        IPv6,
     inner_src      IPv6,
@@ -77,12 +83,13 @@ SETTINGS kafka_broker_list = 'kafka.example:9092',
          kafka_format = 'JSONAsString',
          kafka_num_consumers = 1;
 
--- An address that a line does not have is ::.
+-- An address that a line does not have is ::. In lines of version 1 the kind is 'event'
+-- and the version of the export protocol may be a number, which is not kept.
 CREATE MATERIALIZED VIEW IF NOT EXISTS flowsnitch_view TO flowsnitch_events AS
 SELECT
     toUUIDOrZero(JSONExtractString(line, 'id')) AS id,
     parseDateTime64BestEffortOrZero(JSONExtractString(line, '@timestamp'), 3, 'UTC') AS time,
-    JSONExtractString(line, 'event') AS event,
+    JSONExtractString(line, 'kind') || JSONExtractString(line, 'event') AS kind,
     toUUIDOrZero(JSONExtractString(line, 'contact')) AS contact,
     JSONExtractUInt(line, 'seq') AS seq,
     JSONExtractBool(line, 'last') AS last,
@@ -128,6 +135,7 @@ SELECT
     JSONExtractString(line, 'flowsnitch', 'clock') AS clock,
     toIPv6OrDefault(JSONExtractString(line, 'flowsnitch', 'exporter')) AS exporter,
     JSONExtractString(line, 'flowsnitch', 'exporter_name') AS exporter_name,
+    JSONExtractString(line, 'flowsnitch', 'version') AS version,
     toIPv6OrDefault(JSONExtractString(line, 'flowsnitch', 'nat', 'src')) AS nat_src,
     toIPv6OrDefault(JSONExtractString(line, 'flowsnitch', 'nat', 'dst')) AS nat_dst,
     toIPv6OrDefault(JSONExtractString(line, 'flowsnitch', 'inner', 'src')) AS inner_src,

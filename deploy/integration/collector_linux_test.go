@@ -46,7 +46,7 @@ type collector struct {
 // An event is a line of the hit log, as far as the tests look at it.
 type event struct {
 	Integration string     `json:"integration"`
-	Kind        string     `json:"event"`
+	Kind        string     `json:"kind"`
 	SrcIP       netip.Addr `json:"srcip"`
 	SrcPort     uint16     `json:"srcport"`
 	DstIP       netip.Addr `json:"dstip"`

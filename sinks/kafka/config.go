@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/segmentio/kafka-go"
 )
 
@@ -35,6 +36,10 @@ type Config struct {
 	Brokers []string `yaml:"brokers"`
 	// Topics are the names of the topics.
 	Topics Topics `yaml:"topics"`
+	// Format of the value: native, ecs or ocsf. Empty means native.
+	Format string `yaml:"format"`
+	// AlertIP is flow or indicator, see [sinks.Options]; for native. Empty means flow.
+	AlertIP string `yaml:"alert_ip"`
 	// CreateTopics creates topics that do not exist, with cleanup.policy=delete.
 	CreateTopics bool `yaml:"create_topics"`
 	// Partitions and Replication are for topics created; 0 = as the cluster has it
@@ -119,6 +124,8 @@ func (s Secret) MarshalJSON() ([]byte, error) { return strconv.AppendQuote(nil, 
 func DefaultConfig() Config {
 	return Config{
 		Topics:      Topics{Hits: "flowsnitch.hits", Alerts: "flowsnitch.alerts", Canary: "flowsnitch.canary"},
+		Format:      sinks.FormatNative,
+		AlertIP:     sinks.AlertFlow,
 		Acks:        AcksAll,
 		Compression: "none",
 		Linger:      10 * time.Millisecond,
@@ -137,7 +144,18 @@ var (
 
 // Validate tells which key is wrong and what is allowed. Files are not read.
 func (c Config) Validate() error {
-	return cmp.Or(c.validateBrokers(), c.Topics.validate(), c.validateSending(), c.TLS.validate(), c.SASL.validate())
+	_, form := c.form()
+	return cmp.Or(c.validateBrokers(), c.Topics.validate(), form, c.validateSending(), c.TLS.validate(), c.SASL.validate())
+}
+
+// form gives the form of a value.
+func (c Config) form() (sinks.Format, error) {
+	name := cmp.Or(c.Format, sinks.FormatNative)
+	switch name {
+	case sinks.FormatNative, sinks.FormatECS, sinks.FormatOCSF:
+		return sinks.FormatByName(name, sinks.Options{AlertIP: c.AlertIP})
+	}
+	return sinks.Format{}, fmt.Errorf("format: %q is not allowed, native, ecs and ocsf are", name)
 }
 
 func (c Config) validateBrokers() error {

@@ -27,6 +27,10 @@ func TestValidate(t *testing.T) {
 		{"topics.alerts: \"a b\"", func(c *Config) { c.Topics.Alerts = "a b" }},
 		{"topics.canary: \"..\"", func(c *Config) { c.Topics.Canary = ".." }},
 		{"topics.hits: ", func(c *Config) { c.Topics.Hits = strings.Repeat("x", 250) }},
+		{"", func(c *Config) { c.Format = "ecs" }},
+		{"", func(c *Config) { c.Format, c.AlertIP = "", "indicator" }},
+		{"format: \"cef\" is not allowed, native, ecs and ocsf are", func(c *Config) { c.Format = "cef" }},
+		{"alert_ip: indicator is not allowed with format ecs", func(c *Config) { c.Format, c.AlertIP = "ecs", "indicator" }},
 		{"acks: \"2\"", func(c *Config) { c.Acks = "2" }},
 		{"compression: \"zip\"", func(c *Config) { c.Compression = "zip" }},
 		{"linger: 51ms", func(c *Config) { c.Linger = 51 * time.Millisecond }},
@@ -76,6 +80,8 @@ func TestYAML(t *testing.T) {
 name: main
 brokers: [a:9092, b:9092]
 topics: {hits: h, alerts: a, canary: c}
+format: ecs
+alert_ip: flow
 create_topics: true
 partitions: 6
 replication: 3
@@ -93,7 +99,7 @@ sasl: {mechanism: scram-sha-512, user: u, password: p, password_file: ""}
 		t.Fatal(err)
 	}
 	want := Config{
-		Name: "main", Brokers: []string{"a:9092", "b:9092"}, Topics: Topics{"h", "a", "c"}, CreateTopics: true, Partitions: 6,
+		Name: "main", Brokers: []string{"a:9092", "b:9092"}, Topics: Topics{"h", "a", "c"}, Format: "ecs", AlertIP: "flow", CreateTopics: true, Partitions: 6,
 		Replication: 3, Acks: AcksOne, Compression: "zstd", Linger: 20 * time.Millisecond, BatchBytes: 500_000,
 		Timeout: 5 * time.Second, ClientID: "pi", TLS: TLS{true, "ca.pem", "c.pem", "k.pem", "kafka"},
 		SASL: SASL{SASLSCRAM512, "u", "p", ""},

@@ -52,7 +52,7 @@ func TestConsume(t *testing.T) {
 			}
 		}
 		if first, _, _ := strings.Cut(got, "\n"); !strings.HasPrefix(first, "flowsnitch.hits 203.0.113.") ||
-			!strings.Contains(first, " [{event hit} {v 1} {content-type application/json}] {\"integration\"") {
+			!strings.Contains(first, " [{kind hit} {format native} {v 2} {content-type application/json}] {\"integration\"") {
 			t.Errorf("got %s", first)
 		}
 	}

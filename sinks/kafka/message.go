@@ -12,13 +12,11 @@ import (
 
 // The headers of a message.
 const (
-	HeaderEvent       = "event"        // the kind: hit, update, alert or canary
+	HeaderKind        = "kind"         // hit, update, alert or canary
+	HeaderFormat      = "format"       // native, ecs or ocsf
 	HeaderVersion     = "v"            // of the form, as in the value
 	HeaderContentType = "content-type" // application/json
 )
-
-// formVersion is the version of the native form.
-const formVersion = "1"
 
 // overhead is what a record takes beside key and value: headers, lengths, offsets.
 const overhead = 100
@@ -72,8 +70,8 @@ func (p *Producer) messages(events []intel.Event) []message {
 		}
 		list[i].topic = p.cfg.Topics.of(e.Kind)
 		list[i].key = keyOf(e)
-		list[i].value = bytes.TrimSuffix(sinks.AppendNative(nil, e), []byte("\n"))
-		list[i].headers = headersOf(e.Kind)
+		list[i].value = bytes.TrimSuffix(p.form.Append(nil, e), []byte("\n"))
+		list[i].headers = headersOf(e.Kind, p.form)
 	}
 	return list
 }
@@ -98,10 +96,11 @@ func keyOf(e *intel.Event) []byte {
 	return []byte(e.Sensor)
 }
 
-func headersOf(kind intel.Kind) []kafka.Header {
+func headersOf(kind intel.Kind, form sinks.Format) []kafka.Header {
 	return []kafka.Header{
-		{Key: HeaderEvent, Value: []byte(kind)},
-		{Key: HeaderVersion, Value: []byte(formVersion)},
+		{Key: HeaderKind, Value: []byte(kind)},
+		{Key: HeaderFormat, Value: []byte(form.Name)},
+		{Key: HeaderVersion, Value: []byte(form.Version)},
 		{Key: HeaderContentType, Value: []byte("application/json")},
 	}
 }

@@ -30,6 +30,7 @@ type Stats struct {
 // Stats may be called from anywhere.
 type Producer struct {
 	cfg     Config
+	form    sinks.Format
 	session *session // nil until needed, and after a failure
 
 	// ahead are events that are done though some before them are not: they must not
@@ -48,7 +49,11 @@ func New(cfg Config) (*Producer, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &Producer{cfg: cfg}, nil
+	form, err := cfg.form()
+	if err != nil {
+		return nil, err
+	}
+	return &Producer{cfg: cfg, form: form}, nil
 }
 
 // Name gives "kafka:" and the configured name, or the first broker.

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,11 +53,11 @@ func TestMessages(t *testing.T) {
 			t.Errorf("event %d: topic %s, key %q; want %v", i, r.Topic, r.Key, want[i])
 		}
 		headers := fmt.Sprintf("%s", r.Headers)
-		if want := fmt.Sprintf("[{event %s} {v 1} {content-type application/json}]", list[i].Kind); headers != want {
+		if want := fmt.Sprintf("[{kind %s} {format native} {v 2} {content-type application/json}]", list[i].Kind); headers != want {
 			t.Errorf("event %d: headers %s, want %s", i, headers, want)
 		}
-		if !bytes.Contains(line, []byte(`"v":`+formVersion+",")) {
-			t.Errorf("the form is not of version %s: %s", formVersion, line)
+		if !bytes.Contains(line, []byte(`"v":2,`)) {
+			t.Errorf("the form is not of version 2: %s", line)
 		}
 		if age := time.Since(r.Timestamp); age < 0 || age > patience {
 			t.Errorf("event %d: timestamp %v", i, r.Timestamp)
@@ -64,6 +65,38 @@ func TestMessages(t *testing.T) {
 	}
 	if s := p.Stats(); s.Delivered != 4 || s.Bytes == 0 || s.Refused+s.Errors != 0 || s.LastError != "" {
 		t.Errorf("stats %+v", s)
+	}
+}
+
+// TestForms: the value is in the form that the configuration names, and headers tell
+// which.
+func TestForms(t *testing.T) {
+	for format, version := range map[string]string{"": "2", "native": "2", "ecs": "8.11.0", "ocsf": "1.5.0"} {
+		c := newCluster(t)
+		cfg := testConfig(c.ListenAddrs(), func(c *Config) { c.Format = format })
+		p, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := intel.Event{Kind: intel.KindAlert, ID: id(0), Sensor: "pi-oslo", Alert: "feed_held_back", Time: time.Now()}
+		if err := p.Send(t.Context(), []intel.Event{e}); err != nil {
+			t.Fatal(err)
+		}
+		form, err := sinks.FormatByName(cmp.Or(format, "native"), sinks.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := readBack(t, c.ListenAddrs(), 1)[0]
+		headers := fmt.Sprintf("%s", got.Headers)
+		if want := fmt.Sprintf("[{kind alert} {format %s} {v %s} {content-type application/json}]", form.Name, version); headers != want {
+			t.Errorf("headers %s, want %s", headers, want)
+		}
+		if want := bytes.TrimSuffix(form.Append(nil, &e), []byte("\n")); !bytes.Equal(got.Value, want) {
+			t.Errorf("got %s, want %s", got.Value, want)
+		}
+		if err := p.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

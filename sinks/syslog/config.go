@@ -37,6 +37,7 @@ const (
 const (
 	limit3164    = 1024   // all that RFC 3164 (section 4.1) allows
 	limit5424    = 1180   // a datagram for any path of IPv6 (RFC 5426, section 3.2)
+	limitSchema  = 2048   // for ecs and ocsf, which are long; receivers should take it (the same section)
 	defaultLimit = 8000   // rsyslog cuts at 8,096 into two
 	maxLimit     = 65_000 // what a datagram holds
 )
@@ -56,14 +57,14 @@ type Config struct {
 	// Framing is octet or lf, for streams; default octet for rfc5424 over tcp and
 	// tls, else lf.
 	Framing string `yaml:"framing"`
-	// Format of the message: text (key=value), json, cef, leef or leef1.
+	// Format of the message: text (key=value), json, ecs, ocsf, cef, leef or leef1.
 	Format string `yaml:"format"`
 	// AlertIP is flow or indicator, see [sinks.Options]; for text and json.
 	AlertIP string `yaml:"alert_ip"`
 	// CEE puts "@cee: " before JSON, for receivers that look for it.
 	CEE bool `yaml:"cee"`
-	// Limit is the longest message in bytes; default 8000, over udp 1180 (rfc5424) or
-	// 1024 (rfc3164).
+	// Limit is the longest message in bytes; default 8000, over udp 1180 (rfc5424), 1024
+	// (rfc3164) or 2048 (format ecs and ocsf).
 	Limit int `yaml:"limit"`
 	// Facility is one of the names of RFC 5424, section 6.2.1.
 	Facility string `yaml:"facility"`
@@ -82,6 +83,9 @@ type Config struct {
 	Resend time.Duration `yaml:"resend"`
 
 	TLS TLSConfig `yaml:"tls"`
+
+	// Release is the version of the program, for the headers of CEF and LEEF.
+	Release string `yaml:"-" json:"-"`
 }
 
 // TLSConfig says how TLS is done. Files are read for each new connection.
@@ -131,7 +135,12 @@ func (c Config) filled() Config {
 	return c
 }
 
-func (c Config) leastLimit() int { return choose(c.Protocol == RFC3164, limit3164, limit5424) }
+func (c Config) leastLimit() int {
+	if c.Format == sinks.FormatECS || c.Format == sinks.FormatOCSF {
+		return limitSchema
+	}
+	return choose(c.Protocol == RFC3164, limit3164, limit5424)
+}
 
 func choose[T any](first bool, a, b T) T {
 	if first {
@@ -176,15 +185,15 @@ func (c Config) validateWords() error {
 		oneOf("transport", c.Transport, UDP, TCP, TLS, Unix),
 		oneOf("protocol", c.Protocol, RFC5424, RFC3164),
 		oneOf("framing", c.Framing, Octet, LF),
-		oneOf("format", c.Format, sinks.FormatText, sinks.FormatJSON, sinks.FormatCEF, sinks.FormatLEEF, sinks.FormatLEEF1),
+		oneOf("format", c.Format, sinks.FormatText, sinks.FormatJSON, sinks.FormatECS, sinks.FormatOCSF, sinks.FormatCEF, sinks.FormatLEEF, sinks.FormatLEEF1),
 		oneOf("facility", c.Facility, facilities...),
 		c.validateForm(),
 	)
 }
 
 func (c Config) validateForm() error {
-	if c.CEE && c.Format != sinks.FormatJSON {
-		return fmt.Errorf("cee: is not allowed with format %s, only with json", c.Format)
+	if c.CEE && !c.isJSON() {
+		return fmt.Errorf("cee: is not allowed with format %s, only with json, ecs and ocsf", c.Format)
 	}
 	_, err := c.form(0)
 	return err
@@ -193,8 +202,17 @@ func (c Config) validateForm() error {
 // form gives the form of messages of at most limit bytes, newline included; 0 = as
 // long as they get.
 func (c Config) form(limit int) (sinks.Format, error) {
-	return sinks.FormatByName(c.Format, sinks.Options{AlertIP: c.AlertIP, Limit: limit})
+	return sinks.FormatByName(c.Format, sinks.Options{AlertIP: c.AlertIP, Limit: limit, Release: c.Release})
 }
+
+// isJSON reports whether a message is a JSON document.
+func (c Config) isJSON() bool {
+	return c.Format == sinks.FormatJSON || c.Format == sinks.FormatECS || c.Format == sinks.FormatOCSF
+}
+
+// isTagged reports whether the name of the program stands before a message of RFC 3164.
+// Receivers of CEF and LEEF look for the form at its place.
+func (c Config) isTagged() bool { return c.isJSON() || c.Format == sinks.FormatText }
 
 func (c Config) validateNames() error {
 	longest := choose(c.Protocol == RFC5424, 48, 32)
@@ -215,7 +233,7 @@ func printable(s string) bool {
 func (c Config) validateNumbers() error {
 	switch {
 	case c.Limit < c.leastLimit() || c.Limit > maxLimit:
-		return fmt.Errorf("limit: %d bytes are not allowed, %d to %d are with %s", c.Limit, c.leastLimit(), maxLimit, c.Protocol)
+		return fmt.Errorf("limit: %d bytes are not allowed, %d to %d are with %s and format %s", c.Limit, c.leastLimit(), maxLimit, c.Protocol, c.Format)
 	case c.EnterpriseID != 0 && c.Protocol != RFC5424:
 		return errors.New("enterprise_id: is not allowed with rfc3164, which has no structured data")
 	case c.Timeout < 100*time.Millisecond || c.Timeout > 5*time.Minute:

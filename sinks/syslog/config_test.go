@@ -25,7 +25,12 @@ func TestValidate(t *testing.T) {
 		{"transport: \"sctp\"", func(c *Config) { c.Transport = "sctp" }},
 		{"protocol: \"rfc5425\"", func(c *Config) { c.Protocol = "rfc5425" }},
 		{"framing: \"nul\"", func(c *Config) { c.Framing = "nul" }},
-		{"format: \"ecs\"", func(c *Config) { c.Format = "ecs" }},
+		{"", func(c *Config) { c.Format, c.CEE = "ecs", true }},
+		{"", func(c *Config) { c.Format, c.CEE = "ocsf", true }},
+		{"limit: 1180 bytes are not allowed, 2048 to 65000 are with rfc5424 and format ecs", func(c *Config) { c.Format, c.Limit = "ecs", 1180 }},
+		{"format: \"native\"", func(c *Config) { c.Format = "native" }},
+		{"cee: is not allowed with format cef, only with json, ecs and ocsf", func(c *Config) { c.Format, c.CEE = "cef", true }},
+		{"alert_ip: indicator is not allowed with format ecs", func(c *Config) { c.Format, c.AlertIP = "ecs", "indicator" }},
 		{"facility: \"local8\"", func(c *Config) { c.Facility = "local8" }},
 		{"alert_ip: \"x\"", func(c *Config) { c.AlertIP = "x" }},
 		{"alert_ip: indicator is not allowed with format cef", func(c *Config) { c.Format, c.AlertIP = "cef", "indicator" }},
@@ -103,7 +108,7 @@ tls: {ca: ca.pem, cert: c.pem, key: k.pem, server_name: log}
 	}
 	want := Config{
 		"siem", []string{"a:6514", "b:6514"}, TLS, RFC5424, Octet, "json", "indicator", true, 4000, "daemon", "snitch", "edge", 32473,
-		5 * time.Second, 30 * time.Second, TLSConfig{"ca.pem", "c.pem", "k.pem", "log"},
+		5 * time.Second, 30 * time.Second, TLSConfig{"ca.pem", "c.pem", "k.pem", "log"}, "",
 	}
 	if fmt.Sprintf("%#v", cfg) != fmt.Sprintf("%#v", want) || cfg.Validate() != nil {
 		t.Errorf("got %#v, want %#v, %v", cfg, want, cfg.Validate())

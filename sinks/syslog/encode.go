@@ -14,6 +14,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/google/uuid"
 )
 
 const (
@@ -98,7 +99,7 @@ func (e *encoder) header3164(dst []byte, event *intel.Event) []byte {
 	dst = append(t.Local().AppendFormat(dst, time.Stamp), ' ')
 	if e.cfg.Transport != Unix {
 		dst = append(e.hostname(dst, event), ' ')
-		if e.cfg.Format != sinks.FormatText && e.cfg.Format != sinks.FormatJSON {
+		if !e.cfg.isTagged() {
 			return dst
 		}
 	}
@@ -164,7 +165,7 @@ func param(dst []byte, name, value string) []byte {
 
 // message appends the event in its form, in at most room bytes.
 func (e *encoder) message(dst []byte, event *intel.Event, room int) []byte {
-	if e.cfg.Format == sinks.FormatJSON {
+	if e.cfg.isJSON() {
 		return e.json(dst, event, room)
 	}
 	// The forms leave out what does not fit. A header of 3164 or 5424 leaves them the
@@ -189,7 +190,7 @@ func (e *encoder) form(room int) sinks.Format {
 	return form
 }
 
-// json appends the native form, or a shorter one if that is too long.
+// json appends a form of JSON, or a shorter one if that is too long.
 func (e *encoder) json(dst []byte, event *intel.Event, room int) []byte {
 	form := e.form(sinks.MaxLine)
 	e.body = form.Append(e.body[:0], event)
@@ -205,7 +206,7 @@ func (e *encoder) json(dst []byte, event *intel.Event, room int) []byte {
 
 // shorter are the ways to make an event shorter, the mildest first. What the last one
 // leaves fits behind every header.
-var shorter = []func(*intel.Event) intel.Event{withoutProse, essence, identity}
+var shorter = []func(*intel.Event) intel.Event{withoutProse, essence, identity, least}
 
 // withoutProse gives an event with its best indicator alone and short texts.
 func withoutProse(e *intel.Event) intel.Event {
@@ -233,7 +234,7 @@ func essence(e *intel.Event) intel.Event {
 // identity gives what leads to the whole event, wherever else it was sent.
 func identity(e *intel.Event) intel.Event {
 	less := intel.Event{
-		Kind: e.Kind, ID: e.ID, Time: e.Time, Alert: cut(e.Alert, 32),
+		Kind: e.Kind, ID: e.ID, Time: e.Time, Alert: cut(e.Alert, 32), Contact: e.Contact, Seq: e.Seq, Last: e.Last,
 		Src: e.Src, Dst: e.Dst, SrcPort: e.SrcPort, DstPort: e.DstPort, HasPorts: e.HasPorts,
 		Protocol: e.Protocol, HasProtocol: e.HasProtocol,
 		Offender: e.Offender, Role: e.Role, Severity: e.Severity, Score: e.Score,
@@ -242,6 +243,13 @@ func identity(e *intel.Event) intel.Event {
 		best := &e.Indicators[0]
 		less.Indicators = []intel.Indicator{{Feed: cut(best.Feed, 16), Category: cut(best.Category, 16)}}
 	}
+	return less
+}
+
+// least is identity without the contact.
+func least(e *intel.Event) intel.Event {
+	less := identity(e)
+	less.Contact, less.Seq, less.Last = uuid.UUID{}, 0, false
 	return less
 }
 

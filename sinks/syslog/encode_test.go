@@ -11,6 +11,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/google/uuid"
 	"github.com/leodido/go-syslog/v4/rfc3164"
 	"github.com/leodido/go-syslog/v4/rfc5424"
 )
@@ -42,7 +43,7 @@ func TestMessage(t *testing.T) {
 		{"<130>" + local + ` pi-oslo flowsnitch[` + pid + `]: @cee: {"integration":"flowsnitch",`, func(c *Config) {
 			c.Protocol, c.Format, c.CEE = RFC3164, "json", true
 		}},
-		{"<130>" + local + " pi-oslo CEF:0|flowsnitch|flowsnitch|1|c2|", func(c *Config) { c.Protocol, c.Format = RFC3164, "cef" }},
+		{"<130>" + local + " pi-oslo CEF:0|flowsnitch|flowsnitch|0|c2|", func(c *Config) { c.Protocol, c.Format = RFC3164, "cef" }},
 		{"<130>" + local + " pi-oslo LEEF:2.0|flowsnitch|", func(c *Config) { c.Protocol, c.Format = RFC3164, "leef" }},
 		{"<130>1 2026-11-02T23:00:00.123456Z pi-oslo - " + pid + " hit - LEEF:1.0|flowsnitch|", func(c *Config) { c.Format = "leef1" }},
 		{"<26>1 2026-11-02T23:00:00.123456Z collector snitch " + pid + ` hit [flowsnitch@32473 id="0192f7c0-1234-7abc-8def-0123456789ab" ` +
@@ -72,11 +73,14 @@ func TestSeverity(t *testing.T) {
 // within its limit, well-formed, and says no more than it should.
 func TestEveryMessage(t *testing.T) {
 	for _, protocol := range []string{RFC5424, RFC3164} {
-		for _, format := range []string{"text", "json", "cef", "leef", "leef1"} {
-			for _, limit := range []int{0, 1180, 2000, 65_000} {
+		for _, format := range []string{"text", "json", "ecs", "ocsf", "cef", "leef", "leef1"} {
+			for _, limit := range []int{0, 1180, 2048, 65_000} {
+				if limit == 1180 && (format == "ecs" || format == "ocsf") {
+					continue // is not allowed
+				}
 				cfg := testConfig(UDP, func(c *Config) {
 					c.Protocol, c.Format, c.Limit = protocol, format, limit
-					c.AppName, c.CEE = strings.Repeat("a", 32), format == "json"
+					c.AppName, c.CEE = strings.Repeat("a", 32), c.isJSON()
 					if protocol == RFC5424 {
 						c.EnterpriseID, c.AppName = 1<<32-1, strings.Repeat("a", 48)
 					}
@@ -106,6 +110,10 @@ func checkMessage(t *testing.T, cfg Config, i int, e intel.Event) {
 	switch cfg.Format {
 	case "json":
 		checkJSON(t, strings.TrimPrefix(body, "@cee: "), name, &e)
+	case "ecs":
+		checkECS(t, strings.TrimPrefix(body, "@cee: "), name, &e)
+	case "ocsf":
+		checkOCSF(t, strings.TrimPrefix(body, "@cee: "), name, &e)
 	case "cef":
 		if strings.Count(strings.NewReplacer(`\\`, "", `\|`, "").Replace(strings.Split(body, " ")[0]), "|") < 5 || !strings.HasPrefix(body, "CEF:0|") {
 			t.Errorf("no CEF: %s", name)
@@ -118,6 +126,10 @@ func checkMessage(t *testing.T, cfg Config, i int, e intel.Event) {
 		if !strings.HasPrefix(body, string(e.Kind)) && len(e.Kind) < 10 {
 			t.Errorf("no text: %s", name)
 		}
+	}
+	const contact = 100 // bytes of its keys in the longest form
+	if e.Contact != (uuid.UUID{}) && !strings.Contains(body, e.Contact.String()) && len(got)+contact <= cfg.Limit {
+		t.Errorf("the contact is missing though there is room: %s", name)
 	}
 	if n := strings.Count(body, "8.8.8.8"); n > 0 && !strings.Contains(fmt.Sprint(e.Reason), "8.8.8.8") {
 		t.Errorf("forged: %s", name)
@@ -140,7 +152,7 @@ func bodyOf(t *testing.T, cfg Config, message, name string) string {
 		if parsed.Timestamp == nil || parsed.Hostname == nil && parts[0] != "-" {
 			t.Errorf("no timestamp or host name: %s", name)
 		}
-		if cfg.Format == "text" || cfg.Format == "json" {
+		if cfg.isTagged() {
 			if parsed.Appname == nil || *parsed.Appname != cfg.AppName {
 				t.Errorf("no tag: %s", name)
 			}
@@ -166,17 +178,55 @@ func bodyOf(t *testing.T, cfg Config, message, name string) string {
 func checkJSON(t *testing.T, body, name string, e *intel.Event) {
 	t.Helper()
 	var got struct {
-		Integration, Event, ID, Srcip string
-		Flowsnitch                    struct{ Offender, Severity string }
+		Integration, Kind, ID, Contact, Srcip string
+		Flowsnitch                            struct{ Offender, Severity string }
 	}
 	if err := json.Unmarshal([]byte(body), &got); err != nil || got.Integration != "flowsnitch" || got.ID != e.ID.String() {
 		t.Errorf("%v: %s", err, name)
+	}
+	if got.Kind != string(e.Kind) && len(e.Kind) < 10 || got.Contact != "" && got.Contact != e.Contact.String() {
+		t.Errorf("not its kind and contact: %s", name)
 	}
 	if got.Flowsnitch.Severity != e.Severity.String() || e.Offender.IsValid() && got.Flowsnitch.Offender != e.Offender.String() {
 		t.Errorf("not the offender and its severity: %s", name)
 	}
 	if strings.Count(body, `"srcip":`) > 1 {
 		t.Errorf("srcip twice: %s", name)
+	}
+}
+
+func checkECS(t *testing.T, body, name string, e *intel.Event) {
+	t.Helper()
+	var got struct {
+		Event      struct{ ID string }
+		Flowsnitch struct{ Offender, Severity string }
+	}
+	if err := json.Unmarshal([]byte(body), &got); err != nil || got.Event.ID != e.ID.String() || got.Flowsnitch.Severity != e.Severity.String() ||
+		e.Offender.IsValid() && got.Flowsnitch.Offender != e.Offender.String() {
+		t.Errorf("%v: %s", err, name)
+	}
+}
+
+func checkOCSF(t *testing.T, body, name string, e *intel.Event) {
+	t.Helper()
+	var got struct {
+		Metadata struct{ UID string }
+		Severity intel.Severity `json:"severity_id"`
+		Unmapped struct{ Offender string }
+	}
+	if err := json.Unmarshal([]byte(body), &got); err != nil || got.Metadata.UID != e.ID.String() || got.Severity != e.Severity+2 ||
+		e.Offender.IsValid() && got.Unmapped.Offender != e.Offender.String() {
+		t.Errorf("%v: %s", err, name)
+	}
+}
+
+// TestRelease: the version of the program is in the headers of CEF and LEEF.
+func TestRelease(t *testing.T) {
+	for format, want := range map[string]string{"cef": "CEF:0|flowsnitch|flowsnitch|1.2.0|", "leef": "LEEF:2.0|flowsnitch|flowsnitch|1.2.0|"} {
+		got := encode(testConfig(UDP, func(c *Config) { c.Format, c.Release = format, "1.2.0" }), hit())
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in %s", want, got)
+		}
 	}
 }
 
@@ -206,7 +256,7 @@ func FuzzMessage(f *testing.F) {
 	for _, s := range hostile {
 		f.Add(s, true, uint8(1))
 	}
-	formats := []string{"text", "json", "cef", "leef", "leef1"}
+	formats := []string{"text", "json", "ecs", "ocsf", "cef", "leef", "leef1"}
 	f.Fuzz(func(t *testing.T, s string, modern bool, form uint8) {
 		e := hit()
 		poison(&e, s)

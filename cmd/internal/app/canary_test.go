@@ -42,7 +42,7 @@ func canaries(t *testing.T, path string) (events []map[string]any) {
 	}
 	for line := range bytes.Lines(b) {
 		var e map[string]any
-		if err := json.Unmarshal(line, &e); err != nil || e["event"] != "canary" {
+		if err := json.Unmarshal(line, &e); err != nil || e["kind"] != "canary" {
 			t.Errorf("%s (%v)", line, err)
 		}
 		events = append(events, e)

@@ -130,7 +130,7 @@ func (w watched) alerts(t *testing.T) (out []string) {
 	}
 	for line := range strings.Lines(string(b)) {
 		var e struct {
-			Event      string `json:"event"`
+			Event      string `json:"kind"`
 			Flowsnitch struct {
 				Alert  string `json:"alert"`
 				Reason string `json:"reason"`

@@ -98,7 +98,9 @@ func (o *outputs) open(c configs.Sink, opts Options) (sinks.Sink, error) {
 		return kafka.New(to)
 	}
 	if c.Syslog != nil {
-		return syslog.New(*c.Syslog)
+		to := *c.Syslog
+		to.Release = opts.Version
+		return syslog.New(to)
 	}
 	hits := *c.JSONLog
 	hits.Date = o.date

@@ -162,7 +162,7 @@ func (s *site) status(t *testing.T) (st status) {
 
 // An event is a line of the hit log, as far as the test looks at it.
 type event struct {
-	Event      string    `json:"event"`
+	Event      string    `json:"kind"`
 	Timestamp  time.Time `json:"@timestamp"`
 	Flowsnitch struct {
 		Clock string `json:"clock"`

@@ -34,7 +34,7 @@ func TestGuide(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, m.sh(t, "cat /run/flowsnitch.log || true"))
 		}
-		if strings.Contains(out, `"event":"hit"`) {
+		if strings.Contains(out, `"kind":"hit"`) {
 			t.Logf("the hit: %.200s", out)
 		}
 	}

@@ -144,10 +144,10 @@ func testUnit(t *testing.T, m *machine) {
 func testHit(t *testing.T, m *machine, seed string) {
 	m.put(t, instance.Binary(t, "flowgen"), "tmp/flowgen")
 	m.sh(t, "systemctl start flowsnitch")
-	before := strings.Count(m.log(), `"event":"hit"`)
+	before := strings.Count(m.log(), `"kind":"hit"`)
 	m.sh(t, fmt.Sprintf(`
 /tmp/flowgen --to 127.0.0.1:2055 --home 10.0.0.0/8 --hits 1 --hit-list 203.0.113.0/24 --flows 10 --count 10 --seed %s
-for i in $(seq 600); do test "$(grep -c '"event":"hit"' %s)" -gt %d && exit 0; sleep 0.1; done
+for i in $(seq 600); do test "$(grep -c '"kind":"hit"' %s)" -gt %d && exit 0; sleep 0.1; done
 cat /run/flowsnitch.log
 exit 1`, seed, hitLog, before))
 	m.sh(t, "flowsnitch status -c "+config+"; systemctl stop flowsnitch")

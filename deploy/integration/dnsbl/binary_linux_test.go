@@ -45,7 +45,7 @@ dnsbl:
 	i.Contact(t, "62.0.0.5", "2a00:1::7", "62.9.9.9", "10.9.9.9")
 	for _, offender := range []string{"62.0.0.5", "2a00:1::7"} {
 		i.Until(t, "a hit of "+offender, func() bool {
-			return len(i.Hits(t, `"event":"hit"`, `"offender":"`+offender+`"`, `"feed":"bl"`, `"category":"spam"`, "https://bl.example.org/?"+offender)) == 1
+			return len(i.Hits(t, `"kind":"hit"`, `"offender":"`+offender+`"`, `"feed":"bl"`, `"category":"spam"`, "https://bl.example.org/?"+offender)) == 1
 		})
 	}
 	i.Until(t, "the verdict on the others", func() bool { return i.Status(t, &s) && s.DNSBL.Unlisted == 1 })

@@ -53,7 +53,7 @@ func testConsume(t *testing.T, b *broker, ca *authority.Authority) {
 	seen := seen{}
 	for _, line := range firstLines(t, cmd, 500) {
 		f := strings.SplitN(line, "\t", 6)
-		if len(f) != 6 || f[0] != "hits.zstd" || f[4] != "event=hit v=1 content-type=application/json" {
+		if len(f) != 6 || f[0] != "hits.zstd" || f[4] != "kind=hit format=native v=2 content-type=application/json" {
 			t.Fatalf("got %q", line)
 		}
 		seen.add(t, f[1], f[3], f[5])

@@ -130,7 +130,7 @@ sinks:
 `, port, port, token, cert, key, list, collector.listener.Addr()))
 	i.Start(t)
 	stop := export(t, port)
-	i.Until(t, "a hit", func() bool { return len(i.Hits(t, `"event":"hit"`)) > 0 })
+	i.Until(t, "a hit", func() bool { return len(i.Hits(t, `"kind":"hit"`)) > 0 })
 
 	if code, text := scrape(t, port, ca.File, "wrong"); code != http.StatusUnauthorized || strings.Contains(text, "flowsnitch_") {
 		t.Errorf("a wrong token gets %d\n%s", code, text)

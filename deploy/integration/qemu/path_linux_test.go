@@ -52,7 +52,7 @@ sinks:
 	export(t, i, 10, "10.0.0.10")
 	var hits []hit
 	i.Until(t, "the hits of both are in the log", func() bool {
-		hits = parse(t, i.Hits(t, `"event":"hit"`))
+		hits = parse(t, i.Hits(t, `"kind":"hit"`))
 		return len(hits) == 2
 	})
 	slices.SortFunc(hits, func(a, b hit) int { return a.Flowsnitch.Version - b.Flowsnitch.Version })

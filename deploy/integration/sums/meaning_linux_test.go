@@ -250,7 +250,7 @@ func (s *site) contacts(t *testing.T) map[contact]int {
 	all := make(map[contact]int)
 	for line := range bytes.Lines(log) {
 		var e struct {
-			Event      string     `json:"event"`
+			Event      string     `json:"kind"`
 			Src        netip.Addr `json:"srcip"`
 			Dst        netip.Addr `json:"dstip"`
 			SrcPort    uint16     `json:"srcport"`

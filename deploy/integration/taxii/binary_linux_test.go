@@ -29,7 +29,7 @@ intel:
 	}
 	i.Until(t, "the collection is read", func() bool { return listed("62.0.1.1") && listed("62.0.2.1") })
 	i.Contact(t, "62.0.1.1")
-	i.Until(t, "a hit", func() bool { return len(i.Hits(t, `"event":"hit"`, "62.0.1.1", `"feed":"medallion"`)) == 1 })
+	i.Until(t, "a hit", func() bool { return len(i.Hits(t, `"kind":"hit"`, "62.0.1.1", `"feed":"medallion"`)) == 1 })
 
 	revoked := newIndicator(2, then.Add(time.Minute), "62.0.2.1")
 	revoked["revoked"] = true

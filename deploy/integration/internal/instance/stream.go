@@ -136,7 +136,7 @@ func AccountOf(t testing.TB, in io.Reader, torn bool) Account {
 			continue
 		}
 		line = line[begin:]
-		if !strings.Contains(line, `"event":"hit"`) {
+		if !strings.Contains(line, `"kind":"hit"`) {
 			continue
 		}
 		id, offender := field(line, `"id":"`), field(line, `"offender":"`)
