@@ -50,6 +50,7 @@ type cursor struct {
 	wake     chan struct{} // one token: there may be something to read
 
 	start uint64 // number of the first event that this cursor was to have
+	since int64  // when it was made, in seconds since 1970; 0 = unknown
 	next  uint64 // of the first event that the runner has not taken
 	lent  bool   // the runner has a batch of what is before
 	done  mark   // everything before is settled

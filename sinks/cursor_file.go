@@ -39,6 +39,9 @@ type cursorState struct {
 	Next   uint64 `json:"next"` // of the journal then
 	// Journal is the identity of the journal; empty in the first version.
 	Journal string `json:"journal,omitempty"`
+	// Since is when the cursor was made, in seconds since 1970; 0 = by a version that did
+	// not note it.
+	Since int64 `json:"since,omitempty"`
 	mark
 }
 
@@ -82,7 +85,7 @@ func loadCursor(d disk.FS, path string, at moment) (c *cursor, next uint64, err 
 	}
 	c = newCursor("", s.Name, s.Position)
 	c.start, c.done, c.saved, c.serial, c.mayRepeat = s.Start, s.mark, s.mark, s.Serial, !s.Clean
-	c.journal = s.Journal
+	c.journal, c.since = s.Journal, s.Since
 	c.path, c.file, c.seen = path, file, seen
 	return c, s.Next, nil
 }
@@ -155,7 +158,7 @@ func (c *cursor) write(d disk.FS, m mark, next uint64, sync, clean bool) error {
 }
 
 func (c *cursor) writeLine(d disk.FS, m mark, next uint64, clean bool) error {
-	s := cursorState{Name: c.name, Serial: c.serial + 1, Clean: clean, Start: c.start, Next: next, Journal: c.journal, mark: m}
+	s := cursorState{Name: c.name, Serial: c.serial + 1, Clean: clean, Start: c.start, Next: next, Journal: c.journal, Since: c.since, mark: m}
 	line, err := appendState(nil, s)
 	if err != nil {
 		return err

@@ -70,8 +70,8 @@ func TestCursorNames(t *testing.T) {
 		t.Error("a name that has no room is taken")
 	}
 	longest, err := appendState(nil, cursorState{Name: strings.Repeat("\x01", maxSinkName), Serial: 1<<64 - 1, Start: 1<<64 - 1, Next: 1<<64 - 1,
-		Journal: strings.Repeat("x", 36),
-		mark:    mark{1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, bucket{-math.Pi * 1e-100, -1 << 63}}})
+		Journal: strings.Repeat("x", 36), Since: math.MinInt64,
+		mark: mark{1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, bucket{-math.Pi * 1e-100, -1 << 63}}})
 	if err != nil || len(longest) != cursorLine || !bytes.HasSuffix(longest, []byte("} \n")) && !bytes.HasSuffix(longest, []byte("  \n")) {
 		t.Errorf("the longest line has %d bytes, %v", len(longest), err)
 	}
@@ -105,4 +105,33 @@ func FuzzCursorFile(f *testing.F) {
 			t.Errorf("got %+v, %v, want %+v", again, ok, s)
 		}
 	})
+}
+
+// TestSinkSince: what a sink counts, it counts from a date that outlives restarts; a file
+// of a version that did not note it has none.
+func TestSinkSince(t *testing.T) {
+	cfg := DefaultJournalConfig()
+	cfg.Dir = t.TempDir()
+	first := time.Now().Add(-48 * time.Hour).Truncate(time.Second)
+	for run := range 3 {
+		cfg.Date = func() time.Time { return first.Add(time.Duration(run) * 24 * time.Hour) }
+		j, _, err := OpenJournal(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		j.Start()
+		r, err := NewRunner(j, named{&fakeSink{}, "far"}, DefaultRunnerConfig())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Start()
+		if got := r.Stats().Since; !got.Equal(first) {
+			t.Errorf("run %d: since %v, want %v", run, got, first)
+		}
+		stopAll(t, j, r)
+	}
+	old := newCursor("", "old", 0)
+	if old.since != 0 {
+		t.Errorf("a cursor without a date is since %d", old.since)
+	}
 }

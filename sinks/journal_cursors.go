@@ -46,6 +46,7 @@ func (j *Journal) newCursor(name string) (c *cursor) {
 	} else {
 		c = newCursor(j.cfg.Dir, name, max(j.first(), j.undelivered()))
 	}
+	c.since = j.moment().date.Unix()
 	j.known.add(name)
 	return c
 }

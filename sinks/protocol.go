@@ -26,6 +26,9 @@ var keywords = [...]string{
 	"shim6", "wesp", "rohc", "ethernet", "aggfrag", "nsh", "homa", // 140
 }
 
+// Protocol gives the keyword of an IP protocol in lower case, else its number.
+func Protocol(protocol uint8) string { return string(appendProtocol(nil, protocol)) }
+
 // appendProtocol appends the keyword of an IP protocol, else its number.
 func appendProtocol(dst []byte, protocol uint8) []byte {
 	if int(protocol) < len(keywords) && keywords[protocol] != "" {

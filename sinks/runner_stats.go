@@ -16,7 +16,10 @@ import (
 // first configured and go on after a restart. After a crash what happened since
 // they were saved is not counted twice. All else counts since the start.
 type CursorStats struct {
-	Appended  uint64 // since this sink is known
+	// Since is when the journal first knew the sink; the numbers of events count from
+	// then on, over restarts. Zero = not known.
+	Since     time.Time
+	Appended  uint64
 	Delivered uint64
 	Failed    uint64 // given up by the sink
 	Filtered  uint64 // not wanted, see Filter
@@ -95,6 +98,9 @@ func (r *Runner) Stats() CursorStats {
 		MayRepeat: c.mayRepeat, Repeated: r.stats.repeated + c.repeats,
 		Errors: r.stats.errors, Failing: r.stats.failing, SendingFor: age(now, r.stats.sending),
 		LastError: r.stats.lastError, LastErrorAt: r.stats.lastErrorAt,
+	}
+	if c.since > 0 {
+		s.Since = time.Unix(c.since, 0)
 	}
 	return s
 }

@@ -13,8 +13,10 @@ import (
 
 // An ExporterStatus is what is known of one exporter, as a status page shows it.
 type ExporterStatus struct {
-	Address  netip.Addr `json:"address"`
-	LastSeen time.Time  `json:"last_seen"`
+	Address netip.Addr `json:"address"`
+	// Name is that of the configuration, which whoever reads the configuration puts here.
+	Name     string    `json:"name,omitempty"`
+	LastSeen time.Time `json:"last_seen"`
 	// Unproven reports that records have not come at times at least a minute apart, and
 	// that the configuration does not name the exporter: all of it may be a stray datagram.
 	Unproven bool `json:"unproven,omitempty"`
@@ -78,7 +80,8 @@ type MissingTemplate struct {
 type SamplingStatus struct {
 	Rate uint32 `json:"rate"`
 	// From is where the rate was told: "header" (v5), "sample" (sFlow), "options"
-	// or "sampler N" (options data without and with a sampler id).
+	// or "sampler N" (options data without and with a sampler id). "configuration" stands
+	// for the rate that the operator has set, which replaces all others.
 	From string `json:"from"`
 }
 

@@ -193,6 +193,8 @@ var notAMetric = figures.Exempt{
 	"Exporters.List[].Streams[].Missing[].":    "is counted by exporter_missing_templates",
 	"Exporters.List[].Streams[].Sampling[].":   "is no loss",
 	"Intel.HitsDay[":                           "is hits_total over a day",
+	"Latest[].":                                "are of single contacts",
+	"Exporters.SelfTest.":                      "is a part of exporters and templates",
 	"Intel.Feeds[].Samples[].":                 "are examples",
 	"Intel.Feeds[].Delta":                      "is the change of feed_entries",
 	"Intel.Feeds[].Parsed":                     "are rows, of which entries are made",
@@ -238,7 +240,7 @@ func judgedStatus() *Status {
 	}
 	s.Intel.Feeds[0].Refused = map[intel.Reason]int{intel.ReasonOverCap: 0, intel.ReasonHome: 0}
 	figures.Fill(&s, noon.Add(-time.Second))
-	s.Starting, s.Health, s.Recent, s.Stalled = false, nil, nil, nil // TestFindings has what has stalled
+	s.Starting, s.Health, s.Recent, s.Latest, s.Stalled = false, nil, nil, nil, nil // TestFindings has what has stalled
 	s.Intel.Feeds[0].Refused[intel.ReasonOverCap] = 0
 	s.Journal.Trouble, s.Journal.ReadTrouble, s.Intel.Quarantined = "", "", nil
 	s.Journal.Bytes, s.Journal.MaxBytes = 10, 1<<40
@@ -265,6 +267,7 @@ var notJudged = figures.Exempt{
 	"Starting":                                "there are no findings yet",
 	"Journal.Opened.TornBytes":                "are of a write that was under way; no sink was to get it",
 	"PID":                                     "is no loss",
+	"Exporters.SelfTest.":                     "is no loss",
 	"Hits.Correlator.FoldedFlowsForgotten":    "are nearly all flows of a large scan; no more than its count of duplicates comes of it",
 	"Memory.":                                 "is no loss",
 	"Listeners[].Sockets":                     "is configuration",

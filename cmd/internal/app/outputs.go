@@ -32,6 +32,7 @@ type outputs struct {
 	told    map[string]toldOf // by sink; only for tell
 	watch   *canary.Watch
 	recent  recentList
+	latest  latestList
 	log     *zap.Logger
 
 	stateDir string
@@ -136,6 +137,7 @@ func (o *outputs) publish(events []intel.Event) {
 	err := o.journal.Append(events)
 	o.watch.Journaled(events)
 	o.recent.add(events)
+	o.latest.add(events)
 	switch {
 	case err != nil && o.trouble.CompareAndSwap(false, true):
 		o.log.Error("the journal does not take events to the disk; a crash would lose them now", zap.Error(err))

@@ -48,6 +48,9 @@ type Status struct {
 	// Recent are the last hits and alerts, the latest first. The web server does not tell
 	// them: on loopback everybody on the host may ask it.
 	Recent []RecentEvent `json:"recent,omitempty"`
+	// Latest are the contacts that changed last, each as it is now, and the last alerts;
+	// the latest first. Like Recent, it is left out by the web server.
+	Latest []LatestStatus `json:"latest,omitempty"`
 }
 
 // A CanaryStatus is the self-test: flows sent on purpose, and how far they came.
@@ -153,6 +156,15 @@ type ExporterStatus struct {
 	Restored RestoredStatus          `json:"restored"`
 	File     TemplateFileStatus      `json:"file"`
 	List     []decode.ExporterStatus `json:"list"`
+	// SelfTest is the part of Exporters and Templates that only self-tests and canaries
+	// take.
+	SelfTest SelfTestShare `json:"self_test"`
+}
+
+// A SelfTestShare is what streams of canaries have of the exporters and templates.
+type SelfTestShare struct {
+	Exporters int `json:"exporters"` // those that send nothing else
+	Templates int `json:"templates"`
 }
 
 // A TemplateFileStatus is the writing of the file of templates, samplers and sequence
@@ -176,8 +188,9 @@ type RestoredStatus struct {
 	Error     string `json:"error,omitempty"` // why the rest could not be read
 }
 
-func exporterStatus(x *decode.Exporters, most int) ExporterStatus {
+func exporterStatus(x *decode.Exporters, named []correlate.Exporter, most int) ExporterStatus {
 	list := x.Snapshot()
+	share := selfTestShare(list)
 	sent := func(e *decode.ExporterStatus) (n uint64) {
 		for i := range e.Streams {
 			n += e.Streams[i].Datagrams
@@ -186,13 +199,14 @@ func exporterStatus(x *decode.Exporters, most int) ExporterStatus {
 	}
 	slices.SortStableFunc(list, func(a, b decode.ExporterStatus) int { return cmp.Compare(sent(&b), sent(&a)) })
 	list = list[:min(len(list), most)]
+	nameExporters(list, named)
 	for i := range list {
 		list[i].LastSeen = byWall(list[i].LastSeen)
 		for j := range list[i].Streams {
 			list[i].Streams[j].LastSeen = byWall(list[i].Streams[j].LastSeen)
 		}
 	}
-	return ExporterStatus{ExportersStats: x.Stats(), List: list}
+	return ExporterStatus{ExportersStats: x.Stats(), List: list, SelfTest: share}
 }
 
 // An IntelStatus is the set in force.
@@ -278,22 +292,25 @@ type OpenedStatus struct {
 // A SinkStatus is one way out. The numbers of events count from when the sink was first
 // configured, all else from the start.
 type SinkStatus struct {
-	Name         string  `json:"name"`
-	Appended     uint64  `json:"appended"` // all events that there were for it
-	Sent         uint64  `json:"sent"`
-	Held         uint64  `json:"held"` // of Sent, those that may be sent again
-	Pending      uint64  `json:"pending"`
-	PendingBytes int64   `json:"pending_bytes"`
-	OldestAge    float64 `json:"oldest_seconds"` // age of the oldest event being sent
-	SendingFor   float64 `json:"sending_seconds"`
-	Dropped      uint64  `json:"dropped"`
-	Damaged      uint64  `json:"damaged"` // of Dropped, those that could not be read
-	Failed       uint64  `json:"failed"`
-	Filtered     uint64  `json:"filtered"`
-	Limited      uint64  `json:"limited"`
-	Repeated     uint64  `json:"repeated"`   // asked for again by the sink
-	MayRepeat    bool    `json:"may_repeat"` // the run before did not end in order
-	Errors       uint64  `json:"errors"`
+	Name string `json:"name"`
+	// Since is when the sink was first configured; absent for one that an earlier version
+	// has known, which did not note it.
+	Since        time.Time `json:"since,omitzero"`
+	Appended     uint64    `json:"appended"` // all events that there were for it
+	Sent         uint64    `json:"sent"`
+	Held         uint64    `json:"held"` // of Sent, those that may be sent again
+	Pending      uint64    `json:"pending"`
+	PendingBytes int64     `json:"pending_bytes"`
+	OldestAge    float64   `json:"oldest_seconds"` // age of the oldest event being sent
+	SendingFor   float64   `json:"sending_seconds"`
+	Dropped      uint64    `json:"dropped"`
+	Damaged      uint64    `json:"damaged"` // of Dropped, those that could not be read
+	Failed       uint64    `json:"failed"`
+	Filtered     uint64    `json:"filtered"`
+	Limited      uint64    `json:"limited"`
+	Repeated     uint64    `json:"repeated"`   // asked for again by the sink
+	MayRepeat    bool      `json:"may_repeat"` // the run before did not end in order
+	Errors       uint64    `json:"errors"`
 	// Failures are the errors since the last delivery.
 	Failures    uint64    `json:"failures"`
 	Failing     bool      `json:"failing"`
@@ -346,7 +363,7 @@ func (a *App) status(most int) Status {
 	}
 	s.Canary = a.canaryStatus()
 	s.Decoded = decodeStatus(d)
-	s.Exporters = exporterStatus(a.exporters, most)
+	s.Exporters = exporterStatus(a.exporters, a.cfg.Exporters, most)
 	s.Exporters.Restored, s.Exporters.File = a.templates.restored, a.templates.status()
 	s.Clock = a.watch.status()
 	s.Hits.Feeds, s.Hits.FeedsOther = a.contacts.FeedHits()
@@ -357,6 +374,7 @@ func (a *App) status(most int) Status {
 	s.Web = a.webStatus()
 	s.Health = a.Findings()
 	s.Recent = a.sinks.recent.events()
+	s.Latest = a.sinks.latest.list()
 	return s
 }
 
@@ -474,7 +492,7 @@ func (o *outputs) status() []SinkStatus {
 
 func sinkStatus(name string, s sinks.CursorStats) SinkStatus {
 	return SinkStatus{
-		Name: name, Appended: s.Appended, Sent: s.Delivered, Held: s.Held, Pending: s.Pending, PendingBytes: s.PendingBytes,
+		Name: name, Since: s.Since, Appended: s.Appended, Sent: s.Delivered, Held: s.Held, Pending: s.Pending, PendingBytes: s.PendingBytes,
 		OldestAge: s.OldestAge.Seconds(), SendingFor: s.SendingFor.Seconds(),
 		Dropped: s.Dropped, Damaged: s.Damaged, Failed: s.Failed, Filtered: s.Filtered, Limited: s.Limited,
 		Repeated: s.Repeated, MayRepeat: s.MayRepeat,

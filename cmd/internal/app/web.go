@@ -95,7 +95,7 @@ func inState(s State, health []Finding) (texts []string) {
 // of the hit log, and on loopback everybody on the host may ask.
 func (a *App) publicStatus() (int, any) {
 	s := a.Status()
-	s.Recent = nil
+	s.Recent, s.Latest = nil, nil
 	return http.StatusOK, s
 }
 
