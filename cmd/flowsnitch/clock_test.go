@@ -13,7 +13,7 @@ func TestPrintClock(t *testing.T) {
 	for want, c := range map[string]app.ClockStatus{
 		"":                                    {State: "ok"},
 		"clock      ok; it was set 1 times\n": {State: "ok", Jumps: 1},
-		"clock      unsynced: why; the date that is gone by is 2026-11-20T23:00:00Z; it was set 2 times\n": {
+		"clock      unsynced: why; dates are computed from 2026-11-20T23:00:00Z; it was set 2 times\n": {
 			State: "unsynced", Why: "why", Trusted: time.Date(2026, 11, 20, 23, 0, 0, 0, time.UTC), Jumps: 2,
 		},
 	} {

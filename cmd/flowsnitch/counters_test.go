@@ -86,6 +86,7 @@ var notInText = figures.Exempt{
 	"Sinks[].PendingBytes":                     "is no loss",
 	"Sinks[].SendingFor":                       "is no loss",
 	"Sinks[].Own.Counts[":                      "is no loss",
+	"Latest[].":                                "is shown by 'flowsnitch top'",
 	"Recent[].":                                "is shown by 'flowsnitch top'",
 }
 

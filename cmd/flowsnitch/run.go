@@ -146,7 +146,7 @@ func summary(w io.Writer, a *app.App) {
 	go func() { status <- a.Status() }()
 	select {
 	case s := <-status:
-		printStatus(w, s, true)
+		printStatus(wrapped(w), s, true)
 	case <-time.After(summaryTime):
 		fmt.Fprintln(w, "no summary: the status cannot be had")
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
+	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
@@ -27,7 +28,9 @@ func newStatus() *cobra.Command {
 		Use:   "status [-c FILE]",
 		Short: "Show what the running instance receives, finds and loses",
 		Long: `status asks the running instance over the control socket in its state directory.
-Every loss has a number here; what is not listed did not happen.`,
+Every kind of loss has a counter; a counter that is not shown is zero. Counters begin
+with the start of the instance, where no other date is given. On a terminal long lines
+are wrapped, elsewhere each is one line.`,
 		Example: `  flowsnitch status
   flowsnitch status --json | jq .listeners
   flowsnitch status --metrics`,
@@ -55,7 +58,7 @@ Every loss has a number here; what is not listed did not happen.`,
 			if asMetrics {
 				return app.WriteMetrics(c.OutOrStdout(), &s)
 			}
-			printStatus(c.OutOrStdout(), s, false)
+			printStatus(wrapped(c.OutOrStdout()), s, false)
 			return nil
 		},
 	}
@@ -83,6 +86,7 @@ func printStatus(w io.Writer, s app.Status, final bool) {
 	} else {
 		fmt.Fprintf(w, "flowsnitch %s, %s, pid %d, up %s, configuration: %s\n",
 			s.Version, s.Name, s.PID, time.Since(s.Since).Round(time.Second), s.Config)
+		fmt.Fprintf(w, "counters   since %s, where no other date is given\n", day(s.Since))
 	}
 	if s.Starting {
 		fmt.Fprintln(w, "still starting")
@@ -132,7 +136,11 @@ func printStatus(w io.Writer, s app.Status, final bool) {
 	printJournal(w, &s.Journal)
 	printClock(w, &s.Clock)
 	for _, k := range s.Sinks {
-		fmt.Fprintf(w, "sink       %s: %d sent, %d waiting, %d dropped, %d failed", k.Name, k.Sent, k.Pending, k.Dropped, k.Failed)
+		fmt.Fprintf(w, "sink       %s: ", k.Name)
+		if !k.Since.IsZero() {
+			fmt.Fprintf(w, "since %s ", day(k.Since))
+		}
+		fmt.Fprintf(w, "%d sent, %d waiting, %d dropped, %d failed", k.Sent, k.Pending, k.Dropped, k.Failed)
 		if k.Filtered+k.Limited > 0 {
 			fmt.Fprintf(w, ", %d filtered, %d over the limit", k.Filtered, k.Limited)
 		}
@@ -198,7 +206,7 @@ func printClock(w io.Writer, c *app.ClockStatus) {
 	}
 	fmt.Fprintf(w, "clock      %s", c.State)
 	if c.Why != "" {
-		fmt.Fprintf(w, ": %s; the date that is gone by is %s", c.Why, c.Trusted.UTC().Format(time.RFC3339))
+		fmt.Fprintf(w, ": %s; dates are computed from %s", c.Why, c.Trusted.UTC().Format(time.RFC3339))
 	}
 	fmt.Fprintf(w, "; it was set %d times\n", c.Jumps)
 }
@@ -302,7 +310,11 @@ func printDecoded(w io.Writer, d *app.DecodeStatus) {
 // printExporters prints what the exporters' own sequence numbers tell of losses,
 // and each exporter in a live status.
 func printExporters(w io.Writer, x *app.ExporterStatus, list bool) {
-	fmt.Fprintf(w, "exporters  %d with %d templates", x.Exporters, x.Templates)
+	own := &x.SelfTest
+	fmt.Fprintf(w, "exporters  %d with %d templates", x.Exporters-own.Exporters, x.Templates-int64(own.Templates))
+	if own.Exporters+own.Templates > 0 {
+		fmt.Fprintf(w, " (and %d with %d of the self-test)", own.Exporters, own.Templates)
+	}
 	if x.Forgotten > 0 {
 		fmt.Fprintf(w, ", %d forgotten", x.Forgotten)
 	}
@@ -343,14 +355,49 @@ func printExporters(w io.Writer, x *app.ExporterStatus, list bool) {
 	for i := range x.List {
 		printExporter(w, &x.List[i])
 	}
+	for i := range x.List {
+		printOwnStreams(w, &x.List[i])
+	}
 }
 
-// printExporter prints one line for each stream of an exporter.
+// exporterName gives an exporter as people know it: the name of the configuration, and the address.
+func exporterName(e *decode.ExporterStatus) string {
+	if e.Name == "" {
+		return e.Address.String()
+	}
+	return fmt.Sprintf("%s (%s)", printable(e.Name), e.Address)
+}
+
+// printOwnStreams prints one line for all streams of canaries that come from an address.
+func printOwnStreams(w io.Writer, e *decode.ExporterStatus) {
+	var sum decode.StreamStatus
+	n := 0
+	for i := range e.Streams {
+		if s := &e.Streams[i]; canary.IsDomain(s.Version, s.Domain) {
+			n++
+			sum.Datagrams += s.Datagrams
+			sum.Records += s.Records
+			sum.Lost += s.Lost
+			if s.LastSeen.After(sum.LastSeen) {
+				sum.LastSeen = s.LastSeen
+			}
+		}
+	}
+	if n > 0 {
+		fmt.Fprintf(w, "self-test  from %s: %d streams, %d datagrams, %d records, %d lost, last %s ago\n",
+			exporterName(e), n, sum.Datagrams, sum.Records, sum.Lost, time.Since(sum.LastSeen).Round(time.Second))
+	}
+}
+
+// printExporter prints one line for each stream of an exporter that is not of canaries.
 func printExporter(w io.Writer, e *decode.ExporterStatus) {
 	for i := range e.Streams {
 		s := &e.Streams[i]
+		if canary.IsDomain(s.Version, s.Domain) {
+			continue
+		}
 		fmt.Fprintf(w, "exporter   %s %s domain %d: %d datagrams, %d records, %d %s lost, %d resets, last %s ago",
-			e.Address, s.Version, s.Domain, s.Datagrams, s.Records, s.Lost, s.Unit, s.Resets, time.Since(s.LastSeen).Round(time.Second))
+			exporterName(e), s.Version, s.Domain, s.Datagrams, s.Records, s.Lost, s.Unit, s.Resets, time.Since(s.LastSeen).Round(time.Second))
 		if s.Estimate > 0 {
 			fmt.Fprintf(w, ", %d %s of the loss are an estimate (flowsnitch had crashed)", s.Estimate, s.Unit)
 		}
@@ -358,6 +405,9 @@ func printExporter(w io.Writer, e *decode.ExporterStatus) {
 			tally{s.Unsaid, "records of unknown templates"}, tally{s.Dropped, "packets that the agent could not sample"}))
 		for _, r := range s.Sampling {
 			fmt.Fprintf(w, ", sampling %d (%s)", r.Rate, r.From)
+		}
+		if len(s.Sampling) == 0 {
+			fmt.Fprint(w, ", sampling unknown")
 		}
 		for _, m := range s.Missing {
 			fmt.Fprintf(w, ", template %d missing for %d sets", m.ID, m.Sets)
@@ -368,6 +418,9 @@ func printExporter(w io.Writer, e *decode.ExporterStatus) {
 		fmt.Fprintln(w)
 	}
 }
+
+// day prints a date for people, in local time.
+func day(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
 
 // size prints bytes for people.
 func size(n uint64) string {
