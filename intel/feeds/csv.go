@@ -1,6 +1,7 @@
 package feeds
 
 import (
+	"cmp"
 	"errors"
 	"net/netip"
 	"slices"
@@ -17,6 +18,12 @@ type csvTable struct {
 	header []string // lower-case names of the columns, if they are known
 	value  func(string) (netip.Prefix, uint16, error)
 	refine func(*csvTable, []string, *Entry) error // may refuse a row; may be nil
+	comma  byte                                    // what separates fields; 0 = not known yet
+
+	// Of a table of ranges: the column of their end, or -1, and its name.
+	isRange bool
+	end     int
+	endName string
 }
 
 // runCSVName parses CSV with a header row that names the column of the address.
@@ -41,6 +48,78 @@ func runCSVAt(d *document, src *source, arg string, value func(string) (netip.Pr
 	return t.run(src)
 }
 
+// runCSVRange parses CSV with the start and the end of a range in two columns, which are
+// named by the header or numbered from 0. Addresses may be unsigned integers.
+func runCSVRange(d *document, src *source, arg string) error {
+	start, end, _ := strings.Cut(arg, ",")
+	t := csvTable{d: d, column: -1, end: -1, isRange: true, name: trim(start), endName: trim(end)}
+	a, isNumber := decimal(t.name, 3, maxColumn)
+	b, areNumbers := decimal(t.endName, 3, maxColumn)
+	if isNumber && areNumbers {
+		t.column, t.end, t.name, t.endName = a, b, "", ""
+	}
+	return t.run(src)
+}
+
+// rangeHeader tells the header of a table of ranges, and the names of its columns.
+func rangeHeader(line string) (arg string, ok bool) {
+	line = strings.TrimLeft(line, "#"+asciiSpace)
+	for _, comma := range csvCommas {
+		row, _ := splitFields(line, comma)
+		for i := range lowerAll(row)[:max(len(row)-1, 0)] {
+			start, end := plainName(row[i]), plainName(row[i+1])
+			if slices.Contains(rangeNames, start+" "+end) {
+				return row[i] + "," + row[i+1], true
+			}
+		}
+	}
+	return "", false
+}
+
+// plainName strips a column's name of what spellings differ in.
+func plainName(s string) string {
+	s = strings.ToLower(strings.Trim(s, "# \t\""))
+	return strings.NewReplacer("_", "", "-", "", " ", "", "ip", "", "addr", "", "ress", "", "range", "", "network", "").Replace(s)
+}
+
+// rangeNames are the pairs of names that only ranges have.
+var rangeNames = []string{"start end", "from to", "first last", "begin end", "low high", "startend endstart", "lower upper", "min max", "starting ending"}
+
+// csvCommas are the characters that separate the fields of a CSV document.
+var csvCommas = []byte{',', ';', '\t', '|'}
+
+// setComma finds out what separates the fields: a comma, unless the named column, or the
+// address in the numbered one, shows with another.
+func (t *csvTable) setComma(record string) {
+	for _, comma := range csvCommas {
+		row, _ := splitFields(record, comma)
+		switch {
+		case t.column < 0 && slices.Contains(lowerAll(row), strings.ToLower(t.name)) && (len(row) > 1 || t.endName == ""):
+		case t.column >= 0 && t.column < len(row) && t.isValue(row[t.column]):
+		default:
+			continue
+		}
+		t.comma = comma
+		return
+	}
+}
+
+// isValue reports whether a cell holds what the table is about.
+func (t *csvTable) isValue(cell string) bool {
+	if t.isRange {
+		_, err := silkAddr(trim(cell))
+		return err == nil
+	}
+	_, _, err := t.value(trim(cell))
+	return err == nil
+}
+
+// fields splits a record.
+func (t *csvTable) fields(record string) []string {
+	row, _ := splitFields(record, cmp.Or(t.comma, ','))
+	return row
+}
+
 // runOTXCSV parses the CSV export of the OTX web pages.
 func runOTXCSV(d *document, src *source, _ string) error {
 	t := csvTable{d: d, column: -1, name: "Indicator", value: parseToken}
@@ -54,7 +133,7 @@ func runOTXCSV(d *document, src *source, _ string) error {
 }
 
 func (t *csvTable) run(src *source) error {
-	records := recordReader{d: t.d, lines: newLineReader(src)}
+	records := recordReader{d: t.d, lines: newLineReader(src), comma: &t.comma}
 	for {
 		record, err := records.record()
 		if errors.Is(err, errOpenQuote) {
@@ -77,14 +156,21 @@ func (t *csvTable) record(record string) error {
 		t.comment(line)
 		return nil
 	}
-	row, _ := splitCSV(record)
+	if sep, ok := strings.CutPrefix(line, "sep="); ok && len(sep) == 1 {
+		t.comma = sep[0] // as spreadsheets announce it
+		return nil
+	}
+	if t.comma == 0 {
+		t.setComma(record)
+	}
+	row := t.fields(record)
 	if t.column < 0 {
 		if !t.setHeader(row) {
 			return t.d.refuse("no column %q in the header; it has %s", t.name, escape(strings.Join(row, ", ")))
 		}
 		return nil
 	}
-	if t.column >= len(row) {
+	if max(t.column, t.end) >= len(row) {
 		t.d.reject(record, errColumns)
 		return nil
 	}
@@ -94,7 +180,11 @@ func (t *csvTable) record(record string) error {
 // comment looks for the header in a comment line.
 func (t *csvTable) comment(line string) {
 	t.d.header(line)
-	row, _ := splitCSV(strings.TrimLeft(line, "#"+asciiSpace))
+	header := strings.TrimLeft(line, "#"+asciiSpace)
+	if t.comma == 0 && t.column < 0 {
+		t.setComma(header)
+	}
+	row := t.fields(header)
 	switch {
 	case t.name == "" && len(row) > t.column && len(row) > 1:
 		t.header = lowerAll(row)
@@ -110,6 +200,11 @@ func (t *csvTable) setHeader(row []string) bool {
 	if i < 0 {
 		return false
 	}
+	if t.isRange {
+		if t.end = slices.Index(row, strings.ToLower(t.endName)); t.end < 0 {
+			return false
+		}
+	}
 	t.column, t.header = i, row
 	return true
 }
@@ -123,6 +218,14 @@ func lowerAll(row []string) []string {
 }
 
 func (t *csvTable) row(record string, row []string) error {
+	if t.isRange {
+		ps, err := parseRange(trim(row[t.column])+"-"+trim(row[t.end]), silkAddr)
+		if err != nil {
+			t.d.reject(record, err)
+			return nil
+		}
+		return t.d.acceptAll(ps, t.evidence(row))
+	}
 	p, port, err := t.value(trim(row[t.column]))
 	if err != nil {
 		t.d.reject(record, err)

@@ -1,6 +1,7 @@
 package feeds
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 )
@@ -18,6 +19,7 @@ var errOpenQuote = errors.New("quoted field does not end")
 type recordReader struct {
 	d     *document
 	lines *lineReader
+	comma *byte    // what separates fields; 0 = a comma
 	read  int      // lines read
 	queue []string // lines read ahead
 }
@@ -29,7 +31,7 @@ func (r *recordReader) record() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if strings.HasPrefix(trim(line), "#") || !openQuote(line) {
+	if strings.HasPrefix(trim(line), "#") || !openQuote(line, *r.comma) {
 		r.drop(1)
 		return line, nil
 	}
@@ -38,7 +40,7 @@ func (r *recordReader) record() (string, error) {
 		if line, err = r.line(n); err != nil {
 			break
 		}
-		if joined += "\n" + line; !openQuote(joined) {
+		if joined += "\n" + line; !openQuote(joined, *r.comma) {
 			r.drop(n + 1)
 			return joined, nil
 		}
@@ -71,19 +73,24 @@ func (r *recordReader) drop(n int) {
 }
 
 // openQuote reports whether a record ends inside a quoted field.
-func openQuote(record string) bool {
-	_, open := splitCSV(record)
+func openQuote(record string, comma byte) bool {
+	_, open := splitFields(record, cmp.Or(comma, ','))
 	return open
 }
 
 // splitCSV gives the fields of a record without their quotes. White space around
 // fields goes, as some feeds put a blank behind each comma. Inside quotes "" is a
 // quote, and so is \" as one feed writes it.
-func splitCSV(record string) (fields []string, open bool) {
+func splitCSV(record string) (fields []string, open bool) { return splitFields(record, ',') }
+
+// splitFields is splitCSV with another character for the comma.
+func splitFields(record string, comma byte) (fields []string, open bool) {
 	for {
-		record = strings.TrimLeft(record, " \t")
+		if record = strings.TrimLeft(record, " "); comma != '\t' {
+			record = strings.TrimLeft(record, " \t")
+		}
 		if !strings.HasPrefix(record, `"`) {
-			field, rest, more := strings.Cut(record, ",")
+			field, rest, more := strings.Cut(record, string(comma))
 			fields = append(fields, trim(field))
 			if !more {
 				return fields, false
@@ -91,12 +98,12 @@ func splitCSV(record string) (fields []string, open bool) {
 			record = rest
 			continue
 		}
-		field, rest, closed := cutQuoted(record[1:])
+		field, rest, closed := cutQuoted(record[1:], comma)
 		fields = append(fields, field)
 		if !closed {
 			return fields, true
 		}
-		_, rest, more := strings.Cut(rest, ",")
+		_, rest, more := strings.Cut(rest, string(comma))
 		if !more {
 			return fields, false
 		}
@@ -105,7 +112,7 @@ func splitCSV(record string) (fields []string, open bool) {
 }
 
 // cutQuoted splits a quoted field, its opening quote gone, from what follows.
-func cutQuoted(s string) (field, rest string, closed bool) {
+func cutQuoted(s string, comma byte) (field, rest string, closed bool) {
 	var b strings.Builder
 	for {
 		i := strings.IndexByte(s, '"')
@@ -116,10 +123,10 @@ func cutQuoted(s string) (field, rest string, closed bool) {
 		escaped := i > 0 && s[i-1] == '\\'
 		after := s[i+1:]
 		switch {
-		case escaped && strings.HasPrefix(after, `"`) && endsField(after[1:]):
+		case escaped && strings.HasPrefix(after, `"`) && endsField(after[1:], comma):
 			b.WriteString(s[:i-1] + `"`) // \" and then the closing quote
 			return b.String(), after[1:], true
-		case escaped && !endsField(after):
+		case escaped && !endsField(after, comma):
 			b.WriteString(s[:i-1] + `"`)
 			s = after
 		case strings.HasPrefix(after, `"`):
@@ -127,10 +134,10 @@ func cutQuoted(s string) (field, rest string, closed bool) {
 			s = after[1:]
 		default:
 			b.WriteString(s[:i])
-			if !endsField(after) { // words behind the quote belong to the field
-				comma := span(after, func(c byte) bool { return c != ',' })
-				b.WriteString(after[:comma])
-				after = after[comma:]
+			if !endsField(after, comma) { // words behind the quote belong to the field
+				n := span(after, func(c byte) bool { return c != comma })
+				b.WriteString(after[:n])
+				after = after[n:]
 			}
 			return b.String(), after, true
 		}
@@ -138,7 +145,9 @@ func cutQuoted(s string) (field, rest string, closed bool) {
 }
 
 // endsField reports whether what follows a quote ends its field.
-func endsField(s string) bool {
-	s = strings.TrimLeft(s, " \t")
-	return s == "" || s[0] == ','
+func endsField(s string, comma byte) bool {
+	if s = strings.TrimLeft(s, " "); comma != '\t' {
+		s = strings.TrimLeft(s, " \t")
+	}
+	return s == "" || s[0] == comma
 }

@@ -6,9 +6,9 @@ import (
 )
 
 // Detect tells the format of a document by its start, 64 KiB or less of it as it
-// comes from the wire. Text that is nothing more special is plain; ok is false
-// for markup and for JSON of an unknown shape. Formats that take an argument and
-// those of local software without marks of their own cannot be told.
+// comes from the wire. Text that is nothing more special is plain, JSON json; ok is
+// false for markup. Formats that take an argument and those of local software without
+// marks of their own cannot be told.
 func Detect(head []byte) (format string, ok bool) {
 	src, err := newSource(bytes.NewReader(head), DefaultMaxBytes)
 	if err != nil {
@@ -23,7 +23,7 @@ func detect(head []byte) (string, bool) {
 		return "", false
 	}
 	if looksLikeJSON(head) {
-		return detectJSON(head)
+		return detectJSON(head), true
 	}
 	return detectText(head), true
 }
@@ -72,12 +72,19 @@ func markOf(line string) string {
 		return "otx-csv"
 	case isIPSetRow(line):
 		return "ipset"
+	case isNFTRow(line):
+		return "nft"
+	case isHostsDenyRow(line):
+		return "hosts.deny"
 	case strings.HasPrefix(line, "ExitNode "), strings.HasPrefix(line, "ExitAddress "):
 		return "tor-exit"
 	case isDShieldRow(line):
 		return "dshield"
 	case isPipeRow(line):
 		return "pipe"
+	}
+	if columns, ok := rangeHeader(line); ok {
+		return "csvrange:" + columns
 	}
 	return ""
 }

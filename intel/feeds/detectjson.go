@@ -10,6 +10,9 @@ import (
 // "results[].id"; string values of keys named type are added as "type=bundle".
 type jsonShape map[string]bool
 
+// textItems marks the path of a list that has texts as items.
+const textItems = "$"
+
 // Limits of the look at a document's shape.
 const (
 	maxShapeDepth = 4
@@ -36,8 +39,12 @@ func (s jsonShape) value(dec *json.Decoder, path string, depth int) error {
 	case json.Delim('['):
 		return s.array(dec, path+"[]", depth)
 	}
-	if word, ok := t.(string); ok && (path == "type" || strings.HasSuffix(path, ".type")) {
+	word, isText := t.(string)
+	switch {
+	case isText && (path == "type" || strings.HasSuffix(path, ".type")):
 		s.add(path + "=" + word)
+	case isText && strings.HasSuffix(path, "[]"):
+		s.add(path + textItems)
 	}
 	return nil
 }
@@ -100,43 +107,50 @@ func (s jsonShape) any(paths ...string) bool {
 }
 
 // detectJSON names the format by the keys at the start of the document. The most
-// telling ones come first: an export of indicators has a type, as STIX has.
-func detectJSON(head []byte) (string, bool) {
+// telling ones come first: an export of indicators has a type, as STIX has. What has
+// none of the marks is json: a list of addresses, or the parser says where some are.
+func detectJSON(head []byte) string {
 	s := shapeOf(head)
 	for _, f := range jsonMarks() {
-		if s.any(f.paths...) {
-			return f.format, true
+		if s.any(f.paths...) && !s.any(f.not...) {
+			return f.format
 		}
 	}
-	if len(s) == 0 || len(s) == 1 && s["[]"] {
-		return "stix", true // {} is the answer of a TAXII server with nothing new
+	if len(s) == 0 || len(s) == 1 && s["[]"] && isEmptyList(head) {
+		return "stix" // {} is the answer of a TAXII server with nothing new
 	}
-	return "", false
+	return "json"
+}
+
+// isEmptyList tells [] from a list of items that leave no mark.
+func isEmptyList(head []byte) bool {
+	return len(bytes.TrimLeft(bytes.TrimLeft(head, asciiSpace), "["+asciiSpace+"]")) == 0
 }
 
 type jsonMark struct {
 	format string
 	paths  []string
+	not    []string // paths that other documents have beside these
 }
 
 func jsonMarks() []jsonMark {
 	return []jsonMark{
-		{"drop-json", []string{"cidr", "asn", "type=metadata"}},
-		{"threatfox-json", []string{"query_status", "data[].ioc", "[].ioc"}},
-		{"abuseipdb-json", []string{"data[].ipAddress", "meta.generatedAt"}},
-		{"feodo-json", []string{"[].ip_address"}},
-		{"isc-json", []string{"[].ip"}},
-		{"misp", []string{"Event", "response", "[].Event", "Attribute", "Object", "Orgc", "threat_level_id", "[].Attribute"}},
-		{"misp-warn", []string{"list", "matching_attributes"}},
+		{"drop-json", []string{"cidr", "asn", "type=metadata"}, nil},
+		{"threatfox-json", []string{"query_status", "data[].ioc", "[].ioc"}, nil},
+		{"abuseipdb-json", []string{"data[].ipAddress", "meta.generatedAt"}, nil},
+		{"feodo-json", []string{"[].ip_address"}, nil},
+		{"isc-json", []string{"[].ip"}, nil},
+		{"misp", []string{"Event", "response", "response[].Event", "[].Event", "Attribute", "Object", "Orgc", "threat_level_id", "[].Attribute"}, nil},
+		{"misp-warn", []string{"list", "matching_attributes"}, nil},
 		{"otx", []string{
 			"results[].indicators", "results[].author_name", "results[].name", "[].indicators", "[].author_name", "indicators",
 			"author_name", "prefetch_pulse_ids",
-		}},
-		{"otx-export", []string{"results[].indicator", "results"}},
-		{"abuseipdb-json", []string{"data"}},
+		}, []string{"indicators[]" + textItems}},
+		{"otx-export", []string{"results[].indicator", "results[]"}, []string{"results[]" + textItems}},
+		{"abuseipdb-json", []string{"data[]"}, []string{"data[]" + textItems}},
 		{"stix", []string{
 			"objects", "type=bundle", "more", "[].spec_version", "[].pattern", "[].type=identity", "[].type=indicator",
 			"spec_version",
-		}},
+		}, []string{"objects[]" + textItems}},
 	}
 }

@@ -37,6 +37,7 @@ func formats() []format {
 		{name: "csv", arg: "NAME", run: runCSVName},
 		{name: "csvcol", arg: "N", run: runCSVColumn},
 		{name: "csvport", arg: "N", run: runCSVPort},
+		{name: "csvrange", arg: "A,B", run: runCSVRange},
 		{name: "drop-json", run: byLine(startDrop)},
 		{name: "zeek", run: byLine(startZeek)},
 		{name: "iprep", run: byLine(startIPRep)},
@@ -50,6 +51,8 @@ func formats() []format {
 		{name: "p2p", run: byLine(startP2P)},
 		{name: "dat", run: byLine(startDat)},
 		{name: "ipset", run: byLine(startIPSet)},
+		{name: "nft", run: byLine(startNFT)},
+		{name: "hosts.deny", run: byLine(startHostsDeny)},
 		{name: "tor-exit", run: byLine(startTorExit)},
 		{name: "otx", run: runOTX},
 		{name: "otx-export", run: runOTXExport},
@@ -57,6 +60,7 @@ func formats() []format {
 		{name: "misp", run: runMISP},
 		{name: "misp-warn", run: runMISPWarn},
 		{name: "stix", run: runSTIX},
+		{name: "json", run: runJSON},
 		{name: "feodo-json", run: jsonList("", feodoRow)},
 		{name: "threatfox-json", run: runThreatFox},
 		{name: "abuseipdb-json", run: jsonList("data", abuseIPDBRow)},
@@ -99,6 +103,9 @@ func findFormat(name string) (format, string, error) {
 	}
 	if _, ok := decimal(arg, 3, maxColumn); all[i].arg == "N" && !ok {
 		return format{}, "", fmt.Errorf("feed format %q: the column must be 0 to %d", name, maxColumn)
+	}
+	if a, b, ok := strings.Cut(arg, ","); all[i].arg == "A,B" && (!ok || trim(a) == "" || trim(b) == "") {
+		return format{}, "", fmt.Errorf("feed format %q: want the columns of start and end, such as csvrange:0,1 or csvrange:start,end", name)
 	}
 	return all[i], arg, nil
 }

@@ -28,7 +28,7 @@ func checkParse(t *testing.T, format, body string) {
 	if err != nil && report.Verdict != RejectDocument && report.Verdict != Truncated {
 		t.Fatalf("verdict %q with error %v", report.Verdict, err)
 	}
-	if report.Accepted+report.Excluded != len(entries) || len(report.Samples) > min(maxSamples, report.Rejected) {
+	if report.Accepted+report.Excluded != len(entries) || len(report.Samples) > min(maxSamples, report.Rejected+report.RejectedParts) {
 		t.Fatalf("%d entries, report %+v", len(entries), report)
 	}
 	for _, s := range report.Samples {
@@ -105,6 +105,7 @@ func fuzzFormats(f *testing.F, formats []string, seeds ...string) {
 
 func FuzzPlain(f *testing.F) {
 	fuzzFormats(f, []string{"plain", "dshield", "dshield-ips", "pipe"},
+		"192.0.2.1;192.0.2.2 ; x\n192.0.2.0 255.255.255.0\n192.0.2.0 - 192.0.2.9, 192.0.2.10|x\n192.0.2.0 /24 mask\n",
 		"192.0.2.1 # x\n192.0.2.0-192.0.2.9\r\n[2001:db8::1]:443\r::ffff:192.0.2.0/120\n1.2.3.4:80\n\"1.2.3.4\",x",
 		"::fffe:ffff:ffff-::1:0:0:0\n::ffff:0:0/96\n::/1\n192.0.2.1/255.255.0.0\n",
 		"Start\tEnd\tNetblock\n192.000.002.000\t192.0.2.255\t24\t10\tName\tNL\t\n",
@@ -113,7 +114,8 @@ func FuzzPlain(f *testing.F) {
 }
 
 func FuzzCSV(f *testing.F) {
-	fuzzFormats(f, []string{"csv:ip", "csvcol:1", "csvport:0", "otx-csv"},
+	fuzzFormats(f, []string{"csv:ip", "csvcol:1", "csvport:0", "otx-csv", "csvrange:0,1", "csvrange:start,end"},
+		"start;end\n192.0.2.0;192.0.2.9\n", "sep=;\n1;\"192.0.2.1\";x\n",
 		"# a\n\"id\",\"ip\"\n1,\"192.0.2.1\"\n2,\"line\nbreak\"\n",
 		"\"[2001:db8::1]:80\", \"x \\\"y\\\"\", z\n2001:db8::1:80,\"a\"\"b\"\n",
 		"Indicator type,Indicator,Description\r\nIPv4,192.0.2.1,\"x, y\"\r\n\"open\n\"\"\n")
@@ -122,7 +124,10 @@ func FuzzCSV(f *testing.F) {
 func FuzzLocal(f *testing.F) {
 	fuzzFormats(f, []string{
 		"zeek", "iprep", "cdb", "silk", "silk-ranges", "ip4set", "ip4trie", "ip6trie", "combined", "p2p", "dat", "ipset", "tor-exit",
+		"nft", "hosts.deny",
 	},
+		"table ip x {\n set y {\n elements = { 192.0.2.1 timeout 1h, 192.0.2.0/24,\n 192.0.2.1-192.0.2.9 . tcp . 80 }\n}}\n",
+		"ALL: 192.0.2. EXCEPT 192.0.2.1 : deny\nsshd: [2001:db8::]/32, \\\n 192.0.2.7\n",
 		"#fields\tindicator\tindicator_type\tmeta.url\n192.0.2.1\tIntel::ADDR\thttps://x/\n",
 		"192.0.2.1,1,100\n10.:x\n\"2001:db8::1\":y\n", "10.x.1-2.4,5\n3232235776/24\n192.0.2.1-192.0.2.9\n",
 		"$DATASET ip4set a @\n:2:x $\n10/8\n!10.1-2\n1.2.3.4-9 :3:y\n$DATASET ip6trie b @\n2001:db8:1\n",
@@ -132,7 +137,7 @@ func FuzzLocal(f *testing.F) {
 
 func FuzzJSON(f *testing.F) {
 	fuzzFormats(f, []string{
-		"", "drop-json", "otx", "otx-export", "misp", "misp-warn", "stix", "feodo-json", "threatfox-json", "abuseipdb-json", "isc-json",
+		"", "json", "drop-json", "otx", "otx-export", "misp", "misp-warn", "stix", "feodo-json", "threatfox-json", "abuseipdb-json", "isc-json",
 	},
 		`{"cidr":"192.0.2.0/24","sblid":"SBL1"}`+"\n"+`{"type":"metadata","timestamp":1,"records":1}`,
 		`{"results":[{"id":"a","name":"n","indicators":[{"indicator":"192.0.2.1","type":"IPv4","is_active":1}]}],"next":null}`,
@@ -141,6 +146,31 @@ func FuzzJSON(f *testing.F) {
 		`{"objects":[{"type":"indicator","id":"i","pattern":"[ipv4-addr:value = '192.0.2.1']","modified":"2026-01-01T00:00:00Z"}]}`,
 		`[{"ip_address":"192.0.2.1","port":443}]`, `{"query_status":"ok","data":[{"ioc":"192.0.2.1:80","ioc_type":"ip:port"}]}`,
 		`{"meta":{},"data":[{"ipAddress":"192.0.2.1","abuseConfidenceScore":100}]}`, `[{"ip":"192.000.002.001"}]`)
+}
+
+func FuzzPath(f *testing.F) {
+	f.Add("data[].ip", `{"data":[{"ip":"192.0.2.1"},{"ip":["192.0.2.2, 192.0.2.3"]}]}`)
+	f.Add("a, $['b.c'].*", `{"a":{"192.0.2.1":1},"b.c":[{"x":"192.0.2.0-192.0.2.9"}]}`+"\n"+`{"a":null}`)
+	f.Fuzz(func(t *testing.T, path, body string) {
+		if CheckPath(path) != nil {
+			return
+		}
+		report, err := Parse(strings.NewReader(body), Options{Path: path}, func(e Entry) error { checkEntry(t, e); return nil })
+		if err == nil && report.Verdict == RejectDocument {
+			t.Fatalf("%+v", report)
+		}
+	})
+}
+
+func FuzzTime(f *testing.F) {
+	for _, s := range []string{"Mon, 30 Mar 2026 02:20:00 +0200", "30. M\u00e4rz 2026", "20260330", "1647435002000", "03/30/2026 02:05 PM"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if at := findTime(s); !at.IsZero() && (at.Year() < 1970 || at.Year() > 9999) {
+			t.Fatal(at)
+		}
+	})
 }
 
 func FuzzPattern(f *testing.F) {
@@ -153,7 +183,7 @@ func FuzzPattern(f *testing.F) {
 	f.Fuzz(func(t *testing.T, pattern string) {
 		values, err := patternAddresses(pattern)
 		if (err == nil) != (len(values) > 0) {
-			t.Fatalf("%q: %q, %v", pattern, values, err)
+			t.Fatalf("%q: %v, %v", pattern, values, err)
 		}
 	})
 }

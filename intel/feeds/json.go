@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 )
 
@@ -19,6 +20,7 @@ var (
 	errJSONValue = errors.New("one value is longer than 16 MiB")
 	errNotObject = errors.New("not a JSON object")
 	errNoValue   = errors.New("no address in the row")
+	errShape     = errors.New("not of the type that the format has here")
 )
 
 // A jsonReader walks through a JSON document without ever holding it. Its errors
@@ -29,6 +31,7 @@ type jsonReader struct {
 	in  *jsonInput
 	// known is set when a member that makes the document was met.
 	known bool
+	base  int // lines of the document before the reader's first
 }
 
 func newJSONReader(d *document, r io.Reader) *jsonReader {
@@ -70,7 +73,7 @@ func (in *jsonInput) Read(p []byte) (int, error) {
 func (j *jsonReader) setLine() {
 	var ahead lineCounter
 	_, _ = io.Copy(&ahead, j.dec.Buffered())
-	j.d.line = j.in.lines - int(ahead) + 1
+	j.d.line = j.base + j.in.lines - int(ahead) + 1
 }
 
 // lineCounter counts the line ends that are written to it.
@@ -100,11 +103,13 @@ func (j *jsonReader) broken(err error) error {
 }
 
 // handlers say what to do with a value of unknown type. A handler consumes one
-// value: that of the key, or one item. What has no handler is skipped.
+// value: that of the key, or one item. A value that has no handler is rejected, unless
+// it is null.
 type handlers struct {
 	key    func(name string) error
 	item   func() error
 	scalar func(t json.Token) error
+	known  bool // a list makes the document
 }
 
 // document walks the one value of the document: a list, or an object with at
@@ -148,16 +153,61 @@ func (j *jsonReader) walk(h handlers) error {
 	if err != nil {
 		return err
 	}
-	switch t {
-	case json.Delim('{'):
+	switch {
+	case t == json.Delim('{') && h.key != nil:
 		return j.members(h.key)
-	case json.Delim('['):
+	case t == json.Delim('{'):
+		j.odd("{...}")
+		return j.members(func(string) error { return j.skip() })
+	case t == json.Delim('[') && h.item != nil:
+		j.known = j.known || h.known
 		return j.items(h.item)
-	}
-	if h.scalar != nil {
+	case t == json.Delim('['):
+		j.odd("[...]")
+		return j.items(j.skip)
+	case h.scalar != nil:
 		return h.scalar(t)
+	case t != nil:
+		j.odd(fmt.Sprint(t))
 	}
 	return nil
+}
+
+// odd counts a value that is not of the type that the format has in its place.
+func (j *jsonReader) odd(value string) {
+	j.setLine()
+	j.d.reject(value, errShape)
+}
+
+// oddScalar does so where null is none of the types either.
+func (j *jsonReader) oddScalar(t json.Token) error {
+	j.odd(fmt.Sprint(t))
+	return nil
+}
+
+// list consumes the list that makes the document. Null is none: only a list without
+// items is an empty document.
+func (j *jsonReader) list(name string, item func() error) error {
+	j.known = true
+	return j.walk(handlers{item: item, scalar: func(t json.Token) error {
+		if t == nil {
+			return j.d.refuse("%s is null, not a list", name)
+		}
+		return j.oddScalar(t)
+	}})
+}
+
+// element runs walk over an element of a list and counts one in which no member that
+// makes it was met.
+func (j *jsonReader) element(walk func() error) error {
+	before, rejected := j.known, j.d.report.Rejected
+	j.known = false
+	err := walk()
+	if err == nil && !j.known && j.d.report.Rejected == rejected {
+		j.odd("...")
+	}
+	j.known = j.known || before
+	return err
 }
 
 func (j *jsonReader) members(key func(string) error) error {
@@ -167,12 +217,7 @@ func (j *jsonReader) members(key func(string) error) error {
 			return err
 		}
 		name, _ := t.(string)
-		if key == nil {
-			err = j.skip()
-		} else {
-			err = key(name)
-		}
-		if err != nil {
+		if err := key(name); err != nil {
 			return err
 		}
 	}
@@ -181,9 +226,6 @@ func (j *jsonReader) members(key func(string) error) error {
 }
 
 func (j *jsonReader) items(item func() error) error {
-	if item == nil {
-		item = j.skip
-	}
 	for j.dec.More() {
 		if err := item(); err != nil {
 			return err

@@ -17,10 +17,9 @@ func jsonList(member string, row func(*jsonReader) error) func(*document, *sourc
 		item := func() error { return row(j) }
 		key := func(name string) error {
 			if member == "" || name != member {
-				return j.skip()
+				return j.skipDated(name)
 			}
-			j.known = true
-			return j.walk(handlers{item: item})
+			return j.list(name, item)
 		}
 		wants := "a list"
 		if member != "" {

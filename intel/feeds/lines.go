@@ -153,7 +153,8 @@ func eofIsNil(err error) error {
 	return err
 }
 
-// comment reports whether a trimmed line is blank or a comment, which it counts.
+// comment reports whether a trimmed line is blank or a comment, which it counts, and
+// from which it takes the time of the data.
 // The marks are the starts of comment lines in the format.
 func (d *document) comment(line string, marks ...string) bool {
 	if line == "" {
@@ -162,6 +163,7 @@ func (d *document) comment(line string, marks ...string) bool {
 	for _, m := range marks {
 		if strings.HasPrefix(line, m) {
 			d.report.Comments++
+			d.headerDate(line)
 			return true
 		}
 	}
@@ -178,6 +180,9 @@ func trim(s string) string {
 	}
 	return s
 }
+
+// trimLeft removes ASCII white space at the start.
+func trimLeft(s string) string { return s[span(s, isSpace):] }
 
 // isSpace tells the characters of asciiSpace.
 func isSpace(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' }

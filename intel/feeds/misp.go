@@ -250,7 +250,7 @@ func (e *mispEvent) end() error {
 // event, or a list of any of them.
 func runMISP(d *document, src *source, _ string) error {
 	j := newJSONReader(d, src)
-	item := func() error { return j.mispItem(nil) }
+	item := func() error { return j.element(func() error { return j.mispItem(nil) }) }
 	single := newMISPEvent(j)
 	key := j.mispKey(single, true)
 	if err := j.document("an Event", handlers{item: item, key: key}); err != nil {
@@ -263,7 +263,11 @@ func runMISP(d *document, src *source, _ string) error {
 // its place.
 func (j *jsonReader) mispItem(item func() error) error {
 	bare := newMISPEvent(j)
-	if err := j.walk(handlers{item: item, key: j.mispKey(bare, false)}); err != nil {
+	h := handlers{item: item, key: j.mispKey(bare, false), known: true}
+	if item != nil {
+		h.scalar = j.oddScalar
+	}
+	if err := j.walk(h); err != nil {
 		return err
 	}
 	return bare.end()
@@ -276,13 +280,15 @@ func (j *jsonReader) mispKey(bare *mispEvent, top bool) func(string) error {
 		case name == "Event":
 			j.known = true
 			event := newMISPEvent(j)
-			if err := j.walk(handlers{key: event.key}); err != nil {
+			if err := j.walk(handlers{key: event.key, scalar: j.oddScalar}); err != nil {
 				return err
 			}
 			return event.end()
 		case name == "response" && top:
 			j.known = true
-			return j.mispItem(func() error { return j.mispItem(nil) })
+			return j.element(func() error {
+				return j.mispItem(func() error { return j.element(func() error { return j.mispItem(nil) }) })
+			})
 		}
 		return bare.key(name)
 	}

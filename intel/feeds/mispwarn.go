@@ -7,12 +7,11 @@ func runMISPWarn(d *document, src *source, _ string) error {
 	j := newJSONReader(d, src)
 	key := func(name string) error {
 		if name != "list" {
-			return j.skip()
+			return j.skipDated(name)
 		}
-		j.known = true
-		return j.walk(handlers{item: j.warnItem})
+		return j.list(name, j.warnItem)
 	}
-	return j.document("an object with a list", handlers{item: j.skip, key: key})
+	return j.document("an object with a list", handlers{key: key})
 }
 
 func (j *jsonReader) warnItem() error {

@@ -101,7 +101,11 @@ func parseNetmask(s string) (int, error) {
 	if err != nil || !m.Is4() {
 		return 0, errNetmask
 	}
-	v := bits32(m)
+	return maskLength(bits32(m))
+}
+
+// maskLength counts the leading ones of a netmask.
+func maskLength(v uint32) (int, error) {
 	ones := bits.LeadingZeros32(^v)
 	if v<<ones != 0 {
 		return 0, errNetmask

@@ -153,7 +153,7 @@ func runOTX(d *document, src *source, _ string) error {
 	single := newPulse(j)
 	item := func() error {
 		p := newPulse(j)
-		if err := j.walk(handlers{key: p.key}); err != nil {
+		if err := j.element(func() error { return j.walk(handlers{key: p.key}) }); err != nil {
 			return err
 		}
 		return p.end()
@@ -194,8 +194,7 @@ func (j *jsonReader) otxPage(item func() error, other func(string) error) error 
 	key := func(name string) error {
 		switch name {
 		case "results":
-			j.known = true
-			return j.walk(handlers{item: item})
+			return j.list(name, item)
 		case "next":
 			return j.row(&next)
 		}

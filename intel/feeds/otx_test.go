@@ -14,11 +14,10 @@ func TestOTXShapes(t *testing.T) {
 		{`[` + pulse + `]`, "192.0.2.1/32", 0},
 		{pulse, "192.0.2.1/32", 0},
 		{`{"results":[{"id":"a","indicators":null}]}`, "", 0},
-		{`{"results":null}`, "", 0},
 		{`{"results":[]}`, "", 0},
 		{`[]`, "", 0},
 		{`{}`, "", 0},
-		{`[null,1,"x",[]]`, "", 0},
+		{`[null,1,"x",[]]`, "", 4},
 		{`{"results":[` + indicator + `]}`, "", 1},
 		{`[{"id":"a","indicators":[null,1,"192.0.2.1",[],{}]}]`, "", 5},
 	})

@@ -43,6 +43,9 @@ type Options struct {
 	// Format is a name as Formats lists them, with its argument: "csv:dst_ip".
 	// Empty means that the content decides.
 	Format string
+	// Path names the members of JSON that hold the addresses, as CheckPath knows it; the
+	// format is then json, or empty.
+	Path string
 	// Now decides what has expired; zero means the time of the call.
 	Now time.Time
 	// MaxBytes caps the document after decompression; 0 means DefaultMaxBytes.
@@ -83,7 +86,12 @@ func (d *document) parse(r io.Reader) error {
 	}
 	head := src.head()
 	name := d.opts.Format
-	if name == "" {
+	switch {
+	case d.opts.Path != "" && name != "" && name != "json":
+		return fmt.Errorf("format %s has no path; it belongs to json", name)
+	case d.opts.Path != "":
+		name = "json"
+	case name == "":
 		name, _ = detect(head)
 	}
 	d.report.Format = name

@@ -42,12 +42,15 @@ type Report struct {
 	// Rejected counts rows without a usable prefix, rows of other kinds (domains,
 	// hashes) and expired ones included.
 	Rejected int
+	// RejectedParts counts what was rejected of rows that yielded entries all the
+	// same: elements of a list in one row.
+	RejectedParts int
 	// Skipped counts rows that the format itself sets aside: ranges that a
 	// filter allows, deleted objects, older versions, data sets of other types.
 	Skipped int
 	// Comments counts comment lines.
 	Comments int
-	// Samples are the first rejected rows.
+	// Samples are the first rejected rows and parts.
 	Samples []Reject
 	// Declared is the number of entries that the document announces; -1 = none.
 	Declared int
@@ -66,6 +69,8 @@ type document struct {
 	line    int     // where the parser stands
 	longRow bool    // the row is much longer than the evidence it may hold
 	verdict Verdict // when the format decides, else empty
+
+	dateRank dateRank // of Report.Updated
 }
 
 func newDocument(opts Options, yield func(Entry) error) *document {
@@ -100,8 +105,19 @@ func (d *document) reject(text string, reason error) {
 	d.rejectAt(d.line, text, reason)
 }
 
+// rejectPart counts an element of a row of which others are taken.
+func (d *document) rejectPart(text string, reason error) {
+	d.report.RejectedParts++
+	d.sample(d.line, text, reason)
+}
+
 func (d *document) rejectAt(line int, text string, reason error) {
 	d.report.Rejected++
+	d.sample(line, text, reason)
+}
+
+// sample keeps the first rejects for people to see.
+func (d *document) sample(line int, text string, reason error) {
 	if len(d.report.Samples) < maxSamples {
 		d.report.Samples = append(d.report.Samples, Reject{line, escape(text), reason.Error()})
 	}
@@ -132,7 +148,7 @@ func (d *document) finish(err error) {
 		r.Verdict = d.verdict
 	case r.Accepted+r.Excluded > 0:
 		r.Verdict = OK
-	case r.Rejected > 0:
+	case r.Rejected+r.Skipped > 0:
 		r.Verdict = NoPrefix
 	default:
 		r.Verdict = Empty

@@ -21,11 +21,20 @@ type source struct {
 	limit *limitedReader
 }
 
-// newSource unpacks gzip by its magic and decodes by the byte order mark.
+// newSource unpacks gzip, or a ZIP archive with one file, by its magic and decodes by
+// the byte order mark.
 func newSource(r io.Reader, maxBytes int64) (*source, error) {
 	raw := bufio.NewReaderSize(r, 4096)
 	r = raw
-	if magic, _ := raw.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
+	magic, _ := raw.Peek(4)
+	switch {
+	case bytes.HasPrefix(magic, []byte("PK\x03\x04")), bytes.Equal(magic, []byte("PK\x05\x06")):
+		list, err := unzip(raw, maxBytes)
+		if err != nil {
+			return nil, err
+		}
+		r = list
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
 		z, err := gzip.NewReader(raw)
 		if err != nil {
 			return nil, fmt.Errorf("gzip: %w", err)

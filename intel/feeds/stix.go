@@ -12,6 +12,7 @@ var (
 	errPatternType = errors.New("pattern_type is not stix")
 	errRevoked     = errors.New("revoked")
 	errNotYetValid = errors.New("not yet valid")
+	errNoObject    = errors.New("not an object with a type")
 	errNoAddresses = errors.New("pattern names no address")
 )
 
@@ -40,7 +41,7 @@ type stixIndicator struct {
 }
 
 // values checks state and validity and reads the pattern.
-func (s *stixIndicator) values(now time.Time) ([]string, error) {
+func (s *stixIndicator) values(now time.Time) ([]patternAddress, error) {
 	from, until := parseTime(string(s.ValidFrom)), parseTime(string(s.ValidUntil))
 	switch {
 	case s.PatternType != "" && s.PatternType != "stix":

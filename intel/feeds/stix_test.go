@@ -1,6 +1,7 @@
 package feeds
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -30,8 +31,31 @@ func TestPatternAddresses(t *testing.T) {
 		{`[ipv4-addr:value = 'a\'b']`, "a'b", nil},
 		{"[domain-name:value = 'a AND b' OR ipv4-addr:value = 'a']", "a", nil},
 
+		{"[network-traffic:dst_ref.value = 'a']", "a", nil},
+		{"[network-traffic:dst_ref.type = 'ipv4-addr' AND network-traffic:dst_ref.value = 'a']", "a", nil},
+		{"[network-traffic:src_ref.value = 'a' AND network-traffic:src_ref.type = 'ipv6-addr']", "a", nil},
+		{"[(network-traffic:dst_ref.type IN ('ipv4-addr', 'ipv6-addr') AND network-traffic:dst_ref.value IN ('a', 'b'))]", "a b", nil},
+		{"[network-traffic:dst_ref.type = 'ipv4-addr' AND network-traffic:dst_ref.value = 'a' AND network-traffic:dst_port = '443']", "a:443", nil},
+		{"[(network-traffic:dst_ref.type = 'ipv4-addr' AND network-traffic:dst_ref.value = 'a') AND network-traffic:dst_port = 443]", "a:443", nil},
+		{"[network-traffic:dst_port IN (80, 443) AND (ipv4-addr:value = 'a' OR ipv4-addr:value = 'b')]", "a:80 a:443 b:80 b:443", nil},
+		{"[ipv4-addr:value = 'a' AND network-traffic:dst_port = 80 OR ipv4-addr:value = 'b']", "a:80 b", nil},
+		{"[network-traffic:dst_ref.type = 'domain-name' AND network-traffic:dst_ref.value = 'x' OR ipv4-addr:value = 'a']", "a", nil},
+
 		{"[domain-name:value = 'a']", "", errNoAddresses},
-		{"[network-traffic:dst_ref.value = 'a']", "", errNoAddresses},
+		{"[network-traffic:dst_ref.type = 'ipv4-addr']", "", errNoAddresses},
+		{"[network-traffic:dst_port = 443]", "", errNoAddresses},
+		{"[network-traffic:dst_ref.type = 'domain-name' AND network-traffic:dst_ref.value = 'x']", "", errNoAddresses},
+		{"[domain-name:value = 'x' AND domain-name:resolves_to_refs[*].value = 'a']", "", errNarrow},
+		{"[network-traffic:src_ref.value = 'a' AND network-traffic:dst_ref.value = 'b']", "", errNarrow},
+		{"[network-traffic:src_ref.value = 'a' AND network-traffic:dst_port = 22]", "", errNarrow},
+		{"[network-traffic:src_ref.type = 'ipv4-addr' AND network-traffic:dst_ref.value = 'a']", "", errNarrow},
+		{"[ipv4-addr:value = 'a' AND network-traffic:dst_port = 1 AND network-traffic:src_port = 2]", "", errNarrow},
+		{"[ipv4-addr:value = 'a' AND network-traffic:dst_port > 1]", "", errNarrow},
+		{"[ipv4-addr:value = 'a' AND network-traffic:protocols[*] = 'tcp']", "", errNarrow},
+		{"[(ipv4-addr:value = 'a' OR domain-name:value = 'x') AND network-traffic:dst_port = 1]", "", errNarrow},
+		{"[ipv4-addr:value = 'a'] AND [network-traffic:dst_port = 1]", "", errNarrow},
+		{"[ipv4-addr:value = 'a' AND network-traffic:dst_port = 70000]", "", errPort},
+		{"[ipv4-addr:value = 'a' AND]", "", errPattern},
 		{"[ipv4-addr:value = 'a' AND x:y = 1]", "", errNarrow},
 		{"[ipv4-addr:value = 'a'] AND [x:y = 1]", "", errNarrow},
 		{"[ipv4-addr:value = 'a' OR x:y = 1 AND x:z = 2]", "", errNarrow},
@@ -67,8 +91,16 @@ func TestPatternAddresses(t *testing.T) {
 	}
 	for _, c := range cases {
 		got, err := patternAddresses(c.pattern)
-		if err != c.err || !slices.Equal(got, strings.Fields(c.want)) {
-			t.Errorf("%s: got %q, %v; want %q, %v", clip(c.pattern, 80), got, err, c.want, c.err)
+		var texts []string
+		for _, a := range got {
+			text := a.value
+			if a.port != 0 {
+				text += fmt.Sprintf(":%d", a.port)
+			}
+			texts = append(texts, text)
+		}
+		if err != c.err || !slices.Equal(texts, strings.Fields(c.want)) {
+			t.Errorf("%s: got %q, %v; want %q, %v", clip(c.pattern, 80), texts, err, c.want, c.err)
 		}
 	}
 }
@@ -87,7 +119,7 @@ func TestSTIXShapes(t *testing.T) {
 		{`{"type":"bundle","id":"bundle--1"}`, "", 0},
 		{`{"more":false}`, "", 0},
 		{`{}`, "", 0},
-		{`{"objects":[null,1,{"type":"ipv4-addr","value":"192.0.2.1"},{"type":"indicator"}]}`, "", 1},
+		{`{"objects":[null,1,{"type":"ipv4-addr","value":"192.0.2.1"},{"type":"indicator"}]}`, "", 3},
 	})
 	for _, text := range []string{`{"title":"Unauthorized","http_status":"401"}`, `{"objects":[`, `x`} {
 		if _, report, err := parseAll(t, "stix", text); err == nil || report.Verdict != RejectDocument {

@@ -8,17 +8,29 @@ import (
 var (
 	errPattern = errors.New("pattern is not well formed")
 	errNarrow  = errors.New("pattern says more than a list of addresses")
+	errProduct = errors.New("pattern stands for more than 65,536 addresses and ports")
 )
 
 // maxPatternDepth is how deep parentheses in a pattern may be nested.
 const maxPatternDepth = 32
 
-// patternAddresses reads a STIX pattern (STIX 2.1 section 9) and gives the values
-// that it compares ipv4-addr:value and ipv6-addr:value with. Only comparisons by
-// =, IN and ISSUBSET that are joined by OR are understood: a pattern with AND,
+// maxPatternProduct is how many pairs of address and port a pattern may stand for.
+const maxPatternProduct = 65536
+
+// A patternAddress is an address that a pattern compares with, as it is written, and
+// the port that goes with it; 0 = any.
+type patternAddress struct {
+	value string
+	port  uint16
+}
+
+// patternAddresses reads a STIX pattern (STIX 2.1 section 9) and gives the addresses
+// that it stands for: comparisons by =, IN and ISSUBSET, joined by OR. By AND an
+// address may have its type beside it (network-traffic:dst_ref.type = 'ipv4-addr'),
+// which says nothing new, and a port of the same end. A pattern with any other AND,
 // NOT, other comparisons, FOLLOWEDBY or a qualifier says less than "any of these
 // addresses" and gives errNarrow.
-func patternAddresses(pattern string) ([]string, error) {
+func patternAddresses(pattern string) ([]patternAddress, error) {
 	p := patternParser{rest: pattern}
 	p.next()
 	if err := p.observations(0); err != nil {
@@ -27,18 +39,18 @@ func patternAddresses(pattern string) ([]string, error) {
 	if p.kind != tokenEnd {
 		return nil, p.unexpected()
 	}
-	if len(p.values) == 0 {
+	if len(p.found) == 0 {
 		return nil, errNoAddresses
 	}
-	return p.values, nil
+	return p.found, nil
 }
 
 // A patternParser holds the token it stands at and the text behind it.
 type patternParser struct {
-	rest   string
-	kind   tokenKind
-	token  string
-	values []string
+	rest  string
+	kind  tokenKind
+	token string
+	found []patternAddress // of the observations so far
 }
 
 // observations: [..] or (..), joined by OR.
@@ -57,7 +69,11 @@ func (p *patternParser) observations(depth int) error {
 func (p *patternParser) observation(depth int) error {
 	switch {
 	case p.is(tokenMark, "["):
-		return p.group("]", depth, p.comparisons)
+		return p.group("]", depth, func(depth int) error {
+			t, err := p.comparisons(depth)
+			p.found = append(p.found, t.addresses...)
+			return err
+		})
 	case p.is(tokenMark, "("):
 		return p.group(")", depth, p.observations)
 	}
@@ -80,83 +96,114 @@ func (p *patternParser) group(closing string, depth int, inner func(int) error) 
 	return nil
 }
 
-// comparisons: path = 'x', path IN ('x', 'y'), path ISSUBSET 'x' or a group of
-// them, joined by OR.
-func (p *patternParser) comparisons(depth int) error {
+// comparisons reads terms joined by OR.
+func (p *patternParser) comparisons(depth int) (patternTerm, error) {
+	var all patternTerm
 	for {
-		var err error
-		if p.is(tokenMark, "(") {
-			err = p.group(")", depth, p.comparisons)
-		} else {
-			err = p.comparison()
-		}
+		t, err := p.conjunction(depth)
 		if err != nil {
-			return err
+			return all, err
 		}
+		all.or(t)
 		if !p.is(tokenWord, "OR") {
-			return nil
+			return all, nil
 		}
 		p.next()
 	}
 }
 
-func (p *patternParser) comparison() error {
+// conjunction reads comparisons, or groups of them, joined by AND, which binds closer.
+func (p *patternParser) conjunction(depth int) (patternTerm, error) {
+	var terms []patternTerm
+	for {
+		var t patternTerm
+		var err error
+		if p.is(tokenMark, "(") {
+			err = p.group(")", depth, func(depth int) (err error) {
+				t, err = p.comparisons(depth)
+				return err
+			})
+		} else {
+			t, err = p.comparison()
+		}
+		if err != nil {
+			return t, err
+		}
+		terms = append(terms, t)
+		if !p.is(tokenWord, "AND") {
+			break
+		}
+		p.next()
+	}
+	if len(terms) == 1 {
+		return terms[0], nil
+	}
+	return conjunctionOf(terms)
+}
+
+// comparison: path = 'x', path IN ('x', 'y'), path ISSUBSET 'x'.
+func (p *patternParser) comparison() (patternTerm, error) {
 	path := p.token
 	if p.kind != tokenWord || strings.IndexByte(path, ':') <= 0 {
-		return p.unexpected()
+		return patternTerm{}, p.unexpected()
 	}
-	wanted := path == "ipv4-addr:value" || path == "ipv6-addr:value"
 	p.next()
+	var values []string
+	var err error
 	switch {
 	case p.is(tokenMark, "="), p.is(tokenMark, "=="), p.is(tokenWord, "ISSUBSET"):
 		p.next()
-		return p.value(wanted)
+		values, err = p.value(nil)
 	case p.is(tokenWord, "IN"):
 		p.next()
-		return p.list(wanted)
+		values, err = p.list()
+	default:
+		err = p.unexpected()
 	}
-	return p.unexpected()
+	if err != nil {
+		return patternTerm{}, err
+	}
+	return termOf(path, values)
 }
 
 // list reads ('a', 'b').
-func (p *patternParser) list(wanted bool) error {
+func (p *patternParser) list() (values []string, err error) {
 	if !p.is(tokenMark, "(") {
-		return p.unexpected()
+		return nil, p.unexpected()
 	}
 	for {
 		p.next()
-		if err := p.value(wanted); err != nil {
-			return err
+		if values, err = p.value(values); err != nil {
+			return nil, err
 		}
 		if p.is(tokenMark, ")") {
 			p.next()
-			return nil
+			return values, nil
 		}
 		if !p.is(tokenMark, ",") {
-			return p.unexpected()
+			return nil, p.unexpected()
 		}
 	}
 }
 
-// value reads a literal: a string, or a number, boolean, time or bytes, which
-// are words to us (the last two with a string behind the letter).
-func (p *patternParser) value(wanted bool) error {
+// value appends a literal: a string, or a number, boolean, time or bytes, which are
+// words to us (the last two with a string behind the letter).
+func (p *patternParser) value(values []string) ([]string, error) {
 	switch p.kind {
 	case tokenString:
-		if wanted {
-			p.values = append(p.values, p.token)
-		}
+		values = append(values, p.token)
 		p.next()
-		return nil
+		return values, nil
 	case tokenWord:
+		values = append(values, p.token)
 		typed := p.token == "t" || p.token == "h" || p.token == "b"
 		p.next()
 		if typed && p.kind == tokenString {
 			p.next()
 		}
-		return nil
+		return values, nil
 	}
-	return p.unexpected()
+	return nil, p.unexpected()
 }
 
 func (p *patternParser) is(kind tokenKind, token string) bool {

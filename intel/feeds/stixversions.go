@@ -19,8 +19,13 @@ type stixVersions struct {
 // A stixVersion is an indicator with the prefixes that its pattern names.
 type stixVersion struct {
 	object   Object
-	entry    Entry // without prefix
-	prefixes []netip.Prefix
+	entry    Entry // without prefix and port
+	prefixes []stixPrefix
+}
+
+type stixPrefix struct {
+	netip.Prefix
+	port uint16
 }
 
 // object reads one object; what is no indicator is passed over.
@@ -29,7 +34,13 @@ func (v *stixVersions) object() error {
 	if err := v.j.row(&s); err != nil {
 		return err
 	}
-	if s.Type != "indicator" {
+	switch s.Type {
+	case "indicator":
+	case "":
+		v.j.d.reject("", errNoObject)
+		return nil
+	default:
+		v.j.d.report.Skipped++ // addresses seen, reports, relations: no indicators
 		return nil
 	}
 	prefixes := v.usable(&s)
@@ -46,21 +57,21 @@ func (v *stixVersions) object() error {
 }
 
 // usable gives the prefixes of one version; what cannot be used is counted.
-func (v *stixVersions) usable(s *stixIndicator) []netip.Prefix {
+func (v *stixVersions) usable(s *stixIndicator) []stixPrefix {
 	d := v.j.d
 	values, err := s.values(d.opts.Now)
 	if err != nil {
 		d.reject(string(s.ID)+" "+string(s.Pattern), err)
 		return nil
 	}
-	prefixes := make([]netip.Prefix, 0, len(values))
+	prefixes := make([]stixPrefix, 0, len(values))
 	for _, value := range values {
-		p, err := parsePrefix(trim(value))
+		p, err := parsePrefix(trim(value.value))
 		if err != nil {
-			d.reject(string(s.ID)+" "+value, err)
+			d.reject(string(s.ID)+" "+value.value, err)
 			continue
 		}
-		prefixes = append(prefixes, p)
+		prefixes = append(prefixes, stixPrefix{p, value.port})
 	}
 	return prefixes
 }
@@ -93,8 +104,12 @@ func (v *stixVersions) flush() error {
 		if o := version.object; d.opts.Seen != nil && o.ID != "" {
 			d.opts.Seen(o)
 		}
-		if err := d.acceptAll(version.prefixes, version.entry); err != nil {
-			return err
+		e := version.entry
+		for _, p := range version.prefixes {
+			e.Prefix, e.Port = p.Prefix, p.port
+			if err := d.accept(e); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -108,8 +123,7 @@ func runSTIX(d *document, src *source, _ string) error {
 	key := func(name string) error {
 		switch name {
 		case "objects":
-			j.known = true
-			return j.walk(handlers{item: v.object})
+			return j.list(name, v.object)
 		case "more":
 			j.known = true
 			return j.row(&more)

@@ -1,6 +1,11 @@
 package feeds
 
-import "github.com/flowsnitch/flowsnitch/intel"
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+)
 
 // threatFoxIOC is an indicator of the ThreatFox API, or of its JSON export, where
 // the value has another name and the id is the key of the list around it.
@@ -25,6 +30,7 @@ func runThreatFox(d *document, src *source, _ string) error {
 	j := newJSONReader(d, src)
 	row := func() error { return j.threatFoxRow("") }
 	var status text
+	none := "" // what stands in the place of data
 	key := func(name string) error {
 		switch name {
 		case "query_status":
@@ -32,7 +38,10 @@ func runThreatFox(d *document, src *source, _ string) error {
 			return j.row(&status)
 		case "data":
 			j.known = true
-			return j.walk(handlers{item: row})
+			return j.walk(handlers{item: row, scalar: func(t json.Token) error {
+				none = fmt.Sprint(t)
+				return nil
+			}})
 		}
 		if _, isID := decimal(name, 12, 1<<31-1); isID {
 			j.known = true
@@ -45,6 +54,9 @@ func runThreatFox(d *document, src *source, _ string) error {
 	}
 	if status != "" && status != "ok" && status != "no_result" {
 		return d.refuse("the answer is an error: query_status %q", escape(string(status)))
+	}
+	if none != "" && status != "no_result" {
+		return d.refuse("data is %q, not a list", escape(none))
 	}
 	return nil
 }
