@@ -277,7 +277,7 @@ func TestFilebeat(t *testing.T) {
 	if doc.Output.Index != "logs-flowsnitch.hit-default" || !strings.Contains(string(artifact(t, "elasticsearch")), `"logs-flowsnitch.*-*"`) {
 		t.Errorf("index %s", doc.Output.Index)
 	}
-	for _, name := range []string{"hits.json-20261121-101500.gz", "hits.json.lock", "hits.json-20261121-101500.gz.tmp"} {
+	for _, name := range []string{"hits.json-20261121-101500.gz", "hits.json.lock", "hits.json-20261121-101500.gz.tmp", "hits.json.canary", "hits.json.canary.new"} {
 		if !slices.ContainsFunc(in.Exclude, func(expr string) bool { return regexp.MustCompile(expr).MatchString(name) }) {
 			t.Errorf("%s would be read", name)
 		}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,6 +87,10 @@ type Sink struct {
 	Webhook *webhook.Config `yaml:"webhook"`
 	Kafka   *kafka.Config   `yaml:"kafka"`
 	Syslog  *syslog.Config  `yaml:"syslog"`
+	// Kinds of events that this sink gets: hit, update, alert and canary. It is short for
+	// delivery.filter.kinds. Default: all to Kafka, which has a topic for canaries, and all
+	// but canary to the others, where people count what comes.
+	Kinds []intel.Kind `yaml:"kinds"`
 	// Delivery says what this sink gets, and how patiently it is tried.
 	Delivery *sinks.RunnerConfig `yaml:"delivery"`
 }
@@ -207,11 +212,14 @@ func (s *Sink) fillDelivery() {
 	if s.Webhook != nil {
 		d.Batch, d.Timeout = 5000, 0 // one message of all that waits, an interval long
 	}
-	if s.Webhook != nil || s.Console != nil { // people are spared the canaries
+	if s.Kafka == nil { // people are spared the canaries
 		d.Filter.Kinds = []intel.Kind{intel.KindHit, intel.KindUpdate, intel.KindAlert}
 	}
 	if r.Filter.Kinds == nil {
 		r.Filter.Kinds = d.Filter.Kinds
+		if s.Kinds != nil {
+			r.Filter.Kinds = s.Kinds
+		}
 	}
 	r.Batch = cmp.Or(r.Batch, d.Batch)
 	r.Timeout = cmp.Or(r.Timeout, d.Timeout)
@@ -394,6 +402,12 @@ func (s *Sink) validate() error {
 		if err := s.Syslog.Validate(); err != nil {
 			return fmt.Errorf(".syslog.%w", first(err))
 		}
+	}
+	if err := (sinks.Filter{Kinds: s.Kinds}).Validate(); err != nil {
+		return fmt.Errorf(".%w", err)
+	}
+	if s.Kinds != nil && !slices.Equal(s.Kinds, s.Delivery.Filter.Kinds) {
+		return errors.New(".kinds: says something else than delivery.filter.kinds; name one of them")
 	}
 	if err := s.Delivery.Validate(); err != nil {
 		return fmt.Errorf(".delivery.%w", err)

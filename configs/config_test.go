@@ -115,7 +115,7 @@ func TestErrors(t *testing.T) {
 		{"listen: [{udp: \":2055\", sockets: -1}]\n", `f:1:34: listen[0].sockets: want a number that is not negative, not "-1"`},
 		{"listen: [{udp: \":2055\", sockets: 1000}]\n", "f:1:34: listen[0].sockets: 1000 is outside 1 to 64"},
 		{"limits: {exporters: 0}\n", "f:1:21: limits.exporters: 0 is outside 1 to 1000000"},
-		{"sinks: [{kafkaa: {}}]\n", "f:1:10: sinks[0].kafkaa: unknown key; allowed are console, delivery, jsonlog, kafka, syslog, webhook"},
+		{"sinks: [{kafkaa: {}}]\n", "f:1:10: sinks[0].kafkaa: unknown key; allowed are console, delivery, jsonlog, kafka, kinds, syslog, webhook"},
 		{"sinks: [{jsonlog: {mode: 9}}]\n", "f:1:26: sinks[0].jsonlog.mode:"},
 		{"sinks: [{}]\n", "sinks[0]: names no kind of sink; allowed are jsonlog, console, kafka, syslog, webhook"},
 		{"intel: {feeds: [{name: x}]}\n", "intel.feeds[0].url: missing; want one of preset, url, file, dir"},
@@ -263,7 +263,8 @@ func TestNoStateDir(t *testing.T) {
 	}
 }
 
-// TestKinds: people are spared the canaries; programs get them.
+// TestKinds: people are spared the canaries, wherever they count what comes; Kafka has a
+// topic for them; whoever asks gets them.
 func TestKinds(t *testing.T) {
 	c, err := configs.Parse("f", []byte(`
 state_dir: /srv/x
@@ -273,13 +274,29 @@ sinks:
   - webhook: {kind: json, url: "https://hook.example/"}
   - syslog: {servers: ["192.0.2.1:514"], transport: udp}
   - {console: {}, delivery: {filter: {kinds: [canary]}}}
+  - {console: {}, kinds: [canary]}
+  - {jsonlog: {path: /x}, kinds: [hit, update, alert, canary]}
+  - {jsonlog: {path: /y}, kinds: [alert]}
+  - kafka: {brokers: ["192.0.2.1:9092"]}
+  - {kafka: {name: b, brokers: ["192.0.2.1:9092"]}, kinds: [hit]}
 `))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range []bool{true, false, false, true, true} {
+	for i, want := range []bool{false, false, false, false, true, true, true, false, true, false} {
 		if got := c.Sinks[i].Delivery.Filter.Passes(intel.KindCanary); got != want {
 			t.Errorf("sink %d gets canaries: %v", i, got)
+		}
+	}
+}
+
+func TestKindsErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		"{console: {}, kinds: [hits]}":                                      `sinks[0].kinds[0]: "hits" is not allowed, hit, update, alert, canary are`,
+		"{console: {}, kinds: [hit], delivery: {filter: {kinds: [alert]}}}": "sinks[0].kinds: says something else than delivery.filter.kinds",
+	} {
+		if _, err := configs.Parse("f", []byte("state_dir: /srv/x\nsinks: ["+text+"]\n")); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", text, err, want)
 		}
 	}
 }
@@ -295,8 +312,8 @@ func TestStateDir(t *testing.T) {
 	}
 }
 
-// TestCanariesAreNotForPeople: by default console and webhooks get all but canaries, the
-// other sinks get everything, and a list of kinds holds as it is written.
+// TestCanariesAreNotForPeople: by default Kafka gets everything, the other sinks get all
+// but canaries, and a list of kinds holds as it is written.
 func TestCanariesAreNotForPeople(t *testing.T) {
 	c, err := configs.Parse("f", []byte("sinks: [{jsonlog: {path: /x}}, {kafka: {brokers: [\"127.0.0.1:9092\"]}}, {syslog: {servers: [\"127.0.0.1:514\"]}}, "+
 		"{console: {}}, {webhook: {kind: json, url: \"http://127.0.0.1/\"}}, "+
@@ -305,9 +322,9 @@ func TestCanariesAreNotForPeople(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, want := range []map[intel.Kind]bool{
+		{intel.KindHit: true, intel.KindUpdate: true, intel.KindAlert: true},
 		{intel.KindHit: true, intel.KindUpdate: true, intel.KindAlert: true, intel.KindCanary: true},
-		{intel.KindHit: true, intel.KindUpdate: true, intel.KindAlert: true, intel.KindCanary: true},
-		{intel.KindHit: true, intel.KindUpdate: true, intel.KindAlert: true, intel.KindCanary: true},
+		{intel.KindHit: true, intel.KindUpdate: true, intel.KindAlert: true},
 		{intel.KindHit: true, intel.KindUpdate: true, intel.KindAlert: true},
 		{intel.KindHit: true, intel.KindUpdate: true, intel.KindAlert: true},
 		{intel.KindCanary: true},

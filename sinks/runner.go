@@ -18,6 +18,7 @@ type Runner struct {
 	cfg     RunnerConfig
 	sink    Sink
 	holder  Holder // the sink again, if it is one
+	prober  Prober // likewise
 	journal *Journal
 
 	start, stop sync.Once
@@ -32,7 +33,8 @@ type Runner struct {
 	reader   reader
 	batch    batch
 	onCanary func(c intel.Canary, at time.Time)
-	proofs   []proof // canaries that onCanary is still to be told of
+	proofs   []proof       // canaries that onCanary is still to be told of
+	probes   []intel.Event // canaries that the filter stopped, for the prober
 
 	// What follows, and the cursor's content, is guarded by the journal's lock.
 	cursor   *cursor
@@ -56,6 +58,7 @@ func NewRunner(journal *Journal, sink Sink, cfg RunnerConfig) (*Runner, error) {
 		hurry:  make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	r.holder, _ = sink.(Holder)
+	r.prober, _ = sink.(Prober)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r, nil
 }
@@ -106,6 +109,9 @@ func (r *Runner) fill() (ready bool, err error) {
 	for r.ctx.Err() == nil {
 		if len(r.batch.rest()) > 0 {
 			return true, nil
+		}
+		if err := r.probe(); err != nil {
+			return false, err
 		}
 		more, err := r.fetch()
 		if err != nil {
@@ -190,12 +196,17 @@ func (r *Runner) release(held uint64) (certain uint64) {
 	return delivered - min(held, delivered)
 }
 
+// attempt gives the context of one call of the sink.
+func (r *Runner) attempt() (context.Context, context.CancelFunc) {
+	if r.cfg.Timeout > 0 {
+		return context.WithTimeout(r.ctx, r.cfg.Timeout)
+	}
+	return r.ctx, func() {}
+}
+
 // send gives the rest of the batch to the sink.
 func (r *Runner) send() error {
-	ctx, cancel := r.ctx, context.CancelFunc(func() {})
-	if r.cfg.Timeout > 0 {
-		ctx, cancel = context.WithTimeout(r.ctx, r.cfg.Timeout)
-	}
+	ctx, cancel := r.attempt()
 	defer cancel()
 	r.sending(time.Now())
 	err := r.sink.Send(ctx, r.batch.rest())

@@ -1,6 +1,7 @@
 package sinks
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -18,7 +19,8 @@ type proof struct {
 }
 
 // OnCanary has f told of every canary that the sink has delivered, and when: of a
-// [Holder] once it is sure of it. The goroutine that delivers calls f. It must be
+// [Holder] once it is sure of it. A canary that the filter stops counts as delivered when
+// a [Prober] could have delivered it, after all events before it. The goroutine that delivers calls f. It must be
 // called before Start.
 func (r *Runner) OnCanary(f func(c intel.Canary, at time.Time)) { r.onCanary = f }
 
@@ -50,4 +52,58 @@ func (r *Runner) tellProofs(certain uint64) {
 		r.onCanary(r.proofs[n].canary, r.proofs[n].at)
 	}
 	r.proofs = slices.Delete(r.proofs, 0, n)
+}
+
+// toProbe notes a canary that the filter has stopped, if the sink can prove its way
+// without it.
+func (r *Runner) toProbe(e *intel.Event) {
+	if e.Kind != intel.KindCanary || r.prober == nil || r.onCanary == nil {
+		return
+	}
+	if len(r.probes) == maxProofs {
+		r.probes = slices.Delete(r.probes, 0, 1)
+	}
+	r.probes = append(r.probes, *e)
+}
+
+// probe has the way proven for the canaries that were stopped, once what came before
+// them is delivered: one proof serves all. An error says that a [Holder] wants events
+// again; any other failure shows in the counters, and the next canary is the next try.
+func (r *Runner) probe() error {
+	if len(r.probes) == 0 {
+		return nil
+	}
+	canaries := r.probes
+	defer func() { r.probes = slices.Delete(r.probes, 0, len(r.probes)) }()
+	ctx, cancel := r.attempt()
+	defer cancel()
+	r.sending(time.Now())
+	err := r.prober.Probe(ctx, &canaries[len(canaries)-1])
+	r.sending(time.Time{})
+	if r.ctx.Err() != nil {
+		return nil // it was interrupted
+	}
+	if r.probed(err) {
+		return err
+	}
+	for i := range canaries {
+		if err == nil {
+			r.onCanary(canaries[i].Canary(), time.Now())
+		}
+	}
+	return nil
+}
+
+// probed counts the outcome of a probe. It reports whether events come again.
+func (r *Runner) probed(err error) bool {
+	j := r.journal
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if r.left {
+		return false
+	}
+	r.stats.sent(err)
+	r.stats.certain(r.cursor.held().Position)
+	retry, ok := errors.AsType[*RetryError](err)
+	return ok && retry.Sent < 0 && r.goBack(uint64(-retry.Sent))
 }

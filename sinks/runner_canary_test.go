@@ -165,3 +165,90 @@ func TestProofsAreBounded(t *testing.T) {
 		stopAll(t, j, r)
 	})
 }
+
+// proving is a sink that can prove its way.
+type proving struct {
+	*fakeSink
+	probed []uint64 // the canaries it was asked with
+	fail   error
+}
+
+func (p *proving) Probe(_ context.Context, e *intel.Event) error {
+	p.probed = append(p.probed, e.Flows)
+	return p.fail
+}
+
+// TestProbe: canaries that the filter stops are proven by the sink, after what came
+// before them; while it cannot, it counts as failing, and they are not told of.
+func TestProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &proving{fakeSink: &fakeSink{answer: func(_ context.Context, call, _ int) error {
+			if call == 0 {
+				return &RetryError{Err: errAway}
+			}
+			return nil
+		}}}
+		j := inMemory(t)
+		r := newRunner(t, j, sink, func(c *RunnerConfig) { c.Filter.Kinds = []intel.Kind{intel.KindHit} })
+		var log proofLog
+		r.OnCanary(log.note)
+		r.Start()
+		add(t, j, flock(1, 2))
+		synctest.Wait()
+		if len(log.tokensTold()) != 0 || len(sink.probed) != 0 {
+			t.Errorf("told of %v, asked with %v, before the hits are delivered", log.tokensTold(), sink.probed)
+		}
+		time.Sleep(time.Second)
+		if !slices.Equal(log.tokensTold(), []uint16{1, 2}) || !slices.Equal(sink.probed, []uint64{2}) {
+			t.Errorf("told of %v, asked with %v", log.tokensTold(), sink.probed)
+		}
+		sink.fail = &RetryError{Err: errAway}
+		add(t, j, flock(3, 1))
+		synctest.Wait()
+		if s := checkCursor(t, r); !slices.Equal(log.tokensTold(), []uint16{1, 2}) || s.Failing != 1 || s.LastError == "" || s.Filtered != 3 || s.Delivered != 3 {
+			t.Errorf("told of %v, %+v", log.tokensTold(), s)
+		}
+		sink.fail = nil
+		add(t, j, flock(4, 1))
+		synctest.Wait()
+		if s := checkCursor(t, r); !slices.Equal(log.tokensTold(), []uint16{1, 2, 4}) || s.Failing != 0 || s.Pending != 0 {
+			t.Errorf("told of %v, %+v", log.tokensTold(), s)
+		}
+		stopAll(t, j, r)
+	})
+}
+
+// TestProbeOfHolder: a probe that finds the connection broken makes what was held come
+// again.
+func TestProbeOfHolder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &unsureProving{unsure: &unsure{fakeSink: &fakeSink{}}}
+		sink.held.Store(1)
+		sink.fail.Store(true)
+		j := inMemory(t)
+		r := newRunner(t, j, sink, func(c *RunnerConfig) { c.Filter.Kinds = []intel.Kind{intel.KindHit} })
+		var log proofLog
+		r.OnCanary(log.note)
+		r.Start()
+		add(t, j, flock(1, 1))
+		time.Sleep(10 * time.Second)
+		if s := checkCursor(t, r); s.Repeated != 1 || len(sink.got) != 2 || !slices.Equal(log.tokensTold(), []uint16{1}) {
+			t.Errorf("told of %v, %d delivered, %+v", log.tokensTold(), len(sink.got), s)
+		}
+		sink.held.Store(0)
+		time.Sleep(3 * time.Second)
+		stopAll(t, j, r)
+	})
+}
+
+type unsureProving struct {
+	*unsure
+	fail atomic.Bool // the first probe
+}
+
+func (p *unsureProving) Probe(context.Context, *intel.Event) error {
+	if p.fail.CompareAndSwap(true, false) {
+		return &RetryError{Sent: -1, Err: errAway}
+	}
+	return nil
+}

@@ -169,6 +169,7 @@ func (r *Runner) judge(m mark, records []record, to uint64) {
 			m.Dropped++
 		case !r.cfg.Filter.passes(&e):
 			m.Filtered++
+			r.toProbe(&e)
 		case e.Kind != intel.KindCanary && !m.Bucket.passes(r.cfg.Limit, e.Time):
 			m.Limited++
 		default:

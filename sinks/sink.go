@@ -46,6 +46,16 @@ type Holder interface {
 	Held() int
 }
 
+// A Prober is a Sink whose way can be proven without an event at its far end, where
+// people count what comes.
+type Prober interface {
+	Sink
+	// Probe does what Send would do with a canary, short of delivering it. A nil error
+	// says that it could have been delivered, as far as this sink can know; others are
+	// those of Send without events. The runner calls it, as it calls Send.
+	Probe(ctx context.Context, canary *intel.Event) error
+}
+
 // A RetryError says that a sink could not deliver now but may later: the disk is
 // full, the broker is away.
 type RetryError struct {

@@ -23,7 +23,7 @@ import (
 // TestCanaryCommand sends canaries to a running instance, by its control socket and by
 // an address: they are in the hit log, and no hits.
 func TestCanaryCommand(t *testing.T) {
-	i := start(t, "203.0.113.9\n192.0.2.0/24\n")
+	i := startIn(t, shortDir(t), "203.0.113.9\n192.0.2.0/24\n", "sinks: [{jsonlog: {}, kinds: [hit, canary]}, {console: {}}]")
 	r := command(t, "canary", "-c", i.config)
 	if r.code != exitDone || strings.Count(r.out, ", received after ") != 2 || !strings.Contains(r.out, "[::1]:") {
 		t.Fatalf("exit code %d: %s%s", r.code, r.out, r.err)

@@ -48,7 +48,10 @@ type Sender struct {
 	stats Stats
 }
 
-var _ sinks.Holder = (*Sender)(nil)
+var (
+	_ sinks.Holder = (*Sender)(nil)
+	_ sinks.Prober = (*Sender)(nil)
+)
 
 // New makes a sender; nothing is opened or read yet. The error is about cfg.
 func New(cfg Config) (*Sender, error) {

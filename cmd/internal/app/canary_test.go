@@ -64,11 +64,12 @@ func TestSelfTest(t *testing.T) {
 canary: {every: 1s}
 sinks:
 - jsonlog: {}
+  kinds: [hit, update, alert, canary]
   delivery: {filter: {min_severity: high, feeds: [none], directions: [inbound]}, limit: {rate: 0.001, burst: 1}}
 - console: {}
 - syslog: {servers: ["`+nobody.Addr().String()+`"], transport: tcp}
 - jsonlog: {path: `+dir+`/alerts.json}
-  delivery: {filter: {kinds: [alert]}}
+  kinds: [alert]
 `), app.Options{Out: io.Discard}, zap.NewNop())
 		if err := a.Start(); err != nil {
 			t.Fatal(err)
@@ -92,8 +93,9 @@ sinks:
 			}
 		}
 		log, there := c.Sinks["jsonlog:"+dir+"/hits.json"]
+		beside := c.Sinks["jsonlog:"+dir+"/alerts.json"]
 		lost, known := c.Sinks[s.Sinks[2].Name]
-		if !there || log.Last.IsZero() || log.Milliseconds <= 0 || !known || !lost.Last.IsZero() || len(c.Sinks) != 2 {
+		if !there || beside.Last.IsZero() || log.Last.IsZero() || log.Milliseconds <= 0 || !known || !lost.Last.IsZero() || len(c.Sinks) != 3 {
 			t.Errorf("sinks %+v", c.Sinks)
 		}
 		if h := s.Hits; h.Found+h.HitQueueFull+h.Correlator.Hits+h.Correlator.HitEvents+h.Correlator.Contacts != 0 || h.Correlator.Canaries < 4 {
@@ -115,6 +117,9 @@ sinks:
 		}
 		if b, err := os.ReadFile(filepath.Join(dir, "alerts.json")); err != nil || len(b) != 0 {
 			t.Errorf("of alerts alone: %s (%v)", b, err)
+		}
+		if beside := canaries(t, filepath.Join(dir, "alerts.json.canary")); len(beside) != 1 {
+			t.Errorf("%d canaries beside the log that gets none", len(beside))
 		}
 	})
 }
@@ -147,7 +152,7 @@ func TestCanaryOfOthers(t *testing.T) {
 	a := app.New(config(t, dir, `
 listen: [{udp: "127.0.0.1:0"}]
 canary: {every: 0s}
-sinks: [{jsonlog: {}}]
+sinks: [{jsonlog: {}, kinds: [canary]}]
 `), app.Options{Out: io.Discard}, zap.NewNop())
 	if err := a.Start(); err != nil {
 		t.Fatal(err)

@@ -69,7 +69,7 @@ func (o *outputs) add(c configs.Sink, opts Options) error {
 	if err != nil {
 		return errors.Join(err, s.Close(context.Background()))
 	}
-	if c.Delivery.Filter.Passes(intel.KindCanary) {
+	if _, proves := s.(sinks.Prober); proves || c.Delivery.Filter.Passes(intel.KindCanary) {
 		o.watch.Sink(r.Name())
 		r.OnCanary(func(c intel.Canary, at time.Time) { o.watch.Delivered(r.Name(), c, at) })
 	}
