@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -27,13 +28,23 @@ func newConfigCheck() *cobra.Command {
 		Use:   "check -c FILE",
 		Short: "Read a configuration and its lists without starting anything",
 		Long: `check reads the configuration and every list that it names, and says what it found.
-Nothing is started or opened. Exit code 2 means that the configuration is wrong.`,
+Nothing is started or opened, and nobody is asked. Exit code 2 means that the
+configuration is wrong, that a key is missing which a provider requires, or that a file
+with a key, password, token or certificate cannot be read: run it as the user of the
+service.`,
 		Example: "  flowsnitch config check -c /etc/flowsnitch/flowsnitch.yml",
 		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, from, err := locate(c, file)
 			if err != nil {
 				return err
+			}
+			if errs := cfg.CheckKeys(from.file); len(errs) > 0 {
+				var all []error
+				for _, e := range errs {
+					all = append(all, e)
+				}
+				return usageError{errors.Join(all...)}
 			}
 			t, _, err := buildTable(c, &cfg, nil)
 			if err != nil {

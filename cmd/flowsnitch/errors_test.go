@@ -25,6 +25,10 @@ func TestErrors(t *testing.T) {
 	unknown, wrong := config("sflow: {tunnel: x}\n"), config("contact: {idle: 5}\n")
 	lost := config("intel: {feeds: [{file: " + none + "}]}\n")
 
+	keyless := config("{intel: {feeds: [{preset: otx}]}}\n")
+	keyFileGone := config("{intel: {feeds: [{preset: otx, api_key_file: " + none + "}]}}\n")
+	caGone := config("sinks: [{syslog: {tls: {ca: " + none + "}, transport: tls, servers: ['s:6514']}}]\n")
+
 	tests := []struct {
 		args string
 		code int
@@ -84,6 +88,9 @@ func TestErrors(t *testing.T) {
 		{"replay -c " + wrong + " " + good, 2, wrong + `:1:17: contact.idle: want a duration such as 90s, 10m or 1h, not "5"`},
 		{"status -c " + none, 2, none + ": no such file or directory"},
 		{"config check -c " + dir, 2, dir + ": is a directory"},
+		{"config check -c " + keyless, 2, keyless + ":1:18: intel.feeds[0].api_key_file: missing; otx answers only with a key"},
+		{"config check -c " + keyFileGone, 2, keyFileGone + ":1:46: intel.feeds[0].api_key_file: " + none + ": no such file or directory"},
+		{"config check -c " + caGone, 2, caGone + ":1:29: sinks[0].syslog.tls.ca: " + none + ": no such file or directory"},
 		{"run --config=", 2, "-c names no file; see 'flowsnitch run --help'"},
 	}
 	for _, tt := range tests {

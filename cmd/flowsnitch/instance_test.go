@@ -149,7 +149,7 @@ func TestLookupCodes(t *testing.T) {
 		{"--intel " + list + " 203.0.113.9 192.0.2.9", 1, "192.0.2.9 is not listed\n"},
 		{"--intel " + list + " 203.0.113.9 nonsense", 2, ""},
 		{"--intel " + empty + " 203.0.113.9", 3, "203.0.113.9: cannot say, nothing is known here: no list has an entry yet\n"},
-		{"203.0.113.9", 3, "203.0.113.9: cannot say, nothing is known here: no list has an entry yet (dshield, "},
+		{"203.0.113.9", 3, "203.0.113.9: cannot say, nothing is known here: no list has an entry yet (there is no complete copy yet of dshield, "},
 		{"203.0.113.9 192.0.2.9 2001:db8::1", 3, "2001:db8::1: cannot say"},
 		{"-c " + run.config + " 203.0.113.9", 3, "203.0.113.9: cannot say"},
 		{"-c /nonexistent.yml 203.0.113.9", 2, ""},

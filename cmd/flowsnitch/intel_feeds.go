@@ -140,6 +140,8 @@ func stateOf(f *fetch.Status) string {
 	switch {
 	case f.Held != "":
 		return "held back"
+	case f.Incomplete:
+		return "incomplete"
 	case f.Error != "" && f.Taken.IsZero():
 		return "missing"
 	case f.Error != "":
@@ -160,6 +162,9 @@ func printTrouble(w io.Writer, f *fetch.Status, now time.Time) {
 	}
 	if f.Error != "" {
 		say("failed %s: %s", times(f.Failures), f.Error)
+	}
+	if f.Incomplete {
+		say("its first reading is not complete; the %d entries that have come are used, and the next fetch goes on there", f.Entries)
 	}
 	if f.Unreadable != "" {
 		say("the stored copy cannot be read: %s; its entries in force stay", f.Unreadable)
@@ -232,7 +237,7 @@ func withoutInstance(c *cobra.Command, cfg *configs.Config, from *origin, why er
 
 // printAnswers prints what became of each feed; a feed that failed is an error.
 func printAnswers(w io.Writer, answers []fetch.Answer, now time.Time) error {
-	failed := 0
+	failed, without := 0, 0
 	for _, a := range answers {
 		fmt.Fprintf(w, "%s: %s, %d entries", printable(a.Feed), a.Outcome, a.Entries)
 		if a.Detail != "" {
@@ -244,12 +249,20 @@ func printAnswers(w io.Writer, answers []fetch.Answer, now time.Time) error {
 		fmt.Fprintln(w)
 		if a.Outcome == fetch.Failed {
 			failed++
+			if a.Entries == 0 {
+				without++
+			}
 		}
 	}
-	if failed > 0 {
-		return fmt.Errorf("%d of %d feeds failed; their last good copies stay in use", failed, len(answers))
+	switch {
+	case failed == 0:
+		return nil
+	case without == failed:
+		return fmt.Errorf("%d of %d feeds failed, and nothing is known of them yet", failed, len(answers))
+	case without > 0:
+		return fmt.Errorf("%d of %d feeds failed; nothing is known of %d of them yet, the last good copies of the others stay in use", failed, len(answers), without)
 	}
-	return nil
+	return fmt.Errorf("%d of %d feeds failed; their last good copies stay in use", failed, len(answers))
 }
 
 // newIntelAccept makes the command that overrules a guard.

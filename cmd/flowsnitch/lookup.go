@@ -224,7 +224,7 @@ func lacking(l *app.Lookup) string {
 	if len(l.Missing) == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" (%s not fetched yet, see 'flowsnitch intel status')", printable(strings.Join(l.Missing, ", ")))
+	return fmt.Sprintf(" (there is no complete copy yet of %s, see 'flowsnitch intel status')", printable(strings.Join(l.Missing, ", ")))
 }
 
 // A lookupAnswer is what lookup --json prints of one address.

@@ -185,8 +185,12 @@ func (a *App) Start() (err error) {
 	return nil
 }
 
-// warnExposed names files with secrets that the wrong people can read or write.
+// warnExposed names keys that are missing, and files with secrets that cannot be read, or
+// that the wrong people can read or write.
 func (a *App) warnExposed(cfg *configs.Config) {
+	for _, err := range cfg.CheckKeys(a.opts.ConfigFile) {
+		a.log.Warn(err.Error())
+	}
 	for _, text := range cfg.Exposed(a.opts.ConfigFile) {
 		a.log.Warn(text)
 	}

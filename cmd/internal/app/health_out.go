@@ -31,8 +31,12 @@ func feedFinding(s *Status, p *past, now time.Time) Finding {
 		}
 		f.Value = max(f.Value, age)
 		switch {
-		case d.Taken.IsZero() && d.Error != "":
-			missing = append(missing, fmt.Sprintf("%s (%s)", d.Name, d.Error))
+		case d.Taken.IsZero() && (d.Error != "" || !d.Checked.IsZero()): // else it is under way
+			why := cmp.Or(d.Error, d.Note, "no error")
+			if d.Incomplete {
+				why += ", its first reading is not complete"
+			}
+			missing = append(missing, fmt.Sprintf("%s (%s)", d.Name, why))
 			f.bad = append(f.bad, d.Name)
 		case age > limit:
 			f.worse(Warning)

@@ -132,6 +132,12 @@ func TestFindings(t *testing.T) {
 			d.IntervalSeconds, d.Taken, d.Error = 5, noon.Add(-time.Minute), "timeout"
 		}, "", OK, ""},
 		{"feed missing", func(s *Status, _ *past) { s.Intel.Feeds[0] = fetch.Status{Name: "drop", Error: "404"} }, "feeds", Warning, "never fetched: drop (404)"},
+		{"feed read in part", func(s *Status, _ *past) {
+			s.Intel.Feeds[0] = fetch.Status{Name: "otx", Error: "500", Incomplete: true, Entries: 9, Checked: noon}
+		}, "feeds", Warning, "never fetched: otx (500, its first reading is not complete)"},
+		{"feed that others stand in for", func(s *Status, _ *past) {
+			s.Intel.Feeds[0] = fetch.Status{Name: "otx", Note: "the public activity stands in", Checked: noon}
+		}, "feeds", Warning, "never fetched: otx (the public activity stands in)"},
 		{"feed that is asked seldom", func(s *Status, _ *past) {
 			s.Intel.Feeds[0].Taken, s.Intel.Feeds[0].Next = noon.Add(-3*24*time.Hour), noon.Add(time.Hour)
 		}, "", OK, ""},

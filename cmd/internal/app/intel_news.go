@@ -101,7 +101,11 @@ func (d *feedDesk) firstOwn(subject string) bool {
 
 // heldBack raises the alert of a copy that a guard did not let through.
 func (d *feedDesk) heldBack(feed, why string) {
-	text := fmt.Sprintf("feed %s: a new copy is %s; the last good one stays in use; 'flowsnitch intel accept %s' takes the new one", feed, why, feed)
+	kept := "the last good one stays in use"
+	if k := d.current.Load(); k != nil && slices.ContainsFunc(k.manager.Status(), func(s fetch.Status) bool { return s.Name == feed && s.Taken.IsZero() }) {
+		kept = "there is no other yet"
+	}
+	text := fmt.Sprintf("feed %s: a new copy is %s; %s; 'flowsnitch intel accept %s' takes the new one", feed, why, kept, feed)
 	d.alert(alertHeldBack, text, nil)
 }
 

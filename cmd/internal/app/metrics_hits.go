@@ -126,7 +126,7 @@ func intelMetrics() []metric {
 // feedAges are by the date that can be trusted, like the times that they are counted from.
 func feedAges(s *Status, put put) {
 	for i := range s.Intel.Feeds {
-		if f := &s.Intel.Feeds[i]; !f.Taken.IsZero() || !f.Checked.IsZero() {
+		if f := &s.Intel.Feeds[i]; !f.Taken.IsZero() {
 			put(f.Age(s.Clock.Trusted).Seconds(), f.Name)
 		}
 	}

@@ -158,6 +158,9 @@ func (g *reading) commit(cursor any) error {
 	r := g.r
 	r.mu.Lock()
 	same := r.good != nil && string(r.good.Cursor) == string(text)
+	if r.good == nil && r.read.gone == nil && g.first {
+		same = true // a first reading of which nothing has come is no copy
+	}
 	r.mu.Unlock()
 	if g.delta.empty() && same {
 		return nil

@@ -260,7 +260,10 @@ func (r *runner) report(out Outcome, err error) {
 	r.complain = text
 	held := err == nil && text != "" && !same
 	entries, fallback := 0, "there is no copy of it yet"
-	if r.good != nil {
+	switch {
+	case r.good != nil && r.good.Partial:
+		entries, fallback = r.good.Entries, "its first reading is not complete, what has come so far is used"
+	case r.good != nil:
 		entries, fallback = r.good.Entries, "the last good copy stays in use"
 	}
 	r.mu.Unlock()

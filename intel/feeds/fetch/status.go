@@ -15,11 +15,15 @@ type Status struct {
 	Kind   string `json:"kind"`
 	// Class is set for a warninglist.
 	Class string `json:"class,omitempty"`
-	// Taken is when the copy in use was completed, Checked when the source last said
-	// that it still is right, Updated the time of the data by its own words.
+	// Taken is when the copy in use was completed, zero while no reading has come to its
+	// end, Checked when the source last said that it still is right, Updated the time of
+	// the data by its own words.
 	Taken   time.Time `json:"taken,omitzero"`
 	Checked time.Time `json:"checked,omitzero"`
 	Updated time.Time `json:"updated,omitzero"`
+	// Incomplete is set while the entries are those of a first reading that has not come
+	// to its end.
+	Incomplete bool `json:"incomplete,omitempty"`
 	// Entries are those of the copy in use, Delta the difference to the copy before.
 	Entries int `json:"entries"`
 	Delta   int `json:"delta"`
@@ -75,12 +79,12 @@ type Status struct {
 // Age of the data in use: since the source last confirmed it. Zero when there is
 // none.
 func (s *Status) Age(now time.Time) time.Duration {
+	if s.Taken.IsZero() {
+		return 0
+	}
 	last := s.Checked
 	if s.Taken.After(last) {
 		last = s.Taken
-	}
-	if last.IsZero() {
-		return 0
 	}
 	return max(now.Sub(last), 0)
 }
@@ -98,8 +102,10 @@ func (r *runner) status() Status {
 	s.Unreadable, s.ReadErrors = r.read.why, r.read.errors
 	s.SlowRequests, s.RefusedRedirects = r.slowSource, r.refused
 	if r.good != nil {
-		s.Objects = r.good.Objects
-		s.Taken, s.Updated = r.good.Taken, r.good.Parsed.Updated
+		s.Objects, s.Updated = r.good.Objects, r.good.Parsed.Updated
+		if s.Incomplete = r.good.Partial; !s.Incomplete {
+			s.Taken = r.good.Taken
+		}
 		s.Entries, s.Delta = r.good.Entries, r.good.Entries-r.good.Previous
 		s.Format, s.Verdict = r.good.Parsed.Format, r.good.Parsed.Verdict
 		s.Parsed, s.Rejected, s.Samples = r.good.Parsed.Accepted, r.good.Parsed.Rejected, r.good.Parsed.Samples

@@ -229,6 +229,24 @@ func isToken(s string) bool {
 	})
 }
 
+// MissingKeys gives an error for each feed whose provider requires a key while there is
+// none, beginning with the path of the key to set.
+func (c *Config) MissingKeys() (errs []error) {
+	look := func(block string, list []Feed) {
+		for i, f := range list {
+			s := f.resolve()
+			p, known := presetOf(f)
+			required := known && p.Key == KeyRequired || s.kind == kindOTX || s.kind == kindMISPSearch
+			if required && !s.kind.local() && !s.keyed() && s.CertFile == "" {
+				errs = append(errs, fmt.Errorf("%s[%d].api_key_file: missing; %s answers only with a key", block, i, s.Name))
+			}
+		}
+	}
+	look("feeds", c.Feeds)
+	look("warninglists", c.Warninglists)
+	return errs
+}
+
 // validateURL also keeps keys off the open wire.
 func (s *spec) validateURL() error {
 	u, err := url.Parse(string(s.URL))

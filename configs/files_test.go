@@ -1,0 +1,100 @@
+package configs
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// keyFiles writes files of every kind that a key may name.
+func keyFiles(t *testing.T) (dir string, replace *strings.Replacer) {
+	t.Helper()
+	dir = t.TempDir()
+	put := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("token", "abcdef\n")
+	put("empty", " \n")
+	put("text", "no certificate\n")
+	for _, name := range []string{"a", "b"} {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+		der, err := x509.CreateCertificate(rand.Reader, cert, cert, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		private, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(name+".crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+		put(name+".key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
+	}
+	return dir, strings.NewReplacer("DIR", dir)
+}
+
+// TestCheckKeys: keys that are missing and files that cannot be what they must be are
+// found, with the place of their key, wherever a configuration names one.
+func TestCheckKeys(t *testing.T) {
+	dir, replace := keyFiles(t)
+	const otx, kafka, syslog = `{intel: {feeds: [{preset: otx, %s}]}}`, `{sinks: [{kafka: {brokers: ["k:9092"], %s}}]}`, `{sinks: [{syslog: {servers: ["s:6514"], transport: tls, tls: {%s}}}]}`
+	for _, tt := range []struct{ text, want string }{
+		{`{intel: {feeds: [{preset: otx}]}}`, "1:18: intel.feeds[0].api_key_file: missing; otx answers only with a key"},
+		{`{intel: {feeds: [{preset: feodo}, {preset: threatfox}]}}`, "1:35: intel.feeds[1].api_key_file: missing; threatfox answers only with a key"},
+		{`{intel: {feeds: [{name: mine, url: "https://otx.example/", otx: {}}]}}`, "api_key_file: missing; mine answers"},
+		{`{intel: {feeds: [{name: m, url: "https://m.example/", misp: {source: search}}]}}`, "api_key_file: missing; m answers"},
+		{`{intel: {feeds: [{name: m, url: "https://m.example/", misp: {source: feed}}]}}`, ""},
+		{`{intel: {feeds: [{preset: otx, name: kept, file: DIR/token, format: otx-export}]}}`, ""},
+		{fmt.Sprintf(otx, "api_key: abcd"), ""},
+		{fmt.Sprintf(otx, "api_key_file: DIR/token"), ""},
+		{fmt.Sprintf(otx, "api_key_file: DIR/none"), "1:46: intel.feeds[0].api_key_file: DIR/none: no such file or directory"},
+		{fmt.Sprintf(otx, "api_key_file: DIR/empty"), "intel.feeds[0].api_key_file: DIR/empty: is empty"},
+		{fmt.Sprintf(otx, "api_key_file: DIR"), "intel.feeds[0].api_key_file: DIR: is a directory"},
+		{fmt.Sprintf(otx, "api_key: abcd, ca_file: DIR/text"), "intel.feeds[0].ca_file: DIR/text: has no certificate (PEM)"},
+		{fmt.Sprintf(otx, "api_key: abcd, cert_file: DIR/a.crt, key_file: DIR/b.key"), "intel.feeds[0].cert_file: DIR/a.crt and DIR/b.key are no pair of certificate and key: tls: private key does not match public key"},
+		{fmt.Sprintf(otx, "api_key: abcd, ca_file: DIR/b.crt, cert_file: DIR/a.crt, key_file: DIR/a.key"), ""},
+		{fmt.Sprintf(otx, "api_key: abcd, user: u, password_file: DIR/none"), "intel.feeds[0].password_file: DIR/none: no such"},
+		{`{intel: {warninglists: [{name: w, class: shared, url: "https://w.example/", api_key_file: DIR/none}]}}`, "intel.warninglists[0].api_key_file: DIR/none: no such"},
+		{fmt.Sprintf(kafka, "tls: {enabled: true, ca: DIR/none}"), "sinks[0].kafka.tls.ca: DIR/none: no such"},
+		{fmt.Sprintf(kafka, "tls: {enabled: true, cert: DIR/b.crt, key: DIR/a.key}"), "sinks[0].kafka.tls.cert: DIR/b.crt and DIR/a.key are no pair"},
+		{fmt.Sprintf(kafka, "tls: {enabled: true}, sasl: {mechanism: plain, user: u, password_file: DIR/none}"), "sinks[0].kafka.sasl.password_file: DIR/none: no such"},
+		{fmt.Sprintf(syslog, "ca: DIR/text"), "sinks[0].syslog.tls.ca: DIR/text: has no certificate (PEM)"},
+		{fmt.Sprintf(syslog, "cert: DIR/a.crt, key: DIR/none"), "sinks[0].syslog.tls.key: DIR/none: no such"},
+		{`{web: {listen: ":8055", token_file: DIR/none}}`, "web.token_file: DIR/none: no such"},
+		{`{web: {listen: ":8055", tls: {cert: DIR/a.crt, key: DIR/a.key, client_ca: DIR/token}}}`, "web.tls.client_ca: DIR/token: has no certificate (PEM)"},
+		{`{sinks: [{webhook: {kind: json, url_file: DIR/none}}]}`, "sinks[0].webhook.url_file: DIR/none: no such"},
+	} {
+		text := replace.Replace(tt.text)
+		c, err := Parse("f.yml", []byte(text))
+		if err != nil {
+			t.Errorf("%s: %v", tt.text, err)
+			continue
+		}
+		var got []string
+		for _, e := range c.CheckKeys("f.yml") {
+			if e.File != "f.yml" || e.Line == 0 {
+				t.Errorf("%s: no place in %+v", tt.text, e)
+			}
+			got = append(got, strings.ReplaceAll(e.Error(), dir, "DIR"))
+		}
+		switch {
+		case tt.want == "" && len(got) == 0:
+		case len(got) != 1 || !strings.Contains(got[0], tt.want) || tt.want == "":
+			t.Errorf("%s: %q, want %q", tt.text, got, tt.want)
+		}
+	}
+}
