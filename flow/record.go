@@ -57,6 +57,19 @@ const (
 	HasBiflowDirection
 )
 
+// Totals tells which counters of a Record are running totals: all that was counted since
+// the flow began, told again with each record of it (RFC 7012 3.2.2). They must not be
+// added up, as the others are, which count from one record to the next.
+type Totals uint8
+
+// One bit for each counter that may be a total.
+const (
+	TotalBytes Totals = 1 << iota
+	TotalPackets
+	TotalRevBytes
+	TotalRevPackets
+)
+
 // A Record is one exported flow, whatever protocol it came in. Numbers are as
 // exported, never multiplied by a sampling rate. It holds no reference to the
 // datagram, so it may be kept and copied freely.
@@ -79,9 +92,10 @@ type Record struct {
 	TCPFlags         uint16 // tcpControlBits, all flags seen in the flow
 
 	// Bytes and Packets; BytesIE and PacketsIE name the element they were read
-	// from: 1/2, or 85/86 totals, 23/24 outgoing, 231/298 of the initiator.
+	// from: 1/2, or 85/86 totals, 23/24 outgoing, 231/298 of the initiator, 352/353 of frames.
 	Bytes, Packets     uint64
 	BytesIE, PacketsIE uint16
+	Totals             Totals
 
 	// The way back, when one record tells both: RFC 5103 (PEN 29305), or the
 	// responder's counters of Cisco NSEL (232, 299).
@@ -101,6 +115,11 @@ type Record struct {
 	InnerSrc, InnerDst         netip.Addr
 	InnerSrcPort, InnerDstPort uint16
 	InnerProtocol              uint8
+	// Tunnels are the ends of the tunnels between the outer packet and the inner one,
+	// where a sampled packet has several, one in the other: sources at even places,
+	// destinations at odd ones, invalid where there is none. Nil without such tunnels;
+	// what it points to is never changed.
+	Tunnels *[2 * MaxTunnels]netip.Addr
 
 	// FromSection is the element (104, 313, 315) whose frame section gave the
 	// addresses; 0 when they were fields of their own.
@@ -113,6 +132,10 @@ type Record struct {
 	// (Sampling, or options data of the exporter): 1 when nobody announced one,
 	// 0 when an announced rate is absurd and therefore unknown.
 	Rate uint32
+	// RateFrom is what the rate was announced for, where that is a part of the exporter
+	// only: "interface 10", "template 256, sampler 1". Nil where it is not; what it
+	// points to is never changed.
+	RateFrom *string
 
 	InIf, OutIf   uint32 // SNMP interface indices
 	SrcAS, DstAS  uint32
@@ -166,16 +189,27 @@ const (
 	SidePostNATDst
 	SideInnerSrc
 	SideInnerDst
-	NumSides
+	SideTunnels // the first of Tunnels
+	NumSides    = SideTunnels + 2*MaxTunnels
 )
 
+// MaxTunnels is the number of tunnels between the outer and the inner packet of a record.
+const MaxTunnels = 3
+
 // IsSrc reports whether the side belongs to the sending end.
-func (s Side) IsSrc() bool { return s == SideSrc || s == SidePostNATSrc || s == SideInnerSrc }
+func (s Side) IsSrc() bool { return s < NumSides && s%2 == 0 }
+
+// IsInner reports whether the side belongs to a packet within another: the inner pair, or
+// that of a tunnel on the way to it.
+func (s Side) IsInner() bool { return s >= SideInnerSrc && s < NumSides }
 
 // String gives src, dst, nat_src, nat_dst, inner_src or inner_dst, the words
 // that events use for the role of an address.
 func (s Side) String() string {
-	return [...]string{"src", "dst", "nat_src", "nat_dst", "inner_src", "inner_dst", "unknown"}[min(s, NumSides)]
+	if s >= SideTunnels && s < NumSides { // there are no further words for these
+		s = SideInnerSrc + s%2
+	}
+	return [...]string{"src", "dst", "nat_src", "nat_dst", "inner_src", "inner_dst", "unknown"}[min(s, SideTunnels)]
 }
 
 // At gives the address and the port on one side of the record. The address is
@@ -194,6 +228,9 @@ func (r *Record) At(s Side) (netip.Addr, uint16) {
 		return r.InnerSrc, r.InnerSrcPort
 	case SideInnerDst:
 		return r.InnerDst, r.InnerDstPort
+	}
+	if s >= SideTunnels && s < NumSides && r.Tunnels != nil {
+		return r.Tunnels[s-SideTunnels], 0
 	}
 	return netip.Addr{}, 0
 }

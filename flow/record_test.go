@@ -14,16 +14,19 @@ func full() Record {
 		Src: a("192.0.2.1"), SrcPort: 1, Dst: a("192.0.2.2"), DstPort: 2,
 		PostNATSrc: a("192.0.2.3"), PostNATSrcPort: 3, PostNATDst: a("192.0.2.4"), PostNATDstPort: 4,
 		InnerSrc: a("2001:db8::5"), InnerSrcPort: 5, InnerDst: a("2001:db8::6"), InnerDstPort: 6,
+		Tunnels: &[2 * MaxTunnels]netip.Addr{a("192.0.2.7"), a("192.0.2.8"), a("192.0.2.9"), a("192.0.2.10"), a("192.0.2.11"), a("192.0.2.12")},
 	}
 }
 
-// TestAt: each side has its own address and port, and a record without it has none.
+// TestAt: each side has its own address and port, but for the tunnels, which have no
+// port, and a record without it has none.
 func TestAt(t *testing.T) {
 	r := full()
 	for s := range NumSides {
 		addr, port := r.At(s)
 		last := addr.AsSlice()
-		if n := uint16(s) + 1; port != n || last[len(last)-1] != byte(n) {
+		n := uint16(s) + 1
+		if port != n && !(s >= SideTunnels && port == 0) || last[len(last)-1] != byte(n) {
 			t.Errorf("%s: %s port %d, want the one that ends in %d", s, addr, port, n)
 		}
 		if addr, port := new(Record).At(s); addr.IsValid() || port != 0 {
@@ -47,10 +50,18 @@ func TestSides(t *testing.T) {
 	v := reflect.ValueOf(r)
 	addresses := 0
 	for i := range v.NumField() {
-		if addr, ok := v.Field(i).Interface().(netip.Addr); ok {
+		name := v.Type().Field(i).Name
+		var list []netip.Addr
+		switch x := v.Field(i).Interface().(type) {
+		case netip.Addr:
+			list = append(list, x)
+		case *[2 * MaxTunnels]netip.Addr:
+			list = x[:]
+		}
+		for _, addr := range list {
 			addresses++
 			if !at[addr] {
-				t.Errorf("%s is at no side", v.Type().Field(i).Name)
+				t.Errorf("%s is at no side", name)
 			}
 		}
 	}
@@ -68,7 +79,7 @@ func TestSideNames(t *testing.T) {
 			t.Errorf("%s: IsSrc is %t", s, s.IsSrc())
 		}
 	}
-	if len(names) != int(NumSides) || names["unknown"] || NumSides.String() != "unknown" || Side(200).String() != "unknown" {
+	if len(names) != int(SideTunnels) || names["unknown"] || NumSides.String() != "unknown" || Side(200).String() != "unknown" {
 		t.Errorf("%v", names)
 	}
 }

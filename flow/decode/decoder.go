@@ -134,6 +134,9 @@ func (d *Decoder) emit(s *Set) {
 	if s.tunnelsSkipped > 0 {
 		d.counters.tunnelsSkipped.Add(uint64(s.tunnelsSkipped))
 	}
+	for range s.tunnelsDeeper {
+		d.count(reasonTunnelDepth)
+	}
 	if s.from != nil && !s.from.merit.proven && s.from.merit.latest != s.received {
 		s.from.merit.note(s.received)
 	}

@@ -37,6 +37,9 @@ const (
 	tEnd
 	tEvent // one time for both ends, when there is no other
 	tInit  // systemInitTimeMilliseconds
+	tIPVersion
+	tClientPort
+	tServerPort
 	tInnerSrcPort
 	tInnerDstPort
 	tInnerProtocol
@@ -52,6 +55,7 @@ type element struct {
 
 // Enterprise numbers whose elements are read.
 const (
+	penCisco     = 9
 	penReverse   = 29305 // RFC 5103: the same element of the way back
 	penVMware    = 6876  // NSX: the tenant's (inner) addresses and ports
 	penBarracuda = 10704
@@ -65,6 +69,8 @@ var elements = map[uint16]element{
 	85:  {tBytes, 1},           // octetTotalCount
 	23:  {tBytes, 2},           // postOctetDeltaCount
 	231: {tBytes, 3},           // initiatorOctets
+	352: {tBytes, 4},           // layer2OctetDeltaCount: frames, so only where nothing else counts
+	353: {tBytes, 5},           // layer2OctetTotalCount
 	2:   {tPackets, 0},         // packetDeltaCount
 	86:  {tPackets, 1},         // packetTotalCount
 	24:  {tPackets, 2},         // postPacketDeltaCount
@@ -113,25 +119,42 @@ var elements = map[uint16]element{
 	159: {tEnd, 4},             // flowEndDeltaMicroseconds
 	21:  {tEnd, 5},             // flowEndSysUpTime
 	323: {tEvent, 0},           // observationTimeMilliseconds
-	322: {tEvent, 1},           // observationTimeSeconds
+	324: {tEvent, 1},           // observationTimeMicroseconds
+	325: {tEvent, 2},           // observationTimeNanoseconds
+	322: {tEvent, 3},           // observationTimeSeconds
 	160: {tInit, 0},            // systemInitTimeMilliseconds
+	60:  {tIPVersion, 0},       // ipVersion
 }
 
-// ciscoElements are the numbers that Cisco ASA used in v9 before 225-228 and 233
-// were registered. In IPFIX the same bits would mean an enterprise field.
+// ciscoElements are numbers that Cisco uses in v9: those of the ASA before 225-228 and
+// 233 were registered, and the ports of the connection's two ends in Application
+// Visibility and Control. In IPFIX the same bits would mean an enterprise field.
 var ciscoElements = map[uint16]element{
 	40003: {tNATSrcPort, 1},
 	40004: {tNATDstPort, 1},
 	40005: {tFirewallEvent, 1},
+	45008: {tClientPort, 0},
+	45009: {tServerPort, 0},
+}
+
+// enterpriseBit is what Cisco adds to the numbers of PEN 9 where it uses them in v9.
+const enterpriseBit = 0x8000
+
+// ciscoEnterpriseElements are elements of PEN 9 in IPFIX.
+var ciscoEnterpriseElements = map[uint16]element{
+	45008 - enterpriseBit: {tClientPort, 0}, // clientTransportPort
+	45009 - enterpriseBit: {tServerPort, 0}, // serverTransportPort
 }
 
 // reverseElements are the elements of PEN 29305 (RFC 5103).
 var reverseElements = map[uint16]element{
-	1:  {tRevBytes, 0},
-	85: {tRevBytes, 1},
-	2:  {tRevPackets, 0},
-	86: {tRevPackets, 1},
-	6:  {tRevTCPFlags, 0},
+	1:   {tRevBytes, 0},
+	85:  {tRevBytes, 1},
+	352: {tRevBytes, 2},
+	353: {tRevBytes, 3},
+	2:   {tRevPackets, 0},
+	86:  {tRevPackets, 1},
+	6:   {tRevTCPFlags, 0},
 }
 
 // vmwareElements are the elements of PEN 6876 that tell the inner flow of an
@@ -150,6 +173,7 @@ const (
 	groupEnds   group = iota // source and destination
 	groupNAT                 // after translation
 	groupTenant              // of the overlay's inner flow
+	groupClient              // client and server of the connection
 	numGroups
 )
 
@@ -173,6 +197,18 @@ var addressElements = map[uint16]addressElement{
 var ciscoAddressElements = map[uint16]addressElement{
 	40001: {groupNAT, false, false},
 	40002: {groupNAT, false, true},
+	45004: {groupClient, false, false},
+	45005: {groupClient, false, true},
+	45006: {groupClient, true, false},
+	45007: {groupClient, true, true},
+}
+
+// ciscoEnterpriseAddresses are elements of PEN 9 in IPFIX.
+var ciscoEnterpriseAddresses = map[uint16]addressElement{
+	45004 - enterpriseBit: {groupClient, false, false}, // clientIPv4Address
+	45005 - enterpriseBit: {groupClient, false, true},  // serverIPv4Address
+	45006 - enterpriseBit: {groupClient, true, false},  // clientIPv6Address
+	45007 - enterpriseBit: {groupClient, true, true},   // serverIPv6Address
 }
 
 var vmwareAddressElements = map[uint16]addressElement{
@@ -203,6 +239,8 @@ func lookupAddress(ver uint8, pen uint32, ie uint16) (addressElement, bool) {
 	switch {
 	case pen == penVMware:
 		a, ok = vmwareAddressElements[ie]
+	case pen == penCisco:
+		a, ok = ciscoEnterpriseAddresses[ie]
 	case pen != 0:
 	default:
 		if a, ok = addressElements[ie]; !ok && ver == 9 {
@@ -221,6 +259,8 @@ func lookupElement(ver uint8, pen uint32, ie uint16) (element, bool) {
 		e, ok = reverseElements[ie]
 	case pen == penVMware:
 		e, ok = vmwareElements[ie]
+	case pen == penCisco:
+		e, ok = ciscoEnterpriseElements[ie]
 	case pen != 0:
 	default:
 		if e, ok = elements[ie]; !ok && ver == 9 {

@@ -73,6 +73,7 @@ type exporter struct {
 	dropped       time.Time // unused templates were dropped
 	lost          Losses    // of streams that were forgotten
 	samplers      samplers  // of all domains together, the last resort
+	init          int64     // systemInitTimeMilliseconds that any domain told last
 	earlySize     int       // of the sets that wait for their template
 	earlyOldest   time.Time // no set came before this
 	datagrams     uint64    // so far

@@ -17,6 +17,7 @@ type message struct {
 	uptime   uint32 // ms, v9 only
 	records  int    // data records, options records included
 	flows    int    // data records, options records left out
+	cut      bool   // the set at work is longer than the datagram, which has been counted
 }
 
 const (
@@ -81,7 +82,7 @@ func (d *Decoder) sets(m *message, b []byte) (unknown bool) {
 		}
 		if length > len(b) {
 			d.count(reasonSetCut)
-			length = len(b)
+			length, m.cut = len(b), true
 		}
 		if d.oneSet(m, id, b[4:length]) {
 			unknown = true
@@ -148,6 +149,9 @@ func (d *Decoder) dataRecords(m *message, p *plan, body []byte) {
 	s.export, s.uptime = m.export, m.uptime
 	if !s.split() {
 		d.count(reasonRecordOverrun)
+	}
+	if s.misfit() && !m.cut {
+		d.count(reasonMismatch)
 	}
 	m.records += s.n
 	m.flows += s.n

@@ -11,6 +11,9 @@ func (d *Decoder) optionsData(m *message, p *plan, body []byte) int {
 	if !s.split() {
 		d.count(reasonRecordOverrun)
 	}
+	if s.misfit() && !m.cut {
+		d.count(reasonMismatch)
+	}
 	if len(p.rates) > 0 || len(p.number(tInit)) > 0 {
 		for i := range s.n {
 			s.seek(i)
@@ -29,7 +32,7 @@ func (d *Decoder) optionsData(m *message, p *plan, body []byte) int {
 // optionsRecord takes the record of options data that the cursor of s is on.
 func (d *Decoder) optionsRecord(m *message, s *Set) {
 	if init, _, ok := s.value(tInit); ok && init < 1<<62 && int64(init) != m.stream.init {
-		m.stream.init = int64(init)
+		m.stream.init, m.exporter.init = int64(init), int64(init)
 		d.exporters.changes.Add(1)
 	}
 	var rates rateElements

@@ -19,8 +19,47 @@ type packet struct {
 	icmpTypeCode       uint16
 }
 
-// A sampled packet and the one that it carries in a tunnel, if any.
-type packets [2]packet
+// maxTunnels is the number of tunnels, one in the other, that are looked into.
+const maxTunnels = 4
+
+// packets are a sampled packet and those that it carries in tunnels, the outermost
+// first. deeper is set when there is one more tunnel than is looked into.
+type packets struct {
+	p      [1 + maxTunnels]packet
+	deeper bool
+}
+
+// any reports whether an IP packet was found.
+func (p *packets) any() bool { return p.p[0].ip }
+
+// tunnelled reports whether there is a packet within another.
+func (p *packets) tunnelled() bool { return p.p[1].ip }
+
+// innermost gives the place of the packet in the last tunnel, 0 when there is none.
+func (p *packets) innermost() int {
+	n := 0
+	for n < maxTunnels && p.p[n+1].ip {
+		n++
+	}
+	return n
+}
+
+// cut forgets the packets from a place on.
+func (p *packets) cut(from int) {
+	for i := from; i < len(p.p) && p.p[i].ip; i++ {
+		p.p[i] = packet{}
+	}
+	p.deeper = false
+}
+
+// enter reports whether the packet of the next depth is to be read.
+func (p *packets) enter(depth int) bool {
+	if depth >= maxTunnels {
+		p.deeper = true
+		return false
+	}
+	return true
+}
 
 // Ethernet types.
 const (
@@ -29,7 +68,11 @@ const (
 	etherIPv6  = 0x86dd
 	etherVLAN  = 0x8100
 	etherQinQ  = 0x88a8
-	etherQinQ9 = 0x9100
+	etherQinQ1 = 0x9100 // and the next two: stacked tags before 802.1ad
+	etherQinQ2 = 0x9200
+	etherQinQ3 = 0x9300
+	etherPBB   = 0x88e7 // service instance tag of 802.1ah: a frame follows it
+	etherLLC   = 0x0600 // less than this is a length, and an LLC header follows
 	etherMPLS  = 0x8847
 	etherMPLSm = 0x8848
 	etherPPPoE = 0x8864
@@ -60,14 +103,50 @@ func (p *packets) ethernet(b []byte, depth int) {
 	p.ethertype(binary.BigEndian.Uint16(b[12:]), b[14:], depth)
 }
 
-// ethertype reads what an Ethernet type announces, through VLAN tags, PPPoE and
-// MPLS labels.
+// frame reads a frame whose exporter may have left the layer 2 header out.
+func (p *packets) frame(b []byte) {
+	if looksLikeIP(b) {
+		p.network(b, 0)
+	} else {
+		p.ethernet(b, 0)
+	}
+}
+
+// isTag reports whether an Ethernet type is that of a VLAN tag.
+func isTag(t uint16) bool {
+	switch t {
+	case etherVLAN, etherQinQ, etherQinQ1, etherQinQ2, etherQinQ3:
+		return true
+	}
+	return false
+}
+
+// snap gives the Ethernet type behind an LLC header (RFC 1042), and what follows it.
+func snap(b []byte) (t uint16, rest []byte, ok bool) {
+	const header = 8
+	switch {
+	case len(b) >= header && b[0] == 0xaa && b[1] == 0xaa && b[2] == 3 && b[3] == 0 && b[4] == 0 && (b[5] == 0 || b[5] == 0xf8): // RFC 1042, 802.1H
+		return binary.BigEndian.Uint16(b[6:]), b[header:], true
+	case len(b) >= 4 && b[0] == 6 && b[1] == 6 && b[2] == 3: // the SAP of IP (RFC 948)
+		return etherIPv4, b[3:], true
+	}
+	return 0, nil, false
+}
+
+// ethertype reads what an Ethernet type announces, through VLAN tags, LLC headers,
+// PPPoE and MPLS labels.
 func (p *packets) ethertype(t uint16, b []byte, depth int) {
-	for t == etherVLAN || t == etherQinQ || t == etherQinQ9 {
-		if len(b) < 4 {
+	for isTag(t) || t < etherLLC {
+		ok := len(b) >= 4
+		switch {
+		case t < etherLLC:
+			t, b, ok = snap(b)
+		case ok:
+			t, b = binary.BigEndian.Uint16(b[2:]), b[4:]
+		}
+		if !ok {
 			return
 		}
-		t, b = binary.BigEndian.Uint16(b[2:]), b[4:]
 	}
 	switch t {
 	case etherIPv4, etherIPv6:
@@ -80,6 +159,10 @@ func (p *packets) ethertype(t uint16, b []byte, depth int) {
 		}
 	case etherTEB:
 		p.ethernet(b, depth)
+	case etherPBB:
+		if len(b) >= 4 {
+			p.ethernet(b[4:], depth)
+		}
 	}
 }
 
@@ -135,18 +218,23 @@ func knownEthertype(b []byte) bool {
 	if len(b) < 15 {
 		return false
 	}
-	switch binary.BigEndian.Uint16(b[12:]) {
+	switch t := binary.BigEndian.Uint16(b[12:]); t {
 	case etherIPv4:
 		return b[14]>>4 == 4
 	case etherIPv6:
 		return b[14]>>4 == 6
-	case etherVLAN, etherQinQ, etherMPLS, etherMPLSm, etherARP, etherLLDP, etherPPPoE:
+	case etherMPLS, etherMPLSm, etherARP, etherLLDP, etherPPPoE, etherPBB:
 		return true
+	default:
+		if t < etherLLC {
+			_, _, ok := snap(b[14:])
+			return ok
+		}
+		return isTag(t)
 	}
-	return false
 }
 
-// network reads an IP packet into p[depth]; a packet within it goes to p[1].
+// network reads an IP packet into the place of its depth; one within it goes to the next.
 func (p *packets) network(b []byte, depth int) {
 	if len(b) == 0 {
 		return
@@ -163,7 +251,7 @@ func (p *packets) ipv4(b []byte, depth int) {
 	if len(b) < 20 || b[0]&15 < 5 {
 		return
 	}
-	q := &p[depth]
+	q := &p.p[depth]
 	q.ip, q.v6 = true, false
 	q.src4, q.dst4 = binary.BigEndian.Uint32(b[12:]), binary.BigEndian.Uint32(b[16:])
 	q.protocol = b[9]
@@ -179,7 +267,7 @@ func (p *packets) ipv6(b []byte, depth int) {
 	if len(b) < 40 {
 		return
 	}
-	q := &p[depth]
+	q := &p.p[depth]
 	q.ip, q.v6 = true, true
 	q.src6, q.dst6 = addr6(b[8:]), addr6(b[24:])
 	q.protocol = b[6]
@@ -217,7 +305,7 @@ func (p *packets) ipv6(b []byte, depth int) {
 
 // transport reads the header behind IP, or goes on to the packet in a tunnel.
 func (p *packets) transport(b []byte, depth int) {
-	q := &p[depth]
+	q := &p.p[depth]
 	switch q.protocol {
 	case protoTCP, protoUDP, protoSCTP:
 		if len(b) < 4 {
@@ -228,30 +316,30 @@ func (p *packets) transport(b []byte, depth int) {
 		if q.protocol == protoTCP && len(b) >= 14 {
 			q.flags, q.tcpFlags = true, b[13]
 		}
-		if q.protocol == protoUDP && q.dstPort == portVXLAN && len(b) > 16 && depth == 0 {
-			p.ethernet(b[16:], 1)
+		if q.protocol == protoUDP && q.dstPort == portVXLAN && len(b) > 16 && p.enter(depth) {
+			p.ethernet(b[16:], depth+1)
 		}
 	case protoICMP, protoICMPv6:
 		if len(b) >= 2 {
 			q.icmp, q.icmpTypeCode = true, binary.BigEndian.Uint16(b)
 		}
 	case protoIPv4, protoIPv6:
-		if depth == 0 {
-			p.network(b, 1)
+		if p.enter(depth) {
+			p.network(b, depth+1)
 		}
 	case protoFrame:
-		if depth == 0 {
-			p.ethernet(b, 1)
+		if p.enter(depth) {
+			p.ethernet(b, depth+1)
 		}
 	case protoGRE:
-		if depth == 0 {
-			p.gre(b)
+		if p.enter(depth) {
+			p.gre(b, depth+1)
 		}
 	}
 }
 
 // gre reads a GRE header (RFC 2784, 2890) and the packet behind it.
-func (p *packets) gre(b []byte) {
+func (p *packets) gre(b []byte, depth int) {
 	if len(b) < 4 || b[1]&7 != 0 {
 		return // version 1 is PPTP
 	}
@@ -262,6 +350,6 @@ func (p *packets) gre(b []byte) {
 		}
 	}
 	if n <= len(b) {
-		p.ethertype(binary.BigEndian.Uint16(b[2:]), b[n:], 1)
+		p.ethertype(binary.BigEndian.Uint16(b[2:]), b[n:], depth)
 	}
 }

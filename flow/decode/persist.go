@@ -141,7 +141,7 @@ func (e *exporter) save(buf *bytes.Buffer, dates shift) error {
 	key := stateLine{Exporter: e.addr, Seen: dates.of(e.last)}
 	head := key
 	head.Kind, head.Split = kindExporter, e.split
-	head.First, head.Proven = dates.ofSome(e.merit.first), e.merit.proven
+	head.First, head.Proven, head.Init = dates.ofSome(e.merit.first), e.merit.proven, e.init
 	lines := append([]stateLine{head}, e.samplers.lines(key)...)
 	for _, s := range e.streams {
 		if s.merit.standing() == stranger && len(s.plans) == 0 {
@@ -300,7 +300,7 @@ func (l *loader) exporterLine(s stateLine) {
 	switch {
 	case s.Kind == kindExporter:
 		l.report.Exporters++
-		e.split = s.Split
+		e.split, e.init = s.Split, s.Init
 		e.merit = l.merit(s)
 	case s.Kind == kindSampler && s.Version == 0:
 		l.sampler(e, nil, &e.samplers, s)

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"math"
 	"net/netip"
 	"time"
 
@@ -14,6 +15,7 @@ func (s *Set) recordTemplate(i int, r *flow.Record) {
 	r.Template, r.PENs = p.id, p.pens
 	ends := s.addresses(r)
 	s.flowNumbers(r, ends)
+	s.connection(r)
 	s.counters(r)
 	s.translation(r)
 	s.details(r)
@@ -29,12 +31,17 @@ func (s *Set) recordTemplate(i int, r *flow.Record) {
 
 // addresses finds the ends of the flow: the first pair that is not empty. A
 // record may have an IPv4 pair and an IPv6 pair of which one is zero; a second
-// pair that is not empty is that of an inner packet. It gives the number of the
-// pair chosen.
+// pair that is not empty is that of an inner packet. Where the record names its IP
+// version, a pair of the other one is what an earlier flow left there. It gives the
+// number of the pair chosen.
 func (s *Set) addresses(r *flow.Record) (chosen int) {
 	pairs := s.plan.pairs[groupEnds]
+	stale := s.stale()
 	chosen = -1
 	for i := range pairs {
+		if stale.of(pairs[i].v6) {
+			continue
+		}
 		src, dst := s.pair(&pairs[i])
 		switch {
 		case chosen < 0 && !(empty(src) && empty(dst)):
@@ -49,6 +56,111 @@ func (s *Set) addresses(r *flow.Record) (chosen int) {
 		chosen = 0
 	}
 	return chosen
+}
+
+// A family is a set of IP versions.
+type family uint8
+
+const (
+	family4 family = 1 << iota
+	family6
+)
+
+// of reports whether a version is in the set.
+func (f family) of(v6 bool) bool {
+	if v6 {
+		return f&family6 != 0
+	}
+	return f&family4 != 0
+}
+
+// stale gives the IP version whose addresses in the record belong to no packet of the
+// flow: the one that ipVersion (60) does not name, where there are addresses of the one
+// that it does.
+func (s *Set) stale() (stale family) {
+	var named, there family
+	for _, n := range s.plan.number(tIPVersion) {
+		switch v, _ := s.cur.uint(n.ref); v {
+		case 4:
+			named |= family4
+		case 6:
+			named |= family6
+		}
+	}
+	if named != family4 && named != family6 {
+		return 0
+	}
+	for _, g := range [...]group{groupEnds, groupClient} {
+		pairs := s.plan.pairs[g]
+		for i := range pairs {
+			switch src, dst := s.pair(&pairs[i]); {
+			case empty(src) && empty(dst):
+			case pairs[i].v6:
+				there |= family6
+			default:
+				there |= family4
+			}
+		}
+	}
+	if there&named == 0 {
+		return 0
+	}
+	return (family4 | family6) &^ named
+}
+
+// connection reads client and server of a connection (Cisco AVC). They are the ends of
+// the flow where it has no others, the client being the source unless the destination
+// is named as the initiator.
+func (s *Set) connection(r *flow.Record) {
+	pairs := s.plan.pairs[groupClient]
+	if len(pairs) == 0 {
+		return
+	}
+	stale := s.stale()
+	for i := range pairs {
+		src, dst := s.pair(&pairs[i])
+		if stale.of(pairs[i].v6) || empty(src) && empty(dst) {
+			continue
+		}
+		srcPort, _, hasSrc := s.value(tClientPort)
+		dstPort, _, hasDst := s.value(tServerPort)
+		if v, _, ok := s.value(tBiflowDirection); ok && v == biflowByDestination {
+			src, dst = dst, src
+			srcPort, hasSrc, dstPort, hasDst = dstPort, hasDst, srcPort, hasSrc
+		}
+		s.connectionEnds(r, src, dst)
+		if r.Src != src || r.Dst != dst {
+			return
+		}
+		if hasSrc && r.Has&flow.HasSrcPort == 0 {
+			r.SrcPort, r.Has = uint16(srcPort), r.Has|flow.HasSrcPort
+		}
+		if hasDst && r.Has&flow.HasDstPort == 0 {
+			r.DstPort, r.Has = uint16(dstPort), r.Has|flow.HasDstPort
+		}
+		return
+	}
+}
+
+// biflowByDestination is the value of biflowDirection (239) where the destination of the
+// flow opened the connection (RFC 5103 6.3: the reverse initiator).
+const biflowByDestination = 2
+
+// connectionEnds puts the two ends of a connection where the record has room: they are
+// the ends of the flow, or those of a translation or tunnel when the flow has others.
+func (s *Set) connectionEnds(r *flow.Record, src, dst netip.Addr) {
+	switch {
+	case empty(r.Src) && empty(r.Dst):
+		r.Src, r.Dst = src, dst
+	case empty(r.Src) && (empty(src) || r.Dst == dst):
+		r.Src = src
+	case empty(r.Dst) && (empty(dst) || r.Src == src):
+		r.Dst = dst
+	case (r.Src == src || empty(src)) && (r.Dst == dst || empty(dst)):
+	case r.Src == dst && r.Dst == src: // the flow is the way back
+	case empty(r.InnerSrc) && empty(r.InnerDst):
+		r.InnerSrc, r.InnerDst = src, dst
+	}
 }
 
 // pair reads a pair of addresses.
@@ -155,12 +267,16 @@ func (s *Set) counters(r *flow.Record) {
 	if v, _, ok := s.value(tTCPFlags); ok {
 		r.TCPFlags, r.Has = uint16(v), r.Has|flow.HasTCPFlags
 	}
-	if r.RevBytes, _, ok = s.value(tRevBytes); ok {
+	var ie uint16
+	if r.RevBytes, ie, ok = s.value(tRevBytes); ok {
 		r.Has |= flow.HasRevBytes
+		r.Totals |= totalOf(ie, flow.TotalRevBytes)
 	}
-	if r.RevPackets, _, ok = s.value(tRevPackets); ok {
+	if r.RevPackets, ie, ok = s.value(tRevPackets); ok {
 		r.Has |= flow.HasRevPackets
+		r.Totals |= totalOf(ie, flow.TotalRevPackets)
 	}
+	r.Totals |= totalOf(r.BytesIE, flow.TotalBytes) | totalOf(r.PacketsIE, flow.TotalPackets)
 	if v, _, ok := s.value(tRevTCPFlags); ok {
 		r.RevTCPFlags, r.Has = uint16(v), r.Has|flow.HasRevTCPFlags
 	}
@@ -170,6 +286,15 @@ func (s *Set) counters(r *flow.Record) {
 	if r.RespPackets, _, ok = s.value(tRespPackets); ok {
 		r.Has |= flow.HasRespPackets
 	}
+}
+
+// totalOf gives the bit when an element is a total counter.
+func totalOf(ie uint16, bit flow.Totals) flow.Totals {
+	switch ie {
+	case 85, 86, 353:
+		return bit
+	}
+	return 0
 }
 
 // translation reads the addresses and ports after NAT, and the inner flow of an
@@ -225,14 +350,63 @@ func (s *Set) details(r *flow.Record) {
 	number(tNATEvent, flow.HasNATEvent, func(v uint64) { r.NATEvent = uint8(v) })
 	number(tFirewallEvent, flow.HasFirewallEvent, func(v uint64) { r.FirewallEvent = uint8(v) })
 	number(tForwarding, flow.HasForwarding, func(v uint64) { r.Forwarding = uint8(v) })
-	number(tICMP, flow.HasICMP, func(v uint64) { r.ICMPTypeCode = uint16(v) })
 	number(tFlowEndReason, flow.HasFlowEndReason, func(v uint64) { r.FlowEndReason = uint8(v) })
 	number(tBiflowDirection, flow.HasBiflowDirection, func(v uint64) { r.BiflowDirection = uint8(v) })
 	number(tFrameSize, flow.HasFrameSize, func(v uint64) { r.FrameSize = uint32(v) })
-	if r.Has&flow.HasICMP == 0 && (r.Protocol == protoICMP || r.Protocol == protoICMPv6) {
-		number(tICMPType, flow.HasICMP, func(v uint64) { r.ICMPTypeCode = uint16(v) << 8 })
-		number(tICMPCode, 0, func(v uint64) { r.ICMPTypeCode |= uint16(v) & 0xff })
+	s.icmp(r)
+}
+
+// icmp reads type and code of ICMP: by the elements of the flow's own family where the
+// template has those of both, of which one is empty then.
+func (s *Set) icmp(r *flow.Record) {
+	v6 := r.Protocol == protoICMPv6 || r.Protocol != protoICMP && r.Src.Is6()
+	if v, ok := s.ofFamily(tICMP, v6); ok {
+		r.ICMPTypeCode, r.Has = uint16(v), r.Has|flow.HasICMP
+		if s.has(tICMP, v6) || !s.has(tICMPType, v6) {
+			return
+		}
 	}
+	if r.Protocol != protoICMP && r.Protocol != protoICMPv6 {
+		return
+	}
+	if v, ok := s.ofFamily(tICMPType, v6); ok {
+		r.ICMPTypeCode, r.Has = uint16(v)<<8, r.Has|flow.HasICMP
+		if v, ok := s.ofFamily(tICMPCode, v6); ok {
+			r.ICMPTypeCode |= uint16(v) & 0xff
+		}
+	}
+}
+
+// familyRank gives the rank of the elements of a family among those of ICMP.
+func familyRank(v6 bool) uint8 {
+	if v6 {
+		return 1
+	}
+	return 0
+}
+
+// has reports whether the template has an element of ICMP of this family.
+func (s *Set) has(t target, v6 bool) bool {
+	for _, n := range s.plan.number(t) {
+		if n.rank == familyRank(v6) {
+			return true
+		}
+	}
+	return false
+}
+
+// ofFamily reads an element of ICMP: that of the family, else the one that is there.
+func (s *Set) ofFamily(t target, v6 bool) (v uint64, ok bool) {
+	for _, n := range s.plan.number(t) {
+		x, good := s.cur.uint(n.ref)
+		if good && n.rank == familyRank(v6) {
+			return x, true
+		}
+		if good && !ok {
+			v, ok = x, true
+		}
+	}
+	return v, ok
 }
 
 // rate finds the sampling rate: what the record says itself, else what its
@@ -293,10 +467,10 @@ func (s *Set) moment(ie uint16, v uint64, width int) (time.Time, bool) {
 		return time.UnixMilli(int64(v)), v != 0 && v < 1<<62
 	case 150, 151, 322:
 		return time.Unix(int64(v), 0), v != 0 && v < 1<<40
-	case 154, 155:
-		return ntp(v &^ 0x7ff), width == 8 && v != 0 // the low 11 bits say nothing
-	case 156, 157:
-		return ntp(v), width == 8 && v != 0
+	case 154, 155, 324:
+		return ntp(v&^0x7ff, time.Microsecond), width == 8 && v != 0 // the low 11 bits say nothing
+	case 156, 157, 325:
+		return ntp(v, time.Nanosecond), width == 8 && v != 0
 	case 158, 159:
 		return time.UnixMilli(s.export).Add(-time.Duration(v) * time.Microsecond), v < 1<<40
 	}
@@ -305,7 +479,9 @@ func (s *Set) moment(ie uint16, v uint64, width int) (time.Time, bool) {
 
 // uptimeMoment turns elements 21 and 22 into a time. In v9 they count against
 // the sysUptime of the header, in IPFIX from systemInitTimeMilliseconds (160) of
-// the record or of earlier options data; without that nothing can be told.
+// the record or of earlier options data; without that nothing can be told. They are 32
+// bits wide and begin anew every 49.7 days, which the init time does not: their age
+// against the time of export is what they say.
 func (s *Set) uptimeMoment(v uint64, width int) (time.Time, bool) {
 	if width > 4 && v > 1<<32 {
 		// NX-OS has 8 bytes there, and in them ms since 1970.
@@ -316,10 +492,35 @@ func (s *Set) uptimeMoment(v uint64, width int) (time.Time, bool) {
 	}
 	init, _, ok := s.value(tInit)
 	if !ok || init == 0 {
-		if s.stream == nil || s.stream.init == 0 {
+		if init = uint64(s.initTime()); init == 0 {
 			return time.Time{}, false
 		}
-		init = uint64(s.stream.init)
 	}
-	return time.UnixMilli(int64(init + v)), init < 1<<62
+	age := s.export - int64(init) - int64(v)
+	if age > math.MaxInt32 { // the other way round there is no turn to be missed
+		age = int64(int32(uint32(age)))
+	}
+	return time.UnixMilli(s.export - age), init < 1<<62
+}
+
+// initTime gives the time when the exporter started, ms since 1970, as options data
+// announced it: for the domain of the record; for domain 0, which stands for the whole of
+// the exporting process (RFC 7011 3.1); or for any other domain, as there is only one
+// such time of a device. It is 0 when it is not known.
+func (s *Set) initTime() int64 {
+	if s.stream == nil {
+		return 0
+	}
+	if s.stream.init != 0 {
+		return s.stream.init
+	}
+	key := s.stream.key
+	key.domain = 0
+	if whole := s.from.streams[key]; whole != nil && whole.init != 0 {
+		return whole.init
+	}
+	if s.from.split {
+		return 0 // of whichever process
+	}
+	return s.from.init
 }

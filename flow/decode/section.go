@@ -9,12 +9,10 @@ import (
 // section reads the first bytes of a sampled packet as an element gives them.
 func section(ie uint16, b []byte) (p packets) {
 	switch {
-	case ie == ieIPHeaderSection:
-		p.network(b, 0)
-	case looksLikeIP(b): // some exporters leave the layer 2 header out
+	case ie == ieIPHeaderSection && len(b) > 0 && (b[0]>>4 == 6 || b[0]>>4 == 4 && (looksLikeIP(b) || !knownEthertype(b))):
 		p.network(b, 0)
 	default: // 104 and 315 begin with the layer 2 header
-		p.ethernet(b, 0)
+		p.frame(b)
 	}
 	return p
 }
@@ -26,10 +24,7 @@ func (s *Set) sectionColumns() {
 		found := s.n4+s.n6 > 0
 		for _, r := range s.plan.sections {
 			p := section(r.ie, s.cur.bytes(r))
-			if s.skipsTunnel(&p) {
-				p[1] = packet{}
-				s.tunnelsSkipped++
-			}
+			s.ownTunnels(&p)
 			found = s.loosePackets(&p, i) || found
 		}
 		if !found {
@@ -38,22 +33,41 @@ func (s *Set) sectionColumns() {
 	}
 }
 
-// skipsTunnel reports whether there is a packet within another that does not go between
-// two ends of our own tunnels.
-func (s *Set) skipsTunnel(p *packets) bool {
-	if !p[1].ip || s.shared.ours == nil {
-		return false
+// ownTunnels forgets the packets within the first tunnel that does not go between two
+// ends of our own, and counts that, as it does tunnels in too many others.
+func (s *Set) ownTunnels(p *packets) {
+	if s.skipForeign(p) {
+		s.tunnelsSkipped++
 	}
-	src, dst := p[0].addrs()
-	return !s.shared.ours(src) || !s.shared.ours(dst)
+	if p.deeper {
+		s.tunnelsDeeper++
+	}
 }
 
-// loosePackets adds the addresses of a sampled packet and of the one within it.
+// skipForeign forgets the packets within the first tunnel that does not go between two
+// ends of our own. It reports whether there was one.
+func (s *Set) skipForeign(p *packets) bool {
+	if s.shared.ours == nil {
+		return false
+	}
+	for i := 0; i < maxTunnels && p.p[i+1].ip; i++ {
+		src, dst := p.p[i].addrs()
+		if !s.shared.ours(src) || !s.shared.ours(dst) {
+			p.cut(i + 1)
+			return true
+		}
+	}
+	return false
+}
+
+// loosePackets adds the addresses of a sampled packet and of those within it.
 func (s *Set) loosePackets(p *packets, row int) bool {
-	for i := range p {
-		q := &p[i]
+	for i := range p.p {
+		q := &p.p[i]
+		if !q.ip {
+			break
+		}
 		switch {
-		case !q.ip:
 		case q.v6:
 			s.loose6(q.src6, row)
 			s.loose6(q.dst6, row)
@@ -62,22 +76,22 @@ func (s *Set) loosePackets(p *packets, row int) bool {
 			s.loose4(q.dst4, row)
 		}
 	}
-	return p[0].ip
+	return p.any()
 }
 
 // fromSection fills in what a frame section tells and the fields do not.
 func (s *Set) fromSection(r *flow.Record) {
 	for _, f := range s.plan.sections {
 		p := section(f.ie, s.cur.bytes(f))
-		if !p[0].ip {
+		if !p.any() {
 			continue
 		}
 		if empty(r.Src) && empty(r.Dst) {
 			r.FromSection = f.ie
-			p[0].fill(r)
+			p.p[0].fill(r)
 		}
-		if p[1].ip && !s.skipsTunnel(&p) && empty(r.InnerSrc) && empty(r.InnerDst) {
-			p[1].fillInner(r)
+		if s.skipForeign(&p); p.tunnelled() && empty(r.InnerSrc) && empty(r.InnerDst) {
+			p.fillInner(r)
 		}
 	}
 }
@@ -98,8 +112,17 @@ func (q *packet) fill(r *flow.Record) {
 	}
 }
 
-// fillInner sets the inner ends of a record.
-func (q *packet) fillInner(r *flow.Record) {
+// fillInner sets the inner ends of a record: those of the innermost packet, and of the
+// tunnels on the way to it.
+func (p *packets) fillInner(r *flow.Record) {
+	last := p.innermost()
+	if last > 1 {
+		r.Tunnels = new([2 * flow.MaxTunnels]netip.Addr)
+		for i := range last - 1 {
+			r.Tunnels[2*i], r.Tunnels[2*i+1] = p.p[i+1].addrs()
+		}
+	}
+	q := &p.p[last]
 	r.InnerSrc, r.InnerDst = q.addrs()
 	r.InnerProtocol, r.Has = q.protocol, r.Has|flow.HasInnerProtocol
 	if q.ports {

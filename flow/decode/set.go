@@ -24,6 +24,7 @@ type Set struct {
 	rows4, rows6   []int32
 	withoutAddress int
 	tunnelsSkipped int // packets within a tunnel that is not ours
+	tunnelsDeeper  int // packets within too many tunnels
 
 	exporter flow.Exporter
 	received time.Time
@@ -34,6 +35,7 @@ type Set struct {
 	tally    *counters // of the decoder
 	shared   *Exporters
 	data     []byte
+	rest     []byte  // of data, behind the records
 	stride   int     // bytes of a record when all are alike
 	starts   []int32 // else where each begins
 	cur      cursor
@@ -94,7 +96,7 @@ func (s *Set) begin(dg *flow.Datagram, from flow.Exporter) {
 // reset empties the columns.
 func (s *Set) reset() {
 	s.V4, s.V6, s.rows4, s.rows6 = s.V4[:0], s.V6[:0], s.rows4[:0], s.rows6[:0]
-	s.n, s.n4, s.n6, s.withoutAddress, s.tunnelsSkipped = 0, 0, 0, 0, 0
+	s.n, s.n4, s.n6, s.withoutAddress, s.tunnelsSkipped, s.tunnelsDeeper = 0, 0, 0, 0, 0, 0
 	s.starts, s.samples = s.starts[:0], s.samples[:0]
 }
 
@@ -130,6 +132,9 @@ func (s *Set) columns() {
 			s.V6[i*s.n6+c] = addr6(s.cur.bytes(r))
 		}
 	}
+	if len(p.number(tIPVersion)) > 0 && s.n4 > 0 && s.n6 > 0 {
+		s.dropStale()
+	}
 	for i := range s.n * s.n6 {
 		s.unmap(i)
 	}
@@ -138,6 +143,34 @@ func (s *Set) columns() {
 	} else if s.n4+s.n6 == 0 {
 		s.withoutAddress = s.n
 	}
+}
+
+// dropStale empties the addresses of the IP version that a record does not have.
+func (s *Set) dropStale() {
+	for i := range s.n {
+		s.seek(i)
+		stale := s.stale()
+		for c := range s.n4 {
+			if stale.of(false) && isEnd(s.plan.v4[c].ie) {
+				s.V4[i*s.n4+c] = 0
+			}
+		}
+		for c := range s.n6 {
+			if stale.of(true) && isEnd(s.plan.v6[c].ie) {
+				s.V6[i*s.n6+c] = flow.Addr6{}
+			}
+		}
+	}
+}
+
+// isEnd reports whether an address element is one of the ends of a flow, whose version
+// ipVersion names: not one after translation or of an overlay.
+func isEnd(ie uint16) bool {
+	a, ok := addressElements[ie]
+	if !ok {
+		a, ok = ciscoAddressElements[ie|enterpriseBit]
+	}
+	return ok && (a.group == groupEnds || a.group == groupClient)
 }
 
 // unmap puts an IPv4 address in IPv6 clothes (::ffff:a.b.c.d) behind the columns
@@ -179,11 +212,14 @@ func (s *Set) seek(i int) {
 // length ran past the set; the records before it are kept.
 func (s *Set) split() bool {
 	p := s.plan
+	s.rest = nil
 	if p.fixed() {
 		s.stride, s.n = p.size, len(s.data)/p.size
+		s.rest = s.data[s.n*p.size:]
 		return true
 	}
-	for at := 0; len(s.data)-at >= p.size; {
+	at := 0
+	for len(s.data)-at >= p.size {
 		n, ok := p.locate(s.data[at:], &s.cur)
 		if !ok {
 			// What is shorter than a record and zero is padding (RFC 7011 3.3.1).
@@ -193,7 +229,14 @@ func (s *Set) split() bool {
 		s.n++
 		at += n
 	}
+	s.rest = s.data[at:]
 	return true
+}
+
+// misfit reports whether split left over what is no padding: padding is zero, or at most
+// 3 bytes behind the records (RFC 3954 5.3, RFC 7011 3.3.1).
+func (s *Set) misfit() bool {
+	return len(s.rest) > 0 && (len(s.rest) > 3 || s.n == 0) && !allZero(s.rest)
 }
 
 func addr6(b []byte) flow.Addr6 {
@@ -217,12 +260,14 @@ func (s *Set) switched(uptime uint64) time.Time {
 }
 
 // ntp gives the time of an NTP timestamp, 32 bits of seconds since 1900 and 32 of
-// fraction (RFC 7011 6.1.9); values before 1970 belong to the era after 2036.
-func ntp(v uint64) time.Time {
+// fraction (RFC 7011 6.1.9); values before 1970 belong to the era after 2036. The
+// fraction is finer than the unit of its element, and most often cut by the exporter:
+// the nearest whole unit is the time that was meant.
+func ntp(v uint64, unit time.Duration) time.Time {
 	secs := int64(v >> 32)
 	if secs < 2208988800 {
 		secs += 1 << 32
 	}
-	frac := (v & math.MaxUint32) * 1e9 >> 32
-	return time.Unix(secs-2208988800, int64(frac))
+	units := ((v&math.MaxUint32)*uint64(time.Second/unit) + 1<<31) >> 32
+	return time.Unix(secs-2208988800, int64(units)*int64(unit))
 }

@@ -106,6 +106,9 @@ func (d *Decoder) sflow(e *exporter, dg *flow.Datagram) {
 			d.flowSample(s, sample{format, body})
 		}
 	}
+	if !x.bad && !allZero(x.b) { // more than the count announces
+		d.count(reasonSFlow)
+	}
 	if s.n > 0 {
 		d.emit(s)
 	}
@@ -126,14 +129,11 @@ func (d *Decoder) flowSample(s *Set, sm sample) {
 	row := s.n
 	s.samples = append(s.samples, sm)
 	s.n++
-	if f.packets[1].ip {
-		switch {
-		case !s.shared.tunnels:
-			f.packets[1] = packet{}
-		case s.skipsTunnel(&f.packets):
-			f.packets[1] = packet{}
-			s.tunnelsSkipped++
+	if f.packets.tunnelled() {
+		if !s.shared.tunnels {
+			f.packets.cut(1)
 		}
+		s.ownTunnels(&f.packets)
 	}
 	found := s.loosePackets(&f.packets, row)
 	for _, a := range []netip.Addr{f.natSrc, f.natDst} {
@@ -186,8 +186,8 @@ func (f *flowSample) dropsKey(format uint32) uint64 {
 	return uint64(f.sourceClass)<<32 | uint64(f.source)
 }
 
-// read takes a sample apart. It reports false when a length in it lies; what came
-// before is kept.
+// read takes a sample apart. It reports false when a length in it lies, or when there is
+// more in it than it announces; what came before is kept.
 func (f *flowSample) read(sm sample) bool {
 	x := xdr{b: sm.body}
 	x.u32() // sequence number of the sample
@@ -219,7 +219,7 @@ func (f *flowSample) read(sm sample) bool {
 		}
 		f.record(format, body)
 	}
-	return true
+	return allZero(x.b)
 }
 
 // expandedInterface reads format and value of an interface: 0 an index, 1 a
@@ -265,10 +265,12 @@ func (f *flowSample) rawHeader(x *xdr) {
 	}
 	b := x.b[:min(uint64(n), uint64(len(x.b)))]
 	f.hasHeader, f.headerProtocol, f.length, f.hasLength = true, protocol, length, true
-	var p packets
+	sampled := f.packets.p[0] // what a record for sampled IP said
+	p := &f.packets
+	p.p[0] = packet{}
 	switch protocol {
 	case headerEthernet:
-		p.ethernet(b, 0)
+		p.frame(b)
 	case headerIPv4, headerIPv6:
 		p.network(b, 0)
 	case headerMPLS:
@@ -276,8 +278,8 @@ func (f *flowSample) rawHeader(x *xdr) {
 	case headerPPP:
 		p.ppp(b)
 	}
-	if p[0].ip { // else what a record for sampled IP said stays
-		f.packets = p
+	if !p.any() {
+		p.p[0] = sampled
 	}
 }
 
@@ -302,11 +304,11 @@ func (f *flowSample) sampledIP(x *xdr, width uint32) {
 	length, protocol := x.u32(), x.u32()
 	src, dst := x.take(width), x.take(width)
 	srcPort, dstPort, flags := x.u32(), x.u32(), x.u32()
-	if x.bad || f.packets[0].ip {
+	if x.bad || f.packets.any() {
 		return
 	}
 	f.length, f.hasLength = length, true
-	q := &f.packets[0]
+	q := &f.packets.p[0]
 	*q = packet{ip: true, v6: width == 16, protocol: uint8(protocol)}
 	if q.v6 {
 		q.src6, q.dst6 = addr6(src), addr6(dst)
@@ -351,11 +353,11 @@ func (f *flowSample) gateway(x *xdr) {
 func (s *Set) recordSFlow(i int, r *flow.Record) {
 	var f flowSample
 	f.read(s.samples[i])
-	if f.packets[0].ip {
-		f.packets[0].fill(r)
+	if f.packets.any() {
+		f.packets.p[0].fill(r)
 	}
-	if f.packets[1].ip && s.shared.tunnels && !s.skipsTunnel(&f.packets) {
-		f.packets[1].fillInner(r)
+	if s.skipForeign(&f.packets); f.packets.tunnelled() && s.shared.tunnels {
+		f.packets.fillInner(r)
 	}
 	r.Packets, r.PacketsIE, r.Has = 1, 2, r.Has|flow.HasPackets
 	if f.hasLength {

@@ -13,12 +13,13 @@ type Reason string
 const (
 	reasonNotExport       Reason = "not_export"           // no known protocol in the first bytes
 	reasonShort           Reason = "short_header"         // shorter than the header of its protocol
-	reasonV5Count         Reason = "v5_count"             // the count does not fit the datagram
+	reasonV5Count         Reason = "v5_count"             // the count does not fit the datagram, or is less than what is there
 	reasonIPFIXLength     Reason = "ipfix_length"         // message length and datagram differ
 	reasonSetLength       Reason = "set_length"           // a set shorter than its header
 	reasonSetCut          Reason = "set_cut"              // a set longer than what is left
 	reasonSetReserved     Reason = "set_reserved"         // set ids that have no meaning
 	reasonRecordOverrun   Reason = "record_overrun"       // a variable length past its set
+	reasonMismatch        Reason = "template_mismatch"    // data that fits no record of its template: the template has changed, most likely
 	reasonTemplateCut     Reason = "template_cut"         // a template record longer than its set
 	reasonTemplateID      Reason = "template_id"          // ids below 256
 	reasonTemplateEmpty   Reason = "template_no_length"   // records would have no byte
@@ -28,7 +29,8 @@ const (
 	reasonWithdrawal      Reason = "template_withdrawal"  // not for UDP: ignored (RFC 7011 8.4)
 	reasonSampling        Reason = "sampling_absurd"      // a rate of 0 or over 10,000,000: announced, in a sample, or in a record that was built
 	reasonSamplingDoubt   Reason = "sampling_unconfirmed" // a rate more than ten times as high or low, announced only once yet
-	reasonSFlow           Reason = "sflow_sample"         // a sample or record that lies about its length
+	reasonTunnelDepth     Reason = "tunnel_depth"         // a tunnel inside four others, in a sample: not read
+	reasonSFlow           Reason = "sflow_sample"         // a sample or record that lies about its length, or more than the counts announce
 	reasonCapExporters    Reason = "cap_exporters"        // a newcomer over limits.exporters
 	reasonCapTemplates    Reason = "cap_templates"        // over limits.templates or templates_per_exporter
 	reasonCapStreams      Reason = "cap_streams"          // over limits.domains_per_exporter
@@ -38,9 +40,9 @@ const (
 // reasons are all of them, in the order in which they are shown.
 var reasons = []Reason{
 	reasonNotExport, reasonShort, reasonV5Count, reasonIPFIXLength, reasonSetLength, reasonSetCut,
-	reasonSetReserved, reasonRecordOverrun, reasonTemplateCut, reasonTemplateID, reasonTemplateEmpty,
+	reasonSetReserved, reasonRecordOverrun, reasonMismatch, reasonTemplateCut, reasonTemplateID, reasonTemplateEmpty,
 	reasonTemplateTooLong, reasonTemplateFields, reasonTemplateScope, reasonWithdrawal,
-	reasonSampling, reasonSamplingDoubt, reasonSFlow, reasonCapExporters, reasonCapTemplates, reasonCapStreams, reasonCapSamplers,
+	reasonSampling, reasonSamplingDoubt, reasonSFlow, reasonTunnelDepth, reasonCapExporters, reasonCapTemplates, reasonCapStreams, reasonCapSamplers,
 }
 
 // Reasons gives all reasons that [Stats].Problems may count, in the order in which they

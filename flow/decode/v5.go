@@ -23,7 +23,7 @@ func (d *Decoder) v5(e *exporter, dg *flow.Datagram) {
 	}
 	count := int(binary.BigEndian.Uint16(b[2:]))
 	n := min(count, (len(b)-v5Header)/v5Record)
-	if n != count {
+	if n != count || !allZero(b[v5Header+n*v5Record:]) { // some fill the datagram with zeros
 		d.count(reasonV5Count)
 	}
 	domain := uint32(b[21])

@@ -88,7 +88,9 @@ func endsOf(h *intel.Hit) ends {
 	_, e.offenderPort = endAt(r, h.Side)
 	e.local, e.localPort = opposite(r, h.Side)
 	e.protocol, e.hasProtocol = r.Protocol, r.Has&flow.HasProtocol != 0
-	if innerTransport(r, h.Side) {
+	if h.Side >= flow.SideTunnels {
+		e.protocol, e.hasProtocol = 0, false // of the tunnel: it is not told
+	} else if innerTransport(r, h.Side) {
 		e.protocol, e.hasProtocol = r.InnerProtocol, r.Has&flow.HasInnerProtocol != 0
 	} else if e.hasProtocol && e.protocol == protoTCP && r.Has&flow.HasTCPFlags != 0 {
 		e.tcpFlags = r.TCPFlags
@@ -170,13 +172,10 @@ func (e *ends) tellsInitiator(r *flow.Record) telling {
 	return notTold
 }
 
-// isInner reports whether a side belongs to the inner pair of a record.
-func isInner(s flow.Side) bool { return s == flow.SideInnerSrc || s == flow.SideInnerDst }
-
 // innerTransport reports whether protocol and ports of a side are those of the inner
 // packet. A second address pair without any shares those of the record.
 func innerTransport(r *flow.Record, s flow.Side) bool {
-	return isInner(s) && r.Has&(flow.HasInnerPorts|flow.HasInnerProtocol) != 0
+	return s >= flow.SideTunnels || s.IsInner() && r.Has&(flow.HasInnerPorts|flow.HasInnerProtocol) != 0
 }
 
 // endAt gives the address and the port on one side. A side without a port of its own
@@ -196,10 +195,10 @@ func endAt(r *flow.Record, s flow.Side) (netip.Addr, uint16) {
 // outer one, there the inside address first.
 func opposite(r *flow.Record, s flow.Side) (netip.Addr, uint16) {
 	switch {
-	case s == flow.SideInnerSrc:
-		return endAt(r, flow.SideInnerDst)
-	case s == flow.SideInnerDst:
-		return endAt(r, flow.SideInnerSrc)
+	case s.IsInner() && s.IsSrc():
+		return endAt(r, s+1)
+	case s.IsInner():
+		return endAt(r, s-1)
 	case s.IsSrc() && r.PostNATDst.IsValid():
 		return endAt(r, flow.SidePostNATDst)
 	case s.IsSrc():
@@ -295,7 +294,7 @@ func homesOf(h *intel.Hit, e *ends, home *intel.Networks) homes {
 	r := h.Record
 	us := homes{offender: home.Contains(e.offender), local: home.Contains(e.local)}
 	switch {
-	case isInner(h.Side):
+	case h.Side.IsInner():
 	case h.Side.IsSrc():
 		us.offender = us.offender || h.Side == flow.SidePostNATSrc && home.Contains(r.Src)
 		us.local = us.local || home.Contains(r.Dst)

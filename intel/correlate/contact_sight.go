@@ -43,11 +43,11 @@ func headOf(h *intel.Hit, known *Exporter) head {
 		src: r.Src, dst: r.Dst,
 		protocol: r.Protocol, hasProtocol: has(flow.HasProtocol),
 		icmp: r.ICMPTypeCode, hasICMP: has(flow.HasICMP),
-		role:     h.Side,
+		role:     roleOf(h.Side),
 		version:  r.Exporter.Version,
 		exporter: r.Exporter.Addr, known: known, domain: r.Exporter.Domain,
 		inIf: r.InIf, outIf: r.OutIf, hasIf: has(flow.HasInIf | flow.HasOutIf),
-		more: moreOf(r),
+		more: moreOf(r, h.Side),
 	}
 	if has(flow.HasTCPFlags) {
 		d.tcpFlags = r.TCPFlags
@@ -58,12 +58,28 @@ func headOf(h *intel.Hit, known *Exporter) head {
 	return d
 }
 
-func moreOf(r *flow.Record) moreAddrs {
-	return moreAddrs{
+// roleOf gives the side that an event names: the ends of a tunnel within another are
+// inner ones.
+func roleOf(s flow.Side) flow.Side {
+	if s >= flow.SideTunnels {
+		return flow.SideInnerSrc + s%2
+	}
+	return s
+}
+
+// moreOf gives the addresses beside the ends, for a hit at a side. Where a tunnel within
+// another was hit, that tunnel is the inner pair, and not what it carries.
+func moreOf(r *flow.Record, s flow.Side) moreAddrs {
+	m := moreAddrs{
 		natSrc: r.PostNATSrc, natDst: r.PostNATDst,
 		natSrcPort: r.PostNATSrcPort, natDstPort: r.PostNATDstPort,
 		innerSrc: r.InnerSrc, innerDst: r.InnerDst,
 	}
+	if s >= flow.SideTunnels {
+		m.innerSrc, _ = r.At(s - s%2)
+		m.innerDst, _ = r.At(s - s%2 + 1)
+	}
+	return m
 }
 
 // communityID gives the Community ID of the flow as exported, empty without a
