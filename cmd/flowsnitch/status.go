@@ -125,6 +125,9 @@ func printStatus(w io.Writer, s app.Status, final bool) {
 	if e := h.EvictedBySeverity; h.ContactsEvicted > 0 {
 		fmt.Fprintf(w, "           contacts evicted: %d low, %d medium, %d high, %d critical\n", e[0], e[1], e[2], e[3])
 	}
+	if h.CrowdedOut > 0 {
+		fmt.Fprintf(w, "           %d hits rolled up, as all contacts that are held are more severe\n", h.CrowdedOut)
+	}
 	if h.FoldedContacts > 0 {
 		fmt.Fprintf(w, "           %d hits folded into %d contacts", h.FoldedHits, h.FoldedContacts)
 		if h.FoldsCut > 0 {

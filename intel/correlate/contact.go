@@ -44,11 +44,12 @@ type contact struct {
 	seen      [2]bool // by direction: something other than a refusal
 	refusals  [2]bool // by direction: a reset or an ICMP unreachable
 	answered  bool
+	twoSided  bool // the local end sent something other than a refusal
 	passed    bool // at least one flow was not blocked
 	sampled   bool // a rate other than 1 was in force, or none is known
 
-	fold     *fold // nil = it stands for itself
-	foldable bool  // it is counted as one that could fold, see account
+	fold     *fold    // nil = it stands for itself
+	foldable foldable // as it is counted, see account
 
 	// What the last events said.
 	saidAnswered bool
@@ -82,11 +83,12 @@ func wayOf(p party) int {
 func (c *contact) see(e *ends, s *sight) {
 	c.learnInitiator(e)
 	c.sampled = c.sampled || s.rate != 1
+	way, back := wayOf(e.sender), s.back.any()
+	c.twoSided = c.twoSided || !e.oneSided(back)
 	if s.blocked {
 		return // what was dropped answers nobody
 	}
 	c.passed = true
-	way, back := wayOf(e.sender), s.back.any()
 	c.seen[way] = c.seen[way] || !e.refusal
 	c.refusals[way] = c.refusals[way] || e.refusal
 	c.refusals[1-way] = c.refusals[1-way] || back && e.backRefusal
@@ -106,6 +108,16 @@ func (e *ends) isAnswer(back bool) bool {
 		return true
 	}
 	return e.sender == offender && e.tcpFlags&tcpACK != 0
+}
+
+// oneSided reports whether the flow shows nothing that the local end has sent but refusals:
+// then all that it says may be forged by the offender, or in its name; back tells that it
+// counts the way back too.
+func (e *ends) oneSided(back bool) bool {
+	if e.sender == local {
+		return e.refusal
+	}
+	return !back || e.backRefusal
 }
 
 // learnInitiator keeps the best knowledge of who opened the contact: what is known

@@ -15,7 +15,8 @@ type contacts struct {
 	seed      maphash.Seed
 	byHash    map[uint64]*contact // of the key; a map of the keys themselves has 40 bytes more
 	n         int
-	ranks     [numRanks]rank
+	ranks     [numRanks + 1]rank // the last is of overflow
+	overflow  *contact           // what finds no room; nil = all have found it
 	updates   updates
 	offenders map[packedAddr]*listed
 	listings  listings
@@ -24,6 +25,9 @@ type contacts struct {
 
 // Contacts are ranked by the highest severity that their events had.
 const numRanks = int(intel.Critical) + 1
+
+// pinned is the rank of the overflow, which never makes room.
+const pinned = intel.Severity(numRanks)
 
 // A rank is a list of contacts, the longest idle first.
 type rank struct{ first, latest *contact }
@@ -55,7 +59,8 @@ func (r *rank) remove(c *contact) {
 type listed struct {
 	contacts int
 	folded   uint64      // id of its folded contact, 0 = none
-	hosts    []hostCount // its contacts that could fold
+	hosts    []hostCount // its contacts that could fold as a scan
+	oneSided int         // those that could as one-sided
 }
 
 func newContacts() *contacts {
@@ -144,6 +149,9 @@ func (t *contacts) add(k contactKey, now time.Duration) *contact {
 func (t *contacts) touch(c *contact, now time.Duration) {
 	t.ranks[c.rank].remove(c)
 	c.last, c.rank = now, c.worst
+	if c == t.overflow {
+		c.rank = pinned
+	}
 	t.ranks[c.rank].push(c)
 }
 
@@ -162,6 +170,9 @@ func (t *contacts) remove(c *contact) {
 	}
 	t.n--
 	t.ranks[c.rank].remove(c)
+	if c == t.overflow {
+		t.overflow = nil
+	}
 	t.listings.letGo(c.listing)
 	o := t.offenders[c.packed.offender]
 	if o.folded == c.id {
@@ -170,6 +181,14 @@ func (t *contacts) remove(c *contact) {
 	if o.contacts--; o.contacts == 0 {
 		delete(t.offenders, c.packed.offender)
 	}
+}
+
+// held gives the number of contacts that the cap is for.
+func (t *contacts) held() int {
+	if t.overflow != nil {
+		return t.n - 1
+	}
+	return t.n
 }
 
 // longestIdle gives the contact that has been idle for the longest time, or nil.
@@ -186,7 +205,7 @@ func (t *contacts) longestIdle() (c *contact) {
 // leastSevere gives the contact that makes room: of the lowest rank the one that has been
 // idle for the longest time.
 func (t *contacts) leastSevere() *contact {
-	for i := range t.ranks {
+	for i := range numRanks {
 		if c := t.ranks[i].first; c != nil {
 			return c
 		}

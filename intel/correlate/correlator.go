@@ -132,13 +132,24 @@ func (c *Correlator) handle(h *intel.Hit, now time.Time) {
 		c.contacts.wait(ct, c.now)
 	}
 	c.contacts.touch(ct, c.now)
-	for c.contacts.n > max(c.cfg.MaxContacts, 1) {
+	for c.contacts.held() > max(c.cfg.MaxContacts, 1) {
 		c.evict()
 	}
 }
 
-// evict ends the contact that matters least. It may be the newest, if all others are more
-// severe: a first hit is told even then.
+// crowdedOut reports whether a new contact would be the one that makes room at once,
+// because all others are more severe. Then each of its flows would be an event, for as long
+// as the table is full.
+func (c *Correlator) crowdedOut(h *intel.Hit, e *ends, s *sight, us homes) bool {
+	if c.cfg.EveryHit || c.contacts.held() < max(c.cfg.MaxContacts, 1) {
+		return false
+	}
+	answered := !s.blocked && e.isAnswer(s.back.any())
+	score := weigh(baseScore(h.Match.Indicators()), c.cfg.Factors.of(us.direction(e.opener()), answered, s.blocked))
+	return intel.SeverityOf(int(score)) < c.contacts.leastSevere().rank
+}
+
+// evict ends the contact that matters least.
 func (c *Correlator) evict() {
 	ct := c.contacts.leastSevere()
 	c.stats.evicted[ct.rank].Add(1)
@@ -157,6 +168,13 @@ func (c *Correlator) contact(key contactKey, h *intel.Hit, e *ends, s *sight) (c
 		}
 		key = folded
 	}
+	if c.crowdedOut(h, e, s, us) {
+		c.stats.crowdedOut.Add(1)
+		if ct = c.contacts.overflow; ct != nil {
+			return ct, false
+		}
+		key = contactKey{fold: ofOverflow}
+	}
 	ct = c.contacts.add(key, c.now)
 	ct.head, ct.born = s.head.pack(), packTime(s.received)
 	ct.us = us
@@ -164,8 +182,11 @@ func (c *Correlator) contact(key contactKey, h *intel.Hit, e *ends, s *sight) (c
 		ct.fold = new(fold)
 		c.stats.folds.Add(1)
 	}
-	if key.fold == ofOffender {
+	switch key.fold {
+	case ofOffender:
 		c.contacts.offenders[ct.packed.offender].folded = ct.id
+	case ofOverflow:
+		c.contacts.overflow = ct
 	}
 	return ct, true
 }

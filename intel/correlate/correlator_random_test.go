@@ -29,6 +29,7 @@ type slowOracle struct {
 	open, ended []*slowContact
 	idle        time.Duration
 	max         int
+	crowded     uint64 // hits without a contact of their own
 }
 
 // endIdle ends the contacts that are idle at the time now.
@@ -44,10 +45,20 @@ func (o *slowOracle) endIdle(now time.Duration) {
 	o.open = still
 }
 
-// add adds a hit and gives its contact, the latest one at the end of open.
+// add adds a hit and gives its contact, the latest one at the end of open; nil when it is
+// a low one that finds no room among more severe ones.
 func (o *slowOracle) add(r flow.Record, local netip.Addr, port uint16, now time.Duration) *slowContact {
 	o.endIdle(now)
 	c := &slowContact{local: local, port: port}
+	crowded := len(o.open) == o.max && r.Src == bad // opened by the offender
+	for _, other := range o.open {
+		same := other.local == local && other.port == port
+		crowded = crowded && !same && other.worst > intel.Low
+	}
+	if crowded {
+		o.crowded++
+		return nil
+	}
 	for i, known := range o.open {
 		if known.local == local && known.port == port {
 			c = known
@@ -100,9 +111,14 @@ func TestTotalsAgainstOracle(t *testing.T) {
 		o := &slowOracle{idle: 10 * time.Minute, max: 5 + rng.IntN(20)}
 		s := newStage(t, func(c *Config) { c.Idle, c.MaxContacts = o.idle, o.max })
 		reported := make(map[[2]any]*intel.Event) // the last event of each open contact
+		overflow := make(map[string]uint64)       // flows by its contacts
 		now := time.Duration(0)
 		collect := func() {
 			for _, e := range s.take() {
+				if e.Folded {
+					overflow[e.Contact.String()] = e.Flows
+					continue
+				}
 				k := [2]any{e.Local, max(e.SrcPort, e.DstPort)}
 				if e.Kind == intel.KindUpdate && reported[k] == nil {
 					t.Fatalf("update of %v without a hit", k)
@@ -134,6 +150,9 @@ func TestTotalsAgainstOracle(t *testing.T) {
 			s.at(now, r)
 			s.Tick(t0.Add(now - jitter))
 			collect()
+			if c == nil {
+				continue
+			}
 			c.reported = reported[[2]any{local, port}]
 			c.worst = max(c.worst, c.reported.Severity)
 			o.evict()
@@ -146,8 +165,16 @@ func TestTotalsAgainstOracle(t *testing.T) {
 			hits += c.reported.Flows
 		}
 		st := s.Stats()
-		if hits != 3000 || st.Hits != 3000 || int(st.ContactsEnded+st.ContactsEvicted) != len(all) || st.HitEvents != uint64(len(all)) {
+		contacts := len(all) + len(overflow)
+		if hits+o.crowded != 3000 || st.Hits != 3000 || int(st.ContactsEnded+st.ContactsEvicted) != contacts || st.HitEvents != uint64(contacts) {
 			t.Fatalf("seed %d: %d flows told of 3000, %d contacts, stats %+v", seed, hits, len(all), st)
+		}
+		sum := uint64(0)
+		for _, n := range overflow {
+			sum += n
+		}
+		if sum != o.crowded || st.CrowdedOut != o.crowded {
+			t.Fatalf("seed %d: %d flows found no room, %d are told of, stats %+v", seed, o.crowded, sum, st)
 		}
 	}
 }

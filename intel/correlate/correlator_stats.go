@@ -20,6 +20,9 @@ type Stats struct {
 	// ContactsEnded were idle, ContactsEvicted had to make room at the cap.
 	ContactsEnded   uint64 `json:"contacts_ended"`
 	ContactsEvicted uint64 `json:"contacts_evicted"`
+	// CrowdedOut are the hits whose contact found no room, as all that are held are more
+	// severe: they are rolled up in one contact of many offenders.
+	CrowdedOut uint64 `json:"crowded_out"`
 	// EvictedBySeverity are the evicted by the highest severity that their events had,
 	// low to critical.
 	EvictedBySeverity [4]uint64 `json:"evicted_by_severity"`
@@ -52,7 +55,7 @@ type stats struct {
 	evicted                       [4]atomic.Uint64
 	contacts, flows               atomic.Uint64
 	folds, foldedHits, foldsCut   atomic.Uint64
-	foldsForgotten                atomic.Uint64
+	foldsForgotten, crowdedOut    atomic.Uint64
 }
 
 // Stats gives the counters. It may be called from any goroutine.
@@ -67,6 +70,7 @@ func (c *Correlator) Stats() Stats {
 		Duplicates:     s.duplicates.Load(),
 		Suspect:        s.suspect.Load(),
 		ContactsEnded:  s.ended.Load(),
+		CrowdedOut:     s.crowdedOut.Load(),
 		FoldedContacts: s.folds.Load(),
 		FoldedHits:     s.foldedHits.Load(),
 		FoldsCut:       s.foldsCut.Load(),

@@ -71,6 +71,9 @@ func (c *Correlator) eventOf(k intel.Kind, ct *contact, d *head, blocked bool) i
 		ct.fold.fill(&ev)
 	}
 	ev.Reason = reasonOf(&ev)
+	if ct.packed.fold == ofOverflow {
+		ev.Reason += "; with others that found no room"
+	}
 	d.fill(&ev)
 	ct.worst = max(ct.worst, ev.Severity)
 	ct.saidAnswered = ct.saidAnswered || ct.answered

@@ -16,6 +16,15 @@ const (
 	foldHosts = 32 // hosts
 )
 
+// foldOneSided is how many contacts of one offender stand alone in which nothing but
+// refusals was heard from the other end, and that are no unanswered inbound ones. An ACK
+// from the offender, or a source port of a server, makes them look answered or outbound,
+// and where flows are sampled or exported for one way only nothing else is ever seen of a
+// real conversation. But packets can be forged, so that the flow of one end is no proof:
+// a scan of ACKs would be an event for every port. What our end has sent something in
+// always stands alone. It is as many as foldPorts and foldHosts leave to a scan.
+const foldOneSided = foldPorts * foldHosts
+
 // foldExact is how many ports and hosts a folded contact counts exactly. To do so it
 // remembers them, 8 bytes each; foldMemory bounds these in all folded contacts together,
 // per contact that may be held.
@@ -35,7 +44,18 @@ type foldKind uint8
 const (
 	notFolded  foldKind = iota
 	ofOffender          // its scan
+	ofOneSided          // what may be forged, see foldOneSided; rolled up, protocol is the length of the prefix plus one
+	ofOverflow          // of all offenders: what finds no room among more severe contacts
 	ofPrefix            // and up: rolled up, plus the length of the prefix
+)
+
+// foldable says by which rule a contact or a flow may fold.
+type foldable uint8
+
+const (
+	never      foldable = iota
+	asScan              // unanswered and inbound: beyond foldPorts or foldHosts
+	asOneSided          // beyond foldOneSided
 )
 
 // A fold is what a contact keeps beside the rest when it stands for many.
@@ -72,18 +92,43 @@ func (f *fold) fill(ev *intel.Event) {
 }
 
 // foldOf gives the key of the folded contact that a hit without a contact of its own
-// joins, if it does. What is answered, or not inbound, never does.
+// joins, if it does. What our end has sent something in, other than inbound refusals,
+// never does.
 func (c *Correlator) foldOf(h *intel.Hit, e *ends, s *sight, us homes) (contactKey, bool) {
-	if c.cfg.EveryHit || us.direction(e.opener()) != intel.Inbound || !s.blocked && e.isAnswer(s.back.any()) {
+	if c.cfg.EveryHit {
 		return contactKey{}, false
 	}
-	if key, ok := c.rolledUp(h.Match); ok {
-		return key, true
-	}
-	if o := c.contacts.offender(e.offender); o != nil && o.full(c.seed.addr(e.local)) {
-		return contactKey{offender: e.offender, fold: ofOffender}, true
+	back := s.back.any()
+	answered := !s.blocked && e.isAnswer(back)
+	o := c.contacts.offender(e.offender)
+	switch foldableAs(us.direction(e.opener()), answered, !e.oneSided(back)) {
+	case asScan:
+		if p, ok := c.rolledUp(h.Match); ok {
+			return contactKey{offender: p.Addr(), fold: ofPrefix + foldKind(p.Bits())}, true
+		}
+		if o != nil && o.full(c.seed.addr(e.local)) {
+			return contactKey{offender: e.offender, fold: ofOffender}, true
+		}
+	case asOneSided:
+		if p, ok := c.rolledUp(h.Match); ok {
+			return contactKey{offender: p.Addr(), protocol: uint8(p.Bits() + 1), fold: ofOneSided}, true
+		}
+		if o != nil && o.oneSided >= foldOneSided {
+			return contactKey{offender: e.offender, fold: ofOneSided}, true
+		}
 	}
 	return contactKey{}, false
+}
+
+// foldableAs gives the rule for what is known of a conversation.
+func foldableAs(d intel.Direction, answered, twoSided bool) foldable {
+	switch {
+	case d == intel.Inbound && !answered:
+		return asScan
+	case !twoSided:
+		return asOneSided
+	}
+	return never
 }
 
 // joined reports whether a flow of the same ends and ports has joined a folded contact
@@ -93,14 +138,17 @@ func (c *Correlator) joined(h *intel.Hit, e *ends) bool {
 	if o := c.contacts.offender(e.offender); o != nil {
 		id = o.folded
 	}
-	if key, ok := c.rolledUp(h.Match); ok && c.contacts.get(key) != nil {
-		id = c.contacts.get(key).id
+	if p, ok := c.rolledUp(h.Match); ok {
+		if ct := c.contacts.get(contactKey{offender: p.Addr(), fold: ofPrefix + foldKind(p.Bits())}); ct != nil {
+			id = ct.id
+		}
 	}
 	return id != 0 && c.foldFlows.has(flowKey{c.seed.flow(id, e), e.offenderPort, e.localPort})
 }
 
 // RollUp replaces the listed prefixes whose unanswered inbound contacts are one contact
-// each, because they match an absurd share of all flows. An offender that something else
+// each, because they match an absurd share of all flows; so are those that may be forged,
+// see foldOneSided. An offender that something else
 // lists as well is left out of that. It may be called from any goroutine.
 func (c *Correlator) RollUp(prefixes []netip.Prefix) {
 	all := make(map[netip.Prefix]bool, len(prefixes))
@@ -110,21 +158,20 @@ func (c *Correlator) RollUp(prefixes []netip.Prefix) {
 	c.rollUps.Store(&all)
 }
 
-// rolledUp gives the key of the contact that a match is rolled up in: that of its best
-// listing, if all of them are rolled up.
-func (c *Correlator) rolledUp(m intel.Match) (key contactKey, ok bool) {
+// rolledUp gives the prefix that a match is rolled up in: that of its best listing, if all
+// of them are rolled up.
+func (c *Correlator) rolledUp(m intel.Match) (p netip.Prefix, ok bool) {
 	all := c.rollUps.Load()
 	if all == nil || len(*all) == 0 || m.Empty() {
-		return key, false
+		return p, false
 	}
 	listings := m.Indicators()
 	for i := range listings {
 		if !(*all)[listings[i].Prefix] {
-			return key, false
+			return p, false
 		}
 	}
-	p := listings[0].Prefix
-	return contactKey{offender: p.Addr(), fold: ofPrefix + foldKind(p.Bits())}, true
+	return listings[0].Prefix, true
 }
 
 // A hostCount is how many contacts of one offender with one host could fold and do not.
@@ -159,16 +206,27 @@ func (o *listed) add(host uint64, n int) {
 
 // account counts a contact among those that could fold for as long as it could.
 func (c *Correlator) account(ct *contact, held bool) {
-	could := held && ct.fold == nil && !ct.answered && ct.direction() == intel.Inbound
+	could := never
+	if held && ct.fold == nil {
+		could = foldableAs(ct.direction(), ct.answered, ct.twoSided)
+	}
 	if could == ct.foldable {
 		return
 	}
+	c.countFoldable(ct, -1)
 	ct.foldable = could
-	n := -1
-	if could {
-		n = 1
+	c.countFoldable(ct, 1)
+}
+
+// countFoldable counts a contact more, or one less, by the rule that holds for it.
+func (c *Correlator) countFoldable(ct *contact, n int) {
+	o := c.contacts.offenders[ct.packed.offender]
+	switch ct.foldable {
+	case asScan:
+		o.add(c.seed.addr(ct.packed.local.addr()), n)
+	case asOneSided:
+		o.oneSided += n
 	}
-	c.contacts.offenders[ct.packed.offender].add(c.seed.addr(ct.packed.local.addr()), n)
 }
 
 // A distinct counts different values, as long as it remembers them; when it no longer

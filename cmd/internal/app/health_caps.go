@@ -280,6 +280,10 @@ func (f *Finding) contactCaps(s, before *Status) {
 		}
 		f.add("evicted", "%d contacts had to make room (%d high or critical), their next hits count as new: raise contact.max_contacts, or look for a feed that lists too much", n, severe)
 	}
+	if n := grown(c.CrowdedOut, o.CrowdedOut); n > 0 {
+		f.atLeast(Warning)
+		f.add("crowded out", "%d hits are rolled up in one event, all contacts that are held are more severe: raise contact.max_contacts, or look for a feed that lists too much", n)
+	}
 	if n := grown(c.FlowsForgotten, o.FlowsForgotten); n > 0 {
 		f.atLeast(Warning)
 		f.add("forgotten", "%d remembered flows had to make room, what other exporters show of them counts twice: raise contact.max_flows", n)

@@ -247,6 +247,7 @@ func TestFindings(t *testing.T) {
 		{"file of templates was damaged", func(s *Status, _ *past) {
 			s.Since, s.Exporters.Restored.Damaged = noon.Add(-61*time.Minute), 3
 		}, "", OK, ""},
+		{"contacts crowded out", func(s *Status, _ *past) { s.Hits.Correlator.CrowdedOut = 3 }, "loss", Warning, "contact.max_contacts"},
 		{"contacts evicted", func(s *Status, _ *past) { s.Hits.Correlator.ContactsEvicted = 3 }, "loss", Warning, "contact.max_contacts"},
 		{"flows forgotten", func(s *Status, _ *past) { s.Hits.Correlator.FlowsForgotten = 3 }, "loss", Warning, "contact.max_flows"},
 		{"undecodable", func(s *Status, p *past) {

@@ -42,6 +42,8 @@ func hitMetrics() []metric {
 					put(float64(n), intel.Severity(i).String())
 				}
 			}},
+		correlator("crowded_out_hits_total", "Hits rolled up in one contact of many offenders, as all contacts that are held are more severe.", counter,
+			func(c *correlate.Stats) uint64 { return c.CrowdedOut }),
 		correlator("folded_contacts_total", "Contacts that stand for many: the scan of an offender, or an entry in quarantine.", counter,
 			func(c *correlate.Stats) uint64 { return c.FoldedContacts }),
 		correlator("folded_hits_total", "Hits in folded contacts.", counter, func(c *correlate.Stats) uint64 { return c.FoldedHits }),
