@@ -92,7 +92,7 @@ func check(t *testing.T, consumer *exec.Cmd, sent []intel.Event) {
 		partition, rest, _ := strings.Cut(lines.Text(), "\t")
 		key, rest, _ := strings.Cut(rest, "\t")
 		headers, value, _ := strings.Cut(rest, "\t")
-		if headers != "event=hit,v=1,content-type=application/json" {
+		if headers != "kind=hit,format=native,v=2,content-type=application/json" {
 			t.Fatalf("headers %s", headers)
 		}
 		seen.add(t, partition, key, value)

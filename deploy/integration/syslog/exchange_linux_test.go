@@ -17,7 +17,7 @@ import (
 )
 
 // formats are all of them.
-var formats = []string{sinks.FormatText, sinks.FormatJSON, sinks.FormatCEF, sinks.FormatLEEF, sinks.FormatLEEF1}
+var formats = []string{sinks.FormatText, sinks.FormatJSON, sinks.FormatECS, sinks.FormatOCSF, sinks.FormatCEF, sinks.FormatLEEF, sinks.FormatLEEF1}
 
 // config is the configuration for one server.
 func config(t *testing.T, ca *authority.Authority, transport, address string) syslog.Config {
@@ -88,6 +88,10 @@ func checkLine(t *testing.T, cfg syslog.Config, e *intel.Event, line string) {
 		if fields[2] != "flowsnitch" || !strings.HasPrefix(strings.TrimSpace(fields[4]), "hit src=10.0.0.5 spt=51515 dst=") {
 			t.Errorf("no text of ours: %s", line)
 		}
+	case "ecs", "ocsf":
+		if !json.Valid([]byte(strings.TrimSpace(fields[4]))) || fields[2] != "flowsnitch" {
+			t.Errorf("no JSON of ours: %s", line)
+		}
 	case "json":
 		var doc struct{ Integration, ID string }
 		if err := json.Unmarshal([]byte(fields[4]), &doc); err != nil || doc.ID != e.ID.String() || fields[2] != "flowsnitch" {
@@ -95,7 +99,7 @@ func checkLine(t *testing.T, cfg syslog.Config, e *intel.Event, line string) {
 		}
 	default:
 		// Of CEF and LEEF, which have no tag, some daemons take the first word for one.
-		if n := strings.Count(line, "|flowsnitch|flowsnitch|1|c2|"); n != 1 {
+		if n := strings.Count(line, "|flowsnitch|flowsnitch|0|c2|"); n != 1 {
 			t.Errorf("the form begins %d times: %s", n, line)
 		}
 	}
