@@ -300,3 +300,27 @@ func TestReplayRollup(t *testing.T) {
 		t.Errorf("another run says %q", again.out)
 	}
 }
+
+// TestParseRejects: a document that is rejected is an error for scripts, and is told why.
+func TestParseRejects(t *testing.T) {
+	for _, c := range []struct {
+		args      []string
+		body, err string
+		code      int
+		out       string
+	}{
+		{nil, `{"data":{"ip":["192.0.2.1"]}}`, "set path: data.ip", exitFailed, ""},
+		{nil, `{"data":null}`, "JSON of unknown shape", exitFailed, ""},
+		{[]string{"--path", "data.ip"}, `{"data":{"ip":["192.0.2.1"]}}`, "json: ok, 1 accepted", exitDone, "192.0.2.1/32\n"},
+		{[]string{"--path", "ip"}, `{"data":{"ip":["192.0.2.1"]}}`, `no member "ip"`, exitFailed, ""},
+		{[]string{"--path", "a[0]"}, "{}", "--path", exitUsage, ""},
+		{[]string{"--path", "a", "--format", "plain"}, "{}", "--path", exitUsage, ""},
+		{nil, "192.0.2.1 198.51.100.2", "1 rejected parts", exitDone, "192.0.2.1/32\n"},
+		{nil, "# updated 2026-03-30\n192.0.2.1", "data of 2026-03-30", exitDone, "192.0.2.1/32\n"},
+	} {
+		r := command(t, append(append([]string{"intel", "parse"}, c.args...), file(t, "list", c.body))...)
+		if r.code != c.code || r.out != c.out || !strings.Contains(r.err, c.err) {
+			t.Errorf("%v %s: %+v", c.args, c.body, r)
+		}
+	}
+}

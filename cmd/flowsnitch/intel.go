@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -32,21 +33,29 @@ func newIntelParse() *cobra.Command {
 	var now string
 	var refs bool
 	c := &cobra.Command{
-		Use:   "parse [--format F] [--now TIME] [--refs] FILE",
+		Use:   "parse [--format F] [--path P] [--now TIME] [--refs] FILE",
 		Short: "Print the prefixes that a list holds, one a line",
 		Long: `parse prints what the parser finds in a file ("-" for standard input): canonical
 prefixes, sorted, exclusions with "!", before guards, allowlists and ageing. A report
-goes to standard error. Without --format the content decides.
+goes to standard error. Without --format the content decides. The exit code is 1 for a
+document that is rejected.
 
 Formats: ` + strings.Join(feeds.Formats(), ", "),
 		Example: `  flowsnitch intel parse bad.txt
-  flowsnitch intel parse --format drop-json drop_v4.json`,
+  flowsnitch intel parse --format drop-json drop_v4.json
+  flowsnitch intel parse --path data.ip answer.json`,
 		Args: arguments("one file", 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if opts.Format != "" {
 				if err := feeds.CheckFormat(opts.Format); err != nil {
 					return usageError{err}
 				}
+			}
+			if err := feeds.CheckPath(opts.Path); err != nil {
+				return usageError{fmt.Errorf("--path: %w", err)}
+			}
+			if opts.Path != "" && opts.Format != "" && opts.Format != "json" {
+				return usageError{fmt.Errorf("--path: the format %s has none; it belongs to json", opts.Format)}
 			}
 			if now != "" {
 				t, err := time.Parse(time.RFC3339, now)
@@ -59,6 +68,7 @@ Formats: ` + strings.Join(feeds.Formats(), ", "),
 		},
 	}
 	c.Flags().StringVar(&opts.Format, "format", "", "`format` of the file; default: told by its content")
+	c.Flags().StringVar(&opts.Path, "path", "", "`members` of JSON that hold the addresses, such as data.ip or a[].b, several with commas")
 	c.Flags().StringVar(&now, "now", "", "`time` that decides what has expired, RFC 3339; default: the clock")
 	c.Flags().BoolVar(&refs, "refs", false, "print the feed's own id behind each prefix")
 	return c
@@ -109,11 +119,17 @@ func openList(path string) (*os.File, error) {
 
 func printReport(w io.Writer, r *feeds.Report) {
 	fmt.Fprintf(w, "%s: %s, %d accepted, %d exclusions, %d rejected, %d skipped, %d comments\n",
-		r.Format, r.Verdict, r.Accepted, r.Excluded, r.Rejected, r.Skipped, r.Comments)
+		cmp.Or(r.Format, "no format"), r.Verdict, r.Accepted, r.Excluded, r.Rejected, r.Skipped, r.Comments)
+	if r.RejectedParts > 0 {
+		fmt.Fprintf(w, "  and %d rejected parts of rows of which others were accepted\n", r.RejectedParts)
+	}
+	if !r.Updated.IsZero() {
+		fmt.Fprintf(w, "  data of %s by their own words\n", r.Updated.Format(time.RFC3339))
+	}
 	for _, s := range r.Samples {
 		fmt.Fprintf(w, "  line %d: %s: %s\n", s.Line, s.Text, s.Reason)
 	}
-	if r.Rejected > len(r.Samples) {
-		fmt.Fprintf(w, "  and %d more\n", r.Rejected-len(r.Samples))
+	if more := r.Rejected + r.RejectedParts - len(r.Samples); more > 0 {
+		fmt.Fprintf(w, "  and %d more\n", more)
 	}
 }

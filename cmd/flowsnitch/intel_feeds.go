@@ -25,7 +25,8 @@ func newIntelStatus() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status [-c FILE] [--json]",
 		Short: "Show how fresh each feed is, and what is held back",
-		Long: `status shows of each feed: its age (since the source last confirmed it), the entries
+		Long: `status shows of each feed: its age (since the source last confirmed it), that of its
+data where they bear a date, the entries
 in use and how many more or fewer than before, the share of them that no other feed
 has, the hits of the last day, the last HTTP code, the next fetch, and what is wrong.
 Without a running instance it reads the state directory, and says so.`,
@@ -76,10 +77,10 @@ func printFeeds(w io.Writer, s *app.IntelStatus, now time.Time) {
 		return
 	}
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "feed\tage\tentries\tdelta\tunique\thits/day\thttp\tnext\tstate")
+	fmt.Fprintln(t, "feed\tage\tdata\tentries\tdelta\tunique\thits/day\thttp\tnext\tstate")
 	for i := range s.Feeds {
 		f := &s.Feeds[i]
-		fmt.Fprintf(t, "%s\t%s\t%d\t%+d\t%s\t%d\t%s\t%s\t%s\n", printable(f.Name), ageOf(f, now), f.Entries, f.Delta,
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%+d\t%s\t%d\t%s\t%s\t%s\n", printable(f.Name), ageOf(f, now), dataOf(f, now), f.Entries, f.Delta,
 			uniqueOf(f), s.HitsDay[f.Name], codeOf(f), nextOf(f, now), stateOf(f))
 	}
 	_ = t.Flush() // an error of w shows elsewhere
@@ -96,6 +97,15 @@ func ageOf(f *fetch.Status, now time.Time) string {
 		return "never"
 	}
 	return short(f.Age(now))
+}
+
+// dataOf is the age of the data by their own words.
+func dataOf(f *fetch.Status, now time.Time) string {
+	age, ok := f.DataAge(now)
+	if !ok {
+		return "-"
+	}
+	return short(age)
 }
 
 // short gives a duration in its largest unit or two.
@@ -174,6 +184,9 @@ func printTrouble(w io.Writer, f *fetch.Status, now time.Time) {
 	}
 	if c := app.Complaint(f); c != "" {
 		say("%s", c)
+	}
+	if age, _ := f.DataAge(now); f.DataOld(now) {
+		say("the data are %s old by their own words (%s), however new the copy is", short(age), f.Updated.UTC().Format(time.DateOnly))
 	}
 	if f.Stopped > 0 {
 		say("stopped %d look-ups that would have been hits", f.Stopped)
@@ -346,6 +359,7 @@ func printPresets(w io.Writer, presets []fetch.Preset) {
 		}
 		line("key", "%s", p.Key)
 		line("licence", "%s", p.Licence)
+		line("checked", "%s", p.Checked)
 	}
 }
 

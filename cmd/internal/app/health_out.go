@@ -22,7 +22,7 @@ func clockFinding(s *Status) Finding {
 // feedFinding tells of feeds that are stale, missing or held back.
 func feedFinding(s *Status, p *past, now time.Time) Finding {
 	f := Finding{Check: "feeds", Unit: "s", Warning: p.limits.FeedAge.Seconds(), Critical: muchWorse * p.limits.FeedAge.Seconds()}
-	var missing, old, held, unreadable []string
+	var missing, old, aged, held, unreadable []string
 	for i := range s.Intel.Feeds {
 		d := &s.Intel.Feeds[i]
 		age, limit := d.Age(p.date).Seconds(), p.ageLimit(d).Seconds()
@@ -43,6 +43,10 @@ func feedFinding(s *Status, p *past, now time.Time) Finding {
 			old = append(old, fmt.Sprintf("%s is %s old (%s)", d.Name, ago(age), cmp.Or(d.Error, "no error")))
 			f.bad = append(f.bad, d.Name)
 		}
+		if data, _ := d.DataAge(p.date); d.DataOld(p.date) {
+			aged = append(aged, fmt.Sprintf("%s: the data are %s old", d.Name, ago(data.Seconds())))
+			f.bad = append(f.bad, d.Name+" data")
+		}
 		if d.Unreadable != "" {
 			unreadable = append(unreadable, fmt.Sprintf("%s (%s)", d.Name, d.Unreadable))
 			f.bad = append(f.bad, d.Name+" unreadable")
@@ -59,6 +63,10 @@ func feedFinding(s *Status, p *past, now time.Time) Finding {
 	if len(missing) > 0 {
 		f.atLeast(Warning)
 		f.add("", "never fetched: %s; 'flowsnitch intel status' tells more", named(missing))
+	}
+	if len(aged) > 0 {
+		f.atLeast(Warning)
+		f.add("", "by their own words, though the source answers: %s; look for another source of them, or set max_age", named(aged))
 	}
 	if len(unreadable) > 0 {
 		f.atLeast(Warning)

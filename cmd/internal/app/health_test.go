@@ -143,6 +143,13 @@ func TestFindings(t *testing.T) {
 		}, "", OK, ""},
 		{"feeds by a date that can be trusted", func(s *Status, p *past) { p.date = noon.Add(10 * 24 * time.Hour) },
 			"feeds", Critical, "drop is 10 days old"},
+		{"old data", func(s *Status, _ *past) { s.Intel.Feeds[0].Updated = noon.Add(-240 * 24 * time.Hour) }, "feeds", Warning, "drop: the data are 240 d"},
+		{"data older than max_age", func(s *Status, _ *past) {
+			s.Intel.Feeds[0].Updated, s.Intel.Feeds[0].MaxAgeSeconds = noon.Add(-3*24*time.Hour), 48*3600
+		}, "feeds", Warning, "by their own words"},
+		{"data of the operator's own list", func(s *Status, _ *past) {
+			s.Intel.Feeds[0].Updated, s.Intel.Feeds[0].Operator = noon.Add(-240*24*time.Hour), true
+		}, "feeds", OK, ""},
 		{"feed held back", func(s *Status, _ *past) { s.Intel.Feeds[0].Held = "empty" }, "feeds", Warning, "drop (empty)"},
 		{"DNS list that cannot be asked", func(s *Status, _ *past) {
 			s.DNSBL = &DNSBLStatus{Zones: []dnsbl.ZoneStatus{{Zone: "bl.example.org", Error: "timeout"}, {Zone: "dnsbl.example.net", IPv4: true}}}

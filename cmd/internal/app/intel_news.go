@@ -31,6 +31,9 @@ func Complaint(s *fetch.Status) string {
 	case s.Rejected > 0 && len(s.Samples) > 0:
 		return fmt.Sprintf("%d rows were not understood, %d were; line %d is %q: %s",
 			s.Rejected, s.Parsed, s.Samples[0].Line, s.Samples[0].Text, s.Samples[0].Reason)
+	case s.RejectedParts > 0 && len(s.Samples) > 0:
+		return fmt.Sprintf("parts of rows were not understood, %d of them; in line %d %q: %s",
+			s.RejectedParts, s.Samples[0].Line, s.Samples[0].Text, s.Samples[0].Reason)
 	case s.Verdict == feeds.Empty:
 		return "nothing in it"
 	}

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"time"
+
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
@@ -106,6 +108,8 @@ func intelMetrics() []metric {
 			return float64(n)
 		}),
 		perFeed("feed_expired_entries", "Entries of the copy in use that are too old.", gauge, func(f *fetch.Status) float64 { return float64(f.Expired) }),
+		perFeed("feed_rejected_parts", "Parts of rows of the copy in use that were not understood, in rows of which others were.", gauge, func(f *fetch.Status) float64 { return float64(f.RejectedParts) }),
+		perFeed("feed_data_timestamp_seconds", "Time of the data in use by their own words, 0 where they have none.", gauge, func(f *fetch.Status) float64 { return unixOrZero(f.Updated) }),
 		perFeed("feed_rejected_rows", "Rows of the copy in use that were not understood.", gauge, func(f *fetch.Status) float64 { return float64(f.Rejected) }),
 		{name: "feed_age_seconds", help: "Time since the source last confirmed the copy in use, where there is one.", kind: gauge, labels: []string{"feed"}, each: feedAges},
 		perFeed("feed_failures", "Failed attempts in a row.", gauge, func(f *fetch.Status) float64 { return float64(f.Failures) }),
@@ -172,4 +176,12 @@ func ifDNSBL(name, help string, f func(*DNSBLStatus) uint64) metric {
 			put(float64(f(s.DNSBL)))
 		}
 	}}
+}
+
+// unixOrZero gives a time in seconds; one that is not known is 0.
+func unixOrZero(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.Unix())
 }

@@ -45,6 +45,7 @@ type copied struct {
 	good    *Description // nil = there was none
 	file    fs.FileInfo  // likewise
 	checked time.Time    // when the source last stood by it
+	said    time.Time    // the time of its data by its own words
 	lost    bool         // it was in use until it was found damaged or missing
 	expiry  time.Time    // of its next entry; zero = none will
 }
@@ -182,7 +183,7 @@ func (r *runner) copied() copied {
 	r.mu.Lock()
 	c := copied{good: r.good, lost: r.good == nil && r.read.gone != nil}
 	if r.good != nil {
-		c.checked = latest(r.good.Taken, r.state.Checked)
+		c.checked, c.said = latest(r.good.Taken, r.state.Checked), r.good.Parsed.Updated
 	}
 	r.mu.Unlock()
 	if c.good != nil {
@@ -214,7 +215,7 @@ func (b *build) sameRules(last *build) bool {
 // has reports whether a copy went into the table as it would go into the next one.
 func (b *build) has(r *runner, c copied, now time.Time) bool {
 	was, ok := b.copies[r]
-	return ok && was.same(&c) && (r.spec.MaxAge == 0 || was.checked.Equal(c.checked)) &&
+	return ok && was.same(&c) && (r.spec.MaxAge == 0 || was.checked.Equal(c.checked) && was.said.Equal(c.said)) &&
 		(was.expiry.IsZero() || was.expiry.After(now))
 }
 
@@ -248,7 +249,7 @@ func (r *runner) addTo(builder *intel.Builder, b *build, c copied) error {
 		return err
 	}
 	defer g.Close()
-	a := adder{r: r, now: b.at, taken: r.checked(&g.Description), origin: intel.OriginFeed, builder: builder}
+	a := adder{r: r, now: b.at, taken: r.dated(&g.Description), origin: intel.OriginFeed, builder: builder}
 	if r.spec.Operator {
 		a.origin = intel.OriginOperator
 	}
@@ -261,11 +262,16 @@ func (r *runner) addTo(builder *intel.Builder, b *build, c copied) error {
 	return nil
 }
 
-// checked is when the source last stood by the copy.
-func (r *runner) checked(d *Description) time.Time {
+// dated is the age of what bears no date in the copy: by the words of the copy itself,
+// else when the source last stood by it. A mirror can stand by data that nobody renews.
+func (r *runner) dated(d *Description) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return latest(d.Taken, r.state.Checked)
+	checked := latest(d.Taken, r.state.Checked)
+	if said := d.Parsed.Updated; !said.IsZero() && said.Before(checked) {
+		return said
+	}
+	return checked
 }
 
 // An adder adds the entries of one feed that still count.

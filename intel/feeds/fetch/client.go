@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
 	"net/netip"
 	"net/url"
 	"os"
@@ -38,9 +39,10 @@ type client struct {
 	pause   time.Duration
 	spec    *spec
 	scrub   scrubber
-	headers http.Header // secret; for the feed's own host alone
-	sent    int         // requests
-	code    int         // last status
+	headers http.Header    // secret; for the feed's own host alone
+	cookies http.CookieJar // of this fetch, from and for the feed's own host alone
+	sent    int            // requests
+	code    int            // last status
 	bounds  Bounds
 	// slow counts requests given up as too slow, by the cause that ended the last one;
 	// refused counts redirects that were not followed.
@@ -66,6 +68,11 @@ func newClient(s *spec, bounds Bounds, agent string, dial dialer) (*client, erro
 			c.space = spaceOf(a)
 		}
 	}
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	c.cookies = jar
 	if err := c.authenticate(); err != nil {
 		return nil, err
 	}
@@ -337,6 +344,9 @@ func (c *client) send(ctx context.Context, q request, at, home *url.URL) (*http.
 	}
 	if sameHost(at, home) {
 		r.Header = c.headers.Clone()
+		for _, cookie := range c.cookies.Cookies(at) {
+			r.AddCookie(cookie)
+		}
 	}
 	setIf(r.Header, "User-Agent", c.agent)
 	setIf(r.Header, "Accept", c.spec.accept)
@@ -350,6 +360,9 @@ func (c *client) send(ctx context.Context, q request, at, home *url.URL) (*http.
 	resp, err := c.roundTrip(r, home)
 	if err == nil {
 		c.code = resp.StatusCode
+		if sameHost(at, home) {
+			c.cookies.SetCookies(at, resp.Cookies())
+		}
 	}
 	return resp, err
 }

@@ -89,6 +89,9 @@ type Feed struct {
 	Dir string `yaml:"dir"`
 	// Format as feeds.Formats lists them; default: told by the content.
 	Format string `yaml:"format"`
+	// Path names the members of JSON that hold the addresses, such as data.ip; the
+	// format is then json.
+	Path string `yaml:"path"`
 	// Interval between two fetches, of files between two looks.
 	Interval time.Duration `yaml:"interval"`
 	// Score (1 to 100), Category and TLP hold for entries that say nothing
@@ -99,7 +102,7 @@ type Feed struct {
 	// MinScore drops entries whose own score is lower.
 	MinScore int `yaml:"min_score"`
 	// MaxAge drops entries last seen longer ago; entries that bear no date have the
-	// age of their copy. 0 = never.
+	// date that their copy bears, else the age of the copy. 0 = never.
 	MaxAge time.Duration `yaml:"max_age"`
 	// Operator makes the list the operator's own word, like deny: no guard
 	// applies to it but the ban on /0.
@@ -328,6 +331,9 @@ func (s *spec) defaultKind() {
 		s.accept = "application/json"
 		s.Format = "misp"
 	}
+	if s.Path != "" && s.Format == "" {
+		s.Format = "json"
+	}
 	if s.Class != "" && s.Format == "" && strings.HasSuffix(string(s.URL), ".json") {
 		s.Format = "misp-warn"
 	}
@@ -341,7 +347,7 @@ func (s *spec) origin() string {
 		sum := sha256.Sum256([]byte(string(s.URL) + s.body))
 		where = s.URL.String() + " " + hex.EncodeToString(sum[:8])
 	}
-	return strings.TrimSpace(string(s.kind) + " " + where + " " + s.Format)
+	return strings.TrimSpace(string(s.kind) + " " + where + " " + s.Format + " " + s.Path)
 }
 
 // keyed reports whether requests carry a secret.

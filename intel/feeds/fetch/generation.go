@@ -93,14 +93,16 @@ type Description struct {
 
 // Parsed is the report of a parser as far as it is kept.
 type Parsed struct {
-	Format   string         `json:"format,omitempty"`
-	Verdict  feeds.Verdict  `json:"verdict,omitempty"`
-	Accepted int            `json:"accepted"`
-	Excluded int            `json:"excluded,omitempty"`
-	Rejected int            `json:"rejected"`
-	Skipped  int            `json:"skipped,omitempty"`
-	Samples  []feeds.Reject `json:"samples,omitempty"`
-	Updated  time.Time      `json:"updated,omitzero"`
+	Format   string        `json:"format,omitempty"`
+	Verdict  feeds.Verdict `json:"verdict,omitempty"`
+	Accepted int           `json:"accepted"`
+	Excluded int           `json:"excluded,omitempty"`
+	Rejected int           `json:"rejected"`
+	// RejectedParts are those of rows of which other parts were taken.
+	RejectedParts int            `json:"rejected_parts,omitempty"`
+	Skipped       int            `json:"skipped,omitempty"`
+	Samples       []feeds.Reject `json:"samples,omitempty"`
+	Updated       time.Time      `json:"updated,omitzero"`
 }
 
 // An object is what entries hang on by their native id: a pulse, an event, a STIX

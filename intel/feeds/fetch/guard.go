@@ -73,7 +73,7 @@ func (s *spec) judgeSpace(d *Description, ok accepted) string {
 // judgeTurnover says why too much of a generation is new. An old copy that cannot be read
 // is not compared with, nor is one that the source has not confirmed for a week.
 func (r *runner) judgeTurnover(w *writer, d *Description, last *Description, ok accepted) string {
-	if w.entries == 0 || ok.Turnover || r.spec.MayTurnOver || last == nil || last.Entries < minTurnover || r.m.now().Sub(r.checked(last)).Abs() > turnoverAge {
+	if w.entries == 0 || ok.Turnover || r.spec.MayTurnOver || last == nil || last.Entries < minTurnover || r.m.now().Sub(r.dated(last)).Abs() > turnoverAge {
 		return ""
 	}
 	g, err := r.open(extGood)
@@ -145,7 +145,7 @@ func (s *spec) judgeDocument(p Parsed, declared int) string {
 		first := p.Samples[0]
 		return fmt.Sprintf("no prefix in it; line %d is %q: %s", first.Line, first.Text, first.Reason)
 	case p.Verdict == feeds.NoPrefix:
-		return fmt.Sprintf("no prefix in %d rows", p.Rejected)
+		return fmt.Sprintf("no prefix in %d rows", p.Rejected+p.Skipped)
 	case p.Verdict == feeds.Empty && !s.MayBeEmpty:
 		return "empty"
 	}

@@ -25,7 +25,7 @@ func (r *runner) pullHTTP(ctx context.Context, c *client) (out Outcome, err erro
 	}
 	defer w.discard()
 	defer func() { w.rest(out) }()
-	report, err := feeds.Parse(a.Body, feeds.Options{Format: r.spec.Format, MaxBytes: r.spec.MaxBytes, Now: r.m.now()}, r.take(w))
+	report, err := feeds.Parse(a.Body, feeds.Options{Format: r.spec.Format, Path: r.spec.Path, MaxBytes: r.spec.MaxBytes, Now: r.m.now()}, r.take(w))
 	if err != nil {
 		return Failed, err
 	}

@@ -203,7 +203,7 @@ func (r *runner) readFile(w *writer, name string) (feeds.Report, error) {
 		return feeds.Report{}, cause(err)
 	}
 	defer f.Close()
-	report, err := feeds.Parse(f, feeds.Options{Format: r.spec.Format, MaxBytes: r.spec.MaxBytes, Now: r.m.now()}, r.take(w))
+	report, err := feeds.Parse(f, feeds.Options{Format: r.spec.Format, Path: r.spec.Path, MaxBytes: r.spec.MaxBytes, Now: r.m.now()}, r.take(w))
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return report, errors.New("the compressed file ends in the middle")
 	}
@@ -216,6 +216,7 @@ func (p *Parsed) add(o Parsed) {
 	p.Accepted += o.Accepted
 	p.Excluded += o.Excluded
 	p.Rejected += o.Rejected
+	p.RejectedParts += o.RejectedParts
 	p.Skipped += o.Skipped
 	if p.Format == "" {
 		p.Format = o.Format

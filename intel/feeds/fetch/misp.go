@@ -120,6 +120,9 @@ func (g *reading) dirURL() string {
 func (g *reading) events(ctx context.Context, manifest map[string]manifestEntry, done mispFeedCursor) error {
 	var wanted []string
 	for id, m := range manifest {
+		if maxAge := g.r.spec.MaxAge; maxAge > 0 && m.Timestamp.Unix() > 0 && g.r.m.now().Sub(m.Timestamp.Time) > maxAge {
+			continue // nothing of it could be in force
+		}
 		if known, ok := g.known[id]; !ok || known.modified < m.Timestamp.UnixNano() {
 			wanted = append(wanted, id)
 		}

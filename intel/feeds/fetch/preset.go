@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
@@ -38,6 +39,8 @@ type Preset struct {
 	MayBeEmpty bool
 	// Class makes it a warninglist.
 	Class string
+	// Checked is when, and in which public documentation, the address was last found.
+	Checked string
 	// BuiltIn feeds need no key, and their terms allow everybody to use them.
 	BuiltIn bool
 
@@ -55,14 +58,41 @@ const (
 
 	licenceSANS     = "CC BY-NC-SA 4.0: for your own network, not for resale; not meant as a plain block list"
 	licenceSpamhaus = "free for any use; keep the notice when passing it on; faster clients get firewalled"
-	licenceAbuse    = "CC0, fair use; a free key from auth.abuse.ch"
+	licenceAbuse    = "terms of abuse.ch of November 2025: free under fair use, commercial use may need a subscription; a free key from auth.abuse.ch"
 	licenceFireHOL  = "each list keeps the terms of its maintainer, see its header"
 	licenceCC0      = "CC0"
 )
 
 // Presets gives the known feeds: those that list first, then the warninglists.
 func Presets() []Preset {
-	return append(listings(), warnings()...)
+	all := append(listings(), warnings()...)
+	for i := range all {
+		all[i].Checked = checkedOn(all[i].Name)
+	}
+	return all
+}
+
+// checkedOn tells when the address of a preset was last found in public documentation,
+// and where: audits and catalogues that fetch what they list, else projects that use it.
+func checkedOn(name string) string {
+	switch name {
+	case "greensnow", "binarydefense", "cins-army", "firehol-level2", "spamhaus-drop", "blocklist-de", "ipsum", "c2intel":
+		return "2026-10-02, an audit of public feeds that fetches them"
+	case "dshield", "et-compromised":
+		return "2026-10-02, FireHOL's copies of it are renewed"
+	case "threatfox-misp", "circl-misp":
+		return "2026-09-19, a catalogue of MISP feeds"
+	case "feodo":
+		return "2026-09-12, a probe of abuse.ch: answers, its CSV unchanged since 2026-03-04"
+	case "spamhaus-drop-v6", "dataplane-sshclient", "bruteforceblocker", "dshield-intelfeed", "tor-exit":
+		return "2026-11-30, in the code of projects in use; not dated"
+	case "threatfox", "abuseipdb", "crowdsec", "otx":
+		return "2026-11-30, documentation of the API and its clients; not dated"
+	}
+	if strings.HasPrefix(name, "warn-") {
+		return "2026-09-08, main branch of MISP's warninglists, type cidr"
+	}
+	return ""
 }
 
 // BuiltIn gives the feeds that are used when the operator names none.
@@ -90,10 +120,17 @@ func listings() []Preset {
 		{Name: "spamhaus-drop-v6", About: "Spamhaus DROP: networks run by criminals, IPv6",
 			URL: "https://www.spamhaus.org/drop/drop_v6.json", Format: "drop-json", Interval: day, Floor: time.Hour,
 			Licence: licenceSpamhaus, Key: NoKey, Score: 85, Category: "hijacked", BuiltIn: true},
-		{Name: "feodo", About: "abuse.ch Feodo Tracker: botnet command and control, online ones",
+		{Name: "feodo", About: "abuse.ch Feodo Tracker: botnet command and control, online ones; a handful, and none new since March 2026",
 			URL: "https://feodotracker.abuse.ch/downloads/ipblocklist.json", Format: "feodo-json", Interval: time.Hour,
 			Floor: 5 * time.Minute, Licence: licenceAbuse, Key: KeyOptional, Score: 90, Category: "c2", MayBeEmpty: true,
 			keyHeader: "Auth-Key"},
+		{Name: "c2intel", About: "C2IntelFeeds: command and control servers of frameworks such as Cobalt Strike, seen live in the last 30 days",
+			URL:    "https://raw.githubusercontent.com/drb-ra/C2IntelFeeds/master/feeds/IPC2s-30day.csv",
+			Format: "csv:ip", Interval: 6 * time.Hour, Floor: time.Hour, Licence: "CC BY-NC-SA 4.0: not for resale; data courtesy of Censys",
+			Key: NoKey, Score: 80, Category: "c2", BuiltIn: true},
+		{Name: "threatfox-misp", About: "abuse.ch ThreatFox as a MISP feed, without a key: an event a day, of the last 30 days",
+			URL: "https://threatfox.abuse.ch/downloads/misp", Format: "misp", Interval: 3 * time.Hour, Floor: time.Hour,
+			Licence: licenceAbuse, Key: NoKey, Score: 75, Category: "c2", MaxAge: 30 * day, misp: &MISP{Source: mispFeed}},
 		{Name: "threatfox", About: "abuse.ch ThreatFox: indicators of the last 7 days, address and port",
 			URL: "https://threatfox-api.abuse.ch/api/v1/", Format: "threatfox-json", Interval: time.Hour,
 			Floor: 5 * time.Minute, Licence: licenceAbuse, Key: KeyRequired, Score: 75, MinScore: 75, Category: "c2",
@@ -160,7 +197,7 @@ func warnings() []Preset {
 		{intel.ClassShared, []string{"akamai", "amazon-aws", "cloudflare", "fastly", "github", "google-gcp",
 			"icloud-private-relay", "microsoft-azure", "public-dns-v4", "smtp-sending-ips", "telegram-ips", "vpn-ipv4", "zscaler"}},
 		{intel.ClassScanner, []string{"censys-scanning", "googlebot", "shodan-scanning", "tenable-cloud-ipv4", "tenable-cloud-ipv6"}},
-		{intel.ClassSinkhole, []string{"parking-domain-ns", "sinkholes"}},
+		{intel.ClassSinkhole, []string{"parking-domain", "sinkholes"}},
 	} {
 		for _, list := range w.lists {
 			out = append(out, Preset{

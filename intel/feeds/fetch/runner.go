@@ -434,7 +434,7 @@ func (r *runner) take(w *writer) func(feeds.Entry) error {
 func parsedOf(p feeds.Report, scrub scrubber) Parsed {
 	out := Parsed{
 		Format: p.Format, Verdict: p.Verdict, Accepted: p.Accepted, Excluded: p.Excluded,
-		Rejected: p.Rejected, Skipped: p.Skipped, Updated: p.Updated,
+		Rejected: p.Rejected, RejectedParts: p.RejectedParts, Skipped: p.Skipped, Updated: p.Updated,
 	}
 	for _, s := range p.Samples {
 		s.Text = scrub.text(s.Text)
@@ -491,6 +491,10 @@ func (r *runner) dropHeld() {
 	}
 }
 
+// datesApart is by how much the dates of two copies with the same entries may differ
+// before the new one is stored for the sake of its date.
+const datesApart = 7 * 24 * time.Hour
+
 // same reports whether a new generation says what the one in use says, and then only
 // takes in what came around the records: neither the disk nor the table has work with a
 // source that does not know of 304. A source with a cursor must keep that.
@@ -501,6 +505,9 @@ func (r *runner) same(d *Description) bool {
 	if g == nil || r.read.why != "" || r.held != nil || d.Held != "" || g.Content != d.Content || g.Content == 0 || g.Entries != d.Entries ||
 		g.Origin != d.Origin || g.Partial || d.Cursor != nil || g.Cursor != nil {
 		return false
+	}
+	if newer := d.Parsed.Updated.Sub(g.Parsed.Updated).Abs(); newer > datesApart || newer != 0 && r.spec.MaxAge > 0 {
+		return false // the date counts, and must survive a restart
 	}
 	kept := *g
 	kept.ETag, kept.LastModified, kept.Parsed = d.ETag, d.LastModified, d.Parsed

@@ -29,11 +29,13 @@ type Status struct {
 	Delta   int `json:"delta"`
 	// Format, Verdict, Parsed and Rejected are what the parser said: rows that it
 	// took and rows that it did not understand, with some samples.
-	Format   string         `json:"format,omitempty"`
-	Verdict  feeds.Verdict  `json:"verdict,omitempty"`
-	Parsed   int            `json:"parsed"`
-	Rejected int            `json:"rejected"`
-	Samples  []feeds.Reject `json:"samples,omitempty"`
+	Format   string        `json:"format,omitempty"`
+	Verdict  feeds.Verdict `json:"verdict,omitempty"`
+	Parsed   int           `json:"parsed"`
+	Rejected int           `json:"rejected"`
+	// RejectedParts are those of rows of which other parts were taken.
+	RejectedParts int            `json:"rejected_parts"`
+	Samples       []feeds.Reject `json:"samples,omitempty"`
 	// Accepted entries are in the table, Duplicate ones were there already, Refused
 	// ones were stopped by a guard, Expired ones are too old, Unique ones stand on
 	// prefixes that no other feed lists.
@@ -59,9 +61,13 @@ type Status struct {
 	ReadErrors uint64 `json:"read_errors"`
 	// IntervalSeconds is the usual time between two fetches, Next is the next one by
 	// schedule, NotBefore the earliest by hand.
-	IntervalSeconds float64   `json:"interval_seconds"`
-	Next            time.Time `json:"next,omitzero"`
-	NotBefore       time.Time `json:"not_before,omitzero"`
+	IntervalSeconds float64 `json:"interval_seconds"`
+	// MaxAgeSeconds is how old entries may be; 0 = any age. Operator marks the operator's
+	// own list.
+	MaxAgeSeconds float64   `json:"max_age_seconds,omitempty"`
+	Operator      bool      `json:"operator,omitempty"`
+	Next          time.Time `json:"next,omitzero"`
+	NotBefore     time.Time `json:"not_before,omitzero"`
 	// Held is why a newer copy of HeldEntries entries is not used.
 	Held        string    `json:"held,omitempty"`
 	HeldEntries int       `json:"held_entries,omitempty"`
@@ -89,6 +95,30 @@ func (s *Status) Age(now time.Time) time.Duration {
 	return max(now.Sub(last), 0)
 }
 
+// oldData is from when on data are old by their own words, if the operator allows no
+// other age: all that is fetched here is said to be made anew at least once a month.
+const oldData = 30 * 24 * time.Hour
+
+// DataAge is the age of the data in use by their own words; ok is false where they have
+// no date.
+func (s *Status) DataAge(now time.Time) (age time.Duration, ok bool) {
+	if s.Updated.IsZero() {
+		return 0, false
+	}
+	return max(now.Sub(s.Updated), 0), true
+}
+
+// DataOld reports whether the data in use are old by their own words, however new the copy
+// is. A list that the operator keeps is as old as he wants.
+func (s *Status) DataOld(now time.Time) bool {
+	age, ok := s.DataAge(now)
+	limit := oldData
+	if s.MaxAgeSeconds > 0 {
+		limit = min(limit, time.Duration(s.MaxAgeSeconds*float64(time.Second)))
+	}
+	return ok && age > limit && !s.Operator
+}
+
 // status gives what the runner itself knows.
 func (r *runner) status() Status {
 	r.mu.Lock()
@@ -98,6 +128,7 @@ func (r *runner) status() Status {
 		Checked: r.state.Checked, LastAttempt: r.state.LastAttempt, Code: r.state.Code, Error: r.state.Error,
 		Failures: r.state.Failures, Note: r.state.Note, Next: r.state.Due, NotBefore: r.state.NotBefore,
 		Requests: r.requests, IntervalSeconds: r.spec.Interval.Seconds(),
+		MaxAgeSeconds: r.spec.MaxAge.Seconds(), Operator: r.spec.Operator,
 	}
 	s.Unreadable, s.ReadErrors = r.read.why, r.read.errors
 	s.SlowRequests, s.RefusedRedirects = r.slowSource, r.refused
@@ -108,6 +139,7 @@ func (r *runner) status() Status {
 		}
 		s.Entries, s.Delta = r.good.Entries, r.good.Entries-r.good.Previous
 		s.Format, s.Verdict = r.good.Parsed.Format, r.good.Parsed.Verdict
+		s.RejectedParts = r.good.Parsed.RejectedParts
 		s.Parsed, s.Rejected, s.Samples = r.good.Parsed.Accepted, r.good.Parsed.Rejected, r.good.Parsed.Samples
 	}
 	if r.held != nil {

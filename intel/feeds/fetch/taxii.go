@@ -31,7 +31,7 @@ type taxiiCursor struct {
 
 // A taxiiPlace is how far one collection has been read.
 type taxiiPlace struct {
-	// After is the time of addition of the last object, in the server's own words.
+	// After is the time of addition of the last object, as the standard writes it.
 	After string `json:"after,omitempty"`
 	// Next is the token of the next page of a reading that broke off, Last the newest
 	// time of addition in it.
@@ -193,6 +193,7 @@ func (t *taxiiReading) root(ctx context.Context, root string) ([]string, error) 
 
 // collection reads one collection to its end.
 func (t *taxiiReading) collection(ctx context.Context, at string, p *taxiiPlace) error {
+	p.After, p.Last = taxiiTimestamp(p.After), taxiiTimestamp(p.Last) // kept by an earlier version as they came
 	if p.Next == "" && (p.FullDone.IsZero() || t.start.Sub(p.FullDone) >= fullEvery || p.After == "") {
 		p.Full = true
 		p.Round++
@@ -204,7 +205,7 @@ func (t *taxiiReading) collection(ctx context.Context, at string, p *taxiiPlace)
 			return t.giveUp(p, err)
 		}
 		t.take(at, p, e)
-		if last := e.header("X-TAXII-Date-Added-Last"); last != "" {
+		if last := taxiiTimestamp(e.header("X-TAXII-Date-Added-Last")); last != "" {
 			p.Last = last
 		}
 		if !e.more {
@@ -229,6 +230,20 @@ func (t *taxiiReading) collection(ctx context.Context, at string, p *taxiiPlace)
 	}
 	t.endOf(at, p)
 	return nil
+}
+
+// taxiiTimestamp gives a time as the standard wants it (TAXII 2.1, 3.2: RFC 3339, in UTC,
+// to the microsecond), whatever way a server has written it; empty where it is none. It
+// is cut, never rounded up: what was added after it must come with the next page.
+func taxiiTimestamp(s string) string {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		t = feeds.ParseTime(s)
+	}
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000000Z")
 }
 
 // giveUp notes where to go on. A token that the server does not know any more, or

@@ -153,6 +153,16 @@ func (s *spec) validateJudgement() error {
 	case s.TLP != "" && !slices.Contains(tlps, s.TLP):
 		return fmt.Errorf("tlp: %q; allowed are %s", s.TLP, strings.Join(tlps, ", "))
 	}
+	if s.Path != "" {
+		switch err := feeds.CheckPath(s.Path); {
+		case err != nil:
+			return err
+		case s.kind.paged():
+			return errors.New("path: belongs to a document of JSON, not to a service")
+		case s.Format != "json":
+			return fmt.Errorf("path: the format %s has none; it belongs to json", s.Format)
+		}
+	}
 	if s.Format != "" {
 		if err := feeds.CheckFormat(s.Format); err != nil {
 			return fmt.Errorf("format: %w", err)
