@@ -118,24 +118,34 @@ func newestState(b []byte) (newest cursorState, ok bool) {
 }
 
 func parseState(line []byte) (s cursorState, ok bool) {
-	var sum uint32
-	if _, err := fmt.Sscanf(string(line[:8]), "%08x", &sum); err != nil || sum != crc32.Checksum(line[8:], castagnoli) {
-		return s, false
-	}
-	if json.Unmarshal(line[8:], &s) != nil {
+	if !unmarshalSummed(line, &s) {
 		return s, false
 	}
 	m := s.mark
 	return s, s.Start+m.Delivered+m.Failed+m.Filtered+m.Limited+m.Dropped == m.Position
 }
 
-// appendState appends the line for s.
-func appendState(b []byte, s cursorState) ([]byte, error) {
-	text, err := json.Marshal(s)
+// unmarshalSummed reads a line that appendSummed made. It is false when the line is not
+// whole; then v may hold anything.
+func unmarshalSummed(line []byte, v any) bool {
+	var sum uint32
+	if len(line) < 8 {
+		return false
+	}
+	if _, err := fmt.Sscanf(string(line[:8]), "%08x", &sum); err != nil || sum != crc32.Checksum(line[8:], castagnoli) {
+		return false
+	}
+	return json.Unmarshal(line[8:], v) == nil
+}
+
+// appendSummed appends v as a line of at least size bytes: a CRC-32C of what follows, in
+// hex, a blank, the JSON object and blanks to the end.
+func appendSummed(b []byte, v any, size int) ([]byte, error) {
+	text, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
 	}
-	line := append(bytes.Repeat([]byte{' '}, cursorLine-1), '\n')
+	line := append(bytes.Repeat([]byte{' '}, max(size, 9+len(text)+1)-1), '\n')
 	copy(line[9:], text)
 	copy(line, fmt.Sprintf("%08x", crc32.Checksum(line[8:], castagnoli)))
 	return append(b, line...), nil
@@ -159,7 +169,7 @@ func (c *cursor) write(d disk.FS, m mark, next uint64, sync, clean bool) error {
 
 func (c *cursor) writeLine(d disk.FS, m mark, next uint64, clean bool) error {
 	s := cursorState{Name: c.name, Serial: c.serial + 1, Clean: clean, Start: c.start, Next: next, Journal: c.journal, Since: c.since, mark: m}
-	line, err := appendState(nil, s)
+	line, err := appendSummed(nil, s, cursorLine)
 	if err != nil {
 		return err
 	}

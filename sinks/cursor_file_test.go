@@ -69,9 +69,9 @@ func TestCursorNames(t *testing.T) {
 	if _, err := NewRunner(j, named{&fakeSink{}, strings.Repeat("x", maxSinkName+1)}, DefaultRunnerConfig()); err == nil {
 		t.Error("a name that has no room is taken")
 	}
-	longest, err := appendState(nil, cursorState{Name: strings.Repeat("\x01", maxSinkName), Serial: 1<<64 - 1, Start: 1<<64 - 1, Next: 1<<64 - 1,
+	longest, err := appendSummed(nil, cursorState{Name: strings.Repeat("\x01", maxSinkName), Serial: 1<<64 - 1, Start: 1<<64 - 1, Next: 1<<64 - 1,
 		Journal: strings.Repeat("x", 36), Since: math.MinInt64,
-		mark: mark{1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, bucket{-math.Pi * 1e-100, -1 << 63}}})
+		mark: mark{1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, bucket{-math.Pi * 1e-100, -1 << 63}}}, cursorLine)
 	if err != nil || len(longest) != cursorLine || !bytes.HasSuffix(longest, []byte("} \n")) && !bytes.HasSuffix(longest, []byte("  \n")) {
 		t.Errorf("the longest line has %d bytes, %v", len(longest), err)
 	}
@@ -81,7 +81,7 @@ func TestCursorNames(t *testing.T) {
 // FuzzCursorFile reads any bytes as a cursor's file: what is taken adds up and is
 // written again as it was.
 func FuzzCursorFile(f *testing.F) {
-	good, err := appendState(nil, cursorState{Name: "kafka", Serial: 3, Start: 1, mark: mark{Position: 7, Delivered: 6}})
+	good, err := appendSummed(nil, cursorState{Name: "kafka", Serial: 3, Start: 1, mark: mark{Position: 7, Delivered: 6}}, cursorLine)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func FuzzCursorFile(f *testing.F) {
 		if m.Position != s.Start+m.Delivered+m.Failed+m.Filtered+m.Limited+m.Dropped {
 			t.Errorf("got %+v", s)
 		}
-		line, err := appendState(nil, s)
+		line, err := appendSummed(nil, s, cursorLine)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,7 +1,6 @@
 package sinks
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +15,10 @@ import (
 
 // knownSinks are the sinks that have, or had, a cursor in the journal. Their list is a
 // file of its own, so that a cursor's file which is missing is noticed: without it the
-// sink would be taken for a new one, and what waited for it would be lost uncounted.
+// sink would be taken for a new one, and what waited for it would be lost uncounted. The
+// file is one line as in a cursor's file, of its own length: a CRC-32C in hex, a blank and
+// one JSON object. Without the sum a flipped bit in a name would make a sink that never
+// existed, and one that did a new one.
 type knownSinks struct {
 	Journal string   `json:"journal"` // identity, in every cursor as well
 	Sinks   []string `json:"sinks"`   // sorted
@@ -46,7 +48,7 @@ func loadKnown(d disk.FS, dir string) (k knownSinks, err error) {
 	if err != nil {
 		return k, err
 	}
-	if err := json.Unmarshal(b, &k); err != nil || k.Journal == "" {
+	if !unmarshalSummed(b, &k) || k.Journal == "" {
 		return knownSinks{names: k.names, lost: true}, fmt.Errorf("%w: it is not a list of sinks", errContent)
 	}
 	for _, name := range k.Sinks {
@@ -123,12 +125,12 @@ func (j *Journal) saveKnown() error {
 	if saved {
 		return nil
 	}
-	b, err := json.Marshal(list)
+	b, err := appendSummed(nil, list, 0)
 	if err == nil {
 		err = j.checkDir()
 	}
 	if err == nil {
-		err = disk.Replace(j.disk, knownPath(j.cfg.Dir), append(b, '\n'), 0o640)
+		err = disk.Replace(j.disk, knownPath(j.cfg.Dir), b, 0o640)
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()

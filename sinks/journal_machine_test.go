@@ -1,6 +1,7 @@
 package sinks
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
@@ -268,6 +269,10 @@ func TestCursorIsMissing(t *testing.T) {
 		"removed, list damaged": func(t *testing.T, dir string) {
 			_, _ = os.Remove(cursorPath(dir, "b")), os.Truncate(knownPath(dir), 5)
 		},
+		"removed, a bit of its name flipped in the list": func(t *testing.T, dir string) {
+			_ = os.Remove(cursorPath(dir, "b"))
+			flip(t, knownPath(dir), `"b"`)
+		},
 		"all removed": func(t *testing.T, dir string) {
 			_, _ = os.Remove(cursorPath(dir, "b")), os.Remove(cursorPath(dir, "a"))
 		},
@@ -301,6 +306,19 @@ func TestCursorIsMissing(t *testing.T) {
 	}
 	if got, s, report := deliver(t, dir, "new"); len(got) != 0 || s.MayRepeat || report.Damaged() {
 		t.Errorf("a new sink got %d, %+v, %v", len(got), s, report)
+	}
+}
+
+// flip changes a bit of the letter in a text of a file.
+func flip(t *testing.T, path, text string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[bytes.Index(b, []byte(text))+1] ^= 1
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -61,6 +61,10 @@ func (h harm) said() string {
 		return "templates"
 	case name == "clock":
 		return "the last trusted time is not known"
+	case strings.HasSuffix(name, ".broken"):
+		return "" // kept for people, never read
+	case strings.HasSuffix(name, ".good"):
+		return "the copy of a feed is damaged and kept aside"
 	case strings.HasPrefix(h.file, "feeds/feed-") || strings.HasPrefix(h.file, "feeds/list-"):
 		return "what was kept of a feed cannot be used"
 	case name == "hits.json" && h.torn:
