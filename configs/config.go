@@ -46,6 +46,8 @@ type Config struct {
 	Exporters []correlate.Exporter `yaml:"exporters"`
 	// Home are our own networks.
 	Home []netip.Prefix `yaml:"home"`
+	// NAT64 are our own prefixes for NAT64 beside the well-known ones.
+	NAT64 []netip.Prefix `yaml:"nat64"`
 	// Intel is what is listed, and where it comes from.
 	Intel fetch.Config `yaml:"intel"`
 	// DNSBL are block lists that are asked over the DNS.
@@ -169,6 +171,7 @@ func (c *Config) Fill() {
 		c.Sinks[i].fill(c.StateDir)
 	}
 	c.Contact.Sensor, c.Contact.Home, c.Contact.Exporters = c.Name, c.Home, c.Exporters
+	c.Contact.NAT64 = c.NAT64
 }
 
 func fillListen(l *udp.Config) {

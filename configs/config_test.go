@@ -106,6 +106,7 @@ func TestErrors(t *testing.T) {
 		{"intel:\n  denny: []\n", "f:2:3: intel.denny: unknown key; allowed are allow, contact, deny, feeds, fetch, max_indicators, quarantine, warninglists"},
 		{"home: 10.0.0.0/8\n", `f:1:7: home: want a list, not "10.0.0.0/8"`},
 		{"home: [10.0.0.0/33]\n", `f:1:8: home[0]: "10.0.0.0/33" is not a prefix such as 192.0.2.0/24, or an IP address`},
+		{"nat64: [\"2001:db8::/60\"]\n", "f:1:9: nat64[0]: 2001:db8::/60: the length must be 32, 40, 48, 56, 64 or 96"},
 		{"exporters: [{name: a, address: 192.0.2}]\n", `f:1:32: exporters[0].address: "192.0.2" is not an IP address such as 192.0.2.1 or 2001:db8::1`},
 		{"contact: {idle: 5}\n", `f:1:17: contact.idle: want a duration such as 90s, 10m or 1h, not "5"`},
 		{"contact: {idle: 5x}\n", `f:1:17: contact.idle: "5x" is not a duration such as 90s, 10m or 1h`},

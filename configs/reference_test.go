@@ -68,7 +68,7 @@ func blocks(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	top, sink := regexp.MustCompile(`^(?:# )?([a-z]+(?:_[a-z]+)*):`), regexp.MustCompile(`^  (?:# )?(?:- |  )(jsonlog|console|webhook|kafka|syslog|kinds|delivery):`)
+	top, sink := regexp.MustCompile(`^(?:# )?([a-z]+[0-9]*(?:_[a-z]+)*):`), regexp.MustCompile(`^  (?:# )?(?:- |  )(jsonlog|console|webhook|kafka|syslog|kinds|delivery):`)
 	out, name := make(map[string]string), ""
 	for line := range strings.Lines(string(b)) {
 		if m := top.FindStringSubmatch(line); m != nil {

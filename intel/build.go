@@ -68,7 +68,7 @@ func (b *Builder) fromNothing() *Table {
 		strings: b.strings.tight(),
 		stopped: slices.Concat(b.stopped, b.keptOut),
 		filter4: newFilter4(b.keys),
-		filter6: newFilter6(b.keys),
+		filter6: newFilter6(b.keys, b.guards.embedding),
 		crowds:  make(crowds),
 	}
 	b.countUnique()

@@ -15,6 +15,8 @@ type Policy struct {
 	Allow []netip.Prefix
 	// Home are our own networks. A feed cannot list them.
 	Home []netip.Prefix
+	// NAT64 are the operator's prefixes for NAT64, see Embedding.
+	NAT64 []netip.Prefix
 	// Warninglists change what a listing of their addresses means, see Class.
 	Warninglists []*Warninglist
 	// MaxIndicators bounds a table; 0 means 5,000,000.
@@ -81,7 +83,7 @@ func NewBuilder(p Policy) *Builder {
 	}
 	return &Builder{
 		max:       min(p.MaxIndicators, math.MaxInt32),
-		guards:    guards{NewNetworks(p.Allow), NewNetworks(p.Home), p.Warninglists},
+		guards:    guards{NewNetworks(p.Allow), NewNetworks(p.Home), p.Warninglists, NewEmbedding(p.NAT64)},
 		strings:   newInterner(),
 		exclude:   new(bart.Table[[]uint32]),
 		feedIndex: make(map[string]uint32),

@@ -56,7 +56,7 @@ func (g *guards) meet(p netip.Prefix) []Suppression {
 		by, ok := g.home.overlapping(p)
 		add(ReasonHome, by, "", ok)
 	}
-	by, name, ok := specialOf(p)
+	by, name, ok := g.special(p)
 	add(ReasonSpecialPurpose, by, name, ok)
 	return append(out, g.touching(p)...)
 }

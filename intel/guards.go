@@ -14,6 +14,7 @@ const (
 type guards struct {
 	allow, home *Networks
 	lists       []*Warninglist // these stop nothing before a look-up
+	embedding   *Embedding
 }
 
 // judge gives the guard that stops p, in the order of precedence; Reason is empty
@@ -34,10 +35,18 @@ func (g *guards) judge(p netip.Prefix, o Origin) Suppression {
 	if by, ok := g.home.overlapping(p); ok {
 		return Suppression{Reason: ReasonHome, By: by}
 	}
-	if by, name, ok := specialOf(p); ok {
+	if by, name, ok := g.special(p); ok {
 		return Suppression{Reason: ReasonSpecialPurpose, By: by, Name: name}
 	}
 	return Suppression{}
+}
+
+// special is specialOf with the operator's own prefixes for NAT64.
+func (g *guards) special(p netip.Prefix) (by netip.Prefix, name string, overlaps bool) {
+	if by, ok := g.embedding.covering(p); ok {
+		return by, "IPv4-IPv6 translation", true
+	}
+	return specialOf(p)
 }
 
 func tooWide(p netip.Prefix) bool {
@@ -52,10 +61,15 @@ func tooWide(p netip.Prefix) bool {
 // infrastructure. It is the judgement on a prefix of one address, but quick enough to
 // be asked for the addresses of every flow.
 func (t *Table) Outside(a netip.Addr) bool {
+	g := &t.guards
 	if !a.IsValid() || specialAddr(a) {
 		return false
 	}
-	g := &t.guards
+	if a.Is6() {
+		if _, own := g.embedding.covering(netip.PrefixFrom(a, 128)); own {
+			return false
+		}
+	}
 	if g.home != nil && g.home.Contains(a) || g.allow != nil && g.allow.Contains(a) {
 		return false
 	}

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/flowsnitch/flowsnitch/flow"
 )
 
 // A Match is what a table says of one address and port. It is a plain value, to be
@@ -13,10 +15,12 @@ import (
 type Match struct {
 	table *Table
 	addr  netip.Addr
-	port  uint16
-	best  uint8 // score, before a warninglist lowers it
-	n     int
-	loose *loose // in place of a table
+	// embedded is the listed IPv4 address in addr; 0 = none.
+	embedded uint32
+	port     uint16
+	best     uint8 // score, before a warninglist lowers it
+	n        int
+	loose    *loose // in place of a table
 }
 
 // loose are listings that stand in no table.
@@ -43,33 +47,81 @@ func MatchOf(version string, listings []Indicator) Match {
 // knows as infrastructure is not listed, except by the operator's own word; within
 // one feed an exclusion at least as long as the entry takes it out. What only a
 // warninglist has stopped is counted there.
+//
+// An IPv6 address is listed through the IPv4 address in it, too (see Embedding). What
+// the operator allows of either form is no listing of the IPv4 address. But the IPv6
+// address is judged by itself: whoever has it chooses what an interface identifier
+// shows.
 func (t *Table) Find(a netip.Addr, port uint16) Match {
 	m := Match{table: t, addr: a.Unmap().WithZone(""), port: port}
-	if !t.Contains(m.addr) {
+	if t.Contains(m.addr) {
+		f := m.asExported()
+		m.n, m.best = f.count()
+	}
+	if m.addr.Is6() {
+		m.findEmbedded()
+	}
+	if m.n == 0 {
 		return Match{}
 	}
-	by := t.guards.warned(m.addr, ClassInfrastructure)
-	if by == nil && t.allCount(m.addr) {
-		for _, first := range t.trie.Supernets(netip.PrefixFrom(m.addr, m.addr.BitLen())) {
-			n, best := t.countAt(first, port)
-			m.n += n
-			m.best = max(m.best, best)
+	return m
+}
+
+// findEmbedded adds what lists the IPv4 address in the address.
+func (m *Match) findEmbedded() {
+	v4 := m.table.guards.embedding.find(addr6(m.addr))
+	if v4 == 0 || !m.table.Contains(flow.Addr4(v4)) {
+		return
+	}
+	f := m.asIPv4(v4)
+	if n, best := f.count(); n > 0 {
+		m.embedded = v4
+		m.n += n
+		m.best = max(m.best, best)
+	}
+}
+
+// A form is one way to read an address: as exported, or as the IPv4 address in it.
+type form struct {
+	table   *Table
+	addr    netip.Addr
+	port    uint16
+	allowed bool
+}
+
+func (m *Match) asExported() form { return form{m.table, m.addr, m.port, m.table.allowed(m.addr)} }
+
+// asIPv4 reads the address as the IPv4 address in it. The operator may allow either.
+func (m *Match) asIPv4(v4 uint32) form {
+	a := flow.Addr4(v4)
+	return form{m.table, a, m.port, m.table.allowed(a) || m.table.allowed(m.addr)}
+}
+
+// count gives the number of listings and the best score, before a warninglist lowers it.
+func (f *form) count() (n int, best uint8) {
+	t := f.table
+	by := t.guards.warned(f.addr, ClassInfrastructure)
+	if by == nil && !f.allowed && !t.excludes(f.addr) {
+		for _, first := range t.trie.Supernets(netip.PrefixFrom(f.addr, f.addr.BitLen())) {
+			more, score := t.countAt(first, f.port)
+			n += more
+			best = max(best, score)
 		}
-		return m
+		return n, best
 	}
 	stopped := false
-	for _, e := range m.candidates {
+	for _, e := range f.candidates {
 		if by != nil && e.origin() == OriginFeed {
 			stopped = true
 			continue
 		}
-		m.n++
-		m.best = max(m.best, e.score)
+		n++
+		best = max(best, e.score)
 	}
-	if stopped && m.n == 0 {
+	if stopped && n == 0 {
 		by.Stopped.Add(1)
 	}
-	return m
+	return n, best
 }
 
 // Empty reports whether nothing lists the address.
@@ -93,6 +145,15 @@ func (m Match) Version() string {
 	return m.table.version
 }
 
+// Embedded gives the IPv4 address within the address that was asked for, if that is
+// listed; else the invalid address.
+func (m Match) Embedded() netip.Addr {
+	if m.embedded == 0 {
+		return netip.Addr{}
+	}
+	return flow.Addr4(m.embedded)
+}
+
 // Indicators gives all that lists the address, the best first: by score, then the
 // longest prefix, then the name of the feed. Score and category are what remains of
 // them where a warninglist has the address. The slice is the caller's.
@@ -105,11 +166,20 @@ func (m Match) Indicators() []Indicator {
 	}
 	out := make([]Indicator, 0, m.n)
 	own := make([]bool, 0, m.n)
-	for p, e := range m.entries {
-		out = append(out, m.table.indicator(p, e))
-		own = append(own, e.origin() == OriginOperator)
+	add := func(f form) {
+		from := len(out)
+		for p, e := range f.entries {
+			out = append(out, m.table.indicator(p, e))
+			own = append(own, e.origin() == OriginOperator)
+		}
+		m.table.guards.weigh(f.addr, out[from:], own[from:])
 	}
-	m.table.guards.weigh(m.addr, out, own)
+	if m.table.Contains(m.addr) {
+		add(m.asExported())
+	}
+	if m.embedded != 0 {
+		add(m.asIPv4(m.embedded))
+	}
 	sortListings(out)
 	return out
 }
@@ -123,9 +193,9 @@ func sortListings(list []Indicator) {
 }
 
 // entries yields what lists the address, the longest prefix first.
-func (m *Match) entries(yield func(netip.Prefix, *entry) bool) {
-	infrastructure := m.table.guards.warned(m.addr, ClassInfrastructure) != nil
-	for p, e := range m.candidates {
+func (f *form) entries(yield func(netip.Prefix, *entry) bool) {
+	infrastructure := f.table.guards.warned(f.addr, ClassInfrastructure) != nil
+	for p, e := range f.candidates {
 		if infrastructure && e.origin() == OriginFeed {
 			continue
 		}
@@ -138,14 +208,14 @@ func (m *Match) entries(yield func(netip.Prefix, *entry) bool) {
 // candidates yields what lists the address as far as warninglists are not asked. It
 // asks the trie again each time: hits are rare, and so a Match is small and forgets
 // nothing.
-func (m *Match) candidates(yield func(netip.Prefix, *entry) bool) {
-	t := m.table
-	allowed, excludes := t.allowed(m.addr), t.excludes(m.addr)
-	for p, first := range t.trie.Supernets(netip.PrefixFrom(m.addr, m.addr.BitLen())) {
-		more := t.relevant(first, m.port, func(e *entry) bool {
+func (f *form) candidates(yield func(netip.Prefix, *entry) bool) {
+	t := f.table
+	excludes := t.excludes(f.addr)
+	for p, first := range t.trie.Supernets(netip.PrefixFrom(f.addr, f.addr.BitLen())) {
+		more := t.relevant(first, f.port, func(e *entry) bool {
 			switch {
-			case allowed && e.flags&fromOperator == 0:
-			case excludes && t.excluded(m.addr, e.feed, p.Bits()):
+			case f.allowed && e.flags&fromOperator == 0:
+			case excludes && t.excluded(f.addr, e.feed, p.Bits()):
 			default:
 				return yield(p, e)
 			}
@@ -156,9 +226,6 @@ func (m *Match) candidates(yield func(netip.Prefix, *entry) bool) {
 		}
 	}
 }
-
-// allCount reports whether no entry that covers the address is set aside for it.
-func (t *Table) allCount(a netip.Addr) bool { return !t.allowed(a) && !t.excludes(a) }
 
 func (t *Table) allowed(a netip.Addr) bool {
 	return t.guards.allow != nil && t.guards.allow.Contains(a)

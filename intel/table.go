@@ -63,6 +63,9 @@ func (t *Table) Contains(a netip.Addr) bool {
 	return t.n > 0 && t.trie.Contains(a) && !a.IsUnspecified()
 }
 
+// Embedded gives the IPv4 address that an IPv6 address carries, see Embedding.
+func (t *Table) Embedded(a netip.Addr) (netip.Addr, bool) { return t.guards.embedding.IPv4(a) }
+
 // maxListings bounds the answer of Listings.
 const maxListings = 1_000
 

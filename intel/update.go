@@ -194,6 +194,11 @@ func (u *update) begin() {
 func (u *update) filter() {
 	var changed4, changed6 bool
 	f4, f6 := &u.next.filter4, &u.next.filter6
+	if !f6.embedding.equal(u.guards.embedding) {
+		changed6 = true
+		*f6 = f6.clone()
+		f6.embed(u.guards.embedding)
+	}
 	for i := range u.changed {
 		k := &u.changed[i]
 		if k.is4() {

@@ -196,6 +196,9 @@ func codeOfLookup(l *app.Lookup) int {
 // explain prints all that is known of a prefix.
 func explain(w io.Writer, l *app.Lookup) {
 	name := nameOf(l.Prefix)
+	if l.Embedded.IsValid() {
+		fmt.Fprintf(w, "%s carries %s, which is looked up, too\n", name, l.Embedded)
+	}
 	switch codeOfLookup(l) {
 	case lookupUnknown:
 		fmt.Fprintf(w, "%s: cannot say, nothing is known here: no list has an entry yet%s\n", name, lacking(l))
@@ -207,6 +210,10 @@ func explain(w io.Writer, l *app.Lookup) {
 		printEvidence(w, ind)
 	}
 	for _, s := range l.Stopped {
+		if l.Embedded.IsValid() && s.Prefix.Contains(l.Embedded) {
+			fmt.Fprintln(w, stopText(l.Embedded.String(), s))
+			continue
+		}
 		fmt.Fprintln(w, stopText(name, s))
 	}
 }

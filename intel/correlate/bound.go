@@ -9,7 +9,7 @@ import (
 // contacts: how severe one can make its contact at most, as far as its record shows.
 // The queue gives way by it. It is cheap, and never exact: the contact is the judge.
 type bound struct {
-	home       *intel.Networks
+	home       ours
 	severities [numGrades][101]intel.Severity // by the score of the listings
 }
 
@@ -38,7 +38,7 @@ func newBound(cfg *Config) *bound {
 		gradeInboundAnswered: max(f.Inbound, f.InboundAnswered),
 		gradeInboundBlocked:  f.InboundBlocked,
 	}
-	b := &bound{home: intel.NewNetworks(cfg.Home)}
+	b := &bound{home: newOurs(cfg)}
 	for g, factor := range factors {
 		for score := range b.severities[g] {
 			b.severities[g][score] = intel.SeverityOf(int(weigh(score, factor)))
@@ -56,7 +56,7 @@ func (b *bound) of(h *intel.Hit) intel.Severity {
 
 func (b *bound) grade(h *intel.Hit) grade {
 	e := endsOf(h)
-	us := homesOf(h, &e, b.home)
+	us := homesOf(h, &e, &b.home)
 	switch {
 	case us.offender && us.local:
 		return gradeInternal

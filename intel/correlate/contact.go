@@ -60,6 +60,7 @@ type contact struct {
 	suspect  bool
 	unsynced bool
 	rate     uint32           // the last one
+	in4      uint32           // the IPv4 address in the offender that is listed; 0 = none
 	total    [2]counters      // from the offender, from the local end
 	others   *packedExporters // nil when only one exporter has seen it
 }

@@ -287,19 +287,43 @@ func (us homes) direction(initiator party) intel.Direction {
 	return intel.Inbound
 }
 
+// ours are the home networks.
+type ours struct {
+	networks  *intel.Networks
+	embedding *intel.Embedding
+}
+
+func newOurs(cfg *Config) ours {
+	return ours{intel.NewNetworks(cfg.Home), intel.NewEmbedding(cfg.NAT64)}
+}
+
+// has reports whether an address, or the IPv4 address that it carries, is ours.
+func (o *ours) has(a netip.Addr) bool {
+	if o.networks.Contains(a) {
+		return true
+	}
+	v4, ok := o.embedding.IPv4(a)
+	return ok && o.networks.Contains(v4)
+}
+
 // homesOf looks at all addresses of the local end, for either side of a translation
 // may be ours. The offender is ours when the listed address is, or is what one of
-// our own hosts was translated to.
-func homesOf(h *intel.Hit, e *ends, home *intel.Networks) homes {
+// our own hosts was translated to. An IPv4 address within an IPv6 address of the local end
+// counts like the address itself; within the offender it does only when it is what is
+// listed, as strangers choose their interface identifiers.
+func homesOf(h *intel.Hit, e *ends, home *ours) homes {
 	r := h.Record
-	us := homes{offender: home.Contains(e.offender), local: home.Contains(e.local)}
+	us := homes{offender: home.networks.Contains(e.offender), local: home.has(e.local)}
+	if in := h.Match.Embedded(); in.IsValid() {
+		us.offender = us.offender || home.networks.Contains(in)
+	}
 	switch {
 	case h.Side.IsInner():
 	case h.Side.IsSrc():
-		us.offender = us.offender || h.Side == flow.SidePostNATSrc && home.Contains(r.Src)
-		us.local = us.local || home.Contains(r.Dst)
+		us.offender = us.offender || h.Side == flow.SidePostNATSrc && home.has(r.Src)
+		us.local = us.local || home.has(r.Dst)
 	default:
-		us.local = us.local || home.Contains(r.PostNATSrc)
+		us.local = us.local || home.has(r.PostNATSrc)
 	}
 	return us
 }

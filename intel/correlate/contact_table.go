@@ -2,6 +2,7 @@ package correlate
 
 import (
 	"container/heap"
+	"encoding/binary"
 	"hash/maphash"
 	"net/netip"
 	"time"
@@ -228,14 +229,25 @@ func (t *contacts) relist(c *contact, m intel.Match, port uint16) {
 		return
 	}
 	t.listings.letGo(c.listing)
-	c.listing = l
+	c.listing, c.in4 = l, embeddedIn(m)
 }
 
 // listAs makes the listing that of one hit, for events that tell of that hit only.
 func (t *contacts) listAs(c *contact, m intel.Match) {
 	l := t.listings.hold(m)
 	t.listings.letGo(c.listing)
-	c.listing = l
+	c.listing, c.in4 = l, embeddedIn(m)
+}
+
+// embeddedIn gives the listed IPv4 address within the address of a match, 0 when there is
+// none.
+func embeddedIn(m intel.Match) uint32 {
+	a := m.Embedded()
+	if !a.IsValid() {
+		return 0
+	}
+	b := a.As4()
+	return binary.BigEndian.Uint32(b[:])
 }
 
 // When a contact with news is updated, counted from its first hit: after the first

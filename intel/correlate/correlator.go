@@ -16,7 +16,7 @@ import (
 // clock when live, the capture's own in a replay.
 type Correlator struct {
 	cfg       Config
-	home      *intel.Networks
+	home      ours
 	exporters map[netip.Addr]*Exporter
 	publish   func([]intel.Event)
 	onCanary  func(*intel.Hit) bool
@@ -41,7 +41,7 @@ type Correlator struct {
 func New(cfg Config, publish func([]intel.Event)) *Correlator {
 	c := &Correlator{
 		cfg:       cfg,
-		home:      intel.NewNetworks(cfg.Home),
+		home:      newOurs(&cfg),
 		exporters: make(map[netip.Addr]*Exporter, len(cfg.Exporters)),
 		publish:   publish,
 		clock:     clock{longest: max(cfg.Idle, everyUpdate) + everyUpdate},
@@ -161,7 +161,7 @@ func (c *Correlator) contact(key contactKey, h *intel.Hit, e *ends, s *sight) (c
 	if ct = c.contacts.get(key); ct != nil {
 		return ct, false
 	}
-	us := homesOf(h, e, c.home)
+	us := homesOf(h, e, &c.home)
 	if folded, ok := c.foldOf(h, e, s, us); ok {
 		if ct = c.contacts.get(folded); ct != nil {
 			return ct, false

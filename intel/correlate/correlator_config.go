@@ -16,6 +16,8 @@ type Config struct {
 	Sensor string `yaml:"-"`
 	// Home are our own networks (YAML: home).
 	Home []netip.Prefix `yaml:"-"`
+	// NAT64 are our prefixes for NAT64 (YAML: nat64), see intel.Embedding.
+	NAT64 []netip.Prefix `yaml:"-"`
 	// Exporters are the devices that the operator names (YAML: exporters).
 	Exporters []Exporter `yaml:"-"`
 	// Unsynced tells whether the wall clock cannot be trusted now; nil = it can.
@@ -89,6 +91,9 @@ func (c *Config) Validate() error {
 		if !p.IsValid() {
 			return fmt.Errorf("home[%d]: not a prefix", i)
 		}
+	}
+	if err := intel.CheckNAT64(c.NAT64); err != nil {
+		return err
 	}
 	return c.validateExporters()
 }

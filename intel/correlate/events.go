@@ -3,6 +3,7 @@ package correlate
 import (
 	"net/netip"
 
+	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/google/uuid"
 )
@@ -61,6 +62,9 @@ func (c *Correlator) eventOf(k intel.Kind, ct *contact, d *head, blocked bool) i
 		IntelVersion:     ct.listing.version,
 		Exporters:        ct.exporters(),
 		CommunityID:      d.communityID(),
+	}
+	if ct.in4 != 0 {
+		ev.Embedded = flow.Addr4(ct.in4)
 	}
 	if ct.seq == 0 {
 		ct.uuid = newID()

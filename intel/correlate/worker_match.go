@@ -77,7 +77,7 @@ func (m *Matcher) collect(t *intel.Table, s *decode.Set) {
 }
 
 // record adds a hit for every listed address of one record. An address that
-// stands in it twice is one offender. All of them go the way of the most severe one.
+// stands in it twice, be it within an IPv6 address, is one offender. All of them go the way of the most severe one.
 func (m *Matcher) record(t *intel.Table, s *decode.Set, row int) {
 	rec := &m.rec
 	s.Record(row, rec)
@@ -91,7 +91,7 @@ func (m *Matcher) record(t *intel.Table, s *decode.Set, row int) {
 			continue
 		}
 		match := t.Find(addr, port)
-		if match.Empty() {
+		if match.Empty() || in4Seen(t, m.hits[:n], addr, match) {
 			continue
 		}
 		h := &m.hits[n]
@@ -110,11 +110,18 @@ func (m *Matcher) record(t *intel.Table, s *decode.Set, row int) {
 
 func seen(hits []intel.Hit, addr netip.Addr) bool {
 	for i := range hits {
-		if hits[i].Offender == addr {
+		if h := &hits[i]; h.Offender == addr || h.Match.Embedded() == addr {
 			return true
 		}
 	}
 	return false
+}
+
+// in4Seen reports whether an IPv6 address is listed by nothing but the IPv4 address in it,
+// and that has been seen: the other side of a NAT64.
+func in4Seen(t *intel.Table, hits []intel.Hit, addr netip.Addr, match intel.Match) bool {
+	in := match.Embedded()
+	return in.IsValid() && seen(hits, in) && !t.Contains(addr)
 }
 
 // Flush hands over what has been found since the last batch. It is called after each

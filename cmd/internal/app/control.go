@@ -36,7 +36,8 @@ func (a *App) whenReady(f func(*http.Request) (any, error)) func(*http.Request) 
 // A Lookup is what a set says of a prefix.
 type Lookup struct {
 	Prefix   netip.Prefix        `json:"prefix"`
-	Version  string              `json:"version"` // of the set
+	Embedded netip.Addr          `json:"embedded,omitzero"` // the IPv4 address in it, which is looked up, too
+	Version  string              `json:"version"`           // of the set
 	Listings []intel.Indicator   `json:"listings"`
 	Stopped  []intel.Suppression `json:"stopped"`
 	// Indicators is the size of the set; of an empty one nothing can be concluded.
@@ -52,6 +53,11 @@ func LookUp(t *intel.Table, feeds []fetch.Status, p netip.Prefix) Lookup {
 		if f := &feeds[i]; f.Class == "" && f.Taken.IsZero() {
 			l.Missing = append(l.Missing, f.Name)
 		}
+	}
+	if in, ok := t.Embedded(p.Addr()); ok && p.IsSingleIP() {
+		l.Embedded = in
+		l.Listings = append(l.Listings, t.Listings(netip.PrefixFrom(in, 32))...)
+		l.Stopped = append(l.Stopped, t.Explain(netip.PrefixFrom(in, 32))...)
 	}
 	return l
 }

@@ -126,7 +126,7 @@ func (m *Manager) tryTable(now time.Time, failed map[*runner]bool) (*intel.Table
 		return nil, b, r, err
 	}
 	builder := intel.NewBuilderFrom(last.table, intel.Policy{
-		Allow: m.cfg.Allow, Home: m.opts.Home, Warninglists: b.lists, MaxIndicators: m.cfg.MaxIndicators,
+		Allow: m.cfg.Allow, Home: m.opts.Home, NAT64: m.opts.NAT64, Warninglists: b.lists, MaxIndicators: m.cfg.MaxIndicators,
 	})
 	same := b.sameRules(&last)
 	for _, p := range m.cfg.Deny {

@@ -30,6 +30,8 @@ type Options struct {
 	Version string
 	// Home are our own networks: no feed can list them.
 	Home []netip.Prefix
+	// NAT64 are our own prefixes for NAT64, see intel.Embedding.
+	NAT64 []netip.Prefix
 	// Lists are files of the operator's own word, beside deny.
 	Lists []string
 	// Publish is given every new table with the report of its making. It is called by

@@ -1,0 +1,200 @@
+package intel
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+)
+
+// An Embedding finds the IPv4 address that an IPv6 address carries: NAT64 (RFC 6052)
+// with the well-known prefix 64:ff9b::/96, the prefix for local use 64:ff9b:1::/48
+// (RFC 8215) and the operator's own prefixes, 6to4 (RFC 3056), the client of Teredo (RFC
+// 4380), ISATAP (RFC 5214), IPv4-compatible addresses (RFC 4291, 2.5.5.1) and
+// IPv4-translated ones of SIIT (RFC 2765). IPv4-mapped addresses are another notation of
+// IPv4, which the decoder has turned into IPv4 already. The nil Embedding has no prefixes
+// of an operator. It never changes.
+type Embedding struct{ own []translation }
+
+// A translation is a prefix of an operator's NAT64.
+type translation struct {
+	addr, mask flow.Addr6
+	bits       int
+}
+
+// maxTranslations bounds the operator's prefixes, as each is compared with.
+const maxTranslations = 64
+
+// CheckNAT64 reports what is wrong with the operator's prefixes for NAT64: RFC 6052, 2.2
+// allows IPv6 prefixes of 32, 40, 48, 56, 64 and 96 bits, and bits 64 to 71 must be zero.
+func CheckNAT64(prefixes []netip.Prefix) error {
+	if len(prefixes) > maxTranslations {
+		return fmt.Errorf("nat64: %d prefixes, at most %d are allowed", len(prefixes), maxTranslations)
+	}
+	for i, p := range prefixes {
+		switch {
+		case !p.IsValid():
+			return fmt.Errorf("nat64[%d]: not a prefix", i)
+		case !p.Addr().Is6() || p.Addr().Is4In6():
+			return fmt.Errorf("nat64[%d]: %s is not an IPv6 prefix", i, p)
+		case !slices.Contains([]int{32, 40, 48, 56, 64, 96}, p.Bits()):
+			return fmt.Errorf("nat64[%d]: %s: the length must be 32, 40, 48, 56, 64 or 96", i, p)
+		case p.Bits() == 96 && p.Addr().As16()[8] != 0:
+			return fmt.Errorf("nat64[%d]: %s: bits 64 to 71 must be zero", i, p)
+		}
+	}
+	return nil
+}
+
+// NewEmbedding makes the Embedding of an operator's prefixes for NAT64, which CheckNAT64
+// has passed. Of prefixes within each other the longest counts.
+func NewEmbedding(nat64 []netip.Prefix) *Embedding {
+	e := new(Embedding)
+	for _, p := range nat64 {
+		t := translation{addr: addr6(p.Masked().Addr()), mask: flow.Addr6{Hi: ^uint64(0) << max(64-p.Bits(), 0)}, bits: p.Bits()}
+		if p.Bits() > 64 {
+			t.mask.Lo = ^uint64(0) << (128 - p.Bits())
+		}
+		e.own = append(e.own, t)
+	}
+	slices.SortStableFunc(e.own, func(t, u translation) int { return cmp.Compare(u.bits, t.bits) })
+	return e
+}
+
+// IPv4 gives the IPv4 address that a carries, or false when it carries none.
+func (e *Embedding) IPv4(a netip.Addr) (netip.Addr, bool) {
+	if !a.Is6() || a.Is4In6() {
+		return netip.Addr{}, false
+	}
+	v4 := e.find(addr6(a))
+	return flow.Addr4(v4), v4 != 0
+}
+
+// The first 32 bits of IPv6 addresses that carry IPv4 addresses, apart from those of
+// 6to4, and the upper half of the interface identifiers of ISATAP, with and without the
+// universal bit.
+const (
+	blockZero   = 0x0000_0000
+	blockNAT64  = 0x0064_ff9b
+	blockTeredo = 0x2001_0000
+	first6to4   = 0x2002
+	isatap      = 0x0000_5efe
+	universal   = 0x0200_0000
+)
+
+// covering gives the operator's prefix that p lies in.
+func (e *Embedding) covering(p netip.Prefix) (by netip.Prefix, ok bool) {
+	if e == nil || len(e.own) == 0 || !p.Addr().Is6() {
+		return netip.Prefix{}, false
+	}
+	a := addr6(p.Addr())
+	for i := range e.own {
+		if t := &e.own[i]; t.has(a) && p.Bits() >= t.bits {
+			return netip.PrefixFrom(t.addr.Addr(), t.bits), true
+		}
+	}
+	return netip.Prefix{}, false
+}
+
+func (t *translation) has(a flow.Addr6) bool {
+	return a.Hi&t.mask.Hi == t.addr.Hi && a.Lo&t.mask.Lo == t.addr.Lo
+}
+
+// find gives the IPv4 address that a carries, 0 when it carries none.
+func (e *Embedding) find(a flow.Addr6) uint32 {
+	if e != nil {
+		for i := range e.own {
+			if t := &e.own[i]; t.has(a) {
+				return translated(a, t.bits)
+			}
+		}
+	}
+	switch block, id := uint32(a.Hi>>32), uint32(a.Lo>>32); {
+	case block == blockNAT64:
+		return wellKnown(a)
+	case block>>16 == first6to4:
+		return uint32(a.Hi >> 16)
+	case block == blockTeredo:
+		return ^uint32(a.Lo)
+	case id&^universal == isatap:
+		return uint32(a.Lo)
+	case a.Hi == 0 && id == 0xffff_0000: // IPv4-translated
+		return uint32(a.Lo)
+	case a.Hi == 0 && id == 0 && a.Lo >= 1<<24: // IPv4-compatible, and not ::1
+		return uint32(a.Lo)
+	}
+	return 0
+}
+
+// translated reads the IPv4 address behind a prefix of NAT64. It leaves out bits 64 to
+// 71 whatever they are, as translators do (RFC 6052, 2.3).
+func translated(a flow.Addr6, bits int) uint32 {
+	switch bits {
+	case 32:
+		return uint32(a.Hi)
+	case 40:
+		return uint32(a.Hi)<<8 | uint32(a.Lo>>48)&0xff
+	case 48:
+		return uint32(a.Hi)<<16 | uint32(a.Lo>>40)&0xffff
+	case 56:
+		return uint32(a.Hi)<<24 | uint32(a.Lo>>32)&0xff_ffff
+	case 64:
+		return uint32(a.Lo >> 24)
+	}
+	return uint32(a.Lo)
+}
+
+// wellKnown reads an address of 64:ff9b::/32: of 64:ff9b::/96, or of 64:ff9b:1::/48. An
+// operator may use any prefix of 48 bits or more in the latter. When it is not
+// configured, the bits behind the IPv4 address show its length: they are zero. Addresses
+// of 0.0.0.0/8 are nobody's, so they are not what was meant.
+func wellKnown(a flow.Addr6) uint32 {
+	if a.Hi == blockNAT64<<32 && a.Lo>>32 == 0 {
+		return uint32(a.Lo)
+	}
+	if a.Hi>>16 != blockNAT64<<16|1 {
+		return 0
+	}
+	if a.Lo>>56 == 0 {
+		for _, l := range [...]struct{ bits, suffix int }{{48, 40}, {56, 32}, {64, 24}} {
+			if v4 := translated(a, l.bits); a.Lo<<(64-l.suffix) == 0 && v4>>24 != 0 {
+				return v4
+			}
+		}
+	}
+	return uint32(a.Lo)
+}
+
+// blocks yields the first 32 bits of all that may carry an IPv4 address, apart from 6to4
+// and ISATAP, see mayEmbed.
+func (e *Embedding) blocks(yield func(uint32) bool) {
+	for _, b := range [...]uint32{blockZero, blockNAT64, blockTeredo} {
+		if !yield(b) {
+			return
+		}
+	}
+	if e == nil {
+		return
+	}
+	for i := range e.own {
+		if !yield(uint32(e.own[i].addr.Hi >> 32)) {
+			return
+		}
+	}
+}
+
+// mayEmbed gives 1 for an address of 6to4 or ISATAP, else 0, without a branch: both
+// factors have less than 32 bits, so the product is zero when either is.
+func mayEmbed(a flow.Addr6) uint64 {
+	return ((a.Hi>>48^first6to4)*(a.Lo>>32&^universal^isatap) - 1) >> 63
+}
+
+// equal reports whether both have the same prefixes.
+func (e *Embedding) equal(o *Embedding) bool {
+	if e == nil || o == nil {
+		return e == o
+	}
+	return slices.Equal(e.own, o.own)
+}
