@@ -13,6 +13,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/flow/udp"
+	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 )
@@ -103,7 +106,7 @@ func at(n ast.Node, key string, err error) *Error {
 func checkMap(n ast.Node, t reflect.Type, key string) *Error {
 	pairs, ok := pairsOf(n)
 	if !ok {
-		return at(n, key, fmt.Errorf("want a block of keys, not %s", kindOf(n)))
+		return at(n, key, fmt.Errorf("want a block of keys%s, not %s", blockExamples[t], kindOf(n)))
 	}
 	fields := fieldsOf(t)
 	for _, p := range pairs {
@@ -118,6 +121,14 @@ func checkMap(n ast.Node, t reflect.Type, key string) *Error {
 		}
 	}
 	return nil
+}
+
+// blockExamples show an entry of lists whose entries are blocks.
+var blockExamples = map[reflect.Type]string{
+	reflect.TypeFor[udp.Config]():         ` such as - udp: ":2055"`,
+	reflect.TypeFor[fetch.Feed]():         " such as - preset: dshield",
+	reflect.TypeFor[Sink]():               " such as - jsonlog: {}",
+	reflect.TypeFor[correlate.Exporter](): " such as - {name: edge-1, address: 192.0.2.1}",
 }
 
 // pairsOf gives the entries of a mapping. goccy has a node of its own for a
@@ -217,10 +228,20 @@ func checkText(n ast.Node, t reflect.Type, key string) *Error {
 	case prefixType:
 		err = completePrefix(s)
 	}
+	if bits, ok := errors.AsType[*hostBits](err); ok {
+		return at(n, key, bits)
+	}
 	if err != nil {
 		return at(n, key, fmt.Errorf("%s is not %s", quote(s.Value), exampleOf(t)))
 	}
 	return nil
+}
+
+// A hostBits is a prefix with bits behind its length: a slip in one or the other.
+type hostBits struct{ p netip.Prefix }
+
+func (e *hostBits) Error() string {
+	return fmt.Sprintf("%s has bits behind its length; write %s for the network, or %s for the address", e.p, e.p.Masked(), e.p.Addr())
 }
 
 func exampleOf(t reflect.Type) string {
@@ -246,7 +267,10 @@ func completePrefix(s *ast.StringNode) error {
 	if p.Addr().Is4In6() {
 		return errors.New("IPv4-mapped")
 	}
-	setText(s, p.Masked().String())
+	if p != p.Masked() {
+		return &hostBits{p}
+	}
+	setText(s, p.String())
 	return nil
 }
 

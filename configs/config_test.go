@@ -65,7 +65,7 @@ func TestParse(t *testing.T) {
 	c, err := configs.Parse("f", []byte(`
 name: ${TEST_NAME}
 listen: [{udp: "127.0.0.1:9995", sockets: 2}]
-home: [192.0.2.7, 198.51.100.77/24, "2001:db8::/32"]
+home: [192.0.2.7, 198.51.100.0/24, "2001:db8::/32"]
 contact: {idle: 10m}
 intel:
   deny: [203.0.113.7]

@@ -100,7 +100,7 @@ func syntaxError(name string, err error) *Error {
 	var te *yaml.TypeError
 	switch {
 	case errors.As(err, &se):
-		e.Err = errors.New(se.Message)
+		e.Err = errors.New(se.Message + syntaxHint(se.Message))
 		if se.Token != nil {
 			e.Line, e.Column = se.Token.Position.Line, se.Token.Position.Column
 		}
@@ -111,6 +111,19 @@ func syntaxError(name string, err error) *Error {
 		e.Err = errors.New(firstLine(err.Error()))
 	}
 	return e
+}
+
+// syntaxHint says what to do about a mistake of form.
+func syntaxHint(message string) string {
+	switch {
+	case strings.Contains(message, `'\t'`) || strings.Contains(message, "\t") || strings.Contains(message, "tab character"):
+		return "; YAML takes no tabs there: use blanks"
+	case strings.Contains(message, "value is not allowed in this context"), strings.Contains(message, "mapping value is not allowed"):
+		return "; is it indented by as many blanks as its neighbours?"
+	case strings.Contains(message, "could not find end character"):
+		return "; a quote or bracket that is opened must be closed"
+	}
+	return ""
 }
 
 func firstLine(s string) string {

@@ -75,7 +75,7 @@ for another reason, as a disk that fails, stays so.`,
 		RunE:      func(c *cobra.Command, args []string) error { return runCheck(c, &f, args) },
 	}
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return sayVerdict(c.OutOrStdout(), exitUnknown, flagError(err).Error())
+		return sayVerdict(c.OutOrStdout(), exitUnknown, flagError(c, err).Error())
 	})
 	c.Flags().StringVar(&f.file, "config", "", "configuration `file` of the running instance; default: "+whereLocated)
 	f.web.add(c)

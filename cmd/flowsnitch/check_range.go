@@ -91,6 +91,9 @@ func limitsOf(f *checkFlags, names, all []string) (map[string]*limits, error) {
 		for _, text := range side.texts {
 			check, ranged, found := strings.Cut(text, "=")
 			if !found {
+				if strings.ContainsAny(text, "/") || strings.HasSuffix(text, ".yml") || strings.HasSuffix(text, ".yaml") {
+					return nil, fmt.Errorf("%s %s: %s takes a range here, as in monitoring plugins; the configuration is --config %s", side.flag, text, side.flag, text)
+				}
 				if len(names) != 1 {
 					return nil, fmt.Errorf("%s %s: for which check? Name one, or write CHECK=RANGE", side.flag, text)
 				}

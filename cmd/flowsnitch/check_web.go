@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"syscall"
 
 	"github.com/spf13/cobra"
 )
@@ -55,7 +56,10 @@ func (f *webFlags) get(ctx context.Context, path string, v any) error {
 	}
 	client := http.Client{Transport: &http.Transport{TLSClientConfig: secure, DisableKeepAlives: true}}
 	resp, err := client.Do(req)
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%s: connection refused; does the instance run, and is its web.listen on that port?", f.url)
+	case err != nil:
 		return err
 	}
 	defer resp.Body.Close()

@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
@@ -23,24 +27,44 @@ import (
 // newDemo makes the command that shows the main job without a router.
 func newDemo() *cobra.Command {
 	var length time.Duration
+	var to, list string
 	c := &cobra.Command{
-		Use:   "demo [--duration 1m]",
+		Use:   "demo [--duration 1m] [--to HOST:PORT] [--list FILE]",
 		Short: "Show a minute of everything on this machine: exporters, a list, hits",
 		Long: `demo runs the real collector on a free loopback port, with state in a temporary
 folder, and four small exporters (NetFlow v5 and v9, IPFIX, sFlow) that tell of
 ordinary traffic and, now and then, of contacts with listed addresses. The hits are
 printed as they come. All addresses are from documentation and private space, and
-nothing leaves this machine.`,
+nothing leaves this machine.
+
+With --to the exporters send to a running instance instead, so that one sees it find
+something within seconds: it must allow the sender (loopback is allowed by default) and
+have the sample list, which --list writes. All traffic that it lists is between private
+addresses and documentation space, so no feed makes a hit of it.`,
 		Example: `  flowsnitch demo
-  flowsnitch demo --duration 10s`,
+  flowsnitch demo --list demo.txt    # then, in another terminal: flowsnitch run --intel demo.txt
+  flowsnitch demo --to 127.0.0.1:2055 --duration 10s`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if length < time.Second {
 				return wrongUse(c, "--duration: %s is too short; allowed are 1s and more", length)
 			}
+			if list != "" {
+				if err := writeDemoList(c.ErrOrStderr(), list); err != nil || to == "" {
+					return err
+				}
+			}
+			if c.Flags().Changed("to") {
+				if err := checkTarget(c, to); err != nil {
+					return err
+				}
+				return demoTo(c, to, length)
+			}
 			return demo(c, length)
 		},
 	}
+	c.Flags().StringVar(&to, "to", "", "`host:port` of a running instance to send to")
+	c.Flags().StringVar(&list, "list", "", "write the sample list to this `file`, and without --to do no more")
 	c.Flags().DurationVar(&length, "duration", time.Minute, "`time` that the demonstration runs, such as 30s")
 	return c
 }
@@ -76,13 +100,64 @@ func demo(c *cobra.Command, length time.Duration) error {
 	at := a.Status().Listeners[0].Address
 	fmt.Fprintf(c.ErrOrStderr(), "flowsnitch demo: %s of NetFlow v5, v9, IPFIX and sFlow to udp %s, %d listed prefixes; Ctrl-C ends it\n\n",
 		length, at, a.Status().Intel.Indicators)
-	err = play(ctx, at)
+	_, err = play(ctx, at, true)
 	if e := a.Stop(); err == nil {
 		err = e
 	}
 	printStatus(wrapped(c.ErrOrStderr()), a.Status(), true)
 	fmt.Fprintln(c.ErrOrStderr(), "\nnow with your own router: flowsnitch run --intel FILE, and point its flow export to UDP port 2055 of this machine")
 	return err
+}
+
+// writeDemoList writes the sample list for an instance of the user's own.
+func writeDemoList(w io.Writer, path string) error {
+	var b strings.Builder
+	b.WriteString("# the sample list of flowsnitch demo: documentation space, which no real host has\n")
+	for _, l := range demoLists {
+		b.WriteString(l.prefixes)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) // never over a list of the user's
+	if err == nil {
+		_, err = f.WriteString(b.String())
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, causeOf(err))
+	}
+	fmt.Fprintf(w, "%s is the sample list; now 'flowsnitch run --intel %s', and in another terminal 'flowsnitch demo --to 127.0.0.1:2055'\n", path, path)
+	return nil
+}
+
+// checkTarget makes sure that a target is host:port.
+func checkTarget(c *cobra.Command, to string) error {
+	if host, port, err := net.SplitHostPort(to); err != nil || host == "" || port == "" || port == "0" {
+		return wrongUse(c, "--to: %q is not host:port, such as 127.0.0.1:2055", to)
+	}
+	return nil
+}
+
+// demoTo sends the traffic of the exporters to a running instance.
+func demoTo(c *cobra.Command, to string, length time.Duration) error {
+	ctx, cancel := context.WithTimeout(c.Context(), length)
+	defer cancel()
+	w := c.ErrOrStderr()
+	fmt.Fprintf(w, "flowsnitch demo: %s of NetFlow v5, v9, IPFIX and sFlow to udp %s; Ctrl-C ends it\n", length, to)
+	fmt.Fprintln(w, "with this list ('flowsnitch demo --list FILE' writes it) the instance there finds hits within seconds:")
+	for _, l := range demoLists {
+		for line := range strings.Lines(l.prefixes) {
+			fmt.Fprint(w, "  "+line)
+		}
+	}
+	fmt.Fprintln(w, "first 10.0.0.5 -> 203.0.113.9 (it answers: compromised), then scans by 198.51.100.23 and 198.51.100.77")
+	sent, err := play(ctx, to, false)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("nobody listens on udp %s; start 'flowsnitch run --intel FILE' first, or name its address and port", to)
+	case err != nil:
+		return fmt.Errorf("%s: %w", to, err)
+	}
+	fmt.Fprintf(w, "%d flows sent to %s; if 'flowsnitch status' there has no hits, look at 'refused' and at 'flowsnitch lookup 203.0.113.9'\n", sent, to)
+	return nil
 }
 
 // demoConfig writes the sample lists and gives a configuration that uses them.
@@ -114,36 +189,42 @@ type demoExporter struct {
 	buf  []byte
 }
 
-// play sends traffic of four exporters until ctx ends.
-func play(ctx context.Context, to string) error {
+// play sends traffic of four exporters until ctx ends, and counts the flows. Noise are
+// contacts with addresses from all over the world.
+func play(ctx context.Context, to string, withNoise bool) (sent int, err error) {
 	var exporters []*demoExporter
 	for i, v := range []flow.Version{flow.V5, flow.V9, flow.IPFIX, flow.SFlow} {
 		enc, err := synth.NewEncoder(synth.Config{Version: v, Domain: uint32(i), Boot: time.Now().Add(-time.Hour)})
 		if err != nil {
-			return err
+			return 0, err
 		}
 		conn, err := net.Dial("udp", to)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		defer conn.Close()
 		exporters = append(exporters, &demoExporter{enc: enc, conn: conn})
 	}
 	noise, err := synth.NewSource(synth.SourceConfig{Seed: 1, Home: intel.DefaultHome()[:1]})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for turn := 0; ; turn++ {
 		for i, e := range exporters {
-			if err := e.send(demoFlows(turn, i, noise)); err != nil {
-				return err
+			flows := demoFlows(turn, i)
+			if withNoise {
+				flows = append(flows, strangers(noise)...)
 			}
+			if err := e.send(flows); err != nil {
+				return sent, err
+			}
+			sent += len(flows)
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return sent, nil
 		case <-tick.C:
 		}
 	}
@@ -172,15 +253,23 @@ func (e *demoExporter) send(flows []synth.Flow) error {
 	return nil
 }
 
-// demoFlows gives what one exporter tells in one turn: ordinary traffic, and a
-// contact of the story when its turn has come.
-func demoFlows(turn, exporter int, noise *synth.Source) []synth.Flow {
+// strangers gives contacts with addresses from all over the world.
+func strangers(noise *synth.Source) (flows []synth.Flow) {
 	now := time.Now()
-	var flows []synth.Flow
 	for range 5 {
 		f, _ := noise.Next(now)
 		flows = append(flows, f)
 	}
+	return flows
+}
+
+// demoFlows gives what one exporter tells in one turn: traffic at home, and a contact of
+// the story when its turn has come.
+func demoFlows(turn, exporter int) []synth.Flow {
+	now := time.Now()
+	f := demoFlow("10.0.0.5", uint16(40000+turn%20000), "10.0.0.1", 53, 17, 76, 1, 0)
+	f.Start, f.End = now.Add(-time.Second), now
+	flows := []synth.Flow{f}
 	for _, s := range demoStory {
 		if s.exporter == exporter && turn >= s.turn && (turn-s.turn)%s.every == 0 {
 			f := s.flow

@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -45,7 +46,10 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errOut io.Wr
 	root.SetIn(in)
 	root.SetOut(to)
 	root.SetErr(errOut)
-	err := root.ExecuteContext(ctx)
+	err := hyphens(root, args)
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	if err == nil {
 		err = to.failure()
 	}
@@ -85,7 +89,7 @@ listed prefixes, and says so at once.`,
 		Args:          subcommand,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return wrongUse(c, "%w", flagError(err)) })
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return wrongUse(c, "%w", flagError(c, err)) })
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpCommand(newHelp())
 	root.AddCommand(newDemo(), newRun(), newReplay(), newDecode(), newLookup(), newIntel(), newStatus(), newCanary(), newTop(), newCheck(), newConsume(), newConfig(), newVersion())
@@ -121,8 +125,51 @@ func plainUsage(c *cobra.Command) {
 	}
 }
 
-// flagError says in our words what is wrong with the value of a flag.
-func flagError(err error) error {
+// hyphens finds a long flag with a single hyphen, which else is taken for short ones.
+func hyphens(root *cobra.Command, args []string) error {
+	c, rest, err := root.Find(args)
+	if err != nil {
+		return nil // said by the command
+	}
+	c.InitDefaultHelpFlag()
+	for _, arg := range rest {
+		if arg == "--" {
+			return nil
+		}
+		name, one := strings.CutPrefix(arg, "-")
+		name, _, _ = strings.Cut(name, "=")
+		if one && len(name) > 1 && c.Flags().Lookup(name) != nil {
+			return c.FlagErrorFunc()(c, fmt.Errorf("-%s: a flag with a long name takes two hyphens: --%s", name, name))
+		}
+	}
+	return nil
+}
+
+// meantFlags are flags that others have for what is called otherwise here.
+var meantFlags = map[string]string{"list": "intel", "lists": "intel", "feed": "intel", "feeds": "intel", "conf": "config", "cfg": "config", "file": "config"}
+
+// likeFlag gives the flag that a name with a slip or two is meant for, or nothing.
+func likeFlag(c *cobra.Command, name string) string {
+	if meant := meantFlags[name]; c.Flags().Lookup(meant) != nil {
+		return meant
+	}
+	names := &cobra.Command{SuggestionsMinimumDistance: 2} // the library compares names of commands only
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		names.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
+	})
+	if like := names.SuggestionsFor(name); len(like) > 0 {
+		return like[0]
+	}
+	return ""
+}
+
+// flagError says in our words what is wrong with a flag.
+func flagError(c *cobra.Command, err error) error {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		if like := likeFlag(c, unknown.GetSpecifiedName()); like != "" {
+			return fmt.Errorf("%w, perhaps --%s is meant", err, like)
+		}
+	}
 	bad, ok := errors.AsType[*pflag.InvalidValueError](err)
 	if !ok {
 		return err
@@ -152,9 +199,22 @@ func subcommand(c *cobra.Command, args []string) error {
 // noArguments is the argument check of commands that take flags only.
 func noArguments(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return wrongUse(c, "%s takes no argument, not %q", c.CommandPath(), args[0])
+		return wrongUse(c, "%s takes no argument, not %q%s", c.CommandPath(), args[0], meantFile(c, args[0]))
 	}
 	return nil
+}
+
+// meantFile guesses which flag a file among the arguments belongs to.
+func meantFile(c *cobra.Command, arg string) string {
+	info, err := os.Stat(arg)
+	isFile, ext := err == nil && info.Mode().IsRegular(), filepath.Ext(arg)
+	switch {
+	case (ext == ".yml" || ext == ".yaml") && c.Flags().Lookup("config") != nil:
+		return "; a configuration? --config " + arg
+	case (isFile || ext == ".txt") && c.Flags().Lookup("intel") != nil:
+		return "; a list? --intel " + arg
+	}
+	return ""
 }
 
 // arguments checks that there is at least one argument, or exactly one; what names

@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 )
@@ -27,7 +30,8 @@ func newRun() *cobra.Command {
 		Long: `run listens for NetFlow v5, v9, IPFIX and sFlow and publishes every contact with a
 listed address. Without -c it uses a built-in configuration: UDP ports 2055, 4739
 and 6343, the hit log and the control socket in the state directory, hits on the
-terminal. It needs no privileges.
+terminal. It needs no privileges. With --intel and without -c only these lists count, and
+no feed is fetched; with -c they are added to what the configuration lists.
 
 SIGHUP reloads configuration and lists and opens the hit log anew; the old stays in
 force if the new one is wrong. SIGINT and SIGTERM end it with a summary.`,
@@ -38,6 +42,9 @@ force if the new one is wrong. SIGINT and SIGTERM end it with a summary.`,
 			cfg, err := loadProfile(c, file, profile)
 			if err != nil {
 				return err
+			}
+			if file == "" && len(lists) > 0 {
+				cfg.Intel.Feeds = nil
 			}
 			return run(c, cfg, app.Options{ConfigFile: file, Profile: profile, Lists: lists})
 		},
@@ -90,7 +97,7 @@ func run(c *cobra.Command, cfg configs.Config, opts app.Options) error {
 		}
 		return err
 	}
-	greet(c.ErrOrStderr(), a.Status())
+	greet(c.ErrOrStderr(), a.Status(), &cfg, &opts)
 	reloads := serve(c.Context(), a, hup, log)
 	defer endForSure(c.ErrOrStderr())()
 	err := a.Stop()
@@ -189,8 +196,43 @@ func nothingListed(feeds int) string {
 	return fmt.Sprintf("nothing is listed yet, so nothing can be a hit: %d feeds are being fetched ('flowsnitch intel status'), and --intel FILE adds a list of yours", feeds)
 }
 
+// maxHomes bounds how many home networks are named at the start.
+const maxHomes = 8
+
+// homeLine names the home networks, and what they are for.
+func homeLine(home []netip.Prefix) string {
+	var names []string
+	for i, p := range home {
+		if i == maxHomes {
+			names = append(names, fmt.Sprintf("and %d more", len(home)-i))
+			break
+		}
+		names = append(names, p.String())
+	}
+	line := "home " + strings.Join(names, ", ")
+	if len(home) == 0 {
+		line = "home is empty"
+	}
+	if slices.Equal(home, intel.DefaultHome()) {
+		return line + " (the default: if your hosts have public addresses, add their prefixes to 'home' in a configuration; direction and severity depend on it)"
+	}
+	return line
+}
+
+// listsLine says what counts beside the lists of the command line.
+func listsLine(opts *app.Options, feeds int) string {
+	names := strings.Join(opts.Lists, ", ")
+	switch {
+	case opts.ConfigFile == "":
+		return "only the lists of --intel count: " + names + "; leave --intel out for the built-in feeds, or name a configuration with -c for both"
+	case feeds == 0:
+		return "lists of --intel: " + names
+	}
+	return fmt.Sprintf("lists of --intel, added to the %d feeds of the configuration: %s", feeds, names)
+}
+
 // greet says where the program listens and what it knows.
-func greet(w io.Writer, s app.Status) {
+func greet(w io.Writer, s app.Status, cfg *configs.Config, opts *app.Options) {
 	var ports []string
 	for _, l := range s.Listeners {
 		ports = append(ports, "udp "+l.Address)
@@ -202,8 +244,12 @@ func greet(w io.Writer, s app.Status) {
 			fmt.Fprintf(w, "hit log %s\n", path)
 		}
 	}
+	fmt.Fprintln(w, homeLine(cfg.Home))
+	if len(opts.Lists) > 0 {
+		fmt.Fprintln(w, listsLine(opts, len(cfg.Intel.Feeds)))
+	}
 	if s.Intel.Indicators == 0 {
-		fmt.Fprintln(w, nothingListed(len(s.Intel.Feeds)))
+		fmt.Fprintln(w, nothingListed(len(cfg.Intel.Feeds)))
 	}
 	for _, l := range s.Listeners {
 		if l.BufferGranted < l.BufferWanted {

@@ -59,12 +59,33 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("allow[%d]: not a prefix; want one like 192.0.2.0/24", i))
 		}
 	}
+	if err := c.fits(); err != nil {
+		errs = append(errs, err)
+	}
 	for i, f := range c.Forward {
 		if _, _, err := parseTarget(f); err != nil {
 			errs = append(errs, fmt.Errorf("forward[%d]: %w", i, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// fits makes sure that somebody of Allow can reach the socket, which may be of one family.
+func (c *Config) fits() error {
+	e, err := parseListen(c.Listen)
+	if err != nil || e.network == "udp" || len(c.Allow) == 0 {
+		return nil
+	}
+	family, other := "IPv4", "IPv6"
+	if e.network == "udp6" {
+		family, other = "IPv6", "IPv4"
+	}
+	for _, p := range c.Allow {
+		if !p.IsValid() || p.Addr().Unmap().Is4() == (family == "IPv4") {
+			return nil
+		}
+	}
+	return fmt.Errorf("allow: all of it is %s, and %s receives %s only, so nobody can be let in", other, c.Listen, family)
 }
 
 func inRange(key string, v, low, high int) error {

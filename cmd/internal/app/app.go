@@ -86,6 +86,8 @@ type App struct {
 	web    *web.Server // nil = not wanted
 	storms stormWatch  // only the chores use it
 
+	quietNamed bool // that nobody sends anything is settled; only its chore uses it
+
 	starting atomic.Pointer[string] // what Start is doing
 	ready    atomic.Bool            // everything above is there
 	stopping atomic.Bool
@@ -298,6 +300,7 @@ func (a *App) startChores() context.Context {
 	a.chores.Go(func() { a.watch.run(ctx, a.feeds.dateChanged) })
 	a.chore(ctx, "saving the time", 10*time.Second, func(time.Time) { a.watch.keep(saveClock) })
 	a.chore(ctx, "the expiry of exporters", often, func(now time.Time) { a.exporters.Sweep(now); a.nameRefused() })
+	a.chore(ctx, "the log of silence", often, a.nameQuiet)
 	a.chore(ctx, "the log of sinks", often, func(time.Time) { a.sinks.tell() })
 	a.chore(ctx, "the service manager", often, func(time.Time) { a.tellManager() })
 	a.chore(ctx, "the log of feeds", often, func(time.Time) { a.feeds.tellComplaints() })

@@ -45,6 +45,12 @@ type watched struct {
 // observe starts an app with the feeds of a configuration.
 func observe(t *testing.T, dir, intel string, opts Options) watched {
 	t.Helper()
+	return observeLogged(t, dir, intel, opts, zap.NewNop())
+}
+
+// observeLogged is observe with a log.
+func observeLogged(t *testing.T, dir, intel string, opts Options, log *zap.Logger) watched {
+	t.Helper()
 	if !strings.Contains(intel, "canary:") {
 		intel += "\ncanary: {every: 0s}" // most tests count what comes
 	}
@@ -64,7 +70,7 @@ intel: %s
 		t.Fatal(err)
 	}
 	opts.Out = io.Discard
-	a := New(cfg, opts, zap.NewNop())
+	a := New(cfg, opts, log)
 	if err := a.Start(); err != nil {
 		t.Fatal(err)
 	}

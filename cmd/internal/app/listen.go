@@ -37,11 +37,33 @@ func (a *App) listen() error {
 		a.listeners = append(a.listeners, l)
 	}
 	for _, l := range a.listeners {
+		l.nameForwards(a.log)
 		for _, w := range l.workers {
 			w.Start()
 		}
 	}
 	return nil
+}
+
+// nameForwards logs for each target whether copies will carry the address of their
+// exporter.
+func (l *listener) nameForwards(log *zap.Logger) {
+	if len(l.forwards) == 0 {
+		return
+	}
+	for _, t := range l.forwards[0].Stats() {
+		fields := []zap.Field{zap.String("target", t.Target), zap.Stringer("listener", l.sockets[0].LocalAddr())}
+		switch {
+		case !t.Addr.IsValid():
+			log.Warn("forward: the target has no address yet; copies for it are dropped until it has", append(fields, zap.String("why", t.Err))...)
+		case t.KeepsSource:
+			log.Info("forward: copies carry the address of their exporter", fields...)
+		default:
+			log.Warn("forward: copies carry the address of this machine, so that all exporters are one at the target; "+
+				"CAP_NET_RAW keeps their addresses", fields...)
+			l.unkept = true
+		}
+	}
 }
 
 func (a *App) openListener(cfg udp.Config) (*listener, error) {

@@ -99,7 +99,7 @@ func TestValidate(t *testing.T) {
 		{with(func(f *Feed) {}), ""},
 		{with(func(f *Feed) { f.URL = "" }), "feeds[0].url: missing; want one of preset, url, file, dir"},
 		{with(func(f *Feed) { f.File = "x" }), "feeds[0].url: url, file and dir are three sources; make them three feeds"},
-		{with(func(f *Feed) { f.Preset = "none" }), `feeds[0].preset: "none" is unknown; known are dshield, `},
+		{with(func(f *Feed) { f.Preset = "none" }), `feeds[0].preset: "none" is unknown; 'flowsnitch intel presets' lists all`},
 		{with(func(f *Feed) { f.Preset, f.URL = "crowdsec", "" }), "feeds[0].url: missing; the preset crowdsec has none, it is yours alone"},
 		{with(func(f *Feed) { f.Name = "" }), "feeds[0].name: missing; hits of this feed are known by it"},
 		{with(func(f *Feed) { f.Name = "a\nb" }), "feeds[0].name: \"a\\nb\"; want at most 64 characters"},

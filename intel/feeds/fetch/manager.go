@@ -87,6 +87,9 @@ type Manager struct {
 	cancel  context.CancelFunc
 	wait    sync.WaitGroup
 
+	unreached chan unreached // feeds whose providers could not be reached
+	gathering atomic.Bool    // somebody reads them
+
 	quarantine ward
 
 	disk     *disk         // nil = the usual one
@@ -101,7 +104,7 @@ func New(cfg Config, opts Options) *Manager {
 	m := &Manager{
 		cfg: cfg, opts: opts, log: opts.Log, dir: opts.Dir, agent: userAgent(opts.Version, cfg.Contact),
 		change: make(chan struct{}, 1), replan: make(chan struct{}, 1), pause: -1, gate: newGate(), stops: make(map[string]*atomic.Uint64),
-		building: make(chan struct{}, 1),
+		building: make(chan struct{}, 1), unreached: make(chan unreached, maxUnreached),
 	}
 	m.cfg.Fetch = cfg.Fetch.orDefault()
 	if m.log == nil {
@@ -218,10 +221,12 @@ func (m *Manager) Start() error {
 	m.rebuild()
 	ctx, cancel := context.WithCancel(context.Background())
 	m.cancel = cancel
+	m.gathering.Store(true)
 	for _, r := range m.runners() {
 		m.wait.Go(func() { r.run(ctx) })
 	}
 	m.wait.Go(func() { m.publish(ctx) })
+	m.wait.Go(func() { m.nameUnreached(ctx) })
 	return nil
 }
 

@@ -260,6 +260,10 @@ func (r *runner) report(out Outcome, err error) {
 	r.complain = text
 	held := err == nil && text != "" && !same
 	entries, fallback := 0, "there is no copy of it yet"
+	rejected := 0
+	if r.good != nil {
+		rejected = r.good.Parsed.Rejected
+	}
 	switch {
 	case r.good != nil && r.good.Partial:
 		entries, fallback = r.good.Entries, "its first reading is not complete, what has come so far is used"
@@ -271,10 +275,15 @@ func (r *runner) report(out Outcome, err error) {
 		r.m.opts.Alert(r.spec.Name, text)
 	}
 	switch {
+	case text != "" && !same && neverReached(err) && r.m.gathers(unreached{r, fallback, text}):
 	case text != "" && !same:
 		r.log.Warn("feed is not up to date; "+fallback, zap.String("why", text))
 	case out == Updated:
-		r.log.Info("feed updated", zap.Int("entries", entries))
+		fields := []zap.Field{zap.Int("entries", entries)}
+		if rejected > 0 {
+			fields = append(fields, zap.Int("rows_not_understood", rejected))
+		}
+		r.log.Info("feed updated", fields...)
 	}
 }
 

@@ -78,7 +78,7 @@ func (f *Feed) validateSource() error {
 	if f.Preset != "" {
 		var ok bool
 		if p, ok = findPreset(f.Preset); !ok {
-			return fmt.Errorf("preset: %q is unknown; known are %s", f.Preset, strings.Join(presetNames(), ", "))
+			return fmt.Errorf("preset: %q is unknown; %s'flowsnitch intel presets' lists all %d", f.Preset, nearPresets(f.Preset), len(presetNames()))
 		}
 	}
 	n := 0
@@ -96,6 +96,29 @@ func (f *Feed) validateSource() error {
 		return errors.New("url: missing; want one of preset, url, file, dir")
 	}
 	return f.validateBlocks()
+}
+
+// maxNear is how many names are suggested for one that is unknown.
+const maxNear = 5
+
+// nearPresets suggests the presets whose names begin alike or have the name in them.
+func nearPresets(name string) string {
+	likeness := func(known string) int {
+		n := 0
+		for n < min(len(name), len(known)) && name[n] == known[n] {
+			n++
+		}
+		if name != "" && strings.Contains(known, name) {
+			n += len(name)
+		}
+		return n
+	}
+	names := slices.DeleteFunc(presetNames(), func(known string) bool { return likeness(known) < 2 })
+	slices.SortStableFunc(names, func(a, b string) int { return likeness(b) - likeness(a) })
+	if len(names) == 0 {
+		return ""
+	}
+	return "perhaps " + strings.Join(names[:min(len(names), maxNear)], ", ") + " is meant; "
 }
 
 // validateBlocks makes sure that a url is one kind of service.
