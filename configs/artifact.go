@@ -12,7 +12,8 @@ import (
 // artifacts are what consumers of events need: decoders, rules, schemas, tables.
 // Each says at its top where it goes.
 //
-//go:embed clickhouse elasticsearch filebeat hit.schema.json logrotate ossec rsyslog syslog-ng wazuh
+//go:embed clickhouse elasticsearch filebeat fluent-bit hit.schema.json logrotate logstash ossec rsyslog splunk syslog-ng
+//go:embed vector wazuh
 var artifacts embed.FS
 
 // Artifact gives a consumer's configuration by one of the names of [Artifacts]. That

@@ -33,6 +33,7 @@ func TestKafka(t *testing.T) {
 	t.Run("sasl", func(t *testing.T) { testSASL(t, b, ca) })
 	t.Run("tls", func(t *testing.T) { testTLS(t, b, ca) })
 	t.Run("compression", func(t *testing.T) { testCompression(t, b, snake) })
+	t.Run("forms", func(t *testing.T) { testForms(t, b, snake) })
 	t.Run("readme", func(t *testing.T) { testReadme(t, b, snake) })
 	t.Run("consume", func(t *testing.T) { testConsume(t, b, ca) })
 	t.Run("unknown topic", func(t *testing.T) { testUnknownTopic(t, b) })
@@ -65,6 +66,51 @@ func testOutage(t *testing.T, b *broker, snake string) {
 	check(t, kcat(t, b, "flowsnitch.hits"), list)
 	check(t, consumePython(t, b, snake, "flowsnitch.hits"), list)
 	checkConsume(t, cfg, list)
+}
+
+// testForms publishes in the forms of Elastic and OCSF. A consumer in Python gets documents
+// that have the event's id and offender where these schemas have them.
+func testForms(t *testing.T, b *broker, snake string) {
+	for format, version := range map[string]string{sinks.FormatECS: "8.11.0", sinks.FormatOCSF: "1.5.0"} {
+		cfg := config(b.plain)
+		cfg.CreateTopics, cfg.Format = true, format
+		cfg.Topics = kafka.Topics{Hits: "hits." + format, Alerts: "alerts." + format, Canary: "canary." + format}
+		p := producer(t, cfg)
+		sent := events(500, 13)
+		for i := range sent {
+			sent[i].Exporter = netip.MustParseAddr("192.0.2.1")
+		}
+		sendAll(t, p, sent, nil)
+		out, err := consumePython(t, b, snake, "hits."+format).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := map[string]bool{}
+		for line := range strings.Lines(string(out)) {
+			f := strings.SplitN(line, "\t", 4)
+			var doc struct {
+				Event      struct{ ID string }
+				Observer   struct{ IP []string }
+				Metadata   struct{ UID string }
+				Flowsnitch struct{ Offender string }
+				Unmapped   struct{ Offender, Exporter string }
+			}
+			if err := json.Unmarshal([]byte(f[3]), &doc); err != nil {
+				t.Fatalf("%v: %s", err, line)
+			}
+			if f[2] != "kind=hit,format="+format+",v="+version+",content-type=application/json" || doc.Flowsnitch.Offender+doc.Unmapped.Offender != f[1] ||
+				strings.Join(doc.Observer.IP, "")+doc.Unmapped.Exporter != "192.0.2.1" {
+				t.Errorf("got %s", line)
+			}
+			seen[doc.Event.ID+doc.Metadata.UID] = true
+		}
+		for i := range sent {
+			if !seen[sent[i].ID.String()] {
+				t.Errorf("%s: event %d has not arrived", format, i)
+			}
+		}
+		t.Logf("%s: %d sent, %d arrived", format, len(sent), len(seen))
+	}
 }
 
 // kcat prints every message of a topic: partition, key, headers and value.
