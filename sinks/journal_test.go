@@ -599,7 +599,7 @@ func TestJournalIsRemoved(t *testing.T) {
 		j.Start()
 		r.Start()
 		add(t, j, numbered(0, 10))
-		time.Sleep(time.Second)
+		time.Sleep(1500 * time.Millisecond)
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
 		}

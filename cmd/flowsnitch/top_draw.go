@@ -7,115 +7,270 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 )
 
-// fit lays sections out in so many rows and columns; 0 = there is no end. The rows that
-// there are go round the sections, so that each shows its first ones. What is left out
-// is counted in the heading.
-func fit(list []section, rows, columns int) []string {
-	shown := make([]int, len(list))
-	left := rows
-	for i, s := range list {
-		if s.whole || rows == 0 {
-			shown[i] = len(s.rows)
+// A style is how a piece of text looks on a terminal that shows colours.
+type style uint8
+
+const (
+	normal style = iota
+	strong
+	caution // yellow
+	alarm   // red and strong
+)
+
+// on are the codes that begin a style (ECMA-48, select graphic rendition).
+var on = [...]string{normal: "", strong: "\x1b[1m", caution: "\x1b[33m", alarm: "\x1b[1;31m"}
+
+// A piece is text of one style. Whatever a terminal would obey is replaced when it is drawn.
+type piece struct {
+	text  string
+	style style
+}
+
+// A line is one row of the screen, or a cell of it.
+type line []piece
+
+func plain(s string) line { return line{{s, normal}} }
+
+func plainf(format string, args ...any) line { return plain(fmt.Sprintf(format, args...)) }
+
+// width is the number of characters.
+func (l line) width() (n int) {
+	for _, p := range l {
+		n += utf8.RuneCountInString(p.text)
+	}
+	return n
+}
+
+// String gives the text without styles.
+func (l line) String() string {
+	var b strings.Builder
+	for _, p := range l {
+		b.WriteString(p.text)
+	}
+	return b.String()
+}
+
+// cut shortens a line to so many columns, the last of which shows that it was cut.
+func (l line) cut(columns int) line {
+	if l.width() <= columns {
+		return l
+	}
+	var out line
+	left := columns - 1
+	for _, p := range l {
+		r := []rune(p.text)
+		if len(r) > left {
+			r = r[:max(left, 0)]
 		}
-		left -= shown[i]
-		if s.heading != "" {
-			left--
+		left -= len(r)
+		out = append(out, piece{string(r), p.style})
+	}
+	return append(out, piece{"…", normal})
+}
+
+// draw gives what is written to a terminal: printable text, with styles where there are
+// colours, and without blanks at its end.
+func (l line) draw(colour bool) string {
+	l = slices.Clone(l)
+	for i := len(l) - 1; i >= 0; i-- {
+		if l[i].text = strings.TrimRight(l[i].text, " "); l[i].text != "" {
+			break
 		}
 	}
-	for given := true; given && rows > 0; {
-		given = false
-		for i, s := range list {
-			if left > 0 && shown[i] < len(s.rows) {
-				shown[i]++
-				left--
-				given = true
-			}
+	var b strings.Builder
+	for _, p := range l {
+		if p.text == "" {
+			continue
 		}
+		if !colour || p.style == normal {
+			b.WriteString(printable(p.text))
+			continue
+		}
+		b.WriteString(on[p.style] + printable(p.text) + "\x1b[0m")
 	}
-	var lines []string
+	return b.String()
+}
+
+// A section is a part of the screen: a heading, which may be empty, and rows.
+type section struct {
+	heading line
+	// label is the word of the heading behind which the number of rows left out is put.
+	label string
+	rows  []line
+	whole bool // all rows are shown, or none
+	// share is how many rows it gets at a time while there is room; 0 = one.
+	share int
+	// rank is the order in which sections are left out on a small terminal, the highest
+	// first; 0 = never.
+	rank int
+}
+
+// least is how many rows a section takes at least.
+func (s *section) least() (n int) {
+	if len(s.heading) > 0 {
+		n++
+	}
+	if s.whole {
+		return n + len(s.rows)
+	}
+	return n + min(len(s.rows), 1)
+}
+
+// fit lays sections out in so many rows and columns; 0 = there is no end. Sections that
+// have no room for a row are left out; the rows that are left over go round the others,
+// so that each shows its first ones. What is left out of a section is counted in its
+// heading.
+func fit(list []section, rows, columns int) []line {
+	if rows > 0 {
+		list = withRoom(list, rows)
+	}
+	shown := spread(list, rows)
+	var lines []line
 	for i, s := range list {
-		if s.heading != "" {
-			lines = append(lines, s.heading)
+		if len(s.heading) > 0 {
+			heading := s.heading
 			if n := len(s.rows) - shown[i]; n > 0 {
-				lines[len(lines)-1] = note(s.heading, fmt.Sprintf("(%d more)", n))
+				heading = note(heading, s.label, fmt.Sprintf("(%d more)", n))
 			}
+			lines = append(lines, heading)
 		}
 		lines = append(lines, s.rows[:shown[i]]...)
 	}
 	if rows > 0 {
 		lines = lines[:min(len(lines), rows)]
 	}
-	for i := range lines {
-		lines[i] = strings.TrimRight(cut(printable(lines[i]), columns), " ")
+	if columns > 0 {
+		for i := range lines {
+			lines[i] = lines[i].cut(columns)
+		}
 	}
 	return lines
 }
 
-// note puts a word behind the first one of a heading, where the columns leave room.
-func note(heading, word string) string {
-	first, rest, _ := strings.Cut(heading, "  ")
-	gap := "  " + rest
-	if n := len(word) + 1; strings.HasPrefix(gap, strings.Repeat(" ", n+1)) {
-		gap = gap[n:]
+// withRoom leaves out sections, by their rank, until each of the others has room for a row.
+func withRoom(list []section, rows int) []section {
+	for {
+		need, last := 0, 0
+		for i := range list {
+			need += list[i].least()
+			if list[i].rank > list[last].rank {
+				last = i
+			}
+		}
+		if need <= rows || list[last].rank == 0 {
+			return list
+		}
+		list = slices.Delete(slices.Clone(list), last, last+1)
 	}
-	return first + " " + word + gap
 }
 
-// cut shortens a line to so many columns; 0 = there is no end.
-func cut(line string, columns int) string {
-	if r := []rune(line); columns > 0 && len(r) > columns {
-		return string(r[:columns])
+// spread gives the number of rows that each section shows.
+func spread(list []section, rows int) []int {
+	shown := make([]int, len(list))
+	left := rows
+	for i := range list {
+		if s := &list[i]; s.whole || rows == 0 {
+			shown[i] = len(s.rows)
+		} else {
+			shown[i] = min(len(s.rows), 1)
+		}
+		left -= list[i].least()
 	}
-	return line
+	for given := true; given && left > 0; {
+		given = false
+		for i := range list {
+			n := min(max(list[i].share, 1), len(list[i].rows)-shown[i], left)
+			shown[i] += n
+			left -= n
+			given = given || n > 0
+		}
+	}
+	return shown
 }
 
-// A painter shows one list of lines after the other. On a terminal it draws only what has
+// note puts a word behind a label in a heading, into the blanks that follow it.
+func note(heading line, label, word string) line {
+	out := slices.Clone(heading)
+	for i, p := range out {
+		before, after, ok := strings.Cut(p.text, label)
+		if !ok {
+			continue
+		}
+		word = " " + word
+		n := utf8.RuneCountInString(word)
+		if blanks := len(after) - len(strings.TrimLeft(after, " ")); after != "" && blanks <= n {
+			n = max(0, blanks-1)
+		}
+		out[i].text = before + label + word + after[min(n, len(after)):]
+		break
+	}
+	return out
+}
+
+// A painter shows one screen after the other. On a terminal it draws only what has
 // changed, for slow lines; elsewhere it prints all, with an empty line between.
 type painter struct {
 	out      io.Writer
 	terminal *os.File // nil = none
+	colour   bool
 	lines    []string // on the screen
 	rows     int      // of the terminal, when they were drawn
 	columns  int
+	list     func(columns int) []section // what show was last given
 }
 
-func newPainter(out io.Writer) *painter { return &painter{out: out, terminal: screenOf(out)} }
+func newPainter(out io.Writer) *painter {
+	return &painter{out: out, terminal: screenOf(out), colour: isTerminal(out) && screenOf(out) != nil}
+}
 
 // screenOf gives the terminal behind an output, nil if there is none that can be drawn on.
 func screenOf(w io.Writer) *os.File {
-	if o, ok := w.(*output); ok {
-		w = o.w
-	}
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
+	if f := fileOf(w); f != nil && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
 		return f
 	}
 	return nil
 }
 
-// size gives the room there is; 0 = there is no end. One line is left for the cursor.
+// size gives the room there is; 0 = there is no end.
 func (p *painter) size() (rows, columns int) {
 	if p.terminal == nil {
 		return 0, 0
 	}
 	columns, rows, err := term.GetSize(int(p.terminal.Fd()))
-	if err != nil || rows < 2 || columns < 1 {
+	if err != nil || rows < 1 || columns < 1 {
 		rows, columns = 24, 80
 	}
 	if rows != p.rows || columns != p.columns {
 		p.lines = nil // the terminal has moved everything
 	}
 	p.rows, p.columns = rows, columns
-	return rows - 1, columns
+	return rows, columns
 }
 
 // show lays sections out and paints them.
 func (p *painter) show(list func(columns int) []section) error {
+	p.list = list
 	rows, columns := p.size()
-	return p.paint(fit(list(columns), rows, columns))
+	lines := fit(list(columns), rows, columns)
+	drawn := make([]string, len(lines))
+	for i, l := range lines {
+		drawn[i] = l.draw(p.colour)
+	}
+	return p.paint(drawn)
+}
+
+// again paints what was last shown, all of it, for a terminal that has changed.
+func (p *painter) again() error {
+	if p.list == nil {
+		return nil
+	}
+	p.lines = nil
+	return p.show(p.list)
 }
 
 // paint shows lines, with one Write.
@@ -137,20 +292,23 @@ func (p *painter) paint(lines []string) error {
 // close leaves the cursor below what has been drawn, and the terminal as it was.
 func (p *painter) close() {
 	if p.terminal != nil && p.lines != nil {
-		fmt.Fprintf(p.out, "\x1b[%d;1H\x1b[?7h", len(p.lines)+1)
+		fmt.Fprintf(p.out, "\x1b[%d;1H\x1b[?7h\x1b[?25h\r\n", len(p.lines))
+		p.lines = nil
 	}
 }
 
 // drawChanges writes what makes a terminal that shows the lines before show those now
-// (ECMA-48: CUP, EL, ED). Nothing before: the screen is cleared first, and lines that turn
-// out to be too long do not wrap (DECAWM), as some characters take two columns.
+// (ECMA-48: CUP, EL, ED). Nothing before: the screen is cleared first, the cursor hidden
+// (DECTCEM), and lines that turn out to be too long do not wrap (DECAWM), as some
+// characters take two columns. A line is erased before it is written: after it the cursor
+// may stand on its last character.
 func drawChanges(b *bytes.Buffer, before, now []string) {
 	if before == nil {
-		b.WriteString("\x1b[?7l\x1b[H\x1b[2J")
+		b.WriteString("\x1b[?25l\x1b[?7l\x1b[H\x1b[2J")
 	}
 	for i, line := range now {
 		if i >= len(before) || before[i] != line {
-			fmt.Fprintf(b, "\x1b[%d;1H%s\x1b[K", i+1, line)
+			fmt.Fprintf(b, "\x1b[%d;1H\x1b[K%s", i+1, line)
 		}
 	}
 	if len(now) < len(before) {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 )
@@ -35,49 +37,131 @@ func busy() *app.Status {
 		{Check: "sinks", State: app.Critical, Text: strings.Repeat("kafka cannot deliver ", 20)},
 	}
 	for i := range 100 {
-		e := decode.ExporterStatus{Address: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})}
+		e := decode.ExporterStatus{Name: "edge-7", Address: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})}
 		e.Streams = []decode.StreamStatus{{Version: "v9", Domain: 7, Records: uint64(1000 * i), LastSeen: now}, {Version: "v9", Domain: canary.DomainTest, LastSeen: now}}
 		s.Exporters.List = append(s.Exporters.List, e)
 		s.Intel.Feeds = append(s.Intel.Feeds, fetch.Status{Name: fmt.Sprint("feed-", i), Entries: i, Taken: now.Add(-90 * time.Minute)})
 		s.Sinks = append(s.Sinks, app.SinkStatus{Name: fmt.Sprintf("webhook:https://a-very-long-name.example.net/hooks/%d", i), Sent: 7})
-		s.Recent = append(s.Recent, app.RecentEvent{Text: fmt.Sprintf("12:00:00 high 10.0.0.5 -> 62.0.0.%d 漢字 \x9b31m", i)})
+		s.Latest = append(s.Latest, app.LatestStatus{Kind: intel.KindUpdate, Time: now, Severity: "high", Direction: intel.Outbound, Role: "src", Protocol: "tcp", ServicePort: 443,
+			Local: netip.MustParseAddr("10.0.0.5"), Offender: netip.AddrFrom4([4]byte{62, 0, 0, byte(i)}), Feeds: []string{"c2 漢字 \x9b31m"}, Reason: "why\n\x1b[2J"})
 	}
 	return s
 }
 
-// TestScreen: whatever the terminal, all sections are there, what has no room is counted,
-// and nothing of a name moves the cursor.
+// linesOf gives the text of lines as it would be drawn without colours.
+func linesOf(lines []line) (out []string) {
+	for _, l := range lines {
+		out = append(out, l.draw(false))
+	}
+	return out
+}
+
+// TestScreen: whatever the terminal, no line is too long, what has no room is counted or
+// left out by its rank, nothing of a name moves the cursor, and no heading is cut where
+// there are 80 columns.
 func TestScreen(t *testing.T) {
 	s := busy()
-	for _, size := range [][2]int{{23, 80}, {49, 132}, {30, 40}, {0, 0}, {5, 20}, {1, 1}} {
-		lines := fit(screen(&app.Status{}, s, 2*time.Second, size[1]), size[0], size[1])
-		text := strings.Join(lines, "\n")
+	for _, size := range [][2]int{{24, 80}, {50, 200}, {50, 132}, {30, 40}, {0, 0}, {8, 40}, {5, 20}, {1, 1}} {
+		list := fit(screen(&app.Status{}, s, 2*time.Second, size[1]), size[0], size[1])
+		lines := linesOf(list)
+		all := strings.Join(lines, "\n")
 		for i, l := range lines {
 			if size[1] > 0 && len([]rune(l)) > size[1] {
 				t.Errorf("%v: line %d has %d columns", size, i, len([]rune(l)))
 			}
-			if strings.ContainsAny(l, "\x1b\u009b\x07\n\r") {
-				t.Errorf("%v: line %d commands the terminal: %q", size, i, l)
+			if coloured := list[i].draw(true); strings.ContainsAny(l, "\x1b\u009b\x07\n\r") || strings.ContainsAny(strings.ReplaceAll(coloured, "\x1b", ""), "\u009b\x07\n\r") || strings.Contains(coloured, "\x1b[2J") {
+				t.Errorf("%v: line %d commands the terminal: %q", size, i, coloured)
 			}
 		}
 		if size[0] > 0 && len(lines) > size[0] {
 			t.Errorf("%v: %d lines", size, len(lines))
 		}
-		if size[0] > 0 && size[0] < 20 {
-			continue
+		if size[0] >= 24 && len(lines) < size[0] {
+			t.Errorf("%v: only %d lines", size, len(lines))
 		}
-		for _, want := range []string{"flowsnitch 1.2.3", "critical sinks", "v9", "losses", "exporter", "sink", "feed", "last hits"} {
-			if !strings.Contains(text, want) {
-				t.Errorf("%v: no %q in\n%s", size, want, text)
+		var wants []string
+		if size[1] != 1 {
+			wants = append(wants, "flowsnitch 1.2.3")
+		}
+		if size[0] == 0 || size[0] >= 8 {
+			wants = append(wants, "critical  sinks", "contact", "62.0.0.0")
+		}
+		if size[0] == 0 || size[0] >= 24 {
+			wants = append(wants, "losses", "exporter", "edge-7 (192.0.2.0) domain")
+		}
+		if size[1] == 0 || size[1] >= 80 {
+			wants = append(wants, "v9", "severity  changed ", "flows  listed by", "proto ", "sampling", "waiting     lost  self-test        since", "entries  confirmed", "hits/day", "10.0.0.5 -> 62.0.0.0:443 tcp", "losses: none since ")
+		}
+		if size[1] >= 200 || size[1] == 0 {
+			wants = append(wants, "answered      bytes  first seen", "reason", "last error", "restarts")
+		}
+		for _, want := range wants {
+			if !strings.Contains(all, want) {
+				t.Errorf("%v: no %q in\n%s", size, want, all)
 			}
 		}
-		if more := strings.Count(text, " more)"); (size[0] == 0 && more > 0) || (size[0] > 0 && more < 4) {
-			t.Errorf("%v: %d sections say that there is more\n%s", size, more, text)
+		if more := strings.Count(all, " more)"); (size[0] == 0 && more > 0) || (size[0] >= 24 && more < 3) {
+			t.Errorf("%v: %d sections say that there is more\n%s", size, more, all)
 		}
 	}
-	text := strings.Join(fit(screen(&app.Status{}, s, 2*time.Second, 0), 0, 0), "\n")
-	if strings.Contains(text, fmt.Sprint("domain ", canary.DomainTest)) || !strings.Contains(text, "15.0 k") || !strings.Contains(text, "90m") {
-		t.Errorf("the self-test as an exporter, no rate of 15,000, or no age of 90 minutes in\n%s", text)
+	all := strings.Join(linesOf(fit(screen(&app.Status{}, s, 2*time.Second, 0), 0, 0)), "\n")
+	if strings.Contains(all, fmt.Sprint("domain ", canary.DomainTest)) || !strings.Contains(all, "15.0 k") || !strings.Contains(all, "90m") {
+		t.Errorf("the self-test as an exporter, no rate of 15,000, or no age of 90 minutes in\n%s", all)
+	}
+}
+
+// TestScreenLosses: a loss has a row, refused senders their addresses, and unknown sampling
+// is said; the first round has no rates.
+func TestScreenLosses(t *testing.T) {
+	s := busy()
+	s.Sinks, s.Exporters.List = s.Sinks[:1], s.Exporters.List[:1]
+	s.Listeners = []app.ListenerStatus{{Listen: ":2055", Refused: 12, RefusedSenders: []app.RefusedSender{{Address: netip.MustParseAddr("198.51.100.77"), Datagrams: 12, Last: time.Now()}}}}
+	for _, columns := range []int{60, 80, 200} {
+		all := strings.Join(linesOf(fit(screen(s, s, 0, columns), 50, columns)), "\n")
+		for _, want := range []string{"refused - 12", "198.51.100.77", " unknown"} {
+			if !strings.Contains(regexp.MustCompile(" +").ReplaceAllString(all, " "), want) && !strings.Contains(all, want) {
+				t.Errorf("%d columns: no %q in\n%s", columns, want, all)
+			}
+		}
+	}
+}
+
+// TestEnds: our end is on the left, and the arrow shows who began, whichever way the flow
+// that was seen went.
+func TestEnds(t *testing.T) {
+	ours, theirs := netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("2001:db8::9")
+	for want, c := range map[string]app.LatestStatus{
+		"10.0.0.5 -> [2001:db8::9]:443 tcp":             {Direction: intel.Outbound, Role: "src", Local: ours, ServicePort: 443},
+		"10.0.0.5:22 <- 2001:db8::9 tcp":                {Direction: intel.Inbound, Role: "dst", Local: ours, ServicePort: 22, ServiceLocal: true},
+		"10.0.0.5 -> [2001:db8::9]:443 tcp transit":     {Direction: intel.Transit, Role: "nat_dst", Local: ours, ServicePort: 443},
+		"10.0.0.5:22 <- 2001:db8::9 tcp internal":       {Direction: intel.Internal, Role: "inner_src", Local: ours, ServicePort: 22, ServiceLocal: true},
+		"32 hosts, 9 ports <- 2001:db8::9 tcp":          {Direction: intel.Inbound, Folded: true, Hosts: 32, Ports: 9},
+		"ALERT own_address_listed 2001:db8::9 a reason": {Kind: intel.KindAlert, Alert: "own_address_listed", Reason: "a reason"},
+	} {
+		c.Offender, c.Protocol = theirs, "tcp"
+		if got := ends(&c).String(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// TestTable: no row is wider than the terminal down to what columns that always stay take,
+// and room that is left goes to cells that need it.
+func TestTable(t *testing.T) {
+	table := table{columns: []column{{heading: "name", min: 5, max: 12}, {heading: "n", min: 3, right: true, rank: 1}, {heading: "text", min: 4, max: 100, rank: 2}}}
+	table.rows = [][]line{{plain("a-long-name"), plain("7"), plain(strings.Repeat("x", 50))}}
+	for columns, want := range map[int]string{
+		5:   "a-lo…",
+		10:  "a-long-name"[:4] + "…    7",
+		16:  "a-lo…    7  xxx…",
+		24:  "a-long-name    7  xxxxx…",
+		100: "a-long-name    7  " + strings.Repeat("x", 50),
+		0:   "a-long-name    7  " + strings.Repeat("x", 50),
+	} {
+		_, rows := table.lay(columns)
+		if got := rows[0].draw(false); got != want {
+			t.Errorf("%d columns: got %q, want %q", columns, got, want)
+		}
 	}
 }
 
@@ -103,7 +187,7 @@ func (s *tty) write(t *testing.T, text string) {
 				s.lines[row-1] = rest + string(old[min(len(old), len([]rune(rest))):])
 			}
 		case op == 'K':
-			s.lines[row-1] = string([]rune(s.lines[row-1])[:len([]rune(rest))]) // nothing follows a line
+			s.lines[row-1] = rest // a line is erased before it is written
 		case op == 'J' && arg == "2":
 			s.lines = nil
 		case op == 'J':
@@ -123,13 +207,12 @@ func TestDrawChanges(t *testing.T) {
 	for i, now := range [][]string{{"a", "b", "c"}, {"a", "x", "c"}, {"a"}, {"a", "", "long line", "d"}, {"a", "", "lo", "d"}, {"q", "r"}} {
 		var b bytes.Buffer
 		drawChanges(&b, before, now)
-		// The end of line is erased behind what was written.
-		screen.write(t, strings.ReplaceAll(b.String(), "\x1b[K", ""))
+		screen.write(t, b.String())
 		for j := range now {
-			if !strings.HasPrefix(screen.lines[j], now[j]) {
+			if screen.lines[j] != now[j] {
 				t.Errorf("round %d: line %d is %q, want %q", i, j, screen.lines[j], now[j])
 			}
-			if before != nil && j < len(before) && before[j] == now[j] && strings.Contains(b.String(), fmt.Sprintf("\x1b[%d;1H%s", j+1, now[j])) && now[j] != "" {
+			if before != nil && j < len(before) && before[j] == now[j] && strings.Contains(b.String(), fmt.Sprintf("\x1b[%d;1H\x1b[K%s", j+1, now[j])) && now[j] != "" {
 				t.Errorf("round %d: line %d is sent again", i, j)
 			}
 		}
@@ -178,7 +261,7 @@ func TestTopWaits(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var out safeBuffer
-	if err := top(ctx, &out, cfg, 100*time.Millisecond, 0); err == nil {
+	if err := top(ctx, nil, &out, cfg.StateDir, 100*time.Millisecond, 0); err == nil {
 		t.Error("there is no instance, and that is no error")
 	}
 	var records atomic.Uint64
@@ -210,9 +293,9 @@ func TestTopWaits(t *testing.T) {
 	}
 	c := serve()
 	done := make(chan error, 1)
-	go func() { done <- top(ctx, &out, cfg, 100*time.Millisecond, 0) }()
+	go func() { done <- top(ctx, nil, &out, cfg.StateDir, 100*time.Millisecond, 0) }()
 	at := has("flowsnitch 1.2.3", 0)
-	if text := out.String()[has("\nv9 ", at):]; strings.HasPrefix(strings.TrimSpace(text), "0.0       0.0") {
+	if text := out.String()[has("\nv9 ", at):]; strings.HasPrefix(strings.TrimSpace(text), "0.0 ") {
 		t.Errorf("100 flows in a tenth of a second are no rate: %s", text)
 	}
 	c.Stop(ctx)

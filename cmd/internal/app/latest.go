@@ -89,7 +89,7 @@ func holdsContact(list []intel.Event, contact uuid.UUID) bool {
 	return contact != uuid.Nil && slices.ContainsFunc(list, func(e intel.Event) bool { return e.Contact == contact })
 }
 
-// list gives what is kept, the latest first.
+// list gives what is kept, by the time of what caused it, the latest first.
 func (l *latestList) list() []LatestStatus {
 	l.mu.Lock()
 	events := slices.Clone(l.events)
@@ -98,6 +98,8 @@ func (l *latestList) list() []LatestStatus {
 	for i := len(events) - 1; i >= 0; i-- {
 		list = append(list, latestStatus(&events[i]))
 	}
+	// An update may be published some time after what it tells of.
+	slices.SortStableFunc(list, func(a, b LatestStatus) int { return b.Time.Compare(a.Time) })
 	return list
 }
 

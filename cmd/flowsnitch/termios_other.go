@@ -1,0 +1,14 @@
+//go:build !linux
+
+package main
+
+import "golang.org/x/sys/unix"
+
+// The requests of ioctl(2) that read and set the modes of a terminal, at once.
+const (
+	getTermios = unix.TIOCGETA
+	setTermios = unix.TIOCSETA
+)
+
+// noKey stands for no key in the control characters of a terminal (_POSIX_VDISABLE).
+const noKey = 0xff
