@@ -185,16 +185,22 @@ func (j *jsonReader) oddScalar(t json.Token) error {
 	return nil
 }
 
-// list consumes the list that makes the document. Null is none: only a list without
-// items is an empty document.
+// list consumes the list that makes the document. Nothing else may stand there, null
+// neither: only a list without items is an empty document.
 func (j *jsonReader) list(name string, item func() error) error {
 	j.known = true
-	return j.walk(handlers{item: item, scalar: func(t json.Token) error {
+	t, err := j.token()
+	switch {
+	case err != nil:
+		return err
+	case t != json.Delim('['):
 		if t == nil {
-			return j.d.refuse("%s is null, not a list", name)
+			t = "null"
 		}
-		return j.oddScalar(t)
-	}})
+		j.setLine()
+		return j.d.refuse("%s is not a list but %s", name, escape(fmt.Sprint(t)))
+	}
+	return j.items(item)
 }
 
 // element runs walk over an element of a list and counts one in which no member that

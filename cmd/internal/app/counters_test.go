@@ -253,6 +253,7 @@ func judgedStatus() *Status {
 		s.Sinks[i].Failing = false
 	}
 	for i := range s.Intel.Feeds {
+		s.Intel.Feeds[i].BadPieces = 0
 		s.Intel.Feeds[i].Held, s.Intel.Feeds[i].Error, s.Intel.Feeds[i].Unreadable = "", "", ""
 	}
 	for name, l := range s.Canary.Listeners {
@@ -447,5 +448,6 @@ var lasting = map[string]bool{
 	"Journal.Opened.MissingEvents":    true,
 	"Journal.Opened.LostEvents":       true,
 	"Intel.Feeds[].Refused[over-cap]": true,
+	"Intel.Feeds[].BadPieces":         true, // until a fetch has all of them
 	"Sinks[].Failing":                 true,
 }

@@ -22,7 +22,7 @@ func clockFinding(s *Status) Finding {
 // feedFinding tells of feeds that are stale, missing or held back.
 func feedFinding(s *Status, p *past, now time.Time) Finding {
 	f := Finding{Check: "feeds", Unit: "s", Warning: p.limits.FeedAge.Seconds(), Critical: muchWorse * p.limits.FeedAge.Seconds()}
-	var missing, old, aged, held, unreadable []string
+	var missing, old, aged, pieces, held, unreadable []string
 	for i := range s.Intel.Feeds {
 		d := &s.Intel.Feeds[i]
 		age, limit := d.Age(p.date).Seconds(), p.ageLimit(d).Seconds()
@@ -47,6 +47,10 @@ func feedFinding(s *Status, p *past, now time.Time) Finding {
 			aged = append(aged, fmt.Sprintf("%s: the data are %s old", d.Name, ago(data.Seconds())))
 			f.bad = append(f.bad, d.Name+" data")
 		}
+		if d.BadPieces > 0 {
+			pieces = append(pieces, fmt.Sprintf("%s (%d)", d.Name, d.BadPieces))
+			f.bad = append(f.bad, d.Name+" parts")
+		}
 		if d.Unreadable != "" {
 			unreadable = append(unreadable, fmt.Sprintf("%s (%s)", d.Name, d.Unreadable))
 			f.bad = append(f.bad, d.Name+" unreadable")
@@ -63,6 +67,10 @@ func feedFinding(s *Status, p *past, now time.Time) Finding {
 	if len(missing) > 0 {
 		f.atLeast(Warning)
 		f.add("", "never fetched: %s; 'flowsnitch intel status' tells more", named(missing))
+	}
+	if len(pieces) > 0 {
+		f.atLeast(Warning)
+		f.add("", "parts of sources that could not be read: %s; the others are in force; 'flowsnitch intel status' has the first", named(pieces))
 	}
 	if len(aged) > 0 {
 		f.atLeast(Warning)

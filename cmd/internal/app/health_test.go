@@ -143,6 +143,7 @@ func TestFindings(t *testing.T) {
 		}, "", OK, ""},
 		{"feeds by a date that can be trusted", func(s *Status, p *past) { p.date = noon.Add(10 * 24 * time.Hour) },
 			"feeds", Critical, "drop is 10 days old"},
+		{"a bad piece of a source", func(s *Status, _ *past) { s.Intel.Feeds[0].BadPieces = 2 }, "feeds", Warning, "drop (2)"},
 		{"old data", func(s *Status, _ *past) { s.Intel.Feeds[0].Updated = noon.Add(-240 * 24 * time.Hour) }, "feeds", Warning, "drop: the data are 240 d"},
 		{"data older than max_age", func(s *Status, _ *past) {
 			s.Intel.Feeds[0].Updated, s.Intel.Feeds[0].MaxAgeSeconds = noon.Add(-3*24*time.Hour), 48*3600

@@ -108,6 +108,7 @@ func intelMetrics() []metric {
 			return float64(n)
 		}),
 		perFeed("feed_expired_entries", "Entries of the copy in use that are too old.", gauge, func(f *fetch.Status) float64 { return float64(f.Expired) }),
+		perFeed("feed_bad_pieces", "Events, pulses, pages or collections that the last fetch could not read.", gauge, func(f *fetch.Status) float64 { return float64(f.BadPieces) }),
 		perFeed("feed_rejected_parts", "Parts of rows of the copy in use that were not understood, in rows of which others were.", gauge, func(f *fetch.Status) float64 { return float64(f.RejectedParts) }),
 		perFeed("feed_data_timestamp_seconds", "Time of the data in use by their own words, 0 where they have none.", gauge, func(f *fetch.Status) float64 { return unixOrZero(f.Updated) }),
 		perFeed("feed_rejected_rows", "Rows of the copy in use that were not understood.", gauge, func(f *fetch.Status) float64 { return float64(f.Rejected) }),

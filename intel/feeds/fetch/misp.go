@@ -58,6 +58,9 @@ func (r *runner) pullMISPFeed(ctx context.Context, c *client) (Outcome, string, 
 		}
 		return Failed, "", err
 	}
+	if len(g.known) > 0 {
+		g.succeeded() // the manifest stands by what is in force
+	}
 	var gone page
 	for id := range g.known {
 		if _, ok := manifest[id]; !ok {
@@ -68,7 +71,7 @@ func (r *runner) pullMISPFeed(ctx context.Context, c *client) (Outcome, string, 
 		g.apply(gone)
 	}
 	out, err := g.done(g.events(ctx, manifest, d))
-	return out, "", err
+	return out, g.note(), err
 }
 
 // A mispFeedCursor has the validators of the manifest, once all of its events have
@@ -77,7 +80,12 @@ type mispFeedCursor struct {
 	ETag         string `json:"etag,omitempty"`
 	LastModified string `json:"last_modified,omitempty"`
 	Complete     bool   `json:"complete"`
+	// Bad are events that could not be read: they come last.
+	Bad []string `json:"bad,omitempty"`
 }
+
+// maxBadEvents is how many events that could not be read are remembered.
+const maxBadEvents = 1000
 
 // manifest gets the list of events; nil when it has not changed.
 func (g *reading) manifest(ctx context.Context) (map[string]manifestEntry, mispFeedCursor, error) {
@@ -99,7 +107,7 @@ func (g *reading) manifest(ctx context.Context) (map[string]manifestEntry, mispF
 	if limit := g.r.m.cfg.Fetch.MaxObjects; len(m) > limit {
 		return nil, now, fmt.Errorf("%s: %d events, more than the %d of fetch.max_objects", manifestName, len(m), limit)
 	}
-	now = mispFeedCursor{a.Header.Get("ETag"), a.Header.Get("Last-Modified"), true}
+	now = mispFeedCursor{ETag: a.Header.Get("ETag"), LastModified: a.Header.Get("Last-Modified"), Complete: true}
 	return m, now, nil
 }
 
@@ -127,16 +135,29 @@ func (g *reading) events(ctx context.Context, manifest map[string]manifestEntry,
 			wanted = append(wanted, id)
 		}
 	}
-	slices.SortFunc(wanted, func(a, b string) int {
-		return cmp.Or(manifest[a].Timestamp.Compare(manifest[b].Timestamp.Time), strings.Compare(a, b))
-	})
 	var last mispFeedCursor
 	g.r.lastCursor(&last)
+	wasBad := make(map[string]int, len(last.Bad))
+	for _, id := range last.Bad {
+		wasBad[id] = 1
+	}
+	slices.SortFunc(wanted, func(a, b string) int {
+		return cmp.Or(wasBad[a]-wasBad[b], manifest[a].Timestamp.Compare(manifest[b].Timestamp.Time), strings.Compare(a, b))
+	})
 	last.ETag, last.LastModified = "", "" // not before all events are here
+	last.Bad = nil
 	for _, id := range wanted {
-		if err := g.event(ctx, id, manifest[id].Timestamp.Time); err != nil {
-			return g.keep(last, fmt.Errorf("event %s: %w", id, err))
+		err := g.event(ctx, id, manifest[id].Timestamp.Time)
+		if err != nil {
+			if len(last.Bad) < maxBadEvents {
+				last.Bad = append(last.Bad, id)
+			}
+			if !g.failed(ctx, "event "+id, err) {
+				return g.keep(last, fmt.Errorf("event %s: %w", id, err))
+			}
+			continue
 		}
+		g.succeeded()
 		if g.full() {
 			if err := g.commit(last); err != nil {
 				return err
@@ -144,6 +165,9 @@ func (g *reading) events(ctx context.Context, manifest map[string]manifestEntry,
 		}
 	}
 	g.first = false
+	if g.bad > 0 { // the manifest is asked for as a whole again
+		done = mispFeedCursor{Complete: true, Bad: last.Bad}
+	}
 	return g.commit(done)
 }
 

@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
 )
 
@@ -29,7 +31,9 @@ const (
 	// otxActivityPages bounds what is read of that stream: it is everybody's.
 	otxActivityPages = 10
 	otxDetailPages   = 100
-	otxTime          = "2006-01-02T15:04:05.000000"
+	// otxCut is how many pulses are remembered of which a part is missing.
+	otxCut  = 100
+	otxTime = "2006-01-02T15:04:05.000000"
 )
 
 // An otxCursor is how far an account has been read.
@@ -46,8 +50,20 @@ type otxCursor struct {
 	FullDone time.Time `json:"full_done,omitzero"`
 	// Stale asks for a full reading: the account follows other people now.
 	Stale bool `json:"stale,omitempty"`
+	// Cut are pulses of which a part could not be read.
+	Cut []cutPulse `json:"cut,omitempty"`
 	// Events is until when removals were asked for.
 	Events time.Time `json:"events,omitzero"`
+}
+
+// A cutPulse is a pulse of which only the indicators on its page are known, with the
+// evidence that they have in common.
+type cutPulse struct {
+	ID          string    `json:"id"`
+	Modified    time.Time `json:"modified"`
+	TLP         string    `json:"tlp,omitempty"`
+	Category    string    `json:"category,omitempty"`
+	Description string    `json:"description,omitempty"`
 }
 
 // An otxReading is one attempt to catch up with an account.
@@ -81,7 +97,11 @@ func (o *otxReading) run(ctx context.Context) error {
 	if o.cur.Next == "" {
 		o.begin() // an event may have asked for a full reading
 	}
+	o.mend(ctx)
 	err := o.subscribed(ctx)
+	if note := o.tally.note(); note != "" {
+		o.note = note
+	}
 	if err == nil {
 		o.r.setSlow(0)
 		return nil
@@ -165,12 +185,62 @@ func (o *otxReading) page(ctx context.Context, at string) (next string, newest t
 		if !seen.More {
 			continue
 		}
-		if err := o.rest(ctx, seen, &e.page); err != nil {
-			return "", time.Time{}, err
+		if err := o.rest(ctx, seen, &e.page, feeds.Entry{}); err != nil {
+			if !o.failed(ctx, "pulse "+seen.ID, err) {
+				return "", time.Time{}, err
+			}
+			o.cut(seen, e.entries)
 		}
 	}
+	o.succeeded()
 	o.apply(e.page)
 	return e.next, newest, nil
+}
+
+// cut remembers a pulse of which only the indicators on its page are known.
+func (o *otxReading) cut(pulse feeds.Object, entries []feeds.Entry) {
+	i := slices.IndexFunc(o.cur.Cut, func(c cutPulse) bool { return c.ID == pulse.ID })
+	if i < 0 && len(o.cur.Cut) >= otxCut {
+		return
+	}
+	c := cutPulse{ID: pulse.ID, Modified: pulse.Modified}
+	for _, e := range entries {
+		if e.NativeID == pulse.ID {
+			c.TLP, c.Category, c.Description = e.TLP, e.Category, e.Description
+		}
+	}
+	if i < 0 {
+		o.cur.Cut = append(o.cur.Cut, c)
+	} else {
+		o.cur.Cut[i] = c
+	}
+}
+
+// mend asks again for all indicators of the pulses of which a part was missing.
+func (o *otxReading) mend(ctx context.Context) {
+	wanted := o.cur.Cut
+	o.cur.Cut = nil
+	for i, c := range wanted {
+		known, ok := o.known[c.ID]
+		if !ok {
+			continue // it is gone
+		}
+		like := feeds.Entry{Indicator: intel.Indicator{NativeID: c.ID, TLP: c.TLP, Category: c.Category, Description: c.Description}}
+		pulse := feeds.Object{ID: c.ID, Modified: c.Modified}
+		var p page
+		if err := o.rest(ctx, pulse, &p, like); err != nil {
+			o.cur.Cut = append(o.cur.Cut, c)
+			if !o.failed(ctx, "pulse "+c.ID, err) {
+				o.cur.Cut = append(o.cur.Cut, wanted[i+1:]...)
+				return
+			}
+			continue
+		}
+		delete(o.known, c.ID) // what is known of it is not all
+		p.objects = []object{objectOf(pulse, "", known.round)}
+		o.succeeded()
+		o.apply(p)
+	}
 }
 
 // follows makes sure that the link to the next page leads on, and stays with the
@@ -184,9 +254,8 @@ func (o *otxReading) follows(at, next string) error {
 
 // rest gets the indicators that a page has cut off. They know their pulse by id
 // only, so they borrow the rest of the evidence from those that are there.
-func (o *otxReading) rest(ctx context.Context, pulse feeds.Object, p *page) error {
+func (o *otxReading) rest(ctx context.Context, pulse feeds.Object, p *page, like feeds.Entry) error {
 	have := make(map[netip.Prefix]bool)
-	var like feeds.Entry
 	for _, e := range p.entries {
 		if e.NativeID == pulse.ID {
 			have[e.Prefix] = true

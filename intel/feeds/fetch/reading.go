@@ -42,6 +42,7 @@ type reading struct {
 	first   bool
 	anew    bool // the copy in use is out of reach and not built upon
 	outcome Outcome
+	tally
 }
 
 func (r *runner) newReading(c *client) (*reading, error) {
@@ -205,6 +206,10 @@ func (g *reading) settle(w *writer, d Description) error {
 
 // done gives the outcome of a reading that ended with err, after a last commit.
 func (g *reading) done(err error) (Outcome, error) {
+	g.r.setBadPieces(g.bad)
+	if err == nil {
+		err = g.tally.end()
+	}
 	switch {
 	case errors.Is(err, errHeld):
 		return HeldBack, nil

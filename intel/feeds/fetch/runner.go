@@ -315,6 +315,12 @@ func (r *runner) setSlow(n int) {
 	r.state.Slow = n
 }
 
+func (r *runner) setBadPieces(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state.BadPieces = n
+}
+
 // tryAgain brings the next fetch forward if the last one has failed.
 func (r *runner) tryAgain() {
 	r.mu.Lock()

@@ -33,6 +33,8 @@ type state struct {
 	Error string `json:"error,omitempty"`
 	// Accepted is what an operator has accepted of the feed, in spite of a guard.
 	Accepted accepted `json:"accepted,omitzero"`
+	// BadPieces are those of the last reading that could not be read.
+	BadPieces int `json:"bad_pieces,omitempty"`
 	// Note is what is worth knowing of a source that works.
 	Note string `json:"note,omitempty"`
 }

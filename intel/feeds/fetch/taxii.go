@@ -3,6 +3,7 @@ package fetch
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -51,6 +52,7 @@ type taxiiReading struct {
 	start    time.Time
 	finished map[string]uint32
 	note     string
+	lost     []string // API roots that did not answer
 }
 
 // pullTAXII reads what was added to the collections since the last time.
@@ -62,7 +64,7 @@ func (r *runner) pullTAXII(ctx context.Context, c *client) (Outcome, string, err
 	t := &taxiiReading{reading: g, start: r.m.now(), finished: make(map[string]uint32)}
 	r.lastCursor(&t.cur)
 	out, err := g.done(t.run(ctx))
-	return out, t.note, err
+	return out, cmp.Or(g.tally.note(), t.note), err
 }
 
 func (t *taxiiReading) run(ctx context.Context) error {
@@ -72,12 +74,16 @@ func (t *taxiiReading) run(ctx context.Context) error {
 	t.first = slices.ContainsFunc(slices.Collect(maps.Values(t.cur.Places)),
 		func(p *taxiiPlace) bool { return p.FullDone.IsZero() })
 	for _, at := range slices.Sorted(maps.Keys(t.cur.Places)) {
-		if err := t.collection(ctx, at, t.cur.Places[at]); err != nil {
+		err := t.collection(ctx, at, t.cur.Places[at])
+		switch {
+		case err == nil:
+			t.succeeded()
+		case !t.failed(ctx, "collection "+redactURL(at), err):
 			t.delta.gone = goneFrom(t.finished)
 			return t.keep(t.cur, err)
 		}
 	}
-	t.first = false
+	t.first = t.first && t.bad > 0
 	t.delta.gone = goneFrom(t.finished)
 	return t.commit(t.cur)
 }
@@ -88,11 +94,20 @@ func (t *taxiiReading) find(ctx context.Context) error {
 		return nil
 	}
 	found, err := t.discover(ctx)
-	if err != nil {
+	switch {
+	case err == nil:
+	case len(t.cur.Places) > 0 && t.failed(ctx, "discovery", err):
+		return nil // those that are known are read, and the look-up is made again next time
+	default:
 		return err
 	}
 	if len(found) == 0 {
 		return errors.New("no collection that can be read, or none of those that were named")
+	}
+	for at := range t.cur.Places { // of API roots that did not answer
+		if slices.ContainsFunc(t.lost, func(root string) bool { return strings.HasPrefix(at, root) }) && !slices.Contains(found, at) {
+			found = append(found, at)
+		}
 	}
 	places := make(map[string]*taxiiPlace)
 	for _, at := range found {
@@ -106,6 +121,9 @@ func (t *taxiiReading) find(ctx context.Context) error {
 		}
 	}
 	t.cur.Places, t.cur.Found = places, t.start
+	if len(t.lost) > 0 {
+		t.cur.Found = time.Time{} // looked up again next time
+	}
 	return nil
 }
 
@@ -148,10 +166,17 @@ func (t *taxiiReading) discover(ctx context.Context) ([]string, error) {
 			continue
 		}
 		found, err := t.root(ctx, root)
-		if err != nil {
+		switch {
+		case err == nil:
+		case t.failed(ctx, "API root "+redactURL(root), err):
+			t.lost = append(t.lost, root)
+		default:
 			return nil, err
 		}
 		out = append(out, found...)
+	}
+	if len(out) == 0 && len(t.lost) > 0 && len(t.cur.Places) == 0 {
+		return nil, t.tally.first
 	}
 	return out, nil
 }
@@ -171,9 +196,17 @@ func (t *taxiiReading) resolve(base, link string) (string, error) {
 
 // root gives the collections of one API root that can be read and are wanted.
 func (t *taxiiReading) root(ctx context.Context, root string) ([]string, error) {
-	var list taxiiResource
-	if err := t.getJSON(ctx, request{url: root + "collections/"}, &list); err != nil {
+	var members map[string]json.RawMessage
+	if err := t.getJSON(ctx, request{url: root + "collections/"}, &members); err != nil {
 		return nil, err
+	}
+	var list taxiiResource
+	if text, ok := members["collections"]; ok {
+		if err := json.Unmarshal(text, &list.Collections); err != nil {
+			return nil, fmt.Errorf("the answer is not a list of collections: %w", err)
+		}
+	} else if len(members) > 0 {
+		return nil, errors.New("the answer is not a list of collections")
 	}
 	if len(list.Collections) > maxCollections {
 		return nil, fmt.Errorf("%d collections in an API root, at most %d are read", len(list.Collections), maxCollections)
