@@ -108,6 +108,11 @@ func (f *filter4) maybe(a uint32) bool {
 	return f.whole.at(hash32(a)>>(f.wholeShift&31)) != 0 || f.wide != nil && f.wide.at(a>>8) != 0
 }
 
+// lets reports whether an address passes both stages.
+func (f *filter4) lets(a uint32) bool {
+	return f.top != nil && f.top.at(a>>(f.topShift&31)) != 0 && f.maybe(a)
+}
+
 // listed4 is the last word on an address that the filter lets pass.
 func (t *Table) listed4(a uint32) bool {
 	return a == canaryTarget4 || a != 0 && t.trie.Contains(flow.Addr4(a))

@@ -175,6 +175,12 @@ func (f *filter6) pass(addrs []flow.Addr6) uint64 {
 	return mask
 }
 
+// lets reports whether an address passes both stages by itself, whatever it may carry.
+func (f *filter6) lets(a flow.Addr6) bool {
+	return f.gate != nil &&
+		(f.gate.at(hash32(uint32(a.Hi>>32))>>(f.gateShift&31)) != 0 || f.top != nil) && f.maybe(a)
+}
+
 // maybe asks the second stage.
 func (f *filter6) maybe(a flow.Addr6) bool {
 	return f.use128 && f.whole.at(f.slot128(a)) != 0 ||

@@ -2,6 +2,7 @@ package intel
 
 import (
 	"cmp"
+	"encoding/binary"
 	"net/netip"
 	"slices"
 	"strings"
@@ -54,7 +55,7 @@ func MatchOf(version string, listings []Indicator) Match {
 // shows.
 func (t *Table) Find(a netip.Addr, port uint16) Match {
 	m := Match{table: t, addr: a.Unmap().WithZone(""), port: port}
-	if t.Contains(m.addr) {
+	if t.lets(m.addr) {
 		f := m.asExported()
 		m.n, m.best = f.count()
 	}
@@ -67,10 +68,23 @@ func (t *Table) Find(a netip.Addr, port uint16) Match {
 	return m
 }
 
+// lets asks the filters before the trie: of a record with a listed address the other one
+// is looked up, too, and that mostly is not listed. Neither are 0.0.0.0 and ::.
+func (t *Table) lets(a netip.Addr) bool {
+	switch {
+	case t.n == 0 || !a.IsValid() || a.IsUnspecified():
+		return false
+	case a.Is4():
+		b := a.As4()
+		return t.filter4.lets(binary.BigEndian.Uint32(b[:]))
+	}
+	return t.filter6.lets(addr6(a))
+}
+
 // findEmbedded adds what lists the IPv4 address in the address.
 func (m *Match) findEmbedded() {
 	v4 := m.table.guards.embedding.find(addr6(m.addr))
-	if v4 == 0 || !m.table.Contains(flow.Addr4(v4)) {
+	if v4 == 0 || m.table.n == 0 || !m.table.filter4.lets(v4) {
 		return
 	}
 	f := m.asIPv4(v4)
@@ -174,7 +188,7 @@ func (m Match) Indicators() []Indicator {
 		}
 		m.table.guards.weigh(f.addr, out[from:], own[from:])
 	}
-	if m.table.Contains(m.addr) {
+	if m.table.lets(m.addr) {
 		add(m.asExported())
 	}
 	if m.embedded != 0 {

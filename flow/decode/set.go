@@ -114,12 +114,35 @@ func (s *Set) pairColumns(a, b int) {
 	s.V4 = v4
 }
 
+// pairColumns6 is pairColumns for V6. What is an IPv4 address in IPv6 clothes is found
+// in the same loop.
+func (s *Set) pairColumns6(a, b int) {
+	s.n6 = 2
+	v6 := grow(s.V6, 2*s.n)
+	s.V4, s.V6 = s.V4[:0], v6
+	for i, at := 0, 0; i < s.n; i, at = i+1, at+s.stride {
+		rec := s.data[at : at+s.stride]
+		src, dst := addr6(rec[a:]), addr6(rec[b:])
+		v6[2*i], v6[2*i+1] = src, dst
+		if src.Hi == 0 || dst.Hi == 0 {
+			s.unmap(2 * i)
+			s.unmap(2*i + 1)
+		}
+	}
+}
+
 // columns fills V4 and V6 from the records of a plan.
 func (s *Set) columns() {
 	p := s.plan
-	if p.fixed() && len(p.v4) == 2 && len(p.v6) == 0 && len(p.sections) == 0 {
-		s.pairColumns(int(p.v4[0].off), int(p.v4[1].off))
-		return
+	if p.fixed() && len(p.sections) == 0 {
+		switch {
+		case len(p.v4) == 2 && len(p.v6) == 0:
+			s.pairColumns(int(p.v4[0].off), int(p.v4[1].off))
+			return
+		case len(p.v6) == 2 && len(p.v4) == 0:
+			s.pairColumns6(int(p.v6[0].off), int(p.v6[1].off))
+			return
+		}
 	}
 	s.n4, s.n6 = len(p.v4), len(p.v6)
 	s.V4, s.V6 = grow(s.V4, s.n*s.n4), grow(s.V6, s.n*s.n6)
