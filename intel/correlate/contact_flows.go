@@ -55,6 +55,12 @@ type seenFlows struct {
 	max           int
 	observers     int
 	maxObservers  int
+
+	// runs are the flows that an observer tells of by running totals, the latest first. Few
+	// do, so that they are not among what it has told.
+	runs       map[*observed]*running
+	running    int
+	maxRunning int
 }
 
 // The most observers of one flow, and how many there may be per flow that is remembered.
@@ -64,7 +70,7 @@ const (
 )
 
 func newSeenFlows(most int) *seenFlows {
-	return &seenFlows{byKey: make(map[flowKey]*seenFlow), max: most, maxObservers: max(observersPerFlow*most, maxObservers)}
+	return &seenFlows{byKey: make(map[flowKey]*seenFlow), runs: make(map[*observed]*running), max: most, maxObservers: max(observersPerFlow*most, maxObservers), maxRunning: max(most/flowsPerRunning, maxRunning)}
 }
 
 // A note is what the memory of flows makes of a sight.
@@ -84,11 +90,14 @@ func (t *seenFlows) note(k flowKey, way int, s *sight, now time.Duration) (n not
 		n.full = true
 		return n
 	}
-	forth := s.forth
+	forth, back := s.forth, s.back
 	forth.flows = o.connections(s.firewall)
+	if s.totals != 0 {
+		t.grown(f, o, way, s, &n, &forth, &back)
+	}
 	before := f.largest()
 	o.sums[way].add(forth)
-	o.sums[1-way].add(s.back)
+	o.sums[1-way].add(back)
 	n.added = f.largest()
 	for i := range n.added {
 		n.added[i].sub(before[i])
@@ -139,6 +148,12 @@ func (t *seenFlows) unlink(f *seenFlow) {
 func (t *seenFlows) drop(f *seenFlow) {
 	t.unlink(f)
 	t.observers -= int(f.n)
+	for o := &f.by; o != nil && t.running > 0; o = o.next {
+		for r := t.runs[o]; r != nil; r = r.next {
+			t.running--
+		}
+		delete(t.runs, o)
+	}
 	delete(t.byKey, f.key)
 }
 

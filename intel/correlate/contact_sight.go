@@ -103,7 +103,9 @@ type sight struct {
 	received    time.Time
 	rate        uint32
 	forth, back counters
-	firewall    uint8 // firewallEvent; 0 = not said
+	totals      flow.Totals // which of these are running totals
+	began       int64       // start of the flow as exported, ms since 1970; 0 = not known
+	firewall    uint8       // firewallEvent; 0 = not said
 	blocked     bool
 	start, end  time.Time
 	suspect     bool // start or end had to be clamped
@@ -173,6 +175,15 @@ func backOf(r *flow.Record, rate uint32) counters {
 		packets, bytes = r.RevPackets, r.RevBytes
 	}
 	return countersOf(packets, bytes, rate)
+}
+
+// totalsOf tells which counters are running totals. Those of the way back are only where
+// they come from a biflow: an NSEL responder's are not.
+func totalsOf(r *flow.Record) flow.Totals {
+	if r.Has&(flow.HasRevPackets|flow.HasRevBytes) != 0 {
+		return r.Totals
+	}
+	return r.Totals &^ (flow.TotalRevBytes | flow.TotalRevPackets)
 }
 
 // maxSkew is how far the times of a flow may be from its receipt.

@@ -265,6 +265,7 @@ func (c *Correlator) sightOf(h *intel.Hit, now time.Time) sight {
 		rate:     rate,
 		forth:    countersOf(r.Packets, r.Bytes, rate),
 		back:     backOf(r, rate),
+		totals:   totalsOf(r),
 		blocked:  blocked(r),
 		unsynced: c.unsynced,
 	}
@@ -273,6 +274,9 @@ func (c *Correlator) sightOf(h *intel.Hit, now time.Time) sight {
 	}
 	if r.Has&flow.HasFirewallEvent != 0 {
 		s.firewall = r.FirewallEvent
+	}
+	if !r.Start.IsZero() {
+		s.began = r.Start.UnixMilli()
 	}
 	c.repairTimes(&s, r)
 	return s
