@@ -36,13 +36,14 @@ func (d *Decoder) template(m *message, rec []byte, options bool) {
 		d.counters.templates.Add(1)
 	}
 	id := templateIDOf(rec)
-	old := m.stream.plans[id]
-	if old != nil && old.options == options && bytes.Equal(old.raw, rec) {
-		old.seen = m.dg.Received
-		d.replay(m, id)
-		return
+	old, port := m.stream.plans[id], m.dg.Source.Port()
+	for p := old; p != nil; p = p.next {
+		if p.options == options && bytes.Equal(p.raw, rec) {
+			d.again(m, p, port)
+			return
+		}
 	}
-	if old == nil && m.exporter.templates >= d.exporters.limits.TemplatesPerExporter {
+	if (old == nil || !m.stream.plan(id, port).from(port)) && m.exporter.templates >= d.exporters.limits.TemplatesPerExporter {
 		n := d.exporters.dropUnused(m.exporter)
 		for range max(n, 1) {
 			d.count(reasonCapTemplates)
@@ -56,7 +57,7 @@ func (d *Decoder) template(m *message, rec []byte, options bool) {
 		d.count(reasonTemplateCut)
 		return
 	}
-	p.port, p.seen = m.dg.Source.Port(), m.dg.Received
+	p.ports[0], p.seen = port, m.dg.Received
 	if old != nil {
 		d.noteConflict(m)
 	}
@@ -66,6 +67,23 @@ func (d *Decoder) template(m *message, rec []byte, options bool) {
 	}
 	d.changed(m, p)
 	d.replay(m, id)
+}
+
+// again takes a definition that is known already.
+func (d *Decoder) again(m *message, p *plan, port uint16) {
+	p.seen = m.dg.Received
+	if old := m.stream.plan(p.id, port); p.ports[0] != port || old != p {
+		if !p.from(port) {
+			d.exporters.unrest.Add(1)
+		}
+		p.sentBy(port)
+		if old != p { // the port has meant something else until now
+			d.exporters.disown(m.exporter, m.stream, old, port)
+			m.stream.toFront(p)
+			d.noteConflict(m)
+		}
+	}
+	d.replay(m, p.id)
 }
 
 // changed notes a new definition in the history of its stream.
@@ -81,7 +99,7 @@ func (d *Decoder) changed(m *message, p *plan) {
 	st.history = append(st.history, TemplateChange{
 		sum: sum,
 		ID:  p.id, Time: m.dg.Received, Options: p.options,
-		Fields: fieldCount(m.ver, p.options, p.raw), Bytes: p.size, Port: p.port,
+		Fields: fieldCount(m.ver, p.options, p.raw), Bytes: p.size, Port: p.ports[0],
 	})
 	delete(st.unknown, p.id)
 	if flaps {

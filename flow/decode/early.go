@@ -82,11 +82,33 @@ func (d *Decoder) replay(m *message, id uint16) {
 	d.exporters.expireEarly(m.exporter, m.dg.Received)
 	waiting = m.stream.early[id]
 	delete(m.stream.early, id)
+	if m.stream.ports.turns > 0 {
+		waiting = d.keepOthers(m, id, waiting)
+	}
 	for i := range waiting {
 		d.exporters.early.take(m.exporter, &waiting[i])
 		d.exporters.early.replayed.Add(1)
 		d.exporters.early.records.Add(uint64(d.replaySet(m, id, &waiting[i])))
 	}
+}
+
+// keepOthers lets those sets wait on that came from other ports than the one at work and
+// have no template from there: where several ports take turns it may mean something else.
+// They are read when their port has sent its template, or goes on without one.
+func (d *Decoder) keepOthers(m *message, id uint16, waiting []earlySet) (mine []earlySet) {
+	port := m.dg.Source.Port()
+	var others []earlySet
+	for _, w := range waiting {
+		if from := w.source.Port(); from == port || m.stream.plan(id, from).from(from) {
+			mine = append(mine, w)
+		} else {
+			others = append(others, w)
+		}
+	}
+	if len(others) > 0 {
+		m.stream.early[id] = others
+	}
+	return mine
 }
 
 // replaySet reads one set as if its datagram came now, with the times of its own.
@@ -96,7 +118,7 @@ func (d *Decoder) replaySet(m *message, id uint16, w *earlySet) int {
 	dg.Received, dg.Frame, dg.Source = w.received, w.frame, w.source
 	old := *m
 	m.dg, m.from, m.export, m.uptime, m.records = &dg, w.from, w.export, w.uptime, 0
-	d.known(m, m.stream.plans[id], w.body)
+	d.known(m, m.stream.plan(id, w.source.Port()), w.body)
 	n := m.records
 	*m = old
 	return n

@@ -195,22 +195,32 @@ func (x *Exporters) stream(e *exporter, key streamKey) (s *stream, full bool) {
 	return s, full
 }
 
-// define gives a template its place, that of the one of the same id if there is one.
-// When there is no room even after others gave way it reports false, and the id has no
-// template any more: what it meant before is not what the exporter means now.
+// define gives a template its place, that of what its port meant by the same id before. A
+// definition that other ports have sent stays theirs; of those the oldest makes room for the
+// last of maxMeanings. When there is no room even after others gave way it reports false,
+// and the port has no template of the id any more: what it meant before is not what the
+// exporter means now.
 func (x *Exporters) define(e *exporter, s *stream, p *plan) bool {
-	more, bytes := int64(1), p.cost()
-	if old := s.plans[p.id]; old != nil {
-		more, bytes = 0, bytes-old.cost()
+	if p.ports != [maxPorts]uint16{} {
+		for q := s.plans[p.id]; q != nil; {
+			next := q.next
+			if s.key.port != 0 || q.ports == [maxPorts]uint16{} || q.from(p.ports[0]) {
+				x.disown(e, s, q, p.ports[0])
+			}
+			q = next
+		}
+		x.lastMeaning(e, s, p.id)
+	} else {
+		x.dropTemplate(e, s, p.id)
 	}
-	ok := (more == 0 || e.templates < x.limits.TemplatesPerExporter) && x.templateRoom(e, more, bytes)
-	x.dropTemplate(e, s, p.id)
-	if !ok {
+	if e.templates >= x.limits.TemplatesPerExporter || !x.templateRoom(e, 1, p.cost()) {
+		x.dropTemplate(e, s, p.id)
 		return false
 	}
 	if s.plans == nil {
 		s.plans = make(map[uint16]*plan)
 	}
+	p.next = s.plans[p.id]
 	s.plans[p.id] = p
 	e.templates++
 	e.templateBytes += p.cost()
@@ -234,13 +244,63 @@ func (x *Exporters) templateRoom(e *exporter, more, bytes int64) bool {
 	return true
 }
 
-// dropTemplate forgets the template of that id.
-func (x *Exporters) dropTemplate(e *exporter, s *stream, id uint16) {
-	p := s.plans[id]
-	if p == nil {
+// disown takes a definition from a port, and forgets it when no other port has sent it. In
+// a stream of one port it is forgotten in any case.
+func (x *Exporters) disown(e *exporter, s *stream, p *plan, port uint16) {
+	if p.notSentBy(port) || s.key.port != 0 {
+		x.dropMeaning(e, s, p)
+	}
+}
+
+// lastMeaning forgets the oldest of the definitions of an id when there is no place for
+// one more.
+func (x *Exporters) lastMeaning(e *exporter, s *stream, id uint16) {
+	n, last := 0, (*plan)(nil)
+	for p := s.plans[id]; p != nil; p = p.next {
+		if n++; last == nil || p.seen.Before(last.seen) {
+			last = p
+		}
+	}
+	if n >= maxMeanings {
+		x.dropMeaning(e, s, last)
+	}
+}
+
+// toFront makes a definition the one that is meant by ports which have sent none.
+func (s *stream) toFront(p *plan) {
+	first := s.plans[p.id]
+	if first == p {
 		return
 	}
-	delete(s.plans, id)
+	q := first
+	for q.next != p {
+		q = q.next
+	}
+	q.next, p.next = p.next, first
+	s.plans[p.id] = p
+}
+
+// dropTemplate forgets all definitions of that id.
+func (x *Exporters) dropTemplate(e *exporter, s *stream, id uint16) {
+	for p := s.plans[id]; p != nil; p = s.plans[id] {
+		x.dropMeaning(e, s, p)
+	}
+}
+
+// dropMeaning forgets one definition.
+func (x *Exporters) dropMeaning(e *exporter, s *stream, p *plan) {
+	switch first := s.plans[p.id]; {
+	case first != p:
+		for first.next != p {
+			first = first.next
+		}
+		first.next = p.next
+	case p.next != nil:
+		s.plans[p.id] = p.next
+	default:
+		delete(s.plans, p.id)
+	}
+	p.next = nil
 	e.templates--
 	e.templateBytes -= p.cost()
 	x.templates.Add(-1)

@@ -119,6 +119,13 @@ func (d *Decoder) data(m *message, id uint16, body []byte) (unknown bool) {
 	st := m.stream
 	if st != nil {
 		if p := st.plans[id]; p != nil {
+			if p.next != nil || len(st.early) > 0 {
+				p = d.meant(m, id)
+			}
+			d.known(m, p, body)
+			return false
+		}
+		if p := d.borrow(m, id); p != nil {
 			d.known(m, p, body)
 			return false
 		}
@@ -127,6 +134,23 @@ func (d *Decoder) data(m *message, id uint16, body []byte) (unknown bool) {
 	d.counters.unknownSets.Add(1)
 	d.counters.unknownBytes.Add(uint64(len(body)))
 	return true
+}
+
+// meant finds the meaning of a template that may have several, and takes it for granted
+// that there are several processes when their ports take turns.
+func (d *Decoder) meant(m *message, id uint16) *plan {
+	port := m.dg.Source.Port()
+	p := m.stream.plan(id, port)
+	if m.stream.plans[id].next != nil {
+		d.noteConflict(m)
+	}
+	if own := m.stream.plan(id, port); own != nil {
+		p = own
+	}
+	if len(m.stream.early[id]) > 0 {
+		d.replay(m, id)
+	}
+	return p
 }
 
 // known reads a data set whose template is known.

@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"io"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -59,6 +60,8 @@ type stateLine struct {
 	Options bool   `json:"options,omitempty"`
 	Raw     []byte `json:"raw,omitempty"`  // the template record as it came
 	Used    bool   `json:"used,omitempty"` // data came for it
+	// Ports are the UDP source ports that the template came from, the latest first.
+	Ports []uint16 `json:"ports,omitempty"`
 
 	ID   *uint64 `json:"id,omitempty"` // of a sampler; none: the rate for all
 	Rate uint32  `json:"rate,omitempty"`
@@ -172,10 +175,16 @@ func (s *stream) lines(key stateLine, dates shift) []stateLine {
 		l.Sequence = &stateSequence{Next: q.next, Uptime: q.uptime, At: dates.of(q.seen), Datagrams: q.units.datagrams, Records: q.units.records}
 	}
 	out := []stateLine{l}
-	for _, p := range s.plans {
-		l := key
-		l.Kind, l.Options, l.Raw, l.Used = kindTemplate, p.options, p.raw, p.used
-		out = append(out, l)
+	for _, first := range s.plans {
+		var meanings []stateLine
+		for p := first; p != nil; p = p.next {
+			l := key
+			l.Kind, l.Options, l.Raw, l.Used = kindTemplate, p.options, p.raw, p.used
+			l.Ports = slices.DeleteFunc(slices.Clone(p.ports[:]), func(port uint16) bool { return port == 0 })
+			meanings = append(meanings, l)
+		}
+		slices.Reverse(meanings) // the one that is defined last is the first to be asked
+		out = append(out, meanings...)
 	}
 	return append(out, s.samplers.lines(key)...)
 }
@@ -395,6 +404,7 @@ func (l *loader) template(e *exporter, st *stream, s stateLine) {
 		return
 	}
 	p.used, p.seen = s.Used || !l.merits, s.Seen
+	copy(p.ports[:], s.Ports)
 	switch {
 	case !l.x.define(e, st, p):
 		l.report.Refused++

@@ -37,8 +37,8 @@ type numRef struct {
 	ref    ref
 }
 
-// A plan is a template compiled for reading. Only used and seen ever change, under the
-// lock of its exporter.
+// A plan is a template compiled for reading. Only used, seen, ports and next ever change,
+// under the lock of its exporter.
 type plan struct {
 	raw []byte // the template record as it came, to compare and to persist
 	ver uint8  // 9 or 10
@@ -47,9 +47,12 @@ type plan struct {
 	options bool
 	used    bool      // data came for it
 	seen    time.Time // when it came last
-	port    uint16    // UDP source port that it came from
-	size    int       // bytes of a record; with variable fields the least possible
-	runs    []uint16  // bytes of each run of fixed-length fields; a variable field between two
+	// ports are the UDP source ports that it came from, the latest first.
+	ports [maxPorts]uint16
+	// next is another definition of the same id, from other ports, see stream.plan.
+	next *plan
+	size int      // bytes of a record; with variable fields the least possible
+	runs []uint16 // bytes of each run of fixed-length fields; a variable field between two
 
 	// What is matched: every address field, then the frame sections.
 	v4, v6   []ref
@@ -65,6 +68,35 @@ type plan struct {
 
 // fixed reports whether all records have the same length.
 func (p *plan) fixed() bool { return len(p.runs) == 1 }
+
+// from reports whether a port has sent the definition.
+func (p *plan) from(port uint16) bool {
+	for _, o := range p.ports {
+		if o == port {
+			return true
+		}
+	}
+	return false
+}
+
+// sentBy notes a port that has sent the definition.
+func (p *plan) sentBy(port uint16) {
+	i := slices.Index(p.ports[:], port)
+	if i < 0 {
+		i = len(p.ports) - 1
+	}
+	copy(p.ports[1:i+1], p.ports[:i])
+	p.ports[0] = port
+}
+
+// notSentBy takes a port back, and reports whether no port is left.
+func (p *plan) notSentBy(port uint16) (none bool) {
+	if i := slices.Index(p.ports[:], port); i >= 0 {
+		copy(p.ports[i:], p.ports[i+1:])
+		p.ports[len(p.ports)-1] = 0
+	}
+	return p.ports == [maxPorts]uint16{}
+}
 
 // number gives the fields of one target, best rank first.
 func (p *plan) number(t target) []numRef { return p.nums[p.first[t]:p.first[t+1]] }

@@ -288,8 +288,8 @@ func (x *Exporters) dropStream(e *exporter, s *stream) {
 	x.unrest.Add(1)
 }
 
-// dropUnused forgets the oldest templates that no data ever came for, to make room
-// for others of the exporter, and gives their number. It does so once a second at most:
+// dropUnused forgets the oldest templates that no data ever came for, or that ports have
+// sent which others came after, to make room for others of the exporter, and gives their number. It does so once a second at most:
 // what a flood of templates costs is bounded.
 func (x *Exporters) dropUnused(e *exporter) int {
 	if since := e.last.Sub(e.dropped); since >= 0 && since < time.Second {
@@ -303,15 +303,17 @@ func (x *Exporters) dropUnused(e *exporter) int {
 	var unused []place
 	for _, s := range e.streams {
 		for _, p := range s.plans {
-			if !p.used {
-				unused = append(unused, place{s, p})
+			for first := p; p != nil; p = p.next {
+				if !p.used || p != first {
+					unused = append(unused, place{s, p})
+				}
 			}
 		}
 	}
 	slices.SortFunc(unused, func(a, b place) int { return a.p.seen.Compare(b.p.seen) })
 	unused = unused[:min(len(unused), len(unused)/8+1)]
 	for _, u := range unused {
-		x.dropTemplate(e, u.s, u.p.id)
+		x.dropMeaning(e, u.s, u.p)
 	}
 	return len(unused)
 }
