@@ -130,8 +130,11 @@ type Event struct {
 	PacketsBack, BytesBack uint64
 	TCPFlags               uint16
 	// Sampling is the rate in force: 1 of Sampling packets; 0 = unknown.
-	Sampling   uint32
-	Start, End time.Time
+	Sampling uint32
+	// SamplingFrom is the part of the exporter that the rate was announced for ("interface
+	// 10"); empty when that is all of it, or the rate is unknown.
+	SamplingFrom string
+	Start, End   time.Time
 	// Clock is "ok", "suspect" or "unsynced".
 	Clock string
 

@@ -100,6 +100,7 @@ func contactFields(c coder, e *intel.Event) {
 	flags(c, &e.Last, &e.Refused, &e.Folded, &e.PortsCapped, &e.HostsCapped)
 	e.Ports, e.Hosts = number(c, e.Ports), number(c, e.Hosts)
 	e.Embedded = c.addr(e.Embedded)
+	e.SamplingFrom = c.text(e.SamplingFrom)
 }
 
 func flowFields(c coder, e *intel.Event) {

@@ -168,6 +168,7 @@ func (n *native) traffic(e *intel.Event) {
 		n.b = append(appendFlags(append(n.b, '"'), e.TCPFlags), '"')
 	}
 	n.count("sampling", uint64(e.Sampling))
+	n.text("sampling_from", e.SamplingFrom, maxLabel)
 	n.time("start", e.Start)
 	n.time("end", e.End)
 	n.name("clock", e.Clock)

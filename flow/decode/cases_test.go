@@ -20,9 +20,6 @@ func TestCases(t *testing.T) {
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".expect.jsonl")
 		t.Run(name, func(t *testing.T) {
-			if name == "sampling-scope-v9-interface" {
-				t.Skip("not yet")
-			}
 			c := &collector{}
 			d := decode.New(decode.NewExporters(decode.DefaultLimits()), c)
 			eachDatagram(t, filepath.Join(dir, name+".pcap"), d.Decode)

@@ -39,6 +39,7 @@ const (
 	tInit  // systemInitTimeMilliseconds
 	tIPVersion
 	tClientPort
+	tCard
 	tServerPort
 	tInnerSrcPort
 	tInnerDstPort
@@ -124,6 +125,8 @@ var elements = map[uint16]element{
 	322: {tEvent, 3},           // observationTimeSeconds
 	160: {tInit, 0},            // systemInitTimeMilliseconds
 	60:  {tIPVersion, 0},       // ipVersion
+	141: {tCard, 0},            // lineCardId
+	39:  {tCard, 1},            // engineId
 }
 
 // ciscoElements are numbers that Cisco uses in v9: those of the ASA before 225-228 and

@@ -22,7 +22,8 @@ type Limits struct {
 	// StateBytes is the memory that streams may take beside their templates, about:
 	// sequence numbers, samplers, sFlow data sources, ids of missing templates.
 	StateBytes int `yaml:"state_bytes"`
-	// Samplers is the number of samplers in one domain.
+	// Samplers is the number of samplers, interfaces and the like in one domain that
+	// have a sampling rate of their own.
 	Samplers int `yaml:"samplers"`
 	// EarlyBytes and EarlyBytesPerExporter bound the data sets that wait for
 	// their template, EarlyAge how long they wait.
@@ -40,7 +41,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		Exporters: 10_000, DomainsPerExporter: 256,
 		TemplatesPerExporter: 1000, Templates: 100_000, TemplateBytes: 64 << 20,
-		StateBytes: 64 << 20, Samplers: 64,
+		StateBytes: 64 << 20, Samplers: 1024,
 		EarlyBytes: 16 << 20, EarlyBytesPerExporter: 1 << 20, EarlyAge: 10 * time.Minute,
 		Forget: 24 * time.Hour,
 	}
@@ -80,7 +81,7 @@ func (l Limits) Validate() error {
 // little later, like the history of a stream.
 const (
 	streamCost  = 2048
-	samplerCost = 64
+	samplerCost = 256
 	sourceCost  = 64
 	missingCost = 64
 )

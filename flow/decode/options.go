@@ -41,22 +41,33 @@ func (d *Decoder) optionsRecord(m *message, s *Set) {
 	}
 	if rate, told := rates.rate(); told {
 		id, _, hasID := s.value(tSampler)
-		d.announce(m, id, hasID, rate)
+		if !hasID {
+			id = 0
+		}
+		d.announce(m, samplerKey{s.scope(), id, hasID}, rate)
 	}
 }
 
 // announce notes a sampling rate for its domain, and for the exporter as a whole:
-// some send their options under another source id.
-func (d *Decoder) announce(m *message, id uint64, hasID bool, rate uint32) {
+// some send their options under another source id. What names a domain itself is for that
+// one only.
+func (d *Decoder) announce(m *message, key samplerKey, rate uint32) {
 	if rate == 0 {
 		d.count(reasonSampling)
 	}
-	a := d.announceTo(m, m.stream, &m.stream.samplers, samplerKey{id, hasID}, rate)
-	b := d.announceTo(m, nil, &m.exporter.samplers, samplerKey{id, hasID}, rate)
-	switch {
-	case a == rateNoRoom:
+	own := key
+	domain, named := uint32(key.scope.values[kindDomain.place()]), key.scope.kinds&kindDomain != 0
+	if own.scope = key.scope.without(kindDomain); domain == 0 {
+		key, named = own, false // 0 stands for all domains
+	}
+	a, b := rateKnown, d.announceTo(m, nil, &m.exporter.samplers, key, rate)
+	if !named || domain == m.from.Domain {
+		a = d.announceTo(m, m.stream, &m.stream.samplers, own, rate)
+	}
+	switch worst := max(a, b); {
+	case a == rateNoRoom, named && worst == rateNoRoom:
 		d.count(reasonCapSamplers)
-	case a == rateDoubted:
+	case a == rateDoubted, named && worst == rateDoubted:
 		d.count(reasonSamplingDoubt)
 	}
 	if a == rateNew || b == rateNew {
@@ -76,10 +87,10 @@ const (
 
 // announceTo notes a rate for a stream, or with no stream for its exporter.
 func (d *Decoder) announceTo(m *message, st *stream, s *samplers, key samplerKey, rate uint32) rateFate {
-	_, have := s.byID[key.id]
-	have = have || !key.hasID
+	_, have := s.byKey[key]
+	have = have || key == (samplerKey{})
 	if _, doubted := s.doubts[key]; !have && !doubted {
-		if len(s.byID)+len(s.doubts) >= d.exporters.limits.Samplers && !s.forgetDoubt() ||
+		if len(s.byKey)+len(s.doubts) >= d.exporters.limits.Samplers && !s.forgetDoubt() ||
 			!d.exporters.room(m.exporter, st, samplerCost) {
 			return rateNoRoom
 		}
@@ -87,7 +98,7 @@ func (d *Decoder) announceTo(m *message, st *stream, s *samplers, key samplerKey
 	switch {
 	case !s.credit(key, rate, m.exporter.datagrams, d.fresh):
 		return rateDoubted
-	case s.set(key.id, key.hasID, rate):
+	case s.set(key, rate):
 		return rateNew
 	}
 	return rateKnown

@@ -32,6 +32,7 @@ const (
 	kindStream   = "stream"
 	kindTemplate = "template"
 	kindSampler  = "sampler" // of a stream; with no version, of the exporter
+	kindScope    = "scope"   // the same for a part of the exporter
 )
 
 // A stateLine is one line of the state file. Which fields count says Kind.
@@ -63,8 +64,10 @@ type stateLine struct {
 	// Ports are the UDP source ports that the template came from, the latest first.
 	Ports []uint16 `json:"ports,omitempty"`
 
-	ID   *uint64 `json:"id,omitempty"` // of a sampler; none: the rate for all
-	Rate uint32  `json:"rate,omitempty"`
+	ID    *uint64  `json:"id,omitempty"` // of a sampler; none: the rate for all
+	Rate  uint32   `json:"rate,omitempty"`
+	Kinds uint8    `json:"kinds,omitempty"` // of the scope
+	Scope []uint64 `json:"scope,omitempty"` // by place of the kind
 }
 
 // A stateSequence is what goes on from the sequence numbers of a stream.
@@ -197,9 +200,15 @@ func (s *samplers) lines(key stateLine) (out []stateLine) {
 		l.Rate = s.all
 		out = append(out, l)
 	}
-	for id, rate := range s.byID {
+	for of, a := range s.byKey {
 		l := key
-		l.ID, l.Rate = &id, rate
+		l.Rate = a.rate
+		if of.hasID {
+			l.ID = &of.id
+		}
+		if of.scope.kinds != 0 {
+			l.Kind, l.Kinds, l.Scope = kindScope, uint8(of.scope.kinds), of.scope.values[:]
+		}
 		out = append(out, l)
 	}
 	return out
@@ -311,7 +320,7 @@ func (l *loader) exporterLine(s stateLine) {
 		l.report.Exporters++
 		e.split, e.init = s.Split, s.Init
 		e.merit = l.merit(s)
-	case s.Kind == kindSampler && s.Version == 0:
+	case (s.Kind == kindSampler || s.Kind == kindScope) && s.Version == 0:
 		l.sampler(e, nil, &e.samplers, s)
 	default:
 		l.streamLine(e, s)
@@ -354,7 +363,7 @@ func (l *loader) streamLine(e *exporter, s stateLine) {
 		}
 	case kindTemplate:
 		l.template(e, st, s)
-	case kindSampler:
+	case kindSampler, kindScope:
 		l.sampler(e, st, &st.samplers, s)
 		l.report.Samplers++
 	default:
@@ -382,17 +391,21 @@ func (q *sequence) resume(s *stateSequence, stale bool) {
 
 // sampler takes a sampling rate of a stream, or with no stream of the exporter.
 func (l *loader) sampler(e *exporter, st *stream, to *samplers, s stateLine) {
-	var id uint64
+	var key samplerKey
 	if s.ID != nil {
-		id = *s.ID
+		key.id, key.hasID = *s.ID, true
 	}
-	switch _, have := to.byID[id]; {
-	case s.Rate > maxRate:
+	if s.Kind == kindScope {
+		key.scope.kinds = kind(s.Kinds) &^ kindSamplers
+		copy(key.scope.values[:], s.Scope)
+	}
+	switch _, have := to.byKey[key]; {
+	case s.Rate > maxRate, s.Kind == kindScope && (key.scope.kinds == 0 || len(s.Scope) != numKinds):
 		l.report.Damaged++
-	case s.ID != nil && !have && (len(to.byID) >= l.x.limits.Samplers || !l.x.room(e, st, samplerCost)):
+	case key != (samplerKey{}) && !have && (len(to.byKey) >= l.x.limits.Samplers || !l.x.room(e, st, samplerCost)):
 		l.report.Refused++
 	default:
-		to.set(id, s.ID != nil, s.Rate)
+		to.set(key, s.Rate)
 	}
 }
 

@@ -62,6 +62,7 @@ type plan struct {
 	nums   []numRef // by target, rank and place
 	first  [numTargets + 1]uint16
 	rates  []ref // elements that make up a sampling rate
+	scopes []scopeRef
 	others []ref
 	pens   []uint32
 }
@@ -101,13 +102,16 @@ func (p *plan) notSentBy(port uint16) (none bool) {
 // number gives the fields of one target, best rank first.
 func (p *plan) number(t target) []numRef { return p.nums[p.first[t]:p.first[t+1]] }
 
-// compile makes the plan of a data template. The fields have been checked: their
+// compile makes the plan of a template whose first fields are so many scopes. The fields have been checked: their
 // lengths add up to at least one byte and at most 65,535.
-func compile(ver uint8, id uint16, fields []netflow.Field, raw []byte) *plan {
+func compile(ver uint8, id uint16, fields []netflow.Field, scopes int, raw []byte) *plan {
 	p := &plan{ver: ver, id: id, raw: raw}
 	run, off := uint16(0), 0
 	for i, f := range fields {
 		r := ref{ie: f.Type, run: run, off: uint16(off), len: f.Length}
+		if i < scopes && f.Length > 0 {
+			p.scopes = append(p.scopes, scopeRef{scopeKind(ver, penOf(f), f.Type), r})
+		}
 		p.add(i, f, r)
 		if f.Length == variable {
 			p.runs = append(p.runs, uint16(off))
@@ -121,6 +125,13 @@ func compile(ver uint8, id uint16, fields []netflow.Field, raw []byte) *plan {
 	p.runs = append(p.runs, uint16(off))
 	p.finish()
 	return p
+}
+
+func penOf(f netflow.Field) uint32 {
+	if f.PenProvided {
+		return f.Pen
+	}
+	return 0
 }
 
 // add files one field under everything that it is wanted for.
@@ -214,7 +225,7 @@ func (p *plan) finish() {
 func (p *plan) cost() int64 {
 	n := 512 + len(p.raw) + 2*cap(p.runs) + 4*cap(p.pens)
 	n += int(unsafe.Sizeof(ref{})) * (cap(p.v4) + cap(p.v6) + cap(p.sections) + cap(p.rates) + cap(p.others))
-	n += int(unsafe.Sizeof(numRef{})) * cap(p.nums)
+	n += int(unsafe.Sizeof(numRef{}))*cap(p.nums) + int(unsafe.Sizeof(scopeRef{}))*cap(p.scopes)
 	for _, pairs := range p.pairs {
 		n += int(unsafe.Sizeof(pair{})) * cap(pairs)
 	}

@@ -170,9 +170,9 @@ func (e *exporter) splitKey(key streamKey, dg *flow.Datagram) streamKey {
 // then only those that came from this port. Of an id that has one meaning only, it is that.
 func (x *Exporters) inherit(e *exporter, s, from *stream) {
 	s.init = from.init
-	for id, rate := range from.samplers.byID {
+	for key, a := range from.samplers.byKey {
 		if x.room(e, s, samplerCost) {
-			s.samplers.set(id, true, rate)
+			s.samplers.set(key, a.rate)
 		}
 	}
 	s.samplers.all, s.samplers.known = from.samplers.all, from.samplers.known

@@ -428,12 +428,22 @@ func (s *Set) rate(r *flow.Record) {
 	if s.stream == nil {
 		return
 	}
-	if rate, ok := s.stream.samplers.rate(id, hasID); ok {
-		r.Rate = rate
+	here, all := &s.stream.samplers, &s.from.samplers
+	if len(here.shapes)+len(all.shapes) == 0 && !here.known && !all.known {
 		return
 	}
-	if rate, ok := s.from.samplers.rate(id, hasID); ok {
-		r.Rate = rate
+	record := s.subject(r, id, hasID)
+	f := here.rate(record)
+	if d := all.ofDomain(record); d.ok && (!f.sure || d.shape > f.shape) {
+		f = d
+	}
+	if !f.sure {
+		if other := all.rate(record); other.ok {
+			f = other
+		}
+	}
+	if f.ok {
+		r.Rate, r.RateFrom = f.rate, f.from
 	}
 }
 

@@ -1,23 +1,35 @@
 package decode
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
-// samplers are the sampling rates that an exporter announced in options data, by
-// sampler id, and the one that it announced for everything.
+// samplers are the sampling rates that an exporter announced in options data: by sampler
+// id and by scope, and the one that it announced for everything.
 type samplers struct {
-	byID map[uint64]uint32
-	// all is the rate announced without a sampler id; known tells whether there
-	// was one. A known rate of 0 is an absurd one.
+	byKey  map[samplerKey]announced
+	shapes []shape // of the keys, the most specific first
+	// all is the rate announced without a sampler id or a scope; known tells whether
+	// there was one. A known rate of 0 is an absurd one.
 	all   uint32
 	known bool
 	// doubts are rates that are not believed yet, see credit.
 	doubts map[samplerKey]doubt
 }
 
-// A samplerKey is a sampler id, or none.
+// A samplerKey is what a rate was announced for: a scope, a sampler id. The zero value
+// stands for everything.
 type samplerKey struct {
+	scope scope
 	id    uint64
 	hasID bool
+}
+
+// An announced rate names what it was announced for.
+type announced struct {
+	rate uint32
+	from *string
 }
 
 // A doubt is a rate that was announced once. datagram is the number of the exporter's
@@ -35,13 +47,22 @@ const (
 	maxFactor = 10
 )
 
+// own gives the rate of a key itself.
+func (s *samplers) own(key samplerKey) (rate uint32, ok bool) {
+	if key == (samplerKey{}) {
+		return s.all, s.known
+	}
+	a, ok := s.byKey[key]
+	return a.rate, ok
+}
+
 // credit reports whether an announced rate is to be believed. The first one for a
 // sampler is while its exporter has not sent any flow yet, and one within maxFactor of those in
 // force; without any that is 1. Another one, an absurd one of 0 too, is believed
 // when a later datagram announces it again.
 func (s *samplers) credit(key samplerKey, rate uint32, datagram uint64, fresh bool) bool {
 	low, high := s.inForce(key)
-	if _, own := s.byID[key.id]; fresh && !(own && key.hasID) && !(s.known && !key.hasID) {
+	if _, own := s.own(key); fresh && !own {
 		return true
 	}
 	low, high = max(low, 1), max(high, 1)
@@ -66,66 +87,113 @@ func (s *samplers) forgetDoubt() bool {
 	return false
 }
 
-// inForce gives the least and the highest rate that a sampler may have now: its own,
+// inForce gives the least and the highest rate that a key may have now: its own,
 // else those of all others. Both are 0 when there is none.
 func (s *samplers) inForce(key samplerKey) (low, high uint32) {
-	if rate, ok := s.byID[key.id]; ok && key.hasID {
-		return rate, rate
+	everything := key == (samplerKey{})
+	if a, ok := s.byKey[key]; ok {
+		return a.rate, a.rate
 	}
 	if s.known && s.all != 0 {
 		low, high = s.all, s.all
-		if !key.hasID {
+		if everything {
 			return low, high
 		}
 	}
-	for _, rate := range s.byID {
-		if rate != 0 && (low == 0 || rate < low) {
-			low = rate
+	for _, a := range s.byKey {
+		if a.rate != 0 && (low == 0 || a.rate < low) {
+			low = a.rate
 		}
-		high = max(high, rate)
+		high = max(high, a.rate)
 	}
 	return low, high
 }
 
 // set notes an announcement that is believed. It reports whether anything is new.
-func (s *samplers) set(id uint64, hasID bool, rate uint32) (changed bool) {
-	if !hasID {
+func (s *samplers) set(key samplerKey, rate uint32) (changed bool) {
+	if key == (samplerKey{}) {
 		changed = !s.known || s.all != rate
 		s.all, s.known = rate, true
 		return changed
 	}
-	if s.byID == nil {
-		s.byID = make(map[uint64]uint32)
+	if s.byKey == nil {
+		s.byKey = make(map[samplerKey]announced)
 	}
-	old, have := s.byID[id]
-	s.byID[id] = rate
-	return !have || old != rate
+	a, have := s.byKey[key]
+	if !have {
+		from := key.String()
+		a.from = &from
+		if sh := key.shape(); !slices.Contains(s.shapes, sh) {
+			s.shapes = append(s.shapes, sh)
+			slices.SortFunc(s.shapes, func(a, b shape) int { return int(b) - int(a) })
+		}
+	}
+	changed = !have || a.rate != rate
+	a.rate = rate
+	s.byKey[key] = a
+	return changed
 }
 
-// rate finds the rate of a record: that of its sampler, else the one for all,
-// else the only one there is. ok is false when nothing was announced.
-func (s *samplers) rate(id uint64, hasID bool) (rate uint32, ok bool) {
-	if hasID {
-		if r, ok := s.byID[id]; ok {
-			return r, true
+// A found rate is the answer of samplers for a record. sure tells that it was announced
+// for the record, or for everything; it is 0 and unsure when all that was announced is
+// for others. shape is the weight of it.
+type found struct {
+	rate  uint32
+	from  *string
+	shape shape
+	ok    bool
+	sure  bool
+}
+
+// rate finds the rate of a record: the one announced for the most specific part of the
+// exporter that the record is of, else the one for all. Of rates for parts that the record
+// does not name, it is what they agree in, and unknown, 0, where they differ. ok is false
+// when nothing was announced.
+func (s *samplers) rate(record samplerKey) found {
+	for _, sh := range s.shapes {
+		if sh&^record.shape() != 0 {
+			continue
+		}
+		if a, ok := s.byKey[record.of(sh)]; ok {
+			return found{a.rate, a.from, sh, true, true}
 		}
 	}
 	if s.known {
-		return s.all, true
+		return found{s.all, nil, 0, true, true}
 	}
-	return s.only()
+	return s.only(record)
 }
 
-// only gives the rate that all samplers share. Samplers that differ leave a
-// record without a sampler id with an unknown rate, 0.
-func (s *samplers) only() (rate uint32, ok bool) {
-	for _, r := range s.byID {
-		if ok && r != rate {
-			return 0, true
+// only gives the rate that all share which may be that of a record.
+func (s *samplers) only(record samplerKey) (f found) {
+	for key, a := range s.byKey {
+		f.ok = true
+		switch {
+		case !key.may(record):
+		case f.sure && a.rate != f.rate:
+			return found{ok: true, sure: true}
+		default:
+			f.rate, f.sure, f.from = a.rate, true, a.from
 		}
-		rate, ok = r, true
 	}
-	return rate, ok
+	if len(s.byKey) > 1 {
+		f.from = nil // of any of these
+	}
+	return f
+}
+
+// ofDomain gives the rate that was announced for the domain of a record, from whichever
+// domain.
+func (s *samplers) ofDomain(record samplerKey) found {
+	for _, sh := range s.shapes {
+		if sh&kindDomain == 0 || sh&^record.shape() != 0 {
+			continue
+		}
+		if a, ok := s.byKey[record.of(sh)]; ok {
+			return found{a.rate, a.from, sh, true, true}
+		}
+	}
+	return found{}
 }
 
 // rateElements collects the elements that make up one sampling rate.

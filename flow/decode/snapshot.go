@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
@@ -80,7 +79,7 @@ type MissingTemplate struct {
 type SamplingStatus struct {
 	Rate uint32 `json:"rate"`
 	// From is where the rate was told: "header" (v5), "sample" (sFlow), "options"
-	// or "sampler N" (options data without and with a sampler id). "configuration" stands
+	// or what options data announced it for: "sampler N", "interface N", "template N". "configuration" stands
 	// for the rate that the operator has set, which replaces all others.
 	From string `json:"from"`
 }
@@ -258,6 +257,9 @@ func (s *stream) missing() []MissingTemplate {
 	return out
 }
 
+// naturally compares texts that end in a number.
+func naturally(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) }
+
 // sampling lists the rates that were told, by sampler.
 func (s *stream) sampling() []SamplingStatus {
 	var out []SamplingStatus
@@ -271,8 +273,10 @@ func (s *stream) sampling() []SamplingStatus {
 	if s.samplers.known {
 		out = append(out, SamplingStatus{s.samplers.all, "options"})
 	}
-	for _, id := range slices.Sorted(maps.Keys(s.samplers.byID)) {
-		out = append(out, SamplingStatus{s.samplers.byID[id], "sampler " + strconv.FormatUint(id, 10)})
+	n := len(out)
+	for _, a := range s.samplers.byKey {
+		out = append(out, SamplingStatus{a.rate, *a.from})
 	}
+	slices.SortFunc(out[n:], func(a, b SamplingStatus) int { return naturally(a.From, b.From) })
 	return out
 }

@@ -95,35 +95,35 @@ func measureTemplate(ver uint8, options bool, set []byte) (n, size int, reason R
 
 // parseTemplate compiles one template record that templateRecords let through.
 func parseTemplate(ver uint8, rec []byte, options bool) (*plan, bool) {
-	fields, ok := templateFields(ver, rec, options)
+	fields, scopes, ok := templateFields(ver, rec, options)
 	if !ok {
 		return nil, false
 	}
-	p := compile(ver, templateIDOf(rec), fields, bytes.Clone(rec))
+	p := compile(ver, templateIDOf(rec), fields, scopes, bytes.Clone(rec))
 	p.options = options
 	return p, true
 }
 
 // templateFields gives the fields of a template record, in an options template
-// scope fields first. The scope types of v9 (RFC 3954 6.1) are no elements, but none
+// so many scope fields first. The scope types of v9 (RFC 3954 6.1) are no elements, but none
 // of their numbers, 1 to 5, is looked for in options data.
-func templateFields(ver uint8, rec []byte, options bool) ([]netflow.Field, bool) {
+func templateFields(ver uint8, rec []byte, options bool) (fields []netflow.Field, scopes int, ok bool) {
 	b := bytes.NewBuffer(rec)
 	switch {
 	case !options:
 		if t, err := netflow.DecodeTemplateSet(uint16(ver), b); err == nil && len(t) == 1 {
-			return t[0].Fields, true
+			return t[0].Fields, 0, true
 		}
 	case ver == 9:
 		if t, err := netflow.DecodeNFv9OptionsTemplateSet(b); err == nil && len(t) == 1 {
-			return append(t[0].Scopes, t[0].Options...), true
+			return append(t[0].Scopes, t[0].Options...), len(t[0].Scopes), true
 		}
 	default:
 		if t, err := netflow.DecodeIPFIXOptionsTemplateSet(b); err == nil && len(t) == 1 {
-			return append(t[0].Scopes, t[0].Options...), true
+			return append(t[0].Scopes, t[0].Options...), len(t[0].Scopes), true
 		}
 	}
-	return nil, false
+	return nil, 0, false
 }
 
 func allZero(b []byte) bool {

@@ -44,9 +44,10 @@ type contact struct {
 	seen      [2]bool // by direction: something other than a refusal
 	refusals  [2]bool // by direction: a reset or an ICMP unreachable
 	answered  bool
-	twoSided  bool // the local end sent something other than a refusal
-	passed    bool // at least one flow was not blocked
-	sampled   bool // a rate other than 1 was in force, or none is known
+	twoSided  bool   // the local end sent something other than a refusal
+	passed    bool   // at least one flow was not blocked
+	sampled   bool   // a rate other than 1 was in force, or none is known
+	rateFrom  uint16 // what the last rate was announced for, in scopeTexts
 
 	fold     *fold    // nil = it stands for itself
 	foldable foldable // as it is counted, see account
@@ -184,7 +185,7 @@ func (c *contact) count(s *sight, added [2]counters) bool {
 	if flags := c.tcpFlags | s.head.tcpFlags; flags != c.tcpFlags {
 		c.tcpFlags, changed = flags, true
 	}
-	c.rate = s.rate
+	c.rate, c.rateFrom = s.rate, s.rateFrom
 	c.suspect = c.suspect || s.suspect
 	c.unsynced = c.unsynced || s.unsynced
 	c.span(packTime(s.start), packTime(s.end))

@@ -102,6 +102,7 @@ type sight struct {
 	observer    observer
 	received    time.Time
 	rate        uint32
+	rateFrom    uint16 // in scopeTexts
 	forth, back counters
 	totals      flow.Totals // which of these are running totals
 	began       int64       // start of the flow as exported, ms since 1970; 0 = not known
@@ -110,6 +111,39 @@ type sight struct {
 	start, end  time.Time
 	suspect     bool // start or end had to be clamped
 	unsynced    bool // received while the wall clock could not be trusted
+}
+
+// scopeTexts are the parts of exporters that sampling rates were announced for, by number.
+// A contact has a number in place of a text. 0 is no text.
+type scopeTexts struct {
+	texts  []string
+	number map[string]uint16
+}
+
+// maxScopeTexts bounds them; rates of further parts go without.
+const maxScopeTexts = 4096
+
+func (t *scopeTexts) of(s *string) uint16 {
+	if s == nil {
+		return 0
+	}
+	n, ok := t.number[*s]
+	if !ok && len(t.texts) < maxScopeTexts {
+		if t.number == nil {
+			t.number = make(map[string]uint16)
+		}
+		t.texts = append(t.texts, *s)
+		n = uint16(len(t.texts))
+		t.number[*s] = n
+	}
+	return n
+}
+
+func (t *scopeTexts) text(n uint16) string {
+	if n == 0 {
+		return ""
+	}
+	return t.texts[n-1]
 }
 
 // counters are sums of one direction, scaled by the sampling rate and raw.

@@ -15,6 +15,8 @@ import (
 // Handle, Tick and Flush from one goroutine and says what time it is: the monotonic
 // clock when live, the capture's own in a replay.
 type Correlator struct {
+	scopes scopeTexts
+
 	cfg       Config
 	home      ours
 	exporters map[netip.Addr]*Exporter
@@ -254,15 +256,16 @@ func (c *Correlator) end(ct *contact) {
 func (c *Correlator) sightOf(h *intel.Hit, now time.Time) sight {
 	r := h.Record
 	known := c.exporter(&r.Exporter)
-	rate := r.Rate
+	rate, rateFrom := r.Rate, r.RateFrom
 	if known != nil && known.Sampling != 0 {
-		rate = known.Sampling
+		rate, rateFrom = known.Sampling, nil
 	}
 	s := sight{
 		head:     headOf(h, known),
 		observer: observerOf(r),
 		received: r.Received,
 		rate:     rate,
+		rateFrom: c.scopes.of(rateFrom),
 		forth:    countersOf(r.Packets, r.Bytes, rate),
 		back:     backOf(r, rate),
 		totals:   totalsOf(r),

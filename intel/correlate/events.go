@@ -17,7 +17,7 @@ func (c *Correlator) hitEvent(ct *contact, s *sight) intel.Event {
 	setCounters(&ev, forth, s.back)
 	ev.Time = s.received
 	ev.TCPFlags = s.head.tcpFlags
-	ev.Sampling = s.rate
+	ev.Sampling, ev.SamplingFrom = s.rate, c.scopes.text(s.rateFrom)
 	ev.Start, ev.End, ev.Clock = s.start, s.end, clockWord(s.suspect, s.unsynced)
 	return ev
 }
@@ -34,7 +34,7 @@ func (c *Correlator) updateEvent(ct *contact) intel.Event {
 	setCounters(&ev, ct.total[way], ct.total[1-way])
 	ev.Time = ct.received.time()
 	ev.TCPFlags = ct.tcpFlags
-	ev.Sampling = ct.rate
+	ev.Sampling, ev.SamplingFrom = ct.rate, c.scopes.text(ct.rateFrom)
 	ev.Start, ev.End, ev.Clock = ct.start.time(), ct.end.time(), clockWord(ct.suspect, ct.unsynced)
 	return ev
 }
