@@ -35,17 +35,56 @@ func commandsOf(t *testing.T) []string {
 }
 
 // TestReadmeCommands runs every command that the README quotes, in order, in one
-// folder, as a reader would. A command that runs until it is stopped is stopped.
+// folder, as a reader would. The collector runs on while the commands that follow ask it.
 func TestReadmeCommands(t *testing.T) {
 	lines := commandsOf(t)
 	if len(lines) < 6 {
 		t.Fatalf("only %d commands found in the README: %q", len(lines), lines)
 	}
 	dir := t.TempDir()
-	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	state := shortDir(t)
+	t.Setenv("XDG_STATE_HOME", state)
+	t.Setenv("STATE_DIRECTORY", "")
 	writeCapture(t, filepath.Join(dir, "router.pcap"))
+	stop, started := func() {}, true // the collector that was started last
+	defer func() { stop() }()
 	for _, line := range lines {
-		t.Run(line, func(t *testing.T) { runQuoted(t, dir, line) })
+		t.Run(line, func(t *testing.T) {
+			if strings.Contains(line, "flowsnitch run") {
+				stop()
+				stop, started = func() {}, false
+				stop = startQuoted(t, dir, line)
+				started = true
+				return
+			}
+			runQuoted(t, dir, line)
+		})
+		if !started {
+			t.Skip("without a collector the commands that follow have nothing to ask")
+		}
+		if strings.Contains(line, "demo --to") && !t.Failed() {
+			if hits := read(t, filepath.Join(state, "flowsnitch", "hits.json")); !strings.Contains(hits, "203.0.113.9") {
+				t.Errorf("%s: no hit in\n%s", line, hits)
+			}
+		}
+	}
+}
+
+// TestReadmeConfigurations checks the blocks of YAML of the README that are whole
+// configurations.
+func TestReadmeConfigurations(t *testing.T) {
+	n := 0
+	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(read(t, filepath.Join("..", "..", "README.md")), -1) {
+		if !strings.Contains(block[1], "run -c flowsnitch.yml") {
+			continue
+		}
+		n++
+		if r := command(t, "config", "check", "-c", file(t, "flowsnitch.yml", block[1])); r.code != exitDone {
+			t.Errorf("%s\n%+v", block[1], r)
+		}
+	}
+	if n == 0 {
+		t.Error("the README has no configuration of a first day")
 	}
 }
 
@@ -60,6 +99,12 @@ func runQuoted(t *testing.T, dir, line string) {
 		return // this is it
 	case strings.HasPrefix(line, "go run ./cmd/flowsnitch demo"):
 		line += " --duration 2s"
+	case strings.Contains(line, "flowsnitch demo --to"):
+		line = regexp.MustCompile(`--duration \S+`).ReplaceAllString(line, "--duration 3s")
+		root = dir
+	case strings.HasSuffix(line, "flowsnitch top"):
+		line += " --every 100ms --count 2" // it ends with q only on a terminal
+		root = dir
 	case strings.Contains(line, "go build"):
 		line = regexp.MustCompile(`-o (\S+)`).ReplaceAllString(line, "-o "+dir+"/$1")
 	default:
@@ -69,48 +114,49 @@ func runQuoted(t *testing.T, dir, line string) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", line)
 	cmd.Dir = root
-	if strings.Contains(line, "flowsnitch run") {
-		stopWhenListening(t, cmd)
-		return
+	out, err := cmd.CombinedOutput()
+	if strings.HasSuffix(line, "flowsnitch check") && strings.HasPrefix(string(out), "FLOWSNITCH ") {
+		return // whatever it finds on a machine under load
 	}
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
 
-// stopWhenListening starts a collector and stops it once it says that it listens.
-func stopWhenListening(t *testing.T, cmd *exec.Cmd) {
-	cmd.Args[2] = "exec " + cmd.Args[2]
-	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+// startQuoted starts a collector and waits until it listens. What it returns stops it.
+func startQuoted(t *testing.T, dir, line string) (stop func()) {
+	path := filepath.Join(dir, "run.log")
+	log, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd := exec.Command("sh", "-c", "exec "+line)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	said := func() string { b, _ := os.ReadFile(log.Name()); return string(b) }
-	for {
+	said := func() string { b, _ := os.ReadFile(path); return string(b) }
+	eventually(t, "the collector listens", func() bool {
 		select {
 		case err := <-ended:
 			if strings.Contains(said(), "in use") {
 				t.Skipf("a port of the built-in configuration is in use on this machine: %s", said())
 			}
 			t.Fatalf("ended by itself: %v\n%s", err, said())
-		case <-time.After(20 * time.Millisecond):
+		default:
 		}
-		if strings.Contains(said(), "listens on") {
-			break
+		return strings.Contains(said(), "listens on")
+	})
+	return func() {
+		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Error(err)
 		}
-	}
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-ended; err != nil {
-		t.Errorf("%v\n%s", err, said())
+		if err := <-ended; err != nil {
+			t.Errorf("%v\n%s", err, said())
+		}
 	}
 }
 
