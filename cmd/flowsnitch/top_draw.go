@@ -102,7 +102,9 @@ type section struct {
 	// label is the word of the heading behind which the number of rows left out is put.
 	label string
 	rows  []line
-	whole bool // all rows are shown, or none
+	// hidden adds to that number what the rows from one on are; nil = nothing.
+	hidden func(from int) string
+	whole  bool // all rows are shown, or none
 	// share is how many rows it gets at a time while there is room; 0 = one.
 	share int
 	// rank is the order in which sections are left out on a small terminal, the highest
@@ -135,7 +137,11 @@ func fit(list []section, rows, columns int) []line {
 		if len(s.heading) > 0 {
 			heading := s.heading
 			if n := len(s.rows) - shown[i]; n > 0 {
-				heading = note(heading, s.label, fmt.Sprintf("(%d more)", n))
+				more := fmt.Sprintf("(%d more", n)
+				if s.hidden != nil {
+					more += s.hidden(shown[i])
+				}
+				heading = note(heading, s.label, more+")")
 			}
 			lines = append(lines, heading)
 		}

@@ -18,7 +18,7 @@ import (
 func screen(last, s *app.Status, d time.Duration, columns int) []section {
 	v := interval{last, s, d, time.Now()}
 	return slices.Concat(
-		[]section{v.title(), v.troubles(columns)}, v.traffic(columns),
+		[]section{v.title(columns), v.troubles(columns)}, v.traffic(columns),
 		[]section{v.refused(columns), v.contacts(columns), v.exporters(columns), v.sinks(columns), v.feeds(columns)})
 }
 
@@ -42,9 +42,12 @@ func (v *interval) rate(now, before uint64) string {
 	return perSecond(float64(now-min(now, before)) / v.d.Seconds())
 }
 
-func (v *interval) title() section {
-	s := v.now
-	return section{heading: line{{"flowsnitch " + s.Version, strong}, {fmt.Sprintf("  %s  up %s  %d indicators  q quits", s.Name, brief(v.at.Sub(s.Since)), s.Intel.Indicators), normal}}}
+func (v *interval) title(columns int) section {
+	s, keys := v.now, ""
+	if columns > 0 {
+		keys = "  q quits"
+	}
+	return section{heading: line{{"flowsnitch " + s.Version, strong}, {fmt.Sprintf("  %s  up %s  %d indicators", s.Name, brief(v.at.Sub(s.Since)), s.Intel.Indicators) + keys, normal}}}
 }
 
 // troubleRows is how many rows the text of one check takes at most.
@@ -126,7 +129,7 @@ func (v *interval) traffic(columns int) []section {
 const (
 	wide         = 80
 	trafficWidth = 44
-	between      = " │ "
+	between      = " | "
 )
 
 // losses are the kinds of loss that there were; in one row when there were none.
@@ -254,7 +257,18 @@ func (v *interval) contacts(columns int) section {
 		}
 		t.rows = append(t.rows, row)
 	}
-	out := section{label: "contact", share: 2}
+	out := section{label: "contact", share: 2, hidden: func(from int) string {
+		n := 0
+		for _, c := range v.now.Latest[from:] {
+			if c.Severity == intel.Critical.String() {
+				n++
+			}
+		}
+		if n == 0 {
+			return ""
+		}
+		return fmt.Sprintf(", %d critical", n)
+	}}
 	out.heading, out.rows = t.lay(columns)
 	if len(t.rows) == 0 {
 		out.rows = []line{plain("no contact with a listed address since the start")}
@@ -408,7 +422,7 @@ func (v *interval) sinks(columns int) section {
 	for i := range v.now.Sinks {
 		k := &v.now.Sinks[i]
 		at := "-"
-		if c, ok := v.now.Canary.Sinks[k.Name]; ok && v.now.Canary.EverySeconds > 0 {
+		if c, ok := v.now.Canary.Sinks[k.Name]; ok && v.now.Canary.EverySeconds > 0 && v.now.Canary.Sent > 0 {
 			at = v.age(c.Last)
 		}
 		since := "unknown"

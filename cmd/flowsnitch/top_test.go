@@ -100,7 +100,7 @@ func TestScreen(t *testing.T) {
 				t.Errorf("%v: no %q in\n%s", size, want, all)
 			}
 		}
-		if more := strings.Count(all, " more)"); (size[0] == 0 && more > 0) || (size[0] >= 24 && more < 3) {
+		if more := strings.Count(all, " more"); (size[0] == 0 && more > 0) || (size[0] >= 24 && more < 3) {
 			t.Errorf("%v: %d sections say that there is more\n%s", size, more, all)
 		}
 	}
@@ -116,6 +116,12 @@ func TestScreenLosses(t *testing.T) {
 	s := busy()
 	s.Sinks, s.Exporters.List = s.Sinks[:1], s.Exporters.List[:1]
 	s.Listeners = []app.ListenerStatus{{Listen: ":2055", Refused: 12, RefusedSenders: []app.RefusedSender{{Address: netip.MustParseAddr("198.51.100.77"), Datagrams: 12, Last: time.Now()}}}}
+	for i := range s.Latest {
+		s.Latest[i].Severity = []string{"low", "critical"}[i/99] // the last one
+	}
+	if all := strings.Join(linesOf(fit(screen(s, s, 0, 80), 24, 80)), "\n"); !strings.Contains(all, " more, 1 critical)  ") {
+		t.Errorf("a critical contact without room is not counted in\n%s", all)
+	}
 	for _, columns := range []int{60, 80, 200} {
 		all := strings.Join(linesOf(fit(screen(s, s, 0, columns), 50, columns)), "\n")
 		for _, want := range []string{"refused - 12", "198.51.100.77", " unknown"} {
