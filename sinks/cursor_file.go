@@ -26,6 +26,8 @@ const (
 	cursorSuffix = ".cursor"
 	// damagedSuffix is behind the name of one that could not be read.
 	damagedSuffix = ".damaged"
+	// unreadableSuffix is behind that of one that may be readable again, but too late.
+	unreadableSuffix = ".unreadable"
 	// maxSinkName bounds the name of a sink: in JSON a byte takes six at most.
 	maxSinkName = 512
 )

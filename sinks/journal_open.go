@@ -29,11 +29,16 @@ type OpenReport struct {
 	LostEvents    uint64   // not there any more behind the last record
 	BadCursors    []string // files of no use; their sinks get all that is there
 	LostCursors   []string // sinks whose file is not there; they get all that is there
+
+	// Unreadable are files that could not be read, though nothing says that they are
+	// damaged. What is in a segment comes as soon as it can be read; the place of a sink
+	// is set aside, and the sink gets all that is there.
+	Unreadable []string
 }
 
-// Damaged reports whether anything was discarded.
+// Damaged reports whether anything was discarded or could not be read.
 func (r OpenReport) Damaged() bool {
-	return r.TornBytes > 0 || r.DamagedBytes > 0 || r.MissingEvents > 0 || r.LostEvents > 0 || len(r.BadCursors) > 0 || len(r.LostCursors) > 0
+	return r.TornBytes > 0 || r.DamagedBytes > 0 || r.MissingEvents > 0 || r.LostEvents > 0 || len(r.BadCursors) > 0 || len(r.LostCursors) > 0 || len(r.Unreadable) > 0
 }
 
 // String says it in one line.
@@ -53,6 +58,9 @@ func (r OpenReport) String() string {
 	}
 	if len(r.LostCursors) > 0 {
 		s += "; the positions of " + strings.Join(r.LostCursors, ", ") + " are missing, these sinks get all that is there"
+	}
+	if len(r.Unreadable) > 0 {
+		s += "; not readable for now: " + strings.Join(r.Unreadable, ", ")
 	}
 	return s
 }
@@ -94,20 +102,62 @@ func (j *Journal) load(at moment) (report OpenReport, err error) {
 	if j.lock, err = lockDir(j.disk, j.cfg.Dir); err != nil {
 		return report, err
 	}
-	if j.segments, err = listSegments(j.disk, j.cfg.Dir, at); err != nil {
+	err = j.tryToRead(func() (err error) {
+		j.segments, err = listSegments(j.disk, j.cfg.Dir, at)
+		return err
+	})
+	if err != nil {
 		return report, err
 	}
-	if err := j.repair(&report); err != nil {
+	unread, err := j.repair(&report)
+	if err != nil {
+		return report, err
+	}
+	if err := j.loadCursors(&report, unread, at); err != nil {
 		return report, err
 	}
 	report.Segments, report.Bytes = len(j.segments), j.bytes()
 	report.Events = j.next - j.first()
-	return report, j.loadCursors(&report, at)
+	return report, nil
+}
+
+// A file that cannot be read at the start is tried so often before the journal goes on
+// without it.
+const (
+	readTries = 5
+	readPause = 200 * time.Millisecond
+)
+
+// tryToRead calls read until it gives no error that may pass, or has been called often
+// enough.
+func (j *Journal) tryToRead(read func() error) (err error) {
+	for i := range readTries {
+		if i > 0 {
+			time.Sleep(readPause)
+		}
+		if err = read(); !mayPass(err) {
+			return err
+		}
+		j.stats.ReadErrors++
+		j.stats.failed(err)
+	}
+	return err
+}
+
+// mayPass reports whether an error is one of a device or a server that may be readable
+// again later. What is wrong with the process, its limits or its permissions, is not.
+func mayPass(err error) bool {
+	for _, one := range []error{syscall.EIO, syscall.ESTALE, syscall.ETIMEDOUT, syscall.ENXIO, syscall.ENODEV, syscall.EAGAIN, syscall.ENOMEM, syscall.EHOSTDOWN, syscall.ENOTCONN} {
+		if errors.Is(err, one) {
+			return true
+		}
+	}
+	return false
 }
 
 // lockDir keeps other processes out of dir for as long as the file is open.
 func lockDir(d disk.FS, dir string) (disk.File, error) {
-	file, err := d.OpenFile(lockPath(dir), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o640)
+	file, err := d.OpenFile(lockPath(dir), os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
 		return nil, err
 	}
@@ -122,28 +172,49 @@ func lockDir(d disk.FS, dir string) (disk.File, error) {
 }
 
 // repair cuts off what follows the last good record, and goes on behind it. Last
-// segments without one are removed.
-func (j *Journal) repair(report *OpenReport) error {
+// segments without one are removed. One that cannot be read now is left as it is, for the
+// sinks to try: where it ends is not known.
+func (j *Journal) repair(report *OpenReport) (unread *segment, err error) {
 	for len(j.segments) > 0 {
 		last := j.segments[len(j.segments)-1]
-		found, err := last.scan(j.disk)
-		if err != nil {
+		var found scanned
+		err := j.tryToRead(func() (err error) {
+			found, err = last.scan(j.disk)
 			return err
+		})
+		if mayPass(err) {
+			report.Unreadable = append(report.Unreadable, fmt.Sprintf("%s (%v)", last.path, err))
+			return last, nil
+		}
+		if err != nil {
+			return nil, err
 		}
 		report.TornBytes += found.torn
 		j.next = max(j.next, found.end)
 		if found.records == 0 {
 			if err := j.disk.Remove(last.path); err != nil {
-				return err
+				return nil, err
 			}
 			j.segments = j.segments[:len(j.segments)-1]
 			continue
 		}
 		report.DamagedBytes += found.damaged
 		report.MissingEvents += found.missing
-		return j.resume(last, found)
+		return nil, j.resume(last, found)
 	}
-	return nil
+	return nil, nil
+}
+
+// bound sets where a segment ends that could not be read: where the journal ended by the
+// cursors when all of them are of a regular stop, else so far behind that no number in it
+// is used again. What of that was never used counts as dropped once it can be read.
+func (j *Journal) bound(s *segment, told uint64, clean bool) {
+	s.end = max(s.first, told)
+	if !clean || told <= s.first {
+		s.end = max(s.end, s.first+uint64(s.size/leastRecord)+1)
+	}
+	s.synced, s.syncedSize = s.end, s.size
+	j.next = max(j.next, s.end)
 }
 
 // resume opens the last segment for appending.
@@ -166,21 +237,31 @@ func (j *Journal) resume(last *segment, found scanned) (err error) {
 
 // loadCursors reads all cursors. Numbers are not used again: what a crash took is
 // missing between the last record and the first new one, and counted as dropped.
-func (j *Journal) loadCursors(report *OpenReport, at moment) error {
+func (j *Journal) loadCursors(report *OpenReport, unread *segment, at moment) error {
 	names, err := j.disk.Names(j.cfg.Dir)
 	if err != nil {
 		return err
 	}
 	bad := func(path string, err error) {
-		report.BadCursors = append(report.BadCursors, fmt.Sprintf("%s (%v)", path, err))
-		_ = j.disk.Rename(path, path+damagedSuffix) // else it would be news again
+		list, suffix := &report.BadCursors, damagedSuffix
+		if mayPass(err) {
+			list, suffix = &report.Unreadable, unreadableSuffix
+		}
+		*list = append(*list, fmt.Sprintf("%s (%v)", path, err))
+		_ = j.disk.Rename(path, path+suffix) // else it would be news again
 	}
-	if j.known, err = loadKnown(j.disk, j.cfg.Dir); errors.Is(err, errContent) {
+	err = j.tryToRead(func() (err error) {
+		j.known, err = loadKnown(j.disk, j.cfg.Dir)
+		return err
+	})
+	if ofNoUse(err) {
+		j.known.lost = true
 		bad(knownPath(j.cfg.Dir), err)
 	} else if err != nil {
 		return err
 	}
 	var told claim
+	clean := true
 	end := j.next
 	for _, name := range names {
 		path := filepath.Join(j.cfg.Dir, name)
@@ -190,23 +271,33 @@ func (j *Journal) loadCursors(report *OpenReport, at moment) error {
 		if !strings.HasSuffix(name, cursorSuffix) {
 			continue
 		}
-		c, next, err := loadCursor(j.disk, path, at)
+		var c *cursor
+		var next uint64
+		err := j.tryToRead(func() (err error) {
+			c, next, err = loadCursor(j.disk, path, at)
+			return err
+		})
 		if err == nil && !j.known.owns(c.journal) {
 			_ = c.file.Close()
 			err = fmt.Errorf("it belongs to another journal: %w", errContent)
 		}
 		switch {
-		case errors.Is(err, errContent) || errors.Is(err, syscall.EIO):
-			j.known.lost = true
+		case ofNoUse(err):
+			j.known.lost, clean = true, false
 			bad(path, err)
 			continue
 		case err != nil:
 			return err
 		}
 		j.cursors[c.name] = c
+		clean = clean && !c.mayRepeat
 		j.next = max(j.next, c.done.Position, next)
 		told.add(c.done.Position, next)
 		report.Cursors++
+	}
+	if unread != nil {
+		j.bound(unread, told.next, clean && report.Cursors > 0)
+		end = j.next
 	}
 	report.LostEvents = told.beyond(end)
 	report.LostCursors = j.known.missing(j.cursors)
@@ -215,6 +306,12 @@ func (j *Journal) loadCursors(report *OpenReport, at moment) error {
 		c.skip(j.first())
 	}
 	return nil
+}
+
+// ofNoUse reports whether an error says that a file cannot be used: it is damaged, a link,
+// or not readable for now.
+func ofNoUse(err error) bool {
+	return errors.Is(err, errContent) || errors.Is(err, syscall.ELOOP) || mayPass(err)
 }
 
 // A claim is what the cursors that were saved last say of the journal's end: there

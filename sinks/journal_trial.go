@@ -42,6 +42,7 @@ func (j *Journal) trial() error {
 	path := filepath.Join(j.cfg.Dir, "trial")
 	file, err := j.disk.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
 	if err != nil {
+		_ = j.disk.Remove(path) // a link or what else is in the way
 		return err
 	}
 	err = writeAll(file, make([]byte, trialBytes))

@@ -16,6 +16,9 @@ import (
 
 const segmentSuffix = ".events"
 
+// leastRecord is less than any record has: so many there are at most in a file.
+const leastRecord = recordHeader + 8
+
 // A segment is one file of the journal. The journal's lock guards it; the path
 // never changes.
 type segment struct {

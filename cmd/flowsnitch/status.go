@@ -240,7 +240,7 @@ func printJournal(w io.Writer, j *app.JournalStatus) {
 	}
 	fmt.Fprintln(w)
 	o := &j.Opened
-	if o.TornBytes > 0 || o.DamagedBytes > 0 || o.MissingEvents > 0 || o.LostEvents > 0 || len(o.BadCursors)+len(o.LostCursors) > 0 {
+	if o.TornBytes > 0 || o.DamagedBytes > 0 || o.MissingEvents > 0 || o.LostEvents > 0 || len(o.BadCursors)+len(o.LostCursors)+len(o.Unreadable) > 0 {
 		fmt.Fprintf(w, "           damaged at the start: %d bytes cut off, %d bytes passed over with %d events, %d events gone from its end\n",
 			o.TornBytes, o.DamagedBytes, o.MissingEvents, o.LostEvents)
 		for _, name := range o.LostCursors {
@@ -248,6 +248,9 @@ func printJournal(w io.Writer, j *app.JournalStatus) {
 		}
 		for _, name := range o.BadCursors {
 			fmt.Fprintf(w, "           the place of a sink could not be read (%s): it gets all that is there\n", printable(name))
+		}
+		for _, name := range o.Unreadable {
+			fmt.Fprintf(w, "           not readable for now: %s\n", printable(name))
 		}
 	}
 }

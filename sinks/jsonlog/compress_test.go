@@ -199,3 +199,40 @@ func TestFormatErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestLogFollowsNoLinks: what somebody has put beside the log leads to no other file. The
+// log itself may be a link that the operator has made.
+func TestLogFollowsNoLinks(t *testing.T) {
+	l := quietLog(t)
+	victim := filepath.Join(t.TempDir(), "victim")
+	if err := os.WriteFile(victim, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	first := old(t, l)[0]
+	for _, path := range []string{first + gzipSuffix + ".tmp", l.cfg.Path + probeSuffix + ".new"} {
+		if err := os.Symlink(victim, path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.compressOld() // takes the link away
+	if err := l.writeBeside([]byte("x\n")); err == nil || l.Stats().Errors == 0 {
+		t.Errorf("%v, %+v", err, l.Stats())
+	}
+	if b, err := os.ReadFile(victim); err != nil || string(b) != "precious" {
+		t.Errorf("the file behind the links is %q, %v", b, err)
+	}
+	l.compressOld()
+	if err := l.writeBeside([]byte("x\n")); err != nil {
+		t.Error(err)
+	}
+	unzip(t, old(t, l))
+
+	cfg := configAt(filepath.Join(t.TempDir(), "hits.json"))
+	if err := os.Symlink(victim, cfg.Path); err != nil {
+		t.Fatal(err)
+	}
+	send(t, newLogWith(t, cfg), 0, 1)
+	if b, _ := os.ReadFile(victim); len(b) < 100 {
+		t.Errorf("the log behind a link of the operator's is %q", b)
+	}
+}

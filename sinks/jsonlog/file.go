@@ -88,7 +88,7 @@ func (l *Log) makeDir() error {
 // openOrCreate opens the file for appending, and for reading its end. Mode and
 // group are set on a file that it makes; one that is there keeps its own.
 func (l *Log) openOrCreate() (disk.File, error) {
-	const flags = os.O_RDWR | os.O_APPEND
+	const flags = os.O_RDWR | os.O_APPEND | disk.FollowLinks
 	info, err := l.disk.Stat(l.cfg.Path)
 	switch {
 	case err == nil && !info.Mode().IsRegular():

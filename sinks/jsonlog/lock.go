@@ -15,7 +15,7 @@ func (l *Log) takeLock() error {
 	if l.holds(path) {
 		return nil
 	}
-	file, err := l.disk.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, os.FileMode(l.cfg.Mode))
+	file, err := l.disk.OpenFile(path, os.O_RDWR|os.O_CREATE, os.FileMode(l.cfg.Mode))
 	if err != nil {
 		return err
 	}

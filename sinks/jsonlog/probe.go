@@ -40,6 +40,7 @@ func (l *Log) writeBeside(line []byte) error {
 	path := l.cfg.Path + probeSuffix
 	file, err := l.disk.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, os.FileMode(l.cfg.Mode))
 	if err != nil {
+		_ = l.disk.Remove(path + ".new") // a link or what else is in the way
 		return err
 	}
 	n, err := file.Write(line)

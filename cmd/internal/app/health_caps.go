@@ -191,6 +191,10 @@ func (f *Finding) restored(s *Status, now time.Time) {
 func (f *Finding) opened(s *Status, now time.Time) {
 	o := &s.Journal.Opened
 	lost := o.MissingEvents + o.LostEvents
+	if n := len(o.Unreadable); n > 0 && now.Sub(s.Since) <= startTrouble {
+		f.atLeast(Warning)
+		f.addFor(o.Unreadable, "%d files of the journal could not be read at the start: %s; events come as soon as they can be read, sinks whose place is set aside get all that is there; look for a broken disk", n, named(o.Unreadable))
+	}
 	if now.Sub(s.Since) > startTrouble || lost == 0 && o.DamagedBytes == 0 && len(o.BadCursors)+len(o.LostCursors) == 0 {
 		return
 	}

@@ -255,6 +255,9 @@ func TestFindings(t *testing.T) {
 		{"file of templates was damaged", func(s *Status, _ *past) {
 			s.Since, s.Exporters.Restored.Damaged = noon.Add(-61*time.Minute), 3
 		}, "", OK, ""},
+		{"segment of the journal unreadable", func(s *Status, _ *past) {
+			s.Since, s.Journal.Opened.Unreadable = noon, []string{"00.events (input/output error)"}
+		}, "spool", Warning, "could not be read at the start"},
 		{"contacts crowded out", func(s *Status, _ *past) { s.Hits.Correlator.CrowdedOut = 3 }, "loss", Warning, "contact.max_contacts"},
 		{"contacts evicted", func(s *Status, _ *past) { s.Hits.Correlator.ContactsEvicted = 3 }, "loss", Warning, "contact.max_contacts"},
 		{"flows forgotten", func(s *Status, _ *past) { s.Hits.Correlator.FlowsForgotten = 3 }, "loss", Warning, "contact.max_flows"},

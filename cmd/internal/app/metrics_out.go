@@ -49,6 +49,7 @@ func journalMetrics() []metric {
 				put(float64(o.LostEvents), "lost_events")
 				put(float64(len(o.BadCursors)), "bad_cursors")
 				put(float64(len(o.LostCursors)), "lost_cursors")
+				put(float64(len(o.Unreadable)), "unreadable")
 			}},
 		one("journal_failing", "1 while the disk does not take events.", gauge, func(s *Status) float64 { return flag(s.Journal.Trouble != "") }),
 	}

@@ -287,6 +287,7 @@ type OpenedStatus struct {
 	LostEvents    uint64   `json:"lost_events"`    // no longer there behind the last record
 	BadCursors    []string `json:"bad_cursors,omitempty"`
 	LostCursors   []string `json:"lost_cursors,omitempty"`
+	Unreadable    []string `json:"unreadable,omitempty"`
 }
 
 // A SinkStatus is one way out. The numbers of events count from when the sink was first
@@ -548,6 +549,7 @@ func openedStatus(r sinks.OpenReport) OpenedStatus {
 	return OpenedStatus{
 		Segments: r.Segments, Bytes: r.Bytes, Events: r.Events, Cursors: r.Cursors, TornBytes: r.TornBytes,
 		DamagedBytes: r.DamagedBytes, MissingEvents: r.MissingEvents, LostEvents: r.LostEvents, BadCursors: r.BadCursors, LostCursors: r.LostCursors,
+		Unreadable: r.Unreadable,
 	}
 }
 

@@ -16,6 +16,9 @@ import (
 // package os as well.
 type FS interface {
 	Open(path string) (File, error)
+	//
+	// A link at the end of a path is not followed but an error, as somebody else may have
+	// prepared it, unless [FollowLinks] is among the flags. Links to folders on the way are.
 	OpenFile(path string, flag int, mode fs.FileMode) (File, error)
 	MkdirAll(path string, mode fs.FileMode) error
 	// Names gives the names in a directory, sorted.
@@ -56,11 +59,19 @@ type osFile struct{ *os.File }
 
 func (f osFile) Lock() error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
 
-// Open opens a file or a directory for reading.
+// FollowLinks is a flag for OpenFile: for what the operator names, and for folders.
+const FollowLinks = 1 << 30 // none of the flags of open(2)
+
+// Open opens a file for reading.
 func (o OS) Open(path string) (File, error) { return o.OpenFile(path, os.O_RDONLY, 0) }
 
 // OpenFile opens or creates a file.
 func (OS) OpenFile(path string, flag int, mode fs.FileMode) (File, error) {
+	if flag&FollowLinks != 0 {
+		flag &^= FollowLinks
+	} else {
+		flag |= syscall.O_NOFOLLOW
+	}
 	f, err := os.OpenFile(path, flag, mode)
 	if err != nil {
 		return nil, err // a nil *os.File within the interface would not be nil
@@ -114,7 +125,7 @@ func Links(info fs.FileInfo) uint64 {
 // SyncDir brings the names in a directory to the disk. File systems that cannot do that
 // keep no promise about names, and no error would help.
 func SyncDir(f FS, path string) error {
-	dir, err := f.Open(path)
+	dir, err := f.OpenFile(path, os.O_RDONLY|FollowLinks, 0)
 	if err != nil {
 		return err
 	}
@@ -132,6 +143,7 @@ func Replace(f FS, path string, content []byte, mode fs.FileMode) error {
 	aside := path + ".new"
 	file, err := f.OpenFile(aside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
 	if err != nil {
+		_ = f.Remove(aside) // a link or what else is in the way
 		return err
 	}
 	n, err := file.Write(content)

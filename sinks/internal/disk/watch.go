@@ -87,7 +87,7 @@ func (w *Watch) end(c *call) {
 	}
 }
 
-// Open opens a file or a directory for reading.
+// Open opens a file for reading.
 func (w *Watch) Open(path string) (File, error) {
 	defer w.end(w.begin("open", path))
 	return w.watched(w.fs.Open(path))

@@ -55,7 +55,7 @@ func (f *Faults) call(what, path string) error {
 	return nil
 }
 
-// Open opens a file or a directory for reading.
+// Open opens a file for reading.
 func (f *Faults) Open(path string) (disk.File, error) { return f.OpenFile(path, os.O_RDONLY, 0) }
 
 // OpenFile opens or creates a file.
