@@ -199,6 +199,7 @@ func TestProbe(t *testing.T) {
 			t.Errorf("told of %v, asked with %v, before the hits are delivered", log.tokensTold(), sink.probed)
 		}
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if !slices.Equal(log.tokensTold(), []uint16{1, 2}) || !slices.Equal(sink.probed, []uint64{2}) {
 			t.Errorf("told of %v, asked with %v", log.tokensTold(), sink.probed)
 		}
