@@ -169,13 +169,30 @@ func TestProofsAreBounded(t *testing.T) {
 // proving is a sink that can prove its way.
 type proving struct {
 	*fakeSink
+	mu     sync.Mutex
 	probed []uint64 // the canaries it was asked with
 	fail   error
 }
 
 func (p *proving) Probe(_ context.Context, e *intel.Event) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.probed = append(p.probed, e.Flows)
 	return p.fail
+}
+
+// asked gives the canaries that it was asked with.
+func (p *proving) asked() []uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.probed)
+}
+
+// failWith is what it answers from now on.
+func (p *proving) failWith(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fail = err
 }
 
 // TestProbe: canaries that the filter stops are proven by the sink, after what came
@@ -195,21 +212,21 @@ func TestProbe(t *testing.T) {
 		r.Start()
 		add(t, j, flock(1, 2))
 		synctest.Wait()
-		if len(log.tokensTold()) != 0 || len(sink.probed) != 0 {
-			t.Errorf("told of %v, asked with %v, before the hits are delivered", log.tokensTold(), sink.probed)
+		if len(log.tokensTold()) != 0 || len(sink.asked()) != 0 {
+			t.Errorf("told of %v, asked with %v, before the hits are delivered", log.tokensTold(), sink.asked())
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if !slices.Equal(log.tokensTold(), []uint16{1, 2}) || !slices.Equal(sink.probed, []uint64{2}) {
-			t.Errorf("told of %v, asked with %v", log.tokensTold(), sink.probed)
+		if !slices.Equal(log.tokensTold(), []uint16{1, 2}) || !slices.Equal(sink.asked(), []uint64{2}) {
+			t.Errorf("told of %v, asked with %v", log.tokensTold(), sink.asked())
 		}
-		sink.fail = &RetryError{Err: errAway}
+		sink.failWith(&RetryError{Err: errAway})
 		add(t, j, flock(3, 1))
 		synctest.Wait()
 		if s := checkCursor(t, r); !slices.Equal(log.tokensTold(), []uint16{1, 2}) || s.Failing != 1 || s.LastError == "" || s.Filtered != 3 || s.Delivered != 3 {
 			t.Errorf("told of %v, %+v", log.tokensTold(), s)
 		}
-		sink.fail = nil
+		sink.failWith(nil)
 		add(t, j, flock(4, 1))
 		synctest.Wait()
 		if s := checkCursor(t, r); !slices.Equal(log.tokensTold(), []uint16{1, 2, 4}) || s.Failing != 0 || s.Pending != 0 {
