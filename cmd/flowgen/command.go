@@ -68,6 +68,7 @@ func (o *options) bind(cmd *cobra.Command) {
 	f.StringVar(&o.home, "home", "", "own network, `PREFIX,...`: one end of every flow; default: any address")
 	f.IntVar(&o.flows, "flows", 262144, "`DISTINCT` flows, sent again and again")
 	f.Uint32Var(&o.sampling, "sampling", 0, "tell a sampling rate of 1 in `N`; 0 = tell none")
+	f.Uint32Var(&o.sampledIf, "sampled-interface", 0, "v9, ipfix: tell the sampling rate for `INTERFACE` only; 0 = for the exporter")
 	f.Uint32Var(&o.domain, "domain", 1, "engine `ID`, source id, observation domain or sub-agent")
 	f.IntVar(&o.exporters, "exporters", 1, "send as `N` exporters in turn")
 	f.StringVar(&o.spoof, "spoof", "", "take the exporters' addresses from this IPv4 `PREFIX` (raw socket)")

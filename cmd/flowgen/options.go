@@ -28,6 +28,7 @@ type options struct {
 	hitList, home        string
 	flows                int
 	sampling, domain     uint32
+	sampledIf            uint32
 	exporters            int
 	spoof                string
 	perDatagram          int
@@ -151,7 +152,7 @@ func (p *plan) setEncoder() error {
 	if !ok {
 		return usagef("--version %s: v5, v9, ipfix or sflow are allowed", p.version)
 	}
-	p.encoder = synth.Config{Version: v, Domain: p.domain, Sampling: p.sampling, MaxFlows: p.perDatagram}
+	p.encoder = synth.Config{Version: v, Domain: p.domain, Sampling: p.sampling, SampledIf: p.sampledIf, MaxFlows: p.perDatagram}
 	if err := p.encoder.Validate(); err != nil {
 		return usageError{err}
 	}

@@ -18,18 +18,22 @@ func (e *Encoder) appendV9Templates(dst []byte, c clock) []byte {
 }
 
 func (e *Encoder) appendV9Sampling(b []byte) []byte {
+	scope, value := uint16(1), e.cfg.Domain // System
+	if e.cfg.SampledIf != 0 {
+		scope, value = 2, e.cfg.SampledIf // Interface
+	}
 	start := len(b)
 	b = openSet(b, v9OptionsTemplateSet)
 	b = appendUint16s(b, optionsTemplate,
 		4, 8, // bytes of scope fields, bytes of option fields
-		1, 4, // scope System
+		scope, 4,
 		34, 4,
 		35, 1)
 	b = closeSet(b, start)
 
 	start = len(b)
 	b = openSet(b, optionsTemplate)
-	b = binary.BigEndian.AppendUint32(b, e.cfg.Domain)
+	b = binary.BigEndian.AppendUint32(b, value)
 	b = binary.BigEndian.AppendUint32(b, e.cfg.Sampling)
 	b = append(b, 1) // deterministic
 	return closeSet(b, start)
@@ -53,9 +57,14 @@ func (e *Encoder) appendIPFIXTemplates(dst []byte, c clock) []byte {
 func (e *Encoder) appendIPFIXSampling(b []byte) []byte {
 	start := len(b)
 	b = openSet(b, ipfixOptionsTemplateSet)
-	b = appendUint16s(b, optionsTemplate,
-		4, 1, // fields in all, scope fields among them
-		149, 4,
+	scopes := []uint16{149, 4}
+	if e.cfg.SampledIf != 0 {
+		scopes = append(scopes, 10, 4)
+	}
+	n := uint16(len(scopes) / 2)
+	b = appendUint16s(b, optionsTemplate, 3+n, n) // fields in all, scope fields among them
+	b = appendUint16s(b, scopes...)
+	b = appendUint16s(b,
 		304, 2, // selectorAlgorithm
 		305, 4,
 		306, 4)
@@ -64,6 +73,9 @@ func (e *Encoder) appendIPFIXSampling(b []byte) []byte {
 	start = len(b)
 	b = openSet(b, optionsTemplate)
 	b = binary.BigEndian.AppendUint32(b, e.cfg.Domain)
+	if e.cfg.SampledIf != 0 {
+		b = binary.BigEndian.AppendUint32(b, e.cfg.SampledIf)
+	}
 	b = binary.BigEndian.AppendUint16(b, 1) // systematic count-based sampling
 	b = binary.BigEndian.AppendUint32(b, 1)
 	b = binary.BigEndian.AppendUint32(b, e.cfg.Sampling-1)

@@ -40,6 +40,9 @@ type Config struct {
 	// most 16,383), v9 and IPFIX in options data beside the templates, sFlow in
 	// every sample. 0 means that nothing is told; sFlow then says 1.
 	Sampling uint32
+	// SampledIf, when not 0, is the interface that v9 and IPFIX tell the rate for: scope
+	// Interface in v9, ingressInterface (10) beside the domain in IPFIX.
+	SampledIf uint32
 	// Boot is when the exporter started, the zero of its sysUptime. The zero time
 	// means one hour before its first datagram.
 	Boot time.Time
