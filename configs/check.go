@@ -158,7 +158,7 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 func checkList(n ast.Node, elem reflect.Type, key string) *Error {
 	list, ok := n.(*ast.SequenceNode)
 	if !ok {
-		return at(n, key, fmt.Errorf("want a list, not %s", kindOf(n)))
+		return at(n, key, fmt.Errorf("want a list%s, not %s", blockExamples[elem], kindOf(n)))
 	}
 	for i, v := range list.Values {
 		if err := check(v, elem, fmt.Sprintf("%s[%d]", key, i)); err != nil {

@@ -13,11 +13,16 @@ type Health struct {
 	// FeedAge is how old a feed may be whose source has not confirmed it since, at most:
 	// two of its intervals may be less.
 	FeedAge time.Duration `yaml:"feed_age"`
+	// Transit is how many percent of the flows of an hour may have no end in the home
+	// networks; 100 = all, as of a carrier.
+	Transit float64 `yaml:"transit"`
 }
 
 // DefaultHealth gives limits for devices that export every minute and feeds of every
 // day.
-func DefaultHealth() Health { return Health{Silence: 90 * time.Second, FeedAge: 48 * time.Hour} }
+func DefaultHealth() Health {
+	return Health{Silence: 90 * time.Second, FeedAge: 48 * time.Hour, Transit: 30}
+}
 
 // leastHealth is a limit that is not reached by chance: the instance judges itself every
 // ten seconds.
@@ -30,6 +35,9 @@ func (h Health) Validate() error {
 	}
 	if h.FeedAge < leastHealth {
 		return fmt.Errorf("feed_age: %s is too short; allowed are %s and more", h.FeedAge, leastHealth)
+	}
+	if h.Transit < 0 || h.Transit > 100 {
+		return fmt.Errorf("transit: %g is outside 0 to 100", h.Transit)
 	}
 	return nil
 }

@@ -30,6 +30,9 @@ type Matcher struct {
 	rec  flow.Record
 	hits [flow.NumSides]intel.Hit
 
+	sets    uint32 // so far, for the one of many that is sampled
+	transit transitCounters
+
 	matched  atomic.Uint64
 	canaries int // since the last Flush
 	counts   canaryCounters
@@ -45,6 +48,9 @@ func NewMatcher(store *intel.Store, cfg *Config, hand func(*Batch)) *Matcher {
 // Records matches one set.
 func (m *Matcher) Records(s *decode.Set) {
 	t := m.store.Load()
+	if m.sets++; m.sets%transitEvery == 0 && s.Len() > 0 {
+		m.sample(s)
+	}
 	m.rows = m.rows[:0]
 	m.found = t.Match4(s.V4, m.found[:0])
 	for _, i := range m.found {

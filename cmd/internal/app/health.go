@@ -124,6 +124,7 @@ type past struct {
 	status  Status                   // the counters of lossWindow ago, or of the start
 	failing map[string]time.Duration // how long each sink has been failing
 	habits  map[netip.Addr]habit
+	transit float64 // percent of the flows of the last hour
 	// date is the time now by a clock that can be trusted.
 	date time.Time
 }

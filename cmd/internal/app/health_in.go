@@ -82,6 +82,7 @@ func exporterFinding(s *Status, p *past, now time.Time) Finding {
 		f.atLeast(Warning)
 		f.add("", "nobody has sent anything since the start: point the flow export of a router here, and look at 'refused' in 'flowsnitch status'")
 	}
+	f.transit(p)
 	f.refusedSenders(s, &p.status)
 	f.exporterCaps(s, p)
 	if len(all) > 0 {

@@ -132,6 +132,9 @@ func TestFindings(t *testing.T) {
 			d.IntervalSeconds, d.Taken, d.Error = 5, noon.Add(-time.Minute), "timeout"
 		}, "", OK, ""},
 		{"feed missing", func(s *Status, _ *past) { s.Intel.Feeds[0] = fetch.Status{Name: "drop", Error: "404"} }, "feeds", Warning, "never fetched: drop (404)"},
+		{"flows without an end of ours", func(_ *Status, p *past) { p.transit = 61.4 }, "exporters", Warning,
+			"61 % of the flows of the last hour have no end in 'home': are your public prefixes in it?"},
+		{"flows of a carrier", func(_ *Status, p *past) { p.transit, p.limits.Transit = 100, 100 }, "", OK, ""},
 		{"feed read in part", func(s *Status, _ *past) {
 			s.Intel.Feeds[0] = fetch.Status{Name: "otx", Error: "500", Incomplete: true, Entries: 9, Checked: noon}
 		}, "feeds", Warning, "never fetched: otx (500, its first reading is not complete)"},

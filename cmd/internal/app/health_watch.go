@@ -30,6 +30,7 @@ type healthWatch struct {
 	quiet  map[netip.Addr]time.Duration // how long each exporter was silent at the last look
 	said   map[string]Finding           // by check
 	last   []Finding
+	flows  transitWatch
 	looked time.Time
 }
 
@@ -51,6 +52,20 @@ func (h *healthWatch) look(s *Status, now, date time.Time) {
 	for i := range h.last {
 		h.tell(&h.last[i])
 	}
+}
+
+// noteTransit takes in how many flows have no end of ours.
+func (h *healthWatch) noteTransit(now time.Time, listeners []*listener) {
+	var sampled, transit uint64
+	for _, l := range listeners {
+		for _, w := range l.workers {
+			c := w.Transit()
+			sampled, transit = sampled+c.Sampled, transit+c.Transit
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.past.transit = h.flows.note(now, sampled, transit)
 }
 
 // remember brings the past up to date.
@@ -160,5 +175,6 @@ func (a *App) watchHealth(ctx context.Context) {
 // judgeHealth judges the app now.
 func (a *App) judgeHealth() {
 	s := a.status(anyNumber)
+	a.checks.noteTransit(time.Now(), a.listeners)
 	a.checks.look(&s, time.Now(), a.watch.Now())
 }
