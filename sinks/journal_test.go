@@ -222,6 +222,9 @@ func TestJournalBitFlips(t *testing.T) {
 			a[rand.IntN(len(a))] ^= 1 << rand.IntN(8)
 			b[rand.IntN(len(b))] ^= 1 << rand.IntN(8)
 		}
+		if slices.Equal(b, second) { // the same bit twice
+			continue
+		}
 		want := append(found(a), found(b)...)
 		if len(want) < 194 {
 			t.Fatalf("%d records are left", len(want))
