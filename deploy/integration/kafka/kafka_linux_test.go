@@ -80,7 +80,7 @@ func testForms(t *testing.T, b *broker, snake string) {
 		for i := range sent {
 			sent[i].Exporter = netip.MustParseAddr("192.0.2.1")
 		}
-		sendAll(t, p, sent, nil)
+		sendAll(t, p, sent)
 		out, err := consumePython(t, b, snake, "hits."+format).Output()
 		if err != nil {
 			t.Fatal(err)
