@@ -144,11 +144,17 @@ func cutIPSetComment(line string) (command, comment string) {
 }
 
 // ipsetEntry reads an address, prefix or range, with ",proto:port" behind it in
-// sets of that type. Further dimensions of a set are not kept.
+// sets of that type. A second address makes a pair, which says more than a list of
+// addresses; other dimensions of a set, such as an interface, are not kept.
 func ipsetEntry(s string) ([]netip.Prefix, uint16, error) {
 	s, second, _ := strings.Cut(s, ",")
 	_, number, _ := strings.Cut(second, ":")
 	port, _ := parsePort(number)
+	for other := range strings.SplitSeq(second, ",") {
+		if _, err := parsePrefix(other); err == nil {
+			return nil, 0, errNFTPair
+		}
+	}
 	if strings.IndexByte(s, '-') >= 0 {
 		ps, err := parseRange(s, parseAddr)
 		return ps, port, err

@@ -112,7 +112,7 @@ func TestPipeAndTor(t *testing.T) {
 	testRows(t, "tor-exit", []rowCase{
 		{"ExitNode A\nPublished x\nExitAddress 192.0.2.1 2026-11-01 00:00:00\nExitAddress 2001:db8::1", "192.0.2.1/32 2001:db8::1/128", 0},
 		{"ExitAddress x 2026-11-01 00:00:00", "", 1},
-		{"ExitAddress", "", 0},
+		{"ExitAddress", "", 1},
 	})
 	entries, _ := parseEntries(t, Options{}, "64500 | N | 192.0.2.1 | 2026-11-01 10:20:30 | sshpwauth")
 	if e := entries[0]; e.Category != "bruteforce" || e.LastSeen.Format("15:04:05") != "10:20:30" {

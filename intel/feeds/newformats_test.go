@@ -25,6 +25,15 @@ func TestNFT(t *testing.T) {
 	})
 }
 
+func TestRowsOfOtherFormatsAreWhole(t *testing.T) {
+	testRows(t, "ipset", []rowCase{
+		{"add a 192.0.2.1,198.51.100.1\nadd b 192.0.2.0/24,tcp:80,198.51.100.0/24\nadd c 192.0.2.9,eth0", "192.0.2.9/32", 2},
+	})
+	testRows(t, "tor-exit", []rowCase{
+		{"# x\nExitNode AA\nPublished 2026-11-19 12:00:03\nLastStatus 2026-11-19 12:00:03\nExitAddress 192.0.2.1 2026-11-19 12:00:03\nExitAdress 192.0.2.2\nx", "192.0.2.1/32", 2},
+	})
+}
+
 func TestHostsDeny(t *testing.T) {
 	testRows(t, "hosts.deny", []rowCase{
 		{"ALL: 192.0.2.1\nsshd : 192.0.2.2, 198.51.100. : DENY\nsshd,vsftpd: 203.0.113.0/255.255.255.128 203.0.113.128/26",

@@ -1,6 +1,7 @@
 package feeds
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 
@@ -47,20 +48,29 @@ func isPipeRow(line string) bool {
 	return err == nil && !parseTime(cols[n-2]).IsZero()
 }
 
+var errTorLine = errors.New("want ExitNode, Published, LastStatus or ExitAddress")
+
 // startTorExit makes the parser of Tor's exit-addresses: the lines of a relay
 // follow its fingerprint.
 func startTorExit(d *document, _ string) (rowFunc, error) {
 	relay := ""
 	return func(line string) error {
 		words := strings.Fields(line)
+		if d.comment(trim(line), "#") {
+			return nil
+		}
 		if len(words) < 2 {
+			d.reject(line, errColumns)
 			return nil
 		}
 		switch words[0] {
+		case "Published", "LastStatus":
 		case "ExitNode":
 			relay = words[1]
 		case "ExitAddress":
 			return d.torExit(line, words, relay)
+		default:
+			d.reject(line, errTorLine)
 		}
 		return nil
 	}, nil
