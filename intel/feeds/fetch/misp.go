@@ -164,6 +164,9 @@ func (g *reading) events(ctx context.Context, manifest map[string]manifestEntry,
 			}
 		}
 	}
+	if g.bad > 0 && g.good == 0 {
+		return g.keep(last, g.tally.first) // nothing has come: that is no copy
+	}
 	g.first = false
 	if g.bad > 0 { // the manifest is asked for as a whole again
 		done = mispFeedCursor{Complete: true, Bad: last.Bad}
