@@ -176,6 +176,12 @@ func printTrouble(w io.Writer, f *fetch.Status, now time.Time) {
 	if f.Incomplete {
 		say("its first reading is not complete; the %d entries that have come are used, and the next fetch goes on there", f.Entries)
 	}
+	for _, p := range f.Bad {
+		say("cannot read %s for %s: %s; the others are used, and it is asked for again", p.Name, short(max(now.Sub(p.Since), 0)), p.Why)
+	}
+	if more := f.BadPieces - len(f.Bad); more > 0 {
+		say("cannot read %d more pieces", more)
+	}
 	if f.Unreadable != "" {
 		say("the stored copy cannot be read: %s; its entries in force stay", f.Unreadable)
 	}

@@ -253,7 +253,6 @@ func judgedStatus() *Status {
 		s.Sinks[i].Failing = false
 	}
 	for i := range s.Intel.Feeds {
-		s.Intel.Feeds[i].BadPieces = 0
 		s.Intel.Feeds[i].Held, s.Intel.Feeds[i].Error, s.Intel.Feeds[i].Unreadable = "", "", ""
 	}
 	for name, l := range s.Canary.Listeners {
@@ -315,6 +314,7 @@ var notJudged = figures.Exempt{
 	"Exporters.List[].":                       "are summed up in Exporters and in Decoded, which are looked at; what an sFlow agent could not sample is a matter of the device",
 	"Intel.Indicators":                        "is looked at when it is 0",
 	"Intel.Feeds[].Objects":                   "is no loss",
+	"Intel.Feeds[].BadPieces":                 "is looked at when one is bad for as long as a feed may be old, see TestBadPieces",
 	"Intel.Feeds[].SlowRequests":              "fail a fetch: the age of the feed is looked at",
 	"Intel.Feeds[].RefusedRedirects":          "fail a fetch: the age of the feed is looked at",
 	"Intel.Feeds[].Entries":                   "is no loss",
@@ -448,6 +448,5 @@ var lasting = map[string]bool{
 	"Journal.Opened.MissingEvents":    true,
 	"Journal.Opened.LostEvents":       true,
 	"Intel.Feeds[].Refused[over-cap]": true,
-	"Intel.Feeds[].BadPieces":         true, // until a fetch has all of them
 	"Sinks[].Failing":                 true,
 }

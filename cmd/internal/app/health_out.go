@@ -47,13 +47,13 @@ func feedFinding(s *Status, p *past, now time.Time) Finding {
 			aged = append(aged, fmt.Sprintf("%s: the data are %s old", d.Name, ago(data.Seconds())))
 			f.bad = append(f.bad, d.Name+" data")
 		}
-		if d.BadPieces > 0 {
-			pieces = append(pieces, fmt.Sprintf("%s (%d)", d.Name, d.BadPieces))
-			f.bad = append(f.bad, d.Name+" parts")
-		}
 		if d.Unreadable != "" {
 			unreadable = append(unreadable, fmt.Sprintf("%s (%s)", d.Name, d.Unreadable))
 			f.bad = append(f.bad, d.Name+" unreadable")
+		}
+		if d.BadPieces > 0 && len(d.Bad) > 0 && p.date.Sub(d.Bad[0].Since) >= p.ageLimit(d) {
+			pieces = append(pieces, fmt.Sprintf("%s (%d, the first is %s: %s)", d.Name, d.BadPieces, d.Bad[0].Name, d.Bad[0].Why))
+			f.bad = append(f.bad, d.Name+" pieces")
 		}
 		if d.Held != "" {
 			held = append(held, fmt.Sprintf("%s (%s)", d.Name, d.Held))
@@ -70,7 +70,7 @@ func feedFinding(s *Status, p *past, now time.Time) Finding {
 	}
 	if len(pieces) > 0 {
 		f.atLeast(Warning)
-		f.add("", "parts of sources that could not be read: %s; the others are in force; 'flowsnitch intel status' has the first", named(pieces))
+		f.add("", "pieces of feeds cannot be read: %s; the others are used; 'flowsnitch intel status' names them", named(pieces))
 	}
 	if len(aged) > 0 {
 		f.atLeast(Warning)

@@ -146,7 +146,6 @@ func TestFindings(t *testing.T) {
 		}, "", OK, ""},
 		{"feeds by a date that can be trusted", func(s *Status, p *past) { p.date = noon.Add(10 * 24 * time.Hour) },
 			"feeds", Critical, "drop is 10 days old"},
-		{"a bad piece of a source", func(s *Status, _ *past) { s.Intel.Feeds[0].BadPieces = 2 }, "feeds", Warning, "drop (2)"},
 		{"old data", func(s *Status, _ *past) { s.Intel.Feeds[0].Updated = noon.Add(-240 * 24 * time.Hour) }, "feeds", Warning, "drop: the data are 240 d"},
 		{"data older than max_age", func(s *Status, _ *past) {
 			s.Intel.Feeds[0].Updated, s.Intel.Feeds[0].MaxAgeSeconds = noon.Add(-3*24*time.Hour), 48*3600
@@ -467,6 +466,23 @@ func TestHealthLate(t *testing.T) {
 			if f.Check == "workers" && (f.State != want || f.Least != want) {
 				t.Errorf("after %s: %+v", after, f)
 			}
+		}
+	}
+}
+
+// TestBadPieces: a piece of a feed that stays bad for as long as a feed may be old is a
+// warning that names it.
+func TestBadPieces(t *testing.T) {
+	p := &past{date: noon}
+	p.limits.FeedAge = 48 * time.Hour
+	for age, warns := range map[time.Duration]bool{time.Minute: false, 47 * time.Hour: false, 49 * time.Hour: true} {
+		s := &Status{Since: noon}
+		s.Intel.Indicators = 1
+		s.Intel.Feeds = []fetch.Status{{Name: "f", Taken: noon, IntervalSeconds: 24 * 3600, BadPieces: 2,
+			Bad: []fetch.Piece{{Name: "event 1", Why: "HTTP 404", Since: noon.Add(-age)}, {Name: "event 2", Since: noon}}}}
+		f := feedFinding(s, p, noon)
+		if got := f.State == Warning; got != warns || warns && !strings.Contains(f.Text, "f (2, the first is event 1: HTTP 404)") {
+			t.Errorf("after %v: %+v", age, f)
 		}
 	}
 }

@@ -108,7 +108,6 @@ func intelMetrics() []metric {
 			return float64(n)
 		}),
 		perFeed("feed_expired_entries", "Entries of the copy in use that are too old.", gauge, func(f *fetch.Status) float64 { return float64(f.Expired) }),
-		perFeed("feed_bad_pieces", "Events, pulses, pages or collections that the last fetch could not read.", gauge, func(f *fetch.Status) float64 { return float64(f.BadPieces) }),
 		perFeed("feed_rejected_parts", "Parts of rows of the copy in use that were not understood, in rows of which others were.", gauge, func(f *fetch.Status) float64 { return float64(f.RejectedParts) }),
 		perFeed("feed_data_timestamp_seconds", "Time of the data in use by their own words, 0 where they have none.", gauge, func(f *fetch.Status) float64 { return unixOrZero(f.Updated) }),
 		perFeed("feed_rejected_rows", "Rows of the copy in use that were not understood.", gauge, func(f *fetch.Status) float64 { return float64(f.Rejected) }),
@@ -119,6 +118,7 @@ func intelMetrics() []metric {
 		perFeed("feed_requests_total", "Requests sent to the source.", counter, func(f *fetch.Status) float64 { return float64(f.Requests) }),
 		perFeed("feed_slow_requests_total", "Requests that were given up because the source was too slow.", counter, func(f *fetch.Status) float64 { return float64(f.SlowRequests) }),
 		perFeed("feed_refused_redirects_total", "Redirects of the source that were not followed.", counter, func(f *fetch.Status) float64 { return float64(f.RefusedRedirects) }),
+		perFeed("feed_bad_pieces", "Collections, events, pulses and other pieces of the source that cannot be read.", gauge, func(f *fetch.Status) float64 { return float64(f.BadPieces) }),
 		perFeed("feed_objects", "Pulses, events or indicators of the copy in use, of sources that are read piece by piece.", gauge, func(f *fetch.Status) float64 { return float64(f.Objects) }),
 		{name: "warninglist_stopped_total", help: "Hits that a warninglist stopped.", kind: counter, labels: []string{"feed"}, each: func(s *Status, put put) {
 			for _, f := range s.Intel.Feeds {

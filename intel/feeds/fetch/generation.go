@@ -89,6 +89,9 @@ type Description struct {
 	PeakAt time.Time `json:"peak_at,omitzero"`
 	// Held is why the generation is not used; empty when it is.
 	Held string `json:"held,omitempty"`
+
+	// grows is set when pieces may have come that were missing: growth is expected.
+	grows bool
 }
 
 // Parsed is the report of a parser as far as it is kept.

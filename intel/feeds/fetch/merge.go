@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
@@ -12,6 +13,9 @@ type delta struct {
 	// objects are new or changed; each replaces all that its id had before.
 	objects map[string]object
 	entries []feeds.Entry
+	// partial are those of objects whose entries are not all there: what the old
+	// generation has of them stays, too.
+	partial map[string]bool
 	// removed are gone.
 	removed map[string]bool
 	// gone tells of an object that is in no answer whether it has vanished; nil = it
@@ -20,7 +24,7 @@ type delta struct {
 }
 
 func newDelta() *delta {
-	return &delta{objects: make(map[string]object), removed: make(map[string]bool)}
+	return &delta{objects: make(map[string]object), partial: make(map[string]bool), removed: make(map[string]bool)}
 }
 
 // empty reports whether nothing has changed.
@@ -33,6 +37,8 @@ type page struct {
 	objects []object
 	entries []feeds.Entry
 	removed []string
+	// partial are the objects whose entries could not be had in full.
+	partial map[string]bool
 }
 
 // apply adds a page; what an earlier one said of the same objects is void.
@@ -41,9 +47,15 @@ func (d *delta) apply(p page) {
 	for _, o := range p.objects {
 		delete(d.removed, o.id)
 		d.objects[o.id] = o
+		if p.partial[o.id] {
+			d.partial[o.id] = true
+		} else {
+			delete(d.partial, o.id)
+		}
 	}
 	for _, id := range p.removed {
 		delete(d.objects, id)
+		delete(d.partial, id)
 		d.removed[id] = true
 	}
 	for _, e := range p.entries {
@@ -57,7 +69,7 @@ func (d *delta) apply(p page) {
 func (d *delta) drop(p page) {
 	void := make(map[string]bool)
 	for _, o := range p.objects {
-		if _, known := d.objects[o.id]; known {
+		if _, known := d.objects[o.id]; known && !p.partial[o.id] {
 			void[o.id] = true
 		}
 	}
@@ -69,12 +81,38 @@ func (d *delta) drop(p page) {
 	}
 }
 
+// forget takes back what a group of objects has brought, and reports whether it was any.
+func (d *delta) forget(group string) bool {
+	void := make(map[string]bool)
+	for id, o := range d.objects {
+		if o.group == group {
+			void[id] = true
+			delete(d.objects, id)
+			delete(d.partial, id)
+		}
+	}
+	d.entries = slices.DeleteFunc(d.entries, func(e feeds.Entry) bool { return void[e.NativeID] })
+	return len(void) > 0
+}
+
+// A listing is a prefix that an object lists.
+type listing struct {
+	id     string
+	prefix netip.Prefix
+}
+
 // merge writes the old generation, which may be nil, with the delta applied.
 func (d *delta) merge(old *reader, w *writer) error {
 	if old == nil {
 		return d.flush(w)
 	}
 	drop := maps.Clone(d.removed)
+	fresh := make(map[listing]bool) // of partial objects
+	for i := range d.entries {
+		if e := &d.entries[i]; d.partial[e.NativeID] {
+			fresh[listing{e.NativeID, e.Prefix}] = true
+		}
+	}
 	flushed := false
 	flush := func() error {
 		if flushed {
@@ -97,7 +135,11 @@ func (d *delta) merge(old *reader, w *writer) error {
 		if err := flush(); err != nil {
 			return err
 		}
-		if _, changed := d.objects[e.NativeID]; changed || drop[e.NativeID] {
+		_, changed := d.objects[e.NativeID]
+		if changed && d.partial[e.NativeID] && !fresh[listing{e.NativeID, e.Prefix}] {
+			changed = false
+		}
+		if changed || drop[e.NativeID] {
 			return nil
 		}
 		return w.entry(e)

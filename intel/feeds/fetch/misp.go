@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -40,6 +41,17 @@ type manifestEntry struct {
 	Timestamp unixText `json:"timestamp"`
 }
 
+// UnmarshalJSON never fails on valid JSON: an entry that is none spoils no other one, and
+// its event is read once.
+func (m *manifestEntry) UnmarshalJSON(b []byte) error {
+	type plain manifestEntry
+	var p plain
+	if json.Unmarshal(b, &p) == nil {
+		*m = manifestEntry(p)
+	}
+	return nil
+}
+
 // isUUID tells the names of events: nothing else of a manifest gets into a URL.
 var isUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`).MatchString
 
@@ -58,9 +70,6 @@ func (r *runner) pullMISPFeed(ctx context.Context, c *client) (Outcome, string, 
 		}
 		return Failed, "", err
 	}
-	if len(g.known) > 0 {
-		g.succeeded() // the manifest stands by what is in force
-	}
 	var gone page
 	for id := range g.known {
 		if _, ok := manifest[id]; !ok {
@@ -71,7 +80,7 @@ func (r *runner) pullMISPFeed(ctx context.Context, c *client) (Outcome, string, 
 		g.apply(gone)
 	}
 	out, err := g.done(g.events(ctx, manifest, d))
-	return out, g.note(), err
+	return out, "", err
 }
 
 // A mispFeedCursor has the validators of the manifest, once all of its events have
@@ -80,12 +89,7 @@ type mispFeedCursor struct {
 	ETag         string `json:"etag,omitempty"`
 	LastModified string `json:"last_modified,omitempty"`
 	Complete     bool   `json:"complete"`
-	// Bad are events that could not be read: they come last.
-	Bad []string `json:"bad,omitempty"`
 }
-
-// maxBadEvents is how many events that could not be read are remembered.
-const maxBadEvents = 1000
 
 // manifest gets the list of events; nil when it has not changed.
 func (g *reading) manifest(ctx context.Context) (map[string]manifestEntry, mispFeedCursor, error) {
@@ -101,13 +105,16 @@ func (g *reading) manifest(ctx context.Context) (map[string]manifestEntry, mispF
 		return nil, now, nil
 	}
 	m := make(map[string]manifestEntry)
+	if len(g.known) > 0 {
+		g.fine() // it stands by what is in force
+	}
 	if err := decodeManifest(json.NewDecoder(http.MaxBytesReader(nil, a.Body, g.r.spec.MaxBytes)), m); err != nil {
 		return nil, now, fmt.Errorf("%s: %w", manifestName, err)
 	}
 	if limit := g.r.m.cfg.Fetch.MaxObjects; len(m) > limit {
 		return nil, now, fmt.Errorf("%s: %d events, more than the %d of fetch.max_objects", manifestName, len(m), limit)
 	}
-	now = mispFeedCursor{ETag: a.Header.Get("ETag"), LastModified: a.Header.Get("Last-Modified"), Complete: true}
+	now = mispFeedCursor{a.Header.Get("ETag"), a.Header.Get("Last-Modified"), true}
 	return m, now, nil
 }
 
@@ -135,44 +142,45 @@ func (g *reading) events(ctx context.Context, manifest map[string]manifestEntry,
 			wanted = append(wanted, id)
 		}
 	}
-	var last mispFeedCursor
-	g.r.lastCursor(&last)
-	wasBad := make(map[string]int, len(last.Bad))
-	for _, id := range last.Bad {
-		wasBad[id] = 1
+	for name := range g.bad {
+		id, _ := strings.CutPrefix(name, eventPiece)
+		if _, ok := manifest[id]; !ok || !slices.Contains(wanted, id) {
+			delete(g.bad, name)
+		}
 	}
 	slices.SortFunc(wanted, func(a, b string) int {
-		return cmp.Or(wasBad[a]-wasBad[b], manifest[a].Timestamp.Compare(manifest[b].Timestamp.Time), strings.Compare(a, b))
+		return cmp.Or(g.wasBad(eventPiece+a)-g.wasBad(eventPiece+b), manifest[a].Timestamp.Compare(manifest[b].Timestamp.Time), strings.Compare(a, b))
 	})
+	var last mispFeedCursor
+	g.r.lastCursor(&last)
 	last.ETag, last.LastModified = "", "" // not before all events are here
-	last.Bad = nil
 	for _, id := range wanted {
-		err := g.event(ctx, id, manifest[id].Timestamp.Time)
-		if err != nil {
-			if len(last.Bad) < maxBadEvents {
-				last.Bad = append(last.Bad, id)
+		if err := g.event(ctx, id, manifest[id].Timestamp.Time); err != nil {
+			stop := g.fail(ctx, err)
+			if ctx.Err() == nil && !neverReached(err) {
+				g.name(eventPiece+id, err)
 			}
-			if !g.failed(ctx, "event "+id, err) {
-				return g.keep(last, fmt.Errorf("event %s: %w", id, err))
+			if stop != nil {
+				return g.keep(last, fmt.Errorf("event %s: %w", id, stop))
 			}
 			continue
 		}
-		g.succeeded()
+		delete(g.bad, eventPiece+id)
 		if g.full() {
 			if err := g.commit(last); err != nil {
 				return err
 			}
 		}
 	}
-	if g.bad > 0 && g.good == 0 {
-		return g.keep(last, g.tally.first) // nothing has come: that is no copy
-	}
 	g.first = false
-	if g.bad > 0 { // the manifest is asked for as a whole again
-		done = mispFeedCursor{Complete: true, Bad: last.Bad}
+	if len(g.bad) > 0 {
+		done.ETag, done.LastModified = "", "" // the manifest is asked for again with them
 	}
 	return g.commit(done)
 }
+
+// eventPiece is how the names of bad events begin.
+const eventPiece = "event "
 
 // event gets one event. Its time is that of the manifest, which it is compared with.
 func (g *reading) event(ctx context.Context, id string, modified time.Time) error {
@@ -180,6 +188,9 @@ func (g *reading) event(ctx context.Context, id string, modified time.Time) erro
 	e, err := g.ask(ctx, request{url: at}, feeds.Options{Format: "misp"})
 	if err != nil {
 		return err
+	}
+	if len(e.seen) == 0 {
+		return errors.New("there is no event in it")
 	}
 	for i := range e.entries {
 		e.entries[i].NativeID, e.entries[i].Ref = id, redactURL(at)
@@ -197,6 +208,11 @@ type mispCursor struct {
 	Full     bool      `json:"full,omitempty"`
 	Round    uint32    `json:"round"`
 	FullDone time.Time `json:"full_done,omitzero"`
+	// From is the time of change that the reading under way began with, Skipped is set when
+	// a part of it could not be read, Missed is what readings before it could not.
+	From    time.Time `json:"reading_from,omitzero"`
+	Skipped bool      `json:"skipped,omitempty"`
+	Missed  *missed   `json:"missed,omitempty"`
 }
 
 // mispQuery is the body of a search for events.
@@ -223,9 +239,21 @@ func (r *runner) pullMISPSearch(ctx context.Context, c *client) (Outcome, string
 	if cur.Page == 0 {
 		cur.Page, cur.Pending = 1, time.Time{}
 		cur.Full = cur.FullDone.IsZero() || start.Sub(cur.FullDone) >= fullEvery
+		cur.From, cur.Skipped = cur.Since, false
+		if cur.Missed.due(start) {
+			cur.From = cur.Missed.From
+		}
+		cur.Full = cur.Full || cur.From.IsZero()
 		if cur.Full {
 			cur.Round++
+			cur.From = time.Time{}
 		}
+		if cur.Full || cur.Missed.due(start) {
+			g.forget(searchPiece)
+		}
+	}
+	if cur.From.IsZero() && !cur.Full {
+		cur.From = cur.Since // a reading that an earlier version has broken off
 	}
 	g.first = cur.FullDone.IsZero()
 	out, err := g.done(g.search(ctx, cur, start))
@@ -234,27 +262,42 @@ func (r *runner) pullMISPSearch(ctx context.Context, c *client) (Outcome, string
 
 func (g *reading) search(ctx context.Context, cur mispCursor, start time.Time) error {
 	base := strings.TrimSuffix(string(g.r.spec.URL), "/")
-	for {
-		body, err := json.Marshal(g.query(cur))
+	read := func(page, limit int) (last bool, err error) {
+		body, err := json.Marshal(g.query(cur, page, limit))
 		if err != nil {
-			return err
+			return false, err
 		}
 		e, err := g.ask(ctx, request{url: base + "/events/restSearch", body: string(body)},
 			feeds.Options{Format: "misp", BaseURL: redactURL(base)})
 		if err != nil {
-			return g.keep(cur, err)
-		}
-		if len(e.seen) == 0 {
-			break
+			return false, err
 		}
 		for _, seen := range e.seen {
 			cur.Pending = latest(cur.Pending, seen.Modified)
 			e.objects = append(e.objects, objectOf(seen, "", cur.Round))
 		}
 		g.apply(e.page)
-		cur.Page++
+		return len(e.seen) == 0, nil
+	}
+	limit := cmp.Or(g.r.spec.MISP.Limit, mispLimit)
+	for safe := cur; ; {
+		if g.row == 0 {
+			safe = cur
+		}
+		last, step, skipped, err := g.numbered(ctx, searchPiece, cur.Page, limit, read)
+		if err != nil {
+			if errors.Is(err, errRow) {
+				cur = safe
+			}
+			return g.keep(cur, err)
+		}
+		cur.Skipped = cur.Skipped || skipped
+		if last {
+			break
+		}
+		cur.Page += step
 		if g.total >= maxPages {
-			return g.keep(cur, fmt.Errorf("more than %d pages; the next fetch goes on", maxPages))
+			return g.keep(cur, errPages)
 		}
 		if g.full() {
 			if err := g.commit(cur); err != nil {
@@ -264,25 +307,34 @@ func (g *reading) search(ctx context.Context, cur mispCursor, start time.Time) e
 	}
 	cur.Since = latest(cur.Since, cur.Pending)
 	if cur.Full {
-		g.delta.gone = goneFrom(map[string]uint32{"": cur.Round})
+		if !cur.Skipped {
+			g.delta.gone = goneFrom(map[string]uint32{"": cur.Round})
+		}
 		cur.FullDone = start
 	}
-	cur.Page, cur.Pending, cur.Full = 0, time.Time{}, false
+	cur.Missed = g.missedNow(cur.Missed, cur.From, cur.Skipped, start)
+	if cur.Missed == nil {
+		g.forget(searchPiece)
+	}
+	cur.Page, cur.Pending, cur.Full, cur.From, cur.Skipped = 0, time.Time{}, false, time.Time{}, false
 	g.first = false
 	return g.commit(cur)
 }
 
-func (g *reading) query(cur mispCursor) mispQuery {
+// searchPiece is how the names of bad events of a search begin.
+const searchPiece = "event of the search, number"
+
+func (g *reading) query(cur mispCursor, page, limit int) mispQuery {
 	q := mispQuery{
 		ReturnFormat: "json",
 		Type:         map[string][]string{"OR": {"ip-src", "ip-dst", "ip-src|port", "ip-dst|port", "domain|ip"}},
 		ToIDs:        1,
 		Published:    1,
-		Limit:        cmp.Or(g.r.spec.MISP.Limit, mispLimit),
-		Page:         cur.Page,
+		Limit:        limit,
+		Page:         page,
 	}
-	if !cur.Full && !cur.Since.IsZero() {
-		q.Timestamp = cur.Since.Add(-overlap).Unix()
+	if !cur.Full && !cur.From.IsZero() {
+		q.Timestamp = cur.From.Add(-overlap).Unix()
 	}
 	return q
 }

@@ -1,9 +1,11 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -12,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
 )
 
@@ -31,9 +32,7 @@ const (
 	// otxActivityPages bounds what is read of that stream: it is everybody's.
 	otxActivityPages = 10
 	otxDetailPages   = 100
-	// otxCut is how many pulses are remembered of which a part is missing.
-	otxCut  = 100
-	otxTime = "2006-01-02T15:04:05.000000"
+	otxTime          = "2006-01-02T15:04:05.000000"
 )
 
 // An otxCursor is how far an account has been read.
@@ -50,28 +49,43 @@ type otxCursor struct {
 	FullDone time.Time `json:"full_done,omitzero"`
 	// Stale asks for a full reading: the account follows other people now.
 	Stale bool `json:"stale,omitempty"`
-	// Cut are pulses of which a part could not be read.
-	Cut []cutPulse `json:"cut,omitempty"`
 	// Events is until when removals were asked for.
 	Events time.Time `json:"events,omitzero"`
+	// From is the time of change that the reading under way began with, Skipped is set when
+	// a part of it could not be read, Missed is what readings before it could not.
+	From    time.Time `json:"reading_from,omitzero"`
+	Skipped bool      `json:"skipped,omitempty"`
+	Missed  *missed   `json:"missed,omitempty"`
+	// Cut are pulses, by id, of which a page has a part of the indicators and the rest
+	// could not be had.
+	Cut map[string]cutPulse `json:"cut,omitempty"`
 }
 
-// A cutPulse is a pulse of which only the indicators on its page are known, with the
-// evidence that they have in common.
+// A cutPulse is what the rest of a cut pulse borrows as evidence.
 type cutPulse struct {
-	ID          string    `json:"id"`
-	Modified    time.Time `json:"modified"`
+	Modified    time.Time `json:"modified,omitzero"`
 	TLP         string    `json:"tlp,omitempty"`
 	Category    string    `json:"category,omitempty"`
 	Description string    `json:"description,omitempty"`
 }
 
+// Names of bad pieces of an account.
+const (
+	pulsePiece = "pulse "
+	pagePiece  = "pulse of the account, number"
+	// maxCut bounds the cut pulses that are asked for again.
+	maxCut = 200
+)
+
 // An otxReading is one attempt to catch up with an account.
 type otxReading struct {
 	*reading
-	cur   otxCursor
-	start time.Time
-	note  string
+	cur      otxCursor
+	start    time.Time
+	note     string
+	stop     error           // ends the reading after the page that was just read
+	restless error           // why no further rest of a pulse is asked for
+	tried    map[string]bool // pulses whose rest was asked for
 }
 
 // pullOTX reads what has changed in an account since the last time: page by page,
@@ -83,6 +97,10 @@ func (r *runner) pullOTX(ctx context.Context, c *client) (Outcome, string, error
 	}
 	o := &otxReading{reading: g, start: r.m.now()}
 	r.lastCursor(&o.cur)
+	o.tried = make(map[string]bool)
+	if o.cur.Cut == nil {
+		o.cur.Cut = make(map[string]cutPulse)
+	}
 	err = o.run(ctx)
 	out, err := g.done(err)
 	return out, o.note, err
@@ -97,11 +115,7 @@ func (o *otxReading) run(ctx context.Context) error {
 	if o.cur.Next == "" {
 		o.begin() // an event may have asked for a full reading
 	}
-	o.mend(ctx)
 	err := o.subscribed(ctx)
-	if note := o.tally.note(); note != "" {
-		o.note = note
-	}
 	if err == nil {
 		o.r.setSlow(0)
 		return nil
@@ -115,17 +129,24 @@ func (o *otxReading) run(ctx context.Context) error {
 // begin decides what kind of reading starts.
 func (o *otxReading) begin() {
 	o.cur.Next, o.cur.Pending = "", time.Time{}
-	o.cur.Full = o.cur.Stale || o.cur.FullDone.IsZero() || o.start.Sub(o.cur.FullDone) >= fullEvery
+	o.cur.From, o.cur.Skipped = o.cur.Since, false
+	if o.cur.Missed.due(o.start) {
+		o.cur.From = o.cur.Missed.From
+		o.forget(pagePiece)
+	}
+	o.cur.Full = o.cur.Stale || o.cur.FullDone.IsZero() || o.start.Sub(o.cur.FullDone) >= fullEvery || o.cur.From.IsZero()
 	if o.cur.Full {
 		o.cur.Round++
+		o.cur.From = time.Time{}
+		o.forget(pagePiece)
 	}
 	o.cur.Next = o.firstPage()
 }
 
 func (o *otxReading) firstPage() string {
 	set := map[string]string{"limit": strconv.Itoa(o.limit()), "page": "1"}
-	if !o.cur.Full && !o.cur.Since.IsZero() {
-		set["modified_since"] = o.cur.Since.Add(-overlap).UTC().Format(otxTime)
+	if !o.cur.Full {
+		set["modified_since"] = o.cur.From.Add(-overlap).UTC().Format(otxTime)
 	}
 	return withQuery(o.base()+otxSubscribed, set)
 }
@@ -146,20 +167,27 @@ func (o *otxReading) subscribed(ctx context.Context) error {
 	if o.r.slow() > 0 {
 		o.cur.Next = shrinkPage(o.cur.Next, o.limit())
 	}
-	for {
-		at := o.cur.Next
-		next, newest, err := o.page(ctx, at)
-		if err == nil && next != "" {
-			err = o.follows(at, next)
+	for safe := o.cur; ; {
+		if o.row == 0 {
+			safe = o.copyCursor()
 		}
-		o.cur.Pending = latest(o.cur.Pending, newest)
+		next, err := o.step(ctx, o.cur.Next)
 		if err != nil {
+			if errors.Is(err, errRow) {
+				o.cur = safe
+			}
 			return o.keep(o.cur, err)
 		}
 		if next == "" {
-			return o.finish()
+			if err := o.finish(); err != nil || o.stop != nil {
+				return cmp.Or(err, o.stop)
+			}
+			return o.completeCut(ctx)
 		}
 		o.cur.Next = next
+		if o.stop != nil {
+			return o.keep(o.cur, o.stop)
+		}
 		if o.total >= maxPages {
 			o.note = fmt.Sprintf("more than %d pages; the next fetch goes on", maxPages)
 			return o.commit(o.cur)
@@ -172,8 +200,69 @@ func (o *otxReading) subscribed(ctx context.Context) error {
 	}
 }
 
+// copyCursor gives the cursor as it is now.
+func (o *otxReading) copyCursor() otxCursor {
+	c := o.cur
+	c.Cut = maps.Clone(c.Cut)
+	return c
+}
+
+// step takes the page at a link in, with a way around what cannot be had, and gives the
+// link to the next one.
+func (o *otxReading) step(ctx context.Context, at string) (next string, err error) {
+	page, limit := pageOf(at)
+	if page == 0 {
+		next, newest, err := o.page(ctx, at)
+		o.cur.Pending = latest(o.cur.Pending, newest)
+		if err == nil && next != "" {
+			err = o.follows(at, next)
+		}
+		return next, err
+	}
+	linked := ""
+	read := func(p, n int) (last bool, err error) {
+		link := withQuery(at, map[string]string{"page": strconv.Itoa(p), "limit": strconv.Itoa(n)})
+		if p == page && n == limit {
+			link = at
+		}
+		var newest time.Time
+		linked, newest, err = o.page(ctx, link)
+		if err == nil && linked != "" {
+			err = o.follows(link, linked)
+		}
+		o.cur.Pending = latest(o.cur.Pending, newest)
+		return linked == "", err
+	}
+	last, step, skipped, err := o.numbered(ctx, pagePiece, page, limit, read)
+	o.cur.Skipped = o.cur.Skipped || skipped
+	switch {
+	case err != nil || last:
+		return "", err
+	case step == 1 && !skipped && linked != "" && o.row == 0:
+		if p, n := pageOf(linked); n == limit || p == 0 {
+			return linked, nil
+		}
+	}
+	return withQuery(at, map[string]string{"page": strconv.Itoa(page + step), "limit": strconv.Itoa(limit)}), nil
+}
+
+// pageOf gives number and size of the page behind a link; 0 when it has none.
+func pageOf(at string) (page, limit int) {
+	u, err := url.Parse(at)
+	if err != nil {
+		return 0, 0
+	}
+	page, err1 := strconv.Atoi(u.Query().Get("page"))
+	limit, err2 := strconv.Atoi(u.Query().Get("limit"))
+	if err1 != nil || err2 != nil || page < 1 || limit < 1 || page > 1e6 || limit > 1e6 {
+		return 0, 0
+	}
+	return page, limit
+}
+
 // page takes one page of pulses in. It gives the link to the next one and the time of
-// the newest change in this.
+// the newest change in this. A pulse whose rest cannot be had is taken as far as it is
+// there, beside what is known of it.
 func (o *otxReading) page(ctx context.Context, at string) (next string, newest time.Time, err error) {
 	e, err := o.ask(ctx, request{url: at}, feeds.Options{Format: "otx"})
 	if err != nil {
@@ -181,66 +270,114 @@ func (o *otxReading) page(ctx context.Context, at string) (next string, newest t
 	}
 	for _, seen := range e.seen {
 		newest = latest(newest, seen.Modified)
-		e.objects = append(e.objects, objectOf(seen, "", o.cur.Round))
+		object := objectOf(seen, "", o.cur.Round)
+		e.objects = append(e.objects, object)
+		_, cut := o.cur.Cut[seen.ID]
 		if !seen.More {
+			if cut {
+				delete(o.known, seen.ID)
+			}
+			o.whole(seen.ID)
 			continue
 		}
-		if err := o.rest(ctx, seen, &e.page, feeds.Entry{}); err != nil {
-			if !o.failed(ctx, "pulse "+seen.ID, err) {
-				return "", time.Time{}, err
-			}
-			o.cut(seen, e.entries)
+		if known, ok := o.known[seen.ID]; ok && !cut && known == object && object.modified != 0 {
+			continue // its rest is here, too
 		}
+		like := likeOf(seen, e.entries)
+		if cut && o.wasBad(pulsePiece+seen.ID) == 1 {
+			o.cur.Cut[seen.ID] = like // its rest is asked for behind those of all others
+		} else {
+			err := cmp.Or(o.stop, o.restless)
+			if err == nil {
+				err = o.rest(ctx, seen, like, &e.page)
+			}
+			if err == nil {
+				if cut {
+					delete(o.known, seen.ID) // what is known of it is not all
+				}
+				o.whole(seen.ID)
+				continue
+			}
+			o.cutOff(ctx, seen.ID, like, err)
+		}
+		if e.partial == nil {
+			e.partial = make(map[string]bool)
+		}
+		e.partial[seen.ID] = true
 	}
-	o.succeeded()
 	o.apply(e.page)
 	return e.next, newest, nil
 }
 
-// cut remembers a pulse of which only the indicators on its page are known.
-func (o *otxReading) cut(pulse feeds.Object, entries []feeds.Entry) {
-	i := slices.IndexFunc(o.cur.Cut, func(c cutPulse) bool { return c.ID == pulse.ID })
-	if i < 0 && len(o.cur.Cut) >= otxCut {
-		return
-	}
-	c := cutPulse{ID: pulse.ID, Modified: pulse.Modified}
-	for _, e := range entries {
-		if e.NativeID == pulse.ID {
-			c.TLP, c.Category, c.Description = e.TLP, e.Category, e.Description
+// whole notes that all of a pulse is here.
+func (o *otxReading) whole(id string) {
+	delete(o.cur.Cut, id)
+	delete(o.bad, pulsePiece+id)
+}
+
+// cutOff notes a pulse whose rest could not be had.
+func (o *otxReading) cutOff(ctx context.Context, id string, like cutPulse, why error) {
+	if o.stop == nil && o.restless == nil {
+		if o.stop = o.fail(ctx, why); errors.Is(o.stop, errRow) {
+			o.stop, o.restless, o.row = nil, why, 0
 		}
 	}
-	if i < 0 {
-		o.cur.Cut = append(o.cur.Cut, c)
+	if _, known := o.cur.Cut[id]; known || len(o.cur.Cut) < maxCut {
+		o.cur.Cut[id] = like
 	} else {
-		o.cur.Cut[i] = c
+		o.cur.Skipped = true // the page is read again
+	}
+	if o.tried[id] && ctx.Err() == nil && !neverReached(why) {
+		o.name(pulsePiece+id, why)
 	}
 }
 
-// mend asks again for all indicators of the pulses of which a part was missing.
-func (o *otxReading) mend(ctx context.Context) {
-	wanted := o.cur.Cut
-	o.cur.Cut = nil
-	for i, c := range wanted {
-		known, ok := o.known[c.ID]
-		if !ok {
-			continue // it is gone
+// likeOf gives the evidence of the entries of a pulse that are there.
+func likeOf(pulse feeds.Object, entries []feeds.Entry) cutPulse {
+	like := cutPulse{Modified: pulse.Modified}
+	for _, e := range entries {
+		if e.NativeID == pulse.ID {
+			like.TLP, like.Category, like.Description = e.TLP, e.Category, e.Description
 		}
-		like := feeds.Entry{Indicator: intel.Indicator{NativeID: c.ID, TLP: c.TLP, Category: c.Category, Description: c.Description}}
-		pulse := feeds.Object{ID: c.ID, Modified: c.Modified}
+	}
+	return like
+}
+
+// completeCut asks again for the rest of the pulses that earlier readings have cut off.
+// What cannot be had spoils nothing: all else has been read.
+func (o *otxReading) completeCut(ctx context.Context) error {
+	o.row = 0
+	order := slices.SortedFunc(maps.Keys(o.cur.Cut), func(a, b string) int {
+		return cmp.Or(o.wasBad(pulsePiece+a)-o.wasBad(pulsePiece+b), strings.Compare(a, b))
+	})
+	for _, id := range order {
+		pulse, known := o.known[id]
+		if !known {
+			o.whole(id) // the account does not have it any more
+			continue
+		}
+		if o.tried[id] {
+			continue
+		}
+		like := o.cur.Cut[id]
 		var p page
-		if err := o.rest(ctx, pulse, &p, like); err != nil {
-			o.cur.Cut = append(o.cur.Cut, c)
-			if !o.failed(ctx, "pulse "+c.ID, err) {
-				o.cur.Cut = append(o.cur.Cut, wanted[i+1:]...)
-				return
+		err := o.rest(ctx, feeds.Object{ID: id, Modified: like.Modified}, like, &p)
+		if err != nil {
+			o.cutOff(ctx, id, like, err)
+			if o.stop != nil || o.restless != nil {
+				break
 			}
 			continue
 		}
-		delete(o.known, c.ID) // what is known of it is not all
-		p.objects = []object{objectOf(pulse, "", known.round)}
-		o.succeeded()
+		o.whole(id)
+		p.objects, p.partial = []object{pulse}, map[string]bool{id: true}
 		o.apply(p)
 	}
+	err := o.commit(o.cur)
+	if e, ok := errors.AsType[*statusError](o.stop); ok && e.retryAfter > 0 && err == nil {
+		return o.stop // it asks for silence
+	}
+	return err
 }
 
 // follows makes sure that the link to the next page leads on, and stays with the
@@ -254,12 +391,12 @@ func (o *otxReading) follows(at, next string) error {
 
 // rest gets the indicators that a page has cut off. They know their pulse by id
 // only, so they borrow the rest of the evidence from those that are there.
-func (o *otxReading) rest(ctx context.Context, pulse feeds.Object, p *page, like feeds.Entry) error {
+func (o *otxReading) rest(ctx context.Context, pulse feeds.Object, like cutPulse, p *page) error {
+	o.tried[pulse.ID] = true
 	have := make(map[netip.Prefix]bool)
 	for _, e := range p.entries {
 		if e.NativeID == pulse.ID {
 			have[e.Prefix] = true
-			like = e
 		}
 	}
 	at := withQuery(o.base()+otxPulses+url.PathEscape(pulse.ID)+"/indicators",
@@ -288,7 +425,7 @@ func (o *otxReading) rest(ctx context.Context, pulse feeds.Object, p *page, like
 	return nil
 }
 
-func (o *otxReading) borrow(e, like feeds.Entry, pulse feeds.Object) feeds.Entry {
+func (o *otxReading) borrow(e feeds.Entry, like cutPulse, pulse feeds.Object) feeds.Entry {
 	e.NativeID = pulse.ID
 	e.Ref = "https://otx.alienvault.com/pulse/" + url.PathEscape(pulse.ID)
 	e.LastSeen = pulse.Modified.UTC().Truncate(time.Second)
@@ -306,8 +443,16 @@ func (o *otxReading) borrow(e, like feeds.Entry, pulse feeds.Object) feeds.Entry
 func (o *otxReading) finish() error {
 	o.cur.Since = latest(o.cur.Since, o.cur.Pending)
 	o.cur.Next, o.cur.Pending = "", time.Time{}
+	o.cur.Missed = o.missedNow(o.cur.Missed, o.cur.From, o.cur.Skipped, o.start)
+	if o.cur.Missed == nil {
+		o.forget(pagePiece)
+	}
+	skipped := o.cur.Skipped
+	o.cur.From, o.cur.Skipped = time.Time{}, false
 	if o.cur.Full {
-		o.delta.gone = goneFrom(map[string]uint32{"": o.cur.Round})
+		if !skipped {
+			o.delta.gone = goneFrom(map[string]uint32{"": o.cur.Round})
+		}
 		o.cur.FullDone, o.cur.Full, o.cur.Stale = o.start, false, false
 		o.cur.Events = o.start
 		o.first = false

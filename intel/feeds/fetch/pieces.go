@@ -4,55 +4,260 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
 )
 
-// maxBadInRow is how many pieces of a source may fail one after the other by errors of the
-// service or the network before a reading ends: then it is more than a piece that fails.
-const maxBadInRow = 10
+// A source that is read piece by piece may have pieces that cannot be read: a collection,
+// an event, a pulse, a page, an API root that answers with an error or with rubbish, is cut
+// off or hangs. Such a piece is named and left for a later fetch, and the reading goes on
+// with the others. What is known of it from earlier stays.
 
-// A tally counts the pieces of a source that one reading asks for: collections, events,
-// pulses, pages. One that fails costs only itself; it is asked for again at the next fetch.
-type tally struct {
-	good, bad, inRow int
-	first            error // of the bad ones
+// A Piece is a part of a source that could not be read.
+type Piece struct {
+	Name  string    `json:"name"`
+	Why   string    `json:"why"`
+	Since time.Time `json:"since"`
 }
 
-// failed notes a piece that could not be read, and reports whether the reading may go on
-// with the next one.
-func (t *tally) failed(ctx context.Context, what string, err error) bool {
-	status, answered := errors.AsType[*statusError](err)
+const (
+	// maxRow is how many requests in a row may fail before the source as a whole is taken
+	// for faulty. The parts of one bad page are fewer.
+	maxRow = 5
+	// maxFailed bounds the failed requests of one fetch.
+	maxFailed = 100
+	// maxPieces bounds the bad pieces that are remembered by name, shownPieces those that
+	// the status names.
+	maxPieces   = 500
+	shownPieces = 20
+	// loggedPieces bounds the lines of one fetch in the log.
+	loggedPieces = 5
+)
+
+// Errors that end a reading.
+var (
+	errRow    = errors.New("requests in a row have failed")
+	errFailed = errors.New("too many requests have failed; the next fetch goes on")
+	errPages  = fmt.Errorf("more than %d pages; the next fetch goes on", maxPages)
+)
+
+// pieces are what a reading has found to be bad.
+type pieces struct {
+	bad    map[string]Piece // by name, those of earlier readings too
+	first  error            // of this reading
+	row    int              // failed requests since the last good one
+	failed int              // requests
+	good   int              // requests
+	// waited tells that readings before this one have failed, each after the pause that
+	// the provider asked for. paused is the request for a pause that this one went past,
+	// to see whether it is about a single piece.
+	waited bool
+	paused error
+}
+
+// pausesBefore is how many readings have to fail before the request for a pause is taken
+// for one that a single piece makes.
+const pausesBefore = 2
+
+// fine notes a request that was answered well.
+func (p *pieces) fine() { p.row = 0; p.good++ }
+
+// fail notes a request that was not. The error, if not nil, ends the reading: it is not
+// about a single piece, or too many have failed.
+func (p *pieces) fail(ctx context.Context, err error) error {
+	if ctx.Err() != nil || neverReached(err) || isSystem(err) || errors.Is(err, errHeld) || errors.Is(err, errTooMany) || errors.Is(err, errPages) {
+		return err
+	}
+	p.row++
+	p.failed++
+	if p.first == nil {
+		p.first = err
+	}
+	if e, ok := errors.AsType[*statusError](err); ok && (e.retryAfter > 0 || e.code == http.StatusTooManyRequests) {
+		if !p.waited || p.paused == nil && p.good > 0 {
+			return err // the provider asks for a pause
+		}
+		p.paused = err // pauses were made, and the first answer is the same again
+	}
 	switch {
-	case ctx.Err() != nil, errors.Is(err, errHeld), errors.Is(err, errTooMany), neverReached(err):
-		return false
-	case answered && (status.code == http.StatusTooManyRequests || status.retryAfter > 0):
-		return false // it asks for silence
-	}
-	t.bad++
-	if answered && status.code >= http.StatusInternalServerError || isNetError(err) {
-		t.inRow++ // what is missing or rubbish says nothing of the next one
-	}
-	if t.first == nil {
-		t.first = fmt.Errorf("%s: %w", what, err)
-	}
-	return t.inRow < maxBadInRow
-}
-
-// succeeded notes a piece that was read.
-func (t *tally) succeeded() { t.good, t.inRow = t.good+1, 0 }
-
-// note gives the words for the status; empty when all is well.
-func (t *tally) note() string {
-	if t.bad == 0 {
-		return ""
-	}
-	return fmt.Sprintf("parts that could not be read: %d; the others are in force, and the next fetch asks again; the first: %v", t.bad, t.first)
-}
-
-// end gives the error of a reading of which no piece could be read.
-func (t *tally) end() error {
-	if t.good == 0 {
-		return t.first
+	case p.row >= maxRow:
+		return fmt.Errorf("%w (%d %w)", err, p.row, errRow)
+	case p.failed >= maxFailed:
+		return fmt.Errorf("%w (%w)", err, errFailed)
 	}
 	return nil
+}
+
+// name remembers a bad piece.
+func (g *reading) name(piece string, why error) {
+	text := g.c.scrub.text(why.Error())
+	if old, ok := g.bad[piece]; ok {
+		g.bad[piece] = Piece{piece, text, old.Since}
+	} else if len(g.bad) < maxPieces {
+		g.bad[piece] = Piece{piece, text, g.r.m.now()}
+	}
+}
+
+// wasBad sorts pieces that were bad the last time behind the others: 1 if so, else 0.
+func (g *reading) wasBad(piece string) int {
+	if _, bad := g.bad[piece]; bad {
+		return 1
+	}
+	return 0
+}
+
+// forget takes back what was said of the pieces whose names begin with prefix.
+func (g *reading) forget(prefix string) {
+	maps.DeleteFunc(g.bad, func(name string, _ Piece) bool { return strings.HasPrefix(name, prefix) })
+}
+
+// lastBad gives the bad pieces of earlier readings.
+func (r *runner) lastBad() map[string]Piece {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	bad := make(map[string]Piece, len(r.state.Bad))
+	for _, p := range r.state.Bad {
+		bad[p.Name] = p
+	}
+	return bad
+}
+
+// noteBad takes over what a reading has found to be bad, and logs what is new.
+func (r *runner) noteBad(found map[string]Piece) {
+	bad := slices.SortedFunc(maps.Values(found), func(a, b Piece) int {
+		if c := a.Since.Compare(b.Since); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	last := r.lastBad()
+	r.mu.Lock()
+	r.state.Bad = bad
+	r.mu.Unlock()
+	news := 0
+	for _, p := range bad {
+		if _, known := last[p.Name]; known {
+			continue
+		}
+		if news++; news <= loggedPieces {
+			r.log.Warn("a piece of a feed cannot be read; the others are used, and it is asked for again",
+				zap.String("piece", p.Name), zap.String("why", p.Why))
+		}
+	}
+	switch {
+	case news > loggedPieces:
+		r.log.Warn("more pieces of a feed cannot be read; 'flowsnitch intel status' names some", zap.Int("more", news-loggedPieces))
+	case len(bad) == 0 && len(last) > 0:
+		r.log.Info("all pieces of a feed can be read again")
+	}
+}
+
+// A missed is what readings of numbered pages went past: positions shift with time, so all
+// that could hold it is read again.
+type missed struct {
+	// From is the time of change from which the answer is read again; zero = from the
+	// beginning. Again is when, Tries how often that was in vain.
+	From  time.Time `json:"from,omitzero"`
+	Again time.Time `json:"again"`
+	Tries int       `json:"tries"`
+}
+
+// due reports whether it is time to read again.
+func (m *missed) due(now time.Time) bool { return m != nil && !now.Before(m.Again) }
+
+// pagesAnInterval is how many pages may be read again in each interval for the sake of a
+// piece that stays bad.
+const pagesAnInterval = 25
+
+// pauseAgain gives the pause before the next try: a minute, doubled each time, up to the
+// interval, or so long that few pages are read in vain.
+func (g *reading) pauseAgain(tries int) time.Duration {
+	most := g.r.spec.Interval * time.Duration(1+g.total/pagesAnInterval)
+	pause := min(firstBackoff<<min(max(tries-1, 0), 20), most, maxWait)
+	return pause * 8 / 10 // in time for the fetch that comes by then
+}
+
+// missedNow gives, at the end of a reading that began with changes from a time (zero = from
+// the beginning), what is to be read again. last is what was before, skipped means that
+// this reading has missed something.
+func (g *reading) missedNow(last *missed, from time.Time, skipped bool, now time.Time) *missed {
+	covered := last == nil || from.IsZero() || !last.From.IsZero() && !from.After(last.From)
+	switch {
+	case !skipped && covered:
+		return nil
+	case !skipped:
+		return last
+	}
+	next := missed{From: from, Tries: 1}
+	if last != nil {
+		next.Tries = last.Tries + 1
+		if last.From.Before(from) {
+			next.From = last.From
+		}
+	}
+	next.Again = now.Add(g.pauseAgain(next.Tries))
+	return &next
+}
+
+// smallerPage is the size of the pages that a page which cannot be had is split into: a
+// divisor, so that they begin and end where it does.
+func smallerPage(limit int) int {
+	for _, n := range []int{10, 7, 5, 3, 2} {
+		if limit%n == 0 {
+			return limit / n
+		}
+	}
+	return 1
+}
+
+// around reads what a page that cannot be had consists of in smaller pages, down to single
+// items, and names those that cannot be had either. read takes a page of a size in; last
+// means that the answer ends there. The error ends the reading.
+func (g *reading) around(ctx context.Context, what string, page, limit int, why error, read func(page, limit int) (last bool, err error)) (last bool, err error) {
+	if err := g.fail(ctx, why); err != nil {
+		return false, err
+	}
+	if limit <= 1 {
+		g.name(fmt.Sprintf("%s %d", what, page), why)
+		return false, nil
+	}
+	small := smallerPage(limit)
+	n := limit / small
+	for p := (page-1)*n + 1; p <= page*n; p++ {
+		last, err := read(p, small)
+		if err != nil {
+			last, err = g.around(ctx, what, p, small, err, read)
+		}
+		if err != nil || last {
+			return last, err
+		}
+	}
+	return false, nil
+}
+
+// numbered reads one page of an answer whose pages have numbers, with a way around what
+// cannot be had: in smaller pages, or by the next page, if that can be had. step is how
+// many pages were passed, skipped that something in them was.
+func (g *reading) numbered(ctx context.Context, what string, page, limit int, read func(page, limit int) (last bool, err error)) (last bool, step int, skipped bool, err error) {
+	last, err = read(page, limit)
+	if err == nil {
+		return last, 1, false, nil
+	}
+	why, named := err, maps.Clone(g.bad)
+	last, err = g.around(ctx, what, page, limit, why, read)
+	if err == nil || !errors.Is(err, errRow) {
+		return last, 1, len(g.bad) != len(named), err
+	}
+	next, nextErr := read(page+1, limit)
+	g.bad = named
+	if nextErr != nil {
+		return false, 0, false, err
+	}
+	g.name(fmt.Sprintf("%s %d to %d", what, (page-1)*limit+1, page*limit), why)
+	return next, 2, true, nil
 }

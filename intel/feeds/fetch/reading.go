@@ -1,6 +1,8 @@
 package fetch
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,18 +33,19 @@ const (
 // A reading is one attempt to catch up with a source that is read piece by piece. It
 // collects what has changed and makes generations of it.
 type reading struct {
-	r      *runner
-	c      *client
-	known  map[string]object // objects of the copy in use and of this reading
-	delta  *delta
+	r     *runner
+	c     *client
+	known map[string]object // objects of the copy in use and of this reading
+	delta *delta
+	pieces
 	parsed Parsed
 	pages  int // since the last commit
 	total  int
 	// first is set while the source has never been read to its end.
 	first   bool
 	anew    bool // the copy in use is out of reach and not built upon
+	grows   bool // pieces may come that were missing
 	outcome Outcome
-	tally
 }
 
 func (r *runner) newReading(c *client) (*reading, error) {
@@ -50,7 +53,11 @@ func (r *runner) newReading(c *client) (*reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &reading{r: r, c: c, known: known, delta: newDelta(), anew: r.anew(), outcome: Unchanged}, nil
+	g := &reading{r: r, c: c, known: known, delta: newDelta(), anew: r.anew(), outcome: Unchanged}
+	g.bad = r.lastBad()
+	g.grows = len(g.bad) > 0
+	g.waited = r.failures() > pausesBefore // the one that has begun counts
+	return g, nil
 }
 
 // objects reads the objects of the copy in use.
@@ -83,6 +90,8 @@ type envelope struct {
 	more   bool
 	next   string
 	header func(string) string
+	// nothing tells that the document is an empty object.
+	nothing bool
 }
 
 // ask gets one page and parses it.
@@ -93,10 +102,15 @@ func (g *reading) ask(ctx context.Context, q request, opts feeds.Options) (envel
 	}
 	defer a.Close()
 	e := envelope{header: a.Header.Get}
+	body := bufio.NewReader(a.Body)
+	e.nothing = isEmptyObject(body)
+	if opts.Format != "stix" && e.nothing { // which is an answer in TAXII alone
+		return e, errors.New("an empty object is no answer")
+	}
 	opts.MaxBytes = g.r.spec.MaxBytes
 	opts.Seen = func(o feeds.Object) { e.seen = append(e.seen, o) }
 	opts.Now = g.r.m.now()
-	report, err := feeds.Parse(a.Body, opts, func(entry feeds.Entry) error {
+	report, err := feeds.Parse(body, opts, func(entry feeds.Entry) error {
 		if len(e.entries) >= g.r.m.cfg.MaxIndicators {
 			return fmt.Errorf("%w: more than the %d of max_indicators", errTooMany, g.r.m.cfg.MaxIndicators)
 		}
@@ -115,9 +129,16 @@ func (g *reading) ask(ctx context.Context, q request, opts feeds.Options) (envel
 	if limit := g.r.m.cfg.Fetch.MaxObjects; n > limit {
 		return e, fmt.Errorf("%w: more than the %d of fetch.max_objects; the rest is not read", errTooMany, limit)
 	}
+	g.fine()
 	g.parsed.add(parsedOf(report, g.c.scrub))
 	e.more, e.next = report.More, report.Next
 	return e, nil
+}
+
+// isEmptyObject looks ahead whether a body is {}.
+func isEmptyObject(body *bufio.Reader) bool {
+	head, err := body.Peek(64)
+	return err != nil && string(bytes.Join(bytes.Fields(head), nil)) == "{}"
 }
 
 // apply takes a page in. What says only what is known already is left out, so that
@@ -126,7 +147,7 @@ func (g *reading) apply(p page) {
 	same := make(map[string]bool)
 	p.objects = slices.DeleteFunc(p.objects, func(o object) bool {
 		known, ok := g.known[o.id]
-		same[o.id] = ok && o.modified != 0 && known == o
+		same[o.id] = ok && o.modified != 0 && known == o && !p.partial[o.id]
 		return same[o.id]
 	})
 	p.entries = slices.DeleteFunc(p.entries, func(e feeds.Entry) bool { return same[e.NativeID] })
@@ -159,7 +180,7 @@ func (g *reading) commit(cursor any) error {
 	r := g.r
 	r.mu.Lock()
 	same := r.good != nil && string(r.good.Cursor) == string(text)
-	if r.good == nil && r.read.gone == nil && g.first {
+	if r.good == nil && r.read.gone == nil && (g.first || g.good == 0 && g.pieces.first != nil) {
 		same = true // a first reading of which nothing has come is no copy
 	}
 	r.mu.Unlock()
@@ -187,7 +208,7 @@ func (g *reading) commit(cursor any) error {
 	if w.entries > r.m.cfg.MaxIndicators {
 		return fmt.Errorf("%w: more than the %d of max_indicators", errTooMany, r.m.cfg.MaxIndicators)
 	}
-	return g.settle(w, Description{Cursor: text, Parsed: g.parsed, Partial: g.first})
+	return g.settle(w, Description{Cursor: text, Parsed: g.parsed, Partial: g.first, grows: g.grows || g.first})
 }
 
 func (g *reading) settle(w *writer, d Description) error {
@@ -204,11 +225,15 @@ func (g *reading) settle(w *writer, d Description) error {
 	return nil
 }
 
-// done gives the outcome of a reading that ended with err, after a last commit.
+// done gives the outcome of a reading that ended with err, after a last commit. Nothing
+// but failures are one of the source.
 func (g *reading) done(err error) (Outcome, error) {
-	g.r.setBadPieces(g.bad)
+	g.r.noteBad(g.bad)
+	if err == nil && g.good == 0 {
+		err = g.pieces.first
+	}
 	if err == nil {
-		err = g.tally.end()
+		err = g.paused // what comes by then is in use, and the pause is made
 	}
 	switch {
 	case errors.Is(err, errHeld):
@@ -235,7 +260,11 @@ func (g *reading) getJSON(ctx context.Context, q request, v any) error {
 		return err
 	}
 	defer a.Close()
-	if err := json.NewDecoder(io.LimitReader(a.Body, g.r.spec.MaxBytes)).Decode(v); err != nil {
+	err = json.NewDecoder(io.LimitReader(a.Body, g.r.spec.MaxBytes)).Decode(v)
+	if _, strange := errors.AsType[*netError](err); err != nil && strange {
+		return err
+	}
+	if err != nil {
 		return fmt.Errorf("the answer is not the JSON that was asked for: %w", err)
 	}
 	return nil

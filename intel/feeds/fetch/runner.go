@@ -231,6 +231,7 @@ func (r *runner) end(ctx context.Context, out Outcome, note string, err error) {
 	switch {
 	case err == nil:
 		r.state.succeed(now, &r.spec)
+		r.state.incomplete(now, &r.spec)
 		r.state.Checked = r.m.now()
 	case ctx.Err() != nil:
 		r.state.Error = "interrupted: the process was stopped during the attempt"
@@ -313,12 +314,6 @@ func (r *runner) setSlow(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.state.Slow = n
-}
-
-func (r *runner) setBadPieces(n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.state.BadPieces = n
 }
 
 // tryAgain brings the next fetch forward if the last one has failed.
@@ -470,6 +465,9 @@ func (r *runner) settle(w *writer, d Description, declared int) (Outcome, error)
 		fromNothing := d.Partial && (r.good == nil || r.anewLocked())
 		if !last.Partial && !fromNothing {
 			before = last.Entries // a first reading grows
+			if d.grows {
+				before = max(before, w.entries)
+			}
 		}
 	}
 	r.mu.Unlock()

@@ -33,10 +33,12 @@ type state struct {
 	Error string `json:"error,omitempty"`
 	// Accepted is what an operator has accepted of the feed, in spite of a guard.
 	Accepted accepted `json:"accepted,omitzero"`
-	// BadPieces are those of the last reading that could not be read.
-	BadPieces int `json:"bad_pieces,omitempty"`
 	// Note is what is worth knowing of a source that works.
 	Note string `json:"note,omitempty"`
+	// Bad are the pieces that could not be read, Incomplete counts the fetches in a row
+	// that went well but for them.
+	Bad        []Piece `json:"bad,omitempty"`
+	Incomplete int     `json:"incomplete,omitempty"`
 }
 
 // How long is waited after a failure at least, and how long a provider or a wrong
@@ -130,6 +132,17 @@ func (s *state) succeed(now time.Time, sp *spec) {
 	s.Failures = 0
 	s.Error = ""
 	s.wait(now, jitter(sp.Interval), sp.floor)
+}
+
+// incomplete brings the next fetch forward after one that went well but for some pieces, as
+// after a failure.
+func (s *state) incomplete(now time.Time, sp *spec) {
+	if len(s.Bad) == 0 {
+		s.Incomplete = 0
+		return
+	}
+	s.Incomplete++
+	s.wait(now, jitter(sp.backoff(s.Incomplete)), sp.floor)
 }
 
 // fail notes that it has not. Failures were counted by begin.

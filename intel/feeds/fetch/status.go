@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"slices"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
@@ -55,9 +56,11 @@ type Status struct {
 	Error       string    `json:"error,omitempty"`
 	Failures    int       `json:"failures,omitempty"`
 	Note        string    `json:"note,omitempty"`
-	// BadPieces are events, pulses, pages or collections that the last fetch could not read;
-	// the others are in force.
-	BadPieces int `json:"bad_pieces"`
+	// Bad are pieces of the source that could not be read, the longest known first, as far
+	// as they are named; BadPieces is how many there are. The others are used, and what is
+	// known of these from earlier stays.
+	Bad       []Piece `json:"bad,omitempty"`
+	BadPieces int     `json:"bad_pieces"`
 	// Unreadable is why the copy in use cannot be read now; its entries that are in force
 	// stay. ReadErrors counts such failures since the start.
 	Unreadable string `json:"unreadable,omitempty"`
@@ -129,10 +132,11 @@ func (r *runner) status() Status {
 	s := Status{
 		Name: r.spec.Name, Source: r.place(), Kind: string(r.spec.kind), Class: r.spec.Class,
 		Checked: r.state.Checked, LastAttempt: r.state.LastAttempt, Code: r.state.Code, Error: r.state.Error,
-		Failures: r.state.Failures, Note: r.state.Note, BadPieces: r.state.BadPieces, Next: r.state.Due, NotBefore: r.state.NotBefore,
+		Failures: r.state.Failures, Note: r.state.Note, Next: r.state.Due, NotBefore: r.state.NotBefore,
 		Requests: r.requests, IntervalSeconds: r.spec.Interval.Seconds(),
 		MaxAgeSeconds: r.spec.MaxAge.Seconds(), Operator: r.spec.Operator,
 	}
+	s.BadPieces, s.Bad = len(r.state.Bad), slices.Clone(r.state.Bad[:min(len(r.state.Bad), shownPieces)])
 	s.Unreadable, s.ReadErrors = r.read.why, r.read.errors
 	s.SlowRequests, s.RefusedRedirects = r.slowSource, r.refused
 	if r.good != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -26,8 +27,10 @@ const maxCollections = 200
 // A taxiiCursor is how far each collection has been read, by its URL.
 type taxiiCursor struct {
 	Places map[string]*taxiiPlace `json:"places"`
-	// Found is when the collections were looked up.
+	// Found is when the collections were looked up, Lost are the API roots that could not
+	// be read then.
 	Found time.Time `json:"found,omitzero"`
+	Lost  []string  `json:"lost,omitempty"`
 }
 
 // A taxiiPlace is how far one collection has been read.
@@ -43,7 +46,26 @@ type taxiiPlace struct {
 	Full     bool      `json:"full,omitempty"`
 	Round    uint32    `json:"round"`
 	FullDone time.Time `json:"full_done,omitzero"`
+	// Failed counts the readings in a row that have failed here, up to giveUpAfter.
+	Failed int `json:"failed,omitempty"`
+	// Beyond is when a way around what cannot be had was last looked for.
+	Beyond time.Time `json:"beyond,omitzero"`
+	// Skipped is set when the reading under way went past something, Missed is what
+	// readings before it did.
+	Skipped bool    `json:"skipped,omitempty"`
+	From    string  `json:"from,omitempty"`
+	Missed  *missed `json:"missed,omitempty"`
 }
+
+// giveUpAfter is how often a page may fail before the way around it is tried.
+const giveUpAfter = 2
+
+// Names of bad pieces of a server.
+const (
+	rootPiece       = "API root "
+	collectionPiece = "collection "
+	discoveryPiece  = "discovery"
+)
 
 // A taxiiReading is one attempt to catch up with a server.
 type taxiiReading struct {
@@ -52,7 +74,6 @@ type taxiiReading struct {
 	start    time.Time
 	finished map[string]uint32
 	note     string
-	lost     []string // API roots that did not answer
 }
 
 // pullTAXII reads what was added to the collections since the last time.
@@ -64,75 +85,168 @@ func (r *runner) pullTAXII(ctx context.Context, c *client) (Outcome, string, err
 	t := &taxiiReading{reading: g, start: r.m.now(), finished: make(map[string]uint32)}
 	r.lastCursor(&t.cur)
 	out, err := g.done(t.run(ctx))
-	return out, cmp.Or(g.tally.note(), t.note), err
+	return out, t.note, err
 }
 
+// run reads the collections that are known, and then those that are found besides: what is
+// wrong with the discovery or with an API root delays nothing.
 func (t *taxiiReading) run(ctx context.Context) error {
-	if err := t.find(ctx); err != nil {
-		return err
+	known := maps.Clone(t.cur.Places)
+	err := t.read(ctx, known)
+	if err == nil {
+		err = t.find(ctx)
 	}
-	t.first = slices.ContainsFunc(slices.Collect(maps.Values(t.cur.Places)),
-		func(p *taxiiPlace) bool { return p.FullDone.IsZero() })
-	for _, at := range slices.Sorted(maps.Keys(t.cur.Places)) {
-		err := t.collection(ctx, at, t.cur.Places[at])
-		switch {
-		case err == nil:
-			t.succeeded()
-		case !t.failed(ctx, "collection "+redactURL(at), err):
-			t.delta.gone = goneFrom(t.finished)
-			return t.keep(t.cur, err)
-		}
+	if len(t.cur.Places) == 0 {
+		return cmp.Or(err, t.pieces.first, errors.New("no collection that can be read, or none of those that were named"))
 	}
-	t.first = t.first && t.bad > 0
+	if err == nil {
+		fresh := maps.Clone(t.cur.Places)
+		maps.DeleteFunc(fresh, func(at string, _ *taxiiPlace) bool { return known[at] != nil })
+		err = t.read(ctx, fresh)
+	}
 	t.delta.gone = goneFrom(t.finished)
+	if err != nil {
+		return t.keep(t.cur, err)
+	}
+	t.first = false
 	return t.commit(t.cur)
 }
 
-// find looks up the collections, at first and then once a week.
-func (t *taxiiReading) find(ctx context.Context) error {
-	if len(t.cur.Places) > 0 && t.start.Sub(t.cur.Found) < fullEvery {
-		return nil
+// read reads collections to their ends, those that have failed the last time after the
+// others. The error ends the reading.
+func (t *taxiiReading) read(ctx context.Context, places map[string]*taxiiPlace) error {
+	for _, p := range places {
+		t.first = t.first || p.FullDone.IsZero()
 	}
-	found, err := t.discover(ctx)
-	switch {
-	case err == nil:
-	case len(t.cur.Places) > 0 && t.failed(ctx, "discovery", err):
-		return nil // those that are known are read, and the look-up is made again next time
-	default:
-		return err
-	}
-	if len(found) == 0 {
-		return errors.New("no collection that can be read, or none of those that were named")
-	}
-	for at := range t.cur.Places { // of API roots that did not answer
-		if slices.ContainsFunc(t.lost, func(root string) bool { return strings.HasPrefix(at, root) }) && !slices.Contains(found, at) {
-			found = append(found, at)
+	t.grows = t.grows || t.first
+	order := slices.SortedFunc(maps.Keys(places), func(a, b string) int {
+		return cmp.Or(places[a].Failed-places[b].Failed, strings.Compare(a, b))
+	})
+	for _, at := range order {
+		err := t.collection(ctx, at, places[at])
+		if err == nil {
+			delete(t.bad, collectionPiece+redactURL(at))
+			continue
+		}
+		stop := t.fail(ctx, err)
+		if ctx.Err() == nil && !neverReached(err) && !errors.Is(err, errPages) && !errors.Is(err, errHeld) {
+			t.name(collectionPiece+redactURL(at), err)
+		}
+		if stop != nil {
+			return stop
 		}
 	}
+	return nil
+}
+
+// find looks up the collections, at first and then once a week; in API roots that could
+// not be read, each time. The error ends the reading.
+func (t *taxiiReading) find(ctx context.Context) error {
+	if len(t.cur.Places) > 0 && t.start.Sub(t.cur.Found) < fullEvery {
+		return t.lookUp(ctx, t.cur.Lost, false)
+	}
+	roots, single, err := t.discover(ctx)
+	switch {
+	case err != nil && len(t.cur.Places) == 0:
+		return err
+	case err != nil:
+		stop := t.fail(ctx, err)
+		t.name(discoveryPiece, err)
+		return cmp.Or(stop, t.lookUp(ctx, t.cur.Lost, false))
+	}
+	delete(t.bad, discoveryPiece)
+	t.cur.Found = t.start
+	if single != "" {
+		t.places([]string{single}, nil)
+		return nil
+	}
+	for name := range t.bad {
+		if root, ok := strings.CutPrefix(name, rootPiece); ok && !slices.ContainsFunc(roots, func(r string) bool { return redactURL(r) == root }) {
+			delete(t.bad, name)
+		}
+	}
+	return t.lookUp(ctx, roots, true)
+}
+
+// lookUp takes over the collections of API roots. all means that there are no other roots.
+// The error ends the reading.
+func (t *taxiiReading) lookUp(ctx context.Context, roots []string, all bool) error {
+	var found, lost []string
+	var stop error
+	roots = slices.Clone(roots)
+	slices.SortStableFunc(roots, func(a, b string) int { return t.wasBad(rootPiece+redactURL(a)) - t.wasBad(rootPiece+redactURL(b)) })
+	for i, root := range roots {
+		in, err := t.root(ctx, root)
+		if err == nil {
+			t.row = 0
+			delete(t.bad, rootPiece+redactURL(root))
+			found = append(found, in...)
+			continue
+		}
+		lost = append(lost, root)
+		if errors.Is(err, errNoCollection) { // it may be so, and is asked for again
+			t.row = 0
+			if slices.ContainsFunc(slices.Collect(maps.Keys(t.cur.Places)), func(at string) bool { return strings.HasPrefix(at, root+"collections/") }) {
+				t.name(rootPiece+redactURL(root), err)
+			} else {
+				delete(t.bad, rootPiece+redactURL(root))
+			}
+			continue
+		}
+		stop = t.fail(ctx, err)
+		if ctx.Err() == nil && !neverReached(err) {
+			t.name(rootPiece+redactURL(root), err)
+		}
+		if stop != nil {
+			lost = append(lost, roots[i+1:]...)
+			break
+		}
+	}
+	t.cur.Lost = lost
+	if !all {
+		found = append(found, slices.Collect(maps.Keys(t.cur.Places))...)
+	}
+	t.places(found, lost)
+	return stop
+}
+
+var errNoCollection = errors.New("it lists no collection any more")
+
+// places sets the collections to read: those found, and what is known of the roots that
+// could not be read. All else is gone.
+func (t *taxiiReading) places(found, lost []string) {
 	places := make(map[string]*taxiiPlace)
 	for _, at := range found {
 		if places[at] = t.cur.Places[at]; places[at] == nil {
 			places[at] = new(taxiiPlace)
 		}
 	}
-	for at := range t.cur.Places {
-		if places[at] == nil {
+	for at, p := range t.cur.Places {
+		switch {
+		case places[at] != nil:
+		case slices.ContainsFunc(lost, func(root string) bool { return strings.HasPrefix(at, root+"collections/") }):
+			places[at] = p
+		default:
 			t.finished[at] = 1<<32 - 1 // the collection is gone, and all of it
+			if t.delta.forget(at) {
+				// An object of it may be one of another collection, too.
+				for _, p := range places {
+					if p.Next == "" {
+						p.After = "" // the next fetch reads all of it
+					}
+				}
+			}
+			delete(t.bad, collectionPiece+redactURL(at))
 		}
 	}
-	t.cur.Places, t.cur.Found = places, t.start
-	if len(t.lost) > 0 {
-		t.cur.Found = time.Time{} // looked up again next time
-	}
-	return nil
+	t.cur.Places = places
 }
 
 // taxiiResource is the discovery, an API root, a list of collections or a single one:
 // they are told apart by what they have.
 type taxiiResource struct {
-	APIRoots    []string          `json:"api_roots"`
-	Collections []taxiiCollection `json:"collections"`
-	Versions    []string          `json:"versions"`
+	APIRoots []json.RawMessage `json:"api_roots"`
+	Versions []string          `json:"versions"`
 	taxiiCollection
 }
 
@@ -142,43 +256,35 @@ type taxiiCollection struct {
 	CanRead *bool  `json:"can_read"`
 }
 
-// discover gives the URLs of the collections, from the discovery, an API root or a
-// collection.
-func (t *taxiiReading) discover(ctx context.Context) ([]string, error) {
+// discover gives the API roots of the server, or the one collection that the feed is.
+func (t *taxiiReading) discover(ctx context.Context) (roots []string, single string, err error) {
 	base := strings.TrimSuffix(string(t.r.spec.URL), "/") + "/"
 	var top taxiiResource
 	if err := t.getJSON(ctx, request{url: base}, &top); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	switch {
 	case top.CanRead != nil:
-		return []string{base}, nil
+		return nil, base, nil
 	case len(top.Versions) > 0:
-		return t.root(ctx, base)
+		return []string{base}, "", nil
 	case len(top.APIRoots) == 0:
-		return nil, errors.New("neither a TAXII 2.1 discovery, nor an API root, nor a collection")
+		return nil, "", errors.New("neither a TAXII 2.1 discovery, nor an API root, nor a collection")
 	}
-	var out []string
-	for _, link := range top.APIRoots {
+	for _, raw := range top.APIRoots {
+		var link string
+		if err := json.Unmarshal(raw, &link); err != nil {
+			t.note = "API root left out: not a URL"
+			continue
+		}
 		root, err := t.resolve(base, link)
 		if err != nil {
 			t.note = "API root left out: " + err.Error()
 			continue
 		}
-		found, err := t.root(ctx, root)
-		switch {
-		case err == nil:
-		case t.failed(ctx, "API root "+redactURL(root), err):
-			t.lost = append(t.lost, root)
-		default:
-			return nil, err
-		}
-		out = append(out, found...)
+		roots = append(roots, root)
 	}
-	if len(out) == 0 && len(t.lost) > 0 && len(t.cur.Places) == 0 {
-		return nil, t.tally.first
-	}
-	return out, nil
+	return roots, "", nil
 }
 
 // resolve makes a link of the server absolute; it must stay there.
@@ -196,25 +302,31 @@ func (t *taxiiReading) resolve(base, link string) (string, error) {
 
 // root gives the collections of one API root that can be read and are wanted.
 func (t *taxiiReading) root(ctx context.Context, root string) ([]string, error) {
-	var members map[string]json.RawMessage
-	if err := t.getJSON(ctx, request{url: root + "collections/"}, &members); err != nil {
+	var doc map[string]json.RawMessage
+	if err := t.getJSON(ctx, request{url: root + "collections/"}, &doc); err != nil {
 		return nil, err
 	}
-	var list taxiiResource
-	if text, ok := members["collections"]; ok {
-		if err := json.Unmarshal(text, &list.Collections); err != nil {
-			return nil, fmt.Errorf("the answer is not a list of collections: %w", err)
-		}
-	} else if len(members) > 0 {
-		return nil, errors.New("the answer is not a list of collections")
+	var list []json.RawMessage
+	raw, ok := doc["collections"] // is left out where there are none (TAXII 2.1, 5.1.1)
+	if doc == nil || len(doc) > 0 && !ok || ok && json.Unmarshal(raw, &list) != nil {
+		return nil, errors.New("the answer is no list of collections")
 	}
-	if len(list.Collections) > maxCollections {
-		return nil, fmt.Errorf("%d collections in an API root, at most %d are read", len(list.Collections), maxCollections)
+	if len(list) == 0 {
+		return nil, errNoCollection
+	}
+	if len(list) > maxCollections {
+		t.note = fmt.Sprintf("%d collections in an API root, at most %d are read", len(list), maxCollections)
+		list = list[:maxCollections]
 	}
 	var out []string
 	wanted := t.r.spec.TAXII.Collections
-	for _, c := range list.Collections {
-		if c.ID == "" || c.CanRead != nil && !*c.CanRead {
+	for _, raw := range list {
+		var c taxiiCollection
+		if err := json.Unmarshal(raw, &c); err != nil || c.ID == "" {
+			t.note = "an API root lists a collection without a usable id"
+			continue
+		}
+		if c.CanRead != nil && !*c.CanRead {
 			continue
 		}
 		if len(wanted) == 0 || slices.Contains(wanted, c.ID) || slices.Contains(wanted, c.Title) {
@@ -227,13 +339,29 @@ func (t *taxiiReading) root(ctx context.Context, root string) ([]string, error) 
 // collection reads one collection to its end.
 func (t *taxiiReading) collection(ctx context.Context, at string, p *taxiiPlace) error {
 	p.After, p.Last = taxiiTimestamp(p.After), taxiiTimestamp(p.Last) // kept by an earlier version as they came
-	if p.Next == "" && (p.FullDone.IsZero() || t.start.Sub(p.FullDone) >= fullEvery || p.After == "") {
-		p.Full = true
-		p.Round++
-		p.After = ""
+	if p.Next == "" {
+		p.Skipped, p.From = false, p.After
+		full := p.FullDone.IsZero() || t.start.Sub(p.FullDone) >= fullEvery || p.After == ""
+		if p.Missed.due(t.start) {
+			p.From = ""
+			if !p.Missed.From.IsZero() {
+				p.From = p.Missed.From.UTC().Format(taxiiStamp)
+			}
+			p.After = p.From
+			full = full || p.From == ""
+		}
+		if full {
+			p.Full = true
+			p.Round++
+			p.After, p.From = "", ""
+		}
 	}
+	limit := cmp.Or(t.r.spec.TAXII.Limit, taxiiLimit) // medallion fails without
 	for {
-		e, err := t.ask(ctx, request{url: t.pageURL(at, p)}, feeds.Options{Format: "stix"})
+		e, err := t.objectsPage(ctx, at, p, limit)
+		if err != nil && t.mayGoBeyond(ctx, p, err) {
+			e, err = t.beyond(ctx, at, p, limit, err)
+		}
 		if err != nil {
 			return t.giveUp(p, err)
 		}
@@ -253,7 +381,7 @@ func (t *taxiiReading) collection(ctx context.Context, at string, p *taxiiPlace)
 			return errors.New("the server says that there is more, but not where")
 		}
 		if t.total >= maxPages {
-			return fmt.Errorf("more than %d pages; the next fetch goes on", maxPages)
+			return errPages
 		}
 		if t.reading.full() {
 			if err := t.commit(t.cur); err != nil {
@@ -276,14 +404,123 @@ func taxiiTimestamp(s string) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.UTC().Format("2006-01-02T15:04:05.000000Z")
+	return t.UTC().Format(taxiiStamp)
+}
+
+// objectsPage asks for the next page of a collection.
+func (t *taxiiReading) objectsPage(ctx context.Context, at string, p *taxiiPlace, limit int) (envelope, error) {
+	e, err := t.ask(ctx, request{url: t.pageURL(at, p, limit)}, feeds.Options{Format: "stix"})
+	if err == nil && p.Next != "" && len(e.seen) == 0 && !e.more && e.nothing {
+		return e, errors.New("a page that was announced is empty")
+	}
+	return e, err
+}
+
+// mayGoBeyond reports whether a way around a page is to be looked for: it has failed for
+// some time, or is known to, and the error is about what it holds, rather than about the
+// collection, who asks or the whole source.
+func (t *taxiiReading) mayGoBeyond(ctx context.Context, p *taxiiPlace, err error) bool {
+	if ctx.Err() != nil || neverReached(err) || errors.Is(err, errTooMany) || p.Skipped {
+		return false
+	}
+	failed := max(p.Failed, t.r.failures()-1) // nothing is kept of a first reading in vain
+	if p.Missed == nil && (failed < giveUpAfter || t.start.Sub(p.Beyond) < beyondEvery) {
+		return false
+	}
+	e, ok := errors.AsType[*statusError](err)
+	return !ok || e.retryAfter == 0 && e.code != http.StatusTooManyRequests
+}
+
+// beyondEvery is how often a way around is looked for in vain.
+const beyondEvery = 6 * time.Hour
+
+// beyond goes past what cannot be had: first in small pages from the last known time of
+// addition, as far as they can be had, then by a later time. All that could have been in
+// between is read again later. The answer is the first page behind it.
+func (t *taxiiReading) beyond(ctx context.Context, at string, p *taxiiPlace, limit int, why error) (envelope, error) {
+	p.Beyond = t.start
+	now := taxiiPlace{After: t.start.UTC().Format(taxiiStamp)}
+	if _, err := t.objectsPage(ctx, at, &now, 1); err != nil {
+		return envelope{}, why // it is the collection
+	}
+	p.Next, p.After = "", cmp.Or(p.Last, p.After)
+	since, _ := time.Parse(time.RFC3339Nano, p.After)
+	for small := min(limit, 10); ; {
+		e, err := t.objectsPage(ctx, at, p, small)
+		switch {
+		case err != nil && (ctx.Err() != nil || neverReached(err)):
+			return e, err
+		case err != nil && small > 1:
+			small = 1
+			continue
+		case err != nil:
+			return t.jump(ctx, at, p, limit, since, why)
+		case e.nothing:
+			return e, why // more was announced
+		case !e.more:
+			return e, nil // it can be had now
+		}
+		t.take(at, p, e)
+		p.Skipped = true // others may have been added at the time of the last one
+		next, err := time.Parse(time.RFC3339Nano, taxiiTimestamp(e.header("X-TAXII-Date-Added-Last")))
+		if err != nil || !next.After(since) || t.total >= maxPages {
+			return e, why
+		}
+		since, p.After = next, next.UTC().Format(time.RFC3339Nano)
+		p.Last = p.After
+	}
+}
+
+// jumps is how many times are tried to find the end of what cannot be had.
+const jumps = 24
+
+// jump gives the first page that can be had of what was added after a time, by bisection
+// of the distance on a logarithmic scale: from that time on, or from now back if there is
+// none.
+func (t *taxiiReading) jump(ctx context.Context, at string, p *taxiiPlace, limit int, since time.Time, why error) (envelope, error) {
+	place := func(distance float64) taxiiPlace { // in microseconds
+		d := time.Duration(distance) * time.Microsecond
+		after := since.Add(d)
+		if since.IsZero() {
+			after = t.start.Add(-d)
+		}
+		return taxiiPlace{After: after.UTC().Format(taxiiStamp)}
+	}
+	bad, good := 1.0, float64(max(t.start.Sub(since), time.Second).Microseconds())
+	if since.IsZero() {
+		bad, good = float64((10 * 365 * 24 * time.Hour).Microseconds()), 1e6
+	}
+	for range jumps {
+		middle := math.Sqrt(bad * good)
+		try := place(middle)
+		_, err := t.objectsPage(ctx, at, &try, 1)
+		switch {
+		case err == nil:
+			good = middle
+		case ctx.Err() != nil || neverReached(err):
+			return envelope{}, err
+		default:
+			bad = middle
+		}
+	}
+	try := place(good)
+	e, err := t.objectsPage(ctx, at, &try, limit)
+	if err != nil {
+		return e, why
+	}
+	p.Next, p.After, p.Last, p.Skipped = "", try.After, "", true
+	return e, nil
 }
 
 // giveUp notes where to go on. A token that the server does not know any more, or
 // that has failed twice, is forgotten.
 func (t *taxiiReading) giveUp(p *taxiiPlace, err error) error {
+	if errors.Is(err, errTooMany) || neverReached(err) {
+		return err
+	}
+	p.Failed = min(p.Failed+1, giveUpAfter)
 	e, ok := errors.AsType[*statusError](err)
-	if ok && p.Next != "" && (isRefusal(e.code) || t.r.failures() > 1) {
+	if p.Next != "" && (ok && isRefusal(e.code) || p.Failed >= giveUpAfter) {
 		p.Next, p.Last = "", ""
 	}
 	return err
@@ -295,11 +532,14 @@ func isRefusal(code int) bool {
 		code != http.StatusUnauthorized && code != http.StatusForbidden
 }
 
+// taxiiStamp is the form of times in questions (TAXII 2.1, 3.1: timestamp).
+const taxiiStamp = "2006-01-02T15:04:05.000000Z"
+
 // pageURL is the question for the next page, always with the same filters.
-func (t *taxiiReading) pageURL(at string, p *taxiiPlace) string {
+func (t *taxiiReading) pageURL(at string, p *taxiiPlace, limit int) string {
 	set := map[string]string{
 		"match[type]": "indicator",
-		"limit":       strconv.Itoa(cmp.Or(t.r.spec.TAXII.Limit, taxiiLimit)), // medallion fails without
+		"limit":       strconv.Itoa(limit),
 	}
 	if p.After != "" {
 		set["added_after"] = p.After
@@ -334,11 +574,28 @@ func (t *taxiiReading) take(at string, p *taxiiPlace, e envelope) {
 // the last object was added is read anew each time.
 func (t *taxiiReading) endOf(at string, p *taxiiPlace) {
 	if p.Full {
-		t.finished[at] = p.Round
+		if !p.Skipped {
+			t.finished[at] = p.Round
+		}
 		p.FullDone = t.start
+	}
+	from, _ := time.Parse(time.RFC3339Nano, p.From)
+	p.Missed = t.missedNow(p.Missed, from, p.Skipped, t.start)
+	if p.Missed != nil {
+		if p.Skipped && p.Missed.Tries > 4 { // to find the way around takes many requests
+			p.Missed.Again = t.start.Add(2 * time.Hour)
+		}
+		t.name(partPiece+redactURL(at), errMissed)
+	} else {
+		delete(t.bad, partPiece+redactURL(at))
 	}
 	if p.Last != "" {
 		p.After = p.Last
 	}
-	p.Next, p.Last, p.Full = "", "", false
+	p.Next, p.Last, p.Full, p.Skipped, p.From, p.Failed = "", "", false, false, "", 0
 }
+
+// partPiece is how the names of collections of which a part is missing begin.
+const partPiece = "part of collection "
+
+var errMissed = errors.New("some objects cannot be had; those before and after them are used")
