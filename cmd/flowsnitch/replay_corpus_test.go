@@ -122,7 +122,7 @@ func scan(records []ref, list []listed) []expectedHit {
 
 // A nativeHit is what is compared of a printed hit.
 type nativeHit struct {
-	Event            string
+	Kind             string
 	SrcIP, DstIP     netip.Addr
 	SrcPort, DstPort *int
 	Snitch           struct {
@@ -259,8 +259,8 @@ func (w *expectedHit) differs(h *nativeHit) string {
 		bytes = *s.BytesRaw
 	}
 	switch {
-	case h.Event != "hit":
-		return "event " + h.Event
+	case h.Kind != "hit":
+		return "kind " + h.Kind
 	case s.Offender != w.offender || s.Role != w.side:
 		return fmt.Sprintf("offender %s as %s, want %s as %s", s.Offender, s.Role, w.offender, w.side)
 	case h.SrcIP != w.rec.Src || h.DstIP != w.rec.Dst:

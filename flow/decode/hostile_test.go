@@ -288,10 +288,11 @@ func TestHostileSamplers(t *testing.T) {
 		p := header9(1+i, set(400, body))
 		a.bad(p)
 	}
-	if n := len(statusOf(t, a.x, "203.0.113.66").Streams[0].Sampling); n != 64 {
-		t.Errorf("%d samplers are known, want 64", n)
+	want := decode.DefaultLimits().Samplers
+	if n := len(statusOf(t, a.x, "203.0.113.66").Streams[0].Sampling); n != want {
+		t.Errorf("%d samplers are known, want %d", n, want)
 	}
-	a.end("cap_samplers", 1_000_000-64)
+	a.end("cap_samplers", 1_000_000-uint64(want))
 	for _, rate := range []uint32{0, math.MaxUint32} {
 		a := newAttack(t)
 		a.bad(header9(0, optionsSet(flow.V9, 400, nil, []fld{{ie: 34, len: 4}}), set(400, u32(rate)), pairTemplate(flow.V9), set(300, pairAB)))
