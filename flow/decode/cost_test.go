@@ -45,8 +45,10 @@ func TestTemplateCost(t *testing.T) {
 			if s.Templates != 900 {
 				t.Fatalf("%d templates", s.Templates)
 			}
-			if told := float64(s.TemplateBytes + s.StateBytes); told < 0.9*took || told > 1.5*took {
-				t.Errorf("counted with %.0f bytes each, take %.0f", told/900, took/900)
+			// The runtime allocates a little of its own meanwhile.
+			const noise = 128 << 10
+			if counted := float64(s.TemplateBytes + s.StateBytes); counted < 0.9*(took-noise) || counted > 1.5*(took+noise) {
+				t.Errorf("counted with %.0f bytes each, take %.0f", counted/900, took/900)
 			}
 			runtime.KeepAlive(d)
 		})
