@@ -66,7 +66,7 @@ type event struct {
 		End       time.Time  `json:"end"`
 		Clock     string     `json:"clock"`
 		Exporter  netip.Addr `json:"exporter"`
-		Version   int        `json:"version"`
+		Version   string     `json:"version"`
 	} `json:"flowsnitch"`
 }
 

@@ -134,8 +134,8 @@ func (x exchange) check(t *testing.T, e *exporter, ev *event) {
 		t.Errorf("%v: role %s, want %s", x, f.Role, role)
 	}
 	exporter := netip.MustParseAddrPort(e.to).Addr()
-	if f.Version != e.version || f.Exporter != exporter {
-		t.Errorf("%v: version %d of exporter %v, want %d of %v", x, f.Version, f.Exporter, e.version, exporter)
+	if want := versionText[e.version]; f.Version != want || f.Exporter != exporter {
+		t.Errorf("%v: version %q of exporter %v, want %q of %v", x, f.Version, f.Exporter, want, exporter)
 	}
 	x.checkBytes(t, e, ev)
 }
@@ -179,3 +179,6 @@ func checkTimes(t *testing.T, ev *event, begin, end time.Time) {
 		t.Errorf("from %v to %v, clock %s; the connection was between %v and %v", f.Start, f.End, f.Clock, begin, end)
 	}
 }
+
+// versionText is what an event says of a version number of the export protocol.
+var versionText = map[int]string{5: "5", 9: "9", 10: "ipfix"}

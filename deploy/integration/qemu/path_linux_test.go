@@ -3,6 +3,7 @@
 package qemu
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -55,10 +56,10 @@ sinks:
 		hits = parse(t, i.Hits(t, `"kind":"hit"`))
 		return len(hits) == 2
 	})
-	slices.SortFunc(hits, func(a, b hit) int { return a.Flowsnitch.Version - b.Flowsnitch.Version })
-	for n, want := range []string{"9 10.0.0.9 outbound", "10 10.0.0.10 outbound"} {
+	slices.SortFunc(hits, func(a, b hit) int { return cmp.Compare(a.Flowsnitch.Version, b.Flowsnitch.Version) })
+	for n, want := range []string{"9 10.0.0.9 outbound", "ipfix 10.0.0.10 outbound"} {
 		f := &hits[n].Flowsnitch
-		got := fmt.Sprintf("%d %s %s", f.Version, hits[n].SrcIP, f.Direction)
+		got := fmt.Sprintf("%s %s %s", f.Version, hits[n].SrcIP, f.Direction)
 		if got != want || f.Offender != listed {
 			t.Errorf("the hit is %q of %s, want %q of %s", got, f.Offender, want, listed)
 		}
@@ -100,7 +101,7 @@ type hit struct {
 	ID         string `json:"id"`
 	SrcIP      string `json:"srcip"`
 	Flowsnitch struct {
-		Version   int    `json:"version"`
+		Version   string `json:"version"`
 		Offender  string `json:"offender"`
 		Direction string `json:"direction"`
 	} `json:"flowsnitch"`

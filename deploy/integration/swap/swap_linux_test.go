@@ -36,7 +36,7 @@ func TestSwap(t *testing.T) {
 	if err := os.WriteFile(list, sets[0], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	i := instance.New(t, fmt.Sprintf("home: [10.0.0.0/8]\ncanary: {every: 0s}\nintel: {feeds: [{file: %s, interval: 1h}]}\n"+
+	i := instance.New(t, fmt.Sprintf("home: [10.0.0.0/8]\ncanary: {every: 0s}\nintel: {feeds: [{file: %s, interval: 1h, may_turn_over: true}]}\n"+
 		"listen: [{udp: \"127.0.0.1:0\", receive_buffer: 67108864}]\n", list))
 	i.Start(t)
 	gen := generate(t, hitList, "--to", i.Address(t), "--rate", strconv.Itoa(rate))
