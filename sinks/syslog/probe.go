@@ -21,6 +21,12 @@ func (s *Sender) Probe(ctx context.Context, _ *intel.Event) error {
 		_ = s.link.abandon() // servers may close what was idle; nothing was lost
 		s.link = nil
 	}
+	if s.cfg.Transport == Unix && s.link != nil && !s.link.stream {
+		// A connected datagram socket does not notice that its server has gone; a new
+		// connection is refused. Nothing is sent: a local server would log it.
+		_ = s.link.abandon()
+		s.link = nil
+	}
 	if err := s.connect(ctx); err != nil {
 		return s.retry(0, err)
 	}

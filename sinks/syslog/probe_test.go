@@ -2,8 +2,11 @@ package syslog
 
 import (
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
 )
@@ -60,5 +63,41 @@ func TestProbeUDP(t *testing.T) {
 	}
 	server.Close()
 	eventually(t, "the refusal", func() bool { return s.Probe(t.Context(), &intel.Event{}) != nil })
+	_ = s.Close(t.Context())
+}
+
+// TestProbeUnix: a local server that has gone is noticed though the socket to it stays
+// connected, and it gets no datagram by a probe.
+func TestProbeUnix(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	listen := func() *net.UnixConn {
+		server, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return server
+	}
+	server := listen()
+	s := newSender(t, Unix, []string{path})
+	for range 2 {
+		if err := s.Probe(t.Context(), &intel.Event{}); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := server.SetReadDeadline(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := server.Read(make([]byte, 100)); err == nil {
+		t.Errorf("a probe sent %d bytes", n)
+	}
+	server.Close()
+	if err := s.Probe(t.Context(), &intel.Event{}); err == nil {
+		t.Error("a server that has gone passes")
+	}
+	_ = os.Remove(path)
+	defer listen().Close()
+	if err := s.Probe(t.Context(), &intel.Event{}); err != nil {
+		t.Errorf("it is back: %v", err)
+	}
 	_ = s.Close(t.Context())
 }
