@@ -40,7 +40,7 @@ func TestGuide(t *testing.T) {
 	}
 	// The log is in memory: it can be seen from the machine only.
 	hit := m.sh(t, "grep '\"offender\":\"203.0.113.9\"' "+hitLog)
-	for _, want := range []string{`"sensor":"pi-oslo"`, `"srcip":"192.168.77.10"`, `"dstport":9999`, `"version":9`, `"exporter":"127.0.0.1"`} {
+	for _, want := range []string{`"sensor":"pi-oslo"`, `"srcip":"192.168.77.10"`, `"dstport":9999`, `"version":"9"`, `"exporter":"127.0.0.1"`} {
 		if !strings.Contains(hit, want) {
 			t.Errorf("%s is not in the hit %s", want, hit)
 		}
