@@ -297,7 +297,7 @@ var notJudged = figures.Exempt{
 	"Exporters.Templates":                     "is no loss until a template is refused",
 	"Exporters.TemplateBytes":                 "is no loss until a template is refused",
 	"Exporters.StateBytes":                    "is no loss until a stream is refused",
-	"Exporters.Forgotten":                     "were silent for limits.forget, which the check exporters had told",
+	"Exporters.Forgotten":                     "were silent for limits.forget, and the check exporters has named them by then",
 	"Exporters.Early.Kept":                    "is no loss",
 	"Exporters.Early.Replayed":                "is no loss",
 	"Exporters.Early.Records":                 "is no loss",
@@ -412,8 +412,8 @@ var notJudged = figures.Exempt{
 	"Web.":                                    "whoever may reach the port can raise it; there is an alert rule",
 }
 
-// TestLossesAreJudged: when a number of a status goes up, or a flag turns, a check is not
-// well; once the number stands still, it is well again.
+// TestLossesAreJudged: when a number of a status goes up, or a flag turns, a check
+// fails; once the number stands still, it is OK again.
 func TestLossesAreJudged(t *testing.T) {
 	s, before := judgedStatus(), judgedStatus()
 	p := &past{limits: configs.DefaultHealth(), date: noon}

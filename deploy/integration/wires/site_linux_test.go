@@ -136,12 +136,12 @@ func (w *wire) onlyItself(t *testing.T) {
 	})
 }
 
-// told waits until the log says that the check is well again, and fails if it does so
-// again and again.
-func (w *wire) told(t *testing.T) {
+// recovers waits until the log shows that the check has recovered, and fails if it shows
+// that again and again.
+func (w *wire) recovers(t *testing.T) {
 	t.Helper()
 	n := 0
-	w.until(t, "the log says that it is well again", func(*testing.T) bool {
+	w.until(t, "the recovery is in the log", func(*testing.T) bool {
 		n = 0
 		for line := range strings.Lines(w.Log()[w.mark:]) {
 			if strings.Contains(line, "well again: ") && strings.Contains(line, fmt.Sprintf(`{"check": %q}`, w.check)) {

@@ -30,7 +30,7 @@ func TestWires(t *testing.T) {
 	}
 	for _, w := range wires {
 		w.until(t, "all is well again", w.well)
-		w.told(t)
+		w.recovers(t)
 	}
 }
 
