@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
 )
 
 // patience bounds every wait: whatever takes longer hangs.
@@ -37,7 +38,7 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &site{dir: dir, state: filepath.Join(dir, "state"), config: filepath.Join(dir, "f.yml"), port: freePort(t), web: freePort(t)}
+	s := &site{dir: dir, state: filepath.Join(dir, "state"), config: filepath.Join(dir, "f.yml"), port: instance.FreePort(t), web: instance.FreePort(t)}
 	build(t, "", dir, "flowsnitch")
 	build(t, "", dir, "flowgen")
 	build(t, "arm64", filepath.Join(dir, "arm64")+"/", "flowsnitch")
@@ -64,16 +65,6 @@ func build(t *testing.T, arch, to, command string) {
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("build %s: %v\n%s", command, err, out)
 	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	return c.LocalAddr().(*net.UDPAddr).Port
 }
 
 // write replaces a file at once: it is read again and again.

@@ -19,6 +19,8 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
+
+	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
 )
 
 // patience detects what hangs; it says nothing about speed.
@@ -70,12 +72,7 @@ func (z zones) write(t *testing.T, list4, list6 string) {
 func (z zones) serve(t *testing.T) (addr string, process *os.Process) {
 	t.Helper()
 	program := install(t)
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr = c.LocalAddr().String()
-	c.Close()
+	addr = fmt.Sprintf("127.0.0.1:%d", instance.FreePort(t))
 	if err := os.Chmod(z.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,8 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
 	"github.com/flowsnitch/flowsnitch/sinks/kafka"
+
+	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
 )
 
 // The user of the SASL listener, in each mechanism.
@@ -208,12 +210,7 @@ func (b *broker) hasEnded() bool {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", instance.FreePort(t))
 }
 
 func write(t *testing.T, file, text string) {

@@ -21,6 +21,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
 )
 
 // chores is how long it takes until flowsnitch has written each of its files.
@@ -62,7 +64,7 @@ func newSite(t *testing.T) *site {
 	}))
 	t.Cleanup(feed.Close)
 	write(t, filepath.Join(dir, "own.txt"), "203.0.113.0/24\n")
-	port := freePort(t)
+	port := instance.FreePort(t)
 	write(t, s.config, fmt.Sprintf(`
 name: power
 state_dir: %s
@@ -82,16 +84,6 @@ func write(t *testing.T, path, text string) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	return c.LocalAddr().(*net.UDPAddr).Port
 }
 
 // start starts one of our programs, which ends with the test at the latest.
@@ -241,12 +233,7 @@ type server struct {
 
 func newServer(t *testing.T) *server {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return &server{address: l.Addr().String(), seen: make(map[string]bool)}
+	return &server{address: fmt.Sprintf("127.0.0.1:%d", instance.FreePort(t)), seen: make(map[string]bool)}
 }
 
 func (s *server) start(t *testing.T) {

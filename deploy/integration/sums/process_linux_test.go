@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -17,6 +16,8 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+
+	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
 )
 
 // The times that may pass before a test takes something for hung. Nothing waits for
@@ -76,7 +77,7 @@ func newSite(t *testing.T, o options) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &site{program: o.program, dir: dir, config: filepath.Join(dir, "flowsnitch.yml"), target: freePort(t)}
+	s := &site{program: o.program, dir: dir, config: filepath.Join(dir, "flowsnitch.yml"), target: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(instance.FreePort(t)))}
 	if s.program == "" {
 		s.program = flowsnitch
 	}
@@ -92,17 +93,6 @@ func newSite(t *testing.T, o options) *site {
 		t.Fatal(err)
 	}
 	return s
-}
-
-// freePort gives a loopback address with a port that nobody uses.
-func freePort(t *testing.T) netip.AddrPort {
-	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	return conn.LocalAddr().(*net.UDPAddr).AddrPort()
 }
 
 // A collector is a running flowsnitch.

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
 )
 
 // The times after which something counts as hung. They are generous, for the machine
@@ -161,17 +163,8 @@ func eventually(t *testing.T, what string, ok func() bool) {
 func ports(t *testing.T, n int) []int {
 	t.Helper()
 	var list []int
-	for len(list) < n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		port := l.Addr().(*net.TCPAddr).Port
-		if u, err := net.ListenPacket("udp", l.Addr().String()); err == nil {
-			defer u.Close()
-			list = append(list, port)
-		}
+	for range n {
+		list = append(list, instance.FreePort(t))
 	}
 	return list
 }

@@ -12,9 +12,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
 )
 
 const (
@@ -72,12 +75,7 @@ func start(t *testing.T) server {
 	t.Helper()
 	program := install(t)
 	dir := t.TempDir()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	l.Close()
+	port := strconv.Itoa(instance.FreePort(t))
 	s := server{base: "http://127.0.0.1:" + port}
 	kind := []string{"application/stix+json;version=2.1"}
 	write(t, filepath.Join(dir, "data.json"), map[string]any{

@@ -5,7 +5,6 @@ package wires
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -38,18 +37,12 @@ type wire struct {
 // newWire starts an instance. Beside config it has one listed address and the web server.
 func newWire(t *testing.T, name, check, words, config string) *wire {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
 	if !strings.Contains(config, "intel:") {
 		config += "\nintel: {feeds: [], deny: [62.0.0.0/24]}"
 	}
-	w := &wire{name: name, check: check, words: words, web: l.Addr().String()}
+	w := &wire{name: name, check: check, words: words, web: fmt.Sprintf("127.0.0.1:%d", instance.FreePort(t))}
 	w.Instance = instance.New(t, fmt.Sprintf("listen: [{udp: \"127.0.0.1:0\"}]\nweb: {listen: %q}\nclock: {check: \"off\"}\n%s\n", w.web, config))
 	w.Patience = patience
-	l.Close()
 	w.Start(t)
 	return w
 }
@@ -190,12 +183,7 @@ type broker struct {
 
 func startBroker(t *testing.T) *broker {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &broker{port: l.Addr().(*net.TCPAddr).Port}
-	l.Close()
+	b := &broker{port: instance.FreePort(t)}
 	b.start(t)
 	t.Cleanup(b.stop)
 	return b

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -39,12 +40,22 @@ func Replace(t testing.TB, text, old, by string) string {
 	return strings.ReplaceAll(text, old, by)
 }
 
-// FreePort gives a port of loopback that nobody uses, for UDP and TCP. It is none of those
-// that the kernel gives to others, for it has to stay free while the process is away.
+// marks are the abstract sockets of the ports that were given away.
+var marks sync.Map // of int to net.Listener
+
+// FreePort returns a port of loopback that is free for UDP and TCP, and stays so until the
+// test process ends, whoever listens on it meanwhile: it is outside the range from which the
+// kernel takes ports for other sockets, and the abstract socket of its name, which goes with
+// the process, keeps the tests of other packages from it.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	for range 1000 {
-		port := 20000 + rand.IntN(10000)
+		port := 20000 + rand.IntN(12000)
+		mark, err := net.Listen("unix", fmt.Sprintf("@flowsnitch-test-port-%d", port))
+		if err != nil {
+			continue
+		}
+		marks.Store(port, mark)
 		addr := fmt.Sprintf("127.0.0.1:%d", port)
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
