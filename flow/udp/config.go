@@ -63,7 +63,7 @@ func (c Config) Validate() error {
 		errs = append(errs, err)
 	}
 	for i, f := range c.Forward {
-		if _, _, err := parseTarget(f); err != nil {
+		if _, _, err := SplitTarget(f); err != nil {
 			errs = append(errs, fmt.Errorf("forward[%d]: %w", i, err))
 		}
 	}
@@ -106,6 +106,12 @@ func (e endpoint) String() string {
 	return net.JoinHostPort(e.host, strconv.Itoa(int(e.port)))
 }
 
+// SplitListen splits Config.Listen. The host is an address, or empty for all of them.
+func SplitListen(s string) (host string, port uint16, err error) {
+	e, err := parseListen(s)
+	return e.host, e.port, err
+}
+
 // parseListen picks the network from the way the host is written, because
 // package net would open "0.0.0.0" with network "udp" for both families.
 func parseListen(s string) (endpoint, error) {
@@ -128,8 +134,8 @@ func parseListen(s string) (endpoint, error) {
 	return endpoint{"udp6", host, port}, nil
 }
 
-// parseTarget splits a forwarding target; its host may be a name.
-func parseTarget(s string) (host string, port uint16, err error) {
+// SplitTarget splits an entry of Config.Forward; its host may be a name.
+func SplitTarget(s string) (host string, port uint16, err error) {
 	host, port, err = splitHostPort(s)
 	switch {
 	case err != nil:

@@ -323,41 +323,6 @@ func homes(t *testing.T, sockets []*Socket) map[netip.Addr]map[int]int {
 	return home
 }
 
-// TestSteeringIPv6 sends from the one address of loopback with many ports and,
-// where it may, from addresses of others, which only a forwarder can.
-func TestSteeringIPv6(t *testing.T) {
-	if !hasIPv6(t) {
-		t.Skip("needs IPv6")
-	}
-	c := testConfig("[::1]:0")
-	c.Sockets = 4
-	sockets := listen(t, c)
-	for range 40 {
-		write(t, sendTo(t, "", sockets[0].LocalAddr()), []byte("x"))
-	}
-	sources := 1
-	if canSendRaw(t) {
-		f := startForwarder(t, sockets[0].LocalAddr().String())
-		for ; sources <= 20; sources++ {
-			for port := range 5 {
-				f.Send(datagrams(fmt.Sprintf("[2001:db8:%x::%x]:%d", sources%3, sources, 4000+port), "x"))
-			}
-		}
-	}
-	home, used := homes(t, sockets), map[int]bool{}
-	for src, n := range home {
-		if len(n) != 1 {
-			t.Errorf("%v is spread over %v", src, n)
-		}
-		for i := range n {
-			used[i] = true
-		}
-	}
-	if len(home) != sources || sources > 1 && len(used) < 3 {
-		t.Errorf("%d sources of %d on sockets %v", len(home), sources, used)
-	}
-}
-
 func TestSenderOfEveryFamily(t *testing.T) {
 	var r ring
 	in4 := unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: [4]byte{192, 0, 2, 1}}

@@ -20,6 +20,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/clock"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/forward"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
@@ -62,7 +63,7 @@ func components() []component {
 	return []component{
 		counted("udp.Stats", func(s udp.Stats) any { return listenerStatus([]udp.Stats{s}) }, nil),
 		counted("udp.RefusedSender", func(s udp.RefusedSender) any { return refusedSenders(nil, []udp.RefusedSender{s}) }, nil),
-		counted("udp.TargetStats", func(s udp.TargetStats) any { return forwardStatus([][]udp.TargetStats{{s}}) }, nil),
+		counted("forward.TargetStats", func(s forward.TargetStats) any { return forwardStatus([][]forward.TargetStats{{s}}) }, nil),
 		counted("decode.Stats", func(s decode.Stats) any { return decodeStatus(s) }, nil),
 		counted("decode.ExportersStats", itself[decode.ExportersStats], nil),
 		counted("decode.LoadReport", func(r decode.LoadReport) any { return restoredStatus(r, nil) }, nil),

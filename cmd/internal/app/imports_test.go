@@ -55,6 +55,7 @@ var rules = []struct {
 	may    []string
 }{
 	{"flow", nil},
+	{"flow/forward", []string{"flow", "flow/udp"}},
 	{"flow/*", []string{"flow"}},
 	{"intel", []string{"flow"}},
 	{"intel/correlate", []string{"intel", "flow", "flow/udp", "flow/decode", "flow/capture"}},

@@ -9,6 +9,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/forward"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
@@ -20,7 +21,7 @@ import (
 type listener struct {
 	sockets  []*udp.Socket
 	workers  []*correlate.Worker
-	forwards []*udp.Forwarder // one for each worker, or none
+	forwards []*forward.Forwarder // one for each worker, or none
 	allows   atomic.Pointer[intel.Networks]
 
 	unkept bool // it has been logged that copies carry our address; only the chores use it
@@ -97,7 +98,7 @@ func (l *listener) source(s *udp.Socket, cfg udp.Config) (correlate.Source, erro
 	if len(cfg.Forward) == 0 {
 		return s, nil
 	}
-	f, err := udp.NewForwarder(cfg)
+	f, err := forward.New(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +120,7 @@ func (l *listener) discard() {
 // A copier sends every batch onward before the worker reads it.
 type copier struct {
 	socket  *udp.Socket
-	forward *udp.Forwarder
+	forward *forward.Forwarder
 }
 
 // Read reads a batch and forwards it.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/forward"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
@@ -391,7 +392,7 @@ func (l *listener) status() ListenerStatus {
 	}
 	allowed := l.allows.Load() // a socket forgets whom it refused only when it reads again
 	st.RefusedSenders = slices.DeleteFunc(st.RefusedSenders, func(r RefusedSender) bool { return allowed.Contains(r.Address) })
-	var copies [][]udp.TargetStats
+	var copies [][]forward.TargetStats
 	for _, f := range l.forwards {
 		copies = append(copies, f.Stats())
 	}
@@ -439,7 +440,7 @@ func refusedSenders(list []RefusedSender, more []udp.RefusedSender) []RefusedSen
 
 // forwardStatus adds up the counters of the workers' copies, by target. All workers have
 // the same targets.
-func forwardStatus(workers [][]udp.TargetStats) []ForwardStatus {
+func forwardStatus(workers [][]forward.TargetStats) []ForwardStatus {
 	var all []ForwardStatus
 	for i, targets := range workers {
 		for j, t := range targets {

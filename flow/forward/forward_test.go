@@ -1,4 +1,4 @@
-package udp
+package forward
 
 import (
 	"context"
@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/udp"
 )
 
 func startForwarder(t testing.TB, targets ...string) *Forwarder {
 	t.Helper()
-	c := DefaultConfig()
+	c := udp.DefaultConfig()
 	c.Forward = targets
-	f, err := NewForwarder(c)
+	f, err := New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,11 +46,11 @@ func checkSum(t testing.TB, st TargetStats, offered uint64) {
 }
 
 func TestForwardToSeveral(t *testing.T) {
-	a, b := listenOne(t, testConfig("127.0.0.1:0")), listenOne(t, testConfig("127.0.0.1:0"))
+	a, b := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
 	f := startForwarder(t, a.LocalAddr().String(), b.LocalAddr().String())
 	want := []string{"", "x", strings.Repeat("y", 9000)}
 	f.Send(datagrams("127.0.0.9:4000", want...))
-	for i, s := range []*Socket{a, b} {
+	for i, s := range []*udp.Socket{a, b} {
 		for k, d := range collect(t, s, len(want)) {
 			if d.payload != want[k] {
 				t.Errorf("target %d, datagram %d: %d bytes", i, k, len(d.payload))
@@ -64,7 +65,7 @@ func TestForwardToSeveral(t *testing.T) {
 }
 
 func TestForwardMoreThanOneSendBatch(t *testing.T) {
-	s := listenOne(t, testConfig("127.0.0.1:0"))
+	s := listen(t, "127.0.0.1:0")
 	f := startForwarder(t, s.LocalAddr().String())
 	var payloads []string
 	for i := range 200 {
@@ -79,8 +80,8 @@ func TestForwardMoreThanOneSendBatch(t *testing.T) {
 }
 
 func TestForwardToDeadPort(t *testing.T) {
-	dead := listenOne(t, testConfig("127.0.0.1:0"))
-	live := listenOne(t, testConfig("127.0.0.1:0"))
+	dead := listen(t, "127.0.0.1:0")
+	live := listen(t, "127.0.0.1:0")
 	dead.Close()
 	f := startForwarder(t, dead.LocalAddr().String(), live.LocalAddr().String())
 	within(t, "Send", func() {
@@ -98,9 +99,9 @@ func TestForwardToDeadPort(t *testing.T) {
 
 func TestForwardResolves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := DefaultConfig()
+		c := udp.DefaultConfig()
 		c.Forward = []string{"collector.example:9"}
-		f, err := NewForwarder(c)
+		f, err := New(c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -157,9 +158,9 @@ func TestForwardRefusesItself(t *testing.T) {
 		{":2055", "127.0.0.1:2056", false}, {"127.0.0.1:2055", "127.0.0.1:2055", true}, {"127.0.0.1:2055", "127.0.0.2:2055", false},
 		{"0.0.0.0:2055", "127.0.0.3:2055", true}, {":2055", "192.0.2.77:2055", false},
 	} {
-		c := DefaultConfig()
+		c := udp.DefaultConfig()
 		c.Listen, c.Forward = tc.listen, []string{tc.target}
-		f, err := NewForwarder(c)
+		f, err := New(c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -184,7 +185,7 @@ func TestForwarderWithoutTargets(t *testing.T) {
 	f := startForwarder(t)
 	f.Send(datagrams("192.0.2.1:1", "x"))
 	f.Stop()
-	inert, err := NewForwarder(DefaultConfig())
+	inert, err := New(udp.DefaultConfig())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +193,7 @@ func TestForwarderWithoutTargets(t *testing.T) {
 }
 
 func TestForwardDropsWithoutBlocking(t *testing.T) {
-	s := listenOne(t, testConfig("127.0.0.1:0"))
+	s := listen(t, "127.0.0.1:0")
 	f := startForwarder(t, s.LocalAddr().String())
 	f.Stop() // the routes are gone: what is sent now has nowhere to go
 	within(t, "Send", func() { f.Send(datagrams("192.0.2.1:1", "x", "y")) })

@@ -1,4 +1,4 @@
-package udp
+package forward
 
 import (
 	"encoding/binary"

@@ -1,4 +1,4 @@
-package udp
+package forward
 
 import (
 	"errors"
@@ -217,6 +217,9 @@ func (o *outbox) sendmmsg(fd uintptr) bool {
 	}
 }
 
+// nothing is a socket filter that lets nothing in.
+var nothing = unix.SockFprog{Len: 1, Filter: &unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K}}
+
 // dialSpoofing opens a raw socket that may send from any address. Being connected
 // it is only offered packets that the target sends us, and the filter drops
 // those: otherwise the kernel would copy all UDP traffic of the machine to it.
@@ -226,11 +229,13 @@ func dialSpoofing(to netip.Addr) (*net.IPConn, error) {
 		level, option, network = unix.IPPROTO_IPV6, unix.IPV6_TRANSPARENT, "ip6:17"
 	}
 	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
-		return control(c, func(fd int) error {
-			return errors.Join(
-				unix.SetsockoptInt(fd, level, option, 1),
-				attach(fd, unix.SO_ATTACH_FILTER, dropAll))
+		var err error
+		failed := c.Control(func(fd uintptr) {
+			err = errors.Join(
+				unix.SetsockoptInt(int(fd), level, option, 1),
+				unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &nothing))
 		})
+		return errors.Join(failed, err)
 	}}
 	conn, err := d.Dial(network, to.String())
 	if err != nil {

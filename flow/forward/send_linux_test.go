@@ -1,4 +1,4 @@
-package udp
+package forward
 
 import (
 	"errors"
@@ -37,7 +37,7 @@ func TestForwardKeepsTheSource(t *testing.T) {
 			if strings.HasPrefix(tc.listen, "[") && !hasIPv6(t) {
 				t.Skip("needs IPv6")
 			}
-			s := listenOne(t, testConfig(tc.listen))
+			s := listen(t, tc.listen)
 			f := startForwarder(t, s.LocalAddr().String())
 			want := []string{"", "x", strings.Repeat("z", 1401), strings.Repeat("y", 65000)}
 			f.Send(datagrams(tc.source, want...))
@@ -56,7 +56,7 @@ func TestForwardKeepsTheSource(t *testing.T) {
 }
 
 func TestForwardAcrossFamiliesLosesTheSource(t *testing.T) {
-	s := listenOne(t, testConfig("127.0.0.1:0"))
+	s := listen(t, "127.0.0.1:0")
 	f := startForwarder(t, s.LocalAddr().String())
 	batch := append(datagrams("[2001:db8::1]:4000", "six"), datagrams("127.0.0.5:4000", "four")...)
 	f.Send(append(batch, datagrams("[fe80::1%lo]:4000", "link")...))
@@ -74,7 +74,7 @@ func TestForwardAcrossFamiliesLosesTheSource(t *testing.T) {
 // TestForwardFallsBack sends what the raw socket cannot: a UDP payload beyond what
 // the kernel lets through it goes out plainly or is counted, never forgotten.
 func TestForwardFallsBack(t *testing.T) {
-	s := listenOne(t, testConfig("127.0.0.1:0"))
+	s := listen(t, "127.0.0.1:0")
 	f := startForwarder(t, s.LocalAddr().String())
 	f.Send(datagrams("127.0.0.5:4000", strings.Repeat("a", 65507), strings.Repeat("b", 65508), "c"))
 	st := f.Stats()[0]
@@ -121,7 +121,7 @@ func (s *scripted) Write(func(uintptr) bool) error {
 }
 
 func TestForwardDoesNotAllocate(t *testing.T) {
-	s := listenOne(t, testConfig("127.0.0.1:0"))
+	s := listen(t, "127.0.0.1:0")
 	f := startForwarder(t, s.LocalAddr().String())
 	batch := append(datagrams("127.0.0.5:4000", "abc", "def"), datagrams("[::1]:1", "six")...)
 	f.Send(batch) // the scratch memory is made now
@@ -133,7 +133,7 @@ func TestForwardDoesNotAllocate(t *testing.T) {
 // TestForwardAfterTheRouteIsGone is the race of Send with a changed address: the
 // sockets are closed, the datagrams are counted.
 func TestForwardAfterTheRouteIsGone(t *testing.T) {
-	s := listenOne(t, testConfig("127.0.0.1:0"))
+	s := listen(t, "127.0.0.1:0")
 	f := startForwarder(t, s.LocalAddr().String())
 	f.targets[0].route.Load().close()
 	f.Send([]flow.Datagram{{Payload: []byte("x"), Source: s.LocalAddr()}})

@@ -1,4 +1,4 @@
-package udp
+package forward
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/udp"
 )
 
 // TestForwardLoopEnds: instances that forward to each other, in a pair or a ring, end
@@ -23,9 +24,9 @@ func TestForwardLoopEnds(t *testing.T) {
 }
 
 func forwardLoop(t *testing.T, n int, keepSource bool) {
-	var sockets []*Socket
+	var sockets []*udp.Socket
 	for range n {
-		sockets = append(sockets, listenOne(t, testConfig("127.0.0.1:0")))
+		sockets = append(sockets, listen(t, "127.0.0.1:0"))
 	}
 	var forwards []*Forwarder
 	var datagrams atomic.Uint64
@@ -92,7 +93,7 @@ func forwardLoop(t *testing.T, n int, keepSource bool) {
 // TestLoopGuard: the same again is left out for ten seconds; others, and the same from
 // others, are not.
 func TestLoopGuard(t *testing.T) {
-	s := listenOne(t, testConfig("127.0.0.1:0"))
+	s := listen(t, "127.0.0.1:0")
 	f := startForwarder(t, s.LocalAddr().String())
 	now := time.Unix(1_800_000_000, 0)
 	send := func(want int, at time.Duration, source string, payloads ...string) {
@@ -125,7 +126,7 @@ func TestLoopGuard(t *testing.T) {
 
 // TestForwardAllocatesNothing, also while something goes round.
 func TestForwardAllocatesNothing(t *testing.T) {
-	s := listenOne(t, testConfig("127.0.0.1:0"))
+	s := listen(t, "127.0.0.1:0")
 	f := startForwarder(t, s.LocalAddr().String())
 	batch := datagrams("127.0.0.9:4000", "a", "b", "c", "a")
 	now := time.Unix(1_800_000_000, 0)

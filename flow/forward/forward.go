@@ -1,4 +1,4 @@
-package udp
+package forward
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/udp"
 )
 
 const (
@@ -26,7 +27,7 @@ const (
 	forwardBuffer = 1 << 20
 )
 
-// A Forwarder copies datagrams to the targets of Config.Forward. It never waits:
+// A Forwarder copies datagrams to the targets of [udp.Config.Forward]. It never waits:
 // what a target's send buffer has no room for is dropped and counted.
 //
 // Where the process may (CAP_NET_RAW, Linux) and both ends speak the same family,
@@ -35,7 +36,8 @@ const (
 //
 // Each worker has its own: only one goroutine may call Send.
 type Forwarder struct {
-	listen  endpoint
+	host    string // of the listener, and its port
+	port    uint16
 	targets []*target
 	out     outbox
 
@@ -94,16 +96,16 @@ type route struct {
 	closer []func() error
 }
 
-// NewForwarder prepares to send to cfg.Forward, which must have passed Validate.
+// New prepares to send to cfg.Forward, which must have passed Validate.
 // cfg.Listen is needed to refuse a target that leads back to ourselves.
-func NewForwarder(cfg Config) (*Forwarder, error) {
-	listen, err := parseListen(cfg.Listen)
+func New(cfg udp.Config) (*Forwarder, error) {
+	own, at, err := udp.SplitListen(cfg.Listen)
 	if err != nil {
 		return nil, err
 	}
-	f := &Forwarder{listen: listen, lookup: net.DefaultResolver.LookupNetIP, done: make(chan struct{})}
+	f := &Forwarder{host: own, port: at, lookup: net.DefaultResolver.LookupNetIP, done: make(chan struct{})}
 	for _, name := range cfg.Forward {
-		host, port, err := parseTarget(name)
+		host, port, err := udp.SplitTarget(name)
 		if err != nil {
 			return nil, fmt.Errorf("forward: %w", err)
 		}
@@ -224,10 +226,10 @@ func (f *Forwarder) resolve(ctx context.Context, t *target) (netip.AddrPort, err
 // leadsBack tells whether a copy sent to addr would arrive at our own listener,
 // and be copied again for ever.
 func (f *Forwarder) leadsBack(addr netip.AddrPort) bool {
-	if addr.Port() != f.listen.port {
+	if addr.Port() != f.port {
 		return false
 	}
-	if own, err := netip.ParseAddr(f.listen.host); err == nil && !own.IsUnspecified() {
+	if own, err := netip.ParseAddr(f.host); err == nil && !own.IsUnspecified() {
 		return own.Unmap() == addr.Addr()
 	}
 	return isLocal(addr.Addr())
@@ -300,7 +302,7 @@ func (f *Forwarder) Send(batch []flow.Datagram) {
 	clear(f.kept)
 }
 
-// Stats gives the state of each target, in the order of Config.Forward. It may be
+// Stats gives the state of each target, in the order of the configuration. It may be
 // called at any time.
 func (f *Forwarder) Stats() []TargetStats {
 	all := make([]TargetStats, len(f.targets))
