@@ -23,11 +23,20 @@ would drown a network and pollute whatever collector listens there. With
 Several exporters are several sockets, bound to 127.0.0.2, 127.0.0.3 and so on
 (outside Linux these addresses must be set up first). --spoof takes their
 addresses from a prefix instead, through a raw socket (Linux, CAP_NET_RAW,
-loopback targets only).`
+loopback targets only). With --processes each exporter is several UDP sessions from
+one address, in one observation domain and with the same template ids, but with the
+fields of their templates in different orders.
+
+Scopes of --sampling-for are, in v9, interface, card, cache and template; in IPFIX
+ingress, egress, card, process, template and domain. Several, separated by commas,
+hold together: ingress=3,egress=30:100 is a rate of 1 in 100 for flows from
+interface 3 to 30. The templates of flows have the ids 256 and up.`
 
 const exampleHelp = `  flowgen --to 127.0.0.1:2055 --version v9 --rate 1000 --duration 10s
   flowgen --version ipfix --ipv6 0.2 --hits 0.001 --hit-list 203.0.113.0/24 --count 100000
   flowgen --version v5 --rate 0 --duration 60s --exporters 4 --json
+  flowgen --version v9 --sampling 1000 --sampling-for interface=10:100
+  flowgen --version ipfix --processes 2 --avc --totals
   flowgen --version sflow --count 500 --pcap sflow.pcap`
 
 func newCommand() *cobra.Command {
@@ -67,10 +76,14 @@ func (o *options) bind(cmd *cobra.Command) {
 	f.StringVar(&o.hitList, "hit-list", "", "`FILE` with an address or prefix a line, or prefixes separated by commas")
 	f.StringVar(&o.home, "home", "", "own network, `PREFIX,...`: one end of every flow; default: any address")
 	f.IntVar(&o.flows, "flows", 262144, "`DISTINCT` flows, sent again and again")
-	f.Uint32Var(&o.sampling, "sampling", 0, "tell a sampling rate of 1 in `N`; 0 = tell none")
-	f.Uint32Var(&o.sampledIf, "sampled-interface", 0, "v9, ipfix: tell the sampling rate for `INTERFACE` only; 0 = for the exporter")
+	f.Uint32Var(&o.sampling, "sampling", 0, "announce a sampling rate of 1 in `N`; 0 = none")
+	f.Uint32Var(&o.sampledIf, "sampled-interface", 0, "v9, ipfix: announce the rate of --sampling for `INTERFACE` only; 0 = for the exporter")
+	f.StringArrayVar(&o.samplingFor, "sampling-for", nil, "v9, ipfix: announce a rate for a part of the exporter too, `SCOPE=ID,...:N`; may be repeated")
+	f.BoolVar(&o.totals, "totals", false, "v9, ipfix: total counters (elements 85, 86) instead of deltas")
+	f.BoolVar(&o.avc, "avc", false, "v9, ipfix: client and server (Cisco AVC, 45004-45009) instead of source and destination")
 	f.Uint32Var(&o.domain, "domain", 1, "engine `ID`, source id, observation domain or sub-agent")
 	f.IntVar(&o.exporters, "exporters", 1, "send as `N` exporters in turn")
+	f.IntVar(&o.processes, "processes", 1, "v9, ipfix: `N` UDP sessions for each exporter, with different templates of the same ids")
 	f.StringVar(&o.spoof, "spoof", "", "take the exporters' addresses from this IPv4 `PREFIX` (raw socket)")
 	f.IntVar(&o.perDatagram, "flows-per-datagram", 0, "at most `N` flows in a datagram; 0 = 30 in v5, 26 in v9 and ipfix, or as fit")
 	f.IntVar(&o.templateEvery, "template-every", 1000, "send the templates again after `N` datagrams of an exporter")

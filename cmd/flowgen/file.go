@@ -10,7 +10,8 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/capture"
 )
 
-// filePort is the source port of every exporter in a capture.
+// filePort is the source port of every exporter in a capture; its second process has the
+// next one.
 const filePort = 40000
 
 // A fileTransmitter writes datagrams to a capture file.
@@ -19,7 +20,7 @@ type fileTransmitter struct {
 	buf     *bufio.Writer
 	w       *capture.Writer
 	target  netip.AddrPort
-	sources []netip.Addr
+	sources []netip.AddrPort // of the sessions
 }
 
 // newFileTransmitter creates the file, or empties it.
@@ -28,14 +29,17 @@ func newFileTransmitter(p *plan) (*fileTransmitter, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &fileTransmitter{file: f, buf: bufio.NewWriter(f), target: p.target, sources: p.addresses}
+	t := &fileTransmitter{file: f, buf: bufio.NewWriter(f), target: p.target}
+	for i, a := range p.addresses {
+		t.sources = append(t.sources, netip.AddrPortFrom(a, filePort+uint16(p.process(i))))
+	}
 	t.w = capture.NewWriter(t.buf)
 	return t, nil
 }
 
 func (t *fileTransmitter) send(exporter int, messages []message, now time.Time) (int, error) {
 	for i, m := range messages {
-		d := flow.Datagram{Payload: m.payload, Source: netip.AddrPortFrom(t.sources[exporter], filePort), Received: now}
+		d := flow.Datagram{Payload: m.payload, Source: t.sources[exporter], Received: now}
 		if err := t.w.Write(d, t.target); err != nil {
 			return i, err
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
@@ -16,6 +17,7 @@ const (
 	maxSockets   = 10_000
 	maxExporters = 1 << 20 // with --spoof, where an exporter is no socket
 	maxBatch     = 1024    // what the kernel takes in one sendmmsg
+	maxProcesses = synth.MaxOrder + 1
 )
 
 // options are the flags as given.
@@ -29,7 +31,9 @@ type options struct {
 	flows                int
 	sampling, domain     uint32
 	sampledIf            uint32
-	exporters            int
+	samplingFor          []string
+	totals, avc          bool
+	exporters, processes int
 	spoof                string
 	perDatagram          int
 	templateEvery, batch int
@@ -45,7 +49,7 @@ type plan struct {
 	target    netip.AddrPort
 	encoder   synth.Config
 	source    synth.SourceConfig
-	addresses []netip.Addr // of the exporters; invalid: whatever the kernel picks
+	addresses []netip.Addr // of the sessions, those of an exporter in a row; invalid: whatever the kernel picks
 }
 
 // plan checks the options. Its errors are usage errors.
@@ -106,8 +110,13 @@ func (p *plan) setAddresses() error {
 	if p.spoof != "" || p.pcap != "" {
 		most = maxExporters
 	}
-	if p.exporters < 1 || p.exporters > most {
+	switch {
+	case p.exporters < 1 || p.exporters > most:
 		return usagef("--exporters %d: 1 to %d are allowed here", p.exporters, most)
+	case p.processes < 1 || p.processes > maxProcesses:
+		return usagef("--processes %d: 1 to %d are allowed", p.processes, maxProcesses)
+	case p.exporters*p.processes > most:
+		return usagef("--exporters %d with --processes %d: %d in all are allowed here", p.exporters, p.processes, most)
 	}
 	first := netip.AddrFrom4([4]byte{127, 0, 0, 2})
 	target := p.target.Addr()
@@ -131,7 +140,9 @@ func (p *plan) setAddresses() error {
 	case !target.Is4() || (!target.IsLoopback() && p.pcap == ""):
 		return usagef("--exporters %d need an IPv4 loopback target: their addresses are 127.0.0.2 and up", p.exporters)
 	}
-	p.addresses = consecutive(first, p.exporters)
+	for _, a := range consecutive(first, p.exporters) {
+		p.addresses = append(p.addresses, slices.Repeat([]netip.Addr{a}, p.processes)...)
+	}
 	return nil
 }
 
@@ -152,8 +163,24 @@ func (p *plan) setEncoder() error {
 	if !ok {
 		return usagef("--version %s: v5, v9, ipfix or sflow are allowed", p.version)
 	}
-	p.encoder = synth.Config{Version: v, Domain: p.domain, Sampling: p.sampling, SampledIf: p.sampledIf, MaxFlows: p.perDatagram}
-	if err := p.encoder.Validate(); err != nil {
+	if v != flow.V9 && v != flow.IPFIX {
+		for _, f := range []struct {
+			name string
+			set  bool
+		}{
+			{"sampled-interface", p.sampledIf != 0}, {"sampling-for", len(p.samplingFor) > 0}, {"totals", p.totals},
+			{"avc", p.avc}, {"processes", p.processes != 1},
+		} {
+			if f.set {
+				return usagef("--%s: only v9 and ipfix have templates, not %s", f.name, p.version)
+			}
+		}
+	}
+	p.encoder = synth.Config{Version: v, Domain: p.domain, Sampling: p.sampling, Totals: p.totals, AVC: p.avc, MaxFlows: p.perDatagram}
+	if err := p.setScopes(); err != nil {
+		return err
+	}
+	if _, err := synth.NewEncoder(p.encoder); err != nil {
 		return usageError{err}
 	}
 	if v == flow.V5 && p.ipv6 > 0 {

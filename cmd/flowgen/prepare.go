@@ -17,12 +17,12 @@ func (p *plan) newSender(now time.Time) (*sender, error) {
 		return nil, err
 	}
 	due := 0
-	if len(s.templates.payload) == 0 {
+	if len(s.templates[0].payload) == 0 {
 		due = -1
 	}
-	for _, a := range p.addresses {
+	for i, a := range p.addresses {
 		cfg := p.encoder
-		cfg.Agent = a
+		cfg.Agent, cfg.Order = a, p.process(i)
 		enc, err := synth.NewEncoder(cfg)
 		if err != nil {
 			return nil, err
@@ -34,28 +34,36 @@ func (p *plan) newSender(now time.Time) (*sender, error) {
 	return s, err
 }
 
-// prepare builds the ring and the template datagram.
+// process gives the number of a session among those of its exporter.
+func (p *plan) process(session int) int { return session % p.processes }
+
+// prepare builds the rings and the template datagrams. The flows are the same in all
+// rings, and so is the number of them in each datagram.
 func (s *sender) prepare(now time.Time) error {
 	p := s.plan
-	cfg := p.encoder
-	cfg.Agent = p.addresses[0]
-	enc, err := synth.NewEncoder(cfg)
-	if err != nil {
-		return err
-	}
-	src, err := synth.NewSource(p.source)
-	if err != nil {
-		return err
-	}
 	flows, once := p.flows, p.count > 0 && p.count <= int64(p.flows)
 	if once {
 		flows = int(p.count)
 	}
-	s.templates.payload = enc.Templates(nil, now)
-	if s.ring, err = buildRing(src, enc, flows, once, now); err != nil {
-		return err
+	for i := range p.processes {
+		cfg := p.encoder
+		cfg.Agent, cfg.Order = p.addresses[0], i
+		enc, err := synth.NewEncoder(cfg)
+		if err != nil {
+			return err
+		}
+		src, err := synth.NewSource(p.source)
+		if err != nil {
+			return err
+		}
+		s.templates = append(s.templates, message{payload: enc.Templates(nil, now)})
+		ring, err := buildRing(src, enc, flows, once, now)
+		if err != nil {
+			return err
+		}
+		s.rings = append(s.rings, ring)
 	}
-	for _, m := range s.ring {
+	for _, m := range s.rings[0] {
 		s.sum.Distinct += m.flows
 	}
 	return nil

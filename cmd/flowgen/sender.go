@@ -28,28 +28,28 @@ type transmitter interface {
 	Close() error
 }
 
-// A sender sends a ring of prepared datagrams, exporter by exporter. Nothing is
+// A sender sends rings of prepared datagrams, exporter by exporter. Nothing is
 // allocated while it runs.
 type sender struct {
 	plan  *plan
 	tx    transmitter
 	clock clock
 
-	ring      []message
-	next      int   // in the ring
-	given     int64 // flows taken from the ring
-	templates message
-	batch     []message // has room for the templates beside plan.batch datagrams
+	rings     [][]message // by process: the same flows, by its templates
+	next      int         // in the rings
+	given     int64       // flows taken from the rings
+	templates []message   // by process
+	batch     []message   // has room for the templates beside plan.batch datagrams
 
-	exporters []exporter
-	turn      int // the exporter that sends next
+	exporters []exporter // the sessions, see plan.addresses
+	turn      int        // the exporter that sends next
 
 	bucket bucket
 	dead   int // datagrams that could not be sent, since the last that could
 	sum    summary
 }
 
-// An exporter is the state of one sending device.
+// An exporter is the state of one sending device, or of one process of it.
 type exporter struct {
 	enc *synth.Encoder
 	// due counts the datagrams until the templates are sent again; negative: never.
@@ -86,7 +86,7 @@ func (s *sender) loop(ctx context.Context, start time.Time) error {
 
 // idle is how long to wait for the next datagram, but not beyond the end.
 func (s *sender) idle(elapsed time.Duration) time.Duration {
-	wait := s.bucket.wait(s.ring[s.next].flows)
+	wait := s.bucket.wait(s.rings[0][s.next].flows)
 	if s.plan.duration > 0 {
 		wait = min(wait, s.plan.duration-elapsed)
 	}
@@ -95,7 +95,7 @@ func (s *sender) idle(elapsed time.Duration) time.Duration {
 
 // largest is the most flows in a datagram.
 func (s *sender) largest() (n int) {
-	for _, m := range s.ring {
+	for _, m := range s.rings[0] {
 		n = max(n, m.flows)
 	}
 	return n
@@ -117,21 +117,23 @@ func (s *sender) remaining() int64 {
 func (s *sender) fill(now time.Time) {
 	s.batch = s.batch[:0]
 	e := &s.exporters[s.turn]
+	process := s.plan.process(s.turn)
+	ring := s.rings[process]
 	templated := false
-	for n := min(s.plan.batch, len(s.ring)); n > 0 && s.remaining() != 0; n-- {
-		m := s.ring[s.next]
+	for n := min(s.plan.batch, len(ring)); n > 0 && s.remaining() != 0; n-- {
+		m := ring[s.next]
 		if e.due == 0 && templated || !s.bucket.take(m.flows) {
 			return
 		}
 		if e.due == 0 {
-			s.add(e, s.templates, now)
+			s.add(e, s.templates[process], now)
 			templated, e.due = true, s.plan.templateEvery
 			if s.plan.onceTemplate {
 				e.due = -1
 			}
 		}
 		s.add(e, m, now)
-		s.next = (s.next + 1) % len(s.ring)
+		s.next = (s.next + 1) % len(ring)
 		s.given += int64(m.flows)
 		if e.due > 0 {
 			e.due--

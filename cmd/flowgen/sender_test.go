@@ -169,12 +169,12 @@ func TestSendingDoesNotAllocate(t *testing.T) {
 // countable where only datagrams are numbered.
 func TestEvenRing(t *testing.T) {
 	s := newTestSender(t, new(fakeTransmitter), func(o *options) { o.version = "v9" })
-	for i, m := range s.ring {
+	for i, m := range s.rings[0] {
 		if m.flows != 26 {
-			t.Fatalf("datagram %d of %d has %d flows, want 26", i, len(s.ring), m.flows)
+			t.Fatalf("datagram %d of %d has %d flows, want 26", i, len(s.rings[0]), m.flows)
 		}
 	}
-	if want := 5000 / 26; len(s.ring) != want {
-		t.Errorf("%d datagrams, want %d", len(s.ring), want)
+	if want := 5000 / 26; len(s.rings[0]) != want {
+		t.Errorf("%d datagrams, want %d", len(s.rings[0]), want)
 	}
 }

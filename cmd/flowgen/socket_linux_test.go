@@ -78,7 +78,7 @@ func TestSocketDoesNotAllocate(t *testing.T) {
 	check(t, err)
 	defer s.tx.Close()
 	if n := testing.AllocsPerRun(100, func() {
-		if n, err := s.tx.send(0, s.ring[:10], now); n != 10 || err != nil {
+		if n, err := s.tx.send(0, s.rings[0][:10], now); n != 10 || err != nil {
 			t.Fatal(n, err)
 		}
 	}); n != 0 {

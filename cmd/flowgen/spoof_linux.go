@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Lengths of the headers of a spoofed datagram, and its source port.
+// Lengths of the headers of a spoofed datagram, and its source port, that of the
+// exporter's second process being the next one.
 const (
 	ipHeaderLen = 20
 	headersLen  = ipHeaderLen + 8
@@ -22,11 +23,16 @@ const (
 // may be 0 in IPv4.
 type spoofTransmitter struct {
 	fd      int
-	sources [][4]byte
+	sources []spoofSource // of the sessions
 	to      unix.RawSockaddrInet4
 	hdrs    []mmsghdr
 	iovs    [][2]unix.Iovec // headers, payload
 	headers [][headersLen]byte
+}
+
+type spoofSource struct {
+	addr [4]byte
+	port uint16
 }
 
 func newSpoofTransmitter(p *plan) (transmitter, error) {
@@ -37,8 +43,8 @@ func newSpoofTransmitter(p *plan) (transmitter, error) {
 	n := p.batch + 1
 	t := &spoofTransmitter{fd: fd, to: unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: p.target.Addr().As4()},
 		hdrs: make([]mmsghdr, n), iovs: make([][2]unix.Iovec, n), headers: make([][headersLen]byte, n)}
-	for _, a := range p.addresses {
-		t.sources = append(t.sources, a.As4())
+	for i, a := range p.addresses {
+		t.sources = append(t.sources, spoofSource{a.As4(), spoofPort + uint16(p.process(i))})
 	}
 	for i := range t.hdrs {
 		t.link(i, p.target.Port())
@@ -51,7 +57,6 @@ func (t *spoofTransmitter) link(i int, port uint16) {
 	h := &t.headers[i]
 	copy(h[:], []byte{0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, unix.IPPROTO_UDP})
 	copy(h[16:], t.to.Addr[:])
-	binary.BigEndian.PutUint16(h[ipHeaderLen:], spoofPort)
 	binary.BigEndian.PutUint16(h[ipHeaderLen+2:], port)
 
 	t.iovs[i][0].Base = &h[0]
@@ -65,7 +70,8 @@ func (t *spoofTransmitter) link(i int, port uint16) {
 func (t *spoofTransmitter) send(exporter int, messages []message, _ time.Time) (int, error) {
 	for i, m := range messages {
 		h := &t.headers[i]
-		copy(h[12:], t.sources[exporter][:])
+		copy(h[12:], t.sources[exporter].addr[:])
+		binary.BigEndian.PutUint16(h[ipHeaderLen:], t.sources[exporter].port)
 		binary.BigEndian.PutUint16(h[2:], uint16(headersLen+len(m.payload)))
 		binary.BigEndian.PutUint16(h[ipHeaderLen+4:], uint16(headersLen-ipHeaderLen+len(m.payload)))
 		t.iovs[i][1].Base = unsafe.SliceData(m.payload)

@@ -8,10 +8,14 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/synth"
 )
 
-// TestMadeInterfaceScope: what the simulator tells for an interface holds for its flows.
+// TestMadeInterfaceScope: what the simulator announces for an interface holds for its flows.
 func TestMadeInterfaceScope(t *testing.T) {
 	both(t, func(t *testing.T, v flow.Version) {
-		e, err := synth.NewEncoder(synth.Config{Version: v, Domain: 7, Sampling: 100, SampledIf: 10})
+		scope := []synth.ScopeField{{Field: 2, Value: 10}}
+		if v == flow.IPFIX {
+			scope = []synth.ScopeField{{Field: 149, Value: 7}, {Field: 10, Value: 10}}
+		}
+		e, err := synth.NewEncoder(synth.Config{Version: v, Domain: 7, Scoped: []synth.ScopedRate{{Scope: scope, Rate: 100}}})
 		if err != nil {
 			t.Fatal(err)
 		}

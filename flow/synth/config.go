@@ -19,6 +19,9 @@ const (
 
 	// v5Records is the most that NetFlow v5 allows in a datagram.
 	v5Records = 30
+	// MaxOrder is the highest Order; the shortest template has more fields.
+	MaxOrder = 15
+
 	// setRecords is where routers commonly stop filling a v9 datagram.
 	setRecords = 26
 	// v5MaxInterval is the largest sampling interval: the field has 14 bits.
@@ -40,9 +43,21 @@ type Config struct {
 	// most 16,383), v9 and IPFIX in options data beside the templates, sFlow in
 	// every sample. 0 means that nothing is told; sFlow then says 1.
 	Sampling uint32
-	// SampledIf, when not 0, is the interface that v9 and IPFIX tell the rate for: scope
-	// Interface in v9, ingressInterface (10) beside the domain in IPFIX.
-	SampledIf uint32
+	// Scoped are further rates that v9 and IPFIX announce beside the templates, each for a
+	// part of the exporter.
+	Scoped []ScopedRate
+	// Totals makes v9 and IPFIX count bytes and packets since the start of the flow
+	// (elements 85 and 86, also those of the way back) and not since the last record.
+	Totals bool
+	// AVC makes v9 and IPFIX send the ends as Cisco's Application Visibility and Control
+	// does: the addresses and ports of client and server (45004-45009 in v9, the same of
+	// PEN 9 in IPFIX) and who of them is the source (biflowDirection, 239). The client of a
+	// TCP or UDP flow is the end with the higher port, else the source.
+	AVC bool
+	// Order rotates the fields of every v9 and IPFIX template by so many places, at most
+	// MaxOrder. Encoders that differ in nothing else use the same template ids for
+	// different templates of the same length, as two processes behind one address do.
+	Order int
 	// Boot is when the exporter started, the zero of its sysUptime. The zero time
 	// means one hour before its first datagram.
 	Boot time.Time
@@ -71,7 +86,27 @@ func (c Config) Validate() error {
 	default:
 		return fmt.Errorf("synth: version %d is not one of v5, v9, ipfix, sflow", c.Version)
 	}
+	if err := c.validateTemplates(); err != nil {
+		return err
+	}
 	return c.validateSize()
+}
+
+// validateTemplates checks what only protocols with templates can do.
+func (c Config) validateTemplates() error {
+	templates := c.Version == flow.V9 || c.Version == flow.IPFIX
+	if !templates && (len(c.Scoped) > 0 || c.Totals || c.AVC || c.Order != 0) {
+		return fmt.Errorf("synth: %v has no templates: scopes of sampling rates, total counters, client and server fields and an order of fields need v9 or ipfix", c.Version)
+	}
+	if c.Order < 0 || c.Order > MaxOrder {
+		return fmt.Errorf("synth: order %d is not within 0-%d", c.Order, MaxOrder)
+	}
+	for _, s := range c.Scoped {
+		if err := s.validate(c.Version); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c Config) validateSize() error {

@@ -18,8 +18,10 @@ var ErrNotExpressible = errors.New("not expressible")
 // An Encoder writes the datagrams of one exporter, one after the other: it holds
 // the sequence number. It is not safe for concurrent use.
 type Encoder struct {
-	cfg  Config
-	boot int64 // Unix ms at which sysUptime is 0
+	cfg Config
+	// layouts are the templates, by the bits of their ids.
+	layouts []layout
+	boot    int64 // Unix ms at which sysUptime is 0
 	// booted tells whether boot is known.
 	booted bool
 
@@ -36,7 +38,12 @@ func NewEncoder(cfg Config) (*Encoder, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &Encoder{cfg: cfg.withDefaults(), boot: cfg.Boot.UnixMilli(), booted: !cfg.Boot.IsZero()}, nil
+	e := &Encoder{cfg: cfg.withDefaults(), layouts: layoutsOf(cfg), boot: cfg.Boot.UnixMilli(), booted: !cfg.Boot.IsZero()}
+	probe := *e
+	if n := len(probe.Templates(nil, time.Unix(0, 0))); n > e.cfg.MaxPayload {
+		return nil, fmt.Errorf("synth: templates and sampling rates take %d bytes, a datagram holds %d", n, e.cfg.MaxPayload)
+	}
+	return e, nil
 }
 
 // Sequence gives the sequence number that the next datagram will carry: the
@@ -105,11 +112,11 @@ func (e *Encoder) EncodeAlone(dst []byte, flows []Flow, now time.Time) ([]byte, 
 func (e *Encoder) putTemplates(b []byte, at int) []byte {
 	switch e.cfg.Version {
 	case flow.V9:
-		b = slices.Insert(b, at+v9HeaderLen, appendTemplateSet(nil, v9TemplateSet, v9Layouts)...)
+		b = slices.Insert(b, at+v9HeaderLen, e.appendTemplateSet(nil, v9TemplateSet)...)
 		records := binary.BigEndian.Uint16(b[at+2:])
-		binary.BigEndian.PutUint16(b[at+2:], records+uint16(len(v9Layouts)))
+		binary.BigEndian.PutUint16(b[at+2:], records+uint16(len(e.layouts)))
 	case flow.IPFIX:
-		b = slices.Insert(b, at+ipfixHeaderLen, appendTemplateSet(nil, ipfixTemplateSet, ipfixLayouts)...)
+		b = slices.Insert(b, at+ipfixHeaderLen, e.appendTemplateSet(nil, ipfixTemplateSet)...)
 		binary.BigEndian.PutUint16(b[at+2:], uint16(len(b)-at))
 	}
 	return b

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -101,6 +102,9 @@ func TestRandomFlows(t *testing.T) {
 				cfg := synth.Config{
 					Version: v, Domain: uint32(r.IntN(256)), Sampling: uint32(r.IntN(3) * 1000),
 					MaxPayload: []int{0, 1024, 1232, 9000}[r.IntN(4)],
+				}
+				if v == flow.V9 || v == flow.IPFIX {
+					cfg.Totals, cfg.Order = r.IntN(2) == 0, r.IntN(synth.MaxOrder+1)
 				}
 				roundTrip(t, cfg, r)
 			})
@@ -342,6 +346,20 @@ func TestConfigErrors(t *testing.T) {
 		{Version: flow.V9, MaxFlows: -1},
 		{Version: flow.IPFIX, MaxPayload: synth.MinMaxPayload - 1},
 		{Version: flow.SFlow, MaxPayload: synth.MaxMaxPayload + 1},
+		{Version: flow.V5, Totals: true},
+		{Version: flow.SFlow, AVC: true},
+		{Version: flow.SFlow, Order: 1},
+		{Version: flow.V9, Order: -1},
+		{Version: flow.IPFIX, Order: synth.MaxOrder + 1},
+		{Version: flow.V5, Scoped: scoped(100, 2, 7)},
+		{Version: flow.V9, Scoped: scoped(0, 2, 7)},
+		{Version: flow.V9, Scoped: scoped(100)},
+		{Version: flow.V9, Scoped: scoped(100, 1, 7)},
+		{Version: flow.V9, Scoped: scoped(100, 10, 7)},
+		{Version: flow.IPFIX, Scoped: scoped(100, 2, 7)},
+		{Version: flow.IPFIX, Scoped: scoped(100, 145, 65536)},
+		{Version: flow.IPFIX, Scoped: scoped(100, 10, 1, 10, 2)},
+		{Version: flow.V9, Scoped: slices.Repeat(scoped(100, 2, 7), 100)}, // more than a datagram holds
 	} {
 		if _, err := synth.NewEncoder(c); err == nil {
 			t.Errorf("%+v was accepted", c)

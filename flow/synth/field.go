@@ -62,13 +62,13 @@ func (d *field) append(b []byte, f *Flow, c clock) []byte {
 // has the form without enterprise number).
 func (d *field) appendSpec(b []byte) []byte {
 	id := d.id
-	if d.reverse {
+	if d.pen != 0 {
 		id |= 0x8000
 	}
 	b = binary.BigEndian.AppendUint16(b, id)
 	b = binary.BigEndian.AppendUint16(b, uint16(d.width))
-	if d.reverse {
-		b = binary.BigEndian.AppendUint32(b, reversePEN)
+	if d.pen != 0 {
+		b = binary.BigEndian.AppendUint32(b, d.pen)
 	}
 	return b
 }

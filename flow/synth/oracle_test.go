@@ -178,9 +178,9 @@ func (s *seen) readRecord(t *testing.T, values []netflow.DataField) (f synth.Flo
 			f.Protocol = uint8(n)
 		case 6:
 			f.TCPFlags = uint16(n)
-		case 1:
+		case 1, 85:
 			f.Bytes = n
-		case 2:
+		case 2, 86:
 			f.Packets = n
 		case 10:
 			f.InIf = uint32(n)
@@ -209,9 +209,9 @@ func readReverse(t *testing.T, f *synth.Flow, v netflow.DataField, n uint64) {
 	switch {
 	case v.Pen != 29305:
 		t.Errorf("enterprise number %d, want 29305", v.Pen)
-	case v.Type&0x7fff == 1:
+	case v.Type&0x7fff == 1, v.Type&0x7fff == 85:
 		f.RevBytes = n
-	case v.Type&0x7fff == 2:
+	case v.Type&0x7fff == 2, v.Type&0x7fff == 86:
 		f.RevPackets = n
 	case v.Type&0x7fff == 6:
 		f.RevTCPFlags = uint16(n)

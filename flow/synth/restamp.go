@@ -12,9 +12,8 @@ import (
 // old as they were. It does not allocate, so that a load generator can send a ring
 // of datagrams for ever.
 //
-// The datagram must come from Encode or Templates of an encoder whose config has
-// the same Version and Boot, and an Agent of the same family; anything else may
-// panic. In IPFIX, whose header has whole seconds, flow times move by whole
+// The datagram must come from Encode or Templates of an encoder whose config differs in
+// Domain and Agent at most, and there not in the family; anything else may panic. In IPFIX, whose header has whole seconds, flow times move by whole
 // seconds.
 func (e *Encoder) Restamp(datagram []byte, now time.Time) {
 	c := e.clock(now)
@@ -24,11 +23,11 @@ func (e *Encoder) Restamp(datagram []byte, now time.Time) {
 		e.putV5Header(datagram, c)
 	case flow.V9:
 		moved := c.uptime() - binary.BigEndian.Uint32(datagram[4:])
-		e.moveSets(datagram[v9HeaderLen:], v9Layouts, uint64(moved))
+		e.moveSets(datagram[v9HeaderLen:], uint64(moved))
 		e.putV9Header(datagram, c)
 	case flow.IPFIX:
 		moved := int64(c.seconds()) - int64(binary.BigEndian.Uint32(datagram[4:]))
-		records := e.moveSets(datagram[ipfixHeaderLen:], ipfixLayouts, uint64(moved*1000))
+		records := e.moveSets(datagram[ipfixHeaderLen:], uint64(moved*1000))
 		e.putIPFIXHeader(datagram, records, c)
 	default:
 		for s := datagram[e.sflowHeaderLen():]; len(s) > 0; {
@@ -49,17 +48,19 @@ func moveV5(d []byte, c clock) {
 }
 
 // moveSets moves the times of every data record by ms, which is signed modulo
-// 2^64, and gives options data the scope of this domain. It returns the number of
+// 2^64, and gives options data for the whole exporter the scope of this domain. It returns the number of
 // data records, options data included.
-func (e *Encoder) moveSets(sets []byte, all []layout, ms uint64) (records int) {
+func (e *Encoder) moveSets(sets []byte, ms uint64) (records int) {
 	for s := sets; len(s) > 0; s = s[binary.BigEndian.Uint16(s[2:]):] {
 		id, length := binary.BigEndian.Uint16(s), binary.BigEndian.Uint16(s[2:])
 		switch i := int(id) - firstTemplate; {
 		case id == optionsTemplate:
 			binary.BigEndian.PutUint32(s[setHeaderLen:], e.cfg.Domain)
 			records++
-		case i >= 0 && i < len(all):
-			records += all[i].move(s[setHeaderLen:length], ms)
+		case id > optionsTemplate:
+			records++
+		case i >= 0 && i < len(e.layouts):
+			records += e.layouts[i].move(s[setHeaderLen:length], ms)
 		}
 	}
 	return records
@@ -71,12 +72,12 @@ func (l *layout) move(set []byte, ms uint64) (records int) {
 		return len(set) / l.size
 	}
 	for ; len(set) >= l.size; set = set[l.size:] {
-		if times := set[l.timeAt:]; l.wide {
-			addUint64(times, ms)
-			addUint64(times[8:], ms)
+		if l.wide {
+			addUint64(set[l.startAt:], ms)
+			addUint64(set[l.endAt:], ms)
 		} else {
-			addUint32(times, uint32(ms))
-			addUint32(times[4:], uint32(ms))
+			addUint32(set[l.startAt:], uint32(ms))
+			addUint32(set[l.endAt:], uint32(ms))
 		}
 		records++
 	}

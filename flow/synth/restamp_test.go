@@ -19,6 +19,13 @@ func TestRestamp(t *testing.T) {
 			t.Run(fmt.Sprintf("%v/%s", v, agent), func(t *testing.T) {
 				cfg := synth.Config{Version: v, Sampling: 100, Boot: now.Add(-time.Hour), Agent: netip.MustParseAddr(agent)}
 				checkRestamp(t, cfg)
+				if v == flow.V9 || v == flow.IPFIX {
+					cfg.Order, cfg.Totals, cfg.AVC = 5, true, true
+					cfg.Scoped = scoped(10, map[flow.Version]uint32{flow.V9: 2, flow.IPFIX: 10}[v], 3)
+					checkRestamp(t, cfg)
+					cfg.Sampling = 0
+					checkRestamp(t, cfg)
+				}
 			})
 		}
 	}

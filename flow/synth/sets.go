@@ -21,7 +21,7 @@ const (
 // appendV9 appends a v9 datagram of as many flows as fit.
 func (e *Encoder) appendV9(dst []byte, flows []Flow, c clock) ([]byte, int, error) {
 	b := append(dst, make([]byte, v9HeaderLen)...)
-	b, n, err := e.appendDataSets(b, len(dst), v9Layouts, flows, c)
+	b, n, err := e.appendDataSets(b, len(dst), flows, c)
 	if n > 0 {
 		e.finishV9(b[len(dst):], n, c)
 	}
@@ -49,7 +49,7 @@ func (e *Encoder) putV9Header(d []byte, c clock) {
 // appendIPFIX appends an IPFIX message of as many flows as fit.
 func (e *Encoder) appendIPFIX(dst []byte, flows []Flow, c clock) ([]byte, int, error) {
 	b := append(dst, make([]byte, ipfixHeaderLen)...)
-	b, n, err := e.appendDataSets(b, len(dst), ipfixLayouts, flows, c)
+	b, n, err := e.appendDataSets(b, len(dst), flows, c)
 	if n > 0 {
 		e.finishIPFIX(b[len(dst):], n, c)
 	}
@@ -74,11 +74,11 @@ func (e *Encoder) putIPFIXHeader(d []byte, records int, c clock) {
 // appendDataSets appends data sets to the datagram that starts at b[base:]: one
 // set for each run of flows with the same template. It returns the flows written,
 // and an error only for the first flow.
-func (e *Encoder) appendDataSets(b []byte, base int, all []layout, flows []Flow, c clock) ([]byte, int, error) {
+func (e *Encoder) appendDataSets(b []byte, base int, flows []Flow, c clock) ([]byte, int, error) {
 	var open *layout
 	var set, n int // start of the open set; flows written
 	for ; n < len(flows) && n < e.cfg.MaxFlows; n++ {
-		l, err := e.choose(all, &flows[n], c)
+		l, err := e.choose(&flows[n], c)
 		if err != nil {
 			if n == 0 {
 				return b, 0, err
@@ -104,11 +104,11 @@ func (e *Encoder) appendDataSets(b []byte, base int, all []layout, flows []Flow,
 }
 
 // choose finds the template for a flow and checks that everything fits it.
-func (e *Encoder) choose(all []layout, f *Flow, c clock) (*layout, error) {
+func (e *Encoder) choose(f *Flow, c clock) (*layout, error) {
 	if err := f.checkEnds(); err != nil {
 		return nil, err
 	}
-	l, err := layoutOf(all, f)
+	l, err := layoutOf(e.layouts, f)
 	if err != nil {
 		return nil, err
 	}

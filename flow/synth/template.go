@@ -3,6 +3,7 @@ package synth
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 )
@@ -17,66 +18,93 @@ const (
 	optionsTemplate = 300
 )
 
-// reversePEN marks elements of the way back (RFC 5103 section 6.1).
-const reversePEN = 29305
+// Enterprise numbers of elements in IPFIX.
+const (
+	ciscoPEN   = 9
+	reversePEN = 29305 // elements of the way back (RFC 5103 section 6.1)
+)
 
 // A field is one column of a template: an information element, its width in
 // bytes, and where its value comes from. Exactly one of addr and num is set.
 type field struct {
-	id      uint16
-	width   int
-	reverse bool // of the way back: enterprise-specific in the template
-	addr    func(*Flow) netip.Addr
-	num     func(*Flow, clock) uint64
+	id    uint16
+	width int
+	pen   uint32 // enterprise number in the template; 0 for IANA's elements and in v9
+	addr  func(*Flow) netip.Addr
+	num   func(*Flow, clock) uint64
 }
 
 // A layout is a template as the encoder uses it.
 type layout struct {
 	id     uint16
 	fields []field
-	size   int  // of a record, bytes
-	timeAt int  // offset of the start time in a record; the end time follows it
-	wide   bool // the times have 8 bytes, not 4
+	size   int // of a record, bytes
+	// startAt and endAt are the offsets of the times in a record; wide: they have 8
+	// bytes, not 4.
+	startAt, endAt int
+	wide           bool
 }
 
-// The templates of both protocols, by the bits of their ids. They never change.
-var (
-	v9Layouts    = layouts(flow.V9, 4)
-	ipfixLayouts = layouts(flow.IPFIX, 8)
-)
-
-func layouts(v flow.Version, n int) []layout {
+// layoutsOf gives the templates of an exporter, by the bits of their ids; none in v5 and
+// sFlow.
+func layoutsOf(cfg Config) []layout {
+	n := 0
+	switch cfg.Version {
+	case flow.V9:
+		n = 4
+	case flow.IPFIX:
+		n = 8
+	}
 	all := make([]layout, n)
 	for bits := range all {
-		all[bits] = newLayout(v, bits)
+		all[bits] = newLayout(cfg, bits)
 	}
 	return all
 }
 
-func newLayout(v flow.Version, bits int) layout {
-	fields := plainFields(v, bits&bitIPv6 != 0)
+func newLayout(cfg Config, bits int) layout {
+	v, ipv6 := cfg.Version, bits&bitIPv6 != 0
+	fields := plainFields(v, ipv6)
+	if cfg.AVC {
+		fields = append(withoutEnds(fields), connectionFields(v, ipv6)...)
+	}
 	if bits&bitTranslated != 0 {
-		fields = append(fields, natFields(bits&bitIPv6 != 0)...)
+		fields = append(fields, natFields(ipv6)...)
 	}
 	if bits&bitBiflow != 0 {
 		fields = append(fields, reverseFields()...)
 	}
+	if cfg.Totals {
+		countTotals(fields)
+	}
+	fields = slices.Concat(fields[cfg.Order:], fields[:cfg.Order])
 	l := layout{id: firstTemplate + uint16(bits), fields: fields, wide: v == flow.IPFIX}
 	for _, f := range fields {
-		if f.id == startElement(v) {
-			l.timeAt = l.size
+		switch f.id {
+		case startElement(v):
+			l.startAt = l.size
+		case endElement(v):
+			l.endAt = l.size
 		}
 		l.size += f.width
 	}
 	return l
 }
 
-// startElement is flowStartSysUpTime in v9, flowStartMilliseconds in IPFIX.
+// startElement and endElement are flowStartSysUpTime and flowEndSysUpTime in v9,
+// flowStartMilliseconds and flowEndMilliseconds in IPFIX.
 func startElement(v flow.Version) uint16 {
 	if v == flow.V9 {
 		return 22
 	}
 	return 152
+}
+
+func endElement(v flow.Version) uint16 {
+	if v == flow.V9 {
+		return 21
+	}
+	return 153
 }
 
 // layoutOf gives the template that tells all of a flow.
@@ -150,7 +178,7 @@ func reverseFields() []field {
 		number(6, 2, func(f *Flow) uint64 { return uint64(f.RevTCPFlags) }),
 	}
 	for i := range fields {
-		fields[i].reverse = true
+		fields[i].pen = reversePEN
 	}
 	return fields
 }
