@@ -17,6 +17,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
@@ -92,7 +93,7 @@ type Sink struct {
 	// Kinds of events that this sink gets: hit, update, alert and canary. It is short for
 	// delivery.filter.kinds. Default: all to Kafka, which has a topic for canaries, and all
 	// but canary to the others, where people count what comes.
-	Kinds []intel.Kind `yaml:"kinds"`
+	Kinds []event.Kind `yaml:"kinds"`
 	// Delivery says what this sink gets, and how patiently it is tried.
 	Delivery *sinks.RunnerConfig `yaml:"delivery"`
 }
@@ -216,7 +217,7 @@ func (s *Sink) fillDelivery() {
 		d.Batch, d.Timeout = 5000, 0 // one message of all that waits, an interval long
 	}
 	if s.Kafka == nil { // people are spared the canaries
-		d.Filter.Kinds = []intel.Kind{intel.KindHit, intel.KindUpdate, intel.KindAlert}
+		d.Filter.Kinds = []event.Kind{event.KindHit, event.KindUpdate, event.KindAlert}
 	}
 	if r.Filter.Kinds == nil {
 		r.Filter.Kinds = d.Filter.Kinds

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/configs"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 )
 
@@ -285,7 +285,7 @@ sinks:
 		t.Fatal(err)
 	}
 	for i, want := range []bool{false, false, false, false, true, true, true, false, true, false} {
-		if got := c.Sinks[i].Delivery.Filter.Passes(intel.KindCanary); got != want {
+		if got := c.Sinks[i].Delivery.Filter.Passes(event.KindCanary); got != want {
 			t.Errorf("sink %d gets canaries: %v", i, got)
 		}
 	}
@@ -322,15 +322,15 @@ func TestCanariesAreNotForPeople(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range []map[intel.Kind]bool{
-		{intel.KindHit: true, intel.KindUpdate: true, intel.KindAlert: true},
-		{intel.KindHit: true, intel.KindUpdate: true, intel.KindAlert: true, intel.KindCanary: true},
-		{intel.KindHit: true, intel.KindUpdate: true, intel.KindAlert: true},
-		{intel.KindHit: true, intel.KindUpdate: true, intel.KindAlert: true},
-		{intel.KindHit: true, intel.KindUpdate: true, intel.KindAlert: true},
-		{intel.KindCanary: true},
+	for i, want := range []map[event.Kind]bool{
+		{event.KindHit: true, event.KindUpdate: true, event.KindAlert: true},
+		{event.KindHit: true, event.KindUpdate: true, event.KindAlert: true, event.KindCanary: true},
+		{event.KindHit: true, event.KindUpdate: true, event.KindAlert: true},
+		{event.KindHit: true, event.KindUpdate: true, event.KindAlert: true},
+		{event.KindHit: true, event.KindUpdate: true, event.KindAlert: true},
+		{event.KindCanary: true},
 	} {
-		for _, kind := range []intel.Kind{intel.KindHit, intel.KindUpdate, intel.KindAlert, intel.KindCanary} {
+		for _, kind := range []event.Kind{event.KindHit, event.KindUpdate, event.KindAlert, event.KindCanary} {
 			if got := c.Sinks[i].Delivery.Filter.Passes(kind); got != want[kind] {
 				t.Errorf("sink %d, %s: %v", i, kind, got)
 			}

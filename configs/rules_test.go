@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 )
 
@@ -165,7 +165,7 @@ func versionOne(t *testing.T, native string) string {
 }
 
 // ossecLines gives an event in every form that OSSEC may get.
-func ossecLines(t *testing.T, e intel.Event, alertIP string) map[string]string {
+func ossecLines(t *testing.T, e event.Event, alertIP string) map[string]string {
 	native := line(t, sinks.FormatNative, sinks.Options{AlertIP: alertIP}, e)
 	text := line(t, sinks.FormatText, sinks.Options{AlertIP: alertIP}, e)
 	return map[string]string{
@@ -179,12 +179,12 @@ func ossecLines(t *testing.T, e intel.Event, alertIP string) map[string]string {
 }
 
 // wantFields says what OSSEC must find in an event.
-func wantFields(e intel.Event) map[string]string {
+func wantFields(e event.Event) map[string]string {
 	want := map[string]string{"status": e.Severity.String()}
 	if len(e.Indicators) > 0 {
 		want["extra_data"] = e.Indicators[0].Feed
 	}
-	if e.Kind == intel.KindAlert {
+	if e.Kind == event.KindAlert {
 		return want
 	}
 	if e.Src.IsValid() {
@@ -203,14 +203,14 @@ func wantFields(e intel.Event) map[string]string {
 }
 
 // wantRule says at which rule an event must end, of those that both files have.
-func wantRule(e intel.Event) int {
-	grave := e.Severity >= intel.High
+func wantRule(e event.Event) int {
+	grave := e.Severity >= event.High
 	switch e.Kind {
-	case intel.KindHit:
+	case event.KindHit:
 		return 100201 + int(e.Severity)
-	case intel.KindUpdate:
+	case event.KindUpdate:
 		return map[bool]int{false: 100210, true: 100211}[grave]
-	case intel.KindAlert:
+	case event.KindAlert:
 		return map[bool]int{false: 100220, true: 100221}[grave]
 	}
 	return 100230
@@ -244,12 +244,12 @@ func TestOSSEC(t *testing.T) {
 func TestOSSECBlocks(t *testing.T) {
 	decoders := readXML[xmlDecoder](t, "ossec/flowsnitch_decoder.xml", "decoder")
 	for alertIP, want := range map[string]string{sinks.AlertFlow: "10.0.0.5", sinks.AlertIndicator: "203.0.113.9"} {
-		for form, text := range ossecLines(t, sample(intel.KindHit), alertIP) {
+		for form, text := range ossecLines(t, sample(event.KindHit), alertIP) {
 			if _, fields := decode(t, decoders, text); fields["srcip"] != want {
 				t.Errorf("%s, %s: blocks %s, want %s", alertIP, form, fields["srcip"], want)
 			}
 		}
-		for form, text := range ossecLines(t, sample(intel.KindAlert), alertIP) {
+		for form, text := range ossecLines(t, sample(event.KindAlert), alertIP) {
 			if _, fields := decode(t, decoders, text); fields["srcip"] != "" {
 				t.Errorf("%s, %s: an alert blocks %s", alertIP, form, fields["srcip"])
 			}
@@ -283,7 +283,7 @@ func TestWazuh(t *testing.T) {
 	rules := readXML[xmlRule](t, "wazuh/flowsnitch_rules.xml", "rule")
 	for name, e := range samples() {
 		want := wantRule(e)
-		if e.Kind == intel.KindHit && e.Severity >= intel.High && len(e.Indicators) > 0 {
+		if e.Kind == event.KindHit && e.Severity >= event.High && len(e.Indicators) > 0 {
 			want = 100205 // C2
 		}
 		native := line(t, sinks.FormatNative, sinks.Options{}, e)

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/google/uuid"
 )
@@ -26,10 +26,10 @@ var hostile = []string{
 
 // samples gives events of every kind: IPv4, IPv6, NAT, no ports, hostile text, and
 // both the shortest and the longest that can be.
-func samples() map[string]intel.Event {
-	all := map[string]intel.Event{}
-	for _, kind := range []intel.Kind{intel.KindHit, intel.KindUpdate, intel.KindAlert, intel.KindCanary} {
-		for severity := intel.Low; severity <= intel.Critical; severity++ {
+func samples() map[string]event.Event {
+	all := map[string]event.Event{}
+	for _, kind := range []event.Kind{event.KindHit, event.KindUpdate, event.KindAlert, event.KindCanary} {
+		for severity := event.Low; severity <= event.Critical; severity++ {
 			e := sample(kind)
 			e.Severity = severity
 			all[fmt.Sprintf("%s %s", kind, severity)] = e
@@ -48,69 +48,69 @@ func samples() map[string]intel.Event {
 	return all
 }
 
-func sample(kind intel.Kind) intel.Event {
+func sample(kind event.Kind) event.Event {
 	at := time.Date(2026, 11, 20, 23, 0, 0, 123e6, time.UTC)
 	local, offender := netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("203.0.113.9")
-	e := intel.Event{
+	e := event.Event{
 		Kind: kind, ID: uuid.MustParse("0192f7c0-1234-7abc-8def-0123456789ab"), Time: at, Sensor: "pi-oslo",
-		Offender: offender, Severity: intel.Critical, Reason: "c2 listed by feodo (90)",
-		Indicators: []intel.Indicator{{Prefix: netip.PrefixFrom(offender, 32), Feed: "feodo", Score: 90, Category: "c2",
+		Offender: offender, Severity: event.Critical, Reason: "c2 listed by feodo (90)",
+		Indicators: []event.Indicator{{Prefix: netip.PrefixFrom(offender, 32), Feed: "feodo", Score: 90, Category: "c2",
 			Ref: "https://example.net/?id=9", TLP: "white", FirstSeen: at, LastSeen: at}},
 	}
-	if kind == intel.KindAlert {
+	if kind == event.KindAlert {
 		e.Alert, e.Direction = "own_address_listed", ""
 		return e
 	}
 	e.Src, e.Dst, e.SrcPort, e.DstPort, e.HasPorts = local, offender, 51515, 443, true
 	e.Protocol, e.HasProtocol, e.Local, e.Role = 6, true, local, flow.SideDst
-	e.Direction, e.Answered, e.Score, e.Clock = intel.Outbound, intel.AnsweredYes, 95, "ok"
+	e.Direction, e.Answered, e.Score, e.Clock = event.Outbound, event.AnsweredYes, 95, "ok"
 	e.Flows, e.Packets, e.Bytes, e.PacketsRaw, e.BytesRaw, e.PacketsBack, e.BytesBack = 1, 5, 1234, 5, 1234, 4, 5210
 	e.TCPFlags, e.Sampling, e.Start, e.End = 0x1b, 1, at, at
 	e.Exporter, e.ExporterName, e.Version = netip.MustParseAddr("192.0.2.1"), "edge-1", flow.V9
 	e.ServicePort, e.ContactFirstSeen = 443, at
-	if kind != intel.KindCanary {
+	if kind != event.KindCanary {
 		e.Contact, e.Seq = uuid.MustParse("0192f7bf-1234-7abc-8def-0123456789ab"), 1
 	}
 	e.InIf, e.OutIf, e.HasIf, e.CommunityID, e.IntelVersion = 1, 2, true, "1:abc=", "7f3a"
 	return e
 }
 
-var variants = map[string]func(*intel.Event){
-	"IPv6": func(e *intel.Event) {
+var variants = map[string]func(*event.Event){
+	"IPv6": func(e *event.Event) {
 		v6 := netip.MustParseAddr("2001:db8::9")
 		e.Dst, e.Offender, e.Exporter = v6, v6, v6
 		e.Src = netip.MustParseAddr("2001:db8::5")
 		e.Indicators[0].Prefix = netip.MustParsePrefix("2001:db8::/32")
 		e.Version = flow.SFlow
 	},
-	"NAT": func(e *intel.Event) {
+	"NAT": func(e *event.Event) {
 		e.NATSrc, e.NATSrcPort = netip.MustParseAddr("198.51.100.7"), 1024
 		e.NATDst, e.NATDstPort = netip.MustParseAddr("2001:db8::7"), 8443
 		e.InnerSrc, e.InnerDst = e.NATSrc, e.NATDst
 	},
-	"folded": func(e *intel.Event) {
+	"folded": func(e *event.Event) {
 		e.Local, e.ServicePort, e.Folded, e.Refused, e.Last = netip.Addr{}, 0, true, true, true
-		e.Answered, e.Ports, e.PortsCapped, e.Hosts, e.HostsCapped = intel.AnsweredNo, 1000, true, 1000, true
+		e.Answered, e.Ports, e.PortsCapped, e.Hosts, e.HostsCapped = event.AnsweredNo, 1000, true, 1000, true
 	},
-	"embedded": func(e *intel.Event) {
+	"embedded": func(e *event.Event) {
 		e.Offender, e.Embedded = netip.MustParseAddr("64:ff9b::203.0.113.9"), e.Offender
 	},
-	"no ports":   func(e *intel.Event) { e.HasPorts, e.Protocol = false, 47 },
-	"sampled":    func(e *intel.Event) { e.Sampling, e.PacketsRaw, e.BytesRaw, e.Version = 100, 1, 12, flow.IPFIX },
-	"no listing": func(e *intel.Event) { e.Indicators = nil },
-	"shortest": func(e *intel.Event) {
-		*e = intel.Event{Kind: e.Kind, ID: e.ID, Time: e.Time, Severity: e.Severity}
+	"no ports":   func(e *event.Event) { e.HasPorts, e.Protocol = false, 47 },
+	"sampled":    func(e *event.Event) { e.Sampling, e.PacketsRaw, e.BytesRaw, e.Version = 100, 1, 12, flow.IPFIX },
+	"no listing": func(e *event.Event) { e.Indicators = nil },
+	"shortest": func(e *event.Event) {
+		*e = event.Event{Kind: e.Kind, ID: e.ID, Time: e.Time, Severity: e.Severity}
 	},
-	"longest": func(e *intel.Event) {
+	"longest": func(e *event.Event) {
 		i := e.Indicators[0]
 		i.Expires, i.Port, i.NativeID, i.Description, i.TLP = i.LastSeen, 443, "SBL1", "words", "amber+strict"
-		e.Indicators = slices.Repeat([]intel.Indicator{i}, 100)
+		e.Indicators = slices.Repeat([]event.Indicator{i}, 100)
 		e.Exporters = slices.Repeat([]netip.Addr{e.Offender}, 20)
 	},
 }
 
 // poison puts s wherever foreign text can stand.
-func poison(e *intel.Event, s string) {
+func poison(e *event.Event, s string) {
 	e.Sensor, e.Reason, e.ExporterName, e.CommunityID = s, s, s, s
 	for i := range e.Indicators {
 		in := &e.Indicators[i]
@@ -118,7 +118,7 @@ func poison(e *intel.Event, s string) {
 	}
 }
 
-func line(t *testing.T, format string, o sinks.Options, e intel.Event) string {
+func line(t *testing.T, format string, o sinks.Options, e event.Event) string {
 	t.Helper()
 	f, err := sinks.FormatByName(format, o)
 	if err != nil {

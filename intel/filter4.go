@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // A filter4 stands in front of the trie and turns most addresses away. It never
@@ -57,7 +58,7 @@ func newFilter4(keys []key) filter4 {
 		wholeShift: uint8(32 - wholeWidth),
 		spare:      spare(n, spareEntries),
 	}
-	f.add(canaryTarget4, 32)
+	f.add(event.CanaryTarget4, 32)
 	for i := range keys {
 		if k := &keys[i]; k.is4() {
 			f.add(uint32(k.addr.Lo), int(k.bits)-96)
@@ -115,12 +116,12 @@ func (f *filter4) lets(a uint32) bool {
 
 // listed4 is the last word on an address that the filter lets pass.
 func (t *Table) listed4(a uint32) bool {
-	return a == canaryTarget4 || a != 0 && t.trie.Contains(flow.Addr4(a))
+	return a == event.CanaryTarget4 || a != 0 && t.trie.Contains(flow.Addr4(a))
 }
 
 // Match4 appends to found the indices of the addresses, IPv4 in host order, that
 // listed prefixes cover, as Contains has it, and of the reserved indicator of canaries
-// (see CanaryOf). It does not allocate when found has room. Batches of 50 and more addresses are the fastest.
+// (see [event.CanaryOf]). It does not allocate when found has room. Batches of 50 and more addresses are the fastest.
 func (t *Table) Match4(addrs []uint32, found []int32) []int32 {
 	f := &t.filter4
 	if f.top == nil {

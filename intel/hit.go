@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // A Hit is a flow record with an offender: a listed address at one of its sides.
@@ -19,5 +20,5 @@ type Hit struct {
 	// empty for a canary.
 	Match Match
 	// Canary is set when the record is a canary: then this is no hit.
-	Canary *Canary
+	Canary *event.Canary
 }

@@ -3,7 +3,7 @@ package sinks
 import (
 	"cmp"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/google/uuid"
 )
 
@@ -20,20 +20,20 @@ const noRelease = "0"
 // has no key for stands in the custom strings and numbers, each with its label, and
 // what is rare under keys that begin with flowsnitch. In values \ and = have a backslash before
 // them and newlines are \n, so that no text can begin a key.
-func AppendCEF(dst []byte, e *intel.Event) []byte { return appendCEF(dst, e, noRelease, MaxLine) }
+func AppendCEF(dst []byte, e *event.Event) []byte { return appendCEF(dst, e, noRelease, MaxLine) }
 
-func appendCEF(dst []byte, e *intel.Event, release string, limit int) []byte {
+func appendCEF(dst []byte, e *event.Event, release string, limit int) []byte {
 	c := cef{pairs{b: dst, start: len(dst), max: limit, sep: ' ', escape: escapeCEF}}
 	c.b = appendName(append(c.b, "CEF:0|flowsnitch|flowsnitch|"...), release, maxName)
 	c.b = appendName(append(c.b, '|'), signature(e), maxName)
 	c.b = append(append(append(c.b, '|'), title(e.Kind)...), '|')
 	c.b = append(append(c.b, cefSeverity(e.Severity)...), '|')
 	c.millis("rt", e.Time)
-	if e.Kind != intel.KindAlert {
+	if e.Kind != event.KindAlert {
 		c.flow(e)
 	}
 	c.finding(e)
-	if e.Kind != intel.KindAlert {
+	if e.Kind != event.KindAlert {
 		c.traffic(e)
 	}
 	c.origin(e)
@@ -44,7 +44,7 @@ func appendCEF(dst []byte, e *intel.Event, release string, limit int) []byte {
 type cef struct{ pairs }
 
 // flow writes the ends. The dictionary has other keys for IPv6.
-func (c *cef) flow(e *intel.Event) {
+func (c *cef) flow(e *event.Event) {
 	if e.Src.Is4() {
 		c.addr("src", e.Src)
 	} else {
@@ -63,9 +63,9 @@ func (c *cef) flow(e *intel.Event) {
 		c.protocol("proto", e.Protocol)
 	}
 	switch e.Direction {
-	case intel.Inbound:
+	case event.Inbound:
 		c.number("deviceDirection", 0)
-	case intel.Outbound:
+	case event.Outbound:
 		c.number("deviceDirection", 1)
 	}
 	if e.Blocked {
@@ -73,7 +73,7 @@ func (c *cef) flow(e *intel.Event) {
 	}
 }
 
-func (c *cef) finding(e *intel.Event) {
+func (c *cef) finding(e *event.Event) {
 	c.id("externalId", e.ID)
 	c.name("cat", string(e.Kind))
 	if len(e.Indicators) > 0 {
@@ -82,7 +82,7 @@ func (c *cef) finding(e *intel.Event) {
 		c.prefix("cs2Label=indicator cs2", best.Prefix)
 	}
 	c.addr("cs3Label=offender cs3", e.Offender)
-	if e.Kind != intel.KindAlert {
+	if e.Kind != event.KindAlert {
 		c.number("cn1Label=score cn1", uint64(e.Score))
 		c.name("cs4Label=answered cs4", string(e.Answered))
 	}
@@ -94,7 +94,7 @@ func (c *cef) finding(e *intel.Event) {
 }
 
 // contact writes which contact an event belongs to and what became of it.
-func (c *cef) contact(e *intel.Event) {
+func (c *cef) contact(e *event.Event) {
 	if e.Contact != (uuid.UUID{}) {
 		c.id("flexString1Label=contact flexString1", e.Contact)
 		c.number("flexNumber1Label=seq flexNumber1", uint64(e.Seq))
@@ -117,7 +117,7 @@ func (c *cef) contact(e *intel.Event) {
 
 // traffic writes counters, times and the addresses after translation, which the
 // dictionary knows for IPv4 only.
-func (c *cef) traffic(e *intel.Event) {
+func (c *cef) traffic(e *event.Event) {
 	c.number("cnt", e.Flows)
 	c.number("in", e.Bytes) // from source to destination, as the dictionary says
 	c.count("out", e.BytesBack)
@@ -136,7 +136,7 @@ func (c *cef) traffic(e *intel.Event) {
 }
 
 // origin writes the exporter, which is the device of CEF, and the sensor.
-func (c *cef) origin(e *intel.Event) {
+func (c *cef) origin(e *event.Event) {
 	if e.Exporter.Is4() {
 		c.addr("dvc", e.Exporter)
 	} else {
@@ -152,11 +152,11 @@ func (c *cef) origin(e *intel.Event) {
 
 // signature names what was found: the name of an alert, else the category of the
 // best listing.
-func signature(e *intel.Event) string {
+func signature(e *event.Event) string {
 	switch {
-	case e.Kind == intel.KindAlert:
+	case e.Kind == event.KindAlert:
 		return cmp.Or(e.Alert, "alert")
-	case e.Kind == intel.KindCanary:
+	case e.Kind == event.KindCanary:
 		return "canary"
 	case len(e.Indicators) > 0:
 		return cmp.Or(e.Indicators[0].Category, "listed")
@@ -165,23 +165,23 @@ func signature(e *intel.Event) string {
 }
 
 // title says for people what kind of event it is.
-func title(k intel.Kind) string {
+func title(k event.Kind) string {
 	switch k {
-	case intel.KindHit:
+	case event.KindHit:
 		return "Blacklist hit"
-	case intel.KindUpdate:
+	case event.KindUpdate:
 		return "Blacklist contact update"
-	case intel.KindAlert:
+	case event.KindAlert:
 		return "Alert"
-	case intel.KindCanary:
+	case event.KindCanary:
 		return "Canary"
 	}
 	return "Event"
 }
 
 // cefSeverity maps a severity to the scale of CEF and LEEF, 0 to 10.
-func cefSeverity(s intel.Severity) string {
-	return [...]string{"3", "5", "8", "10"}[min(s, intel.Critical)]
+func cefSeverity(s event.Severity) string {
+	return [...]string{"3", "5", "8", "10"}[min(s, event.Critical)]
 }
 
 // escapeCEF writes a rune within a value of the extension.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // Console is a sink that prints events for people, see [AppendText]. It does not
@@ -25,7 +25,7 @@ func NewConsole(w io.Writer, colour bool) *Console { return &Console{w: w, colou
 func (c *Console) Name() string { return "console" }
 
 // Send prints the events with one Write.
-func (c *Console) Send(_ context.Context, events []intel.Event) error {
+func (c *Console) Send(_ context.Context, events []event.Event) error {
 	c.buf = c.buf[:0]
 	for i := range events {
 		c.buf = AppendText(c.buf, &events[i], c.colour)

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // ecsVersion is the version of the Elastic Common Schema that AppendECS follows.
@@ -20,9 +20,9 @@ const ecsVersion = "8.11.0"
 // 73 or 99, which Elastic's own rules read as low to critical; event.risk_score is the
 // score. The best indicator is threat.indicator, each of them an element of
 // threat.enrichments. What ECS has no field for stands under flowsnitch.
-func AppendECS(dst []byte, e *intel.Event) []byte { return fit(dst, e, encodeECS) }
+func AppendECS(dst []byte, e *event.Event) []byte { return fit(dst, e, encodeECS) }
 
-func encodeECS(dst []byte, e *intel.Event, limit int) []byte {
+func encodeECS(dst []byte, e *event.Event, limit int) []byte {
 	x := ecs{line: line{b: append(dst, '{')}, start: len(dst), limit: limit}
 	x.time("@timestamp", e.Time)
 	x.open("ecs", '{')
@@ -30,7 +30,7 @@ func encodeECS(dst []byte, e *intel.Event, limit int) []byte {
 	x.close('}')
 	x.text("message", e.Reason, x.limit)
 	x.event(e)
-	if e.Kind != intel.KindAlert {
+	if e.Kind != event.KindAlert {
 		x.endpoint("source", e.Src, e.SrcPort, e.HasPorts, e.NATSrc, e.NATSrcPort, e.Packets, e.Bytes)
 		x.endpoint("destination", e.Dst, e.DstPort, e.HasPorts, e.NATDst, e.NATDstPort, e.PacketsBack, e.BytesBack)
 		x.network(e)
@@ -50,13 +50,13 @@ type ecs struct {
 	limit int // of the long texts
 }
 
-func (x *ecs) event(e *intel.Event) {
+func (x *ecs) event(e *event.Event) {
 	x.open("event", '{')
 	kind, dataset := ecsKind(e.Kind)
 	x.name("kind", kind)
 	x.classify(e)
 	x.name("action", string(e.Kind))
-	if e.Kind == intel.KindAlert {
+	if e.Kind == event.KindAlert {
 		x.name("code", e.Alert)
 	}
 	x.name("module", "flowsnitch")
@@ -78,21 +78,21 @@ func (x *ecs) event(e *intel.Event) {
 
 // classify writes event.category and event.type. A canary has neither: detection rules
 // go by the category, and it is no detection.
-func (x *ecs) classify(e *intel.Event) {
-	if e.Kind == intel.KindCanary {
+func (x *ecs) classify(e *event.Event) {
+	if e.Kind == event.KindCanary {
 		return
 	}
 	x.open("category", '[')
-	if e.Kind != intel.KindAlert {
+	if e.Kind != event.KindAlert {
 		x.name("", "network")
 	}
 	x.name("", "intrusion_detection")
 	x.close(']')
 	x.open("type", '[')
-	if e.Kind != intel.KindAlert {
+	if e.Kind != event.KindAlert {
 		x.name("", "connection")
 	}
-	if e.Kind != intel.KindAlert && e.Blocked {
+	if e.Kind != event.KindAlert && e.Blocked {
 		x.name("", "denied")
 	} else {
 		x.name("", "info")
@@ -101,21 +101,21 @@ func (x *ecs) classify(e *intel.Event) {
 }
 
 // ecsKind gives event.kind and event.dataset.
-func ecsKind(k intel.Kind) (kind, dataset string) {
+func ecsKind(k event.Kind) (kind, dataset string) {
 	switch k {
-	case intel.KindHit:
+	case event.KindHit:
 		return "alert", "flowsnitch.hit"
-	case intel.KindAlert:
+	case event.KindAlert:
 		return "alert", "flowsnitch.alert"
-	case intel.KindCanary:
+	case event.KindCanary:
 		return "event", "flowsnitch.canary"
 	}
 	return "event", "flowsnitch.hit"
 }
 
 // ecsSeverity gives the numbers that stand for the severities in Elastic Security.
-func ecsSeverity(s intel.Severity) uint64 {
-	return [...]uint64{21, 47, 73, 99}[min(s, intel.Critical)]
+func ecsSeverity(s event.Severity) uint64 {
+	return [...]uint64{21, 47, 73, 99}[min(s, event.Critical)]
 }
 
 // endpoint writes source or destination.
@@ -136,7 +136,7 @@ func (x *ecs) endpoint(key string, a netip.Addr, port uint16, hasPort bool, nat 
 	x.close('}')
 }
 
-func (x *ecs) network(e *intel.Event) {
+func (x *ecs) network(e *event.Event) {
 	x.open("network", '{')
 	if e.HasProtocol {
 		x.key("transport")
@@ -151,7 +151,7 @@ func (x *ecs) network(e *intel.Event) {
 		x.name("type", "ipv6")
 	}
 	direction := string(e.Direction)
-	if e.Direction == intel.Transit {
+	if e.Direction == event.Transit {
 		direction = "external"
 	}
 	x.name("direction", direction)
@@ -162,7 +162,7 @@ func (x *ecs) network(e *intel.Event) {
 }
 
 // observer writes the exporter: it saw the flow.
-func (x *ecs) observer(e *intel.Event) {
+func (x *ecs) observer(e *event.Event) {
 	if !e.Exporter.IsValid() {
 		return
 	}
@@ -188,7 +188,7 @@ func (x *ecs) ifIndex(key string, index uint32) {
 }
 
 // related lists every address of the event once, except the exporter's.
-func (x *ecs) related(e *intel.Event) {
+func (x *ecs) related(e *event.Event) {
 	all := [...]netip.Addr{e.Src, e.Dst, e.NATSrc, e.NATDst, e.InnerSrc, e.InnerDst, e.Offender, e.Local}
 	open := false
 	for i, a := range all {
@@ -209,7 +209,7 @@ func (x *ecs) related(e *intel.Event) {
 }
 
 // own writes what ECS has no field for.
-func (x *ecs) own(e *intel.Event) {
+func (x *ecs) own(e *event.Event) {
 	x.open("flowsnitch", '{')
 	x.contact(e)
 	x.text("sensor", e.Sensor, min(x.limit, maxLabel))
@@ -217,7 +217,7 @@ func (x *ecs) own(e *intel.Event) {
 	x.addr("offender", e.Offender)
 	x.addr("embedded", e.Embedded)
 	x.addr("local", e.Local)
-	if e.Kind != intel.KindAlert {
+	if e.Kind != event.KindAlert {
 		if e.Offender.IsValid() {
 			x.name("role", e.Role.String())
 		}
@@ -245,7 +245,7 @@ func (x *ecs) own(e *intel.Event) {
 }
 
 // threat writes the best indicator, and all that fit as enrichments: at least one.
-func (x *ecs) threat(e *intel.Event) {
+func (x *ecs) threat(e *event.Event) {
 	if len(e.Indicators) == 0 {
 		return
 	}
@@ -272,12 +272,12 @@ func (x *ecs) threat(e *intel.Event) {
 }
 
 // enrichment writes one listing and what in the event it matched.
-func (x *ecs) enrichment(e *intel.Event, i *intel.Indicator) {
+func (x *ecs) enrichment(e *event.Event, i *event.Indicator) {
 	x.open("", '{')
 	x.indicator(i, false)
 	x.open("matched", '{')
 	x.addr("atomic", e.Offender)
-	if e.Kind != intel.KindAlert && e.Offender.IsValid() {
+	if e.Kind != event.KindAlert && e.Offender.IsValid() {
 		x.name("field", ecsField[min(int(e.Role), len(ecsField)-1)])
 	}
 	x.name("type", "indicator_match_rule")
@@ -294,7 +294,7 @@ var ecsField = [...]string{
 
 // indicator writes a listing. ECS knows single addresses: a wider prefix is the
 // indicator's name only. The enrichments do without the feed's description, for room.
-func (x *ecs) indicator(i *intel.Indicator, full bool) {
+func (x *ecs) indicator(i *event.Indicator, full bool) {
 	x.open("indicator", '{')
 	switch {
 	case i.Prefix.Addr().Is4():

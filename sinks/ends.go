@@ -5,7 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // ends are the two ends of a flow, in the order in which a form names them.
@@ -15,14 +15,14 @@ type ends struct {
 }
 
 // flowEnds gives the ends as exported.
-func flowEnds(e *intel.Event) ends { return ends{e.Src, e.Dst, e.SrcPort, e.DstPort} }
+func flowEnds(e *event.Event) ends { return ends{e.Src, e.Dst, e.SrcPort, e.DstPort} }
 
 // offenderFirst gives the ends with the listed address as the source, for readers
 // that block what stands there. An offender that is a translated or an inner address
 // takes the place of the end it belongs to.
-func offenderFirst(e *intel.Event) ends {
+func offenderFirst(e *event.Event) ends {
 	t := flowEnds(e)
-	if !e.Offender.IsValid() || e.Kind == intel.KindAlert {
+	if !e.Offender.IsValid() || e.Kind == event.KindAlert {
 		return t // the address that an alert is about may be our own
 	}
 	if !e.Role.IsSrc() {

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/google/uuid"
 )
 
@@ -14,15 +14,15 @@ import (
 var at = time.Date(2026, 11, 20, 23, 0, 0, 123_456_789, time.UTC)
 
 // hit is the event that the documentation of the native form shows.
-func hit() intel.Event {
+func hit() event.Event {
 	offender := netip.MustParseAddr("203.0.113.9")
 	local := netip.MustParseAddr("10.0.0.5")
-	return intel.Event{
-		Kind: intel.KindHit, ID: uuid.MustParse("0192f7c0-1234-7abc-8def-0123456789ab"), Time: at, Sensor: "pi-oslo",
+	return event.Event{
+		Kind: event.KindHit, ID: uuid.MustParse("0192f7c0-1234-7abc-8def-0123456789ab"), Time: at, Sensor: "pi-oslo",
 		Src: local, Dst: offender, SrcPort: 51515, DstPort: 443, HasPorts: true, Protocol: 6, HasProtocol: true,
-		Offender: offender, Local: local, Role: flow.SideDst, Direction: intel.Outbound, Answered: intel.AnsweredYes,
-		Severity: intel.Critical, Score: 95, Reason: "c2 listed by feodo (90), otx (75); outbound, answered",
-		Indicators: []intel.Indicator{
+		Offender: offender, Local: local, Role: flow.SideDst, Direction: event.Outbound, Answered: event.AnsweredYes,
+		Severity: event.Critical, Score: 95, Reason: "c2 listed by feodo (90), otx (75); outbound, answered",
+		Indicators: []event.Indicator{
 			{Prefix: netip.MustParsePrefix("203.0.113.9/32"), Feed: "feodo", Score: 90, Category: "c2",
 				Ref: "https://example.net/9", TLP: "white", FirstSeen: at.Add(-48 * time.Hour), LastSeen: at.Add(-time.Hour)},
 			{Prefix: netip.MustParsePrefix("203.0.113.0/24"), Feed: "otx", Score: 75, Category: "c2", NativeID: "pulse-1"},
@@ -34,12 +34,12 @@ func hit() intel.Event {
 	}
 }
 
-func alert() intel.Event {
+func alert() event.Event {
 	own := netip.MustParseAddr("198.51.100.7")
-	return intel.Event{
-		Kind: intel.KindAlert, ID: uuid.MustParse("0192f7c0-1234-7abc-8def-0123456789ab"), Time: at, Sensor: "pi-oslo",
-		Alert: "own_address_listed", Severity: intel.High, Reason: "our 198.51.100.7 is listed by otx", Offender: own,
-		Indicators: []intel.Indicator{{Prefix: netip.PrefixFrom(own, 32), Feed: "otx", Score: 75, Category: "c2"}},
+	return event.Event{
+		Kind: event.KindAlert, ID: uuid.MustParse("0192f7c0-1234-7abc-8def-0123456789ab"), Time: at, Sensor: "pi-oslo",
+		Alert: "own_address_listed", Severity: event.High, Reason: "our 198.51.100.7 is listed by otx", Offender: own,
+		Indicators: []event.Indicator{{Prefix: netip.PrefixFrom(own, 32), Feed: "otx", Score: 75, Category: "c2"}},
 	}
 }
 
@@ -60,11 +60,11 @@ var hostile = []string{
 }
 
 // poison puts s wherever text can stand.
-func poison(e *intel.Event, s string) {
+func poison(e *event.Event, s string) {
 	e.Sensor, e.Reason, e.Clock, e.ExporterName, e.CommunityID = s, s, s, s, s
 	e.IntelVersion, e.Alert = s, s
-	e.Direction, e.Answered = intel.Direction(s), intel.Answered(s)
-	list := make([]intel.Indicator, len(e.Indicators))
+	e.Direction, e.Answered = event.Direction(s), event.Answered(s)
+	list := make([]event.Indicator, len(e.Indicators))
 	for i := range list {
 		list[i] = e.Indicators[i]
 		list[i].Feed, list[i].Category, list[i].Ref, list[i].TLP = s, s, s, s
@@ -74,10 +74,10 @@ func poison(e *intel.Event, s string) {
 }
 
 // longest is an event with every field set to what takes most room.
-func longest() intel.Event {
+func longest() event.Event {
 	v6 := netip.MustParseAddr("2001:db8:1111:2222:3333:4444:5555:6666")
 	e := hit()
-	e.Kind = intel.KindUpdate
+	e.Kind = event.KindUpdate
 	e.Src, e.Dst, e.Offender, e.Local, e.Exporter = v6, v6, v6, v6, v6
 	e.NATSrc, e.NATDst, e.InnerSrc, e.InnerDst = v6, v6, v6, v6
 	e.SrcPort, e.DstPort, e.NATSrcPort, e.NATDstPort = 65535, 65535, 65535, 65535
@@ -91,8 +91,8 @@ func longest() intel.Event {
 	for i := range e.Exporters {
 		e.Exporters[i] = v6
 	}
-	one := intel.Indicator{Prefix: netip.PrefixFrom(v6, 128), Port: 65535, Score: 100, FirstSeen: at, LastSeen: at, Expires: at}
-	e.Indicators = make([]intel.Indicator, 1000)
+	one := event.Indicator{Prefix: netip.PrefixFrom(v6, 128), Port: 65535, Score: 100, FirstSeen: at, LastSeen: at, Expires: at}
+	e.Indicators = make([]event.Indicator, 1000)
 	for i := range e.Indicators {
 		e.Indicators[i] = one
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/google/uuid"
 )
 
@@ -43,11 +43,11 @@ type coder interface {
 	addr(netip.Addr) netip.Addr
 	prefix(netip.Prefix) netip.Prefix
 	addrs([]netip.Addr) []netip.Addr
-	indicators([]intel.Indicator) []intel.Indicator
+	indicators([]event.Indicator) []event.Indicator
 }
 
 // appendEvent appends e in the journal's form. cut says that not all had room.
-func appendEvent(b []byte, e *intel.Event) (_ []byte, cut bool) {
+func appendEvent(b []byte, e *event.Event) (_ []byte, cut bool) {
 	w := encoder{b: append(b, eventVersion), begin: len(b)}
 	c := *e // the fields are assigned, and e is only lent
 	eventFields(&w, &c)
@@ -55,28 +55,28 @@ func appendEvent(b []byte, e *intel.Event) (_ []byte, cut bool) {
 }
 
 // decodeEvent reads what appendEvent wrote. The event shares nothing with b.
-func decodeEvent(b []byte) (intel.Event, error) {
+func decodeEvent(b []byte) (event.Event, error) {
 	if len(b) == 0 || b[0] != eventVersion {
-		return intel.Event{}, errEventCode
+		return event.Event{}, errEventCode
 	}
 	return decodeFields(b[1:])
 }
 
 // decodeFields reads the fields of an event, which is all there is in version 1.
-func decodeFields(b []byte) (intel.Event, error) {
+func decodeFields(b []byte) (event.Event, error) {
 	r := decoder{s: string(b)}
-	var e intel.Event
+	var e event.Event
 	eventFields(&r, &e)
 	if r.bad {
-		return intel.Event{}, errEventCode
+		return event.Event{}, errEventCode
 	}
 	return e, nil
 }
 
 // eventFields passes every field through c. New ones go to its end.
-func eventFields(c coder, e *intel.Event) {
+func eventFields(c coder, e *event.Event) {
 	e.ID = c.id(e.ID)
-	e.Kind = intel.Kind(c.text(string(e.Kind)))
+	e.Kind = event.Kind(c.text(string(e.Kind)))
 	e.Time = c.time(e.Time)
 	e.Sensor = c.text(e.Sensor)
 	flags(c, &e.HasPorts, &e.HasProtocol, &e.Blocked, &e.HasIf)
@@ -92,7 +92,7 @@ func eventFields(c coder, e *intel.Event) {
 }
 
 // contactFields came after the first version.
-func contactFields(c coder, e *intel.Event) {
+func contactFields(c coder, e *event.Event) {
 	e.Contact = c.id(e.Contact)
 	e.Seq = number(c, e.Seq)
 	e.ServicePort = number(c, e.ServicePort)
@@ -103,7 +103,7 @@ func contactFields(c coder, e *intel.Event) {
 	e.SamplingFrom = c.text(e.SamplingFrom)
 }
 
-func flowFields(c coder, e *intel.Event) {
+func flowFields(c coder, e *event.Event) {
 	e.Src, e.Dst = c.addr(e.Src), c.addr(e.Dst)
 	e.SrcPort, e.DstPort = number(c, e.SrcPort), number(c, e.DstPort)
 	e.Protocol = number(c, e.Protocol)
@@ -112,18 +112,18 @@ func flowFields(c coder, e *intel.Event) {
 	e.InnerSrc, e.InnerDst = c.addr(e.InnerSrc), c.addr(e.InnerDst)
 }
 
-func judgementFields(c coder, e *intel.Event) {
+func judgementFields(c coder, e *event.Event) {
 	e.Offender, e.Local = c.addr(e.Offender), c.addr(e.Local)
 	e.Role = flow.Side(number(c, uint8(e.Role)))
-	e.Direction = intel.Direction(c.text(string(e.Direction)))
-	e.Answered = intel.Answered(c.text(string(e.Answered)))
-	e.Severity = intel.Severity(number(c, uint8(e.Severity)))
+	e.Direction = event.Direction(c.text(string(e.Direction)))
+	e.Answered = event.Answered(c.text(string(e.Answered)))
+	e.Severity = event.Severity(number(c, uint8(e.Severity)))
 	e.Score = number(c, e.Score)
 	e.Reason = c.text(e.Reason)
 	e.IntelVersion = c.text(e.IntelVersion)
 }
 
-func counterFields(c coder, e *intel.Event) {
+func counterFields(c coder, e *event.Event) {
 	e.Flows = number(c, e.Flows)
 	e.Packets, e.Bytes = number(c, e.Packets), number(c, e.Bytes)
 	e.PacketsRaw, e.BytesRaw = number(c, e.PacketsRaw), number(c, e.BytesRaw)
@@ -134,7 +134,7 @@ func counterFields(c coder, e *intel.Event) {
 	e.Clock = c.text(e.Clock)
 }
 
-func originFields(c coder, e *intel.Event) {
+func originFields(c coder, e *event.Event) {
 	e.Exporter = c.addr(e.Exporter)
 	e.ExporterName = c.text(e.ExporterName)
 	e.Domain = number(c, e.Domain)
@@ -144,7 +144,7 @@ func originFields(c coder, e *intel.Event) {
 
 // indicatorFields passes every field of an indicator through c. New ones go to
 // its end.
-func indicatorFields(c coder, i *intel.Indicator) {
+func indicatorFields(c coder, i *event.Indicator) {
 	i.Prefix = c.prefix(i.Prefix)
 	i.Port = number(c, i.Port)
 	i.Feed = c.text(i.Feed)

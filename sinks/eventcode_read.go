@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/google/uuid"
 )
 
@@ -110,7 +110,7 @@ func (r *decoder) addrs([]netip.Addr) (list []netip.Addr) {
 	return list
 }
 
-func (r *decoder) indicators([]intel.Indicator) (list []intel.Indicator) {
+func (r *decoder) indicators([]event.Indicator) (list []event.Indicator) {
 	for r.s != "" {
 		size := r.take(4)
 		if r.bad {
@@ -121,7 +121,7 @@ func (r *decoder) indicators([]intel.Indicator) (list []intel.Indicator) {
 			return list
 		}
 		one := decoder{s: r.take(n)}
-		var i intel.Indicator
+		var i event.Indicator
 		indicatorFields(&one, &i)
 		r.bad = r.bad || one.bad
 		list = append(list, i)

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/google/uuid"
 )
 
@@ -41,8 +41,8 @@ func sample(typ reflect.Type) (reflect.Value, bool) {
 		return reflect.ValueOf(uuid.MustParse("0192f7c0-1234-7abc-8def-0123456789ab")), true
 	case []netip.Addr:
 		return reflect.ValueOf([]netip.Addr{netip.MustParseAddr("192.0.2.1"), {}, netip.MustParseAddr("fe80::1%eth0")}), true
-	case []intel.Indicator:
-		return reflect.ValueOf([]intel.Indicator{{Feed: "a"}, {}, {Port: 65535}}), true
+	case []event.Indicator:
+		return reflect.ValueOf([]event.Indicator{{Feed: "a"}, {}, {Port: 65535}}), true
 	}
 	switch typ.Kind() {
 	case reflect.String:
@@ -57,7 +57,7 @@ func sample(typ reflect.Type) (reflect.Value, bool) {
 	return v, true
 }
 
-func roundTrip(t *testing.T, e intel.Event) intel.Event {
+func roundTrip(t *testing.T, e event.Event) event.Event {
 	t.Helper()
 	b, cut := appendEvent([]byte("before"), &e)
 	if cut {
@@ -73,27 +73,27 @@ func roundTrip(t *testing.T, e intel.Event) intel.Event {
 // TestEventCodeKeepsEveryField sets one field after the other, of the event and of
 // an indicator, so that none can be forgotten when one is added.
 func TestEventCodeKeepsEveryField(t *testing.T) {
-	var e, all intel.Event
-	var i, every intel.Indicator
+	var e, all event.Event
+	var i, every event.Indicator
 	eachField(t, reflect.ValueOf(&e).Elem(), "", func(name string, set func()) {
-		e = intel.Event{}
+		e = event.Event{}
 		set()
 		if got := roundTrip(t, e); !reflect.DeepEqual(got, e) {
 			t.Errorf("%s: got %+v, want %+v", name, got, e)
 		}
 	})
 	eachField(t, reflect.ValueOf(&i).Elem(), "Indicator.", func(name string, set func()) {
-		i = intel.Indicator{}
+		i = event.Indicator{}
 		set()
-		e := intel.Event{Indicators: []intel.Indicator{i}}
+		e := event.Event{Indicators: []event.Indicator{i}}
 		if got := roundTrip(t, e); !reflect.DeepEqual(got, e) {
 			t.Errorf("%s: got %+v, want %+v", name, got, e)
 		}
 	})
 	eachField(t, reflect.ValueOf(&every).Elem(), "", func(_ string, set func()) { set() })
 	eachField(t, reflect.ValueOf(&all).Elem(), "", func(_ string, set func()) { set() })
-	all.Indicators = []intel.Indicator{every, every}
-	for _, e := range []intel.Event{{}, all, hit(), alert()} {
+	all.Indicators = []event.Indicator{every, every}
+	for _, e := range []event.Event{{}, all, hit(), alert()} {
 		if got := roundTrip(t, e); !reflect.DeepEqual(got, e) {
 			t.Errorf("got %+v, want %+v", got, e)
 		}
@@ -101,7 +101,7 @@ func TestEventCodeKeepsEveryField(t *testing.T) {
 }
 
 func TestEventCodeKeepsInstants(t *testing.T) {
-	e := intel.Event{Time: time.Date(2026, 11, 20, 23, 0, 0, 1, time.FixedZone("", 3600))}
+	e := event.Event{Time: time.Date(2026, 11, 20, 23, 0, 0, 1, time.FixedZone("", 3600))}
 	if got := roundTrip(t, e); !got.Time.Equal(e.Time) || got.Time.Location() != time.UTC {
 		t.Errorf("got %v, want %v in UTC", got.Time, e.Time)
 	}
@@ -137,7 +137,7 @@ func TestEventCodeGrowsAtTheEnd(t *testing.T) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	var w encoder
-	contactFields(&w, &intel.Event{})
+	contactFields(&w, &event.Event{})
 	first := len(b) - len(w.b) // where the first version ends
 	got, err = decodeEvent(b[:first])
 	if err != nil || !reflect.DeepEqual(got, e) {
@@ -163,7 +163,7 @@ func TestEventCodeCutsWhatIsTooLarge(t *testing.T) {
 }
 
 func FuzzEventCode(f *testing.F) {
-	for _, e := range []intel.Event{{}, hit(), alert()} {
+	for _, e := range []event.Event{{}, hit(), alert()} {
 		b, _ := appendEvent(nil, &e)
 		f.Add(b)
 		f.Add(b[:len(b)/2])

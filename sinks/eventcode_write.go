@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/google/uuid"
 )
 
@@ -106,7 +106,7 @@ func (w *encoder) addrs(list []netip.Addr) []netip.Addr {
 
 // indicators writes each behind its length in four bytes, little endian, and ends
 // them with a length of 0.
-func (w *encoder) indicators(list []intel.Indicator) []intel.Indicator {
+func (w *encoder) indicators(list []event.Indicator) []event.Indicator {
 	for i := range list {
 		at := len(w.b)
 		w.b = append(w.b, 0, 0, 0, 0)

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // fakeSink keeps the numbers of the events that it takes; answer decides on each
@@ -22,7 +22,7 @@ type fakeSink struct {
 
 func (s *fakeSink) Name() string { return "fake" }
 
-func (s *fakeSink) Send(ctx context.Context, events []intel.Event) error {
+func (s *fakeSink) Send(ctx context.Context, events []event.Event) error {
 	s.mu.Lock()
 	call := len(s.calls)
 	s.calls = append(s.calls, time.Now())
@@ -51,8 +51,8 @@ func (s *fakeSink) Close(context.Context) error {
 }
 
 // numbered gives events that carry the numbers from first on.
-func numbered(first, n int) []intel.Event {
-	events := make([]intel.Event, n)
+func numbered(first, n int) []event.Event {
+	events := make([]event.Event, n)
 	for i := range events {
 		events[i].Flows = uint64(first + i)
 	}

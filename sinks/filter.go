@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // A Filter says which events a sink gets. A key that is not set lets all pass. Only
@@ -16,19 +16,19 @@ type Filter struct {
 	MinSeverity string `yaml:"min_severity"`
 	// Directions are inbound, outbound, internal and transit. Events without a
 	// direction, such as alerts, pass.
-	Directions []intel.Direction `yaml:"directions"`
+	Directions []event.Direction `yaml:"directions"`
 	// Feeds are names of feeds, of which one must list the offender. Events
 	// without any indicator pass.
 	Feeds []string `yaml:"feeds"`
 	// Kinds are hit, update, alert and canary.
-	Kinds []intel.Kind `yaml:"kinds"`
+	Kinds []event.Kind `yaml:"kinds"`
 }
 
 // The values that a Filter may have.
 var (
-	severities = []string{intel.Low.String(), intel.Medium.String(), intel.High.String(), intel.Critical.String()}
-	directions = []intel.Direction{intel.Inbound, intel.Outbound, intel.Internal, intel.Transit}
-	kinds      = []intel.Kind{intel.KindHit, intel.KindUpdate, intel.KindAlert, intel.KindCanary}
+	severities = []string{event.Low.String(), event.Medium.String(), event.High.String(), event.Critical.String()}
+	directions = []event.Direction{event.Inbound, event.Outbound, event.Internal, event.Transit}
+	kinds      = []event.Kind{event.KindHit, event.KindUpdate, event.KindAlert, event.KindCanary}
 )
 
 // Validate tells which key is wrong and what is allowed. Any name of a feed is.
@@ -58,8 +58,8 @@ func notAllowed[T ~string](key string, value T, allowed []T) error {
 }
 
 // passes reports whether a sink with this filter gets e.
-func (f Filter) passes(e *intel.Event) bool {
-	if e.Kind == intel.KindCanary {
+func (f Filter) passes(e *event.Event) bool {
+	if e.Kind == event.KindCanary {
 		return f.Passes(e.Kind)
 	}
 	return int(e.Severity) >= slices.Index(severities, f.MinSeverity) &&
@@ -69,9 +69,9 @@ func (f Filter) passes(e *intel.Event) bool {
 }
 
 // Passes reports whether events of a kind pass at all.
-func (f Filter) Passes(k intel.Kind) bool { return len(f.Kinds) == 0 || slices.Contains(f.Kinds, k) }
+func (f Filter) Passes(k event.Kind) bool { return len(f.Kinds) == 0 || slices.Contains(f.Kinds, k) }
 
-func (f Filter) lists(i intel.Indicator) bool { return slices.Contains(f.Feeds, i.Feed) }
+func (f Filter) lists(i event.Indicator) bool { return slices.Contains(f.Feeds, i.Feed) }
 
 // RateLimit bounds the events that a sink gets. It goes by the times of receipt,
 // so that those that waited for a sink to come back are not taken for a flood. Where it

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 func TestFilter(t *testing.T) {
@@ -17,13 +17,13 @@ func TestFilter(t *testing.T) {
 		{Filter{MinSeverity: "low"}, true, true},
 		{Filter{MinSeverity: "high"}, true, true},
 		{Filter{MinSeverity: "critical"}, true, false},
-		{Filter{Directions: []intel.Direction{intel.Inbound}}, false, true},
-		{Filter{Directions: []intel.Direction{intel.Inbound, intel.Outbound}}, true, true},
+		{Filter{Directions: []event.Direction{event.Inbound}}, false, true},
+		{Filter{Directions: []event.Direction{event.Inbound, event.Outbound}}, true, true},
 		{Filter{Feeds: []string{"feodo"}}, true, false},
 		{Filter{Feeds: []string{"none", "otx"}}, true, true},
 		{Filter{Feeds: []string{"none"}}, false, false},
-		{Filter{Kinds: []intel.Kind{intel.KindAlert}}, false, true},
-		{Filter{Kinds: []intel.Kind{intel.KindHit, intel.KindUpdate}, MinSeverity: "critical"}, true, false},
+		{Filter{Kinds: []event.Kind{event.KindAlert}}, false, true},
+		{Filter{Kinds: []event.Kind{event.KindHit, event.KindUpdate}, MinSeverity: "critical"}, true, false},
 	}
 	for _, tt := range tests {
 		h, a := hit(), alert()
@@ -34,7 +34,7 @@ func TestFilter(t *testing.T) {
 			t.Errorf("%+v: got %v, want %v", tt.filter, got, want)
 		}
 	}
-	if e := (intel.Event{Kind: intel.KindAlert}); !(Filter{Feeds: []string{"otx"}}).passes(&e) {
+	if e := (event.Event{Kind: event.KindAlert}); !(Filter{Feeds: []string{"otx"}}).passes(&e) {
 		t.Error("an alert without indicators is kept back by feeds")
 	}
 }
@@ -71,8 +71,8 @@ func TestRunnerConfig(t *testing.T) {
 	}
 	for want, change := range map[string]func(*RunnerConfig){
 		"filter.min_severity: \"urgent\" is not allowed, low, medium, high, critical are": func(c *RunnerConfig) { c.Filter.MinSeverity = "urgent" },
-		"filter.directions[1]:": func(c *RunnerConfig) { c.Filter.Directions = []intel.Direction{intel.Inbound, "up"} },
-		"filter.kinds[0]:":      func(c *RunnerConfig) { c.Filter.Kinds = []intel.Kind{"incident"} },
+		"filter.directions[1]:": func(c *RunnerConfig) { c.Filter.Directions = []event.Direction{event.Inbound, "up"} },
+		"filter.kinds[0]:":      func(c *RunnerConfig) { c.Filter.Kinds = []event.Kind{"incident"} },
 		"limit.rate:":           func(c *RunnerConfig) { c.Limit.Rate = -1 },
 		"limit.burst:":          func(c *RunnerConfig) { c.Limit.Rate = 1 },
 		"batch:":                func(c *RunnerConfig) { c.Batch = 0 },

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // The names of the forms.
@@ -39,7 +39,7 @@ type Format struct {
 	// schema it follows.
 	Version string
 	// Append appends an event as one line, newline included. It keeps nothing.
-	Append func(dst []byte, e *intel.Event) []byte
+	Append func(dst []byte, e *event.Event) []byte
 }
 
 // Options says how a form is written.
@@ -115,7 +115,7 @@ func choosesEnds(name string) bool {
 	return name == FormatNative || name == FormatJSON || name == FormatText
 }
 
-func lookupFormat(name string, o Options) func([]byte, *intel.Event) []byte {
+func lookupFormat(name string, o Options) func([]byte, *event.Event) []byte {
 	switch name {
 	case FormatNative, FormatJSON:
 		if o.AlertIP == AlertIndicator {
@@ -129,16 +129,16 @@ func lookupFormat(name string, o Options) func([]byte, *intel.Event) []byte {
 	case FormatText:
 		return textFormat(o)
 	case FormatCEF:
-		return func(dst []byte, e *intel.Event) []byte { return appendCEF(dst, e, o.Release, o.Limit) }
+		return func(dst []byte, e *event.Event) []byte { return appendCEF(dst, e, o.Release, o.Limit) }
 	case FormatLEEF:
-		return func(dst []byte, e *intel.Event) []byte { return appendLEEF(dst, e, '^', o.Release, o.Limit) }
+		return func(dst []byte, e *event.Event) []byte { return appendLEEF(dst, e, '^', o.Release, o.Limit) }
 	case FormatLEEF1:
-		return func(dst []byte, e *intel.Event) []byte { return appendLEEF(dst, e, '\t', o.Release, o.Limit) }
+		return func(dst []byte, e *event.Event) []byte { return appendLEEF(dst, e, '\t', o.Release, o.Limit) }
 	}
 	return nil
 }
 
-func textFormat(o Options) func([]byte, *intel.Event) []byte {
+func textFormat(o Options) func([]byte, *event.Event) []byte {
 	ends, form := flowEnds, appendKV
 	if o.AlertIP == AlertIndicator {
 		ends = offenderFirst
@@ -146,5 +146,5 @@ func textFormat(o Options) func([]byte, *intel.Event) []byte {
 	if o.Stamped {
 		form = appendStamped
 	}
-	return func(dst []byte, e *intel.Event) []byte { return form(dst, e, ends(e), o.Limit) }
+	return func(dst []byte, e *event.Event) []byte { return form(dst, e, ends(e), o.Limit) }
 }

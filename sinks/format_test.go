@@ -15,7 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/google/uuid"
 )
 
@@ -123,7 +123,7 @@ func tabbed(line string) string {
 	return strings.ReplaceAll(line, "^", "\t")
 }
 
-func format(t *testing.T, name string, o Options) func([]byte, *intel.Event) []byte {
+func format(t *testing.T, name string, o Options) func([]byte, *event.Event) []byte {
 	t.Helper()
 	f, err := FormatByName(name, o)
 	if err != nil {
@@ -135,7 +135,7 @@ func format(t *testing.T, name string, o Options) func([]byte, *intel.Event) []b
 func TestFormatsWholeLine(t *testing.T) {
 	for _, f := range forms {
 		for _, tc := range []struct {
-			event intel.Event
+			event event.Event
 			want  string
 		}{{hit(), f.hit}, {alert(), f.alert}} {
 			if got := string(format(t, f.name, Options{})([]byte("kept "), &tc.event)); got != "kept "+tc.want {
@@ -148,9 +148,9 @@ func TestFormatsWholeLine(t *testing.T) {
 const contactID = "0192f7bf-1234-7abc-8def-0123456789ab"
 
 // ofContact makes an event the last update of a folded contact.
-func ofContact(e *intel.Event) {
-	e.Kind, e.Contact, e.Seq, e.Last = intel.KindUpdate, uuid.MustParse(contactID), 3, true
-	e.ServicePort, e.ContactFirstSeen, e.Answered, e.Refused = 443, at.Add(-time.Hour), intel.AnsweredNo, true
+func ofContact(e *event.Event) {
+	e.Kind, e.Contact, e.Seq, e.Last = event.KindUpdate, uuid.MustParse(contactID), 3, true
+	e.ServicePort, e.ContactFirstSeen, e.Answered, e.Refused = 443, at.Add(-time.Hour), event.AnsweredNo, true
 	e.Folded, e.Ports, e.PortsCapped, e.Hosts, e.HostsCapped = true, 9, true, 8, true
 	e.Embedded = netip.MustParseAddr("192.0.2.9")
 }
@@ -169,10 +169,10 @@ func TestFormatsFields(t *testing.T) {
 	v6, other6 := netip.MustParseAddr("2001:db8::9"), netip.MustParseAddr("2001:db8::5")
 	type wants map[string][]string // by form; a text with a leading ! must not be there
 	for name, tc := range map[string]struct {
-		change func(*intel.Event)
+		change func(*event.Event)
 		wants  wants
 	}{
-		"IPv6": {func(e *intel.Event) { e.Src, e.Dst, e.Exporter, e.NATSrc = other6, v6, other6, v6 }, wants{
+		"IPv6": {func(e *event.Event) { e.Src, e.Dst, e.Exporter, e.NATSrc = other6, v6, other6, v6 }, wants{
 			FormatText: {" src=2001:db8::5 spt=51515 dst=2001:db8::9 ", " nat_src=2001:db8::9 "},
 			FormatCEF: {" c6a2Label=Source IPv6 Address c6a2=2001:db8::5 c6a3Label=Destination IPv6 Address c6a3=2001:db8::9 spt=51515",
 				"! src=", "! dst=", "!Translated", " c6a1Label=Device IPv6 Address c6a1=2001:db8::5", "! dvc="},
@@ -180,7 +180,7 @@ func TestFormatsFields(t *testing.T) {
 			FormatECS:  {`"type":"ipv6"`, `"source":{"ip":"2001:db8::5","port":51515,"nat":{"ip":"2001:db8::9"}`},
 			FormatOCSF: {`"src_endpoint":{"ip":"2001:db8::5","port":51515}`},
 		}},
-		"NAT": {func(e *intel.Event) {
+		"NAT": {func(e *event.Event) {
 			e.NATDst, e.NATDstPort, e.NATSrcPort = v6.Next(), 8443, 1024
 			e.NATDst = netip.MustParseAddr("192.0.2.80")
 		}, wants{
@@ -190,58 +190,58 @@ func TestFormatsFields(t *testing.T) {
 			FormatECS:  {`"nat":{"ip":"198.51.100.7","port":1024}`, `"nat":{"ip":"192.0.2.80","port":8443}`, `"related":{"ip":["10.0.0.5","203.0.113.9","198.51.100.7","192.0.2.80"]}`},
 			FormatOCSF: {`"nat_src":"198.51.100.7","nat_src_port":1024,"nat_dst":"192.0.2.80","nat_dst_port":8443`},
 		}},
-		"inner": {func(e *intel.Event) { e.InnerSrc, e.InnerDst, e.Offender, e.Role = e.Src, v6, v6, flow.SideInnerDst }, wants{
+		"inner": {func(e *event.Event) { e.InnerSrc, e.InnerDst, e.Offender, e.Role = e.Src, v6, v6, flow.SideInnerDst }, wants{
 			FormatText: {" role=inner_dst ", " inner_src=10.0.0.5 inner_dst=2001:db8::9 "},
 			FormatECS:  {`"field":"flowsnitch.inner.dst"`, `"inner":{"src":"10.0.0.5","dst":"2001:db8::9"}`},
 			FormatOCSF: {`"inner_src":"10.0.0.5","inner_dst":"2001:db8::9"`},
 		}},
-		"no ports": {func(e *intel.Event) { e.HasPorts = false }, wants{
+		"no ports": {func(e *event.Event) { e.HasPorts = false }, wants{
 			FormatText: {"src=10.0.0.5 spt=0 dst=203.0.113.9 dpt=0 proto"}, FormatCEF: {"!spt", "!dpt"}, FormatLEEF: {"!Port"},
 			FormatECS: {`!"port"`}, FormatOCSF: {`!"port"`},
 		}},
-		"no protocol": {func(e *intel.Event) { e.HasProtocol = false }, wants{
+		"no protocol": {func(e *event.Event) { e.HasProtocol = false }, wants{
 			FormatText: {" proto=- "}, FormatCEF: {"!proto"}, FormatLEEF: {"!proto"}, FormatECS: {"!transport", "!iana"}, FormatOCSF: {"!protocol"},
 		}},
-		"inbound": {func(e *intel.Event) { e.Direction = intel.Inbound }, wants{
+		"inbound": {func(e *event.Event) { e.Direction = event.Inbound }, wants{
 			FormatText: {" dir=inbound "}, FormatCEF: {" deviceDirection=0 "}, FormatECS: {`"direction":"inbound"`}, FormatOCSF: {`"direction_id":1`},
 		}},
-		"internal": {func(e *intel.Event) { e.Direction = intel.Internal }, wants{
+		"internal": {func(e *event.Event) { e.Direction = event.Internal }, wants{
 			FormatCEF: {"!deviceDirection"}, FormatECS: {`"direction":"internal"`}, FormatOCSF: {`"direction_id":3,"tcp_flags"`},
 		}},
-		"transit": {func(e *intel.Event) { e.Direction = intel.Transit }, wants{
+		"transit": {func(e *event.Event) { e.Direction = event.Transit }, wants{
 			FormatText: {" dir=transit "}, FormatCEF: {"!deviceDirection"}, FormatECS: {`"direction":"external"`}, FormatOCSF: {`"direction_id":99,"direction":"transit"`},
 		}},
-		"blocked": {func(e *intel.Event) { e.Blocked = true }, wants{
+		"blocked": {func(e *event.Event) { e.Blocked = true }, wants{
 			FormatText: {" blocked=yes "}, FormatCEF: {" act=blocked "}, FormatLEEF: {"^blocked=yes^"}, FormatECS: {`"type":["connection","denied"]`}, FormatOCSF: {`"blocked":true`},
 		}},
-		"low": {func(e *intel.Event) { e.Severity = intel.Low }, wants{
+		"low": {func(e *event.Event) { e.Severity = event.Low }, wants{
 			FormatText: {" sev=low "}, FormatCEF: {"|Blacklist hit|3|"}, FormatLEEF: {"^sev=3^"}, FormatECS: {`"severity":21`}, FormatOCSF: {`"severity_id":2`},
 		}},
-		"medium": {func(e *intel.Event) { e.Severity = intel.Medium }, wants{
+		"medium": {func(e *event.Event) { e.Severity = event.Medium }, wants{
 			FormatText: {" sev=medium "}, FormatCEF: {"|Blacklist hit|5|"}, FormatLEEF: {"^sev=5^"}, FormatECS: {`"severity":47`}, FormatOCSF: {`"severity_id":3`},
 		}},
-		"high": {func(e *intel.Event) { e.Severity = intel.High }, wants{
+		"high": {func(e *event.Event) { e.Severity = event.High }, wants{
 			FormatText: {" sev=high "}, FormatCEF: {"|Blacklist hit|8|"}, FormatLEEF: {"^sev=8^"}, FormatECS: {`"severity":73`}, FormatOCSF: {`"severity_id":4`},
 		}},
-		"update": {func(e *intel.Event) { e.Kind = intel.KindUpdate }, wants{
+		"update": {func(e *event.Event) { e.Kind = event.KindUpdate }, wants{
 			FormatText: {"update src=10.0.0.5 spt="}, FormatCEF: {"|c2|Blacklist contact update|10|", " cat=update "}, FormatLEEF: {"|cat=update^"},
 			FormatECS:  {`"kind":"event"`, `"action":"update"`, `"dataset":"flowsnitch.hit"`},
 			FormatOCSF: {`"activity_id":2,"type_uid":200402`, `"is_alert":false`, `"uid":"contact/203.0.113.9/10.0.0.5"`},
 		}},
-		"canary": {func(e *intel.Event) { e.Kind = intel.KindCanary }, wants{
+		"canary": {func(e *event.Event) { e.Kind = event.KindCanary }, wants{
 			FormatText: {"canary src=10.0.0.5 spt="}, FormatCEF: {"|canary|Canary|10|"}, FormatLEEF: {"|canary|^|cat=canary^"},
 			FormatECS: {`"kind":"event","action":"canary"`, `"dataset":"flowsnitch.canary"`, `!"category":[`, `!"type":[`}, FormatOCSF: {`"is_alert":false`, `"uid":"canary/203.0.113.9/10.0.0.5"`},
 		}},
-		"no listing": {func(e *intel.Event) { e.Indicators = nil }, wants{
+		"no listing": {func(e *event.Event) { e.Indicators = nil }, wants{
 			FormatText: {" feed=- "}, FormatCEF: {"|0|listed|Blacklist hit|", "!cs1", "!cs5"}, FormatLEEF: {"|listed|^|", "!feed"}, FormatECS: {"!threat"}, FormatOCSF: {"!osint", "!profiles", "!confidence"},
 		}},
-		"beyond 63 bits": {func(e *intel.Event) { e.Flows, e.Bytes, e.BytesBack = 1<<64-1, 1<<64-1, 0 }, wants{
+		"beyond 63 bits": {func(e *event.Event) { e.Flows, e.Bytes, e.BytesBack = 1<<64-1, 1<<64-1, 0 }, wants{
 			FormatText: {" flows=18446744073709551615 "}, FormatECS: {`"flows":9223372036854775807`, `"bytes":9223372036854775807`}, FormatOCSF: {`"flows":9223372036854775807`},
 		}},
-		"strict amber": {func(e *intel.Event) { e.Indicators[0].TLP = "amber+strict" }, wants{
+		"strict amber": {func(e *event.Event) { e.Indicators[0].TLP = "amber+strict" }, wants{
 			FormatECS: {`"tlp":"AMBER+STRICT"`}, FormatOCSF: {`"tlp":"AMBER STRICT"`},
 		}},
-		"end before start": {func(e *intel.Event) { e.End = e.Start.Add(-1) }, wants{FormatECS: {"!duration"}}},
+		"end before start": {func(e *event.Event) { e.End = e.Start.Add(-1) }, wants{FormatECS: {"!duration"}}},
 		"a contact": {ofContact, wants{
 			FormatText: {" contact=" + contactID + " seq=3 last=yes service_port=443 contact_first_seen=2026-11-20T22:00:00.123Z folded=yes ports=9 ports_capped=yes " +
 				"hosts=8 hosts_capped=yes ", " answered=no refused=yes blocked=no ", " embedded=192.0.2.9 "},
@@ -258,10 +258,10 @@ func TestFormatsFields(t *testing.T) {
 				`"refused":true,"blocked":false,"service_port":443,"contact_first_seen":"2026-11-20T22:00:00.123Z"`,
 				`"folded":true,"ports":9,"ports_capped":true,"hosts":8,"hosts_capped":true`},
 		}},
-		"v5":    {func(e *intel.Event) { e.Version = flow.V5 }, exportedBy("5")},
-		"IPFIX": {func(e *intel.Event) { e.Version = flow.IPFIX }, exportedBy("ipfix")},
-		"sFlow": {func(e *intel.Event) { e.Version = flow.SFlow }, exportedBy("sflow5")},
-		"nothing known": {func(e *intel.Event) { *e = intel.Event{Kind: intel.KindHit} }, wants{
+		"v5":    {func(e *event.Event) { e.Version = flow.V5 }, exportedBy("5")},
+		"IPFIX": {func(e *event.Event) { e.Version = flow.IPFIX }, exportedBy("ipfix")},
+		"sFlow": {func(e *event.Event) { e.Version = flow.SFlow }, exportedBy("sflow5")},
+		"nothing known": {func(e *event.Event) { *e = event.Event{Kind: event.KindHit} }, wants{
 			FormatText: {"hit src=- spt=0 dst=- dpt=0 proto=- feed=- sev=low dir=- ", "!invalid"}, FormatCEF: {"|listed|Blacklist hit|3|", "!invalid", "!rt="},
 			FormatLEEF: {"!invalid", "!devTime"}, FormatECS: {"!invalid", "!related", "!observer"}, FormatOCSF: {"!invalid", `!"time"`, `"uid":"00000000-`},
 		}},
@@ -297,8 +297,8 @@ func TestConfidence(t *testing.T) {
 // hostile text has the keys of one with harmless text, in every form and length.
 func TestFormatsHostile(t *testing.T) {
 	for _, f := range forms {
-		for _, kind := range []intel.Kind{intel.KindHit, intel.KindUpdate, intel.KindAlert, intel.KindCanary} {
-			for _, make := range []func() intel.Event{hit, alert, longest} {
+		for _, kind := range []event.Kind{event.KindHit, event.KindUpdate, event.KindAlert, event.KindCanary} {
+			for _, make := range []func() event.Event{hit, alert, longest} {
 				for _, s := range hostile {
 					e := make()
 					e.Kind = kind
@@ -309,7 +309,7 @@ func TestFormatsHostile(t *testing.T) {
 	}
 }
 
-func checkPoisoned(t *testing.T, name string, keys func(*testing.T, string) map[string]string, e intel.Event, s string) {
+func checkPoisoned(t *testing.T, name string, keys func(*testing.T, string) map[string]string, e event.Event, s string) {
 	t.Helper()
 	harmless := "x"
 	if s == "" {
@@ -476,7 +476,7 @@ func TestFormatsTexts(t *testing.T) {
 func TestFormatsShorten(t *testing.T) {
 	e := hit()
 	for i := range 100 {
-		e.Indicators = append(e.Indicators, intel.Indicator{Prefix: e.Indicators[0].Prefix, Feed: fmt.Sprint("feed-", i)})
+		e.Indicators = append(e.Indicators, event.Indicator{Prefix: e.Indicators[0].Prefix, Feed: fmt.Sprint("feed-", i)})
 	}
 	for _, name := range []string{FormatECS, FormatOCSF} {
 		got := string(format(t, name, Options{})(nil, &e))
@@ -587,7 +587,7 @@ func FuzzFormats(f *testing.F) {
 	for i, s := range hostile {
 		f.Add(s, uint8(i), uint8(i), uint8(i))
 	}
-	kinds := []intel.Kind{intel.KindHit, intel.KindUpdate, intel.KindAlert, intel.KindCanary}
+	kinds := []event.Kind{event.KindHit, event.KindUpdate, event.KindAlert, event.KindCanary}
 	f.Fuzz(func(t *testing.T, s string, form, kind, indicators uint8) {
 		e := hit()
 		e.Indicators = slices.Repeat(e.Indicators[:1], int(indicators))

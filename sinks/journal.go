@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 )
 
@@ -109,7 +109,7 @@ func (j *Journal) Start() {
 // too slow; sinks get them all the same. No more than memory_bytes are held so:
 // the oldest go, counted. It never waits longer than a quarter of a second, and
 // while the disk is in trouble not at all. After Stop events are refused, counted.
-func (j *Journal) Append(events []intel.Event) error {
+func (j *Journal) Append(events []event.Event) error {
 	if len(events) == 0 {
 		return nil
 	}

@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk/disktest"
 )
@@ -278,7 +278,7 @@ func (f *faultyRun) harmless() bool {
 }
 
 // large gives numbered events of some size, so that there are several segments.
-func large(first, n int) []intel.Event {
+func large(first, n int) []event.Event {
 	events := numbered(first, n)
 	for i := range events {
 		events[i].Reason = strings.Repeat("x", 300)

@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk/disktest"
 )
@@ -224,7 +224,7 @@ func TestLimitAndRepeats(t *testing.T) {
 		j.Start()
 		r.Start()
 		sink.held.Store(10)
-		events := func(first, n int) []intel.Event {
+		events := func(first, n int) []event.Event {
 			list := numbered(first, n)
 			for i := range list {
 				list[i].Time = at

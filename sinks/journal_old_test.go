@@ -9,17 +9,17 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // eventSink keeps the events themselves.
 type eventSink struct {
 	name   string
-	events []intel.Event
+	events []event.Event
 }
 
 func (s *eventSink) Name() string { return s.name }
-func (s *eventSink) Send(_ context.Context, events []intel.Event) error {
+func (s *eventSink) Send(_ context.Context, events []event.Event) error {
 	s.events = append(s.events, events...)
 	return nil
 }
@@ -44,7 +44,7 @@ func TestJournalOfAnEarlierVersion(t *testing.T) {
 	for _, s := range all {
 		runners = append(runners, newRunner(t, j, s))
 	}
-	add(t, j, []intel.Event{hit()})
+	add(t, j, []event.Event{hit()})
 	for _, r := range runners {
 		r.Start()
 	}
@@ -70,7 +70,7 @@ func TestJournalOfAnEarlierVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, line := range bytes.Split(bytes.TrimSpace(b), []byte("\n")) {
-		var want intel.Event
+		var want event.Event
 		if err := json.Unmarshal(line, &want); err != nil {
 			t.Fatal(err)
 		}

@@ -15,7 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk/disktest"
 )
@@ -856,7 +856,7 @@ func loadJournal(t *testing.T, d Durability) {
 					bad.set([]error{nil, nil, syscall.ENOSPC}[rand.IntN(3)], rand.IntN(100))
 					events := numbered(0, rand.IntN(100))
 					for i := range events {
-						events[i].Severity = intel.Severity(rand.IntN(4))
+						events[i].Severity = event.Severity(rand.IntN(4))
 					}
 					_ = j.Append(events)
 					for _, r := range runners {
@@ -918,7 +918,7 @@ func BenchmarkJournal(b *testing.B) {
 			}
 			j.Start()
 			r.Start()
-			events := make([]intel.Event, 100)
+			events := make([]event.Event, 100)
 			for i := range events {
 				events[i] = hit()
 			}
@@ -936,7 +936,7 @@ func BenchmarkJournal(b *testing.B) {
 type countSink struct{ n int }
 
 func (c *countSink) Name() string { return "count" }
-func (c *countSink) Send(_ context.Context, events []intel.Event) error {
+func (c *countSink) Send(_ context.Context, events []event.Event) error {
 	c.n += len(events)
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // killDir names the directory of the child that TestKill starts.
@@ -26,7 +26,7 @@ type fileSink struct{ file *os.File }
 
 func (s *fileSink) Name() string { return "file" }
 
-func (s *fileSink) Send(_ context.Context, events []intel.Event) error {
+func (s *fileSink) Send(_ context.Context, events []event.Event) error {
 	n := len(events)
 	if rand.IntN(10) == 0 {
 		n = rand.IntN(n + 1)
@@ -57,7 +57,7 @@ func killChild(t *testing.T, dir string) {
 	j, r := openKill(t, dir)
 	r.Start()
 	for {
-		events := make([]intel.Event, 1+rand.IntN(50))
+		events := make([]event.Event, 1+rand.IntN(50))
 		var ids []byte
 		for i := range events {
 			events[i] = hit()

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/google/uuid"
 )
 
@@ -22,15 +22,15 @@ const stampFormat = "2006-01-02T15:04:05.000-07:00"
 //
 // Free text comes last and stands in quotes; in it ", \ and = have a backslash before
 // them, so that neither a search for key= nor splitting at blanks finds a key there.
-func AppendKV(dst []byte, e *intel.Event) []byte {
+func AppendKV(dst []byte, e *event.Event) []byte {
 	return appendKV(dst, e, flowEnds(e), MaxLine)
 }
 
-func appendKV(dst []byte, e *intel.Event, ends ends, limit int) []byte {
+func appendKV(dst []byte, e *event.Event, ends ends, limit int) []byte {
 	k := kv{pairs{b: dst, start: len(dst), max: limit, sep: ' ', quote: true, escape: escapeQuoted}}
 	k.head(e, ends)
 	k.finding(e)
-	if e.Kind != intel.KindAlert {
+	if e.Kind != event.KindAlert {
 		k.traffic(e)
 	}
 	k.origin(e)
@@ -40,7 +40,7 @@ func appendKV(dst []byte, e *intel.Event, ends ends, limit int) []byte {
 
 // appendStamped is appendKV behind time, sensor and program, as syslog daemons
 // write them into files.
-func appendStamped(dst []byte, e *intel.Event, ends ends, limit int) []byte {
+func appendStamped(dst []byte, e *event.Event, ends ends, limit int) []byte {
 	start := len(dst)
 	dst = e.Time.UTC().AppendFormat(dst, stampFormat)
 	dst = appendName(append(dst, ' '), cmp.Or(e.Sensor, "-"), maxName)
@@ -52,7 +52,7 @@ func appendStamped(dst []byte, e *intel.Event, ends ends, limit int) []byte {
 type kv struct{ pairs }
 
 // head writes what every line has.
-func (k *kv) head(e *intel.Event, ends ends) {
+func (k *kv) head(e *event.Event, ends ends) {
 	k.b = append(appendName(k.b, string(e.Kind), maxName), ' ')
 	if !e.HasPorts {
 		ends.srcPort, ends.dstPort = 0, 0
@@ -75,14 +75,14 @@ func (k *kv) head(e *intel.Event, ends ends) {
 	k.word("dir", string(e.Direction))
 }
 
-func (k *kv) finding(e *intel.Event) {
+func (k *kv) finding(e *event.Event) {
 	k.id("id", e.ID)
 	k.time("time", e.Time)
 	k.name("alert", e.Alert)
 	k.addr("offender", e.Offender)
 	k.addr("embedded", e.Embedded)
 	k.addr("local", e.Local)
-	if e.Kind != intel.KindAlert {
+	if e.Kind != event.KindAlert {
 		if e.Offender.IsValid() {
 			k.name("role", e.Role.String())
 		}
@@ -102,7 +102,7 @@ func (k *kv) finding(e *intel.Event) {
 }
 
 // contact writes which contact an event belongs to, and how much a folded one stands for.
-func (k *kv) contact(e *intel.Event) {
+func (k *kv) contact(e *event.Event) {
 	if e.Contact != (uuid.UUID{}) {
 		k.id("contact", e.Contact)
 		k.number("seq", uint64(e.Seq))
@@ -117,7 +117,7 @@ func (k *kv) contact(e *intel.Event) {
 	k.flag("hosts_capped", e.HostsCapped)
 }
 
-func (k *kv) traffic(e *intel.Event) {
+func (k *kv) traffic(e *event.Event) {
 	k.number("flows", e.Flows)
 	k.number("packets", e.Packets)
 	k.number("bytes", e.Bytes)
@@ -135,7 +135,7 @@ func (k *kv) traffic(e *intel.Event) {
 }
 
 // origin writes who exported the flow, and its other addresses.
-func (k *kv) origin(e *intel.Event) {
+func (k *kv) origin(e *event.Event) {
 	k.addr("exporter", e.Exporter)
 	k.name("version", exportProtocol(e.Version))
 	if e.HasIf {
@@ -150,7 +150,7 @@ func (k *kv) origin(e *intel.Event) {
 	k.addr("inner_dst", e.InnerDst)
 }
 
-func (k *kv) texts(e *intel.Event) {
+func (k *kv) texts(e *event.Event) {
 	k.text("sensor", e.Sensor, maxLabel)
 	k.text("exporter_name", e.ExporterName, maxLabel)
 	k.text("community_id", e.CommunityID, maxName)

@@ -1,7 +1,7 @@
 package sinks
 
 import (
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/google/uuid"
 )
 
@@ -15,16 +15,16 @@ const leefTime = "yyyy-MM-dd'T'HH:mm:ss.SSSX"
 //
 // The version is that of the program. The separator is ^ because syslog daemons rewrite tabs. LEEF knows no escapes: in
 // values ^ and white space of every kind are blanks, so that no text can begin a key.
-func AppendLEEF(dst []byte, e *intel.Event) []byte {
+func AppendLEEF(dst []byte, e *event.Event) []byte {
 	return appendLEEF(dst, e, '^', noRelease, MaxLine)
 }
 
 // AppendLEEF1 is [AppendLEEF] in version 1.0, whose separator is the tab.
-func AppendLEEF1(dst []byte, e *intel.Event) []byte {
+func AppendLEEF1(dst []byte, e *event.Event) []byte {
 	return appendLEEF(dst, e, '\t', noRelease, MaxLine)
 }
 
-func appendLEEF(dst []byte, e *intel.Event, sep byte, release string, limit int) []byte {
+func appendLEEF(dst []byte, e *event.Event, sep byte, release string, limit int) []byte {
 	l := leef{pairs{b: dst, start: len(dst), max: limit, sep: sep, escape: escapeLEEF}}
 	version := "2.0"
 	if sep == '\t' {
@@ -37,7 +37,7 @@ func appendLEEF(dst []byte, e *intel.Event, sep byte, release string, limit int)
 		l.b = append(l.b, sep, '|')
 	}
 	l.head(e)
-	if e.Kind != intel.KindAlert {
+	if e.Kind != event.KindAlert {
 		l.flow(e)
 	}
 	l.finding(e)
@@ -48,7 +48,7 @@ func appendLEEF(dst []byte, e *intel.Event, sep byte, release string, limit int)
 // leef writes the attributes of one event.
 type leef struct{ pairs }
 
-func (l *leef) head(e *intel.Event) {
+func (l *leef) head(e *event.Event) {
 	l.name("cat", string(e.Kind))
 	l.begin("sev")
 	l.b = append(l.b, cefSeverity(e.Severity)...)
@@ -61,7 +61,7 @@ func (l *leef) head(e *intel.Event) {
 	}
 }
 
-func (l *leef) flow(e *intel.Event) {
+func (l *leef) flow(e *event.Event) {
 	l.addr("src", e.Src)
 	l.addr("dst", e.Dst)
 	if e.HasPorts {
@@ -87,7 +87,7 @@ func (l *leef) flow(e *intel.Event) {
 	l.count("dstPostNATPort", uint64(e.NATDstPort))
 }
 
-func (l *leef) finding(e *intel.Event) {
+func (l *leef) finding(e *event.Event) {
 	l.id("id", e.ID)
 	l.addr("offender", e.Offender)
 	l.addr("embedded", e.Embedded)
@@ -102,7 +102,7 @@ func (l *leef) finding(e *intel.Event) {
 }
 
 // contact writes which contact an event belongs to, and how much a folded one stands for.
-func (l *leef) contact(e *intel.Event) {
+func (l *leef) contact(e *event.Event) {
 	if e.Contact != (uuid.UUID{}) {
 		l.id("contact", e.Contact)
 		l.number("seq", uint64(e.Seq))
@@ -117,7 +117,7 @@ func (l *leef) contact(e *intel.Event) {
 	l.flag("hostsCapped", e.HostsCapped)
 }
 
-func (l *leef) origin(e *intel.Event) {
+func (l *leef) origin(e *event.Event) {
 	l.addr("exporter", e.Exporter)
 	l.text("exporterName", e.ExporterName, maxLabel)
 	l.name("version", exportProtocol(e.Version))

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/google/uuid"
 )
 
@@ -126,7 +126,7 @@ func (l *line) flag(key string, set bool) {
 }
 
 // contact writes which contact an event belongs to.
-func (l *line) contact(e *intel.Event) {
+func (l *line) contact(e *event.Event) {
 	if e.Contact == (uuid.UUID{}) {
 		return
 	}
@@ -136,7 +136,7 @@ func (l *line) contact(e *intel.Event) {
 }
 
 // course writes what became of a contact.
-func (l *line) course(e *intel.Event) {
+func (l *line) course(e *event.Event) {
 	l.flag("refused", e.Refused)
 	l.bool("blocked", e.Blocked)
 	l.count("service_port", uint64(e.ServicePort))
@@ -144,7 +144,7 @@ func (l *line) course(e *intel.Event) {
 }
 
 // fold writes how much a folded contact stands for.
-func (l *line) fold(e *intel.Event) {
+func (l *line) fold(e *event.Event) {
 	l.flag("folded", e.Folded)
 	l.count("ports", uint64(e.Ports))
 	l.flag("ports_capped", e.PortsCapped)

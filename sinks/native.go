@@ -1,7 +1,7 @@
 package sinks
 
 import (
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // lineVersion is the version of the native form, its "v". Version 1 had the kind under
@@ -34,15 +34,15 @@ const (
 // if the best alone is too long, texts are cut, marked by an ellipsis. Names of
 // feeds and categories are reduced to letters, digits, dots, underscores and hyphens.
 // Nothing is allocated but room in dst.
-func AppendNative(dst []byte, e *intel.Event) []byte { return fit(dst, e, nativeByFlow) }
+func AppendNative(dst []byte, e *event.Event) []byte { return fit(dst, e, nativeByFlow) }
 
 // appendNativeByOffender is AppendNative with the offender as srcip, see
 // [Options.AlertIP].
-func appendNativeByOffender(dst []byte, e *intel.Event) []byte { return fit(dst, e, nativeByOffender) }
+func appendNativeByOffender(dst []byte, e *event.Event) []byte { return fit(dst, e, nativeByOffender) }
 
 // fit appends e by encode, with texts cut ever shorter until the line is no longer
 // than MaxLine.
-func fit(dst []byte, e *intel.Event, encode func(dst []byte, e *intel.Event, limit int) []byte) []byte {
+func fit(dst []byte, e *event.Event, encode func(dst []byte, e *event.Event, limit int) []byte) []byte {
 	start := len(dst)
 	for limit := maxText; ; limit /= 2 {
 		dst = encode(dst[:start], e, limit)
@@ -52,13 +52,13 @@ func fit(dst []byte, e *intel.Event, encode func(dst []byte, e *intel.Event, lim
 	}
 }
 
-func nativeByFlow(dst []byte, e *intel.Event, limit int) []byte {
+func nativeByFlow(dst []byte, e *event.Event, limit int) []byte {
 	n := native{line: line{b: append(dst, '{')}, start: len(dst), limit: limit}
 	n.event(e, flowEnds(e))
 	return n.b
 }
 
-func nativeByOffender(dst []byte, e *intel.Event, limit int) []byte {
+func nativeByOffender(dst []byte, e *event.Event, limit int) []byte {
 	n := native{line: line{b: append(dst, '{')}, start: len(dst), limit: limit}
 	n.event(e, offenderFirst(e))
 	return n.b
@@ -73,7 +73,7 @@ type native struct {
 
 func (n *native) size() int { return len(n.b) - n.start }
 
-func (n *native) event(e *intel.Event, ends ends) {
+func (n *native) event(e *event.Event, ends ends) {
 	n.name("integration", "flowsnitch")
 	n.time("@timestamp", e.Time) // Splunk looks for it in the first 128 characters
 	n.number("v", lineVersion)
@@ -81,12 +81,12 @@ func (n *native) event(e *intel.Event, ends ends) {
 	n.id("id", e.ID)
 	n.contact(e)
 	n.text("sensor", e.Sensor, maxLabel)
-	if e.Kind != intel.KindAlert {
+	if e.Kind != event.KindAlert {
 		n.tuple(e, ends)
 	}
 	n.open("flowsnitch", '{')
 	n.finding(e)
-	if e.Kind != intel.KindAlert {
+	if e.Kind != event.KindAlert {
 		n.traffic(e)
 	}
 	n.origin(e)
@@ -99,7 +99,7 @@ func (n *native) event(e *intel.Event, ends ends) {
 
 // tuple writes the five fields that OSSEC and Wazuh know by themselves. They
 // stand at the top level, where nothing else may.
-func (n *native) tuple(e *intel.Event, ends ends) {
+func (n *native) tuple(e *event.Event, ends ends) {
 	n.addr("srcip", ends.src)
 	if e.HasPorts {
 		n.number("srcport", uint64(ends.srcPort))
@@ -116,8 +116,8 @@ func (n *native) tuple(e *intel.Event, ends ends) {
 
 // finding writes what was found and how bad it is. The best indicator stands here
 // flat, for rule engines that cannot read arrays.
-func (n *native) finding(e *intel.Event) {
-	alert := e.Kind == intel.KindAlert
+func (n *native) finding(e *event.Event) {
+	alert := e.Kind == event.KindAlert
 	n.name("alert", e.Alert)
 	n.addr("offender", e.Offender)
 	n.addr("embedded", e.Embedded)
@@ -141,7 +141,7 @@ func (n *native) finding(e *intel.Event) {
 	}
 }
 
-func (n *native) best(i *intel.Indicator) {
+func (n *native) best(i *event.Indicator) {
 	n.name("feed", i.Feed)
 	n.name("category", i.Category)
 	n.prefix("indicator", i.Prefix)
@@ -151,7 +151,7 @@ func (n *native) best(i *intel.Indicator) {
 
 // traffic writes counters and times. The raw counters stand beside scaled ones
 // only where they differ from them.
-func (n *native) traffic(e *intel.Event) {
+func (n *native) traffic(e *event.Event) {
 	n.number("flows", e.Flows)
 	n.number("packets", e.Packets)
 	n.number("bytes", e.Bytes)
@@ -175,7 +175,7 @@ func (n *native) traffic(e *intel.Event) {
 }
 
 // origin writes who exported the flow.
-func (n *native) origin(e *intel.Event) {
+func (n *native) origin(e *event.Event) {
 	n.addr("exporter", e.Exporter)
 	n.text("exporter_name", e.ExporterName, maxLabel)
 	if len(e.Exporters) > 1 {
@@ -196,7 +196,7 @@ func (n *native) origin(e *intel.Event) {
 }
 
 // version writes the domain and the export protocol.
-func (n *native) version(e *intel.Event) {
+func (n *native) version(e *event.Event) {
 	if e.Version == 0 {
 		return
 	}
@@ -206,7 +206,7 @@ func (n *native) version(e *intel.Event) {
 
 // translated writes the addresses after translation and those of the packet
 // within the packet.
-func (n *native) translated(e *intel.Event) {
+func (n *native) translated(e *event.Event) {
 	if e.NATSrc.IsValid() || e.NATDst.IsValid() || e.NATSrcPort != 0 || e.NATDstPort != 0 {
 		n.open("nat", '{')
 		n.addr("src", e.NATSrc)
@@ -224,7 +224,7 @@ func (n *native) translated(e *intel.Event) {
 }
 
 // indicators writes as many listings as fit, at least the best.
-func (n *native) indicators(list []intel.Indicator) {
+func (n *native) indicators(list []event.Indicator) {
 	if len(list) == 0 {
 		return
 	}
@@ -246,7 +246,7 @@ func (n *native) indicators(list []intel.Indicator) {
 	}
 }
 
-func (n *native) indicator(i *intel.Indicator) {
+func (n *native) indicator(i *event.Indicator) {
 	n.open("", '{')
 	n.prefix("prefix", i.Prefix)
 	n.name("feed", i.Feed)

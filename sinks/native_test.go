@@ -15,7 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/google/uuid"
 )
 
@@ -41,7 +41,7 @@ const alertLine = `{"integration":"flowsnitch","@timestamp":"2026-11-20T23:00:00
 
 func TestAppendNativeWholeLine(t *testing.T) {
 	for _, tc := range []struct {
-		event intel.Event
+		event event.Event
 		want  string
 	}{{hit(), hitLine}, {alert(), alertLine}} {
 		if got := string(AppendNative([]byte("kept "), &tc.event)); got != "kept "+tc.want {
@@ -55,60 +55,60 @@ func TestAppendNativeWholeLine(t *testing.T) {
 func TestAppendNativeFields(t *testing.T) {
 	v6 := netip.MustParseAddr("2001:db8::9")
 	for name, tc := range map[string]struct {
-		change func(*intel.Event)
+		change func(*event.Event)
 		has    []string
 		hasNot []string
 	}{
-		"contact": {func(e *intel.Event) { e.Contact, e.Seq = e.ID, 3 },
+		"contact": {func(e *event.Event) { e.Contact, e.Seq = e.ID, 3 },
 			[]string{`89ab","contact":"0192f7c0-1234-7abc-8def-0123456789ab","seq":3,"sensor"`}, []string{`"last"`}},
-		"last of a contact": {func(e *intel.Event) { e.Contact, e.Seq, e.Last = e.ID, 3, true }, []string{`"seq":3,"last":true,"sensor"`}, nil},
-		"refused":           {func(e *intel.Event) { e.Refused = true }, []string{`"answered":"yes","refused":true,"blocked":false`}, nil},
-		"service port": {func(e *intel.Event) { e.ServicePort, e.ContactFirstSeen = 443, e.Time },
+		"last of a contact": {func(e *event.Event) { e.Contact, e.Seq, e.Last = e.ID, 3, true }, []string{`"seq":3,"last":true,"sensor"`}, nil},
+		"refused":           {func(e *event.Event) { e.Refused = true }, []string{`"answered":"yes","refused":true,"blocked":false`}, nil},
+		"service port": {func(e *event.Event) { e.ServicePort, e.ContactFirstSeen = 443, e.Time },
 			[]string{`"blocked":false,"service_port":443,"contact_first_seen":"2026-11-20T23:00:00.123Z","severity"`}, nil},
-		"folded": {func(e *intel.Event) { e.Folded, e.Ports, e.Hosts, e.Local = true, 1000, 2, netip.Addr{} },
+		"folded": {func(e *event.Event) { e.Folded, e.Ports, e.Hosts, e.Local = true, 1000, 2, netip.Addr{} },
 			[]string{`"folded":true,"ports":1000,"hosts":2,"severity"`}, []string{"capped", `"local"`}},
-		"more than counted": {func(e *intel.Event) {
+		"more than counted": {func(e *event.Event) {
 			e.Folded, e.Ports, e.PortsCapped, e.Hosts, e.HostsCapped = true, 9, true, 8, true
 		},
 			[]string{`"ports":9,"ports_capped":true,"hosts":8,"hosts_capped":true,`}, nil},
-		"embedded":             {func(e *intel.Event) { e.Embedded = netip.MustParseAddr("192.0.2.9") }, []string{`"embedded":"192.0.2.9","local"`}, nil},
-		"no ports":             {func(e *intel.Event) { e.HasPorts = false }, nil, []string{"srcport", "dstport"}},
-		"port 0":               {func(e *intel.Event) { e.SrcPort = 0 }, []string{`"srcport":0,`}, nil},
-		"number of a protocol": {func(e *intel.Event) { e.Protocol = 253 }, []string{`"protocol":"253"`}, nil},
-		"no protocol":          {func(e *intel.Event) { e.HasProtocol = false }, nil, []string{"protocol"}},
-		"v5":                   {func(e *intel.Event) { e.Version = flow.V5 }, []string{`"version":"5",`}, nil},
-		"IPFIX":                {func(e *intel.Event) { e.Version = flow.IPFIX }, []string{`"version":"ipfix",`}, nil},
-		"sFlow":                {func(e *intel.Event) { e.Version = flow.SFlow }, []string{`"version":"sflow5",`}, nil},
-		"no exporter": {func(e *intel.Event) { e.Version, e.Exporter = 0, netip.Addr{} }, nil,
+		"embedded":             {func(e *event.Event) { e.Embedded = netip.MustParseAddr("192.0.2.9") }, []string{`"embedded":"192.0.2.9","local"`}, nil},
+		"no ports":             {func(e *event.Event) { e.HasPorts = false }, nil, []string{"srcport", "dstport"}},
+		"port 0":               {func(e *event.Event) { e.SrcPort = 0 }, []string{`"srcport":0,`}, nil},
+		"number of a protocol": {func(e *event.Event) { e.Protocol = 253 }, []string{`"protocol":"253"`}, nil},
+		"no protocol":          {func(e *event.Event) { e.HasProtocol = false }, nil, []string{"protocol"}},
+		"v5":                   {func(e *event.Event) { e.Version = flow.V5 }, []string{`"version":"5",`}, nil},
+		"IPFIX":                {func(e *event.Event) { e.Version = flow.IPFIX }, []string{`"version":"ipfix",`}, nil},
+		"sFlow":                {func(e *event.Event) { e.Version = flow.SFlow }, []string{`"version":"sflow5",`}, nil},
+		"no exporter": {func(e *event.Event) { e.Version, e.Exporter = 0, netip.Addr{} }, nil,
 			[]string{`"version"`, `"domain"`, `"exporter"`}},
-		"scaled": {func(e *intel.Event) { e.Sampling, e.Packets, e.Bytes = 100, 500, 123400 },
+		"scaled": {func(e *event.Event) { e.Sampling, e.Packets, e.Bytes = 100, 500, 123400 },
 			[]string{`"packets":500,"bytes":123400,"packets_raw":5,"bytes_raw":1234,`, `"sampling":100`}, nil},
-		"not scaled":         {func(*intel.Event) {}, nil, []string{"_raw"}},
-		"sampling unknown":   {func(e *intel.Event) { e.Sampling = 0 }, nil, []string{"sampling"}},
-		"no answer":          {func(e *intel.Event) { e.PacketsBack, e.BytesBack = 0, 0 }, nil, []string{"_back"}},
-		"nothing counted":    {func(e *intel.Event) { e.Packets, e.PacketsRaw = 0, 0 }, []string{`"packets":0,`}, nil},
-		"all flags":          {func(e *intel.Event) { e.TCPFlags = 0x1ff }, []string{`"tcp_flags":"CEUAPRSF"`}, nil},
-		"no flags":           {func(e *intel.Event) { e.TCPFlags = 0x100 }, nil, []string{"tcp_flags"}},
-		"no interfaces":      {func(e *intel.Event) { e.HasIf = false }, nil, []string{"in_if", "out_if"}},
-		"blocked":            {func(e *intel.Event) { e.Blocked = true }, []string{`"blocked":true`}, nil},
-		"IPv6":               {func(e *intel.Event) { e.Src = v6 }, []string{`"srcip":"2001:db8::9"`}, nil},
-		"zone":               {func(e *intel.Event) { e.Exporter = v6.WithZone(`a","b`) }, []string{`"exporter":"2001:db8::9"`}, nil},
-		"no end":             {func(e *intel.Event) { e.Start, e.End = time.Time{}, time.Time{} }, nil, []string{`"start"`, `"end"`}},
-		"absurd time":        {func(e *intel.Event) { e.End = time.Unix(1<<40, 0) }, nil, []string{`"end"`}},
-		"other zone of time": {func(e *intel.Event) { e.Time = at.In(time.FixedZone("", 3600)) }, []string{`"@timestamp":"2026-11-20T23:00:00.123Z"`}, nil},
-		"one exporter":       {func(e *intel.Event) { e.Exporters = []netip.Addr{v6} }, nil, []string{"exporters"}},
-		"two exporters": {func(e *intel.Event) { e.Exporters = []netip.Addr{e.Exporter, v6} },
+		"not scaled":         {func(*event.Event) {}, nil, []string{"_raw"}},
+		"sampling unknown":   {func(e *event.Event) { e.Sampling = 0 }, nil, []string{"sampling"}},
+		"no answer":          {func(e *event.Event) { e.PacketsBack, e.BytesBack = 0, 0 }, nil, []string{"_back"}},
+		"nothing counted":    {func(e *event.Event) { e.Packets, e.PacketsRaw = 0, 0 }, []string{`"packets":0,`}, nil},
+		"all flags":          {func(e *event.Event) { e.TCPFlags = 0x1ff }, []string{`"tcp_flags":"CEUAPRSF"`}, nil},
+		"no flags":           {func(e *event.Event) { e.TCPFlags = 0x100 }, nil, []string{"tcp_flags"}},
+		"no interfaces":      {func(e *event.Event) { e.HasIf = false }, nil, []string{"in_if", "out_if"}},
+		"blocked":            {func(e *event.Event) { e.Blocked = true }, []string{`"blocked":true`}, nil},
+		"IPv6":               {func(e *event.Event) { e.Src = v6 }, []string{`"srcip":"2001:db8::9"`}, nil},
+		"zone":               {func(e *event.Event) { e.Exporter = v6.WithZone(`a","b`) }, []string{`"exporter":"2001:db8::9"`}, nil},
+		"no end":             {func(e *event.Event) { e.Start, e.End = time.Time{}, time.Time{} }, nil, []string{`"start"`, `"end"`}},
+		"absurd time":        {func(e *event.Event) { e.End = time.Unix(1<<40, 0) }, nil, []string{`"end"`}},
+		"other zone of time": {func(e *event.Event) { e.Time = at.In(time.FixedZone("", 3600)) }, []string{`"@timestamp":"2026-11-20T23:00:00.123Z"`}, nil},
+		"one exporter":       {func(e *event.Event) { e.Exporters = []netip.Addr{v6} }, nil, []string{"exporters"}},
+		"two exporters": {func(e *event.Event) { e.Exporters = []netip.Addr{e.Exporter, v6} },
 			[]string{`"exporters":["192.0.2.1","2001:db8::9"],"domain"`}, []string{"exporters_total"}},
-		"many exporters": {func(e *intel.Event) { e.Exporters = slices.Repeat([]netip.Addr{v6}, 9) },
+		"many exporters": {func(e *event.Event) { e.Exporters = slices.Repeat([]netip.Addr{v6}, 9) },
 			[]string{`"exporters_total":9,`}, nil},
-		"inner": {func(e *intel.Event) { e.InnerSrc, e.InnerDst = v6, e.Src },
+		"inner": {func(e *event.Event) { e.InnerSrc, e.InnerDst = v6, e.Src },
 			[]string{`"inner":{"src":"2001:db8::9","dst":"10.0.0.5"}`}, nil},
-		"NAT ports": {func(e *intel.Event) { e.NATSrcPort, e.NATDst, e.NATDstPort = 1024, v6, 53 },
+		"NAT ports": {func(e *event.Event) { e.NATSrcPort, e.NATDst, e.NATDstPort = 1024, v6, 53 },
 			[]string{`"nat":{"src":"198.51.100.7","src_port":1024,"dst":"2001:db8::9","dst_port":53}`}, nil},
-		"no NAT":        {func(e *intel.Event) { e.NATSrc = netip.Addr{} }, nil, []string{`"nat"`}},
-		"no indicator":  {func(e *intel.Event) { e.Indicators = nil }, nil, []string{"indicator", `"feed"`, `"ref"`}},
-		"name of feed":  {func(e *intel.Event) { e.Indicators[0].Feed = `our "best" list\é` }, []string{`"feed":"our__best__list___"`}, nil},
-		"nothing known": {func(e *intel.Event) { *e = intel.Event{Kind: intel.KindCanary} }, []string{`"kind":"canary"`}, []string{`""`, "null", "srcip", "role", "invalid"}},
+		"no NAT":        {func(e *event.Event) { e.NATSrc = netip.Addr{} }, nil, []string{`"nat"`}},
+		"no indicator":  {func(e *event.Event) { e.Indicators = nil }, nil, []string{"indicator", `"feed"`, `"ref"`}},
+		"name of feed":  {func(e *event.Event) { e.Indicators[0].Feed = `our "best" list\é` }, []string{`"feed":"our__best__list___"`}, nil},
+		"nothing known": {func(e *event.Event) { *e = event.Event{Kind: event.KindCanary} }, []string{`"kind":"canary"`}, []string{`""`, "null", "srcip", "role", "invalid"}},
 	} {
 		e := hit()
 		tc.change(&e)
@@ -130,12 +130,12 @@ func TestAppendNativeFields(t *testing.T) {
 // TestAppendNativeTimeFirst holds that the time of an event is whole, zone included,
 // within the first 128 bytes: Splunk looks no further.
 func TestAppendNativeTimeFirst(t *testing.T) {
-	for _, make := range []func() intel.Event{hit, alert, longest} {
-		for _, kind := range []intel.Kind{intel.KindHit, intel.KindUpdate, intel.KindAlert, intel.KindCanary} {
+	for _, make := range []func() event.Event{hit, alert, longest} {
+		for _, kind := range []event.Kind{event.KindHit, event.KindUpdate, event.KindAlert, event.KindCanary} {
 			e := make()
 			poison(&e, hostile[7])
 			e.Kind = kind
-			for _, form := range []func([]byte, *intel.Event) []byte{AppendNative, appendNativeByOffender} {
+			for _, form := range []func([]byte, *event.Event) []byte{AppendNative, appendNativeByOffender} {
 				if line := form(nil, &e); !bytes.Contains(line[:128], []byte(`"@timestamp":"2026-11-20T23:00:00.123Z",`)) {
 					t.Errorf("%s: %s", kind, line[:128])
 				}
@@ -145,7 +145,7 @@ func TestAppendNativeTimeFirst(t *testing.T) {
 }
 
 func TestAppendNativeHostile(t *testing.T) {
-	for _, make := range []func() intel.Event{hit, alert, longest} {
+	for _, make := range []func() event.Event{hit, alert, longest} {
 		for _, s := range hostile {
 			e := make()
 			poison(&e, s)
@@ -159,7 +159,7 @@ func TestAppendNativeHostile(t *testing.T) {
 func TestAppendNativeShortens(t *testing.T) {
 	e := hit()
 	for i := range 100 {
-		e.Indicators = append(e.Indicators, intel.Indicator{Prefix: e.Indicators[0].Prefix, Feed: fmt.Sprint("feed-", i)})
+		e.Indicators = append(e.Indicators, event.Indicator{Prefix: e.Indicators[0].Prefix, Feed: fmt.Sprint("feed-", i)})
 	}
 	var got struct {
 		Flowsnitch struct {
@@ -195,7 +195,7 @@ func TestAppendNativeShortens(t *testing.T) {
 func TestAppendNativeLongest(t *testing.T) {
 	e := longest()
 	poison(&e, strings.Repeat("\x01", 10_000))
-	e.Kind = intel.KindUpdate
+	e.Kind = event.KindUpdate
 	got := AppendNative(nil, &e)
 	checkLine(t, &e, got)
 	t.Logf("the longest possible event takes %d of %d bytes", len(got), MaxLine)
@@ -249,7 +249,7 @@ func FuzzNative(f *testing.F) {
 	for i, s := range hostile {
 		f.Add(s, hostile[(i+1)%len(hostile)], s, uint8(i), uint8(i))
 	}
-	kinds := []intel.Kind{intel.KindHit, intel.KindUpdate, intel.KindAlert, intel.KindCanary}
+	kinds := []event.Kind{event.KindHit, event.KindUpdate, event.KindAlert, event.KindCanary}
 	f.Fuzz(func(t *testing.T, everywhere, reason, ref string, indicators, kind uint8) {
 		e := hit()
 		e.Indicators = slices.Repeat(e.Indicators[:1], int(indicators))
@@ -267,7 +267,7 @@ func FuzzNative(f *testing.F) {
 // checkLine holds what is promised of every line: one line of valid JSON within
 // the limit, no key but those that e calls for, each once, and texts that say what
 // they said, unless cut.
-func checkLine(t *testing.T, e *intel.Event, line []byte) {
+func checkLine(t *testing.T, e *event.Event, line []byte) {
 	t.Helper()
 	switch {
 	case len(line) > MaxLine:
@@ -358,7 +358,7 @@ func paths(t *testing.T, line []byte) map[string]bool {
 }
 
 // wantPaths says which keys e calls for, field by field.
-func wantPaths(e *intel.Event, shortened bool) map[string]bool {
+func wantPaths(e *event.Event, shortened bool) map[string]bool {
 	want := map[string]bool{}
 	add := func(present bool, keys ...string) {
 		for _, k := range keys {
@@ -368,7 +368,7 @@ func wantPaths(e *intel.Event, shortened bool) map[string]bool {
 		}
 	}
 	const f = ".flowsnitch"
-	traffic := e.Kind != intel.KindAlert
+	traffic := e.Kind != event.KindAlert
 	add(true, ".integration", ".v", ".kind", ".id", f, f+".severity")
 	add(!e.Time.IsZero(), ".@timestamp")
 	if e.Contact != (uuid.UUID{}) {

@@ -3,7 +3,7 @@ package sinks
 import (
 	"net/netip"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/google/uuid"
 )
 
@@ -19,14 +19,14 @@ const ocsfVersion = "1.5.0"
 // A hit, an alert and a canary create a finding, an update updates it, and the last of a
 // contact closes it: the finding is the contact. What OCSF has no attribute for stands
 // under unmapped.
-func AppendOCSF(dst []byte, e *intel.Event) []byte { return fit(dst, e, encodeOCSF) }
+func AppendOCSF(dst []byte, e *event.Event) []byte { return fit(dst, e, encodeOCSF) }
 
-func encodeOCSF(dst []byte, e *intel.Event, limit int) []byte {
+func encodeOCSF(dst []byte, e *event.Event, limit int) []byte {
 	o := ocsf{line: line{b: append(dst, '{')}, start: len(dst), limit: limit}
 	o.class(e)
 	o.metadata(e)
 	o.finding(e)
-	if e.Kind != intel.KindAlert {
+	if e.Kind != event.KindAlert {
 		o.evidences(e)
 	}
 	o.unmapped(e)
@@ -42,24 +42,24 @@ type ocsf struct {
 	limit int // of the long texts
 }
 
-func (o *ocsf) class(e *intel.Event) {
+func (o *ocsf) class(e *event.Event) {
 	const class, create, update, end = 2004, 1, 2, 3
 	activity := uint64(create)
 	switch {
-	case e.Kind == intel.KindUpdate && e.Last:
+	case e.Kind == event.KindUpdate && e.Last:
 		activity = end
-	case e.Kind == intel.KindUpdate:
+	case e.Kind == event.KindUpdate:
 		activity = update
 	}
 	o.number("category_uid", 2)
 	o.number("class_uid", class)
 	o.number("activity_id", activity)
 	o.number("type_uid", class*100+activity)
-	o.number("severity_id", uint64(min(e.Severity, intel.Critical))+2) // 2 = low
+	o.number("severity_id", uint64(min(e.Severity, event.Critical))+2) // 2 = low
 	o.millis("time", e.Time)
 	o.text("message", e.Reason, o.limit)
-	o.bool("is_alert", e.Kind == intel.KindHit || e.Kind == intel.KindAlert)
-	if e.Kind != intel.KindAlert {
+	o.bool("is_alert", e.Kind == event.KindHit || e.Kind == event.KindAlert)
+	if e.Kind != event.KindAlert {
 		o.number("risk_score", uint64(e.Score))
 	}
 	if len(e.Indicators) > 0 {
@@ -82,7 +82,7 @@ func ocsfConfidence(score uint8) uint64 {
 	return 3
 }
 
-func (o *ocsf) metadata(e *intel.Event) {
+func (o *ocsf) metadata(e *event.Event) {
 	o.open("metadata", '{')
 	o.name("version", ocsfVersion)
 	o.open("product", '{')
@@ -100,7 +100,7 @@ func (o *ocsf) metadata(e *intel.Event) {
 	o.close('}')
 }
 
-func (o *ocsf) finding(e *intel.Event) {
+func (o *ocsf) finding(e *event.Event) {
 	o.open("finding_info", '{')
 	o.key("uid")
 	o.b = append(appendFinding(append(o.b, '"'), e), '"')
@@ -123,7 +123,7 @@ func (o *ocsf) finding(e *intel.Event) {
 
 // appendFinding appends what names the finding: the id of the contact, the alert and whom
 // it is about, or the id of the event.
-func appendFinding(dst []byte, e *intel.Event) []byte {
+func appendFinding(dst []byte, e *event.Event) []byte {
 	switch {
 	case e.Contact != uuid.UUID{}:
 		return appendID(dst, e.Contact)
@@ -138,14 +138,14 @@ func appendFinding(dst []byte, e *intel.Event) []byte {
 	return dst
 }
 
-func signatureOfFinding(e *intel.Event) string {
-	if e.Kind == intel.KindHit || e.Kind == intel.KindUpdate {
+func signatureOfFinding(e *event.Event) string {
+	if e.Kind == event.KindHit || e.Kind == event.KindUpdate {
 		return "contact"
 	}
 	return signature(e)
 }
 
-func (o *ocsf) evidences(e *intel.Event) {
+func (o *ocsf) evidences(e *event.Event) {
 	o.open("evidences", '[')
 	o.open("", '{')
 	o.endpoint("src_endpoint", e.Src, e.SrcPort, e.HasPorts)
@@ -181,15 +181,15 @@ func (o *ocsf) endpoint(key string, a netip.Addr, port uint16, hasPort bool) {
 }
 
 // ocsfDirection gives inbound, outbound, lateral, other or unknown.
-func ocsfDirection(d intel.Direction) uint64 {
+func ocsfDirection(d event.Direction) uint64 {
 	switch d {
-	case intel.Inbound:
+	case event.Inbound:
 		return 1
-	case intel.Outbound:
+	case event.Outbound:
 		return 2
-	case intel.Internal:
+	case event.Internal:
 		return 3
-	case intel.Transit:
+	case event.Transit:
 		return ocsfOther
 	}
 	return 0
@@ -199,14 +199,14 @@ func ocsfDirection(d intel.Direction) uint64 {
 const ocsfOther = 99
 
 // unmapped writes what OCSF has no attribute for, with the names of the native form.
-func (o *ocsf) unmapped(e *intel.Event) {
+func (o *ocsf) unmapped(e *event.Event) {
 	o.open("unmapped", '{')
 	o.name("alert", e.Alert)
 	o.contact(e)
 	o.addr("offender", e.Offender)
 	o.addr("embedded", e.Embedded)
 	o.addr("local", e.Local)
-	if e.Kind != intel.KindAlert {
+	if e.Kind != event.KindAlert {
 		o.traffic(e)
 	}
 	o.fold(e)
@@ -229,7 +229,7 @@ func (o *ocsf) unmapped(e *intel.Event) {
 	o.close('}')
 }
 
-func (o *ocsf) traffic(e *intel.Event) {
+func (o *ocsf) traffic(e *event.Event) {
 	if e.Offender.IsValid() {
 		o.name("role", e.Role.String())
 	}
@@ -251,7 +251,7 @@ func (o *ocsf) traffic(e *intel.Event) {
 }
 
 // osint writes as many listings as fit, at least the best.
-func (o *ocsf) osint(list []intel.Indicator) {
+func (o *ocsf) osint(list []event.Indicator) {
 	if len(list) == 0 {
 		return
 	}
@@ -268,7 +268,7 @@ func (o *ocsf) osint(list []intel.Indicator) {
 	o.close(']')
 }
 
-func (o *ocsf) indicator(i *intel.Indicator) {
+func (o *ocsf) indicator(i *event.Indicator) {
 	o.open("", '{')
 	o.number("type_id", 1) // IP address
 	if i.Prefix.IsSingleIP() {

@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // A segment of the journal is a string of records without anything around them.
@@ -41,7 +41,7 @@ type record struct {
 }
 
 // event decodes the record; not ok means that it is of a form not known here.
-func (r record) event() (e intel.Event, ok bool) {
+func (r record) event() (e event.Event, ok bool) {
 	err := errEventCode
 	switch r.version {
 	case 1:
@@ -53,7 +53,7 @@ func (r record) event() (e intel.Event, ok bool) {
 }
 
 // appendRecord appends e under its number. cut says that not all of it had room.
-func appendRecord(b []byte, number uint64, e *intel.Event) (_ []byte, cut bool) {
+func appendRecord(b []byte, number uint64, e *event.Event) (_ []byte, cut bool) {
 	at := len(b)
 	b = append(b, make([]byte, recordHeader)...)
 	b, cut = appendEvent(b, e)

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // A Runner delivers the events of a journal to one sink, in order, in a goroutine
@@ -32,9 +32,9 @@ type Runner struct {
 	// Of the goroutine alone.
 	reader   reader
 	batch    batch
-	onCanary func(c intel.Canary, at time.Time)
+	onCanary func(c event.Canary, at time.Time)
 	proofs   []proof       // canaries that onCanary is still to be told of
-	probes   []intel.Event // canaries that the filter stopped, for the prober
+	probes   []event.Event // canaries that the filter stopped, for the prober
 
 	// What follows, and the cursor's content, is guarded by the journal's lock.
 	cursor   *cursor

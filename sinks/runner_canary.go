@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // maxProofs bounds the canaries that wait for a [Holder] to be sure of them.
@@ -14,7 +14,7 @@ const maxProofs = 64
 // A proof is a canary that the sink has taken.
 type proof struct {
 	number uint64 // events delivered up to it
-	canary intel.Canary
+	canary event.Canary
 	at     time.Time
 }
 
@@ -22,7 +22,7 @@ type proof struct {
 // [Holder] once it is sure of it. A canary that the filter stops counts as delivered when
 // a [Prober] could have delivered it, after all events before it. The goroutine that delivers calls f. It must be
 // called before Start.
-func (r *Runner) OnCanary(f func(c intel.Canary, at time.Time)) { r.onCanary = f }
+func (r *Runner) OnCanary(f func(c event.Canary, at time.Time)) { r.onCanary = f }
 
 // prove notes the canaries among the next n events of the batch, which the sink has
 // just taken.
@@ -31,7 +31,7 @@ func (r *Runner) prove(n int, at time.Time) {
 		return
 	}
 	for i := r.batch.sent; i < r.batch.sent+n; i++ {
-		if e := &r.batch.events[i]; e.Kind == intel.KindCanary {
+		if e := &r.batch.events[i]; e.Kind == event.KindCanary {
 			r.proofs = append(r.proofs, proof{r.batch.marks[i].Delivered + 1, e.Canary(), at})
 		}
 	}
@@ -56,8 +56,8 @@ func (r *Runner) tellProofs(certain uint64) {
 
 // toProbe notes a canary that the filter has stopped, if the sink can prove its way
 // without it.
-func (r *Runner) toProbe(e *intel.Event) {
-	if e.Kind != intel.KindCanary || r.prober == nil || r.onCanary == nil {
+func (r *Runner) toProbe(e *event.Event) {
+	if e.Kind != event.KindCanary || r.prober == nil || r.onCanary == nil {
 		return
 	}
 	if len(r.probes) == maxProofs {

@@ -9,13 +9,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // flock gives canaries whose tokens go from first on, each behind a hit.
-func flock(first, n int) (events []intel.Event) {
+func flock(first, n int) (events []event.Event) {
 	for i := range n {
-		events = append(events, intel.Event{Kind: intel.KindHit}, intel.Event{Kind: intel.KindCanary, DstPort: uint16(first + i), Flows: uint64(first + i)})
+		events = append(events, event.Event{Kind: event.KindHit}, event.Event{Kind: event.KindCanary, DstPort: uint16(first + i), Flows: uint64(first + i)})
 	}
 	return events
 }
@@ -27,7 +27,7 @@ type proofLog struct {
 	at     []time.Time
 }
 
-func (p *proofLog) note(c intel.Canary, at time.Time) {
+func (p *proofLog) note(c event.Canary, at time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.tokens, p.at = append(p.tokens, c.Token), append(p.at, at)
@@ -62,14 +62,14 @@ func TestOnCanary(t *testing.T) {
 		}}
 		j := inMemory(t)
 		r := newRunner(t, j, sink, func(c *RunnerConfig) {
-			c.Filter = Filter{MinSeverity: "low", Feeds: []string{"x"}, Directions: []intel.Direction{intel.Inbound}}
+			c.Filter = Filter{MinSeverity: "low", Feeds: []string{"x"}, Directions: []event.Direction{event.Inbound}}
 			c.Limit = RateLimit{Rate: 0.001, Burst: 1}
 		})
 		var log proofLog
 		r.OnCanary(log.note)
 		r.Start()
-		add(t, j, []intel.Event{{Kind: intel.KindHit}})
-		add(t, j, []intel.Event{{Kind: intel.KindHit}, {Kind: intel.KindHit}, {Kind: intel.KindCanary, DstPort: 1}})
+		add(t, j, []event.Event{{Kind: event.KindHit}})
+		add(t, j, []event.Event{{Kind: event.KindHit}, {Kind: event.KindHit}, {Kind: event.KindCanary, DstPort: 1}})
 		synctest.Wait()
 		if len(log.tokensTold()) != 0 {
 			t.Errorf("told of %v while the sink is away", log.tokensTold())
@@ -174,7 +174,7 @@ type proving struct {
 	fail   error
 }
 
-func (p *proving) Probe(_ context.Context, e *intel.Event) error {
+func (p *proving) Probe(_ context.Context, e *event.Event) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.probed = append(p.probed, e.Flows)
@@ -206,7 +206,7 @@ func TestProbe(t *testing.T) {
 			return nil
 		}}}
 		j := inMemory(t)
-		r := newRunner(t, j, sink, func(c *RunnerConfig) { c.Filter.Kinds = []intel.Kind{intel.KindHit} })
+		r := newRunner(t, j, sink, func(c *RunnerConfig) { c.Filter.Kinds = []event.Kind{event.KindHit} })
 		var log proofLog
 		r.OnCanary(log.note)
 		r.Start()
@@ -244,7 +244,7 @@ func TestProbeOfHolder(t *testing.T) {
 		sink.held.Store(1)
 		sink.fail.Store(true)
 		j := inMemory(t)
-		r := newRunner(t, j, sink, func(c *RunnerConfig) { c.Filter.Kinds = []intel.Kind{intel.KindHit} })
+		r := newRunner(t, j, sink, func(c *RunnerConfig) { c.Filter.Kinds = []event.Kind{event.KindHit} })
 		var log proofLog
 		r.OnCanary(log.note)
 		r.Start()
@@ -264,7 +264,7 @@ type unsureProving struct {
 	fail atomic.Bool // the first probe
 }
 
-func (p *unsureProving) Probe(context.Context, *intel.Event) error {
+func (p *unsureProving) Probe(context.Context, *event.Event) error {
 	if p.fail.CompareAndSwap(true, false) {
 		return &RetryError{Sent: -1, Err: errAway}
 	}

@@ -6,12 +6,12 @@ import (
 	"io/fs"
 	"slices"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // A batch is what the runner has read and not settled yet.
 type batch struct {
-	events  []intel.Event // those that the sink gets
+	events  []event.Event // those that the sink gets
 	marks   []mark        // marks[i]: the cursor when all before events[i] are delivered
 	end     mark          // when all are
 	sent    int           // events that are settled
@@ -19,7 +19,7 @@ type batch struct {
 }
 
 // rest gives the events that are to be sent.
-func (b *batch) rest() []intel.Event { return b.events[b.sent:] }
+func (b *batch) rest() []event.Event { return b.events[b.sent:] }
 
 // deliver takes n events for delivered and gives the cursor after them. last says
 // that nothing is left.
@@ -170,7 +170,7 @@ func (r *Runner) judge(m mark, records []record, to uint64) {
 		case !r.cfg.Filter.passes(&e):
 			m.Filtered++
 			r.toProbe(&e)
-		case e.Kind != intel.KindCanary && !m.Bucket.passes(r.cfg.Limit, e.Time):
+		case e.Kind != event.KindCanary && !m.Bucket.passes(r.cfg.Limit, e.Time):
 			m.Limited++
 		default:
 			b.events, b.marks = append(b.events, e), append(b.marks, before)

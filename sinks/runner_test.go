@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // inMemory opens a journal without a directory and starts it.
@@ -48,7 +48,7 @@ func newRunner(t *testing.T, j *Journal, sink Sink, change ...func(*RunnerConfig
 }
 
 // add appends events and fails when the journal does.
-func add(t *testing.T, j *Journal, events []intel.Event) {
+func add(t *testing.T, j *Journal, events []event.Event) {
 	t.Helper()
 	if err := j.Append(events); err != nil {
 		t.Fatal(err)
@@ -244,7 +244,7 @@ func TestRunnerFiltersAndLimits(t *testing.T) {
 		r.Start()
 		events := numbered(0, 200)
 		for i := range events {
-			events[i].Severity = intel.Severity(i % 4)
+			events[i].Severity = event.Severity(i % 4)
 			events[i].Time = at
 		}
 		add(t, j, events)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // A Sink is one way out for events. One goroutine, that of its [Runner], calls
@@ -25,7 +25,7 @@ type Sink interface {
 	// given up is counted as failed and never comes again.
 	//
 	// Send returns soon after ctx is done, whatever its peer does.
-	Send(ctx context.Context, events []intel.Event) error
+	Send(ctx context.Context, events []event.Event) error
 
 	// Close releases what the sink holds, within ctx. It is called once, after
 	// the last Send has returned.
@@ -53,7 +53,7 @@ type Prober interface {
 	// Probe does what Send would do with a canary, short of delivering it. A nil error
 	// says that it could have been delivered, as far as this sink can know; others are
 	// those of Send without events. The runner calls it, as it calls Send.
-	Probe(ctx context.Context, canary *intel.Event) error
+	Probe(ctx context.Context, canary *event.Event) error
 }
 
 // A RetryError says that a sink could not deliver now but may later: the disk is

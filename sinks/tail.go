@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 const (
@@ -49,7 +49,7 @@ type tail struct {
 }
 
 // push appends e as the record with that number.
-func (t *tail) push(number uint64, e *intel.Event, now time.Time) (cut bool) {
+func (t *tail) push(number uint64, e *event.Event, now time.Time) (cut bool) {
 	t.record, cut = appendRecord(t.record[:0], number, e)
 	c := t.room(len(t.record), number)
 	c.begins = append(c.begins, uint32(len(c.buf)))

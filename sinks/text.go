@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // Limits of one line of text, in bytes.
@@ -31,11 +31,11 @@ const (
 // address stands behind the ends in brackets; updates say so and tell the totals, alerts
 // begin with ALERT. With colour, severities are coloured and the offender is bold.
 // Foreign text is stripped of everything that a terminal would obey.
-func AppendText(dst []byte, e *intel.Event, colour bool) []byte {
+func AppendText(dst []byte, e *event.Event, colour bool) []byte {
 	t := text{b: dst, colour: colour, offender: e.Offender}
 	t.b = e.Time.Local().AppendFormat(t.b, "2006-01-02 15:04:05")
 	t.put("  ")
-	if e.Kind == intel.KindAlert {
+	if e.Kind == event.KindAlert {
 		t.alert(e)
 	} else {
 		t.contact(e)
@@ -56,7 +56,7 @@ func (t *text) put(s string) { t.b = append(t.b, s...) }
 
 func (t *text) number(n uint64) { t.b = strconv.AppendUint(t.b, n, 10) }
 
-func (t *text) contact(e *intel.Event) {
+func (t *text) contact(e *event.Event) {
 	ports := e.HasPorts && e.Protocol != protoICMP && e.Protocol != protoICMPv6
 	t.end(e.Src, e.SrcPort, ports)
 	t.put(" -> ")
@@ -74,15 +74,15 @@ func (t *text) contact(e *intel.Event) {
 	t.put(" ")
 	t.severity(e.Severity)
 	switch e.Kind {
-	case intel.KindUpdate:
+	case event.KindUpdate:
 		t.totals(e)
-	case intel.KindCanary:
+	case event.KindCanary:
 		t.put(" ")
 		t.paint(cyan, "canary")
 	}
 }
 
-func (t *text) alert(e *intel.Event) {
+func (t *text) alert(e *event.Event) {
 	t.paint(bold, "ALERT")
 	t.put(" ")
 	t.severity(e.Severity)
@@ -99,7 +99,7 @@ func (t *text) alert(e *intel.Event) {
 }
 
 // totals marks an update and tells what the contact has come to.
-func (t *text) totals(e *intel.Event) {
+func (t *text) totals(e *event.Event) {
 	t.put(" ")
 	t.paint(cyan, "update")
 	t.put(": ")
@@ -110,7 +110,7 @@ func (t *text) totals(e *intel.Event) {
 	t.number(e.Bytes + e.BytesBack)
 	t.put(" bytes")
 	switch {
-	case e.Answered == intel.AnsweredYes:
+	case e.Answered == event.AnsweredYes:
 		t.put(", answered")
 	case e.Refused:
 		t.put(", refused")
@@ -179,11 +179,11 @@ func (t *text) protocol(p uint8) {
 	t.put(")")
 }
 
-func (t *text) severity(s intel.Severity) {
+func (t *text) severity(s event.Severity) {
 	switch {
-	case s >= intel.High:
+	case s >= event.High:
 		t.paint(red, s.String())
-	case s == intel.Medium:
+	case s == event.Medium:
 		t.paint(yellow, s.String())
 	default:
 		t.put(s.String())
@@ -191,7 +191,7 @@ func (t *text) severity(s intel.Severity) {
 }
 
 // listings writes the feeds, each once, and where to read about the best listing.
-func (t *text) listings(list []intel.Indicator) {
+func (t *text) listings(list []event.Indicator) {
 	if len(list) == 0 {
 		return
 	}

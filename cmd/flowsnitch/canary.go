@@ -17,7 +17,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/spf13/cobra"
 )
@@ -191,7 +191,7 @@ const seenWait = 5 * time.Second
 
 // seen waits until the running instance tells of a canary, and gives the milliseconds
 // that it took.
-func seen(ctx context.Context, stateDir string, from netip.Addr, c intel.Canary) (float64, error) {
+func seen(ctx context.Context, stateDir string, from netip.Addr, c event.Canary) (float64, error) {
 	for deadline := time.Now().Add(seenWait); ; {
 		s, err := askStatus(ctx, stateDir)
 		if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/capture"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // TestCanaryCommand sends canaries to a running instance, by its control socket and by
@@ -117,7 +117,7 @@ func TestReplayCanary(t *testing.T) {
 		t.Fatal(err)
 	}
 	add(<-got, c.Sent.Add(time.Millisecond))
-	source, target := intel.CanaryEnds()
+	source, target := event.CanaryEnds()
 	enc, err := synth.NewEncoder(synth.Config{Version: flow.V5})
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks/kafka"
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -33,12 +33,12 @@ func TestConsume(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close(t.Context())
-	var events []intel.Event
+	var events []event.Event
 	for i := range 5 {
-		events = append(events, intel.Event{Kind: intel.KindHit, ID: uuid.Must(uuid.NewV7()), Time: time.Now(),
+		events = append(events, event.Event{Kind: event.KindHit, ID: uuid.Must(uuid.NewV7()), Time: time.Now(),
 			Offender: netip.MustParseAddr(fmt.Sprintf("203.0.113.%d", i)), Clock: "ok"})
 	}
-	events = append(events, intel.Event{Kind: intel.KindAlert, ID: uuid.Must(uuid.NewV7()), Time: time.Now(), Alert: "feed_held_back"})
+	events = append(events, event.Event{Kind: event.KindAlert, ID: uuid.Must(uuid.NewV7()), Time: time.Now(), Alert: "feed_held_back"})
 	if err := p.Send(t.Context(), events); err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestConsumeFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close(t.Context())
-	if err := p.Send(t.Context(), []intel.Event{{Kind: intel.KindHit, ID: uuid.Must(uuid.NewV7())}}); err != nil {
+	if err := p.Send(t.Context(), []event.Event{{Kind: event.KindHit, ID: uuid.Must(uuid.NewV7())}}); err != nil {
 		t.Fatal(err)
 	}
 	var errOut bytes.Buffer

@@ -12,6 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/spf13/cobra"
@@ -126,7 +127,7 @@ type linePrinter struct {
 	line []byte
 }
 
-func (p *linePrinter) events(events []intel.Event) {
+func (p *linePrinter) events(events []event.Event) {
 	for i := range events {
 		p.line = sinks.AppendNative(p.line[:0], &events[i])
 		_, _ = p.w.Write(p.line) // the error stays and comes with Flush

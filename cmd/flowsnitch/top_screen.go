@@ -10,7 +10,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // screen shows a status, and what came since the one before, d earlier, for a terminal of
@@ -243,16 +243,16 @@ func (v *interval) contacts(columns int) section {
 		c := &v.now.Latest[i]
 		look := normal
 		switch c.Severity {
-		case intel.Critical.String(), intel.High.String():
+		case event.Critical.String(), event.High.String():
 			look = alarm
-		case intel.Medium.String():
+		case event.Medium.String():
 			look = caution
 		}
 		row := []line{
 			{{c.Severity, look}}, plain(v.clock(c.Time)), ends(c), plain(""), plain(strings.Join(c.Feeds, ", ")),
 			plain(answered(c)), plain(""), plain(""), plain(c.Exporter), plain(c.Reason),
 		}
-		if c.Kind != intel.KindAlert {
+		if c.Kind != event.KindAlert {
 			row[3], row[6], row[7] = plainf("%d", c.Flows), plain(size(c.Bytes)), plain(v.clock(c.FirstSeen))
 		}
 		t.rows = append(t.rows, row)
@@ -260,7 +260,7 @@ func (v *interval) contacts(columns int) section {
 	out := section{label: "contact", share: 2, hidden: func(from int) string {
 		n := 0
 		for _, c := range v.now.Latest[from:] {
-			if c.Severity == intel.Critical.String() {
+			if c.Severity == event.Critical.String() {
 				n++
 			}
 		}
@@ -279,7 +279,7 @@ func (v *interval) contacts(columns int) section {
 // ends shows the two ends of a contact, with the arrow from who began it: to the right is
 // from us outward.
 func ends(c *app.LatestStatus) line {
-	if c.Kind == intel.KindAlert {
+	if c.Kind == event.KindAlert {
 		l := line{{"ALERT ", strong}, {c.Alert + " ", normal}}
 		if c.Offender.IsValid() {
 			l = append(l, piece{c.Offender.String() + " ", strong})
@@ -288,9 +288,9 @@ func ends(c *app.LatestStatus) line {
 	}
 	outward := c.Role != "src" && c.Role != "nat_src" && c.Role != "inner_src"
 	switch c.Direction {
-	case intel.Outbound:
+	case event.Outbound:
 		outward = true
-	case intel.Inbound:
+	case event.Inbound:
 		outward = false
 	}
 	arrow := " <- "
@@ -311,7 +311,7 @@ func ends(c *app.LatestStatus) line {
 	if c.Protocol != "" {
 		rest = " " + c.Protocol
 	}
-	if c.Direction == intel.Transit || c.Direction == intel.Internal {
+	if c.Direction == event.Transit || c.Direction == event.Internal {
 		rest += " " + string(c.Direction)
 	}
 	return line{{ours + arrow, normal}, {theirs, strong}, {rest, normal}}

@@ -19,7 +19,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 )
@@ -42,7 +42,7 @@ func busy() *app.Status {
 		s.Exporters.List = append(s.Exporters.List, e)
 		s.Intel.Feeds = append(s.Intel.Feeds, fetch.Status{Name: fmt.Sprint("feed-", i), Entries: i, Taken: now.Add(-90 * time.Minute)})
 		s.Sinks = append(s.Sinks, app.SinkStatus{Name: fmt.Sprintf("webhook:https://a-very-long-name.example.net/hooks/%d", i), Sent: 7})
-		s.Latest = append(s.Latest, app.LatestStatus{Kind: intel.KindUpdate, Time: now, Severity: "high", Direction: intel.Outbound, Role: "src", Protocol: "tcp", ServicePort: 443,
+		s.Latest = append(s.Latest, app.LatestStatus{Kind: event.KindUpdate, Time: now, Severity: "high", Direction: event.Outbound, Role: "src", Protocol: "tcp", ServicePort: 443,
 			Local: netip.MustParseAddr("10.0.0.5"), Offender: netip.AddrFrom4([4]byte{62, 0, 0, byte(i)}), Feeds: []string{"c2 漢字 \x9b31m"}, Reason: "why\n\x1b[2J"})
 	}
 	return s
@@ -137,12 +137,12 @@ func TestScreenLosses(t *testing.T) {
 func TestEnds(t *testing.T) {
 	ours, theirs := netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("2001:db8::9")
 	for want, c := range map[string]app.LatestStatus{
-		"10.0.0.5 -> [2001:db8::9]:443 tcp":             {Direction: intel.Outbound, Role: "src", Local: ours, ServicePort: 443},
-		"10.0.0.5:22 <- 2001:db8::9 tcp":                {Direction: intel.Inbound, Role: "dst", Local: ours, ServicePort: 22, ServiceLocal: true},
-		"10.0.0.5 -> [2001:db8::9]:443 tcp transit":     {Direction: intel.Transit, Role: "nat_dst", Local: ours, ServicePort: 443},
-		"10.0.0.5:22 <- 2001:db8::9 tcp internal":       {Direction: intel.Internal, Role: "inner_src", Local: ours, ServicePort: 22, ServiceLocal: true},
-		"32 hosts, 9 ports <- 2001:db8::9 tcp":          {Direction: intel.Inbound, Folded: true, Hosts: 32, Ports: 9},
-		"ALERT own_address_listed 2001:db8::9 a reason": {Kind: intel.KindAlert, Alert: "own_address_listed", Reason: "a reason"},
+		"10.0.0.5 -> [2001:db8::9]:443 tcp":             {Direction: event.Outbound, Role: "src", Local: ours, ServicePort: 443},
+		"10.0.0.5:22 <- 2001:db8::9 tcp":                {Direction: event.Inbound, Role: "dst", Local: ours, ServicePort: 22, ServiceLocal: true},
+		"10.0.0.5 -> [2001:db8::9]:443 tcp transit":     {Direction: event.Transit, Role: "nat_dst", Local: ours, ServicePort: 443},
+		"10.0.0.5:22 <- 2001:db8::9 tcp internal":       {Direction: event.Internal, Role: "inner_src", Local: ours, ServicePort: 22, ServiceLocal: true},
+		"32 hosts, 9 ports <- 2001:db8::9 tcp":          {Direction: event.Inbound, Folded: true, Hosts: 32, Ports: 9},
+		"ALERT own_address_listed 2001:db8::9 a reason": {Kind: event.KindAlert, Alert: "own_address_listed", Reason: "a reason"},
 	} {
 		c.Offender, c.Protocol = theirs, "tcp"
 		if got := ends(&c).String(); got != want {

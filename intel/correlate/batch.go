@@ -6,12 +6,13 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // The lanes of a batch: hits by the severity that they can reach, low to critical, and
 // canaries, which are no hits.
 const (
-	canaryLane = int(intel.Critical) + 1
+	canaryLane = int(event.Critical) + 1
 	numLanes   = canaryLane + 1
 )
 

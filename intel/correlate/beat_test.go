@@ -7,14 +7,14 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // TestLoopBeat: an idle loop turns once a second, one whose sink side hangs does not.
 func TestLoopBeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := make(chan struct{})
-		l := NewLoop(New(DefaultConfig(), func([]intel.Event) { <-hang }))
+		l := NewLoop(New(DefaultConfig(), func([]event.Event) { <-hang }))
 		l.Start()
 		for range 10 {
 			time.Sleep(time.Minute)

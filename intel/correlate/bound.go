@@ -3,6 +3,7 @@ package correlate
 import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // A bound grades hits at the time of the match, before anything is known of their
@@ -10,7 +11,7 @@ import (
 // The queue gives way by it. It is cheap, and never exact: the contact is the judge.
 type bound struct {
 	home       ours
-	severities [numGrades][101]intel.Severity // by the score of the listings
+	severities [numGrades][101]event.Severity // by the score of the listings
 }
 
 // A grade is what the record shows of a contact; each has one of the factors.
@@ -41,14 +42,14 @@ func newBound(cfg *Config) *bound {
 	b := &bound{home: newOurs(cfg)}
 	for g, factor := range factors {
 		for score := range b.severities[g] {
-			b.severities[g][score] = intel.SeverityOf(int(weigh(score, factor)))
+			b.severities[g][score] = event.SeverityOf(int(weigh(score, factor)))
 		}
 	}
 	return b
 }
 
 // of gives the bound of a hit.
-func (b *bound) of(h *intel.Hit) intel.Severity {
+func (b *bound) of(h *intel.Hit) event.Severity {
 	agree := min(perProvider*(h.Match.Len()-1), maxAgree)
 	score := min(100, max(0, int(h.Match.MaxScore())+agree))
 	return b.severities[b.grade(h)][score]

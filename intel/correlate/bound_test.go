@@ -5,6 +5,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // TestBound: what a record shows of a contact to an offender of score 90.
@@ -12,23 +13,23 @@ func TestBound(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		flow flow.Record
-		want intel.Severity
+		want event.Severity
 	}{
-		{"we open", tcp(us, 51515, bad, 443, syn), intel.Critical},
-		{"we open, the answer", tcp(bad, 443, us, 51515, syn|tcpACK), intel.Critical},
-		{"nobody knows who opened", udp(us, 40000, bad, 40001), intel.Critical},
-		{"we open, blocked", denied(tcp(us, 51515, bad, 443, syn)), intel.High},
-		{"a scan", tcp(bad, 40000, us, 22, syn), intel.Low},
-		{"a scan of a high port", tcp(bad, 40000, us, 40001, syn), intel.Low},
-		{"a scan without flags", udp(bad, 40000, us, 53), intel.Low},
-		{"a scan, blocked", denied(tcp(bad, 40000, us, 22, syn)), intel.Low},
-		{"they open, we answer", tcp(us, 22, bad, 40000, syn|tcpACK), intel.High},
-		{"a refused scan", tcp(us, 22, bad, 40000, 0x14), intel.Low},
-		{"a refused scan of a high port", tcp(us, 40001, bad, 40000, 0x14), intel.Low},
-		{"they refuse us", tcp(bad, 443, us, 40000, 0x14), intel.Critical},
-		{"they open, an established connection", tcp(bad, 40000, us, 22, tcpACK), intel.High},
-		{"they open, a biflow", rev(tcp(bad, 40000, us, 22, syn), 3), intel.High},
-		{"transit", tcp(public, 40000, bad, 22, syn), intel.Medium},
+		{"we open", tcp(us, 51515, bad, 443, syn), event.Critical},
+		{"we open, the answer", tcp(bad, 443, us, 51515, syn|tcpACK), event.Critical},
+		{"nobody knows who opened", udp(us, 40000, bad, 40001), event.Critical},
+		{"we open, blocked", denied(tcp(us, 51515, bad, 443, syn)), event.High},
+		{"a scan", tcp(bad, 40000, us, 22, syn), event.Low},
+		{"a scan of a high port", tcp(bad, 40000, us, 40001, syn), event.Low},
+		{"a scan without flags", udp(bad, 40000, us, 53), event.Low},
+		{"a scan, blocked", denied(tcp(bad, 40000, us, 22, syn)), event.Low},
+		{"they open, we answer", tcp(us, 22, bad, 40000, syn|tcpACK), event.High},
+		{"a refused scan", tcp(us, 22, bad, 40000, 0x14), event.Low},
+		{"a refused scan of a high port", tcp(us, 40001, bad, 40000, 0x14), event.Low},
+		{"they refuse us", tcp(bad, 443, us, 40000, 0x14), event.Critical},
+		{"they open, an established connection", tcp(bad, 40000, us, 22, tcpACK), event.High},
+		{"they open, a biflow", rev(tcp(bad, 40000, us, 22, syn), 3), event.High},
+		{"transit", tcp(public, 40000, bad, 22, syn), event.Medium},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := DefaultConfig()
@@ -52,7 +53,7 @@ func TestBoundIsNeverBelow(t *testing.T) {
 			s.table = table
 			s.at(0, r)
 			h := hitOf(t, table, r)
-			if got, e := newBound(&s.cfg).of(&h), s.one(intel.KindHit); e.Severity > got {
+			if got, e := newBound(&s.cfg).of(&h), s.one(event.KindHit); e.Severity > got {
 				t.Errorf("bound %s of a hit of severity %s: %s", got, e.Severity, e.Reason)
 			}
 		}

@@ -10,17 +10,18 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/synth"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 var canaryNow = time.Unix(1_800_000_000, 123_456_000).UTC()
 
 // canaryFlow gives the flow of a canary.
-func canaryFlow(c intel.Canary) synth.Flow {
-	source, target := intel.CanaryEnds()
+func canaryFlow(c event.Canary) synth.Flow {
+	source, target := event.CanaryEnds()
 	code := c.Code()
 	return synth.Flow{
 		Src: source, Dst: target, SrcPort: code.SrcPort, DstPort: code.DstPort, InIf: uint32(code.InIf), OutIf: uint32(code.OutIf),
-		Protocol: intel.CanaryProtocol, Packets: intel.CanaryPackets, Bytes: 128, Start: c.Sent, End: c.Sent,
+		Protocol: event.CanaryProtocol, Packets: event.CanaryPackets, Bytes: 128, Start: c.Sent, End: c.Sent,
 	}
 }
 
@@ -57,8 +58,8 @@ func TestCanaryPath(t *testing.T) {
 	hit := synth.Flow{Src: netip.MustParseAddr("10.0.0.5"), Dst: netip.MustParseAddr("203.0.113.9"), SrcPort: 4000, DstPort: 443, Protocol: 6, Packets: 1, Bytes: 100}
 	for _, v := range []flow.Version{flow.V5, flow.V9, flow.IPFIX, flow.SFlow} {
 		for _, wanted := range []bool{true, false} {
-			var events []intel.Event
-			c := correlate.New(correlate.DefaultConfig(), func(e []intel.Event) { events = append(events, e...) })
+			var events []event.Event
+			c := correlate.New(correlate.DefaultConfig(), func(e []event.Event) { events = append(events, e...) })
 			c.OnCanary(func(h *intel.Hit) bool {
 				if !h.Canary.Sent.Equal(canaryNow) || h.Canary.Token != 4711 || h.Canary.Matched.IsZero() || !h.Match.Empty() {
 					t.Errorf("%v: canary %+v", v, h.Canary)
@@ -66,7 +67,7 @@ func TestCanaryPath(t *testing.T) {
 				return wanted
 			})
 			m, d := path(t, c.HandTo(func() time.Time { return canaryNow }))
-			receive(t, d, v, canaryFlow(intel.Canary{Sent: canaryNow, Token: 4711}), hit)
+			receive(t, d, v, canaryFlow(event.Canary{Sent: canaryNow, Token: 4711}), hit)
 			m.Flush()
 			if s := c.Stats(); s.Hits != 1 || s.HitEvents != 1 || s.Contacts != 1 || s.Canaries != 1 || (s.CanaryEvents == 1) != wanted || m.Matched() != 1 {
 				t.Errorf("%v: stats %+v, %d matched", v, s, m.Matched())
@@ -78,10 +79,10 @@ func TestCanaryPath(t *testing.T) {
 	}
 }
 
-func isCanaryEvent(e *intel.Event) bool {
-	source, target := intel.CanaryEnds()
-	return e.Kind == intel.KindCanary && e.Canary() == intel.Canary{Sent: canaryNow, Token: 4711} && e.Time.Sub(e.Start) == time.Millisecond &&
-		e.Src == source && e.Dst == target && e.Offender == target && e.Severity == intel.Low && len(e.Indicators) == 0 &&
+func isCanaryEvent(e *event.Event) bool {
+	source, target := event.CanaryEnds()
+	return e.Kind == event.KindCanary && e.Canary() == event.Canary{Sent: canaryNow, Token: 4711} && e.Time.Sub(e.Start) == time.Millisecond &&
+		e.Src == source && e.Dst == target && e.Offender == target && e.Severity == event.Low && len(e.Indicators) == 0 &&
 		e.Reason == "canary received 1.000 ms after it was sent"
 }
 
@@ -100,9 +101,9 @@ func TestCanaryFlood(t *testing.T) {
 		}
 		b.Reset()
 	})
-	odd := canaryFlow(intel.Canary{Sent: canaryNow.Add(-48 * time.Hour)})
+	odd := canaryFlow(event.Canary{Sent: canaryNow.Add(-48 * time.Hour)})
 	for i := range 100 {
-		receive(t, d, flow.IPFIX, canaryFlow(intel.Canary{Sent: canaryNow, Token: uint16(i)}), hit, odd)
+		receive(t, d, flow.IPFIX, canaryFlow(event.Canary{Sent: canaryNow, Token: uint16(i)}), hit, odd)
 	}
 	m.Flush()
 	if canaries != 8 || hits != 100 || m.Matched() != 100 {
@@ -111,7 +112,7 @@ func TestCanaryFlood(t *testing.T) {
 	if got, want := m.Canaries(), (correlate.CanaryCounts{Found: 100, OverCap: 92, Shapeless: 100}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	receive(t, d, flow.IPFIX, canaryFlow(intel.Canary{Sent: canaryNow}))
+	receive(t, d, flow.IPFIX, canaryFlow(event.Canary{Sent: canaryNow}))
 	m.Flush()
 	if canaries != 9 {
 		t.Error("the next batch has no room for a canary")
@@ -126,7 +127,7 @@ func TestMalformedCanary(t *testing.T) {
 		got = b.AppendHits(got)
 		b.Reset()
 	})
-	odd := canaryFlow(intel.Canary{Sent: canaryNow.Add(-48 * time.Hour)})
+	odd := canaryFlow(event.Canary{Sent: canaryNow.Add(-48 * time.Hour)})
 	for _, v := range []flow.Version{flow.V5, flow.V9, flow.IPFIX, flow.SFlow} {
 		receive(t, d, v, odd)
 	}

@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/google/uuid"
 )
 
@@ -54,8 +54,8 @@ type contact struct {
 
 	// What the last events said.
 	saidAnswered bool
-	worst        intel.Severity
-	rank         intel.Severity // worst when it was used last
+	worst        event.Severity
+	rank         event.Severity // worst when it was used last
 
 	tcpFlags uint16
 	suspect  bool
@@ -157,18 +157,18 @@ func (c *contact) refused() bool {
 }
 
 // direction gives the direction seen from the home networks.
-func (c *contact) direction() intel.Direction { return c.us.direction(c.initiator) }
+func (c *contact) direction() event.Direction { return c.us.direction(c.initiator) }
 
 // answer gives the answer as it can be told at the time now: that there was none
 // only when every packet was seen, and it was refused or the first interval is over.
-func (c *contact) answer(now time.Duration) intel.Answered {
+func (c *contact) answer(now time.Duration) event.Answered {
 	switch {
 	case c.answered:
-		return intel.AnsweredYes
+		return event.AnsweredYes
 	case !c.sampled && (c.refused() || now-c.first >= firstUpdate):
-		return intel.AnsweredNo
+		return event.AnsweredNo
 	}
-	return intel.AnsweredUnknown
+	return event.AnsweredUnknown
 }
 
 // score gives the score as things stand.

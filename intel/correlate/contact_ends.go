@@ -5,6 +5,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // IANA protocol numbers that are treated by name.
@@ -275,16 +276,16 @@ func (us homes) ours() party {
 }
 
 // direction gives the direction of what the initiator opened, seen from the home networks.
-func (us homes) direction(initiator party) intel.Direction {
+func (us homes) direction(initiator party) event.Direction {
 	switch {
 	case us.offender && us.local:
-		return intel.Internal
+		return event.Internal
 	case !us.offender && !us.local:
-		return intel.Transit
+		return event.Transit
 	case initiator == us.ours():
-		return intel.Outbound
+		return event.Outbound
 	}
-	return intel.Inbound
+	return event.Inbound
 }
 
 // ours are the home networks.

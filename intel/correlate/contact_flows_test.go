@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // counted makes a record of our beacon with counts of its own.
@@ -61,7 +61,7 @@ func TestDuplicates(t *testing.T) {
 			s.Flush(t0)
 			got := s.take()
 			last := got[len(got)-1]
-			if last.Kind != intel.KindUpdate && last.Flows != c.want {
+			if last.Kind != event.KindUpdate && last.Flows != c.want {
 				t.Fatalf("got %v, want an update", kinds(got))
 			}
 			if last.Flows != c.want || last.Packets != c.packets || last.Bytes != c.packets*100 || len(last.Exporters) != c.exporters {
@@ -80,7 +80,7 @@ func TestDuplicateIsNewsOnlyOnce(t *testing.T) {
 	s.take()
 	s.at(time.Second, seenBy(beacon, edge2))
 	s.Tick(t0.Add(time.Minute))
-	if got := s.one(intel.KindUpdate); got.Flows != 2 || !slices.Equal(got.Exporters, []netip.Addr{edge1, edge2}) {
+	if got := s.one(event.KindUpdate); got.Flows != 2 || !slices.Equal(got.Exporters, []netip.Addr{edge1, edge2}) {
 		t.Errorf("%d flows by %v, want 2 by both exporters", got.Flows, got.Exporters)
 	}
 	s.at(61*time.Second, seenBy(beacon, edge2))
@@ -88,7 +88,7 @@ func TestDuplicateIsNewsOnlyOnce(t *testing.T) {
 	s.none()
 	s.at(31*time.Minute, seenBy(beacon, edge2)) // now it has seen more than the other
 	s.Tick(t0.Add(time.Hour))
-	if got := s.one(intel.KindUpdate); got.Flows != 3 || got.Packets != 3 {
+	if got := s.one(event.KindUpdate); got.Flows != 3 || got.Packets != 3 {
 		t.Errorf("%d flows of %d packets, want 3 of 3", got.Flows, got.Packets)
 	}
 }

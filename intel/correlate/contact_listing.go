@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // A listing is what a table has said of an offender. It never changes, and all contacts
@@ -40,9 +41,9 @@ func (p *packedListing) prefix() netip.Prefix { return netip.PrefixFrom(p.addr.a
 
 func (p *packedListing) feed() string { return p.evidence.feed }
 
-func (p *packedListing) indicator() intel.Indicator {
+func (p *packedListing) indicator() event.Indicator {
 	e := p.evidence
-	return intel.Indicator{
+	return event.Indicator{
 		Prefix: p.prefix(), Port: p.port, Feed: e.feed, Score: p.score, Category: e.category, Ref: e.ref,
 		Description: e.description, NativeID: e.nativeID, TLP: e.tlp,
 		FirstSeen: ofSeconds(p.first), LastSeen: ofSeconds(p.last), Expires: ofSeconds(p.expires),
@@ -64,11 +65,11 @@ func ofSeconds(s uint32) time.Time {
 }
 
 // indicators gives what was listed. The slice is the caller's.
-func (l *listing) indicators() []intel.Indicator {
+func (l *listing) indicators() []event.Indicator {
 	if len(l.listings) == 0 {
 		return nil
 	}
-	out := make([]intel.Indicator, len(l.listings))
+	out := make([]event.Indicator, len(l.listings))
 	for i := range l.listings {
 		out[i] = l.listings[i].indicator()
 	}
@@ -76,7 +77,7 @@ func (l *listing) indicators() []intel.Indicator {
 }
 
 // says reports whether the listing is of these indicators.
-func (l *listing) says(version string, indicators []intel.Indicator) bool {
+func (l *listing) says(version string, indicators []event.Indicator) bool {
 	if l.version != version || len(l.listings) != len(indicators) {
 		return false
 	}
@@ -99,9 +100,19 @@ func newListings() listings {
 	return listings{seed: maphash.MakeSeed(), byHash: make(map[uint64]*listing), evidence: make(map[evidence]*evidence)}
 }
 
+// indicatorsOf gives the listings of a match as an event has them.
+func indicatorsOf(m intel.Match) []event.Indicator {
+	listed := m.Indicators()
+	out := make([]event.Indicator, len(listed))
+	for i := range listed {
+		out[i] = event.Indicator(listed[i])
+	}
+	return out
+}
+
 // hold gives the listing of a match for a contact that lets go of it later.
 func (t *listings) hold(m intel.Match) *listing {
-	version, indicators := m.Version(), m.Indicators()
+	version, indicators := m.Version(), indicatorsOf(m)
 	hash := maphash.String(t.seed, version)
 	for i := range indicators {
 		hash = hash*31 + maphash.Comparable(t.seed, indicators[i])
@@ -131,7 +142,7 @@ func (t *listings) letGo(l *listing) {
 	}
 }
 
-func (t *listings) pack(ind *intel.Indicator) packedListing {
+func (t *listings) pack(ind *event.Indicator) packedListing {
 	text := evidence{ind.Feed, ind.Category, ind.Ref, ind.Description, ind.NativeID, ind.TLP}
 	shared := t.evidence[text]
 	if shared == nil {

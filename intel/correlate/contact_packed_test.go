@@ -12,6 +12,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // TestPackedIsLossless: what a contact keeps of its first flow and its key comes back as it was.
@@ -66,7 +67,7 @@ func TestListingsAreLossless(t *testing.T) {
 	for _, want := range [][]intel.Indicator{nil, {full}, {full, {Prefix: netip.MustParsePrefix("0.0.0.0/0"), Feed: "b"}}} {
 		m := intel.MatchOf("v1", slices.Clone(want))
 		l := all.hold(m)
-		if got := l.indicators(); !slices.Equal(got, m.Indicators()) || l.base != baseScore(got) {
+		if got := l.indicators(); !slices.Equal(got, indicatorsOf(m)) || l.base != baseScore(got) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 		if again := all.hold(m); again != l || l.contacts != 2 {
@@ -130,7 +131,7 @@ func TestMemoryOfContacts(t *testing.T) {
 			cfg := DefaultConfig()
 			cfg.MaxFlows = 1
 			before := liveHeap()
-			s := New(cfg, func([]intel.Event) {})
+			s := New(cfg, func([]event.Event) {})
 			hits := make([]intel.Hit, 1)
 			for i := range uint32(n) {
 				for range 2 {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // A head is the flow that stands for a contact in its events.
@@ -89,11 +90,11 @@ func (d *head) communityID() string {
 	case !d.hasProtocol:
 		return ""
 	case d.protocol != protoICMP && d.protocol != protoICMPv6:
-		return intel.CommunityID(d.src, d.dst, d.srcPort, d.dstPort, d.protocol)
+		return event.CommunityID(d.src, d.dst, d.srcPort, d.dstPort, d.protocol)
 	case !d.hasICMP:
 		return ""
 	}
-	return intel.CommunityID(d.src, d.dst, d.icmp>>8, d.icmp&0xff, d.protocol)
+	return event.CommunityID(d.src, d.dst, d.icmp>>8, d.icmp&0xff, d.protocol)
 }
 
 // A sight is one hit as the correlator reads it.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // contacts holds all contacts: by name, by rank and last use, and those that have
@@ -25,10 +26,10 @@ type contacts struct {
 }
 
 // Contacts are ranked by the highest severity that their events had.
-const numRanks = int(intel.Critical) + 1
+const numRanks = int(event.Critical) + 1
 
 // pinned is the rank of the overflow, which never makes room.
-const pinned = intel.Severity(numRanks)
+const pinned = event.Severity(numRanks)
 
 // A rank is a list of contacts, the longest idle first.
 type rank struct{ first, latest *contact }

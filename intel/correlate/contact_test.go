@@ -8,6 +8,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // rev adds counters of the way back, as a biflow has them whose source is the
@@ -31,12 +32,12 @@ func denied(r flow.Record) flow.Record {
 
 func TestDirectionAndAnswer(t *testing.T) {
 	const (
-		in, out  = intel.Inbound, intel.Outbound
-		yes, unk = intel.AnsweredYes, intel.AnsweredUnknown
+		in, out  = event.Inbound, event.Outbound
+		yes, unk = event.AnsweredYes, event.AnsweredUnknown
 	)
 	type judgement struct {
-		direction intel.Direction
-		answered  intel.Answered
+		direction event.Direction
+		answered  event.Answered
 		blocked   bool
 		port      uint16 // service port
 	}
@@ -156,61 +157,61 @@ func TestLocalEndAndDirection(t *testing.T) {
 		record    flow.Record
 		role      flow.Side
 		local     netip.Addr
-		direction intel.Direction
+		direction event.Direction
 		port      uint16
 	}{
-		{"plain", beacon, flow.SideDst, us, intel.Outbound, 443},
-		{"transit", tcp(visitor, 51515, bad, 443, syn), flow.SideDst, visitor, intel.Transit, 443},
-		{"source NAT", with(beacon, func(r *flow.Record) { r.PostNATSrc = public }), flow.SideDst, us, intel.Outbound, 443},
+		{"plain", beacon, flow.SideDst, us, event.Outbound, 443},
+		{"transit", tcp(visitor, 51515, bad, 443, syn), flow.SideDst, visitor, event.Transit, 443},
+		{"source NAT", with(beacon, func(r *flow.Record) { r.PostNATSrc = public }), flow.SideDst, us, event.Outbound, 443},
 		{"return to the public address", with(tcp(bad, 443, public, 4000, ack), func(r *flow.Record) {
 			r.PostNATDst, r.PostNATDstPort = us, 51515
-		}), flow.SideSrc, us, intel.Outbound, 443},
+		}), flow.SideSrc, us, event.Outbound, 443},
 		{"return, port kept", with(tcp(bad, 443, public, 40000, ack), func(r *flow.Record) {
 			r.PostNATDst = us
-		}), flow.SideSrc, us, intel.Outbound, 443},
+		}), flow.SideSrc, us, event.Outbound, 443},
 		{"published service", with(tcp(bad, 40000, public, 8443, syn), func(r *flow.Record) {
 			r.PostNATDst, r.PostNATDstPort = us, 443
-		}), flow.SideSrc, us, intel.Inbound, 443},
+		}), flow.SideSrc, us, event.Inbound, 443},
 		{"its answer", with(tcp(us, 443, bad, 40000, syn|ack), func(r *flow.Record) {
 			r.PostNATSrc, r.PostNATSrcPort = public, 8443
-		}), flow.SideDst, us, intel.Inbound, 443},
+		}), flow.SideDst, us, event.Inbound, 443},
 		{"only the outside is ours", with(tcp(visitor, 51515, bad, 443, syn), func(r *flow.Record) {
 			r.PostNATSrc = netip.MustParseAddr("10.9.9.9")
-		}), flow.SideDst, visitor, intel.Outbound, 443},
+		}), flow.SideDst, visitor, event.Outbound, 443},
 		{"translated to the offender", with(tcp(us, 51515, visitor, 80, syn), func(r *flow.Record) {
 			r.PostNATDst, r.PostNATDstPort = bad, 8080
-		}), flow.SidePostNATDst, us, intel.Outbound, 8080},
+		}), flow.SidePostNATDst, us, event.Outbound, 8080},
 		{"translated from the offender", with(tcp(visitor, 40000, us, 22, syn), func(r *flow.Record) {
 			r.PostNATSrc = bad
-		}), flow.SidePostNATSrc, us, intel.Inbound, 22},
+		}), flow.SidePostNATSrc, us, event.Inbound, 22},
 		{"our own public address is the offender", with(tcp(us, 51515, visitor, 443, syn), func(r *flow.Record) {
 			r.PostNATSrc = bad
-		}), flow.SidePostNATSrc, visitor, intel.Outbound, 443},
+		}), flow.SidePostNATSrc, visitor, event.Outbound, 443},
 		{"source known only after NAT", with(tcp(netip.Addr{}, 51515, bad, 443, syn), func(r *flow.Record) {
 			r.PostNATSrc = us
-		}), flow.SideDst, us, intel.Outbound, 443},
+		}), flow.SideDst, us, event.Outbound, 443},
 		{"inner source", with(ip(visitor, public, 47), func(r *flow.Record) {
 			r.InnerSrc, r.InnerDst, r.InnerProtocol = bad, us, protoUDP
 			r.InnerSrcPort, r.InnerDstPort = 40000, 53
 			r.Has |= flow.HasInnerPorts | flow.HasInnerProtocol
-		}), flow.SideInnerSrc, us, intel.Inbound, 53},
+		}), flow.SideInnerSrc, us, event.Inbound, 53},
 		{"inner destination", with(ip(visitor, public, 47), func(r *flow.Record) {
 			r.InnerSrc, r.InnerDst, r.InnerProtocol = us, bad, protoTCP
 			r.InnerSrcPort, r.InnerDstPort = 40000, 80
 			r.Has |= flow.HasInnerPorts | flow.HasInnerProtocol
-		}), flow.SideInnerDst, us, intel.Outbound, 80},
+		}), flow.SideInnerDst, us, event.Outbound, 80},
 		{"second pair shares the ports", with(tcp(visitor, 51515, public, 443, syn), func(r *flow.Record) {
 			r.InnerSrc, r.InnerDst = us, bad
-		}), flow.SideInnerDst, us, intel.Outbound, 443},
+		}), flow.SideInnerDst, us, event.Outbound, 443},
 		{"tunnel between homes", with(ip(us, us, 47), func(r *flow.Record) {
 			r.InnerSrc, r.InnerDst = bad, visitor
-		}), flow.SideInnerSrc, visitor, intel.Transit, 0},
+		}), flow.SideInnerSrc, visitor, event.Transit, 0},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStage(t, nil)
 			s.at(0, c.record)
-			e := s.one(intel.KindHit)
+			e := s.one(event.KindHit)
 			port := s.contacts.longestIdle().packed.port
 			if e.Role != c.role || e.Local != c.local || e.Direction != c.direction || port != c.port {
 				t.Errorf("offender at %s, local %s, %s, port %d; want %s, %s, %s, %d",
@@ -226,19 +227,19 @@ func TestOwnOffender(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		record flow.Record
-		want   intel.Direction
+		want   event.Direction
 	}{
-		{"to another of ours", tcp(own, 40000, us, 22, syn), intel.Internal},
-		{"from another of ours", tcp(us, 40000, own, 22, syn), intel.Internal},
-		{"to the world", tcp(own, 40000, public, 22, syn), intel.Outbound},
-		{"from the world", tcp(public, 40000, own, 22, syn), intel.Inbound},
-		{"answer of the world", tcp(public, 22, own, 40000, ack), intel.Outbound},
+		{"to another of ours", tcp(own, 40000, us, 22, syn), event.Internal},
+		{"from another of ours", tcp(us, 40000, own, 22, syn), event.Internal},
+		{"to the world", tcp(own, 40000, public, 22, syn), event.Outbound},
+		{"from the world", tcp(public, 40000, own, 22, syn), event.Inbound},
+		{"answer of the world", tcp(public, 22, own, 40000, ack), event.Outbound},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStage(t, nil)
 			s.table = table
 			s.at(0, c.record)
-			if e := s.one(intel.KindHit); e.Direction != c.want {
+			if e := s.one(event.KindHit); e.Direction != c.want {
 				t.Errorf("%s, want %s", e.Direction, c.want)
 			}
 		})
@@ -251,7 +252,7 @@ func TestNATDirectionsJoin(t *testing.T) {
 		with(beacon, func(r *flow.Record) { r.PostNATSrc, r.PostNATSrcPort = public, 4000 }),
 		with(tcp(bad, 443, public, 4000, ack), func(r *flow.Record) { r.PostNATDst, r.PostNATDstPort = us, 51515 }))
 	got := s.take()
-	if len(got) != 2 || got[1].Kind != intel.KindUpdate || got[1].Answered != intel.AnsweredYes {
+	if len(got) != 2 || got[1].Kind != event.KindUpdate || got[1].Answered != event.AnsweredYes {
 		t.Errorf("got %v, want a hit and the update of its answer", kinds(got))
 	}
 }
@@ -278,7 +279,7 @@ func TestContactsShareTheirListing(t *testing.T) {
 	s.table = listedTable(t, "v1", wide)
 	s.at(0, beacon, scan, tcp(us, 1, netip.MustParseAddr("203.0.113.77"), 443, syn))
 	for _, e := range s.take() {
-		if want := []intel.Indicator{wide}; !slices.Equal(e.Indicators, want) {
+		if want := []event.Indicator{event.Indicator(wide)}; !slices.Equal(e.Indicators, want) {
 			t.Errorf("indicators %v, want %v", e.Indicators, want)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // A Correlator is the single owner of the contacts: it rolls hits up, judges them
@@ -20,7 +21,7 @@ type Correlator struct {
 	cfg       Config
 	home      ours
 	exporters map[netip.Addr]*Exporter
-	publish   func([]intel.Event)
+	publish   func([]event.Event)
 	onCanary  func(*intel.Hit) bool
 
 	clock    clock
@@ -28,7 +29,7 @@ type Correlator struct {
 	unsynced bool          // the wall clock cannot be trusted
 	contacts *contacts
 	flows    *seenFlows
-	out      []intel.Event
+	out      []event.Event
 	stats    stats
 	tally    tally
 
@@ -40,7 +41,7 @@ type Correlator struct {
 
 // New makes a correlator of a valid configuration. publish gets events in batches,
 // from within Handle, Tick and Flush; it must not keep the slice.
-func New(cfg Config, publish func([]intel.Event)) *Correlator {
+func New(cfg Config, publish func([]event.Event)) *Correlator {
 	c := &Correlator{
 		cfg:       cfg,
 		home:      newOurs(&cfg),
@@ -147,8 +148,8 @@ func (c *Correlator) crowdedOut(h *intel.Hit, e *ends, s *sight, us homes) bool 
 		return false
 	}
 	answered := !s.blocked && e.isAnswer(s.back.any())
-	score := weigh(baseScore(h.Match.Indicators()), c.cfg.Factors.of(us.direction(e.opener()), answered, s.blocked))
-	return intel.SeverityOf(int(score)) < c.contacts.leastSevere().rank
+	score := weigh(baseScore(indicatorsOf(h.Match)), c.cfg.Factors.of(us.direction(e.opener()), answered, s.blocked))
+	return event.SeverityOf(int(score)) < c.contacts.leastSevere().rank
 }
 
 // evict ends the contact that matters least.
@@ -229,8 +230,8 @@ func (c *Correlator) urgent(ct *contact) bool {
 	return ct.answered && !ct.saidAnswered || c.severity(ct) > ct.worst
 }
 
-func (c *Correlator) severity(ct *contact) intel.Severity {
-	return intel.SeverityOf(int(ct.score(&c.cfg.Factors)))
+func (c *Correlator) severity(ct *contact) event.Severity {
+	return event.SeverityOf(int(ct.score(&c.cfg.Factors)))
 }
 
 // update publishes the update of a contact that waits for one.
@@ -308,15 +309,15 @@ func (c *Correlator) exporter(e *flow.Exporter) *Exporter {
 const maxBatch = 4096
 
 // emit adds an event to the batch.
-func (c *Correlator) emit(e intel.Event) {
+func (c *Correlator) emit(e event.Event) {
 	if len(c.out) >= maxBatch {
 		c.send()
 	}
 	c.out = append(c.out, e)
 	switch e.Kind {
-	case intel.KindUpdate:
+	case event.KindUpdate:
 		c.stats.updateEvents.Add(1)
-	case intel.KindCanary:
+	case event.KindCanary:
 		c.stats.canaryEvents.Add(1)
 	default:
 		c.stats.hitEvents.Add(1)

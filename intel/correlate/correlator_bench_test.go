@@ -6,6 +6,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // BenchmarkHandle handles hits of one contact that is known: the same flow again, new
@@ -39,7 +40,7 @@ func BenchmarkHandle(b *testing.B) {
 // BenchmarkScan handles the flows of a scan, each of another port and host. Most of the
 // time is that of the hit; what folds costs no contact and no event.
 func BenchmarkScan(b *testing.B) {
-	c := New(DefaultConfig(), func([]intel.Event) {})
+	c := New(DefaultConfig(), func([]event.Event) {})
 	hit := hitOf(b, listedTable(b, "v1", c2("feodo", 90)), scan)
 	r := scan
 	hit.Record = &r

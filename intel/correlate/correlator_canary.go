@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // OnCanary has f asked about every canary, by the goroutine that calls Handle: only
@@ -22,11 +23,11 @@ func (c *Correlator) canary(h *intel.Hit, now time.Time) {
 }
 
 // canaryEvent makes the event of a canary. Start and End are the time of its sending,
-// see [intel.Event.Canary].
-func (c *Correlator) canaryEvent(h *intel.Hit, now time.Time) intel.Event {
+// see [event.Event.Canary].
+func (c *Correlator) canaryEvent(h *intel.Hit, now time.Time) event.Event {
 	s := c.sightOf(h, now)
-	ev := intel.Event{
-		Kind:        intel.KindCanary,
+	ev := event.Event{
+		Kind:        event.KindCanary,
 		ID:          newID(),
 		Time:        s.received,
 		Sensor:      c.cfg.Sensor,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // slowContact is a contact as the oracle keeps it: nothing but all of its hits.
@@ -18,8 +19,8 @@ type slowContact struct {
 	port     uint16
 	hits     []flow.Record
 	at       []time.Duration
-	reported *intel.Event // the last event
-	worst    intel.Severity
+	reported *event.Event // the last event
+	worst    event.Severity
 }
 
 func (c *slowContact) last() time.Duration { return c.at[len(c.at)-1] }
@@ -53,7 +54,7 @@ func (o *slowOracle) add(r flow.Record, local netip.Addr, port uint16, now time.
 	crowded := len(o.open) == o.max && r.Src == bad // opened by the offender
 	for _, other := range o.open {
 		same := other.local == local && other.port == port
-		crowded = crowded && !same && other.worst > intel.Low
+		crowded = crowded && !same && other.worst > event.Low
 	}
 	if crowded {
 		o.crowded++
@@ -100,7 +101,7 @@ func (c *slowContact) check(t *testing.T) {
 		t.Fatalf("contact of %s, port %d: last event %+v, want %d flows, %d packets of %d bytes, %d back",
 			c.local, c.port, e, len(c.hits), forth, bytes, back)
 	}
-	if (e.Answered == intel.AnsweredYes) != (both[0] && both[1]) {
+	if (e.Answered == event.AnsweredYes) != (both[0] && both[1]) {
 		t.Fatalf("contact of %s, port %d is answered %s, directions seen: %v", c.local, c.port, e.Answered, both)
 	}
 }
@@ -110,7 +111,7 @@ func TestTotalsAgainstOracle(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		o := &slowOracle{idle: 10 * time.Minute, max: 5 + rng.IntN(20)}
 		s := newStage(t, func(c *Config) { c.Idle, c.MaxContacts = o.idle, o.max })
-		reported := make(map[[2]any]*intel.Event) // the last event of each open contact
+		reported := make(map[[2]any]*event.Event) // the last event of each open contact
 		overflow := make(map[string]uint64)       // flows by its contacts
 		now := time.Duration(0)
 		collect := func() {
@@ -120,11 +121,11 @@ func TestTotalsAgainstOracle(t *testing.T) {
 					continue
 				}
 				k := [2]any{e.Local, max(e.SrcPort, e.DstPort)}
-				if e.Kind == intel.KindUpdate && reported[k] == nil {
+				if e.Kind == event.KindUpdate && reported[k] == nil {
 					t.Fatalf("update of %v without a hit", k)
 				}
-				if e.Kind == intel.KindHit {
-					reported[k] = new(intel.Event)
+				if e.Kind == event.KindHit {
+					reported[k] = new(event.Event)
 				}
 				*reported[k] = e
 			}
@@ -230,7 +231,7 @@ func FuzzHandle(f *testing.F) {
 		cfg := DefaultConfig()
 		cfg.MaxContacts, cfg.MaxFlows = 1+rng.IntN(4), 1+rng.IntN(4)
 		events := 0
-		c := New(cfg, func(batch []intel.Event) { events += len(batch) })
+		c := New(cfg, func(batch []event.Event) { events += len(batch) })
 		now := t0
 		for i := range 50 {
 			now = now.Add(time.Duration([]int64{step, other}[i%2]))

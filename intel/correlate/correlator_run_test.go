@@ -12,17 +12,18 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // journal collects the kinds of published events.
 type journal struct {
 	mu    sync.Mutex
-	kinds []intel.Kind
+	kinds []event.Kind
 	flows uint64 // of the last event
 	gate  chan struct{}
 }
 
-func (j *journal) publish(batch []intel.Event) {
+func (j *journal) publish(batch []event.Event) {
 	if j.gate != nil {
 		<-j.gate
 	}
@@ -32,7 +33,7 @@ func (j *journal) publish(batch []intel.Event) {
 	j.flows = batch[len(batch)-1].Flows
 }
 
-func (j *journal) expect(t *testing.T, want ...intel.Kind) {
+func (j *journal) expect(t *testing.T, want ...event.Kind) {
 	t.Helper()
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -70,15 +71,15 @@ func TestLoopHandlesAndTicks(t *testing.T) {
 		l.Start() // once is enough
 		offer(t, l, scan, scan)
 		synctest.Wait()
-		j.expect(t, intel.KindHit)
+		j.expect(t, event.KindHit)
 		time.Sleep(time.Minute - time.Second)
 		synctest.Wait()
-		j.expect(t, intel.KindHit)
+		j.expect(t, event.KindHit)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		j.expect(t, intel.KindHit, intel.KindUpdate)
+		j.expect(t, event.KindHit, event.KindUpdate)
 		l.Stop()
-		j.expect(t, intel.KindHit, intel.KindUpdate)
+		j.expect(t, event.KindHit, event.KindUpdate)
 	})
 }
 
@@ -99,7 +100,7 @@ func TestLoopStopHandlesWhatWaits(t *testing.T) {
 			l.Stop()
 			l.Stop()
 			l.Start() // too late
-			j.expect(t, intel.KindHit, intel.KindUpdate)
+			j.expect(t, event.KindHit, event.KindUpdate)
 			if j.flows != 10 {
 				t.Errorf("%d flows in the last update, want 10", j.flows)
 			}
@@ -234,7 +235,7 @@ func TestCanariesHaveRoomOfTheirOwn(t *testing.T) {
 	offer(t, l, slices.Repeat([]flow.Record{beacon}, 50)...)
 	canary := func() {
 		var b Batch
-		b.add(canaryLane, &beacon, []intel.Hit{{Canary: new(intel.Canary)}})
+		b.add(canaryLane, &beacon, []intel.Hit{{Canary: new(event.Canary)}})
 		l.Offer(&b)
 		b.Reset()
 	}

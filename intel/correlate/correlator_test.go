@@ -8,6 +8,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // The stage of most tests: our host, and a listed one with the score 90 of one feed.
@@ -39,7 +40,7 @@ type stage struct {
 	*Correlator
 	t      testing.TB
 	table  *intel.Table
-	events []intel.Event
+	events []event.Event
 	calls  int
 }
 
@@ -54,7 +55,7 @@ func newStage(t testing.TB, change func(*Config)) *stage {
 		t.Fatal(err)
 	}
 	s := &stage{t: t, table: listedTable(t, "v1", c2("feodo", 90))}
-	s.Correlator = New(cfg, func(batch []intel.Event) {
+	s.Correlator = New(cfg, func(batch []event.Event) {
 		s.calls++
 		s.events = append(s.events, batch...)
 		clear(batch) // whoever keeps the slice will see it
@@ -89,14 +90,14 @@ func hitOf(t testing.TB, table *intel.Table, r flow.Record) intel.Hit {
 }
 
 // take gives the events since the last call.
-func (s *stage) take() []intel.Event {
+func (s *stage) take() []event.Event {
 	out := s.events
 	s.events = nil
 	return out
 }
 
 // one gives the only event since the last call.
-func (s *stage) one(want intel.Kind) intel.Event {
+func (s *stage) one(want event.Kind) event.Event {
 	s.t.Helper()
 	got := s.take()
 	if len(got) != 1 || got[0].Kind != want {
@@ -112,7 +113,7 @@ func (s *stage) none() {
 	}
 }
 
-func kinds(events []intel.Event) (k []intel.Kind) {
+func kinds(events []event.Event) (k []event.Kind) {
 	for _, e := range events {
 		k = append(k, e.Kind)
 	}
@@ -174,27 +175,27 @@ func TestFirstHit(t *testing.T) {
 		r.Exporter.Domain, r.InIf, r.OutIf = 7, 1, 2
 		r.Has |= flow.HasInIf | flow.HasOutIf
 	}))
-	got := s.one(intel.KindHit)
+	got := s.one(event.KindHit)
 	if got.ID.Version() != 7 {
 		t.Errorf("id %s is of version %d, want 7", got.ID, got.ID.Version())
 	}
 	if got.Contact.Version() != 7 || got.Contact == got.ID {
 		t.Errorf("contact %s, want an id of its own of version 7", got.Contact)
 	}
-	want := intel.Event{
-		Kind: intel.KindHit, ID: got.ID, Time: t0, Sensor: "pi-oslo", Contact: got.Contact, Seq: 1,
+	want := event.Event{
+		Kind: event.KindHit, ID: got.ID, Time: t0, Sensor: "pi-oslo", Contact: got.Contact, Seq: 1,
 		ServicePort: 443, ContactFirstSeen: t0,
 		Src: us, Dst: bad, SrcPort: 51515, DstPort: 443, HasPorts: true,
 		Protocol: protoTCP, HasProtocol: true,
 		Offender: bad, Local: us, Role: flow.SideDst,
-		Direction: intel.Outbound, Answered: intel.AnsweredUnknown,
-		Severity: intel.High, Score: 72, Reason: "c2 listed by feodo (90); outbound",
+		Direction: event.Outbound, Answered: event.AnsweredUnknown,
+		Severity: event.High, Score: 72, Reason: "c2 listed by feodo (90); outbound",
 		IntelVersion: "v1",
 		Flows:        1, Packets: 1, Bytes: 100, PacketsRaw: 1, BytesRaw: 100,
 		TCPFlags: syn, Sampling: 1, Start: t0.Add(-time.Second), End: t0, Clock: "ok",
 		Exporter: edge1, ExporterName: "edge-1", Domain: 7, Version: flow.V9,
 		InIf: 1, OutIf: 2, HasIf: true,
-		CommunityID: intel.CommunityID(us, bad, 51515, 443, protoTCP),
+		CommunityID: event.CommunityID(us, bad, 51515, 443, protoTCP),
 	}
 	compareEvents(t, got, want)
 	if len(got.Indicators) != 1 || got.Indicators[0].Feed != "feodo" {
@@ -203,7 +204,7 @@ func TestFirstHit(t *testing.T) {
 }
 
 // compareEvents compares all but the indicators.
-func compareEvents(t *testing.T, got, want intel.Event) {
+func compareEvents(t *testing.T, got, want event.Event) {
 	t.Helper()
 	got.Indicators, want.Indicators = nil, nil
 	if !slices.Equal(got.Exporters, want.Exporters) {
@@ -234,7 +235,7 @@ func TestUpdateSchedule(t *testing.T) {
 func TestUpdateOnlyWithNews(t *testing.T) {
 	s := newStage(t, nil)
 	s.at(0, scan)
-	s.one(intel.KindHit)
+	s.one(event.KindHit)
 	s.Tick(t0.Add(59 * time.Minute))
 	s.none()
 	s.Tick(t0.Add(time.Hour)) // idle: it ends, and has nothing to add
@@ -243,7 +244,7 @@ func TestUpdateOnlyWithNews(t *testing.T) {
 		t.Errorf("stats %+v, want no contact and one ended", got)
 	}
 	s.at(2*time.Hour, scan)
-	s.one(intel.KindHit) // a new contact
+	s.one(event.KindHit) // a new contact
 }
 
 func TestUpdateHasTotals(t *testing.T) {
@@ -256,11 +257,11 @@ func TestUpdateHasTotals(t *testing.T) {
 	}))
 	s.none()
 	s.Tick(t0.Add(time.Minute))
-	got := s.one(intel.KindUpdate)
+	got := s.one(event.KindUpdate)
 	if got.Flows != 2 || got.Packets != 10 || got.Bytes != 1000 || got.SrcPort != 51515 {
 		t.Errorf("update %+v, want 2 flows, 10 packets, 1000 bytes of the first flow", got)
 	}
-	if got.Answered != intel.AnsweredNo {
+	if got.Answered != event.AnsweredNo {
 		t.Errorf("answered %s after one interval, want no", got.Answered)
 	}
 	if !got.Time.Equal(t0.Add(10*time.Second)) || !got.Start.Equal(t0.Add(-time.Hour)) || !got.End.Equal(t0.Add(9*time.Second)) {
@@ -273,8 +274,8 @@ func TestUpdateAtOnceWhenAnswered(t *testing.T) {
 	s.at(0, beacon)
 	s.take()
 	s.at(time.Second, answer)
-	got := s.one(intel.KindUpdate)
-	if got.Answered != intel.AnsweredYes || got.Direction != intel.Outbound || got.Severity != intel.Critical {
+	got := s.one(event.KindUpdate)
+	if got.Answered != event.AnsweredYes || got.Direction != event.Outbound || got.Severity != event.Critical {
 		t.Errorf("update is %s, %s, %s, want answered, outbound, critical", got.Answered, got.Direction, got.Severity)
 	}
 	if got.Flows != 2 || got.PacketsBack != 1 || got.BytesBack != 100 {
@@ -287,18 +288,18 @@ func TestUpdateAtOnceWhenAnswered(t *testing.T) {
 func TestUpdateAtOnceWhenWorse(t *testing.T) {
 	s := newStage(t, nil)
 	s.at(0, scan)
-	if got := s.one(intel.KindHit); got.Severity != intel.Low {
+	if got := s.one(event.KindHit); got.Severity != event.Low {
 		t.Fatalf("a scan is %s, want low", got.Severity)
 	}
 	// The same pair and port, but opened by us.
 	s.at(time.Second, tcp(us, 51515, bad, 22, syn))
-	got := s.one(intel.KindUpdate)
-	if got.Direction != intel.Outbound || got.Severity <= intel.Low {
+	got := s.one(event.KindUpdate)
+	if got.Direction != event.Outbound || got.Severity <= event.Low {
 		t.Errorf("update is %s, %s, want outbound and worse than low", got.Direction, got.Severity)
 	}
 	s.at(2*time.Second, scan) // cannot make it harmless again
 	s.Tick(t0.Add(time.Minute))
-	if got := s.one(intel.KindUpdate); got.Direction != intel.Outbound {
+	if got := s.one(event.KindUpdate); got.Direction != event.Outbound {
 		t.Errorf("direction %s after another scan, want outbound", got.Direction)
 	}
 }
@@ -321,19 +322,19 @@ func TestNewTableRaisesSeverity(t *testing.T) {
 	strong := s.table
 	s.table = listedTable(t, "v0", c2("feodo", 50))
 	s.at(0, beacon)
-	if got := s.one(intel.KindHit); got.Severity != intel.Medium {
+	if got := s.one(event.KindHit); got.Severity != event.Medium {
 		t.Fatalf("severity %s, want medium", got.Severity)
 	}
 	s.table = strong
 	s.at(time.Second, beacon)
-	if got := s.one(intel.KindUpdate); got.Severity != intel.High || got.IntelVersion != "v1" {
+	if got := s.one(event.KindUpdate); got.Severity != event.High || got.IntelVersion != "v1" {
 		t.Fatalf("update is %s by %q, want high by v1", got.Severity, got.IntelVersion)
 	}
 	s.table = listedTable(t, "v2", c2("feodo", 90), c2("otx", 75), c2("ours", 60))
 	s.at(2*time.Second, beacon)
 	s.none() // (90 + 10) x 0.8 = 80 is high, as before
 	s.Flush(t0.Add(2 * time.Second))
-	if got := s.one(intel.KindUpdate); got.Score != 80 || got.IntelVersion != "v2" || len(got.Indicators) != 3 {
+	if got := s.one(event.KindUpdate); got.Score != 80 || got.IntelVersion != "v2" || len(got.Indicators) != 3 {
 		t.Errorf("update has score %d of %q with %d indicators, want 80 of v2 with 3", got.Score, got.IntelVersion, len(got.Indicators))
 	}
 }
@@ -346,7 +347,7 @@ func TestIdleEndSendsLastUpdate(t *testing.T) {
 	s.Tick(t0.Add(16*time.Minute - 1))
 	s.none()
 	s.Tick(t0.Add(16 * time.Minute))
-	if got := s.one(intel.KindUpdate); got.Flows != 2 {
+	if got := s.one(event.KindUpdate); got.Flows != 2 {
 		t.Errorf("last update has %d flows, want 2", got.Flows)
 	}
 	s.Tick(t0.Add(3 * time.Hour))
@@ -359,7 +360,7 @@ func TestHandleWithoutTick(t *testing.T) {
 	s.take()
 	calls := s.calls
 	s.at(2*time.Hour, scan)
-	if got := s.take(); !slices.Equal(kinds(got), []intel.Kind{intel.KindUpdate, intel.KindHit}) || s.calls != calls+1 {
+	if got := s.take(); !slices.Equal(kinds(got), []event.Kind{event.KindUpdate, event.KindHit}) || s.calls != calls+1 {
 		t.Errorf("got %v in %d batches, want the last update and a new hit in one", kinds(got), s.calls-calls)
 	}
 }
@@ -372,12 +373,12 @@ func TestEvictionAtTheCap(t *testing.T) {
 	s.at(time.Second, probe(1)) // now host 2 is the longest idle, and has no news
 	s.take()
 	s.at(2*time.Second, probe(3))
-	if got := s.one(intel.KindHit); got.Local != host(3) {
+	if got := s.one(event.KindHit); got.Local != host(3) {
 		t.Fatalf("hit of %s, want that of host 3", got.Local)
 	}
 	s.at(3*time.Second, probe(4))
 	got := s.take()
-	if !slices.Equal(kinds(got), []intel.Kind{intel.KindHit, intel.KindUpdate}) || got[1].Local != host(1) || got[1].Flows != 3 || !got[1].Last {
+	if !slices.Equal(kinds(got), []event.Kind{event.KindHit, event.KindUpdate}) || got[1].Local != host(1) || got[1].Flows != 3 || !got[1].Last {
 		t.Fatalf("got %v, want a hit, then the last update of host 1 with 3 flows", kinds(got))
 	}
 	if st := s.Stats(); st.ContactsEvicted != 2 || st.EvictedBySeverity != [4]uint64{2} || st.Contacts != 2 {
@@ -422,7 +423,7 @@ func TestEvictionStartsWithTheLeastSevere(t *testing.T) {
 	}
 	hits := 0
 	for _, e := range s.take() {
-		if e.Kind == intel.KindHit && e.ServicePort < 1000 {
+		if e.Kind == event.KindHit && e.ServicePort < 1000 {
 			hits++
 		}
 	}
@@ -436,7 +437,7 @@ func TestFlush(t *testing.T) {
 	s.at(0, scan, scan, beacon)
 	s.take()
 	s.Flush(t0.Add(time.Second))
-	s.one(intel.KindUpdate)
+	s.one(event.KindUpdate)
 	if st := s.Stats(); st.Contacts != 0 || st.Hits != 3 || st.HitEvents != 2 || st.UpdateEvents != 1 || allOf(st.Severities) != 2 {
 		t.Errorf("stats %+v, want no contacts, 3 hits, 2 first hits, 1 update", st)
 	}
@@ -451,13 +452,13 @@ func TestBackwardsTime(t *testing.T) {
 	s.at(29*time.Second, scan)
 	s.take()
 	s.Tick(t0.Add(60 * time.Second))
-	if got := s.one(intel.KindUpdate); got.Flows != 3 {
+	if got := s.one(event.KindUpdate); got.Flows != 3 {
 		t.Errorf("%d flows, want 3", got.Flows)
 	}
 	s.at(-100*24*time.Hour, scan) // another capture
 	s.none()
 	s.Tick(t0.Add(-100*24*time.Hour + 4*time.Minute))
-	if got := s.one(intel.KindUpdate); got.Flows != 4 {
+	if got := s.one(event.KindUpdate); got.Flows != 4 {
 		t.Errorf("%d flows, want 4", got.Flows)
 	}
 	s.Tick(time.Date(2199, 1, 1, 0, 0, 0, 0, time.UTC))
@@ -487,16 +488,16 @@ func TestEveryHit(t *testing.T) {
 		t.Fatalf("%d events, want 3", len(got))
 	}
 	for i, want := range []struct {
-		answered intel.Answered
+		answered event.Answered
 		packets  uint64
 		role     flow.Side
 	}{
-		{intel.AnsweredUnknown, 1, flow.SideDst},
-		{intel.AnsweredYes, 1, flow.SideSrc},
-		{intel.AnsweredYes, 5, flow.SideDst},
+		{event.AnsweredUnknown, 1, flow.SideDst},
+		{event.AnsweredYes, 1, flow.SideSrc},
+		{event.AnsweredYes, 5, flow.SideDst},
 	} {
 		e := got[i]
-		if e.Kind != intel.KindHit || e.Direction != intel.Outbound || e.Flows != 1 || e.Answered != want.answered ||
+		if e.Kind != event.KindHit || e.Direction != event.Outbound || e.Flows != 1 || e.Answered != want.answered ||
 			e.Packets != want.packets || e.Role != want.role {
 			t.Errorf("event %d is %s, %s, %s, %d flows, %d packets, %s, want %+v", i, e.Kind, e.Direction, e.Answered, e.Flows, e.Packets, e.Role, want)
 		}

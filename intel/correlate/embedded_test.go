@@ -7,6 +7,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // TestEmbeddedEvent: the event of an IPv6 address that carries a listed IPv4 address has
@@ -19,18 +20,18 @@ func TestEmbeddedEvent(t *testing.T) {
 		name      string
 		record    flow.Record
 		embedded  string
-		direction intel.Direction
+		direction event.Direction
 	}{
-		{"NAT64", tcp(host6, 51515, nat, 443, syn), "203.0.113.9", intel.Transit},
-		{"source", tcp(nat, 443, host6, 51515, ack), "203.0.113.9", intel.Transit},
-		{"home is the IPv4 address of the local end", tcp(address("64:ff9b::10.0.0.5"), 51515, nat, 443, syn), "203.0.113.9", intel.Outbound},
-		{"home by our prefix", tcp(address("2001:db8:64::10.0.0.5"), 51515, nat, 443, syn), "203.0.113.9", intel.Outbound},
-		{"plain", beacon, "", intel.Outbound},
+		{"NAT64", tcp(host6, 51515, nat, 443, syn), "203.0.113.9", event.Transit},
+		{"source", tcp(nat, 443, host6, 51515, ack), "203.0.113.9", event.Transit},
+		{"home is the IPv4 address of the local end", tcp(address("64:ff9b::10.0.0.5"), 51515, nat, 443, syn), "203.0.113.9", event.Outbound},
+		{"home by our prefix", tcp(address("2001:db8:64::10.0.0.5"), 51515, nat, 443, syn), "203.0.113.9", event.Outbound},
+		{"plain", beacon, "", event.Outbound},
 		{"before and after NAT64", with(tcp(us, 51515, bad, 443, syn), func(r *flow.Record) {
 			r.Src, r.Dst = host6, nat
 			r.PostNATSrc, r.PostNATDst = us, bad
-		}), "203.0.113.9", intel.Outbound},
-		{"the IPv6 address alone", tcp(us, 51515, address("2001:db8:bad::5efe:10.0.0.9"), 443, syn), "", intel.Outbound},
+		}), "203.0.113.9", event.Outbound},
+		{"the IPv6 address alone", tcp(us, 51515, address("2001:db8:bad::5efe:10.0.0.9"), 443, syn), "", event.Outbound},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStage(t, func(cfg *Config) { cfg.NAT64 = nat64 })
@@ -39,7 +40,7 @@ func TestEmbeddedEvent(t *testing.T) {
 			b.Add(intel.Indicator{Prefix: netip.MustParsePrefix("2001:db8:bad::/48"), Feed: "six", Score: 90}, intel.OriginOperator)
 			s.table, _ = b.Build("v1")
 			s.at(0, c.record)
-			e := s.one(intel.KindHit)
+			e := s.one(event.KindHit)
 			if got := e.Embedded; got.IsValid() != (c.embedded != "") || got.IsValid() && got.String() != c.embedded {
 				t.Errorf("embedded is %s, want %s", got, c.embedded)
 			}

@@ -4,14 +4,14 @@ import (
 	"net/netip"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/google/uuid"
 )
 
 // hitEvent makes the event of a hit: the flow with its own counts, and what its
 // contact makes of it.
-func (c *Correlator) hitEvent(ct *contact, s *sight) intel.Event {
-	ev := c.eventOf(intel.KindHit, ct, &s.head, s.blocked)
+func (c *Correlator) hitEvent(ct *contact, s *sight) event.Event {
+	ev := c.eventOf(event.KindHit, ct, &s.head, s.blocked)
 	forth := s.forth
 	forth.flows = 1
 	setCounters(&ev, forth, s.back)
@@ -24,9 +24,9 @@ func (c *Correlator) hitEvent(ct *contact, s *sight) intel.Event {
 
 // updateEvent makes the roll-up of a contact: its first flow, with the totals of all
 // flows of either direction.
-func (c *Correlator) updateEvent(ct *contact) intel.Event {
+func (c *Correlator) updateEvent(ct *contact) event.Event {
 	first := ct.head.head()
-	ev := c.eventOf(intel.KindUpdate, ct, &first, !ct.passed)
+	ev := c.eventOf(event.KindUpdate, ct, &first, !ct.passed)
 	way := 1
 	if ct.head.role.IsSrc() {
 		way = 0
@@ -41,10 +41,10 @@ func (c *Correlator) updateEvent(ct *contact) intel.Event {
 
 // eventOf makes an event of a flow and the judgement of its contact, and remembers
 // what it says.
-func (c *Correlator) eventOf(k intel.Kind, ct *contact, d *head, blocked bool) intel.Event {
+func (c *Correlator) eventOf(k event.Kind, ct *contact, d *head, blocked bool) event.Event {
 	key, direction := ct.key(), ct.direction()
 	score := weigh(ct.listing.base, c.cfg.Factors.of(direction, ct.answered, blocked))
-	ev := intel.Event{
+	ev := event.Event{
 		Kind:             k,
 		ID:               newID(),
 		Sensor:           c.cfg.Sensor,
@@ -57,7 +57,7 @@ func (c *Correlator) eventOf(k intel.Kind, ct *contact, d *head, blocked bool) i
 		Blocked:          blocked,
 		Refused:          ct.refused(),
 		Score:            score,
-		Severity:         intel.SeverityOf(int(score)),
+		Severity:         event.SeverityOf(int(score)),
 		Indicators:       ct.listing.indicators(),
 		IntelVersion:     ct.listing.version,
 		Exporters:        ct.exporters(),
@@ -88,7 +88,7 @@ func (c *Correlator) eventOf(k intel.Kind, ct *contact, d *head, blocked bool) i
 func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
 
 // fill copies the flow as exported.
-func (d *head) fill(ev *intel.Event) {
+func (d *head) fill(ev *event.Event) {
 	ev.Src, ev.Dst = d.src, d.dst
 	ev.SrcPort, ev.DstPort, ev.HasPorts = d.srcPort, d.dstPort, d.hasPorts
 	ev.Protocol, ev.HasProtocol = d.protocol, d.hasProtocol
@@ -105,7 +105,7 @@ func (d *head) fill(ev *intel.Event) {
 	ev.InnerSrc, ev.InnerDst = m.innerSrc, m.innerDst
 }
 
-func setCounters(ev *intel.Event, forth, back counters) {
+func setCounters(ev *event.Event, forth, back counters) {
 	ev.Flows = sum(forth.flows, back.flows)
 	ev.Packets, ev.Bytes = forth.packets, forth.bytes
 	ev.PacketsRaw, ev.BytesRaw = forth.packetsRaw, forth.bytesRaw

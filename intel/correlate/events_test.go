@@ -9,10 +9,11 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // eventText gives an event as comparable text, times in UTC.
-func eventText(e intel.Event) string {
+func eventText(e event.Event) string {
 	e.Time, e.Start, e.End = e.Time.UTC(), e.Start.UTC(), e.End.UTC()
 	return fmt.Sprintf("%+v", e)
 }
@@ -48,13 +49,13 @@ func TestSampling(t *testing.T) {
 				c.change(&r)
 			}
 			s.at(0, r)
-			e := s.one(intel.KindHit)
+			e := s.one(event.KindHit)
 			if e.Sampling != c.sampling || e.Packets != c.packets || e.PacketsRaw != c.raw || e.PacketsBack != c.back {
 				t.Errorf("sampling %d: %d packets, %d raw, %d back, want %d: %d, %d, %d", e.Sampling, e.Packets, e.PacketsRaw, e.PacketsBack, c.sampling, c.packets, c.raw, c.back)
 			}
 			s.at(time.Minute, r) // sums stop at the largest number, too
 			s.Flush(t0.Add(time.Minute))
-			if u := s.one(intel.KindUpdate); u.Packets < e.Packets {
+			if u := s.one(event.KindUpdate); u.Packets < e.Packets {
 				t.Errorf("%d packets in the update, %d in the hit", u.Packets, e.Packets)
 			}
 		})
@@ -62,18 +63,18 @@ func TestSampling(t *testing.T) {
 }
 
 func TestNotAnsweredOnlyUnsampled(t *testing.T) {
-	for rate, want := range map[uint32]intel.Answered{
-		0: intel.AnsweredUnknown, 1: intel.AnsweredNo, 2: intel.AnsweredUnknown,
+	for rate, want := range map[uint32]event.Answered{
+		0: event.AnsweredUnknown, 1: event.AnsweredNo, 2: event.AnsweredUnknown,
 	} {
 		s := newStage(t, nil)
 		r := with(beacon, func(r *flow.Record) { r.Rate = rate })
 		s.at(0, r)
 		s.at(59*time.Second, r)
-		if got := s.one(intel.KindHit).Answered; got != intel.AnsweredUnknown {
+		if got := s.one(event.KindHit).Answered; got != event.AnsweredUnknown {
 			t.Errorf("rate %d: answered %s at first, want unknown", rate, got)
 		}
 		s.Tick(t0.Add(time.Minute))
-		if got := s.one(intel.KindUpdate).Answered; got != want {
+		if got := s.one(event.KindUpdate).Answered; got != want {
 			t.Errorf("rate %d: answered %s after one interval, want %s", rate, got, want)
 		}
 	}
@@ -119,15 +120,15 @@ func TestEventOfICMP(t *testing.T) {
 		r.Has |= flow.HasICMP | flow.HasSrcPort | flow.HasDstPort
 		r.ICMPTypeCode, r.DstPort = 8*256, 8*256
 	}))
-	e := s.one(intel.KindHit)
+	e := s.one(event.KindHit)
 	if !e.HasPorts || e.SrcPort != 0 || e.DstPort != 8*256 {
 		t.Errorf("ports %d and %d, want those exported, 0 and 2048", e.SrcPort, e.DstPort)
 	}
-	if want := intel.CommunityID(us, bad, 8, 0, protoICMP); e.CommunityID != want {
+	if want := event.CommunityID(us, bad, 8, 0, protoICMP); e.CommunityID != want {
 		t.Errorf("community id %s, want %s", e.CommunityID, want)
 	}
 	s.at(time.Second, ip(bad, us, protoICMP)) // the answer: one contact, whatever its code
-	if u := s.one(intel.KindUpdate); u.Direction != intel.Outbound || u.Answered != intel.AnsweredYes {
+	if u := s.one(event.KindUpdate); u.Direction != event.Outbound || u.Answered != event.AnsweredYes {
 		t.Errorf("update is %s and answered %s, want outbound and yes", u.Direction, u.Answered)
 	}
 }
@@ -135,8 +136,8 @@ func TestEventOfICMP(t *testing.T) {
 func TestEventWithoutProtocol(t *testing.T) {
 	s := newStage(t, nil)
 	s.at(0, with(ip(bad, us, 0), func(r *flow.Record) { r.Has &^= flow.HasProtocol }))
-	e := s.one(intel.KindHit)
-	if e.HasProtocol || e.HasPorts || e.CommunityID != "" || e.Direction != intel.Inbound {
+	e := s.one(event.KindHit)
+	if e.HasProtocol || e.HasPorts || e.CommunityID != "" || e.Direction != event.Inbound {
 		t.Errorf("event %+v, want no protocol, no ports, no community id, inbound", e)
 	}
 }
@@ -144,8 +145,8 @@ func TestEventWithoutProtocol(t *testing.T) {
 func TestEventWithOneEnd(t *testing.T) {
 	s := newStage(t, nil)
 	s.at(0, tcp(bad, 40000, netip.Addr{}, 22, syn))
-	e := s.one(intel.KindHit)
-	if e.Local.IsValid() || e.Direction != intel.Transit {
+	e := s.one(event.KindHit)
+	if e.Local.IsValid() || e.Direction != event.Transit {
 		t.Errorf("local %s, %s, want none and transit", e.Local, e.Direction)
 	}
 }
@@ -168,7 +169,7 @@ func TestReceiptDefaultsToNow(t *testing.T) {
 	s := newStage(t, nil)
 	h := hitOf(t, s.table, beacon)
 	s.Handle([]intel.Hit{h}, t0)
-	if e := s.one(intel.KindHit); !e.Time.Equal(t0) {
+	if e := s.one(event.KindHit); !e.Time.Equal(t0) {
 		t.Errorf("time %v, want %v", e.Time, t0)
 	}
 }
@@ -178,7 +179,7 @@ func TestNoListing(t *testing.T) {
 	h := hitOf(t, s.table, beacon)
 	h.Match = intel.Match{}
 	s.Handle([]intel.Hit{h}, t0)
-	if e := s.one(intel.KindHit); e.Score != 0 || e.Reason != "listed; outbound" {
+	if e := s.one(event.KindHit); e.Score != 0 || e.Reason != "listed; outbound" {
 		t.Errorf("score %d, %q, want 0 and a plain reason", e.Score, e.Reason)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // One offender that scans would make a contact of every port and every host, and an
@@ -79,7 +80,7 @@ func (c *Correlator) join(f *fold, e *ends) bool {
 }
 
 // fill writes what the contact stands for. What is several is not named.
-func (f *fold) fill(ev *intel.Event) {
+func (f *fold) fill(ev *event.Event) {
 	ev.Folded, ev.Offender = true, f.offender
 	ev.Hosts, ev.HostsCapped = f.hosts.n, f.hosts.capped
 	ev.Ports, ev.PortsCapped = f.ports.n, f.ports.capped
@@ -121,9 +122,9 @@ func (c *Correlator) foldOf(h *intel.Hit, e *ends, s *sight, us homes) (contactK
 }
 
 // foldableAs gives the rule for what is known of a conversation.
-func foldableAs(d intel.Direction, answered, twoSided bool) foldable {
+func foldableAs(d event.Direction, answered, twoSided bool) foldable {
 	switch {
-	case d == intel.Inbound && !answered:
+	case d == event.Inbound && !answered:
 		return asScan
 	case !twoSided:
 		return asOneSided

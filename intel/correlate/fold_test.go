@@ -9,6 +9,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 func host(i int) netip.Addr {
@@ -17,9 +18,9 @@ func host(i int) netip.Addr {
 
 // folded gives the only folded event among the last ones of all contacts, and how many
 // contacts stand alone.
-func (s *stage) folded(t *testing.T) (f intel.Event, alone int) {
+func (s *stage) folded(t *testing.T) (f event.Event, alone int) {
 	t.Helper()
-	last := make(map[string]intel.Event)
+	last := make(map[string]event.Event)
 	for _, e := range s.take() {
 		last[e.Contact.String()] = e
 	}
@@ -156,7 +157,7 @@ func TestScansFold(t *testing.T) {
 			if got != c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
-			if e.Folded && (e.Offender != bad || e.Direction != intel.Inbound || e.Severity != intel.Low || e.Answered == intel.AnsweredYes || e.Score > 27) {
+			if e.Folded && (e.Offender != bad || e.Direction != event.Inbound || e.Severity != event.Low || e.Answered == event.AnsweredYes || e.Score > 27) {
 				t.Errorf("%s, %s, answered %s, severity %s, score %d", e.Offender, e.Direction, e.Answered, e.Severity, e.Score)
 			}
 			st := s.Stats()
@@ -186,14 +187,14 @@ func TestFoldedAndAnswered(t *testing.T) {
 		}
 		s.take()
 		s.at(time.Second, tcp(us, 8019, bad, port, syn|ack))
-		e := s.one(intel.KindHit)
-		if e.Folded || e.ServicePort != 8019 || e.Local != us || e.Direction != intel.Inbound || e.Answered != intel.AnsweredYes || e.Severity != intel.High {
+		e := s.one(event.KindHit)
+		if e.Folded || e.ServicePort != 8019 || e.Local != us || e.Direction != event.Inbound || e.Answered != event.AnsweredYes || e.Severity != event.High {
 			t.Errorf("from port %d: folded %v, port %d, %s, answered %s, severity %s", port, e.Folded, e.ServicePort, e.Direction, e.Answered, e.Severity)
 		}
 		s.at(2*time.Second, tcp(bad, port, us, 8019, ack)) // and goes on
 		s.none()
 		s.at(3*time.Second, tcp(bad, port, us, 8018, syn|ack)) // the offender acknowledges: it had an answer
-		if e := s.one(intel.KindHit); e.Folded || e.ServicePort != 8018 || e.Answered != intel.AnsweredYes {
+		if e := s.one(event.KindHit); e.Folded || e.ServicePort != 8018 || e.Answered != event.AnsweredYes {
 			t.Errorf("from port %d: folded %v, port %d, answered %s", port, e.Folded, e.ServicePort, e.Answered)
 		}
 	}
@@ -269,7 +270,7 @@ func TestAScanForgetsNothingElse(t *testing.T) {
 	s.at(2*time.Second, seenBy(beacon, edge2)) // the same flow by another exporter
 	s.Flush(t0.Add(3 * time.Second))
 	for _, e := range s.take() {
-		if e.Direction == intel.Outbound && e.Flows != 1 {
+		if e.Direction == event.Outbound && e.Flows != 1 {
 			t.Errorf("%d flows", e.Flows)
 		}
 	}
@@ -282,17 +283,17 @@ func TestAScanForgetsNothingElse(t *testing.T) {
 // is another contact.
 func TestFoldEndsLikeAContact(t *testing.T) {
 	s := newStage(t, nil)
-	scan := func(at time.Duration) intel.Event {
+	scan := func(at time.Duration) event.Event {
 		for i := range uint16(20) {
 			s.at(at, tcp(bad, 40000, us, i+1, syn))
 		}
-		var f intel.Event
+		var f event.Event
 		n := 0
 		for _, e := range s.take() {
-			if e.Kind == intel.KindHit {
+			if e.Kind == event.KindHit {
 				n++
 			}
-			if e.Folded && e.Kind == intel.KindHit {
+			if e.Folded && e.Kind == event.KindHit {
 				f = e
 			}
 		}
@@ -334,21 +335,21 @@ func TestRollUp(t *testing.T) {
 	for i := range 3000 {
 		s.at(0, tcp(netip.AddrFrom4([4]byte{203, 0, 113, byte(1 + i%70)}), 40000, host(i), 22, syn))
 	}
-	if e := s.one(intel.KindHit); !e.Folded || e.Severity != intel.Low || e.Score != 27 || e.Indicators[0].Prefix != net {
+	if e := s.one(event.KindHit); !e.Folded || e.Severity != event.Low || e.Score != 27 || e.Indicators[0].Prefix != net {
 		t.Errorf("folded %v, score %d, %v", e.Folded, e.Score, e.Indicators)
 	}
 	for i := range 20 { // our own connections to the same prefix
 		s.at(time.Second, tcp(host(i), 51515, netip.MustParseAddr("203.0.113.99"), 443, syn|ack))
-		if e := s.one(intel.KindHit); e.Folded || e.Direction != intel.Outbound || e.Severity != intel.High {
+		if e := s.one(event.KindHit); e.Folded || e.Direction != event.Outbound || e.Severity != event.High {
 			t.Errorf("connection of %s: folded %v, %s, %s", e.Local, e.Folded, e.Direction, e.Severity)
 		}
 	}
 	s.at(time.Second, tcp(host(7), 22, netip.MustParseAddr("203.0.113.8"), 40000, syn|ack))
-	if e := s.one(intel.KindHit); e.Folded || e.Direction != intel.Inbound || e.Answered != intel.AnsweredYes {
+	if e := s.one(event.KindHit); e.Folded || e.Direction != event.Inbound || e.Answered != event.AnsweredYes {
 		t.Errorf("answer: folded %v, %s, answered %s", e.Folded, e.Direction, e.Answered)
 	}
 	s.at(time.Second, tcp(also, 40000, us, 22, syn))
-	if e := s.one(intel.KindHit); e.Folded || len(e.Indicators) != 2 {
+	if e := s.one(event.KindHit); e.Folded || len(e.Indicators) != 2 {
 		t.Errorf("listed twice: folded %v, %d indicators", e.Folded, len(e.Indicators))
 	}
 	s.Tick(t0.Add(10 * time.Minute))
@@ -357,7 +358,7 @@ func TestRollUp(t *testing.T) {
 	}
 	s.RollUp(nil)
 	s.at(11*time.Minute, tcp(netip.MustParseAddr("203.0.113.5"), 40000, host(9), 23, syn))
-	if e := s.one(intel.KindHit); e.Folded {
+	if e := s.one(event.KindHit); e.Folded {
 		t.Error("still rolled up")
 	}
 	s.Flush(t0.Add(12 * time.Minute))
@@ -375,7 +376,7 @@ func TestFoldsKeepEveryFlow(t *testing.T) {
 			port uint16
 		}
 		answered := make(map[service]bool)
-		last := make(map[string]intel.Event)
+		last := make(map[string]event.Event)
 		said := make(map[service]bool)
 		n, now := 0, time.Duration(0)
 		collect := func() {
@@ -385,10 +386,10 @@ func TestFoldsKeepEveryFlow(t *testing.T) {
 					t.Fatalf("seed %d: %d flows after %d, seq %d", seed, e.Flows, flows, e.Seq)
 				}
 				last[e.Contact.String()] = e
-				if e.Answered == intel.AnsweredYes {
+				if e.Answered == event.AnsweredYes {
 					said[service{e.Local, e.ServicePort}] = true
 				}
-				if e.Folded && (e.Answered == intel.AnsweredYes || e.Direction != intel.Inbound || e.Hosts != 1 && e.Local.IsValid() || e.Ports != 1 && e.ServicePort != 0) {
+				if e.Folded && (e.Answered == event.AnsweredYes || e.Direction != event.Inbound || e.Hosts != 1 && e.Local.IsValid() || e.Ports != 1 && e.ServicePort != 0) {
 					t.Fatalf("seed %d: folded %+v", seed, e)
 				}
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // TestForgedAnswersFold: what one end alone shows may be forged, and an offender makes
@@ -61,7 +62,7 @@ func TestForgedAnswersFold(t *testing.T) {
 			last := make(map[string]uint64)
 			for _, e := range s.take() {
 				last[e.Contact.String()] = e.Flows
-				if e.Kind == intel.KindHit {
+				if e.Kind == event.KindHit {
 					hits++
 					if e.Folded {
 						folds++
@@ -91,19 +92,19 @@ func TestOurOwnFlowsNeverFold(t *testing.T) {
 	s.at(time.Second, tcp(bad, 443, victim, 50000, syn|tcpACK)) // the way back first
 	s.none()
 	s.at(time.Second, tcp(victim, 50000, bad, 443, syn|tcpACK))
-	if e := s.one(intel.KindHit); e.Folded || e.Local != victim || e.Direction != intel.Outbound || e.Severity < intel.High {
+	if e := s.one(event.KindHit); e.Folded || e.Local != victim || e.Direction != event.Outbound || e.Severity < event.High {
 		t.Errorf("outbound: folded %v, %s, %s, %s", e.Folded, e.Local, e.Direction, e.Severity)
 	}
 	s.at(2*time.Second, tcp(bad, 443, victim, 50000, tcpACK))
-	if e := s.one(intel.KindUpdate); e.Answered != intel.AnsweredYes || e.Severity != intel.Critical {
+	if e := s.one(event.KindUpdate); e.Answered != event.AnsweredYes || e.Severity != event.Critical {
 		t.Errorf("answered %s, %s", e.Answered, e.Severity)
 	}
 	s.at(3*time.Second, tcp(host(6000), 22, bad, 41000, syn|tcpACK))
-	if e := s.one(intel.KindHit); e.Folded || e.Direction != intel.Inbound || e.Answered != intel.AnsweredYes {
+	if e := s.one(event.KindHit); e.Folded || e.Direction != event.Inbound || e.Answered != event.AnsweredYes {
 		t.Errorf("inbound: folded %v, %s, answered %s", e.Folded, e.Direction, e.Answered)
 	}
 	s.at(4*time.Second, with(udp(us, 40000, bad, 53), func(r *flow.Record) { r.Has |= flow.HasForwarding; r.Forwarding = 0x80 }))
-	if e := s.one(intel.KindHit); e.Folded || !e.Blocked || e.Direction != intel.Outbound {
+	if e := s.one(event.KindHit); e.Folded || !e.Blocked || e.Direction != event.Outbound {
 		t.Errorf("blocked: folded %v, %v, %s", e.Folded, e.Blocked, e.Direction)
 	}
 	s.Flush(t0.Add(time.Minute))
@@ -117,18 +118,18 @@ func TestOneSidedContactsStandAlone(t *testing.T) {
 	s := newStage(t, nil)
 	for i := range foldOneSided {
 		s.at(0, tcp(bad, 443, host(i), 40000, syn|tcpACK))
-		if e := s.one(intel.KindHit); e.Folded || e.Severity != intel.Critical {
+		if e := s.one(event.KindHit); e.Folded || e.Severity != event.Critical {
 			t.Fatalf("contact %d: folded %v, %s", i, e.Folded, e.Severity)
 		}
 	}
 	s.at(0, tcp(bad, 443, host(1000), 40000, syn|tcpACK))
-	if e := s.one(intel.KindHit); !e.Folded || e.Severity != intel.Critical || e.Hosts != 1 || e.Local != host(1000) {
+	if e := s.one(event.KindHit); !e.Folded || e.Severity != event.Critical || e.Hosts != 1 || e.Local != host(1000) {
 		t.Errorf("folded %v, %s, %d hosts, %s", e.Folded, e.Severity, e.Hosts, e.Local)
 	}
 	s.at(time.Second, tcp(host(7), 40000, bad, 443, syn|tcpACK))
 	s.take()
 	s.at(time.Second, tcp(bad, 443, host(1001), 40000, syn|tcpACK))
-	if e := s.one(intel.KindHit); e.Folded || e.Local != host(1001) {
+	if e := s.one(event.KindHit); e.Folded || e.Local != host(1001) {
 		t.Errorf("folded %v, %s", e.Folded, e.Local)
 	}
 	s.Flush(t0.Add(time.Minute))
@@ -144,11 +145,11 @@ func TestForgedAnswersOfARolledUpPrefixFold(t *testing.T) {
 	for i := range 3000 {
 		s.at(0, tcp(netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)}), 40000, host(i), 22, tcpACK))
 	}
-	if e := s.one(intel.KindHit); !e.Folded || e.Answered != intel.AnsweredYes {
+	if e := s.one(event.KindHit); !e.Folded || e.Answered != event.AnsweredYes {
 		t.Errorf("folded %v, answered %s", e.Folded, e.Answered)
 	}
 	s.at(time.Second, tcp(host(9), 50000, netip.MustParseAddr("198.51.7.7"), 443, syn|tcpACK))
-	if e := s.one(intel.KindHit); e.Folded || e.Direction != intel.Outbound {
+	if e := s.one(event.KindHit); e.Folded || e.Direction != event.Outbound {
 		t.Errorf("ours: folded %v, %s", e.Folded, e.Direction)
 	}
 	s.Flush(t0.Add(time.Minute))
@@ -172,8 +173,8 @@ func TestAFullTableMakesNoEventOfEachFlow(t *testing.T) {
 	for i := range 3900 { // of as many offenders, so that nothing folds otherwise
 		s.at(time.Second, tcp(offender(100+i), 40000, host(i), 22, syn))
 	}
-	e := s.one(intel.KindHit)
-	if !e.Folded || e.Offender != offender(100) || e.Severity != intel.Low || !strings.HasSuffix(e.Reason, "; with others that found no room") {
+	e := s.one(event.KindHit)
+	if !e.Folded || e.Offender != offender(100) || e.Severity != event.Low || !strings.HasSuffix(e.Reason, "; with others that found no room") {
 		t.Errorf("folded %v, %s, %s, %q", e.Folded, e.Offender, e.Severity, e.Reason)
 	}
 	if st := s.Stats(); st.CrowdedOut != 3900 || st.ContactsEvicted != 0 || st.HitEvents != 101 {
@@ -184,14 +185,14 @@ func TestAFullTableMakesNoEventOfEachFlow(t *testing.T) {
 		t.Errorf("%d flows, %d hosts (more: %v), local %s", f.Flows, f.Hosts, f.HostsCapped, f.Local)
 	}
 	s.at(3*time.Minute, tcp(host(7), 50000, offender(3999), 443, syn|tcpACK)) // as severe as the others
-	if e := s.take()[0]; e.Kind != intel.KindHit || e.Folded || e.Local != host(7) {
+	if e := s.take()[0]; e.Kind != event.KindHit || e.Folded || e.Local != host(7) {
 		t.Errorf("%s, folded %v, %s", e.Kind, e.Folded, e.Local)
 	}
 	s.Flush(t0.Add(4 * time.Minute))
 	s.take()
 	s.empty(t)
 	s.at(5*time.Minute, tcp(offender(5), 40000, host(1), 22, syn)) // there is room again
-	if e := s.one(intel.KindHit); e.Folded {
+	if e := s.one(event.KindHit); e.Folded {
 		t.Error("still folded")
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // A reason is one short line. Feed names and categories are foreign text, so each is
@@ -17,18 +17,18 @@ const (
 
 // reasonOf says for people why there is an event and how bad it is, such as
 // "c2 listed by feodo (90), otx (75); outbound, answered".
-func reasonOf(ev *intel.Event) string {
+func reasonOf(ev *event.Event) string {
 	b := appendListing(make([]byte, 0, 96), ev.Indicators)
 	b = append(b, "; "...)
 	b = append(b, ev.Direction...)
 	switch {
 	case ev.Blocked:
 		b = append(b, ", blocked"...)
-	case ev.Answered == intel.AnsweredYes:
+	case ev.Answered == event.AnsweredYes:
 		b = append(b, ", answered"...)
 	case ev.Refused:
 		b = append(b, ", refused"...)
-	case ev.Answered == intel.AnsweredNo:
+	case ev.Answered == event.AnsweredNo:
 		b = append(b, ", not answered"...)
 	}
 	if ev.Folded {
@@ -50,7 +50,7 @@ func appendCount(b []byte, n uint32, more bool, of string) []byte {
 }
 
 // appendListing appends the category of the best listing and the feeds, each once.
-func appendListing(b []byte, listings []intel.Indicator) []byte {
+func appendListing(b []byte, listings []event.Indicator) []byte {
 	if len(listings) == 0 {
 		return append(b, "listed"...)
 	}
@@ -74,7 +74,7 @@ func appendListing(b []byte, listings []intel.Indicator) []byte {
 	return b
 }
 
-func appendFeed(b []byte, ind *intel.Indicator, comma bool) []byte {
+func appendFeed(b []byte, ind *event.Indicator, comma bool) []byte {
 	if comma {
 		b = append(b, ", "...)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 const rst = tcpRST
@@ -49,47 +50,47 @@ func TestRefused(t *testing.T) {
 	ecn := tcp(us, 22, bad, 40000, rst|ack|0x40)
 	odd, oddReset := tcp(us, 5000, bad, 6000, syn), tcp(bad, 6000, us, 5000, rst|ack)
 	ping := with(ip(bad, us, protoICMP), func(r *flow.Record) { r.Has |= flow.HasICMP; r.ICMPTypeCode = 0x0800 })
-	const in, out = intel.Inbound, intel.Outbound
-	const no, unknown, yes = intel.AnsweredNo, intel.AnsweredUnknown, intel.AnsweredYes
+	const in, out = event.Inbound, event.Outbound
+	const no, unknown, yes = event.AnsweredNo, event.AnsweredUnknown, event.AnsweredYes
 	for name, c := range map[string]struct {
 		records   []flow.Record
-		direction intel.Direction
-		answered  intel.Answered
+		direction event.Direction
+		answered  event.Answered
 		refused   bool
-		severity  intel.Severity
+		severity  event.Severity
 	}{
-		"two flows":                      {[]flow.Record{knock, reset}, in, no, true, intel.Low},
-		"two flows, the reset first":     {[]flow.Record{reset, knock}, in, no, true, intel.Low},
-		"reset without ACK":              {[]flow.Record{knock, tcp(us, 22, bad, 40000, rst)}, in, no, true, intel.Low},
-		"congestion bits":                {[]flow.Record{knock, ecn}, in, no, true, intel.Low},
-		"a reset alone":                  {[]flow.Record{reset}, in, no, true, intel.Low},
-		"low port of the scanner":        {[]flow.Record{low, high}, in, no, true, intel.Low},
-		"low port, the reset first":      {[]flow.Record{high, low}, in, no, true, intel.Low},
-		"sampled packets":                {[]flow.Record{sampled(knock), sampled(reset)}, in, unknown, true, intel.Low},
-		"biflow":                         {[]flow.Record{withBack(knock, rst|ack)}, in, no, true, intel.Low},
-		"biflow, sampled":                {[]flow.Record{sampled(withBack(knock, rst|ack))}, in, unknown, true, intel.Low},
-		"biflow, lower address first":    {[]flow.Record{withBack(reset, syn)}, in, no, true, intel.Low},
-		"biflow, low port of scanner":    {[]flow.Record{withBack(high, syn)}, in, no, true, intel.Low},
-		"biflow, other flags":            {[]flow.Record{withBack(knock, syn|ack)}, in, yes, false, intel.High},
-		"biflow, no flags back":          {[]flow.Record{withBack(knock, 0)}, in, yes, false, intel.High},
-		"half-open scan of an open port": {[]flow.Record{tcp(bad, 40000, us, 22, syn|rst), tcp(us, 22, bad, 40000, syn|ack)}, in, yes, false, intel.High},
-		"half-open, sampled reset":       {[]flow.Record{sampled(knock), sampled(tcp(bad, 40000, us, 22, rst))}, in, unknown, false, intel.Low},
-		"answered, then reset":           {[]flow.Record{knock, tcp(us, 22, bad, 40000, syn|ack), reset}, in, yes, false, intel.High},
-		"reset, then answered":           {[]flow.Record{knock, reset, knock, tcp(us, 22, bad, 40001, syn|ack)}, in, yes, false, intel.High},
-		"answered and reset in one":      {[]flow.Record{knock, tcp(us, 22, bad, 40000, syn|rst|ack)}, in, yes, false, intel.High},
-		"our own connection":             {[]flow.Record{ours, theirs}, out, no, true, intel.High},
-		"our own, the reset first":       {[]flow.Record{theirs, ours}, out, no, true, intel.High},
-		"our own, odd ports":             {[]flow.Record{odd, oddReset}, out, no, true, intel.High},
-		"our own, odd, reset first":      {[]flow.Record{oddReset, odd}, out, no, true, intel.High},
-		"our own, biflow":                {[]flow.Record{withBack(ours, rst|ack)}, out, no, true, intel.High},
-		"our own, reset by us":           {[]flow.Record{ours, tcp(us, 51515, bad, 443, rst)}, out, unknown, false, intel.High},
-		"their reset of odd ports":       {[]flow.Record{tcp(bad, 6000, us, 5000, rst|ack)}, in, no, true, intel.Low},
-		"unreachable alone":              {[]flow.Record{unreach(us, bad)}, in, no, true, intel.Low},
-		"unreachable, v5":                {[]flow.Record{unreachV5(us, bad)}, in, no, true, intel.Low},
-		"unreachable after a ping":       {[]flow.Record{ping, unreach(us, bad)}, in, no, true, intel.Low},
-		"unreachable before the ping":    {[]flow.Record{unreach(us, bad), ping}, in, no, true, intel.Low},
-		"ping answered":                  {[]flow.Record{ping, with(ip(us, bad, protoICMP), func(r *flow.Record) { r.Has |= flow.HasICMP })}, in, yes, false, intel.High},
-		"unreachable from outside":       {[]flow.Record{unreach(bad, us)}, in, no, true, intel.Low},
+		"two flows":                      {[]flow.Record{knock, reset}, in, no, true, event.Low},
+		"two flows, the reset first":     {[]flow.Record{reset, knock}, in, no, true, event.Low},
+		"reset without ACK":              {[]flow.Record{knock, tcp(us, 22, bad, 40000, rst)}, in, no, true, event.Low},
+		"congestion bits":                {[]flow.Record{knock, ecn}, in, no, true, event.Low},
+		"a reset alone":                  {[]flow.Record{reset}, in, no, true, event.Low},
+		"low port of the scanner":        {[]flow.Record{low, high}, in, no, true, event.Low},
+		"low port, the reset first":      {[]flow.Record{high, low}, in, no, true, event.Low},
+		"sampled packets":                {[]flow.Record{sampled(knock), sampled(reset)}, in, unknown, true, event.Low},
+		"biflow":                         {[]flow.Record{withBack(knock, rst|ack)}, in, no, true, event.Low},
+		"biflow, sampled":                {[]flow.Record{sampled(withBack(knock, rst|ack))}, in, unknown, true, event.Low},
+		"biflow, lower address first":    {[]flow.Record{withBack(reset, syn)}, in, no, true, event.Low},
+		"biflow, low port of scanner":    {[]flow.Record{withBack(high, syn)}, in, no, true, event.Low},
+		"biflow, other flags":            {[]flow.Record{withBack(knock, syn|ack)}, in, yes, false, event.High},
+		"biflow, no flags back":          {[]flow.Record{withBack(knock, 0)}, in, yes, false, event.High},
+		"half-open scan of an open port": {[]flow.Record{tcp(bad, 40000, us, 22, syn|rst), tcp(us, 22, bad, 40000, syn|ack)}, in, yes, false, event.High},
+		"half-open, sampled reset":       {[]flow.Record{sampled(knock), sampled(tcp(bad, 40000, us, 22, rst))}, in, unknown, false, event.Low},
+		"answered, then reset":           {[]flow.Record{knock, tcp(us, 22, bad, 40000, syn|ack), reset}, in, yes, false, event.High},
+		"reset, then answered":           {[]flow.Record{knock, reset, knock, tcp(us, 22, bad, 40001, syn|ack)}, in, yes, false, event.High},
+		"answered and reset in one":      {[]flow.Record{knock, tcp(us, 22, bad, 40000, syn|rst|ack)}, in, yes, false, event.High},
+		"our own connection":             {[]flow.Record{ours, theirs}, out, no, true, event.High},
+		"our own, the reset first":       {[]flow.Record{theirs, ours}, out, no, true, event.High},
+		"our own, odd ports":             {[]flow.Record{odd, oddReset}, out, no, true, event.High},
+		"our own, odd, reset first":      {[]flow.Record{oddReset, odd}, out, no, true, event.High},
+		"our own, biflow":                {[]flow.Record{withBack(ours, rst|ack)}, out, no, true, event.High},
+		"our own, reset by us":           {[]flow.Record{ours, tcp(us, 51515, bad, 443, rst)}, out, unknown, false, event.High},
+		"their reset of odd ports":       {[]flow.Record{tcp(bad, 6000, us, 5000, rst|ack)}, in, no, true, event.Low},
+		"unreachable alone":              {[]flow.Record{unreach(us, bad)}, in, no, true, event.Low},
+		"unreachable, v5":                {[]flow.Record{unreachV5(us, bad)}, in, no, true, event.Low},
+		"unreachable after a ping":       {[]flow.Record{ping, unreach(us, bad)}, in, no, true, event.Low},
+		"unreachable before the ping":    {[]flow.Record{unreach(us, bad), ping}, in, no, true, event.Low},
+		"ping answered":                  {[]flow.Record{ping, with(ip(us, bad, protoICMP), func(r *flow.Record) { r.Has |= flow.HasICMP })}, in, yes, false, event.High},
+		"unreachable from outside":       {[]flow.Record{unreach(bad, us)}, in, no, true, event.Low},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t, nil)
@@ -121,7 +122,7 @@ func TestRefusedPorts(t *testing.T) {
 	}
 	s.Tick(t0.Add(2 * time.Minute))
 	for _, e := range s.take() {
-		if e.Severity != intel.Low || e.Answered != intel.AnsweredNo || !e.Refused || e.Flows != 2 || e.PacketsBack != 1 {
+		if e.Severity != event.Low || e.Answered != event.AnsweredNo || !e.Refused || e.Flows != 2 || e.PacketsBack != 1 {
 			t.Errorf("%s, answered %s, refused %v, %d flows, %d packets back", e.Severity, e.Answered, e.Refused, e.Flows, e.PacketsBack)
 		}
 	}

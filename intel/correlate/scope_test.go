@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // TestSamplingFrom: events name the part of the exporter that their rate is for.
@@ -20,16 +20,16 @@ func TestSamplingFrom(t *testing.T) {
 		})
 	}
 	s.at(0, rated(1, "interface 10"))
-	if ev := s.one(intel.KindHit); ev.Sampling != 100 || ev.SamplingFrom != "interface 10" {
+	if ev := s.one(event.KindHit); ev.Sampling != 100 || ev.SamplingFrom != "interface 10" {
 		t.Errorf("hit: %d from %q", ev.Sampling, ev.SamplingFrom)
 	}
 	s.at(time.Second, rated(2, "interface 20"))
 	s.Flush(t0.Add(time.Minute))
-	if ev := s.one(intel.KindUpdate); ev.SamplingFrom != "interface 20" {
+	if ev := s.one(event.KindUpdate); ev.SamplingFrom != "interface 20" {
 		t.Errorf("update: %q", ev.SamplingFrom)
 	}
 	s.at(2*time.Minute, rated(3, ""))
-	if ev := s.one(intel.KindHit); ev.SamplingFrom != "" {
+	if ev := s.one(event.KindHit); ev.SamplingFrom != "" {
 		t.Errorf("of everything: %q", ev.SamplingFrom)
 	}
 	for i := range 2 * maxScopeTexts {

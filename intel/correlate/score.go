@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // Factors weigh the score of the listings by what has happened, each from 0 to 1.
@@ -57,13 +57,13 @@ func (f *Factors) validate() error {
 }
 
 // of gives the factor of a contact. What was blocked got no answer.
-func (f *Factors) of(d intel.Direction, answered, blocked bool) float64 {
+func (f *Factors) of(d event.Direction, answered, blocked bool) float64 {
 	switch d {
-	case intel.Internal:
+	case event.Internal:
 		return f.Internal
-	case intel.Transit:
+	case event.Transit:
 		return f.Transit
-	case intel.Outbound:
+	case event.Outbound:
 		return pick(answered, blocked, f.OutboundAnswered, f.OutboundBlocked, f.Outbound)
 	}
 	return pick(answered, blocked, f.InboundAnswered, f.InboundBlocked, f.Inbound)
@@ -87,7 +87,7 @@ const (
 
 // baseScore gives the score of the listings by themselves, 0 to 100: the best one,
 // and more when other feeds agree. The best listing comes first.
-func baseScore(listings []intel.Indicator) int {
+func baseScore(listings []event.Indicator) int {
 	if len(listings) == 0 {
 		return 0
 	}
@@ -96,7 +96,7 @@ func baseScore(listings []intel.Indicator) int {
 }
 
 // countFeeds gives the number of distinct feeds.
-func countFeeds(listings []intel.Indicator) int {
+func countFeeds(listings []event.Indicator) int {
 	n := 0
 	for i := range listings {
 		if firstOfFeed(listings, i) {
@@ -108,7 +108,7 @@ func countFeeds(listings []intel.Indicator) int {
 
 // firstOfFeed reports whether listing i is the best one of its feed. The listings
 // of one address are few, so looking back is cheaper than a map.
-func firstOfFeed(listings []intel.Indicator, i int) bool {
+func firstOfFeed(listings []event.Indicator, i int) bool {
 	for k := range i {
 		if listings[k].Feed == listings[i].Feed {
 			return false

@@ -5,22 +5,23 @@ import (
 	"testing"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 func TestScore(t *testing.T) {
-	one := []intel.Indicator{c2("feodo", 90)}
+	one := inEvent(c2("feodo", 90))
 	for _, c := range []struct {
 		name     string
-		listings []intel.Indicator
+		listings []event.Indicator
 		want     int
 	}{
 		{"none", nil, 0},
 		{"one", one, 90},
-		{"two", []intel.Indicator{c2("a", 60), c2("b", 50)}, 65},
-		{"three", []intel.Indicator{c2("a", 60), c2("b", 50), c2("c", 1)}, 70},
-		{"four count as three", []intel.Indicator{c2("a", 60), c2("b", 50), c2("c", 1), c2("d", 1)}, 70},
-		{"one feed twice", []intel.Indicator{c2("a", 60), c2("a", 50)}, 60},
-		{"at most 100", []intel.Indicator{c2("a", 98), c2("b", 98)}, 100},
+		{"two", inEvent(c2("a", 60), c2("b", 50)), 65},
+		{"three", inEvent(c2("a", 60), c2("b", 50), c2("c", 1)), 70},
+		{"four count as three", inEvent(c2("a", 60), c2("b", 50), c2("c", 1), c2("d", 1)), 70},
+		{"one feed twice", inEvent(c2("a", 60), c2("a", 50)), 60},
+		{"at most 100", inEvent(c2("a", 98), c2("b", 98)), 100},
 	} {
 		if got := baseScore(c.listings); got != c.want {
 			t.Errorf("%s: base score %d, want %d", c.name, got, c.want)
@@ -31,23 +32,23 @@ func TestScore(t *testing.T) {
 func TestFactors(t *testing.T) {
 	f := DefaultFactors()
 	for _, c := range []struct {
-		direction         intel.Direction
+		direction         event.Direction
 		answered, blocked bool
 		base              int
 		want              uint8
 	}{
-		{intel.Outbound, true, false, 95, 95},
-		{intel.Outbound, false, false, 95, 76},
-		{intel.Outbound, false, true, 95, 67}, // 66.5
-		{intel.Outbound, true, true, 95, 67},
-		{intel.Internal, true, false, 95, 76},
-		{intel.Internal, false, true, 95, 76},
-		{intel.Inbound, true, false, 95, 67},
-		{intel.Inbound, false, false, 95, 29}, // 28.5
-		{intel.Inbound, false, true, 95, 19},
-		{intel.Transit, true, false, 95, 48}, // 47.5
-		{intel.Transit, false, true, 0, 0},
-		{intel.Outbound, true, false, 100, 100},
+		{event.Outbound, true, false, 95, 95},
+		{event.Outbound, false, false, 95, 76},
+		{event.Outbound, false, true, 95, 67}, // 66.5
+		{event.Outbound, true, true, 95, 67},
+		{event.Internal, true, false, 95, 76},
+		{event.Internal, false, true, 95, 76},
+		{event.Inbound, true, false, 95, 67},
+		{event.Inbound, false, false, 95, 29}, // 28.5
+		{event.Inbound, false, true, 95, 19},
+		{event.Transit, true, false, 95, 48}, // 47.5
+		{event.Transit, false, true, 0, 0},
+		{event.Outbound, true, false, 100, 100},
 	} {
 		if got := weigh(c.base, f.of(c.direction, c.answered, c.blocked)); got != c.want {
 			t.Errorf("%d %s, answered %v, blocked %v: score %d, want %d", c.base, c.direction, c.answered, c.blocked, got, c.want)
@@ -57,30 +58,39 @@ func TestFactors(t *testing.T) {
 
 func TestReason(t *testing.T) {
 	long := "x" + strings.Repeat("ä", 100) // a cut at an even length splits a letter
-	many := []intel.Indicator{c2(long+"1", 100), c2(long[:61], 100), c2(long[:59], 100), c2("d", 1)}
+	many := inEvent(c2(long+"1", 100), c2(long[:61], 100), c2(long[:59], 100), c2("d", 1))
 	many[0].Category = long
 	plain := c2("ours", 80)
 	plain.Category = ""
 	for _, c := range []struct {
-		listings  []intel.Indicator
-		direction intel.Direction
-		answered  intel.Answered
+		listings  []event.Indicator
+		direction event.Direction
+		answered  event.Answered
 		blocked   bool
 		want      string
 	}{
-		{[]intel.Indicator{c2("feodo", 90), c2("otx", 75)}, intel.Outbound, intel.AnsweredYes, false,
+		{inEvent(c2("feodo", 90), c2("otx", 75)), event.Outbound, event.AnsweredYes, false,
 			"c2 listed by feodo (90), otx (75); outbound, answered"},
-		{[]intel.Indicator{c2("a", 90), c2("a", 80), c2("b", 70), c2("c", 60), c2("d", 50), c2("e", 50), c2("d", 1)}, intel.Inbound, intel.AnsweredNo, false,
+		{inEvent(c2("a", 90), c2("a", 80), c2("b", 70), c2("c", 60), c2("d", 50), c2("e", 50), c2("d", 1)), event.Inbound, event.AnsweredNo, false,
 			"c2 listed by a (90), b (70), c (60) and 2 more; inbound, not answered"},
-		{[]intel.Indicator{plain}, intel.Inbound, intel.AnsweredUnknown, true, "listed by ours (80); inbound, blocked"},
-		{nil, intel.Transit, intel.AnsweredUnknown, false, "listed; transit"},
+		{inEvent(plain), event.Inbound, event.AnsweredUnknown, true, "listed by ours (80); inbound, blocked"},
+		{nil, event.Transit, event.AnsweredUnknown, false, "listed; transit"},
 	} {
-		if got := reasonOf(&intel.Event{Indicators: c.listings, Direction: c.direction, Answered: c.answered, Blocked: c.blocked}); got != c.want {
+		if got := reasonOf(&event.Event{Indicators: c.listings, Direction: c.direction, Answered: c.answered, Blocked: c.blocked}); got != c.want {
 			t.Errorf("got %q, want %q", got, c.want)
 		}
 	}
-	got := reasonOf(&intel.Event{Indicators: many, Direction: intel.Outbound, Answered: intel.AnsweredNo})
+	got := reasonOf(&event.Event{Indicators: many, Direction: event.Outbound, Answered: event.AnsweredNo})
 	if len(got) > 200 || strings.ToValidUTF8(got, "?") != got {
 		t.Errorf("%d bytes: %q, want at most 200 of valid UTF-8", len(got), got)
 	}
+}
+
+// inEvent gives indicators as an event has them.
+func inEvent(listed ...intel.Indicator) []event.Indicator {
+	out := make([]event.Indicator, len(listed))
+	for i := range listed {
+		out[i] = event.Indicator(listed[i])
+	}
+	return out
 }

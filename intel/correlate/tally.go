@@ -6,7 +6,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // Caps of a tally. A prefix that matches an absurd share of all flows is among the first
@@ -27,7 +27,7 @@ type tally struct {
 
 type feedDirection struct {
 	feed      string
-	direction intel.Direction
+	direction event.Direction
 }
 
 func newTally() tally {
@@ -35,7 +35,7 @@ func newTally() tally {
 }
 
 // add counts a hit for each prefix and each feed that list its offender.
-func (t *tally) add(l *listing, d intel.Direction) {
+func (t *tally) add(l *listing, d event.Direction) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var last netip.Prefix
@@ -72,7 +72,7 @@ func (c *Correlator) TakeShares() map[netip.Prefix]uint64 {
 // FeedHits are the hits of what one feed lists, in one direction.
 type FeedHits struct {
 	Feed      string          `json:"feed"`
-	Direction intel.Direction `json:"direction"`
+	Direction event.Direction `json:"direction"`
 	Hits      uint64          `json:"hits"`
 }
 

@@ -7,20 +7,21 @@ import (
 	"testing"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // TestTally: each prefix and each feed counts once a hit, up to the caps.
 func TestTally(t *testing.T) {
 	c := &Correlator{tally: newTally()}
 	known := newListings()
-	add := func(d intel.Direction, indicators ...intel.Indicator) {
+	add := func(d event.Direction, indicators ...intel.Indicator) {
 		c.tally.add(known.hold(intel.MatchOf("v1", indicators)), d)
 	}
 	wide, narrow := netip.MustParsePrefix("62.0.0.0/8"), netip.MustParsePrefix("62.1.2.3/32")
-	add(intel.Inbound, intel.Indicator{Prefix: narrow, Feed: "a"}, intel.Indicator{Prefix: narrow, Feed: "b"}, intel.Indicator{Prefix: wide, Feed: "a"})
-	add(intel.Outbound, intel.Indicator{Prefix: wide, Feed: "a"})
+	add(event.Inbound, intel.Indicator{Prefix: narrow, Feed: "a"}, intel.Indicator{Prefix: narrow, Feed: "b"}, intel.Indicator{Prefix: wide, Feed: "a"})
+	add(event.Outbound, intel.Indicator{Prefix: wide, Feed: "a"})
 	got, more := c.FeedHits()
-	want := []FeedHits{{"a", intel.Inbound, 1}, {"a", intel.Outbound, 1}, {"b", intel.Inbound, 1}}
+	want := []FeedHits{{"a", event.Inbound, 1}, {"a", event.Outbound, 1}, {"b", event.Inbound, 1}}
 	if !slices.Equal(got, want) || more != 0 {
 		t.Errorf("%v and %d more, want %v", got, more, want)
 	}
@@ -32,7 +33,7 @@ func TestTally(t *testing.T) {
 	}
 	for i := range maxShares + 10 {
 		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{62, 9, byte(i >> 8), byte(i)}), 32)
-		add(intel.Inbound, intel.Indicator{Prefix: p, Feed: fmt.Sprint(i)})
+		add(event.Inbound, intel.Indicator{Prefix: p, Feed: fmt.Sprint(i)})
 	}
 	if s := c.TakeShares(); len(s) != maxShares {
 		t.Errorf("%d prefixes are counted", len(s))

@@ -6,6 +6,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // maxCanaries bounds the canaries of one batch of datagrams, so that a flood of forged
@@ -31,7 +32,7 @@ type canaryCounters struct{ found, overCap, shapeless atomic.Uint64 }
 // canary takes a record whose target is the reserved indicator for a canary if it is
 // one. This alone reads the clock.
 func (m *Matcher) canary(rec *flow.Record) bool {
-	c, ok := intel.CanaryOf(rec)
+	c, ok := event.CanaryOf(rec)
 	if !ok {
 		m.counts.shapeless.Add(1)
 		return false

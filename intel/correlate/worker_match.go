@@ -8,6 +8,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // A Matcher looks up the addresses of whole sets of records and hands the hits over in
@@ -87,10 +88,10 @@ func (m *Matcher) collect(t *intel.Table, s *decode.Set) {
 func (m *Matcher) record(t *intel.Table, s *decode.Set, row int) {
 	rec := &m.rec
 	s.Record(row, rec)
-	if intel.IsCanaryTarget(rec) && m.canary(rec) {
+	if event.IsCanaryTarget(rec) && m.canary(rec) {
 		return
 	}
-	n, lane := 0, intel.Low
+	n, lane := 0, event.Low
 	for side := range flow.NumSides {
 		addr, port := rec.At(side)
 		if !addr.IsValid() || addr.IsUnspecified() || seen(m.hits[:n], addr) {

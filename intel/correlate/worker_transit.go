@@ -5,7 +5,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // transitEvery is the share of sets of which one record is looked at for where it is from
@@ -24,7 +24,7 @@ type transitCounters struct{ sampled, transit atomic.Uint64 }
 func (m *Matcher) sample(s *decode.Set) {
 	rec := &m.rec
 	s.Record(0, rec)
-	if !rec.Src.IsValid() || !rec.Dst.IsValid() || intel.IsCanaryTarget(rec) {
+	if !rec.Src.IsValid() || !rec.Dst.IsValid() || event.IsCanaryTarget(rec) {
 		return
 	}
 	m.transit.sampled.Add(1)

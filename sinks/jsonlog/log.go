@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 )
@@ -148,7 +148,7 @@ func (l *Log) Reopen() error {
 
 // Send writes each event as one line. On an error it asks for the rest again:
 // disks get room and file systems writable again without a restart.
-func (l *Log) Send(ctx context.Context, events []intel.Event) error {
+func (l *Log) Send(ctx context.Context, events []event.Event) error {
 	select {
 	case l.turn <- struct{}{}:
 		defer func() { <-l.turn }()

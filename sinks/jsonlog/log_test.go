@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 )
@@ -43,10 +43,10 @@ func newLogWith(t *testing.T, cfg Config) *Log {
 }
 
 // events gives events that carry the numbers from first on.
-func events(first, n int) []intel.Event {
-	list := make([]intel.Event, n)
+func events(first, n int) []event.Event {
+	list := make([]event.Event, n)
 	for i := range list {
-		list[i] = intel.Event{Kind: intel.KindHit, Flows: uint64(first + i), Reason: "because"}
+		list[i] = event.Event{Kind: event.KindHit, Flows: uint64(first + i), Reason: "because"}
 	}
 	return list
 }

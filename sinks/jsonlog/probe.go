@@ -6,7 +6,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 )
 
@@ -18,7 +18,7 @@ var _ sinks.Prober = (*Log)(nil)
 // Probe proves that an event could be written: it opens the log as [Log.Send] does, and
 // writes the canary into a file beside it, in the same directory, with the same owner and
 // form. The file is always new, so that a full file system shows.
-func (l *Log) Probe(ctx context.Context, canary *intel.Event) error {
+func (l *Log) Probe(ctx context.Context, canary *event.Event) error {
 	select {
 	case l.turn <- struct{}{}:
 		defer func() { <-l.turn }()

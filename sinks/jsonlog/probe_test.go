@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk/disktest"
@@ -20,7 +20,7 @@ func TestProbe(t *testing.T) {
 	cfg := configAt(filepath.Join(t.TempDir(), "log", "hits.json"))
 	l := newLogWith(t, cfg)
 	for range 2 {
-		e := intel.Event{Kind: intel.KindCanary}
+		e := event.Event{Kind: event.KindCanary}
 		if err := l.Probe(t.Context(), &e); err != nil {
 			t.Fatal(err)
 		}
@@ -52,7 +52,7 @@ func TestProbeFaults(t *testing.T) {
 				hit = c.What
 				return fault
 			}})
-			err := l.Probe(t.Context(), &intel.Event{Kind: intel.KindCanary})
+			err := l.Probe(t.Context(), &event.Event{Kind: event.KindCanary})
 			if hit == "" {
 				if at < 5 {
 					t.Errorf("only %d calls", at)
@@ -69,7 +69,7 @@ func TestProbeFaults(t *testing.T) {
 			if _, there := os.Stat(cfg.Path + ".canary"); err == nil && there != nil {
 				t.Errorf("%s failed, and the probe did not", hit)
 			}
-			if err := l.Probe(t.Context(), &intel.Event{Kind: intel.KindCanary}); err != nil {
+			if err := l.Probe(t.Context(), &event.Event{Kind: event.KindCanary}); err != nil {
 				t.Errorf("after %s: %v", hit, err)
 			}
 			if _, err := os.Stat(cfg.Path + ".canary.new"); !errors.Is(err, fs.ErrNotExist) {

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -56,12 +56,12 @@ func testConfig(brokers []string, change ...func(*Config)) Config {
 }
 
 // events gives hits of n offenders in turn, numbered in Flows from first on.
-func events(first, count, offenders int) []intel.Event {
-	list := make([]intel.Event, count)
+func events(first, count, offenders int) []event.Event {
+	list := make([]event.Event, count)
 	for i := range list {
 		n := first + i
-		list[i] = intel.Event{
-			Kind: intel.KindHit, ID: id(n), Time: time.Now(), Sensor: "pi-oslo", Flows: uint64(n),
+		list[i] = event.Event{
+			Kind: event.KindHit, ID: id(n), Time: time.Now(), Sensor: "pi-oslo", Flows: uint64(n),
 			Offender: netip.AddrFrom4([4]byte{203, 0, 113, byte(n % offenders)}), Reason: "because",
 		}
 	}
@@ -77,7 +77,7 @@ func id(n int) (u uuid.UUID) {
 
 // sendAll does what a queue does: it asks again for what was not delivered, without
 // its pauses. It fails the test for any other error.
-func sendAll(t *testing.T, p *Producer, list []intel.Event) (retries int) {
+func sendAll(t *testing.T, p *Producer, list []event.Event) (retries int) {
 	t.Helper()
 	for end := time.Now().Add(patience); ; retries++ {
 		err := p.Send(t.Context(), list)
@@ -94,7 +94,7 @@ func sendAll(t *testing.T, p *Producer, list []intel.Event) (retries int) {
 }
 
 // sendFailing sends and wants a RetryError that says all of want.
-func sendFailing(t *testing.T, p *Producer, list []intel.Event, want ...string) *sinks.RetryError {
+func sendFailing(t *testing.T, p *Producer, list []event.Event, want ...string) *sinks.RetryError {
 	t.Helper()
 	err := p.Send(t.Context(), list)
 	retry, ok := errors.AsType[*sinks.RetryError](err)

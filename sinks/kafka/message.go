@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/google/uuid"
 	"github.com/segmentio/kafka-go"
@@ -52,7 +52,7 @@ func (m *message) record() kafka.Record {
 }
 
 // messages makes the messages of events. Nothing of events is kept.
-func (p *Producer) messages(events []intel.Event) []message {
+func (p *Producer) messages(events []event.Event) []message {
 	// The time of a message is that of sending, for brokers delete by it: events of a
 	// sensor that has no idea of the time yet would not live long. The event's own time
 	// is in the value.
@@ -77,11 +77,11 @@ func (p *Producer) messages(events []intel.Event) []message {
 }
 
 // of gives the topic of a kind of event.
-func (t Topics) of(kind intel.Kind) string {
+func (t Topics) of(kind event.Kind) string {
 	switch kind {
-	case intel.KindAlert:
+	case event.KindAlert:
 		return t.Alerts
-	case intel.KindCanary:
+	case event.KindCanary:
 		return t.Canary
 	}
 	return t.Hits
@@ -89,14 +89,14 @@ func (t Topics) of(kind intel.Kind) string {
 
 // keyOf gives the offender as text. Alerts without one have the sensor's name, so
 // that they keep their order, too, and compacted topics take them.
-func keyOf(e *intel.Event) []byte {
+func keyOf(e *event.Event) []byte {
 	if e.Offender.IsValid() {
 		return e.Offender.WithZone("").AppendTo(nil)
 	}
 	return []byte(e.Sensor)
 }
 
-func headersOf(kind intel.Kind, form sinks.Format) []kafka.Header {
+func headersOf(kind event.Kind, form sinks.Format) []kafka.Header {
 	return []kafka.Header{
 		{Key: HeaderKind, Value: []byte(kind)},
 		{Key: HeaderFormat, Value: []byte(form.Name)},

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -85,7 +85,7 @@ func TestUnknownTopic(t *testing.T) {
 	c := newCluster(t)
 	p := newProducer(t, c.ListenAddrs(), func(cfg *Config) { cfg.Topics.Hits = "later" })
 	list := events(0, 3, 3)
-	list[1].Kind = intel.KindAlert
+	list[1].Kind = event.KindAlert
 	if retry := sendFailing(t, p, list, "topic later: unknown there, create it or set create_topics"); retry.Sent != 0 {
 		t.Errorf("%d sent, want 0", retry.Sent)
 	}

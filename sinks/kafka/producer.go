@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/google/uuid"
 )
@@ -62,7 +62,7 @@ func (p *Producer) Name() string { return "kafka:" + cmp.Or(p.cfg.Name, p.cfg.Br
 // Send publishes events and waits for the acknowledgements. Events that no attempt
 // could ever deliver are given up and reported by a [*sinks.RefusedError] once everything
 // else is delivered; any other trouble is a [*sinks.RetryError].
-func (p *Producer) Send(ctx context.Context, events []intel.Event) error {
+func (p *Producer) Send(ctx context.Context, events []event.Event) error {
 	if err := p.linger(ctx, len(events)); err != nil {
 		return &sinks.RetryError{Err: err}
 	}

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -26,11 +26,11 @@ func TestMessages(t *testing.T) {
 	c := newCluster(t)
 	p := newProducer(t, c.ListenAddrs())
 	four, six := netip.MustParseAddr("203.0.113.9"), netip.MustParseAddr("2001:db8::9%eth0")
-	list := []intel.Event{
-		{Kind: intel.KindHit, ID: id(0), Offender: four, Time: time.Now(), Reason: "\"\n{"},
-		{Kind: intel.KindUpdate, ID: id(1), Offender: six, Time: time.Now()},
-		{Kind: intel.KindAlert, ID: id(2), Sensor: "pi-oslo", Alert: "feed_held_back", Time: time.Now()},
-		{Kind: intel.KindCanary, ID: id(3), Offender: four, Time: time.Now()},
+	list := []event.Event{
+		{Kind: event.KindHit, ID: id(0), Offender: four, Time: time.Now(), Reason: "\"\n{"},
+		{Kind: event.KindUpdate, ID: id(1), Offender: six, Time: time.Now()},
+		{Kind: event.KindAlert, ID: id(2), Sensor: "pi-oslo", Alert: "feed_held_back", Time: time.Now()},
+		{Kind: event.KindCanary, ID: id(3), Offender: four, Time: time.Now()},
 	}
 	if err := p.Send(t.Context(), list); err != nil {
 		t.Fatal(err)
@@ -78,8 +78,8 @@ func TestForms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := intel.Event{Kind: intel.KindAlert, ID: id(0), Sensor: "pi-oslo", Alert: "feed_held_back", Time: time.Now()}
-		if err := p.Send(t.Context(), []intel.Event{e}); err != nil {
+		e := event.Event{Kind: event.KindAlert, ID: id(0), Sensor: "pi-oslo", Alert: "feed_held_back", Time: time.Now()}
+		if err := p.Send(t.Context(), []event.Event{e}); err != nil {
 			t.Fatal(err)
 		}
 		form, err := sinks.FormatByName(cmp.Or(format, "native"), sinks.Options{})
@@ -106,7 +106,7 @@ func TestDate(t *testing.T) {
 	p := newProducer(t, c.ListenAddrs())
 	want := time.Now().Add(-time.Hour).Truncate(time.Millisecond)
 	p.cfg.Date = func() time.Time { return want }
-	list := []intel.Event{{Kind: intel.KindHit, ID: id(0), Time: time.Now().Add(30 * 365 * 24 * time.Hour)}}
+	list := []event.Event{{Kind: event.KindHit, ID: id(0), Time: time.Now().Add(30 * 365 * 24 * time.Hour)}}
 	if err := p.Send(t.Context(), list); err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +202,7 @@ func TestOrder(t *testing.T) {
 }
 
 // checkOrder compares the first occurrences of each key with what was sent.
-func checkOrder(t *testing.T, sent []intel.Event, got []*kgo.Record) {
+func checkOrder(t *testing.T, sent []event.Event, got []*kgo.Record) {
 	t.Helper()
 	first := map[string][]string{}
 	seen := map[string]bool{}
@@ -269,7 +269,7 @@ func TestTooLarge(t *testing.T) {
 	list := events(0, 200, 10)
 	for _, i := range []int{0, 77, 199} {
 		list[i].Reason = strings.Repeat("x", 900)
-		list[i].Indicators = []intel.Indicator{
+		list[i].Indicators = []event.Indicator{
 			{Feed: "f", Description: strings.Repeat("y", 256), Ref: strings.Repeat("z", 1000), NativeID: strings.Repeat("n", 128)},
 			{Feed: "f", Description: strings.Repeat("y", 256), Ref: strings.Repeat("z", 1000)},
 		}
@@ -308,7 +308,7 @@ func TestRefusedAndStuck(t *testing.T) {
 	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "flowsnitch.hits", Err: kerr.InvalidRecord, Count: 1})
 	p := newProducer(t, c.ListenAddrs())
 	list := events(0, 2, 2)
-	list[1].Kind = intel.KindAlert
+	list[1].Kind = event.KindAlert
 	if retry := sendFailing(t, p, list, "no leader"); retry.Sent != 1 {
 		t.Errorf("%d sent, want 1: the refused one is done", retry.Sent)
 	}

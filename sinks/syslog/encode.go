@@ -12,7 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/google/uuid"
 )
@@ -49,56 +49,56 @@ func newEncoder(cfg Config) *encoder {
 }
 
 // append appends the message for an event, without framing: one line, no newline.
-func (e *encoder) append(dst []byte, event *intel.Event) []byte {
+func (e *encoder) append(dst []byte, ev *event.Event) []byte {
 	start := len(dst)
-	dst = append(strconv.AppendInt(append(dst, '<'), int64(e.priority+severity(event.Severity)), 10), '>')
+	dst = append(strconv.AppendInt(append(dst, '<'), int64(e.priority+severity(ev.Severity)), 10), '>')
 	if e.cfg.Protocol == RFC5424 {
-		dst = e.header5424(dst, event)
+		dst = e.header5424(dst, ev)
 	} else {
-		dst = e.header3164(dst, event)
+		dst = e.header3164(dst, ev)
 	}
 	if e.cfg.CEE {
 		dst = append(dst, "@cee: "...)
 	}
-	return e.message(dst, event, e.cfg.Limit-(len(dst)-start))
+	return e.message(dst, ev, e.cfg.Limit-(len(dst)-start))
 }
 
 // severity maps to RFC 5424, section 6.2.1: critical, warning, notice and
 // informational.
-func severity(s intel.Severity) int {
-	return [...]int{6, 5, 4, 2}[min(s, intel.Critical)]
+func severity(s event.Severity) int {
+	return [...]int{6, 5, 4, 2}[min(s, event.Critical)]
 }
 
 // header5424 appends VERSION to STRUCTURED-DATA and a blank (RFC 5424, section 6).
-func (e *encoder) header5424(dst []byte, event *intel.Event) []byte {
+func (e *encoder) header5424(dst []byte, ev *event.Event) []byte {
 	dst = append(dst, "1 "...)
-	if t := event.Time.UTC(); t.IsZero() || t.Year() < 0 || t.Year() > 9999 {
+	if t := ev.Time.UTC(); t.IsZero() || t.Year() < 0 || t.Year() > 9999 {
 		dst = append(dst, '-')
 	} else {
 		dst = t.AppendFormat(dst, "2006-01-02T15:04:05.000000Z07:00")
 	}
-	dst = e.hostname(append(dst, ' '), event)
+	dst = e.hostname(append(dst, ' '), ev)
 	if e.cfg.Format == sinks.FormatLEEF || e.cfg.Format == sinks.FormatLEEF1 {
 		dst = append(dst, " - "...) // QRadar wants none
 	} else {
 		dst = append(append(append(dst, ' '), e.cfg.AppName...), ' ')
 	}
 	dst = append(append(dst, e.pid...), ' ')
-	dst = append(word(dst, cmp.Or(string(event.Kind), "-"), maxKind), ' ')
-	return append(e.structured(dst, event), ' ')
+	dst = append(word(dst, cmp.Or(string(ev.Kind), "-"), maxKind), ' ')
+	return append(e.structured(dst, ev), ' ')
 }
 
 // header3164 appends TIMESTAMP, HOSTNAME and TAG (RFC 3164, section 4.1). CEF and LEEF
 // have no tag: their receivers look for the form at its place. A local socket is for
 // what syslog(3) writes, always a tag and never a host name.
-func (e *encoder) header3164(dst []byte, event *intel.Event) []byte {
-	t := event.Time
+func (e *encoder) header3164(dst []byte, ev *event.Event) []byte {
+	t := ev.Time
 	if t.IsZero() {
 		t = time.Now()
 	}
 	dst = append(t.Local().AppendFormat(dst, time.Stamp), ' ')
 	if e.cfg.Transport != Unix {
-		dst = append(e.hostname(dst, event), ' ')
+		dst = append(e.hostname(dst, ev), ' ')
 		if !e.cfg.isTagged() {
 			return dst
 		}
@@ -107,8 +107,8 @@ func (e *encoder) header3164(dst []byte, event *intel.Event) []byte {
 	return append(append(dst, e.pid...), "]: "...)
 }
 
-func (e *encoder) hostname(dst []byte, event *intel.Event) []byte {
-	return word(dst, cmp.Or(e.cfg.Hostname, event.Sensor, e.host, "-"), maxHost)
+func (e *encoder) hostname(dst []byte, ev *event.Event) []byte {
+	return word(dst, cmp.Or(e.cfg.Hostname, ev.Sensor, e.host, "-"), maxHost)
 }
 
 // word appends s with a hyphen for each byte that names of hosts do not have: other
@@ -125,21 +125,21 @@ func word(dst []byte, s string, limit int) []byte {
 }
 
 // structured appends structured data, RFC 5424 section 6.3.
-func (e *encoder) structured(dst []byte, event *intel.Event) []byte {
+func (e *encoder) structured(dst []byte, ev *event.Event) []byte {
 	if e.cfg.EnterpriseID == 0 {
 		return append(dst, '-')
 	}
 	dst = append(dst, "[flowsnitch@"...)
 	dst = strconv.AppendUint(dst, uint64(e.cfg.EnterpriseID), 10)
-	dst = param(dst, "id", event.ID.String())
-	dst = param(dst, "severity", event.Severity.String())
-	dst = param(dst, "score", strconv.Itoa(int(event.Score)))
-	if event.Offender.IsValid() {
-		dst = param(dst, "offender", event.Offender.WithZone("").String())
+	dst = param(dst, "id", ev.ID.String())
+	dst = param(dst, "severity", ev.Severity.String())
+	dst = param(dst, "score", strconv.Itoa(int(ev.Score)))
+	if ev.Offender.IsValid() {
+		dst = param(dst, "offender", ev.Offender.WithZone("").String())
 	}
-	if len(event.Indicators) > 0 {
-		dst = param(dst, "feed", event.Indicators[0].Feed)
-		dst = param(dst, "category", event.Indicators[0].Category)
+	if len(ev.Indicators) > 0 {
+		dst = param(dst, "feed", ev.Indicators[0].Feed)
+		dst = param(dst, "category", ev.Indicators[0].Category)
 	}
 	return append(dst, ']')
 }
@@ -164,14 +164,14 @@ func param(dst []byte, name, value string) []byte {
 }
 
 // message appends the event in its form, in at most room bytes.
-func (e *encoder) message(dst []byte, event *intel.Event, room int) []byte {
+func (e *encoder) message(dst []byte, ev *event.Event, room int) []byte {
 	if e.cfg.isJSON() {
-		return e.json(dst, event, room)
+		return e.json(dst, ev, room)
 	}
 	// The forms leave out what does not fit. A header of 3164 or 5424 leaves them the
 	// 480 bytes that they need.
 	form := e.form(room)
-	e.body = form.Append(e.body[:0], event)
+	e.body = form.Append(e.body[:0], ev)
 	return append(dst, bytes.TrimSuffix(e.body, []byte("\n"))...)
 }
 
@@ -191,14 +191,14 @@ func (e *encoder) form(room int) sinks.Format {
 }
 
 // json appends a form of JSON, or a shorter one if that is too long.
-func (e *encoder) json(dst []byte, event *intel.Event, room int) []byte {
+func (e *encoder) json(dst []byte, ev *event.Event, room int) []byte {
 	form := e.form(sinks.MaxLine)
-	e.body = form.Append(e.body[:0], event)
+	e.body = form.Append(e.body[:0], ev)
 	for i := 0; i < len(shorter) && len(e.body)-1 > room; i++ {
 		if i == 0 {
 			e.short++
 		}
-		less := shorter[i](event)
+		less := shorter[i](ev)
 		e.body = form.Append(e.body[:0], &less)
 	}
 	return append(dst, bytes.TrimSuffix(e.body, []byte("\n"))...)
@@ -206,10 +206,10 @@ func (e *encoder) json(dst []byte, event *intel.Event, room int) []byte {
 
 // shorter are the ways to make an event shorter, the mildest first. What the last one
 // leaves fits behind every header.
-var shorter = []func(*intel.Event) intel.Event{withoutProse, essence, identity, least}
+var shorter = []func(*event.Event) event.Event{withoutProse, essence, identity, least}
 
 // withoutProse gives an event with its best indicator alone and short texts.
-func withoutProse(e *intel.Event) intel.Event {
+func withoutProse(e *event.Event) event.Event {
 	less := *e
 	less.Exporters, less.InnerSrc, less.InnerDst = nil, netip.Addr{}, netip.Addr{}
 	less.Reason, less.ExporterName = cut(e.Reason, 100), cut(e.ExporterName, 32)
@@ -217,13 +217,13 @@ func withoutProse(e *intel.Event) intel.Event {
 	if len(e.Indicators) > 0 {
 		best := e.Indicators[0]
 		best.Description, best.NativeID, best.Ref = "", cut(best.NativeID, 32), ""
-		less.Indicators = []intel.Indicator{best}
+		less.Indicators = []event.Indicator{best}
 	}
 	return less
 }
 
 // essence gives what happened, between whom and how bad it is.
-func essence(e *intel.Event) intel.Event {
+func essence(e *event.Event) event.Event {
 	less := identity(e)
 	less.Sensor, less.Local, less.Direction, less.Answered, less.Blocked = cut(e.Sensor, 16), e.Local, e.Direction, e.Answered, e.Blocked
 	less.Flows, less.Packets, less.Bytes = e.Flows, e.Packets, e.Bytes
@@ -232,8 +232,8 @@ func essence(e *intel.Event) intel.Event {
 }
 
 // identity gives what leads to the whole event, wherever else it was sent.
-func identity(e *intel.Event) intel.Event {
-	less := intel.Event{
+func identity(e *event.Event) event.Event {
+	less := event.Event{
 		Kind: e.Kind, ID: e.ID, Time: e.Time, Alert: cut(e.Alert, 32), Contact: e.Contact, Seq: e.Seq, Last: e.Last,
 		Src: e.Src, Dst: e.Dst, SrcPort: e.SrcPort, DstPort: e.DstPort, HasPorts: e.HasPorts,
 		Protocol: e.Protocol, HasProtocol: e.HasProtocol,
@@ -241,13 +241,13 @@ func identity(e *intel.Event) intel.Event {
 	}
 	if len(e.Indicators) > 0 {
 		best := &e.Indicators[0]
-		less.Indicators = []intel.Indicator{{Feed: cut(best.Feed, 16), Category: cut(best.Category, 16)}}
+		less.Indicators = []event.Indicator{{Feed: cut(best.Feed, 16), Category: cut(best.Category, 16)}}
 	}
 	return less
 }
 
 // least is identity without the contact.
-func least(e *intel.Event) intel.Event {
+func least(e *event.Event) event.Event {
 	less := identity(e)
 	less.Contact, less.Seq, less.Last = uuid.UUID{}, 0, false
 	return less

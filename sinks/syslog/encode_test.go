@@ -9,7 +9,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/google/uuid"
 	"github.com/leodido/go-syslog/v4/rfc3164"
@@ -25,7 +25,7 @@ func testConfig(transport string, change ...func(*Config)) Config {
 	return cfg.filled()
 }
 
-func encode(cfg Config, e intel.Event) string { return string(newEncoder(cfg).append(nil, &e)) }
+func encode(cfg Config, e event.Event) string { return string(newEncoder(cfg).append(nil, &e)) }
 
 // TestMessage shows each form as it stands on the wire.
 func TestMessage(t *testing.T) {
@@ -60,7 +60,7 @@ func TestMessage(t *testing.T) {
 }
 
 func TestSeverity(t *testing.T) {
-	for s, want := range map[intel.Severity]string{intel.Critical: "<130>", intel.High: "<132>", intel.Medium: "<133>", intel.Low: "<134>", 9: "<130>"} {
+	for s, want := range map[event.Severity]string{event.Critical: "<130>", event.High: "<132>", event.Medium: "<133>", event.Low: "<134>", 9: "<130>"} {
 		e := hit()
 		e.Severity = s
 		if got := encode(testConfig(UDP), e); !strings.HasPrefix(got, want) {
@@ -96,7 +96,7 @@ func TestEveryMessage(t *testing.T) {
 	}
 }
 
-func checkMessage(t *testing.T, cfg Config, i int, e intel.Event) {
+func checkMessage(t *testing.T, cfg Config, i int, e event.Event) {
 	t.Helper()
 	got := encode(cfg, e)
 	name := fmt.Sprintf("%s %s limit %d, event %d: %.150q", cfg.Protocol, cfg.Format, cfg.Limit, i, got)
@@ -175,7 +175,7 @@ func bodyOf(t *testing.T, cfg Config, message, name string) string {
 	return *parsed.Message
 }
 
-func checkJSON(t *testing.T, body, name string, e *intel.Event) {
+func checkJSON(t *testing.T, body, name string, e *event.Event) {
 	t.Helper()
 	var got struct {
 		Integration, Kind, ID, Contact, Srcip string
@@ -195,7 +195,7 @@ func checkJSON(t *testing.T, body, name string, e *intel.Event) {
 	}
 }
 
-func checkECS(t *testing.T, body, name string, e *intel.Event) {
+func checkECS(t *testing.T, body, name string, e *event.Event) {
 	t.Helper()
 	var got struct {
 		Event      struct{ ID string }
@@ -207,11 +207,11 @@ func checkECS(t *testing.T, body, name string, e *intel.Event) {
 	}
 }
 
-func checkOCSF(t *testing.T, body, name string, e *intel.Event) {
+func checkOCSF(t *testing.T, body, name string, e *event.Event) {
 	t.Helper()
 	var got struct {
 		Metadata struct{ UID string }
-		Severity intel.Severity `json:"severity_id"`
+		Severity event.Severity `json:"severity_id"`
 		Unmapped struct{ Offender string }
 	}
 	if err := json.Unmarshal([]byte(body), &got); err != nil || got.Metadata.UID != e.ID.String() || got.Severity != e.Severity+2 ||

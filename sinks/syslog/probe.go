@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // refusal is how long the refusal of a datagram is waited for.
@@ -13,7 +13,7 @@ const refusal = 50 * time.Millisecond
 // Probe proves that a server can be reached: that it takes a connection, and with TLS
 // proves its name. With UDP it sends an empty datagram, which servers pass over: a port
 // without a server is refused by its host. The canary itself goes nowhere.
-func (s *Sender) Probe(ctx context.Context, _ *intel.Event) error {
+func (s *Sender) Probe(ctx context.Context, _ *event.Event) error {
 	if err := s.check(); err != nil {
 		if s.link.window.events > 0 {
 			return s.retry(0, err)

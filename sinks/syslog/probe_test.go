@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // TestProbe: a server that can be reached proves the way and gets no message; one that
@@ -16,7 +16,7 @@ import (
 func TestProbe(t *testing.T) {
 	server := serve(t, "tcp", "", Octet, nil)
 	s := newSender(t, TCP, []string{server.address()})
-	canary := intel.Event{Kind: intel.KindCanary}
+	canary := event.Event{Kind: event.KindCanary}
 	for range 2 {
 		if err := s.Probe(t.Context(), &canary); err != nil {
 			t.Fatal(err)
@@ -54,7 +54,7 @@ func TestProbeUDP(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newSender(t, UDP, []string{server.LocalAddr().String()})
-	if err := s.Probe(t.Context(), &intel.Event{}); err != nil {
+	if err := s.Probe(t.Context(), &event.Event{}); err != nil {
 		t.Error(err)
 	}
 	b := make([]byte, 100)
@@ -62,7 +62,7 @@ func TestProbeUDP(t *testing.T) {
 		t.Errorf("%q, %v", b[:n], err)
 	}
 	server.Close()
-	eventually(t, "the refusal", func() bool { return s.Probe(t.Context(), &intel.Event{}) != nil })
+	eventually(t, "the refusal", func() bool { return s.Probe(t.Context(), &event.Event{}) != nil })
 	_ = s.Close(t.Context())
 }
 
@@ -80,7 +80,7 @@ func TestProbeUnix(t *testing.T) {
 	server := listen()
 	s := newSender(t, Unix, []string{path})
 	for range 2 {
-		if err := s.Probe(t.Context(), &intel.Event{}); err != nil {
+		if err := s.Probe(t.Context(), &event.Event{}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -91,12 +91,12 @@ func TestProbeUnix(t *testing.T) {
 		t.Errorf("a probe sent %d bytes", n)
 	}
 	server.Close()
-	if err := s.Probe(t.Context(), &intel.Event{}); err == nil {
+	if err := s.Probe(t.Context(), &event.Event{}); err == nil {
 		t.Error("a server that has gone passes")
 	}
 	_ = os.Remove(path)
 	defer listen().Close()
-	if err := s.Probe(t.Context(), &intel.Event{}); err != nil {
+	if err := s.Probe(t.Context(), &event.Event{}); err != nil {
 		t.Errorf("it is back: %v", err)
 	}
 	_ = s.Close(t.Context())

@@ -6,21 +6,21 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/google/uuid"
 )
 
 var at = time.Date(2026, 11, 2, 23, 0, 0, 123_456_789, time.UTC)
 
 // hit is an ordinary event.
-func hit() intel.Event {
+func hit() event.Event {
 	offender, local := netip.MustParseAddr("203.0.113.9"), netip.MustParseAddr("10.0.0.5")
-	return intel.Event{
-		Kind: intel.KindHit, ID: uuid.MustParse("0192f7c0-1234-7abc-8def-0123456789ab"), Time: at, Sensor: "pi-oslo",
+	return event.Event{
+		Kind: event.KindHit, ID: uuid.MustParse("0192f7c0-1234-7abc-8def-0123456789ab"), Time: at, Sensor: "pi-oslo",
 		Src: local, Dst: offender, SrcPort: 51515, DstPort: 443, HasPorts: true, Protocol: 6, HasProtocol: true,
-		Offender: offender, Local: local, Role: flow.SideDst, Direction: intel.Outbound, Answered: intel.AnsweredYes,
-		Severity: intel.Critical, Score: 95, Reason: "c2 listed by feodo (90); outbound, answered",
-		Indicators: []intel.Indicator{{
+		Offender: offender, Local: local, Role: flow.SideDst, Direction: event.Outbound, Answered: event.AnsweredYes,
+		Severity: event.Critical, Score: 95, Reason: "c2 listed by feodo (90); outbound, answered",
+		Indicators: []event.Indicator{{
 			Prefix: netip.MustParsePrefix("203.0.113.9/32"), Feed: "feodo", Score: 90, Category: "c2", Ref: "https://example.net/9",
 		}},
 		Flows: 1, Packets: 5, Bytes: 1234, PacketsRaw: 5, BytesRaw: 1234, Start: at, End: at, Clock: "ok",
@@ -29,10 +29,10 @@ func hit() intel.Event {
 }
 
 // longest is an event with every field set to what takes most room.
-func longest() intel.Event {
+func longest() event.Event {
 	v6 := netip.MustParseAddr("2001:db8:1111:2222:3333:4444:5555:6666")
 	e := hit()
-	e.Kind = intel.KindCanary
+	e.Kind = event.KindCanary
 	e.Src, e.Dst, e.Offender, e.Local, e.Exporter = v6, v6, v6, v6, v6
 	e.NATSrc, e.NATDst, e.InnerSrc, e.InnerDst = v6, v6, v6, v6
 	e.SrcPort, e.DstPort, e.NATSrcPort, e.NATDstPort = 65535, 65535, 65535, 65535
@@ -45,7 +45,7 @@ func longest() intel.Event {
 	e.Blocked = false
 	one := e.Indicators[0]
 	one.Prefix, one.Port, one.FirstSeen, one.LastSeen, one.Expires = netip.PrefixFrom(v6, 128), 65535, at, at, at
-	e.Indicators = make([]intel.Indicator, 50)
+	e.Indicators = make([]event.Indicator, 50)
 	e.Exporters = make([]netip.Addr, 50)
 	for i := range e.Indicators {
 		e.Indicators[i], e.Exporters[i] = one, v6
@@ -71,11 +71,11 @@ var hostile = []string{
 }
 
 // poison puts s wherever text can stand.
-func poison(e *intel.Event, s string) {
+func poison(e *event.Event, s string) {
 	e.Sensor, e.Reason, e.Clock, e.ExporterName, e.CommunityID = s, s, s, s, s
 	e.IntelVersion, e.Alert = s, s
-	e.Direction, e.Answered = intel.Direction(s), intel.Answered(s)
-	list := make([]intel.Indicator, len(e.Indicators))
+	e.Direction, e.Answered = event.Direction(s), event.Answered(s)
+	list := make([]event.Indicator, len(e.Indicators))
 	for i := range list {
 		list[i] = e.Indicators[i]
 		list[i].Feed, list[i].Category, list[i].Ref, list[i].TLP = s, s, s, s
@@ -85,14 +85,14 @@ func poison(e *intel.Event, s string) {
 }
 
 // samples are events of every kind, with every text.
-func samples() []intel.Event {
+func samples() []event.Event {
 	plain := hit()
 	six := hit()
 	six.Src, six.Offender = netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::1")
 	portless := hit()
-	portless.HasPorts, portless.Protocol, portless.Kind = false, 1, intel.KindUpdate
-	alert := intel.Event{Kind: intel.KindAlert, Alert: "feed_held_back", Reason: "shrank", Severity: intel.Medium, Time: at}
-	list := []intel.Event{plain, six, portless, alert, longest(), {}, {Kind: "something-else-and-long", Time: time.Unix(1<<60, 0)}}
+	portless.HasPorts, portless.Protocol, portless.Kind = false, 1, event.KindUpdate
+	alert := event.Event{Kind: event.KindAlert, Alert: "feed_held_back", Reason: "shrank", Severity: event.Medium, Time: at}
+	list := []event.Event{plain, six, portless, alert, longest(), {}, {Kind: "something-else-and-long", Time: time.Unix(1<<60, 0)}}
 	for _, s := range hostile {
 		e, l := hit(), longest()
 		poison(&e, s)

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 )
 
@@ -70,7 +70,7 @@ func (s *Sender) Name() string {
 // Send writes events. That the kernel has taken them does not mean that they have
 // arrived, see Held; when a connection breaks, the [*sinks.RetryError] asks for all
 // that may not have. Without events it only looks whether the connection is good.
-func (s *Sender) Send(ctx context.Context, events []intel.Event) error {
+func (s *Sender) Send(ctx context.Context, events []event.Event) error {
 	if err := s.check(); err != nil {
 		return s.retry(0, err)
 	}
@@ -192,7 +192,7 @@ func (s *Sender) retry(sent int, err error) error {
 }
 
 // sendStream writes events in pieces of some size.
-func (s *Sender) sendStream(ctx context.Context, events []intel.Event) error {
+func (s *Sender) sendStream(ctx context.Context, events []event.Event) error {
 	s.buffer = s.buffer[:0]
 	for i := range events {
 		s.buffer = s.frame(s.buffer, &events[i])
@@ -209,7 +209,7 @@ func (s *Sender) sendStream(ctx context.Context, events []intel.Event) error {
 }
 
 // frame appends a message with its framing.
-func (s *Sender) frame(dst []byte, e *intel.Event) []byte {
+func (s *Sender) frame(dst []byte, e *event.Event) []byte {
 	s.message = s.encoder.append(s.message[:0], e)
 	if s.cfg.Framing == Octet {
 		dst = append(strconv.AppendInt(dst, int64(len(s.message)), 10), ' ')
@@ -235,7 +235,7 @@ func (s *Sender) reason(err error) error {
 
 // sendDatagrams writes events, one datagram each. A refusal is told by the kernel
 // with the datagram after the one refused.
-func (s *Sender) sendDatagrams(ctx context.Context, events []intel.Event) error {
+func (s *Sender) sendDatagrams(ctx context.Context, events []event.Event) error {
 	for i := range events {
 		s.message = s.encoder.append(s.message[:0], &events[i])
 		if err := s.link.write(ctx, s.message); err != nil {

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 )
 
@@ -35,8 +35,8 @@ func newSender(t *testing.T, transport string, servers []string, change ...func(
 func broken(s *Sender) bool { return s.link != nil && s.link.broken(s.now()) != nil }
 
 // events gives events that carry their number in Flows.
-func events(first, n int) []intel.Event {
-	list := make([]intel.Event, n)
+func events(first, n int) []event.Event {
+	list := make([]event.Event, n)
 	for i := range list {
 		list[i] = hit()
 		list[i].Flows = uint64(first + i)
@@ -57,7 +57,7 @@ func number(message string) int {
 type courier struct {
 	t      *testing.T
 	s      *Sender
-	events []intel.Event
+	events []event.Event
 	at     int
 	batch  int
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // The values of Config.Kind.
@@ -90,7 +90,7 @@ func (s Secret) MarshalYAML() ([]byte, error) { return fmt.Appendf(nil, "%q", s.
 // DefaultConfig gives the defaults. Kind and what belongs to it have none.
 func DefaultConfig() Config {
 	return Config{
-		MinSeverity: intel.High.String(),
+		MinSeverity: event.High.String(),
 		Interval:    time.Minute,
 		Repeat:      24 * time.Hour,
 		Timeout:     10 * time.Second,
@@ -167,8 +167,8 @@ func (m Mail) validate() error {
 }
 
 // severity gives the severity that a word stands for.
-func severity(word string) (intel.Severity, error) {
-	for s := intel.Low; s <= intel.Critical; s++ {
+func severity(word string) (event.Severity, error) {
+	for s := event.Low; s <= event.Critical; s++ {
 		if s.String() == word {
 			return s, nil
 		}

@@ -24,7 +24,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 )
 
@@ -186,7 +186,7 @@ func mailConfig(s *mailServer) Config {
 func TestMail(t *testing.T) {
 	for _, mode := range []string{TLSStart, TLSImplicit, TLSNone} {
 		s := newMailServer(t, mode)
-		send(t, newHook(t, mailConfig(s)), hostileHit(), hit(1, intel.High))
+		send(t, newHook(t, mailConfig(s)), hostileHit(), hit(1, event.High))
 		auth, to, data := s.got()
 		if want := map[bool]string{true: "\x00flowsnitch\x00s3cret"}[mode != TLSNone]; auth != want {
 			t.Errorf("%s: logged in as %q", mode, auth)
@@ -251,7 +251,7 @@ func TestMailRefused(t *testing.T) {
 		if h.cfg.Timeout = 5 * time.Second; s.silent {
 			h.cfg.Timeout = 100 * time.Millisecond
 		}
-		err := h.Send(t.Context(), []intel.Event{hit(0, intel.High)})
+		err := h.Send(t.Context(), []event.Event{hit(0, event.High)})
 		_, retry := errors.AsType[*sinks.RetryError](err)
 		if err == nil || retry != tc.again || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: got %v", tc.name, err)
@@ -263,7 +263,7 @@ func TestMailRefused(t *testing.T) {
 // and that they learn of it.
 func TestMailOneRefused(t *testing.T) {
 	s := newMailServer(t, TLSStart, func(s *mailServer) { s.replies["RCPT TO:<noc@example.net>"] = "550 nobody" })
-	send(t, newHook(t, mailConfig(s)), hit(0, intel.High))
+	send(t, newHook(t, mailConfig(s)), hit(0, event.High))
 	_, to, data := s.got()
 	if fmt.Sprint(to) != "[TO:<soc@example.net>]" || !strings.Contains(data, "refused to take this for noc@example.net") {
 		t.Errorf("to %q: %s", to, data)

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 )
 
@@ -25,8 +25,8 @@ type subject struct {
 	alert, reason string
 }
 
-func subjectOf(e *intel.Event) subject {
-	if e.Kind == intel.KindAlert {
+func subjectOf(e *event.Event) subject {
+	if e.Kind == event.KindAlert {
 		return subject{e.Offender, e.Alert, e.Reason}
 	}
 	return subject{offender: e.Offender}
@@ -35,7 +35,7 @@ func subjectOf(e *intel.Event) subject {
 // A notice is what is said of one subject.
 type notice struct {
 	subject subject
-	event   intel.Event // the gravest, the first of them
+	event   event.Event // the gravest, the first of them
 	events  int
 	locals  []netip.Addr
 	more    int // locals not named
@@ -47,7 +47,7 @@ type message struct {
 	at      map[subject]int // index in notices
 }
 
-func (m *message) add(s subject, e *intel.Event) {
+func (m *message) add(s subject, e *event.Event) {
 	i, ok := m.at[s]
 	if !ok {
 		i = len(m.notices)
@@ -84,7 +84,7 @@ func (m *message) title() string {
 	list, _ := m.shown()
 	first := &list[0].event
 	what := "contact with " + first.Offender.String()
-	if first.Kind == intel.KindAlert {
+	if first.Kind == event.KindAlert {
 		what = "alert " + plain(first.Alert)
 	}
 	if len(m.notices) > 1 {
@@ -109,7 +109,7 @@ func (m *message) text(quote func(string) string) string {
 func (n *notice) write(b *strings.Builder, quote func(string) string) {
 	e := &n.event
 	trigger := strings.TrimSuffix(string(sinks.AppendText(nil, e, false)), "\n")
-	if e.Kind == intel.KindAlert {
+	if e.Kind == event.KindAlert {
 		fmt.Fprintf(b, "%s alert %s\n", e.Severity, quote(plain(e.Alert)))
 	} else {
 		fmt.Fprintf(b, "%s contact with %s (score %d)\n", e.Severity, e.Offender, e.Score)
@@ -138,7 +138,7 @@ func (n *notice) hosts() string {
 	return fmt.Sprintf("%s (%d events)", s, n.events)
 }
 
-func exporter(e *intel.Event) string {
+func exporter(e *event.Event) string {
 	if !e.Exporter.IsValid() {
 		return "none"
 	}
@@ -146,7 +146,7 @@ func exporter(e *intel.Event) string {
 }
 
 // evidence says who lists what since when.
-func evidence(i *intel.Indicator) string {
+func evidence(i *event.Indicator) string {
 	s := fmt.Sprintf("%s by %s (%d)", i.Prefix, plain(i.Feed), i.Score)
 	if i.Category != "" {
 		s += ", " + plain(i.Category)
@@ -163,31 +163,31 @@ func evidence(i *intel.Indicator) string {
 }
 
 // advice says what to do now.
-func advice(e *intel.Event) string {
+func advice(e *event.Event) string {
 	look := fmt.Sprintf("`flowsnitch lookup %s` shows all listings.", e.Offender)
 	switch {
-	case e.Kind == intel.KindAlert:
+	case e.Kind == event.KindAlert:
 		return alertAdvice(e)
-	case e.Direction == intel.Outbound && e.Blocked:
+	case e.Direction == event.Outbound && e.Blocked:
 		return fmt.Sprintf("The border dropped it, but %s tried: look for what did on that host. %s", host(e), look)
-	case e.Direction == intel.Outbound || e.Direction == intel.Internal:
+	case e.Direction == event.Outbound || e.Direction == event.Internal:
 		return fmt.Sprintf("Find what talks on %s, take the host off the network if nobody can explain it, block %s at the border. %s", host(e), e.Offender, look)
-	case e.Direction == intel.Inbound && e.Answered == intel.AnsweredYes:
+	case e.Direction == event.Inbound && e.Answered == event.AnsweredYes:
 		return fmt.Sprintf("%s answered: read its logs of that time, close the service to the world or block %s at the border. %s", host(e), e.Offender, look)
-	case e.Direction == intel.Inbound:
+	case e.Direction == event.Inbound:
 		return fmt.Sprintf("Nothing is known to have answered; block %s at the border. %s", e.Offender, look)
 	}
 	return fmt.Sprintf("Neither end is ours: tell the customer or the neighbour it belongs to. %s", look)
 }
 
-func host(e *intel.Event) string {
+func host(e *event.Event) string {
 	if !e.Local.IsValid() {
 		return "our host"
 	}
 	return e.Local.String()
 }
 
-func alertAdvice(e *intel.Event) string {
+func alertAdvice(e *event.Event) string {
 	switch {
 	case strings.Contains(e.Alert, "own_address"):
 		return "One of our own addresses is listed: look for a compromised host behind it, then ask the feed to take it off."

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 )
 
@@ -18,7 +18,7 @@ const maxTold = 10_000
 // A Hook is the sink that tells people. It is used by its queue alone.
 type Hook struct {
 	cfg     Config
-	least   intel.Severity
+	least   event.Severity
 	deliver func(ctx context.Context, m *message) error
 
 	last time.Time // of the last message
@@ -49,7 +49,7 @@ func (h *Hook) Name() string { return "webhook:" + cmp.Or(h.cfg.Name, h.cfg.Kind
 
 // Send tells of those events that are worth it, in one message, after the interval
 // since the last one. Without any it returns at once.
-func (h *Hook) Send(ctx context.Context, events []intel.Event) error {
+func (h *Hook) Send(ctx context.Context, events []event.Event) error {
 	m := h.digest(events, time.Now())
 	if len(m.notices) == 0 {
 		return nil
@@ -90,7 +90,7 @@ func (h *Hook) wait(ctx context.Context) error {
 }
 
 // digest gathers what is to be told.
-func (h *Hook) digest(events []intel.Event, now time.Time) *message {
+func (h *Hook) digest(events []event.Event, now time.Time) *message {
 	m := &message{at: map[subject]int{}}
 	for i := range events {
 		e := &events[i]
@@ -105,11 +105,11 @@ func (h *Hook) digest(events []intel.Event, now time.Time) *message {
 
 // worth reports whether people must hear of an event. An update counts as well: a
 // contact may become grave when it is answered.
-func (h *Hook) worth(e *intel.Event) bool {
+func (h *Hook) worth(e *event.Event) bool {
 	switch e.Kind {
-	case intel.KindAlert:
+	case event.KindAlert:
 		return true
-	case intel.KindHit, intel.KindUpdate:
+	case event.KindHit, event.KindUpdate:
 		return e.Severity >= h.least
 	}
 	return false

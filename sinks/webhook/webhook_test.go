@@ -19,27 +19,27 @@ import (
 	"unicode"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 )
 
 // hit makes an event of the nth offender.
-func hit(n int, severity intel.Severity) intel.Event {
+func hit(n int, severity event.Severity) event.Event {
 	offender := netip.AddrFrom4([4]byte{203, 0, byte(113 + n/250), byte(1 + n%250)})
 	local := netip.MustParseAddr("10.0.0.5")
-	return intel.Event{
-		Kind: intel.KindHit, Time: time.Date(2026, 11, 20, 23, 0, 0, 0, time.UTC), Sensor: "pi-oslo",
+	return event.Event{
+		Kind: event.KindHit, Time: time.Date(2026, 11, 20, 23, 0, 0, 0, time.UTC), Sensor: "pi-oslo",
 		Src: local, Dst: offender, SrcPort: 51515, DstPort: 443, HasPorts: true, Protocol: 6, HasProtocol: true,
-		Offender: offender, Local: local, Role: flow.SideDst, Direction: intel.Outbound, Answered: intel.AnsweredYes,
+		Offender: offender, Local: local, Role: flow.SideDst, Direction: event.Outbound, Answered: event.AnsweredYes,
 		Severity: severity, Score: 95, Reason: "c2 listed by feodo (90); outbound, answered",
-		Indicators: []intel.Indicator{{Prefix: netip.PrefixFrom(offender, 32), Feed: "feodo", Score: 90, Category: "c2",
+		Indicators: []event.Indicator{{Prefix: netip.PrefixFrom(offender, 32), Feed: "feodo", Score: 90, Category: "c2",
 			Ref: "https://example.net/9", Description: "botnet"}},
 		Exporter: netip.MustParseAddr("192.0.2.1"),
 	}
 }
 
-func alert(name, reason string) intel.Event {
-	return intel.Event{Kind: intel.KindAlert, Alert: name, Reason: reason, Sensor: "pi-oslo", Severity: intel.Medium,
+func alert(name, reason string) event.Event {
+	return event.Event{Kind: event.KindAlert, Alert: name, Reason: reason, Sensor: "pi-oslo", Severity: event.Medium,
 		Offender: netip.MustParseAddr("198.51.100.7")}
 }
 
@@ -88,7 +88,7 @@ func recorded(t *testing.T, cfg Config) (*Hook, *recorder) {
 	return h, r
 }
 
-func send(t *testing.T, h *Hook, events ...intel.Event) {
+func send(t *testing.T, h *Hook, events ...event.Event) {
 	t.Helper()
 	if err := h.Send(t.Context(), events); err != nil {
 		t.Fatal(err)
@@ -99,17 +99,17 @@ func TestWhatIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, r := recorded(t, config(KindJSON))
 		start := time.Now()
-		canary := hit(9, intel.Critical)
-		canary.Kind = intel.KindCanary
-		send(t, h, hit(0, intel.Medium), canary)                                            // nothing
-		send(t, h, hit(0, intel.High), hit(1, intel.Low), hit(0, intel.Critical))           // one, twice
-		send(t, h, hit(0, intel.Critical))                                                  // told already
+		canary := hit(9, event.Critical)
+		canary.Kind = event.KindCanary
+		send(t, h, hit(0, event.Medium), canary)                                            // nothing
+		send(t, h, hit(0, event.High), hit(1, event.Low), hit(0, event.Critical))           // one, twice
+		send(t, h, hit(0, event.Critical))                                                  // told already
 		send(t, h, alert("own_address_listed", "by otx"), alert("own_address_listed", "x")) // two
-		update := hit(1, intel.High)
-		update.Kind = intel.KindUpdate
+		update := hit(1, event.High)
+		update.Kind = event.KindUpdate
 		send(t, h, update) // it has become grave
 		time.Sleep(24 * time.Hour)
-		send(t, h, hit(0, intel.High)) // again after a day
+		send(t, h, hit(0, event.High)) // again after a day
 		want := []string{"203.0.113.1 x2", "own_address_listed198.51.100.7 x1, own_address_listed198.51.100.7 x1", "203.0.113.2 x1", "203.0.113.1 x1"}
 		if !slices.Equal(r.sent, want) {
 			t.Errorf("got %q, want %q", r.sent, want)
@@ -142,7 +142,7 @@ func TestFlood(t *testing.T) {
 		}
 		q.Start()
 		for n := range 1000 {
-			if err := j.Append([]intel.Event{hit(n, intel.High), hit(n, intel.Critical)}); err != nil {
+			if err := j.Append([]event.Event{hit(n, event.High), hit(n, event.Critical)}); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(100 * time.Millisecond)
@@ -165,7 +165,7 @@ func TestFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, r := recorded(t, config(KindJSON))
 		r.errs = []error{&sinks.RetryError{Err: errors.New("away")}, nil, errors.New("refused")}
-		events := []intel.Event{hit(0, intel.High)}
+		events := []event.Event{hit(0, event.High)}
 		err := h.Send(t.Context(), events)
 		if retry, ok := errors.AsType[*sinks.RetryError](err); !ok || retry.Sent != 0 || retry.Err.Error() != "webhook:json: away" {
 			t.Errorf("got %v", err)
@@ -174,17 +174,17 @@ func TestFailures(t *testing.T) {
 		if len(r.sent) != 1 {
 			t.Errorf("sent %q", r.sent)
 		}
-		if err := h.Send(t.Context(), []intel.Event{hit(1, intel.High)}); err == nil || err.Error() != "webhook:json: refused" {
+		if err := h.Send(t.Context(), []event.Event{hit(1, event.High)}); err == nil || err.Error() != "webhook:json: refused" {
 			t.Errorf("got %v", err)
 		}
-		send(t, h, hit(1, intel.High)) // a new contact is told, but a minute later
+		send(t, h, hit(1, event.High)) // a new contact is told, but a minute later
 		if len(r.sent) != 2 || r.at[1].Sub(r.at[0]) != 2*time.Minute {
 			t.Errorf("sent %q at %v", r.sent, r.at)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		start := time.Now()
-		err = h.Send(ctx, []intel.Event{hit(2, intel.High)})
+		err = h.Send(ctx, []event.Event{hit(2, event.High)})
 		if _, ok := errors.AsType[*sinks.RetryError](err); !ok || time.Since(start) != time.Second {
 			t.Errorf("got %v after %v", err, time.Since(start))
 		}
@@ -196,7 +196,7 @@ func TestToldIsBounded(t *testing.T) {
 	for i := range 3 {
 		m := &message{at: map[subject]int{}}
 		for n := range maxTold / 2 {
-			e := hit(i*maxTold+n, intel.High)
+			e := hit(i*maxTold+n, event.High)
 			e.Offender = netip.AddrFrom4([4]byte{1, byte(i), byte(n >> 8), byte(n)})
 			m.add(subjectOf(&e), &e)
 		}
@@ -210,15 +210,15 @@ func TestToldIsBounded(t *testing.T) {
 // hostile is what feeds could say to people.
 const hostile = "x`@channel <!here> <https://evil.example|click> \x1b[2J\r\nBcc: a@b\r\n.\r\n\u202e & *b* 👍"
 
-func hostileHit() intel.Event {
-	e := hit(0, intel.Critical)
+func hostileHit() event.Event {
+	e := hit(0, event.Critical)
 	e.Reason, e.Sensor = hostile, "pi"
 	in := &e.Indicators[0]
 	in.Feed, in.Category, in.Ref, in.Description = hostile, hostile, hostile, hostile+strings.Repeat("A", 10_000)
 	return e
 }
 
-func messageOf(events ...intel.Event) *message {
+func messageOf(events ...event.Event) *message {
 	m := &message{at: map[subject]int{}}
 	for i := range events {
 		m.add(subjectOf(&events[i]), &events[i])
@@ -227,9 +227,9 @@ func messageOf(events ...intel.Event) *message {
 }
 
 func TestText(t *testing.T) {
-	second := hit(1, intel.High)
+	second := hit(1, event.High)
 	second.Local = netip.MustParseAddr("10.0.0.6")
-	m := messageOf(second, hit(0, intel.Critical), hit(0, intel.Critical), alert("own_address_listed", "ours is listed"))
+	m := messageOf(second, hit(0, event.Critical), hit(0, event.Critical), alert("own_address_listed", "ours is listed"))
 	if got, want := m.title(), "flowsnitch pi-oslo: critical contact with 203.0.113.1 and 2 more"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -252,10 +252,10 @@ func TestText(t *testing.T) {
 }
 
 func TestTextIsBounded(t *testing.T) {
-	var events []intel.Event
+	var events []event.Event
 	for n := range 500 {
 		e := hostileHit()
-		e.Offender = hit(n, intel.High).Offender
+		e.Offender = hit(n, event.High).Offender
 		e.Indicators = slices.Repeat(e.Indicators, 100)
 		for l := range 50 {
 			e.Local = netip.AddrFrom4([4]byte{10, 0, 0, byte(l)})
@@ -270,19 +270,19 @@ func TestTextIsBounded(t *testing.T) {
 }
 
 func TestAdvice(t *testing.T) {
-	for want, change := range map[string]func(*intel.Event){
-		"Find what talks on 10.0.0.5, ":                func(*intel.Event) {},
-		"The border dropped it, but 10.0.0.5 tried":    func(e *intel.Event) { e.Blocked = true },
-		"10.0.0.5 answered: read its logs":             func(e *intel.Event) { e.Direction = intel.Inbound },
-		"Nothing is known to have answered; block 203": func(e *intel.Event) { e.Direction, e.Answered = intel.Inbound, intel.AnsweredNo },
-		"Neither end is ours":                          func(e *intel.Event) { e.Direction = intel.Transit },
-		"Find what talks on our host":                  func(e *intel.Event) { e.Local = netip.Addr{} },
-		"One of our own addresses is listed":           func(e *intel.Event) { *e = alert("own_address_listed", "") },
-		"One entry of a feed matches an absurd share":  func(e *intel.Event) { *e = alert("entry_quarantined", "") },
-		"The last good copy stays in use":              func(e *intel.Event) { *e = alert("feed_held_back", "") },
-		"`flowsnitch status` and the log":              func(e *intel.Event) { *e = alert("other", "") },
+	for want, change := range map[string]func(*event.Event){
+		"Find what talks on 10.0.0.5, ":                func(*event.Event) {},
+		"The border dropped it, but 10.0.0.5 tried":    func(e *event.Event) { e.Blocked = true },
+		"10.0.0.5 answered: read its logs":             func(e *event.Event) { e.Direction = event.Inbound },
+		"Nothing is known to have answered; block 203": func(e *event.Event) { e.Direction, e.Answered = event.Inbound, event.AnsweredNo },
+		"Neither end is ours":                          func(e *event.Event) { e.Direction = event.Transit },
+		"Find what talks on our host":                  func(e *event.Event) { e.Local = netip.Addr{} },
+		"One of our own addresses is listed":           func(e *event.Event) { *e = alert("own_address_listed", "") },
+		"One entry of a feed matches an absurd share":  func(e *event.Event) { *e = alert("entry_quarantined", "") },
+		"The last good copy stays in use":              func(e *event.Event) { *e = alert("feed_held_back", "") },
+		"`flowsnitch status` and the log":              func(e *event.Event) { *e = alert("other", "") },
 	} {
-		e := hit(0, intel.High)
+		e := hit(0, event.High)
 		change(&e)
 		if got := advice(&e); !strings.HasPrefix(got, want) {
 			t.Errorf("got %s, want %s", got, want)
@@ -307,7 +307,7 @@ func TestPostJSON(t *testing.T) {
 	url, got, body := server(t, 204)
 	cfg := config(KindJSON)
 	cfg.URL, cfg.Token = Secret(url+"/hook?x=1"), "t0ken"
-	send(t, newHook(t, cfg), hostileHit(), hit(1, intel.High))
+	send(t, newHook(t, cfg), hostileHit(), hit(1, event.High))
 	if got.Method != "POST" || got.URL.String() != "/hook?x=1" || got.Header.Get("Authorization") != "Bearer t0ken" || got.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("got %s %s %v", got.Method, got.URL, got.Header)
 	}
@@ -363,7 +363,7 @@ func TestPostCodes(t *testing.T) {
 		url, _, _ := server(t, code)
 		cfg := config(KindJSON)
 		cfg.URL = Secret(url + "/secret")
-		err := newHook(t, cfg).Send(t.Context(), []intel.Event{hit(0, intel.High)})
+		err := newHook(t, cfg).Send(t.Context(), []event.Event{hit(0, event.High)})
 		_, retry := errors.AsType[*sinks.RetryError](err)
 		if err == nil || retry != again || !strings.Contains(err.Error(), fmt.Sprint(code)) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%d: got %v", code, err)
@@ -390,7 +390,7 @@ func TestPostFailures(t *testing.T) {
 		change(&cfg)
 		h := newHook(t, cfg)
 		h.cfg.Timeout = 100 * time.Millisecond
-		err := h.Send(t.Context(), []intel.Event{hit(0, intel.High)})
+		err := h.Send(t.Context(), []event.Event{hit(0, event.High)})
 		if _, ok := errors.AsType[*sinks.RetryError](err); !ok || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: got %v", name, err)
 		}
@@ -404,7 +404,7 @@ func TestURLFile(t *testing.T) {
 	if err := errors.Join(os.WriteFile(cfg.URLFile, []byte(url+"/x\n"), 0o600), os.WriteFile(cfg.TokenFile, []byte("t\n"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	send(t, newHook(t, cfg), hit(0, intel.High))
+	send(t, newHook(t, cfg), hit(0, event.High))
 	if got.URL.Path != "/x" || got.Header.Get("Authorization") != "Bearer t" {
 		t.Errorf("got %s %v", got.URL, got.Header)
 	}

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // TestDayCount: hits count for a day, to the hour, in both directions together.
@@ -15,7 +15,7 @@ func TestDayCount(t *testing.T) {
 	begin := time.Now()
 	at := func(hours int, in, out uint64) map[string]uint64 {
 		d.look([]correlate.FeedHits{
-			{Feed: "otx", Direction: intel.Inbound, Hits: in}, {Feed: "otx", Direction: intel.Outbound, Hits: out},
+			{Feed: "otx", Direction: event.Inbound, Hits: in}, {Feed: "otx", Direction: event.Outbound, Hits: out},
 		}, begin.Add(time.Duration(hours)*time.Hour))
 		return d.status()
 	}

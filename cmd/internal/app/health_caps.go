@@ -9,6 +9,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // leastRefused is how many datagrams within lossWindow make a sender that is not allowed one
@@ -279,7 +280,7 @@ func (f *Finding) contactCaps(s, before *Status) {
 	if n := grown(c.ContactsEvicted, o.ContactsEvicted); n > 0 {
 		f.atLeast(Warning)
 		severe := uint64(0)
-		for i := intel.High; int(i) < len(c.EvictedBySeverity); i++ {
+		for i := event.High; int(i) < len(c.EvictedBySeverity); i++ {
 			severe += grown(c.EvictedBySeverity[i], o.EvictedBySeverity[i])
 		}
 		f.add("evicted", "%d contacts had to make room (%d high or critical), their next hits count as new: raise contact.max_contacts, or look for a feed that lists too much", n, severe)
@@ -320,7 +321,7 @@ func (f *Finding) jumps(s, before *Status) {
 // graveHits tells of lost hits that could have been of a high severity.
 func (f *Finding) graveHits(s, before *Status) {
 	n := uint64(0)
-	for i := intel.High; int(i) < len(s.Hits.HitsLost); i++ {
+	for i := event.High; int(i) < len(s.Hits.HitsLost); i++ {
 		n += grown(s.Hits.HitsLost[i], before.Hits.HitsLost[i])
 	}
 	if n > 0 {

@@ -14,6 +14,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -176,7 +177,7 @@ func TestFindings(t *testing.T) {
 		}, "loss", Critical, "25 datagrams lost on the way by the exporters' sequence numbers (2.5 %)"},
 		{"hit queue", func(s *Status, _ *past) { s.Hits.Found, s.Hits.HitQueueFull = 998, 2 }, "loss", Warning, "raise contact.hit_queue"},
 		{"grave hits found a full queue", func(s *Status, _ *past) {
-			s.Hits.Found, s.Hits.HitQueueFull, s.Hits.HitsLost = 1_000_000, 1, [4]uint64{intel.Critical: 1}
+			s.Hits.Found, s.Hits.HitQueueFull, s.Hits.HitsLost = 1_000_000, 1, [4]uint64{event.Critical: 1}
 		}, "loss", Critical, "1 of the hits that found a full queue could have been of severity high or critical"},
 		{"many gaps", func(s *Status, _ *past) { s.Exporters.Lost.Records = 1000 }, "loss", Critical, "1000 flows lost on the way"},
 		{"old gaps", func(s *Status, p *past) {

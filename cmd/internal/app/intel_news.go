@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/google/uuid"
@@ -120,18 +121,18 @@ func (a *App) alert(name, text string, about *intel.Indicator) {
 	if err != nil {
 		id = uuid.New()
 	}
-	e := intel.Event{
-		Kind: intel.KindAlert, ID: id, Time: time.Now(), Sensor: a.cfg.Name, Alert: name, Reason: text,
-		Severity: intel.Medium, IntelVersion: a.store.Load().Version(),
+	e := event.Event{
+		Kind: event.KindAlert, ID: id, Time: time.Now(), Sensor: a.cfg.Name, Alert: name, Reason: text,
+		Severity: event.Medium, IntelVersion: a.store.Load().Version(),
 	}
 	if a.watch.Unsynced() {
 		e.Clock = "unsynced"
 	}
 	if about != nil {
-		e.Severity, e.Indicators = intel.High, []intel.Indicator{*about}
+		e.Severity, e.Indicators = event.High, []event.Indicator{event.Indicator(*about)}
 		if about.Prefix.IsSingleIP() {
 			e.Offender = about.Prefix.Addr()
 		}
 	}
-	a.sinks.publish([]intel.Event{e})
+	a.sinks.publish([]event.Event{e})
 }

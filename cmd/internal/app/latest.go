@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/google/uuid"
 )
@@ -19,7 +19,7 @@ const maxLatestFeeds = 8
 
 // A LatestStatus is a contact as its last event has it, or an alert.
 type LatestStatus struct {
-	Kind    intel.Kind `json:"kind"` // hit, update or alert
+	Kind    event.Kind `json:"kind"` // hit, update or alert
 	Contact string     `json:"contact,omitempty"`
 	Time    time.Time  `json:"time"` // of receipt of what caused the event
 	// FirstSeen is that of the contact; Events are those published of it so far.
@@ -28,7 +28,7 @@ type LatestStatus struct {
 
 	Severity  string          `json:"severity"`
 	Score     uint8           `json:"score"`
-	Direction intel.Direction `json:"direction,omitempty"`
+	Direction event.Direction `json:"direction,omitempty"`
 	Local     netip.Addr      `json:"local,omitzero"`
 	Offender  netip.Addr      `json:"offender,omitzero"`
 	Role      string          `json:"role,omitempty"` // of the offender in the flow
@@ -38,7 +38,7 @@ type LatestStatus struct {
 	ServicePort  uint16 `json:"service_port,omitempty"`
 	ServiceLocal bool   `json:"service_local,omitempty"`
 
-	Answered intel.Answered `json:"answered,omitempty"`
+	Answered event.Answered `json:"answered,omitempty"`
 	Refused  bool           `json:"refused,omitempty"`
 	Blocked  bool           `json:"blocked,omitempty"`
 	Folded   bool           `json:"folded,omitempty"`
@@ -62,31 +62,31 @@ type LatestStatus struct {
 // out nothing.
 type latestList struct {
 	mu     sync.Mutex
-	events []intel.Event // the oldest first; events own what they hold
+	events []event.Event // the oldest first; events own what they hold
 }
 
 // add takes in events; canaries are in a status of their own.
-func (l *latestList) add(events []intel.Event) {
+func (l *latestList) add(events []event.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var fresh []intel.Event // the latest first
+	var fresh []event.Event // the latest first
 	for i := len(events) - 1; i >= 0 && len(fresh) < maxLatest; i-- {
-		if e := &events[i]; e.Kind != intel.KindCanary && !holdsContact(fresh, e.Contact) {
+		if e := &events[i]; e.Kind != event.KindCanary && !holdsContact(fresh, e.Contact) {
 			fresh = append(fresh, *e)
 		}
 	}
 	if len(fresh) == 0 {
 		return
 	}
-	l.events = slices.DeleteFunc(l.events, func(e intel.Event) bool { return holdsContact(fresh, e.Contact) })
+	l.events = slices.DeleteFunc(l.events, func(e event.Event) bool { return holdsContact(fresh, e.Contact) })
 	slices.Reverse(fresh)
 	l.events = append(l.events, fresh...)
 	l.events = slices.Delete(l.events, 0, max(len(l.events)-maxLatest, 0))
 }
 
 // holdsContact reports whether an event of that contact is in a list; alerts have none.
-func holdsContact(list []intel.Event, contact uuid.UUID) bool {
-	return contact != uuid.Nil && slices.ContainsFunc(list, func(e intel.Event) bool { return e.Contact == contact })
+func holdsContact(list []event.Event, contact uuid.UUID) bool {
+	return contact != uuid.Nil && slices.ContainsFunc(list, func(e event.Event) bool { return e.Contact == contact })
 }
 
 // list gives what is kept, by the time of what caused it, the latest first.
@@ -103,7 +103,7 @@ func (l *latestList) list() []LatestStatus {
 	return list
 }
 
-func latestStatus(e *intel.Event) LatestStatus {
+func latestStatus(e *event.Event) LatestStatus {
 	s := LatestStatus{
 		Kind: e.Kind, Time: byWall(e.Time), Severity: e.Severity.String(), Score: e.Score, Offender: e.Offender,
 		Alert: e.Alert, Reason: e.Reason, Exporter: e.ExporterName,
@@ -116,7 +116,7 @@ func latestStatus(e *intel.Event) LatestStatus {
 	if s.Exporter == "" && e.Exporter.IsValid() {
 		s.Exporter = e.Exporter.String()
 	}
-	if e.Kind == intel.KindAlert {
+	if e.Kind == event.KindAlert {
 		return s
 	}
 	s.Contact, s.FirstSeen, s.Events = e.Contact.String(), byWall(e.ContactFirstSeen), e.Seq
@@ -133,7 +133,7 @@ func latestStatus(e *intel.Event) LatestStatus {
 
 // serviceIsLocal reports whether the service port of a contact is a port of the local end.
 // Where both ends have it, or neither as behind NAT, it is that of who was called.
-func serviceIsLocal(e *intel.Event) bool {
+func serviceIsLocal(e *event.Event) bool {
 	offender, local := e.SrcPort, e.DstPort
 	if !e.Role.IsSrc() {
 		offender, local = local, offender
@@ -141,5 +141,5 @@ func serviceIsLocal(e *intel.Event) bool {
 	if (offender == e.ServicePort) != (local == e.ServicePort) {
 		return local == e.ServicePort
 	}
-	return e.Direction == intel.Inbound
+	return e.Direction == event.Inbound
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/google/uuid"
 )
 
@@ -27,24 +27,24 @@ func TestLatest(t *testing.T) {
 			contacts[i] = uuid.UUID{15: byte(i + 1)}
 		}
 		for n := 0; n < 300; {
-			batch := make([]intel.Event, 1+random.IntN(1+round))
+			batch := make([]event.Event, 1+random.IntN(1+round))
 			for i := range batch {
 				n++
-				e := intel.Event{Kind: intel.KindUpdate, Seq: uint32(n), Reason: fmt.Sprint(n)}
+				e := event.Event{Kind: event.KindUpdate, Seq: uint32(n), Reason: fmt.Sprint(n)}
 				switch random.IntN(10) {
 				case 0:
-					e.Kind = intel.KindCanary
+					e.Kind = event.KindCanary
 				case 1:
-					e.Kind = intel.KindAlert
+					e.Kind = event.KindAlert
 				default:
 					e.Contact = contacts[random.IntN(1+random.IntN(60))]
 				}
 				batch[i] = e
-				if e.Kind == intel.KindCanary {
+				if e.Kind == event.KindCanary {
 					continue
 				}
 				id := e.Contact.String()
-				if e.Kind == intel.KindAlert {
+				if e.Kind == event.KindAlert {
 					id = "alert " + e.Reason
 				}
 				want = slices.DeleteFunc(want, func(s string) bool { return s == id })
@@ -55,7 +55,7 @@ func TestLatest(t *testing.T) {
 		want = want[:min(len(want), maxLatest)]
 		var got []string
 		for _, s := range l.list() {
-			if s.Kind == intel.KindAlert {
+			if s.Kind == event.KindAlert {
 				got = append(got, "alert "+s.Reason)
 			} else {
 				got = append(got, s.Contact)
@@ -72,22 +72,22 @@ func TestLatest(t *testing.T) {
 func TestLatestService(t *testing.T) {
 	for _, tt := range []struct {
 		role       flow.Side
-		direction  intel.Direction
+		direction  event.Direction
 		src, dst   uint16
 		service    uint16
 		wantsLocal bool
 	}{
-		{flow.SideDst, intel.Outbound, 50000, 443, 443, false},
-		{flow.SideSrc, intel.Outbound, 443, 50000, 443, false}, // the reply
-		{flow.SideSrc, intel.Inbound, 50000, 22, 22, true},
-		{flow.SideDst, intel.Inbound, 22, 50000, 22, true},
-		{flow.SidePostNATDst, intel.Outbound, 50000, 443, 443, false},
-		{flow.SideDst, intel.Outbound, 123, 123, 123, false},
-		{flow.SideSrc, intel.Inbound, 123, 123, 123, true},
-		{flow.SideSrc, intel.Inbound, 50000, 8080, 80, true}, // translated
-		{flow.SideDst, intel.Outbound, 50000, 8080, 80, false},
+		{flow.SideDst, event.Outbound, 50000, 443, 443, false},
+		{flow.SideSrc, event.Outbound, 443, 50000, 443, false}, // the reply
+		{flow.SideSrc, event.Inbound, 50000, 22, 22, true},
+		{flow.SideDst, event.Inbound, 22, 50000, 22, true},
+		{flow.SidePostNATDst, event.Outbound, 50000, 443, 443, false},
+		{flow.SideDst, event.Outbound, 123, 123, 123, false},
+		{flow.SideSrc, event.Inbound, 123, 123, 123, true},
+		{flow.SideSrc, event.Inbound, 50000, 8080, 80, true}, // translated
+		{flow.SideDst, event.Outbound, 50000, 8080, 80, false},
 	} {
-		e := intel.Event{Kind: intel.KindHit, Role: tt.role, Direction: tt.direction, SrcPort: tt.src, DstPort: tt.dst, HasPorts: true, ServicePort: tt.service}
+		e := event.Event{Kind: event.KindHit, Role: tt.role, Direction: tt.direction, SrcPort: tt.src, DstPort: tt.dst, HasPorts: true, ServicePort: tt.service}
 		if got := latestStatus(&e).ServiceLocal; got != tt.wantsLocal {
 			t.Errorf("%+v: local %v", tt, got)
 		}

@@ -3,8 +3,8 @@ package app
 import (
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -21,7 +21,7 @@ func hitMetrics() []metric {
 		{name: "hit_queue_dropped_total", help: "Hits lost because the queue was full, by the severity that they could have reached.", kind: counter,
 			labels: []string{"severity"}, each: func(s *Status, put put) {
 				for i, n := range s.Hits.HitsLost {
-					put(float64(n), intel.Severity(i).String())
+					put(float64(n), event.Severity(i).String())
 				}
 			}},
 		one("hits_offered_total", "Hits and canaries handed to the correlator, those lost by a full queue included.", counter,
@@ -30,7 +30,7 @@ func hitMetrics() []metric {
 		correlator("hits_correlated_total", "Hits that the correlator took in.", counter, func(c *correlate.Stats) uint64 { return c.Hits }),
 		{name: "hit_events_total", help: "Events of first hits, by severity.", kind: counter, labels: []string{"severity"}, each: func(s *Status, put put) {
 			for i, n := range s.Hits.Correlator.Severities {
-				put(float64(n), intel.Severity(i).String())
+				put(float64(n), event.Severity(i).String())
 			}
 		}},
 		correlator("update_events_total", "Events of contacts in which something changed.", counter, func(c *correlate.Stats) uint64 { return c.UpdateEvents }),
@@ -41,7 +41,7 @@ func hitMetrics() []metric {
 		{name: "contacts_evicted_total", help: "Contacts that had to make room, by the highest severity of their events.", kind: counter,
 			labels: []string{"severity"}, each: func(s *Status, put put) {
 				for i, n := range s.Hits.Correlator.EvictedBySeverity {
-					put(float64(n), intel.Severity(i).String())
+					put(float64(n), event.Severity(i).String())
 				}
 			}},
 		correlator("crowded_out_hits_total", "Hits rolled up in one contact of many offenders, as all contacts that are held are more severe.", counter,
@@ -68,7 +68,7 @@ func feedHits(s *Status, put put) {
 		if f.Class != "" {
 			continue // a warninglist lists nothing that could be a hit
 		}
-		for _, d := range []intel.Direction{intel.Inbound, intel.Outbound, intel.Internal, intel.Transit} {
+		for _, d := range []event.Direction{event.Inbound, event.Outbound, event.Internal, event.Transit} {
 			hits[correlate.FeedHits{Feed: f.Name, Direction: d}] = 0
 		}
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/configs"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
 	"github.com/flowsnitch/flowsnitch/sinks/kafka"
@@ -69,9 +69,9 @@ func (o *outputs) add(c configs.Sink, opts Options) error {
 	if err != nil {
 		return errors.Join(err, s.Close(context.Background()))
 	}
-	if _, proves := s.(sinks.Prober); proves || c.Delivery.Filter.Passes(intel.KindCanary) {
+	if _, proves := s.(sinks.Prober); proves || c.Delivery.Filter.Passes(event.KindCanary) {
 		o.watch.Sink(r.Name())
-		r.OnCanary(func(c intel.Canary, at time.Time) { o.watch.Delivered(r.Name(), c, at) })
+		r.OnCanary(func(c event.Canary, at time.Time) { o.watch.Delivered(r.Name(), c, at) })
 	}
 	o.told[r.Name()] = toldOf{failed: r.Stats().Failed} // of earlier runs
 	r.Start()
@@ -133,7 +133,7 @@ func hitLogError(err error) error {
 
 // publish gives events to the journal. When the disk fails they are in memory only,
 // which is said when it begins and when it ends.
-func (o *outputs) publish(events []intel.Event) {
+func (o *outputs) publish(events []event.Event) {
 	err := o.journal.Append(events)
 	o.watch.Journaled(events)
 	o.recent.add(events)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/configs"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -31,7 +31,7 @@ func TestTell(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.publish([]intel.Event{{Kind: intel.KindHit, ID: uuid.Must(uuid.NewV7()), Time: time.Now()}})
+	o.publish([]event.Event{{Kind: event.KindHit, ID: uuid.Must(uuid.NewV7()), Time: time.Now()}})
 	for deadline := time.Now().Add(time.Minute); o.runners[0].Stats().Errors < 3; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the sink does not fail")

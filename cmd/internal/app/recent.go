@@ -5,7 +5,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 )
 
@@ -14,7 +14,7 @@ const maxRecent = 10
 
 // A RecentEvent is an event as people read it.
 type RecentEvent struct {
-	Kind     intel.Kind `json:"kind"`
+	Kind     event.Kind `json:"kind"`
 	Severity string     `json:"severity"`
 	// Text is the line that a console sink would print, with its time.
 	Text string `json:"text"`
@@ -28,12 +28,12 @@ type recentList struct {
 
 // add takes in events. Updates and canaries are not shown: the first tell nothing new, the
 // others are in the status of the canary.
-func (r *recentList) add(events []intel.Event) {
+func (r *recentList) add(events []event.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := len(r.list)
 	for i := len(events) - 1; i >= 0 && len(r.list)-before < maxRecent; i-- {
-		if e := &events[i]; e.Kind == intel.KindHit || e.Kind == intel.KindAlert {
+		if e := &events[i]; e.Kind == event.KindHit || e.Kind == event.KindAlert {
 			line := strings.TrimSuffix(string(sinks.AppendText(nil, e, false)), "\n")
 			r.list = append(r.list, RecentEvent{e.Kind, e.Severity.String(), line})
 		}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // TestRecent: the last ten hits and alerts are kept, whatever the batches they come in.
@@ -16,11 +16,11 @@ func TestRecent(t *testing.T) {
 		if n := len(r.events()); n != 0 {
 			t.Fatalf("%d events of none", n)
 		}
-		var events []intel.Event
+		var events []event.Event
 		for i := range 40 {
-			kind := []intel.Kind{intel.KindHit, intel.KindUpdate, intel.KindAlert, intel.KindCanary}[i%4]
+			kind := []event.Kind{event.KindHit, event.KindUpdate, event.KindAlert, event.KindCanary}[i%4]
 			addr := netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})
-			events = append(events, intel.Event{Kind: kind, Src: addr, Offender: addr, Dst: netip.IPv4Unspecified(), Reason: fmt.Sprint("reason ", i)})
+			events = append(events, event.Event{Kind: kind, Src: addr, Offender: addr, Dst: netip.IPv4Unspecified(), Reason: fmt.Sprint("reason ", i)})
 		}
 		for i := 0; i < len(events); i += batch {
 			r.add(events[i:min(i+batch, len(events))])

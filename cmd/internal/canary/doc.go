@@ -2,7 +2,7 @@
 // "no hits" means no contacts, and not a dead pipe.
 //
 // A canary is one export datagram with one flow to a reserved indicator of
-// documentation space (see [intel.CanaryOf]). It goes through socket, decoder, matcher,
+// documentation space (see [event.CanaryOf]). It goes through socket, decoder, matcher,
 // correlator, journal and every sink as all flows do, but is told from hits at the
 // matcher by what it carries and is never counted among them. A [Sender] sends them, a
 // [Watch] judges those that arrive and keeps the times.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // The observation domains of canaries: no device uses them, so that their sequence
@@ -68,13 +68,13 @@ func addrOf(a net.Addr) netip.Addr {
 }
 
 // New makes a canary of now: its time has the resolution that a flow carries.
-func New(token uint16) intel.Canary {
-	return intel.Canary{Sent: time.Now().Truncate(time.Microsecond), Token: token}
+func New(token uint16) event.Canary {
+	return event.Canary{Sent: time.Now().Truncate(time.Microsecond), Token: token}
 }
 
 // Send sends one canary in one datagram, templates included. An error may be of an
 // earlier one: that nobody listens there is known only when the answer is back.
-func (s *Sender) Send(c intel.Canary) (err error) {
+func (s *Sender) Send(c event.Canary) (err error) {
 	s.buf, err = s.encoder.EncodeAlone(s.buf[:0], []synth.Flow{flowOf(c)}, c.Sent)
 	if err != nil {
 		return err
@@ -91,12 +91,12 @@ func (s *Sender) Close() error { return s.conn.Close() }
 // canaryBytes is the length of the packet that the flow claims to be.
 const canaryBytes = 128
 
-func flowOf(c intel.Canary) synth.Flow {
-	source, target := intel.CanaryEnds()
+func flowOf(c event.Canary) synth.Flow {
+	source, target := event.CanaryEnds()
 	code := c.Code()
 	return synth.Flow{
 		Src: source, Dst: target, SrcPort: code.SrcPort, DstPort: code.DstPort,
-		Protocol: intel.CanaryProtocol, Packets: intel.CanaryPackets, Bytes: canaryBytes,
+		Protocol: event.CanaryProtocol, Packets: event.CanaryPackets, Bytes: canaryBytes,
 		InIf: uint32(code.InIf), OutIf: uint32(code.OutIf), Start: c.Sent, End: c.Sent,
 	}
 }

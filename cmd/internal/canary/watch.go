@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 const (
@@ -30,7 +31,7 @@ type key struct {
 	token  uint16
 }
 
-func keyOf(c intel.Canary) key { return key{c.Sent.UnixMicro(), c.Token} }
+func keyOf(c event.Canary) key { return key{c.Sent.UnixMicro(), c.Token} }
 
 // An own is a canary that we sent.
 type own struct {
@@ -85,7 +86,7 @@ func (w *Watch) Sink(name string) {
 
 // Sent notes a canary of our own that goes to a listener, before it does. All of one
 // round have one token, and one of them becomes an event.
-func (w *Watch) Sent(listener string, c intel.Canary) {
+func (w *Watch) Sent(listener string, c event.Canary) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	k := keyOf(c)
@@ -186,15 +187,15 @@ func (w *Watch) host(a netip.Addr, now time.Time) *other {
 }
 
 // Journaled takes events that the journal has just taken.
-func (w *Watch) Journaled(events []intel.Event) {
+func (w *Watch) Journaled(events []event.Event) {
 	for i := range events {
-		if events[i].Kind == intel.KindCanary {
+		if events[i].Kind == event.KindCanary {
 			w.journaled(events[i].Canary(), time.Now())
 		}
 	}
 }
 
-func (w *Watch) journaled(c intel.Canary, now time.Time) {
+func (w *Watch) journaled(c event.Canary, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if o := w.own[keyOf(c)]; o != nil {
@@ -204,7 +205,7 @@ func (w *Watch) journaled(c intel.Canary, now time.Time) {
 }
 
 // Delivered takes a canary that a sink has delivered at a time.
-func (w *Watch) Delivered(sink string, c intel.Canary, at time.Time) {
+func (w *Watch) Delivered(sink string, c event.Canary, at time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	o := w.own[keyOf(c)]

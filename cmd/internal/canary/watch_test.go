@@ -8,17 +8,18 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // arrived gives the hit of a canary that an exporter sent, received now.
-func arrived(c intel.Canary, from string) *intel.Hit {
+func arrived(c event.Canary, from string) *intel.Hit {
 	c.Matched = time.Now()
 	return &intel.Hit{Canary: &c, Record: &flow.Record{Received: time.Now(), Exporter: flow.Exporter{Addr: netip.MustParseAddr(from)}}}
 }
 
 // event gives the event of a canary.
-func event(c intel.Canary) []intel.Event {
-	return []intel.Event{{Kind: intel.KindCanary, Start: c.Sent, DstPort: c.Token}, {Kind: intel.KindHit}}
+func canaryEvent(c event.Canary) []event.Event {
+	return []event.Event{{Kind: event.KindCanary, Start: c.Sent, DstPort: c.Token}, {Kind: event.KindHit}}
 }
 
 // TestRound: of one round one canary becomes an event, all are seen, and each stage
@@ -29,7 +30,7 @@ func TestRound(t *testing.T) {
 		w.Sink("log")
 		w.Sink("away")
 		for round := range uint16(3) {
-			var sent []intel.Canary
+			var sent []event.Canary
 			for _, l := range []string{"a", "b"} {
 				c := New(round)
 				sent = append(sent, c)
@@ -43,10 +44,10 @@ func TestRound(t *testing.T) {
 				t.Error("the same one twice")
 			}
 			time.Sleep(2 * time.Millisecond)
-			w.Journaled(event(sent[1]))
+			w.Journaled(canaryEvent(sent[1]))
 			time.Sleep(3 * time.Millisecond)
 			w.Delivered("log", sent[1], time.Now())
-			w.Delivered("log", intel.Canary{Sent: time.Now(), Token: 9}, time.Now().Add(time.Hour)) // of another host
+			w.Delivered("log", event.Canary{Sent: time.Now(), Token: 9}, time.Now().Add(time.Hour)) // of another host
 			time.Sleep(time.Minute)
 		}
 		s := w.Status()
@@ -152,15 +153,15 @@ func TestTwice(t *testing.T) {
 func TestOwnIsBounded(t *testing.T) {
 	w := NewWatch(time.Second)
 	start := time.Now().Truncate(time.Microsecond)
-	var first intel.Canary
+	var first event.Canary
 	for i := range maxOwn + 10 {
-		c := intel.Canary{Sent: start.Add(time.Duration(i) * time.Microsecond)}
+		c := event.Canary{Sent: start.Add(time.Duration(i) * time.Microsecond)}
 		if i == 0 {
 			first = c
 		}
 		w.Sent("a", c)
 	}
-	w.Journaled(event(first))
+	w.Journaled(canaryEvent(first))
 	w.Delivered("log", first, start)
 	if len(w.own) != maxOwn || len(w.order) != maxOwn || len(w.Status().Sinks) != 0 {
 		t.Errorf("%d remembered, %+v", len(w.own), w.Status())

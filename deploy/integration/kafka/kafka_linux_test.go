@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/kafka"
 	"github.com/google/uuid"
@@ -125,7 +125,7 @@ func consumePython(t *testing.T, b *broker, snake, topic string) *exec.Cmd {
 
 // check runs a consumer and compares what it prints with what was sent: every event is
 // there, and the first occurrences of each offender's are in order.
-func check(t *testing.T, consumer *exec.Cmd, sent []intel.Event) {
+func check(t *testing.T, consumer *exec.Cmd, sent []event.Event) {
 	t.Helper()
 	var problems bytes.Buffer
 	consumer.Stderr = &problems
@@ -148,7 +148,7 @@ func check(t *testing.T, consumer *exec.Cmd, sent []intel.Event) {
 }
 
 // checkConsume is check for our own consumer.
-func checkConsume(t *testing.T, cfg kafka.Config, sent []intel.Event) {
+func checkConsume(t *testing.T, cfg kafka.Config, sent []event.Event) {
 	t.Helper()
 	enough := errors.New("enough")
 	seen := seen{}
@@ -197,7 +197,7 @@ func (s *seen) add(t *testing.T, partition, key, value string) {
 	}
 }
 
-func (s *seen) compare(t *testing.T, sent []intel.Event) {
+func (s *seen) compare(t *testing.T, sent []event.Event) {
 	t.Helper()
 	want := map[string][]string{}
 	for i := range sent {
@@ -265,7 +265,7 @@ func testTooLarge(t *testing.T, b *broker) {
 	p := producer(t, cfg)
 	list := events(100, 3)
 	list[50].Reason = strings.Repeat("x", 1000)
-	list[50].Indicators = []intel.Indicator{{Feed: "f", Ref: strings.Repeat("y", 1000)}, {Feed: "g", Ref: strings.Repeat("z", 1000)}}
+	list[50].Indicators = []event.Indicator{{Feed: "f", Ref: strings.Repeat("y", 1000)}, {Feed: "g", Ref: strings.Repeat("z", 1000)}}
 	err := send(t, p, list) // a new topic has no leader yet, in the beginning
 	if refusal, ok := errors.AsType[*sinks.RefusedError](err); !ok || refusal.Count != 1 || !strings.Contains(err.Error(), list[50].ID.String()) {
 		t.Fatalf("got %v, want the refusal of event %v", err, list[50].ID)
@@ -306,16 +306,16 @@ func producer(t *testing.T, cfg kafka.Config) *kafka.Producer {
 	return p
 }
 
-func events(count, offenders int) []intel.Event {
-	list := make([]intel.Event, count)
+func events(count, offenders int) []event.Event {
+	list := make([]event.Event, count)
 	for i := range list {
 		id, err := uuid.NewV7()
 		if err != nil {
 			panic(err)
 		}
 		offender := netip.AddrFrom4([4]byte{203, 0, 113, byte(i % offenders)})
-		list[i] = intel.Event{
-			Kind: intel.KindHit, ID: id, Time: time.Now(), Sensor: "test", Flows: uint64(i), Offender: offender,
+		list[i] = event.Event{
+			Kind: event.KindHit, ID: id, Time: time.Now(), Sensor: "test", Flows: uint64(i), Offender: offender,
 			Src: netip.AddrFrom4([4]byte{10, 0, 0, 5}), Dst: offender, Reason: "because",
 		}
 	}
@@ -323,7 +323,7 @@ func events(count, offenders int) []intel.Event {
 }
 
 // sendAll sends as a queue does, and tells of failures. Nothing may be given up.
-func sendAll(t *testing.T, p *kafka.Producer, list []intel.Event, failed ...func(error)) {
+func sendAll(t *testing.T, p *kafka.Producer, list []event.Event, failed ...func(error)) {
 	t.Helper()
 	if err := send(t, p, list, failed...); err != nil {
 		t.Fatal(err)
@@ -331,7 +331,7 @@ func sendAll(t *testing.T, p *kafka.Producer, list []intel.Event, failed ...func
 }
 
 // send sends until nothing is asked for again.
-func send(t *testing.T, p *kafka.Producer, list []intel.Event, failed ...func(error)) error {
+func send(t *testing.T, p *kafka.Producer, list []event.Event, failed ...func(error)) error {
 	t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		err := p.Send(t.Context(), list)

@@ -18,7 +18,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/google/uuid"
 )
@@ -43,7 +43,7 @@ func page(t *testing.T, language string) []string {
 // A host is what is known of one of ours, by counting as the page says.
 type host struct {
 	local           string
-	worst           intel.Severity
+	worst           event.Severity
 	called          bool
 	days            map[string]bool
 	bytes, contacts uint64
@@ -58,8 +58,8 @@ func (h *host) String() string {
 }
 
 // rank counts a week slowly: one pass for each contact, one for each host.
-func rank(events []intel.Event) []string {
-	last := map[uuid.UUID]*intel.Event{}
+func rank(events []event.Event) []string {
+	last := map[uuid.UUID]*event.Event{}
 	for i := range events {
 		e := &events[i]
 		if e.Contact != uuid.Nil && (last[e.Contact] == nil || last[e.Contact].Seq < e.Seq) {
@@ -82,7 +82,7 @@ func rank(events []intel.Event) []string {
 				h.days[events[i].Time.UTC().Format(time.DateOnly)] = true
 			}
 		}
-		h.called = h.called || l.Direction == intel.Outbound && l.Answered == intel.AnsweredYes
+		h.called = h.called || l.Direction == event.Outbound && l.Answered == event.AnsweredYes
 		h.bytes += l.Bytes
 		if l.Role == flow.SideSrc {
 			h.bytes = h.bytes - l.Bytes + l.BytesBack
@@ -106,14 +106,14 @@ func rank(events []intel.Event) []string {
 
 // week makes the events of a week: one host that calls its control server, one that everybody
 // knocks at, others at random, folded scans, canaries and alerts, and some events twice.
-func week() []intel.Event {
+func week() []event.Event {
 	r := rand.New(rand.NewPCG(1, 2))
 	begin := time.Date(2026, 11, 16, 0, 30, 0, 0, time.UTC)
-	var all []intel.Event
-	contact := func(local string, from time.Time, updates int, every time.Duration, change func(e *intel.Event)) {
+	var all []event.Event
+	contact := func(local string, from time.Time, updates int, every time.Duration, change func(e *event.Event)) {
 		offender := netip.AddrFrom4([4]byte{203, 0, 113, byte(r.IntN(256))})
-		e := intel.Event{Kind: intel.KindHit, Contact: uuid.Must(uuid.NewRandom()), Time: from, Sensor: "pi", Offender: offender,
-			Src: offender, Role: flow.SideSrc, Direction: intel.Inbound, Answered: intel.AnsweredNo, Protocol: 6, HasProtocol: true}
+		e := event.Event{Kind: event.KindHit, Contact: uuid.Must(uuid.NewRandom()), Time: from, Sensor: "pi", Offender: offender,
+			Src: offender, Role: flow.SideSrc, Direction: event.Inbound, Answered: event.AnsweredNo, Protocol: 6, HasProtocol: true}
 		if local != "" {
 			e.Local = netip.MustParseAddr(local)
 			e.Dst = e.Local
@@ -122,7 +122,7 @@ func week() []intel.Event {
 			e.ID, e.Seq, e.Last = uuid.Must(uuid.NewRandom()), uint32(n+1), n == updates
 			e.Flows, e.Bytes, e.BytesBack = uint64(n+1), e.Bytes+uint64(r.IntN(10_000)), e.BytesBack+uint64(r.IntN(10_000))
 			if n > 0 {
-				e.Kind, e.Time = intel.KindUpdate, e.Time.Add(every)
+				e.Kind, e.Time = event.KindUpdate, e.Time.Add(every)
 			}
 			change(&e)
 			all = append(all, e)
@@ -131,39 +131,39 @@ func week() []intel.Event {
 			}
 		}
 	}
-	outbound := func(e *intel.Event) {
-		e.Role, e.Direction, e.Answered, e.Severity = flow.SideDst, intel.Outbound, intel.AnsweredYes, intel.Critical
+	outbound := func(e *event.Event) {
+		e.Role, e.Direction, e.Answered, e.Severity = flow.SideDst, event.Outbound, event.AnsweredYes, event.Critical
 		e.Src, e.Dst = e.Local, e.Offender
 	}
 	contact("10.1.2.77", begin, 73, time.Hour, outbound)
 	for i := range 1000 {
-		contact("10.1.0.10", begin.Add(time.Duration(i)*10*time.Minute), 0, 0, func(*intel.Event) {})
+		contact("10.1.0.10", begin.Add(time.Duration(i)*10*time.Minute), 0, 0, func(*event.Event) {})
 	}
 	for i := range 200 {
 		local := fmt.Sprintf("10.1.3.%d", r.IntN(40))
-		contact(local, begin.Add(time.Duration(i)*40*time.Minute), r.IntN(6), time.Duration(r.IntN(20))*time.Hour, func(e *intel.Event) {
+		contact(local, begin.Add(time.Duration(i)*40*time.Minute), r.IntN(6), time.Duration(r.IntN(20))*time.Hour, func(e *event.Event) {
 			if e.Contact[0]&1 == 0 {
 				outbound(e)
-				e.Answered = []intel.Answered{intel.AnsweredNo, intel.AnsweredUnknown, intel.AnsweredYes}[e.Contact[1]%3]
+				e.Answered = []event.Answered{event.AnsweredNo, event.AnsweredUnknown, event.AnsweredYes}[e.Contact[1]%3]
 			}
-			e.Severity = min(intel.Severity(r.IntN(4)), intel.Severity(r.IntN(4))) // it may fall again
+			e.Severity = min(event.Severity(r.IntN(4)), event.Severity(r.IntN(4))) // it may fall again
 		})
 	}
 	for range 20 {
-		contact("", begin, 3, time.Hour, func(e *intel.Event) { e.Folded, e.Ports, e.Hosts = true, 100, 30 })
+		contact("", begin, 3, time.Hour, func(e *event.Event) { e.Folded, e.Ports, e.Hosts = true, 100, 30 })
 	}
 	for i := range 500 {
 		at := begin.Add(time.Duration(i) * time.Minute)
 		all = append(all,
-			intel.Event{Kind: intel.KindCanary, ID: uuid.Must(uuid.NewRandom()), Time: at, Local: netip.MustParseAddr("192.0.2.252"), Bytes: 1, Role: flow.SideDst},
-			intel.Event{Kind: intel.KindAlert, ID: uuid.Must(uuid.NewRandom()), Time: at, Alert: "feed_held_back", Local: netip.MustParseAddr("10.1.0.10")})
+			event.Event{Kind: event.KindCanary, ID: uuid.Must(uuid.NewRandom()), Time: at, Local: netip.MustParseAddr("192.0.2.252"), Bytes: 1, Role: flow.SideDst},
+			event.Event{Kind: event.KindAlert, ID: uuid.Must(uuid.NewRandom()), Time: at, Alert: "feed_held_back", Local: netip.MustParseAddr("10.1.0.10")})
 	}
 	r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return all
 }
 
 // hitLog writes a week into a directory, in a log and a rotated file, and gives the lines.
-func hitLog(t *testing.T, events []intel.Event) (dir string, lines []byte) {
+func hitLog(t *testing.T, events []event.Event) (dir string, lines []byte) {
 	t.Helper()
 	dir = t.TempDir()
 	for i := range events {

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/google/uuid"
 )
@@ -53,25 +53,25 @@ func TestOCSF(t *testing.T) {
 }
 
 // samples are events of every kind.
-func samples() map[string]intel.Event {
+func samples() map[string]event.Event {
 	at := time.Date(2026, 11, 20, 23, 0, 0, 123e6, time.UTC)
 	local, offender := netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("203.0.113.9")
-	all := map[string]intel.Event{}
-	for _, kind := range []intel.Kind{intel.KindHit, intel.KindUpdate, intel.KindAlert, intel.KindCanary} {
-		e := intel.Event{
-			Kind: kind, ID: uuid.Must(uuid.NewV7()), Time: at, Sensor: "pi-oslo", Offender: offender, Severity: intel.Critical, Score: 95,
-			Reason: "c2 listed by feodo (90)", Indicators: []intel.Indicator{{Prefix: netip.PrefixFrom(offender, 32), Feed: "feodo", Score: 90,
+	all := map[string]event.Event{}
+	for _, kind := range []event.Kind{event.KindHit, event.KindUpdate, event.KindAlert, event.KindCanary} {
+		e := event.Event{
+			Kind: kind, ID: uuid.Must(uuid.NewV7()), Time: at, Sensor: "pi-oslo", Offender: offender, Severity: event.Critical, Score: 95,
+			Reason: "c2 listed by feodo (90)", Indicators: []event.Indicator{{Prefix: netip.PrefixFrom(offender, 32), Feed: "feodo", Score: 90,
 				Category: "c2", Ref: "https://example.net/?id=9", TLP: "amber+strict", FirstSeen: at, LastSeen: at, Expires: at, NativeID: "1"}},
 		}
-		if kind == intel.KindAlert {
+		if kind == event.KindAlert {
 			e.Alert = "own_address_listed"
 		} else {
 			e.Src, e.Dst, e.SrcPort, e.DstPort, e.HasPorts, e.Protocol, e.HasProtocol = local, offender, 51515, 443, true, 6, true
-			e.Local, e.Role, e.Direction, e.Answered, e.Clock = local, flow.SideDst, intel.Outbound, intel.AnsweredYes, "ok"
+			e.Local, e.Role, e.Direction, e.Answered, e.Clock = local, flow.SideDst, event.Outbound, event.AnsweredYes, "ok"
 			e.Flows, e.Packets, e.Bytes, e.TCPFlags, e.Start, e.End, e.Sampling = 1, 5, 1234, 0x1b, at, at, 1
 			e.Exporter, e.ExporterName, e.Version, e.CommunityID = netip.MustParseAddr("192.0.2.1"), "edge-1", flow.V9, "1:abc="
 		}
-		if kind == intel.KindHit || kind == intel.KindUpdate {
+		if kind == event.KindHit || kind == event.KindUpdate {
 			e.Contact, e.Seq, e.ServicePort, e.ContactFirstSeen = uuid.Must(uuid.NewV7()), 1, 443, at
 		}
 		vary(all, string(kind), e)
@@ -80,31 +80,31 @@ func samples() map[string]intel.Event {
 }
 
 // vary adds an event and others that differ from it in one thing.
-func vary(all map[string]intel.Event, name string, e intel.Event) {
+func vary(all map[string]event.Event, name string, e event.Event) {
 	all[name] = e
-	add := func(what string, change func(*intel.Event)) {
+	add := func(what string, change func(*event.Event)) {
 		v := e
 		change(&v)
 		all[name+", "+what] = v
 	}
-	add("no listing", func(e *intel.Event) { e.Indicators = nil })
-	add("prefix listed", func(e *intel.Event) {
-		e.Indicators = []intel.Indicator{{Prefix: netip.MustParsePrefix("2001:db8::/32"), Feed: "otx"}}
+	add("no listing", func(e *event.Event) { e.Indicators = nil })
+	add("prefix listed", func(e *event.Event) {
+		e.Indicators = []event.Indicator{{Prefix: netip.MustParsePrefix("2001:db8::/32"), Feed: "otx"}}
 	})
-	add("no offender", func(e *intel.Event) { e.Offender, e.Indicators = netip.Addr{}, nil })
-	for severity := intel.Low; severity < intel.Critical; severity++ {
-		add(severity.String(), func(e *intel.Event) { e.Severity = severity })
+	add("no offender", func(e *event.Event) { e.Offender, e.Indicators = netip.Addr{}, nil })
+	for severity := event.Low; severity < event.Critical; severity++ {
+		add(severity.String(), func(e *event.Event) { e.Severity = severity })
 	}
-	if e.Kind == intel.KindAlert {
+	if e.Kind == event.KindAlert {
 		return
 	}
-	add("transit", func(e *intel.Event) { e.Direction = intel.Transit })
-	add("internal", func(e *intel.Event) { e.Direction = intel.Internal })
-	add("no ports, no protocol", func(e *intel.Event) { e.HasPorts, e.HasProtocol = false, false })
-	add("IPv6", func(e *intel.Event) { e.Dst = netip.MustParseAddr("2001:db8::9"); e.Offender = e.Dst })
-	add("last, folded, embedded", func(e *intel.Event) {
+	add("transit", func(e *event.Event) { e.Direction = event.Transit })
+	add("internal", func(e *event.Event) { e.Direction = event.Internal })
+	add("no ports, no protocol", func(e *event.Event) { e.HasPorts, e.HasProtocol = false, false })
+	add("IPv6", func(e *event.Event) { e.Dst = netip.MustParseAddr("2001:db8::9"); e.Offender = e.Dst })
+	add("last, folded, embedded", func(e *event.Event) {
 		e.Last, e.Folded, e.Refused, e.Ports, e.Hosts, e.PortsCapped, e.Local = true, true, true, 1000, 3, true, netip.Addr{}
 		e.Embedded = netip.MustParseAddr("192.0.2.9")
 	})
-	add("much", func(e *intel.Event) { e.Flows, e.Bytes, e.Packets = 1<<64-1, 1<<64-1, 1<<64-1 })
+	add("much", func(e *event.Event) { e.Flows, e.Bytes, e.Packets = 1<<64-1, 1<<64-1, 1<<64-1 })
 }

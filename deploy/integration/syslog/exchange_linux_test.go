@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/syslog"
 	"github.com/google/uuid"
@@ -69,7 +69,7 @@ func exchange(t *testing.T, d *daemon, file string, cfg syslog.Config) {
 }
 
 // checkLine checks one line: facility and severity, host, program, message id, body.
-func checkLine(t *testing.T, cfg syslog.Config, e *intel.Event, line string) {
+func checkLine(t *testing.T, cfg syslog.Config, e *event.Event, line string) {
 	t.Helper()
 	fields := strings.SplitN(line, " ", 5)
 	if len(fields) != 5 || fields[0] != "local0.crit" || !strings.Contains(line, e.ID.String()) {
@@ -106,8 +106,8 @@ func checkLine(t *testing.T, cfg syslog.Config, e *intel.Event, line string) {
 }
 
 // events gives hits, among them some with hostile and long texts.
-func events(n int) []intel.Event {
-	list := make([]intel.Event, n)
+func events(n int) []event.Event {
+	list := make([]event.Event, n)
 	texts := []string{
 		"c2 listed by feodo (90); outbound, answered", "line\nbreak <13>1 - - - - - - forged", `"quotes" \ ] } | = ^`,
 		"emoji 👩‍👩‍👧 é \u2028", strings.Repeat("long ", 180), "",
@@ -118,12 +118,12 @@ func events(n int) []intel.Event {
 			panic(err)
 		}
 		offender := netip.AddrFrom4([4]byte{203, 0, 113, byte(i % 50)})
-		list[i] = intel.Event{
-			Kind: intel.KindHit, ID: id, Time: time.Now(), Sensor: "pi-oslo", Flows: uint64(i),
+		list[i] = event.Event{
+			Kind: event.KindHit, ID: id, Time: time.Now(), Sensor: "pi-oslo", Flows: uint64(i),
 			Src: netip.AddrFrom4([4]byte{10, 0, 0, 5}), SrcPort: 51515, Dst: offender, DstPort: 443, HasPorts: true,
-			Protocol: 6, HasProtocol: true, Offender: offender, Severity: intel.Critical, Score: 95, Direction: intel.Outbound,
+			Protocol: 6, HasProtocol: true, Offender: offender, Severity: event.Critical, Score: 95, Direction: event.Outbound,
 			Reason:     texts[i%len(texts)],
-			Indicators: []intel.Indicator{{Feed: "feodo", Category: "c2", Score: 90, Description: texts[i%len(texts)]}},
+			Indicators: []event.Indicator{{Feed: "feodo", Category: "c2", Score: 90, Description: texts[i%len(texts)]}},
 		}
 	}
 	return list
@@ -140,7 +140,7 @@ func occurs(lines []string, id string) bool {
 }
 
 // checkOrder checks that every event is there, the first occurrences in order.
-func checkOrder(t *testing.T, lines []string, sent []intel.Event) {
+func checkOrder(t *testing.T, lines []string, sent []event.Event) {
 	t.Helper()
 	place := map[string]int{}
 	for i := range sent {
@@ -195,7 +195,7 @@ func startProcess(t *testing.T, s *syslog.Sender) *process {
 	return &process{t, j, r}
 }
 
-func (p *process) add(list []intel.Event) {
+func (p *process) add(list []event.Event) {
 	p.t.Helper()
 	if err := p.journal.Append(list); err != nil {
 		p.t.Fatal(err)

@@ -1,4 +1,4 @@
-package intel
+package event
 
 import (
 	"net/netip"
@@ -11,13 +11,14 @@ import (
 // and which no feed can list, for that is special-purpose space.
 const (
 	canarySource4 = 0xC00002FC // 192.0.2.252
-	canaryTarget4 = 0xC00002FD // 192.0.2.253, the reserved indicator
+	// CanaryTarget4 is the reserved indicator, 192.0.2.253, in host order.
+	CanaryTarget4 = 0xC00002FD
 )
 
 // CanaryEnds gives the source and the target of every canary. The target is the
 // reserved indicator, the offender of the event.
 func CanaryEnds() (source, target netip.Addr) {
-	return flow.Addr4(canarySource4), flow.Addr4(canaryTarget4)
+	return flow.Addr4(canarySource4), flow.Addr4(CanaryTarget4)
 }
 
 // A Canary is what a flow that was sent on purpose carries.
@@ -67,7 +68,7 @@ func (k CanaryCode) at(received time.Time) (Canary, bool) {
 }
 
 // IsCanaryTarget reports whether the record goes to the reserved indicator.
-func IsCanaryTarget(r *flow.Record) bool { return r.Dst == flow.Addr4(canaryTarget4) }
+func IsCanaryTarget(r *flow.Record) bool { return r.Dst == flow.Addr4(CanaryTarget4) }
 
 // CanaryOf reads the canary that a record is. It must have nothing but what a canary
 // has, above all no address that could be listed: so no canary can hide a hit.

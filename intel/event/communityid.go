@@ -1,4 +1,4 @@
-package intel
+package event
 
 import (
 	"crypto/sha1"

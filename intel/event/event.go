@@ -1,4 +1,4 @@
-package intel
+package event
 
 import (
 	"net/netip"
@@ -67,6 +67,31 @@ func SeverityOf(score int) Severity {
 // String gives low, medium, high or critical.
 func (s Severity) String() string {
 	return [...]string{"low", "medium", "high", "critical"}[min(s, Critical)]
+}
+
+// An Indicator is one listing of the offender as its feed gave it, with the evidence
+// in force when the event was made.
+type Indicator struct {
+	Prefix netip.Prefix // masked, unmapped
+	// Port is that of the listed end, where the listing is of address and port; 0 = any.
+	Port uint16
+	// Feed is the name of the feed.
+	Feed string
+	// Score is the confidence in the listing, 1 to 100.
+	Score uint8
+	// Category is what the address does, in lower case: c2, scan, bruteforce, ...
+	Category string
+	// Ref is a URL for people, Description the feed's own words: foreign text,
+	// to be escaped wherever it goes.
+	Ref         string
+	Description string
+	// NativeID is the feed's own id of the entry.
+	NativeID string
+	// TLP is white, green, amber or red, or empty.
+	TLP string
+	// FirstSeen, LastSeen and Expires are UTC with the resolution of a second; zero
+	// when the feed has none.
+	FirstSeen, LastSeen, Expires time.Time
 }
 
 // An Event is what leaves the correlator and goes to every sink. It holds no
