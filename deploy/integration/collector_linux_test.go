@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// program is flowsnitch, built once for all tests.
-var program string
+// program is flowsnitch, and generator is flowgen; built once for all tests.
+var program, generator string
 
 func TestMain(m *testing.M) {
 	os.Exit(buildAndRun(m))
@@ -28,10 +28,10 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	program = filepath.Join(dir, "flowsnitch")
-	out, err := exec.Command("go", "build", "-o", program, "../../cmd/flowsnitch").CombinedOutput()
+	program, generator = filepath.Join(dir, "flowsnitch"), filepath.Join(dir, "flowgen")
+	out, err := exec.Command("go", "build", "-o", dir, "../../cmd/flowsnitch", "../../cmd/flowgen").CombinedOutput()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "build flowsnitch: %v\n%s", err, out)
+		fmt.Fprintf(os.Stderr, "build flowsnitch and flowgen: %v\n%s", err, out)
 		return 1
 	}
 	return m.Run()
@@ -67,6 +67,10 @@ type event struct {
 		Clock     string     `json:"clock"`
 		Exporter  netip.Addr `json:"exporter"`
 		Version   string     `json:"version"`
+		Sampling  uint32     `json:"sampling"`
+		// SamplingFrom is the part of the exporter that the rate was announced for.
+		SamplingFrom string `json:"sampling_from"`
+		InIf         uint32 `json:"in_if"`
 	} `json:"flowsnitch"`
 }
 
@@ -85,6 +89,11 @@ type status struct {
 		UnknownSets uint64            `json:"unknown_template_sets"`
 		Problems    map[string]uint64 `json:"problems"`
 	} `json:"decoded"`
+	Exporters struct {
+		List []struct {
+			Split bool `json:"split"`
+		} `json:"list"`
+	} `json:"exporters"`
 }
 
 // startCollector starts flowsnitch in a namespace with a list of prefixes, and waits

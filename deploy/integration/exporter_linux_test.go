@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -21,6 +23,7 @@ type exporter struct {
 	// 5103 6.3): of its biflows the direction is not checked.
 	biflow bool
 	to     string
+	args   []string // of the program, beside those that all need
 	// command gives the program with its arguments, and may write files to dir. Time-outs
 	// are short: flows are to come of their own, not only because the exporter ends.
 	command func(t *testing.T, e *exporter, dir string) []string
@@ -49,6 +52,7 @@ var exporters = []exporter{
 func softflowd(_ *testing.T, e *exporter, dir string) []string {
 	args := []string{"softflowd", "-d", "-i", nearLink, "-v", fmt.Sprint(e.version), "-n", e.to,
 		"-p", filepath.Join(dir, "softflowd.pid"), "-c", filepath.Join(dir, "softflowd.ctl")}
+	args = append(args, e.args...)
 	if e.biflow {
 		args = append(args, "-b")
 	}
@@ -106,13 +110,27 @@ func (e *exporter) run(t *testing.T, n *namespace) (end func()) {
 	}
 }
 
-// captures reports whether a packet socket receives in the namespace of the process:
-// the column R of /proc/net/packet, "running".
+// captures reports whether a packet socket of the process, or of one that it has forked,
+// receives: the columns R of /proc/net/packet, "running", and Inode.
 func (p *process) captures() bool {
 	table, _ := os.ReadFile(fmt.Sprintf("/proc/%d/net/packet", p.cmd.Process.Pid))
 	for i, line := range strings.Split(string(table), "\n") {
-		if f := strings.Fields(line); i > 0 && len(f) > 5 && f[4] != "0" && f[5] == "1" {
+		if f := strings.Fields(line); i > 0 && len(f) > 8 && f[4] != "0" && f[5] == "1" && p.owns("socket:["+f[8]+"]") {
 			return true
+		}
+	}
+	return false
+}
+
+// owns reports whether a process of the group has the file open.
+func (p *process) owns(file string) bool {
+	files, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+	for _, f := range files {
+		pid, _ := strconv.Atoi(strings.Split(f, "/")[2])
+		if to, err := os.Readlink(f); err == nil && to == file {
+			if group, err := syscall.Getpgid(pid); err == nil && group == p.cmd.Process.Pid {
+				return true
+			}
 		}
 	}
 	return false
