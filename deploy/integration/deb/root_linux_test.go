@@ -11,14 +11,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/debian"
 )
 
 // What the root has beside apt: what the packages recommend, the exporter of the guide,
 // and systemd for its tools, for it does not run.
-const (
-	suite    = "bookworm"
-	packages = "adduser,ca-certificates,iproute2,logrotate,softflowd,systemd"
-)
+var packages = []string{"adduser", "ca-certificates", "iproute2", "logrotate", "softflowd", "systemd"}
 
 // A commandError is a program that failed, with what it printed.
 type commandError struct {
@@ -41,42 +40,6 @@ func output(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// makeRoot makes root.tar in a folder. Mirror and proxies are those of the machine, whose
-// own Debian may be another one: then it is the mirror that mmdebstrap knows.
-const makeRoot = `
-mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
-	sed -n "s/ $1 main\$//p" | head -n 1)
-apt-config dump Acquire | grep -E '::(Proxy|Check-Valid-Until|Check-Date|CAInfo|Verify-Peer) ' > "$0/apt.conf" || true
-mmdebstrap --quiet --variant=apt --include="$2" --aptopt="$0/apt.conf" "$1" "$0/root.tar" $mirror`
-
-// archive gives the clean Debian root as a tar file. It is made once a machine, from the
-// machine's own mirrors, and kept in the user's cache.
-func archive(t *testing.T) string {
-	t.Helper()
-	base, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(base, "flowsnitch-integration")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "root-"+suite+"-"+strings.ReplaceAll(packages, ",", "-")+".tar")
-	if _, err := os.Stat(path); err == nil {
-		return path
-	}
-	part, err := os.MkdirTemp(dir, "part-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(part)
-	output(t, "bash", "-euc", makeRoot, part, suite, packages)
-	if err := os.Rename(filepath.Join(part, "root.tar"), path); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 // A machine is a Debian root with processes and a network of its own, where systemd does
 // not run. All of it ends with the test.
 type machine struct {
@@ -87,7 +50,7 @@ type machine struct {
 func newMachine(t *testing.T) *machine {
 	t.Helper()
 	m := &machine{dir: t.TempDir()}
-	output(t, "tar", "-x", "-C", m.dir, "--numeric-owner", "-f", archive(t))
+	output(t, "tar", "-x", "-C", m.dir, "--numeric-owner", "-f", debian.Archive(t, packages...))
 	if err := os.Chmod(m.dir, 0o755); err != nil { // users of the root must get in
 		t.Fatal(err)
 	}

@@ -1,0 +1,11 @@
+//go:build soak
+
+package day
+
+import "time"
+
+// suite is what newcomer.sh runs of the tests.
+const suite = "all"
+
+// longest is when the newcomer's path counts as hung.
+const longest = 25 * time.Minute

@@ -1,0 +1,4 @@
+//go:build !integration && !soak
+
+// Package debian makes clean Debian roots for tests.
+package debian
