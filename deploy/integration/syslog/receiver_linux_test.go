@@ -5,6 +5,7 @@ package syslog
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -91,6 +92,9 @@ func receive(t *testing.T, ca *authority.Authority, d *daemon, name string, all 
 		if w.transport == syslog.Unix && onUnix != "" && w.protocol != onUnix {
 			continue
 		}
+		if w.transport == syslog.UDP { // this socket may open after those of TCP
+			eventually(t, name+" has its UDP port", func() bool { return taken(w.address) })
+		}
 		fmt.Fprintf(&table, "\n%-10s %-20s", name, w)
 		for _, format := range formats {
 			cfg := config(t, ca, w.transport, w.address)
@@ -104,6 +108,15 @@ func receive(t *testing.T, ca *authority.Authority, d *daemon, name string, all 
 		}
 	}
 	t.Logf("arrived/sent\n%s", table.String())
+}
+
+// taken reports whether a process has this UDP port.
+func taken(address string) bool {
+	c, err := net.ListenPacket("udp", address)
+	if err == nil {
+		c.Close()
+	}
+	return err != nil
 }
 
 // count sends events and gives how many of them are lines of the file: each once, in order,
