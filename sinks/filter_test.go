@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 )
 
 func TestFilter(t *testing.T) {
@@ -26,7 +27,7 @@ func TestFilter(t *testing.T) {
 		{Filter{Kinds: []event.Kind{event.KindHit, event.KindUpdate}, MinSeverity: "critical"}, true, false},
 	}
 	for _, tt := range tests {
-		h, a := hit(), alert()
+		h, a := eventtest.Hit(), eventtest.Alert()
 		if err := tt.filter.Validate(); err != nil {
 			t.Error(err)
 		}
@@ -57,7 +58,7 @@ func TestRateLimit(t *testing.T) {
 		var b bucket
 		got := ""
 		for _, ms := range tt.at {
-			got += map[bool]string{true: "+", false: "-"}[b.passes(tt.limit, at.Add(time.Duration(ms)*time.Millisecond))]
+			got += map[bool]string{true: "+", false: "-"}[b.passes(tt.limit, eventtest.At.Add(time.Duration(ms)*time.Millisecond))]
 		}
 		if got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 	"github.com/google/uuid"
 )
 
@@ -137,7 +138,7 @@ func TestFormatsWholeLine(t *testing.T) {
 		for _, tc := range []struct {
 			event event.Event
 			want  string
-		}{{hit(), f.hit}, {alert(), f.alert}} {
+		}{{eventtest.Hit(), f.hit}, {eventtest.Alert(), f.alert}} {
 			if got := string(format(t, f.name, Options{})([]byte("kept "), &tc.event)); got != "kept "+tc.want {
 				t.Errorf("%s: got\n%s\nwant\nkept %s", f.name, got, tc.want)
 			}
@@ -150,7 +151,7 @@ const contactID = "0192f7bf-1234-7abc-8def-0123456789ab"
 // ofContact makes an event the last update of a folded contact.
 func ofContact(e *event.Event) {
 	e.Kind, e.Contact, e.Seq, e.Last = event.KindUpdate, uuid.MustParse(contactID), 3, true
-	e.ServicePort, e.ContactFirstSeen, e.Answered, e.Refused = 443, at.Add(-time.Hour), event.AnsweredNo, true
+	e.ServicePort, e.ContactFirstSeen, e.Answered, e.Refused = 443, eventtest.At.Add(-time.Hour), event.AnsweredNo, true
 	e.Folded, e.Ports, e.PortsCapped, e.Hosts, e.HostsCapped = true, 9, true, 8, true
 	e.Embedded = netip.MustParseAddr("192.0.2.9")
 }
@@ -267,7 +268,7 @@ func TestFormatsFields(t *testing.T) {
 		}},
 	} {
 		for _, f := range forms {
-			e := hit()
+			e := eventtest.Hit()
 			tc.change(&e)
 			got := string(format(t, f.name, Options{})(nil, &e))
 			checkForm(t, got, MaxLine)
@@ -298,8 +299,8 @@ func TestConfidence(t *testing.T) {
 func TestFormatsHostile(t *testing.T) {
 	for _, f := range forms {
 		for _, kind := range []event.Kind{event.KindHit, event.KindUpdate, event.KindAlert, event.KindCanary} {
-			for _, make := range []func() event.Event{hit, alert, longest} {
-				for _, s := range hostile {
+			for _, make := range []func() event.Event{eventtest.Hit, eventtest.Alert, eventtest.Longest} {
+				for _, s := range eventtest.Hostile {
 					e := make()
 					e.Kind = kind
 					checkPoisoned(t, f.name, f.keys, e, s)
@@ -315,9 +316,9 @@ func checkPoisoned(t *testing.T, name string, keys func(*testing.T, string) map[
 	if s == "" {
 		harmless = ""
 	}
-	poison(&e, harmless)
+	eventtest.Poison(&e, harmless)
 	want := keys(t, string(format(t, name, Options{})(nil, &e)))
-	poison(&e, s)
+	eventtest.Poison(&e, s)
 	line := string(format(t, name, Options{})(nil, &e))
 	checkForm(t, line, MaxLine)
 	got := keys(t, line)
@@ -456,7 +457,7 @@ func readJSON(t *testing.T, line string) map[string]string {
 
 // TestFormatsTexts holds that readers get the text back.
 func TestFormatsTexts(t *testing.T) {
-	e := hit()
+	e := eventtest.Hit()
 	e.Reason = `a "b" \c = d | e ] ^ é` + "\n👍\x1b"
 	for name, want := range map[string]string{
 		FormatText: `reason="a \"b\" \\c \= d | e ] ^ é\n👍` + "\ufffd" + `" `,
@@ -474,7 +475,7 @@ func TestFormatsTexts(t *testing.T) {
 // TestFormatsShorten holds what goes first in JSON: the worst indicators, then the
 // ends of texts.
 func TestFormatsShorten(t *testing.T) {
-	e := hit()
+	e := eventtest.Hit()
 	for i := range 100 {
 		e.Indicators = append(e.Indicators, event.Indicator{Prefix: e.Indicators[0].Prefix, Feed: fmt.Sprint("feed-", i)})
 	}
@@ -487,7 +488,7 @@ func TestFormatsShorten(t *testing.T) {
 }
 
 func TestFormatsDoNotAllocate(t *testing.T) {
-	e := hit()
+	e := eventtest.Hit()
 	buf := make([]byte, 0, 2*MaxLine)
 	for _, name := range Formats() {
 		for _, o := range []Options{{}, {Stamped: true, Limit: 1000}} {
@@ -520,7 +521,7 @@ func TestFormatByNameErrors(t *testing.T) {
 
 // TestRelease holds that the version of the program is the product's, whatever it is.
 func TestRelease(t *testing.T) {
-	e := hit()
+	e := eventtest.Hit()
 	for release, want := range map[string]string{"1.2.0": "1.2.0", "": "0", `v1|\ +x`: "v1____x"} {
 		for name, start := range map[string]string{FormatCEF: "CEF:0|", FormatLEEF: "LEEF:2.0|", FormatLEEF1: "LEEF:1.0|"} {
 			got := string(format(t, name, Options{Release: release})(nil, &e))
@@ -534,7 +535,7 @@ func TestRelease(t *testing.T) {
 // TestAlertIP has the offender at every place of a flow.
 func TestAlertIP(t *testing.T) {
 	addr := netip.MustParseAddr
-	flows := hit()
+	flows := eventtest.Hit()
 	flows.NATSrc, flows.NATDst, flows.NATSrcPort, flows.NATDstPort = addr("192.0.2.11"), addr("192.0.2.12"), 11, 12
 	flows.InnerSrc, flows.InnerDst = addr("192.0.2.13"), addr("192.0.2.14")
 	for role, tc := range map[flow.Side]struct{ offender, want string }{
@@ -561,14 +562,14 @@ func TestAlertIP(t *testing.T) {
 			t.Errorf("%s: %s", role, flow)
 		}
 	}
-	own := alert() // it must never be our own address that gets blocked
+	own := eventtest.Alert() // it must never be our own address that gets blocked
 	if got := string(format(t, FormatText, Options{AlertIP: AlertIndicator})(nil, &own)); got != kvAlert {
 		t.Errorf("got %s", got)
 	}
 }
 
 func TestStamped(t *testing.T) {
-	e := hit()
+	e := eventtest.Hit()
 	for sensor, want := range map[string]string{"pi-oslo": "pi-oslo", "": "-", "a b:c": "a_b_c"} {
 		e.Sensor = sensor
 		got := string(format(t, FormatText, Options{Stamped: true})(nil, &e))
@@ -576,20 +577,20 @@ func TestStamped(t *testing.T) {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
-	e = longest()
-	poison(&e, hostile[7])
+	e = eventtest.Longest()
+	eventtest.Poison(&e, eventtest.Hostile[7])
 	for _, limit := range []int{minLimit, MaxLine} {
 		checkForm(t, string(format(t, FormatText, Options{Stamped: true, Limit: limit})(nil, &e)), limit)
 	}
 }
 
 func FuzzFormats(f *testing.F) {
-	for i, s := range hostile {
+	for i, s := range eventtest.Hostile {
 		f.Add(s, uint8(i), uint8(i), uint8(i))
 	}
 	kinds := []event.Kind{event.KindHit, event.KindUpdate, event.KindAlert, event.KindCanary}
 	f.Fuzz(func(t *testing.T, s string, form, kind, indicators uint8) {
-		e := hit()
+		e := eventtest.Hit()
 		e.Indicators = slices.Repeat(e.Indicators[:1], int(indicators))
 		e.Kind = kinds[int(kind)%len(kinds)]
 		w := forms[int(form)%len(forms)]
@@ -598,7 +599,7 @@ func FuzzFormats(f *testing.F) {
 }
 
 func BenchmarkFormats(b *testing.B) {
-	e := hit()
+	e := eventtest.Hit()
 	for _, name := range Formats() {
 		b.Run(name, func(b *testing.B) {
 			f, err := FormatByName(name, Options{})

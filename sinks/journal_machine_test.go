@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk/disktest"
 )
@@ -227,7 +228,7 @@ func TestLimitAndRepeats(t *testing.T) {
 		events := func(first, n int) []event.Event {
 			list := numbered(first, n)
 			for i := range list {
-				list[i].Time = at
+				list[i].Time = eventtest.At
 			}
 			return list
 		}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 )
 
 // eventSink keeps the events themselves.
@@ -44,7 +45,7 @@ func TestJournalOfAnEarlierVersion(t *testing.T) {
 	for _, s := range all {
 		runners = append(runners, newRunner(t, j, s))
 	}
-	add(t, j, []event.Event{hit()})
+	add(t, j, []event.Event{eventtest.Hit()})
 	for _, r := range runners {
 		r.Start()
 	}
@@ -61,7 +62,7 @@ func TestJournalOfAnEarlierVersion(t *testing.T) {
 		if !slices.Equal(got, numbers(first, 200-first)) {
 			t.Errorf("%s: got %v", all[i].name, got)
 		}
-		if last := all[i].events[len(got)]; !reflect.DeepEqual(last, hit()) {
+		if last := all[i].events[len(got)]; !reflect.DeepEqual(last, eventtest.Hit()) {
 			t.Errorf("%s: the event of today is %+v", all[i].name, last)
 		}
 	}
@@ -83,7 +84,7 @@ func TestJournalOfAnEarlierVersion(t *testing.T) {
 // TestUnknownFormIsCounted: a record of a version to come, or an event of one, is never
 // taken for something else.
 func TestUnknownFormIsCounted(t *testing.T) {
-	e := hit()
+	e := eventtest.Hit()
 	b, _ := appendRecord(nil, 0, &e)
 	later := bytes.Clone(b)
 	later[recordHeader]++ // the version of the event

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk/disktest"
 )
@@ -920,7 +921,7 @@ func BenchmarkJournal(b *testing.B) {
 			r.Start()
 			events := make([]event.Event, 100)
 			for i := range events {
-				events[i] = hit()
+				events[i] = eventtest.Hit()
 			}
 			b.ReportAllocs()
 			for b.Loop() {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 )
 
 // killDir names the directory of the child that TestKill starts.
@@ -60,7 +61,7 @@ func killChild(t *testing.T, dir string) {
 		events := make([]event.Event, 1+rand.IntN(50))
 		var ids []byte
 		for i := range events {
-			events[i] = hit()
+			events[i] = eventtest.Hit()
 			events[i].Flows = next
 			ids = append(strconv.AppendUint(ids, next, 10), '\n')
 			next++

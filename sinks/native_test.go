@@ -16,6 +16,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 	"github.com/google/uuid"
 )
 
@@ -43,7 +44,7 @@ func TestAppendNativeWholeLine(t *testing.T) {
 	for _, tc := range []struct {
 		event event.Event
 		want  string
-	}{{hit(), hitLine}, {alert(), alertLine}} {
+	}{{eventtest.Hit(), hitLine}, {eventtest.Alert(), alertLine}} {
 		if got := string(AppendNative([]byte("kept "), &tc.event)); got != "kept "+tc.want {
 			t.Errorf("got  %s\nwant kept %s", got, tc.want)
 		}
@@ -95,7 +96,7 @@ func TestAppendNativeFields(t *testing.T) {
 		"zone":               {func(e *event.Event) { e.Exporter = v6.WithZone(`a","b`) }, []string{`"exporter":"2001:db8::9"`}, nil},
 		"no end":             {func(e *event.Event) { e.Start, e.End = time.Time{}, time.Time{} }, nil, []string{`"start"`, `"end"`}},
 		"absurd time":        {func(e *event.Event) { e.End = time.Unix(1<<40, 0) }, nil, []string{`"end"`}},
-		"other zone of time": {func(e *event.Event) { e.Time = at.In(time.FixedZone("", 3600)) }, []string{`"@timestamp":"2026-11-20T23:00:00.123Z"`}, nil},
+		"other zone of time": {func(e *event.Event) { e.Time = eventtest.At.In(time.FixedZone("", 3600)) }, []string{`"@timestamp":"2026-11-20T23:00:00.123Z"`}, nil},
 		"one exporter":       {func(e *event.Event) { e.Exporters = []netip.Addr{v6} }, nil, []string{"exporters"}},
 		"two exporters": {func(e *event.Event) { e.Exporters = []netip.Addr{e.Exporter, v6} },
 			[]string{`"exporters":["192.0.2.1","2001:db8::9"],"domain"`}, []string{"exporters_total"}},
@@ -110,7 +111,7 @@ func TestAppendNativeFields(t *testing.T) {
 		"name of feed":  {func(e *event.Event) { e.Indicators[0].Feed = `our "best" list\é` }, []string{`"feed":"our__best__list___"`}, nil},
 		"nothing known": {func(e *event.Event) { *e = event.Event{Kind: event.KindCanary} }, []string{`"kind":"canary"`}, []string{`""`, "null", "srcip", "role", "invalid"}},
 	} {
-		e := hit()
+		e := eventtest.Hit()
 		tc.change(&e)
 		got := string(AppendNative(nil, &e))
 		checkLine(t, &e, []byte(got))
@@ -130,10 +131,10 @@ func TestAppendNativeFields(t *testing.T) {
 // TestAppendNativeTimeFirst holds that the time of an event is whole, zone included,
 // within the first 128 bytes: Splunk looks no further.
 func TestAppendNativeTimeFirst(t *testing.T) {
-	for _, make := range []func() event.Event{hit, alert, longest} {
+	for _, make := range []func() event.Event{eventtest.Hit, eventtest.Alert, eventtest.Longest} {
 		for _, kind := range []event.Kind{event.KindHit, event.KindUpdate, event.KindAlert, event.KindCanary} {
 			e := make()
-			poison(&e, hostile[7])
+			eventtest.Poison(&e, eventtest.Hostile[7])
 			e.Kind = kind
 			for _, form := range []func([]byte, *event.Event) []byte{AppendNative, appendNativeByOffender} {
 				if line := form(nil, &e); !bytes.Contains(line[:128], []byte(`"@timestamp":"2026-11-20T23:00:00.123Z",`)) {
@@ -145,10 +146,10 @@ func TestAppendNativeTimeFirst(t *testing.T) {
 }
 
 func TestAppendNativeHostile(t *testing.T) {
-	for _, make := range []func() event.Event{hit, alert, longest} {
-		for _, s := range hostile {
+	for _, make := range []func() event.Event{eventtest.Hit, eventtest.Alert, eventtest.Longest} {
+		for _, s := range eventtest.Hostile {
 			e := make()
-			poison(&e, s)
+			eventtest.Poison(&e, s)
 			checkLine(t, &e, AppendNative(nil, &e))
 		}
 	}
@@ -157,7 +158,7 @@ func TestAppendNativeHostile(t *testing.T) {
 // TestAppendNativeShortens holds the order: the worst indicators go first, texts
 // are cut only when the best one alone is too long.
 func TestAppendNativeShortens(t *testing.T) {
-	e := hit()
+	e := eventtest.Hit()
 	for i := range 100 {
 		e.Indicators = append(e.Indicators, event.Indicator{Prefix: e.Indicators[0].Prefix, Feed: fmt.Sprint("feed-", i)})
 	}
@@ -193,8 +194,8 @@ func TestAppendNativeShortens(t *testing.T) {
 }
 
 func TestAppendNativeLongest(t *testing.T) {
-	e := longest()
-	poison(&e, strings.Repeat("\x01", 10_000))
+	e := eventtest.Longest()
+	eventtest.Poison(&e, strings.Repeat("\x01", 10_000))
 	e.Kind = event.KindUpdate
 	got := AppendNative(nil, &e)
 	checkLine(t, &e, got)
@@ -202,7 +203,7 @@ func TestAppendNativeLongest(t *testing.T) {
 }
 
 func TestAppendNativeDoesNotAllocate(t *testing.T) {
-	e := hit()
+	e := eventtest.Hit()
 	buf := make([]byte, 0, 2*MaxLine)
 	if n := testing.AllocsPerRun(100, func() { buf = AppendNative(buf[:0], &e) }); n != 0 {
 		t.Errorf("%v allocations per event", n)
@@ -210,7 +211,7 @@ func TestAppendNativeDoesNotAllocate(t *testing.T) {
 }
 
 func BenchmarkAppendNative(b *testing.B) {
-	e := hit()
+	e := eventtest.Hit()
 	var buf []byte
 	for b.Loop() {
 		buf = AppendNative(buf[:0], &e)
@@ -228,8 +229,8 @@ func TestOSSEC(t *testing.T) {
 	want := map[string]string{"srcip": "10.0.0.5", "srcport": "51515", "dstip": "203.0.113.9", "dstport": "443", "protocol": "tcp",
 		"feed": "feodo", "category": "c2", "severity": "critical", "offender": "203.0.113.9"}
 	prematch := regexp.MustCompile(`^\{"integration":"flowsnitch",`)
-	for _, text := range hostile {
-		e := hit()
+	for _, text := range eventtest.Hostile {
+		e := eventtest.Hit()
 		e.Reason, e.Sensor, e.ExporterName, e.Indicators[0].Ref, e.Indicators[1].Description = text, text, text, text, text
 		e.NATDstPort = 99
 		line := AppendNative(nil, &e)
@@ -246,14 +247,14 @@ func TestOSSEC(t *testing.T) {
 }
 
 func FuzzNative(f *testing.F) {
-	for i, s := range hostile {
-		f.Add(s, hostile[(i+1)%len(hostile)], s, uint8(i), uint8(i))
+	for i, s := range eventtest.Hostile {
+		f.Add(s, eventtest.Hostile[(i+1)%len(eventtest.Hostile)], s, uint8(i), uint8(i))
 	}
 	kinds := []event.Kind{event.KindHit, event.KindUpdate, event.KindAlert, event.KindCanary}
 	f.Fuzz(func(t *testing.T, everywhere, reason, ref string, indicators, kind uint8) {
-		e := hit()
+		e := eventtest.Hit()
 		e.Indicators = slices.Repeat(e.Indicators[:1], int(indicators))
-		poison(&e, everywhere)
+		eventtest.Poison(&e, everywhere)
 		e.Kind = kinds[int(kind)%len(kinds)]
 		e.Reason = reason
 		for i := range e.Indicators {

@@ -3,6 +3,7 @@ package sinks
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
@@ -17,7 +18,7 @@ import (
 //	 8  uint64    number of the event in the journal
 //	16  uint32    CRC-32C of the payload
 //	20  uint32    CRC-32C of the 20 bytes before
-//	24  payload   see eventcode.go
+//	24  payload   see [event.AppendBinary]
 //
 // The header has a sum of its own so that a length can be trusted before the
 // payload is there.
@@ -25,8 +26,8 @@ const (
 	recordMagic   = "fsj"
 	recordVersion = 2
 	recordHeader  = 24
-	// maxPayload leaves room for what later versions put behind maxEvent.
-	maxPayload = 2 * maxEvent
+	// maxPayload leaves room for what later versions put behind [event.MaxBinary].
+	maxPayload = 2 * event.MaxBinary
 )
 
 // castagnoli is computed by one instruction on amd64 and arm64.
@@ -42,12 +43,12 @@ type record struct {
 
 // event decodes the record; not ok means that it is of a form not known here.
 func (r record) event() (e event.Event, ok bool) {
-	err := errEventCode
+	err := errors.ErrUnsupported
 	switch r.version {
 	case 1:
-		e, err = decodeFields(r.payload)
+		e, err = event.DecodeBinary1(r.payload)
 	case recordVersion:
-		e, err = decodeEvent(r.payload)
+		e, err = event.DecodeBinary(r.payload)
 	}
 	return e, err == nil
 }
@@ -56,7 +57,7 @@ func (r record) event() (e event.Event, ok bool) {
 func appendRecord(b []byte, number uint64, e *event.Event) (_ []byte, cut bool) {
 	at := len(b)
 	b = append(b, make([]byte, recordHeader)...)
-	b, cut = appendEvent(b, e)
+	b, cut = event.AppendBinary(b, e)
 	sealRecord(b[at:], number, recordVersion)
 	return b, cut
 }

@@ -2,14 +2,18 @@ package sinks
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 )
 
@@ -88,7 +92,7 @@ func TestFindRecord(t *testing.T) {
 // not become one when the record that it lies in is damaged.
 func TestNoRecordWithinARecord(t *testing.T) {
 	forged, _ := records(1, 1)
-	e := hit()
+	e := eventtest.Hit()
 	e.Reason = string(forged)
 	b, _ := appendRecord(nil, 0, &e)
 	b[len(b)-1] ^= 1
@@ -121,8 +125,8 @@ func TestReaderFindsTheSame(t *testing.T) {
 
 func TestReaderTakesLongRecords(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "segment")
-	e := longest()
-	poison(&e, string(make([]byte, 20_000)))
+	e := eventtest.Longest()
+	eventtest.Poison(&e, string(make([]byte, 20_000)))
 	var b []byte
 	for i := range 3 {
 		b, _ = appendRecord(b, uint64(i), &e)
@@ -190,4 +194,26 @@ func FuzzSegment(f *testing.F) {
 			t.Errorf("got %+v, %v of %d bytes with %d records", s, err, len(b), len(want))
 		}
 	})
+}
+
+// TestRecordIsStable holds the form to what was written by the first version.
+// A change here makes every journal on the world's disks unreadable: new fields go
+// to the end, and the old record stays in testdata.
+func TestRecordIsStable(t *testing.T) {
+	const path = "testdata/journal-v1.hex"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, at, end, ok := findRecord(b, true)
+	if !ok || at != 0 || end != len(b) || r.number != 7 {
+		t.Fatalf("got %+v at %d to %d of %d", r, at, end, len(b))
+	}
+	if e, ok := r.event(); !ok || !reflect.DeepEqual(e, eventtest.Hit()) {
+		t.Errorf("got %+v, want %+v", e, eventtest.Hit())
+	}
 }

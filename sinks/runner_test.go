@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 )
 
 // inMemory opens a journal without a directory and starts it.
@@ -245,7 +246,7 @@ func TestRunnerFiltersAndLimits(t *testing.T) {
 		events := numbered(0, 200)
 		for i := range events {
 			events[i].Severity = event.Severity(i % 4)
-			events[i].Time = at
+			events[i].Time = eventtest.At
 		}
 		add(t, j, events)
 		synctest.Wait()

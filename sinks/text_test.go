@@ -12,37 +12,38 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 )
 
 func TestAppendText(t *testing.T) {
 	v6 := netip.MustParseAddr("2001:db8::5")
-	stamp := at.Local().Format("2006-01-02 15:04:05") + "  "
+	stamp := eventtest.At.Local().Format("2006-01-02 15:04:05") + "  "
 	for name, tc := range map[string]struct {
 		event  func() event.Event
 		change func(*event.Event)
 		want   string
 	}{
-		"hit": {hit, func(*event.Event) {},
+		"hit": {eventtest.Hit, func(*event.Event) {},
 			"10.0.0.5:51515 -> 203.0.113.9:443 (TCP) critical  feodo, otx https://example.net/9"},
-		"v6": {hit, func(e *event.Event) { e.Src, e.Protocol = v6, 17 },
+		"v6": {eventtest.Hit, func(e *event.Event) { e.Src, e.Protocol = v6, 17 },
 			"[2001:db8::5]:51515 -> 203.0.113.9:443 (UDP) critical  feodo, otx https://example.net/9"},
-		"no ports": {hit, func(e *event.Event) { e.Src, e.HasPorts, e.Protocol = v6, false, 58 },
+		"no ports": {eventtest.Hit, func(e *event.Event) { e.Src, e.HasPorts, e.Protocol = v6, false, 58 },
 			"2001:db8::5 -> 203.0.113.9 (IPV6-ICMP) critical  feodo, otx https://example.net/9"},
-		"NAT": {hit, func(e *event.Event) { e.Dst, e.Role = v6, flow.SidePostNATDst },
+		"NAT": {eventtest.Hit, func(e *event.Event) { e.Dst, e.Role = v6, flow.SidePostNATDst },
 			"10.0.0.5:51515 -> [2001:db8::5]:443 [nat_dst 203.0.113.9] (TCP) critical  feodo, otx https://example.net/9"},
-		"no addresses": {hit, func(e *event.Event) {
+		"no addresses": {eventtest.Hit, func(e *event.Event) {
 			e.Src, e.Dst, e.Offender, e.HasProtocol = netip.Addr{}, netip.Addr{}, netip.Addr{}, false
 		},
 			"- -> - critical  feodo, otx https://example.net/9"},
-		"feed twice": {hit, func(e *event.Event) { e.Indicators[1].Feed, e.Indicators[0].Ref = "feodo", "" },
+		"feed twice": {eventtest.Hit, func(e *event.Event) { e.Indicators[1].Feed, e.Indicators[0].Ref = "feodo", "" },
 			"10.0.0.5:51515 -> 203.0.113.9:443 (TCP) critical  feodo"},
-		"update": {hit, func(e *event.Event) { e.Kind, e.Flows = event.KindUpdate, 3 },
+		"update": {eventtest.Hit, func(e *event.Event) { e.Kind, e.Flows = event.KindUpdate, 3 },
 			"10.0.0.5:51515 -> 203.0.113.9:443 (TCP) critical update: 3 flows, 9 packets, 6444 bytes, answered  feodo, otx https://example.net/9"},
-		"canary": {hit, func(e *event.Event) { e.Kind, e.Severity, e.Indicators = event.KindCanary, event.Low, nil },
+		"canary": {eventtest.Hit, func(e *event.Event) { e.Kind, e.Severity, e.Indicators = event.KindCanary, event.Low, nil },
 			"10.0.0.5:51515 -> 203.0.113.9:443 (TCP) low canary"},
-		"alert": {alert, func(*event.Event) {},
+		"alert": {eventtest.Alert, func(*event.Event) {},
 			"ALERT high own_address_listed 198.51.100.7  our 198.51.100.7 is listed by otx  otx"},
-		"bare alert": {alert, func(e *event.Event) { *e = event.Event{Kind: e.Kind, Time: e.Time, Alert: "feed_held", Reason: "x"} },
+		"bare alert": {eventtest.Alert, func(e *event.Event) { *e = event.Event{Kind: e.Kind, Time: e.Time, Alert: "feed_held", Reason: "x"} },
 			"ALERT low feed_held  x"},
 	} {
 		e := tc.event()
@@ -54,7 +55,7 @@ func TestAppendText(t *testing.T) {
 }
 
 func TestAppendTextColour(t *testing.T) {
-	e := hit()
+	e := eventtest.Hit()
 	got := string(AppendText(nil, &e, true))
 	for _, want := range []string{"10.0.0.5:51515 -> \x1b[1m203.0.113.9\x1b[0m:443", "\x1b[31mcritical\x1b[0m"} {
 		if !strings.Contains(got, want) {
@@ -72,7 +73,7 @@ func TestAppendTextColour(t *testing.T) {
 }
 
 func TestAppendTextFolded(t *testing.T) {
-	e := hit()
+	e := eventtest.Hit()
 	e.Kind, e.Answered, e.Refused, e.Folded = event.KindUpdate, event.AnsweredNo, true, true
 	e.Ports, e.Hosts = 12, 1
 	if got := string(AppendText(nil, &e, false)); !strings.Contains(got, " bytes, refused, 12 ports, 1 host  feodo") {
@@ -85,7 +86,7 @@ func TestAppendTextFolded(t *testing.T) {
 }
 
 func TestAppendTextNamesManyFeeds(t *testing.T) {
-	e := hit()
+	e := eventtest.Hit()
 	e.Indicators = nil
 	for _, feed := range strings.Fields("a b c d e f g h i j") {
 		e.Indicators = append(e.Indicators, event.Indicator{Feed: feed})
@@ -96,10 +97,10 @@ func TestAppendTextNamesManyFeeds(t *testing.T) {
 }
 
 func TestAppendTextHostile(t *testing.T) {
-	for _, make := range []func() event.Event{hit, alert} {
-		for _, s := range hostile {
+	for _, make := range []func() event.Event{eventtest.Hit, eventtest.Alert} {
+		for _, s := range eventtest.Hostile {
 			e := make()
-			poison(&e, s)
+			eventtest.Poison(&e, s)
 			checkText(t, AppendText(nil, &e, false))
 		}
 	}
@@ -120,13 +121,13 @@ func checkText(t *testing.T, line []byte) {
 func TestConsole(t *testing.T) {
 	var out bytes.Buffer
 	c := NewConsole(&out, false)
-	if err := c.Send(t.Context(), []event.Event{hit(), alert()}); err != nil {
+	if err := c.Send(t.Context(), []event.Event{eventtest.Hit(), eventtest.Alert()}); err != nil {
 		t.Fatal(err)
 	}
 	if n := strings.Count(out.String(), "\n"); n != 2 || c.Name() != "console" || c.Close(t.Context()) != nil {
 		t.Errorf("%d lines: %s", n, out.String())
 	}
-	err := NewConsole(brokenWriter{}, false).Send(context.Background(), []event.Event{hit()})
+	err := NewConsole(brokenWriter{}, false).Send(context.Background(), []event.Event{eventtest.Hit()})
 	if retry := new(RetryError); !errors.Is(err, errBroken) || errors.As(err, &retry) {
 		t.Errorf("got %v", err)
 	}

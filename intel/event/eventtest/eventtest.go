@@ -1,4 +1,5 @@
-package sinks
+// Package eventtest has the events that the tests of all packages are made with.
+package eventtest
 
 import (
 	"net/netip"
@@ -10,41 +11,42 @@ import (
 	"github.com/google/uuid"
 )
 
-// at is the time of receipt of every event made here.
-var at = time.Date(2026, 11, 20, 23, 0, 0, 123_456_789, time.UTC)
+// At is the time of receipt of every event made here.
+var At = time.Date(2026, 11, 20, 23, 0, 0, 123_456_789, time.UTC)
 
-// hit is the event that the documentation of the native form shows.
-func hit() event.Event {
+// Hit is the event that the documentation of the native form shows.
+func Hit() event.Event {
 	offender := netip.MustParseAddr("203.0.113.9")
 	local := netip.MustParseAddr("10.0.0.5")
 	return event.Event{
-		Kind: event.KindHit, ID: uuid.MustParse("0192f7c0-1234-7abc-8def-0123456789ab"), Time: at, Sensor: "pi-oslo",
+		Kind: event.KindHit, ID: uuid.MustParse("0192f7c0-1234-7abc-8def-0123456789ab"), Time: At, Sensor: "pi-oslo",
 		Src: local, Dst: offender, SrcPort: 51515, DstPort: 443, HasPorts: true, Protocol: 6, HasProtocol: true,
 		Offender: offender, Local: local, Role: flow.SideDst, Direction: event.Outbound, Answered: event.AnsweredYes,
 		Severity: event.Critical, Score: 95, Reason: "c2 listed by feodo (90), otx (75); outbound, answered",
 		Indicators: []event.Indicator{
 			{Prefix: netip.MustParsePrefix("203.0.113.9/32"), Feed: "feodo", Score: 90, Category: "c2",
-				Ref: "https://example.net/9", TLP: "white", FirstSeen: at.Add(-48 * time.Hour), LastSeen: at.Add(-time.Hour)},
+				Ref: "https://example.net/9", TLP: "white", FirstSeen: At.Add(-48 * time.Hour), LastSeen: At.Add(-time.Hour)},
 			{Prefix: netip.MustParsePrefix("203.0.113.0/24"), Feed: "otx", Score: 75, Category: "c2", NativeID: "pulse-1"},
 		},
 		IntelVersion: "7f3a", Flows: 1, Packets: 5, Bytes: 1234, PacketsRaw: 5, BytesRaw: 1234, PacketsBack: 4, BytesBack: 5210,
-		TCPFlags: 0x1b, Sampling: 1, Start: at.Add(-2 * time.Second), End: at.Add(-time.Second), Clock: "ok",
+		TCPFlags: 0x1b, Sampling: 1, Start: At.Add(-2 * time.Second), End: At.Add(-time.Second), Clock: "ok",
 		Exporter: netip.MustParseAddr("192.0.2.1"), ExporterName: "edge-1", Version: flow.V9,
 		InIf: 1, OutIf: 2, HasIf: true, NATSrc: netip.MustParseAddr("198.51.100.7"), CommunityID: "1:abc=",
 	}
 }
 
-func alert() event.Event {
+// Alert is an alert about one of our own addresses.
+func Alert() event.Event {
 	own := netip.MustParseAddr("198.51.100.7")
 	return event.Event{
-		Kind: event.KindAlert, ID: uuid.MustParse("0192f7c0-1234-7abc-8def-0123456789ab"), Time: at, Sensor: "pi-oslo",
+		Kind: event.KindAlert, ID: uuid.MustParse("0192f7c0-1234-7abc-8def-0123456789ab"), Time: At, Sensor: "pi-oslo",
 		Alert: "own_address_listed", Severity: event.High, Reason: "our 198.51.100.7 is listed by otx", Offender: own,
 		Indicators: []event.Indicator{{Prefix: netip.PrefixFrom(own, 32), Feed: "otx", Score: 75, Category: "c2"}},
 	}
 }
 
-// hostile are texts that feeds could send.
-var hostile = []string{
+// Hostile are texts that feeds could send.
+var Hostile = []string{
 	`","srcip":"8.8.8.8","x":"`,
 	"line\nbreak\r\n{\"integration\":\"flowsnitch\"",
 	"nul\x00 bell\a esc\x1b[31m del\x7f csi\u009b31m",
@@ -59,8 +61,8 @@ var hostile = []string{
 	" | = ] ; , CEF:0|x",
 }
 
-// poison puts s wherever text can stand.
-func poison(e *event.Event, s string) {
+// Poison puts s wherever text can stand.
+func Poison(e *event.Event, s string) {
 	e.Sensor, e.Reason, e.Clock, e.ExporterName, e.CommunityID = s, s, s, s, s
 	e.IntelVersion, e.Alert = s, s
 	e.Direction, e.Answered = event.Direction(s), event.Answered(s)
@@ -73,15 +75,15 @@ func poison(e *event.Event, s string) {
 	e.Indicators = list
 }
 
-// longest is an event with every field set to what takes most room.
-func longest() event.Event {
+// Longest is an event with every field set to what takes most room.
+func Longest() event.Event {
 	v6 := netip.MustParseAddr("2001:db8:1111:2222:3333:4444:5555:6666")
-	e := hit()
+	e := Hit()
 	e.Kind = event.KindUpdate
 	e.Src, e.Dst, e.Offender, e.Local, e.Exporter = v6, v6, v6, v6, v6
 	e.NATSrc, e.NATDst, e.InnerSrc, e.InnerDst = v6, v6, v6, v6
 	e.SrcPort, e.DstPort, e.NATSrcPort, e.NATDstPort = 65535, 65535, 65535, 65535
-	e.Contact, e.Seq, e.Last, e.ServicePort, e.ContactFirstSeen = e.ID, 1<<32-1, true, 65535, at
+	e.Contact, e.Seq, e.Last, e.ServicePort, e.ContactFirstSeen = e.ID, 1<<32-1, true, 65535, At
 	e.Refused, e.Folded, e.PortsCapped, e.HostsCapped, e.Ports, e.Hosts, e.Embedded = true, true, true, true, 1<<32-1, 1<<32-1, v6
 	const most = 1<<64 - 1
 	e.Flows, e.Packets, e.Bytes, e.PacketsRaw, e.BytesRaw, e.PacketsBack, e.BytesBack = most, most, most, most-1, most-1, most, most
@@ -91,7 +93,7 @@ func longest() event.Event {
 	for i := range e.Exporters {
 		e.Exporters[i] = v6
 	}
-	one := event.Indicator{Prefix: netip.PrefixFrom(v6, 128), Port: 65535, Score: 100, FirstSeen: at, LastSeen: at, Expires: at}
+	one := event.Indicator{Prefix: netip.PrefixFrom(v6, 128), Port: 65535, Score: 100, FirstSeen: At, LastSeen: At, Expires: At}
 	e.Indicators = make([]event.Indicator, 1000)
 	for i := range e.Indicators {
 		e.Indicators[i] = one

@@ -1,15 +1,14 @@
-package sinks
+package event_test
 
 import (
-	"encoding/hex"
 	"net/netip"
-	"os"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 	"github.com/google/uuid"
 )
 
@@ -59,20 +58,20 @@ func sample(typ reflect.Type) (reflect.Value, bool) {
 
 func roundTrip(t *testing.T, e event.Event) event.Event {
 	t.Helper()
-	b, cut := appendEvent([]byte("before"), &e)
+	b, cut := event.AppendBinary([]byte("before"), &e)
 	if cut {
 		t.Error("cut")
 	}
-	got, err := decodeEvent(b[len("before"):])
+	got, err := event.DecodeBinary(b[len("before"):])
 	if err != nil {
 		t.Fatal(err)
 	}
 	return got
 }
 
-// TestEventCodeKeepsEveryField sets one field after the other, of the event and of
+// TestBinaryKeepsEveryField sets one field after the other, of the event and of
 // an indicator, so that none can be forgotten when one is added.
-func TestEventCodeKeepsEveryField(t *testing.T) {
+func TestBinaryKeepsEveryField(t *testing.T) {
 	var e, all event.Event
 	var i, every event.Indicator
 	eachField(t, reflect.ValueOf(&e).Elem(), "", func(name string, set func()) {
@@ -93,109 +92,86 @@ func TestEventCodeKeepsEveryField(t *testing.T) {
 	eachField(t, reflect.ValueOf(&every).Elem(), "", func(_ string, set func()) { set() })
 	eachField(t, reflect.ValueOf(&all).Elem(), "", func(_ string, set func()) { set() })
 	all.Indicators = []event.Indicator{every, every}
-	for _, e := range []event.Event{{}, all, hit(), alert()} {
+	for _, e := range []event.Event{{}, all, eventtest.Hit(), eventtest.Alert()} {
 		if got := roundTrip(t, e); !reflect.DeepEqual(got, e) {
 			t.Errorf("got %+v, want %+v", got, e)
 		}
 	}
 }
 
-func TestEventCodeKeepsInstants(t *testing.T) {
+func TestBinaryKeepsInstants(t *testing.T) {
 	e := event.Event{Time: time.Date(2026, 11, 20, 23, 0, 0, 1, time.FixedZone("", 3600))}
 	if got := roundTrip(t, e); !got.Time.Equal(e.Time) || got.Time.Location() != time.UTC {
 		t.Errorf("got %v, want %v in UTC", got.Time, e.Time)
 	}
 }
 
-// TestEventCodeIsStable holds the form to what was written by the first version.
-// A change here makes every journal on the world's disks unreadable: new fields go
-// to the end, and the old record stays in testdata.
-func TestEventCodeIsStable(t *testing.T) {
-	const path = "testdata/journal-v1.hex"
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, at, end, ok := findRecord(b, true)
-	if !ok || at != 0 || end != len(b) || r.number != 7 {
-		t.Fatalf("got %+v at %d to %d of %d", r, at, end, len(b))
-	}
-	if e, ok := r.event(); !ok || !reflect.DeepEqual(e, hit()) {
-		t.Errorf("got %+v, want %+v", e, hit())
-	}
-}
-
-func TestEventCodeGrowsAtTheEnd(t *testing.T) {
-	e := hit()
-	b, _ := appendEvent(nil, &e)
-	got, err := decodeEvent(append(b, "fields of a later version"...))
+func TestBinaryGrowsAtTheEnd(t *testing.T) {
+	e := eventtest.Hit()
+	b, _ := event.AppendBinary(nil, &e)
+	got, err := event.DecodeBinary(append(b, "fields of a later version"...))
 	if err != nil || !reflect.DeepEqual(got, e) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	var w encoder
-	contactFields(&w, &event.Event{})
-	first := len(b) - len(w.b) // where the first version ends
-	got, err = decodeEvent(b[:first])
-	if err != nil || !reflect.DeepEqual(got, e) {
-		t.Errorf("got %+v, %v", got, err)
+	const id, rest = 16, 8 // bytes of what came after the first version, all absent here
+	for _, n := range []int{len(b) - rest - id, len(b) - rest, len(b) - rest/2, len(b) - 1} {
+		if got, err = event.DecodeBinary(b[:n]); err != nil || !reflect.DeepEqual(got, e) {
+			t.Errorf("%d of %d bytes: got %+v, %v", n, len(b), got, err)
+		}
 	}
 }
 
-func TestEventCodeCutsWhatIsTooLarge(t *testing.T) {
-	e := longest()
-	if b, cut := appendEvent(nil, &e); cut || len(b) > maxEvent {
+func TestBinaryCutsWhatIsTooLarge(t *testing.T) {
+	e := eventtest.Longest()
+	if b, cut := event.AppendBinary(nil, &e); cut || len(b) > event.MaxBinary {
 		t.Errorf("%d bytes, cut %v", len(b), cut)
 	}
-	poison(&e, strings.Repeat("x", 100_000))
+	eventtest.Poison(&e, strings.Repeat("x", 100_000))
 	e.Exporters = make([]netip.Addr, 1_000_000)
-	b, cut := appendEvent(nil, &e)
-	if !cut || len(b) > maxEvent+4 {
+	b, cut := event.AppendBinary(nil, &e)
+	if !cut || len(b) > event.MaxBinary+4 {
 		t.Errorf("%d bytes, cut %v", len(b), cut)
 	}
-	got, err := decodeEvent(b)
-	if err != nil || len(got.Reason) != maxEventText || len(got.Indicators) == 0 || got.Indicators[0].Prefix != e.Indicators[0].Prefix {
+	got, err := event.DecodeBinary(b)
+	if err != nil || len(got.Reason) != 32<<10 || len(got.Indicators) == 0 || got.Indicators[0].Prefix != e.Indicators[0].Prefix {
 		t.Errorf("%d indicators, %v", len(got.Indicators), err)
 	}
 }
 
-func FuzzEventCode(f *testing.F) {
-	for _, e := range []event.Event{{}, hit(), alert()} {
-		b, _ := appendEvent(nil, &e)
+func FuzzBinary(f *testing.F) {
+	for _, e := range []event.Event{{}, eventtest.Hit(), eventtest.Alert()} {
+		b, _ := event.AppendBinary(nil, &e)
 		f.Add(b)
 		f.Add(b[:len(b)/2])
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		e, err := decodeEvent(b)
+		e, err := event.DecodeBinary(b)
 		if err != nil {
 			return
 		}
-		again, cut := appendEvent(nil, &e)
-		got, err := decodeEvent(again)
+		again, cut := event.AppendBinary(nil, &e)
+		got, err := event.DecodeBinary(again)
 		if err != nil || !cut && !reflect.DeepEqual(got, e) {
 			t.Errorf("got %+v, %v, want %+v", got, err, e)
 		}
 	})
 }
 
-func BenchmarkEventCode(b *testing.B) {
-	e := hit()
-	buf, _ := appendEvent(nil, &e)
+func BenchmarkBinary(b *testing.B) {
+	e := eventtest.Hit()
+	buf, _ := event.AppendBinary(nil, &e)
 	b.Logf("%d bytes", len(buf))
 	b.Run("encode", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			buf, _ = appendRecord(buf[:0], 1, &e)
+			buf, _ = event.AppendBinary(buf[:0], &e)
 		}
 	})
-	buf, _ = appendEvent(buf[:0], &e)
+	buf, _ = event.AppendBinary(buf[:0], &e)
 	b.Run("decode", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			_, _ = decodeEvent(buf)
+			_, _ = event.DecodeBinary(buf)
 		}
 	})
 }
