@@ -20,6 +20,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/journal"
 	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
 	"github.com/flowsnitch/flowsnitch/sinks/kafka"
 	"github.com/flowsnitch/flowsnitch/sinks/syslog"
@@ -65,8 +66,8 @@ type Config struct {
 	// SFlow is how sFlow samples are read.
 	SFlow SFlow `yaml:"sflow"`
 	// Journal holds events until every sink has had them.
-	Journal sinks.JournalConfig `yaml:"journal"`
-	Sinks   []Sink              `yaml:"sinks"`
+	Journal journal.Config `yaml:"journal"`
+	Sinks   []Sink         `yaml:"sinks"`
 	// Web is where metrics and health are served.
 	Web web.Config `yaml:"web"`
 
@@ -126,7 +127,7 @@ func base() Config {
 		Health:   DefaultHealth(),
 		Limits:   decode.DefaultLimits(),
 		SFlow:    SFlow{Tunnels: true},
-		Journal:  sinks.DefaultJournalConfig(),
+		Journal:  journal.DefaultConfig(),
 		Sinks:    []Sink{{JSONLog: &jsonlog.Config{}}, {Console: &Console{}}},
 		Web:      web.DefaultConfig(),
 	}
@@ -165,7 +166,7 @@ func (c *Config) Fill() {
 	for i := range c.Listen {
 		fillListen(&c.Listen[i])
 	}
-	if c.Journal.Dir == "" && c.Journal.Durability != sinks.InMemory {
+	if c.Journal.Dir == "" && c.Journal.Durability != journal.InMemory {
 		c.Journal.Dir = filepath.Join(c.StateDir, "journal")
 	}
 	for i := range c.Sinks {

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/journal"
 )
 
 // TestProfile: a profile holds where the configuration says nothing, and nowhere else.
@@ -26,7 +26,7 @@ func TestProfile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []Config{alone, named} {
-		if c.Profile != "edge" || c.Journal.Durability != sinks.OnOutage || c.Contact.MaxContacts != 20_000 || c.MemoryLimit != 300<<20 ||
+		if c.Profile != "edge" || c.Journal.Durability != journal.OnOutage || c.Contact.MaxContacts != 20_000 || c.MemoryLimit != 300<<20 ||
 			len(c.Sinks) != 1 || c.Sinks[0].JSONLog.Keep != 3 {
 			t.Errorf("%+v", c)
 		}

@@ -1,163 +1,106 @@
 package sinks
 
 import (
-	"errors"
-	"slices"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
-// A mark is a place in the journal and what became of the events before it. At any
-// mark of a cursor
+// A Journal is where a [Runner] gets its events from. It keeps the place of every sink.
+type Journal interface {
+	// Cursor attaches a runner to the place of the sink of that name. There may be only
+	// one at a time.
+	Cursor(name string) (Cursor, error)
+}
+
+// An Outcome is what becomes of an event.
+type Outcome int
+
+// The outcomes.
+const (
+	Send     Outcome = iota // the sink gets it
+	Filtered                // not for this sink, see Filter
+	Limited                 // too many, see RateLimit
+)
+
+// A Judge decides what becomes of an event. The bucket is the state of the rate limit at
+// the event; the journal keeps it with the place.
+type Judge func(e *event.Event, b *Bucket) Outcome
+
+// A Cursor is the place of one sink in a [Journal], and the events that were read from
+// there. One goroutine calls its methods; Kept, Drained, Counts and Leave may be called
+// from any.
+type Cursor interface {
+	// Wake has a token when there may be something to read.
+	Wake() <-chan struct{}
+
+	// Next reads up to n events, of which those that judge sends are then in Rest. It
+	// waits for nothing and is called when Rest is empty. No more says that there is
+	// nothing now; an error says that what waits cannot be read now.
+	Next(n int, judge Judge) (more bool, err error)
+
+	// Rest gives the events that were read and are still to be delivered, in order. They
+	// are lent until the next call of another method that moves the place.
+	Rest() []event.Event
+
+	// Settle moves the place over the first n events of Rest: they are delivered. Of all
+	// delivered events, earlier ones included, the latest givenUp count as failed. With
+	// remember the place before can be gone back to.
+	Settle(n, givenUp int, remember bool)
+
+	// Back goes back before the latest n delivered events, as far as that is remembered,
+	// and gives how many events are still delivered then. Not ok says that it is not
+	// remembered at all.
+	Back(n uint64) (delivered uint64, ok bool)
+
+	// Release lets the journal go of all but the latest held events that are delivered,
+	// and gives the number of those before them, which are certain.
+	Release(held uint64) (certain uint64)
+
+	// Doubtful reports whether events that Back has made come again are not certain yet.
+	Doubtful() bool
+
+	// Kept reports whether what is not delivered would be kept over a stop.
+	Kept() bool
+	// Drained reports whether everything there is was read.
+	Drained() bool
+	// Counts gives the counters at one moment.
+	Counts() Counts
+
+	// Leave gives the place back, and Rest with it. Not ended says that a call may be
+	// under way for ever; what it does afterwards does not count, and no other runner gets
+	// the place.
+	Leave(ended bool)
+	// Close releases what was used for reading. The goroutine that reads calls it last.
+	Close()
+}
+
+// Counts are the events of one sink. At any moment
 //
-//	Position = Start + Delivered + Failed + Filtered + Limited + Dropped
+//	Appended = Delivered + Failed + Filtered + Limited + Dropped + Pending
 //
-// so what is saved and read again after a crash still adds up.
-type mark struct {
-	Position  uint64 `json:"position"` // number of the next event
-	Delivered uint64 `json:"delivered"`
-	Failed    uint64 `json:"failed"`
-	Filtered  uint64 `json:"filtered"`
-	Limited   uint64 `json:"limited"`
-	Dropped   uint64 `json:"dropped"`
-	// Bucket is the state of the sink's rate limit: events that come again meet the same.
-	Bucket bucket `json:"bucket,omitzero"`
-}
+// These are saved with the place in the journal: they count from when the sink was
+// first configured and go on after a restart. After a crash what happened since
+// they were saved is not counted twice. All else counts since the start.
+type Counts struct {
+	// Since is when the journal first knew the sink; the numbers of events count from
+	// then on, over restarts. Zero = not known.
+	Since     time.Time
+	Appended  uint64
+	Delivered uint64
+	Failed    uint64 // given up by the sink
+	Filtered  uint64 // not wanted, see Filter
+	Limited   uint64 // too many, see RateLimit
+	Dropped   uint64 // gone before the sink had them: too many bytes, too old, damaged
+	Pending   uint64 // waiting, those being sent included
 
-// drop moves the mark to a later position; what lies between is dropped.
-func (m *mark) drop(to uint64) {
-	m.Dropped += to - m.Position
-	m.Position = to
-}
+	Damaged      uint64 // of the dropped, those that could not be read
+	PendingBytes int64  // about
+	Held         uint64 // of the delivered, those that may be sent again, see Holder
 
-// giveUp takes back of what was delivered what an error gives up: of the latest sent
-// events all, or as many as a [RefusedError] says.
-func (m *mark) giveUp(err error, sent uint64) {
-	if refused, ok := errors.AsType[*RefusedError](err); ok {
-		sent = min(uint64(max(0, refused.Count)), m.Delivered)
-	}
-	m.Delivered -= sent
-	m.Failed += sent
-}
-
-// A cursor is the place of one sink in the journal. It outlives its [Runner]: it is
-// read with the journal and written while it moves. The journal's lock guards it.
-type cursor struct {
-	name     string
-	attached bool          // a runner has it, or had since the journal was opened
-	taken    bool          // a runner has it
-	wake     chan struct{} // one token: there may be something to read
-
-	start uint64 // number of the first event that this cursor was to have
-	since int64  // when it was made, in seconds since 1970; 0 = unknown
-	next  uint64 // of the first event that the runner has not taken
-	lent  bool   // the runner has a batch of what is before
-	done  mark   // everything before is settled
-	lost  uint64 // dropped behind the batch
-	// past are earlier values of done, the oldest first, as long as the sink may
-	// still want events again; it goes back to one of them.
-	past    []mark
-	damaged uint64 // of the dropped, those that could not be read
-
-	saved   mark // what the file has
-	unsaved bool // the file still tells how the run before ended
-	// mayRepeat says that the file was not of a regular stop: what was delivered
-	// after it was written is delivered again.
-	mayRepeat bool
-	repeats   uint64    // events that it may have had: its place was lost
-	trouble   error     // why its events cannot be read now; nil = they can
-	file      disk.File // this and serial are guarded by the journal's lock for saving
-	path      string
-	journal   string    // identity of the journal
-	serial    uint64    // of the latest save
-	seen      time.Time // of a cursor that is not attached: when it was last saved
-}
-
-// held gives the mark that the journal must keep everything from.
-func (c *cursor) held() mark {
-	if len(c.past) > 0 {
-		return c.past[0]
-	}
-	return c.done
-}
-
-// dropped counts everything dropped up to now.
-func (c *cursor) dropped() uint64 { return c.done.Dropped + c.lost }
-
-// skip drops what was not lent yet of the events before number.
-func (c *cursor) skip(number uint64) {
-	if number <= c.next {
-		return
-	}
-	c.lost += number - c.next
-	c.next = number
-}
-
-// begin settles what was dropped while nothing was lent, and gives the mark that the
-// next batch begins at.
-func (c *cursor) begin() mark {
-	c.done.drop(c.next)
-	c.lost = 0
-	return c.done
-}
-
-// settle sets what became of the batch that was lent. last says that no event of
-// it is left; then what was dropped behind it is settled as well.
-func (c *cursor) settle(m mark, last bool) {
-	c.done = m
-	if last {
-		c.lent = false
-		c.begin()
-	}
-}
-
-// unlend takes back what is left of the batch, if one is lent. Then what was dropped
-// behind it is found missing again.
-func (c *cursor) unlend() {
-	if c.lent {
-		c.next, c.lost, c.lent = c.done.Position, 0, false
-	}
-}
-
-// maxPast bounds the earlier marks; more are thinned out.
-const maxPast = 4096
-
-// remember keeps m as a mark to go back to.
-func (c *cursor) remember(m mark) {
-	c.past = append(c.past, m)
-	if len(c.past) > maxPast {
-		odd := c.past[:0]
-		for i := 0; i < len(c.past); i += 2 {
-			odd = append(odd, c.past[i])
-		}
-		c.past = odd
-	}
-}
-
-// forget removes the earlier marks that are not needed when only the latest n
-// delivered events may be wanted again.
-func (c *cursor) forget(n uint64) {
-	if n == 0 {
-		c.past = nil
-		return
-	}
-	certain := c.done.Delivered - min(n, c.done.Delivered)
-	for len(c.past) > 1 && c.past[1].Delivered <= certain {
-		c.past = slices.Delete(c.past, 0, 1)
-	}
-}
-
-// back returns to a mark before the latest n delivered events, as far as one is
-// remembered, and reports whether there is one.
-func (c *cursor) back(n uint64) bool {
-	for i := len(c.past) - 1; i >= 0; i-- {
-		if i == 0 || c.past[i].Delivered+n <= c.done.Delivered {
-			c.done, c.past = c.past[i], c.past[:i]
-			c.lent = true // whether or not: it is taken back to there
-			c.unlend()
-			return true
-		}
-	}
-	return false
+	// MayRepeat says that the run before did not end regularly, or that the place of the
+	// sink was lost: it may have got some events twice. Repeated counts those that it
+	// asked for again, and those that were in the journal when the place was lost.
+	MayRepeat bool
+	Repeated  uint64
 }

@@ -1,35 +1,10 @@
-// Package sinks takes events out of the process. A [Sink] is one way out, the
-// [Journal] holds events from the moment they exist until every sink has had them,
-// and a [Runner] delivers them to one sink from its place in the journal. The Append
-// functions are the forms an event can take: [AppendNative] one line of JSON for
-// machines, [AppendText] one line for people, and what the world's collectors want,
-// by name: [FormatByName].
+// Package sinks takes events out of the process. A [Sink] is one way out, and a [Runner]
+// delivers events to it from its place in a [Journal], which holds them until every sink
+// has had them. The Append functions are the forms an event can take: [AppendNative] one
+// line of JSON for machines, [AppendText] one line for people, and what the world's
+// collectors want, by name: [FormatByName].
 //
 // Text that comes from feeds or exporters is foreign: every form escapes or
 // strips it, so that no field can be forged, no line broken and no terminal
 // driven by it.
-//
-// # The journal
-//
-// An event exists once [Journal.Append] has it, before any sink sees it. Runners
-// follow at their own pace, each with its own retries, filter and limit, and save
-// their place; a slow or dead sink holds up nothing but the oldest segment, and that
-// only within the journal's bounds of bytes and age. A sink gets every event at
-// least once, in the order in which they were appended, but for those that the
-// bounds, its filter or its limit took, which are counted. What each [Durability]
-// may lose is said there.
-//
-// Each event is one record with a checksum, see record.go for the form of a file
-// and eventcode.go for that of an event. A directory holds segments named after the
-// number of their first event (.events), one file for each sink's place (.cursor),
-// and a lock.
-//
-// It is our own because the libraries at hand do not keep the promise.
-// github.com/tidwall/wal (v1.2.1, 2025, MIT) has no checksums: a flipped bit comes
-// out as if it were written. It refuses to open with a torn tail (its issue 21), and
-// keeps the whole newest segment in memory. github.com/nsqio/go-diskqueue (v1.1.0,
-// 2021, MIT) has one reader, one write system call for each message, no checksums,
-// and knows where its end is from a file that is written now and then: of 1,000
-// messages put before a kill none was there after it. Neither has cursors, bounds,
-// or a way to stay off the disk.
 package sinks

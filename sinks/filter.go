@@ -95,15 +95,15 @@ func (l RateLimit) Validate() error {
 	return nil
 }
 
-// A bucket of tokens is where a RateLimit stands in a sequence of events.
-type bucket struct {
+// A Bucket of tokens is where a RateLimit stands in a sequence of events.
+type Bucket struct {
 	Spent float64 `json:"spent"` // tokens that are missing in it
 	Last  int64   `json:"last"`  // time of the latest event, in nanoseconds since 1970
 }
 
 // passes takes a token for an event of that time. A clock that was set back only
 // makes the refill begin anew.
-func (b *bucket) passes(l RateLimit, t time.Time) bool {
+func (b *Bucket) passes(l RateLimit, t time.Time) bool {
 	if l.Rate == 0 {
 		return true
 	}

@@ -10,16 +10,19 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
+// holdEvery is how often a sink that holds events is called when there are no others.
+const holdEvery = time.Second
+
 // A Runner delivers the events of a journal to one sink, in order, in a goroutine
 // of its own. Its place in the journal is saved, so that it goes on after a restart
 // or a crash with the first event that may not have been delivered. It owns the
 // sink and closes it.
 type Runner struct {
-	cfg     RunnerConfig
-	sink    Sink
-	holder  Holder // the sink again, if it is one
-	prober  Prober // likewise
-	journal *Journal
+	cfg    RunnerConfig
+	sink   Sink
+	holder Holder // the sink again, if it is one
+	prober Prober // likewise
+	cursor Cursor
 
 	start, stop sync.Once
 	stopErr     error
@@ -27,19 +30,17 @@ type Runner struct {
 	ctx    context.Context // of every Send; ended by cancel
 	cancel context.CancelFunc
 	hurry  chan struct{} // one token: Stop was called, end the pause
+	wake   chan struct{} // one token: Stop was called, end the wait for events
 	done   chan struct{} // closed when the goroutine has ended
 
 	// Of the goroutine alone.
-	reader   reader
-	batch    batch
 	onCanary func(c event.Canary, at time.Time)
-	proofs   []proof       // canaries that onCanary is still to be told of
+	proofs   []proof       // canaries that onCanary is still to be called with
 	probes   []event.Event // canaries that the filter stopped, for the prober
 
-	// What follows, and the cursor's content, is guarded by the journal's lock.
-	cursor   *cursor
-	stopping bool // nothing new is waited for
-	left     bool // the sink did not return in time: what it says no longer counts
+	mu       sync.Mutex // of what follows; the cursor is not called under it
+	stopping bool       // nothing new is waited for
+	left     bool       // the sink did not return in time: what it says no longer counts
 	stats    runnerStats
 }
 
@@ -47,15 +48,14 @@ type Runner struct {
 // the journal. A name that the journal knows goes on where it was. A new one begins
 // with the oldest event that any known sink still has to get: what is in the
 // journal is still to be delivered. The runner does nothing yet; cfg must be valid.
-func NewRunner(journal *Journal, sink Sink, cfg RunnerConfig) (*Runner, error) {
-	c, err := journal.attach(sink.Name())
+func NewRunner(journal Journal, sink Sink, cfg RunnerConfig) (*Runner, error) {
+	c, err := journal.Cursor(sink.Name())
 	if err != nil {
 		return nil, err
 	}
 	r := &Runner{
-		cfg: cfg, sink: sink, journal: journal, cursor: c,
-		reader: reader{disk: journal.disk},
-		hurry:  make(chan struct{}, 1), done: make(chan struct{}),
+		cfg: cfg, sink: sink, cursor: c,
+		hurry: make(chan struct{}, 1), wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	r.holder, _ = sink.(Holder)
 	r.prober, _ = sink.(Prober)
@@ -72,7 +72,7 @@ func (r *Runner) Start() { r.start.Do(func() { go r.run() }) }
 // run delivers until it is stopped and nothing waits, or cancelled.
 func (r *Runner) run() {
 	defer close(r.done)
-	defer r.reader.close()
+	defer r.cursor.Close()
 	var pause time.Duration
 	for {
 		ready, err := r.fill()
@@ -97,27 +97,31 @@ func (r *Runner) run() {
 // leaving reports whether the runner should rather end than try again: it is being
 // stopped, and the events are safe in the journal.
 func (r *Runner) leaving() bool {
-	j := r.journal
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return r.ctx.Err() != nil || r.stopping && j.cfg.Durability != InMemory && j.trouble == nil
+	return r.ctx.Err() != nil || r.isStopping() && r.cursor.Kept()
+}
+
+func (r *Runner) isStopping() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stopping
 }
 
 // fill sees to it that there are events to send, and waits for them. Not ready
 // without an error says that it is over.
 func (r *Runner) fill() (ready bool, err error) {
 	for r.ctx.Err() == nil {
-		if len(r.batch.rest()) > 0 {
+		if len(r.cursor.Rest()) > 0 {
 			return true, nil
 		}
 		if err := r.probe(); err != nil {
 			return false, err
 		}
-		more, err := r.fetch()
+		more, err := r.cursor.Next(r.cfg.Batch, r.judge)
 		if err != nil {
 			return false, err
 		}
 		if more {
+			r.waiting()
 			continue
 		}
 		if more, err = r.wait(); !more || err != nil {
@@ -127,20 +131,33 @@ func (r *Runner) fill() (ready bool, err error) {
 	return false, nil
 }
 
+// judge decides what becomes of an event.
+func (r *Runner) judge(e *event.Event, b *Bucket) Outcome {
+	switch {
+	case !r.cfg.Filter.passes(e):
+		r.toProbe(e)
+		return Filtered
+	case e.Kind != event.KindCanary && !b.passes(r.cfg.Limit, e.Time):
+		return Limited
+	}
+	return Send
+}
+
 // wait waits until there may be more to read. False says that there will not be. An
 // error is that of the sink about events that it holds; they are to be read again.
 func (r *Runner) wait() (more bool, err error) {
-	if r.drained() {
+	if r.isStopping() && r.cursor.Drained() {
 		return false, nil
 	}
 	var again <-chan time.Time
 	if r.holding() { // the sink will be sure of them without further events
-		timer := time.NewTimer(keepEvery)
+		timer := time.NewTimer(holdEvery)
 		defer timer.Stop()
 		again = timer.C
 	}
 	select {
-	case <-r.cursor.wake:
+	case <-r.cursor.Wake():
+	case <-r.wake:
 	case <-again:
 		return true, r.ask()
 	case <-r.ctx.Done():
@@ -155,19 +172,9 @@ func (r *Runner) ask() error {
 	if !ok || retry.Sent >= 0 {
 		return nil
 	}
-	j := r.journal
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	r.stats.sent(err)
+	r.sent(err)
 	r.goBack(uint64(-retry.Sent))
 	return err
-}
-
-// drained reports whether the runner is being stopped and has had everything.
-func (r *Runner) drained() bool {
-	r.journal.mu.Lock()
-	defer r.journal.mu.Unlock()
-	return r.stopping && r.cursor.next >= r.journal.next
 }
 
 // holding reports whether the sink may still want events again.
@@ -177,23 +184,10 @@ func (r *Runner) holding() bool {
 		return false
 	}
 	held := uint64(max(0, r.holder.Held()))
-	r.tellProofs(r.release(held))
+	certain := r.cursor.Release(held)
+	r.certain()
+	r.tellProofs(certain)
 	return held > 0
-}
-
-// release lets the journal go of all but the latest events that the sink has been
-// given, and gives the number of those delivered before them.
-func (r *Runner) release(held uint64) (certain uint64) {
-	r.journal.mu.Lock()
-	defer r.journal.mu.Unlock()
-	before := r.cursor.held()
-	r.cursor.forget(held)
-	if r.cursor.held() != before {
-		r.stats.certain(r.cursor.held().Position)
-		signal(r.journal.moved)
-	}
-	delivered := r.cursor.done.Delivered
-	return delivered - min(held, delivered)
 }
 
 // attempt gives the context of one call of the sink.
@@ -204,12 +198,12 @@ func (r *Runner) attempt() (context.Context, context.CancelFunc) {
 	return r.ctx, func() {}
 }
 
-// send gives the rest of the batch to the sink.
+// send gives the events that were read to the sink.
 func (r *Runner) send() error {
 	ctx, cancel := r.attempt()
 	defer cancel()
 	r.sending(time.Now())
-	err := r.sink.Send(ctx, r.batch.rest())
+	err := r.sink.Send(ctx, r.cursor.Rest())
 	r.sending(time.Time{})
 	if _, ok := errors.AsType[*RetryError](err); err != nil && !ok && ctx.Err() != nil {
 		return &RetryError{Err: err} // it was interrupted, and has not given them up
@@ -217,19 +211,14 @@ func (r *Runner) send() error {
 	return err
 }
 
-// settle counts what became of the batch. again says that the sink wants a pause
-// and the rest anew, progress that it delivered something before. What only makes up
-// for events that came again is none: a peer may take and break as often as it likes.
+// settle counts what became of the events that were sent. again says that the sink wants
+// a pause and the rest anew, progress that it delivered something before. What only makes
+// up for events that came again is none: a peer may take and break as often as it likes.
 func (r *Runner) settle(err error) (progress, again bool) {
-	j := r.journal
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	defer signal(j.moved)
-	if r.left {
+	if !r.sent(err) {
 		return false, true
 	}
-	r.stats.sent(err)
-	sent := len(r.batch.rest())
+	sent := len(r.cursor.Rest())
 	retry, again := errors.AsType[*RetryError](err)
 	if again {
 		sent = min(retry.Sent, sent)
@@ -241,44 +230,31 @@ func (r *Runner) settle(err error) (progress, again bool) {
 	if err == nil || again {
 		r.prove(sent, time.Now())
 	}
-	m, last := r.batch.deliver(sent)
-	if err != nil && !again {
-		m.giveUp(err, uint64(sent))
-	}
-	r.advance(m, last)
-	r.stats.certain(r.cursor.held().Position)
-	return sent > 0 && (err == nil || again) && !r.stats.doubtful(), again
+	r.cursor.Settle(sent, givenUp(err, sent), r.holder != nil)
+	r.waiting()
+	r.certain()
+	return sent > 0 && (err == nil || again) && !r.cursor.Doubtful(), again
 }
 
-// advance moves the cursor.
-func (r *Runner) advance(m mark, last bool) {
-	if r.holder != nil && m.Delivered > r.cursor.done.Delivered {
-		r.cursor.remember(r.cursor.done)
+// givenUp gives how many of the delivered events an error gives up: of those that were
+// sent all, or as many as a [RefusedError] says, which may be of earlier calls.
+func givenUp(err error, sent int) int {
+	if _, again := errors.AsType[*RetryError](err); err == nil || again {
+		return 0
 	}
-	r.cursor.settle(m, last)
-	r.stats.oldest = time.Time{}
-	if rest := r.batch.rest(); len(rest) > 0 {
-		r.stats.oldest = rest[0].Time
+	if refused, ok := errors.AsType[*RefusedError](err); ok {
+		return max(0, refused.Count)
 	}
-	if last {
-		r.cursor.damaged += r.batch.damaged
-		r.batch.reset()
-	}
+	return sent
 }
 
 // goBack makes the latest n delivered events, and some before, come again.
 func (r *Runner) goBack(n uint64) bool {
-	c := r.cursor
-	before := c.done
-	if !c.back(n) {
-		return false
+	delivered, ok := r.cursor.Back(n)
+	if ok {
+		r.unprove(delivered)
 	}
-	r.stats.repeated += before.Delivered - c.done.Delivered
-	r.stats.doubt = max(r.stats.doubt, before.Position)
-	c.skip(r.journal.first())
-	r.batch.reset()
-	r.unprove(c.done.Delivered)
-	return true
+	return ok
 }
 
 // sleep pauses for d; being stopped ends it.

@@ -30,9 +30,11 @@ func (r *Runner) prove(n int, at time.Time) {
 	if r.onCanary == nil {
 		return
 	}
-	for i := r.batch.sent; i < r.batch.sent+n; i++ {
-		if e := &r.batch.events[i]; e.Kind == event.KindCanary {
-			r.proofs = append(r.proofs, proof{r.batch.marks[i].Delivered + 1, e.Canary(), at})
+	rest := r.cursor.Rest()[:n]
+	for i := range rest {
+		if e := &rest[i]; e.Kind == event.KindCanary {
+			before := r.cursor.Counts().Delivered
+			r.proofs = append(r.proofs, proof{before + uint64(i) + 1, e.Canary(), at})
 		}
 	}
 	if over := len(r.proofs) - maxProofs; over > 0 {
@@ -96,14 +98,10 @@ func (r *Runner) probe() error {
 
 // probed counts the outcome of a probe. It reports whether events come again.
 func (r *Runner) probed(err error) bool {
-	j := r.journal
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if r.left {
+	if !r.sent(err) {
 		return false
 	}
-	r.stats.sent(err)
-	r.stats.certain(r.cursor.held().Position)
+	r.certain()
 	retry, ok := errors.AsType[*RetryError](err)
 	return ok && retry.Sent < 0 && r.goBack(uint64(-retry.Sent))
 }

@@ -1,4 +1,4 @@
-package sinks
+package sinks_test
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/sinks"
 )
 
 // flock gives canaries whose tokens go from first on, each behind a hit.
@@ -51,19 +52,19 @@ func TestOnCanary(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var away atomic.Bool
 		away.Store(true)
-		sink := &fakeSink{answer: func(_ context.Context, call, n int) error {
+		sink := &fakeSink{Answer: func(_ context.Context, call, n int) error {
 			switch {
 			case away.Load():
-				return &RetryError{Sent: min(1, n), Err: errAway}
+				return &sinks.RetryError{Sent: min(1, n), Err: errAway}
 			case call > 100:
 				return errAway // given up
 			}
 			return nil
 		}}
 		j := inMemory(t)
-		r := newRunner(t, j, sink, func(c *RunnerConfig) {
-			c.Filter = Filter{MinSeverity: "low", Feeds: []string{"x"}, Directions: []event.Direction{event.Inbound}}
-			c.Limit = RateLimit{Rate: 0.001, Burst: 1}
+		r := newRunner(t, j, sink, func(c *sinks.RunnerConfig) {
+			c.Filter = sinks.Filter{MinSeverity: "low", Feeds: []string{"x"}, Directions: []event.Direction{event.Inbound}}
+			c.Limit = sinks.RateLimit{Rate: 0.001, Burst: 1}
 		})
 		var log proofLog
 		r.OnCanary(log.note)
@@ -89,7 +90,7 @@ func TestOnCanary(t *testing.T) {
 // TestOnCanaryGivenUp: what a sink gives up was not delivered.
 func TestOnCanaryGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink := &fakeSink{answer: func(context.Context, int, int) error { return errAway }}
+		sink := &fakeSink{Answer: func(context.Context, int, int) error { return errAway }}
 		j := inMemory(t)
 		r := newRunner(t, j, sink)
 		var log proofLog
@@ -108,9 +109,9 @@ func TestOnCanaryGivenUp(t *testing.T) {
 // is, with the time when it was sent; what goes again is told of then.
 func TestOnCanaryHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink := &unsure{fakeSink: &fakeSink{answer: func(_ context.Context, call, n int) error {
+		sink := &unsure{fakeSink: &fakeSink{Answer: func(_ context.Context, call, n int) error {
 			if call == 2 {
-				return &RetryError{Sent: -2, Err: errAway}
+				return &sinks.RetryError{Sent: -2, Err: errAway}
 			}
 			return nil
 		}}}
@@ -154,12 +155,12 @@ func TestProofsAreBounded(t *testing.T) {
 		r.Start()
 		add(t, j, flock(0, 300))
 		synctest.Wait()
-		if len(r.proofs) != maxProofs || len(log.tokensTold()) != 0 {
-			t.Errorf("%d wait, told of %v", len(r.proofs), log.tokensTold())
+		if r.Proofs() != sinks.MaxProofs || len(log.tokensTold()) != 0 {
+			t.Errorf("%d wait, told of %v", r.Proofs(), log.tokensTold())
 		}
 		sink.held.Store(0)
 		time.Sleep(3 * time.Second)
-		if len(log.tokensTold()) != maxProofs || log.tokensTold()[maxProofs-1] != 299 {
+		if len(log.tokensTold()) != sinks.MaxProofs || log.tokensTold()[sinks.MaxProofs-1] != 299 {
 			t.Errorf("told of %v", log.tokensTold())
 		}
 		stopAll(t, j, r)
@@ -199,14 +200,14 @@ func (p *proving) failWith(err error) {
 // before them; while it cannot, it counts as failing, and they are not told of.
 func TestProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink := &proving{fakeSink: &fakeSink{answer: func(_ context.Context, call, _ int) error {
+		sink := &proving{fakeSink: &fakeSink{Answer: func(_ context.Context, call, _ int) error {
 			if call == 0 {
-				return &RetryError{Err: errAway}
+				return &sinks.RetryError{Err: errAway}
 			}
 			return nil
 		}}}
 		j := inMemory(t)
-		r := newRunner(t, j, sink, func(c *RunnerConfig) { c.Filter.Kinds = []event.Kind{event.KindHit} })
+		r := newRunner(t, j, sink, func(c *sinks.RunnerConfig) { c.Filter.Kinds = []event.Kind{event.KindHit} })
 		var log proofLog
 		r.OnCanary(log.note)
 		r.Start()
@@ -220,7 +221,7 @@ func TestProbe(t *testing.T) {
 		if !slices.Equal(log.tokensTold(), []uint16{1, 2}) || !slices.Equal(sink.asked(), []uint64{2}) {
 			t.Errorf("told of %v, asked with %v", log.tokensTold(), sink.asked())
 		}
-		sink.failWith(&RetryError{Err: errAway})
+		sink.failWith(&sinks.RetryError{Err: errAway})
 		add(t, j, flock(3, 1))
 		synctest.Wait()
 		if s := checkCursor(t, r); !slices.Equal(log.tokensTold(), []uint16{1, 2}) || s.Failing != 1 || s.LastError == "" || s.Filtered != 3 || s.Delivered != 3 {
@@ -244,14 +245,14 @@ func TestProbeOfHolder(t *testing.T) {
 		sink.held.Store(1)
 		sink.fail.Store(true)
 		j := inMemory(t)
-		r := newRunner(t, j, sink, func(c *RunnerConfig) { c.Filter.Kinds = []event.Kind{event.KindHit} })
+		r := newRunner(t, j, sink, func(c *sinks.RunnerConfig) { c.Filter.Kinds = []event.Kind{event.KindHit} })
 		var log proofLog
 		r.OnCanary(log.note)
 		r.Start()
 		add(t, j, flock(1, 1))
 		time.Sleep(10 * time.Second)
-		if s := checkCursor(t, r); s.Repeated != 1 || len(sink.got) != 2 || !slices.Equal(log.tokensTold(), []uint16{1}) {
-			t.Errorf("told of %v, %d delivered, %+v", log.tokensTold(), len(sink.got), s)
+		if s := checkCursor(t, r); s.Repeated != 1 || len(sink.Got) != 2 || !slices.Equal(log.tokensTold(), []uint16{1}) {
+			t.Errorf("told of %v, %d delivered, %+v", log.tokensTold(), len(sink.Got), s)
 		}
 		sink.held.Store(0)
 		time.Sleep(3 * time.Second)
@@ -266,7 +267,7 @@ type unsureProving struct {
 
 func (p *unsureProving) Probe(context.Context, *event.Event) error {
 	if p.fail.CompareAndSwap(true, false) {
-		return &RetryError{Sent: -1, Err: errAway}
+		return &sinks.RetryError{Sent: -1, Err: errAway}
 	}
 	return nil
 }

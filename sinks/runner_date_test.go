@@ -1,4 +1,4 @@
-package sinks
+package sinks_test
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/sinks"
 )
 
 // TestRunnerNamesTheClock: a sink that fails for the date of this machine says so in its
@@ -17,9 +19,9 @@ func TestRunnerNamesTheClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
 		certificate := &x509.Certificate{NotBefore: begin.Add(24 * time.Hour), NotAfter: begin.Add(48 * time.Hour)}
-		sink := &fakeSink{answer: func(context.Context, int, int) error {
+		sink := &fakeSink{Answer: func(context.Context, int, int) error {
 			if time.Since(begin) < time.Hour {
-				return &RetryError{Err: &tls.CertificateVerificationError{
+				return &sinks.RetryError{Err: &tls.CertificateVerificationError{
 					Err: x509.CertificateInvalidError{Cert: certificate, Reason: x509.Expired},
 				}}
 			}
@@ -36,8 +38,8 @@ func TestRunnerNamesTheClock(t *testing.T) {
 		}
 		time.Sleep(2 * time.Hour)
 		stopAll(t, j, r)
-		if s := r.Stats(); s.Failed != 0 || s.Failing != 0 || !slices.Equal(sink.got, []uint64{0, 1, 2}) {
-			t.Errorf("got %v, %+v", sink.got, s)
+		if s := r.Stats(); s.Failed != 0 || s.Failing != 0 || !slices.Equal(sink.Got, []uint64{0, 1, 2}) {
+			t.Errorf("got %v, %+v", sink.Got, s)
 		}
 	})
 }

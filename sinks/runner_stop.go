@@ -66,10 +66,10 @@ func (r *Runner) close(ctx context.Context) (closed bool, err error) {
 // refuse wakes the goroutine, from a pause as well: the last attempt must not wait
 // for the back-off.
 func (r *Runner) refuse() {
-	r.journal.mu.Lock()
+	r.mu.Lock()
 	r.stopping = true
-	r.journal.mu.Unlock()
-	signal(r.cursor.wake)
+	r.mu.Unlock()
+	signal(r.wake)
 	signal(r.hurry)
 }
 
@@ -83,10 +83,9 @@ func (r *Runner) ended() (ended bool) {
 		ended = true
 	case <-timer.C:
 	}
-	r.journal.mu.Lock()
-	defer r.journal.mu.Unlock()
-	r.left, r.cursor.taken = true, !ended
-	r.cursor.unlend()
-	r.cursor.skip(r.journal.first())
+	r.mu.Lock()
+	r.left = true
+	r.mu.Unlock()
+	r.cursor.Leave(ended)
 	return ended
 }

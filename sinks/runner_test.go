@@ -1,4 +1,4 @@
-package sinks
+package sinks_test
 
 import (
 	"context"
@@ -13,72 +13,9 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
+	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/journal"
 )
-
-// inMemory opens a journal without a directory and starts it.
-func inMemory(t *testing.T, change ...func(*JournalConfig)) *Journal {
-	t.Helper()
-	cfg := DefaultJournalConfig()
-	cfg.Durability = InMemory
-	for _, f := range change {
-		f(&cfg)
-	}
-	j, report, err := OpenJournal(cfg)
-	if err != nil || report.Damaged() {
-		t.Fatal(report, err)
-	}
-	j.Start()
-	return j
-}
-
-// newRunner makes a runner with the defaults, changed.
-func newRunner(t *testing.T, j *Journal, sink Sink, change ...func(*RunnerConfig)) *Runner {
-	t.Helper()
-	cfg := DefaultRunnerConfig()
-	for _, f := range change {
-		f(&cfg)
-	}
-	if err := cfg.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	r, err := NewRunner(j, sink, cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
-// add appends events and fails when the journal does.
-func add(t *testing.T, j *Journal, events []event.Event) {
-	t.Helper()
-	if err := j.Append(events); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// stopAll stops runners and journal, which must not lose anything.
-func stopAll(t *testing.T, j *Journal, runners ...*Runner) {
-	t.Helper()
-	for _, r := range runners {
-		if err := r.Stop(t.Context()); err != nil {
-			t.Error(err)
-		}
-		checkCursor(t, r)
-	}
-	if err := j.Stop(t.Context()); err != nil {
-		t.Error(err)
-	}
-}
-
-// checkCursor holds the sum that every event must appear in, and gives the numbers.
-func checkCursor(t *testing.T, r *Runner) CursorStats {
-	t.Helper()
-	s := r.Stats()
-	if s.Appended != s.Delivered+s.Failed+s.Filtered+s.Limited+s.Dropped+s.Pending {
-		t.Errorf("%s: the counters do not add up: %+v", r.Name(), s)
-	}
-	return s
-}
 
 func TestRunnerDeliversInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -91,13 +28,13 @@ func TestRunnerDeliversInOrder(t *testing.T) {
 			add(t, j, numbered(i, 100))
 		}
 		stopAll(t, j, r)
-		if !slices.Equal(sink.got, numbers(0, 3000)) || sink.closed != 1 {
-			t.Errorf("got %d events, closed %d times", len(sink.got), sink.closed)
+		if !slices.Equal(sink.Got, numbers(0, 3000)) || sink.Closed != 1 {
+			t.Errorf("got %d events, closed %d times", len(sink.Got), sink.Closed)
 		}
 		if s := r.Stats(); s.Appended != 3000 || s.Delivered != 3000 || s.Pending != 0 {
 			t.Errorf("got %+v", s)
 		}
-		if err := j.Append(numbered(0, 7)); !errors.Is(err, ErrStopped) || j.Stats().Refused != 7 {
+		if err := j.Append(numbered(0, 7)); !errors.Is(err, journal.ErrStopped) || j.Stats().Refused != 7 {
 			t.Errorf("after Stop: %v, %+v", err, j.Stats())
 		}
 	})
@@ -105,17 +42,17 @@ func TestRunnerDeliversInOrder(t *testing.T) {
 
 func TestRunnerBacksOffAndSendsTheRestAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink := &fakeSink{answer: func(_ context.Context, call, n int) error {
+		sink := &fakeSink{Answer: func(_ context.Context, call, n int) error {
 			switch call {
 			case 0:
-				return fmt.Errorf("wrapped: %w", &RetryError{Sent: 4, Err: errAway})
+				return fmt.Errorf("wrapped: %w", &sinks.RetryError{Sent: 4, Err: errAway})
 			case 1, 2, 3, 4:
-				return &RetryError{Err: errAway}
+				return &sinks.RetryError{Err: errAway}
 			}
 			return nil
 		}}
 		j := inMemory(t)
-		r := newRunner(t, j, sink, func(c *RunnerConfig) { c.BackoffMin, c.BackoffMax = time.Second, 3*time.Second })
+		r := newRunner(t, j, sink, func(c *sinks.RunnerConfig) { c.BackoffMin, c.BackoffMax = time.Second, 3*time.Second })
 		r.Start()
 		events := numbered(0, 10)
 		events[4].Time = time.Now().Add(-time.Minute)
@@ -133,12 +70,12 @@ func TestRunnerBacksOffAndSendsTheRestAgain(t *testing.T) {
 		if s.Delivered != 10 || s.Pending != 0 || s.Errors != 5 || s.Failing != 0 || s.LastError == "" || s.OldestAge != 0 || s.PendingBytes != 0 {
 			t.Errorf("when back: %+v", s)
 		}
-		if !slices.Equal(sink.got, numbers(0, 10)) {
-			t.Errorf("got %v", sink.got)
+		if !slices.Equal(sink.Got, numbers(0, 10)) {
+			t.Errorf("got %v", sink.Got)
 		}
 		var pauses []time.Duration
-		for i := 1; i < len(sink.calls); i++ {
-			pauses = append(pauses, sink.calls[i].Sub(sink.calls[i-1]))
+		for i := 1; i < len(sink.Calls); i++ {
+			pauses = append(pauses, sink.Calls[i].Sub(sink.Calls[i-1]))
 		}
 		if want := []time.Duration{1e9, 2e9, 3e9, 3e9, 3e9}; !slices.Equal(pauses, want) {
 			t.Errorf("pauses %v, want %v", pauses, want)
@@ -149,10 +86,10 @@ func TestRunnerBacksOffAndSendsTheRestAgain(t *testing.T) {
 
 func TestRunnerGivesUpWhatTheSinkGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink := &fakeSink{answer: func(_ context.Context, call, n int) error {
+		sink := &fakeSink{Answer: func(_ context.Context, call, n int) error {
 			switch call {
 			case 0:
-				return &RetryError{Sent: 1, Err: errAway}
+				return &sinks.RetryError{Sent: 1, Err: errAway}
 			case 1:
 				return errAway
 			}
@@ -166,8 +103,8 @@ func TestRunnerGivesUpWhatTheSinkGivesUp(t *testing.T) {
 		add(t, j, numbered(3, 2))
 		stopAll(t, j, r)
 		s := r.Stats()
-		if s.Failed != 2 || s.Delivered != 3 || s.Errors != 2 || !slices.Equal(sink.got, []uint64{0, 3, 4}) {
-			t.Errorf("got %v, %+v", sink.got, s)
+		if s.Failed != 2 || s.Delivered != 3 || s.Errors != 2 || !slices.Equal(sink.Got, []uint64{0, 3, 4}) {
+			t.Errorf("got %v, %+v", sink.Got, s)
 		}
 	})
 }
@@ -176,12 +113,12 @@ func TestRunnerGivesUpWhatTheSinkGivesUp(t *testing.T) {
 // of an earlier call, and that the sink is not taken for one that fails.
 func TestRunnerRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink := &fakeSink{answer: func(_ context.Context, call, n int) error {
+		sink := &fakeSink{Answer: func(_ context.Context, call, n int) error {
 			switch call {
 			case 0:
-				return &RetryError{Sent: 3, Err: errAway}
+				return &sinks.RetryError{Sent: 3, Err: errAway}
 			case 1:
-				return fmt.Errorf("wrapped: %w", &RefusedError{Count: 2, Err: errors.New("too large")})
+				return fmt.Errorf("wrapped: %w", &sinks.RefusedError{Count: 2, Err: errors.New("too large")})
 			}
 			return nil
 		}}
@@ -206,15 +143,15 @@ func TestRunnerRefused(t *testing.T) {
 // interrupted, whatever it says: its time was up.
 func TestRunnerInterrupts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink := &fakeSink{answer: func(ctx context.Context, call, n int) error {
+		sink := &fakeSink{Answer: func(ctx context.Context, call, n int) error {
 			if call == 0 {
 				<-ctx.Done()
-				return ctx.Err() // no RetryError
+				return ctx.Err() // no sinks.RetryError
 			}
 			return nil
 		}}
 		j := inMemory(t)
-		r := newRunner(t, j, sink, func(c *RunnerConfig) { c.Timeout = 3 * time.Second })
+		r := newRunner(t, j, sink, func(c *sinks.RunnerConfig) { c.Timeout = 3 * time.Second })
 		r.Start()
 		add(t, j, numbered(0, 3))
 		time.Sleep(2 * time.Second)
@@ -231,16 +168,16 @@ func TestRunnerInterrupts(t *testing.T) {
 
 func TestRunnerFiltersAndLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink := &fakeSink{answer: func(_ context.Context, call, n int) error {
+		sink := &fakeSink{Answer: func(_ context.Context, call, n int) error {
 			if call%2 == 0 {
-				return &RetryError{Sent: n / 2, Err: errAway}
+				return &sinks.RetryError{Sent: n / 2, Err: errAway}
 			}
 			return nil
 		}}
 		j := inMemory(t)
-		r := newRunner(t, j, sink, func(c *RunnerConfig) {
+		r := newRunner(t, j, sink, func(c *sinks.RunnerConfig) {
 			c.Filter.MinSeverity, c.Batch = "high", 100
-			c.Limit = RateLimit{Rate: 1, Burst: 60}
+			c.Limit = sinks.RateLimit{Rate: 1, Burst: 60}
 		})
 		r.Start()
 		events := numbered(0, 200)
@@ -259,8 +196,8 @@ func TestRunnerFiltersAndLimits(t *testing.T) {
 			}
 		}
 		s := r.Stats()
-		if !slices.Equal(sink.got, want) || s.Delivered != 60 || s.Filtered != 100 || s.Limited != 40 {
-			t.Errorf("got %v, %+v", sink.got, s)
+		if !slices.Equal(sink.Got, want) || s.Delivered != 60 || s.Filtered != 100 || s.Limited != 40 {
+			t.Errorf("got %v, %+v", sink.Got, s)
 		}
 	})
 }
@@ -268,11 +205,11 @@ func TestRunnerFiltersAndLimits(t *testing.T) {
 func TestRunnersAreIndependent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		hangs := named{&fakeSink{answer: func(context.Context, int, int) error { <-release; return nil }}, "hangs"}
-		fails := named{&fakeSink{answer: func(context.Context, int, int) error { return &RetryError{Err: errAway} }}, "fails"}
+		hangs := named{&fakeSink{Answer: func(context.Context, int, int) error { <-release; return nil }}, "hangs"}
+		fails := named{&fakeSink{Answer: func(context.Context, int, int) error { return &sinks.RetryError{Err: errAway} }}, "fails"}
 		good := &fakeSink{}
 		j := inMemory(t)
-		runners := []*Runner{newRunner(t, j, hangs), newRunner(t, j, fails), newRunner(t, j, good)}
+		runners := []*sinks.Runner{newRunner(t, j, hangs), newRunner(t, j, fails), newRunner(t, j, good)}
 		for _, r := range runners {
 			r.Start()
 		}
@@ -280,13 +217,13 @@ func TestRunnersAreIndependent(t *testing.T) {
 			add(t, j, numbered(100*i, 100))
 		}
 		synctest.Wait()
-		if !slices.Equal(good.got, numbers(0, 10_000)) {
-			t.Errorf("the good one has %d", len(good.got))
+		if !slices.Equal(good.Got, numbers(0, 10_000)) {
+			t.Errorf("the good one has %d", len(good.Got))
 		}
 		close(release)
 		synctest.Wait()
-		if !slices.Equal(hangs.got, numbers(0, 10_000)) {
-			t.Errorf("the slow one has %d", len(hangs.got))
+		if !slices.Equal(hangs.Got, numbers(0, 10_000)) {
+			t.Errorf("the slow one has %d", len(hangs.Got))
 		}
 		for _, r := range runners {
 			_ = r.Stop(t.Context())
@@ -302,22 +239,14 @@ func TestRunnersAreIndependent(t *testing.T) {
 	})
 }
 
-// named gives a sink a name of its own.
-type named struct {
-	*fakeSink
-	name string
-}
-
-func (n named) Name() string { return n.name }
-
 func TestRunnerNamesAreUnique(t *testing.T) {
 	j := inMemory(t)
 	r := newRunner(t, j, &fakeSink{})
-	if _, err := NewRunner(j, &fakeSink{}, DefaultRunnerConfig()); err == nil || !strings.Contains(err.Error(), "fake") {
+	if _, err := sinks.NewRunner(j, &fakeSink{}, sinks.DefaultRunnerConfig()); err == nil || !strings.Contains(err.Error(), "fake") {
 		t.Errorf("got %v", err)
 	}
 	stopAll(t, j, r)
-	if _, err := NewRunner(j, named{&fakeSink{}, "late"}, DefaultRunnerConfig()); !errors.Is(err, ErrStopped) {
+	if _, err := sinks.NewRunner(j, named{&fakeSink{}, "late"}, sinks.DefaultRunnerConfig()); !errors.Is(err, journal.ErrStopped) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -326,9 +255,9 @@ func TestRunnerNamesAreUnique(t *testing.T) {
 // else keeps the events.
 func TestRunnerStopInMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink := &fakeSink{answer: func(context.Context, int, int) error { return &RetryError{Err: errAway} }}
+		sink := &fakeSink{Answer: func(context.Context, int, int) error { return &sinks.RetryError{Err: errAway} }}
 		j := inMemory(t)
-		r := newRunner(t, j, sink, func(c *RunnerConfig) { c.BackoffMin, c.BackoffMax = 2*time.Second, time.Hour })
+		r := newRunner(t, j, sink, func(c *sinks.RunnerConfig) { c.BackoffMin, c.BackoffMax = 2*time.Second, time.Hour })
 		r.Start()
 		add(t, j, numbered(0, 10))
 		synctest.Wait()
@@ -336,8 +265,8 @@ func TestRunnerStopInMemory(t *testing.T) {
 		if err := r.Stop(t.Context()); err != nil || !errors.Is(r.Stop(t.Context()), err) {
 			t.Errorf("got %v", err)
 		}
-		if d := time.Since(began); d != 5*time.Second || len(sink.calls) != 3 || sink.closed != 1 {
-			t.Errorf("took %v, %d calls, %d times closed", d, len(sink.calls), sink.closed)
+		if d := time.Since(began); d != 5*time.Second || len(sink.Calls) != 3 || sink.Closed != 1 {
+			t.Errorf("took %v, %d calls, %d times closed", d, len(sink.Calls), sink.Closed)
 		}
 		if err := j.Stop(t.Context()); err == nil || !strings.Contains(err.Error(), "10 events dropped") {
 			t.Errorf("got %v", err)
@@ -347,9 +276,9 @@ func TestRunnerStopInMemory(t *testing.T) {
 
 func TestRunnerStopEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink := &fakeSink{answer: func(ctx context.Context, _, _ int) error {
+		sink := &fakeSink{Answer: func(ctx context.Context, _, _ int) error {
 			<-ctx.Done()
-			return &RetryError{Sent: 1, Err: ctx.Err()}
+			return &sinks.RetryError{Sent: 1, Err: ctx.Err()}
 		}}
 		j := inMemory(t)
 		r := newRunner(t, j, sink)
@@ -361,7 +290,7 @@ func TestRunnerStopEndsWithItsContext(t *testing.T) {
 		if err := r.Stop(ctx); err != nil || time.Since(began) != time.Millisecond {
 			t.Errorf("got %v after %v", err, time.Since(began))
 		}
-		if s := checkCursor(t, r); s.Delivered != 1 || s.Pending != 2 || sink.closed != 1 {
+		if s := checkCursor(t, r); s.Delivered != 1 || s.Pending != 2 || sink.Closed != 1 {
 			t.Errorf("got %+v", s)
 		}
 		_ = j.Stop(t.Context())
@@ -371,14 +300,14 @@ func TestRunnerStopEndsWithItsContext(t *testing.T) {
 func TestRunnerLeavesAHangingSinkBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		sink := &fakeSink{answer: func(context.Context, int, int) error { <-release; return nil }}
+		sink := &fakeSink{Answer: func(context.Context, int, int) error { <-release; return nil }}
 		j := inMemory(t)
 		r := newRunner(t, j, sink)
 		r.Start()
 		add(t, j, numbered(0, 3))
 		err := r.Stop(t.Context())
-		if err == nil || !strings.Contains(err.Error(), "left behind") || sink.closed != 0 {
-			t.Errorf("got %v, closed %d times", err, sink.closed)
+		if err == nil || !strings.Contains(err.Error(), "left behind") || sink.Closed != 0 {
+			t.Errorf("got %v, closed %d times", err, sink.Closed)
 		}
 		if s := checkCursor(t, r); s.Pending != 3 {
 			t.Errorf("got %+v", s)
@@ -403,7 +332,7 @@ func TestRunnerStoppedBeforeStart(t *testing.T) {
 		}
 		r.Start()
 		synctest.Wait()
-		if s := checkCursor(t, r); s.Pending != 3 || sink.closed != 1 || len(sink.calls) != 0 {
+		if s := checkCursor(t, r); s.Pending != 3 || sink.Closed != 1 || len(sink.Calls) != 0 {
 			t.Errorf("got %+v", s)
 		}
 		if err := j.Stop(t.Context()); err == nil {
@@ -423,9 +352,9 @@ func (u *unsure) Held() int { return int(u.held.Load()) }
 // TestHolder holds that events which may not have arrived are kept and come again.
 func TestHolder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink := &unsure{fakeSink: &fakeSink{answer: func(_ context.Context, call, n int) error {
+		sink := &unsure{fakeSink: &fakeSink{Answer: func(_ context.Context, call, n int) error {
 			if call == 3 {
-				return &RetryError{Sent: -20, Err: errAway} // the connection broke
+				return &sinks.RetryError{Sent: -20, Err: errAway} // the connection broke
 			}
 			return nil
 		}}}
@@ -447,8 +376,8 @@ func TestHolder(t *testing.T) {
 		time.Sleep(time.Second)
 		want := append(numbers(0, 30), numbers(10, 25)...)
 		s := checkCursor(t, r)
-		if !slices.Equal(sink.got, want) || s.Delivered != 35 || s.Repeated != 20 {
-			t.Errorf("got %v, %+v", sink.got, s)
+		if !slices.Equal(sink.Got, want) || s.Delivered != 35 || s.Repeated != 20 {
+			t.Errorf("got %v, %+v", sink.Got, s)
 		}
 		sink.held.Store(0)
 		time.Sleep(2 * time.Second)
@@ -465,12 +394,12 @@ func TestHolderIsAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int32
 		sink := &unsure{fakeSink: &fakeSink{}}
-		sink.answer = func(_ context.Context, _, n int) error {
+		sink.Answer = func(_ context.Context, _, n int) error {
 			if n > 0 {
 				return nil
 			}
 			if n := asked.Add(1); n%3 == 0 && n < 10 {
-				return &RetryError{Sent: -7, Err: errAway}
+				return &sinks.RetryError{Sent: -7, Err: errAway}
 			}
 			return nil
 		}
@@ -486,8 +415,8 @@ func TestHolderIsAsked(t *testing.T) {
 		time.Sleep(27 * time.Second)
 		want := slices.Concat(numbers(0, 10), numbers(0, 10), numbers(0, 10), numbers(0, 10))
 		s := checkCursor(t, r)
-		if !slices.Equal(sink.got, want) || s.Delivered != 10 || s.Repeated != 30 || s.Errors != 3 || s.Failing != 3 {
-			t.Errorf("got %v, %+v", sink.got, s)
+		if !slices.Equal(sink.Got, want) || s.Delivered != 10 || s.Repeated != 30 || s.Errors != 3 || s.Failing != 3 {
+			t.Errorf("got %v, %+v", sink.Got, s)
 		}
 		sink.held.Store(0)
 		time.Sleep(2 * time.Second)
@@ -496,46 +425,4 @@ func TestHolderIsAsked(t *testing.T) {
 		}
 		stopAll(t, j, r)
 	})
-}
-
-// TestPastIsBounded goes back to marks that were thinned out: more come again than
-// were asked for, never fewer.
-func TestPastIsBounded(t *testing.T) {
-	c := newCursor("", "x", 0)
-	for i := uint64(1); i <= 20_000; i++ {
-		c.remember(c.done)
-		c.settle(mark{Position: i, Delivered: i}, false)
-		if len(c.past) > maxPast || c.held().Position != 0 {
-			t.Fatalf("%d marks from %d on", len(c.past), c.held().Position)
-		}
-	}
-	c.forget(10_000)
-	if p := c.held().Position; p > 10_000 || p < 9_000 {
-		t.Errorf("holds from %d on, want about 10000", p)
-	}
-	if !c.back(100) || c.done.Position > 19_900 || c.done.Position < 19_800 || c.next != c.done.Position {
-		t.Errorf("went back to %d", c.done.Position)
-	}
-	c.forget(0)
-	if c.back(1) {
-		t.Error("went back to nowhere")
-	}
-}
-
-// TestSkipWhileLent drops events while a batch is at the sink: what is lent counts
-// as delivered, what lies behind it as dropped.
-func TestSkipWhileLent(t *testing.T) {
-	c := newCursor("", "x", 0)
-	c.next = 10 // ten are lent
-	c.skip(5)
-	c.skip(15)
-	c.skip(12)
-	if c.dropped() != 5 || c.next != 15 {
-		t.Errorf("dropped %d up to %d", c.dropped(), c.next)
-	}
-	c.settle(mark{Position: 4, Delivered: 4}, false)
-	c.settle(mark{Position: 10, Delivered: 10}, true)
-	if want := (mark{Position: 15, Delivered: 10, Dropped: 5}); c.done != want || c.lost != 0 {
-		t.Errorf("got %+v, want %+v", c.done, want)
-	}
 }

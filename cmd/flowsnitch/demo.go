@@ -20,7 +20,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
-	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/journal"
 	"github.com/spf13/cobra"
 )
 
@@ -169,7 +169,7 @@ func demoConfig(dir string) (configs.Config, error) {
 	cfg.Sinks = []configs.Sink{{Console: &configs.Console{}}}
 	cfg.Canary.Every = 0
 	cfg.Web.Listen = "" // no port to fight for
-	cfg.Journal.Dir, cfg.Journal.Durability = "", sinks.InMemory
+	cfg.Journal.Dir, cfg.Journal.Durability = "", journal.InMemory
 	cfg.Intel.Feeds = nil
 	for _, l := range demoLists {
 		l.feed.File, l.feed.Operator = filepath.Join(dir, l.feed.Name+".txt"), true

@@ -18,6 +18,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
+	"github.com/flowsnitch/flowsnitch/sinks/journal"
 )
 
 // newLog makes a log in a directory that does not exist yet.
@@ -423,11 +424,11 @@ func TestNotARegularFile(t *testing.T) {
 }
 
 // follow lets a log follow a journal in memory.
-func follow(t *testing.T, l *Log, cfg sinks.RunnerConfig) (*sinks.Journal, *sinks.Runner) {
+func follow(t *testing.T, l *Log, cfg sinks.RunnerConfig) (*journal.Journal, *sinks.Runner) {
 	t.Helper()
-	jc := sinks.DefaultJournalConfig()
-	jc.Durability = sinks.InMemory
-	j, _, err := sinks.OpenJournal(jc)
+	jc := journal.DefaultConfig()
+	jc.Durability = journal.InMemory
+	j, _, err := journal.Open(jc)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,20 +6,21 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/journal"
 )
 
 // process is what one run of the program has: a journal and the runner of a sender.
 type process struct {
 	t       *testing.T
-	journal *sinks.Journal
+	journal *journal.Journal
 	runner  *sinks.Runner
 }
 
 func startProcess(t *testing.T, dir string, s sinks.Sink) *process {
 	t.Helper()
-	cfg := sinks.DefaultJournalConfig()
+	cfg := journal.DefaultConfig()
 	cfg.Dir = dir
-	j, _, err := sinks.OpenJournal(cfg)
+	j, _, err := journal.Open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

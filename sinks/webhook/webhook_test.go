@@ -21,6 +21,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/journal"
 )
 
 // hit makes an event of the nth offender.
@@ -127,9 +128,9 @@ func TestWhatIsTold(t *testing.T) {
 func TestFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, r := recorded(t, config(KindJSON))
-		jc := sinks.DefaultJournalConfig()
-		jc.Durability = sinks.InMemory
-		j, _, err := sinks.OpenJournal(jc)
+		jc := journal.DefaultConfig()
+		jc.Durability = journal.InMemory
+		j, _, err := journal.Open(jc)
 		if err != nil {
 			t.Fatal(err)
 		}

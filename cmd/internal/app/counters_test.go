@@ -26,6 +26,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/journal"
 	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
 	"github.com/flowsnitch/flowsnitch/sinks/kafka"
 	"github.com/flowsnitch/flowsnitch/sinks/syslog"
@@ -74,8 +75,8 @@ func components() []component {
 			return h
 		}, figures.Exempt{"CanariesLost": "is queue_full of the self-test"}),
 		counted("dnsbl.Stats", func(s dnsbl.Stats) any { return DNSBLStatus{Stats: s} }, nil),
-		counted("sinks.JournalStats", func(s sinks.JournalStats) any { return journalStatus(s) }, nil),
-		counted("sinks.OpenReport", func(r sinks.OpenReport) any { return openedStatus(r) }, nil),
+		counted("journal.Stats", func(s journal.Stats) any { return journalStatus(s) }, nil),
+		counted("journal.OpenReport", func(r journal.OpenReport) any { return openedStatus(r) }, nil),
 		counted("sinks.CursorStats", func(s sinks.CursorStats) any { return sinkStatus("", s) }, nil),
 		counted("jsonlog.Stats", func(s jsonlog.Stats) any { return jsonlogStatus(s) }, nil),
 		counted("kafka.Stats", func(s kafka.Stats) any { return kafkaStatus(s) }, figures.Exempt{

@@ -64,7 +64,9 @@ var rules = []struct {
 	{"intel/*", []string{"intel", "intel/event", "flow"}},
 	{"sinks", []string{"sinks/internal/*", "intel/event", "flow", "flow/clock"}},
 	{"sinks/internal/disk", nil},
+	{"sinks/internal/sinktest", []string{"sinks", "intel/event"}}, // for tests
 	{"sinks/internal/*", []string{"sinks/internal/*"}},
+	{"sinks/journal", []string{"sinks", "sinks/internal/disk", "intel/event"}},
 	{"sinks/*", []string{"sinks", "sinks/internal/*", "intel/event", "flow"}},
 	{"configs", []string{"flow", "flow/*", "intel", "intel/*", "sinks", "sinks/*"}},
 	{"deploy/*", nil}, // tests of the whole, from outside
@@ -158,6 +160,9 @@ func TestJudge(t *testing.T) {
 		{"intel/feeds", module + "/flow/decode", false},
 		{"intel/feeds", "github.com/gaissmai/bart", false},
 		{"sinks", module + "/flow/udp", false},
+		{"sinks", module + "/sinks/journal", false},
+		{"sinks/journal", module + "/sinks", true},
+		{"sinks/syslog", module + "/sinks/journal", false},
 		{"sinks", module + "/intel", false},
 		{"sinks/jsonlog", module + "/sinks", true},
 		{"sinks/jsonlog", module + "/configs", false},

@@ -13,6 +13,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/journal"
 	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
 	"github.com/flowsnitch/flowsnitch/sinks/kafka"
 	"github.com/flowsnitch/flowsnitch/sinks/syslog"
@@ -22,8 +23,8 @@ import (
 
 // outputs are the journal and all sinks, each at its own place in it.
 type outputs struct {
-	journal *sinks.Journal
-	found   sinks.OpenReport // when the journal was opened
+	journal *journal.Journal
+	found   journal.OpenReport // when the journal was opened
 	runners []*sinks.Runner
 	opened  []sinks.Sink // of the runners, in their order
 	logs    []*jsonlog.Log
@@ -40,9 +41,9 @@ type outputs struct {
 
 // openOutputs opens the journal and the sinks; on an error what was opened is closed.
 func openOutputs(cfg *configs.Config, opts Options, date func() time.Time, watch *canary.Watch, log *zap.Logger) (*outputs, error) {
-	journal := cfg.Journal
-	journal.Date = date
-	j, report, err := sinks.OpenJournal(journal)
+	jc := cfg.Journal
+	jc.Date = date
+	j, report, err := journal.Open(jc)
 	if err != nil {
 		return nil, err
 	}

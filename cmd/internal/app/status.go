@@ -15,6 +15,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/journal"
 	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
 	"github.com/flowsnitch/flowsnitch/sinks/kafka"
 	"github.com/flowsnitch/flowsnitch/sinks/syslog"
@@ -546,7 +547,7 @@ func (o *outputs) journalStatus() JournalStatus {
 	return st
 }
 
-func openedStatus(r sinks.OpenReport) OpenedStatus {
+func openedStatus(r journal.OpenReport) OpenedStatus {
 	return OpenedStatus{
 		Segments: r.Segments, Bytes: r.Bytes, Events: r.Events, Cursors: r.Cursors, TornBytes: r.TornBytes,
 		DamagedBytes: r.DamagedBytes, MissingEvents: r.MissingEvents, LostEvents: r.LostEvents, BadCursors: r.BadCursors, LostCursors: r.LostCursors,
@@ -554,7 +555,7 @@ func openedStatus(r sinks.OpenReport) OpenedStatus {
 	}
 }
 
-func journalStatus(s sinks.JournalStats) JournalStatus {
+func journalStatus(s journal.Stats) JournalStatus {
 	return JournalStatus{
 		Appended: s.Appended, Refused: s.Refused, Shortened: s.Shortened,
 		Bytes: s.Bytes, Segments: s.Segments, MemoryBytes: s.MemoryBytes, InMemory: s.InMemory,

@@ -12,6 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/journal"
 	"github.com/flowsnitch/flowsnitch/sinks/syslog"
 	"github.com/google/uuid"
 )
@@ -174,15 +175,15 @@ func wantError(t *testing.T, s *syslog.Sender, want string) {
 // process is what the program has: a journal, and the runner of a sender.
 type process struct {
 	t       *testing.T
-	journal *sinks.Journal
+	journal *journal.Journal
 	runner  *sinks.Runner
 }
 
 func startProcess(t *testing.T, s *syslog.Sender) *process {
 	t.Helper()
-	cfg := sinks.DefaultJournalConfig()
+	cfg := journal.DefaultConfig()
 	cfg.Dir = t.TempDir()
-	j, _, err := sinks.OpenJournal(cfg)
+	j, _, err := journal.Open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,24 @@
+// Package journal holds events from the moment they exist until every sink has had them.
+//
+// An event exists once [Journal.Append] has it, before any sink sees it. Sinks
+// follow at their own pace, each with its own retries, filter and limit, and save
+// their place; a slow or dead sink holds up nothing but the oldest segment, and that
+// only within the journal's bounds of bytes and age. A sink gets every event at
+// least once, in the order in which they were appended, but for those that the
+// bounds, its filter or its limit took, which are counted. What each [Durability]
+// may lose is said there.
+//
+// Each event is one record with a checksum, see record.go for the form of a file
+// and the codec of events for what is in it. A directory holds segments named after the
+// number of their first event (.events), one file for each sink's place (.cursor),
+// and a lock.
+//
+// It is our own because the libraries at hand do not keep the promise.
+// github.com/tidwall/wal (v1.2.1, 2025, MIT) has no checksums: a flipped bit comes
+// out as if it were written. It refuses to open with a torn tail (its issue 21), and
+// keeps the whole newest segment in memory. github.com/nsqio/go-diskqueue (v1.1.0,
+// 2021, MIT) has one reader, one write system call for each message, no checksums,
+// and knows where its end is from a file that is written now and then: of 1,000
+// messages put before a kill none was there after it. Neither has cursors, bounds,
+// or a way to stay off the disk.
+package journal

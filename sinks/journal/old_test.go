@@ -1,0 +1,103 @@
+package journal
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
+	"github.com/flowsnitch/flowsnitch/sinks"
+)
+
+// eventSink keeps the events themselves.
+type eventSink struct {
+	name   string
+	events []event.Event
+}
+
+func (s *eventSink) Name() string { return s.name }
+func (s *eventSink) Send(_ context.Context, events []event.Event) error {
+	s.events = append(s.events, events...)
+	return nil
+}
+func (s *eventSink) Close(context.Context) error { return nil }
+
+// TestJournalOfAnEarlierVersion delivers what the first version left behind, made by
+// testdata/makejournal: every sink gets what it had still to get, with every field, and
+// events of today behind it.
+func TestJournalOfAnEarlierVersion(t *testing.T) {
+	const old = "testdata/journal-d577de8"
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(old)); err != nil {
+		t.Fatal(err)
+	}
+	j, report := openDir(t, dir, Always)
+	if report.Damaged() || report.Segments != 2 || report.Events != 200 || report.Cursors != 3 {
+		t.Fatalf("found %v", report)
+	}
+	j.Start()
+	all := []*eventSink{{name: "all"}, {name: "some"}, {name: "none"}}
+	var runners []*sinks.Runner
+	for _, s := range all {
+		runners = append(runners, newRunner(t, j, s))
+	}
+	add(t, j, []event.Event{eventtest.Hit()})
+	for _, r := range runners {
+		r.Start()
+	}
+	stopAll(t, j, runners...)
+	for i, first := range []int{66, 40, 0} {
+		s := runners[i].Stats()
+		if s.Dropped != 0 || s.Damaged != 0 || s.Appended != 201 || s.Delivered != 201 || s.MayRepeat {
+			t.Errorf("%s: %+v", all[i].name, s)
+		}
+		var got []uint64
+		for _, e := range all[i].events[:len(all[i].events)-1] {
+			got = append(got, e.Flows)
+		}
+		if !slices.Equal(got, numbers(first, 200-first)) {
+			t.Errorf("%s: got %v", all[i].name, got)
+		}
+		if last := all[i].events[len(got)]; !reflect.DeepEqual(last, eventtest.Hit()) {
+			t.Errorf("%s: the event of today is %+v", all[i].name, last)
+		}
+	}
+	b, err := os.ReadFile(old + "/events.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, line := range bytes.Split(bytes.TrimSpace(b), []byte("\n")) {
+		var want event.Event
+		if err := json.Unmarshal(line, &want); err != nil {
+			t.Fatal(err)
+		}
+		if got := all[2].events[i]; !reflect.DeepEqual(got, want) {
+			t.Errorf("event %d: got %+v, want %+v", i, got, want)
+		}
+	}
+}
+
+// TestUnknownFormIsCounted: a record of a version to come, or an event of one, is never
+// taken for something else.
+func TestUnknownFormIsCounted(t *testing.T) {
+	e := eventtest.Hit()
+	b, _ := appendRecord(nil, 0, &e)
+	later := bytes.Clone(b)
+	later[recordHeader]++ // the version of the event
+	sealRecord(later, 0, recordVersion)
+	sealed := bytes.Clone(b)
+	sealRecord(sealed, 0, recordVersion+1)
+	empty := make([]byte, recordHeader)
+	sealRecord(empty, 0, recordVersion)
+	for _, b := range [][]byte{later, sealed, empty} {
+		r, _, _, ok := findRecord(b, true)
+		if _, known := r.event(); !ok || known {
+			t.Errorf("%x: found %v, known %v", b[:recordHeader+1], ok, known)
+		}
+	}
+}

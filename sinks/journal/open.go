@@ -1,0 +1,351 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
+)
+
+// An OpenReport says what Open found, and what it had to discard.
+type OpenReport struct {
+	Segments int
+	Bytes    int64  // of the segments, after repair
+	Events   uint64 // numbers that they span; sinks may have had them
+	Cursors  int
+
+	// The last segment alone is looked into. Damage in others shows when a sink
+	// gets there, and is counted with it.
+
+	TornBytes     int64    // cut off behind the last good record
+	DamagedBytes  int64    // passed over between good records
+	MissingEvents uint64   // known to have been in the damage
+	LostEvents    uint64   // not there any more behind the last record
+	BadCursors    []string // files of no use; their sinks get all that is there
+	LostCursors   []string // sinks whose file is not there; they get all that is there
+
+	// Unreadable are files that could not be read, though nothing says that they are
+	// damaged. What is in a segment comes as soon as it can be read; the place of a sink
+	// is set aside, and the sink gets all that is there.
+	Unreadable []string
+}
+
+// Damaged reports whether anything was discarded or could not be read.
+func (r OpenReport) Damaged() bool {
+	return r.TornBytes > 0 || r.DamagedBytes > 0 || r.MissingEvents > 0 || r.LostEvents > 0 || len(r.BadCursors) > 0 || len(r.LostCursors) > 0 || len(r.Unreadable) > 0
+}
+
+// String says it in one line.
+func (r OpenReport) String() string {
+	s := fmt.Sprintf("%d segments, %d bytes, %d events, %d cursors", r.Segments, r.Bytes, r.Events, r.Cursors)
+	if r.TornBytes > 0 {
+		s += fmt.Sprintf("; cut off %d bytes of an unfinished record", r.TornBytes)
+	}
+	if r.DamagedBytes > 0 || r.MissingEvents > 0 {
+		s += fmt.Sprintf("; passed over %d damaged bytes, %d events", r.DamagedBytes, r.MissingEvents)
+	}
+	if r.LostEvents > 0 {
+		s += fmt.Sprintf("; %d events are gone from its end, which not all sinks may have had", r.LostEvents)
+	}
+	if len(r.BadCursors) > 0 {
+		s += "; cannot read " + strings.Join(r.BadCursors, ", ") + ", these sinks get all that is there"
+	}
+	if len(r.LostCursors) > 0 {
+		s += "; the positions of " + strings.Join(r.LostCursors, ", ") + " are missing, these sinks get all that is there"
+	}
+	if len(r.Unreadable) > 0 {
+		s += "; not readable for now: " + strings.Join(r.Unreadable, ", ")
+	}
+	return s
+}
+
+// Open opens the journal, repairs its end and reads the cursors. Nothing is
+// written before Start but the repair. The error is about cfg, about a directory
+// that cannot be used, or about another process that uses it.
+func Open(cfg Config) (*Journal, OpenReport, error) {
+	return openJournal(cfg, disk.OS{})
+}
+
+func openJournal(cfg Config, files disk.FS) (*Journal, OpenReport, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, OpenReport{}, err
+	}
+	j := &Journal{
+		cfg: cfg, disk: disk.NewWatch(files), safeTo: math.MaxUint64,
+		saving: newGate(), place: newGate(),
+		known: knownSinks{names: make(map[string]bool)},
+		due:   make(chan struct{}, 1), moved: make(chan struct{}, 1),
+		quit: make(chan struct{}), wrote: make(chan struct{}),
+		places: make(map[string]*place), saved: time.Now(),
+	}
+	report, err := j.load(j.moment())
+	if err != nil {
+		j.closeFiles()
+		return nil, report, fmt.Errorf("journal %w", err)
+	}
+	return j, report, nil
+}
+
+func (j *Journal) load(at moment) (report OpenReport, err error) {
+	if j.cfg.Dir == "" {
+		return report, nil
+	}
+	if err := j.disk.MkdirAll(j.cfg.Dir, 0o750); err != nil {
+		return report, err
+	}
+	if j.lock, err = lockDir(j.disk, j.cfg.Dir); err != nil {
+		return report, err
+	}
+	err = j.tryToRead(func() (err error) {
+		j.segments, err = listSegments(j.disk, j.cfg.Dir, at)
+		return err
+	})
+	if err != nil {
+		return report, err
+	}
+	unread, err := j.repair(&report)
+	if err != nil {
+		return report, err
+	}
+	if err := j.loadPlaces(&report, unread, at); err != nil {
+		return report, err
+	}
+	report.Segments, report.Bytes = len(j.segments), j.bytes()
+	report.Events = j.next - j.first()
+	return report, nil
+}
+
+// A file that cannot be read at the start is tried so often before the journal goes on
+// without it.
+const (
+	readTries = 5
+	readPause = 200 * time.Millisecond
+)
+
+// tryToRead calls read until it gives no error that may pass, or has been called often
+// enough.
+func (j *Journal) tryToRead(read func() error) (err error) {
+	for i := range readTries {
+		if i > 0 {
+			time.Sleep(readPause)
+		}
+		if err = read(); !mayPass(err) {
+			return err
+		}
+		j.stats.ReadErrors++
+		j.stats.failed(err)
+	}
+	return err
+}
+
+// mayPass reports whether an error is one of a device or a server that may be readable
+// again later. What is wrong with the process, its limits or its permissions, is not.
+func mayPass(err error) bool {
+	for _, one := range []error{syscall.EIO, syscall.ESTALE, syscall.ETIMEDOUT, syscall.ENXIO, syscall.ENODEV, syscall.EAGAIN, syscall.ENOMEM, syscall.EHOSTDOWN, syscall.ENOTCONN} {
+		if errors.Is(err, one) {
+			return true
+		}
+	}
+	return false
+}
+
+// lockDir keeps other processes out of dir for as long as the file is open.
+func lockDir(d disk.FS, dir string) (disk.File, error) {
+	file, err := d.OpenFile(lockPath(dir), os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	if err := file.Lock(); err != nil {
+		_ = file.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%s: is used by another process: give each its own directory", dir)
+		}
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+	return file, nil
+}
+
+// repair cuts off what follows the last good record, and goes on behind it. Last
+// segments without one are removed. One that cannot be read now is left as it is, for the
+// sinks to try: where it ends is not known.
+func (j *Journal) repair(report *OpenReport) (unread *segment, err error) {
+	for len(j.segments) > 0 {
+		last := j.segments[len(j.segments)-1]
+		var found scanned
+		err := j.tryToRead(func() (err error) {
+			found, err = last.scan(j.disk)
+			return err
+		})
+		if mayPass(err) {
+			report.Unreadable = append(report.Unreadable, fmt.Sprintf("%s (%v)", last.path, err))
+			return last, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		report.TornBytes += found.torn
+		j.next = max(j.next, found.end)
+		if found.records == 0 {
+			if err := j.disk.Remove(last.path); err != nil {
+				return nil, err
+			}
+			j.segments = j.segments[:len(j.segments)-1]
+			continue
+		}
+		report.DamagedBytes += found.damaged
+		report.MissingEvents += found.missing
+		return nil, j.resume(last, found)
+	}
+	return nil, nil
+}
+
+// bound sets where a segment ends that could not be read: where the journal ended by the
+// cursors when all of them are of a regular stop, else so far behind that no number in it
+// is used again. What of that was never used counts as dropped once it can be read.
+func (j *Journal) bound(s *segment, told uint64, clean bool) {
+	s.end = max(s.first, told)
+	if !clean || told <= s.first {
+		s.end = max(s.end, s.first+uint64(s.size/leastRecord)+1)
+	}
+	s.synced, s.syncedSize = s.end, s.size
+	j.next = max(j.next, s.end)
+}
+
+// resume opens the last segment for appending.
+func (j *Journal) resume(last *segment, found scanned) (err error) {
+	last.file, err = j.disk.OpenFile(last.path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	if found.torn > 0 {
+		if err := last.file.Truncate(found.good); err != nil {
+			return err
+		}
+	}
+	last.size, last.end = found.good, found.end
+	// What a crash left unsynced is not in memory to be written again, but synced it is.
+	last.synced, last.syncedSize, last.dirty = last.end, last.size, true
+	j.active = last
+	return nil
+}
+
+// loadPlaces reads all cursors. Numbers are not used again: what a crash took is
+// missing between the last record and the first new one, and counted as dropped.
+func (j *Journal) loadPlaces(report *OpenReport, unread *segment, at moment) error {
+	names, err := j.disk.Names(j.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	bad := func(path string, err error) {
+		list, suffix := &report.BadCursors, damagedSuffix
+		if mayPass(err) {
+			list, suffix = &report.Unreadable, unreadableSuffix
+		}
+		*list = append(*list, fmt.Sprintf("%s (%v)", path, err))
+		_ = j.disk.Rename(path, path+suffix) // else it would be news again
+	}
+	err = j.tryToRead(func() (err error) {
+		j.known, err = loadKnown(j.disk, j.cfg.Dir)
+		return err
+	})
+	if ofNoUse(err) {
+		j.known.lost = true
+		bad(knownPath(j.cfg.Dir), err)
+	} else if err != nil {
+		return err
+	}
+	var told claim
+	clean := true
+	end := j.next
+	for _, name := range names {
+		path := filepath.Join(j.cfg.Dir, name)
+		if strings.HasSuffix(name, newSuffix) {
+			_ = j.disk.Remove(path) // of an attempt that was cut off
+		}
+		if !strings.HasSuffix(name, placeSuffix) {
+			continue
+		}
+		var c *place
+		var next uint64
+		err := j.tryToRead(func() (err error) {
+			c, next, err = loadPlace(j.disk, path, at)
+			return err
+		})
+		if err == nil && !j.known.owns(c.journal) {
+			_ = c.file.Close()
+			err = fmt.Errorf("it belongs to another journal: %w", errContent)
+		}
+		switch {
+		case ofNoUse(err):
+			j.known.lost, clean = true, false
+			bad(path, err)
+			continue
+		case err != nil:
+			return err
+		}
+		j.places[c.name] = c
+		clean = clean && !c.mayRepeat
+		j.next = max(j.next, c.done.Position, next)
+		told.add(c.done.Position, next)
+		report.Cursors++
+	}
+	if unread != nil {
+		j.bound(unread, told.next, clean && report.Cursors > 0)
+		end = j.next
+	}
+	report.LostEvents = told.beyond(end)
+	report.LostCursors = j.known.missing(j.places)
+	j.known.complete(j.places)
+	for _, c := range j.places {
+		c.skip(j.first())
+	}
+	return nil
+}
+
+// ofNoUse reports whether an error says that a file cannot be used: it is damaged, a link,
+// or not readable for now.
+func ofNoUse(err error) bool {
+	return errors.Is(err, errContent) || errors.Is(err, syscall.ELOOP) || mayPass(err)
+}
+
+// A claim is what the cursors that were saved last say of the journal's end: there
+// were events up to next, and one of them had still to have those from position on.
+// What cursors of sinks that are long gone say does not count.
+type claim struct{ position, next uint64 }
+
+func (c *claim) add(position, next uint64) {
+	switch {
+	case next > c.next:
+		c.position, c.next = position, next
+	case next == c.next:
+		c.position = min(c.position, position)
+	}
+}
+
+// beyond gives how many of the events are not there when the journal ends at end.
+func (c claim) beyond(end uint64) uint64 {
+	from := max(end, c.position)
+	return max(c.next, from) - from
+}
+
+func (j *Journal) closeFiles() {
+	for _, s := range j.segments {
+		if s.file != nil {
+			_ = s.file.Close()
+		}
+	}
+	for _, c := range j.places {
+		if c.file != nil {
+			_ = c.file.Close()
+		}
+	}
+	if j.lock != nil {
+		_ = j.lock.Close()
+	}
+}

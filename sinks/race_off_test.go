@@ -1,6 +1,0 @@
-//go:build !race
-
-package sinks
-
-// raceEnabled says that the race detector makes everything slow.
-const raceEnabled = false
