@@ -43,11 +43,20 @@ func (v *interval) rate(now, before uint64) string {
 }
 
 func (v *interval) title(columns int) section {
-	s, keys := v.now, ""
-	if columns > 0 {
-		keys = "  q quits"
+	s, rest := v.now, ""
+	bad := 0 // counted here: the rows below may have no room for all of them
+	for _, f := range s.Health {
+		if f.State != app.OK {
+			bad++
+		}
 	}
-	return section{heading: line{{"flowsnitch " + s.Version, strong}, {fmt.Sprintf("  %s  up %s  %d indicators", s.Name, brief(v.at.Sub(s.Since)), s.Intel.Indicators) + keys, normal}}}
+	if bad > 1 {
+		rest = fmt.Sprintf("  %d checks not OK", bad)
+	}
+	if columns > 0 {
+		rest += "  q quits"
+	}
+	return section{heading: line{{"flowsnitch " + s.Version, strong}, {fmt.Sprintf("  %s  up %s  %d indicators", s.Name, brief(v.at.Sub(s.Since)), s.Intel.Indicators) + rest, normal}}}
 }
 
 // troubleRows is how many rows the text of one check takes at most.

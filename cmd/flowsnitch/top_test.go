@@ -90,7 +90,7 @@ func TestScreen(t *testing.T) {
 			wants = append(wants, "losses", "exporter", "edge-7 (192.0.2.0) domain")
 		}
 		if size[1] == 0 || size[1] >= 80 {
-			wants = append(wants, "v9", "severity  changed ", "flows  listed by", "proto ", "sampling", "waiting     lost  self-test        since", "entries  confirmed", "hits/day", "10.0.0.5 -> 62.0.0.0:443 tcp", "losses: none since ")
+			wants = append(wants, "2 checks not OK", "v9", "severity  changed ", "flows  listed by", "proto ", "sampling", "waiting     lost  self-test        since", "entries  confirmed", "hits/day", "10.0.0.5 -> 62.0.0.0:443 tcp", "losses: none since ")
 		}
 		if size[1] >= 200 || size[1] == 0 {
 			wants = append(wants, "answered      bytes  first seen", "reason", "last error", "restarts")
