@@ -5,8 +5,10 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,31 +18,53 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/synth"
 )
 
-// commandsOf gives the lines of the README's sh blocks, without their comments.
-func commandsOf(t *testing.T) []string {
+// pages are what a reader has of documentation, beside guides that have tests of their own,
+// in the order of reading.
+var pages = []string{"README.md", "configs/README.md", "intel/feeds/README.md", "sinks/README.md", "deploy/package/README.md",
+	"deploy/prometheus/README.md", "deploy/icinga/README.md", "deploy/pi/README.md", "deploy/bench/README.md",
+	"configs/COUNTING.md", "CONTRIBUTING.md", "CHANGELOG.md"}
+
+// quoted are those whose commands are run, one after the other.
+const quoted = 4
+
+func page(t *testing.T, name string) string {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
-	if err != nil {
-		t.Fatal(err)
+	return read(t, filepath.Join("..", "..", filepath.FromSlash(name)))
+}
+
+// blocksOf gives the blocks of a language on a page.
+func blocksOf(t *testing.T, name, language string) (blocks []string) {
+	t.Helper()
+	for _, block := range regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllStringSubmatch(page(t, name), -1) {
+		blocks = append(blocks, block[1])
 	}
-	var lines []string
-	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(b), -1) {
-		for line := range strings.Lines(block[1]) {
-			if line = strings.TrimSpace(strings.SplitN(line, "  #", 2)[0]); line != "" {
-				lines = append(lines, line)
+	return blocks
+}
+
+// commandsOf gives the lines of the sh blocks of pages, without their comments.
+func commandsOf(t *testing.T, pages []string) (lines []string) {
+	t.Helper()
+	for _, name := range pages {
+		n := len(lines)
+		for _, block := range blocksOf(t, name, "sh") {
+			for line := range strings.Lines(block) {
+				if line = strings.TrimSpace(strings.SplitN(line, "  #", 2)[0]); line != "" {
+					lines = append(lines, line)
+				}
 			}
+		}
+		if len(lines) < n+2 {
+			t.Errorf("%s: only %d commands", name, len(lines)-n)
 		}
 	}
 	return lines
 }
 
-// TestReadmeCommands runs every command that the README quotes, in order, in one
-// folder, as a reader would. The collector runs on while the commands that follow ask it.
+// TestReadmeCommands runs every command that the README and the pages beside it quote, in
+// order, in one folder, as a reader would. The collector keeps running for the commands that
+// follow.
 func TestReadmeCommands(t *testing.T) {
-	lines := commandsOf(t)
-	if len(lines) < 6 {
-		t.Fatalf("only %d commands found in the README: %q", len(lines), lines)
-	}
+	lines := commandsOf(t, pages[:quoted])
 	dir := t.TempDir()
 	state := shortDir(t)
 	t.Setenv("XDG_STATE_HOME", state)
@@ -70,22 +94,62 @@ func TestReadmeCommands(t *testing.T) {
 	}
 }
 
-// TestReadmeConfigurations checks the blocks of YAML of the README that are whole
-// configurations.
+// TestReadmeConfigurations checks the blocks of YAML on the pages: each is a configuration or
+// a part of one, whose files are there.
 func TestReadmeConfigurations(t *testing.T) {
-	n := 0
-	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(read(t, filepath.Join("..", "..", "README.md")), -1) {
-		if !strings.Contains(block[1], "run -c flowsnitch.yml") {
-			continue
+	for _, name := range []string{"README.md", "intel/feeds/README.md", "sinks/README.md", "deploy/prometheus/README.md"} {
+		blocks := blocksOf(t, name, "yaml")
+		if len(blocks) == 0 {
+			t.Errorf("%s has no configuration", name)
 		}
-		n++
-		if r := command(t, "config", "check", "-c", file(t, "flowsnitch.yml", block[1])); r.code != exitDone {
-			t.Errorf("%s\n%+v", block[1], r)
+		for _, block := range blocks {
+			dir := t.TempDir()
+			for _, path := range regexp.MustCompile(`/etc/flowsnitch/([\w.-]+)`).FindAllStringSubmatch(block, -1) {
+				if err := os.WriteFile(filepath.Join(dir, path[1]), []byte("203.0.113.9\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			text := strings.ReplaceAll(block, "/etc/flowsnitch/", dir+"/")
+			if r := command(t, "config", "check", "-c", file(t, "flowsnitch.yml", text)); r.code != exitDone {
+				t.Errorf("%s:\n%s\n%+v", name, block, r)
+			}
 		}
 	}
-	if n == 0 {
-		t.Error("the README has no configuration of a first day")
+}
+
+// TestPages: what the pages link to is there, and the README stays short enough for an hour.
+func TestPages(t *testing.T) {
+	if n := strings.Count(page(t, "README.md"), "\n"); n > 250 {
+		t.Errorf("the README has %d lines, at most 250 are for the first hour", n)
 	}
+	links := regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`)
+	for _, name := range pages {
+		text := regexp.MustCompile("(?s)```.*?```").ReplaceAllString(page(t, name), "")
+		for _, link := range links.FindAllStringSubmatch(text, -1) {
+			target := name
+			if link[1] != "" {
+				target = path.Join(path.Dir(name), link[1])
+			}
+			info, err := os.Stat(filepath.Join("..", "..", filepath.FromSlash(target)))
+			if err != nil {
+				t.Errorf("%s: %s: %v", name, link[0], err)
+				continue
+			}
+			if link[2] != "" && (info.IsDir() || !slices.Contains(anchors(page(t, target)), link[2])) {
+				t.Errorf("%s: %s: no such heading in %s", name, link[0], target)
+			}
+		}
+	}
+}
+
+// anchors gives the headings of a page as they are in links to them.
+func anchors(text string) (all []string) {
+	text = regexp.MustCompile("(?s)```.*?```").ReplaceAllString(text, "")
+	for _, h := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
+		h[1] = regexp.MustCompile(`[^\w\s-]`).ReplaceAllString(strings.ToLower(h[1]), "")
+		all = append(all, strings.ReplaceAll(h[1], " ", "-"))
+	}
+	return all
 }
 
 // runQuoted runs one quoted command.

@@ -226,7 +226,7 @@ func TestFiguresAreMetrics(t *testing.T) {
 			return b.String()
 		}
 		for _, field := range figures.Missing(s, show, notAMetric, figures.IsNumber) {
-			t.Errorf("Status.%s is in no metric: add it to metrics_*.go and README.md, or to notAMetric with the reason", field)
+			t.Errorf("Status.%s is in no metric: add it to metrics_*.go and deploy/prometheus/README.md, or to notAMetric with the reason", field)
 		}
 	})
 }

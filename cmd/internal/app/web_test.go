@@ -69,7 +69,7 @@ func TestReadyz(t *testing.T) {
 	}
 }
 
-// TestMetricNames: names are as Prometheus wants them, and the README lists all of them.
+// TestMetricNames: names follow Prometheus' rules, and the page on metrics lists all of them.
 func TestMetricNames(t *testing.T) {
 	dir := shortDir(t)
 	w := observe(t, dir, "{feeds: [], deny: [62.0.0.1]}", Options{})
@@ -79,7 +79,7 @@ func TestMetricNames(t *testing.T) {
 	if err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
 	}
-	b, err := os.ReadFile(filepath.Join("..", "..", "..", "README.md"))
+	b, err := os.ReadFile(filepath.Join("..", "..", "..", "deploy", "prometheus", "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,12 +92,12 @@ func TestMetricNames(t *testing.T) {
 	for _, m := range allMetrics() {
 		row := fmt.Sprintf("| `flowsnitch_%s` | %s | %s |", m.name, strings.Join(m.labels, ", "), m.help)
 		if !rows[row] {
-			t.Errorf("the README has not\n%s", row)
+			t.Errorf("deploy/prometheus/README.md lacks\n%s", row)
 		}
 		delete(rows, row)
 	}
 	for row := range rows {
-		t.Errorf("the README has what there is not:\n%s", row)
+		t.Errorf("deploy/prometheus/README.md has an unknown metric:\n%s", row)
 	}
 }
 

@@ -1,7 +1,7 @@
 // Package kafka proves the Kafka sink on a real Apache Kafka in KRaft mode, from the
 // artifacts that the project publishes for Maven, with plain, SASL and TLS listeners on
 // free ports of loopback. One node, then one of three, is killed in the midst of events;
-// kcat, a Python client and the consumers of the README, which nobody here wrote, must
+// kcat, a Python client and the consumers of sinks/README.md, which nobody here wrote, must
 // then find every one of them, in the order of each offender, with every compression.
 //
 // One instance has a sink for each thing that can be wrong between it and the brokers.

@@ -19,17 +19,17 @@ import (
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
 )
 
-// testReadme runs the consumers that the README shows. They read the topic of the hits
+// testReadme runs the consumers that the page on sinks shows. They read the topic of the hits
 // from its beginning.
 func testReadme(t *testing.T, b *broker, snake string) {
-	text := read(t, filepath.Join("..", "..", "..", "README.md"))
+	text := read(t, filepath.Join("..", "..", "..", "sinks", "README.md"))
 	_, text, _ = strings.Cut(text, "\n## Kafka\n")
 	text, _, _ = strings.Cut(text, "\n## ")
 	text = strings.ReplaceAll(text, "kafka1.example:9092", b.plain)
 	line := regexp.MustCompile(`(?m)^kcat .*$`).FindString(text)
 	script := regexp.MustCompile("(?s)```python\n(.*?)```").FindStringSubmatch(text)
 	if line == "" || script == nil {
-		t.Fatal("the README shows no kcat or no Python")
+		t.Fatal("the page shows no kcat or no Python")
 	}
 	for _, cmd := range []*exec.Cmd{
 		exec.CommandContext(t.Context(), "sh", "-c", "exec "+line),

@@ -160,9 +160,9 @@ func isBody(format, line string) bool {
 	return strings.HasPrefix(line, "{") && json.Valid([]byte(line))
 }
 
-// TestReadme: the examples of the README are those of the artifacts, comments apart.
+// TestReadme: the examples of the page on sinks are those of the artifacts, comments apart.
 func TestReadme(t *testing.T) {
-	readme, err := os.ReadFile("../../../README.md")
+	readme, err := os.ReadFile("../../../sinks/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestReadme(t *testing.T) {
 			}
 		}
 		if !strings.Contains(string(readme), strings.Join(code, "")) {
-			t.Errorf("the README does not have the code of %s", name)
+			t.Errorf("sinks/README.md does not have the code of %s", name)
 		}
 	}
 }
