@@ -17,7 +17,6 @@ import (
 
 // Names that are nobody's feed.
 const (
-	denyFeed         = "deny"
 	criticalServices = "critical-services"
 	denyCategory     = "deny"
 )
@@ -291,7 +290,7 @@ func (a *adder) add(e *feeds.Entry) error {
 	if !over && !end.IsZero() && (a.expiry.IsZero() || end.Before(a.expiry)) {
 		a.expiry = end
 	}
-	switch ind := s.complete(e.Indicator); {
+	switch ind := complete(s, e.Indicator); {
 	case e.Exclude && !over:
 		a.builder.Exclude(s.Name, e.Prefix)
 	case e.Exclude: // takes nothing out any more
@@ -326,7 +325,7 @@ func (a *adder) end(e *feeds.Entry) time.Time {
 }
 
 // complete gives an entry the feed's name and what the entry itself leaves out.
-func (s *spec) complete(ind intel.Indicator) intel.Indicator {
+func complete(s *spec, ind intel.Indicator) intel.Indicator {
 	ind.Feed = s.Name
 	if ind.Score == 0 {
 		ind.Score = uint8(s.Score)

@@ -76,7 +76,7 @@ func newClient(s *spec, bounds Bounds, agent string, dial dialer) (*client, erro
 	if err := c.authenticate(); err != nil {
 		return nil, err
 	}
-	config, err := s.tlsConfig()
+	config, err := tlsConfig(s)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +152,7 @@ func (c *client) authenticate() error {
 	return nil
 }
 
-func (s *spec) tlsConfig() (*tls.Config, error) {
+func tlsConfig(s *spec) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if s.CAFile != "" {
 		pem, err := os.ReadFile(s.CAFile)
@@ -432,6 +432,12 @@ type netError struct {
 }
 
 func (e *netError) Error() string { return e.text }
+
+// isNetError reports whether an error is of the network, and thus without secrets.
+func isNetError(err error) bool {
+	_, ok := errors.AsType[*netError](err)
+	return ok
+}
 
 // explain gives an error of the network without the URL, which may hold a key.
 func (c *client) explain(ctx context.Context, err error) error {

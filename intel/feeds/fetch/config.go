@@ -1,14 +1,10 @@
 package fetch
 
 import (
-	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
-	"path/filepath"
 	"strings"
-	"time"
 )
 
 // Config says what is listed and where from.
@@ -34,323 +30,59 @@ type Config struct {
 	Contact string `yaml:"contact"`
 }
 
-// Bounds are what one source may take of time and memory. What is 0 has its default.
-type Bounds struct {
-	// LeastBytes is how many bytes a source must send within LeastTime of waiting for
-	// them, else the request is given up.
-	LeastBytes int           `yaml:"least_bytes"`
-	LeastTime  time.Duration `yaml:"least_time"`
-	// MaxTime bounds one fetch with all its pages; the next one goes on.
-	MaxTime time.Duration `yaml:"max_time"`
-	// MaxObjects caps the pulses, events or indicators of a source that is read piece by
-	// piece, also of those without an address: all of them are in memory during a fetch,
-	// some 200 bytes each.
-	MaxObjects int `yaml:"max_objects"`
-}
-
-// defaultBounds are those of a configuration that names none.
-var defaultBounds = Bounds{LeastBytes: 10_000, LeastTime: 20 * time.Second, MaxTime: 30 * time.Minute, MaxObjects: 500_000}
-
-// orDefault fills in what is 0.
-func (b Bounds) orDefault() Bounds {
-	return Bounds{
-		LeastBytes: cmp.Or(b.LeastBytes, defaultBounds.LeastBytes), LeastTime: cmp.Or(b.LeastTime, defaultBounds.LeastTime),
-		MaxTime: cmp.Or(b.MaxTime, defaultBounds.MaxTime), MaxObjects: cmp.Or(b.MaxObjects, defaultBounds.MaxObjects),
-	}
-}
-
-// validate names a bound that makes no sense.
-func (b Bounds) validate() error {
-	b = b.orDefault()
-	switch {
-	case b.LeastBytes < 1 || b.LeastBytes > 1<<30:
-		return fmt.Errorf("least_bytes: %d is outside 1 to %d", b.LeastBytes, 1<<30)
-	case b.LeastTime < time.Second || b.LeastTime > time.Hour:
-		return fmt.Errorf("least_time: %v is outside 1s to 1h", b.LeastTime)
-	case b.MaxTime < time.Minute || b.MaxTime > 24*time.Hour:
-		return fmt.Errorf("max_time: %v is outside 1m to 24h", b.MaxTime)
-	case b.MaxObjects < 1 || b.MaxObjects > maxMaxCount:
-		return fmt.Errorf("max_objects: %d is outside 1 to %d", b.MaxObjects, maxMaxCount)
-	}
-	return nil
-}
-
-// A Feed is one source. Where it is, is told by a preset or by exactly one of url,
-// file and dir; the blocks otx, taxii and misp say that the url is the base of such
-// a service. What is left out comes from the preset.
-type Feed struct {
-	// Name in events; default: the preset's, or the file's name without extension.
-	Name string `yaml:"name"`
-	// Preset names a known feed, see Presets.
-	Preset string `yaml:"preset"`
-	URL    URL    `yaml:"url"`
-	File   string `yaml:"file"`
-	// Dir is a drop directory: all files in it together are the feed.
-	Dir string `yaml:"dir"`
-	// Format as feeds.Formats lists them; default: told by the content.
-	Format string `yaml:"format"`
-	// Path names the members of JSON that hold the addresses, such as data.ip; the
-	// format is then json.
-	Path string `yaml:"path"`
-	// Interval between two fetches, of files between two looks.
-	Interval time.Duration `yaml:"interval"`
-	// Score (1 to 100), Category and TLP hold for entries that say nothing
-	// themselves.
-	Score    int    `yaml:"score"`
-	Category string `yaml:"category"`
-	TLP      string `yaml:"tlp"`
-	// MinScore drops entries whose own score is lower.
-	MinScore int `yaml:"min_score"`
-	// MaxAge drops entries last seen longer ago; entries that bear no date have the
-	// date that their copy bears, else the age of the copy. 0 = never.
-	MaxAge time.Duration `yaml:"max_age"`
-	// Operator makes the list the operator's own word, like deny: no guard
-	// applies to it but the ban on /0.
-	Operator bool `yaml:"operator"`
-	// MayBeEmpty says that an empty list is a good one.
-	MayBeEmpty bool `yaml:"may_be_empty"`
-	// MaxSpace and MaxSpace6 are the lengths of the IPv4 and IPv6 prefix that is as large as
-	// the space that the list may cover.
-	MaxSpace  int `yaml:"max_space"`
-	MaxSpace6 int `yaml:"max_space6"`
-	// MayTurnOver says that nearly all entries may be replaced at once.
-	MayTurnOver bool `yaml:"may_turn_over"`
-	// Class of a warninglist: infrastructure, shared, scanner or sinkhole.
-	Class string `yaml:"class"`
-
-	// APIKey, or the file that holds it, goes into the header that the preset or
-	// the service wants, else into "Authorization: Bearer".
-	APIKey     Secret `yaml:"api_key"`
-	APIKeyFile string `yaml:"api_key_file"`
-	// User and Password for basic authentication.
-	User         string `yaml:"user"`
-	Password     Secret `yaml:"password"`
-	PasswordFile string `yaml:"password_file"`
-	// Headers of every request. Their values are kept as secret as a key.
-	Headers []Header `yaml:"headers"`
-	// CAFile holds the certificates to trust instead of the system's.
-	CAFile string `yaml:"ca_file"`
-	// CertFile and KeyFile are a certificate of our own and its private key.
-	CertFile string `yaml:"cert_file"`
-	KeyFile  string `yaml:"key_file"`
-	// MaxBytes caps a document after decompression.
-	MaxBytes int64 `yaml:"max_bytes"`
-
-	OTX   *OTX   `yaml:"otx"`
-	TAXII *TAXII `yaml:"taxii"`
-	MISP  *MISP  `yaml:"misp"`
-}
-
-// A Header is one header of a request.
-type Header struct {
-	Name  string `yaml:"name"`
-	Value Secret `yaml:"value"`
-}
-
-// OTX marks an AlienVault OTX account.
-type OTX struct {
-	// Limit is how many pulses one page has: the service times out on large ones.
-	Limit int `yaml:"limit"`
-}
-
-// TAXII marks a TAXII 2.1 server; the url is that of its discovery, of an API root
-// or of a collection.
-type TAXII struct {
-	// Collections by id or title; none = all that can be read.
-	Collections []string `yaml:"collections"`
-	// Limit is how many objects one page has at most; the server may give fewer.
-	Limit int `yaml:"limit"`
-}
-
-// MISP marks a MISP instance.
-type MISP struct {
-	// Source is feed for a feed directory (manifest.json), or search for the REST
-	// search of an instance.
-	Source string `yaml:"source"`
-	// Limit is how many events one page of a search has.
-	Limit int `yaml:"limit"`
-}
-
-// The sources of a MISP block.
-const (
-	mispFeed   = "feed"
-	mispSearch = "search"
-)
-
-// Defaults.
-const (
-	defaultScore    = 50
-	operatorScore   = 90 // the operator's own lists: their word is final
-	defaultInterval = 6 * time.Hour
-	pagedInterval   = 30 * time.Minute
-	pollInterval    = 5 * time.Second
-	minFloor        = time.Minute
-	minInterval     = 10 * time.Second
-	defaultMaxBytes = 256 << 20
-	defaultMaxCount = 5_000_000
-	maxMaxCount     = 50_000_000
-	maxInterval     = 30 * 24 * time.Hour
-	maxName         = 64
-)
-
 // DefaultConfig lists nothing.
 func DefaultConfig() Config {
 	return Config{MaxIndicators: defaultMaxCount, Quarantine: Quarantine{Share: 20, MinFlows: 10_000}, Fetch: defaultBounds}
 }
 
-// List gives the feed of a file that the operator names on the command line.
-func List(path string) Feed {
-	return Feed{Name: baseName(path), File: path, Score: operatorScore, Operator: true}
+// Validate tells the first thing that is wrong, beginning with the path of its key.
+// It reads no file.
+func (c *Config) Validate() error {
+	names := make(map[string]string)
+	for i, f := range c.Feeds {
+		key := fmt.Sprintf("feeds[%d]", i)
+		if err := f.validate(key, false, names); err != nil {
+			return err
+		}
+	}
+	for i, f := range c.Warninglists {
+		key := fmt.Sprintf("warninglists[%d]", i)
+		if err := f.validate(key, true, names); err != nil {
+			return err
+		}
+	}
+	for i, p := range c.Deny {
+		if !p.IsValid() || p.Bits() == 0 {
+			return fmt.Errorf("deny[%d]: %s is everything; allowed are /1 and longer", i, p)
+		}
+	}
+	if n := c.MaxIndicators; n < 1 || n > maxMaxCount {
+		return fmt.Errorf("max_indicators: %d is outside 1 to %d", n, maxMaxCount)
+	}
+	if err := c.Fetch.validate(); err != nil {
+		return fmt.Errorf("fetch.%w", err)
+	}
+	if err := c.Quarantine.validate(); err != nil {
+		return fmt.Errorf("quarantine.%w", err)
+	}
+	if len(c.Contact) > 200 || strings.ContainsFunc(c.Contact, isUnprintable) {
+		return errors.New("contact: want a mail address or URL in ASCII, at most 200 characters")
+	}
+	return nil
 }
 
-func baseName(path string) string {
-	base := filepath.Base(path)
-	return strings.TrimSuffix(base, filepath.Ext(base))
-}
-
-// A kind tells how a source is read.
-type kind string
-
-const (
-	kindHTTP       kind = "http"
-	kindFile       kind = "file"
-	kindDir        kind = "dir"
-	kindOTX        kind = "otx"
-	kindTAXII      kind = "taxii"
-	kindMISPFeed   kind = "misp-feed"
-	kindMISPSearch kind = "misp-search"
-)
-
-// local sources cost nobody anything.
-func (k kind) local() bool { return k == kindFile || k == kindDir }
-
-// paged sources are read piece by piece.
-func (k kind) paged() bool {
-	return k == kindOTX || k == kindTAXII || k == kindMISPFeed || k == kindMISPSearch
-}
-
-// A spec is a feed with all its defaults.
-type spec struct {
-	Feed
-	kind      kind
-	floor     time.Duration
-	keyHeader string
-	body      string // of a POST
-	accept    string
-	patience  time.Duration // until the first byte of an answer
-}
-
-// resolve fills in the preset and the defaults. It expects a valid feed.
-func (f Feed) resolve() spec {
-	s := spec{Feed: f, floor: minFloor}
-	if p, ok := presetOf(f); ok {
-		s.fromPreset(p)
+// MissingKeys gives an error for each feed whose provider requires a key while there is
+// none, beginning with the path of the key to set.
+func (c *Config) MissingKeys() (errs []error) {
+	look := func(block string, list []Feed) {
+		for i, f := range list {
+			s := f.resolve()
+			if s.keyMissing() {
+				errs = append(errs, fmt.Errorf("%s[%d].api_key_file: missing; %s answers only with a key", block, i, s.Name))
+			}
+		}
 	}
-	s.kind = s.kindOf()
-	s.Name = cmp.Or(s.Name, baseName(cmp.Or(s.File, s.Dir)))
-	s.Score = cmp.Or(s.Score, defaultScore)
-	s.MaxBytes = cmp.Or(s.MaxBytes, defaultMaxBytes)
-	s.Interval = cmp.Or(s.Interval, s.kind.interval())
-	s.MaxSpace = cmp.Or(s.MaxSpace, defaultMaxSpace)
-	s.MaxSpace6 = cmp.Or(s.MaxSpace6, defaultMaxSpace6)
-	if s.floor == minFloor {
-		s.floor = min(s.floor, s.Interval) // no provider has asked for more
-	}
-	s.Headers = append([]Header(nil), s.Headers...)
-	s.defaultKind()
-	return s
-}
-
-// fromPreset takes over what the feed leaves out.
-func (s *spec) fromPreset(p Preset) {
-	s.floor = max(s.floor, p.Floor)
-	s.body, s.accept, s.keyHeader = p.body, p.accept, p.keyHeader
-	if s.Preset == "" {
-		return // the provider's rules hold, the rest is the operator's
-	}
-	s.Name = cmp.Or(s.Name, p.Name)
-	if s.File == "" && s.Dir == "" {
-		s.URL = cmp.Or(s.URL, URL(p.URL))
-	}
-	s.Format = cmp.Or(s.Format, p.Format)
-	s.Interval = cmp.Or(s.Interval, p.Interval)
-	s.Score = cmp.Or(s.Score, p.Score)
-	s.MinScore = cmp.Or(s.MinScore, p.MinScore)
-	s.Category = cmp.Or(s.Category, p.Category)
-	s.TLP = cmp.Or(s.TLP, p.TLP)
-	s.MaxAge = cmp.Or(s.MaxAge, p.MaxAge)
-	s.MayBeEmpty = s.MayBeEmpty || p.MayBeEmpty
-	s.Class = cmp.Or(s.Class, p.Class)
-	s.MaxSpace = cmp.Or(s.MaxSpace, p.maxSpace)
-	s.MaxSpace6 = cmp.Or(s.MaxSpace6, p.maxSpace6)
-	s.OTX = cmp.Or(s.OTX, p.otx)
-	s.MISP = cmp.Or(s.MISP, p.misp)
-}
-
-func (s *spec) kindOf() kind {
-	switch {
-	case s.File != "":
-		return kindFile
-	case s.Dir != "":
-		return kindDir
-	case s.OTX != nil:
-		return kindOTX
-	case s.TAXII != nil:
-		return kindTAXII
-	case s.MISP != nil && s.MISP.Source == mispSearch:
-		return kindMISPSearch
-	case s.MISP != nil:
-		return kindMISPFeed
-	}
-	return kindHTTP
-}
-
-func (k kind) interval() time.Duration {
-	switch {
-	case k.local():
-		return pollInterval
-	case k.paged():
-		return pagedInterval
-	}
-	return defaultInterval
-}
-
-// defaultKind sets what depends on the kind alone.
-func (s *spec) defaultKind() {
-	s.patience = time.Minute
-	switch s.kind {
-	case kindOTX:
-		s.keyHeader = "X-OTX-API-KEY"
-		s.patience = 2 * time.Minute
-		s.Format = "otx"
-	case kindTAXII:
-		s.Format = "stix"
-		s.accept = "application/taxii+json;version=2.1"
-	case kindMISPFeed, kindMISPSearch:
-		s.keyHeader = cmp.Or(s.keyHeader, "Authorization")
-		s.accept = "application/json"
-		s.Format = "misp"
-	}
-	if s.Path != "" && s.Format == "" {
-		s.Format = "json"
-	}
-	if s.Class != "" && s.Format == "" && strings.HasSuffix(string(s.URL), ".json") {
-		s.Format = "misp-warn"
-	}
-}
-
-// origin names the source without its secrets: a feed that is pointed elsewhere
-// begins anew.
-func (s *spec) origin() string {
-	where := s.File + s.Dir
-	if s.URL != "" {
-		sum := sha256.Sum256([]byte(string(s.URL) + s.body))
-		where = s.URL.String() + " " + hex.EncodeToString(sum[:8])
-	}
-	return strings.TrimSpace(string(s.kind) + " " + where + " " + s.Format + " " + s.Path)
-}
-
-// keyed reports whether requests carry a secret.
-func (s *spec) keyed() bool {
-	return s.APIKey != "" || s.APIKeyFile != "" || s.User != "" || len(s.Headers) > 0
+	look("feeds", c.Feeds)
+	look("warninglists", c.Warninglists)
+	return errs
 }

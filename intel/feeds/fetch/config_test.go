@@ -120,8 +120,8 @@ func TestValidate(t *testing.T) {
 		{with(func(f *Feed) { f.Password = "a" }), "feeds[0].user: missing; there is a password"},
 		{with(func(f *Feed) { f.User, f.Password, f.PasswordFile = "u", "a", "b" }), "feeds[0].password_file: is not allowed beside password"},
 		{with(func(f *Feed) { f.CertFile = "a" }), "feeds[0].cert_file: cert_file and key_file belong together"},
-		{with(func(f *Feed) { f.Headers = []Header{{"X Y", "z"}} }), "feeds[0].headers[0]: want a name and a value of one line"},
-		{with(func(f *Feed) { f.Headers = []Header{{"X", "z\r\nEvil: 1"}} }), "feeds[0].headers[0]: want a name and a value of one line"},
+		{with(func(f *Feed) { f.Headers = []Header{{Name: "X Y", Value: "z"}} }), "feeds[0].headers[0]: want a name and a value of one line"},
+		{with(func(f *Feed) { f.Headers = []Header{{Name: "X", Value: "z\r\nEvil: 1"}} }), "feeds[0].headers[0]: want a name and a value of one line"},
 		{with(func(f *Feed) { f.URL = "gopher://example.org/" }), `feeds[0].url: "gopher://example.org/"; want one that begins with https:// or http://`},
 		{with(func(f *Feed) { f.URL = "https://me:secret@example.org/" }), "feeds[0].url: a password in a URL gets into logs"},
 		{with(func(f *Feed) { f.URL, f.APIKey = "http://example.org/", "k" }), "feeds[0].url: a key would travel in clear text; use https"},
@@ -164,7 +164,7 @@ allow: [198.51.100.0/24]
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	if f := c.Feeds[3]; f.Interval != 20*time.Minute || f.TAXII.Collections[0] != "one" || c.Feeds[4].MaxAge != 90*day {
+	if f := c.Feeds[3]; f.Interval != 20*time.Minute || f.TAXII.Collections[0] != "one" || c.Feeds[4].MaxAge != 90*24*time.Hour {
 		t.Errorf("%+v", c.Feeds)
 	}
 	out, err := yaml.Marshal(c)

@@ -16,7 +16,7 @@ func firstFeeds() map[string]Feed {
 		"otx":         otxFeed(),
 		"taxii":       {Name: "cti", URL: "http://127.0.0.1/taxii2/", TAXII: &TAXII{}},
 		"misp-feed":   {Name: "circl", URL: "http://127.0.0.1/feed", MISP: &MISP{}},
-		"misp-search": {Name: "misp", URL: "http://127.0.0.1", APIKey: otxKey, MISP: &MISP{Source: mispSearch}},
+		"misp-search": {Name: "misp", URL: "http://127.0.0.1", APIKey: otxKey, MISP: &MISP{Source: "search"}},
 	}
 }
 

@@ -2,8 +2,6 @@ package fetch
 
 import (
 	"context"
-	"net/url"
-	"strings"
 	"sync"
 	"time"
 )
@@ -56,13 +54,4 @@ func (g *gate) host(name string) chan struct{} {
 		g.hosts[name] = make(chan struct{}, 1)
 	}
 	return g.hosts[name]
-}
-
-// host names where the requests of a feed go.
-func (s *spec) host() string {
-	u, err := url.Parse(string(s.URL))
-	if err != nil {
-		return ""
-	}
-	return strings.ToLower(u.Host)
 }

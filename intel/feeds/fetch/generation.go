@@ -11,7 +11,6 @@ import (
 	"io"
 	"net/netip"
 	"runtime/debug"
-	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
@@ -52,61 +51,6 @@ var (
 
 // errBroken is wrapped by the errors of a file that is not a whole generation.
 var errBroken = errors.New("not a whole generation")
-
-// A Description says what a generation is and where it comes from.
-type Description struct {
-	Feed string `json:"feed"`
-	// Origin names the source, so that a feed that was given another one does not
-	// go on with the data of the old. It holds no secret.
-	Origin string `json:"origin"`
-	// Taken is when the generation was completed.
-	Taken time.Time `json:"taken"`
-	// ETag and LastModified are the validators of exactly this copy.
-	ETag         string `json:"etag,omitempty"`
-	LastModified string `json:"last_modified,omitempty"`
-	// Cursor is where a source that is read piece by piece goes on.
-	Cursor json.RawMessage `json:"cursor,omitempty"`
-	// Entries and Objects count the records, Previous the entries of the
-	// generation before.
-	Entries  int `json:"entries"`
-	Objects  int `json:"objects,omitempty"`
-	Previous int `json:"previous"`
-	// Content is the CRC-64 of all records, so that a document that says the same again
-	// is known; 0 = not known.
-	Content uint64 `json:"content,omitempty"`
-	// Parsed says what the parser made of the document, or of the last pages.
-	Parsed Parsed `json:"parsed"`
-	// Partial tells that the source has never been read to its end.
-	Partial bool `json:"partial,omitempty"`
-	// Space4 and Space6 are the IPv4 addresses and IPv6 /64 networks that it covers,
-	// Turnover tells that nearly all entries of the one before are gone: what an operator
-	// accepts is remembered by them.
-	Space4   uint64 `json:"space4,omitempty"`
-	Space6   uint64 `json:"space6,omitempty"`
-	Turnover bool   `json:"turnover,omitempty"`
-	// Peak is the largest number of entries of the last days, PeakAt when it was.
-	Peak   int       `json:"peak,omitempty"`
-	PeakAt time.Time `json:"peak_at,omitzero"`
-	// Held is why the generation is not used; empty when it is.
-	Held string `json:"held,omitempty"`
-
-	// grows is set when pieces may have come that were missing: growth is expected.
-	grows bool
-}
-
-// Parsed is the report of a parser as far as it is kept.
-type Parsed struct {
-	Format   string        `json:"format,omitempty"`
-	Verdict  feeds.Verdict `json:"verdict,omitempty"`
-	Accepted int           `json:"accepted"`
-	Excluded int           `json:"excluded,omitempty"`
-	Rejected int           `json:"rejected"`
-	// RejectedParts are those of rows of which other parts were taken.
-	RejectedParts int            `json:"rejected_parts,omitempty"`
-	Skipped       int            `json:"skipped,omitempty"`
-	Samples       []feeds.Reject `json:"samples,omitempty"`
-	Updated       time.Time      `json:"updated,omitzero"`
-}
 
 // An object is what entries hang on by their native id: a pulse, an event, a STIX
 // indicator. Round is the full reading of the source that saw it last.
@@ -262,8 +206,8 @@ const longDocument = 50_000
 
 // rest gives the system back what the reading of a long document has taken, if no new
 // table follows: whoever is given that does the same.
-func (w *writer) rest(out Outcome) {
-	if out != Updated && w.entries >= longDocument {
+func (w *writer) rest(updated bool) {
+	if !updated && w.entries >= longDocument {
 		debug.FreeOSMemory()
 	}
 }

@@ -21,11 +21,11 @@ const (
 
 // judge says why a generation must not be used without a word of the operator;
 // empty = it may. before is the last good number of entries, -1 when there is none.
-func (s *spec) judge(p Parsed, declared, entries, before int) string {
+func judge(s *spec, p Parsed, declared, entries, before int) string {
 	if s.Operator {
 		return "" // no guard applies to the operator's own word
 	}
-	if reason := s.judgeDocument(p, declared); reason != "" {
+	if reason := judgeDocument(s, p, declared); reason != "" {
 		return reason
 	}
 	return judgeSize(entries, before, s.MayBeEmpty && entries == 0)
@@ -34,8 +34,6 @@ func (s *spec) judge(p Parsed, declared, entries, before int) string {
 // Guards of what a generation covers and of how much of it is new. They apply to feeds and
 // warninglists, not to the operator's own lists.
 const (
-	defaultMaxSpace  = 8  // as much as one IPv4 prefix of this length
-	defaultMaxSpace6 = 20 // likewise of IPv6
 	// minTurnover is the number of entries from which a turnover of maxTurnover percent at
 	// once is no everyday life.
 	minTurnover = 100
@@ -58,7 +56,7 @@ type accepted struct {
 }
 
 // judgeSpace says why a generation covers too much; empty = it does not.
-func (s *spec) judgeSpace(d *Description, ok accepted) string {
+func judgeSpace(s *spec, d *Description, ok accepted) string {
 	limit4 := max(uint64(1)<<(32-s.MaxSpace), acceptedGrowth*ok.Space4)
 	limit6 := max(uint64(1)<<(64-s.MaxSpace6), acceptedGrowth*ok.Space6)
 	switch {
@@ -104,7 +102,7 @@ func (r *runner) judgeTurnover(w *writer, d *Description, last *Description, ok 
 
 // judgeDecline compares with the largest generation of the last days: a list that halves
 // and halves again shrinks as surely as one that does so at once.
-func (s *spec) judgeDecline(d *Description, last *Description, entries int, now time.Time) string {
+func judgeDecline(s *spec, d *Description, last *Description, entries int, now time.Time) string {
 	d.Peak, d.PeakAt = entries, now
 	if last == nil || last.PeakAt.IsZero() || now.Sub(last.PeakAt).Abs() > peakAge || last.Peak <= entries {
 		return ""
@@ -129,12 +127,12 @@ func (r *runner) judgeWhole(w *writer, d *Description, declared, before int, las
 	if before < 0 {
 		last = nil
 	}
-	decline := s.judgeDecline(d, last, w.entries, r.m.now())
-	return cmp.Or(s.judge(d.Parsed, declared, w.entries, before), decline, s.judgeSpace(d, ok), r.judgeTurnover(w, d, last, ok))
+	decline := judgeDecline(s, d, last, w.entries, r.m.now())
+	return cmp.Or(judge(s, d.Parsed, declared, w.entries, before), decline, judgeSpace(s, d, ok), r.judgeTurnover(w, d, last, ok))
 }
 
 // judgeDocument looks at the document alone.
-func (s *spec) judgeDocument(p Parsed, declared int) string {
+func judgeDocument(s *spec, p Parsed, declared int) string {
 	rows := p.Accepted + p.Excluded + p.Rejected + p.Skipped
 	switch {
 	case p.Verdict == feeds.Truncated:

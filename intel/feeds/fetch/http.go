@@ -1,35 +1,34 @@
 package fetch
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"net/http"
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
 )
 
 // pullHTTP gets a list that is one document.
-func (r *runner) pullHTTP(ctx context.Context, c *client) (out Outcome, err error) {
-	a, err := c.get(ctx, r.question())
+func pullHTTP(ctx context.Context, j *Job) (out Outcome, err error) {
+	c := j.Client
+	a, err := c.get(ctx, j.question())
 	if err != nil {
 		return Failed, err
 	}
 	defer a.Close()
 	if a.StatusCode == http.StatusNotModified {
-		return r.unchanged()
+		return j.Copy.Unchanged()
 	}
-	w, err := newWriter(r.m.disk, r.m.dir)
+	w, err := j.Copy.Create()
 	if err != nil {
 		return Failed, err
 	}
 	defer w.discard()
-	defer func() { w.rest(out) }()
-	report, err := feeds.Parse(a.Body, feeds.Options{Format: r.spec.Format, Path: r.spec.Path, MaxBytes: r.spec.MaxBytes, Now: r.m.now()}, r.take(w))
+	defer func() { w.rest(out == Updated) }()
+	report, err := feeds.Parse(a.Body, feeds.Options{Format: j.Spec.Format, Path: j.Spec.Path, MaxBytes: j.Spec.MaxBytes, Now: j.Now()}, Take(w, j.MaxIndicators))
 	if err != nil {
 		return Failed, err
 	}
-	parsed := parsedOf(report, c.scrub)
+	parsed := parsedOf(report, c.scrub.text)
 	if c.foreign {
 		for i := range parsed.Samples { // what stands there need not be meant for us
 			parsed.Samples[i].Text = "(not shown, as another host sent it)"
@@ -40,31 +39,15 @@ func (r *runner) pullHTTP(ctx context.Context, c *client) (out Outcome, err erro
 		LastModified: a.Header.Get("Last-Modified"),
 		Parsed:       parsed,
 	}
-	return r.settle(w, d, report.Declared)
+	return j.Copy.Settle(w, d, report.Declared)
 }
 
 // question asks for what is newer than the newest copy that is here, held back or
 // not.
-func (r *runner) question() request {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	q := request{url: string(r.spec.URL), body: r.spec.body}
-	if newest := cmp.Or(r.held, r.good); newest != nil && !r.anewLocked() {
+func (j *Job) question() request {
+	q := request{url: string(j.Spec.URL), body: j.Spec.body}
+	if newest := j.Copy.Newest(); newest != nil && !j.Copy.Anew() {
 		q.etag, q.modified = newest.ETag, newest.LastModified
 	}
 	return q
-}
-
-// unchanged is what a source means with 304. Said of a copy that is held back it
-// changes nothing.
-func (r *runner) unchanged() (Outcome, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch {
-	case r.held != nil:
-		return HeldBack, nil
-	case r.good == nil:
-		return Failed, errors.New("HTTP 304 to a question without condition")
-	}
-	return Unchanged, nil
 }

@@ -91,7 +91,7 @@ func (r *runner) signature() string {
 func (r *runner) files() (files []string, signature string, newest time.Time, err error) {
 	files = []string{r.spec.File}
 	if r.spec.kind == kindDir {
-		if files, err = r.m.disk.dropped(r.spec.Dir); err != nil {
+		if files, err = dropped(r.m.disk, r.spec.Dir); err != nil {
 			return nil, "", newest, err
 		}
 	}
@@ -125,7 +125,7 @@ func cause(err error) error {
 // dropped lists the files of a drop directory by name. What is hidden or still
 // being written by its name is left alone, and so is what a MISP feed directory has
 // beside its events.
-func (d *disk) dropped(dir string) ([]string, error) {
+func dropped(d *disk, dir string) ([]string, error) {
 	entries, err := d.readDir(dir)
 	if err != nil {
 		return nil, short(dir, err)
@@ -157,7 +157,7 @@ func (r *runner) readFiles(files []string) (out Outcome, err error) {
 		return Failed, err
 	}
 	defer w.discard()
-	defer func() { w.rest(out) }()
+	defer func() { w.rest(out == Updated) }()
 	var total Parsed
 	total.Verdict = feeds.Empty
 	declared, verdict := -1, ""
@@ -168,7 +168,7 @@ func (r *runner) readFiles(files []string) (out Outcome, err error) {
 		}
 		p := parsedOf(report, nil)
 		if len(files) > 1 {
-			verdict = r.spec.judgeDocument(p, report.Declared)
+			verdict = judgeDocument(&r.spec, p, report.Declared)
 		}
 		if verdict != "" && p.Verdict != feeds.Empty && !r.spec.Operator {
 			return Failed, fmt.Errorf("%s: %s", name, verdict)
@@ -191,7 +191,7 @@ func (r *runner) refuseBroken(p Parsed, declared int) error {
 	if !r.spec.Operator || p.Verdict == feeds.Empty {
 		return nil
 	}
-	if reason := r.spec.judgeDocument(p, declared); reason != "" {
+	if reason := judgeDocument(&r.spec, p, declared); reason != "" {
 		return fmt.Errorf("%s: %s", r.place(), reason)
 	}
 	return nil
@@ -203,38 +203,9 @@ func (r *runner) readFile(w *writer, name string) (feeds.Report, error) {
 		return feeds.Report{}, cause(err)
 	}
 	defer f.Close()
-	report, err := feeds.Parse(f, feeds.Options{Format: r.spec.Format, Path: r.spec.Path, MaxBytes: r.spec.MaxBytes, Now: r.m.now()}, r.take(w))
+	report, err := feeds.Parse(f, feeds.Options{Format: r.spec.Format, Path: r.spec.Path, MaxBytes: r.spec.MaxBytes, Now: r.m.now()}, Take(w, r.m.cfg.MaxIndicators))
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return report, errors.New("the compressed file ends in the middle")
 	}
 	return report, err
 }
-
-// add sums up the reports of several documents; the first that is not good gives the
-// verdict.
-func (p *Parsed) add(o Parsed) {
-	p.Accepted += o.Accepted
-	p.Excluded += o.Excluded
-	p.Rejected += o.Rejected
-	p.RejectedParts += o.RejectedParts
-	p.Skipped += o.Skipped
-	if p.Format == "" {
-		p.Format = o.Format
-	} else if p.Format != o.Format {
-		p.Format = "several"
-	}
-	if p.Verdict == feeds.Empty || p.Verdict == "" || p.Verdict == feeds.OK && o.Verdict != feeds.Empty {
-		p.Verdict = o.Verdict
-	}
-	if o.Updated.After(p.Updated) {
-		p.Updated = o.Updated
-	}
-	for _, s := range o.Samples {
-		if len(p.Samples) < maxSamples {
-			p.Samples = append(p.Samples, s)
-		}
-	}
-}
-
-// maxSamples is how many rejected rows are kept of several documents.
-const maxSamples = 5

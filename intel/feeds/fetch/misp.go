@@ -57,15 +57,15 @@ var isUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]
 
 // pullMISPFeed reads the events of a feed directory that are new or have changed by
 // the manifest, and drops those that have gone from it.
-func (r *runner) pullMISPFeed(ctx context.Context, c *client) (Outcome, string, error) {
-	g, err := r.newReading(c)
+func pullMISPFeed(ctx context.Context, j *Job) (Outcome, string, error) {
+	g, err := newReading(j)
 	if err != nil {
 		return Failed, "", err
 	}
 	manifest, d, err := g.manifest(ctx)
 	if err != nil || manifest == nil {
 		if err == nil {
-			out, err := r.unchanged()
+			out, err := j.Copy.Unchanged()
 			return out, "", err
 		}
 		return Failed, "", err
@@ -94,7 +94,7 @@ type mispFeedCursor struct {
 // manifest gets the list of events; nil when it has not changed.
 func (g *reading) manifest(ctx context.Context) (map[string]manifestEntry, mispFeedCursor, error) {
 	var last, now mispFeedCursor
-	g.r.lastCursor(&last)
+	g.lastCursor(&last)
 	g.first = !last.Complete
 	a, err := g.c.get(ctx, request{url: g.dirURL() + manifestName, etag: last.ETag, modified: last.LastModified})
 	if err != nil {
@@ -108,10 +108,10 @@ func (g *reading) manifest(ctx context.Context) (map[string]manifestEntry, mispF
 	if len(g.known) > 0 {
 		g.fine() // it stands by what is in force
 	}
-	if err := decodeManifest(json.NewDecoder(http.MaxBytesReader(nil, a.Body, g.r.spec.MaxBytes)), m); err != nil {
+	if err := decodeManifest(json.NewDecoder(http.MaxBytesReader(nil, a.Body, g.Spec.MaxBytes)), m); err != nil {
 		return nil, now, fmt.Errorf("%s: %w", manifestName, err)
 	}
-	if limit := g.r.m.cfg.Fetch.MaxObjects; len(m) > limit {
+	if limit := g.MaxObjects; len(m) > limit {
 		return nil, now, fmt.Errorf("%s: %d events, more than the %d of fetch.max_objects", manifestName, len(m), limit)
 	}
 	now = mispFeedCursor{a.Header.Get("ETag"), a.Header.Get("Last-Modified"), true}
@@ -127,7 +127,7 @@ func decodeManifest(dec *json.Decoder, m map[string]manifestEntry) error {
 }
 
 func (g *reading) dirURL() string {
-	return strings.TrimSuffix(strings.TrimSuffix(string(g.r.spec.URL), "/"+manifestName), "/") + "/"
+	return strings.TrimSuffix(strings.TrimSuffix(string(g.Spec.URL), "/"+manifestName), "/") + "/"
 }
 
 // events gets the events that are newer than what is known of them, the oldest
@@ -135,7 +135,7 @@ func (g *reading) dirURL() string {
 func (g *reading) events(ctx context.Context, manifest map[string]manifestEntry, done mispFeedCursor) error {
 	var wanted []string
 	for id, m := range manifest {
-		if maxAge := g.r.spec.MaxAge; maxAge > 0 && m.Timestamp.Unix() > 0 && g.r.m.now().Sub(m.Timestamp.Time) > maxAge {
+		if maxAge := g.Spec.MaxAge; maxAge > 0 && m.Timestamp.Unix() > 0 && g.Now().Sub(m.Timestamp.Time) > maxAge {
 			continue // nothing of it could be in force
 		}
 		if known, ok := g.known[id]; !ok || known.modified < m.Timestamp.UnixNano() {
@@ -152,7 +152,7 @@ func (g *reading) events(ctx context.Context, manifest map[string]manifestEntry,
 		return cmp.Or(g.wasBad(eventPiece+a)-g.wasBad(eventPiece+b), manifest[a].Timestamp.Compare(manifest[b].Timestamp.Time), strings.Compare(a, b))
 	})
 	var last mispFeedCursor
-	g.r.lastCursor(&last)
+	g.lastCursor(&last)
 	last.ETag, last.LastModified = "", "" // not before all events are here
 	for _, id := range wanted {
 		if err := g.event(ctx, id, manifest[id].Timestamp.Time); err != nil {
@@ -228,14 +228,14 @@ type mispQuery struct {
 
 // pullMISPSearch asks an instance for the events that have changed since the last
 // time, page by page, from the beginning once a week: deletions are not told.
-func (r *runner) pullMISPSearch(ctx context.Context, c *client) (Outcome, string, error) {
-	g, err := r.newReading(c)
+func pullMISPSearch(ctx context.Context, j *Job) (Outcome, string, error) {
+	g, err := newReading(j)
 	if err != nil {
 		return Failed, "", err
 	}
 	var cur mispCursor
-	r.lastCursor(&cur)
-	start := r.m.now()
+	g.lastCursor(&cur)
+	start := j.Now()
 	if cur.Page == 0 {
 		cur.Page, cur.Pending = 1, time.Time{}
 		cur.Full = cur.FullDone.IsZero() || start.Sub(cur.FullDone) >= fullEvery
@@ -261,7 +261,7 @@ func (r *runner) pullMISPSearch(ctx context.Context, c *client) (Outcome, string
 }
 
 func (g *reading) search(ctx context.Context, cur mispCursor, start time.Time) error {
-	base := strings.TrimSuffix(string(g.r.spec.URL), "/")
+	base := strings.TrimSuffix(string(g.Spec.URL), "/")
 	read := func(page, limit int) (last bool, err error) {
 		body, err := json.Marshal(g.query(cur, page, limit))
 		if err != nil {
@@ -279,7 +279,7 @@ func (g *reading) search(ctx context.Context, cur mispCursor, start time.Time) e
 		g.apply(e.page)
 		return len(e.seen) == 0, nil
 	}
-	limit := cmp.Or(g.r.spec.MISP.Limit, mispLimit)
+	limit := cmp.Or(g.Spec.MISP.Limit, mispLimit)
 	for safe := cur; ; {
 		if g.row == 0 {
 			safe = cur

@@ -120,7 +120,7 @@ func TestMISPFeedCorpus(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, func(rw http.ResponseWriter, r *http.Request) { _, _ = rw.Write(files[r.URL.Path]) },
-			Feed{Name: "m", URL: "http://127.0.0.1/" + manifestName, MISP: &MISP{Source: mispFeed}})
+			Feed{Name: "m", URL: "http://127.0.0.1/" + manifestName, MISP: &MISP{Source: "feed"}})
 		w.start()
 		w.pass(time.Minute)
 		if s := w.status(); s.Entries != 18 || s.Error != "" {
@@ -144,13 +144,13 @@ func TestMISPSearch(t *testing.T) {
 		for i := range 5 {
 			put(i, fmt.Sprintf("62.0.%d.1", i))
 		}
-		var bodies []mispQuery
+		var bodies []mispQuestion
 		w := newWorld(t, func(rw http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("Authorization") != "misp-key-1234" || r.Method != http.MethodPost || r.URL.Path != "/events/restSearch" {
 				fails(403)(rw, r)
 				return
 			}
-			var q mispQuery
+			var q mispQuestion
 			b, _ := io.ReadAll(r.Body)
 			if err := json.Unmarshal(b, &q); err != nil {
 				t.Error(err)
@@ -164,7 +164,7 @@ func TestMISPSearch(t *testing.T) {
 			}
 			out = out[min(len(out), q.Limit*(q.Page-1)):min(len(out), q.Limit*q.Page)]
 			_, _ = fmt.Fprintf(rw, `{"response":[%s]}`, strings.Join(out, ","))
-		}, Feed{Name: "m", URL: "http://127.0.0.1/", APIKey: "misp-key-1234", MISP: &MISP{Source: mispSearch, Limit: 2}})
+		}, Feed{Name: "m", URL: "http://127.0.0.1/", APIKey: "misp-key-1234", MISP: &MISP{Source: "search", Limit: 2}})
 		w.start()
 		w.pass(time.Minute)
 		if w.live() != 5 || len(bodies) != 4 {
@@ -185,4 +185,15 @@ func TestMISPSearch(t *testing.T) {
 			t.Errorf("%d entries a week later", w.live())
 		}
 	})
+}
+
+// A mispQuestion is a search as an instance gets it.
+type mispQuestion struct {
+	ReturnFormat string              `json:"returnFormat"`
+	Type         map[string][]string `json:"type"`
+	ToIDs        int                 `json:"to_ids"`
+	Published    int                 `json:"published"`
+	Timestamp    int64               `json:"timestamp,omitempty"`
+	Limit        int                 `json:"limit"`
+	Page         int                 `json:"page"`
 }

@@ -90,13 +90,13 @@ type otxReading struct {
 
 // pullOTX reads what has changed in an account since the last time: page by page,
 // going on where the last reading broke off, from the beginning once a week.
-func (r *runner) pullOTX(ctx context.Context, c *client) (Outcome, string, error) {
-	g, err := r.newReading(c)
+func pullOTX(ctx context.Context, j *Job) (Outcome, string, error) {
+	g, err := newReading(j)
 	if err != nil {
 		return Failed, "", err
 	}
-	o := &otxReading{reading: g, start: r.m.now()}
-	r.lastCursor(&o.cur)
+	o := &otxReading{reading: g, start: j.Now()}
+	o.lastCursor(&o.cur)
 	o.tried = make(map[string]bool)
 	if o.cur.Cut == nil {
 		o.cur.Cut = make(map[string]cutPulse)
@@ -117,7 +117,7 @@ func (o *otxReading) run(ctx context.Context) error {
 	}
 	err := o.subscribed(ctx)
 	if err == nil {
-		o.r.setSlow(0)
+		o.Slow = 0
 		return nil
 	}
 	if errors.Is(err, errHeld) || ctx.Err() != nil || !isOverload(err) {
@@ -151,20 +151,20 @@ func (o *otxReading) firstPage() string {
 	return withQuery(o.base()+otxSubscribed, set)
 }
 
-func (o *otxReading) base() string { return strings.TrimSuffix(string(o.r.spec.URL), "/") }
+func (o *otxReading) base() string { return strings.TrimSuffix(string(o.Spec.URL), "/") }
 
 // limit is smaller after each reading that failed.
 func (o *otxReading) limit() int {
-	limit := o.r.spec.OTX.Limit
+	limit := o.Spec.OTX.Limit
 	if limit == 0 {
 		limit = otxLimit
 	}
-	return max(limit>>min(o.r.slow(), 4), min(otxLeast, limit))
+	return max(limit>>min(o.Slow, 4), min(otxLeast, limit))
 }
 
 // subscribed reads the pages of all pulses.
 func (o *otxReading) subscribed(ctx context.Context) error {
-	if o.r.slow() > 0 {
+	if o.Slow > 0 {
 		o.cur.Next = shrinkPage(o.cur.Next, o.limit())
 	}
 	for safe := o.cur; ; {
@@ -493,8 +493,8 @@ func isOverload(err error) bool {
 // are fewer and other people's, too, so the cursor stays where it is, and the next
 // full reading takes out what does not belong there.
 func (o *otxReading) insteadOf(ctx context.Context, why error) error {
-	slow := o.r.slow() + 1
-	o.r.setSlow(slow)
+	slow := o.Slow + 1
+	o.Slow = slow
 	if slow < otxPatience {
 		return why
 	}

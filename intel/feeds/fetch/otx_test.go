@@ -19,7 +19,7 @@ const otxKey = "0123456789abcdef-key"
 // An otxServer is an account with pulses.
 type otxServer struct {
 	pulses []otxPulse
-	events []otxEvent
+	events []otxChange
 	// sick makes the subscribed pulses fail from a page on, with a status.
 	sick, status int
 	public       []otxPulse
@@ -58,9 +58,9 @@ func (o *otxServer) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 	q := r.URL.Query()
 	switch {
-	case r.URL.Path == otxEvents:
+	case r.URL.Path == otxEventsPath:
 		_ = json.NewEncoder(rw).Encode(map[string]any{"results": o.events})
-	case r.URL.Path == otxActivity:
+	case r.URL.Path == otxActivityPath:
 		o.page(rw, r, o.public, nil)
 	case strings.HasSuffix(r.URL.Path, "/indicators"):
 		id := strings.Split(r.URL.Path, "/")[4]
@@ -69,7 +69,7 @@ func (o *otxServer) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 				_ = json.NewEncoder(rw).Encode(map[string]any{"results": p.all})
 			}
 		}
-	case r.URL.Path == otxSubscribed:
+	case r.URL.Path == otxSubscribedPath:
 		if o.sick > 0 && number(q.Get("page")) >= o.sick {
 			fails(o.status)(rw, r)
 			return
@@ -156,7 +156,7 @@ func TestOTX(t *testing.T) {
 		}
 
 		o.pulses[5] = newPulse(5, time.Now(), "62.0.5.2", "62.0.5.3")
-		o.events = []otxEvent{{Action: "delete", Type: "pulse", ObjectID: o.pulses[6].ID}, {Action: "delete", Type: "pulse", ObjectID: "unknown"}}
+		o.events = []otxChange{{Action: "delete", Type: "pulse", ObjectID: o.pulses[6].ID}, {Action: "delete", Type: "pulse", ObjectID: "unknown"}}
 		o.pulses = o.pulses[:6]
 		w.pass(35 * time.Minute)
 		for addr, want := range map[string]bool{
@@ -189,7 +189,7 @@ func TestOTXUnfollow(t *testing.T) {
 		w.start()
 		w.pass(time.Minute)
 		o.pulses = o.pulses[:1]
-		o.events = []otxEvent{{Action: "unsubscribe", Type: "user", ObjectID: "somebody"}}
+		o.events = []otxChange{{Action: "unsubscribe", Type: "user", ObjectID: "somebody"}}
 		w.pass(35 * time.Minute)
 		if w.lists("62.0.2.1") || !w.lists("62.0.1.1") {
 			t.Errorf("%d entries: %+v", w.live(), w.status())
@@ -296,26 +296,6 @@ func TestOTXCorpus(t *testing.T) {
 	})
 }
 
-// TestShrinkPage: no pulse is left out when the pages get smaller.
-func TestShrinkPage(t *testing.T) {
-	for _, tt := range []struct {
-		at    string
-		limit int
-		want  string
-	}{
-		{"http://h/p?limit=20&page=3", 10, "http://h/p?limit=10&page=5"},
-		{"http://h/p?limit=20&page=3", 7, "http://h/p?limit=7&page=6"}, // begins 5 pulses early
-		{"http://h/p?limit=20&page=1", 5, "http://h/p?limit=5&page=1"},
-		{"http://h/p?limit=5&page=3", 20, "http://h/p?limit=5&page=3"},
-		{"http://h/p?page=3", 5, "http://h/p?page=3"},
-		{"http://h/p?limit=x&page=0", 5, "http://h/p?limit=x&page=0"},
-	} {
-		if got := shrinkPage(tt.at, tt.limit); got != tt.want {
-			t.Errorf("%s to %d: %s, want %s", tt.at, tt.limit, got, tt.want)
-		}
-	}
-}
-
 // TestUpdateByHand gives the reasons of every outcome.
 func TestUpdateByHand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -342,4 +322,18 @@ func TestUpdateByHand(t *testing.T) {
 			t.Errorf("%d entries", w.live())
 		}
 	})
+}
+
+// Paths of the API.
+const (
+	otxSubscribedPath = "/api/v1/pulses/subscribed"
+	otxActivityPath   = "/api/v1/pulses/activity"
+	otxEventsPath     = "/api/v1/pulses/events"
+)
+
+// An otxChange is an event of an account as the service sends it.
+type otxChange struct {
+	Action   string `json:"action"`
+	Type     string `json:"object_type"`
+	ObjectID string `json:"object_id"`
 }

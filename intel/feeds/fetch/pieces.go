@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
-
-	"go.uber.org/zap"
 )
 
 // A source that is read piece by piece may have pieces that cannot be read: a collection,
@@ -35,8 +32,6 @@ const (
 	// the status names.
 	maxPieces   = 500
 	shownPieces = 20
-	// loggedPieces bounds the lines of one fetch in the log.
-	loggedPieces = 5
 )
 
 // Errors that end a reading.
@@ -99,7 +94,7 @@ func (g *reading) name(piece string, why error) {
 	if old, ok := g.bad[piece]; ok {
 		g.bad[piece] = Piece{piece, text, old.Since}
 	} else if len(g.bad) < maxPieces {
-		g.bad[piece] = Piece{piece, text, g.r.m.now()}
+		g.bad[piece] = Piece{piece, text, g.Now()}
 	}
 }
 
@@ -114,47 +109,6 @@ func (g *reading) wasBad(piece string) int {
 // forget takes back what was said of the pieces whose names begin with prefix.
 func (g *reading) forget(prefix string) {
 	maps.DeleteFunc(g.bad, func(name string, _ Piece) bool { return strings.HasPrefix(name, prefix) })
-}
-
-// lastBad gives the bad pieces of earlier readings.
-func (r *runner) lastBad() map[string]Piece {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	bad := make(map[string]Piece, len(r.state.Bad))
-	for _, p := range r.state.Bad {
-		bad[p.Name] = p
-	}
-	return bad
-}
-
-// noteBad takes over what a reading has found to be bad, and logs what is new.
-func (r *runner) noteBad(found map[string]Piece) {
-	bad := slices.SortedFunc(maps.Values(found), func(a, b Piece) int {
-		if c := a.Since.Compare(b.Since); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Name, b.Name)
-	})
-	last := r.lastBad()
-	r.mu.Lock()
-	r.state.Bad = bad
-	r.mu.Unlock()
-	news := 0
-	for _, p := range bad {
-		if _, known := last[p.Name]; known {
-			continue
-		}
-		if news++; news <= loggedPieces {
-			r.log.Warn("a piece of a feed cannot be read; the others are used, and it is asked for again",
-				zap.String("piece", p.Name), zap.String("why", p.Why))
-		}
-	}
-	switch {
-	case news > loggedPieces:
-		r.log.Warn("more pieces of a feed cannot be read; 'flowsnitch intel status' names some", zap.Int("more", news-loggedPieces))
-	case len(bad) == 0 && len(last) > 0:
-		r.log.Info("all pieces of a feed can be read again")
-	}
 }
 
 // A missed is what readings of numbered pages went past: positions shift with time, so all
@@ -177,7 +131,7 @@ const pagesAnInterval = 25
 // pauseAgain gives the pause before the next try: a minute, doubled each time, up to the
 // interval, or so long that few pages are read in vain.
 func (g *reading) pauseAgain(tries int) time.Duration {
-	most := g.r.spec.Interval * time.Duration(1+g.total/pagesAnInterval)
+	most := g.Spec.Interval * time.Duration(1+g.total/pagesAnInterval)
 	pause := min(firstBackoff<<min(max(tries-1, 0), 20), most, maxWait)
 	return pause * 8 / 10 // in time for the fetch that comes by then
 }

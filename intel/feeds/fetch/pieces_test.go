@@ -186,7 +186,7 @@ func mispFeedPieces() *source1 {
 // mispSearchPieces is an instance with eleven events, four to a page; a page is bad that
 // has a bad event.
 func mispSearchPieces() *source1 {
-	s := &source1{places: map[string]func(*http.Request, string) bool{}, feed: Feed{Name: "f", URL: "http://127.0.0.1/", MISP: &MISP{Source: mispSearch, Limit: 4}}}
+	s := &source1{places: map[string]func(*http.Request, string) bool{}, feed: Feed{Name: "f", URL: "http://127.0.0.1/", MISP: &MISP{Source: "search", Limit: 4}}}
 	type event struct {
 		stamp time.Time
 		text  string
@@ -204,7 +204,7 @@ func mispSearchPieces() *source1 {
 	}
 	s.of = func(place string) []string { return []string{place} }
 	s.serve = func(rw http.ResponseWriter, r *http.Request) {
-		var q mispQuery
+		var q mispQuestion
 		_ = json.NewDecoder(r.Body).Decode(&q)
 		var out []string
 		for _, e := range events {
@@ -232,7 +232,7 @@ func otxPieces() *source1 {
 		p := newPulse(n, at, addr)
 		s.all = append(s.all, addr)
 		s.places["pulse "+addr] = func(r *http.Request, body string) bool {
-			return r.URL.Path == otxSubscribed && strings.Contains(body, p.ID)
+			return r.URL.Path == otxSubscribedPath && strings.Contains(body, p.ID)
 		}
 		addrs["pulse "+addr] = []string{addr}
 		if n%2 == 0 {
@@ -247,7 +247,7 @@ func otxPieces() *source1 {
 	for i := range 11 {
 		put(start.Add(-time.Duration(i) * time.Minute))
 	}
-	s.places["events"] = func(r *http.Request, _ string) bool { return r.URL.Path == otxEvents }
+	s.places["events"] = func(r *http.Request, _ string) bool { return r.URL.Path == otxEventsPath }
 	s.of = func(place string) []string { return addrs[place] }
 	s.add = func() string { return put(time.Now()) }
 	return s
@@ -416,11 +416,11 @@ func TestOTXOneBadPulse(t *testing.T) {
 			}
 			w := newWorld(t, func(rw http.ResponseWriter, r *http.Request) {
 				switch {
-				case r.URL.Path == otxSubscribed && r.URL.Query().Get("modified_since") != "":
+				case r.URL.Path == otxSubscribedPath && r.URL.Query().Get("modified_since") != "":
 					serves(`{"results":[],"next":null}`)(rw, r)
-				case r.URL.Path == otxSubscribed && r.URL.Query().Get("page") == "1":
-					_ = json.NewEncoder(rw).Encode(map[string]any{"results": []any{pulse(1, true)}, "next": "http://127.0.0.1" + otxSubscribed + "?limit=2&page=2"})
-				case r.URL.Path == otxSubscribed:
+				case r.URL.Path == otxSubscribedPath && r.URL.Query().Get("page") == "1":
+					_ = json.NewEncoder(rw).Encode(map[string]any{"results": []any{pulse(1, true)}, "next": "http://127.0.0.1" + otxSubscribedPath + "?limit=2&page=2"})
+				case r.URL.Path == otxSubscribedPath:
 					_ = json.NewEncoder(rw).Encode(map[string]any{"results": []any{pulse(2, false)}, "next": nil})
 				case strings.HasSuffix(r.URL.Path, "/indicators") && mended:
 					serves(`{"results":[{"indicator":"45.33.32.1","type":"IPv4"},{"indicator":"45.33.32.9","type":"IPv4"}],"next":null}`)(rw, r)

@@ -33,7 +33,7 @@ const (
 // A reading is one attempt to catch up with a source that is read piece by piece. It
 // collects what has changed and makes generations of it.
 type reading struct {
-	r     *runner
+	*Job
 	c     *client
 	known map[string]object // objects of the copy in use and of this reading
 	delta *delta
@@ -48,38 +48,34 @@ type reading struct {
 	outcome Outcome
 }
 
-func (r *runner) newReading(c *client) (*reading, error) {
-	known, err := r.objects()
-	if err != nil {
+func newReading(j *Job) (*reading, error) {
+	g := &reading{Job: j, c: j.Client, known: make(map[string]object), delta: newDelta(), anew: j.Copy.Anew(), outcome: Unchanged}
+	if err := g.objects(); err != nil {
 		return nil, err
 	}
-	g := &reading{r: r, c: c, known: known, delta: newDelta(), anew: r.anew(), outcome: Unchanged}
-	g.bad = r.lastBad()
+	g.bad = maps.Clone(j.Bad)
 	g.grows = len(g.bad) > 0
-	g.waited = r.failures() > pausesBefore // the one that has begun counts
+	g.waited = j.Failures > pausesBefore // the one that has begun counts
 	return g, nil
 }
 
 // objects reads the objects of the copy in use.
-func (r *runner) objects() (map[string]object, error) {
-	known := make(map[string]object)
-	if r.anew() {
-		return known, nil
+func (g *reading) objects() error {
+	if g.anew {
+		return nil
 	}
-	g, err := r.open(extGood)
-	if g == nil {
-		return known, err
+	in, err := g.Copy.Open()
+	if in == nil {
+		return err
 	}
-	defer g.Close()
-	return known, g.each(func(o object) error { known[o.id] = o; return nil }, nil)
+	defer in.Close()
+	return in.each(func(o object) error { g.known[o.id] = o; return nil }, nil)
 }
 
 // lastCursor reads the cursor of the copy in use.
-func (r *runner) lastCursor(v any) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.anewLocked() {
-		r.good.cursor(v)
+func (g *reading) lastCursor(v any) {
+	if !g.anew {
+		g.Copy.InUse().decodeCursor(v)
 	}
 }
 
@@ -107,12 +103,12 @@ func (g *reading) ask(ctx context.Context, q request, opts feeds.Options) (envel
 	if opts.Format != "stix" && e.nothing { // which is an answer in TAXII alone
 		return e, errors.New("an empty object is no answer")
 	}
-	opts.MaxBytes = g.r.spec.MaxBytes
+	opts.MaxBytes = g.Spec.MaxBytes
 	opts.Seen = func(o feeds.Object) { e.seen = append(e.seen, o) }
-	opts.Now = g.r.m.now()
+	opts.Now = g.Now()
 	report, err := feeds.Parse(body, opts, func(entry feeds.Entry) error {
-		if len(e.entries) >= g.r.m.cfg.MaxIndicators {
-			return fmt.Errorf("%w: more than the %d of max_indicators", errTooMany, g.r.m.cfg.MaxIndicators)
+		if len(e.entries) >= g.MaxIndicators {
+			return fmt.Errorf("%w: more than the %d of max_indicators", errTooMany, g.MaxIndicators)
 		}
 		e.entries = append(e.entries, entry)
 		return nil
@@ -126,11 +122,11 @@ func (g *reading) ask(ctx context.Context, q request, opts feeds.Options) (envel
 			n++
 		}
 	}
-	if limit := g.r.m.cfg.Fetch.MaxObjects; n > limit {
+	if limit := g.MaxObjects; n > limit {
 		return e, fmt.Errorf("%w: more than the %d of fetch.max_objects; the rest is not read", errTooMany, limit)
 	}
 	g.fine()
-	g.parsed.add(parsedOf(report, g.c.scrub))
+	g.parsed.add(parsedOf(report, g.c.scrub.text))
 	e.more, e.next = report.More, report.Next
 	return e, nil
 }
@@ -177,19 +173,17 @@ func (g *reading) commit(cursor any) error {
 	if err != nil {
 		return err
 	}
-	r := g.r
-	r.mu.Lock()
-	same := r.good != nil && string(r.good.Cursor) == string(text)
-	if r.good == nil && r.read.gone == nil && (g.first || g.good == 0 && g.pieces.first != nil) {
+	good := g.Copy.InUse()
+	same := good != nil && string(good.Cursor) == string(text)
+	if good == nil && !g.Copy.Lost() && (g.first || g.good == 0 && g.pieces.first != nil) {
 		same = true // a first reading of which nothing has come is no copy
 	}
-	r.mu.Unlock()
 	if g.delta.empty() && same {
 		return nil
 	}
 	var old *reader
 	if !g.anew {
-		if old, err = r.open(extGood); err != nil {
+		if old, err = g.Copy.Open(); err != nil {
 			return err
 		}
 	}
@@ -197,7 +191,7 @@ func (g *reading) commit(cursor any) error {
 		defer old.Close()
 	}
 	g.anew = false
-	w, err := newWriter(r.m.disk, r.m.dir)
+	w, err := g.Copy.Create()
 	if err != nil {
 		return err
 	}
@@ -205,15 +199,15 @@ func (g *reading) commit(cursor any) error {
 	if err := g.delta.merge(old, w); err != nil {
 		return err
 	}
-	if w.entries > r.m.cfg.MaxIndicators {
-		return fmt.Errorf("%w: more than the %d of max_indicators", errTooMany, r.m.cfg.MaxIndicators)
+	if w.entries > g.MaxIndicators {
+		return fmt.Errorf("%w: more than the %d of max_indicators", errTooMany, g.MaxIndicators)
 	}
 	return g.settle(w, Description{Cursor: text, Parsed: g.parsed, Partial: g.first, grows: g.grows || g.first})
 }
 
 func (g *reading) settle(w *writer, d Description) error {
 	d.Parsed.Verdict = feeds.OK // pages may be empty, what counts is the whole
-	out, err := g.r.settle(w, d, -1)
+	out, err := g.Copy.Settle(w, d, -1)
 	if err != nil {
 		return err
 	}
@@ -228,7 +222,7 @@ func (g *reading) settle(w *writer, d Description) error {
 // done gives the outcome of a reading that ended with err, after a last commit. Nothing
 // but failures are one of the source.
 func (g *reading) done(err error) (Outcome, error) {
-	g.r.noteBad(g.bad)
+	g.Bad = g.bad
 	if err == nil && g.good == 0 {
 		err = g.pieces.first
 	}
@@ -260,7 +254,7 @@ func (g *reading) getJSON(ctx context.Context, q request, v any) error {
 		return err
 	}
 	defer a.Close()
-	err = json.NewDecoder(io.LimitReader(a.Body, g.r.spec.MaxBytes)).Decode(v)
+	err = json.NewDecoder(io.LimitReader(a.Body, g.Spec.MaxBytes)).Decode(v)
 	if _, strange := errors.AsType[*netError](err); err != nil && strange {
 		return err
 	}
@@ -274,7 +268,7 @@ func (g *reading) getJSON(ctx context.Context, q request, v any) error {
 // with it.
 func (g *reading) sameBase(link string) error {
 	u, err := url.Parse(link)
-	base, baseErr := url.Parse(string(g.r.spec.URL))
+	base, baseErr := url.Parse(string(g.Spec.URL))
 	if err != nil || baseErr != nil || u.Scheme != base.Scheme || !sameHost(u, base) {
 		return errors.New("the service links to another host; that is not followed")
 	}

@@ -141,7 +141,7 @@ func TestEveryFileOperation(t *testing.T) {
 						}
 					}
 					w.stop()
-					if left, _ := filepath.Glob(filepath.Join(w.dir, tempPattern)); len(left) > 1 {
+					if left, _ := filepath.Glob(filepath.Join(w.dir, ".tmp-*")); len(left) > 1 {
 						t.Errorf("operation %d (%s): left over: %v", first, d.hit, left)
 					}
 				})

@@ -84,7 +84,7 @@ func TestRedirectCertificate(t *testing.T) {
 		t.Cleanup(s.Close)
 		return s
 	}
-	other := server("other", serves("62.0.0.1\n"))
+	other := server("other", func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("62.0.0.1\n")) })
 	home := server("home", http.RedirectHandler(other.URL, http.StatusFound).ServeHTTP)
 	f := Feed{Name: "f", URL: URL(home.URL)}
 	s := f.resolve()

@@ -3,14 +3,12 @@ package fetch
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"sync"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel/feeds"
 	"go.uber.org/zap"
 )
 
@@ -112,18 +110,6 @@ func (r *runner) open(ext string) (*reader, error) {
 	return g, nil
 }
 
-// An Outcome says what became of an attempt.
-type Outcome string
-
-// The outcomes.
-const (
-	Updated   Outcome = "updated"   // there is a new copy in use
-	Unchanged Outcome = "unchanged" // the copy in use is the newest
-	HeldBack  Outcome = "held back" // there is a new copy that a guard does not let through
-	Failed    Outcome = "failed"    // the copy in use stays
-	NotYet    Outcome = "not yet"   // the provider may not be asked so soon
-)
-
 // fetch brings the feed up to date, unless the provider may not be asked yet.
 func (r *runner) fetch(ctx context.Context) (Outcome, error) {
 	if err := r.acquire(ctx); err != nil {
@@ -143,7 +129,7 @@ func (r *runner) fetch(ctx context.Context) (Outcome, error) {
 	}
 	longest := r.m.cfg.Fetch.MaxTime
 	bounded, cancel := context.WithTimeoutCause(ctx, longest,
-		&slowError{fmt.Sprintf("the fetch took longer than %v; the next one goes on", longest)})
+		&slowError{text: fmt.Sprintf("the fetch took longer than %v; the next one goes on", longest)})
 	defer cancel()
 	out, note, err := r.pull(bounded)
 	r.end(ctx, out, note, err)
@@ -296,26 +282,6 @@ func (r *runner) poke() {
 	}
 }
 
-// slow gives how many readings in a row were too much for the service.
-func (r *runner) slow() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.state.Slow
-}
-
-// failures counts the attempts in a row that have failed, with the one under way.
-func (r *runner) failures() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.state.Failures
-}
-
-func (r *runner) setSlow(n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.state.Slow = n
-}
-
 // tryAgain brings the next fetch forward if the last one has failed.
 func (r *runner) tryAgain() {
 	r.mu.Lock()
@@ -409,48 +375,19 @@ func (r *runner) pull(ctx context.Context) (out Outcome, note string, err error)
 			out = Failed
 		}
 	}()
-	switch r.spec.kind {
-	case kindOTX:
-		return r.pullOTX(ctx, c)
-	case kindTAXII:
-		return r.pullTAXII(ctx, c)
-	case kindMISPFeed:
-		return r.pullMISPFeed(ctx, c)
-	case kindMISPSearch:
-		return r.pullMISPSearch(ctx, c)
+	j := &Job{
+		Spec: &r.spec, Client: c, Copy: inUse{r}, Now: r.m.now, MaxIndicators: r.m.cfg.MaxIndicators, MaxObjects: r.m.cfg.Fetch.MaxObjects,
+		Bad: r.lastBad(),
 	}
-	out, err = r.pullHTTP(ctx, c)
-	return out, "", err
-}
-
-func isNetError(err error) bool {
-	_, ok := errors.AsType[*netError](err)
-	return ok
-}
-
-// errTooMany ends the parsing of a document that lists more than a table may hold.
-var errTooMany = errors.New("too many entries")
-
-// take gives the function that takes the entries of a document into w.
-func (r *runner) take(w *writer) func(feeds.Entry) error {
-	return func(e feeds.Entry) error {
-		if w.entries >= r.m.cfg.MaxIndicators {
-			return fmt.Errorf("%w: more than the %d of max_indicators", errTooMany, r.m.cfg.MaxIndicators)
-		}
-		return w.entry(&e)
-	}
-}
-
-func parsedOf(p feeds.Report, scrub scrubber) Parsed {
-	out := Parsed{
-		Format: p.Format, Verdict: p.Verdict, Accepted: p.Accepted, Excluded: p.Excluded,
-		Rejected: p.Rejected, RejectedParts: p.RejectedParts, Skipped: p.Skipped, Updated: p.Updated,
-	}
-	for _, s := range p.Samples {
-		s.Text = scrub.text(s.Text)
-		out.Samples = append(out.Samples, s)
-	}
-	return out
+	r.mu.Lock()
+	j.Failures, j.Slow = r.state.Failures, r.state.Slow
+	r.mu.Unlock()
+	out, note, err = j.Pull(ctx)
+	r.noteBad(j.Bad)
+	r.mu.Lock()
+	r.state.Slow = j.Slow
+	r.mu.Unlock()
+	return out, note, err
 }
 
 // settle puts a complete new generation where it belongs: in use, or aside with the
@@ -594,12 +531,5 @@ func (r *runner) remember(d *Description) {
 	r.mu.Unlock()
 	if err := r.save(s); err != nil {
 		r.log.Error("what was accepted of a feed is not remembered after a restart", zap.Error(err))
-	}
-}
-
-// cursor reads the cursor of a generation into v; without one v stays as it is.
-func (d *Description) cursor(v any) {
-	if d != nil && len(d.Cursor) > 0 {
-		_ = json.Unmarshal(d.Cursor, v) // a strange cursor is none: all is read anew
 	}
 }

@@ -1,10 +1,7 @@
 package fetch
 
 import (
-	"encoding/base64"
-	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -53,34 +50,4 @@ func (s Secret) read(file string) (string, error) {
 	default:
 		return key, nil
 	}
-}
-
-// A scrubber takes secrets out of texts that people will see.
-type scrubber []string
-
-// minScrubbed is the length from which a text is a secret: shorter ones would only
-// tear words apart.
-const minScrubbed = 4
-
-// add takes a secret in every spelling in which it may come back.
-func (s *scrubber) add(secret string) {
-	if len(secret) < minScrubbed {
-		return
-	}
-	quoted := strconv.Quote(secret)
-	for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret),
-		quoted[1 : len(quoted)-1], base64.StdEncoding.EncodeToString([]byte(secret))} {
-		*s = append(*s, form, hidden)
-	}
-}
-
-func (s scrubber) text(t string) string { return strings.NewReplacer(s...).Replace(t) }
-
-// err gives an error without secrets. It cannot be unwrapped: what is inside has
-// them still.
-func (s scrubber) err(err error) error {
-	if err == nil {
-		return nil
-	}
-	return errors.New(s.text(err.Error()))
 }

@@ -59,7 +59,7 @@ func (w *world) everything() string {
 // or configuration that is printed, and goes to no other host.
 func TestSecrets(t *testing.T) {
 	feed := Feed{Name: "f", URL: "http://127.0.0.1/list.txt?token=" + "t0ken-in-the-url", Interval: time.Hour,
-		APIKey: aKey, User: "me", Password: aPassword, Headers: []Header{{"X-Extra", aHeader}}}
+		APIKey: aKey, User: "me", Password: aPassword, Headers: []Header{{Name: "X-Extra", Value: aHeader}}}
 	plain := feed
 	plain.User, plain.Password = "", ""
 	echo := func(rw http.ResponseWriter, r *http.Request) {

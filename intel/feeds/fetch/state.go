@@ -41,13 +41,6 @@ type state struct {
 	Incomplete int     `json:"incomplete,omitempty"`
 }
 
-// How long is waited after a failure at least, and how long a provider or a wrong
-// clock can make us wait at most.
-const (
-	firstBackoff = time.Minute
-	maxWait      = 24 * time.Hour
-)
-
 // loadState reads the state of a feed; that of another origin is no state. A broken
 // file is one too, and the error says so.
 func loadState(d *disk, path, origin string) (state, error) {
@@ -123,7 +116,7 @@ func (s *state) begin(now time.Time, sp *spec) {
 	s.Failures++
 	s.Code = 0
 	s.Error = "interrupted: the process ended during the attempt"
-	s.wait(now, sp.backoff(s.Failures), sp.floor)
+	s.wait(now, backoff(sp, s.Failures), sp.floor)
 }
 
 // succeed notes that the source has answered well.
@@ -142,7 +135,7 @@ func (s *state) incomplete(now time.Time, sp *spec) {
 		return
 	}
 	s.Incomplete++
-	s.wait(now, jitter(sp.backoff(s.Incomplete)), sp.floor)
+	s.wait(now, jitter(backoff(sp, s.Incomplete)), sp.floor)
 }
 
 // fail notes that it has not. Failures were counted by begin.
@@ -152,7 +145,7 @@ func (s *state) fail(now time.Time, sp *spec, err error, text string) {
 	if neverReached(err) {
 		floor = 0 // a provider that got no packet was not bothered
 	}
-	pause := jitter(sp.backoff(s.Failures))
+	pause := jitter(backoff(sp, s.Failures))
 	var answer *statusError
 	if errors.As(err, &answer) {
 		floor = max(floor, min(answer.retryAfter, maxWait))
@@ -168,7 +161,7 @@ func (s *state) wait(now time.Time, due, floor time.Duration) {
 
 // backoff gives the pause after so many failures: a minute, doubled each time, up to
 // the interval.
-func (sp *spec) backoff(failures int) time.Duration {
+func backoff(sp *spec, failures int) time.Duration {
 	pause := firstBackoff << min(max(failures-1, 0), 20)
 	return min(pause, sp.Interval)
 }

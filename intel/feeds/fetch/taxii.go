@@ -77,13 +77,13 @@ type taxiiReading struct {
 }
 
 // pullTAXII reads what was added to the collections since the last time.
-func (r *runner) pullTAXII(ctx context.Context, c *client) (Outcome, string, error) {
-	g, err := r.newReading(c)
+func pullTAXII(ctx context.Context, j *Job) (Outcome, string, error) {
+	g, err := newReading(j)
 	if err != nil {
 		return Failed, "", err
 	}
-	t := &taxiiReading{reading: g, start: r.m.now(), finished: make(map[string]uint32)}
-	r.lastCursor(&t.cur)
+	t := &taxiiReading{reading: g, start: j.Now(), finished: make(map[string]uint32)}
+	t.lastCursor(&t.cur)
 	out, err := g.done(t.run(ctx))
 	return out, t.note, err
 }
@@ -258,7 +258,7 @@ type taxiiCollection struct {
 
 // discover gives the API roots of the server, or the one collection that the feed is.
 func (t *taxiiReading) discover(ctx context.Context) (roots []string, single string, err error) {
-	base := strings.TrimSuffix(string(t.r.spec.URL), "/") + "/"
+	base := strings.TrimSuffix(string(t.Spec.URL), "/") + "/"
 	var top taxiiResource
 	if err := t.getJSON(ctx, request{url: base}, &top); err != nil {
 		return nil, "", err
@@ -319,7 +319,7 @@ func (t *taxiiReading) root(ctx context.Context, root string) ([]string, error) 
 		list = list[:maxCollections]
 	}
 	var out []string
-	wanted := t.r.spec.TAXII.Collections
+	wanted := t.Spec.TAXII.Collections
 	for _, raw := range list {
 		var c taxiiCollection
 		if err := json.Unmarshal(raw, &c); err != nil || c.ID == "" {
@@ -356,7 +356,7 @@ func (t *taxiiReading) collection(ctx context.Context, at string, p *taxiiPlace)
 			p.After, p.From = "", ""
 		}
 	}
-	limit := cmp.Or(t.r.spec.TAXII.Limit, taxiiLimit) // medallion fails without
+	limit := cmp.Or(t.Spec.TAXII.Limit, taxiiLimit) // medallion fails without
 	for {
 		e, err := t.objectsPage(ctx, at, p, limit)
 		if err != nil && t.mayGoBeyond(ctx, p, err) {
@@ -423,7 +423,7 @@ func (t *taxiiReading) mayGoBeyond(ctx context.Context, p *taxiiPlace, err error
 	if ctx.Err() != nil || neverReached(err) || errors.Is(err, errTooMany) || p.Skipped {
 		return false
 	}
-	failed := max(p.Failed, t.r.failures()-1) // nothing is kept of a first reading in vain
+	failed := max(p.Failed, t.Failures-1) // nothing is kept of a first reading in vain
 	if p.Missed == nil && (failed < giveUpAfter || t.start.Sub(p.Beyond) < beyondEvery) {
 		return false
 	}

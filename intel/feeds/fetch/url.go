@@ -64,20 +64,11 @@ func editQuery(s string, write func(name, value string) string) string {
 	return u.String()
 }
 
-// minURLSecret is the length from which a value of a query may be a key.
-const minURLSecret = 8
-
-// addURL adds what may be a key in a URL.
-func (s *scrubber) addURL(at string) {
-	u, err := url.Parse(at)
+// host names where the requests of a feed go.
+func (s *spec) host() string {
+	u, err := url.Parse(string(s.URL))
 	if err != nil {
-		return
+		return ""
 	}
-	for _, values := range u.Query() {
-		for _, value := range values {
-			if len(value) >= minURLSecret {
-				s.add(value)
-			}
-		}
-	}
+	return strings.ToLower(u.Host)
 }

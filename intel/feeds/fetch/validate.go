@@ -13,42 +13,6 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
 )
 
-// Validate tells the first thing that is wrong, beginning with the path of its key.
-// It reads no file.
-func (c *Config) Validate() error {
-	names := make(map[string]string)
-	for i, f := range c.Feeds {
-		key := fmt.Sprintf("feeds[%d]", i)
-		if err := f.validate(key, false, names); err != nil {
-			return err
-		}
-	}
-	for i, f := range c.Warninglists {
-		key := fmt.Sprintf("warninglists[%d]", i)
-		if err := f.validate(key, true, names); err != nil {
-			return err
-		}
-	}
-	for i, p := range c.Deny {
-		if !p.IsValid() || p.Bits() == 0 {
-			return fmt.Errorf("deny[%d]: %s is everything; allowed are /1 and longer", i, p)
-		}
-	}
-	if n := c.MaxIndicators; n < 1 || n > maxMaxCount {
-		return fmt.Errorf("max_indicators: %d is outside 1 to %d", n, maxMaxCount)
-	}
-	if err := c.Fetch.validate(); err != nil {
-		return fmt.Errorf("fetch.%w", err)
-	}
-	if err := c.Quarantine.validate(); err != nil {
-		return fmt.Errorf("quarantine.%w", err)
-	}
-	if len(c.Contact) > 200 || strings.ContainsFunc(c.Contact, isUnprintable) {
-		return errors.New("contact: want a mail address or URL in ASCII, at most 200 characters")
-	}
-	return nil
-}
-
 func isUnprintable(r rune) bool { return r < ' ' || r > '~' || r == '(' || r == ')' }
 
 // validate checks one feed; names holds the key of every name so far.
@@ -97,6 +61,9 @@ func (f *Feed) validateSource() error {
 	}
 	return f.validateBlocks()
 }
+
+// DenyFeed is the name of the operator's own listed prefixes among the feeds.
+const denyFeed = "deny"
 
 // maxNear is how many names are suggested for one that is unknown.
 const maxNear = 5
@@ -260,24 +227,6 @@ func isToken(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
 	})
-}
-
-// MissingKeys gives an error for each feed whose provider requires a key while there is
-// none, beginning with the path of the key to set.
-func (c *Config) MissingKeys() (errs []error) {
-	look := func(block string, list []Feed) {
-		for i, f := range list {
-			s := f.resolve()
-			p, known := presetOf(f)
-			required := known && p.Key == KeyRequired || s.kind == kindOTX || s.kind == kindMISPSearch
-			if required && !s.kind.local() && !s.keyed() && s.CertFile == "" {
-				errs = append(errs, fmt.Errorf("%s[%d].api_key_file: missing; %s answers only with a key", block, i, s.Name))
-			}
-		}
-	}
-	look("feeds", c.Feeds)
-	look("warninglists", c.Warninglists)
-	return errs
 }
 
 // validateURL also keeps keys off the open wire.

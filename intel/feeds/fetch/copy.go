@@ -1,0 +1,58 @@
+package fetch
+
+import (
+	"cmp"
+	"errors"
+)
+
+// An inUse is the copy of a feed, as the reading of its source works with it.
+type inUse struct{ r *runner }
+
+// Open opens the copy in use; nil when there is none.
+func (c inUse) Open() (*reader, error) { return c.r.open(extGood) }
+
+// Create begins a new copy.
+func (c inUse) Create() (*writer, error) { return newWriter(c.r.m.disk, c.r.m.dir) }
+
+// Settle puts a complete new copy where it belongs.
+func (c inUse) Settle(w *writer, d Description, declared int) (Outcome, error) {
+	return c.r.settle(w, d, declared)
+}
+
+// Anew reports whether the source is asked for all, as if there were no copy.
+func (c inUse) Anew() bool { return c.r.anew() }
+
+// InUse describes the copy in use; nil when there is none.
+func (c inUse) InUse() *Description {
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	return c.r.good
+}
+
+// Newest describes the newest copy, in use or held back; nil when there is none.
+func (c inUse) Newest() *Description {
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	return cmp.Or(c.r.held, c.r.good)
+}
+
+// Lost reports whether the copy in use was found damaged or missing.
+func (c inUse) Lost() bool {
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	return c.r.read.gone != nil
+}
+
+// Unchanged is what a source means with 304. Said of a copy that is held back it
+// changes nothing.
+func (c inUse) Unchanged() (Outcome, error) {
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	switch {
+	case c.r.held != nil:
+		return HeldBack, nil
+	case c.r.good == nil:
+		return Failed, errors.New("HTTP 304 to a question without condition")
+	}
+	return Unchanged, nil
+}

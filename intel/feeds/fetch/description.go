@@ -1,0 +1,114 @@
+package fetch
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds"
+)
+
+// A Description says what a generation is and where it comes from.
+type Description struct {
+	Feed string `json:"feed"`
+	// Origin names the source, so that a feed that was given another one does not
+	// go on with the data of the old. It holds no secret.
+	Origin string `json:"origin"`
+	// Taken is when the generation was completed.
+	Taken time.Time `json:"taken"`
+	// ETag and LastModified are the validators of exactly this copy.
+	ETag         string `json:"etag,omitempty"`
+	LastModified string `json:"last_modified,omitempty"`
+	// Cursor is where a source that is read piece by piece goes on.
+	Cursor json.RawMessage `json:"cursor,omitempty"`
+	// Entries and Objects count the records, Previous the entries of the
+	// generation before.
+	Entries  int `json:"entries"`
+	Objects  int `json:"objects,omitempty"`
+	Previous int `json:"previous"`
+	// Content is the CRC-64 of all records, so that a document that says the same again
+	// is known; 0 = not known.
+	Content uint64 `json:"content,omitempty"`
+	// Parsed says what the parser made of the document, or of the last pages.
+	Parsed Parsed `json:"parsed"`
+	// Partial tells that the source has never been read to its end.
+	Partial bool `json:"partial,omitempty"`
+	// Space4 and Space6 are the IPv4 addresses and IPv6 /64 networks that it covers,
+	// Turnover tells that nearly all entries of the one before are gone: what an operator
+	// accepts is remembered by them.
+	Space4   uint64 `json:"space4,omitempty"`
+	Space6   uint64 `json:"space6,omitempty"`
+	Turnover bool   `json:"turnover,omitempty"`
+	// Peak is the largest number of entries of the last days, PeakAt when it was.
+	Peak   int       `json:"peak,omitempty"`
+	PeakAt time.Time `json:"peak_at,omitzero"`
+	// Held is why the generation is not used; empty when it is.
+	Held string `json:"held,omitempty"`
+
+	// grows is set when pieces may have come that were missing: growth is expected.
+	grows bool `json:"-"`
+}
+
+// Parsed is the report of a parser as far as it is kept.
+type Parsed struct {
+	Format   string        `json:"format,omitempty"`
+	Verdict  feeds.Verdict `json:"verdict,omitempty"`
+	Accepted int           `json:"accepted"`
+	Excluded int           `json:"excluded,omitempty"`
+	Rejected int           `json:"rejected"`
+	// RejectedParts are those of rows of which other parts were taken.
+	RejectedParts int            `json:"rejected_parts,omitempty"`
+	Skipped       int            `json:"skipped,omitempty"`
+	Samples       []feeds.Reject `json:"samples,omitempty"`
+	Updated       time.Time      `json:"updated,omitzero"`
+}
+
+// parsedOf gives what is kept of a report; scrub, if not nil, takes secrets out of its samples.
+func parsedOf(p feeds.Report, scrub func(string) string) Parsed {
+	out := Parsed{
+		Format: p.Format, Verdict: p.Verdict, Accepted: p.Accepted, Excluded: p.Excluded,
+		Rejected: p.Rejected, RejectedParts: p.RejectedParts, Skipped: p.Skipped, Updated: p.Updated,
+	}
+	for _, s := range p.Samples {
+		if scrub != nil {
+			s.Text = scrub(s.Text)
+		}
+		out.Samples = append(out.Samples, s)
+	}
+	return out
+}
+
+// add sums up the reports of several documents; the first that is not good gives the
+// verdict.
+func (p *Parsed) add(o Parsed) {
+	p.Accepted += o.Accepted
+	p.Excluded += o.Excluded
+	p.Rejected += o.Rejected
+	p.RejectedParts += o.RejectedParts
+	p.Skipped += o.Skipped
+	if p.Format == "" {
+		p.Format = o.Format
+	} else if p.Format != o.Format {
+		p.Format = "several"
+	}
+	if p.Verdict == feeds.Empty || p.Verdict == "" || p.Verdict == feeds.OK && o.Verdict != feeds.Empty {
+		p.Verdict = o.Verdict
+	}
+	if o.Updated.After(p.Updated) {
+		p.Updated = o.Updated
+	}
+	for _, s := range o.Samples {
+		if len(p.Samples) < maxSamples {
+			p.Samples = append(p.Samples, s)
+		}
+	}
+}
+
+// maxSamples is how many rejected rows are kept of several documents.
+const maxSamples = 5
+
+// decodeCursor reads the cursor of a generation into v; without one v stays as it is.
+func (d *Description) decodeCursor(v any) {
+	if d != nil && len(d.Cursor) > 0 {
+		_ = json.Unmarshal(d.Cursor, v) // a strange cursor is none: all is read anew
+	}
+}

@@ -1,0 +1,39 @@
+package fetch
+
+import "testing"
+
+func TestTAXIITimestamp(t *testing.T) {
+	for text, want := range map[string]string{
+		"2026-11-01T00:00:00.123456Z":                                    "2026-11-01T00:00:00.123456Z",
+		"2026-11-01T02:00:00.1234569+02:00":                              "2026-11-01T00:00:00.123456Z",
+		"2026-11-01T00:00:00Z":                                           "2026-11-01T00:00:00.000000Z",
+		"Sat Jan 03 2026 00:00:00 GMT+0000 (Coordinated Universal Time)": "2026-01-03T00:00:00.000000Z",
+		"Sat, 03 Jan 2026 00:00:00 GMT":                                  "2026-01-03T00:00:00.000000Z",
+		"yesterday":                                                      "",
+		"":                                                               "",
+	} {
+		if got := taxiiTimestamp(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestShrinkPage: no pulse is left out when the pages get smaller.
+func TestShrinkPage(t *testing.T) {
+	for _, tt := range []struct {
+		at    string
+		limit int
+		want  string
+	}{
+		{"http://h/p?limit=20&page=3", 10, "http://h/p?limit=10&page=5"},
+		{"http://h/p?limit=20&page=3", 7, "http://h/p?limit=7&page=6"}, // begins 5 pulses early
+		{"http://h/p?limit=20&page=1", 5, "http://h/p?limit=5&page=1"},
+		{"http://h/p?limit=5&page=3", 20, "http://h/p?limit=5&page=3"},
+		{"http://h/p?page=3", 5, "http://h/p?page=3"},
+		{"http://h/p?limit=x&page=0", 5, "http://h/p?limit=x&page=0"},
+	} {
+		if got := shrinkPage(tt.at, tt.limit); got != tt.want {
+			t.Errorf("%s to %d: %s, want %s", tt.at, tt.limit, got, tt.want)
+		}
+	}
+}
