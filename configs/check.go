@@ -15,7 +15,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
-	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 )
@@ -126,7 +126,7 @@ func checkMap(n ast.Node, t reflect.Type, key string) *Error {
 // blockExamples show an entry of lists whose entries are blocks.
 var blockExamples = map[reflect.Type]string{
 	reflect.TypeFor[udp.Config]():         ` such as - udp: ":2055"`,
-	reflect.TypeFor[fetch.Feed]():         " such as - preset: dshield",
+	reflect.TypeFor[spec.Feed]():          " such as - preset: dshield",
 	reflect.TypeFor[Sink]():               " such as - jsonlog: {}",
 	reflect.TypeFor[correlate.Exporter](): " such as - {name: edge-1, address: 192.0.2.1}",
 }

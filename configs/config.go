@@ -19,6 +19,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/journal"
 	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
@@ -131,7 +132,7 @@ func base() Config {
 		Sinks:    []Sink{{JSONLog: &jsonlog.Config{}}, {Console: &Console{}}},
 		Web:      web.DefaultConfig(),
 	}
-	c.Intel.Feeds = fetch.BuiltIn()
+	c.Intel.Feeds = spec.BuiltIn()
 	for _, port := range []string{":2055", ":4739", ":6343"} {
 		c.Listen = append(c.Listen, udp.Config{Listen: port})
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/synth"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel"
-	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/flowsnitch/flowsnitch/sinks/journal"
 	"github.com/spf13/cobra"
 )
@@ -71,12 +71,12 @@ addresses and documentation space, so no feed makes a hit of it.`,
 
 // The lists of the demonstration: documentation space, which no real list has.
 var demoLists = []struct {
-	feed     fetch.Feed
+	feed     spec.Feed
 	prefixes string
 }{
-	{fetch.Feed{Name: "demo-c2", Score: 95, Category: "c2"}, "203.0.113.9 # beacon of a trojan\n203.0.113.64/28\n2001:db8:bad::/48\n"},
-	{fetch.Feed{Name: "demo-otx", Score: 75, Category: "malware"}, "203.0.113.0/24\n"},
-	{fetch.Feed{Name: "demo-scanners", Score: 60, Category: "scan"}, "198.51.100.0/25\n"},
+	{spec.Feed{Name: "demo-c2", Score: 95, Category: "c2"}, "203.0.113.9 # beacon of a trojan\n203.0.113.64/28\n2001:db8:bad::/48\n"},
+	{spec.Feed{Name: "demo-otx", Score: 75, Category: "malware"}, "203.0.113.0/24\n"},
+	{spec.Feed{Name: "demo-scanners", Score: 60, Category: "scan"}, "198.51.100.0/25\n"},
 }
 
 // demo runs the collector and the exporters until the time is up.

@@ -14,6 +14,8 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/spf13/cobra"
 )
@@ -266,7 +268,7 @@ func printAnswers(w io.Writer, answers []fetch.Answer, now time.Time) error {
 			fmt.Fprintf(w, "; next in %s", short(a.Next.Sub(now)))
 		}
 		fmt.Fprintln(w)
-		if a.Outcome == fetch.Failed {
+		if a.Outcome == source.Failed {
 			failed++
 			if a.Entries == 0 {
 				without++
@@ -336,13 +338,13 @@ when the configuration names no feeds. In a configuration, each value can be ove
 		Example: "  flowsnitch intel presets",
 		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			printPresets(c.OutOrStdout(), fetch.Presets())
+			printPresets(c.OutOrStdout(), spec.Presets())
 			return nil
 		},
 	}
 }
 
-func printPresets(w io.Writer, presets []fetch.Preset) {
+func printPresets(w io.Writer, presets []spec.Preset) {
 	for _, p := range presets {
 		mark := ""
 		if p.BuiltIn {

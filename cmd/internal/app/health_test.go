@@ -16,6 +16,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 )
@@ -480,7 +481,7 @@ func TestBadPieces(t *testing.T) {
 		s := &Status{Since: noon}
 		s.Intel.Indicators = 1
 		s.Intel.Feeds = []fetch.Status{{Name: "f", Taken: noon, IntervalSeconds: 24 * 3600, BadPieces: 2,
-			Bad: []fetch.Piece{{Name: "event 1", Why: "HTTP 404", Since: noon.Add(-age)}, {Name: "event 2", Since: noon}}}}
+			Bad: []source.Piece{{Name: "event 1", Why: "HTTP 404", Since: noon.Add(-age)}, {Name: "event 2", Since: noon}}}}
 		f := feedFinding(s, p, noon)
 		if got := f.State == Warning; got != warns || warns && !strings.Contains(f.Text, "f (2, the first is event 1: HTTP 404)") {
 			t.Errorf("after %v: %+v", age, f)

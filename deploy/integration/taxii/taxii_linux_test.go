@@ -10,6 +10,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 )
 
 // A follower keeps the table of one TAXII feed in force.
@@ -22,9 +23,9 @@ type follower struct {
 func follow(t *testing.T, s server) *follower {
 	t.Helper()
 	cfg := fetch.DefaultConfig()
-	cfg.Feeds = []fetch.Feed{{
-		Name: "medallion", URL: fetch.URL(s.base + "/taxii2/"), User: user, Password: password,
-		Interval: 10 * time.Second, TAXII: &fetch.TAXII{Collections: []string{"bad addresses"}},
+	cfg.Feeds = []spec.Feed{{
+		Name: "medallion", URL: spec.URL(s.base + "/taxii2/"), User: user, Password: password,
+		Interval: 10 * time.Second, TAXII: &spec.TAXII{Collections: []string{"bad addresses"}},
 	}}
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)

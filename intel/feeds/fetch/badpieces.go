@@ -6,16 +6,18 @@ import (
 	"strings"
 
 	"go.uber.org/zap"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 )
 
 // loggedPieces bounds the lines of one fetch in the log.
 const loggedPieces = 5
 
 // lastBad gives the bad pieces of earlier readings.
-func (r *runner) lastBad() map[string]Piece {
+func (r *runner) lastBad() map[string]source.Piece {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	bad := make(map[string]Piece, len(r.state.Bad))
+	bad := make(map[string]source.Piece, len(r.state.Bad))
 	for _, p := range r.state.Bad {
 		bad[p.Name] = p
 	}
@@ -23,8 +25,8 @@ func (r *runner) lastBad() map[string]Piece {
 }
 
 // noteBad takes over what a reading has found to be bad, and logs what is new.
-func (r *runner) noteBad(found map[string]Piece) {
-	bad := slices.SortedFunc(maps.Values(found), func(a, b Piece) int {
+func (r *runner) noteBad(found map[string]source.Piece) {
+	bad := slices.SortedFunc(maps.Values(found), func(a, b source.Piece) int {
 		if c := a.Since.Compare(b.Since); c != 0 {
 			return c
 		}

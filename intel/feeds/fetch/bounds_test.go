@@ -9,16 +9,18 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 )
 
 // TestSlowSources: sources that drip do not keep another one waiting.
 func TestSlowSources(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var feeds []Feed
+		var feeds []spec.Feed
 		for i := range 12 {
-			feeds = append(feeds, Feed{Name: fmt.Sprint("slow", i), URL: URL(fmt.Sprintf("http://slow%d.example.org/", i)), Interval: time.Hour})
+			feeds = append(feeds, spec.Feed{Name: fmt.Sprint("slow", i), URL: spec.URL(fmt.Sprintf("http://slow%d.example.org/", i)), Interval: time.Hour})
 		}
-		feeds = append(feeds, Feed{Name: "good", URL: "http://good.example.org/", Interval: time.Hour})
+		feeds = append(feeds, spec.Feed{Name: "good", URL: "http://good.example.org/", Interval: time.Hour})
 		w := newWorld(t, func(rw http.ResponseWriter, r *http.Request) {
 			for strings.HasPrefix(r.Host, "slow") && r.Context().Err() == nil {
 				_, _ = rw.Write([]byte(list(60))) // just fast enough
@@ -53,7 +55,7 @@ func TestManyObjects(t *testing.T) {
 					`"valid_from":"2000-01-01T00:00:00Z","pattern_type":"stix","pattern":"[domain-name:value='a']"}`, page, i)
 			}
 			fmt.Fprintf(rw, `{"more":true,"next":"%d","objects":[%s]}`, page, b.String()[1:])
-		}, Feed{Name: "f", URL: "http://taxii.example.org/c/", TAXII: &TAXII{}, Interval: time.Hour})
+		}, spec.Feed{Name: "f", URL: "http://taxii.example.org/c/", TAXII: &spec.TAXII{}, Interval: time.Hour})
 		w.cfg.Fetch.MaxObjects = 1000
 		m := w.manager()
 		w.m = m
@@ -84,11 +86,11 @@ func TestSlowProvider(t *testing.T) {
 	for _, hand := range []bool{false, true} {
 		t.Run(fmt.Sprintf("by hand %t", hand), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var feeds []Feed
+				var feeds []spec.Feed
 				for i := range 8 {
-					feeds = append(feeds, Feed{Name: fmt.Sprint("slow", i), URL: URL(fmt.Sprintf("http://slow.example.org/%d", i)), Interval: time.Hour})
+					feeds = append(feeds, spec.Feed{Name: fmt.Sprint("slow", i), URL: spec.URL(fmt.Sprintf("http://slow.example.org/%d", i)), Interval: time.Hour})
 				}
-				feeds = append(feeds, Feed{Name: "good", URL: "http://good.example.org/", Interval: time.Hour})
+				feeds = append(feeds, spec.Feed{Name: "good", URL: "http://good.example.org/", Interval: time.Hour})
 				w := newWorld(t, slowOrGood, feeds...)
 				ctx, cancel := context.WithCancel(context.Background())
 				defer cancel()
@@ -138,7 +140,7 @@ func endlessPages(rw http.ResponseWriter, r *http.Request) {
 // one goes on there.
 func TestLongFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, endlessPages, Feed{Name: "f", URL: "http://taxii.example.org/c/", TAXII: &TAXII{}, Interval: 2 * time.Hour})
+		w := newWorld(t, endlessPages, spec.Feed{Name: "f", URL: "http://taxii.example.org/c/", TAXII: &spec.TAXII{}, Interval: 2 * time.Hour})
 		w.start()
 		w.pass(29 * time.Minute)
 		if s := w.status(); s.Error != "" || s.SlowRequests != 0 {
@@ -167,7 +169,7 @@ func TestLongFetch(t *testing.T) {
 func TestBounds(t *testing.T) {
 	t.Run("fetch", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, endlessPages, Feed{Name: "f", URL: "http://taxii.example.org/c/", TAXII: &TAXII{}, Interval: 2 * time.Hour})
+			w := newWorld(t, endlessPages, spec.Feed{Name: "f", URL: "http://taxii.example.org/c/", TAXII: &spec.TAXII{}, Interval: 2 * time.Hour})
 			w.cfg.Fetch.MaxTime = 5 * time.Minute
 			w.start()
 			w.pass(5*time.Minute + time.Second)
@@ -180,7 +182,7 @@ func TestBounds(t *testing.T) {
 	})
 	t.Run("speed", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, slowOrGood, Feed{Name: "f", URL: "http://slow.example.org/", Interval: 2 * time.Hour})
+			w := newWorld(t, slowOrGood, spec.Feed{Name: "f", URL: "http://slow.example.org/", Interval: 2 * time.Hour})
 			w.cfg.Fetch.LeastBytes, w.cfg.Fetch.LeastTime = 20_000, 10*time.Second
 			w.start()
 			w.pass(time.Minute)
@@ -194,7 +196,7 @@ func TestBounds(t *testing.T) {
 	t.Run("headers", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
-				Feed{Name: "f", URL: plainURL, Interval: 2 * time.Hour})
+				spec.Feed{Name: "f", URL: plainURL, Interval: 2 * time.Hour})
 			w.start()
 			w.pass(90 * time.Second)
 			if s := w.status(); s.SlowRequests != 1 {
@@ -205,7 +207,7 @@ func TestBounds(t *testing.T) {
 	for name, to := range map[string]string{"nowhere": "", "circle": "/list.txt", "protocol": "ftp://feeds.example.org/"} {
 		t.Run("redirect "+name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, fails(302, "Location", to), Feed{Name: "f", URL: plainURL, Interval: 2 * time.Hour})
+				w := newWorld(t, fails(302, "Location", to), spec.Feed{Name: "f", URL: plainURL, Interval: 2 * time.Hour})
 				w.start()
 				w.pass(30 * time.Second)
 				if s := w.status(); s.RefusedRedirects != 1 || s.Requests == 0 {
@@ -214,7 +216,7 @@ func TestBounds(t *testing.T) {
 			})
 		})
 	}
-	for name, b := range map[string]Bounds{
+	for name, b := range map[string]spec.Bounds{
 		"least_bytes": {LeastBytes: -1}, "least_time": {LeastTime: time.Millisecond}, "max_time": {MaxTime: time.Second}, "max_objects": {MaxObjects: -1},
 	} {
 		cfg := DefaultConfig()

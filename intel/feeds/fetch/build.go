@@ -13,6 +13,9 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
 // Names that are nobody's feed.
@@ -41,12 +44,12 @@ type build struct {
 
 // A copied is the copy of a feed that went into a table.
 type copied struct {
-	good    *Description // nil = there was none
-	file    fs.FileInfo  // likewise
-	checked time.Time    // when the source last stood by it
-	said    time.Time    // the time of its data by its own words
-	lost    bool         // it was in use until it was found damaged or missing
-	expiry  time.Time    // of its next entry; zero = none will
+	good    *store.Description // nil = there was none
+	file    fs.FileInfo        // likewise
+	checked time.Time          // when the source last stood by it
+	said    time.Time          // the time of its data by its own words
+	lost    bool               // it was in use until it was found damaged or missing
+	expiry  time.Time          // of its next entry; zero = none will
 }
 
 // rebuild makes a table of all copies in use and publishes it.
@@ -94,7 +97,7 @@ func (m *Manager) table(now time.Time) (*intel.Table, build) {
 			m.mu.Unlock()
 			b.retry(&b)
 			return nil, b
-		case isBroken(err), isMissing(err):
+		case store.IsBroken(err), isMissing(err):
 			r.lost(err)
 		default:
 			r.unreadable(err)
@@ -129,7 +132,7 @@ func (m *Manager) tryTable(now time.Time, failed map[*runner]bool) (*intel.Table
 	})
 	same := b.sameRules(&last)
 	for _, p := range m.cfg.Deny {
-		builder.Add(intel.Indicator{Prefix: p, Feed: denyFeed, Score: operatorScore, Category: denyCategory}, intel.OriginOperator)
+		builder.Add(intel.Indicator{Prefix: p, Feed: spec.DenyFeed, Score: spec.OperatorScore, Category: denyCategory}, intel.OriginOperator)
 	}
 	for _, own := range []bool{true, false} {
 		for _, r := range m.feeds {
@@ -176,17 +179,17 @@ func (m *Manager) outOfReach() bool {
 
 // copied tells which copy is in use, without its expiry.
 func (r *runner) copied() copied {
-	if err := r.recall(); err != nil && !isBroken(err) {
+	if err := r.recall(); err != nil && !store.IsBroken(err) {
 		r.unreadable(err)
 	}
 	r.mu.Lock()
 	c := copied{good: r.good, lost: r.good == nil && r.read.gone != nil}
 	if r.good != nil {
-		c.checked, c.said = latest(r.good.Taken, r.state.Checked), r.good.Parsed.Updated
+		c.checked, c.said = source.Latest(r.good.Taken, r.state.Checked), r.good.Parsed.Updated
 	}
 	r.mu.Unlock()
 	if c.good != nil {
-		c.file, _ = r.m.disk.stat(r.file(extGood)) // nil if it cannot be opened either
+		c.file, _ = r.m.disk.Stat(r.file(store.ExtGood)) // nil if it cannot be opened either
 	}
 	return c
 }
@@ -202,7 +205,7 @@ func (c *copied) same(o *copied) bool {
 
 // alone reports whether nobody else adds entries under the name of a feed.
 func (m *Manager) alone(r *runner) bool {
-	return r.spec.Name != denyFeed &&
+	return r.spec.Name != spec.DenyFeed &&
 		!slices.ContainsFunc(m.feeds, func(o *runner) bool { return o != r && o.spec.Name == r.spec.Name })
 }
 
@@ -227,16 +230,16 @@ func (b *build) note(r *runner, c copied) {
 }
 
 // inUse opens the copy in use; nil when there is none.
-func (r *runner) inUse() (*reader, error) {
+func (r *runner) inUse() (*store.Reader, error) {
 	r.mu.Lock()
 	there := r.good != nil
 	r.mu.Unlock()
 	if !there {
 		return nil, nil
 	}
-	g, err := r.open(extGood)
+	g, err := r.open(store.ExtGood)
 	if g == nil && err == nil {
-		err = fmt.Errorf("%s: %w", r.file(extGood), fs.ErrNotExist)
+		err = fmt.Errorf("%s: %w", r.file(store.ExtGood), fs.ErrNotExist)
 	}
 	return g, err
 }
@@ -252,7 +255,7 @@ func (r *runner) addTo(builder *intel.Builder, b *build, c copied) error {
 	if r.spec.Operator {
 		a.origin = intel.OriginOperator
 	}
-	if err := g.each(nil, a.add); err != nil {
+	if err := g.Each(nil, a.add); err != nil {
 		return err
 	}
 	r.readable()
@@ -263,10 +266,10 @@ func (r *runner) addTo(builder *intel.Builder, b *build, c copied) error {
 
 // dated is the age of what bears no date in the copy: by the words of the copy itself,
 // else when the source last stood by it. A mirror can stand by data that nobody renews.
-func (r *runner) dated(d *Description) time.Time {
+func (r *runner) dated(d *store.Description) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	checked := latest(d.Taken, r.state.Checked)
+	checked := source.Latest(d.Taken, r.state.Checked)
 	if said := d.Parsed.Updated; !said.IsZero() && said.Before(checked) {
 		return said
 	}
@@ -314,7 +317,7 @@ func (a *adder) end(e *feeds.Entry) time.Time {
 	if a.r.spec.MaxAge == 0 {
 		return end
 	}
-	seen := latest(e.FirstSeen, e.LastSeen)
+	seen := source.Latest(e.FirstSeen, e.LastSeen)
 	if seen.IsZero() {
 		seen = a.taken
 	}
@@ -325,7 +328,7 @@ func (a *adder) end(e *feeds.Entry) time.Time {
 }
 
 // complete gives an entry the feed's name and what the entry itself leaves out.
-func complete(s *spec, ind intel.Indicator) intel.Indicator {
+func complete(s *spec.Spec, ind intel.Indicator) intel.Indicator {
 	ind.Feed = s.Name
 	if ind.Score == 0 {
 		ind.Score = uint8(s.Score)
@@ -398,7 +401,7 @@ func (r *runner) prefixes() ([]netip.Prefix, error) {
 	}
 	defer g.Close()
 	var out []netip.Prefix
-	err = g.each(nil, func(e *feeds.Entry) error {
+	err = g.Each(nil, func(e *feeds.Entry) error {
 		if !e.Exclude {
 			out = append(out, e.Prefix)
 		}

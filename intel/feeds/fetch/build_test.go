@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 )
 
 // TestRebuild: whatever has changed or expired meanwhile, the table made from the last one
@@ -36,10 +37,10 @@ func TestRebuild(t *testing.T) {
 				serves(fmt.Sprintf(`{"name":"x","type":"cidr","list":["62.0.%d.0/24"]}`, hour/3))(rw, r)
 			}
 		},
-			Feed{Name: "same", URL: "http://same.example.org/", Interval: time.Hour, MaxAge: 90 * time.Minute},
-			Feed{Name: "moving", URL: "http://moving.example.org/", Interval: time.Hour},
-			Feed{Name: "dated", URL: "http://dated.example.org/", Format: "feodo-json", Interval: time.Hour, MaxAge: 4 * time.Hour})
-		w.cfg.Warninglists = []Feed{{Name: "warn", URL: "http://warn.example.org/", Class: "shared", Interval: time.Hour}}
+			spec.Feed{Name: "same", URL: "http://same.example.org/", Interval: time.Hour, MaxAge: 90 * time.Minute},
+			spec.Feed{Name: "moving", URL: "http://moving.example.org/", Interval: time.Hour},
+			spec.Feed{Name: "dated", URL: "http://dated.example.org/", Format: "feodo-json", Interval: time.Hour, MaxAge: 4 * time.Hour})
+		w.cfg.Warninglists = []spec.Feed{{Name: "warn", URL: "http://warn.example.org/", Class: "shared", Interval: time.Hour}}
 		if err := w.cfg.Validate(); err != nil {
 			t.Fatal(err)
 		}

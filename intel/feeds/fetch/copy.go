@@ -3,19 +3,22 @@ package fetch
 import (
 	"cmp"
 	"errors"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
 // An inUse is the copy of a feed, as the reading of its source works with it.
 type inUse struct{ r *runner }
 
 // Open opens the copy in use; nil when there is none.
-func (c inUse) Open() (*reader, error) { return c.r.open(extGood) }
+func (c inUse) Open() (*store.Reader, error) { return c.r.open(store.ExtGood) }
 
 // Create begins a new copy.
-func (c inUse) Create() (*writer, error) { return newWriter(c.r.m.disk, c.r.m.dir) }
+func (c inUse) Create() (*store.Writer, error) { return store.NewWriter(c.r.m.disk, c.r.m.dir) }
 
 // Settle puts a complete new copy where it belongs.
-func (c inUse) Settle(w *writer, d Description, declared int) (Outcome, error) {
+func (c inUse) Settle(w *store.Writer, d store.Description, declared int) (source.Outcome, error) {
 	return c.r.settle(w, d, declared)
 }
 
@@ -23,14 +26,14 @@ func (c inUse) Settle(w *writer, d Description, declared int) (Outcome, error) {
 func (c inUse) Anew() bool { return c.r.anew() }
 
 // InUse describes the copy in use; nil when there is none.
-func (c inUse) InUse() *Description {
+func (c inUse) InUse() *store.Description {
 	c.r.mu.Lock()
 	defer c.r.mu.Unlock()
 	return c.r.good
 }
 
 // Newest describes the newest copy, in use or held back; nil when there is none.
-func (c inUse) Newest() *Description {
+func (c inUse) Newest() *store.Description {
 	c.r.mu.Lock()
 	defer c.r.mu.Unlock()
 	return cmp.Or(c.r.held, c.r.good)
@@ -45,14 +48,14 @@ func (c inUse) Lost() bool {
 
 // Unchanged is what a source means with 304. Said of a copy that is held back it
 // changes nothing.
-func (c inUse) Unchanged() (Outcome, error) {
+func (c inUse) Unchanged() (source.Outcome, error) {
 	c.r.mu.Lock()
 	defer c.r.mu.Unlock()
 	switch {
 	case c.r.held != nil:
-		return HeldBack, nil
+		return source.HeldBack, nil
 	case c.r.good == nil:
-		return Failed, errors.New("HTTP 304 to a question without condition")
+		return source.Failed, errors.New("HTTP 304 to a question without condition")
 	}
-	return Unchanged, nil
+	return source.Unchanged, nil
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 )
 
 // A date is one that can be trusted, beside a wall clock that cannot.
@@ -24,7 +26,7 @@ func TestDate(t *testing.T) {
 		d.set(years)
 		seen := d.now().Add(-time.Hour).UTC().Format("2006-01-02 15:04:05")
 		body := fmt.Sprintf(`[{"ip_address":"62.0.0.1","status":"online","first_seen":"%s","last_online":"%s"}]`, seen, seen)
-		w := newWorld(t, serves(body), Feed{Name: "f", URL: plainURL, Format: "feodo-json", Interval: 24 * time.Hour, MaxAge: 6 * time.Hour})
+		w := newWorld(t, serves(body), spec.Feed{Name: "f", URL: plainURL, Format: "feodo-json", Interval: 24 * time.Hour, MaxAge: 6 * time.Hour})
 		w.date = d.now
 		w.start()
 		w.pass(time.Minute)
@@ -52,7 +54,7 @@ func TestScheduleByDate(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var d date
 			d.set(ahead)
-			w := newWorld(t, serves(list(10)), Feed{Name: "f", URL: plainURL, Interval: 4 * time.Hour})
+			w := newWorld(t, serves(list(10)), spec.Feed{Name: "f", URL: plainURL, Interval: 4 * time.Hour})
 			w.date = d.now
 			w.start()
 			w.pass(time.Minute)
@@ -73,7 +75,7 @@ func TestScheduleByDate(t *testing.T) {
 // not after the usual pause.
 func TestDateChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, serves(list(10)), Feed{Name: "f", URL: plainURL, Interval: 24 * time.Hour})
+		w := newWorld(t, serves(list(10)), spec.Feed{Name: "f", URL: plainURL, Interval: 24 * time.Hour})
 		w.setDown(true)
 		w.start()
 		w.pass(6 * time.Hour) // tried in vain, with growing pauses

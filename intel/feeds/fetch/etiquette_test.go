@@ -7,6 +7,10 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
 // TestConditional: what has not changed is not sent again, across restarts, and its
@@ -22,7 +26,7 @@ func TestConditional(t *testing.T) {
 				return
 			}
 			serves(list(100))(rw, r)
-		}, Feed{Name: "f", URL: plainURL, Interval: time.Hour})
+		}, spec.Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 		w.start()
 		w.pass(90 * time.Minute)
 		w.start()
@@ -46,7 +50,7 @@ func TestConditional(t *testing.T) {
 // TestInterval: one fetch per interval, give or take a tenth, and not in lockstep.
 func TestInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, serves(list(100)), Feed{Name: "f", URL: plainURL, Interval: time.Hour})
+		w := newWorld(t, serves(list(100)), spec.Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 		w.start()
 		w.pass(100 * time.Hour)
 		synctest.Wait()
@@ -72,7 +76,7 @@ func TestRestarts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, handler, Feed{Name: "f", URL: plainURL, Interval: time.Hour})
+				w := newWorld(t, handler, spec.Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 				for range 10 {
 					w.start()
 					w.pass(3 * time.Second)
@@ -94,7 +98,7 @@ func TestRestarts(t *testing.T) {
 // TestBackOff: the pauses double up to the interval.
 func TestBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, fails(503), Feed{Name: "f", URL: plainURL, Interval: time.Hour})
+		w := newWorld(t, fails(503), spec.Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 		w.start()
 		w.pass(10 * time.Hour)
 		w.stop()
@@ -126,7 +130,7 @@ func TestRetryAfter(t *testing.T) {
 						v = time.Now().UTC().Add(3 * time.Hour).Format(http.TimeFormat)
 					}
 					fails(429, "Retry-After", v)(rw, r)
-				}, Feed{Name: "f", URL: plainURL, Interval: time.Hour})
+				}, spec.Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 				w.start()
 				w.pass(time.Second)
 				w.start()
@@ -146,7 +150,7 @@ func TestRetryAfter(t *testing.T) {
 // answer says why.
 func TestFloor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, fails(503), Feed{Preset: "spamhaus-drop", URL: "http://feeds.example.org/drop.json"})
+		w := newWorld(t, fails(503), spec.Feed{Preset: "spamhaus-drop", URL: "http://feeds.example.org/drop.json"})
 		w.start()
 		w.pass(time.Second)
 		for range 20 {
@@ -155,7 +159,7 @@ func TestFloor(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if w.asked() == 1 && (a[0].Outcome != NotYet || !strings.Contains(a[0].Detail, "wants 1h0m0s or more between two requests")) {
+			if w.asked() == 1 && (a[0].Outcome != source.NotYet || !strings.Contains(a[0].Detail, "wants 1h0m0s or more between two requests")) {
 				t.Errorf("answer %+v", a[0])
 			}
 		}
@@ -172,7 +176,7 @@ func TestFloor(t *testing.T) {
 // or not.
 func TestOfflineAtBoot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, serves(goodOf(Feed{Format: "drop-json"})), Feed{Preset: "spamhaus-drop", URL: "http://feeds.example.org/drop.json"})
+		w := newWorld(t, serves(goodOf(spec.Feed{Format: "drop-json"})), spec.Feed{Preset: "spamhaus-drop", URL: "http://feeds.example.org/drop.json"})
 		w.setDown(true)
 		w.start()
 		w.pass(30 * time.Second)
@@ -187,14 +191,14 @@ func TestOfflineAtBoot(t *testing.T) {
 // TestFullDisk: no request leaves that cannot be noted.
 func TestFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, serves(list(100)), Feed{Name: "f", URL: plainURL, Interval: time.Hour})
+		w := newWorld(t, serves(list(100)), spec.Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 		m := w.manager()
 		if err := m.Load(); err != nil {
 			t.Fatal(err)
 		}
 		m.dir += "/gone"
 		a, err := m.Update(context.Background())
-		if err != nil || a[0].Outcome != Failed || !strings.Contains(a[0].Detail, "no request was sent") || w.asked() != 0 {
+		if err != nil || a[0].Outcome != source.Failed || !strings.Contains(a[0].Detail, "no request was sent") || w.asked() != 0 {
 			t.Errorf("%+v, %v, %d requests", a, err, w.asked())
 		}
 		m.Stop()
@@ -204,11 +208,11 @@ func TestFullDisk(t *testing.T) {
 // TestWrongClock: a state from the future does not silence a feed for years.
 func TestWrongClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, serves(list(100)), Feed{Name: "f", URL: plainURL, Interval: time.Hour})
+		w := newWorld(t, serves(list(100)), spec.Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 		future := time.Now().Add(10000 * time.Hour)
 		m := w.manager()
-		s := state{Origin: m.feeds[0].spec.origin(), LastAttempt: future, NotBefore: future, Due: future}
-		if err := s.save(nil, m.feeds[0].file(extState)); err != nil {
+		s := state{Origin: m.feeds[0].spec.Origin(), LastAttempt: future, NotBefore: future, Due: future}
+		if err := s.save(nil, m.feeds[0].file(store.ExtState)); err != nil {
 			t.Fatal(err)
 		}
 		w.start()
@@ -222,7 +226,7 @@ func TestWrongClock(t *testing.T) {
 // TestOtherSource: a feed that is pointed elsewhere begins anew.
 func TestOtherSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, serves(list(100)), Feed{Name: "f", URL: plainURL, Interval: time.Hour})
+		w := newWorld(t, serves(list(100)), spec.Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 		w.start()
 		w.pass(time.Minute)
 		w.answer(serves(list(20)))

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 )
 
 const plainURL = "http://feeds.example.org/list.txt"
@@ -25,7 +27,7 @@ func TestFaults(t *testing.T) {
 	}()
 	tests := []struct {
 		name string
-		feed Feed
+		feed spec.Feed
 		do   http.HandlerFunc
 		want string // in the error
 		held string // in the reason for holding back
@@ -48,7 +50,7 @@ func TestFaults(t *testing.T) {
 		{name: "silence", want: "timeout awaiting response headers", do: func(_ http.ResponseWriter, r *http.Request) {
 			<-r.Context().Done()
 		}},
-		{name: "endless body", feed: Feed{MaxBytes: 1 << 20}, code: 200, want: "longer than the 1048576 bytes allowed",
+		{name: "endless body", feed: spec.Feed{MaxBytes: 1 << 20}, code: 200, want: "longer than the 1048576 bytes allowed",
 			do: func(rw http.ResponseWriter, r *http.Request) {
 				for r.Context().Err() == nil {
 					if _, err := rw.Write([]byte("62.0.0.1\n")); err != nil {
@@ -60,7 +62,7 @@ func TestFaults(t *testing.T) {
 			rw.Header().Set("Content-Length", "100000")
 			_, _ = rw.Write([]byte(list(100)))
 		}},
-		{name: "gzip bomb", feed: Feed{MaxBytes: 1 << 20}, code: 200, want: "longer than the 1048576 bytes allowed",
+		{name: "gzip bomb", feed: spec.Feed{MaxBytes: 1 << 20}, code: 200, want: "longer than the 1048576 bytes allowed",
 			do: func(rw http.ResponseWriter, _ *http.Request) {
 				rw.Header().Set("Content-Encoding", "gzip")
 				_, _ = rw.Write(bomb)
@@ -72,7 +74,7 @@ func TestFaults(t *testing.T) {
 		{name: "redirects in a circle", code: 302, want: "more than 5 redirects", do: fails(302, "Location", "/list.txt")},
 		{name: "redirect to nowhere", code: 301, want: "a redirect to nowhere", do: fails(301)},
 		{name: "redirect to another protocol", code: 302, want: "a redirect from http to ftp is not followed", do: fails(302, "Location", "ftp://feeds.example.org/list.txt")},
-		{name: "too many entries", feed: Feed{Category: "few"}, code: 200, want: "too many entries: more than the 5000 of max_indicators", do: serves(list(5001))},
+		{name: "too many entries", feed: spec.Feed{Category: "few"}, code: 200, want: "too many entries: more than the 5000 of max_indicators", do: serves(list(5001))},
 
 		{name: "empty 200", do: serves(""), code: 200, held: "empty"},
 		{name: "204", do: fails(204), code: 204, held: "empty"},
@@ -80,7 +82,7 @@ func TestFaults(t *testing.T) {
 		{name: "an error in words", do: serves("rate limit exceeded\n"), code: 200, held: `no prefix in it; line 1 is "rate limit exceeded": not an address or prefix`},
 		{name: "shrink", do: serves(list(40)), code: 200, held: "shrunk from 100 to 40 entries, more than 50 %"},
 		{name: "growth", do: serves(list(500)), code: 200, held: "grown from 100 to 500 entries, more than 300 %"},
-		{name: "end is missing", feed: Feed{Format: "drop-json"}, do: serves(`{"cidr":"62.1.0.0/16"}` + "\n"), code: 200,
+		{name: "end is missing", feed: spec.Feed{Format: "drop-json"}, do: serves(`{"cidr":"62.1.0.0/16"}` + "\n"), code: 200,
 			held: "truncated: its end is missing after 1 entries"},
 		{name: "incomplete", do: serves("# Entries : 200 ips\n" + list(90)), code: 200,
 			held: "incomplete: it announces 200 entries and holds 90"},
@@ -137,7 +139,7 @@ func TestFaults(t *testing.T) {
 }
 
 // goodOf is a good document of 100 entries.
-func goodOf(f Feed) string {
+func goodOf(f spec.Feed) string {
 	if f.Format != "drop-json" {
 		return list(100)
 	}
@@ -151,7 +153,7 @@ func goodOf(f Feed) string {
 // TestAccept: what is held back comes into use by hand, and stays after a restart.
 func TestAccept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, serves(list(100)), Feed{Name: "f", URL: plainURL, Interval: time.Hour})
+		w := newWorld(t, serves(list(100)), spec.Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 		w.start()
 		w.pass(time.Minute)
 		w.answer(serves(list(20)))
@@ -182,7 +184,7 @@ func TestAccept(t *testing.T) {
 // TestMayBeEmpty: an empty list of a feed that may be is believed.
 func TestMayBeEmpty(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, serves(list(100)), Feed{Name: "f", URL: plainURL, Interval: time.Hour, MayBeEmpty: true})
+		w := newWorld(t, serves(list(100)), spec.Feed{Name: "f", URL: plainURL, Interval: time.Hour, MayBeEmpty: true})
 		w.start()
 		w.pass(time.Minute)
 		w.answer(serves("# none\n"))

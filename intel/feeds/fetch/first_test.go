@@ -7,16 +7,20 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
 // firstFeeds has a feed of every kind that is fetched.
-func firstFeeds() map[string]Feed {
-	return map[string]Feed{
+func firstFeeds() map[string]spec.Feed {
+	return map[string]spec.Feed{
 		"http":        {Name: "list", URL: "http://127.0.0.1/list.txt"},
 		"otx":         otxFeed(),
-		"taxii":       {Name: "cti", URL: "http://127.0.0.1/taxii2/", TAXII: &TAXII{}},
-		"misp-feed":   {Name: "circl", URL: "http://127.0.0.1/feed", MISP: &MISP{}},
-		"misp-search": {Name: "misp", URL: "http://127.0.0.1", APIKey: otxKey, MISP: &MISP{Source: "search"}},
+		"taxii":       {Name: "cti", URL: "http://127.0.0.1/taxii2/", TAXII: &spec.TAXII{}},
+		"misp-feed":   {Name: "circl", URL: "http://127.0.0.1/feed", MISP: &spec.MISP{}},
+		"misp-search": {Name: "misp", URL: "http://127.0.0.1", APIKey: otxKey, MISP: &spec.MISP{Source: "search"}},
 	}
 }
 
@@ -31,7 +35,7 @@ func TestFirstReadingFails(t *testing.T) {
 				switch {
 				case r.URL.Path == "/taxii2/":
 					serves(`{"id":"91a7b528-80eb-42ed-a74d-c6fbd5a26116","title":"c","can_read":true}`)(rw, r)
-				case strings.HasSuffix(r.URL.Path, manifestName):
+				case strings.HasSuffix(r.URL.Path, source.ManifestName):
 					serves(`{"5a1e7c2e-0000-4000-8000-000000000001":{"timestamp":"1700000000"}}`)(rw, r)
 				default:
 					fails(500)(rw, r)
@@ -59,7 +63,7 @@ func TestFirstReadingFails(t *testing.T) {
 							t.Errorf("the log says %q", e.Message)
 						}
 					}
-					if found, _ := filepath.Glob(filepath.Join(w.dir, "*"+extGood)); len(found) > 0 {
+					if found, _ := filepath.Glob(filepath.Join(w.dir, "*"+store.ExtGood)); len(found) > 0 {
 						t.Errorf("on the disk: %v", found)
 					}
 				})
@@ -101,7 +105,7 @@ func TestFirstReadingBreaksOff(t *testing.T) {
 
 // TestFailsAfterCopy: after a good copy, failures leave it in use.
 func TestFailsAfterCopy(t *testing.T) {
-	for kind, feed := range map[string]Feed{"http": firstFeeds()["http"], "otx": otxFeed()} {
+	for kind, feed := range map[string]spec.Feed{"http": firstFeeds()["http"], "otx": otxFeed()} {
 		t.Run(kind, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				o := &otxServer{pulses: []otxPulse{newPulse(1, time.Now(), "62.0.0.1")}}

@@ -25,7 +25,7 @@ func (m *Manager) openDir() error {
 	if err := m.takeLock(); err != nil {
 		return err
 	}
-	if err := m.disk.sweep(m.dir); err != nil {
+	if err := m.disk.Sweep(m.dir); err != nil {
 		m.log.Warn("half-written files of an earlier process remain", zap.Error(err))
 	}
 	return nil

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
 )
 
 // A gate bounds how many fetches are under way at a time: maxFetches in all, and one per
@@ -19,7 +21,7 @@ type gate struct {
 
 // newGate makes a gate.
 func newGate() *gate {
-	return &gate{slots: make(chan struct{}, maxFetches), pause: betweenRequests, hosts: make(map[string]chan struct{})}
+	return &gate{slots: make(chan struct{}, maxFetches), pause: client.BetweenRequests, hosts: make(map[string]chan struct{})}
 }
 
 // enter waits for the slot of the host, then for one of all. leave, which may be called

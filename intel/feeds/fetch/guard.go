@@ -7,6 +7,8 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 	"go.uber.org/zap"
 )
 
@@ -21,7 +23,7 @@ const (
 
 // judge says why a generation must not be used without a word of the operator;
 // empty = it may. before is the last good number of entries, -1 when there is none.
-func judge(s *spec, p Parsed, declared, entries, before int) string {
+func judge(s *spec.Spec, p store.Parsed, declared, entries, before int) string {
 	if s.Operator {
 		return "" // no guard applies to the operator's own word
 	}
@@ -56,7 +58,7 @@ type accepted struct {
 }
 
 // judgeSpace says why a generation covers too much; empty = it does not.
-func judgeSpace(s *spec, d *Description, ok accepted) string {
+func judgeSpace(s *spec.Spec, d *store.Description, ok accepted) string {
 	limit4 := max(uint64(1)<<(32-s.MaxSpace), acceptedGrowth*ok.Space4)
 	limit6 := max(uint64(1)<<(64-s.MaxSpace6), acceptedGrowth*ok.Space6)
 	switch {
@@ -70,11 +72,11 @@ func judgeSpace(s *spec, d *Description, ok accepted) string {
 
 // judgeTurnover says why too much of a generation is new. An old copy that cannot be read
 // is not compared with, nor is one that the source has not confirmed for a week.
-func (r *runner) judgeTurnover(w *writer, d *Description, last *Description, ok accepted) string {
-	if w.entries == 0 || ok.Turnover || r.spec.MayTurnOver || last == nil || last.Entries < minTurnover || r.m.now().Sub(r.dated(last)).Abs() > turnoverAge {
+func (r *runner) judgeTurnover(w *store.Writer, d *store.Description, last *store.Description, ok accepted) string {
+	if w.Entries == 0 || ok.Turnover || r.spec.MayTurnOver || last == nil || last.Entries < minTurnover || r.m.now().Sub(r.dated(last)).Abs() > turnoverAge {
 		return ""
 	}
-	g, err := r.open(extGood)
+	g, err := r.open(store.ExtGood)
 	if g == nil {
 		if err != nil {
 			r.log.Warn("a new copy is not compared with the one in use", zap.Error(err))
@@ -83,7 +85,7 @@ func (r *runner) judgeTurnover(w *writer, d *Description, last *Description, ok 
 	}
 	defer g.Close()
 	var old intel.Coverage
-	if err := g.each(nil, func(e *feeds.Entry) error {
+	if err := g.Each(nil, func(e *feeds.Entry) error {
 		if !e.Exclude && !e.Offline {
 			old.Add(e.Prefix)
 		}
@@ -93,7 +95,7 @@ func (r *runner) judgeTurnover(w *writer, d *Description, last *Description, ok 
 		return ""
 	}
 	n := old.Len()
-	if gone := old.Missing(&w.covers); n >= minTurnover && gone*100 >= n*maxTurnover {
+	if gone := old.Missing(&w.Covers); n >= minTurnover && gone*100 >= n*maxTurnover {
 		d.Turnover = true
 		return fmt.Sprintf("nearly all is new: %d of the %d prefixes in use are not in it", gone, n)
 	}
@@ -102,7 +104,7 @@ func (r *runner) judgeTurnover(w *writer, d *Description, last *Description, ok 
 
 // judgeDecline compares with the largest generation of the last days: a list that halves
 // and halves again shrinks as surely as one that does so at once.
-func judgeDecline(s *spec, d *Description, last *Description, entries int, now time.Time) string {
+func judgeDecline(s *spec.Spec, d *store.Description, last *store.Description, entries int, now time.Time) string {
 	d.Peak, d.PeakAt = entries, now
 	if last == nil || last.PeakAt.IsZero() || now.Sub(last.PeakAt).Abs() > peakAge || last.Peak <= entries {
 		return ""
@@ -115,7 +117,7 @@ func judgeDecline(s *spec, d *Description, last *Description, entries int, now t
 }
 
 // judgeWhole says by all guards why a generation must not be used; empty = it may.
-func (r *runner) judgeWhole(w *writer, d *Description, declared, before int, last *Description) string {
+func (r *runner) judgeWhole(w *store.Writer, d *store.Description, declared, before int, last *store.Description) string {
 	s := &r.spec
 	if s.Operator {
 		return ""
@@ -123,16 +125,16 @@ func (r *runner) judgeWhole(w *writer, d *Description, declared, before int, las
 	r.mu.Lock()
 	ok := r.state.Accepted
 	r.mu.Unlock()
-	d.Space4, d.Space6 = w.covers.Space()
+	d.Space4, d.Space6 = w.Covers.Space()
 	if before < 0 {
 		last = nil
 	}
-	decline := judgeDecline(s, d, last, w.entries, r.m.now())
-	return cmp.Or(judge(s, d.Parsed, declared, w.entries, before), decline, judgeSpace(s, d, ok), r.judgeTurnover(w, d, last, ok))
+	decline := judgeDecline(s, d, last, w.Entries, r.m.now())
+	return cmp.Or(judge(s, d.Parsed, declared, w.Entries, before), decline, judgeSpace(s, d, ok), r.judgeTurnover(w, d, last, ok))
 }
 
 // judgeDocument looks at the document alone.
-func judgeDocument(s *spec, p Parsed, declared int) string {
+func judgeDocument(s *spec.Spec, p store.Parsed, declared int) string {
 	rows := p.Accepted + p.Excluded + p.Rejected + p.Skipped
 	switch {
 	case p.Verdict == feeds.Truncated:

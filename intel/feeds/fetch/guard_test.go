@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 )
 
 // other makes a list of n addresses that list does not have.
@@ -26,7 +28,7 @@ func TestWholeGuards(t *testing.T) {
 	for _, tt := range []struct {
 		name        string
 		first, next string
-		feed        Feed
+		feed        spec.Feed
 		held        string
 		then        string // a copy of the same kind, used after accept
 	}{
@@ -34,14 +36,14 @@ func TestWholeGuards(t *testing.T) {
 		{name: "one /8 and what is in it", first: list(100), next: "62.0.0.0/8\n" + list(100)},
 		{name: "v6", first: list(100), next: list(100) + "2a00::/20\n2a01::/32\n", held: "covers 17596481011712 IPv6 networks of /64, more than the 17592186044416 of a /20", then: list(99) + "2a00::/20\n2a01::/31\n"},
 		{name: "bogons", first: list(100), next: list(100) + "0.0.0.0/8\n10.0.0.0/8\n127.0.0.0/8\n240.0.0.0/8\n241.0.0.0/8\n"},
-		{name: "larger limit", feed: Feed{MaxSpace: 6}, first: list(100), next: list(100) + eights(3)},
-		{name: "operator", feed: Feed{Operator: true}, first: list(100), next: other(50) + eights(20)},
+		{name: "larger limit", feed: spec.Feed{MaxSpace: 6}, first: list(100), next: list(100) + eights(3)},
+		{name: "operator", feed: spec.Feed{Operator: true}, first: list(100), next: other(50) + eights(20)},
 		{name: "first copy", first: eights(2), held: "covers", then: eights(3)},
 		{name: "turnover", first: list(200), next: other(200), held: "nearly all is new: 200 of the 200 prefixes in use are not in it", then: list(210)},
 		{name: "ninety percent", first: list(100), next: list(10) + other(200)[len(other(10)):], held: "nearly all is new: 90 of the 100", then: other(150)},
 		{name: "less", first: list(100), next: list(11) + other(100)},
 		{name: "few", first: list(99), next: other(99)},
-		{name: "may turn over", feed: Feed{MayTurnOver: true}, first: list(200), next: other(200)},
+		{name: "may turn over", feed: spec.Feed{MayTurnOver: true}, first: list(200), next: other(200)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -83,7 +85,7 @@ func TestWholeGuards(t *testing.T) {
 func TestWarninglistOfEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, serves("61.1.1.0/24\n"))
-		w.cfg.Warninglists = []Feed{{Name: "infra", URL: plainURL, Class: "infrastructure", Interval: time.Hour}}
+		w.cfg.Warninglists = []spec.Feed{{Name: "infra", URL: plainURL, Class: "infrastructure", Interval: time.Hour}}
 		w.start()
 		w.pass(time.Minute)
 		w.answer(serves("61.1.1.0/24\n0.0.0.0/1\n128.0.0.0/1\n"))
@@ -97,7 +99,7 @@ func TestWarninglistOfEverything(t *testing.T) {
 // TestDecline: halving again and again is shrinking.
 func TestDecline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, serves(list(400)), Feed{Name: "f", URL: plainURL, Interval: time.Hour})
+		w := newWorld(t, serves(list(400)), spec.Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 		w.start()
 		w.pass(time.Minute)
 		for _, n := range []int{200, 100, 50} {

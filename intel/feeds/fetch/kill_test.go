@@ -12,6 +12,8 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
 // killedDir is set in the process that TestKill kills.
@@ -64,7 +66,7 @@ func afterKill(t *testing.T, dir string) int {
 	if r := m.feeds[0]; r.good == nil || table.Len() != r.good.Entries || table.Len() == 0 {
 		t.Errorf("%d entries in the table, description %+v, report %+v", table.Len(), r.good, report)
 	}
-	if _, err := loadState(nil, m.feeds[0].file(extState), m.feeds[0].spec.origin()); err != nil {
+	if _, err := loadState(nil, m.feeds[0].file(store.ExtState), m.feeds[0].spec.Origin()); err != nil {
 		t.Error(err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, ".tmp-*")); len(left) > 0 {
@@ -75,7 +77,7 @@ func afterKill(t *testing.T, dir string) int {
 
 func killConfig() Config {
 	cfg := DefaultConfig()
-	cfg.Feeds = []Feed{{Name: "f", URL: plainURL}}
+	cfg.Feeds = []spec.Feed{{Name: "f", URL: plainURL}}
 	return cfg
 }
 
@@ -96,14 +98,14 @@ func writeForever(dir string) {
 		}
 		s := r.state
 		s.begin(time.Now(), &r.spec)
-		must(s.save(nil, r.file(extState)))
-		w, err := newWriter(nil, dir)
+		must(s.save(nil, r.file(store.ExtState)))
+		w, err := store.NewWriter(nil, dir)
 		must(err)
 		for i := range n {
 			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{62, byte(i >> 16), byte(i >> 8), byte(i)}), 32)
-			must(w.entry(&feeds.Entry{Indicator: intel.Indicator{Prefix: p, Ref: fmt.Sprint("https://example.org/", i)}}))
+			must(w.Entry(&feeds.Entry{Indicator: intel.Indicator{Prefix: p, Ref: fmt.Sprint("https://example.org/", i)}}))
 		}
-		must(w.commit(r.file(extGood), Description{Feed: "f", Origin: r.spec.origin()}))
+		must(w.Commit(r.file(store.ExtGood), store.Description{Feed: "f", Origin: r.spec.Origin()}))
 	}
 }
 
@@ -114,16 +116,16 @@ func BenchmarkLoad(b *testing.B) {
 			dir := b.TempDir()
 			m := New(killConfig(), Options{Dir: dir})
 			r := rand.New(rand.NewPCG(1, 2))
-			w, err := newWriter(nil, dir)
+			w, err := store.NewWriter(nil, dir)
 			if err != nil {
 				b.Fatal(err)
 			}
 			for i := range n {
 				v := 0x20000000 + r.Uint32N(0x90000000)
 				a := netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)})
-				_ = w.entry(&feeds.Entry{Indicator: intel.Indicator{Prefix: netip.PrefixFrom(a, 32), Description: fmt.Sprint("row ", i%100)}})
+				_ = w.Entry(&feeds.Entry{Indicator: intel.Indicator{Prefix: netip.PrefixFrom(a, 32), Description: fmt.Sprint("row ", i%100)}})
 			}
-			if err := w.commit(m.feeds[0].file(extGood), Description{Origin: m.feeds[0].spec.origin()}); err != nil {
+			if err := w.Commit(m.feeds[0].file(store.ExtGood), store.Description{Origin: m.feeds[0].spec.Origin()}); err != nil {
 				b.Fatal(err)
 			}
 			for b.Loop() {

@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
 // settleTime is how long a file must be untouched before it is read again: most
@@ -26,9 +29,9 @@ const maxDirFiles = 10_000
 
 // fetchLocal reads the files if they have changed. now says that they may have been
 // written a moment ago, as when the operator asks.
-func (r *runner) fetchLocal(now bool) (Outcome, error) {
+func (r *runner) fetchLocal(now bool) (source.Outcome, error) {
 	if !now && time.Now().Before(r.rereadAt) {
-		return Unchanged, nil
+		return source.Unchanged, nil
 	}
 	_ = r.ready() // the file itself is worth more than the copy of it
 	files, signature, newest, err := r.files()
@@ -36,19 +39,19 @@ func (r *runner) fetchLocal(now bool) (Outcome, error) {
 		return r.localUnchanged()
 	}
 	if err == nil && !now && time.Since(newest) < settleTime && time.Since(newest) >= 0 {
-		return Unchanged, nil // the next look will do
+		return source.Unchanged, nil // the next look will do
 	}
-	out := Failed
+	out := source.Failed
 	if err == nil {
 		out, err = r.readFiles(files)
 	}
-	if err != nil && isSystem(err) {
+	if err != nil && store.IsSystem(err) {
 		signature = "" // the machine's fault, not the file's: the same file is read again
 	}
 	r.mu.Lock()
 	r.seen = signature
 	r.rereadAt = time.Time{}
-	if isSystem(err) && len(files) > 0 {
+	if store.IsSystem(err) && len(files) > 0 {
 		r.rereadAt = time.Now().Add(min(r.spec.Interval<<min(r.state.Failures, 10), maxLocalBackoff))
 	}
 	r.state.LastAttempt = time.Now()
@@ -65,17 +68,17 @@ func (r *runner) fetchLocal(now bool) (Outcome, error) {
 }
 
 // localUnchanged repeats what the last reading of the same files has found.
-func (r *runner) localUnchanged() (Outcome, error) {
+func (r *runner) localUnchanged() (source.Outcome, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case r.state.Error != "":
-		return Failed, errors.New(r.state.Error)
+		return source.Failed, errors.New(r.state.Error)
 	case r.held != nil:
-		return HeldBack, nil
+		return source.HeldBack, nil
 	}
 	r.state.Checked = r.m.now()
-	return Unchanged, nil
+	return source.Unchanged, nil
 }
 
 // signature tells which state of the files is in the newest generation, or could not
@@ -90,14 +93,14 @@ func (r *runner) signature() string {
 // of the last change.
 func (r *runner) files() (files []string, signature string, newest time.Time, err error) {
 	files = []string{r.spec.File}
-	if r.spec.kind == kindDir {
+	if r.spec.Kind == spec.KindDir {
 		if files, err = dropped(r.m.disk, r.spec.Dir); err != nil {
 			return nil, "", newest, err
 		}
 	}
 	var b strings.Builder
 	for _, name := range files {
-		info, err := r.m.disk.stat(name)
+		info, err := r.m.disk.Stat(name)
 		if err != nil {
 			return nil, "", newest, short(name, err)
 		}
@@ -125,12 +128,12 @@ func cause(err error) error {
 // dropped lists the files of a drop directory by name. What is hidden or still
 // being written by its name is left alone, and so is what a MISP feed directory has
 // beside its events.
-func dropped(d *disk, dir string) ([]string, error) {
-	entries, err := d.readDir(dir)
+func dropped(d *store.Disk, dir string) ([]string, error) {
+	entries, err := d.ReadDir(dir)
 	if err != nil {
 		return nil, short(dir, err)
 	}
-	isMISP := slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == manifestName })
+	isMISP := slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == source.ManifestName })
 	var out []string
 	for _, e := range entries {
 		name := e.Name()
@@ -139,7 +142,7 @@ func dropped(d *disk, dir string) ([]string, error) {
 			continue
 		case slices.Contains([]string{".tmp", ".part", ".swp", ".filepart"}, filepath.Ext(name)):
 			continue
-		case isMISP && (name == manifestName || filepath.Ext(name) != ".json"):
+		case isMISP && (name == source.ManifestName || filepath.Ext(name) != ".json"):
 			continue
 		}
 		out = append(out, filepath.Join(dir, name))
@@ -151,43 +154,43 @@ func dropped(d *disk, dir string) ([]string, error) {
 }
 
 // readFiles makes one generation of all files.
-func (r *runner) readFiles(files []string) (out Outcome, err error) {
-	w, err := newWriter(r.m.disk, r.m.dir)
+func (r *runner) readFiles(files []string) (out source.Outcome, err error) {
+	w, err := store.NewWriter(r.m.disk, r.m.dir)
 	if err != nil {
-		return Failed, err
+		return source.Failed, err
 	}
-	defer w.discard()
-	defer func() { w.rest(out == Updated) }()
-	var total Parsed
+	defer w.Discard()
+	defer func() { w.Rest(out == source.Updated) }()
+	var total store.Parsed
 	total.Verdict = feeds.Empty
 	declared, verdict := -1, ""
 	for _, name := range files {
 		report, err := r.readFile(w, name)
 		if err != nil {
-			return Failed, fmt.Errorf("%s: %w", name, err)
+			return source.Failed, fmt.Errorf("%s: %w", name, err)
 		}
-		p := parsedOf(report, nil)
+		p := store.ParsedOf(report, nil)
 		if len(files) > 1 {
 			verdict = judgeDocument(&r.spec, p, report.Declared)
 		}
 		if verdict != "" && p.Verdict != feeds.Empty && !r.spec.Operator {
-			return Failed, fmt.Errorf("%s: %s", name, verdict)
+			return source.Failed, fmt.Errorf("%s: %s", name, verdict)
 		}
 		declared = report.Declared
-		total.add(p)
+		total.Add(p)
 	}
 	if len(files) > 1 {
 		declared = -1
 	}
 	if err := r.refuseBroken(total, declared); err != nil {
-		return Failed, err
+		return source.Failed, err
 	}
-	return r.settle(w, Description{Parsed: total}, declared)
+	return r.settle(w, store.Description{Parsed: total}, declared)
 }
 
 // refuseBroken is for the operator's own lists, to which no guard applies: a list
 // that is not whole is a mistake of the hand, to be said at once.
-func (r *runner) refuseBroken(p Parsed, declared int) error {
+func (r *runner) refuseBroken(p store.Parsed, declared int) error {
 	if !r.spec.Operator || p.Verdict == feeds.Empty {
 		return nil
 	}
@@ -197,13 +200,13 @@ func (r *runner) refuseBroken(p Parsed, declared int) error {
 	return nil
 }
 
-func (r *runner) readFile(w *writer, name string) (feeds.Report, error) {
-	f, err := r.m.disk.open(name)
+func (r *runner) readFile(w *store.Writer, name string) (feeds.Report, error) {
+	f, err := r.m.disk.Open(name)
 	if err != nil {
 		return feeds.Report{}, cause(err)
 	}
 	defer f.Close()
-	report, err := feeds.Parse(f, feeds.Options{Format: r.spec.Format, Path: r.spec.Path, MaxBytes: r.spec.MaxBytes, Now: r.m.now()}, Take(w, r.m.cfg.MaxIndicators))
+	report, err := feeds.Parse(f, feeds.Options{Format: r.spec.Format, Path: r.spec.Path, MaxBytes: r.spec.MaxBytes, Now: r.m.now()}, source.Take(w, r.m.cfg.MaxIndicators))
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return report, errors.New("the compressed file ends in the middle")
 	}

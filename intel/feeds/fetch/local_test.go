@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 )
 
 // put writes a file with the time of the bubble's clock.
@@ -28,7 +29,7 @@ func TestFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "bad ones.txt")
 		put(t, path, list(100))
-		w := newWorld(t, nil, Feed{File: path, Score: 80, Category: "c2", TLP: "amber"})
+		w := newWorld(t, nil, spec.Feed{File: path, Score: 80, Category: "c2", TLP: "amber"})
 		w.start()
 		if ind := w.indicators("62.0.0.1"); len(ind) != 1 || ind[0].Feed != "bad ones" || ind[0].Score != 80 ||
 			ind[0].Category != "c2" || ind[0].TLP != "amber" {
@@ -72,7 +73,7 @@ func TestFileBeingWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "x.txt")
 		put(t, path, list(100))
-		w := newWorld(t, nil, Feed{File: path, Interval: time.Second})
+		w := newWorld(t, nil, spec.Feed{File: path, Interval: time.Second})
 		w.start()
 		for i := range 20 {
 			w.pass(500 * time.Millisecond)
@@ -98,7 +99,7 @@ func TestDir(t *testing.T) {
 		put(t, filepath.Join(dir, "b.json"), `[{"ip":"62.200.0.1","description":"x"}]`)
 		put(t, filepath.Join(dir, ".hidden"), "<html>")
 		put(t, filepath.Join(dir, "c.txt.part"), "<html>")
-		w := newWorld(t, nil, Feed{Name: "drop", Dir: dir})
+		w := newWorld(t, nil, spec.Feed{Name: "drop", Dir: dir})
 		w.start()
 		if w.live() != 51 || w.status().Format != "several" {
 			t.Errorf("%d entries, %+v", w.live(), w.status())

@@ -13,6 +13,10 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 	"go.uber.org/zap"
 )
 
@@ -76,7 +80,7 @@ type Manager struct {
 	change chan struct{}
 	replan chan struct{} // a build has set another time for the next
 
-	dial  dialer        // nil = the usual one
+	dial  client.Dialer // nil = the usual one
 	pause time.Duration // between requests; negative = the usual one
 	gate  *gate
 	total time.Duration // for one request; 0 = the usual one
@@ -92,7 +96,7 @@ type Manager struct {
 
 	quarantine ward
 
-	disk     *disk         // nil = the usual one
+	disk     *store.Disk   // nil = the usual one
 	building chan struct{} // holds a token while a table is built
 	mu       sync.Mutex
 	built    build
@@ -106,12 +110,12 @@ func New(cfg Config, opts Options) *Manager {
 		change: make(chan struct{}, 1), replan: make(chan struct{}, 1), pause: -1, gate: newGate(), stops: make(map[string]*atomic.Uint64),
 		building: make(chan struct{}, 1), unreached: make(chan unreached, maxUnreached),
 	}
-	m.cfg.Fetch = cfg.Fetch.orDefault()
+	m.cfg.Fetch = cfg.Fetch.OrDefault()
 	if m.log == nil {
 		m.log = zap.NewNop()
 	}
 	for _, path := range opts.Lists {
-		m.feeds = append(m.feeds, m.newRunner(List(path), listPrefix))
+		m.feeds = append(m.feeds, m.newRunner(spec.List(path), listPrefix))
 	}
 	for _, f := range cfg.Feeds {
 		m.feeds = append(m.feeds, m.newRunner(f, "feed-"))
@@ -122,8 +126,8 @@ func New(cfg Config, opts Options) *Manager {
 	return m
 }
 
-func (m *Manager) newRunner(f Feed, prefix string) *runner {
-	s := f.resolve()
+func (m *Manager) newRunner(f spec.Feed, prefix string) *runner {
+	s := f.Resolve()
 	return &runner{
 		m: m, spec: s, prefix: prefix, wake: make(chan struct{}, 1), fetching: make(chan struct{}, 1),
 		log: m.log.With(zap.String("feed", s.Name)),
@@ -180,11 +184,11 @@ func (m *Manager) load() error {
 func (m *Manager) readLocal(counts func(*runner) bool) (updated bool, err error) {
 	var errs []error
 	for _, r := range m.runners() {
-		if !r.spec.kind.local() {
+		if !r.spec.Kind.Local() {
 			continue
 		}
 		out, err := r.fetch(context.Background())
-		updated = updated || out == Updated
+		updated = updated || out == source.Updated
 		if err != nil && counts(r) {
 			errs = append(errs, fmt.Errorf("list %w", err)) // it begins with the path
 		}
@@ -302,7 +306,7 @@ func (m *Manager) publish(ctx context.Context) {
 			return
 		case <-m.change:
 			expiry.Stop()
-			if sleep(ctx, coalesce) != nil {
+			if client.Sleep(ctx, coalesce) != nil {
 				return
 			}
 			m.isChanged() // what came meanwhile is in this build
@@ -317,8 +321,8 @@ func (m *Manager) publish(ctx context.Context) {
 
 // An Answer is what became of a fetch by hand.
 type Answer struct {
-	Feed    string  `json:"feed"`
-	Outcome Outcome `json:"outcome"`
+	Feed    string         `json:"feed"`
+	Outcome source.Outcome `json:"outcome"`
 	// Detail says why, in words for people.
 	Detail  string `json:"detail,omitempty"`
 	Entries int    `json:"entries"`
@@ -343,7 +347,7 @@ func (m *Manager) Update(ctx context.Context, names ...string) ([]Answer, error)
 		wait.Go(func() { answers[i] = r.answer(r.fetchByHand(ctx)) })
 	}
 	wait.Wait()
-	updated := slices.ContainsFunc(answers, func(a Answer) bool { return a.Outcome == Updated })
+	updated := slices.ContainsFunc(answers, func(a Answer) bool { return a.Outcome == source.Updated })
 	if m.isChanged() || updated {
 		m.rebuild()
 	}
@@ -351,16 +355,16 @@ func (m *Manager) Update(ctx context.Context, names ...string) ([]Answer, error)
 }
 
 // fetchByHand fetches when the gate lets it.
-func (r *runner) fetchByHand(ctx context.Context) (Outcome, error) {
-	if r.spec.kind.local() {
+func (r *runner) fetchByHand(ctx context.Context) (source.Outcome, error) {
+	if r.spec.Kind.Local() {
 		return r.fetch(ctx)
 	}
 	if err := r.mayAsk(time.Now()); err != nil {
-		return NotYet, err // without waiting
+		return source.NotYet, err // without waiting
 	}
-	leave, err := r.m.gate.enter(ctx, r.spec.host())
+	leave, err := r.m.gate.enter(ctx, r.spec.Host())
 	if err != nil {
-		return Failed, fmt.Errorf("other fetches are under way: %w", err)
+		return source.Failed, fmt.Errorf("other fetches are under way: %w", err)
 	}
 	defer leave()
 	return r.fetch(ctx)
@@ -392,13 +396,13 @@ func (m *Manager) unknown(name string) error {
 }
 
 // answer puts the outcome of a fetch into words.
-func (r *runner) answer(out Outcome, err error) Answer {
+func (r *runner) answer(out source.Outcome, err error) Answer {
 	s := r.status()
 	a := Answer{Feed: s.Name, Outcome: out, Entries: s.Entries, Next: s.Next, Detail: s.Note}
 	switch {
 	case err != nil:
 		a.Detail = err.Error()
-	case out == HeldBack:
+	case out == source.HeldBack:
 		a.Detail = s.Held
 	}
 	return a

@@ -12,14 +12,16 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
 // TestCoalesce: feeds that change within a second make one table.
 func TestCoalesce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var feeds []Feed
+		var feeds []spec.Feed
 		for i := range 10 {
-			feeds = append(feeds, Feed{Name: fmt.Sprint("f", i), URL: URL(fmt.Sprintf("http://h%d.example.org/", i)), Interval: time.Hour})
+			feeds = append(feeds, spec.Feed{Name: fmt.Sprint("f", i), URL: spec.URL(fmt.Sprintf("http://h%d.example.org/", i)), Interval: time.Hour})
 		}
 		w := newWorld(t, serves(list(100)), feeds...)
 		w.start()
@@ -47,7 +49,7 @@ func TestUniqueShare(t *testing.T) {
 				n = 130
 			}
 			serves(list(n)+"62.0.0.1\n10.1.1.1\nnonsense\n")(rw, r)
-		}, Feed{Name: "small", URL: "http://small.example.org/"}, Feed{Name: "large", URL: "http://large.example.org/"})
+		}, spec.Feed{Name: "small", URL: "http://small.example.org/"}, spec.Feed{Name: "large", URL: "http://large.example.org/"})
 		w.start()
 		w.pass(10 * time.Second)
 		s := w.m.Status()
@@ -70,7 +72,7 @@ func TestAges(t *testing.T) {
 		body := fmt.Sprintf(`[{"ip_address":"62.0.0.1","status":"online","first_seen":"%s","last_online":"%s"},`+
 			`{"ip_address":"62.0.0.2","status":"online","first_seen":"%s"},{"ip_address":"62.0.0.3","status":"offline"},`+
 			`{"ip_address":"62.0.0.4","status":"online"}]`, seen(9), seen(1), seen(9))
-		w := newWorld(t, serves(body), Feed{Name: "f", URL: plainURL, Format: "feodo-json", Interval: 24 * time.Hour, MaxAge: 6 * time.Hour})
+		w := newWorld(t, serves(body), spec.Feed{Name: "f", URL: plainURL, Format: "feodo-json", Interval: 24 * time.Hour, MaxAge: 6 * time.Hour})
 		w.start()
 		w.pass(time.Minute)
 		for addr, want := range map[string]bool{"62.0.0.1": true, "62.0.0.2": false, "62.0.0.3": false, "62.0.0.4": true} {
@@ -99,8 +101,8 @@ func TestWarninglists(t *testing.T) {
 				return
 			}
 			serves(`{"name":"x","type":"cidr","list":["62.0.0.16/28"]}`)(rw, r)
-		}, Feed{Name: "f", URL: plainURL, Score: 80, Category: "scan"})
-		w.cfg.Warninglists = []Feed{
+		}, spec.Feed{Name: "f", URL: plainURL, Score: 80, Category: "scan"})
+		w.cfg.Warninglists = []spec.Feed{
 			{Name: "infra", URL: "http://lists.example.org/infra.json", Class: "infrastructure"},
 			{Name: "cloud", File: filepath.Join(t.TempDir(), "cloud.txt"), Class: "shared"},
 			{Preset: "warn-censys-scanning", File: filepath.Join(t.TempDir(), "scan.txt")},
@@ -139,12 +141,12 @@ func TestWarninglists(t *testing.T) {
 // feeds go on.
 func TestLostCopy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, serves(list(100)), Feed{Name: "a", URL: "http://a.example.org/", Interval: time.Hour},
-			Feed{Name: "b", URL: "http://b.example.org/", Interval: 2 * time.Hour})
+		w := newWorld(t, serves(list(100)), spec.Feed{Name: "a", URL: "http://a.example.org/", Interval: time.Hour},
+			spec.Feed{Name: "b", URL: "http://b.example.org/", Interval: 2 * time.Hour})
 		w.start()
 		w.pass(time.Minute)
 		for _, r := range w.m.feeds[:1] {
-			if err := os.Truncate(r.file(extGood), 100); err != nil {
+			if err := os.Truncate(r.file(store.ExtGood), 100); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -152,7 +154,7 @@ func TestLostCopy(t *testing.T) {
 		if w.live() != 200 {
 			t.Errorf("%d entries, want those in force", w.live())
 		}
-		if _, err := os.Stat(w.m.feeds[0].file(extBroken)); err != nil {
+		if _, err := os.Stat(w.m.feeds[0].file(store.ExtBroken)); err != nil {
 			t.Errorf("the damaged copy is not kept aside: %v", err)
 		}
 		w.pass(2 * time.Minute)
@@ -160,10 +162,10 @@ func TestLostCopy(t *testing.T) {
 			t.Errorf("%d entries, want all again: %+v", w.live(), w.status())
 		}
 		w.start()
-		if err := os.WriteFile(w.m.feeds[0].file(extGood), []byte("rubbish"), 0o600); err != nil {
+		if err := os.WriteFile(w.m.feeds[0].file(store.ExtGood), []byte("rubbish"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(w.m.feeds[1].file(extState), []byte("rubbish"), 0o600); err != nil {
+		if err := os.WriteFile(w.m.feeds[1].file(store.ExtState), []byte("rubbish"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		w.start()

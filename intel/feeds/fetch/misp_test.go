@@ -9,6 +9,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 )
 
 // mispEvent makes an event with addresses.
@@ -37,7 +40,7 @@ func (d *mispDir) put(n int, stamp time.Time, addrs ...string) {
 
 func (d *mispDir) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	name := strings.TrimPrefix(r.URL.Path, "/feed/")
-	if name == manifestName {
+	if name == source.ManifestName {
 		m := map[string]any{"../../etc/passwd": map[string]string{"timestamp": "1"}}
 		sum := int64(0)
 		for id, at := range d.stamps {
@@ -70,7 +73,7 @@ func TestMISPFeed(t *testing.T) {
 		for i := range 5 {
 			d.put(i, start.Add(time.Duration(i)*time.Second), fmt.Sprintf("62.0.%d.1", i))
 		}
-		w := newWorld(t, d.ServeHTTP, Feed{Name: "m", URL: "http://127.0.0.1/feed", MISP: &MISP{}})
+		w := newWorld(t, d.ServeHTTP, spec.Feed{Name: "m", URL: "http://127.0.0.1/feed", MISP: &spec.MISP{}})
 		w.start()
 		w.pass(30 * time.Second)
 		if s := w.status(); w.live() != 4 || s.BadPieces != 1 || s.Bad[0].Name != "event "+uuidOf(3) || !strings.Contains(s.Bad[0].Why, "HTTP 404") || s.Error != "" {
@@ -115,12 +118,12 @@ func TestMISPFeed(t *testing.T) {
 // TestMISPFeedCorpus serves the feed directory of the corpus.
 func TestMISPFeedCorpus(t *testing.T) {
 	files := map[string][]byte{}
-	for _, name := range []string{manifestName, "0f1b99ac-ceae-44ff-8073-1eafc8b8121a.json", "4fbed53c-195e-462b-8bbe-6a65b1ca28e3.json"} {
+	for _, name := range []string{source.ManifestName, "0f1b99ac-ceae-44ff-8073-1eafc8b8121a.json", "4fbed53c-195e-462b-8bbe-6a65b1ca28e3.json"} {
 		files["/"+name] = corpus(t, "misp-feed/"+name)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, func(rw http.ResponseWriter, r *http.Request) { _, _ = rw.Write(files[r.URL.Path]) },
-			Feed{Name: "m", URL: "http://127.0.0.1/" + manifestName, MISP: &MISP{Source: "feed"}})
+			spec.Feed{Name: "m", URL: "http://127.0.0.1/" + source.ManifestName, MISP: &spec.MISP{Source: "feed"}})
 		w.start()
 		w.pass(time.Minute)
 		if s := w.status(); s.Entries != 18 || s.Error != "" {
@@ -164,7 +167,7 @@ func TestMISPSearch(t *testing.T) {
 			}
 			out = out[min(len(out), q.Limit*(q.Page-1)):min(len(out), q.Limit*q.Page)]
 			_, _ = fmt.Fprintf(rw, `{"response":[%s]}`, strings.Join(out, ","))
-		}, Feed{Name: "m", URL: "http://127.0.0.1/", APIKey: "misp-key-1234", MISP: &MISP{Source: "search", Limit: 2}})
+		}, spec.Feed{Name: "m", URL: "http://127.0.0.1/", APIKey: "misp-key-1234", MISP: &spec.MISP{Source: "search", Limit: 2}})
 		w.start()
 		w.pass(time.Minute)
 		if w.live() != 5 || len(bodies) != 4 {

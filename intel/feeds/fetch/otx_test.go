@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 )
 
 const otxKey = "0123456789abcdef-key"
@@ -113,8 +115,8 @@ func (o *otxServer) page(rw http.ResponseWriter, r *http.Request, pulses []otxPu
 	_ = json.NewEncoder(rw).Encode(map[string]any{"results": out, "next": next, "count": 12345})
 }
 
-func otxFeed() Feed {
-	return Feed{Preset: "otx", URL: "http://127.0.0.1", APIKey: otxKey, OTX: &OTX{Limit: 2}}
+func otxFeed() spec.Feed {
+	return spec.Feed{Preset: "otx", URL: "http://127.0.0.1", APIKey: otxKey, OTX: &spec.OTX{Limit: 2}}
 }
 
 // indicators gives what the table in force says of an address.
@@ -299,10 +301,10 @@ func TestOTXCorpus(t *testing.T) {
 // TestUpdateByHand gives the reasons of every outcome.
 func TestUpdateByHand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, serves(list(100)), Feed{Name: "f", URL: plainURL, Interval: time.Hour})
+		w := newWorld(t, serves(list(100)), spec.Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 		m := w.manager() // not started, as a command without a running instance
 		t.Cleanup(m.Stop)
-		step := func(h http.HandlerFunc, outcome Outcome, detail string) {
+		step := func(h http.HandlerFunc, outcome source.Outcome, detail string) {
 			t.Helper()
 			w.answer(h)
 			a, err := m.Update(context.Background(), "f")
@@ -310,14 +312,14 @@ func TestUpdateByHand(t *testing.T) {
 				t.Errorf("%+v, %v; want %s, %s", a, err, outcome, detail)
 			}
 		}
-		step(serves(list(100)), Updated, "")
-		step(serves(list(100)), NotYet, "not before 2000-01-01T00:01:00Z: last asked at 2000-01-01T00:00:00Z")
+		step(serves(list(100)), source.Updated, "")
+		step(serves(list(100)), source.NotYet, "not before 2000-01-01T00:01:00Z: last asked at 2000-01-01T00:00:00Z")
 		w.pass(time.Minute)
-		step(fails(304), Unchanged, "")
+		step(fails(304), source.Unchanged, "")
 		w.pass(time.Minute)
-		step(serves(list(1)), HeldBack, "shrunk from 100 to 1 entries")
+		step(serves(list(1)), source.HeldBack, "shrunk from 100 to 1 entries")
 		w.pass(time.Minute)
-		step(fails(500), Failed, "HTTP 500")
+		step(fails(500), source.Failed, "HTTP 500")
 		if w.live() != 100 {
 			t.Errorf("%d entries", w.live())
 		}

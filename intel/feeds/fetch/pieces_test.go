@@ -13,6 +13,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
 // spoilers are the kinds of badness of a piece.
@@ -42,7 +45,7 @@ var spoilers = map[string]http.HandlerFunc{
 
 // A source1 is a server of pieces for these tests.
 type source1 struct {
-	feed  Feed
+	feed  spec.Feed
 	serve http.HandlerFunc
 	// places are the pieces, by name, with the test for an answer that is of it.
 	places map[string]func(r *http.Request, body string) bool
@@ -77,7 +80,7 @@ func (s *source1) spoil(place, kind string) http.HandlerFunc {
 // taxiiPieces is a server with two API roots of three collections of two to six indicators,
 // two to a page.
 func taxiiPieces() *source1 {
-	s := &source1{places: map[string]func(*http.Request, string) bool{}, feed: Feed{Name: "f", URL: "http://127.0.0.1/taxii2/", TAXII: &TAXII{Limit: 2}}}
+	s := &source1{places: map[string]func(*http.Request, string) bool{}, feed: spec.Feed{Name: "f", URL: "http://127.0.0.1/taxii2/", TAXII: &spec.TAXII{Limit: 2}}}
 	start := time.Now().Add(-24 * time.Hour)
 	objects := make(map[string][]stixObject)
 	put := func(c string, added time.Time) string {
@@ -167,7 +170,7 @@ func serveObjects1(rw http.ResponseWriter, r *http.Request, objects []stixObject
 // mispFeedPieces is a feed directory of seven events.
 func mispFeedPieces() *source1 {
 	d := &mispDir{stamps: map[string]time.Time{}, events: map[string]string{}}
-	s := &source1{places: map[string]func(*http.Request, string) bool{}, serve: d.ServeHTTP, feed: Feed{Name: "f", URL: "http://127.0.0.1/feed", MISP: &MISP{}}}
+	s := &source1{places: map[string]func(*http.Request, string) bool{}, serve: d.ServeHTTP, feed: spec.Feed{Name: "f", URL: "http://127.0.0.1/feed", MISP: &spec.MISP{}}}
 	start := time.Now()
 	s.add = func() string {
 		n := len(s.all)
@@ -186,7 +189,7 @@ func mispFeedPieces() *source1 {
 // mispSearchPieces is an instance with eleven events, four to a page; a page is bad that
 // has a bad event.
 func mispSearchPieces() *source1 {
-	s := &source1{places: map[string]func(*http.Request, string) bool{}, feed: Feed{Name: "f", URL: "http://127.0.0.1/", MISP: &MISP{Source: "search", Limit: 4}}}
+	s := &source1{places: map[string]func(*http.Request, string) bool{}, feed: spec.Feed{Name: "f", URL: "http://127.0.0.1/", MISP: &spec.MISP{Source: "search", Limit: 4}}}
 	type event struct {
 		stamp time.Time
 		text  string
@@ -324,7 +327,7 @@ func TestOneBadPiece(t *testing.T) {
 
 func firstReading(t *testing.T, s *source1, place, kind string) {
 	w := newWorld(t, s.spoil(place, kind), s.feed)
-	w.disk = &disk{before: func(_, _ string) error { return nil }} // no waiting for the platter
+	w.disk = &store.Disk{Before: func(_, _ string) error { return nil }} // no waiting for the platter
 	defer func() { w.stop(); w.pass(2 * time.Minute) }()
 	w.start()
 	w.pass(3 * time.Hour)
@@ -380,7 +383,7 @@ func knownTurnsBad(t *testing.T, s *source1, place, kind string) {
 		return // the answer of a TAXII server for a collection that has been emptied
 	}
 	w := newWorld(t, s.serve, s.feed)
-	w.disk = &disk{before: func(_, _ string) error { return nil }}
+	w.disk = &store.Disk{Before: func(_, _ string) error { return nil }}
 	defer func() { w.stop(); w.pass(2 * time.Minute) }()
 	w.start()
 	w.pass(time.Hour)
@@ -470,7 +473,7 @@ func TestTAXIIOneBadPiece(t *testing.T) {
 					default:
 						serves(`{"objects":[{"type":"indicator","id":"indicator--`+root+`","pattern":"[ipv4-addr:value = '45.33.32.`+root[1:]+`']","modified":"1999-12-01T00:00:00Z"}]}`)(rw, r)
 					}
-				}, Feed{Name: "t", URL: "http://127.0.0.1/taxii2/", TAXII: &TAXII{}})
+				}, spec.Feed{Name: "t", URL: "http://127.0.0.1/taxii2/", TAXII: &spec.TAXII{}})
 				w.start()
 				w.pass(2 * time.Minute)
 				if s := w.status(); w.live() != 1 || s.Error != "" || s.BadPieces != 1 || len(s.Bad) != 1 {
@@ -497,7 +500,7 @@ func TestMISPFeedBadEvents(t *testing.T) {
 				d.events[uuidOf(i)] = "<html>"
 			}
 		}
-		w := newWorld(t, d.ServeHTTP, Feed{Name: "m", URL: "http://127.0.0.1/feed", MISP: &MISP{}})
+		w := newWorld(t, d.ServeHTTP, spec.Feed{Name: "m", URL: "http://127.0.0.1/feed", MISP: &spec.MISP{}})
 		w.start()
 		w.pass(2 * time.Hour)
 		if s := w.status(); w.live() != 15 || s.BadPieces == 0 {
@@ -539,8 +542,8 @@ func TestTAXIICollectionGone(t *testing.T) {
 						n := map[bool]string{true: "1", false: "2"}[strings.Contains(at, "/a/")]
 						serves(`{"objects":[{"type":"indicator","id":"indicator--`+n+`","pattern":"[ipv4-addr:value = '45.33.32.`+n+`']","modified":"1999-12-01T00:00:00Z"}]}`)(rw, r)
 					}
-				}, Feed{Name: "t", URL: "http://127.0.0.1/taxii2/", TAXII: &TAXII{}, Interval: 6 * time.Hour})
-				w.disk = &disk{before: func(_, _ string) error { return nil }}
+				}, spec.Feed{Name: "t", URL: "http://127.0.0.1/taxii2/", TAXII: &spec.TAXII{}, Interval: 6 * time.Hour})
+				w.disk = &store.Disk{Before: func(_, _ string) error { return nil }}
 				defer func() { w.stop(); w.pass(2 * time.Minute) }()
 				w.start()
 				w.pass(time.Hour)
@@ -584,7 +587,7 @@ func TestTAXIIBadFirstPage(t *testing.T) {
 			}
 			serveObjects1(rw, r, objects)
 		}
-		w := newWorld(t, s.spoil("first", "500"), Feed{Name: "t", URL: "http://127.0.0.1/c/", TAXII: &TAXII{Limit: 3}})
+		w := newWorld(t, s.spoil("first", "500"), spec.Feed{Name: "t", URL: "http://127.0.0.1/c/", TAXII: &spec.TAXII{Limit: 3}})
 		w.start()
 		w.pass(3 * time.Hour)
 		if st := w.status(); w.live() != 6 || st.BadPieces == 0 {

@@ -12,6 +12,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
 // A Quarantine says when a single entry of a feed matches so many flows that its hits are
@@ -27,7 +30,7 @@ type Quarantine struct {
 
 func (q *Quarantine) validate() error {
 	switch {
-	case !within(q.Share, 0, 100):
+	case !spec.Within(q.Share, 0, 100):
 		return fmt.Errorf("share: %d is outside 0 to 100 percent", q.Share)
 	case q.MinFlows < 1:
 		return fmt.Errorf("min_flows: %d is below 1", q.MinFlows)
@@ -108,7 +111,7 @@ func (w *ward) change(dir string, now time.Time, f func([]Quarantined) ([]Quaran
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(dir, quarantineFile), b); err != nil {
+	if err := store.WriteFile(filepath.Join(dir, quarantineFile), b); err != nil {
 		return fmt.Errorf("in force, but not saved for the next start: %w", err)
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
 // A copy on the disk can be out of reach for a while: no file descriptor is left, a bus
@@ -30,7 +32,7 @@ type readState struct {
 	errors      uint64    // failed attempts to read a copy or the state
 	// gone is the copy that was in use until it was found damaged or missing. Guards
 	// compare the next one with it, and its entries stay in force until then.
-	gone *Description
+	gone *store.Description
 }
 
 // unreadable notes that the copy in use or the state cannot be read, and logs a new reason.
@@ -77,9 +79,9 @@ func (r *runner) anewLocked() bool {
 // asked for all of it again. A damaged one is kept aside.
 func (r *runner) lost(err error) {
 	text := "the copy of a feed is missing"
-	if isBroken(err) {
+	if store.IsBroken(err) {
 		text = "the copy of a feed is damaged and kept aside"
-		if e := r.m.disk.rename(r.file(extGood), r.file(extBroken)); e != nil {
+		if e := r.m.disk.Rename(r.file(store.ExtGood), r.file(store.ExtBroken)); e != nil {
 			r.log.Warn("the damaged copy of a feed stays where it is", zap.Error(e))
 		}
 	}
@@ -105,7 +107,7 @@ func (r *runner) recall() error {
 	if !wanted {
 		return nil
 	}
-	good, err := r.describe(extGood)
+	good, err := r.describe(store.ExtGood)
 	if err != nil {
 		return err
 	}
@@ -131,7 +133,7 @@ func (r *runner) ready() error {
 	err := r.recall()
 	if state {
 		s, stateErr := r.loadState(time.Now())
-		if stateErr == nil || !isSystem(stateErr) {
+		if stateErr == nil || !store.IsSystem(stateErr) {
 			r.mu.Lock()
 			r.state, r.read.stateUnread = s, false
 			r.mu.Unlock()

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
 // A faultyDisk fails or delays file operations from the one with the number first on, for
@@ -59,7 +61,7 @@ func faultWorld(t *testing.T, d *faultyDisk) (w *world, listed []netip.Addr) {
 			return
 		}
 		fmt.Fprintf(rw, "62.0.0.1\n63.0.%d.1\n", hour)
-	}, Feed{Name: "web", URL: plainURL, Interval: time.Hour})
+	}, spec.Feed{Name: "web", URL: plainURL, Interval: time.Hour})
 	dir := t.TempDir()
 	drop := filepath.Join(dir, "drop")
 	for name, text := range map[string]string{"own.txt": "62.0.1.1\n", "drop/a.txt": "62.0.2.1\n", "drop/b.txt": "62.0.2.2\n", "scan.txt": "61.1.0.0/24\n"} {
@@ -71,10 +73,10 @@ func faultWorld(t *testing.T, d *faultyDisk) (w *world, listed []netip.Addr) {
 			t.Fatal(err)
 		}
 	}
-	w.cfg.Feeds = append(w.cfg.Feeds, Feed{Name: "own", File: filepath.Join(dir, "own.txt"), Operator: true, Interval: time.Hour}, Feed{Name: "drop", Dir: drop, Interval: time.Hour})
-	w.cfg.Warninglists = []Feed{{Name: "warn", URL: "http://warn.example.org/", Class: "infrastructure", Interval: time.Hour},
+	w.cfg.Feeds = append(w.cfg.Feeds, spec.Feed{Name: "own", File: filepath.Join(dir, "own.txt"), Operator: true, Interval: time.Hour}, spec.Feed{Name: "drop", Dir: drop, Interval: time.Hour})
+	w.cfg.Warninglists = []spec.Feed{{Name: "warn", URL: "http://warn.example.org/", Class: "infrastructure", Interval: time.Hour},
 		{Name: "scan", File: filepath.Join(dir, "scan.txt"), Class: "scanner", Interval: time.Hour}}
-	w.disk = &disk{before: d.before}
+	w.disk = &store.Disk{Before: d.before}
 	for _, a := range []string{"62.0.0.1", "62.0.1.1", "62.0.2.1", "62.0.2.2"} {
 		listed = append(listed, netip.MustParseAddr(a))
 	}
@@ -157,10 +159,10 @@ func TestEveryFileOperation(t *testing.T) {
 // made from all of them, stay in force; so does one that the machine cannot read for hours.
 func TestNoDescriptors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, serves(list(100)), Feed{Name: "a", URL: "http://a.example.org/", Interval: 24 * time.Hour},
-			Feed{Name: "b", URL: "http://b.example.org/b", Interval: 24 * time.Hour})
+		w := newWorld(t, serves(list(100)), spec.Feed{Name: "a", URL: "http://a.example.org/", Interval: 24 * time.Hour},
+			spec.Feed{Name: "b", URL: "http://b.example.org/b", Interval: 24 * time.Hour})
 		d := new(faultyDisk)
-		w.disk = &disk{before: d.before}
+		w.disk = &store.Disk{Before: d.before}
 		w.start()
 		w.pass(time.Minute)
 		w.setDown(true)
@@ -191,13 +193,13 @@ func TestNoDescriptors(t *testing.T) {
 // patience that a provider has asked for.
 func TestUnreadableAtStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, serves(goodOf(Feed{Format: "drop-json"})), Feed{Preset: "spamhaus-drop", URL: "http://feeds.example.org/drop.json"})
+		w := newWorld(t, serves(goodOf(spec.Feed{Format: "drop-json"})), spec.Feed{Preset: "spamhaus-drop", URL: "http://feeds.example.org/drop.json"})
 		w.start()
 		w.pass(time.Minute)
 		asked := w.asked()
 		w.stop()
 		d := &faultyDisk{first: 1, err: syscall.EMFILE, length: time.Minute}
-		w.disk = &disk{before: d.before}
+		w.disk = &store.Disk{Before: d.before}
 		w.start()
 		w.pass(30 * time.Minute)
 		if w.live() != 100 || w.asked() != asked {
@@ -217,16 +219,16 @@ func TestUnreadableForGood(t *testing.T) {
 				return
 			}
 			serves(list(100))(rw, r)
-		}, Feed{Name: "f", URL: plainURL, Interval: time.Hour})
+		}, spec.Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 		w.start()
 		w.pass(time.Minute)
-		path := w.m.feeds[0].file(extGood)
+		path := w.m.feeds[0].file(store.ExtGood)
 		w.stop()
 		old, err := os.Stat(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.disk = &disk{before: func(op, at string) error {
+		w.disk = &store.Disk{Before: func(op, at string) error {
 			if now, err := os.Stat(at); err == nil && op == "read" && os.SameFile(old, now) {
 				return &fs.PathError{Op: op, Path: at, Err: syscall.EIO}
 			}
@@ -261,7 +263,7 @@ func TestVanishedList(t *testing.T) {
 		if err := os.Chtimes(path, long, long); err != nil {
 			t.Fatal(err)
 		}
-		w.cfg.Feeds = []Feed{{Name: "own", File: path}, {Name: "dir", Dir: filepath.Join(dir, "drop")}}
+		w.cfg.Feeds = []spec.Feed{{Name: "own", File: path}, {Name: "dir", Dir: filepath.Join(dir, "drop")}}
 		if err := os.Mkdir(w.cfg.Feeds[1].Dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -288,9 +290,9 @@ func TestVanishedList(t *testing.T) {
 // removed, and stays so after a restart.
 func TestAcceptWithoutRemoval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, serves(list(100)), Feed{Name: "f", URL: plainURL, Interval: time.Hour})
-		w.disk = &disk{before: func(op, path string) error {
-			if op == "remove" && filepath.Ext(path) == extHeld {
+		w := newWorld(t, serves(list(100)), spec.Feed{Name: "f", URL: plainURL, Interval: time.Hour})
+		w.disk = &store.Disk{Before: func(op, path string) error {
+			if op == "remove" && filepath.Ext(path) == store.ExtHeld {
 				return &fs.PathError{Op: op, Path: path, Err: syscall.EACCES}
 			}
 			return nil

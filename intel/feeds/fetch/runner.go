@@ -10,12 +10,17 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
 // A runner looks after one feed: its files, its schedule, its fetches.
 type runner struct {
 	m      *Manager
-	spec   spec
+	spec   spec.Spec
 	prefix string // of its files
 	log    *zap.Logger
 	wake   chan struct{} // the schedule has changed
@@ -24,8 +29,8 @@ type runner struct {
 
 	mu       sync.Mutex
 	state    state
-	good     *Description // of the copy in use; nil = none
-	held     *Description // of one that is held back; nil = none
+	good     *store.Description // of the copy in use; nil = none
+	held     *store.Description // of one that is held back; nil = none
 	requests int
 	// slowSource counts requests that were given up as too slow, refused the redirects
 	// that were not followed.
@@ -36,30 +41,30 @@ type runner struct {
 	complain            string    // what was logged last
 }
 
-func (r *runner) file(ext string) string { return fileOf(r.m.dir, r.prefix, r.spec.Name, ext) }
+func (r *runner) file(ext string) string { return store.FileOf(r.m.dir, r.prefix, r.spec.Name, ext) }
 
 // load finds what an earlier process has left. The error says what of it is lost;
 // the runner goes on without.
 func (r *runner) load(now time.Time) error {
 	s, err := r.loadState(now)
-	good, errGood := r.describe(extGood)
-	held, errHeld := r.describe(extHeld)
+	good, errGood := r.describe(store.ExtGood)
+	held, errHeld := r.describe(store.ExtHeld)
 	if good != nil && held != nil && !held.Taken.After(good.Taken) {
 		held = nil // the one in use is newer: it was accepted, or has come since
 	}
 	r.mu.Lock()
 	r.state, r.good, r.held = s, good, held
-	r.read.stateUnread = isSystem(err)
-	r.read.unread = errGood != nil && !isBroken(errGood)
+	r.read.stateUnread = store.IsSystem(err)
+	r.read.unread = errGood != nil && !store.IsBroken(errGood)
 	if good == nil && !r.read.unread && r.state.Due.After(r.state.NotBefore) {
 		r.state.Due = r.state.NotBefore // there is nothing to wait with
 	}
 	r.mu.Unlock()
 	switch {
-	case isBroken(errGood):
+	case store.IsBroken(errGood):
 		r.lost(errGood)
 		errGood = nil
-	case errGood != nil || isSystem(err):
+	case errGood != nil || store.IsSystem(err):
 		r.unreadable(errors.Join(errGood, err))
 	}
 	return errors.Join(err, errGood, errHeld)
@@ -69,10 +74,10 @@ func (r *runner) load(now time.Time) error {
 // cannot be read now may say that the source was asked a moment ago: until it is read,
 // none is.
 func (r *runner) loadState(now time.Time) (state, error) {
-	s, err := loadState(r.m.disk, r.file(extState), r.spec.origin())
-	if isSystem(err) {
+	s, err := loadState(r.m.disk, r.file(store.ExtState), r.spec.Origin())
+	if store.IsSystem(err) {
 		date := r.m.now()
-		s.LastAttempt, s.NotBefore = date, date.Add(r.spec.floor)
+		s.LastAttempt, s.NotBefore = date, date.Add(r.spec.Floor)
 		s.Due = s.NotBefore
 	}
 	s.repair(r.m.now(), &r.spec)
@@ -82,11 +87,11 @@ func (r *runner) loadState(now time.Time) (state, error) {
 // save puts a state on the disk.
 func (r *runner) save(s state) error {
 	s = s.on(time.Now(), r.m.now())
-	return s.save(r.m.disk, r.file(extState))
+	return s.save(r.m.disk, r.file(store.ExtState))
 }
 
 // describe reads the description of a generation of this feed, or nil.
-func (r *runner) describe(ext string) (*Description, error) {
+func (r *runner) describe(ext string) (*store.Description, error) {
 	g, err := r.open(ext)
 	if g == nil {
 		return nil, err
@@ -96,40 +101,40 @@ func (r *runner) describe(ext string) (*Description, error) {
 }
 
 // open opens a generation; nil when there is none or that of another source.
-func (r *runner) open(ext string) (*reader, error) {
-	g, err := openGeneration(r.m.disk, r.file(ext))
+func (r *runner) open(ext string) (*store.Reader, error) {
+	g, err := store.Open(r.m.disk, r.file(ext))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	if g.Origin != r.spec.origin() {
+	if g.Origin != r.spec.Origin() {
 		return nil, g.Close()
 	}
 	return g, nil
 }
 
 // fetch brings the feed up to date, unless the provider may not be asked yet.
-func (r *runner) fetch(ctx context.Context) (Outcome, error) {
+func (r *runner) fetch(ctx context.Context) (source.Outcome, error) {
 	if err := r.acquire(ctx); err != nil {
-		return Failed, err
+		return source.Failed, err
 	}
 	defer r.release()
-	if r.spec.kind.local() {
+	if r.spec.Kind.Local() {
 		return r.fetchLocal(true)
 	}
 	now := time.Now()
 	if err := r.begin(now); err != nil {
 		if _, ok := errors.AsType[*tooSoon](err); ok {
-			return NotYet, err
+			return source.NotYet, err
 		}
-		r.report(Failed, err)
-		return Failed, err
+		r.report(source.Failed, err)
+		return source.Failed, err
 	}
 	longest := r.m.cfg.Fetch.MaxTime
 	bounded, cancel := context.WithTimeoutCause(ctx, longest,
-		&slowError{text: fmt.Sprintf("the fetch took longer than %v; the next one goes on", longest)})
+		&client.SlowError{Text: fmt.Sprintf("the fetch took longer than %v; the next one goes on", longest)})
 	defer cancel()
 	out, note, err := r.pull(bounded)
 	r.end(ctx, out, note, err)
@@ -195,7 +200,7 @@ func (r *runner) mayAsk(now time.Time) error {
 	defer r.mu.Unlock()
 	r.state.repair(now, &r.spec)
 	if now.Before(r.state.NotBefore) {
-		return &tooSoon{until: r.state.NotBefore, floor: r.spec.floor, last: r.state.LastAttempt}
+		return &tooSoon{until: r.state.NotBefore, floor: r.spec.Floor, last: r.state.LastAttempt}
 	}
 	return nil
 }
@@ -205,12 +210,12 @@ func (r *runner) notSent(now time.Time, err error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.state.Error = err.Error()
-	r.state.Due = now.Add(firstBackoff)
+	r.state.Due = now.Add(spec.FirstBackoff)
 	return err
 }
 
 // end notes what became of the attempt.
-func (r *runner) end(ctx context.Context, out Outcome, note string, err error) {
+func (r *runner) end(ctx context.Context, out source.Outcome, note string, err error) {
 	r.mu.Lock()
 	now := time.Now()
 	r.state.Note = note
@@ -234,7 +239,7 @@ func (r *runner) end(ctx context.Context, out Outcome, note string, err error) {
 }
 
 // report logs what an operator should know, the same thing only once.
-func (r *runner) report(out Outcome, err error) {
+func (r *runner) report(out source.Outcome, err error) {
 	r.mu.Lock()
 	text := ""
 	switch {
@@ -262,10 +267,10 @@ func (r *runner) report(out Outcome, err error) {
 		r.m.opts.Alert(r.spec.Name, text)
 	}
 	switch {
-	case text != "" && !same && neverReached(err) && r.m.gathers(unreached{r, fallback, text}):
+	case text != "" && !same && client.NeverReached(err) && r.m.gathers(unreached{r, fallback, text}):
 	case text != "" && !same:
 		r.log.Warn("feed is not up to date; "+fallback, zap.String("why", text))
-	case out == Updated:
+	case out == source.Updated:
 		fields := []zap.Field{zap.Int("entries", entries)}
 		if rejected > 0 {
 			fields = append(fields, zap.Int("rows_not_understood", rejected))
@@ -309,14 +314,14 @@ func (r *runner) run(ctx context.Context) {
 // turn makes one scheduled attempt.
 func (r *runner) turn(ctx context.Context) {
 	switch {
-	case r.spec.kind.local():
+	case r.spec.Kind.Local():
 		if r.acquire(ctx) == nil {
 			_, _ = r.fetchLocal(false) // the status has the error
 			r.release()
 		}
 	case time.Now().Before(r.due()): // somebody was here in the meantime
 	default:
-		leave, err := r.m.gate.enter(ctx, r.spec.host())
+		leave, err := r.m.gate.enter(ctx, r.spec.Host())
 		if err != nil {
 			return
 		}
@@ -332,7 +337,7 @@ func (r *runner) turn(ctx context.Context) {
 func (r *runner) waitDue(ctx context.Context) bool {
 	for {
 		pause := time.Until(r.due())
-		if r.spec.kind.local() {
+		if r.spec.Kind.Local() {
 			pause = r.spec.Interval
 		}
 		t := time.NewTimer(max(pause, 0))
@@ -349,33 +354,33 @@ func (r *runner) waitDue(ctx context.Context) bool {
 }
 
 // pull asks the source. The note is for the status.
-func (r *runner) pull(ctx context.Context) (out Outcome, note string, err error) {
-	c, err := newClient(&r.spec, r.m.cfg.Fetch, r.m.agent, r.m.dial)
+func (r *runner) pull(ctx context.Context) (out source.Outcome, note string, err error) {
+	c, err := client.New(&r.spec, r.m.cfg.Fetch, r.m.agent, r.m.dial)
 	if err != nil {
-		return Failed, "", err
+		return source.Failed, "", err
 	}
 	if r.m.pause >= 0 {
-		c.pause = r.m.pause
+		c.Pause = r.m.pause
 	}
 	if r.m.total > 0 {
-		c.total = r.m.total
+		c.Total = r.m.total
 	}
 	defer func() {
-		c.close()
+		c.Close()
 		r.mu.Lock()
-		r.requests += c.sent
-		r.slowSource += c.slow
-		r.refused += c.refused
-		r.state.Code = c.code
+		r.requests += c.Sent
+		r.slowSource += c.Slow
+		r.refused += c.Refused
+		r.state.Code = c.Code
 		r.mu.Unlock()
-		if _, typed := errors.AsType[*statusError](err); err != nil && !typed && !isNetError(err) {
-			err = c.scrub.err(err)
+		if _, typed := errors.AsType[*client.StatusError](err); err != nil && !typed && !client.IsNetError(err) {
+			err = c.Scrub.Err(err)
 		}
 		if err != nil {
-			out = Failed
+			out = source.Failed
 		}
 	}()
-	j := &Job{
+	j := &source.Job{
 		Spec: &r.spec, Client: c, Copy: inUse{r}, Now: r.m.now, MaxIndicators: r.m.cfg.MaxIndicators, MaxObjects: r.m.cfg.Fetch.MaxObjects,
 		Bad: r.lastBad(),
 	}
@@ -392,8 +397,8 @@ func (r *runner) pull(ctx context.Context) (out Outcome, note string, err error)
 
 // settle puts a complete new generation where it belongs: in use, or aside with the
 // reason why.
-func (r *runner) settle(w *writer, d Description, declared int) (Outcome, error) {
-	d.Feed, d.Origin, d.Taken = r.spec.Name, r.spec.origin(), r.m.now()
+func (r *runner) settle(w *store.Writer, d store.Description, declared int) (source.Outcome, error) {
+	d.Feed, d.Origin, d.Taken = r.spec.Name, r.spec.Origin(), r.m.now()
 	before := -1
 	r.mu.Lock()
 	last := cmp.Or(r.good, r.read.gone)
@@ -402,41 +407,41 @@ func (r *runner) settle(w *writer, d Description, declared int) (Outcome, error)
 		fromNothing := d.Partial && (r.good == nil || r.anewLocked())
 		if !last.Partial && !fromNothing {
 			before = last.Entries // a first reading grows
-			if d.grows {
-				before = max(before, w.entries)
+			if d.Grows {
+				before = max(before, w.Entries)
 			}
 		}
 	}
 	r.mu.Unlock()
 	d.Held = r.judgeWhole(w, &d, declared, before, last)
-	d.Entries, d.Objects = w.entries, w.objects
+	d.Entries, d.Objects = w.Entries, w.Objects
 	var err error
-	if d.Content, err = w.contentSum(); err != nil {
-		return Failed, err
+	if d.Content, err = w.ContentSum(); err != nil {
+		return source.Failed, err
 	}
 	if r.same(&d) {
-		return Unchanged, nil
+		return source.Unchanged, nil
 	}
 	if d.Held != "" {
-		if err := w.commit(r.file(extHeld), d); err != nil {
-			return Failed, err
+		if err := w.Commit(r.file(store.ExtHeld), d); err != nil {
+			return source.Failed, err
 		}
 		r.adopt(r.good, &d)
-		return HeldBack, nil
+		return source.HeldBack, nil
 	}
-	if err := w.commit(r.file(extGood), d); err != nil {
-		return Failed, err
+	if err := w.Commit(r.file(store.ExtGood), d); err != nil {
+		return source.Failed, err
 	}
 	r.adopt(&d, nil)
 	r.dropHeld()
 	r.m.changed()
-	return Updated, nil
+	return source.Updated, nil
 }
 
 // dropHeld removes the copy that was held back. Should that fail, load knows that the one
 // in use is newer.
 func (r *runner) dropHeld() {
-	if err := r.m.disk.remove(r.file(extHeld)); err != nil {
+	if err := r.m.disk.Remove(r.file(store.ExtHeld)); err != nil {
 		r.log.Warn("a copy that is not held back any more remains on the disk", zap.Error(err))
 	}
 }
@@ -448,7 +453,7 @@ const datesApart = 7 * 24 * time.Hour
 // same reports whether a new generation says what the one in use says, and then only
 // takes in what came around the records: neither the disk nor the table has work with a
 // source that does not know of 304. A source with a cursor must keep that.
-func (r *runner) same(d *Description) bool {
+func (r *runner) same(d *store.Description) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	g := r.good
@@ -465,7 +470,7 @@ func (r *runner) same(d *Description) bool {
 	return true
 }
 
-func (r *runner) adopt(good, held *Description) {
+func (r *runner) adopt(good, held *store.Description) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if good != r.good {
@@ -481,7 +486,7 @@ func (r *runner) accept() error {
 		return err
 	}
 	defer r.release()
-	held, err := r.open(extHeld)
+	held, err := r.open(store.ExtHeld)
 	if err != nil {
 		return err
 	}
@@ -497,15 +502,15 @@ func (r *runner) accept() error {
 		d.Previous = r.good.Entries
 	}
 	r.mu.Unlock()
-	w, err := newWriter(r.m.disk, r.m.dir)
+	w, err := store.NewWriter(r.m.disk, r.m.dir)
 	if err != nil {
 		return err
 	}
-	if err := held.each(w.object, w.entry); err != nil {
-		w.discard()
+	if err := held.Each(w.Object, w.Entry); err != nil {
+		w.Discard()
 		return err
 	}
-	if err := w.commit(r.file(extGood), d); err != nil {
+	if err := w.Commit(r.file(store.ExtGood), d); err != nil {
 		return err
 	}
 	r.adopt(&d, nil)
@@ -517,7 +522,7 @@ func (r *runner) accept() error {
 
 // remember notes what the operator has accepted, so that the next copy of the same kind is
 // not held back.
-func (r *runner) remember(d *Description) {
+func (r *runner) remember(d *store.Description) {
 	r.mu.Lock()
 	ok := &r.state.Accepted
 	if d.Space4 > 1<<(32-r.spec.MaxSpace) {

@@ -6,6 +6,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
 // TestSameAgain: a source that knows no 304 and sends the same again makes no work for the
@@ -20,10 +23,10 @@ func TestSameAgain(t *testing.T) {
 				serves(body)(rw, r)
 			}
 		}
-		w := newWorld(t, again(list(100)), Feed{Name: "f", URL: plainURL, Interval: time.Hour})
+		w := newWorld(t, again(list(100)), spec.Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 		w.start()
 		w.pass(time.Minute)
-		good := w.m.feeds[0].file(extGood)
+		good := w.m.feeds[0].file(store.ExtGood)
 		first, err := os.Stat(good)
 		if err != nil {
 			t.Fatal(err)

@@ -24,6 +24,9 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 )
 
 // The secrets of TestSecrets. None of them may be seen anywhere but by the feed's own
@@ -58,8 +61,8 @@ func (w *world) everything() string {
 // TestSecrets: whatever the provider does, its key is in no log, error, status, file
 // or configuration that is printed, and goes to no other host.
 func TestSecrets(t *testing.T) {
-	feed := Feed{Name: "f", URL: "http://127.0.0.1/list.txt?token=" + "t0ken-in-the-url", Interval: time.Hour,
-		APIKey: aKey, User: "me", Password: aPassword, Headers: []Header{{Name: "X-Extra", Value: aHeader}}}
+	feed := spec.Feed{Name: "f", URL: "http://127.0.0.1/list.txt?token=" + "t0ken-in-the-url", Interval: time.Hour,
+		APIKey: aKey, User: "me", Password: aPassword, Headers: []spec.Header{{Name: "X-Extra", Value: aHeader}}}
 	plain := feed
 	plain.User, plain.Password = "", ""
 	echo := func(rw http.ResponseWriter, r *http.Request) {
@@ -101,7 +104,7 @@ func TestSecrets(t *testing.T) {
 			_, _ = rw.Write([]byte(list(5) + aKey))
 		},
 	} {
-		for _, f := range []Feed{feed, plain} {
+		for _, f := range []spec.Feed{feed, plain} {
 			t.Run(name+" "+f.User, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) { testSecrets(t, handler, f, strings.HasPrefix(name, "redirect")) })
 			})
@@ -109,7 +112,7 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-func testSecrets(t *testing.T, handler http.HandlerFunc, f Feed, elsewhere bool) {
+func testSecrets(t *testing.T, handler http.HandlerFunc, f spec.Feed, elsewhere bool) {
 	w := newWorld(t, handler, f)
 	w.start()
 	w.pass(3 * time.Hour)
@@ -146,7 +149,7 @@ func testSecrets(t *testing.T, handler http.HandlerFunc, f Feed, elsewhere bool)
 func TestKeyFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "key")
-		w := newWorld(t, serves(list(100)), Feed{Name: "f", URL: "http://127.0.0.1/", Interval: time.Hour, APIKeyFile: file})
+		w := newWorld(t, serves(list(100)), spec.Feed{Name: "f", URL: "http://127.0.0.1/", Interval: time.Hour, APIKeyFile: file})
 		w.start()
 		w.pass(time.Second)
 		if s := w.status(); !strings.Contains(s.Error, "api_key_file: ") || w.asked() != 0 {
@@ -203,7 +206,7 @@ func TestCertificates(t *testing.T) {
 			server.StartTLS()
 			defer server.Close()
 			cfg := DefaultConfig()
-			f := Feed{Name: "f", URL: URL(strings.Replace(server.URL, "127.0.0.1", "localhost", 1))}
+			f := spec.Feed{Name: "f", URL: spec.URL(strings.Replace(server.URL, "127.0.0.1", "localhost", 1))}
 			if tt.trust {
 				f.CAFile = filepath.Join(t.TempDir(), "ca.pem")
 				block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: tt.cert.Certificate[0]})
@@ -211,14 +214,14 @@ func TestCertificates(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			cfg.Feeds = []Feed{f}
+			cfg.Feeds = []spec.Feed{f}
 			m := New(cfg, Options{Dir: t.TempDir()})
 			defer m.Stop()
 			a, err := m.Update(context.Background())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if tt.want == "" && a[0].Outcome != Updated || !strings.Contains(a[0].Detail, tt.want) {
+			if tt.want == "" && a[0].Outcome != source.Updated || !strings.Contains(a[0].Detail, tt.want) {
 				t.Errorf("%+v, want %q", a, tt.want)
 			}
 		})

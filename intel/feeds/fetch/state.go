@@ -9,6 +9,11 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
 // A state is what must be known of a source before it may be asked. It is on the
@@ -37,15 +42,15 @@ type state struct {
 	Note string `json:"note,omitempty"`
 	// Bad are the pieces that could not be read, Incomplete counts the fetches in a row
 	// that went well but for them.
-	Bad        []Piece `json:"bad,omitempty"`
-	Incomplete int     `json:"incomplete,omitempty"`
+	Bad        []source.Piece `json:"bad,omitempty"`
+	Incomplete int            `json:"incomplete,omitempty"`
 }
 
 // loadState reads the state of a feed; that of another origin is no state. A broken
 // file is one too, and the error says so.
-func loadState(d *disk, path, origin string) (state, error) {
+func loadState(d *store.Disk, path, origin string) (state, error) {
 	fresh := state{Origin: origin}
-	b, err := d.readFile(path)
+	b, err := d.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fresh, nil
 	}
@@ -75,18 +80,18 @@ func parseState(b []byte, s *state) error {
 func sumOf(text []byte) string { return fmt.Sprintf("%08x", crc32.ChecksumIEEE(text)) }
 
 // save writes the state: a CRC-32 in hex, a blank and a JSON object.
-func (s *state) save(d *disk, path string) error {
+func (s *state) save(d *store.Disk, path string) error {
 	b, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}
-	return d.writeFile(path, fmt.Appendf(nil, "%s %s\n", sumOf(b), b))
+	return d.WriteFile(path, fmt.Appendf(nil, "%s %s\n", sumOf(b), b))
 }
 
 // repair limits what a clock that was wrong once can do: a Pi without battery may
 // have written the state in another year.
-func (s *state) repair(now time.Time, sp *spec) {
-	latest := now.Add(max(jitterMost(sp.Interval), maxWait))
+func (s *state) repair(now time.Time, sp *spec.Spec) {
+	latest := now.Add(max(jitterMost(sp.Interval), spec.MaxWait))
 	if s.Due.After(latest) {
 		s.Due = latest
 	}
@@ -111,46 +116,46 @@ func (s state) on(from, to time.Time) state {
 }
 
 // begin notes an attempt, as a failed one.
-func (s *state) begin(now time.Time, sp *spec) {
+func (s *state) begin(now time.Time, sp *spec.Spec) {
 	s.LastAttempt = now
 	s.Failures++
 	s.Code = 0
 	s.Error = "interrupted: the process ended during the attempt"
-	s.wait(now, backoff(sp, s.Failures), sp.floor)
+	s.wait(now, backoff(sp, s.Failures), sp.Floor)
 }
 
 // succeed notes that the source has answered well.
-func (s *state) succeed(now time.Time, sp *spec) {
+func (s *state) succeed(now time.Time, sp *spec.Spec) {
 	s.Checked = now
 	s.Failures = 0
 	s.Error = ""
-	s.wait(now, jitter(sp.Interval), sp.floor)
+	s.wait(now, jitter(sp.Interval), sp.Floor)
 }
 
 // incomplete brings the next fetch forward after one that went well but for some pieces, as
 // after a failure.
-func (s *state) incomplete(now time.Time, sp *spec) {
+func (s *state) incomplete(now time.Time, sp *spec.Spec) {
 	if len(s.Bad) == 0 {
 		s.Incomplete = 0
 		return
 	}
 	s.Incomplete++
-	s.wait(now, jitter(backoff(sp, s.Incomplete)), sp.floor)
+	s.wait(now, jitter(backoff(sp, s.Incomplete)), sp.Floor)
 }
 
 // fail notes that it has not. Failures were counted by begin.
-func (s *state) fail(now time.Time, sp *spec, err error, text string) {
+func (s *state) fail(now time.Time, sp *spec.Spec, err error, text string) {
 	s.Error = text
-	floor := sp.floor
-	if neverReached(err) {
+	floor := sp.Floor
+	if client.NeverReached(err) {
 		floor = 0 // a provider that got no packet was not bothered
 	}
 	pause := jitter(backoff(sp, s.Failures))
-	var answer *statusError
+	var answer *client.StatusError
 	if errors.As(err, &answer) {
-		floor = max(floor, min(answer.retryAfter, maxWait))
+		floor = max(floor, min(answer.RetryAfter, spec.MaxWait))
 	}
-	s.wait(now, pause, max(floor, min(pause, firstBackoff)))
+	s.wait(now, pause, max(floor, min(pause, spec.FirstBackoff)))
 }
 
 // wait sets both times. The schedule never asks before it may.
@@ -161,8 +166,8 @@ func (s *state) wait(now time.Time, due, floor time.Duration) {
 
 // backoff gives the pause after so many failures: a minute, doubled each time, up to
 // the interval.
-func backoff(sp *spec, failures int) time.Duration {
-	pause := firstBackoff << min(max(failures-1, 0), 20)
+func backoff(sp *spec.Spec, failures int) time.Duration {
+	pause := spec.FirstBackoff << min(max(failures-1, 0), 20)
 	return min(pause, sp.Interval)
 }
 

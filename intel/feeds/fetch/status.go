@@ -6,6 +6,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 )
 
 // A Status is all that there is to know of one feed.
@@ -59,8 +60,8 @@ type Status struct {
 	// Bad are pieces of the source that could not be read, the longest known first, as far
 	// as they are named; BadPieces is how many there are. The others are used, and what is
 	// known of these from earlier stays.
-	Bad       []Piece `json:"bad,omitempty"`
-	BadPieces int     `json:"bad_pieces"`
+	Bad       []source.Piece `json:"bad,omitempty"`
+	BadPieces int            `json:"bad_pieces"`
 	// Unreadable is why the copy in use cannot be read now; its entries that are in force
 	// stay. ReadErrors counts such failures since the start.
 	Unreadable string `json:"unreadable,omitempty"`
@@ -130,13 +131,13 @@ func (r *runner) status() Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := Status{
-		Name: r.spec.Name, Source: r.place(), Kind: string(r.spec.kind), Class: r.spec.Class,
+		Name: r.spec.Name, Source: r.place(), Kind: string(r.spec.Kind), Class: r.spec.Class,
 		Checked: r.state.Checked, LastAttempt: r.state.LastAttempt, Code: r.state.Code, Error: r.state.Error,
 		Failures: r.state.Failures, Note: r.state.Note, Next: r.state.Due, NotBefore: r.state.NotBefore,
 		Requests: r.requests, IntervalSeconds: r.spec.Interval.Seconds(),
 		MaxAgeSeconds: r.spec.MaxAge.Seconds(), Operator: r.spec.Operator,
 	}
-	s.BadPieces, s.Bad = len(r.state.Bad), slices.Clone(r.state.Bad[:min(len(r.state.Bad), shownPieces)])
+	s.BadPieces, s.Bad = len(r.state.Bad), slices.Clone(r.state.Bad[:min(len(r.state.Bad), source.ShownPieces)])
 	s.Unreadable, s.ReadErrors = r.read.why, r.read.errors
 	s.SlowRequests, s.RefusedRedirects = r.slowSource, r.refused
 	if r.good != nil {
@@ -157,7 +158,7 @@ func (r *runner) status() Status {
 
 // place is where the feed comes from, for people.
 func (r *runner) place() string {
-	if r.spec.kind.local() {
+	if r.spec.Kind.Local() {
 		return r.spec.File + r.spec.Dir
 	}
 	return r.spec.URL.String()

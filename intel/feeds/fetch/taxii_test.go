@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 )
 
 // A taxiiServer has one collection of versions of indicators in the order in which
@@ -100,8 +102,8 @@ func (s *taxiiServer) serveObjects(rw http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(rw).Encode(e)
 }
 
-func taxiiFeed() Feed {
-	return Feed{Name: "t", URL: "http://127.0.0.1/taxii2/", User: "me", Password: "secret-word", TAXII: &TAXII{}, MayBeEmpty: true}
+func taxiiFeed() spec.Feed {
+	return spec.Feed{Name: "t", URL: "http://127.0.0.1/taxii2/", User: "me", Password: "secret-word", TAXII: &spec.TAXII{}, MayBeEmpty: true}
 }
 
 // TestTAXII follows a collection: pages, additions, a newer version, revocation, an
@@ -226,7 +228,7 @@ func TestTAXIICorpus(t *testing.T) {
 			default:
 				_, _ = rw.Write(p1)
 			}
-		}, Feed{Name: "c", URL: "http://127.0.0.1/api/collections/c/", TAXII: &TAXII{}})
+		}, spec.Feed{Name: "c", URL: "http://127.0.0.1/api/collections/c/", TAXII: &spec.TAXII{}})
 		w.pass(time.Until(time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)))
 		w.start()
 		w.pass(time.Hour)

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 )
 
 // dated makes a list with the date of its data in its header.
@@ -25,8 +27,8 @@ func TestStaleMirror(t *testing.T) {
 				return
 			}
 			fmt.Fprint(rw, body)
-		}, Feed{Name: "aged", URL: plainURL, Interval: time.Hour, MaxAge: 720 * time.Hour},
-			Feed{Name: "any", URL: plainURL + "?2", Interval: time.Hour})
+		}, spec.Feed{Name: "aged", URL: plainURL, Interval: time.Hour, MaxAge: 720 * time.Hour},
+			spec.Feed{Name: "any", URL: plainURL + "?2", Interval: time.Hour})
 		w.start()
 		w.pass(5 * time.Hour)
 		for _, s := range w.m.Status() {
@@ -45,7 +47,7 @@ func TestStaleMirror(t *testing.T) {
 func TestDataRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		old := dated(time.Now().Add(-29*24*time.Hour), 10)
-		w := newWorld(t, serves(old), Feed{Name: "f", URL: plainURL, Interval: time.Hour, MaxAge: 720 * time.Hour})
+		w := newWorld(t, serves(old), spec.Feed{Name: "f", URL: plainURL, Interval: time.Hour, MaxAge: 720 * time.Hour})
 		w.start()
 		w.pass(2 * time.Hour)
 		if w.live() != 10 {
@@ -65,21 +67,21 @@ func TestDataRenewed(t *testing.T) {
 
 func TestPathOfAFeed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, serves(`{"n":2,"data":{"ip":["45.33.33.1","45.33.33.2"]}}`), Feed{Name: "f", URL: plainURL, Path: "data.ip", Interval: time.Hour})
+		w := newWorld(t, serves(`{"n":2,"data":{"ip":["45.33.33.1","45.33.33.2"]}}`), spec.Feed{Name: "f", URL: plainURL, Path: "data.ip", Interval: time.Hour})
 		w.start()
 		w.pass(time.Minute)
 		if w.live() != 2 {
 			t.Errorf("%d entries: %+v", w.live(), w.m.Status())
 		}
 	})
-	for feed, want := range map[*Feed]string{
-		{Name: "f", URL: plainURL, Path: "a[0]"}:                   "path",
-		{Name: "f", URL: plainURL, Path: "a", Format: "plain"}:     "path",
-		{Name: "f", URL: plainURL, Path: "a", TAXII: &TAXII{}}:     "path",
-		{Name: "f", URL: plainURL, Path: "a.b, c", Format: "json"}: "",
+	for feed, want := range map[*spec.Feed]string{
+		{Name: "f", URL: plainURL, Path: "a[0]"}:                    "path",
+		{Name: "f", URL: plainURL, Path: "a", Format: "plain"}:      "path",
+		{Name: "f", URL: plainURL, Path: "a", TAXII: &spec.TAXII{}}: "path",
+		{Name: "f", URL: plainURL, Path: "a.b, c", Format: "json"}:  "",
 	} {
 		cfg := DefaultConfig()
-		cfg.Feeds = []Feed{*feed}
+		cfg.Feeds = []spec.Feed{*feed}
 		err := cfg.Validate()
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v", feed, err)
@@ -91,7 +93,7 @@ func TestPathOfAFeed(t *testing.T) {
 func TestJSONInPlaceOfAList(t *testing.T) {
 	for _, body := range []string{`{"data":{"ip":["45.33.33.1"]}}`, `{"data":null}`, `{"results":{"a":1}}`, `[{"x":1}]`, `{"objects":["x"]}`} {
 		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, serves(list(30)), Feed{Name: "f", URL: plainURL, Interval: time.Hour, MayBeEmpty: true})
+			w := newWorld(t, serves(list(30)), spec.Feed{Name: "f", URL: plainURL, Interval: time.Hour, MayBeEmpty: true})
 			w.start()
 			w.pass(time.Minute)
 			w.answer(serves(body))
@@ -114,7 +116,7 @@ func TestCookieOfAFetch(t *testing.T) {
 				return
 			}
 			serves(list(19))(rw, r)
-		}, Feed{Name: "f", URL: plainURL, Interval: time.Hour})
+		}, spec.Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 		w.start()
 		w.pass(90 * time.Minute)
 		if w.live() != 19 {
@@ -134,8 +136,8 @@ func TestCookieOfAFetch(t *testing.T) {
 // date of its address, and every warninglist one of addresses.
 func TestPresetsAreOfUse(t *testing.T) {
 	c2 := false
-	for _, p := range Presets() {
-		c2 = c2 || p.BuiltIn && p.Category == "c2" && p.Key == NoKey
+	for _, p := range spec.Presets() {
+		c2 = c2 || p.BuiltIn && p.Category == "c2" && p.Key == spec.NoKey
 		if !strings.HasPrefix(p.Checked, "2026-") {
 			t.Errorf("%s: checked %q", p.Name, p.Checked)
 		}

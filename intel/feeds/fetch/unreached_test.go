@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 )
 
 // TestUnreached: without a network all feeds fail, and one line of the log says so; a single
@@ -20,9 +22,9 @@ func TestUnreached(t *testing.T) {
 		{1, 1, "feed is not up to date; there is no copy of it yet"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			var list []Feed
+			var list []spec.Feed
 			for i := range tt.feeds {
-				list = append(list, Feed{Name: fmt.Sprint("list", i), URL: URL(fmt.Sprintf("http://192.0.2.%d/list.txt", i))})
+				list = append(list, spec.Feed{Name: fmt.Sprint("list", i), URL: spec.URL(fmt.Sprintf("http://192.0.2.%d/list.txt", i))})
 			}
 			w := newWorld(t, nil, list...)
 			w.setDown(true)
@@ -50,7 +52,7 @@ func TestUnreached(t *testing.T) {
 // TestUnreachedAtStop: what has been gathered is logged when the end comes first.
 func TestUnreachedAtStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, nil, Feed{Name: "a", URL: "http://192.0.2.1/"}, Feed{Name: "b", URL: "http://192.0.2.2/"})
+		w := newWorld(t, nil, spec.Feed{Name: "a", URL: "http://192.0.2.1/"}, spec.Feed{Name: "b", URL: "http://192.0.2.2/"})
 		w.setDown(true)
 		w.start()
 		w.pass(time.Second)

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 )
@@ -22,7 +24,7 @@ import (
 // it, and a manager in front of it whose state outlives it.
 type world struct {
 	date func() time.Time // that is trusted; nil = the wall clock
-	disk *disk            // nil = the usual one
+	disk *store.Disk      // nil = the usual one
 
 	// inForce are addresses that must stay listed while a process runs, once they are;
 	// lost says which did not.
@@ -58,7 +60,7 @@ type request1 struct {
 }
 
 // newWorld makes a world for one synctest bubble.
-func newWorld(t *testing.T, handler http.HandlerFunc, feeds ...Feed) *world {
+func newWorld(t *testing.T, handler http.HandlerFunc, feeds ...spec.Feed) *world {
 	t.Helper()
 	cfg := DefaultConfig()
 	cfg.Feeds = feeds

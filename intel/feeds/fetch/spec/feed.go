@@ -1,4 +1,4 @@
-package fetch
+package spec
 
 import (
 	"cmp"
@@ -113,16 +113,16 @@ const (
 
 // Defaults.
 const (
-	defaultScore    = 50
-	operatorScore   = 90 // the operator's own lists: their word is final
+	DefaultScore    = 50
+	OperatorScore   = 90 // the operator's own lists: their word is final
 	defaultInterval = 6 * time.Hour
 	pagedInterval   = 30 * time.Minute
 	pollInterval    = 5 * time.Second
-	minFloor        = time.Minute
+	MinFloor        = time.Minute
 	minInterval     = 10 * time.Second
 	defaultMaxBytes = 256 << 20
-	defaultMaxCount = 5_000_000
-	maxMaxCount     = 50_000_000
+	DefaultMaxCount = 5_000_000
+	MaxCount        = 50_000_000
 	maxInterval     = 30 * 24 * time.Hour
 	maxName         = 64
 	// What a list may cover: as much as one IPv4 prefix of this length, and one of IPv6.
@@ -132,7 +132,7 @@ const (
 
 // List gives the feed of a file that the operator names on the command line.
 func List(path string) Feed {
-	return Feed{Name: baseName(path), File: path, Score: operatorScore, Operator: true}
+	return Feed{Name: baseName(path), File: path, Score: OperatorScore, Operator: true}
 }
 
 func baseName(path string) string {
@@ -144,49 +144,49 @@ func baseName(path string) string {
 type kind string
 
 const (
-	kindHTTP       kind = "http"
+	KindHTTP       kind = "http"
 	kindFile       kind = "file"
-	kindDir        kind = "dir"
-	kindOTX        kind = "otx"
-	kindTAXII      kind = "taxii"
-	kindMISPFeed   kind = "misp-feed"
-	kindMISPSearch kind = "misp-search"
+	KindDir        kind = "dir"
+	KindOTX        kind = "otx"
+	KindTAXII      kind = "taxii"
+	KindMISPFeed   kind = "misp-feed"
+	KindMISPSearch kind = "misp-search"
 )
 
-// local sources cost nobody anything.
-func (k kind) local() bool { return k == kindFile || k == kindDir }
+// Local sources cost nobody anything.
+func (k kind) Local() bool { return k == kindFile || k == KindDir }
 
 // paged sources are read piece by piece.
 func (k kind) paged() bool {
-	return k == kindOTX || k == kindTAXII || k == kindMISPFeed || k == kindMISPSearch
+	return k == KindOTX || k == KindTAXII || k == KindMISPFeed || k == KindMISPSearch
 }
 
-// A spec is a feed with all its defaults.
-type spec struct {
+// A Spec is a feed with all its defaults.
+type Spec struct {
 	Feed
-	kind      kind
-	floor     time.Duration
-	keyHeader string
-	body      string // of a POST
-	accept    string
-	patience  time.Duration // until the first byte of an answer
+	Kind      kind
+	Floor     time.Duration
+	KeyHeader string
+	Body      string // of a POST
+	Accept    string
+	Patience  time.Duration // until the first byte of an answer
 }
 
-// resolve fills in the preset and the defaults. It expects a valid feed.
-func (f Feed) resolve() spec {
-	s := spec{Feed: f, floor: minFloor}
+// Resolve fills in the preset and the defaults. It expects a valid feed.
+func (f Feed) Resolve() Spec {
+	s := Spec{Feed: f, Floor: MinFloor}
 	if p, ok := presetOf(f); ok {
 		s.fromPreset(p)
 	}
-	s.kind = s.kindOf()
+	s.Kind = s.kindOf()
 	s.Name = cmp.Or(s.Name, baseName(cmp.Or(s.File, s.Dir)))
-	s.Score = cmp.Or(s.Score, defaultScore)
+	s.Score = cmp.Or(s.Score, DefaultScore)
 	s.MaxBytes = cmp.Or(s.MaxBytes, defaultMaxBytes)
-	s.Interval = cmp.Or(s.Interval, s.kind.interval())
+	s.Interval = cmp.Or(s.Interval, s.Kind.interval())
 	s.MaxSpace = cmp.Or(s.MaxSpace, defaultMaxSpace)
 	s.MaxSpace6 = cmp.Or(s.MaxSpace6, defaultMaxSpace6)
-	if s.floor == minFloor {
-		s.floor = min(s.floor, s.Interval) // no provider has asked for more
+	if s.Floor == MinFloor {
+		s.Floor = min(s.Floor, s.Interval) // no provider has asked for more
 	}
 	s.Headers = append([]Header(nil), s.Headers...)
 	s.defaultKind()
@@ -194,9 +194,9 @@ func (f Feed) resolve() spec {
 }
 
 // fromPreset takes over what the feed leaves out.
-func (s *spec) fromPreset(p Preset) {
-	s.floor = max(s.floor, p.Floor)
-	s.body, s.accept, s.keyHeader = p.body, p.accept, p.keyHeader
+func (s *Spec) fromPreset(p Preset) {
+	s.Floor = max(s.Floor, p.Floor)
+	s.Body, s.Accept, s.KeyHeader = p.body, p.accept, p.keyHeader
 	if s.Preset == "" {
 		return // the provider's rules hold, the rest is the operator's
 	}
@@ -219,27 +219,27 @@ func (s *spec) fromPreset(p Preset) {
 	s.MISP = cmp.Or(s.MISP, p.misp)
 }
 
-func (s *spec) kindOf() kind {
+func (s *Spec) kindOf() kind {
 	switch {
 	case s.File != "":
 		return kindFile
 	case s.Dir != "":
-		return kindDir
+		return KindDir
 	case s.OTX != nil:
-		return kindOTX
+		return KindOTX
 	case s.TAXII != nil:
-		return kindTAXII
+		return KindTAXII
 	case s.MISP != nil && s.MISP.Source == mispSearch:
-		return kindMISPSearch
+		return KindMISPSearch
 	case s.MISP != nil:
-		return kindMISPFeed
+		return KindMISPFeed
 	}
-	return kindHTTP
+	return KindHTTP
 }
 
 func (k kind) interval() time.Duration {
 	switch {
-	case k.local():
+	case k.Local():
 		return pollInterval
 	case k.paged():
 		return pagedInterval
@@ -248,19 +248,19 @@ func (k kind) interval() time.Duration {
 }
 
 // defaultKind sets what depends on the kind alone.
-func (s *spec) defaultKind() {
-	s.patience = time.Minute
-	switch s.kind {
-	case kindOTX:
-		s.keyHeader = "X-OTX-API-KEY"
-		s.patience = 2 * time.Minute
+func (s *Spec) defaultKind() {
+	s.Patience = time.Minute
+	switch s.Kind {
+	case KindOTX:
+		s.KeyHeader = "X-OTX-API-KEY"
+		s.Patience = 2 * time.Minute
 		s.Format = "otx"
-	case kindTAXII:
+	case KindTAXII:
 		s.Format = "stix"
-		s.accept = "application/taxii+json;version=2.1"
-	case kindMISPFeed, kindMISPSearch:
-		s.keyHeader = cmp.Or(s.keyHeader, "Authorization")
-		s.accept = "application/json"
+		s.Accept = "application/taxii+json;version=2.1"
+	case KindMISPFeed, KindMISPSearch:
+		s.KeyHeader = cmp.Or(s.KeyHeader, "Authorization")
+		s.Accept = "application/json"
 		s.Format = "misp"
 	}
 	if s.Path != "" && s.Format == "" {
@@ -271,25 +271,25 @@ func (s *spec) defaultKind() {
 	}
 }
 
-// origin names the source without its secrets: a feed that is pointed elsewhere
+// Origin names the source without its secrets: a feed that is pointed elsewhere
 // begins anew.
-func (s *spec) origin() string {
+func (s *Spec) Origin() string {
 	where := s.File + s.Dir
 	if s.URL != "" {
-		sum := sha256.Sum256([]byte(string(s.URL) + s.body))
+		sum := sha256.Sum256([]byte(string(s.URL) + s.Body))
 		where = s.URL.String() + " " + hex.EncodeToString(sum[:8])
 	}
-	return strings.TrimSpace(string(s.kind) + " " + where + " " + s.Format + " " + s.Path)
+	return strings.TrimSpace(string(s.Kind) + " " + where + " " + s.Format + " " + s.Path)
 }
 
 // keyed reports whether requests carry a secret.
-func (s *spec) keyed() bool {
+func (s *Spec) keyed() bool {
 	return s.APIKey != "" || s.APIKeyFile != "" || s.User != "" || len(s.Headers) > 0
 }
 
-// keyMissing reports whether the provider requires a key while there is none.
-func (s *spec) keyMissing() bool {
+// KeyMissing reports whether the provider requires a key while there is none.
+func (s *Spec) KeyMissing() bool {
 	p, known := presetOf(s.Feed)
-	required := known && p.Key == KeyRequired || s.kind == kindOTX || s.kind == kindMISPSearch
-	return required && !s.kind.local() && !s.keyed() && s.CertFile == ""
+	required := known && p.Key == KeyRequired || s.Kind == KindOTX || s.Kind == KindMISPSearch
+	return required && !s.Kind.Local() && !s.keyed() && s.CertFile == ""
 }

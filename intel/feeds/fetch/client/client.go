@@ -1,4 +1,4 @@
-package fetch
+package client
 
 import (
 	"context"
@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/clock"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 )
 
 // Limits of one request.
@@ -27,42 +28,42 @@ const (
 	totalTimeout   = 10 * time.Minute
 	maxRedirects   = 5
 	maxHeaderBytes = 256 << 10
-	// betweenRequests is the pause where one fetch needs several.
-	betweenRequests = 250 * time.Millisecond
+	// BetweenRequests is the pause where one fetch needs several.
+	BetweenRequests = 250 * time.Millisecond
 )
 
-// A client sends the requests of one feed.
-type client struct {
+// A Client sends the requests of one feed.
+type Client struct {
 	http    *http.Client
 	agent   string
-	total   time.Duration
-	pause   time.Duration
-	spec    *spec
-	scrub   scrubber
+	Total   time.Duration
+	Pause   time.Duration
+	spec    *spec.Spec
+	Scrub   scrubber
 	headers http.Header    // secret; for the feed's own host alone
 	cookies http.CookieJar // of this fetch, from and for the feed's own host alone
-	sent    int            // requests
-	code    int            // last status
-	bounds  Bounds
-	// slow counts requests given up as too slow, by the cause that ended the last one;
+	Sent    int            // requests
+	Code    int            // last status
+	bounds  spec.Bounds
+	// Slow counts requests given up as too slow, by the cause that ended the last one;
 	// refused counts redirects that were not followed.
-	slow, refused uint64
+	Slow, Refused uint64
 	slowest       error
 	tls           *tls.Config
-	dial          dialer // to the feed's own host
+	dial          Dialer // to the feed's own host
 	// dialElsewhere looks at a resolved address before it connects.
-	dialElsewhere dialer
+	dialElsewhere Dialer
 	space         string // that the feed's own host is in, see spaceOf
 	proxied       bool   // it is reached through a proxy
-	foreign       bool   // the last answer is of another host
+	Foreign       bool   // the last answer is of another host
 }
 
-// A dialer opens connections; nil means the usual one.
-type dialer func(ctx context.Context, network, address string) (net.Conn, error)
+// A Dialer opens connections; nil means the usual one.
+type Dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
-// newClient reads keys and certificates of a feed anew: they are renewed.
-func newClient(s *spec, bounds Bounds, agent string, dial dialer) (*client, error) {
-	c := &client{bounds: bounds, agent: agent, total: totalTimeout, pause: betweenRequests, spec: s}
+// New reads keys and certificates of a feed anew: they are renewed.
+func New(s *spec.Spec, bounds spec.Bounds, agent string, dial Dialer) (*Client, error) {
+	c := &Client{bounds: bounds, agent: agent, Total: totalTimeout, Pause: BetweenRequests, spec: s}
 	if u, err := url.Parse(string(s.URL)); err == nil {
 		if a, err := netip.ParseAddr(u.Hostname()); err == nil {
 			c.space = spaceOf(a)
@@ -105,7 +106,7 @@ func newClient(s *spec, bounds Bounds, agent string, dial dialer) (*client, erro
 			},
 			TLSClientConfig:        config,
 			TLSHandshakeTimeout:    connectTimeout,
-			ResponseHeaderTimeout:  s.patience,
+			ResponseHeaderTimeout:  s.Patience,
 			MaxResponseHeaderBytes: maxHeaderBytes,
 			ForceAttemptHTTP2:      true,
 		},
@@ -115,44 +116,44 @@ func newClient(s *spec, bounds Bounds, agent string, dial dialer) (*client, erro
 	return c, nil
 }
 
-// close lets the connections go.
-func (c *client) close() { c.http.CloseIdleConnections() }
+// Close lets the connections go.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // authenticate gathers the secret headers.
-func (c *client) authenticate() error {
+func (c *Client) authenticate() error {
 	s := c.spec
 	c.headers = make(http.Header)
-	c.scrub.addURL(string(s.URL))
+	c.Scrub.addURL(string(s.URL))
 	for _, h := range s.Headers {
 		c.headers.Set(h.Name, string(h.Value))
-		c.scrub.add(string(h.Value))
+		c.Scrub.add(string(h.Value))
 	}
-	key, err := s.APIKey.read(s.APIKeyFile)
+	key, err := s.APIKey.Read(s.APIKeyFile)
 	if err != nil {
 		return fmt.Errorf("api_key_file: %w", err)
 	}
-	c.scrub.add(key)
+	c.Scrub.add(key)
 	switch {
 	case key == "":
-	case s.keyHeader != "":
-		c.headers.Set(s.keyHeader, key)
+	case s.KeyHeader != "":
+		c.headers.Set(s.KeyHeader, key)
 	default:
 		c.headers.Set("Authorization", "Bearer "+key)
 	}
-	password, err := s.Password.read(s.PasswordFile)
+	password, err := s.Password.Read(s.PasswordFile)
 	if err != nil {
 		return fmt.Errorf("password_file: %w", err)
 	}
 	if s.User != "" {
-		c.scrub.add(password)
-		c.scrub.add(s.User + ":" + password)
+		c.Scrub.add(password)
+		c.Scrub.add(s.User + ":" + password)
 		r := http.Request{Header: c.headers}
 		r.SetBasicAuth(s.User, password)
 	}
 	return nil
 }
 
-func tlsConfig(s *spec) (*tls.Config, error) {
+func tlsConfig(s *spec.Spec) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if s.CAFile != "" {
 		pem, err := os.ReadFile(s.CAFile)
@@ -174,12 +175,12 @@ func tlsConfig(s *spec) (*tls.Config, error) {
 	return config, nil
 }
 
-// A request is one question to a provider.
-type request struct {
-	url  string
-	body string // makes it a POST
-	// etag and modified make it conditional.
-	etag, modified string
+// A Request is one question to a provider.
+type Request struct {
+	URL  string
+	Body string // makes it a POST
+	// ETag and modified make it conditional.
+	ETag, Modified string
 }
 
 // An answer is a good response: 200, 304 or 204.
@@ -194,16 +195,16 @@ func (a *answer) Close() {
 	a.cancel()
 }
 
-// get asks. Its error is without secrets; that of a bad status is a *statusError.
+// Get asks. Its error is without secrets; that of a bad status is a *statusError.
 // The answer must be closed, and its body ends with an error when the request takes
 // longer than it may in total.
-func (c *client) get(ctx context.Context, q request) (*answer, error) {
-	if c.sent > 0 {
-		if err := sleep(ctx, c.pause); err != nil {
+func (c *Client) Get(ctx context.Context, q Request) (*answer, error) {
+	if c.Sent > 0 {
+		if err := Sleep(ctx, c.Pause); err != nil {
 			return nil, err
 		}
 	}
-	ctx, expire := context.WithTimeoutCause(ctx, c.total, &slowError{fmt.Sprintf("took longer than %v", c.total)})
+	ctx, expire := context.WithTimeoutCause(ctx, c.Total, &SlowError{fmt.Sprintf("took longer than %v", c.Total)})
 	ctx, stop := context.WithCancelCause(ctx)
 	cancel := func() { stop(nil); expire() }
 	resp, err := c.follow(ctx, q)
@@ -221,10 +222,10 @@ func (c *client) get(ctx context.Context, q request) (*answer, error) {
 	return a, nil
 }
 
-// A slowError is why a source that took too long was given up.
-type slowError struct{ text string }
+// A SlowError is why a source that took too long was given up.
+type SlowError struct{ Text string }
 
-func (e *slowError) Error() string { return e.text }
+func (e *SlowError) Error() string { return e.Text }
 
 // patientBody gives up a source that is too slow, and turns what ends the reading of a
 // body into words.
@@ -232,7 +233,7 @@ type patientBody struct {
 	io.ReadCloser
 	ctx    context.Context
 	stop   context.CancelCauseFunc
-	c      *client
+	c      *Client
 	waited time.Duration // for the next LeastBytes
 	got    int           // of them
 }
@@ -241,7 +242,7 @@ func (b *patientBody) Read(p []byte) (int, error) {
 	start := time.Now()
 	least := &b.c.bounds
 	slow := time.AfterFunc(least.LeastTime-b.waited, func() {
-		b.stop(&slowError{fmt.Sprintf("slower than %d bytes in %v", least.LeastBytes, least.LeastTime)})
+		b.stop(&SlowError{fmt.Sprintf("slower than %d bytes in %v", least.LeastBytes, least.LeastTime)})
 	})
 	n, err := b.ReadCloser.Read(p)
 	slow.Stop()
@@ -256,8 +257,8 @@ func (b *patientBody) Read(p []byte) (int, error) {
 }
 
 // follow sends the request and goes where it is sent, at most maxRedirects times.
-func (c *client) follow(ctx context.Context, q request) (*http.Response, error) {
-	first, err := url.Parse(q.url)
+func (c *Client) follow(ctx context.Context, q Request) (*http.Response, error) {
+	first, err := url.Parse(q.URL)
 	if err != nil {
 		return nil, errors.New("not a URL")
 	}
@@ -276,11 +277,11 @@ func (c *client) follow(ctx context.Context, q request) (*http.Response, error) 
 		}
 		_ = resp.Body.Close()
 		if hop == maxRedirects {
-			c.refused++
+			c.Refused++
 			return nil, fmt.Errorf("more than %d redirects", maxRedirects)
 		}
-		if at, err = nextHop(at, resp.Header.Get("Location"), q.body != ""); err != nil {
-			c.refused++
+		if at, err = nextHop(at, resp.Header.Get("Location"), q.Body != ""); err != nil {
+			c.Refused++
 			return nil, err
 		}
 	}
@@ -306,15 +307,15 @@ func nextHop(at *url.URL, location string, post bool) (*url.URL, error) {
 		return nil, fmt.Errorf("a redirect from %s to %s is not followed", at.Scheme, to.Scheme)
 	case to.User != nil:
 		return nil, errors.New("a redirect with a password in it is not followed")
-	case post && !sameHost(to, at):
+	case post && !SameHost(to, at):
 		return nil, fmt.Errorf("a question that is posted does not go to another host (%s)", to.Host)
 	}
 	return to, nil
 }
 
-// sameHost tells whether a key of home may go to u: the same host and port, or the
+// SameHost tells whether a key of home may go to u: the same host and port, or the
 // same host by https on its usual port.
-func sameHost(u, home *url.URL) bool {
+func SameHost(u, home *url.URL) bool {
 	if u.Scheme == home.Scheme {
 		return strings.EqualFold(u.Hostname(), home.Hostname()) && portOf(u) == portOf(home)
 	}
@@ -333,34 +334,34 @@ func portOf(u *url.URL) string {
 }
 
 // send makes one hop. Secrets go to the host of the feed alone.
-func (c *client) send(ctx context.Context, q request, at, home *url.URL) (*http.Response, error) {
+func (c *Client) send(ctx context.Context, q Request, at, home *url.URL) (*http.Response, error) {
 	method, body := http.MethodGet, io.Reader(nil)
-	if q.body != "" {
-		method, body = http.MethodPost, strings.NewReader(q.body)
+	if q.Body != "" {
+		method, body = http.MethodPost, strings.NewReader(q.Body)
 	}
 	r, err := http.NewRequestWithContext(ctx, method, at.String(), body)
 	if err != nil {
 		return nil, errors.New("not a URL")
 	}
-	if sameHost(at, home) {
+	if SameHost(at, home) {
 		r.Header = c.headers.Clone()
 		for _, cookie := range c.cookies.Cookies(at) {
 			r.AddCookie(cookie)
 		}
 	}
 	setIf(r.Header, "User-Agent", c.agent)
-	setIf(r.Header, "Accept", c.spec.accept)
-	setIf(r.Header, "If-None-Match", q.etag)
-	setIf(r.Header, "If-Modified-Since", q.modified)
-	if q.body != "" {
+	setIf(r.Header, "Accept", c.spec.Accept)
+	setIf(r.Header, "If-None-Match", q.ETag)
+	setIf(r.Header, "If-Modified-Since", q.Modified)
+	if q.Body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	c.sent++
+	c.Sent++
 	c.proxied = proxied(r)
 	resp, err := c.roundTrip(r, home)
 	if err == nil {
-		c.code = resp.StatusCode
-		if sameHost(at, home) {
+		c.Code = resp.StatusCode
+		if SameHost(at, home) {
 			c.cookies.SetCookies(at, resp.Cookies())
 		}
 	}
@@ -373,27 +374,27 @@ func setIf(h http.Header, name, value string) {
 	}
 }
 
-// A statusError is an answer that is none.
-type statusError struct {
-	code       int
-	retryAfter time.Duration
+// A StatusError is an answer that is none.
+type StatusError struct {
+	Code       int
+	RetryAfter time.Duration
 	hint       string
 }
 
-func (e *statusError) Error() string {
-	s := fmt.Sprintf("HTTP %d %s", e.code, http.StatusText(e.code))
+func (e *StatusError) Error() string {
+	s := fmt.Sprintf("HTTP %d %s", e.Code, http.StatusText(e.Code))
 	if e.hint != "" {
 		s += ": " + e.hint
 	}
-	if e.retryAfter > 0 {
-		s += fmt.Sprintf(", asked again in %v at the earliest", e.retryAfter.Round(time.Second))
+	if e.RetryAfter > 0 {
+		s += fmt.Sprintf(", asked again in %v at the earliest", e.RetryAfter.Round(time.Second))
 	}
 	return s
 }
 
 // checkStatus makes an error of every status without data.
 func checkStatus(r *http.Response) error {
-	e := &statusError{code: r.StatusCode, retryAfter: retryAfter(r)}
+	e := &StatusError{Code: r.StatusCode, RetryAfter: retryAfter(r)}
 	switch r.StatusCode {
 	case http.StatusOK, http.StatusNotModified, http.StatusNoContent:
 		return nil
@@ -425,46 +426,46 @@ func retryAfter(r *http.Response) time.Duration {
 	return max(at.Sub(now), 0)
 }
 
-// A netError is an error of the network, in words without secrets.
-type netError struct {
+// A NetError is an error of the network, in words without secrets.
+type NetError struct {
 	text    string
 	reached bool // something may have got to the provider
 }
 
-func (e *netError) Error() string { return e.text }
+func (e *NetError) Error() string { return e.text }
 
-// isNetError reports whether an error is of the network, and thus without secrets.
-func isNetError(err error) bool {
-	_, ok := errors.AsType[*netError](err)
+// IsNetError reports whether an error is of the network, and thus without secrets.
+func IsNetError(err error) bool {
+	_, ok := errors.AsType[*NetError](err)
 	return ok
 }
 
 // explain gives an error of the network without the URL, which may hold a key.
-func (c *client) explain(ctx context.Context, err error) error {
-	if done, ok := errors.AsType[*netError](err); ok {
+func (c *Client) explain(ctx context.Context, err error) error {
+	if done, ok := errors.AsType[*NetError](err); ok {
 		return done
 	}
 	if cause := context.Cause(ctx); cause != nil {
-		if s, ok := errors.AsType[*slowError](cause); ok && c.slowest != error(s) {
-			c.slow++
+		if s, ok := errors.AsType[*SlowError](cause); ok && c.slowest != error(s) {
+			c.Slow++
 			c.slowest = s
 		}
-		return &netError{cause.Error(), true}
+		return &NetError{cause.Error(), true}
 	}
 	if refused, ok := errors.AsType[*spaceError](err); ok {
-		c.refused++
-		return &netError{refused.Error(), true}
+		c.Refused++
+		return &NetError{refused.Error(), true}
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() && !isDialError(err) {
-		c.slow++
+		c.Slow++
 	}
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
-	if _, dialled := errors.AsType[*net.OpError](err); c.foreign && !dialled {
-		return &netError{"the host of a redirect gave no answer that can be used", true}
+	if _, dialled := errors.AsType[*net.OpError](err); c.Foreign && !dialled {
+		return &NetError{"the host of a redirect gave no answer that can be used", true}
 	}
-	return &netError{c.scrub.text(clock.Explain(err, time.Now()).Error()), !isDialError(err) && !clock.ByDate(err)}
+	return &NetError{c.Scrub.Text(clock.Explain(err, time.Now()).Error()), !isDialError(err) && !clock.ByDate(err)}
 }
 
 // isDialError tells that no connection came about.
@@ -473,14 +474,14 @@ func isDialError(err error) bool {
 	return ok && (op.Op == "dial" || op.Op == "proxyconnect")
 }
 
-// neverReached reports whether the provider got nothing of a request.
-func neverReached(err error) bool {
-	e, ok := errors.AsType[*netError](err)
+// NeverReached reports whether the provider got nothing of a request.
+func NeverReached(err error) bool {
+	e, ok := errors.AsType[*NetError](err)
 	return ok && !e.reached
 }
 
-// sleep waits, or gives the error of the context.
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits, or gives the error of the context.
+func Sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

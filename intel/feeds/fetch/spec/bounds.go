@@ -1,4 +1,4 @@
-package fetch
+package spec
 
 import (
 	"cmp"
@@ -20,20 +20,20 @@ type Bounds struct {
 	MaxObjects int `yaml:"max_objects"`
 }
 
-// defaultBounds are those of a configuration that names none.
-var defaultBounds = Bounds{LeastBytes: 10_000, LeastTime: 20 * time.Second, MaxTime: 30 * time.Minute, MaxObjects: 500_000}
+// DefaultBounds are those of a configuration that names none.
+var DefaultBounds = Bounds{LeastBytes: 10_000, LeastTime: 20 * time.Second, MaxTime: 30 * time.Minute, MaxObjects: 500_000}
 
-// orDefault fills in what is 0.
-func (b Bounds) orDefault() Bounds {
+// OrDefault fills in what is 0.
+func (b Bounds) OrDefault() Bounds {
 	return Bounds{
-		LeastBytes: cmp.Or(b.LeastBytes, defaultBounds.LeastBytes), LeastTime: cmp.Or(b.LeastTime, defaultBounds.LeastTime),
-		MaxTime: cmp.Or(b.MaxTime, defaultBounds.MaxTime), MaxObjects: cmp.Or(b.MaxObjects, defaultBounds.MaxObjects),
+		LeastBytes: cmp.Or(b.LeastBytes, DefaultBounds.LeastBytes), LeastTime: cmp.Or(b.LeastTime, DefaultBounds.LeastTime),
+		MaxTime: cmp.Or(b.MaxTime, DefaultBounds.MaxTime), MaxObjects: cmp.Or(b.MaxObjects, DefaultBounds.MaxObjects),
 	}
 }
 
-// validate names a bound that makes no sense.
-func (b Bounds) validate() error {
-	b = b.orDefault()
+// Validate names a bound that makes no sense.
+func (b Bounds) Validate() error {
+	b = b.OrDefault()
 	switch {
 	case b.LeastBytes < 1 || b.LeastBytes > 1<<30:
 		return fmt.Errorf("least_bytes: %d is outside 1 to %d", b.LeastBytes, 1<<30)
@@ -41,8 +41,8 @@ func (b Bounds) validate() error {
 		return fmt.Errorf("least_time: %v is outside 1s to 1h", b.LeastTime)
 	case b.MaxTime < time.Minute || b.MaxTime > 24*time.Hour:
 		return fmt.Errorf("max_time: %v is outside 1m to 24h", b.MaxTime)
-	case b.MaxObjects < 1 || b.MaxObjects > maxMaxCount:
-		return fmt.Errorf("max_objects: %d is outside 1 to %d", b.MaxObjects, maxMaxCount)
+	case b.MaxObjects < 1 || b.MaxObjects > MaxCount:
+		return fmt.Errorf("max_objects: %d is outside 1 to %d", b.MaxObjects, MaxCount)
 	}
 	return nil
 }
@@ -50,6 +50,6 @@ func (b Bounds) validate() error {
 // How long is waited after a failure at least, and how long a provider or a wrong
 // clock can make us wait at most.
 const (
-	firstBackoff = time.Minute
-	maxWait      = 24 * time.Hour
+	FirstBackoff = time.Minute
+	MaxWait      = 24 * time.Hour
 )

@@ -1,4 +1,4 @@
-package fetch
+package store
 
 import (
 	"bytes"
@@ -53,34 +53,34 @@ func randomEntry(r *rand.Rand) feeds.Entry {
 	}
 }
 
-func writeGeneration(t testing.TB, path string, objects []object, entries []feeds.Entry) {
+func writeGeneration(t testing.TB, path string, objects []Object, entries []feeds.Entry) {
 	t.Helper()
-	w, err := newWriter(nil, filepath.Dir(path))
+	w, err := NewWriter(nil, filepath.Dir(path))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, o := range objects {
-		if err := w.object(o); err != nil {
+		if err := w.Object(o); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i := range entries {
-		if err := w.entry(&entries[i]); err != nil {
+		if err := w.Entry(&entries[i]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := w.commit(path, Description{Feed: "f", Origin: "o", ETag: "x"}); err != nil {
+	if err := w.Commit(path, Description{Feed: "f", Origin: "o", ETag: "x"}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func readGeneration(path string) (d Description, objects []object, entries []feeds.Entry, err error) {
-	r, err := openGeneration(nil, path)
+func readGeneration(path string) (d Description, objects []Object, entries []feeds.Entry, err error) {
+	r, err := Open(nil, path)
 	if err != nil {
 		return d, nil, nil, err
 	}
 	defer r.Close()
-	err = r.each(func(o object) error { objects = append(objects, o); return nil },
+	err = r.Each(func(o Object) error { objects = append(objects, o); return nil },
 		func(e *feeds.Entry) error { entries = append(entries, *e); return nil })
 	return r.Description, objects, entries, err
 }
@@ -88,11 +88,11 @@ func readGeneration(path string) (d Description, objects []object, entries []fee
 // TestGeneration: what is written is read again.
 func TestGeneration(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	var objects []object
+	var objects []Object
 	var entries []feeds.Entry
 	for i := range 20_000 {
 		entries = append(entries, randomEntry(r))
-		objects = append(objects, object{fmt.Sprint("id", i), "group", r.Int64() - r.Int64(), r.Uint32()})
+		objects = append(objects, Object{fmt.Sprint("id", i), "group", r.Int64() - r.Int64(), r.Uint32()})
 	}
 	path := filepath.Join(t.TempDir(), "x.good")
 	writeGeneration(t, path, objects, entries)
@@ -122,7 +122,7 @@ func TestBrokenGeneration(t *testing.T) {
 		entries = append(entries, randomEntry(r))
 	}
 	path := filepath.Join(t.TempDir(), "x.good")
-	writeGeneration(t, path, []object{{id: "a"}}, entries)
+	writeGeneration(t, path, []Object{{ID: "a"}}, entries)
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -153,7 +153,7 @@ func FuzzGeneration(f *testing.F) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for n := range 3 {
 		path := filepath.Join(f.TempDir(), "x")
-		writeGeneration(f, path, []object{{id: "a"}}, []feeds.Entry{randomEntry(r), randomEntry(r)}[:n])
+		writeGeneration(f, path, []Object{{ID: "a"}}, []feeds.Entry{randomEntry(r), randomEntry(r)}[:n])
 		b, err := os.ReadFile(path)
 		if err != nil {
 			f.Fatal(err)
@@ -182,48 +182,48 @@ func TestMerge(t *testing.T) {
 	path := filepath.Join(dir, "x.good")
 	r := rand.New(rand.NewPCG(7, 8))
 	state := map[string][]netip.Prefix{}
-	var old *reader
+	var old *Reader
 	for round := range 200 {
-		d := newDelta()
+		d := NewDelta()
 		for range r.IntN(6) {
 			id := fmt.Sprint(r.IntN(12))
-			var p page
+			var p Page
 			if r.IntN(4) == 0 {
-				p.removed = []string{id}
+				p.Removed = []string{id}
 				delete(state, id)
 			} else {
-				p.objects = []object{{id: id, modified: int64(round)}}
+				p.Objects = []Object{{ID: id, Modified: int64(round)}}
 				state[id] = nil
 				for range r.IntN(4) {
 					e := randomEntry(r)
 					e.NativeID = id
-					p.entries = append(p.entries, e)
+					p.Entries = append(p.Entries, e)
 					state[id] = append(state[id], e.Prefix)
 				}
 			}
-			d.apply(p)
+			d.Apply(p)
 		}
 		if r.IntN(10) == 0 {
-			d.gone = func(o object) bool { return o.modified < int64(round)-5 }
+			d.Gone = func(o Object) bool { return o.Modified < int64(round)-5 }
 			for id := range goneIDs(t, path, round, d) {
 				delete(state, id)
 			}
 		}
-		w, err := newWriter(nil, dir)
+		w, err := NewWriter(nil, dir)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := d.merge(old, w); err != nil {
+		if err := d.Merge(old, w); err != nil {
 			t.Fatal(err)
 		}
 		if old != nil {
 			old.Close()
 		}
-		if err := w.commit(path, Description{}); err != nil {
+		if err := w.Commit(path, Description{}); err != nil {
 			t.Fatal(err)
 		}
 		compareState(t, path, state)
-		if old, err = openGeneration(nil, path); err != nil {
+		if old, err = Open(nil, path); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -231,15 +231,15 @@ func TestMerge(t *testing.T) {
 }
 
 // goneIDs gives the objects of a file that a full reading would take out.
-func goneIDs(t *testing.T, path string, round int, d *delta) map[string]bool {
+func goneIDs(t *testing.T, path string, round int, d *Delta) map[string]bool {
 	out := map[string]bool{}
 	_, objects, _, err := readGeneration(path)
 	if err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}
 	for _, o := range objects {
-		if _, changed := d.objects[o.id]; !changed && o.modified < int64(round)-5 {
-			out[o.id] = true
+		if _, changed := d.Objects[o.ID]; !changed && o.Modified < int64(round)-5 {
+			out[o.ID] = true
 		}
 	}
 	return out
@@ -253,10 +253,10 @@ func compareState(t *testing.T, path string, want map[string][]netip.Prefix) {
 	}
 	got := map[string][]netip.Prefix{}
 	for _, o := range objects {
-		if _, twice := got[o.id]; twice {
-			t.Fatalf("object %s is there twice", o.id)
+		if _, twice := got[o.ID]; twice {
+			t.Fatalf("object %s is there twice", o.ID)
 		}
-		got[o.id] = nil
+		got[o.ID] = nil
 	}
 	for _, e := range entries {
 		got[e.NativeID] = append(got[e.NativeID], e.Prefix)

@@ -1,4 +1,4 @@
-package fetch
+package client
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 )
 
 func TestSpaceOf(t *testing.T) {
@@ -36,28 +38,28 @@ func TestRedirectInside(t *testing.T) {
 	for _, target := range []string{inside.URL, "http://localhost:" + port + "/"} {
 		public := httptest.NewServer(http.RedirectHandler(target, http.StatusFound))
 		defer public.Close()
-		f := Feed{Name: "f", URL: URL(public.URL)}
-		s := f.resolve()
-		c, err := newClient(&s, defaultBounds, "test", nil)
+		f := spec.Feed{Name: "f", URL: spec.URL(public.URL)}
+		s := f.Resolve()
+		c, err := New(&s, spec.DefaultBounds, "test", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.close()
+		defer c.Close()
 		own := c.dial
 		c.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := own(ctx, network, address)
 			return onInternet{conn}, err
 		}
-		if _, err := c.get(t.Context(), request{url: public.URL}); err == nil || !strings.Contains(err.Error(), "a redirect into loopback space is not followed") {
+		if _, err := c.Get(t.Context(), Request{URL: public.URL}); err == nil || !strings.Contains(err.Error(), "a redirect into loopback space is not followed") {
 			t.Errorf("%s: %v", target, err)
 		}
 		if asked != 0 {
 			t.Fatalf("%s: followed", target)
 		}
 		c.dial = own
-		c.close()
-		a, err := c.get(t.Context(), request{url: public.URL})
-		if err != nil || asked != 1 || !c.foreign {
+		c.Close()
+		a, err := c.Get(t.Context(), Request{URL: public.URL})
+		if err != nil || asked != 1 || !c.Foreign {
 			t.Errorf("%s from loopback: %v, asked %d", target, err, asked)
 		} else {
 			a.Close()
@@ -86,16 +88,16 @@ func TestRedirectCertificate(t *testing.T) {
 	}
 	other := server("other", func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("62.0.0.1\n")) })
 	home := server("home", http.RedirectHandler(other.URL, http.StatusFound).ServeHTTP)
-	f := Feed{Name: "f", URL: URL(home.URL)}
-	s := f.resolve()
-	c, err := newClient(&s, defaultBounds, "test", nil)
+	f := spec.Feed{Name: "f", URL: spec.URL(home.URL)}
+	s := f.Resolve()
+	c, err := New(&s, spec.DefaultBounds, "test", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.close()
+	defer c.Close()
 	c.tls.InsecureSkipVerify = true // as if by ca_file
 	c.tls.Certificates = home.TLS.Certificates
-	a, err := c.get(t.Context(), request{url: home.URL})
+	a, err := c.Get(t.Context(), Request{URL: home.URL})
 	if err != nil {
 		t.Fatal(err)
 	}

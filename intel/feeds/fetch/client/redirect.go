@@ -1,4 +1,4 @@
-package fetch
+package client
 
 import (
 	"context"
@@ -43,7 +43,7 @@ func (e *spaceError) Error() string {
 }
 
 // allows is an error if a redirect must not lead to an address.
-func (c *client) allows(a netip.Addr) error {
+func (c *Client) allows(a netip.Addr) error {
 	if space := spaceOf(a); space != "" && space != c.space {
 		return &spaceError{space}
 	}
@@ -62,7 +62,7 @@ func addrOf(conn net.Conn) netip.Addr {
 
 // elsewhere makes the transport for a hop to another host. Behind a proxy it is the proxy
 // that resolves names; then only an address in the URL is looked at.
-func (c *client) elsewhere(r *http.Request) (http.RoundTripper, error) {
+func (c *Client) elsewhere(r *http.Request) (http.RoundTripper, error) {
 	t := c.http.Transport.(*http.Transport).Clone()
 	t.TLSClientConfig = c.tls.Clone()
 	t.TLSClientConfig.Certificates = nil
@@ -99,9 +99,9 @@ func proxied(r *http.Request) bool {
 }
 
 // roundTrip sends a request by the transport that is right for where it goes.
-func (c *client) roundTrip(r *http.Request, home *url.URL) (*http.Response, error) {
-	c.foreign = !sameHost(r.URL, home)
-	if !c.foreign {
+func (c *Client) roundTrip(r *http.Request, home *url.URL) (*http.Response, error) {
+	c.Foreign = !SameHost(r.URL, home)
+	if !c.Foreign {
 		return c.http.Do(r)
 	}
 	t, err := c.elsewhere(r)

@@ -1,4 +1,4 @@
-package fetch
+package spec
 
 import (
 	"fmt"
@@ -10,15 +10,15 @@ import (
 // A Secret is a text that is never printed.
 type Secret string
 
-// hidden stands where a secret was.
-const hidden = "(hidden)"
+// Hidden stands where a secret was.
+const Hidden = "(hidden)"
 
 // String hides the secret.
 func (s Secret) String() string {
 	if s == "" {
 		return ""
 	}
-	return hidden
+	return Hidden
 }
 
 // GoString hides the secret from %#v as well.
@@ -33,9 +33,9 @@ func (s Secret) MarshalJSON() ([]byte, error) { return strconv.AppendQuote(nil, 
 // maxSecretFile bounds a file with a key.
 const maxSecretFile = 64 << 10
 
-// read gives the secret or what stands in its file. The file is read for every use:
+// Read gives the secret or what stands in its file. The file is read for every use:
 // keys are renewed.
-func (s Secret) read(file string) (string, error) {
+func (s Secret) Read(file string) (string, error) {
 	if file == "" {
 		return string(s), nil
 	}

@@ -1,4 +1,4 @@
-package fetch
+package store
 
 import (
 	"bufio"
@@ -52,43 +52,43 @@ var (
 // errBroken is wrapped by the errors of a file that is not a whole generation.
 var errBroken = errors.New("not a whole generation")
 
-// An object is what entries hang on by their native id: a pulse, an event, a STIX
+// An Object is what entries hang on by their native id: a pulse, an event, a STIX
 // indicator. Round is the full reading of the source that saw it last.
-type object struct {
-	id       string
-	group    string // collection
-	modified int64  // Unix nanoseconds; 0 = not said
-	round    uint32
+type Object struct {
+	ID       string
+	Group    string // collection
+	Modified int64  // Unix nanoseconds; 0 = not said
+	Round    uint32
 }
 
-// A writer makes a generation.
-type writer struct {
+// A Writer makes a generation.
+type Writer struct {
 	file    *file
-	disk    *disk
+	disk    *Disk
 	out     *bufio.Writer
 	sum     uint32
 	content uint64
 	strings stringTable
 	buf     []byte
-	objects int
-	entries int
-	covers  intel.Coverage // of the entries that list something
+	Objects int
+	Entries int
+	Covers  intel.Coverage // of the entries that list something
 }
 
-// newWriter starts a generation in a temporary file in dir.
-func newWriter(d *disk, dir string) (*writer, error) {
+// NewWriter starts a generation in a temporary file in dir.
+func NewWriter(d *Disk, dir string) (*Writer, error) {
 	file, err := d.createTemp(dir)
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{file: file, disk: d}
+	w := &Writer{file: file, disk: d}
 	w.out = bufio.NewWriterSize(sumWriter{w}, 64<<10)
 	_, _ = w.out.WriteString(magic) // errors of the buffer come with Flush
 	return w, nil
 }
 
 // sumWriter writes through to the file of its writer and sums up on the way.
-type sumWriter struct{ w *writer }
+type sumWriter struct{ w *Writer }
 
 func (s sumWriter) Write(p []byte) (int, error) {
 	s.w.sum = crc32.Update(s.w.sum, castagnoli, p)
@@ -96,22 +96,22 @@ func (s sumWriter) Write(p []byte) (int, error) {
 	return s.w.file.Write(p)
 }
 
-// object adds an object. All objects come before the first entry.
-func (w *writer) object(o object) error {
-	w.objects++
+// Object adds an object. All objects come before the first entry.
+func (w *Writer) Object(o Object) error {
+	w.Objects++
 	b := append(w.buf[:0], recordObject)
-	b = appendString(b, o.id)
-	b = appendString(b, o.group)
-	b = binary.AppendVarint(b, o.modified)
-	b = binary.AppendUvarint(b, uint64(o.round))
+	b = appendString(b, o.ID)
+	b = appendString(b, o.Group)
+	b = binary.AppendVarint(b, o.Modified)
+	b = binary.AppendUvarint(b, uint64(o.Round))
 	return w.write(b)
 }
 
-// entry adds an entry.
-func (w *writer) entry(e *feeds.Entry) error {
-	w.entries++
+// Entry adds an entry.
+func (w *Writer) Entry(e *feeds.Entry) error {
+	w.Entries++
 	if !e.Exclude && !e.Offline {
-		w.covers.Add(e.Prefix)
+		w.Covers.Add(e.Prefix)
 	}
 	flags := flagsOf(e)
 	b := append(w.buf[:0], recordEntry, flags)
@@ -133,7 +133,7 @@ func (w *writer) entry(e *feeds.Entry) error {
 	return w.write(b)
 }
 
-func (w *writer) write(b []byte) error {
+func (w *Writer) write(b []byte) error {
 	w.buf = b
 	_, err := w.out.Write(b)
 	return err
@@ -160,27 +160,27 @@ func flagsOf(e *feeds.Entry) byte {
 	return f
 }
 
-// contentSum gives the sum of the records so far.
-func (w *writer) contentSum() (uint64, error) {
+// ContentSum gives the sum of the records so far.
+func (w *Writer) ContentSum() (uint64, error) {
 	err := w.out.Flush()
 	return w.content, err
 }
 
-// commit completes the generation under its name, or leaves no trace of it.
-func (w *writer) commit(path string, d Description) error {
+// Commit completes the generation under its name, or leaves no trace of it.
+func (w *Writer) Commit(path string, d Description) error {
 	if err := w.finish(d); err != nil {
-		w.discard()
+		w.Discard()
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	if err := w.disk.replace(w.file.Name(), path); err != nil {
-		w.discard()
+		w.Discard()
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
 }
 
-func (w *writer) finish(d Description) error {
-	d.Entries, d.Objects = w.entries, w.objects
+func (w *Writer) finish(d Description) error {
+	d.Entries, d.Objects = w.Entries, w.Objects
 	text, err := json.Marshal(d)
 	if err != nil {
 		return err
@@ -204,22 +204,22 @@ func (w *writer) finish(d Description) error {
 // machine has to spare.
 const longDocument = 50_000
 
-// rest gives the system back what the reading of a long document has taken, if no new
+// Rest gives the system back what the reading of a long document has taken, if no new
 // table follows: whoever is given that does the same.
-func (w *writer) rest(updated bool) {
-	if !updated && w.entries >= longDocument {
+func (w *Writer) Rest(updated bool) {
+	if !updated && w.Entries >= longDocument {
 		debug.FreeOSMemory()
 	}
 }
 
-// discard removes what was written. It does no harm after commit.
-func (w *writer) discard() {
+// Discard removes what was written. It does no harm after commit.
+func (w *Writer) Discard() {
 	_ = w.file.Close()
-	_ = w.disk.remove(w.file.Name())
+	_ = w.disk.Remove(w.file.Name())
 }
 
-// A reader reads a generation whose sum is right.
-type reader struct {
+// A Reader reads a generation whose sum is right.
+type Reader struct {
 	Description
 	file    *file
 	in      *bufio.Reader
@@ -228,14 +228,14 @@ type reader struct {
 	scratch []byte
 }
 
-// openGeneration opens a generation and checks all of it. The error of a file that was
+// Open opens a generation and checks all of it. The error of a file that was
 // read and is not whole satisfies isBroken; any other says that it could not be read.
-func openGeneration(d *disk, path string) (*reader, error) {
-	file, err := d.open(path)
+func Open(d *Disk, path string) (*Reader, error) {
+	file, err := d.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{file: file}
+	r := &Reader{file: file}
 	if err := r.check(); err != nil {
 		file.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -244,7 +244,7 @@ func openGeneration(d *disk, path string) (*reader, error) {
 }
 
 // check verifies the sum and reads the description.
-func (r *reader) check() error {
+func (r *Reader) check() error {
 	info, err := r.file.Stat()
 	if err != nil {
 		return err
@@ -274,7 +274,7 @@ func (r *reader) check() error {
 }
 
 // begin reads the description of n bytes and stands before the first record.
-func (r *reader) begin(n, size int64) error {
+func (r *Reader) begin(n, size int64) error {
 	text := make([]byte, n)
 	if _, err := r.file.ReadAt(text, size-footerBytes-n); err != nil {
 		return err
@@ -284,7 +284,7 @@ func (r *reader) begin(n, size int64) error {
 	}
 	r.in = bufio.NewReaderSize(io.NewSectionReader(r.file, 0, size-footerBytes-n), 64<<10)
 	head := make([]byte, len(magic))
-	if _, err := io.ReadFull(r.in, head); isSystem(err) {
+	if _, err := io.ReadFull(r.in, head); IsSystem(err) {
 		return err
 	} else if err != nil || string(head) != magic {
 		return fmt.Errorf("%w: it begins with something else", errBroken)
@@ -292,9 +292,9 @@ func (r *reader) begin(n, size int64) error {
 	return nil
 }
 
-// each hands every object and every entry on, in order; either function may be nil.
+// Each hands every object and every entry on, in order; either function may be nil.
 // The entry is only good until the function returns.
-func (r *reader) each(onObject func(object) error, onEntry func(*feeds.Entry) error) error {
+func (r *Reader) Each(onObject func(Object) error, onEntry func(*feeds.Entry) error) error {
 	for {
 		kind, err := r.in.ReadByte()
 		if err != nil {
@@ -319,9 +319,9 @@ func (r *reader) each(onObject func(object) error, onEntry func(*feeds.Entry) er
 	}
 }
 
-func (r *reader) readObject(use func(object) error) error {
+func (r *Reader) readObject(use func(Object) error) error {
 	d := decoder{in: r.in, buf: &r.scratch}
-	o := object{id: d.string(), group: d.string(), modified: d.varint(), round: uint32(d.uvarint())}
+	o := Object{ID: d.string(), Group: d.string(), Modified: d.varint(), Round: uint32(d.uvarint())}
 	if d.err != nil {
 		return fmt.Errorf("%w: %w", errBroken, d.err)
 	}
@@ -331,7 +331,7 @@ func (r *reader) readObject(use func(object) error) error {
 	return use(o)
 }
 
-func (r *reader) readEntry(use func(*feeds.Entry) error) error {
+func (r *Reader) readEntry(use func(*feeds.Entry) error) error {
 	d := decoder{in: r.in, buf: &r.scratch}
 	e := &r.entry
 	flags := d.byte()
@@ -360,4 +360,4 @@ func (r *reader) readEntry(use func(*feeds.Entry) error) error {
 }
 
 // Close closes the file.
-func (r *reader) Close() error { return r.file.Close() }
+func (r *Reader) Close() error { return r.file.Close() }

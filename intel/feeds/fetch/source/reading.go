@@ -1,4 +1,4 @@
-package fetch
+package source
 
 import (
 	"bufio"
@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
 // How much of a source that is read piece by piece may be lost when the process
@@ -34,11 +36,11 @@ const (
 // collects what has changed and makes generations of it.
 type reading struct {
 	*Job
-	c     *client
-	known map[string]object // objects of the copy in use and of this reading
-	delta *delta
+	c     *client.Client
+	known map[string]store.Object // objects of the copy in use and of this reading
+	delta *store.Delta
 	pieces
-	parsed Parsed
+	parsed store.Parsed
 	pages  int // since the last commit
 	total  int
 	// first is set while the source has never been read to its end.
@@ -49,7 +51,7 @@ type reading struct {
 }
 
 func newReading(j *Job) (*reading, error) {
-	g := &reading{Job: j, c: j.Client, known: make(map[string]object), delta: newDelta(), anew: j.Copy.Anew(), outcome: Unchanged}
+	g := &reading{Job: j, c: j.Client, known: make(map[string]store.Object), delta: store.NewDelta(), anew: j.Copy.Anew(), outcome: Unchanged}
 	if err := g.objects(); err != nil {
 		return nil, err
 	}
@@ -69,19 +71,19 @@ func (g *reading) objects() error {
 		return err
 	}
 	defer in.Close()
-	return in.each(func(o object) error { g.known[o.id] = o; return nil }, nil)
+	return in.Each(func(o store.Object) error { g.known[o.ID] = o; return nil }, nil)
 }
 
 // lastCursor reads the cursor of the copy in use.
 func (g *reading) lastCursor(v any) {
 	if !g.anew {
-		g.Copy.InUse().decodeCursor(v)
+		g.Copy.InUse().DecodeCursor(v)
 	}
 }
 
 // An envelope is what an answer of such a source says beside its objects.
 type envelope struct {
-	page
+	store.Page
 	seen   []feeds.Object
 	more   bool
 	next   string
@@ -91,8 +93,8 @@ type envelope struct {
 }
 
 // ask gets one page and parses it.
-func (g *reading) ask(ctx context.Context, q request, opts feeds.Options) (envelope, error) {
-	a, err := g.c.get(ctx, q)
+func (g *reading) ask(ctx context.Context, q client.Request, opts feeds.Options) (envelope, error) {
+	a, err := g.c.Get(ctx, q)
 	if err != nil {
 		return envelope{}, err
 	}
@@ -107,10 +109,10 @@ func (g *reading) ask(ctx context.Context, q request, opts feeds.Options) (envel
 	opts.Seen = func(o feeds.Object) { e.seen = append(e.seen, o) }
 	opts.Now = g.Now()
 	report, err := feeds.Parse(body, opts, func(entry feeds.Entry) error {
-		if len(e.entries) >= g.MaxIndicators {
+		if len(e.Entries) >= g.MaxIndicators {
 			return fmt.Errorf("%w: more than the %d of max_indicators", errTooMany, g.MaxIndicators)
 		}
-		e.entries = append(e.entries, entry)
+		e.Entries = append(e.Entries, entry)
 		return nil
 	})
 	if err != nil {
@@ -126,7 +128,7 @@ func (g *reading) ask(ctx context.Context, q request, opts feeds.Options) (envel
 		return e, fmt.Errorf("%w: more than the %d of fetch.max_objects; the rest is not read", errTooMany, limit)
 	}
 	g.fine()
-	g.parsed.add(parsedOf(report, g.c.scrub.text))
+	g.parsed.Add(store.ParsedOf(report, g.c.Scrub.Text))
 	e.more, e.next = report.More, report.Next
 	return e, nil
 }
@@ -139,28 +141,28 @@ func isEmptyObject(body *bufio.Reader) bool {
 
 // apply takes a page in. What says only what is known already is left out, so that
 // readings that overlap change nothing.
-func (g *reading) apply(p page) {
+func (g *reading) apply(p store.Page) {
 	same := make(map[string]bool)
-	p.objects = slices.DeleteFunc(p.objects, func(o object) bool {
-		known, ok := g.known[o.id]
-		same[o.id] = ok && o.modified != 0 && known == o && !p.partial[o.id]
-		return same[o.id]
+	p.Objects = slices.DeleteFunc(p.Objects, func(o store.Object) bool {
+		known, ok := g.known[o.ID]
+		same[o.ID] = ok && o.Modified != 0 && known == o && !p.Partial[o.ID]
+		return same[o.ID]
 	})
-	p.entries = slices.DeleteFunc(p.entries, func(e feeds.Entry) bool { return same[e.NativeID] })
-	for _, o := range p.objects {
-		g.known[o.id] = o
+	p.Entries = slices.DeleteFunc(p.Entries, func(e feeds.Entry) bool { return same[e.NativeID] })
+	for _, o := range p.Objects {
+		g.known[o.ID] = o
 	}
-	for _, id := range p.removed {
+	for _, id := range p.Removed {
 		delete(g.known, id)
 	}
-	g.delta.apply(p)
+	g.delta.Apply(p)
 	g.pages++
 	g.total++
 }
 
 // full reports whether it is time to commit.
 func (g *reading) full() bool {
-	return g.pages >= maxPendingPages || len(g.delta.entries) >= maxPendingEntries || len(g.delta.objects) >= maxPendingEntries
+	return g.pages >= maxPendingPages || len(g.delta.Entries) >= maxPendingEntries || len(g.delta.Objects) >= maxPendingEntries
 }
 
 // errHeld ends a reading of which a part was held back.
@@ -178,10 +180,10 @@ func (g *reading) commit(cursor any) error {
 	if good == nil && !g.Copy.Lost() && (g.first || g.good == 0 && g.pieces.first != nil) {
 		same = true // a first reading of which nothing has come is no copy
 	}
-	if g.delta.empty() && same {
+	if g.delta.Empty() && same {
 		return nil
 	}
-	var old *reader
+	var old *store.Reader
 	if !g.anew {
 		if old, err = g.Copy.Open(); err != nil {
 			return err
@@ -195,23 +197,23 @@ func (g *reading) commit(cursor any) error {
 	if err != nil {
 		return err
 	}
-	defer w.discard()
-	if err := g.delta.merge(old, w); err != nil {
+	defer w.Discard()
+	if err := g.delta.Merge(old, w); err != nil {
 		return err
 	}
-	if w.entries > g.MaxIndicators {
+	if w.Entries > g.MaxIndicators {
 		return fmt.Errorf("%w: more than the %d of max_indicators", errTooMany, g.MaxIndicators)
 	}
-	return g.settle(w, Description{Cursor: text, Parsed: g.parsed, Partial: g.first, grows: g.grows || g.first})
+	return g.settle(w, store.Description{Cursor: text, Parsed: g.parsed, Partial: g.first, Grows: g.grows || g.first})
 }
 
-func (g *reading) settle(w *writer, d Description) error {
+func (g *reading) settle(w *store.Writer, d store.Description) error {
 	d.Parsed.Verdict = feeds.OK // pages may be empty, what counts is the whole
 	out, err := g.Copy.Settle(w, d, -1)
 	if err != nil {
 		return err
 	}
-	g.delta, g.pages = newDelta(), 0
+	g.delta, g.pages = store.NewDelta(), 0
 	g.outcome = out
 	if out == HeldBack {
 		return errHeld
@@ -248,14 +250,14 @@ func (g *reading) keep(cursor any, err error) error {
 }
 
 // getJSON decodes a small document of a service.
-func (g *reading) getJSON(ctx context.Context, q request, v any) error {
-	a, err := g.c.get(ctx, q)
+func (g *reading) getJSON(ctx context.Context, q client.Request, v any) error {
+	a, err := g.c.Get(ctx, q)
 	if err != nil {
 		return err
 	}
 	defer a.Close()
 	err = json.NewDecoder(io.LimitReader(a.Body, g.Spec.MaxBytes)).Decode(v)
-	if _, strange := errors.AsType[*netError](err); err != nil && strange {
+	if _, strange := errors.AsType[*client.NetError](err); err != nil && strange {
 		return err
 	}
 	if err != nil {
@@ -269,7 +271,7 @@ func (g *reading) getJSON(ctx context.Context, q request, v any) error {
 func (g *reading) sameBase(link string) error {
 	u, err := url.Parse(link)
 	base, baseErr := url.Parse(string(g.Spec.URL))
-	if err != nil || baseErr != nil || u.Scheme != base.Scheme || !sameHost(u, base) {
+	if err != nil || baseErr != nil || u.Scheme != base.Scheme || !client.SameHost(u, base) {
 		return errors.New("the service links to another host; that is not followed")
 	}
 	return nil
@@ -290,16 +292,16 @@ func withQuery(base string, set map[string]string) string {
 }
 
 // objectOf makes an object of what the parser has seen.
-func objectOf(o feeds.Object, group string, round uint32) object {
-	out := object{id: o.ID, group: group, round: round}
+func objectOf(o feeds.Object, group string, round uint32) store.Object {
+	out := store.Object{ID: o.ID, Group: group, Round: round}
 	if !o.Modified.IsZero() {
-		out.modified = o.Modified.UnixNano()
+		out.Modified = o.Modified.UnixNano()
 	}
 	return out
 }
 
-// latest gives the later of two times.
-func latest(a, b time.Time) time.Time {
+// Latest gives the later of two times.
+func Latest(a, b time.Time) time.Time {
 	if b.After(a) {
 		return b
 	}
@@ -308,13 +310,13 @@ func latest(a, b time.Time) time.Time {
 
 // goneFrom makes the test for objects that a complete reading has not met: finished
 // has the round of each group that was read to its end.
-func goneFrom(finished map[string]uint32) func(object) bool {
+func goneFrom(finished map[string]uint32) func(store.Object) bool {
 	if len(finished) == 0 {
 		return nil
 	}
 	finished = maps.Clone(finished)
-	return func(o object) bool {
-		round, ok := finished[o.group]
-		return ok && o.round < round
+	return func(o store.Object) bool {
+		round, ok := finished[o.Group]
+		return ok && o.Round < round
 	}
 }

@@ -1,4 +1,4 @@
-package fetch
+package store
 
 import (
 	"encoding/json"
@@ -44,8 +44,8 @@ type Description struct {
 	// Held is why the generation is not used; empty when it is.
 	Held string `json:"held,omitempty"`
 
-	// grows is set when pieces may have come that were missing: growth is expected.
-	grows bool `json:"-"`
+	// Grows is set when pieces may have come that were missing: growth is expected.
+	Grows bool `json:"-"`
 }
 
 // Parsed is the report of a parser as far as it is kept.
@@ -62,8 +62,8 @@ type Parsed struct {
 	Updated       time.Time      `json:"updated,omitzero"`
 }
 
-// parsedOf gives what is kept of a report; scrub, if not nil, takes secrets out of its samples.
-func parsedOf(p feeds.Report, scrub func(string) string) Parsed {
+// ParsedOf gives what is kept of a report; scrub, if not nil, takes secrets out of its samples.
+func ParsedOf(p feeds.Report, scrub func(string) string) Parsed {
 	out := Parsed{
 		Format: p.Format, Verdict: p.Verdict, Accepted: p.Accepted, Excluded: p.Excluded,
 		Rejected: p.Rejected, RejectedParts: p.RejectedParts, Skipped: p.Skipped, Updated: p.Updated,
@@ -77,9 +77,9 @@ func parsedOf(p feeds.Report, scrub func(string) string) Parsed {
 	return out
 }
 
-// add sums up the reports of several documents; the first that is not good gives the
+// Add sums up the reports of several documents; the first that is not good gives the
 // verdict.
-func (p *Parsed) add(o Parsed) {
+func (p *Parsed) Add(o Parsed) {
 	p.Accepted += o.Accepted
 	p.Excluded += o.Excluded
 	p.Rejected += o.Rejected
@@ -106,8 +106,8 @@ func (p *Parsed) add(o Parsed) {
 // maxSamples is how many rejected rows are kept of several documents.
 const maxSamples = 5
 
-// decodeCursor reads the cursor of a generation into v; without one v stays as it is.
-func (d *Description) decodeCursor(v any) {
+// DecodeCursor reads the cursor of a generation into v; without one v stays as it is.
+func (d *Description) DecodeCursor(v any) {
 	if d != nil && len(d.Cursor) > 0 {
 		_ = json.Unmarshal(d.Cursor, v) // a strange cursor is none: all is read anew
 	}

@@ -1,4 +1,4 @@
-package fetch
+package source
 
 import (
 	"cmp"
@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
 // The OTX API and its sizes.
@@ -213,7 +215,7 @@ func (o *otxReading) step(ctx context.Context, at string) (next string, err erro
 	page, limit := pageOf(at)
 	if page == 0 {
 		next, newest, err := o.page(ctx, at)
-		o.cur.Pending = latest(o.cur.Pending, newest)
+		o.cur.Pending = Latest(o.cur.Pending, newest)
 		if err == nil && next != "" {
 			err = o.follows(at, next)
 		}
@@ -230,7 +232,7 @@ func (o *otxReading) step(ctx context.Context, at string) (next string, err erro
 		if err == nil && linked != "" {
 			err = o.follows(link, linked)
 		}
-		o.cur.Pending = latest(o.cur.Pending, newest)
+		o.cur.Pending = Latest(o.cur.Pending, newest)
 		return linked == "", err
 	}
 	last, step, skipped, err := o.numbered(ctx, pagePiece, page, limit, read)
@@ -264,14 +266,14 @@ func pageOf(at string) (page, limit int) {
 // the newest change in this. A pulse whose rest cannot be had is taken as far as it is
 // there, beside what is known of it.
 func (o *otxReading) page(ctx context.Context, at string) (next string, newest time.Time, err error) {
-	e, err := o.ask(ctx, request{url: at}, feeds.Options{Format: "otx"})
+	e, err := o.ask(ctx, client.Request{URL: at}, feeds.Options{Format: "otx"})
 	if err != nil {
 		return "", newest, err
 	}
 	for _, seen := range e.seen {
-		newest = latest(newest, seen.Modified)
+		newest = Latest(newest, seen.Modified)
 		object := objectOf(seen, "", o.cur.Round)
-		e.objects = append(e.objects, object)
+		e.Objects = append(e.Objects, object)
 		_, cut := o.cur.Cut[seen.ID]
 		if !seen.More {
 			if cut {
@@ -280,16 +282,16 @@ func (o *otxReading) page(ctx context.Context, at string) (next string, newest t
 			o.whole(seen.ID)
 			continue
 		}
-		if known, ok := o.known[seen.ID]; ok && !cut && known == object && object.modified != 0 {
+		if known, ok := o.known[seen.ID]; ok && !cut && known == object && object.Modified != 0 {
 			continue // its rest is here, too
 		}
-		like := likeOf(seen, e.entries)
+		like := likeOf(seen, e.Entries)
 		if cut && o.wasBad(pulsePiece+seen.ID) == 1 {
 			o.cur.Cut[seen.ID] = like // its rest is asked for behind those of all others
 		} else {
 			err := cmp.Or(o.stop, o.restless)
 			if err == nil {
-				err = o.rest(ctx, seen, like, &e.page)
+				err = o.rest(ctx, seen, like, &e.Page)
 			}
 			if err == nil {
 				if cut {
@@ -300,12 +302,12 @@ func (o *otxReading) page(ctx context.Context, at string) (next string, newest t
 			}
 			o.cutOff(ctx, seen.ID, like, err)
 		}
-		if e.partial == nil {
-			e.partial = make(map[string]bool)
+		if e.Partial == nil {
+			e.Partial = make(map[string]bool)
 		}
-		e.partial[seen.ID] = true
+		e.Partial[seen.ID] = true
 	}
-	o.apply(e.page)
+	o.apply(e.Page)
 	return e.next, newest, nil
 }
 
@@ -327,7 +329,7 @@ func (o *otxReading) cutOff(ctx context.Context, id string, like cutPulse, why e
 	} else {
 		o.cur.Skipped = true // the page is read again
 	}
-	if o.tried[id] && ctx.Err() == nil && !neverReached(why) {
+	if o.tried[id] && ctx.Err() == nil && !client.NeverReached(why) {
 		o.name(pulsePiece+id, why)
 	}
 }
@@ -360,7 +362,7 @@ func (o *otxReading) completeCut(ctx context.Context) error {
 			continue
 		}
 		like := o.cur.Cut[id]
-		var p page
+		var p store.Page
 		err := o.rest(ctx, feeds.Object{ID: id, Modified: like.Modified}, like, &p)
 		if err != nil {
 			o.cutOff(ctx, id, like, err)
@@ -370,11 +372,11 @@ func (o *otxReading) completeCut(ctx context.Context) error {
 			continue
 		}
 		o.whole(id)
-		p.objects, p.partial = []object{pulse}, map[string]bool{id: true}
+		p.Objects, p.Partial = []store.Object{pulse}, map[string]bool{id: true}
 		o.apply(p)
 	}
 	err := o.commit(o.cur)
-	if e, ok := errors.AsType[*statusError](o.stop); ok && e.retryAfter > 0 && err == nil {
+	if e, ok := errors.AsType[*client.StatusError](o.stop); ok && e.RetryAfter > 0 && err == nil {
 		return o.stop // it asks for silence
 	}
 	return err
@@ -391,10 +393,10 @@ func (o *otxReading) follows(at, next string) error {
 
 // rest gets the indicators that a page has cut off. They know their pulse by id
 // only, so they borrow the rest of the evidence from those that are there.
-func (o *otxReading) rest(ctx context.Context, pulse feeds.Object, like cutPulse, p *page) error {
+func (o *otxReading) rest(ctx context.Context, pulse feeds.Object, like cutPulse, p *store.Page) error {
 	o.tried[pulse.ID] = true
 	have := make(map[netip.Prefix]bool)
-	for _, e := range p.entries {
+	for _, e := range p.Entries {
 		if e.NativeID == pulse.ID {
 			have[e.Prefix] = true
 		}
@@ -402,16 +404,16 @@ func (o *otxReading) rest(ctx context.Context, pulse feeds.Object, like cutPulse
 	at := withQuery(o.base()+otxPulses+url.PathEscape(pulse.ID)+"/indicators",
 		map[string]string{"limit": "1000", "page": "1", "include_inactive": "0"})
 	for range otxDetailPages {
-		e, err := o.ask(ctx, request{url: at}, feeds.Options{Format: "otx-export"})
+		e, err := o.ask(ctx, client.Request{URL: at}, feeds.Options{Format: "otx-export"})
 		if err != nil {
 			return err
 		}
-		for _, entry := range e.entries {
+		for _, entry := range e.Entries {
 			if have[entry.Prefix] {
 				continue
 			}
 			have[entry.Prefix] = true
-			p.entries = append(p.entries, o.borrow(entry, like, pulse))
+			p.Entries = append(p.Entries, o.borrow(entry, like, pulse))
 		}
 		if e.next == "" {
 			return nil
@@ -441,7 +443,7 @@ func (o *otxReading) borrow(e feeds.Entry, like cutPulse, pulse feeds.Object) fe
 
 // finish ends a reading that came to the last page.
 func (o *otxReading) finish() error {
-	o.cur.Since = latest(o.cur.Since, o.cur.Pending)
+	o.cur.Since = Latest(o.cur.Since, o.cur.Pending)
 	o.cur.Next, o.cur.Pending = "", time.Time{}
 	o.cur.Missed = o.missedNow(o.cur.Missed, o.cur.From, o.cur.Skipped, o.start)
 	if o.cur.Missed == nil {
@@ -451,12 +453,12 @@ func (o *otxReading) finish() error {
 	o.cur.From, o.cur.Skipped = time.Time{}, false
 	if o.cur.Full {
 		if !skipped {
-			o.delta.gone = goneFrom(map[string]uint32{"": o.cur.Round})
+			o.delta.Gone = goneFrom(map[string]uint32{"": o.cur.Round})
 		}
 		o.cur.FullDone, o.cur.Full, o.cur.Stale = o.start, false, false
 		o.cur.Events = o.start
 		o.first = false
-	} else if !o.delta.empty() {
+	} else if !o.delta.Empty() {
 		o.cur.Events = o.start // moves with a commit only: events can be seen twice
 	}
 	return o.commit(o.cur)
@@ -483,10 +485,10 @@ func shrinkPage(at string, limit int) string {
 // isOverload tells the faults that smaller pages or another stream may avoid: the
 // service is there, but does not get done.
 func isOverload(err error) bool {
-	if e, ok := errors.AsType[*statusError](err); ok {
-		return e.code >= 500
+	if e, ok := errors.AsType[*client.StatusError](err); ok {
+		return e.Code >= 500
 	}
-	return isNetError(err) && !neverReached(err)
+	return client.IsNetError(err) && !client.NeverReached(err)
 }
 
 // insteadOf reads the newest public pulses when the account's own do not come. They
@@ -498,7 +500,7 @@ func (o *otxReading) insteadOf(ctx context.Context, why error) error {
 	if slow < otxPatience {
 		return why
 	}
-	if e, ok := errors.AsType[*statusError](why); ok && e.code == http.StatusServiceUnavailable && e.retryAfter > 0 {
+	if e, ok := errors.AsType[*client.StatusError](why); ok && e.Code == http.StatusServiceUnavailable && e.RetryAfter > 0 {
 		return why // it asks for silence
 	}
 	at := withQuery(o.base()+otxActivity, map[string]string{"limit": strconv.Itoa(o.limit()), "page": "1"})
@@ -535,11 +537,11 @@ func (o *otxReading) events(ctx context.Context) {
 	var answer struct {
 		Results []otxEvent `json:"results"`
 	}
-	if err := o.getJSON(ctx, request{url: at}, &answer); err != nil {
+	if err := o.getJSON(ctx, client.Request{URL: at}, &answer); err != nil {
 		o.note = "removals are not told: " + err.Error()
 		return
 	}
-	var p page
+	var p store.Page
 	for _, e := range answer.Results {
 		if e.Action != "delete" && e.Action != "unsubscribe" {
 			continue
@@ -549,10 +551,10 @@ func (o *otxReading) events(ctx context.Context) {
 			continue
 		}
 		if _, known := o.known[e.ObjectID]; known {
-			p.removed = append(p.removed, e.ObjectID)
+			p.Removed = append(p.Removed, e.ObjectID)
 		}
 	}
-	if len(p.removed) > 0 {
+	if len(p.Removed) > 0 {
 		o.apply(p)
 	}
 }

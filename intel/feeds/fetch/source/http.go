@@ -1,16 +1,18 @@
-package fetch
+package source
 
 import (
 	"context"
 	"net/http"
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
 // pullHTTP gets a list that is one document.
 func pullHTTP(ctx context.Context, j *Job) (out Outcome, err error) {
 	c := j.Client
-	a, err := c.get(ctx, j.question())
+	a, err := c.Get(ctx, j.question())
 	if err != nil {
 		return Failed, err
 	}
@@ -22,19 +24,19 @@ func pullHTTP(ctx context.Context, j *Job) (out Outcome, err error) {
 	if err != nil {
 		return Failed, err
 	}
-	defer w.discard()
-	defer func() { w.rest(out == Updated) }()
+	defer w.Discard()
+	defer func() { w.Rest(out == Updated) }()
 	report, err := feeds.Parse(a.Body, feeds.Options{Format: j.Spec.Format, Path: j.Spec.Path, MaxBytes: j.Spec.MaxBytes, Now: j.Now()}, Take(w, j.MaxIndicators))
 	if err != nil {
 		return Failed, err
 	}
-	parsed := parsedOf(report, c.scrub.text)
-	if c.foreign {
+	parsed := store.ParsedOf(report, c.Scrub.Text)
+	if c.Foreign {
 		for i := range parsed.Samples { // what stands there need not be meant for us
 			parsed.Samples[i].Text = "(not shown, as another host sent it)"
 		}
 	}
-	d := Description{
+	d := store.Description{
 		ETag:         a.Header.Get("ETag"),
 		LastModified: a.Header.Get("Last-Modified"),
 		Parsed:       parsed,
@@ -44,10 +46,10 @@ func pullHTTP(ctx context.Context, j *Job) (out Outcome, err error) {
 
 // question asks for what is newer than the newest copy that is here, held back or
 // not.
-func (j *Job) question() request {
-	q := request{url: string(j.Spec.URL), body: j.Spec.body}
+func (j *Job) question() client.Request {
+	q := client.Request{URL: string(j.Spec.URL), Body: j.Spec.Body}
 	if newest := j.Copy.Newest(); newest != nil && !j.Copy.Anew() {
-		q.etag, q.modified = newest.ETag, newest.LastModified
+		q.ETag, q.Modified = newest.ETag, newest.LastModified
 	}
 	return q
 }

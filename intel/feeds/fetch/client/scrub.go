@@ -1,4 +1,4 @@
-package fetch
+package client
 
 import (
 	"encoding/base64"
@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 )
 
 // A scrubber takes secrets out of texts that people will see.
@@ -23,19 +25,19 @@ func (s *scrubber) add(secret string) {
 	quoted := strconv.Quote(secret)
 	for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret),
 		quoted[1 : len(quoted)-1], base64.StdEncoding.EncodeToString([]byte(secret))} {
-		*s = append(*s, form, hidden)
+		*s = append(*s, form, spec.Hidden)
 	}
 }
 
-func (s scrubber) text(t string) string { return strings.NewReplacer(s...).Replace(t) }
+func (s scrubber) Text(t string) string { return strings.NewReplacer(s...).Replace(t) }
 
-// err gives an error without secrets. It cannot be unwrapped: what is inside has
+// Err gives an error without secrets. It cannot be unwrapped: what is inside has
 // them still.
-func (s scrubber) err(err error) error {
+func (s scrubber) Err(err error) error {
 	if err == nil {
 		return nil
 	}
-	return errors.New(s.text(err.Error()))
+	return errors.New(s.Text(err.Error()))
 }
 
 // minURLSecret is the length from which a value of a query may be a key.

@@ -1,4 +1,4 @@
-package fetch
+package spec
 
 import (
 	"net/url"
@@ -12,7 +12,7 @@ import (
 type URL string
 
 // String gives the URL without the values of its query.
-func (u URL) String() string { return redactURL(string(u)) }
+func (u URL) String() string { return RedactURL(string(u)) }
 
 // GoString hides them from %#v as well.
 func (u URL) GoString() string { return u.String() }
@@ -20,8 +20,8 @@ func (u URL) GoString() string { return u.String() }
 // MarshalYAML hides the values that are keys by their names.
 func (u URL) MarshalYAML() ([]byte, error) { return strconv.AppendQuote(nil, maskURL(string(u))), nil }
 
-// redactURL gives a URL without user, password and the values of its query.
-func redactURL(s string) string {
+// RedactURL gives a URL without user, password and the values of its query.
+func RedactURL(s string) string {
 	return editQuery(s, func(name, _ string) string { return url.QueryEscape(name) })
 }
 
@@ -30,7 +30,7 @@ func redactURL(s string) string {
 func maskURL(s string) string {
 	return editQuery(s, func(name, value string) string {
 		if isKeyName(name) {
-			value = hidden
+			value = Hidden
 		}
 		if value == "" {
 			return url.QueryEscape(name)
@@ -50,7 +50,7 @@ func isKeyName(name string) bool {
 func editQuery(s string, write func(name, value string) string) string {
 	u, err := url.Parse(s)
 	if err != nil {
-		return hidden
+		return Hidden
 	}
 	u.User, u.Fragment = nil, ""
 	var out []string
@@ -64,8 +64,8 @@ func editQuery(s string, write func(name, value string) string) string {
 	return u.String()
 }
 
-// host names where the requests of a feed go.
-func (s *spec) host() string {
+// Host names where the requests of a feed go.
+func (s *Spec) Host() string {
 	u, err := url.Parse(string(s.URL))
 	if err != nil {
 		return ""

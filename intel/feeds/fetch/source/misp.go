@@ -1,4 +1,4 @@
-package fetch
+package source
 
 import (
 	"cmp"
@@ -14,10 +14,13 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
-// manifestName is the list of events of a MISP feed directory.
-const manifestName = "manifest.json"
+// ManifestName is the list of events of a MISP feed directory.
+const ManifestName = "manifest.json"
 
 // mispLimit is how many events one page of a search has.
 const mispLimit = 50
@@ -70,13 +73,13 @@ func pullMISPFeed(ctx context.Context, j *Job) (Outcome, string, error) {
 		}
 		return Failed, "", err
 	}
-	var gone page
+	var gone store.Page
 	for id := range g.known {
 		if _, ok := manifest[id]; !ok {
-			gone.removed = append(gone.removed, id)
+			gone.Removed = append(gone.Removed, id)
 		}
 	}
-	if len(gone.removed) > 0 {
+	if len(gone.Removed) > 0 {
 		g.apply(gone)
 	}
 	out, err := g.done(g.events(ctx, manifest, d))
@@ -96,7 +99,7 @@ func (g *reading) manifest(ctx context.Context) (map[string]manifestEntry, mispF
 	var last, now mispFeedCursor
 	g.lastCursor(&last)
 	g.first = !last.Complete
-	a, err := g.c.get(ctx, request{url: g.dirURL() + manifestName, etag: last.ETag, modified: last.LastModified})
+	a, err := g.c.Get(ctx, client.Request{URL: g.dirURL() + ManifestName, ETag: last.ETag, Modified: last.LastModified})
 	if err != nil {
 		return nil, now, err
 	}
@@ -109,10 +112,10 @@ func (g *reading) manifest(ctx context.Context) (map[string]manifestEntry, mispF
 		g.fine() // it stands by what is in force
 	}
 	if err := decodeManifest(json.NewDecoder(http.MaxBytesReader(nil, a.Body, g.Spec.MaxBytes)), m); err != nil {
-		return nil, now, fmt.Errorf("%s: %w", manifestName, err)
+		return nil, now, fmt.Errorf("%s: %w", ManifestName, err)
 	}
 	if limit := g.MaxObjects; len(m) > limit {
-		return nil, now, fmt.Errorf("%s: %d events, more than the %d of fetch.max_objects", manifestName, len(m), limit)
+		return nil, now, fmt.Errorf("%s: %d events, more than the %d of fetch.max_objects", ManifestName, len(m), limit)
 	}
 	now = mispFeedCursor{a.Header.Get("ETag"), a.Header.Get("Last-Modified"), true}
 	return m, now, nil
@@ -127,7 +130,7 @@ func decodeManifest(dec *json.Decoder, m map[string]manifestEntry) error {
 }
 
 func (g *reading) dirURL() string {
-	return strings.TrimSuffix(strings.TrimSuffix(string(g.Spec.URL), "/"+manifestName), "/") + "/"
+	return strings.TrimSuffix(strings.TrimSuffix(string(g.Spec.URL), "/"+ManifestName), "/") + "/"
 }
 
 // events gets the events that are newer than what is known of them, the oldest
@@ -138,7 +141,7 @@ func (g *reading) events(ctx context.Context, manifest map[string]manifestEntry,
 		if maxAge := g.Spec.MaxAge; maxAge > 0 && m.Timestamp.Unix() > 0 && g.Now().Sub(m.Timestamp.Time) > maxAge {
 			continue // nothing of it could be in force
 		}
-		if known, ok := g.known[id]; !ok || known.modified < m.Timestamp.UnixNano() {
+		if known, ok := g.known[id]; !ok || known.Modified < m.Timestamp.UnixNano() {
 			wanted = append(wanted, id)
 		}
 	}
@@ -157,7 +160,7 @@ func (g *reading) events(ctx context.Context, manifest map[string]manifestEntry,
 	for _, id := range wanted {
 		if err := g.event(ctx, id, manifest[id].Timestamp.Time); err != nil {
 			stop := g.fail(ctx, err)
-			if ctx.Err() == nil && !neverReached(err) {
+			if ctx.Err() == nil && !client.NeverReached(err) {
 				g.name(eventPiece+id, err)
 			}
 			if stop != nil {
@@ -185,18 +188,18 @@ const eventPiece = "event "
 // event gets one event. Its time is that of the manifest, which it is compared with.
 func (g *reading) event(ctx context.Context, id string, modified time.Time) error {
 	at := g.dirURL() + id + ".json"
-	e, err := g.ask(ctx, request{url: at}, feeds.Options{Format: "misp"})
+	e, err := g.ask(ctx, client.Request{URL: at}, feeds.Options{Format: "misp"})
 	if err != nil {
 		return err
 	}
 	if len(e.seen) == 0 {
 		return errors.New("there is no event in it")
 	}
-	for i := range e.entries {
-		e.entries[i].NativeID, e.entries[i].Ref = id, redactURL(at)
+	for i := range e.Entries {
+		e.Entries[i].NativeID, e.Entries[i].Ref = id, spec.RedactURL(at)
 	}
-	e.objects = []object{{id: id, modified: modified.UnixNano()}}
-	g.apply(e.page)
+	e.Objects = []store.Object{{ID: id, Modified: modified.UnixNano()}}
+	g.apply(e.Page)
 	return nil
 }
 
@@ -267,16 +270,16 @@ func (g *reading) search(ctx context.Context, cur mispCursor, start time.Time) e
 		if err != nil {
 			return false, err
 		}
-		e, err := g.ask(ctx, request{url: base + "/events/restSearch", body: string(body)},
-			feeds.Options{Format: "misp", BaseURL: redactURL(base)})
+		e, err := g.ask(ctx, client.Request{URL: base + "/events/restSearch", Body: string(body)},
+			feeds.Options{Format: "misp", BaseURL: spec.RedactURL(base)})
 		if err != nil {
 			return false, err
 		}
 		for _, seen := range e.seen {
-			cur.Pending = latest(cur.Pending, seen.Modified)
-			e.objects = append(e.objects, objectOf(seen, "", cur.Round))
+			cur.Pending = Latest(cur.Pending, seen.Modified)
+			e.Objects = append(e.Objects, objectOf(seen, "", cur.Round))
 		}
-		g.apply(e.page)
+		g.apply(e.Page)
 		return len(e.seen) == 0, nil
 	}
 	limit := cmp.Or(g.Spec.MISP.Limit, mispLimit)
@@ -305,10 +308,10 @@ func (g *reading) search(ctx context.Context, cur mispCursor, start time.Time) e
 			}
 		}
 	}
-	cur.Since = latest(cur.Since, cur.Pending)
+	cur.Since = Latest(cur.Since, cur.Pending)
 	if cur.Full {
 		if !cur.Skipped {
-			g.delta.gone = goneFrom(map[string]uint32{"": cur.Round})
+			g.delta.Gone = goneFrom(map[string]uint32{"": cur.Round})
 		}
 		cur.FullDone = start
 	}

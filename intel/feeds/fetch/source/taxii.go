@@ -1,4 +1,4 @@
-package fetch
+package source
 
 import (
 	"cmp"
@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 )
 
 // taxiiLimit is how many objects a page has; a server may give fewer.
@@ -104,7 +106,7 @@ func (t *taxiiReading) run(ctx context.Context) error {
 		maps.DeleteFunc(fresh, func(at string, _ *taxiiPlace) bool { return known[at] != nil })
 		err = t.read(ctx, fresh)
 	}
-	t.delta.gone = goneFrom(t.finished)
+	t.delta.Gone = goneFrom(t.finished)
 	if err != nil {
 		return t.keep(t.cur, err)
 	}
@@ -125,12 +127,12 @@ func (t *taxiiReading) read(ctx context.Context, places map[string]*taxiiPlace) 
 	for _, at := range order {
 		err := t.collection(ctx, at, places[at])
 		if err == nil {
-			delete(t.bad, collectionPiece+redactURL(at))
+			delete(t.bad, collectionPiece+spec.RedactURL(at))
 			continue
 		}
 		stop := t.fail(ctx, err)
-		if ctx.Err() == nil && !neverReached(err) && !errors.Is(err, errPages) && !errors.Is(err, errHeld) {
-			t.name(collectionPiece+redactURL(at), err)
+		if ctx.Err() == nil && !client.NeverReached(err) && !errors.Is(err, errPages) && !errors.Is(err, errHeld) {
+			t.name(collectionPiece+spec.RedactURL(at), err)
 		}
 		if stop != nil {
 			return stop
@@ -161,7 +163,7 @@ func (t *taxiiReading) find(ctx context.Context) error {
 		return nil
 	}
 	for name := range t.bad {
-		if root, ok := strings.CutPrefix(name, rootPiece); ok && !slices.ContainsFunc(roots, func(r string) bool { return redactURL(r) == root }) {
+		if root, ok := strings.CutPrefix(name, rootPiece); ok && !slices.ContainsFunc(roots, func(r string) bool { return spec.RedactURL(r) == root }) {
 			delete(t.bad, name)
 		}
 	}
@@ -174,12 +176,14 @@ func (t *taxiiReading) lookUp(ctx context.Context, roots []string, all bool) err
 	var found, lost []string
 	var stop error
 	roots = slices.Clone(roots)
-	slices.SortStableFunc(roots, func(a, b string) int { return t.wasBad(rootPiece+redactURL(a)) - t.wasBad(rootPiece+redactURL(b)) })
+	slices.SortStableFunc(roots, func(a, b string) int {
+		return t.wasBad(rootPiece+spec.RedactURL(a)) - t.wasBad(rootPiece+spec.RedactURL(b))
+	})
 	for i, root := range roots {
 		in, err := t.root(ctx, root)
 		if err == nil {
 			t.row = 0
-			delete(t.bad, rootPiece+redactURL(root))
+			delete(t.bad, rootPiece+spec.RedactURL(root))
 			found = append(found, in...)
 			continue
 		}
@@ -187,15 +191,15 @@ func (t *taxiiReading) lookUp(ctx context.Context, roots []string, all bool) err
 		if errors.Is(err, errNoCollection) { // it may be so, and is asked for again
 			t.row = 0
 			if slices.ContainsFunc(slices.Collect(maps.Keys(t.cur.Places)), func(at string) bool { return strings.HasPrefix(at, root+"collections/") }) {
-				t.name(rootPiece+redactURL(root), err)
+				t.name(rootPiece+spec.RedactURL(root), err)
 			} else {
-				delete(t.bad, rootPiece+redactURL(root))
+				delete(t.bad, rootPiece+spec.RedactURL(root))
 			}
 			continue
 		}
 		stop = t.fail(ctx, err)
-		if ctx.Err() == nil && !neverReached(err) {
-			t.name(rootPiece+redactURL(root), err)
+		if ctx.Err() == nil && !client.NeverReached(err) {
+			t.name(rootPiece+spec.RedactURL(root), err)
 		}
 		if stop != nil {
 			lost = append(lost, roots[i+1:]...)
@@ -228,7 +232,7 @@ func (t *taxiiReading) places(found, lost []string) {
 			places[at] = p
 		default:
 			t.finished[at] = 1<<32 - 1 // the collection is gone, and all of it
-			if t.delta.forget(at) {
+			if t.delta.Forget(at) {
 				// An object of it may be one of another collection, too.
 				for _, p := range places {
 					if p.Next == "" {
@@ -236,7 +240,7 @@ func (t *taxiiReading) places(found, lost []string) {
 					}
 				}
 			}
-			delete(t.bad, collectionPiece+redactURL(at))
+			delete(t.bad, collectionPiece+spec.RedactURL(at))
 		}
 	}
 	t.cur.Places = places
@@ -260,7 +264,7 @@ type taxiiCollection struct {
 func (t *taxiiReading) discover(ctx context.Context) (roots []string, single string, err error) {
 	base := strings.TrimSuffix(string(t.Spec.URL), "/") + "/"
 	var top taxiiResource
-	if err := t.getJSON(ctx, request{url: base}, &top); err != nil {
+	if err := t.getJSON(ctx, client.Request{URL: base}, &top); err != nil {
 		return nil, "", err
 	}
 	switch {
@@ -303,7 +307,7 @@ func (t *taxiiReading) resolve(base, link string) (string, error) {
 // root gives the collections of one API root that can be read and are wanted.
 func (t *taxiiReading) root(ctx context.Context, root string) ([]string, error) {
 	var doc map[string]json.RawMessage
-	if err := t.getJSON(ctx, request{url: root + "collections/"}, &doc); err != nil {
+	if err := t.getJSON(ctx, client.Request{URL: root + "collections/"}, &doc); err != nil {
 		return nil, err
 	}
 	var list []json.RawMessage
@@ -409,7 +413,7 @@ func taxiiTimestamp(s string) string {
 
 // objectsPage asks for the next page of a collection.
 func (t *taxiiReading) objectsPage(ctx context.Context, at string, p *taxiiPlace, limit int) (envelope, error) {
-	e, err := t.ask(ctx, request{url: t.pageURL(at, p, limit)}, feeds.Options{Format: "stix"})
+	e, err := t.ask(ctx, client.Request{URL: t.pageURL(at, p, limit)}, feeds.Options{Format: "stix"})
 	if err == nil && p.Next != "" && len(e.seen) == 0 && !e.more && e.nothing {
 		return e, errors.New("a page that was announced is empty")
 	}
@@ -420,15 +424,15 @@ func (t *taxiiReading) objectsPage(ctx context.Context, at string, p *taxiiPlace
 // some time, or is known to, and the error is about what it holds, rather than about the
 // collection, who asks or the whole source.
 func (t *taxiiReading) mayGoBeyond(ctx context.Context, p *taxiiPlace, err error) bool {
-	if ctx.Err() != nil || neverReached(err) || errors.Is(err, errTooMany) || p.Skipped {
+	if ctx.Err() != nil || client.NeverReached(err) || errors.Is(err, errTooMany) || p.Skipped {
 		return false
 	}
 	failed := max(p.Failed, t.Failures-1) // nothing is kept of a first reading in vain
 	if p.Missed == nil && (failed < giveUpAfter || t.start.Sub(p.Beyond) < beyondEvery) {
 		return false
 	}
-	e, ok := errors.AsType[*statusError](err)
-	return !ok || e.retryAfter == 0 && e.code != http.StatusTooManyRequests
+	e, ok := errors.AsType[*client.StatusError](err)
+	return !ok || e.RetryAfter == 0 && e.Code != http.StatusTooManyRequests
 }
 
 // beyondEvery is how often a way around is looked for in vain.
@@ -448,7 +452,7 @@ func (t *taxiiReading) beyond(ctx context.Context, at string, p *taxiiPlace, lim
 	for small := min(limit, 10); ; {
 		e, err := t.objectsPage(ctx, at, p, small)
 		switch {
-		case err != nil && (ctx.Err() != nil || neverReached(err)):
+		case err != nil && (ctx.Err() != nil || client.NeverReached(err)):
 			return e, err
 		case err != nil && small > 1:
 			small = 1
@@ -497,7 +501,7 @@ func (t *taxiiReading) jump(ctx context.Context, at string, p *taxiiPlace, limit
 		switch {
 		case err == nil:
 			good = middle
-		case ctx.Err() != nil || neverReached(err):
+		case ctx.Err() != nil || client.NeverReached(err):
 			return envelope{}, err
 		default:
 			bad = middle
@@ -515,12 +519,12 @@ func (t *taxiiReading) jump(ctx context.Context, at string, p *taxiiPlace, limit
 // giveUp notes where to go on. A token that the server does not know any more, or
 // that has failed twice, is forgotten.
 func (t *taxiiReading) giveUp(p *taxiiPlace, err error) error {
-	if errors.Is(err, errTooMany) || neverReached(err) {
+	if errors.Is(err, errTooMany) || client.NeverReached(err) {
 		return err
 	}
 	p.Failed = min(p.Failed+1, giveUpAfter)
-	e, ok := errors.AsType[*statusError](err)
-	if p.Next != "" && (ok && isRefusal(e.code) || p.Failed >= giveUpAfter) {
+	e, ok := errors.AsType[*client.StatusError](err)
+	if p.Next != "" && (ok && isRefusal(e.Code) || p.Failed >= giveUpAfter) {
 		p.Next, p.Last = "", ""
 	}
 	return err
@@ -557,17 +561,17 @@ func (t *taxiiReading) take(at string, p *taxiiPlace, e envelope) {
 	old := make(map[string]bool)
 	for _, seen := range e.seen {
 		o := objectOf(seen, at, p.Round)
-		known, ok := t.known[o.id]
-		if ok && known.modified > o.modified && known.round == o.round && known.group == at {
-			old[o.id] = true
+		known, ok := t.known[o.ID]
+		if ok && known.Modified > o.Modified && known.Round == o.Round && known.Group == at {
+			old[o.ID] = true
 			continue
 		}
-		e.objects = append(e.objects, o)
+		e.Objects = append(e.Objects, o)
 	}
 	if len(old) > 0 {
-		e.entries = slices.DeleteFunc(e.entries, func(x feeds.Entry) bool { return old[x.NativeID] })
+		e.Entries = slices.DeleteFunc(e.Entries, func(x feeds.Entry) bool { return old[x.NativeID] })
 	}
-	t.apply(e.page)
+	t.apply(e.Page)
 }
 
 // endOf notes that a collection was read to its end. A server that does not say when
@@ -585,9 +589,9 @@ func (t *taxiiReading) endOf(at string, p *taxiiPlace) {
 		if p.Skipped && p.Missed.Tries > 4 { // to find the way around takes many requests
 			p.Missed.Again = t.start.Add(2 * time.Hour)
 		}
-		t.name(partPiece+redactURL(at), errMissed)
+		t.name(partPiece+spec.RedactURL(at), errMissed)
 	} else {
-		delete(t.bad, partPiece+redactURL(at))
+		delete(t.bad, partPiece+spec.RedactURL(at))
 	}
 	if p.Last != "" {
 		p.After = p.Last

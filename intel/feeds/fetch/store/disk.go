@@ -1,4 +1,4 @@
-package fetch
+package store
 
 import (
 	"errors"
@@ -14,30 +14,30 @@ import (
 // Names in the folder of the feeds.
 const (
 	tempPattern = ".tmp-*"
-	extGood     = ".good"   // the last good generation
-	extHeld     = ".held"   // one that is held back
-	extBroken   = ".broken" // one that was found damaged, for people
-	extState    = ".state"  // when the source was asked, see state
+	ExtGood     = ".good"   // the last good generation
+	ExtHeld     = ".held"   // one that is held back
+	ExtBroken   = ".broken" // one that was found damaged, for people
+	ExtState    = ".state"  // when the source was asked, see state
 )
 
-// A disk carries out the file operations of a manager. before, if not nil, runs ahead of
+// A Disk carries out the file operations of a manager. before, if not nil, runs ahead of
 // each with its name and path, and its error is the result of the operation: that is how
 // tests make every one of them fail or hang. A nil disk is the usual one.
-type disk struct {
-	before func(op, path string) error
+type Disk struct {
+	Before func(op, path string) error
 }
 
-func (d *disk) check(op, path string) error {
-	if d == nil || d.before == nil {
+func (d *Disk) check(op, path string) error {
+	if d == nil || d.Before == nil {
 		return nil
 	}
-	return d.before(op, path)
+	return d.Before(op, path)
 }
 
 // A file is an open file of a disk.
 type file struct {
 	*os.File
-	disk *disk
+	disk *Disk
 }
 
 func (f *file) Read(p []byte) (int, error) {
@@ -64,8 +64,8 @@ func (f *file) Write(p []byte) (int, error) {
 }
 
 func (f *file) Sync() error {
-	if f.disk != nil && f.disk.before != nil {
-		return f.disk.before("sync", f.Name()) // a test needs no platter
+	if f.disk != nil && f.disk.Before != nil {
+		return f.disk.Before("sync", f.Name()) // a test needs no platter
 	}
 	return f.File.Sync()
 }
@@ -75,7 +75,7 @@ func (f *file) Close() error {
 	return errors.Join(f.disk.check("close", f.Name()), f.File.Close())
 }
 
-func (d *disk) open(path string) (*file, error) {
+func (d *Disk) Open(path string) (*file, error) {
 	if err := d.check("open", path); err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (d *disk) open(path string) (*file, error) {
 }
 
 // createTemp makes a file that sweep removes, should the process die before its rename.
-func (d *disk) createTemp(dir string) (*file, error) {
+func (d *Disk) createTemp(dir string) (*file, error) {
 	if err := d.check("create", dir); err != nil {
 		return nil, err
 	}
@@ -98,14 +98,14 @@ func (d *disk) createTemp(dir string) (*file, error) {
 	return &file{f, d}, nil
 }
 
-func (d *disk) stat(path string) (fs.FileInfo, error) {
+func (d *Disk) Stat(path string) (fs.FileInfo, error) {
 	if err := d.check("stat", path); err != nil {
 		return nil, err
 	}
 	return os.Stat(path)
 }
 
-func (d *disk) readFile(path string) ([]byte, error) {
+func (d *Disk) ReadFile(path string) ([]byte, error) {
 	if err := d.check("open", path); err != nil {
 		return nil, err
 	}
@@ -115,22 +115,22 @@ func (d *disk) readFile(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-func (d *disk) readDir(path string) ([]fs.DirEntry, error) {
+func (d *Disk) ReadDir(path string) ([]fs.DirEntry, error) {
 	if err := d.check("readdir", path); err != nil {
 		return nil, err
 	}
 	return os.ReadDir(path)
 }
 
-func (d *disk) rename(from, to string) error {
+func (d *Disk) Rename(from, to string) error {
 	if err := d.check("rename", to); err != nil {
 		return err
 	}
 	return os.Rename(from, to)
 }
 
-// remove removes a file that need not be there.
-func (d *disk) remove(path string) error {
+// Remove removes a file that need not be there.
+func (d *Disk) Remove(path string) error {
 	if err := d.check("remove", path); err != nil {
 		return err
 	}
@@ -143,19 +143,19 @@ func (d *disk) remove(path string) error {
 // replace gives a complete file its name in one step. From then on the new content is in
 // force, whatever becomes of the flush of the folder, which makes the name survive a
 // power cut: not every file system can do that, and without it the old file comes back.
-func (d *disk) replace(temp, path string) error {
-	if err := d.rename(temp, path); err != nil {
+func (d *Disk) replace(temp, path string) error {
+	if err := d.Rename(temp, path); err != nil {
 		return err
 	}
-	if dir, err := d.open(filepath.Dir(path)); err == nil {
+	if dir, err := d.Open(filepath.Dir(path)); err == nil {
 		_ = dir.Sync()
 		_ = dir.Close()
 	}
 	return nil
 }
 
-// writeFile writes a small file in one step.
-func (d *disk) writeFile(path string, content []byte) error {
+// WriteFile writes a small file in one step.
+func (d *Disk) WriteFile(path string, content []byte) error {
 	f, err := d.createTemp(filepath.Dir(path))
 	if err != nil {
 		return err
@@ -166,41 +166,41 @@ func (d *disk) writeFile(path string, content []byte) error {
 		err = d.replace(f.Name(), path)
 	}
 	if err != nil {
-		_ = d.remove(f.Name())
+		_ = d.Remove(f.Name())
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
 }
 
-// writeFile writes a small file in one step on the usual disk.
-func writeFile(path string, content []byte) error { return (*disk)(nil).writeFile(path, content) }
+// WriteFile writes a small file in one step on the usual disk.
+func WriteFile(path string, content []byte) error { return (*Disk)(nil).WriteFile(path, content) }
 
-// sweep removes what an earlier process left half written.
-func (d *disk) sweep(dir string) error {
-	entries, err := d.readDir(dir)
+// Sweep removes what an earlier process left half written.
+func (d *Disk) Sweep(dir string) error {
+	entries, err := d.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	prefix := strings.TrimSuffix(tempPattern, "*")
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), prefix) {
-			err = errors.Join(err, d.remove(filepath.Join(dir, e.Name())))
+			err = errors.Join(err, d.Remove(filepath.Join(dir, e.Name())))
 		}
 	}
 	return err
 }
 
-// fileOf gives the path of a feed's file. Names of feeds are free text.
-func fileOf(dir, prefix, name, ext string) string {
+// FileOf gives the path of a feed's file. Names of feeds are free text.
+func FileOf(dir, prefix, name, ext string) string {
 	return filepath.Join(dir, prefix+url.PathEscape(name)+ext)
 }
 
-// isSystem reports whether an error comes from the operating system: the machine could
+// IsSystem reports whether an error comes from the operating system: the machine could
 // not do what was asked of it, which says nothing about the content of a file.
-func isSystem(err error) bool {
+func IsSystem(err error) bool {
 	_, ok := errors.AsType[syscall.Errno](err)
 	return ok
 }
 
-// isBroken reports whether a file was read and found damaged.
-func isBroken(err error) bool { return errors.Is(err, errBroken) && !isSystem(err) }
+// IsBroken reports whether a file was read and found damaged.
+func IsBroken(err error) bool { return errors.Is(err, errBroken) && !IsSystem(err) }

@@ -1,4 +1,4 @@
-package fetch
+package spec
 
 import (
 	"errors"
@@ -13,14 +13,14 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
 )
 
-func isUnprintable(r rune) bool { return r < ' ' || r > '~' || r == '(' || r == ')' }
+func IsUnprintable(r rune) bool { return r < ' ' || r > '~' || r == '(' || r == ')' }
 
-// validate checks one feed; names holds the key of every name so far.
-func (f Feed) validate(key string, warninglist bool, names map[string]string) error {
+// Validate checks one feed; names holds the key of every name so far.
+func (f Feed) Validate(key string, warninglist bool, names map[string]string) error {
 	if err := f.validateSource(); err != nil {
 		return fmt.Errorf("%s.%w", key, err)
 	}
-	s := f.resolve()
+	s := f.Resolve()
 	for _, check := range []func() error{s.validateName, s.validateJudgement, s.validateTimes, s.validateRequests} {
 		if err := check(); err != nil {
 			return fmt.Errorf("%s.%w", key, err)
@@ -63,7 +63,7 @@ func (f *Feed) validateSource() error {
 }
 
 // DenyFeed is the name of the operator's own listed prefixes among the feeds.
-const denyFeed = "deny"
+const DenyFeed = "deny"
 
 // maxNear is how many names are suggested for one that is unknown.
 const maxNear = 5
@@ -103,25 +103,25 @@ func (f *Feed) validateBlocks() error {
 		return errors.New("file: the blocks otx, taxii and misp want a url")
 	case f.MISP != nil && f.MISP.Source != "" && f.MISP.Source != mispFeed && f.MISP.Source != mispSearch:
 		return fmt.Errorf("misp.source: %q; allowed are %s, %s", f.MISP.Source, mispFeed, mispSearch)
-	case f.OTX != nil && !within(f.OTX.Limit, 0, 100):
+	case f.OTX != nil && !Within(f.OTX.Limit, 0, 100):
 		return fmt.Errorf("otx.limit: %d is outside 1 to 100", f.OTX.Limit)
-	case f.MISP != nil && !within(f.MISP.Limit, 0, 1000):
+	case f.MISP != nil && !Within(f.MISP.Limit, 0, 1000):
 		return fmt.Errorf("misp.limit: %d is outside 1 to 1000", f.MISP.Limit)
-	case f.TAXII != nil && !within(f.TAXII.Limit, 0, 100_000):
+	case f.TAXII != nil && !Within(f.TAXII.Limit, 0, 100_000):
 		return fmt.Errorf("taxii.limit: %d is outside 1 to 100000", f.TAXII.Limit)
 	}
 	return nil
 }
 
-func within(n, low, high int) bool { return low <= n && n <= high }
+func Within(n, low, high int) bool { return low <= n && n <= high }
 
-func (s *spec) validateName() error {
+func (s *Spec) validateName() error {
 	switch {
 	case s.Name == "":
 		return errors.New("name: missing; hits of this feed are known by it")
 	case len(s.Name) > maxName || strings.ContainsFunc(s.Name, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return fmt.Errorf("name: %.80q; want at most %d characters without control characters", s.Name, maxName)
-	case s.Name == denyFeed && !s.Operator:
+	case s.Name == DenyFeed && !s.Operator:
 		return fmt.Errorf("name: %q is the operator's own list", s.Name)
 	}
 	return nil
@@ -130,15 +130,15 @@ func (s *spec) validateName() error {
 // tlps are the colours of the Traffic Light Protocol.
 var tlps = []string{"white", "green", "amber", "red"}
 
-func (s *spec) validateJudgement() error {
+func (s *Spec) validateJudgement() error {
 	switch {
-	case !within(s.Score, 1, 100):
+	case !Within(s.Score, 1, 100):
 		return fmt.Errorf("score: %d is outside 1 to 100", s.Score)
-	case !within(s.MinScore, 0, 100):
+	case !Within(s.MinScore, 0, 100):
 		return fmt.Errorf("min_score: %d is outside 0 to 100", s.MinScore)
-	case !within(s.MaxSpace, 1, 32):
+	case !Within(s.MaxSpace, 1, 32):
 		return fmt.Errorf("max_space: %d is outside 1 to 32", s.MaxSpace)
-	case !within(s.MaxSpace6, 1, 64):
+	case !Within(s.MaxSpace6, 1, 64):
 		return fmt.Errorf("max_space6: %d is outside 1 to 64", s.MaxSpace6)
 	case s.TLP != "" && !slices.Contains(tlps, s.TLP):
 		return fmt.Errorf("tlp: %q; allowed are %s", s.TLP, strings.Join(tlps, ", "))
@@ -147,7 +147,7 @@ func (s *spec) validateJudgement() error {
 		switch err := feeds.CheckPath(s.Path); {
 		case err != nil:
 			return err
-		case s.kind.paged():
+		case s.Kind.paged():
 			return errors.New("path: belongs to a document of JSON, not to a service")
 		case s.Format != "json":
 			return fmt.Errorf("path: the format %s has none; it belongs to json", s.Format)
@@ -161,11 +161,11 @@ func (s *spec) validateJudgement() error {
 	return nil
 }
 
-func (s *spec) validateClass(warninglist bool) error {
+func (s *Spec) validateClass(warninglist bool) error {
 	switch {
 	case !warninglist && s.Class != "":
 		return errors.New("class: belongs under warninglists; a feed has no class")
-	case warninglist && s.kind.paged():
+	case warninglist && s.Kind.paged():
 		return errors.New("url: a warninglist is a document or a file")
 	case warninglist && !slices.Contains(intel.Classes(), intel.Class(s.Class)):
 		return fmt.Errorf("class: %q; allowed are %s", s.Class, join(intel.Classes()))
@@ -181,16 +181,16 @@ func join[T ~string](list []T) string {
 	return strings.Join(out, ", ")
 }
 
-func (s *spec) validateTimes() error {
+func (s *Spec) validateTimes() error {
 	low := minInterval
-	if s.kind.local() {
+	if s.Kind.Local() {
 		low = time.Second
 	}
 	switch {
 	case s.Interval < low || s.Interval > maxInterval:
 		return fmt.Errorf("interval: %v is outside %v to %v", s.Interval, low, maxInterval)
-	case s.Interval < s.floor:
-		return fmt.Errorf("interval: %v is below the %v that the provider asks for", s.Interval, s.floor)
+	case s.Interval < s.Floor:
+		return fmt.Errorf("interval: %v is below the %v that the provider asks for", s.Interval, s.Floor)
 	case s.MaxAge < 0:
 		return fmt.Errorf("max_age: %v is negative", s.MaxAge)
 	case s.MaxBytes < 1 || s.MaxBytes > 1<<34:
@@ -200,7 +200,7 @@ func (s *spec) validateTimes() error {
 }
 
 // validateRequests checks what goes over the wire.
-func (s *spec) validateRequests() error {
+func (s *Spec) validateRequests() error {
 	switch {
 	case s.APIKey != "" && s.APIKeyFile != "":
 		return errors.New("api_key_file: is not allowed beside api_key")
@@ -216,7 +216,7 @@ func (s *spec) validateRequests() error {
 			return fmt.Errorf("headers[%d]: want a name and a value of one line", i)
 		}
 	}
-	if s.kind.local() {
+	if s.Kind.Local() {
 		return nil
 	}
 	return s.validateURL()
@@ -230,7 +230,7 @@ func isToken(s string) bool {
 }
 
 // validateURL also keeps keys off the open wire.
-func (s *spec) validateURL() error {
+func (s *Spec) validateURL() error {
 	u, err := url.Parse(string(s.URL))
 	switch {
 	case err != nil:

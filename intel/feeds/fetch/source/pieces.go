@@ -1,4 +1,4 @@
-package fetch
+package source
 
 import (
 	"context"
@@ -8,6 +8,10 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
 // A source that is read piece by piece may have pieces that cannot be read: a collection,
@@ -31,7 +35,7 @@ const (
 	// maxPieces bounds the bad pieces that are remembered by name, shownPieces those that
 	// the status names.
 	maxPieces   = 500
-	shownPieces = 20
+	ShownPieces = 20
 )
 
 // Errors that end a reading.
@@ -65,7 +69,7 @@ func (p *pieces) fine() { p.row = 0; p.good++ }
 // fail notes a request that was not. The error, if not nil, ends the reading: it is not
 // about a single piece, or too many have failed.
 func (p *pieces) fail(ctx context.Context, err error) error {
-	if ctx.Err() != nil || neverReached(err) || isSystem(err) || errors.Is(err, errHeld) || errors.Is(err, errTooMany) || errors.Is(err, errPages) {
+	if ctx.Err() != nil || client.NeverReached(err) || store.IsSystem(err) || errors.Is(err, errHeld) || errors.Is(err, errTooMany) || errors.Is(err, errPages) {
 		return err
 	}
 	p.row++
@@ -73,7 +77,7 @@ func (p *pieces) fail(ctx context.Context, err error) error {
 	if p.first == nil {
 		p.first = err
 	}
-	if e, ok := errors.AsType[*statusError](err); ok && (e.retryAfter > 0 || e.code == http.StatusTooManyRequests) {
+	if e, ok := errors.AsType[*client.StatusError](err); ok && (e.RetryAfter > 0 || e.Code == http.StatusTooManyRequests) {
 		if !p.waited || p.paused == nil && p.good > 0 {
 			return err // the provider asks for a pause
 		}
@@ -90,7 +94,7 @@ func (p *pieces) fail(ctx context.Context, err error) error {
 
 // name remembers a bad piece.
 func (g *reading) name(piece string, why error) {
-	text := g.c.scrub.text(why.Error())
+	text := g.c.Scrub.Text(why.Error())
 	if old, ok := g.bad[piece]; ok {
 		g.bad[piece] = Piece{piece, text, old.Since}
 	} else if len(g.bad) < maxPieces {
@@ -132,7 +136,7 @@ const pagesAnInterval = 25
 // interval, or so long that few pages are read in vain.
 func (g *reading) pauseAgain(tries int) time.Duration {
 	most := g.Spec.Interval * time.Duration(1+g.total/pagesAnInterval)
-	pause := min(firstBackoff<<min(max(tries-1, 0), 20), most, maxWait)
+	pause := min(spec.FirstBackoff<<min(max(tries-1, 0), 20), most, spec.MaxWait)
 	return pause * 8 / 10 // in time for the fetch that comes by then
 }
 

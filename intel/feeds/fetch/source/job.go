@@ -1,4 +1,4 @@
-package fetch
+package source
 
 import (
 	"context"
@@ -7,12 +7,15 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
 // A Job is one fetch of a feed.
 type Job struct {
-	Spec   *spec
-	Client *client
+	Spec   *spec.Spec
+	Client *client.Client
 	Copy   Copy
 	Now    func() time.Time // the date
 	// MaxIndicators bounds the entries of the feed, MaxObjects its pulses, events or
@@ -30,16 +33,16 @@ type Job struct {
 // read only.
 type Copy interface {
 	// Open opens the copy in use; nil when there is none.
-	Open() (*reader, error)
+	Open() (*store.Reader, error)
 	// Create begins a new copy.
-	Create() (*writer, error)
+	Create() (*store.Writer, error)
 	// Settle puts a complete new copy where it belongs. declared is the number of entries
 	// that the source announces; -1 = it does not.
-	Settle(w *writer, d Description, declared int) (Outcome, error)
+	Settle(w *store.Writer, d store.Description, declared int) (Outcome, error)
 	// InUse and Newest describe the copy in use, and the newest one, in use or held back;
 	// nil when there is none.
-	InUse() *Description
-	Newest() *Description
+	InUse() *store.Description
+	Newest() *store.Description
 	// Anew reports whether the source is asked for all, as if there were no copy; Lost,
 	// whether the copy in use was found damaged or missing.
 	Anew() bool
@@ -62,14 +65,14 @@ const (
 
 // Pull asks the source. The note is for the status.
 func (j *Job) Pull(ctx context.Context) (out Outcome, note string, err error) {
-	switch j.Spec.kind {
-	case kindOTX:
+	switch j.Spec.Kind {
+	case spec.KindOTX:
 		return pullOTX(ctx, j)
-	case kindTAXII:
+	case spec.KindTAXII:
 		return pullTAXII(ctx, j)
-	case kindMISPFeed:
+	case spec.KindMISPFeed:
 		return pullMISPFeed(ctx, j)
-	case kindMISPSearch:
+	case spec.KindMISPSearch:
 		return pullMISPSearch(ctx, j)
 	}
 	out, err = pullHTTP(ctx, j)
@@ -80,11 +83,11 @@ func (j *Job) Pull(ctx context.Context) (out Outcome, note string, err error) {
 var errTooMany = errors.New("too many entries")
 
 // Take gives the function that takes the entries of a document into w, at most limit.
-func Take(w *writer, limit int) func(feeds.Entry) error {
+func Take(w *store.Writer, limit int) func(feeds.Entry) error {
 	return func(e feeds.Entry) error {
-		if w.entries >= limit {
+		if w.Entries >= limit {
 			return fmt.Errorf("%w: more than the %d of max_indicators", errTooMany, limit)
 		}
-		return w.entry(&e)
+		return w.Entry(&e)
 	}
 }
