@@ -75,3 +75,25 @@ func (t *Table) Outside(a netip.Addr) bool {
 	}
 	return g.warned(a, ClassInfrastructure) == nil
 }
+
+// Unlisted gives the forms of an address, unmapped, that a block list elsewhere may be
+// consulted for: the address itself, and the IPv4 address in it (see Embedding), if each is
+// Outside; an invalid one is none. There are none when the table has an entry for either.
+// What the operator allows of either form is no question for the IPv4 address, as in Find.
+func (t *Table) Unlisted(a netip.Addr) (forms [2]netip.Addr) {
+	if t.Contains(a) {
+		return forms
+	}
+	if a.Is6() {
+		if in, ok := t.Embedded(a); ok && t.Outside(in) && !t.allowed(a) {
+			if t.Contains(in) {
+				return forms
+			}
+			forms[1] = in
+		}
+	}
+	if t.Outside(a) {
+		forms[0] = a
+	}
+	return forms
+}

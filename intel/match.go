@@ -31,11 +31,15 @@ type loose struct {
 }
 
 // MatchOf makes a match of listings of one address that stand in no table, such as the
-// answers of a DNS block list. The version is the name of that state. The match keeps
-// the slice.
-func MatchOf(version string, listings []Indicator) Match {
+// answers of a DNS block list. The version is the name of that state. in is the IPv4
+// address within the address, if that is listed, else invalid. The match keeps the slice.
+func MatchOf(version string, in netip.Addr, listings []Indicator) Match {
 	sortListings(listings)
 	m := Match{n: len(listings), loose: &loose{version, listings}}
+	if in.Is4() {
+		b := in.As4()
+		m.embedded = binary.BigEndian.Uint32(b[:])
+	}
 	if m.n > 0 {
 		m.best = listings[0].Score
 	}

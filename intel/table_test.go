@@ -167,7 +167,7 @@ func TestMaxScore(t *testing.T) {
 			}
 		}
 	}
-	if m := MatchOf("v1", []Indicator{{Score: 3}, {Score: 9}}); m.MaxScore() != 9 {
+	if m := MatchOf("v1", netip.Addr{}, []Indicator{{Score: 3}, {Score: 9}}); m.MaxScore() != 9 {
 		t.Errorf("best score %d of listings without a table, want 9", m.MaxScore())
 	}
 }

@@ -65,7 +65,7 @@ func TestListingsAreLossless(t *testing.T) {
 		Description: "a \x00 text", NativeID: "SBL1", TLP: "amber", FirstSeen: at, LastSeen: at.Add(time.Hour), Expires: at.Add(time.Hour * 24),
 	}
 	for _, want := range [][]intel.Indicator{nil, {full}, {full, {Prefix: netip.MustParsePrefix("0.0.0.0/0"), Feed: "b"}}} {
-		m := intel.MatchOf("v1", slices.Clone(want))
+		m := intel.MatchOf("v1", netip.Addr{}, slices.Clone(want))
 		l := all.hold(m)
 		if got := l.indicators(); !slices.Equal(got, indicatorsOf(m)) || l.base != baseScore(got) {
 			t.Errorf("got %+v, want %+v", got, want)
@@ -73,12 +73,12 @@ func TestListingsAreLossless(t *testing.T) {
 		if again := all.hold(m); again != l || l.contacts != 2 {
 			t.Error("the same listing is held twice")
 		}
-		if other := all.hold(intel.MatchOf("v2", slices.Clone(want))); other == l {
+		if other := all.hold(intel.MatchOf("v2", netip.Addr{}, slices.Clone(want))); other == l {
 			t.Error("listings of two tables are one")
 		}
 	}
 	for i := range 2 * maxEvidence {
-		all.letGo(all.hold(intel.MatchOf("v1", []intel.Indicator{{Prefix: full.Prefix, Feed: fmt.Sprint(i)}})))
+		all.letGo(all.hold(intel.MatchOf("v1", netip.Addr{}, []intel.Indicator{{Prefix: full.Prefix, Feed: fmt.Sprint(i)}})))
 	}
 	if n := len(all.evidence); n > maxEvidence {
 		t.Errorf("%d texts are kept for sharing, want at most %d", n, maxEvidence)

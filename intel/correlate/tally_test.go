@@ -15,7 +15,7 @@ func TestTally(t *testing.T) {
 	c := &Correlator{tally: newTally()}
 	known := newListings()
 	add := func(d event.Direction, indicators ...intel.Indicator) {
-		c.tally.add(known.hold(intel.MatchOf("v1", indicators)), d)
+		c.tally.add(known.hold(intel.MatchOf("v1", netip.Addr{}, indicators)), d)
 	}
 	wide, narrow := netip.MustParsePrefix("62.0.0.0/8"), netip.MustParsePrefix("62.1.2.3/32")
 	add(event.Inbound, intel.Indicator{Prefix: narrow, Feed: "a"}, intel.Indicator{Prefix: narrow, Feed: "b"}, intel.Indicator{Prefix: wide, Feed: "a"})

@@ -19,7 +19,9 @@ type Asker interface {
 	Claim6(addrs []flow.Addr6, now time.Time, claimed []int32) []int32
 	// Room reports whether Ask would take the address; if not, it is counted.
 	Room(addr netip.Addr, now time.Time) bool
-	Ask(r *flow.Record, side flow.Side, addr netip.Addr, now time.Time)
+	// Ask hands over an address at a side of r. forms are the addresses to look up for it:
+	// the address itself, and the IPv4 address in it; an invalid one is none.
+	Ask(r *flow.Record, side flow.Side, addr netip.Addr, forms [2]netip.Addr, now time.Time)
 }
 
 // AskWith hands every outside address that nothing lists to a; nil ends that. Only for
@@ -39,15 +41,24 @@ func (m *Matcher) ask(t *intel.Table, s *decode.Set) {
 	}
 }
 
+// askFor hands over an address with the forms of it that nothing lists: itself, and the
+// IPv4 address in it, unless that is another address of the same record.
 func (m *Matcher) askFor(t *intel.Table, s *decode.Set, row int, addr netip.Addr) {
-	if !t.Outside(addr) || t.Contains(addr) || !m.asker.Room(addr, s.Received()) {
+	forms := t.Unlisted(addr)
+	if forms == ([2]netip.Addr{}) || !m.asker.Room(addr, s.Received()) {
 		return
 	}
 	s.Record(row, &m.asked)
+	at := flow.NumSides
 	for side := range flow.NumSides {
-		if a, _ := m.asked.At(side); a == addr {
-			m.asker.Ask(&m.asked, side, addr, s.Received())
-			return
+		switch a, _ := m.asked.At(side); {
+		case a == addr && at == flow.NumSides:
+			at = side
+		case a == forms[1]:
+			forms[1] = netip.Addr{} // the other side of a NAT64
 		}
+	}
+	if at != flow.NumSides && forms != ([2]netip.Addr{}) {
+		m.asker.Ask(&m.asked, at, addr, forms, s.Received())
 	}
 }

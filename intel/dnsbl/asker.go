@@ -75,12 +75,13 @@ func (a *Asker) Room(addr netip.Addr, now time.Time) bool {
 	return false
 }
 
-// Ask hands over a claimed address at a side of a record that no table lists. It must
-// be an outside address, unmapped; now is the time of receipt. A full queue drops and
-// counts it.
-func (a *Asker) Ask(r *flow.Record, side flow.Side, addr netip.Addr, now time.Time) {
+// Ask hands over a claimed address at a side of a record that no table lists. forms are the
+// addresses to look up for it, which must be outside ones: the address itself, unmapped, and
+// the IPv4 address in it; an invalid one is none. now is the time of receipt. A full queue
+// drops and counts it.
+func (a *Asker) Ask(r *flow.Record, side flow.Side, addr netip.Addr, forms [2]netip.Addr, now time.Time) {
 	select {
-	case a.c.queue <- request{record: *r, side: side, addr: addr}:
+	case a.c.queue <- request{record: *r, side: side, addr: addr, forms: forms}:
 		a.c.asked.Add(1)
 	default:
 		a.drop(addr, now)

@@ -23,6 +23,7 @@ type listing struct {
 	life  time.Duration
 	codes []netip.Addr // of 127.0.0.0/8, at most maxCodes
 	text  string
+	in    netip.Addr // the IPv4 address within the address, if that is listed; else invalid
 }
 
 // maxCodes bounds the codes of a listing that are shown as evidence.
@@ -48,6 +49,8 @@ func pack(found []listing, at time.Time) string {
 		}
 		b = binary.AppendUvarint(b, uint64(len(l.text)))
 		b = append(b, l.text...)
+		b = append(b, byte(len(l.in.AsSlice())))
+		b = append(b, l.in.AsSlice()...)
 	}
 	return string(b)
 }
@@ -73,6 +76,9 @@ func unpack(s string) (found []listing, at time.Time) {
 		}
 		n := number()
 		l.text, b = string(b[:n]), b[n:]
+		n = int(b[0])
+		l.in, _ = netip.AddrFromSlice(b[1 : 1+n])
+		b = b[1+n:]
 		found = append(found, l)
 	}
 	return found, at

@@ -32,6 +32,7 @@ type request struct {
 	record flow.Record
 	side   flow.Side
 	addr   netip.Addr
+	forms  [2]netip.Addr // to look up, see Asker.Ask
 }
 
 // Stats count since the start. Of the addresses handed over, all that are not waiting
@@ -263,7 +264,7 @@ func (c *Checker) judge(ctx context.Context, r *request) {
 	if c.isPending(r) {
 		return
 	}
-	v, ok := c.lookUp(ctx, r.addr)
+	v, ok := c.lookUp(ctx, r.forms)
 	if !ok {
 		c.failed.Add(1)
 	}
@@ -329,37 +330,49 @@ func (c *Checker) raise(v verdict, r *request) {
 		return
 	}
 	list := make([]intel.Indicator, len(found))
+	var in netip.Addr
 	for i := range found {
-		list[i] = c.cfg.Zones[found[i].zone].indicator(r.addr, &found[i], at)
+		listed := r.addr
+		if found[i].in.IsValid() {
+			in, listed = found[i].in, found[i].in
+		}
+		list[i] = c.cfg.Zones[found[i].zone].indicator(listed, &found[i], at)
 	}
-	m := intel.MatchOf("dnsbl "+at.UTC().Format(time.RFC3339), list)
+	m := intel.MatchOf("dnsbl "+at.UTC().Format(time.RFC3339), in, list)
 	c.found(intel.Hit{Record: &r.record, Offender: r.addr, Side: r.side, Match: m})
 }
 
-// lookUp asks all zones that can be believed. ok is false when none has answered.
-func (c *Checker) lookUp(ctx context.Context, a netip.Addr) (v verdict, ok bool) {
+// lookUp looks the forms of an address up in all zones that can be believed. ok is false
+// when none has answered.
+func (c *Checker) lookUp(ctx context.Context, forms [2]netip.Addr) (v verdict, ok bool) {
 	now := time.Now()
 	ttl := c.cfg.NegativeTTL
 	var found []listing
-	for i, s := range c.Zones() {
-		if a.Is4() && !s.IPv4 || a.Is6() && !s.IPv6 {
-			continue
-		}
-		z := &c.cfg.Zones[i]
-		said, err := c.ask(ctx, z, a)
-		if err != nil {
-			c.note(i, err)
-			continue
-		}
-		ok = true
-		if len(said.codes) == 0 {
-			ttl = min(ttl, max(said.ttl, c.cfg.MinTTL))
-			continue
-		}
-		life := min(max(said.ttl, c.cfg.MinTTL), c.cfg.MaxTTL)
-		ttl = min(ttl, life)
-		if code, listed := z.meaning(said.codes); listed {
-			found = append(found, listing{i, code, life, said.codes, said.text})
+	for n, a := range forms {
+		for i, s := range c.Zones() {
+			if !a.IsValid() || a.Is4() && !s.IPv4 || a.Is6() && !s.IPv6 {
+				continue
+			}
+			z := &c.cfg.Zones[i]
+			said, err := c.ask(ctx, z, a)
+			if err != nil {
+				c.note(i, err)
+				continue
+			}
+			ok = true
+			if len(said.codes) == 0 {
+				ttl = min(ttl, max(said.ttl, c.cfg.MinTTL))
+				continue
+			}
+			life := min(max(said.ttl, c.cfg.MinTTL), c.cfg.MaxTTL)
+			ttl = min(ttl, life)
+			if code, listed := z.meaning(said.codes); listed {
+				l := listing{zone: i, code: code, life: life, codes: said.codes, text: said.text}
+				if n == 1 {
+					l.in = a
+				}
+				found = append(found, l)
+			}
 		}
 	}
 	if !ok {

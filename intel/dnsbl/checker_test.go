@@ -113,7 +113,7 @@ func start(t *testing.T, server *zoneServer, change func(*Config)) *fixture {
 func (f *fixture) show(addr string) {
 	a := netip.MustParseAddr(addr)
 	r := flow.Record{Dst: a}
-	f.asker.Ask(&r, flow.SideDst, a, time.Now())
+	f.asker.Ask(&r, flow.SideDst, a, [2]netip.Addr{a}, time.Now())
 	time.Sleep(time.Second)
 	synctest.Wait()
 }
@@ -167,6 +167,71 @@ func TestListing(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	})
+}
+
+// TestEmbedded: the IPv4 address within an IPv6 address is looked up as well, both in the
+// zones of their family; the hit is one of the IPv6 address and names the other one.
+func TestEmbedded(t *testing.T) {
+	for name, tt := range map[string]struct {
+		addr   string
+		forms  [2]string
+		listed map[string]string
+		in     string // what the hit names; "-" = no hit
+		feeds  int
+	}{
+		"within":         {"64:ff9b::3e00:1", [2]string{"", "62.0.0.1"}, nil, "62.0.0.1", 1},
+		"both":           {"2002:3e00:1::1", [2]string{"2002:3e00:1::1", "62.0.0.1"}, map[string]string{"2002:3e00:1::1": "127.0.0.2"}, "62.0.0.1", 2},
+		"itself alone":   {"2002:3e00:2::1", [2]string{"2002:3e00:2::1", "62.0.0.2"}, map[string]string{"2002:3e00:2::1": "127.0.0.2"}, "", 1},
+		"within 6to4":    {"2002:3e00:1::2", [2]string{"2002:3e00:1::2", "62.0.0.1"}, nil, "62.0.0.1", 1},
+		"neither":        {"2002:3e00:3::1", [2]string{"2002:3e00:3::1", "62.0.0.3"}, nil, "-", 0},
+		"an error of it": {"64:ff9b::3e00:9", [2]string{"", "62.0.0.9"}, map[string]string{"62.0.0.9": "127.255.255.254"}, "-", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := newZoneServer()
+				for a, code := range tt.listed {
+					server.listed[a] = code
+				}
+				f := start(t, server, nil)
+				time.Sleep(time.Second)
+				a := netip.MustParseAddr(tt.addr)
+				var forms [2]netip.Addr
+				for i, s := range tt.forms {
+					if s != "" {
+						forms[i] = netip.MustParseAddr(s)
+					}
+				}
+				for range 2 { // the second time from the cache
+					f.asker.Ask(&flow.Record{Dst: a}, flow.SideDst, a, forms, time.Now())
+					time.Sleep(time.Second)
+					synctest.Wait()
+					hits := f.take()
+					if tt.in == "-" {
+						if len(hits) != 0 {
+							t.Errorf("%+v", hits)
+						}
+						continue
+					}
+					if len(hits) != 1 {
+						t.Fatalf("%d hits", len(hits))
+					}
+					in := ""
+					if e := hits[0].Match.Embedded(); e.IsValid() {
+						in = e.String()
+					}
+					list := hits[0].Match.Indicators()
+					if hits[0].Offender != a || in != tt.in || len(list) != tt.feeds {
+						t.Errorf("offender %s, embedded %q, listed by %+v", hits[0].Offender, in, list)
+					}
+					for _, ind := range list {
+						if p := ind.Prefix; p != netip.PrefixFrom(forms[0], 128) && p != netip.PrefixFrom(forms[1], 32) {
+							t.Errorf("an indicator for %s", p)
+						}
+					}
+				}
+			})
+		})
+	}
 }
 
 // TestErrorsAreNoListings: error codes, rewritten answers, failures and silence.
@@ -315,7 +380,7 @@ func TestRate(t *testing.T) {
 		begin, before := time.Now(), len(f.server.queries)
 		for i := range 200 {
 			a := netip.AddrFrom4([4]byte{62, 1, 0, byte(i)})
-			f.asker.Ask(&flow.Record{Dst: a}, flow.SideDst, a, begin)
+			f.asker.Ask(&flow.Record{Dst: a}, flow.SideDst, a, [2]netip.Addr{a}, begin)
 		}
 		if time.Since(begin) != 0 {
 			t.Error("the worker was slowed down")
@@ -347,7 +412,7 @@ func TestOneQuestion(t *testing.T) {
 		s.mu.Unlock()
 		a := netip.MustParseAddr("62.0.0.1")
 		for range 5 {
-			f.NewAsker().Ask(&flow.Record{Dst: a}, flow.SideDst, a, time.Now())
+			f.NewAsker().Ask(&flow.Record{Dst: a}, flow.SideDst, a, [2]netip.Addr{a}, time.Now())
 		}
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
@@ -364,7 +429,7 @@ func TestAskDoesNotAllocate(t *testing.T) {
 	r := &flow.Record{}
 	addr := netip.MustParseAddr("62.0.0.1")
 	now := time.Now()
-	if n := testing.AllocsPerRun(100, func() { now = now.Add(2 * time.Minute); a.Ask(r, flow.SideDst, addr, now) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { now = now.Add(2 * time.Minute); a.Ask(r, flow.SideDst, addr, [2]netip.Addr{addr}, now) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 	c.Stop()

@@ -104,7 +104,7 @@ func TestClaim(t *testing.T) {
 	if got := a.Claim6([]flow.Addr6{{}, listed, listed}, now, nil); len(got) != 1 || got[0] != 1 {
 		t.Errorf("%v", got)
 	}
-	a.Ask(&flow.Record{}, flow.SideDst, listed.Addr(), now)
+	a.Ask(&flow.Record{}, flow.SideDst, listed.Addr(), [2]netip.Addr{listed.Addr()}, now)
 	if a.Room(netip.MustParseAddr("2a00::1"), now) || c.Stats().Dropped != 1 {
 		t.Errorf("room in a full queue; %+v", c.Stats())
 	}

@@ -174,7 +174,7 @@ func ask(t *testing.T, c *dnsbl.Checker, hits chan intel.Hit, text string) strin
 	t.Helper()
 	a := netip.MustParseAddr(text)
 	before := c.Stats()
-	c.NewAsker().Ask(&flow.Record{Dst: a}, flow.SideDst, a, time.Now())
+	c.NewAsker().Ask(&flow.Record{Dst: a}, flow.SideDst, a, [2]netip.Addr{a}, time.Now())
 	wait := patience
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		s := c.Stats()
