@@ -13,7 +13,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/flowsnitch/flowsnitch/configs"
-	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/form"
 )
 
 func artifact(t *testing.T, name string) []byte {
@@ -75,7 +75,7 @@ func written(t *testing.T, format string) map[string]bool {
 	t.Helper()
 	all := map[string]bool{}
 	for _, e := range samples() {
-		maps.Copy(all, jsonPaths(t, line(t, format, sinks.Options{}, e)))
+		maps.Copy(all, jsonPaths(t, line(t, format, form.Options{}, e)))
 	}
 	return all
 }
@@ -137,7 +137,7 @@ func schemaPaths(t *testing.T) map[string]bool {
 // TestSchemaIsComplete holds that the schema has every key that is written, and no
 // other.
 func TestSchemaIsComplete(t *testing.T) {
-	comparePaths(t, "hit.schema.json", schemaPaths(t), written(t, sinks.FormatNative))
+	comparePaths(t, "hit.schema.json", schemaPaths(t), written(t, form.Native))
 }
 
 func compileSchema(t *testing.T) *jsonschema.Schema {
@@ -162,8 +162,8 @@ func compileSchema(t *testing.T) *jsonschema.Schema {
 func TestSchema(t *testing.T) {
 	s := compileSchema(t)
 	for name, e := range samples() {
-		for _, ip := range []string{sinks.AlertFlow, sinks.AlertIndicator} {
-			text := line(t, sinks.FormatNative, sinks.Options{AlertIP: ip}, e)
+		for _, ip := range []string{form.AlertFlow, form.AlertIndicator} {
+			text := line(t, form.Native, form.Options{AlertIP: ip}, e)
 			doc, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 			if err != nil {
 				t.Fatal(err)
@@ -178,8 +178,8 @@ func TestSchema(t *testing.T) {
 // TestSchemaRefuses changes a good line into ones that must not pass.
 func TestSchemaRefuses(t *testing.T) {
 	s := compileSchema(t)
-	good := line(t, sinks.FormatNative, sinks.Options{}, sample("hit"))
-	alert := line(t, sinks.FormatNative, sinks.Options{}, sample("alert"))
+	good := line(t, form.Native, form.Options{}, sample("hit"))
+	alert := line(t, form.Native, form.Options{}, sample("alert"))
 	for _, tc := range []struct{ line, from, to string }{
 		{good, `"v":2`, `"v":1`},
 		{good, `"v":2`, `"v":2,"more":1`},
@@ -239,7 +239,7 @@ func TestIndexTemplate(t *testing.T) {
 		}
 	}
 	walk("", doc.Template.Mappings)
-	comparePaths(t, "index-template.json", mapped, written(t, sinks.FormatECS))
+	comparePaths(t, "index-template.json", mapped, written(t, form.ECS))
 }
 
 // TestFilebeat holds that Filebeat sends what the index template is for, by the id
@@ -271,7 +271,7 @@ func TestFilebeat(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := doc.Inputs[0]
-	if id := in.Parsers[0].NDJSON.DocumentID; !written(t, sinks.FormatECS)[id] {
+	if id := in.Parsers[0].NDJSON.DocumentID; !written(t, form.ECS)[id] {
 		t.Errorf("document_id %q is no field", id)
 	}
 	if doc.Output.Index != "logs-flowsnitch.hit-default" || !strings.Contains(string(artifact(t, "elasticsearch")), `"logs-flowsnitch.*-*"`) {

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
-	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/form"
 )
 
 // What follows does with decoders and rules what OSSEC and Wazuh do with them, as far
@@ -166,15 +166,15 @@ func versionOne(t *testing.T, native string) string {
 
 // ossecLines gives an event in every form that OSSEC may get.
 func ossecLines(t *testing.T, e event.Event, alertIP string) map[string]string {
-	native := line(t, sinks.FormatNative, sinks.Options{AlertIP: alertIP}, e)
-	text := line(t, sinks.FormatText, sinks.Options{AlertIP: alertIP}, e)
+	native := line(t, form.Native, form.Options{AlertIP: alertIP}, e)
+	text := line(t, form.Text, form.Options{AlertIP: alertIP}, e)
 	return map[string]string{
 		"hit log":         native,
 		"version 1":       versionOne(t, native),
-		"text in a file":  line(t, sinks.FormatText, sinks.Options{AlertIP: alertIP, Stamped: true}, e),
+		"text in a file":  line(t, form.Text, form.Options{AlertIP: alertIP, Stamped: true}, e),
 		"text by syslog":  "Nov 20 23:00:00 pi flowsnitch[1]: " + text,
 		"JSON by syslog":  "Nov  2 23:00:00 pi flowsnitch[1]: " + native,
-		"shortest syslog": "Nov 20 23:00:00 pi flowsnitch[1]: " + line(t, sinks.FormatText, sinks.Options{AlertIP: alertIP, Limit: 480}, e),
+		"shortest syslog": "Nov 20 23:00:00 pi flowsnitch[1]: " + line(t, form.Text, form.Options{AlertIP: alertIP, Limit: 480}, e),
 	}
 }
 
@@ -220,7 +220,7 @@ func TestOSSEC(t *testing.T) {
 	decoders := readXML[xmlDecoder](t, "ossec/flowsnitch_decoder.xml", "decoder")
 	rules := readXML[xmlRule](t, "ossec/flowsnitch_rules.xml", "rule")
 	for name, e := range samples() {
-		for form, text := range ossecLines(t, e, sinks.AlertFlow) {
+		for form, text := range ossecLines(t, e, form.AlertFlow) {
 			decoder, fields := decode(t, decoders, text)
 			want := wantFields(e)
 			for _, field := range []string{"srcip", "srcport", "dstip", "dstport", "protocol", "extra_data", "status", "action"} {
@@ -243,7 +243,7 @@ func TestOSSEC(t *testing.T) {
 // TestOSSECBlocks holds what active response finds in srcip.
 func TestOSSECBlocks(t *testing.T) {
 	decoders := readXML[xmlDecoder](t, "ossec/flowsnitch_decoder.xml", "decoder")
-	for alertIP, want := range map[string]string{sinks.AlertFlow: "10.0.0.5", sinks.AlertIndicator: "203.0.113.9"} {
+	for alertIP, want := range map[string]string{form.AlertFlow: "10.0.0.5", form.AlertIndicator: "203.0.113.9"} {
 		for form, text := range ossecLines(t, sample(event.KindHit), alertIP) {
 			if _, fields := decode(t, decoders, text); fields["srcip"] != want {
 				t.Errorf("%s, %s: blocks %s, want %s", alertIP, form, fields["srcip"], want)
@@ -286,7 +286,7 @@ func TestWazuh(t *testing.T) {
 		if e.Kind == event.KindHit && e.Severity >= event.High && len(e.Indicators) > 0 {
 			want = 100205 // C2
 		}
-		native := line(t, sinks.FormatNative, sinks.Options{}, e)
+		native := line(t, form.Native, form.Options{}, e)
 		for _, text := range []string{native, versionOne(t, native)} {
 			fields := flatten(t, text)
 			if !regexp.MustCompile(`^{\s*"`).MatchString(text) || len(fields) > 256 {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
-	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/form"
 	"github.com/google/uuid"
 )
 
@@ -118,9 +118,9 @@ func poison(e *event.Event, s string) {
 	}
 }
 
-func line(t *testing.T, format string, o sinks.Options, e event.Event) string {
+func line(t *testing.T, format string, o form.Options, e event.Event) string {
 	t.Helper()
-	f, err := sinks.FormatByName(format, o)
+	f, err := form.ByName(format, o)
 	if err != nil {
 		t.Fatal(err)
 	}

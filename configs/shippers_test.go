@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/form"
 	"github.com/goccy/go-yaml"
 )
 
@@ -41,7 +41,7 @@ func TestSplunk(t *testing.T) {
 	prefix := regexp.MustCompile(props["TIME_PREFIX"])
 	layout := strings.NewReplacer("%Y", "2006", "%m", "01", "%d", "02", "%H", "15", "%M", "04", "%S", "05", "%3N", "000").Replace(props["TIME_FORMAT"])
 	for name, e := range samples() {
-		text := line(t, sinks.FormatNative, sinks.Options{}, e)
+		text := line(t, form.Native, form.Options{}, e)
 		at := prefix.FindStringIndex(text)
 		if at == nil {
 			t.Fatalf("%s: no time in %s", name, text)
@@ -172,7 +172,7 @@ func TestLogstash(t *testing.T) {
 		t.Errorf("not closed: %s", string(open))
 	}
 	id := regexp.MustCompile(`document_id => "%\{\[(\w+)\]\[(\w+)\]\}"`).FindStringSubmatch(text)
-	if id == nil || !written(t, sinks.FormatECS)[strings.Join(id[1:], ".")] {
+	if id == nil || !written(t, form.ECS)[strings.Join(id[1:], ".")] {
 		t.Errorf("document_id %v", id)
 	}
 	for _, want := range []string{`"flowsnitch.hits", "flowsnitch.alerts"`, `index => "logs-flowsnitch.hit-default"`, `codec => json`} {

@@ -14,7 +14,6 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
-	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/spf13/cobra"
 )
 
@@ -129,7 +128,7 @@ type linePrinter struct {
 
 func (p *linePrinter) events(events []event.Event) {
 	for i := range events {
-		p.line = sinks.AppendNative(p.line[:0], &events[i])
+		p.line = event.AppendJSON(p.line[:0], &events[i])
 		_, _ = p.w.Write(p.line) // the error stays and comes with Flush
 		p.n++
 	}

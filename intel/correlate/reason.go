@@ -2,8 +2,8 @@ package correlate
 
 import (
 	"strconv"
-	"unicode/utf8"
 
+	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
@@ -55,7 +55,7 @@ func appendListing(b []byte, listings []event.Indicator) []byte {
 		return append(b, "listed"...)
 	}
 	if category := listings[0].Category; category != "" {
-		b = append(append(b, cut(category, maxCategory)...), ' ')
+		b = append(append(b, fit.Cut(category, maxCategory)...), ' ')
 	}
 	b = append(b, "listed by "...)
 	feeds := 0
@@ -78,18 +78,7 @@ func appendFeed(b []byte, ind *event.Indicator, comma bool) []byte {
 	if comma {
 		b = append(b, ", "...)
 	}
-	b = append(b, cut(ind.Feed, maxFeedName)...)
+	b = append(b, fit.Cut(ind.Feed, maxFeedName)...)
 	b = strconv.AppendUint(append(b, " ("...), uint64(ind.Score), 10)
 	return append(b, ')')
-}
-
-// cut gives the first n bytes of s at most, and never half a character.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
 }

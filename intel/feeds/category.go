@@ -3,6 +3,8 @@ package feeds
 import (
 	"slices"
 	"strings"
+
+	"github.com/flowsnitch/flowsnitch/flow/fit"
 )
 
 // categoryOf gives the category that the first telling word stands for, or the
@@ -18,7 +20,7 @@ func categoryOf[T ~string](words ...T) string {
 
 // plainWord brings the spellings of a word together.
 func plainWord(s string) string {
-	s = strings.ToLower(clip(s, maxToken))
+	s = strings.ToLower(fit.Cut(s, maxToken))
 	return strings.Map(func(r rune) rune {
 		if r == '_' || r == '-' {
 			return ' '
@@ -56,7 +58,7 @@ func knownCategory(word string) string {
 // tlpOf reads a label of the traffic light protocol, 1.0 or 2.0, with or without
 // "tlp:" before it. It gives white, green, amber or red, or the empty string.
 func tlpOf(label string) string {
-	label = strings.ToLower(trim(clip(label, maxToken)))
+	label = strings.ToLower(trim(fit.Cut(label, maxToken)))
 	switch strings.TrimPrefix(label, "tlp:") {
 	case "white", "clear":
 		return "white"

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/flowsnitch/flowsnitch/flow/fit"
 )
 
 // ParseTime reads a time in any of the spellings that lists and servers use, in UTC
@@ -21,7 +23,7 @@ func findTime(s string) time.Time {
 		return t
 	}
 	f := dateFinder{}
-	for _, w := range dateTokens(clip(s, maxDateLine)) {
+	for _, w := range dateTokens(fit.Cut(s, maxDateLine)) {
 		if f.take(w) {
 			break
 		}

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/fit"
 )
 
 // Caps of the foreign text that an entry carries.
@@ -31,7 +33,7 @@ func (e *Entry) tidy() {
 // that the rest of it can go.
 func bounded(s string, n int) string {
 	if s = valid(trim(s)); len(s) > n {
-		return strings.Clone(clip(s, n))
+		return strings.Clone(fit.Cut(s, n))
 	}
 	return s
 }
@@ -109,7 +111,7 @@ func inRange(t time.Time) time.Time {
 
 // pathEscape makes a foreign id safe as one segment of a URL's path.
 func pathEscape[T ~string](id T) string {
-	return url.PathEscape(clip(string(id), maxNativeID))
+	return url.PathEscape(fit.Cut(string(id), maxNativeID))
 }
 
 // webURL gives a foreign link back if it is one for a browser.

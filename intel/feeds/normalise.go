@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/flowsnitch/flowsnitch/flow/fit"
 )
 
 // What can be wrong with an address, a prefix or a port.
@@ -50,7 +52,7 @@ func parseRaw(s string) (netip.Addr, error) {
 // parsePadded is parseAddr for the families of formats that pad octets with
 // zeros: 046.101.124.074 is 46.101.124.74.
 func parsePadded(s string) (netip.Addr, error) {
-	octets := strings.Split(clip(s, maxToken), ".")
+	octets := strings.Split(fit.Cut(s, maxToken), ".")
 	if len(octets) != 4 {
 		return parseAddr(s)
 	}

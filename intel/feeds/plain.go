@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel"
 )
 
@@ -197,7 +198,7 @@ func (r *plainRow) judgeWords(words []string, between bool) error {
 		}
 		switch {
 		case hidden && few:
-			return fmt.Errorf("%w: %s", errBetween, clip(w, maxToken))
+			return fmt.Errorf("%w: %s", errBetween, fit.Cut(w, maxToken))
 		case hidden:
 			r.broken = append(r.broken, brokenItem{w, errNotAddress})
 		}

@@ -6,7 +6,8 @@ import (
 	"io"
 	"strconv"
 	"time"
-	"unicode/utf8"
+
+	"github.com/flowsnitch/flowsnitch/flow/fit"
 )
 
 // A Verdict says what became of a document as a whole.
@@ -162,7 +163,7 @@ const maxSampleBytes = 80
 func escape(s string) string {
 	cut := len(s) > maxSampleBytes
 	if cut {
-		s = clip(s, maxSampleBytes)
+		s = fit.Cut(s, maxSampleBytes)
 	}
 	q := strconv.QuoteToASCII(s)
 	q = q[1 : len(q)-1]
@@ -170,15 +171,4 @@ func escape(s string) string {
 		q += "..."
 	}
 	return q
-}
-
-// clip cuts s to at most n bytes without splitting a character.
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/flowsnitch/flowsnitch/flow/fit"
 )
 
 func TestPatternAddresses(t *testing.T) {
@@ -100,7 +102,7 @@ func TestPatternAddresses(t *testing.T) {
 			texts = append(texts, text)
 		}
 		if err != c.err || !slices.Equal(texts, strings.Fields(c.want)) {
-			t.Errorf("%s: got %q, %v; want %q, %v", clip(c.pattern, 80), texts, err, c.want, c.err)
+			t.Errorf("%s: got %q, %v; want %q, %v", fit.Cut(c.pattern, 80), texts, err, c.want, c.err)
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/form"
 )
 
 // unzip replaces compressed files by what is in them, so that read can read them.
@@ -189,7 +189,7 @@ func TestFormatErrors(t *testing.T) {
 	for want, change := range map[string]func(*Config){
 		`format: "cef" is not allowed, native, ecs, ocsf and text are`: func(c *Config) { c.Format = "cef" },
 		`alert_ip: "src" is not allowed`:                               func(c *Config) { c.AlertIP = "src" },
-		"alert_ip: indicator is not allowed with format ecs":           func(c *Config) { c.Format, c.AlertIP = "ecs", sinks.AlertIndicator },
+		"alert_ip: indicator is not allowed with format ecs":           func(c *Config) { c.Format, c.AlertIP = "ecs", form.AlertIndicator },
 		"compress: is not allowed with rotate none":                    func(c *Config) { c.Compress, c.Rotate = true, RotateNone },
 	} {
 		cfg := configAt("/tmp/hits.json")

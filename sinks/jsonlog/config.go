@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/form"
 )
 
 // minSize is the smallest MaxSize. OSSEC needs up to two minutes to notice a new
@@ -42,7 +42,7 @@ type Config struct {
 	// Format of a line: native, ecs, ocsf or text (key=value behind time, sensor
 	// and program, as syslog daemons write files). Empty means native.
 	Format string `yaml:"format"`
-	// AlertIP is flow or indicator, see [sinks.Options]. Empty means flow.
+	// AlertIP is flow or indicator, see [form.Options]. Empty means flow.
 	AlertIP string `yaml:"alert_ip"`
 	// Compress makes old files .gz once no reader needs them any more.
 	Compress bool `yaml:"compress"`
@@ -55,7 +55,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Rotate: RotateSize, MaxSize: 100 << 20, Keep: 7, Mode: 0o640,
-		Format: sinks.FormatNative, AlertIP: sinks.AlertFlow,
+		Format: form.Native, AlertIP: form.AlertFlow,
 	}
 }
 
@@ -83,13 +83,13 @@ func (c Config) Validate() error {
 }
 
 // format gives the form of a line.
-func (c Config) format() (sinks.Format, error) {
-	name := cmp.Or(c.Format, sinks.FormatNative)
+func (c Config) format() (form.Form, error) {
+	name := cmp.Or(c.Format, form.Native)
 	switch name {
-	case sinks.FormatNative, sinks.FormatECS, sinks.FormatOCSF, sinks.FormatText:
-		return sinks.FormatByName(name, sinks.Options{AlertIP: c.AlertIP, Stamped: true})
+	case form.Native, form.ECS, form.OCSF, form.Text:
+		return form.ByName(name, form.Options{AlertIP: c.AlertIP, Stamped: true})
 	}
-	return sinks.Format{}, fmt.Errorf("format: %q is not allowed, native, ecs, ocsf and text are", name)
+	return form.Form{}, fmt.Errorf("format: %q is not allowed, native, ecs, ocsf and text are", name)
 }
 
 // A FileMode holds permission bits. In YAML it is an octal number, with or without

@@ -3,7 +3,7 @@
 //
 // Readers take what is there at any moment for whole lines, so the file holds
 // nothing else: an event is one write(2), its newline included, to a file opened
-// with O_APPEND, and no longer than [sinks.MaxLine]. A write that a full disk cut
+// with O_APPEND, and no longer than [event.MaxLine]. A write that a full disk cut
 // short is taken back at once; where even that fails, or a crash left half a line,
 // a newline comes before the next event.
 //

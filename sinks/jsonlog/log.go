@@ -12,6 +12,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/form"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 )
 
@@ -34,7 +35,7 @@ type Log struct {
 	cfg Config
 	gid int // of the files made; -1 = as it comes
 
-	format sinks.Format
+	format form.Form
 
 	now  func() time.Time // the clock
 	disk *disk.Watch

@@ -114,7 +114,7 @@ func TestSendWritesEachEventAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range list {
-		if want := sinks.AppendNative(nil, &list[i]); !bytes.Equal(writes[i], want) || len(want) > 4096 {
+		if want := event.AppendJSON(nil, &list[i]); !bytes.Equal(writes[i], want) || len(want) > 4096 {
 			t.Errorf("write %d: %q", i, writes[i])
 		}
 	}

@@ -24,7 +24,7 @@ func TestProbe(t *testing.T) {
 		if err := l.Probe(t.Context(), &e); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := os.ReadFile(cfg.Path + ".canary"); err != nil || string(got) != string(sinks.AppendNative(nil, &e)) {
+		if got, err := os.ReadFile(cfg.Path + ".canary"); err != nil || string(got) != string(event.AppendJSON(nil, &e)) {
 			t.Errorf("%s, %v", got, err)
 		}
 	}

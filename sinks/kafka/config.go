@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/form"
 	"github.com/segmentio/kafka-go"
 )
 
@@ -38,7 +38,7 @@ type Config struct {
 	Topics Topics `yaml:"topics"`
 	// Format of the value: native, ecs or ocsf. Empty means native.
 	Format string `yaml:"format"`
-	// AlertIP is flow or indicator, see [sinks.Options]; for native. Empty means flow.
+	// AlertIP is flow or indicator, see [form.Options]; for native. Empty means flow.
 	AlertIP string `yaml:"alert_ip"`
 	// CreateTopics creates topics that do not exist, with cleanup.policy=delete.
 	CreateTopics bool `yaml:"create_topics"`
@@ -124,8 +124,8 @@ func (s Secret) MarshalJSON() ([]byte, error) { return strconv.AppendQuote(nil, 
 func DefaultConfig() Config {
 	return Config{
 		Topics:      Topics{Hits: "flowsnitch.hits", Alerts: "flowsnitch.alerts", Canary: "flowsnitch.canary"},
-		Format:      sinks.FormatNative,
-		AlertIP:     sinks.AlertFlow,
+		Format:      form.Native,
+		AlertIP:     form.AlertFlow,
 		Acks:        AcksAll,
 		Compression: "none",
 		Linger:      10 * time.Millisecond,
@@ -149,13 +149,13 @@ func (c Config) Validate() error {
 }
 
 // form gives the form of a value.
-func (c Config) form() (sinks.Format, error) {
-	name := cmp.Or(c.Format, sinks.FormatNative)
+func (c Config) form() (form.Form, error) {
+	name := cmp.Or(c.Format, form.Native)
 	switch name {
-	case sinks.FormatNative, sinks.FormatECS, sinks.FormatOCSF:
-		return sinks.FormatByName(name, sinks.Options{AlertIP: c.AlertIP})
+	case form.Native, form.ECS, form.OCSF:
+		return form.ByName(name, form.Options{AlertIP: c.AlertIP})
 	}
-	return sinks.Format{}, fmt.Errorf("format: %q is not allowed, native, ecs and ocsf are", name)
+	return form.Form{}, fmt.Errorf("format: %q is not allowed, native, ecs and ocsf are", name)
 }
 
 func (c Config) validateBrokers() error {

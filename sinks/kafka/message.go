@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
-	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/form"
 	"github.com/google/uuid"
 	"github.com/segmentio/kafka-go"
 )
@@ -96,7 +96,7 @@ func keyOf(e *event.Event) []byte {
 	return []byte(e.Sensor)
 }
 
-func headersOf(kind event.Kind, form sinks.Format) []kafka.Header {
+func headersOf(kind event.Kind, form form.Form) []kafka.Header {
 	return []kafka.Header{
 		{Key: HeaderKind, Value: []byte(kind)},
 		{Key: HeaderFormat, Value: []byte(form.Name)},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/form"
 	"github.com/google/uuid"
 )
 
@@ -30,7 +31,7 @@ type Stats struct {
 // Stats may be called from anywhere.
 type Producer struct {
 	cfg     Config
-	form    sinks.Format
+	form    form.Form
 	session *session // nil until needed, and after a failure
 
 	// ahead are events that are done though some before them are not: they must not

@@ -14,6 +14,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/form"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -43,7 +44,7 @@ func TestMessages(t *testing.T) {
 	}
 	got := readBack(t, c.ListenAddrs(), len(list))
 	for i := range list {
-		line := sinks.AppendNative(nil, &list[i])
+		line := event.AppendJSON(nil, &list[i])
 		r := find(got, bytes.TrimSuffix(line, []byte("\n")))
 		if r == nil {
 			t.Errorf("event %d is not there as %q", i, line)
@@ -82,7 +83,7 @@ func TestForms(t *testing.T) {
 		if err := p.Send(t.Context(), []event.Event{e}); err != nil {
 			t.Fatal(err)
 		}
-		form, err := sinks.FormatByName(cmp.Or(format, "native"), sinks.Options{})
+		form, err := form.ByName(cmp.Or(format, "native"), form.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/form"
 )
 
 // The values of Config.Transport.
@@ -59,7 +59,7 @@ type Config struct {
 	Framing string `yaml:"framing"`
 	// Format of the message: text (key=value), json, ecs, ocsf, cef, leef or leef1.
 	Format string `yaml:"format"`
-	// AlertIP is flow or indicator, see [sinks.Options]; for text and json.
+	// AlertIP is flow or indicator, see [form.Options]; for text and json.
 	AlertIP string `yaml:"alert_ip"`
 	// CEE puts "@cee: " before JSON, for receivers that look for it.
 	CEE bool `yaml:"cee"`
@@ -105,8 +105,8 @@ type TLSConfig struct {
 func DefaultConfig() Config {
 	return Config{
 		Transport: UDP,
-		Format:    sinks.FormatText,
-		AlertIP:   sinks.AlertFlow,
+		Format:    form.Text,
+		AlertIP:   form.AlertFlow,
 		Facility:  "local0",
 		AppName:   "flowsnitch",
 		Timeout:   10 * time.Second,
@@ -136,7 +136,7 @@ func (c Config) filled() Config {
 }
 
 func (c Config) leastLimit() int {
-	if c.Format == sinks.FormatECS || c.Format == sinks.FormatOCSF {
+	if c.Format == form.ECS || c.Format == form.OCSF {
 		return limitSchema
 	}
 	return choose(c.Protocol == RFC3164, limit3164, limit5424)
@@ -185,7 +185,7 @@ func (c Config) validateWords() error {
 		oneOf("transport", c.Transport, UDP, TCP, TLS, Unix),
 		oneOf("protocol", c.Protocol, RFC5424, RFC3164),
 		oneOf("framing", c.Framing, Octet, LF),
-		oneOf("format", c.Format, sinks.FormatText, sinks.FormatJSON, sinks.FormatECS, sinks.FormatOCSF, sinks.FormatCEF, sinks.FormatLEEF, sinks.FormatLEEF1),
+		oneOf("format", c.Format, form.Text, form.JSON, form.ECS, form.OCSF, form.CEF, form.LEEF, form.LEEF1),
 		oneOf("facility", c.Facility, facilities...),
 		c.validateForm(),
 	)
@@ -201,18 +201,18 @@ func (c Config) validateForm() error {
 
 // form gives the form of messages of at most limit bytes, newline included; 0 = as
 // long as they get.
-func (c Config) form(limit int) (sinks.Format, error) {
-	return sinks.FormatByName(c.Format, sinks.Options{AlertIP: c.AlertIP, Limit: limit, Release: c.Release})
+func (c Config) form(limit int) (form.Form, error) {
+	return form.ByName(c.Format, form.Options{AlertIP: c.AlertIP, Limit: limit, Release: c.Release})
 }
 
 // isJSON reports whether a message is a JSON document.
 func (c Config) isJSON() bool {
-	return c.Format == sinks.FormatJSON || c.Format == sinks.FormatECS || c.Format == sinks.FormatOCSF
+	return c.Format == form.JSON || c.Format == form.ECS || c.Format == form.OCSF
 }
 
 // isTagged reports whether the name of the program stands before a message of RFC 3164.
 // Receivers of CEF and LEEF look for the form at its place.
-func (c Config) isTagged() bool { return c.isJSON() || c.Format == sinks.FormatText }
+func (c Config) isTagged() bool { return c.isJSON() || c.Format == form.Text }
 
 func (c Config) validateNames() error {
 	longest := choose(c.Protocol == RFC5424, 48, 32)

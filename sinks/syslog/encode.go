@@ -12,8 +12,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel/event"
-	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/form"
 	"github.com/google/uuid"
 )
 
@@ -31,9 +32,9 @@ type encoder struct {
 	priority int // of facility, without severity
 	host     string
 	pid      string
-	forms    map[int]sinks.Format // by limit, at most MaxLine/step of them
-	body     []byte               // scratch
-	short    uint64               // messages that had to be made shorter
+	forms    map[int]form.Form // by limit, at most MaxLine/step of them
+	body     []byte            // scratch
+	short    uint64            // messages that had to be made shorter
 }
 
 // newEncoder makes an encoder; cfg must be valid and filled.
@@ -44,7 +45,7 @@ func newEncoder(cfg Config) *encoder {
 		priority: 8 * slices.Index(facilities, cfg.Facility),
 		host:     host,
 		pid:      strconv.Itoa(os.Getpid()),
-		forms:    map[int]sinks.Format{},
+		forms:    map[int]form.Form{},
 	}
 }
 
@@ -78,7 +79,7 @@ func (e *encoder) header5424(dst []byte, ev *event.Event) []byte {
 		dst = t.AppendFormat(dst, "2006-01-02T15:04:05.000000Z07:00")
 	}
 	dst = e.hostname(append(dst, ' '), ev)
-	if e.cfg.Format == sinks.FormatLEEF || e.cfg.Format == sinks.FormatLEEF1 {
+	if e.cfg.Format == form.LEEF || e.cfg.Format == form.LEEF1 {
 		dst = append(dst, " - "...) // QRadar wants none
 	} else {
 		dst = append(append(append(dst, ' '), e.cfg.AppName...), ' ')
@@ -176,8 +177,8 @@ func (e *encoder) message(dst []byte, ev *event.Event, room int) []byte {
 }
 
 // form gives the form for a room, newline not counted.
-func (e *encoder) form(room int) sinks.Format {
-	limit := min(room+1, sinks.MaxLine)
+func (e *encoder) form(room int) form.Form {
+	limit := min(room+1, event.MaxLine)
 	limit -= limit % step
 	form, ok := e.forms[limit]
 	if !ok {
@@ -192,7 +193,7 @@ func (e *encoder) form(room int) sinks.Format {
 
 // json appends a form of JSON, or a shorter one if that is too long.
 func (e *encoder) json(dst []byte, ev *event.Event, room int) []byte {
-	form := e.form(sinks.MaxLine)
+	form := e.form(event.MaxLine)
 	e.body = form.Append(e.body[:0], ev)
 	for i := 0; i < len(shorter) && len(e.body)-1 > room; i++ {
 		if i == 0 {
@@ -212,11 +213,11 @@ var shorter = []func(*event.Event) event.Event{withoutProse, essence, identity, 
 func withoutProse(e *event.Event) event.Event {
 	less := *e
 	less.Exporters, less.InnerSrc, less.InnerDst = nil, netip.Addr{}, netip.Addr{}
-	less.Reason, less.ExporterName = cut(e.Reason, 100), cut(e.ExporterName, 32)
-	less.Sensor, less.CommunityID, less.IntelVersion = cut(e.Sensor, 32), cut(e.CommunityID, 40), ""
+	less.Reason, less.ExporterName = fit.Cut(e.Reason, 100), fit.Cut(e.ExporterName, 32)
+	less.Sensor, less.CommunityID, less.IntelVersion = fit.Cut(e.Sensor, 32), fit.Cut(e.CommunityID, 40), ""
 	if len(e.Indicators) > 0 {
 		best := e.Indicators[0]
-		best.Description, best.NativeID, best.Ref = "", cut(best.NativeID, 32), ""
+		best.Description, best.NativeID, best.Ref = "", fit.Cut(best.NativeID, 32), ""
 		less.Indicators = []event.Indicator{best}
 	}
 	return less
@@ -225,7 +226,7 @@ func withoutProse(e *event.Event) event.Event {
 // essence gives what happened, between whom and how bad it is.
 func essence(e *event.Event) event.Event {
 	less := identity(e)
-	less.Sensor, less.Local, less.Direction, less.Answered, less.Blocked = cut(e.Sensor, 16), e.Local, e.Direction, e.Answered, e.Blocked
+	less.Sensor, less.Local, less.Direction, less.Answered, less.Blocked = fit.Cut(e.Sensor, 16), e.Local, e.Direction, e.Answered, e.Blocked
 	less.Flows, less.Packets, less.Bytes = e.Flows, e.Packets, e.Bytes
 	less.PacketsRaw, less.BytesRaw = e.Packets, e.Bytes
 	return less
@@ -234,14 +235,14 @@ func essence(e *event.Event) event.Event {
 // identity gives what leads to the whole event, wherever else it was sent.
 func identity(e *event.Event) event.Event {
 	less := event.Event{
-		Kind: e.Kind, ID: e.ID, Time: e.Time, Alert: cut(e.Alert, 32), Contact: e.Contact, Seq: e.Seq, Last: e.Last,
+		Kind: e.Kind, ID: e.ID, Time: e.Time, Alert: fit.Cut(e.Alert, 32), Contact: e.Contact, Seq: e.Seq, Last: e.Last,
 		Src: e.Src, Dst: e.Dst, SrcPort: e.SrcPort, DstPort: e.DstPort, HasPorts: e.HasPorts,
 		Protocol: e.Protocol, HasProtocol: e.HasProtocol,
 		Offender: e.Offender, Role: e.Role, Severity: e.Severity, Score: e.Score,
 	}
 	if len(e.Indicators) > 0 {
 		best := &e.Indicators[0]
-		less.Indicators = []event.Indicator{{Feed: cut(best.Feed, 16), Category: cut(best.Category, 16)}}
+		less.Indicators = []event.Indicator{{Feed: fit.Cut(best.Feed, 16), Category: fit.Cut(best.Category, 16)}}
 	}
 	return less
 }
@@ -251,15 +252,4 @@ func least(e *event.Event) event.Event {
 	less := identity(e)
 	less.Contact, less.Seq, less.Last = uuid.UUID{}, 0, false
 	return less
-}
-
-// cut gives at most n bytes of s, whole characters.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
 }

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
-	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/form"
 	"github.com/google/uuid"
 	"github.com/leodido/go-syslog/v4/rfc3164"
 	"github.com/leodido/go-syslog/v4/rfc5424"
@@ -51,7 +51,7 @@ func TestMessage(t *testing.T) {
 			c.Facility, c.Hostname, c.AppName, c.EnterpriseID, c.Format = "daemon", "collector", "snitch", 32473, "cef"
 		}},
 		{"<130>1 2026-11-02T23:00:00.123456Z pi-oslo flowsnitch " + pid + " hit - hit src=203.0.113.9 spt=443 dst=10.0.0.5 ",
-			func(c *Config) { c.AlertIP = sinks.AlertIndicator }},
+			func(c *Config) { c.AlertIP = form.AlertIndicator }},
 	} {
 		if got := encode(testConfig(UDP, tt.change), hit()); !strings.HasPrefix(got, tt.want) {
 			t.Errorf("got  %s\nwant %s", got, tt.want)

@@ -8,7 +8,7 @@ import (
 	"unicode"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
-	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/form"
 )
 
 // Limits of one message.
@@ -108,7 +108,7 @@ func (m *message) text(quote func(string) string) string {
 
 func (n *notice) write(b *strings.Builder, quote func(string) string) {
 	e := &n.event
-	trigger := strings.TrimSuffix(string(sinks.AppendText(nil, e, false)), "\n")
+	trigger := strings.TrimSuffix(string(form.AppendText(nil, e, false)), "\n")
 	if e.Kind == event.KindAlert {
 		fmt.Fprintf(b, "%s alert %s\n", e.Severity, quote(plain(e.Alert)))
 	} else {

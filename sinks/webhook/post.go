@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 )
 
@@ -122,7 +123,7 @@ func (m *message) json() ([]byte, error) {
 		More    int        `json:"more,omitempty"`
 	}{Title: m.title(), More: more}
 	for _, n := range list {
-		o := offender{Event: sinks.AppendNative(nil, &n.event), Events: n.events, Do: advice(&n.event)}
+		o := offender{Event: event.AppendJSON(nil, &n.event), Events: n.events, Do: advice(&n.event)}
 		for _, a := range n.locals {
 			o.Locals = append(o.Locals, a.String())
 		}

@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
-	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/google/uuid"
 )
 
@@ -126,7 +126,7 @@ func latestStatus(e *event.Event) LatestStatus {
 	s.Flows, s.Packets, s.Bytes = e.Flows, e.Packets+e.PacketsBack, e.Bytes+e.BytesBack
 	s.ServicePort, s.ServiceLocal = e.ServicePort, serviceIsLocal(e)
 	if e.HasProtocol {
-		s.Protocol = sinks.Protocol(e.Protocol)
+		s.Protocol = flow.ProtocolName(e.Protocol)
 	}
 	return s
 }

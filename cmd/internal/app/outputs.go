@@ -13,6 +13,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/console"
 	"github.com/flowsnitch/flowsnitch/sinks/journal"
 	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
 	"github.com/flowsnitch/flowsnitch/sinks/kafka"
@@ -89,7 +90,7 @@ func (o *outputs) open(c configs.Sink, opts Options) (sinks.Sink, error) {
 		case "never":
 			colour = false
 		}
-		return sinks.NewConsole(opts.Out, colour), nil
+		return console.New(opts.Out, colour), nil
 	}
 	if c.Webhook != nil {
 		return webhook.New(*c.Webhook)

@@ -6,7 +6,7 @@ import (
 	"sync"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
-	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/form"
 )
 
 // maxRecent is how many events a status shows.
@@ -34,7 +34,7 @@ func (r *recentList) add(events []event.Event) {
 	before := len(r.list)
 	for i := len(events) - 1; i >= 0 && len(r.list)-before < maxRecent; i-- {
 		if e := &events[i]; e.Kind == event.KindHit || e.Kind == event.KindAlert {
-			line := strings.TrimSuffix(string(sinks.AppendText(nil, e, false)), "\n")
+			line := strings.TrimSuffix(string(form.AppendText(nil, e, false)), "\n")
 			r.list = append(r.list, RecentEvent{e.Kind, e.Severity.String(), line})
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/form"
 	"github.com/flowsnitch/flowsnitch/sinks/kafka"
 	"github.com/google/uuid"
 	kafkago "github.com/segmentio/kafka-go"
@@ -71,7 +72,7 @@ func testOutage(t *testing.T, b *broker, snake string) {
 // testForms publishes in the forms of Elastic and OCSF. A consumer in Python gets documents
 // that have the event's id and offender where these schemas have them.
 func testForms(t *testing.T, b *broker, snake string) {
-	for format, version := range map[string]string{sinks.FormatECS: "8.11.0", sinks.FormatOCSF: "1.5.0"} {
+	for format, version := range map[string]string{form.ECS: "8.11.0", form.OCSF: "1.5.0"} {
 		cfg := config(b.plain)
 		cfg.CreateTopics, cfg.Format = true, format
 		cfg.Topics = kafka.Topics{Hits: "hits." + format, Alerts: "alerts." + format, Canary: "canary." + format}

@@ -19,7 +19,6 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
-	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/google/uuid"
 )
 
@@ -167,7 +166,7 @@ func hitLog(t *testing.T, events []event.Event) (dir string, lines []byte) {
 	t.Helper()
 	dir = t.TempDir()
 	for i := range events {
-		lines = sinks.AppendNative(lines, &events[i])
+		lines = event.AppendJSON(lines, &events[i])
 	}
 	half := 0
 	for range len(events) / 2 {

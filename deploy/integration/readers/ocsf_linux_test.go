@@ -11,7 +11,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
-	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/form"
 	"github.com/google/uuid"
 )
 
@@ -34,10 +34,14 @@ for version in "1.5.0", "1.8.0":
 // JSON Schema of their class.
 func TestOCSF(t *testing.T) {
 	snake := python(t, "ocsf-json-schema==1.2.0", "jsonschema==4.26.0")
+	ocsf, err := form.ByName(form.OCSF, form.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	var lines []byte
 	var names []string
 	for name, e := range samples() {
-		lines, names = sinks.AppendOCSF(lines, &e), append(names, name)
+		lines, names = ocsf.Append(lines, &e), append(names, name)
 	}
 	results := strings.Split(strings.TrimSpace(run(t, lines, snake, "-c", validate)), "\n")
 	if len(results) != 2*len(names) {

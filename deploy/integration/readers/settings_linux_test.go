@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/flowsnitch/flowsnitch/configs"
-	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/goccy/go-yaml"
 )
 
@@ -65,7 +65,7 @@ func TestVector(t *testing.T) {
 	source := doc.Transforms["flowsnitch_events"].Source
 	var in []string
 	for _, e := range samples() {
-		in = append(in, strings.TrimSpace(string(sinks.AppendNative(nil, &e))))
+		in = append(in, strings.TrimSpace(string(event.AppendJSON(nil, &e))))
 	}
 	in = append(in, "no line of ours")
 	const script = `

@@ -12,13 +12,14 @@ import (
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/form"
 	"github.com/flowsnitch/flowsnitch/sinks/journal"
 	"github.com/flowsnitch/flowsnitch/sinks/syslog"
 	"github.com/google/uuid"
 )
 
 // formats are all of them.
-var formats = []string{sinks.FormatText, sinks.FormatJSON, sinks.FormatECS, sinks.FormatOCSF, sinks.FormatCEF, sinks.FormatLEEF, sinks.FormatLEEF1}
+var formats = []string{form.Text, form.JSON, form.ECS, form.OCSF, form.CEF, form.LEEF, form.LEEF1}
 
 // config is the configuration for one server.
 func config(t *testing.T, ca *authority.Authority, transport, address string) syslog.Config {

@@ -14,7 +14,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
-	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/form"
 	"github.com/flowsnitch/flowsnitch/sinks/syslog"
 )
 
@@ -148,13 +148,13 @@ func count(t *testing.T, d *daemon, cfg syslog.Config, what string) (sent, arriv
 // isBody reports whether a line is a body of a form and nothing else.
 func isBody(format, line string) bool {
 	switch format {
-	case sinks.FormatText:
+	case form.Text:
 		return strings.HasPrefix(line, "hit src=10.0.0.5 spt=51515 dst=")
-	case sinks.FormatCEF:
+	case form.CEF:
 		return strings.HasPrefix(line, "CEF:0|flowsnitch|flowsnitch|0|c2|Blacklist hit|10|rt=")
-	case sinks.FormatLEEF:
+	case form.LEEF:
 		return strings.HasPrefix(line, "LEEF:2.0|flowsnitch|flowsnitch|0|c2|^|cat=hit^sev=10^")
-	case sinks.FormatLEEF1:
+	case form.LEEF1:
 		return strings.HasPrefix(line, "LEEF:1.0|flowsnitch|flowsnitch|0|c2|cat=hit\tsev=10\t")
 	}
 	return strings.HasPrefix(line, "{") && json.Valid([]byte(line))

@@ -1,9 +1,7 @@
-package sinks
+package form
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -118,23 +116,17 @@ func checkText(t *testing.T, line []byte) {
 	}
 }
 
-func TestConsole(t *testing.T) {
-	var out bytes.Buffer
-	c := NewConsole(&out, false)
-	if err := c.Send(t.Context(), []event.Event{eventtest.Hit(), eventtest.Alert()}); err != nil {
-		t.Fatal(err)
+func FuzzAppendText(f *testing.F) {
+	for i, s := range eventtest.Hostile {
+		f.Add(s, eventtest.Hostile[(i+1)%len(eventtest.Hostile)], i%2 == 0)
 	}
-	if n := strings.Count(out.String(), "\n"); n != 2 || c.Name() != "console" || c.Close(t.Context()) != nil {
-		t.Errorf("%d lines: %s", n, out.String())
-	}
-	err := NewConsole(brokenWriter{}, false).Send(context.Background(), []event.Event{eventtest.Hit()})
-	if retry := new(RetryError); !errors.Is(err, errBroken) || errors.As(err, &retry) {
-		t.Errorf("got %v", err)
-	}
+	f.Fuzz(func(t *testing.T, everywhere, reason string, alert bool) {
+		e := eventtest.Hit()
+		if alert {
+			e = eventtest.Alert()
+		}
+		eventtest.Poison(&e, everywhere)
+		e.Reason = reason
+		checkText(t, AppendText(nil, &e, false))
+	})
 }
-
-var errBroken = errors.New("broken pipe")
-
-type brokenWriter struct{}
-
-func (brokenWriter) Write([]byte) (int, error) { return 0, errBroken }

@@ -1,8 +1,9 @@
-package sinks
+package form
 
 import (
 	"cmp"
 
+	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/google/uuid"
 )
@@ -10,22 +11,20 @@ import (
 // noRelease is the version of the product in CEF and LEEF where the program gives none.
 const noRelease = "0"
 
-// AppendCEF appends e in ArcSight's Common Event Format, version 0, as one line with
-// its newline, at most [MaxLine] bytes:
+// appendCEF appends e in ArcSight's Common Event Format, version 0, as one line with
+// its newline, at most limit bytes:
 //
 //	CEF:0|flowsnitch|flowsnitch|1.2.0|c2|Blacklist hit|10|rt=1795215600123 src=10.0.0.5 spt=51515 …
 //
-// The version is that of the program. The signature id is the category of the best listing, or the name of an alert. The
+// The version is the release of the program. The signature id is the category of the best listing, or the name of an alert. The
 // keys are those of the CEF dictionary, whose in is from source to destination; what it
 // has no key for stands in the custom strings and numbers, each with its label, and
 // what is rare under keys that begin with flowsnitch. In values \ and = have a backslash before
 // them and newlines are \n, so that no text can begin a key.
-func AppendCEF(dst []byte, e *event.Event) []byte { return appendCEF(dst, e, noRelease, MaxLine) }
-
 func appendCEF(dst []byte, e *event.Event, release string, limit int) []byte {
 	c := cef{pairs{b: dst, start: len(dst), max: limit, sep: ' ', escape: escapeCEF}}
-	c.b = appendName(append(c.b, "CEF:0|flowsnitch|flowsnitch|"...), release, maxName)
-	c.b = appendName(append(c.b, '|'), signature(e), maxName)
+	c.b = fit.AppendName(append(c.b, "CEF:0|flowsnitch|flowsnitch|"...), release, event.MaxName)
+	c.b = fit.AppendName(append(c.b, '|'), signature(e), event.MaxName)
 	c.b = append(append(append(c.b, '|'), title(e.Kind)...), '|')
 	c.b = append(append(c.b, cefSeverity(e.Severity)...), '|')
 	c.millis("rt", e.Time)
@@ -142,11 +141,11 @@ func (c *cef) origin(e *event.Event) {
 	} else {
 		c.addr("c6a1Label=Device IPv6 Address c6a1", e.Exporter)
 	}
-	c.text("dvchost", e.ExporterName, maxLabel)
-	c.name("flowsnitchVersion", exportProtocol(e.Version))
-	c.text("deviceExternalId", e.Sensor, maxLabel)
+	c.text("dvchost", e.ExporterName, event.MaxLabel)
+	c.name("flowsnitchVersion", event.ExportProtocol(e.Version))
+	c.text("deviceExternalId", e.Sensor, event.MaxLabel)
 	if len(e.Indicators) > 0 {
-		c.text("cs6Label=description cs6", e.Indicators[0].Description, maxDescription)
+		c.text("cs6Label=description cs6", e.Indicators[0].Description, event.MaxDescription)
 	}
 }
 

@@ -1,18 +1,20 @@
-package sinks
+package form
 
 import (
 	"net/netip"
 	"slices"
 	"strconv"
 
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
-// ecsVersion is the version of the Elastic Common Schema that AppendECS follows.
+// ecsVersion is the version of the Elastic Common Schema that appendECS follows.
 const ecsVersion = "8.11.0"
 
-// AppendECS appends e in the Elastic Common Schema as one line of JSON, newline
-// included, at most [MaxLine] bytes; what does not fit is left out as [AppendNative]
+// appendECS appends e in the Elastic Common Schema as one line of JSON, newline
+// included, at most [event.MaxLine] bytes; what does not fit is left out as [event.AppendJSON]
 // does, the worst indicators first.
 //
 // Hits and alerts are of event.kind alert, updates and canaries of kind event, so that
@@ -20,15 +22,15 @@ const ecsVersion = "8.11.0"
 // 73 or 99, which Elastic's own rules read as low to critical; event.risk_score is the
 // score. The best indicator is threat.indicator, each of them an element of
 // threat.enrichments. What ECS has no field for stands under flowsnitch.
-func AppendECS(dst []byte, e *event.Event) []byte { return fit(dst, e, encodeECS) }
+func appendECS(dst []byte, e *event.Event) []byte { return event.Fit(dst, e, encodeECS) }
 
 func encodeECS(dst []byte, e *event.Event, limit int) []byte {
-	x := ecs{line: line{b: append(dst, '{')}, start: len(dst), limit: limit}
-	x.time("@timestamp", e.Time)
-	x.open("ecs", '{')
-	x.name("version", ecsVersion)
-	x.close('}')
-	x.text("message", e.Reason, x.limit)
+	x := ecs{Line: event.Line{B: append(dst, '{')}, start: len(dst), limit: limit}
+	x.Time("@timestamp", e.Time)
+	x.Open("ecs", '{')
+	x.Name("version", ecsVersion)
+	x.Close('}')
+	x.Text("message", e.Reason, x.limit)
 	x.event(e)
 	if e.Kind != event.KindAlert {
 		x.endpoint("source", e.Src, e.SrcPort, e.HasPorts, e.NATSrc, e.NATSrcPort, e.Packets, e.Bytes)
@@ -39,41 +41,41 @@ func encodeECS(dst []byte, e *event.Event, limit int) []byte {
 	x.related(e)
 	x.own(e)
 	x.threat(e)
-	x.b = append(x.b, "}\n"...)
-	return x.b
+	x.B = append(x.B, "}\n"...)
+	return x.B
 }
 
 // ecs writes the ECS form of one event.
 type ecs struct {
-	line
+	event.Line
 	start int // where the line begins in b
 	limit int // of the long texts
 }
 
 func (x *ecs) event(e *event.Event) {
-	x.open("event", '{')
+	x.Open("event", '{')
 	kind, dataset := ecsKind(e.Kind)
-	x.name("kind", kind)
+	x.Name("kind", kind)
 	x.classify(e)
-	x.name("action", string(e.Kind))
+	x.Name("action", string(e.Kind))
 	if e.Kind == event.KindAlert {
-		x.name("code", e.Alert)
+		x.Name("code", e.Alert)
 	}
-	x.name("module", "flowsnitch")
-	x.name("dataset", dataset)
-	x.id("id", e.ID)
-	x.number("severity", ecsSeverity(e.Severity))
-	x.number("risk_score", uint64(e.Score))
-	x.text("reason", e.Reason, x.limit)
+	x.Name("module", "flowsnitch")
+	x.Name("dataset", dataset)
+	x.ID("id", e.ID)
+	x.Number("severity", ecsSeverity(e.Severity))
+	x.Number("risk_score", uint64(e.Score))
+	x.Text("reason", e.Reason, x.limit)
 	if len(e.Indicators) > 0 {
-		x.text("reference", e.Indicators[0].Ref, x.limit)
+		x.Text("reference", e.Indicators[0].Ref, x.limit)
 	}
-	x.time("start", e.Start)
-	x.time("end", e.End)
+	x.Time("start", e.Start)
+	x.Time("end", e.End)
 	if d := e.End.Sub(e.Start); !e.Start.IsZero() && !e.End.IsZero() && d >= 0 {
-		x.number("duration", uint64(d.Nanoseconds()))
+		x.Number("duration", uint64(d.Nanoseconds()))
 	}
-	x.close('}')
+	x.Close('}')
 }
 
 // classify writes event.category and event.type. A canary has neither: detection rules
@@ -82,22 +84,22 @@ func (x *ecs) classify(e *event.Event) {
 	if e.Kind == event.KindCanary {
 		return
 	}
-	x.open("category", '[')
+	x.Open("category", '[')
 	if e.Kind != event.KindAlert {
-		x.name("", "network")
+		x.Name("", "network")
 	}
-	x.name("", "intrusion_detection")
-	x.close(']')
-	x.open("type", '[')
+	x.Name("", "intrusion_detection")
+	x.Close(']')
+	x.Open("type", '[')
 	if e.Kind != event.KindAlert {
-		x.name("", "connection")
+		x.Name("", "connection")
 	}
 	if e.Kind != event.KindAlert && e.Blocked {
-		x.name("", "denied")
+		x.Name("", "denied")
 	} else {
-		x.name("", "info")
+		x.Name("", "info")
 	}
-	x.close(']')
+	x.Close(']')
 }
 
 // ecsKind gives event.kind and event.dataset.
@@ -120,45 +122,45 @@ func ecsSeverity(s event.Severity) uint64 {
 
 // endpoint writes source or destination.
 func (x *ecs) endpoint(key string, a netip.Addr, port uint16, hasPort bool, nat netip.Addr, natPort uint16, packets, bytes uint64) {
-	x.open(key, '{')
-	x.addr("ip", a)
+	x.Open(key, '{')
+	x.Addr("ip", a)
 	if hasPort {
-		x.number("port", uint64(port))
+		x.Number("port", uint64(port))
 	}
 	if nat.IsValid() || natPort != 0 {
-		x.open("nat", '{')
-		x.addr("ip", nat)
-		x.count("port", uint64(natPort))
-		x.close('}')
+		x.Open("nat", '{')
+		x.Addr("ip", nat)
+		x.Count("port", uint64(natPort))
+		x.Close('}')
 	}
-	x.long("packets", packets)
-	x.long("bytes", bytes)
-	x.close('}')
+	x.Long("packets", packets)
+	x.Long("bytes", bytes)
+	x.Close('}')
 }
 
 func (x *ecs) network(e *event.Event) {
-	x.open("network", '{')
+	x.Open("network", '{')
 	if e.HasProtocol {
-		x.key("transport")
-		x.b = append(appendProtocol(append(x.b, '"'), e.Protocol), '"')
-		x.key("iana_number") // a keyword in ECS
-		x.b = append(strconv.AppendUint(append(x.b, '"'), uint64(e.Protocol), 10), '"')
+		x.Key("transport")
+		x.B = append(flow.AppendProtocol(append(x.B, '"'), e.Protocol), '"')
+		x.Key("iana_number") // a keyword in ECS
+		x.B = append(strconv.AppendUint(append(x.B, '"'), uint64(e.Protocol), 10), '"')
 	}
 	switch {
 	case e.Src.Is4():
-		x.name("type", "ipv4")
+		x.Name("type", "ipv4")
 	case e.Src.Is6():
-		x.name("type", "ipv6")
+		x.Name("type", "ipv6")
 	}
 	direction := string(e.Direction)
 	if e.Direction == event.Transit {
 		direction = "external"
 	}
-	x.name("direction", direction)
-	x.text("community_id", e.CommunityID, maxName)
-	x.long("packets", e.Packets+e.PacketsBack)
-	x.long("bytes", e.Bytes+e.BytesBack)
-	x.close('}')
+	x.Name("direction", direction)
+	x.Text("community_id", e.CommunityID, event.MaxName)
+	x.Long("packets", e.Packets+e.PacketsBack)
+	x.Long("bytes", e.Bytes+e.BytesBack)
+	x.Close('}')
 }
 
 // observer writes the exporter: it saw the flow.
@@ -166,25 +168,25 @@ func (x *ecs) observer(e *event.Event) {
 	if !e.Exporter.IsValid() {
 		return
 	}
-	x.open("observer", '{')
-	x.open("ip", '[')
-	x.addr("", e.Exporter)
-	x.close(']')
-	x.text("name", e.ExporterName, min(x.limit, maxLabel))
+	x.Open("observer", '{')
+	x.Open("ip", '[')
+	x.Addr("", e.Exporter)
+	x.Close(']')
+	x.Text("name", e.ExporterName, min(x.limit, event.MaxLabel))
 	if e.HasIf {
 		x.ifIndex("ingress", e.InIf)
 		x.ifIndex("egress", e.OutIf)
 	}
-	x.close('}')
+	x.Close('}')
 }
 
 func (x *ecs) ifIndex(key string, index uint32) {
-	x.open(key, '{')
-	x.open("interface", '{')
-	x.key("id")
-	x.b = append(strconv.AppendUint(append(x.b, '"'), uint64(index), 10), '"')
-	x.close('}')
-	x.close('}')
+	x.Open(key, '{')
+	x.Open("interface", '{')
+	x.Key("id")
+	x.B = append(strconv.AppendUint(append(x.B, '"'), uint64(index), 10), '"')
+	x.Close('}')
+	x.Close('}')
 }
 
 // related lists every address of the event once, except the exporter's.
@@ -196,52 +198,52 @@ func (x *ecs) related(e *event.Event) {
 			continue
 		}
 		if !open {
-			x.open("related", '{')
-			x.open("ip", '[')
+			x.Open("related", '{')
+			x.Open("ip", '[')
 			open = true
 		}
-		x.addr("", a)
+		x.Addr("", a)
 	}
 	if open {
-		x.close(']')
-		x.close('}')
+		x.Close(']')
+		x.Close('}')
 	}
 }
 
 // own writes what ECS has no field for.
 func (x *ecs) own(e *event.Event) {
-	x.open("flowsnitch", '{')
-	x.contact(e)
-	x.text("sensor", e.Sensor, min(x.limit, maxLabel))
-	x.name("severity", e.Severity.String())
-	x.addr("offender", e.Offender)
-	x.addr("embedded", e.Embedded)
-	x.addr("local", e.Local)
+	x.Open("flowsnitch", '{')
+	x.Contact(e)
+	x.Text("sensor", e.Sensor, min(x.limit, event.MaxLabel))
+	x.Name("severity", e.Severity.String())
+	x.Addr("offender", e.Offender)
+	x.Addr("embedded", e.Embedded)
+	x.Addr("local", e.Local)
 	if e.Kind != event.KindAlert {
 		if e.Offender.IsValid() {
-			x.name("role", e.Role.String())
+			x.Name("role", e.Role.String())
 		}
-		x.name("answered", string(e.Answered))
-		x.course(e)
-		x.long("flows", e.Flows)
-		x.count("sampling", uint64(e.Sampling))
-		x.name("clock", e.Clock)
-		x.name("version", exportProtocol(e.Version))
+		x.Name("answered", string(e.Answered))
+		x.Course(e)
+		x.Long("flows", e.Flows)
+		x.Count("sampling", uint64(e.Sampling))
+		x.Name("clock", e.Clock)
+		x.Name("version", event.ExportProtocol(e.Version))
 	}
-	x.fold(e)
+	x.Fold(e)
 	if len(e.Indicators) > 0 {
-		x.name("category", e.Indicators[0].Category)
-		x.prefix("indicator", e.Indicators[0].Prefix)
-		x.number("indicators_total", uint64(len(e.Indicators)))
+		x.Name("category", e.Indicators[0].Category)
+		x.Prefix("indicator", e.Indicators[0].Prefix)
+		x.Number("indicators_total", uint64(len(e.Indicators)))
 	}
 	if e.InnerSrc.IsValid() || e.InnerDst.IsValid() {
-		x.open("inner", '{')
-		x.addr("src", e.InnerSrc)
-		x.addr("dst", e.InnerDst)
-		x.close('}')
+		x.Open("inner", '{')
+		x.Addr("src", e.InnerSrc)
+		x.Addr("dst", e.InnerDst)
+		x.Close('}')
 	}
-	x.text("intel_version", e.IntelVersion, maxName)
-	x.close('}')
+	x.Text("intel_version", e.IntelVersion, event.MaxName)
+	x.Close('}')
 }
 
 // threat writes the best indicator, and all that fit as enrichments: at least one.
@@ -250,40 +252,40 @@ func (x *ecs) threat(e *event.Event) {
 		return
 	}
 	best := &e.Indicators[0]
-	x.open("threat", '{')
+	x.Open("threat", '{')
 	if best.Feed != "" {
-		x.open("feed", '{')
-		x.name("name", best.Feed)
-		x.close('}')
+		x.Open("feed", '{')
+		x.Name("name", best.Feed)
+		x.Close('}')
 	}
 	x.indicator(best, true)
 	const rest = len("]}}\n")
-	x.open("enrichments", '[')
+	x.Open("enrichments", '[')
 	for i := range e.Indicators {
-		before := len(x.b)
+		before := len(x.B)
 		x.enrichment(e, &e.Indicators[i])
-		if i > 0 && len(x.b)-x.start+rest > MaxLine {
-			x.b = x.b[:before]
+		if i > 0 && len(x.B)-x.start+rest > event.MaxLine {
+			x.B = x.B[:before]
 			break
 		}
 	}
-	x.close(']')
-	x.close('}')
+	x.Close(']')
+	x.Close('}')
 }
 
 // enrichment writes one listing and what in the event it matched.
 func (x *ecs) enrichment(e *event.Event, i *event.Indicator) {
-	x.open("", '{')
+	x.Open("", '{')
 	x.indicator(i, false)
-	x.open("matched", '{')
-	x.addr("atomic", e.Offender)
+	x.Open("matched", '{')
+	x.Addr("atomic", e.Offender)
 	if e.Kind != event.KindAlert && e.Offender.IsValid() {
-		x.name("field", ecsField[min(int(e.Role), len(ecsField)-1)])
+		x.Name("field", ecsField[min(int(e.Role), len(ecsField)-1)])
 	}
-	x.name("type", "indicator_match_rule")
-	x.time("occurred", e.Time)
-	x.close('}')
-	x.close('}')
+	x.Name("type", "indicator_match_rule")
+	x.Time("occurred", e.Time)
+	x.Close('}')
+	x.Close('}')
 }
 
 // ecsField names the field in which the offender stands, by its role.
@@ -295,33 +297,33 @@ var ecsField = [...]string{
 // indicator writes a listing. ECS knows single addresses: a wider prefix is the
 // indicator's name only. The enrichments do without the feed's description, for room.
 func (x *ecs) indicator(i *event.Indicator, full bool) {
-	x.open("indicator", '{')
+	x.Open("indicator", '{')
 	switch {
 	case i.Prefix.Addr().Is4():
-		x.name("type", "ipv4-addr")
+		x.Name("type", "ipv4-addr")
 	case i.Prefix.Addr().Is6():
-		x.name("type", "ipv6-addr")
+		x.Name("type", "ipv6-addr")
 	}
 	if i.Prefix.IsSingleIP() {
-		x.addr("ip", i.Prefix.Addr())
+		x.Addr("ip", i.Prefix.Addr())
 	}
-	x.prefix("name", i.Prefix)
-	x.count("port", uint64(i.Port))
-	x.name("provider", i.Feed)
-	x.key("confidence")
-	x.b = append(append(append(x.b, '"'), ecsConfidence(i.Score)...), '"')
-	x.time("first_seen", i.FirstSeen)
-	x.time("last_seen", i.LastSeen)
-	x.text("reference", i.Ref, x.limit)
+	x.Prefix("name", i.Prefix)
+	x.Count("port", uint64(i.Port))
+	x.Name("provider", i.Feed)
+	x.Key("confidence")
+	x.B = append(append(append(x.B, '"'), ecsConfidence(i.Score)...), '"')
+	x.Time("first_seen", i.FirstSeen)
+	x.Time("last_seen", i.LastSeen)
+	x.Text("reference", i.Ref, x.limit)
 	if full {
-		x.text("description", i.Description, min(x.limit, maxDescription))
+		x.Text("description", i.Description, min(x.limit, event.MaxDescription))
 	}
 	if i.TLP != "" {
-		x.open("marking", '{')
-		x.tlp("tlp", i.TLP, '+')
-		x.close('}')
+		x.Open("marking", '{')
+		tlp(&x.Line, "tlp", i.TLP, '+')
+		x.Close('}')
 	}
-	x.close('}')
+	x.Close('}')
 }
 
 // ecsConfidence maps a score to the words of ECS, at the bounds of STIX 2.1,
@@ -340,18 +342,18 @@ func ecsConfidence(score uint8) string {
 
 // tlp writes a label of the Traffic Light Protocol in capitals; join stands between
 // the words of AMBER+STRICT.
-func (l *line) tlp(key, label string, join byte) {
-	l.key(key)
-	l.b = append(l.b, '"')
-	start := len(l.b)
-	l.b = appendName(l.b, label, maxName)
-	for i, c := range l.b[start:] {
+func tlp(l *event.Line, key, label string, join byte) {
+	l.Key(key)
+	l.B = append(l.B, '"')
+	start := len(l.B)
+	l.B = fit.AppendName(l.B, label, event.MaxName)
+	for i, c := range l.B[start:] {
 		switch {
 		case label[i] == '+':
-			l.b[start+i] = join
+			l.B[start+i] = join
 		case 'a' <= c && c <= 'z':
-			l.b[start+i] = c - 'a' + 'A'
+			l.B[start+i] = c - 'a' + 'A'
 		}
 	}
-	l.b = append(l.b, '"')
+	l.B = append(l.B, '"')
 }

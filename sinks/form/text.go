@@ -1,10 +1,12 @@
-package sinks
+package form
 
 import (
 	"net/netip"
 	"slices"
 	"strconv"
 
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
@@ -32,7 +34,7 @@ const (
 // begin with ALERT. With colour, severities are coloured and the offender is bold.
 // Foreign text is stripped of everything that a terminal would obey.
 func AppendText(dst []byte, e *event.Event, colour bool) []byte {
-	t := text{b: dst, colour: colour, offender: e.Offender}
+	t := prose{b: dst, colour: colour, offender: e.Offender}
 	t.b = e.Time.Local().AppendFormat(t.b, "2006-01-02 15:04:05")
 	t.put("  ")
 	if e.Kind == event.KindAlert {
@@ -45,19 +47,19 @@ func AppendText(dst []byte, e *event.Event, colour bool) []byte {
 	return t.b
 }
 
-// text writes the text form of one event.
-type text struct {
+// prose writes the text form of one event.
+type prose struct {
 	b        []byte
 	colour   bool
 	offender netip.Addr
 }
 
-func (t *text) put(s string) { t.b = append(t.b, s...) }
+func (t *prose) put(s string) { t.b = append(t.b, s...) }
 
-func (t *text) number(n uint64) { t.b = strconv.AppendUint(t.b, n, 10) }
+func (t *prose) number(n uint64) { t.b = strconv.AppendUint(t.b, n, 10) }
 
-func (t *text) contact(e *event.Event) {
-	ports := e.HasPorts && e.Protocol != protoICMP && e.Protocol != protoICMPv6
+func (t *prose) contact(e *event.Event) {
+	ports := e.HasPorts && e.Protocol != flow.ProtocolICMP && e.Protocol != flow.ProtocolICMPv6
 	t.end(e.Src, e.SrcPort, ports)
 	t.put(" -> ")
 	t.end(e.Dst, e.DstPort, ports)
@@ -82,24 +84,24 @@ func (t *text) contact(e *event.Event) {
 	}
 }
 
-func (t *text) alert(e *event.Event) {
+func (t *prose) alert(e *event.Event) {
 	t.paint(bold, "ALERT")
 	t.put(" ")
 	t.severity(e.Severity)
 	t.put(" ")
-	t.b = appendName(t.b, e.Alert, maxName)
+	t.b = fit.AppendName(t.b, e.Alert, event.MaxName)
 	if e.Offender.IsValid() {
 		t.put(" ")
 		t.address(e.Offender)
 	}
 	if e.Reason != "" {
 		t.put("  ")
-		t.b = appendPlain(t.b, e.Reason, maxProse)
+		t.b = fit.AppendPlain(t.b, e.Reason, maxProse)
 	}
 }
 
 // totals marks an update and tells what the contact has come to.
-func (t *text) totals(e *event.Event) {
+func (t *prose) totals(e *event.Event) {
 	t.put(" ")
 	t.paint(cyan, "update")
 	t.put(": ")
@@ -122,7 +124,7 @@ func (t *text) totals(e *event.Event) {
 }
 
 // several writes how many ports or hosts a folded contact stands for.
-func (t *text) several(n uint32, more bool, of string) {
+func (t *prose) several(n uint32, more bool, of string) {
 	t.put(", ")
 	if more {
 		t.put("more than ")
@@ -136,7 +138,7 @@ func (t *text) several(n uint32, more bool, of string) {
 
 // end writes one end of a flow, "-" when it has no address. Before a port, an
 // IPv6 address stands in brackets.
-func (t *text) end(a netip.Addr, port uint16, hasPort bool) {
+func (t *prose) end(a netip.Addr, port uint16, hasPort bool) {
 	switch {
 	case !a.IsValid():
 		t.put("-")
@@ -155,7 +157,7 @@ func (t *text) end(a netip.Addr, port uint16, hasPort bool) {
 }
 
 // address writes an address, bold if it is the offender's.
-func (t *text) address(a netip.Addr) {
+func (t *prose) address(a netip.Addr) {
 	shine := t.colour && a == t.offender
 	if shine {
 		t.put(bold)
@@ -167,10 +169,10 @@ func (t *text) address(a netip.Addr) {
 }
 
 // protocol writes the keyword in capitals.
-func (t *text) protocol(p uint8) {
+func (t *prose) protocol(p uint8) {
 	t.put(" (")
 	start := len(t.b)
-	t.b = appendProtocol(t.b, p)
+	t.b = flow.AppendProtocol(t.b, p)
 	for i, c := range t.b[start:] {
 		if 'a' <= c && c <= 'z' {
 			t.b[start+i] = c - 'a' + 'A'
@@ -179,7 +181,7 @@ func (t *text) protocol(p uint8) {
 	t.put(")")
 }
 
-func (t *text) severity(s event.Severity) {
+func (t *prose) severity(s event.Severity) {
 	switch {
 	case s >= event.High:
 		t.paint(red, s.String())
@@ -191,7 +193,7 @@ func (t *text) severity(s event.Severity) {
 }
 
 // listings writes the feeds, each once, and where to read about the best listing.
-func (t *text) listings(list []event.Indicator) {
+func (t *prose) listings(list []event.Indicator) {
 	if len(list) == 0 {
 		return
 	}
@@ -207,20 +209,20 @@ func (t *text) listings(list []event.Indicator) {
 			t.put(", ")
 		}
 		if len(seen) == maxTextFeeds {
-			t.put(ellipsis)
+			t.put(fit.Ellipsis)
 			break
 		}
 		seen = append(seen, feed)
-		t.b = appendName(t.b, feed, maxName)
+		t.b = fit.AppendName(t.b, feed, event.MaxName)
 	}
 	if ref := list[0].Ref; ref != "" {
 		t.put(" ")
-		t.b = appendPlain(t.b, ref, maxProse)
+		t.b = fit.AppendPlain(t.b, ref, maxProse)
 	}
 }
 
 // paint writes a word in a colour, where colours are wanted.
-func (t *text) paint(colour, word string) {
+func (t *prose) paint(colour, word string) {
 	if !t.colour {
 		t.put(word)
 		return

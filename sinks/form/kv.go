@@ -1,9 +1,11 @@
-package sinks
+package form
 
 import (
 	"cmp"
 	"net/netip"
 
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/google/uuid"
 )
@@ -11,7 +13,7 @@ import (
 // stampFormat is a time that the pre-decoder of OSSEC takes: it knows no Z.
 const stampFormat = "2006-01-02T15:04:05.000-07:00"
 
-// AppendKV appends e as one line of key=value, newline included, at most [MaxLine]
+// appendKV appends e as one line of key=value, newline included, at most limit
 // bytes:
 //
 //	hit src=10.0.0.5 spt=51515 dst=203.0.113.9 dpt=443 proto=tcp feed=feodo sev=critical dir=outbound …
@@ -22,11 +24,7 @@ const stampFormat = "2006-01-02T15:04:05.000-07:00"
 //
 // Free text comes last and stands in quotes; in it ", \ and = have a backslash before
 // them, so that neither a search for key= nor splitting at blanks finds a key there.
-func AppendKV(dst []byte, e *event.Event) []byte {
-	return appendKV(dst, e, flowEnds(e), MaxLine)
-}
-
-func appendKV(dst []byte, e *event.Event, ends ends, limit int) []byte {
+func appendKV(dst []byte, e *event.Event, ends event.Ends, limit int) []byte {
 	k := kv{pairs{b: dst, start: len(dst), max: limit, sep: ' ', quote: true, escape: escapeQuoted}}
 	k.head(e, ends)
 	k.finding(e)
@@ -40,10 +38,10 @@ func appendKV(dst []byte, e *event.Event, ends ends, limit int) []byte {
 
 // appendStamped is appendKV behind time, sensor and program, as syslog daemons
 // write them into files.
-func appendStamped(dst []byte, e *event.Event, ends ends, limit int) []byte {
+func appendStamped(dst []byte, e *event.Event, ends event.Ends, limit int) []byte {
 	start := len(dst)
 	dst = e.Time.UTC().AppendFormat(dst, stampFormat)
-	dst = appendName(append(dst, ' '), cmp.Or(e.Sensor, "-"), maxName)
+	dst = fit.AppendName(append(dst, ' '), cmp.Or(e.Sensor, "-"), event.MaxName)
 	dst = append(dst, " flowsnitch: "...)
 	return appendKV(dst, e, ends, limit-(len(dst)-start))
 }
@@ -52,15 +50,15 @@ func appendStamped(dst []byte, e *event.Event, ends ends, limit int) []byte {
 type kv struct{ pairs }
 
 // head writes what every line has.
-func (k *kv) head(e *event.Event, ends ends) {
-	k.b = append(appendName(k.b, string(e.Kind), maxName), ' ')
+func (k *kv) head(e *event.Event, ends event.Ends) {
+	k.b = append(fit.AppendName(k.b, string(e.Kind), event.MaxName), ' ')
 	if !e.HasPorts {
-		ends.srcPort, ends.dstPort = 0, 0
+		ends.SrcPort, ends.DstPort = 0, 0
 	}
-	k.address("src", ends.src)
-	k.number("spt", uint64(ends.srcPort))
-	k.address("dst", ends.dst)
-	k.number("dpt", uint64(ends.dstPort))
+	k.address("src", ends.Src)
+	k.number("spt", uint64(ends.SrcPort))
+	k.address("dst", ends.Dst)
+	k.number("dpt", uint64(ends.DstPort))
 	if e.HasProtocol {
 		k.protocol("proto", e.Protocol)
 	} else {
@@ -125,7 +123,7 @@ func (k *kv) traffic(e *event.Event) {
 	k.count("bytes_back", e.BytesBack)
 	if e.TCPFlags&0xff != 0 {
 		k.begin("tcp_flags")
-		k.b = appendFlags(k.b, e.TCPFlags)
+		k.b = flow.AppendTCPFlags(k.b, e.TCPFlags)
 		k.end()
 	}
 	k.count("sampling", uint64(e.Sampling))
@@ -137,7 +135,7 @@ func (k *kv) traffic(e *event.Event) {
 // origin writes who exported the flow, and its other addresses.
 func (k *kv) origin(e *event.Event) {
 	k.addr("exporter", e.Exporter)
-	k.name("version", exportProtocol(e.Version))
+	k.name("version", event.ExportProtocol(e.Version))
 	if e.HasIf {
 		k.number("in_if", uint64(e.InIf))
 		k.number("out_if", uint64(e.OutIf))
@@ -151,16 +149,16 @@ func (k *kv) origin(e *event.Event) {
 }
 
 func (k *kv) texts(e *event.Event) {
-	k.text("sensor", e.Sensor, maxLabel)
-	k.text("exporter_name", e.ExporterName, maxLabel)
-	k.text("community_id", e.CommunityID, maxName)
-	k.text("intel_version", e.IntelVersion, maxName)
+	k.text("sensor", e.Sensor, event.MaxLabel)
+	k.text("exporter_name", e.ExporterName, event.MaxLabel)
+	k.text("community_id", e.CommunityID, event.MaxName)
+	k.text("intel_version", e.IntelVersion, event.MaxName)
 	k.text("reason", e.Reason, maxProse)
 	if len(e.Indicators) > 0 {
 		best := &e.Indicators[0]
-		k.text("native_id", best.NativeID, maxLabel)
+		k.text("native_id", best.NativeID, event.MaxLabel)
 		k.text("ref", best.Ref, maxProse)
-		k.text("description", best.Description, maxDescription)
+		k.text("description", best.Description, event.MaxDescription)
 	}
 }
 

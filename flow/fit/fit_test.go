@@ -1,4 +1,4 @@
-package sinks
+package fit
 
 import (
 	"strings"
@@ -15,7 +15,7 @@ func TestAppendJSON(t *testing.T) {
 		{"\U000e0001", `\udb40\udc01`},
 		{"x\xffy\xc3", "x\ufffdy\ufffd"},
 	} {
-		if got := string(appendJSON(nil, tc.in, 1000)); got != tc.want {
+		if got := string(AppendJSON(nil, tc.in, 1000)); got != tc.want {
 			t.Errorf("%q: got %s, want %s", tc.in, got, tc.want)
 		}
 	}
@@ -35,7 +35,7 @@ func TestAppendJSONCuts(t *testing.T) {
 		{"a\x01\x01\x01", 12, `a\u0001…`},
 		{strings.Repeat("\x01", 100), 8, "…"},
 	} {
-		if got := string(appendJSON(nil, tc.in, tc.limit)); got != tc.want {
+		if got := string(AppendJSON(nil, tc.in, tc.limit)); got != tc.want {
 			t.Errorf("%q in %d: got %s, want %s", tc.in, tc.limit, got, tc.want)
 		}
 	}
@@ -54,29 +54,17 @@ func TestAppendPlain(t *testing.T) {
 		{"bad\xff", "bad\ufffd"},
 		{strings.Repeat("x", 101), strings.Repeat("x", 100) + "…"},
 	} {
-		if got := string(appendPlain(nil, tc.in, 100)); got != tc.want {
+		if got := string(AppendPlain(nil, tc.in, 100)); got != tc.want {
 			t.Errorf("%q: got %q, want %q", tc.in, got, tc.want)
 		}
 	}
 }
 
 func TestAppendName(t *testing.T) {
-	if got := string(appendName(nil, "A-z_0.9 \"\\\né", 64)); got != "A-z_0.9______" {
+	if got := string(AppendName(nil, "A-z_0.9 \"\\\né", 64)); got != "A-z_0.9______" {
 		t.Errorf("got %s", got)
 	}
-	if got := string(appendName(nil, "abcdef", 3)); got != "abc" {
+	if got := string(AppendName(nil, "abcdef", 3)); got != "abc" {
 		t.Errorf("got %s", got)
-	}
-}
-
-func TestAppendProtocol(t *testing.T) {
-	for protocol, want := range map[uint8]string{
-		0: "hopopt", 1: "icmp", 2: "igmp", 4: "ipv4", 6: "tcp", 17: "udp", 33: "dccp", 41: "ipv6", 47: "gre", 50: "esp", 51: "ah",
-		58: "ipv6-icmp", 88: "eigrp", 89: "ospfigp", 94: "ipip", 97: "etherip", 103: "pim", 112: "vrrp", 115: "l2tp", 132: "sctp",
-		136: "udplite", 137: "mpls-in-ip", 143: "ethernet", 61: "61", 114: "114", 200: "200", 255: "255",
-	} {
-		if got := string(appendProtocol(nil, protocol)); got != want {
-			t.Errorf("%d: got %s, want %s", protocol, got, want)
-		}
 	}
 }

@@ -1,10 +1,9 @@
-package sinks
+package event_test
 
 import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net/netip"
 	"regexp"
@@ -15,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 	"github.com/google/uuid"
@@ -40,20 +40,20 @@ const alertLine = `{"integration":"flowsnitch","@timestamp":"2026-11-20T23:00:00
 	`"feed":"otx","category":"c2","indicator":"198.51.100.7/32",` +
 	`"indicators":[{"prefix":"198.51.100.7/32","feed":"otx","category":"c2","score":75}]}}` + "\n"
 
-func TestAppendNativeWholeLine(t *testing.T) {
+func TestAppendJSONWholeLine(t *testing.T) {
 	for _, tc := range []struct {
 		event event.Event
 		want  string
 	}{{eventtest.Hit(), hitLine}, {eventtest.Alert(), alertLine}} {
-		if got := string(AppendNative([]byte("kept "), &tc.event)); got != "kept "+tc.want {
+		if got := string(event.AppendJSON([]byte("kept "), &tc.event)); got != "kept "+tc.want {
 			t.Errorf("got  %s\nwant kept %s", got, tc.want)
 		}
 	}
 }
 
-// TestAppendNativeFields changes one thing in the hit at a time and looks for
+// TestAppendJSONFields changes one thing in the hit at a time and looks for
 // what must and must not be in the line.
-func TestAppendNativeFields(t *testing.T) {
+func TestAppendJSONFields(t *testing.T) {
 	v6 := netip.MustParseAddr("2001:db8::9")
 	for name, tc := range map[string]struct {
 		change func(*event.Event)
@@ -113,7 +113,7 @@ func TestAppendNativeFields(t *testing.T) {
 	} {
 		e := eventtest.Hit()
 		tc.change(&e)
-		got := string(AppendNative(nil, &e))
+		got := string(event.AppendJSON(nil, &e))
 		checkLine(t, &e, []byte(got))
 		for _, want := range tc.has {
 			if !strings.Contains(got, want) {
@@ -128,15 +128,15 @@ func TestAppendNativeFields(t *testing.T) {
 	}
 }
 
-// TestAppendNativeTimeFirst holds that the time of an event is whole, zone included,
+// TestAppendJSONTimeFirst holds that the time of an event is whole, zone included,
 // within the first 128 bytes: Splunk looks no further.
-func TestAppendNativeTimeFirst(t *testing.T) {
+func TestAppendJSONTimeFirst(t *testing.T) {
 	for _, make := range []func() event.Event{eventtest.Hit, eventtest.Alert, eventtest.Longest} {
 		for _, kind := range []event.Kind{event.KindHit, event.KindUpdate, event.KindAlert, event.KindCanary} {
 			e := make()
 			eventtest.Poison(&e, eventtest.Hostile[7])
 			e.Kind = kind
-			for _, form := range []func([]byte, *event.Event) []byte{AppendNative, appendNativeByOffender} {
+			for _, form := range []func([]byte, *event.Event) []byte{event.AppendJSON, event.AppendJSONByOffender} {
 				if line := form(nil, &e); !bytes.Contains(line[:128], []byte(`"@timestamp":"2026-11-20T23:00:00.123Z",`)) {
 					t.Errorf("%s: %s", kind, line[:128])
 				}
@@ -145,19 +145,19 @@ func TestAppendNativeTimeFirst(t *testing.T) {
 	}
 }
 
-func TestAppendNativeHostile(t *testing.T) {
+func TestAppendJSONHostile(t *testing.T) {
 	for _, make := range []func() event.Event{eventtest.Hit, eventtest.Alert, eventtest.Longest} {
 		for _, s := range eventtest.Hostile {
 			e := make()
 			eventtest.Poison(&e, s)
-			checkLine(t, &e, AppendNative(nil, &e))
+			checkLine(t, &e, event.AppendJSON(nil, &e))
 		}
 	}
 }
 
-// TestAppendNativeShortens holds the order: the worst indicators go first, texts
+// TestAppendJSONShortens holds the order: the worst indicators go first, texts
 // are cut only when the best one alone is too long.
-func TestAppendNativeShortens(t *testing.T) {
+func TestAppendJSONShortens(t *testing.T) {
 	e := eventtest.Hit()
 	for i := range 100 {
 		e.Indicators = append(e.Indicators, event.Indicator{Prefix: e.Indicators[0].Prefix, Feed: fmt.Sprint("feed-", i)})
@@ -171,7 +171,7 @@ func TestAppendNativeShortens(t *testing.T) {
 	}
 	unmarshal := func() {
 		t.Helper()
-		if err := json.Unmarshal(AppendNative(nil, &e), &got); err != nil {
+		if err := json.Unmarshal(event.AppendJSON(nil, &e), &got); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -188,33 +188,33 @@ func TestAppendNativeShortens(t *testing.T) {
 	}
 	e.Indicators[0].Ref = strings.Repeat("x", 2000)
 	unmarshal()
-	if len(f.Indicators) == 0 || f.Indicators[0].Feed != "feodo" || !strings.HasSuffix(f.Ref, "x"+ellipsis) {
+	if len(f.Indicators) == 0 || f.Indicators[0].Feed != "feodo" || !strings.HasSuffix(f.Ref, "x"+fit.Ellipsis) {
 		t.Errorf("got %+v", f)
 	}
 }
 
-func TestAppendNativeLongest(t *testing.T) {
+func TestAppendJSONLongest(t *testing.T) {
 	e := eventtest.Longest()
 	eventtest.Poison(&e, strings.Repeat("\x01", 10_000))
 	e.Kind = event.KindUpdate
-	got := AppendNative(nil, &e)
+	got := event.AppendJSON(nil, &e)
 	checkLine(t, &e, got)
-	t.Logf("the longest possible event takes %d of %d bytes", len(got), MaxLine)
+	t.Logf("the longest possible event takes %d of %d bytes", len(got), event.MaxLine)
 }
 
-func TestAppendNativeDoesNotAllocate(t *testing.T) {
+func TestAppendJSONDoesNotAllocate(t *testing.T) {
 	e := eventtest.Hit()
-	buf := make([]byte, 0, 2*MaxLine)
-	if n := testing.AllocsPerRun(100, func() { buf = AppendNative(buf[:0], &e) }); n != 0 {
+	buf := make([]byte, 0, 2*event.MaxLine)
+	if n := testing.AllocsPerRun(100, func() { buf = event.AppendJSON(buf[:0], &e) }); n != 0 {
 		t.Errorf("%v allocations per event", n)
 	}
 }
 
-func BenchmarkAppendNative(b *testing.B) {
+func BenchmarkAppendJSON(b *testing.B) {
 	e := eventtest.Hit()
 	var buf []byte
 	for b.Loop() {
-		buf = AppendNative(buf[:0], &e)
+		buf = event.AppendJSON(buf[:0], &e)
 	}
 	b.SetBytes(int64(len(buf)))
 }
@@ -233,7 +233,7 @@ func TestOSSEC(t *testing.T) {
 		e := eventtest.Hit()
 		e.Reason, e.Sensor, e.ExporterName, e.Indicators[0].Ref, e.Indicators[1].Description = text, text, text, text, text
 		e.NATDstPort = 99
-		line := AppendNative(nil, &e)
+		line := event.AppendJSON(nil, &e)
 		if !prematch.Match(line) {
 			t.Fatalf("no match: %s", line)
 		}
@@ -259,9 +259,8 @@ func FuzzNative(f *testing.F) {
 		e.Reason = reason
 		for i := range e.Indicators {
 			e.Indicators[i].Ref = ref
+			checkLine(t, &e, event.AppendJSON(nil, &e))
 		}
-		checkLine(t, &e, AppendNative(nil, &e))
-		checkText(t, AppendText(nil, &e, false))
 	})
 }
 
@@ -271,8 +270,8 @@ func FuzzNative(f *testing.F) {
 func checkLine(t *testing.T, e *event.Event, line []byte) {
 	t.Helper()
 	switch {
-	case len(line) > MaxLine:
-		t.Errorf("%d bytes, %d are allowed", len(line), MaxLine)
+	case len(line) > event.MaxLine:
+		t.Errorf("%d bytes, %d are allowed", len(line), event.MaxLine)
 	case !bytes.HasPrefix(line, []byte(`{"integration":"flowsnitch",`)):
 		t.Errorf("wrong beginning: %s", line)
 	case !json.Valid(line) || !utf8.Valid(line):
@@ -282,7 +281,7 @@ func checkLine(t *testing.T, e *event.Event, line []byte) {
 	case bytes.Count(line, []byte(`"srcip":`)) > 1:
 		t.Errorf("srcip twice: %s", line)
 	}
-	got := paths(t, line)
+	got := eventtest.Paths(t, line)
 	want := wantPaths(e, bytes.Contains(line, []byte(`"indicators_total":`)))
 	if !maps.Equal(got, want) {
 		t.Errorf("keys %v\nwant %v\nin %s", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)), line)
@@ -302,60 +301,18 @@ func checkLine(t *testing.T, e *event.Event, line []byte) {
 }
 
 // sameText compares with what encoding/json makes of a text.
-func sameText(t *testing.T, got, text string) {
+func sameText(t *testing.T, got, full string) {
 	t.Helper()
 	var want string
-	b, _ := json.Marshal(text)
+	b, _ := json.Marshal(full)
 	if err := json.Unmarshal(b, &want); err != nil {
 		t.Fatal(err)
 	}
 	want = strings.ReplaceAll(want, "\x00", "\ufffd")
-	cut, short := strings.CutSuffix(got, ellipsis)
-	if got != want && !(short && len(text) > 20 && strings.HasPrefix(want, cut)) {
+	cut, short := strings.CutSuffix(got, fit.Ellipsis)
+	if got != want && !(short && len(full) > 20 && strings.HasPrefix(want, cut)) {
 		t.Errorf("got text %q, want %q", got, want)
 	}
-}
-
-// paths gives all keys of a document as dotted paths, those of array elements
-// together, and fails for a key that an object has twice.
-func paths(t *testing.T, line []byte) map[string]bool {
-	t.Helper()
-	all := map[string]bool{}
-	dec := json.NewDecoder(bytes.NewReader(line))
-	var value func(path string)
-	value = func(path string) {
-		tok, err := dec.Token()
-		if err != nil {
-			t.Fatal(err)
-		}
-		switch tok {
-		case json.Delim('{'):
-			seen := map[string]bool{}
-			for dec.More() {
-				key, _ := dec.Token()
-				name := key.(string)
-				if seen[name] {
-					t.Errorf("key %s.%s twice", path, name)
-				}
-				seen[name] = true
-				all[path+"."+name] = true
-				value(path + "." + name)
-			}
-			_, _ = dec.Token()
-		case json.Delim('['):
-			for dec.More() {
-				value(path)
-			}
-			_, _ = dec.Token()
-		case nil, "":
-			t.Errorf("%s is empty", path)
-		}
-	}
-	value("")
-	if _, err := dec.Token(); err != io.EOF {
-		t.Errorf("more than one document")
-	}
-	return all
 }
 
 // wantPaths says which keys e calls for, field by field.
@@ -412,7 +369,7 @@ func wantPaths(e *event.Event, shortened bool) map[string]bool {
 	add(e.Exporter.IsValid(), f+".exporter")
 	add(e.ExporterName != "", f+".exporter_name")
 	add(len(e.Exporters) > 1, f+".exporters")
-	add(len(e.Exporters) > maxExporters, f+".exporters_total")
+	add(len(e.Exporters) > 8, f+".exporters_total")
 	add(e.Version != 0, f+".domain", f+".version")
 	add(e.HasIf, f+".in_if", f+".out_if")
 	add(e.NATSrc.IsValid(), f+".nat", f+".nat.src")

@@ -1,4 +1,4 @@
-package sinks
+package form
 
 import (
 	"cmp"
@@ -12,14 +12,14 @@ import (
 
 // The names of the forms.
 const (
-	FormatNative = "native" // [AppendNative]
-	FormatJSON   = "json"   // the same, as it is called beside forms that are not JSON
-	FormatECS    = "ecs"    // [AppendECS]
-	FormatOCSF   = "ocsf"   // [AppendOCSF]
-	FormatText   = "text"   // [AppendKV]
-	FormatCEF    = "cef"    // [AppendCEF]
-	FormatLEEF   = "leef"   // [AppendLEEF]
-	FormatLEEF1  = "leef1"  // [AppendLEEF1]
+	Native = "native" // [event.AppendJSON]
+	JSON   = "json"   // the same, as it is called beside forms that are not JSON
+	ECS    = "ecs"    // Elastic Common Schema
+	OCSF   = "ocsf"   // Open Cybersecurity Schema Framework
+	Text   = "text"   // key=value
+	CEF    = "cef"    // ArcSight Common Event Format
+	LEEF   = "leef"   // QRadar Log Event Extended Format, version 2.0
+	LEEF1  = "leef1"  // the same, version 1.0
 )
 
 // The values of Options.AlertIP.
@@ -32,8 +32,8 @@ const (
 // the first keys of every form fit in.
 const minLimit = 480
 
-// A Format is one form of events that was chosen by name.
-type Format struct {
+// A Form is one form of events that was chosen by name.
+type Form struct {
 	Name string
 	// Version of the form, for forms of JSON: the v of the native one, else that of the
 	// schema it follows.
@@ -44,7 +44,7 @@ type Format struct {
 
 // Options says how a form is written.
 type Options struct {
-	// AlertIP says what FormatNative has as srcip and FormatText as src.
+	// AlertIP says what Native has as srcip and Text as src.
 	//
 	// OSSEC and Wazuh block the source when an active response fires. A flow's
 	// source is often our own host:
@@ -57,42 +57,42 @@ type Options struct {
 	// With AlertIndicator the listed address stands there, with its port; role and
 	// direction go on telling how the flow ran. Empty means AlertFlow.
 	AlertIP string
-	// Stamped puts time, sensor and program before a line of FormatText, for
+	// Stamped puts time, sensor and program before a line of Text, for
 	// files that no syslog daemon writes.
 	Stamped bool
 	// Limit is the length of a line in bytes, its newline included, from 480 to
-	// MaxLine, for the forms made of key=value: what is less important is left out.
-	// Lines of JSON may always take MaxLine. 0 means MaxLine.
+	// event.MaxLine, for the forms made of key=value: what is less important is left out.
+	// Lines of JSON may always take event.MaxLine. 0 means event.MaxLine.
 	Limit int
 	// Release is the version of the program, which CEF and LEEF have in their headers.
 	Release string
 }
 
-// FormatByName gives a form, or says which of name and options is not allowed. The
+// ByName gives a form, or says which of name and options is not allowed. The
 // error begins with the configuration's key: format, alert_ip or limit.
-func FormatByName(name string, o Options) (Format, error) {
+func ByName(name string, o Options) (Form, error) {
 	byOffender := o.AlertIP == AlertIndicator
 	if o.Limit == 0 {
-		o.Limit = MaxLine
+		o.Limit = event.MaxLine
 	}
 	o.Release = cmp.Or(o.Release, noRelease)
-	f := Format{Name: name, Version: formVersion(name), Append: lookupFormat(name, o)}
+	f := Form{Name: name, Version: formVersion(name), Append: lookupFormat(name, o)}
 	switch {
 	case f.Append == nil:
-		return Format{}, fmt.Errorf("format: %q is not allowed, %s are", name, strings.Join(Formats(), ", "))
+		return Form{}, fmt.Errorf("format: %q is not allowed, %s are", name, strings.Join(Names(), ", "))
 	case o.AlertIP != "" && o.AlertIP != AlertFlow && !byOffender:
-		return Format{}, fmt.Errorf("alert_ip: %q is not allowed, flow and indicator are", o.AlertIP)
+		return Form{}, fmt.Errorf("alert_ip: %q is not allowed, flow and indicator are", o.AlertIP)
 	case byOffender && !choosesEnds(name):
-		return Format{}, fmt.Errorf("alert_ip: indicator is not allowed with format %s, only with native, json and text", name)
-	case o.Limit < minLimit || o.Limit > MaxLine:
-		return Format{}, fmt.Errorf("limit: %d bytes are not allowed, %d to %d are", o.Limit, minLimit, MaxLine)
+		return Form{}, fmt.Errorf("alert_ip: indicator is not allowed with format %s, only with native, json and text", name)
+	case o.Limit < minLimit || o.Limit > event.MaxLine:
+		return Form{}, fmt.Errorf("limit: %d bytes are not allowed, %d to %d are", o.Limit, minLimit, event.MaxLine)
 	}
 	return f, nil
 }
 
-// Formats gives the names that FormatByName knows, in alphabetical order.
-func Formats() []string {
-	names := []string{FormatNative, FormatJSON, FormatECS, FormatOCSF, FormatText, FormatCEF, FormatLEEF, FormatLEEF1}
+// Names gives the names that ByName knows, in alphabetical order.
+func Names() []string {
+	names := []string{Native, JSON, ECS, OCSF, Text, CEF, LEEF, LEEF1}
 	slices.Sort(names)
 	return names
 }
@@ -100,11 +100,11 @@ func Formats() []string {
 // formVersion gives the version of a form of JSON.
 func formVersion(name string) string {
 	switch name {
-	case FormatNative, FormatJSON:
-		return strconv.Itoa(lineVersion)
-	case FormatECS:
+	case Native, JSON:
+		return strconv.Itoa(event.JSONVersion)
+	case ECS:
 		return ecsVersion
-	case FormatOCSF:
+	case OCSF:
 		return ocsfVersion
 	}
 	return ""
@@ -112,36 +112,36 @@ func formVersion(name string) string {
 
 // choosesEnds reports whether AlertIP means something to a form.
 func choosesEnds(name string) bool {
-	return name == FormatNative || name == FormatJSON || name == FormatText
+	return name == Native || name == JSON || name == Text
 }
 
 func lookupFormat(name string, o Options) func([]byte, *event.Event) []byte {
 	switch name {
-	case FormatNative, FormatJSON:
+	case Native, JSON:
 		if o.AlertIP == AlertIndicator {
-			return appendNativeByOffender
+			return event.AppendJSONByOffender
 		}
-		return AppendNative
-	case FormatECS:
-		return AppendECS
-	case FormatOCSF:
-		return AppendOCSF
-	case FormatText:
+		return event.AppendJSON
+	case ECS:
+		return appendECS
+	case OCSF:
+		return appendOCSF
+	case Text:
 		return textFormat(o)
-	case FormatCEF:
+	case CEF:
 		return func(dst []byte, e *event.Event) []byte { return appendCEF(dst, e, o.Release, o.Limit) }
-	case FormatLEEF:
+	case LEEF:
 		return func(dst []byte, e *event.Event) []byte { return appendLEEF(dst, e, '^', o.Release, o.Limit) }
-	case FormatLEEF1:
+	case LEEF1:
 		return func(dst []byte, e *event.Event) []byte { return appendLEEF(dst, e, '\t', o.Release, o.Limit) }
 	}
 	return nil
 }
 
 func textFormat(o Options) func([]byte, *event.Event) []byte {
-	ends, form := flowEnds, appendKV
+	ends, form := (*event.Event).Ends, appendKV
 	if o.AlertIP == AlertIndicator {
-		ends = offenderFirst
+		ends = (*event.Event).OffenderFirst
 	}
 	if o.Stamped {
 		form = appendStamped

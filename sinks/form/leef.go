@@ -1,6 +1,7 @@
-package sinks
+package form
 
 import (
+	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/google/uuid"
 )
@@ -8,22 +9,14 @@ import (
 // leefTime is the pattern of the times in LEEF, in the notation of Java.
 const leefTime = "yyyy-MM-dd'T'HH:mm:ss.SSSX"
 
-// AppendLEEF appends e in version 2.0 of QRadar's Log Event Extended Format, as one
-// line with its newline, at most [MaxLine] bytes:
+// appendLEEF appends e in QRadar's Log Event Extended Format, as one
+// line with its newline, at most limit bytes:
 //
 //	LEEF:2.0|flowsnitch|flowsnitch|1.2.0|c2|^|cat=hit^sev=10^src=10.0.0.5^srcPort=51515^…
 //
-// The version is that of the program. The separator is ^ because syslog daemons rewrite tabs. LEEF knows no escapes: in
+// The version is the release of the program. With a tab as the separator it is version 1.0
+// of the format, else 2.0. The separator is ^ because syslog daemons rewrite tabs. LEEF knows no escapes: in
 // values ^ and white space of every kind are blanks, so that no text can begin a key.
-func AppendLEEF(dst []byte, e *event.Event) []byte {
-	return appendLEEF(dst, e, '^', noRelease, MaxLine)
-}
-
-// AppendLEEF1 is [AppendLEEF] in version 1.0, whose separator is the tab.
-func AppendLEEF1(dst []byte, e *event.Event) []byte {
-	return appendLEEF(dst, e, '\t', noRelease, MaxLine)
-}
-
 func appendLEEF(dst []byte, e *event.Event, sep byte, release string, limit int) []byte {
 	l := leef{pairs{b: dst, start: len(dst), max: limit, sep: sep, escape: escapeLEEF}}
 	version := "2.0"
@@ -31,8 +24,8 @@ func appendLEEF(dst []byte, e *event.Event, sep byte, release string, limit int)
 		version = "1.0"
 	}
 	l.b = append(append(append(l.b, "LEEF:"...), version...), "|flowsnitch|flowsnitch|"...)
-	l.b = append(appendName(l.b, release, maxName), '|')
-	l.b = append(appendName(l.b, signature(e), maxName), '|')
+	l.b = append(fit.AppendName(l.b, release, event.MaxName), '|')
+	l.b = append(fit.AppendName(l.b, signature(e), event.MaxName), '|')
 	if sep != '\t' {
 		l.b = append(l.b, sep, '|')
 	}
@@ -119,14 +112,14 @@ func (l *leef) contact(e *event.Event) {
 
 func (l *leef) origin(e *event.Event) {
 	l.addr("exporter", e.Exporter)
-	l.text("exporterName", e.ExporterName, maxLabel)
-	l.name("version", exportProtocol(e.Version))
-	l.text("sensor", e.Sensor, maxLabel)
+	l.text("exporterName", e.ExporterName, event.MaxLabel)
+	l.name("version", event.ExportProtocol(e.Version))
+	l.text("sensor", e.Sensor, event.MaxLabel)
 	l.text("msg", e.Reason, maxProse)
 	if len(e.Indicators) > 0 {
 		best := &e.Indicators[0]
 		l.text("reference", best.Ref, maxProse)
-		l.text("description", best.Description, maxDescription)
+		l.text("description", best.Description, event.MaxDescription)
 	}
 }
 

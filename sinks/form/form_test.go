@@ -1,4 +1,4 @@
-package sinks
+package form
 
 import (
 	"bytes"
@@ -111,12 +111,12 @@ var forms = []struct {
 	hit, alert string
 	keys       func(t *testing.T, line string) map[string]string // nil values for JSON
 }{
-	{FormatText, kvLine, kvAlert, readKV},
-	{FormatCEF, cefLine, cefAlert, readCEF},
-	{FormatLEEF, leefLine, leefAlert, readLEEF},
-	{FormatLEEF1, tabbed(leefLine), tabbed(leefAlert), readLEEF},
-	{FormatECS, ecsLine, ecsAlert, readJSON},
-	{FormatOCSF, ocsfLine, ocsfAlert, readJSON},
+	{Text, kvLine, kvAlert, readKV},
+	{CEF, cefLine, cefAlert, readCEF},
+	{LEEF, leefLine, leefAlert, readLEEF},
+	{LEEF1, tabbed(leefLine), tabbed(leefAlert), readLEEF},
+	{ECS, ecsLine, ecsAlert, readJSON},
+	{OCSF, ocsfLine, ocsfAlert, readJSON},
 }
 
 func tabbed(line string) string {
@@ -126,7 +126,7 @@ func tabbed(line string) string {
 
 func format(t *testing.T, name string, o Options) func([]byte, *event.Event) []byte {
 	t.Helper()
-	f, err := FormatByName(name, o)
+	f, err := ByName(name, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,8 +159,8 @@ func ofContact(e *event.Event) {
 // exportedBy is how every form names the protocol of an export.
 func exportedBy(name string) map[string][]string {
 	return map[string][]string{
-		FormatText: {" version=" + name + " "}, FormatCEF: {" flowsnitchVersion=" + name + " "}, FormatLEEF: {"^version=" + name + "^"},
-		FormatECS: {`"version":"` + name + `"`}, FormatOCSF: {`"version":"` + name + `"`},
+		Text: {" version=" + name + " "}, CEF: {" flowsnitchVersion=" + name + " "}, LEEF: {"^version=" + name + "^"},
+		ECS: {`"version":"` + name + `"`}, OCSF: {`"version":"` + name + `"`},
 	}
 }
 
@@ -174,87 +174,87 @@ func TestFormatsFields(t *testing.T) {
 		wants  wants
 	}{
 		"IPv6": {func(e *event.Event) { e.Src, e.Dst, e.Exporter, e.NATSrc = other6, v6, other6, v6 }, wants{
-			FormatText: {" src=2001:db8::5 spt=51515 dst=2001:db8::9 ", " nat_src=2001:db8::9 "},
-			FormatCEF: {" c6a2Label=Source IPv6 Address c6a2=2001:db8::5 c6a3Label=Destination IPv6 Address c6a3=2001:db8::9 spt=51515",
+			Text: {" src=2001:db8::5 spt=51515 dst=2001:db8::9 ", " nat_src=2001:db8::9 "},
+			CEF: {" c6a2Label=Source IPv6 Address c6a2=2001:db8::5 c6a3Label=Destination IPv6 Address c6a3=2001:db8::9 spt=51515",
 				"! src=", "! dst=", "!Translated", " c6a1Label=Device IPv6 Address c6a1=2001:db8::5", "! dvc="},
-			FormatLEEF: {"^src=2001:db8::5^dst=2001:db8::9^"},
-			FormatECS:  {`"type":"ipv6"`, `"source":{"ip":"2001:db8::5","port":51515,"nat":{"ip":"2001:db8::9"}`},
-			FormatOCSF: {`"src_endpoint":{"ip":"2001:db8::5","port":51515}`},
+			LEEF: {"^src=2001:db8::5^dst=2001:db8::9^"},
+			ECS:  {`"type":"ipv6"`, `"source":{"ip":"2001:db8::5","port":51515,"nat":{"ip":"2001:db8::9"}`},
+			OCSF: {`"src_endpoint":{"ip":"2001:db8::5","port":51515}`},
 		}},
 		"NAT": {func(e *event.Event) {
 			e.NATDst, e.NATDstPort, e.NATSrcPort = v6.Next(), 8443, 1024
 			e.NATDst = netip.MustParseAddr("192.0.2.80")
 		}, wants{
-			FormatText: {" nat_src=198.51.100.7 nat_src_port=1024 nat_dst=192.0.2.80 nat_dst_port=8443 "},
-			FormatCEF:  {" sourceTranslatedAddress=198.51.100.7 sourceTranslatedPort=1024 destinationTranslatedAddress=192.0.2.80 destinationTranslatedPort=8443 "},
-			FormatLEEF: {"^srcPostNAT=198.51.100.7^srcPostNATPort=1024^dstPostNAT=192.0.2.80^dstPostNATPort=8443^"},
-			FormatECS:  {`"nat":{"ip":"198.51.100.7","port":1024}`, `"nat":{"ip":"192.0.2.80","port":8443}`, `"related":{"ip":["10.0.0.5","203.0.113.9","198.51.100.7","192.0.2.80"]}`},
-			FormatOCSF: {`"nat_src":"198.51.100.7","nat_src_port":1024,"nat_dst":"192.0.2.80","nat_dst_port":8443`},
+			Text: {" nat_src=198.51.100.7 nat_src_port=1024 nat_dst=192.0.2.80 nat_dst_port=8443 "},
+			CEF:  {" sourceTranslatedAddress=198.51.100.7 sourceTranslatedPort=1024 destinationTranslatedAddress=192.0.2.80 destinationTranslatedPort=8443 "},
+			LEEF: {"^srcPostNAT=198.51.100.7^srcPostNATPort=1024^dstPostNAT=192.0.2.80^dstPostNATPort=8443^"},
+			ECS:  {`"nat":{"ip":"198.51.100.7","port":1024}`, `"nat":{"ip":"192.0.2.80","port":8443}`, `"related":{"ip":["10.0.0.5","203.0.113.9","198.51.100.7","192.0.2.80"]}`},
+			OCSF: {`"nat_src":"198.51.100.7","nat_src_port":1024,"nat_dst":"192.0.2.80","nat_dst_port":8443`},
 		}},
 		"inner": {func(e *event.Event) { e.InnerSrc, e.InnerDst, e.Offender, e.Role = e.Src, v6, v6, flow.SideInnerDst }, wants{
-			FormatText: {" role=inner_dst ", " inner_src=10.0.0.5 inner_dst=2001:db8::9 "},
-			FormatECS:  {`"field":"flowsnitch.inner.dst"`, `"inner":{"src":"10.0.0.5","dst":"2001:db8::9"}`},
-			FormatOCSF: {`"inner_src":"10.0.0.5","inner_dst":"2001:db8::9"`},
+			Text: {" role=inner_dst ", " inner_src=10.0.0.5 inner_dst=2001:db8::9 "},
+			ECS:  {`"field":"flowsnitch.inner.dst"`, `"inner":{"src":"10.0.0.5","dst":"2001:db8::9"}`},
+			OCSF: {`"inner_src":"10.0.0.5","inner_dst":"2001:db8::9"`},
 		}},
 		"no ports": {func(e *event.Event) { e.HasPorts = false }, wants{
-			FormatText: {"src=10.0.0.5 spt=0 dst=203.0.113.9 dpt=0 proto"}, FormatCEF: {"!spt", "!dpt"}, FormatLEEF: {"!Port"},
-			FormatECS: {`!"port"`}, FormatOCSF: {`!"port"`},
+			Text: {"src=10.0.0.5 spt=0 dst=203.0.113.9 dpt=0 proto"}, CEF: {"!spt", "!dpt"}, LEEF: {"!Port"},
+			ECS: {`!"port"`}, OCSF: {`!"port"`},
 		}},
 		"no protocol": {func(e *event.Event) { e.HasProtocol = false }, wants{
-			FormatText: {" proto=- "}, FormatCEF: {"!proto"}, FormatLEEF: {"!proto"}, FormatECS: {"!transport", "!iana"}, FormatOCSF: {"!protocol"},
+			Text: {" proto=- "}, CEF: {"!proto"}, LEEF: {"!proto"}, ECS: {"!transport", "!iana"}, OCSF: {"!protocol"},
 		}},
 		"inbound": {func(e *event.Event) { e.Direction = event.Inbound }, wants{
-			FormatText: {" dir=inbound "}, FormatCEF: {" deviceDirection=0 "}, FormatECS: {`"direction":"inbound"`}, FormatOCSF: {`"direction_id":1`},
+			Text: {" dir=inbound "}, CEF: {" deviceDirection=0 "}, ECS: {`"direction":"inbound"`}, OCSF: {`"direction_id":1`},
 		}},
 		"internal": {func(e *event.Event) { e.Direction = event.Internal }, wants{
-			FormatCEF: {"!deviceDirection"}, FormatECS: {`"direction":"internal"`}, FormatOCSF: {`"direction_id":3,"tcp_flags"`},
+			CEF: {"!deviceDirection"}, ECS: {`"direction":"internal"`}, OCSF: {`"direction_id":3,"tcp_flags"`},
 		}},
 		"transit": {func(e *event.Event) { e.Direction = event.Transit }, wants{
-			FormatText: {" dir=transit "}, FormatCEF: {"!deviceDirection"}, FormatECS: {`"direction":"external"`}, FormatOCSF: {`"direction_id":99,"direction":"transit"`},
+			Text: {" dir=transit "}, CEF: {"!deviceDirection"}, ECS: {`"direction":"external"`}, OCSF: {`"direction_id":99,"direction":"transit"`},
 		}},
 		"blocked": {func(e *event.Event) { e.Blocked = true }, wants{
-			FormatText: {" blocked=yes "}, FormatCEF: {" act=blocked "}, FormatLEEF: {"^blocked=yes^"}, FormatECS: {`"type":["connection","denied"]`}, FormatOCSF: {`"blocked":true`},
+			Text: {" blocked=yes "}, CEF: {" act=blocked "}, LEEF: {"^blocked=yes^"}, ECS: {`"type":["connection","denied"]`}, OCSF: {`"blocked":true`},
 		}},
 		"low": {func(e *event.Event) { e.Severity = event.Low }, wants{
-			FormatText: {" sev=low "}, FormatCEF: {"|Blacklist hit|3|"}, FormatLEEF: {"^sev=3^"}, FormatECS: {`"severity":21`}, FormatOCSF: {`"severity_id":2`},
+			Text: {" sev=low "}, CEF: {"|Blacklist hit|3|"}, LEEF: {"^sev=3^"}, ECS: {`"severity":21`}, OCSF: {`"severity_id":2`},
 		}},
 		"medium": {func(e *event.Event) { e.Severity = event.Medium }, wants{
-			FormatText: {" sev=medium "}, FormatCEF: {"|Blacklist hit|5|"}, FormatLEEF: {"^sev=5^"}, FormatECS: {`"severity":47`}, FormatOCSF: {`"severity_id":3`},
+			Text: {" sev=medium "}, CEF: {"|Blacklist hit|5|"}, LEEF: {"^sev=5^"}, ECS: {`"severity":47`}, OCSF: {`"severity_id":3`},
 		}},
 		"high": {func(e *event.Event) { e.Severity = event.High }, wants{
-			FormatText: {" sev=high "}, FormatCEF: {"|Blacklist hit|8|"}, FormatLEEF: {"^sev=8^"}, FormatECS: {`"severity":73`}, FormatOCSF: {`"severity_id":4`},
+			Text: {" sev=high "}, CEF: {"|Blacklist hit|8|"}, LEEF: {"^sev=8^"}, ECS: {`"severity":73`}, OCSF: {`"severity_id":4`},
 		}},
 		"update": {func(e *event.Event) { e.Kind = event.KindUpdate }, wants{
-			FormatText: {"update src=10.0.0.5 spt="}, FormatCEF: {"|c2|Blacklist contact update|10|", " cat=update "}, FormatLEEF: {"|cat=update^"},
-			FormatECS:  {`"kind":"event"`, `"action":"update"`, `"dataset":"flowsnitch.hit"`},
-			FormatOCSF: {`"activity_id":2,"type_uid":200402`, `"is_alert":false`, `"uid":"contact/203.0.113.9/10.0.0.5"`},
+			Text: {"update src=10.0.0.5 spt="}, CEF: {"|c2|Blacklist contact update|10|", " cat=update "}, LEEF: {"|cat=update^"},
+			ECS:  {`"kind":"event"`, `"action":"update"`, `"dataset":"flowsnitch.hit"`},
+			OCSF: {`"activity_id":2,"type_uid":200402`, `"is_alert":false`, `"uid":"contact/203.0.113.9/10.0.0.5"`},
 		}},
 		"canary": {func(e *event.Event) { e.Kind = event.KindCanary }, wants{
-			FormatText: {"canary src=10.0.0.5 spt="}, FormatCEF: {"|canary|Canary|10|"}, FormatLEEF: {"|canary|^|cat=canary^"},
-			FormatECS: {`"kind":"event","action":"canary"`, `"dataset":"flowsnitch.canary"`, `!"category":[`, `!"type":[`}, FormatOCSF: {`"is_alert":false`, `"uid":"canary/203.0.113.9/10.0.0.5"`},
+			Text: {"canary src=10.0.0.5 spt="}, CEF: {"|canary|Canary|10|"}, LEEF: {"|canary|^|cat=canary^"},
+			ECS: {`"kind":"event","action":"canary"`, `"dataset":"flowsnitch.canary"`, `!"category":[`, `!"type":[`}, OCSF: {`"is_alert":false`, `"uid":"canary/203.0.113.9/10.0.0.5"`},
 		}},
 		"no listing": {func(e *event.Event) { e.Indicators = nil }, wants{
-			FormatText: {" feed=- "}, FormatCEF: {"|0|listed|Blacklist hit|", "!cs1", "!cs5"}, FormatLEEF: {"|listed|^|", "!feed"}, FormatECS: {"!threat"}, FormatOCSF: {"!osint", "!profiles", "!confidence"},
+			Text: {" feed=- "}, CEF: {"|0|listed|Blacklist hit|", "!cs1", "!cs5"}, LEEF: {"|listed|^|", "!feed"}, ECS: {"!threat"}, OCSF: {"!osint", "!profiles", "!confidence"},
 		}},
 		"beyond 63 bits": {func(e *event.Event) { e.Flows, e.Bytes, e.BytesBack = 1<<64-1, 1<<64-1, 0 }, wants{
-			FormatText: {" flows=18446744073709551615 "}, FormatECS: {`"flows":9223372036854775807`, `"bytes":9223372036854775807`}, FormatOCSF: {`"flows":9223372036854775807`},
+			Text: {" flows=18446744073709551615 "}, ECS: {`"flows":9223372036854775807`, `"bytes":9223372036854775807`}, OCSF: {`"flows":9223372036854775807`},
 		}},
 		"strict amber": {func(e *event.Event) { e.Indicators[0].TLP = "amber+strict" }, wants{
-			FormatECS: {`"tlp":"AMBER+STRICT"`}, FormatOCSF: {`"tlp":"AMBER STRICT"`},
+			ECS: {`"tlp":"AMBER+STRICT"`}, OCSF: {`"tlp":"AMBER STRICT"`},
 		}},
-		"end before start": {func(e *event.Event) { e.End = e.Start.Add(-1) }, wants{FormatECS: {"!duration"}}},
+		"end before start": {func(e *event.Event) { e.End = e.Start.Add(-1) }, wants{ECS: {"!duration"}}},
 		"a contact": {ofContact, wants{
-			FormatText: {" contact=" + contactID + " seq=3 last=yes service_port=443 contact_first_seen=2026-11-20T22:00:00.123Z folded=yes ports=9 ports_capped=yes " +
+			Text: {" contact=" + contactID + " seq=3 last=yes service_port=443 contact_first_seen=2026-11-20T22:00:00.123Z folded=yes ports=9 ports_capped=yes " +
 				"hosts=8 hosts_capped=yes ", " answered=no refused=yes blocked=no ", " embedded=192.0.2.9 "},
-			FormatCEF: {" flexString1Label=contact flexString1=" + contactID + " flexNumber1Label=seq flexNumber1=3 flexNumber2Label=service port flexNumber2=443 " +
+			CEF: {" flexString1Label=contact flexString1=" + contactID + " flexNumber1Label=seq flexNumber1=3 flexNumber2Label=service port flexNumber2=443 " +
 				"deviceCustomDate1Label=contact first seen deviceCustomDate1=1795212000123 flowsnitchLast=yes flowsnitchRefused=yes flowsnitchFolded=yes " +
 				"flowsnitchPorts=9 flowsnitchPortsCapped=yes flowsnitchHosts=8 flowsnitchHostsCapped=yes flowsnitchEmbedded=192.0.2.9 "},
-			FormatLEEF: {"^contact=" + contactID + "^seq=3^last=yes^servicePort=443^contactFirstSeen=2026-11-20T22:00:00.123Z^folded=yes^ports=9^portsCapped=yes^" +
+			LEEF: {"^contact=" + contactID + "^seq=3^last=yes^servicePort=443^contactFirstSeen=2026-11-20T22:00:00.123Z^folded=yes^ports=9^portsCapped=yes^" +
 				"hosts=8^hostsCapped=yes^", "^answered=no^refused=yes^blocked=no^", "^embedded=192.0.2.9^"},
-			FormatECS: {`"flowsnitch":{"contact":"` + contactID + `","seq":3,"last":true,`, `"embedded":"192.0.2.9"`,
+			ECS: {`"flowsnitch":{"contact":"` + contactID + `","seq":3,"last":true,`, `"embedded":"192.0.2.9"`,
 				`"refused":true,"blocked":false,"service_port":443,"contact_first_seen":"2026-11-20T22:00:00.123Z"`,
 				`"folded":true,"ports":9,"ports_capped":true,"hosts":8,"hosts_capped":true`},
-			FormatOCSF: {`"finding_info":{"uid":"` + contactID + `"`, `"activity_id":3,"type_uid":200403`, `"first_seen_time":1795212000123`,
+			OCSF: {`"finding_info":{"uid":"` + contactID + `"`, `"activity_id":3,"type_uid":200403`, `"first_seen_time":1795212000123`,
 				`"unmapped":{"contact":"` + contactID + `","seq":3,"last":true,`, `"embedded":"192.0.2.9"`,
 				`"refused":true,"blocked":false,"service_port":443,"contact_first_seen":"2026-11-20T22:00:00.123Z"`,
 				`"folded":true,"ports":9,"ports_capped":true,"hosts":8,"hosts_capped":true`},
@@ -263,15 +263,15 @@ func TestFormatsFields(t *testing.T) {
 		"IPFIX": {func(e *event.Event) { e.Version = flow.IPFIX }, exportedBy("ipfix")},
 		"sFlow": {func(e *event.Event) { e.Version = flow.SFlow }, exportedBy("sflow5")},
 		"nothing known": {func(e *event.Event) { *e = event.Event{Kind: event.KindHit} }, wants{
-			FormatText: {"hit src=- spt=0 dst=- dpt=0 proto=- feed=- sev=low dir=- ", "!invalid"}, FormatCEF: {"|listed|Blacklist hit|3|", "!invalid", "!rt="},
-			FormatLEEF: {"!invalid", "!devTime"}, FormatECS: {"!invalid", "!related", "!observer"}, FormatOCSF: {"!invalid", `!"time"`, `"uid":"00000000-`},
+			Text: {"hit src=- spt=0 dst=- dpt=0 proto=- feed=- sev=low dir=- ", "!invalid"}, CEF: {"|listed|Blacklist hit|3|", "!invalid", "!rt="},
+			LEEF: {"!invalid", "!devTime"}, ECS: {"!invalid", "!related", "!observer"}, OCSF: {"!invalid", `!"time"`, `"uid":"00000000-`},
 		}},
 	} {
 		for _, f := range forms {
 			e := eventtest.Hit()
 			tc.change(&e)
 			got := string(format(t, f.name, Options{})(nil, &e))
-			checkForm(t, got, MaxLine)
+			checkForm(t, got, event.MaxLine)
 			f.keys(t, got)
 			for _, want := range tc.wants[f.name] {
 				not, unwanted := strings.CutPrefix(want, "!")
@@ -320,7 +320,7 @@ func checkPoisoned(t *testing.T, name string, keys func(*testing.T, string) map[
 	want := keys(t, string(format(t, name, Options{})(nil, &e)))
 	eventtest.Poison(&e, s)
 	line := string(format(t, name, Options{})(nil, &e))
-	checkForm(t, line, MaxLine)
+	checkForm(t, line, event.MaxLine)
 	got := keys(t, line)
 	for key := range want { // the second listing may be gone
 		if strings.HasPrefix(key, ".osint.") || strings.HasPrefix(key, ".threat.enrichments.") {
@@ -449,7 +449,7 @@ func readJSON(t *testing.T, line string) map[string]string {
 	if !json.Valid([]byte(line)) {
 		t.Fatalf("not JSON: %s", line)
 	}
-	for path := range paths(t, []byte(line)) {
+	for path := range eventtest.Paths(t, []byte(line)) {
 		got[path] = ""
 	}
 	return got
@@ -460,11 +460,11 @@ func TestFormatsTexts(t *testing.T) {
 	e := eventtest.Hit()
 	e.Reason = `a "b" \c = d | e ] ^ é` + "\n👍\x1b"
 	for name, want := range map[string]string{
-		FormatText: `reason="a \"b\" \\c \= d | e ] ^ é\n👍` + "\ufffd" + `" `,
-		FormatCEF:  `msg=a "b" \\c \= d | e ] ^ é\n👍` + "\ufffd ",
-		FormatLEEF: `msg=a "b" \c = d | e ]   é 👍` + "\ufffd^",
-		FormatECS:  `"message":"a \"b\" \\c = d | e ] ^ é\n👍\u001b"`,
-		FormatOCSF: `"message":"a \"b\" \\c = d | e ] ^ é\n👍\u001b"`,
+		Text: `reason="a \"b\" \\c \= d | e ] ^ é\n👍` + "\ufffd" + `" `,
+		CEF:  `msg=a "b" \\c \= d | e ] ^ é\n👍` + "\ufffd ",
+		LEEF: `msg=a "b" \c = d | e ]   é 👍` + "\ufffd^",
+		ECS:  `"message":"a \"b\" \\c = d | e ] ^ é\n👍\u001b"`,
+		OCSF: `"message":"a \"b\" \\c = d | e ] ^ é\n👍\u001b"`,
 	} {
 		if got := string(format(t, name, Options{})(nil, &e)); !strings.Contains(got, want) {
 			t.Errorf("%s: want %s in\n%s", name, want, got)
@@ -479,7 +479,7 @@ func TestFormatsShorten(t *testing.T) {
 	for i := range 100 {
 		e.Indicators = append(e.Indicators, event.Indicator{Prefix: e.Indicators[0].Prefix, Feed: fmt.Sprint("feed-", i)})
 	}
-	for _, name := range []string{FormatECS, FormatOCSF} {
+	for _, name := range []string{ECS, OCSF} {
 		got := string(format(t, name, Options{})(nil, &e))
 		if !strings.Contains(got, e.Reason) || !strings.Contains(got, `"feed-0"`) || strings.Contains(got, `"feed-99"`) || !strings.Contains(got, `"indicators_total":102`) {
 			t.Errorf("%s: %s", name, got)
@@ -489,8 +489,8 @@ func TestFormatsShorten(t *testing.T) {
 
 func TestFormatsDoNotAllocate(t *testing.T) {
 	e := eventtest.Hit()
-	buf := make([]byte, 0, 2*MaxLine)
-	for _, name := range Formats() {
+	buf := make([]byte, 0, 2*event.MaxLine)
+	for _, name := range Names() {
 		for _, o := range []Options{{}, {Stamped: true, Limit: 1000}} {
 			f := format(t, name, o)
 			if n := testing.AllocsPerRun(100, func() { buf = f(buf[:0], &e) }); n != 0 {
@@ -513,7 +513,7 @@ func TestFormatByNameErrors(t *testing.T) {
 		{"cef", Options{Limit: 100}, "limit: 100 bytes are not allowed, 480 to 4096 are"},
 		{"text", Options{Limit: 9000}, "limit: 9000 bytes"},
 	} {
-		if f, err := FormatByName(tc.name, tc.o); err == nil || !strings.HasPrefix(err.Error(), tc.want) || f.Append != nil {
+		if f, err := ByName(tc.name, tc.o); err == nil || !strings.HasPrefix(err.Error(), tc.want) || f.Append != nil {
 			t.Errorf("%s %+v: got %v", tc.name, tc.o, err)
 		}
 	}
@@ -523,7 +523,7 @@ func TestFormatByNameErrors(t *testing.T) {
 func TestRelease(t *testing.T) {
 	e := eventtest.Hit()
 	for release, want := range map[string]string{"1.2.0": "1.2.0", "": "0", `v1|\ +x`: "v1____x"} {
-		for name, start := range map[string]string{FormatCEF: "CEF:0|", FormatLEEF: "LEEF:2.0|", FormatLEEF1: "LEEF:1.0|"} {
+		for name, start := range map[string]string{CEF: "CEF:0|", LEEF: "LEEF:2.0|", LEEF1: "LEEF:1.0|"} {
 			got := string(format(t, name, Options{Release: release})(nil, &e))
 			if want := start + "flowsnitch|flowsnitch|" + want + "|c2|"; !strings.HasPrefix(got, want) {
 				t.Errorf("got %s, want %s", got, want)
@@ -548,22 +548,22 @@ func TestAlertIP(t *testing.T) {
 	} {
 		e := flows
 		e.Role, e.Offender = role, addr(tc.offender)
-		text := string(format(t, FormatText, Options{AlertIP: AlertIndicator})(nil, &e))
+		text := string(format(t, Text, Options{AlertIP: AlertIndicator})(nil, &e))
 		if !strings.HasPrefix(text, "hit "+tc.want+" proto") {
 			t.Errorf("%s: %s", role, text)
 		}
-		native := format(t, FormatNative, Options{AlertIP: AlertIndicator})(nil, &e)
-		checkLine(t, &e, native)
+		native := format(t, Native, Options{AlertIP: AlertIndicator})(nil, &e)
+		eventtest.Paths(t, native)
 		want := strings.NewReplacer("src=", `"srcip":"`, " spt=", `","srcport":`, " dst=", `,"dstip":"`, " dpt=", `","dstport":`).Replace(tc.want)
 		if !bytes.Contains(native, []byte(want+`,"protocol"`)) {
 			t.Errorf("%s: want %s in %s", role, want, native)
 		}
-		if flow := format(t, FormatNative, Options{AlertIP: AlertFlow})(nil, &e); !bytes.Contains(flow, []byte(`"srcip":"10.0.0.5","srcport":51515,"dstip":"203.0.113.9","dstport":443,`)) {
+		if flow := format(t, Native, Options{AlertIP: AlertFlow})(nil, &e); !bytes.Contains(flow, []byte(`"srcip":"10.0.0.5","srcport":51515,"dstip":"203.0.113.9","dstport":443,`)) {
 			t.Errorf("%s: %s", role, flow)
 		}
 	}
 	own := eventtest.Alert() // it must never be our own address that gets blocked
-	if got := string(format(t, FormatText, Options{AlertIP: AlertIndicator})(nil, &own)); got != kvAlert {
+	if got := string(format(t, Text, Options{AlertIP: AlertIndicator})(nil, &own)); got != kvAlert {
 		t.Errorf("got %s", got)
 	}
 }
@@ -572,15 +572,15 @@ func TestStamped(t *testing.T) {
 	e := eventtest.Hit()
 	for sensor, want := range map[string]string{"pi-oslo": "pi-oslo", "": "-", "a b:c": "a_b_c"} {
 		e.Sensor = sensor
-		got := string(format(t, FormatText, Options{Stamped: true})(nil, &e))
+		got := string(format(t, Text, Options{Stamped: true})(nil, &e))
 		if want := "2026-11-20T23:00:00.123+00:00 " + want + " flowsnitch: hit src=10.0.0.5 "; !strings.HasPrefix(got, want) {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
 	e = eventtest.Longest()
 	eventtest.Poison(&e, eventtest.Hostile[7])
-	for _, limit := range []int{minLimit, MaxLine} {
-		checkForm(t, string(format(t, FormatText, Options{Stamped: true, Limit: limit})(nil, &e)), limit)
+	for _, limit := range []int{minLimit, event.MaxLine} {
+		checkForm(t, string(format(t, Text, Options{Stamped: true, Limit: limit})(nil, &e)), limit)
 	}
 }
 
@@ -600,9 +600,9 @@ func FuzzFormats(f *testing.F) {
 
 func BenchmarkFormats(b *testing.B) {
 	e := eventtest.Hit()
-	for _, name := range Formats() {
+	for _, name := range Names() {
 		b.Run(name, func(b *testing.B) {
-			f, err := FormatByName(name, Options{})
+			f, err := ByName(name, Options{})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -1,4 +1,4 @@
-package sinks
+package form
 
 import (
 	"net/netip"
@@ -6,6 +6,10 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/fit"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // pairs is a line of key=value that is being appended. A key whose value is empty
@@ -53,10 +57,10 @@ func (p *pairs) text(key, value string, limit int) {
 	}
 	p.begin(key)
 	if !p.quote {
-		p.b = appendCut(p.b, value, min(limit, p.room()), p.escape)
+		p.b = fit.AppendCut(p.b, value, min(limit, p.room()), p.escape)
 	} else {
 		p.b = append(p.b, '"')
-		p.b = append(appendCut(p.b, value, min(limit, p.room()-1), p.escape), '"')
+		p.b = append(fit.AppendCut(p.b, value, min(limit, p.room()-1), p.escape), '"')
 	}
 	p.end()
 }
@@ -67,7 +71,7 @@ func (p *pairs) name(key, value string) {
 		return
 	}
 	p.begin(key)
-	p.b = appendName(p.b, value, maxName)
+	p.b = fit.AppendName(p.b, value, event.MaxName)
 	p.end()
 }
 
@@ -113,13 +117,13 @@ func (p *pairs) prefix(key string, prefix netip.Prefix) {
 
 func (p *pairs) protocol(key string, protocol uint8) {
 	p.begin(key)
-	p.b = appendProtocol(p.b, protocol)
+	p.b = flow.AppendProtocol(p.b, protocol)
 	p.end()
 }
 
 func (p *pairs) id(key string, id [16]byte) {
 	p.begin(key)
-	p.b = appendID(p.b, id)
+	p.b = event.AppendID(p.b, id)
 	p.end()
 }
 
@@ -130,7 +134,7 @@ func (p *pairs) time(key string, t time.Time) {
 		return
 	}
 	p.begin(key)
-	p.b = t.AppendFormat(p.b, timeFormat)
+	p.b = t.AppendFormat(p.b, event.TimeFormat)
 	p.end()
 }
 

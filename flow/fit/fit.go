@@ -1,16 +1,30 @@
-package sinks
+// Package fit fits foreign text into bounded lines: cut to a limit, escaped, or stripped
+// of what a terminal would obey. Nothing here allocates but room in its destination.
+package fit
 
 import (
 	"unicode"
 	"unicode/utf8"
 )
 
-const ellipsis = "…"
+// Ellipsis marks a text that was cut.
+const Ellipsis = "…"
 
-// appendName appends s as a name made of letters, digits, dots, underscores and
+// Cut gives the first n bytes of s at most, and never half a character.
+func Cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+// AppendName appends s as a name made of letters, digits, dots, underscores and
 // hyphens, with "_" for everything else, at most limit bytes. OSSEC takes values by
 // regular expressions that stop at a backslash, so names must not need one.
-func appendName(dst []byte, s string, limit int) []byte {
+func AppendName(dst []byte, s string, limit int) []byte {
 	for i := range min(len(s), limit) {
 		c := s[i]
 		switch {
@@ -23,22 +37,22 @@ func appendName(dst []byte, s string, limit int) []byte {
 	return dst
 }
 
-// appendJSON appends s, escaped for the inside of a JSON string, in at most limit
+// AppendJSON appends s, escaped for the inside of a JSON string, in at most limit
 // bytes; a longer text ends in an ellipsis, never within an escape.
-func appendJSON(dst []byte, s string, limit int) []byte {
-	return appendCut(dst, s, limit, appendEscaped)
+func AppendJSON(dst []byte, s string, limit int) []byte {
+	return AppendCut(dst, s, limit, appendEscaped)
 }
 
-// appendCut appends s, every rune as escape writes it, in at most limit bytes; a
+// AppendCut appends s, every rune as escape writes it, in at most limit bytes; a
 // longer text ends in an ellipsis, never within an escape.
-func appendCut(dst []byte, s string, limit int, escape func([]byte, rune) []byte) []byte {
+func AppendCut(dst []byte, s string, limit int, escape func([]byte, rune) []byte) []byte {
 	start, cut := len(dst), len(dst)
 	for _, r := range s { // invalid bytes come as U+FFFD
 		dst = escape(dst, r)
 		switch n := len(dst) - start; {
 		case n > limit:
-			return append(dst[:cut], ellipsis...)
-		case n <= limit-len(ellipsis):
+			return append(dst[:cut], Ellipsis...)
+		case n <= limit-len(Ellipsis):
 			cut = len(dst)
 		}
 	}
@@ -76,10 +90,10 @@ func appendUnit(dst []byte, u rune) []byte {
 	return append(dst, '\\', 'u', digits[u>>12&15], digits[u>>8&15], digits[u>>4&15], digits[u&15])
 }
 
-// appendPlain appends s for a terminal, at most limit bytes and an ellipsis:
+// AppendPlain appends s for a terminal, at most limit bytes and an ellipsis:
 // escape sequences and characters without a glyph are left out, white space of
 // every kind is one blank.
-func appendPlain(dst []byte, s string, limit int) []byte {
+func AppendPlain(dst []byte, s string, limit int) []byte {
 	end := len(dst) + limit
 	for len(s) > 0 {
 		r, n := utf8.DecodeRuneInString(s)
@@ -91,7 +105,7 @@ func appendPlain(dst []byte, s string, limit int) []byte {
 			fallthrough
 		case unicode.IsPrint(r):
 			if len(dst)+utf8.RuneLen(r) > end {
-				return append(dst, ellipsis...)
+				return append(dst, Ellipsis...)
 			}
 			dst = utf8.AppendRune(dst, r)
 		}

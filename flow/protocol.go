@@ -1,9 +1,17 @@
-package sinks
+package flow
 
 import (
 	"strconv"
+	"strings"
+)
 
-	"github.com/flowsnitch/flowsnitch/flow"
+// IP protocols that are treated apart somewhere, by their IANA numbers.
+const (
+	ProtocolICMP   = 1
+	ProtocolTCP    = 6
+	ProtocolUDP    = 17
+	ProtocolICMPv6 = 58
+	ProtocolSCTP   = 132
 )
 
 // keywords are the lower-cased keywords of the IANA registry "Assigned Internet
@@ -26,48 +34,59 @@ var keywords = [...]string{
 	"shim6", "wesp", "rohc", "ethernet", "aggfrag", "nsh", "homa", // 140
 }
 
-// Protocol gives the keyword of an IP protocol in lower case, else its number.
-func Protocol(protocol uint8) string { return string(appendProtocol(nil, protocol)) }
+// numbers gives the numbers of the keywords.
+var numbers = func() map[string]uint8 {
+	m := make(map[string]uint8, len(keywords))
+	for n, keyword := range keywords {
+		if keyword != "" {
+			m[keyword] = uint8(n)
+		}
+	}
+	return m
+}()
 
-// appendProtocol appends the keyword of an IP protocol, else its number.
-func appendProtocol(dst []byte, protocol uint8) []byte {
+// ProtocolName gives the keyword of an IP protocol in lower case, else its number.
+func ProtocolName(protocol uint8) string { return string(AppendProtocol(nil, protocol)) }
+
+// ParseProtocol reads what [AppendProtocol] writes.
+func ParseProtocol(s string) (protocol uint8, ok bool) {
+	if n, ok := numbers[s]; ok {
+		return n, true
+	}
+	n, err := strconv.ParseUint(s, 10, 8)
+	return uint8(n), err == nil
+}
+
+// AppendProtocol appends the keyword of an IP protocol, else its number.
+func AppendProtocol(dst []byte, protocol uint8) []byte {
 	if int(protocol) < len(keywords) && keywords[protocol] != "" {
 		return append(dst, keywords[protocol]...)
 	}
 	return strconv.AppendUint(dst, uint64(protocol), 10)
 }
 
-// appendFlags appends the letters of the TCP flags that are set, in the order
+// tcpFlagLetters are those of the TCP flags, from 0x80 down.
+const tcpFlagLetters = "CEUAPRSF"
+
+// AppendTCPFlags appends the tcpFlagLetters of the TCP flags that are set, in the order
 // CWR, ECE, URG, ACK, PSH, RST, SYN, FIN.
-func appendFlags(dst []byte, flags uint16) []byte {
-	const letters = "CEUAPRSF"
-	for i := range len(letters) {
+func AppendTCPFlags(dst []byte, flags uint16) []byte {
+	for i := range len(tcpFlagLetters) {
 		if flags&(0x80>>i) != 0 {
-			dst = append(dst, letters[i])
+			dst = append(dst, tcpFlagLetters[i])
 		}
 	}
 	return dst
 }
 
-// exportProtocol gives the protocol of an export as text in every form: a number alone
-// would be taken for a NetFlow version where it is one of sFlow. Unknown ones are empty.
-func exportProtocol(v flow.Version) string {
-	switch v {
-	case flow.V5:
-		return "5"
-	case flow.V9:
-		return "9"
-	case flow.IPFIX:
-		return "ipfix"
-	case flow.SFlow:
-		return "sflow5"
+// ParseTCPFlags reads what [AppendTCPFlags] writes.
+func ParseTCPFlags(s string) (flags uint16, ok bool) {
+	for _, letter := range s {
+		i := strings.IndexRune(tcpFlagLetters, letter)
+		if i < 0 {
+			return 0, false
+		}
+		flags |= 0x80 >> i
 	}
-	return ""
+	return flags, true
 }
-
-// Protocols whose port fields hold a type and a code, which people do not read as
-// ports.
-const (
-	protoICMP   = 1
-	protoICMPv6 = 58
-)

@@ -1,0 +1,279 @@
+package event
+
+import (
+	"github.com/flowsnitch/flowsnitch/flow"
+)
+
+// JSONVersion is the version of the native form, its "v". Version 1 had the kind under
+// "event", the time behind the id, and the export protocol as a number.
+const JSONVersion = 2
+
+// MaxLine is the longest line that AppendJSON makes, in bytes, its newline
+// included. OSSEC reads 5,887 bytes at once and takes the rest for another event;
+// a write of one page is not torn by a reader.
+const MaxLine = 4096
+
+// Limits of one line, in bytes as written, escapes included. With texts cut to
+// minText and a single indicator, the longest event fits in MaxLine.
+const (
+	MaxText        = 1024 // reason and ref
+	minText        = 64
+	MaxDescription = 256
+	MaxLabel       = 128 // names that operators give
+	MaxName        = 64  // names of feeds, categories and the like
+	maxExporters   = 8   // addresses listed
+)
+
+// AppendJSON appends e as one line of JSON, newline included, in the form of
+// the hit log: fixed order of keys, `integration` first, so that cheap decoders can
+// tell it by its first bytes; empty values left out; `"srcip":` once, because OSSEC
+// takes the first.
+//
+// A line is never longer than [MaxLine]. What does not fit is left out whole: the
+// worst indicators first (indicators_total then tells how many there are), and
+// if the best alone is too long, texts are cut, marked by an fit.Ellipsis. Names of
+// feeds and categories are reduced to letters, digits, dots, underscores and hyphens.
+// Nothing is allocated but room in dst.
+func AppendJSON(dst []byte, e *Event) []byte { return Fit(dst, e, nativeByFlow) }
+
+// AppendJSONByOffender is [AppendJSON] with the offender as srcip, see [Event.OffenderFirst].
+func AppendJSONByOffender(dst []byte, e *Event) []byte { return Fit(dst, e, nativeByOffender) }
+
+// Fit appends e by encode, with texts cut ever shorter until the line is no longer
+// than MaxLine.
+func Fit(dst []byte, e *Event, encode func(dst []byte, e *Event, limit int) []byte) []byte {
+	start := len(dst)
+	for limit := MaxText; ; limit /= 2 {
+		dst = encode(dst[:start], e, limit)
+		if len(dst)-start <= MaxLine || limit <= minText {
+			return dst
+		}
+	}
+}
+
+func nativeByFlow(dst []byte, e *Event, limit int) []byte {
+	n := native{Line: Line{B: append(dst, '{')}, start: len(dst), limit: limit}
+	n.event(e, e.Ends())
+	return n.B
+}
+
+func nativeByOffender(dst []byte, e *Event, limit int) []byte {
+	n := native{Line: Line{B: append(dst, '{')}, start: len(dst), limit: limit}
+	n.event(e, e.OffenderFirst())
+	return n.B
+}
+
+// native writes the native form of one event.
+type native struct {
+	Line
+	start int // where the line begins in b
+	limit int // of the long texts
+}
+
+func (n *native) size() int { return len(n.B) - n.start }
+
+func (n *native) event(e *Event, ends Ends) {
+	n.Name("integration", "flowsnitch")
+	n.Time("@timestamp", e.Time) // Splunk looks for it in the first 128 characters
+	n.Number("v", JSONVersion)
+	n.Name("kind", string(e.Kind)) // a text under "event" breaks readers of ECS
+	n.ID("id", e.ID)
+	n.Contact(e)
+	n.Text("sensor", e.Sensor, MaxLabel)
+	if e.Kind != KindAlert {
+		n.tuple(e, ends)
+	}
+	n.Open("flowsnitch", '{')
+	n.finding(e)
+	if e.Kind != KindAlert {
+		n.traffic(e)
+	}
+	n.origin(e)
+	n.translated(e)
+	n.Text("community_id", e.CommunityID, MaxName)
+	n.Text("intel_version", e.IntelVersion, MaxName)
+	n.indicators(e.Indicators)
+	n.B = append(n.B, "}}\n"...)
+}
+
+// tuple writes the five fields that OSSEC and Wazuh know by themselves. They
+// stand at the top level, where nothing else may.
+func (n *native) tuple(e *Event, ends Ends) {
+	n.Addr("srcip", ends.Src)
+	if e.HasPorts {
+		n.Number("srcport", uint64(ends.SrcPort))
+	}
+	n.Addr("dstip", ends.Dst)
+	if e.HasPorts {
+		n.Number("dstport", uint64(ends.DstPort))
+	}
+	if e.HasProtocol {
+		n.Key("protocol")
+		n.B = append(flow.AppendProtocol(append(n.B, '"'), e.Protocol), '"')
+	}
+}
+
+// finding writes what was found and how bad it is. The best indicator stands here
+// flat, for rule engines that cannot read arrays.
+func (n *native) finding(e *Event) {
+	alert := e.Kind == KindAlert
+	n.Name("alert", e.Alert)
+	n.Addr("offender", e.Offender)
+	n.Addr("embedded", e.Embedded)
+	n.Addr("local", e.Local)
+	if !alert {
+		if e.Offender.IsValid() {
+			n.Name("role", e.Role.String())
+		}
+		n.Name("direction", string(e.Direction))
+		n.Name("answered", string(e.Answered))
+		n.Course(e)
+	}
+	n.Fold(e)
+	n.Name("severity", e.Severity.String())
+	if !alert || e.Score > 0 {
+		n.Number("score", uint64(e.Score))
+	}
+	n.Text("reason", e.Reason, n.limit)
+	if len(e.Indicators) > 0 {
+		n.best(&e.Indicators[0])
+	}
+}
+
+func (n *native) best(i *Indicator) {
+	n.Name("feed", i.Feed)
+	n.Name("category", i.Category)
+	n.Prefix("indicator", i.Prefix)
+	n.Text("ref", i.Ref, n.limit)
+	n.Name("tlp", i.TLP)
+}
+
+// traffic writes counters and times. The raw counters stand beside scaled ones
+// only where they differ from them.
+func (n *native) traffic(e *Event) {
+	n.Number("flows", e.Flows)
+	n.Number("packets", e.Packets)
+	n.Number("bytes", e.Bytes)
+	if e.Packets != e.PacketsRaw {
+		n.Count("packets_raw", e.PacketsRaw)
+	}
+	if e.Bytes != e.BytesRaw {
+		n.Count("bytes_raw", e.BytesRaw)
+	}
+	n.Count("packets_back", e.PacketsBack)
+	n.Count("bytes_back", e.BytesBack)
+	if e.TCPFlags&0xff != 0 {
+		n.Key("tcp_flags")
+		n.B = append(flow.AppendTCPFlags(append(n.B, '"'), e.TCPFlags), '"')
+	}
+	n.Count("sampling", uint64(e.Sampling))
+	n.Text("sampling_from", e.SamplingFrom, MaxLabel)
+	n.Time("start", e.Start)
+	n.Time("end", e.End)
+	n.Name("clock", e.Clock)
+}
+
+// origin writes who exported the flow.
+func (n *native) origin(e *Event) {
+	n.Addr("exporter", e.Exporter)
+	n.Text("exporter_name", e.ExporterName, MaxLabel)
+	if len(e.Exporters) > 1 {
+		n.Open("exporters", '[')
+		for _, a := range e.Exporters[:min(len(e.Exporters), maxExporters)] {
+			n.Addr("", a)
+		}
+		n.Close(']')
+	}
+	if len(e.Exporters) > maxExporters {
+		n.Number("exporters_total", uint64(len(e.Exporters)))
+	}
+	n.version(e)
+	if e.HasIf {
+		n.Number("in_if", uint64(e.InIf))
+		n.Number("out_if", uint64(e.OutIf))
+	}
+}
+
+// version writes the domain and the export protocol.
+func (n *native) version(e *Event) {
+	if e.Version == 0 {
+		return
+	}
+	n.Number("domain", uint64(e.Domain))
+	n.Name("version", ExportProtocol(e.Version))
+}
+
+// translated writes the addresses after translation and those of the packet
+// within the packet.
+func (n *native) translated(e *Event) {
+	if e.NATSrc.IsValid() || e.NATDst.IsValid() || e.NATSrcPort != 0 || e.NATDstPort != 0 {
+		n.Open("nat", '{')
+		n.Addr("src", e.NATSrc)
+		n.Count("src_port", uint64(e.NATSrcPort))
+		n.Addr("dst", e.NATDst)
+		n.Count("dst_port", uint64(e.NATDstPort))
+		n.Close('}')
+	}
+	if e.InnerSrc.IsValid() || e.InnerDst.IsValid() {
+		n.Open("inner", '{')
+		n.Addr("src", e.InnerSrc)
+		n.Addr("dst", e.InnerDst)
+		n.Close('}')
+	}
+}
+
+// indicators writes as many listings as fit, at least the best.
+func (n *native) indicators(list []Indicator) {
+	if len(list) == 0 {
+		return
+	}
+	const rest = len(`],"indicators_total":18446744073709551615}}` + "\n")
+	kept := 0
+	n.Open("indicators", '[')
+	for i := range list {
+		before := len(n.B)
+		n.indicator(&list[i])
+		if kept > 0 && n.size()+rest > MaxLine {
+			n.B = n.B[:before]
+			break
+		}
+		kept++
+	}
+	n.Close(']')
+	if kept < len(list) {
+		n.Number("indicators_total", uint64(len(list)))
+	}
+}
+
+func (n *native) indicator(i *Indicator) {
+	n.Open("", '{')
+	n.Prefix("prefix", i.Prefix)
+	n.Name("feed", i.Feed)
+	n.Name("category", i.Category)
+	n.Count("score", uint64(i.Score))
+	n.Text("ref", i.Ref, n.limit)
+	n.Time("first_seen", i.FirstSeen)
+	n.Time("last_seen", i.LastSeen)
+	n.Time("expires", i.Expires)
+	n.Count("port", uint64(i.Port))
+	n.Name("tlp", i.TLP)
+	n.Text("native_id", i.NativeID, MaxLabel)
+	n.Text("description", i.Description, min(n.limit, MaxDescription))
+	n.Close('}')
+}
+
+// ExportProtocol gives the protocol of an export as text in every form: a number alone
+// would be taken for a NetFlow version where it is one of sFlow. Unknown ones are empty.
+func ExportProtocol(v flow.Version) string {
+	switch v {
+	case flow.V5:
+		return "5"
+	case flow.V9:
+		return "9"
+	case flow.IPFIX:
+		return "ipfix"
+	case flow.SFlow:
+		return "sflow5"
+	}
+	return ""
+}

@@ -1,0 +1,166 @@
+package event
+
+import (
+	"encoding/hex"
+	"math"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/flowsnitch/flowsnitch/flow/fit"
+)
+
+// TimeFormat is RFC 3339 in UTC with milliseconds.
+const TimeFormat = "2006-01-02T15:04:05.000Z"
+
+// A Line is a JSON document that is being appended to. A key whose value is empty
+// is left out, key and all.
+type Line struct {
+	B []byte // what has been written
+}
+
+// Key begins a value: a comma where one is needed, and the key unless empty.
+func (l *Line) Key(key string) {
+	if n := len(l.B); n > 0 && l.B[n-1] != '{' && l.B[n-1] != '[' {
+		l.B = append(l.B, ',')
+	}
+	if key != "" {
+		l.B = append(append(append(l.B, '"'), key...), '"', ':')
+	}
+}
+
+// Open begins an object or an array, without a key within an array.
+func (l *Line) Open(key string, bracket byte) {
+	l.Key(key)
+	l.B = append(l.B, bracket)
+}
+
+// Close ends an object or an array.
+func (l *Line) Close(bracket byte) { l.B = append(l.B, bracket) }
+
+// Text writes foreign or free text.
+func (l *Line) Text(key, value string, limit int) {
+	if value == "" {
+		return
+	}
+	l.Key(key)
+	l.B = append(fit.AppendJSON(append(l.B, '"'), value, limit), '"')
+}
+
+// Name writes a word that must need no escape.
+func (l *Line) Name(key, value string) {
+	if value == "" {
+		return
+	}
+	l.Key(key)
+	l.B = append(fit.AppendName(append(l.B, '"'), value, MaxName), '"')
+}
+
+// Number writes a number, 0 as well.
+func (l *Line) Number(key string, value uint64) {
+	l.Key(key)
+	l.B = strconv.AppendUint(l.B, value, 10)
+}
+
+// Count writes a number that is absent when 0.
+func (l *Line) Count(key string, value uint64) {
+	if value != 0 {
+		l.Number(key, value)
+	}
+}
+
+// Bool writes true or false.
+func (l *Line) Bool(key string, value bool) {
+	l.Key(key)
+	l.B = strconv.AppendBool(l.B, value)
+}
+
+// Addr writes an address. Its zone is left out: an interface name is free text,
+// and means nothing on another machine.
+func (l *Line) Addr(key string, a netip.Addr) {
+	if !a.IsValid() {
+		return
+	}
+	l.Key(key)
+	l.B = append(a.WithZone("").AppendTo(append(l.B, '"')), '"')
+}
+
+// Prefix writes a prefix.
+func (l *Line) Prefix(key string, p netip.Prefix) {
+	if !p.IsValid() {
+		return
+	}
+	l.Key(key)
+	l.B = append(p.AppendTo(append(l.B, '"')), '"')
+}
+
+// Time writes a time; one that RFC 3339 cannot express counts as absent.
+func (l *Line) Time(key string, t time.Time) {
+	t = t.UTC()
+	if t.IsZero() || t.Year() < 0 || t.Year() > 9999 {
+		return
+	}
+	l.Key(key)
+	l.B = append(t.AppendFormat(append(l.B, '"'), TimeFormat), '"')
+}
+
+// ID writes a UUID in the form of RFC 9562.
+func (l *Line) ID(key string, id [16]byte) {
+	l.Key(key)
+	l.B = append(AppendID(append(l.B, '"'), id), '"')
+}
+
+// Long writes a number for readers whose numbers have 63 bits.
+func (l *Line) Long(key string, value uint64) { l.Number(key, min(value, math.MaxInt64)) }
+
+// Millis writes a time as milliseconds since 1970; one before that counts as absent.
+func (l *Line) Millis(key string, t time.Time) {
+	if ms := t.UnixMilli(); ms > 0 {
+		l.Number(key, uint64(ms))
+	}
+}
+
+// Flag writes true, and nothing for false.
+func (l *Line) Flag(key string, set bool) {
+	if set {
+		l.Bool(key, true)
+	}
+}
+
+// Contact writes which contact an event belongs to.
+func (l *Line) Contact(e *Event) {
+	if e.Contact == (uuid.UUID{}) {
+		return
+	}
+	l.ID("contact", e.Contact)
+	l.Count("seq", uint64(e.Seq))
+	l.Flag("last", e.Last)
+}
+
+// Course writes what became of a contact.
+func (l *Line) Course(e *Event) {
+	l.Flag("refused", e.Refused)
+	l.Bool("blocked", e.Blocked)
+	l.Count("service_port", uint64(e.ServicePort))
+	l.Time("contact_first_seen", e.ContactFirstSeen)
+}
+
+// Fold writes how much a folded contact stands for.
+func (l *Line) Fold(e *Event) {
+	l.Flag("folded", e.Folded)
+	l.Count("ports", uint64(e.Ports))
+	l.Flag("ports_capped", e.PortsCapped)
+	l.Count("hosts", uint64(e.Hosts))
+	l.Flag("hosts_capped", e.HostsCapped)
+}
+
+// AppendID appends a UUID in the form of RFC 9562.
+func AppendID(dst []byte, id [16]byte) []byte {
+	dst = hex.AppendEncode(dst, id[:4])
+	for _, group := range [...][]byte{id[4:6], id[6:8], id[8:10], id[10:]} {
+		dst = hex.AppendEncode(append(dst, '-'), group)
+	}
+	return dst
+}

@@ -1,0 +1,295 @@
+package form
+
+import (
+	"net/netip"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/fit"
+	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/google/uuid"
+)
+
+// ocsfVersion is the version of the Open Cybersecurity Schema Framework that
+// appendOCSF follows.
+const ocsfVersion = "1.5.0"
+
+// appendOCSF appends e as a Detection Finding of the Open Cybersecurity Schema
+// Framework (class 2004, with the profile osint where there is a listing), one line of JSON, newline included, at most
+// [event.MaxLine] bytes; what does not fit is left out as [event.AppendJSON] does, the worst
+// indicators first.
+//
+// A hit, an alert and a canary create a finding, an update updates it, and the last of a
+// contact closes it: the finding is the contact. What OCSF has no attribute for stands
+// under unmapped.
+func appendOCSF(dst []byte, e *event.Event) []byte { return event.Fit(dst, e, encodeOCSF) }
+
+func encodeOCSF(dst []byte, e *event.Event, limit int) []byte {
+	o := ocsf{Line: event.Line{B: append(dst, '{')}, start: len(dst), limit: limit}
+	o.class(e)
+	o.metadata(e)
+	o.finding(e)
+	if e.Kind != event.KindAlert {
+		o.evidences(e)
+	}
+	o.unmapped(e)
+	o.osint(e.Indicators)
+	o.B = append(o.B, "}\n"...)
+	return o.B
+}
+
+// ocsf writes the OCSF form of one event.
+type ocsf struct {
+	event.Line
+	start int // where the line begins in b
+	limit int // of the long texts
+}
+
+func (o *ocsf) class(e *event.Event) {
+	const class, create, update, end = 2004, 1, 2, 3
+	activity := uint64(create)
+	switch {
+	case e.Kind == event.KindUpdate && e.Last:
+		activity = end
+	case e.Kind == event.KindUpdate:
+		activity = update
+	}
+	o.Number("category_uid", 2)
+	o.Number("class_uid", class)
+	o.Number("activity_id", activity)
+	o.Number("type_uid", class*100+activity)
+	o.Number("severity_id", uint64(min(e.Severity, event.Critical))+2) // 2 = low
+	o.Millis("time", e.Time)
+	o.Text("message", e.Reason, o.limit)
+	o.Bool("is_alert", e.Kind == event.KindHit || e.Kind == event.KindAlert)
+	if e.Kind != event.KindAlert {
+		o.Number("risk_score", uint64(e.Score))
+	}
+	if len(e.Indicators) > 0 {
+		o.Count("confidence_score", uint64(e.Indicators[0].Score))
+		o.Number("confidence_id", ocsfConfidence(e.Indicators[0].Score))
+	}
+}
+
+// ocsfConfidence maps a score to unknown, low, medium and high, at the bounds of
+// STIX 2.1, appendix A.
+func ocsfConfidence(score uint8) uint64 {
+	switch {
+	case score == 0:
+		return 0
+	case score < 30:
+		return 1
+	case score < 70:
+		return 2
+	}
+	return 3
+}
+
+func (o *ocsf) metadata(e *event.Event) {
+	o.Open("metadata", '{')
+	o.Name("version", ocsfVersion)
+	o.Open("product", '{')
+	o.Name("name", "flowsnitch")
+	o.Name("vendor_name", "flowsnitch")
+	o.Close('}')
+	if len(e.Indicators) > 0 { // the profile requires its attribute
+		o.Open("profiles", '[')
+		o.Name("", "osint")
+		o.Close(']')
+	}
+	o.ID("uid", e.ID)
+	o.Name("event_code", string(e.Kind))
+	o.Text("log_provider", e.Sensor, event.MaxLabel)
+	o.Close('}')
+}
+
+func (o *ocsf) finding(e *event.Event) {
+	o.Open("finding_info", '{')
+	o.Key("uid")
+	o.B = append(appendFinding(append(o.B, '"'), e), '"')
+	o.Key("title")
+	o.B = append(append(append(o.B, '"'), title(e.Kind)...), '"')
+	o.Open("types", '[')
+	o.Name("", signature(e))
+	o.Close(']')
+	first := e.Start
+	if !e.ContactFirstSeen.IsZero() {
+		first = e.ContactFirstSeen
+	}
+	o.Millis("first_seen_time", first)
+	o.Millis("last_seen_time", e.End)
+	if len(e.Indicators) > 0 {
+		o.Text("src_url", e.Indicators[0].Ref, o.limit)
+	}
+	o.Close('}')
+}
+
+// appendFinding appends what names the finding: the id of the contact, the alert and whom
+// it is about, or the id of the event.
+func appendFinding(dst []byte, e *event.Event) []byte {
+	switch {
+	case e.Contact != uuid.UUID{}:
+		return event.AppendID(dst, e.Contact)
+	case !e.Offender.IsValid():
+		return event.AppendID(dst, e.ID)
+	}
+	dst = append(fit.AppendName(dst, signatureOfFinding(e), event.MaxName), '/')
+	dst = e.Offender.WithZone("").AppendTo(dst)
+	if e.Local.IsValid() {
+		dst = e.Local.WithZone("").AppendTo(append(dst, '/'))
+	}
+	return dst
+}
+
+func signatureOfFinding(e *event.Event) string {
+	if e.Kind == event.KindHit || e.Kind == event.KindUpdate {
+		return "contact"
+	}
+	return signature(e)
+}
+
+func (o *ocsf) evidences(e *event.Event) {
+	o.Open("evidences", '[')
+	o.Open("", '{')
+	o.endpoint("src_endpoint", e.Src, e.SrcPort, e.HasPorts)
+	o.endpoint("dst_endpoint", e.Dst, e.DstPort, e.HasPorts)
+	o.Open("connection_info", '{')
+	if e.HasProtocol {
+		o.Number("protocol_num", uint64(e.Protocol))
+		o.Key("protocol_name")
+		o.B = append(flow.AppendProtocol(append(o.B, '"'), e.Protocol), '"')
+	}
+	direction := ocsfDirection(e.Direction)
+	o.Number("direction_id", direction)
+	if direction == ocsfOther {
+		o.Name("direction", string(e.Direction)) // OCSF looks for the word there
+	}
+	o.Count("tcp_flags", uint64(e.TCPFlags&0xff))
+	o.Text("community_uid", e.CommunityID, event.MaxName)
+	o.Close('}')
+	o.Close('}')
+	o.Close(']')
+}
+
+func (o *ocsf) endpoint(key string, a netip.Addr, port uint16, hasPort bool) {
+	if !a.IsValid() && !hasPort {
+		return
+	}
+	o.Open(key, '{')
+	o.Addr("ip", a)
+	if hasPort {
+		o.Number("port", uint64(port))
+	}
+	o.Close('}')
+}
+
+// ocsfDirection gives inbound, outbound, lateral, other or unknown.
+func ocsfDirection(d event.Direction) uint64 {
+	switch d {
+	case event.Inbound:
+		return 1
+	case event.Outbound:
+		return 2
+	case event.Internal:
+		return 3
+	case event.Transit:
+		return ocsfOther
+	}
+	return 0
+}
+
+// ocsfOther stands where OCSF has no number and the word is in the sibling of the key.
+const ocsfOther = 99
+
+// unmapped writes what OCSF has no attribute for, with the names of the native form.
+func (o *ocsf) unmapped(e *event.Event) {
+	o.Open("unmapped", '{')
+	o.Name("alert", e.Alert)
+	o.Contact(e)
+	o.Addr("offender", e.Offender)
+	o.Addr("embedded", e.Embedded)
+	o.Addr("local", e.Local)
+	if e.Kind != event.KindAlert {
+		o.traffic(e)
+	}
+	o.Fold(e)
+	if len(e.Indicators) > 0 {
+		o.Number("indicators_total", uint64(len(e.Indicators)))
+	}
+	o.Addr("exporter", e.Exporter)
+	o.Text("exporter_name", e.ExporterName, event.MaxLabel)
+	if e.HasIf {
+		o.Number("in_if", uint64(e.InIf))
+		o.Number("out_if", uint64(e.OutIf))
+	}
+	o.Addr("nat_src", e.NATSrc)
+	o.Count("nat_src_port", uint64(e.NATSrcPort))
+	o.Addr("nat_dst", e.NATDst)
+	o.Count("nat_dst_port", uint64(e.NATDstPort))
+	o.Addr("inner_src", e.InnerSrc)
+	o.Addr("inner_dst", e.InnerDst)
+	o.Text("intel_version", e.IntelVersion, event.MaxName)
+	o.Close('}')
+}
+
+func (o *ocsf) traffic(e *event.Event) {
+	if e.Offender.IsValid() {
+		o.Name("role", e.Role.String())
+	}
+	o.Name("direction", string(e.Direction))
+	o.Name("answered", string(e.Answered))
+	o.Course(e)
+	o.Long("flows", e.Flows)
+	o.Long("packets", e.Packets)
+	o.Long("bytes", e.Bytes)
+	if e.PacketsBack != 0 {
+		o.Long("packets_back", e.PacketsBack)
+	}
+	if e.BytesBack != 0 {
+		o.Long("bytes_back", e.BytesBack)
+	}
+	o.Count("sampling", uint64(e.Sampling))
+	o.Name("clock", e.Clock)
+	o.Name("version", event.ExportProtocol(e.Version))
+}
+
+// osint writes as many listings as fit, at least the best.
+func (o *ocsf) osint(list []event.Indicator) {
+	if len(list) == 0 {
+		return
+	}
+	const rest = len("]}\n")
+	o.Open("osint", '[')
+	for i := range list {
+		before := len(o.B)
+		o.indicator(&list[i])
+		if i > 0 && len(o.B)-o.start+rest > event.MaxLine {
+			o.B = o.B[:before]
+			break
+		}
+	}
+	o.Close(']')
+}
+
+func (o *ocsf) indicator(i *event.Indicator) {
+	o.Open("", '{')
+	o.Number("type_id", 1) // IP address
+	if i.Prefix.IsSingleIP() {
+		o.Addr("value", i.Prefix.Addr())
+	} else {
+		o.Prefix("value", i.Prefix)
+		o.Prefix("subnet", i.Prefix)
+	}
+	o.Name("vendor_name", i.Feed)
+	o.Text("uid", i.NativeID, event.MaxLabel)
+	o.Name("category", i.Category)
+	o.Number("confidence_id", ocsfConfidence(i.Score))
+	o.Millis("created_time", i.FirstSeen)
+	o.Millis("modified_time", i.LastSeen)
+	o.Millis("expiration_time", i.Expires)
+	o.Text("src_url", i.Ref, o.limit)
+	o.Text("desc", i.Description, min(o.limit, event.MaxDescription))
+	if i.TLP != "" {
+		tlp(&o.Line, "tlp", i.TLP, ' ')
+	}
+	o.Close('}')
+}
