@@ -83,6 +83,39 @@ func TestIntelParseCorpus(t *testing.T) {
 	}
 }
 
+// TestIntelParseRejects: the exit code is 1 for a list that is rejected as a whole, and what
+// it holds is printed all the same.
+func TestIntelParseRejects(t *testing.T) {
+	const drop = `{"cidr":"203.0.113.0/24","sblid":"SBL1"}` + "\n"
+	for _, tt := range []struct{ format, list, out, why string }{
+		{"drop-json", drop, "203.0.113.0/24\n", "its end is missing"},
+		{"drop-json", drop + `{"type":"metadata","records":2}` + "\n", "203.0.113.0/24\n", "it announces 2 entries and holds 1"},
+		{"drop-json", drop + `{"type":"metadata","records":1}` + "\n", "203.0.113.0/24\n", ""},
+		{"", "one.example\ntwo.example\n", "", "no prefix in 2 rows"},
+		{"ipset", "203.0.113.1\n", "", "no prefix in 1 rows"},
+		{"", "<!DOCTYPE html><p>gone", "", "HTML or XML"},
+		{"csv:ip", "a,b\n203.0.113.1,x\n", "", `no column "ip"`},
+		{"stix", "203.0.113.1\n", "", "document rejected"},
+		{"", "# nothing today\n", "", ""},
+		{"", "203.0.113.1\nnonsense\n", "203.0.113.1/32\n", ""},
+		{"stix", `{"objects":[]}`, "", ""},
+		{"misp", `{"Event":{"uuid":"1","Attribute":[{"type":"md5","value":"x","to_ids":true}]}}`, "", ""},
+	} {
+		args := []string{"intel", "parse", file(t, "list", tt.list)}
+		if tt.format != "" {
+			args = append(args, "--format", tt.format)
+		}
+		r := command(t, args...)
+		want := exitDone
+		if tt.why != "" {
+			want = exitFailed
+		}
+		if r.code != want || r.out != tt.out || !strings.Contains(r.err, tt.why) {
+			t.Errorf("%s %q: exit code %d, %q, %s", tt.format, tt.list, r.code, r.out, r.err)
+		}
+	}
+}
+
 func TestIntelParse(t *testing.T) {
 	const list = "# a comment\n203.0.113.9\n198.51.100.77/24 ; SBL1\nnonsense\n10.0.0.1-10.0.0.2\n203.0.113.9\n"
 	const want = "10.0.0.1/32\n10.0.0.2/32\n198.51.100.0/24\n203.0.113.9/32\n"

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,8 +38,10 @@ func newIntelParse() *cobra.Command {
 		Short: "Print the prefixes that a list holds, one a line",
 		Long: `parse prints what the parser finds in a file ("-" for standard input): canonical
 prefixes, sorted, exclusions with "!", before guards, allowlists and ageing. A report
-goes to standard error. Without --format the content decides. The exit code is 1 for a
-document that is rejected.
+goes to standard error. Without --format the content decides. The exit code is 1 for a list
+that is rejected: it is not what its format requires, its end is missing, it announces
+another number of rows than it holds, or none of its rows has a prefix. An empty list is
+not rejected, nor is a page of MISP, OTX or STIX without addresses.
 
 Formats: ` + strings.Join(feeds.Formats(), ", "),
 		Example: `  flowsnitch intel parse bad.txt
@@ -90,10 +93,33 @@ func parseList(c *cobra.Command, path string, opts feeds.Options, refs bool) err
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
+	write := list.WritePrefixes
 	if refs {
-		return list.WriteRefs(c.OutOrStdout())
+		write = list.WriteRefs
 	}
-	return list.WritePrefixes(c.OutOrStdout())
+	if err := write(c.OutOrStdout()); err != nil {
+		return err
+	}
+	if why := rejection(&r); why != "" {
+		return fmt.Errorf("%s: rejected: %s", path, why)
+	}
+	return nil
+}
+
+// rejection says why a list as a whole is not used as a feed; empty = it is. Documents of
+// objects may have no address, as other objects of their source have.
+func rejection(r *feeds.Report) string {
+	switch r.Verdict {
+	case feeds.Truncated:
+		return "its end is missing"
+	case feeds.Mismatch:
+		return fmt.Sprintf("it announces %d entries and holds %d", r.Declared, r.Accepted+r.Excluded+r.Rejected+r.Skipped)
+	case feeds.NoPrefix:
+		if !slices.Contains([]string{"misp", "otx", "stix"}, r.Format) {
+			return fmt.Sprintf("no prefix in %d rows", r.Rejected+r.Skipped)
+		}
+	}
+	return ""
 }
 
 // openList opens a file of listed prefixes. The error begins with its path, once.

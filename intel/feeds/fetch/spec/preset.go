@@ -73,7 +73,8 @@ func Presets() []Preset {
 }
 
 // checkedOn tells when the address of a preset was last found in public documentation,
-// and where: audits and catalogues that fetch what they list, else projects that use it.
+// and where: audits and catalogues that fetch what they list, else the provider's own
+// documentation or clients, else projects that use it.
 func checkedOn(name string) string {
 	switch name {
 	case "greensnow", "binarydefense", "cins-army", "firehol-level2", "spamhaus-drop", "blocklist-de", "ipsum", "c2intel":
@@ -84,10 +85,20 @@ func checkedOn(name string) string {
 		return "2026-09-19, a catalogue of MISP feeds"
 	case "feodo":
 		return "2026-09-12, a probe of abuse.ch: answers, its CSV unchanged since 2026-03-04"
-	case "spamhaus-drop-v6", "dataplane-sshclient", "bruteforceblocker", "dshield-intelfeed", "tor-exit":
-		return "2026-11-30, in the code of projects in use; not dated"
-	case "threatfox", "abuseipdb", "crowdsec", "otx":
-		return "2026-11-30, documentation of the API and its clients; not dated"
+	case "spamhaus-drop-v6":
+		return "2026-11-30, descriptions of Spamhaus' JSON lists of 2024; its own page could not be reached"
+	case "tor-exit":
+		return "2026-11-30, the Tor Project's format of exit lists, and its notice of March 2020 on the service"
+	case "dataplane-sshclient", "bruteforceblocker", "dshield-intelfeed":
+		return "2026-11-30, in the code of projects in use; no documentation of the provider could be reached"
+	case "threatfox":
+		return "2026-11-30, abuse.ch's own example clients (github.com/abusech/ThreatFox)"
+	case "abuseipdb":
+		return "2026-11-30, the provider's documentation (docs.abuseipdb.com)"
+	case "crowdsec":
+		return "2026-11-30, the provider's documentation (docs.crowdsec.net, raw IP list)"
+	case "otx":
+		return "2026-11-30, the provider's own client (OTX-Python-SDK)"
 	}
 	if strings.HasPrefix(name, "warn-") {
 		return "2026-09-08, main branch of MISP's warninglists, type cidr"
