@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"time"
 )
@@ -162,6 +163,12 @@ type Record struct {
 // Addr6 is an IPv6 address as two numbers, most significant first: the form in
 // which whole sets of addresses are matched.
 type Addr6 struct{ Hi, Lo uint64 }
+
+// Addr6Of returns an address as two numbers, an IPv4 one as IPv4-mapped.
+func Addr6Of(a netip.Addr) Addr6 {
+	b := a.As16()
+	return Addr6{Hi: binary.BigEndian.Uint64(b[:8]), Lo: binary.BigEndian.Uint64(b[8:])}
+}
 
 // Addr gives a as a netip.Addr.
 func (a Addr6) Addr() netip.Addr {

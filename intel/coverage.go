@@ -28,7 +28,7 @@ func (p prefix6) compare(o prefix6) int {
 
 // Add adds a valid prefix.
 func (c *Coverage) Add(p netip.Prefix) {
-	p = unmapped(p)
+	p = Canonical(p)
 	c.done = false
 	if p.Addr().Is4() {
 		a := p.Addr().As4()

@@ -53,7 +53,7 @@ func CheckNAT64(prefixes []netip.Prefix) error {
 func NewEmbedding(nat64 []netip.Prefix) *Embedding {
 	e := new(Embedding)
 	for _, p := range nat64 {
-		t := translation{addr: addr6(p.Masked().Addr()), mask: flow.Addr6{Hi: ^uint64(0) << max(64-p.Bits(), 0)}, bits: p.Bits()}
+		t := translation{addr: flow.Addr6Of(p.Masked().Addr()), mask: flow.Addr6{Hi: ^uint64(0) << max(64-p.Bits(), 0)}, bits: p.Bits()}
 		if p.Bits() > 64 {
 			t.mask.Lo = ^uint64(0) << (128 - p.Bits())
 		}
@@ -68,7 +68,7 @@ func (e *Embedding) IPv4(a netip.Addr) (netip.Addr, bool) {
 	if !a.Is6() || a.Is4In6() {
 		return netip.Addr{}, false
 	}
-	v4 := e.find(addr6(a))
+	v4 := e.Find(flow.Addr6Of(a))
 	return flow.Addr4(v4), v4 != 0
 }
 
@@ -84,12 +84,12 @@ const (
 	universal   = 0x0200_0000
 )
 
-// covering gives the operator's prefix that p lies in.
-func (e *Embedding) covering(p netip.Prefix) (by netip.Prefix, ok bool) {
+// Covering gives the operator's prefix that p lies in.
+func (e *Embedding) Covering(p netip.Prefix) (by netip.Prefix, ok bool) {
 	if e == nil || len(e.own) == 0 || !p.Addr().Is6() {
 		return netip.Prefix{}, false
 	}
-	a := addr6(p.Addr())
+	a := flow.Addr6Of(p.Addr())
 	for i := range e.own {
 		if t := &e.own[i]; t.has(a) && p.Bits() >= t.bits {
 			return netip.PrefixFrom(t.addr.Addr(), t.bits), true
@@ -102,8 +102,8 @@ func (t *translation) has(a flow.Addr6) bool {
 	return a.Hi&t.mask.Hi == t.addr.Hi && a.Lo&t.mask.Lo == t.addr.Lo
 }
 
-// find gives the IPv4 address that a carries, 0 when it carries none.
-func (e *Embedding) find(a flow.Addr6) uint32 {
+// Find gives the IPv4 address that a carries, 0 when it carries none.
+func (e *Embedding) Find(a flow.Addr6) uint32 {
 	if e != nil {
 		for i := range e.own {
 			if t := &e.own[i]; t.has(a) {
@@ -167,9 +167,9 @@ func wellKnown(a flow.Addr6) uint32 {
 	return uint32(a.Lo)
 }
 
-// blocks yields the first 32 bits of all that may carry an IPv4 address, apart from 6to4
-// and ISATAP, see mayEmbed.
-func (e *Embedding) blocks(yield func(uint32) bool) {
+// Blocks yields the first 32 bits of all that may carry an IPv4 address, apart from 6to4
+// and ISATAP, see MayEmbed.
+func (e *Embedding) Blocks(yield func(uint32) bool) {
 	for _, b := range [...]uint32{blockZero, blockNAT64, blockTeredo} {
 		if !yield(b) {
 			return
@@ -185,14 +185,14 @@ func (e *Embedding) blocks(yield func(uint32) bool) {
 	}
 }
 
-// mayEmbed gives 1 for an address of 6to4 or ISATAP, else 0, without a branch: both
+// MayEmbed gives 1 for an address of 6to4 or ISATAP, else 0, without a branch: both
 // factors have less than 32 bits, so the product is zero when either is.
-func mayEmbed(a flow.Addr6) uint64 {
+func MayEmbed(a flow.Addr6) uint64 {
 	return ((a.Hi>>48^first6to4)*(a.Lo>>32&^universal^isatap) - 1) >> 63
 }
 
-// equal reports whether both have the same prefixes.
-func (e *Embedding) equal(o *Embedding) bool {
+// Equal reports whether both have the same prefixes.
+func (e *Embedding) Equal(o *Embedding) bool {
 	if e == nil || o == nil {
 		return e == o
 	}

@@ -16,7 +16,7 @@ type Networks struct{ set bart.Lite }
 func NewNetworks(prefixes []netip.Prefix) *Networks {
 	n := new(Networks)
 	for _, p := range prefixes {
-		n.set.Insert(unmapped(p))
+		n.set.Insert(Canonical(p))
 	}
 	return n
 }
@@ -44,18 +44,18 @@ func (n *Networks) Contains(a netip.Addr) bool { return n.set.Contains(a.Unmap()
 // Len gives the number of distinct prefixes in the set.
 func (n *Networks) Len() int { return n.set.Size() }
 
-// covering gives the longest prefix of the set that covers all of p.
-func (n *Networks) covering(p netip.Prefix) (netip.Prefix, bool) {
+// Covering gives the longest prefix of the set that covers all of p.
+func (n *Networks) Covering(p netip.Prefix) (netip.Prefix, bool) {
 	return n.set.LookupPrefixLPM(p)
 }
 
-// overlapping gives a prefix of the set that shares addresses with p: the longest
+// Overlapping gives a prefix of the set that shares addresses with p: the longest
 // that covers p, else the first one inside p.
-func (n *Networks) overlapping(p netip.Prefix) (netip.Prefix, bool) {
+func (n *Networks) Overlapping(p netip.Prefix) (netip.Prefix, bool) {
 	if !n.set.OverlapsPrefix(p) {
 		return netip.Prefix{}, false
 	}
-	if by, ok := n.covering(p); ok {
+	if by, ok := n.Covering(p); ok {
 		return by, true
 	}
 	for by := range n.set.Subnets(p) {

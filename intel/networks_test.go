@@ -6,7 +6,7 @@ import (
 )
 
 func TestNetworks(t *testing.T) {
-	n := NewNetworks(append(DefaultHome(), pfx("::ffff:62.1.2.3/112"), netip.Prefix{}))
+	n := NewNetworks(append(DefaultHome(), netip.MustParsePrefix("::ffff:62.1.2.3/112"), netip.Prefix{}))
 	for a, want := range map[string]bool{
 		"10.0.0.1": true, "172.31.255.255": true, "172.32.0.0": false, "192.168.1.1": true,
 		"169.254.1.1": true, "fe80::1%eth0": true, "fd00::1": true, "::ffff:10.0.0.1": true,
@@ -74,7 +74,7 @@ func TestSpecialPurpose(t *testing.T) {
 		{"2a00:1450::/32", ""},
 	}
 	for _, tt := range tests {
-		name, overlaps := SpecialPurpose(pfx(tt.prefix))
+		name, overlaps := SpecialPurpose(netip.MustParsePrefix(tt.prefix))
 		if name != tt.name || overlaps != (tt.name != "") {
 			t.Errorf("%s: got %q, %t, want %q", tt.prefix, name, overlaps, tt.name)
 		}

@@ -83,12 +83,12 @@ func special(prefix, name string) specialRange {
 // (RFC 6890) without their globally usable parts, and all IPv6 outside 2000::/3.
 // name says what the space is for.
 func SpecialPurpose(p netip.Prefix) (name string, overlaps bool) {
-	_, name, overlaps = specialOf(p)
+	_, name, overlaps = SpecialRange(p)
 	return name, overlaps
 }
 
-// specialOf is SpecialPurpose with the range that p overlaps.
-func specialOf(p netip.Prefix) (by netip.Prefix, name string, overlaps bool) {
+// SpecialRange is SpecialPurpose with the range that p overlaps.
+func SpecialRange(p netip.Prefix) (by netip.Prefix, name string, overlaps bool) {
 	ranges := special4
 	if p.Addr().Is6() {
 		ranges = special6
@@ -118,8 +118,8 @@ func networksOf(lists ...[]specialRange) *Networks {
 	return n
 }
 
-// specialAddr is SpecialPurpose for one address, quicker.
-func specialAddr(a netip.Addr) bool {
+// IsSpecial is SpecialPurpose for one address, quicker.
+func IsSpecial(a netip.Addr) bool {
 	if a.Is6() && !globalUnicast6.Contains(a) {
 		return true
 	}
@@ -140,10 +140,10 @@ func covers(p, q netip.Prefix) bool {
 	return p.Bits() <= q.Bits() && p.Contains(q.Addr())
 }
 
-// unmapped gives p in the form in which tables hold prefixes: masked, and IPv4
+// Canonical gives p in the form in which tables hold prefixes: masked, and IPv4
 // where it is IPv4 in IPv6 clothes. It is invalid when p is. ::ffff:0:0/96, which
 // has been seen on a list, becomes 0.0.0.0/0, and whoever calls must refuse that.
-func unmapped(p netip.Prefix) netip.Prefix {
+func Canonical(p netip.Prefix) netip.Prefix {
 	p = p.Masked()
 	if p.Addr().Is4In6() && p.Bits() >= 96 {
 		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)

@@ -11,11 +11,13 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/spf13/cobra"
+
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
-	"github.com/spf13/cobra"
 )
 
 // Exit codes of lookup beside those of wrong use and failure: of several addresses the
@@ -249,21 +251,21 @@ type lookupAnswer struct {
 // A lookupListing is an entry of a feed; with a reason one that is not used, or a network
 // that no feed may list.
 type lookupListing struct {
-	Prefix      netip.Prefix `json:"prefix"`
-	Feed        string       `json:"feed,omitempty"`
-	Score       uint8        `json:"score,omitempty"`
-	Category    string       `json:"category,omitempty"`
-	Port        uint16       `json:"port,omitempty"`
-	Reference   string       `json:"reference,omitempty"`
-	ID          string       `json:"id,omitempty"`
-	Description string       `json:"description,omitempty"`
-	TLP         string       `json:"tlp,omitempty"`
-	FirstSeen   time.Time    `json:"first_seen,omitzero"`
-	LastSeen    time.Time    `json:"last_seen,omitzero"`
-	Expires     time.Time    `json:"expires,omitzero"`
-	Reason      intel.Reason `json:"reason,omitempty"`
-	By          netip.Prefix `json:"by,omitzero"`
-	ByName      string       `json:"by_name,omitempty"`
+	Prefix      netip.Prefix  `json:"prefix"`
+	Feed        string        `json:"feed,omitempty"`
+	Score       uint8         `json:"score,omitempty"`
+	Category    string        `json:"category,omitempty"`
+	Port        uint16        `json:"port,omitempty"`
+	Reference   string        `json:"reference,omitempty"`
+	ID          string        `json:"id,omitempty"`
+	Description string        `json:"description,omitempty"`
+	TLP         string        `json:"tlp,omitempty"`
+	FirstSeen   time.Time     `json:"first_seen,omitzero"`
+	LastSeen    time.Time     `json:"last_seen,omitzero"`
+	Expires     time.Time     `json:"expires,omitzero"`
+	Reason      lookup.Reason `json:"reason,omitempty"`
+	By          netip.Prefix  `json:"by,omitzero"`
+	ByName      string        `json:"by_name,omitempty"`
 }
 
 func lookupLine(query string, l *app.Lookup) lookupAnswer {
@@ -292,7 +294,7 @@ func listingOf(ind *intel.Indicator) lookupListing {
 }
 
 // stopText says what keeps a listing from being used, or would keep it.
-func stopText(name string, s intel.Suppression) string {
+func stopText(name string, s lookup.Suppression) string {
 	why := string(s.Reason)
 	if s.By.IsValid() {
 		why += " " + s.By.String()

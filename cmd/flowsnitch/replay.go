@@ -6,15 +6,16 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
-	"github.com/spf13/cobra"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // newReplay makes the command that sends captures through the real path.
@@ -58,7 +59,7 @@ func replay(c *cobra.Command, cfg *configs.Config, lists, paths []string) error 
 	if table.Len() == 0 {
 		fmt.Fprintln(c.ErrOrStderr(), "nothing is listed, so nothing can be a hit: give a list of prefixes with --intel FILE")
 	}
-	store := intel.NewStore()
+	store := lookup.NewStore()
 	store.Swap(table)
 	out := &linePrinter{w: bufio.NewWriterSize(c.OutOrStdout(), 1<<16)}
 	sum := &captureSummary{}
@@ -85,7 +86,7 @@ func replay(c *cobra.Command, cfg *configs.Config, lists, paths []string) error 
 
 // buildTable compiles the lists, and says on standard error what is wrong with those
 // that are used nevertheless.
-func buildTable(c *cobra.Command, cfg *configs.Config, lists []string) (*intel.Table, []fetch.Status, error) {
+func buildTable(c *cobra.Command, cfg *configs.Config, lists []string) (*lookup.Table, []fetch.Status, error) {
 	table, feeds, err := app.BuildTable(cfg, lists)
 	for i := range feeds {
 		if complaint := app.Complaint(&feeds[i]); err == nil && complaint != "" {
@@ -96,7 +97,7 @@ func buildTable(c *cobra.Command, cfg *configs.Config, lists []string) (*intel.T
 }
 
 // replayFile matches one capture with exporters and contacts of its own.
-func replayFile(c *cobra.Command, cfg *configs.Config, store *intel.Store, path string, sum *captureSummary, out *linePrinter) (uint64, error) {
+func replayFile(c *cobra.Command, cfg *configs.Config, store *lookup.Store, path string, sum *captureSummary, out *linePrinter) (uint64, error) {
 	x := decode.NewExporters(cfg.Limits)
 	app.ReadTunnels(x, cfg)
 	contacts := correlate.New(cfg.Contact, out.events)

@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // The lanes of a batch: hits by the severity that they can reach, low to critical, and
@@ -27,7 +27,7 @@ const (
 // more.
 type chunk struct {
 	records  [chunkRecords]flow.Record
-	hits     [chunkHits]intel.Hit
+	hits     [chunkHits]lookup.Hit
 	order    [chunkHits]uint16 // of each hit among all of its batch
 	nRecords int
 	nHits    int
@@ -86,7 +86,7 @@ func (b *Batch) Len() (n int) {
 
 // add copies a record and its hits, one or more, into a lane, and reports whether the batch is full:
 // then it must be handed over or emptied before the next one.
-func (b *Batch) add(lane int, r *flow.Record, hits []intel.Hit) (full bool) {
+func (b *Batch) add(lane int, r *flow.Record, hits []lookup.Hit) (full bool) {
 	c := b.lanes[lane]
 	if c == nil {
 		c = chunks.Get().(*chunk)
@@ -108,7 +108,7 @@ func (b *Batch) add(lane int, r *flow.Record, hits []intel.Hit) (full bool) {
 
 // AppendHits appends the hits in the order in which they were found. They are valid
 // until Reset.
-func (b *Batch) AppendHits(hits []intel.Hit) []intel.Hit {
+func (b *Batch) AppendHits(hits []lookup.Hit) []lookup.Hit {
 	var at [numLanes]int
 	for {
 		var first *chunk
@@ -140,7 +140,7 @@ func (b *Batch) Reset() {
 // HandTo gives a function for a [Matcher] without a loop: it handles the hits of a batch
 // at the time that clock gives, and empties it.
 func (c *Correlator) HandTo(clock func() time.Time) func(*Batch) {
-	var hits []intel.Hit
+	var hits []lookup.Hit
 	return func(b *Batch) {
 		hits = b.AppendHits(hits[:0])
 		c.Handle(hits, clock())

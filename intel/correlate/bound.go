@@ -2,8 +2,8 @@ package correlate
 
 import (
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // A bound grades hits at the time of the match, before anything is known of their
@@ -49,13 +49,13 @@ func newBound(cfg *Config) *bound {
 }
 
 // of gives the bound of a hit.
-func (b *bound) of(h *intel.Hit) event.Severity {
+func (b *bound) of(h *lookup.Hit) event.Severity {
 	agree := min(perProvider*(h.Match.Len()-1), maxAgree)
 	score := min(100, max(0, int(h.Match.MaxScore())+agree))
 	return b.severities[b.grade(h)][score]
 }
 
-func (b *bound) grade(h *intel.Hit) grade {
+func (b *bound) grade(h *lookup.Hit) grade {
 	e := endsOf(h)
 	us := homesOf(h, &e, &b.home)
 	switch {

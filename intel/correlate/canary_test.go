@@ -11,6 +11,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 var canaryNow = time.Unix(1_800_000_000, 123_456_000).UTC()
@@ -28,10 +29,10 @@ func canaryFlow(c event.Canary) synth.Flow {
 // path gives a matcher with one listed address, and what decodes for it.
 func path(t *testing.T, hand func(*correlate.Batch)) (*correlate.Matcher, *decode.Decoder) {
 	t.Helper()
-	b := intel.NewBuilder(intel.Policy{})
-	b.Add(intel.Indicator{Prefix: netip.MustParsePrefix("203.0.113.9/32"), Feed: "ours", Score: 90}, intel.OriginOperator)
+	b := lookup.NewBuilder(lookup.Policy{})
+	b.Add(intel.Indicator{Prefix: netip.MustParsePrefix("203.0.113.9/32"), Feed: "ours", Score: 90}, lookup.OriginOperator)
 	table, _ := b.Build("t")
-	s := intel.NewStore()
+	s := lookup.NewStore()
 	s.Swap(table)
 	cfg := correlate.DefaultConfig()
 	m := correlate.NewMatcher(s, &cfg, hand)
@@ -60,7 +61,7 @@ func TestCanaryPath(t *testing.T) {
 		for _, wanted := range []bool{true, false} {
 			var events []event.Event
 			c := correlate.New(correlate.DefaultConfig(), func(e []event.Event) { events = append(events, e...) })
-			c.OnCanary(func(h *intel.Hit) bool {
+			c.OnCanary(func(h *lookup.Hit) bool {
 				if !h.Canary.Sent.Equal(canaryNow) || h.Canary.Token != 4711 || h.Canary.Matched.IsZero() || !h.Match.Empty() {
 					t.Errorf("%v: canary %+v", v, h.Canary)
 				}
@@ -122,7 +123,7 @@ func TestCanaryFlood(t *testing.T) {
 // TestMalformedCanary: a flow to the reserved indicator that is no canary leaves no record,
 // unless it is a hit for another address, and then it is that hit.
 func TestMalformedCanary(t *testing.T) {
-	var got []intel.Hit
+	var got []lookup.Hit
 	m, d := path(t, func(b *correlate.Batch) {
 		got = b.AppendHits(got)
 		b.Reset()

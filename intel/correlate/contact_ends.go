@@ -6,6 +6,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // IANA protocol numbers that are treated by name.
@@ -80,7 +81,7 @@ type ends struct {
 
 // endsOf reads the ends of a hit. The local end is the inside address where the
 // record has one: the source before translation, the destination after it.
-func endsOf(h *intel.Hit) ends {
+func endsOf(h *lookup.Hit) ends {
 	r := h.Record
 	e := ends{offender: h.Offender, sender: local}
 	if h.Side.IsSrc() {
@@ -312,7 +313,7 @@ func (o *ours) has(a netip.Addr) bool {
 // our own hosts was translated to. An IPv4 address within an IPv6 address of the local end
 // counts like the address itself; within the offender it does only when it is what is
 // listed, as strangers choose their interface identifiers.
-func homesOf(h *intel.Hit, e *ends, home *ours) homes {
+func homesOf(h *lookup.Hit, e *ends, home *ours) homes {
 	r := h.Record
 	us := homes{offender: home.networks.Contains(e.offender), local: home.has(e.local)}
 	if in := h.Match.Embedded(); in.IsValid() {

@@ -6,8 +6,8 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // A listing is what a table has said of an offender. It never changes, and all contacts
@@ -101,7 +101,7 @@ func newListings() listings {
 }
 
 // indicatorsOf gives the listings of a match as an event has them.
-func indicatorsOf(m intel.Match) []event.Indicator {
+func indicatorsOf(m lookup.Match) []event.Indicator {
 	listed := m.Indicators()
 	out := make([]event.Indicator, len(listed))
 	for i := range listed {
@@ -111,7 +111,7 @@ func indicatorsOf(m intel.Match) []event.Indicator {
 }
 
 // hold gives the listing of a match for a contact that lets go of it later.
-func (t *listings) hold(m intel.Match) *listing {
+func (t *listings) hold(m lookup.Match) *listing {
 	version, indicators := m.Version(), indicatorsOf(m)
 	hash := maphash.String(t.seed, version)
 	for i := range indicators {

@@ -13,6 +13,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // TestPackedIsLossless: what a contact keeps of its first flow and its key comes back as it was.
@@ -65,7 +66,7 @@ func TestListingsAreLossless(t *testing.T) {
 		Description: "a \x00 text", NativeID: "SBL1", TLP: "amber", FirstSeen: at, LastSeen: at.Add(time.Hour), Expires: at.Add(time.Hour * 24),
 	}
 	for _, want := range [][]intel.Indicator{nil, {full}, {full, {Prefix: netip.MustParsePrefix("0.0.0.0/0"), Feed: "b"}}} {
-		m := intel.MatchOf("v1", netip.Addr{}, slices.Clone(want))
+		m := lookup.MatchOf("v1", netip.Addr{}, slices.Clone(want))
 		l := all.hold(m)
 		if got := l.indicators(); !slices.Equal(got, indicatorsOf(m)) || l.base != baseScore(got) {
 			t.Errorf("got %+v, want %+v", got, want)
@@ -73,12 +74,12 @@ func TestListingsAreLossless(t *testing.T) {
 		if again := all.hold(m); again != l || l.contacts != 2 {
 			t.Error("the same listing is held twice")
 		}
-		if other := all.hold(intel.MatchOf("v2", netip.Addr{}, slices.Clone(want))); other == l {
+		if other := all.hold(lookup.MatchOf("v2", netip.Addr{}, slices.Clone(want))); other == l {
 			t.Error("listings of two tables are one")
 		}
 	}
 	for i := range 2 * maxEvidence {
-		all.letGo(all.hold(intel.MatchOf("v1", netip.Addr{}, []intel.Indicator{{Prefix: full.Prefix, Feed: fmt.Sprint(i)}})))
+		all.letGo(all.hold(lookup.MatchOf("v1", netip.Addr{}, []intel.Indicator{{Prefix: full.Prefix, Feed: fmt.Sprint(i)}})))
 	}
 	if n := len(all.evidence); n > maxEvidence {
 		t.Errorf("%d texts are kept for sharing, want at most %d", n, maxEvidence)
@@ -119,20 +120,20 @@ func TestMemoryOfContacts(t *testing.T) {
 		{"each listed by itself", false, true, perContact + 50},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := intel.NewBuilder(intel.Policy{})
+			b := lookup.NewBuilder(lookup.Policy{})
 			if c.single {
 				for i := range uint32(n) {
-					b.Add(intel.Indicator{Prefix: netip.PrefixFrom(addr(45<<24+i), 32), Feed: "feed", Score: 90, Category: "c2", Ref: "https://example.net/list", FirstSeen: t0, LastSeen: t0}, intel.OriginOperator)
+					b.Add(intel.Indicator{Prefix: netip.PrefixFrom(addr(45<<24+i), 32), Feed: "feed", Score: 90, Category: "c2", Ref: "https://example.net/list", FirstSeen: t0, LastSeen: t0}, lookup.OriginOperator)
 				}
 			} else {
-				b.Add(intel.Indicator{Prefix: netip.MustParsePrefix("45.0.0.0/8"), Feed: "feed", Score: 90, Category: "c2"}, intel.OriginOperator)
+				b.Add(intel.Indicator{Prefix: netip.MustParsePrefix("45.0.0.0/8"), Feed: "feed", Score: 90, Category: "c2"}, lookup.OriginOperator)
 			}
 			table, _ := b.Build("v1")
 			cfg := DefaultConfig()
 			cfg.MaxFlows = 1
 			before := liveHeap()
 			s := New(cfg, func([]event.Event) {})
-			hits := make([]intel.Hit, 1)
+			hits := make([]lookup.Hit, 1)
 			for i := range uint32(n) {
 				for range 2 {
 					r := tcp(addr(10<<24+i), 40000, addr(45<<24+i), 443, syn)

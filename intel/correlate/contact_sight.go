@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // A head is the flow that stands for a contact in its events.
@@ -37,7 +37,7 @@ type moreAddrs struct {
 	innerSrc, innerDst     netip.Addr
 }
 
-func headOf(h *intel.Hit, known *Exporter) head {
+func headOf(h *lookup.Hit, known *Exporter) head {
 	r := h.Record
 	has := func(f flow.Fields) bool { return r.Has&f != 0 }
 	d := head{

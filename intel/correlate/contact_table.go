@@ -7,8 +7,8 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // contacts holds all contacts: by name, by rank and last use, and those that have
@@ -218,7 +218,7 @@ func (t *contacts) leastSevere() *contact {
 // relist takes in what the table of a hit says of the offender. A newer table
 // replaces what was known. In the same table an entry may count at one port only:
 // then the stronger listing stays.
-func (t *contacts) relist(c *contact, m intel.Match, port uint16) {
+func (t *contacts) relist(c *contact, m lookup.Match, port uint16) {
 	fresh := c.listing == nil || c.listing.version != m.Version() && !m.Empty()
 	if !fresh && (c.port == port || m.Empty()) {
 		return
@@ -234,7 +234,7 @@ func (t *contacts) relist(c *contact, m intel.Match, port uint16) {
 }
 
 // listAs makes the listing that of one hit, for events that tell of that hit only.
-func (t *contacts) listAs(c *contact, m intel.Match) {
+func (t *contacts) listAs(c *contact, m lookup.Match) {
 	l := t.listings.hold(m)
 	t.listings.letGo(c.listing)
 	c.listing, c.in4 = l, embeddedIn(m)
@@ -242,7 +242,7 @@ func (t *contacts) listAs(c *contact, m intel.Match) {
 
 // embeddedIn gives the listed IPv4 address within the address of a match, 0 when there is
 // none.
-func embeddedIn(m intel.Match) uint32 {
+func embeddedIn(m lookup.Match) uint32 {
 	a := m.Embedded()
 	if !a.IsValid() {
 		return 0

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // A Correlator is the single owner of the contacts: it rolls hits up, judges them
@@ -22,7 +22,7 @@ type Correlator struct {
 	home      ours
 	exporters map[netip.Addr]*Exporter
 	publish   func([]event.Event)
-	onCanary  func(*intel.Hit) bool
+	onCanary  func(*lookup.Hit) bool
 
 	clock    clock
 	now      time.Duration // reading of clock
@@ -63,7 +63,7 @@ func New(cfg Config, publish func([]event.Event)) *Correlator {
 
 // Handle takes in hits at the time now and publishes all that follows in one batch,
 // updates that have come due included. It keeps nothing of the slice.
-func (c *Correlator) Handle(hits []intel.Hit, now time.Time) {
+func (c *Correlator) Handle(hits []lookup.Hit, now time.Time) {
 	c.advance(now)
 	for i := range hits {
 		if hits[i].Canary != nil {
@@ -111,7 +111,7 @@ func (c *Correlator) advance(now time.Time) {
 }
 
 // handle takes in one hit.
-func (c *Correlator) handle(h *intel.Hit, now time.Time) {
+func (c *Correlator) handle(h *lookup.Hit, now time.Time) {
 	c.stats.hits.Add(1)
 	s, e := c.sightOf(h, now), endsOf(h)
 	if e.initiator == nobody && c.joined(h, &e) {
@@ -143,7 +143,7 @@ func (c *Correlator) handle(h *intel.Hit, now time.Time) {
 // crowdedOut reports whether a new contact would be the one that makes room at once,
 // because all others are more severe. Then each of its flows would be an event, for as long
 // as the table is full.
-func (c *Correlator) crowdedOut(h *intel.Hit, e *ends, s *sight, us homes) bool {
+func (c *Correlator) crowdedOut(h *lookup.Hit, e *ends, s *sight, us homes) bool {
 	if c.cfg.EveryHit || c.contacts.held() < max(c.cfg.MaxContacts, 1) {
 		return false
 	}
@@ -160,7 +160,7 @@ func (c *Correlator) evict() {
 }
 
 // contact gives the contact of a key, a new one if there is none.
-func (c *Correlator) contact(key contactKey, h *intel.Hit, e *ends, s *sight) (ct *contact, isNew bool) {
+func (c *Correlator) contact(key contactKey, h *lookup.Hit, e *ends, s *sight) (ct *contact, isNew bool) {
 	if ct = c.contacts.get(key); ct != nil {
 		return ct, false
 	}
@@ -196,7 +196,7 @@ func (c *Correlator) contact(key contactKey, h *intel.Hit, e *ends, s *sight) (c
 
 // merge adds a hit to its contact, and reports whether that changes anything that an
 // update would tell.
-func (c *Correlator) merge(ct *contact, h *intel.Hit, e *ends, s *sight) (news bool) {
+func (c *Correlator) merge(ct *contact, h *lookup.Hit, e *ends, s *sight) (news bool) {
 	ct.received = packTime(s.received)
 	score, answered, refused := uint8(0), ct.answered, ct.refused()
 	if ct.listing != nil {
@@ -254,7 +254,7 @@ func (c *Correlator) end(ct *contact) {
 }
 
 // sightOf reads a hit.
-func (c *Correlator) sightOf(h *intel.Hit, now time.Time) sight {
+func (c *Correlator) sightOf(h *lookup.Hit, now time.Time) sight {
 	r := h.Record
 	known := c.exporter(&r.Exporter)
 	rate, rateFrom := r.Rate, r.RateFrom

@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // BenchmarkHandle handles hits of one contact that is known: the same flow again, new
@@ -22,7 +22,7 @@ func BenchmarkHandle(b *testing.B) {
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			s := newStage(b, nil)
-			hits := make([]intel.Hit, 60000)
+			hits := make([]lookup.Hit, 60000)
 			for i := range hits {
 				hits[i] = hitOf(b, s.table, c.make(i))
 				hits[i].Record.Received = t0
@@ -44,7 +44,7 @@ func BenchmarkScan(b *testing.B) {
 	hit := hitOf(b, listedTable(b, "v1", c2("feodo", 90)), scan)
 	r := scan
 	hit.Record = &r
-	hits := []intel.Hit{hit}
+	hits := []lookup.Hit{hit}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		r.Dst, r.DstPort = host(i>>16), uint16(i)

@@ -4,17 +4,17 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // OnCanary has f asked about every canary, by the goroutine that calls Handle: only
 // those that it wants become events. Without it none does. It must be called before
 // the first Handle. A canary is no hit: it makes no contact and counts as none.
-func (c *Correlator) OnCanary(f func(h *intel.Hit) bool) { c.onCanary = f }
+func (c *Correlator) OnCanary(f func(h *lookup.Hit) bool) { c.onCanary = f }
 
 // canary takes in a canary.
-func (c *Correlator) canary(h *intel.Hit, now time.Time) {
+func (c *Correlator) canary(h *lookup.Hit, now time.Time) {
 	c.stats.canaries.Add(1)
 	if c.onCanary == nil || !c.onCanary(h) {
 		return
@@ -24,7 +24,7 @@ func (c *Correlator) canary(h *intel.Hit, now time.Time) {
 
 // canaryEvent makes the event of a canary. Start and End are the time of its sending,
 // see [event.Event.Canary].
-func (c *Correlator) canaryEvent(h *intel.Hit, now time.Time) event.Event {
+func (c *Correlator) canaryEvent(h *lookup.Hit, now time.Time) event.Event {
 	s := c.sightOf(h, now)
 	ev := event.Event{
 		Kind:        event.KindCanary,

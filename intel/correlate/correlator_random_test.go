@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // slowContact is a contact as the oracle keeps it: nothing but all of its hits.
@@ -235,7 +235,7 @@ func FuzzHandle(f *testing.F) {
 		now := t0
 		for i := range 50 {
 			now = now.Add(time.Duration([]int64{step, other}[i%2]))
-			c.Handle([]intel.Hit{randomHit(rng, table)}, now)
+			c.Handle([]lookup.Hit{randomHit(rng, table)}, now)
 			c.Tick(now)
 		}
 		c.Flush(now)
@@ -246,7 +246,7 @@ func FuzzHandle(f *testing.F) {
 }
 
 // randomHit makes a hit of random fields, few addresses and few ports.
-func randomHit(rng *rand.Rand, table *intel.Table) intel.Hit {
+func randomHit(rng *rand.Rand, table *lookup.Table) lookup.Hit {
 	addrs := []netip.Addr{{}, us, bad, public, netip.MustParseAddr("2001:db8::1")}
 	addr := func() netip.Addr { return addrs[rng.IntN(len(addrs))] }
 	port := func() uint16 { return []uint16{0, 1, 443, 40000, 65535}[rng.IntN(5)] }
@@ -265,12 +265,12 @@ func randomHit(rng *rand.Rand, table *intel.Table) intel.Hit {
 		Forwarding: uint8(rng.Uint32()), ICMPTypeCode: uint16(rng.Uint32()),
 	}
 	side := flow.Side(rng.IntN(int(flow.NumSides)))
-	return intel.Hit{Record: &r, Offender: bad, Side: side, Match: table.Find(bad, port())}
+	return lookup.Hit{Record: &r, Offender: bad, Side: side, Match: table.Find(bad, port())}
 }
 
 func TestSteadyStateAllocatesNothing(t *testing.T) {
 	s := newStage(t, nil)
-	hits := []intel.Hit{hitOf(t, s.table, with(beacon, func(r *flow.Record) { r.Received = t0 }))}
+	hits := []lookup.Hit{hitOf(t, s.table, with(beacon, func(r *flow.Record) { r.Received = t0 }))}
 	s.Handle(hits, t0)
 	if n := testing.AllocsPerRun(100, func() { s.Handle(hits, t0) }); n != 0 {
 		t.Errorf("%v allocations for a hit of a known flow, want none", n)

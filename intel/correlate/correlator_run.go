@@ -4,7 +4,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // A Loop runs a [Correlator] in a goroutine of its own, behind a queue of
@@ -148,9 +148,9 @@ func (l *Loop) Offer(b *Batch) {
 }
 
 // OfferHit hands one hit over, as Offer does. The record is copied.
-func (l *Loop) OfferHit(h intel.Hit) {
+func (l *Loop) OfferHit(h lookup.Hit) {
 	var b Batch
-	b.add(int(l.bound.of(&h)), h.Record, []intel.Hit{h})
+	b.add(int(l.bound.of(&h)), h.Record, []lookup.Hit{h})
 	l.Offer(&b)
 	b.Reset()
 }

@@ -11,8 +11,8 @@ import (
 	"unsafe"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // journal collects the kinds of published events.
@@ -55,7 +55,7 @@ func offer(t testing.TB, l *Loop, records ...flow.Record) {
 	var b Batch
 	for _, r := range records {
 		h := hitOf(t, table, r)
-		if b.add(int(l.bound.of(&h)), &r, []intel.Hit{h}) {
+		if b.add(int(l.bound.of(&h)), &r, []lookup.Hit{h}) {
 			l.Offer(&b)
 		}
 	}
@@ -166,7 +166,7 @@ func TestLoopGivesWayFromTheLeastSevereUp(t *testing.T) {
 				r := flow.Record{FrameSize: uint32(added)}
 				offered[lane] += n
 				added += n
-				if b.add(lane, &r, make([]intel.Hit, n)) {
+				if b.add(lane, &r, make([]lookup.Hit, n)) {
 					break
 				}
 			}
@@ -211,7 +211,7 @@ func TestBatchKeepsTheOrder(t *testing.T) {
 		for {
 			r := flow.Record{FrameSize: uint32(n)}
 			n++
-			if b.add(rng.IntN(numLanes), &r, make([]intel.Hit, 1)) {
+			if b.add(rng.IntN(numLanes), &r, make([]lookup.Hit, 1)) {
 				break
 			}
 		}
@@ -235,7 +235,7 @@ func TestCanariesHaveRoomOfTheirOwn(t *testing.T) {
 	offer(t, l, slices.Repeat([]flow.Record{beacon}, 50)...)
 	canary := func() {
 		var b Batch
-		b.add(canaryLane, &beacon, []intel.Hit{{Canary: new(event.Canary)}})
+		b.add(canaryLane, &beacon, []lookup.Hit{{Canary: new(event.Canary)}})
 		l.Offer(&b)
 		b.Reset()
 	}
@@ -270,7 +270,7 @@ func TestBatchHoldsOnToNothing(t *testing.T) {
 	table := listedTable(t, "v1", c2("feodo", 90))
 	h := hitOf(t, table, beacon)
 	var b Batch
-	b.add(0, &beacon, []intel.Hit{h, h})
+	b.add(0, &beacon, []lookup.Hit{h, h})
 	c := b.lanes[0]
 	c.cut(1)
 	b.Reset()

@@ -9,6 +9,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // The stage of most tests: our host, and a listed one with the score 90 of one feed.
@@ -21,11 +22,11 @@ var (
 	t0     = time.Date(2026, 11, 20, 23, 0, 0, 0, time.UTC)
 )
 
-func listedTable(t testing.TB, version string, listings ...intel.Indicator) *intel.Table {
+func listedTable(t testing.TB, version string, listings ...intel.Indicator) *lookup.Table {
 	t.Helper()
-	b := intel.NewBuilder(intel.Policy{})
+	b := lookup.NewBuilder(lookup.Policy{})
 	for _, l := range listings {
-		b.Add(l, intel.OriginOperator)
+		b.Add(l, lookup.OriginOperator)
 	}
 	table, _ := b.Build(version)
 	return table
@@ -39,7 +40,7 @@ func c2(feed string, score uint8) intel.Indicator {
 type stage struct {
 	*Correlator
 	t      testing.TB
-	table  *intel.Table
+	table  *lookup.Table
 	events []event.Event
 	calls  int
 }
@@ -66,7 +67,7 @@ func newStage(t testing.TB, change func(*Config)) *stage {
 // at handles records at a time after t0, each as a hit of its first listed side.
 func (s *stage) at(d time.Duration, records ...flow.Record) {
 	s.t.Helper()
-	var hits []intel.Hit
+	var hits []lookup.Hit
 	for _, r := range records {
 		if r.Received.IsZero() {
 			r.Received = t0.Add(d)
@@ -76,17 +77,17 @@ func (s *stage) at(d time.Duration, records ...flow.Record) {
 	s.Handle(hits, t0.Add(d))
 }
 
-func hitOf(t testing.TB, table *intel.Table, r flow.Record) intel.Hit {
+func hitOf(t testing.TB, table *lookup.Table, r flow.Record) lookup.Hit {
 	t.Helper()
 	for side := range flow.NumSides {
 		if a, port := r.At(side); a.IsValid() {
 			if m := table.Find(a, port); !m.Empty() {
-				return intel.Hit{Record: &r, Offender: a, Side: side, Match: m}
+				return lookup.Hit{Record: &r, Offender: a, Side: side, Match: m}
 			}
 		}
 	}
 	t.Fatalf("no listed address in %v", r)
-	return intel.Hit{}
+	return lookup.Hit{}
 }
 
 // take gives the events since the last call.
@@ -311,7 +312,7 @@ func TestSeverityDoesNotFlap(t *testing.T) {
 	s.at(0, beacon)
 	s.take()
 	for i := range 10 {
-		s.table = []*intel.Table{weak, strong}[i%2]
+		s.table = []*lookup.Table{weak, strong}[i%2]
 		s.at(time.Duration(i)*time.Second, beacon)
 	}
 	s.none() // it was told that bad before

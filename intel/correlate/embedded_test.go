@@ -8,6 +8,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // TestEmbeddedEvent: the event of an IPv6 address that carries a listed IPv4 address has
@@ -35,9 +36,9 @@ func TestEmbeddedEvent(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStage(t, func(cfg *Config) { cfg.NAT64 = nat64 })
-			b := intel.NewBuilder(intel.Policy{NAT64: nat64})
-			b.Add(c2("feodo", 90), intel.OriginOperator)
-			b.Add(intel.Indicator{Prefix: netip.MustParsePrefix("2001:db8:bad::/48"), Feed: "six", Score: 90}, intel.OriginOperator)
+			b := lookup.NewBuilder(lookup.Policy{NAT64: nat64})
+			b.Add(c2("feodo", 90), lookup.OriginOperator)
+			b.Add(intel.Indicator{Prefix: netip.MustParsePrefix("2001:db8:bad::/48"), Feed: "six", Score: 90}, lookup.OriginOperator)
 			s.table, _ = b.Build("v1")
 			s.at(0, c.record)
 			e := s.one(event.KindHit)
@@ -60,12 +61,12 @@ func TestEmbeddedEvent(t *testing.T) {
 
 // TestEmbeddedIsOneOffender: the listed address before NAT64 and after it is one.
 func TestEmbeddedIsOneOffender(t *testing.T) {
-	store := intel.NewStore()
+	store := lookup.NewStore()
 	store.Swap(listedTable(t, "v1", c2("feodo", 90)))
 	table := store.Load()
 	nat := netip.MustParseAddr("64:ff9b::203.0.113.9")
 	for _, ends := range [][2]netip.Addr{{nat, bad}, {bad, nat}} {
-		found := []intel.Hit{{Offender: ends[0], Match: table.Find(ends[0], 443)}}
+		found := []lookup.Hit{{Offender: ends[0], Match: table.Find(ends[0], 443)}}
 		if !seen(found, ends[1]) && !in4Seen(table, found, ends[1], table.Find(ends[1], 443)) {
 			t.Errorf("%s and %s are two offenders", ends[0], ends[1])
 		}

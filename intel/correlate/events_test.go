@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // eventText gives an event as comparable text, times in UTC.
@@ -168,7 +168,7 @@ func TestEventCarriesNATAndInner(t *testing.T) {
 func TestReceiptDefaultsToNow(t *testing.T) {
 	s := newStage(t, nil)
 	h := hitOf(t, s.table, beacon)
-	s.Handle([]intel.Hit{h}, t0)
+	s.Handle([]lookup.Hit{h}, t0)
 	if e := s.one(event.KindHit); !e.Time.Equal(t0) {
 		t.Errorf("time %v, want %v", e.Time, t0)
 	}
@@ -177,8 +177,8 @@ func TestReceiptDefaultsToNow(t *testing.T) {
 func TestNoListing(t *testing.T) {
 	s := newStage(t, nil)
 	h := hitOf(t, s.table, beacon)
-	h.Match = intel.Match{}
-	s.Handle([]intel.Hit{h}, t0)
+	h.Match = lookup.Match{}
+	s.Handle([]lookup.Hit{h}, t0)
 	if e := s.one(event.KindHit); e.Score != 0 || e.Reason != "listed; outbound" {
 		t.Errorf("score %d, %q, want 0 and a plain reason", e.Score, e.Reason)
 	}

@@ -5,8 +5,8 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // One offender that scans would make a contact of every port and every host, and an
@@ -95,7 +95,7 @@ func (f *fold) fill(ev *event.Event) {
 // foldOf gives the key of the folded contact that a hit without a contact of its own
 // joins, if it does. What our end has sent something in, other than inbound refusals,
 // never does.
-func (c *Correlator) foldOf(h *intel.Hit, e *ends, s *sight, us homes) (contactKey, bool) {
+func (c *Correlator) foldOf(h *lookup.Hit, e *ends, s *sight, us homes) (contactKey, bool) {
 	if c.cfg.EveryHit {
 		return contactKey{}, false
 	}
@@ -134,7 +134,7 @@ func foldableAs(d event.Direction, answered, twoSided bool) foldable {
 
 // joined reports whether a flow of the same ends and ports has joined a folded contact
 // of late: then it was the offender that opened the conversation.
-func (c *Correlator) joined(h *intel.Hit, e *ends) bool {
+func (c *Correlator) joined(h *lookup.Hit, e *ends) bool {
 	id := uint64(0)
 	if o := c.contacts.offender(e.offender); o != nil {
 		id = o.folded
@@ -161,7 +161,7 @@ func (c *Correlator) RollUp(prefixes []netip.Prefix) {
 
 // rolledUp gives the prefix that a match is rolled up in: that of its best listing, if all
 // of them are rolled up.
-func (c *Correlator) rolledUp(m intel.Match) (p netip.Prefix, ok bool) {
+func (c *Correlator) rolledUp(m lookup.Match) (p netip.Prefix, ok bool) {
 	all := c.rollUps.Load()
 	if all == nil || len(*all) == 0 || m.Empty() {
 		return p, false

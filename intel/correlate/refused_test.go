@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 const rst = tcpRST
@@ -134,7 +134,7 @@ func TestRefusedIPv6(t *testing.T) {
 	bad6, us6 := netip.MustParseAddr("2001:db8:bad::1"), netip.MustParseAddr("fd00::5")
 	for kind, want := range map[uint16]bool{1: true, 3: false} {
 		r := with(ip(us6, bad6, protoICMPv6), func(r *flow.Record) { r.Has |= flow.HasICMP; r.ICMPTypeCode = kind << 8 })
-		e := endsOf(&intel.Hit{Record: &r, Offender: bad6, Side: flow.SideDst})
+		e := endsOf(&lookup.Hit{Record: &r, Offender: bad6, Side: flow.SideDst})
 		if e.refusal != want {
 			t.Errorf("type %d: refusal %v", kind, e.refusal)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // TestTally: each prefix and each feed counts once a hit, up to the caps.
@@ -15,7 +16,7 @@ func TestTally(t *testing.T) {
 	c := &Correlator{tally: newTally()}
 	known := newListings()
 	add := func(d event.Direction, indicators ...intel.Indicator) {
-		c.tally.add(known.hold(intel.MatchOf("v1", netip.Addr{}, indicators)), d)
+		c.tally.add(known.hold(lookup.MatchOf("v1", netip.Addr{}, indicators)), d)
 	}
 	wide, narrow := netip.MustParsePrefix("62.0.0.0/8"), netip.MustParsePrefix("62.1.2.3/32")
 	add(event.Inbound, intel.Indicator{Prefix: narrow, Feed: "a"}, intel.Indicator{Prefix: narrow, Feed: "b"}, intel.Indicator{Prefix: wide, Feed: "a"})

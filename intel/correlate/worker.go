@@ -7,7 +7,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // A Source is where a worker gets datagrams: a UDP socket, mostly.
@@ -31,7 +31,7 @@ type Worker struct {
 
 // NewWorker makes a worker that hands its hits to loop. batch is the number of
 // datagrams that it asks for at once.
-func NewWorker(source Source, x *decode.Exporters, store *intel.Store, loop *Loop, batch int) *Worker {
+func NewWorker(source Source, x *decode.Exporters, store *lookup.Store, loop *Loop, batch int) *Worker {
 	m := NewMatcher(store, &loop.correlator.cfg, loop.Offer)
 	return &Worker{
 		source: source, matcher: m, decoder: decode.New(x, m), beat: newBeat(),

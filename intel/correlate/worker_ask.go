@@ -6,7 +6,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // An Asker is given the outside addresses that no table lists, with the record that
@@ -29,7 +29,7 @@ type Asker interface {
 func (m *Matcher) AskWith(a Asker) { m.asker = a }
 
 // ask hands over the addresses of a set that nothing lists.
-func (m *Matcher) ask(t *intel.Table, s *decode.Set) {
+func (m *Matcher) ask(t *lookup.Table, s *decode.Set) {
 	now := s.Received()
 	m.found = m.asker.Claim4(s.V4, now, m.found[:0])
 	for _, i := range m.found {
@@ -43,7 +43,7 @@ func (m *Matcher) ask(t *intel.Table, s *decode.Set) {
 
 // askFor hands over an address with the forms of it that nothing lists: itself, and the
 // IPv4 address in it, unless that is another address of the same record.
-func (m *Matcher) askFor(t *intel.Table, s *decode.Set, row int, addr netip.Addr) {
+func (m *Matcher) askFor(t *lookup.Table, s *decode.Set, row int, addr netip.Addr) {
 	forms := t.Unlisted(addr)
 	if forms == ([2]netip.Addr{}) || !m.asker.Room(addr, s.Received()) {
 		return

@@ -12,6 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/synth"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // A curious asker claims every address once and takes as many as it has room for.
@@ -74,14 +75,14 @@ func (c *curious) Ask(r *flow.Record, side flow.Side, a netip.Addr, forms [2]net
 // none that is listed, ours, special or claimed before, and none without room.
 func TestAsk(t *testing.T) {
 	a := netip.MustParseAddr
-	b := intel.NewBuilder(intel.Policy{
+	b := lookup.NewBuilder(lookup.Policy{
 		Home:  []netip.Prefix{netip.MustParsePrefix("62.0.0.0/24")},
 		Allow: []netip.Prefix{netip.MustParsePrefix("8.0.0.13/32"), netip.MustParsePrefix("2002:800:e::/48")},
 		NAT64: []netip.Prefix{netip.MustParsePrefix("2a01:64::/96")},
 	})
-	b.Add(intel.Indicator{Prefix: netip.MustParsePrefix("45.155.205.99/32"), Feed: "x"}, intel.OriginFeed)
+	b.Add(intel.Indicator{Prefix: netip.MustParsePrefix("45.155.205.99/32"), Feed: "x"}, lookup.OriginFeed)
 	table, _ := b.Build("v1")
-	store := intel.NewStore()
+	store := lookup.NewStore()
 	store.Swap(table)
 	now := time.Unix(1_800_000_000, 0)
 	var flows []synth.Flow

@@ -13,6 +13,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/synth"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // benchFlows is the number of distinct flows: enough that their addresses do not
@@ -20,17 +21,17 @@ import (
 const benchFlows = 208_000
 
 // listOf makes a table of n random single addresses, a share of them IPv6.
-func listOf(b *testing.B, n int, v6 float64) (*intel.Store, []netip.Addr) {
+func listOf(b *testing.B, n int, v6 float64) (*lookup.Store, []netip.Addr) {
 	b.Helper()
 	r := rand.New(rand.NewPCG(1, uint64(n)))
-	builder := intel.NewBuilder(intel.Policy{})
+	builder := lookup.NewBuilder(lookup.Policy{})
 	addrs := make([]netip.Addr, n)
 	for i := range addrs {
 		addrs[i] = randomAddr(r, r.Float64() < v6)
-		builder.Add(intel.Indicator{Prefix: netip.PrefixFrom(addrs[i], addrs[i].BitLen()), Feed: "bench", Score: 50}, intel.OriginOperator)
+		builder.Add(intel.Indicator{Prefix: netip.PrefixFrom(addrs[i], addrs[i].BitLen()), Feed: "bench", Score: 50}, lookup.OriginOperator)
 	}
 	t, _ := builder.Build("bench")
-	s := intel.NewStore()
+	s := lookup.NewStore()
 	s.Swap(t)
 	return s, addrs
 }

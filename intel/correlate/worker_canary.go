@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // maxCanaries bounds the canaries of one batch of datagrams, so that a flood of forged
@@ -44,7 +44,7 @@ func (m *Matcher) canary(rec *flow.Record) bool {
 	}
 	m.canaries++
 	c.Matched = time.Now()
-	m.hits[0] = intel.Hit{Record: rec, Offender: rec.Dst, Side: flow.SideDst, Canary: &c}
+	m.hits[0] = lookup.Hit{Record: rec, Offender: rec.Dst, Side: flow.SideDst, Canary: &c}
 	if m.batch.add(canaryLane, rec, m.hits[:1]) {
 		m.hand(&m.batch)
 	}

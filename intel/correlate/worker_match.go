@@ -7,8 +7,8 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // A Matcher looks up the addresses of whole sets of records and hands the hits over in
@@ -17,7 +17,7 @@ import (
 // For a record that nothing lists it costs the two look-ups and nothing else: no
 // record is built, nothing is allocated, no clock is read.
 type Matcher struct {
-	store *intel.Store
+	store *lookup.Store
 	hand  func(*Batch)
 	bound *bound
 	batch Batch
@@ -29,7 +29,7 @@ type Matcher struct {
 
 	// Scratch: a record and its hits.
 	rec  flow.Record
-	hits [flow.NumSides]intel.Hit
+	hits [flow.NumSides]lookup.Hit
 
 	sets    uint32 // so far, for the one of many that is sampled
 	transit transitCounters
@@ -42,7 +42,7 @@ type Matcher struct {
 // NewMatcher makes a matcher that always asks the table in force. Home networks and
 // factors of cfg tell how severe a hit can be. hand is given each batch that is full, and by
 // Flush what remains; it must leave the batch empty.
-func NewMatcher(store *intel.Store, cfg *Config, hand func(*Batch)) *Matcher {
+func NewMatcher(store *lookup.Store, cfg *Config, hand func(*Batch)) *Matcher {
 	return &Matcher{store: store, hand: hand, bound: newBound(cfg)}
 }
 
@@ -72,7 +72,7 @@ func (m *Matcher) Records(s *decode.Set) {
 }
 
 // collect builds the records that hold listed addresses, each once.
-func (m *Matcher) collect(t *intel.Table, s *decode.Set) {
+func (m *Matcher) collect(t *lookup.Table, s *decode.Set) {
 	slices.Sort(m.rows)
 	last := int32(-1)
 	for _, row := range m.rows {
@@ -85,7 +85,7 @@ func (m *Matcher) collect(t *intel.Table, s *decode.Set) {
 
 // record adds a hit for every listed address of one record. An address that
 // stands in it twice, be it within an IPv6 address, is one offender. All of them go the way of the most severe one.
-func (m *Matcher) record(t *intel.Table, s *decode.Set, row int) {
+func (m *Matcher) record(t *lookup.Table, s *decode.Set, row int) {
 	rec := &m.rec
 	s.Record(row, rec)
 	if event.IsCanaryTarget(rec) && m.canary(rec) {
@@ -102,7 +102,7 @@ func (m *Matcher) record(t *intel.Table, s *decode.Set, row int) {
 			continue
 		}
 		h := &m.hits[n]
-		*h = intel.Hit{Record: rec, Offender: addr, Side: side, Match: match}
+		*h = lookup.Hit{Record: rec, Offender: addr, Side: side, Match: match}
 		lane = max(lane, m.bound.of(h))
 		n++
 	}
@@ -115,7 +115,7 @@ func (m *Matcher) record(t *intel.Table, s *decode.Set, row int) {
 	}
 }
 
-func seen(hits []intel.Hit, addr netip.Addr) bool {
+func seen(hits []lookup.Hit, addr netip.Addr) bool {
 	for i := range hits {
 		if h := &hits[i]; h.Offender == addr || h.Match.Embedded() == addr {
 			return true
@@ -126,7 +126,7 @@ func seen(hits []intel.Hit, addr netip.Addr) bool {
 
 // in4Seen reports whether an IPv6 address is listed by nothing but the IPv4 address in it,
 // and that has been seen: the other side of a NAT64.
-func in4Seen(t *intel.Table, hits []intel.Hit, addr netip.Addr, match intel.Match) bool {
+func in4Seen(t *lookup.Table, hits []lookup.Hit, addr netip.Addr, match lookup.Match) bool {
 	in := match.Embedded()
 	return in.IsValid() && seen(hits, in) && !t.Contains(addr)
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
-	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // TestTransit: one record of each 16th set is looked at, and those without an end of ours
@@ -26,7 +26,7 @@ func TestTransit(t *testing.T) {
 			if v == flow.V5 && f.Src.Is6() {
 				continue
 			}
-			m := NewMatcher(intel.NewStore(), &cfg, func(b *Batch) {})
+			m := NewMatcher(lookup.NewStore(), &cfg, func(b *Batch) {})
 			d := decode.New(decode.NewExporters(decode.DefaultLimits()), m)
 			enc, err := synth.NewEncoder(synth.Config{Version: v})
 			if err != nil {

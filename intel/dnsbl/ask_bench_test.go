@@ -12,6 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/synth"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // BenchmarkFlow decodes and matches with a DNS list that is asked, as a worker does. One
@@ -38,18 +39,18 @@ func benchFlow(b *testing.B, state string, v6 bool) {
 		}
 		return netip.AddrFrom4([4]byte{first, a[1], a[2], a[3]})
 	}
-	builder := intel.NewBuilder(intel.Policy{Home: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2a0a::/16")}})
+	builder := lookup.NewBuilder(lookup.Policy{Home: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2a0a::/16")}})
 	for range 100_000 {
 		a := random(45)
-		builder.Add(intel.Indicator{Prefix: netip.PrefixFrom(a, a.BitLen()), Feed: "bench"}, intel.OriginFeed)
+		builder.Add(intel.Indicator{Prefix: netip.PrefixFrom(a, a.BitLen()), Feed: "bench"}, lookup.OriginFeed)
 	}
 	table, _ := builder.Build("bench")
-	store := intel.NewStore()
+	store := lookup.NewStore()
 	store.Swap(table)
 
 	cfg := DefaultConfig()
 	cfg.Queue = 1
-	c := New(cfg, func(intel.Hit) {})
+	c := New(cfg, func(lookup.Hit) {})
 	c.queue <- request{}
 	contacts := correlate.DefaultConfig()
 	m := correlate.NewMatcher(store, &contacts, (*correlate.Batch).Reset)

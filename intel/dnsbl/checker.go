@@ -12,9 +12,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/net/dns/dnsmessage"
+
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
-	"golang.org/x/net/dns/dnsmessage"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 const (
@@ -66,7 +68,7 @@ type ZoneStatus struct {
 // A Checker asks the zones. New is inert.
 type Checker struct {
 	cfg      Config
-	found    func(intel.Hit)
+	found    func(lookup.Hit)
 	exchange exchanger
 	queue    chan request
 	clean    *marks // addresses that no zone lists, for the askers
@@ -86,7 +88,7 @@ type Checker struct {
 
 // New makes a checker of a valid configuration. found is given the hit of a flow with
 // a listed address, by several goroutines.
-func New(cfg Config, found func(intel.Hit)) *Checker {
+func New(cfg Config, found func(lookup.Hit)) *Checker {
 	c := &Checker{
 		cfg: cfg, found: found, start: time.Now(),
 		queue: make(chan request, cfg.Queue), clean: newMarks(cfg.Cache, cfg.NegativeTTL), cache: newCache(cfg.Cache),
@@ -338,8 +340,8 @@ func (c *Checker) raise(v verdict, r *request) {
 		}
 		list[i] = c.cfg.Zones[found[i].zone].indicator(listed, &found[i], at)
 	}
-	m := intel.MatchOf("dnsbl "+at.UTC().Format(time.RFC3339), in, list)
-	c.found(intel.Hit{Record: &r.record, Offender: r.addr, Side: r.side, Match: m})
+	m := lookup.MatchOf("dnsbl "+at.UTC().Format(time.RFC3339), in, list)
+	c.found(lookup.Hit{Record: &r.record, Offender: r.addr, Side: r.side, Match: m})
 }
 
 // lookUp looks the forms of an address up in all zones that can be believed. ok is false

@@ -11,9 +11,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
 	"golang.org/x/net/dns/dnsmessage"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // A zoneServer answers for one zone, from memory.
@@ -81,7 +82,7 @@ type fixture struct {
 	server *zoneServer
 	asker  *Asker
 	mu     sync.Mutex
-	hits   []intel.Hit
+	hits   []lookup.Hit
 }
 
 func start(t *testing.T, server *zoneServer, change func(*Config)) *fixture {
@@ -95,7 +96,7 @@ func start(t *testing.T, server *zoneServer, change func(*Config)) *fixture {
 		t.Fatal(err)
 	}
 	f := &fixture{server: server}
-	f.Checker = New(cfg, func(h intel.Hit) {
+	f.Checker = New(cfg, func(h lookup.Hit) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.hits = append(f.hits, h)
@@ -118,7 +119,7 @@ func (f *fixture) show(addr string) {
 	synctest.Wait()
 }
 
-func (f *fixture) take() []intel.Hit {
+func (f *fixture) take() []lookup.Hit {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	h := f.hits

@@ -14,15 +14,16 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"go.uber.org/zap"
+
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/clock"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
-	"go.uber.org/zap"
 )
 
 // stopTime bounds the stop whatever hangs; sinkTime is the part of it in which sinks may
@@ -66,7 +67,7 @@ type App struct {
 	log   *zap.Logger
 	since time.Time
 
-	store     *intel.Store
+	store     *lookup.Store
 	exporters *decode.Exporters
 	sinks     *outputs
 	loop      *correlate.Loop
@@ -105,7 +106,7 @@ type App struct {
 
 // New makes an app; nothing is opened or started yet.
 func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
-	a := &App{cfg: cfg, latest: cfg, opts: opts, log: log, since: time.Now(), store: intel.NewStore()}
+	a := &App{cfg: cfg, latest: cfg, opts: opts, log: log, since: time.Now(), store: lookup.NewStore()}
 	a.work.slow = workSlow
 	if opts.Notify {
 		a.manager = &manager{log: log}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 )
 
@@ -35,11 +36,11 @@ func (a *App) whenReady(f func(*http.Request) (any, error)) func(*http.Request) 
 
 // A Lookup is what a set says of a prefix.
 type Lookup struct {
-	Prefix   netip.Prefix        `json:"prefix"`
-	Embedded netip.Addr          `json:"embedded,omitzero"` // the IPv4 address in it, which is looked up, too
-	Version  string              `json:"version"`           // of the set
-	Listings []intel.Indicator   `json:"listings"`
-	Stopped  []intel.Suppression `json:"stopped"`
+	Prefix   netip.Prefix         `json:"prefix"`
+	Embedded netip.Addr           `json:"embedded,omitzero"` // the IPv4 address in it, which is looked up, too
+	Version  string               `json:"version"`           // of the set
+	Listings []intel.Indicator    `json:"listings"`
+	Stopped  []lookup.Suppression `json:"stopped"`
 	// Indicators is the size of the set; of an empty one nothing can be concluded.
 	Indicators int `json:"indicators"`
 	// Missing are the feeds that have no complete copy yet, so that the set lacks them.
@@ -47,7 +48,7 @@ type Lookup struct {
 }
 
 // LookUp searches a table. feeds are those that it was made of.
-func LookUp(t *intel.Table, feeds []fetch.Status, p netip.Prefix) Lookup {
+func LookUp(t *lookup.Table, feeds []fetch.Status, p netip.Prefix) Lookup {
 	l := Lookup{Prefix: p, Version: t.Version(), Listings: t.Listings(p), Stopped: t.Explain(p), Indicators: t.Len()}
 	for i := range feeds {
 		if f := &feeds[i]; f.Class == "" && f.Taken.IsZero() {

@@ -22,9 +22,9 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/forward"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/journal"
 	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
@@ -97,9 +97,9 @@ var notInStatus = map[string]string{
 	"decode.VersionStats": "is a part of decode.Stats",
 	"decode.EarlyStats":   "is a part of decode.ExportersStats",
 	"capture.Stats":       "is of captures, which 'replay' and 'decode' read and sum up",
-	"intel.Report":        "goes into fetch.Status",
-	"intel.FeedReport":    "goes into fetch.Status",
-	"intel.WarnedReport":  "goes into fetch.Status",
+	"lookup.Report":       "goes into fetch.Status",
+	"lookup.FeedReport":   "goes into fetch.Status",
+	"lookup.WarnedReport": "goes into fetch.Status",
 	"feeds.Report":        "goes into fetch.Status",
 }
 
@@ -243,10 +243,10 @@ func judgedStatus() *Status {
 	for _, r := range decode.Reasons() {
 		s.Decoded.Problems[r] = 0
 	}
-	s.Intel.Feeds[0].Refused = map[intel.Reason]int{intel.ReasonOverCap: 0, intel.ReasonHome: 0}
+	s.Intel.Feeds[0].Refused = map[lookup.Reason]int{lookup.ReasonOverCap: 0, lookup.ReasonHome: 0}
 	figures.Fill(&s, noon.Add(-time.Second))
 	s.Starting, s.Health, s.Recent, s.Latest, s.Stalled = false, nil, nil, nil, nil // TestFindings has what has stalled
-	s.Intel.Feeds[0].Refused[intel.ReasonOverCap] = 0
+	s.Intel.Feeds[0].Refused[lookup.ReasonOverCap] = 0
 	s.Journal.Trouble, s.Journal.ReadTrouble, s.Intel.Quarantined = "", "", nil
 	s.Journal.Bytes, s.Journal.MaxBytes = 10, 1<<40
 	s.Journal.Opened, s.Exporters.Restored, s.Exporters.File.Error = OpenedStatus{}, RestoredStatus{}, ""

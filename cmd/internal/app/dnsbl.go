@@ -3,8 +3,8 @@ package app
 import (
 	"slices"
 
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // A DNSBLStatus is what became of the addresses that block lists in the DNS were asked
@@ -34,7 +34,7 @@ func (a *App) startDNSBL() error {
 
 // listedByDNS hands the hit of a flow over that has waited for the answer of a zone. A
 // full queue loses and counts it.
-func (a *App) listedByDNS(h intel.Hit) { a.loop.OfferHit(h) }
+func (a *App) listedByDNS(h lookup.Hit) { a.loop.OfferHit(h) }
 
 func (a *App) stopDNSBL() {
 	if a.dnsbl != nil {

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/decode"
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // leastRefused is how many datagrams within lossWindow make a sender that is not allowed one
@@ -386,7 +386,7 @@ func (f *Finding) setFull(s *Status) {
 	n := 0
 	var who []string
 	for i := range s.Intel.Feeds {
-		if over := s.Intel.Feeds[i].Refused[intel.ReasonOverCap]; over > 0 {
+		if over := s.Intel.Feeds[i].Refused[lookup.ReasonOverCap]; over > 0 {
 			n += over
 			who = append(who, s.Intel.Feeds[i].Name)
 		}

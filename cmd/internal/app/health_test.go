@@ -8,17 +8,18 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest/observer"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 var exporter1 = netip.MustParseAddr("192.0.2.1")
@@ -302,7 +303,7 @@ func TestFindings(t *testing.T) {
 		{"entry in quarantine", func(s *Status, _ *past) {
 			s.Intel.Quarantined = []fetch.Quarantined{{Prefix: netip.MustParsePrefix("198.51.100.0/24")}}
 		}, "feeds", Warning, "198.51.100.0/24"},
-		{"set full", func(s *Status, _ *past) { s.Intel.Feeds[0].Refused = map[intel.Reason]int{intel.ReasonOverCap: 7} },
+		{"set full", func(s *Status, _ *past) { s.Intel.Feeds[0].Refused = map[lookup.Reason]int{lookup.ReasonOverCap: 7} },
 			"feeds", Warning, "7 entries are not listed, the set is full (drop): raise intel.max_indicators"},
 		{"DNS lists too slow", func(s *Status, p *past) {
 			s.DNSBL, p.status.DNSBL = &DNSBLStatus{Stats: dnsbl.Stats{Dropped: 4}}, &DNSBLStatus{}

@@ -58,15 +58,16 @@ var rules = []struct {
 	{"flow/forward", []string{"flow", "flow/udp"}},
 	{"flow/fit", nil},
 	{"flow/*", []string{"flow"}},
-	{"intel", []string{"flow", "intel/event"}},
+	{"intel", []string{"flow"}},
+	{"intel/lookup", []string{"intel", "intel/event", "flow"}},
 	{"intel/event", []string{"flow", "flow/fit"}},
-	{"intel/correlate", []string{"intel", "intel/event", "flow", "flow/fit", "flow/udp", "flow/decode", "flow/capture"}},
-	{"intel/feeds/fetch", []string{"intel", "intel/feeds", "intel/feeds/fetch/*", "flow", "flow/clock"}},
+	{"intel/correlate", []string{"intel", "intel/lookup", "intel/event", "flow", "flow/fit", "flow/udp", "flow/decode", "flow/capture"}},
+	{"intel/feeds/fetch", []string{"intel", "intel/lookup", "intel/feeds", "intel/feeds/fetch/*", "flow", "flow/clock"}},
 	{"intel/feeds/fetch/spec", []string{"intel", "intel/feeds"}},
 	{"intel/feeds/fetch/client", []string{"intel/feeds/fetch/spec", "intel", "flow/clock"}},
 	{"intel/feeds/fetch/store", []string{"intel", "intel/feeds"}},
 	{"intel/feeds/fetch/source", []string{"intel/feeds/fetch/spec", "intel/feeds/fetch/client", "intel/feeds/fetch/store", "intel", "intel/feeds"}},
-	{"intel/*", []string{"intel", "intel/event", "flow", "flow/fit"}},
+	{"intel/*", []string{"intel", "intel/lookup", "intel/event", "flow", "flow/fit"}},
 	{"sinks", []string{"sinks/internal/*", "intel/event", "flow", "flow/clock"}},
 	{"sinks/internal/disk", nil},
 	{"sinks/internal/sinktest", []string{"sinks", "intel/event"}}, // for tests
@@ -81,10 +82,10 @@ var rules = []struct {
 }
 
 // owners are the only folders that may import a library.
-var owners = map[string]string{
-	"github.com/netsampler/goflow2": "flow/decode",
-	"github.com/gaissmai/bart":      "intel",
-	"github.com/segmentio/kafka-go": "sinks/kafka",
+var owners = map[string][]string{
+	"github.com/netsampler/goflow2": {"flow/decode"},
+	"github.com/gaissmai/bart":      {"intel", "intel/lookup"},
+	"github.com/segmentio/kafka-go": {"sinks/kafka"},
 }
 
 // TestImports: data flows down, imports point up.
@@ -138,9 +139,9 @@ func judge(folder string, may []string, path string) string {
 	if folder == "flow" && strings.Contains(strings.Split(path, "/")[0], ".") {
 		return "flow needs the standard library only"
 	}
-	for library, owner := range owners {
-		if (path == library || strings.HasPrefix(path, library+"/")) && folder != owner {
-			return "only " + owner + " may"
+	for library, folders := range owners {
+		if (path == library || strings.HasPrefix(path, library+"/")) && !slices.Contains(folders, folder) {
+			return "only " + strings.Join(folders, " and ") + " may"
 		}
 	}
 	return ""
@@ -161,6 +162,8 @@ func TestJudge(t *testing.T) {
 		{"flow/capture", "github.com/netsampler/goflow2/v2/decoders/netflow", false},
 		{"intel", module + "/flow", true},
 		{"intel", module + "/flow/decode", false},
+		{"intel", module + "/intel/lookup", false},
+		{"intel/lookup", "github.com/gaissmai/bart", true},
 		{"intel/event", module + "/flow", true},
 		{"intel/event", module + "/intel", false},
 		{"intel/correlate", module + "/flow/decode", true},

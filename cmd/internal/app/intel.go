@@ -12,11 +12,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
-	"go.uber.org/zap"
 )
 
 // FeedsDir is the folder of the feeds in the state directory.
@@ -26,7 +28,7 @@ const FeedsDir = "feeds"
 // its methods waits for a fetch, a reload or the disk on behalf of another: whoever asks
 // uses the keeper that is current then.
 type feedDesk struct {
-	store *intel.Store
+	store *lookup.Store
 	alert func(name, text string, about *intel.Indicator)
 	now   func() time.Time // the date that can be trusted
 	log   *zap.Logger
@@ -89,7 +91,7 @@ func (k *keeper) end() {
 	k.manager.Stop()
 }
 
-func newFeedDesk(store *intel.Store, alert func(string, string, *intel.Indicator), log *zap.Logger) *feedDesk {
+func newFeedDesk(store *lookup.Store, alert func(string, string, *intel.Indicator), log *zap.Logger) *feedDesk {
 	return &feedDesk{store: store, alert: alert, log: log, told: make(map[string]string), own: make(map[string]bool)}
 }
 
@@ -252,7 +254,7 @@ func (d *feedDesk) quarantined() []fetch.Quarantined {
 }
 
 // publish puts a table into force and says what is new about it.
-func (d *feedDesk) publish(t *intel.Table, r intel.Report) {
+func (d *feedDesk) publish(t *lookup.Table, r lookup.Report) {
 	d.store.Swap(t)
 	// The old set and what the building left behind are as large as the new one.
 	// On a small machine that memory is needed now, not when the collector gets
@@ -281,7 +283,7 @@ func (d *feedDesk) status() IntelStatus {
 // BuildTable compiles the set that a configuration and further lists of the operator
 // give, of local files and of the last good copies in the state directory, which stays
 // as it is; nobody is asked. It also tells the state of each feed.
-func BuildTable(cfg *configs.Config, lists []string) (*intel.Table, []fetch.Status, error) {
+func BuildTable(cfg *configs.Config, lists []string) (*lookup.Table, []fetch.Status, error) {
 	m := fetch.New(cfg.Intel, fetch.Options{
 		Dir: filepath.Join(cfg.StateDir, FeedsDir), ReadOnly: true, Home: cfg.Home, NAT64: cfg.NAT64, Lists: lists,
 	})

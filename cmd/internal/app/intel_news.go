@@ -6,12 +6,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
-	"github.com/google/uuid"
-	"go.uber.org/zap"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // The names of the alerts about feeds.
@@ -42,7 +44,7 @@ func Complaint(s *fetch.Status) string {
 }
 
 // tellFeeds logs what guards have refused, when it is not what was said last.
-func (d *feedDesk) tellFeeds(r intel.Report) {
+func (d *feedDesk) tellFeeds(r lookup.Report) {
 	for _, f := range r.Feeds {
 		var parts []string
 		for reason, n := range f.Refused {
@@ -79,7 +81,7 @@ func (d *feedDesk) news(subject, text string) bool {
 
 // tellOwn raises an alert for each address of our own on a list, once. Everybody's
 // private space on a list is carelessness, no news.
-func (d *feedDesk) tellOwn(listed []intel.Suppression) {
+func (d *feedDesk) tellOwn(listed []lookup.Suppression) {
 	for i := range listed {
 		ind := &listed[i].Indicator
 		a := ind.Prefix.Addr()

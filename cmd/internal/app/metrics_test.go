@@ -9,17 +9,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/flow/decode"
-	"github.com/flowsnitch/flowsnitch/intel"
-	"github.com/flowsnitch/flowsnitch/intel/correlate"
-	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
-	"github.com/flowsnitch/flowsnitch/intel/event"
-	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
-	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
+
+	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
+	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
+	"github.com/flowsnitch/flowsnitch/sinks/web"
 )
 
 // fullStatus has something of everything.
@@ -31,7 +32,7 @@ func fullStatus() Status {
 	s.Decoded.Problems = map[decode.Reason]uint64{"set_cut": 4}
 	s.Exporters.Lost = decode.Losses{Flows: 10, Records: 20, Datagrams: 30}
 	s.Exporters.List = []decode.ExporterStatus{exporter("192.0.2.1", 9)}
-	s.Intel.Feeds = []fetch.Status{{Name: "otx", Taken: now, Refused: map[intel.Reason]int{"home": 2, "reserved": 3}}, {Name: "never"}, {Name: "warn", Class: "scanner", Stopped: 6}}
+	s.Intel.Feeds = []fetch.Status{{Name: "otx", Taken: now, Refused: map[lookup.Reason]int{"home": 2, "reserved": 3}}, {Name: "never"}, {Name: "warn", Class: "scanner", Stopped: 6}}
 	s.Intel.Built = now
 	s.Clock = ClockStatus{State: "ok", Trusted: now.Add(90 * time.Second)}
 	s.Hits.Feeds = []correlate.FeedHits{{Feed: "otx", Direction: event.Outbound, Hits: 8}, {Feed: "deny", Direction: event.Inbound, Hits: 1}}

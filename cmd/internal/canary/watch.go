@@ -7,8 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 const (
@@ -116,7 +116,7 @@ func (w *Watch) Trouble(listener, why string) (news bool) {
 
 // Judge takes a canary that the correlator has got, and reports whether it is to be an
 // event: the first of a round of our own, or one of another host within its limits.
-func (w *Watch) Judge(h *intel.Hit) bool {
+func (w *Watch) Judge(h *lookup.Hit) bool {
 	now := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -127,7 +127,7 @@ func (w *Watch) Judge(h *intel.Hit) bool {
 }
 
 // ours notes a canary of our own.
-func (w *Watch) ours(o *own, h *intel.Hit, now time.Time) bool {
+func (w *Watch) ours(o *own, h *lookup.Hit, now time.Time) bool {
 	o.seen = true
 	o.stages = map[string]float64{
 		"received":   milliseconds(h.Record.Received.Sub(o.sent)),
@@ -148,7 +148,7 @@ func (w *Watch) ours(o *own, h *intel.Hit, now time.Time) bool {
 }
 
 // other notes a canary of another host, or one of ours that has come twice.
-func (w *Watch) other(h *intel.Hit, now time.Time) bool {
+func (w *Watch) other(h *lookup.Hit, now time.Time) bool {
 	if w.own[keyOf(*h.Canary)] != nil {
 		w.status.Limited++
 		return false

@@ -7,14 +7,14 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // arrived gives the hit of a canary that an exporter sent, received now.
-func arrived(c event.Canary, from string) *intel.Hit {
+func arrived(c event.Canary, from string) *lookup.Hit {
 	c.Matched = time.Now()
-	return &intel.Hit{Canary: &c, Record: &flow.Record{Received: time.Now(), Exporter: flow.Exporter{Addr: netip.MustParseAddr(from)}}}
+	return &lookup.Hit{Canary: &c, Record: &flow.Record{Received: time.Now(), Exporter: flow.Exporter{Addr: netip.MustParseAddr(from)}}}
 }
 
 // event gives the event of a canary.

@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
 )
@@ -126,8 +126,8 @@ func TestRBLDNSD(t *testing.T) {
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	hits := make(chan intel.Hit, 100)
-	c := dnsbl.New(cfg, func(h intel.Hit) { hits <- h })
+	hits := make(chan lookup.Hit, 100)
+	c := dnsbl.New(cfg, func(h lookup.Hit) { hits <- h })
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func ready(t *testing.T, c *dnsbl.Checker) {
 }
 
 // ask shows a flow to an address and gives what its hit says.
-func ask(t *testing.T, c *dnsbl.Checker, hits chan intel.Hit, text string) string {
+func ask(t *testing.T, c *dnsbl.Checker, hits chan lookup.Hit, text string) string {
 	t.Helper()
 	a := netip.MustParseAddr(text)
 	before := c.Stats()

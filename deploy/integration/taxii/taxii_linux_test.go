@@ -8,16 +8,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // A follower keeps the table of one TAXII feed in force.
 type follower struct {
 	t       *testing.T
 	manager *fetch.Manager
-	store   *intel.Store
+	store   *lookup.Store
 }
 
 func follow(t *testing.T, s server) *follower {
@@ -30,10 +30,10 @@ func follow(t *testing.T, s server) *follower {
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	f := &follower{t: t, store: intel.NewStore()}
+	f := &follower{t: t, store: lookup.NewStore()}
 	f.manager = fetch.New(cfg, fetch.Options{
 		Dir: t.TempDir(), Version: "test",
-		Publish: func(table *intel.Table, _ intel.Report) { f.store.Swap(table) },
+		Publish: func(table *lookup.Table, _ lookup.Report) { f.store.Swap(table) },
 	})
 	if err := f.manager.Start(); err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // Names that are nobody's feed.
@@ -26,7 +27,7 @@ const (
 
 // A build is what is known of the last table.
 type build struct {
-	report intel.Report
+	report lookup.Report
 	lists  []*intel.Warninglist
 	expiry time.Time // of the next entry; zero = none will
 	at     time.Time // the date that decided what has expired
@@ -38,7 +39,7 @@ type build struct {
 	pause time.Duration
 
 	// What the next build need not read again.
-	table  *intel.Table
+	table  *lookup.Table
 	copies map[*runner]copied
 }
 
@@ -70,9 +71,9 @@ func (m *Manager) rebuild() {
 }
 
 // Build makes a table of what is there, without publishing it.
-func (m *Manager) Build() (*intel.Table, intel.Report, error) {
+func (m *Manager) Build() (*lookup.Table, lookup.Report, error) {
 	if err := m.Load(); err != nil {
-		return nil, intel.Report{}, err
+		return nil, lookup.Report{}, err
 	}
 	m.building <- struct{}{}
 	defer func() { <-m.building }()
@@ -84,7 +85,7 @@ func (m *Manager) Build() (*intel.Table, intel.Report, error) {
 // so it is built again, and what the last table has of that feed stays: each time there is
 // one copy less that could fail. Where that cannot be done, as another policy holds now,
 // the table is nil, and the last one stays in force as a whole until the copy can be read.
-func (m *Manager) table(now time.Time) (*intel.Table, build) {
+func (m *Manager) table(now time.Time) (*lookup.Table, build) {
 	failed := make(map[*runner]bool)
 	for {
 		t, b, r, err := m.tryTable(now, failed)
@@ -119,7 +120,7 @@ func (b *build) retry(last *build) {
 // table. The operator's own come first, so that no feed can fill the table before. An
 // error comes with the runner of the copy that cannot be read. What is as it was is not
 // read, and what little has changed is changed in the last table.
-func (m *Manager) tryTable(now time.Time, failed map[*runner]bool) (*intel.Table, build, *runner, error) {
+func (m *Manager) tryTable(now time.Time, failed map[*runner]bool) (*lookup.Table, build, *runner, error) {
 	m.mu.Lock()
 	last := m.built
 	m.mu.Unlock()
@@ -127,12 +128,12 @@ func (m *Manager) tryTable(now time.Time, failed map[*runner]bool) (*intel.Table
 	if r, err := m.warninglists(&b, &last, failed); err != nil {
 		return nil, b, r, err
 	}
-	builder := intel.NewBuilderFrom(last.table, intel.Policy{
+	builder := lookup.NewBuilderFrom(last.table, lookup.Policy{
 		Allow: m.cfg.Allow, Home: m.opts.Home, NAT64: m.opts.NAT64, Warninglists: b.lists, MaxIndicators: m.cfg.MaxIndicators,
 	})
 	same := b.sameRules(&last)
 	for _, p := range m.cfg.Deny {
-		builder.Add(intel.Indicator{Prefix: p, Feed: spec.DenyFeed, Score: spec.OperatorScore, Category: denyCategory}, intel.OriginOperator)
+		builder.Add(intel.Indicator{Prefix: p, Feed: spec.DenyFeed, Score: spec.OperatorScore, Category: denyCategory}, lookup.OriginOperator)
 	}
 	for _, own := range []bool{true, false} {
 		for _, r := range m.feeds {
@@ -245,15 +246,15 @@ func (r *runner) inUse() (*store.Reader, error) {
 }
 
 // addTo adds the entries of the copy in use, which is c or a newer one.
-func (r *runner) addTo(builder *intel.Builder, b *build, c copied) error {
+func (r *runner) addTo(builder *lookup.Builder, b *build, c copied) error {
 	g, err := r.inUse()
 	if g == nil {
 		return err
 	}
 	defer g.Close()
-	a := adder{r: r, now: b.at, taken: r.dated(&g.Description), origin: intel.OriginFeed, builder: builder}
+	a := adder{r: r, now: b.at, taken: r.dated(&g.Description), origin: lookup.OriginFeed, builder: builder}
 	if r.spec.Operator {
-		a.origin = intel.OriginOperator
+		a.origin = lookup.OriginOperator
 	}
 	if err := g.Each(nil, a.add); err != nil {
 		return err
@@ -279,11 +280,11 @@ func (r *runner) dated(d *store.Description) time.Time {
 // An adder adds the entries of one feed that still count.
 type adder struct {
 	r       *runner
-	builder *intel.Builder
+	builder *lookup.Builder
 	now     time.Time
 	taken   time.Time
 	expiry  time.Time // of the next entry; zero = none will
-	origin  intel.Origin
+	origin  lookup.Origin
 }
 
 func (a *adder) add(e *feeds.Entry) error {
@@ -299,11 +300,11 @@ func (a *adder) add(e *feeds.Entry) error {
 	case e.Exclude: // takes nothing out any more
 	case over:
 		ind.Expires = end
-		a.builder.Refuse(ind, intel.ReasonExpired)
+		a.builder.Refuse(ind, lookup.ReasonExpired)
 	case e.Offline:
-		a.builder.Refuse(ind, intel.ReasonOffline)
+		a.builder.Refuse(ind, lookup.ReasonOffline)
 	case e.Score != 0 && int(e.Score) < s.MinScore:
-		a.builder.Refuse(ind, intel.ReasonLowScore)
+		a.builder.Refuse(ind, lookup.ReasonLowScore)
 	default:
 		a.builder.Add(ind, a.origin)
 	}
@@ -430,13 +431,13 @@ func (b *build) addTo(s *Status) {
 		b.addList(s)
 		return
 	}
-	i := slices.IndexFunc(b.report.Feeds, func(f intel.FeedReport) bool { return f.Feed == s.Name })
+	i := slices.IndexFunc(b.report.Feeds, func(f lookup.FeedReport) bool { return f.Feed == s.Name })
 	if i < 0 {
 		return
 	}
 	f := b.report.Feeds[i]
 	s.Accepted, s.Duplicate, s.Unique, s.Refused = f.Accepted, f.Duplicate, f.Unique, f.Refused
-	s.Expired = f.Refused[intel.ReasonExpired]
+	s.Expired = f.Refused[lookup.ReasonExpired]
 }
 
 func (b *build) addList(s *Status) {

@@ -12,12 +12,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
+	"go.uber.org/zap"
+
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
-	"go.uber.org/zap"
+
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // Options are what a Manager needs beside its configuration.
@@ -40,7 +42,7 @@ type Options struct {
 	Lists []string
 	// Publish is given every new table with the report of its making. It is called by
 	// one goroutine at a time and should be quick. nil = nobody wants to know.
-	Publish func(*intel.Table, intel.Report)
+	Publish func(*lookup.Table, lookup.Report)
 	// Alert is told once of every copy that is held back, and why. nil = nobody.
 	Alert func(feed, why string)
 	// Now gives the date that decides what has expired; it may go back. nil = the wall

@@ -11,9 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // TestCoalesce: feeds that change within a second make one table.
@@ -56,7 +56,7 @@ func TestUniqueShare(t *testing.T) {
 		if s[0].Unique != 0 || s[1].Unique != 30 {
 			t.Errorf("unique %d and %d, want 0 and 30", s[0].Unique, s[1].Unique)
 		}
-		if s[0].Accepted != 100 || s[0].Duplicate != 1 || s[0].Refused[intel.ReasonHome] != 1 || s[0].Rejected != 1 {
+		if s[0].Accepted != 100 || s[0].Duplicate != 1 || s[0].Refused[lookup.ReasonHome] != 1 || s[0].Rejected != 1 {
 			t.Errorf("%+v", s[0])
 		}
 	})

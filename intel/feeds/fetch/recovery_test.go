@@ -14,9 +14,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // A faultyDisk fails or delays file operations from the one with the number first on, for
@@ -311,7 +311,7 @@ func TestAcceptWithoutRemoval(t *testing.T) {
 	})
 }
 
-func (w *world) table() *intel.Table {
+func (w *world) table() *lookup.Table {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.tables[len(w.tables)-1]

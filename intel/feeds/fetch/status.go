@@ -4,9 +4,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // A Status is all that there is to know of one feed.
@@ -41,11 +41,11 @@ type Status struct {
 	// Accepted entries are in the table, Duplicate ones were there already, Refused
 	// ones were stopped by a guard, Expired ones are too old, Unique ones stand on
 	// prefixes that no other feed lists.
-	Accepted  int                  `json:"accepted"`
-	Duplicate int                  `json:"duplicate"`
-	Refused   map[intel.Reason]int `json:"refused,omitempty"`
-	Expired   int                  `json:"expired,omitempty"`
-	Unique    int                  `json:"unique"`
+	Accepted  int                   `json:"accepted"`
+	Duplicate int                   `json:"duplicate"`
+	Refused   map[lookup.Reason]int `json:"refused,omitempty"`
+	Expired   int                   `json:"expired,omitempty"`
+	Unique    int                   `json:"unique"`
 	// Stopped counts what a warninglist kept from being a hit since the start, and
 	// Touched the entries of feeds that it overlaps.
 	Stopped uint64 `json:"stopped,omitempty"`

@@ -13,11 +13,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // A world is a network of one server, in memory, so that the clock of synctest rules
@@ -42,7 +45,7 @@ type world struct {
 
 	mu       sync.Mutex
 	requests []request1
-	tables   []*intel.Table
+	tables   []*lookup.Table
 	began    int // how many of them are of processes before
 	alerts   []string
 	m        *Manager
@@ -144,7 +147,7 @@ func (w *world) start() *Manager {
 func (w *world) manager() *Manager {
 	m := New(w.cfg, Options{
 		Dir: w.dir, Version: "1.2.3", Home: intel.DefaultHome(), Now: w.date, Log: w.core,
-		Publish: func(t *intel.Table, _ intel.Report) {
+		Publish: func(t *lookup.Table, _ lookup.Report) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			for _, a := range w.inForce {
