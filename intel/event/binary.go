@@ -20,7 +20,7 @@ const (
 	MaxBinary = 1 << 20
 	// maxFlat bounds all that comes before the indicators, maxBehind what comes behind them.
 	maxFlat   = MaxBinary / 2
-	maxBehind = maxBinaryText + 128
+	maxBehind = 2*maxBinaryText + 256
 )
 
 // A BinaryError is why bytes are not an event.
@@ -148,6 +148,9 @@ func (c *coder) contact(e *Event) {
 	number(c, &e.Hosts)
 	c.addr(&e.Embedded)
 	text(c, &e.SamplingFrom)
+	number(c, &e.MoreIndicators)
+	number(c, &e.MoreExporters)
+	c.unknown(&e.Unknown)
 }
 
 // indicator passes every field of an indicator. New ones go to its end.

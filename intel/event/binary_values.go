@@ -257,6 +257,38 @@ func (c *coder) indicators(list *[]Indicator) {
 	c.b = append(c.b, 0, 0, 0, 0)
 }
 
+// unknown passes 0 for nothing, else the number of indicators that have unknown keys plus
+// one, and the texts.
+func (c *coder) unknown(u **Unknown) {
+	n := 0
+	if c.writes && !(*u).empty() {
+		if (*u).size() > maxBinaryText { // half of it would be no JSON
+			c.cut = true
+		} else {
+			n = 1 + len((*u).Indicators)
+		}
+	}
+	count := uint32(n)
+	if number(c, &count); count == 0 {
+		return
+	}
+	if !c.writes {
+		*u = new(Unknown)
+	}
+	for _, s := range [...]*string{&(*u).Top, &(*u).Body, &(*u).NAT, &(*u).Inner} {
+		text(c, s)
+	}
+	for i := range int(count - 1) {
+		if !c.writes {
+			if c.s == "" {
+				return // each has a byte at least
+			}
+			(*u).Indicators = append((*u).Indicators, "")
+		}
+		text(c, &(*u).Indicators[i])
+	}
+}
+
 func (c *coder) readIndicators(list *[]Indicator) {
 	for c.s != "" {
 		size := c.take(4)

@@ -64,10 +64,10 @@ func SeverityOf(score int) Severity {
 	return Low
 }
 
+var severities = [...]string{"low", "medium", "high", "critical"}
+
 // String gives low, medium, high or critical.
-func (s Severity) String() string {
-	return [...]string{"low", "medium", "high", "critical"}[min(s, Critical)]
-}
+func (s Severity) String() string { return severities[min(s, Critical)] }
 
 // An Indicator is one listing of the offender as its feed gave it, with the evidence
 // in force when the event was made.
@@ -182,4 +182,35 @@ type Event struct {
 
 	// Alert is the machine-readable name of an alert ("own_address_listed").
 	Alert string
+
+	// MoreIndicators and MoreExporters are how many had no room in the line that the event
+	// was read from, beside those that are here.
+	MoreIndicators, MoreExporters uint32
+	// Unknown is what the line had beside all this; nil = nothing. It is never changed.
+	Unknown *Unknown
 }
+
+// Unknown holds the keys of a line that this version does not know, those of one object
+// each: "key":value,"key":value, in one line of JSON that is safe to print. They are
+// written again where they stood, as long as there is room.
+type Unknown struct {
+	Top, Body, NAT, Inner string
+	// Indicators are those of each indicator, which may be fewer than the indicators.
+	Indicators []string
+}
+
+func (u *Unknown) empty() bool {
+	return u == nil || u.Top == "" && u.Body == "" && u.NAT == "" && u.Inner == "" && len(u.Indicators) == 0
+}
+
+// size is an upper bound of the bytes that they take.
+func (u *Unknown) size() int {
+	n := len(u.Top) + len(u.Body) + len(u.NAT) + len(u.Inner) + 8
+	for _, s := range u.Indicators {
+		n += len(s) + 4
+	}
+	return n
+}
+
+// Listings is how many indicators there are of the offender, see [Event.MoreIndicators].
+func (e *Event) Listings() uint64 { return uint64(len(e.Indicators)) + uint64(e.MoreIndicators) }

@@ -1,6 +1,8 @@
 package event
 
 import (
+	"cmp"
+
 	"github.com/flowsnitch/flowsnitch/flow"
 )
 
@@ -34,10 +36,21 @@ const (
 // if the best alone is too long, texts are cut, marked by an fit.Ellipsis. Names of
 // feeds and categories are reduced to letters, digits, dots, underscores and hyphens.
 // Nothing is allocated but room in dst.
-func AppendJSON(dst []byte, e *Event) []byte { return Fit(dst, e, nativeByFlow) }
+func AppendJSON(dst []byte, e *Event) []byte { return fitWhole(dst, e, nativeByFlow) }
 
 // AppendJSONByOffender is [AppendJSON] with the offender as srcip, see [Event.OffenderFirst].
-func AppendJSONByOffender(dst []byte, e *Event) []byte { return Fit(dst, e, nativeByOffender) }
+func AppendJSONByOffender(dst []byte, e *Event) []byte { return fitWhole(dst, e, nativeByOffender) }
+
+// fitWhole is [Fit] that leaves out the unknown keys where they have no room.
+func fitWhole(dst []byte, e *Event, encode func(dst []byte, e *Event, limit int) []byte) []byte {
+	start := len(dst)
+	if dst = Fit(dst, e, encode); len(dst)-start > MaxLine && e.Unknown != nil {
+		less := *e
+		less.Unknown = nil
+		return Fit(dst[:start], &less, encode)
+	}
+	return dst
+}
 
 // Fit appends e by encode, with texts cut ever shorter until the line is no longer
 // than MaxLine.
@@ -52,13 +65,13 @@ func Fit(dst []byte, e *Event, encode func(dst []byte, e *Event, limit int) []by
 }
 
 func nativeByFlow(dst []byte, e *Event, limit int) []byte {
-	n := native{Line: Line{B: append(dst, '{')}, start: len(dst), limit: limit}
+	n := native{Line: Line{B: append(dst, '{')}, start: len(dst), limit: limit, foreign: cmp.Or(e.Unknown, &none)}
 	n.event(e, e.Ends())
 	return n.B
 }
 
 func nativeByOffender(dst []byte, e *Event, limit int) []byte {
-	n := native{Line: Line{B: append(dst, '{')}, start: len(dst), limit: limit}
+	n := native{Line: Line{B: append(dst, '{')}, start: len(dst), limit: limit, foreign: cmp.Or(e.Unknown, &none)}
 	n.event(e, e.OffenderFirst())
 	return n.B
 }
@@ -68,6 +81,19 @@ type native struct {
 	Line
 	start int // where the line begins in b
 	limit int // of the long texts
+	// foreign are keys that are written as they are.
+	foreign *Unknown
+}
+
+// none are the unknown keys of an event without any.
+var none Unknown
+
+// unknown writes the unknown keys of an object.
+func (n *native) unknown(members string) {
+	if members != "" {
+		n.Key("")
+		n.B = append(n.B, members...)
+	}
 }
 
 func (n *native) size() int { return len(n.B) - n.start }
@@ -92,8 +118,11 @@ func (n *native) event(e *Event, ends Ends) {
 	n.translated(e)
 	n.Text("community_id", e.CommunityID, MaxName)
 	n.Text("intel_version", e.IntelVersion, MaxName)
-	n.indicators(e.Indicators)
-	n.B = append(n.B, "}}\n"...)
+	n.indicators(e)
+	n.unknown(n.foreign.Body)
+	n.Close('}')
+	n.unknown(n.foreign.Top)
+	n.B = append(n.B, "}\n"...)
 }
 
 // tuple writes the five fields that OSSEC and Wazuh know by themselves. They
@@ -177,15 +206,15 @@ func (n *native) traffic(e *Event) {
 func (n *native) origin(e *Event) {
 	n.Addr("exporter", e.Exporter)
 	n.Text("exporter_name", e.ExporterName, MaxLabel)
-	if len(e.Exporters) > 1 {
+	if len(e.Exporters) > 1 || len(e.Exporters) == 1 && e.MoreExporters > 0 {
 		n.Open("exporters", '[')
 		for _, a := range e.Exporters[:min(len(e.Exporters), maxExporters)] {
 			n.Addr("", a)
 		}
 		n.Close(']')
 	}
-	if len(e.Exporters) > maxExporters {
-		n.Number("exporters_total", uint64(len(e.Exporters)))
+	if len(e.Exporters) > maxExporters || e.MoreExporters > 0 {
+		n.Number("exporters_total", uint64(len(e.Exporters))+uint64(e.MoreExporters))
 	}
 	n.version(e)
 	if e.HasIf {
@@ -206,33 +235,41 @@ func (n *native) version(e *Event) {
 // translated writes the addresses after translation and those of the packet
 // within the packet.
 func (n *native) translated(e *Event) {
-	if e.NATSrc.IsValid() || e.NATDst.IsValid() || e.NATSrcPort != 0 || e.NATDstPort != 0 {
+	if e.NATSrc.IsValid() || e.NATDst.IsValid() || e.NATSrcPort != 0 || e.NATDstPort != 0 || n.foreign.NAT != "" {
 		n.Open("nat", '{')
 		n.Addr("src", e.NATSrc)
 		n.Count("src_port", uint64(e.NATSrcPort))
 		n.Addr("dst", e.NATDst)
 		n.Count("dst_port", uint64(e.NATDstPort))
+		n.unknown(n.foreign.NAT)
 		n.Close('}')
 	}
-	if e.InnerSrc.IsValid() || e.InnerDst.IsValid() {
+	if e.InnerSrc.IsValid() || e.InnerDst.IsValid() || n.foreign.Inner != "" {
 		n.Open("inner", '{')
 		n.Addr("src", e.InnerSrc)
 		n.Addr("dst", e.InnerDst)
+		n.unknown(n.foreign.Inner)
 		n.Close('}')
 	}
 }
 
 // indicators writes as many listings as fit, at least the best.
-func (n *native) indicators(list []Indicator) {
+func (n *native) indicators(e *Event) {
+	list := e.Indicators
 	if len(list) == 0 {
 		return
 	}
-	const rest = len(`],"indicators_total":18446744073709551615}}` + "\n")
+	rest := len(`],"indicators_total":18446744073709551615}}` + "\n")
+	for _, members := range [...]string{n.foreign.Body, n.foreign.Top} {
+		if members != "" {
+			rest += len(",") + len(members)
+		}
+	}
 	kept := 0
 	n.Open("indicators", '[')
 	for i := range list {
 		before := len(n.B)
-		n.indicator(&list[i])
+		n.indicator(e, i)
 		if kept > 0 && n.size()+rest > MaxLine {
 			n.B = n.B[:before]
 			break
@@ -240,12 +277,13 @@ func (n *native) indicators(list []Indicator) {
 		kept++
 	}
 	n.Close(']')
-	if kept < len(list) {
-		n.Number("indicators_total", uint64(len(list)))
+	if total := e.Listings(); uint64(kept) < total {
+		n.Number("indicators_total", total)
 	}
 }
 
-func (n *native) indicator(i *Indicator) {
+func (n *native) indicator(e *Event, at int) {
+	i := &e.Indicators[at]
 	n.Open("", '{')
 	n.Prefix("prefix", i.Prefix)
 	n.Name("feed", i.Feed)
@@ -259,6 +297,9 @@ func (n *native) indicator(i *Indicator) {
 	n.Name("tlp", i.TLP)
 	n.Text("native_id", i.NativeID, MaxLabel)
 	n.Text("description", i.Description, min(n.limit, MaxDescription))
+	if at < len(n.foreign.Indicators) {
+		n.unknown(n.foreign.Indicators[at])
+	}
 	n.Close('}')
 }
 

@@ -234,7 +234,7 @@ func (x *ecs) own(e *event.Event) {
 	if len(e.Indicators) > 0 {
 		x.Name("category", e.Indicators[0].Category)
 		x.Prefix("indicator", e.Indicators[0].Prefix)
-		x.Number("indicators_total", uint64(len(e.Indicators)))
+		x.Number("indicators_total", e.Listings())
 	}
 	if e.InnerSrc.IsValid() || e.InnerDst.IsValid() {
 		x.Open("inner", '{')

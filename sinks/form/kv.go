@@ -94,7 +94,7 @@ func (k *kv) finding(e *event.Event) {
 		k.name("category", best.Category)
 		k.prefix("indicator", best.Prefix)
 		k.name("tlp", best.TLP)
-		k.number("listings", uint64(len(e.Indicators)))
+		k.number("listings", e.Listings())
 	}
 	k.contact(e)
 }

@@ -213,7 +213,7 @@ func (o *ocsf) unmapped(e *event.Event) {
 	}
 	o.Fold(e)
 	if len(e.Indicators) > 0 {
-		o.Number("indicators_total", uint64(len(e.Indicators)))
+		o.Number("indicators_total", e.Listings())
 	}
 	o.Addr("exporter", e.Exporter)
 	o.Text("exporter_name", e.ExporterName, event.MaxLabel)
