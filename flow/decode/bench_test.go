@@ -27,8 +27,8 @@ func (c *columnSum) Records(s *decode.Set) {
 	*c += columnSum(n)
 }
 
-// benchData makes the templates of an exporter and one full datagram.
-func benchData(b *testing.B, v flow.Version, ipv6 float64) (templates, data []byte, flows int) {
+// madeData makes the templates of an exporter and one full datagram.
+func madeData(b testing.TB, v flow.Version, ipv6 float64) (templates, data []byte, flows int) {
 	b.Helper()
 	e, err := synth.NewEncoder(synth.Config{Version: v, Boot: exportTime.Add(-uptime)})
 	if err != nil {
@@ -60,7 +60,7 @@ func BenchmarkDecode(b *testing.B) {
 	}{
 		{"v5", flow.V5, 0}, {"v9", flow.V9, 0}, {"v9/IPv6", flow.V9, 1}, {"IPFIX", flow.IPFIX, 0}, {"IPFIX/mixed", flow.IPFIX, 0.5}, {"sFlow", flow.SFlow, 0},
 	} {
-		templates, data, flows := benchData(b, c.v, c.ipv6)
+		templates, data, flows := madeData(b, c.v, c.ipv6)
 		b.Run(c.name+"/flowsnitch", func(b *testing.B) {
 			var sum columnSum
 			d := decode.New(decode.NewExporters(decode.DefaultLimits()), &sum)
@@ -83,6 +83,41 @@ func BenchmarkDecode(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				goflow2Decode(b, c.v, ts, data)
+			}
+			perFlow(b, flows)
+		})
+	}
+}
+
+// allColumns asks for all columns of each set.
+type allColumns struct{ sum uint64 }
+
+func (a *allColumns) Records(s *decode.Set) {
+	c := s.Columns(decode.WantAll)
+	a.sum += c.Bytes[0] + c.Packets[s.Len()-1]
+}
+
+// BenchmarkColumns reads datagrams up to all columns; what BenchmarkDecode takes for the
+// addresses is part of it.
+func BenchmarkColumns(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		v    flow.Version
+		ipv6 float64
+	}{
+		{"v5", flow.V5, 0}, {"v9", flow.V9, 0}, {"v9/IPv6", flow.V9, 1}, {"IPFIX", flow.IPFIX, 0}, {"IPFIX/mixed", flow.IPFIX, 0.5},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			templates, data, flows := madeData(b, c.v, c.ipv6)
+			d := decode.New(decode.NewExporters(decode.DefaultLimits()), new(allColumns))
+			dg := flow.Datagram{Source: addrPort("192.0.2.1:5"), Received: exportTime}
+			if dg.Payload = templates; len(templates) > 0 {
+				d.Decode(&dg)
+			}
+			dg.Payload = data
+			b.ReportAllocs()
+			for b.Loop() {
+				d.Decode(&dg)
 			}
 			perFlow(b, flows)
 		})

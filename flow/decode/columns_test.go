@@ -29,6 +29,7 @@ func newColumnChecker(t *testing.T, exact bool) *columnChecker {
 
 func (c *columnChecker) Records(s *decode.Set) {
 	c.t.Helper()
+	checkColumns(c.t, s, decode.Want(c.records))
 	rows := columnRows(c.t, s)
 	for i := range s.Len() {
 		var r flow.Record

@@ -7,8 +7,9 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 )
 
-// A Handler is told about every set of data records. The set is valid only
-// during the call.
+// A Handler gets the data records of each datagram, or of each data set that has waited
+// for its template, in one set. The set is valid only during the call. No lock is held
+// meanwhile.
 type Handler interface {
 	Records(s *Set)
 }
@@ -22,8 +23,10 @@ type Decoder struct {
 	counters  counters
 	cache     map[netip.Addr]*exporter
 	last      *exporter
+	preloaded byte // see preload
 	fresh     bool // the sender had not sent any flow before this datagram
 	set       Set
+	options   Set // scratch: options data
 	msg       message
 }
 
@@ -31,10 +34,11 @@ type Decoder struct {
 // shared table's lock.
 const cacheSize = 4096
 
-// New makes a decoder that calls h for each set of records.
+// New makes a decoder that calls h for the records of each datagram.
 func New(x *Exporters, h Handler) *Decoder {
 	d := &Decoder{exporters: x, handler: h, cache: make(map[netip.Addr]*exporter)}
 	d.set.tally, d.set.shared = &d.counters, x
+	d.options.tally, d.options.shared = &d.counters, x
 	return d
 }
 
@@ -55,6 +59,7 @@ func (d *Decoder) Decode(dg *flow.Datagram) {
 	d.counters.datagrams[i].Add(1)
 	d.counters.bytes[i].Add(uint64(len(dg.Payload)))
 	e := d.lock(dg)
+	d.set.empty()
 	switch v {
 	case flow.V5:
 		d.v5(e, dg)
@@ -66,6 +71,7 @@ func (d *Decoder) Decode(dg *flow.Datagram) {
 	if e != nil {
 		e.mu.Unlock()
 	}
+	d.handOver()
 }
 
 // lock finds the sender and locks it. It gives nil when there is no room for it.
@@ -124,6 +130,56 @@ func versionIndex(v flow.Version) int {
 	return 3
 }
 
+// took notes the records of a set for the standing of their sender.
+func (d *Decoder) took(e *exporter, s *stream, n int, now time.Time) {
+	if e != nil && !e.merit.proven && e.merit.latest != now {
+		e.merit.note(now)
+	}
+	if s != nil {
+		s.totals.Records += uint64(n)
+		if !s.merit.proven && s.merit.latest != now {
+			d.prove(s, now)
+		}
+	}
+}
+
+// handOver gives the records of a datagram to the handler, and before them those that
+// had waited for a template in it. The lock of the exporter is free by then, so that
+// whatever the handler does keeps nobody from its state.
+func (d *Decoder) handOver() {
+	s := &d.set
+	if s.n > 0 { // sFlow has no runs
+		d.emit(s)
+		return
+	}
+	if len(s.heads) > 0 {
+		d.handOverAll()
+	} else if len(s.pending) > 0 {
+		s.take(s.pending)
+		d.emit(s)
+	}
+}
+
+// handOverAll does that where records of several datagrams are pending.
+func (d *Decoder) handOverAll() {
+	s := &d.set
+	now := s.head
+	for all := s.pending; len(all) > 0; {
+		n := 1
+		for n < len(all) && all[n].head == all[0].head {
+			n++
+		}
+		if s.head = now; all[0].head > 0 {
+			s.head = s.heads[all[0].head-1]
+		}
+		s.take(all[:n])
+		d.emit(s)
+		all = all[n:]
+	}
+	clear(s.pending) // what has waited is not kept any longer
+	clear(s.heads)
+}
+
 // emit hands a filled set to the handler and counts its records.
 func (d *Decoder) emit(s *Set) {
 	i := versionIndex(s.exporter.Version)
@@ -136,15 +192,6 @@ func (d *Decoder) emit(s *Set) {
 	}
 	for range s.tunnelsDeeper {
 		d.count(reasonTunnelDepth)
-	}
-	if s.from != nil && !s.from.merit.proven && s.from.merit.latest != s.received {
-		s.from.merit.note(s.received)
-	}
-	if s.stream != nil {
-		s.stream.totals.Records += uint64(s.n)
-		if !s.stream.merit.proven && s.stream.merit.latest != s.received {
-			d.prove(s.stream, s.received)
-		}
 	}
 	d.handler.Records(s)
 }

@@ -118,6 +118,12 @@ func (d *Decoder) replaySet(m *message, id uint16, w *earlySet) int {
 	dg.Received, dg.Frame, dg.Source = w.received, w.frame, w.source
 	old := *m
 	m.dg, m.from, m.export, m.uptime, m.records = &dg, w.from, w.export, w.uptime, 0
+	s := &d.set
+	s.heads = append(s.heads, head{})
+	m.head = int32(len(s.heads))
+	h := &s.heads[m.head-1]
+	h.begin(m.dg, m.from)
+	m.begin(h)
 	d.known(m, m.stream.plan(id, w.source.Port()), w.body)
 	n := m.records
 	*m = old

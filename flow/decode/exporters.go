@@ -58,8 +58,8 @@ func (x *Exporters) SetNamed(addrs []netip.Addr) {
 }
 
 // An exporter is one sender. Its lock is held while one of its datagrams is
-// decoded and guards everything in it: an exporter sends to one socket, so that
-// nobody waits for it.
+// parsed, not while a [Handler] works, and guards everything in it: an exporter sends to
+// one socket, so that nobody waits for it.
 type exporter struct {
 	mu            sync.Mutex
 	addr          netip.Addr
@@ -98,6 +98,7 @@ type stream struct {
 	merit     merit
 	state     int              // bytes, of limits.StateBytes
 	plans     map[uint16]*plan // data and options templates
+	lately    [2]*plan         // of plans, those of the last data sets
 	samplers  samplers
 	init      int64 // systemInitTimeMilliseconds from options data, 0 = not told
 	seq       sequence
@@ -195,6 +196,19 @@ func (x *Exporters) stream(e *exporter, key streamKey) (s *stream, full bool) {
 	return s, full
 }
 
+// known gives a template by its id, the first of those that share it. Mostly the sets of
+// two templates take turns, one for each IP version.
+func (s *stream) known(id uint16) *plan {
+	for _, p := range s.lately {
+		if p != nil && p.id == id {
+			return p
+		}
+	}
+	p := s.plans[id]
+	s.lately = [2]*plan{p, s.lately[0]}
+	return p
+}
+
 // define gives a template its place, that of what its port meant by the same id before. A
 // definition that other ports have sent stays theirs; of those the oldest makes room for the
 // last of maxMeanings. When there is no room even after others gave way it reports false,
@@ -222,6 +236,7 @@ func (x *Exporters) define(e *exporter, s *stream, p *plan) bool {
 	}
 	p.next = s.plans[p.id]
 	s.plans[p.id] = p
+	s.lately = [2]*plan{}
 	e.templates++
 	e.templateBytes += p.cost()
 	x.templates.Add(1)
@@ -278,6 +293,7 @@ func (s *stream) toFront(p *plan) {
 	}
 	q.next, p.next = p.next, first
 	s.plans[p.id] = p
+	s.lately = [2]*plan{}
 }
 
 // dropTemplate forgets all definitions of that id.
@@ -301,6 +317,7 @@ func (x *Exporters) dropMeaning(e *exporter, s *stream, p *plan) {
 		delete(s.plans, p.id)
 	}
 	p.next = nil
+	s.lately = [2]*plan{}
 	e.templates--
 	e.templateBytes -= p.cost()
 	x.templates.Add(-1)

@@ -17,7 +17,13 @@ type message struct {
 	uptime   uint32 // ms, v9 only
 	records  int    // data records, options records included
 	flows    int    // data records, options records left out
+	head     int32  // of its records, see run
 	cut      bool   // the set at work is longer than the datagram, which has been counted
+}
+
+// begin fills in what the records of the message share.
+func (m *message) begin(h *head) {
+	h.stream, h.from, h.export, h.uptime = m.stream, m.exporter, m.export, m.uptime
 }
 
 const (
@@ -35,6 +41,8 @@ func (d *Decoder) netflow(e *exporter, v flow.Version, dg *flow.Datagram) {
 	}
 	m.from.Version = v
 	m.stream = d.enter(e, streamKey{version: v, domain: m.from.Domain}, dg)
+	d.set.begin(dg, m.from)
+	m.begin(&d.set.head)
 	unknown := d.sets(m, sets)
 	d.follow(e, m.stream, dg, numbering{sequence, uint32(m.records), uint32(m.flows), m.uptime, unknown})
 }
@@ -67,10 +75,22 @@ func (d *Decoder) header(m *message, v flow.Version) (sets []byte, sequence uint
 	return b[ipfixHeader:min(length, len(b))], be.Uint32(b[8:]), true
 }
 
+// preload reads a byte of each cache line. Where the next set begins is known only when
+// the header of the one before has been read, so that of a datagram that is in no cache
+// any more each set would be waited for in turn. This waits for all of them at once.
+func (d *Decoder) preload(b []byte) {
+	var sum byte
+	for i := 64; i < len(b); i += 64 {
+		sum += b[i]
+	}
+	d.preloaded = sum
+}
+
 // sets walks the sets of a message. The count in a v9 header is not trusted:
 // exporters count records, sets or nothing right. It reports whether data was
 // left out because its template is not known.
 func (d *Decoder) sets(m *message, b []byte) (unknown bool) {
+	first := true
 	for len(b) >= 4 {
 		id, length := binary.BigEndian.Uint16(b), int(binary.BigEndian.Uint16(b[2:]))
 		if length < 4 {
@@ -83,6 +103,10 @@ func (d *Decoder) sets(m *message, b []byte) (unknown bool) {
 		if length > len(b) {
 			d.count(reasonSetCut)
 			length, m.cut = len(b), true
+		}
+		if first && length < len(b) {
+			first = false
+			d.preload(b)
 		}
 		if d.oneSet(m, id, b[4:length]) {
 			unknown = true
@@ -118,7 +142,7 @@ func (d *Decoder) oneSet(m *message, id uint16, body []byte) bool {
 func (d *Decoder) data(m *message, id uint16, body []byte) (unknown bool) {
 	st := m.stream
 	if st != nil {
-		if p := st.plans[id]; p != nil {
+		if p := st.known(id); p != nil {
 			if p.next != nil || len(st.early) > 0 {
 				p = d.meant(m, id)
 			}
@@ -165,25 +189,26 @@ func (d *Decoder) known(m *message, p *plan, body []byte) {
 	d.dataRecords(m, p, body)
 }
 
-// dataRecords hands the flow records of a set to the handler.
+// dataRecords takes the flow records of a set.
 func (d *Decoder) dataRecords(m *message, p *plan, body []byte) {
-	s := &d.set
-	s.begin(m.dg, m.from)
-	s.stream, s.from, s.plan, s.data = m.stream, m.exporter, p, body
-	s.export, s.uptime = m.export, m.uptime
-	if !s.split() {
+	n := d.parse(&d.set, m, p, body)
+	m.records += n
+	m.flows += n
+	if n > 0 {
+		d.took(m.exporter, m.stream, n, m.dg.Received)
+	}
+}
+
+// parse adds the records in the data of a set to s, and counts what is wrong with them.
+func (d *Decoder) parse(s *Set, m *message, p *plan, body []byte) int {
+	n, whole, fits := s.add(p, body, m.head)
+	if !whole {
 		d.count(reasonRecordOverrun)
 	}
-	if s.misfit() && !m.cut {
+	if !fits && !m.cut {
 		d.count(reasonMismatch)
 	}
-	m.records += s.n
-	m.flows += s.n
-	if s.n == 0 {
-		return
-	}
-	s.columns()
-	d.emit(s)
+	return n
 }
 
 // templates reads a set of templates or options templates.

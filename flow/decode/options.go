@@ -5,28 +5,23 @@ package decode
 // options template is compiled like a data template, so that only the wanted
 // fields of a record are looked at.
 func (d *Decoder) optionsData(m *message, p *plan, body []byte) int {
-	s := &d.set
+	s := &d.options
 	s.begin(m.dg, m.from)
-	s.plan, s.data = p, body
-	if !s.split() {
-		d.count(reasonRecordOverrun)
-	}
-	if s.misfit() && !m.cut {
-		d.count(reasonMismatch)
-	}
-	if len(p.rates) > 0 || len(p.number(tInit)) > 0 {
-		for i := range s.n {
+	n := d.parse(s, m, p, body)
+	if n > 0 && (len(p.rates) > 0 || len(p.number(tInit)) > 0) {
+		s.runs = s.pending
+		for i := range n {
 			s.seek(i)
 			d.optionsRecord(m, s)
 		}
 	}
 	i := versionIndex(m.stream.key.version)
-	d.counters.options[i].Add(uint64(s.n))
-	m.stream.totals.OptionRecords += uint64(s.n)
-	if s.n > 0 && !m.stream.merit.proven {
+	d.counters.options[i].Add(uint64(n))
+	m.stream.totals.OptionRecords += uint64(n)
+	if n > 0 && !m.stream.merit.proven {
 		d.prove(m.stream, m.dg.Received)
 	}
-	return s.n
+	return n
 }
 
 // optionsRecord takes the record of options data that the cursor of s is on.

@@ -37,6 +37,15 @@ type numRef struct {
 	ref    ref
 }
 
+// A pairKind says that two addresses at fixed places are all that a template has.
+type pairKind uint8
+
+const (
+	noPair pairKind = iota
+	pair4
+	pair6
+)
+
 // A plan is a template compiled for reading. Only used, seen, ports and next ever change,
 // under the lock of its exporter.
 type plan struct {
@@ -57,6 +66,8 @@ type plan struct {
 	// What is matched: every address field, then the frame sections.
 	v4, v6   []ref
 	sections []ref
+	lean     *lean    // nil when columns are to be read from whole records
+	pair     pairKind // what is matched is one pair and nothing else
 
 	pairs  [numGroups][]pair
 	nums   []numRef // by target, rank and place
@@ -215,6 +226,14 @@ func (p *plan) finish() {
 		}
 		p.first[t] = uint16(i)
 	}
+	switch {
+	case !p.fixed() || len(p.sections) > 0:
+	case len(p.v4) == 2 && len(p.v6) == 0:
+		p.pair = pair4
+	case len(p.v6) == 2 && len(p.v4) == 0:
+		p.pair = pair6
+	}
+	p.lean = p.slim()
 	slices.Sort(p.pens)
 	// Copies, as the room behind a slice that has grown is not counted by cost.
 	p.pens = slices.Clone(slices.Compact(p.pens))
@@ -226,6 +245,9 @@ func (p *plan) cost() int64 {
 	n := 512 + len(p.raw) + 2*cap(p.runs) + 4*cap(p.pens)
 	n += int(unsafe.Sizeof(ref{})) * (cap(p.v4) + cap(p.v6) + cap(p.sections) + cap(p.rates) + cap(p.others))
 	n += int(unsafe.Sizeof(numRef{}))*cap(p.nums) + int(unsafe.Sizeof(scopeRef{}))*cap(p.scopes)
+	if p.lean != nil {
+		n += int(unsafe.Sizeof(lean{}))
+	}
 	for _, pairs := range p.pairs {
 		n += int(unsafe.Sizeof(pair{})) * cap(pairs)
 	}

@@ -410,7 +410,8 @@ func (s *Set) ofFamily(t target, v6 bool) (v uint64, ok bool) {
 }
 
 // rate finds the sampling rate: what the record says itself, else what its
-// sampler was announced with, in its own domain or in another of the exporter.
+// sampler was announced with, in its own domain or in another of the exporter, until the
+// end of the datagram that the record came in.
 func (s *Set) rate(r *flow.Record) {
 	var rates rateElements
 	for _, f := range s.plan.rates {
@@ -428,6 +429,8 @@ func (s *Set) rate(r *flow.Record) {
 	if s.stream == nil {
 		return
 	}
+	s.from.mu.Lock()
+	defer s.from.mu.Unlock()
 	here, all := &s.stream.samplers, &s.from.samplers
 	if len(here.shapes)+len(all.shapes) == 0 && !here.known && !all.known {
 		return
@@ -521,6 +524,8 @@ func (s *Set) initTime() int64 {
 	if s.stream == nil {
 		return 0
 	}
+	s.from.mu.Lock()
+	defer s.from.mu.Unlock()
 	if s.stream.init != 0 {
 		return s.stream.init
 	}

@@ -18,10 +18,10 @@ func section(ie uint16, b []byte) (p packets) {
 }
 
 // sectionColumns adds the addresses within frame sections behind the columns.
-func (s *Set) sectionColumns() {
-	for i := range s.n {
+func (s *Set) sectionColumns(run *run) {
+	for i := int(run.first); i < int(run.first+run.n); i++ {
 		s.seek(i)
-		found := s.n4+s.n6 > 0
+		found := run.n4+run.n6 > 0
 		for _, r := range s.plan.sections {
 			p := section(r.ie, s.cur.bytes(r))
 			s.ownTunnels(&p)

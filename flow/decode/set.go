@@ -8,8 +8,9 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 )
 
-// A Set is a run of data records of one exporter and one template. It belongs to
-// the decoder: it is valid during the call of the [Handler] only.
+// A Set is the data records of one datagram, or of one data set that has waited for its
+// template: one run of records for each of its templates. It belongs to the decoder: it is
+// valid during the call of the [Handler] only.
 type Set struct {
 	// V4 and V6 are the addresses of all records that are to be matched: both
 	// ends, after translation, inner. IPv4 is in host order. A record without a
@@ -17,49 +18,96 @@ type Set struct {
 	V4 []uint32
 	V6 []flow.Addr6
 
-	n      int // records
-	n4, n6 int // columns: the first n*n4 of V4 belong to records row by row
+	head
+	n            int // records
+	inV4, inV6   int // addresses in the columns of the runs, the first ones of V4 and V6
+	rows4, rows6 []int32
 	// rows4 and rows6 name the records of the addresses behind the columns:
 	// those within frame sections and IPv4 addresses in IPv6 clothes.
-	rows4, rows6   []int32
+
 	withoutAddress int
 	tunnelsSkipped int // packets within a tunnel that is not ours
 	tunnelsDeeper  int // packets within too many tunnels
 
+	tally   *counters // of the decoder
+	shared  *Exporters
+	runs    []run
+	current int     // the run that the cursor is in
+	starts  []int32 // where each record begins in the data of its run, when their lengths vary
+	plan    *plan   // of the record that the cursor is on
+	cur     cursor
+	samples []sample      // sFlow
+	made    []flow.Record // of a source that has no templates
+
+	cols  Columns
+	have  Want        // of cols
+	build bool        // they are made of whole records
+	rec   flow.Record // scratch
+
+	// pending are the runs that wait until the lock of their exporter is free, and heads
+	// the datagrams of those that have waited for a template.
+	pending []run
+	heads   []head
+}
+
+// A head is what all records of a datagram share.
+type head struct {
 	exporter flow.Exporter
 	received time.Time
 	frame    int
 	stream   *stream
 	from     *exporter
-	plan     *plan
-	tally    *counters // of the decoder
-	shared   *Exporters
-	data     []byte
-	rest     []byte  // of data, behind the records
-	stride   int     // bytes of a record when all are alike
-	starts   []int32 // else where each begins
-	cur      cursor
-	samples  []sample // sFlow
-
 	export   int64  // time of export, ms since 1970
 	uptime   uint32 // of the exporter at that time, ms
 	sampling uint32 // of a v5 header
 }
 
+// A run is the records of one data set. Its numbers have 32 bits: a datagram may have many
+// small runs.
+type run struct {
+	plan   *plan // nil for v5
+	data   []byte
+	stride int32 // bytes of a record when all are alike
+	starts int32 // else the place of the first one's start
+	head   int32 // place in heads, from 1 on; 0 is the datagram at work
+	n      int32 // records
+	first  int32 // the number of the first one in the set
+	// The columns: n4 addresses of each record from at4 on in V4, row by row.
+	at4, n4, at6, n6 int32
+}
+
 // Len is the number of records.
 func (s *Set) Len() int { return s.n }
 
-// Row4 and Row6 give the record that the i-th address of V4 or V6 belongs to.
-func (s *Set) Row4(i int) int { return row(i, s.n*s.n4, s.n4, s.rows4) }
+// Row4 gives the record that the i-th address of V4 belongs to.
+func (s *Set) Row4(i int) int {
+	if i >= s.inV4 {
+		return int(s.rows4[i-s.inV4])
+	}
+	r := &s.runs[s.search(func(r *run) bool { return int(r.at4) > i })]
+	return int(r.first + (int32(i)-r.at4)/r.n4)
+}
 
 // Row6 is Row4 for V6.
-func (s *Set) Row6(i int) int { return row(i, s.n*s.n6, s.n6, s.rows6) }
-
-func row(i, inColumns, columns int, rows []int32) int {
-	if i < inColumns {
-		return i / columns
+func (s *Set) Row6(i int) int {
+	if i >= s.inV6 {
+		return int(s.rows6[i-s.inV6])
 	}
-	return int(rows[i-inColumns])
+	r := &s.runs[s.search(func(r *run) bool { return int(r.at6) > i })]
+	return int(r.first + (int32(i)-r.at6)/r.n6)
+}
+
+// search gives the last run before the first that is behind something.
+func (s *Set) search(behind func(*run) bool) int {
+	low, high := 0, len(s.runs)
+	for low < high {
+		if mid := (low + high) / 2; behind(&s.runs[mid]) {
+			high = mid
+		} else {
+			low = mid + 1
+		}
+	}
+	return low - 1
 }
 
 // Exporter is the sender of the records.
@@ -74,6 +122,10 @@ func (s *Set) Frame() int { return s.frame }
 // Record builds the i-th record. Everything in r is overwritten; the record does
 // not refer to the set's memory.
 func (s *Set) Record(i int, r *flow.Record) {
+	if s.made != nil {
+		*r = s.made[i]
+		return
+	}
 	*r = flow.Record{Exporter: s.exporter, Received: s.received}
 	switch s.exporter.Version {
 	case flow.V5:
@@ -85,102 +137,152 @@ func (s *Set) Record(i int, r *flow.Record) {
 	}
 }
 
+// Fill makes records those of a set that belongs to the caller, for a source that is
+// neither NetFlow nor sFlow. There must be one or more; exporter and time of receipt are
+// those of the first one. The set refers to records until it is filled again.
+func (s *Set) Fill(records []flow.Record) {
+	s.reset()
+	first := &records[0]
+	s.exporter, s.received = first.Exporter, first.Received
+	s.made, s.n = records, len(records)
+	for i := range records {
+		for side := range flow.NumSides {
+			if a, _ := records[i].At(side); !empty(a) {
+				s.looseAddr(a.Unmap(), i)
+			}
+		}
+	}
+}
+
 // begin empties the set for the records of a datagram.
 func (s *Set) begin(dg *flow.Datagram, from flow.Exporter) {
-	from.Addr, from.Port = dg.Source.Addr(), dg.Source.Port()
-	s.exporter, s.received, s.frame = from, dg.Received, dg.Frame
-	s.stream, s.from, s.plan = nil, nil, nil
-	s.reset()
+	s.empty()
+	s.head.begin(dg, from)
+}
+
+// empty takes all records from the set.
+func (s *Set) empty() {
+	s.n, s.pending, s.heads, s.starts = 0, s.pending[:0], s.heads[:0], s.starts[:0]
+}
+
+// begin takes what the records share from their datagram.
+func (h *head) begin(dg *flow.Datagram, from flow.Exporter) {
+	h.exporter = from
+	h.exporter.Addr, h.exporter.Port = dg.Source.Addr(), dg.Source.Port()
+	h.received, h.frame = dg.Received, dg.Frame
+	h.stream, h.from = nil, nil
 }
 
 // reset empties the columns.
 func (s *Set) reset() {
 	s.V4, s.V6, s.rows4, s.rows6 = s.V4[:0], s.V6[:0], s.rows4[:0], s.rows6[:0]
-	s.n, s.n4, s.n6, s.withoutAddress, s.tunnelsSkipped, s.tunnelsDeeper = 0, 0, 0, 0, 0, 0
-	s.starts, s.samples = s.starts[:0], s.samples[:0]
+	s.n, s.inV4, s.inV6, s.withoutAddress, s.tunnelsSkipped, s.tunnelsDeeper = 0, 0, 0, 0, 0, 0
+	s.runs, s.current, s.samples = nil, 0, s.samples[:0]
+	s.have, s.build = 0, false
 }
 
-// pairColumns fills V4 with the two addresses at offsets a and b of every record.
-// Most templates have exactly these: one loop over the records reads each of them
-// once, which is measurably faster than one loop per column.
-func (s *Set) pairColumns(a, b int) {
-	s.n4 = 2
-	v4 := grow(s.V4, 2*s.n)
-	for i, at := 0, 0; i < s.n; i, at = i+1, at+s.stride {
-		rec := s.data[at : at+s.stride]
-		v4[2*i] = binary.BigEndian.Uint32(rec[a:])
-		v4[2*i+1] = binary.BigEndian.Uint32(rec[b:])
+// take makes runs the records of the set, and fills the columns.
+func (s *Set) take(runs []run) {
+	s.reset()
+	s.runs = runs
+	var n, in4, in6 int32
+	for i := range runs {
+		r := &runs[i]
+		r.first, r.at4, r.at6 = n, in4, in6
+		if r.n4, r.n6 = 2, 0; r.plan != nil {
+			r.n4, r.n6 = int32(len(r.plan.v4)), int32(len(r.plan.v6))
+		}
+		n += r.n
+		in4 += r.n * r.n4
+		in6 += r.n * r.n6
 	}
-	s.V4 = v4
+	s.n, s.inV4, s.inV6 = int(n), int(in4), int(in6)
+	s.V4, s.V6 = grow(s.V4, s.inV4), grow(s.V6, s.inV6)
+	for i := range runs {
+		s.columns(&runs[i])
+	}
 }
 
-// pairColumns6 is pairColumns for V6. What is an IPv4 address in IPv6 clothes is found
-// in the same loop.
-func (s *Set) pairColumns6(a, b int) {
-	s.n6 = 2
-	v6 := grow(s.V6, 2*s.n)
-	s.V4, s.V6 = s.V4[:0], v6
-	for i, at := 0, 0; i < s.n; i, at = i+1, at+s.stride {
-		rec := s.data[at : at+s.stride]
+// columns fills the part of V4 and V6 that belongs to a run. Most templates have exactly
+// one pair of addresses: one loop over the records reads each of them once, which is
+// measurably faster than one loop per column.
+func (s *Set) columns(r *run) {
+	p := r.plan
+	switch {
+	case p == nil:
+		s.pairs4(r, 0, 4)
+		return
+	case p.pair == pair4:
+		s.pairs4(r, int(p.v4[0].off), int(p.v4[1].off))
+		return
+	case p.pair == pair6:
+		s.pairs6(r, int(p.v6[0].off), int(p.v6[1].off))
+		return
+	}
+	for i := range r.n {
+		s.seek(int(r.first + i))
+		v4, v6 := s.V4[r.at4+i*r.n4:], s.V6[r.at6+i*r.n6:]
+		for c, f := range p.v4 {
+			v4[c] = binary.BigEndian.Uint32(s.cur.bytes(f))
+		}
+		for c, f := range p.v6 {
+			v6[c] = addr6(s.cur.bytes(f))
+		}
+	}
+	if len(p.number(tIPVersion)) > 0 && r.n4 > 0 && r.n6 > 0 {
+		s.dropStale(r)
+	}
+	for i := range r.n * r.n6 {
+		s.unmap(r, i)
+	}
+	if len(p.sections) > 0 {
+		s.sectionColumns(r)
+	} else if r.n4+r.n6 == 0 {
+		s.withoutAddress += int(r.n)
+	}
+}
+
+// pairs4 fills V4 with the two addresses at offsets a and b of every record.
+func (s *Set) pairs4(r *run, a, b int) {
+	v4 := s.V4[r.at4 : r.at4+2*r.n]
+	stride := int(r.stride)
+	for at := 0; len(v4) >= 2; at += stride {
+		rec := r.data[at : at+stride]
+		v4[0] = binary.BigEndian.Uint32(rec[a:])
+		v4[1] = binary.BigEndian.Uint32(rec[b:])
+		v4 = v4[2:]
+	}
+}
+
+// pairs6 is pairs4 for V6. What is an IPv4 address in IPv6 clothes is found in the same
+// loop.
+func (s *Set) pairs6(r *run, a, b int) {
+	v6 := s.V6[r.at6 : r.at6+2*r.n]
+	stride := int(r.stride)
+	for i, at := int32(0), 0; i < r.n; i, at = i+1, at+stride {
+		rec := r.data[at : at+stride]
 		src, dst := addr6(rec[a:]), addr6(rec[b:])
 		v6[2*i], v6[2*i+1] = src, dst
 		if src.Hi == 0 || dst.Hi == 0 {
-			s.unmap(2 * i)
-			s.unmap(2*i + 1)
+			s.unmap(r, 2*i)
+			s.unmap(r, 2*i+1)
 		}
-	}
-}
-
-// columns fills V4 and V6 from the records of a plan.
-func (s *Set) columns() {
-	p := s.plan
-	if p.fixed() && len(p.sections) == 0 {
-		switch {
-		case len(p.v4) == 2 && len(p.v6) == 0:
-			s.pairColumns(int(p.v4[0].off), int(p.v4[1].off))
-			return
-		case len(p.v6) == 2 && len(p.v4) == 0:
-			s.pairColumns6(int(p.v6[0].off), int(p.v6[1].off))
-			return
-		}
-	}
-	s.n4, s.n6 = len(p.v4), len(p.v6)
-	s.V4, s.V6 = grow(s.V4, s.n*s.n4), grow(s.V6, s.n*s.n6)
-	for i := range s.n {
-		s.seek(i)
-		for c, r := range p.v4 {
-			s.V4[i*s.n4+c] = binary.BigEndian.Uint32(s.cur.bytes(r))
-		}
-		for c, r := range p.v6 {
-			s.V6[i*s.n6+c] = addr6(s.cur.bytes(r))
-		}
-	}
-	if len(p.number(tIPVersion)) > 0 && s.n4 > 0 && s.n6 > 0 {
-		s.dropStale()
-	}
-	for i := range s.n * s.n6 {
-		s.unmap(i)
-	}
-	if len(p.sections) > 0 {
-		s.sectionColumns()
-	} else if s.n4+s.n6 == 0 {
-		s.withoutAddress = s.n
 	}
 }
 
 // dropStale empties the addresses of the IP version that a record does not have.
-func (s *Set) dropStale() {
-	for i := range s.n {
-		s.seek(i)
+func (s *Set) dropStale(r *run) {
+	for i := range r.n {
+		s.seek(int(r.first + i))
 		stale := s.stale()
-		for c := range s.n4 {
-			if stale.of(false) && isEnd(s.plan.v4[c].ie) {
-				s.V4[i*s.n4+c] = 0
+		for c := range r.n4 {
+			if stale.of(false) && isEnd(r.plan.v4[c].ie) {
+				s.V4[r.at4+i*r.n4+c] = 0
 			}
 		}
-		for c := range s.n6 {
-			if stale.of(true) && isEnd(s.plan.v6[c].ie) {
-				s.V6[i*s.n6+c] = flow.Addr6{}
+		for c := range r.n6 {
+			if stale.of(true) && isEnd(r.plan.v6[c].ie) {
+				s.V6[r.at6+i*r.n6+c] = flow.Addr6{}
 			}
 		}
 	}
@@ -198,9 +300,9 @@ func isEnd(ie uint16) bool {
 
 // unmap puts an IPv4 address in IPv6 clothes (::ffff:a.b.c.d) behind the columns
 // of V4, where it will be found.
-func (s *Set) unmap(i int) {
-	if a := s.V6[i]; a.Hi == 0 && a.Lo>>32 == 0xffff {
-		s.loose4(uint32(a.Lo), i/s.n6)
+func (s *Set) unmap(r *run, i int32) {
+	if a := s.V6[r.at6+i]; a.Hi == 0 && a.Lo>>32 == 0xffff {
+		s.loose4(uint32(a.Lo), int(r.first+i/r.n6))
 	}
 }
 
@@ -220,46 +322,57 @@ func (s *Set) loose6(a flow.Addr6, row int) {
 
 // seek puts the cursor on the i-th record.
 func (s *Set) seek(i int) {
-	if s.plan.fixed() {
+	r := &s.runs[s.current]
+	if i < int(r.first) || i >= int(r.first+r.n) {
+		s.current = s.search(func(r *run) bool { return int(r.first) > i })
+		r = &s.runs[s.current]
+	}
+	s.plan, i = r.plan, i-int(r.first)
+	if r.plan.fixed() {
 		if len(s.cur.base) != 1 {
 			s.cur.base = append(s.cur.base[:0], 0)
 		}
 		s.cur.base[0] = 0
-		s.cur.rec = s.data[i*s.stride : (i+1)*s.stride]
+		s.cur.rec = r.data[i*int(r.stride) : (i+1)*int(r.stride)]
 		return
 	}
-	s.plan.locate(s.data[s.starts[i]:], &s.cur) // it has been walked before
+	r.plan.locate(r.data[s.starts[int(r.starts)+i]:], &s.cur) // it has been walked before
 }
 
-// split finds the records in the data of a set. It reports false when a variable
-// length ran past the set; the records before it are kept.
-func (s *Set) split() bool {
-	p := s.plan
-	s.rest = nil
-	if p.fixed() {
-		s.stride, s.n = p.size, len(s.data)/p.size
-		s.rest = s.data[s.n*p.size:]
-		return true
-	}
+// add appends the records in the data of a set to those that are pending. whole is false
+// when a variable length ran past the data; the records before it are kept. fits is false
+// when something is left over that is no padding: padding is zero, or at most 3 bytes
+// behind the records (RFC 3954 5.3, RFC 7011 3.3.1).
+func (s *Set) add(p *plan, data []byte, head int32) (n int, whole, fits bool) {
+	r := run{plan: p, data: data, head: head, starts: int32(len(s.starts))}
 	at := 0
-	for len(s.data)-at >= p.size {
-		n, ok := p.locate(s.data[at:], &s.cur)
+	whole = true
+	if p.fixed() {
+		at = len(data) - len(data)%p.size
+		r.stride, r.n = int32(p.size), int32(at/p.size)
+	} else {
+		at, whole = s.walk(&r)
+	}
+	if r.n > 0 {
+		s.pending = append(s.pending, r)
+	}
+	rest := data[at:]
+	return int(r.n), whole, !whole || len(rest) == 0 || len(rest) <= 3 && r.n > 0 || allZero(rest)
+}
+
+// walk finds the records of a run whose lengths vary, and where they end.
+func (s *Set) walk(r *run) (at int, whole bool) {
+	for len(r.data)-at >= r.plan.size {
+		n, ok := r.plan.locate(r.data[at:], &s.cur)
 		if !ok {
 			// What is shorter than a record and zero is padding (RFC 7011 3.3.1).
-			return len(s.starts) > 0 && len(s.data)-at < 4 && allZero(s.data[at:])
+			return at, r.n > 0 && len(r.data)-at < 4 && allZero(r.data[at:])
 		}
 		s.starts = append(s.starts, int32(at))
-		s.n++
+		r.n++
 		at += n
 	}
-	s.rest = s.data[at:]
-	return true
-}
-
-// misfit reports whether split left over what is no padding: padding is zero, or at most
-// 3 bytes behind the records (RFC 3954 5.3, RFC 7011 3.3.1).
-func (s *Set) misfit() bool {
-	return len(s.rest) > 0 && (len(s.rest) > 3 || s.n == 0) && !allZero(s.rest)
+	return at, true
 }
 
 func addr6(b []byte) flow.Addr6 {

@@ -91,6 +91,7 @@ func (d *Decoder) sflow(e *exporter, dg *flow.Datagram) {
 		return
 	}
 	s := &d.set
+	s.reset()
 	s.begin(dg, flow.Exporter{Version: flow.SFlow, Domain: sub, Agent: agent})
 	s.from = e
 	s.stream = d.enter(e, streamKey{version: flow.SFlow, domain: sub, agent: agent}, dg)
@@ -110,7 +111,7 @@ func (d *Decoder) sflow(e *exporter, dg *flow.Datagram) {
 		d.count(reasonSFlow)
 	}
 	if s.n > 0 {
-		d.emit(s)
+		d.took(e, s.stream, s.n, dg.Received)
 	}
 }
 

@@ -159,8 +159,7 @@ func (x *Exporters) all() ([]*exporter, Losses) {
 	return slices.Collect(maps.Values(x.byAddr)), x.lost
 }
 
-// Stats gives the totals. It takes the lock of each exporter for a moment, so it
-// must not be called from a [Handler].
+// Stats gives the totals. It takes the lock of each exporter for a moment.
 func (x *Exporters) Stats() ExportersStats {
 	list, lost := x.all()
 	for _, e := range list {
@@ -186,8 +185,7 @@ func (t *earlyTotals) stats() EarlyStats {
 	}
 }
 
-// Snapshot gives the state of every exporter, by address. Like Stats it must not
-// be called from a [Handler].
+// Snapshot gives the state of every exporter, by address.
 func (x *Exporters) Snapshot() []ExporterStatus {
 	list, _ := x.all()
 	out := make([]ExporterStatus, 0, len(list))

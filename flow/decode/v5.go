@@ -43,14 +43,13 @@ func (d *Decoder) v5(e *exporter, dg *flow.Datagram) {
 		return
 	}
 	s.export = int64(binary.BigEndian.Uint32(b[8:]))*1000 + int64(binary.BigEndian.Uint32(b[12:]))/1e6
-	s.data, s.n, s.stride = b[v5Header:v5Header+n*v5Record], n, v5Record
-	s.pairColumns(0, 4)
-	d.emit(s)
+	s.pending = append(s.pending, run{data: b[v5Header : v5Header+n*v5Record], n: int32(n), stride: v5Record})
+	d.took(e, s.stream, n, dg.Received)
 }
 
 // recordV5 fills r from the i-th record.
 func (s *Set) recordV5(i int, r *flow.Record) {
-	b := s.data[i*v5Record : (i+1)*v5Record]
+	b := s.runs[0].data[i*v5Record : (i+1)*v5Record]
 	be := binary.BigEndian
 	r.Src, r.Dst = flow.Addr4(be.Uint32(b)), flow.Addr4(be.Uint32(b[4:]))
 	r.InIf, r.OutIf = uint32(be.Uint16(b[12:])), uint32(be.Uint16(b[14:]))
