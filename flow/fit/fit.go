@@ -40,7 +40,20 @@ func AppendName(dst []byte, s string, limit int) []byte {
 // AppendJSON appends s, escaped for the inside of a JSON string, in at most limit
 // bytes; a longer text ends in an ellipsis, never within an escape.
 func AppendJSON(dst []byte, s string, limit int) []byte {
+	if len(s) <= limit && isPlain(s) { // nearly every text
+		return append(dst, s...)
+	}
 	return AppendCut(dst, s, limit, appendEscaped)
+}
+
+// isPlain reports whether s is printable ASCII that JSON needs no escape for.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // AppendCut appends s, every rune as escape writes it, in at most limit bytes; a
