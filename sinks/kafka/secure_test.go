@@ -1,16 +1,8 @@
 package kafka
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +11,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/flowsnitch/flowsnitch/configs/authority"
 )
 
 func plainUser(password string) func(*Config) { return user(SASLPlain, password) }
@@ -76,86 +70,6 @@ func TestNotAuthorised(t *testing.T) {
 	sendFailing(t, p, events(0, 3, 3), "not authorised", "Write", "flowsnitch.hits")
 }
 
-// An authority signs certificates.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	file string
-}
-
-// newAuthority makes an authority and writes its certificate to a file.
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	a := &authority{file: filepath.Join(t.TempDir(), "ca.pem")}
-	a.key = newKey(t)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &a.key.PublicKey, a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.cert, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	writePEM(t, a.file, "CERTIFICATE", der)
-	return a
-}
-
-func newKey(t *testing.T) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
-// issue signs a certificate for a name, "" = 127.0.0.1, and gives its files.
-func (a *authority) issue(t *testing.T, name string, until time.Time) (cert, key string) {
-	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: until,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	if name == "" {
-		template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
-	} else {
-		template.DNSNames = []string{name}
-	}
-	private := newKey(t)
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &private.PublicKey, a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	writePEM(t, cert, "CERTIFICATE", der)
-	writePEM(t, key, "PRIVATE KEY", secret)
-	return cert, key
-}
-
-// pair loads what issue has written.
-func (a *authority) pair(t *testing.T, name string, until time.Time) tls.Certificate {
-	t.Helper()
-	pair, err := tls.LoadX509KeyPair(a.issue(t, name, until))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pair
-}
-
-func writePEM(t *testing.T, file, kind string, der []byte) {
-	t.Helper()
-	write(t, file, string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})))
-}
-
 func write(t *testing.T, file, text string) {
 	t.Helper()
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -179,31 +93,31 @@ func secureCluster(t *testing.T, cert func() tls.Certificate, change ...func(*tl
 // TestTLS: a bad certificate gives a clear error, a good one in its place needs no
 // restart of ours.
 func TestTLS(t *testing.T) {
-	ca, other := newAuthority(t), newAuthority(t)
+	ca, other := authority.New(t), authority.New(t)
 	soon := time.Now().Add(time.Hour)
-	good := ca.pair(t, "", soon)
+	good := ca.Pair(t, "", soon)
 	for _, tt := range []struct {
 		name string
 		bad  tls.Certificate
 		want string
 	}{
-		{"expired", ca.pair(t, "", time.Now().Add(-time.Hour)), "has expired"},
-		{"unknown authority", other.pair(t, "", soon), "unknown authority, name it in tls.ca"},
-		{"other name", ca.pair(t, "kafka.example.net", soon), "another name, set tls.server_name"},
+		{"expired", ca.Pair(t, "", time.Now().Add(-time.Hour)), "has expired"},
+		{"unknown authority", other.Pair(t, "", soon), "unknown authority, name it in tls.ca"},
+		{"other name", ca.Pair(t, "kafka.example.net", soon), "another name, set tls.server_name"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cert := tt.bad
 			c := secureCluster(t, func() tls.Certificate { return cert })
-			p := newProducer(t, c.ListenAddrs(), func(cfg *Config) { cfg.TLS = TLS{Enabled: true, CA: ca.file} })
+			p := newProducer(t, c.ListenAddrs(), func(cfg *Config) { cfg.TLS = TLS{Enabled: true, CA: ca.File} })
 			sendFailing(t, p, events(0, 1, 1), tt.want, c.ListenAddrs()[0])
 			cert = good
 			sendAll(t, p, events(0, 1, 1))
 		})
 	}
 	t.Run("server_name", func(t *testing.T) {
-		c := secureCluster(t, func() tls.Certificate { return ca.pair(t, "kafka.example.net", soon) })
+		c := secureCluster(t, func() tls.Certificate { return ca.Pair(t, "kafka.example.net", soon) })
 		sendAll(t, newProducer(t, c.ListenAddrs(), func(cfg *Config) {
-			cfg.TLS = TLS{Enabled: true, CA: ca.file, ServerName: "kafka.example.net"}
+			cfg.TLS = TLS{Enabled: true, CA: ca.File, ServerName: "kafka.example.net"}
 		}), events(0, 1, 1))
 	})
 	t.Run("plain port", func(t *testing.T) {
@@ -220,22 +134,21 @@ func TestTLS(t *testing.T) {
 
 // TestMutualTLS: our certificate is shown, and read again when it has changed.
 func TestMutualTLS(t *testing.T) {
-	ca := newAuthority(t)
+	ca := authority.New(t)
 	soon := time.Now().Add(time.Hour)
-	pool := x509.NewCertPool()
-	pool.AddCert(ca.cert)
-	server := ca.pair(t, "", soon)
+	pool := ca.Pool()
+	server := ca.Pair(t, "", soon)
 	c := secureCluster(t, func() tls.Certificate { return server }, func(cfg *tls.Config) {
 		cfg.ClientAuth, cfg.ClientCAs = tls.RequireAndVerifyClientCert, pool
 	})
-	sendFailing(t, newProducer(t, c.ListenAddrs(), func(cfg *Config) { cfg.TLS = TLS{Enabled: true, CA: ca.file} }),
+	sendFailing(t, newProducer(t, c.ListenAddrs(), func(cfg *Config) { cfg.TLS = TLS{Enabled: true, CA: ca.File} }),
 		events(0, 1, 1), "check tls.cert and tls.key")
-	cert, key := ca.issue(t, "sensor", time.Now().Add(-time.Hour))
+	cert, key := ca.IssueFor(t, "sensor", time.Now().Add(-time.Hour))
 	p := newProducer(t, c.ListenAddrs(), func(cfg *Config) {
-		cfg.TLS = TLS{Enabled: true, CA: ca.file, Cert: cert, Key: key}
+		cfg.TLS = TLS{Enabled: true, CA: ca.File, Cert: cert, Key: key}
 	})
 	sendFailing(t, p, events(0, 1, 1), "check tls.cert and tls.key")
-	newCert, newKey := ca.issue(t, "sensor", soon)
+	newCert, newKey := ca.IssueFor(t, "sensor", soon)
 	for from, to := range map[string]string{newCert: cert, newKey: key} {
 		if err := os.Rename(from, to); err != nil {
 			t.Fatal(err)
@@ -246,15 +159,15 @@ func TestMutualTLS(t *testing.T) {
 
 // TestTLSFiles: files that are not there or hold nothing.
 func TestTLSFiles(t *testing.T) {
-	ca := newAuthority(t)
-	server := ca.pair(t, "", time.Now().Add(time.Hour))
+	ca := authority.New(t)
+	server := ca.Pair(t, "", time.Now().Add(time.Hour))
 	c := secureCluster(t, func() tls.Certificate { return server })
 	empty := filepath.Join(t.TempDir(), "empty.pem")
 	write(t, empty, "")
 	for want, cfg := range map[string]TLS{
 		"tls.ca: open /nonexistent":                        {Enabled: true, CA: "/nonexistent"},
 		fmt.Sprintf("tls.ca: no certificate in %s", empty): {Enabled: true, CA: empty},
-		"tls.cert: open /nonexistent":                      {Enabled: true, CA: ca.file, Cert: "/nonexistent", Key: "/nonexistent"},
+		"tls.cert: open /nonexistent":                      {Enabled: true, CA: ca.File, Cert: "/nonexistent", Key: "/nonexistent"},
 	} {
 		p := newProducer(t, c.ListenAddrs(), func(c *Config) { c.TLS = cfg })
 		sendFailing(t, p, events(0, 1, 1), want)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/configs/authority"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 )
@@ -148,7 +149,7 @@ func wantOrder(t *testing.T, messages []string, n int) {
 
 // TestStreams: each transport and framing delivers everything, once, in order.
 func TestStreams(t *testing.T) {
-	ca := newAuthority(t)
+	ca := authority.New(t)
 	for _, transport := range []string{TCP, TLS, Unix} {
 		for _, protocol := range []string{RFC5424, RFC3164} {
 			for _, framing := range []string{Octet, LF} {
@@ -178,13 +179,13 @@ func TestStreams(t *testing.T) {
 }
 
 // startServer starts a server of streams and gives what a client must set.
-func startServer(t *testing.T, ca *authority, transport, framing string) (*server, func(*Config)) {
+func startServer(t *testing.T, ca *authority.Authority, transport, framing string) (*server, func(*Config)) {
 	t.Helper()
 	switch transport {
 	case Unix:
 		return serve(t, "unix", filepath.Join(t.TempDir(), "log"), framing, nil), func(*Config) {}
 	case TLS:
-		return serve(t, "tcp", "", framing, ca.server(t, "", time.Hour)), func(c *Config) { c.TLS.CA = ca.file }
+		return serve(t, "tcp", "", framing, serverOf(t, ca, "", time.Hour)), func(c *Config) { c.TLS.CA = ca.File }
 	}
 	return serve(t, "tcp", "", framing, nil), func(*Config) {}
 }
@@ -250,7 +251,7 @@ func TestRefused(t *testing.T) {
 // TestServerRestarts: what was written to a connection that breaks comes again, in
 // order, and nothing is missing.
 func TestServerRestarts(t *testing.T) {
-	ca := newAuthority(t)
+	ca := authority.New(t)
 	for _, transport := range []string{TCP, TLS, Unix} {
 		t.Run(transport, func(t *testing.T) {
 			server, change := startServer(t, ca, transport, Octet)
@@ -268,7 +269,7 @@ func TestServerRestarts(t *testing.T) {
 				if transport == Unix {
 					server = serve(t, "unix", address, Octet, nil)
 				} else {
-					server = serve(t, "tcp", address, Octet, secureIf(transport == TLS, ca.server(t, "", time.Hour)))
+					server = serve(t, "tcp", address, Octet, secureIf(transport == TLS, serverOf(t, ca, "", time.Hour)))
 				}
 				if failed {
 					t.Logf("restart %d: %s", i, s.Stats().LastError)

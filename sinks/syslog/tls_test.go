@@ -1,95 +1,20 @@
 package syslog
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"io"
-	"math/big"
-	"net"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/configs/authority"
 )
 
-// An authority signs certificates.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	file string
-}
-
-// newAuthority makes an authority and writes its certificate to a file.
-func newAuthority(t *testing.T) *authority {
+// serverOf gives the configuration of a server with a new certificate.
+func serverOf(t *testing.T, ca *authority.Authority, name string, left time.Duration) *tls.Config {
 	t.Helper()
-	a := &authority{key: newKey(t), file: filepath.Join(t.TempDir(), "ca.pem")}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &a.key.PublicKey, a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.cert, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	writePEM(t, a.file, "CERTIFICATE", der)
-	return a
-}
-
-func newKey(t *testing.T) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
-// issue signs a certificate for a name, "" = 127.0.0.1, and gives its files.
-func (a *authority) issue(t *testing.T, name string, left time.Duration) (cert, key string) {
-	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(left),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	if name == "" {
-		template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
-	} else {
-		template.DNSNames = []string{name}
-	}
-	private := newKey(t)
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &private.PublicKey, a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	writePEM(t, cert, "CERTIFICATE", der)
-	writePEM(t, key, "PRIVATE KEY", secret)
-	return cert, key
-}
-
-// server gives the configuration of a server with a new certificate.
-func (a *authority) server(t *testing.T, name string, left time.Duration) *tls.Config {
-	t.Helper()
-	pair, err := tls.LoadX509KeyPair(a.issue(t, name, left))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}}
+	return &tls.Config{Certificates: []tls.Certificate{ca.Pair(t, name, time.Now().Add(left))}}
 }
 
 func secureIf(yes bool, cfg *tls.Config) *tls.Config {
@@ -99,41 +24,34 @@ func secureIf(yes bool, cfg *tls.Config) *tls.Config {
 	return nil
 }
 
-func writePEM(t *testing.T, file, kind string, der []byte) {
-	t.Helper()
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestCertificates: a bad certificate gives a clear error, a good one in its place
 // needs no restart of ours.
 func TestCertificates(t *testing.T) {
-	ca, other := newAuthority(t), newAuthority(t)
+	ca, other := authority.New(t), authority.New(t)
 	for _, tt := range []struct {
 		name string
 		bad  *tls.Config
 		want string
 	}{
-		{"expired", ca.server(t, "", -time.Hour), "has expired"},
-		{"unknown authority", other.server(t, "", time.Hour), "unknown authority, name it in tls.ca"},
-		{"other name", ca.server(t, "log.example.net", time.Hour), "another name, set tls.server_name"},
+		{"expired", serverOf(t, ca, "", -time.Hour), "has expired"},
+		{"unknown authority", serverOf(t, other, "", time.Hour), "unknown authority, name it in tls.ca"},
+		{"other name", serverOf(t, ca, "log.example.net", time.Hour), "another name, set tls.server_name"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			server := serve(t, "tcp", "", Octet, tt.bad)
-			s := newSender(t, TLS, []string{server.address()}, func(c *Config) { c.TLS.CA = ca.file })
+			s := newSender(t, TLS, []string{server.address()}, func(c *Config) { c.TLS.CA = ca.File })
 			c := courier{t: t, s: s, events: events(0, 5), batch: 5}
 			c.wantFailure(tt.want, server.address())
 			address := server.address()
 			server.stop()
-			server = serve(t, "tcp", address, Octet, ca.server(t, "", time.Hour))
+			server = serve(t, "tcp", address, Octet, serverOf(t, ca, "", time.Hour))
 			c.all()
 			wantOrder(t, server.wait(5), 5)
 		})
 	}
-	server := serve(t, "tcp", "", Octet, ca.server(t, "log.example.net", time.Hour))
+	server := serve(t, "tcp", "", Octet, serverOf(t, ca, "log.example.net", time.Hour))
 	s := newSender(t, TLS, []string{server.address()}, func(c *Config) {
-		c.TLS = TLSConfig{CA: ca.file, ServerName: "log.example.net"}
+		c.TLS = TLSConfig{CA: ca.File, ServerName: "log.example.net"}
 	})
 	if err := s.Send(t.Context(), events(0, 1)); err != nil {
 		t.Error(err)
@@ -145,16 +63,16 @@ func TestCertificates(t *testing.T) {
 
 // TestAuthorityIsReadAgain: a new authority in the file holds for the next connection.
 func TestAuthorityIsReadAgain(t *testing.T) {
-	old, renewed := newAuthority(t), newAuthority(t)
-	server := serve(t, "tcp", "", Octet, renewed.server(t, "", time.Hour))
-	s := newSender(t, TLS, []string{server.address()}, func(c *Config) { c.TLS.CA = old.file })
+	old, renewed := authority.New(t), authority.New(t)
+	server := serve(t, "tcp", "", Octet, serverOf(t, renewed, "", time.Hour))
+	s := newSender(t, TLS, []string{server.address()}, func(c *Config) { c.TLS.CA = old.File })
 	c := courier{t: t, s: s, events: events(0, 5), batch: 5}
 	c.wantFailure("unknown authority")
-	if err := os.WriteFile(old.file, []byte("not a certificate"), 0o600); err != nil {
+	if err := os.WriteFile(old.File, []byte("not a certificate"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c.wantFailure("tls.ca: no certificate in " + old.file)
-	if err := os.Rename(renewed.file, old.file); err != nil {
+	c.wantFailure("tls.ca: no certificate in " + old.File)
+	if err := os.Rename(renewed.File, old.File); err != nil {
 		t.Fatal(err)
 	}
 	c.all()
@@ -163,14 +81,13 @@ func TestAuthorityIsReadAgain(t *testing.T) {
 
 // TestClientCertificate: ours is shown, and read again when it has changed.
 func TestClientCertificate(t *testing.T) {
-	ca := newAuthority(t)
-	pool := x509.NewCertPool()
-	pool.AddCert(ca.cert)
-	cfg := ca.server(t, "", time.Hour)
+	ca := authority.New(t)
+	pool := ca.Pool()
+	cfg := serverOf(t, ca, "", time.Hour)
 	cfg.ClientAuth, cfg.ClientCAs = tls.RequireAndVerifyClientCert, pool
 	server := serve(t, "tcp", "", Octet, cfg)
-	cert, key := ca.issue(t, "sensor", -time.Hour)
-	s := newSender(t, TLS, []string{server.address()}, func(c *Config) { c.TLS = TLSConfig{CA: ca.file, Cert: cert, Key: key} })
+	cert, key := ca.IssueFor(t, "sensor", time.Now().Add(-time.Hour))
+	s := newSender(t, TLS, []string{server.address()}, func(c *Config) { c.TLS = TLSConfig{CA: ca.File, Cert: cert, Key: key} })
 	c := courier{t: t, s: s, events: events(0, 5), batch: 5}
 	// TLS 1.3 lets the client write before the server has looked at its certificate.
 	if c.step() == nil {
@@ -180,7 +97,7 @@ func TestClientCertificate(t *testing.T) {
 	if c.at != 0 {
 		t.Errorf("at %d, want 0", c.at)
 	}
-	newCert, newKey := ca.issue(t, "sensor", time.Hour)
+	newCert, newKey := ca.IssueFor(t, "sensor", time.Now().Add(time.Hour))
 	for from, to := range map[string]string{newCert: cert, newKey: key} {
 		if err := os.Rename(from, to); err != nil {
 			t.Fatal(err)
@@ -198,9 +115,9 @@ func TestClientCertificate(t *testing.T) {
 
 // TestCloseNotify: the server sees TLS end in order.
 func TestCloseNotify(t *testing.T) {
-	ca := newAuthority(t)
-	server := serve(t, "tcp", "", Octet, ca.server(t, "", time.Hour))
-	s := newSender(t, TLS, []string{server.address()}, func(c *Config) { c.TLS.CA = ca.file })
+	ca := authority.New(t)
+	server := serve(t, "tcp", "", Octet, serverOf(t, ca, "", time.Hour))
+	s := newSender(t, TLS, []string{server.address()}, func(c *Config) { c.TLS.CA = ca.File })
 	if err := s.Send(t.Context(), events(0, 1)); err != nil {
 		t.Fatal(err)
 	}

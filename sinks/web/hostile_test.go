@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/configs/authority"
 )
 
 // hangs bounds every wait: whatever takes longer hangs.
@@ -256,14 +258,14 @@ func TestStartFails(t *testing.T) {
 // TestTLS: a client without a certificate of the authority gets nothing, and a
 // certificate that is renewed is used without a restart.
 func TestTLS(t *testing.T) {
-	a := newAuthority(t)
+	a, soon := authority.New(t), time.Now().Add(time.Hour)
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	a.issue(t, 1, cert, key)
-	s := serve(t, Config{Listen: "127.0.0.1:0", TLS: TLS{Cert: cert, Key: key, ClientCA: a.file}}, nil)
+	a.IssueTo(t, "", soon, cert, key)
+	s := serve(t, Config{Listen: "127.0.0.1:0", TLS: TLS{Cert: cert, Key: key, ClientCA: a.File}}, nil)
 	ask := func(with ...tls.Certificate) (serial int64, err error) {
 		client := http.Client{Transport: &http.Transport{
-			DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: a.pool(), Certificates: with},
+			DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: a.Pool(), Certificates: with},
 		}}
 		resp, err := client.Get("https://" + s.Addr().String() + "/page")
 		if err != nil {
@@ -278,20 +280,21 @@ func TestTLS(t *testing.T) {
 	if _, err := ask(); err == nil {
 		t.Error("a client without certificate gets the page")
 	}
-	if _, err := ask(newAuthority(t).pair(t, 7)); err == nil {
+	if _, err := ask(authority.New(t).Pair(t, "", soon)); err == nil {
 		t.Error("a client of another authority gets the page")
 	}
-	if n, err := ask(a.pair(t, 7)); err != nil || n != 1 {
-		t.Errorf("serial %d, %v", n, err)
+	first, err := ask(a.Pair(t, "", soon))
+	if err != nil {
+		t.Error(err)
 	}
-	a.issue(t, 2, cert, key)
-	if n, err := ask(a.pair(t, 7)); err != nil || n != 2 {
-		t.Errorf("after the renewal serial %d, %v", n, err)
+	a.IssueTo(t, "", soon, cert, key)
+	if n, err := ask(a.Pair(t, "", soon)); err != nil || n <= first {
+		t.Errorf("after the renewal serial %d, before it %d, %v", n, first, err)
 	}
 	if err := os.WriteFile(cert, []byte("half of a renew"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ask(a.pair(t, 7)); err != nil {
+	if _, err := ask(a.Pair(t, "", soon)); err != nil {
 		t.Errorf("with a broken file: %v", err)
 	}
 	if s.Stats().Errors == 0 {

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
+	"github.com/flowsnitch/flowsnitch/configs/authority"
 	"github.com/flowsnitch/flowsnitch/sinks/kafka"
 
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
@@ -79,7 +79,7 @@ func (b *broker) format(t *testing.T, ca *authority.Authority, voters []string) 
 	t.Helper()
 	cert, key := ca.Issue(t)
 	write(t, b.file("server.pem"), read(t, key)+read(t, cert))
-	cert, key = ca.IssueUntil(t, time.Now().Add(-time.Minute))
+	cert, key = ca.IssueFor(t, "", time.Now().Add(-time.Minute))
 	write(t, b.file("expired.pem"), read(t, key)+read(t, cert))
 	write(t, b.file("server.properties"), b.properties(ca, voters))
 	out, err := b.java("kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", b.file("server.properties"),

@@ -5,7 +5,7 @@ package kafka
 import (
 	"testing"
 
-	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
+	"github.com/flowsnitch/flowsnitch/configs/authority"
 )
 
 // TestNodes publishes to three nodes of which one is killed under way: two are enough for

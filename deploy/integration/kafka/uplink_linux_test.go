@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
+	"github.com/flowsnitch/flowsnitch/configs/authority"
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
 	"golang.org/x/sys/unix"
 )

@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/flowsnitch/flowsnitch/configs"
-	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
+	"github.com/flowsnitch/flowsnitch/configs/authority"
 	"github.com/flowsnitch/flowsnitch/sinks/form"
 	"github.com/flowsnitch/flowsnitch/sinks/syslog"
 )

@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/authority"
+	"github.com/flowsnitch/flowsnitch/configs/authority"
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
 )
 

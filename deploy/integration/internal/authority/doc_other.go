@@ -1,4 +1,0 @@
-//go:build !integration && !soak
-
-// Package authority signs certificates for the servers of tests.
-package authority
