@@ -39,7 +39,8 @@ type Cursor interface {
 	// nothing now; an error says that what waits cannot be read now.
 	Next(n int, judge Judge) (more bool, err error)
 
-	// Rest gives the events that were read and are still to be delivered, in order. They
+	// Rest gives the events that were read and are still to be delivered, in order: what is
+	// urgent and waits in the journal comes before what is not, and each keeps its order. They
 	// are lent until the next call of another method that moves the place.
 	Rest() []event.Event
 
@@ -47,6 +48,10 @@ type Cursor interface {
 	// delivered events, earlier ones included, the latest givenUp count as failed. With
 	// remember the place before can be gone back to.
 	Settle(n, givenUp int, remember bool)
+
+	// Yield gives Rest back, to be read again later, when more urgent events have come; it
+	// reports whether it did. It is called when Rest could not be delivered.
+	Yield() bool
 
 	// Back goes back before the latest n delivered events, as far as that is remembered,
 	// and gives how many events are still delivered then. Not ok says that it is not
@@ -93,6 +98,11 @@ type Counts struct {
 	Limited   uint64 // too many, see RateLimit
 	Dropped   uint64 // gone before the sink had them: too many bytes, too old, damaged
 	Pending   uint64 // waiting, those being sent included
+
+	// Of the dropped and the waiting, those of the urgent lane: events of high and critical
+	// severity, and alerts.
+	DroppedUrgent uint64
+	PendingUrgent uint64
 
 	Damaged      uint64 // of the dropped, those that could not be read
 	PendingBytes int64  // about

@@ -76,7 +76,7 @@ func (f Filter) lists(i event.Indicator) bool { return slices.Contains(f.Feeds, 
 // RateLimit bounds the events that a sink gets. It goes by the times of receipt,
 // so that those that waited for a sink to come back are not taken for a flood. Where it
 // stands belongs to the place in the journal: events that are sent again, after a broken
-// connection or a crash, are those that passed before.
+// connection or a crash, are those that passed before. It holds for each lane of the journal.
 type RateLimit struct {
 	// Rate is in events per second; 0 = no limit.
 	Rate float64 `yaml:"rate"`

@@ -231,6 +231,9 @@ func (r *Runner) settle(err error) (progress, again bool) {
 		r.prove(sent, time.Now())
 	}
 	r.cursor.Settle(sent, givenUp(err, sent), r.holder != nil)
+	if again && r.cursor.Yield() {
+		r.probes = r.probes[:0] // they will be read again
+	}
 	r.waiting()
 	r.certain()
 	return sent > 0 && (err == nil || again) && !r.cursor.Doubtful(), again

@@ -147,7 +147,7 @@ func printStatus(w io.Writer, s app.Status, final bool) {
 		if k.Filtered+k.Limited > 0 {
 			fmt.Fprintf(w, ", %d filtered, %d over the limit", k.Filtered, k.Limited)
 		}
-		fmt.Fprint(w, some(tally{k.Damaged, "of the dropped unreadable in the journal"}, tally{k.Repeated, "asked for again"}))
+		fmt.Fprint(w, some(tally{k.PendingUrgent, "of the waiting urgent"}, tally{k.DroppedUrgent, "of the dropped urgent"}, tally{k.Damaged, "of the dropped unreadable in the journal"}, tally{k.Repeated, "asked for again"}))
 		for _, name := range slices.Sorted(maps.Keys(k.Own.Trouble)) {
 			fmt.Fprint(w, some(tally{k.Own.Trouble[name], strings.ReplaceAll(name, "_", " ")}))
 		}
@@ -225,7 +225,8 @@ func printHealth(w io.Writer, list []app.Finding) {
 
 // printJournal prints the journal, and what is wrong with it.
 func printJournal(w io.Writer, j *app.JournalStatus) {
-	fmt.Fprintf(w, "journal    %d events, %s, %d dropped for want of room, %d for their age", j.Appended, size(uint64(j.Bytes)), j.DroppedFull, j.DroppedOld)
+	fmt.Fprintf(w, "journal    %d events, %s, %d dropped because there was no room, %d for their age", j.Appended, size(uint64(j.Bytes)), j.DroppedFull, j.DroppedOld)
+	fmt.Fprint(w, some(tally{j.Urgent.DroppedFull + j.Urgent.DroppedOld, "of the dropped urgent"}))
 	fmt.Fprint(w, some(tally{j.Refused, "too late at the end"}, tally{j.Shortened, "shortened"}, tally{j.WriteErrors, "writes failed"},
 		tally{j.SyncErrors, "calls of fsync failed"}, tally{j.SaveErrors, "times the places of sinks not saved"}, tally{j.ReadErrors, "reads failed"},
 		tally{j.Rewritten, "written again after a failed fsync"}, tally{j.Stalls, "stalls of the disk"}))

@@ -40,7 +40,8 @@ type Config struct {
 	Dir        string     `yaml:"dir"`
 	Durability Durability `yaml:"durability"`
 	// MaxBytes bounds the files, MaxAge the time that an undelivered event is kept.
-	// Beyond either the oldest go, segment by segment.
+	// Beyond either the oldest go, segment by segment, those of the ordinary lane first.
+	// It has no more than three quarters of MaxBytes and MemoryBytes.
 	MaxBytes int64         `yaml:"max_bytes"`
 	MaxAge   time.Duration `yaml:"max_age"`
 	// SegmentBytes is the size of one file.

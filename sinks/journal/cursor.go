@@ -2,8 +2,6 @@ package journal
 
 import (
 	"errors"
-	"fmt"
-	"io/fs"
 	"slices"
 	"time"
 
@@ -11,23 +9,40 @@ import (
 	"github.com/flowsnitch/flowsnitch/sinks"
 )
 
-// A Cursor is the place of one sink in the journal, and what was read from there. One
-// goroutine uses it, that of the [sinks.Runner]; Kept, Drained, Counts and Leave may be
-// called from any.
+// A Cursor is where one sink is in both lanes, and what was read from there. One goroutine
+// uses it, that of the [sinks.Runner]; Kept, Drained, Counts and Leave may be called from
+// any. What is urgent is read first.
 type Cursor struct {
 	journal *Journal
-	place   *place // the journal's lock guards it
-	left    bool   // likewise: the runner has gone, what it says no longer counts
+	wake    chan struct{} // of the places
+
+	// The journal's lock guards these.
+	places [lanes]*place
+	past   []marks // where it was before, the oldest first, as long as the sink may want events again
+	doubt  marks   // events up to there were asked for again
+	left   bool    // the runner has gone, what it says no longer counts
 
 	// Of the goroutine alone.
-	reader reader
-	batch  batch
+	readers [lanes]reader
+	batch   batch
 }
 
 var _ sinks.Cursor = (*Cursor)(nil)
 
-// A batch is what was read and is not settled yet.
+// marks are the marks of one sink in all lanes.
+type marks [lanes]mark
+
+// delivered counts the events delivered in all lanes.
+func (m *marks) delivered() (n uint64) {
+	for i := range m {
+		n += m[i].Delivered
+	}
+	return n
+}
+
+// A batch is what was read of one lane and is not settled yet.
 type batch struct {
+	lane    int
 	events  []event.Event // those that the sink gets
 	marks   []mark        // marks[i]: the place when all before events[i] are delivered
 	end     mark          // when all are
@@ -51,36 +66,65 @@ func (b *batch) reset() {
 	*b = batch{events: b.events[:0], marks: b.marks[:0]}
 }
 
-// Cursor attaches a runner the place of the sink of that name. A name that the journal knows
-// goes on where it was. A new one begins with the oldest event that any known sink has
-// still to get.
+// Cursor attaches a runner to the place of the sink of that name. A name that the journal
+// knows goes on where it was. A new one begins with the oldest event that any known sink
+// has still to get.
 func (j *Journal) Cursor(name string) (sinks.Cursor, error) {
-	p, err := j.attach(name)
-	if err != nil {
-		return nil, err
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	c := &Cursor{journal: j, wake: make(chan struct{}, 1)}
+	for i, l := range j.lanes {
+		p, err := l.attach(name, c.wake)
+		if err != nil {
+			return nil, err // the same in every lane: none was attached before
+		}
+		c.places[i], c.readers[i] = p, reader{disk: j.disk}
 	}
-	return &Cursor{journal: j, place: p, reader: reader{disk: j.disk}}, nil
+	if held := c.marks((*place).held); held != c.marks((*place).settled) {
+		c.past = []marks{held}
+	}
+	return c, nil
+}
+
+// marks gives one mark of every lane.
+func (c *Cursor) marks(of func(*place) mark) (m marks) {
+	for i, p := range c.places {
+		m[i] = of(p)
+	}
+	return m
 }
 
 // Wake has a token when there may be something to read.
-func (c *Cursor) Wake() <-chan struct{} { return c.place.wake }
+func (c *Cursor) Wake() <-chan struct{} { return c.wake }
 
-// Rest gives the events that were read and are to be delivered. They are lent until the
-// next call that changes the place.
+// Rest gives the events that were read and are to be delivered, of one lane. They are lent
+// until the next call that changes the place.
 func (c *Cursor) Rest() []event.Event { return c.batch.events[c.batch.sent:] }
 
 // Next reads what comes next, of which judge decides what becomes of it. It is called when
 // Rest is empty. No more says that there is nothing now; an error is that of the disk, and
 // what waits can be read later.
 func (c *Cursor) Next(n int, judge sinks.Judge) (more bool, err error) {
-	j := c.journal
-	j.mu.Lock()
-	s, more := j.locate(c.place, n)
-	j.mu.Unlock()
+	for i := range c.places {
+		found, failed := c.nextOf(i, n, judge)
+		if found && failed == nil {
+			return true, nil
+		}
+		more, err = more || found, errors.Join(err, failed)
+	}
+	return more, err
+}
+
+// nextOf is Next of one lane.
+func (c *Cursor) nextOf(i, n int, judge sinks.Judge) (more bool, err error) {
+	l, p := c.journal.lanes[i], c.places[i]
+	l.mu.Lock()
+	s, more := l.locate(p, n)
+	l.mu.Unlock()
 	if !more {
 		return false, nil
 	}
-	records, err := c.read(s, n)
+	records, err := l.read(&c.readers[i], p, s, n)
 	if err != nil {
 		return true, err
 	}
@@ -88,124 +132,18 @@ func (c *Cursor) Next(n int, judge sinks.Judge) (more bool, err error) {
 	if n := len(records); n > 0 {
 		to = records[n-1].number + 1
 	}
-	if m, ok := c.lend(s.from, to); ok {
-		c.judge(m, records, to, judge)
+	if m, ok := l.lend(p, s.from, to); ok {
+		c.judge(i, m, records, to, judge)
 	}
 	return true, nil
 }
 
-// A source is where the next events of a cursor are: in memory, or in a segment.
-type source struct {
-	from, to uint64 // their numbers, those that are damaged or missing included
-	memory   []byte
-	path     string
-	size     int64
-}
-
-// locate gives the next source of a place, and moves it over what is nowhere.
-func (j *Journal) locate(p *place, n int) (s source, ok bool) {
-	end := j.readable()
-	in := j.tail.at(p.next)
-	if p.next < end && (in == nil || in.first > p.next) {
-		if seg := j.segmentAt(p.next); seg != nil {
-			return source{from: p.next, to: seg.end, path: seg.path, size: seg.size}, true
-		}
-		if in != nil {
-			p.skip(in.first) // dropped while the disk was in trouble
-		} else {
-			p.skip(end)
-		}
-	}
-	if p.next >= end {
-		return source{}, false
-	}
-	to := min(end, in.end(), p.next+uint64(n))
-	return source{from: p.next, to: to, memory: in.bytes(p.next, to)}, true
-}
-
-// segmentAt gives the first segment that may have a record of that or a later
-// number.
-func (j *Journal) segmentAt(number uint64) *segment {
-	for _, s := range j.segments {
-		if number < s.end {
-			return s
-		}
-	}
-	return nil
-}
-
-// read reads the records of a source. None says that the rest of it is damaged, or
-// was removed from a directory that is there. All other errors are tried again for ever:
-// descriptors come back, and disks and servers do.
-func (c *Cursor) read(s source, n int) (records []record, err error) {
-	if s.memory != nil {
-		c.failedToRead(nil)
-		return c.reader.memory(s.memory, s.from), nil
-	}
-	records, err = c.reader.read(s.path, s.size, s.from, n)
-	if err != nil {
-		c.reader.close()
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		if err = c.journal.isRemoved(s.path); err == nil {
-			return nil, nil
-		}
-	}
-	c.failedToRead(err)
-	return records, err
-}
-
-// isRemoved finds out whether a segment that cannot be found is no more; an error says
-// that it may come back.
-func (j *Journal) isRemoved(path string) error {
-	if err := j.checkDir(); err != nil {
-		return err
-	}
-	if _, err := j.disk.Lstat(path); err == nil {
-		return fmt.Errorf("%s: was away", path)
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if slices.ContainsFunc(j.segments, func(s *segment) bool { return s.path == path }) { // else by ourselves
-		j.stats.failed(fmt.Errorf("%s: was removed with events in it", path))
-	}
-	return nil
-}
-
-// failedToRead notes that the journal could not be read, or with nil that it could.
-func (c *Cursor) failedToRead(err error) {
-	j, p := c.journal, c.place
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	p.trouble = err
-	if err == nil {
-		return
-	}
-	p.trouble = fmt.Errorf("sink %s: its events cannot be read: %w", p.name, err)
-	j.stats.ReadErrors++
-	j.stats.failed(p.trouble)
-}
-
-// lend gives the events from one number to before another to the runner, unless
-// the first of them were dropped meanwhile.
-func (c *Cursor) lend(from, to uint64) (m mark, ok bool) {
-	c.journal.mu.Lock()
-	defer c.journal.mu.Unlock()
-	if c.place.next != from {
-		return mark{}, false
-	}
-	m = c.place.begin()
-	c.place.next, c.place.lent = to, true
-	return m, true
-}
-
 // judge decides what becomes of each record, beginning at m; none is before it. A batch
 // of which the sink gets nothing is settled.
-func (c *Cursor) judge(m mark, records []record, to uint64, judge sinks.Judge) {
+func (c *Cursor) judge(lane int, m mark, records []record, to uint64, judge sinks.Judge) {
 	b := &c.batch
 	b.reset()
+	b.lane = lane
 	for _, rec := range records {
 		b.damaged += rec.number - m.Position
 		m.drop(rec.number)
@@ -238,8 +176,8 @@ func (c *Cursor) judge(m mark, records []record, to uint64, judge sinks.Judge) {
 }
 
 // Settle notes what became of the first n events of Rest: they are delivered, but for the
-// latest of all delivered events that the sink has given up. With remember it can go back
-// to where it was before.
+// latest of all delivered events of the lane that the sink has given up. With remember it
+// can go back to where it was before.
 func (c *Cursor) Settle(n, givenUp int, remember bool) {
 	c.journal.mu.Lock()
 	defer c.journal.mu.Unlock()
@@ -251,35 +189,55 @@ func (c *Cursor) Settle(n, givenUp int, remember bool) {
 	c.advance(m, last, remember)
 }
 
-// advance moves the place.
+// advance moves the place in the lane of the batch.
 func (c *Cursor) advance(m mark, last, remember bool) {
-	defer signal(c.journal.moved)
-	if remember && m.Delivered > c.place.done.Delivered {
-		c.place.remember(c.place.done)
+	p := c.places[c.batch.lane]
+	defer signal(c.journal.lanes[c.batch.lane].moved)
+	if remember && m.Delivered > p.done.Delivered {
+		c.remember(c.marks((*place).settled))
 	}
-	c.place.settle(m, last)
+	p.settle(m, last)
 	if last {
-		c.place.damaged += c.batch.damaged
+		p.damaged += c.batch.damaged
 		c.batch.reset()
 	}
+}
+
+// Yield gives the rest back, to be read again, when it is not urgent and urgent events
+// have come.
+func (c *Cursor) Yield() bool {
+	j := c.journal
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	u, p := c.places[urgent], c.places[ordinary]
+	if c.left || len(c.Rest()) == 0 || c.batch.lane == urgent || u.next >= j.lanes[urgent].readable() {
+		return false
+	}
+	p.unlend()
+	p.skip(j.lanes[ordinary].first())
+	c.batch.reset()
+	return true
 }
 
 // Back makes the latest n delivered events, and some before, come again, and gives the
 // number of those that stay delivered. Not ok says that nothing is remembered.
 func (c *Cursor) Back(n uint64) (delivered uint64, ok bool) {
-	j, p := c.journal, c.place
+	j := c.journal
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	before := p.done
-	if c.left || !p.back(n) {
+	before := c.marks((*place).settled)
+	if c.left || !c.back(n) {
 		return 0, false
 	}
-	delivered = p.done.Delivered
-	p.repeats += max(before.Delivered, delivered) - delivered
-	p.doubt = max(p.doubt, before.Position)
-	p.skip(j.first())
+	for i, p := range c.places {
+		after := p.done.Delivered
+		p.repeats += max(before[i].Delivered, after) - after
+		c.doubt[i].Position = max(c.doubt[i].Position, before[i].Position)
+		p.skip(j.lanes[i].first())
+		delivered += after
+		signal(j.lanes[i].moved)
+	}
 	c.batch.reset()
-	signal(j.moved)
 	return delivered, true
 }
 
@@ -288,12 +246,15 @@ func (c *Cursor) Back(n uint64) (delivered uint64, ok bool) {
 func (c *Cursor) Release(held uint64) (certain uint64) {
 	c.journal.mu.Lock()
 	defer c.journal.mu.Unlock()
-	before := c.place.held()
-	c.place.forget(held)
-	if c.place.held() != before {
-		signal(c.journal.moved)
+	before := c.marks((*place).held)
+	c.forget(held)
+	for i, p := range c.places {
+		if p.held() != before[i] {
+			signal(c.journal.lanes[i].moved)
+		}
 	}
-	delivered := c.place.done.Delivered
+	done := c.marks((*place).settled)
+	delivered := done.delivered()
 	return delivered - min(held, delivered)
 }
 
@@ -301,51 +262,141 @@ func (c *Cursor) Release(held uint64) (certain uint64) {
 func (c *Cursor) Doubtful() bool {
 	c.journal.mu.Lock()
 	defer c.journal.mu.Unlock()
-	return c.place.held().Position < c.place.doubt
+	for i, p := range c.places {
+		if p.held().Position < c.doubt[i].Position {
+			return true
+		}
+	}
+	return false
 }
 
 // Kept reports whether the journal keeps over a stop what was not delivered.
 func (c *Cursor) Kept() bool {
 	c.journal.mu.Lock()
 	defer c.journal.mu.Unlock()
-	return c.journal.cfg.Durability != InMemory && c.journal.trouble == nil
+	kept := c.journal.cfg.Durability != InMemory
+	for _, l := range c.journal.lanes {
+		kept = kept && l.trouble == nil
+	}
+	return kept
 }
 
 // Drained reports whether everything was read.
 func (c *Cursor) Drained() bool {
 	c.journal.mu.Lock()
 	defer c.journal.mu.Unlock()
-	return c.place.next >= c.journal.next
+	for i, p := range c.places {
+		if p.next < c.journal.lanes[i].next {
+			return false
+		}
+	}
+	return true
 }
 
 // Close ends the reading.
-func (c *Cursor) Close() { c.reader.close() }
+func (c *Cursor) Close() {
+	for i := range c.readers {
+		c.readers[i].close()
+	}
+}
 
 // Leave takes back what was read and not delivered. With ended a next runner may come;
 // else the one before may still return, and what it does then does not count.
 func (c *Cursor) Leave(ended bool) {
 	c.journal.mu.Lock()
 	defer c.journal.mu.Unlock()
-	c.left, c.place.taken = true, !ended
-	c.place.unlend()
-	c.place.skip(c.journal.first())
+	c.left = true
+	for i, p := range c.places {
+		p.taken = !ended
+		p.unlend()
+		p.skip(c.journal.lanes[i].first())
+	}
 }
 
 // Counts gives the counters at one moment.
-func (c *Cursor) Counts() sinks.Counts {
-	j, p := c.journal, c.place
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	m := p.done
-	s := sinks.Counts{
-		Appended:  j.next - p.start,
-		Delivered: m.Delivered, Failed: m.Failed, Filtered: m.Filtered, Limited: m.Limited,
-		Dropped: p.dropped(), Pending: j.next - m.Position - p.lost,
-		Damaged: p.damaged, PendingBytes: j.pendingBytes(m.Position + p.lost),
-		Held: m.Delivered - p.held().Delivered, MayRepeat: p.mayRepeat, Repeated: p.repeats,
+func (c *Cursor) Counts() (s sinks.Counts) {
+	c.journal.mu.Lock()
+	defer c.journal.mu.Unlock()
+	for i, p := range c.places {
+		l, m := c.journal.lanes[i], p.done
+		pending := l.next - m.Position - p.lost
+		s.Appended += l.next - p.start
+		s.Delivered += m.Delivered
+		s.Failed += m.Failed
+		s.Filtered += m.Filtered
+		s.Limited += m.Limited
+		s.Dropped += p.dropped()
+		s.Pending += pending
+		s.Damaged += p.damaged
+		s.PendingBytes += l.pendingBytes(m.Position + p.lost)
+		s.Held += max(m.Delivered, p.held().Delivered) - p.held().Delivered
+		s.MayRepeat = s.MayRepeat || p.mayRepeat
+		s.Repeated += p.repeats
+		if i == urgent {
+			s.DroppedUrgent, s.PendingUrgent = p.dropped(), pending
+		}
 	}
-	if p.since > 0 {
-		s.Since = time.Unix(p.since, 0)
+	if since := c.places[ordinary].since; since > 0 {
+		s.Since = time.Unix(since, 0)
 	}
 	return s
+}
+
+// maxPast bounds the earlier marks; more are thinned out.
+const maxPast = 4096
+
+// remember keeps m as a mark to go back to.
+func (c *Cursor) remember(m marks) {
+	c.past = append(c.past, m)
+	if len(c.past) > maxPast {
+		odd := c.past[:0]
+		for i := 0; i < len(c.past); i += 2 {
+			odd = append(odd, c.past[i])
+		}
+		c.past = odd
+	}
+	c.keep()
+}
+
+// keep has the journal keep what may be wanted again.
+func (c *Cursor) keep() {
+	for i, p := range c.places {
+		if p.holds = len(c.past) > 0; p.holds {
+			p.hold = c.past[0][i]
+		}
+	}
+}
+
+// forget removes the earlier marks that are not needed when only the latest n
+// delivered events may be wanted again.
+func (c *Cursor) forget(n uint64) {
+	defer c.keep()
+	if n == 0 {
+		c.past = nil
+		return
+	}
+	done := c.marks((*place).settled)
+	certain := done.delivered() - min(n, done.delivered())
+	for len(c.past) > 1 && c.past[1].delivered() <= certain {
+		c.past = slices.Delete(c.past, 0, 1)
+	}
+}
+
+// back returns to marks before the latest n delivered events, as far as they are
+// remembered, and reports whether there are any.
+func (c *Cursor) back(n uint64) bool {
+	done := c.marks((*place).settled)
+	for i := len(c.past) - 1; i >= 0; i-- {
+		if i > 0 && c.past[i].delivered()+n > done.delivered() {
+			continue
+		}
+		for l, p := range c.places {
+			p.done, p.lent = c.past[i][l], true // whether or not: it is taken back to there
+			p.unlend()
+		}
+		c.past = c.past[:i]
+		c.keep()
+		return true
+	}
+	return false
 }

@@ -6,11 +6,11 @@ import "time"
 // date that can be trusted. What files say of their age goes by the latter.
 type moment struct{ now, date time.Time }
 
-func (j *Journal) moment() moment {
+func (l *lane) moment() moment {
 	at := moment{now: time.Now()}
 	at.date = at.now.Round(0)
-	if j.cfg.Date != nil {
-		at.date = j.cfg.Date()
+	if l.cfg.Date != nil {
+		at.date = l.cfg.Date()
 	}
 	return at
 }
@@ -41,24 +41,24 @@ func jumped(last, now time.Time) bool {
 // redate gives the files the dates that can be trusted. A Raspberry Pi has no clock
 // of its own: what it wrote before the time was known would look years old after the
 // next start, and be dropped.
-func (j *Journal) redate(at moment) {
+func (l *lane) redate(at moment) {
 	type dating struct {
 		s    *segment
 		date time.Time
 	}
 	var list []dating
-	j.mu.Lock()
-	for _, s := range j.segments {
+	l.mu.Lock()
+	for _, s := range l.segments {
 		if date := at.date.Add(-at.now.Sub(s.stamp)); date.Sub(s.dated).Abs() > time.Minute {
 			list = append(list, dating{s, date})
 		}
 	}
-	j.mu.Unlock()
+	l.mu.Unlock()
 	for _, d := range list {
-		if j.disk.Chtimes(d.s.path, d.date) == nil {
-			j.mu.Lock()
+		if l.disk.Chtimes(d.s.path, d.date) == nil {
+			l.mu.Lock()
 			d.s.dated = d.date
-			j.mu.Unlock()
+			l.mu.Unlock()
 		}
 	}
 }

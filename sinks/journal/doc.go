@@ -4,14 +4,18 @@
 // follow at their own pace, each with its own retries, filter and limit, and save
 // their place; a slow or dead sink holds up nothing but the oldest segment, and that
 // only within the journal's bounds of bytes and age. A sink gets every event at
-// least once, in the order in which they were appended, but for those that the
-// bounds, its filter or its limit took, which are counted. What each [Durability]
-// may lose is said there.
+// least once, but for those that the bounds, its filter or its limit took, which are
+// counted. What each [Durability] may lose is said there.
 //
-// Each event is one record with a checksum, see record.go for the form of a file
-// and the codec of events for what is in it. A directory holds segments named after the
-// number of their first event (.events), one file for each sink's place (.cursor),
-// and a lock.
+// There are two lanes. Events of high and critical severity and alerts are urgent: a
+// quarter of the room is kept for them, a sink that is behind gets them first, and they
+// are the last to be dropped. Within a lane events keep the order in which they were
+// appended.
+//
+// Each event is one record with a checksum, see record.go for the form of a file. A
+// lane is a directory with segments named after the number of their first event (.events),
+// one file for each sink's place (.cursor), the list of the sinks, and a lock. That of the
+// urgent lane is within that of the other, which is what a journal was before it had lanes.
 //
 // It is our own because the libraries at hand do not keep the promise.
 // github.com/tidwall/wal (v1.2.1, 2025, MIT) has no checksums: a flipped bit comes

@@ -70,7 +70,7 @@ func TestJournalDeliveredIsNotLost(t *testing.T) {
 func TestJournalHugeSegment(t *testing.T) {
 	whole, _ := records(0, 100)
 	dir := t.TempDir()
-	path := segmentPath(dir, 0)
+	path := segmentPath(laneDir(dir), 0)
 	if err := os.WriteFile(path, whole, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ func openOn(dir string, d Durability, files disk.FS) (*Journal, OpenReport, erro
 	cfg := DefaultConfig()
 	cfg.Dir, cfg.Durability = dir, d
 	cfg.SegmentBytes, cfg.MaxBytes, cfg.MemoryBytes = 64<<10, 1<<20, 4<<20
-	return openJournal(cfg, files)
+	return openOnDisk(cfg, files)
 }
 
 // A fault is what happens to the calls from one on.
@@ -239,10 +239,12 @@ func (f *faultyRun) stop(j *Journal, runners []*sinks.Runner) {
 	}
 	time.Sleep(2 * time.Minute) // the process does not end in a test: what hangs comes back
 	synctest.Wait()
-	j.mu.Lock()
-	lock := j.lock
-	j.mu.Unlock()
-	_ = lock.Close()
+	for _, l := range j.lanes {
+		j.mu.Lock()
+		lock := l.lock
+		j.mu.Unlock()
+		_ = lock.Close()
+	}
 	for _, name := range []string{"good", "late"} {
 		next, report, err := openOn(f.dir, Always, new(disktest.Faults))
 		if err != nil {

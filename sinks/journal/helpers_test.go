@@ -1,9 +1,13 @@
 package journal
 
 import (
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 
+	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/sinktest"
 )
 
@@ -18,7 +22,6 @@ type named struct {
 func (n named) Name() string { return n.name }
 
 var (
-	numbered    = sinktest.Numbered
 	numbers     = sinktest.Numbers
 	newRunner   = sinktest.NewRunner
 	add         = sinktest.Add
@@ -43,3 +46,35 @@ type unsure struct {
 }
 
 func (u *unsure) Held() int { return int(u.held.Load()) }
+
+// testLane is the lane of the events that the tests make, see TestUrgentLane; lanes = both
+// in turn.
+var testLane = ordinary
+
+// numbered gives n events of that lane that carry the numbers from first on.
+func numbered(first, n int) []event.Event {
+	events := sinktest.Numbered(first, n)
+	for i := range events {
+		if testLane == urgent || testLane == lanes && i%2 == 0 {
+			events[i].Severity = event.High
+		}
+	}
+	return events
+}
+
+// laneDir gives the directory of that lane.
+func laneDir(dir string) string {
+	if testLane == urgent {
+		dir = filepath.Join(dir, urgentDir)
+		_ = os.MkdirAll(dir, 0o750)
+	}
+	return dir
+}
+
+// putUnder puts another file system under an open journal.
+func putUnder(j *Journal, files disk.FS) {
+	j.disk = disk.NewWatch(files)
+	for _, l := range j.lanes {
+		l.disk = j.disk
+	}
+}

@@ -1,8 +1,10 @@
 package journal
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -10,16 +12,9 @@ import (
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 )
 
-const (
-	// appendWait is the longest time that Append waits for the disk. After it the
-	// disk counts as failing until it moves again.
-	appendWait = 250 * time.Millisecond
-	// attachWithin is how long after Start the cursors of sinks that are not there
-	// yet hold what they need.
-	attachWithin = time.Minute
-	// keepEvery is the pace of what the journal does by the clock.
-	keepEvery = time.Second
-)
+// appendWait is the longest time that Append waits for the disk. After it the
+// disk counts as failing until it moves again.
+const appendWait = 250 * time.Millisecond
 
 // The reasons why Append has kept events in memory only.
 var (
@@ -27,67 +22,81 @@ var (
 	errSlowDisk = fmt.Errorf("the disk did not take it within %v", appendWait)
 )
 
+// The lanes of a journal, the first to be read first.
+const (
+	urgent   = iota // events of high and critical severity, and alerts
+	ordinary        // all others
+	lanes
+)
+
+// laneOf gives the lane of an event.
+func laneOf(e *event.Event) int {
+	if e.Kind == event.KindAlert || e.Severity >= event.High && e.Kind != event.KindCanary {
+		return urgent
+	}
+	return ordinary
+}
+
+// urgentDir is the directory of the urgent lane within that of the journal, which is the
+// other lane's: journals of before had one lane.
+const urgentDir = "urgent"
+
 // A Journal holds events from the moment they exist until every sink has had them,
-// in memory and in files, bounded in bytes and age. It numbers them; the sinks
-// follow, each with a [Cursor]. All methods may be called from any goroutine.
+// in memory and in files, bounded in bytes and age. The sinks follow, each with a
+// [Cursor]. All methods may be called from any goroutine.
 type Journal struct {
 	cfg  Config
 	disk *disk.Watch
 
 	start, stop sync.Once
 	stopErr     error
-	due         chan struct{} // one token: there may be something to write
-	moved       chan struct{} // one token: a cursor has moved
-	quit        chan struct{}
-	work        sync.WaitGroup
 
-	// No call to the disk is made under mu, for Append and Stats need it. The others are
-	// of goroutines that may wait for the disk. They are taken before mu.
-	saving gate // of the cursors' files
-	place  gate // of making the directory anew, and of removing files
-
-	mu        sync.Mutex // of all that follows
-	lock      disk.File  // keeps other processes out; nil without a directory
-	closed    bool
-	abandoned bool   // the stop did not wait for the disk
-	next      uint64 // number of the next event
-	tail      tail
-	writing   *chunk     // being written, without the lock
-	segments  []*segment // the oldest first
-	active    *segment   // the last of them, while it is written to
-	places    map[string]*place
-	orphaned  bool          // cursors that no runner has taken by now are of sinks that are gone
-	known     knownSinks    // by the file of that name
-	trouble   error         // why the disk does not take events; nil = it does
-	troubles  troubles      // what else is wrong with the disk
-	again     error         // why events are to be written again; nil = they are not
-	safeTo    uint64        // everything before is on the disk for good, or was never written
-	leftovers []string      // files that could not be removed
-	rewriting bool          // that is being done, without the lock
-	tried     time.Time     // when it was last tried while in trouble
-	wrote     chan struct{} // closed, and another made, whenever the writer got on
-	spill     uint64        // with on-outage: everything before is to be written
-	probe     probe
-	saved     time.Time // when the cursors were last saved without need
-	stats     Stats
+	// The lanes share the lock, so that what is in both is seen, bounded and lost at one
+	// moment. No call to the disk is made under it.
+	mu      *sync.Mutex
+	lanes   [lanes]*lane
+	closed  bool
+	refused uint64
 }
 
-// A gate is a mutex that is held for as long as the disk likes. Unlike [sync.Mutex] it is
-// a wait that testing/synctest understands.
-type gate chan struct{}
+// Open opens the journal, repairs its end and reads the places of the sinks. Nothing is
+// written before Start but the repair. The error is about cfg, about a directory
+// that cannot be used, or about another process that uses it.
+func Open(cfg Config) (*Journal, OpenReport, error) {
+	return openOnDisk(cfg, disk.OS{})
+}
 
-func newGate() gate { return make(gate, 1) }
+func openOnDisk(cfg Config, files disk.FS) (*Journal, OpenReport, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, OpenReport{}, err
+	}
+	j := &Journal{cfg: cfg, disk: disk.NewWatch(files), mu: new(sync.Mutex)}
+	var report OpenReport
+	for _, i := range []int{ordinary, urgent} {
+		lc, what := cfg, ""
+		if i == urgent {
+			what = "urgent "
+			if cfg.Dir != "" {
+				lc.Dir = filepath.Join(cfg.Dir, urgentDir)
+			}
+		}
+		j.lanes[i] = newLane(lc, what, j.disk, j.mu)
+		err := j.lanes[i].load(&report)
+		if err != nil {
+			j.closeFiles()
+			return nil, report, fmt.Errorf("journal %w", err)
+		}
+	}
+	shareRoom(cfg, j.lanes)
+	return j, report, nil
+}
 
-// Lock waits until the gate is free.
-func (g gate) Lock() { g <- struct{}{} }
-
-// Unlock frees it.
-func (g gate) Unlock() { <-g }
-
-// A probe says which events there were at some time.
-type probe struct {
-	at   time.Time
-	next uint64
+func (j *Journal) closeFiles() {
+	for _, l := range j.lanes {
+		if l != nil {
+			l.closeFiles()
+		}
+	}
 }
 
 // Start starts writing. Only the first call does anything, and none after Stop.
@@ -95,17 +104,18 @@ type probe struct {
 // get is kept for a minute, until its runner is there.
 func (j *Journal) Start() {
 	j.start.Do(func() {
-		j.work.Go(j.writeLoop)
-		j.work.Go(j.keepLoop)
-		j.work.Go(j.syncLoop)
+		for _, l := range j.lanes {
+			l.start()
+		}
 	})
 }
 
 // Append adds events, in order, and returns when they are as safe as the
 // durability asks: with [Always] they are in the file, else in memory. The events
-// are copied. They exist from then on, and only then sinks see them.
+// are copied. They exist from then on, and only then sinks see them. Those of the
+// urgent lane keep their order among themselves, and so do the others.
 //
-// An error says that they are in memory only, for the disk is full, fails or is
+// An error says that some are in memory only, for the disk is full, fails or is
 // too slow; sinks get them all the same. No more than memory_bytes are held so:
 // the oldest go, counted. It never waits longer than a quarter of a second, and
 // while the disk is in trouble not at all. After Stop events are refused, counted.
@@ -115,96 +125,55 @@ func (j *Journal) Append(events []event.Event) error {
 	}
 	j.mu.Lock()
 	if j.closed {
-		j.stats.Refused += uint64(len(events))
+		j.refused += uint64(len(events))
 		j.mu.Unlock()
 		return ErrStopped
 	}
 	now := time.Now()
-	for i := range events {
-		if j.tail.push(j.next, &events[i], now) {
-			j.stats.Shortened++
-		}
-		j.next++
+	var before, after [lanes]uint64
+	for i, l := range j.lanes {
+		before[i] = l.next
 	}
-	j.stats.Appended += uint64(len(events))
-	number := j.next
-	j.makeRoom()
-	if j.readable() == j.next {
-		j.wakeAll()
+	for i := range events {
+		j.lanes[laneOf(&events[i])].push(&events[i], now)
+	}
+	j.lanes[0].room.holdMemory()
+	for i, l := range j.lanes {
+		if after[i] = l.next; after[i] > before[i] {
+			l.offer()
+		}
 	}
 	j.mu.Unlock()
-	signal(j.due)
 	if j.cfg.Durability != Always {
 		return nil
 	}
-	return j.await(number)
+	var failed error
+	for i, l := range j.lanes {
+		if after[i] > before[i] {
+			failed = errors.Join(failed, l.await(after[i], appendWait-time.Since(now)))
+		}
+	}
+	return failed
 }
 
-// await waits until everything before number is on the disk.
-func (j *Journal) await(number uint64) error {
-	timer := time.NewTimer(appendWait)
-	defer timer.Stop()
-	for {
+// Stop ends the journal after its runners. What is only in memory is written,
+// unless the durability is memory, and the places are saved. The error says
+// what was lost for whom. Further calls return the same.
+func (j *Journal) Stop(ctx context.Context) error {
+	j.stop.Do(func() {
 		j.mu.Lock()
-		trouble, wrote, safe := j.trouble, j.wrote, j.unwritten() >= number
-		n := j.onlyInMemory(0)
+		j.closed = true
 		j.mu.Unlock()
-		switch {
-		case safe:
-			return nil
-		case trouble != nil:
-			return fmt.Errorf("journal: %d events in memory only: %w", n, trouble)
+		j.start.Do(func() {}) // never started: there is nothing to wait for
+		var errs [lanes]error
+		var both sync.WaitGroup
+		for i, l := range j.lanes {
+			both.Go(func() { errs[i] = l.shutdown(ctx) })
 		}
-		select {
-		case <-wrote:
-		case <-j.quit:
-			return ErrStopped
-		case <-timer.C:
-			j.inTrouble(errSlowDisk)
-		}
-	}
-}
-
-// unwritten gives the number of the first event that waits for the disk.
-func (j *Journal) unwritten() uint64 {
-	if c := j.tail.unwritten(); c != nil {
-		return c.unwritten()
-	}
-	return j.next
-}
-
-// readable gives the number up to which sinks may read: with durability always
-// only what is on the disk, unless that is in trouble.
-func (j *Journal) readable() uint64 {
-	if j.cfg.Durability == Always && j.trouble == nil {
-		return j.unwritten()
-	}
-	return j.next
-}
-
-// onlyInMemory counts the events from number on that are not on the disk.
-func (j *Journal) onlyInMemory(number uint64) (n uint64) {
-	for _, c := range j.tail.chunks {
-		if from := max(number, c.unwritten()); from < c.end() {
-			n += c.end() - from
-		}
-	}
-	return n
-}
-
-// inTrouble notes that the disk does not take events, and lets sinks have them.
-func (j *Journal) inTrouble(err error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.trouble = err
-	j.stats.failed(err)
-	j.wakeAll()
-}
-
-func (j *Journal) wakeAll() {
-	for _, c := range j.places {
-		signal(c.wake)
-	}
+		both.Wait()
+		j.stopErr = errors.Join(errs[:]...)
+	})
+	return j.stopErr
 }
 
 // signal leaves a token unless one lies there already.

@@ -41,8 +41,10 @@ func openDir(t *testing.T, dir string, d Durability, change ...func(*Config)) (*
 // crash ends a journal as kill -9 does: what is in memory is gone, nothing is saved.
 func crash(j *Journal) {
 	j.stop.Do(func() {})
-	close(j.quit)
-	j.work.Wait()
+	for _, l := range j.lanes {
+		close(l.quit)
+		l.work.Wait()
+	}
 	j.closeFiles()
 }
 
@@ -61,7 +63,7 @@ func deliver(t *testing.T, dir, name string) ([]uint64, sinks.CursorStats, OpenR
 // segmentsIn gives the paths of the segments, the oldest first.
 func segmentsIn(t *testing.T, dir string) []string {
 	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(dir, "*"+segmentSuffix))
+	paths, err := filepath.Glob(filepath.Join(laneDir(dir), "*"+segmentSuffix))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +185,7 @@ func TestJournalTornTail(t *testing.T) {
 	for range 200 {
 		clearDir(t, dir)
 		at := rand.IntN(len(whole))
-		if err := os.WriteFile(segmentPath(dir, 0), whole[:at], 0o600); err != nil {
+		if err := os.WriteFile(segmentPath(laneDir(dir), 0), whole[:at], 0o600); err != nil {
 			t.Fatal(err)
 		}
 		before, _ := slices.BinarySearch(begins, at+1)
@@ -221,7 +223,7 @@ func TestJournalBitFlips(t *testing.T) {
 		if len(want) < 194 {
 			t.Fatalf("%d records are left", len(want))
 		}
-		if os.WriteFile(segmentPath(dir, 0), a, 0o600) != nil || os.WriteFile(segmentPath(dir, 100), b, 0o600) != nil {
+		if os.WriteFile(segmentPath(laneDir(dir), 0), a, 0o600) != nil || os.WriteFile(segmentPath(laneDir(dir), 100), b, 0o600) != nil {
 			t.Fatal("cannot write")
 		}
 		got, s, report := deliver(t, dir, "a")
@@ -246,7 +248,7 @@ func clearDir(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -376,7 +378,7 @@ func TestJournalDropsWhatIsTooOld(t *testing.T) {
 func TestJournalAgeIsKept(t *testing.T) {
 	dir := t.TempDir()
 	b, _ := records(0, 10)
-	path := segmentPath(dir, 0)
+	path := segmentPath(laneDir(dir), 0)
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -394,7 +396,7 @@ func TestJournalAgeIsKept(t *testing.T) {
 		if err := os.Chtimes(path, now, now.Add(tt.file)); err != nil {
 			t.Fatal(err)
 		}
-		segments, err := listSegments(disk.OS{}, dir, moment{now, now.Round(0).Add(tt.date)})
+		segments, err := listSegments(disk.OS{}, laneDir(dir), moment{now, now.Round(0).Add(tt.date)})
 		if err != nil || now.Sub(segments[0].stamp).Round(time.Second) != tt.age {
 			t.Errorf("%+v: got an age of %v, %v", tt, now.Sub(segments[0].stamp), err)
 		}
@@ -403,8 +405,8 @@ func TestJournalAgeIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	j, _ := openDir(t, dir, Always)
-	j.segments[0].stamp = now.Add(-time.Hour) // written an hour ago, by a clock that said 2006
-	j.redate(moment{now, now.Add(30 * year)})
+	j.lanes[testLane].segments[0].stamp = now.Add(-time.Hour) // written an hour ago, by a clock that said 2006
+	j.lanes[testLane].redate(moment{now, now.Add(30 * year)})
 	stopAll(t, j)
 	info, err := os.Stat(path)
 	if err != nil || now.Add(30*year-time.Hour).Sub(info.ModTime()).Abs() > time.Second {
@@ -535,14 +537,14 @@ func testForgetsSinks(t *testing.T) {
 	}
 
 	j, _ = openDir(t, dir, Always)
-	j.forgetPlaces(time.Now().Add(6 * 24 * time.Hour))
-	if len(j.places) != 2 {
+	j.lanes[testLane].forgetPlaces(time.Now().Add(6 * 24 * time.Hour))
+	if len(j.lanes[testLane].places) != 2 {
 		t.Error("forgotten too soon")
 	}
 	r = newRunner(t, j, named{&fakeSink{}, "a"})
-	j.forgetPlaces(time.Now().Add(8 * 24 * time.Hour))
-	if paths, _ := filepath.Glob(filepath.Join(dir, "*.cursor")); len(j.places) != 1 || len(paths) != 1 {
-		t.Errorf("left: %v, %v", j.places, paths)
+	j.lanes[testLane].forgetPlaces(time.Now().Add(8 * 24 * time.Hour))
+	if paths, _ := filepath.Glob(filepath.Join(laneDir(dir), "*.cursor")); len(j.lanes[testLane].places) != 1 || len(paths) != 1 {
+		t.Errorf("left: %v, %v", j.lanes[testLane].places, paths)
 	}
 	stopAll(t, j, r)
 }
@@ -554,7 +556,7 @@ func TestJournalBadCursor(t *testing.T) {
 	j.Start()
 	add(t, j, numbered(0, 10))
 	stopAll(t, j, r)
-	if err := os.WriteFile(placePath(dir, "a"), []byte("rubbish"), 0o600); err != nil {
+	if err := os.WriteFile(placePath(laneDir(dir), "a"), []byte("rubbish"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	got, _, report := deliver(t, dir, "a")
@@ -574,7 +576,7 @@ func TestJournalBadCursorOfOneSink(t *testing.T) {
 	add(t, j, numbered(0, 10))
 	waitFor(t, func() bool { return a.Stats().Delivered == 10 })
 	stopAll(t, j, a, b)
-	if err := os.WriteFile(placePath(dir, "b"), []byte("rubbish"), 0o600); err != nil {
+	if err := os.WriteFile(placePath(laneDir(dir), "b"), []byte("rubbish"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if got, _, report := deliver(t, dir, "b"); !slices.Equal(got, numbers(0, 10)) || len(report.BadCursors) != 1 {
@@ -604,7 +606,7 @@ func TestJournalIsRemoved(t *testing.T) {
 		if s := j.Stats(); s.Trouble != "" || s.LastError == "" {
 			t.Errorf("got %+v", s)
 		}
-		if _, err := os.Stat(placePath(dir, "a")); err != nil || len(segmentsIn(t, dir)) != 1 {
+		if _, err := os.Stat(placePath(laneDir(dir), "a")); err != nil || len(segmentsIn(t, dir)) != 1 {
 			t.Errorf("files are not there anew: %v", err)
 		}
 		stopAll(t, j, r)
@@ -657,7 +659,7 @@ func (d *failingDisk) under(j *Journal) {
 		f.Part = d.part
 		return d.err
 	}
-	j.disk = disk.NewWatch(f)
+	putUnder(j, f)
 }
 
 func TestJournalDiskFails(t *testing.T) {
@@ -673,7 +675,7 @@ func TestJournalDiskFails(t *testing.T) {
 		add(t, j, numbered(0, 100))
 		bad.set(syscall.EIO, 1000)
 		err := j.Append(numbered(100, 100))
-		if !errors.Is(err, syscall.EIO) || !strings.Contains(err.Error(), "100 events in memory only") {
+		if !errors.Is(err, syscall.EIO) || !strings.Contains(err.Error(), "events in memory only") {
 			t.Errorf("got %v", err)
 		}
 		synctest.Wait()
@@ -765,7 +767,7 @@ func TestJournalDiskHangs(t *testing.T) {
 		dir := t.TempDir()
 		release := make(chan struct{})
 		j, _ := openDir(t, dir, Always)
-		j.disk = disk.NewWatch(&disktest.Faults{Hook: func(c disktest.Call) error {
+		putUnder(j, &disktest.Faults{Hook: func(c disktest.Call) error {
 			if c.What == "write" && strings.HasSuffix(c.Path, segmentSuffix) {
 				<-release
 			}

@@ -10,135 +10,135 @@ import (
 )
 
 // keepLoop saves the cursors soon after they move, and does the rest by the clock.
-func (j *Journal) keepLoop() {
-	tick := time.NewTicker(j.tick())
+func (l *lane) keepLoop() {
+	tick := time.NewTicker(l.tick())
 	defer tick.Stop()
 	began := time.Now()
 	last := began
 	for {
 		select {
-		case <-j.moved:
-			if !j.rest(saveAfter) {
+		case <-l.moved:
+			if !l.rest(saveAfter) {
 				return
 			}
-			_ = j.savePlaces(false, false) // counted
+			_ = l.savePlaces(false, false) // counted
 		case now := <-tick.C:
-			j.orphan(now.Sub(began))
-			j.keep(last, now)
+			l.orphan(now.Sub(began))
+			l.keep(last, now)
 			last = now
-			signal(j.due)
-		case <-j.quit:
+			signal(l.due)
+		case <-l.quit:
 			return
 		}
 	}
 }
 
 // tick is the pace of the clock: probes must not be late by much.
-func (j *Journal) tick() time.Duration { return min(keepEvery, j.cfg.SpillAfter/4) }
+func (l *lane) tick() time.Duration { return min(keepEvery, l.cfg.SpillAfter/4) }
 
 // orphan gives up waiting for the runners of the run before.
-func (j *Journal) orphan(since time.Duration) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.orphaned = j.orphaned || since >= attachWithin
+func (l *lane) orphan(since time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.orphaned = l.orphaned || since >= attachWithin
 }
 
 // rest waits; false says that the journal stops.
-func (j *Journal) rest(d time.Duration) bool {
+func (l *lane) rest(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-j.quit:
+	case <-l.quit:
 		return false
 	}
 }
 
 // keep does what is due by the clock. last is when it did so before.
-func (j *Journal) keep(last, now time.Time) {
-	j.probeTail(now)
-	j.expire(now)
-	j.removeSettled()
-	j.forgetPlaces(now)
-	j.findRemoved()
-	j.removeLeftovers()
-	j.saveAgain()
-	at := j.moment()
+func (l *lane) keep(last, now time.Time) {
+	l.probeTail(now)
+	l.expire(now)
+	l.removeSettled()
+	l.forgetPlaces(now)
+	l.findRemoved()
+	l.removeLeftovers()
+	l.saveAgain()
+	at := l.moment()
 	if jumped(last, now) || at.skew().Abs() > time.Minute {
-		j.redate(at)
+		l.redate(at)
 	}
 }
 
 // saveAgain saves what could not be saved.
-func (j *Journal) saveAgain() {
-	j.mu.Lock()
-	due := j.troubles[troublePositions] != nil
-	j.mu.Unlock()
+func (l *lane) saveAgain() {
+	l.mu.Lock()
+	due := l.troubles[troublePositions] != nil
+	l.mu.Unlock()
 	if due {
-		_ = j.savePlaces(false, false) // counted
+		_ = l.savePlaces(false, false) // counted
 	}
 }
 
 // probeTail decides whether an outage is on: a cursor still needs events that were
 // there at the probe before. With two probes in spill_after none waits for longer.
-func (j *Journal) probeTail(now time.Time) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.settleTail()
-	if j.cfg.Durability != OnOutage || now.Sub(j.probe.at) < j.cfg.SpillAfter/2-j.tick() {
+func (l *lane) probeTail(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.settleTail()
+	if l.cfg.Durability != OnOutage || now.Sub(l.probe.at) < l.cfg.SpillAfter/2-l.tick() {
 		return
 	}
-	if j.floor() < j.probe.next {
-		j.spill = j.next
+	if l.floor() < l.probe.next {
+		l.spill = l.next
 	}
-	j.probe = probe{now, j.next}
+	l.probe = probe{now, l.next}
 }
 
 // expire drops what is too old, on the disk and in memory.
-func (j *Journal) expire(now time.Time) {
-	j.mu.Lock()
+func (l *lane) expire(now time.Time) {
+	l.mu.Lock()
 	n := 0
-	for n < len(j.segments) && now.Sub(j.segments[n].stamp) > j.cfg.MaxAge && !j.busy(j.segments[n]) {
+	for n < len(l.segments) && now.Sub(l.segments[n].stamp) > l.cfg.MaxAge && !l.busy(l.segments[n]) {
 		n++
 	}
-	old := j.cut(n, &j.stats.DroppedOld)
-	for len(j.segments) == 0 && len(j.tail.chunks) > 0 {
-		c := j.tail.chunks[0]
-		if c == j.writing || now.Sub(c.stamp) <= j.cfg.MaxAge {
+	old := l.cut(n, &l.stats.DroppedOld)
+	for len(l.segments) == 0 && len(l.tail.chunks) > 0 {
+		c := l.tail.chunks[0]
+		if c == l.writing || now.Sub(c.stamp) <= l.cfg.MaxAge {
 			break
 		}
-		if lent := max(j.lent(), c.first); lent < c.end() {
-			j.stats.DroppedOld += c.end() - lent
+		if lent := max(l.lent(), c.first); lent < c.end() {
+			l.stats.DroppedOld += c.end() - lent
 		}
-		j.tail.remove(0)
-		j.lose(0, c.end())
+		l.tail.remove(0)
+		l.lose(0, c.end())
 	}
-	j.mu.Unlock()
-	j.removeSegments(old)
+	l.mu.Unlock()
+	l.removeSegments(old)
 }
 
 // removeSettled removes the segments that every cursor has passed, once the disk
 // knows that they have: else a power cut would make it look as if they were lost.
-func (j *Journal) removeSettled() {
-	j.mu.Lock()
-	n := j.settledSegments()
-	j.mu.Unlock()
-	if n == 0 || j.savePlaces(true, false) != nil {
+func (l *lane) removeSettled() {
+	l.mu.Lock()
+	n := l.settledSegments()
+	l.mu.Unlock()
+	if n == 0 || l.savePlaces(true, false) != nil {
 		return
 	}
-	j.mu.Lock()
-	old := j.cut(j.settledSegments(), &j.stats.DroppedFull)
-	j.mu.Unlock()
-	j.removeSegments(old)
+	l.mu.Lock()
+	old := l.cut(l.settledSegments(), &l.stats.DroppedFull)
+	l.mu.Unlock()
+	l.removeSegments(old)
 }
 
 // settledSegments counts the oldest segments that no cursor needs, by what is
 // saved. The one being written to goes only when nothing else will be.
-func (j *Journal) settledSegments() (n int) {
-	floor := j.oldest(func(c *place) uint64 { return c.saved.Position })
-	for _, s := range j.segments {
-		if s.end > floor || j.busy(s) || s == j.active && j.cfg.Durability == Always {
+func (l *lane) settledSegments() (n int) {
+	floor := l.oldest(func(c *place) uint64 { return c.saved.Position })
+	for _, s := range l.segments {
+		if s.end > floor || l.busy(s) || s == l.active && l.cfg.Durability == Always {
 			break
 		}
 		n++
@@ -148,43 +148,43 @@ func (j *Journal) settledSegments() (n int) {
 
 // busy reports whether a segment is just being written to. While it is, it is the
 // writer's.
-func (j *Journal) busy(s *segment) bool { return j.rewriting || s == j.active && j.writing != nil }
+func (l *lane) busy(s *segment) bool { return l.rewriting || s == l.active && l.writing != nil }
 
 // findRemoved notices that files were taken away from under the journal: what
 // comes goes to new ones, for nobody would find it in those.
-func (j *Journal) findRemoved() {
-	j.saving.Lock()
-	defer j.saving.Unlock()
-	if j.cfg.Dir == "" || j.checkDir() != nil {
+func (l *lane) findRemoved() {
+	l.saving.Lock()
+	defer l.saving.Unlock()
+	if l.cfg.Dir == "" || l.checkDir() != nil {
 		return
 	}
-	j.mu.Lock()
-	active := j.active
-	cursors := slices.Collect(maps.Values(j.places))
-	j.mu.Unlock()
-	if active != nil && j.isGone(active.path) {
-		j.mu.Lock()
+	l.mu.Lock()
+	active := l.active
+	cursors := slices.Collect(maps.Values(l.places))
+	l.mu.Unlock()
+	if active != nil && l.isGone(active.path) {
+		l.mu.Lock()
 		var empty []*segment
-		if j.active == active && !j.busy(active) {
-			j.stats.failed(fmt.Errorf("%s: was removed while in use", active.path))
-			empty = j.sealActive()
+		if l.active == active && !l.busy(active) {
+			l.stats.failed(fmt.Errorf("%s: was removed while in use", active.path))
+			empty = l.sealActive()
 		}
-		j.mu.Unlock()
-		j.removeSegments(empty)
+		l.mu.Unlock()
+		l.removeSegments(empty)
 	}
 	for _, c := range cursors {
-		if c.file == nil || !j.isGone(c.path) {
+		if c.file == nil || !l.isGone(c.path) {
 			continue
 		}
 		_ = c.file.Close()
 		c.file = nil
-		j.mu.Lock()
+		l.mu.Lock()
 		c.unsaved = true
-		j.mu.Unlock()
+		l.mu.Unlock()
 	}
 }
 
-func (j *Journal) isGone(path string) bool {
-	_, err := j.disk.Lstat(path)
+func (l *lane) isGone(path string) bool {
+	_, err := l.disk.Lstat(path)
 	return errors.Is(err, fs.ErrNotExist)
 }

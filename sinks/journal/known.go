@@ -110,35 +110,35 @@ func (k *knownSinks) remove(name string) {
 
 // saveKnown saves the list if it has changed. Sinks whose cursor is missing and that did
 // not come within the time for it are no longer configured, and leave it.
-func (j *Journal) saveKnown() error {
-	j.mu.Lock()
-	if j.orphaned {
-		for name, there := range j.known.names {
+func (l *lane) saveKnown() error {
+	l.mu.Lock()
+	if l.orphaned {
+		for name, there := range l.known.names {
 			if !there {
-				j.known.remove(name)
+				l.known.remove(name)
 			}
 		}
 	}
-	saved := j.known.saved
-	list := knownSinks{Journal: j.known.Journal, Sinks: slices.Sorted(maps.Keys(j.known.names))}
-	j.mu.Unlock()
+	saved := l.known.saved
+	list := knownSinks{Journal: l.known.Journal, Sinks: slices.Sorted(maps.Keys(l.known.names))}
+	l.mu.Unlock()
 	if saved {
 		return nil
 	}
 	b, err := appendSummed(nil, list, 0)
 	if err == nil {
-		err = j.checkDir()
+		err = l.checkDir()
 	}
 	if err == nil {
-		err = disk.Replace(j.disk, knownPath(j.cfg.Dir), b, 0o640)
+		err = disk.Replace(l.disk, knownPath(l.cfg.Dir), b, 0o640)
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if err != nil {
-		j.stats.SaveErrors++
+		l.stats.SaveErrors++
 		return fmt.Errorf("list of sinks: %w", err)
 	}
-	j.known.Sinks = list.Sinks
-	j.known.saved = slices.Equal(list.Sinks, slices.Sorted(maps.Keys(j.known.names)))
+	l.known.Sinks = list.Sinks
+	l.known.saved = slices.Equal(list.Sinks, slices.Sorted(maps.Keys(l.known.names)))
 	return nil
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 	"github.com/flowsnitch/flowsnitch/sinks"
-	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk/disktest"
 )
 
@@ -42,7 +41,7 @@ func TestJournalReadIsTriedForEver(t *testing.T) {
 			j, _ := openDir(t, dir, Always)
 			var ill atomic.Bool
 			ill.Store(true)
-			j.disk = disk.NewWatch(&disktest.Faults{Hook: func(c disktest.Call) error {
+			putUnder(j, &disktest.Faults{Hook: func(c disktest.Call) error {
 				if ill.Load() && (c.What == "open" || c.What == "read") && strings.HasSuffix(c.Path, segmentSuffix) {
 					return err
 				}
@@ -123,7 +122,7 @@ func TestJournalSyncFails(t *testing.T) {
 			}
 			return nil
 		}}
-		j.disk = disk.NewWatch(files)
+		putUnder(j, files)
 		idle := newRunner(t, j, named{&fakeSink{}, "idle"})
 		j.Start()
 		add(t, j, large(0, 100))
@@ -166,7 +165,7 @@ func TestJournalDiskHangsEverywhere(t *testing.T) {
 			j, _ := openDir(t, dir, Always, roomy)
 			var ill atomic.Bool
 			release := make(chan struct{})
-			j.disk = disk.NewWatch(&disktest.Faults{Hook: func(c disktest.Call) error {
+			putUnder(j, &disktest.Faults{Hook: func(c disktest.Call) error {
 				if ill.Load() && (what == "" || c.What == what) {
 					<-release
 				}
@@ -263,22 +262,24 @@ func TestCursorIsMissing(t *testing.T) {
 	other := t.TempDir()
 	full(t, other, 5000)
 	for name, harm := range map[string]func(t *testing.T, dir string){
-		"removed":            func(t *testing.T, dir string) { _ = os.Remove(placePath(dir, "b")) },
-		"empty":              func(t *testing.T, dir string) { _ = os.Truncate(placePath(dir, "b"), 0) },
-		"cut off":            func(t *testing.T, dir string) { _ = os.Truncate(placePath(dir, "b"), 100) },
-		"of another journal": func(t *testing.T, dir string) { copyFile(t, placePath(other, "a"), placePath(dir, "b")) },
+		"removed": func(t *testing.T, dir string) { _ = os.Remove(placePath(laneDir(dir), "b")) },
+		"empty":   func(t *testing.T, dir string) { _ = os.Truncate(placePath(laneDir(dir), "b"), 0) },
+		"cut off": func(t *testing.T, dir string) { _ = os.Truncate(placePath(laneDir(dir), "b"), 100) },
+		"of another journal": func(t *testing.T, dir string) {
+			copyFile(t, placePath(laneDir(other), "a"), placePath(laneDir(dir), "b"))
+		},
 		"removed with the list": func(t *testing.T, dir string) {
-			_, _ = os.Remove(placePath(dir, "b")), os.Remove(knownPath(dir))
+			_, _ = os.Remove(placePath(laneDir(dir), "b")), os.Remove(knownPath(laneDir(dir)))
 		},
 		"removed, list damaged": func(t *testing.T, dir string) {
-			_, _ = os.Remove(placePath(dir, "b")), os.Truncate(knownPath(dir), 5)
+			_, _ = os.Remove(placePath(laneDir(dir), "b")), os.Truncate(knownPath(laneDir(dir)), 5)
 		},
 		"removed, a bit of its name flipped in the list": func(t *testing.T, dir string) {
-			_ = os.Remove(placePath(dir, "b"))
-			flip(t, knownPath(dir), `"b"`)
+			_ = os.Remove(placePath(laneDir(dir), "b"))
+			flip(t, knownPath(laneDir(dir)), `"b"`)
 		},
 		"all removed": func(t *testing.T, dir string) {
-			_, _ = os.Remove(placePath(dir, "b")), os.Remove(placePath(dir, "a"))
+			_, _ = os.Remove(placePath(laneDir(dir), "b")), os.Remove(placePath(laneDir(dir), "a"))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"testing"
@@ -27,11 +28,16 @@ func (s *eventSink) Send(_ context.Context, events []event.Event) error {
 }
 func (s *eventSink) Close(context.Context) error { return nil }
 
-// TestJournalOfAnEarlierVersion delivers what the first version left behind, made by
+// TestJournalOfAnEarlierVersion delivers what versions with one lane left behind, made by
 // testdata/makejournal: every sink gets what it had still to get, with every field, and
-// events of today behind it.
+// events of today. They are of the urgent lane, which comes first.
 func TestJournalOfAnEarlierVersion(t *testing.T) {
-	const old = "testdata/journal-d577de8"
+	for _, old := range []string{"testdata/journal-d577de8", "testdata/journal-278c9aa"} {
+		t.Run(filepath.Base(old), func(t *testing.T) { testEarlierVersion(t, old) })
+	}
+}
+
+func testEarlierVersion(t *testing.T, old string) {
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(old)); err != nil {
 		t.Fatal(err)
@@ -57,17 +63,17 @@ func TestJournalOfAnEarlierVersion(t *testing.T) {
 			t.Errorf("%s: %+v", all[i].name, s)
 		}
 		var got []uint64
-		for _, e := range all[i].events[:len(all[i].events)-1] {
+		for _, e := range all[i].events[1:] {
 			got = append(got, e.Flows)
 		}
 		if !slices.Equal(got, numbers(first, 200-first)) {
 			t.Errorf("%s: got %v", all[i].name, got)
 		}
-		if last := all[i].events[len(got)]; !reflect.DeepEqual(last, eventtest.Hit()) {
-			t.Errorf("%s: the event of today is %+v", all[i].name, last)
+		if today := all[i].events[0]; !reflect.DeepEqual(today, eventtest.Hit()) {
+			t.Errorf("%s: the event of today is %+v", all[i].name, today)
 		}
 	}
-	b, err := os.ReadFile(old + "/events.jsonl")
+	b, err := os.ReadFile(filepath.Join(old, "events.jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +82,7 @@ func TestJournalOfAnEarlierVersion(t *testing.T) {
 		if err := json.Unmarshal(line, &want); err != nil {
 			t.Fatal(err)
 		}
-		if got := all[2].events[i]; !reflect.DeepEqual(got, want) {
+		if got := all[2].events[1+i]; !reflect.DeepEqual(got, want) {
 			t.Errorf("event %d: got %+v, want %+v", i, got, want)
 		}
 	}

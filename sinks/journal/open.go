@@ -6,7 +6,9 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -65,60 +67,47 @@ func (r OpenReport) String() string {
 	return s
 }
 
-// Open opens the journal, repairs its end and reads the cursors. Nothing is
-// written before Start but the repair. The error is about cfg, about a directory
-// that cannot be used, or about another process that uses it.
-func Open(cfg Config) (*Journal, OpenReport, error) {
-	return openJournal(cfg, disk.OS{})
-}
-
-func openJournal(cfg Config, files disk.FS) (*Journal, OpenReport, error) {
-	if err := cfg.Validate(); err != nil {
-		return nil, OpenReport{}, err
-	}
-	j := &Journal{
-		cfg: cfg, disk: disk.NewWatch(files), safeTo: math.MaxUint64,
+func newLane(cfg Config, what string, d *disk.Watch, mu *sync.Mutex) *lane {
+	return &lane{
+		cfg: cfg, what: what, disk: d, mu: mu, safeTo: math.MaxUint64,
 		saving: newGate(), place: newGate(),
 		known: knownSinks{names: make(map[string]bool)},
 		due:   make(chan struct{}, 1), moved: make(chan struct{}, 1),
 		quit: make(chan struct{}), wrote: make(chan struct{}),
 		places: make(map[string]*place), saved: time.Now(),
 	}
-	report, err := j.load(j.moment())
-	if err != nil {
-		j.closeFiles()
-		return nil, report, fmt.Errorf("journal %w", err)
-	}
-	return j, report, nil
 }
 
-func (j *Journal) load(at moment) (report OpenReport, err error) {
-	if j.cfg.Dir == "" {
-		return report, nil
+// load reads what the run before has left in the directory, and adds to the report.
+func (l *lane) load(report *OpenReport) (err error) {
+	if l.cfg.Dir == "" {
+		return nil
 	}
-	if err := j.disk.MkdirAll(j.cfg.Dir, 0o750); err != nil {
-		return report, err
+	at := l.moment()
+	if err := l.disk.MkdirAll(l.cfg.Dir, 0o750); err != nil {
+		return err
 	}
-	if j.lock, err = lockDir(j.disk, j.cfg.Dir); err != nil {
-		return report, err
+	if l.lock, err = lockDir(l.disk, l.cfg.Dir); err != nil {
+		return err
 	}
-	err = j.tryToRead(func() (err error) {
-		j.segments, err = listSegments(j.disk, j.cfg.Dir, at)
+	err = l.tryToRead(func() (err error) {
+		l.segments, err = listSegments(l.disk, l.cfg.Dir, at)
 		return err
 	})
 	if err != nil {
-		return report, err
+		return err
 	}
-	unread, err := j.repair(&report)
+	unread, err := l.repair(report)
 	if err != nil {
-		return report, err
+		return err
 	}
-	if err := j.loadPlaces(&report, unread, at); err != nil {
-		return report, err
+	if err := l.loadPlaces(report, unread, at); err != nil {
+		return err
 	}
-	report.Segments, report.Bytes = len(j.segments), j.bytes()
-	report.Events = j.next - j.first()
-	return report, nil
+	report.Segments += len(l.segments)
+	report.Bytes += l.bytes()
+	report.Events += l.next - l.first()
+	return nil
 }
 
 // A file that cannot be read at the start is tried so often before the journal goes on
@@ -130,7 +119,7 @@ const (
 
 // tryToRead calls read until it gives no error that may pass, or has been called often
 // enough.
-func (j *Journal) tryToRead(read func() error) (err error) {
+func (l *lane) tryToRead(read func() error) (err error) {
 	for i := range readTries {
 		if i > 0 {
 			time.Sleep(readPause)
@@ -138,8 +127,8 @@ func (j *Journal) tryToRead(read func() error) (err error) {
 		if err = read(); !mayPass(err) {
 			return err
 		}
-		j.stats.ReadErrors++
-		j.stats.failed(err)
+		l.stats.ReadErrors++
+		l.stats.failed(err)
 	}
 	return err
 }
@@ -174,12 +163,12 @@ func lockDir(d disk.FS, dir string) (disk.File, error) {
 // repair cuts off what follows the last good record, and goes on behind it. Last
 // segments without one are removed. One that cannot be read now is left as it is, for the
 // sinks to try: where it ends is not known.
-func (j *Journal) repair(report *OpenReport) (unread *segment, err error) {
-	for len(j.segments) > 0 {
-		last := j.segments[len(j.segments)-1]
+func (l *lane) repair(report *OpenReport) (unread *segment, err error) {
+	for len(l.segments) > 0 {
+		last := l.segments[len(l.segments)-1]
 		var found scanned
-		err := j.tryToRead(func() (err error) {
-			found, err = last.scan(j.disk)
+		err := l.tryToRead(func() (err error) {
+			found, err = last.scan(l.disk)
 			return err
 		})
 		if mayPass(err) {
@@ -190,17 +179,17 @@ func (j *Journal) repair(report *OpenReport) (unread *segment, err error) {
 			return nil, err
 		}
 		report.TornBytes += found.torn
-		j.next = max(j.next, found.end)
+		l.next = max(l.next, found.end)
 		if found.records == 0 {
-			if err := j.disk.Remove(last.path); err != nil {
+			if err := l.disk.Remove(last.path); err != nil {
 				return nil, err
 			}
-			j.segments = j.segments[:len(j.segments)-1]
+			l.segments = l.segments[:len(l.segments)-1]
 			continue
 		}
 		report.DamagedBytes += found.damaged
 		report.MissingEvents += found.missing
-		return nil, j.resume(last, found)
+		return nil, l.resume(last, found)
 	}
 	return nil, nil
 }
@@ -208,18 +197,18 @@ func (j *Journal) repair(report *OpenReport) (unread *segment, err error) {
 // bound sets where a segment ends that could not be read: where the journal ended by the
 // cursors when all of them are of a regular stop, else so far behind that no number in it
 // is used again. What of that was never used counts as dropped once it can be read.
-func (j *Journal) bound(s *segment, told uint64, clean bool) {
+func (l *lane) bound(s *segment, told uint64, clean bool) {
 	s.end = max(s.first, told)
 	if !clean || told <= s.first {
 		s.end = max(s.end, s.first+uint64(s.size/leastRecord)+1)
 	}
 	s.synced, s.syncedSize = s.end, s.size
-	j.next = max(j.next, s.end)
+	l.next = max(l.next, s.end)
 }
 
 // resume opens the last segment for appending.
-func (j *Journal) resume(last *segment, found scanned) (err error) {
-	last.file, err = j.disk.OpenFile(last.path, os.O_WRONLY|os.O_APPEND, 0)
+func (l *lane) resume(last *segment, found scanned) (err error) {
+	last.file, err = l.disk.OpenFile(last.path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return err
 	}
@@ -231,14 +220,14 @@ func (j *Journal) resume(last *segment, found scanned) (err error) {
 	last.size, last.end = found.good, found.end
 	// What a crash left unsynced is not in memory to be written again, but synced it is.
 	last.synced, last.syncedSize, last.dirty = last.end, last.size, true
-	j.active = last
+	l.active = last
 	return nil
 }
 
 // loadPlaces reads all cursors. Numbers are not used again: what a crash took is
 // missing between the last record and the first new one, and counted as dropped.
-func (j *Journal) loadPlaces(report *OpenReport, unread *segment, at moment) error {
-	names, err := j.disk.Names(j.cfg.Dir)
+func (l *lane) loadPlaces(report *OpenReport, unread *segment, at moment) error {
+	names, err := l.disk.Names(l.cfg.Dir)
 	if err != nil {
 		return err
 	}
@@ -248,62 +237,67 @@ func (j *Journal) loadPlaces(report *OpenReport, unread *segment, at moment) err
 			list, suffix = &report.Unreadable, unreadableSuffix
 		}
 		*list = append(*list, fmt.Sprintf("%s (%v)", path, err))
-		_ = j.disk.Rename(path, path+suffix) // else it would be news again
+		_ = l.disk.Rename(path, path+suffix) // else it would be news again
 	}
-	err = j.tryToRead(func() (err error) {
-		j.known, err = loadKnown(j.disk, j.cfg.Dir)
+	err = l.tryToRead(func() (err error) {
+		l.known, err = loadKnown(l.disk, l.cfg.Dir)
 		return err
 	})
 	if ofNoUse(err) {
-		j.known.lost = true
-		bad(knownPath(j.cfg.Dir), err)
+		l.known.lost = true
+		bad(knownPath(l.cfg.Dir), err)
 	} else if err != nil {
 		return err
 	}
 	var told claim
-	clean := true
-	end := j.next
+	clean, n := true, 0
+	end := l.next
 	for _, name := range names {
-		path := filepath.Join(j.cfg.Dir, name)
+		path := filepath.Join(l.cfg.Dir, name)
 		if strings.HasSuffix(name, newSuffix) {
-			_ = j.disk.Remove(path) // of an attempt that was cut off
+			_ = l.disk.Remove(path) // of an attempt that was cut off
 		}
 		if !strings.HasSuffix(name, placeSuffix) {
 			continue
 		}
 		var c *place
 		var next uint64
-		err := j.tryToRead(func() (err error) {
-			c, next, err = loadPlace(j.disk, path, at)
+		err := l.tryToRead(func() (err error) {
+			c, next, err = loadPlace(l.disk, path, at)
 			return err
 		})
-		if err == nil && !j.known.owns(c.journal) {
+		if err == nil && !l.known.owns(c.journal) {
 			_ = c.file.Close()
 			err = fmt.Errorf("it belongs to another journal: %w", errContent)
 		}
 		switch {
 		case ofNoUse(err):
-			j.known.lost, clean = true, false
+			l.known.lost, clean = true, false
 			bad(path, err)
 			continue
 		case err != nil:
 			return err
 		}
-		j.places[c.name] = c
+		l.places[c.name] = c
 		clean = clean && !c.mayRepeat
-		j.next = max(j.next, c.done.Position, next)
+		l.next = max(l.next, c.done.Position, next)
 		told.add(c.done.Position, next)
-		report.Cursors++
+		n++
 	}
 	if unread != nil {
-		j.bound(unread, told.next, clean && report.Cursors > 0)
-		end = j.next
+		l.bound(unread, told.next, clean && n > 0)
+		end = l.next
 	}
-	report.LostEvents = told.beyond(end)
-	report.LostCursors = j.known.missing(j.places)
-	j.known.complete(j.places)
-	for _, c := range j.places {
-		c.skip(j.first())
+	report.Cursors = max(report.Cursors, n)
+	report.LostEvents += told.beyond(end)
+	for _, name := range l.known.missing(l.places) {
+		if !slices.Contains(report.LostCursors, name) {
+			report.LostCursors = append(report.LostCursors, name)
+		}
+	}
+	l.known.complete(l.places)
+	for _, c := range l.places {
+		c.skip(l.first())
 	}
 	return nil
 }
@@ -334,18 +328,18 @@ func (c claim) beyond(end uint64) uint64 {
 	return max(c.next, from) - from
 }
 
-func (j *Journal) closeFiles() {
-	for _, s := range j.segments {
+func (l *lane) closeFiles() {
+	for _, s := range l.segments {
 		if s.file != nil {
 			_ = s.file.Close()
 		}
 	}
-	for _, c := range j.places {
+	for _, c := range l.places {
 		if c.file != nil {
 			_ = c.file.Close()
 		}
 	}
-	if j.lock != nil {
-		_ = j.lock.Close()
+	if l.lock != nil {
+		_ = l.lock.Close()
 	}
 }

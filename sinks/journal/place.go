@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"slices"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/sinks"
@@ -53,9 +52,9 @@ type place struct {
 	lent  bool   // the runner has a batch of what is before
 	done  mark   // everything before is settled
 	lost  uint64 // dropped behind the batch
-	// past are earlier values of done, the oldest first, as long as the sink may
-	// still want events again; it goes back to one of them.
-	past    []mark
+	// hold is an earlier value of done: the sink may still want events again from there on.
+	hold    mark
+	holds   bool
 	damaged uint64 // of the dropped, those that could not be read
 
 	saved   mark // what the file has
@@ -64,7 +63,6 @@ type place struct {
 	// after it was written is delivered again.
 	mayRepeat bool
 	repeats   uint64    // events that it may have had: its place was lost
-	doubt     uint64    // number before which events were asked for again
 	trouble   error     // why its events cannot be read now; nil = they can
 	file      disk.File // this and serial are guarded by the journal's lock for saving
 	path      string
@@ -75,11 +73,14 @@ type place struct {
 
 // held gives the mark that the journal must keep everything from.
 func (c *place) held() mark {
-	if len(c.past) > 0 {
-		return c.past[0]
+	if c.holds {
+		return c.hold
 	}
 	return c.done
 }
+
+// settled gives the mark before which everything is settled.
+func (c *place) settled() mark { return c.done }
 
 // dropped counts everything dropped up to now.
 func (c *place) dropped() uint64 { return c.done.Dropped + c.lost }
@@ -117,46 +118,4 @@ func (c *place) unlend() {
 	if c.lent {
 		c.next, c.lost, c.lent = c.done.Position, 0, false
 	}
-}
-
-// maxPast bounds the earlier marks; more are thinned out.
-const maxPast = 4096
-
-// remember keeps m as a mark to go back to.
-func (c *place) remember(m mark) {
-	c.past = append(c.past, m)
-	if len(c.past) > maxPast {
-		odd := c.past[:0]
-		for i := 0; i < len(c.past); i += 2 {
-			odd = append(odd, c.past[i])
-		}
-		c.past = odd
-	}
-}
-
-// forget removes the earlier marks that are not needed when only the latest n
-// delivered events may be wanted again.
-func (c *place) forget(n uint64) {
-	if n == 0 {
-		c.past = nil
-		return
-	}
-	certain := c.done.Delivered - min(n, c.done.Delivered)
-	for len(c.past) > 1 && c.past[1].Delivered <= certain {
-		c.past = slices.Delete(c.past, 0, 1)
-	}
-}
-
-// back returns to a mark before the latest n delivered events, as far as one is
-// remembered, and reports whether there is one.
-func (c *place) back(n uint64) bool {
-	for i := len(c.past) - 1; i >= 0; i-- {
-		if i == 0 || c.past[i].Delivered+n <= c.done.Delivered {
-			c.done, c.past = c.past[i], c.past[:i]
-			c.lent = true // whether or not: it is taken back to there
-			c.unlend()
-			return true
-		}
-	}
-	return false
 }

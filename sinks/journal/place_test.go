@@ -7,20 +7,21 @@ import (
 // TestPastIsBounded goes back to marks that were thinned out: more come again than
 // were asked for, never fewer.
 func TestPastIsBounded(t *testing.T) {
-	c := newPlace("", "x", 0)
+	c := &Cursor{places: [lanes]*place{newPlace("", "x", 0), newPlace("", "x", 0)}}
+	p := c.places[ordinary]
 	for i := uint64(1); i <= 20_000; i++ {
-		c.remember(c.done)
-		c.settle(mark{Position: i, Delivered: i}, false)
-		if len(c.past) > maxPast || c.held().Position != 0 {
-			t.Fatalf("%d marks from %d on", len(c.past), c.held().Position)
+		c.remember(c.marks((*place).settled))
+		p.settle(mark{Position: i, Delivered: i}, false)
+		if len(c.past) > maxPast || p.held().Position != 0 {
+			t.Fatalf("%d marks from %d on", len(c.past), p.held().Position)
 		}
 	}
 	c.forget(10_000)
-	if p := c.held().Position; p > 10_000 || p < 9_000 {
+	if p := p.held().Position; p > 10_000 || p < 9_000 {
 		t.Errorf("holds from %d on, want about 10000", p)
 	}
-	if !c.back(100) || c.done.Position > 19_900 || c.done.Position < 19_800 || c.next != c.done.Position {
-		t.Errorf("went back to %d", c.done.Position)
+	if !c.back(100) || p.done.Position > 19_900 || p.done.Position < 19_800 || p.next != p.done.Position {
+		t.Errorf("went back to %d", p.done.Position)
 	}
 	c.forget(0)
 	if c.back(1) {

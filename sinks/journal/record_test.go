@@ -169,7 +169,7 @@ func FuzzSegment(f *testing.F) {
 	f.Add(b[:len(b)-7])
 	f.Add(append([]byte("fsj\x01\xff\xff\xff\xff"), b...))
 	dir := f.TempDir()
-	path := segmentPath(dir, 0)
+	path := segmentPath(laneDir(dir), 0)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)

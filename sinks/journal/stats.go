@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -8,7 +9,7 @@ import (
 
 // Stats counts what happened to the journal since it was opened. Events
 // that were dropped are counted here once, and with every cursor that had still to
-// get them, see [CursorStats].
+// get them, see [sinks.Counts].
 type Stats struct {
 	Appended  uint64 // events
 	Refused   uint64 // events that came after Stop
@@ -33,10 +34,21 @@ type Stats struct {
 	DroppedFull uint64 // events not yet delivered to all, over max_bytes or memory_bytes
 	DroppedOld  uint64 // the same, over max_age
 
+	Urgent LaneStats // of all these, what is of the urgent lane
+
 	Trouble     string    // why the disk does not take events, positions or syncs now, or hangs; empty = all is well
 	ReadTrouble string    // why a sink's events cannot be read from the disk now, they wait; empty = they can
 	LastError   string    // the latest error, kept after recovery
 	LastErrorAt time.Time // when it came
+}
+
+// LaneStats are of one lane: how much is in it, and what was lost.
+type LaneStats struct {
+	Bytes       int64 // of the segments
+	MemoryBytes int64
+	InMemory    uint64
+	DroppedFull uint64
+	DroppedOld  uint64
 }
 
 func (s *Stats) failed(err error) {
@@ -47,17 +59,18 @@ func (s *Stats) failed(err error) {
 func (j *Journal) Stats() Stats {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.settleTail()
-	s := j.stats
-	s.Bytes, s.Segments = j.bytes(), len(j.segments)
-	s.MemoryBytes, s.InMemory = j.tail.bytes, j.onlyInMemory(0)
-	if err := j.inTroubleWith(); err != nil {
-		s.Trouble = err.Error()
+	var s Stats
+	for i, l := range j.lanes {
+		one := l.current()
+		if i == urgent {
+			s.Urgent = LaneStats{one.Bytes, one.MemoryBytes, one.InMemory, one.DroppedFull, one.DroppedOld}
+		}
+		s.add(one)
 	}
-	for _, name := range slices.Sorted(maps.Keys(j.places)) {
-		if err := j.places[name].trouble; err != nil {
-			s.ReadTrouble = err.Error()
-			break
+	s.Refused = j.refused
+	if s.Trouble == "" {
+		if err := j.disk.Hangs(time.Now()); err != nil {
+			s.Trouble = err.Error()
 		}
 	}
 	n, slow, at := j.disk.Slow(time.Now())
@@ -68,25 +81,69 @@ func (j *Journal) Stats() Stats {
 	return s
 }
 
+// add adds what is counted in a lane. Of the troubles the first stays.
+func (s *Stats) add(l Stats) {
+	s.Appended += l.Appended
+	s.Shortened += l.Shortened
+	s.Bytes += l.Bytes
+	s.Segments += l.Segments
+	s.MemoryBytes += l.MemoryBytes
+	s.InMemory += l.InMemory
+	s.Writes += l.Writes
+	s.Written += l.Written
+	s.WriteErrors += l.WriteErrors
+	s.Syncs += l.Syncs
+	s.SyncErrors += l.SyncErrors
+	s.Saves += l.Saves
+	s.SaveErrors += l.SaveErrors
+	s.ReadErrors += l.ReadErrors
+	s.Rewritten += l.Rewritten
+	s.DroppedFull += l.DroppedFull
+	s.DroppedOld += l.DroppedOld
+	s.Trouble = cmp.Or(s.Trouble, l.Trouble)
+	s.ReadTrouble = cmp.Or(s.ReadTrouble, l.ReadTrouble)
+	if l.LastErrorAt.After(s.LastErrorAt) {
+		s.LastError, s.LastErrorAt = l.LastError, l.LastErrorAt
+	}
+}
+
+// current gives the counters of a lane, with what there is now.
+func (l *lane) current() Stats {
+	l.settleTail()
+	s := l.stats
+	s.Bytes, s.Segments = l.bytes(), len(l.segments)
+	s.MemoryBytes, s.InMemory = l.tail.bytes, l.onlyInMemory(0)
+	if err := l.inTroubleWith(); err != nil {
+		s.Trouble = err.Error()
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.places)) {
+		if err := l.places[name].trouble; err != nil {
+			s.ReadTrouble = err.Error()
+			break
+		}
+	}
+	return s
+}
+
 // inTroubleWith gives the worst that is wrong with the disk.
-func (j *Journal) inTroubleWith() error {
-	for _, err := range append([]error{j.trouble}, j.troubles[:]...) {
+func (l *lane) inTroubleWith() error {
+	for _, err := range append([]error{l.trouble}, l.troubles[:]...) {
 		if err != nil {
 			return err
 		}
 	}
-	return j.disk.Hangs(time.Now())
+	return nil
 }
 
 // pendingBytes gives about the size of the events from number on: of the segment
 // and the chunk that it lies in a part.
-func (j *Journal) pendingBytes(number uint64) (total int64) {
+func (l *lane) pendingBytes(number uint64) (total int64) {
 	onDisk := number
-	for _, s := range j.segments {
+	for _, s := range l.segments {
 		total += share(s.size, s.first, s.end, number)
 		onDisk = max(onDisk, s.end)
 	}
-	for _, c := range j.tail.chunks {
+	for _, c := range l.tail.chunks {
 		total += share(int64(len(c.buf)), c.first, c.end(), max(onDisk, number))
 	}
 	return total

@@ -6,82 +6,74 @@ import (
 	"fmt"
 )
 
-// Stop ends the journal after its runners. What is only in memory is written,
-// unless the durability is memory, and the positions are saved. The error tells
-// what was lost for whom. Further calls return the same.
-func (j *Journal) Stop(ctx context.Context) error {
-	j.stop.Do(func() { j.stopErr = j.shutdown(ctx) })
-	return j.stopErr
-}
-
-func (j *Journal) shutdown(ctx context.Context) error {
-	j.mu.Lock()
-	j.closed = true
-	j.mu.Unlock()
-	j.start.Do(func() {}) // never started: there is nothing to wait for
-	close(j.quit)
+// shutdown ends the lane within ctx, and gives what was lost for whom.
+func (l *lane) shutdown(ctx context.Context) error {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	close(l.quit)
 	finished := make(chan error, 1)
 	go func() {
-		j.work.Wait()
-		finished <- j.finish()
+		l.work.Wait()
+		finished <- l.finish()
 	}()
 	select {
 	case err := <-finished:
 		return err
 	case <-ctx.Done():
-		return errors.Join(append(j.abandon(), fmt.Errorf("journal %s: the disk does not answer: %w", j.cfg.Dir, ctx.Err()))...)
+		return errors.Join(append(l.abandon(), fmt.Errorf("journal %s: the disk does not answer: %w", l.cfg.Dir, ctx.Err()))...)
 	}
 }
 
 // abandon gives up waiting for the disk, and counts what is lost by that.
-func (j *Journal) abandon() []error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.abandoned = true
-	return j.loseMemory()
+func (l *lane) abandon() []error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.abandoned = true
+	return l.loseMemory()
 }
 
 // finish writes what is only in memory, counts what cannot be, and saves.
-func (j *Journal) finish() error {
-	if j.cfg.Durability != InMemory {
-		j.mu.Lock()
-		j.spill = j.next
-		j.mu.Unlock()
+func (l *lane) finish() error {
+	if l.cfg.Durability != InMemory {
+		l.mu.Lock()
+		l.spill = l.next
+		l.mu.Unlock()
 	}
 	for range 2 { // a sync that fails is made up for once
-		j.flush()
-		j.syncSegments()
+		l.flush()
+		l.syncSegments()
 	}
-	j.mu.Lock()
-	if j.abandoned {
-		j.mu.Unlock()
+	l.mu.Lock()
+	if l.abandoned {
+		l.mu.Unlock()
 		return nil
 	}
-	lost, again := j.loseMemory(), j.again
-	j.mu.Unlock()
+	lost, again := l.loseMemory(), l.again
+	l.mu.Unlock()
 	if again != nil {
 		lost = append(lost, fmt.Errorf("journal: a power cut may take the latest events: %w", again))
 	}
-	if err := j.savePlaces(true, true); err != nil {
+	if err := l.savePlaces(true, true); err != nil {
 		lost = append(lost, fmt.Errorf("journal: positions not saved, what was delivered comes again: %w", err))
 	}
-	j.closeFiles()
+	l.closeFiles()
 	return errors.Join(lost...)
 }
 
 // loseMemory drops what is in memory only, under the lock, and gives who did not get it. Cursors
 // that are not there yet count it when they come, after the next start.
-func (j *Journal) loseMemory() (lost []error) {
-	j.settleTail()
-	for _, c := range j.places {
-		if n := j.onlyInMemory(c.next); n > 0 && c.attached {
-			lost = append(lost, fmt.Errorf("sink %s: %d events dropped when the journal stopped", c.name, n))
+func (l *lane) loseMemory() (lost []error) {
+	l.settleTail()
+	for _, c := range l.places {
+		if n := l.onlyInMemory(c.next); n > 0 && c.attached {
+			lost = append(lost, fmt.Errorf("sink %s: %d %sevents dropped when the journal stopped", c.name, n, l.what))
 		}
 	}
-	for _, c := range j.tail.chunks {
-		j.lose(c.unwritten(), c.end())
+	for _, c := range l.tail.chunks {
+		l.lose(c.unwritten(), c.end())
 	}
-	for _, c := range j.places {
+	for _, c := range l.places {
 		c.begin()
 	}
 	return lost

@@ -68,3 +68,9 @@ func TestJournalOnAFullDisk(t *testing.T) {
 		t.Errorf("got %d, %+v, %v", len(got), c, report)
 	}
 }
+
+func TestUrgentLaneOnAFullDisk(t *testing.T) {
+	defer func(before int) { testLane = before }(testLane)
+	testLane = urgent
+	TestJournalOnAFullDisk(t)
+}

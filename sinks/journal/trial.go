@@ -14,40 +14,40 @@ const trialBytes = 64 << 10
 // tryDisk finds out whether a disk that was in trouble takes events again while none is
 // to be written. There may never be one: where sinks are quick, they have had each from
 // memory before it is its turn.
-func (j *Journal) tryDisk() {
-	j.mu.Lock()
-	idle := j.trouble == nil || j.again != nil || j.resting() || j.closed
-	j.mu.Unlock()
+func (l *lane) tryDisk() {
+	l.mu.Lock()
+	idle := l.trouble == nil || l.again != nil || l.resting() || l.closed
+	l.mu.Unlock()
 	if idle {
 		return
 	}
-	err := j.trial()
+	err := l.trial()
 	if err != nil {
-		j.failedToWrite(err)
+		l.failedToWrite(err)
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.trouble, j.tried = err, time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.trouble, l.tried = err, time.Now()
 	if err == nil {
-		j.trouble = j.again
+		l.trouble = l.again
 	}
-	j.wakeAll()
+	l.wakeAll()
 }
 
 // trial writes and syncs a file beside the segments and removes it.
-func (j *Journal) trial() error {
-	if err := j.checkDir(); err != nil {
+func (l *lane) trial() error {
+	if err := l.checkDir(); err != nil {
 		return err
 	}
-	path := filepath.Join(j.cfg.Dir, "trial")
-	file, err := j.disk.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
+	path := filepath.Join(l.cfg.Dir, "trial")
+	file, err := l.disk.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
 	if err != nil {
-		_ = j.disk.Remove(path) // a link or what else is in the way
+		_ = l.disk.Remove(path) // a link or what else is in the way
 		return err
 	}
 	err = writeAll(file, make([]byte, trialBytes))
 	if err == nil {
 		err = file.Sync()
 	}
-	return errors.Join(err, file.Close(), j.disk.Remove(path))
+	return errors.Join(err, file.Close(), l.disk.Remove(path))
 }

@@ -23,17 +23,17 @@ const (
 type troubles [troubleKinds]error
 
 // note notes that something is wrong, or with nil that it is right again.
-func (j *Journal) note(kind int, err error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.setTrouble(kind, err)
+func (l *lane) note(kind int, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.setTrouble(kind, err)
 }
 
 // setTrouble is note under the lock.
-func (j *Journal) setTrouble(kind int, err error) {
-	j.troubles[kind] = err
+func (l *lane) setTrouble(kind int, err error) {
+	l.troubles[kind] = err
 	if err != nil {
-		j.stats.failed(err)
+		l.stats.failed(err)
 	}
 }
 
@@ -42,43 +42,43 @@ func (j *Journal) setTrouble(kind int, err error) {
 // has lost its server may leave another directory in that place; what is written there
 // would be hidden when it comes back. The lock file shows the difference: it has no name
 // any more where it was removed. Then directory and lock are made anew.
-func (j *Journal) checkDir() error {
-	j.place.Lock()
-	defer j.place.Unlock()
-	err := j.findDir()
-	j.note(troublePlace, err)
+func (l *lane) checkDir() error {
+	l.place.Lock()
+	defer l.place.Unlock()
+	err := l.findDir()
+	l.note(troublePlace, err)
 	return err
 }
 
-func (j *Journal) findDir() error {
-	j.mu.Lock()
-	lock := j.lock
-	j.mu.Unlock()
+func (l *lane) findDir() error {
+	l.mu.Lock()
+	lock := l.lock
+	l.mu.Unlock()
 	held, err := lock.Stat()
 	if err != nil {
 		return err
 	}
-	there, err := j.disk.Stat(lockPath(j.cfg.Dir))
+	there, err := l.disk.Stat(lockPath(l.cfg.Dir))
 	switch {
 	case err == nil && os.SameFile(held, there):
 		return nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
 	case disk.Links(held) > 0 && err == nil:
-		return fmt.Errorf("%s: another directory is in the place of the journal", j.cfg.Dir)
+		return fmt.Errorf("%s: another directory is in the place of the journal", l.cfg.Dir)
 	case disk.Links(held) > 0:
-		return fmt.Errorf("%s: is away: %w", j.cfg.Dir, err)
+		return fmt.Errorf("%s: is away: %w", l.cfg.Dir, err)
 	}
-	if err := j.disk.MkdirAll(j.cfg.Dir, 0o750); err != nil {
+	if err := l.disk.MkdirAll(l.cfg.Dir, 0o750); err != nil {
 		return err
 	}
-	fresh, err := lockDir(j.disk, j.cfg.Dir)
+	fresh, err := lockDir(l.disk, l.cfg.Dir)
 	if err != nil {
 		return err
 	}
-	j.mu.Lock()
-	j.lock = fresh
-	j.mu.Unlock()
+	l.mu.Lock()
+	l.lock = fresh
+	l.mu.Unlock()
 	_ = lock.Close()
 	return nil
 }

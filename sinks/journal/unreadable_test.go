@@ -106,7 +106,9 @@ func TestCursorUnreadable(t *testing.T) {
 			time.Sleep(time.Minute)
 			stopAll(t, j, a, b)
 			if c.file == placeSuffix {
-				c.file = placePath(dir, "a")
+				c.file = placePath(laneDir(dir), "a")
+			} else {
+				c.file = knownPath(laneDir(dir))
 			}
 			var left atomic.Int64
 			left.Store(c.fails)
@@ -125,7 +127,7 @@ func TestCursorUnreadable(t *testing.T) {
 			if s := checkCursor(t, r); len(sink.Got) != c.got || s.Dropped != 0 {
 				t.Errorf("%s: got %d, %+v", c.file, len(sink.Got), s)
 			}
-			aside, _ := filepath.Glob(filepath.Join(dir, "*"+unreadableSuffix))
+			aside, _ := filepath.Glob(filepath.Join(laneDir(dir), "*"+unreadableSuffix))
 			if (len(aside) == 1) != c.setAside {
 				t.Errorf("%s: set aside: %v", c.file, aside)
 			}

@@ -94,6 +94,7 @@ func components() []component {
 
 // notInStatus are types of counters that no running instance shows as they are.
 var notInStatus = map[string]string{
+	"journal.LaneStats":   "is a part of journal.Stats",
 	"decode.VersionStats": "is a part of decode.Stats",
 	"decode.EarlyStats":   "is a part of decode.ExportersStats",
 	"capture.Stats":       "is of captures, which 'replay' and 'decode' read and sum up",

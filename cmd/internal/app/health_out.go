@@ -169,12 +169,20 @@ func damaged(n uint64) string {
 	return fmt.Sprintf(" (%d of them could not be read in the journal: look for a broken disk)", n)
 }
 
+// ofThem says how many of the events lost were urgent.
+func ofThem(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d of them of high or critical severity, or alerts", n)
+}
+
 // spoolFinding tells how full the journal is, and whether the disk takes events.
 func spoolFinding(s, before *Status, now time.Time) Finding {
 	j := &s.Journal
 	f := Finding{Check: "spool", Unit: "%", Warning: spoolWarning, Critical: spoolCritical}
-	if j.MaxBytes > 0 {
-		f.Value = 100 * float64(j.Bytes) / float64(j.MaxBytes)
+	if j.MaxBytes > 0 { // of which a quarter is for urgent events alone
+		f.Value = 100 * max(float64(j.Bytes)/float64(j.MaxBytes), float64(j.Bytes-j.Urgent.Bytes)/(0.75*float64(j.MaxBytes)))
 	}
 	f.judge()
 	if f.State != OK {
@@ -182,7 +190,8 @@ func spoolFinding(s, before *Status, now time.Time) Finding {
 	}
 	if lost := grown(j.DroppedFull+j.DroppedOld, before.Journal.DroppedFull+before.Journal.DroppedOld); lost > 0 {
 		f.atLeast(Critical)
-		f.add("lost", "%d events were dropped for want of room or for their age", lost)
+		urgent := grown(j.Urgent.DroppedFull+j.Urgent.DroppedOld, before.Journal.Urgent.DroppedFull+before.Journal.Urgent.DroppedOld)
+		f.add("lost", "%d events were dropped because there was no room or for their age%s", lost, ofThem(urgent))
 	}
 	if j.Trouble != "" {
 		f.atLeast(Critical)

@@ -195,7 +195,10 @@ func TestFindings(t *testing.T) {
 			p.failing["kafka"] = 10 * time.Minute
 		}, "sinks", Critical, "kafka"},
 		{"sink has dropped", func(s *Status, _ *past) { s.Sinks[1].Dropped = 3 }, "sinks", Critical, "kafka has lost 3 events"},
-		{"spool half full", func(s *Status, _ *past) { s.Journal.Bytes = 60 }, "spool", Warning, "full to 60 %"},
+		{"spool half full", func(s *Status, _ *past) { s.Journal.Bytes, s.Journal.Urgent.Bytes = 60, 60 }, "spool", Warning, "full to 60 %"},
+		{"part of the spool half full", func(s *Status, _ *past) { s.Journal.Bytes, s.Journal.Urgent.Bytes = 50, 5 }, "spool", Warning, "full to 60 %"},
+		{"spool has dropped", func(s *Status, _ *past) { s.Journal.DroppedFull, s.Journal.Urgent.DroppedFull = 9, 2 }, "spool", Critical,
+			"9 events were dropped because there was no room or for their age, 2 of them of high or critical severity, or alerts"},
 		{"disk full", func(s *Status, _ *past) { s.Journal.Trouble = "no space left on device" }, "spool", Critical, "no space left"},
 		{"template lost", func(s *Status, _ *past) {
 			s.Decoded.UnknownSets = 4

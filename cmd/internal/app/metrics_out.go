@@ -13,10 +13,16 @@ func journalMetrics() []metric {
 		one("journal_bytes", "Size of the journal's files.", gauge, func(s *Status) int64 { return s.Journal.Bytes }),
 		one("journal_max_bytes", "Size that they may have.", gauge, func(s *Status) int64 { return s.Journal.MaxBytes }),
 		one("journal_memory_events", "Events that are in memory only.", gauge, func(s *Status) uint64 { return s.Journal.InMemory }),
-		{name: "journal_dropped_total", help: "Events dropped for want of room or for their age.", kind: counter, labels: []string{"reason"},
+		one("journal_urgent_bytes", "Size of the files with events of high and critical severity, and alerts.", gauge, func(s *Status) int64 { return s.Journal.Urgent.Bytes }),
+		one("journal_urgent_memory_bytes", "Size of such events in memory, written or not.", gauge, func(s *Status) int64 { return s.Journal.Urgent.MemoryBytes }),
+		one("journal_urgent_memory_events", "Such events that are in memory only.", gauge, func(s *Status) uint64 { return s.Journal.Urgent.InMemory }),
+		{name: "journal_dropped_total", help: "Events dropped because there was no room or for their age. Lane urgent: high and critical severity, alerts.", kind: counter, labels: []string{"reason", "lane"},
 			each: func(s *Status, put put) {
-				put(float64(s.Journal.DroppedFull), "full")
-				put(float64(s.Journal.DroppedOld), "old")
+				j, u := &s.Journal, &s.Journal.Urgent
+				put(float64(j.DroppedFull-u.DroppedFull), "full", "ordinary")
+				put(float64(u.DroppedFull), "full", "urgent")
+				put(float64(j.DroppedOld-u.DroppedOld), "old", "ordinary")
+				put(float64(u.DroppedOld), "old", "urgent")
 			}},
 		one("journal_refused_total", "Events that came after the end of the journal.", counter, func(s *Status) uint64 { return s.Journal.Refused }),
 		one("journal_shortened_total", "Events that were cut: over 1 MiB, or with a text over 32 KiB.", counter, func(s *Status) uint64 { return s.Journal.Shortened }),
@@ -69,6 +75,8 @@ func sinkMetrics() []metric {
 		perSink("sink_sent_total", "Events delivered.", counter, func(k *SinkStatus) uint64 { return k.Sent }),
 		perSink("sink_errors_total", "Attempts that failed.", counter, func(k *SinkStatus) uint64 { return k.Errors }),
 		perSink("sink_dropped_total", "Events lost: dropped by the journal or given up.", counter, func(k *SinkStatus) uint64 { return k.Dropped + k.Failed }),
+		perSink("sink_urgent_dropped_total", "Of the events dropped by the journal, those of high and critical severity, and alerts.", counter, func(k *SinkStatus) uint64 { return k.DroppedUrgent }),
+		perSink("sink_urgent_pending", "Of the events that wait, those of high and critical severity, and alerts.", gauge, func(k *SinkStatus) uint64 { return k.PendingUrgent }),
 		perSink("sink_filtered_total", "Events that delivery.filter keeps from the sink.", counter, func(k *SinkStatus) uint64 { return k.Filtered }),
 		perSink("sink_limited_total", "Events over delivery.limit.", counter, func(k *SinkStatus) uint64 { return k.Limited }),
 		perSink("sink_events_total", "Events that there were for the sink.", counter, func(k *SinkStatus) uint64 { return k.Appended }),

@@ -259,6 +259,10 @@ type JournalStatus struct {
 	DroppedFull uint64 `json:"dropped_full"` // over max_bytes or memory_bytes
 	DroppedOld  uint64 `json:"dropped_old"`  // over max_age
 
+	// Urgent is what of that is of the urgent lane: events of high and critical severity,
+	// and alerts.
+	Urgent LaneStatus `json:"urgent"`
+
 	Writes      uint64    `json:"writes"`
 	Written     uint64    `json:"written"` // bytes
 	WriteErrors uint64    `json:"write_errors"`
@@ -275,6 +279,15 @@ type JournalStatus struct {
 	LastErrorAt time.Time `json:"last_error_at,omitzero"`
 
 	Opened OpenedStatus `json:"opened"`
+}
+
+// A LaneStatus is one lane of the journal.
+type LaneStatus struct {
+	Bytes       int64  `json:"bytes"`
+	MemoryBytes int64  `json:"memory_bytes"`
+	InMemory    uint64 `json:"in_memory"`
+	DroppedFull uint64 `json:"dropped_full"`
+	DroppedOld  uint64 `json:"dropped_old"`
 }
 
 // An OpenedStatus is what the journal had at the start, and what of it was lost.
@@ -307,13 +320,16 @@ type SinkStatus struct {
 	OldestAge    float64   `json:"oldest_seconds"` // age of the oldest event being sent
 	SendingFor   float64   `json:"sending_seconds"`
 	Dropped      uint64    `json:"dropped"`
-	Damaged      uint64    `json:"damaged"` // of Dropped, those that could not be read
-	Failed       uint64    `json:"failed"`
-	Filtered     uint64    `json:"filtered"`
-	Limited      uint64    `json:"limited"`
-	Repeated     uint64    `json:"repeated"`   // asked for again by the sink
-	MayRepeat    bool      `json:"may_repeat"` // the run before did not end in order
-	Errors       uint64    `json:"errors"`
+	// Of Dropped and Pending, events of high and critical severity, and alerts.
+	DroppedUrgent uint64 `json:"dropped_urgent"`
+	PendingUrgent uint64 `json:"pending_urgent"`
+	Damaged       uint64 `json:"damaged"` // of Dropped, those that could not be read
+	Failed        uint64 `json:"failed"`
+	Filtered      uint64 `json:"filtered"`
+	Limited       uint64 `json:"limited"`
+	Repeated      uint64 `json:"repeated"`   // asked for again by the sink
+	MayRepeat     bool   `json:"may_repeat"` // the run before did not end in order
+	Errors        uint64 `json:"errors"`
 	// Failures are the errors since the last delivery.
 	Failures    uint64    `json:"failures"`
 	Failing     bool      `json:"failing"`
@@ -498,7 +514,7 @@ func sinkStatus(name string, s sinks.CursorStats) SinkStatus {
 		Name: name, Since: s.Since, Appended: s.Appended, Sent: s.Delivered, Held: s.Held, Pending: s.Pending, PendingBytes: s.PendingBytes,
 		OldestAge: s.OldestAge.Seconds(), SendingFor: s.SendingFor.Seconds(),
 		Dropped: s.Dropped, Damaged: s.Damaged, Failed: s.Failed, Filtered: s.Filtered, Limited: s.Limited,
-		Repeated: s.Repeated, MayRepeat: s.MayRepeat,
+		DroppedUrgent: s.DroppedUrgent, PendingUrgent: s.PendingUrgent, Repeated: s.Repeated, MayRepeat: s.MayRepeat,
 		Errors: s.Errors, Failures: s.Failing, Failing: s.Failing > 0, LastError: s.LastError, LastErrorAt: s.LastErrorAt,
 	}
 }
@@ -559,7 +575,7 @@ func journalStatus(s journal.Stats) JournalStatus {
 	return JournalStatus{
 		Appended: s.Appended, Refused: s.Refused, Shortened: s.Shortened,
 		Bytes: s.Bytes, Segments: s.Segments, MemoryBytes: s.MemoryBytes, InMemory: s.InMemory,
-		DroppedFull: s.DroppedFull, DroppedOld: s.DroppedOld,
+		DroppedFull: s.DroppedFull, DroppedOld: s.DroppedOld, Urgent: LaneStatus(s.Urgent),
 		Writes: s.Writes, Written: s.Written, WriteErrors: s.WriteErrors, Syncs: s.Syncs, SyncErrors: s.SyncErrors,
 		Saves: s.Saves, SaveErrors: s.SaveErrors, ReadErrors: s.ReadErrors,
 		Rewritten: s.Rewritten, Stalls: s.Stalls, ReadTrouble: s.ReadTrouble,

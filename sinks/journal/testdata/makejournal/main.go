@@ -30,7 +30,7 @@ const (
 
 var at = time.Date(2026, 11, 20, 23, 0, 0, 123_456_789, time.UTC)
 
-// sample gives an event with every field set that existed in the first version.
+// sample gives an event with the fields set that exist since contacts do.
 func sample(n int) event.Event {
 	offender := netip.AddrFrom4([4]byte{203, 0, 113, byte(n)})
 	local := netip.AddrFrom16([16]byte{0x20, 1, 0x0d, 0xb8, 15: byte(n)})
@@ -54,6 +54,8 @@ func sample(n int) event.Event {
 		NATSrc: netip.MustParseAddr("198.51.100.7"), NATDst: netip.MustParseAddr("198.51.100.8"), NATSrcPort: 1, NATDstPort: 2,
 		InnerSrc: netip.MustParseAddr("10.0.0.1"), InnerDst: netip.MustParseAddr("10.0.0.2"),
 		CommunityID: "1:abc=", Alert: "own_address_listed",
+		Contact: uuid.UUID{15: byte(n)}, Seq: uint32(n), Last: n%5 == 0, ServicePort: 443, ContactFirstSeen: at,
+		Refused: n%2 == 1, Folded: true, Ports: 9, Hosts: 33, PortsCapped: true, HostsCapped: true,
 	}
 }
 

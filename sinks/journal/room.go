@@ -1,0 +1,154 @@
+package journal
+
+// A room is what the lanes of a journal share: the bytes that may be on the disk and in
+// memory. Beyond it the oldest events go, those of the ordinary lane first, of which a
+// quarter of the room is kept free for the urgent ones. The journal's lock guards it.
+type room struct {
+	disk, memory int64
+	lanes        [lanes]*lane
+	// filled is the number behind the events with which the ordinary lane was filled
+	// beyond its part when the journal was opened, as one of before may be. Until they are
+	// gone the lane may have the whole room.
+	filled uint64
+}
+
+// shareRoom has lanes share the room that cfg gives.
+func shareRoom(cfg Config, all [lanes]*lane) {
+	r := &room{disk: cfg.MaxBytes, memory: cfg.MemoryBytes, lanes: all}
+	for _, l := range all {
+		l.room = r
+	}
+	if o := all[ordinary]; o.bytes() > notReserved(r.disk) {
+		r.filled = o.next
+	}
+}
+
+// notReserved gives the part of the room that ordinary events may have.
+func notReserved(all int64) int64 { return all - all/4 }
+
+// holdMemory holds the memory to its bound: what is on the disk goes first, then the
+// oldest ordinary events, then the oldest urgent ones.
+func (r *room) holdMemory() {
+	u, o := r.lanes[urgent], r.lanes[ordinary]
+	if u.tail.bytes+o.tail.bytes <= notReserved(r.memory) {
+		return
+	}
+	u.settleTail()
+	o.settleTail()
+	free := func() int64 { return r.memory - u.tail.bytes - o.tail.bytes }
+	for free() < 0 && (u.dropChunk(true) || o.dropChunk(true)) {
+	}
+	for (free() < 0 || o.tail.bytes > notReserved(r.memory)) && o.dropChunk(false) {
+	}
+	for free() < 0 && u.dropChunk(false) {
+	}
+}
+
+// waiting gives the bytes in memory that are not on the disk.
+func (r *room) waiting() (n int64) {
+	for _, l := range r.lanes {
+		n += l.tail.waiting()
+	}
+	return n
+}
+
+// holdDisk holds the files to their bound. It cuts off the oldest segments that exceed it,
+// which are to be removed.
+func (r *room) holdDisk() (old removals) {
+	u, o := r.lanes[urgent], r.lanes[ordinary]
+	part := notReserved(r.disk)
+	if o.first() < r.filled {
+		part = r.disk
+	}
+	old[ordinary] = o.cutDown(min(part, r.disk-u.bytes()))
+	old[urgent] = u.cutDown(r.disk - o.bytes())
+	return old
+}
+
+// giveWay cuts off the oldest segment in favour of what waits in the memory of a lane, for
+// the disk is full; of the lane itself only when the ordinary lane has none.
+func (r *room) giveWay(to *lane) (old removals, ok bool) {
+	if r.waiting() <= r.memory/2 {
+		return old, false
+	}
+	for _, i := range []int{ordinary, urgent} {
+		l := r.lanes[i]
+		if len(l.segments) > 1 && !l.busy(l.segments[0]) && (i == ordinary || l == to) {
+			old[i] = l.cut(1, &l.stats.DroppedFull)
+			return old, true
+		}
+	}
+	return old, false
+}
+
+// removals are segments that were cut off, by lane. They are removed without the lock.
+type removals [lanes][]*segment
+
+func (r *room) remove(old removals) {
+	for i, l := range r.lanes {
+		l.removeSegments(old[i])
+	}
+}
+
+// dropChunk drops the oldest events in memory, a chunk of them, unless they are being
+// written or the latest; with written only those that are on the disk.
+func (l *lane) dropChunk(written bool) bool {
+	i := 0
+	if len(l.tail.chunks) > 0 && l.tail.chunks[0] == l.writing {
+		i = 1
+	}
+	if i >= len(l.tail.chunks)-1 {
+		return false
+	}
+	c := l.tail.chunks[i]
+	if written && c.unwritten() < c.end() {
+		return false
+	}
+	l.stats.DroppedFull += c.end() - c.unwritten()
+	l.gone.add(c.unwritten(), c.end())
+	l.tail.remove(i)
+	l.lose(c.unwritten(), c.end())
+	return true
+}
+
+// cutDown cuts off the oldest segments that exceed some bytes.
+func (l *lane) cutDown(most int64) []*segment {
+	total, n := l.bytes(), 0
+	for n < len(l.segments)-1 && total > most && !l.busy(l.segments[n]) {
+		total -= l.segments[n].size
+		n++
+	}
+	return l.cut(n, &l.stats.DroppedFull)
+}
+
+// spans are numbers of events that were dropped from memory, in order: they are missing
+// within a segment, or between two, and are not to be counted again with it.
+type spans [][2]uint64
+
+// add adds the numbers from one to before another, which are beyond all others.
+func (s *spans) add(from, to uint64) {
+	switch n := len(*s); {
+	case from == to:
+	case n > 0 && (*s)[n-1][1] >= from:
+		(*s)[n-1][1] = max(to, (*s)[n-1][1])
+	default:
+		*s = append(*s, [2]uint64{from, to})
+	}
+}
+
+// within counts those from one number to before another.
+func (s spans) within(from, to uint64) (n uint64) {
+	for _, one := range s {
+		if begin, end := max(from, one[0]), min(to, one[1]); begin < end {
+			n += end - begin
+		}
+	}
+	return n
+}
+
+// forget forgets those before number.
+func (s *spans) forget(number uint64) {
+	for len(*s) > 0 && (*s)[0][1] <= number {
+		*s = (*s)[1:]
+	}
+}
