@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 	"math"
 	"os"
 	"time"
@@ -43,9 +44,9 @@ func (l *lane) beginAgain() (copies [][]byte, fresh *segment, err error) {
 		}
 		to = s.end
 	}
-	copies, first := l.tail.copies(from, to)
+	copies, first := l.tail.Copies(from, to)
 	l.rewriting = true
-	return copies, &segment{path: segmentPath(l.cfg.Dir, first), first: first, end: to, synced: first, stamp: time.Now()}, nil
+	return copies, &segment{path: record.Path(l.cfg.Dir, first), first: first, end: to, synced: first, stamp: time.Now()}, nil
 }
 
 // writeWhole writes a segment aside, syncs it and gives it its name.

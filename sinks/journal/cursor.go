@@ -7,6 +7,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 )
 
 // A Cursor is where one sink is in both lanes, and what was read from there. One goroutine
@@ -23,7 +24,7 @@ type Cursor struct {
 	left   bool    // the runner has gone, what it says no longer counts
 
 	// Of the goroutine alone.
-	readers [lanes]reader
+	readers [lanes]record.Reader
 	batch   batch
 }
 
@@ -78,7 +79,7 @@ func (j *Journal) Cursor(name string) (sinks.Cursor, error) {
 		if err != nil {
 			return nil, err // the same in every lane: none was attached before
 		}
-		c.places[i], c.readers[i] = p, reader{disk: j.disk}
+		c.places[i], c.readers[i] = p, record.NewReader(j.disk)
 	}
 	if held := c.marks((*place).held); held != c.marks((*place).settled) {
 		c.past = []marks{held}
@@ -130,7 +131,7 @@ func (c *Cursor) nextOf(i, n int, judge sinks.Judge) (more bool, err error) {
 	}
 	to := s.to
 	if n := len(records); n > 0 {
-		to = records[n-1].number + 1
+		to = records[n-1].Number + 1
 	}
 	if m, ok := l.lend(p, s.from, to); ok {
 		c.judge(i, m, records, to, judge)
@@ -140,15 +141,15 @@ func (c *Cursor) nextOf(i, n int, judge sinks.Judge) (more bool, err error) {
 
 // judge decides what becomes of each record, beginning at m; none is before it. A batch
 // of which the sink gets nothing is settled.
-func (c *Cursor) judge(lane int, m mark, records []record, to uint64, judge sinks.Judge) {
+func (c *Cursor) judge(lane int, m mark, records []record.Record, to uint64, judge sinks.Judge) {
 	b := &c.batch
 	b.reset()
 	b.lane = lane
 	for _, rec := range records {
-		b.damaged += rec.number - m.Position
-		m.drop(rec.number)
+		b.damaged += rec.Number - m.Position
+		m.drop(rec.Number)
 		before := m
-		if e, ok := rec.event(); !ok {
+		if e, ok := rec.Event(); !ok {
 			b.damaged++
 			m.Dropped++
 		} else {
@@ -296,7 +297,7 @@ func (c *Cursor) Drained() bool {
 // Close ends the reading.
 func (c *Cursor) Close() {
 	for i := range c.readers {
-		c.readers[i].close()
+		c.readers[i].Close()
 	}
 }
 

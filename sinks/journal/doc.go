@@ -12,7 +12,7 @@
 // are the last to be dropped. Within a lane events keep the order in which they were
 // appended.
 //
-// Each event is one record with a checksum, see record.go for the form of a file. A
+// Each event is one record with a checksum, see package record for the form of a file. A
 // lane is a directory with segments named after the number of their first event (.events),
 // one file for each sink's place (.cursor), the list of the sinks, and a lock. That of the
 // urgent lane is within that of the other, which is what a journal was before it had lanes.

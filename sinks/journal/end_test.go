@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 )
 
 // away gives a sink of that name which delivers nothing.
@@ -70,7 +71,7 @@ func TestJournalDeliveredIsNotLost(t *testing.T) {
 func TestJournalHugeSegment(t *testing.T) {
 	whole, _ := records(0, 100)
 	dir := t.TempDir()
-	path := segmentPath(laneDir(dir), 0)
+	path := record.Path(laneDir(dir), 0)
 	if err := os.WriteFile(path, whole, 0o600); err != nil {
 		t.Fatal(err)
 	}

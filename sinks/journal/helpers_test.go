@@ -9,6 +9,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/sinktest"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 )
 
 type fakeSink = sinktest.Sink
@@ -76,5 +77,26 @@ func putUnder(j *Journal, files disk.FS) {
 	j.disk = disk.NewWatch(files)
 	for _, l := range j.lanes {
 		l.disk = j.disk
+	}
+}
+
+// records gives the bytes of n records numbered from first on, and where each begins.
+func records(first, n int) (b []byte, begins []int) {
+	for _, e := range numbered(first, n) {
+		begins = append(begins, len(b))
+		b, _ = record.Append(b, e.Flows, &e)
+	}
+	return b, begins
+}
+
+// found gives the numbers of all records in b, in one piece.
+func found(b []byte) (all []uint64) {
+	for {
+		r, _, end, ok := record.Find(b, true)
+		if !ok {
+			return all
+		}
+		all = append(all, r.Number)
+		b = b[end:]
 	}
 }

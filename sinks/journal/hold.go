@@ -3,8 +3,8 @@ package journal
 // settleTail lets go of what every cursor has had.
 func (l *lane) settleTail() {
 	floor := l.floor()
-	l.tail.settled(floor)
-	l.tail.release(l.lent(), max(floor, l.safeTo))
+	l.tail.Settled(floor)
+	l.tail.Release(l.lent(), max(floor, l.safeTo))
 }
 
 // floor gives the number of the oldest event that a cursor still needs.
@@ -48,8 +48,8 @@ func (l *lane) first() uint64 {
 	if len(l.segments) > 0 {
 		return l.segments[0].first
 	}
-	if len(l.tail.chunks) > 0 {
-		return l.tail.chunks[0].first
+	if len(l.tail.Chunks) > 0 {
+		return l.tail.Chunks[0].First
 	}
 	return l.next
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk/disktest"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 )
 
 // openDir opens the journal in dir, which is small, and does not start it.
@@ -63,7 +64,7 @@ func deliver(t *testing.T, dir, name string) ([]uint64, sinks.CursorStats, OpenR
 // segmentsIn gives the paths of the segments, the oldest first.
 func segmentsIn(t *testing.T, dir string) []string {
 	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(laneDir(dir), "*"+segmentSuffix))
+	paths, err := filepath.Glob(filepath.Join(laneDir(dir), "*"+record.Suffix))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +186,7 @@ func TestJournalTornTail(t *testing.T) {
 	for range 200 {
 		clearDir(t, dir)
 		at := rand.IntN(len(whole))
-		if err := os.WriteFile(segmentPath(laneDir(dir), 0), whole[:at], 0o600); err != nil {
+		if err := os.WriteFile(record.Path(laneDir(dir), 0), whole[:at], 0o600); err != nil {
 			t.Fatal(err)
 		}
 		before, _ := slices.BinarySearch(begins, at+1)
@@ -223,7 +224,7 @@ func TestJournalBitFlips(t *testing.T) {
 		if len(want) < 194 {
 			t.Fatalf("%d records are left", len(want))
 		}
-		if os.WriteFile(segmentPath(laneDir(dir), 0), a, 0o600) != nil || os.WriteFile(segmentPath(laneDir(dir), 100), b, 0o600) != nil {
+		if os.WriteFile(record.Path(laneDir(dir), 0), a, 0o600) != nil || os.WriteFile(record.Path(laneDir(dir), 100), b, 0o600) != nil {
 			t.Fatal("cannot write")
 		}
 		got, s, report := deliver(t, dir, "a")
@@ -309,7 +310,7 @@ func TestJournalFull(t *testing.T) {
 				}
 				waitFor(t, func() bool { return runners[1].Stats().Delivered == uint64(500*i+500) })
 			}
-			if s := j.Stats(); s.DroppedFull == 0 || s.Bytes > 1<<20+64<<10 || s.MemoryBytes > 1<<20+chunkBytes {
+			if s := j.Stats(); s.DroppedFull == 0 || s.Bytes > 1<<20+64<<10 || s.MemoryBytes > 1<<20+record.ChunkBytes {
 				t.Errorf("got %+v", s)
 			}
 			for _, r := range runners {
@@ -378,7 +379,7 @@ func TestJournalDropsWhatIsTooOld(t *testing.T) {
 func TestJournalAgeIsKept(t *testing.T) {
 	dir := t.TempDir()
 	b, _ := records(0, 10)
-	path := segmentPath(laneDir(dir), 0)
+	path := record.Path(laneDir(dir), 0)
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -746,7 +747,7 @@ func TestJournalDiskFailsForGood(t *testing.T) {
 		}
 		checkCursor(t, r)
 	}
-	if s := j.Stats(); s.MemoryBytes > 1<<20+chunkBytes || s.DroppedFull == 0 {
+	if s := j.Stats(); s.MemoryBytes > 1<<20+record.ChunkBytes || s.DroppedFull == 0 {
 		t.Errorf("got %+v", s)
 	}
 	_ = r.Stop(t.Context())
@@ -768,7 +769,7 @@ func TestJournalDiskHangs(t *testing.T) {
 		release := make(chan struct{})
 		j, _ := openDir(t, dir, Always)
 		putUnder(j, &disktest.Faults{Hook: func(c disktest.Call) error {
-			if c.What == "write" && strings.HasSuffix(c.Path, segmentSuffix) {
+			if c.What == "write" && strings.HasSuffix(c.Path, record.Suffix) {
 				<-release
 			}
 			return nil

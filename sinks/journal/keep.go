@@ -103,16 +103,16 @@ func (l *lane) expire(now time.Time) {
 		n++
 	}
 	old := l.cut(n, &l.stats.DroppedOld)
-	for len(l.segments) == 0 && len(l.tail.chunks) > 0 {
-		c := l.tail.chunks[0]
-		if c == l.writing || now.Sub(c.stamp) <= l.cfg.MaxAge {
+	for len(l.segments) == 0 && len(l.tail.Chunks) > 0 {
+		c := l.tail.Chunks[0]
+		if c == l.writing || now.Sub(c.Stamp) <= l.cfg.MaxAge {
 			break
 		}
-		if lent := max(l.lent(), c.first); lent < c.end() {
-			l.stats.DroppedOld += c.end() - lent
+		if lent := max(l.lent(), c.First); lent < c.End() {
+			l.stats.DroppedOld += c.End() - lent
 		}
-		l.tail.remove(0)
-		l.lose(0, c.end())
+		l.tail.Remove(0)
+		l.lose(0, c.End())
 	}
 	l.mu.Unlock()
 	l.removeSegments(old)

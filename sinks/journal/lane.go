@@ -7,6 +7,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 )
 
 const (
@@ -42,10 +43,10 @@ type lane struct {
 	closed    bool
 	abandoned bool   // the stop did not wait for the disk
 	next      uint64 // number of the next event
-	tail      tail
-	writing   *chunk     // being written, without the lock
-	segments  []*segment // the oldest first
-	active    *segment   // the last of them, while it is written to
+	tail      record.Tail
+	writing   *record.Chunk // being written, without the lock
+	segments  []*segment    // the oldest first
+	active    *segment      // the last of them, while it is written to
 	places    map[string]*place
 	orphaned  bool          // places that no runner has taken by now are of sinks that are gone
 	known     knownSinks    // by the file of that name
@@ -91,7 +92,7 @@ func (l *lane) start() {
 
 // push adds an event.
 func (l *lane) push(e *event.Event, now time.Time) {
-	if l.tail.push(l.next, e, now) {
+	if l.tail.Push(l.next, e, now) {
 		l.stats.Shortened++
 	}
 	l.next++
@@ -133,8 +134,8 @@ func (l *lane) await(number uint64, within time.Duration) error {
 
 // unwritten gives the number of the first event that waits for the disk.
 func (l *lane) unwritten() uint64 {
-	if c := l.tail.unwritten(); c != nil {
-		return c.unwritten()
+	if c := l.tail.Unwritten(); c != nil {
+		return c.Unwritten()
 	}
 	return l.next
 }
@@ -150,9 +151,9 @@ func (l *lane) readable() uint64 {
 
 // onlyInMemory counts the events from number on that are not on the disk.
 func (l *lane) onlyInMemory(number uint64) (n uint64) {
-	for _, c := range l.tail.chunks {
-		if from := max(number, c.unwritten()); from < c.end() {
-			n += c.end() - from
+	for _, c := range l.tail.Chunks {
+		if from := max(number, c.Unwritten()); from < c.End() {
+			n += c.End() - from
 		}
 	}
 	return n

@@ -18,6 +18,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk/disktest"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 )
 
 // TestUrgentLane holds the urgent lane to what the other tests hold the ordinary one to,
@@ -161,7 +162,7 @@ func testRoom(t *testing.T, d Durability) {
 		}
 		return s.Urgent.Bytes, s.Bytes - s.Urgent.Bytes
 	}
-	const slack = 64<<10 + chunkBytes
+	const slack = 64<<10 + record.ChunkBytes
 	fill(event.High, 300<<10)
 	fill(event.Low, 4<<20)
 	c, s := checkCursor(t, r), j.Stats()

@@ -17,6 +17,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk/disktest"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 )
 
 // full leaves n events in dir that no sink has had, of which a is known.
@@ -42,7 +43,7 @@ func TestJournalReadIsTriedForEver(t *testing.T) {
 			var ill atomic.Bool
 			ill.Store(true)
 			putUnder(j, &disktest.Faults{Hook: func(c disktest.Call) error {
-				if ill.Load() && (c.What == "open" || c.What == "read") && strings.HasSuffix(c.Path, segmentSuffix) {
+				if ill.Load() && (c.What == "open" || c.What == "read") && strings.HasSuffix(c.Path, record.Suffix) {
 					return err
 				}
 				return nil

@@ -87,23 +87,3 @@ func testEarlierVersion(t *testing.T, old string) {
 		}
 	}
 }
-
-// TestUnknownFormIsCounted: a record of a version to come, or an event of one, is never
-// taken for something else.
-func TestUnknownFormIsCounted(t *testing.T) {
-	e := eventtest.Hit()
-	b, _ := appendRecord(nil, 0, &e)
-	later := bytes.Clone(b)
-	later[recordHeader]++ // the version of the event
-	sealRecord(later, 0, recordVersion)
-	sealed := bytes.Clone(b)
-	sealRecord(sealed, 0, recordVersion+1)
-	empty := make([]byte, recordHeader)
-	sealRecord(empty, 0, recordVersion)
-	for _, b := range [][]byte{later, sealed, empty} {
-		r, _, _, ok := findRecord(b, true)
-		if _, known := r.event(); !ok || known {
-			t.Errorf("%x: found %v, known %v", b[:recordHeader+1], ok, known)
-		}
-	}
-}

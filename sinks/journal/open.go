@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 )
 
 // An OpenReport says what Open found, and what it had to discard.
@@ -166,9 +167,9 @@ func lockDir(d disk.FS, dir string) (disk.File, error) {
 func (l *lane) repair(report *OpenReport) (unread *segment, err error) {
 	for len(l.segments) > 0 {
 		last := l.segments[len(l.segments)-1]
-		var found scanned
+		var found record.Found
 		err := l.tryToRead(func() (err error) {
-			found, err = last.scan(l.disk)
+			found, err = record.Scan(l.disk, last.path, last.first)
 			return err
 		})
 		if mayPass(err) {
@@ -178,17 +179,17 @@ func (l *lane) repair(report *OpenReport) (unread *segment, err error) {
 		if err != nil {
 			return nil, err
 		}
-		report.TornBytes += found.torn
-		l.next = max(l.next, found.end)
-		if found.records == 0 {
+		report.TornBytes += found.Torn
+		l.next = max(l.next, found.End)
+		if found.Records == 0 {
 			if err := l.disk.Remove(last.path); err != nil {
 				return nil, err
 			}
 			l.segments = l.segments[:len(l.segments)-1]
 			continue
 		}
-		report.DamagedBytes += found.damaged
-		report.MissingEvents += found.missing
+		report.DamagedBytes += found.Damaged
+		report.MissingEvents += found.Missing
 		return nil, l.resume(last, found)
 	}
 	return nil, nil
@@ -200,24 +201,24 @@ func (l *lane) repair(report *OpenReport) (unread *segment, err error) {
 func (l *lane) bound(s *segment, told uint64, clean bool) {
 	s.end = max(s.first, told)
 	if !clean || told <= s.first {
-		s.end = max(s.end, s.first+uint64(s.size/leastRecord)+1)
+		s.end = max(s.end, s.first+uint64(s.size/record.Least)+1)
 	}
 	s.synced, s.syncedSize = s.end, s.size
 	l.next = max(l.next, s.end)
 }
 
 // resume opens the last segment for appending.
-func (l *lane) resume(last *segment, found scanned) (err error) {
+func (l *lane) resume(last *segment, found record.Found) (err error) {
 	last.file, err = l.disk.OpenFile(last.path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return err
 	}
-	if found.torn > 0 {
-		if err := last.file.Truncate(found.good); err != nil {
+	if found.Torn > 0 {
+		if err := last.file.Truncate(found.Good); err != nil {
 			return err
 		}
 	}
-	last.size, last.end = found.good, found.end
+	last.size, last.end = found.Good, found.End
 	// What a crash left unsynced is not in memory to be written again, but synced it is.
 	last.synced, last.syncedSize, last.dirty = last.end, last.size, true
 	l.active = last

@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 	"io/fs"
 	"slices"
 )
@@ -18,13 +19,13 @@ type source struct {
 // locate gives the next source of a place, and moves it over what is nowhere.
 func (l *lane) locate(p *place, n int) (s source, ok bool) {
 	end := l.readable()
-	in := l.tail.at(p.next)
-	if p.next < end && (in == nil || in.first > p.next) {
+	in := l.tail.At(p.next)
+	if p.next < end && (in == nil || in.First > p.next) {
 		if seg := l.segmentAt(p.next); seg != nil {
 			return source{from: p.next, to: seg.end, path: seg.path, size: seg.size}, true
 		}
 		if in != nil {
-			p.skip(in.first) // dropped while the disk was in trouble
+			p.skip(in.First) // dropped while the disk was in trouble
 		} else {
 			p.skip(end)
 		}
@@ -32,8 +33,8 @@ func (l *lane) locate(p *place, n int) (s source, ok bool) {
 	if p.next >= end {
 		return source{}, false
 	}
-	to := min(end, in.end(), p.next+uint64(n))
-	return source{from: p.next, to: to, memory: in.bytes(p.next, to)}, true
+	to := min(end, in.End(), p.next+uint64(n))
+	return source{from: p.next, to: to, memory: in.Bytes(p.next, to)}, true
 }
 
 // segmentAt gives the first segment that may have a record of that or a later
@@ -50,14 +51,14 @@ func (l *lane) segmentAt(number uint64) *segment {
 // read reads the records of a source. None says that the rest of it is damaged, or
 // was removed from a directory that is there. All other errors are tried again for ever:
 // descriptors come back, and disks and servers do.
-func (l *lane) read(r *reader, p *place, s source, n int) (records []record, err error) {
+func (l *lane) read(r *record.Reader, p *place, s source, n int) (records []record.Record, err error) {
 	if s.memory != nil {
 		l.failedToRead(p, nil)
-		return r.memory(s.memory, s.from), nil
+		return r.Memory(s.memory, s.from), nil
 	}
-	records, err = r.read(s.path, s.size, s.from, n)
+	records, err = r.Read(s.path, s.size, s.from, n)
 	if err != nil {
-		r.close()
+		r.Close()
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = l.isRemoved(s.path); err == nil {

@@ -30,15 +30,15 @@ func notReserved(all int64) int64 { return all - all/4 }
 // oldest ordinary events, then the oldest urgent ones.
 func (r *room) holdMemory() {
 	u, o := r.lanes[urgent], r.lanes[ordinary]
-	if u.tail.bytes+o.tail.bytes <= notReserved(r.memory) {
+	if u.tail.Bytes+o.tail.Bytes <= notReserved(r.memory) {
 		return
 	}
 	u.settleTail()
 	o.settleTail()
-	free := func() int64 { return r.memory - u.tail.bytes - o.tail.bytes }
+	free := func() int64 { return r.memory - u.tail.Bytes - o.tail.Bytes }
 	for free() < 0 && (u.dropChunk(true) || o.dropChunk(true)) {
 	}
-	for (free() < 0 || o.tail.bytes > notReserved(r.memory)) && o.dropChunk(false) {
+	for (free() < 0 || o.tail.Bytes > notReserved(r.memory)) && o.dropChunk(false) {
 	}
 	for free() < 0 && u.dropChunk(false) {
 	}
@@ -47,7 +47,7 @@ func (r *room) holdMemory() {
 // waiting gives the bytes in memory that are not on the disk.
 func (r *room) waiting() (n int64) {
 	for _, l := range r.lanes {
-		n += l.tail.waiting()
+		n += l.tail.Waiting()
 	}
 	return n
 }
@@ -94,20 +94,20 @@ func (r *room) remove(old removals) {
 // written or the latest; with written only those that are on the disk.
 func (l *lane) dropChunk(written bool) bool {
 	i := 0
-	if len(l.tail.chunks) > 0 && l.tail.chunks[0] == l.writing {
+	if len(l.tail.Chunks) > 0 && l.tail.Chunks[0] == l.writing {
 		i = 1
 	}
-	if i >= len(l.tail.chunks)-1 {
+	if i >= len(l.tail.Chunks)-1 {
 		return false
 	}
-	c := l.tail.chunks[i]
-	if written && c.unwritten() < c.end() {
+	c := l.tail.Chunks[i]
+	if written && c.Unwritten() < c.End() {
 		return false
 	}
-	l.stats.DroppedFull += c.end() - c.unwritten()
-	l.gone.add(c.unwritten(), c.end())
-	l.tail.remove(i)
-	l.lose(c.unwritten(), c.end())
+	l.stats.DroppedFull += c.End() - c.Unwritten()
+	l.gone.add(c.Unwritten(), c.End())
+	l.tail.Remove(i)
+	l.lose(c.Unwritten(), c.End())
 	return true
 }
 

@@ -112,7 +112,7 @@ func (l *lane) current() Stats {
 	l.settleTail()
 	s := l.stats
 	s.Bytes, s.Segments = l.bytes(), len(l.segments)
-	s.MemoryBytes, s.InMemory = l.tail.bytes, l.onlyInMemory(0)
+	s.MemoryBytes, s.InMemory = l.tail.Bytes, l.onlyInMemory(0)
 	if err := l.inTroubleWith(); err != nil {
 		s.Trouble = err.Error()
 	}
@@ -143,8 +143,8 @@ func (l *lane) pendingBytes(number uint64) (total int64) {
 		total += share(s.size, s.first, s.end, number)
 		onDisk = max(onDisk, s.end)
 	}
-	for _, c := range l.tail.chunks {
-		total += share(int64(len(c.buf)), c.first, c.end(), max(onDisk, number))
+	for _, c := range l.tail.Chunks {
+		total += share(c.Size(), c.First, c.End(), max(onDisk, number))
 	}
 	return total
 }

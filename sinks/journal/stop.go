@@ -70,8 +70,8 @@ func (l *lane) loseMemory() (lost []error) {
 			lost = append(lost, fmt.Errorf("sink %s: %d %sevents dropped when the journal stopped", c.name, n, l.what))
 		}
 	}
-	for _, c := range l.tail.chunks {
-		l.lose(c.unwritten(), c.end())
+	for _, c := range l.tail.Chunks {
+		l.lose(c.Unwritten(), c.End())
 	}
 	for _, c := range l.places {
 		c.begin()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk/disktest"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 )
 
 // unreadable makes reads of the files with a name that ends so fail, until left is used up.
@@ -47,7 +48,7 @@ func TestLastSegmentUnreadable(t *testing.T) {
 			}
 			var left atomic.Int64
 			left.Store(1 << 40)
-			j, report, err := openOn(dir, Always, unreadable(segmentSuffix, &left))
+			j, report, err := openOn(dir, Always, unreadable(record.Suffix, &left))
 			if err != nil || len(report.Unreadable) != 1 || !report.Damaged() || report.TornBytes+report.DamagedBytes != 0 || report.LostEvents+report.MissingEvents != 0 ||
 				!strings.Contains(report.String(), "not readable for now: "+segmentsIn(t, dir)[0]) {
 				t.Fatalf("crashed %v: %v, %v", crashed, err, report)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 )
 
 // writeLoop writes what is due until the journal stops.
@@ -46,13 +47,13 @@ func (l *lane) piece() (b []byte, from, to uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.settleTail()
-	c := l.tail.unwritten()
-	if c == nil || c.unwritten() >= l.wanted() || l.resting() {
+	c := l.tail.Unwritten()
+	if c == nil || c.Unwritten() >= l.wanted() || l.resting() {
 		return nil, 0, 0
 	}
 	l.writing = c
-	from, to = c.unwritten(), c.end()
-	return c.bytes(from, to), from, to
+	from, to = c.Unwritten(), c.End()
+	return c.Bytes(from, to), from, to
 }
 
 // wanted gives the number up to which events belong on the disk.
@@ -116,7 +117,7 @@ func (l *lane) done(to uint64, err error) {
 		l.trouble, l.tried = err, time.Now()
 	} else {
 		l.trouble = l.again
-		c.written = max(c.written, int(to-c.first))
+		c.Wrote(to)
 	}
 	close(l.wrote)
 	l.wrote = make(chan struct{})
@@ -168,7 +169,7 @@ func writeAll(file disk.File, b []byte) error {
 // newSegment makes the file for records from that number on. A file of that name
 // can only be the rest of an attempt that failed.
 func (l *lane) newSegment(first uint64) (*segment, error) {
-	path := segmentPath(l.cfg.Dir, first)
+	path := record.Path(l.cfg.Dir, first)
 	if err := l.checkDir(); err != nil {
 		return nil, err
 	}

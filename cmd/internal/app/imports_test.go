@@ -72,7 +72,8 @@ var rules = []struct {
 	{"sinks/internal/disk", nil},
 	{"sinks/internal/sinktest", []string{"sinks", "intel/event"}}, // for tests
 	{"sinks/internal/*", []string{"sinks/internal/*"}},
-	{"sinks/journal", []string{"sinks", "sinks/internal/disk", "intel/event"}},
+	{"sinks/journal", []string{"sinks", "sinks/journal/record", "sinks/internal/disk", "intel/event"}},
+	{"sinks/journal/record", []string{"sinks/internal/disk", "intel/event"}},
 	{"sinks/form", []string{"intel/event", "flow", "flow/fit"}},
 	{"sinks/console", []string{"intel/event", "sinks/form"}},
 	{"sinks/*", []string{"sinks", "sinks/form", "sinks/internal/*", "intel/event", "flow", "flow/fit"}},
@@ -176,6 +177,7 @@ func TestJudge(t *testing.T) {
 		{"sinks", module + "/flow/udp", false},
 		{"sinks", module + "/sinks/journal", false},
 		{"sinks/journal", module + "/sinks", true},
+		{"sinks/journal/record", module + "/sinks", false},
 		{"sinks/syslog", module + "/sinks/journal", false},
 		{"sinks", module + "/intel", false},
 		{"sinks/jsonlog", module + "/sinks", true},

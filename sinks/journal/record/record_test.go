@@ -1,4 +1,4 @@
-package journal
+package record
 
 import (
 	"bytes"
@@ -11,17 +11,17 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
+	"github.com/flowsnitch/flowsnitch/sinks/internal/sinktest"
 )
 
 // records gives the bytes of n records numbered from first on, and where each begins.
 func records(first, n int) (b []byte, begins []int) {
-	for _, e := range numbered(first, n) {
+	for _, e := range sinktest.Numbered(first, n) {
 		begins = append(begins, len(b))
-		b, _ = appendRecord(b, e.Flows, &e)
+		b, _ = Append(b, e.Flows, &e)
 	}
 	return b, begins
 }
@@ -29,11 +29,11 @@ func records(first, n int) (b []byte, begins []int) {
 // found gives the numbers of all records in b, in one piece.
 func found(b []byte) (all []uint64) {
 	for {
-		r, _, end, ok := findRecord(b, true)
+		r, _, end, ok := Find(b, true)
 		if !ok {
 			return all
 		}
-		all = append(all, r.number)
+		all = append(all, r.Number)
 		b = b[end:]
 	}
 }
@@ -41,10 +41,10 @@ func found(b []byte) (all []uint64) {
 // readAll reads a segment as a cursor does.
 func readAll(t *testing.T, path string, size int64, n int) (all []uint64) {
 	t.Helper()
-	r := reader{disk: disk.OS{}}
-	defer r.close()
+	r := NewReader(disk.OS{})
+	defer r.Close()
 	for number := uint64(0); ; {
-		recs, err := r.read(path, size, number, n)
+		recs, err := r.Read(path, size, number, n)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,8 +52,8 @@ func readAll(t *testing.T, path string, size int64, n int) (all []uint64) {
 			return all
 		}
 		for _, rec := range recs {
-			all = append(all, rec.number)
-			number = rec.number + 1
+			all = append(all, rec.Number)
+			number = rec.Number + 1
 		}
 	}
 }
@@ -61,7 +61,7 @@ func readAll(t *testing.T, path string, size int64, n int) (all []uint64) {
 func TestFindRecord(t *testing.T) {
 	b, begins := records(0, 3)
 	broken := bytes.Clone(b)
-	broken[begins[1]+recordHeader+20] ^= 1
+	broken[begins[1]+header+20] ^= 1
 	tests := []struct {
 		name  string
 		b     []byte
@@ -73,7 +73,7 @@ func TestFindRecord(t *testing.T) {
 		{"behind rubbish", append([]byte("fs fsj fsj\x01 rubbish"), b...), false, 19, true},
 		{"unfinished", b[:begins[1]-1], false, 0, false},
 		{"unfinished at the end", b[:begins[1]-1], true, begins[1] - 1, false},
-		{"half a header", b[:recordHeader-1], false, 0, false},
+		{"half a header", b[:header-1], false, 0, false},
 		{"half a magic", []byte("rubbish fs"), false, 8, false},
 		{"half a magic at the end", []byte("rubbish fs"), true, 10, false},
 		{"nothing", nil, false, 0, false},
@@ -81,7 +81,7 @@ func TestFindRecord(t *testing.T) {
 		{"broken header", append([]byte(nil), append(b[:7:7], b[8:]...)...), false, begins[1] - 1, true},
 	}
 	for _, tt := range tests {
-		_, at, end, ok := findRecord(tt.b, tt.final)
+		_, at, end, ok := Find(tt.b, tt.final)
 		if at != tt.at || ok != tt.ok || ok && end <= at {
 			t.Errorf("%s: got %d to %d, %v, want %d, %v", tt.name, at, end, ok, tt.at, tt.ok)
 		}
@@ -94,7 +94,7 @@ func TestNoRecordWithinARecord(t *testing.T) {
 	forged, _ := records(1, 1)
 	e := eventtest.Hit()
 	e.Reason = string(forged)
-	b, _ := appendRecord(nil, 0, &e)
+	b, _ := Append(nil, 0, &e)
 	b[len(b)-1] ^= 1
 	next, _ := records(2, 1)
 	if got := found(append(b, next...)); !slices.Equal(got, []uint64{2}) {
@@ -129,9 +129,9 @@ func TestReaderTakesLongRecords(t *testing.T) {
 	eventtest.Poison(&e, string(make([]byte, 20_000)))
 	var b []byte
 	for i := range 3 {
-		b, _ = appendRecord(b, uint64(i), &e)
+		b, _ = Append(b, uint64(i), &e)
 	}
-	if len(b) < 3*chunkBytes {
+	if len(b) < 3*ChunkBytes {
 		t.Fatalf("%d bytes are not long", len(b))
 	}
 	if err := os.WriteFile(path, b, 0o600); err != nil {
@@ -148,15 +148,15 @@ func TestReaderGoesBack(t *testing.T) {
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := reader{disk: disk.OS{}}
-	defer r.close()
+	r := NewReader(disk.OS{})
+	defer r.Close()
 	for _, number := range []uint64{0, 7, 3, 9, 0} {
-		recs, err := r.read(path, int64(len(b)), number, 2)
-		if err != nil || len(recs) == 0 || recs[0].number != number {
+		recs, err := r.Read(path, int64(len(b)), number, 2)
+		if err != nil || len(recs) == 0 || recs[0].Number != number {
 			t.Fatalf("got %v, %v, want from %d on", recs, err, number)
 		}
 	}
-	if recs, err := r.read(filepath.Join(t.TempDir(), "none"), 1, 0, 1); len(recs) != 0 || !errors.Is(err, os.ErrNotExist) {
+	if recs, err := r.Read(filepath.Join(t.TempDir(), "none"), 1, 0, 1); len(recs) != 0 || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a segment that was taken away: got %v, %v", recs, err)
 	}
 }
@@ -169,7 +169,7 @@ func FuzzSegment(f *testing.F) {
 	f.Add(b[:len(b)-7])
 	f.Add(append([]byte("fsj\x01\xff\xff\xff\xff"), b...))
 	dir := f.TempDir()
-	path := segmentPath(laneDir(dir), 0)
+	path := Path(dir, 0)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
@@ -185,12 +185,12 @@ func FuzzSegment(f *testing.F) {
 		if got := readAll(t, path, int64(len(b)), 3); !slices.Equal(got, want) {
 			t.Fatalf("got %v, want %v", got, want)
 		}
-		segments, err := listSegments(disk.OS{}, dir, moment{time.Now(), time.Now()})
-		if err != nil || len(segments) != 1 {
-			t.Fatal(segments, err)
+		files, err := List(disk.OS{}, dir)
+		if err != nil || len(files) != 1 {
+			t.Fatal(files, err)
 		}
-		s, err := segments[0].scan(disk.OS{})
-		if err != nil || s.good+s.torn != int64(len(b)) || s.damaged > s.good || int(s.records) != len(want) {
+		s, err := Scan(disk.OS{}, files[0].Path, files[0].First)
+		if err != nil || s.Good+s.Torn != int64(len(b)) || s.Damaged > s.Good || int(s.Records) != len(want) {
 			t.Errorf("got %+v, %v of %d bytes with %d records", s, err, len(b), len(want))
 		}
 	})
@@ -209,11 +209,31 @@ func TestRecordIsStable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, at, end, ok := findRecord(b, true)
-	if !ok || at != 0 || end != len(b) || r.number != 7 {
+	r, at, end, ok := Find(b, true)
+	if !ok || at != 0 || end != len(b) || r.Number != 7 {
 		t.Fatalf("got %+v at %d to %d of %d", r, at, end, len(b))
 	}
-	if e, ok := r.event(); !ok || !reflect.DeepEqual(e, eventtest.Hit()) {
+	if e, ok := r.Event(); !ok || !reflect.DeepEqual(e, eventtest.Hit()) {
 		t.Errorf("got %+v, want %+v", e, eventtest.Hit())
+	}
+}
+
+// TestUnknownFormIsCounted: a record of a version to come, or an event of one, is never
+// taken for something else.
+func TestUnknownFormIsCounted(t *testing.T) {
+	e := eventtest.Hit()
+	b, _ := Append(nil, 0, &e)
+	later := bytes.Clone(b)
+	later[header]++ // the version of the event
+	seal(later, 0, version)
+	sealed := bytes.Clone(b)
+	seal(sealed, 0, version+1)
+	empty := make([]byte, header)
+	seal(empty, 0, version)
+	for _, b := range [][]byte{later, sealed, empty} {
+		r, _, _, ok := Find(b, true)
+		if _, known := r.Event(); !ok || known {
+			t.Errorf("%x: found %v, known %v", b[:header+1], ok, known)
+		}
 	}
 }

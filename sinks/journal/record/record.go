@@ -1,4 +1,7 @@
-package journal
+// Package record has the form in which the journal keeps events: one after another, each
+// with its number and a checksum, in memory until they are written ([Tail]) and in files
+// ([List], [Scan], [Reader]). It knows nothing of sinks, and of no lock.
+package record
 
 import (
 	"bytes"
@@ -8,7 +11,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
-// A segment of the journal is a string of records without anything around them.
+// A file of the journal is a string of records without anything around them.
 // A record is one event, all numbers little endian:
 //
 //	 0  "fsj"     so that the next record is found behind damage
@@ -22,9 +25,9 @@ import (
 // The header has a sum of its own so that a length can be trusted before the
 // payload is there.
 const (
-	recordMagic   = "fsj"
-	recordVersion = 2
-	recordHeader  = 24
+	magic   = "fsj"
+	version = 2
+	header  = 24
 	// maxPayload leaves room for what later versions put behind event.MaxBinary.
 	maxPayload = 2 * event.MaxBinary
 )
@@ -32,21 +35,21 @@ const (
 // castagnoli is computed by one instruction on amd64 and arm64.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// A record is one event in the journal. The payload is borrowed from whatever
+// A Record is one event. The payload is borrowed from whatever
 // buffer it was found in.
-type record struct {
-	number  uint64
+type Record struct {
+	Number  uint64
 	version byte
 	payload []byte
 }
 
-// event decodes the record; not ok means that it is of a form not known here.
-func (r record) event() (e event.Event, ok bool) {
+// Event decodes the record; not ok means that it is of a form not known here.
+func (r Record) Event() (e event.Event, ok bool) {
 	var err error
 	switch r.version {
 	case 1:
 		e, err = event.DecodeBinary1(r.payload)
-	case recordVersion:
+	case version:
 		e, err = event.DecodeBinary(r.payload)
 	default:
 		return e, false
@@ -54,36 +57,36 @@ func (r record) event() (e event.Event, ok bool) {
 	return e, err == nil
 }
 
-// appendRecord appends e under its number. cut says that not all of it had room.
-func appendRecord(b []byte, number uint64, e *event.Event) (_ []byte, cut bool) {
+// Append appends e under its number. cut says that not all of it had room.
+func Append(b []byte, number uint64, e *event.Event) (_ []byte, cut bool) {
 	at := len(b)
-	b = append(b, make([]byte, recordHeader)...)
+	b = append(b, make([]byte, header)...)
 	b, cut = event.AppendBinary(b, e)
-	sealRecord(b[at:], number, recordVersion)
+	seal(b[at:], number, version)
 	return b, cut
 }
 
-// sealRecord writes the header of the record whose payload is in place.
-func sealRecord(b []byte, number uint64, version byte) {
-	copy(b, recordMagic)
+// seal writes the header of the record whose payload is in place.
+func seal(b []byte, number uint64, version byte) {
+	copy(b, magic)
 	b[3] = version
-	binary.LittleEndian.PutUint32(b[4:], uint32(len(b)-recordHeader))
+	binary.LittleEndian.PutUint32(b[4:], uint32(len(b)-header))
 	binary.LittleEndian.PutUint64(b[8:], number)
-	binary.LittleEndian.PutUint32(b[16:], crc32.Checksum(b[recordHeader:], castagnoli))
+	binary.LittleEndian.PutUint32(b[16:], crc32.Checksum(b[header:], castagnoli))
 	binary.LittleEndian.PutUint32(b[20:], crc32.Checksum(b[:20], castagnoli))
 }
 
-// findRecord gives the first whole record in b. It begins at b[at] and ends before
+// Find gives the first whole record in b. It begins at b[at] and ends before
 // b[end]. Without one, b[:at] holds none, and b[at:] may be the beginning of one
 // unless final says that nothing follows b: then all of b is no record.
 //
 // A record with a good header and a bad payload is passed over as a whole: what
 // looks like a record within foreign text must not become one.
-func findRecord(b []byte, final bool) (r record, at, end int, ok bool) {
+func Find(b []byte, final bool) (r Record, at, end int, ok bool) {
 	for {
-		i := bytes.Index(b[at:], []byte(recordMagic))
+		i := bytes.Index(b[at:], []byte(magic))
 		if i < 0 {
-			return record{}, noMagic(b, at, final), 0, false
+			return Record{}, noMagic(b, at, final), 0, false
 		}
 		at += i
 		r, size, ok := parseRecord(b[at:])
@@ -91,9 +94,9 @@ func findRecord(b []byte, final bool) (r record, at, end int, ok bool) {
 		case ok:
 			return r, at, at + size, true
 		case size > len(b)-at && final:
-			return record{}, len(b), 0, false
+			return Record{}, len(b), 0, false
 		case size > len(b)-at:
-			return record{}, at, 0, false
+			return Record{}, at, 0, false
 		}
 		at += size
 	}
@@ -104,27 +107,27 @@ func noMagic(b []byte, at int, final bool) int {
 	if final {
 		return len(b)
 	}
-	return max(at, len(b)-len(recordMagic)+1)
+	return max(at, len(b)-len(magic)+1)
 }
 
 // parseRecord looks at b, which begins with the magic. When there is no good
 // record, size is how far it is to what may be one; more than b has means that a
 // record may begin here and end behind b.
-func parseRecord(b []byte) (r record, size int, ok bool) {
-	if len(b) < recordHeader {
-		return record{}, recordHeader, false
+func parseRecord(b []byte) (r Record, size int, ok bool) {
+	if len(b) < header {
+		return Record{}, header, false
 	}
 	length := binary.LittleEndian.Uint32(b[4:])
 	if binary.LittleEndian.Uint32(b[20:]) != crc32.Checksum(b[:20], castagnoli) || length > maxPayload {
-		return record{}, len(recordMagic), false
+		return Record{}, len(magic), false
 	}
-	size = recordHeader + int(length)
+	size = header + int(length)
 	if len(b) < size {
-		return record{}, size, false
+		return Record{}, size, false
 	}
-	payload := b[recordHeader:size]
+	payload := b[header:size]
 	if binary.LittleEndian.Uint32(b[16:]) != crc32.Checksum(payload, castagnoli) {
-		return record{}, size, false
+		return Record{}, size, false
 	}
-	return record{binary.LittleEndian.Uint64(b[8:]), b[3], payload}, size, true
+	return Record{binary.LittleEndian.Uint64(b[8:]), b[3], payload}, size, true
 }
