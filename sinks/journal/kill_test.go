@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -137,6 +138,8 @@ func TestKill(t *testing.T) {
 	for range 50 {
 		child := exec.Command(os.Args[0], "-test.run=^TestKill$")
 		child.Env = append(os.Environ(), killDir+"="+dir)
+		var said bytes.Buffer
+		child.Stdout, child.Stderr = &said, &said
 		begun := len(lines(t, filepath.Join(dir, "begun"))) // before it starts
 		if err := child.Start(); err != nil {
 			t.Fatal(err)
@@ -145,7 +148,7 @@ func TestKill(t *testing.T) {
 		time.Sleep(time.Duration(rand.IntN(60)) * time.Millisecond)
 		_ = child.Process.Kill()
 		if err := child.Wait(); err == nil || child.ProcessState.ExitCode() != -1 {
-			t.Fatalf("the child ended by itself: %v", child.ProcessState)
+			t.Fatalf("the child ended by itself: %v, %s", child.ProcessState, &said)
 		}
 	}
 	j, r := openKill(t, dir)
