@@ -129,6 +129,7 @@ var blockExamples = map[reflect.Type]string{
 	reflect.TypeFor[spec.Feed]():          " such as - preset: dshield",
 	reflect.TypeFor[Sink]():               " such as - jsonlog: {}",
 	reflect.TypeFor[correlate.Exporter](): " such as - {name: edge-1, address: 192.0.2.1}",
+	reflect.TypeFor[correlate.Site]():     " such as - {name: oslo, home: [10.0.0.0/8]}",
 }
 
 // pairsOf gives the entries of a mapping. goccy has a node of its own for a

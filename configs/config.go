@@ -45,7 +45,9 @@ type Config struct {
 	MemoryLimit int64 `yaml:"memory_limit"`
 	// Listen are the UDP sockets.
 	Listen []udp.Config `yaml:"listen"`
-	// Exporters gives names and sampling rates to devices.
+	// Sites are places with address space of their own.
+	Sites []correlate.Site `yaml:"sites"`
+	// Exporters gives names, sites and sampling rates to devices.
 	Exporters []correlate.Exporter `yaml:"exporters"`
 	// Home are our own networks.
 	Home []netip.Prefix `yaml:"home"`
@@ -174,7 +176,7 @@ func (c *Config) Fill() {
 		c.Sinks[i].fill(c.StateDir)
 	}
 	c.Contact.Sensor, c.Contact.Home, c.Contact.Exporters = c.Name, c.Home, c.Exporters
-	c.Contact.NAT64 = c.NAT64
+	c.Contact.NAT64, c.Contact.Sites = c.NAT64, c.Sites
 }
 
 func fillListen(l *udp.Config) {
@@ -282,6 +284,9 @@ func fillWebhook(h *webhook.Config) {
 	h.Timeout = cmp.Or(h.Timeout, d.Timeout)
 	h.Mail.TLS = cmp.Or(h.Mail.TLS, d.Mail.TLS)
 }
+
+// AllHome gives the networks that are ours at any site.
+func (c *Config) AllHome() []netip.Prefix { return c.Contact.AllHome() }
 
 // Validate tells the first thing that is wrong, each error beginning with the
 // path of its key.

@@ -83,6 +83,7 @@ var variants = map[string]func(*event.Event){
 		e.Indicators[0].Prefix = netip.MustParsePrefix("2001:db8::/32")
 		e.Version = flow.SFlow
 	},
+	"branch": func(e *event.Event) { e.Site, e.Sampling, e.SamplingFrom = "bergen", 100, "interface 10" },
 	"NAT": func(e *event.Event) {
 		e.NATSrc, e.NATSrcPort = netip.MustParseAddr("198.51.100.7"), 1024
 		e.NATDst, e.NATDstPort = netip.MustParseAddr("2001:db8::7"), 8443

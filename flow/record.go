@@ -14,6 +14,10 @@ type Exporter struct {
 	// exporters change it when they restart.
 	Port    uint16
 	Version Version
+	// Site is where the operator has put the exporter: the place of its site in the
+	// configuration, from 1 on; 0 = at none. A private address is that of a host only
+	// together with it.
+	Site uint16
 	// Domain is the v5 engine id, the v9 source id, the IPFIX observation domain
 	// or the sFlow sub-agent id.
 	Domain uint32
@@ -100,8 +104,8 @@ type Record struct {
 
 	// The way back, when one record tells both: RFC 5103 (PEN 29305), or the
 	// responder's counters of Cisco NSEL (232, 299).
-	RevBytes, RevPackets   uint64
 	RevTCPFlags            uint16
+	RevBytes, RevPackets   uint64
 	RespBytes, RespPackets uint64
 
 	// Start and End of the flow as exported, UTC; zero when they cannot be told.

@@ -251,7 +251,7 @@ func updateFeeds(c *cobra.Command, cfg *configs.Config, from *origin, names []st
 // withoutInstance works on the feeds in the state directory.
 func withoutInstance(c *cobra.Command, cfg *configs.Config, from *origin, why error, work func(*fetch.Manager) error) error {
 	fmt.Fprintf(c.ErrOrStderr(), "%v; this works on its state directory, by %s\n", why, from)
-	m := fetch.New(cfg.Intel, fetch.Options{Dir: filepath.Join(cfg.StateDir, app.FeedsDir), Version: version(), Home: cfg.Home, NAT64: cfg.NAT64})
+	m := fetch.New(cfg.Intel, fetch.Options{Dir: filepath.Join(cfg.StateDir, app.FeedsDir), Version: version(), Home: cfg.AllHome(), NAT64: cfg.NAT64})
 	defer m.Stop()
 	return work(m)
 }

@@ -100,6 +100,7 @@ func buildTable(c *cobra.Command, cfg *configs.Config, lists []string) (*lookup.
 func replayFile(c *cobra.Command, cfg *configs.Config, store *lookup.Store, path string, sum *captureSummary, out *linePrinter) (uint64, error) {
 	x := decode.NewExporters(cfg.Limits)
 	app.ReadTunnels(x, cfg)
+	x.SetSites(cfg.Contact.ExporterSites())
 	contacts := correlate.New(cfg.Contact, out.events)
 	var now time.Time
 	m := correlate.NewMatcher(store, &cfg.Contact, contacts.HandTo(func() time.Time { return now }))

@@ -16,6 +16,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 )
@@ -200,7 +201,21 @@ func nothingListed(feeds int) string {
 const maxHomes = 8
 
 // homeLine names the home networks, and what they are for.
-func homeLine(home []netip.Prefix) string {
+func homeLine(home []netip.Prefix, sites []correlate.Site) string {
+	line := homeNames(home)
+	own := 0
+	for _, s := range sites {
+		if len(s.Home) > 0 {
+			own++
+		}
+	}
+	if len(sites) > 0 {
+		line += fmt.Sprintf("; %d sites, %d of them with networks of their own", len(sites), own)
+	}
+	return line
+}
+
+func homeNames(home []netip.Prefix) string {
 	var names []string
 	for i, p := range home {
 		if i == maxHomes {
@@ -244,7 +259,7 @@ func greet(w io.Writer, s app.Status, cfg *configs.Config, opts *app.Options) {
 			fmt.Fprintf(w, "hit log %s\n", path)
 		}
 	}
-	fmt.Fprintln(w, homeLine(cfg.Home))
+	fmt.Fprintln(w, homeLine(cfg.Home, cfg.Sites))
 	if len(opts.Lists) > 0 {
 		fmt.Fprintln(w, listsLine(opts, len(cfg.Intel.Feeds)))
 	}

@@ -367,12 +367,17 @@ func printExporters(w io.Writer, x *app.ExporterStatus, list bool) {
 	}
 }
 
-// exporterName gives an exporter as people know it: the name of the configuration, and the address.
+// exporterName gives an exporter as people know it: name and site of the configuration, and
+// the address.
 func exporterName(e *decode.ExporterStatus) string {
-	if e.Name == "" {
-		return e.Address.String()
+	name := e.Address.String()
+	if e.Name != "" {
+		name = fmt.Sprintf("%s (%s)", printable(e.Name), e.Address)
 	}
-	return fmt.Sprintf("%s (%s)", printable(e.Name), e.Address)
+	if e.Site != "" {
+		name += " at " + printable(e.Site)
+	}
+	return name
 }
 
 // printOwnStreams prints one line for all streams of canaries that come from an address.

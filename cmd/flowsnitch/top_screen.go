@@ -316,6 +316,9 @@ func ends(c *app.LatestStatus) line {
 	if c.Folded && c.Ports > 1 {
 		ours += fmt.Sprintf(", %d ports", c.Ports)
 	}
+	if c.Site != "" {
+		ours += " at " + c.Site
+	}
 	rest := ""
 	if c.Protocol != "" {
 		rest = " " + c.Protocol

@@ -61,7 +61,7 @@ func TestWrapper(t *testing.T) {
 func TestStatusIsReadable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, date := &app.Status{}, time.Now().Add(-3*time.Hour)
-		s.Exporters.List = []decode.ExporterStatus{{Name: "edge-1", Streams: []decode.StreamStatus{
+		s.Exporters.List = []decode.ExporterStatus{{Name: "edge-1", Site: "oslo", Streams: []decode.StreamStatus{
 			{Version: "v9", Domain: 7, Datagrams: 5},
 			{Version: "ipfix", Domain: canary.DomainTest, Datagrams: 30},
 			{Version: "ipfix", Domain: canary.DomainTest + 1, Datagrams: 12},
@@ -76,8 +76,8 @@ func TestStatusIsReadable(t *testing.T) {
 		for _, want := range []string{
 			"\ncounters   since " + day(date) + ", where no other date is given\n",
 			"\nexporters  2 with 5 templates (and 1 with 24 of the self-test)",
-			"\nexporter   edge-1 (192.0.2.1) v9 domain 7: 5 datagrams, ", ", sampling unknown",
-			"\nself-test  from edge-1 (192.0.2.1): 2 streams, 42 datagrams, ",
+			"\nexporter   edge-1 (192.0.2.1) at oslo v9 domain 7: 5 datagrams, ", ", sampling unknown",
+			"\nself-test  from edge-1 (192.0.2.1) at oslo: 2 streams, 42 datagrams, ",
 			"           refused: 192.0.2.1, ", ": since " + day(date) + " ",
 		} {
 			if !strings.Contains(plain.String(), want) {

@@ -28,6 +28,7 @@ type Decoder struct {
 	set       Set
 	options   Set // scratch: options data
 	msg       message
+	site      siteCache
 }
 
 // cacheSize bounds the decoder's own look-up of exporters, which spares it the
@@ -182,6 +183,7 @@ func (d *Decoder) handOverAll() {
 
 // emit hands a filled set to the handler and counts its records.
 func (d *Decoder) emit(s *Set) {
+	s.exporter.Site = d.siteOf(&s.exporter)
 	i := versionIndex(s.exporter.Version)
 	d.counters.records[i].Add(uint64(s.n))
 	if s.withoutAddress > 0 {

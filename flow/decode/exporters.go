@@ -18,8 +18,9 @@ type Exporters struct {
 
 	mu        sync.RWMutex
 	byAddr    map[netip.Addr]*exporter
-	named     atomic.Pointer[map[netip.Addr]bool] // never changed
-	fruitless time.Time                           // nobody gave way to an exporter that is not proven; under mu
+	named     atomic.Pointer[map[netip.Addr]bool]   // never changed
+	sites     atomic.Pointer[map[netip.Addr]uint16] // never changed; nil = none
+	fruitless time.Time                             // nobody gave way to an exporter that is not proven; under mu
 
 	templates     atomic.Int64
 	templateBytes atomic.Int64
@@ -55,6 +56,43 @@ func (x *Exporters) SetNamed(addrs []netip.Addr) {
 		named[a.Unmap()] = true
 	}
 	x.named.Store(&named)
+}
+
+// SetSites sets the site of exporters, see [flow.Exporter], by UDP source address or sFlow
+// agent address; a site by agent address comes first. Exporters without one are at none.
+func (x *Exporters) SetSites(sites map[netip.Addr]uint16) {
+	if len(sites) == 0 {
+		x.sites.Store(nil)
+		return
+	}
+	own := make(map[netip.Addr]uint16, len(sites))
+	for a, site := range sites {
+		own[a.Unmap()] = site
+	}
+	x.sites.Store(&own)
+}
+
+// A siteCache has the site of the exporter that a decoder saw last.
+type siteCache struct {
+	sites       *map[netip.Addr]uint16
+	addr, agent netip.Addr
+	site        uint16
+}
+
+// siteOf gives the site of an exporter.
+func (d *Decoder) siteOf(e *flow.Exporter) uint16 {
+	sites, c := d.exporters.sites.Load(), &d.site
+	if sites == nil {
+		return 0
+	}
+	if c.sites != sites || c.addr != e.Addr || c.agent != e.Agent {
+		site, ok := (*sites)[e.Agent]
+		if !ok {
+			site = (*sites)[e.Addr]
+		}
+		*c = siteCache{sites, e.Addr, e.Agent, site}
+	}
+	return c.site
 }
 
 // An exporter is one sender. Its lock is held while one of its datagrams is

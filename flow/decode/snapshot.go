@@ -14,7 +14,9 @@ import (
 type ExporterStatus struct {
 	Address netip.Addr `json:"address"`
 	// Name is that of the configuration, which whoever reads the configuration puts here.
-	Name     string    `json:"name,omitempty"`
+	Name string `json:"name,omitempty"`
+	// Site is that of the configuration, likewise.
+	Site     string    `json:"site,omitempty"`
 	LastSeen time.Time `json:"last_seen"`
 	// Unproven reports that records have not come at times at least a minute apart, and
 	// that the configuration does not name the exporter: all of it may be a stray datagram.

@@ -10,7 +10,7 @@ import (
 // contacts: how severe one can make its contact at most, as far as its record shows.
 // The queue gives way by it. It is cheap, and never exact: the contact is the judge.
 type bound struct {
-	home       ours
+	home       homeBySite
 	severities [numGrades][101]event.Severity // by the score of the listings
 }
 
@@ -39,7 +39,7 @@ func newBound(cfg *Config) *bound {
 		gradeInboundAnswered: max(f.Inbound, f.InboundAnswered),
 		gradeInboundBlocked:  f.InboundBlocked,
 	}
-	b := &bound{home: newOurs(cfg)}
+	b := &bound{home: newHomes(cfg)}
 	for g, factor := range factors {
 		for score := range b.severities[g] {
 			b.severities[g][score] = event.SeverityOf(int(weigh(score, factor)))
@@ -57,7 +57,7 @@ func (b *bound) of(h *lookup.Hit) event.Severity {
 
 func (b *bound) grade(h *lookup.Hit) grade {
 	e := endsOf(h)
-	us := homesOf(h, &e, &b.home)
+	us := homesOf(h, &e, b.home.at(e.site))
 	switch {
 	case us.offender && us.local:
 		return gradeInternal

@@ -8,13 +8,15 @@ import (
 	"github.com/google/uuid"
 )
 
-// A contactKey names a contact: offender, local address, protocol and service port.
+// A contactKey names a contact: offender, site and local address, protocol and service
+// port. The site is part of it because two sites may use the same private addresses.
 type contactKey struct {
 	offender, local netip.Addr
 	port            uint16
+	site            uint16 // see flow.Exporter
 	protocol        uint8
 	hasProtocol     bool
-	fold            foldKind // when it stands for many: of the rest only offender is set
+	fold            foldKind // when it stands for many: of the rest only offender and site are set
 }
 
 // A contact is what is known of one conversation with an offender. Times of its life

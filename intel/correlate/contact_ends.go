@@ -66,6 +66,7 @@ type ends struct {
 	offender, local         netip.Addr
 	offenderPort, localPort uint16 // 0 = none
 	servicePort             uint16 // set with the key of the contact
+	site                    uint16 // of the exporter, and so of the local end
 	protocol                uint8
 	hasProtocol             bool
 	sender                  party
@@ -83,7 +84,7 @@ type ends struct {
 // record has one: the source before translation, the destination after it.
 func endsOf(h *lookup.Hit) ends {
 	r := h.Record
-	e := ends{offender: h.Offender, sender: local}
+	e := ends{offender: h.Offender, sender: local, site: r.Exporter.Site}
 	if h.Side.IsSrc() {
 		e.sender = offender
 	}
@@ -289,14 +290,36 @@ func (us homes) direction(initiator party) event.Direction {
 	return event.Inbound
 }
 
-// ours are the home networks.
+// ours are the home networks of one site.
 type ours struct {
 	networks  *intel.Networks
 	embedding *intel.Embedding
 }
 
-func newOurs(cfg *Config) ours {
-	return ours{intel.NewNetworks(cfg.Home), intel.NewEmbedding(cfg.NAT64)}
+// homeBySite has the home networks of each site, see flow.Exporter; the first are those of
+// exporters at none.
+type homeBySite []ours
+
+func newHomes(cfg *Config) homeBySite {
+	embedding := intel.NewEmbedding(cfg.NAT64)
+	everywhere := ours{intel.NewNetworks(cfg.Home), embedding}
+	list := homeBySite{everywhere}
+	for _, s := range cfg.Sites {
+		at := everywhere
+		if len(s.Home) > 0 {
+			at.networks = intel.NewNetworks(s.Home)
+		}
+		list = append(list, at)
+	}
+	return list
+}
+
+// at gives the home networks of a site. One that the configuration does not have is none.
+func (l homeBySite) at(site uint16) *ours {
+	if int(site) >= len(l) {
+		site = 0
+	}
+	return &l[site]
 }
 
 // has reports whether an address, or the IPv4 address that it carries, is ours.

@@ -62,21 +62,28 @@ func (p packedTime) time() time.Time {
 	return time.Unix(0, int64(p)).UTC()
 }
 
-// A packedKey is a contactKey.
+// A packedKey is a contactKey in 40 bytes.
 type packedKey struct {
 	offender, local packedAddr
-	port            uint16
+	port, site      uint16
 	protocol        uint8
-	hasProtocol     bool
 	fold            foldKind
 }
 
 func (k *contactKey) pack() packedKey {
-	return packedKey{pack(k.offender), pack(k.local), k.port, k.protocol, k.hasProtocol, k.fold}
+	p := packedKey{pack(k.offender), pack(k.local), k.port, k.site, k.protocol, k.fold}
+	if k.hasProtocol && k.fold == notFolded {
+		p.fold = withProtocol
+	}
+	return p
 }
 
 func (k *packedKey) key() contactKey {
-	return contactKey{k.offender.addr(), k.local.addr(), k.port, k.protocol, k.hasProtocol, k.fold}
+	c := contactKey{k.offender.addr(), k.local.addr(), k.port, k.site, k.protocol, k.fold == withProtocol, k.fold}
+	if c.hasProtocol {
+		c.fold = notFolded
+	}
+	return c
 }
 
 // A packedHead is a head. The name of the exporter is in the configuration.

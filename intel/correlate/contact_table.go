@@ -20,7 +20,7 @@ type contacts struct {
 	ranks     [numRanks + 1]rank // the last is of overflow
 	overflow  *contact           // what finds no room; nil = all have found it
 	updates   updates
-	offenders map[packedAddr]*listed
+	offenders map[offenderAt]*listed
 	listings  listings
 	lastID    uint64
 }
@@ -57,7 +57,16 @@ func (r *rank) remove(c *contact) {
 	}
 }
 
-// listed is what an offender's contacts share.
+// An offenderAt is an offender as one site sees it.
+type offenderAt struct {
+	addr packedAddr
+	site uint16
+}
+
+// at gives the offender of a key.
+func (k *packedKey) at() offenderAt { return offenderAt{k.offender, k.site} }
+
+// listed is what an offender's contacts at one site share.
 type listed struct {
 	contacts int
 	folded   uint64      // id of its folded contact, 0 = none
@@ -69,13 +78,15 @@ func newContacts() *contacts {
 	return &contacts{
 		seed:      maphash.MakeSeed(),
 		byHash:    make(map[uint64]*contact),
-		offenders: make(map[packedAddr]*listed),
+		offenders: make(map[offenderAt]*listed),
 		listings:  newListings(),
 	}
 }
 
-// offender gives what the contacts of an offender share, nil when it has none.
-func (t *contacts) offender(a netip.Addr) *listed { return t.offenders[pack(a)] }
+// offender gives what the contacts of an offender at a site share, nil when it has none.
+func (t *contacts) offender(a netip.Addr, site uint16) *listed {
+	return t.offenders[offenderAt{pack(a), site}]
+}
 
 // get gives the contact of a key, or nil.
 func (t *contacts) get(k contactKey) *contact {
@@ -90,7 +101,7 @@ func (t *contacts) get(k contactKey) *contact {
 // keyOf gives the name of the contact that a hit belongs to.
 func (t *contacts) keyOf(e *ends) contactKey {
 	k := contactKey{
-		offender: e.offender, local: e.local,
+		offender: e.offender, local: e.local, site: e.site,
 		protocol: e.protocol, hasProtocol: e.hasProtocol,
 	}
 	k.port = t.servicePort(k, e)
@@ -138,10 +149,10 @@ func (t *contacts) add(k contactKey, now time.Duration) *contact {
 	t.byHash[hash] = c
 	t.n++
 	t.ranks[c.rank].push(c)
-	o := t.offenders[c.packed.offender]
+	o := t.offenders[c.packed.at()]
 	if o == nil {
 		o = new(listed)
-		t.offenders[c.packed.offender] = o
+		t.offenders[c.packed.at()] = o
 	}
 	o.contacts++
 	return c
@@ -176,12 +187,12 @@ func (t *contacts) remove(c *contact) {
 		t.overflow = nil
 	}
 	t.listings.letGo(c.listing)
-	o := t.offenders[c.packed.offender]
+	o := t.offenders[c.packed.at()]
 	if o.folded == c.id {
 		o.folded = 0
 	}
 	if o.contacts--; o.contacts == 0 {
-		delete(t.offenders, c.packed.offender)
+		delete(t.offenders, c.packed.at())
 	}
 }
 

@@ -19,7 +19,7 @@ type Correlator struct {
 	scopes scopeTexts
 
 	cfg       Config
-	home      ours
+	home      homeBySite
 	exporters map[netip.Addr]*Exporter
 	publish   func([]event.Event)
 	onCanary  func(*lookup.Hit) bool
@@ -44,7 +44,7 @@ type Correlator struct {
 func New(cfg Config, publish func([]event.Event)) *Correlator {
 	c := &Correlator{
 		cfg:       cfg,
-		home:      newOurs(&cfg),
+		home:      newHomes(&cfg),
 		exporters: make(map[netip.Addr]*Exporter, len(cfg.Exporters)),
 		publish:   publish,
 		clock:     clock{longest: max(cfg.Idle, everyUpdate) + everyUpdate},
@@ -164,7 +164,7 @@ func (c *Correlator) contact(key contactKey, h *lookup.Hit, e *ends, s *sight) (
 	if ct = c.contacts.get(key); ct != nil {
 		return ct, false
 	}
-	us := homesOf(h, e, &c.home)
+	us := homesOf(h, e, c.home.at(e.site))
 	if folded, ok := c.foldOf(h, e, s, us); ok {
 		if ct = c.contacts.get(folded); ct != nil {
 			return ct, false
@@ -187,7 +187,7 @@ func (c *Correlator) contact(key contactKey, h *lookup.Hit, e *ends, s *sight) (
 	}
 	switch key.fold {
 	case ofOffender:
-		c.contacts.offenders[ct.packed.offender].folded = ct.id
+		c.contacts.offenders[ct.packed.at()].folded = ct.id
 	case ofOverflow:
 		c.contacts.overflow = ct
 	}

@@ -31,10 +31,10 @@ func TestConfigYAML(t *testing.T) {
 		t.Errorf("got %+v", cfg)
 	}
 	var e Exporter
-	if err := yaml.UnmarshalWithOptions([]byte("{name: edge-1, address: 192.0.2.1, sampling: 1000, silence: 1m}"), &e, yaml.Strict()); err != nil {
+	if err := yaml.UnmarshalWithOptions([]byte("{name: edge-1, address: 192.0.2.1, sampling: 1000, silence: 1m, site: oslo}"), &e, yaml.Strict()); err != nil {
 		t.Fatal(err)
 	}
-	if want := (Exporter{"edge-1", edge1, 1000, time.Minute}); e != want {
+	if want := (Exporter{"edge-1", edge1, 1000, time.Minute, "oslo"}); e != want {
 		t.Errorf("got %+v, want %+v", e, want)
 	}
 }

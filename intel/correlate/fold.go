@@ -39,7 +39,7 @@ const (
 const foldShare = 8
 
 // A foldKind says whether a contact stands for many, as a part of its key: one offender's,
-// or those of all offenders that a listed prefix holds.
+// or those of all offenders that a listed prefix holds, each at one site.
 type foldKind uint8
 
 const (
@@ -49,6 +49,10 @@ const (
 	ofOverflow          // of all offenders: what finds no room among more severe contacts
 	ofPrefix            // and up: rolled up, plus the length of the prefix
 )
+
+// withProtocol is no fold: in a packed key it stands for a contact of its own whose
+// protocol is known.
+const withProtocol foldKind = 255
 
 // foldable says by which rule a contact or a flow may fold.
 type foldable uint8
@@ -64,17 +68,20 @@ type fold struct {
 	offender     netip.Addr // of the first flow
 	local        netip.Addr // of the first flow
 	port         uint16     // service port of the first flow
+	site         uint16     // of the first flow
+	manySites    bool       // there are others: only among what found no room
 	hosts, ports distinct
 }
 
 // join adds one flow and reports whether that is anything new.
 func (c *Correlator) join(f *fold, e *ends) bool {
 	if !f.offender.IsValid() {
-		f.offender, f.local, f.port = e.offender, e.local, e.servicePort
+		f.offender, f.local, f.port, f.site = e.offender, e.local, e.servicePort, e.site
 	}
+	f.manySites = f.manySites || f.site != e.site
 	hosts, ports := f.hosts.n, f.ports.n
 	cut := f.hosts.capped || f.ports.capped
-	c.countDistinct(&f.hosts, c.seed.addr(e.local))
+	c.countDistinct(&f.hosts, c.seed.host(e.site, e.local))
 	c.countDistinct(&f.ports, uint64(e.protocol)<<16|uint64(e.servicePort))
 	return f.hosts.n != hosts || f.ports.n != ports || (f.hosts.capped || f.ports.capped) != cut
 }
@@ -101,21 +108,21 @@ func (c *Correlator) foldOf(h *lookup.Hit, e *ends, s *sight, us homes) (contact
 	}
 	back := s.back.any()
 	answered := !s.blocked && e.isAnswer(back)
-	o := c.contacts.offender(e.offender)
+	o := c.contacts.offender(e.offender, e.site)
 	switch foldableAs(us.direction(e.opener()), answered, !e.oneSided(back)) {
 	case asScan:
 		if p, ok := c.rolledUp(h.Match); ok {
-			return contactKey{offender: p.Addr(), fold: ofPrefix + foldKind(p.Bits())}, true
+			return contactKey{offender: p.Addr(), site: e.site, fold: ofPrefix + foldKind(p.Bits())}, true
 		}
-		if o != nil && o.full(c.seed.addr(e.local)) {
-			return contactKey{offender: e.offender, fold: ofOffender}, true
+		if o != nil && o.full(c.seed.host(e.site, e.local)) {
+			return contactKey{offender: e.offender, site: e.site, fold: ofOffender}, true
 		}
 	case asOneSided:
 		if p, ok := c.rolledUp(h.Match); ok {
-			return contactKey{offender: p.Addr(), protocol: uint8(p.Bits() + 1), fold: ofOneSided}, true
+			return contactKey{offender: p.Addr(), site: e.site, protocol: uint8(p.Bits() + 1), fold: ofOneSided}, true
 		}
 		if o != nil && o.oneSided >= foldOneSided {
-			return contactKey{offender: e.offender, fold: ofOneSided}, true
+			return contactKey{offender: e.offender, site: e.site, fold: ofOneSided}, true
 		}
 	}
 	return contactKey{}, false
@@ -136,11 +143,11 @@ func foldableAs(d event.Direction, answered, twoSided bool) foldable {
 // of late: then it was the offender that opened the conversation.
 func (c *Correlator) joined(h *lookup.Hit, e *ends) bool {
 	id := uint64(0)
-	if o := c.contacts.offender(e.offender); o != nil {
+	if o := c.contacts.offender(e.offender, e.site); o != nil {
 		id = o.folded
 	}
 	if p, ok := c.rolledUp(h.Match); ok {
-		if ct := c.contacts.get(contactKey{offender: p.Addr(), fold: ofPrefix + foldKind(p.Bits())}); ct != nil {
+		if ct := c.contacts.get(contactKey{offender: p.Addr(), site: e.site, fold: ofPrefix + foldKind(p.Bits())}); ct != nil {
 			id = ct.id
 		}
 	}
@@ -177,7 +184,7 @@ func (c *Correlator) rolledUp(m lookup.Match) (p netip.Prefix, ok bool) {
 
 // A hostCount is how many contacts of one offender with one host could fold and do not.
 type hostCount struct {
-	host     uint64 // see seed.addr
+	host     uint64 // see seed.host
 	contacts int
 }
 
@@ -221,10 +228,10 @@ func (c *Correlator) account(ct *contact, held bool) {
 
 // countFoldable counts a contact more, or one less, by the rule that holds for it.
 func (c *Correlator) countFoldable(ct *contact, n int) {
-	o := c.contacts.offenders[ct.packed.offender]
+	o := c.contacts.offenders[ct.packed.at()]
 	switch ct.foldable {
 	case asScan:
-		o.add(c.seed.addr(ct.packed.local.addr()), n)
+		o.add(c.seed.host(ct.packed.site, ct.packed.local.addr()), n)
 	case asOneSided:
 		o.oneSided += n
 	}
@@ -279,9 +286,12 @@ func (c *Correlator) unfold(ct *contact) {
 // A seed makes hashes that nobody outside can foresee.
 type seed struct{ maphash.Seed }
 
-// addr gives the hash of an address.
-func (s seed) addr(a netip.Addr) uint64 {
-	b := a.As16()
+// host gives the hash of a host: an address at a site.
+func (s seed) host(site uint16, a netip.Addr) uint64 {
+	var b [18]byte
+	addr := a.As16()
+	copy(b[:], addr[:])
+	b[16], b[17] = byte(site), byte(site>>8)
 	return maphash.Bytes(s.Seed, b[:])
 }
 
@@ -292,9 +302,9 @@ func (s seed) flow(folded uint64, e *ends) uint64 {
 	local, off := e.local.As16(), e.offender.As16()
 	n := copy(b[:], local[:])
 	n += copy(b[n:], off[:])
-	b[n] = e.protocol
+	b[n], b[n+1], b[n+2] = e.protocol, byte(e.site), byte(e.site>>8)
 	for i := range 8 {
-		b[n+1+i] = byte(folded >> (8 * i))
+		b[n+3+i] = byte(folded >> (8 * i))
 	}
-	return maphash.Bytes(s.Seed, b[:n+9]) | 1<<63
+	return maphash.Bytes(s.Seed, b[:n+11]) | 1<<63
 }

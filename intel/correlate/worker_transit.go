@@ -28,8 +28,9 @@ func (m *Matcher) sample(s *decode.Set) {
 		return
 	}
 	m.transit.sampled.Add(1)
+	home := m.bound.home.at(rec.Exporter.Site)
 	for side := range flow.NumSides {
-		if addr, _ := rec.At(side); addr.IsValid() && m.bound.home.has(addr) {
+		if addr, _ := rec.At(side); addr.IsValid() && home.has(addr) {
 			return
 		}
 	}

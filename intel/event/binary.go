@@ -20,7 +20,7 @@ const (
 	MaxBinary = 1 << 20
 	// maxFlat bounds all that comes before the indicators, maxBehind what comes behind them.
 	maxFlat   = MaxBinary / 2
-	maxBehind = 2*maxBinaryText + 256
+	maxBehind = 3*maxBinaryText + 256
 )
 
 // A BinaryError is why bytes are not an event.
@@ -151,6 +151,7 @@ func (c *coder) contact(e *Event) {
 	number(c, &e.MoreIndicators)
 	number(c, &e.MoreExporters)
 	c.unknown(&e.Unknown)
+	text(c, &e.Site)
 }
 
 // indicator passes every field of an indicator. New ones go to its end.

@@ -118,10 +118,13 @@ type Event struct {
 	HasProtocol      bool
 
 	Offender, Local netip.Addr
-	Role            flow.Side // where the offender stands
-	Direction       Direction
-	Answered        Answered
-	Blocked         bool
+	// Site is where the exporter is, and so Local: an address of ours names a host only
+	// together with its site. Empty = none.
+	Site      string
+	Role      flow.Side // where the offender stands
+	Direction Direction
+	Answered  Answered
+	Blocked   bool
 	// Refused is set when the contact was answered by refusals alone: a TCP reset or an
 	// ICMP unreachable. Answered is never yes then.
 	Refused  bool

@@ -150,6 +150,7 @@ func (n *native) finding(e *Event) {
 	n.Addr("offender", e.Offender)
 	n.Addr("embedded", e.Embedded)
 	n.Addr("local", e.Local)
+	n.Text("site", e.Site, MaxLabel)
 	if !alert {
 		if e.Offender.IsValid() {
 			n.Name("role", e.Role.String())

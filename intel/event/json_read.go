@@ -169,6 +169,8 @@ func (r *reader) finding(key string) bool {
 		e.Embedded = r.addr()
 	case "local":
 		e.Local = r.addr()
+	case "site":
+		e.Site = r.text()
 	case "role":
 		e.Role = parsed(r, parseRole)
 	case "direction":

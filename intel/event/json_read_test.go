@@ -124,7 +124,7 @@ func (d dice) flow(e *event.Event) {
 	e.Flows, e.Packets, e.Bytes, e.PacketsBack, e.BytesBack = d.number(), d.number(), d.number(), d.number(), d.number()
 	e.PacketsRaw, e.BytesRaw = pick(d, e.Packets, 1+d.number()>>1), pick(d, e.Bytes, 1+d.number()>>1)
 	e.TCPFlags, e.Sampling, e.SamplingFrom = uint16(d.IntN(256)), uint32(d.number()), d.text()
-	e.Start, e.End, e.Clock = d.time(), d.time(), d.word()
+	e.Start, e.End, e.Clock, e.Site = d.time(), d.time(), d.word(), d.text()
 }
 
 func (d dice) indicator() event.Indicator {
@@ -138,7 +138,7 @@ func (d dice) indicator() event.Indicator {
 
 func (d dice) unknown(e *event.Event) {
 	some := func() string {
-		return pick(d, "", `"geo":{"country":"NO","as":[1,2.5e3,-0]}`, `"x\"\u0000y":"\ud83d\ude00 é","z":null`, `"site":"oslo"`)
+		return pick(d, "", `"geo":{"country":"NO","as":[1,2.5e3,-0]}`, `"x\"\u0000y":"\ud83d\ude00 é","z":null`, `"place":"oslo"`)
 	}
 	u := &event.Unknown{Top: some(), Body: some(), NAT: some(), Inner: some()}
 	for i := range e.Indicators {

@@ -343,6 +343,8 @@ func wantPaths(e *event.Event, shortened bool) map[string]bool {
 	add(e.Offender.IsValid(), f+".offender")
 	add(e.Embedded.IsValid(), f+".embedded")
 	add(e.Local.IsValid(), f+".local")
+	add(e.Site != "", f+".site")
+	add(traffic && e.SamplingFrom != "", f+".sampling_from")
 	add(traffic && e.Refused, f+".refused")
 	add(traffic && e.ServicePort != 0, f+".service_port")
 	add(traffic && !e.ContactFirstSeen.IsZero(), f+".contact_first_seen")

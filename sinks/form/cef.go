@@ -144,6 +144,7 @@ func (c *cef) origin(e *event.Event) {
 	c.text("dvchost", e.ExporterName, event.MaxLabel)
 	c.name("flowsnitchVersion", event.ExportProtocol(e.Version))
 	c.text("deviceExternalId", e.Sensor, event.MaxLabel)
+	c.text("flowsnitchSite", e.Site, event.MaxLabel)
 	if len(e.Indicators) > 0 {
 		c.text("cs6Label=description cs6", e.Indicators[0].Description, event.MaxDescription)
 	}

@@ -219,6 +219,7 @@ func (x *ecs) own(e *event.Event) {
 	x.Addr("offender", e.Offender)
 	x.Addr("embedded", e.Embedded)
 	x.Addr("local", e.Local)
+	x.Text("site", e.Site, min(x.limit/2, event.MaxLabel))
 	if e.Kind != event.KindAlert {
 		if e.Offender.IsValid() {
 			x.Name("role", e.Role.String())

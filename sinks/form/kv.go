@@ -150,6 +150,7 @@ func (k *kv) origin(e *event.Event) {
 
 func (k *kv) texts(e *event.Event) {
 	k.text("sensor", e.Sensor, event.MaxLabel)
+	k.text("site", e.Site, event.MaxLabel)
 	k.text("exporter_name", e.ExporterName, event.MaxLabel)
 	k.text("community_id", e.CommunityID, event.MaxName)
 	k.text("intel_version", e.IntelVersion, event.MaxName)

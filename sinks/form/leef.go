@@ -115,6 +115,7 @@ func (l *leef) origin(e *event.Event) {
 	l.text("exporterName", e.ExporterName, event.MaxLabel)
 	l.name("version", event.ExportProtocol(e.Version))
 	l.text("sensor", e.Sensor, event.MaxLabel)
+	l.text("site", e.Site, event.MaxLabel)
 	l.text("msg", e.Reason, maxProse)
 	if len(e.Indicators) > 0 {
 		best := &e.Indicators[0]

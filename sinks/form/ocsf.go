@@ -137,6 +137,9 @@ func appendFinding(dst []byte, e *event.Event) []byte {
 	if e.Local.IsValid() {
 		dst = e.Local.WithZone("").AppendTo(append(dst, '/'))
 	}
+	if e.Site != "" {
+		dst = fit.AppendName(append(dst, '/'), e.Site, event.MaxName)
+	}
 	return dst
 }
 
@@ -208,6 +211,7 @@ func (o *ocsf) unmapped(e *event.Event) {
 	o.Addr("offender", e.Offender)
 	o.Addr("embedded", e.Embedded)
 	o.Addr("local", e.Local)
+	o.Text("site", e.Site, event.MaxLabel)
 	if e.Kind != event.KindAlert {
 		o.traffic(e)
 	}

@@ -226,7 +226,7 @@ func withoutProse(e *event.Event) event.Event {
 // essence gives what happened, between whom and how bad it is.
 func essence(e *event.Event) event.Event {
 	less := identity(e)
-	less.Sensor, less.Local, less.Direction, less.Answered, less.Blocked = fit.Cut(e.Sensor, 16), e.Local, e.Direction, e.Answered, e.Blocked
+	less.Sensor, less.Local, less.Site, less.Direction, less.Answered, less.Blocked = fit.Cut(e.Sensor, 16), e.Local, fit.Cut(e.Site, 16), e.Direction, e.Answered, e.Blocked
 	less.Flows, less.Packets, less.Bytes = e.Flows, e.Packets, e.Bytes
 	less.PacketsRaw, less.BytesRaw = e.Packets, e.Bytes
 	return less

@@ -37,8 +37,22 @@ type notice struct {
 	subject subject
 	event   event.Event // the gravest, the first of them
 	events  int
-	locals  []netip.Addr
+	locals  []local
 	more    int // locals not named
+}
+
+// A local is a host of ours.
+type local struct {
+	addr netip.Addr
+	site string // empty = none
+}
+
+// String gives the address, and the site where it has one.
+func (l local) String() string {
+	if l.site == "" {
+		return l.addr.String()
+	}
+	return l.addr.String() + " at " + plain(l.site)
 }
 
 // A message is what is told at once.
@@ -60,9 +74,9 @@ func (m *message) add(s subject, e *event.Event) {
 		n.event = *e
 	}
 	switch {
-	case !e.Local.IsValid() || slices.Contains(n.locals, e.Local):
+	case !e.Local.IsValid() || slices.Contains(n.locals, local{e.Local, e.Site}):
 	case len(n.locals) < maxLocals:
-		n.locals = append(n.locals, e.Local)
+		n.locals = append(n.locals, local{e.Local, e.Site})
 	default:
 		n.more++
 	}
@@ -184,7 +198,7 @@ func host(e *event.Event) string {
 	if !e.Local.IsValid() {
 		return "our host"
 	}
-	return e.Local.String()
+	return local{e.Local, e.Site}.String()
 }
 
 func alertAdvice(e *event.Event) string {

@@ -113,6 +113,7 @@ func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 	}
 	a.exporters = decode.NewExporters(cfg.Limits)
 	ReadTunnels(a.exporters, &cfg)
+	a.exporters.SetSites(cfg.Contact.ExporterSites())
 	a.canaries = canary.NewWatch(cfg.Canary.Every)
 	a.checks = newHealthWatch(&cfg, log)
 	a.feeds = newFeedDesk(a.store, a.alert, log)

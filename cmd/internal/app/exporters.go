@@ -20,7 +20,7 @@ func nameExporters(list []decode.ExporterStatus, named []correlate.Exporter) {
 		e := &list[i]
 		sender := known[e.Address]
 		if sender != nil {
-			e.Name = sender.Name
+			e.Name, e.Site = sender.Name, sender.Site
 		}
 		for j := range e.Streams {
 			s, device := &e.Streams[j], sender
@@ -31,7 +31,7 @@ func nameExporters(list []decode.ExporterStatus, named []correlate.Exporter) {
 				continue
 			}
 			if sender == nil && len(e.Streams) == 1 {
-				e.Name = device.Name
+				e.Name, e.Site = device.Name, device.Site
 			}
 			if device.Sampling > 0 {
 				s.Sampling = []decode.SamplingStatus{{Rate: device.Sampling, From: "configuration"}}

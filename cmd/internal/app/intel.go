@@ -100,7 +100,7 @@ func (d *feedDesk) newKeeper(cfg *configs.Config, opts *Options) *keeper {
 	k := &keeper{cfg: cfg}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	k.manager = fetch.New(cfg.Intel, fetch.Options{
-		Dir: filepath.Join(cfg.StateDir, FeedsDir), Version: opts.Version, Home: cfg.Home, NAT64: cfg.NAT64, Lists: opts.Lists,
+		Dir: filepath.Join(cfg.StateDir, FeedsDir), Version: opts.Version, Home: cfg.AllHome(), NAT64: cfg.NAT64, Lists: opts.Lists,
 		Publish: d.publish, Alert: d.heldBack, Now: d.now, Log: d.log,
 	})
 	return k
@@ -170,7 +170,7 @@ func (d *feedDesk) reload(cfg *configs.Config, opts *Options) error {
 	if old == nil {
 		return web.Unavailable("the feeds are not loaded yet")
 	}
-	if reflect.DeepEqual(cfg.Intel, old.cfg.Intel) && slices.Equal(cfg.Home, old.cfg.Home) && slices.Equal(cfg.NAT64, old.cfg.NAT64) {
+	if reflect.DeepEqual(cfg.Intel, old.cfg.Intel) && slices.Equal(cfg.AllHome(), old.cfg.AllHome()) && slices.Equal(cfg.NAT64, old.cfg.NAT64) {
 		done, err := old.use()
 		if err != nil {
 			return err
@@ -285,7 +285,7 @@ func (d *feedDesk) status() IntelStatus {
 // as it is; nobody is asked. It also tells the state of each feed.
 func BuildTable(cfg *configs.Config, lists []string) (*lookup.Table, []fetch.Status, error) {
 	m := fetch.New(cfg.Intel, fetch.Options{
-		Dir: filepath.Join(cfg.StateDir, FeedsDir), ReadOnly: true, Home: cfg.Home, NAT64: cfg.NAT64, Lists: lists,
+		Dir: filepath.Join(cfg.StateDir, FeedsDir), ReadOnly: true, Home: cfg.AllHome(), NAT64: cfg.NAT64, Lists: lists,
 	})
 	defer m.Stop()
 	t, _, err := m.Build()

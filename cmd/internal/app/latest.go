@@ -30,6 +30,7 @@ type LatestStatus struct {
 	Score     uint8           `json:"score"`
 	Direction event.Direction `json:"direction,omitempty"`
 	Local     netip.Addr      `json:"local,omitzero"`
+	Site      string          `json:"site,omitempty"` // of Local
 	Offender  netip.Addr      `json:"offender,omitzero"`
 	Role      string          `json:"role,omitempty"` // of the offender in the flow
 	Protocol  string          `json:"protocol,omitempty"`
@@ -121,6 +122,7 @@ func latestStatus(e *event.Event) LatestStatus {
 	}
 	s.Contact, s.FirstSeen, s.Events = e.Contact.String(), byWall(e.ContactFirstSeen), e.Seq
 	s.Direction, s.Local, s.Role = e.Direction, e.Local, e.Role.String()
+	s.Site = e.Site
 	s.Answered, s.Refused, s.Blocked = e.Answered, e.Refused, e.Blocked
 	s.Folded, s.Ports, s.Hosts = e.Folded, e.Ports, e.Hosts
 	s.Flows, s.Packets, s.Bytes = e.Flows, e.Packets+e.PacketsBack, e.Bytes+e.BytesBack

@@ -2,7 +2,6 @@ package app
 
 import (
 	"net/netip"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -30,7 +29,7 @@ type listener struct {
 // listen opens all addresses and starts their workers.
 func (a *App) listen() error {
 	for _, cfg := range a.cfg.Listen {
-		cfg.Allow = allowed(cfg.Allow, a.cfg.Home)
+		cfg.Allow = allowed(cfg.Allow, a.cfg.AllHome())
 		l, err := a.openListener(cfg)
 		if err != nil {
 			return err
@@ -164,7 +163,7 @@ func (l *listener) allow(prefixes []netip.Prefix) {
 
 // ReadTunnels sets which packets inside tunnels are read, by the configuration.
 func ReadTunnels(x *decode.Exporters, cfg *configs.Config) {
-	ends := intel.NewNetworks(append(slices.Clone(cfg.Home), cfg.SFlow.TunnelEndpoints...))
+	ends := intel.NewNetworks(append(cfg.AllHome(), cfg.SFlow.TunnelEndpoints...))
 	x.ReadTunnels(cfg.SFlow.Tunnels, ends.Contains)
 }
 

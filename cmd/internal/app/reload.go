@@ -48,7 +48,7 @@ func (a *App) Reload() error {
 	a.nameExporters(cfg.Exporters)
 	for i, l := range a.listeners {
 		if a.keepsAddress(&cfg, i) {
-			l.allow(allowed(cfg.Listen[i].Allow, cfg.Home))
+			l.allow(allowed(cfg.Listen[i].Allow, cfg.AllHome()))
 		}
 	}
 	a.warnExposed(&cfg)

@@ -64,7 +64,7 @@ var Hostile = []string{
 // Poison puts s wherever text can stand.
 func Poison(e *event.Event, s string) {
 	e.Sensor, e.Reason, e.Clock, e.ExporterName, e.CommunityID = s, s, s, s, s
-	e.IntelVersion, e.Alert = s, s
+	e.IntelVersion, e.Alert, e.Site, e.SamplingFrom = s, s, s, s
 	e.Direction, e.Answered = event.Direction(s), event.Answered(s)
 	list := make([]event.Indicator, len(e.Indicators))
 	for i := range list {
@@ -83,6 +83,7 @@ func Longest() event.Event {
 	e.Src, e.Dst, e.Offender, e.Local, e.Exporter = v6, v6, v6, v6, v6
 	e.NATSrc, e.NATDst, e.InnerSrc, e.InnerDst = v6, v6, v6, v6
 	e.SrcPort, e.DstPort, e.NATSrcPort, e.NATDstPort = 65535, 65535, 65535, 65535
+	e.Site, e.SamplingFrom = "oslo", "interface 1"
 	e.Contact, e.Seq, e.Last, e.ServicePort, e.ContactFirstSeen = e.ID, 1<<32-1, true, 65535, At
 	e.Refused, e.Folded, e.PortsCapped, e.HostsCapped, e.Ports, e.Hosts, e.Embedded = true, true, true, true, 1<<32-1, 1<<32-1, v6
 	const most = 1<<64 - 1
