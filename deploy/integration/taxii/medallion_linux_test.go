@@ -23,6 +23,7 @@ import (
 const (
 	user, password = "analyst", "not-a-secret"
 	collection     = "91a7b528-80eb-42ed-a74d-c6fbd5a26116"
+	second         = "64993447-4d7e-4f70-b94d-d7f33742ee63" // another collection that can be read
 	mediaType      = "application/taxii+json;version=2.1"
 	version        = "medallion==3.0.0"
 	// patience detects what hangs; it says nothing about speed.
@@ -69,8 +70,8 @@ func run(t *testing.T, name string, args ...string) error {
 	return err
 }
 
-// start runs a server with one empty collection that can be read, and one that
-// cannot, two objects a page at most.
+// start runs a server with two empty collections that can be read, and one that cannot, two
+// objects a page at most.
 func start(t *testing.T) server {
 	t.Helper()
 	program := install(t)
@@ -85,6 +86,8 @@ func start(t *testing.T) server {
 			"status":      []any{},
 			"collections": []any{
 				map[string]any{"id": collection, "title": "bad addresses", "can_read": true, "can_write": true,
+					"media_types": kind, "objects": []any{}, "manifest": []any{}},
+				map[string]any{"id": second, "title": "more bad addresses", "can_read": true, "can_write": true,
 					"media_types": kind, "objects": []any{}, "manifest": []any{}},
 				map[string]any{"id": "52892447-4d7e-4f70-b94d-d7f22742ff63", "title": "closed", "can_read": false, "can_write": true,
 					"media_types": kind, "objects": []any{}, "manifest": []any{}},
@@ -148,9 +151,15 @@ func newIndicator(n int, modified time.Time, addr string) indicator {
 	}
 }
 
-// add posts indicators, each in a request of its own: the server notes the time of
-// the request.
+// add posts indicators to the first collection.
 func (s server) add(t *testing.T, list ...indicator) {
+	t.Helper()
+	s.addTo(t, collection, list...)
+}
+
+// addTo posts indicators, each in a request of its own: the server notes the time of the
+// request.
+func (s server) addTo(t *testing.T, collection string, list ...indicator) {
 	t.Helper()
 	for _, i := range list {
 		body, err := json.Marshal(map[string]any{"objects": []any{i}})

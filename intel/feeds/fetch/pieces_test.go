@@ -260,12 +260,11 @@ var pieceSources = map[string]func() *source1{
 	"taxii": taxiiPieces, "misp feed": mispFeedPieces, "misp search": mispSearchPieces, "otx": otxPieces,
 }
 
-// lost gives the addresses that may be missing while a place is bad. A TAXII server that
-// asks for a pause is asked for no more, and an empty object is its sign of the end: then
-// the rest of the collection may be missing, too.
+// lost gives the addresses that may be missing while a place is bad. An empty object is the
+// sign of the end of a TAXII collection: then the rest of it may be missing, too.
 func (s *source1) lost(place, kind string) []string {
 	c, _, page := strings.Cut(place, " ")
-	if s.feed.TAXII != nil && page && (strings.HasPrefix(kind, "429") || strings.HasSuffix(kind, "with a pause") || kind == "empty object") {
+	if s.feed.TAXII != nil && page && kind == "empty object" {
 		place = c
 	}
 	return s.of(place)

@@ -77,7 +77,7 @@ func (p *pieces) fail(ctx context.Context, err error) error {
 	if p.first == nil {
 		p.first = err
 	}
-	if e, ok := errors.AsType[*client.StatusError](err); ok && (e.RetryAfter > 0 || e.Code == http.StatusTooManyRequests) {
+	if isPause(err) {
 		if !p.waited || p.paused == nil && p.good > 0 {
 			return err // the provider asks for a pause
 		}
@@ -90,6 +90,12 @@ func (p *pieces) fail(ctx context.Context, err error) error {
 		return fmt.Errorf("%w (%w)", err, errFailed)
 	}
 	return nil
+}
+
+// isPause reports whether an error is the provider's request for a pause.
+func isPause(err error) bool {
+	e, ok := errors.AsType[*client.StatusError](err)
+	return ok && (e.RetryAfter > 0 || e.Code == http.StatusTooManyRequests)
 }
 
 // name remembers a bad piece.

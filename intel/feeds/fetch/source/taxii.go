@@ -422,7 +422,9 @@ func (t *taxiiReading) objectsPage(ctx context.Context, at string, p *taxiiPlace
 
 // mayGoBeyond reports whether a way around a page is to be looked for: it has failed for
 // some time, or is known to, and the error is about what it holds, rather than about the
-// collection, who asks or the whole source.
+// collection, who asks or the whole source. The request for a pause is taken for one that
+// the page makes once pauses were made in vain; whether it is, the rest of the collection
+// shows.
 func (t *taxiiReading) mayGoBeyond(ctx context.Context, p *taxiiPlace, err error) bool {
 	if ctx.Err() != nil || client.NeverReached(err) || errors.Is(err, errTooMany) || p.Skipped {
 		return false
@@ -431,8 +433,7 @@ func (t *taxiiReading) mayGoBeyond(ctx context.Context, p *taxiiPlace, err error
 	if p.Missed == nil && (failed < giveUpAfter || t.start.Sub(p.Beyond) < beyondEvery) {
 		return false
 	}
-	e, ok := errors.AsType[*client.StatusError](err)
-	return !ok || e.RetryAfter == 0 && e.Code != http.StatusTooManyRequests
+	return !isPause(err) || t.waited || p.Missed != nil
 }
 
 // beyondEvery is how often a way around is looked for in vain.
