@@ -1,16 +1,15 @@
 package fetch
 
 import (
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source/misp"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
-	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
-	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
 // firstFeeds has a feed of every kind that is fetched.
@@ -35,7 +34,7 @@ func TestFirstReadingFails(t *testing.T) {
 				switch {
 				case r.URL.Path == "/taxii2/":
 					serves(`{"id":"91a7b528-80eb-42ed-a74d-c6fbd5a26116","title":"c","can_read":true}`)(rw, r)
-				case strings.HasSuffix(r.URL.Path, source.ManifestName):
+				case strings.HasSuffix(r.URL.Path, misp.ManifestName):
 					serves(`{"5a1e7c2e-0000-4000-8000-000000000001":{"timestamp":"1700000000"}}`)(rw, r)
 				default:
 					fails(500)(rw, r)

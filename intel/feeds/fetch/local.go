@@ -12,6 +12,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source/misp"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
@@ -133,7 +134,7 @@ func dropped(d *store.Disk, dir string) ([]string, error) {
 	if err != nil {
 		return nil, short(dir, err)
 	}
-	isMISP := slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == source.ManifestName })
+	isMISP := slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == misp.ManifestName })
 	var out []string
 	for _, e := range entries {
 		name := e.Name()
@@ -142,7 +143,7 @@ func dropped(d *store.Disk, dir string) ([]string, error) {
 			continue
 		case slices.Contains([]string{".tmp", ".part", ".swp", ".filepart"}, filepath.Ext(name)):
 			continue
-		case isMISP && (name == source.ManifestName || filepath.Ext(name) != ".json"):
+		case isMISP && (name == misp.ManifestName || filepath.Ext(name) != ".json"):
 			continue
 		}
 		out = append(out, filepath.Join(dir, name))

@@ -3,15 +3,14 @@ package fetch
 import (
 	"encoding/json"
 	"fmt"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source/misp"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
-	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 )
 
 // mispEvent makes an event with addresses.
@@ -40,7 +39,7 @@ func (d *mispDir) put(n int, stamp time.Time, addrs ...string) {
 
 func (d *mispDir) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	name := strings.TrimPrefix(r.URL.Path, "/feed/")
-	if name == source.ManifestName {
+	if name == misp.ManifestName {
 		m := map[string]any{"../../etc/passwd": map[string]string{"timestamp": "1"}}
 		sum := int64(0)
 		for id, at := range d.stamps {
@@ -118,12 +117,12 @@ func TestMISPFeed(t *testing.T) {
 // TestMISPFeedCorpus serves the feed directory of the corpus.
 func TestMISPFeedCorpus(t *testing.T) {
 	files := map[string][]byte{}
-	for _, name := range []string{source.ManifestName, "0f1b99ac-ceae-44ff-8073-1eafc8b8121a.json", "4fbed53c-195e-462b-8bbe-6a65b1ca28e3.json"} {
+	for _, name := range []string{misp.ManifestName, "0f1b99ac-ceae-44ff-8073-1eafc8b8121a.json", "4fbed53c-195e-462b-8bbe-6a65b1ca28e3.json"} {
 		files["/"+name] = corpus(t, "misp-feed/"+name)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, func(rw http.ResponseWriter, r *http.Request) { _, _ = rw.Write(files[r.URL.Path]) },
-			spec.Feed{Name: "m", URL: "http://127.0.0.1/" + source.ManifestName, MISP: &spec.MISP{Source: "feed"}})
+			spec.Feed{Name: "m", URL: "http://127.0.0.1/" + misp.ManifestName, MISP: &spec.MISP{Source: "feed"}})
 		w.start()
 		w.pass(time.Minute)
 		if s := w.status(); s.Entries != 18 || s.Error != "" {

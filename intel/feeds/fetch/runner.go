@@ -13,6 +13,9 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source/misp"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source/otx"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source/taxii"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
@@ -387,7 +390,7 @@ func (r *runner) pull(ctx context.Context) (out source.Outcome, note string, err
 	r.mu.Lock()
 	j.Failures, j.Slow = r.state.Failures, r.state.Slow
 	r.mu.Unlock()
-	out, note, err = j.Pull(ctx)
+	out, note, err = pull(ctx, j)
 	r.noteBad(j.Bad)
 	r.mu.Lock()
 	r.state.Slow = j.Slow
@@ -537,4 +540,20 @@ func (r *runner) remember(d *store.Description) {
 	if err := r.save(s); err != nil {
 		r.log.Error("what was accepted of a feed is not remembered after a restart", zap.Error(err))
 	}
+}
+
+// pull reads the source by its kind. The note is for the status.
+func pull(ctx context.Context, j *source.Job) (out source.Outcome, note string, err error) {
+	switch j.Spec.Kind {
+	case spec.KindOTX:
+		return otx.Pull(ctx, j)
+	case spec.KindTAXII:
+		return taxii.Pull(ctx, j)
+	case spec.KindMISPFeed:
+		return misp.PullFeed(ctx, j)
+	case spec.KindMISPSearch:
+		return misp.PullSearch(ctx, j)
+	}
+	out, err = source.PullHTTP(ctx, j)
+	return out, "", err
 }

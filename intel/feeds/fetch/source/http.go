@@ -9,8 +9,8 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
-// pullHTTP gets a list that is one document.
-func pullHTTP(ctx context.Context, j *Job) (out Outcome, err error) {
+// PullHTTP gets a list that is one document.
+func PullHTTP(ctx context.Context, j *Job) (out Outcome, err error) {
 	c := j.Client
 	a, err := c.Get(ctx, j.question())
 	if err != nil {

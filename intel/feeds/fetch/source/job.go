@@ -1,7 +1,6 @@
 package source
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -63,30 +62,14 @@ const (
 	NotYet    Outcome = "not yet"   // the provider may not be asked so soon
 )
 
-// Pull asks the source. The note is for the status.
-func (j *Job) Pull(ctx context.Context) (out Outcome, note string, err error) {
-	switch j.Spec.Kind {
-	case spec.KindOTX:
-		return pullOTX(ctx, j)
-	case spec.KindTAXII:
-		return pullTAXII(ctx, j)
-	case spec.KindMISPFeed:
-		return pullMISPFeed(ctx, j)
-	case spec.KindMISPSearch:
-		return pullMISPSearch(ctx, j)
-	}
-	out, err = pullHTTP(ctx, j)
-	return out, "", err
-}
-
-// errTooMany ends the parsing of a document that lists more than a table may hold.
-var errTooMany = errors.New("too many entries")
+// ErrTooMany ends the parsing of a document that lists more than a table may hold.
+var ErrTooMany = errors.New("too many entries")
 
 // Take gives the function that takes the entries of a document into w, at most limit.
 func Take(w *store.Writer, limit int) func(feeds.Entry) error {
 	return func(e feeds.Entry) error {
 		if w.Entries >= limit {
-			return fmt.Errorf("%w: more than the %d of max_indicators", errTooMany, limit)
+			return fmt.Errorf("%w: more than the %d of max_indicators", ErrTooMany, limit)
 		}
 		return w.Entry(&e)
 	}

@@ -40,22 +40,22 @@ const (
 
 // Errors that end a reading.
 var (
-	errRow    = errors.New("requests in a row have failed")
+	ErrRow    = errors.New("requests in a row have failed")
 	errFailed = errors.New("too many requests have failed; the next fetch goes on")
-	errPages  = fmt.Errorf("more than %d pages; the next fetch goes on", maxPages)
+	ErrPages  = fmt.Errorf("more than %d pages; the next fetch goes on", MaxPages)
 )
 
-// pieces are what a reading has found to be bad.
-type pieces struct {
-	bad    map[string]Piece // by name, those of earlier readings too
-	first  error            // of this reading
-	row    int              // failed requests since the last good one
+// Pieces are what a reading has found to be bad.
+type Pieces struct {
+	Faulty map[string]Piece // by name, those of earlier readings too
+	First  error            // of this reading
+	Row    int              // failed requests since the last good one
 	failed int              // requests
 	good   int              // requests
-	// waited tells that readings before this one have failed, each after the pause that
+	// Waited tells that readings before this one have failed, each after the pause that
 	// the provider asked for. paused is the request for a pause that this one went past,
 	// to see whether it is about a single piece.
-	waited bool
+	Waited bool
 	paused error
 }
 
@@ -63,67 +63,67 @@ type pieces struct {
 // for one that a single piece makes.
 const pausesBefore = 2
 
-// fine notes a request that was answered well.
-func (p *pieces) fine() { p.row = 0; p.good++ }
+// Fine notes a request that was answered well.
+func (p *Pieces) Fine() { p.Row = 0; p.good++ }
 
-// fail notes a request that was not. The error, if not nil, ends the reading: it is not
+// Fail notes a request that was not. The error, if not nil, ends the reading: it is not
 // about a single piece, or too many have failed.
-func (p *pieces) fail(ctx context.Context, err error) error {
-	if ctx.Err() != nil || client.NeverReached(err) || store.IsSystem(err) || errors.Is(err, errHeld) || errors.Is(err, errTooMany) || errors.Is(err, errPages) {
+func (p *Pieces) Fail(ctx context.Context, err error) error {
+	if ctx.Err() != nil || client.NeverReached(err) || store.IsSystem(err) || errors.Is(err, ErrHeld) || errors.Is(err, ErrTooMany) || errors.Is(err, ErrPages) {
 		return err
 	}
-	p.row++
+	p.Row++
 	p.failed++
-	if p.first == nil {
-		p.first = err
+	if p.First == nil {
+		p.First = err
 	}
-	if isPause(err) {
-		if !p.waited || p.paused == nil && p.good > 0 {
+	if IsPause(err) {
+		if !p.Waited || p.paused == nil && p.good > 0 {
 			return err // the provider asks for a pause
 		}
 		p.paused = err // pauses were made, and the first answer is the same again
 	}
 	switch {
-	case p.row >= maxRow:
-		return fmt.Errorf("%w (%d %w)", err, p.row, errRow)
+	case p.Row >= maxRow:
+		return fmt.Errorf("%w (%d %w)", err, p.Row, ErrRow)
 	case p.failed >= maxFailed:
 		return fmt.Errorf("%w (%w)", err, errFailed)
 	}
 	return nil
 }
 
-// isPause reports whether an error is the provider's request for a pause.
-func isPause(err error) bool {
+// IsPause reports whether an error is the provider's request for a pause.
+func IsPause(err error) bool {
 	e, ok := errors.AsType[*client.StatusError](err)
 	return ok && (e.RetryAfter > 0 || e.Code == http.StatusTooManyRequests)
 }
 
-// name remembers a bad piece.
-func (g *reading) name(piece string, why error) {
-	text := g.c.Scrub.Text(why.Error())
-	if old, ok := g.bad[piece]; ok {
-		g.bad[piece] = Piece{piece, text, old.Since}
-	} else if len(g.bad) < maxPieces {
-		g.bad[piece] = Piece{piece, text, g.Now()}
+// Name remembers a bad piece.
+func (g *Reading) Name(piece string, why error) {
+	text := g.Client.Scrub.Text(why.Error())
+	if old, ok := g.Faulty[piece]; ok {
+		g.Faulty[piece] = Piece{piece, text, old.Since}
+	} else if len(g.Faulty) < maxPieces {
+		g.Faulty[piece] = Piece{piece, text, g.Now()}
 	}
 }
 
-// wasBad sorts pieces that were bad the last time behind the others: 1 if so, else 0.
-func (g *reading) wasBad(piece string) int {
-	if _, bad := g.bad[piece]; bad {
+// WasBad sorts pieces that were bad the last time behind the others: 1 if so, else 0.
+func (g *Reading) WasBad(piece string) int {
+	if _, bad := g.Faulty[piece]; bad {
 		return 1
 	}
 	return 0
 }
 
-// forget takes back what was said of the pieces whose names begin with prefix.
-func (g *reading) forget(prefix string) {
-	maps.DeleteFunc(g.bad, func(name string, _ Piece) bool { return strings.HasPrefix(name, prefix) })
+// Forget takes back what was said of the pieces whose names begin with prefix.
+func (g *Reading) Forget(prefix string) {
+	maps.DeleteFunc(g.Faulty, func(name string, _ Piece) bool { return strings.HasPrefix(name, prefix) })
 }
 
-// A missed is what readings of numbered pages went past: positions shift with time, so all
+// A Missed is what readings of numbered pages went past: positions shift with time, so all
 // that could hold it is read again.
-type missed struct {
+type Missed struct {
 	// From is the time of change from which the answer is read again; zero = from the
 	// beginning. Again is when, Tries how often that was in vain.
 	From  time.Time `json:"from,omitzero"`
@@ -131,8 +131,8 @@ type missed struct {
 	Tries int       `json:"tries"`
 }
 
-// due reports whether it is time to read again.
-func (m *missed) due(now time.Time) bool { return m != nil && !now.Before(m.Again) }
+// Due reports whether it is time to read again.
+func (m *Missed) Due(now time.Time) bool { return m != nil && !now.Before(m.Again) }
 
 // pagesAnInterval is how many pages may be read again in each interval for the sake of a
 // piece that stays bad.
@@ -140,16 +140,16 @@ const pagesAnInterval = 25
 
 // pauseAgain gives the pause before the next try: a minute, doubled each time, up to the
 // interval, or so long that few pages are read in vain.
-func (g *reading) pauseAgain(tries int) time.Duration {
-	most := g.Spec.Interval * time.Duration(1+g.total/pagesAnInterval)
+func (g *Reading) pauseAgain(tries int) time.Duration {
+	most := g.Spec.Interval * time.Duration(1+g.Total/pagesAnInterval)
 	pause := min(spec.FirstBackoff<<min(max(tries-1, 0), 20), most, spec.MaxWait)
 	return pause * 8 / 10 // in time for the fetch that comes by then
 }
 
-// missedNow gives, at the end of a reading that began with changes from a time (zero = from
+// MissedNow gives, at the end of a reading that began with changes from a time (zero = from
 // the beginning), what is to be read again. last is what was before, skipped means that
 // this reading has missed something.
-func (g *reading) missedNow(last *missed, from time.Time, skipped bool, now time.Time) *missed {
+func (g *Reading) MissedNow(last *Missed, from time.Time, skipped bool, now time.Time) *Missed {
 	covered := last == nil || from.IsZero() || !last.From.IsZero() && !from.After(last.From)
 	switch {
 	case !skipped && covered:
@@ -157,7 +157,7 @@ func (g *reading) missedNow(last *missed, from time.Time, skipped bool, now time
 	case !skipped:
 		return last
 	}
-	next := missed{From: from, Tries: 1}
+	next := Missed{From: from, Tries: 1}
 	if last != nil {
 		next.Tries = last.Tries + 1
 		if last.From.Before(from) {
@@ -182,12 +182,12 @@ func smallerPage(limit int) int {
 // around reads what a page that cannot be had consists of in smaller pages, down to single
 // items, and names those that cannot be had either. read takes a page of a size in; last
 // means that the answer ends there. The error ends the reading.
-func (g *reading) around(ctx context.Context, what string, page, limit int, why error, read func(page, limit int) (last bool, err error)) (last bool, err error) {
-	if err := g.fail(ctx, why); err != nil {
+func (g *Reading) around(ctx context.Context, what string, page, limit int, why error, read func(page, limit int) (last bool, err error)) (last bool, err error) {
+	if err := g.Fail(ctx, why); err != nil {
 		return false, err
 	}
 	if limit <= 1 {
-		g.name(fmt.Sprintf("%s %d", what, page), why)
+		g.Name(fmt.Sprintf("%s %d", what, page), why)
 		return false, nil
 	}
 	small := smallerPage(limit)
@@ -204,24 +204,24 @@ func (g *reading) around(ctx context.Context, what string, page, limit int, why 
 	return false, nil
 }
 
-// numbered reads one page of an answer whose pages have numbers, with a way around what
+// Numbered reads one page of an answer whose pages have numbers, with a way around what
 // cannot be had: in smaller pages, or by the next page, if that can be had. step is how
 // many pages were passed, skipped that something in them was.
-func (g *reading) numbered(ctx context.Context, what string, page, limit int, read func(page, limit int) (last bool, err error)) (last bool, step int, skipped bool, err error) {
+func (g *Reading) Numbered(ctx context.Context, what string, page, limit int, read func(page, limit int) (last bool, err error)) (last bool, step int, skipped bool, err error) {
 	last, err = read(page, limit)
 	if err == nil {
 		return last, 1, false, nil
 	}
-	why, named := err, maps.Clone(g.bad)
+	why, named := err, maps.Clone(g.Faulty)
 	last, err = g.around(ctx, what, page, limit, why, read)
-	if err == nil || !errors.Is(err, errRow) {
-		return last, 1, len(g.bad) != len(named), err
+	if err == nil || !errors.Is(err, ErrRow) {
+		return last, 1, len(g.Faulty) != len(named), err
 	}
 	next, nextErr := read(page+1, limit)
-	g.bad = named
+	g.Faulty = named
 	if nextErr != nil {
 		return false, 0, false, err
 	}
-	g.name(fmt.Sprintf("%s %d to %d", what, (page-1)*limit+1, page*limit), why)
+	g.Name(fmt.Sprintf("%s %d to %d", what, (page-1)*limit+1, page*limit), why)
 	return next, 2, true, nil
 }

@@ -23,46 +23,45 @@ import (
 const (
 	maxPendingEntries = 50_000
 	maxPendingPages   = 25
-	// maxPages ends a reading that does not end by itself; the next one goes on.
-	maxPages = 2_000
-	// fullEvery is how often such a source is read from the beginning: some removals
+	// MaxPages ends a reading that does not end by itself; the next one goes on.
+	MaxPages = 2_000
+	// FullEvery is how often such a source is read from the beginning: some removals
 	// are announced nowhere.
-	fullEvery = 7 * 24 * time.Hour
-	// overlap covers what was changed while the last reading went on.
-	overlap = 10 * time.Minute
+	FullEvery = 7 * 24 * time.Hour
+	// Overlap covers what was changed while the last reading went on.
+	Overlap = 10 * time.Minute
 )
 
-// A reading is one attempt to catch up with a source that is read piece by piece. It
+// A Reading is one attempt to catch up with a source that is read piece by piece. It
 // collects what has changed and makes generations of it.
-type reading struct {
+type Reading struct {
 	*Job
-	c     *client.Client
-	known map[string]store.Object // objects of the copy in use and of this reading
-	delta *store.Delta
-	pieces
+	Known map[string]store.Object // objects of the copy in use and of this reading
+	Delta *store.Delta
+	Pieces
 	parsed store.Parsed
 	pages  int // since the last commit
-	total  int
-	// first is set while the source has never been read to its end.
-	first   bool
+	Total  int
+	// First is set while the source has never been read to its end.
+	First   bool
 	anew    bool // the copy in use is out of reach and not built upon
-	grows   bool // pieces may come that were missing
+	Grows   bool // pieces may come that were missing
 	outcome Outcome
 }
 
-func newReading(j *Job) (*reading, error) {
-	g := &reading{Job: j, c: j.Client, known: make(map[string]store.Object), delta: store.NewDelta(), anew: j.Copy.Anew(), outcome: Unchanged}
+func NewReading(j *Job) (*Reading, error) {
+	g := &Reading{Job: j, Known: make(map[string]store.Object), Delta: store.NewDelta(), anew: j.Copy.Anew(), outcome: Unchanged}
 	if err := g.objects(); err != nil {
 		return nil, err
 	}
-	g.bad = maps.Clone(j.Bad)
-	g.grows = len(g.bad) > 0
-	g.waited = j.Failures > pausesBefore // the one that has begun counts
+	g.Faulty = maps.Clone(j.Bad)
+	g.Grows = len(g.Faulty) > 0
+	g.Waited = j.Failures > pausesBefore // the one that has begun counts
 	return g, nil
 }
 
 // objects reads the objects of the copy in use.
-func (g *reading) objects() error {
+func (g *Reading) objects() error {
 	if g.anew {
 		return nil
 	}
@@ -71,46 +70,46 @@ func (g *reading) objects() error {
 		return err
 	}
 	defer in.Close()
-	return in.Each(func(o store.Object) error { g.known[o.ID] = o; return nil }, nil)
+	return in.Each(func(o store.Object) error { g.Known[o.ID] = o; return nil }, nil)
 }
 
-// lastCursor reads the cursor of the copy in use.
-func (g *reading) lastCursor(v any) {
+// LastCursor reads the cursor of the copy in use.
+func (g *Reading) LastCursor(v any) {
 	if !g.anew {
 		g.Copy.InUse().DecodeCursor(v)
 	}
 }
 
-// An envelope is what an answer of such a source says beside its objects.
-type envelope struct {
+// An Envelope is what an answer of such a source says beside its objects.
+type Envelope struct {
 	store.Page
-	seen   []feeds.Object
-	more   bool
-	next   string
-	header func(string) string
-	// nothing tells that the document is an empty object.
-	nothing bool
+	Seen   []feeds.Object
+	More   bool
+	Next   string
+	Header func(string) string
+	// Nothing tells that the document is an empty object.
+	Nothing bool
 }
 
-// ask gets one page and parses it.
-func (g *reading) ask(ctx context.Context, q client.Request, opts feeds.Options) (envelope, error) {
-	a, err := g.c.Get(ctx, q)
+// Ask gets one page and parses it.
+func (g *Reading) Ask(ctx context.Context, q client.Request, opts feeds.Options) (Envelope, error) {
+	a, err := g.Client.Get(ctx, q)
 	if err != nil {
-		return envelope{}, err
+		return Envelope{}, err
 	}
 	defer a.Close()
-	e := envelope{header: a.Header.Get}
+	e := Envelope{Header: a.Header.Get}
 	body := bufio.NewReader(a.Body)
-	e.nothing = isEmptyObject(body)
-	if opts.Format != "stix" && e.nothing { // which is an answer in TAXII alone
+	e.Nothing = isEmptyObject(body)
+	if opts.Format != "stix" && e.Nothing { // which is an answer in TAXII alone
 		return e, errors.New("an empty object is no answer")
 	}
 	opts.MaxBytes = g.Spec.MaxBytes
-	opts.Seen = func(o feeds.Object) { e.seen = append(e.seen, o) }
+	opts.Seen = func(o feeds.Object) { e.Seen = append(e.Seen, o) }
 	opts.Now = g.Now()
 	report, err := feeds.Parse(body, opts, func(entry feeds.Entry) error {
 		if len(e.Entries) >= g.MaxIndicators {
-			return fmt.Errorf("%w: more than the %d of max_indicators", errTooMany, g.MaxIndicators)
+			return fmt.Errorf("%w: more than the %d of max_indicators", ErrTooMany, g.MaxIndicators)
 		}
 		e.Entries = append(e.Entries, entry)
 		return nil
@@ -118,18 +117,18 @@ func (g *reading) ask(ctx context.Context, q client.Request, opts feeds.Options)
 	if err != nil {
 		return e, err
 	}
-	n := len(g.known)
-	for _, o := range e.seen {
-		if _, known := g.known[o.ID]; !known {
+	n := len(g.Known)
+	for _, o := range e.Seen {
+		if _, known := g.Known[o.ID]; !known {
 			n++
 		}
 	}
 	if limit := g.MaxObjects; n > limit {
-		return e, fmt.Errorf("%w: more than the %d of fetch.max_objects; the rest is not read", errTooMany, limit)
+		return e, fmt.Errorf("%w: more than the %d of fetch.max_objects; the rest is not read", ErrTooMany, limit)
 	}
-	g.fine()
-	g.parsed.Add(store.ParsedOf(report, g.c.Scrub.Text))
-	e.more, e.next = report.More, report.Next
+	g.Fine()
+	g.parsed.Add(store.ParsedOf(report, g.Client.Scrub.Text))
+	e.More, e.Next = report.More, report.Next
 	return e, nil
 }
 
@@ -139,48 +138,48 @@ func isEmptyObject(body *bufio.Reader) bool {
 	return err != nil && string(bytes.Join(bytes.Fields(head), nil)) == "{}"
 }
 
-// apply takes a page in. What says only what is known already is left out, so that
+// Apply takes a page in. What says only what is known already is left out, so that
 // readings that overlap change nothing.
-func (g *reading) apply(p store.Page) {
+func (g *Reading) Apply(p store.Page) {
 	same := make(map[string]bool)
 	p.Objects = slices.DeleteFunc(p.Objects, func(o store.Object) bool {
-		known, ok := g.known[o.ID]
+		known, ok := g.Known[o.ID]
 		same[o.ID] = ok && o.Modified != 0 && known == o && !p.Partial[o.ID]
 		return same[o.ID]
 	})
 	p.Entries = slices.DeleteFunc(p.Entries, func(e feeds.Entry) bool { return same[e.NativeID] })
 	for _, o := range p.Objects {
-		g.known[o.ID] = o
+		g.Known[o.ID] = o
 	}
 	for _, id := range p.Removed {
-		delete(g.known, id)
+		delete(g.Known, id)
 	}
-	g.delta.Apply(p)
+	g.Delta.Apply(p)
 	g.pages++
-	g.total++
+	g.Total++
 }
 
-// full reports whether it is time to commit.
-func (g *reading) full() bool {
-	return g.pages >= maxPendingPages || len(g.delta.Entries) >= maxPendingEntries || len(g.delta.Objects) >= maxPendingEntries
+// Full reports whether it is time to commit.
+func (g *Reading) Full() bool {
+	return g.pages >= maxPendingPages || len(g.Delta.Entries) >= maxPendingEntries || len(g.Delta.Objects) >= maxPendingEntries
 }
 
-// errHeld ends a reading of which a part was held back.
-var errHeld = errors.New("held back")
+// ErrHeld ends a reading of which a part was held back.
+var ErrHeld = errors.New("held back")
 
-// commit makes a generation of the copy in use and what has changed since, with the
+// Commit makes a generation of the copy in use and what has changed since, with the
 // place to go on from. It is errHeld when a guard minds.
-func (g *reading) commit(cursor any) error {
+func (g *Reading) Commit(cursor any) error {
 	text, err := json.Marshal(cursor)
 	if err != nil {
 		return err
 	}
 	good := g.Copy.InUse()
 	same := good != nil && string(good.Cursor) == string(text)
-	if good == nil && !g.Copy.Lost() && (g.first || g.good == 0 && g.pieces.first != nil) {
+	if good == nil && !g.Copy.Lost() && (g.First || g.good == 0 && g.Pieces.First != nil) {
 		same = true // a first reading of which nothing has come is no copy
 	}
-	if g.delta.Empty() && same {
+	if g.Delta.Empty() && same {
 		return nil
 	}
 	var old *store.Reader
@@ -198,41 +197,41 @@ func (g *reading) commit(cursor any) error {
 		return err
 	}
 	defer w.Discard()
-	if err := g.delta.Merge(old, w); err != nil {
+	if err := g.Delta.Merge(old, w); err != nil {
 		return err
 	}
 	if w.Entries > g.MaxIndicators {
-		return fmt.Errorf("%w: more than the %d of max_indicators", errTooMany, g.MaxIndicators)
+		return fmt.Errorf("%w: more than the %d of max_indicators", ErrTooMany, g.MaxIndicators)
 	}
-	return g.settle(w, store.Description{Cursor: text, Parsed: g.parsed, Partial: g.first, Grows: g.grows || g.first})
+	return g.settle(w, store.Description{Cursor: text, Parsed: g.parsed, Partial: g.First, Grows: g.Grows || g.First})
 }
 
-func (g *reading) settle(w *store.Writer, d store.Description) error {
+func (g *Reading) settle(w *store.Writer, d store.Description) error {
 	d.Parsed.Verdict = feeds.OK // pages may be empty, what counts is the whole
 	out, err := g.Copy.Settle(w, d, -1)
 	if err != nil {
 		return err
 	}
-	g.delta, g.pages = store.NewDelta(), 0
+	g.Delta, g.pages = store.NewDelta(), 0
 	g.outcome = out
 	if out == HeldBack {
-		return errHeld
+		return ErrHeld
 	}
 	return nil
 }
 
-// done gives the outcome of a reading that ended with err, after a last commit. Nothing
+// Done gives the outcome of a reading that ended with err, after a last commit. Nothing
 // but failures are one of the source.
-func (g *reading) done(err error) (Outcome, error) {
-	g.Bad = g.bad
+func (g *Reading) Done(err error) (Outcome, error) {
+	g.Bad = g.Faulty
 	if err == nil && g.good == 0 {
-		err = g.pieces.first
+		err = g.Pieces.First
 	}
 	if err == nil {
 		err = g.paused // what comes by then is in use, and the pause is made
 	}
 	switch {
-	case errors.Is(err, errHeld):
+	case errors.Is(err, ErrHeld):
 		return HeldBack, nil
 	case err != nil:
 		return Failed, err
@@ -240,18 +239,18 @@ func (g *reading) done(err error) (Outcome, error) {
 	return g.outcome, nil
 }
 
-// keep commits what was read before an error, so that the next attempt goes on
+// Keep commits what was read before an error, so that the next attempt goes on
 // there.
-func (g *reading) keep(cursor any, err error) error {
-	if e := g.commit(cursor); e != nil {
+func (g *Reading) Keep(cursor any, err error) error {
+	if e := g.Commit(cursor); e != nil {
 		return e
 	}
 	return err
 }
 
-// getJSON decodes a small document of a service.
-func (g *reading) getJSON(ctx context.Context, q client.Request, v any) error {
-	a, err := g.c.Get(ctx, q)
+// GetJSON decodes a small document of a service.
+func (g *Reading) GetJSON(ctx context.Context, q client.Request, v any) error {
+	a, err := g.Client.Get(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -266,9 +265,9 @@ func (g *reading) getJSON(ctx context.Context, q client.Request, v any) error {
 	return nil
 }
 
-// sameBase makes sure that a link of the service leads to the service: its key goes
+// SameBase makes sure that a link of the service leads to the service: its key goes
 // with it.
-func (g *reading) sameBase(link string) error {
+func (g *Reading) SameBase(link string) error {
 	u, err := url.Parse(link)
 	base, baseErr := url.Parse(string(g.Spec.URL))
 	if err != nil || baseErr != nil || u.Scheme != base.Scheme || !client.SameHost(u, base) {
@@ -277,8 +276,8 @@ func (g *reading) sameBase(link string) error {
 	return nil
 }
 
-// withQuery gives a URL with further parameters.
-func withQuery(base string, set map[string]string) string {
+// WithQuery gives a URL with further parameters.
+func WithQuery(base string, set map[string]string) string {
 	u, err := url.Parse(base)
 	if err != nil {
 		return base
@@ -291,8 +290,8 @@ func withQuery(base string, set map[string]string) string {
 	return u.String()
 }
 
-// objectOf makes an object of what the parser has seen.
-func objectOf(o feeds.Object, group string, round uint32) store.Object {
+// ObjectOf makes an object of what the parser has seen.
+func ObjectOf(o feeds.Object, group string, round uint32) store.Object {
 	out := store.Object{ID: o.ID, Group: group, Round: round}
 	if !o.Modified.IsZero() {
 		out.Modified = o.Modified.UnixNano()
@@ -308,9 +307,9 @@ func Latest(a, b time.Time) time.Time {
 	return a
 }
 
-// goneFrom makes the test for objects that a complete reading has not met: finished
+// GoneFrom makes the test for objects that a complete reading has not met: finished
 // has the round of each group that was read to its end.
-func goneFrom(finished map[string]uint32) func(store.Object) bool {
+func GoneFrom(finished map[string]uint32) func(store.Object) bool {
 	if len(finished) == 0 {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package source
+package misp
 
 import (
 	"cmp"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
@@ -55,34 +56,38 @@ func (m *manifestEntry) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// A reading is one attempt to catch up with a feed or an instance.
+type reading struct{ *source.Reading }
+
 // isUUID tells the names of events: nothing else of a manifest gets into a URL.
 var isUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`).MatchString
 
-// pullMISPFeed reads the events of a feed directory that are new or have changed by
+// PullFeed reads the events of a feed directory that are new or have changed by
 // the manifest, and drops those that have gone from it.
-func pullMISPFeed(ctx context.Context, j *Job) (Outcome, string, error) {
-	g, err := newReading(j)
+func PullFeed(ctx context.Context, j *source.Job) (source.Outcome, string, error) {
+	r, err := source.NewReading(j)
 	if err != nil {
-		return Failed, "", err
+		return source.Failed, "", err
 	}
+	g := &reading{r}
 	manifest, d, err := g.manifest(ctx)
 	if err != nil || manifest == nil {
 		if err == nil {
 			out, err := j.Copy.Unchanged()
 			return out, "", err
 		}
-		return Failed, "", err
+		return source.Failed, "", err
 	}
 	var gone store.Page
-	for id := range g.known {
+	for id := range g.Known {
 		if _, ok := manifest[id]; !ok {
 			gone.Removed = append(gone.Removed, id)
 		}
 	}
 	if len(gone.Removed) > 0 {
-		g.apply(gone)
+		g.Apply(gone)
 	}
-	out, err := g.done(g.events(ctx, manifest, d))
+	out, err := g.Done(g.events(ctx, manifest, d))
 	return out, "", err
 }
 
@@ -97,9 +102,9 @@ type mispFeedCursor struct {
 // manifest gets the list of events; nil when it has not changed.
 func (g *reading) manifest(ctx context.Context) (map[string]manifestEntry, mispFeedCursor, error) {
 	var last, now mispFeedCursor
-	g.lastCursor(&last)
-	g.first = !last.Complete
-	a, err := g.c.Get(ctx, client.Request{URL: g.dirURL() + ManifestName, ETag: last.ETag, Modified: last.LastModified})
+	g.LastCursor(&last)
+	g.First = !last.Complete
+	a, err := g.Client.Get(ctx, client.Request{URL: g.dirURL() + ManifestName, ETag: last.ETag, Modified: last.LastModified})
 	if err != nil {
 		return nil, now, err
 	}
@@ -108,8 +113,8 @@ func (g *reading) manifest(ctx context.Context) (map[string]manifestEntry, mispF
 		return nil, now, nil
 	}
 	m := make(map[string]manifestEntry)
-	if len(g.known) > 0 {
-		g.fine() // it stands by what is in force
+	if len(g.Known) > 0 {
+		g.Fine() // it stands by what is in force
 	}
 	if err := decodeManifest(json.NewDecoder(http.MaxBytesReader(nil, a.Body, g.Spec.MaxBytes)), m); err != nil {
 		return nil, now, fmt.Errorf("%s: %w", ManifestName, err)
@@ -141,45 +146,45 @@ func (g *reading) events(ctx context.Context, manifest map[string]manifestEntry,
 		if maxAge := g.Spec.MaxAge; maxAge > 0 && m.Timestamp.Unix() > 0 && g.Now().Sub(m.Timestamp.Time) > maxAge {
 			continue // nothing of it could be in force
 		}
-		if known, ok := g.known[id]; !ok || known.Modified < m.Timestamp.UnixNano() {
+		if known, ok := g.Known[id]; !ok || known.Modified < m.Timestamp.UnixNano() {
 			wanted = append(wanted, id)
 		}
 	}
-	for name := range g.bad {
+	for name := range g.Faulty {
 		id, _ := strings.CutPrefix(name, eventPiece)
 		if _, ok := manifest[id]; !ok || !slices.Contains(wanted, id) {
-			delete(g.bad, name)
+			delete(g.Faulty, name)
 		}
 	}
 	slices.SortFunc(wanted, func(a, b string) int {
-		return cmp.Or(g.wasBad(eventPiece+a)-g.wasBad(eventPiece+b), manifest[a].Timestamp.Compare(manifest[b].Timestamp.Time), strings.Compare(a, b))
+		return cmp.Or(g.WasBad(eventPiece+a)-g.WasBad(eventPiece+b), manifest[a].Timestamp.Compare(manifest[b].Timestamp.Time), strings.Compare(a, b))
 	})
 	var last mispFeedCursor
-	g.lastCursor(&last)
+	g.LastCursor(&last)
 	last.ETag, last.LastModified = "", "" // not before all events are here
 	for _, id := range wanted {
 		if err := g.event(ctx, id, manifest[id].Timestamp.Time); err != nil {
-			stop := g.fail(ctx, err)
+			stop := g.Fail(ctx, err)
 			if ctx.Err() == nil && !client.NeverReached(err) {
-				g.name(eventPiece+id, err)
+				g.Name(eventPiece+id, err)
 			}
 			if stop != nil {
-				return g.keep(last, fmt.Errorf("event %s: %w", id, stop))
+				return g.Keep(last, fmt.Errorf("event %s: %w", id, stop))
 			}
 			continue
 		}
-		delete(g.bad, eventPiece+id)
-		if g.full() {
-			if err := g.commit(last); err != nil {
+		delete(g.Faulty, eventPiece+id)
+		if g.Full() {
+			if err := g.Commit(last); err != nil {
 				return err
 			}
 		}
 	}
-	g.first = false
-	if len(g.bad) > 0 {
+	g.First = false
+	if len(g.Faulty) > 0 {
 		done.ETag, done.LastModified = "", "" // the manifest is asked for again with them
 	}
-	return g.commit(done)
+	return g.Commit(done)
 }
 
 // eventPiece is how the names of bad events begin.
@@ -188,18 +193,18 @@ const eventPiece = "event "
 // event gets one event. Its time is that of the manifest, which it is compared with.
 func (g *reading) event(ctx context.Context, id string, modified time.Time) error {
 	at := g.dirURL() + id + ".json"
-	e, err := g.ask(ctx, client.Request{URL: at}, feeds.Options{Format: "misp"})
+	e, err := g.Ask(ctx, client.Request{URL: at}, feeds.Options{Format: "misp"})
 	if err != nil {
 		return err
 	}
-	if len(e.seen) == 0 {
+	if len(e.Seen) == 0 {
 		return errors.New("there is no event in it")
 	}
 	for i := range e.Entries {
 		e.Entries[i].NativeID, e.Entries[i].Ref = id, spec.RedactURL(at)
 	}
 	e.Objects = []store.Object{{ID: id, Modified: modified.UnixNano()}}
-	g.apply(e.Page)
+	g.Apply(e.Page)
 	return nil
 }
 
@@ -213,9 +218,9 @@ type mispCursor struct {
 	FullDone time.Time `json:"full_done,omitzero"`
 	// From is the time of change that the reading under way began with, Skipped is set when
 	// a part of it could not be read, Missed is what readings before it could not.
-	From    time.Time `json:"reading_from,omitzero"`
-	Skipped bool      `json:"skipped,omitempty"`
-	Missed  *missed   `json:"missed,omitempty"`
+	From    time.Time      `json:"reading_from,omitzero"`
+	Skipped bool           `json:"skipped,omitempty"`
+	Missed  *source.Missed `json:"missed,omitempty"`
 }
 
 // mispQuery is the body of a search for events.
@@ -229,21 +234,22 @@ type mispQuery struct {
 	Page         int                 `json:"page"`
 }
 
-// pullMISPSearch asks an instance for the events that have changed since the last
+// PullSearch asks an instance for the events that have changed since the last
 // time, page by page, from the beginning once a week: deletions are not told.
-func pullMISPSearch(ctx context.Context, j *Job) (Outcome, string, error) {
-	g, err := newReading(j)
+func PullSearch(ctx context.Context, j *source.Job) (source.Outcome, string, error) {
+	r, err := source.NewReading(j)
 	if err != nil {
-		return Failed, "", err
+		return source.Failed, "", err
 	}
+	g := &reading{r}
 	var cur mispCursor
-	g.lastCursor(&cur)
+	g.LastCursor(&cur)
 	start := j.Now()
 	if cur.Page == 0 {
 		cur.Page, cur.Pending = 1, time.Time{}
-		cur.Full = cur.FullDone.IsZero() || start.Sub(cur.FullDone) >= fullEvery
+		cur.Full = cur.FullDone.IsZero() || start.Sub(cur.FullDone) >= source.FullEvery
 		cur.From, cur.Skipped = cur.Since, false
-		if cur.Missed.due(start) {
+		if cur.Missed.Due(start) {
 			cur.From = cur.Missed.From
 		}
 		cur.Full = cur.Full || cur.From.IsZero()
@@ -251,15 +257,15 @@ func pullMISPSearch(ctx context.Context, j *Job) (Outcome, string, error) {
 			cur.Round++
 			cur.From = time.Time{}
 		}
-		if cur.Full || cur.Missed.due(start) {
-			g.forget(searchPiece)
+		if cur.Full || cur.Missed.Due(start) {
+			g.Forget(searchPiece)
 		}
 	}
 	if cur.From.IsZero() && !cur.Full {
 		cur.From = cur.Since // a reading that an earlier version has broken off
 	}
-	g.first = cur.FullDone.IsZero()
-	out, err := g.done(g.search(ctx, cur, start))
+	g.First = cur.FullDone.IsZero()
+	out, err := g.Done(g.search(ctx, cur, start))
 	return out, "", err
 }
 
@@ -270,58 +276,58 @@ func (g *reading) search(ctx context.Context, cur mispCursor, start time.Time) e
 		if err != nil {
 			return false, err
 		}
-		e, err := g.ask(ctx, client.Request{URL: base + "/events/restSearch", Body: string(body)},
+		e, err := g.Ask(ctx, client.Request{URL: base + "/events/restSearch", Body: string(body)},
 			feeds.Options{Format: "misp", BaseURL: spec.RedactURL(base)})
 		if err != nil {
 			return false, err
 		}
-		for _, seen := range e.seen {
-			cur.Pending = Latest(cur.Pending, seen.Modified)
-			e.Objects = append(e.Objects, objectOf(seen, "", cur.Round))
+		for _, seen := range e.Seen {
+			cur.Pending = source.Latest(cur.Pending, seen.Modified)
+			e.Objects = append(e.Objects, source.ObjectOf(seen, "", cur.Round))
 		}
-		g.apply(e.Page)
-		return len(e.seen) == 0, nil
+		g.Apply(e.Page)
+		return len(e.Seen) == 0, nil
 	}
 	limit := cmp.Or(g.Spec.MISP.Limit, mispLimit)
 	for safe := cur; ; {
-		if g.row == 0 {
+		if g.Row == 0 {
 			safe = cur
 		}
-		last, step, skipped, err := g.numbered(ctx, searchPiece, cur.Page, limit, read)
+		last, step, skipped, err := g.Numbered(ctx, searchPiece, cur.Page, limit, read)
 		if err != nil {
-			if errors.Is(err, errRow) {
+			if errors.Is(err, source.ErrRow) {
 				cur = safe
 			}
-			return g.keep(cur, err)
+			return g.Keep(cur, err)
 		}
 		cur.Skipped = cur.Skipped || skipped
 		if last {
 			break
 		}
 		cur.Page += step
-		if g.total >= maxPages {
-			return g.keep(cur, errPages)
+		if g.Total >= source.MaxPages {
+			return g.Keep(cur, source.ErrPages)
 		}
-		if g.full() {
-			if err := g.commit(cur); err != nil {
+		if g.Full() {
+			if err := g.Commit(cur); err != nil {
 				return err
 			}
 		}
 	}
-	cur.Since = Latest(cur.Since, cur.Pending)
+	cur.Since = source.Latest(cur.Since, cur.Pending)
 	if cur.Full {
 		if !cur.Skipped {
-			g.delta.Gone = goneFrom(map[string]uint32{"": cur.Round})
+			g.Delta.Gone = source.GoneFrom(map[string]uint32{"": cur.Round})
 		}
 		cur.FullDone = start
 	}
-	cur.Missed = g.missedNow(cur.Missed, cur.From, cur.Skipped, start)
+	cur.Missed = g.MissedNow(cur.Missed, cur.From, cur.Skipped, start)
 	if cur.Missed == nil {
-		g.forget(searchPiece)
+		g.Forget(searchPiece)
 	}
 	cur.Page, cur.Pending, cur.Full, cur.From, cur.Skipped = 0, time.Time{}, false, time.Time{}, false
-	g.first = false
-	return g.commit(cur)
+	g.First = false
+	return g.Commit(cur)
 }
 
 // searchPiece is how the names of bad events of a search begin.
@@ -337,7 +343,7 @@ func (g *reading) query(cur mispCursor, page, limit int) mispQuery {
 		Page:         page,
 	}
 	if !cur.Full && !cur.From.IsZero() {
-		q.Timestamp = cur.From.Add(-overlap).Unix()
+		q.Timestamp = cur.From.Add(-source.Overlap).Unix()
 	}
 	return q
 }

@@ -1,4 +1,4 @@
-package source
+package otx
 
 import (
 	"cmp"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
@@ -55,9 +56,9 @@ type otxCursor struct {
 	Events time.Time `json:"events,omitzero"`
 	// From is the time of change that the reading under way began with, Skipped is set when
 	// a part of it could not be read, Missed is what readings before it could not.
-	From    time.Time `json:"reading_from,omitzero"`
-	Skipped bool      `json:"skipped,omitempty"`
-	Missed  *missed   `json:"missed,omitempty"`
+	From    time.Time      `json:"reading_from,omitzero"`
+	Skipped bool           `json:"skipped,omitempty"`
+	Missed  *source.Missed `json:"missed,omitempty"`
 	// Cut are pulses, by id, of which a page has a part of the indicators and the rest
 	// could not be had.
 	Cut map[string]cutPulse `json:"cut,omitempty"`
@@ -79,9 +80,9 @@ const (
 	maxCut = 200
 )
 
-// An otxReading is one attempt to catch up with an account.
-type otxReading struct {
-	*reading
+// An reading is one attempt to catch up with an account.
+type reading struct {
+	*source.Reading
 	cur      otxCursor
 	start    time.Time
 	note     string
@@ -90,29 +91,29 @@ type otxReading struct {
 	tried    map[string]bool // pulses whose rest was asked for
 }
 
-// pullOTX reads what has changed in an account since the last time: page by page,
+// Pull reads what has changed in an account since the last time: page by page,
 // going on where the last reading broke off, from the beginning once a week.
-func pullOTX(ctx context.Context, j *Job) (Outcome, string, error) {
-	g, err := newReading(j)
+func Pull(ctx context.Context, j *source.Job) (source.Outcome, string, error) {
+	g, err := source.NewReading(j)
 	if err != nil {
-		return Failed, "", err
+		return source.Failed, "", err
 	}
-	o := &otxReading{reading: g, start: j.Now()}
-	o.lastCursor(&o.cur)
+	o := &reading{Reading: g, start: j.Now()}
+	o.LastCursor(&o.cur)
 	o.tried = make(map[string]bool)
 	if o.cur.Cut == nil {
 		o.cur.Cut = make(map[string]cutPulse)
 	}
 	err = o.run(ctx)
-	out, err := g.done(err)
+	out, err := g.Done(err)
 	return out, o.note, err
 }
 
-func (o *otxReading) run(ctx context.Context) error {
-	if o.cur.Next == "" || o.sameBase(o.cur.Next) != nil {
+func (o *reading) run(ctx context.Context) error {
+	if o.cur.Next == "" || o.SameBase(o.cur.Next) != nil {
 		o.begin()
 	}
-	o.first = o.cur.FullDone.IsZero()
+	o.First = o.cur.FullDone.IsZero()
 	o.events(ctx)
 	if o.cur.Next == "" {
 		o.begin() // an event may have asked for a full reading
@@ -122,41 +123,41 @@ func (o *otxReading) run(ctx context.Context) error {
 		o.Slow = 0
 		return nil
 	}
-	if errors.Is(err, errHeld) || ctx.Err() != nil || !isOverload(err) {
+	if errors.Is(err, source.ErrHeld) || ctx.Err() != nil || !isOverload(err) {
 		return err
 	}
 	return o.insteadOf(ctx, err)
 }
 
 // begin decides what kind of reading starts.
-func (o *otxReading) begin() {
+func (o *reading) begin() {
 	o.cur.Next, o.cur.Pending = "", time.Time{}
 	o.cur.From, o.cur.Skipped = o.cur.Since, false
-	if o.cur.Missed.due(o.start) {
+	if o.cur.Missed.Due(o.start) {
 		o.cur.From = o.cur.Missed.From
-		o.forget(pagePiece)
+		o.Forget(pagePiece)
 	}
-	o.cur.Full = o.cur.Stale || o.cur.FullDone.IsZero() || o.start.Sub(o.cur.FullDone) >= fullEvery || o.cur.From.IsZero()
+	o.cur.Full = o.cur.Stale || o.cur.FullDone.IsZero() || o.start.Sub(o.cur.FullDone) >= source.FullEvery || o.cur.From.IsZero()
 	if o.cur.Full {
 		o.cur.Round++
 		o.cur.From = time.Time{}
-		o.forget(pagePiece)
+		o.Forget(pagePiece)
 	}
 	o.cur.Next = o.firstPage()
 }
 
-func (o *otxReading) firstPage() string {
+func (o *reading) firstPage() string {
 	set := map[string]string{"limit": strconv.Itoa(o.limit()), "page": "1"}
 	if !o.cur.Full {
-		set["modified_since"] = o.cur.From.Add(-overlap).UTC().Format(otxTime)
+		set["modified_since"] = o.cur.From.Add(-source.Overlap).UTC().Format(otxTime)
 	}
-	return withQuery(o.base()+otxSubscribed, set)
+	return source.WithQuery(o.base()+otxSubscribed, set)
 }
 
-func (o *otxReading) base() string { return strings.TrimSuffix(string(o.Spec.URL), "/") }
+func (o *reading) base() string { return strings.TrimSuffix(string(o.Spec.URL), "/") }
 
 // limit is smaller after each reading that failed.
-func (o *otxReading) limit() int {
+func (o *reading) limit() int {
 	limit := o.Spec.OTX.Limit
 	if limit == 0 {
 		limit = otxLimit
@@ -165,20 +166,20 @@ func (o *otxReading) limit() int {
 }
 
 // subscribed reads the pages of all pulses.
-func (o *otxReading) subscribed(ctx context.Context) error {
+func (o *reading) subscribed(ctx context.Context) error {
 	if o.Slow > 0 {
 		o.cur.Next = shrinkPage(o.cur.Next, o.limit())
 	}
 	for safe := o.cur; ; {
-		if o.row == 0 {
+		if o.Row == 0 {
 			safe = o.copyCursor()
 		}
 		next, err := o.step(ctx, o.cur.Next)
 		if err != nil {
-			if errors.Is(err, errRow) {
+			if errors.Is(err, source.ErrRow) {
 				o.cur = safe
 			}
-			return o.keep(o.cur, err)
+			return o.Keep(o.cur, err)
 		}
 		if next == "" {
 			if err := o.finish(); err != nil || o.stop != nil {
@@ -188,14 +189,14 @@ func (o *otxReading) subscribed(ctx context.Context) error {
 		}
 		o.cur.Next = next
 		if o.stop != nil {
-			return o.keep(o.cur, o.stop)
+			return o.Keep(o.cur, o.stop)
 		}
-		if o.total >= maxPages {
-			o.note = fmt.Sprintf("more than %d pages; the next fetch goes on", maxPages)
-			return o.commit(o.cur)
+		if o.Total >= source.MaxPages {
+			o.note = fmt.Sprintf("more than %d pages; the next fetch goes on", source.MaxPages)
+			return o.Commit(o.cur)
 		}
-		if o.full() {
-			if err := o.commit(o.cur); err != nil {
+		if o.Full() {
+			if err := o.Commit(o.cur); err != nil {
 				return err
 			}
 		}
@@ -203,7 +204,7 @@ func (o *otxReading) subscribed(ctx context.Context) error {
 }
 
 // copyCursor gives the cursor as it is now.
-func (o *otxReading) copyCursor() otxCursor {
+func (o *reading) copyCursor() otxCursor {
 	c := o.cur
 	c.Cut = maps.Clone(c.Cut)
 	return c
@@ -211,11 +212,11 @@ func (o *otxReading) copyCursor() otxCursor {
 
 // step takes the page at a link in, with a way around what cannot be had, and gives the
 // link to the next one.
-func (o *otxReading) step(ctx context.Context, at string) (next string, err error) {
+func (o *reading) step(ctx context.Context, at string) (next string, err error) {
 	page, limit := pageOf(at)
 	if page == 0 {
 		next, newest, err := o.page(ctx, at)
-		o.cur.Pending = Latest(o.cur.Pending, newest)
+		o.cur.Pending = source.Latest(o.cur.Pending, newest)
 		if err == nil && next != "" {
 			err = o.follows(at, next)
 		}
@@ -223,7 +224,7 @@ func (o *otxReading) step(ctx context.Context, at string) (next string, err erro
 	}
 	linked := ""
 	read := func(p, n int) (last bool, err error) {
-		link := withQuery(at, map[string]string{"page": strconv.Itoa(p), "limit": strconv.Itoa(n)})
+		link := source.WithQuery(at, map[string]string{"page": strconv.Itoa(p), "limit": strconv.Itoa(n)})
 		if p == page && n == limit {
 			link = at
 		}
@@ -232,20 +233,20 @@ func (o *otxReading) step(ctx context.Context, at string) (next string, err erro
 		if err == nil && linked != "" {
 			err = o.follows(link, linked)
 		}
-		o.cur.Pending = Latest(o.cur.Pending, newest)
+		o.cur.Pending = source.Latest(o.cur.Pending, newest)
 		return linked == "", err
 	}
-	last, step, skipped, err := o.numbered(ctx, pagePiece, page, limit, read)
+	last, step, skipped, err := o.Numbered(ctx, pagePiece, page, limit, read)
 	o.cur.Skipped = o.cur.Skipped || skipped
 	switch {
 	case err != nil || last:
 		return "", err
-	case step == 1 && !skipped && linked != "" && o.row == 0:
+	case step == 1 && !skipped && linked != "" && o.Row == 0:
 		if p, n := pageOf(linked); n == limit || p == 0 {
 			return linked, nil
 		}
 	}
-	return withQuery(at, map[string]string{"page": strconv.Itoa(page + step), "limit": strconv.Itoa(limit)}), nil
+	return source.WithQuery(at, map[string]string{"page": strconv.Itoa(page + step), "limit": strconv.Itoa(limit)}), nil
 }
 
 // pageOf gives number and size of the page behind a link; 0 when it has none.
@@ -265,28 +266,28 @@ func pageOf(at string) (page, limit int) {
 // page takes one page of pulses in. It gives the link to the next one and the time of
 // the newest change in this. A pulse whose rest cannot be had is taken as far as it is
 // there, beside what is known of it.
-func (o *otxReading) page(ctx context.Context, at string) (next string, newest time.Time, err error) {
-	e, err := o.ask(ctx, client.Request{URL: at}, feeds.Options{Format: "otx"})
+func (o *reading) page(ctx context.Context, at string) (next string, newest time.Time, err error) {
+	e, err := o.Ask(ctx, client.Request{URL: at}, feeds.Options{Format: "otx"})
 	if err != nil {
 		return "", newest, err
 	}
-	for _, seen := range e.seen {
-		newest = Latest(newest, seen.Modified)
-		object := objectOf(seen, "", o.cur.Round)
+	for _, seen := range e.Seen {
+		newest = source.Latest(newest, seen.Modified)
+		object := source.ObjectOf(seen, "", o.cur.Round)
 		e.Objects = append(e.Objects, object)
 		_, cut := o.cur.Cut[seen.ID]
 		if !seen.More {
 			if cut {
-				delete(o.known, seen.ID)
+				delete(o.Known, seen.ID)
 			}
 			o.whole(seen.ID)
 			continue
 		}
-		if known, ok := o.known[seen.ID]; ok && !cut && known == object && object.Modified != 0 {
+		if known, ok := o.Known[seen.ID]; ok && !cut && known == object && object.Modified != 0 {
 			continue // its rest is here, too
 		}
 		like := likeOf(seen, e.Entries)
-		if cut && o.wasBad(pulsePiece+seen.ID) == 1 {
+		if cut && o.WasBad(pulsePiece+seen.ID) == 1 {
 			o.cur.Cut[seen.ID] = like // its rest is asked for behind those of all others
 		} else {
 			err := cmp.Or(o.stop, o.restless)
@@ -295,7 +296,7 @@ func (o *otxReading) page(ctx context.Context, at string) (next string, newest t
 			}
 			if err == nil {
 				if cut {
-					delete(o.known, seen.ID) // what is known of it is not all
+					delete(o.Known, seen.ID) // what is known of it is not all
 				}
 				o.whole(seen.ID)
 				continue
@@ -307,21 +308,21 @@ func (o *otxReading) page(ctx context.Context, at string) (next string, newest t
 		}
 		e.Partial[seen.ID] = true
 	}
-	o.apply(e.Page)
-	return e.next, newest, nil
+	o.Apply(e.Page)
+	return e.Next, newest, nil
 }
 
 // whole notes that all of a pulse is here.
-func (o *otxReading) whole(id string) {
+func (o *reading) whole(id string) {
 	delete(o.cur.Cut, id)
-	delete(o.bad, pulsePiece+id)
+	delete(o.Faulty, pulsePiece+id)
 }
 
 // cutOff notes a pulse whose rest could not be had.
-func (o *otxReading) cutOff(ctx context.Context, id string, like cutPulse, why error) {
+func (o *reading) cutOff(ctx context.Context, id string, like cutPulse, why error) {
 	if o.stop == nil && o.restless == nil {
-		if o.stop = o.fail(ctx, why); errors.Is(o.stop, errRow) {
-			o.stop, o.restless, o.row = nil, why, 0
+		if o.stop = o.Fail(ctx, why); errors.Is(o.stop, source.ErrRow) {
+			o.stop, o.restless, o.Row = nil, why, 0
 		}
 	}
 	if _, known := o.cur.Cut[id]; known || len(o.cur.Cut) < maxCut {
@@ -330,7 +331,7 @@ func (o *otxReading) cutOff(ctx context.Context, id string, like cutPulse, why e
 		o.cur.Skipped = true // the page is read again
 	}
 	if o.tried[id] && ctx.Err() == nil && !client.NeverReached(why) {
-		o.name(pulsePiece+id, why)
+		o.Name(pulsePiece+id, why)
 	}
 }
 
@@ -347,13 +348,13 @@ func likeOf(pulse feeds.Object, entries []feeds.Entry) cutPulse {
 
 // completeCut asks again for the rest of the pulses that earlier readings have cut off.
 // What cannot be had spoils nothing: all else has been read.
-func (o *otxReading) completeCut(ctx context.Context) error {
-	o.row = 0
+func (o *reading) completeCut(ctx context.Context) error {
+	o.Row = 0
 	order := slices.SortedFunc(maps.Keys(o.cur.Cut), func(a, b string) int {
-		return cmp.Or(o.wasBad(pulsePiece+a)-o.wasBad(pulsePiece+b), strings.Compare(a, b))
+		return cmp.Or(o.WasBad(pulsePiece+a)-o.WasBad(pulsePiece+b), strings.Compare(a, b))
 	})
 	for _, id := range order {
-		pulse, known := o.known[id]
+		pulse, known := o.Known[id]
 		if !known {
 			o.whole(id) // the account does not have it any more
 			continue
@@ -373,9 +374,9 @@ func (o *otxReading) completeCut(ctx context.Context) error {
 		}
 		o.whole(id)
 		p.Objects, p.Partial = []store.Object{pulse}, map[string]bool{id: true}
-		o.apply(p)
+		o.Apply(p)
 	}
-	err := o.commit(o.cur)
+	err := o.Commit(o.cur)
 	if e, ok := errors.AsType[*client.StatusError](o.stop); ok && e.RetryAfter > 0 && err == nil {
 		return o.stop // it asks for silence
 	}
@@ -384,16 +385,16 @@ func (o *otxReading) completeCut(ctx context.Context) error {
 
 // follows makes sure that the link to the next page leads on, and stays with the
 // service.
-func (o *otxReading) follows(at, next string) error {
+func (o *reading) follows(at, next string) error {
 	if at == next {
 		return errors.New("the link to the next page leads to the same page")
 	}
-	return o.sameBase(next)
+	return o.SameBase(next)
 }
 
 // rest gets the indicators that a page has cut off. They know their pulse by id
 // only, so they borrow the rest of the evidence from those that are there.
-func (o *otxReading) rest(ctx context.Context, pulse feeds.Object, like cutPulse, p *store.Page) error {
+func (o *reading) rest(ctx context.Context, pulse feeds.Object, like cutPulse, p *store.Page) error {
 	o.tried[pulse.ID] = true
 	have := make(map[netip.Prefix]bool)
 	for _, e := range p.Entries {
@@ -401,10 +402,10 @@ func (o *otxReading) rest(ctx context.Context, pulse feeds.Object, like cutPulse
 			have[e.Prefix] = true
 		}
 	}
-	at := withQuery(o.base()+otxPulses+url.PathEscape(pulse.ID)+"/indicators",
+	at := source.WithQuery(o.base()+otxPulses+url.PathEscape(pulse.ID)+"/indicators",
 		map[string]string{"limit": "1000", "page": "1", "include_inactive": "0"})
 	for range otxDetailPages {
-		e, err := o.ask(ctx, client.Request{URL: at}, feeds.Options{Format: "otx-export"})
+		e, err := o.Ask(ctx, client.Request{URL: at}, feeds.Options{Format: "otx-export"})
 		if err != nil {
 			return err
 		}
@@ -415,19 +416,19 @@ func (o *otxReading) rest(ctx context.Context, pulse feeds.Object, like cutPulse
 			have[entry.Prefix] = true
 			p.Entries = append(p.Entries, o.borrow(entry, like, pulse))
 		}
-		if e.next == "" {
+		if e.Next == "" {
 			return nil
 		}
-		if err := o.follows(at, e.next); err != nil {
+		if err := o.follows(at, e.Next); err != nil {
 			return err
 		}
-		at = e.next
+		at = e.Next
 	}
 	o.note = fmt.Sprintf("pulse %s has more than %d pages of indicators; the rest is not used", pulse.ID, otxDetailPages)
 	return nil
 }
 
-func (o *otxReading) borrow(e feeds.Entry, like cutPulse, pulse feeds.Object) feeds.Entry {
+func (o *reading) borrow(e feeds.Entry, like cutPulse, pulse feeds.Object) feeds.Entry {
 	e.NativeID = pulse.ID
 	e.Ref = "https://otx.alienvault.com/pulse/" + url.PathEscape(pulse.ID)
 	e.LastSeen = pulse.Modified.UTC().Truncate(time.Second)
@@ -442,26 +443,26 @@ func (o *otxReading) borrow(e feeds.Entry, like cutPulse, pulse feeds.Object) fe
 }
 
 // finish ends a reading that came to the last page.
-func (o *otxReading) finish() error {
-	o.cur.Since = Latest(o.cur.Since, o.cur.Pending)
+func (o *reading) finish() error {
+	o.cur.Since = source.Latest(o.cur.Since, o.cur.Pending)
 	o.cur.Next, o.cur.Pending = "", time.Time{}
-	o.cur.Missed = o.missedNow(o.cur.Missed, o.cur.From, o.cur.Skipped, o.start)
+	o.cur.Missed = o.MissedNow(o.cur.Missed, o.cur.From, o.cur.Skipped, o.start)
 	if o.cur.Missed == nil {
-		o.forget(pagePiece)
+		o.Forget(pagePiece)
 	}
 	skipped := o.cur.Skipped
 	o.cur.From, o.cur.Skipped = time.Time{}, false
 	if o.cur.Full {
 		if !skipped {
-			o.delta.Gone = goneFrom(map[string]uint32{"": o.cur.Round})
+			o.Delta.Gone = source.GoneFrom(map[string]uint32{"": o.cur.Round})
 		}
 		o.cur.FullDone, o.cur.Full, o.cur.Stale = o.start, false, false
 		o.cur.Events = o.start
-		o.first = false
-	} else if !o.delta.Empty() {
+		o.First = false
+	} else if !o.Delta.Empty() {
 		o.cur.Events = o.start // moves with a commit only: events can be seen twice
 	}
-	return o.commit(o.cur)
+	return o.Commit(o.cur)
 }
 
 // shrinkPage asks for the same pulses in smaller pages: those behind what was read.
@@ -494,7 +495,7 @@ func isOverload(err error) bool {
 // insteadOf reads the newest public pulses when the account's own do not come. They
 // are fewer and other people's, too, so the cursor stays where it is, and the next
 // full reading takes out what does not belong there.
-func (o *otxReading) insteadOf(ctx context.Context, why error) error {
+func (o *reading) insteadOf(ctx context.Context, why error) error {
 	slow := o.Slow + 1
 	o.Slow = slow
 	if slow < otxPatience {
@@ -503,11 +504,11 @@ func (o *otxReading) insteadOf(ctx context.Context, why error) error {
 	if e, ok := errors.AsType[*client.StatusError](why); ok && e.Code == http.StatusServiceUnavailable && e.RetryAfter > 0 {
 		return why // it asks for silence
 	}
-	at := withQuery(o.base()+otxActivity, map[string]string{"limit": strconv.Itoa(o.limit()), "page": "1"})
+	at := source.WithQuery(o.base()+otxActivity, map[string]string{"limit": strconv.Itoa(o.limit()), "page": "1"})
 	for range otxActivityPages {
 		next, newest, err := o.page(ctx, at)
 		if err != nil {
-			return errors.Join(why, o.commit(o.cur))
+			return errors.Join(why, o.Commit(o.cur))
 		}
 		if next == "" || !newest.After(o.cur.Since) || o.follows(at, next) != nil {
 			break
@@ -515,7 +516,7 @@ func (o *otxReading) insteadOf(ctx context.Context, why error) error {
 		at = next
 	}
 	o.note = fmt.Sprintf("the subscribed pulses do not come (%v); the public activity stands in", why)
-	return o.commit(o.cur)
+	return o.Commit(o.cur)
 }
 
 // An otxEvent is a change of what the account follows.
@@ -527,17 +528,17 @@ type otxEvent struct {
 
 // events takes out pulses that are deleted or no longer followed: nothing else tells
 // of them. It is no fault when the service does not say; the next full reading does.
-func (o *otxReading) events(ctx context.Context) {
+func (o *reading) events(ctx context.Context) {
 	if o.cur.Events.IsZero() || o.cur.Full {
 		return
 	}
-	at := withQuery(o.base()+otxEvents, map[string]string{
-		"since": o.cur.Events.Add(-overlap).UTC().Format(otxTime), "limit": "1000",
+	at := source.WithQuery(o.base()+otxEvents, map[string]string{
+		"since": o.cur.Events.Add(-source.Overlap).UTC().Format(otxTime), "limit": "1000",
 	})
 	var answer struct {
 		Results []otxEvent `json:"results"`
 	}
-	if err := o.getJSON(ctx, client.Request{URL: at}, &answer); err != nil {
+	if err := o.GetJSON(ctx, client.Request{URL: at}, &answer); err != nil {
 		o.note = "removals are not told: " + err.Error()
 		return
 	}
@@ -550,11 +551,11 @@ func (o *otxReading) events(ctx context.Context) {
 			o.cur.Stale, o.cur.Next = true, "" // which pulses go, only a full reading tells
 			continue
 		}
-		if _, known := o.known[e.ObjectID]; known {
+		if _, known := o.Known[e.ObjectID]; known {
 			p.Removed = append(p.Removed, e.ObjectID)
 		}
 	}
 	if len(p.Removed) > 0 {
-		o.apply(p)
+		o.Apply(p)
 	}
 }

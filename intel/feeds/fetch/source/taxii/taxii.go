@@ -1,4 +1,4 @@
-package source
+package taxii
 
 import (
 	"cmp"
@@ -17,6 +17,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 )
 
@@ -54,9 +55,9 @@ type taxiiPlace struct {
 	Beyond time.Time `json:"beyond,omitzero"`
 	// Skipped is set when the reading under way went past something, Missed is what
 	// readings before it did.
-	Skipped bool    `json:"skipped,omitempty"`
-	From    string  `json:"from,omitempty"`
-	Missed  *missed `json:"missed,omitempty"`
+	Skipped bool           `json:"skipped,omitempty"`
+	From    string         `json:"from,omitempty"`
+	Missed  *source.Missed `json:"missed,omitempty"`
 }
 
 // giveUpAfter is how often a page may fail before the way around it is tried.
@@ -69,70 +70,70 @@ const (
 	discoveryPiece  = "discovery"
 )
 
-// A taxiiReading is one attempt to catch up with a server.
-type taxiiReading struct {
-	*reading
+// A reading is one attempt to catch up with a server.
+type reading struct {
+	*source.Reading
 	cur      taxiiCursor
 	start    time.Time
 	finished map[string]uint32
 	note     string
 }
 
-// pullTAXII reads what was added to the collections since the last time.
-func pullTAXII(ctx context.Context, j *Job) (Outcome, string, error) {
-	g, err := newReading(j)
+// Pull reads what was added to the collections since the last time.
+func Pull(ctx context.Context, j *source.Job) (source.Outcome, string, error) {
+	g, err := source.NewReading(j)
 	if err != nil {
-		return Failed, "", err
+		return source.Failed, "", err
 	}
-	t := &taxiiReading{reading: g, start: j.Now(), finished: make(map[string]uint32)}
-	t.lastCursor(&t.cur)
-	out, err := g.done(t.run(ctx))
+	t := &reading{Reading: g, start: j.Now(), finished: make(map[string]uint32)}
+	t.LastCursor(&t.cur)
+	out, err := g.Done(t.run(ctx))
 	return out, t.note, err
 }
 
 // run reads the collections that are known, and then those that are found besides: what is
 // wrong with the discovery or with an API root delays nothing.
-func (t *taxiiReading) run(ctx context.Context) error {
+func (t *reading) run(ctx context.Context) error {
 	known := maps.Clone(t.cur.Places)
 	err := t.read(ctx, known)
 	if err == nil {
 		err = t.find(ctx)
 	}
 	if len(t.cur.Places) == 0 {
-		return cmp.Or(err, t.pieces.first, errors.New("no collection that can be read, or none of those that were named"))
+		return cmp.Or(err, t.Pieces.First, errors.New("no collection that can be read, or none of those that were named"))
 	}
 	if err == nil {
 		fresh := maps.Clone(t.cur.Places)
 		maps.DeleteFunc(fresh, func(at string, _ *taxiiPlace) bool { return known[at] != nil })
 		err = t.read(ctx, fresh)
 	}
-	t.delta.Gone = goneFrom(t.finished)
+	t.Delta.Gone = source.GoneFrom(t.finished)
 	if err != nil {
-		return t.keep(t.cur, err)
+		return t.Keep(t.cur, err)
 	}
-	t.first = false
-	return t.commit(t.cur)
+	t.First = false
+	return t.Commit(t.cur)
 }
 
 // read reads collections to their ends, those that have failed the last time after the
 // others. The error ends the reading.
-func (t *taxiiReading) read(ctx context.Context, places map[string]*taxiiPlace) error {
+func (t *reading) read(ctx context.Context, places map[string]*taxiiPlace) error {
 	for _, p := range places {
-		t.first = t.first || p.FullDone.IsZero()
+		t.First = t.First || p.FullDone.IsZero()
 	}
-	t.grows = t.grows || t.first
+	t.Grows = t.Grows || t.First
 	order := slices.SortedFunc(maps.Keys(places), func(a, b string) int {
 		return cmp.Or(places[a].Failed-places[b].Failed, strings.Compare(a, b))
 	})
 	for _, at := range order {
 		err := t.collection(ctx, at, places[at])
 		if err == nil {
-			delete(t.bad, collectionPiece+spec.RedactURL(at))
+			delete(t.Faulty, collectionPiece+spec.RedactURL(at))
 			continue
 		}
-		stop := t.fail(ctx, err)
-		if ctx.Err() == nil && !client.NeverReached(err) && !errors.Is(err, errPages) && !errors.Is(err, errHeld) {
-			t.name(collectionPiece+spec.RedactURL(at), err)
+		stop := t.Fail(ctx, err)
+		if ctx.Err() == nil && !client.NeverReached(err) && !errors.Is(err, source.ErrPages) && !errors.Is(err, source.ErrHeld) {
+			t.Name(collectionPiece+spec.RedactURL(at), err)
 		}
 		if stop != nil {
 			return stop
@@ -143,8 +144,8 @@ func (t *taxiiReading) read(ctx context.Context, places map[string]*taxiiPlace) 
 
 // find looks up the collections, at first and then once a week; in API roots that could
 // not be read, each time. The error ends the reading.
-func (t *taxiiReading) find(ctx context.Context) error {
-	if len(t.cur.Places) > 0 && t.start.Sub(t.cur.Found) < fullEvery {
+func (t *reading) find(ctx context.Context) error {
+	if len(t.cur.Places) > 0 && t.start.Sub(t.cur.Found) < source.FullEvery {
 		return t.lookUp(ctx, t.cur.Lost, false)
 	}
 	roots, single, err := t.discover(ctx)
@@ -152,19 +153,19 @@ func (t *taxiiReading) find(ctx context.Context) error {
 	case err != nil && len(t.cur.Places) == 0:
 		return err
 	case err != nil:
-		stop := t.fail(ctx, err)
-		t.name(discoveryPiece, err)
+		stop := t.Fail(ctx, err)
+		t.Name(discoveryPiece, err)
 		return cmp.Or(stop, t.lookUp(ctx, t.cur.Lost, false))
 	}
-	delete(t.bad, discoveryPiece)
+	delete(t.Faulty, discoveryPiece)
 	t.cur.Found = t.start
 	if single != "" {
 		t.places([]string{single}, nil)
 		return nil
 	}
-	for name := range t.bad {
+	for name := range t.Faulty {
 		if root, ok := strings.CutPrefix(name, rootPiece); ok && !slices.ContainsFunc(roots, func(r string) bool { return spec.RedactURL(r) == root }) {
-			delete(t.bad, name)
+			delete(t.Faulty, name)
 		}
 	}
 	return t.lookUp(ctx, roots, true)
@@ -172,34 +173,34 @@ func (t *taxiiReading) find(ctx context.Context) error {
 
 // lookUp takes over the collections of API roots. all means that there are no other roots.
 // The error ends the reading.
-func (t *taxiiReading) lookUp(ctx context.Context, roots []string, all bool) error {
+func (t *reading) lookUp(ctx context.Context, roots []string, all bool) error {
 	var found, lost []string
 	var stop error
 	roots = slices.Clone(roots)
 	slices.SortStableFunc(roots, func(a, b string) int {
-		return t.wasBad(rootPiece+spec.RedactURL(a)) - t.wasBad(rootPiece+spec.RedactURL(b))
+		return t.WasBad(rootPiece+spec.RedactURL(a)) - t.WasBad(rootPiece+spec.RedactURL(b))
 	})
 	for i, root := range roots {
 		in, err := t.root(ctx, root)
 		if err == nil {
-			t.row = 0
-			delete(t.bad, rootPiece+spec.RedactURL(root))
+			t.Row = 0
+			delete(t.Faulty, rootPiece+spec.RedactURL(root))
 			found = append(found, in...)
 			continue
 		}
 		lost = append(lost, root)
 		if errors.Is(err, errNoCollection) { // it may be so, and is asked for again
-			t.row = 0
+			t.Row = 0
 			if slices.ContainsFunc(slices.Collect(maps.Keys(t.cur.Places)), func(at string) bool { return strings.HasPrefix(at, root+"collections/") }) {
-				t.name(rootPiece+spec.RedactURL(root), err)
+				t.Name(rootPiece+spec.RedactURL(root), err)
 			} else {
-				delete(t.bad, rootPiece+spec.RedactURL(root))
+				delete(t.Faulty, rootPiece+spec.RedactURL(root))
 			}
 			continue
 		}
-		stop = t.fail(ctx, err)
+		stop = t.Fail(ctx, err)
 		if ctx.Err() == nil && !client.NeverReached(err) {
-			t.name(rootPiece+spec.RedactURL(root), err)
+			t.Name(rootPiece+spec.RedactURL(root), err)
 		}
 		if stop != nil {
 			lost = append(lost, roots[i+1:]...)
@@ -218,7 +219,7 @@ var errNoCollection = errors.New("it lists no collection any more")
 
 // places sets the collections to read: those found, and what is known of the roots that
 // could not be read. All else is gone.
-func (t *taxiiReading) places(found, lost []string) {
+func (t *reading) places(found, lost []string) {
 	places := make(map[string]*taxiiPlace)
 	for _, at := range found {
 		if places[at] = t.cur.Places[at]; places[at] == nil {
@@ -232,7 +233,7 @@ func (t *taxiiReading) places(found, lost []string) {
 			places[at] = p
 		default:
 			t.finished[at] = 1<<32 - 1 // the collection is gone, and all of it
-			if t.delta.Forget(at) {
+			if t.Delta.Forget(at) {
 				// An object of it may be one of another collection, too.
 				for _, p := range places {
 					if p.Next == "" {
@@ -240,7 +241,7 @@ func (t *taxiiReading) places(found, lost []string) {
 					}
 				}
 			}
-			delete(t.bad, collectionPiece+spec.RedactURL(at))
+			delete(t.Faulty, collectionPiece+spec.RedactURL(at))
 		}
 	}
 	t.cur.Places = places
@@ -261,10 +262,10 @@ type taxiiCollection struct {
 }
 
 // discover gives the API roots of the server, or the one collection that the feed is.
-func (t *taxiiReading) discover(ctx context.Context) (roots []string, single string, err error) {
+func (t *reading) discover(ctx context.Context) (roots []string, single string, err error) {
 	base := strings.TrimSuffix(string(t.Spec.URL), "/") + "/"
 	var top taxiiResource
-	if err := t.getJSON(ctx, client.Request{URL: base}, &top); err != nil {
+	if err := t.GetJSON(ctx, client.Request{URL: base}, &top); err != nil {
 		return nil, "", err
 	}
 	switch {
@@ -292,7 +293,7 @@ func (t *taxiiReading) discover(ctx context.Context) (roots []string, single str
 }
 
 // resolve makes a link of the server absolute; it must stay there.
-func (t *taxiiReading) resolve(base, link string) (string, error) {
+func (t *reading) resolve(base, link string) (string, error) {
 	b, err := url.Parse(base)
 	if err != nil {
 		return "", err
@@ -301,13 +302,13 @@ func (t *taxiiReading) resolve(base, link string) (string, error) {
 	if err != nil {
 		return "", errors.New("not a URL")
 	}
-	return u.String(), t.sameBase(u.String())
+	return u.String(), t.SameBase(u.String())
 }
 
 // root gives the collections of one API root that can be read and are wanted.
-func (t *taxiiReading) root(ctx context.Context, root string) ([]string, error) {
+func (t *reading) root(ctx context.Context, root string) ([]string, error) {
 	var doc map[string]json.RawMessage
-	if err := t.getJSON(ctx, client.Request{URL: root + "collections/"}, &doc); err != nil {
+	if err := t.GetJSON(ctx, client.Request{URL: root + "collections/"}, &doc); err != nil {
 		return nil, err
 	}
 	var list []json.RawMessage
@@ -341,12 +342,12 @@ func (t *taxiiReading) root(ctx context.Context, root string) ([]string, error) 
 }
 
 // collection reads one collection to its end.
-func (t *taxiiReading) collection(ctx context.Context, at string, p *taxiiPlace) error {
+func (t *reading) collection(ctx context.Context, at string, p *taxiiPlace) error {
 	p.After, p.Last = taxiiTimestamp(p.After), taxiiTimestamp(p.Last) // kept by an earlier version as they came
 	if p.Next == "" {
 		p.Skipped, p.From = false, p.After
-		full := p.FullDone.IsZero() || t.start.Sub(p.FullDone) >= fullEvery || p.After == ""
-		if p.Missed.due(t.start) {
+		full := p.FullDone.IsZero() || t.start.Sub(p.FullDone) >= source.FullEvery || p.After == ""
+		if p.Missed.Due(t.start) {
 			p.From = ""
 			if !p.Missed.From.IsZero() {
 				p.From = p.Missed.From.UTC().Format(taxiiStamp)
@@ -370,25 +371,25 @@ func (t *taxiiReading) collection(ctx context.Context, at string, p *taxiiPlace)
 			return t.giveUp(p, err)
 		}
 		t.take(at, p, e)
-		if last := taxiiTimestamp(e.header("X-TAXII-Date-Added-Last")); last != "" {
+		if last := taxiiTimestamp(e.Header("X-TAXII-Date-Added-Last")); last != "" {
 			p.Last = last
 		}
-		if !e.more {
+		if !e.More {
 			break
 		}
 		switch {
-		case e.next != "" && e.next != p.Next:
-			p.Next = e.next
-		case e.next == "" && p.Last != "" && p.Last != p.After:
+		case e.Next != "" && e.Next != p.Next:
+			p.Next = e.Next
+		case e.Next == "" && p.Last != "" && p.Last != p.After:
 			p.After = p.Last // a server without tokens
 		default:
 			return errors.New("the server says that there is more, but not where")
 		}
-		if t.total >= maxPages {
-			return errPages
+		if t.Total >= source.MaxPages {
+			return source.ErrPages
 		}
-		if t.reading.full() {
-			if err := t.commit(t.cur); err != nil {
+		if t.Reading.Full() {
+			if err := t.Commit(t.cur); err != nil {
 				return err
 			}
 		}
@@ -412,9 +413,9 @@ func taxiiTimestamp(s string) string {
 }
 
 // objectsPage asks for the next page of a collection.
-func (t *taxiiReading) objectsPage(ctx context.Context, at string, p *taxiiPlace, limit int) (envelope, error) {
-	e, err := t.ask(ctx, client.Request{URL: t.pageURL(at, p, limit)}, feeds.Options{Format: "stix"})
-	if err == nil && p.Next != "" && len(e.seen) == 0 && !e.more && e.nothing {
+func (t *reading) objectsPage(ctx context.Context, at string, p *taxiiPlace, limit int) (source.Envelope, error) {
+	e, err := t.Ask(ctx, client.Request{URL: t.pageURL(at, p, limit)}, feeds.Options{Format: "stix"})
+	if err == nil && p.Next != "" && len(e.Seen) == 0 && !e.More && e.Nothing {
 		return e, errors.New("a page that was announced is empty")
 	}
 	return e, err
@@ -425,15 +426,15 @@ func (t *taxiiReading) objectsPage(ctx context.Context, at string, p *taxiiPlace
 // collection, who asks or the whole source. The request for a pause is taken for one that
 // the page makes once pauses were made in vain; whether it is, the rest of the collection
 // shows.
-func (t *taxiiReading) mayGoBeyond(ctx context.Context, p *taxiiPlace, err error) bool {
-	if ctx.Err() != nil || client.NeverReached(err) || errors.Is(err, errTooMany) || p.Skipped {
+func (t *reading) mayGoBeyond(ctx context.Context, p *taxiiPlace, err error) bool {
+	if ctx.Err() != nil || client.NeverReached(err) || errors.Is(err, source.ErrTooMany) || p.Skipped {
 		return false
 	}
 	failed := max(p.Failed, t.Failures-1) // nothing is kept of a first reading in vain
 	if p.Missed == nil && (failed < giveUpAfter || t.start.Sub(p.Beyond) < beyondEvery) {
 		return false
 	}
-	return !isPause(err) || t.waited || p.Missed != nil
+	return !source.IsPause(err) || t.Waited || p.Missed != nil
 }
 
 // beyondEvery is how often a way around is looked for in vain.
@@ -442,11 +443,11 @@ const beyondEvery = 6 * time.Hour
 // beyond goes past what cannot be had: first in small pages from the last known time of
 // addition, as far as they can be had, then by a later time. All that could have been in
 // between is read again later. The answer is the first page behind it.
-func (t *taxiiReading) beyond(ctx context.Context, at string, p *taxiiPlace, limit int, why error) (envelope, error) {
+func (t *reading) beyond(ctx context.Context, at string, p *taxiiPlace, limit int, why error) (source.Envelope, error) {
 	p.Beyond = t.start
 	now := taxiiPlace{After: t.start.UTC().Format(taxiiStamp)}
 	if _, err := t.objectsPage(ctx, at, &now, 1); err != nil {
-		return envelope{}, why // it is the collection
+		return source.Envelope{}, why // it is the collection
 	}
 	p.Next, p.After = "", cmp.Or(p.Last, p.After)
 	since, _ := time.Parse(time.RFC3339Nano, p.After)
@@ -460,15 +461,15 @@ func (t *taxiiReading) beyond(ctx context.Context, at string, p *taxiiPlace, lim
 			continue
 		case err != nil:
 			return t.jump(ctx, at, p, limit, since, why)
-		case e.nothing:
+		case e.Nothing:
 			return e, why // more was announced
-		case !e.more:
+		case !e.More:
 			return e, nil // it can be had now
 		}
 		t.take(at, p, e)
 		p.Skipped = true // others may have been added at the time of the last one
-		next, err := time.Parse(time.RFC3339Nano, taxiiTimestamp(e.header("X-TAXII-Date-Added-Last")))
-		if err != nil || !next.After(since) || t.total >= maxPages {
+		next, err := time.Parse(time.RFC3339Nano, taxiiTimestamp(e.Header("X-TAXII-Date-Added-Last")))
+		if err != nil || !next.After(since) || t.Total >= source.MaxPages {
 			return e, why
 		}
 		since, p.After = next, next.UTC().Format(time.RFC3339Nano)
@@ -482,7 +483,7 @@ const jumps = 24
 // jump gives the first page that can be had of what was added after a time, by bisection
 // of the distance on a logarithmic scale: from that time on, or from now back if there is
 // none.
-func (t *taxiiReading) jump(ctx context.Context, at string, p *taxiiPlace, limit int, since time.Time, why error) (envelope, error) {
+func (t *reading) jump(ctx context.Context, at string, p *taxiiPlace, limit int, since time.Time, why error) (source.Envelope, error) {
 	place := func(distance float64) taxiiPlace { // in microseconds
 		d := time.Duration(distance) * time.Microsecond
 		after := since.Add(d)
@@ -503,7 +504,7 @@ func (t *taxiiReading) jump(ctx context.Context, at string, p *taxiiPlace, limit
 		case err == nil:
 			good = middle
 		case ctx.Err() != nil || client.NeverReached(err):
-			return envelope{}, err
+			return source.Envelope{}, err
 		default:
 			bad = middle
 		}
@@ -519,8 +520,8 @@ func (t *taxiiReading) jump(ctx context.Context, at string, p *taxiiPlace, limit
 
 // giveUp notes where to go on. A token that the server does not know any more, or
 // that has failed twice, is forgotten.
-func (t *taxiiReading) giveUp(p *taxiiPlace, err error) error {
-	if errors.Is(err, errTooMany) || client.NeverReached(err) {
+func (t *reading) giveUp(p *taxiiPlace, err error) error {
+	if errors.Is(err, source.ErrTooMany) || client.NeverReached(err) {
 		return err
 	}
 	p.Failed = min(p.Failed+1, giveUpAfter)
@@ -541,7 +542,7 @@ func isRefusal(code int) bool {
 const taxiiStamp = "2006-01-02T15:04:05.000000Z"
 
 // pageURL is the question for the next page, always with the same filters.
-func (t *taxiiReading) pageURL(at string, p *taxiiPlace, limit int) string {
+func (t *reading) pageURL(at string, p *taxiiPlace, limit int) string {
 	set := map[string]string{
 		"match[type]": "indicator",
 		"limit":       strconv.Itoa(limit),
@@ -552,17 +553,17 @@ func (t *taxiiReading) pageURL(at string, p *taxiiPlace, limit int) string {
 	if p.Next != "" {
 		set["next"] = p.Next
 	}
-	return withQuery(at+"objects/", set)
+	return source.WithQuery(at+"objects/", set)
 }
 
 // take brings the indicators of a page in. An older version than the one that is
 // known changes nothing; a revoked one stays as an object without entries, so that an
 // older one cannot bring it back.
-func (t *taxiiReading) take(at string, p *taxiiPlace, e envelope) {
+func (t *reading) take(at string, p *taxiiPlace, e source.Envelope) {
 	old := make(map[string]bool)
-	for _, seen := range e.seen {
-		o := objectOf(seen, at, p.Round)
-		known, ok := t.known[o.ID]
+	for _, seen := range e.Seen {
+		o := source.ObjectOf(seen, at, p.Round)
+		known, ok := t.Known[o.ID]
 		if ok && known.Modified > o.Modified && known.Round == o.Round && known.Group == at {
 			old[o.ID] = true
 			continue
@@ -572,12 +573,12 @@ func (t *taxiiReading) take(at string, p *taxiiPlace, e envelope) {
 	if len(old) > 0 {
 		e.Entries = slices.DeleteFunc(e.Entries, func(x feeds.Entry) bool { return old[x.NativeID] })
 	}
-	t.apply(e.Page)
+	t.Apply(e.Page)
 }
 
 // endOf notes that a collection was read to its end. A server that does not say when
 // the last object was added is read anew each time.
-func (t *taxiiReading) endOf(at string, p *taxiiPlace) {
+func (t *reading) endOf(at string, p *taxiiPlace) {
 	if p.Full {
 		if !p.Skipped {
 			t.finished[at] = p.Round
@@ -585,14 +586,14 @@ func (t *taxiiReading) endOf(at string, p *taxiiPlace) {
 		p.FullDone = t.start
 	}
 	from, _ := time.Parse(time.RFC3339Nano, p.From)
-	p.Missed = t.missedNow(p.Missed, from, p.Skipped, t.start)
+	p.Missed = t.MissedNow(p.Missed, from, p.Skipped, t.start)
 	if p.Missed != nil {
 		if p.Skipped && p.Missed.Tries > 4 { // to find the way around takes many requests
 			p.Missed.Again = t.start.Add(2 * time.Hour)
 		}
-		t.name(partPiece+spec.RedactURL(at), errMissed)
+		t.Name(partPiece+spec.RedactURL(at), errMissed)
 	} else {
-		delete(t.bad, partPiece+spec.RedactURL(at))
+		delete(t.Faulty, partPiece+spec.RedactURL(at))
 	}
 	if p.Last != "" {
 		p.After = p.Last
