@@ -15,7 +15,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
-	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/quarantine"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/spf13/cobra"
 )
@@ -192,7 +192,7 @@ func some(list ...tally) string {
 const maxLines = 10
 
 // printQuarantine prints entries that matched an absurd share of all flows.
-func printQuarantine(w io.Writer, list []fetch.Quarantined) {
+func printQuarantine(w io.Writer, list []quarantine.Quarantined) {
 	for i, q := range list {
 		if i == maxLines {
 			fmt.Fprintf(w, "           and %d more\n", len(list)-i)

@@ -18,6 +18,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/quarantine"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
@@ -304,7 +305,7 @@ func TestFindings(t *testing.T) {
 			s.Sinks[0].Own = OwnStatus{Trouble: map[string]uint64{"file_errors": 1}, Error: "rename: permission denied"}
 		}, "sinks", Warning, "jsonlog: 1 errors with its files, the last: rename: permission denied"},
 		{"entry in quarantine", func(s *Status, _ *past) {
-			s.Intel.Quarantined = []fetch.Quarantined{{Prefix: netip.MustParsePrefix("198.51.100.0/24")}}
+			s.Intel.Quarantined = []quarantine.Quarantined{{Prefix: netip.MustParsePrefix("198.51.100.0/24")}}
 		}, "feeds", Warning, "198.51.100.0/24"},
 		{"set full", func(s *Status, _ *past) { s.Intel.Feeds[0].Refused = map[lookup.Reason]int{lookup.ReasonOverCap: 7} },
 			"feeds", Warning, "7 entries are not listed, the set is full (drop): raise intel.max_indicators"},

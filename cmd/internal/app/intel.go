@@ -17,6 +17,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/quarantine"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 )
@@ -246,7 +247,7 @@ func (d *feedDesk) quarantine(p netip.Prefix, why string) (added bool, err error
 }
 
 // quarantined gives what is in quarantine. It never waits.
-func (d *feedDesk) quarantined() []fetch.Quarantined {
+func (d *feedDesk) quarantined() []quarantine.Quarantined {
 	if k := d.current.Load(); k != nil {
 		return k.manager.Quarantined()
 	}

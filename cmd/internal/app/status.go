@@ -14,6 +14,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/quarantine"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/journal"
 	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
@@ -221,7 +222,7 @@ type IntelStatus struct {
 	Feeds []fetch.Status `json:"feeds,omitempty"`
 	// Quarantined are entries that matched an absurd share of all flows: their hits are
 	// rolled up for a day.
-	Quarantined []fetch.Quarantined `json:"quarantined,omitempty"`
+	Quarantined []quarantine.Quarantined `json:"quarantined,omitempty"`
 	// HitsDay counts the hits of the last 24 hours by feed.
 	HitsDay map[string]uint64 `json:"hits_day,omitempty"`
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/quarantine"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 )
 
@@ -24,7 +25,7 @@ type Config struct {
 	// MaxIndicators caps the set, and each single feed.
 	MaxIndicators int `yaml:"max_indicators"`
 	// Quarantine is for single entries that match an absurd share of all flows.
-	Quarantine Quarantine `yaml:"quarantine"`
+	Quarantine quarantine.Quarantine `yaml:"quarantine"`
 	// Fetch bounds what a source may take.
 	Fetch spec.Bounds `yaml:"fetch"`
 	// Contact is a mail address or URL in the User-Agent, so that a provider with a
@@ -34,7 +35,7 @@ type Config struct {
 
 // DefaultConfig lists nothing.
 func DefaultConfig() Config {
-	return Config{MaxIndicators: spec.DefaultMaxCount, Quarantine: Quarantine{Share: 20, MinFlows: 10_000}, Fetch: spec.DefaultBounds}
+	return Config{MaxIndicators: spec.DefaultMaxCount, Quarantine: quarantine.Quarantine{Share: 20, MinFlows: 10_000}, Fetch: spec.DefaultBounds}
 }
 
 // Validate tells the first thing that is wrong, beginning with the path of its key.
@@ -64,7 +65,7 @@ func (c *Config) Validate() error {
 	if err := c.Fetch.Validate(); err != nil {
 		return fmt.Errorf("fetch.%w", err)
 	}
-	if err := c.Quarantine.validate(); err != nil {
+	if err := c.Quarantine.Validate(); err != nil {
 		return fmt.Errorf("quarantine.%w", err)
 	}
 	if len(c.Contact) > 200 || strings.ContainsFunc(c.Contact, spec.IsUnprintable) {

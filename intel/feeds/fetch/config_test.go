@@ -143,6 +143,17 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+// TestClasses: all classes of package intel can be configured.
+func TestClasses(t *testing.T) {
+	for _, class := range intel.Classes() {
+		c := DefaultConfig()
+		c.Warninglists = []spec.Feed{{Name: "x", File: "x", Class: string(class)}}
+		if err := c.Validate(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestYAML reads the outline of the configuration.
 func TestYAML(t *testing.T) {
 	text := `
@@ -171,29 +182,5 @@ allow: [198.51.100.0/24]
 	out, err := yaml.Marshal(c)
 	if err != nil || strings.Contains(string(out), "secret-word") || !strings.Contains(string(out), "list=x") {
 		t.Errorf("printed with a secret, or without the rest: %v\n%s", err, out)
-	}
-}
-
-// FuzzJudge: the guards have no opinion that depends on overflow.
-func FuzzJudge(f *testing.F) {
-	f.Add(100, 40, false)
-	f.Add(0, 0, true)
-	f.Fuzz(func(t *testing.T, before, entries int, empty bool) {
-		before, entries = before&(1<<23-1), entries&(1<<23-1)
-		reason := judgeSize(entries, before, empty && entries == 0)
-		if entries == before && reason != "" {
-			t.Errorf("%d entries as before: %s", entries, reason)
-		}
-	})
-}
-
-// TestClasses: all classes of package intel can be configured.
-func TestClasses(t *testing.T) {
-	for _, class := range intel.Classes() {
-		c := DefaultConfig()
-		c.Warninglists = []spec.Feed{{Name: "x", File: "x", Class: string(class)}}
-		if err := c.Validate(); err != nil {
-			t.Error(err)
-		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/schedule"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
@@ -211,8 +212,8 @@ func TestWrongClock(t *testing.T) {
 		w := newWorld(t, serves(list(100)), spec.Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 		future := time.Now().Add(10000 * time.Hour)
 		m := w.manager()
-		s := state{Origin: m.feeds[0].spec.Origin(), LastAttempt: future, NotBefore: future, Due: future}
-		if err := s.save(nil, m.feeds[0].file(store.ExtState)); err != nil {
+		s := schedule.State{Origin: m.feeds[0].spec.Origin(), LastAttempt: future, NotBefore: future, Due: future}
+		if err := s.Save(nil, m.feeds[0].file(store.ExtState)); err != nil {
 			t.Fatal(err)
 		}
 		w.start()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/schedule"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
@@ -66,7 +67,7 @@ func afterKill(t *testing.T, dir string) int {
 	if r := m.feeds[0]; r.good == nil || table.Len() != r.good.Entries || table.Len() == 0 {
 		t.Errorf("%d entries in the table, description %+v, report %+v", table.Len(), r.good, report)
 	}
-	if _, err := loadState(nil, m.feeds[0].file(store.ExtState), m.feeds[0].spec.Origin()); err != nil {
+	if _, err := schedule.Load(nil, m.feeds[0].file(store.ExtState), m.feeds[0].spec.Origin()); err != nil {
 		t.Error(err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, ".tmp-*")); len(left) > 0 {
@@ -97,8 +98,8 @@ func writeForever(dir string) {
 			fmt.Print("!")
 		}
 		s := r.state
-		s.begin(time.Now(), &r.spec)
-		must(s.save(nil, r.file(store.ExtState)))
+		s.Begin(time.Now(), &r.spec)
+		must(s.Save(nil, r.file(store.ExtState)))
 		w, err := store.NewWriter(nil, dir)
 		must(err)
 		for i := range n {

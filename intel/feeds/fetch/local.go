@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/guard"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source/misp"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
@@ -172,7 +173,7 @@ func (r *runner) readFiles(files []string) (out source.Outcome, err error) {
 		}
 		p := store.ParsedOf(report, nil)
 		if len(files) > 1 {
-			verdict = judgeDocument(&r.spec, p, report.Declared)
+			verdict = guard.JudgeDocument(&r.spec, p, report.Declared)
 		}
 		if verdict != "" && p.Verdict != feeds.Empty && !r.spec.Operator {
 			return source.Failed, fmt.Errorf("%s: %s", name, verdict)
@@ -195,7 +196,7 @@ func (r *runner) refuseBroken(p store.Parsed, declared int) error {
 	if !r.spec.Operator || p.Verdict == feeds.Empty {
 		return nil
 	}
-	if reason := judgeDocument(&r.spec, p, declared); reason != "" {
+	if reason := guard.JudgeDocument(&r.spec, p, declared); reason != "" {
 		return fmt.Errorf("%s: %s", r.place(), reason)
 	}
 	return nil

@@ -15,6 +15,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/quarantine"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/schedule"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
@@ -57,10 +59,6 @@ const listPrefix = "list-"
 
 // Limits of a manager.
 const (
-	maxFetches = 4 // at a time
-	// slotTime is how long a fetch by schedule keeps others waiting: a slow source goes on
-	// beside them.
-	slotTime = 15 * time.Second
 	// coalesce is how long a build waits for further changes.
 	coalesce = time.Second
 	// minRebuild is the shortest pause between two builds that only expiry asks for.
@@ -84,7 +82,7 @@ type Manager struct {
 
 	dial  client.Dialer // nil = the usual one
 	pause time.Duration // between requests; negative = the usual one
-	gate  *gate
+	gate  *schedule.Gate
 	total time.Duration // for one request; 0 = the usual one
 
 	life    sync.Mutex // Load, Start, Stop
@@ -96,7 +94,7 @@ type Manager struct {
 	unreached chan unreached // feeds whose providers could not be reached
 	gathering atomic.Bool    // somebody reads them
 
-	quarantine ward
+	quarantine quarantine.List
 
 	disk     *store.Disk   // nil = the usual one
 	building chan struct{} // holds a token while a table is built
@@ -109,7 +107,7 @@ type Manager struct {
 func New(cfg Config, opts Options) *Manager {
 	m := &Manager{
 		cfg: cfg, opts: opts, log: opts.Log, dir: opts.Dir, agent: userAgent(opts.Version, cfg.Contact),
-		change: make(chan struct{}, 1), replan: make(chan struct{}, 1), pause: -1, gate: newGate(), stops: make(map[string]*atomic.Uint64),
+		change: make(chan struct{}, 1), replan: make(chan struct{}, 1), pause: -1, gate: schedule.NewGate(), stops: make(map[string]*atomic.Uint64),
 		building: make(chan struct{}, 1), unreached: make(chan unreached, maxUnreached),
 	}
 	m.cfg.Fetch = cfg.Fetch.OrDefault()
@@ -167,7 +165,7 @@ func (m *Manager) load() error {
 		return err
 	}
 	m.loaded = true
-	if err := m.quarantine.load(m.dir); err != nil {
+	if err := m.quarantine.Load(m.dir); err != nil {
 		m.log.Error("the quarantine cannot be read and begins empty", zap.Error(err))
 	}
 	for _, r := range m.runners() {
@@ -364,7 +362,7 @@ func (r *runner) fetchByHand(ctx context.Context) (source.Outcome, error) {
 	if err := r.mayAsk(time.Now()); err != nil {
 		return source.NotYet, err // without waiting
 	}
-	leave, err := r.m.gate.enter(ctx, r.spec.Host())
+	leave, err := r.m.gate.Enter(ctx, r.spec.Host())
 	if err != nil {
 		return source.Failed, fmt.Errorf("other fetches are under way: %w", err)
 	}

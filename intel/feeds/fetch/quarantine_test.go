@@ -78,7 +78,7 @@ func TestQuarantineOfTheFirstVersion(t *testing.T) {
 	dir, now := t.TempDir(), today
 	text := `[{"prefix": "62.0.0.53/32", "since": "` + today.Add(-time.Hour).Format(time.RFC3339Nano) + `", "why": "it matched 9 of 10 flows within a minute"},
  {"prefix": "62.0.0.54/32", "since": "2026-01-01T00:00:00Z", "why": "months ago"}, {"prefix": "", "since": "2026-01-01T00:00:00Z", "why": ""}]`
-	if err := os.WriteFile(filepath.Join(dir, quarantineFile), []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "quarantine.json"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	m := quarantined(t, dir, &now)
@@ -94,7 +94,7 @@ func TestQuarantineOfTheFirstVersion(t *testing.T) {
 func TestQuarantineWithoutDisk(t *testing.T) {
 	dir, now := t.TempDir(), today
 	m := quarantined(t, dir, &now)
-	if err := os.MkdirAll(filepath.Join(dir, quarantineFile, "x"), 0o700); err != nil { // no file can take its place
+	if err := os.MkdirAll(filepath.Join(dir, "quarantine.json", "x"), 0o700); err != nil { // no file can take its place
 		t.Fatal(err)
 	}
 	p := netip.MustParsePrefix("62.0.0.53/32")

@@ -12,6 +12,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/guard"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/schedule"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source/misp"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source/otx"
@@ -31,7 +33,7 @@ type runner struct {
 	fetching chan struct{} // holds a token while a fetch is under way
 
 	mu       sync.Mutex
-	state    state
+	state    schedule.State
 	good     *store.Description // of the copy in use; nil = none
 	held     *store.Description // of one that is held back; nil = none
 	requests int
@@ -76,21 +78,21 @@ func (r *runner) load(now time.Time) error {
 // loadState reads the state of the feed with its times by the monotonic clock. One that
 // cannot be read now may say that the source was asked a moment ago: until it is read,
 // none is.
-func (r *runner) loadState(now time.Time) (state, error) {
-	s, err := loadState(r.m.disk, r.file(store.ExtState), r.spec.Origin())
+func (r *runner) loadState(now time.Time) (schedule.State, error) {
+	s, err := schedule.Load(r.m.disk, r.file(store.ExtState), r.spec.Origin())
 	if store.IsSystem(err) {
 		date := r.m.now()
 		s.LastAttempt, s.NotBefore = date, date.Add(r.spec.Floor)
 		s.Due = s.NotBefore
 	}
-	s.repair(r.m.now(), &r.spec)
-	return s.on(r.m.now(), now), err
+	s.Repair(r.m.now(), &r.spec)
+	return s.On(r.m.now(), now), err
 }
 
 // save puts a state on the disk.
-func (r *runner) save(s state) error {
-	s = s.on(time.Now(), r.m.now())
-	return s.save(r.m.disk, r.file(store.ExtState))
+func (r *runner) save(s schedule.State) error {
+	s = s.On(time.Now(), r.m.now())
+	return s.Save(r.m.disk, r.file(store.ExtState))
 }
 
 // describe reads the description of a generation of this feed, or nil.
@@ -186,7 +188,7 @@ func (r *runner) begin(now time.Time) error {
 	r.mu.Lock()
 	next := r.state
 	r.mu.Unlock()
-	next.begin(now, &r.spec)
+	next.Begin(now, &r.spec)
 	if err := r.save(next); err != nil {
 		return r.notSent(now, fmt.Errorf("no request was sent, as it could not be noted: %w", err))
 	}
@@ -201,7 +203,7 @@ func (r *runner) begin(now time.Time) error {
 func (r *runner) mayAsk(now time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.state.repair(now, &r.spec)
+	r.state.Repair(now, &r.spec)
 	if now.Before(r.state.NotBefore) {
 		return &tooSoon{until: r.state.NotBefore, floor: r.spec.Floor, last: r.state.LastAttempt}
 	}
@@ -224,13 +226,13 @@ func (r *runner) end(ctx context.Context, out source.Outcome, note string, err e
 	r.state.Note = note
 	switch {
 	case err == nil:
-		r.state.succeed(now, &r.spec)
-		r.state.incomplete(now, &r.spec)
+		r.state.Succeed(now, &r.spec)
+		r.state.SucceedInPart(now, &r.spec)
 		r.state.Checked = r.m.now()
 	case ctx.Err() != nil:
 		r.state.Error = "interrupted: the process was stopped during the attempt"
 	default:
-		r.state.fail(now, &r.spec, err, err.Error())
+		r.state.Fail(now, &r.spec, err, err.Error())
 	}
 	s := r.state
 	r.mu.Unlock() // a disk that hangs must not hang the status
@@ -324,7 +326,7 @@ func (r *runner) turn(ctx context.Context) {
 		}
 	case time.Now().Before(r.due()): // somebody was here in the meantime
 	default:
-		leave, err := r.m.gate.enter(ctx, r.spec.Host())
+		leave, err := r.m.gate.Enter(ctx, r.spec.Host())
 		if err != nil {
 			return
 		}
@@ -416,7 +418,7 @@ func (r *runner) settle(w *store.Writer, d store.Description, declared int) (sou
 		}
 	}
 	r.mu.Unlock()
-	d.Held = r.judgeWhole(w, &d, declared, before, last)
+	d.Held = r.judge(w, &d, declared, before, last)
 	d.Entries, d.Objects = w.Entries, w.Objects
 	var err error
 	if d.Content, err = w.ContentSum(); err != nil {
@@ -439,6 +441,22 @@ func (r *runner) settle(w *store.Writer, d store.Description, declared int) (sou
 	r.dropHeld()
 	r.m.changed()
 	return source.Updated, nil
+}
+
+// judge says by all guards why a new generation must not be used; empty = it may.
+func (r *runner) judge(w *store.Writer, d *store.Description, declared, before int, last *store.Description) string {
+	r.mu.Lock()
+	ok := r.state.Accepted
+	r.mu.Unlock()
+	c := guard.Case{
+		Spec: &r.spec, Writer: w, New: d, Last: last, Before: before, Declared: declared, Accepted: ok, Now: r.m.now(),
+		Open: func() (*store.Reader, error) { return r.open(store.ExtGood) },
+		Warn: func(err error) { r.log.Warn("a new copy is not compared with the one in use", zap.Error(err)) },
+	}
+	if last != nil {
+		c.LastDate = r.dated(last)
+	}
+	return c.Judge()
 }
 
 // dropHeld removes the copy that was held back. Should that fail, load knows that the one

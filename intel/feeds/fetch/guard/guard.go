@@ -1,4 +1,4 @@
-package fetch
+package guard
 
 import (
 	"cmp"
@@ -9,7 +9,6 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
-	"go.uber.org/zap"
 )
 
 // The guards of a generation against the last good one, in percent, and the numbers
@@ -27,7 +26,7 @@ func judge(s *spec.Spec, p store.Parsed, declared, entries, before int) string {
 	if s.Operator {
 		return "" // no guard applies to the operator's own word
 	}
-	if reason := judgeDocument(s, p, declared); reason != "" {
+	if reason := JudgeDocument(s, p, declared); reason != "" {
 		return reason
 	}
 	return judgeSize(entries, before, s.MayBeEmpty && entries == 0)
@@ -50,15 +49,15 @@ const (
 	maxDecline = 75
 )
 
-// An accepted is what an operator has accepted of a feed, see Manager.Accept.
-type accepted struct {
+// An Accepted is what an operator has accepted of a feed, see Manager.Accept.
+type Accepted struct {
 	Space4   uint64 `json:"space4,omitempty"`
 	Space6   uint64 `json:"space6,omitempty"`
 	Turnover bool   `json:"turnover,omitempty"`
 }
 
 // judgeSpace says why a generation covers too much; empty = it does not.
-func judgeSpace(s *spec.Spec, d *store.Description, ok accepted) string {
+func judgeSpace(s *spec.Spec, d *store.Description, ok Accepted) string {
 	limit4 := max(uint64(1)<<(32-s.MaxSpace), acceptedGrowth*ok.Space4)
 	limit6 := max(uint64(1)<<(64-s.MaxSpace6), acceptedGrowth*ok.Space6)
 	switch {
@@ -70,16 +69,35 @@ func judgeSpace(s *spec.Spec, d *store.Description, ok accepted) string {
 	return ""
 }
 
+// A Case is a new generation that is complete but for its name.
+type Case struct {
+	Spec   *spec.Spec
+	Writer *store.Writer
+	New    *store.Description // gets what is found of the space and the turnover
+	// Last is the one in use; nil = there is none. LastDate is when its source last stood
+	// by it, Before its entries; -1 = it is not compared with.
+	Last     *store.Description
+	LastDate time.Time
+	Before   int
+	// Declared is the number of entries that the source announces; -1 = it does not.
+	Declared int
+	Accepted Accepted
+	Now      time.Time
+	// Open opens the one in use, nil when there is none; Warn is given the error of it.
+	Open func() (*store.Reader, error)
+	Warn func(error)
+}
+
 // judgeTurnover says why too much of a generation is new. An old copy that cannot be read
 // is not compared with, nor is one that the source has not confirmed for a week.
-func (r *runner) judgeTurnover(w *store.Writer, d *store.Description, last *store.Description, ok accepted) string {
-	if w.Entries == 0 || ok.Turnover || r.spec.MayTurnOver || last == nil || last.Entries < minTurnover || r.m.now().Sub(r.dated(last)).Abs() > turnoverAge {
+func (c *Case) judgeTurnover(last *store.Description) string {
+	if c.Writer.Entries == 0 || c.Accepted.Turnover || c.Spec.MayTurnOver || last == nil || last.Entries < minTurnover || c.Now.Sub(c.LastDate).Abs() > turnoverAge {
 		return ""
 	}
-	g, err := r.open(store.ExtGood)
+	g, err := c.Open()
 	if g == nil {
 		if err != nil {
-			r.log.Warn("a new copy is not compared with the one in use", zap.Error(err))
+			c.Warn(err)
 		}
 		return ""
 	}
@@ -91,12 +109,12 @@ func (r *runner) judgeTurnover(w *store.Writer, d *store.Description, last *stor
 		}
 		return nil
 	}); err != nil {
-		r.log.Warn("a new copy is not compared with the one in use", zap.Error(err))
+		c.Warn(err)
 		return ""
 	}
 	n := old.Len()
-	if gone := old.Missing(&w.Covers); n >= minTurnover && gone*100 >= n*maxTurnover {
-		d.Turnover = true
+	if gone := old.Missing(&c.Writer.Covers); n >= minTurnover && gone*100 >= n*maxTurnover {
+		c.New.Turnover = true
 		return fmt.Sprintf("nearly all is new: %d of the %d prefixes in use are not in it", gone, n)
 	}
 	return ""
@@ -116,25 +134,22 @@ func judgeDecline(s *spec.Spec, d *store.Description, last *store.Description, e
 	return ""
 }
 
-// judgeWhole says by all guards why a generation must not be used; empty = it may.
-func (r *runner) judgeWhole(w *store.Writer, d *store.Description, declared, before int, last *store.Description) string {
-	s := &r.spec
+// Judge says by all guards why a generation must not be used; empty = it may.
+func (c *Case) Judge() string {
+	s, d, last := c.Spec, c.New, c.Last
 	if s.Operator {
 		return ""
 	}
-	r.mu.Lock()
-	ok := r.state.Accepted
-	r.mu.Unlock()
-	d.Space4, d.Space6 = w.Covers.Space()
-	if before < 0 {
+	d.Space4, d.Space6 = c.Writer.Covers.Space()
+	if c.Before < 0 {
 		last = nil
 	}
-	decline := judgeDecline(s, d, last, w.Entries, r.m.now())
-	return cmp.Or(judge(s, d.Parsed, declared, w.Entries, before), decline, judgeSpace(s, d, ok), r.judgeTurnover(w, d, last, ok))
+	decline := judgeDecline(s, d, last, c.Writer.Entries, c.Now)
+	return cmp.Or(judge(s, d.Parsed, c.Declared, c.Writer.Entries, c.Before), decline, judgeSpace(s, d, c.Accepted), c.judgeTurnover(last))
 }
 
-// judgeDocument looks at the document alone.
-func judgeDocument(s *spec.Spec, p store.Parsed, declared int) string {
+// JudgeDocument looks at the document alone.
+func JudgeDocument(s *spec.Spec, p store.Parsed, declared int) string {
 	rows := p.Accepted + p.Excluded + p.Rejected + p.Skipped
 	switch {
 	case p.Verdict == feeds.Truncated:

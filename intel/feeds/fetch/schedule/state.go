@@ -1,4 +1,4 @@
-package fetch
+package schedule
 
 import (
 	"bytes"
@@ -11,15 +11,16 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/guard"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
-// A state is what must be known of a source before it may be asked. It is on the
+// A State is what must be known of a source before it may be asked. It is on the
 // disk before a request leaves, as if the request had failed already: a process that
 // dies in the middle comes back with the patience of a failed attempt.
-type state struct {
+type State struct {
 	Origin      string    `json:"origin"`
 	LastAttempt time.Time `json:"last_attempt"`
 	// NotBefore is the earliest next request, whoever asks: the provider's floor, or
@@ -37,7 +38,7 @@ type state struct {
 	Code  int    `json:"code,omitempty"`
 	Error string `json:"error,omitempty"`
 	// Accepted is what an operator has accepted of the feed, in spite of a guard.
-	Accepted accepted `json:"accepted,omitzero"`
+	Accepted guard.Accepted `json:"accepted,omitzero"`
 	// Note is what is worth knowing of a source that works.
 	Note string `json:"note,omitempty"`
 	// Bad are the pieces that could not be read, Incomplete counts the fetches in a row
@@ -46,15 +47,15 @@ type state struct {
 	Incomplete int            `json:"incomplete,omitempty"`
 }
 
-// loadState reads the state of a feed; that of another origin is no state. A broken
+// Load reads the state of a feed; that of another origin is no state. A broken
 // file is one too, and the error says so.
-func loadState(d *store.Disk, path, origin string) (state, error) {
-	fresh := state{Origin: origin}
+func Load(d *store.Disk, path, origin string) (State, error) {
+	fresh := State{Origin: origin}
 	b, err := d.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fresh, nil
 	}
-	var s state
+	var s State
 	if err == nil {
 		err = parseState(b, &s)
 	}
@@ -69,7 +70,7 @@ func loadState(d *store.Disk, path, origin string) (state, error) {
 
 // parseState reads what save has written. The sum is there because a date with a
 // changed bit is a date as well.
-func parseState(b []byte, s *state) error {
+func parseState(b []byte, s *State) error {
 	sum, text, _ := bytes.Cut(bytes.TrimSuffix(b, []byte("\n")), []byte(" "))
 	if string(sum) != sumOf(text) {
 		return errors.New("damaged")
@@ -79,8 +80,8 @@ func parseState(b []byte, s *state) error {
 
 func sumOf(text []byte) string { return fmt.Sprintf("%08x", crc32.ChecksumIEEE(text)) }
 
-// save writes the state: a CRC-32 in hex, a blank and a JSON object.
-func (s *state) save(d *store.Disk, path string) error {
+// Save writes the state: a CRC-32 in hex, a blank and a JSON object.
+func (s *State) Save(d *store.Disk, path string) error {
 	b, err := json.Marshal(s)
 	if err != nil {
 		return err
@@ -88,9 +89,9 @@ func (s *state) save(d *store.Disk, path string) error {
 	return d.WriteFile(path, fmt.Appendf(nil, "%s %s\n", sumOf(b), b))
 }
 
-// repair limits what a clock that was wrong once can do: a Pi without battery may
+// Repair limits what a clock that was wrong once can do: a Pi without battery may
 // have written the state in another year.
-func (s *state) repair(now time.Time, sp *spec.Spec) {
+func (s *State) Repair(now time.Time, sp *spec.Spec) {
 	latest := now.Add(max(jitterMost(sp.Interval), spec.MaxWait))
 	if s.Due.After(latest) {
 		s.Due = latest
@@ -103,10 +104,10 @@ func (s *state) repair(now time.Time, sp *spec.Spec) {
 	}
 }
 
-// on gives the state with the times of its schedule by another clock. On the disk they
+// On gives the state with the times of its schedule by another clock. On the disk they
 // are by the date that can be trusted, in memory by the monotonic clock: the wall clock
 // may be set while they are waited for.
-func (s state) on(from, to time.Time) state {
+func (s State) On(from, to time.Time) State {
 	for _, t := range []*time.Time{&s.LastAttempt, &s.NotBefore, &s.Due} {
 		if !t.IsZero() {
 			*t = to.Add(t.Sub(from))
@@ -115,8 +116,8 @@ func (s state) on(from, to time.Time) state {
 	return s
 }
 
-// begin notes an attempt, as a failed one.
-func (s *state) begin(now time.Time, sp *spec.Spec) {
+// Begin notes an attempt, as a failed one.
+func (s *State) Begin(now time.Time, sp *spec.Spec) {
 	s.LastAttempt = now
 	s.Failures++
 	s.Code = 0
@@ -124,17 +125,17 @@ func (s *state) begin(now time.Time, sp *spec.Spec) {
 	s.wait(now, backoff(sp, s.Failures), sp.Floor)
 }
 
-// succeed notes that the source has answered well.
-func (s *state) succeed(now time.Time, sp *spec.Spec) {
+// Succeed notes that the source has answered well.
+func (s *State) Succeed(now time.Time, sp *spec.Spec) {
 	s.Checked = now
 	s.Failures = 0
 	s.Error = ""
 	s.wait(now, jitter(sp.Interval), sp.Floor)
 }
 
-// incomplete brings the next fetch forward after one that went well but for some pieces, as
+// SucceedInPart brings the next fetch forward after one that went well but for some pieces, as
 // after a failure.
-func (s *state) incomplete(now time.Time, sp *spec.Spec) {
+func (s *State) SucceedInPart(now time.Time, sp *spec.Spec) {
 	if len(s.Bad) == 0 {
 		s.Incomplete = 0
 		return
@@ -143,8 +144,8 @@ func (s *state) incomplete(now time.Time, sp *spec.Spec) {
 	s.wait(now, jitter(backoff(sp, s.Incomplete)), sp.Floor)
 }
 
-// fail notes that it has not. Failures were counted by begin.
-func (s *state) fail(now time.Time, sp *spec.Spec, err error, text string) {
+// Fail notes that it has not. Failures were counted by begin.
+func (s *State) Fail(now time.Time, sp *spec.Spec, err error, text string) {
 	s.Error = text
 	floor := sp.Floor
 	if client.NeverReached(err) {
@@ -159,7 +160,7 @@ func (s *state) fail(now time.Time, sp *spec.Spec, err error, text string) {
 }
 
 // wait sets both times. The schedule never asks before it may.
-func (s *state) wait(now time.Time, due, floor time.Duration) {
+func (s *State) wait(now time.Time, due, floor time.Duration) {
 	s.NotBefore = now.Add(floor)
 	s.Due = now.Add(max(due, floor))
 }

@@ -1,4 +1,4 @@
-package fetch
+package schedule
 
 import (
 	"context"
@@ -8,10 +8,17 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
 )
 
-// A gate bounds how many fetches are under way at a time: maxFetches in all, and one per
+const (
+	maxFetches = 4 // at a time
+	// slotTime is how long a fetch by schedule keeps others waiting: a slow source goes on
+	// beside them.
+	slotTime = 15 * time.Second
+)
+
+// A Gate bounds how many fetches are under way at a time: maxFetches in all, and one per
 // host, with a pause before the next. Whoever waits for a host holds no slot meanwhile, so
 // that many slow lists of one provider do not delay other providers.
-type gate struct {
+type Gate struct {
 	slots chan struct{}
 	pause time.Duration // between two fetches from one host
 
@@ -19,15 +26,15 @@ type gate struct {
 	hosts map[string]chan struct{}
 }
 
-// newGate makes a gate.
-func newGate() *gate {
-	return &gate{slots: make(chan struct{}, maxFetches), pause: client.BetweenRequests, hosts: make(map[string]chan struct{})}
+// NewGate makes a gate.
+func NewGate() *Gate {
+	return &Gate{slots: make(chan struct{}, maxFetches), pause: client.BetweenRequests, hosts: make(map[string]chan struct{})}
 }
 
-// enter waits for the slot of the host, then for one of all. leave, which may be called
+// Enter waits for the slot of the host, then for one of all. leave, which may be called
 // twice, gives them back; it is called by itself after slotTime, so that a slow source goes
 // on beside others. The error is that of the context.
-func (g *gate) enter(ctx context.Context, host string) (leave func(), err error) {
+func (g *Gate) Enter(ctx context.Context, host string) (leave func(), err error) {
 	own := g.host(host)
 	select {
 	case own <- struct{}{}:
@@ -49,7 +56,7 @@ func (g *gate) enter(ctx context.Context, host string) (leave func(), err error)
 }
 
 // host gives the slot of a host.
-func (g *gate) host(name string) chan struct{} {
+func (g *Gate) host(name string) chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.hosts[name] == nil {

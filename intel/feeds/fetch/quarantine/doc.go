@@ -1,0 +1,3 @@
+// Package quarantine keeps the listed prefixes whose hits are rolled up because they match
+// an absurd share of all flows.
+package quarantine
