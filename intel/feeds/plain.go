@@ -9,6 +9,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"go4.org/netipx"
 )
 
 // startPlain makes the parser of lists with addresses, prefixes and ranges in rows.
@@ -291,7 +292,7 @@ func (r *plainRow) pair() error {
 	}
 	low, high := netip.PrefixFrom(a, a.BitLen()-hostBits(a)), netip.PrefixFrom(b, b.BitLen()-hostBits(b))
 	switch {
-	case len(ps) == 1, ps != nil && low.Masked() == low && lastAddr(high.Masked()) == b:
+	case len(ps) == 1, ps != nil && low.Masked() == low && netipx.PrefixLastIP(high.Masked()) == b:
 		r.items = []plainItem{{prefixes: ps}}
 	case ps != nil && commonBits(a, b) >= a.BitLen()/2:
 		return errAmbiguous

@@ -4,6 +4,8 @@ import (
 	"math/bits"
 	"net/netip"
 	"strings"
+
+	"go4.org/netipx"
 )
 
 // rangePrefixes gives the fewest prefixes that cover first to last, both
@@ -16,8 +18,7 @@ func rangePrefixes(first, last netip.Addr) ([]netip.Prefix, error) {
 	if last.Less(first) {
 		return nil, errReversed
 	}
-	start := netip.PrefixFrom(first, commonBits(first, last)).Masked()
-	ps := coverRange(nil, start, first, last)
+	ps := netipx.IPRangeFrom(first, last).Prefixes()
 	for _, p := range ps {
 		if p.Bits() == 0 {
 			return nil, errWhole
@@ -29,21 +30,6 @@ func rangePrefixes(first, last netip.Addr) ([]netip.Prefix, error) {
 	return ps, nil
 }
 
-// coverRange appends the parts of p that lie in first to last. A part that lies
-// in it as a whole is one prefix, any other is halved.
-func coverRange(ps []netip.Prefix, p netip.Prefix, first, last netip.Addr) []netip.Prefix {
-	low, high := p.Addr(), lastAddr(p)
-	switch {
-	case high.Less(first) || last.Less(low):
-		return ps
-	case !low.Less(first) && !last.Less(high):
-		return append(ps, p)
-	}
-	lower := netip.PrefixFrom(low, p.Bits()+1)
-	upper := netip.PrefixFrom(high, p.Bits()+1).Masked()
-	return coverRange(coverRange(ps, lower, first, last), upper, first, last)
-}
-
 // commonBits counts the leading bits that two addresses of a family share.
 func commonBits(a, b netip.Addr) int {
 	x, y := a.AsSlice(), b.AsSlice()
@@ -53,16 +39,6 @@ func commonBits(a, b netip.Addr) int {
 		}
 	}
 	return a.BitLen()
-}
-
-// lastAddr is the highest address of a masked prefix.
-func lastAddr(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < 8*len(b); i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
 }
 
 // parseRange reads A-B or A - B with the given reader of addresses.

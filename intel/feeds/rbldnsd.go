@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"go4.org/netipx"
 )
 
 var errNotRBL = errors.New("not an entry of this data set")
@@ -132,7 +133,7 @@ func parseIP4Set(s string) ([]netip.Prefix, error) {
 		return nil, errNotRange
 	}
 	// The range ends with the last address of its last prefix.
-	return rangePrefixes(first, lastAddr(netip.PrefixFrom(last, 8*n)))
+	return rangePrefixes(first, netipx.PrefixLastIP(netip.PrefixFrom(last, 8*n)))
 }
 
 // parseIP4Trie reads a prefix of one to four octets with optional length.

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"go4.org/netipx"
 )
 
 func TestSiLKRows(t *testing.T) {
@@ -70,7 +72,7 @@ func TestWildcardOracle(t *testing.T) {
 		}
 		var times [1 << 16]int // how often each address of 10.9.0.0/16 is covered
 		for _, p := range ps {
-			first, last := bits32(p.Addr()), bits32(lastAddr(p))
+			first, last := bits32(p.Addr()), bits32(netipx.PrefixLastIP(p))
 			for a := first; a <= last; a++ {
 				times[a&0xffff]++
 			}
@@ -134,9 +136,9 @@ func TestRangeOracle(t *testing.T) {
 			if j > 0 && siblings(ps[j-1], p) {
 				t.Fatalf("%v-%v: %v and %v can be joined", first, last, ps[j-1], p)
 			}
-			next = lastAddr(p).Next()
+			next = netipx.PrefixLastIP(p).Next()
 		}
-		if end := lastAddr(ps[len(ps)-1]); end != last {
+		if end := netipx.PrefixLastIP(ps[len(ps)-1]); end != last {
 			t.Fatalf("%v-%v: ends at %v", first, last, end)
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"unicode/utf16"
-	"unicode/utf8"
+
+	"golang.org/x/text/encoding/unicode"
 )
 
 // headBytes is how much of a document its format is told by.
@@ -83,7 +83,8 @@ func (l *limitedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// decodeText strips a UTF-8 byte order mark and decodes UTF-16 by its own.
+// decodeText strips a UTF-8 byte order mark and decodes UTF-16 by its own; what does not
+// decode becomes U+FFFD.
 func decodeText(r io.Reader) io.Reader {
 	br := bufio.NewReaderSize(r, 4096)
 	mark, _ := br.Peek(3)
@@ -92,75 +93,12 @@ func decodeText(r io.Reader) io.Reader {
 		_, _ = br.Discard(3)
 	case bytes.HasPrefix(mark, []byte("\xff\xfe")):
 		_, _ = br.Discard(2)
-		return &utf16Reader{r: br, low: 0, high: 1}
+		return unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM).NewDecoder().Reader(br)
 	case bytes.HasPrefix(mark, []byte("\xfe\xff")):
 		_, _ = br.Discard(2)
-		return &utf16Reader{r: br, low: 1, high: 0}
+		return unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM).NewDecoder().Reader(br)
 	}
 	return br
-}
-
-// A utf16Reader turns UTF-16 into UTF-8. What does not decode becomes U+FFFD.
-type utf16Reader struct {
-	r         *bufio.Reader
-	low, high int // where the bytes of a unit stand
-	unit      uint16
-	pending   bool // unit was read, but not used
-}
-
-// Read fills p with whole characters; p must have room for one.
-func (u *utf16Reader) Read(p []byte) (int, error) {
-	if len(p) < utf8.UTFMax {
-		return 0, io.ErrShortBuffer
-	}
-	n := 0
-	for n+utf8.UTFMax <= len(p) {
-		c, err := u.char()
-		if err != nil {
-			if n > 0 {
-				return n, nil
-			}
-			return 0, err
-		}
-		n += utf8.EncodeRune(p[n:], c)
-	}
-	return n, nil
-}
-
-func (u *utf16Reader) char() (rune, error) {
-	first, err := u.next()
-	if err != nil {
-		return 0, err
-	}
-	c := rune(first)
-	if !utf16.IsSurrogate(c) {
-		return c, nil
-	}
-	second, err := u.next()
-	if err != nil {
-		return utf8.RuneError, nil
-	}
-	if pair := utf16.DecodeRune(c, rune(second)); pair != utf8.RuneError {
-		return pair, nil
-	}
-	u.unit, u.pending = second, true
-	return utf8.RuneError, nil
-}
-
-func (u *utf16Reader) next() (uint16, error) {
-	if u.pending {
-		u.pending = false
-		return u.unit, nil
-	}
-	var b [2]byte
-	n, err := io.ReadFull(u.r, b[:])
-	if n == 1 && errors.Is(err, io.ErrUnexpectedEOF) {
-		return utf8.RuneError, nil // half a unit at the end
-	}
-	if err != nil {
-		return 0, err
-	}
-	return uint16(b[u.low]) | uint16(b[u.high])<<8, nil
 }
 
 // looksLikeMarkup tells an HTML or XML page by its first character.
