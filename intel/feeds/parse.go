@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
@@ -111,4 +112,15 @@ func (d *document) parse(r io.Reader) error {
 		return fmt.Errorf("%s: line %d: %w", name, d.line, srcErr)
 	}
 	return err
+}
+
+// acceptAll hands on one entry for each prefix of a row.
+func (d *document) acceptAll(ps []netip.Prefix, e Entry) error {
+	for _, p := range ps {
+		e.Prefix = p
+		if err := d.accept(e); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -54,17 +54,6 @@ func (d *document) plainRow(line string) error {
 	return nil
 }
 
-// acceptAll hands on one entry for each prefix of a row.
-func (d *document) acceptAll(ps []netip.Prefix, e Entry) error {
-	for _, p := range ps {
-		e.Prefix = p
-		if err := d.accept(e); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // cutComment splits a row from the comment behind it: after # or ;, or after //
 // that follows white space, as URLs hold it too. A ; is no comment where it separates
 // columns: when one of the columns behind it is an address, or when it touches the text
