@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 	"github.com/flowsnitch/flowsnitch/sinks/form"
 	"github.com/google/uuid"
 	"github.com/leodido/go-syslog/v4/rfc3164"
@@ -259,7 +260,7 @@ func FuzzMessage(f *testing.F) {
 	formats := []string{"text", "json", "ecs", "ocsf", "cef", "leef", "leef1"}
 	f.Fuzz(func(t *testing.T, s string, modern bool, form uint8) {
 		e := hit()
-		poison(&e, s)
+		eventtest.Poison(&e, s)
 		cfg := testConfig(UDP, func(c *Config) {
 			c.Format = formats[int(form)%len(formats)]
 			c.Protocol, c.EnterpriseID = RFC3164, 0
