@@ -5,13 +5,28 @@ import (
 	"strings"
 )
 
-// IP protocols that are treated apart somewhere, by their IANA numbers.
+// IP protocols and IPv6 extension headers that are treated apart somewhere, by their
+// IANA numbers.
 const (
-	ProtocolICMP   = 1
-	ProtocolTCP    = 6
-	ProtocolUDP    = 17
-	ProtocolICMPv6 = 58
-	ProtocolSCTP   = 132
+	ProtocolHopByHop = 0
+	ProtocolICMP     = 1
+	ProtocolIPv4     = 4
+	ProtocolTCP      = 6
+	ProtocolUDP      = 17
+	ProtocolDCCP     = 33
+	ProtocolIPv6     = 41
+	ProtocolRouting  = 43
+	ProtocolFragment = 44
+	ProtocolGRE      = 47
+	ProtocolAH       = 51
+	ProtocolICMPv6   = 58
+	ProtocolDestOpts = 60
+	ProtocolSCTP     = 132
+	ProtocolMobility = 135
+	ProtocolUDPLite  = 136
+	ProtocolHIP      = 139
+	ProtocolShim6    = 140
+	ProtocolEthernet = 143 // RFC 8986 4.9, SRv6
 )
 
 // keywords are the lower-cased keywords of the IANA registry "Assigned Internet

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow"
 )
 
 // corpusFiles lists the captures in a folder of the corpus that have a
@@ -131,7 +133,7 @@ func TestCorpusTraffic(t *testing.T) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			want, have := map[netip.AddrPort]sum{}, map[netip.AddrPort]sum{}
 			for _, u := range lines[tuple](t, reference) {
-				if u.Proto != protoUDP || u.Sport == nil {
+				if u.Proto != flow.ProtocolUDP || u.Sport == nil {
 					continue
 				}
 				k := netip.AddrPortFrom(u.Src, *u.Sport)

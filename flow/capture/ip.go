@@ -3,20 +3,8 @@ package capture
 import (
 	"encoding/binary"
 	"net/netip"
-)
 
-// The protocol numbers on the way to UDP.
-const (
-	protoHopByHop = 0
-	protoTCP      = 6
-	protoUDP      = 17
-	protoRouting  = 43
-	protoFragment = 44
-	protoAH       = 51
-	protoDestOpts = 60
-	protoMobility = 135
-	protoHIP      = 139
-	protoShim6    = 140
+	"github.com/flowsnitch/flowsnitch/flow"
 )
 
 // A packet is what is left of an IP packet on the way down: data, of which next
@@ -97,15 +85,15 @@ func trim(b []byte, n int) (data []byte, lacking bool) {
 func (p *packet) transport() finding {
 	for {
 		switch {
-		case p.next == protoUDP:
+		case p.next == flow.ProtocolUDP:
 			return isUDP
-		case p.next == protoTCP:
+		case p.next == flow.ProtocolTCP:
 			return isTCP
 		case !p.mayExtend():
 			return isOtherIP
 		case len(p.data) < 8:
 			return isShort
-		case p.next == protoFragment:
+		case p.next == flow.ProtocolFragment:
 			if p.readFragment(); p.frag.more || p.frag.offset != 0 {
 				return p.asFragment()
 			}
@@ -118,9 +106,9 @@ func (p *packet) transport() finding {
 // mayExtend reports whether next is a header that others follow.
 func (p *packet) mayExtend() bool {
 	switch p.next {
-	case protoAH:
+	case flow.ProtocolAH:
 		return true
-	case protoHopByHop, protoRouting, protoFragment, protoDestOpts, protoMobility, protoHIP, protoShim6:
+	case flow.ProtocolHopByHop, flow.ProtocolRouting, flow.ProtocolFragment, flow.ProtocolDestOpts, flow.ProtocolMobility, flow.ProtocolHIP, flow.ProtocolShim6:
 		return p.src.Is6()
 	}
 	return false
@@ -138,9 +126,9 @@ func (p *packet) readFragment() {
 func (p *packet) passHeader() bool {
 	n := (int(p.data[1]) + 1) * 8
 	switch p.next {
-	case protoAH: // RFC 4302: counted in 4 bytes, less 2
+	case flow.ProtocolAH: // RFC 4302: counted in 4 bytes, less 2
 		n = (int(p.data[1]) + 2) * 4
-	case protoRouting:
+	case flow.ProtocolRouting:
 		p.routed = p.routed || p.data[3] != 0 // segments left
 	}
 	if n > len(p.data) {
@@ -154,9 +142,9 @@ func (p *packet) passHeader() bool {
 // lacks bytes is of no use.
 func (p *packet) asFragment() finding {
 	switch {
-	case p.next == protoTCP:
+	case p.next == flow.ProtocolTCP:
 		return isTCP
-	case p.next != protoUDP && !p.mayExtend():
+	case p.next != flow.ProtocolUDP && !p.mayExtend():
 		return isOtherIP
 	case p.lacking:
 		return isShort

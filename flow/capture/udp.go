@@ -3,6 +3,8 @@ package capture
 import (
 	"encoding/binary"
 	"net/netip"
+
+	"github.com/flowsnitch/flowsnitch/flow"
 )
 
 // A udpDatagram is a UDP payload and what was found out about it.
@@ -54,7 +56,7 @@ func readUDP(p *packet) (udpDatagram, finding) {
 // checksum filled in the result is 0, over one with 0 in its place it is the
 // checksum, where 0 is to be sent as ffff.
 func udpChecksum(src, dst netip.Addr, b []byte) uint16 {
-	sum := uint64(protoUDP) + uint64(len(b))
+	sum := uint64(flow.ProtocolUDP) + uint64(len(b))
 	for _, a := range [...]netip.Addr{src, dst} {
 		if a.Is4() {
 			a4 := a.As4()

@@ -97,7 +97,7 @@ func (w *Writer) ipv4(b []byte, payload int, src, dst netip.Addr) []byte {
 	b = append(b, 0x45, 0)
 	b = binary.BigEndian.AppendUint16(b, uint16(20+8+payload))
 	b = binary.BigEndian.AppendUint16(b, w.id)
-	b = append(b, 0, 0, 64, protoUDP, 0, 0)
+	b = append(b, 0, 0, 64, flow.ProtocolUDP, 0, 0)
 	b = append(b, src.AsSlice()...)
 	b = append(b, dst.AsSlice()...)
 	binary.BigEndian.PutUint16(b[at+10:], ^fold(addWords(0, b[at:])))
@@ -109,7 +109,7 @@ func ipv6(b []byte, payload int, src, dst netip.Addr) []byte {
 	b = binary.BigEndian.AppendUint16(b, etherIPv6)
 	b = append(b, 0x60, 0, 0, 0)
 	b = binary.BigEndian.AppendUint16(b, uint16(8+payload))
-	b = append(b, protoUDP, 64)
+	b = append(b, flow.ProtocolUDP, 64)
 	b = append(b, src.AsSlice()...)
 	return append(b, dst.AsSlice()...)
 }

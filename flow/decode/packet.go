@@ -80,20 +80,8 @@ const (
 	etherTEB   = 0x6558 // transparent Ethernet bridging, in GRE
 )
 
-// Protocols, and the UDP port of VXLAN (RFC 7348).
-const (
-	protoICMP   = 1
-	protoIPv4   = 4
-	protoTCP    = 6
-	protoUDP    = 17
-	protoIPv6   = 41
-	protoGRE    = 47
-	protoAH     = 51
-	protoICMPv6 = 58
-	protoSCTP   = 132
-	protoFrame  = 143 // Ethernet (RFC 8986 4.9, SRv6)
-	portVXLAN   = 4789
-)
+// portVXLAN is the UDP port of VXLAN (RFC 7348).
+const portVXLAN = 4789
 
 // ethernet reads a frame that begins with the destination address.
 func (p *packets) ethernet(b []byte, depth int) {
@@ -285,7 +273,7 @@ func (p *packets) ipv6(b []byte, depth int) {
 				return
 			}
 			n, later = 8, binary.BigEndian.Uint16(rest[2:])&0xfff8 != 0
-		case protoAH:
+		case flow.ProtocolAH:
 			if len(rest) < 8 {
 				return
 			}
@@ -307,31 +295,31 @@ func (p *packets) ipv6(b []byte, depth int) {
 func (p *packets) transport(b []byte, depth int) {
 	q := &p.p[depth]
 	switch q.protocol {
-	case protoTCP, protoUDP, protoSCTP:
+	case flow.ProtocolTCP, flow.ProtocolUDP, flow.ProtocolSCTP:
 		if len(b) < 4 {
 			return
 		}
 		q.ports = true
 		q.srcPort, q.dstPort = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
-		if q.protocol == protoTCP && len(b) >= 14 {
+		if q.protocol == flow.ProtocolTCP && len(b) >= 14 {
 			q.flags, q.tcpFlags = true, b[13]
 		}
-		if q.protocol == protoUDP && q.dstPort == portVXLAN && len(b) > 16 && p.enter(depth) {
+		if q.protocol == flow.ProtocolUDP && q.dstPort == portVXLAN && len(b) > 16 && p.enter(depth) {
 			p.ethernet(b[16:], depth+1)
 		}
-	case protoICMP, protoICMPv6:
+	case flow.ProtocolICMP, flow.ProtocolICMPv6:
 		if len(b) >= 2 {
 			q.icmp, q.icmpTypeCode = true, binary.BigEndian.Uint16(b)
 		}
-	case protoIPv4, protoIPv6:
+	case flow.ProtocolIPv4, flow.ProtocolIPv6:
 		if p.enter(depth) {
 			p.network(b, depth+1)
 		}
-	case protoFrame:
+	case flow.ProtocolEthernet:
 		if p.enter(depth) {
 			p.ethernet(b, depth+1)
 		}
-	case protoGRE:
+	case flow.ProtocolGRE:
 		if p.enter(depth) {
 			p.gre(b, depth+1)
 		}

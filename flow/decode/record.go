@@ -359,14 +359,14 @@ func (s *Set) details(r *flow.Record) {
 // icmp reads type and code of ICMP: by the elements of the flow's own family where the
 // template has those of both, of which one is empty then.
 func (s *Set) icmp(r *flow.Record) {
-	v6 := r.Protocol == protoICMPv6 || r.Protocol != protoICMP && r.Src.Is6()
+	v6 := r.Protocol == flow.ProtocolICMPv6 || r.Protocol != flow.ProtocolICMP && r.Src.Is6()
 	if v, ok := s.ofFamily(tICMP, v6); ok {
 		r.ICMPTypeCode, r.Has = uint16(v), r.Has|flow.HasICMP
 		if s.has(tICMP, v6) || !s.has(tICMPType, v6) {
 			return
 		}
 	}
-	if r.Protocol != protoICMP && r.Protocol != protoICMPv6 {
+	if r.Protocol != flow.ProtocolICMP && r.Protocol != flow.ProtocolICMPv6 {
 		return
 	}
 	if v, ok := s.ofFamily(tICMPType, v6); ok {

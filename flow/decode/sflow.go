@@ -317,10 +317,10 @@ func (f *flowSample) sampledIP(x *xdr, width uint32) {
 		q.src4, q.dst4 = binary.BigEndian.Uint32(src), binary.BigEndian.Uint32(dst)
 	}
 	switch q.protocol {
-	case protoTCP, protoUDP, protoSCTP:
+	case flow.ProtocolTCP, flow.ProtocolUDP, flow.ProtocolSCTP:
 		q.ports, q.srcPort, q.dstPort = true, uint16(srcPort), uint16(dstPort)
 	}
-	if q.protocol == protoTCP {
+	if q.protocol == flow.ProtocolTCP {
 		q.flags, q.tcpFlags = true, uint8(flags)
 	}
 }

@@ -50,7 +50,7 @@ func connectionFields(v flow.Version, ipv6 bool) []field {
 
 // fromServer reports whether the source is the server.
 func (f *Flow) fromServer() bool {
-	return (f.Protocol == protoTCP || f.Protocol == protoUDP) && f.SrcPort < f.DstPort
+	return (f.Protocol == flow.ProtocolTCP || f.Protocol == flow.ProtocolUDP) && f.SrcPort < f.DstPort
 }
 
 // connection gives the two ends as client and server.

@@ -3,14 +3,8 @@ package synth
 import (
 	"encoding/binary"
 	"net/netip"
-)
 
-// IANA protocol numbers that have a header of their own here.
-const (
-	protoICMP   = 1
-	protoTCP    = 6
-	protoUDP    = 17
-	protoICMPv6 = 58
+	"github.com/flowsnitch/flowsnitch/flow"
 )
 
 // Lengths of headers, bytes.
@@ -30,9 +24,9 @@ func (f *Flow) headersLen() int {
 
 func transportLen(proto uint8) int {
 	switch proto {
-	case protoTCP:
+	case flow.ProtocolTCP:
 		return 20
-	case protoUDP, protoICMP, protoICMPv6:
+	case flow.ProtocolUDP, flow.ProtocolICMP, flow.ProtocolICMPv6:
 		return 8
 	}
 	return 0
@@ -86,18 +80,18 @@ func appendTransport(b []byte, f *Flow, length int) []byte {
 	start := len(b)
 	sumAt := 0
 	switch f.Protocol {
-	case protoTCP:
+	case flow.ProtocolTCP:
 		b = appendPorts(b, f)
 		b = append(b, make([]byte, 8)...) // sequence, acknowledgment
 		b = append(b, 0x50|byte(f.TCPFlags>>8), byte(f.TCPFlags), 0xff, 0xff)
 		b = append(b, 0, 0, 0, 0) // checksum, urgent pointer
 		sumAt = 16
-	case protoUDP:
+	case flow.ProtocolUDP:
 		b = appendPorts(b, f)
 		b = binary.BigEndian.AppendUint16(b, uint16(length))
 		b = append(b, 0, 0)
 		sumAt = 6
-	case protoICMP, protoICMPv6:
+	case flow.ProtocolICMP, flow.ProtocolICMPv6:
 		b = binary.BigEndian.AppendUint16(b, f.DstPort) // type and code
 		b = append(b, 0, 0, 0, 0, 0, 0)
 		sumAt = 2
@@ -118,7 +112,7 @@ func appendPorts(b []byte, f *Flow) []byte {
 // pseudoSum is the sum over the pseudo header (RFC 9293 section 3.1, RFC 8200
 // section 8.1); ICMP for IPv4 has none.
 func pseudoSum(f *Flow, length int) uint32 {
-	if f.Protocol == protoICMP {
+	if f.Protocol == flow.ProtocolICMP {
 		return 0
 	}
 	sum := uint32(f.Protocol) + uint32(length)

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+
+	"github.com/flowsnitch/flowsnitch/flow"
 )
 
 // Sizes, formats and offsets of an sFlow v5 datagram (sflow.org, version 5,
@@ -139,7 +141,7 @@ func checkSFlow(f *Flow) error {
 		what = fmt.Sprintf("interfaces %d, %d (at most 2^30-1)", f.InIf, f.OutIf)
 	case f.frameLen() > maxFrame:
 		what = fmt.Sprintf("a packet of %d bytes (at most %d)", f.frameLen(), maxFrame)
-	case f.Protocol == protoTCP && f.TCPFlags > 0xfff:
+	case f.Protocol == flow.ProtocolTCP && f.TCPFlags > 0xfff:
 		what = fmt.Sprintf("TCP flags %#x (at most 0xfff)", f.TCPFlags)
 	default:
 		return nil

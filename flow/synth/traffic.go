@@ -1,6 +1,10 @@
 package synth
 
-import "time"
+import (
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+)
 
 // services are the ports that servers of the thought-up network answer on.
 var services = [...]uint16{443, 443, 443, 80, 53, 123, 22, 25, 993, 3389, 5060, 8080}
@@ -14,16 +18,16 @@ var tcpFlags = [...]uint16{0x1b, 0x1b, 0x18, 0x14, 0x02}
 func (s *Source) fillTraffic(f *Flow) {
 	switch n := s.rng.IntN(100); {
 	case n < 70:
-		f.Protocol = protoTCP
+		f.Protocol = flow.ProtocolTCP
 		f.TCPFlags = tcpFlags[s.rng.IntN(len(tcpFlags))]
 	case n < 98:
-		f.Protocol = protoUDP
+		f.Protocol = flow.ProtocolUDP
 	case f.Dst.Is4():
-		f.Protocol, f.DstPort = protoICMP, 8<<8 // echo request
+		f.Protocol, f.DstPort = flow.ProtocolICMP, 8<<8 // echo request
 	default:
-		f.Protocol, f.DstPort = protoICMPv6, 128<<8
+		f.Protocol, f.DstPort = flow.ProtocolICMPv6, 128<<8
 	}
-	if f.Protocol == protoTCP || f.Protocol == protoUDP {
+	if f.Protocol == flow.ProtocolTCP || f.Protocol == flow.ProtocolUDP {
 		f.SrcPort = 1024 + uint16(s.rng.IntN(1<<16-1024))
 		f.DstPort = services[s.rng.IntN(len(services))]
 	}
@@ -38,7 +42,7 @@ func (s *Source) fillTraffic(f *Flow) {
 func (f *Flow) turn() {
 	f.Src, f.Dst = f.Dst, f.Src
 	f.InIf, f.OutIf = f.OutIf, f.InIf
-	if f.Protocol == protoTCP || f.Protocol == protoUDP {
+	if f.Protocol == flow.ProtocolTCP || f.Protocol == flow.ProtocolUDP {
 		f.SrcPort, f.DstPort = f.DstPort, f.SrcPort
 	}
 }

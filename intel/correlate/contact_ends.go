@@ -9,17 +9,6 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
-// IANA protocol numbers that are treated by name.
-const (
-	protoICMP   = 1
-	protoTCP    = 6
-	protoUDP    = 17
-	protoDCCP   = 33
-	protoICMPv6 = 58
-	protoSCTP   = 132
-	protoLite   = 136
-)
-
 // The TCP flags that tell who opened a connection and who has answered.
 const (
 	tcpSYN = 0x02
@@ -95,10 +84,10 @@ func endsOf(h *lookup.Hit) ends {
 		e.protocol, e.hasProtocol = 0, false // of the tunnel: it is not told
 	} else if innerTransport(r, h.Side) {
 		e.protocol, e.hasProtocol = r.InnerProtocol, r.Has&flow.HasInnerProtocol != 0
-	} else if e.hasProtocol && e.protocol == protoTCP && r.Has&flow.HasTCPFlags != 0 {
+	} else if e.hasProtocol && e.protocol == flow.ProtocolTCP && r.Has&flow.HasTCPFlags != 0 {
 		e.tcpFlags = r.TCPFlags
 	}
-	if e.hasProtocol && e.protocol == protoTCP && !innerTransport(r, h.Side) && r.Has&flow.HasRevTCPFlags != 0 {
+	if e.hasProtocol && e.protocol == flow.ProtocolTCP && !innerTransport(r, h.Side) && r.Has&flow.HasRevTCPFlags != 0 {
 		e.backFlags = r.RevTCPFlags
 	}
 	e.refusal = isReset(e.tcpFlags) || !innerTransport(r, h.Side) && unreachable(r)
@@ -132,9 +121,9 @@ func unreachable(r *flow.Record) bool {
 		code = r.DstPort
 	}
 	switch r.Protocol {
-	case protoICMP:
+	case flow.ProtocolICMP:
 		return code>>8 == icmpUnreachable
-	case protoICMPv6:
+	case flow.ProtocolICMPv6:
 		return code>>8 == icmpv6Unreachable
 	}
 	return false
@@ -219,7 +208,7 @@ func portful(protocol uint8, known bool) bool {
 		return true
 	}
 	switch protocol {
-	case protoTCP, protoUDP, protoDCCP, protoSCTP, protoLite:
+	case flow.ProtocolTCP, flow.ProtocolUDP, flow.ProtocolDCCP, flow.ProtocolSCTP, flow.ProtocolUDPLite:
 		return true
 	}
 	return false

@@ -89,7 +89,7 @@ func (d *head) communityID() string {
 	switch {
 	case !d.hasProtocol:
 		return ""
-	case d.protocol != protoICMP && d.protocol != protoICMPv6:
+	case d.protocol != flow.ProtocolICMP && d.protocol != flow.ProtocolICMPv6:
 		return event.CommunityID(d.src, d.dst, d.srcPort, d.dstPort, d.protocol)
 	case !d.hasICMP:
 		return ""

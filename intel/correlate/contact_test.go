@@ -93,8 +93,8 @@ func TestDirectionAndAnswer(t *testing.T) {
 		})}, judgement{in, unk, false, 22}},
 		{"denied, then let through", []flow.Record{denied(scan), scan}, judgement{in, unk, false, 22}},
 		{"let through, then denied", []flow.Record{scan, denied(scan)}, judgement{in, unk, false, 22}},
-		{"ping of ours and echo", []flow.Record{ip(us, bad, protoICMP), ip(bad, us, protoICMP)}, judgement{out, yes, false, 0}},
-		{"ping of theirs and echo", []flow.Record{ip(bad, us, protoICMP), ip(us, bad, protoICMP)}, judgement{in, yes, false, 0}},
+		{"ping of ours and echo", []flow.Record{ip(us, bad, flow.ProtocolICMP), ip(bad, us, flow.ProtocolICMP)}, judgement{out, yes, false, 0}},
+		{"ping of theirs and echo", []flow.Record{ip(bad, us, flow.ProtocolICMP), ip(us, bad, flow.ProtocolICMP)}, judgement{in, yes, false, 0}},
 		{"only the port of the service", []flow.Record{udp(bad, 0, us, 53)}, judgement{in, unk, false, 53}},
 	}
 	for _, c := range cases {
@@ -191,12 +191,12 @@ func TestLocalEndAndDirection(t *testing.T) {
 			r.PostNATSrc = us
 		}), flow.SideDst, us, event.Outbound, 443},
 		{"inner source", with(ip(visitor, public, 47), func(r *flow.Record) {
-			r.InnerSrc, r.InnerDst, r.InnerProtocol = bad, us, protoUDP
+			r.InnerSrc, r.InnerDst, r.InnerProtocol = bad, us, flow.ProtocolUDP
 			r.InnerSrcPort, r.InnerDstPort = 40000, 53
 			r.Has |= flow.HasInnerPorts | flow.HasInnerProtocol
 		}), flow.SideInnerSrc, us, event.Inbound, 53},
 		{"inner destination", with(ip(visitor, public, 47), func(r *flow.Record) {
-			r.InnerSrc, r.InnerDst, r.InnerProtocol = us, bad, protoTCP
+			r.InnerSrc, r.InnerDst, r.InnerProtocol = us, bad, flow.ProtocolTCP
 			r.InnerSrcPort, r.InnerDstPort = 40000, 80
 			r.Has |= flow.HasInnerPorts | flow.HasInnerProtocol
 		}), flow.SideInnerDst, us, event.Outbound, 80},

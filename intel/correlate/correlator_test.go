@@ -123,14 +123,14 @@ func kinds(events []event.Event) (k []event.Kind) {
 
 // tcp makes a record of one packet of 100 bytes, with the flags given.
 func tcp(src netip.Addr, sport uint16, dst netip.Addr, dport uint16, flags uint16) flow.Record {
-	r := ip(src, dst, protoTCP)
+	r := ip(src, dst, flow.ProtocolTCP)
 	r.Has |= flow.HasSrcPort | flow.HasDstPort | flow.HasTCPFlags
 	r.SrcPort, r.DstPort, r.TCPFlags = sport, dport, flags
 	return r
 }
 
 func udp(src netip.Addr, sport uint16, dst netip.Addr, dport uint16) flow.Record {
-	r := ip(src, dst, protoUDP)
+	r := ip(src, dst, flow.ProtocolUDP)
 	r.Has |= flow.HasSrcPort | flow.HasDstPort
 	r.SrcPort, r.DstPort = sport, dport
 	return r
@@ -187,7 +187,7 @@ func TestFirstHit(t *testing.T) {
 		Kind: event.KindHit, ID: got.ID, Time: t0, Sensor: "pi-oslo", Contact: got.Contact, Seq: 1,
 		ServicePort: 443, ContactFirstSeen: t0,
 		Src: us, Dst: bad, SrcPort: 51515, DstPort: 443, HasPorts: true,
-		Protocol: protoTCP, HasProtocol: true,
+		Protocol: flow.ProtocolTCP, HasProtocol: true,
 		Offender: bad, Local: us, Role: flow.SideDst,
 		Direction: event.Outbound, Answered: event.AnsweredUnknown,
 		Severity: event.High, Score: 72, Reason: "c2 listed by feodo (90); outbound",
@@ -196,7 +196,7 @@ func TestFirstHit(t *testing.T) {
 		TCPFlags: syn, Sampling: 1, Start: t0.Add(-time.Second), End: t0, Clock: "ok",
 		Exporter: edge1, ExporterName: "edge-1", Domain: 7, Version: flow.V9,
 		InIf: 1, OutIf: 2, HasIf: true,
-		CommunityID: event.CommunityID(us, bad, 51515, 443, protoTCP),
+		CommunityID: event.CommunityID(us, bad, 51515, 443, flow.ProtocolTCP),
 	}
 	compareEvents(t, got, want)
 	if len(got.Indicators) != 1 || got.Indicators[0].Feed != "feodo" {

@@ -116,7 +116,7 @@ func TestClampedTimes(t *testing.T) {
 
 func TestEventOfICMP(t *testing.T) {
 	s := newStage(t, nil)
-	s.at(0, with(ip(us, bad, protoICMP), func(r *flow.Record) {
+	s.at(0, with(ip(us, bad, flow.ProtocolICMP), func(r *flow.Record) {
 		r.Has |= flow.HasICMP | flow.HasSrcPort | flow.HasDstPort
 		r.ICMPTypeCode, r.DstPort = 8*256, 8*256
 	}))
@@ -124,10 +124,10 @@ func TestEventOfICMP(t *testing.T) {
 	if !e.HasPorts || e.SrcPort != 0 || e.DstPort != 8*256 {
 		t.Errorf("ports %d and %d, want those exported, 0 and 2048", e.SrcPort, e.DstPort)
 	}
-	if want := event.CommunityID(us, bad, 8, 0, protoICMP); e.CommunityID != want {
+	if want := event.CommunityID(us, bad, 8, 0, flow.ProtocolICMP); e.CommunityID != want {
 		t.Errorf("community id %s, want %s", e.CommunityID, want)
 	}
-	s.at(time.Second, ip(bad, us, protoICMP)) // the answer: one contact, whatever its code
+	s.at(time.Second, ip(bad, us, flow.ProtocolICMP)) // the answer: one contact, whatever its code
 	if u := s.one(event.KindUpdate); u.Direction != event.Outbound || u.Answered != event.AnsweredYes {
 		t.Errorf("update is %s and answered %s, want outbound and yes", u.Direction, u.Answered)
 	}

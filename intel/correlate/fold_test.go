@@ -105,7 +105,7 @@ func TestScansFold(t *testing.T) {
 		}, counts{8, 1, 12, 12, us, 0, false}},
 		"sweep of pings": {func(s *stage) {
 			for i := range 100 {
-				s.at(0, with(ip(bad, host(i), protoICMP), func(r *flow.Record) { r.Has |= flow.HasICMP; r.ICMPTypeCode = 0x0800 }))
+				s.at(0, with(ip(bad, host(i), flow.ProtocolICMP), func(r *flow.Record) { r.Has |= flow.HasICMP; r.ICMPTypeCode = 0x0800 }))
 			}
 		}, counts{32, 68, 1, 68, netip.Addr{}, 0, false}},
 		"two exporters": {func(s *stage) {

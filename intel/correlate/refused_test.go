@@ -26,7 +26,7 @@ func sampled(r flow.Record) flow.Record {
 
 // unreach makes an ICMP destination unreachable, type and code in an element of their own.
 func unreach(src, dst netip.Addr) flow.Record {
-	return with(ip(src, dst, protoICMP), func(r *flow.Record) {
+	return with(ip(src, dst, flow.ProtocolICMP), func(r *flow.Record) {
 		r.Has |= flow.HasICMP
 		r.ICMPTypeCode = 0x0303
 	})
@@ -34,7 +34,7 @@ func unreach(src, dst netip.Addr) flow.Record {
 
 // unreachV5 makes one as NetFlow v5 has it: type and code in the destination port.
 func unreachV5(src, dst netip.Addr) flow.Record {
-	return with(ip(src, dst, protoICMP), func(r *flow.Record) {
+	return with(ip(src, dst, flow.ProtocolICMP), func(r *flow.Record) {
 		r.Has |= flow.HasSrcPort | flow.HasDstPort
 		r.DstPort = 0x0301
 	})
@@ -49,7 +49,7 @@ func TestRefused(t *testing.T) {
 	ours, theirs := tcp(us, 51515, bad, 443, syn), tcp(bad, 443, us, 51515, rst|ack)
 	ecn := tcp(us, 22, bad, 40000, rst|ack|0x40)
 	odd, oddReset := tcp(us, 5000, bad, 6000, syn), tcp(bad, 6000, us, 5000, rst|ack)
-	ping := with(ip(bad, us, protoICMP), func(r *flow.Record) { r.Has |= flow.HasICMP; r.ICMPTypeCode = 0x0800 })
+	ping := with(ip(bad, us, flow.ProtocolICMP), func(r *flow.Record) { r.Has |= flow.HasICMP; r.ICMPTypeCode = 0x0800 })
 	const in, out = event.Inbound, event.Outbound
 	const no, unknown, yes = event.AnsweredNo, event.AnsweredUnknown, event.AnsweredYes
 	for name, c := range map[string]struct {
@@ -89,7 +89,7 @@ func TestRefused(t *testing.T) {
 		"unreachable, v5":                {[]flow.Record{unreachV5(us, bad)}, in, no, true, event.Low},
 		"unreachable after a ping":       {[]flow.Record{ping, unreach(us, bad)}, in, no, true, event.Low},
 		"unreachable before the ping":    {[]flow.Record{unreach(us, bad), ping}, in, no, true, event.Low},
-		"ping answered":                  {[]flow.Record{ping, with(ip(us, bad, protoICMP), func(r *flow.Record) { r.Has |= flow.HasICMP })}, in, yes, false, event.High},
+		"ping answered":                  {[]flow.Record{ping, with(ip(us, bad, flow.ProtocolICMP), func(r *flow.Record) { r.Has |= flow.HasICMP })}, in, yes, false, event.High},
 		"unreachable from outside":       {[]flow.Record{unreach(bad, us)}, in, no, true, event.Low},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -133,7 +133,7 @@ func TestRefusedPorts(t *testing.T) {
 func TestRefusedIPv6(t *testing.T) {
 	bad6, us6 := netip.MustParseAddr("2001:db8:bad::1"), netip.MustParseAddr("fd00::5")
 	for kind, want := range map[uint16]bool{1: true, 3: false} {
-		r := with(ip(us6, bad6, protoICMPv6), func(r *flow.Record) { r.Has |= flow.HasICMP; r.ICMPTypeCode = kind << 8 })
+		r := with(ip(us6, bad6, flow.ProtocolICMPv6), func(r *flow.Record) { r.Has |= flow.HasICMP; r.ICMPTypeCode = kind << 8 })
 		e := endsOf(&lookup.Hit{Record: &r, Offender: bad6, Side: flow.SideDst})
 		if e.refusal != want {
 			t.Errorf("type %d: refusal %v", kind, e.refusal)

@@ -5,15 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"net/netip"
-)
 
-// IANA protocol numbers that the Community ID treats apart.
-const (
-	protoICMP   = 1
-	protoTCP    = 6
-	protoUDP    = 17
-	protoICMPv6 = 58
-	protoSCTP   = 132
+	"github.com/flowsnitch/flowsnitch/flow"
 )
 
 // icmpPeers maps ICMP types that ask to those that answer and back (RFC 792, RFC
@@ -41,9 +34,9 @@ func CommunityID(src, dst netip.Addr, sport, dport uint16, proto uint8) string {
 	}
 	oneWay := false
 	switch proto {
-	case protoICMP:
+	case flow.ProtocolICMP:
 		sport, dport, oneWay = icmpPorts(icmpPeers, sport, dport)
-	case protoICMPv6:
+	case flow.ProtocolICMPv6:
 		sport, dport, oneWay = icmpPorts(icmp6Peers, sport, dport)
 	}
 	if c := src.Compare(dst); !oneWay && (c > 0 || c == 0 && sport > dport) {
@@ -73,7 +66,7 @@ func icmpPorts(peers map[uint16]uint16, typ, code uint16) (sport, dport uint16, 
 
 func hasPorts(proto uint8) bool {
 	switch proto {
-	case protoICMP, protoTCP, protoUDP, protoICMPv6, protoSCTP:
+	case flow.ProtocolICMP, flow.ProtocolTCP, flow.ProtocolUDP, flow.ProtocolICMPv6, flow.ProtocolSCTP:
 		return true
 	}
 	return false
