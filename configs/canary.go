@@ -21,7 +21,7 @@ const (
 // Validate tells which key is wrong and what is allowed.
 func (c Canary) Validate() error {
 	if c.Every != 0 && (c.Every < minCanary || c.Every > maxCanary) {
-		return fmt.Errorf("every: %s is not allowed, %s to %s are, and 0s for none", c.Every, minCanary, maxCanary)
+		return fmt.Errorf("every: %s is not valid; use %s to %s, or 0s for none", c.Every, minCanary, maxCanary)
 	}
 	return nil
 }

@@ -106,7 +106,7 @@ func at(n ast.Node, key string, err error) *Error {
 func checkMap(n ast.Node, t reflect.Type, key string) *Error {
 	pairs, ok := pairsOf(n)
 	if !ok {
-		return at(n, key, fmt.Errorf("want a block of keys%s, not %s", blockExamples[t], kindOf(n)))
+		return at(n, key, fmt.Errorf("must be a block of keys%s, not %s", blockExamples[t], kindOf(n)))
 	}
 	fields := fieldsOf(t)
 	for _, p := range pairs {
@@ -159,7 +159,7 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 func checkList(n ast.Node, elem reflect.Type, key string) *Error {
 	list, ok := n.(*ast.SequenceNode)
 	if !ok {
-		return at(n, key, fmt.Errorf("want a list%s, not %s", blockExamples[elem], kindOf(n)))
+		return at(n, key, fmt.Errorf("must be a list%s, not %s", blockExamples[elem], kindOf(n)))
 	}
 	for i, v := range list.Values {
 		if err := check(v, elem, fmt.Sprintf("%s[%d]", key, i)); err != nil {
@@ -194,7 +194,7 @@ func checkScalar(n ast.Node, kind reflect.Kind, key string) *Error {
 		}
 	}
 	if want != "" {
-		return at(n, key, fmt.Errorf("want %s, not %s", want, kindOf(n)))
+		return at(n, key, fmt.Errorf("must be %s, not %s", want, kindOf(n)))
 	}
 	return nil
 }
@@ -218,7 +218,7 @@ func bits(k reflect.Kind) int {
 func checkText(n ast.Node, t reflect.Type, key string) *Error {
 	s, ok := n.(*ast.StringNode)
 	if !ok {
-		return at(n, key, fmt.Errorf("want %s, not %s", exampleOf(t), kindOf(n)))
+		return at(n, key, fmt.Errorf("must be %s, not %s", exampleOf(t), kindOf(n)))
 	}
 	var err error
 	switch t {

@@ -64,7 +64,7 @@ type Config struct {
 	Canary Canary `yaml:"canary"`
 	// Health is what the instance takes for sick when it judges itself.
 	Health Health `yaml:"health"`
-	// Limits cap what exporters may make us keep.
+	// Limits cap memory that exporters can use.
 	Limits decode.Limits `yaml:"limits"`
 	// SFlow is how sFlow samples are read.
 	SFlow SFlow `yaml:"sflow"`
@@ -418,7 +418,7 @@ func (s *Sink) validate() error {
 		return fmt.Errorf(".%w", err)
 	}
 	if s.Kinds != nil && !slices.Equal(s.Kinds, s.Delivery.Filter.Kinds) {
-		return errors.New(".kinds: says something else than delivery.filter.kinds; name one of them")
+		return errors.New(".kinds: differs from delivery.filter.kinds; set only one of them")
 	}
 	if err := s.Delivery.Validate(); err != nil {
 		return fmt.Errorf(".delivery.%w", err)

@@ -104,22 +104,22 @@ func TestErrors(t *testing.T) {
 	tests := []struct{ yaml, want string }{
 		{"nam: x\n", "f:1:1: nam: unknown key; allowed are "},
 		{"intel:\n  denny: []\n", "f:2:3: intel.denny: unknown key; allowed are allow, contact, deny, feeds, fetch, max_indicators, quarantine, warninglists"},
-		{"home: 10.0.0.0/8\n", `f:1:7: home: want a list, not "10.0.0.0/8"`},
+		{"home: 10.0.0.0/8\n", `f:1:7: home: must be a list, not "10.0.0.0/8"`},
 		{"home: [10.0.0.0/33]\n", `f:1:8: home[0]: "10.0.0.0/33" is not a prefix such as 192.0.2.0/24, or an IP address`},
 		{"nat64: [\"2001:db8::/60\"]\n", "f:1:9: nat64[0]: 2001:db8::/60: the length must be 32, 40, 48, 56, 64 or 96"},
 		{"exporters: [{name: a, address: 192.0.2}]\n", `f:1:32: exporters[0].address: "192.0.2" is not an IP address such as 192.0.2.1 or 2001:db8::1`},
-		{"contact: {idle: 5}\n", `f:1:17: contact.idle: want a duration such as 90s, 10m or 1h, not "5"`},
+		{"contact: {idle: 5}\n", `f:1:17: contact.idle: must be a duration such as 90s, 10m or 1h, not "5"`},
 		{"contact: {idle: 5x}\n", `f:1:17: contact.idle: "5x" is not a duration such as 90s, 10m or 1h`},
 		{"contact: {idle: 1s}\n", "f:1:17: contact.idle: 1s, allowed are 1m0s to 720h0m0s"},
 		{"listen: [{udp: \":99999\"}]\n", `f:1:16: listen[0].udp: ":99999"`},
-		{"listen: [{udp: \":2055\", sockets: many}]\n", `f:1:34: listen[0].sockets: want a whole number, not "many"`},
-		{"listen: [{udp: \":2055\", sockets: -1}]\n", `f:1:34: listen[0].sockets: want a number that is not negative, not "-1"`},
+		{"listen: [{udp: \":2055\", sockets: many}]\n", `f:1:34: listen[0].sockets: must be a whole number, not "many"`},
+		{"listen: [{udp: \":2055\", sockets: -1}]\n", `f:1:34: listen[0].sockets: must be a number that is not negative, not "-1"`},
 		{"listen: [{udp: \":2055\", sockets: 1000}]\n", "f:1:34: listen[0].sockets: 1000 is outside 1 to 64"},
 		{"limits: {exporters: 0}\n", "f:1:21: limits.exporters: 0 is outside 1 to 1000000"},
 		{"sinks: [{kafkaa: {}}]\n", "f:1:10: sinks[0].kafkaa: unknown key; allowed are console, delivery, jsonlog, kafka, kinds, syslog, webhook"},
 		{"sinks: [{jsonlog: {mode: 9}}]\n", "f:1:26: sinks[0].jsonlog.mode:"},
 		{"sinks: [{}]\n", "sinks[0]: names no kind of sink; allowed are jsonlog, console, kafka, syslog, webhook"},
-		{"intel: {feeds: [{name: x}]}\n", "intel.feeds[0].url: missing; want one of preset, url, file, dir"},
+		{"intel: {feeds: [{name: x}]}\n", "intel.feeds[0].url: missing; one of preset, url, file, dir is required"},
 		{"intel: {feeds: [{file: x, format: nope}]}\n", `f:1:35: intel.feeds[0].format: unknown feed format "nope"`},
 		{"intel: {deny: [0.0.0.0/0]}\n", "f:1:16: intel.deny[0]: 0.0.0.0/0 is everything; allowed are /1 and longer"},
 		{"name: ${NOT_SET_ANYWHERE}\n", "f:1:7: name: environment variable NOT_SET_ANYWHERE is not set"},
@@ -132,12 +132,12 @@ func TestErrors(t *testing.T) {
 		{"sinks: []\n", "f:1:8: sinks: is empty, so hits would go nowhere; leave the key out for hit log and terminal"},
 		{"sinks: [{jsonlog: {path: /a/b}}, {jsonlog: {path: /a//b}}]\n", "f:1:51: sinks[1].jsonlog.path: /a/b is that of sinks[0] too"},
 		{"intel: {feeds: [{file: x, tlp: purple}]}\n", `f:1:32: intel.feeds[0].tlp: "purple"; allowed are white, green, amber, red`},
-		{"home: " + strings.Repeat("x", 1000) + "\n", `f:1:7: home: want a list, not "` + strings.Repeat("x", 60) + `"...`},
-		{"- a\n", "f:1:1: want a block of keys, not a list"},
+		{"home: " + strings.Repeat("x", 1000) + "\n", `f:1:7: home: must be a list, not "` + strings.Repeat("x", 60) + `"...`},
+		{"- a\n", "f:1:1: must be a block of keys, not a list"},
 		{"home: ! \n", "f:1:7: home: tags, anchors and aliases of YAML are not taken"},
 		{"name: !!str x\n", "f:1:7: name: tags, anchors and aliases of YAML are not taken"},
 		{"name: &n x\n", "f:1:7: name: tags, anchors and aliases of YAML are not taken"},
-		{"a: 1\n---\nb: 2\n", "f: 2 documents in one file, want one"},
+		{"a: 1\n---\nb: 2\n", "f: 2 documents in one file, only one is supported"},
 	}
 	for _, tt := range tests {
 		_, err := configs.Parse("f", []byte(tt.yaml))
@@ -293,8 +293,8 @@ sinks:
 
 func TestKindsErrors(t *testing.T) {
 	for text, want := range map[string]string{
-		"{console: {}, kinds: [hits]}":                                      `sinks[0].kinds[0]: "hits" is not allowed, hit, update, alert, canary are`,
-		"{console: {}, kinds: [hit], delivery: {filter: {kinds: [alert]}}}": "sinks[0].kinds: says something else than delivery.filter.kinds",
+		"{console: {}, kinds: [hits]}":                                      `sinks[0].kinds[0]: "hits" is not valid; use one of hit, update, alert, canary`,
+		"{console: {}, kinds: [hit], delivery: {filter: {kinds: [alert]}}}": "sinks[0].kinds: differs from delivery.filter.kinds",
 	} {
 		if _, err := configs.Parse("f", []byte("state_dir: /srv/x\nsinks: ["+text+"]\n")); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", text, err, want)

@@ -53,10 +53,10 @@ func TestCheckKeys(t *testing.T) {
 	dir, replace := keyFiles(t)
 	const otx, kafka, syslog = `{intel: {feeds: [{preset: otx, %s}]}}`, `{sinks: [{kafka: {brokers: ["k:9092"], %s}}]}`, `{sinks: [{syslog: {servers: ["s:6514"], transport: tls, tls: {%s}}}]}`
 	for _, tt := range []struct{ text, want string }{
-		{`{intel: {feeds: [{preset: otx}]}}`, "1:18: intel.feeds[0].api_key_file: missing; otx answers only with a key"},
-		{`{intel: {feeds: [{preset: feodo}, {preset: threatfox}]}}`, "1:35: intel.feeds[1].api_key_file: missing; threatfox answers only with a key"},
-		{`{intel: {feeds: [{name: mine, url: "https://otx.example/", otx: {}}]}}`, "api_key_file: missing; mine answers"},
-		{`{intel: {feeds: [{name: m, url: "https://m.example/", misp: {source: search}}]}}`, "api_key_file: missing; m answers"},
+		{`{intel: {feeds: [{preset: otx}]}}`, "1:18: intel.feeds[0].api_key_file: required; otx responds only with an API key"},
+		{`{intel: {feeds: [{preset: feodo}, {preset: threatfox}]}}`, "1:35: intel.feeds[1].api_key_file: required; threatfox responds only with an API key"},
+		{`{intel: {feeds: [{name: mine, url: "https://otx.example/", otx: {}}]}}`, "api_key_file: required; mine responds"},
+		{`{intel: {feeds: [{name: m, url: "https://m.example/", misp: {source: search}}]}}`, "api_key_file: required; m responds"},
 		{`{intel: {feeds: [{name: m, url: "https://m.example/", misp: {source: feed}}]}}`, ""},
 		{`{intel: {feeds: [{preset: otx, name: kept, file: DIR/token, format: otx-export}]}}`, ""},
 		{fmt.Sprintf(otx, "api_key: abcd"), ""},

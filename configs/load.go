@@ -50,7 +50,7 @@ func parse(name string, b []byte, profile string) (Config, error) {
 		return c, syntaxError(name, err)
 	}
 	if len(f.Docs) > 1 {
-		return c, &Error{File: name, Err: fmt.Errorf("%d documents in one file, want one", len(f.Docs))}
+		return c, &Error{File: name, Err: fmt.Errorf("%d documents in one file, only one is supported", len(f.Docs))}
 	}
 	var body ast.Node
 	if len(f.Docs) > 0 && f.Docs[0].Body != nil && f.Docs[0].Body.Type() != ast.NullType {

@@ -141,7 +141,7 @@ func covers(p, q netip.Prefix) bool {
 }
 
 // Canonical gives p in the form in which tables hold prefixes: masked, and IPv4
-// where it is IPv4 in IPv6 clothes. It is invalid when p is. ::ffff:0:0/96, which
+// where it is an IPv4-mapped IPv6 address. It is invalid when p is. ::ffff:0:0/96, which
 // has been seen on a list, becomes 0.0.0.0/0, and whoever calls must refuse that.
 func Canonical(p netip.Prefix) netip.Prefix {
 	p = p.Masked()

@@ -54,7 +54,7 @@ func notAllowed[T ~string](key string, value T, allowed []T) error {
 	for _, a := range allowed {
 		all = append(all, string(a))
 	}
-	return fmt.Errorf("%s: %q is not allowed, %s are", key, value, strings.Join(all, ", "))
+	return fmt.Errorf("%s: %q is not valid; use one of %s", key, value, strings.Join(all, ", "))
 }
 
 // passes reports whether a sink with this filter gets e.
@@ -88,9 +88,9 @@ type RateLimit struct {
 func (l RateLimit) Validate() error {
 	switch {
 	case !(l.Rate >= 0 && l.Rate <= 1e6):
-		return fmt.Errorf("rate: %v events per second are not allowed, 0 (no limit) to 1000000 are", l.Rate)
+		return fmt.Errorf("rate: %v events per second are not valid; use 0 (no limit) to 1000000", l.Rate)
 	case l.Rate > 0 && (l.Burst < 1 || l.Burst > 1e6):
-		return fmt.Errorf("burst: %d events are not allowed, 1 to 1000000 are", l.Burst)
+		return fmt.Errorf("burst: %d events are not valid; use 1 to 1000000", l.Burst)
 	}
 	return nil
 }

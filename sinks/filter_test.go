@@ -71,7 +71,7 @@ func TestRunnerConfig(t *testing.T) {
 		t.Error(err)
 	}
 	for want, change := range map[string]func(*RunnerConfig){
-		"filter.min_severity: \"urgent\" is not allowed, low, medium, high, critical are": func(c *RunnerConfig) { c.Filter.MinSeverity = "urgent" },
+		"filter.min_severity: \"urgent\" is not valid; use one of low, medium, high, critical": func(c *RunnerConfig) { c.Filter.MinSeverity = "urgent" },
 		"filter.directions[1]:": func(c *RunnerConfig) { c.Filter.Directions = []event.Direction{event.Inbound, "up"} },
 		"filter.kinds[0]:":      func(c *RunnerConfig) { c.Filter.Kinds = []event.Kind{"incident"} },
 		"limit.rate:":           func(c *RunnerConfig) { c.Limit.Rate = -1 },

@@ -43,15 +43,15 @@ func (c RunnerConfig) Validate() error {
 	}
 	switch {
 	case c.Batch < 1 || c.Batch > 10_000:
-		return fmt.Errorf("batch: %d events are not allowed, 1 to 10000 are", c.Batch)
+		return fmt.Errorf("batch: %d events are not valid; use 1 to 10000", c.Batch)
 	case c.Timeout < 0:
-		return fmt.Errorf("timeout: %v is not allowed, 0 (none) and more is", c.Timeout)
+		return fmt.Errorf("timeout: %v is not valid; use 0 (none) or more", c.Timeout)
 	case c.BackoffMin <= 0:
-		return fmt.Errorf("backoff_min: %v is not allowed, it must be more than 0", c.BackoffMin)
+		return fmt.Errorf("backoff_min: %v is not valid; use more than 0", c.BackoffMin)
 	case c.BackoffMax < c.BackoffMin:
-		return fmt.Errorf("backoff_max: %v is not allowed, backoff_min (%v) and more is", c.BackoffMax, c.BackoffMin)
+		return fmt.Errorf("backoff_max: %v is not valid; use backoff_min (%v) or more", c.BackoffMax, c.BackoffMin)
 	case c.Drain < 0:
-		return fmt.Errorf("drain: %v is not allowed, 0 and more is", c.Drain)
+		return fmt.Errorf("drain: %v is not valid; use 0 or more", c.Drain)
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func TestRunnerNamesTheClock(t *testing.T) {
 		r.Start()
 		add(t, j, numbered(0, 3))
 		time.Sleep(time.Minute)
-		says := "the clock of this machine says " + begin.UTC().Format(time.DateOnly)
+		says := "the clock of this machine is at " + begin.UTC().Format(time.DateOnly)
 		if s := r.Stats(); s.Failing == 0 || !strings.HasPrefix(s.LastError, says) {
 			t.Errorf("%+v, want %q", s, says)
 		}

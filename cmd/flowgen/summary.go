@@ -30,7 +30,7 @@ type summary struct {
 // sendErrors counts failed attempts; the datagram was sent again.
 type sendErrors struct {
 	NoBuffer uint64 `json:"no_buffer"` // ENOBUFS: the kernel's queue was full
-	Refused  uint64 `json:"refused"`   // ECONNREFUSED: nobody listens
+	Refused  uint64 `json:"refused"`   // ECONNREFUSED: no listener
 	Other    uint64 `json:"other"`
 }
 

@@ -144,7 +144,7 @@ func ownListeners(ctx context.Context, stateDir string) (targets []string, err e
 	for _, l := range s.Listeners {
 		at, err := netip.ParseAddrPort(l.Address)
 		if err != nil {
-			return nil, fmt.Errorf("the running instance tells a listener that is none: %w", err)
+			return nil, fmt.Errorf("the running instance reports an invalid listener address: %w", err)
 		}
 		targets = append(targets, app.SelfAddress(at, l.Listen))
 	}
@@ -201,7 +201,7 @@ func seen(ctx context.Context, stateDir string, from netip.Addr, c event.Canary)
 			return at.Milliseconds, nil
 		}
 		if time.Now().After(deadline) {
-			return 0, fmt.Errorf("not seen by the running instance within %s; 'flowsnitch status' tells what was refused or lost", seenWait)
+			return 0, fmt.Errorf("not seen by the running instance within %s; see refused and lost in 'flowsnitch status'", seenWait)
 		}
 		select {
 		case <-ctx.Done():
@@ -231,7 +231,7 @@ func printCanary(w io.Writer, c *app.CanaryStatus) {
 	}
 	printArrivals(w, "from %s", c.Others)
 	if n := c.Limited + c.Queue + c.OthersOverCap + c.Shapeless; n > 0 {
-		fmt.Fprintf(w, "canary     left out: %d too many or twice, %d for a full queue, %d of too many hosts, %d that were none\n",
+		fmt.Fprintf(w, "canary     ignored: %d over the limit or duplicate, %d for a full queue, %d of too many hosts, %d malformed\n",
 			c.Limited, c.Queue, c.OthersOverCap, c.Shapeless)
 	}
 }

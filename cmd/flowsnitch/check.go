@@ -39,12 +39,12 @@ func newCheck() *cobra.Command {
 	f := checkFlags{timeout: seconds(10 * time.Second)}
 	c := &cobra.Command{
 		Use:   "check [--config FILE | --url URL] [-w RANGE] [-c RANGE] [CHECK]...",
-		Short: "Tell a monitoring system how well the running instance is",
+		Short: "Check the running instance, as a monitoring plugin",
 		Long: `check is a plugin for Nagios, Icinga and the like: one line with performance data, more
-lines with -v, exit code 0 (ok), 1 (warning), 2 (critical) or 3 (unknown: it cannot be
-asked that way). It asks the running instance over its control socket, or with --url
-over HTTP. An instance that does not answer is critical. The instance judges itself
-every ten seconds; 'flowsnitch status' and its log say the same.
+lines with -v, exit code 0 (ok), 1 (warning), 2 (critical) or 3 (unknown: wrong
+use). It reads the state of the running instance over its control socket, or with --url
+over HTTP. An instance that does not respond is critical. The checks run in the instance
+every ten seconds; 'flowsnitch status' and its log have the same results.
 
 Checks, all of them by default:
   canary     seconds since the self-test came to the listener or sink that is furthest behind
@@ -128,7 +128,7 @@ func runCheck(c *cobra.Command, f *checkFlags, names []string) error {
 	case err != nil:
 		return sayVerdict(out, int(app.Critical), err.Error())
 	case len(list) == 0:
-		return sayVerdict(out, int(app.Warning), "the instance is still starting and knows nothing yet")
+		return sayVerdict(out, int(app.Warning), "the instance is still starting")
 	}
 	var chosen []judged
 	for _, finding := range list {
@@ -137,7 +137,7 @@ func runCheck(c *cobra.Command, f *checkFlags, names []string) error {
 		}
 	}
 	if len(chosen) == 0 {
-		return sayVerdict(out, exitUnknown, "the instance knows nothing of "+strings.Join(names, ", ")+"; it is of another version")
+		return sayVerdict(out, exitUnknown, "the instance has no check "+strings.Join(names, ", ")+"; it is of another version")
 	}
 	return printFindings(out, chosen, f.verbose > 0)
 }
@@ -173,7 +173,7 @@ func askHealth(c *cobra.Command, f *checkFlags) ([]app.Finding, error) {
 		return nil, fmt.Errorf("the instance has not answered within %s: it hangs, or the machine is overloaded", time.Duration(f.timeout))
 	}
 	if err == nil && (s.Version == "" || slices.ContainsFunc(s.Health, isStrange)) {
-		err = errors.New("what answers is not a flowsnitch, or one of another version")
+		err = errors.New("the response is not from flowsnitch, or from another version")
 	}
 	return s.Health, err
 }
@@ -216,7 +216,7 @@ func printFindings(w io.Writer, list []judged, verbose bool) error {
 	case text == "" && len(list) == 1:
 		text = list[0].Text
 	case text == "":
-		text = fmt.Sprintf("%d checks are well", len(list))
+		text = fmt.Sprintf("all %d checks OK", len(list))
 	}
 	worst := byState[0].State
 	fmt.Fprintf(w, "FLOWSNITCH %s - %s | %s\n", strings.ToUpper(worst.String()), oneLine(text), strings.Join(perf, " "))

@@ -71,7 +71,7 @@ func (f *webFlags) get(ctx context.Context, path string, v any) error {
 		return fmt.Errorf("%s: %s", f.url, resp.Status)
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(v); err != nil {
-		return fmt.Errorf("%s: not the answer of a flowsnitch: %w", f.url, err)
+		return fmt.Errorf("%s: not a response of flowsnitch: %w", f.url, err)
 	}
 	return nil
 }

@@ -197,7 +197,7 @@ func TestConfig(t *testing.T) {
 	}
 	list := file(t, "bad.txt", "203.0.113.9\n198.51.100.0/24\nnonsense\n")
 	r := command(t, "config", "check", "-c", file(t, "f.yml", "intel: {feeds: [{file: "+list+", operator: true}]}\n"))
-	if want := "configuration is good: 3 listeners, 1 feeds, 2 indicators, 2 sinks\n"; r.code != exitDone || r.out != want {
+	if want := "configuration OK: 3 listeners, 1 feeds, 2 indicators, 2 sinks\n"; r.code != exitDone || r.out != want {
 		t.Errorf("check says %q with exit code %d, want %q", r.out, r.code, want)
 	}
 	if want := "list " + list + ": 1 rows were not understood, 2 were; 'flowsnitch intel parse " + list + "' shows them\n"; r.err != want {

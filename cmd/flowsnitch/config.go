@@ -27,8 +27,8 @@ func newConfigCheck() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check -c FILE",
 		Short: "Read a configuration and its lists without starting anything",
-		Long: `check reads the configuration and every list that it names, and says what it found.
-Nothing is started or opened, and nobody is asked. Exit code 2 means that the
+		Long: `check reads the configuration and every list that it names.
+Nothing is started or opened, and no request is sent. Exit code 2 means that the
 configuration is wrong, that a key is missing which a provider requires, or that a file
 with a key, password, token or certificate cannot be read: run it as the user of the
 service.`,
@@ -56,7 +56,7 @@ service.`,
 			if !from.named {
 				fmt.Fprintf(c.ErrOrStderr(), "this is %s\n", &from)
 			}
-			fmt.Fprintf(c.OutOrStdout(), "configuration is good: %d listeners, %d feeds, %d indicators, %d sinks\n",
+			fmt.Fprintf(c.OutOrStdout(), "configuration OK: %d listeners, %d feeds, %d indicators, %d sinks\n",
 				len(cfg.Listen), len(cfg.Intel.Feeds), t.Len(), len(cfg.Sinks))
 			return nil
 		},

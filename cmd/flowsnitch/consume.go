@@ -108,7 +108,7 @@ func consume(c *cobra.Command, cfg kafka.Config, f *consumeFlags) error {
 		return wrongUse(c, "--from: %w", err)
 	}
 	if f.count < 0 {
-		return wrongUse(c, "--count: %d is not allowed, 1 and more are, and 0 for no end", f.count)
+		return wrongUse(c, "--count: %d is not valid; use 1 or more, or 0 for no end", f.count)
 	}
 	out := bufio.NewWriter(c.OutOrStdout())
 	shown := isTerminal(c.OutOrStdout())

@@ -88,7 +88,7 @@ func TestConsumeFails(t *testing.T) {
 		want string
 	}{
 		{[]string{"-c", config}, "password"},
-		{[]string{"--brokers", broker}, "does the port want tls.enabled or sasl?"},
+		{[]string{"--brokers", broker}, "does the port require tls.enabled or sasl?"},
 		{[]string{"--brokers", unused(t)}, "broker not reachable"},
 	} {
 		r := command(t, append([]string{"consume"}, f.args...)...)

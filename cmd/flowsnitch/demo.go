@@ -32,13 +32,13 @@ func newDemo() *cobra.Command {
 		Use:   "demo [--duration 1m] [--to HOST:PORT] [--list FILE]",
 		Short: "Show a minute of everything on this machine: exporters, a list, hits",
 		Long: `demo runs the real collector on a free loopback port, with state in a temporary
-folder, and four small exporters (NetFlow v5 and v9, IPFIX, sFlow) that tell of
-ordinary traffic and, now and then, of contacts with listed addresses. The hits are
-printed as they come. All addresses are from documentation and private space, and
+folder, and four small exporters (NetFlow v5 and v9, IPFIX, sFlow) with
+ordinary traffic and, now and then, contacts with listed addresses. Hits are printed as
+they occur. All addresses are from documentation and private space, and
 nothing leaves this machine.
 
-With --to the exporters send to a running instance instead, so that one sees it find
-something within seconds: it must allow the sender (loopback is allowed by default) and
+With --to the exporters send to a running instance instead, which then has hits within
+seconds: it must allow the sender (loopback is allowed by default) and
 have the sample list, which --list writes. All traffic that it lists is between private
 addresses and documentation space, so no feed makes a hit of it.`,
 		Example: `  flowsnitch demo
@@ -152,7 +152,7 @@ func demoTo(c *cobra.Command, to string, length time.Duration) error {
 	sent, err := play(ctx, to, false)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("nobody listens on udp %s; start 'flowsnitch run --intel FILE' first, or name its address and port", to)
+		return fmt.Errorf("nothing listens on udp %s; start 'flowsnitch run --intel FILE' first, or name its address and port", to)
 	case err != nil:
 		return fmt.Errorf("%s: %w", to, err)
 	}

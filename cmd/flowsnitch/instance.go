@@ -53,7 +53,7 @@ func (o *origin) absent(err error, flag string) error {
 		return fmt.Errorf("%w (%s); start one with 'flowsnitch run -c %s', or name another configuration with %s", err, o, o.file, flag)
 	}
 	if o.locked != nil {
-		return fmt.Errorf("%w, and %s cannot be read (%w); ask as root or as a member of its group, or name a configuration with %s", err, packageConfig, o.locked, flag)
+		return fmt.Errorf("%w, and %s cannot be read (%w); run it as root or as a member of its group, or name a configuration with %s", err, packageConfig, o.locked, flag)
 	}
 	return fmt.Errorf("%w; start one with 'flowsnitch run', or name its configuration with %s", err, flag)
 }

@@ -70,7 +70,7 @@ Formats: ` + strings.Join(feeds.Formats(), ", "),
 			return parseList(c, args[0], opts, refs)
 		},
 	}
-	c.Flags().StringVar(&opts.Format, "format", "", "`format` of the file; default: told by its content")
+	c.Flags().StringVar(&opts.Format, "format", "", "`format` of the file; default: detected by content")
 	c.Flags().StringVar(&opts.Path, "path", "", "`members` of JSON that hold the addresses, such as data.ip or a[].b, several with commas")
 	c.Flags().StringVar(&now, "now", "", "`time` that decides what has expired, RFC 3339; default: the clock")
 	c.Flags().BoolVar(&refs, "refs", false, "print the feed's own id behind each prefix")
@@ -150,7 +150,7 @@ func printReport(w io.Writer, r *feeds.Report) {
 		fmt.Fprintf(w, "  and %d rejected parts of rows of which others were accepted\n", r.RejectedParts)
 	}
 	if !r.Updated.IsZero() {
-		fmt.Fprintf(w, "  data of %s by their own words\n", r.Updated.Format(time.RFC3339))
+		fmt.Fprintf(w, "  data of %s by their own date\n", r.Updated.Format(time.RFC3339))
 	}
 	for _, s := range r.Samples {
 		fmt.Fprintf(w, "  line %d: %s: %s\n", s.Line, s.Text, s.Reason)

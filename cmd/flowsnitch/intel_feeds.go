@@ -31,7 +31,7 @@ func newIntelStatus() *cobra.Command {
 data where they bear a date, the entries
 in use and how many more or fewer than before, the share of them that no other feed
 has, the hits of the last day, the last HTTP code, the next fetch, and what is wrong.
-Without a running instance it reads the state directory, and says so.`,
+Without a running instance it reads the state directory, with a note on standard error.`,
 		Example: "  flowsnitch intel status -c /etc/flowsnitch/flowsnitch.yml",
 		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -194,7 +194,7 @@ func printTrouble(w io.Writer, f *fetch.Status, now time.Time) {
 		say("%s", c)
 	}
 	if age, _ := f.DataAge(now); f.DataOld(now) {
-		say("the data are %s old by their own words (%s), however new the copy is", short(age), f.Updated.UTC().Format(time.DateOnly))
+		say("the data are %s old by their own date (%s), however new the copy is", short(age), f.Updated.UTC().Format(time.DateOnly))
 	}
 	if f.Stopped > 0 {
 		say("stopped %d look-ups that would have been hits", f.Stopped)
@@ -213,10 +213,10 @@ func newIntelUpdate() *cobra.Command {
 	var file string
 	c := &cobra.Command{
 		Use:   "update [-c FILE] [FEED]...",
-		Short: "Fetch feeds now, as far as their providers may be asked",
+		Short: "Fetch feeds now, within their providers' rate limits",
 		Long: `update fetches the feeds named, or all, at once: the running instance does, and uses
 what it gets. Without one the copies in the state directory are brought up to date for
-the next start. No provider is asked more often than it allows, by hand neither.`,
+the next start. Providers' rate limits apply to manual updates too.`,
 		Example: "  flowsnitch intel update\n  flowsnitch intel update -c /etc/flowsnitch/flowsnitch.yml spamhaus-drop",
 		RunE: func(c *cobra.Command, names []string) error {
 			cfg, from, err := locate(c, file)

@@ -35,11 +35,11 @@ func newLookup() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "lookup [-c FILE] [--intel FILE]... [--json] ADDR|PREFIX...",
-		Short: "Tell which lists have an address, since when, and what stops them",
-		Long: `lookup tells what the set in force says of addresses or prefixes: every entry that
-covers or lies within each, with its evidence, entries that have expired, and what an
-allowlist, the home networks, a warninglist or a guard has stopped. It asks the running
-instance; without one, or with --intel, it reads the lists itself, and of feeds the last
+		Short: "Show which lists have an address, since when, and what overrides them",
+		Long: `lookup prints the listings of addresses or prefixes in the set in force: every entry that
+covers or lies within each, with its evidence, expired entries, and entries that an
+allowlist, the home networks, a warninglist or a guard overrides. It uses the running
+instance; without one, or with --intel, it reads the lists itself, and for feeds the last
 good copies in the state directory. With --intel and without -c only these lists count.
 
 Without -c it looks for the running instance of this user, then reads the configuration
@@ -313,10 +313,10 @@ func stopText(name string, s lookup.Suppression) string {
 
 // classEffects say what a warninglist does to what feeds list.
 var classEffects = map[intel.Class]string{
-	intel.ClassInfrastructure: "everybody talks to it, so it is no hit, whatever a feed says",
-	intel.ClassShared:         "many share it, so one feed alone counts half",
-	intel.ClassScanner:        "a known scanner, which the category will say",
-	intel.ClassSinkhole:       "a sinkhole, which the category will say: whoever of yours talks to it is infected",
+	intel.ClassInfrastructure: "shared infrastructure: never a hit, even if a feed lists it",
+	intel.ClassShared:         "shared by many: one feed alone counts half",
+	intel.ClassScanner:        "a known scanner; its category is scanner",
+	intel.ClassSinkhole:       "a sinkhole; its category is sinkhole: a host of yours that talks to it is infected",
 }
 
 func printEvidence(w io.Writer, ind intel.Indicator) {

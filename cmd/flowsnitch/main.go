@@ -77,13 +77,13 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errOut io.Wr
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "flowsnitch",
-		Short: "Tell which flows of your routers touch listed addresses",
-		Long: `Routers tell on bad traffic. flowsnitch receives their NetFlow v5, v9, IPFIX and
-sFlow export, looks up both ends of every flow (NAT addresses too) in a set of
-listed prefixes, and says so at once.`,
+		Short: "Report flows between your hosts and listed addresses",
+		Long: `flowsnitch receives NetFlow v5, v9, IPFIX and sFlow from routers, looks up both ends of
+every flow (NAT addresses too) in a set of listed prefixes, and publishes each match
+within milliseconds.`,
 		Example: `  flowsnitch demo                              a minute of everything, on this machine
   flowsnitch run --intel bad.txt               collect on 2055, 4739 and 6343
-  flowsnitch replay --intel bad.txt old.pcap   ask a capture of export packets`,
+  flowsnitch replay --intel bad.txt old.pcap   search a capture of export packets`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          subcommand,

@@ -61,7 +61,7 @@ func configFlag(c *cobra.Command, file *string) {
 }
 
 func intelFlag(c *cobra.Command, lists *[]string) {
-	c.Flags().StringArrayVar(lists, "intel", nil, "`file` of listed prefixes; your own word: no guard applies but the ban on /0 (repeatable)")
+	c.Flags().StringArrayVar(lists, "intel", nil, "`file` of listed prefixes; entries you vouch for: nothing is filtered except /0 (repeatable)")
 }
 
 // loadConfig reads the configuration, or gives the built-in one. What is wrong in

@@ -27,7 +27,7 @@ func newStatus() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status [-c FILE]",
 		Short: "Show what the running instance receives, finds and loses",
-		Long: `status asks the running instance over the control socket in its state directory.
+		Long: `status reads the state of the running instance over its control socket.
 Every kind of loss has a counter; a counter that is not shown is zero. Counters begin
 with the start of the instance, where no other date is given. On a terminal long lines
 are wrapped, elsewhere each is one line.`,
@@ -53,7 +53,7 @@ are wrapped, elsewhere each is one line.`,
 			}
 			var s app.Status
 			if err := json.Unmarshal(raw, &s); err != nil {
-				return fmt.Errorf("the running instance answers what this version does not understand: %w", err)
+				return fmt.Errorf("this version cannot read the response of the running instance: %w", err)
 			}
 			if asMetrics {
 				return app.WriteMetrics(c.OutOrStdout(), &s)
@@ -63,8 +63,8 @@ are wrapped, elsewhere each is one line.`,
 		},
 	}
 	locateFlag(c, &file)
-	c.Flags().BoolVar(&asJSON, "json", false, "print the answer as JSON")
-	c.Flags().BoolVar(&asMetrics, "metrics", false, "print the answer as metrics, as Prometheus reads them")
+	c.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
+	c.Flags().BoolVar(&asMetrics, "metrics", false, "print it as metrics for Prometheus")
 	return c
 }
 
@@ -105,7 +105,7 @@ func printStatus(w io.Writer, s app.Status, final bool) {
 	fmt.Fprintf(w, "intel      %d indicators, set %s\n", s.Intel.Indicators, s.Intel.Version)
 	printQuarantine(w, s.Intel.Quarantined)
 	if d := s.DNSBL; d != nil {
-		fmt.Fprintf(w, "dnsbl      %d addresses asked about, %d listed, %d known from before, %d failed, %d dropped (queue full), %d queries, %d answers kept, %d evicted (cache full)",
+		fmt.Fprintf(w, "dnsbl      %d addresses queried, %d listed, %d from the cache, %d failed, %d dropped (queue full), %d queries, %d answers kept, %d evicted (cache full)",
 			d.Asked, d.Listed, d.Cached, d.Failed, d.Dropped, d.Queries, d.Kept, d.Evicted)
 		fmt.Fprintln(w, some(tally{d.Errors, "without an answer"}))
 		for _, z := range d.Zones {

@@ -20,7 +20,7 @@ func newTop() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "top [-c FILE] [--every 2s]",
 		Short: "Show live what the running instance receives, finds and loses",
-		Long: `top asks the running instance every two seconds and shows: the checks that are not OK,
+		Long: `top reads the running instance every two seconds and shows: the checks that are not OK,
 rates by protocol, losses, the contacts that changed last (our host on the left, the
 listed address on the right), exporters, sinks with the age of their last self-test,
 and feeds. It uses the whole terminal; headings count what has no room. In a pipe it
@@ -40,7 +40,7 @@ prints one block after the other. q or Ctrl-C ends it; NO_COLOR=1 turns colours 
 		},
 	}
 	locateFlag(c, &file)
-	c.Flags().DurationVar(&every, "every", 2*time.Second, "`time` between two questions, such as 10s")
+	c.Flags().DurationVar(&every, "every", 2*time.Second, "`time` between two updates, such as 10s")
 	c.Flags().IntVar(&count, "count", 0, "end after this `number` of rounds; 0 = never")
 	return c
 }

@@ -38,7 +38,7 @@ func Explain(err error, now time.Time) error {
 
 func (e *certificateError) Error() string {
 	const day = time.DateOnly
-	return fmt.Sprintf("the clock of this machine says %s, the certificate holds from %s to %s: renew that, or see to NTP; %v",
+	return fmt.Sprintf("the clock of this machine is at %s, the certificate is valid from %s to %s: renew it, or check NTP; %v",
 		e.now.UTC().Format(day), e.certificate.NotBefore.UTC().Format(day), e.certificate.NotAfter.UTC().Format(day), e.err)
 }
 

@@ -40,8 +40,8 @@ func TestExplain(t *testing.T) {
 		}
 		told := Explain(Explain(err, at), at)
 		for _, want := range []string{
-			"the clock of this machine says " + at.UTC().Format(time.DateOnly),
-			"holds from " + from.UTC().Format(time.DateOnly) + " to " + to.UTC().Format(time.DateOnly), "see to NTP",
+			"the clock of this machine is at " + at.UTC().Format(time.DateOnly),
+			"is valid from " + from.UTC().Format(time.DateOnly) + " to " + to.UTC().Format(time.DateOnly), "check NTP",
 		} {
 			if strings.Count(told.Error(), want) != 1 {
 				t.Errorf("%q does not say once %q", told, want)

@@ -183,7 +183,7 @@ func (c *Clock) judge() (changed bool) {
 	case c.doubt:
 		why = "the clock is far from the hardware clock, or from the run before"
 	case !synced && !c.hardware:
-		why = "the kernel says that the clock is not synchronised, and there is no hardware clock"
+		why = "the kernel reports the clock as unsynchronised, and there is no hardware clock"
 	default:
 		c.trusted, c.at = c.wall, c.looked
 	}

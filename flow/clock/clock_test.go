@@ -45,9 +45,9 @@ func TestStart(t *testing.T) {
 	}{
 		"synchronised":                           {fake{wall: today, synced: true}, old, today, ""},
 		"synchronised, saved in the future":      {fake{wall: today, synced: true}, today.Add(year), today, ""},
-		"no hardware clock, nothing saved":       {fake{wall: old}, time.Time{}, old, "not synchronised"},
-		"no hardware clock, wall behind":         {fake{wall: old}, today, today, "not synchronised"},
-		"no hardware clock, wall far ahead":      {fake{wall: today.Add(50 * year)}, today, today, "not synchronised"},
+		"no hardware clock, nothing saved":       {fake{wall: old}, time.Time{}, old, "unsynchronised"},
+		"no hardware clock, wall behind":         {fake{wall: old}, today, today, "unsynchronised"},
+		"no hardware clock, wall far ahead":      {fake{wall: today.Add(50 * year)}, today, today, "unsynchronised"},
 		"hardware clock, no NTP":                 {fake{wall: today, hardware: today, there: true}, old, today, ""},
 		"hardware clock in local time":           {fake{wall: today, hardware: today.Add(13 * time.Hour), there: true}, old, today, ""},
 		"hardware clock that cannot be read":     {fake{wall: today, there: true}, today.Add(-year / 2), today, ""},

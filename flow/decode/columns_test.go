@@ -162,7 +162,7 @@ func TestColumnsOfRandomTemplates(t *testing.T) {
 	})
 }
 
-// IPv4 in IPv6 clothes is matched among the IPv4 addresses.
+// an IPv4-mapped IPv6 address is matched among the IPv4 addresses.
 func TestColumnsOfMappedAddress(t *testing.T) {
 	both(t, func(t *testing.T, v flow.Version) {
 		var rows []int

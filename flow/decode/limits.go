@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Limits cap what exporters may make us keep. Each has a counter for when it was
+// Limits cap memory that exporters can use. Each has a counter for when it was
 // reached. Senders that are not named in the configuration and have not sent records
 // at times a minute apart give way first; a table full of the others refuses newcomers.
 type Limits struct {

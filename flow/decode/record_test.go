@@ -200,7 +200,7 @@ func TestWithoutAddress(t *testing.T) {
 	})
 }
 
-// IPv4 addresses in IPv6 clothes are IPv4 addresses.
+// IPv4-mapped IPv6 addresses are IPv4 addresses.
 func TestMappedAddress(t *testing.T) {
 	both(t, func(t *testing.T, v flow.Version) {
 		r := record(t, v, []fld{{ie: 27, len: 16}, {ie: 28, len: 16}}, ip("::ffff:192.0.2.10"), ip("2001:db8::1"))

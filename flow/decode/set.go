@@ -23,7 +23,7 @@ type Set struct {
 	inV4, inV6   int // addresses in the columns of the runs, the first ones of V4 and V6
 	rows4, rows6 []int32
 	// rows4 and rows6 name the records of the addresses behind the columns:
-	// those within frame sections and IPv4 addresses in IPv6 clothes.
+	// those within frame sections and IPv4-mapped IPv6 addresses.
 
 	withoutAddress int
 	tunnelsSkipped int // packets within a tunnel that is not ours
@@ -254,7 +254,7 @@ func (s *Set) pairs4(r *run, a, b int) {
 	}
 }
 
-// pairs6 is pairs4 for V6. What is an IPv4 address in IPv6 clothes is found in the same
+// pairs6 is pairs4 for V6. An IPv4-mapped IPv6 address is found in the same
 // loop.
 func (s *Set) pairs6(r *run, a, b int) {
 	v6 := s.V6[r.at6 : r.at6+2*r.n]
@@ -298,7 +298,7 @@ func isEnd(ie uint16) bool {
 	return ok && (a.group == groupEnds || a.group == groupClient)
 }
 
-// unmap puts an IPv4 address in IPv6 clothes (::ffff:a.b.c.d) behind the columns
+// unmap puts an IPv4-mapped IPv6 address (::ffff:a.b.c.d) behind the columns
 // of V4, where it will be found.
 func (s *Set) unmap(r *run, i int32) {
 	if a := s.V6[r.at6+i]; a.Hi == 0 && a.Lo>>32 == 0xffff {

@@ -77,7 +77,7 @@ func (c Config) Validate() error {
 			return fmt.Errorf("synth: domain %d: the engine id of v5 is at most 255", c.Domain)
 		}
 		if c.Sampling > v5MaxInterval {
-			return fmt.Errorf("synth: sampling %d: v5 can tell at most %d", c.Sampling, v5MaxInterval)
+			return fmt.Errorf("synth: sampling %d: v5 can encode at most %d", c.Sampling, v5MaxInterval)
 		}
 		if c.MaxFlows > v5Records {
 			return fmt.Errorf("synth: max flows %d: a v5 datagram has at most %d", c.MaxFlows, v5Records)

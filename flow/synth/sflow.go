@@ -146,5 +146,5 @@ func checkSFlow(f *Flow) error {
 	default:
 		return nil
 	}
-	return fmt.Errorf("synth: sflow cannot tell %s: %w", what, ErrNotExpressible)
+	return fmt.Errorf("synth: sflow cannot encode %s: %w", what, ErrNotExpressible)
 }

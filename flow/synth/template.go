@@ -120,7 +120,7 @@ func layoutOf(all []layout, f *Flow) (*layout, error) {
 		bits |= bitBiflow
 	}
 	if bits >= len(all) {
-		return nil, fmt.Errorf("synth: v9 cannot tell reverse counters: %w", ErrNotExpressible)
+		return nil, fmt.Errorf("synth: v9 cannot encode reverse counters: %w", ErrNotExpressible)
 	}
 	return &all[bits], nil
 }

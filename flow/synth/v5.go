@@ -95,5 +95,5 @@ func checkV5(f *Flow, c clock) error {
 	default:
 		return c.checkAge(f)
 	}
-	return fmt.Errorf("synth: v5 cannot tell %s: %w", what, ErrNotExpressible)
+	return fmt.Errorf("synth: v5 cannot encode %s: %w", what, ErrNotExpressible)
 }

@@ -56,7 +56,7 @@ func (c Config) Validate() error {
 		inRange("batch", c.Batch, 1, maxBatch))
 	for i, p := range c.Allow {
 		if !p.IsValid() {
-			errs = append(errs, fmt.Errorf("allow[%d]: not a prefix; want one like 192.0.2.0/24", i))
+			errs = append(errs, fmt.Errorf("allow[%d]: not a prefix such as 192.0.2.0/24", i))
 		}
 	}
 	if err := c.fits(); err != nil {
@@ -85,7 +85,7 @@ func (c *Config) fits() error {
 			return nil
 		}
 	}
-	return fmt.Errorf("allow: all of it is %s, and %s receives %s only, so nobody can be let in", other, c.Listen, family)
+	return fmt.Errorf("allow: all of it is %s, and %s receives %s only, so no sender can match", other, c.Listen, family)
 }
 
 func inRange(key string, v, low, high int) error {
@@ -117,7 +117,7 @@ func SplitListen(s string) (host string, port uint16, err error) {
 func parseListen(s string) (endpoint, error) {
 	host, port, err := splitHostPort(s)
 	if err != nil {
-		return endpoint{}, fmt.Errorf(`udp: %q: %w; want ":2055", "192.0.2.1:2055" or "[2001:db8::1]:2055"`, s, err)
+		return endpoint{}, fmt.Errorf(`udp: %q: %w; use ":2055", "192.0.2.1:2055" or "[2001:db8::1]:2055"`, s, err)
 	}
 	if host == "" {
 		return endpoint{"udp", "", port}, nil
@@ -139,9 +139,9 @@ func SplitTarget(s string) (host string, port uint16, err error) {
 	host, port, err = splitHostPort(s)
 	switch {
 	case err != nil:
-		return "", 0, fmt.Errorf(`%q: %w; want "collector.example:2055" or "192.0.2.1:2055"`, s, err)
+		return "", 0, fmt.Errorf(`%q: %w; use "collector.example:2055" or "192.0.2.1:2055"`, s, err)
 	case host == "":
-		return "", 0, fmt.Errorf(`%q: the host is missing; want "collector.example:2055" or "192.0.2.1:2055"`, s)
+		return "", 0, fmt.Errorf(`%q: the host is missing; use "collector.example:2055" or "192.0.2.1:2055"`, s)
 	case port == 0:
 		return "", 0, fmt.Errorf("%q: port 0 cannot be sent to; allowed are 1 to 65535", s)
 	}

@@ -193,7 +193,7 @@ func (c *Config) validateExporters() error {
 	seen := make(map[netip.Addr]int, len(c.Exporters))
 	for i, e := range c.Exporters {
 		if !e.Address.IsValid() {
-			return fmt.Errorf("exporters[%d].address: missing, want an IP address", i)
+			return fmt.Errorf("exporters[%d].address: required, an IP address", i)
 		}
 		a := e.Address.Unmap()
 		if first, twice := seen[a]; twice {

@@ -270,7 +270,7 @@ func TestErrorsAreNoListings(t *testing.T) {
 }
 
 // TestTestPoints: a zone that does not list what it must, or lists everything, is not
-// asked; one that is well again is.
+// asked; one that is OK again is.
 func TestTestPoints(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(*zoneServer)
@@ -481,7 +481,7 @@ func TestValidate(t *testing.T) {
 		want   string
 	}{
 		{func(c *Config) {}, "<nil>"},
-		{func(c *Config) { c.Zones = []Zone{{}} }, "zones[0].zone: missing"},
+		{func(c *Config) { c.Zones = []Zone{{}} }, "zones[0].zone: required"},
 		{func(c *Config) { c.Zones = []Zone{{Zone: "a..b"}} }, `zones[0].zone: "a..b" is no name`},
 		{func(c *Config) { c.Zones = []Zone{{Zone: strings.Repeat("a", 200)}} }, "zones[0].zone: "},
 		{func(c *Config) { c.Zones = []Zone{{Zone: "a.b"}, {Zone: "a.b."}} }, `zones[1].name: "a.b" is there twice`},
@@ -489,11 +489,11 @@ func TestValidate(t *testing.T) {
 		{func(c *Config) {
 			c.Zones = []Zone{{Zone: "a.b", Codes: []Code{{Answer: netip.MustParseAddr("127.255.255.254")}}}}
 		},
-			"zones[0].codes[0].answer: 127.255.255.254; want an address"},
-		{func(c *Config) { c.Server = "localhost" }, `server: "localhost"; want host:port`},
+			"zones[0].codes[0].answer: 127.255.255.254; must be an address"},
+		{func(c *Config) { c.Server = "localhost" }, `server: "localhost"; must be host:port`},
 		{func(c *Config) { c.Rate = 0 }, "rate: 0 is outside 1 to 10000"},
 		{func(c *Config) { c.Timeout = 0 }, "timeout: 0s is outside"},
-		{func(c *Config) { c.MaxTTL = 0 }, "min_ttl: want"},
+		{func(c *Config) { c.MaxTTL = 0 }, "min_ttl: must be"},
 		{func(c *Config) { c.NegativeTTL = 0 }, "negative_ttl: 0s"},
 	} {
 		c := DefaultConfig()

@@ -17,7 +17,7 @@ type Config struct {
 	Zones []Zone `yaml:"zones"`
 	// Server is the resolver, host and port; default: the first of /etc/resolv.conf.
 	Server string `yaml:"server"`
-	// Rate is the number of questions a second at most, to all zones together.
+	// Rate is the number of queries per second, at most, to all zones together.
 	Rate int `yaml:"rate"`
 	// Queue is how many addresses wait at most; Cache how many answers are kept.
 	Queue int `yaml:"queue"`
@@ -78,7 +78,7 @@ func (c *Config) Validate() error {
 		names[z.feed()] = true
 	}
 	if _, _, err := net.SplitHostPort(c.Server); c.Server != "" && err != nil {
-		return fmt.Errorf("server: %q; want host:port", c.Server)
+		return fmt.Errorf("server: %q; must be host:port", c.Server)
 	}
 	for _, n := range []struct {
 		key              string
@@ -98,7 +98,7 @@ func (c *Config) validateTimes() error {
 	case c.Timeout < 100*time.Millisecond || c.Timeout > time.Minute:
 		return fmt.Errorf("timeout: %v is outside 100ms to 1m", c.Timeout)
 	case c.MinTTL < time.Second || c.MaxTTL < c.MinTTL:
-		return fmt.Errorf("min_ttl: want 1s <= min_ttl (%v) <= max_ttl (%v)", c.MinTTL, c.MaxTTL)
+		return fmt.Errorf("min_ttl: must be 1s <= min_ttl (%v) <= max_ttl (%v)", c.MinTTL, c.MaxTTL)
 	case c.NegativeTTL < time.Second:
 		return fmt.Errorf("negative_ttl: %v is below 1s", c.NegativeTTL)
 	}
@@ -112,7 +112,7 @@ func (z *Zone) validate() error {
 	_, err := dnsmessage.NewName(z.fqdn())
 	switch {
 	case z.Zone == "":
-		return errors.New("zone: missing; want a name such as dnsbl.example.org")
+		return errors.New("zone: required, a name such as dnsbl.example.org")
 	case err != nil || len(z.Zone) > maxZone || strings.Contains(z.fqdn(), ".."):
 		return fmt.Errorf("zone: %.80q is no name of at most %d characters", z.Zone, maxZone)
 	case z.Score < 0 || z.Score > 100:
@@ -120,7 +120,7 @@ func (z *Zone) validate() error {
 	}
 	for i, c := range z.Codes {
 		if !isListing(c.Answer) {
-			return fmt.Errorf("codes[%d].answer: %s; want an address of 127.0.0.0/8 that can be a listing", i, c.Answer)
+			return fmt.Errorf("codes[%d].answer: %s; must be an address of 127.0.0.0/8 that can be a listing", i, c.Answer)
 		}
 		if c.Score < 0 || c.Score > 100 {
 			return fmt.Errorf("codes[%d].score: %d is outside 0 to 100", i, c.Score)

@@ -33,7 +33,7 @@ const (
 // Answered tells whether the other end answered.
 type Answered string
 
-// The answers.
+// The values of Answered.
 const (
 	AnsweredYes     Answered = "yes"
 	AnsweredNo      Answered = "no"

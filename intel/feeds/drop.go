@@ -36,7 +36,7 @@ func startDrop(d *document, _ string) (rowFunc, error) {
 		var row dropRow
 		if err := json.Unmarshal([]byte(line), &row); err != nil {
 			if first {
-				return d.refuse("%v: want one JSON object a line", errNotObject)
+				return d.refuse("%v: must be one JSON object per line", errNotObject)
 			}
 			d.reject(line, errNotObject)
 			return nil

@@ -105,7 +105,7 @@ func findFormat(name string) (format, string, error) {
 		return format{}, "", fmt.Errorf("feed format %q: the column must be 0 to %d", name, maxColumn)
 	}
 	if a, b, ok := strings.Cut(arg, ","); all[i].arg == "A,B" && (!ok || trim(a) == "" || trim(b) == "") {
-		return format{}, "", fmt.Errorf("feed format %q: want the columns of start and end, such as csvrange:0,1 or csvrange:start,end", name)
+		return format{}, "", fmt.Errorf("feed format %q: must name the columns of start and end, such as csvrange:0,1 or csvrange:start,end", name)
 	}
 	return all[i], arg, nil
 }

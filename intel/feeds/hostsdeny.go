@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	errWrapperRow  = errors.New("want daemon list : client list")
+	errWrapperRow  = errors.New("must be daemon list : client list")
 	errWrapperHost = errors.New("a pattern of hosts, not an address or prefix")
 )
 

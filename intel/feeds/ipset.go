@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	errCommand = errors.New("want add SET ENTRY")
+	errCommand = errors.New("must be add SET ENTRY")
 )
 
 // startIPSet makes the parser of what "ipset save" writes.

@@ -123,13 +123,13 @@ func (j *jsonReader) document(wants string, h handlers) error {
 		return key(name)
 	}
 	h.scalar = func(json.Token) error {
-		return j.d.refuse("want %s in JSON", wants)
+		return j.d.refuse("must be %s in JSON", wants)
 	}
 	if err := j.walk(h); err != nil {
 		return err
 	}
 	if members > 0 && !j.known {
-		return j.d.refuse("want %s in JSON", wants)
+		return j.d.refuse("must be %s in JSON", wants)
 	}
 	return j.atEnd()
 }

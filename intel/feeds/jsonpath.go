@@ -40,7 +40,7 @@ func splitPaths(text string) ([][]string, error) {
 			return nil, err
 		}
 		if len(path) == 0 || len(paths) == maxPaths {
-			return nil, fmt.Errorf("path %.80q: want 1 to %d members, such as data.ip", text, maxPaths)
+			return nil, fmt.Errorf("path %.80q: must be 1 to %d members, such as data.ip", text, maxPaths)
 		}
 		paths, text = append(paths, path), trim(rest)
 	}
@@ -275,7 +275,7 @@ func whereAddresses(head []byte, path string) string {
 	})
 	switch {
 	case len(names) == 0:
-		return text + ", without addresses in its first part; a path tells the member that holds them"
+		return text + ", without addresses in its first part; set path to the member that holds them"
 	case len(names) > 3:
 		names = names[:3]
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	errNoKey = errors.New("want key:value")
+	errNoKey = errors.New("must be key:value")
 )
 
 // startCDB makes the parser of OSSEC and Wazuh lists in text form: key:value. A

@@ -100,7 +100,7 @@ func (d *document) parse(r io.Reader) error {
 		return d.refuse("the document is HTML or XML, not a list")
 	}
 	if name == "" {
-		return d.refuse("cannot tell the format by the content; name one of %s", formatList())
+		return d.refuse("format not recognised by content; set one of %s", formatList())
 	}
 	f, arg, err := findFormat(name)
 	if err != nil {

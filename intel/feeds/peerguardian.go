@@ -8,7 +8,7 @@ import (
 )
 
 var (
-	errNoRange = errors.New("want label:A-B")
+	errNoRange = errors.New("must be label:A-B")
 )
 
 // startP2P makes the parser of PeerGuardian text: label:A-B. The label may hold

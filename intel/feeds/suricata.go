@@ -8,7 +8,7 @@ import (
 )
 
 var (
-	errIPRepColumns  = errors.New("want address,category,score")
+	errIPRepColumns  = errors.New("must be address,category,score")
 	errIPRepCategory = errors.New("category must be 1 to 60")
 	errIPRepScore    = errors.New("score must be 1 to 127; 0 means no data")
 )

@@ -8,7 +8,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel"
 )
 
-var errTorLine = errors.New("want ExitNode, Published, LastStatus or ExitAddress")
+var errTorLine = errors.New("must begin with ExitNode, Published, LastStatus or ExitAddress")
 
 // startTorExit makes the parser of Tor's exit-addresses: the lines of a relay
 // follow its fingerprint.

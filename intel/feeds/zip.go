@@ -35,7 +35,7 @@ func unzip(raw *bufio.Reader, maxBytes int64) (io.Reader, error) {
 		case f.FileInfo().IsDir(), strings.HasPrefix(f.Name, "__MACOSX/"), base == ".DS_Store":
 			continue
 		case list != nil:
-			return nil, fmt.Errorf("%w: ZIP with several files, %s and %s; want one list", ErrRejected, escape(list.Name), escape(f.Name))
+			return nil, fmt.Errorf("%w: ZIP with several files, %s and %s; must be one list", ErrRejected, escape(list.Name), escape(f.Name))
 		case f.Flags&1 != 0:
 			return nil, fmt.Errorf("%w: ZIP with a password", ErrRejected)
 		}

@@ -79,13 +79,13 @@ func ByName(name string, o Options) (Form, error) {
 	f := Form{Name: name, Version: formVersion(name), Append: lookupFormat(name, o)}
 	switch {
 	case f.Append == nil:
-		return Form{}, fmt.Errorf("format: %q is not allowed, %s are", name, strings.Join(Names(), ", "))
+		return Form{}, fmt.Errorf("format: %q is not valid; use one of %s", name, strings.Join(Names(), ", "))
 	case o.AlertIP != "" && o.AlertIP != AlertFlow && !byOffender:
-		return Form{}, fmt.Errorf("alert_ip: %q is not allowed, flow and indicator are", o.AlertIP)
+		return Form{}, fmt.Errorf("alert_ip: %q is not valid; use flow or indicator", o.AlertIP)
 	case byOffender && !choosesEnds(name):
 		return Form{}, fmt.Errorf("alert_ip: indicator is not allowed with format %s, only with native, json and text", name)
 	case o.Limit < minLimit || o.Limit > event.MaxLine:
-		return Form{}, fmt.Errorf("limit: %d bytes are not allowed, %d to %d are", o.Limit, minLimit, event.MaxLine)
+		return Form{}, fmt.Errorf("limit: %d bytes are not valid; use %d to %d", o.Limit, minLimit, event.MaxLine)
 	}
 	return f, nil
 }

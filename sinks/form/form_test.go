@@ -506,11 +506,11 @@ func TestFormatByNameErrors(t *testing.T) {
 		o    Options
 		want string
 	}{
-		{"", Options{}, `format: "" is not allowed, cef, ecs, json, leef, leef1, native, ocsf, text are`},
-		{"xml", Options{}, `format: "xml" is not allowed`},
-		{"native", Options{AlertIP: "dst"}, `alert_ip: "dst" is not allowed, flow and indicator are`},
+		{"", Options{}, `format: "" is not valid; use one of cef, ecs, json, leef, leef1, native, ocsf, text`},
+		{"xml", Options{}, `format: "xml" is not valid`},
+		{"native", Options{AlertIP: "dst"}, `alert_ip: "dst" is not valid; use flow or indicator`},
 		{"ecs", Options{AlertIP: "indicator"}, "alert_ip: indicator is not allowed with format ecs"},
-		{"cef", Options{Limit: 100}, "limit: 100 bytes are not allowed, 480 to 4096 are"},
+		{"cef", Options{Limit: 100}, "limit: 100 bytes are not valid; use 480 to 4096"},
 		{"text", Options{Limit: 9000}, "limit: 9000 bytes"},
 	} {
 		if f, err := ByName(tc.name, tc.o); err == nil || !strings.HasPrefix(err.Error(), tc.want) || f.Append != nil {

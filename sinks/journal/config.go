@@ -76,23 +76,23 @@ func (c Config) Validate() error {
 	switch c.Durability {
 	case Always, OnOutage, InMemory:
 	default:
-		return fmt.Errorf("durability: %q is not allowed, %s, %s and %s are", c.Durability, Always, OnOutage, InMemory)
+		return fmt.Errorf("durability: %q is not valid; use %s, %s or %s", c.Durability, Always, OnOutage, InMemory)
 	}
 	switch {
 	case c.Dir == "" && c.Durability != InMemory:
 		return fmt.Errorf("dir: durability %s needs one", c.Durability)
 	case c.SegmentBytes < 64<<10 || c.SegmentBytes > 1<<30:
-		return fmt.Errorf("segment_bytes: %d is not allowed, 65536 to 1073741824 is", c.SegmentBytes)
+		return fmt.Errorf("segment_bytes: %d is not valid; use 65536 to 1073741824", c.SegmentBytes)
 	case c.MaxBytes < 2*c.SegmentBytes:
-		return fmt.Errorf("max_bytes: %d is not allowed, two segment_bytes (%d) and more is", c.MaxBytes, 2*c.SegmentBytes)
+		return fmt.Errorf("max_bytes: %d is not valid; use two segment_bytes (%d) or more", c.MaxBytes, 2*c.SegmentBytes)
 	case c.MaxAge < time.Minute:
-		return fmt.Errorf("max_age: %v is not allowed, 1m and more is", c.MaxAge)
+		return fmt.Errorf("max_age: %v is not valid; use 1m or more", c.MaxAge)
 	case c.MemoryBytes < 1<<20:
-		return fmt.Errorf("memory_bytes: %d is not allowed, 1048576 and more is", c.MemoryBytes)
+		return fmt.Errorf("memory_bytes: %d is not valid; use 1048576 or more", c.MemoryBytes)
 	case c.SyncEvery < 10*time.Millisecond:
-		return fmt.Errorf("sync_every: %v is not allowed, 10ms and more is", c.SyncEvery)
+		return fmt.Errorf("sync_every: %v is not valid; use 10ms or more", c.SyncEvery)
 	case c.SpillAfter < 10*time.Millisecond:
-		return fmt.Errorf("spill_after: %v is not allowed, 10ms and more is", c.SpillAfter)
+		return fmt.Errorf("spill_after: %v is not valid; use 10ms or more", c.SpillAfter)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ func TestConfig(t *testing.T) {
 		t.Error(err)
 	}
 	for want, change := range map[string]func(*Config){
-		"durability: \"\" is not allowed, always, on-outage and memory are": func(c *Config) { c.Durability = "" },
+		"durability: \"\" is not valid; use always, on-outage or memory": func(c *Config) { c.Durability = "" },
 		"dir:":           func(c *Config) { c.Dir = "" },
 		"segment_bytes:": func(c *Config) { c.SegmentBytes = 1 },
 		"max_bytes:":     func(c *Config) { c.MaxBytes = c.SegmentBytes },

@@ -110,7 +110,7 @@ func (f *faultyRun) open() *Journal {
 }
 
 // TestJournalFaults lets every call to the disk fail and hang in turn: Append and Stats
-// never wait for the disk, it is named while it is ill, all is well again by itself, and
+// never wait for the disk, it is named while it is ill, all is OK again by itself, and
 // every sink gets every event.
 func TestJournalFaults(t *testing.T) {
 	sound := &faultyRun{dir: t.TempDir(), at: -1}
@@ -204,7 +204,7 @@ func (f *faultyRun) run() {
 	}
 	s := j.Stats()
 	if s.Trouble != "" || s.ReadTrouble != "" {
-		t.Fatalf("%s at call %d (%s): not well again: %+v", f.fault.name, f.at, f.hit, s)
+		t.Fatalf("%s at call %d (%s): not OK again: %+v", f.fault.name, f.at, f.hit, s)
 	}
 	if f.met() && s.LastError == "" && !f.said && !f.harmless() {
 		t.Fatalf("%s at call %d (%s): not named: %+v", f.fault.name, f.at, f.hit, s)

@@ -17,7 +17,7 @@ const (
 // attach gives a runner the place of the sink of that name. It is called under the lock.
 func (l *lane) attach(name string, wake chan struct{}) (*place, error) {
 	if len(name) > maxSinkName {
-		return nil, fmt.Errorf("sink %.40s…: a name of %d bytes is not allowed, %d are", name, len(name), maxSinkName)
+		return nil, fmt.Errorf("sink %.40s…: a name of %d bytes is not valid; use at most %d", name, len(name), maxSinkName)
 	}
 	c := l.places[name]
 	switch {

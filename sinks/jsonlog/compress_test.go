@@ -187,10 +187,10 @@ func TestFormats(t *testing.T) {
 
 func TestFormatErrors(t *testing.T) {
 	for want, change := range map[string]func(*Config){
-		`format: "cef" is not allowed, native, ecs, ocsf and text are`: func(c *Config) { c.Format = "cef" },
-		`alert_ip: "src" is not allowed`:                               func(c *Config) { c.AlertIP = "src" },
-		"alert_ip: indicator is not allowed with format ecs":           func(c *Config) { c.Format, c.AlertIP = "ecs", form.AlertIndicator },
-		"compress: is not allowed with rotate none":                    func(c *Config) { c.Compress, c.Rotate = true, RotateNone },
+		`format: "cef" is not valid; use native, ecs, ocsf or text`: func(c *Config) { c.Format = "cef" },
+		`alert_ip: "src" is not valid`:                              func(c *Config) { c.AlertIP = "src" },
+		"alert_ip: indicator is not allowed with format ecs":        func(c *Config) { c.Format, c.AlertIP = "ecs", form.AlertIndicator },
+		"compress: is not allowed with rotate none":                 func(c *Config) { c.Compress, c.Rotate = true, RotateNone },
 	} {
 		cfg := configAt("/tmp/hits.json")
 		change(&cfg)

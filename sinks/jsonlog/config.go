@@ -20,7 +20,7 @@ const minSize = 10_000_000
 const (
 	RotateSize = "size" // when the file would grow beyond MaxSize
 	RotateDay  = "day"  // before the first event of a local day, and by size
-	RotateNone = "none" // never; logrotate does it, or nobody
+	RotateNone = "none" // never; logrotate does it, if anything
 )
 
 // Config says where the log is and how it is kept.
@@ -65,16 +65,16 @@ func (c Config) Validate() error {
 	case c.Path == "":
 		return errors.New("path: is missing, the file of the hit log must be named")
 	case strings.HasSuffix(c.Path, "/"):
-		return fmt.Errorf("path: %q is a directory, a file is wanted", c.Path)
+		return fmt.Errorf("path: %q is a directory, not a file", c.Path)
 	case c.Rotate != RotateSize && c.Rotate != RotateDay && c.Rotate != RotateNone:
-		return fmt.Errorf("rotate: %q is not allowed, size, day and none are", c.Rotate)
+		return fmt.Errorf("rotate: %q is not valid; use size, day or none", c.Rotate)
 	case c.Rotate != RotateNone && c.MaxSize < minSize:
-		return fmt.Errorf("max_size: %d bytes are not allowed, %d and more are: "+
+		return fmt.Errorf("max_size: %d bytes are not valid; use %d or more: "+
 			"OSSEC needs up to two minutes to notice a new file", c.MaxSize, minSize)
 	case c.Keep < 1 || c.Keep > 10_000:
-		return fmt.Errorf("keep: %d old files are not allowed, 1 to 10000 are", c.Keep)
+		return fmt.Errorf("keep: %d old files are not valid; use 1 to 10000", c.Keep)
 	case c.Mode&^0o777 != 0 || c.Mode&0o600 != 0o600:
-		return fmt.Errorf("mode: %v is not allowed, 0600 to 0777 with reading and writing for the owner are", c.Mode)
+		return fmt.Errorf("mode: %v is not valid; use 0600 to 0777 with reading and writing for the owner", c.Mode)
 	case c.Compress && c.Rotate == RotateNone:
 		return errors.New("compress: is not allowed with rotate none: what rotates the file must compress it")
 	}
@@ -89,7 +89,7 @@ func (c Config) format() (form.Form, error) {
 	case form.Native, form.ECS, form.OCSF, form.Text:
 		return form.ByName(name, form.Options{AlertIP: c.AlertIP, Stamped: true})
 	}
-	return form.Form{}, fmt.Errorf("format: %q is not allowed, native, ecs, ocsf and text are", name)
+	return form.Form{}, fmt.Errorf("format: %q is not valid; use native, ecs, ocsf or text", name)
 }
 
 // A FileMode holds permission bits. In YAML it is an octal number, with or without

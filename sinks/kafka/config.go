@@ -17,7 +17,7 @@ import (
 const (
 	AcksAll  = "all"  // every replica in sync has it
 	AcksOne  = "one"  // the leader has it; lost if the leader dies at once
-	AcksNone = "none" // nobody says anything: losses are not noticed
+	AcksNone = "none" // no acknowledgement: losses are not noticed
 )
 
 // The values of SASL.Mechanism.
@@ -42,7 +42,7 @@ type Config struct {
 	AlertIP string `yaml:"alert_ip"`
 	// CreateTopics creates topics that do not exist, with cleanup.policy=delete.
 	CreateTopics bool `yaml:"create_topics"`
-	// Partitions and Replication are for topics created; 0 = as the cluster has it
+	// Partitions and Replication are for topics created; 0 = as the cluster's default
 	// by default.
 	Partitions  int `yaml:"partitions"`
 	Replication int `yaml:"replication"`
@@ -155,17 +155,17 @@ func (c Config) form() (form.Form, error) {
 	case form.Native, form.ECS, form.OCSF:
 		return form.ByName(name, form.Options{AlertIP: c.AlertIP})
 	}
-	return form.Form{}, fmt.Errorf("format: %q is not allowed, native, ecs and ocsf are", name)
+	return form.Form{}, fmt.Errorf("format: %q is not valid; use native, ecs or ocsf", name)
 }
 
 func (c Config) validateBrokers() error {
 	if len(c.Brokers) == 0 {
-		return errors.New("brokers: is missing, host:port of at least one broker is wanted")
+		return errors.New("brokers: required, host:port of at least one broker")
 	}
 	for i, b := range c.Brokers {
 		host, port, err := net.SplitHostPort(b)
 		if n, e := strconv.ParseUint(port, 10, 16); err != nil || host == "" || e != nil || n == 0 {
-			return fmt.Errorf("brokers[%d]: %q is not allowed, host:port is", i, b)
+			return fmt.Errorf("brokers[%d]: %q is not valid; use host:port", i, b)
 		}
 	}
 	return nil
@@ -176,19 +176,19 @@ func (c Config) validateSending() error {
 	_, knownCompression := compressions[c.Compression]
 	switch {
 	case c.Partitions < 0 || c.Partitions > 10_000:
-		return fmt.Errorf("partitions: %d is not allowed, 1 to 10000 are, and 0 for the cluster's default", c.Partitions)
+		return fmt.Errorf("partitions: %d is not valid; use 1 to 10000, or 0 for the cluster's default", c.Partitions)
 	case c.Replication < 0 || c.Replication > 100:
-		return fmt.Errorf("replication: %d is not allowed, 1 to 100 are, and 0 for the cluster's default", c.Replication)
+		return fmt.Errorf("replication: %d is not valid; use 1 to 100, or 0 for the cluster's default", c.Replication)
 	case !knownAcks:
-		return fmt.Errorf("acks: %q is not allowed, all, one and none are", c.Acks)
+		return fmt.Errorf("acks: %q is not valid; use all, one or none", c.Acks)
 	case !knownCompression:
-		return fmt.Errorf("compression: %q is not allowed, none, gzip, snappy, lz4 and zstd are", c.Compression)
+		return fmt.Errorf("compression: %q is not valid; use none, gzip, snappy, lz4 or zstd", c.Compression)
 	case c.Linger < 0 || c.Linger > 50*time.Millisecond:
-		return fmt.Errorf("linger: %v is not allowed, 0 to 50ms are", c.Linger)
+		return fmt.Errorf("linger: %v is not valid; use 0 to 50ms", c.Linger)
 	case c.BatchBytes < 1_000 || c.BatchBytes > 100_000_000:
-		return fmt.Errorf("batch_bytes: %d is not allowed, 1000 to 100000000 are", c.BatchBytes)
+		return fmt.Errorf("batch_bytes: %d is not valid; use 1000 to 100000000", c.BatchBytes)
 	case c.Timeout < 100*time.Millisecond || c.Timeout > 5*time.Minute:
-		return fmt.Errorf("timeout: %v is not allowed, 100ms to 5m are", c.Timeout)
+		return fmt.Errorf("timeout: %v is not valid; use 100ms to 5m", c.Timeout)
 	}
 	return nil
 }
@@ -204,7 +204,7 @@ func validTopic(key, name string) error {
 	}
 	bad := slices.ContainsFunc([]rune(name), func(c rune) bool { return !legal(c) })
 	if bad || name == "" || name == "." || name == ".." || len(name) > 249 {
-		return fmt.Errorf("%s: %q is not allowed, 1 to 249 letters, digits, dots, underscores and hyphens are", key, name)
+		return fmt.Errorf("%s: %q is not valid; use 1 to 249 letters, digits, dots, underscores or hyphens", key, name)
 	}
 	return nil
 }
@@ -237,7 +237,7 @@ func (s SASL) validate() error {
 		return nil
 	case SASLPlain, SASLSCRAM256, SASLSCRAM512:
 	default:
-		return fmt.Errorf("sasl.mechanism: %q is not allowed, plain, scram-sha-256 and scram-sha-512 are", s.Mechanism)
+		return fmt.Errorf("sasl.mechanism: %q is not valid; use plain, scram-sha-256 or scram-sha-512", s.Mechanism)
 	}
 	switch {
 	case s.User == "":

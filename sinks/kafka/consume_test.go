@@ -149,7 +149,7 @@ func TestConsumeEnds(t *testing.T) {
 		"broker not reachable": {Config: testConfig(loopback(freePort(t)))},
 		"unknown there":        {Config: testConfig(c.ListenAddrs()), Topics: []string{"nowhere"}},
 		"topic: \"a b\"":       {Config: testConfig(c.ListenAddrs()), Topics: []string{"a b"}},
-		"brokers: is missing":  {Config: DefaultConfig()},
+		"brokers: required":    {Config: DefaultConfig()},
 	} {
 		if err := Consume(t.Context(), cfg, never); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)

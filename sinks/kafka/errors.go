@@ -66,7 +66,7 @@ func explain(cfg Config, s *session, err error) error {
 		return fmt.Errorf("%s: %w", where, told(err))
 	}
 	if hungUp(err) && s != nil && s.authenticating.Load() > 0 {
-		return fmt.Errorf("%s: the broker hung up during authentication, is the password of user %s right?: %w", where, cfg.SASL.User, err)
+		return fmt.Errorf("%s: the broker closed the connection during authentication, is the password of user %s right?: %w", where, cfg.SASL.User, err)
 	}
 	if d, ok := errors.AsType[*dialError](err); !ok {
 		err = fmt.Errorf("%s: %w", where, err)
@@ -91,7 +91,7 @@ func advice(err error) string {
 		return text
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) {
-		return "no answer in time, is the broker up, is there a firewall, is tls.enabled as the port wants it?"
+		return "no answer in time, is the broker up, is there a firewall, does tls.enabled match the port?"
 	}
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return "broker not found, check its name"
@@ -104,7 +104,7 @@ func advice(err error) string {
 	case errors.Is(err, protocol.ErrNoLeader):
 		return "the partition has no leader now"
 	case hungUp(err):
-		return "the broker hung up, does the port want tls.enabled or sasl?"
+		return "the broker closed the connection, does the port require tls.enabled or sasl?"
 	}
 	return ""
 }
@@ -141,7 +141,7 @@ func certificateAdvice(err error) string {
 		if bad.Reason == x509.Expired {
 			return "the broker's certificate has expired or is not valid yet, renew it or set the clock"
 		}
-		return "the broker's certificate is not good"
+		return "the broker's certificate is not valid"
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return "the broker's certificate is of an unknown authority, name it in tls.ca"

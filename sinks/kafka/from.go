@@ -85,5 +85,5 @@ func (s *session) offset(ctx context.Context, which kafka.OffsetRequest, p place
 			return at, nil
 		}
 	}
-	return 0, fmt.Errorf("topic %s: the broker tells no offset of partition %d", p.topic, p.partition)
+	return 0, fmt.Errorf("topic %s: the broker returns no offset for partition %d", p.topic, p.partition)
 }

@@ -210,7 +210,7 @@ func TestNotKafka(t *testing.T) {
 		}
 	}()
 	p := newProducer(t, []string{l.Addr().String()})
-	sendFailing(t, p, events(0, 1, 1), "hung up, does the port want tls.enabled or sasl?")
+	sendFailing(t, p, events(0, 1, 1), "closed the connection, does the port require tls.enabled or sasl?")
 	p = newProducer(t, []string{"no-such-host.invalid:9092"})
 	sendFailing(t, p, events(0, 1, 1), "no-such-host.invalid")
 }

@@ -157,7 +157,7 @@ func (c Config) Validate() error {
 
 func (c Config) validateServers() error {
 	if len(c.Servers) == 0 {
-		return errors.New("servers: is missing, at least one is wanted")
+		return errors.New("servers: required, at least one")
 	}
 	for i, s := range c.Servers {
 		if c.Transport == Unix {
@@ -168,7 +168,7 @@ func (c Config) validateServers() error {
 		}
 		host, port, err := net.SplitHostPort(s)
 		if n, e := strconv.ParseUint(port, 10, 16); err != nil || host == "" || e != nil || n == 0 {
-			return fmt.Errorf("servers[%d]: %q is not allowed, host:port is", i, s)
+			return fmt.Errorf("servers[%d]: %q is not valid; use host:port", i, s)
 		}
 	}
 	return nil
@@ -179,7 +179,7 @@ func (c Config) validateWords() error {
 		if slices.Contains(allowed, value) {
 			return nil
 		}
-		return fmt.Errorf("%s: %q is not allowed, %s are", key, value, strings.Join(allowed, ", "))
+		return fmt.Errorf("%s: %q is not valid; use one of %s", key, value, strings.Join(allowed, ", "))
 	}
 	return cmp.Or(
 		oneOf("transport", c.Transport, UDP, TCP, TLS, Unix),
@@ -217,10 +217,10 @@ func (c Config) isTagged() bool { return c.isJSON() || c.Format == form.Text }
 func (c Config) validateNames() error {
 	longest := choose(c.Protocol == RFC5424, 48, 32)
 	if !printable(c.AppName) || len(c.AppName) > longest || strings.ContainsAny(c.AppName, ":[") {
-		return fmt.Errorf("app_name: %q is not allowed, 1 to %d printable ASCII characters but blank, colon and bracket are", c.AppName, longest)
+		return fmt.Errorf("app_name: %q is not valid; use 1 to %d printable ASCII characters but blank, colon or bracket", c.AppName, longest)
 	}
 	if len(c.Hostname) > maxHost || string(word(nil, c.Hostname, maxHost)) != c.Hostname {
-		return fmt.Errorf("hostname: %q is not allowed, up to %d letters, digits, hyphens, dots and underscores are", c.Hostname, maxHost)
+		return fmt.Errorf("hostname: %q is not valid; use up to %d letters, digits, hyphens, dots or underscores", c.Hostname, maxHost)
 	}
 	return nil
 }
@@ -233,13 +233,13 @@ func printable(s string) bool {
 func (c Config) validateNumbers() error {
 	switch {
 	case c.Limit < c.leastLimit() || c.Limit > maxLimit:
-		return fmt.Errorf("limit: %d bytes are not allowed, %d to %d are with %s and format %s", c.Limit, c.leastLimit(), maxLimit, c.Protocol, c.Format)
+		return fmt.Errorf("limit: %d bytes are not valid; use %d to %d with %s and format %s", c.Limit, c.leastLimit(), maxLimit, c.Protocol, c.Format)
 	case c.EnterpriseID != 0 && c.Protocol != RFC5424:
 		return errors.New("enterprise_id: is not allowed with rfc3164, which has no structured data")
 	case c.Timeout < 100*time.Millisecond || c.Timeout > 5*time.Minute:
-		return fmt.Errorf("timeout: %v is not allowed, 100ms to 5m are", c.Timeout)
+		return fmt.Errorf("timeout: %v is not valid; use 100ms to 5m", c.Timeout)
 	case c.Resend < 0 || c.Resend > time.Hour:
-		return fmt.Errorf("resend: %v is not allowed, 0 to 1h are", c.Resend)
+		return fmt.Errorf("resend: %v is not valid; use 0 to 1h", c.Resend)
 	}
 	return nil
 }

@@ -80,7 +80,7 @@ func (e *encoder) header5424(dst []byte, ev *event.Event) []byte {
 	}
 	dst = e.hostname(append(dst, ' '), ev)
 	if e.cfg.Format == form.LEEF || e.cfg.Format == form.LEEF1 {
-		dst = append(dst, " - "...) // QRadar wants none
+		dst = append(dst, " - "...) // QRadar expects none
 	} else {
 		dst = append(append(append(dst, ' '), e.cfg.AppName...), ' ')
 	}

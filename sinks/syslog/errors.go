@@ -63,7 +63,7 @@ func certificateAdvice(err error) string {
 		if bad.Reason == x509.Expired {
 			return "the server's certificate has expired or is not valid yet, renew it or set the clock"
 		}
-		return "the server's certificate is not good"
+		return "the server's certificate is not valid"
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return "the server's certificate is of an unknown authority, name it in tls.ca"

@@ -22,7 +22,7 @@ func (t TLSConfig) handshake(ctx context.Context, c net.Conn, server string) (ne
 	secure := tls.Client(c, cfg)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		if errors.Is(err, io.EOF) {
-			err = errors.New("the server hung up in the handshake of TLS, does its port speak it?")
+			err = errors.New("the server closed the connection in the TLS handshake, is its port a TLS port?")
 		}
 		return nil, err
 	}

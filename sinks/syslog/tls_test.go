@@ -58,7 +58,7 @@ func TestCertificates(t *testing.T) {
 	}
 	plain := serve(t, "tcp", "", Octet, nil)
 	c := courier{t: t, s: newSender(t, TLS, []string{plain.address()}), events: events(0, 1), batch: 1}
-	c.wantFailure(plain.address(), "does its port speak it?")
+	c.wantFailure(plain.address(), "is its port a TLS port?")
 }
 
 // TestAuthorityIsReadAgain: a new authority in the file holds for the next connection.

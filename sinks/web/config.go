@@ -41,13 +41,13 @@ func (c Config) Validate() error {
 	host, port, err := net.SplitHostPort(c.Listen)
 	switch {
 	case err != nil || !isPort(port):
-		return fmt.Errorf("listen: %q is not allowed, host:port is, such as 127.0.0.1:8055", c.Listen)
+		return fmt.Errorf("listen: %q is not valid; use host:port, such as 127.0.0.1:8055", c.Listen)
 	case (c.TLS.Cert == "") != (c.TLS.Key == ""):
 		return errors.New("tls.key: cert and key belong together")
 	case c.TLS.ClientCA != "" && c.TLS.Cert == "":
-		return errors.New("tls.cert: is missing, client_ca wants TLS")
+		return errors.New("tls.cert: required with client_ca")
 	case !isLoopback(host) && c.isOpen():
-		return fmt.Errorf("listen: %s is open to others; that wants token_file or tls.client_ca", c.Listen)
+		return fmt.Errorf("listen: %s is reachable by others; token_file or tls.client_ca is required", c.Listen)
 	}
 	return nil
 }

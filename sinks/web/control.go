@@ -241,7 +241,7 @@ func Tell(ctx context.Context, stateDir, method, path string, v any) error {
 	switch resp.StatusCode {
 	case http.StatusOK:
 		if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(v); err != nil {
-			return fmt.Errorf("%s: not the answer of a flowsnitch: %w", socket, err)
+			return fmt.Errorf("%s: not a response of flowsnitch: %w", socket, err)
 		}
 		return nil
 	case http.StatusBadRequest, http.StatusForbidden, http.StatusServiceUnavailable:
@@ -269,7 +269,7 @@ func askError(socket string, err error) error {
 	case !errors.As(err, &op) || op.Op != "dial":
 		return fmt.Errorf("%s: %w", socket, err)
 	case os.IsPermission(op.Err):
-		return fmt.Errorf("%s: %w; ask as the user that runs flowsnitch, or as a member of its group", socket, os.ErrPermission)
+		return fmt.Errorf("%s: %w; run it as the user that runs flowsnitch, or as a member of its group", socket, os.ErrPermission)
 	}
 	return fmt.Errorf("%w at %s", ErrNotRunning, socket)
 }

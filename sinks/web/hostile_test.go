@@ -246,7 +246,7 @@ func TestStartFails(t *testing.T) {
 		{Config{Listen: "127.0.0.1:0", TokenFile: tokenFile(t, " \n")}, "is empty"},
 		{Config{Listen: "127.0.0.1:0", TokenFile: tokenFile(t, strings.Repeat("x", maxToken+1))}, "has more than 4096 bytes"},
 		{Config{Listen: "127.0.0.1:0", TLS: TLS{Cert: "/nowhere/c", Key: "/nowhere/k"}}, "web.tls.cert: open /nowhere/c"},
-		{Config{Listen: "0.0.0.0:0"}, "is open to others"}, // as localhost would be in an odd hosts file
+		{Config{Listen: "0.0.0.0:0"}, "is reachable by others"}, // as localhost would be in an odd hosts file
 	} {
 		s := NewServer(tt.cfg)
 		if err := s.Start(); err == nil || !strings.Contains(err.Error(), tt.want) {

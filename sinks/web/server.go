@@ -93,7 +93,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s.cfg.isOpen() && !isOurs(r.Host) {
-		http.Error(w, "ask by the address, or as localhost", http.StatusMisdirectedRequest)
+		http.Error(w, "wrong Host header: use the listen address or localhost", http.StatusMisdirectedRequest)
 		return
 	}
 	h := w.Header()
@@ -114,7 +114,7 @@ func isOurs(hostport string) bool {
 	return err == nil || strings.EqualFold(host, "localhost") || hostport == ""
 }
 
-// guard lets in who bears the token.
+// guard rejects requests without the token.
 func (s *Server) guard(h http.Handler) http.Handler {
 	if s.cfg.TokenFile == "" {
 		return h
@@ -126,7 +126,7 @@ func (s *Server) guard(h http.Handler) http.Handler {
 			s.counts.unauthorized.Add(1)
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			w.Header().Set("Connection", "close") // strangers hold no connection
-			http.Error(w, "a token is wanted", http.StatusUnauthorized)
+			http.Error(w, "missing or wrong token", http.StatusUnauthorized)
 			return
 		}
 		h.ServeHTTP(w, r)
@@ -176,7 +176,7 @@ func (s *Server) Start() error {
 	}
 	if a := addrPort(l).Addr().Unmap(); s.cfg.isOpen() && !a.IsLoopback() {
 		l.Close() // the name localhost may point anywhere
-		return fmt.Errorf("web.listen: %s is %s, which is open to others; that wants token_file or tls.client_ca", s.cfg.Listen, a)
+		return fmt.Errorf("web.listen: %s is %s, which is reachable by others; token_file or tls.client_ca is required", s.cfg.Listen, a)
 	}
 	s.limit = limit(l, maxConns, maxFromOne)
 	l = s.limit

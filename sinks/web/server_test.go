@@ -19,8 +19,8 @@ func TestValidate(t *testing.T) {
 		{Config{Listen: "[::1]:8055"}, ""},
 		{Config{Listen: "localhost:0"}, ""},
 		{Config{Listen: "8055"}, "listen: "},
-		{Config{Listen: ":8055"}, "listen: :8055 is open to others"},
-		{Config{Listen: "0.0.0.0:8055"}, "is open to others"},
+		{Config{Listen: ":8055"}, "listen: :8055 is reachable by others"},
+		{Config{Listen: "0.0.0.0:8055"}, "is reachable by others"},
 		{Config{Listen: "192.0.2.1:8055", TokenFile: "t"}, ""}, // a tunnel or a proxy may be there
 		{Config{Listen: "192.0.2.1:8055", TokenFile: "t", TLS: TLS{Cert: "c", Key: "k"}}, ""},
 		{Config{Listen: "192.0.2.1:8055", TLS: TLS{Cert: "c", Key: "k", ClientCA: "a"}}, ""},

@@ -105,11 +105,11 @@ func (c Config) Validate() error {
 	}
 	switch {
 	case c.Interval < time.Second || c.Interval > 24*time.Hour:
-		return fmt.Errorf("interval: %v is not allowed, 1s to 24h are", c.Interval)
+		return fmt.Errorf("interval: %v is not valid; use 1s to 24h", c.Interval)
 	case c.Repeat < c.Interval || c.Repeat > 365*24*time.Hour:
-		return fmt.Errorf("repeat: %v is not allowed, interval (%v) to 8760h are", c.Repeat, c.Interval)
+		return fmt.Errorf("repeat: %v is not valid; use interval (%v) to 8760h", c.Repeat, c.Interval)
 	case c.Timeout < time.Second || c.Timeout > 5*time.Minute:
-		return fmt.Errorf("timeout: %v is not allowed, 1s to 5m are", c.Timeout)
+		return fmt.Errorf("timeout: %v is not valid; use 1s to 5m", c.Timeout)
 	case c.Token != "" && c.TokenFile != "":
 		return errors.New("token_file: is not allowed beside token")
 	}
@@ -119,7 +119,7 @@ func (c Config) Validate() error {
 	case KindMail:
 		return c.Mail.validate()
 	}
-	return fmt.Errorf("kind: %q is not allowed, json, slack and mail are", c.Kind)
+	return fmt.Errorf("kind: %q is not valid; use json, slack or mail", c.Kind)
 }
 
 func (c Config) validateURL() error {
@@ -139,18 +139,18 @@ func (c Config) validateURL() error {
 func parseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return nil, errors.New("url: is not allowed, https://… and http://… are (it is not shown, it may be a secret)")
+		return nil, errors.New("url: is not valid; use https://… or http://… (it is not shown, it may be a secret)")
 	}
 	return u, nil
 }
 
 func (m Mail) validate() error {
 	if host, port, err := net.SplitHostPort(m.Server); err != nil || host == "" || port == "" {
-		return fmt.Errorf("mail.server: %q is not allowed, host:port is", m.Server)
+		return fmt.Errorf("mail.server: %q is not valid; use host:port", m.Server)
 	}
 	switch {
 	case m.TLS != TLSStart && m.TLS != TLSImplicit && m.TLS != TLSNone:
-		return fmt.Errorf("mail.tls: %q is not allowed, starttls, tls and none are", m.TLS)
+		return fmt.Errorf("mail.tls: %q is not valid; use starttls, tls or none", m.TLS)
 	case m.Password != "" && m.PasswordFile != "":
 		return errors.New("mail.password_file: is not allowed beside password")
 	case m.User != "" && m.TLS == TLSNone:
@@ -173,7 +173,7 @@ func severity(word string) (event.Severity, error) {
 			return s, nil
 		}
 	}
-	return 0, fmt.Errorf("min_severity: %q is not allowed, low, medium, high and critical are", word)
+	return 0, fmt.Errorf("min_severity: %q is not valid; use low, medium, high or critical", word)
 }
 
 // reveal gives a secret, from its file if it has one: a new one needs no restart.

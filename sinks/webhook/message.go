@@ -185,13 +185,13 @@ func advice(e *event.Event) string {
 	case e.Direction == event.Outbound && e.Blocked:
 		return fmt.Sprintf("The border dropped it, but %s tried: look for what did on that host. %s", host(e), look)
 	case e.Direction == event.Outbound || e.Direction == event.Internal:
-		return fmt.Sprintf("Find what talks on %s, take the host off the network if nobody can explain it, block %s at the border. %s", host(e), e.Offender, look)
+		return fmt.Sprintf("Find what talks on %s, take the host off the network if nothing explains it, block %s at the border. %s", host(e), e.Offender, look)
 	case e.Direction == event.Inbound && e.Answered == event.AnsweredYes:
 		return fmt.Sprintf("%s answered: read its logs of that time, close the service to the world or block %s at the border. %s", host(e), e.Offender, look)
 	case e.Direction == event.Inbound:
 		return fmt.Sprintf("Nothing is known to have answered; block %s at the border. %s", e.Offender, look)
 	}
-	return fmt.Sprintf("Neither end is ours: tell the customer or the neighbour it belongs to. %s", look)
+	return fmt.Sprintf("Neither end is ours: inform the customer or neighbour it belongs to. %s", look)
 }
 
 func host(e *event.Event) string {
@@ -204,13 +204,13 @@ func host(e *event.Event) string {
 func alertAdvice(e *event.Event) string {
 	switch {
 	case strings.Contains(e.Alert, "own_address"):
-		return "One of our own addresses is listed: look for a compromised host behind it, then ask the feed to take it off."
+		return "One of our own addresses is listed: look for a compromised host behind it, then ask the feed to remove it."
 	case strings.Contains(e.Alert, "quarantine"):
 		return "One entry of a feed matches an absurd share of all flows; what it sends us without an answer is one contact for now. If the entry is wrong, put it on the allow list; if it is right, block it."
 	case strings.Contains(e.Alert, "feed"):
-		return "The last good copy stays in use. `flowsnitch intel status` says what is wrong, `flowsnitch intel accept` takes the new one if it is right."
+		return "The last good copy stays in use. `flowsnitch intel status` has the reason, `flowsnitch intel accept` takes the new one."
 	}
-	return "`flowsnitch status` and the log say more."
+	return "See `flowsnitch status` and the log."
 }
 
 // plain takes everything out of a foreign text that is not to be seen, and cuts it.

@@ -241,7 +241,7 @@ func TestText(t *testing.T) {
 		"Evidence: [203.0.113.1/32 by feodo (90), c2, https://example.net/9, botnet]\nOur side: 10.0.0.5 (2 events)\nSensor: [pi-oslo], exporter 192.0.2.1\n",
 		"What to do: Find what talks on 10.0.0.5, ",
 		"medium alert [own_address_listed]\nWhy: [ours is listed]\n",
-		"then ask the feed to take it off.\n",
+		"then ask the feed to remove it.\n",
 	} {
 		if !strings.Contains(strings.ReplaceAll(text, "  ", " "), want) {
 			t.Errorf("%s is missing in\n%s", want, text)
@@ -281,7 +281,7 @@ func TestAdvice(t *testing.T) {
 		"One of our own addresses is listed":           func(e *event.Event) { *e = alert("own_address_listed", "") },
 		"One entry of a feed matches an absurd share":  func(e *event.Event) { *e = alert("entry_quarantined", "") },
 		"The last good copy stays in use":              func(e *event.Event) { *e = alert("feed_held_back", "") },
-		"`flowsnitch status` and the log":              func(e *event.Event) { *e = alert("other", "") },
+		"See `flowsnitch status` and the log":          func(e *event.Event) { *e = alert("other", "") },
 	} {
 		e := hit(0, event.High)
 		change(&e)

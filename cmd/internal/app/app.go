@@ -311,7 +311,7 @@ func (a *App) startChores() context.Context {
 		hits, _ := a.contacts.FeedHits()
 		a.days.look(hits, now)
 	})
-	saving := trouble{log: a.log, begins: "templates are not saved; after a restart data waits for new ones", ends: "templates are saved again"}
+	saving := trouble{log: a.log, begins: "templates cannot be saved; after a restart data is not decoded until exporters resend them", ends: "templates are saved again"}
 	a.chore(ctx, "saving templates", often, func(time.Time) { saving.tell(a.templates.save(false)) })
 	a.chores.Go(func() { a.selfTest(ctx) })
 	a.chores.Go(func() { a.nameStalled(ctx) })

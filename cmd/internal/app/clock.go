@@ -50,7 +50,7 @@ func openWatch(cfg clock.Config, machine clock.Machine, dir string, log *zap.Log
 	w.Clock = clock.New(cfg, machine, w.saved)
 	s := w.Status()
 	if s.Trouble != nil {
-		log.Warn("the kernel does not say whether the clock is right; a sandbox must allow adjtimex(2), or set clock.check: off",
+		log.Warn("the state of the clock cannot be read; a sandbox must allow adjtimex(2), or set clock.check: off",
 			zap.Error(s.Trouble))
 	}
 	if s.Unsynced {
@@ -63,7 +63,7 @@ func openWatch(cfg clock.Config, machine clock.Machine, dir string, log *zap.Log
 func (w *watch) tell() {
 	s := w.Status()
 	if s.Unsynced {
-		w.log.Warn("the wall clock cannot be trusted: events say so, and indicators expire by the last time that could; see to NTP",
+		w.log.Warn("the wall clock cannot be trusted: events carry clock \"unsynced\", and indicators expire by the last trusted time; check NTP",
 			zap.String("why", s.Why), zap.Time("trusted", s.Trusted))
 		return
 	}

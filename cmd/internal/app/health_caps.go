@@ -102,7 +102,7 @@ func (f *Finding) exporterCaps(s *Status, p *past) {
 		if near(s.Exporters.StateBytes, p.caps.StateBytes) {
 			key, who = "limits.state_bytes", nil
 		}
-		f.add("cap_streams", "%d datagrams of new domains, engines or agents were not read, %s is reached%s: raise it, or find out who sends so many", n, key, from(who))
+		f.add("cap_streams", "%d datagrams of new domains, engines or agents were not read, %s is reached%s: raise it, or find the sender", n, key, from(who))
 	}
 	if n := refused("cap_samplers"); n > 0 {
 		f.atLeast(Warning)
@@ -135,12 +135,12 @@ func (f *Finding) templateCaps(s *Status, p *past) (explains bool) {
 	if n := grown(s.Decoded.Problems["cap_templates"], p.status.Decoded.Problems["cap_templates"]); n > 0 {
 		explains = true
 		f.atLeast(Warning)
-		f.add("cap_templates", "%d templates were refused, %s is reached%s: raise it, or find out who sends so many", n,
+		f.add("cap_templates", "%d templates were refused, %s is reached%s: raise it, or find the sender", n,
 			cmp.Or(key, "limits.templates, templates_per_exporter or template_bytes"), from(who))
 	} else if lost > 0 && key != "" {
 		explains = true
 		f.atLeast(Warning)
-		f.add("cap_templates", "%d data sets have no template, %s is reached%s: raise it, or find out who sends so many", lost, key, from(who))
+		f.add("cap_templates", "%d data sets have no template, %s is reached%s: raise it, or find the sender", lost, key, from(who))
 	}
 	if n := grown(s.Exporters.Early.Full, p.status.Exporters.Early.Full); n > 0 {
 		f.atLeast(Warning)
@@ -230,7 +230,7 @@ func (f *Finding) forward(t, before *ForwardStatus) {
 	sent, dropped, failed := grown(t.Sent, before.Sent), grown(t.Dropped, before.Dropped), grown(t.Failed, before.Failed)
 	if n := grown(t.Looped, before.Looped); 100*n > sent { // a network may double a few
 		f.atLeast(Warning)
-		f.add("loop "+t.Target, "%d datagrams came again after they had been forwarded to %s (from %s): somebody who gets the copies forwards to us, take one of the two 'forward' away",
+		f.add("loop "+t.Target, "%d datagrams came again after they had been forwarded to %s (from %s): a receiver of the copies forwards to us, remove one of the two 'forward'",
 			n, t.Target, t.LoopedFrom)
 	}
 	switch {
@@ -301,7 +301,7 @@ func (f *Finding) sockets(s, before *Status) {
 		l, o := &s.Listeners[i], listenerBefore(before, s.Listeners[i].Address)
 		if n := grown(l.Truncated, o.Truncated); n > 0 {
 			f.atLeast(Warning)
-			f.add("cut", "%d datagrams on udp %s were longer than any export datagram may be, and cut: look for who sends them", n, l.Address)
+			f.add("cut", "%d datagrams on udp %s were longer than any export datagram may be, and cut: find the sender", n, l.Address)
 		}
 		if n := grown(l.ReadErrors, o.ReadErrors); n > 0 {
 			f.atLeast(Warning)
@@ -314,7 +314,7 @@ func (f *Finding) sockets(s, before *Status) {
 func (f *Finding) jumps(s, before *Status) {
 	if n := grown(s.Exporters.Lost.Jumps, before.Exporters.Lost.Jumps); n >= leastUndecodable {
 		f.atLeast(Warning)
-		f.add("jumps", "%d sequence numbers that no loss explains: somebody forges datagrams of an exporter ('flowsnitch status' shows whose), or two devices send from one address", n)
+		f.add("jumps", "%d sequence numbers that no loss explains: forged datagrams of an exporter ('flowsnitch status' shows which), or two devices behind one address", n)
 	}
 }
 
@@ -360,11 +360,11 @@ func (f *Finding) dnsblQueue(s, before *Status) {
 	}
 	if n := grown(s.DNSBL.Dropped, before.DNSBL.Dropped); n > 0 {
 		f.atLeast(Warning)
-		f.add("dnsbl", "DNS lists were not asked about %d addresses, the queue is full: raise dnsbl.rate or dnsbl.queue", n)
+		f.add("dnsbl", "%d addresses were not queried at DNS lists, the queue is full: raise dnsbl.rate or dnsbl.queue", n)
 	}
 	if n := grown(s.DNSBL.Evicted, before.DNSBL.Evicted); n > 0 {
 		f.atLeast(Warning)
-		f.add("dnsbl cache", "%d answers of DNS lists left the full cache before their time, so that zones are asked again: raise dnsbl.cache", n)
+		f.add("dnsbl cache", "%d answers of DNS lists left the full cache before their time, so that they are queried again: raise dnsbl.cache", n)
 	}
 }
 

@@ -41,7 +41,7 @@ func canaryFinding(s *Status, now time.Time) Finding {
 		look(c.Listeners[l].LastSeen, l, "udp %s has received no self-test for %s: look at its allow list and at the host's firewall")
 	}
 	if sent { // else nothing can have come anywhere
-		look(c.LastSeen, "correlator", "the %s has got no self-test for %s: restart the instance and report this")
+		look(c.LastSeen, "correlator", "the %s has received no self-test for %s: restart the instance and report this")
 		for _, k := range slices.Sorted(maps.Keys(c.Sinks)) {
 			look(c.Sinks[k].Last, k, "%s has delivered no self-test for %s: look at what it sends to")
 		}
@@ -80,7 +80,7 @@ func exporterFinding(s *Status, p *past, now time.Time) Finding {
 	some := anyExport(s, now)
 	if len(all) == 0 && !some && now.Sub(s.Since) > firstExporterWithin {
 		f.atLeast(Warning)
-		f.add("", "nobody has sent anything since the start: point the flow export of a router here, and look at 'refused' in 'flowsnitch status'")
+		f.add("", "no datagrams since the start: point the flow export of a router here, and see 'refused' in 'flowsnitch status'")
 	}
 	f.transit(p)
 	f.refusedSenders(s, &p.status)
@@ -88,9 +88,9 @@ func exporterFinding(s *Status, p *past, now time.Time) Finding {
 	if len(all) > 0 {
 		f.well("%d exporters, the quietest silent for %s", len(all), ago(f.Value))
 	} else if some {
-		f.well("no sender has sent flows for a minute yet")
+		f.well("no sender has been sending flows for a minute yet")
 	}
-	f.well("nobody has sent anything yet")
+	f.well("no datagrams yet")
 	return f
 }
 

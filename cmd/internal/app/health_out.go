@@ -13,7 +13,7 @@ func clockFinding(s *Status) Finding {
 	if s.Clock.State == "unsynced" {
 		f.Value = 1
 		f.worse(Warning)
-		f.add(s.Clock.Why, "the wall clock cannot be trusted: %s; see to NTP", s.Clock.Why)
+		f.add(s.Clock.Why, "the wall clock cannot be trusted: %s; check NTP", s.Clock.Why)
 	}
 	f.well("the wall clock can be trusted")
 	return f
@@ -66,7 +66,7 @@ func feedFinding(s *Status, p *past, now time.Time) Finding {
 	}
 	if len(missing) > 0 {
 		f.atLeast(Warning)
-		f.add("", "never fetched: %s; 'flowsnitch intel status' tells more", named(missing))
+		f.add("", "never fetched: %s; see 'flowsnitch intel status'", named(missing))
 	}
 	if len(pieces) > 0 {
 		f.atLeast(Warning)
@@ -74,7 +74,7 @@ func feedFinding(s *Status, p *past, now time.Time) Finding {
 	}
 	if len(aged) > 0 {
 		f.atLeast(Warning)
-		f.add("", "by their own words, though the source answers: %s; look for another source of them, or set max_age", named(aged))
+		f.add("", "data old by their own date, though the source responds: %s; look for another source, or set max_age", named(aged))
 	}
 	if len(unreadable) > 0 {
 		f.atLeast(Warning)
@@ -107,7 +107,7 @@ func (f *Finding) deadZones(s *Status) {
 	}
 	if len(dead) > 0 {
 		f.atLeast(Warning)
-		f.add("", "DNS lists cannot be asked: %s; see dnsbl.server and the zone's terms", named(dead))
+		f.add("", "DNS lists cannot be queried: %s; see dnsbl.server and the zone's terms", named(dead))
 	}
 }
 

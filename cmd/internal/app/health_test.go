@@ -57,7 +57,7 @@ func TestFindings(t *testing.T) {
 		{"nothing", func(*Status, *past) {}, "", OK, ""},
 		{"no canary at Kafka", func(s *Status, _ *past) { s.Canary.Sinks["kafka"] = CanaryAt{Last: noon.Add(-4 * time.Minute)} },
 			"canary", Warning, "kafka has delivered no self-test for 4 minutes"},
-		{"no canary at all", func(s *Status, _ *past) { s.Canary.LastSeen = noon.Add(-20 * time.Minute) }, "canary", Critical, "the correlator has got no self-test for 20 minutes"},
+		{"no canary at all", func(s *Status, _ *past) { s.Canary.LastSeen = noon.Add(-20 * time.Minute) }, "canary", Critical, "the correlator has received no self-test for 20 minutes"},
 		{"no canary at a listener", func(s *Status, _ *past) { s.Canary.Listeners["127.0.0.1:2055"] = canary.Listener{} },
 			"canary", Critical, "udp 127.0.0.1:2055 has received no self-test for 60 minutes"},
 		{"canary refused", func(s *Status, _ *past) {
@@ -70,10 +70,10 @@ func TestFindings(t *testing.T) {
 			"exporters", Warning, "192.0.2.1 for 6 minutes"},
 		{"nobody but the self-test", func(s *Status, _ *past) {
 			s.Exporters.List = []decode.ExporterStatus{{LastSeen: noon, Streams: []decode.StreamStatus{{Domain: canary.DomainTest, LastSeen: noon}}}}
-		}, "exporters", Warning, "nobody has sent anything"},
+		}, "exporters", Warning, "no datagrams since the start"},
 		{"nobody but a canary of v5", func(s *Status, _ *past) {
 			s.Exporters.List = []decode.ExporterStatus{{LastSeen: noon, Streams: []decode.StreamStatus{{Version: "v5", Domain: 255, LastSeen: noon.Add(-time.Hour)}}}}
-		}, "exporters", Warning, "nobody has sent anything"},
+		}, "exporters", Warning, "no datagrams since the start"},
 		{"a canary of sFlow names this host as its agent", func(s *Status, _ *past) {
 			self := netip.MustParseAddr("127.0.0.1")
 			s.Exporters.List = append(s.Exporters.List,
@@ -96,7 +96,7 @@ func TestFindings(t *testing.T) {
 		}, "", OK, ""},
 		{"nothing but a stray datagram long ago", func(s *Status, _ *past) {
 			s.Exporters.List[0].Unproven, s.Exporters.List[0].LastSeen = true, noon.Add(-30*time.Minute)
-		}, "exporters", Warning, "nobody has sent anything"},
+		}, "exporters", Warning, "no datagrams since the start"},
 		{"an exporter that is named and was heard once", func(s *Status, p *past) {
 			s.Exporters.List[0].LastSeen = noon.Add(-30 * time.Minute)
 			p.named = []correlate.Exporter{{Address: exporter1}}
@@ -125,7 +125,7 @@ func TestFindings(t *testing.T) {
 			s.Exporters.List[0].Streams = []decode.StreamStatus{{Agent: &agent, LastSeen: noon.Add(-5 * time.Minute)}}
 			p.named = []correlate.Exporter{{Address: agent}}
 		}, "exporters", Warning, "192.0.2.7 for 5 minutes"},
-		{"no exporter", func(s *Status, _ *past) { s.Exporters.List = nil }, "exporters", Warning, "nobody has sent anything"},
+		{"no exporter", func(s *Status, _ *past) { s.Exporters.List = nil }, "exporters", Warning, "no datagrams since the start"},
 		{"feed stale", func(s *Status, _ *past) { s.Intel.Feeds[0].Taken = noon.Add(-3 * 24 * time.Hour) }, "feeds", Warning, "drop is 3 days old"},
 		{"feed of every ten minutes", func(s *Status, _ *past) {
 			d := &s.Intel.Feeds[0]
@@ -153,7 +153,7 @@ func TestFindings(t *testing.T) {
 		{"old data", func(s *Status, _ *past) { s.Intel.Feeds[0].Updated = noon.Add(-240 * 24 * time.Hour) }, "feeds", Warning, "drop: the data are 240 d"},
 		{"data older than max_age", func(s *Status, _ *past) {
 			s.Intel.Feeds[0].Updated, s.Intel.Feeds[0].MaxAgeSeconds = noon.Add(-3*24*time.Hour), 48*3600
-		}, "feeds", Warning, "by their own words"},
+		}, "feeds", Warning, "by their own date"},
 		{"data of the operator's own list", func(s *Status, _ *past) {
 			s.Intel.Feeds[0].Updated, s.Intel.Feeds[0].Operator = noon.Add(-240*24*time.Hour), true
 		}, "feeds", OK, ""},
@@ -311,7 +311,7 @@ func TestFindings(t *testing.T) {
 			"feeds", Warning, "7 entries are not listed, the set is full (drop): raise intel.max_indicators"},
 		{"DNS lists too slow", func(s *Status, p *past) {
 			s.DNSBL, p.status.DNSBL = &DNSBLStatus{Stats: dnsbl.Stats{Dropped: 4}}, &DNSBLStatus{}
-		}, "feeds", Warning, "not asked about 4 addresses"},
+		}, "feeds", Warning, "4 addresses were not queried"},
 		{"all is lost", func(s *Status, _ *past) {
 			s.Listeners[0].KernelDrops = 1000
 			s.Listeners[0].Datagrams = 1000
@@ -386,7 +386,7 @@ func TestHealthWatch(t *testing.T) {
 	for _, e := range logs.TakeAll() {
 		said = append(said, fmt.Sprintf("%s %s", e.Level, e.Message))
 	}
-	if len(said) != 2 || !strings.Contains(said[0], "warn 5000 datagrams dropped") || !strings.Contains(said[1], "info well again") {
+	if len(said) != 2 || !strings.Contains(said[0], "warn 5000 datagrams dropped") || !strings.Contains(said[1], "info OK again") {
 		t.Errorf("logged %q", said)
 	}
 	last := noon
@@ -453,7 +453,7 @@ func TestHealthNews(t *testing.T) {
 	want := []string{
 		"warn kafka cannot deliver (1 events wait):  sinks",
 		"warn jsonlog cannot deliver (3 events wait): ; kafka cannot deliver (3 events wait):  sinks",
-		"info well again: 2 sinks deliver sinks",
+		"info OK again: 2 sinks deliver sinks",
 	}
 	if !slices.Equal(said, want) {
 		t.Errorf("logged %q", said)

@@ -124,7 +124,7 @@ func (h *healthWatch) tell(f *Finding) {
 	check := zap.String("check", f.Check)
 	switch f.State {
 	case OK:
-		h.log.Info("well again: "+f.Text, check)
+		h.log.Info("OK again: "+f.Text, check)
 	case Warning:
 		h.log.Warn(f.Text, check)
 	default:

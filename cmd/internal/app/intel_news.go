@@ -52,7 +52,7 @@ func (d *feedDesk) tellFeeds(r lookup.Report) {
 		}
 		slices.Sort(parts)
 		if d.news("refused "+f.Feed, strings.Join(parts, ", ")) {
-			d.log.Info("entries of a feed are not used; 'flowsnitch lookup PREFIX' tells why",
+			d.log.Info("entries of a feed are not used; see 'flowsnitch lookup PREFIX'",
 				zap.String("feed", f.Feed), zap.Strings("refused", parts))
 		}
 	}
@@ -89,7 +89,7 @@ func (d *feedDesk) tellOwn(listed []lookup.Suppression) {
 		if a.IsPrivate() || a.IsLinkLocalUnicast() || !d.firstOwn(subject) {
 			continue
 		}
-		text := fmt.Sprintf("%s of our own networks is listed by %s; the listing is not used, but look whether a host of yours misbehaves, and ask the feed to take it off",
+		text := fmt.Sprintf("%s of our own networks is listed by %s; the listing is not used, but look whether a host of yours misbehaves, and ask the feed to remove it",
 			ind.Prefix, ind.Feed)
 		d.alert(alertOwn, text, ind)
 	}

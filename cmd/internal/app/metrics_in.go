@@ -30,7 +30,7 @@ func udpMetrics() []metric {
 		perListener("udp_sockets", "Sockets, each with a worker.", gauge, func(l *ListenerStatus) float64 { return float64(l.Sockets) }),
 		perListener("udp_receive_buffer_bytes", "Receive buffer of a socket that the kernel grants.", gauge,
 			func(l *ListenerStatus) float64 { return float64(l.BufferGranted) }),
-		perListener("udp_receive_buffer_wanted_bytes", "Receive buffer of a socket that the configuration asks for.", gauge,
+		perListener("udp_receive_buffer_wanted_bytes", "Receive buffer of a socket that the configuration requests.", gauge,
 			func(l *ListenerStatus) float64 { return float64(l.BufferWanted) }),
 		perListener("udp_refused_unnamed_total", "Datagrams of senders that are not allowed and that the log does not name, because it names too many already.", counter,
 			func(l *ListenerStatus) float64 { return float64(l.RefusedUnnamed) }),

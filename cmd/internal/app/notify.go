@@ -29,7 +29,7 @@ func (m *manager) send(lines ...string) {
 	defer m.mu.Unlock()
 	_, err := daemon.SdNotify(false, strings.Join(lines, "\n"))
 	if err != nil && !m.failed {
-		m.log.Warn("the service manager cannot be told how we are; it may restart us", zap.Error(err))
+		m.log.Warn("cannot notify the service manager; it may restart the service", zap.Error(err))
 	}
 	m.failed = err != nil
 }

@@ -13,7 +13,7 @@ import (
 // to look at. The checks warn later: a device may export every five minutes.
 const quietTime = time.Minute
 
-// nameQuiet logs once that nobody has sent anything since the start, and what to look at.
+// nameQuiet logs once that no datagrams since the start, and what to look at.
 func (a *App) nameQuiet(now time.Time) {
 	if now.Sub(a.since) < quietTime || a.quietNamed {
 		return

@@ -14,7 +14,7 @@ import (
 
 // TestStalledWorker: a worker that stalls is named by the status, /readyz, /metrics and
 // the log while the process lives; the supervisor, which hears nothing more, kills it, and
-// after that all is well again.
+// after that all is OK again.
 func TestStalledWorker(t *testing.T) {
 	t.Parallel()
 	s := newSupervisor(t, "", time.Minute) // patient, so that there is somebody to ask

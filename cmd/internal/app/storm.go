@@ -89,7 +89,7 @@ func (a *App) quarantine(p netip.Prefix, hits, flows uint64) {
 		a.log.Error(fmt.Sprintf("quarantine of entry %s: %s", p, err))
 	}
 	if added {
-		a.alert(alertQuarantined, fmt.Sprintf("entry %s of feed %s is quarantined: %s, which no such entry should; it stays listed, but its inbound flows that nobody answers are one contact for a day, or until 'flowsnitch intel accept %s'",
+		a.alert(alertQuarantined, fmt.Sprintf("entry %s of feed %s is quarantined: %s, which no such entry should; it stays listed, but its unanswered inbound flows are one contact for a day, or until 'flowsnitch intel accept %s'",
 			p, listed.Feed, why, p), &listed)
 	}
 }

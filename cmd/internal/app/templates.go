@@ -75,7 +75,7 @@ func openTemplateFile(dir string, x *decode.Exporters, date func() time.Time, lo
 	if r.Clean {
 		// Numbers that are exact after a clean stop would not be so after a crash.
 		if err := f.write(false); err != nil {
-			log.Warn("after a crash losses may be told as exact that are not", zap.Error(err))
+			log.Warn("after a crash losses may be shown as exact that are estimates", zap.Error(err))
 		}
 	}
 	return f

@@ -89,7 +89,7 @@ func TestTemplatesAreWrittenSeldom(t *testing.T) {
 }
 
 // TestTemplatesNotWritten: what cannot be written is counted and shown, tried again, and
-// well again by itself.
+// OK again by itself.
 func TestTemplatesNotWritten(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "gone")
 	synctest.Test(t, func(t *testing.T) {

@@ -106,6 +106,6 @@ func frontPage(w http.ResponseWriter, _ *http.Request) {
 /metrics         for Prometheus
 /healthz         the process is alive
 /readyz          the sockets are bound, something is listed, no check is critical; else 503 and why
-/api/v1/status   all that 'flowsnitch status --json' knows but the last hits
+/api/v1/status   as 'flowsnitch status --json', without the last hits
 `))
 }

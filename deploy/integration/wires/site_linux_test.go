@@ -79,7 +79,7 @@ func (w *wire) get(t *testing.T, path string) (int, string) {
 
 // well reports whether all four say that nothing is wrong.
 func (w *wire) well(t *testing.T) bool {
-	if out, err := w.ask(t); err != nil || !strings.Contains(out, "9 checks are well") {
+	if out, err := w.ask(t); err != nil || !strings.Contains(out, "all 9 checks OK") {
 		return false
 	}
 	code, ready := w.get(t, "/readyz")
@@ -137,14 +137,14 @@ func (w *wire) recovers(t *testing.T) {
 	w.until(t, "the recovery is in the log", func(*testing.T) bool {
 		n = 0
 		for line := range strings.Lines(w.Log()[w.mark:]) {
-			if strings.Contains(line, "well again: ") && strings.Contains(line, fmt.Sprintf(`{"check": %q}`, w.check)) {
+			if strings.Contains(line, "OK again: ") && strings.Contains(line, fmt.Sprintf(`{"check": %q}`, w.check)) {
 				n++
 			}
 		}
 		return n > 0
 	})
 	if n != 1 {
-		t.Errorf("%s: the log says %d times that the check is well again", w.name, n)
+		t.Errorf("%s: the log says %d times that the check is OK again", w.name, n)
 	}
 }
 

@@ -29,7 +29,7 @@ func TestWires(t *testing.T) {
 		w.mend(t)
 	}
 	for _, w := range wires {
-		w.until(t, "all is well again", w.well)
+		w.until(t, "all is OK again", w.well)
 		w.recovers(t)
 	}
 }

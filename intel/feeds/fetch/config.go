@@ -69,7 +69,7 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("quarantine.%w", err)
 	}
 	if len(c.Contact) > 200 || strings.ContainsFunc(c.Contact, spec.IsUnprintable) {
-		return errors.New("contact: want a mail address or URL in ASCII, at most 200 characters")
+		return errors.New("contact: must be a mail address or URL in ASCII, at most 200 characters")
 	}
 	return nil
 }
@@ -81,7 +81,7 @@ func (c *Config) MissingKeys() (errs []error) {
 		for i, f := range list {
 			s := f.Resolve()
 			if s.KeyMissing() {
-				errs = append(errs, fmt.Errorf("%s[%d].api_key_file: missing; %s answers only with a key", block, i, s.Name))
+				errs = append(errs, fmt.Errorf("%s[%d].api_key_file: required; %s responds only with an API key", block, i, s.Name))
 			}
 		}
 	}

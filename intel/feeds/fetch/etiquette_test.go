@@ -160,7 +160,7 @@ func TestFloor(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if w.asked() == 1 && (a[0].Outcome != source.NotYet || !strings.Contains(a[0].Detail, "wants 1h0m0s or more between two requests")) {
+			if w.asked() == 1 && (a[0].Outcome != source.NotYet || !strings.Contains(a[0].Detail, "requires 1h0m0s or more between two requests")) {
 				t.Errorf("answer %+v", a[0])
 			}
 		}

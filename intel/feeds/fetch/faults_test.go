@@ -34,11 +34,11 @@ func TestFaults(t *testing.T) {
 		code int
 	}{
 		{name: "429", do: fails(429, "Retry-After", "7200"), code: 429,
-			want: "HTTP 429 Too Many Requests: the provider was asked too often, asked again in 2h0m0s at the earliest"},
+			want: "HTTP 429 Too Many Requests: rate limit of the provider exceeded, next request in 2h0m0s at the earliest"},
 		{name: "503", do: fails(503), code: 503, want: "HTTP 503 Service Unavailable"},
 		{name: "504 in HTML", do: fails(504, "Content-Type", "text/html"), code: 504, want: "HTTP 504 Gateway Timeout"},
 		{name: "404", do: fails(404), code: 404, want: "HTTP 404 Not Found: the feed is not there any more"},
-		{name: "403", do: fails(403), code: 403, want: "the key is missing, wrong or not allowed to"},
+		{name: "403", do: fails(403), code: 403, want: "the API key is missing, wrong or lacks permission"},
 		{name: "HTML with 200", do: serves("\n <!DOCTYPE html><p>maintenance"), code: 200, want: "HTML or XML, not a list"},
 		{name: "slow drip", code: 200, want: "slower than 10000 bytes in 20s", do: func(rw http.ResponseWriter, r *http.Request) {
 			for r.Context().Err() == nil {
@@ -72,7 +72,7 @@ func TestFaults(t *testing.T) {
 			_, _ = rw.Write(bomb[:len(bomb)/2])
 		}},
 		{name: "redirects in a circle", code: 302, want: "more than 5 redirects", do: fails(302, "Location", "/list.txt")},
-		{name: "redirect to nowhere", code: 301, want: "a redirect to nowhere", do: fails(301)},
+		{name: "redirect to nowhere", code: 301, want: "a redirect without a target", do: fails(301)},
 		{name: "redirect to another protocol", code: 302, want: "a redirect from http to ftp is not followed", do: fails(302, "Location", "ftp://feeds.example.org/list.txt")},
 		{name: "too many entries", feed: spec.Feed{Category: "few"}, code: 200, want: "too many entries: more than the 5000 of max_indicators", do: serves(list(5001))},
 

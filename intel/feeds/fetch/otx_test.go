@@ -313,7 +313,7 @@ func TestUpdateByHand(t *testing.T) {
 			}
 		}
 		step(serves(list(100)), source.Updated, "")
-		step(serves(list(100)), source.NotYet, "not before 2000-01-01T00:01:00Z: last asked at 2000-01-01T00:00:00Z")
+		step(serves(list(100)), source.NotYet, "not before 2000-01-01T00:01:00Z: last request at 2000-01-01T00:00:00Z")
 		w.pass(time.Minute)
 		step(fails(304), source.Unchanged, "")
 		w.pass(time.Minute)

@@ -97,7 +97,7 @@ func life(w *world) {
 }
 
 // TestEveryFileOperation: whichever file operation fails or hangs, and those after it for
-// some seconds or for a minute, what was in force stays in force, and all is well again by
+// some seconds or for a minute, what was in force stays in force, and all is OK again by
 // itself.
 func TestEveryFileOperation(t *testing.T) {
 	total := 0

@@ -166,11 +166,11 @@ type tooSoon struct {
 }
 
 func (e *tooSoon) Error() string {
-	text := fmt.Sprintf("not before %s: last asked at %s", e.until.UTC().Format(time.RFC3339), e.last.UTC().Format(time.RFC3339))
+	text := fmt.Sprintf("not before %s: last request at %s", e.until.UTC().Format(time.RFC3339), e.last.UTC().Format(time.RFC3339))
 	if e.until.Sub(e.last) < e.floor {
 		return text + ", without reaching the provider"
 	}
-	return text + fmt.Sprintf(", and its provider wants %v or more between two requests", e.floor)
+	return text + fmt.Sprintf(", and its provider requires %v or more between two requests", e.floor)
 }
 
 // begin puts the attempt on the disk. Without that there is none: a provider must not

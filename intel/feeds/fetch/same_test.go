@@ -65,7 +65,7 @@ func TestSameAgain(t *testing.T) {
 		w.answer(again(list(99) + "62.77.0.1\n"))
 		w.pass(2 * time.Hour)
 		if s := w.status(); s.Held != "" || w.live() != 100 {
-			t.Errorf("the provider is well again, and still %+v", s)
+			t.Errorf("the provider is OK again, and still %+v", s)
 		}
 	})
 }

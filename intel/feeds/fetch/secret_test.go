@@ -197,7 +197,7 @@ func TestCertificates(t *testing.T) {
 	}{
 		{"good", good, true, ""},
 		{"unknown", good, false, "certificate signed by unknown authority"},
-		{"expired", expired, true, "the clock of this machine says " + time.Now().UTC().Format(time.DateOnly)},
+		{"expired", expired, true, "the clock of this machine is at " + time.Now().UTC().Format(time.DateOnly)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			server := httptest.NewUnstartedServer(serves(list(100)))

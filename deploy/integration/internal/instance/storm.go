@@ -56,7 +56,7 @@ func wantedHits(t *testing.T) int {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > stormHits {
-		t.Fatalf("FLOWSNITCH_SOAK_HITS: %q is not allowed, 1 to %d are", text, stormHits)
+		t.Fatalf("FLOWSNITCH_SOAK_HITS: %q is not valid; use 1 to %d", text, stormHits)
 	}
 	return n
 }

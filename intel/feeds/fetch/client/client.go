@@ -302,13 +302,13 @@ func nextHop(at *url.URL, location string, post bool) (*url.URL, error) {
 	to, err := at.Parse(location)
 	switch {
 	case location == "" || err != nil || to.Host == "":
-		return nil, errors.New("a redirect to nowhere")
+		return nil, errors.New("a redirect without a target")
 	case to.Scheme != at.Scheme && to.Scheme != "https":
 		return nil, fmt.Errorf("a redirect from %s to %s is not followed", at.Scheme, to.Scheme)
 	case to.User != nil:
 		return nil, errors.New("a redirect with a password in it is not followed")
 	case post && !SameHost(to, at):
-		return nil, fmt.Errorf("a question that is posted does not go to another host (%s)", to.Host)
+		return nil, fmt.Errorf("not following the redirect of a POST to another host (%s)", to.Host)
 	}
 	return to, nil
 }
@@ -387,7 +387,7 @@ func (e *StatusError) Error() string {
 		s += ": " + e.hint
 	}
 	if e.RetryAfter > 0 {
-		s += fmt.Sprintf(", asked again in %v at the earliest", e.RetryAfter.Round(time.Second))
+		s += fmt.Sprintf(", next request in %v at the earliest", e.RetryAfter.Round(time.Second))
 	}
 	return s
 }
@@ -399,11 +399,11 @@ func checkStatus(r *http.Response) error {
 	case http.StatusOK, http.StatusNotModified, http.StatusNoContent:
 		return nil
 	case http.StatusUnauthorized, http.StatusForbidden:
-		e.hint = "the key is missing, wrong or not allowed to"
+		e.hint = "the API key is missing, wrong or lacks permission"
 	case http.StatusNotFound, http.StatusGone:
 		e.hint = "the feed is not there any more; look at its provider's page"
 	case http.StatusTooManyRequests:
-		e.hint = "the provider was asked too often"
+		e.hint = "rate limit of the provider exceeded"
 	}
 	return e
 }

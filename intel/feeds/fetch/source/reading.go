@@ -260,7 +260,7 @@ func (g *Reading) GetJSON(ctx context.Context, q client.Request, v any) error {
 		return err
 	}
 	if err != nil {
-		return fmt.Errorf("the answer is not the JSON that was asked for: %w", err)
+		return fmt.Errorf("the response is not the expected JSON: %w", err)
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ type Feed struct {
 	File   string `yaml:"file"`
 	// Dir is a drop directory: all files in it together are the feed.
 	Dir string `yaml:"dir"`
-	// Format as feeds.Formats lists them; default: told by the content.
+	// Format as feeds.Formats lists them; default: detected by content.
 	Format string `yaml:"format"`
 	// Path names the members of JSON that hold the addresses, such as data.ip; the
 	// format is then json.

@@ -44,9 +44,9 @@ func (s Secret) Read(file string) (string, error) {
 	case err != nil:
 		return "", err
 	case key == "":
-		return "", fmt.Errorf("%s: is empty, want a key", file)
+		return "", fmt.Errorf("%s: is empty, must hold a key", file)
 	case len(key) > maxSecretFile || strings.ContainsAny(key, "\r\n\x00"):
-		return "", fmt.Errorf("%s: want a key on one line", file)
+		return "", fmt.Errorf("%s: must hold one line, the key", file)
 	default:
 		return key, nil
 	}

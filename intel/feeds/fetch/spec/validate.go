@@ -30,7 +30,7 @@ func (f Feed) Validate(key string, warninglist bool, names map[string]string) er
 		return fmt.Errorf("%s.%w", key, err)
 	}
 	if other, taken := names[s.Name]; taken {
-		return fmt.Errorf("%s.name: %q is that of %s too; hits would not tell them apart", key, s.Name, other)
+		return fmt.Errorf("%s.name: %q is that of %s too; hits could not be distinguished", key, s.Name, other)
 	}
 	names[s.Name] = key
 	return nil
@@ -55,9 +55,9 @@ func (f *Feed) validateSource() error {
 	case n > 1:
 		return errors.New("url: url, file and dir are three sources; make them three feeds")
 	case n == 0 && p.URL == "" && p.Name != "":
-		return fmt.Errorf("url: missing; the preset %s has none, it is yours alone", p.Name)
+		return fmt.Errorf("url: required; the preset %s has none, it is specific to you", p.Name)
 	case n == 0 && p.URL == "":
-		return errors.New("url: missing; want one of preset, url, file, dir")
+		return errors.New("url: missing; one of preset, url, file, dir is required")
 	}
 	return f.validateBlocks()
 }
@@ -100,7 +100,7 @@ func (f *Feed) validateBlocks() error {
 	case n > 1:
 		return errors.New("otx: otx, taxii and misp are three services; make them three feeds")
 	case n == 1 && (f.File != "" || f.Dir != ""):
-		return errors.New("file: the blocks otx, taxii and misp want a url")
+		return errors.New("file: the blocks otx, taxii and misp require a url")
 	case f.MISP != nil && f.MISP.Source != "" && f.MISP.Source != mispFeed && f.MISP.Source != mispSearch:
 		return fmt.Errorf("misp.source: %q; allowed are %s, %s", f.MISP.Source, mispFeed, mispSearch)
 	case f.OTX != nil && !Within(f.OTX.Limit, 0, 100):
@@ -118,9 +118,9 @@ func Within(n, low, high int) bool { return low <= n && n <= high }
 func (s *Spec) validateName() error {
 	switch {
 	case s.Name == "":
-		return errors.New("name: missing; hits of this feed are known by it")
+		return errors.New("name: required; it is the name of the feed in hits")
 	case len(s.Name) > maxName || strings.ContainsFunc(s.Name, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		return fmt.Errorf("name: %.80q; want at most %d characters without control characters", s.Name, maxName)
+		return fmt.Errorf("name: %.80q; must be at most %d characters without control characters", s.Name, maxName)
 	case s.Name == DenyFeed && !s.Operator:
 		return fmt.Errorf("name: %q is the operator's own list", s.Name)
 	}
@@ -190,7 +190,7 @@ func (s *Spec) validateTimes() error {
 	case s.Interval < low || s.Interval > maxInterval:
 		return fmt.Errorf("interval: %v is outside %v to %v", s.Interval, low, maxInterval)
 	case s.Interval < s.Floor:
-		return fmt.Errorf("interval: %v is below the %v that the provider asks for", s.Interval, s.Floor)
+		return fmt.Errorf("interval: %v is below the provider's minimum of %v", s.Interval, s.Floor)
 	case s.MaxAge < 0:
 		return fmt.Errorf("max_age: %v is negative", s.MaxAge)
 	case s.MaxBytes < 1 || s.MaxBytes > 1<<34:
@@ -207,13 +207,13 @@ func (s *Spec) validateRequests() error {
 	case s.Password != "" && s.PasswordFile != "":
 		return errors.New("password_file: is not allowed beside password")
 	case s.User == "" && (s.Password != "" || s.PasswordFile != ""):
-		return errors.New("user: missing; there is a password")
+		return errors.New("user: required with a password")
 	case (s.CertFile == "") != (s.KeyFile == ""):
 		return errors.New("cert_file: cert_file and key_file belong together")
 	}
 	for i, h := range s.Headers {
 		if !isToken(h.Name) || strings.ContainsFunc(string(h.Value), func(r rune) bool { return r < ' ' || r == 0x7f }) {
-			return fmt.Errorf("headers[%d]: want a name and a value of one line", i)
+			return fmt.Errorf("headers[%d]: must be a name and a value of one line", i)
 		}
 	}
 	if s.Kind.Local() {
@@ -236,7 +236,7 @@ func (s *Spec) validateURL() error {
 	case err != nil:
 		return errors.New("url: is not a URL such as https://example.org/list.txt")
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return fmt.Errorf("url: %q; want one that begins with https:// or http://", s.URL)
+		return fmt.Errorf("url: %q; must begin with https:// or http://", s.URL)
 	case u.User != nil:
 		return errors.New("url: a password in a URL gets into logs; use user and password_file")
 	case u.Scheme == "http" && s.keyed() && !isLoopback(u.Hostname()):

@@ -539,7 +539,7 @@ func (o *reading) events(ctx context.Context) {
 		Results []otxEvent `json:"results"`
 	}
 	if err := o.GetJSON(ctx, client.Request{URL: at}, &answer); err != nil {
-		o.note = "removals are not told: " + err.Error()
+		o.note = "removals cannot be detected: " + err.Error()
 		return
 	}
 	var p store.Page

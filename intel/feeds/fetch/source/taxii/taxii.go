@@ -383,7 +383,7 @@ func (t *reading) collection(ctx context.Context, at string, p *taxiiPlace) erro
 		case e.Next == "" && p.Last != "" && p.Last != p.After:
 			p.After = p.Last // a server without tokens
 		default:
-			return errors.New("the server says that there is more, but not where")
+			return errors.New("the server announces more pages without a link")
 		}
 		if t.Total >= source.MaxPages {
 			return source.ErrPages
