@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -178,16 +179,23 @@ func (c *place) writeLine(d disk.FS, m mark, next uint64, clean bool) error {
 	if err != nil {
 		return err
 	}
+	path := c.path
 	if c.file == nil {
-		file, err := d.OpenFile(c.path, os.O_RDWR|os.O_CREATE, 0o640)
-		if err != nil {
-			return err
-		}
-		c.file = file
+		c.file, err = d.OpenFile(path, os.O_RDWR, 0)
+	}
+	if errors.Is(err, fs.ErrNotExist) { // made aside: a crash must not leave one without a line
+		path += newSuffix
+		c.file, err = d.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o640)
+	}
+	if err != nil {
+		return err
 	}
 	n, err := c.file.WriteAt(line, int64(s.Serial%2)*placeLine)
 	if err == nil && n < len(line) {
 		err = io.ErrShortWrite
+	}
+	if err == nil && path != c.path {
+		err = d.Rename(path, c.path)
 	}
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
+	"github.com/flowsnitch/flowsnitch/sinks/internal/disk/disktest"
 )
 
 // TestCursorFile saves again and again, and damages what was written last: then
@@ -134,5 +135,24 @@ func TestSinkSince(t *testing.T) {
 	old := newPlace("", "old", 0)
 	if old.since != 0 {
 		t.Errorf("a cursor without a date is since %d", old.since)
+	}
+}
+
+// TestCursorFileIsMadeWhole: a process that is killed while the file of a sink is made for
+// the first time leaves none that is of no use.
+func TestCursorFileIsMadeWhole(t *testing.T) {
+	dir := t.TempDir()
+	c := newPlace(dir, "a", 0)
+	files := &disktest.Faults{Hook: func(call disktest.Call) error {
+		if _, err := os.Stat(c.path); err == nil && c.serial == 0 && call.What == "write" {
+			t.Error("it is there before a line of it is")
+		}
+		return nil
+	}}
+	if err := c.write(files, mark{}, 0, false, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := loadPlace(disk.OS{}, c.path, moment{time.Now(), time.Now()}); err != nil {
+		t.Error(err)
 	}
 }
