@@ -654,7 +654,7 @@ func (d *failingDisk) under(j *Journal) {
 	f.Hook = func(c disktest.Call) error {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if c.What != "write" || strings.HasSuffix(c.Path, placeSuffix) {
+		if c.What != "write" || strings.Contains(c.Path, placeSuffix) {
 			return nil
 		}
 		f.Part = d.part

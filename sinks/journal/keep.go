@@ -33,7 +33,7 @@ func (l *lane) keepLoop() {
 	}
 }
 
-// tick is the pace of the clock: probes must not be late by much.
+// tick is the pace of the clock: looks must not be late by much.
 func (l *lane) tick() time.Duration { return min(keepEvery, l.cfg.SpillAfter/4) }
 
 // orphan gives up waiting for the runners of the run before.
@@ -57,7 +57,7 @@ func (l *lane) rest(d time.Duration) bool {
 
 // keep does what is due by the clock. last is when it did so before.
 func (l *lane) keep(last, now time.Time) {
-	l.probeTail(now)
+	l.lookAfterTail(now)
 	l.expire(now)
 	l.removeSettled()
 	l.forgetPlaces(now)
@@ -80,19 +80,12 @@ func (l *lane) saveAgain() {
 	}
 }
 
-// probeTail decides whether an outage is on: a cursor still needs events that were
-// there at the probe before. With two probes in spill_after none waits for longer.
-func (l *lane) probeTail(now time.Time) {
+// lookAfterTail lets go of what every sink has had, and notices when one lags.
+func (l *lane) lookAfterTail(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.settleTail()
-	if l.cfg.Durability != OnOutage || now.Sub(l.probe.at) < l.cfg.SpillAfter/2-l.tick() {
-		return
-	}
-	if l.floor() < l.probe.next {
-		l.spill = l.next
-	}
-	l.probe = probe{now, l.next}
+	l.spill.look(now, l.floor(), l.next, l.tick())
 }
 
 // expire drops what is too old, on the disk and in memory.

@@ -59,8 +59,7 @@ type lane struct {
 	rewriting bool          // that is being done, without the lock
 	tried     time.Time     // when it was last tried while in trouble
 	wrote     chan struct{} // closed, and another made, whenever the writer got on
-	spill     uint64        // with on-outage: everything before is to be written
-	probe     probe
+	spill     spill
 	saved     time.Time // when the places were last saved without need
 	stats     Stats
 }
@@ -76,12 +75,6 @@ func (g gate) Lock() { g <- struct{}{} }
 
 // Unlock frees it.
 func (g gate) Unlock() { <-g }
-
-// A probe says which events there were at some time.
-type probe struct {
-	at   time.Time
-	next uint64
-}
 
 // start starts writing.
 func (l *lane) start() {

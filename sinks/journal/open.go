@@ -71,6 +71,7 @@ func (r OpenReport) String() string {
 func newLane(cfg Config, what string, d *disk.Watch, mu *sync.Mutex) *lane {
 	return &lane{
 		cfg: cfg, what: what, disk: d, mu: mu, safeTo: math.MaxUint64,
+		spill:  spill{durability: cfg.Durability, after: cfg.SpillAfter},
 		saving: newGate(), place: newGate(),
 		known: knownSinks{names: make(map[string]bool)},
 		due:   make(chan struct{}, 1), moved: make(chan struct{}, 1),

@@ -35,11 +35,9 @@ func (l *lane) abandon() []error {
 
 // finish writes what is only in memory, counts what cannot be, and saves.
 func (l *lane) finish() error {
-	if l.cfg.Durability != InMemory {
-		l.mu.Lock()
-		l.spill = l.next
-		l.mu.Unlock()
-	}
+	l.mu.Lock()
+	l.spill.stop(l.next)
+	l.mu.Unlock()
 	for range 2 { // a sync that fails is made up for once
 		l.flush()
 		l.syncSegments()

@@ -47,24 +47,13 @@ func (l *lane) piece() (b []byte, from, to uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.settleTail()
-	c := l.tail.Unwritten()
-	if c == nil || c.Unwritten() >= l.wanted() || l.resting() {
+	c, filling := l.tail.Unwritten(), l.room.waiting() > l.cfg.MemoryBytes/2
+	if c == nil || c.Unwritten() >= l.spill.wanted(l.next, filling) || l.resting() {
 		return nil, 0, 0
 	}
 	l.writing = c
 	from, to = c.Unwritten(), c.End()
 	return c.Bytes(from, to), from, to
-}
-
-// wanted gives the number up to which events belong on the disk.
-func (l *lane) wanted() uint64 {
-	switch {
-	case l.cfg.Durability == Always:
-		return l.next
-	case l.cfg.Durability == OnOutage && l.room.waiting() > l.cfg.MemoryBytes/2:
-		l.spill = l.next
-	}
-	return l.spill
 }
 
 // resting reports whether the disk has failed just now.
