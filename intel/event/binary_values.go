@@ -102,6 +102,11 @@ func (c *coder) flags(all ...*bool) {
 // text passes a text behind its length.
 func text[T ~string](c *coder, s *T) {
 	if !c.writes {
+		if c.s != "" && c.s[0] < 0x80 && int(c.s[0]) < len(c.s) { // nearly every text
+			n := 1 + int(c.s[0])
+			*s, c.s = T(c.s[1:n]), c.s[n:]
+			return
+		}
 		*s = T(c.take(c.uvarint()))
 		return
 	}
