@@ -16,6 +16,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
+	"github.com/flowsnitch/flowsnitch/intel/match"
 )
 
 // newReplay makes the command that sends captures through the real path.
@@ -103,7 +104,7 @@ func replayFile(c *cobra.Command, cfg *configs.Config, store *lookup.Store, path
 	x.SetSites(cfg.Contact.ExporterSites())
 	contacts := correlate.New(cfg.Contact, out.events)
 	var now time.Time
-	m := correlate.NewMatcher(store, &cfg.Contact, contacts.HandTo(func() time.Time { return now }))
+	m := match.NewMatcher(store, correlate.NewGatherer(&cfg.Contact, contacts.HandTo(func() time.Time { return now })))
 	d := decode.New(x, m)
 	err := eachDatagram(c, path, sum, func(dg *flow.Datagram) {
 		now = dg.Received

@@ -137,7 +137,7 @@ func (b *Batch) Reset() {
 	b.n = 0
 }
 
-// HandTo gives a function for a [Matcher] without a loop: it handles the hits of a batch
+// HandTo gives a function for a [Gatherer] without a loop: it handles the hits of a batch
 // at the time that clock gives, and empties it.
 func (c *Correlator) HandTo(clock func() time.Time) func(*Batch) {
 	var hits []lookup.Hit

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	flowclock "github.com/flowsnitch/flowsnitch/flow/clock"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
@@ -18,7 +19,7 @@ type Loop struct {
 	wake       chan struct{} // something waits
 	stopping   chan struct{}
 	done       chan struct{}
-	beat       beat
+	beat       flowclock.Beat
 
 	mu      sync.Mutex // held for a few pointers at a time, once for each batch
 	started bool
@@ -91,7 +92,7 @@ func NewLoop(c *Correlator) *Loop {
 		wake:       make(chan struct{}, 1),
 		stopping:   make(chan struct{}),
 		done:       make(chan struct{}),
-		beat:       newBeat(),
+		beat:       flowclock.NewBeat(),
 	}
 }
 
@@ -269,7 +270,7 @@ func (l *Loop) Stats() LoopStats {
 
 // Beat is the time of the last turn of the loop, with its monotonic reading: it turns
 // once a second even when nothing comes.
-func (l *Loop) Beat() time.Time { return l.beat.time() }
+func (l *Loop) Beat() time.Time { return l.beat.Time() }
 
 func (l *Loop) run() {
 	defer close(l.done)
@@ -278,11 +279,11 @@ func (l *Loop) run() {
 	handle := l.correlator.HandTo(time.Now)
 	var b Batch
 	for {
-		l.beat.turn()
+		l.beat.Turn()
 		select {
 		case <-l.stopping:
 			for l.take(&b) {
-				l.beat.turn()
+				l.beat.Turn()
 				handle(&b)
 			}
 			l.correlator.Flush(time.Now())

@@ -1,6 +1,5 @@
-// Package correlate turns datagrams into events. A Worker owns a socket: it reads,
-// decodes and matches, and only hits leave it. The [Correlator] is the single owner
-// of the contacts: it rolls hits up, judges them and says what has changed as events;
+// Package correlate turns hits into events. Each worker has a [Gatherer] that collects
+// its hits. The [Correlator] is the single owner of the contacts: it rolls hits up, judges them and says what has changed as events;
 // a [Loop] runs it behind a bounded queue, so that no worker ever waits for it.
 //
 // # What a contact knows

@@ -58,17 +58,3 @@ func TestEmbeddedEvent(t *testing.T) {
 		})
 	}
 }
-
-// TestEmbeddedIsOneOffender: the listed address before NAT64 and after it is one.
-func TestEmbeddedIsOneOffender(t *testing.T) {
-	store := lookup.NewStore()
-	store.Swap(listedTable(t, "v1", c2("feodo", 90)))
-	table := store.Load()
-	nat := netip.MustParseAddr("64:ff9b::203.0.113.9")
-	for _, ends := range [][2]netip.Addr{{nat, bad}, {bad, nat}} {
-		found := []lookup.Hit{{Offender: ends[0], Match: table.Find(ends[0], 443)}}
-		if !seen(found, ends[1]) && !in4Seen(table, found, ends[1], table.Find(ends[1], 443)) {
-			t.Errorf("%s and %s are two offenders", ends[0], ends[1])
-		}
-	}
-}

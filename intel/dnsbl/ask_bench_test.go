@@ -13,6 +13,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
+	"github.com/flowsnitch/flowsnitch/intel/match"
 )
 
 // BenchmarkFlow decodes and matches with a DNS list that is asked, as a worker does. One
@@ -53,16 +54,17 @@ func benchFlow(b *testing.B, state string, v6 bool) {
 	c := New(cfg, func(lookup.Hit) {})
 	c.queue <- request{}
 	contacts := correlate.DefaultConfig()
-	m := correlate.NewMatcher(store, &contacts, (*correlate.Batch).Reset)
+	m := match.NewMatcher(store, correlate.NewGatherer(&contacts, (*correlate.Batch).Reset))
+	taps := handlers{m}
 	if state != "off" {
-		m.AskWith(c.NewAsker())
+		taps = append(taps, match.NewAsking(store, c.NewAsker()))
 	}
 	enc, err := synth.NewEncoder(synth.Config{Version: flow.V9})
 	if err != nil {
 		b.Fatal(err)
 	}
 	now := time.Now()
-	d := decode.New(decode.NewExporters(decode.DefaultLimits()), m)
+	d := decode.New(decode.NewExporters(decode.DefaultLimits()), taps)
 	dg := flow.Datagram{Source: netip.MustParseAddrPort("192.0.2.1:2055"), Received: now, Payload: enc.Templates(nil, now)}
 	d.Decode(&dg)
 	var data [][]byte
@@ -103,3 +105,12 @@ func benchFlow(b *testing.B, state string, v6 bool) {
 
 // learn makes it known that no zone lists an address.
 func learn(c *Checker, a netip.Addr) { c.spread(a, verdict{until: c.now() + 3600}) }
+
+// handlers are the taps of a worker.
+type handlers []decode.Handler
+
+func (h handlers) Records(s *decode.Set) {
+	for _, one := range h {
+		one.Records(s)
+	}
+}

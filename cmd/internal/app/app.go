@@ -19,6 +19,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/clock"
+	"github.com/flowsnitch/flowsnitch/flow/collect"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
@@ -79,7 +80,7 @@ type App struct {
 	canaries  *canary.Watch
 	manager   *manager // nil = nobody to tell
 
-	wrap   func(correlate.Source) correlate.Source // for tests: what a worker reads; nil = the socket
+	wrap   func(collect.Source) collect.Source // for tests: what a worker reads; nil = the socket
 	feeds  *feedDesk
 	dnsbl  *dnsbl.Checker // nil = nobody is asked
 	days   dayCount

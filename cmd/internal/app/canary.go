@@ -10,7 +10,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/match"
 	"go.uber.org/zap"
 )
 
@@ -91,10 +91,10 @@ func SelfAddress(at netip.AddrPort, listen string) string {
 // canaryStatus gathers what the watch and those before it in the way have counted.
 func (a *App) canaryStatus() CanaryStatus {
 	s := a.canaries.Status()
-	var found correlate.CanaryCounts
+	var found match.CanaryCounts
 	for _, l := range a.listeners {
 		for _, w := range l.workers {
-			found.Add(w.Canaries())
+			found.Add(w.matcher.Canaries())
 		}
 	}
 	s.Limited += found.OverCap

@@ -59,7 +59,7 @@ func (h *healthWatch) noteTransit(now time.Time, listeners []*listener) {
 	var sampled, transit uint64
 	for _, l := range listeners {
 		for _, w := range l.workers {
-			c := w.Transit()
+			c := w.transit.Counts()
 			sampled, transit = sampled+c.Sampled, transit+c.Transit
 		}
 	}

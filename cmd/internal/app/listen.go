@@ -7,11 +7,12 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/collect"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/forward"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel"
-	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/match"
 	"go.uber.org/zap"
 )
 
@@ -19,7 +20,7 @@ import (
 // and the copies that go onward.
 type listener struct {
 	sockets  []*udp.Socket
-	workers  []*correlate.Worker
+	workers  []worker
 	forwards []*forward.Forwarder // one for each worker, or none
 	allows   atomic.Pointer[intel.Networks]
 
@@ -82,18 +83,33 @@ func (a *App) openListener(cfg udp.Config) (*listener, error) {
 		if a.wrap != nil {
 			src = a.wrap(src)
 		}
-		w := correlate.NewWorker(src, a.exporters, a.store, a.loop, cfg.Batch)
-		if a.dnsbl != nil {
-			w.AskWith(a.dnsbl.NewAsker())
-		}
-		l.workers = append(l.workers, w)
+		l.workers = append(l.workers, a.newWorker(src, cfg.Batch))
 	}
 	return l, nil
 }
 
+// A worker is one of the path, with those of its taps that count something.
+type worker struct {
+	*collect.Worker
+	matcher *match.Matcher
+	transit *match.Transit
+}
+
+// newWorker makes a worker and its taps.
+func (a *App) newWorker(src collect.Source, batch int) worker {
+	gatherer := a.loop.Gatherer()
+	w := worker{matcher: match.NewMatcher(a.store, gatherer), transit: match.NewTransit(gatherer.Ours)}
+	taps := []collect.Tap{w.matcher, w.transit}
+	if a.dnsbl != nil {
+		taps = append(taps, match.NewAsking(a.store, a.dnsbl.NewAsker()))
+	}
+	w.Worker = collect.NewWorker(src, a.exporters, batch, taps...)
+	return w
+}
+
 // source gives what the worker of a socket reads: the socket, or what copies its
 // datagrams onward on the way.
-func (l *listener) source(s *udp.Socket, cfg udp.Config) (correlate.Source, error) {
+func (l *listener) source(s *udp.Socket, cfg udp.Config) (collect.Source, error) {
 	if len(cfg.Forward) == 0 {
 		return s, nil
 	}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/flow/collect"
 	"go.uber.org/zap"
 )
 
@@ -30,7 +30,7 @@ const stall = "stall"
 
 // A stallingSource hangs when it is told to, as a worker does that waits for
 // something that never comes.
-type stallingSource struct{ correlate.Source }
+type stallingSource struct{ collect.Source }
 
 func (s stallingSource) Read(batch []flow.Datagram) (int, error) {
 	n, err := s.Source.Read(batch)
@@ -56,7 +56,7 @@ func TestService(t *testing.T) {
 	signal.Notify(hup, syscall.SIGHUP)
 	signal.Notify(term, syscall.SIGTERM)
 	a := New(cfg, Options{ConfigFile: path, Out: os.Stdout, Notify: true}, zap.NewExample())
-	a.wrap = func(s correlate.Source) correlate.Source { return stallingSource{s} }
+	a.wrap = func(s collect.Source) collect.Source { return stallingSource{s} }
 	if err := a.Start(); err != nil {
 		t.Fatal(err)
 	}

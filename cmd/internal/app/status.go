@@ -375,7 +375,7 @@ func (a *App) status(most int) Status {
 	var d decode.Stats
 	for i, l := range a.listeners {
 		for _, w := range l.workers {
-			s.Hits.Found += w.Matched()
+			s.Hits.Found += w.matcher.Matched()
 			d.Add(w.Decoded())
 		}
 		s.Listeners = append(s.Listeners, l.status())

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/flow/collect"
 )
 
 // stopBound is what the stop may take whatever hangs.
@@ -70,7 +70,7 @@ func (b blockedWriter) Write(p []byte) (int, error) {
 
 // A blockedSource is a socket whose worker does not come back.
 type blockedSource struct {
-	correlate.Source
+	collect.Source
 	off chan struct{}
 }
 
@@ -92,7 +92,7 @@ func TestStopWhateverHangs(t *testing.T) {
 	}{
 		{"nothing", "", nothing, nothing},
 		{"worker", "a worker did not end", func(a *App, off chan struct{}) {
-			a.wrap = func(s correlate.Source) correlate.Source { return blockedSource{s, off} }
+			a.wrap = func(s collect.Source) collect.Source { return blockedSource{s, off} }
 		}, nothing},
 		{"template file", "the files of templates and time did not end", nothing, func(a *App, off chan struct{}) {
 			a.templates.date = func() time.Time { <-off; return time.Now() }

@@ -1,4 +1,4 @@
-package correlate
+package match
 
 import (
 	"net/netip"
@@ -11,18 +11,24 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
-// A Matcher looks up the addresses of whole sets of records and hands the hits over in
-// batches. It is the [decode.Handler] of one decoder and belongs to the same goroutine.
+// A Receiver takes what a matcher finds. Record and hits are copied during the call.
+type Receiver interface {
+	// Hits takes the hits of one record, one or more.
+	Hits(r *flow.Record, hits []lookup.Hit)
+	// Canary takes a canary, which is no hit.
+	Canary(h *lookup.Hit)
+	// Flush passes on what has been taken and kept back.
+	Flush()
+}
+
+// A Matcher looks up the addresses of all records of a worker and hands the hits to a
+// receiver. It is a tap and belongs to the goroutine of that worker.
 //
 // For a record that nothing lists it costs the two look-ups and nothing else: no
 // record is built, nothing is allocated, no clock is read.
 type Matcher struct {
 	store *lookup.Store
-	hand  func(*Batch)
-	bound *bound
-	batch Batch
-	asker Asker       // nil = nobody is asked
-	asked flow.Record // scratch: the record that shows an address to the asker
+	to    Receiver
 
 	found []int32 // scratch: indices of listed addresses
 	rows  []int32 // scratch: the records they belong to
@@ -31,27 +37,19 @@ type Matcher struct {
 	rec  flow.Record
 	hits [flow.NumSides]lookup.Hit
 
-	sets    uint32 // so far, for the one of many that is sampled
-	transit transitCounters
-
 	matched  atomic.Uint64
 	canaries int // since the last Flush
 	counts   canaryCounters
 }
 
-// NewMatcher makes a matcher that always asks the table in force. Home networks and
-// factors of cfg tell how severe a hit can be. hand is given each batch that is full, and by
-// Flush what remains; it must leave the batch empty.
-func NewMatcher(store *lookup.Store, cfg *Config, hand func(*Batch)) *Matcher {
-	return &Matcher{store: store, hand: hand, bound: newBound(cfg)}
+// NewMatcher makes a matcher that always uses the table in force.
+func NewMatcher(store *lookup.Store, to Receiver) *Matcher {
+	return &Matcher{store: store, to: to}
 }
 
 // Records matches one set.
 func (m *Matcher) Records(s *decode.Set) {
 	t := m.store.Load()
-	if m.sets++; m.sets%transitEvery == 0 && s.Len() > 0 {
-		m.sample(s)
-	}
 	m.rows = m.rows[:0]
 	m.found = t.Match4(s.V4, m.found[:0])
 	for _, i := range m.found {
@@ -65,9 +63,6 @@ func (m *Matcher) Records(s *decode.Set) {
 	}
 	if len(m.rows) > 0 {
 		m.collect(t, s)
-	}
-	if m.asker != nil {
-		m.ask(t, s)
 	}
 }
 
@@ -84,14 +79,14 @@ func (m *Matcher) collect(t *lookup.Table, s *decode.Set) {
 }
 
 // record adds a hit for every listed address of one record. An address that
-// stands in it twice, be it within an IPv6 address, is one offender. All of them go the way of the most severe one.
+// stands in it twice, be it within an IPv6 address, is one offender.
 func (m *Matcher) record(t *lookup.Table, s *decode.Set, row int) {
 	rec := &m.rec
 	s.Record(row, rec)
 	if event.IsCanaryTarget(rec) && m.canary(rec) {
 		return
 	}
-	n, lane := 0, event.Low
+	n := 0
 	for side := range flow.NumSides {
 		addr, port := rec.At(side)
 		if !addr.IsValid() || addr.IsUnspecified() || seen(m.hits[:n], addr) {
@@ -103,16 +98,13 @@ func (m *Matcher) record(t *lookup.Table, s *decode.Set, row int) {
 		}
 		h := &m.hits[n]
 		*h = lookup.Hit{Record: rec, Offender: addr, Side: side, Match: match}
-		lane = max(lane, m.bound.of(h))
 		n++
 	}
 	if n == 0 {
 		return
 	}
 	m.matched.Add(uint64(n))
-	if m.batch.add(int(lane), rec, m.hits[:n]) {
-		m.hand(&m.batch)
-	}
+	m.to.Hits(rec, m.hits[:n])
 }
 
 func seen(hits []lookup.Hit, addr netip.Addr) bool {
@@ -135,9 +127,7 @@ func in4Seen(t *lookup.Table, hits []lookup.Hit, addr netip.Addr, match lookup.M
 // read; the bound of canaries counts from one to the next.
 func (m *Matcher) Flush() {
 	m.canaries = 0
-	if m.batch.n > 0 {
-		m.hand(&m.batch)
-	}
+	m.to.Flush()
 }
 
 // Matched is the number of hits so far, canaries apart. Any goroutine may ask.

@@ -1,4 +1,4 @@
-package correlate_test
+package match_test
 
 import (
 	"net/netip"

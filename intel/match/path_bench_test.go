@@ -1,4 +1,4 @@
-package correlate_test
+package match_test
 
 import (
 	"encoding/binary"
@@ -14,6 +14,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
+	"github.com/flowsnitch/flowsnitch/intel/match"
 )
 
 // benchFlows is the number of distinct flows: enough that their addresses do not
@@ -113,7 +114,7 @@ func benchPath(b *testing.B, v flow.Version, v6 float64, n int, hits float64) {
 	store, listed := listOf(b, n, v6)
 	announce, data, records := export(b, v, v6, hits, listed)
 	cfg := correlate.DefaultConfig()
-	m := correlate.NewMatcher(store, &cfg, (*correlate.Batch).Reset)
+	m := match.NewMatcher(store, correlate.NewGatherer(&cfg, (*correlate.Batch).Reset))
 	d := decode.New(decode.NewExporters(decode.DefaultLimits()), m)
 	dg := flow.Datagram{Source: netip.MustParseAddrPort("192.0.2.1:2055"), Received: time.Unix(1_800_000_000, 0)}
 	for _, p := range announce {

@@ -1,4 +1,4 @@
-package correlate
+package match
 
 import (
 	"sync/atomic"
@@ -45,9 +45,7 @@ func (m *Matcher) canary(rec *flow.Record) bool {
 	m.canaries++
 	c.Matched = time.Now()
 	m.hits[0] = lookup.Hit{Record: rec, Offender: rec.Dst, Side: flow.SideDst, Canary: &c}
-	if m.batch.add(canaryLane, rec, m.hits[:1]) {
-		m.hand(&m.batch)
-	}
+	m.to.Canary(&m.hits[0])
 	return true
 }
 
@@ -57,6 +55,3 @@ func (m *Matcher) Canaries() CanaryCounts {
 		Found: m.counts.found.Load(), OverCap: m.counts.overCap.Load(), Shapeless: m.counts.shapeless.Load(),
 	}
 }
-
-// Canaries gives the counts of the worker's matcher.
-func (w *Worker) Canaries() CanaryCounts { return w.matcher.Canaries() }

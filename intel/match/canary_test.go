@@ -1,4 +1,4 @@
-package correlate_test
+package match_test
 
 import (
 	"net/netip"
@@ -12,6 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
+	"github.com/flowsnitch/flowsnitch/intel/match"
 )
 
 var canaryNow = time.Unix(1_800_000_000, 123_456_000).UTC()
@@ -27,7 +28,7 @@ func canaryFlow(c event.Canary) synth.Flow {
 }
 
 // path gives a matcher with one listed address, and what decodes for it.
-func path(t *testing.T, hand func(*correlate.Batch)) (*correlate.Matcher, *decode.Decoder) {
+func path(t *testing.T, hand func(*correlate.Batch)) (*match.Matcher, *decode.Decoder) {
 	t.Helper()
 	b := lookup.NewBuilder(lookup.Policy{})
 	b.Add(intel.Indicator{Prefix: netip.MustParsePrefix("203.0.113.9/32"), Feed: "ours", Score: 90}, lookup.OriginOperator)
@@ -35,7 +36,7 @@ func path(t *testing.T, hand func(*correlate.Batch)) (*correlate.Matcher, *decod
 	s := lookup.NewStore()
 	s.Swap(table)
 	cfg := correlate.DefaultConfig()
-	m := correlate.NewMatcher(s, &cfg, hand)
+	m := match.NewMatcher(s, correlate.NewGatherer(&cfg, hand))
 	return m, decode.New(decode.NewExporters(decode.DefaultLimits()), m)
 }
 
@@ -110,7 +111,7 @@ func TestCanaryFlood(t *testing.T) {
 	if canaries != 8 || hits != 100 || m.Matched() != 100 {
 		t.Errorf("%d canaries, %d hits, %d matched", canaries, hits, m.Matched())
 	}
-	if got, want := m.Canaries(), (correlate.CanaryCounts{Found: 100, OverCap: 92, Shapeless: 100}); got != want {
+	if got, want := m.Canaries(), (match.CanaryCounts{Found: 100, OverCap: 92, Shapeless: 100}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	receive(t, d, flow.IPFIX, canaryFlow(event.Canary{Sent: canaryNow}))
@@ -133,7 +134,7 @@ func TestMalformedCanary(t *testing.T) {
 		receive(t, d, v, odd)
 	}
 	m.Flush()
-	if len(got) != 0 || m.Matched() != 0 || m.Canaries() != (correlate.CanaryCounts{Shapeless: 4}) {
+	if len(got) != 0 || m.Matched() != 0 || m.Canaries() != (match.CanaryCounts{Shapeless: 4}) {
 		t.Fatalf("%d hits, %d matched, %+v", len(got), m.Matched(), m.Canaries())
 	}
 	odd.Src = netip.MustParseAddr("203.0.113.9")

@@ -1,4 +1,4 @@
-package correlate
+package match_test
 
 import (
 	"net/netip"
@@ -8,13 +8,14 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
-	"github.com/flowsnitch/flowsnitch/intel/lookup"
+	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/match"
 )
 
 // TestTransit: one record of each 16th set is looked at, and those without an end of ours
 // are counted, whatever the protocol and family.
 func TestTransit(t *testing.T) {
-	cfg := DefaultConfig()
+	cfg := correlate.DefaultConfig()
 	cfg.Home = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8:1::/48")}
 	addr := netip.MustParseAddr
 	in := synth.Flow{Src: addr("10.0.0.1"), Dst: addr("62.0.0.1"), Packets: 1, Bytes: 40}
@@ -26,7 +27,7 @@ func TestTransit(t *testing.T) {
 			if v == flow.V5 && f.Src.Is6() {
 				continue
 			}
-			m := NewMatcher(lookup.NewStore(), &cfg, func(b *Batch) {})
+			m := match.NewTransit(correlate.NewGatherer(&cfg, nil).Ours)
 			d := decode.New(decode.NewExporters(decode.DefaultLimits()), m)
 			enc, err := synth.NewEncoder(synth.Config{Version: v})
 			if err != nil {
@@ -45,11 +46,11 @@ func TestTransit(t *testing.T) {
 				}
 				give(b)
 			}
-			want := TransitCounts{Sampled: sets / transitEvery}
+			want := match.TransitCounts{Sampled: sets / 16}
 			if f.Src == out.Src || f.Dst == out6.Dst {
 				want.Transit = want.Sampled
 			}
-			if got := m.Transit(); got != want {
+			if got := m.Counts(); got != want {
 				t.Errorf("%v, %s to %s: %+v, want %+v", v, f.Src, f.Dst, got, want)
 			}
 		}

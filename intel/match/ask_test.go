@@ -1,4 +1,4 @@
-package correlate_test
+package match_test
 
 import (
 	"fmt"
@@ -13,6 +13,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
+	"github.com/flowsnitch/flowsnitch/intel/match"
 )
 
 // A curious asker claims every address once and takes as many as it has room for.
@@ -71,6 +72,17 @@ func (c *curious) Ask(r *flow.Record, side flow.Side, a netip.Addr, forms [2]net
 	c.asked = append(c.asked, text)
 }
 
+// bothTaps are a matcher and an asking tap, as a worker has them.
+type bothTaps struct {
+	*match.Matcher
+	asking *match.Asking
+}
+
+func (b bothTaps) Records(s *decode.Set) {
+	b.Matcher.Records(s)
+	b.asking.Records(s)
+}
+
 // TestAsk: the asker is given each outside address once, with a record that shows it:
 // none that is listed, ours, special or claimed before, and none without room.
 func TestAsk(t *testing.T) {
@@ -100,13 +112,13 @@ func TestAsk(t *testing.T) {
 	}
 	ask := &curious{known: map[netip.Addr]bool{a("8.0.0.5"): true}, room: 12}
 	contacts := correlate.DefaultConfig()
-	m := correlate.NewMatcher(store, &contacts, (*correlate.Batch).Reset)
-	m.AskWith(ask)
+	m := match.NewMatcher(store, correlate.NewGatherer(&contacts, (*correlate.Batch).Reset))
+	both := bothTaps{m, match.NewAsking(store, ask)}
 	enc, err := synth.NewEncoder(synth.Config{Version: flow.V9})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := decode.New(decode.NewExporters(decode.DefaultLimits()), m)
+	d := decode.New(decode.NewExporters(decode.DefaultLimits()), both)
 	send := func(payload []byte) {
 		dg := flow.Datagram{Source: netip.MustParseAddrPort("192.0.2.1:2055"), Received: now, Payload: payload}
 		d.Decode(&dg)

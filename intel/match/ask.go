@@ -1,4 +1,4 @@
-package correlate
+package match
 
 import (
 	"net/netip"
@@ -10,7 +10,7 @@ import (
 )
 
 // An Asker is given the outside addresses that no table lists, with the record that
-// shows them and the time of its receipt. It belongs to the goroutine of one matcher,
+// shows them and the time of its receipt. It belongs to the goroutine of one worker,
 // must not wait, and not keep what it is given.
 type Asker interface {
 	// Claim4 and Claim6 append to claimed the indices of the addresses about which
@@ -24,13 +24,21 @@ type Asker interface {
 	Ask(r *flow.Record, side flow.Side, addr netip.Addr, forms [2]netip.Addr, now time.Time)
 }
 
-// AskWith hands every outside address that nothing lists to a; nil ends that. Only for
-// an address that is new to a, and for which it has room, a record is built.
-func (m *Matcher) AskWith(a Asker) { m.asker = a }
+// An Asking is the tap that hands every outside address that nothing lists to an asker.
+// Only for an address that is new to that, and for which it has room, a record is built.
+type Asking struct {
+	store *lookup.Store
+	asker Asker
+	found []int32     // scratch: indices of claimed addresses
+	rec   flow.Record // scratch: the record that shows an address to the asker
+}
 
-// ask hands over the addresses of a set that nothing lists.
-func (m *Matcher) ask(t *lookup.Table, s *decode.Set) {
-	now := s.Received()
+// NewAsking makes the tap for one worker.
+func NewAsking(store *lookup.Store, a Asker) *Asking { return &Asking{store: store, asker: a} }
+
+// Records hands over the addresses of a set that nothing lists.
+func (m *Asking) Records(s *decode.Set) {
+	t, now := m.store.Load(), s.Received()
 	m.found = m.asker.Claim4(s.V4, now, m.found[:0])
 	for _, i := range m.found {
 		m.askFor(t, s, s.Row4(int(i)), flow.Addr4(s.V4[i]))
@@ -43,15 +51,15 @@ func (m *Matcher) ask(t *lookup.Table, s *decode.Set) {
 
 // askFor hands over an address with the forms of it that nothing lists: itself, and the
 // IPv4 address in it, unless that is another address of the same record.
-func (m *Matcher) askFor(t *lookup.Table, s *decode.Set, row int, addr netip.Addr) {
+func (m *Asking) askFor(t *lookup.Table, s *decode.Set, row int, addr netip.Addr) {
 	forms := t.Unlisted(addr)
 	if forms == ([2]netip.Addr{}) || !m.asker.Room(addr, s.Received()) {
 		return
 	}
-	s.Record(row, &m.asked)
+	s.Record(row, &m.rec)
 	at := flow.NumSides
 	for side := range flow.NumSides {
-		switch a, _ := m.asked.At(side); {
+		switch a, _ := m.rec.At(side); {
 		case a == addr && at == flow.NumSides:
 			at = side
 		case a == forms[1]:
@@ -59,6 +67,6 @@ func (m *Matcher) askFor(t *lookup.Table, s *decode.Set, row int, addr netip.Add
 		}
 	}
 	if at != flow.NumSides && forms != ([2]netip.Addr{}) {
-		m.asker.Ask(&m.asked, at, addr, forms, s.Received())
+		m.asker.Ask(&m.rec, at, addr, forms, s.Received())
 	}
 }
