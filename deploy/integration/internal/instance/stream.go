@@ -107,9 +107,10 @@ func (i *Instance) Drained(t testing.TB) (s StreamStatus) {
 }
 
 // An Account is the hits of one place: per offender the ids in order of their first
-// occurrence, and how many came again.
+// occurrence, those of high and critical severity apart, as they are a lane of the
+// journal of their own, and how many came again.
 type Account struct {
-	IDs    map[string][]string
+	IDs    map[string][]string // by offender and lane
 	Seen   map[string]bool
 	Double int
 }
@@ -145,6 +146,9 @@ func AccountOf(t testing.TB, in io.Reader, torn bool) Account {
 			continue
 		}
 		a.Seen[id] = true
+		if s := field(line, `"severity":"`); s == "high" || s == "critical" {
+			offender += ", urgent"
+		}
 		a.IDs[offender] = append(a.IDs[offender], id)
 	}
 	if err := lines.Err(); err != nil {
