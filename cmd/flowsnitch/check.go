@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/spf13/cobra"
 )
@@ -126,9 +126,9 @@ func runCheck(c *cobra.Command, f *checkFlags, names []string) error {
 	case isUsage || errors.Is(err, fs.ErrPermission):
 		return sayVerdict(out, exitUnknown, err.Error())
 	case err != nil:
-		return sayVerdict(out, int(app.Critical), err.Error())
+		return sayVerdict(out, int(observe.Critical), err.Error())
 	case len(list) == 0:
-		return sayVerdict(out, int(app.Warning), "the instance is still starting")
+		return sayVerdict(out, int(observe.Warning), "the instance is still starting")
 	}
 	var chosen []judged
 	for _, finding := range list {
@@ -156,12 +156,12 @@ func oneLine(s string) string {
 }
 
 // askHealth asks the instance what it finds.
-func askHealth(c *cobra.Command, f *checkFlags) ([]app.Finding, error) {
+func askHealth(c *cobra.Command, f *checkFlags) ([]observe.Finding, error) {
 	ctx, cancel := context.WithTimeout(c.Context(), time.Duration(f.timeout))
 	defer cancel()
 	var s struct {
-		Version string        `json:"version"`
-		Health  []app.Finding `json:"health"`
+		Version string            `json:"version"`
+		Health  []observe.Finding `json:"health"`
 	}
 	var err error
 	if f.web.url != "" {
@@ -179,7 +179,7 @@ func askHealth(c *cobra.Command, f *checkFlags) ([]app.Finding, error) {
 }
 
 // isStrange reports whether a finding has a name or unit that performance data cannot have.
-func isStrange(f app.Finding) bool {
+func isStrange(f observe.Finding) bool {
 	return f.Check == "" || strings.Trim(f.Check, "abcdefghijklmnopqrstuvwxyz_") != "" || !slices.Contains([]string{"", "s", "%"}, f.Unit)
 }
 
@@ -193,7 +193,7 @@ func askSocket(ctx context.Context, c *cobra.Command, file string, v any) error 
 
 // A judged is a finding, as the operator's limits see it, and its performance data.
 type judged struct {
-	app.Finding
+	observe.Finding
 	perf string
 }
 
@@ -207,7 +207,7 @@ func printFindings(w io.Writer, list []judged, verbose bool) error {
 	byState := slices.Clone(list)
 	slices.SortStableFunc(byState, func(a, b judged) int { return int(b.State - a.State) })
 	for _, f := range byState {
-		if f.State != app.OK {
+		if f.State != observe.OK {
 			bad = append(bad, f.Check+": "+f.Text)
 		}
 	}
@@ -225,7 +225,7 @@ func printFindings(w io.Writer, list []judged, verbose bool) error {
 			fmt.Fprintf(w, "%s %s: %s\n", strings.ToUpper(f.State.String()), f.Check, oneLine(f.Text))
 		}
 	}
-	if worst == app.OK {
+	if worst == observe.OK {
 		return nil
 	}
 	return verdict(worst)

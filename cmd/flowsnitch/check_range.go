@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 )
 
 // A limitRange is a range of the monitoring plugins: outside it, or with @ inside it, there is
@@ -121,23 +121,23 @@ func limitsOf(f *checkFlags, names, all []string) (map[string]*limits, error) {
 
 // apply judges the value of a finding by these limits instead of its own. What is bad for
 // another reason stays so.
-func (l *limits) apply(f app.Finding) judged {
+func (l *limits) apply(f observe.Finding) judged {
 	if l == nil {
 		return judged{f, perfdata(&f, nil, nil)}
 	}
 	f.State = f.Least
 	if l.warning != nil && l.warning.alerts(f.Value) {
-		f.State = max(f.State, app.Warning)
+		f.State = max(f.State, observe.Warning)
 	}
 	if l.critical != nil && l.critical.alerts(f.Value) {
-		f.State = app.Critical
+		f.State = observe.Critical
 	}
 	return judged{f, perfdata(&f, l.warning, l.critical)}
 }
 
 // perfdata gives 'label'=value[UOM];warn;crit;min of the plugin guidelines, with the limits
 // of the finding unless there are others.
-func perfdata(f *app.Finding, warning, critical *limitRange) string {
+func perfdata(f *observe.Finding, warning, critical *limitRange) string {
 	if warning == nil && critical == nil && f.Critical > 0 {
 		warning, critical = &limitRange{high: f.Warning}, &limitRange{high: f.Critical}
 	}

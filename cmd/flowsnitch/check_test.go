@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 )
 
 // TestRange: ranges as the guidelines of the monitoring plugins have them.
@@ -48,10 +49,10 @@ func TestRange(t *testing.T) {
 }
 
 // health is what the instance of TestCheck finds.
-var health = []app.Finding{
+var health = []observe.Finding{
 	{Check: "loss", Value: 0.25, Unit: "%", Warning: 0.1, Critical: 1, Text: "nothing"},
-	{Check: "sinks", State: app.Warning, Value: 12, Unit: "s", Warning: 0, Critical: 300, Text: "kafka cannot deliver | <b>\nx"},
-	{Check: "spool", State: app.Critical, Least: app.Critical, Value: 3, Unit: "%", Warning: 50, Critical: 90, Text: "the disk fails"},
+	{Check: "sinks", State: observe.Warning, Value: 12, Unit: "s", Warning: 0, Critical: 300, Text: "kafka cannot deliver | <b>\nx"},
+	{Check: "spool", State: observe.Critical, Least: observe.Critical, Value: 3, Unit: "%", Warning: 50, Critical: 90, Text: "the disk fails"},
 	{Check: "templates", Value: 0, Text: "all data has its template"},
 }
 
@@ -63,17 +64,17 @@ func fakeWeb(t *testing.T) string {
 		case r.Header.Get("Authorization") != "Bearer secret":
 			w.WriteHeader(http.StatusUnauthorized)
 		case r.URL.Path == "/starting/api/v1/status":
-			_ = json.NewEncoder(w).Encode(app.Status{Version: "1"})
+			_ = json.NewEncoder(w).Encode(app.Status{InstanceStatus: app.InstanceStatus{BuildStatus: app.BuildStatus{Version: "1"}}})
 		case r.URL.Path == "/other/api/v1/status":
 			_, _ = w.Write([]byte("<html>"))
 		case r.URL.Path == "/json/api/v1/status":
 			_, _ = w.Write([]byte(`{"status":"alive"}`))
 		case r.URL.Path == "/strange/api/v1/status":
-			_ = json.NewEncoder(w).Encode(app.Status{Version: "1", Health: []app.Finding{{Check: "a'=1;|\n"}}})
+			_ = json.NewEncoder(w).Encode(app.Status{InstanceStatus: app.InstanceStatus{BuildStatus: app.BuildStatus{Version: "1"}}, Health: []observe.Finding{{Check: "a'=1;|\n"}}})
 		case r.URL.Path == "/hangs/api/v1/status":
 			<-r.Context().Done()
 		case r.URL.Path == "/api/v1/status":
-			_ = json.NewEncoder(w).Encode(app.Status{Version: "1", Health: health})
+			_ = json.NewEncoder(w).Encode(app.Status{InstanceStatus: app.InstanceStatus{BuildStatus: app.BuildStatus{Version: "1"}}, Health: health})
 		default:
 			w.WriteHeader(http.StatusNotFound)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/cmd/internal/figures"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 )
 
 // notInText are the fields that 'flowsnitch status' leaves to --json, and why.
@@ -89,6 +90,12 @@ var notInText = figures.Exempt{
 	"Sinks[].PendingBytes":                     "is no loss",
 	"Sinks[].SendingFor":                       "is no loss",
 	"Sinks[].Own.Counts[":                      "is no loss",
+	"Ready":                                    "is what /readyz answers",
+	"Losses[].":                                "are numbers of other sections",
+	"Clock.Unsynced":                           "is the state",
+	"Canary.Sinks[text372001116].AgeSeconds":   "the time is shown",
+	"Canary.Others[text376001128].AgeSeconds":  "the time is shown",
+	"Canary.AgeSeconds":                        "the time is shown",
 	"Latest[].":                                "is shown by 'flowsnitch top'",
 	"Recent[].":                                "is shown by 'flowsnitch top'",
 }
@@ -103,7 +110,7 @@ func TestStatusText(t *testing.T) {
 		for _, r := range decode.Reasons() {
 			s.Decoded.Problems[r] = 0
 		}
-		s.Health = []app.Finding{{Check: "sinks", State: app.Warning}}
+		s.Health = []observe.Finding{{Check: "sinks", State: observe.Warning}}
 		figures.Fill(s, time.Now().Add(-3*time.Hour))
 		s.Starting = false
 		show := func() string {

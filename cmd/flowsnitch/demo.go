@@ -104,7 +104,7 @@ func demo(c *cobra.Command, length time.Duration) error {
 	if e := a.Stop(); err == nil {
 		err = e
 	}
-	printStatus(wrapped(c.ErrOrStderr()), a.Status(), true)
+	_, _ = wrapped(c.ErrOrStderr()).Write(lastText(a))
 	fmt.Fprintln(c.ErrOrStderr(), "\nnow with your own router: flowsnitch run --intel FILE, and point its flow export to UDP port 2055 of this machine")
 	return err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -150,14 +151,22 @@ func endForSure(w io.Writer) (off func()) {
 
 // summary prints the last status, unless what hangs keeps that back.
 func summary(w io.Writer, a *app.App) {
-	status := make(chan app.Status, 1)
-	go func() { status <- a.Status() }()
+	text := make(chan []byte, 1)
+	go func() { text <- lastText(a) }()
 	select {
-	case s := <-status:
-		printStatus(wrapped(w), s, true)
+	case b := <-text:
+		_, _ = wrapped(w).Write(b)
 	case <-time.After(summaryTime):
 		fmt.Fprintln(w, "no summary: the status cannot be had")
 	}
+}
+
+// lastText is the status at the end.
+func lastText(a *app.App) []byte {
+	var b bytes.Buffer
+	printStatus(&b, a.Status(), true)
+	_ = a.WriteSections(&b) // a buffer takes everything
+	return b.Bytes()
 }
 
 // serve waits until ctx ends. In a goroutine beside it, for which it does not wait, each

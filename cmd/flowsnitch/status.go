@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/quarantine"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/spf13/cobra"
@@ -43,23 +45,31 @@ are wrapped, elsewhere each is one line.`,
 			if err != nil {
 				return err
 			}
-			var raw json.RawMessage
-			if err := web.Ask(c.Context(), cfg.StateDir, "/status", &raw); err != nil {
+			ask := func(path string) ([]byte, error) { return web.Fetch(c.Context(), cfg.StateDir, http.MethodGet, path) }
+			path := "/status"
+			if asMetrics {
+				path = "/status/metrics"
+			}
+			answer, err := ask(path)
+			if err != nil {
 				return notRunning(c.OutOrStdout(), cfg.StateDir, &from, err)
 			}
-			if asJSON {
-				_, err := fmt.Fprintln(c.OutOrStdout(), strings.TrimSpace(string(raw)))
+			if asJSON || asMetrics {
+				_, err := c.OutOrStdout().Write(answer)
 				return err
 			}
 			var s app.Status
-			if err := json.Unmarshal(raw, &s); err != nil {
+			if err := json.Unmarshal(answer, &s); err != nil {
 				return fmt.Errorf("this version cannot read the response of the running instance: %w", err)
 			}
-			if asMetrics {
-				return app.WriteMetrics(c.OutOrStdout(), &s)
+			rest, err := ask("/status/text")
+			if err != nil {
+				return err
 			}
-			printStatus(wrapped(c.OutOrStdout()), s, false)
-			return nil
+			out := wrapped(c.OutOrStdout())
+			printStatus(out, s, false)
+			_, err = out.Write(rest)
+			return err
 		},
 	}
 	locateFlag(c, &file)
@@ -215,9 +225,9 @@ func printClock(w io.Writer, c *app.ClockStatus) {
 }
 
 // printHealth prints what is not well.
-func printHealth(w io.Writer, list []app.Finding) {
+func printHealth(w io.Writer, list []observe.Finding) {
 	for _, f := range list {
-		if f.State != app.OK {
+		if f.State != observe.OK {
 			fmt.Fprintf(w, "%-10s %s: %s\n", f.State, f.Check, printable(f.Text))
 		}
 	}
@@ -310,7 +320,9 @@ func printDecoded(w io.Writer, d *app.DecodeStatus) {
 		fmt.Fprintf(w, "tunnels    %d packets inside tunnels not read, an end of the tunnel is in neither home nor sflow.tunnel_endpoints\n", d.TunnelsSkipped)
 	}
 	for _, r := range slices.Sorted(maps.Keys(d.Problems)) {
-		fmt.Fprintf(w, "problem    %s: %d\n", r, d.Problems[r])
+		if d.Problems[r] > 0 {
+			fmt.Fprintf(w, "problem    %s: %d\n", r, d.Problems[r])
+		}
 	}
 }
 

@@ -5,10 +5,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
+	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/spf13/cobra"
 )
 
@@ -80,6 +83,20 @@ type answer struct {
 	at     time.Time
 }
 
+// askLive asks for the status, and for the losses of all sections.
+func askLive(ctx context.Context, stateDir string) (app.Status, error) {
+	s, err := askStatus(ctx, stateDir)
+	if err != nil {
+		return s, err
+	}
+	var all []observe.Sample
+	if err := web.Ask(ctx, stateDir, "/status/samples", &all); err != nil {
+		return s, err
+	}
+	s.Losses = slices.DeleteFunc(all, func(sample observe.Sample) bool { return !sample.Loss })
+	return s, nil
+}
+
 // run is the loop of top. Questions are asked in a goroutine, one at a time, so that keys
 // and a change of the terminal's size do not wait for an answer.
 func (l *live) run(ctx context.Context, stateDir string, every time.Duration, count int) error {
@@ -87,7 +104,7 @@ func (l *live) run(ctx context.Context, stateDir string, every time.Duration, co
 	ask := func() {
 		one, cancel := context.WithTimeout(ctx, answerTime)
 		defer cancel()
-		s, err := askStatus(one, stateDir)
+		s, err := askLive(one, stateDir)
 		answers <- answer{s, err, time.Now()}
 	}
 	resized := make(chan os.Signal, 1)

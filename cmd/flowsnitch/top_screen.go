@@ -10,6 +10,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
@@ -46,7 +47,7 @@ func (v *interval) title(columns int) section {
 	s, rest := v.now, ""
 	bad := 0 // counted here: the rows below may have no room for all of them
 	for _, f := range s.Health {
-		if f.State != app.OK {
+		if f.State != observe.OK {
 			bad++
 		}
 	}
@@ -65,9 +66,9 @@ const troubleRows = 3
 // troubles are the checks that are not OK, the worst first.
 func (v *interval) troubles(columns int) section {
 	out := section{share: 2}
-	for _, state := range []app.State{app.Critical, app.Warning} {
+	for _, state := range []observe.State{observe.Critical, observe.Warning} {
 		look := caution
-		if state == app.Critical {
+		if state == observe.Critical {
 			look = alarm
 		}
 		for _, f := range v.now.Health {
@@ -144,10 +145,14 @@ const (
 // losses are the kinds of loss that there were; in one row when there were none.
 func (v *interval) losses(columns int) section {
 	since := "since " + v.since(v.now.Since)
-	t := table{columns: []column{{heading: "losses", min: 13, max: 17}, {heading: "per s", right: true, min: 5}, {heading: since, right: true, min: 11}}}
-	for _, l := range losses() {
-		if n := l.n(v.now); n > 0 {
-			t.rows = append(t.rows, []line{{{l.name, caution}}, plain(v.rate(n, l.n(v.last))), plainf("%d", n)})
+	t := table{columns: []column{{heading: "losses", min: 13, max: 30}, {heading: "per s", right: true, min: 5}, {heading: since, right: true, min: 11}}}
+	before := make(map[string]uint64)
+	for _, l := range losses(v.last) {
+		before[l.name] = l.n
+	}
+	for _, l := range losses(v.now) {
+		if l.n > 0 {
+			t.rows = append(t.rows, []line{{{l.name, caution}}, plain(v.rate(l.n, before[l.name])), plainf("%d", l.n)})
 		}
 	}
 	if len(t.rows) == 0 {
@@ -181,45 +186,28 @@ func beside(left, right section) section {
 // A loss is one kind of loss and its number.
 type loss struct {
 	name string
-	n    func(*app.Status) uint64
+	n    uint64
 }
 
-// losses are the kinds that are shown as soon as there is one; those of sinks stand in
-// their rows.
-func losses() []loss {
-	listeners := func(f func(*app.ListenerStatus) uint64) func(*app.Status) uint64 {
-		return func(s *app.Status) (n uint64) {
-			for i := range s.Listeners {
-				n += f(&s.Listeners[i])
-			}
-			return n
+// losses adds up the losses of an instance by kind. The section is named only where others
+// use the same words.
+func losses(s *app.Status) (list []loss) {
+	first := make(map[string]string) // the section that uses these words first
+	for i := range s.Losses {
+		l := &s.Losses[i]
+		name := l.Words
+		if first[name] == "" {
+			first[name] = l.Section
+		} else if first[name] != l.Section {
+			name += ", " + l.Section
 		}
+		at := slices.IndexFunc(list, func(k loss) bool { return k.name == name })
+		if at < 0 {
+			list, at = append(list, loss{name: name}), len(list)
+		}
+		list[at].n += uint64(max(l.Value, 0))
 	}
-	return []loss{
-		{"kernel drops", listeners(func(l *app.ListenerStatus) uint64 { return l.KernelDrops })},
-		{"refused", listeners(func(l *app.ListenerStatus) uint64 { return l.Refused })},
-		{"cut datagrams", listeners(func(l *app.ListenerStatus) uint64 { return l.Truncated })},
-		{"gaps: flows", func(s *app.Status) uint64 { return s.Exporters.Lost.Flows + s.Exporters.Lost.Records }},
-		{"gaps: datagr.", func(s *app.Status) uint64 { return s.Exporters.Lost.Datagrams }},
-		{"no template", func(s *app.Status) uint64 {
-			return s.Decoded.UnknownSets - min(s.Decoded.UnknownSets, s.Exporters.Early.Replayed)
-		}},
-		{"undecodable", func(s *app.Status) (n uint64) {
-			for _, v := range s.Decoded.Problems {
-				n += v
-			}
-			return n
-		}},
-		{"hits, queue", func(s *app.Status) uint64 { return s.Hits.HitQueueFull }},
-		{"contacts", func(s *app.Status) uint64 { return s.Hits.Correlator.ContactsEvicted }},
-		{"journal", func(s *app.Status) uint64 { return s.Journal.DroppedFull + s.Journal.DroppedOld + s.Journal.Refused }},
-		{"forward", listeners(func(l *app.ListenerStatus) (n uint64) {
-			for _, f := range l.Forward {
-				n += f.Dropped + f.Failed
-			}
-			return n
-		})},
-	}
+	return list
 }
 
 // refused are the senders that are not allowed, if there are any.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
@@ -28,13 +30,13 @@ import (
 // names of hostile people.
 func busy() *app.Status {
 	now := time.Now()
-	s := &app.Status{Version: "1.2.3", Name: "edge\x1b[2J-1", Since: now.Add(-time.Hour)}
+	s := &app.Status{InstanceStatus: app.InstanceStatus{BuildStatus: app.BuildStatus{Version: "1.2.3"}, Name: "edge\x1b[2J-1", Since: now.Add(-time.Hour)}}
 	s.Intel.Indicators = 100_000
 	s.Decoded.Versions = map[string]app.VersionStatus{"v9": {Datagrams: 1000, Records: 30_000}}
-	s.Health = []app.Finding{
-		{Check: "feeds", State: app.Warning, Text: "drop is 3 days old (\x1b]0;pwned\x07\n)"},
-		{Check: "loss", State: app.OK, Text: "nothing was lost"},
-		{Check: "sinks", State: app.Critical, Text: strings.Repeat("kafka cannot deliver ", 20)},
+	s.Health = []observe.Finding{
+		{Check: "feeds", State: observe.Warning, Text: "drop is 3 days old (\x1b]0;pwned\x07\n)"},
+		{Check: "loss", State: observe.OK, Text: "nothing was lost"},
+		{Check: "sinks", State: observe.Critical, Text: strings.Repeat("kafka cannot deliver ", 20)},
 	}
 	for i := range 100 {
 		e := decode.ExporterStatus{Name: "edge-7", Address: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})}
@@ -116,6 +118,7 @@ func TestScreenLosses(t *testing.T) {
 	s := busy()
 	s.Sinks, s.Exporters.List = s.Sinks[:1], s.Exporters.List[:1]
 	s.Listeners = []app.ListenerStatus{{Listen: ":2055", Refused: 12, RefusedSenders: []app.RefusedSender{{Address: netip.MustParseAddr("198.51.100.77"), Datagrams: 12, Last: time.Now()}}}}
+	s.Losses = []observe.Sample{{Section: "listeners", Words: "refused", Value: 12, Loss: true}}
 	for i := range s.Latest {
 		s.Latest[i].Severity = []string{"low", "critical"}[i/99] // the last one
 	}
@@ -274,12 +277,16 @@ func TestTopWaits(t *testing.T) {
 	serve := func() *web.Control {
 		since := time.Now()
 		c := web.NewControl(cfg.StateDir)
-		c.Get("/status", func() any {
+		answer := func(path string, f func() any) observe.Route {
+			h := observe.JSON(func(*http.Request) (any, error) { return f(), nil })
+			return observe.Route{Method: http.MethodGet, Path: path, Role: observe.Local, Handler: h}
+		}
+		c.Serve([]observe.Route{answer("/status", func() any {
 			n := records.Add(100)
-			s := app.Status{Version: "1.2.3", Since: since.Add(-time.Hour + time.Duration(n))} // byWall is not exact
+			s := app.Status{InstanceStatus: app.InstanceStatus{BuildStatus: app.BuildStatus{Version: "1.2.3"}, Since: since.Add(-time.Hour + time.Duration(n))}} // byWall is not exact
 			s.Decoded.Versions = map[string]app.VersionStatus{"v9": {Datagrams: n, Records: n}}
 			return s
-		})
+		}), answer("/status/samples", func() any { return []observe.Sample{} })})
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}

@@ -12,37 +12,37 @@ import (
 
 // An ExporterStatus is what is known of one exporter, as a status page shows it.
 type ExporterStatus struct {
-	Address netip.Addr `json:"address"`
+	Address netip.Addr `json:"address" label:"exporter"`
 	// Name is that of the configuration, which whoever reads the configuration puts here.
-	Name string `json:"name,omitempty"`
+	Name string `json:"name,omitempty" show:"some" words:""`
 	// Site is that of the configuration, likewise.
-	Site     string    `json:"site,omitempty"`
-	LastSeen time.Time `json:"last_seen"`
+	Site     string    `json:"site,omitempty" show:"some"`
+	LastSeen time.Time `json:"last_seen" name:"-"`
 	// Unproven reports that records have not come at times at least a minute apart, and
 	// that the configuration does not name the exporter: all of it may be a stray datagram.
-	Unproven bool `json:"unproven,omitempty"`
+	Unproven bool `json:"unproven,omitempty" name:"-"`
 	// Split tells that processes behind this address contradict each other, so
 	// that their streams are kept apart by UDP source port.
-	Split      bool           `json:"split,omitempty"`
-	EarlyBytes int            `json:"early_bytes,omitempty"` // waiting for templates
+	Split      bool           `json:"split,omitempty" name:"-" show:"some"`
+	EarlyBytes int            `json:"early_bytes,omitempty" name:"-"` // waiting for templates
 	Streams    []StreamStatus `json:"streams"`
 }
 
 // A StreamStatus is one v5 engine, v9 source id, IPFIX observation domain or
 // sFlow sub-agent of an exporter.
 type StreamStatus struct {
-	Version  string      `json:"version"`
-	Domain   uint32      `json:"domain"`
+	Version  string      `json:"version" label:"version"`
+	Domain   uint32      `json:"domain" label:"domain"`
 	Agent    *netip.Addr `json:"agent,omitempty"`
-	Port     uint16      `json:"port,omitempty"` // of a split exporter
-	LastSeen time.Time   `json:"last_seen"`
+	Port     uint16      `json:"port,omitempty" name:"-" show:"some"` // of a split exporter
+	LastSeen time.Time   `json:"last_seen" name:"-" show:"some" words:"last"`
 
-	Datagrams     uint64 `json:"datagrams"`
-	Bytes         uint64 `json:"bytes"`
-	Records       uint64 `json:"records"`
-	OptionRecords uint64 `json:"option_records,omitempty"`
+	Datagrams     uint64 `json:"datagrams" name:"-" show:"always"`
+	Bytes         uint64 `json:"bytes" name:"-"`
+	Records       uint64 `json:"records" name:"-" show:"always" words:"flow records"`
+	OptionRecords uint64 `json:"option_records,omitempty" name:"-"`
 
-	Templates int               `json:"templates,omitempty"`
+	Templates int               `json:"templates,omitempty" name:"-" show:"some"`
 	Missing   []MissingTemplate `json:"missing,omitempty"`
 	History   []TemplateChange  `json:"history,omitempty"` // oldest first
 	Sampling  []SamplingStatus  `json:"sampling,omitempty"`
@@ -54,77 +54,77 @@ type StreamStatus struct {
 type SequenceStatus struct {
 	// Unit is what Lost and Estimate count.
 	Unit Unit   `json:"unit"`
-	Lost uint64 `json:"lost"`
+	Lost uint64 `json:"lost" name:"-" show:"some"`
 	// Estimate is the part of Lost that fell into a time when we had crashed.
-	Estimate uint64 `json:"estimate,omitempty"`
-	Late     uint64 `json:"late,omitempty"`     // datagrams that came late: lost no more
-	Repeated uint64 `json:"repeated,omitempty"` // datagrams that came twice
-	Resets   uint64 `json:"resets,omitempty"`   // restarts of the exporter
+	Estimate uint64 `json:"estimated,omitempty" name:"-" show:"some"`
+	Late     uint64 `json:"late,omitempty" name:"-" show:"some"`                    // datagrams that came late: lost no more
+	Repeated uint64 `json:"repeated,omitempty" name:"-" show:"some"`                // datagrams that came twice
+	Resets   uint64 `json:"resets,omitempty" name:"-" show:"some" words:"restarts"` // restarts of the exporter
 	// Jumps are numbers so far ahead that no loss explains them, and those that the
 	// exporter did not go on from: forged datagrams, mostly. They are not in Lost.
-	Jumps uint64 `json:"jumps,omitempty"`
+	Jumps uint64 `json:"jumps,omitempty" name:"-" show:"some" words:"sequence jumps"`
 	// Unsaid are records in sets of unknown templates. Those of them that waited
 	// for their template and were read later are among Records, too.
-	Unsaid uint64 `json:"unsaid,omitempty"`
+	Unsaid uint64 `json:"unknown_template_records,omitempty" name:"-" show:"some"`
 	// Dropped are packets that an sFlow agent could not sample.
-	Dropped uint64 `json:"dropped,omitempty"`
+	Dropped uint64 `json:"dropped,omitempty" name:"-" show:"some" words:"packets not sampled by the agent"`
 }
 
 // A MissingTemplate is a template that data was sent for, but that never came.
 type MissingTemplate struct {
-	ID   uint16 `json:"id"`
-	Sets uint64 `json:"sets"`
+	ID   uint16 `json:"id" label:"template"`
+	Sets uint64 `json:"sets" name:"-" show:"always" words:"sets without it"`
 }
 
 // A SamplingStatus is a sampling rate: one of Rate packets is seen. Rate is 0
 // when what was announced cannot be.
 type SamplingStatus struct {
-	Rate uint32 `json:"rate"`
+	Rate uint32 `json:"rate" name:"-" show:"always" words:"= sampling rate (1 of N)"`
 	// From is where the rate was told: "header" (v5), "sample" (sFlow), "options"
 	// or what options data announced it for: "sampler N", "interface N", "template N". "configuration" stands
 	// for the rate that the operator has set, which replaces all others.
-	From string `json:"from"`
+	From string `json:"from" show:"some" words:""`
 }
 
 // ExportersStats are totals over all exporters. What grows never shrinks: it goes
 // on counting those that were forgotten.
 type ExportersStats struct {
-	Exporters     int    `json:"exporters"`
-	Templates     int64  `json:"templates"`
-	TemplateBytes int64  `json:"template_bytes"`
-	StateBytes    int64  `json:"state_bytes"`
-	Forgotten     uint64 `json:"forgotten"`
+	Exporters     int    `json:"exporters" name:"exporters" help:"Exporters known." show:"always"`
+	Templates     int64  `json:"templates" name:"templates" help:"Templates known." show:"always"`
+	TemplateBytes int64  `json:"template_bytes" name:"template_bytes" help:"Bytes of the templates known."`
+	StateBytes    int64  `json:"state_bytes" name:"exporter_state_bytes" help:"Bytes of everything kept for exporters."`
+	Forgotten     uint64 `json:"forgotten" name:"exporters_forgotten_total" help:"Exporters forgotten after limits.forget." show:"some"`
 	// GaveWay are those of Forgotten that were not proven and made room for others when
 	// a limit was reached.
-	GaveWay uint64     `json:"gave_way"`
+	GaveWay uint64     `json:"displaced" name:"exporters_displaced_total" help:"Unproven exporters forgotten to make room for others." words:"displaced by others" loss:"true" judged:"exporters"`
 	Early   EarlyStats `json:"early"`
 	Lost    Losses     `json:"lost"`
 }
 
 // EarlyStats tell what became of data sets that came before their template.
 type EarlyStats struct {
-	WaitingBytes int64  `json:"waiting_bytes"`
-	Kept         uint64 `json:"kept"`     // sets
-	Replayed     uint64 `json:"replayed"` // sets
-	Records      uint64 `json:"records"`  // in the sets replayed
-	Expired      uint64 `json:"expired"`  // sets whose template did not come in time
-	Full         uint64 `json:"full"`     // sets that found no room
-	GaveWay      uint64 `json:"gave_way"` // sets that made room for those of better known exporters
+	WaitingBytes int64  `json:"waiting_bytes" name:"early_bytes" help:"Bytes of data sets waiting for their template." show:"some" words:"waiting for templates"`
+	Kept         uint64 `json:"kept" name:"early_sets_total" help:"Data sets received before their template, by outcome." with:"outcome=kept" show:"some" words:"sets before their template"`                                                // sets
+	Replayed     uint64 `json:"replayed" name:"early_sets_total" help:"Data sets received before their template, by outcome." with:"outcome=replayed" show:"some" words:"of them decoded later"`                                             // sets
+	Records      uint64 `json:"records" name:"early_records_total" help:"Records in data sets decoded after waiting for their template." show:"some" words:"records in these"`                                                               // in the sets replayed
+	Expired      uint64 `json:"expired" name:"early_sets_total" help:"Data sets received before their template, by outcome." with:"outcome=expired" show:"some" words:"expired"`                                                             // sets whose template did not come in time
+	Full         uint64 `json:"full" name:"early_sets_total" help:"Data sets received before their template, by outcome." with:"outcome=full" words:"without room to wait" loss:"true" judged:"templates"`                                   // sets that found no room
+	GaveWay      uint64 `json:"displaced" name:"early_sets_total" help:"Data sets received before their template, by outcome." with:"outcome=displaced" words:"displaced by those of better known exporters" loss:"true" judged:"templates"` // sets that made room for those of better known exporters
 }
 
 // Losses are sequence gaps by what the numbers count.
 type Losses struct {
-	Flows     uint64 `json:"flows"`     // NetFlow v5
-	Records   uint64 `json:"records"`   // IPFIX, and v9 exporters that count records
-	Datagrams uint64 `json:"datagrams"` // v9, sFlow
+	Flows     uint64 `json:"flows" name:"lost_records_total" help:"Flows and records lost according to the sequence numbers of exporters, by unit." with:"unit=flows" settles:"true" words:"flows lost (v5)" loss:"true" judged:"loss"`          // NetFlow v5
+	Records   uint64 `json:"records" name:"lost_records_total" help:"Flows and records lost according to the sequence numbers of exporters, by unit." with:"unit=records" settles:"true" words:"records lost (IPFIX)" loss:"true" judged:"loss"` // IPFIX, and v9 exporters that count records
+	Datagrams uint64 `json:"datagrams" name:"lost_datagrams_total" help:"Datagrams lost according to the sequence numbers of NetFlow v9 and sFlow." settles:"true" words:"datagrams lost (v9, sFlow)" loss:"true" judged:"loss"`                 // v9, sFlow
 	// Unsaid are IPFIX records in sets of unknown templates.
-	Unsaid uint64 `json:"unsaid"`
+	Unsaid uint64 `json:"unknown_template_records" name:"unknown_template_records_total" help:"Records skipped because their template was unknown (from IPFIX sequence numbers)." settles:"true" show:"some" words:"records of unknown templates (IPFIX)"`
 	// Estimate is the part of all of these that is uncertain, because it fell into a
 	// time when we had crashed.
-	Estimate uint64 `json:"estimate"`
+	Estimate uint64 `json:"estimated" name:"lost_estimated_total" help:"Losses that may stem from flowsnitch being down after a crash." settles:"true" show:"some" words:"of the losses estimated (after a crash)"`
 	// Jumps are sequence numbers that no loss explains; what they skip is in none of
 	// the others.
-	Jumps uint64 `json:"jumps"`
+	Jumps uint64 `json:"jumps" name:"sequence_jumps_total" help:"Sequence numbers that no loss explains, mostly of forged datagrams." settles:"true" words:"sequence jumps" loss:"true" judged:"loss"`
 }
 
 // sum adds other losses.

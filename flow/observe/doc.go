@@ -22,7 +22,8 @@
 //	        On a map: the keys are the values. On an array: see values
 //	values  values of the label of an array, separated by commas
 //	with    a fixed label, as in "reason=full", for metrics that are made of several fields
-//	if      name of a flag in the same struct; while it is false there is no metric
+//	if      name of a field in the same struct; while it is zero there is no metric and no text
+//	scale   the metric is the number times this, as in "0.001" for milliseconds
 //	settles "true" = the counter may go back a little; as a metric it does not
 //	loss    "true" = it counts what was lost: it is shown as soon as it is not zero, and
 //	        needs check, or judged

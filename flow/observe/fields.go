@@ -23,6 +23,9 @@ type Field struct {
 func (r *Registry) Fields() (list []Field) {
 	for _, c := range r.components {
 		for _, s := range c.sections {
+			if s.Plain {
+				continue
+			}
 			d := describer{section: s.Name}
 			d.walk(s.typ, "", nil)
 			list = append(list, d.list...)
@@ -67,6 +70,9 @@ func (d *describer) field(f *field, t reflect.Type, path string, labels []string
 		labels = append(labels, f.with[0])
 	}
 	elem := t
+	if elem.Kind() == reflect.Pointer && isNumber(elem.Elem()) {
+		elem = elem.Elem()
+	}
 	if t.Kind() == reflect.Map || t.Kind() == reflect.Array {
 		elem, labels = t.Elem(), append(labels, f.label)
 	}
@@ -92,6 +98,11 @@ func (r *Registry) Complaints() (list []string) {
 	for _, c := range r.components {
 		for _, check := range c.checks {
 			checks[check.Name] = true
+		}
+		for _, many := range c.many {
+			for _, name := range many.Names {
+				checks[name] = true
+			}
 		}
 	}
 	labels := make(map[string]string)
@@ -133,7 +144,7 @@ func (r *Registry) Table(prefix string) string {
 	b.WriteString("| Metric | Labels | Meaning |\n|---|---|---|\n")
 	seen := make(map[string]bool)
 	for _, f := range r.Fields() {
-		if f.Name == "-" || seen[f.Name] {
+		if f.Name == "-" || f.Name == "" || seen[f.Name] {
 			continue
 		}
 		seen[f.Name] = true

@@ -38,20 +38,20 @@ func (s *State) UnmarshalText(b []byte) error {
 
 // A Finding is the result of one check: the worst of everything that it covers.
 type Finding struct {
-	Check string `json:"check"`
-	State State  `json:"state"`
+	Check string `json:"check" label:"check"`
+	State State  `json:"state" name:"check_state" help:"Result of a check: 0 ok, 1 warning, 2 critical." show:"some" words:""`
 	// Least is the part of State that has other reasons than Value: other limits do not
 	// change it.
-	Least State `json:"least"`
+	Least State `json:"least" name:"-"`
 	// Value is the figure that decides, in Unit: "s", "%" or "" for a number of things.
-	Value float64 `json:"value"`
+	Value float64 `json:"value" name:"-"`
 	Unit  string  `json:"unit"`
 	// Warning and Critical are the limits that Value must not exceed; both 0 = there is
 	// no single limit for everything that the check covers.
-	Warning  float64 `json:"warning,omitempty"`
-	Critical float64 `json:"critical,omitempty"`
+	Warning  float64 `json:"warning,omitempty" name:"-"`
+	Critical float64 `json:"critical,omitempty" name:"-"`
 	// Text names the cause and the remedy, for people.
-	Text string `json:"text"`
+	Text string `json:"text" if:"State" show:"some" words:""`
 
 	causes []string // keys of the causes, so that another one is news
 }
@@ -135,6 +135,12 @@ type Check struct {
 	OK string
 }
 
+// Checks are several that look at the same things together. States gives their findings.
+type Checks struct {
+	Names  []string
+	States func(now time.Time) []Finding
+}
+
 // Findings runs all checks of components that are ready, those of the losses included, and
 // gives one finding for each name, in alphabetical order. It is for one goroutine.
 func (r *Registry) Findings(now time.Time) []Finding {
@@ -147,6 +153,11 @@ func (r *Registry) Findings(now time.Time) []Finding {
 		byName[f.Check] = &f
 	}
 	for _, c := range r.live() {
+		for _, checks := range c.many {
+			for _, f := range checks.States(now) {
+				add(f)
+			}
+		}
 		for _, check := range c.checks {
 			if check.State == nil {
 				add(Finding{Check: check.Name, Text: check.OK})

@@ -15,6 +15,10 @@ type Section struct {
 	Name string
 	// Private sections are shown on the control socket only.
 	Private bool
+	// OwnText sections are left out by WriteText: 'flowsnitch status' has lines for them.
+	OwnText bool
+	// Plain sections have no numbers that are metrics.
+	Plain bool
 
 	values func() any
 	typ    reflect.Type
@@ -57,6 +61,7 @@ type Component struct {
 	ready    atomic.Bool
 	sections []Section
 	checks   []Check
+	many     []Checks
 	routes   []Route
 }
 
@@ -68,10 +73,12 @@ func (c *Component) Add(what ...any) {
 			c.sections = append(c.sections, w)
 		case Check:
 			c.checks = append(c.checks, w)
+		case Checks:
+			c.many = append(c.many, w)
 		case Route:
 			c.routes = append(c.routes, w)
 		default:
-			panic("observe: neither a Section nor a Check nor a Route")
+			panic("observe: neither a Section nor a Check nor a Route, nor Checks")
 		}
 	}
 }

@@ -54,12 +54,30 @@ func (r *Registry) WriteText(w io.Writer) error {
 	p := printer{w: &b, now: time.Now()}
 	for _, c := range slices.Backward(r.live()) {
 		for _, s := range c.sections {
-			p.title = s.Name
+			if s.Name != "" && !s.Plain && !s.OwnText {
+				p.title = s.Name
+				p.print(reflect.ValueOf(s.values()), "")
+			}
+		}
+	}
+	_, err := w.Write(append(r.head(), b.Bytes()...))
+	return err
+}
+
+// head is the text of the sections without a name.
+func (r *Registry) head() []byte {
+	var b bytes.Buffer
+	p := printer{w: &b, now: time.Now()}
+	for _, c := range r.live() {
+		for _, s := range c.sections {
+			if s.Name != "" || s.OwnText {
+				continue
+			}
+			p.title = "flowsnitch"
 			p.print(reflect.ValueOf(s.values()), "")
 		}
 	}
-	_, err := w.Write(b.Bytes())
-	return err
+	return b.Bytes()
 }
 
 type printer struct {
@@ -115,7 +133,7 @@ func (l *line) fields(v reflect.Value) {
 	for _, f := range fieldsOf(v.Type()) {
 		x := v.Field(f.index)
 		switch {
-		case f.unless >= 0 && !v.Field(f.unless).Bool():
+		case f.unless >= 0 && v.Field(f.unless).IsZero():
 		case f.isLabel(x.Type()):
 			l.name = strings.TrimSpace(l.name + " " + textOf(x))
 		case f.show != "-":
@@ -126,9 +144,9 @@ func (l *line) fields(v reflect.Value) {
 
 func (l *line) field(f *field, v reflect.Value) {
 	always := f.show == "always"
-	if v.Kind() == reflect.String || v.Type() != timeType && isText(v) {
+	if v.Kind() == reflect.String {
 		if text := textOf(v); f.show != "" && v.Len() > 0 {
-			l.parts = append(l.parts, f.words+": "+text)
+			l.parts = append(l.parts, strings.TrimPrefix(f.words+": ", ": ")+text)
 		}
 		return
 	}
@@ -177,14 +195,13 @@ func (l *line) field(f *field, v reflect.Value) {
 	}
 }
 
-// isText reports whether a value is shown by its text, as an address is.
-func isText(v reflect.Value) bool { return v.Kind() == reflect.String }
-
 // figure prints a number and its words.
 func figure(f *field, v reflect.Value, n float64) string {
 	switch {
 	case v.Kind() == reflect.Bool:
 		return f.words
+	case v.Type().Implements(reflect.TypeFor[fmt.Stringer]()) && v.Type() != timeType && v.Type() != durationType:
+		return strings.TrimSpace(textOf(v) + " " + f.words)
 	case v.Type() == timeType:
 		return fmt.Sprintf("%s %s ago", f.words, time.Duration(n*float64(time.Second)).Round(time.Second))
 	case v.Type() == durationType || strings.HasSuffix(f.name, "_seconds"):
@@ -192,7 +209,7 @@ func figure(f *field, v reflect.Value, n float64) string {
 	case strings.HasSuffix(strings.TrimSuffix(f.name, "_total"), "_bytes"):
 		return strings.TrimSpace(Size(uint64(max(n, 0))) + " " + strings.TrimSuffix(strings.TrimSuffix(f.words, "bytes"), " "))
 	}
-	return fmt.Sprintf("%.0f %s", n, f.words)
+	return strings.TrimSpace(fmt.Sprintf("%.0f %s", n, f.words))
 }
 
 // Size prints bytes for people.

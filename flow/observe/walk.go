@@ -21,7 +21,8 @@ type field struct {
 	label  string
 	values []string // of an array
 	with   [2]string
-	unless int // index of the flag that must be true; -1 = none
+	unless int // index of the flag that must not be zero; -1 = none
+	scale  float64
 
 	settles, loss bool
 	check         string
@@ -33,7 +34,7 @@ type field struct {
 	show          string
 }
 
-// IsCounter reports whether a metric is one, by its name.
+// isCounter reports whether a metric is a counter, by its name.
 func isCounter(name string) bool { return strings.HasSuffix(name, "_total") }
 
 // fieldsOf reads the tags of a struct type. Embedded structs count as fields of their own.
@@ -60,8 +61,12 @@ func fieldsOf(t reflect.Type) (list []field) {
 		if tag.Get("state") == Critical.String() {
 			f.state = Critical
 		}
+		f.scale = 1
+		if v, err := strconv.ParseFloat(tag.Get("scale"), 64); err == nil {
+			f.scale = v
+		}
 		f.least, _ = strconv.ParseFloat(tag.Get("least"), 64)
-		if f.words == "" {
+		if _, ok := tag.Lookup("words"); !ok {
 			f.words = strings.ReplaceAll(f.json, "_", " ")
 		}
 		if f.show == "" && f.loss {
@@ -78,26 +83,32 @@ func (f *field) isLabel(t reflect.Type) bool {
 }
 
 // A Label is a name and a value.
-type Label struct{ Name, Value string }
+type Label struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
 
 // A Sample is one number of a section. Its JSON is for readers that show what they do not
 // know: name, labels, number, and whether it is a loss.
 type Sample struct {
-	Name   string  `json:"name"` // of the metric; "" = it is none
-	Help   string  `json:"help,omitempty"`
-	Labels []Label `json:"labels,omitempty"`
-	Value  float64 `json:"value"`
-	Loss   bool    `json:"loss,omitempty"`
-	Words  string  `json:"words,omitempty"`
+	Section string  `json:"section"`
+	Name    string  `json:"name"` // of the metric; "" = it is none
+	Help    string  `json:"help,omitempty"`
+	Labels  []Label `json:"labels,omitempty"`
+	Value   float64 `json:"value"`
+	Loss    bool    `json:"loss,omitempty"`
+	Words   string  `json:"words,omitempty"`
 
-	section string
-	field   *field
+	field *field
 }
+
+// IsCounter reports whether the metric is a counter; else it is a gauge.
+func (s *Sample) IsCounter() bool { return isCounter(s.Name) }
 
 // key identifies a sample among all.
 func (s *Sample) key() string {
 	var b strings.Builder
-	b.WriteString(s.section + " " + s.field.goName + " " + s.Name)
+	b.WriteString(s.Section + " " + s.field.goName + " " + s.Name)
 	for _, l := range s.Labels {
 		b.WriteString("\x00" + l.Value)
 	}
@@ -118,15 +129,21 @@ func (s *Sample) where() string {
 
 // Samples gives the numbers of all sections of components that are ready.
 func (r *Registry) Samples() (list []Sample) {
-	now := time.Now()
 	for _, c := range r.live() {
 		for _, s := range c.sections {
-			w := walker{section: s.Name, now: now}
-			w.walk(reflect.ValueOf(s.values()), nil)
-			list = append(list, w.samples...)
+			if !s.Plain {
+				list = append(list, SamplesOf(s.Name, s.values())...)
+			}
 		}
 	}
 	return list
+}
+
+// SamplesOf gives the numbers of the value of a section.
+func SamplesOf(section string, value any) []Sample {
+	w := walker{section: section, now: time.Now()}
+	w.walk(reflect.ValueOf(value), nil)
+	return w.samples
 }
 
 // Metrics gives the samples that are metrics. Counters that settle never go back.
@@ -178,7 +195,7 @@ func (w *walker) structOf(v reflect.Value, labels []Label) {
 	}
 	for i := range fields {
 		f := &fields[i]
-		if f.unless >= 0 && !v.Field(f.unless).Bool() || f.isLabel(v.Type().Field(f.index).Type) && f.name == "" {
+		if f.unless >= 0 && v.Field(f.unless).IsZero() || f.isLabel(v.Type().Field(f.index).Type) && f.name == "" {
 			continue
 		}
 		w.field(f, v.Field(f.index), labels)
@@ -195,7 +212,14 @@ func (w *walker) field(f *field, v reflect.Value, labels []Label) {
 		}
 		return
 	}
+	if f.name == "-" {
+		return // of something else that is shown, or without number
+	}
 	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			w.field(f, v.Elem(), labels)
+		}
 	case reflect.Array:
 		for i := range v.Len() {
 			if n, ok := number(f, v.Index(i), w.now); ok && i < len(f.values) {
@@ -214,7 +238,7 @@ func (w *walker) field(f *field, v reflect.Value, labels []Label) {
 			w.walk(v.MapIndex(key), under)
 		}
 	case reflect.Slice:
-		if f.name != "" && f.name != "-" {
+		if f.name != "" {
 			w.add(f, float64(v.Len()), labels)
 		}
 		if f.name == "" {
@@ -236,7 +260,7 @@ func (w *walker) add(f *field, n float64, labels []Label) {
 		labels[i].Value = strings.ToValidUTF8(labels[i].Value, "?")
 	}
 	w.samples = append(w.samples, Sample{
-		Name: name, Help: f.help, Labels: slices.Clone(labels), Value: n, Loss: f.loss, Words: f.words, section: w.section, field: f,
+		Name: name, Help: f.help, Labels: slices.Clone(labels), Value: n * f.scale, Loss: f.loss, Words: f.words, Section: w.section, field: f,
 	})
 }
 

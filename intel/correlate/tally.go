@@ -71,9 +71,9 @@ func (c *Correlator) TakeShares() map[netip.Prefix]uint64 {
 
 // FeedHits are the hits of what one feed lists, in one direction.
 type FeedHits struct {
-	Feed      string          `json:"feed"`
-	Direction event.Direction `json:"direction"`
-	Hits      uint64          `json:"hits"`
+	Feed      string          `json:"feed" label:"feed"`
+	Direction event.Direction `json:"direction" label:"direction"`
+	Hits      uint64          `json:"hits" name:"hits_total" help:"Hits by feed and direction; an offender listed by several feeds counts for each."`
 }
 
 // FeedHits gives the hits since the beginning by feed and direction, in that order; an

@@ -40,29 +40,29 @@ type request struct {
 // Stats count since the start. Of the addresses handed over, all that are not waiting
 // are in exactly one of Cached, Listed, Unlisted and Failed.
 type Stats struct {
-	Asked   uint64 `json:"asked"`   // handed over
-	Dropped uint64 `json:"dropped"` // not taken: the queue was full
-	Cached  uint64 `json:"cached"`  // known from before
-	Listed  uint64 `json:"listed"`
+	Asked   uint64 `json:"asked" name:"dnsbl_asked_total" help:"Addresses taken for lookup: all outcomes but dropped." show:"always" words:"addresses"`                                                                                                 // handed over
+	Dropped uint64 `json:"dropped" name:"dnsbl_addresses_total" help:"Addresses for DNS block lists, by outcome." with:"outcome=dropped" show:"always" words:"dropped (queue full)" loss:"true" check:"feeds" remedy:"raise dnsbl.rate or dnsbl.queue"` // not taken: the queue was full
+	Cached  uint64 `json:"cached" name:"dnsbl_addresses_total" help:"Addresses for DNS block lists, by outcome." with:"outcome=cached" show:"always"`                                                                                                   // known from before
+	Listed  uint64 `json:"listed" name:"dnsbl_addresses_total" help:"Addresses for DNS block lists, by outcome." with:"outcome=listed" show:"always"`
 	// Unlisted are in no zone; Failed could not be asked for in any.
-	Unlisted uint64 `json:"unlisted"`
-	Failed   uint64 `json:"failed"`
-	Queries  uint64 `json:"queries"` // sent
-	Errors   uint64 `json:"errors"`  // queries that gave no answer
+	Unlisted uint64 `json:"unlisted" name:"dnsbl_addresses_total" help:"Addresses for DNS block lists, by outcome." with:"outcome=unlisted"`
+	Failed   uint64 `json:"failed" name:"dnsbl_addresses_total" help:"Addresses for DNS block lists, by outcome." with:"outcome=failed" show:"always"`
+	Queries  uint64 `json:"queries" name:"dnsbl_queries_total" help:"Queries sent." show:"always"`                                          // sent
+	Errors   uint64 `json:"errors" name:"dnsbl_errors_total" help:"Queries without a usable answer." show:"some" words:"without an answer"` // queries that gave no answer
 	// Kept is the number of answers in the cache, Evicted counts those that left it
 	// before their time because it was full.
-	Kept    uint64 `json:"kept"`
-	Evicted uint64 `json:"evicted"`
+	Kept    uint64 `json:"kept" name:"dnsbl_answers" help:"Answers in the cache." show:"always" words:"answers cached"`
+	Evicted uint64 `json:"evicted" name:"dnsbl_evicted_total" help:"Answers evicted from the full cache before they expired." words:"evicted (cache full)" loss:"true" check:"feeds" remedy:"raise dnsbl.cache, or zones are queried again and again"`
 }
 
 // A ZoneStatus tells whether a zone can be believed.
 type ZoneStatus struct {
-	Zone string `json:"zone"`
+	Zone string `json:"zone" label:"zone"`
 	// IPv4 and IPv6 tell which family its test points vouch for.
-	IPv4 bool `json:"ipv4"`
-	IPv6 bool `json:"ipv6"`
+	IPv4 bool `json:"ipv4" name:"dnsbl_zone_up" help:"1 while the test points of a zone answer as they should." with:"family=ipv4"`
+	IPv6 bool `json:"ipv6" name:"dnsbl_zone_up" help:"1 while the test points of a zone answer as they should." with:"family=ipv6"`
 	// Error is why one of them does not, or what its last query ended with.
-	Error string `json:"error,omitempty"`
+	Error string `json:"error,omitempty" show:"some"`
 }
 
 // A Checker asks the zones. New is inert.

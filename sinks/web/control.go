@@ -11,10 +11,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 )
 
 // SocketName is the control socket's name in the state directory.
@@ -48,49 +49,16 @@ func NewControl(stateDir string) *Control {
 	return c
 }
 
-// Get answers GET requests of a path with what f gives, as JSON.
-func (c *Control) Get(path string, f func() any) {
-	c.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(f()) // the asker is gone: nobody to tell
-	})
-}
-
-// Do answers requests of a method and path, as in "POST /intel/update", with what f
-// gives, as JSON; an error as its text with status 400, an [Unavailable] with 503.
-func (c *Control) Do(pattern string, f func(*http.Request) (any, error)) {
-	c.mux.HandleFunc(pattern, guarded(pattern, func(w http.ResponseWriter, r *http.Request) {
-		answer, err := f(r)
-		if err != nil {
-			fail(w, err)
-			return
+// Serve answers the routes of all roles. What may change anything is for root and the user
+// that we run as.
+func (c *Control) Serve(routes []observe.Route) {
+	for _, r := range routes {
+		h := r.Handler.ServeHTTP
+		if r.Role == observe.Operator {
+			h = guarded(h)
 		}
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(answer) // the client is gone: there is nobody to report to
-	}))
-}
-
-// Unavailable is the reason why a request cannot be met now, but may be later.
-type Unavailable string
-
-// Error gives the reason.
-func (u Unavailable) Error() string { return string(u) }
-
-// A failure is the answer to a request that cannot be met.
-type failure struct {
-	Error string `json:"error"`
-}
-
-// fail answers with the text of an error.
-func fail(w http.ResponseWriter, err error) {
-	status := http.StatusBadRequest
-	if _, ok := errors.AsType[Unavailable](err); ok {
-		status = http.StatusServiceUnavailable
-		w.Header().Set("Retry-After", "1")
+		c.mux.HandleFunc(r.Method+" "+r.Path, h)
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(failure{err.Error()})
 }
 
 // peer is the key of the user id of a client in the context of its requests.
@@ -104,15 +72,12 @@ const anyUser = -1
 func mayAct(uid int) bool { return uid == 0 || uid == os.Geteuid() || uid == anyUser }
 
 // guarded keeps clients that may only read from f.
-func guarded(pattern string, f http.HandlerFunc) http.HandlerFunc {
-	if strings.HasPrefix(pattern, "GET ") {
-		return f
-	}
+func guarded(f http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if uid, ok := r.Context().Value(peer{}).(int); !ok || !mayAct(uid) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusForbidden)
-			_ = json.NewEncoder(w).Encode(failure{fmt.Sprintf(
+			_ = json.NewEncoder(w).Encode(observe.Failure{Error: fmt.Sprintf(
 				"permission denied: only root and the user that runs flowsnitch (uid %d) may do that; members of its group may only read", os.Geteuid())})
 			return
 		}
@@ -228,29 +193,42 @@ func Ask(ctx context.Context, stateDir, path string, v any) error {
 // Tell makes a request to the running instance of a state directory and reads the answer,
 // JSON, into v.
 func Tell(ctx context.Context, stateDir, method, path string, v any) error {
-	socket := filepath.Join(stateDir, SocketName)
-	req, err := http.NewRequestWithContext(ctx, method, "http://control"+path, nil)
+	b, err := Fetch(ctx, stateDir, method, path)
 	if err != nil {
 		return err
 	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("%s: not the answer of a flowsnitch: %w", filepath.Join(stateDir, SocketName), err)
+	}
+	return nil
+}
+
+// Fetch makes a request to the running instance of a state directory and gives its answer.
+func Fetch(ctx context.Context, stateDir, method, path string) ([]byte, error) {
+	socket := filepath.Join(stateDir, SocketName)
+	req, err := http.NewRequestWithContext(ctx, method, "http://control"+path, nil)
+	if err != nil {
+		return nil, err
+	}
 	resp, err := clientOf(socket).Do(req)
 	if err != nil {
-		return askError(socket, err)
+		return nil, askError(socket, err)
 	}
 	defer resp.Body.Close()
 	switch resp.StatusCode {
 	case http.StatusOK:
-		if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(v); err != nil {
-			return fmt.Errorf("%s: not a response of flowsnitch: %w", socket, err)
+		b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", socket, err)
 		}
-		return nil
+		return b, nil
 	case http.StatusBadRequest, http.StatusForbidden, http.StatusServiceUnavailable:
-		var f failure
+		var f observe.Failure
 		if json.NewDecoder(resp.Body).Decode(&f) == nil && f.Error != "" {
-			return errors.New(f.Error)
+			return nil, errors.New(f.Error)
 		}
 	}
-	return fmt.Errorf("%s%s: %s", socket, path, resp.Status)
+	return nil, fmt.Errorf("%s%s: %s", socket, path, resp.Status)
 }
 
 func clientOf(socket string) *http.Client {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -45,7 +46,7 @@ func TestTwoStarts(t *testing.T) {
 		for range cap(started) {
 			all.Go(func() {
 				c := NewControl(dir)
-				c.Get("/x", func() any { return 7 })
+				c.Serve([]observe.Route{{Method: "GET", Path: "/x", Role: observe.Local, Handler: observe.JSON(func(*http.Request) (any, error) { return 7, nil })}})
 				if err := c.Start(); err == nil {
 					started <- c
 				} else if !strings.Contains(err.Error(), "another flowsnitch is running") {
@@ -95,8 +96,8 @@ func TestForeignSocket(t *testing.T) {
 func TestRoles(t *testing.T) {
 	c := NewControl(t.TempDir())
 	done := func(*http.Request) (any, error) { return "done", nil }
-	c.Do("POST /act", done)
-	c.Do("GET /read", done)
+	c.Serve([]observe.Route{{Method: "POST", Path: "/act", Role: observe.Operator, Handler: observe.JSON(done)}})
+	c.Serve([]observe.Route{{Method: "GET", Path: "/read", Role: observe.Local, Handler: observe.JSON(done)}})
 	for _, tt := range []struct {
 		uid  int
 		path string

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"io"
 	"net"
 	"net/http"
@@ -43,8 +44,8 @@ func serve(t *testing.T, cfg Config, change func(*Server)) *Server {
 func newServer(cfg Config) *Server {
 	s := NewServer(cfg)
 	text := func(text string) http.Handler { return JSON(func() (int, any) { return http.StatusOK, text }) }
-	s.Page("/page", text(secret))
-	s.Open("/open", text("well"))
+	s.Serve([]observe.Route{{Method: "GET", Path: "/page", Role: observe.Reader, Handler: text(secret)}})
+	s.Serve([]observe.Route{{Method: "GET", Path: "/open", Role: observe.Public, Handler: text("well")}})
 	return s
 }
 

@@ -19,6 +19,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 )
 
 // Limits of the server: what clients may take.
@@ -47,13 +49,13 @@ type Server struct {
 
 // Stats are what a server did since its start.
 type Stats struct {
-	Requests     uint64 `json:"requests"`
-	Unauthorized uint64 `json:"unauthorized"` // requests without the token
-	Busy         uint64 `json:"busy"`         // requests beyond those that may be at work
-	Refused      uint64 `json:"refused"`      // connections beyond those that may be open
+	Requests     uint64 `json:"requests" name:"web_requests_total" help:"HTTP requests." show:"some"`
+	Unauthorized uint64 `json:"unauthorized" name:"web_unauthorized_total" help:"HTTP requests rejected because of a missing or wrong token." show:"some"`         // requests without the token
+	Busy         uint64 `json:"busy" name:"web_busy_total" help:"HTTP requests refused because too many were being served." show:"some"`                           // requests beyond those that may be at work
+	Refused      uint64 `json:"refused" name:"web_refused_total" help:"HTTP connections refused at the connection limit." show:"some" words:"connections refused"` // connections beyond those that may be open
 	// Errors are handshakes that failed and the like; they are counted, for who causes
 	// them could fill a log.
-	Errors uint64 `json:"errors"`
+	Errors uint64 `json:"errors" name:"web_errors_total" help:"Failed HTTP connections, such as TLS handshakes." show:"some" words:"failed connections"`
 }
 
 type counts struct{ requests, unauthorized, busy, errors atomic.Uint64 }
@@ -74,11 +76,18 @@ func NewServer(cfg Config) *Server {
 	return s
 }
 
-// Page serves GET and HEAD requests of a path with h, to those who bear the token.
-func (s *Server) Page(path string, h http.Handler) { s.mux.Handle("GET "+path, s.guard(h)) }
-
-// Open serves a path to everybody who gets here.
-func (s *Server) Open(path string, h http.Handler) { s.mux.Handle("GET "+path, h) }
+// Serve answers the routes that are public, and to clients with the token those for readers.
+// Everything else is on the control socket only.
+func (s *Server) Serve(routes []observe.Route) {
+	for _, r := range routes {
+		switch r.Role {
+		case observe.Public:
+			s.mux.Handle(r.Method+" "+r.Path, r.Handler)
+		case observe.Reader:
+			s.mux.Handle(r.Method+" "+r.Path, s.guard(r.Handler))
+		}
+	}
+}
 
 // serve bounds the requests that are at work.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
@@ -176,7 +185,7 @@ func (s *Server) Start() error {
 	}
 	if a := addrPort(l).Addr().Unmap(); s.cfg.isOpen() && !a.IsLoopback() {
 		l.Close() // the name localhost may point anywhere
-		return fmt.Errorf("web.listen: %s is %s, which is reachable by others; token_file or tls.client_ca is required", s.cfg.Listen, a)
+		return fmt.Errorf("web.listen: %s is %s, which is open to others; that requires token_file or tls.client_ca", s.cfg.Listen, a)
 	}
 	s.limit = limit(l, maxConns, maxFromOne)
 	l = s.limit

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -45,8 +46,8 @@ func TestToken(t *testing.T) {
 	write("first\n")
 	s := NewServer(Config{Listen: "127.0.0.1:0", TokenFile: file})
 	ok := JSON(func() (int, any) { return http.StatusOK, "well" })
-	s.Page("/page", ok)
-	s.Open("/open", ok)
+	s.Serve([]observe.Route{{Method: "GET", Path: "/page", Role: observe.Reader, Handler: ok}})
+	s.Serve([]observe.Route{{Method: "GET", Path: "/open", Role: observe.Public, Handler: ok}})
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"io"
 	"io/fs"
 	"net/netip"
@@ -85,8 +86,10 @@ type App struct {
 	dnsbl  *dnsbl.Checker // nil = nobody is asked
 	days   dayCount
 	checks *healthWatch
-	web    *web.Server // nil = not wanted
-	storms stormWatch  // only the chores use it
+
+	registry *observe.Registry
+	web      *web.Server // nil = not wanted
+	storms   stormWatch  // only the chores use it
 
 	quietNamed bool // that nobody sends anything is settled; only its chore uses it
 
@@ -116,8 +119,18 @@ func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 	ReadTunnels(a.exporters, &cfg)
 	a.exporters.SetSites(cfg.Contact.ExporterSites())
 	a.canaries = canary.NewWatch(cfg.Canary.Every)
-	a.checks = newHealthWatch(&cfg, log)
 	a.feeds = newFeedDesk(a.store, a.alert, log)
+	a.registry = new(observe.Registry)
+	a.showing().register(a.registry)
+	a.checks = newHealthWatch(&cfg, a.registry, log)
+	for _, r := range a.routes() {
+		a.registry.Component(partInstance).Add(r)
+	}
+	for _, r := range a.feedRoutes() {
+		a.registry.Component(partFeeds).Add(r)
+	}
+	a.registry.Component(partInstance).Ready()
+	a.registry.Close(a.unready())
 	return a
 }
 
@@ -141,7 +154,7 @@ func (a *App) Start() (err error) {
 	}
 	a.warnExposed(&a.cfg)
 	a.control = web.NewControl(a.cfg.StateDir)
-	a.serveControl()
+	a.control.Serve(a.registry.Routes())
 	if err := a.control.Start(); err != nil {
 		return err
 	}
@@ -184,7 +197,14 @@ func (a *App) Start() (err error) {
 		return err
 	}
 	ctx := a.startChores()
+	for _, part := range []string{partOutputs, partClock, partFeeds, partCorrelate, partDecoder, partListeners, partCanary, partHealth} {
+		a.registry.Component(part).Ready()
+	}
+	if a.dnsbl != nil {
+		a.registry.Component(partDNSBL).Ready()
+	}
 	a.ready.Store(true)
+	a.registry.Close(a.unready())
 	a.chores.Go(func() { a.watchHealth(ctx) })
 	a.tellReady(ctx)
 	return nil
@@ -202,7 +222,10 @@ func (a *App) warnExposed(cfg *configs.Config) {
 }
 
 // starts notes what Start is doing, so that it can be named where that hangs.
-func (a *App) starts(what string) { a.starting.Store(&what) }
+func (a *App) starts(what string) {
+	a.starting.Store(&what)
+	a.registry.Close(a.unready())
+}
 
 // Starting says what Start is doing, or was when it failed.
 func (a *App) Starting() string {
@@ -231,6 +254,7 @@ func (a *App) abort() {
 func (a *App) Stop() error {
 	a.stopOnce.Do(func() {
 		a.stopping.Store(true)
+		a.registry.Close(a.unready())
 		if a.ready.Load() {
 			a.stopErr = a.end()
 		}

@@ -100,5 +100,6 @@ func (a *App) canaryStatus() CanaryStatus {
 	s.Limited += found.OverCap
 	s.Shapeless = found.Shapeless
 	s.Queue = a.loop.Stats().CanariesLost
+	s.SetAges(time.Now(), a.since)
 	return s
 }

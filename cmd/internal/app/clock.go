@@ -131,7 +131,7 @@ func (w *watch) status() ClockStatus { return clockStatus(w.Status()) }
 func clockStatus(s clock.Status) ClockStatus {
 	out := ClockStatus{State: "ok", Why: s.Why, Trusted: s.Trusted, Jumps: s.Jumps, LastJump: s.LastJump.Seconds()}
 	if s.Unsynced {
-		out.State = "unsynced"
+		out.State, out.Unsynced = "unsynced", true
 	}
 	return out
 }

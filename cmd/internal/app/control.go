@@ -2,35 +2,27 @@ package app
 
 import (
 	"fmt"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"net/http"
 	"net/netip"
 
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
-	"github.com/flowsnitch/flowsnitch/sinks/web"
 )
 
-// serveControl says what the control socket answers. The status can be had at any time;
-// everything else only while all that it needs is there.
-func (a *App) serveControl() {
-	a.control.Get("/status", func() any { return a.Status() })
-	a.control.Do("GET /lookup", a.whenReady(func(r *http.Request) (any, error) { return a.lookup(r.URL.Query()["prefix"]) }))
-	a.control.Do("POST /intel/update", a.whenReady(func(r *http.Request) (any, error) {
-		return a.feeds.update(r.Context(), r.URL.Query()["feed"])
-	}))
-	a.control.Do("POST /intel/accept", a.whenReady(func(r *http.Request) (any, error) {
-		return struct{}{}, a.feeds.accept(r.URL.Query().Get("feed"))
-	}))
-}
-
-// whenReady answers requests during start and stop with the reason instead of f.
-func (a *App) whenReady(f func(*http.Request) (any, error)) func(*http.Request) (any, error) {
-	return func(r *http.Request) (any, error) {
-		if why := a.unready(); why != "" {
-			return nil, web.Unavailable(why)
-		}
-		return f(r)
+// feedRoutes are what the feeds answer once they are in force.
+func (a *App) feedRoutes() []observe.Route {
+	return []observe.Route{
+		{Method: http.MethodGet, Path: "/lookup", Role: observe.Local, Handler: observe.JSON(func(r *http.Request) (any, error) {
+			return a.lookup(r.URL.Query()["prefix"])
+		})},
+		{Method: http.MethodPost, Path: "/intel/update", Role: observe.Operator, Handler: observe.JSON(func(r *http.Request) (any, error) {
+			return a.feeds.update(r.Context(), r.URL.Query()["feed"])
+		})},
+		{Method: http.MethodPost, Path: "/intel/accept", Role: observe.Operator, Handler: observe.JSON(func(r *http.Request) (any, error) {
+			return struct{}{}, a.feeds.accept(r.URL.Query().Get("feed"))
+		})},
 	}
 }
 

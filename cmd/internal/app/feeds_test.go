@@ -43,7 +43,7 @@ type watched struct {
 }
 
 // observe starts an app with the feeds of a configuration.
-func observe(t *testing.T, dir, intel string, opts Options) watched {
+func observed(t *testing.T, dir, intel string, opts Options) watched {
 	t.Helper()
 	return observeLogged(t, dir, intel, opts, zap.NewNop())
 }
@@ -204,7 +204,7 @@ func TestStorm(t *testing.T) {
 	feed := list(t, dir, "bad.txt", "62.0.0.53", "62.0.0.80")
 	own := list(t, dir, "own.txt", "62.9.9.9")
 	intel := fmt.Sprintf("{feeds: [{file: %s}], quarantine: {share: 20, min_flows: 10}}", feed)
-	w := observe(t, dir, intel, Options{Lists: []string{own}})
+	w := observed(t, dir, intel, Options{Lists: []string{own}})
 	w.knock(t, 14, "62.0.0.53", "62.9.9.9")
 	w.contact(t, append(slices.Repeat([]string{"62.77.0.1"}, 12), "62.0.0.80")...)
 	until(t, "all flows are matched", func() bool {
@@ -241,7 +241,7 @@ func TestStorm(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	w = observe(t, dir, intel, Options{Lists: []string{own}}) // it goes on after a restart
+	w = observed(t, dir, intel, Options{Lists: []string{own}}) // it goes on after a restart
 	w.watchStorms(time.Now())
 	if events, folded := handled(21, func() { w.knock(t, 20, "62.0.0.53"); w.contact(t, "62.0.0.53") }); events != 2 || folded != 20 {
 		t.Errorf("after the restart: %d events, %d folded hits", events, folded)
@@ -267,7 +267,7 @@ func TestStorm(t *testing.T) {
 func TestOwnListed(t *testing.T) {
 	dir := shortDir(t)
 	feed := list(t, dir, "bad.txt", "62.5.1.2", "10.1.2.3", "62.0.0.1")
-	w := observe(t, dir, fmt.Sprintf("{feeds: [{file: %s}]}", feed), Options{})
+	w := observed(t, dir, fmt.Sprintf("{feeds: [{file: %s}]}", feed), Options{})
 	w.waitAlert(t, "own_address_listed: 62.5.1.2/32", "listed by bad")
 	list(t, dir, "bad.txt", "62.5.1.2", "10.1.2.3", "62.0.0.2", "62.0.0.1")
 	if err := w.Reload(); err != nil {
@@ -293,7 +293,7 @@ func TestHeldBack(t *testing.T) {
 	}))
 	defer server.Close()
 	dir := shortDir(t)
-	w := observe(t, dir, fmt.Sprintf("{feeds: [{name: far, url: %q, interval: 10s}]}", server.URL), Options{})
+	w := observed(t, dir, fmt.Sprintf("{feeds: [{name: far, url: %q, interval: 10s}]}", server.URL), Options{})
 	until(t, "the feed is there", func() bool { return w.Status().Intel.Indicators == 200 })
 	broken.Store(true)
 	if err := w.Stop(); err != nil {
@@ -302,7 +302,7 @@ func TestHeldBack(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, FeedsDir, "feed-far.state")); err != nil { // its provider may be asked again
 		t.Fatal(err)
 	}
-	w = observe(t, dir, fmt.Sprintf("{feeds: [{name: far, url: %q, interval: 10s}]}", server.URL), Options{})
+	w = observed(t, dir, fmt.Sprintf("{feeds: [{name: far, url: %q, interval: 10s}]}", server.URL), Options{})
 	w.waitAlert(t, "feed_held_back: feed far", "shrunk from 200 to 20", "intel accept far")
 	if f := w.Status().Intel.Feeds[0]; f.Entries != 200 || f.HeldEntries != 20 || f.Held == "" {
 		t.Errorf("%+v", f)
@@ -321,7 +321,7 @@ func TestHeldBack(t *testing.T) {
 // TestSecondProcess: two cannot keep the same feeds.
 func TestSecondProcess(t *testing.T) {
 	dir := shortDir(t)
-	w := observe(t, dir, "{feeds: [], deny: [62.0.0.1]}", Options{})
+	w := observed(t, dir, "{feeds: [], deny: [62.0.0.1]}", Options{})
 	m := fetch.New(w.cfg.Intel, fetch.Options{Dir: filepath.Join(dir, FeedsDir)})
 	defer m.Stop()
 	if _, err := m.Update(t.Context()); err == nil || !strings.Contains(err.Error(), "another process keeps its feeds there") {

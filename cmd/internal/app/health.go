@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"math"
 	"net/netip"
 	"slices"
@@ -14,54 +15,12 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 )
 
-// A State is how well something is, in the order of the exit codes of monitoring plugins.
-type State int
+// statusChecks are the checks that look at a Status as a whole, because they compare what
+// several components count. A check of one component belongs to that component.
+var statusChecks = []string{"canary", "clock", "exporters", "feeds", "loss", "sinks", "spool", "templates", "workers"}
 
-// The states.
-const (
-	OK State = iota
-	Warning
-	Critical
-)
-
-var stateNames = [...]string{"ok", "warning", "critical"}
-
-// String gives ok, warning or critical.
-func (s State) String() string { return stateNames[min(max(s, OK), Critical)] }
-
-// MarshalText writes the name.
-func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// UnmarshalText reads the name.
-func (s *State) UnmarshalText(b []byte) error {
-	i := slices.Index(stateNames[:], string(b))
-	if i < 0 {
-		return fmt.Errorf("%q is no state", b)
-	}
-	*s = State(i)
-	return nil
-}
-
-// A Finding is what one check has found: the worst of all that it looks at.
-type Finding struct {
-	// Check is canary, clock, exporters, feeds, loss, sinks, spool, templates or workers.
-	Check string `json:"check"`
-	State State  `json:"state"`
-	// Least is the part of State that has other reasons than Value: other limits do not
-	// change it.
-	Least State `json:"least"`
-	// Value is the figure that decides, in Unit: "s", "%" or "" for a number of things.
-	Value float64 `json:"value"`
-	Unit  string  `json:"unit"`
-	// Warning and Critical are the limits that Value must not exceed; both 0 = there is
-	// none for all that the check looks at.
-	Warning  float64 `json:"warning,omitempty"`
-	Critical float64 `json:"critical,omitempty"`
-	// Text names the cause and what to do, for people.
-	Text string `json:"text"`
-
-	bad []string // what is not well, so that one more is news
-}
+// A finding is an [observe.Finding] while it is being made.
+type finding struct{ observe.Finding }
 
 // The limits that the configuration does not set, in the units of their checks.
 const (
@@ -77,43 +36,8 @@ const (
 	firstExporterWithin           = 10 * time.Minute
 	firstFeedWithin               = 5 * time.Minute
 	leastAge                      = time.Minute // for a feed of seconds
-	lossWindow                    = 2 * time.Minute
 	maxNamed                      = 3
 )
-
-// judge compares a value with its limits.
-func (f *Finding) judge() {
-	switch {
-	case f.Value > f.Critical:
-		f.worse(Critical)
-	case f.Value > f.Warning:
-		f.worse(Warning)
-	}
-}
-
-func (f *Finding) worse(s State) { f.State = max(f.State, s) }
-
-// atLeast is worse for a reason that is not in the value.
-func (f *Finding) atLeast(s State) {
-	f.Least = max(f.Least, s)
-	f.worse(s)
-}
-
-// add appends a cause to the text; what is not well.
-func (f *Finding) add(what, format string, args ...any) {
-	if f.Text != "" {
-		f.Text += "; "
-	}
-	f.Text += fmt.Sprintf(format, args...)
-	f.bad = append(f.bad, what)
-}
-
-// well is the text of a check that has found nothing.
-func (f *Finding) well(format string, args ...any) {
-	if f.Text == "" {
-		f.Text = fmt.Sprintf(format, args...)
-	}
-}
 
 // A past is what health must know beside a status.
 type past struct {
@@ -131,16 +55,18 @@ type past struct {
 
 // findings judges a status at the time now. It has one finding for each check, in
 // alphabetical order.
-func findings(s *Status, p *past, now time.Time) []Finding {
-	list := []Finding{
+func findings(s *Status, p *past, now time.Time) []observe.Finding {
+	list := []finding{
 		canaryFinding(s, now), clockFinding(s), exporterFinding(s, p, now), feedFinding(s, p, now), lossFinding(s, &p.status),
 		sinkFinding(s, p), spoolFinding(s, &p.status, now), templateFinding(s, p, now), workerFinding(s, now),
 	}
-	slices.SortFunc(list, func(a, b Finding) int { return strings.Compare(a.Check, b.Check) })
+	var out []observe.Finding
 	for i := range list {
 		list[i].Value = math.Round(list[i].Value*1000) / 1000
+		out = append(out, list[i].Finding)
 	}
-	return list
+	slices.SortFunc(out, func(a, b observe.Finding) int { return strings.Compare(a.Check, b.Check) })
+	return out
 }
 
 // named lists some of many.
@@ -184,6 +110,3 @@ func percent(share float64) string {
 	}
 	return text
 }
-
-// grown is how much a counter has gone up; one that has gone down has not.
-func grown(now, before uint64) uint64 { return now - min(now, before) }

@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"fmt"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"maps"
 	"net/netip"
 	"slices"
@@ -13,11 +14,11 @@ import (
 )
 
 // canaryFinding tells how far behind the self-test is: at which listener, at which sink.
-func canaryFinding(s *Status, now time.Time) Finding {
+func canaryFinding(s *Status, now time.Time) finding {
 	c := &s.Canary
-	f := Finding{Check: "canary", Unit: "s", Warning: c.EverySeconds + canaryGrace, Critical: canaryCritical*c.EverySeconds + canaryGrace}
+	f := finding{observe.Finding{Check: "canary", Unit: "s", Warning: c.EverySeconds + canaryGrace, Critical: canaryCritical*c.EverySeconds + canaryGrace}}
 	if c.EverySeconds == 0 {
-		f.well("no self-test is configured (canary.every)")
+		f.Otherwise("no self-test is configured (canary.every)")
 		return f
 	}
 	look := func(last time.Time, name, format string) {
@@ -27,14 +28,14 @@ func canaryFinding(s *Status, now time.Time) Finding {
 		age := now.Sub(last).Seconds()
 		f.Value = max(f.Value, age)
 		if age > f.Warning {
-			f.add(name, format, name, ago(age))
+			f.Add(name, format, name, ago(age))
 		}
 	}
 	sent := len(c.Listeners) == 0
 	for _, l := range slices.Sorted(maps.Keys(c.Listeners)) {
 		if why := c.Listeners[l].Trouble; why != "" {
-			f.atLeast(Warning)
-			f.add(l, "no self-test can be sent to udp %s (%s)", l, why)
+			f.AtLeast(observe.Warning)
+			f.Add(l, "no self-test can be sent to udp %s (%s)", l, why)
 			continue
 		}
 		sent = true
@@ -46,8 +47,8 @@ func canaryFinding(s *Status, now time.Time) Finding {
 			look(c.Sinks[k].Last, k, "%s has delivered no self-test for %s: look at what it sends to")
 		}
 	}
-	f.judge()
-	f.well("the last self-test came through %s ago", ago(f.Value))
+	f.Judge()
+	f.Otherwise("the last self-test came through %s ago", ago(f.Value))
 	return f
 }
 
@@ -59,8 +60,8 @@ type silence struct {
 
 // exporterFinding tells of exporters that are silent for longer than they usually are, or
 // than they may be by the configuration.
-func exporterFinding(s *Status, p *past, now time.Time) Finding {
-	f := Finding{Check: "exporters", Unit: "s"}
+func exporterFinding(s *Status, p *past, now time.Time) finding {
+	f := finding{observe.Finding{Check: "exporters", Unit: "s"}}
 	all := p.exporters(s, now)
 	var quiet []string
 	for _, e := range all {
@@ -68,29 +69,30 @@ func exporterFinding(s *Status, p *past, now time.Time) Finding {
 		if e.pause <= e.limit {
 			continue
 		}
-		f.worse(Warning)
+		f.Raise(observe.Warning)
 		if e.pause > muchWorse*e.limit {
-			f.worse(Critical)
+			f.Raise(observe.Critical)
 		}
-		quiet, f.bad = append(quiet, e.name+" for "+ago(e.pause.Seconds())), append(f.bad, e.name)
+		quiet = append(quiet, e.name+" for "+ago(e.pause.Seconds()))
+		f.AddKeys(e.name)
 	}
 	if len(quiet) > 0 {
-		f.add("", "silent: %s: look at the devices and the way from them, and at 'refused' in 'flowsnitch status'", named(quiet))
+		f.Add("", "silent: %s: look at the devices and the way from them, and at 'refused' in 'flowsnitch status'", named(quiet))
 	}
 	some := anyExport(s, now)
 	if len(all) == 0 && !some && now.Sub(s.Since) > firstExporterWithin {
-		f.atLeast(Warning)
-		f.add("", "no datagrams since the start: point the flow export of a router here, and see 'refused' in 'flowsnitch status'")
+		f.AtLeast(observe.Warning)
+		f.Add("", "no datagrams since the start: point the flow export of a router here, and see 'refused' in 'flowsnitch status'")
 	}
 	f.transit(p)
 	f.refusedSenders(s, &p.status)
 	f.exporterCaps(s, p)
 	if len(all) > 0 {
-		f.well("%d exporters, the quietest silent for %s", len(all), ago(f.Value))
+		f.Otherwise("%d exporters, the quietest silent for %s", len(all), ago(f.Value))
 	} else if some {
-		f.well("no sender has been sending flows for a minute yet")
+		f.Otherwise("no sender has been sending flows for a minute yet")
 	}
-	f.well("no datagrams yet")
+	f.Otherwise("no datagrams yet")
 	return f
 }
 
@@ -180,21 +182,21 @@ func lastExport(e *decode.ExporterStatus) (last time.Time, ok bool) {
 }
 
 // lossFinding tells of flows that did not get to the matcher, or hits that did not get on.
-func lossFinding(s, before *Status) Finding {
-	f := Finding{Check: "loss", Unit: "%", Warning: lossWarning, Critical: lossCritical}
+func lossFinding(s, before *Status) finding {
+	f := finding{observe.Finding{Check: "loss", Unit: "%", Warning: lossWarning, Critical: lossCritical}}
 	now, then := lossesOf(s), lossesOf(before)
 	for _, l := range []struct {
 		name      string
 		lost, all uint64 // all beside those lost
 		format    string
 	}{
-		{"kernel", grown(now.drops, then.drops), grown(now.datagrams, then.datagrams),
+		{"kernel", observe.Grown(now.drops, then.drops), observe.Grown(now.datagrams, then.datagrams),
 			"%d datagrams dropped by the kernel (%s %%): give listen more sockets or receive_buffer, see net.core.rmem_max"},
-		{"network", grown(now.gone, then.gone), grown(now.numbered, then.numbered),
+		{"network", observe.Grown(now.gone, then.gone), observe.Grown(now.numbered, then.numbered),
 			"%d datagrams lost on the way by the exporters' sequence numbers (%s %%): look at the network and at the exporters"},
-		{"network", grown(now.gaps, then.gaps), grown(now.records, then.records),
+		{"network", observe.Grown(now.gaps, then.gaps), observe.Grown(now.records, then.records),
 			"%d flows lost on the way by the exporters' sequence numbers (%s %%): look at the network and at the exporters"},
-		{"queue", grown(now.hits, then.hits), grown(now.found, then.found),
+		{"queue", observe.Grown(now.hits, then.hits), observe.Grown(now.found, then.found),
 			"%d hits found a full queue (%s %%): raise contact.hit_queue, or look for a feed that lists too much"},
 	} {
 		if l.lost == 0 {
@@ -202,15 +204,15 @@ func lossFinding(s, before *Status) Finding {
 		}
 		share := 100 * float64(l.lost) / float64(l.lost+l.all)
 		f.Value = max(f.Value, share)
-		f.add(l.name, l.format, l.lost, percent(share))
+		f.Add(l.name, l.format, l.lost, percent(share))
 	}
-	f.judge()
+	f.Judge()
 	f.graveHits(s, before)
 	f.sockets(s, before)
 	f.undecodable(s, before)
 	f.jumps(s, before)
 	f.contactCaps(s, before)
-	f.well("nothing was lost in the last minutes")
+	f.Otherwise("nothing was lost in the last minutes")
 	return f
 }
 
@@ -237,13 +239,13 @@ func lossesOf(s *Status) (c lossCounts) {
 }
 
 // templateFinding tells of data that nobody can read because its template is missing.
-func templateFinding(s *Status, p *past, now time.Time) Finding {
-	f := Finding{Check: "templates"}
-	n := grown(unread(s), unread(&p.status))
+func templateFinding(s *Status, p *past, now time.Time) finding {
+	f := finding{observe.Finding{Check: "templates"}}
+	n := observe.Grown(unread(s), unread(&p.status))
 	f.Value = float64(n)
 	capped := f.templateCaps(s, p)
 	if n > 0 && !capped {
-		f.worse(Warning)
+		f.Raise(observe.Warning)
 		who := whoMisses(s)
 		from := ""
 		if len(who) > 0 {
@@ -253,22 +255,24 @@ func templateFinding(s *Status, p *past, now time.Time) Finding {
 	}
 	f.restored(s, now)
 	f.unsaved(s, p)
-	f.well("all data has its template")
+	f.Otherwise("all data has its template")
 	return f
 }
 
 // unsaved warns while the file of templates cannot be written.
-func (f *Finding) unsaved(s *Status, p *past) {
+func (f *finding) unsaved(s *Status, p *past) {
 	file := &s.Exporters.File
 	if file.Error == "" && file.WriteErrors <= p.status.Exporters.File.WriteErrors {
 		return
 	}
-	f.atLeast(Warning)
-	f.add("unsaved", "the file of templates cannot be written (%s): after a restart data would wait for its templates", cmp.Or(file.Error, "it can again now"))
+	f.AtLeast(observe.Warning)
+	f.Add("unsaved", "the file of templates cannot be written (%s): after a restart data would wait for its templates", cmp.Or(file.Error, "it can again now"))
 }
 
 // unread is the number of data sets that have not got their template, so far.
-func unread(s *Status) uint64 { return grown(s.Decoded.UnknownSets, s.Exporters.Early.Replayed) }
+func unread(s *Status) uint64 {
+	return observe.Grown(s.Decoded.UnknownSets, s.Exporters.Early.Replayed)
+}
 
 // whoMisses names the exporters whose templates are missing.
 func whoMisses(s *Status) []string {
@@ -283,13 +287,13 @@ func whoMisses(s *Status) []string {
 }
 
 // workerFinding tells of loops of the path that do not turn: each does once a second.
-func workerFinding(s *Status, now time.Time) Finding {
-	f := Finding{Check: "workers", Unit: "s", Warning: workerWarning, Critical: workerCritical}
+func workerFinding(s *Status, now time.Time) finding {
+	f := finding{observe.Finding{Check: "workers", Unit: "s", Warning: workerWarning, Critical: workerCritical}}
 	look := func(beat time.Time, name string) {
 		stall := now.Sub(beat).Seconds()
 		f.Value = max(f.Value, stall)
 		if stall > workerWarning {
-			f.add(name, "%s has not turned for %s: the machine is overloaded, or restart the instance and report this", name, ago(stall))
+			f.Add(name, "%s has not turned for %s: the machine is overloaded, or restart the instance and report this", name, ago(stall))
 		}
 	}
 	for _, l := range s.Listeners {
@@ -297,10 +301,10 @@ func workerFinding(s *Status, now time.Time) Finding {
 	}
 	look(s.Hits.Beat, "the correlator")
 	for _, w := range s.Stalled {
-		f.atLeast(Warning)
-		f.add(w.Work, "%s has stalled for %s: see whether the disk of the state directory answers", w.Work, ago(w.Seconds))
+		f.AtLeast(observe.Warning)
+		f.Add(w.Work, "%s has stalled for %s: see whether the disk of the state directory answers", w.Work, ago(w.Seconds))
 	}
-	f.judge()
-	f.well("all workers turn")
+	f.Judge()
+	f.Otherwise("all workers turn")
 	return f
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"net/netip"
 	"slices"
 	"strings"
@@ -29,7 +30,7 @@ var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 
 // well is the status of an instance with nothing wrong.
 func well() Status {
-	s := Status{Since: noon.Add(-time.Hour)}
+	s := Status{InstanceStatus: InstanceStatus{Since: noon.Add(-time.Hour)}}
 	s.Listeners = []ListenerStatus{{Address: "127.0.0.1:2055", Datagrams: 1000, Beat: noon.Add(-time.Second)}}
 	s.Decoded.Versions = map[string]VersionStatus{"v9": {Datagrams: 1000, Records: 20_000}}
 	s.Exporters.List = []decode.ExporterStatus{{Address: exporter1, LastSeen: noon.Add(-5 * time.Second)}}
@@ -51,275 +52,272 @@ func TestFindings(t *testing.T) {
 		name  string
 		pull  func(*Status, *past)
 		check string
-		state State
+		state observe.State
 		says  string
 	}{
-		{"nothing", func(*Status, *past) {}, "", OK, ""},
+		{"nothing", func(*Status, *past) {}, "", observe.OK, ""},
 		{"no canary at Kafka", func(s *Status, _ *past) { s.Canary.Sinks["kafka"] = CanaryAt{Last: noon.Add(-4 * time.Minute)} },
-			"canary", Warning, "kafka has delivered no self-test for 4 minutes"},
-		{"no canary at all", func(s *Status, _ *past) { s.Canary.LastSeen = noon.Add(-20 * time.Minute) }, "canary", Critical, "the correlator has received no self-test for 20 minutes"},
+			"canary", observe.Warning, "kafka has delivered no self-test for 4 minutes"},
+		{"no canary at all", func(s *Status, _ *past) { s.Canary.LastSeen = noon.Add(-20 * time.Minute) }, "canary", observe.Critical, "the correlator has received no self-test for 20 minutes"},
 		{"no canary at a listener", func(s *Status, _ *past) { s.Canary.Listeners["127.0.0.1:2055"] = canary.Listener{} },
-			"canary", Critical, "udp 127.0.0.1:2055 has received no self-test for 60 minutes"},
+			"canary", observe.Critical, "udp 127.0.0.1:2055 has received no self-test for 60 minutes"},
 		{"canary refused", func(s *Status, _ *past) {
 			s.Canary.LastSeen, s.Canary.Sinks = time.Time{}, nil
 			s.Canary.Listeners["127.0.0.1:2055"] = canary.Listener{Trouble: "not allowed"}
-		}, "canary", Warning, "no self-test can be sent to udp 127.0.0.1:2055 (not allowed)"},
-		{"canary off", func(s *Status, _ *past) { s.Canary = CanaryStatus{} }, "", OK, ""},
-		{"clock", func(s *Status, _ *past) { s.Clock = ClockStatus{State: "unsynced", Why: "it jumped"} }, "clock", Warning, "it jumped"},
+		}, "canary", observe.Warning, "no self-test can be sent to udp 127.0.0.1:2055 (not allowed)"},
+		{"canary off", func(s *Status, _ *past) { s.Canary = CanaryStatus{} }, "", observe.OK, ""},
+		{"clock", func(s *Status, _ *past) { s.Clock = ClockStatus{State: "unsynced", Why: "it jumped"} }, "clock", observe.Warning, "it jumped"},
 		{"exporter silent", func(s *Status, _ *past) { s.Exporters.List[0].LastSeen = noon.Add(-6 * time.Minute) },
-			"exporters", Warning, "192.0.2.1 for 6 minutes"},
+			"exporters", observe.Warning, "192.0.2.1 for 6 minutes"},
 		{"nobody but the self-test", func(s *Status, _ *past) {
 			s.Exporters.List = []decode.ExporterStatus{{LastSeen: noon, Streams: []decode.StreamStatus{{Domain: canary.DomainTest, LastSeen: noon}}}}
-		}, "exporters", Warning, "no datagrams since the start"},
+		}, "exporters", observe.Warning, "no datagrams since the start"},
 		{"nobody but a canary of v5", func(s *Status, _ *past) {
 			s.Exporters.List = []decode.ExporterStatus{{LastSeen: noon, Streams: []decode.StreamStatus{{Version: "v5", Domain: 255, LastSeen: noon.Add(-time.Hour)}}}}
-		}, "exporters", Warning, "no datagrams since the start"},
+		}, "exporters", observe.Warning, "no datagrams since the start"},
 		{"a canary of sFlow names this host as its agent", func(s *Status, _ *past) {
 			self := netip.MustParseAddr("127.0.0.1")
 			s.Exporters.List = append(s.Exporters.List,
 				decode.ExporterStatus{Address: self, LastSeen: noon, Streams: []decode.StreamStatus{{Domain: canary.DomainTest, LastSeen: noon}}},
 				decode.ExporterStatus{Address: netip.MustParseAddr("192.0.2.9"), LastSeen: noon,
 					Streams: []decode.StreamStatus{{Version: "sflow", Domain: canary.DomainCommand, Agent: &self, LastSeen: noon.Add(-time.Hour)}}})
-		}, "", OK, ""},
+		}, "", observe.OK, ""},
 		{"exporter on this host, beside the self-test", func(s *Status, _ *past) {
 			s.Exporters.List = []decode.ExporterStatus{{LastSeen: noon, Streams: []decode.StreamStatus{
 				{Domain: canary.DomainTest + 1, LastSeen: noon}, {Domain: 7, LastSeen: noon.Add(-6 * time.Minute)}}}}
-		}, "exporters", Warning, "silent"},
+		}, "exporters", observe.Warning, "silent"},
 		{"exporter silent for long", func(s *Status, _ *past) { s.Exporters.List[0].LastSeen = noon.Add(-30 * time.Minute) },
-			"exporters", Critical, "192.0.2.1"},
+			"exporters", observe.Critical, "192.0.2.1"},
 		{"a stray datagram, then silence", func(s *Status, _ *past) {
 			s.Exporters.List = append(s.Exporters.List, decode.ExporterStatus{Address: netip.MustParseAddr("192.0.2.9"),
 				LastSeen: noon.Add(-30 * time.Minute), Unproven: true})
-		}, "", OK, ""},
+		}, "", observe.OK, ""},
 		{"nothing but stray datagrams of late", func(s *Status, _ *past) {
 			s.Exporters.List[0].Unproven = true
-		}, "", OK, ""},
+		}, "", observe.OK, ""},
 		{"nothing but a stray datagram long ago", func(s *Status, _ *past) {
 			s.Exporters.List[0].Unproven, s.Exporters.List[0].LastSeen = true, noon.Add(-30*time.Minute)
-		}, "exporters", Warning, "no datagrams since the start"},
+		}, "exporters", observe.Warning, "no datagrams since the start"},
 		{"an exporter that is named and was heard once", func(s *Status, p *past) {
 			s.Exporters.List[0].LastSeen = noon.Add(-30 * time.Minute)
 			p.named = []correlate.Exporter{{Address: exporter1}}
-		}, "exporters", Critical, "192.0.2.1"},
+		}, "exporters", observe.Critical, "192.0.2.1"},
 		{"exporter that is often silent", func(s *Status, p *past) {
 			s.Exporters.List[0].LastSeen = noon.Add(-6 * time.Minute)
 			p.habits[exporter1] = habit{{3 * time.Minute, noon}, {3 * time.Minute, noon}, {3 * time.Minute, noon}}
-		}, "", OK, ""},
+		}, "", observe.OK, ""},
 		{"exporter that was silent twice", func(s *Status, p *past) {
 			s.Exporters.List[0].LastSeen = noon.Add(-2 * time.Minute)
 			p.habits[exporter1] = habit{{time.Hour, noon}, {time.Hour, noon}}
-		}, "exporters", Warning, "192.0.2.1 for 2 minutes"},
+		}, "exporters", observe.Warning, "192.0.2.1 for 2 minutes"},
 		{"exporter silent while we were down", func(s *Status, _ *past) {
 			s.Since = noon.Add(-time.Minute)
 			s.Exporters.List[0].LastSeen = noon.Add(-30 * time.Minute)
-		}, "", OK, ""},
+		}, "", observe.OK, ""},
 		{"exporter with a limit of its own", func(s *Status, p *past) {
 			s.Exporters.List[0].LastSeen = noon.Add(-time.Minute)
 			p.named = []correlate.Exporter{{Name: "edge-1", Address: exporter1, Silence: 30 * time.Second}}
-		}, "exporters", Warning, "edge-1 (192.0.2.1) for 1m0s"},
+		}, "exporters", observe.Warning, "edge-1 (192.0.2.1) for 1m0s"},
 		{"exporter that never came", func(s *Status, p *past) {
 			p.named = []correlate.Exporter{{Address: netip.MustParseAddr("192.0.2.7")}}
-		}, "exporters", Critical, "192.0.2.7 for 60 minutes"},
+		}, "exporters", observe.Critical, "192.0.2.7 for 60 minutes"},
 		{"agent that went silent", func(s *Status, p *past) {
 			agent := netip.MustParseAddr("192.0.2.7")
 			s.Exporters.List[0].Streams = []decode.StreamStatus{{Agent: &agent, LastSeen: noon.Add(-5 * time.Minute)}}
 			p.named = []correlate.Exporter{{Address: agent}}
-		}, "exporters", Warning, "192.0.2.7 for 5 minutes"},
-		{"no exporter", func(s *Status, _ *past) { s.Exporters.List = nil }, "exporters", Warning, "no datagrams since the start"},
-		{"feed stale", func(s *Status, _ *past) { s.Intel.Feeds[0].Taken = noon.Add(-3 * 24 * time.Hour) }, "feeds", Warning, "drop is 3 days old"},
+		}, "exporters", observe.Warning, "192.0.2.7 for 5 minutes"},
+		{"no exporter", func(s *Status, _ *past) { s.Exporters.List = nil }, "exporters", observe.Warning, "no datagrams since the start"},
+		{"feed stale", func(s *Status, _ *past) { s.Intel.Feeds[0].Taken = noon.Add(-3 * 24 * time.Hour) }, "feeds", observe.Warning, "drop is 3 days old"},
 		{"feed of every ten minutes", func(s *Status, _ *past) {
 			d := &s.Intel.Feeds[0]
 			d.IntervalSeconds, d.Taken, d.Error = 600, noon.Add(-21*time.Minute), "timeout"
-		}, "feeds", Warning, "drop is 21 minutes old (timeout)"},
+		}, "feeds", observe.Warning, "drop is 21 minutes old (timeout)"},
 		{"feed of every few seconds", func(s *Status, _ *past) {
 			d := &s.Intel.Feeds[0]
 			d.IntervalSeconds, d.Taken, d.Error = 5, noon.Add(-time.Minute), "timeout"
-		}, "", OK, ""},
-		{"feed missing", func(s *Status, _ *past) { s.Intel.Feeds[0] = fetch.Status{Name: "drop", Error: "404"} }, "feeds", Warning, "never fetched: drop (404)"},
-		{"flows without an end of ours", func(_ *Status, p *past) { p.transit = 61.4 }, "exporters", Warning,
+		}, "", observe.OK, ""},
+		{"feed missing", func(s *Status, _ *past) { s.Intel.Feeds[0] = fetch.Status{Name: "drop", Error: "404"} }, "feeds", observe.Warning, "never fetched: drop (404)"},
+		{"flows without an end of ours", func(_ *Status, p *past) { p.transit = 61.4 }, "exporters", observe.Warning,
 			"61 % of the flows of the last hour have no end in 'home': are your public prefixes in it?"},
-		{"flows of a carrier", func(_ *Status, p *past) { p.transit, p.limits.Transit = 100, 100 }, "", OK, ""},
+		{"flows of a carrier", func(_ *Status, p *past) { p.transit, p.limits.Transit = 100, 100 }, "", observe.OK, ""},
 		{"feed read in part", func(s *Status, _ *past) {
 			s.Intel.Feeds[0] = fetch.Status{Name: "otx", Error: "500", Incomplete: true, Entries: 9, Checked: noon}
-		}, "feeds", Warning, "never fetched: otx (500, its first reading is not complete)"},
+		}, "feeds", observe.Warning, "never fetched: otx (500, its first reading is not complete)"},
 		{"feed that others stand in for", func(s *Status, _ *past) {
 			s.Intel.Feeds[0] = fetch.Status{Name: "otx", Note: "the public activity stands in", Checked: noon}
-		}, "feeds", Warning, "never fetched: otx (the public activity stands in)"},
+		}, "feeds", observe.Warning, "never fetched: otx (the public activity stands in)"},
 		{"feed that is asked seldom", func(s *Status, _ *past) {
 			s.Intel.Feeds[0].Taken, s.Intel.Feeds[0].Next = noon.Add(-3*24*time.Hour), noon.Add(time.Hour)
-		}, "", OK, ""},
+		}, "", observe.OK, ""},
 		{"feeds by a date that can be trusted", func(s *Status, p *past) { p.date = noon.Add(10 * 24 * time.Hour) },
-			"feeds", Critical, "drop is 10 days old"},
-		{"old data", func(s *Status, _ *past) { s.Intel.Feeds[0].Updated = noon.Add(-240 * 24 * time.Hour) }, "feeds", Warning, "drop: the data are 240 d"},
+			"feeds", observe.Critical, "drop is 10 days old"},
+		{"old data", func(s *Status, _ *past) { s.Intel.Feeds[0].Updated = noon.Add(-240 * 24 * time.Hour) }, "feeds", observe.Warning, "drop: the data are 240 d"},
 		{"data older than max_age", func(s *Status, _ *past) {
 			s.Intel.Feeds[0].Updated, s.Intel.Feeds[0].MaxAgeSeconds = noon.Add(-3*24*time.Hour), 48*3600
-		}, "feeds", Warning, "by their own date"},
+		}, "feeds", observe.Warning, "by their own date"},
 		{"data of the operator's own list", func(s *Status, _ *past) {
 			s.Intel.Feeds[0].Updated, s.Intel.Feeds[0].Operator = noon.Add(-240*24*time.Hour), true
-		}, "feeds", OK, ""},
-		{"feed held back", func(s *Status, _ *past) { s.Intel.Feeds[0].Held = "empty" }, "feeds", Warning, "drop (empty)"},
+		}, "feeds", observe.OK, ""},
+		{"feed held back", func(s *Status, _ *past) { s.Intel.Feeds[0].Held = "empty" }, "feeds", observe.Warning, "drop (empty)"},
 		{"DNS list that cannot be asked", func(s *Status, _ *past) {
 			s.DNSBL = &DNSBLStatus{Zones: []dnsbl.ZoneStatus{{Zone: "bl.example.org", Error: "timeout"}, {Zone: "dnsbl.example.net", IPv4: true}}}
-		}, "feeds", Warning, "bl.example.org (timeout)"},
+		}, "feeds", observe.Warning, "bl.example.org (timeout)"},
 		{"nothing but a DNS list", func(s *Status, _ *past) {
 			s.Intel.Indicators, s.Intel.Feeds = 0, nil
 			s.DNSBL = &DNSBLStatus{Zones: []dnsbl.ZoneStatus{{Zone: "dnsbl.example.net", IPv4: true, Error: "no IPv6"}}}
-		}, "", OK, ""},
-		{"nothing listed", func(s *Status, _ *past) { s.Intel.Indicators = 0 }, "feeds", Critical, "nothing is listed"},
+		}, "", observe.OK, ""},
+		{"nothing listed", func(s *Status, _ *past) { s.Intel.Indicators = 0 }, "feeds", observe.Critical, "nothing is listed"},
 		{"nothing listed yet", func(s *Status, _ *past) { s.Intel.Indicators, s.Since = 0, noon.Add(-time.Minute) },
-			"feeds", Warning, "nothing is listed yet"},
+			"feeds", observe.Warning, "nothing is listed yet"},
 		{"kernel drops", func(s *Status, _ *past) {
 			s.Listeners[0].KernelDrops, s.Listeners[0].Datagrams = 5, 2000
-		}, "loss", Warning, "5 datagrams dropped by the kernel (0.5 %)"},
+		}, "loss", observe.Warning, "5 datagrams dropped by the kernel (0.5 %)"},
 		{"a few kernel drops", func(s *Status, _ *past) {
 			s.Listeners[0].KernelDrops, s.Listeners[0].Datagrams = 5, 10000
-		}, "", OK, ""},
+		}, "", observe.OK, ""},
 		{"gaps in datagrams", func(s *Status, _ *past) {
 			s.Exporters.Lost.Datagrams = 25
 			s.Decoded.Versions = map[string]VersionStatus{"v9": {Datagrams: 1975, Records: 40_000}}
-		}, "loss", Critical, "25 datagrams lost on the way by the exporters' sequence numbers (2.5 %)"},
-		{"hit queue", func(s *Status, _ *past) { s.Hits.Found, s.Hits.HitQueueFull = 998, 2 }, "loss", Warning, "raise contact.hit_queue"},
+		}, "loss", observe.Critical, "25 datagrams lost on the way by the exporters' sequence numbers (2.5 %)"},
+		{"hit queue", func(s *Status, _ *past) { s.Hits.Found, s.Hits.HitQueueFull = 998, 2 }, "loss", observe.Warning, "raise contact.hit_queue"},
 		{"grave hits found a full queue", func(s *Status, _ *past) {
 			s.Hits.Found, s.Hits.HitQueueFull, s.Hits.HitsLost = 1_000_000, 1, [4]uint64{event.Critical: 1}
-		}, "loss", Critical, "1 of the hits that found a full queue could have been of severity high or critical"},
-		{"many gaps", func(s *Status, _ *past) { s.Exporters.Lost.Records = 1000 }, "loss", Critical, "1000 flows lost on the way"},
+		}, "loss", observe.Critical, "1 of the hits that found a full queue could have been of severity high or critical"},
+		{"many gaps", func(s *Status, _ *past) { s.Exporters.Lost.Records = 1000 }, "loss", observe.Critical, "1000 flows lost on the way"},
 		{"old gaps", func(s *Status, p *past) {
 			s.Exporters.Lost.Records = 1000
 			p.status.Exporters.Lost.Records = 1000
-		}, "", OK, ""},
+		}, "", observe.OK, ""},
 		{"sink failing", func(s *Status, p *past) {
 			s.Sinks[1] = SinkStatus{Name: "kafka", Failing: true, Pending: 7, LastError: "no route"}
 			p.failing["kafka"] = time.Minute
-		}, "sinks", Warning, "kafka cannot deliver (7 events wait): no route"},
+		}, "sinks", observe.Warning, "kafka cannot deliver (7 events wait): no route"},
 		{"sink failing for long", func(s *Status, p *past) {
 			s.Sinks[1].Failing = true
 			p.failing["kafka"] = 10 * time.Minute
-		}, "sinks", Critical, "kafka"},
-		{"sink has dropped", func(s *Status, _ *past) { s.Sinks[1].Dropped = 3 }, "sinks", Critical, "kafka has lost 3 events"},
-		{"spool half full", func(s *Status, _ *past) { s.Journal.Bytes, s.Journal.Urgent.Bytes = 60, 60 }, "spool", Warning, "full to 60 %"},
-		{"part of the spool half full", func(s *Status, _ *past) { s.Journal.Bytes, s.Journal.Urgent.Bytes = 50, 5 }, "spool", Warning, "full to 60 %"},
-		{"spool has dropped", func(s *Status, _ *past) { s.Journal.DroppedFull, s.Journal.Urgent.DroppedFull = 9, 2 }, "spool", Critical,
+		}, "sinks", observe.Critical, "kafka"},
+		{"sink has dropped", func(s *Status, _ *past) { s.Sinks[1].Dropped = 3 }, "sinks", observe.Critical, "kafka has lost 3 events"},
+		{"spool half full", func(s *Status, _ *past) { s.Journal.Bytes, s.Journal.Urgent.Bytes = 60, 60 }, "spool", observe.Warning, "full to 60 %"},
+		{"part of the spool half full", func(s *Status, _ *past) { s.Journal.Bytes, s.Journal.Urgent.Bytes = 50, 5 }, "spool", observe.Warning, "full to 60 %"},
+		{"spool has dropped", func(s *Status, _ *past) { s.Journal.DroppedFull, s.Journal.Urgent.DroppedFull = 9, 2 }, "spool", observe.Critical,
 			"9 events were dropped because there was no room or for their age, 2 of them of high or critical severity, or alerts"},
-		{"disk full", func(s *Status, _ *past) { s.Journal.Trouble = "no space left on device" }, "spool", Critical, "no space left"},
+		{"disk full", func(s *Status, _ *past) { s.Journal.Trouble = "no space left on device" }, "spool", observe.Critical, "no space left"},
 		{"template lost", func(s *Status, _ *past) {
 			s.Decoded.UnknownSets = 4
 			s.Exporters.List[0].Streams = []decode.StreamStatus{{Missing: []decode.MissingTemplate{{ID: 256}}}}
-		}, "templates", Warning, "4 data sets came without their template (192.0.2.1)"},
+		}, "templates", observe.Warning, "4 data sets came without their template (192.0.2.1)"},
 		{"template came late", func(s *Status, _ *past) {
 			s.Decoded.UnknownSets, s.Exporters.Early.Replayed = 4, 4
-		}, "", OK, ""},
+		}, "", observe.OK, ""},
 		{"sender refused", func(s *Status, _ *past) {
 			s.Listeners[0].Refused = 12
 			s.Listeners[0].RefusedSenders = []RefusedSender{{Address: netip.MustParseAddr("198.51.100.7"), Certain: 12}}
-		}, "exporters", Warning, "12 datagrams were refused by udp 127.0.0.1:2055, their senders are not allowed (198.51.100.7): add those that are yours to 'allow'"},
+		}, "exporters", observe.Warning, "12 datagrams were refused by udp 127.0.0.1:2055, their senders are not allowed (198.51.100.7): add those that are yours to 'allow'"},
 		{"stray datagrams refused", func(s *Status, _ *past) {
 			s.Listeners[0].Refused = 30
 			for i := range 15 {
 				s.Listeners[0].RefusedSenders = append(s.Listeners[0].RefusedSenders,
 					RefusedSender{Address: netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), Datagrams: 2, Certain: 2})
 			}
-		}, "", OK, ""},
-		{"a flood of strangers refused", func(s *Status, _ *past) { s.Listeners[0].Refused = 1000 }, "exporters", Warning, "1000 datagrams of many senders"},
+		}, "", observe.OK, ""},
+		{"a flood of strangers refused", func(s *Status, _ *past) { s.Listeners[0].Refused = 1000 }, "exporters", observe.Warning, "1000 datagrams of many senders"},
 		{"sender refused long ago", func(s *Status, p *past) {
 			s.Listeners[0].Refused = 12
 			s.Listeners[0].RefusedSenders = []RefusedSender{{Address: netip.MustParseAddr("198.51.100.7"), Certain: 12}}
 			p.status.Listeners[0] = s.Listeners[0]
-		}, "", OK, ""},
+		}, "", observe.OK, ""},
 		{"sender refused, and another exporter silent", func(s *Status, _ *past) {
 			s.Listeners[0].Refused = 12
 			s.Listeners[0].RefusedSenders = []RefusedSender{{Address: netip.MustParseAddr("198.51.100.7"), Certain: 12}}
 			s.Exporters.List[0].LastSeen = noon.Add(-6 * time.Minute)
-		}, "exporters", Warning, "192.0.2.1 for 6 minutes: look at the devices and the way from them, and at 'refused' in 'flowsnitch status'; 12 datagrams"},
-		{"table of exporters full", problem("cap_exporters"), "exporters", Warning, "limits.exporters: 10000"},
-		{"strangers gave way", func(s *Status, _ *past) { s.Exporters.GaveWay = 3 }, "exporters", Warning, "limits.exporters is reached"},
-		{"sequence numbers jump", func(s *Status, _ *past) { s.Exporters.Lost.Jumps = 30 }, "loss", Warning, "30 sequence numbers that no loss explains"},
-		{"an exporter restarts", func(s *Status, _ *past) { s.Exporters.Lost.Jumps = 1 }, "", OK, ""},
+		}, "exporters", observe.Warning, "192.0.2.1 for 6 minutes: look at the devices and the way from them, and at 'refused' in 'flowsnitch status'; 12 datagrams"},
+		{"table of exporters full", problem("cap_exporters"), "exporters", observe.Warning, "limits.exporters: 10000"},
+		{"strangers gave way", func(s *Status, _ *past) { s.Exporters.GaveWay = 3 }, "exporters", observe.Warning, "limits.exporters is reached"},
+		{"sequence numbers jump", func(s *Status, _ *past) { s.Exporters.Lost.Jumps = 30 }, "loss", observe.Warning, "30 sequence numbers that no loss explains"},
+		{"an exporter restarts", func(s *Status, _ *past) { s.Exporters.Lost.Jumps = 1 }, "", observe.OK, ""},
 		{"domains of an exporter", func(s *Status, p *past) {
 			problem("cap_streams")(s, p)
 			s.Exporters.List[0].Streams = make([]decode.StreamStatus, 256)
 			for i := range s.Exporters.List[0].Streams {
 				s.Exporters.List[0].Streams[i].LastSeen = noon
 			}
-		}, "exporters", Warning, "limits.domains_per_exporter is reached by 192.0.2.1"},
+		}, "exporters", observe.Warning, "limits.domains_per_exporter is reached by 192.0.2.1"},
 		{"bytes of streams", func(s *Status, p *past) {
 			problem("cap_streams")(s, p)
 			s.Exporters.StateBytes = 64<<20 - 100
-		}, "exporters", Warning, "limits.state_bytes is reached"},
-		{"samplers", problem("cap_samplers"), "exporters", Warning, "limits.samplers"},
+		}, "exporters", observe.Warning, "limits.state_bytes is reached"},
+		{"samplers", problem("cap_samplers"), "exporters", observe.Warning, "limits.samplers"},
 		{"bytes of templates", func(s *Status, p *past) {
 			problem("cap_templates")(s, p)
 			s.Decoded.UnknownSets, s.Exporters.TemplateBytes = 40, 64<<20-100
-		}, "templates", Warning, "5 templates were refused, limits.template_bytes is reached: raise it"},
+		}, "templates", observe.Warning, "5 templates were refused, limits.template_bytes is reached: raise it"},
 		{"no room for a template that came before", func(s *Status, _ *past) {
 			s.Decoded.UnknownSets, s.Exporters.Templates = 40, 100_000
-		}, "templates", Warning, "40 data sets have no template, limits.templates is reached"},
+		}, "templates", observe.Warning, "40 data sets have no template, limits.templates is reached"},
 		{"templates of an exporter", func(s *Status, p *past) {
 			problem("cap_templates")(s, p)
 			s.Exporters.List[0].Streams = []decode.StreamStatus{{Templates: 600}, {Templates: 400}}
-		}, "templates", Warning, "limits.templates_per_exporter is reached by 192.0.2.1"},
-		{"no room to wait", func(s *Status, _ *past) { s.Exporters.Early.Full = 3 }, "templates", Warning, "limits.early_bytes"},
+		}, "templates", observe.Warning, "limits.templates_per_exporter is reached by 192.0.2.1"},
+		{"no room to wait", func(s *Status, _ *past) { s.Exporters.Early.Full = 3 }, "templates", observe.Warning, "limits.early_bytes"},
 		{"file of templates damaged", func(s *Status, _ *past) {
 			s.Since, s.Exporters.Restored.Damaged = noon.Add(-50*time.Minute), 3
-		}, "templates", Warning, "3 lines damaged"},
+		}, "templates", observe.Warning, "3 lines damaged"},
 		{"file of templates was damaged", func(s *Status, _ *past) {
 			s.Since, s.Exporters.Restored.Damaged = noon.Add(-61*time.Minute), 3
-		}, "", OK, ""},
+		}, "", observe.OK, ""},
 		{"segment of the journal unreadable", func(s *Status, _ *past) {
 			s.Since, s.Journal.Opened.Unreadable = noon, []string{"00.events (input/output error)"}
-		}, "spool", Warning, "could not be read at the start"},
-		{"contacts crowded out", func(s *Status, _ *past) { s.Hits.Correlator.CrowdedOut = 3 }, "loss", Warning, "contact.max_contacts"},
-		{"contacts evicted", func(s *Status, _ *past) { s.Hits.Correlator.ContactsEvicted = 3 }, "loss", Warning, "contact.max_contacts"},
-		{"flows forgotten", func(s *Status, _ *past) { s.Hits.Correlator.FlowsForgotten = 3 }, "loss", Warning, "contact.max_flows"},
+		}, "spool", observe.Warning, "could not be read at the start"},
+		{"contacts crowded out", func(s *Status, _ *past) { s.Hits.Correlator.CrowdedOut = 3 }, "loss", observe.Warning, "contact.max_contacts"},
+		{"contacts evicted", func(s *Status, _ *past) { s.Hits.Correlator.ContactsEvicted = 3 }, "loss", observe.Warning, "contact.max_contacts"},
+		{"flows forgotten", func(s *Status, _ *past) { s.Hits.Correlator.FlowsForgotten = 3 }, "loss", observe.Warning, "contact.max_flows"},
 		{"undecodable", func(s *Status, p *past) {
 			s.Decoded.Problems = map[decode.Reason]uint64{"set_cut": 30}
-		}, "loss", Warning, "30 datagrams, sets or records could not be decoded (set_cut: 30)"},
-		{"one of a thousand undecodable", problem("set_cut"), "", OK, ""},
-		{"datagrams cut", func(s *Status, _ *past) { s.Listeners[0].Truncated = 1 }, "loss", Warning, "longer than any"},
+		}, "loss", observe.Warning, "30 datagrams, sets or records could not be decoded (set_cut: 30)"},
+		{"one of a thousand undecodable", problem("set_cut"), "", observe.OK, ""},
+		{"datagrams cut", func(s *Status, _ *past) { s.Listeners[0].Truncated = 1 }, "loss", observe.Warning, "longer than any"},
 		{"forward target without address", func(s *Status, _ *past) {
 			s.Listeners[0].Forward = []ForwardStatus{{Target: "c.example:2055", Dropped: 7, Error: "no such host"}}
-		}, "sinks", Warning, "forward target c.example:2055 has no address (no such host), 7 copies dropped"},
+		}, "sinks", observe.Warning, "forward target c.example:2055 has no address (no such host), 7 copies dropped"},
 		{"forward target down", func(s *Status, _ *past) {
 			s.Listeners[0].Forward = []ForwardStatus{{Target: "c.example:2055", Address: netip.MustParseAddrPort("192.0.2.5:2055"), Sent: 90, Failed: 10}}
-		}, "sinks", Warning, "10 of 100 copies for forward target c.example:2055 failed"},
+		}, "sinks", observe.Warning, "10 of 100 copies for forward target c.example:2055 failed"},
 		{"forward target too slow", func(s *Status, _ *past) {
 			s.Listeners[0].Forward = []ForwardStatus{{Target: "c.example:2055", Address: netip.MustParseAddrPort("192.0.2.5:2055"), Sent: 90, Dropped: 10}}
-		}, "sinks", Warning, "10 of 100 copies for forward target c.example:2055 were dropped"},
+		}, "sinks", observe.Warning, "10 of 100 copies for forward target c.example:2055 were dropped"},
 		{"a loop of forwarding", func(s *Status, _ *past) {
 			s.Listeners[0].Forward = []ForwardStatus{{Target: "c.example:2055", Address: netip.MustParseAddrPort("192.0.2.5:2055"), Sent: 90, Looped: 80,
 				LoopedFrom: netip.MustParseAddrPort("192.0.2.5:4000")}}
-		}, "sinks", Warning, "80 datagrams came again after they had been forwarded to c.example:2055 (from 192.0.2.5:4000)"},
+		}, "sinks", observe.Warning, "80 datagrams came again after they had been forwarded to c.example:2055 (from 192.0.2.5:4000)"},
 		{"forward target is back", func(s *Status, p *past) {
 			s.Listeners[0].Forward = []ForwardStatus{{Target: "c.example:2055", Address: netip.MustParseAddrPort("192.0.2.5:2055"), Sent: 90, Dropped: 10, Failed: 3}}
 			p.status.Listeners[0].Forward = s.Listeners[0].Forward
-		}, "", OK, ""},
+		}, "", observe.OK, ""},
 		{"fsync fails", func(s *Status, _ *past) { s.Journal.SyncErrors, s.Journal.LastError = 1, "input/output error" },
-			"spool", Critical, "1 calls of fsync failed (input/output error): a power cut could lose events"},
-		{"places not saved", func(s *Status, _ *past) { s.Journal.SaveErrors = 1 }, "spool", Warning, "could not be saved 1 times"},
-		{"reads fail", func(s *Status, _ *past) { s.Journal.ReadErrors = 2 }, "spool", Warning, "2 reads failed"},
+			"spool", observe.Critical, "1 calls of fsync failed (input/output error): a power cut could lose events"},
+		{"places not saved", func(s *Status, _ *past) { s.Journal.SaveErrors = 1 }, "spool", observe.Warning, "could not be saved 1 times"},
+		{"reads fail", func(s *Status, _ *past) { s.Journal.ReadErrors = 2 }, "spool", observe.Warning, "2 reads failed"},
 		{"journal damaged at the start", func(s *Status, _ *past) {
 			s.Since, s.Journal.Opened.LostEvents = noon.Add(-time.Minute), 9
-		}, "spool", Warning, "9 events are lost"},
+		}, "spool", observe.Warning, "9 events are lost"},
 		{"events unreadable", func(s *Status, _ *past) { s.Sinks[1].Dropped, s.Sinks[1].Damaged = 3, 2 },
-			"sinks", Critical, "kafka has lost 3 events (2 of them could not be read in the journal: look for a broken disk)"},
+			"sinks", observe.Critical, "kafka has lost 3 events (2 of them could not be read in the journal: look for a broken disk)"},
 		{"hit log does not rotate", func(s *Status, _ *past) {
 			s.Sinks[0].Own = OwnStatus{Trouble: map[string]uint64{"file_errors": 1}, Error: "rename: permission denied"}
-		}, "sinks", Warning, "jsonlog: 1 errors with its files, the last: rename: permission denied"},
+		}, "sinks", observe.Warning, "jsonlog: 1 errors with its files, the last: rename: permission denied"},
 		{"entry in quarantine", func(s *Status, _ *past) {
 			s.Intel.Quarantined = []quarantine.Quarantined{{Prefix: netip.MustParsePrefix("198.51.100.0/24")}}
-		}, "feeds", Warning, "198.51.100.0/24"},
+		}, "feeds", observe.Warning, "198.51.100.0/24"},
 		{"set full", func(s *Status, _ *past) { s.Intel.Feeds[0].Refused = map[lookup.Reason]int{lookup.ReasonOverCap: 7} },
-			"feeds", Warning, "7 entries are not listed, the set is full (drop): raise intel.max_indicators"},
-		{"DNS lists too slow", func(s *Status, p *past) {
-			s.DNSBL, p.status.DNSBL = &DNSBLStatus{Stats: dnsbl.Stats{Dropped: 4}}, &DNSBLStatus{}
-		}, "feeds", Warning, "4 addresses were not queried"},
+			"feeds", observe.Warning, "7 entries are not listed, the set is full (drop): raise intel.max_indicators"},
 		{"all is lost", func(s *Status, _ *past) {
 			s.Listeners[0].KernelDrops = 1000
 			s.Listeners[0].Datagrams = 1000
-		}, "loss", Critical, "(100 %)"},
+		}, "loss", observe.Critical, "(100 %)"},
 		{"work that has stalled", func(s *Status, _ *past) { s.Stalled = []Stalled{{Work: "saving templates", Seconds: 30}} },
-			"workers", Warning, "saving templates has stalled for 30s"},
-		{"correlator stalled", func(s *Status, _ *past) { s.Hits.Beat = noon.Add(-7 * time.Second) }, "workers", Warning, "the correlator has not turned"},
-		{"worker stalled", func(s *Status, _ *past) { s.Listeners[0].Beat = noon.Add(-time.Minute) }, "workers", Critical, "udp 127.0.0.1:2055 has not turned for 1m0s"},
+			"workers", observe.Warning, "saving templates has stalled for 30s"},
+		{"correlator stalled", func(s *Status, _ *past) { s.Hits.Beat = noon.Add(-7 * time.Second) }, "workers", observe.Warning, "the correlator has not turned"},
+		{"worker stalled", func(s *Status, _ *past) { s.Listeners[0].Beat = noon.Add(-time.Minute) }, "workers", observe.Critical, "udp 127.0.0.1:2055 has not turned for 1m0s"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, before := well(), well()
@@ -334,7 +332,7 @@ func TestFindings(t *testing.T) {
 				switch {
 				case f.Text == "":
 					t.Errorf("%s says nothing", f.Check)
-				case f.Check != tt.check && f.State != OK:
+				case f.Check != tt.check && f.State != observe.OK:
 					t.Errorf("%+v", f)
 				case f.Check == tt.check && (f.State != tt.state || !strings.Contains(f.Text, tt.says)):
 					t.Errorf("%+v, want %v with %q", f, tt.state, tt.says)
@@ -364,7 +362,7 @@ func TestPercent(t *testing.T) {
 // usual pauses of an exporter are learned.
 func TestHealthWatch(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
-	h := newHealthWatch(&configs.Config{Health: configs.DefaultHealth()}, zap.New(core))
+	h := newHealthWatch(&configs.Config{Health: configs.DefaultHealth()}, new(observe.Registry), zap.New(core))
 	at := func(d time.Duration, change func(*Status)) {
 		now := noon.Add(d)
 		s := well()
@@ -435,7 +433,7 @@ func TestHabit(t *testing.T) {
 // before; one thing less, or the same with other words, is none.
 func TestHealthNews(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
-	h := newHealthWatch(&configs.Config{Health: configs.DefaultHealth()}, zap.New(core))
+	h := newHealthWatch(&configs.Config{Health: configs.DefaultHealth()}, new(observe.Registry), zap.New(core))
 	for i, failing := range [][]string{{}, {"kafka"}, {"kafka"}, {"kafka", "jsonlog"}, {"jsonlog"}, {}} {
 		now := noon.Add(time.Duration(i) * healthEvery)
 		s := well()
@@ -462,13 +460,13 @@ func TestHealthNews(t *testing.T) {
 
 // TestHealthLate: what was found long ago says nothing, and that is said.
 func TestHealthLate(t *testing.T) {
-	h := newHealthWatch(&configs.Config{Health: configs.DefaultHealth()}, zap.NewNop())
+	h := newHealthWatch(&configs.Config{Health: configs.DefaultHealth()}, new(observe.Registry), zap.NewNop())
 	if list := h.findings(noon); list != nil {
 		t.Errorf("before the first look: %+v", list)
 	}
 	s := well()
 	h.look(&s, noon, noon)
-	for after, want := range map[time.Duration]State{time.Minute: OK, 61 * time.Second: Critical} {
+	for after, want := range map[time.Duration]observe.State{time.Minute: observe.OK, 61 * time.Second: observe.Critical} {
 		for _, f := range h.findings(noon.Add(after)) {
 			if f.Check == "workers" && (f.State != want || f.Least != want) {
 				t.Errorf("after %s: %+v", after, f)
@@ -483,12 +481,12 @@ func TestBadPieces(t *testing.T) {
 	p := &past{date: noon}
 	p.limits.FeedAge = 48 * time.Hour
 	for age, warns := range map[time.Duration]bool{time.Minute: false, 47 * time.Hour: false, 49 * time.Hour: true} {
-		s := &Status{Since: noon}
+		s := &Status{InstanceStatus: InstanceStatus{Since: noon}}
 		s.Intel.Indicators = 1
 		s.Intel.Feeds = []fetch.Status{{Name: "f", Taken: noon, IntervalSeconds: 24 * 3600, BadPieces: 2,
 			Bad: []source.Piece{{Name: "event 1", Why: "HTTP 404", Since: noon.Add(-age)}, {Name: "event 2", Since: noon}}}}
 		f := feedFinding(s, p, noon)
-		if got := f.State == Warning; got != warns || warns && !strings.Contains(f.Text, "f (2, the first is event 1: HTTP 404)") {
+		if got := f.State == observe.Warning; got != warns || warns && !strings.Contains(f.Text, "f (2, the first is event 1: HTTP 404)") {
 			t.Errorf("after %v: %+v", age, f)
 		}
 	}

@@ -1,5 +1,6 @@
 package app
 
+import "github.com/flowsnitch/flowsnitch/flow/observe"
 import "time"
 
 // Flows without an end in the home networks are expected of carriers. Elsewhere most often
@@ -37,11 +38,11 @@ func (w *transitWatch) note(now time.Time, sampled, transit uint64) (share float
 }
 
 // transit warns of flows that have no end in the home networks.
-func (f *Finding) transit(p *past) {
+func (f *finding) transit(p *past) {
 	if p.transit <= p.limits.Transit {
 		return
 	}
-	f.atLeast(Warning)
-	f.add("transit", "%s %% of the flows of the last hour have no end in 'home': are your public prefixes in it? Direction and severity depend on them (health.transit is the limit)",
+	f.AtLeast(observe.Warning)
+	f.Add("transit", "%s %% of the flows of the last hour have no end in 'home': are your public prefixes in it? Direction and severity depend on them (health.transit is the limit)",
 		percent(p.transit))
 }

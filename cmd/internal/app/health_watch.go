@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"net/netip"
 	"slices"
 	"sync"
@@ -20,38 +21,54 @@ const (
 
 // A healthWatch judges the app again and again, and says what has changed.
 type healthWatch struct {
-	log *zap.Logger
+	log      *zap.Logger
+	registry *observe.Registry
 
-	mu     sync.Mutex
+	mu     sync.Mutex // of last and looked
+	last   []observe.Finding
+	looked time.Time
+
+	turn   sync.Mutex // one look at a time; of everything below
 	past   past
-	before []Status // of the last lossWindow, the oldest first
+	before []Status // of the last observe.Window, the oldest first
 	times  []time.Time
 	since  map[string]time.Time         // when each failing sink began to fail
 	quiet  map[netip.Addr]time.Duration // how long each exporter was silent at the last look
-	said   map[string]Finding           // by check
-	last   []Finding
+	said   map[string]observe.Finding   // by check
+	status *Status                      // under judgement
 	flows  transitWatch
-	looked time.Time
 }
 
-func newHealthWatch(cfg *configs.Config, log *zap.Logger) *healthWatch {
-	return &healthWatch{
-		log: log, since: make(map[string]time.Time), said: make(map[string]Finding),
+func newHealthWatch(cfg *configs.Config, registry *observe.Registry, log *zap.Logger) *healthWatch {
+	h := &healthWatch{
+		log: log, registry: registry, since: make(map[string]time.Time), said: make(map[string]observe.Finding),
 		past: past{limits: cfg.Health, caps: cfg.Limits, named: cfg.Exporters, failing: make(map[string]time.Duration)},
 	}
+	checks := registry.Component(partStatusChecks)
+	checks.Add(observe.Checks{Names: statusChecks, States: h.judge})
+	checks.Ready()
+	return h
 }
+
+// judge gives the findings of the checks that look at a whole status.
+func (h *healthWatch) judge(now time.Time) []observe.Finding { return findings(h.status, &h.past, now) }
 
 // look judges the status at the time now, which a clock that can be trusted calls date. It
 // takes in what later looks compare with, and logs what has changed.
 func (h *healthWatch) look(s *Status, now, date time.Time) {
+	h.turn.Lock()
+	defer h.turn.Unlock()
+	h.past.date = date
+	h.remember(s, now)
+	h.status = s
+	list := h.registry.Findings(now) // reads the sections, of which what is found here is one
+	h.status = nil
+	for i := range list {
+		h.tell(&list[i])
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.looked, h.past.date = now, date
-	h.remember(s, now)
-	h.last = findings(s, &h.past, now)
-	for i := range h.last {
-		h.tell(&h.last[i])
-	}
+	h.looked, h.last = now, list
 }
 
 // noteTransit takes in how many flows have no end of ours.
@@ -63,15 +80,15 @@ func (h *healthWatch) noteTransit(now time.Time, listeners []*listener) {
 			sampled, transit = sampled+c.Sampled, transit+c.Transit
 		}
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.turn.Lock()
+	defer h.turn.Unlock()
 	h.past.transit = h.flows.note(now, sampled, transit)
 }
 
 // remember brings the past up to date.
 func (h *healthWatch) remember(s *Status, now time.Time) {
 	h.before, h.times = append(h.before, countersOf(s)), append(h.times, now)
-	for len(h.times) > 1 && now.Sub(h.times[1]) >= lossWindow {
+	for len(h.times) > 1 && now.Sub(h.times[1]) >= observe.Window {
 		h.before, h.times = slices.Delete(h.before, 0, 1), slices.Delete(h.times, 0, 1)
 	}
 	h.past.status = h.before[0]
@@ -114,18 +131,18 @@ func (h *healthWatch) learn(s *Status, now time.Time) {
 
 // tell logs a check whose state has changed, or that has found one thing more: how it is
 // bad, or that it is well again.
-func (h *healthWatch) tell(f *Finding) {
+func (h *healthWatch) tell(f *observe.Finding) {
 	said := h.said[f.Check]
 	h.said[f.Check] = *f
-	more := slices.ContainsFunc(f.bad, func(what string) bool { return !slices.Contains(said.bad, what) })
-	if f.State == said.State && (f.State == OK || !more) {
+	more := f.HasNews(&said)
+	if f.State == said.State && (f.State == observe.OK || !more) {
 		return
 	}
 	check := zap.String("check", f.Check)
 	switch f.State {
-	case OK:
+	case observe.OK:
 		h.log.Info("OK again: "+f.Text, check)
-	case Warning:
+	case observe.Warning:
 		h.log.Warn(f.Text, check)
 	default:
 		h.log.Error(f.Text, check)
@@ -133,7 +150,7 @@ func (h *healthWatch) tell(f *Finding) {
 }
 
 // findings gives what the last look has found. One that is too long ago is a finding, too.
-func (h *healthWatch) findings(now time.Time) []Finding {
+func (h *healthWatch) findings(now time.Time) []observe.Finding {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	late := now.Sub(h.looked)
@@ -144,8 +161,8 @@ func (h *healthWatch) findings(now time.Time) []Finding {
 	for i := range list {
 		if f := &list[i]; f.Check == "workers" {
 			f.Text = ""
-			f.atLeast(Critical)
-			f.add("health", "the instance has not judged itself for %s: restart it and report this", ago(late.Seconds()))
+			f.AtLeast(observe.Critical)
+			f.Add("health", "the instance has not judged itself for %s: restart it and report this", ago(late.Seconds()))
 		}
 	}
 	return list
@@ -153,7 +170,7 @@ func (h *healthWatch) findings(now time.Time) []Finding {
 
 // Findings gives the state of the app, one for each check, as of the last ten seconds.
 // Before the app is ready there is none. The caller must not change it.
-func (a *App) Findings() []Finding { return a.checks.findings(time.Now()) }
+func (a *App) Findings() []observe.Finding { return a.checks.findings(time.Now()) }
 
 // watchHealth judges the app until ctx ends. It has a goroutine of its own: a disk that
 // hangs does not keep it from saying so.

@@ -74,6 +74,7 @@ var rules = []struct {
 	{"intel/feeds/fetch/source", []string{"intel/feeds/fetch/spec", "intel/feeds/fetch/client", "intel/feeds/fetch/store", "intel", "intel/feeds"}},
 	{"intel/feeds/fetch/source/*", []string{"intel/feeds/fetch/source", "intel/feeds/fetch/spec", "intel/feeds/fetch/client", "intel/feeds/fetch/store", "intel", "intel/feeds"}},
 	{"intel/*", []string{"intel", "intel/lookup", "intel/event", "flow", "flow/fit"}},
+	{"sinks/web", []string{"flow/observe"}},
 	{"sinks", []string{"sinks/internal/*", "intel/event", "flow", "flow/clock"}},
 	{"sinks/internal/disk", nil},
 	{"sinks/internal/sinktest", []string{"sinks", "intel/event"}}, // for tests

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"net/netip"
 	"path/filepath"
 	"reflect"
@@ -19,7 +20,6 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/quarantine"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
-	"github.com/flowsnitch/flowsnitch/sinks/web"
 )
 
 // FeedsDir is the folder of the feeds in the state directory.
@@ -61,12 +61,12 @@ type keeper struct {
 }
 
 // errReplaced answers requests that arrive, or are cancelled, while the feeds change hands.
-const errReplaced = web.Unavailable("the feeds are being reloaded or stopped; try again in a moment")
+const errReplaced = observe.Unavailable("the feeds are being reloaded or stopped; try again in a moment")
 
 // use registers a user of the manager. done must be called when it has finished.
 func (k *keeper) use() (done func(), err error) {
 	if k == nil {
-		return nil, web.Unavailable("the feeds are not loaded yet; try again in a moment")
+		return nil, observe.Unavailable("the feeds are not loaded yet; try again in a moment")
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -169,7 +169,7 @@ func (d *feedDesk) reload(cfg *configs.Config, opts *Options) error {
 	defer d.turn.Unlock()
 	old := d.current.Load()
 	if old == nil {
-		return web.Unavailable("the feeds are not loaded yet")
+		return observe.Unavailable("the feeds are not loaded yet")
 	}
 	if reflect.DeepEqual(cfg.Intel, old.cfg.Intel) && slices.Equal(cfg.AllHome(), old.cfg.AllHome()) && slices.Equal(cfg.NAT64, old.cfg.NAT64) {
 		done, err := old.use()

@@ -5,8 +5,8 @@ import "runtime/metrics"
 // A MemoryStatus is what the process itself takes, by the Go runtime's own figures, so
 // that an emulator around it is not counted.
 type MemoryStatus struct {
-	InUse      uint64 `json:"in_use"` // bytes mapped and not given back to the system
-	Goroutines uint64 `json:"goroutines"`
+	InUse      uint64 `json:"in_use" name:"memory_bytes" help:"Memory of the process as counted by the Go runtime." show:"always" words:""` // bytes mapped and not given back to the system
+	Goroutines uint64 `json:"goroutines" name:"-" show:"always"`
 }
 
 // memoryStatus looks when asked; nothing is counted in between.

@@ -1,10 +1,9 @@
 package app
 
 import (
-	"encoding/json"
 	"fmt"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +25,7 @@ import (
 // fullStatus has something of everything.
 func fullStatus() Status {
 	now := time.Now()
-	s := Status{Version: "1.2.3", Since: now.Add(-time.Hour), Web: &web.Stats{Requests: 3}, DNSBL: &DNSBLStatus{Zones: []dnsbl.ZoneStatus{{Zone: "dnsbl.example.net", IPv4: true}}}}
+	s := Status{InstanceStatus: InstanceStatus{BuildStatus: BuildStatus{"1.2.3"}, Since: now.Add(-time.Hour)}, Web: &web.Stats{Requests: 3}, DNSBL: &DNSBLStatus{Zones: []dnsbl.ZoneStatus{{Zone: "dnsbl.example.net", IPv4: true}}}}
 	s.Listeners = []ListenerStatus{{Address: "[::]:2055", Datagrams: 5, KernelDropsKnow: true, KernelDrops: 2, Beat: now}, {Address: "[::]:4739", Beat: now}}
 	s.Decoded.Versions = map[string]VersionStatus{"v9": {Records: 7}}
 	s.Decoded.Problems = map[decode.Reason]uint64{"set_cut": 4}
@@ -39,8 +38,45 @@ func fullStatus() Status {
 	s.Hits.Correlator.Severities = [4]uint64{1, 2, 3, 4}
 	s.Sinks = []SinkStatus{{Name: "kafka", Dropped: 1, Failed: 2, Failing: true}}
 	s.Canary = CanaryStatus{EverySeconds: 60, Stages: map[string]float64{"journal": 1500}, Sinks: map[string]CanaryAt{"kafka": {}}}
-	s.Health = []Finding{{Check: "sinks", State: Critical, Text: "kafka cannot deliver"}}
+	s.Health = []observe.Finding{{Check: "sinks", State: observe.Critical, Text: "kafka cannot deliver"}}
 	return s
+}
+
+// registryOf has all sections of a status, in which every component is ready.
+func registryOf(status func() Status) *observe.Registry {
+	r := new(observe.Registry)
+	from := showing{
+		instance: func() InstanceStatus { return status().InstanceStatus }, memory: func() MemoryStatus { return status().Memory },
+		stalled: func() []Stalled { return status().Stalled }, web: func() *web.Stats { return status().Web },
+		journal: func() JournalStatus { return status().Journal }, sinks: func() []SinkStatus { return status().Sinks },
+		recent: func() []RecentEvent { return status().Recent }, latest: func() []LatestStatus { return status().Latest },
+		clock: func() ClockStatus { return status().Clock }, dnsbl: func() *DNSBLStatus { return status().DNSBL },
+		decoded: func() DecodeStatus { return status().Decoded }, exporters: func() ExporterStatus { return status().Exporters },
+		totals:    func() []ExporterTotals { return exporterTotals(status().Exporters.List) },
+		listeners: func() []ListenerStatus { return status().Listeners }, health: func() []observe.Finding { return status().Health },
+		intel: func() IntelStatus {
+			s := status()
+			setFeedAges(s.Intel.Feeds, s.Clock.Trusted)
+			return s.Intel
+		},
+		hits: func() HitStatus {
+			s := status()
+			s.Hits.Feeds = withAllFeeds(s.Hits.Feeds, s.Intel.Feeds)
+			return s.Hits
+		},
+		canary: func() CanaryStatus {
+			s := status()
+			s.Canary.SetAges(time.Now(), s.Since)
+			return s.Canary
+		},
+	}
+	from.register(r)
+	for _, part := range []string{
+		partInstance, partWeb, partOutputs, partClock, partFeeds, partCorrelate, partDNSBL, partDecoder, partListeners, partCanary, partHealth,
+	} {
+		r.Component(part).Ready()
+	}
+	return r
 }
 
 // exporter is one of which a number of datagrams was lost.
@@ -52,7 +88,7 @@ func exporter(addr string, lost uint64) decode.ExporterStatus {
 }
 
 // scraped gives what a collector sends, as text.
-func scraped(t *testing.T, c *collector) string {
+func scraped(t *testing.T, c collector) string {
 	t.Helper()
 	r := prometheus.NewPedanticRegistry()
 	r.MustRegister(c)
@@ -69,25 +105,24 @@ func scraped(t *testing.T, c *collector) string {
 
 // TestMetrics: each figure of a status is found under its name.
 func TestMetrics(t *testing.T) {
-	text := scraped(t, newCollector(fullStatus))
+	text := scraped(t, collector{registryOf(fullStatus)})
 	for _, want := range []string{
 		`flowsnitch_build_info{version="1.2.3"} 1`,
 		`flowsnitch_udp_packets_total{listener="[::]:2055"} 5`,
 		`flowsnitch_udp_kernel_drops_total{listener="[::]:2055"} 2`,
 		`flowsnitch_records_total{version="v9"} 7`,
 		`flowsnitch_decode_errors_total{reason="set_cut"} 4`,
-		`flowsnitch_decode_errors_total{reason="not_export"} 0`,
 		`flowsnitch_lost_records_total{unit="flows"} 10`, `flowsnitch_lost_records_total{unit="records"} 20`, `flowsnitch_lost_datagrams_total 30`,
 		`flowsnitch_exporter_datagrams_total{exporter="192.0.2.1"} 3`, `flowsnitch_exporter_lost_total{exporter="192.0.2.1"} 9`,
 		`flowsnitch_hits_total{direction="outbound",feed="otx"} 8`, `flowsnitch_hits_total{direction="inbound",feed="otx"} 0`,
 		`flowsnitch_hits_total{direction="inbound",feed="deny"} 1`,
 		`flowsnitch_hit_events_total{severity="critical"} 4`,
-		`flowsnitch_feed_refused_entries{feed="otx"} 5`,
+		`flowsnitch_feed_refused_entries{feed="otx",reason="reserved"} 3`,
 		`flowsnitch_warninglist_stopped_total{feed="warn"} 6`,
-		`flowsnitch_sink_dropped_total{sink="kafka"} 3`, `flowsnitch_sink_failing{sink="kafka"} 1`,
+		`flowsnitch_sink_dropped_total{reason="failed",sink="kafka"} 2`, `flowsnitch_sink_failing{sink="kafka"} 1`,
 		`flowsnitch_canary_latency_seconds{stage="journal"} 1.5`,
 		`flowsnitch_check_state{check="sinks"} 2`, `flowsnitch_ready 0`,
-		`flowsnitch_dnsbl_zone_up{zone="dnsbl.example.net"} 1`, `flowsnitch_web_requests_total 3`,
+		`flowsnitch_dnsbl_zone_up{family="ipv4",zone="dnsbl.example.net"} 1`, `flowsnitch_web_requests_total 3`,
 	} {
 		if !strings.Contains(text, want+"\n") {
 			t.Errorf("no %s", want)
@@ -109,42 +144,17 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// TestWriteMetrics: a status that has come as JSON gives the same series.
-func TestWriteMetrics(t *testing.T) {
-	full := fullStatus()
-	b, err := json.Marshal(&full)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var s Status
-	if err := json.Unmarshal(b, &s); err != nil {
-		t.Fatal(err)
-	}
-	var out strings.Builder
-	if err := WriteMetrics(&out, &s); err != nil {
-		t.Fatal(err)
-	}
-	series := func(text string) (list []string) { // without values: ages differ
-		for line := range strings.Lines(text) {
-			list = append(list, line[:strings.LastIndexByte(line, ' ')])
-		}
-		return list
-	}
-	if want := scraped(t, newCollector(fullStatus)); !slices.Equal(series(out.String()), series(want)) {
-		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
-	}
-	if want := `flowsnitch_exporter_lost_total{exporter="192.0.2.1"} 9`; !strings.Contains(out.String(), want+"\n") {
-		t.Errorf("no %s", want)
-	}
-}
-
 // TestAges: what never came is as old as the process, not fresh, and feeds age by the
 // date that can be trusted.
 func TestAges(t *testing.T) {
 	s := fullStatus()
 	ages := make(map[string]float64)
-	for _, m := range allMetrics() {
-		m.each(&s, func(value float64, labels ...string) { ages[m.name+" "+strings.Join(labels, " ")] = value })
+	for _, m := range registryOf(func() Status { return s }).Metrics() {
+		name := m.Name + " "
+		for _, l := range m.Labels {
+			name += l.Value
+		}
+		ages[name] = m.Value
 	}
 	for name, want := range map[string]float64{"canary_age_seconds ": 3600, "canary_sink_age_seconds kafka": 3600, "feed_age_seconds otx": 90} {
 		if got := ages[name]; got < want || got > want+60 {
@@ -157,7 +167,7 @@ func TestAges(t *testing.T) {
 // begins anew, and what is gone from the status is not kept.
 func TestLossesSettle(t *testing.T) {
 	s := fullStatus()
-	c := newCollector(func() Status { return s })
+	c := collector{registryOf(func() Status { return s })}
 	for _, tt := range []struct {
 		lost, want uint64
 	}{{1000, 1000}, {999, 1000}, {1001, 1001}} {
@@ -174,19 +184,11 @@ func TestLossesSettle(t *testing.T) {
 	}
 }
 
-// TestMetricsWhileStarting: a status that knows nothing yet is told as not ready.
-func TestMetricsWhileStarting(t *testing.T) {
-	text := scraped(t, newCollector(func() Status { return Status{Starting: true} }))
-	if !strings.Contains(text, "flowsnitch_ready 0\n") {
-		t.Error(text)
-	}
-}
-
 // TestOddLabels: bytes that are no text do not break a scrape.
 func TestOddLabels(t *testing.T) {
 	s := fullStatus()
 	s.Sinks[0].Name = "jsonlog:/x/\xff"
-	if text := scraped(t, newCollector(func() Status { return s })); !strings.Contains(text, `sink="jsonlog:/x/?"`) {
+	if text := scraped(t, collector{registryOf(func() Status { return s })}); !strings.Contains(text, `sink="jsonlog:/x/?"`) {
 		t.Error("the sink is not there")
 	}
 }

@@ -111,7 +111,7 @@ var (
 func TestMonitoringFiles(t *testing.T) {
 	dir := shortDir(t)
 	feed := list(t, dir, "bad.txt", "62.0.0.53")
-	w := observe(t, dir, fmt.Sprintf("{feeds: [{file: %s}]}\nweb: {listen: \"127.0.0.1:0\"}\ncanary: {every: 1s}\n"+
+	w := observed(t, dir, fmt.Sprintf("{feeds: [{file: %s}]}\nweb: {listen: \"127.0.0.1:0\"}\ncanary: {every: 1s}\n"+
 		"dnsbl: {zones: [{zone: dnsbl.example.net}], server: \"127.0.0.1:9\"}\nlisten: [{udp: \"127.0.0.1:0\", forward: [\"127.0.0.1:9\"]}]", feed), Options{})
 	w.contact(t, "62.0.0.53", "62.0.0.54")
 	until(t, "a hit and a canary in the log", func() bool {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"net"
 	"net/netip"
 	"strings"
@@ -17,7 +18,7 @@ func TestRefusedAndForward(t *testing.T) {
 	}
 	target := dead.LocalAddr().String()
 	dead.Close()
-	w := observe(t, shortDir(t), "{feeds: [], deny: [62.0.0.1]}\nlisten: [{udp: \"127.0.0.1:0\", allow: [127.0.0.1/32], forward: [\""+target+"\"]}]", Options{})
+	w := observed(t, shortDir(t), "{feeds: [], deny: [62.0.0.1]}\nlisten: [{udp: \"127.0.0.1:0\", allow: [127.0.0.1/32], forward: [\""+target+"\"]}]", Options{})
 	w.judgeHealth()
 	to := net.UDPAddrFromAddrPort(w.listeners[0].sockets[0].LocalAddr())
 	send := func(from string) {
@@ -49,7 +50,7 @@ func TestRefusedAndForward(t *testing.T) {
 	w.judgeHealth()
 	for _, f := range w.Findings() {
 		want := map[string]string{"exporters": "not allowed (127.0.0.2)", "sinks": "forward target " + target + " failed"}[f.Check]
-		if want != "" && (f.State != Warning || !strings.Contains(f.Text, want)) {
+		if want != "" && (f.State != observe.Warning || !strings.Contains(f.Text, want)) {
 			t.Errorf("%+v, want a warning with %q", f, want)
 		}
 	}

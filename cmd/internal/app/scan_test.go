@@ -25,7 +25,7 @@ func TestScanHidesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := shortDir(t)
-			w := observe(t, dir, "{feeds: []}", Options{Lists: []string{list(t, dir, "bad.txt", "62.0.0.53", "62.0.0.80")}})
+			w := observed(t, dir, "{feeds: []}", Options{Lists: []string{list(t, dir, "bad.txt", "62.0.0.53", "62.0.0.80")}})
 			enc, err := synth.NewEncoder(synth.Config{Version: flow.V5})
 			if err != nil {
 				t.Fatal(err)

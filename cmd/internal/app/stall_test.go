@@ -3,6 +3,7 @@ package app
 import (
 	"encoding/json"
 	"fmt"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"io"
 	"net"
 	"net/http"
@@ -51,7 +52,7 @@ func TestStalledWorker(t *testing.T) {
 			t.Fatalf("readyz %d %s", code, ready)
 		}
 	}
-	if f := statusOf(t, site).find("workers"); f.State != Critical || !strings.Contains(f.Text, named) {
+	if f := statusOf(t, site).find("workers"); f.State != observe.Critical || !strings.Contains(f.Text, named) {
 		t.Errorf("the status says %+v", f)
 	}
 	if _, text := getText(t, site+"/metrics"); !strings.Contains(text, `flowsnitch_check_state{check="workers"} 2`) {
@@ -71,13 +72,13 @@ func TestStalledWorker(t *testing.T) {
 }
 
 // find gives the finding of a check.
-func (s Status) find(check string) Finding {
+func (s Status) find(check string) observe.Finding {
 	for _, f := range s.Health {
 		if f.Check == check {
 			return f
 		}
 	}
-	return Finding{}
+	return observe.Finding{}
 }
 
 func statusOf(t *testing.T, site string) (s Status) {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"net"
 	"path/filepath"
 	"strings"
@@ -44,7 +45,7 @@ func TestStalledChore(t *testing.T) {
 	s := f.status(anyNumber)
 	f.checks.look(&s, time.Now(), time.Now())
 	for _, finding := range f.Findings() {
-		if finding.Check == "workers" && (finding.State != Warning || !strings.Contains(finding.Text, "the one that hangs has stalled")) {
+		if finding.Check == "workers" && (finding.State != observe.Warning || !strings.Contains(finding.Text, "the one that hangs has stalled")) {
 			t.Errorf("%+v", finding)
 		}
 	}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"encoding/binary"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"io"
 	"net/netip"
 	"os"
@@ -107,7 +108,7 @@ func TestTemplatesNotWritten(t *testing.T) {
 		}
 		status := well()
 		status.Exporters.File = st
-		if f := templateFinding(&status, &past{}, noon); f.State != Warning {
+		if f := templateFinding(&status, &past{}, noon); f.State != observe.Warning {
 			t.Errorf("the check says %v: %s", f.State, f.Text)
 		}
 		if err := os.Mkdir(dir, 0o750); err != nil {

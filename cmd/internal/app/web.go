@@ -1,6 +1,8 @@
 package app
 
 import (
+	"github.com/flowsnitch/flowsnitch/flow/observe"
+	"io"
 	"net/http"
 
 	"github.com/flowsnitch/flowsnitch/sinks/web"
@@ -16,14 +18,8 @@ func (a *App) startWeb() error {
 	if a.cfg.Web.Listen == "" {
 		return nil
 	}
-	r := prometheus.NewRegistry()
-	r.MustRegister(newCollector(a.Status), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s := web.NewServer(a.cfg.Web)
-	s.Open("/healthz", web.JSON(func() (int, any) { return http.StatusOK, map[string]string{"status": "alive"} }))
-	s.Page("/readyz", web.JSON(a.readiness))
-	s.Page("/metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: 2, ErrorHandling: promhttp.ContinueOnError}))
-	s.Page("/api/v1/status", web.JSON(a.publicStatus))
-	s.Open("/{$}", http.HandlerFunc(frontPage))
+	s.Serve(a.registry.Routes())
 	err := s.Start()
 	if err != nil && a.cfg.Web == web.DefaultConfig() {
 		a.log.Warn("no metrics and no health over HTTP", zap.Error(err)) // nobody asked for them
@@ -36,7 +32,8 @@ func (a *App) startWeb() error {
 		a.log.Warn("the token for metrics and health crosses the network in clear text; set web.tls, or let a tunnel or proxy do that",
 			zap.String("web.listen", a.cfg.Web.Listen))
 	}
-	a.web = s // a status looks here once everything is ready
+	a.web = s
+	a.registry.Component(partWeb).Ready()
 	return nil
 }
 
@@ -60,9 +57,9 @@ type Readiness struct {
 
 // readiness is 503 until the sockets are bound and a set is in force, from the beginning
 // of the stop, and while a check is critical.
-func (a *App) readiness() (int, any) {
+func (a *App) readiness() (int, Readiness) {
 	health := a.Findings()
-	warnings := inState(Warning, health)
+	warnings := inState(observe.Warning, health)
 	why := a.unready() // first: until it is empty other goroutines write what the next line reads
 	listed := why == "" && (a.store.Load().Len() > 0 || a.dnsblStatus().lists())
 	if reasons := notReady(why, listed, health); len(reasons) > 0 {
@@ -72,17 +69,17 @@ func (a *App) readiness() (int, any) {
 }
 
 // notReady gives the reasons why an instance is not; why is that of start or stop.
-func notReady(why string, listed bool, health []Finding) (reasons []string) {
+func notReady(why string, listed bool, health []observe.Finding) (reasons []string) {
 	if why != "" {
 		reasons = append(reasons, why)
 	} else if !listed {
 		reasons = append(reasons, "nothing is listed")
 	}
-	return append(reasons, inState(Critical, health)...)
+	return append(reasons, inState(observe.Critical, health)...)
 }
 
 // inState tells which checks are in a state, and why.
-func inState(s State, health []Finding) (texts []string) {
+func inState(s observe.State, health []observe.Finding) (texts []string) {
 	for _, f := range health {
 		if f.State == s {
 			texts = append(texts, f.Check+": "+f.Text)
@@ -91,12 +88,46 @@ func inState(s State, health []Finding) (texts []string) {
 	return texts
 }
 
-// publicStatus is the status without the last hits: their addresses are for the readers
-// of the hit log, and on loopback everybody on the host may ask.
-func (a *App) publicStatus() (int, any) {
-	s := a.Status()
-	s.Recent, s.Latest = nil, nil
-	return http.StatusOK, s
+// routes are what the instance itself answers, at any time.
+func (a *App) routes() []observe.Route {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collector{a.registry}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	always := func(path string, role observe.Role, h http.Handler) observe.Route {
+		return observe.Route{Method: http.MethodGet, Path: path, Role: role, Handler: h, Always: true}
+	}
+	return []observe.Route{
+		always("/healthz", observe.Public, web.JSON(func() (int, any) { return http.StatusOK, map[string]string{"status": "alive"} })),
+		always("/readyz", observe.Reader, web.JSON(func() (int, any) { return a.readiness() })),
+		always("/metrics", observe.Reader, promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: 2, ErrorHandling: promhttp.ContinueOnError})),
+		always("/api/v1/status", observe.Reader, a.statusJSON(false)),
+		always("/{$}", observe.Public, http.HandlerFunc(frontPage)),
+		always("/status", observe.Local, a.statusJSON(true)),
+		always("/status/text", observe.Local, text(a.registry.WriteText)),
+		always("/status/metrics", observe.Local, text(func(w io.Writer) error { return writeMetrics(w, a.registry) })),
+		always("/status/samples", observe.Local, observe.JSON(func(*http.Request) (any, error) { return a.registry.Samples(), nil })),
+	}
+}
+
+// statusJSON serves all sections.
+func (a *App) statusJSON(private bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		b, err := a.registry.AppendJSON(nil, private)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		_, _ = w.Write(append(b, '\n'))
+	})
+}
+
+// text serves what write writes.
+func text(write func(io.Writer) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_ = write(w) // the client is gone: there is nobody to report to
+	})
 }
 
 func frontPage(w http.ResponseWriter, _ *http.Request) {

@@ -28,7 +28,7 @@ func (w watched) get(t *testing.T, path string) (int, string) {
 func TestWeb(t *testing.T) {
 	dir := shortDir(t)
 	feed := list(t, dir, "bad.txt", "62.0.0.53")
-	w := observe(t, dir, fmt.Sprintf("{feeds: [{file: %s}]}\nweb: {listen: \"127.0.0.1:0\"}", feed), Options{})
+	w := observed(t, dir, fmt.Sprintf("{feeds: [{file: %s}]}\nweb: {listen: \"127.0.0.1:0\"}", feed), Options{})
 	w.contact(t, "62.0.0.53", "62.0.0.54")
 	until(t, "a hit", func() bool { return len(w.Status().Recent) == 1 })
 	_, text := w.get(t, "/metrics")
@@ -61,7 +61,7 @@ func TestWeb(t *testing.T) {
 
 // TestReadyz: it is 503 while a check is critical, and says why.
 func TestReadyz(t *testing.T) {
-	w := observe(t, shortDir(t), "{feeds: []}\nweb: {listen: \"127.0.0.1:0\"}", Options{})
+	w := observed(t, shortDir(t), "{feeds: []}\nweb: {listen: \"127.0.0.1:0\"}", Options{})
 	until(t, "a look at its health", func() bool { return len(w.Findings()) > 0 })
 	code, text := w.get(t, "/readyz")
 	if code != http.StatusServiceUnavailable || !strings.Contains(text, "feeds: nothing is listed, so nothing can be a hit") {
@@ -72,9 +72,9 @@ func TestReadyz(t *testing.T) {
 // TestMetricNames: names follow Prometheus' rules, and the page on metrics lists all of them.
 func TestMetricNames(t *testing.T) {
 	dir := shortDir(t)
-	w := observe(t, dir, "{feeds: [], deny: [62.0.0.1]}", Options{})
+	w := observed(t, dir, "{feeds: [], deny: [62.0.0.1]}", Options{})
 	r := prometheus.NewPedanticRegistry()
-	r.MustRegister(newCollector(w.Status))
+	r.MustRegister(collector{w.registry})
 	problems, err := testutil.GatherAndLint(r)
 	if err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
@@ -83,21 +83,20 @@ func TestMetricNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := make(map[string]bool)
-	for row := range strings.Lines(string(b)) {
-		if strings.HasPrefix(row, "| `flowsnitch_") {
-			rows[strings.TrimSpace(row)] = true
-		}
+	if table := w.registry.Table(metricPrefix); !strings.Contains(string(b), table) {
+		t.Errorf("the README has not the table of metrics as it is:\n%s", table)
 	}
-	for _, m := range allMetrics() {
-		row := fmt.Sprintf("| `flowsnitch_%s` | %s | %s |", m.name, strings.Join(m.labels, ", "), m.help)
-		if !rows[row] {
-			t.Errorf("deploy/prometheus/README.md lacks\n%s", row)
-		}
-		delete(rows, row)
+}
+
+// TestContract: every number of a section has a name and a help, and a registered check
+// looks at every loss.
+func TestContract(t *testing.T) {
+	a := New(configs.Default(), Options{Out: io.Discard}, zap.NewNop())
+	if len(a.registry.Fields()) < 150 {
+		t.Errorf("only %d numbers", len(a.registry.Fields()))
 	}
-	for row := range rows {
-		t.Errorf("deploy/prometheus/README.md has an unknown metric:\n%s", row)
+	for _, complaint := range a.registry.Complaints() {
+		t.Error(complaint)
 	}
 }
 

@@ -33,8 +33,8 @@ type workList struct {
 // Stalled is work that has been under way for too long: the disk or the network beneath it
 // does not answer.
 type Stalled struct {
-	Work    string  `json:"work"`
-	Seconds float64 `json:"seconds"`
+	Work    string  `json:"work" label:"work"`
+	Seconds float64 `json:"seconds" name:"stalled_seconds" help:"Time that stalled background work has been under way." show:"always" words:"for"`
 }
 
 // begin notes that work starts. The function that it returns notes the end.

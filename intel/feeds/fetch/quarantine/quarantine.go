@@ -40,12 +40,12 @@ func (q *Quarantine) Validate() error {
 
 // A Quarantined is a listed prefix whose hits are rolled up for a day.
 type Quarantined struct {
-	Prefix netip.Prefix `json:"prefix"`
-	Since  time.Time    `json:"since"`
+	Prefix netip.Prefix `json:"prefix" label:"prefix"`
+	Since  time.Time    `json:"since" name:"-" show:"some" words:"rolled up for a day since"`
 	// Why says in words for people how much it matched.
-	Why string `json:"why"`
+	Why string `json:"why" show:"some" words:""`
 	// Accepted is when the operator ended it; for a day from then it does not begin anew.
-	Accepted time.Time `json:"accepted,omitzero"`
+	Accepted time.Time `json:"accepted,omitzero" name:"-"`
 }
 
 // The file of the quarantine, how many entries it holds at most, and how long for.
