@@ -185,7 +185,7 @@ func (s *Server) Start() error {
 	}
 	if a := addrPort(l).Addr().Unmap(); s.cfg.isOpen() && !a.IsLoopback() {
 		l.Close() // the name localhost may point anywhere
-		return fmt.Errorf("web.listen: %s is %s, which is open to others; that requires token_file or tls.client_ca", s.cfg.Listen, a)
+		return fmt.Errorf("web.listen: %s is %s, which is reachable by others; token_file or tls.client_ca is required", s.cfg.Listen, a)
 	}
 	s.limit = limit(l, maxConns, maxFromOne)
 	l = s.limit
