@@ -657,7 +657,7 @@ func (d *failingDisk) under(j *Journal) {
 		if c.What != "write" || strings.Contains(c.Path, placeSuffix) {
 			return nil
 		}
-		f.Part = d.part
+		f.SetPart(d.part)
 		return d.err
 	}
 	putUnder(j, f)

@@ -34,6 +34,19 @@ type Faults struct {
 
 var _ disk.FS = (*Faults)(nil)
 
+// SetPart changes Part, from any goroutine.
+func (f *Faults) SetPart(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.Part = n
+}
+
+func (f *Faults) part() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.Part
+}
+
 // Calls gives how many calls were made.
 func (f *Faults) Calls() int {
 	f.mu.Lock()
@@ -171,7 +184,7 @@ func (f *faultyFile) ReadAt(b []byte, at int64) (int, error) {
 
 func (f *faultyFile) Write(b []byte) (int, error) {
 	if err := f.f.call("write", f.Name()); err != nil {
-		n, _ := f.File.Write(b[:min(f.f.Part, len(b))])
+		n, _ := f.File.Write(b[:min(f.f.part(), len(b))])
 		return n, err
 	}
 	return f.File.Write(b)
@@ -179,7 +192,7 @@ func (f *faultyFile) Write(b []byte) (int, error) {
 
 func (f *faultyFile) WriteAt(b []byte, at int64) (int, error) {
 	if err := f.f.call("write", f.Name()); err != nil {
-		n, _ := f.File.WriteAt(b[:min(f.f.Part, len(b))], at)
+		n, _ := f.File.WriteAt(b[:min(f.f.part(), len(b))], at)
 		return n, err
 	}
 	return f.File.WriteAt(b, at)
