@@ -85,11 +85,3 @@ func (a *App) unready() string {
 	}
 	return ""
 }
-
-// unready says that an instance has not got ready yet.
-func (s *Status) unready() string {
-	if s.Starting {
-		return "starting"
-	}
-	return ""
-}
