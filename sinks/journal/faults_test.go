@@ -198,7 +198,8 @@ func (f *faultyRun) run() {
 		}
 	}
 	f.worked = f.files.Calls()
-	time.Sleep(3 * time.Minute)
+	time.Sleep(3*time.Minute + 500*time.Millisecond) // not at the moment of one of the looks
+	synctest.Wait()
 	if f.met() { // at the very end, perhaps
 		time.Sleep(f.fault.long + 5*time.Second)
 	}
