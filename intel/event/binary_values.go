@@ -286,11 +286,14 @@ func (c *coder) unknown(u **Unknown) {
 	for i := range int(count - 1) {
 		if !c.writes {
 			if c.s == "" {
-				return // each has a byte at least
+				break // each has a byte at least
 			}
 			(*u).Indicators = append((*u).Indicators, "")
 		}
 		text(c, &(*u).Indicators[i])
+	}
+	if !c.writes && (*u).empty() {
+		*u = nil // as it would have been written
 	}
 }
 
