@@ -37,8 +37,14 @@ func JSON(f func(*http.Request) (any, error)) http.Handler {
 			Fail(w, err)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		_ = json.NewEncoder(w).Encode(answer) // the client is gone: there is nobody to report to
+		Answer(w, http.StatusOK, answer)
 	})
+}
+
+// Answer answers with a status and a value in JSON, which is not to be cached.
+func Answer(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the client may be gone: there is nobody to report to
 }
