@@ -34,7 +34,7 @@ func (p *proofLog) note(c event.Canary, at time.Time) {
 	p.tokens, p.at = append(p.tokens, c.Token), append(p.at, at)
 }
 
-func (p *proofLog) tokensTold() []uint16 {
+func (p *proofLog) tokensReported() []uint16 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.tokens)
@@ -72,13 +72,13 @@ func TestOnCanary(t *testing.T) {
 		add(t, j, []event.Event{{Kind: event.KindHit}})
 		add(t, j, []event.Event{{Kind: event.KindHit}, {Kind: event.KindHit}, {Kind: event.KindCanary, DstPort: 1}})
 		synctest.Wait()
-		if len(log.tokensTold()) != 0 {
-			t.Errorf("told of %v while the sink is away", log.tokensTold())
+		if len(log.tokensReported()) != 0 {
+			t.Errorf("reported %v while the sink is away", log.tokensReported())
 		}
 		away.Store(false)
 		time.Sleep(time.Minute)
-		if !slices.Equal(log.tokensTold(), []uint16{1}) || time.Since(log.atTold()[0]) > time.Minute {
-			t.Errorf("told of %v at %v", log.tokensTold(), log.atTold())
+		if !slices.Equal(log.tokensReported(), []uint16{1}) || time.Since(log.atTold()[0]) > time.Minute {
+			t.Errorf("reported %v at %v", log.tokensReported(), log.atTold())
 		}
 		if s := checkCursor(t, r); s.Limited != 2 || s.Delivered != 2 {
 			t.Errorf("got %+v", s)
@@ -98,8 +98,8 @@ func TestOnCanaryGivenUp(t *testing.T) {
 		r.Start()
 		add(t, j, flock(0, 3))
 		time.Sleep(time.Minute)
-		if s := checkCursor(t, r); len(log.tokensTold()) != 0 || s.Failed != 6 {
-			t.Errorf("told of %v, %+v", log.tokensTold(), s)
+		if s := checkCursor(t, r); len(log.tokensReported()) != 0 || s.Failed != 6 {
+			t.Errorf("reported %v, %+v", log.tokensReported(), s)
 		}
 		stopAll(t, j, r)
 	})
@@ -126,18 +126,18 @@ func TestOnCanaryHeld(t *testing.T) {
 		synctest.Wait()
 		add(t, j, flock(1, 1))
 		synctest.Wait()
-		if len(log.tokensTold()) != 0 {
-			t.Errorf("told of %v before the sink is sure", log.tokensTold())
+		if len(log.tokensReported()) != 0 {
+			t.Errorf("reported %v before the sink is sure", log.tokensReported())
 		}
 		add(t, j, flock(2, 1)) // fails: the one before goes again
 		time.Sleep(10 * time.Second)
-		if !slices.Equal(log.tokensTold(), []uint16{0}) || !log.atTold()[0].Equal(begin) {
-			t.Errorf("told of %v at %v, want the first alone", log.tokensTold(), log.atTold())
+		if !slices.Equal(log.tokensReported(), []uint16{0}) || !log.atTold()[0].Equal(begin) {
+			t.Errorf("reported %v at %v, want the first alone", log.tokensReported(), log.atTold())
 		}
 		sink.held.Store(0)
 		time.Sleep(3 * time.Second)
-		if !slices.Equal(log.tokensTold(), []uint16{0, 1, 2}) || !log.atTold()[1].After(begin) {
-			t.Errorf("told of %v at %v", log.tokensTold(), log.atTold())
+		if !slices.Equal(log.tokensReported(), []uint16{0, 1, 2}) || !log.atTold()[1].After(begin) {
+			t.Errorf("reported %v at %v", log.tokensReported(), log.atTold())
 		}
 		stopAll(t, j, r)
 	})
@@ -155,13 +155,13 @@ func TestProofsAreBounded(t *testing.T) {
 		r.Start()
 		add(t, j, flock(0, 300))
 		synctest.Wait()
-		if r.Proofs() != sinks.MaxProofs || len(log.tokensTold()) != 0 {
-			t.Errorf("%d wait, told of %v", r.Proofs(), log.tokensTold())
+		if r.Proofs() != sinks.MaxProofs || len(log.tokensReported()) != 0 {
+			t.Errorf("%d wait, reported %v", r.Proofs(), log.tokensReported())
 		}
 		sink.held.Store(0)
 		time.Sleep(3 * time.Second)
-		if len(log.tokensTold()) != sinks.MaxProofs || log.tokensTold()[sinks.MaxProofs-1] != 299 {
-			t.Errorf("told of %v", log.tokensTold())
+		if len(log.tokensReported()) != sinks.MaxProofs || log.tokensReported()[sinks.MaxProofs-1] != 299 {
+			t.Errorf("reported %v", log.tokensReported())
 		}
 		stopAll(t, j, r)
 	})
@@ -213,25 +213,25 @@ func TestProbe(t *testing.T) {
 		r.Start()
 		add(t, j, flock(1, 2))
 		synctest.Wait()
-		if len(log.tokensTold()) != 0 || len(sink.asked()) != 0 {
-			t.Errorf("told of %v, asked with %v, before the hits are delivered", log.tokensTold(), sink.asked())
+		if len(log.tokensReported()) != 0 || len(sink.asked()) != 0 {
+			t.Errorf("reported %v, asked with %v, before the hits are delivered", log.tokensReported(), sink.asked())
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if !slices.Equal(log.tokensTold(), []uint16{1, 2}) || !slices.Equal(sink.asked(), []uint64{2}) {
-			t.Errorf("told of %v, asked with %v", log.tokensTold(), sink.asked())
+		if !slices.Equal(log.tokensReported(), []uint16{1, 2}) || !slices.Equal(sink.asked(), []uint64{2}) {
+			t.Errorf("reported %v, asked with %v", log.tokensReported(), sink.asked())
 		}
 		sink.failWith(&sinks.RetryError{Err: errAway})
 		add(t, j, flock(3, 1))
 		synctest.Wait()
-		if s := checkCursor(t, r); !slices.Equal(log.tokensTold(), []uint16{1, 2}) || s.Failing != 1 || s.LastError == "" || s.Filtered != 3 || s.Delivered != 3 {
-			t.Errorf("told of %v, %+v", log.tokensTold(), s)
+		if s := checkCursor(t, r); !slices.Equal(log.tokensReported(), []uint16{1, 2}) || s.Failing != 1 || s.LastError == "" || s.Filtered != 3 || s.Delivered != 3 {
+			t.Errorf("reported %v, %+v", log.tokensReported(), s)
 		}
 		sink.failWith(nil)
 		add(t, j, flock(4, 1))
 		synctest.Wait()
-		if s := checkCursor(t, r); !slices.Equal(log.tokensTold(), []uint16{1, 2, 4}) || s.Failing != 0 || s.Pending != 0 {
-			t.Errorf("told of %v, %+v", log.tokensTold(), s)
+		if s := checkCursor(t, r); !slices.Equal(log.tokensReported(), []uint16{1, 2, 4}) || s.Failing != 0 || s.Pending != 0 {
+			t.Errorf("reported %v, %+v", log.tokensReported(), s)
 		}
 		stopAll(t, j, r)
 	})
@@ -251,8 +251,8 @@ func TestProbeOfHolder(t *testing.T) {
 		r.Start()
 		add(t, j, flock(1, 1))
 		time.Sleep(10 * time.Second)
-		if s := checkCursor(t, r); s.Repeated != 1 || len(sink.Got) != 2 || !slices.Equal(log.tokensTold(), []uint16{1}) {
-			t.Errorf("told of %v, %d delivered, %+v", log.tokensTold(), len(sink.Got), s)
+		if s := checkCursor(t, r); s.Repeated != 1 || len(sink.Got) != 2 || !slices.Equal(log.tokensReported(), []uint16{1}) {
+			t.Errorf("reported %v, %d delivered, %+v", log.tokensReported(), len(sink.Got), s)
 		}
 		sink.held.Store(0)
 		time.Sleep(3 * time.Second)

@@ -3,10 +3,11 @@ package journal
 import (
 	"errors"
 	"fmt"
-	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 	"math"
 	"os"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 )
 
 // newSuffix is behind the name of a segment that is not complete yet.

@@ -3,9 +3,10 @@ package journal
 import (
 	"errors"
 	"fmt"
-	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 	"io/fs"
 	"slices"
+
+	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 )
 
 // A source is where the next events of a cursor are: in memory, or in a segment.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 )
 
 func socketDir(t *testing.T) string {

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"io"
 	"net"
 	"net/http"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/configs/authority"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 )
 
 // hangs bounds every wait: whatever takes longer hangs.

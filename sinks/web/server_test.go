@@ -1,12 +1,13 @@
 package web
 
 import (
-	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 )
 
 // TestValidate: nothing is open to others by accident.

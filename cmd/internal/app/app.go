@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"io"
 	"io/fs"
 	"net/netip"
@@ -15,17 +14,17 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
-	"go.uber.org/zap"
-
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/clock"
 	"github.com/flowsnitch/flowsnitch/flow/collect"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
+	"go.uber.org/zap"
 )
 
 // stopTime bounds the stop whatever hangs; sinkTime is the part of it in which sinks may

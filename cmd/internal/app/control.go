@@ -2,10 +2,10 @@ package app
 
 import (
 	"fmt"
-	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"net/http"
 	"net/netip"
 
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"

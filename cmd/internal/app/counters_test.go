@@ -2,7 +2,6 @@ package app
 
 import (
 	"encoding/json"
-	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -22,6 +21,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/clock"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/forward"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"

@@ -2,7 +2,6 @@ package app
 
 import (
 	"fmt"
-	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"math"
 	"net/netip"
 	"slices"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 )
 

@@ -3,12 +3,12 @@ package app
 import (
 	"cmp"
 	"fmt"
-	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )

@@ -3,7 +3,6 @@ package app
 import (
 	"cmp"
 	"fmt"
-	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"maps"
 	"net/netip"
 	"slices"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 )
 
 // canaryFinding tells how far behind the self-test is: at which listener, at which sink.

@@ -3,9 +3,9 @@ package app
 import (
 	"cmp"
 	"fmt"
-	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 )
 

@@ -2,13 +2,13 @@ package app
 
 import (
 	"context"
-	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"go.uber.org/zap"
 )
 

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"net/netip"
 	"path/filepath"
 	"reflect"
@@ -13,13 +12,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/quarantine"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
+	"go.uber.org/zap"
 )
 
 // FeedsDir is the folder of the feeds in the state directory.

@@ -1,11 +1,12 @@
 package app
 
 import (
-	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"net"
 	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 )
 
 // TestRefusedAndForward: a sender that is not allowed and a target that is down are in

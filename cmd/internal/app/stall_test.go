@@ -3,7 +3,6 @@ package app
 import (
 	"encoding/json"
 	"fmt"
-	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"io"
 	"net"
 	"net/http"
@@ -11,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 )
 
 // TestStalledWorker: a worker that stalls is named by the status, /readyz, /metrics and

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"net"
 	"path/filepath"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/collect"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 )
 
 // stopBound is what the stop may take whatever hangs.

@@ -2,7 +2,6 @@ package app
 
 import (
 	"encoding/binary"
-	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"io"
 	"net/netip"
 	"os"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"go.uber.org/zap"
 )
 

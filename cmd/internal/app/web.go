@@ -1,10 +1,10 @@
 package app
 
 import (
-	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"io"
 	"net/http"
 
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"

@@ -1,15 +1,16 @@
 package fetch
 
 import (
-	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source/misp"
-	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
-	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source/misp"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
 // firstFeeds has a feed of every kind that is fetched.

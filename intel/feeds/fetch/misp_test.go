@@ -3,14 +3,15 @@ package fetch
 import (
 	"encoding/json"
 	"fmt"
-	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source/misp"
-	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source/misp"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 )
 
 // mispEvent makes an event with addresses.
