@@ -5,6 +5,8 @@ import (
 	"os"
 	"reflect"
 	"strings"
+
+	"github.com/flowsnitch/flowsnitch/configs/secret"
 )
 
 // Exposed gives a sentence for each file with secrets whose mode lets the wrong people at
@@ -21,7 +23,7 @@ func (c *Config) Exposed(path string) (texts []string) {
 	walkStrings("", reflect.ValueOf(c).Elem(), func(key, name string, v reflect.Value) {
 		switch {
 		case v.String() == "":
-		case v.Type().Name() == "Secret":
+		case v.Type() == reflect.TypeFor[secret.Text]():
 			secrets = true
 		case name == "key", strings.HasSuffix(name, "_file") && name != "ca_file" && name != "cert_file":
 			look(key, v.String())

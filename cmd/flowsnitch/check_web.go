@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -15,6 +14,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/flowsnitch/flowsnitch/configs/secret"
 )
 
 // webFlags name the web server of an instance, and how to prove oneself to it.
@@ -44,11 +45,11 @@ func (f *webFlags) get(ctx context.Context, path string, v any) error {
 		return usageError{fmt.Errorf("--url: %w", err)}
 	}
 	if f.tokenFile != "" {
-		token, err := os.ReadFile(f.tokenFile)
+		token, err := secret.ReadFile(f.tokenFile)
 		if err != nil {
 			return usageError{fmt.Errorf("--token-file: %w", err)}
 		}
-		req.Header.Set("Authorization", "Bearer "+string(bytes.TrimSpace(token)))
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	secure, err := f.tls()
 	if err != nil {

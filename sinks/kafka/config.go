@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/configs/secret"
 	"github.com/flowsnitch/flowsnitch/sinks/form"
 	"github.com/segmentio/kafka-go"
 )
@@ -96,29 +97,9 @@ type SASL struct {
 	Mechanism string `yaml:"mechanism"`
 	User      string `yaml:"user"`
 	// Password, or the file that holds it, read at each authentication.
-	Password     Secret `yaml:"password"`
-	PasswordFile string `yaml:"password_file"`
+	Password     secret.Text `yaml:"password"`
+	PasswordFile string      `yaml:"password_file"`
 }
-
-// A Secret is a text that is never printed.
-type Secret string
-
-// String hides the secret.
-func (s Secret) String() string {
-	if s == "" {
-		return ""
-	}
-	return "(hidden)"
-}
-
-// GoString hides the secret from %#v as well.
-func (s Secret) GoString() string { return s.String() }
-
-// MarshalYAML hides the secret.
-func (s Secret) MarshalYAML() ([]byte, error) { return strconv.AppendQuote(nil, s.String()), nil }
-
-// MarshalJSON hides the secret.
-func (s Secret) MarshalJSON() ([]byte, error) { return strconv.AppendQuote(nil, s.String()), nil }
 
 // DefaultConfig gives the defaults; Brokers has none.
 func DefaultConfig() Config {

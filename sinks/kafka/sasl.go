@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/segmentio/kafka-go/sasl"
@@ -32,9 +31,9 @@ func (c credentials) Start(ctx context.Context) (sasl.StateMachine, []byte, erro
 
 // mechanism makes the mechanism with the password of now.
 func (c SASL) mechanism() (sasl.Mechanism, error) {
-	password, err := c.reveal()
+	password, err := c.Password.RevealExact(c.PasswordFile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("sasl.password_file: %w", err)
 	}
 	var m sasl.Mechanism
 	switch c.Mechanism {
@@ -49,22 +48,6 @@ func (c SASL) mechanism() (sasl.Mechanism, error) {
 		return nil, errors.New("sasl: user or password has a character that SCRAM does not allow (RFC 4013)")
 	}
 	return m, nil
-}
-
-// reveal gives the password.
-func (c SASL) reveal() (string, error) {
-	if c.PasswordFile == "" {
-		return string(c.Password), nil
-	}
-	b, err := os.ReadFile(c.PasswordFile)
-	if err != nil {
-		return "", fmt.Errorf("sasl.password_file: %w", err)
-	}
-	password := strings.TrimRight(string(b), "\r\n")
-	if password == "" {
-		return "", fmt.Errorf("sasl.password_file: %s is empty", c.PasswordFile)
-	}
-	return password, nil
 }
 
 // exchange is one authentication.

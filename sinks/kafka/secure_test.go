@@ -13,12 +13,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/flowsnitch/flowsnitch/configs/authority"
+	"github.com/flowsnitch/flowsnitch/configs/secret"
 )
 
 func plainUser(password string) func(*Config) { return user(SASLPlain, password) }
 
 func user(mechanism, password string) func(*Config) {
-	return func(cfg *Config) { cfg.SASL = SASL{Mechanism: mechanism, User: "snitch", Password: Secret(password)} }
+	return func(cfg *Config) {
+		cfg.SASL = SASL{Mechanism: mechanism, User: "snitch", Password: secret.Text(password)}
+	}
 }
 
 // TestSASL: the right password works, the wrong one gives one clear error that does

@@ -24,8 +24,8 @@ import (
 // hangs bounds every wait: whatever takes longer hangs.
 const hangs = time.Minute
 
-// secret is what the guarded page of a test says.
-const secret = "what only the bearer may read"
+// guardedText is what the guarded page of a test says.
+const guardedText = "what only the bearer may read"
 
 // serve starts a server with a guarded page and an open one; change alters it before.
 func serve(t *testing.T, cfg Config, change func(*Server)) *Server {
@@ -44,7 +44,7 @@ func serve(t *testing.T, cfg Config, change func(*Server)) *Server {
 func newServer(cfg Config) *Server {
 	s := NewServer(cfg)
 	text := func(text string) http.Handler { return JSON(func() (int, any) { return http.StatusOK, text }) }
-	s.Serve([]observe.Route{{Method: "GET", Path: "/page", Role: observe.Reader, Handler: text(secret)}})
+	s.Serve([]observe.Route{{Method: "GET", Path: "/page", Role: observe.Reader, Handler: text(guardedText)}})
 	s.Serve([]observe.Route{{Method: "GET", Path: "/open", Role: observe.Public, Handler: text("well")}})
 	return s
 }
@@ -245,7 +245,7 @@ func TestStartFails(t *testing.T) {
 		{Config{Listen: taken.Addr().String()}, "is in use by another process; set another port"},
 		{Config{Listen: "127.0.0.1:0", TokenFile: "/nowhere/token"}, "web.token_file: open /nowhere/token"},
 		{Config{Listen: "127.0.0.1:0", TokenFile: tokenFile(t, " \n")}, "is empty"},
-		{Config{Listen: "127.0.0.1:0", TokenFile: tokenFile(t, strings.Repeat("x", maxToken+1))}, "has more than 4096 bytes"},
+		{Config{Listen: "127.0.0.1:0", TokenFile: tokenFile(t, strings.Repeat("x", 64<<10+1))}, "has more than 65536 bytes"},
 		{Config{Listen: "127.0.0.1:0", TLS: TLS{Cert: "/nowhere/c", Key: "/nowhere/k"}}, "web.tls.cert: open /nowhere/c"},
 		{Config{Listen: "0.0.0.0:0"}, "is reachable by others"}, // as localhost would be in an odd hosts file
 	} {
@@ -322,7 +322,7 @@ func FuzzServe(f *testing.F) {
 			}
 			w := httptest.NewRecorder()
 			s.serve(w, r)
-			if strings.Contains(w.Body.String(), secret) && (s == guarded || !isOurs(r.Host)) {
+			if strings.Contains(w.Body.String(), guardedText) && (s == guarded || !isOurs(r.Host)) {
 				t.Errorf("%q gets the page", b)
 			}
 		}

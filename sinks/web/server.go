@@ -7,18 +7,17 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/configs/secret"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 )
 
@@ -31,7 +30,6 @@ const (
 	maxRequests = 16 // at a time
 	maxConns    = 64 // open
 	maxFromOne  = 16 // of one address, or of one user of the control socket
-	maxToken    = 4096
 )
 
 // A Server serves pages over HTTP. Pages are added before Start.
@@ -128,7 +126,7 @@ func (s *Server) guard(h http.Handler) http.Handler {
 		return h
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		want, err := readToken(s.cfg.TokenFile)
+		want, err := secret.ReadFile(s.cfg.TokenFile)
 		got, bears := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if err != nil || !bears || !same(got, want) {
 			s.counts.unauthorized.Add(1)
@@ -139,26 +137,6 @@ func (s *Server) guard(h http.Handler) http.Handler {
 		}
 		h.ServeHTTP(w, r)
 	})
-}
-
-// readToken reads a token, which is never empty.
-func readToken(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxToken+1))
-	token := strings.TrimSpace(string(b))
-	switch {
-	case err != nil:
-		return "", err
-	case token == "":
-		return "", fmt.Errorf("%s is empty", path)
-	case len(b) > maxToken:
-		return "", fmt.Errorf("%s has more than %d bytes", path, maxToken)
-	}
-	return token, nil
 }
 
 // same compares in a time that tells nothing.
@@ -174,7 +152,7 @@ func (s *Server) Start() error {
 		return err
 	}
 	if s.cfg.TokenFile != "" {
-		if _, err := readToken(s.cfg.TokenFile); err != nil {
+		if _, err := secret.ReadFile(s.cfg.TokenFile); err != nil {
 			return fmt.Errorf("web.token_file: %w", err)
 		}
 	}

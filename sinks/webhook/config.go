@@ -6,10 +6,10 @@ import (
 	"net"
 	"net/mail"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/configs/secret"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
@@ -35,11 +35,11 @@ type Config struct {
 	Kind string `yaml:"kind"`
 	// URL takes the POST of json and slack. It often is a secret: URLFile names a
 	// file that holds it instead.
-	URL     Secret `yaml:"url"`
-	URLFile string `yaml:"url_file"`
+	URL     secret.Text `yaml:"url"`
+	URLFile string      `yaml:"url_file"`
 	// Token, if any, goes along as "Authorization: Bearer", TokenFile holds it.
-	Token     Secret `yaml:"token"`
-	TokenFile string `yaml:"token_file"`
+	Token     secret.Text `yaml:"token"`
+	TokenFile string      `yaml:"token_file"`
 	// Mail is for kind mail.
 	Mail Mail `yaml:"mail"`
 
@@ -63,29 +63,12 @@ type Mail struct {
 	// CAFile holds the certificates to trust instead of the system's.
 	CAFile string `yaml:"ca_file"`
 	// User and Password for AUTH PLAIN; no user, no authentication.
-	User         string   `yaml:"user"`
-	Password     Secret   `yaml:"password"`
-	PasswordFile string   `yaml:"password_file"`
-	From         string   `yaml:"from"`
-	To           []string `yaml:"to"`
+	User         string      `yaml:"user"`
+	Password     secret.Text `yaml:"password"`
+	PasswordFile string      `yaml:"password_file"`
+	From         string      `yaml:"from"`
+	To           []string    `yaml:"to"`
 }
-
-// A Secret is a text that is never printed.
-type Secret string
-
-// String hides the secret.
-func (s Secret) String() string {
-	if s == "" {
-		return ""
-	}
-	return "(hidden)"
-}
-
-// GoString hides the secret from %#v as well.
-func (s Secret) GoString() string { return s.String() }
-
-// MarshalYAML hides the secret.
-func (s Secret) MarshalYAML() ([]byte, error) { return fmt.Appendf(nil, "%q", s.String()), nil }
 
 // DefaultConfig gives the defaults. Kind and what belongs to it have none.
 func DefaultConfig() Config {
@@ -174,16 +157,4 @@ func severity(word string) (event.Severity, error) {
 		}
 	}
 	return 0, fmt.Errorf("min_severity: %q is not valid; use low, medium, high or critical", word)
-}
-
-// reveal gives a secret, from its file if it has one: a new one needs no restart.
-func reveal(s Secret, file string) (string, error) {
-	if file == "" {
-		return string(s), nil
-	}
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return "", err
-	}
-	return strings.TrimSpace(string(b)), nil
 }

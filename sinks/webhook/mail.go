@@ -89,7 +89,7 @@ func (h *Hook) greet(conn net.Conn, trust *tls.Config) (*smtp.Client, error) {
 	if cfg.User == "" {
 		return c, nil
 	}
-	password, err := reveal(cfg.Password, cfg.PasswordFile)
+	password, err := cfg.Password.Reveal(cfg.PasswordFile)
 	if err != nil {
 		return nil, fmt.Errorf("password_file: %w", err)
 	}

@@ -58,11 +58,11 @@ func (p *poster) post(ctx context.Context, m *message) error {
 }
 
 func (p *poster) request(ctx context.Context, m *message) (*http.Request, error) {
-	address, err := reveal(p.cfg.URL, p.cfg.URLFile)
+	address, err := p.cfg.URL.Reveal(p.cfg.URLFile)
 	if err != nil {
 		return nil, fmt.Errorf("url_file: %w", err)
 	}
-	token, err := reveal(p.cfg.Token, p.cfg.TokenFile)
+	token, err := p.cfg.Token.Reveal(p.cfg.TokenFile)
 	if err != nil {
 		return nil, fmt.Errorf("token_file: %w", err)
 	}

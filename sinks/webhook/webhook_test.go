@@ -18,6 +18,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/flowsnitch/flowsnitch/configs/secret"
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
@@ -307,7 +308,7 @@ func server(t *testing.T, code int) (url string, got *http.Request, body *[]byte
 func TestPostJSON(t *testing.T) {
 	url, got, body := server(t, 204)
 	cfg := config(KindJSON)
-	cfg.URL, cfg.Token = Secret(url+"/hook?x=1"), "t0ken"
+	cfg.URL, cfg.Token = secret.Text(url+"/hook?x=1"), "t0ken"
 	send(t, newHook(t, cfg), hostileHit(), hit(1, event.High))
 	if got.Method != "POST" || got.URL.String() != "/hook?x=1" || got.Header.Get("Authorization") != "Bearer t0ken" || got.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("got %s %s %v", got.Method, got.URL, got.Header)
@@ -337,7 +338,7 @@ func TestPostJSON(t *testing.T) {
 func TestPostSlack(t *testing.T) {
 	url, _, body := server(t, 200)
 	cfg := config(KindSlack)
-	cfg.URL = Secret(url)
+	cfg.URL = secret.Text(url)
 	send(t, newHook(t, cfg), hostileHit())
 	var doc map[string]string
 	if err := json.Unmarshal(*body, &doc); err != nil || len(doc) != 1 {
@@ -363,7 +364,7 @@ func TestPostCodes(t *testing.T) {
 	for code, again := range map[int]bool{301: false, 400: false, 401: false, 404: false, 408: true, 410: false, 429: true, 500: true, 503: true} {
 		url, _, _ := server(t, code)
 		cfg := config(KindJSON)
-		cfg.URL = Secret(url + "/secret")
+		cfg.URL = secret.Text(url + "/secret")
 		err := newHook(t, cfg).Send(t.Context(), []event.Event{hit(0, event.High)})
 		_, retry := errors.AsType[*sinks.RetryError](err)
 		if err == nil || retry != again || !strings.Contains(err.Error(), fmt.Sprint(code)) || strings.Contains(err.Error(), "secret") {
@@ -383,7 +384,7 @@ func TestPostFailures(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"nobody there": func(c *Config) { c.URL = "http://127.0.0.1:1/s3cret" },
 		"no host":      func(c *Config) { c.URL = "http://nobody.invalid/s3cret" },
-		"hangs":        func(c *Config) { c.URL = Secret(hang.URL + "/s3cret") },
+		"hangs":        func(c *Config) { c.URL = secret.Text(hang.URL + "/s3cret") },
 		"no file":      func(c *Config) { c.URL, c.URLFile = "", file },
 		"no token":     func(c *Config) { c.TokenFile = file },
 	} {

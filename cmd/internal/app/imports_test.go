@@ -65,8 +65,8 @@ var rules = []struct {
 	{"intel/match", []string{"intel", "intel/lookup", "intel/event", "flow", "flow/decode"}},
 	{"intel/correlate", []string{"intel", "intel/lookup", "intel/event", "flow", "flow/fit", "flow/clock"}},
 	{"intel/feeds/fetch", []string{"intel", "intel/lookup", "intel/feeds", "intel/feeds/fetch/*", "flow", "flow/clock"}},
-	{"intel/feeds/fetch/spec", []string{"intel", "intel/feeds"}},
-	{"intel/feeds/fetch/client", []string{"intel/feeds/fetch/spec", "intel", "flow/clock"}},
+	{"intel/feeds/fetch/spec", []string{"intel", "intel/feeds", "configs/secret"}},
+	{"intel/feeds/fetch/client", []string{"configs/secret", "intel/feeds/fetch/spec", "intel", "flow/clock"}},
 	{"intel/feeds/fetch/store", []string{"intel", "intel/feeds"}},
 	{"intel/feeds/fetch/guard", []string{"intel/feeds/fetch/spec", "intel/feeds/fetch/store", "intel", "intel/feeds"}},
 	{"intel/feeds/fetch/schedule", []string{"intel/feeds/fetch/spec", "intel/feeds/fetch/client", "intel/feeds/fetch/store", "intel/feeds/fetch/source", "intel/feeds/fetch/guard"}},
@@ -74,7 +74,7 @@ var rules = []struct {
 	{"intel/feeds/fetch/source", []string{"intel/feeds/fetch/spec", "intel/feeds/fetch/client", "intel/feeds/fetch/store", "intel", "intel/feeds"}},
 	{"intel/feeds/fetch/source/*", []string{"intel/feeds/fetch/source", "intel/feeds/fetch/spec", "intel/feeds/fetch/client", "intel/feeds/fetch/store", "intel", "intel/feeds"}},
 	{"intel/*", []string{"intel", "intel/lookup", "intel/event", "flow", "flow/fit"}},
-	{"sinks/web", []string{"flow/observe"}},
+	{"sinks/web", []string{"flow/observe", "configs/secret"}},
 	{"sinks", []string{"sinks/internal/*", "intel/event", "flow", "flow/clock"}},
 	{"sinks/internal/disk", nil},
 	{"sinks/internal/sinktest", []string{"sinks", "intel/event"}}, // for tests
@@ -83,11 +83,12 @@ var rules = []struct {
 	{"sinks/journal/record", []string{"sinks/internal/disk", "intel/event"}},
 	{"sinks/form", []string{"intel/event", "flow", "flow/fit"}},
 	{"sinks/console", []string{"intel/event", "sinks/form"}},
-	{"sinks/*", []string{"sinks", "sinks/form", "sinks/internal/*", "intel/event", "flow", "flow/fit"}},
+	{"sinks/*", []string{"sinks", "sinks/form", "sinks/internal/*", "intel/event", "flow", "flow/fit", "configs/secret"}},
 	{"configs/authority", nil}, // for tests
-	{"configs", []string{"flow", "flow/*", "intel", "intel/*", "sinks", "sinks/*"}},
+	{"configs/secret", nil},
+	{"configs", []string{"flow", "flow/*", "intel", "intel/*", "sinks", "sinks/*", "configs/secret"}},
 	{"deploy/*", nil}, // tests of the whole, from outside
-	{"cmd/*", []string{"cmd/internal/*", "configs", "flow", "flow/*", "intel", "intel/*", "sinks", "sinks/*"}},
+	{"cmd/*", []string{"cmd/internal/*", "configs", "configs/secret", "flow", "flow/*", "intel", "intel/*", "sinks", "sinks/*"}},
 }
 
 // owners are the only folders that may import a library.
@@ -195,6 +196,8 @@ func TestJudge(t *testing.T) {
 		{"sinks", module + "/intel", false},
 		{"sinks/jsonlog", module + "/sinks", true},
 		{"sinks/jsonlog", module + "/configs", false},
+		{"sinks/kafka", module + "/configs/secret", true},
+		{"configs/secret", module + "/configs", false},
 		{"sinks/jsonlog", "github.com/segmentio/kafka-go", false},
 		{"sinks/kafka", "github.com/segmentio/kafka-go/compress", true},
 		{"configs", module + "/cmd/internal/app", false},

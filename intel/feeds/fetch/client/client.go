@@ -128,7 +128,7 @@ func (c *Client) authenticate() error {
 		c.headers.Set(h.Name, string(h.Value))
 		c.Scrub.add(string(h.Value))
 	}
-	key, err := s.APIKey.Read(s.APIKeyFile)
+	key, err := s.APIKey.Reveal(s.APIKeyFile)
 	if err != nil {
 		return fmt.Errorf("api_key_file: %w", err)
 	}
@@ -140,7 +140,7 @@ func (c *Client) authenticate() error {
 	default:
 		c.headers.Set("Authorization", "Bearer "+key)
 	}
-	password, err := s.Password.Read(s.PasswordFile)
+	password, err := s.Password.Reveal(s.PasswordFile)
 	if err != nil {
 		return fmt.Errorf("password_file: %w", err)
 	}

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/configs/secret"
 )
 
 // A scrubber takes secrets out of texts that people will see.
@@ -18,14 +18,14 @@ type scrubber []string
 const minScrubbed = 4
 
 // add takes a secret in every spelling in which it may come back.
-func (s *scrubber) add(secret string) {
-	if len(secret) < minScrubbed {
+func (s *scrubber) add(text string) {
+	if len(text) < minScrubbed {
 		return
 	}
-	quoted := strconv.Quote(secret)
-	for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret),
-		quoted[1 : len(quoted)-1], base64.StdEncoding.EncodeToString([]byte(secret))} {
-		*s = append(*s, form, spec.Hidden)
+	quoted := strconv.Quote(text)
+	for _, form := range []string{text, url.QueryEscape(text), url.PathEscape(text),
+		quoted[1 : len(quoted)-1], base64.StdEncoding.EncodeToString([]byte(text))} {
+		*s = append(*s, form, secret.Hidden)
 	}
 }
 

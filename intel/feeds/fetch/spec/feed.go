@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/configs/secret"
 )
 
 // A Feed is one source. Where it is, is told by a preset or by exactly one of url,
@@ -54,12 +56,12 @@ type Feed struct {
 
 	// APIKey, or the file that holds it, goes into the header that the preset or
 	// the service wants, else into "Authorization: Bearer".
-	APIKey     Secret `yaml:"api_key"`
-	APIKeyFile string `yaml:"api_key_file"`
+	APIKey     secret.Text `yaml:"api_key"`
+	APIKeyFile string      `yaml:"api_key_file"`
 	// User and Password for basic authentication.
-	User         string `yaml:"user"`
-	Password     Secret `yaml:"password"`
-	PasswordFile string `yaml:"password_file"`
+	User         string      `yaml:"user"`
+	Password     secret.Text `yaml:"password"`
+	PasswordFile string      `yaml:"password_file"`
 	// Headers of every request. Their values are kept as secret as a key.
 	Headers []Header `yaml:"headers"`
 	// CAFile holds the certificates to trust instead of the system's.
@@ -77,8 +79,8 @@ type Feed struct {
 
 // A Header is one header of a request.
 type Header struct {
-	Name  string `yaml:"name"`
-	Value Secret `yaml:"value"`
+	Name  string      `yaml:"name"`
+	Value secret.Text `yaml:"value"`
 }
 
 // OTX marks an AlienVault OTX account.

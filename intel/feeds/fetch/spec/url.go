@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/flowsnitch/flowsnitch/configs/secret"
 )
 
 // A URL is where a feed is. Some providers want a key in its query, so it is never
@@ -30,7 +32,7 @@ func RedactURL(s string) string {
 func maskURL(s string) string {
 	return editQuery(s, func(name, value string) string {
 		if isKeyName(name) {
-			value = Hidden
+			value = secret.Hidden
 		}
 		if value == "" {
 			return url.QueryEscape(name)
@@ -50,7 +52,7 @@ func isKeyName(name string) bool {
 func editQuery(s string, write func(name, value string) string) string {
 	u, err := url.Parse(s)
 	if err != nil {
-		return Hidden
+		return secret.Hidden
 	}
 	u.User, u.Fragment = nil, ""
 	var out []string
