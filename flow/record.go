@@ -174,6 +174,11 @@ func Addr6Of(a netip.Addr) Addr6 {
 	return Addr6{Hi: binary.BigEndian.Uint64(b[:8]), Lo: binary.BigEndian.Uint64(b[8:])}
 }
 
+// ReadAddr6 reads an address from the first 16 bytes of b, in network order.
+func ReadAddr6(b []byte) Addr6 {
+	return Addr6{Hi: binary.BigEndian.Uint64(b), Lo: binary.BigEndian.Uint64(b[8:16])}
+}
+
 // Addr gives a as a netip.Addr.
 func (a Addr6) Addr() netip.Addr {
 	var b [16]byte

@@ -121,8 +121,7 @@ func mapped(a netip.Addr) flow.Addr6 {
 	if empty(a) {
 		return flow.Addr6{}
 	}
-	b := a.As16()
-	return addr6(b[:])
+	return flow.Addr6Of(a)
 }
 
 func millis(t time.Time) int64 {
@@ -299,7 +298,7 @@ func readEnd(to []flow.Addr6, r *run, p place, v6 bool) {
 	at, stride := int(p.off), int(r.stride)
 	if v6 {
 		for i := range to {
-			to[i] = addr6(r.data[at : at+16])
+			to[i] = flow.ReadAddr6(r.data[at : at+16])
 			at += stride
 		}
 		return

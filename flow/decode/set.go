@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode/sflow"
 )
 
 // A Set is the data records of one datagram, or of one data set that has waited for its
@@ -36,8 +37,8 @@ type Set struct {
 	starts  []int32 // where each record begins in the data of its run, when their lengths vary
 	plan    *plan   // of the record that the cursor is on
 	cur     cursor
-	samples []sample      // sFlow
-	made    []flow.Record // of a source that has no templates
+	samples []sflow.Sample // sFlow
+	made    []flow.Record  // of a source that has no templates
 
 	cols  Columns
 	have  Want        // of cols
@@ -226,7 +227,7 @@ func (s *Set) columns(r *run) {
 			v4[c] = binary.BigEndian.Uint32(s.cur.bytes(f))
 		}
 		for c, f := range p.v6 {
-			v6[c] = addr6(s.cur.bytes(f))
+			v6[c] = flow.ReadAddr6(s.cur.bytes(f))
 		}
 	}
 	if len(p.number(tIPVersion)) > 0 && r.n4 > 0 && r.n6 > 0 {
@@ -261,7 +262,7 @@ func (s *Set) pairs6(r *run, a, b int) {
 	stride := int(r.stride)
 	for i, at := int32(0), 0; i < r.n; i, at = i+1, at+stride {
 		rec := r.data[at : at+stride]
-		src, dst := addr6(rec[a:]), addr6(rec[b:])
+		src, dst := flow.ReadAddr6(rec[a:]), flow.ReadAddr6(rec[b:])
 		v6[2*i], v6[2*i+1] = src, dst
 		if src.Hi == 0 || dst.Hi == 0 {
 			s.unmap(r, 2*i)
@@ -373,10 +374,6 @@ func (s *Set) walk(r *run) (at int, whole bool) {
 		at += n
 	}
 	return at, true
-}
-
-func addr6(b []byte) flow.Addr6 {
-	return flow.Addr6{Hi: binary.BigEndian.Uint64(b), Lo: binary.BigEndian.Uint64(b[8:16])}
 }
 
 // grow gives a slice of n elements, in the memory of s where it suffices.

@@ -58,6 +58,8 @@ var rules = []struct {
 	{"flow/forward", []string{"flow", "flow/udp"}},
 	{"flow/fit", nil},
 	{"flow/collect", []string{"flow", "flow/clock", "flow/decode"}},
+	{"flow/decode", []string{"flow", "flow/decode/*"}},
+	{"flow/decode/sflow", []string{"flow", "flow/decode/packet"}},
 	{"flow/*", []string{"flow"}},
 	{"intel", []string{"flow"}},
 	{"intel/lookup", []string{"intel", "intel/event", "flow"}},
