@@ -61,8 +61,7 @@ func (b *Builder) fromNothing() *Table {
 		n:       b.entries.n,
 		strings: b.strings.tight(),
 		stopped: slices.Concat(b.stopped, b.keptOut),
-		filter4: newFilter4(b.keys),
-		filter6: newFilter6(b.keys, b.guards.embedding),
+		filters: newFilters(b.keys, b.guards.embedding),
 		crowds:  make(crowds),
 	}
 	b.countUnique()

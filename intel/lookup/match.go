@@ -82,15 +82,15 @@ func (t *Table) lets(a netip.Addr) bool {
 		return false
 	case a.Is4():
 		b := a.As4()
-		return t.filter4.lets(binary.BigEndian.Uint32(b[:]))
+		return t.filters.four.Lets(binary.BigEndian.Uint32(b[:]))
 	}
-	return t.filter6.lets(flow.Addr6Of(a))
+	return t.filters.six.Lets(flow.Addr6Of(a))
 }
 
 // findEmbedded adds what lists the IPv4 address in the address.
 func (m *Match) findEmbedded() {
 	v4 := m.table.guards.embedding.Find(flow.Addr6Of(m.addr))
-	if v4 == 0 || m.table.n == 0 || !m.table.filter4.lets(v4) {
+	if v4 == 0 || m.table.n == 0 || !m.table.filters.four.Lets(v4) {
 		return
 	}
 	f := m.asIPv4(v4)

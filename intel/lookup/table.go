@@ -18,8 +18,7 @@ import (
 type Table struct {
 	version string
 	trie    *bart.Table[uint32] // prefix -> index of its first entry; nil in the empty table
-	filter4 filter4
-	filter6 filter6
+	filters filters
 	entries pages
 	crowds  crowds
 	n       int // entries that the trie leads to; others are left from an older table

@@ -107,15 +107,15 @@ func (u *update) stringsFit() bool {
 
 // filtersFit reports whether the filters are large enough for more.
 func (u *update) filtersFit() bool {
-	spare4, spare6 := u.base.table.filter4.spare, u.base.table.filter6.spare
+	room4, room6 := u.base.table.filters.room4, u.base.table.filters.room6
 	for i := range u.changed {
 		if u.changed[i].is4() {
-			spare4--
+			room4--
 		} else {
-			spare6--
+			room6--
 		}
 	}
-	return spare4 >= 0 && spare6 >= 0
+	return room4 >= 0 && room6 >= 0
 }
 
 // touch notes the prefix of a key; those of changed come in order.
@@ -176,8 +176,7 @@ func (u *update) begin() {
 		entries: t.entries.extended(),
 		n:       u.base.n + len(u.changed),
 		strings: pool{t.strings.blob, slices.Concat(t.strings.tail, u.strings.blob)},
-		filter4: t.filter4,
-		filter6: t.filter6,
+		filters: t.filters,
 		crowds:  maps.Clone(t.crowds),
 		stopped: slices.Concat(u.stopped, u.keptOut),
 	}
@@ -192,30 +191,27 @@ func (u *update) begin() {
 
 // filter lets the new prefixes pass. Bits of those that have gone stay.
 func (u *update) filter() {
-	var changed4, changed6 bool
-	f4, f6 := &u.next.filter4, &u.next.filter6
-	if !f6.embedding.Equal(u.guards.embedding) {
-		changed6 = true
-		*f6 = f6.clone()
-		f6.embed(u.guards.embedding)
+	f := &u.next.filters
+	changed4 := slices.ContainsFunc(u.changed, func(k key) bool { return k.is4() })
+	changed6 := slices.ContainsFunc(u.changed, func(k key) bool { return !k.is4() })
+	same := u.base.table.guards.embedding.Equal(u.guards.embedding)
+	if changed4 {
+		f.four = f.four.Clone()
+	}
+	if changed6 || !same {
+		f.six = f.six.Clone()
+	}
+	if !same {
+		f.six.Embed(u.guards.embedding)
 	}
 	for i := range u.changed {
 		k := &u.changed[i]
+		f.add(k)
 		if k.is4() {
-			if !changed4 {
-				changed4 = true
-				*f4 = f4.clone()
-			}
-			f4.spare--
-			f4.add(uint32(k.addr.Lo), int(k.bits)-96)
-			continue
+			f.room4--
+		} else {
+			f.room6--
 		}
-		if !changed6 {
-			changed6 = true
-			*f6 = f6.clone()
-		}
-		f6.spare--
-		f6.add(k.addr, int(k.bits))
 	}
 }
 

@@ -233,13 +233,27 @@ func TestUpdateShares(t *testing.T) {
 // TestUpdateGrows: a set that grows by little and little gets larger filters in time.
 func TestUpdateGrows(t *testing.T) {
 	entries := many(20_000)
+	for i := range entries {
+		entries[i].Ref = "" // so that no lack of room for strings makes it from nothing
+	}
 	table := tableOf(NewBuilder(Policy{}), entries[:1_000])
 	for n := 1_000; n < len(entries); n += 500 {
 		table = tableOf(NewBuilderFrom(table, Policy{}), entries[:n+500])
 	}
-	want := tableOf(NewBuilder(Policy{}), entries)
-	if got, want := len(table.filter4.whole), len(want.filter4.whole); table.Len() != len(entries) || got < want/2 {
-		t.Errorf("%d entries with a filter of %d words, want about %d", table.Len(), got, want)
+	if table.Len() != len(entries) {
+		t.Fatalf("%d entries, want %d", table.Len(), len(entries))
+	}
+	passes := func(table *Table) (n int) {
+		for a := entries[0].Prefix.Addr(); a.Less(entries[len(entries)-1].Prefix.Addr()); a = a.Next() {
+			if table.lets(a) && !table.Contains(a) {
+				n++
+			}
+		}
+		return n
+	}
+	got, want := passes(table), passes(tableOf(NewBuilder(Policy{}), entries))
+	if got > max(5*want/2, 1_000) {
+		t.Errorf("%d addresses pass the filters in vain, want about %d", got, want)
 	}
 }
 

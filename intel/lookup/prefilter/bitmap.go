@@ -1,4 +1,4 @@
-package lookup
+package prefilter
 
 import "math/bits"
 
@@ -37,6 +37,3 @@ func widthOf(n, spare, least, most int) int {
 // hash32 scatters a number over 32 bits, the upper ones best (Knuth's
 // multiplicative hashing with the golden ratio).
 func hash32(a uint32) uint32 { return a * 0x9e3779b1 }
-
-// chunk is the number of addresses that are filtered at once: one bit each of a word.
-const chunk = 64

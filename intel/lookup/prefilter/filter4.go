@@ -1,14 +1,11 @@
-package lookup
+package prefilter
 
-import (
-	"math/bits"
-	"slices"
+import "slices"
 
-	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel/event"
-)
+// Chunk is the most addresses that are filtered at once: one bit each of a word.
+const Chunk = 64
 
-// A filter4 stands in front of the trie and turns most addresses away. It never
+// A Filter4 stands in front of the trie and turns most addresses away. It never
 // turns a listed one away.
 //
 // Almost every address of the traffic is not listed, and what it costs to say so is
@@ -34,48 +31,33 @@ import (
 //
 // With 10,000 prefixes a bitmap of /24s of constant size (2 MiB) costs 1.5 to 2: one
 // that grows with the set stays in the first-level cache.
-type filter4 struct {
+type Filter4 struct {
 	top, whole           bitmap
 	wide                 bitmap // nil when all prefixes are /32
 	topShift, wholeShift uint8
-	spare                int // prefixes that may be added later: it is made for so many
 }
 
-// newFilter4 makes the filter of the IPv4 prefixes among keys, and of the reserved
-// indicator of canaries: so they cost nothing where no canary is.
-func newFilter4(keys []key) filter4 {
-	n := 1
-	for i := range keys {
-		if keys[i].is4() {
-			n++
-		}
-	}
+// New4 makes an empty filter whose size suits n prefixes. About a sixteenth more does no
+// harm; with many more it lets too many addresses pass.
+func New4(n int) Filter4 {
 	topWidth, wholeWidth := widthOf(n, 3, 12, 26), widthOf(n, 6, 12, 27)
-	f := filter4{
+	return Filter4{
 		top:        newBitmap(topWidth),
 		whole:      newBitmap(wholeWidth),
 		topShift:   uint8(32 - topWidth),
 		wholeShift: uint8(32 - wholeWidth),
-		spare:      spare(n, spareEntries),
 	}
-	f.add(event.CanaryTarget4, 32)
-	for i := range keys {
-		if k := &keys[i]; k.is4() {
-			f.add(uint32(k.addr.Lo), int(k.bits)-96)
-		}
-	}
-	return f
 }
 
-// clone gives a filter of its own.
-func (f *filter4) clone() filter4 {
+// Clone gives a filter that can be added to while f is in use.
+func (f *Filter4) Clone() Filter4 {
 	c := *f
 	c.top, c.whole, c.wide = slices.Clone(f.top), slices.Clone(f.whole), slices.Clone(f.wide)
 	return c
 }
 
-// add sets the bits of a prefix.
-func (f *filter4) add(first uint32, bits int) {
+// Add lets the addresses of a prefix pass: its first one in host order, and its length.
+func (f *Filter4) Add(first uint32, bits int) {
 	if bits < 32 && f.wide == nil {
 		f.wide = newBitmap(24)
 	}
@@ -88,9 +70,10 @@ func (f *filter4) add(first uint32, bits int) {
 	}
 }
 
-// pass gives a mask of those of at most 64 addresses that top lets pass. Four at
+// Pass asks the first stage about at most [Chunk] addresses, in host order. Bit i of the
+// mask is set when address i passes. Four at
 // once, without a branch between them: that keeps more loads in flight.
-func (f *filter4) pass(addrs []uint32) uint64 {
+func (f *Filter4) Pass(addrs []uint32) uint64 {
 	top, s := f.top, f.topShift&31
 	mask, rest := uint64(0), addrs
 	for len(rest) >= 4 {
@@ -101,40 +84,15 @@ func (f *filter4) pass(addrs []uint32) uint64 {
 	for _, a := range rest {
 		mask = mask>>1 | top.at(a>>s)<<63
 	}
-	return mask >> (chunk - uint(len(addrs)))
+	return mask >> (Chunk - uint(len(addrs)))
 }
 
-// maybe asks the second stage.
-func (f *filter4) maybe(a uint32) bool {
+// Maybe asks the second stage.
+func (f *Filter4) Maybe(a uint32) bool {
 	return f.whole.at(hash32(a)>>(f.wholeShift&31)) != 0 || f.wide != nil && f.wide.at(a>>8) != 0
 }
 
-// lets reports whether an address passes both stages.
-func (f *filter4) lets(a uint32) bool {
-	return f.top != nil && f.top.at(a>>(f.topShift&31)) != 0 && f.maybe(a)
-}
-
-// listed4 is the last word on an address that the filter lets pass.
-func (t *Table) listed4(a uint32) bool {
-	return a == event.CanaryTarget4 || a != 0 && t.trie.Contains(flow.Addr4(a))
-}
-
-// Match4 appends to found the indices of the addresses, IPv4 in host order, that
-// listed prefixes cover, as Contains has it, and of the reserved indicator of canaries
-// (see [event.CanaryOf]). It does not allocate when found has room. Batches of 50 and more addresses are the fastest.
-func (t *Table) Match4(addrs []uint32, found []int32) []int32 {
-	f := &t.filter4
-	if f.top == nil {
-		return found
-	}
-	for base := 0; base < len(addrs); base += chunk {
-		batch := addrs[base:min(base+chunk, len(addrs))]
-		for mask := f.pass(batch); mask != 0; mask &= mask - 1 {
-			i := bits.TrailingZeros64(mask)
-			if a := batch[i]; f.maybe(a) && t.listed4(a) {
-				found = append(found, int32(base+i))
-			}
-		}
-	}
-	return found
+// Lets reports whether an address passes both stages. The zero filter lets nothing pass.
+func (f *Filter4) Lets(a uint32) bool {
+	return f.top != nil && f.top.at(a>>(f.topShift&31)) != 0 && f.Maybe(a)
 }
