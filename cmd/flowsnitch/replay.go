@@ -13,6 +13,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/queue"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
@@ -104,7 +105,7 @@ func replayFile(c *cobra.Command, cfg *configs.Config, store *lookup.Store, path
 	x.SetSites(cfg.Contact.ExporterSites())
 	contacts := correlate.New(cfg.Contact, out.events)
 	var now time.Time
-	m := match.NewMatcher(store, correlate.NewGatherer(&cfg.Contact, contacts.HandTo(func() time.Time { return now })))
+	m := match.NewMatcher(store, queue.Direct(contacts, func() time.Time { return now }))
 	d := decode.New(x, m)
 	err := eachDatagram(c, path, sum, func(dg *flow.Datagram) {
 		now = dg.Received

@@ -3,38 +3,10 @@ package correlate
 import (
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel/event"
 )
-
-// TestLoopBeat: an idle loop turns once a second, one whose sink side hangs does not.
-func TestLoopBeat(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		hang := make(chan struct{})
-		l := NewLoop(New(DefaultConfig(), func([]event.Event) { <-hang }))
-		l.Start()
-		for range 10 {
-			time.Sleep(time.Minute)
-			if silent := time.Since(l.Beat()); silent > 2*tickEvery {
-				t.Errorf("an idle loop is silent for %v", silent)
-			}
-		}
-		offer(t, l, beacon)
-		time.Sleep(time.Minute)
-		if silent := time.Since(l.Beat()); silent < 50*time.Second {
-			t.Errorf("a loop that hangs for a minute is silent for %v", silent)
-		}
-		close(hang)
-		time.Sleep(2 * tickEvery)
-		if silent := time.Since(l.Beat()); silent > 2*tickEvery {
-			t.Errorf("a loop that goes on is silent for %v", silent)
-		}
-		l.Stop()
-	})
-}
 
 // TestUnsynced: an event says when the clock of this machine could not be trusted at the
 // receipt of one of its flows.

@@ -28,8 +28,7 @@ const (
 	numGrades
 )
 
-func newBound(cfg *Config) *bound {
-	f := &cfg.Factors
+func newBound(f *Factors, home homeBySite) *bound {
 	factors := [numGrades]float64{
 		gradeInternal:        f.Internal,
 		gradeTransit:         f.Transit,
@@ -39,7 +38,7 @@ func newBound(cfg *Config) *bound {
 		gradeInboundAnswered: max(f.Inbound, f.InboundAnswered),
 		gradeInboundBlocked:  f.InboundBlocked,
 	}
-	b := &bound{home: newHomes(cfg)}
+	b := &bound{home: home}
 	for g, factor := range factors {
 		for score := range b.severities[g] {
 			b.severities[g][score] = event.SeverityOf(int(weigh(score, factor)))

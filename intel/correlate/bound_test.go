@@ -34,7 +34,7 @@ func TestBound(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := DefaultConfig()
 			h := hitOf(t, listedTable(t, "v1", c2("feodo", 90)), c.flow)
-			if got := newBound(&cfg).of(&h); got != c.want {
+			if got := New(cfg, nil).Bound(&h); got != c.want {
 				t.Errorf("bound %s, want %s", got, c.want)
 			}
 		})
@@ -53,7 +53,7 @@ func TestBoundIsNeverBelow(t *testing.T) {
 			s.table = table
 			s.at(0, r)
 			h := hitOf(t, table, r)
-			if got, e := newBound(&s.cfg).of(&h), s.one(event.KindHit); e.Severity > got {
+			if got, e := s.Bound(&h), s.one(event.KindHit); e.Severity > got {
 				t.Errorf("bound %s of a hit of severity %s: %s", got, e.Severity, e.Reason)
 			}
 		}

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
@@ -166,7 +165,8 @@ func TestDefaultCapsFitTheirMemory(t *testing.T) {
 	if held := cfg.MaxContacts*perContact + cfg.MaxFlows*perFlow; held > 80_000_000 {
 		t.Errorf("contacts and flows take %d bytes", held)
 	}
-	if queue := NewLoop(New(cfg, nil)).maxChunks() * int(unsafe.Sizeof(chunk{})); queue > 22_000_000 {
+	const perHit = 1300 // held by a test of the queue
+	if queue := cfg.HitQueue * perHit; queue > 22_000_000 {
 		t.Errorf("the queue takes up to %d bytes", queue)
 	}
 }

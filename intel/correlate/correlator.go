@@ -20,6 +20,7 @@ type Correlator struct {
 
 	cfg       Config
 	home      homeBySite
+	bound     *bound
 	exporters map[netip.Addr]*Exporter
 	publish   func([]event.Event)
 	onCanary  func(*lookup.Hit) bool
@@ -42,9 +43,11 @@ type Correlator struct {
 // New makes a correlator of a valid configuration. publish gets events in batches,
 // from within Handle, Tick and Flush; it must not keep the slice.
 func New(cfg Config, publish func([]event.Event)) *Correlator {
+	home := newHomes(&cfg)
 	c := &Correlator{
 		cfg:       cfg,
-		home:      newHomes(&cfg),
+		home:      home,
+		bound:     newBound(&cfg.Factors, home),
 		exporters: make(map[netip.Addr]*Exporter, len(cfg.Exporters)),
 		publish:   publish,
 		clock:     clock{longest: max(cfg.Idle, everyUpdate) + everyUpdate},
@@ -60,6 +63,14 @@ func New(cfg Config, publish func([]event.Event)) *Correlator {
 	}
 	return c
 }
+
+// Bound gives the highest severity that a hit could give its contact, by what its record
+// alone shows: the queue in front of the correlator gives way by it. Any goroutine may ask.
+func (c *Correlator) Bound(h *lookup.Hit) event.Severity { return c.bound.of(h) }
+
+// Ours reports whether an address, or the IPv4 address that it carries, is in the home
+// networks of a site. Any goroutine may ask.
+func (c *Correlator) Ours(site uint16, a netip.Addr) bool { return c.home.at(site).has(a) }
 
 // Handle takes in hits at the time now and publishes all that follows in one batch,
 // updates that have come due included. It keeps nothing of the slice.

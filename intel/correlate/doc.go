@@ -1,6 +1,6 @@
-// Package correlate turns hits into events. Each worker has a [Gatherer] that collects
-// its hits. The [Correlator] is the single owner of the contacts: it rolls hits up, judges them and says what has changed as events;
-// a [Loop] runs it behind a bounded queue, so that no worker ever waits for it.
+// Package correlate turns hits into events. The [Correlator] is the single owner of the
+// contacts: it rolls hits up, judges them and publishes what has changed as events.
+// Package queue runs it behind a bounded queue, so that no worker ever waits for it.
 //
 // # What a contact knows
 //
@@ -54,8 +54,6 @@
 //
 // # What gives way
 //
-// Hits wait in a queue that holds so many of them, and contacts are held up to a cap. When
-// either is full the least severe make room: a hit by what its record alone shows that it could
-// reach, a contact by the highest severity that its events had. Each loss is counted by
-// severity. Canaries have room of their own in the queue.
+// Contacts are held up to a cap. When it is reached the least severe make room, by the
+// highest severity that their events had; each is counted by it.
 package correlate

@@ -87,7 +87,7 @@ func TestHomeBySite(t *testing.T) {
 			t.Errorf("%s at site %d: %s, want %s", c.local, c.site, ev.Direction, c.want)
 		}
 		h := hitOf(t, s.table, r)
-		if g := newBound(&s.cfg).grade(&h); (g == gradeTransit) != (c.want == event.Transit) {
+		if g := s.bound.grade(&h); (g == gradeTransit) != (c.want == event.Transit) {
 			t.Errorf("%s at site %d: graded %d", c.local, c.site, g)
 		}
 	}

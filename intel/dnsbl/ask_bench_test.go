@@ -12,6 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/synth"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/queue"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/intel/match"
 )
@@ -54,7 +55,7 @@ func benchFlow(b *testing.B, state string, v6 bool) {
 	c := New(cfg, func(lookup.Hit) {})
 	c.queue <- request{}
 	contacts := correlate.DefaultConfig()
-	m := match.NewMatcher(store, correlate.NewGatherer(&contacts, (*correlate.Batch).Reset))
+	m := match.NewMatcher(store, queue.NewGatherer(correlate.New(contacts, nil).Bound, (*queue.Batch).Reset))
 	taps := handlers{m}
 	if state != "off" {
 		taps = append(taps, match.NewAsking(store, c.NewAsker()))

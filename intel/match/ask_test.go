@@ -12,6 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/synth"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/queue"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/intel/match"
 )
@@ -112,7 +113,7 @@ func TestAsk(t *testing.T) {
 	}
 	ask := &curious{known: map[netip.Addr]bool{a("8.0.0.5"): true}, room: 12}
 	contacts := correlate.DefaultConfig()
-	m := match.NewMatcher(store, correlate.NewGatherer(&contacts, (*correlate.Batch).Reset))
+	m := match.NewMatcher(store, queue.NewGatherer(correlate.New(contacts, nil).Bound, (*queue.Batch).Reset))
 	both := bothTaps{m, match.NewAsking(store, ask)}
 	enc, err := synth.NewEncoder(synth.Config{Version: flow.V9})
 	if err != nil {

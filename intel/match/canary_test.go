@@ -10,6 +10,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/synth"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/queue"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/intel/match"
@@ -28,7 +29,7 @@ func canaryFlow(c event.Canary) synth.Flow {
 }
 
 // path gives a matcher with one listed address, and what decodes for it.
-func path(t *testing.T, hand func(*correlate.Batch)) (*match.Matcher, *decode.Decoder) {
+func path(t *testing.T, hand func(*queue.Batch)) (*match.Matcher, *decode.Decoder) {
 	t.Helper()
 	b := lookup.NewBuilder(lookup.Policy{})
 	b.Add(intel.Indicator{Prefix: netip.MustParsePrefix("203.0.113.9/32"), Feed: "ours", Score: 90}, lookup.OriginOperator)
@@ -36,7 +37,7 @@ func path(t *testing.T, hand func(*correlate.Batch)) (*match.Matcher, *decode.De
 	s := lookup.NewStore()
 	s.Swap(table)
 	cfg := correlate.DefaultConfig()
-	m := match.NewMatcher(s, correlate.NewGatherer(&cfg, hand))
+	m := match.NewMatcher(s, queue.NewGatherer(correlate.New(cfg, nil).Bound, hand))
 	return m, decode.New(decode.NewExporters(decode.DefaultLimits()), m)
 }
 
@@ -68,7 +69,10 @@ func TestCanaryPath(t *testing.T) {
 				}
 				return wanted
 			})
-			m, d := path(t, c.HandTo(func() time.Time { return canaryNow }))
+			m, d := path(t, func(b *queue.Batch) {
+				c.Handle(b.AppendHits(nil), canaryNow)
+				b.Reset()
+			})
 			receive(t, d, v, canaryFlow(event.Canary{Sent: canaryNow, Token: 4711}), hit)
 			m.Flush()
 			if s := c.Stats(); s.Hits != 1 || s.HitEvents != 1 || s.Contacts != 1 || s.Canaries != 1 || (s.CanaryEvents == 1) != wanted || m.Matched() != 1 {
@@ -93,7 +97,7 @@ func isCanaryEvent(e *event.Event) bool {
 func TestCanaryFlood(t *testing.T) {
 	canaries, hits := 0, 0
 	hit := synth.Flow{Src: netip.MustParseAddr("203.0.113.9"), Dst: netip.MustParseAddr("10.0.0.5"), Protocol: 6, Packets: 1, Bytes: 100}
-	m, d := path(t, func(b *correlate.Batch) {
+	m, d := path(t, func(b *queue.Batch) {
 		for _, h := range b.AppendHits(nil) {
 			if h.Canary != nil {
 				canaries++
@@ -125,7 +129,7 @@ func TestCanaryFlood(t *testing.T) {
 // unless it is a hit for another address, and then it is that hit.
 func TestMalformedCanary(t *testing.T) {
 	var got []lookup.Hit
-	m, d := path(t, func(b *correlate.Batch) {
+	m, d := path(t, func(b *queue.Batch) {
 		got = b.AppendHits(got)
 		b.Reset()
 	})

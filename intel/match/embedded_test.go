@@ -7,7 +7,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
-	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/queue"
 )
 
 // TestEmbeddedPath: from the datagram to the hit, for source and destination, and
@@ -15,7 +15,7 @@ import (
 func TestEmbeddedPath(t *testing.T) {
 	type found struct{ offender, embedded netip.Addr }
 	var got []found
-	m, d := path(t, func(b *correlate.Batch) {
+	m, d := path(t, func(b *queue.Batch) {
 		for _, h := range b.AppendHits(nil) {
 			got = append(got, found{h.Offender, h.Match.Embedded()})
 		}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/queue"
 )
 
 // TestHitsLeaveWithinADatagram: a datagram may hold thousands of records. The matcher hands
@@ -14,7 +14,7 @@ import (
 func TestHitsLeaveWithinADatagram(t *testing.T) {
 	const records = 16_000
 	most, all := 0, 0
-	m, d := path(t, func(b *correlate.Batch) {
+	m, d := path(t, func(b *queue.Batch) {
 		most, all = max(most, b.Len()), all+b.Len()
 		b.Reset()
 	})

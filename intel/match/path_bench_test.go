@@ -13,6 +13,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/synth"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/queue"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/intel/match"
 )
@@ -114,7 +115,7 @@ func benchPath(b *testing.B, v flow.Version, v6 float64, n int, hits float64) {
 	store, listed := listOf(b, n, v6)
 	announce, data, records := export(b, v, v6, hits, listed)
 	cfg := correlate.DefaultConfig()
-	m := match.NewMatcher(store, correlate.NewGatherer(&cfg, (*correlate.Batch).Reset))
+	m := match.NewMatcher(store, queue.NewGatherer(correlate.New(cfg, nil).Bound, (*queue.Batch).Reset))
 	d := decode.New(decode.NewExporters(decode.DefaultLimits()), m)
 	dg := flow.Datagram{Source: netip.MustParseAddrPort("192.0.2.1:2055"), Received: time.Unix(1_800_000_000, 0)}
 	for _, p := range announce {

@@ -27,7 +27,7 @@ func TestTransit(t *testing.T) {
 			if v == flow.V5 && f.Src.Is6() {
 				continue
 			}
-			m := match.NewTransit(correlate.NewGatherer(&cfg, nil).Ours)
+			m := match.NewTransit(correlate.New(cfg, nil).Ours)
 			d := decode.New(decode.NewExporters(decode.DefaultLimits()), m)
 			enc, err := synth.NewEncoder(synth.Config{Version: v})
 			if err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/queue"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
@@ -71,7 +72,7 @@ type App struct {
 	store     *lookup.Store
 	exporters *decode.Exporters
 	sinks     *outputs
-	loop      *correlate.Loop
+	loop      *queue.Loop
 	contacts  *correlate.Correlator
 	listeners []*listener
 	control   *web.Control
@@ -186,7 +187,7 @@ func (a *App) Start() (err error) {
 	contact.Unsynced = a.watch.Unsynced
 	a.contacts = correlate.New(contact, a.sinks.publish)
 	a.contacts.OnCanary(a.canaries.Judge)
-	a.loop = correlate.NewLoop(a.contacts)
+	a.loop = queue.NewLoop(a.contacts, contact.HitQueue)
 	a.loop.Start()
 	a.starts("opening the sockets")
 	if err := a.startDNSBL(); err != nil {

@@ -24,6 +24,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/queue"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/sinks"
@@ -70,7 +71,7 @@ func components() []component {
 		counted("decode.ExportersStats", itself[decode.ExportersStats], nil),
 		counted("decode.LoadReport", func(r decode.LoadReport) any { return restoredStatus(r, nil) }, nil),
 		counted("correlate.Stats", itself[correlate.Stats], nil),
-		counted("correlate.LoopStats", func(s correlate.LoopStats) any {
+		counted("queue.Stats", func(s queue.Stats) any {
 			var h HitStatus
 			h.queue(s)
 			return h

@@ -97,8 +97,7 @@ type worker struct {
 
 // newWorker makes a worker and its taps.
 func (a *App) newWorker(src collect.Source, batch int) worker {
-	gatherer := a.loop.Gatherer()
-	w := worker{matcher: match.NewMatcher(a.store, gatherer), transit: match.NewTransit(gatherer.Ours)}
+	w := worker{matcher: match.NewMatcher(a.store, a.loop.Gatherer()), transit: match.NewTransit(a.contacts.Ours)}
 	taps := []collect.Tap{w.matcher, w.transit}
 	if a.dnsbl != nil {
 		taps = append(taps, match.NewAsking(a.store, a.dnsbl.NewAsker()))

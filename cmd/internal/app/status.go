@@ -14,6 +14,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/queue"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/quarantine"
 	"github.com/flowsnitch/flowsnitch/sinks"
@@ -533,7 +534,7 @@ func forwardStatus(workers [][]forward.TargetStats) []ForwardStatus {
 }
 
 // queue takes in the counters of the queue before the correlator.
-func (h *HitStatus) queue(s correlate.LoopStats) {
+func (h *HitStatus) queue(s queue.Stats) {
 	h.HitQueueFull, h.HitsLost = s.HitQueueFull, s.LostBySeverity
 	h.Offered, h.Queued = s.Offered, s.Queued
 }

@@ -1,8 +1,7 @@
-package correlate
+package queue
 
 import (
 	"sync"
-	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
@@ -135,16 +134,4 @@ func (b *Batch) Reset() {
 		}
 	}
 	b.n = 0
-}
-
-// HandTo gives a function for a [Gatherer] without a loop: it handles the hits of a batch
-// at the time that clock gives, and empties it.
-func (c *Correlator) HandTo(clock func() time.Time) func(*Batch) {
-	var hits []lookup.Hit
-	return func(b *Batch) {
-		hits = b.AppendHits(hits[:0])
-		c.Handle(hits, clock())
-		clear(hits)
-		b.Reset()
-	}
 }

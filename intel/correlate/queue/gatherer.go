@@ -1,7 +1,7 @@
-package correlate
+package queue
 
 import (
-	"net/netip"
+	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
@@ -11,26 +11,40 @@ import (
 // A Gatherer collects the hits of one worker in a batch, by how severe they can be, and
 // hands it over when it is full or flushed. It belongs to the goroutine of that worker.
 type Gatherer struct {
-	bound *bound
+	bound func(*lookup.Hit) event.Severity
 	hand  func(*Batch)
 	batch Batch
 }
 
-// NewGatherer makes a gatherer. Home networks and factors of cfg decide how severe a hit
-// can be. hand is given each batch that is full, and by Flush what remains; it must leave
-// the batch empty.
-func NewGatherer(cfg *Config, hand func(*Batch)) *Gatherer {
-	return &Gatherer{bound: newBound(cfg), hand: hand}
+// NewGatherer makes a gatherer. bound gives how severe a hit can be at most, see
+// [Handler]. hand is given each batch that is full, and by Flush what remains; it must
+// leave the batch empty.
+func NewGatherer(bound func(*lookup.Hit) event.Severity, hand func(*Batch)) *Gatherer {
+	return &Gatherer{bound: bound, hand: hand}
 }
 
-// Gatherer makes one that hands its hits to the loop.
-func (l *Loop) Gatherer() *Gatherer { return NewGatherer(&l.correlator.cfg, l.Offer) }
+// Direct makes a gatherer without a queue: h handles each batch at once, at the time that
+// clock gives.
+func Direct(h Handler, clock func() time.Time) *Gatherer {
+	return NewGatherer(h.Bound, handTo(h, clock))
+}
+
+// handTo gives a function that has h handle a batch and empties it.
+func handTo(h Handler, clock func() time.Time) func(*Batch) {
+	var hits []lookup.Hit
+	return func(b *Batch) {
+		hits = b.AppendHits(hits[:0])
+		h.Handle(hits, clock())
+		clear(hits)
+		b.Reset()
+	}
+}
 
 // Hits takes the hits of one record. All of them go the way of the most severe one.
 func (g *Gatherer) Hits(r *flow.Record, hits []lookup.Hit) {
 	lane := event.Low
 	for i := range hits {
-		lane = max(lane, g.bound.of(&hits[i]))
+		lane = max(lane, g.bound(&hits[i]))
 	}
 	g.add(int(lane), r, hits)
 }
@@ -50,7 +64,3 @@ func (g *Gatherer) Flush() {
 		g.hand(&g.batch)
 	}
 }
-
-// Ours reports whether an address, or the IPv4 address that it carries, is in the home
-// networks of a site.
-func (g *Gatherer) Ours(site uint16, a netip.Addr) bool { return g.bound.home.at(site).has(a) }

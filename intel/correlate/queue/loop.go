@@ -1,25 +1,38 @@
-package correlate
+package queue
 
 import (
 	"sync"
 	"time"
 
-	flowclock "github.com/flowsnitch/flowsnitch/flow/clock"
+	"github.com/flowsnitch/flowsnitch/flow/clock"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
-// A Loop runs a [Correlator] in a goroutine of its own, behind a queue of
-// Config.HitQueue hits. Workers hand their batches over with Offer and never wait.
+// A Handler handles the hits that have waited: the correlator.
+type Handler interface {
+	// Bound gives the highest severity that a hit could give its contact, by what its
+	// record alone shows. Any goroutine may call it.
+	Bound(*lookup.Hit) event.Severity
+	// Handle takes in hits at the time now; it keeps nothing of the slice. Tick does what
+	// has come due, and Flush ends everything. All three are called by one goroutine.
+	Handle(hits []lookup.Hit, now time.Time)
+	Tick(now time.Time)
+	Flush(now time.Time)
+}
+
+// A Loop runs a [Handler] in a goroutine of its own, behind a bounded queue of hits.
+// Workers hand their batches over with Offer and never wait.
 //
 // Hits are handled in the order in which they came. When the queue is full the least
 // severe give way: those that wait to newcomers that can be worse, else the newcomers.
 type Loop struct {
-	correlator *Correlator
-	bound      *bound
-	wake       chan struct{} // something waits
-	stopping   chan struct{}
-	done       chan struct{}
-	beat       flowclock.Beat
+	handler  Handler
+	size     int           // the most hits that wait
+	wake     chan struct{} // something waits
+	stopping chan struct{}
+	done     chan struct{}
+	beat     clock.Beat
 
 	mu      sync.Mutex // held for a few pointers at a time, once for each batch
 	started bool
@@ -28,7 +41,7 @@ type Loop struct {
 	hits    int // in all lanes but that of the canaries
 	chunks  int // likewise
 	batches uint64
-	stats   LoopStats
+	stats   Stats
 }
 
 // A lane is a queue of chunks.
@@ -59,8 +72,8 @@ func (l *lane) remove(c *chunk) {
 	c.prev, c.next = nil, nil
 }
 
-// LoopStats are the counters of a [Loop] since it was made.
-type LoopStats struct {
+// Stats are the counters of a [Loop] since it was made.
+type Stats struct {
 	// Offered hits are those of all batches, canaries among them; HitQueueFull those
 	// of them that were lost because the queue was full, or the loop had stopped, and
 	// LostBySeverity the same by the severity that they could have reached, low to
@@ -71,7 +84,7 @@ type LoopStats struct {
 	Queued int
 }
 
-// What the queue holds besides Config.HitQueue. Chunks that are not full take more room
+// What the queue holds besides its hits. Chunks that are not full take more room
 // than their hits, so they are bounded as well: there are twice as many as full ones
 // need. Canaries have a lane of their own that hits cannot fill, nor they that of the hits.
 const (
@@ -79,22 +92,26 @@ const (
 	maxCanaryChunks = 32
 )
 
-func (l *Loop) maxChunks() int { return max(l.correlator.cfg.HitQueue*2/chunkRecords, leastChunks) }
+func (l *Loop) maxChunks() int { return max(l.size*2/chunkRecords, leastChunks) }
 
-// tickEvery is how often the correlator looks for updates that are due.
+// tickEvery is how often the handler looks for updates that are due.
 const tickEvery = time.Second
 
-// NewLoop makes a loop that owns c from Start to the end of Stop.
-func NewLoop(c *Correlator) *Loop {
+// NewLoop makes a loop that owns h from Start to the end of Stop. size is the most hits
+// that wait.
+func NewLoop(h Handler, size int) *Loop {
 	return &Loop{
-		correlator: c,
-		bound:      newBound(&c.cfg),
-		wake:       make(chan struct{}, 1),
-		stopping:   make(chan struct{}),
-		done:       make(chan struct{}),
-		beat:       flowclock.NewBeat(),
+		handler:  h,
+		size:     size,
+		wake:     make(chan struct{}, 1),
+		stopping: make(chan struct{}),
+		done:     make(chan struct{}),
+		beat:     clock.NewBeat(),
 	}
 }
+
+// Gatherer makes a gatherer for one worker, which hands its hits to the loop.
+func (l *Loop) Gatherer() *Gatherer { return NewGatherer(l.handler.Bound, l.Offer) }
 
 // Start starts the goroutine. A loop starts once, and not after Stop.
 func (l *Loop) Start() {
@@ -107,8 +124,8 @@ func (l *Loop) Start() {
 	go l.run()
 }
 
-// Stop refuses further batches, lets the correlator handle those that wait and
-// publish its last updates, and returns when that is done. Calling it again only
+// Stop refuses further batches, lets the handler handle those that wait and
+// end everything, and returns when that is done. Calling it again only
 // waits. Workers should have stopped before: what they offer later is lost and counted.
 func (l *Loop) Stop() {
 	l.mu.Lock()
@@ -151,7 +168,7 @@ func (l *Loop) Offer(b *Batch) {
 // OfferHit hands one hit over, as Offer does. The record is copied.
 func (l *Loop) OfferHit(h lookup.Hit) {
 	var b Batch
-	b.add(int(l.bound.of(&h)), h.Record, []lookup.Hit{h})
+	b.add(int(l.handler.Bound(&h)), h.Record, []lookup.Hit{h})
 	l.Offer(&b)
 	b.Reset()
 }
@@ -169,7 +186,7 @@ func (l *Loop) admit(i int, c *chunk) bool {
 			return false
 		}
 	}
-	most := l.correlator.cfg.HitQueue
+	most := l.size
 	for l.hits+c.nHits > most && l.shed(i, l.hits+c.nHits-most) {
 	}
 	if room := most - l.hits; room < c.nHits {
@@ -257,7 +274,7 @@ func (l *Loop) signal() {
 }
 
 // Stats gives the counters. It may be called from any goroutine.
-func (l *Loop) Stats() LoopStats {
+func (l *Loop) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.stats
@@ -276,7 +293,7 @@ func (l *Loop) run() {
 	defer close(l.done)
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
-	handle := l.correlator.HandTo(time.Now)
+	handle := handTo(l.handler, time.Now)
 	var b Batch
 	for {
 		l.beat.Turn()
@@ -286,7 +303,7 @@ func (l *Loop) run() {
 				l.beat.Turn()
 				handle(&b)
 			}
-			l.correlator.Flush(time.Now())
+			l.handler.Flush(time.Now())
 			return
 		case <-l.wake:
 			if l.take(&b) {
@@ -294,7 +311,7 @@ func (l *Loop) run() {
 				l.signal() // there may be more
 			}
 		case <-tick.C:
-			l.correlator.Tick(time.Now())
+			l.handler.Tick(time.Now())
 		}
 	}
 }

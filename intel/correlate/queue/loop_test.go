@@ -1,7 +1,8 @@
-package correlate
+package queue
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"reflect"
 	"slices"
 	"sync"
@@ -11,9 +12,38 @@ import (
 	"unsafe"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
+
+// A host of ours opens a connection to a listed one, and the listed one scans it.
+var (
+	beacon = tcp("10.0.0.5", 51515, "203.0.113.9", 443)
+	scan   = tcp("203.0.113.9", 40000, "10.0.0.5", 22)
+)
+
+// tcp makes a record of one packet with SYN.
+func tcp(src string, sport uint16, dst string, dport uint16) flow.Record {
+	return flow.Record{
+		Exporter: flow.Exporter{Addr: netip.MustParseAddr("192.0.2.1"), Version: flow.V9},
+		Has:      flow.HasProtocol | flow.HasBytes | flow.HasPackets | flow.HasSrcPort | flow.HasDstPort | flow.HasTCPFlags,
+		Src:      netip.MustParseAddr(src), Dst: netip.MustParseAddr(dst), SrcPort: sport, DstPort: dport,
+		Protocol: flow.ProtocolTCP, TCPFlags: 2, Bytes: 100, Packets: 1, Rate: 1,
+	}
+}
+
+// hitOf makes the hit of a record of one of these.
+func hitOf(t testing.TB, r flow.Record) lookup.Hit {
+	t.Helper()
+	h := lookup.Hit{Record: &r, Offender: netip.MustParseAddr("203.0.113.9"), Side: flow.SideSrc}
+	if r.Dst == h.Offender {
+		h.Side = flow.SideDst
+	}
+	h.Match = lookup.MatchOf("v1", netip.Addr{}, []intel.Indicator{{Prefix: netip.PrefixFrom(h.Offender, 32), Feed: "feodo", Score: 90, Category: "c2"}})
+	return h
+}
 
 // journal collects the kinds of published events.
 type journal struct {
@@ -29,7 +59,9 @@ func (j *journal) publish(batch []event.Event) {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.kinds = append(j.kinds, kinds(batch)...)
+	for i := range batch {
+		j.kinds = append(j.kinds, batch[i].Kind)
+	}
 	j.flows = batch[len(batch)-1].Flows
 }
 
@@ -43,19 +75,19 @@ func (j *journal) expect(t *testing.T, want ...event.Kind) {
 }
 
 func newLoop(j *journal, queue int) *Loop {
-	cfg := DefaultConfig()
-	cfg.HitQueue = queue
-	return NewLoop(New(cfg, j.publish))
+	return NewLoop(correlate.New(correlate.DefaultConfig(), j.publish), queue)
 }
+
+// handled gives the number of hits that the correlator has handled.
+func handled(l *Loop) uint64 { return l.handler.(*correlate.Correlator).Stats().Hits }
 
 // offer offers hits of the records, in as few batches as there can be.
 func offer(t testing.TB, l *Loop, records ...flow.Record) {
 	t.Helper()
-	table := listedTable(t, "v1", c2("feodo", 90))
 	var b Batch
 	for _, r := range records {
-		h := hitOf(t, table, r)
-		if b.add(int(l.bound.of(&h)), &r, []lookup.Hit{h}) {
+		h := hitOf(t, r)
+		if b.add(int(l.handler.Bound(&h)), &r, []lookup.Hit{h}) {
 			l.Offer(&b)
 		}
 	}
@@ -105,7 +137,7 @@ func TestLoopStopHandlesWhatWaits(t *testing.T) {
 				t.Errorf("%d flows in the last update, want 10", j.flows)
 			}
 			offer(t, l, scan, beacon)
-			if got, want := l.Stats(), (LoopStats{Offered: 12, HitQueueFull: 2, LostBySeverity: [4]uint64{1, 0, 0, 1}}); got != want {
+			if got, want := l.Stats(), (Stats{Offered: 12, HitQueueFull: 2, LostBySeverity: [4]uint64{1, 0, 0, 1}}); got != want {
 				t.Errorf("stats %+v, want %+v", got, want)
 			}
 		})
@@ -122,12 +154,12 @@ func TestLoopNeverWaits(t *testing.T) {
 		for _, n := range []int{3, 3, 1, 0} { // two of the second find room
 			offer(t, l, slices.Repeat([]flow.Record{scan}, n)...)
 		}
-		if got, want := l.Stats(), (LoopStats{Offered: 8, HitQueueFull: 2, LostBySeverity: [4]uint64{2}, Queued: 5}); got != want {
+		if got, want := l.Stats(), (Stats{Offered: 8, HitQueueFull: 2, LostBySeverity: [4]uint64{2}, Queued: 5}); got != want {
 			t.Errorf("stats %+v, want %+v", got, want)
 		}
 		close(j.gate)
 		l.Stop()
-		if hits := l.correlator.Stats().Hits; hits != 6 {
+		if hits := handled(l); hits != 6 {
 			t.Errorf("%d hits handled, want 6", hits)
 		}
 	})
@@ -136,14 +168,14 @@ func TestLoopNeverWaits(t *testing.T) {
 // TestLoopIsBoundedInMemory: batches of a single hit, which take more room than their
 // hits, are bounded as well.
 func TestLoopIsBoundedInMemory(t *testing.T) {
-	l := newLoop(new(journal), 16_384)
+	l := newLoop(new(journal), correlate.DefaultConfig().HitQueue)
 	for range l.maxChunks() + 10 {
 		offer(t, l, scan)
 	}
 	if s := l.Stats(); s.Queued != l.maxChunks() || s.HitQueueFull != 10 {
 		t.Errorf("stats %+v, want %d queued", s, l.maxChunks())
 	}
-	if perHit := unsafe.Sizeof(chunk{}) * uintptr(l.maxChunks()) / 16_384; perHit > 1300 {
+	if perHit := unsafe.Sizeof(chunk{}) * uintptr(l.maxChunks()) / uintptr(l.size); perHit > 1300 {
 		t.Errorf("the queue holds up to %d bytes for each hit of hit_queue, want at most 1,300", perHit)
 	}
 	l.Stop()
@@ -173,7 +205,7 @@ func TestLoopGivesWayFromTheLeastSevereUp(t *testing.T) {
 			l.Offer(&b)
 			b.Reset()
 		}
-		s, left := l.Stats(), l.correlator.cfg.HitQueue
+		s, left := l.Stats(), l.size
 		if l.chunks > l.maxChunks() {
 			t.Fatalf("seed %d: %d chunks wait, at most %d may", seed, l.chunks, l.maxChunks())
 		}
@@ -240,7 +272,7 @@ func TestCanariesHaveRoomOfTheirOwn(t *testing.T) {
 		b.Reset()
 	}
 	canary()
-	want := LoopStats{Offered: 51, HitQueueFull: 18, LostBySeverity: [4]uint64{3: 18}, Queued: 33}
+	want := Stats{Offered: 51, HitQueueFull: 18, LostBySeverity: [4]uint64{3: 18}, Queued: 33}
 	if got := l.Stats(); got != want {
 		t.Errorf("stats %+v, want %+v", got, want)
 	}
@@ -267,8 +299,7 @@ func TestCanariesHaveRoomOfTheirOwn(t *testing.T) {
 
 // TestBatchHoldsOnToNothing: what comes back keeps no table and no record.
 func TestBatchHoldsOnToNothing(t *testing.T) {
-	table := listedTable(t, "v1", c2("feodo", 90))
-	h := hitOf(t, table, beacon)
+	h := hitOf(t, beacon)
 	var b Batch
 	b.add(0, &beacon, []lookup.Hit{h, h})
 	c := b.lanes[0]
@@ -295,10 +326,36 @@ func TestLoopManyWorkers(t *testing.T) {
 	workers.Wait()
 	l.Stop()
 	st := l.Stats()
-	if hits := l.correlator.Stats().Hits; st.Offered != 4000 || hits+st.HitQueueFull != st.Offered || st.Queued != 0 {
+	if hits := handled(l); st.Offered != 4000 || hits+st.HitQueueFull != st.Offered || st.Queued != 0 {
 		t.Errorf("%d handled of %+v: they do not add up", hits, st)
 	}
-	if j.flows != l.correlator.Stats().Hits {
-		t.Errorf("%d flows in the last update, want %d", j.flows, l.correlator.Stats().Hits)
+	if j.flows != handled(l) {
+		t.Errorf("%d flows in the last update, want %d", j.flows, handled(l))
 	}
+}
+
+// TestLoopBeat: an idle loop turns once a second, one whose sink side hangs does not.
+func TestLoopBeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		l := NewLoop(correlate.New(correlate.DefaultConfig(), func([]event.Event) { <-hang }), 100)
+		l.Start()
+		for range 10 {
+			time.Sleep(time.Minute)
+			if silent := time.Since(l.Beat()); silent > 2*tickEvery {
+				t.Errorf("an idle loop is silent for %v", silent)
+			}
+		}
+		offer(t, l, beacon)
+		time.Sleep(time.Minute)
+		if silent := time.Since(l.Beat()); silent < 50*time.Second {
+			t.Errorf("a loop that hangs for a minute is silent for %v", silent)
+		}
+		close(hang)
+		time.Sleep(2 * tickEvery)
+		if silent := time.Since(l.Beat()); silent > 2*tickEvery {
+			t.Errorf("a loop that goes on is silent for %v", silent)
+		}
+		l.Stop()
+	})
 }
