@@ -31,14 +31,16 @@ type xmlDecoder struct {
 }
 
 type xmlRule struct {
-	ID        int    `xml:"id,attr"`
-	Level     int    `xml:"level,attr"`
-	Frequency int    `xml:"frequency,attr"`
-	DecodedAs string `xml:"decoded_as"`
-	IfSID     string `xml:"if_sid"`
-	IfMatched string `xml:"if_matched_sid"`
-	Match     string `xml:"match"`
-	Status    string `xml:"status"`
+	ID        int      `xml:"id,attr"`
+	Level     int      `xml:"level,attr"`
+	Frequency int      `xml:"frequency,attr"`
+	DecodedAs string   `xml:"decoded_as"`
+	IfSID     string   `xml:"if_sid"`
+	IfMatched string   `xml:"if_matched_sid"`
+	SameSrc   *string  `xml:"same_srcip"`
+	Same      []string `xml:"same_field"`
+	Match     string   `xml:"match"`
+	Status    string   `xml:"status"`
 	Fields    []struct {
 		Name string `xml:"name,attr"`
 		Expr string `xml:",chardata"`
@@ -285,6 +287,9 @@ func TestWazuh(t *testing.T) {
 		want := wantRule(e)
 		if e.Kind == event.KindHit && e.Severity >= event.High && len(e.Indicators) > 0 {
 			want = 100205 // C2
+			if e.Site != "" {
+				want = 100212
+			}
 		}
 		native := line(t, form.Native, form.Options{}, e)
 		for _, text := range []string{native, versionOne(t, native)} {
@@ -309,10 +314,74 @@ func TestWazuhFields(t *testing.T) {
 				t.Errorf("rule %d: field %s is never written", r.ID, f.Name)
 			}
 		}
+		for _, field := range r.Same {
+			if !allowed[field] {
+				t.Errorf("rule %d: field %s is never written", r.ID, field)
+			}
+		}
 		for _, m := range regexp.MustCompile(`\$\(([^)]+)\)`).FindAllStringSubmatch(r.Description, -1) {
 			if !allowed[m[1]] {
 				t.Errorf("rule %d: $(%s) is never written", r.ID, m[1])
 			}
+		}
+	}
+}
+
+// repeated gives the rules with a frequency that lines of one moment set off. As in Wazuh, a
+// field that must be the same and is missing never is.
+func repeated(t *testing.T, rules []xmlRule, lines []string) []int {
+	t.Helper()
+	var fired []int
+	for _, r := range rules {
+		if r.Frequency == 0 {
+			continue
+		}
+		same := r.Same
+		if r.SameSrc != nil {
+			same = append(slices.Clone(same), "srcip")
+		}
+		counts := map[string]int{}
+		for _, text := range lines {
+			fields := flatten(t, text)
+			var key []string
+			for _, name := range same {
+				if value, ok := fields[name]; ok {
+					key = append(key, value)
+				}
+			}
+			if len(key) == len(same) && fmt.Sprint(judge(t, rules, "json", text, fields).ID) == r.IfMatched {
+				counts[strings.Join(key, " ")]++
+			}
+		}
+		for _, n := range counts {
+			if n >= r.Frequency {
+				fired = append(fired, r.ID)
+			}
+		}
+	}
+	return fired
+}
+
+// TestWazuhSites: what repeats is a host, which is an address at a site; without sites it is
+// the address.
+func TestWazuhSites(t *testing.T) {
+	rules := readXML[xmlRule](t, "wazuh/flowsnitch_rules.xml", "rule")
+	lines := func(n int, site string) (list []string) {
+		e := sample(event.KindHit)
+		e.Site = site
+		return slices.Repeat([]string{line(t, form.Native, form.Options{}, e)}, n)
+	}
+	for name, tt := range map[string]struct {
+		lines []string
+		want  []int
+	}{
+		"no sites":  {lines(5, ""), []int{100209}},
+		"too few":   {lines(4, ""), nil},
+		"one site":  {lines(5, "oslo"), []int{100213}},
+		"two sites": {slices.Concat(lines(4, "oslo"), lines(4, "bergen"), lines(4, "")), nil},
+	} {
+		if got := repeated(t, rules, tt.lines); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: rules %v, want %v", name, got, tt.want)
 		}
 	}
 }

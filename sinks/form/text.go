@@ -30,8 +30,8 @@ const (
 //	2026-06-07 12:38:20  10.0.0.5:51515 -> 203.0.113.9:443 (TCP) high  feodo, otx https://…
 //
 // The time is local. An offender that is neither end but a translated or inner
-// address stands behind the ends in brackets; updates say so and tell the totals, alerts
-// begin with ALERT. With colour, severities are coloured and the offender is bold.
+// address stands behind the ends in brackets, and after the protocol the site, if there is
+// one; updates have their totals, alerts begin with ALERT. With colour, severities are coloured and the offender is bold.
 // Foreign text is stripped of everything that a terminal would obey.
 func AppendText(dst []byte, e *event.Event, colour bool) []byte {
 	t := prose{b: dst, colour: colour, offender: e.Offender}
@@ -72,6 +72,10 @@ func (t *prose) contact(e *event.Event) {
 	}
 	if e.HasProtocol {
 		t.protocol(e.Protocol)
+	}
+	if e.Site != "" { // two sites may use the same addresses
+		t.put(" at ")
+		t.b = fit.AppendName(t.b, e.Site, event.MaxName)
 	}
 	t.put(" ")
 	t.severity(e.Severity)

@@ -29,6 +29,8 @@ func TestAppendText(t *testing.T) {
 			"2001:db8::5 -> 203.0.113.9 (IPV6-ICMP) critical  feodo, otx https://example.net/9"},
 		"NAT": {eventtest.Hit, func(e *event.Event) { e.Dst, e.Role = v6, flow.SidePostNATDst },
 			"10.0.0.5:51515 -> [2001:db8::5]:443 [nat_dst 203.0.113.9] (TCP) critical  feodo, otx https://example.net/9"},
+		"at a site": {eventtest.Hit, func(e *event.Event) { e.Site = "oslo" },
+			"10.0.0.5:51515 -> 203.0.113.9:443 (TCP) at oslo critical  feodo, otx https://example.net/9"},
 		"no addresses": {eventtest.Hit, func(e *event.Event) {
 			e.Src, e.Dst, e.Offender, e.HasProtocol = netip.Addr{}, netip.Addr{}, netip.Addr{}, false
 		},

@@ -41,7 +41,7 @@ func page(t *testing.T, language string) []string {
 
 // A host is what is known of one of ours, by counting as the page says.
 type host struct {
-	local           string
+	local, site     string
 	worst           event.Severity
 	called          bool
 	days            map[string]bool
@@ -53,7 +53,7 @@ func (h *host) String() string {
 	if h.called {
 		called = "yes"
 	}
-	return fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%d", h.local, h.worst, called, len(h.days), h.bytes, h.contacts)
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%d\t%d\t%d", h.local, h.site, h.worst, called, len(h.days), h.bytes, h.contacts)
 }
 
 // rank counts a week slowly: one pass for each contact, one for each host.
@@ -65,15 +65,19 @@ func rank(events []event.Event) []string {
 			last[e.Contact] = e
 		}
 	}
-	hosts := map[netip.Addr]*host{}
+	type place struct {
+		site  string
+		local netip.Addr
+	}
+	hosts := map[place]*host{}
 	for id, l := range last {
 		if !l.Local.IsValid() {
 			continue
 		}
-		h := hosts[l.Local]
+		h := hosts[place{l.Site, l.Local}]
 		if h == nil {
-			h = &host{local: l.Local.String(), days: map[string]bool{}}
-			hosts[l.Local] = h
+			h = &host{local: l.Local.String(), site: l.Site, days: map[string]bool{}}
+			hosts[place{l.Site, l.Local}] = h
 		}
 		for i := range events {
 			if events[i].Contact == id {
@@ -104,14 +108,15 @@ func rank(events []event.Event) []string {
 }
 
 // week makes the events of a week: one host that calls its control server, one that everybody
-// knocks at, others at random, folded scans, canaries and alerts, and some events twice.
+// knocks at, others at random, folded scans, canaries and alerts, and some events twice. Two
+// branches use the same private addresses, and some hosts are at no site.
 func week() []event.Event {
 	r := rand.New(rand.NewPCG(1, 2))
 	begin := time.Date(2026, 11, 16, 0, 30, 0, 0, time.UTC)
 	var all []event.Event
-	contact := func(local string, from time.Time, updates int, every time.Duration, change func(e *event.Event)) {
+	contact := func(site, local string, from time.Time, updates int, every time.Duration, change func(e *event.Event)) {
 		offender := netip.AddrFrom4([4]byte{203, 0, 113, byte(r.IntN(256))})
-		e := event.Event{Kind: event.KindHit, Contact: uuid.Must(uuid.NewRandom()), Time: from, Sensor: "pi", Offender: offender,
+		e := event.Event{Kind: event.KindHit, Contact: uuid.Must(uuid.NewRandom()), Time: from, Sensor: "pi", Site: site, Offender: offender,
 			Src: offender, Role: flow.SideSrc, Direction: event.Inbound, Answered: event.AnsweredNo, Protocol: 6, HasProtocol: true}
 		if local != "" {
 			e.Local = netip.MustParseAddr(local)
@@ -134,13 +139,14 @@ func week() []event.Event {
 		e.Role, e.Direction, e.Answered, e.Severity = flow.SideDst, event.Outbound, event.AnsweredYes, event.Critical
 		e.Src, e.Dst = e.Local, e.Offender
 	}
-	contact("10.1.2.77", begin, 73, time.Hour, outbound)
+	contact("oslo", "10.1.2.77", begin, 73, time.Hour, outbound)
+	contact("bergen", "10.1.2.77", begin.Add(time.Minute), 2, time.Minute, func(*event.Event) {})
 	for i := range 1000 {
-		contact("10.1.0.10", begin.Add(time.Duration(i)*10*time.Minute), 0, 0, func(*event.Event) {})
+		contact("", "10.1.0.10", begin.Add(time.Duration(i)*10*time.Minute), 0, 0, func(*event.Event) {})
 	}
 	for i := range 200 {
 		local := fmt.Sprintf("10.1.3.%d", r.IntN(40))
-		contact(local, begin.Add(time.Duration(i)*40*time.Minute), r.IntN(6), time.Duration(r.IntN(20))*time.Hour, func(e *event.Event) {
+		contact([]string{"", "oslo", "bergen"}[r.IntN(3)], local, begin.Add(time.Duration(i)*40*time.Minute), r.IntN(6), time.Duration(r.IntN(20))*time.Hour, func(e *event.Event) {
 			if e.Contact[0]&1 == 0 {
 				outbound(e)
 				e.Answered = []event.Answered{event.AnsweredNo, event.AnsweredUnknown, event.AnsweredYes}[e.Contact[1]%3]
@@ -149,7 +155,7 @@ func week() []event.Event {
 		})
 	}
 	for range 20 {
-		contact("", begin, 3, time.Hour, func(e *event.Event) { e.Folded, e.Ports, e.Hosts = true, 100, 30 })
+		contact("oslo", "", begin, 3, time.Hour, func(e *event.Event) { e.Folded, e.Ports, e.Hosts = true, 100, 30 })
 	}
 	for i := range 500 {
 		at := begin.Add(time.Duration(i) * time.Minute)
@@ -190,14 +196,16 @@ func compare(t *testing.T, out string, want []string) {
 }
 
 // TestCounting: the queries of the page rank hosts as a slow count does, and the host that
-// calls its control server stands before the one that everybody knocks at.
+// calls its control server stands before the one that everybody knocks at, and before the
+// host with the same address at another site.
 func TestCounting(t *testing.T) {
 	events := week()
 	want := rank(events)
-	place := func(local string) int {
-		return slices.IndexFunc(want, func(s string) bool { return strings.HasPrefix(s, local+"\t") })
+	place := func(local, site string) int {
+		return slices.IndexFunc(want, func(s string) bool { return strings.HasPrefix(s, local+"\t"+site+"\t") })
 	}
-	if place("10.1.2.77") < 0 || place("10.1.2.77") >= len(want)/2 || place("10.1.0.10") != len(want)-1 {
+	caller, namesake, known := place("10.1.2.77", "oslo"), place("10.1.2.77", "bergen"), place("10.1.0.10", "")
+	if caller < 0 || caller >= len(want)/2 || namesake < len(want)/2 || known < len(want)/2 {
 		t.Fatalf("a week that shows nothing: %v", want)
 	}
 	dir, lines := hitLog(t, events)
@@ -218,8 +226,8 @@ func TestCounting(t *testing.T) {
 	const table = `
 import sys
 def show(rows):
-    for local, severity, called, days, out, contacts in rows:
-        print(local, severity, "yes" if called else "no", days, out, contacts, sep="\t")
+    for local, site, severity, called, days, out, contacts in rows:
+        print(local, site, severity, "yes" if called else "no", days, out, contacts, sep="\t")
 `
 	t.Run("DuckDB", func(t *testing.T) {
 		snake := python(t, "duckdb==2.0.1", "pytz")
@@ -250,7 +258,7 @@ print(s.query(sys.stdin.read(), "TabSeparated").bytes().decode(), end="")
 		}
 		query := strings.TrimSuffix(strings.TrimSpace(page(t, "sql")[1]), ";")
 		out := run(t, []byte(query), snake, "-c", script, filepath.Join(dir, "session"), sql, all)
-		out = regexp.MustCompile(`(?m)^([^\t]*\t[^\t]*\t)([01])\t`).ReplaceAllStringFunc(out, func(s string) string {
+		out = regexp.MustCompile(`(?m)^([^\t]*\t[^\t]*\t[^\t]*\t)([01])\t`).ReplaceAllStringFunc(out, func(s string) string {
 			return strings.NewReplacer("\t1\t", "\tyes\t", "\t0\t", "\tno\t").Replace(s)
 		})
 		compare(t, out, want)
