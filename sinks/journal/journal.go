@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/intel/event"
-	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 )
 
 // appendWait is the longest time that Append waits for the disk. After it the

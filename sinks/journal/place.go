@@ -3,8 +3,8 @@ package journal
 import (
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/sinks"
-	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 )
 
 // A mark is a place in the journal and what became of the events before it. At any

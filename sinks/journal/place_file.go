@@ -15,7 +15,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
+	"github.com/flowsnitch/flowsnitch/flow/disk"
 )
 
 // castagnoli is computed by one instruction on amd64 and arm64.

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/flow/disk"
+	"github.com/flowsnitch/flowsnitch/flow/disk/disktest"
 	"github.com/flowsnitch/flowsnitch/sinks"
-	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
-	"github.com/flowsnitch/flowsnitch/sinks/internal/disk/disktest"
 )
 
 // TestCursorFile saves again and again, and damages what was written last: then

@@ -3,7 +3,7 @@ package journal
 import (
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
+	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 )
 

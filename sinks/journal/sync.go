@@ -7,7 +7,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
+	"github.com/flowsnitch/flowsnitch/flow/disk"
 )
 
 // syncLoop brings what was written to the disk, in a goroutine of its own: a card

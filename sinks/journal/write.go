@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
+	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 )
 

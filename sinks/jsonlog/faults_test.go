@@ -14,9 +14,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/flow/disk"
+	"github.com/flowsnitch/flowsnitch/flow/disk/disktest"
 	"github.com/flowsnitch/flowsnitch/sinks"
-	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
-	"github.com/flowsnitch/flowsnitch/sinks/internal/disk/disktest"
 )
 
 // stubs is the file system with some calls replaced.

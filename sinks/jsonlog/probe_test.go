@@ -8,10 +8,10 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/flowsnitch/flowsnitch/flow/disk"
+	"github.com/flowsnitch/flowsnitch/flow/disk/disktest"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
-	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
-	"github.com/flowsnitch/flowsnitch/sinks/internal/disk/disktest"
 )
 
 // TestProbe: a canary goes into the file beside the log, whole, and each takes the place of

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
+	"github.com/flowsnitch/flowsnitch/flow/disk"
 )
 
 // Suffix is at the end of the name of a file of records; before it is the number of the

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"io"
 
-	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
+	"github.com/flowsnitch/flowsnitch/flow/disk"
 )
 
 // A Reader reads files of records one after another. It remembers where it was.

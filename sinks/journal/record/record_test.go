@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
-	"github.com/flowsnitch/flowsnitch/sinks/internal/disk"
 	"github.com/flowsnitch/flowsnitch/sinks/internal/sinktest"
 )
 

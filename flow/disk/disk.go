@@ -1,5 +1,7 @@
-// Package disk is the file system as the journal and the hit log use it: an interface,
-// so that tests can make any call fail or hang, and a look at the calls that take long.
+// Package disk is the file system as everything that keeps files uses it: the journal, the
+// hit log, the copies of feeds and the files of the state directory. It is an interface, so
+// that tests can make any call fail or hang (disktest), with a watch over calls that take
+// long, and the few procedures that must be right everywhere: replace a file, lock one.
 package disk
 
 import (
@@ -16,7 +18,6 @@ import (
 // package os as well.
 type FS interface {
 	Open(path string) (File, error)
-	//
 	// A link at the end of a path is not followed but an error, as somebody else may have
 	// prepared it, unless [FollowLinks] is among the flags. Links to folders on the way are.
 	OpenFile(path string, flag int, mode fs.FileMode) (File, error)
