@@ -18,7 +18,6 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
 	"github.com/flowsnitch/flowsnitch/intel/event"
-	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/journal"
@@ -54,7 +53,7 @@ type Config struct {
 	// NAT64 are our own prefixes for NAT64 beside the well-known ones.
 	NAT64 []netip.Prefix `yaml:"nat64"`
 	// Intel is what is listed, and where it comes from.
-	Intel fetch.Config `yaml:"intel"`
+	Intel spec.Config `yaml:"intel"`
 	// DNSBL are block lists that are asked over the DNS.
 	DNSBL   dnsbl.Config     `yaml:"dnsbl"`
 	Contact correlate.Config `yaml:"contact"`
@@ -122,7 +121,7 @@ func base() Config {
 		Name:     hostname(),
 		StateDir: defaultStateDir(),
 		Home:     intel.DefaultHome(),
-		Intel:    fetch.DefaultConfig(),
+		Intel:    spec.DefaultConfig(),
 		DNSBL:    dnsbl.DefaultConfig(),
 		Contact:  correlate.DefaultConfig(),
 		Clock:    clock.DefaultConfig(),

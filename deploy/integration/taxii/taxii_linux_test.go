@@ -31,7 +31,7 @@ type follower struct {
 // follow follows the collections of those titles; none = all that can be read.
 func follow(t *testing.T, base string, collections ...string) *follower {
 	t.Helper()
-	cfg := fetch.DefaultConfig()
+	cfg := spec.DefaultConfig()
 	cfg.Feeds = []spec.Feed{{
 		Name: "medallion", URL: spec.URL(base + "/taxii2/"), User: user, Password: password,
 		Interval: 10 * time.Second, TAXII: &spec.TAXII{Collections: collections},

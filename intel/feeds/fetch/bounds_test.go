@@ -219,7 +219,7 @@ func TestBounds(t *testing.T) {
 	for name, b := range map[string]spec.Bounds{
 		"least_bytes": {LeastBytes: -1}, "least_time": {LeastTime: time.Millisecond}, "max_time": {MaxTime: time.Second}, "max_objects": {MaxObjects: -1},
 	} {
-		cfg := DefaultConfig()
+		cfg := spec.DefaultConfig()
 		cfg.Fetch = b
 		if err := cfg.Validate(); err == nil || !strings.HasPrefix(err.Error(), "fetch."+name+": ") {
 			t.Errorf("%s: %v", name, err)

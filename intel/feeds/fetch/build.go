@@ -2,20 +2,17 @@ package fetch
 
 import (
 	"errors"
-	"fmt"
-	"io/fs"
 	"math"
 	"net/netip"
-	"os"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/runner"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
-	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
@@ -23,6 +20,12 @@ import (
 const (
 	criticalServices = "critical-services"
 	denyCategory     = "deny"
+)
+
+// The first and the longest pause before copies that could not be read are tried again.
+const (
+	firstReread = time.Second
+	lastReread  = 5 * time.Minute
 )
 
 // A build is what is known of the last table.
@@ -40,17 +43,13 @@ type build struct {
 
 	// What the next build need not read again.
 	table  *lookup.Table
-	copies map[*runner]copied
+	copies map[*runner.Runner]copied
 }
 
 // A copied is the copy of a feed that went into a table.
 type copied struct {
-	good    *store.Description // nil = there was none
-	file    fs.FileInfo        // likewise
-	checked time.Time          // when the source last stood by it
-	said    time.Time          // the time of its data by its own words
-	lost    bool               // it was in use until it was found damaged or missing
-	expiry  time.Time          // of its next entry; zero = none will
+	runner.Copy
+	expiry time.Time // of its next entry; zero = none will
 }
 
 // rebuild makes a table of all copies in use and publishes it.
@@ -86,23 +85,20 @@ func (m *Manager) Build() (*lookup.Table, lookup.Report, error) {
 // one copy less that could fail. Where that cannot be done, as another policy holds now,
 // the table is nil, and the last one stays in force as a whole until the copy can be read.
 func (m *Manager) table(now time.Time) (*lookup.Table, build) {
-	failed := make(map[*runner]bool)
+	failed := make(map[*runner.Runner]bool)
 	for {
 		t, b, r, err := m.tryTable(now, failed)
-		switch {
-		case err == nil:
+		if err == nil {
 			return t, b
-		case errors.Is(err, errStays):
+		}
+		if errors.Is(err, errStays) {
 			m.mu.Lock()
 			b = m.built
 			m.mu.Unlock()
 			b.retry(&b)
 			return nil, b
-		case store.IsBroken(err), isMissing(err):
-			r.lost(err)
-		default:
-			r.unreadable(err)
 		}
+		r.Failed(err)
 		failed[r] = true
 	}
 }
@@ -120,11 +116,11 @@ func (b *build) retry(last *build) {
 // table. The operator's own come first, so that no feed can fill the table before. An
 // error comes with the runner of the copy that cannot be read. What is as it was is not
 // read, and what little has changed is changed in the last table.
-func (m *Manager) tryTable(now time.Time, failed map[*runner]bool) (*lookup.Table, build, *runner, error) {
+func (m *Manager) tryTable(now time.Time, failed map[*runner.Runner]bool) (*lookup.Table, build, *runner.Runner, error) {
 	m.mu.Lock()
 	last := m.built
 	m.mu.Unlock()
-	b := build{at: now, made: time.Now(), copies: make(map[*runner]copied)}
+	b := build{at: now, made: time.Now(), copies: make(map[*runner.Runner]copied)}
 	if r, err := m.warninglists(&b, &last, failed); err != nil {
 		return nil, b, r, err
 	}
@@ -137,77 +133,42 @@ func (m *Manager) tryTable(now time.Time, failed map[*runner]bool) (*lookup.Tabl
 	}
 	for _, own := range []bool{true, false} {
 		for _, r := range m.feeds {
-			if r.spec.Operator != own {
+			if r.Spec.Operator != own {
 				continue
 			}
-			c := r.copied()
+			c := r.Copy()
 			was, listed := last.copies[r]
-			listed = listed && was.good != nil
-			if failed[r] || c.lost {
+			listed = listed && was.Good != nil
+			if failed[r] || c.Lost {
 				switch {
-				case listed && same && m.alone(r) && builder.Keep(r.spec.Name):
+				case listed && same && m.alone(r) && builder.Keep(r.Spec.Name):
 					b.note(r, was)
-				case listed && !c.lost:
+				case listed && !c.Lost:
 					return nil, b, r, errStays
 				}
 				continue
 			}
-			if same && m.alone(r) && last.has(r, c, now) && builder.Keep(r.spec.Name) {
-				r.readable()
+			if same && m.alone(r) && last.has(r, c, now) && builder.Keep(r.Spec.Name) {
+				r.Readable()
 				b.note(r, was)
 				continue
 			}
-			if err := r.addTo(builder, &b, c); err != nil {
+			if err := b.add(builder, r, c); err != nil {
 				return nil, b, r, err
 			}
 		}
 	}
-	if m.outOfReach() {
+	if slices.ContainsFunc(m.runners(), func(r *runner.Runner) bool { return r.View().Unreadable != "" }) {
 		b.retry(&last)
 	}
 	b.table, b.report = builder.Build(now.UTC().Format("20060102T150405.000Z"))
 	return b.table, b, nil, nil
 }
 
-// outOfReach reports whether a copy is to be read again.
-func (m *Manager) outOfReach() bool {
-	return slices.ContainsFunc(m.runners(), func(r *runner) bool {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return r.read.why != ""
-	})
-}
-
-// copied tells which copy is in use, without its expiry.
-func (r *runner) copied() copied {
-	if err := r.recall(); err != nil && !store.IsBroken(err) {
-		r.unreadable(err)
-	}
-	r.mu.Lock()
-	c := copied{good: r.good, lost: r.good == nil && r.read.gone != nil}
-	if r.good != nil {
-		c.checked, c.said = source.Latest(r.good.Taken, r.state.Checked), r.good.Parsed.Updated
-	}
-	r.mu.Unlock()
-	if c.good != nil {
-		c.file, _ = r.m.disk.Stat(r.file(store.ExtGood)) // nil if it cannot be opened either
-	}
-	return c
-}
-
-// same reports whether two copies are one, which nobody has touched.
-func (c *copied) same(o *copied) bool {
-	if c.file == nil || o.file == nil {
-		return c.good == nil && o.good == nil
-	}
-	return c.good == o.good && os.SameFile(c.file, o.file) &&
-		c.file.Size() == o.file.Size() && c.file.ModTime().Equal(o.file.ModTime())
-}
-
 // alone reports whether nobody else adds entries under the name of a feed.
-func (m *Manager) alone(r *runner) bool {
-	return r.spec.Name != spec.DenyFeed &&
-		!slices.ContainsFunc(m.feeds, func(o *runner) bool { return o != r && o.spec.Name == r.spec.Name })
+func (m *Manager) alone(r *runner.Runner) bool {
+	return r.Spec.Name != spec.DenyFeed &&
+		!slices.ContainsFunc(m.feeds, func(o *runner.Runner) bool { return o != r && o.Spec.Name == r.Spec.Name })
 }
 
 // sameRules reports whether all that a feed may list by the last build it may list still.
@@ -216,80 +177,44 @@ func (b *build) sameRules(last *build) bool {
 }
 
 // has reports whether a copy went into the table as it would go into the next one.
-func (b *build) has(r *runner, c copied, now time.Time) bool {
+func (b *build) has(r *runner.Runner, c runner.Copy, now time.Time) bool {
 	was, ok := b.copies[r]
-	return ok && was.same(&c) && (r.spec.MaxAge == 0 || was.checked.Equal(c.checked) && was.said.Equal(c.said)) &&
-		(was.expiry.IsZero() || was.expiry.After(now))
+	return ok && was.Same(&c) && (r.Spec.MaxAge == 0 || was.SameAge(&c)) && (was.expiry.IsZero() || was.expiry.After(now))
 }
 
 // note remembers a copy that is in the table.
-func (b *build) note(r *runner, c copied) {
+func (b *build) note(r *runner.Runner, c copied) {
 	b.copies[r] = c
 	if !c.expiry.IsZero() && (b.expiry.IsZero() || c.expiry.Before(b.expiry)) {
 		b.expiry = c.expiry
 	}
 }
 
-// inUse opens the copy in use; nil when there is none.
-func (r *runner) inUse() (*store.Reader, error) {
-	r.mu.Lock()
-	there := r.good != nil
-	r.mu.Unlock()
-	if !there {
-		return nil, nil
-	}
-	g, err := r.open(store.ExtGood)
-	if g == nil && err == nil {
-		err = fmt.Errorf("%s: %w", r.file(store.ExtGood), fs.ErrNotExist)
-	}
-	return g, err
-}
-
-// addTo adds the entries of the copy in use, which is c or a newer one.
-func (r *runner) addTo(builder *lookup.Builder, b *build, c copied) error {
-	g, err := r.inUse()
-	if g == nil {
-		return err
-	}
-	defer g.Close()
-	a := adder{r: r, now: b.at, taken: r.dated(&g.Description), origin: lookup.OriginFeed, builder: builder}
-	if r.spec.Operator {
+// add adds the entries of the copy in use, which is c or a newer one.
+func (b *build) add(builder *lookup.Builder, r *runner.Runner, c runner.Copy) error {
+	a := adder{spec: &r.Spec, now: b.at, origin: lookup.OriginFeed, builder: builder}
+	if r.Spec.Operator {
 		a.origin = lookup.OriginOperator
 	}
-	if err := g.Each(nil, a.add); err != nil {
-		return err
+	there, err := r.Each(a.add)
+	if there && err == nil {
+		b.note(r, copied{c, a.expiry})
 	}
-	r.readable()
-	c.expiry = a.expiry
-	b.note(r, c)
-	return nil
-}
-
-// dated is the age of what bears no date in the copy: by the words of the copy itself,
-// else when the source last stood by it. A mirror can stand by data that nobody renews.
-func (r *runner) dated(d *store.Description) time.Time {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	checked := source.Latest(d.Taken, r.state.Checked)
-	if said := d.Parsed.Updated; !said.IsZero() && said.Before(checked) {
-		return said
-	}
-	return checked
+	return err
 }
 
 // An adder adds the entries of one feed that still count.
 type adder struct {
-	r       *runner
+	spec    *spec.Spec
 	builder *lookup.Builder
 	now     time.Time
-	taken   time.Time
 	expiry  time.Time // of the next entry; zero = none will
 	origin  lookup.Origin
 }
 
-func (a *adder) add(e *feeds.Entry) error {
-	s := &a.r.spec
-	end := a.end(e)
+func (a *adder) add(e *feeds.Entry, dated time.Time) error {
+	s := a.spec
+	end := a.end(e, dated)
 	over := !end.IsZero() && !end.After(a.now)
 	if !over && !end.IsZero() && (a.expiry.IsZero() || end.Before(a.expiry)) {
 		a.expiry = end
@@ -312,17 +237,17 @@ func (a *adder) add(e *feeds.Entry) error {
 }
 
 // end is when an entry stops to count: by its own words, or by the age that the
-// operator allows.
-func (a *adder) end(e *feeds.Entry) time.Time {
+// operator allows. dated is the date of one that bears none.
+func (a *adder) end(e *feeds.Entry, dated time.Time) time.Time {
 	end := e.Expires
-	if a.r.spec.MaxAge == 0 {
+	if a.spec.MaxAge == 0 {
 		return end
 	}
 	seen := source.Latest(e.FirstSeen, e.LastSeen)
 	if seen.IsZero() {
-		seen = a.taken
+		seen = dated
 	}
-	if aged := seen.Add(a.r.spec.MaxAge); end.IsZero() || aged.Before(end) {
+	if aged := seen.Add(a.spec.MaxAge); end.IsZero() || aged.Before(end) {
 		end = aged
 	}
 	return end
@@ -345,7 +270,7 @@ func complete(s *spec.Spec, ind intel.Indicator) intel.Indicator {
 
 // warninglists gathers the lists of the next table: those of the last one if they are as
 // they were. What they have stopped is counted on from table to table.
-func (m *Manager) warninglists(b, last *build, failed map[*runner]bool) (*runner, error) {
+func (m *Manager) warninglists(b, last *build, failed map[*runner.Runner]bool) (*runner.Runner, error) {
 	if list := last.list(criticalServices); list != nil {
 		b.lists = append(b.lists, list)
 	} else {
@@ -353,22 +278,27 @@ func (m *Manager) warninglists(b, last *build, failed map[*runner]bool) (*runner
 			intel.CriticalServices(), m.counter(criticalServices)))
 	}
 	for _, r := range m.warn {
-		c := r.copied()
-		was, old := last.copies[r], last.list(r.spec.Name)
+		c := copied{Copy: r.Copy()}
+		was, old := last.copies[r], last.list(r.Spec.Name)
 		switch {
-		case old != nil && (failed[r] || c.lost):
+		case old != nil && (failed[r] || c.Lost):
 			c = was
-		case failed[r] || c.lost:
+		case failed[r] || c.Lost:
 			continue // there never was one
-		case old != nil && c.same(&was):
-			r.readable()
+		case old != nil && c.Same(&was.Copy):
+			r.Readable()
 		default:
-			prefixes, err := r.prefixes()
+			var prefixes []netip.Prefix
+			_, err := r.Each(func(e *feeds.Entry, _ time.Time) error {
+				if !e.Exclude {
+					prefixes = append(prefixes, e.Prefix)
+				}
+				return nil
+			})
 			if err != nil {
 				return r, err
 			}
-			r.readable()
-			old = intel.NewWarninglist(r.spec.Name, intel.Class(r.spec.Class), prefixes, m.counter(r.spec.Name))
+			old = intel.NewWarninglist(r.Spec.Name, intel.Class(r.Spec.Class), prefixes, m.counter(r.Spec.Name))
 		}
 		b.copies[r] = c
 		b.lists = append(b.lists, old)
@@ -392,23 +322,6 @@ func (m *Manager) counter(list string) *atomic.Uint64 {
 		m.stops[list] = new(atomic.Uint64)
 	}
 	return m.stops[list]
-}
-
-// prefixes reads the copy in use of a warninglist.
-func (r *runner) prefixes() ([]netip.Prefix, error) {
-	g, err := r.inUse()
-	if g == nil {
-		return nil, err
-	}
-	defer g.Close()
-	var out []netip.Prefix
-	err = g.Each(nil, func(e *feeds.Entry) error {
-		if !e.Exclude {
-			out = append(out, e.Prefix)
-		}
-		return nil
-	})
-	return out, err
 }
 
 // untilNext is how long the table in force can stay if no feed changes: until an entry

@@ -197,7 +197,7 @@ func TestFullDisk(t *testing.T) {
 		if err := m.Load(); err != nil {
 			t.Fatal(err)
 		}
-		m.dir += "/gone"
+		m.shared.Dir += "/gone"
 		a, err := m.Update(context.Background())
 		if err != nil || a[0].Outcome != source.Failed || !strings.Contains(a[0].Detail, "no request was sent") || w.asked() != 0 {
 			t.Errorf("%+v, %v, %d requests", a, err, w.asked())
@@ -212,8 +212,8 @@ func TestWrongClock(t *testing.T) {
 		w := newWorld(t, serves(list(100)), spec.Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 		future := time.Now().Add(10000 * time.Hour)
 		m := w.manager()
-		s := schedule.State{Origin: m.feeds[0].spec.Origin(), LastAttempt: future, NotBefore: future, Due: future}
-		if err := s.Save(nil, m.feeds[0].file(store.ExtState)); err != nil {
+		s := schedule.State{Origin: m.feeds[0].Spec.Origin(), LastAttempt: future, NotBefore: future, Due: future}
+		if err := s.Save(nil, fileOf(m, 0, store.ExtState)); err != nil {
 			t.Fatal(err)
 		}
 		w.start()

@@ -64,10 +64,10 @@ func afterKill(t *testing.T, dir string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := m.feeds[0]; r.good == nil || table.Len() != r.good.Entries || table.Len() == 0 {
-		t.Errorf("%d entries in the table, description %+v, report %+v", table.Len(), r.good, report)
+	if good := m.feeds[0].View().Good; good == nil || table.Len() != good.Entries || table.Len() == 0 {
+		t.Errorf("%d entries in the table, description %+v, report %+v", table.Len(), good, report)
 	}
-	if _, err := schedule.Load(nil, m.feeds[0].file(store.ExtState), m.feeds[0].spec.Origin()); err != nil {
+	if _, err := schedule.Load(nil, fileOf(m, 0, store.ExtState), m.feeds[0].Spec.Origin()); err != nil {
 		t.Error(err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, ".tmp-*")); len(left) > 0 {
@@ -76,8 +76,8 @@ func afterKill(t *testing.T, dir string) int {
 	return table.Len()
 }
 
-func killConfig() Config {
-	cfg := DefaultConfig()
+func killConfig() spec.Config {
+	cfg := spec.DefaultConfig()
 	cfg.Feeds = []spec.Feed{{Name: "f", URL: plainURL}}
 	return cfg
 }
@@ -97,16 +97,16 @@ func writeForever(dir string) {
 		if n == 1001 {
 			fmt.Print("!")
 		}
-		s := r.state
-		s.Begin(time.Now(), &r.spec)
-		must(s.Save(nil, r.file(store.ExtState)))
+		s := r.View().State
+		s.Begin(time.Now(), &r.Spec)
+		must(s.Save(nil, fileOf(m, 0, store.ExtState)))
 		w, err := store.NewWriter(nil, dir)
 		must(err)
 		for i := range n {
 			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{62, byte(i >> 16), byte(i >> 8), byte(i)}), 32)
 			must(w.Entry(&feeds.Entry{Indicator: intel.Indicator{Prefix: p, Ref: fmt.Sprint("https://example.org/", i)}}))
 		}
-		must(w.Commit(r.file(store.ExtGood), store.Description{Feed: "f", Origin: r.spec.Origin()}))
+		must(w.Commit(fileOf(m, 0, store.ExtGood), store.Description{Feed: "f", Origin: r.Spec.Origin()}))
 	}
 }
 
@@ -126,7 +126,7 @@ func BenchmarkLoad(b *testing.B) {
 				a := netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)})
 				_ = w.Entry(&feeds.Entry{Indicator: intel.Indicator{Prefix: netip.PrefixFrom(a, 32), Description: fmt.Sprint("row ", i%100)}})
 			}
-			if err := w.Commit(m.feeds[0].file(store.ExtGood), store.Description{Origin: m.feeds[0].spec.Origin()}); err != nil {
+			if err := w.Commit(fileOf(m, 0, store.ExtGood), store.Description{Origin: m.feeds[0].Spec.Origin()}); err != nil {
 				b.Fatal(err)
 			}
 			for b.Loop() {

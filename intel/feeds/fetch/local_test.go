@@ -133,7 +133,7 @@ func TestOperator(t *testing.T) {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "mine.txt")
 		put(t, path, list(100)+"10.0.0.1\n8.8.8.8\n0.0.0.0/0\n")
-		cfg := DefaultConfig()
+		cfg := spec.DefaultConfig()
 		cfg.Deny = []netip.Prefix{netip.MustParsePrefix("9.9.9.9/32")}
 		m := New(cfg, Options{Home: intel.DefaultHome(), Lists: []string{path}})
 		if err := m.Start(); err != nil {

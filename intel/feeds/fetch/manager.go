@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -16,11 +15,11 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/quarantine"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/runner"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/schedule"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
-
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
@@ -54,8 +53,11 @@ type Options struct {
 	Log *zap.Logger
 }
 
-// listPrefix is how the files of the operator's own lists begin.
-const listPrefix = "list-"
+// How the names of the files of feeds begin, and of those of the operator's own lists.
+const (
+	feedPrefix = "feed-"
+	listPrefix = "list-"
+)
 
 // Limits of a manager.
 const (
@@ -68,25 +70,17 @@ const (
 // A Manager keeps all feeds up to date and publishes a table whenever one of them
 // has changed. New is inert; its methods may be called from any goroutine.
 type Manager struct {
-	cfg    Config
+	cfg    spec.Config
 	opts   Options
 	log    *zap.Logger
-	agent  string
-	dir    string
-	temp   bool // dir is ours to remove
-	lock   *os.File
-	feeds  []*runner
-	warn   []*runner
+	shared *runner.Shared
+	folder *store.Folder // nil = not open
+	feeds  []*runner.Runner
+	warn   []*runner.Runner
 	change chan struct{}
 	replan chan struct{} // a build has set another time for the next
 
-	dial  client.Dialer // nil = the usual one
-	pause time.Duration // between requests; negative = the usual one
-	gate  *schedule.Gate
-	total time.Duration // for one request; 0 = the usual one
-
 	life    sync.Mutex // Load, Start, Stop
-	loaded  bool
 	stopped bool
 	cancel  context.CancelFunc
 	wait    sync.WaitGroup
@@ -96,7 +90,6 @@ type Manager struct {
 
 	quarantine quarantine.List
 
-	disk     *store.Disk   // nil = the usual one
 	building chan struct{} // holds a token while a table is built
 	mu       sync.Mutex
 	built    build
@@ -104,34 +97,31 @@ type Manager struct {
 }
 
 // New makes a manager of a valid configuration.
-func New(cfg Config, opts Options) *Manager {
+func New(cfg spec.Config, opts Options) *Manager {
 	m := &Manager{
-		cfg: cfg, opts: opts, log: opts.Log, dir: opts.Dir, agent: userAgent(opts.Version, cfg.Contact),
-		change: make(chan struct{}, 1), replan: make(chan struct{}, 1), pause: -1, gate: schedule.NewGate(), stops: make(map[string]*atomic.Uint64),
-		building: make(chan struct{}, 1), unreached: make(chan unreached, maxUnreached),
+		cfg: cfg, opts: opts, log: opts.Log, change: make(chan struct{}, 1), replan: make(chan struct{}, 1),
+		stops: make(map[string]*atomic.Uint64), building: make(chan struct{}, 1), unreached: make(chan unreached, maxUnreached),
 	}
-	m.cfg.Fetch = cfg.Fetch.OrDefault()
 	if m.log == nil {
 		m.log = zap.NewNop()
 	}
+	if m.opts.Alert == nil {
+		m.opts.Alert = func(_, _ string) {}
+	}
+	m.shared = &runner.Shared{
+		Bounds: cfg.Fetch.OrDefault(), MaxIndicators: cfg.MaxIndicators, Dir: opts.Dir, Agent: userAgent(opts.Version, cfg.Contact),
+		Gate: schedule.NewGate(), Now: m.now, Changed: m.changed, Alert: m.opts.Alert, Unreached: m.gathers,
+	}
 	for _, path := range opts.Lists {
-		m.feeds = append(m.feeds, m.newRunner(spec.List(path), listPrefix))
+		m.feeds = append(m.feeds, runner.New(m.shared, spec.List(path), listPrefix, m.log))
 	}
 	for _, f := range cfg.Feeds {
-		m.feeds = append(m.feeds, m.newRunner(f, "feed-"))
+		m.feeds = append(m.feeds, runner.New(m.shared, f, feedPrefix, m.log))
 	}
 	for _, f := range cfg.Warninglists {
-		m.warn = append(m.warn, m.newRunner(f, "warn-"))
+		m.warn = append(m.warn, runner.New(m.shared, f, "warn-", m.log))
 	}
 	return m
-}
-
-func (m *Manager) newRunner(f spec.Feed, prefix string) *runner {
-	s := f.Resolve()
-	return &runner{
-		m: m, spec: s, prefix: prefix, wake: make(chan struct{}, 1), fetching: make(chan struct{}, 1),
-		log: m.log.With(zap.String("feed", s.Name)),
-	}
 }
 
 // userAgent says honestly who we are and whom to complain to.
@@ -146,7 +136,7 @@ func userAgent(version, contact string) string {
 }
 
 // runners gives those of all sources.
-func (m *Manager) runners() []*runner { return slices.Concat(m.feeds, m.warn) }
+func (m *Manager) runners() []*runner.Runner { return slices.Concat(m.feeds, m.warn) }
 
 // Load finds the last good copies and reads the local files. It asks nobody. The
 // error joins what is wrong with the operator's lists, which were named just now, and
@@ -158,36 +148,40 @@ func (m *Manager) Load() error {
 }
 
 func (m *Manager) load() error {
-	if m.loaded {
+	if m.folder != nil {
 		return nil
 	}
-	if err := m.openDir(); err != nil {
+	folder, err := store.OpenFolder(m.opts.Dir, m.opts.ReadOnly)
+	if err != nil {
 		return err
 	}
-	m.loaded = true
-	if err := m.quarantine.Load(m.dir); err != nil {
+	m.folder, m.shared.Dir = folder, folder.Dir
+	if err := m.shared.Disk.Sweep(folder.Dir); err != nil {
+		m.log.Warn("half-written files of an earlier process remain", zap.Error(err))
+	}
+	if err := m.quarantine.Load(folder.Dir); err != nil {
 		m.log.Error("the quarantine cannot be read and begins empty", zap.Error(err))
 	}
 	for _, r := range m.runners() {
-		if err := r.load(time.Now()); err != nil {
-			r.log.Error("part of what was kept of a feed cannot be used", zap.Error(err))
+		if err := r.Load(time.Now()); err != nil {
+			r.Log.Error("part of what was kept of a feed cannot be used", zap.Error(err))
 		}
 	}
-	_, err := m.readLocal(func(r *runner) bool {
-		return r.prefix == listPrefix || r.status().Taken.IsZero()
+	_, err = m.readLocal(func(r *runner.Runner) bool {
+		return slices.Contains(m.feeds[:len(m.opts.Lists)], r) || statusOf(r).Taken.IsZero()
 	})
 	return err
 }
 
 // readLocal reads the local files that have changed. It tells whether there are any, and
 // joins the errors of those that count.
-func (m *Manager) readLocal(counts func(*runner) bool) (updated bool, err error) {
+func (m *Manager) readLocal(counts func(*runner.Runner) bool) (updated bool, err error) {
 	var errs []error
 	for _, r := range m.runners() {
-		if !r.spec.Kind.Local() {
+		if !r.Spec.Kind.Local() {
 			continue
 		}
-		out, err := r.fetch(context.Background())
+		out, err := r.ByHand(context.Background())
 		updated = updated || out == source.Updated
 		if err != nil && counts(r) {
 			errs = append(errs, fmt.Errorf("list %w", err)) // it begins with the path
@@ -200,7 +194,7 @@ func (m *Manager) readLocal(counts func(*runner) bool) (updated bool, err error)
 // look at them, and publishes a table if there are any. The error joins what is wrong
 // with local files; of these the last good copies stay in use.
 func (m *Manager) Reread() error {
-	updated, err := m.readLocal(func(*runner) bool { return true })
+	updated, err := m.readLocal(func(*runner.Runner) bool { return true })
 	if m.isChanged() || updated {
 		m.rebuild()
 	}
@@ -217,7 +211,7 @@ func (m *Manager) Start() error {
 	}
 	if err := m.load(); err != nil {
 		m.log.Error("lists that cannot be read", zap.Error(err))
-		if !m.loaded {
+		if m.folder == nil {
 			return err
 		}
 	}
@@ -227,7 +221,7 @@ func (m *Manager) Start() error {
 	m.cancel = cancel
 	m.gathering.Store(true)
 	for _, r := range m.runners() {
-		m.wait.Go(func() { r.run(ctx) })
+		m.wait.Go(func() { r.Run(ctx) })
 	}
 	m.wait.Go(func() { m.publish(ctx) })
 	m.wait.Go(func() { m.nameUnreached(ctx) })
@@ -246,7 +240,9 @@ func (m *Manager) Stop() {
 		m.cancel()
 	}
 	m.wait.Wait()
-	m.closeDir()
+	if m.folder != nil {
+		m.folder.Close()
+	}
 }
 
 // Interrupt ends the fetches of the schedule, those under way too, without waiting for
@@ -273,7 +269,7 @@ func (m *Manager) now() time.Time {
 func (m *Manager) DateChanged() {
 	m.changed()
 	for _, r := range m.runners() {
-		r.tryAgain()
+		r.TryAgain()
 	}
 }
 
@@ -334,7 +330,7 @@ type Answer struct {
 // asked, and publishes a table if anything has changed. The error names a feed that
 // is unknown; what goes wrong with a feed is in its answer.
 func (m *Manager) Update(ctx context.Context, names ...string) ([]Answer, error) {
-	if err := m.Load(); err != nil && !m.loaded {
+	if err := m.Load(); err != nil && m.folder == nil {
 		return nil, err
 	}
 	chosen, err := m.choose(names)
@@ -344,7 +340,10 @@ func (m *Manager) Update(ctx context.Context, names ...string) ([]Answer, error)
 	answers := make([]Answer, len(chosen))
 	var wait sync.WaitGroup
 	for i, r := range chosen {
-		wait.Go(func() { answers[i] = r.answer(r.fetchByHand(ctx)) })
+		wait.Go(func() {
+			out, err := r.ByHand(ctx)
+			answers[i] = answerOf(statusOf(r), out, err)
+		})
 	}
 	wait.Wait()
 	updated := slices.ContainsFunc(answers, func(a Answer) bool { return a.Outcome == source.Updated })
@@ -354,31 +353,15 @@ func (m *Manager) Update(ctx context.Context, names ...string) ([]Answer, error)
 	return answers, nil
 }
 
-// fetchByHand fetches when the gate lets it.
-func (r *runner) fetchByHand(ctx context.Context) (source.Outcome, error) {
-	if r.spec.Kind.Local() {
-		return r.fetch(ctx)
-	}
-	if err := r.mayAsk(time.Now()); err != nil {
-		return source.NotYet, err // without waiting
-	}
-	leave, err := r.m.gate.Enter(ctx, r.spec.Host())
-	if err != nil {
-		return source.Failed, fmt.Errorf("other fetches are under way: %w", err)
-	}
-	defer leave()
-	return r.fetch(ctx)
-}
-
 // choose gives the runners of the names; no name = all.
-func (m *Manager) choose(names []string) ([]*runner, error) {
+func (m *Manager) choose(names []string) ([]*runner.Runner, error) {
 	all := m.runners()
 	if len(names) == 0 {
 		return all, nil
 	}
-	var out []*runner
+	var out []*runner.Runner
 	for _, name := range names {
-		i := slices.IndexFunc(all, func(r *runner) bool { return r.spec.Name == name })
+		i := slices.IndexFunc(all, func(r *runner.Runner) bool { return r.Spec.Name == name })
 		if i < 0 {
 			return nil, m.unknown(name)
 		}
@@ -390,14 +373,13 @@ func (m *Manager) choose(names []string) ([]*runner, error) {
 func (m *Manager) unknown(name string) error {
 	var known []string
 	for _, r := range m.runners() {
-		known = append(known, r.spec.Name)
+		known = append(known, r.Spec.Name)
 	}
 	return fmt.Errorf("no feed %q; there are %s", name, strings.Join(known, ", "))
 }
 
-// answer puts the outcome of a fetch into words.
-func (r *runner) answer(out source.Outcome, err error) Answer {
-	s := r.status()
+// answerOf puts the outcome of a fetch into words.
+func answerOf(s Status, out source.Outcome, err error) Answer {
 	a := Answer{Feed: s.Name, Outcome: out, Entries: s.Entries, Next: s.Next, Detail: s.Note}
 	switch {
 	case err != nil:
@@ -411,25 +393,36 @@ func (r *runner) answer(out source.Outcome, err error) Answer {
 // Accept takes the copy of a feed that is held back into use, or ends the quarantine of
 // an entry, named by its prefix, and publishes.
 func (m *Manager) Accept(name string) error {
-	if err := m.Load(); err != nil && !m.loaded {
+	if err := m.Load(); err != nil && m.folder == nil {
 		return err
 	}
 	if p, err := netip.ParsePrefix(name); err == nil {
-		return m.release(p)
+		return m.quarantine.Release(p, m.now())
 	}
 	if a, err := netip.ParseAddr(name); err == nil {
-		return m.release(netip.PrefixFrom(a, a.BitLen()))
+		return m.quarantine.Release(netip.PrefixFrom(a, a.BitLen()), m.now())
 	}
 	chosen, err := m.choose([]string{name})
 	if err != nil {
 		return err
 	}
-	if err := chosen[0].accept(); err != nil {
+	if err := chosen[0].Accept(); err != nil {
 		return err
 	}
 	m.rebuild()
 	return nil
 }
+
+// Quarantine marks a listed prefix as one whose hits are to be rolled up: for a day, also
+// after a restart, or until Accept is called with it. It reports whether that is new:
+// it is not while the prefix is there, and for a day after Accept. With an error that
+// comes beside true the mark is not saved.
+func (m *Manager) Quarantine(p netip.Prefix, why string) (added bool, err error) {
+	return m.quarantine.Add(p, why, m.now())
+}
+
+// Quarantined gives what is in quarantine, the oldest first. It never waits.
+func (m *Manager) Quarantined() []quarantine.Quarantined { return m.quarantine.InForce(m.now()) }
 
 // Status gives the state of all feeds, then of all warninglists, in the order of the
 // configuration.
@@ -439,7 +432,7 @@ func (m *Manager) Status() []Status {
 	m.mu.Unlock()
 	var out []Status
 	for _, r := range m.runners() {
-		s := r.status()
+		s := statusOf(r)
 		b.addTo(&s)
 		out = append(out, s)
 	}

@@ -145,16 +145,14 @@ func TestLostCopy(t *testing.T) {
 			spec.Feed{Name: "b", URL: "http://b.example.org/", Interval: 2 * time.Hour})
 		w.start()
 		w.pass(time.Minute)
-		for _, r := range w.m.feeds[:1] {
-			if err := os.Truncate(r.file(store.ExtGood), 100); err != nil {
-				t.Fatal(err)
-			}
+		if err := os.Truncate(fileOf(w.m, 0, store.ExtGood), 100); err != nil {
+			t.Fatal(err)
 		}
 		w.m.rebuild()
 		if w.live() != 200 {
 			t.Errorf("%d entries, want those in force", w.live())
 		}
-		if _, err := os.Stat(w.m.feeds[0].file(store.ExtBroken)); err != nil {
+		if _, err := os.Stat(fileOf(w.m, 0, store.ExtBroken)); err != nil {
 			t.Errorf("the damaged copy is not kept aside: %v", err)
 		}
 		w.pass(2 * time.Minute)
@@ -162,10 +160,10 @@ func TestLostCopy(t *testing.T) {
 			t.Errorf("%d entries, want all again: %+v", w.live(), w.status())
 		}
 		w.start()
-		if err := os.WriteFile(w.m.feeds[0].file(store.ExtGood), []byte("rubbish"), 0o600); err != nil {
+		if err := os.WriteFile(fileOf(w.m, 0, store.ExtGood), []byte("rubbish"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(w.m.feeds[1].file(store.ExtState), []byte("rubbish"), 0o600); err != nil {
+		if err := os.WriteFile(fileOf(w.m, 1, store.ExtState), []byte("rubbish"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		w.start()
@@ -178,19 +176,19 @@ func TestLostCopy(t *testing.T) {
 
 // TestLife: Stop may come first and twice, a second Start is refused.
 func TestLife(t *testing.T) {
-	m := New(DefaultConfig(), Options{})
+	m := New(spec.DefaultConfig(), Options{})
 	m.Stop()
 	if err := m.Start(); err == nil {
 		t.Error("starts after Stop")
 	}
-	m = New(DefaultConfig(), Options{})
+	m = New(spec.DefaultConfig(), Options{})
 	if err := m.Start(); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Start(); err == nil {
 		t.Error("starts twice")
 	}
-	dir := m.dir
+	dir := m.shared.Dir
 	m.Stop()
 	m.Stop()
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 )
 
 var today = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
@@ -14,7 +16,7 @@ var today = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 // quarantined is a manager without feeds that believes now.
 func quarantined(t *testing.T, dir string, now *time.Time) *Manager {
 	t.Helper()
-	m := New(DefaultConfig(), Options{Dir: dir, Now: func() time.Time { return *now }})
+	m := New(spec.DefaultConfig(), Options{Dir: dir, Now: func() time.Time { return *now }})
 	t.Cleanup(m.Stop)
 	if err := m.Load(); err != nil {
 		t.Fatal(err)

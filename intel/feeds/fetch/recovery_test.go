@@ -222,7 +222,7 @@ func TestUnreadableForGood(t *testing.T) {
 		}, spec.Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 		w.start()
 		w.pass(time.Minute)
-		path := w.m.feeds[0].file(store.ExtGood)
+		path := fileOf(w.m, 0, store.ExtGood)
 		w.stop()
 		old, err := os.Stat(path)
 		if err != nil {

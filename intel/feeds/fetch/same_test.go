@@ -26,7 +26,7 @@ func TestSameAgain(t *testing.T) {
 		w := newWorld(t, again(list(100)), spec.Feed{Name: "f", URL: plainURL, Interval: time.Hour})
 		w.start()
 		w.pass(time.Minute)
-		good := w.m.feeds[0].file(store.ExtGood)
+		good := fileOf(w.m, 0, store.ExtGood)
 		first, err := os.Stat(good)
 		if err != nil {
 			t.Fatal(err)

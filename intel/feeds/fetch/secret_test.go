@@ -205,7 +205,7 @@ func TestCertificates(t *testing.T) {
 			server.Config.ErrorLog = log.New(io.Discard, "", 0)
 			server.StartTLS()
 			defer server.Close()
-			cfg := DefaultConfig()
+			cfg := spec.DefaultConfig()
 			f := spec.Feed{Name: "f", URL: spec.URL(strings.Replace(server.URL, "127.0.0.1", "localhost", 1))}
 			if tt.trust {
 				f.CAFile = filepath.Join(t.TempDir(), "ca.pem")

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/runner"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
@@ -129,40 +130,30 @@ func (s *Status) DataOld(now time.Time) bool {
 	return ok && age > limit && !s.Operator
 }
 
-// status gives what the runner itself knows.
-func (r *runner) status() Status {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// statusOf gives what the runner of a feed knows.
+func statusOf(r *runner.Runner) Status {
+	v, p := r.View(), &r.Spec
 	s := Status{
-		Name: r.spec.Name, Source: r.place(), Kind: string(r.spec.Kind), Class: r.spec.Class,
-		Checked: r.state.Checked, LastAttempt: r.state.LastAttempt, Code: r.state.Code, Error: r.state.Error,
-		Failures: r.state.Failures, Note: r.state.Note, Next: r.state.Due, NotBefore: r.state.NotBefore,
-		Requests: r.requests, IntervalSeconds: r.spec.Interval.Seconds(),
-		MaxAgeSeconds: r.spec.MaxAge.Seconds(), Operator: r.spec.Operator,
+		Name: p.Name, Source: p.Place(), Kind: string(p.Kind), Class: p.Class,
+		Checked: v.State.Checked, LastAttempt: v.State.LastAttempt, Code: v.State.Code, Error: v.State.Error,
+		Failures: v.State.Failures, Note: v.State.Note, Next: v.State.Due, NotBefore: v.State.NotBefore,
+		IntervalSeconds: p.Interval.Seconds(), MaxAgeSeconds: p.MaxAge.Seconds(), Operator: p.Operator,
+		BadPieces: len(v.State.Bad), Bad: slices.Clone(v.State.Bad[:min(len(v.State.Bad), source.ShownPieces)]),
+		Unreadable: v.Unreadable, ReadErrors: v.ReadErrors,
+		Requests: v.Requests, SlowRequests: v.SlowRequests, RefusedRedirects: v.RefusedRedirects,
 	}
-	s.BadPieces, s.Bad = len(r.state.Bad), slices.Clone(r.state.Bad[:min(len(r.state.Bad), source.ShownPieces)])
-	s.Unreadable, s.ReadErrors = r.read.why, r.read.errors
-	s.SlowRequests, s.RefusedRedirects = r.slowSource, r.refused
-	if r.good != nil {
-		s.Objects, s.Updated = r.good.Objects, r.good.Parsed.Updated
-		if s.Incomplete = r.good.Partial; !s.Incomplete {
-			s.Taken = r.good.Taken
+	if g := v.Good; g != nil {
+		s.Objects, s.Updated = g.Objects, g.Parsed.Updated
+		if s.Incomplete = g.Partial; !s.Incomplete {
+			s.Taken = g.Taken
 		}
-		s.Entries, s.Delta = r.good.Entries, r.good.Entries-r.good.Previous
-		s.Format, s.Verdict = r.good.Parsed.Format, r.good.Parsed.Verdict
-		s.RejectedParts = r.good.Parsed.RejectedParts
-		s.Parsed, s.Rejected, s.Samples = r.good.Parsed.Accepted, r.good.Parsed.Rejected, r.good.Parsed.Samples
+		s.Entries, s.Delta = g.Entries, g.Entries-g.Previous
+		s.Format, s.Verdict = g.Parsed.Format, g.Parsed.Verdict
+		s.RejectedParts = g.Parsed.RejectedParts
+		s.Parsed, s.Rejected, s.Samples = g.Parsed.Accepted, g.Parsed.Rejected, g.Parsed.Samples
 	}
-	if r.held != nil {
-		s.Held, s.HeldEntries, s.HeldSince = r.held.Held, r.held.Entries, r.held.Taken
+	if v.Held != nil {
+		s.Held, s.HeldEntries, s.HeldSince = v.Held.Held, v.Held.Entries, v.Held.Taken
 	}
 	return s
-}
-
-// place is where the feed comes from, for people.
-func (r *runner) place() string {
-	if r.spec.Kind.Local() {
-		return r.spec.File + r.spec.Dir
-	}
-	return r.spec.URL.String()
 }

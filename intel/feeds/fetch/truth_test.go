@@ -80,7 +80,7 @@ func TestPathOfAFeed(t *testing.T) {
 		{Name: "f", URL: plainURL, Path: "a", TAXII: &spec.TAXII{}}: "path",
 		{Name: "f", URL: plainURL, Path: "a.b, c", Format: "json"}:  "",
 	} {
-		cfg := DefaultConfig()
+		cfg := spec.DefaultConfig()
 		cfg.Feeds = []spec.Feed{*feed}
 		err := cfg.Validate()
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

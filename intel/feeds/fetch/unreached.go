@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/runner"
 )
 
 // gatherTime is how long feeds whose providers cannot be reached are gathered into one line
@@ -18,18 +20,18 @@ const maxUnreached = 64
 // An unreached is a feed whose provider could not be reached: what is used meanwhile, and
 // why.
 type unreached struct {
-	r             *runner
+	r             *runner.Runner
 	fallback, why string
 }
 
 // gathers hands a feed over that could not be reached, and reports whether it will be named
 // with others.
-func (m *Manager) gathers(u unreached) bool {
+func (m *Manager) gathers(r *runner.Runner, fallback, why string) bool {
 	if !m.gathering.Load() {
 		return false // by hand
 	}
 	select {
-	case m.unreached <- u:
+	case m.unreached <- unreached{r, fallback, why}:
 		return true
 	default:
 		return false
@@ -70,12 +72,12 @@ func (m *Manager) gather(ctx context.Context, first unreached) []unreached {
 
 func (m *Manager) logUnreached(all []unreached) {
 	if len(all) == 1 {
-		all[0].r.log.Warn("feed is not up to date; "+all[0].fallback, zap.String("why", all[0].why))
+		all[0].r.Log.Warn("feed is not up to date; "+all[0].fallback, zap.String("why", all[0].why))
 		return
 	}
 	var names []string
 	for _, u := range all {
-		names = append(names, u.r.spec.Name)
+		names = append(names, u.r.Spec.Name)
 	}
 	m.log.Warn(fmt.Sprintf("%d feeds could not be fetched (no network?); they are tried again, see 'flowsnitch intel status'", len(all)),
 		zap.Strings("feeds", names), zap.String("why", all[0].why))

@@ -36,7 +36,7 @@ type world struct {
 
 	t       *testing.T
 	dir     string
-	cfg     Config
+	cfg     spec.Config
 	handler http.Handler
 	conns   chan net.Conn
 	server  *http.Server
@@ -65,7 +65,7 @@ type request1 struct {
 // newWorld makes a world for one synctest bubble.
 func newWorld(t *testing.T, handler http.HandlerFunc, feeds ...spec.Feed) *world {
 	t.Helper()
-	cfg := DefaultConfig()
+	cfg := spec.DefaultConfig()
 	cfg.Feeds = feeds
 	cfg.Contact = "noc@example.net"
 	if err := cfg.Validate(); err != nil {
@@ -163,7 +163,7 @@ func (w *world) manager() *Manager {
 			w.alerts = append(w.alerts, feed+": "+why)
 		},
 	})
-	m.dial, m.disk = w.dial, w.disk
+	m.shared.Dial, m.shared.Disk = w.dial, w.disk
 	return m
 }
 
@@ -246,6 +246,11 @@ func fails(code int, header ...string) http.HandlerFunc {
 		rw.WriteHeader(code)
 		_, _ = rw.Write([]byte("<html><body>please wait</body></html>"))
 	}
+}
+
+// fileOf gives the path of a file of a feed.
+func fileOf(m *Manager, feed int, ext string) string {
+	return store.FileOf(m.shared.Dir, feedPrefix, m.feeds[feed].Spec.Name, ext)
 }
 
 // corpus gives the path of a file of the corpus.

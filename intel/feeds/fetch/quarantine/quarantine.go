@@ -13,30 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
-
-// A Quarantine says when a single entry of a feed matches so many flows that its hits are
-// rolled up. It never takes the entry out: whoever is listed could unlist himself by a
-// flood.
-type Quarantine struct {
-	// Share is the percentage of all flows within a minute that one entry may match; 0 =
-	// no limit.
-	Share int `yaml:"share"`
-	// MinFlows is how many flows a minute must have before it is judged.
-	MinFlows int `yaml:"min_flows"`
-}
-
-func (q *Quarantine) Validate() error {
-	switch {
-	case !spec.Within(q.Share, 0, 100):
-		return fmt.Errorf("share: %d is outside 0 to 100 percent", q.Share)
-	case q.MinFlows < 1:
-		return fmt.Errorf("min_flows: %d is below 1", q.MinFlows)
-	}
-	return nil
-}
 
 // A Quarantined is a listed prefix whose hits are rolled up for a day.
 type Quarantined struct {
@@ -51,13 +29,13 @@ type Quarantined struct {
 // The file of the quarantine, how many entries it holds at most, and how long for.
 const (
 	quarantineFile = "quarantine.json"
-	MaxQuarantined = 1_000
+	maxQuarantined = 1_000
 	quarantineFor  = 24 * time.Hour
 )
 
-// Over reports whether nothing of it is in force any more. A date far ahead was made by
+// over reports whether nothing of it is in force any more. A date far ahead was made by
 // a clock that was wrong, and would stay for ever.
-func (q *Quarantined) Over(now time.Time) bool {
+func (q *Quarantined) over(now time.Time) bool {
 	from := q.Since
 	if !q.Accepted.IsZero() {
 		from = q.Accepted
@@ -68,16 +46,18 @@ func (q *Quarantined) Over(now time.Time) bool {
 // A List holds the entries in quarantine, in memory and on the disk. What is in memory
 // is in force, and whoever asks for it never waits for the disk.
 type List struct {
+	path string
 	list atomic.Pointer[[]Quarantined] // never written again
 
 	mu   sync.Mutex // changes list
 	disk sync.Mutex // writes the file
 }
 
-// Load reads the file. One that is broken holds nothing: what storms will storm again.
+// Load reads the file in a folder, which is where changes are saved. One that is broken
+// holds nothing: what storms will storm again.
 func (w *List) Load(dir string) error {
-	path := filepath.Join(dir, quarantineFile)
-	b, err := os.ReadFile(path)
+	w.path = filepath.Join(dir, quarantineFile)
+	b, err := os.ReadFile(w.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -86,18 +66,65 @@ func (w *List) Load(dir string) error {
 		err = json.Unmarshal(b, &list)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", w.path, err)
 	}
 	list = slices.DeleteFunc(list, func(q Quarantined) bool { return !q.Prefix.IsValid() })
 	w.list.Store(&list)
 	return nil
 }
 
-// Change replaces the list by what f makes of it, and saves it.
-func (w *List) Change(dir string, now time.Time, f func([]Quarantined) ([]Quarantined, error)) error {
+// errKnown ends a change that changes nothing.
+var errKnown = errors.New("known")
+
+// Add puts a prefix into quarantine, and reports whether that is new: it is not while the
+// prefix is there, and for a day after Release. With an error that comes beside true the
+// entry is in force and not saved.
+func (w *List) Add(p netip.Prefix, why string, now time.Time) (added bool, err error) {
+	err = w.change(now, func(list []Quarantined) ([]Quarantined, error) {
+		switch {
+		case slices.ContainsFunc(list, func(q Quarantined) bool { return q.Prefix == p }):
+			return nil, errKnown
+		case len(list) >= maxQuarantined:
+			return nil, fmt.Errorf("%d entries are quarantined already, which is all that is kept", len(list))
+		}
+		added = true
+		return append(list, Quarantined{Prefix: p, Since: now, Why: why}), nil
+	})
+	if errors.Is(err, errKnown) {
+		err = nil
+	}
+	return added, err
+}
+
+// Release ends the quarantine of a prefix, by the operator's word.
+func (w *List) Release(p netip.Prefix, now time.Time) error {
+	return w.change(now, func(list []Quarantined) ([]Quarantined, error) {
+		i := slices.IndexFunc(list, func(q Quarantined) bool { return q.Prefix == p && q.Accepted.IsZero() })
+		if i < 0 {
+			return nil, fmt.Errorf("%s is not quarantined", p)
+		}
+		list[i].Accepted = now
+		return list, nil
+	})
+}
+
+// InForce gives what is in quarantine, the oldest first. It never waits.
+func (w *List) InForce(now time.Time) []Quarantined {
+	return slices.DeleteFunc(w.all(), func(q Quarantined) bool { return !q.Accepted.IsZero() || q.over(now) })
+}
+
+// all gives a copy of the list.
+func (w *List) all() []Quarantined {
+	if list := w.list.Load(); list != nil {
+		return slices.Clone(*list)
+	}
+	return nil
+}
+
+// change replaces the list by what f makes of it, and saves it.
+func (w *List) change(now time.Time, f func([]Quarantined) ([]Quarantined, error)) error {
 	w.mu.Lock()
-	list := slices.DeleteFunc(slices.Clone(w.All()), func(q Quarantined) bool { return q.Over(now) })
-	next, err := f(list)
+	next, err := f(slices.DeleteFunc(w.all(), func(q Quarantined) bool { return q.over(now) }))
 	if err == nil {
 		w.list.Store(&next)
 	}
@@ -107,19 +134,12 @@ func (w *List) Change(dir string, now time.Time, f func([]Quarantined) ([]Quaran
 	}
 	w.disk.Lock()
 	defer w.disk.Unlock()
-	b, err := json.MarshalIndent(w.All(), "", " ")
+	b, err := json.MarshalIndent(w.all(), "", " ")
 	if err != nil {
 		return err
 	}
-	if err := store.WriteFile(filepath.Join(dir, quarantineFile), b); err != nil {
+	if err := store.WriteFile(w.path, b); err != nil {
 		return fmt.Errorf("in force, but not saved for the next start: %w", err)
-	}
-	return nil
-}
-
-func (w *List) All() []Quarantined {
-	if list := w.list.Load(); list != nil {
-		return *list
 	}
 	return nil
 }

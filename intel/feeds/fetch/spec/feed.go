@@ -284,6 +284,14 @@ func (s *Spec) Origin() string {
 	return strings.TrimSpace(string(s.Kind) + " " + where + " " + s.Format + " " + s.Path)
 }
 
+// Place is where the feed comes from, for people: without secrets.
+func (s *Spec) Place() string {
+	if s.Kind.Local() {
+		return s.File + s.Dir
+	}
+	return s.URL.String()
+}
+
 // keyed reports whether requests carry a secret.
 func (s *Spec) keyed() bool {
 	return s.APIKey != "" || s.APIKeyFile != "" || s.User != "" || len(s.Headers) > 0

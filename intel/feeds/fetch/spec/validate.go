@@ -13,7 +13,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
 )
 
-func IsUnprintable(r rune) bool { return r < ' ' || r > '~' || r == '(' || r == ')' }
+func isUnprintable(r rune) bool { return r < ' ' || r > '~' || r == '(' || r == ')' }
 
 // Validate checks one feed; names holds the key of every name so far.
 func (f Feed) Validate(key string, warninglist bool, names map[string]string) error {
@@ -103,17 +103,17 @@ func (f *Feed) validateBlocks() error {
 		return errors.New("file: the blocks otx, taxii and misp require a url")
 	case f.MISP != nil && f.MISP.Source != "" && f.MISP.Source != mispFeed && f.MISP.Source != mispSearch:
 		return fmt.Errorf("misp.source: %q; allowed are %s, %s", f.MISP.Source, mispFeed, mispSearch)
-	case f.OTX != nil && !Within(f.OTX.Limit, 0, 100):
+	case f.OTX != nil && !within(f.OTX.Limit, 0, 100):
 		return fmt.Errorf("otx.limit: %d is outside 1 to 100", f.OTX.Limit)
-	case f.MISP != nil && !Within(f.MISP.Limit, 0, 1000):
+	case f.MISP != nil && !within(f.MISP.Limit, 0, 1000):
 		return fmt.Errorf("misp.limit: %d is outside 1 to 1000", f.MISP.Limit)
-	case f.TAXII != nil && !Within(f.TAXII.Limit, 0, 100_000):
+	case f.TAXII != nil && !within(f.TAXII.Limit, 0, 100_000):
 		return fmt.Errorf("taxii.limit: %d is outside 1 to 100000", f.TAXII.Limit)
 	}
 	return nil
 }
 
-func Within(n, low, high int) bool { return low <= n && n <= high }
+func within(n, low, high int) bool { return low <= n && n <= high }
 
 func (s *Spec) validateName() error {
 	switch {
@@ -132,13 +132,13 @@ var tlps = []string{"white", "green", "amber", "red"}
 
 func (s *Spec) validateJudgement() error {
 	switch {
-	case !Within(s.Score, 1, 100):
+	case !within(s.Score, 1, 100):
 		return fmt.Errorf("score: %d is outside 1 to 100", s.Score)
-	case !Within(s.MinScore, 0, 100):
+	case !within(s.MinScore, 0, 100):
 		return fmt.Errorf("min_score: %d is outside 0 to 100", s.MinScore)
-	case !Within(s.MaxSpace, 1, 32):
+	case !within(s.MaxSpace, 1, 32):
 		return fmt.Errorf("max_space: %d is outside 1 to 32", s.MaxSpace)
-	case !Within(s.MaxSpace6, 1, 64):
+	case !within(s.MaxSpace6, 1, 64):
 		return fmt.Errorf("max_space6: %d is outside 1 to 64", s.MaxSpace6)
 	case s.TLP != "" && !slices.Contains(tlps, s.TLP):
 		return fmt.Errorf("tlp: %q; allowed are %s", s.TLP, strings.Join(tlps, ", "))

@@ -1,22 +1,19 @@
-package fetch
+package spec
 
 import (
 	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
-
-	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/quarantine"
-	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 )
 
 // Config says what is listed and where from.
 type Config struct {
 	// Feeds are the sources of indicators.
-	Feeds []spec.Feed `yaml:"feeds"`
+	Feeds []Feed `yaml:"feeds"`
 	// Warninglists are sources of addresses that deserve a second look before an
 	// alarm; each has a class.
-	Warninglists []spec.Feed `yaml:"warninglists"`
+	Warninglists []Feed `yaml:"warninglists"`
 	// Deny are the operator's own listed prefixes. No guard applies to them but
 	// the ban on /0.
 	Deny []netip.Prefix `yaml:"deny"`
@@ -25,17 +22,28 @@ type Config struct {
 	// MaxIndicators caps the set, and each single feed.
 	MaxIndicators int `yaml:"max_indicators"`
 	// Quarantine is for single entries that match an absurd share of all flows.
-	Quarantine quarantine.Quarantine `yaml:"quarantine"`
+	Quarantine Quarantine `yaml:"quarantine"`
 	// Fetch bounds what a source may take.
-	Fetch spec.Bounds `yaml:"fetch"`
+	Fetch Bounds `yaml:"fetch"`
 	// Contact is a mail address or URL in the User-Agent, so that a provider with a
 	// complaint finds a human being.
 	Contact string `yaml:"contact"`
 }
 
+// A Quarantine says when a single entry of a feed matches so many flows that its hits are
+// rolled up. It never takes the entry out: whoever is listed could unlist himself by a
+// flood.
+type Quarantine struct {
+	// Share is the percentage of all flows within a minute that one entry may match; 0 =
+	// no limit.
+	Share int `yaml:"share"`
+	// MinFlows is how many flows a minute must have before it is judged.
+	MinFlows int `yaml:"min_flows"`
+}
+
 // DefaultConfig lists nothing.
 func DefaultConfig() Config {
-	return Config{MaxIndicators: spec.DefaultMaxCount, Quarantine: quarantine.Quarantine{Share: 20, MinFlows: 10_000}, Fetch: spec.DefaultBounds}
+	return Config{MaxIndicators: DefaultMaxCount, Quarantine: Quarantine{Share: 20, MinFlows: 10_000}, Fetch: DefaultBounds}
 }
 
 // Validate tells the first thing that is wrong, beginning with the path of its key.
@@ -59,16 +67,18 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("deny[%d]: %s is everything; allowed are /1 and longer", i, p)
 		}
 	}
-	if n := c.MaxIndicators; n < 1 || n > spec.MaxCount {
-		return fmt.Errorf("max_indicators: %d is outside 1 to %d", n, spec.MaxCount)
+	if n := c.MaxIndicators; n < 1 || n > MaxCount {
+		return fmt.Errorf("max_indicators: %d is outside 1 to %d", n, MaxCount)
 	}
 	if err := c.Fetch.Validate(); err != nil {
 		return fmt.Errorf("fetch.%w", err)
 	}
-	if err := c.Quarantine.Validate(); err != nil {
-		return fmt.Errorf("quarantine.%w", err)
+	if q := c.Quarantine; !within(q.Share, 0, 100) {
+		return fmt.Errorf("quarantine.share: %d is outside 0 to 100 percent", q.Share)
+	} else if q.MinFlows < 1 {
+		return fmt.Errorf("quarantine.min_flows: %d is below 1", q.MinFlows)
 	}
-	if len(c.Contact) > 200 || strings.ContainsFunc(c.Contact, spec.IsUnprintable) {
+	if len(c.Contact) > 200 || strings.ContainsFunc(c.Contact, isUnprintable) {
 		return errors.New("contact: must be a mail address or URL in ASCII, at most 200 characters")
 	}
 	return nil
@@ -77,7 +87,7 @@ func (c *Config) Validate() error {
 // MissingKeys gives an error for each feed whose provider requires a key while there is
 // none, beginning with the path of the key to set.
 func (c *Config) MissingKeys() (errs []error) {
-	look := func(block string, list []spec.Feed) {
+	look := func(block string, list []Feed) {
 		for i, f := range list {
 			s := f.Resolve()
 			if s.KeyMissing() {

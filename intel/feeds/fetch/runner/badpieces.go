@@ -1,4 +1,4 @@
-package fetch
+package runner
 
 import (
 	"maps"
@@ -14,7 +14,7 @@ import (
 const loggedPieces = 5
 
 // lastBad gives the bad pieces of earlier readings.
-func (r *runner) lastBad() map[string]source.Piece {
+func (r *Runner) lastBad() map[string]source.Piece {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	bad := make(map[string]source.Piece, len(r.state.Bad))
@@ -25,7 +25,7 @@ func (r *runner) lastBad() map[string]source.Piece {
 }
 
 // noteBad takes over what a reading has found to be bad, and logs what is new.
-func (r *runner) noteBad(found map[string]source.Piece) {
+func (r *Runner) noteBad(found map[string]source.Piece) {
 	bad := slices.SortedFunc(maps.Values(found), func(a, b source.Piece) int {
 		if c := a.Since.Compare(b.Since); c != 0 {
 			return c
@@ -42,14 +42,14 @@ func (r *runner) noteBad(found map[string]source.Piece) {
 			continue
 		}
 		if news++; news <= loggedPieces {
-			r.log.Warn("a piece of a feed cannot be read; the others are used, and it is asked for again",
+			r.Log.Warn("a piece of a feed cannot be read; the others are used, and it is asked for again",
 				zap.String("piece", p.Name), zap.String("why", p.Why))
 		}
 	}
 	switch {
 	case news > loggedPieces:
-		r.log.Warn("more pieces of a feed cannot be read; 'flowsnitch intel status' names some", zap.Int("more", news-loggedPieces))
+		r.Log.Warn("more pieces of a feed cannot be read; 'flowsnitch intel status' names some", zap.Int("more", news-loggedPieces))
 	case len(bad) == 0 && len(last) > 0:
-		r.log.Info("all pieces of a feed can be read again")
+		r.Log.Info("all pieces of a feed can be read again")
 	}
 }

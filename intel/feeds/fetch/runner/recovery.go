@@ -1,8 +1,7 @@
-package fetch
+package runner
 
 import (
 	"errors"
-	"io/fs"
 	"time"
 
 	"go.uber.org/zap"
@@ -15,13 +14,10 @@ import (
 // force stay, and it is read again with back-off. Only a copy that was read and is damaged
 // is given up; it is kept aside and fetched anew. One that stays out of reach is fetched
 // anew as well, but remains where it is until a new one takes its place.
-const (
-	firstReread = time.Second
-	lastReread  = 5 * time.Minute
-	// unreadablePatience is how long a copy may be out of reach before the source is asked
-	// for all of it again.
-	unreadablePatience = 15 * time.Minute
-)
+
+// unreadablePatience is how long a copy may be out of reach before the source is asked for
+// all of it again.
+const unreadablePatience = 15 * time.Minute
 
 // A readState is what is known of the files of a feed beside their content.
 type readState struct {
@@ -36,7 +32,7 @@ type readState struct {
 }
 
 // unreadable notes that the copy in use or the state cannot be read, and logs a new reason.
-func (r *runner) unreadable(err error) {
+func (r *Runner) unreadable(err error) {
 	r.mu.Lock()
 	news := r.read.why != err.Error()
 	if r.read.since.IsZero() {
@@ -46,12 +42,12 @@ func (r *runner) unreadable(err error) {
 	r.read.errors++
 	r.mu.Unlock()
 	if news {
-		r.log.Error("the copy of a feed cannot be read now; its entries in force stay, and it is read again", zap.Error(err))
+		r.Log.Error("the copy of a feed cannot be read now; its entries in force stay, and it is read again", zap.Error(err))
 	}
 }
 
-// readable notes that the copy in use has been read.
-func (r *runner) readable() {
+// Readable notes that the copy in use has been read.
+func (r *Runner) Readable() {
 	r.mu.Lock()
 	was := r.read.why != "" && r.read.gone == nil
 	if was {
@@ -59,33 +55,33 @@ func (r *runner) readable() {
 	}
 	r.mu.Unlock()
 	if was {
-		r.log.Info("the copy of a feed can be read again")
+		r.Log.Info("the copy of a feed can be read again")
 	}
 }
 
 // anew reports whether the copy in use has been out of reach for so long that the source
 // is asked for all of it, as if there were none.
-func (r *runner) anew() bool {
+func (r *Runner) anew() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.anewLocked()
 }
 
-func (r *runner) anewLocked() bool {
+func (r *Runner) anewLocked() bool {
 	return !r.read.since.IsZero() && r.read.gone == nil && time.Since(r.read.since) >= unreadablePatience
 }
 
 // lost gives up a copy that was read and is damaged, or that is missing: the source is
 // asked for all of it again. A damaged one is kept aside.
-func (r *runner) lost(err error) {
+func (r *Runner) lost(err error) {
 	text := "the copy of a feed is missing"
 	if store.IsBroken(err) {
 		text = "the copy of a feed is damaged and kept aside"
-		if e := r.m.disk.Rename(r.file(store.ExtGood), r.file(store.ExtBroken)); e != nil {
-			r.log.Warn("the damaged copy of a feed stays where it is", zap.Error(e))
+		if e := r.shared.Disk.Rename(r.file(store.ExtGood), r.file(store.ExtBroken)); e != nil {
+			r.Log.Warn("the damaged copy of a feed stays where it is", zap.Error(e))
 		}
 	}
-	r.log.Error(text+"; it is fetched anew, and its entries in force stay until then", zap.Error(err))
+	r.Log.Error(text+"; it is fetched anew, and its entries in force stay until then", zap.Error(err))
 	r.mu.Lock()
 	if r.good != nil {
 		r.read.gone = r.good
@@ -100,7 +96,7 @@ func (r *runner) lost(err error) {
 }
 
 // recall reads again what could not be read at the start, and a copy that was missing.
-func (r *runner) recall() error {
+func (r *Runner) recall() error {
 	r.mu.Lock()
 	wanted := r.read.unread || r.read.gone != nil
 	r.mu.Unlock()
@@ -123,7 +119,7 @@ func (r *runner) recall() error {
 
 // ready makes sure, before a fetch, that the schedule and the copy to compare with have
 // been read. A disk that does not give them for too long is not waited for any more.
-func (r *runner) ready() error {
+func (r *Runner) ready() error {
 	r.mu.Lock()
 	state, copied := r.read.stateUnread, r.read.unread
 	r.mu.Unlock()
@@ -141,7 +137,7 @@ func (r *runner) ready() error {
 		err = errors.Join(err, stateErr)
 	}
 	if err == nil {
-		r.readable()
+		r.Readable()
 		return nil
 	}
 	r.unreadable(err)
@@ -153,6 +149,3 @@ func (r *runner) ready() error {
 	r.mu.Unlock()
 	return nil
 }
-
-// isMissing reports whether a file is not there.
-func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }

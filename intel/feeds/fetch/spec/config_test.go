@@ -1,4 +1,4 @@
-package fetch
+package spec_test
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ func TestPresets(t *testing.T) {
 		if p.URL == "" {
 			f.URL = "https://example.org/mine"
 		}
-		c := DefaultConfig()
+		c := spec.DefaultConfig()
 		c.Feeds = []spec.Feed{f}
 		if p.Class != "" {
 			c.Feeds, c.Warninglists = nil, c.Feeds
@@ -44,7 +44,7 @@ func TestPresets(t *testing.T) {
 			t.Errorf("no preset %s", name)
 		}
 	}
-	c := DefaultConfig()
+	c := spec.DefaultConfig()
 	if c.Feeds = spec.BuiltIn(); len(c.Feeds) < 4 {
 		t.Errorf("built in: %v", c.Feeds)
 	}
@@ -76,10 +76,10 @@ func TestResolve(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	url := spec.Feed{Name: "x", URL: "https://example.org/x"}
-	with := func(change func(*spec.Feed)) Config {
+	with := func(change func(*spec.Feed)) spec.Config {
 		f := url
 		change(&f)
-		c := DefaultConfig()
+		c := spec.DefaultConfig()
 		c.Feeds = []spec.Feed{f}
 		return c
 	}
@@ -87,14 +87,14 @@ func TestValidate(t *testing.T) {
 	warn.Feeds, warn.Warninglists = nil, warn.Feeds
 	pagedWarn := with(func(f *spec.Feed) { f.Class, f.TAXII = "shared", &spec.TAXII{} })
 	pagedWarn.Feeds, pagedWarn.Warninglists = nil, pagedWarn.Feeds
-	twice := DefaultConfig()
+	twice := spec.DefaultConfig()
 	twice.Feeds = []spec.Feed{url, url}
-	deny := DefaultConfig()
+	deny := spec.DefaultConfig()
 	deny.Deny = []netip.Prefix{netip.MustParsePrefix("::/0")}
-	contact := DefaultConfig()
+	contact := spec.DefaultConfig()
 	contact.Contact = "a\nb"
 	for _, tt := range []struct {
-		c    Config
+		c    spec.Config
 		want string
 	}{
 		{with(func(f *spec.Feed) {}), ""},
@@ -134,7 +134,7 @@ func TestValidate(t *testing.T) {
 		{twice, `feeds[1].name: "x" is that of feeds[0] too`},
 		{deny, "deny[0]: ::/0 is everything; allowed are /1 and longer"},
 		{contact, "contact: must be a mail address or URL in ASCII"},
-		{Config{}, "max_indicators: 0 is outside 1 to 50000000"},
+		{spec.Config{}, "max_indicators: 0 is outside 1 to 50000000"},
 	} {
 		err := tt.c.Validate()
 		if got := fmt.Sprint(err); tt.want == "" && err != nil || !strings.HasPrefix(got, tt.want) && tt.want != "" {
@@ -146,7 +146,7 @@ func TestValidate(t *testing.T) {
 // TestClasses: all classes of package intel can be configured.
 func TestClasses(t *testing.T) {
 	for _, class := range intel.Classes() {
-		c := DefaultConfig()
+		c := spec.DefaultConfig()
 		c.Warninglists = []spec.Feed{{Name: "x", File: "x", Class: string(class)}}
 		if err := c.Validate(); err != nil {
 			t.Error(err)
@@ -169,7 +169,7 @@ warninglists:
 deny: [203.0.113.7/32]
 allow: [198.51.100.0/24]
 `
-	c := DefaultConfig()
+	c := spec.DefaultConfig()
 	if err := yaml.UnmarshalWithOptions([]byte(text), &c, yaml.Strict()); err != nil {
 		t.Fatal(err)
 	}

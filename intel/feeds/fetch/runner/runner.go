@@ -1,4 +1,4 @@
-package fetch
+package runner
 
 import (
 	"cmp"
@@ -22,12 +22,32 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
-// A runner looks after one feed: its files, its schedule, its fetches.
-type runner struct {
-	m      *Manager
-	spec   spec.Spec
-	prefix string // of its files
-	log    *zap.Logger
+// Shared is what the runners of one process have in common. It does not change once the
+// first of them has been loaded.
+type Shared struct {
+	Bounds        spec.Bounds
+	MaxIndicators int    // of one feed
+	Dir           string // of the copies and the states
+	Disk          *store.Disk
+	Agent         string // the User-Agent
+	Gate          *schedule.Gate
+	Dial          client.Dialer    // nil = the usual one
+	Now           func() time.Time // the date
+	// Changed is called when another copy is in use, Alert when one is held back.
+	Changed func()
+	Alert   func(feed, why string)
+	// Unreached takes over the warning that a provider cannot be reached, where it
+	// returns true: fallback is what is used meanwhile.
+	Unreached func(r *Runner, fallback, why string) bool
+}
+
+// A Runner looks after one feed.
+type Runner struct {
+	Spec spec.Spec
+	Log  *zap.Logger // with the name of the feed
+
+	shared *Shared
+	prefix string        // of its files
 	wake   chan struct{} // the schedule has changed
 
 	fetching chan struct{} // holds a token while a fetch is under way
@@ -46,11 +66,22 @@ type runner struct {
 	complain            string    // what was logged last
 }
 
-func (r *runner) file(ext string) string { return store.FileOf(r.m.dir, r.prefix, r.spec.Name, ext) }
+// New makes the runner of a valid feed. The names of its files begin with prefix.
+func New(shared *Shared, f spec.Feed, prefix string, log *zap.Logger) *Runner {
+	s := f.Resolve()
+	return &Runner{
+		Spec: s, Log: log.With(zap.String("feed", s.Name)), shared: shared, prefix: prefix,
+		wake: make(chan struct{}, 1), fetching: make(chan struct{}, 1),
+	}
+}
 
-// load finds what an earlier process has left. The error says what of it is lost;
+func (r *Runner) file(ext string) string {
+	return store.FileOf(r.shared.Dir, r.prefix, r.Spec.Name, ext)
+}
+
+// Load finds what an earlier process has left. The error says what of it is lost;
 // the runner goes on without.
-func (r *runner) load(now time.Time) error {
+func (r *Runner) Load(now time.Time) error {
 	s, err := r.loadState(now)
 	good, errGood := r.describe(store.ExtGood)
 	held, errHeld := r.describe(store.ExtHeld)
@@ -78,25 +109,25 @@ func (r *runner) load(now time.Time) error {
 // loadState reads the state of the feed with its times by the monotonic clock. One that
 // cannot be read now may say that the source was asked a moment ago: until it is read,
 // none is.
-func (r *runner) loadState(now time.Time) (schedule.State, error) {
-	s, err := schedule.Load(r.m.disk, r.file(store.ExtState), r.spec.Origin())
+func (r *Runner) loadState(now time.Time) (schedule.State, error) {
+	s, err := schedule.Load(r.shared.Disk, r.file(store.ExtState), r.Spec.Origin())
 	if store.IsSystem(err) {
-		date := r.m.now()
-		s.LastAttempt, s.NotBefore = date, date.Add(r.spec.Floor)
+		date := r.shared.Now()
+		s.LastAttempt, s.NotBefore = date, date.Add(r.Spec.Floor)
 		s.Due = s.NotBefore
 	}
-	s.Repair(r.m.now(), &r.spec)
-	return s.On(r.m.now(), now), err
+	s.Repair(r.shared.Now(), &r.Spec)
+	return s.On(r.shared.Now(), now), err
 }
 
 // save puts a state on the disk.
-func (r *runner) save(s schedule.State) error {
-	s = s.On(time.Now(), r.m.now())
-	return s.Save(r.m.disk, r.file(store.ExtState))
+func (r *Runner) save(s schedule.State) error {
+	s = s.On(time.Now(), r.shared.Now())
+	return s.Save(r.shared.Disk, r.file(store.ExtState))
 }
 
 // describe reads the description of a generation of this feed, or nil.
-func (r *runner) describe(ext string) (*store.Description, error) {
+func (r *Runner) describe(ext string) (*store.Description, error) {
 	g, err := r.open(ext)
 	if g == nil {
 		return nil, err
@@ -106,27 +137,44 @@ func (r *runner) describe(ext string) (*store.Description, error) {
 }
 
 // open opens a generation; nil when there is none or that of another source.
-func (r *runner) open(ext string) (*store.Reader, error) {
-	g, err := store.Open(r.m.disk, r.file(ext))
+func (r *Runner) open(ext string) (*store.Reader, error) {
+	g, err := store.Open(r.shared.Disk, r.file(ext))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	if g.Origin != r.spec.Origin() {
+	if g.Origin != r.Spec.Origin() {
 		return nil, g.Close()
 	}
 	return g, nil
 }
 
+// ByHand fetches when the gate allows it, unless the provider may not be asked yet. Files
+// are read at once if they have changed.
+func (r *Runner) ByHand(ctx context.Context) (source.Outcome, error) {
+	if r.Spec.Kind.Local() {
+		return r.fetch(ctx)
+	}
+	if err := r.mayAsk(time.Now()); err != nil {
+		return source.NotYet, err // without waiting
+	}
+	leave, err := r.shared.Gate.Enter(ctx, r.Spec.Host())
+	if err != nil {
+		return source.Failed, fmt.Errorf("other fetches are under way: %w", err)
+	}
+	defer leave()
+	return r.fetch(ctx)
+}
+
 // fetch brings the feed up to date, unless the provider may not be asked yet.
-func (r *runner) fetch(ctx context.Context) (source.Outcome, error) {
+func (r *Runner) fetch(ctx context.Context) (source.Outcome, error) {
 	if err := r.acquire(ctx); err != nil {
 		return source.Failed, err
 	}
 	defer r.release()
-	if r.spec.Kind.Local() {
+	if r.Spec.Kind.Local() {
 		return r.fetchLocal(true)
 	}
 	now := time.Now()
@@ -137,7 +185,7 @@ func (r *runner) fetch(ctx context.Context) (source.Outcome, error) {
 		r.report(source.Failed, err)
 		return source.Failed, err
 	}
-	longest := r.m.cfg.Fetch.MaxTime
+	longest := r.shared.Bounds.MaxTime
 	bounded, cancel := context.WithTimeoutCause(ctx, longest,
 		&client.SlowError{Text: fmt.Sprintf("the fetch took longer than %v; the next one goes on", longest)})
 	defer cancel()
@@ -147,7 +195,7 @@ func (r *runner) fetch(ctx context.Context) (source.Outcome, error) {
 }
 
 // acquire waits until no other fetch of the feed is under way.
-func (r *runner) acquire(ctx context.Context) error {
+func (r *Runner) acquire(ctx context.Context) error {
 	select {
 	case r.fetching <- struct{}{}:
 		return nil
@@ -156,7 +204,7 @@ func (r *runner) acquire(ctx context.Context) error {
 	}
 }
 
-func (r *runner) release() { <-r.fetching }
+func (r *Runner) release() { <-r.fetching }
 
 // A tooSoon is the answer to a request by hand that would be one too many.
 type tooSoon struct {
@@ -175,7 +223,7 @@ func (e *tooSoon) Error() string {
 
 // begin puts the attempt on the disk. Without that there is none: a provider must not
 // suffer from our full disk.
-func (r *runner) begin(now time.Time) error {
+func (r *Runner) begin(now time.Time) error {
 	if err := r.mayAsk(now); err != nil {
 		return err
 	}
@@ -188,7 +236,7 @@ func (r *runner) begin(now time.Time) error {
 	r.mu.Lock()
 	next := r.state
 	r.mu.Unlock()
-	next.Begin(now, &r.spec)
+	next.Begin(now, &r.Spec)
 	if err := r.save(next); err != nil {
 		return r.notSent(now, fmt.Errorf("no request was sent, as it could not be noted: %w", err))
 	}
@@ -200,18 +248,18 @@ func (r *runner) begin(now time.Time) error {
 }
 
 // mayAsk is a *tooSoon while the provider may not be asked.
-func (r *runner) mayAsk(now time.Time) error {
+func (r *Runner) mayAsk(now time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.state.Repair(now, &r.spec)
+	r.state.Repair(now, &r.Spec)
 	if now.Before(r.state.NotBefore) {
-		return &tooSoon{until: r.state.NotBefore, floor: r.spec.Floor, last: r.state.LastAttempt}
+		return &tooSoon{until: r.state.NotBefore, floor: r.Spec.Floor, last: r.state.LastAttempt}
 	}
 	return nil
 }
 
 // notSent notes why an attempt has ended before a request.
-func (r *runner) notSent(now time.Time, err error) error {
+func (r *Runner) notSent(now time.Time, err error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.state.Error = err.Error()
@@ -220,31 +268,31 @@ func (r *runner) notSent(now time.Time, err error) error {
 }
 
 // end notes what became of the attempt.
-func (r *runner) end(ctx context.Context, out source.Outcome, note string, err error) {
+func (r *Runner) end(ctx context.Context, out source.Outcome, note string, err error) {
 	r.mu.Lock()
 	now := time.Now()
 	r.state.Note = note
 	switch {
 	case err == nil:
-		r.state.Succeed(now, &r.spec)
-		r.state.SucceedInPart(now, &r.spec)
-		r.state.Checked = r.m.now()
+		r.state.Succeed(now, &r.Spec)
+		r.state.SucceedInPart(now, &r.Spec)
+		r.state.Checked = r.shared.Now()
 	case ctx.Err() != nil:
 		r.state.Error = "interrupted: the process was stopped during the attempt"
 	default:
-		r.state.Fail(now, &r.spec, err, err.Error())
+		r.state.Fail(now, &r.Spec, err, err.Error())
 	}
 	s := r.state
 	r.mu.Unlock() // a disk that hangs must not hang the status
 	if saveErr := r.save(s); saveErr != nil {
-		r.log.Error("the state of a feed cannot be saved", zap.Error(saveErr))
+		r.Log.Error("the state of a feed cannot be saved", zap.Error(saveErr))
 	}
 	r.report(out, err)
 	r.poke()
 }
 
 // report logs what an operator should know, the same thing only once.
-func (r *runner) report(out source.Outcome, err error) {
+func (r *Runner) report(out source.Outcome, err error) {
 	r.mu.Lock()
 	text := ""
 	switch {
@@ -268,32 +316,32 @@ func (r *runner) report(out source.Outcome, err error) {
 		entries, fallback = r.good.Entries, "the last good copy stays in use"
 	}
 	r.mu.Unlock()
-	if held && r.m.opts.Alert != nil {
-		r.m.opts.Alert(r.spec.Name, text)
+	if held {
+		r.shared.Alert(r.Spec.Name, text)
 	}
 	switch {
-	case text != "" && !same && client.NeverReached(err) && r.m.gathers(unreached{r, fallback, text}):
+	case text != "" && !same && client.NeverReached(err) && r.shared.Unreached(r, fallback, text):
 	case text != "" && !same:
-		r.log.Warn("feed is not up to date; "+fallback, zap.String("why", text))
+		r.Log.Warn("feed is not up to date; "+fallback, zap.String("why", text))
 	case out == source.Updated:
 		fields := []zap.Field{zap.Int("entries", entries)}
 		if rejected > 0 {
 			fields = append(fields, zap.Int("rows_not_understood", rejected))
 		}
-		r.log.Info("feed updated", fields...)
+		r.Log.Info("feed updated", fields...)
 	}
 }
 
 // poke tells the schedule that the times have changed.
-func (r *runner) poke() {
+func (r *Runner) poke() {
 	select {
 	case r.wake <- struct{}{}:
 	default:
 	}
 }
 
-// tryAgain brings the next fetch forward if the last one has failed.
-func (r *runner) tryAgain() {
+// TryAgain brings the next fetch forward if the last one has failed.
+func (r *Runner) TryAgain() {
 	r.mu.Lock()
 	if r.state.Failures > 0 {
 		r.state.Due = r.state.NotBefore
@@ -303,30 +351,30 @@ func (r *runner) tryAgain() {
 }
 
 // due gives the time of the next fetch.
-func (r *runner) due() time.Time {
+func (r *Runner) due() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.state.Due
 }
 
-// run fetches by schedule until the context ends.
-func (r *runner) run(ctx context.Context) {
+// Run fetches by schedule until the context ends.
+func (r *Runner) Run(ctx context.Context) {
 	for r.waitDue(ctx) {
 		r.turn(ctx)
 	}
 }
 
 // turn makes one scheduled attempt.
-func (r *runner) turn(ctx context.Context) {
+func (r *Runner) turn(ctx context.Context) {
 	switch {
-	case r.spec.Kind.Local():
+	case r.Spec.Kind.Local():
 		if r.acquire(ctx) == nil {
 			_, _ = r.fetchLocal(false) // the status has the error
 			r.release()
 		}
 	case time.Now().Before(r.due()): // somebody was here in the meantime
 	default:
-		leave, err := r.m.gate.Enter(ctx, r.spec.Host())
+		leave, err := r.shared.Gate.Enter(ctx, r.Spec.Host())
 		if err != nil {
 			return
 		}
@@ -339,11 +387,11 @@ func (r *runner) turn(ctx context.Context) {
 }
 
 // waitDue sleeps until the feed is due. It is false when the context has ended.
-func (r *runner) waitDue(ctx context.Context) bool {
+func (r *Runner) waitDue(ctx context.Context) bool {
 	for {
 		pause := time.Until(r.due())
-		if r.spec.Kind.Local() {
-			pause = r.spec.Interval
+		if r.Spec.Kind.Local() {
+			pause = r.Spec.Interval
 		}
 		t := time.NewTimer(max(pause, 0))
 		select {
@@ -359,16 +407,10 @@ func (r *runner) waitDue(ctx context.Context) bool {
 }
 
 // pull asks the source. The note is for the status.
-func (r *runner) pull(ctx context.Context) (out source.Outcome, note string, err error) {
-	c, err := client.New(&r.spec, r.m.cfg.Fetch, r.m.agent, r.m.dial)
+func (r *Runner) pull(ctx context.Context) (out source.Outcome, note string, err error) {
+	c, err := client.New(&r.Spec, r.shared.Bounds, r.shared.Agent, r.shared.Dial)
 	if err != nil {
 		return source.Failed, "", err
-	}
-	if r.m.pause >= 0 {
-		c.Pause = r.m.pause
-	}
-	if r.m.total > 0 {
-		c.Total = r.m.total
 	}
 	defer func() {
 		c.Close()
@@ -386,7 +428,7 @@ func (r *runner) pull(ctx context.Context) (out source.Outcome, note string, err
 		}
 	}()
 	j := &source.Job{
-		Spec: &r.spec, Client: c, Copy: inUse{r}, Now: r.m.now, MaxIndicators: r.m.cfg.MaxIndicators, MaxObjects: r.m.cfg.Fetch.MaxObjects,
+		Spec: &r.Spec, Client: c, Copy: inUse{r}, Now: r.shared.Now, MaxIndicators: r.shared.MaxIndicators, MaxObjects: r.shared.Bounds.MaxObjects,
 		Bad: r.lastBad(),
 	}
 	r.mu.Lock()
@@ -402,8 +444,8 @@ func (r *runner) pull(ctx context.Context) (out source.Outcome, note string, err
 
 // settle puts a complete new generation where it belongs: in use, or aside with the
 // reason why.
-func (r *runner) settle(w *store.Writer, d store.Description, declared int) (source.Outcome, error) {
-	d.Feed, d.Origin, d.Taken = r.spec.Name, r.spec.Origin(), r.m.now()
+func (r *Runner) settle(w *store.Writer, d store.Description, declared int) (source.Outcome, error) {
+	d.Feed, d.Origin, d.Taken = r.Spec.Name, r.Spec.Origin(), r.shared.Now()
 	before := -1
 	r.mu.Lock()
 	last := cmp.Or(r.good, r.read.gone)
@@ -439,19 +481,19 @@ func (r *runner) settle(w *store.Writer, d store.Description, declared int) (sou
 	}
 	r.adopt(&d, nil)
 	r.dropHeld()
-	r.m.changed()
+	r.shared.Changed()
 	return source.Updated, nil
 }
 
 // judge says by all guards why a new generation must not be used; empty = it may.
-func (r *runner) judge(w *store.Writer, d *store.Description, declared, before int, last *store.Description) string {
+func (r *Runner) judge(w *store.Writer, d *store.Description, declared, before int, last *store.Description) string {
 	r.mu.Lock()
 	ok := r.state.Accepted
 	r.mu.Unlock()
 	c := guard.Case{
-		Spec: &r.spec, Writer: w, New: d, Last: last, Before: before, Declared: declared, Accepted: ok, Now: r.m.now(),
+		Spec: &r.Spec, Writer: w, New: d, Last: last, Before: before, Declared: declared, Accepted: ok, Now: r.shared.Now(),
 		Open: func() (*store.Reader, error) { return r.open(store.ExtGood) },
-		Warn: func(err error) { r.log.Warn("a new copy is not compared with the one in use", zap.Error(err)) },
+		Warn: func(err error) { r.Log.Warn("a new copy is not compared with the one in use", zap.Error(err)) },
 	}
 	if last != nil {
 		c.LastDate = r.dated(last)
@@ -461,9 +503,9 @@ func (r *runner) judge(w *store.Writer, d *store.Description, declared, before i
 
 // dropHeld removes the copy that was held back. Should that fail, load knows that the one
 // in use is newer.
-func (r *runner) dropHeld() {
-	if err := r.m.disk.Remove(r.file(store.ExtHeld)); err != nil {
-		r.log.Warn("a copy that is not held back any more remains on the disk", zap.Error(err))
+func (r *Runner) dropHeld() {
+	if err := r.shared.Disk.Remove(r.file(store.ExtHeld)); err != nil {
+		r.Log.Warn("a copy that is not held back any more remains on the disk", zap.Error(err))
 	}
 }
 
@@ -474,7 +516,7 @@ const datesApart = 7 * 24 * time.Hour
 // same reports whether a new generation says what the one in use says, and then only
 // takes in what came around the records: neither the disk nor the table has work with a
 // source that does not know of 304. A source with a cursor must keep that.
-func (r *runner) same(d *store.Description) bool {
+func (r *Runner) same(d *store.Description) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	g := r.good
@@ -482,7 +524,7 @@ func (r *runner) same(d *store.Description) bool {
 		g.Origin != d.Origin || g.Partial || d.Cursor != nil || g.Cursor != nil {
 		return false
 	}
-	if newer := d.Parsed.Updated.Sub(g.Parsed.Updated).Abs(); newer > datesApart || newer != 0 && r.spec.MaxAge > 0 {
+	if newer := d.Parsed.Updated.Sub(g.Parsed.Updated).Abs(); newer > datesApart || newer != 0 && r.Spec.MaxAge > 0 {
 		return false // the date counts, and must survive a restart
 	}
 	kept := *g
@@ -491,7 +533,7 @@ func (r *runner) same(d *store.Description) bool {
 	return true
 }
 
-func (r *runner) adopt(good, held *store.Description) {
+func (r *Runner) adopt(good, held *store.Description) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if good != r.good {
@@ -501,8 +543,8 @@ func (r *runner) adopt(good, held *store.Description) {
 	r.good, r.held = good, held
 }
 
-// accept takes the held-back generation into use, by the operator's word.
-func (r *runner) accept() error {
+// Accept takes the held-back generation into use, by the operator's word.
+func (r *Runner) Accept() error {
 	if err := r.acquire(context.Background()); err != nil {
 		return err
 	}
@@ -512,18 +554,18 @@ func (r *runner) accept() error {
 		return err
 	}
 	if held == nil {
-		return fmt.Errorf("feed %s: nothing is held back", r.spec.Name)
+		return fmt.Errorf("feed %s: nothing is held back", r.Spec.Name)
 	}
 	defer held.Close()
 	d := held.Description
 	d.Held = ""
-	d.Peak, d.PeakAt = d.Entries, r.m.now()
+	d.Peak, d.PeakAt = d.Entries, r.shared.Now()
 	r.mu.Lock()
 	if r.good != nil {
 		d.Previous = r.good.Entries
 	}
 	r.mu.Unlock()
-	w, err := store.NewWriter(r.m.disk, r.m.dir)
+	w, err := store.NewWriter(r.shared.Disk, r.shared.Dir)
 	if err != nil {
 		return err
 	}
@@ -536,27 +578,27 @@ func (r *runner) accept() error {
 	}
 	r.adopt(&d, nil)
 	r.dropHeld()
-	r.m.changed()
+	r.shared.Changed()
 	r.remember(&d)
 	return nil
 }
 
 // remember notes what the operator has accepted, so that the next copy of the same kind is
 // not held back.
-func (r *runner) remember(d *store.Description) {
+func (r *Runner) remember(d *store.Description) {
 	r.mu.Lock()
 	ok := &r.state.Accepted
-	if d.Space4 > 1<<(32-r.spec.MaxSpace) {
+	if d.Space4 > 1<<(32-r.Spec.MaxSpace) {
 		ok.Space4 = max(ok.Space4, d.Space4)
 	}
-	if d.Space6 > 1<<(64-r.spec.MaxSpace6) {
+	if d.Space6 > 1<<(64-r.Spec.MaxSpace6) {
 		ok.Space6 = max(ok.Space6, d.Space6)
 	}
 	ok.Turnover = ok.Turnover || d.Turnover
 	s := r.state
 	r.mu.Unlock()
 	if err := r.save(s); err != nil {
-		r.log.Error("what was accepted of a feed is not remembered after a restart", zap.Error(err))
+		r.Log.Error("what was accepted of a feed is not remembered after a restart", zap.Error(err))
 	}
 }
 

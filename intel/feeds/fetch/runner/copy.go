@@ -1,4 +1,4 @@
-package fetch
+package runner
 
 import (
 	"cmp"
@@ -9,13 +9,15 @@ import (
 )
 
 // An inUse is the copy of a feed, as the reading of its source works with it.
-type inUse struct{ r *runner }
+type inUse struct{ r *Runner }
 
 // Open opens the copy in use; nil when there is none.
 func (c inUse) Open() (*store.Reader, error) { return c.r.open(store.ExtGood) }
 
 // Create begins a new copy.
-func (c inUse) Create() (*store.Writer, error) { return store.NewWriter(c.r.m.disk, c.r.m.dir) }
+func (c inUse) Create() (*store.Writer, error) {
+	return store.NewWriter(c.r.shared.Disk, c.r.shared.Dir)
+}
 
 // Settle puts a complete new copy where it belongs.
 func (c inUse) Settle(w *store.Writer, d store.Description, declared int) (source.Outcome, error) {
