@@ -82,7 +82,7 @@ func (d *Decoder) replay(m *message, id uint16) {
 	d.exporters.expireEarly(m.exporter, m.dg.Received)
 	waiting = m.stream.early[id]
 	delete(m.stream.early, id)
-	if m.stream.ports.turns > 0 {
+	if m.stream.seq.Turns() > 0 {
 		waiting = d.keepOthers(m, id, waiting)
 	}
 	for i := range waiting {

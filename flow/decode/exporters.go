@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 )
 
 // Exporters is what is known of all exporters: templates, samplers, sequence
@@ -139,8 +140,7 @@ type stream struct {
 	lately    [2]*plan         // of plans, those of the last data sets
 	samplers  samplers
 	init      int64 // systemInitTimeMilliseconds from options data, 0 = not told
-	seq       sequence
-	ports     ports
+	seq       sequence.Tracker
 	contested bool // two ports mean different things by one template
 	totals    VersionStats
 	last      time.Time         // of receipt
@@ -253,10 +253,10 @@ func (s *stream) known(id uint16) *plan {
 // and the port has no template of the id any more: what it meant before is not what the
 // exporter means now.
 func (x *Exporters) define(e *exporter, s *stream, p *plan) bool {
-	if p.ports != [maxPorts]uint16{} {
+	if p.ports != [sequence.MaxPorts]uint16{} {
 		for q := s.plans[p.id]; q != nil; {
 			next := q.next
-			if s.key.port != 0 || q.ports == [maxPorts]uint16{} || q.from(p.ports[0]) {
+			if s.key.port != 0 || q.ports == [sequence.MaxPorts]uint16{} || q.from(p.ports[0]) {
 				x.disown(e, s, q, p.ports[0])
 			}
 			q = next

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 )
 
 // numbered makes a datagram with one unit and a sequence number.
@@ -95,8 +95,8 @@ func TestLongOutage(t *testing.T) {
 			b.now = b.now.Add(c.pause)
 			next := 1001 + c.gap
 			b.send(v5(next, 1), v5(next+1, 1), v5(next+4, 1))
-			want := decode.SequenceStatus{Unit: decode.UnitFlows, Lost: c.lost + 2, Jumps: c.jumps}
-			if got := b.stream().SequenceStatus; got != want {
+			want := sequence.Status{Unit: sequence.Flows, Lost: c.lost + 2, Jumps: c.jumps}
+			if got := b.stream().Status; got != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 			if l := b.x.Stats().Lost; l.Jumps != c.jumps || l.Flows != c.lost+2 {

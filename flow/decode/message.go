@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 )
 
 // A message is a v9 or IPFIX datagram at work.
@@ -35,7 +36,7 @@ const (
 func (d *Decoder) netflow(e *exporter, v flow.Version, dg *flow.Datagram) {
 	m := &d.msg
 	*m = message{dg: dg, ver: uint8(v), exporter: e}
-	sets, sequence, ok := d.header(m, v)
+	sets, number, ok := d.header(m, v)
 	if !ok {
 		return
 	}
@@ -44,11 +45,11 @@ func (d *Decoder) netflow(e *exporter, v flow.Version, dg *flow.Datagram) {
 	d.set.begin(dg, m.from)
 	m.begin(&d.set.head)
 	unknown := d.sets(m, sets)
-	d.follow(e, m.stream, dg, numbering{sequence, uint32(m.records), uint32(m.flows), m.uptime, unknown})
+	d.follow(e, m.stream, dg, sequence.Numbering{Number: number, Records: uint32(m.records), Flows: uint32(m.flows), Uptime: m.uptime, Unknown: unknown})
 }
 
 // header reads the header (RFC 3954 5.1, RFC 7011 3.1) and gives the sets.
-func (d *Decoder) header(m *message, v flow.Version) (sets []byte, sequence uint32, ok bool) {
+func (d *Decoder) header(m *message, v flow.Version) (sets []byte, number uint32, ok bool) {
 	b, be := m.dg.Payload, binary.BigEndian
 	if v == flow.V9 {
 		if len(b) < v9Header {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 )
 
 // stateFormat is the version of the state file. A line of it is the CRC-32 (IEEE)
@@ -53,10 +54,10 @@ type stateLine struct {
 	Agent    netip.Addr   `json:"agent,omitzero"`
 	Port     uint16       `json:"port,omitempty"`
 
-	Split     bool           `json:"split,omitempty"`
-	Contested bool           `json:"contested,omitempty"`
-	Init      int64          `json:"init,omitempty"` // ms since 1970
-	Sequence  *stateSequence `json:"sequence,omitempty"`
+	Split     bool            `json:"split,omitempty"`
+	Contested bool            `json:"contested,omitempty"`
+	Init      int64           `json:"init,omitempty"` // ms since 1970
+	Sequence  *sequence.State `json:"sequence,omitempty"`
 
 	Options bool   `json:"options,omitempty"`
 	Raw     []byte `json:"raw,omitempty"`  // the template record as it came
@@ -68,15 +69,6 @@ type stateLine struct {
 	Rate  uint32   `json:"rate,omitempty"`
 	Kinds uint8    `json:"kinds,omitempty"` // of the scope
 	Scope []uint64 `json:"scope,omitempty"` // by place of the kind
-}
-
-// A stateSequence is what goes on from the sequence numbers of a stream.
-type stateSequence struct {
-	Next      uint32    `json:"next"`
-	Uptime    uint32    `json:"uptime,omitempty"`
-	At        time.Time `json:"at"`
-	Datagrams int       `json:"by_datagrams,omitempty"`
-	Records   int       `json:"by_records,omitempty"`
 }
 
 // Changes counts what is new in what Save writes, other than sequence numbers: whoever
@@ -174,8 +166,9 @@ func (s *stream) lines(key stateLine, dates shift) []stateLine {
 	l := key
 	l.Kind, l.Init, l.Contested = kindStream, s.init, s.contested
 	l.First, l.Proven = dates.ofSome(s.merit.first), s.merit.proven
-	if q := &s.seq; q.known {
-		l.Sequence = &stateSequence{Next: q.next, Uptime: q.uptime, At: dates.of(q.seen), Datagrams: q.units.datagrams, Records: q.units.records}
+	if q, ok := s.seq.State(); ok {
+		q.At = dates.of(q.At)
+		l.Sequence = &q
 	}
 	out := []stateLine{l}
 	for _, first := range s.plans {
@@ -359,7 +352,7 @@ func (l *loader) streamLine(e *exporter, s stateLine) {
 		st.merit = l.merit(s)
 		if s.Sequence != nil {
 			s.Sequence.At = l.clock.of(s.Sequence.At)
-			st.seq.resume(s.Sequence, !l.report.Clean)
+			st.seq.Resume(*s.Sequence, !l.report.Clean)
 		}
 	case kindTemplate:
 		l.template(e, st, s)
@@ -379,14 +372,6 @@ func (l *loader) merit(s stateLine) merit {
 	}
 	first := l.clock.ofSome(s.First)
 	return merit{first: first, latest: first, proven: s.Proven}
-}
-
-// resume goes on from saved numbers. stale tells that datagrams were decoded after
-// they were saved, so that the next gap is an estimate.
-func (q *sequence) resume(s *stateSequence, stale bool) {
-	q.known, q.stale, q.next, q.uptime, q.at, q.seen = true, stale, s.Next, s.Uptime, s.At, s.At
-	q.units.datagrams, q.units.records = s.Datagrams, s.Records
-	q.units.nextByDatagrams, q.units.nextByRecords = s.Next, s.Next
 }
 
 // sampler takes a sampling rate of a stream, or with no stream of the exporter.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 )
 
 // savedBench is a bench that knows templates, samplers and sequence numbers of
@@ -89,8 +90,8 @@ func TestSequenceOverRestart(t *testing.T) {
 		b, _ := loadedBench(t, saved)
 		b.src = addrPort("192.0.2.5:5000")
 		b.send(v5(150, 10), v5(170, 10))
-		got := statusOf(t, b.x, "192.0.2.5").Streams[0].SequenceStatus
-		want := decode.SequenceStatus{Unit: decode.UnitFlows, Lost: 40 + 10}
+		got := statusOf(t, b.x, "192.0.2.5").Streams[0].Status
+		want := sequence.Status{Unit: sequence.Flows, Lost: 40 + 10}
 		if !clean {
 			want.Estimate = 40
 		}

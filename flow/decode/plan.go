@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	"github.com/netsampler/goflow2/v2/decoders/netflow"
+
+	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 )
 
 // variable is the length of a variable-length field in a template.
@@ -57,7 +59,7 @@ type plan struct {
 	used    bool      // data came for it
 	seen    time.Time // when it came last
 	// ports are the UDP source ports that it came from, the latest first.
-	ports [maxPorts]uint16
+	ports [sequence.MaxPorts]uint16
 	// next is another definition of the same id, from other ports, see stream.plan.
 	next *plan
 	size int      // bytes of a record; with variable fields the least possible
@@ -107,7 +109,7 @@ func (p *plan) notSentBy(port uint16) (none bool) {
 		copy(p.ports[i:], p.ports[i+1:])
 		p.ports[len(p.ports)-1] = 0
 	}
-	return p.ports == [maxPorts]uint16{}
+	return p.ports == [sequence.MaxPorts]uint16{}
 }
 
 // number gives the fields of one target, best rank first.

@@ -4,80 +4,8 @@ import (
 	"bytes"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 )
-
-// ports watches the UDP source ports of a stream. An exporter that restarts takes
-// a new one and never speaks from the old again; two processes behind one address
-// take turns. They are told apart when they contradict each other: by a template
-// that means this and that, or by sequence numbers that each go on from the last
-// of their own port.
-type ports struct {
-	states [maxPorts]portState // the last to speak first
-	turned bool                // the last datagram came from a port that spoke before another
-	turns  int                 // how often that was so
-	own    int                 // turns in which the number went on from that of its port only
-	jump   uint64              // what was counted as lost when ports first spoke
-}
-
-// maxPorts is the number of ports that are watched: processes behind one address.
-const maxPorts = 8
-
-// portState is what the last datagram of a port said.
-type portState struct {
-	port                           uint16
-	known                          bool // it has said anything at all
-	nextByDatagrams, nextByRecords uint32
-}
-
-// maxTurns is the number of turns after which a contradiction is taken for two
-// processes rather than a restart.
-const maxTurns = 2
-
-// see notes the port of a datagram.
-func (p *ports) see(port uint16) {
-	p.turned = false
-	if p.states[0].known && p.states[0].port == port {
-		return
-	}
-	state := portState{port: port}
-	i := 1
-	for i < maxPorts-1 && (!p.states[i].known || p.states[i].port != port) {
-		i++
-	}
-	if p.states[i].known && p.states[i].port == port {
-		state, p.turned = p.states[i], true
-		p.turns++
-	}
-	copy(p.states[1:i+1], p.states[:i])
-	p.states[0] = state
-}
-
-// goesOn tells that the number, which is not the one expected, goes on from the
-// last datagram of its own port, before another port spoke.
-func (p *ports) goesOn(number, expected uint32) bool {
-	last := &p.states[0]
-	switch {
-	case !p.turned:
-		return false
-	case number != last.nextByDatagrams && number != last.nextByRecords:
-		p.own = 0
-		return false
-	case number == expected:
-		return false // says nothing
-	}
-	p.own++
-	return true
-}
-
-// said notes what the datagram of the last port said, and how many units its
-// number made look lost.
-func (p *ports) said(number, records uint32, lost uint64) {
-	last := &p.states[0]
-	if !last.known {
-		p.jump += lost
-	}
-	last.known, last.nextByDatagrams, last.nextByRecords = true, number+1, number+records
-}
 
 // plan gives the template of an id for data from a port: what that port itself has
 // sent, as ids are unique within a UDP session only (RFC 7011 8.4). An exporter that has
@@ -123,7 +51,7 @@ func (d *Decoder) borrow(m *message, id uint16) *plan {
 		return nil
 	}
 	own := *found
-	own.next, own.ports = nil, [maxPorts]uint16{}
+	own.next, own.ports = nil, [sequence.MaxPorts]uint16{}
 	if !d.exporters.define(m.exporter, st, &own) {
 		return nil
 	}
@@ -131,12 +59,12 @@ func (d *Decoder) borrow(m *message, id uint16) *plan {
 }
 
 // maxMeanings is the number of definitions of one id that are kept.
-const maxMeanings = maxPorts
+const maxMeanings = sequence.MaxPorts
 
 // noteConflict notes that a template means this and that. When source ports take turns,
 // their streams are kept apart from now on, beginning with this message.
 func (d *Decoder) noteConflict(m *message) {
-	if m.exporter.split || m.stream.ports.turns < maxTurns {
+	if m.exporter.split || m.stream.seq.Turns() < sequence.MaxTurns {
 		return
 	}
 	m.stream.contested = true
@@ -148,12 +76,10 @@ func (d *Decoder) noteConflict(m *message) {
 	}
 }
 
-// split keeps the streams of an exporter apart by source port from now on. What
-// the second process made look lost is lost no more.
+// split keeps the streams of an exporter apart by source port from now on.
 func (d *Decoder) split(e *exporter, s *stream) {
 	e.split = true
-	s.seq.lost -= min(s.seq.lost, s.ports.jump)
-	s.seq.estimate = min(s.seq.estimate, s.seq.lost)
+	s.seq.Split()
 	d.exporters.changes.Add(1)
 }
 
@@ -202,13 +128,5 @@ func (x *Exporters) inherit(e *exporter, s, from *stream) {
 			delete(from.early, id)
 		}
 	}
-	s.seq.units = from.seq.units
-	for _, p := range from.ports.states {
-		if p.known && p.port == s.key.port {
-			s.seq.known, s.seq.next = true, p.nextByDatagrams
-			if s.unit() != UnitDatagrams {
-				s.seq.next = p.nextByRecords
-			}
-		}
-	}
+	s.seq.Inherit(&from.seq, s.key.version, s.key.port)
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
 )
 
@@ -87,7 +87,7 @@ func TestLossLikeRecords(t *testing.T) {
 			b.send(p)
 		}
 	}
-	if s := b.stream(); s.Unit != decode.UnitDatagrams || s.Lost != 4 {
+	if s := b.stream(); s.Unit != sequence.Datagrams || s.Lost != 4 {
 		t.Errorf("%d %s lost, want 4 datagrams", s.Lost, s.Unit)
 	}
 }
@@ -167,8 +167,8 @@ func TestSumsOfDatagrams(t *testing.T) {
 				}
 				b.send(d.payload)
 			}
-			if s := b.stream(); s.Unit != decode.UnitDatagrams || s.Lost != dropped || s.Late+s.Repeated+s.Resets != 0 {
-				t.Errorf("%+v, dropped were %d", s.SequenceStatus, dropped)
+			if s := b.stream(); s.Unit != sequence.Datagrams || s.Lost != dropped || s.Late+s.Repeated+s.Resets != 0 {
+				t.Errorf("%+v, dropped were %d", s.Status, dropped)
 			}
 			if l := b.x.Stats().Lost; l.Datagrams != dropped || l.Flows+l.Records != 0 {
 				t.Errorf("losses in all: %+v", l)
@@ -195,8 +195,8 @@ func TestV9CountsRecords(t *testing.T) {
 	for i := range 20 {
 		send(2+i%3, i == 10 || i == 11)
 	}
-	if s := b.stream(); s.Unit != decode.UnitRecords || s.Lost != 3+4 || s.Resets+s.Late+s.Repeated != 0 {
-		t.Errorf("%+v", s.SequenceStatus)
+	if s := b.stream(); s.Unit != sequence.Records || s.Lost != 3+4 || s.Resets+s.Late+s.Repeated != 0 {
+		t.Errorf("%+v", s.Status)
 	}
 }
 
@@ -206,31 +206,31 @@ func TestOrder(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		numbers []uint32
-		want    decode.SequenceStatus
+		want    sequence.Status
 	}{
-		{"in order", []uint32{100, 110, 120}, decode.SequenceStatus{}},
-		{"loss", []uint32{100, 130}, decode.SequenceStatus{Lost: 20}},
-		{"late", []uint32{100, 120, 110, 130}, decode.SequenceStatus{Late: 1}},
-		{"late, from a longer gap", []uint32{100, 150, 120, 160}, decode.SequenceStatus{Lost: 30, Late: 1}},
-		{"late, all of a gap", []uint32{100, 140, 120, 130, 110, 150}, decode.SequenceStatus{Late: 3}},
-		{"twice", []uint32{100, 110, 110, 120}, decode.SequenceStatus{Repeated: 1}},
-		{"twice, after a loss", []uint32{100, 150, 150, 160}, decode.SequenceStatus{Lost: 40, Repeated: 1}},
-		{"late and twice", []uint32{100, 120, 110, 110, 130}, decode.SequenceStatus{Late: 1, Repeated: 1}},
-		{"wrap", []uint32{0xfffffff6, 0, 10}, decode.SequenceStatus{}},
-		{"loss over the wrap", []uint32{0xffffffec, 10, 20}, decode.SequenceStatus{Lost: 20}},
-		{"late over the wrap", []uint32{0xffffffec, 0, 0xfffffff6, 10}, decode.SequenceStatus{Late: 1}},
-		{"restart far back", []uint32{1_000_000, 0, 10}, decode.SequenceStatus{Resets: 1}},
-		{"restart from the upper half", []uint32{4_000_000_000, 0, 10}, decode.SequenceStatus{Resets: 1}},
-		{"restart close by", []uint32{200, 210, 0, 10, 20, 30, 40}, decode.SequenceStatus{Resets: 1, Repeated: 2}},
-		{"loss after a restart", []uint32{1_000_000, 0, 30}, decode.SequenceStatus{Resets: 1, Lost: 20}},
+		{"in order", []uint32{100, 110, 120}, sequence.Status{}},
+		{"loss", []uint32{100, 130}, sequence.Status{Lost: 20}},
+		{"late", []uint32{100, 120, 110, 130}, sequence.Status{Late: 1}},
+		{"late, from a longer gap", []uint32{100, 150, 120, 160}, sequence.Status{Lost: 30, Late: 1}},
+		{"late, all of a gap", []uint32{100, 140, 120, 130, 110, 150}, sequence.Status{Late: 3}},
+		{"twice", []uint32{100, 110, 110, 120}, sequence.Status{Repeated: 1}},
+		{"twice, after a loss", []uint32{100, 150, 150, 160}, sequence.Status{Lost: 40, Repeated: 1}},
+		{"late and twice", []uint32{100, 120, 110, 110, 130}, sequence.Status{Late: 1, Repeated: 1}},
+		{"wrap", []uint32{0xfffffff6, 0, 10}, sequence.Status{}},
+		{"loss over the wrap", []uint32{0xffffffec, 10, 20}, sequence.Status{Lost: 20}},
+		{"late over the wrap", []uint32{0xffffffec, 0, 0xfffffff6, 10}, sequence.Status{Late: 1}},
+		{"restart far back", []uint32{1_000_000, 0, 10}, sequence.Status{Resets: 1}},
+		{"restart from the upper half", []uint32{4_000_000_000, 0, 10}, sequence.Status{Resets: 1}},
+		{"restart close by", []uint32{200, 210, 0, 10, 20, 30, 40}, sequence.Status{Resets: 1, Repeated: 2}},
+		{"loss after a restart", []uint32{1_000_000, 0, 30}, sequence.Status{Resets: 1, Lost: 20}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t)
 			for _, n := range c.numbers {
 				b.send(v5(n, 10))
 			}
-			c.want.Unit = decode.UnitFlows
-			if got := b.stream().SequenceStatus; got != c.want {
+			c.want.Unit = sequence.Flows
+			if got := b.stream().Status; got != c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})
@@ -245,15 +245,15 @@ func TestRestartByUptime(t *testing.T) {
 		name    string
 		ups     []uint32 // of datagrams a minute apart
 		numbers []uint32
-		want    decode.SequenceStatus
+		want    sequence.Status
 	}{
-		{"restart at once", []uint32{1_000_000, 1000}, []uint32{50, 0}, decode.SequenceStatus{Resets: 1}},
-		{"restart after 30 days", []uint32{2_592_000_000, 1000}, []uint32{50, 20}, decode.SequenceStatus{Resets: 1}},
-		{"restart with a higher number", []uint32{1_000_000, 1000}, []uint32{50, 70}, decode.SequenceStatus{Resets: 1}},
-		{"wrap", []uint32{0xffffffff - 30_000, 30_000}, []uint32{50, 51}, decode.SequenceStatus{}},
-		{"wrap and loss", []uint32{0xffffffff - 30_000, 30_000}, []uint32{50, 53}, decode.SequenceStatus{Lost: 2}},
-		{"overtaken", []uint32{1_000_000, 1_060_000, 1_059_000}, []uint32{50, 52, 51}, decode.SequenceStatus{Late: 1}},
-		{"an uptime that stands still", []uint32{0, 0, 0}, []uint32{50, 51, 55}, decode.SequenceStatus{Lost: 3}},
+		{"restart at once", []uint32{1_000_000, 1000}, []uint32{50, 0}, sequence.Status{Resets: 1}},
+		{"restart after 30 days", []uint32{2_592_000_000, 1000}, []uint32{50, 20}, sequence.Status{Resets: 1}},
+		{"restart with a higher number", []uint32{1_000_000, 1000}, []uint32{50, 70}, sequence.Status{Resets: 1}},
+		{"wrap", []uint32{0xffffffff - 30_000, 30_000}, []uint32{50, 51}, sequence.Status{}},
+		{"wrap and loss", []uint32{0xffffffff - 30_000, 30_000}, []uint32{50, 53}, sequence.Status{Lost: 2}},
+		{"overtaken", []uint32{1_000_000, 1_060_000, 1_059_000}, []uint32{50, 52, 51}, sequence.Status{Late: 1}},
+		{"an uptime that stands still", []uint32{0, 0, 0}, []uint32{50, 51, 55}, sequence.Status{Lost: 3}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t)
@@ -261,8 +261,8 @@ func TestRestartByUptime(t *testing.T) {
 				b.send(v5at(n, 1, 0, c.ups[i], rec))
 				b.now = b.now.Add(time.Minute)
 			}
-			c.want.Unit = decode.UnitFlows
-			if got := b.stream().SequenceStatus; got != c.want {
+			c.want.Unit = sequence.Flows
+			if got := b.stream().Status; got != c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})
@@ -277,8 +277,8 @@ func TestUnsaid(t *testing.T) {
 		header10(1, set(300, pairAB), set(999, make([]byte, 40))),
 		header10(7, set(300, pairAB)),
 		header10(10, set(300, pairAB)))
-	if s := b.stream(); s.Unsaid != 5 || s.Lost != 2 || s.Unit != decode.UnitRecords {
-		t.Errorf("%+v", s.SequenceStatus)
+	if s := b.stream(); s.Unsaid != 5 || s.Lost != 2 || s.Unit != sequence.Records {
+		t.Errorf("%+v", s.Status)
 	}
 	if l := b.x.Stats().Lost; l.Records != 2 || l.Unsaid != 5 {
 		t.Errorf("losses in all: %+v", l)
@@ -343,7 +343,7 @@ func TestTwoProcesses(t *testing.T) {
 				}
 			}
 			e := b.x.Snapshot()[0]
-			got := decode.SequenceStatus{}
+			got := sequence.Status{}
 			for _, s := range e.Streams {
 				got.Lost += s.Lost
 				got.Resets += s.Resets

@@ -2,6 +2,7 @@ package decode
 
 import (
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 	"github.com/flowsnitch/flowsnitch/flow/decode/sflow"
 )
 
@@ -18,7 +19,7 @@ func (d *Decoder) sflow(e *exporter, dg *flow.Datagram) {
 	s.begin(dg, flow.Exporter{Version: flow.SFlow, Domain: in.SubAgent, Agent: in.Agent})
 	s.from = e
 	s.stream = d.enter(e, streamKey{version: flow.SFlow, domain: in.SubAgent, agent: in.Agent}, dg)
-	d.follow(e, s.stream, dg, numbering{number: in.Number, records: 1, uptime: in.Uptime})
+	d.follow(e, s.stream, dg, sequence.Numbering{Number: in.Number, Records: 1, Uptime: in.Uptime})
 	for {
 		sample, ok := in.Next()
 		if !ok {
@@ -66,7 +67,7 @@ func (d *Decoder) sample(s *Set, sample sflow.Sample) {
 		if believed {
 			s.stream.rate = f.Rate
 		}
-		d.exporters.drops(s.from, s.stream, f.Source(sample), f.Drops)
+		s.stream.seq.Drops(f.Source(sample), f.Drops, func() bool { return d.exporters.room(s.from, s.stream, sourceCost) })
 	}
 }
 

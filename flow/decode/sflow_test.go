@@ -6,6 +6,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 )
 
 // sflowDatagram is a datagram of agent 192.0.2.9, sub-agent 3.
@@ -169,7 +170,7 @@ func TestSFlowAgents(t *testing.T) {
 	lost := uint64(0)
 	for _, s := range streams {
 		lost += s.Lost
-		if s.Agent == nil || s.Version != "sflow" || s.Unit != decode.UnitDatagrams {
+		if s.Agent == nil || s.Version != "sflow" || s.Unit != sequence.Datagrams {
 			t.Errorf("%+v", s)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 )
 
 // An ExporterStatus is what is known of one exporter, as a status page shows it.
@@ -47,27 +48,7 @@ type StreamStatus struct {
 	History   []TemplateChange  `json:"history,omitempty"` // oldest first
 	Sampling  []SamplingStatus  `json:"sampling,omitempty"`
 
-	SequenceStatus
-}
-
-// A SequenceStatus is what the sequence numbers of a stream tell.
-type SequenceStatus struct {
-	// Unit is what Lost and Estimate count.
-	Unit Unit   `json:"unit"`
-	Lost uint64 `json:"lost" name:"-" show:"some"`
-	// Estimate is the part of Lost that fell into a time when we had crashed.
-	Estimate uint64 `json:"estimated,omitempty" name:"-" show:"some"`
-	Late     uint64 `json:"late,omitempty" name:"-" show:"some"`                    // datagrams that came late: lost no more
-	Repeated uint64 `json:"repeated,omitempty" name:"-" show:"some"`                // datagrams that came twice
-	Resets   uint64 `json:"resets,omitempty" name:"-" show:"some" words:"restarts"` // restarts of the exporter
-	// Jumps are numbers so far ahead that no loss explains them, and those that the
-	// exporter did not go on from: forged datagrams, mostly. They are not in Lost.
-	Jumps uint64 `json:"jumps,omitempty" name:"-" show:"some" words:"sequence jumps"`
-	// Unsaid are records in sets of unknown templates. Those of them that waited
-	// for their template and were read later are among Records, too.
-	Unsaid uint64 `json:"unknown_template_records,omitempty" name:"-" show:"some"`
-	// Dropped are packets that an sFlow agent could not sample.
-	Dropped uint64 `json:"dropped,omitempty" name:"-" show:"some" words:"packets not sampled by the agent"`
+	sequence.Status
 }
 
 // A MissingTemplate is a template that data was sent for, but that never came.
@@ -139,16 +120,17 @@ func (l *Losses) sum(o Losses) {
 
 // add takes the losses of one stream.
 func (l *Losses) add(s *stream) {
-	l.Unsaid += s.seq.unsaid
-	l.Estimate += s.seq.estimate
-	l.Jumps += s.seq.jumps
-	switch s.unit() {
-	case UnitFlows:
-		l.Flows += s.seq.lost
-	case UnitRecords:
-		l.Records += s.seq.lost
+	q := s.seq.Status(s.key.version)
+	l.Unsaid += q.Unsaid
+	l.Estimate += q.Estimate
+	l.Jumps += q.Jumps
+	switch q.Unit {
+	case sequence.Flows:
+		l.Flows += q.Lost
+	case sequence.Records:
+		l.Records += q.Lost
 	default:
-		l.Datagrams += s.seq.lost
+		l.Datagrams += q.Lost
 	}
 }
 
@@ -225,19 +207,12 @@ func (s *stream) status() StreamStatus {
 		Records: s.totals.Records, OptionRecords: s.totals.OptionRecords,
 		Templates: len(s.plans), Missing: s.missing(),
 		History: slices.Clone(s.history), Sampling: s.sampling(),
-		SequenceStatus: s.seq.status(s.unit()),
+		Status: s.seq.Status(s.key.version),
 	}
 	if a := s.key.agent; a.IsValid() {
 		st.Agent = &a
 	}
 	return st
-}
-
-func (q *sequence) status(unit Unit) SequenceStatus {
-	return SequenceStatus{
-		Unit: unit, Lost: q.lost, Estimate: q.estimate, Late: q.late, Repeated: q.repeated,
-		Resets: q.resets, Jumps: q.jumps, Unsaid: q.unsaid, Dropped: q.dropped,
-	}
 }
 
 // observationDomain gives the domain as records have it: the key of v5 has the

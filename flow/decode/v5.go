@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 )
 
 // NetFlow v5: a header of 24 bytes and up to 30 records of 48 bytes (Cisco
@@ -35,7 +36,7 @@ func (d *Decoder) v5(e *exporter, dg *flow.Datagram) {
 	s.stream = d.enter(e, streamKey{version: flow.V5, domain: uint32(b[20])<<8 | domain}, dg)
 	// Where the header tells of more than is there, the next number shows the rest
 	// as lost.
-	d.follow(e, s.stream, dg, numbering{number: binary.BigEndian.Uint32(b[16:]), records: uint32(n), uptime: s.uptime})
+	d.follow(e, s.stream, dg, sequence.Numbering{Number: binary.BigEndian.Uint32(b[16:]), Records: uint32(n), Uptime: s.uptime})
 	if s.stream != nil {
 		s.stream.rate = s.sampling
 	}

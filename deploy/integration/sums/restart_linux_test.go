@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 )
 
 // TestCleanRestart stops and starts the collector while everybody goes on sending: what
@@ -174,7 +174,7 @@ func (l *life) gap(t *testing.T, end func(*collector, *testing.T), estimate bool
 
 	s := l.find(t, st)
 	lost := s.Lost
-	if s.Unit != decode.UnitDatagrams {
+	if s.Unit != sequence.Datagrams {
 		lost /= l.perDatagram()
 	}
 	switch {

@@ -45,7 +45,7 @@ func TestTemplateOnce(t *testing.T) {
 	}
 	// What came between the last question and the end was read, or lost with the process.
 	if s := st.Exporters.List[0].Streams[0]; s.Estimate != s.Lost || before.decoded()+received > sent.Datagrams {
-		t.Errorf("%d datagrams sent, %d and %d received, lost %+v", sent.Datagrams, before.decoded(), received, s.SequenceStatus)
+		t.Errorf("%d datagrams sent, %d and %d received, lost %+v", sent.Datagrams, before.decoded(), received, s.Status)
 	}
 	c.stop(t)
 	t.Logf("%d datagrams sent, %d received before the end and %d after the restart", sent.Datagrams, before.decoded(), received)

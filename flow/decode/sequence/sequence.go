@@ -1,4 +1,9 @@
-package decode
+// Package sequence follows the sequence numbers of one stream of datagrams: what was lost
+// on the way, came late or twice, when the exporter restarted, and which numbers no loss
+// explains. It learns what an exporter counts, and notices when two processes send behind
+// one address. It owns the counters of that, and knows nothing of what the datagrams
+// contain. Package decode has a [Tracker] for each stream and calls it once per datagram.
+package sequence
 
 import (
 	"slices"
@@ -7,21 +12,19 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 )
 
-// A Unit says what the sequence numbers of a stream count, and so its losses.
-type Unit string
+// A Numbering is what the header of a datagram says of its place in the stream.
+type Numbering struct {
+	Number  uint32
+	Records uint32 // in the datagram, options records included
+	Flows   uint32 // in the datagram, options records left out
+	Uptime  uint32 // ms; IPFIX has none
+	Unknown bool   // there are more records, of unknown templates
+}
 
-// The units. NetFlow v5 counts flows, IPFIX data records (options records
-// included), v9 and sFlow datagrams; some v9 exporters count records instead,
-// which shows after a few datagrams.
-const (
-	UnitFlows     Unit = "flows"
-	UnitRecords   Unit = "records"
-	UnitDatagrams Unit = "datagrams"
-)
-
-// A sequence follows the sequence numbers of one stream. From the first datagram
+// A Tracker follows the sequence numbers of one stream. From the first datagram
 // on, what was sent is what was decoded and lost and unsaid, less what came twice.
-type sequence struct {
+// The zero value is one that has seen nothing.
+type Tracker struct {
 	known  bool
 	next   uint32    // expected next, in the unit of the protocol
 	uptime uint32    // of the exporter in the last datagram, ms
@@ -54,6 +57,7 @@ type sequence struct {
 
 	units unitVote
 	own   ownVote
+	ports ports
 
 	// sFlow only: the drops counter of each data source, and their sum.
 	sources map[uint64]uint32
@@ -93,19 +97,107 @@ const (
 	maxAway = 16
 )
 
-// tick notes the time of a datagram.
-func (q *sequence) tick(now time.Time) {
-	if q.pause = 0; now != q.seen {
-		q.pause, q.seen = max(now.Sub(q.seen), 0), now
+// From notes the UDP source port of a datagram, before Follow.
+func (q *Tracker) From(port uint16) {
+	p := &q.ports
+	p.turned = false
+	if p.states[0].known && p.states[0].port == port {
+		return
+	}
+	state := portState{port: port}
+	i := 1
+	for i < MaxPorts-1 && (!p.states[i].known || p.states[i].port != port) {
+		i++
+	}
+	if p.states[i].known && p.states[i].port == port {
+		state, p.turned = p.states[i], true
+		p.turns++
+	}
+	copy(p.states[1:i+1], p.states[:i])
+	p.states[0] = state
+}
+
+// Follow takes the number of a datagram. It reports true when source ports take turns
+// whose numbers each go on from the last of their own port: those are several processes.
+func (q *Tracker) Follow(v flow.Version, n Numbering, received time.Time) (severalProcesses bool) {
+	if q.pause = 0; received != q.seen {
+		q.pause, q.seen = max(received.Sub(q.seen), 0), received
 	}
 	if q.left.datagrams > 0 {
 		q.left.datagrams--
 	}
+	own := q.ports.turned && q.ports.goesOn(n.Number, q.next)
+	back := q.left.datagrams > 0 && q.comeBack(n.Number)
+	if own {
+		q.next = n.Number
+	}
+	if own || back {
+		q.uptime, q.at = n.Uptime, received
+	}
+	lost := q.lost
+	restarted := !own && !back && v != flow.IPFIX && q.restarted(n.Uptime, received)
+	switch v {
+	case flow.V5:
+		q.step(n.Number, n.Records, restarted, false)
+	case flow.V9:
+		q.stepV9(n.Number, n.Records, restarted, n.Unknown)
+	case flow.IPFIX:
+		q.stepIPFIX(n.Number, n.Records, n.Flows, n.Unknown)
+	default:
+		q.step(n.Number, 1, restarted, false)
+	}
+	last := &q.ports.states[0]
+	if !last.known {
+		q.ports.jump += q.lost - min(lost, q.lost)
+	}
+	last.known, last.nextByDatagrams, last.nextByRecords = true, n.Number+1, n.Number+n.Records
+	return q.ports.own > MaxTurns
+}
+
+// ports watches the UDP source ports of a stream. An exporter that restarts takes
+// a new one and never speaks from the old again; two processes behind one address
+// take turns.
+type ports struct {
+	states [MaxPorts]portState // the last to speak first
+	turned bool                // the last datagram came from a port that spoke before another
+	turns  int                 // how often that was so
+	own    int                 // turns in which the number went on from that of its port only
+	jump   uint64              // what was counted as lost when ports first spoke
+}
+
+const (
+	// MaxPorts is the number of ports that are watched: processes behind one address.
+	MaxPorts = 8
+	// MaxTurns is the number of turns after which a contradiction is taken for two
+	// processes rather than a restart.
+	MaxTurns = 2
+)
+
+// portState is what the last datagram of a port said.
+type portState struct {
+	port                           uint16
+	known                          bool // it has said anything at all
+	nextByDatagrams, nextByRecords uint32
+}
+
+// goesOn reports that the number, which is not the one expected, goes on from the
+// last datagram of its own port, before another port spoke.
+func (p *ports) goesOn(number, expected uint32) bool {
+	last := &p.states[0]
+	switch {
+	case number != last.nextByDatagrams && number != last.nextByRecords:
+		p.own = 0
+		return false
+	case number == expected:
+		return false // says nothing
+	}
+	p.own++
+	return true
 }
 
 // leave remembers the expected number when another is far from it. What is counted
 // as lost or unsaid for it is taken back when the exporter goes on as expected.
-func (q *sequence) leave(number uint32, lost, unsaid uint64) {
+func (q *Tracker) leave(number uint32, lost, unsaid uint64) {
 	if far := int32(number - q.next); -lateWindow <= far && far <= lateWindow {
 		return
 	}
@@ -118,14 +210,15 @@ func (q *sequence) leave(number uint32, lost, unsaid uint64) {
 }
 
 // comeBack reports whether a number goes on from where the others were before they
-// were far away. undone is what had been counted as lost meanwhile.
-func (q *sequence) comeBack(number uint32) (back bool, undone uint64) {
-	if q.left.datagrams == 0 || number == q.next || number-q.left.next > lateWindow {
-		return false, 0
+// were far away. What had been counted as lost meanwhile is taken back.
+func (q *Tracker) comeBack(number uint32) bool {
+	if number == q.next || number-q.left.next > lateWindow {
+		return false
 	}
 	l := q.left
-	undone = min(l.lost, q.lost)
+	undone := min(l.lost, q.lost)
 	q.lost -= undone
+	q.ports.jump -= min(q.ports.jump, undone)
 	q.estimate = min(q.estimate, q.lost)
 	q.unsaid -= min(l.unsaid, q.unsaid)
 	if l.lost+l.unsaid > 0 {
@@ -133,18 +226,18 @@ func (q *sequence) comeBack(number uint32) (back bool, undone uint64) {
 	}
 	q.gaps = slices.DeleteFunc(q.gaps, func(g gap) bool { return g.from-l.next < 1<<31 })
 	q.next, q.left, q.rebase, q.behind = l.next, departure{}, true, 0
-	return true, undone
+	return true
 }
 
 // explains reports whether so many units may have been lost since the last datagram.
-func (q *sequence) explains(gap int32) bool {
+func (q *Tracker) explains(gap int32) bool {
 	return int64(gap) <= plausible+int64(q.pause/time.Second)*plausibleRate
 }
 
 // step takes the next number of a stream: units is how many units the datagram
 // carries, or at least carries where unknown is set. restarted tells that the
 // exporter's uptime began anew.
-func (q *sequence) step(number, units uint32, restarted, unknown bool) {
+func (q *Tracker) step(number, units uint32, restarted, unknown bool) {
 	gap := int32(number - q.next)
 	switch {
 	case !q.known || gap == 0:
@@ -172,18 +265,18 @@ func (q *sequence) step(number, units uint32, restarted, unknown bool) {
 }
 
 // beganAnew tells a restart from a loss and a late datagram by the number alone.
-func (q *sequence) beganAnew(number uint32, gap int32) bool {
+func (q *Tracker) beganAnew(number uint32, gap int32) bool {
 	return gap < -lateWindow || gap > lossLimit && number < lateWindow
 }
 
-func (q *sequence) reset() {
+func (q *Tracker) reset() {
 	q.resets++
 	q.rebase = true
 	q.gaps = q.gaps[:0]
 }
 
 // lose notes that everything from the expected number to this one is missing.
-func (q *sequence) lose(number uint32, n uint64) {
+func (q *Tracker) lose(number uint32, n uint64) {
 	q.lost += n
 	if q.stale {
 		q.estimate += n
@@ -191,7 +284,7 @@ func (q *sequence) lose(number uint32, n uint64) {
 	q.remember(gap{q.next, number})
 }
 
-func (q *sequence) remember(g gap) {
+func (q *Tracker) remember(g gap) {
 	if g.from == g.to {
 		return
 	}
@@ -204,7 +297,7 @@ func (q *sequence) remember(g gap) {
 // outOfOrder takes a datagram behind the others: it is late and fills a gap, or
 // came twice. It reports true when it goes on from several before it, all behind:
 // then the exporter began anew.
-func (q *sequence) outOfOrder(number, units uint32) (anew bool) {
+func (q *Tracker) outOfOrder(number, units uint32) (anew bool) {
 	if units == 0 || q.fill(number, units) {
 		q.late++
 		return false
@@ -222,7 +315,7 @@ func (q *sequence) outOfOrder(number, units uint32) (anew bool) {
 }
 
 // fill takes the numbers of a late datagram out of the gap that they lie in.
-func (q *sequence) fill(number, units uint32) bool {
+func (q *Tracker) fill(number, units uint32) bool {
 	for i, g := range q.gaps {
 		if uint64(number-g.from)+uint64(units) > uint64(g.to-g.from) {
 			continue
@@ -240,7 +333,7 @@ func (q *sequence) fill(number, units uint32) bool {
 // restarted notes the uptime of the exporter, received at a time, and tells
 // whether it began anew. A counter of ms runs over after 49.7 days: then it is
 // about as far ahead as time has gone.
-func (q *sequence) restarted(uptime uint32, at time.Time) bool {
+func (q *Tracker) restarted(uptime uint32, at time.Time) bool {
 	anew := false
 	if q.known && uptime < q.uptime {
 		if q.uptime-uptime <= restartSlack {
@@ -299,7 +392,7 @@ func (v *unitVote) missing(number uint32) uint64 {
 }
 
 // stepV9 takes the number of a v9 datagram.
-func (q *sequence) stepV9(number, records uint32, restarted, unknown bool) {
+func (q *Tracker) stepV9(number, records uint32, restarted, unknown bool) {
 	v := &q.units
 	if q.known && !restarted {
 		before := v.byRecords()
@@ -344,7 +437,7 @@ func (v *ownVote) countsOwn() bool { return v.after > 0 && v.rfc == 0 }
 
 // stepIPFIX takes the number of an IPFIX message with so many records, of which
 // so many are flows.
-func (q *sequence) stepIPFIX(number, records, flows uint32, unknown bool) {
+func (q *Tracker) stepIPFIX(number, records, flows uint32, unknown bool) {
 	v := &q.own
 	if q.known && !q.uncertain && v.rfc == 0 && v.after < decided {
 		q.voteOwn(number, flows)
@@ -363,7 +456,7 @@ func (q *sequence) stepIPFIX(number, records, flows uint32, unknown bool) {
 }
 
 // voteOwn compares a number with both readings.
-func (q *sequence) voteOwn(number, flows uint32) {
+func (q *Tracker) voteOwn(number, flows uint32) {
 	v := &q.own
 	asRFC, asAfter := number == v.last+v.lastRecords, flows > 0 && number == v.last+flows
 	switch {
@@ -379,39 +472,4 @@ func (q *sequence) voteOwn(number, flows uint32) {
 			q.next = number - flows
 		}
 	}
-}
-
-// unit gives the unit of the losses.
-func (s *stream) unit() Unit {
-	switch {
-	case s.key.version == flow.V5:
-		return UnitFlows
-	case s.key.version == flow.IPFIX, s.seq.units.byRecords():
-		return UnitRecords
-	}
-	return UnitDatagrams
-}
-
-// maxSources bounds the sFlow data sources (ports, mostly) of one sub-agent.
-const maxSources = 4096
-
-// drops follows the drops counter of an sFlow data source: packets that the agent
-// could not sample.
-func (x *Exporters) drops(e *exporter, s *stream, source uint64, drops uint32) {
-	q := &s.seq
-	last, ok := q.sources[source]
-	if !ok && (len(q.sources) >= maxSources || !x.room(e, s, sourceCost)) {
-		return
-	}
-	if q.sources == nil {
-		q.sources = make(map[uint64]uint32)
-	}
-	switch {
-	case !ok || drops <= last:
-	case drops-last > plausible:
-		q.jumps++
-	default:
-		q.dropped += uint64(drops - last)
-	}
-	q.sources[source] = drops
 }
