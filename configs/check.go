@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/udp"
-	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/sites"
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 )
@@ -125,11 +125,11 @@ func checkMap(n ast.Node, t reflect.Type, key string) *Error {
 
 // blockExamples show an entry of lists whose entries are blocks.
 var blockExamples = map[reflect.Type]string{
-	reflect.TypeFor[udp.Config]():         ` such as - udp: ":2055"`,
-	reflect.TypeFor[spec.Feed]():          " such as - preset: dshield",
-	reflect.TypeFor[Sink]():               " such as - jsonlog: {}",
-	reflect.TypeFor[correlate.Exporter](): " such as - {name: edge-1, address: 192.0.2.1}",
-	reflect.TypeFor[correlate.Site]():     " such as - {name: oslo, home: [10.0.0.0/8]}",
+	reflect.TypeFor[udp.Config]():     ` such as - udp: ":2055"`,
+	reflect.TypeFor[spec.Feed]():      " such as - preset: dshield",
+	reflect.TypeFor[Sink]():           " such as - jsonlog: {}",
+	reflect.TypeFor[sites.Exporter](): " such as - {name: edge-1, address: 192.0.2.1}",
+	reflect.TypeFor[sites.Site]():     " such as - {name: oslo, home: [10.0.0.0/8]}",
 }
 
 // pairsOf gives the entries of a mapping. goccy has a node of its own for a

@@ -19,6 +19,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/sites"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/journal"
 	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
@@ -45,9 +46,9 @@ type Config struct {
 	// Listen are the UDP sockets.
 	Listen []udp.Config `yaml:"listen"`
 	// Sites are places with address space of their own.
-	Sites []correlate.Site `yaml:"sites"`
+	Sites []sites.Site `yaml:"sites"`
 	// Exporters gives names, sites and sampling rates to devices.
-	Exporters []correlate.Exporter `yaml:"exporters"`
+	Exporters []sites.Exporter `yaml:"exporters"`
 	// Home are our own networks.
 	Home []netip.Prefix `yaml:"home"`
 	// NAT64 are our own prefixes for NAT64 beside the well-known ones.

@@ -17,7 +17,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel"
-	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/sites"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 )
@@ -210,7 +210,7 @@ func nothingListed(feeds int) string {
 const maxHomes = 8
 
 // homeLine names the home networks, and what they are for.
-func homeLine(home []netip.Prefix, sites []correlate.Site) string {
+func homeLine(home []netip.Prefix, sites []sites.Site) string {
 	line := homeNames(home)
 	own := 0
 	for _, s := range sites {

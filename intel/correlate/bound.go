@@ -4,13 +4,14 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
+	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
 
 // A bound grades hits at the time of the match, before anything is known of their
 // contacts: how severe one can make its contact at most, as far as its record shows.
 // The queue gives way by it. It is cheap, and never exact: the contact is the judge.
 type bound struct {
-	home       homeBySite
+	home       sites.Homes
 	severities [numGrades][101]event.Severity // by the score of the listings
 }
 
@@ -28,7 +29,7 @@ const (
 	numGrades
 )
 
-func newBound(f *Factors, home homeBySite) *bound {
+func newBound(f *Factors, home sites.Homes) *bound {
 	factors := [numGrades]float64{
 		gradeInternal:        f.Internal,
 		gradeTransit:         f.Transit,
@@ -56,7 +57,7 @@ func (b *bound) of(h *lookup.Hit) event.Severity {
 
 func (b *bound) grade(h *lookup.Hit) grade {
 	e := endsOf(h)
-	us := homesOf(h, &e, b.home.at(e.site))
+	us := homesOf(h, &e, b.home.At(e.site))
 	switch {
 	case us.offender && us.local:
 		return gradeInternal

@@ -4,9 +4,9 @@ import (
 	"net/netip"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
+	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
 
 // The TCP flags that tell who opened a connection and who has answered.
@@ -279,65 +279,24 @@ func (us homes) direction(initiator party) event.Direction {
 	return event.Inbound
 }
 
-// ours are the home networks of one site.
-type ours struct {
-	networks  *intel.Networks
-	embedding *intel.Embedding
-}
-
-// homeBySite has the home networks of each site, see flow.Exporter; the first are those of
-// exporters at none.
-type homeBySite []ours
-
-func newHomes(cfg *Config) homeBySite {
-	embedding := intel.NewEmbedding(cfg.NAT64)
-	everywhere := ours{intel.NewNetworks(cfg.Home), embedding}
-	list := homeBySite{everywhere}
-	for _, s := range cfg.Sites {
-		at := everywhere
-		if len(s.Home) > 0 {
-			at.networks = intel.NewNetworks(s.Home)
-		}
-		list = append(list, at)
-	}
-	return list
-}
-
-// at gives the home networks of a site. One that the configuration does not have is none.
-func (l homeBySite) at(site uint16) *ours {
-	if int(site) >= len(l) {
-		site = 0
-	}
-	return &l[site]
-}
-
-// has reports whether an address, or the IPv4 address that it carries, is ours.
-func (o *ours) has(a netip.Addr) bool {
-	if o.networks.Contains(a) {
-		return true
-	}
-	v4, ok := o.embedding.IPv4(a)
-	return ok && o.networks.Contains(v4)
-}
-
 // homesOf looks at all addresses of the local end, for either side of a translation
 // may be ours. The offender is ours when the listed address is, or is what one of
 // our own hosts was translated to. An IPv4 address within an IPv6 address of the local end
 // counts like the address itself; within the offender it does only when it is what is
 // listed, as strangers choose their interface identifiers.
-func homesOf(h *lookup.Hit, e *ends, home *ours) homes {
+func homesOf(h *lookup.Hit, e *ends, home *sites.Home) homes {
 	r := h.Record
-	us := homes{offender: home.networks.Contains(e.offender), local: home.has(e.local)}
+	us := homes{offender: home.Contains(e.offender), local: home.Has(e.local)}
 	if in := h.Match.Embedded(); in.IsValid() {
-		us.offender = us.offender || home.networks.Contains(in)
+		us.offender = us.offender || home.Contains(in)
 	}
 	switch {
 	case h.Side.IsInner():
 	case h.Side.IsSrc():
-		us.offender = us.offender || h.Side == flow.SidePostNATSrc && home.has(r.Src)
-		us.local = us.local || home.has(r.Dst)
+		us.offender = us.offender || h.Side == flow.SidePostNATSrc && home.Has(r.Src)
+		us.local = us.local || home.Has(r.Dst)
 	default:
-		us.local = us.local || home.has(r.PostNATSrc)
+		us.local = us.local || home.Has(r.PostNATSrc)
 	}
 	return us
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
 
 // A contact is held for an hour or more, and there may be 100,000: what it keeps is
@@ -102,7 +103,7 @@ type packedHead struct {
 	exporter         packedAddr
 	domain           uint32
 	inIf, outIf      uint32
-	known            *Exporter
+	known            *sites.Exporter
 	more             *packedMore // nil for most flows
 }
 

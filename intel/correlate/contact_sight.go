@@ -8,6 +8,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
+	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
 
 // A head is the flow that stands for a contact in its events.
@@ -24,7 +25,7 @@ type head struct {
 	role             flow.Side
 	version          flow.Version
 	exporter         netip.Addr
-	known            *Exporter // what the operator says of the exporter, or nil
+	known            *sites.Exporter // what the operator says of the exporter, or nil
 	domain           uint32
 	inIf, outIf      uint32
 	more             moreAddrs
@@ -37,7 +38,7 @@ type moreAddrs struct {
 	innerSrc, innerDst     netip.Addr
 }
 
-func headOf(h *lookup.Hit, known *Exporter) head {
+func headOf(h *lookup.Hit, known *sites.Exporter) head {
 	r := h.Record
 	has := func(f flow.Fields) bool { return r.Has&f != 0 }
 	d := head{

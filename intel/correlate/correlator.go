@@ -9,6 +9,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
+	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
 
 // A Correlator is the single owner of the contacts: it rolls hits up, judges them
@@ -19,9 +20,9 @@ type Correlator struct {
 	scopes scopeTexts
 
 	cfg       Config
-	home      homeBySite
+	home      sites.Homes
 	bound     *bound
-	exporters map[netip.Addr]*Exporter
+	exporters map[netip.Addr]*sites.Exporter
 	publish   func([]event.Event)
 	onCanary  func(*lookup.Hit) bool
 
@@ -43,12 +44,12 @@ type Correlator struct {
 // New makes a correlator of a valid configuration. publish gets events in batches,
 // from within Handle, Tick and Flush; it must not keep the slice.
 func New(cfg Config, publish func([]event.Event)) *Correlator {
-	home := newHomes(&cfg)
+	home := cfg.Homes()
 	c := &Correlator{
 		cfg:       cfg,
 		home:      home,
 		bound:     newBound(&cfg.Factors, home),
-		exporters: make(map[netip.Addr]*Exporter, len(cfg.Exporters)),
+		exporters: make(map[netip.Addr]*sites.Exporter, len(cfg.Exporters)),
 		publish:   publish,
 		clock:     clock{longest: max(cfg.Idle, everyUpdate) + everyUpdate},
 		contacts:  newContacts(),
@@ -70,7 +71,7 @@ func (c *Correlator) Bound(h *lookup.Hit) event.Severity { return c.bound.of(h) 
 
 // Ours reports whether an address, or the IPv4 address that it carries, is in the home
 // networks of a site. Any goroutine may ask.
-func (c *Correlator) Ours(site uint16, a netip.Addr) bool { return c.home.at(site).has(a) }
+func (c *Correlator) Ours(site uint16, a netip.Addr) bool { return c.home.At(site).Has(a) }
 
 // Handle takes in hits at the time now and publishes all that follows in one batch,
 // updates that have come due included. It keeps nothing of the slice.
@@ -175,7 +176,7 @@ func (c *Correlator) contact(key contactKey, h *lookup.Hit, e *ends, s *sight) (
 	if ct = c.contacts.get(key); ct != nil {
 		return ct, false
 	}
-	us := homesOf(h, e, c.home.at(e.site))
+	us := homesOf(h, e, c.home.At(e.site))
 	if folded, ok := c.foldOf(h, e, s, us); ok {
 		if ct = c.contacts.get(folded); ct != nil {
 			return ct, false
@@ -308,7 +309,7 @@ func (c *Correlator) repairTimes(s *sight, r *flow.Record) {
 
 // exporter gives what the operator says of a device, nil when nothing. The sFlow
 // agent is the device itself, its source address may be that of a relay.
-func (c *Correlator) exporter(e *flow.Exporter) *Exporter {
+func (c *Correlator) exporter(e *flow.Exporter) *sites.Exporter {
 	if known := c.exporters[e.Agent]; known != nil {
 		return known
 	}

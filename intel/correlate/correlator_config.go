@@ -2,14 +2,10 @@ package correlate
 
 import (
 	"fmt"
-	"net/netip"
-	"slices"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
 
 // Config says what the correlator needs to know. Its YAML form is the block
@@ -18,14 +14,8 @@ import (
 type Config struct {
 	// Sensor is the name of this instance in events (YAML: name).
 	Sensor string `yaml:"-"`
-	// Home are our own networks (YAML: home).
-	Home []netip.Prefix `yaml:"-"`
-	// Sites are the places that exporters are at (YAML: sites).
-	Sites []Site `yaml:"-"`
-	// NAT64 are our prefixes for NAT64 (YAML: nat64), see intel.Embedding.
-	NAT64 []netip.Prefix `yaml:"-"`
-	// Exporters are the devices that the operator names (YAML: exporters).
-	Exporters []Exporter `yaml:"-"`
+	// Config says what is ours, and where.
+	sites.Config `yaml:"-"`
 	// Unsynced tells whether the wall clock cannot be trusted now; nil = it can.
 	Unsynced func() bool `yaml:"-" json:"-"`
 	// EveryHit makes one event of each hit, with its own counts, and no updates.
@@ -49,63 +39,10 @@ type Config struct {
 	Factors  Factors `yaml:"factors"`
 }
 
-// An Exporter is what the operator says of a device.
-type Exporter struct {
-	Name string `yaml:"name"`
-	// Address is the UDP source address or the sFlow agent address.
-	Address netip.Addr `yaml:"address"`
-	// Sampling replaces the rate that the device announces, when it is not 0.
-	Sampling uint32 `yaml:"sampling"`
-	// Silence is how long it may say nothing before that is a warning; 0 = as long as
-	// it usually does.
-	Silence time.Duration `yaml:"silence"`
-	// Site is the name of the site that it is at; empty = none.
-	Site string `yaml:"site"`
-}
-
-// A Site is a place with address space of its own, such as a branch office. An address of
-// our own is that of a host only together with its site: two sites may use the same private
-// addresses.
-type Site struct {
-	Name string `yaml:"name"`
-	// Home are the networks of this site; without any it has those of Config.Home.
-	Home []netip.Prefix `yaml:"home"`
-}
-
-// ExporterSites gives the site of each exporter that the operator names, as
-// [flow.Exporter] has it; nil when there are no sites.
-func (c *Config) ExporterSites() map[netip.Addr]uint16 {
-	if len(c.Sites) == 0 {
-		return nil
-	}
-	places := make(map[string]uint16, len(c.Sites))
-	for i, s := range c.Sites {
-		places[s.Name] = uint16(i + 1)
-	}
-	all := make(map[netip.Addr]uint16, len(c.Exporters))
-	for _, e := range c.Exporters {
-		all[e.Address.Unmap()] = places[e.Site]
-	}
-	return all
-}
-
-// AllHome gives the networks that are ours at any site.
-func (c *Config) AllHome() []netip.Prefix {
-	all := slices.Clone(c.Home)
-	for _, s := range c.Sites {
-		for _, p := range s.Home {
-			if !slices.Contains(all, p) {
-				all = append(all, p)
-			}
-		}
-	}
-	return all
-}
-
 // DefaultConfig gives the configuration of an instance that was told nothing.
 func DefaultConfig() Config {
 	return Config{
-		Home:        intel.DefaultHome(),
+		Config:      sites.Config{Home: intel.DefaultHome()},
 		Idle:        time.Hour,
 		MaxContacts: 100_000,
 		MaxFlows:    50_000,
@@ -134,52 +71,7 @@ func (c *Config) Validate() error {
 	if err := c.Factors.validate(); err != nil {
 		return fmt.Errorf("contact.factors.%w", err)
 	}
-	for i, p := range c.Home {
-		if !p.IsValid() {
-			return fmt.Errorf("home[%d]: not a prefix", i)
-		}
-	}
-	if err := intel.CheckNAT64(c.NAT64); err != nil {
-		return err
-	}
-	if err := c.validateSites(); err != nil {
-		return err
-	}
-	return c.validateExporters()
-}
-
-// The most sites, and the most bytes in the name of one.
-const (
-	maxSites    = 10_000
-	maxSiteName = 64
-)
-
-func (c *Config) validateSites() error {
-	if len(c.Sites) > maxSites {
-		return fmt.Errorf("sites: %d, allowed are %d", len(c.Sites), maxSites)
-	}
-	seen := make(map[string]int, len(c.Sites))
-	for i, s := range c.Sites {
-		switch {
-		case s.Name == "":
-			return fmt.Errorf("sites[%d].name: missing", i)
-		case len(s.Name) > maxSiteName:
-			return fmt.Errorf("sites[%d].name: %d bytes long, at most %d are allowed", i, len(s.Name), maxSiteName)
-		case s.Name != strings.TrimSpace(s.Name), !utf8.ValidString(s.Name), strings.ContainsFunc(s.Name, unicode.IsControl):
-			return fmt.Errorf("sites[%d].name: %q must not begin or end with a blank, nor have control characters", i, s.Name)
-		}
-		name := strings.ToLower(s.Name)
-		if first, twice := seen[name]; twice {
-			return fmt.Errorf("sites[%d].name: %q is that of sites[%d] too; upper and lower case are the same", i, s.Name, first)
-		}
-		seen[name] = i
-		for j, p := range s.Home {
-			if !p.IsValid() {
-				return fmt.Errorf("sites[%d].home[%d]: not a prefix", i, j)
-			}
-		}
-	}
-	return nil
+	return c.Config.Validate()
 }
 
 // The widest settings that make sense: a contact must live long enough for its
@@ -188,40 +80,3 @@ const (
 	maxIdle = 30 * 24 * time.Hour
 	maxCap  = 50_000_000
 )
-
-func (c *Config) validateExporters() error {
-	seen := make(map[netip.Addr]int, len(c.Exporters))
-	for i, e := range c.Exporters {
-		if !e.Address.IsValid() {
-			return fmt.Errorf("exporters[%d].address: required, an IP address", i)
-		}
-		a := e.Address.Unmap()
-		if first, twice := seen[a]; twice {
-			return fmt.Errorf("exporters[%d].address: %s is that of exporters[%d] too", i, a, first)
-		}
-		seen[a] = i
-		if e.Site != "" && !slices.ContainsFunc(c.Sites, func(s Site) bool { return s.Name == e.Site }) {
-			return fmt.Errorf("exporters[%d].site: unknown site %q; %s", i, e.Site, c.siteNames())
-		}
-		if e.Silence < 0 {
-			return fmt.Errorf("exporters[%d].silence: %s is not allowed; more than 0s is, or nothing at all", i, e.Silence)
-		}
-	}
-	return nil
-}
-
-// siteNames says which sites there are.
-func (c *Config) siteNames() string {
-	if len(c.Sites) == 0 {
-		return "there are no sites: add it to sites"
-	}
-	const shown = 10
-	var names []string
-	for _, s := range c.Sites[:min(len(c.Sites), shown)] {
-		names = append(names, s.Name)
-	}
-	if len(c.Sites) > shown {
-		return fmt.Sprintf("sites has %s and %d more", strings.Join(names, ", "), len(c.Sites)-shown)
-	}
-	return "sites has " + strings.Join(names, ", ")
-}

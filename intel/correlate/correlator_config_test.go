@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/intel/sites"
 	"github.com/goccy/go-yaml"
 )
 
@@ -30,11 +31,11 @@ func TestConfigYAML(t *testing.T) {
 		cfg.Factors.InboundBlocked != 0.1 || cfg.Factors.Outbound != 0.8 {
 		t.Errorf("got %+v", cfg)
 	}
-	var e Exporter
+	var e sites.Exporter
 	if err := yaml.UnmarshalWithOptions([]byte("{name: edge-1, address: 192.0.2.1, sampling: 1000, silence: 1m, site: oslo}"), &e, yaml.Strict()); err != nil {
 		t.Fatal(err)
 	}
-	if want := (Exporter{"edge-1", edge1, 1000, time.Minute, "oslo"}); e != want {
+	if want := (sites.Exporter{Name: "edge-1", Address: edge1, Sampling: 1000, Silence: time.Minute, Site: "oslo"}); e != want {
 		t.Errorf("got %+v, want %+v", e, want)
 	}
 }
@@ -49,9 +50,9 @@ func TestConfigNamesWhatIsWrong(t *testing.T) {
 		"contact.factors.inbound_blocked": func(c *Config) { c.Factors.InboundBlocked = math.NaN() },
 		"contact.factors.transit":         func(c *Config) { c.Factors.Transit = -0.1 },
 		"home[1]":                         func(c *Config) { c.Home = []netip.Prefix{c.Home[0], {}} },
-		"exporters[0].address":            func(c *Config) { c.Exporters = []Exporter{{Name: "x"}} },
+		"exporters[0].address":            func(c *Config) { c.Exporters = []sites.Exporter{{Name: "x"}} },
 		"exporters[1].address": func(c *Config) {
-			c.Exporters = []Exporter{{Address: edge1}, {Address: netip.MustParseAddr("::ffff:192.0.2.1")}}
+			c.Exporters = []sites.Exporter{{Address: edge1}, {Address: netip.MustParseAddr("::ffff:192.0.2.1")}}
 		},
 	} {
 		cfg := DefaultConfig()

@@ -10,6 +10,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
+	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
 
 // The stage of most tests: our host, and a listed one with the score 90 of one feed.
@@ -169,7 +170,7 @@ var (
 
 func TestFirstHit(t *testing.T) {
 	s := newStage(t, func(c *Config) {
-		c.Exporters = []Exporter{{Name: "edge-1", Address: edge1}}
+		c.Exporters = []sites.Exporter{{Name: "edge-1", Address: edge1}}
 	})
 	s.at(0, with(beacon, func(r *flow.Record) {
 		r.Start, r.End = t0.Add(-time.Second), t0

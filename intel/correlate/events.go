@@ -77,7 +77,7 @@ func (c *Correlator) eventOf(k event.Kind, ct *contact, d *head, blocked bool) e
 		site, named = ct.fold.site, !ct.fold.manySites
 	}
 	if named {
-		ev.Site = c.siteName(site)
+		ev.Site = c.cfg.Name(site)
 	}
 	ev.Reason = reasonOf(&ev)
 	if ct.packed.fold == ofOverflow {
@@ -87,14 +87,6 @@ func (c *Correlator) eventOf(k event.Kind, ct *contact, d *head, blocked bool) e
 	ct.worst = max(ct.worst, ev.Severity)
 	ct.saidAnswered = ct.saidAnswered || ct.answered
 	return ev
-}
-
-// siteName gives the name of a site, see flow.Exporter; empty for none.
-func (c *Correlator) siteName(site uint16) string {
-	if site == 0 || int(site) > len(c.cfg.Sites) {
-		return ""
-	}
-	return c.cfg.Sites[site-1].Name
 }
 
 // newID makes the identity of an event.

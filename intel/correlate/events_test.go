@@ -10,6 +10,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
+	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
 
 // eventText gives an event as comparable text, times in UTC.
@@ -36,7 +37,7 @@ func TestSampling(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStage(t, func(cfg *Config) {
-				cfg.Exporters = []Exporter{
+				cfg.Exporters = []sites.Exporter{
 					{Name: "two", Address: edge2, Sampling: 50},
 					{Name: "switch", Address: netip.MustParseAddr("::ffff:192.0.2.77"), Sampling: 20},
 				}

@@ -1,23 +1,22 @@
 package correlate
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
 
 // twoSites makes a stage with sites 1, oslo with a home network of its own, and 2, bergen
 // with those of all.
 func twoSites(t testing.TB, change func(*Config)) *stage {
 	return newStage(t, func(c *Config) {
-		c.Sites = []Site{{Name: "oslo", Home: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16"), netip.MustParsePrefix("198.51.100.0/24")}}, {Name: "bergen"}}
-		c.Exporters = []Exporter{{Name: "o", Address: edge1, Site: "oslo"}, {Name: "b", Address: edge2, Site: "bergen"}}
+		c.Sites = []sites.Site{{Name: "oslo", Home: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16"), netip.MustParsePrefix("198.51.100.0/24")}}, {Name: "bergen"}}
+		c.Exporters = []sites.Exporter{{Name: "o", Address: edge1, Site: "oslo"}, {Name: "b", Address: edge2, Site: "bergen"}}
 		if change != nil {
 			change(c)
 		}
@@ -180,51 +179,5 @@ func TestSiteKeys(t *testing.T) {
 	}
 	if len(seen) != len(keys) {
 		t.Errorf("%d packed keys of %d", len(seen), len(keys))
-	}
-}
-
-func TestSitesInConfig(t *testing.T) {
-	with := func(sites []Site, exporters ...Exporter) error {
-		c := DefaultConfig()
-		c.Sites, c.Exporters = sites, exporters
-		return c.Validate()
-	}
-	oslo := []Site{{Name: "oslo"}, {Name: "bergen"}}
-	at := func(site string) Exporter { return Exporter{Address: edge1, Site: site} }
-	if err := with(oslo, at("oslo"), Exporter{Address: edge2}); err != nil {
-		t.Error(err)
-	}
-	many := make([]Site, maxSites+1)
-	for i := range many {
-		many[i].Name = fmt.Sprint("site-", i)
-	}
-	for want, err := range map[string]error{
-		`exporters[0].site: unknown site "osl"; sites has oslo, bergen`: with(oslo, at("osl")),
-		`exporters[0].site: unknown site "Oslo"`:                        with(oslo, at("Oslo")),
-		`exporters[0].site: unknown site "oslo"; there are no sites`:    with(nil, at("oslo")),
-		`exporters[0].site: unknown site "x"; sites has site-0`:         with(many[:100], at("x")),
-		`sites[1].name: "OSLO" is that of sites[0] too`:                 with([]Site{{Name: "oslo"}, {Name: "OSLO"}}),
-		`sites[0].name: missing`:                                        with([]Site{{}}),
-		`sites[0].name: " oslo" must not`:                               with([]Site{{Name: " oslo"}}),
-		`sites[0].name: "os\nlo" must not`:                              with([]Site{{Name: "os\nlo"}}),
-		`sites[0].name: 65 bytes`:                                       with([]Site{{Name: strings.Repeat("x", 65)}}),
-		`sites[0].home[0]: not a prefix`:                                with([]Site{{Name: "oslo", Home: make([]netip.Prefix, 1)}}),
-		`sites: 10001`:                                                  with(many),
-	} {
-		if err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("%v, want %s", err, want)
-		}
-	}
-	c := DefaultConfig()
-	if c.ExporterSites() != nil {
-		t.Error("exporters are at sites that there are not")
-	}
-	c.Sites, c.Exporters = oslo, []Exporter{{Address: edge1, Site: "bergen"}, {Address: netip.AddrFrom16(edge2.As16())}}
-	if got := c.ExporterSites(); len(got) != 2 || got[edge1] != 2 || got[edge2] != 0 {
-		t.Errorf("%v", got)
-	}
-	c.Sites[1].Home = []netip.Prefix{c.Home[0], netip.MustParsePrefix("198.51.100.0/24")}
-	if got := c.AllHome(); len(got) != len(c.Home)+1 || got[len(c.Home)] != c.Sites[1].Home[1] {
-		t.Errorf("%v", got)
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/correlate/queue"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
+	"github.com/flowsnitch/flowsnitch/intel/sites"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"go.uber.org/zap"
 )
@@ -358,7 +359,7 @@ func (a *App) nameStalled(ctx context.Context) {
 }
 
 // nameExporters tells the decoder which exporters the configuration names.
-func (a *App) nameExporters(exporters []correlate.Exporter) {
+func (a *App) nameExporters(exporters []sites.Exporter) {
 	var addrs []netip.Addr
 	for _, e := range exporters {
 		addrs = append(addrs, e.Address)

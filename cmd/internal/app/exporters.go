@@ -5,14 +5,14 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
-	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
 
 // nameExporters adds what the configuration has on each exporter: its name, and the
 // sampling rate that replaces those announced. A device that the configuration has by its
 // sFlow agent address gets its name when its only stream is of that agent.
-func nameExporters(list []decode.ExporterStatus, named []correlate.Exporter) {
-	known := make(map[netip.Addr]*correlate.Exporter, len(named))
+func nameExporters(list []decode.ExporterStatus, named []sites.Exporter) {
+	known := make(map[netip.Addr]*sites.Exporter, len(named))
 	for i := range named {
 		known[named[i].Address.Unmap()] = &named[i]
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
-	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
 
 // statusChecks are the checks that look at a Status as a whole, because they compare what
@@ -42,7 +42,7 @@ const (
 // A past is what health must know beside a status.
 type past struct {
 	limits configs.Health
-	named  []correlate.Exporter // by the configuration
+	named  []sites.Exporter // by the configuration
 	caps   decode.Limits
 
 	status  Status                   // the counters of lossWindow ago, or of the start

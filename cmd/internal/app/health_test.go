@@ -12,13 +12,13 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
-	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/quarantine"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
+	"github.com/flowsnitch/flowsnitch/intel/sites"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 )
@@ -99,7 +99,7 @@ func TestFindings(t *testing.T) {
 		}, "exporters", observe.Warning, "no datagrams since the start"},
 		{"an exporter that is named and was heard once", func(s *Status, p *past) {
 			s.Exporters.List[0].LastSeen = noon.Add(-30 * time.Minute)
-			p.named = []correlate.Exporter{{Address: exporter1}}
+			p.named = []sites.Exporter{{Address: exporter1}}
 		}, "exporters", observe.Critical, "192.0.2.1"},
 		{"exporter that is often silent", func(s *Status, p *past) {
 			s.Exporters.List[0].LastSeen = noon.Add(-6 * time.Minute)
@@ -115,15 +115,15 @@ func TestFindings(t *testing.T) {
 		}, "", observe.OK, ""},
 		{"exporter with a limit of its own", func(s *Status, p *past) {
 			s.Exporters.List[0].LastSeen = noon.Add(-time.Minute)
-			p.named = []correlate.Exporter{{Name: "edge-1", Address: exporter1, Silence: 30 * time.Second}}
+			p.named = []sites.Exporter{{Name: "edge-1", Address: exporter1, Silence: 30 * time.Second}}
 		}, "exporters", observe.Warning, "edge-1 (192.0.2.1) for 1m0s"},
 		{"exporter that never came", func(s *Status, p *past) {
-			p.named = []correlate.Exporter{{Address: netip.MustParseAddr("192.0.2.7")}}
+			p.named = []sites.Exporter{{Address: netip.MustParseAddr("192.0.2.7")}}
 		}, "exporters", observe.Critical, "192.0.2.7 for 60 minutes"},
 		{"agent that went silent", func(s *Status, p *past) {
 			agent := netip.MustParseAddr("192.0.2.7")
 			s.Exporters.List[0].Streams = []decode.StreamStatus{{Agent: &agent, LastSeen: noon.Add(-5 * time.Minute)}}
-			p.named = []correlate.Exporter{{Address: agent}}
+			p.named = []sites.Exporter{{Address: agent}}
 		}, "exporters", observe.Warning, "192.0.2.7 for 5 minutes"},
 		{"no exporter", func(s *Status, _ *past) { s.Exporters.List = nil }, "exporters", observe.Warning, "no datagrams since the start"},
 		{"feed stale", func(s *Status, _ *past) { s.Intel.Feeds[0].Taken = noon.Add(-3 * 24 * time.Hour) }, "feeds", observe.Warning, "drop is 3 days old"},

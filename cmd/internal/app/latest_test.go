@@ -10,8 +10,8 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
-	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/sites"
 	"github.com/google/uuid"
 )
 
@@ -107,7 +107,7 @@ func TestNamedExporters(t *testing.T) {
 	if got := selfTestShare(list); got != (SelfTestShare{Exporters: 1, Templates: 12}) {
 		t.Errorf("the share of the self-test is %+v", got)
 	}
-	nameExporters(list, []correlate.Exporter{
+	nameExporters(list, []sites.Exporter{
 		{Name: "edge-1", Address: netip.MustParseAddr("::ffff:192.0.2.1"), Sampling: 1000}, {Name: "switch", Address: agent}, {Name: "local", Address: host, Sampling: 5},
 	})
 	var got []string

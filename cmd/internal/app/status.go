@@ -17,6 +17,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/correlate/queue"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/quarantine"
+	"github.com/flowsnitch/flowsnitch/intel/sites"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/journal"
 	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
@@ -188,7 +189,7 @@ type RestoredStatus struct {
 	Error     string `json:"error,omitempty" show:"some" words:"template file at the start"` // why the rest could not be read
 }
 
-func exporterStatus(x *decode.Exporters, named []correlate.Exporter, most int) ExporterStatus {
+func exporterStatus(x *decode.Exporters, named []sites.Exporter, most int) ExporterStatus {
 	list := x.Snapshot()
 	share := selfTestShare(list)
 	sent := func(e *decode.ExporterStatus) (n uint64) {
