@@ -16,6 +16,10 @@ var errOpenQuote = errors.New("quoted field does not end")
 
 // A recordReader joins lines to CSV records (RFC 4180): a quoted field may hold
 // line ends. A quote that never closes costs its own line only.
+//
+// encoding/csv with LazyQuotes reads the lists of the corpus alike, and not what else is
+// published: a quote that never closes takes the rest of the document with it, "a" , "b" is
+// one field for it, as is "a" b,c, and \" ends no field as it should.
 type recordReader struct {
 	d     *document
 	lines *lineReader

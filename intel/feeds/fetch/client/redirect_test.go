@@ -3,10 +3,12 @@ package client
 import (
 	"context"
 	"crypto/tls"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -104,5 +106,36 @@ func TestRedirectCertificate(t *testing.T) {
 	a.Close()
 	if !shown["home"] || shown["other"] || len(shown) != 2 {
 		t.Errorf("certificate shown: %v", shown)
+	}
+}
+
+// TestRedirectKeepsQuestion: a POST stays what it is on its own host, whatever the kind of
+// redirect, and nobody gets to know the URL that a request comes from.
+func TestRedirectKeepsQuestion(t *testing.T) {
+	for _, code := range []int{301, 302, 303, 307, 308} {
+		var got []string
+		server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			got = append(got, r.Method+" "+string(body)+r.Header.Get("Referer"))
+			if r.URL.Path == "/" {
+				http.Redirect(rw, r, "/there", code)
+			}
+		}))
+		f := spec.Feed{Name: "f", URL: spec.URL(server.URL + "/?key=hunter2")}
+		s := f.Resolve()
+		c, err := New(&s, spec.DefaultBounds, "test", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := c.Get(t.Context(), Request{URL: server.URL + "/?key=hunter2", Body: "{}"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Close()
+		c.Close()
+		server.Close()
+		if !slices.Equal(got, []string{"POST {}", "POST {}"}) {
+			t.Errorf("%d: %q", code, got)
+		}
 	}
 }
