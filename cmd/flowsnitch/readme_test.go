@@ -122,22 +122,50 @@ func TestPages(t *testing.T) {
 	if n := strings.Count(page(t, "README.md"), "\n"); n > 250 {
 		t.Errorf("the README has %d lines, at most 250 are for the first hour", n)
 	}
-	links := regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`)
 	for _, name := range pages {
-		text := regexp.MustCompile("(?s)```.*?```").ReplaceAllString(page(t, name), "")
-		for _, link := range links.FindAllStringSubmatch(text, -1) {
-			target := name
-			if link[1] != "" {
-				target = path.Join(path.Dir(name), link[1])
-			}
-			info, err := os.Stat(filepath.Join("..", "..", filepath.FromSlash(target)))
-			if err != nil {
-				t.Errorf("%s: %s: %v", name, link[0], err)
-				continue
-			}
-			if link[2] != "" && (info.IsDir() || !slices.Contains(anchors(page(t, target)), link[2])) {
-				t.Errorf("%s: %s: no such heading in %s", name, link[0], target)
-			}
+		checkLinks(t, filepath.Join("..", ".."), name)
+	}
+}
+
+// TestPackedPages: what packages and archives carry of the documentation is all that its
+// links lead to.
+func TestPackedPages(t *testing.T) {
+	dir := t.TempDir()
+	if out, err := exec.Command("../../deploy/package/pages", dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	packed := 0
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".md") {
+			packed++
+			name, _ := filepath.Rel(dir, path)
+			checkLinks(t, dir, filepath.ToSlash(name))
+		}
+		return err
+	})
+	if err != nil || packed != len(pages) {
+		t.Errorf("%d of %d pages are packed: %v", packed, len(pages), err)
+	}
+}
+
+// checkLinks: what a page links to in the folder of all pages is there.
+func checkLinks(t *testing.T, root, name string) {
+	t.Helper()
+	body := read(t, filepath.Join(root, filepath.FromSlash(name)))
+	text := regexp.MustCompile("(?s)```.*?```").ReplaceAllString(body, "")
+	for _, link := range regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`).FindAllStringSubmatch(text, -1) {
+		target := name
+		if link[1] != "" {
+			target = path.Join(path.Dir(name), link[1])
+		}
+		file := filepath.Join(root, filepath.FromSlash(target))
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Errorf("%s: %s: %v", name, link[0], err)
+			continue
+		}
+		if link[2] != "" && (info.IsDir() || !slices.Contains(anchors(read(t, file)), link[2])) {
+			t.Errorf("%s: %s: no such heading in %s", name, link[0], target)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -127,5 +128,34 @@ func testProgram(t *testing.T, arch string, machine elf.Machine) {
 	}
 	if got := strings.TrimSpace(output(t, "dpkg-deb", "-f", packageOf(t, arch), "Architecture")); got != arch {
 		t.Errorf("the package is for %s", got)
+	}
+}
+
+// TestDocumentation: each package has the pages of the sources, and their links lead to files
+// of the package.
+func TestDocumentation(t *testing.T) {
+	dir := t.TempDir()
+	output(t, "dpkg-deb", "-x", packageOf(t, "amd64"), dir)
+	dir = filepath.Join(dir, "usr/share/doc/flowsnitch")
+	links := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+	n := 0
+	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".md" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, link := range links.FindAllStringSubmatch(string(text), -1) {
+			n++
+			if _, err := os.Stat(filepath.Join(filepath.Dir(path), link[1])); err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "README.md")); err != nil || n < 30 {
+		t.Errorf("%d links, %v", n, err)
 	}
 }
