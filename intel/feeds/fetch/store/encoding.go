@@ -19,7 +19,10 @@ const stringSlots = 1 << 12
 
 // A stringTable lets a string that came before be written as the number of its
 // slot. A slot holds the last string that fell into it, so writer and reader agree
-// without a word about it, and the memory is bounded.
+// without a word about it, and the memory is bounded. The reader gets each string once,
+// however many entries share it: a general compressor in its place makes the files smaller
+// (5 instead of 27 MB for a million entries of OTX pulses), but it takes three times as long
+// to read them, and fifty times the allocations.
 type stringTable [stringSlots]string
 
 // Codes of a string: empty, literal, else the slot + codeSlot.
