@@ -5,7 +5,9 @@
 package disk
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -138,18 +140,36 @@ func SyncDir(f FS, path string) error {
 	return err
 }
 
-// Replace writes a file anew: aside, synced, and renamed. After an error the old one is
-// there as it was.
+// Replace puts content in the place of a file in one step: whoever reads the file, after a
+// power cut too, finds it as it was or as it is now. After an error it is as it was, unless
+// only the name could not be brought to the disk. What stands at the name with .new behind
+// it, where the content is written first, is removed: a link there is not followed, and a
+// pipe does not block.
 func Replace(f FS, path string, content []byte, mode fs.FileMode) error {
+	return ReplaceBy(f, path, mode, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
+}
+
+// ReplaceBy is Replace for content that is too large to be in memory as a whole. Writes
+// are buffered.
+func ReplaceBy(f FS, path string, mode fs.FileMode, write func(io.Writer) error) error {
+	const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	aside := path + ".new"
-	file, err := f.OpenFile(aside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	file, err := f.OpenFile(aside, flags, mode)
+	if errors.Is(err, fs.ErrExist) {
+		if err = f.Remove(aside); err == nil {
+			file, err = f.OpenFile(aside, flags, mode)
+		}
+	}
 	if err != nil {
-		_ = f.Remove(aside) // a link or what else is in the way
 		return err
 	}
-	n, err := file.Write(content)
-	if err == nil && n < len(content) {
-		err = io.ErrShortWrite
+	w := bufio.NewWriterSize(file, 64<<10)
+	err = write(w)
+	if err == nil {
+		err = w.Flush()
 	}
 	if err == nil {
 		err = file.Sync()
@@ -163,4 +183,25 @@ func Replace(f FS, path string, content []byte, mode fs.FileMode) error {
 		return err
 	}
 	return SyncDir(f, filepath.Dir(path))
+}
+
+// ErrLocked is within the error of [Lock] when another process holds the lock.
+var ErrLocked = errors.New("another process holds it")
+
+// Lock opens or creates a file and keeps other processes out for as long as it is open.
+// The file must not be removed afterwards: another process may just be opening it, and
+// two would have a lock.
+func Lock(f FS, path string, mode fs.FileMode) (File, error) {
+	file, err := f.OpenFile(path, os.O_RDWR|os.O_CREATE, mode)
+	if err != nil {
+		return nil, err
+	}
+	if err = file.Lock(); err == nil {
+		return file, nil
+	}
+	_ = file.Close()
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		err = ErrLocked
+	}
+	return nil, fmt.Errorf("lock %s: %w", path, err)
 }

@@ -4,7 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
+
+	"github.com/flowsnitch/flowsnitch/flow/disk"
 )
 
 // takeLock takes the lock beside the log, unless it is held. The log itself could
@@ -15,16 +16,12 @@ func (l *Log) takeLock() error {
 	if l.holds(path) {
 		return nil
 	}
-	file, err := l.disk.OpenFile(path, os.O_RDWR|os.O_CREATE, os.FileMode(l.cfg.Mode))
+	file, err := disk.Lock(l.disk, path, os.FileMode(l.cfg.Mode))
+	if errors.Is(err, disk.ErrLocked) {
+		return fmt.Errorf("%s: is written by another process, which holds %s: give each its own path", l.cfg.Path, path)
+	}
 	if err != nil {
 		return err
-	}
-	if err := file.Lock(); err != nil {
-		_ = file.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return fmt.Errorf("%s: is written by another process, which holds %s: give each its own path", l.cfg.Path, path)
-		}
-		return fmt.Errorf("lock %s: %w", path, err)
 	}
 	if l.lock != nil {
 		_ = l.lock.Close()

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 )
 
@@ -30,7 +31,7 @@ type Control struct {
 	mux    *http.ServeMux
 	server *http.Server
 	counts counts
-	dir    *os.File    // the state directory, locked
+	dir    disk.File   // the state directory, locked
 	socket os.FileInfo // ours, so that no other is removed
 	once   sync.Once
 	done   chan struct{} // nil = not started
@@ -107,11 +108,10 @@ func (c *Control) Start() error {
 // lock takes the lock on the directory itself: there is no file that somebody might remove.
 // It goes with the process, however that ends.
 func (c *Control) lock() (err error) {
-	if c.dir, err = os.Open(filepath.Dir(c.path)); err != nil {
+	if c.dir, err = (disk.OS{}).OpenFile(filepath.Dir(c.path), os.O_RDONLY|disk.FollowLinks, 0); err != nil {
 		return c.cannotOpen(err)
 	}
-	err = syscall.Flock(int(c.dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	if err = c.dir.Lock(); errors.Is(err, syscall.EWOULDBLOCK) {
 		_ = c.dir.Close()
 		return c.isTaken()
 	}

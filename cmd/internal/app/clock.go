@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/clock"
+	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"go.uber.org/zap"
 )
 
@@ -99,7 +100,7 @@ func (w *watch) keep(old time.Duration) {
 	if !dirty && now.Sub(w.saved).Abs() < old {
 		return
 	}
-	err := replaceFile(w.path, formatTime(now))
+	err := disk.Replace(disk.OS{}, w.path, formatTime(now), 0o600)
 	if w.write.tell(err); err != nil {
 		w.dirty.Store(true) // tried again
 		return

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -10,10 +9,10 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"go.uber.org/zap"
 )
 
@@ -165,65 +164,11 @@ func (f *templateFile) status() TemplateFileStatus {
 // write writes the file. clean tells that no datagram will be decoded any more.
 func (f *templateFile) write(clean bool) error {
 	changes, unrest := f.x.Changes(), f.x.Unrest()
-	err := replaceFileBy(f.path, func(w io.Writer) error { return f.x.Save(w, clean, time.Now(), f.date()) })
+	err := disk.ReplaceBy(disk.OS{}, f.path, 0o600, func(w io.Writer) error { return f.x.Save(w, clean, time.Now(), f.date()) })
 	if err != nil {
 		return fmt.Errorf("templates: %w", err)
 	}
 	f.changes, f.unrest, f.written = changes, unrest, time.Now()
 	f.writes.Add(1)
-	return nil
-}
-
-// replaceFile puts a whole new file in the place of an old one: whoever reads it,
-// after a power cut too, finds one of the two. What a power cut, or anybody else, has left
-// beside it is removed: a link there is not followed, and a pipe does not block.
-func replaceFile(path string, content []byte) error {
-	return replaceFileBy(path, func(w io.Writer) error {
-		_, err := w.Write(content)
-		return err
-	})
-}
-
-// replaceFileBy is replaceFile for what is too large to be in memory as a whole.
-func replaceFileBy(path string, write func(io.Writer) error) error {
-	if err := os.Remove(path + ".new"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	tmp, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	w := bufio.NewWriterSize(tmp, 64<<10)
-	err = write(w)
-	if err == nil {
-		err = w.Flush()
-	}
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if e := tmp.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		os.Remove(tmp.Name())
-		return err
-	}
-	return syncFolder(filepath.Dir(path))
-}
-
-// syncFolder makes a rename in a folder outlive a power cut. Not every file system knows
-// how to do that for a folder.
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.EINVAL) {
-		return err
-	}
 	return nil
 }

@@ -6,7 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
+
+	"github.com/flowsnitch/flowsnitch/flow/disk"
 )
 
 // lockName is the file that a process holds while it works in the folder.
@@ -16,8 +17,8 @@ const lockName = "lock"
 type Folder struct {
 	Dir string
 
-	temp bool     // to be removed at the end
-	lock *os.File // nil = none is held
+	temp bool      // to be removed at the end
+	lock disk.File // nil = none is held
 }
 
 // OpenFolder makes a folder ready, and keeps a second process from writing the same files.
@@ -29,7 +30,10 @@ func OpenFolder(dir string, readOnly bool) (*Folder, error) {
 		if err := os.MkdirAll(dir, 0o750); err != nil {
 			return nil, err
 		}
-		lock, err := takeLock(dir)
+		lock, err := disk.Lock(disk.OS{}, filepath.Join(dir, lockName), 0o640)
+		if errors.Is(err, disk.ErrLocked) {
+			err = fmt.Errorf("%s: another process keeps its feeds there; wait for its end, or set another state_dir", dir)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -48,23 +52,6 @@ func OpenFolder(dir string, readOnly bool) (*Folder, error) {
 		return nil, err
 	}
 	return f, nil
-}
-
-// takeLock locks a folder. The lock file stays: to remove it would let in two.
-func takeLock(dir string) (*os.File, error) {
-	path := filepath.Join(dir, lockName)
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o640)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = file.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%s: another process keeps its feeds there; wait for its end, or set another state_dir", dir)
-		}
-		return nil, fmt.Errorf("lock %s: %w", path, err)
-	}
-	return file, nil
 }
 
 // linkTo makes links to all files of another folder, which need not be there.
