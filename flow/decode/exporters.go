@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode/sampling"
 	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 )
 
@@ -107,16 +108,16 @@ type exporter struct {
 	merit         merit
 	templates     int
 	templateBytes int64
-	state         int       // bytes, of limits.StateBytes
-	fruitless     time.Time // nobody gave way to it
-	dropped       time.Time // unused templates were dropped
-	lost          Losses    // of streams that were forgotten
-	samplers      samplers  // of all domains together, the last resort
-	init          int64     // systemInitTimeMilliseconds that any domain told last
-	earlySize     int       // of the sets that wait for their template
-	earlyOldest   time.Time // no set came before this
-	datagrams     uint64    // so far
-	split         bool      // streams are told apart by UDP source port, too
+	state         int            // bytes, of limits.StateBytes
+	fruitless     time.Time      // nobody gave way to it
+	dropped       time.Time      // unused templates were dropped
+	lost          Losses         // of streams that were forgotten
+	samplers      sampling.Rates // of all domains together, the last resort
+	init          int64          // systemInitTimeMilliseconds that any domain told last
+	earlySize     int            // of the sets that wait for their template
+	earlyOldest   time.Time      // no set came before this
+	datagrams     uint64         // so far
+	split         bool           // streams are told apart by UDP source port, too
 	last          time.Time
 	gone          bool // forgotten: whoever still holds it looks it up again
 }
@@ -138,7 +139,7 @@ type stream struct {
 	state     int              // bytes, of limits.StateBytes
 	plans     map[uint16]*plan // data and options templates
 	lately    [2]*plan         // of plans, those of the last data sets
-	samplers  samplers
+	samplers  sampling.Rates
 	init      int64 // systemInitTimeMilliseconds from options data, 0 = not told
 	seq       sequence.Tracker
 	contested bool // two ports mean different things by one template

@@ -1,5 +1,7 @@
 package decode
 
+import "github.com/flowsnitch/flowsnitch/flow/decode/sampling"
+
 // optionsData reads a set of options data for what matters here: sampling rates
 // and the time when the exporter started. It returns the number of records. An
 // options template is compiled like a data template, so that only the wanted
@@ -30,71 +32,50 @@ func (d *Decoder) optionsRecord(m *message, s *Set) {
 		m.stream.init, m.exporter.init = int64(init), int64(init)
 		d.exporters.changes.Add(1)
 	}
-	var rates rateElements
-	for _, f := range s.plan.rates {
-		rates.add(f.ie, s.cur.bytes(f))
+	rate, told := s.sampled()
+	if !told {
+		return
 	}
-	if rate, told := rates.rate(); told {
-		id, _, hasID := s.value(tSampler)
-		if !hasID {
-			id = 0
-		}
-		d.announce(m, samplerKey{s.scope(), id, hasID}, rate)
+	var key sampling.Key
+	for _, f := range s.plan.scopes {
+		b := s.cur.bytes(f.ref)
+		v, ok := number(b)
+		key.Add(f.kind, f.ref.ie, b, v, ok)
 	}
+	if id, _, ok := s.value(tSampler); ok {
+		key.Sampler(id)
+	}
+	d.announce(m, key, rate)
 }
 
 // announce notes a sampling rate for its domain, and for the exporter as a whole:
 // some send their options under another source id. What names a domain itself is for that
 // one only.
-func (d *Decoder) announce(m *message, key samplerKey, rate uint32) {
+func (d *Decoder) announce(m *message, key sampling.Key, rate uint32) {
 	if rate == 0 {
 		d.count(reasonSampling)
 	}
-	own := key
-	domain, named := uint32(key.scope.values[kindDomain.place()]), key.scope.kinds&kindDomain != 0
-	if own.scope = key.scope.without(kindDomain); domain == 0 {
+	own := key.WithoutDomain()
+	domain, named := key.Domain()
+	if domain == 0 {
 		key, named = own, false // 0 stands for all domains
 	}
-	a, b := rateKnown, d.announceTo(m, nil, &m.exporter.samplers, key, rate)
+	announce := func(st *stream, to *sampling.Rates, key sampling.Key) sampling.Fate {
+		return to.Announce(sampling.Announcement{
+			Key: key, Rate: rate, Datagram: m.exporter.datagrams, Fresh: d.fresh, Limit: d.exporters.limits.Samplers,
+		}, func() bool { return d.exporters.room(m.exporter, st, samplerCost) })
+	}
+	a, b := sampling.Known, announce(nil, &m.exporter.samplers, key)
 	if !named || domain == m.from.Domain {
-		a = d.announceTo(m, m.stream, &m.stream.samplers, own, rate)
+		a = announce(m.stream, &m.stream.samplers, own)
 	}
 	switch worst := max(a, b); {
-	case a == rateNoRoom, named && worst == rateNoRoom:
+	case a == sampling.NoRoom, named && worst == sampling.NoRoom:
 		d.count(reasonCapSamplers)
-	case a == rateDoubted, named && worst == rateDoubted:
+	case a == sampling.Doubted, named && worst == sampling.Doubted:
 		d.count(reasonSamplingDoubt)
 	}
-	if a == rateNew || b == rateNew {
+	if a == sampling.New || b == sampling.New {
 		d.exporters.changes.Add(1)
 	}
-}
-
-// A rateFate is what became of an announced rate.
-type rateFate uint8
-
-const (
-	rateKnown   rateFate = iota // it is in force already
-	rateNew                     // it is in force from now on
-	rateDoubted                 // it waits for another announcement
-	rateNoRoom                  // there are too many samplers already
-)
-
-// announceTo notes a rate for a stream, or with no stream for its exporter.
-func (d *Decoder) announceTo(m *message, st *stream, s *samplers, key samplerKey, rate uint32) rateFate {
-	_, have := s.byKey[key]
-	have = have || key == (samplerKey{})
-	if _, doubted := s.doubts[key]; !have && !doubted {
-		if len(s.byKey)+len(s.doubts) >= d.exporters.limits.Samplers && !s.forgetDoubt() ||
-			!d.exporters.room(m.exporter, st, samplerCost) {
-			return rateNoRoom
-		}
-	}
-	switch {
-	case !s.credit(key, rate, m.exporter.datagrams, d.fresh):
-		return rateDoubted
-	case s.set(key, rate):
-		return rateNew
-	}
-	return rateKnown
 }

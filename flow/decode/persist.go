@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode/sampling"
 	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 )
 
@@ -140,7 +141,7 @@ func (e *exporter) save(buf *bytes.Buffer, dates shift) error {
 	head := key
 	head.Kind, head.Split = kindExporter, e.split
 	head.First, head.Proven, head.Init = dates.ofSome(e.merit.first), e.merit.proven, e.init
-	lines := append([]stateLine{head}, e.samplers.lines(key)...)
+	lines := append([]stateLine{head}, samplerLines(&e.samplers, key)...)
 	for _, s := range e.streams {
 		if s.merit.standing() == stranger && len(s.plans) == 0 {
 			continue // it has sent nothing but headers
@@ -182,27 +183,18 @@ func (s *stream) lines(key stateLine, dates shift) []stateLine {
 		slices.Reverse(meanings) // the one that is defined last is the first to be asked
 		out = append(out, meanings...)
 	}
-	return append(out, s.samplers.lines(key)...)
+	return append(out, samplerLines(&s.samplers, key)...)
 }
 
-// lines describes samplers; key names the stream or exporter that they belong to.
-func (s *samplers) lines(key stateLine) (out []stateLine) {
-	key.Kind = kindSampler
-	if s.known {
-		l := key
-		l.Rate = s.all
-		out = append(out, l)
-	}
-	for of, a := range s.byKey {
-		l := key
-		l.Rate = a.rate
-		if of.hasID {
-			l.ID = &of.id
+// samplerLines describes samplers; line names the stream or exporter that they belong to.
+func samplerLines(s *sampling.Rates, line stateLine) (out []stateLine) {
+	for key, rate := range s.All() {
+		saved := key.Saved()
+		line.Kind, line.Rate, line.ID, line.Kinds, line.Scope = kindSampler, rate, saved.ID, saved.Kinds, saved.Scope
+		if saved.Kinds != 0 {
+			line.Kind = kindScope
 		}
-		if of.scope.kinds != 0 {
-			l.Kind, l.Kinds, l.Scope = kindScope, uint8(of.scope.kinds), of.scope.values[:]
-		}
-		out = append(out, l)
+		out = append(out, line)
 	}
 	return out
 }
@@ -375,22 +367,19 @@ func (l *loader) merit(s stateLine) merit {
 }
 
 // sampler takes a sampling rate of a stream, or with no stream of the exporter.
-func (l *loader) sampler(e *exporter, st *stream, to *samplers, s stateLine) {
-	var key samplerKey
-	if s.ID != nil {
-		key.id, key.hasID = *s.ID, true
-	}
+func (l *loader) sampler(e *exporter, st *stream, to *sampling.Rates, s stateLine) {
+	saved := sampling.Saved{ID: s.ID}
 	if s.Kind == kindScope {
-		key.scope.kinds = kind(s.Kinds) &^ kindSamplers
-		copy(key.scope.values[:], s.Scope)
+		saved.Kinds, saved.Scope = s.Kinds, s.Scope
 	}
-	switch _, have := to.byKey[key]; {
-	case s.Rate > maxRate, s.Kind == kindScope && (key.scope.kinds == 0 || len(s.Scope) != numKinds):
+	key, ok := saved.Key()
+	switch {
+	case s.Rate > sampling.MaxRate, !ok, s.Kind == kindScope && s.Kinds == 0:
 		l.report.Damaged++
-	case key != (samplerKey{}) && !have && (len(to.byKey) >= l.x.limits.Samplers || !l.x.room(e, st, samplerCost)):
+	case key != (sampling.Key{}) && !to.Has(key) && (to.Len() >= l.x.limits.Samplers || !l.x.room(e, st, samplerCost)):
 		l.report.Refused++
 	default:
-		to.set(key, s.Rate)
+		to.Set(key, s.Rate)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/netsampler/goflow2/v2/decoders/netflow"
 
+	"github.com/flowsnitch/flowsnitch/flow/decode/sampling"
 	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 )
 
@@ -21,6 +22,12 @@ type ref struct {
 	run uint16
 	off uint16
 	len uint16 // bytes, or variable
+}
+
+// A scopeRef is a scope field of an options template.
+type scopeRef struct {
+	kind sampling.Kind
+	ref  ref
 }
 
 // A pair is the two addresses of a flow that belong together; either may be
@@ -123,7 +130,7 @@ func compile(ver uint8, id uint16, fields []netflow.Field, scopes int, raw []byt
 	for i, f := range fields {
 		r := ref{ie: f.Type, run: run, off: uint16(off), len: f.Length}
 		if i < scopes && f.Length > 0 {
-			p.scopes = append(p.scopes, scopeRef{scopeKind(ver, penOf(f), f.Type), r})
+			p.scopes = append(p.scopes, scopeRef{sampling.KindOf(ver, penOf(f), f.Type), r})
 		}
 		p.add(i, f, r)
 		if f.Length == variable {
@@ -169,7 +176,7 @@ func (p *plan) add(place int, f netflow.Field, r ref) {
 		p.sections = append(p.sections, r)
 		return
 	}
-	if pen == 0 && isRateElement(f.Type) {
+	if pen == 0 && sampling.IsElement(f.Type) {
 		p.rates = append(p.rates, r)
 		return
 	}

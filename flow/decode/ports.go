@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode/sampling"
 	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 )
 
@@ -96,12 +97,11 @@ func (e *exporter) splitKey(key streamKey, dg *flow.Datagram) streamKey {
 // then only those that came from this port. Of an id that has one meaning only, it is that.
 func (x *Exporters) inherit(e *exporter, s, from *stream) {
 	s.init = from.init
-	for key, a := range from.samplers.byKey {
-		if x.room(e, s, samplerCost) {
-			s.samplers.set(key, a.rate)
+	for key, rate := range from.samplers.All() {
+		if key == (sampling.Key{}) || x.room(e, s, samplerCost) {
+			s.samplers.Set(key, rate)
 		}
 	}
-	s.samplers.all, s.samplers.known = from.samplers.all, from.samplers.known
 	for id, p := range from.plans {
 		if q := from.plan(id, s.key.port); q.from(s.key.port) || !from.contested || p.next == nil && p.ports[1] != 0 {
 			own := *q

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode/sampling"
 )
 
 // recordTemplate fills r from the i-th record of a v9 or IPFIX set.
@@ -413,41 +414,44 @@ func (s *Set) ofFamily(t target, v6 bool) (v uint64, ok bool) {
 // sampler was announced with, in its own domain or in another of the exporter, until the
 // end of the datagram that the record came in.
 func (s *Set) rate(r *flow.Record) {
-	var rates rateElements
-	for _, f := range s.plan.rates {
-		rates.add(f.ie, s.cur.bytes(f))
-	}
 	r.Rate = 1
-	if rate, told := rates.rate(); told {
+	if rate, told := s.sampled(); told {
 		r.Sampling, r.Has = rate, r.Has|flow.HasSampling
 		if r.Rate = rate; rate != 0 {
 			return
 		}
 		s.tally.count(reasonSampling)
 	}
-	id, _, hasID := s.value(tSampler)
 	if s.stream == nil {
 		return
 	}
 	s.from.mu.Lock()
 	defer s.from.mu.Unlock()
-	here, all := &s.stream.samplers, &s.from.samplers
-	if len(here.shapes)+len(all.shapes) == 0 && !here.known && !all.known {
+	if s.stream.samplers.Empty() && s.from.samplers.Empty() {
 		return
 	}
-	record := s.subject(r, id, hasID)
-	f := here.rate(record)
-	if d := all.ofDomain(record); d.ok && (!f.sure || d.shape > f.shape) {
-		f = d
+	key := sampling.Of(r)
+	if id, _, ok := s.value(tSampler); ok {
+		key.Sampler(id)
 	}
-	if !f.sure {
-		if other := all.rate(record); other.ok {
-			f = other
+	if card, _, ok := s.value(tCard); ok {
+		key.Card(card)
+	}
+	if rate, from, ok := sampling.Find(&s.stream.samplers, &s.from.samplers, key); ok {
+		r.Rate, r.RateFrom = rate, from
+	}
+}
+
+// sampled gives the rate that the record at the cursor contains itself.
+func (s *Set) sampled() (rate uint32, told bool) {
+	var e sampling.Elements
+	for _, f := range s.plan.rates {
+		b := s.cur.bytes(f)
+		if v, ok := number(b); ok {
+			e.Add(f.ie, v, len(b))
 		}
 	}
-	if f.ok {
-		r.Rate, r.RateFrom = f.rate, f.from
-	}
+	return e.Rate()
 }
 
 // times finds start and end of the flow, each by the best element that is there;

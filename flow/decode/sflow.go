@@ -2,6 +2,7 @@ package decode
 
 import (
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode/sampling"
 	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 	"github.com/flowsnitch/flowsnitch/flow/decode/sflow"
 )
@@ -44,7 +45,7 @@ func (d *Decoder) sample(s *Set, sample sflow.Sample) {
 			return
 		}
 	}
-	believed := f.Rate != 0 && f.Rate <= maxRate
+	believed := f.Rate != 0 && f.Rate <= sampling.MaxRate
 	if !believed && !sample.Discarded() {
 		d.count(reasonSampling)
 	}
@@ -82,7 +83,7 @@ func (s *Set) recordSFlow(i int, r *flow.Record) {
 	switch {
 	case s.samples[i].Discarded():
 		r.Rate = 1
-	case f.Rate <= maxRate:
+	case f.Rate <= sampling.MaxRate:
 		r.Rate = f.Rate
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode/sampling"
 	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 )
 
@@ -245,12 +246,14 @@ func (s *stream) sampling() []SamplingStatus {
 	default:
 		out = append(out, SamplingStatus{s.rate, "sample"})
 	}
-	if s.samplers.known {
-		out = append(out, SamplingStatus{s.samplers.all, "options"})
-	}
 	n := len(out)
-	for _, a := range s.samplers.byKey {
-		out = append(out, SamplingStatus{a.rate, *a.from})
+	for key, rate := range s.samplers.All() {
+		if key == (sampling.Key{}) {
+			out = append(out, SamplingStatus{rate, "options"})
+			n++
+			continue
+		}
+		out = append(out, SamplingStatus{rate, key.String()})
 	}
 	slices.SortFunc(out[n:], func(a, b SamplingStatus) int { return naturally(a.From, b.From) })
 	return out

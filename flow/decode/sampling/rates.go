@@ -1,29 +1,25 @@
-package decode
+// Package sampling knows the sampling rates that an exporter has announced in options
+// data: for a sampler, a part of the exporter, or all of it; which announcement is to be
+// believed; and which rate a flow record has. Package decode has [Rates] for each stream
+// and for each exporter, asks for a rate when it builds a record, and locks them.
+package sampling
 
 import (
-	"math"
+	"iter"
 	"slices"
 )
 
-// samplers are the sampling rates that an exporter announced in options data: by sampler
+// Rates are the sampling rates that an exporter announced in options data: by sampler
 // id and by scope, and the one that it announced for everything.
-type samplers struct {
-	byKey  map[samplerKey]announced
+type Rates struct {
+	byKey  map[Key]announced
 	shapes []shape // of the keys, the most specific first
 	// all is the rate announced without a sampler id or a scope; known tells whether
 	// there was one. A known rate of 0 is an absurd one.
 	all   uint32
 	known bool
 	// doubts are rates that are not believed yet, see credit.
-	doubts map[samplerKey]doubt
-}
-
-// A samplerKey is what a rate was announced for: a scope, a sampler id. The zero value
-// stands for everything.
-type samplerKey struct {
-	scope scope
-	id    uint64
-	hasID bool
+	doubts map[Key]doubt
 }
 
 // An announced rate names what it was announced for.
@@ -40,16 +36,80 @@ type doubt struct {
 }
 
 const (
-	// maxRate is the highest sampling rate that is believed.
-	maxRate = 10_000_000
+	// MaxRate is the highest sampling rate that is believed.
+	MaxRate = 10_000_000
 	// maxFactor is how far, up or down, one datagram alone may take a sampling rate:
 	// its source may be forged.
 	maxFactor = 10
 )
 
+// Empty reports whether nothing is known.
+func (s *Rates) Empty() bool { return len(s.shapes) == 0 && !s.known }
+
+// Len is the number of keys other than the zero one.
+func (s *Rates) Len() int { return len(s.byKey) }
+
+// Has reports whether a rate is known for a key.
+func (s *Rates) Has(key Key) bool {
+	_, ok := s.own(key)
+	return ok
+}
+
+// All gives the rates by key, the one for everything first.
+func (s *Rates) All() iter.Seq2[Key, uint32] {
+	return func(yield func(Key, uint32) bool) {
+		if s.known && !yield(Key{}, s.all) {
+			return
+		}
+		for key, a := range s.byKey {
+			if !yield(key, a.rate) {
+				return
+			}
+		}
+	}
+}
+
+// A Fate is what became of an announced rate.
+type Fate uint8
+
+// The fates.
+const (
+	Known   Fate = iota // it is in force already
+	New                 // it is in force from now on
+	Doubted             // it waits for another announcement
+	NoRoom              // there are too many samplers already
+)
+
+// An Announcement is a rate in options data.
+type Announcement struct {
+	Key      Key
+	Rate     uint32
+	Datagram uint64 // the number of the exporter's datagram that it came in
+	Fresh    bool   // the exporter has not sent any flow yet
+	Limit    int    // the number of keys that are kept
+}
+
+// Announce takes an announcement. room is asked for the memory of one more key.
+func (s *Rates) Announce(a Announcement, room func() bool) Fate {
+	_, have := s.byKey[a.Key]
+	have = have || a.Key == (Key{})
+	if _, doubted := s.doubts[a.Key]; !have && !doubted {
+		if len(s.byKey)+len(s.doubts) >= a.Limit && !s.forgetDoubt() || !room() {
+			return NoRoom
+		}
+	}
+	switch {
+	case !s.credit(a.Key, a.Rate, a.Datagram, a.Fresh):
+		return Doubted
+	case s.Set(a.Key, a.Rate):
+		return New
+	}
+	return Known
+}
+
 // own gives the rate of a key itself.
-func (s *samplers) own(key samplerKey) (rate uint32, ok bool) {
-	if key == (samplerKey{}) {
+func (s *Rates) own(key Key) (rate uint32, ok bool) {
+	if key == (Key{}) {
 		return s.all, s.known
 	}
 	a, ok := s.byKey[key]
@@ -60,7 +120,7 @@ func (s *samplers) own(key samplerKey) (rate uint32, ok bool) {
 // sampler is while its exporter has not sent any flow yet, and one within maxFactor of those in
 // force; without any that is 1. Another one, an absurd one of 0 too, is believed
 // when a later datagram announces it again.
-func (s *samplers) credit(key samplerKey, rate uint32, datagram uint64, fresh bool) bool {
+func (s *Rates) credit(key Key, rate uint32, datagram uint64, fresh bool) bool {
 	low, high := s.inForce(key)
 	if _, own := s.own(key); fresh && !own {
 		return true
@@ -72,14 +132,14 @@ func (s *samplers) credit(key samplerKey, rate uint32, datagram uint64, fresh bo
 		return true
 	}
 	if s.doubts == nil {
-		s.doubts = make(map[samplerKey]doubt)
+		s.doubts = make(map[Key]doubt)
 	}
 	s.doubts[key] = doubt{rate, datagram}
 	return false
 }
 
 // forgetDoubt makes room for a sampler. It reports whether there was a doubt.
-func (s *samplers) forgetDoubt() bool {
+func (s *Rates) forgetDoubt() bool {
 	for key := range s.doubts {
 		delete(s.doubts, key)
 		return true
@@ -89,8 +149,8 @@ func (s *samplers) forgetDoubt() bool {
 
 // inForce gives the least and the highest rate that a key may have now: its own,
 // else those of all others. Both are 0 when there is none.
-func (s *samplers) inForce(key samplerKey) (low, high uint32) {
-	everything := key == (samplerKey{})
+func (s *Rates) inForce(key Key) (low, high uint32) {
+	everything := key == (Key{})
 	if a, ok := s.byKey[key]; ok {
 		return a.rate, a.rate
 	}
@@ -109,15 +169,15 @@ func (s *samplers) inForce(key samplerKey) (low, high uint32) {
 	return low, high
 }
 
-// set notes an announcement that is believed. It reports whether anything is new.
-func (s *samplers) set(key samplerKey, rate uint32) (changed bool) {
-	if key == (samplerKey{}) {
+// Set notes a rate that is believed. It reports whether anything is new.
+func (s *Rates) Set(key Key, rate uint32) (changed bool) {
+	if key == (Key{}) {
 		changed = !s.known || s.all != rate
 		s.all, s.known = rate, true
 		return changed
 	}
 	if s.byKey == nil {
-		s.byKey = make(map[samplerKey]announced)
+		s.byKey = make(map[Key]announced)
 	}
 	a, have := s.byKey[key]
 	if !have {
@@ -132,6 +192,21 @@ func (s *samplers) set(key samplerKey, rate uint32) (changed bool) {
 	a.rate = rate
 	s.byKey[key] = a
 	return changed
+}
+
+// Find gives the rate of a record, announced in its own domain or in another of its
+// exporter, and what it was announced for. ok is false when nothing is known.
+func Find(domain, exporter *Rates, record Key) (rate uint32, from *string, ok bool) {
+	f := domain.rate(record)
+	if d := exporter.ofDomain(record); d.ok && (!f.sure || d.shape > f.shape) {
+		f = d
+	}
+	if !f.sure {
+		if other := exporter.rate(record); other.ok {
+			f = other
+		}
+	}
+	return f.rate, f.from, f.ok
 }
 
 // A found rate is the answer of samplers for a record. sure tells that it was announced
@@ -149,7 +224,7 @@ type found struct {
 // exporter that the record is of, else the one for all. Of rates for parts that the record
 // does not name, it is what they agree in, and unknown, 0, where they differ. ok is false
 // when nothing was announced.
-func (s *samplers) rate(record samplerKey) found {
+func (s *Rates) rate(record Key) found {
 	for _, sh := range s.shapes {
 		if sh&^record.shape() != 0 {
 			continue
@@ -165,7 +240,7 @@ func (s *samplers) rate(record samplerKey) found {
 }
 
 // only gives the rate that all share which may be that of a record.
-func (s *samplers) only(record samplerKey) (f found) {
+func (s *Rates) only(record Key) (f found) {
 	for key, a := range s.byKey {
 		f.ok = true
 		switch {
@@ -184,7 +259,7 @@ func (s *samplers) only(record samplerKey) (f found) {
 
 // ofDomain gives the rate that was announced for the domain of a record, from whichever
 // domain.
-func (s *samplers) ofDomain(record samplerKey) found {
+func (s *Rates) ofDomain(record Key) found {
 	for _, sh := range s.shapes {
 		if sh&kindDomain == 0 || sh&^record.shape() != 0 {
 			continue
@@ -194,80 +269,4 @@ func (s *samplers) ofDomain(record samplerKey) found {
 		}
 	}
 	return found{}
-}
-
-// rateElements collects the elements that make up one sampling rate.
-type rateElements struct {
-	interval               uint64  // 34, 50
-	packets, space         uint64  // 305, 306
-	size, population       uint64  // 309, 310
-	probability            float64 // 311
-	has34, has305, has306  bool
-	has309, has310, has311 bool
-}
-
-// isRateElement names the elements that say how many packets were seen.
-func isRateElement(ie uint16) bool {
-	switch ie {
-	case 34, 50, 305, 306, 309, 310, 311:
-		return true
-	}
-	return false
-}
-
-// add takes one element's value, 1 to 8 bytes wide (311: a float32 or float64).
-func (r *rateElements) add(ie uint16, b []byte) {
-	if ie == 311 {
-		switch v, _ := number(b); len(b) {
-		case 4:
-			r.probability, r.has311 = float64(math.Float32frombits(uint32(v))), true
-		case 8:
-			r.probability, r.has311 = math.Float64frombits(v), true
-		}
-		return
-	}
-	v, ok := number(b)
-	if !ok {
-		return
-	}
-	switch ie {
-	case 34, 50:
-		if !r.has34 || r.interval == 0 {
-			r.interval, r.has34 = v, true
-		}
-	case 305:
-		r.packets, r.has305 = v, true
-	case 306:
-		r.space, r.has306 = v, true
-	case 309:
-		r.size, r.has309 = v, true
-	case 310:
-		r.population, r.has310 = v, true
-	}
-}
-
-// rate works out one of how many packets was seen: 34 or 50; (305+306)/305;
-// 310/309; 1/311. told is false when the elements say nothing; the rate is 0
-// when what they say is absurd.
-func (r *rateElements) rate() (rate uint32, told bool) {
-	switch {
-	case r.has34:
-		return believable(float64(r.interval)), true
-	case r.has305 && r.has306:
-		return believable(float64(r.packets+r.space) / float64(r.packets)), true
-	case r.has309 && r.has310:
-		return believable(float64(r.population) / float64(r.size)), true
-	case r.has311:
-		return believable(1 / r.probability), true
-	}
-	return 0, false
-}
-
-// believable rounds a rate, and gives 0 for one that cannot be.
-func believable(f float64) uint32 {
-	f = math.Round(f)
-	if !(f >= 1 && f <= maxRate) {
-		return 0
-	}
-	return uint32(f)
 }
