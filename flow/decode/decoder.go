@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 )
 
 // A Handler gets the data records of each datagram, or of each data set that has waited
@@ -60,7 +61,6 @@ func (d *Decoder) Decode(dg *flow.Datagram) {
 	d.counters.datagrams[i].Add(1)
 	d.counters.bytes[i].Add(uint64(len(dg.Payload)))
 	e := d.lock(dg)
-	d.set.empty()
 	switch v {
 	case flow.V5:
 		d.v5(e, dg)
@@ -109,29 +109,49 @@ func (d *Decoder) lock(dg *flow.Datagram) *exporter {
 	}
 }
 
-// prove notes records of a stream. What one without templates has sent is to be known
-// after a crash from the first of them on; one with templates has been noted before.
-func (d *Decoder) prove(s *stream, now time.Time) {
-	if s.merit.first.IsZero() && len(s.plans) == 0 {
-		d.exporters.changes.Add(1)
+// enter finds the stream of a datagram, or makes it, and counts the datagram there. It
+// gives nil when there is no room for it.
+func (d *Decoder) enter(e *exporter, key streamKey, dg *flow.Datagram) *stream {
+	if e == nil {
+		return nil
 	}
-	s.merit.note(now)
+	if e.split {
+		key.port = dg.Source.Port()
+	}
+	s := e.recent
+	if s == nil || s.key != key {
+		if s = d.streamOf(e, key); s == nil {
+			return nil
+		}
+	}
+	s.seq.From(dg.Source.Port())
+	s.last = dg.Received
+	s.totals.Datagrams++
+	s.totals.Bytes += uint64(len(dg.Payload))
+	return s
 }
 
-// versionIndex gives the place of a protocol's counters.
-func versionIndex(v flow.Version) int {
-	switch v {
-	case flow.V5:
-		return 0
-	case flow.V9:
-		return 1
-	case flow.IPFIX:
-		return 2
+// streamOf finds a stream, or makes it; nil when there is no room for it.
+func (d *Decoder) streamOf(e *exporter, key streamKey) *stream {
+	s, full := d.exporters.stream(e, key)
+	if full {
+		d.count(reasonCapStreams)
 	}
-	return 3
+	return s
 }
 
-// took notes the records of a set for the standing of their sender.
+// leave notes how many flow records a datagram had, and follows the sequence numbers of
+// its stream, which may be nil.
+func (d *Decoder) leave(e *exporter, s *stream, flows int, now time.Time, n sequence.Numbering) {
+	if flows > 0 {
+		d.took(e, s, flows, now)
+	}
+	if s != nil && s.seq.Follow(s.key.version, n, now) && !e.split {
+		d.split(e, s)
+	}
+}
+
+// took notes flow records for the standing of their sender.
 func (d *Decoder) took(e *exporter, s *stream, n int, now time.Time) {
 	if e != nil && !e.merit.proven && e.merit.latest != now {
 		e.merit.note(now)
@@ -144,24 +164,34 @@ func (d *Decoder) took(e *exporter, s *stream, n int, now time.Time) {
 	}
 }
 
+// prove notes records of a stream. What one without templates has sent is to be known
+// after a crash from the first of them on; one with templates has been noted before.
+func (d *Decoder) prove(s *stream, now time.Time) {
+	if s.merit.first.IsZero() && len(s.plans) == 0 {
+		d.exporters.changes.Add(1)
+	}
+	s.merit.note(now)
+}
+
 // handOver gives the records of a datagram to the handler, and before them those that
 // had waited for a template in it. The lock of the exporter is free by then, so that
-// whatever the handler does keeps nobody from its state.
+// whatever the handler does keeps nobody from its state. The set is empty after that.
 func (d *Decoder) handOver() {
 	s := &d.set
-	if s.n > 0 { // sFlow has no runs
+	switch {
+	case s.n > 0: // sFlow has no runs
 		d.emit(s)
-		return
-	}
-	if len(s.heads) > 0 {
+	case len(s.heads) > 0:
 		d.handOverAll()
-	} else if len(s.pending) > 0 {
+	case len(s.pending) > 0:
 		s.take(s.pending)
 		d.emit(s)
 	}
+	s.n, s.pending, s.heads, s.starts = 0, s.pending[:0], s.heads[:0], s.starts[:0]
 }
 
-// handOverAll does that where records of several datagrams are pending.
+// handOverAll does that where records of several datagrams are pending: one set for each
+// of the datagrams.
 func (d *Decoder) handOverAll() {
 	s := &d.set
 	now := s.head
@@ -184,8 +214,7 @@ func (d *Decoder) handOverAll() {
 // emit hands a filled set to the handler and counts its records.
 func (d *Decoder) emit(s *Set) {
 	s.exporter.Site = d.siteOf(&s.exporter)
-	i := versionIndex(s.exporter.Version)
-	d.counters.records[i].Add(uint64(s.n))
+	d.counters.records[versionIndex(s.exporter.Version)].Add(uint64(s.n))
 	if s.withoutAddress > 0 {
 		d.counters.noAddress.Add(uint64(s.withoutAddress))
 	}
@@ -196,4 +225,40 @@ func (d *Decoder) emit(s *Set) {
 		d.count(reasonTunnelDepth)
 	}
 	d.handler.Records(s)
+}
+
+// A siteCache has the site of the exporter that a decoder saw last.
+type siteCache struct {
+	sites       *map[netip.Addr]uint16
+	addr, agent netip.Addr
+	site        uint16
+}
+
+// siteOf gives the site of an exporter.
+func (d *Decoder) siteOf(e *flow.Exporter) uint16 {
+	sites, c := d.exporters.sites.Load(), &d.site
+	if sites == nil {
+		return 0
+	}
+	if c.sites != sites || c.addr != e.Addr || c.agent != e.Agent {
+		site, ok := (*sites)[e.Agent]
+		if !ok {
+			site = (*sites)[e.Addr]
+		}
+		*c = siteCache{sites, e.Addr, e.Agent, site}
+	}
+	return c.site
+}
+
+// versionIndex gives the place of a protocol's counters.
+func versionIndex(v flow.Version) int {
+	switch v {
+	case flow.V5:
+		return 0
+	case flow.V9:
+		return 1
+	case flow.IPFIX:
+		return 2
+	}
+	return 3
 }

@@ -118,13 +118,13 @@ func (d *Decoder) replaySet(m *message, id uint16, w *earlySet) int {
 	dg.Received, dg.Frame, dg.Source = w.received, w.frame, w.source
 	old := *m
 	m.dg, m.from, m.export, m.uptime, m.records = &dg, w.from, w.export, w.uptime, 0
-	s := &d.set
-	s.heads = append(s.heads, head{})
-	m.head = int32(len(s.heads))
-	h := &s.heads[m.head-1]
-	h.begin(m.dg, m.from)
-	m.begin(h)
+	m.flows = 0
+	d.set.heads = append(d.set.heads, m.shared())
+	m.head = int32(len(d.set.heads))
 	d.known(m, m.stream.plan(id, w.source.Port()), w.body)
+	if m.flows > 0 {
+		d.took(m.exporter, m.stream, m.flows, w.received)
+	}
 	n := m.records
 	*m = old
 	return n

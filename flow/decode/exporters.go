@@ -74,29 +74,6 @@ func (x *Exporters) SetSites(sites map[netip.Addr]uint16) {
 	x.sites.Store(&own)
 }
 
-// A siteCache has the site of the exporter that a decoder saw last.
-type siteCache struct {
-	sites       *map[netip.Addr]uint16
-	addr, agent netip.Addr
-	site        uint16
-}
-
-// siteOf gives the site of an exporter.
-func (d *Decoder) siteOf(e *flow.Exporter) uint16 {
-	sites, c := d.exporters.sites.Load(), &d.site
-	if sites == nil {
-		return 0
-	}
-	if c.sites != sites || c.addr != e.Addr || c.agent != e.Agent {
-		site, ok := (*sites)[e.Agent]
-		if !ok {
-			site = (*sites)[e.Addr]
-		}
-		*c = siteCache{sites, e.Addr, e.Agent, site}
-	}
-	return c.site
-}
-
 // An exporter is one sender. Its lock is held while one of its datagrams is
 // parsed, not while a [Handler] works, and guards everything in it: an exporter sends to
 // one socket, so that nobody waits for it.
@@ -210,9 +187,6 @@ func (x *Exporters) forget(e *exporter) {
 // stream finds a stream of the exporter, or makes it: s is nil when there is no room
 // for one more. full reports that a limit was reached.
 func (x *Exporters) stream(e *exporter, key streamKey) (s *stream, full bool) {
-	if e.recent != nil && e.recent.key == key {
-		return e.recent, false
-	}
 	if s := e.streams[key]; s != nil {
 		e.recent = s
 		return s, false
@@ -233,132 +207,4 @@ func (x *Exporters) stream(e *exporter, key streamKey) (s *stream, full bool) {
 		}
 	}
 	return s, full
-}
-
-// known gives a template by its id, the first of those that share it. Mostly the sets of
-// two templates take turns, one for each IP version.
-func (s *stream) known(id uint16) *plan {
-	for _, p := range s.lately {
-		if p != nil && p.id == id {
-			return p
-		}
-	}
-	p := s.plans[id]
-	s.lately = [2]*plan{p, s.lately[0]}
-	return p
-}
-
-// define gives a template its place, that of what its port meant by the same id before. A
-// definition that other ports have sent stays theirs; of those the oldest makes room for the
-// last of maxMeanings. When there is no room even after others gave way it reports false,
-// and the port has no template of the id any more: what it meant before is not what the
-// exporter means now.
-func (x *Exporters) define(e *exporter, s *stream, p *plan) bool {
-	if p.ports != [sequence.MaxPorts]uint16{} {
-		for q := s.plans[p.id]; q != nil; {
-			next := q.next
-			if s.key.port != 0 || q.ports == [sequence.MaxPorts]uint16{} || q.from(p.ports[0]) {
-				x.disown(e, s, q, p.ports[0])
-			}
-			q = next
-		}
-		x.lastMeaning(e, s, p.id)
-	} else {
-		x.dropTemplate(e, s, p.id)
-	}
-	if e.templates >= x.limits.TemplatesPerExporter || !x.templateRoom(e, 1, p.cost()) {
-		x.dropTemplate(e, s, p.id)
-		return false
-	}
-	if s.plans == nil {
-		s.plans = make(map[uint16]*plan)
-	}
-	p.next = s.plans[p.id]
-	s.plans[p.id] = p
-	s.lately = [2]*plan{}
-	e.templates++
-	e.templateBytes += p.cost()
-	x.templates.Add(1)
-	x.templateBytes.Add(p.cost())
-	return true
-}
-
-// templateRoom makes room for so many templates of so many bytes more.
-func (x *Exporters) templateRoom(e *exporter, more, bytes int64) bool {
-	over := func() (templates, memory int64) {
-		return x.templates.Load() + more - x.share(e, x.limits.Templates),
-			x.templateBytes.Load() + bytes - x.share(e, x.limits.TemplateBytes)
-	}
-	if n, _ := over(); more > 0 && n > 0 && !x.reclaim(e, templateCount, n) {
-		return false
-	}
-	if _, n := over(); bytes > 0 && n > 0 && !x.reclaim(e, templateMemory, n) {
-		return false
-	}
-	return true
-}
-
-// disown takes a definition from a port, and forgets it when no other port has sent it. In
-// a stream of one port it is forgotten in any case.
-func (x *Exporters) disown(e *exporter, s *stream, p *plan, port uint16) {
-	if p.notSentBy(port) || s.key.port != 0 {
-		x.dropMeaning(e, s, p)
-	}
-}
-
-// lastMeaning forgets the oldest of the definitions of an id when there is no place for
-// one more.
-func (x *Exporters) lastMeaning(e *exporter, s *stream, id uint16) {
-	n, last := 0, (*plan)(nil)
-	for p := s.plans[id]; p != nil; p = p.next {
-		if n++; last == nil || p.seen.Before(last.seen) {
-			last = p
-		}
-	}
-	if n >= maxMeanings {
-		x.dropMeaning(e, s, last)
-	}
-}
-
-// toFront makes a definition the one that is meant by ports which have sent none.
-func (s *stream) toFront(p *plan) {
-	first := s.plans[p.id]
-	if first == p {
-		return
-	}
-	q := first
-	for q.next != p {
-		q = q.next
-	}
-	q.next, p.next = p.next, first
-	s.plans[p.id] = p
-	s.lately = [2]*plan{}
-}
-
-// dropTemplate forgets all definitions of that id.
-func (x *Exporters) dropTemplate(e *exporter, s *stream, id uint16) {
-	for p := s.plans[id]; p != nil; p = s.plans[id] {
-		x.dropMeaning(e, s, p)
-	}
-}
-
-// dropMeaning forgets one definition.
-func (x *Exporters) dropMeaning(e *exporter, s *stream, p *plan) {
-	switch first := s.plans[p.id]; {
-	case first != p:
-		for first.next != p {
-			first = first.next
-		}
-		first.next = p.next
-	case p.next != nil:
-		s.plans[p.id] = p.next
-	default:
-		delete(s.plans, p.id)
-	}
-	p.next = nil
-	s.lately = [2]*plan{}
-	e.templates--
-	e.templateBytes -= p.cost()
-	x.templates.Add(-1)
-	x.templateBytes.Add(-p.cost())
 }

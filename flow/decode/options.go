@@ -8,7 +8,8 @@ import "github.com/flowsnitch/flowsnitch/flow/decode/sampling"
 // fields of a record are looked at.
 func (d *Decoder) optionsData(m *message, p *plan, body []byte) int {
 	s := &d.options
-	s.begin(m.dg, m.from)
+	s.empty()
+	s.head = m.shared()
 	n := d.parse(s, m, p, body)
 	if n > 0 && (len(p.rates) > 0 || len(p.number(tInit)) > 0) {
 		s.runs = s.pending

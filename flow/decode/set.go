@@ -155,23 +155,9 @@ func (s *Set) Fill(records []flow.Record) {
 	}
 }
 
-// begin empties the set for the records of a datagram.
-func (s *Set) begin(dg *flow.Datagram, from flow.Exporter) {
-	s.empty()
-	s.head.begin(dg, from)
-}
-
 // empty takes all records from the set.
 func (s *Set) empty() {
 	s.n, s.pending, s.heads, s.starts = 0, s.pending[:0], s.heads[:0], s.starts[:0]
-}
-
-// begin takes what the records share from their datagram.
-func (h *head) begin(dg *flow.Datagram, from flow.Exporter) {
-	h.exporter = from
-	h.exporter.Addr, h.exporter.Port = dg.Source.Addr(), dg.Source.Port()
-	h.received, h.frame = dg.Received, dg.Frame
-	h.stream, h.from = nil, nil
 }
 
 // reset empties the columns.

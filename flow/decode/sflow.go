@@ -15,12 +15,13 @@ func (d *Decoder) sflow(e *exporter, dg *flow.Datagram) {
 		d.count(reasonShort)
 		return
 	}
+	stream := d.enter(e, streamKey{version: flow.SFlow, domain: in.SubAgent, agent: in.Agent}, dg)
 	s := &d.set
 	s.reset()
-	s.begin(dg, flow.Exporter{Version: flow.SFlow, Domain: in.SubAgent, Agent: in.Agent})
-	s.from = e
-	s.stream = d.enter(e, streamKey{version: flow.SFlow, domain: in.SubAgent, agent: in.Agent}, dg)
-	d.follow(e, s.stream, dg, sequence.Numbering{Number: in.Number, Records: 1, Uptime: in.Uptime})
+	s.head = head{
+		exporter: flow.Exporter{Version: flow.SFlow, Addr: dg.Source.Addr(), Port: dg.Source.Port(), Domain: in.SubAgent, Agent: in.Agent},
+		received: dg.Received, frame: dg.Frame, stream: stream, from: e,
+	}
 	for {
 		sample, ok := in.Next()
 		if !ok {
@@ -31,9 +32,7 @@ func (d *Decoder) sflow(e *exporter, dg *flow.Datagram) {
 	if in.Damaged {
 		d.count(reasonSFlow)
 	}
-	if s.n > 0 {
-		d.took(e, s.stream, s.n, dg.Received)
-	}
+	d.leave(e, stream, s.n, dg.Received, sequence.Numbering{Number: in.Number, Records: 1, Uptime: in.Uptime})
 }
 
 // sample adds one sample to the set.

@@ -24,28 +24,26 @@ func (d *Decoder) v5(e *exporter, dg *flow.Datagram) {
 	}
 	count := int(binary.BigEndian.Uint16(b[2:]))
 	n := min(count, (len(b)-v5Header)/v5Record)
-	if n != count || !allZero(b[v5Header+n*v5Record:]) { // some fill the datagram with zeros
+	if n != count || len(b) > v5Header+n*v5Record && !allZero(b[v5Header+n*v5Record:]) { // some fill the datagram with zeros
 		d.count(reasonV5Count)
 	}
-	domain := uint32(b[21])
-	s := &d.set
-	s.begin(dg, flow.Exporter{Version: flow.V5, Domain: domain})
-	s.from = e
-	s.uptime = binary.BigEndian.Uint32(b[4:])
-	s.sampling = uint32(binary.BigEndian.Uint16(b[22:]) & 0x3fff)
-	s.stream = d.enter(e, streamKey{version: flow.V5, domain: uint32(b[20])<<8 | domain}, dg)
-	// Where the header tells of more than is there, the next number shows the rest
-	// as lost.
-	d.follow(e, s.stream, dg, sequence.Numbering{Number: binary.BigEndian.Uint32(b[16:]), Records: uint32(n), Uptime: s.uptime})
-	if s.stream != nil {
-		s.stream.rate = s.sampling
+	domain, uptime, sampling := uint32(b[21]), binary.BigEndian.Uint32(b[4:]), uint32(binary.BigEndian.Uint16(b[22:])&0x3fff)
+	stream := d.enter(e, streamKey{version: flow.V5, domain: uint32(b[20])<<8 | domain}, dg)
+	if stream != nil {
+		stream.rate = sampling
 	}
+	// Where the header counts more than is there, the next number shows the rest as lost.
+	d.leave(e, stream, n, dg.Received, sequence.Numbering{Number: binary.BigEndian.Uint32(b[16:]), Records: uint32(n), Uptime: uptime})
 	if n == 0 {
 		return
 	}
-	s.export = int64(binary.BigEndian.Uint32(b[8:]))*1000 + int64(binary.BigEndian.Uint32(b[12:]))/1e6
+	s := &d.set
+	s.head = head{
+		exporter: flow.Exporter{Version: flow.V5, Addr: dg.Source.Addr(), Port: dg.Source.Port(), Domain: domain},
+		received: dg.Received, frame: dg.Frame, stream: stream, from: e, uptime: uptime, sampling: sampling,
+		export: int64(binary.BigEndian.Uint32(b[8:]))*1000 + int64(binary.BigEndian.Uint32(b[12:]))/1e6,
+	}
 	s.pending = append(s.pending, run{data: b[v5Header : v5Header+n*v5Record], n: int32(n), stride: v5Record})
-	d.took(e, s.stream, n, dg.Received)
 }
 
 // recordV5 fills r from the i-th record.

@@ -22,9 +22,12 @@ type message struct {
 	cut      bool   // the set at work is longer than the datagram, which has been counted
 }
 
-// begin fills in what the records of the message share.
-func (m *message) begin(h *head) {
-	h.stream, h.from, h.export, h.uptime = m.stream, m.exporter, m.export, m.uptime
+// shared gives what the records of the message share.
+func (m *message) shared() head {
+	return head{
+		exporter: m.from, received: m.dg.Received, frame: m.dg.Frame,
+		stream: m.stream, from: m.exporter, export: m.export, uptime: m.uptime,
+	}
 }
 
 const (
@@ -40,12 +43,13 @@ func (d *Decoder) netflow(e *exporter, v flow.Version, dg *flow.Datagram) {
 	if !ok {
 		return
 	}
-	m.from.Version = v
+	m.from.Version, m.from.Addr, m.from.Port = v, dg.Source.Addr(), dg.Source.Port()
 	m.stream = d.enter(e, streamKey{version: v, domain: m.from.Domain}, dg)
-	d.set.begin(dg, m.from)
-	m.begin(&d.set.head)
+	d.set.head = m.shared()
 	unknown := d.sets(m, sets)
-	d.follow(e, m.stream, dg, sequence.Numbering{Number: number, Records: uint32(m.records), Flows: uint32(m.flows), Uptime: m.uptime, Unknown: unknown})
+	d.leave(e, m.stream, m.flows, dg.Received, sequence.Numbering{
+		Number: number, Records: uint32(m.records), Flows: uint32(m.flows), Uptime: m.uptime, Unknown: unknown,
+	})
 }
 
 // header reads the header (RFC 3954 5.1, RFC 7011 3.1) and gives the sets.
@@ -114,43 +118,42 @@ func (d *Decoder) sets(m *message, b []byte) (unknown bool) {
 		}
 		b = b[length:]
 	}
-	if !allZero(b) {
+	if len(b) > 0 && !allZero(b) {
 		d.count(reasonSetLength)
 	}
 	return unknown
 }
 
 // oneSet reads one set. It reports true for data of an unknown template.
-func (d *Decoder) oneSet(m *message, id uint16, body []byte) bool {
+func (d *Decoder) oneSet(m *message, id uint16, body []byte) (unknown bool) {
 	templateID, optionsID := uint16(0), uint16(1)
 	if m.ver == 10 {
 		templateID, optionsID = 2, 3
 	}
 	switch {
+	case id >= 256:
+		return d.data(m, id, body)
 	case id == templateID:
 		d.templates(m, body, false)
 	case id == optionsID:
 		d.templates(m, body, true)
-	case id < 256:
-		d.count(reasonSetReserved)
 	default:
-		return d.data(m, id, body)
+		d.count(reasonSetReserved)
 	}
 	return false
 }
 
 // data reads a data set: flow records or options data, as its template says.
 func (d *Decoder) data(m *message, id uint16, body []byte) (unknown bool) {
-	st := m.stream
-	if st != nil {
-		if p := st.known(id); p != nil {
-			if p.next != nil || len(st.early) > 0 {
-				p = d.meant(m, id)
-			}
-			d.known(m, p, body)
-			return false
+	if m.stream != nil {
+		p := m.stream.known(id)
+		switch {
+		case p == nil:
+			p = d.borrow(m, id)
+		case p.next != nil || len(m.stream.early) > 0:
+			p = d.meant(m, id)
 		}
-		if p := d.borrow(m, id); p != nil {
+		if p != nil {
 			d.known(m, p, body)
 			return false
 		}
@@ -159,6 +162,19 @@ func (d *Decoder) data(m *message, id uint16, body []byte) (unknown bool) {
 	d.counters.unknownSets.Add(1)
 	d.counters.unknownBytes.Add(uint64(len(body)))
 	return true
+}
+
+// known gives a template by its id, the first of those that share it. Mostly the sets of
+// two templates take turns, one for each IP version.
+func (s *stream) known(id uint16) *plan {
+	for _, p := range s.lately {
+		if p != nil && p.id == id {
+			return p
+		}
+	}
+	p := s.plans[id]
+	s.lately = [2]*plan{p, s.lately[0]}
+	return p
 }
 
 // meant finds the meaning of a template that may have several, and takes it for granted
@@ -187,17 +203,9 @@ func (d *Decoder) known(m *message, p *plan, body []byte) {
 		m.records += d.optionsData(m, p, body)
 		return
 	}
-	d.dataRecords(m, p, body)
-}
-
-// dataRecords takes the flow records of a set.
-func (d *Decoder) dataRecords(m *message, p *plan, body []byte) {
 	n := d.parse(&d.set, m, p, body)
 	m.records += n
 	m.flows += n
-	if n > 0 {
-		d.took(m.exporter, m.stream, n, m.dg.Received)
-	}
 }
 
 // parse adds the records in the data of a set to s, and counts what is wrong with them.
