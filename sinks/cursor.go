@@ -114,3 +114,24 @@ type Counts struct {
 	MayRepeat bool
 	Repeated  uint64
 }
+
+// Add adds the counters of another lane, of the same sink.
+func (c *Counts) Add(other Counts) {
+	c.Appended += other.Appended
+	c.Delivered += other.Delivered
+	c.Failed += other.Failed
+	c.Filtered += other.Filtered
+	c.Limited += other.Limited
+	c.Dropped += other.Dropped
+	c.Pending += other.Pending
+	c.DroppedUrgent += other.DroppedUrgent
+	c.PendingUrgent += other.PendingUrgent
+	c.Damaged += other.Damaged
+	c.PendingBytes += other.PendingBytes
+	c.Held += other.Held
+	c.MayRepeat = c.MayRepeat || other.MayRepeat
+	c.Repeated += other.Repeated
+	if c.Since.IsZero() {
+		c.Since = other.Since
+	}
+}

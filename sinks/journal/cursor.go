@@ -7,6 +7,8 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/folder"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/position"
 	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 )
 
@@ -18,7 +20,7 @@ type Cursor struct {
 	wake    chan struct{} // of the places
 
 	// The journal's lock guards these.
-	places [lanes]*place
+	places [lanes]*position.Place
 	past   []marks // where it was before, the oldest first, as long as the sink may want events again
 	doubt  marks   // events up to there were asked for again
 	left   bool    // the runner has gone, what it says no longer counts
@@ -31,7 +33,7 @@ type Cursor struct {
 var _ sinks.Cursor = (*Cursor)(nil)
 
 // marks are the marks of one sink in all lanes.
-type marks [lanes]mark
+type marks [lanes]position.Mark
 
 // delivered counts the events delivered in all lanes.
 func (m *marks) delivered() (n uint64) {
@@ -44,16 +46,16 @@ func (m *marks) delivered() (n uint64) {
 // A batch is what was read of one lane and is not settled yet.
 type batch struct {
 	lane    int
-	events  []event.Event // those that the sink gets
-	marks   []mark        // marks[i]: the place when all before events[i] are delivered
-	end     mark          // when all are
-	sent    int           // events that are settled
-	damaged uint64        // events among the dropped that could not be read
+	events  []event.Event   // those that the sink gets
+	marks   []position.Mark // marks[i]: the place when all before events[i] are delivered
+	end     position.Mark   // when all are
+	sent    int             // events that are settled
+	damaged uint64          // events among the dropped that could not be read
 }
 
 // deliver takes n events for delivered and gives the place after them. last says
 // that nothing is left.
-func (b *batch) deliver(n int) (m mark, last bool) {
+func (b *batch) deliver(n int) (m position.Mark, last bool) {
 	b.sent += n
 	if b.sent < len(b.events) {
 		return b.marks[b.sent], false
@@ -75,20 +77,24 @@ func (j *Journal) Cursor(name string) (sinks.Cursor, error) {
 	defer j.mu.Unlock()
 	c := &Cursor{journal: j, wake: make(chan struct{}, 1)}
 	for i, l := range j.lanes {
-		p, err := l.attach(name, c.wake)
+		if l.closed {
+			return nil, ErrStopped
+		}
+		p, err := l.places.Attach(name, c.wake, l.first(), l.next, folder.Now(l.cfg.Date).Date)
 		if err != nil {
 			return nil, err // the same in every lane: none was attached before
 		}
 		c.places[i], c.readers[i] = p, record.NewReader(j.disk)
+		signal(l.moved)
 	}
-	if held := c.marks((*place).held); held != c.marks((*place).settled) {
+	if held := c.marks((*position.Place).Held); held != c.marks((*position.Place).Settled) {
 		c.past = []marks{held}
 	}
 	return c, nil
 }
 
 // marks gives one mark of every lane.
-func (c *Cursor) marks(of func(*place) mark) (m marks) {
+func (c *Cursor) marks(of func(*position.Place) position.Mark) (m marks) {
 	for i, p := range c.places {
 		m[i] = of(p)
 	}
@@ -133,7 +139,10 @@ func (c *Cursor) nextOf(i, n int, judge sinks.Judge) (more bool, err error) {
 	if n := len(records); n > 0 {
 		to = records[n-1].Number + 1
 	}
-	if m, ok := l.lend(p, s.from, to); ok {
+	l.mu.Lock()
+	m, ok := p.Lend(s.from, to)
+	l.mu.Unlock()
+	if ok {
 		c.judge(i, m, records, to, judge)
 	}
 	return true, nil
@@ -141,13 +150,13 @@ func (c *Cursor) nextOf(i, n int, judge sinks.Judge) (more bool, err error) {
 
 // judge decides what becomes of each record, beginning at m; none is before it. A batch
 // of which the sink gets nothing is settled.
-func (c *Cursor) judge(lane int, m mark, records []record.Record, to uint64, judge sinks.Judge) {
+func (c *Cursor) judge(lane int, m position.Mark, records []record.Record, to uint64, judge sinks.Judge) {
 	b := &c.batch
 	b.reset()
 	b.lane = lane
 	for _, rec := range records {
 		b.damaged += rec.Number - m.Position
-		m.drop(rec.Number)
+		m.Drop(rec.Number)
 		before := m
 		if e, ok := rec.Event(); !ok {
 			b.damaged++
@@ -166,7 +175,7 @@ func (c *Cursor) judge(lane int, m mark, records []record.Record, to uint64, jud
 		m.Position++
 	}
 	b.damaged += to - m.Position
-	m.drop(to)
+	m.Drop(to)
 	b.end = m
 	if len(b.events) > 0 {
 		return
@@ -186,20 +195,20 @@ func (c *Cursor) Settle(n, givenUp int, remember bool) {
 		return
 	}
 	m, last := c.batch.deliver(n)
-	m.giveUp(uint64(max(0, givenUp)))
+	m.GiveUp(uint64(max(0, givenUp)))
 	c.advance(m, last, remember)
 }
 
 // advance moves the place in the lane of the batch.
-func (c *Cursor) advance(m mark, last, remember bool) {
+func (c *Cursor) advance(m position.Mark, last, remember bool) {
 	p := c.places[c.batch.lane]
 	defer signal(c.journal.lanes[c.batch.lane].moved)
-	if remember && m.Delivered > p.done.Delivered {
-		c.remember(c.marks((*place).settled))
+	if remember && m.Delivered > p.Settled().Delivered {
+		c.remember(c.marks((*position.Place).Settled))
 	}
-	p.settle(m, last)
+	p.Settle(m, last)
 	if last {
-		p.damaged += c.batch.damaged
+		p.Damaged(c.batch.damaged)
 		c.batch.reset()
 	}
 }
@@ -211,11 +220,10 @@ func (c *Cursor) Yield() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	u, p := c.places[urgent], c.places[ordinary]
-	if c.left || len(c.Rest()) == 0 || c.batch.lane == urgent || u.next >= j.lanes[urgent].readable() {
+	if c.left || len(c.Rest()) == 0 || c.batch.lane == urgent || u.Next() >= j.lanes[urgent].readable() {
 		return false
 	}
-	p.unlend()
-	p.skip(j.lanes[ordinary].first())
+	p.Unlend(j.lanes[ordinary].first())
 	c.batch.reset()
 	return true
 }
@@ -226,16 +234,14 @@ func (c *Cursor) Back(n uint64) (delivered uint64, ok bool) {
 	j := c.journal
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	before := c.marks((*place).settled)
+	before := c.marks((*position.Place).Settled)
 	if c.left || !c.back(n) {
 		return 0, false
 	}
 	for i, p := range c.places {
-		after := p.done.Delivered
-		p.repeats += max(before[i].Delivered, after) - after
 		c.doubt[i].Position = max(c.doubt[i].Position, before[i].Position)
-		p.skip(j.lanes[i].first())
-		delivered += after
+		p.Skip(j.lanes[i].first())
+		delivered += p.Settled().Delivered
 		signal(j.lanes[i].moved)
 	}
 	c.batch.reset()
@@ -247,14 +253,14 @@ func (c *Cursor) Back(n uint64) (delivered uint64, ok bool) {
 func (c *Cursor) Release(held uint64) (certain uint64) {
 	c.journal.mu.Lock()
 	defer c.journal.mu.Unlock()
-	before := c.marks((*place).held)
+	before := c.marks((*position.Place).Held)
 	c.forget(held)
 	for i, p := range c.places {
-		if p.held() != before[i] {
+		if p.Held() != before[i] {
 			signal(c.journal.lanes[i].moved)
 		}
 	}
-	done := c.marks((*place).settled)
+	done := c.marks((*position.Place).Settled)
 	delivered := done.delivered()
 	return delivered - min(held, delivered)
 }
@@ -264,7 +270,7 @@ func (c *Cursor) Doubtful() bool {
 	c.journal.mu.Lock()
 	defer c.journal.mu.Unlock()
 	for i, p := range c.places {
-		if p.held().Position < c.doubt[i].Position {
+		if p.Held().Position < c.doubt[i].Position {
 			return true
 		}
 	}
@@ -287,7 +293,7 @@ func (c *Cursor) Drained() bool {
 	c.journal.mu.Lock()
 	defer c.journal.mu.Unlock()
 	for i, p := range c.places {
-		if p.next < c.journal.lanes[i].next {
+		if p.Next() < c.journal.lanes[i].next {
 			return false
 		}
 	}
@@ -308,9 +314,7 @@ func (c *Cursor) Leave(ended bool) {
 	defer c.journal.mu.Unlock()
 	c.left = true
 	for i, p := range c.places {
-		p.taken = !ended
-		p.unlend()
-		p.skip(c.journal.lanes[i].first())
+		p.Leave(ended, c.journal.lanes[i].first())
 	}
 }
 
@@ -319,26 +323,14 @@ func (c *Cursor) Counts() (s sinks.Counts) {
 	c.journal.mu.Lock()
 	defer c.journal.mu.Unlock()
 	for i, p := range c.places {
-		l, m := c.journal.lanes[i], p.done
-		pending := l.next - m.Position - p.lost
-		s.Appended += l.next - p.start
-		s.Delivered += m.Delivered
-		s.Failed += m.Failed
-		s.Filtered += m.Filtered
-		s.Limited += m.Limited
-		s.Dropped += p.dropped()
-		s.Pending += pending
-		s.Damaged += p.damaged
-		s.PendingBytes += l.pendingBytes(m.Position + p.lost)
-		s.Held += max(m.Delivered, p.held().Delivered) - p.held().Delivered
-		s.MayRepeat = s.MayRepeat || p.mayRepeat
-		s.Repeated += p.repeats
+		l := c.journal.lanes[i]
+		one := p.Counts(l.next)
+		one.PendingBytes = l.bytesFrom(l.next - one.Pending)
 		if i == urgent {
-			s.DroppedUrgent, s.PendingUrgent = p.dropped(), pending
+			one.DroppedUrgent, one.PendingUrgent = one.Dropped, one.Pending
+			one.Since = time.Time{} // a journal of before had the other lane alone
 		}
-	}
-	if since := c.places[ordinary].since; since > 0 {
-		s.Since = time.Unix(since, 0)
+		s.Add(one)
 	}
 	return s
 }
@@ -362,8 +354,10 @@ func (c *Cursor) remember(m marks) {
 // keep has the journal keep what may be wanted again.
 func (c *Cursor) keep() {
 	for i, p := range c.places {
-		if p.holds = len(c.past) > 0; p.holds {
-			p.hold = c.past[0][i]
+		if len(c.past) > 0 {
+			p.Hold(c.past[0][i], true)
+		} else {
+			p.Hold(position.Mark{}, false)
 		}
 	}
 }
@@ -376,7 +370,7 @@ func (c *Cursor) forget(n uint64) {
 		c.past = nil
 		return
 	}
-	done := c.marks((*place).settled)
+	done := c.marks((*position.Place).Settled)
 	certain := done.delivered() - min(n, done.delivered())
 	for len(c.past) > 1 && c.past[1].delivered() <= certain {
 		c.past = slices.Delete(c.past, 0, 1)
@@ -386,14 +380,13 @@ func (c *Cursor) forget(n uint64) {
 // back returns to marks before the latest n delivered events, as far as they are
 // remembered, and reports whether there are any.
 func (c *Cursor) back(n uint64) bool {
-	done := c.marks((*place).settled)
+	done := c.marks((*position.Place).Settled)
 	for i := len(c.past) - 1; i >= 0; i-- {
 		if i > 0 && c.past[i].delivered()+n > done.delivered() {
 			continue
 		}
 		for l, p := range c.places {
-			p.done, p.lent = c.past[i][l], true // whether or not: it is taken back to there
-			p.unlend()
+			p.Back(c.past[i][l])
 		}
 		c.past = c.past[:i]
 		c.keep()

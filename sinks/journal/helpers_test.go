@@ -76,7 +76,7 @@ func laneDir(dir string) string {
 func putUnder(j *Journal, files disk.FS) {
 	j.disk = disk.NewWatch(files)
 	for _, l := range j.lanes {
-		l.disk = j.disk
+		l.dir.Disk = j.disk
 	}
 }
 

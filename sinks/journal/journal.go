@@ -52,7 +52,14 @@ type Journal struct {
 	stopErr     error
 
 	// The lanes share the lock, so that what is in both is seen, bounded and lost at one
-	// moment. No call to the disk is made under it.
+	// moment. It guards what is in memory, and where the sinks are: the lanes, their room,
+	// and all of package position but its files. No call to the disk is made under it, for
+	// Append and Stats need it and wait for nothing else.
+	//
+	// What the disk may hold up has gates: [position.Set] has one for its files, and
+	// [folder.Folder] one for making and removing files. They are taken before the lock, in
+	// this order. [segment.Files] and [folder.Health] have locks of their own, which are
+	// taken after it, and under which nothing is called.
 	mu      *sync.Mutex
 	lanes   [lanes]*lane
 	closed  bool
@@ -80,12 +87,12 @@ func openOnDisk(cfg Config, files disk.FS) (*Journal, OpenReport, error) {
 				lc.Dir = filepath.Join(cfg.Dir, urgentDir)
 			}
 		}
-		j.lanes[i] = newLane(lc, what, j.disk, j.mu)
-		err := j.lanes[i].load(&report)
+		l, err := openLane(lc, what, j.disk, j.mu, &report)
 		if err != nil {
 			j.closeFiles()
 			return nil, report, fmt.Errorf("journal %w", err)
 		}
+		j.lanes[i] = l
 	}
 	shareRoom(cfg, j.lanes)
 	return j, report, nil

@@ -15,11 +15,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/disk/disktest"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/folder"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/position"
 	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 )
 
@@ -384,30 +385,14 @@ func TestJournalAgeIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	const day, year = 24 * time.Hour, 365 * 24 * time.Hour
-	for _, tt := range []struct{ date, file, age time.Duration }{
-		{0, -time.Hour, time.Hour},
-		{0, -6 * day, 6 * day},
-		{0, time.Hour, 0},
-		{0, -56 * year, 0}, // written in 1970
-		{0, 50 * year, 0},
-		{30 * year, 30*year - day, day}, // the wall clock says another year
-		{-30 * year, -30*year - day, day},
-	} {
-		if err := os.Chtimes(path, now, now.Add(tt.file)); err != nil {
-			t.Fatal(err)
-		}
-		segments, err := listSegments(disk.OS{}, laneDir(dir), moment{now, now.Round(0).Add(tt.date)})
-		if err != nil || now.Sub(segments[0].stamp).Round(time.Second) != tt.age {
-			t.Errorf("%+v: got an age of %v, %v", tt, now.Sub(segments[0].stamp), err)
-		}
-	}
-	if err := os.Chtimes(path, now, now.Add(-20*365*24*time.Hour)); err != nil {
+	const year = 365 * 24 * time.Hour
+	old := now.Add(-20 * year)
+	if err := os.Chtimes(path, now, old); err != nil {
 		t.Fatal(err)
 	}
-	j, _ := openDir(t, dir, Always)
-	j.lanes[testLane].segments[0].stamp = now.Add(-time.Hour) // written an hour ago, by a clock that said 2006
-	j.lanes[testLane].redate(moment{now, now.Add(30 * year)})
+	// Written an hour ago, by a clock that is 20 years slow.
+	j, _ := openDir(t, dir, Always, func(c *Config) { c.Date = func() time.Time { return old.Add(time.Hour) } })
+	j.lanes[testLane].files.Redate(folder.Moment{Now: now, Date: now.Add(30 * year)})
 	stopAll(t, j)
 	info, err := os.Stat(path)
 	if err != nil || now.Add(30*year-time.Hour).Sub(info.ModTime()).Abs() > time.Second {
@@ -415,9 +400,6 @@ func TestJournalAgeIsKept(t *testing.T) {
 	}
 	if got, _, _ := deliver(t, dir, "a"); len(got) != 10 {
 		t.Errorf("got %v", got)
-	}
-	if jumped(now, now.Add(time.Hour)) || !jumped(now, now.Round(0).Add(time.Hour)) == jumped(now, now) {
-		t.Error("passing time is taken for a jump")
 	}
 }
 
@@ -524,11 +506,11 @@ func testForgetsSinks(t *testing.T) {
 	r := newRunner(t, j, named{&fakeSink{}, "a"})
 	j.Start()
 	r.Start()
-	time.Sleep(attachWithin / 2)
+	time.Sleep(position.AttachWithin / 2)
 	if n := j.Stats().Segments; n == 1 {
 		t.Error("what the other may still come for is gone")
 	}
-	time.Sleep(attachWithin)
+	time.Sleep(position.AttachWithin)
 	if n := j.Stats().Segments; n != 1 {
 		t.Errorf("%d segments are held", n)
 	}
@@ -538,14 +520,14 @@ func testForgetsSinks(t *testing.T) {
 	}
 
 	j, _ = openDir(t, dir, Always)
-	j.lanes[testLane].forgetPlaces(time.Now().Add(6 * 24 * time.Hour))
-	if len(j.lanes[testLane].places) != 2 {
+	j.lanes[testLane].places.Forget(time.Now().Add(6*24*time.Hour), j.cfg.MaxAge)
+	if len(j.lanes[testLane].places.All()) != 2 {
 		t.Error("forgotten too soon")
 	}
 	r = newRunner(t, j, named{&fakeSink{}, "a"})
-	j.lanes[testLane].forgetPlaces(time.Now().Add(8 * 24 * time.Hour))
-	if paths, _ := filepath.Glob(filepath.Join(laneDir(dir), "*.cursor")); len(j.lanes[testLane].places) != 1 || len(paths) != 1 {
-		t.Errorf("left: %v, %v", j.lanes[testLane].places, paths)
+	j.lanes[testLane].places.Forget(time.Now().Add(8*24*time.Hour), j.cfg.MaxAge)
+	if paths, _ := filepath.Glob(filepath.Join(laneDir(dir), "*.cursor")); len(j.lanes[testLane].places.All()) != 1 || len(paths) != 1 {
+		t.Errorf("left: %v, %v", j.lanes[testLane].places.All(), paths)
 	}
 	stopAll(t, j, r)
 }
@@ -557,7 +539,7 @@ func TestJournalBadCursor(t *testing.T) {
 	j.Start()
 	add(t, j, numbered(0, 10))
 	stopAll(t, j, r)
-	if err := os.WriteFile(placePath(laneDir(dir), "a"), []byte("rubbish"), 0o600); err != nil {
+	if err := os.WriteFile(position.Path(laneDir(dir), "a"), []byte("rubbish"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	got, _, report := deliver(t, dir, "a")
@@ -577,7 +559,7 @@ func TestJournalBadCursorOfOneSink(t *testing.T) {
 	add(t, j, numbered(0, 10))
 	waitFor(t, func() bool { return a.Stats().Delivered == 10 })
 	stopAll(t, j, a, b)
-	if err := os.WriteFile(placePath(laneDir(dir), "b"), []byte("rubbish"), 0o600); err != nil {
+	if err := os.WriteFile(position.Path(laneDir(dir), "b"), []byte("rubbish"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if got, _, report := deliver(t, dir, "b"); !slices.Equal(got, numbers(0, 10)) || len(report.BadCursors) != 1 {
@@ -607,7 +589,7 @@ func TestJournalIsRemoved(t *testing.T) {
 		if s := j.Stats(); s.Trouble != "" || s.LastError == "" {
 			t.Errorf("got %+v", s)
 		}
-		if _, err := os.Stat(placePath(laneDir(dir), "a")); err != nil || len(segmentsIn(t, dir)) != 1 {
+		if _, err := os.Stat(position.Path(laneDir(dir), "a")); err != nil || len(segmentsIn(t, dir)) != 1 {
 			t.Errorf("files are not there anew: %v", err)
 		}
 		stopAll(t, j, r)
@@ -654,7 +636,7 @@ func (d *failingDisk) under(j *Journal) {
 	f.Hook = func(c disktest.Call) error {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if c.What != "write" || strings.Contains(c.Path, placeSuffix) {
+		if c.What != "write" || strings.Contains(c.Path, ".cursor") {
 			return nil
 		}
 		f.SetPart(d.part)

@@ -17,6 +17,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/position"
 	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 )
 
@@ -263,24 +264,24 @@ func TestCursorIsMissing(t *testing.T) {
 	other := t.TempDir()
 	full(t, other, 5000)
 	for name, harm := range map[string]func(t *testing.T, dir string){
-		"removed": func(t *testing.T, dir string) { _ = os.Remove(placePath(laneDir(dir), "b")) },
-		"empty":   func(t *testing.T, dir string) { _ = os.Truncate(placePath(laneDir(dir), "b"), 0) },
-		"cut off": func(t *testing.T, dir string) { _ = os.Truncate(placePath(laneDir(dir), "b"), 100) },
+		"removed": func(t *testing.T, dir string) { _ = os.Remove(position.Path(laneDir(dir), "b")) },
+		"empty":   func(t *testing.T, dir string) { _ = os.Truncate(position.Path(laneDir(dir), "b"), 0) },
+		"cut off": func(t *testing.T, dir string) { _ = os.Truncate(position.Path(laneDir(dir), "b"), 100) },
 		"of another journal": func(t *testing.T, dir string) {
-			copyFile(t, placePath(laneDir(other), "a"), placePath(laneDir(dir), "b"))
+			copyFile(t, position.Path(laneDir(other), "a"), position.Path(laneDir(dir), "b"))
 		},
 		"removed with the list": func(t *testing.T, dir string) {
-			_, _ = os.Remove(placePath(laneDir(dir), "b")), os.Remove(knownPath(laneDir(dir)))
+			_, _ = os.Remove(position.Path(laneDir(dir), "b")), os.Remove(filepath.Join(laneDir(dir), "sinks"))
 		},
 		"removed, list damaged": func(t *testing.T, dir string) {
-			_, _ = os.Remove(placePath(laneDir(dir), "b")), os.Truncate(knownPath(laneDir(dir)), 5)
+			_, _ = os.Remove(position.Path(laneDir(dir), "b")), os.Truncate(filepath.Join(laneDir(dir), "sinks"), 5)
 		},
 		"removed, a bit of its name flipped in the list": func(t *testing.T, dir string) {
-			_ = os.Remove(placePath(laneDir(dir), "b"))
-			flip(t, knownPath(laneDir(dir)), `"b"`)
+			_ = os.Remove(position.Path(laneDir(dir), "b"))
+			flip(t, filepath.Join(laneDir(dir), "sinks"), `"b"`)
 		},
 		"all removed": func(t *testing.T, dir string) {
-			_, _ = os.Remove(placePath(laneDir(dir), "b")), os.Remove(placePath(laneDir(dir), "a"))
+			_, _ = os.Remove(position.Path(laneDir(dir), "b")), os.Remove(position.Path(laneDir(dir), "a"))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,5 +1,7 @@
 package journal
 
+import "github.com/flowsnitch/flowsnitch/sinks/journal/segment"
+
 // A room is what the lanes of a journal share: the bytes that may be on the disk and in
 // memory. Beyond it the oldest events go, those of the ordinary lane first, of which a
 // quarter of the room is kept free for the urgent ones. The journal's lock guards it.
@@ -18,7 +20,7 @@ func shareRoom(cfg Config, all [lanes]*lane) {
 	for _, l := range all {
 		l.room = r
 	}
-	if o := all[ordinary]; o.bytes() > notReserved(r.disk) {
+	if o := all[ordinary]; o.files.Counts().Bytes > notReserved(r.disk) {
 		r.filled = o.next
 	}
 }
@@ -60,8 +62,8 @@ func (r *room) holdDisk() (old removals) {
 	if o.first() < r.filled {
 		part = r.disk
 	}
-	old[ordinary] = o.cutDown(min(part, r.disk-u.bytes()))
-	old[urgent] = u.cutDown(r.disk - o.bytes())
+	old[ordinary] = o.cutOver(min(part, r.disk-u.files.Counts().Bytes))
+	old[urgent] = u.cutOver(r.disk - o.files.Counts().Bytes)
 	return old
 }
 
@@ -73,8 +75,11 @@ func (r *room) giveWay(to *lane) (old removals, ok bool) {
 	}
 	for _, i := range []int{ordinary, urgent} {
 		l := r.lanes[i]
-		if len(l.segments) > 1 && !l.busy(l.segments[0]) && (i == ordinary || l == to) {
-			old[i] = l.cut(1, &l.stats.DroppedFull)
+		if i == urgent && l != to {
+			continue
+		}
+		if old[i], ok = l.files.CutOne(); ok {
+			l.lost(old[i], &l.stats.DroppedFull)
 			return old, true
 		}
 	}
@@ -82,11 +87,11 @@ func (r *room) giveWay(to *lane) (old removals, ok bool) {
 }
 
 // removals are segments that were cut off, by lane. They are removed without the lock.
-type removals [lanes][]*segment
+type removals [lanes]segment.Cut
 
 func (r *room) remove(old removals) {
 	for i, l := range r.lanes {
-		l.removeSegments(old[i])
+		l.files.Remove(old[i])
 	}
 }
 
@@ -107,18 +112,15 @@ func (l *lane) dropChunk(written bool) bool {
 	l.stats.DroppedFull += c.End() - c.Unwritten()
 	l.gone.add(c.Unwritten(), c.End())
 	l.tail.Remove(i)
-	l.lose(c.Unwritten(), c.End())
+	l.places.Lose(c.Unwritten(), c.End())
 	return true
 }
 
-// cutDown cuts off the oldest segments that exceed some bytes.
-func (l *lane) cutDown(most int64) []*segment {
-	total, n := l.bytes(), 0
-	for n < len(l.segments)-1 && total > most && !l.busy(l.segments[n]) {
-		total -= l.segments[n].size
-		n++
-	}
-	return l.cut(n, &l.stats.DroppedFull)
+// cutOver cuts off the oldest segments that exceed some bytes.
+func (l *lane) cutOver(most int64) segment.Cut {
+	old := l.files.CutOver(most)
+	l.lost(old, &l.stats.DroppedFull)
+	return old
 }
 
 // spans are numbers of events that were dropped from memory, in order: they are missing

@@ -2,9 +2,9 @@ package journal
 
 import (
 	"cmp"
-	"maps"
-	"slices"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 )
 
 // Stats counts what happened to the journal since it was opened. Events
@@ -49,10 +49,6 @@ type LaneStats struct {
 	InMemory    uint64
 	DroppedFull uint64
 	DroppedOld  uint64
-}
-
-func (s *Stats) failed(err error) {
-	s.LastError, s.LastErrorAt = err.Error(), time.Now()
 }
 
 // Stats gives the counters at one moment.
@@ -110,52 +106,31 @@ func (s *Stats) add(l Stats) {
 // current gives the counters of a lane, with what there is now.
 func (l *lane) current() Stats {
 	l.settleTail()
-	s := l.stats
-	s.Bytes, s.Segments = l.bytes(), len(l.segments)
-	s.MemoryBytes, s.InMemory = l.tail.Bytes, l.onlyInMemory(0)
-	if err := l.inTroubleWith(); err != nil {
-		s.Trouble = err.Error()
-	}
-	for _, name := range slices.Sorted(maps.Keys(l.places)) {
-		if err := l.places[name].trouble; err != nil {
-			s.ReadTrouble = err.Error()
-			break
-		}
-	}
+	s, files, saves := l.stats, l.files.Counts(), l.places.Counts()
+	s.Bytes, s.Segments, s.MemoryBytes, s.InMemory = files.Bytes, files.Segments, l.tail.Bytes, l.onlyInMemory(0)
+	s.Writes, s.Written, s.Syncs, s.SyncErrors, s.Rewritten = files.Writes, files.Written, files.Syncs, files.SyncErrors, files.Rewritten
+	s.Saves, s.SaveErrors = saves.Saves, saves.SaveErrors
+	last, at, readErrors := l.dir.Last()
+	s.ReadErrors, s.LastErrorAt = readErrors, at
+	s.LastError, s.ReadTrouble = text(last), text(l.places.ReadTrouble())
+	s.Trouble = cmp.Or(text(l.trouble), text(l.dir.Worst()))
 	return s
 }
 
-// inTroubleWith gives the worst that is wrong with the disk.
-func (l *lane) inTroubleWith() error {
-	for _, err := range append([]error{l.trouble}, l.troubles[:]...) {
-		if err != nil {
-			return err
-		}
+// text gives the text of an error; empty = none.
+func text(err error) string {
+	if err == nil {
+		return ""
 	}
-	return nil
+	return err.Error()
 }
 
-// pendingBytes gives about the size of the events from number on: of the segment
+// bytesFrom gives about the size of the events from number on: of the segment
 // and the chunk that it lies in a part.
-func (l *lane) pendingBytes(number uint64) (total int64) {
-	onDisk := number
-	for _, s := range l.segments {
-		total += share(s.size, s.first, s.end, number)
-		onDisk = max(onDisk, s.end)
-	}
+func (l *lane) bytesFrom(number uint64) int64 {
+	total, onDisk := l.files.BytesFrom(number)
 	for _, c := range l.tail.Chunks {
-		total += share(c.Size(), c.First, c.End(), max(onDisk, number))
+		total += record.Share(c.Size(), c.First, c.End(), max(onDisk, number))
 	}
 	return total
-}
-
-// share gives the part of size that lies from number on.
-func share(size int64, first, end, number uint64) int64 {
-	if number <= first || end <= first {
-		return size
-	}
-	if number >= end {
-		return 0
-	}
-	return int64(float64(size) * float64(end-number) / float64(end-first))
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/disk/disktest"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/folder"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/position"
 	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 )
 
@@ -92,10 +94,10 @@ func TestCursorUnreadable(t *testing.T) {
 		got      int
 		setAside bool
 	}{
-		{placeSuffix, readTries - 1, 0, false},
-		{placeSuffix, readTries, 100, true},
-		{"/sinks", readTries - 1, 0, false},
-		{"/sinks", readTries, 0, true},
+		{".cursor", folder.ReadTries - 1, 0, false},
+		{".cursor", folder.ReadTries, 100, true},
+		{"/sinks", folder.ReadTries - 1, 0, false},
+		{"/sinks", folder.ReadTries, 0, true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			dir := t.TempDir()
@@ -106,10 +108,10 @@ func TestCursorUnreadable(t *testing.T) {
 			add(t, j, numbered(0, 100))
 			time.Sleep(time.Minute)
 			stopAll(t, j, a, b)
-			if c.file == placeSuffix {
-				c.file = placePath(laneDir(dir), "a")
+			if c.file == ".cursor" {
+				c.file = position.Path(laneDir(dir), "a")
 			} else {
-				c.file = knownPath(laneDir(dir))
+				c.file = filepath.Join(laneDir(dir), "sinks")
 			}
 			var left atomic.Int64
 			left.Store(c.fails)
@@ -128,7 +130,7 @@ func TestCursorUnreadable(t *testing.T) {
 			if s := checkCursor(t, r); len(sink.Got) != c.got || s.Dropped != 0 {
 				t.Errorf("%s: got %d, %+v", c.file, len(sink.Got), s)
 			}
-			aside, _ := filepath.Glob(filepath.Join(laneDir(dir), "*"+unreadableSuffix))
+			aside, _ := filepath.Glob(filepath.Join(laneDir(dir), "*"+".unreadable"))
 			if (len(aside) == 1) != c.setAside {
 				t.Errorf("%s: set aside: %v", c.file, aside)
 			}
@@ -143,7 +145,7 @@ func TestCursorUnreadable(t *testing.T) {
 // TestJournalFollowsNoLinks: what somebody has put in the place of the journal's files
 // leads to no other file, which the journal would write to or cut.
 func TestJournalFollowsNoLinks(t *testing.T) {
-	for _, name := range []string{"trial", "sinks", "sinks.new", "lock", "00000000000000000000.events", filepath.Base(placePath("", "a"))} {
+	for _, name := range []string{"trial", "sinks", "sinks.new", "lock", "00000000000000000000.events", filepath.Base(position.Path("", "a"))} {
 		synctest.Test(t, func(t *testing.T) {
 			dir, victim := t.TempDir(), filepath.Join(t.TempDir(), "victim")
 			if err := os.WriteFile(victim, []byte("precious"), 0o600); err != nil {

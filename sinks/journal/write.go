@@ -2,15 +2,11 @@ package journal
 
 import (
 	"errors"
-	"io"
-	"io/fs"
-	"os"
-	"slices"
+	"fmt"
 	"syscall"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/flow/disk"
-	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/folder"
 )
 
 // writeLoop writes what is due until the journal stops.
@@ -42,6 +38,38 @@ func (l *lane) flush() {
 	}
 }
 
+// resting reports whether the disk has failed just now.
+func (l *lane) resting() bool {
+	return l.trouble != nil && time.Since(l.tried) < keepEvery/2 && !l.closed
+}
+
+// writeAgain writes what a failed sync has covered, and all behind it, to a new segment
+// and syncs that. Until then the journal is in trouble and the memory is kept. An error
+// says that nothing can be written now.
+func (l *lane) writeAgain() error {
+	l.mu.Lock()
+	again := l.files.Again()
+	if again == nil || l.resting() {
+		l.mu.Unlock()
+		return again
+	}
+	from, to := l.files.Doubtful()
+	copies, first := l.tail.Copies(from, to)
+	l.mu.Unlock()
+	err := l.files.Rewrite(copies, first, to)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.trouble, l.tried = nil, time.Now()
+	if err != nil {
+		l.stats.WriteErrors++
+		l.trouble = fmt.Errorf("write again: %w; %w", err, again)
+		l.dir.Failed(l.trouble)
+		return err
+	}
+	l.places.Wake()
+	return nil
+}
+
 // piece gives the next records to write, and that they are being written.
 func (l *lane) piece() (b []byte, from, to uint64) {
 	l.mu.Lock()
@@ -56,21 +84,16 @@ func (l *lane) piece() (b []byte, from, to uint64) {
 	return c.Bytes(from, to), from, to
 }
 
-// resting reports whether the disk has failed just now.
-func (l *lane) resting() bool {
-	return l.trouble != nil && time.Since(l.tried) < keepEvery/2 && !l.closed
-}
-
-// put writes records to the last segment and notes what became of it. Where the
+// put writes records to the files and notes what became of it. Where the
 // disk is full and the memory is filling up, the oldest segments make room.
 func (l *lane) put(b []byte, from, to uint64) error {
 	for {
-		err := l.writeSegment(b, from, to)
+		err := l.files.Append(b, from, to)
 		if err != nil {
 			l.failedToWrite(err)
 		}
-		if err == nil || !isFull(err) || !l.giveWay() {
-			l.done(to, err)
+		if err == nil || !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) || !l.giveWay() {
+			l.written(to, err)
 			return err
 		}
 	}
@@ -80,12 +103,7 @@ func (l *lane) failedToWrite(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stats.WriteErrors++
-	l.stats.failed(err)
-}
-
-// isFull reports whether an error says that there is no room.
-func isFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	l.dir.Failed(err)
 }
 
 // giveWay removes a segment in favour of what waits in memory.
@@ -97,184 +115,170 @@ func (l *lane) giveWay() bool {
 	return ok
 }
 
-// done notes the end of a write.
-func (l *lane) done(to uint64, err error) {
+// written notes the end of a write.
+func (l *lane) written(to uint64, err error) {
 	l.mu.Lock()
-	c := l.writing
-	l.writing = nil
 	if err != nil {
 		l.trouble, l.tried = err, time.Now()
 	} else {
-		l.trouble = l.again
-		c.Wrote(to)
+		l.trouble = l.files.Again()
+		l.writing.Wrote(to)
 	}
+	l.writing = nil
 	close(l.wrote)
 	l.wrote = make(chan struct{})
-	l.wakeAll()
+	l.places.Wake()
 	old := l.room.holdDisk()
 	l.mu.Unlock()
 	l.room.remove(old)
 }
 
-// writeSegment appends b to the last segment, or to a new one when that is full.
-// After a failure nothing of b is there.
-func (l *lane) writeSegment(b []byte, from, to uint64) error {
-	s := l.active
-	if s != nil && s.size > 0 && s.size+int64(len(b)) > l.cfg.SegmentBytes {
-		l.seal()
-		s = nil
-	}
-	if s == nil {
-		var err error
-		if s, err = l.newSegment(from); err != nil {
-			return err
-		}
-	}
-	if err := writeAll(s.file, b); err != nil {
-		if s.file.Truncate(s.size) != nil {
-			l.seal() // its end is damaged, and what comes goes elsewhere
-		}
-		return err
-	}
+// tryDisk finds out whether a disk that was in trouble takes events again while none is
+// to be written. There may never be one: where sinks are quick, they have had each from
+// memory before it is its turn.
+func (l *lane) tryDisk() {
 	l.mu.Lock()
-	s.size += int64(len(b))
-	s.end, s.stamp, s.dirty = to, time.Now(), true
-	l.safeTo = min(l.safeTo, from)
-	l.stats.Writes++
-	l.stats.Written += uint64(len(b))
+	idle := l.trouble == nil || l.files.Again() != nil || l.resting() || l.closed
 	l.mu.Unlock()
-	return nil
-}
-
-// writeAll writes all of b, or gives an error.
-func writeAll(file disk.File, b []byte) error {
-	n, err := file.Write(b)
-	if err == nil && n < len(b) {
-		err = io.ErrShortWrite
+	if idle {
+		return
 	}
-	return err
-}
-
-// newSegment makes the file for records from that number on. A file of that name
-// can only be the rest of an attempt that failed.
-func (l *lane) newSegment(first uint64) (*segment, error) {
-	path := record.Path(l.cfg.Dir, first)
-	if err := l.checkDir(); err != nil {
-		return nil, err
-	}
-	l.place.Lock() // else a file of that name that is just being removed might be this one
-	defer l.place.Unlock()
-	file, err := l.disk.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_TRUNC, 0o640)
+	err := l.files.Trial()
 	if err != nil {
-		return nil, err
-	}
-	s := &segment{path: path, first: first, end: first, synced: first, stamp: time.Now(), file: file, fresh: true}
-	l.mu.Lock()
-	l.segments = append(l.segments, s)
-	l.active = s
-	l.mu.Unlock()
-	return s, nil
-}
-
-// seal ends the active segment; the next sync closes it.
-func (l *lane) seal() {
-	l.mu.Lock()
-	empty := l.sealActive()
-	l.mu.Unlock()
-	l.removeSegments(empty)
-}
-
-// sealActive ends the active segment. One without a record is to be removed.
-func (l *lane) sealActive() (empty []*segment) {
-	if s := l.active; s != nil && s.size == 0 {
-		l.segments = l.segments[:len(l.segments)-1]
-		empty = []*segment{s}
-	}
-	l.active = nil
-	return empty
-}
-
-// bytes gives the size of all segments.
-func (l *lane) bytes() (total int64) {
-	for _, s := range l.segments {
-		total += s.size
-	}
-	return total
-}
-
-// cut takes the n oldest segments out of the journal. Cursors that are not past
-// them lose the events, and reason counts those that any of them had still to get.
-func (l *lane) cut(n int, reason *uint64) []*segment {
-	if n == 0 {
-		return nil
-	}
-	old := l.segments[:n:n]
-	end := old[n-1].end
-	if lent := max(l.lent(), old[0].first); lent < end {
-		*reason += end - lent - l.gone.within(lent, end)
-	}
-	l.gone.forget(end)
-	l.segments = slices.Clone(l.segments[n:])
-	l.lose(0, end)
-	l.safeTo = l.safe()
-	if slices.Contains(old, l.active) {
-		l.active = nil
-	}
-	return old
-}
-
-// removeSegments removes files that the journal has let go of. It is not called under
-// the lock.
-func (l *lane) removeSegments(old []*segment) {
-	for _, s := range old {
-		l.closeSegment(s)
-		l.removeFile(s.path)
-	}
-}
-
-// removeFile removes a file unless a segment or a cursor has its path again. What cannot
-// be removed now is tried again later.
-func (l *lane) removeFile(path string) {
-	l.place.Lock()
-	defer l.place.Unlock()
-	l.mu.Lock()
-	used := slices.ContainsFunc(l.segments, func(s *segment) bool { return s.path == path })
-	for _, c := range l.places {
-		used = used || c.path == path
-	}
-	l.mu.Unlock()
-	if used {
-		return
-	}
-	err := l.disk.Remove(path)
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		return
+		l.failedToWrite(err)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.leftovers = append(l.leftovers, path)
-	l.setTrouble(troubleRemove, err)
+	l.trouble, l.tried = err, time.Now()
+	if err == nil {
+		l.trouble = l.files.Again()
+	}
+	l.places.Wake()
 }
 
-// removeLeftovers tries again to remove what could not be removed.
-func (l *lane) removeLeftovers() {
-	l.mu.Lock()
-	left := l.leftovers
-	l.leftovers = nil
-	l.troubles[troubleRemove] = nil
-	l.mu.Unlock()
-	for _, path := range left {
-		l.removeFile(path)
+// syncLoop brings what was written to the disk, in a goroutine of its own: a card
+// takes its time, and neither Append nor the places shall wait for it.
+func (l *lane) syncLoop() {
+	tick := time.NewTicker(l.cfg.SyncEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			l.sync()
+		case <-l.quit:
+			return
+		}
 	}
 }
 
-// closeSegment closes the file of a segment that is not written to any more.
-func (l *lane) closeSegment(s *segment) {
+// sync brings what was written to the disk. What that fails for is written again.
+func (l *lane) sync() {
+	err := l.files.Sync()
 	l.mu.Lock()
-	file := s.file
-	s.file = nil
-	l.mu.Unlock()
-	if file != nil {
-		_ = file.Close()
+	defer l.mu.Unlock()
+	if err != nil {
+		l.trouble, l.tried = err, time.Time{}
+		l.dir.Failed(err)
 	}
+	if l.files.Again() != nil {
+		l.places.Wake()
+		signal(l.due)
+	}
+}
+
+const (
+	// keepEvery is the pace of what a lane does by the clock.
+	keepEvery = time.Second
+	// saveAfter is how long a place's move waits to be saved.
+	saveAfter = 10 * time.Millisecond
+)
+
+// keepLoop saves the places soon after they move, and does the rest by the clock.
+func (l *lane) keepLoop() {
+	pace := min(keepEvery, l.cfg.SpillAfter/4) // looks must not be late by much
+	tick := time.NewTicker(pace)
+	defer tick.Stop()
+	began := time.Now()
+	last := began
+	for {
+		select {
+		case <-l.moved:
+			select {
+			case <-time.After(saveAfter):
+				_ = l.places.Save(false, false) // counted
+			case <-l.quit:
+				return
+			}
+		case now := <-tick.C:
+			l.mu.Lock()
+			l.places.Orphan(now.Sub(began))
+			l.settleTail()
+			l.spill.look(now, l.places.Floor(l.next), l.next, pace)
+			l.mu.Unlock()
+			l.keep(last, now)
+			last = now
+			signal(l.due)
+		case <-l.quit:
+			return
+		}
+	}
+}
+
+// keep does what is due by the clock. last is when it did so before.
+func (l *lane) keep(last, now time.Time) {
+	l.expire(now)
+	l.removeSettled()
+	l.places.Forget(now, l.cfg.MaxAge)
+	if l.cfg.Dir == "" {
+		return
+	}
+	if l.dir.Check() == nil {
+		l.files.FindRemoved()
+		l.places.FindRemoved()
+	}
+	l.dir.RemoveLeft()
+	if l.dir.Is(folder.Positions) != nil {
+		_ = l.places.Save(false, false) // counted
+	}
+	if at := folder.Now(l.cfg.Date); at.Distrusts(last) {
+		l.files.Redate(at)
+	}
+}
+
+// expire drops what is too old, on the disk and in memory.
+func (l *lane) expire(now time.Time) {
+	l.mu.Lock()
+	old := l.files.CutOld(now, l.cfg.MaxAge)
+	l.lost(old, &l.stats.DroppedOld)
+	for _, onDisk := l.files.First(); !onDisk && len(l.tail.Chunks) > 0; {
+		c := l.tail.Chunks[0]
+		if c == l.writing || now.Sub(c.Stamp) <= l.cfg.MaxAge {
+			break
+		}
+		if unread := max(l.places.Unread(l.next), c.First); unread < c.End() {
+			l.stats.DroppedOld += c.End() - unread
+		}
+		l.tail.Remove(0)
+		l.places.Lose(0, c.End())
+	}
+	l.mu.Unlock()
+	l.files.Remove(old)
+}
+
+// removeSettled removes the segments that every sink has passed, once the disk
+// knows that they have: else a power cut would make it look as if they were lost. The one
+// being written to goes only when nothing else will be.
+func (l *lane) removeSettled() {
+	keepActive := l.cfg.Durability == Always
+	l.mu.Lock()
+	any := l.files.AnyBefore(l.places.SavedFloor(l.next), keepActive)
+	l.mu.Unlock()
+	if !any || l.places.Save(true, false) != nil {
+		return
+	}
+	l.mu.Lock()
+	old := l.files.CutBefore(l.places.SavedFloor(l.next), keepActive)
+	l.lost(old, &l.stats.DroppedFull)
+	l.mu.Unlock()
+	l.files.Remove(old)
 }

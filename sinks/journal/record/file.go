@@ -120,3 +120,15 @@ type Found struct {
 	Damaged int64  // of them, those that are no record
 	Torn    int64  // bytes behind it
 }
+
+// Share gives about the part of the bytes of the records from one number to before another
+// that lies from number on.
+func Share(size int64, first, end, number uint64) int64 {
+	if number <= first || end <= first {
+		return size
+	}
+	if number >= end {
+		return 0
+	}
+	return int64(float64(size) * float64(end-number) / float64(end-first))
+}

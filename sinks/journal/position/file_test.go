@@ -1,4 +1,4 @@
-package journal
+package position
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/disk/disktest"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/folder"
 )
 
 // TestCursorFile saves again and again, and damages what was written last: then
@@ -20,17 +21,17 @@ import (
 func TestCursorFile(t *testing.T) {
 	dir := t.TempDir()
 	c := newPlace(dir, `jsonlog:/var/log/"ü"`, 5)
-	save := func(delivered uint64, clean bool) mark {
+	save := func(delivered uint64, clean bool) Mark {
 		t.Helper()
-		m := mark{Position: 5 + delivered + 2, Delivered: delivered, Dropped: 2}
+		m := Mark{Position: 5 + delivered + 2, Delivered: delivered, Dropped: 2}
 		if err := c.write(disk.OS{}, m, m.Position+1, false, clean); err != nil {
 			t.Fatal(err)
 		}
 		return m
 	}
 	defer func() { _ = c.file.Close() }()
-	load := func() (*place, error) {
-		got, _, err := loadPlace(disk.OS{}, c.path, moment{time.Now(), time.Now()})
+	read := func() (*Place, error) {
+		got, _, err := load(disk.OS{}, c.path, folder.Moment{Now: time.Now(), Date: time.Now()})
 		if err == nil {
 			_ = got.file.Close()
 		}
@@ -38,20 +39,20 @@ func TestCursorFile(t *testing.T) {
 	}
 	for i := range uint64(10) {
 		before, m := save(2*i, true), save(2*i+1, false)
-		got, err := load()
+		got, err := read()
 		if err != nil || got.done != m || got.start != 5 || got.name != c.name || !got.mayRepeat || got.next != m.Position {
 			t.Fatalf("got %+v, %v, want %+v", got, err, m)
 		}
 		b, err := os.ReadFile(c.path)
-		if err != nil || len(b) != 2*placeLine {
+		if err != nil || len(b) != 2*lineBytes {
 			t.Fatal(len(b), err)
 		}
 		whole := bytes.Clone(b)
-		b[int(c.serial%2)*placeLine+rand.IntN(placeLine)] ^= 1 << rand.IntN(8)
+		b[int(c.serial%2)*lineBytes+rand.IntN(lineBytes)] ^= 1 << rand.IntN(8)
 		if err := os.WriteFile(c.path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := load(); err != nil || got.done != before || got.mayRepeat {
+		if got, err := read(); err != nil || got.done != before || got.mayRepeat {
 			t.Fatalf("damaged: got %+v, %v, want %+v", got, err, before)
 		}
 		if err := os.WriteFile(c.path, whole, 0o600); err != nil {
@@ -62,80 +63,49 @@ func TestCursorFile(t *testing.T) {
 
 func TestCursorNames(t *testing.T) {
 	for a, b := range map[string]string{"kafka/a": "kafka:a", "a": "A", strings.Repeat("x", 500): strings.Repeat("x", 501), "..": "."} {
-		p, q := filepath.Base(placePath("/d", a)), filepath.Base(placePath("/d", b))
+		p, q := filepath.Base(Path("/d", a)), filepath.Base(Path("/d", b))
 		if p == q || len(p) > 100 || strings.ContainsAny(p, "/:") {
 			t.Errorf("%q and %q give %s and %s", a, b, p, q)
 		}
 	}
-	j := inMemory(t)
-	if _, err := sinks.NewRunner(j, named{&fakeSink{}, strings.Repeat("x", maxSinkName+1)}, sinks.DefaultRunnerConfig()); err == nil {
+	if _, err := newSet(t, "").Attach(strings.Repeat("x", maxName+1), nil, 0, 0, time.Now()); err == nil {
 		t.Error("a name that has no room is taken")
 	}
-	longest, err := appendSummed(nil, placeState{Name: strings.Repeat("\x01", maxSinkName), Serial: 1<<64 - 1, Start: 1<<64 - 1, Next: 1<<64 - 1,
+	longest, err := appendLine(nil, state{Name: strings.Repeat("\x01", maxName), Serial: 1<<64 - 1, Start: 1<<64 - 1, Next: 1<<64 - 1,
 		Journal: strings.Repeat("x", 36), Since: math.MinInt64,
-		mark: mark{1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, sinks.Bucket{Spent: -math.Pi * 1e-100, Last: -1 << 63}}}, placeLine)
-	if err != nil || len(longest) != placeLine || !bytes.HasSuffix(longest, []byte("} \n")) && !bytes.HasSuffix(longest, []byte("  \n")) {
+		Mark: Mark{1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, sinks.Bucket{Spent: -math.Pi * 1e-100, Last: -1 << 63}}}, lineBytes)
+	if err != nil || len(longest) != lineBytes || !bytes.HasSuffix(longest, []byte("} \n")) && !bytes.HasSuffix(longest, []byte("  \n")) {
 		t.Errorf("the longest line has %d bytes, %v", len(longest), err)
 	}
-	stopAll(t, j)
 }
 
 // FuzzCursorFile reads any bytes as a cursor's file: what is taken adds up and is
 // written again as it was.
 func FuzzCursorFile(f *testing.F) {
-	good, err := appendSummed(nil, placeState{Name: "kafka", Serial: 3, Start: 1, mark: mark{Position: 7, Delivered: 6}}, placeLine)
+	good, err := appendLine(nil, state{Name: "kafka", Serial: 3, Start: 1, Mark: Mark{Position: 7, Delivered: 6}}, lineBytes)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(good)
-	f.Add(good[:placeLine-1])
-	f.Add(append(bytes.Repeat([]byte{'x'}, placeLine), good...))
+	f.Add(good[:lineBytes-1])
+	f.Add(append(bytes.Repeat([]byte{'x'}, lineBytes), good...))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, ok := newestState(b)
+		s, ok := newest(b)
 		if !ok {
 			return
 		}
-		m := s.mark
+		m := s.Mark
 		if m.Position != s.Start+m.Delivered+m.Failed+m.Filtered+m.Limited+m.Dropped {
 			t.Errorf("got %+v", s)
 		}
-		line, err := appendSummed(nil, s, placeLine)
+		line, err := appendLine(nil, s, lineBytes)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again, ok := newestState(line); !ok || again != s {
+		if again, ok := newest(line); !ok || again != s {
 			t.Errorf("got %+v, %v, want %+v", again, ok, s)
 		}
 	})
-}
-
-// TestSinkSince: what a sink counts, it counts from a date that outlives restarts; a file
-// of a version that did not note it has none.
-func TestSinkSince(t *testing.T) {
-	cfg := DefaultConfig()
-	cfg.Dir = t.TempDir()
-	first := time.Now().Add(-48 * time.Hour).Truncate(time.Second)
-	for run := range 3 {
-		cfg.Date = func() time.Time { return first.Add(time.Duration(run) * 24 * time.Hour) }
-		j, _, err := Open(cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		j.Start()
-		r, err := sinks.NewRunner(j, named{&fakeSink{}, "far"}, sinks.DefaultRunnerConfig())
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Start()
-		if got := r.Stats().Since; !got.Equal(first) {
-			t.Errorf("run %d: since %v, want %v", run, got, first)
-		}
-		stopAll(t, j, r)
-	}
-	old := newPlace("", "old", 0)
-	if old.since != 0 {
-		t.Errorf("a cursor without a date is since %d", old.since)
-	}
 }
 
 // TestCursorFileIsMadeWhole: a process that is killed while the file of a sink is made for
@@ -149,10 +119,10 @@ func TestCursorFileIsMadeWhole(t *testing.T) {
 		}
 		return nil
 	}}
-	if err := c.write(files, mark{}, 0, false, false); err != nil {
+	if err := c.write(files, Mark{}, 0, false, false); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := loadPlace(disk.OS{}, c.path, moment{time.Now(), time.Now()}); err != nil {
+	if _, _, err := load(disk.OS{}, c.path, folder.Moment{Now: time.Now(), Date: time.Now()}); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,4 +1,4 @@
-package journal
+package position
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/disk"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/folder"
 )
 
 // castagnoli is computed by one instruction on amd64 and arm64.
@@ -26,18 +27,18 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // before is whole whatever happens to a write, and in place: a file made anew and
 // renamed for each batch costs an SD card a hundred times more.
 const (
-	placeLine   = 4096
-	placeSuffix = ".cursor"
+	lineBytes = 4096
+	suffix    = ".cursor"
 	// damagedSuffix is behind the name of one that could not be read.
 	damagedSuffix = ".damaged"
 	// unreadableSuffix is behind that of one that may be readable again, but too late.
 	unreadableSuffix = ".unreadable"
-	// maxSinkName bounds the name of a sink: in JSON a byte takes six at most.
-	maxSinkName = 512
+	// maxName bounds the name of a sink: in JSON a byte takes six at most.
+	maxName = 512
 )
 
-// placeState is the JSON object.
-type placeState struct {
+// state is the JSON object.
+type state struct {
 	Name   string `json:"name"`
 	Serial uint64 `json:"serial"` // the higher of the two lines is the newer
 	Clean  bool   `json:"clean"`  // written by a regular stop
@@ -48,12 +49,12 @@ type placeState struct {
 	// Since is when the cursor was made, in seconds since 1970; 0 = by a version that did
 	// not note it.
 	Since int64 `json:"since,omitempty"`
-	mark
+	Mark
 }
 
-// placePath gives the file for a sink: what a person recognises of its name, and
+// Path gives the file for a sink: what a person recognises of its name, and
 // a sum, for names hold slashes and may differ in these alone.
-func placePath(dir, name string) string {
+func Path(dir, name string) string {
 	sum := sha256.Sum256([]byte(name))
 	plain := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
@@ -61,79 +62,69 @@ func placePath(dir, name string) string {
 		}
 		return '_'
 	}, name)
-	return filepath.Join(dir, plain[:min(len(plain), 60)]+"-"+hex.EncodeToString(sum[:6])+placeSuffix)
+	return filepath.Join(dir, plain[:min(len(plain), 60)]+"-"+hex.EncodeToString(sum[:6])+suffix)
 }
 
-// newPlace makes a cursor at a position.
-func newPlace(dir, name string, position uint64) *place {
-	c := &place{name: name, start: position, next: position, wake: make(chan struct{}, 1)}
-	c.done.Position = position
-	if dir != "" {
-		c.path = placePath(dir, name)
-	}
-	return c
-}
+// errDamaged is within the errors about files that were read and found wrong.
+var errDamaged = errors.New("damaged")
 
-// errContent is within the errors about files that were read and found wrong.
-var errContent = errors.New("damaged")
-
-// loadPlace reads a cursor's file, and what the next number of the journal was. An
-// error with errContent says that it is of no use.
-func loadPlace(d disk.FS, path string, at moment) (c *place, next uint64, err error) {
+// load reads a cursor's file, and what the next number of the journal was. An
+// error with errDamaged says that it is of no use.
+func load(d disk.FS, path string, at folder.Moment) (c *Place, next uint64, err error) {
 	file, err := d.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, 0, err
 	}
-	s, seen, err := readPlace(file, at)
+	s, seen, err := read(file, at)
 	if err != nil {
 		_ = file.Close()
 		return nil, 0, err
 	}
 	c = newPlace("", s.Name, s.Position)
-	c.start, c.done, c.saved, c.serial, c.mayRepeat = s.Start, s.mark, s.mark, s.Serial, !s.Clean
+	c.start, c.done, c.saved, c.serial, c.mayRepeat = s.Start, s.Mark, s.Mark, s.Serial, !s.Clean
 	c.journal, c.since = s.Journal, s.Since
 	c.path, c.file, c.seen = path, file, seen
 	return c, s.Next, nil
 }
 
-func readPlace(file disk.File, at moment) (s placeState, seen time.Time, err error) {
+func read(file disk.File, at folder.Moment) (s state, seen time.Time, err error) {
 	info, err := file.Stat()
 	if err != nil {
 		return s, seen, err
 	}
-	b, err := io.ReadAll(io.LimitReader(file, 2*placeLine))
+	b, err := io.ReadAll(io.LimitReader(file, 2*lineBytes))
 	if err != nil {
 		return s, seen, err
 	}
-	s, ok := newestState(b)
+	s, ok := newest(b)
 	if !ok {
-		return s, seen, fmt.Errorf("%w: no line of it is whole", errContent)
+		return s, seen, fmt.Errorf("%w: no line of it is whole", errDamaged)
 	}
-	return s, at.stamp(info.ModTime()), nil
+	return s, at.Stamp(info.ModTime()), nil
 }
 
-// newestState gives the newer of the whole lines in b.
-func newestState(b []byte) (newest placeState, ok bool) {
-	for len(b) >= placeLine {
-		if s, good := parseState(b[:placeLine]); good && (!ok || s.Serial > newest.Serial) {
+// newest gives the newer of the whole lines in b.
+func newest(b []byte) (newest state, ok bool) {
+	for len(b) >= lineBytes {
+		if s, good := parse(b[:lineBytes]); good && (!ok || s.Serial > newest.Serial) {
 			newest, ok = s, true
 		}
-		b = b[placeLine:]
+		b = b[lineBytes:]
 	}
 	return newest, ok
 }
 
-func parseState(line []byte) (s placeState, ok bool) {
-	if !unmarshalSummed(line, &s) {
+func parse(line []byte) (s state, ok bool) {
+	if !unmarshal(line, &s) {
 		return s, false
 	}
-	m := s.mark
+	m := s.Mark
 	return s, s.Start+m.Delivered+m.Failed+m.Filtered+m.Limited+m.Dropped == m.Position
 }
 
-// unmarshalSummed reads a line that appendSummed made. It is false when the line is not
+// unmarshal reads a line that appendLine made. It is false when the line is not
 // whole; then v may hold anything.
-func unmarshalSummed(line []byte, v any) bool {
+func unmarshal(line []byte, v any) bool {
 	var sum uint32
 	if len(line) < 8 {
 		return false
@@ -144,9 +135,9 @@ func unmarshalSummed(line []byte, v any) bool {
 	return json.Unmarshal(line[8:], v) == nil
 }
 
-// appendSummed appends v as a line of at least size bytes: a CRC-32C of what follows, in
+// appendLine appends v as a line of at least size bytes: a CRC-32C of what follows, in
 // hex, a blank, the JSON object and blanks to the end.
-func appendSummed(b []byte, v any, size int) ([]byte, error) {
+func appendLine(b []byte, v any, size int) ([]byte, error) {
 	text, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
@@ -161,7 +152,7 @@ func appendSummed(b []byte, v any, size int) ([]byte, error) {
 // the disk has them. After an error the file is closed, for the handle may be stale, and
 // what a failed sync covered is never looked at again: the next line goes to the other
 // place. Only one goroutine at a time may call it.
-func (c *place) write(d disk.FS, m mark, next uint64, sync, clean bool) error {
+func (c *Place) write(d disk.FS, m Mark, next uint64, sync, clean bool) error {
 	err := c.writeLine(d, m, next, clean)
 	if err == nil && sync {
 		err = c.file.Sync()
@@ -173,9 +164,9 @@ func (c *place) write(d disk.FS, m mark, next uint64, sync, clean bool) error {
 	return err
 }
 
-func (c *place) writeLine(d disk.FS, m mark, next uint64, clean bool) error {
-	s := placeState{Name: c.name, Serial: c.serial + 1, Clean: clean, Start: c.start, Next: next, Journal: c.journal, Since: c.since, mark: m}
-	line, err := appendSummed(nil, s, placeLine)
+func (c *Place) writeLine(d disk.FS, m Mark, next uint64, clean bool) error {
+	s := state{Name: c.name, Serial: c.serial + 1, Clean: clean, Start: c.start, Next: next, Journal: c.journal, Since: c.since, Mark: m}
+	line, err := appendLine(nil, s, lineBytes)
 	if err != nil {
 		return err
 	}
@@ -184,13 +175,13 @@ func (c *place) writeLine(d disk.FS, m mark, next uint64, clean bool) error {
 		c.file, err = d.OpenFile(path, os.O_RDWR, 0)
 	}
 	if errors.Is(err, fs.ErrNotExist) { // made aside: a crash must not leave one without a line
-		path += newSuffix
+		path += folder.NewSuffix
 		c.file, err = d.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o640)
 	}
 	if err != nil {
 		return err
 	}
-	n, err := c.file.WriteAt(line, int64(s.Serial%2)*placeLine)
+	n, err := c.file.WriteAt(line, int64(s.Serial%2)*lineBytes)
 	if err == nil && n < len(line) {
 		err = io.ErrShortWrite
 	}

@@ -1,4 +1,4 @@
-package journal
+package position
 
 import (
 	"errors"
@@ -13,13 +13,13 @@ import (
 	"github.com/google/uuid"
 )
 
-// knownSinks are the sinks that have, or had, a cursor in the journal. Their list is a
+// known are the sinks that have, or had, a cursor in the journal. Their list is a
 // file of its own, so that a cursor's file which is missing is noticed: without it the
 // sink would be taken for a new one, and what waited for it would be lost uncounted. The
 // file is one line as in a cursor's file, of its own length: a CRC-32C in hex, a blank and
 // one JSON object. Without the sum a flipped bit in a name would make a sink that never
 // existed, and one that did a new one.
-type knownSinks struct {
+type known struct {
 	Journal string   `json:"journal"` // identity, in every cursor as well
 	Sinks   []string `json:"sinks"`   // sorted
 
@@ -32,9 +32,9 @@ type knownSinks struct {
 func knownPath(dir string) string { return filepath.Join(dir, "sinks") }
 
 // loadKnown reads the list. There is none in a journal that is new, or of the first
-// version. An error with errContent says that it is of no use; then all sinks without a
+// version. An error with errDamaged says that it is of no use; then all sinks without a
 // cursor are taken for known.
-func loadKnown(d disk.FS, dir string) (k knownSinks, err error) {
+func loadKnown(d disk.FS, dir string) (k known, err error) {
 	k.names = make(map[string]bool)
 	file, err := d.Open(knownPath(dir))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -48,8 +48,8 @@ func loadKnown(d disk.FS, dir string) (k knownSinks, err error) {
 	if err != nil {
 		return k, err
 	}
-	if !unmarshalSummed(b, &k) || k.Journal == "" {
-		return knownSinks{names: k.names, lost: true}, fmt.Errorf("%w: it is not a list of sinks", errContent)
+	if !unmarshal(b, &k) || k.Journal == "" {
+		return known{names: k.names, lost: true}, fmt.Errorf("%w: it is not a list of sinks", errDamaged)
 	}
 	for _, name := range k.Sinks {
 		k.names[name] = false
@@ -61,7 +61,7 @@ func loadKnown(d disk.FS, dir string) (k knownSinks, err error) {
 // owns reports whether a cursor is of this journal. Those of the first version do not
 // say. Without the list the first that says something is believed, and that the list is
 // missing means that cursors may be missing too.
-func (k *knownSinks) owns(journal string) bool {
+func (k *known) owns(journal string) bool {
 	if journal == "" {
 		return true
 	}
@@ -72,7 +72,7 @@ func (k *knownSinks) owns(journal string) bool {
 }
 
 // missing gives the listed sinks without a cursor, sorted.
-func (k *knownSinks) missing(cursors map[string]*place) (list []string) {
+func (k *known) missing(cursors map[string]*Place) (list []string) {
 	for _, name := range k.Sinks {
 		if cursors[name] == nil {
 			list = append(list, name)
@@ -83,7 +83,7 @@ func (k *knownSinks) missing(cursors map[string]*place) (list []string) {
 
 // complete adds the cursors that were found, and gives a journal without a list its
 // identity.
-func (k *knownSinks) complete(cursors map[string]*place) {
+func (k *known) complete(cursors map[string]*Place) {
 	for name := range cursors {
 		k.add(name)
 	}
@@ -93,52 +93,31 @@ func (k *knownSinks) complete(cursors map[string]*place) {
 }
 
 // had reports whether a sink without a cursor may have had one.
-func (k *knownSinks) had(name string) bool {
+func (k *known) had(name string) bool {
 	_, listed := k.names[name]
 	return listed || k.lost && !k.listed
 }
 
-func (k *knownSinks) add(name string) {
+func (k *known) add(name string) {
 	k.saved = k.saved && slices.Contains(k.Sinks, name)
 	k.names[name] = true
 }
 
-func (k *knownSinks) remove(name string) {
+func (k *known) remove(name string) {
 	delete(k.names, name)
 	k.saved = false
 }
 
-// saveKnown saves the list if it has changed. Sinks whose cursor is missing and that did
-// not come within the time for it are no longer configured, and leave it.
-func (l *lane) saveKnown() error {
-	l.mu.Lock()
-	if l.orphaned {
-		for name, there := range l.known.names {
-			if !there {
-				l.known.remove(name)
-			}
+// removeMissing removes the sinks whose cursor is missing.
+func (k *known) removeMissing() {
+	for name, there := range k.names {
+		if !there {
+			k.remove(name)
 		}
 	}
-	saved := l.known.saved
-	list := knownSinks{Journal: l.known.Journal, Sinks: slices.Sorted(maps.Keys(l.known.names))}
-	l.mu.Unlock()
-	if saved {
-		return nil
-	}
-	b, err := appendSummed(nil, list, 0)
-	if err == nil {
-		err = l.checkDir()
-	}
-	if err == nil {
-		err = disk.Replace(l.disk, knownPath(l.cfg.Dir), b, 0o640)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err != nil {
-		l.stats.SaveErrors++
-		return fmt.Errorf("list of sinks: %w", err)
-	}
-	l.known.Sinks = list.Sinks
-	l.known.saved = slices.Equal(list.Sinks, slices.Sorted(maps.Keys(l.known.names)))
-	return nil
+}
+
+// list gives what the file is to have.
+func (k *known) list() known {
+	return known{Journal: k.Journal, Sinks: slices.Sorted(maps.Keys(k.names))}
 }

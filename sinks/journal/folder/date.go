@@ -1,0 +1,48 @@
+package folder
+
+import "time"
+
+// A Moment is now by the clock of this process, with its monotonic reading, and the
+// date that can be trusted. What files say of their age goes by the latter.
+type Moment struct{ Now, Date time.Time }
+
+// Now gives the moment. date gives the date that can be trusted; nil = the wall clock.
+func Now(date func() time.Time) Moment {
+	at := Moment{Now: time.Now()}
+	at.Date = at.Now.Round(0)
+	if date != nil {
+		at.Date = date()
+	}
+	return at
+}
+
+// misdated is the age that no file can have: a clock that was wrong has dated it.
+const misdated = 365 * 24 * time.Hour
+
+// Stamp puts the date of a file on the clock of this process. One in the future, or
+// from long ago, says nothing: the file is taken for new, for it is better kept for
+// too long than lost.
+func (m Moment) Stamp(date time.Time) time.Time {
+	age := m.Date.Sub(date)
+	if age < 0 || age > misdated {
+		age = 0
+	}
+	return m.Now.Add(-age)
+}
+
+// FileDate is the reverse of Stamp: the date for a file that was last written at stamp. It
+// is false when the file has about that date, dated, already. A Raspberry Pi has no clock
+// of its own: what it wrote before the time was known would look years old after the next
+// start, and be dropped.
+func (m Moment) FileDate(stamp, dated time.Time) (date time.Time, ok bool) {
+	date = m.Date.Add(-m.Now.Sub(stamp))
+	return date, date.Sub(dated).Abs() > time.Minute
+}
+
+// Distrusts reports whether the dates of files are to be looked at: the wall clock is wrong
+// at this moment, or was set since last.
+func (m Moment) Distrusts(last time.Time) bool {
+	skew := m.Date.Sub(m.Now.Round(0))
+	jump := m.Now.Round(0).Sub(last.Round(0)) - m.Now.Sub(last)
+	return jump.Abs() > time.Minute || skew.Abs() > time.Minute
+}
