@@ -7,7 +7,6 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel/event"
-	"github.com/google/uuid"
 )
 
 // stampFormat is a time that the pre-decoder of OSSEC takes: it knows no Z.
@@ -96,23 +95,7 @@ func (k *kv) finding(e *event.Event) {
 		k.name("tlp", best.TLP)
 		k.number("listings", e.Listings())
 	}
-	k.contact(e)
-}
-
-// contact writes which contact an event belongs to, and how much a folded one stands for.
-func (k *kv) contact(e *event.Event) {
-	if e.Contact != (uuid.UUID{}) {
-		k.id("contact", e.Contact)
-		k.number("seq", uint64(e.Seq))
-		k.flag("last", e.Last)
-	}
-	k.count("service_port", uint64(e.ServicePort))
-	k.time("contact_first_seen", e.ContactFirstSeen)
-	k.flag("folded", e.Folded)
-	k.count("ports", uint64(e.Ports))
-	k.flag("ports_capped", e.PortsCapped)
-	k.count("hosts", uint64(e.Hosts))
-	k.flag("hosts_capped", e.HostsCapped)
+	k.contact(e, contactKeys{servicePort: "service_port", firstSeen: "contact_first_seen", portsCapped: "ports_capped", hostsCapped: "hosts_capped"})
 }
 
 func (k *kv) traffic(e *event.Event) {

@@ -3,7 +3,6 @@ package form
 import (
 	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel/event"
-	"github.com/google/uuid"
 )
 
 // leefTime is the pattern of the times in LEEF, in the notation of Java.
@@ -91,23 +90,7 @@ func (l *leef) finding(e *event.Event) {
 		l.name("category", best.Category)
 		l.prefix("indicator", best.Prefix)
 	}
-	l.contact(e)
-}
-
-// contact writes which contact an event belongs to, and how much a folded one stands for.
-func (l *leef) contact(e *event.Event) {
-	if e.Contact != (uuid.UUID{}) {
-		l.id("contact", e.Contact)
-		l.number("seq", uint64(e.Seq))
-		l.flag("last", e.Last)
-	}
-	l.count("servicePort", uint64(e.ServicePort))
-	l.time("contactFirstSeen", e.ContactFirstSeen)
-	l.flag("folded", e.Folded)
-	l.count("ports", uint64(e.Ports))
-	l.flag("portsCapped", e.PortsCapped)
-	l.count("hosts", uint64(e.Hosts))
-	l.flag("hostsCapped", e.HostsCapped)
+	l.contact(e, contactKeys{servicePort: "servicePort", firstSeen: "contactFirstSeen", portsCapped: "portsCapped", hostsCapped: "hostsCapped"})
 }
 
 func (l *leef) origin(e *event.Event) {

@@ -10,6 +10,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/google/uuid"
 )
 
 // pairs is a line of key=value that is being appended. A key whose value is empty
@@ -144,6 +145,25 @@ func (p *pairs) millis(key string, t time.Time) {
 	if ms := t.UnixMilli(); ms > 0 {
 		p.number(key, uint64(ms))
 	}
+}
+
+// contactKeys are the keys of a contact that the forms spell each in its own way.
+type contactKeys struct{ servicePort, firstSeen, portsCapped, hostsCapped string }
+
+// contact writes which contact an event belongs to, and how much a folded one stands for.
+func (p *pairs) contact(e *event.Event, keys contactKeys) {
+	if e.Contact != (uuid.UUID{}) {
+		p.id("contact", e.Contact)
+		p.number("seq", uint64(e.Seq))
+		p.flag("last", e.Last)
+	}
+	p.count(keys.servicePort, uint64(e.ServicePort))
+	p.time(keys.firstSeen, e.ContactFirstSeen)
+	p.flag("folded", e.Folded)
+	p.count("ports", uint64(e.Ports))
+	p.flag(keys.portsCapped, e.PortsCapped)
+	p.count("hosts", uint64(e.Hosts))
+	p.flag(keys.hostsCapped, e.HostsCapped)
 }
 
 // appendGlyph appends what can be seen: white space of every kind as a blank, a
