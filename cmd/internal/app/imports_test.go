@@ -87,7 +87,10 @@ var rules = []struct {
 	{"sinks", []string{"sinks/internal/*", "intel/event", "flow", "flow/clock"}},
 	{"sinks/internal/sinktest", []string{"sinks", "intel/event"}}, // for tests
 	{"sinks/internal/*", []string{"sinks/internal/*"}},
-	{"sinks/journal", []string{"sinks", "sinks/journal/record", "flow/disk", "intel/event"}},
+	{"sinks/journal", []string{"sinks", "sinks/journal/*", "flow/disk", "intel/event"}},
+	{"sinks/journal/folder", []string{"flow/disk"}},
+	{"sinks/journal/segment", []string{"sinks/journal/folder", "sinks/journal/record", "flow/disk"}},
+	{"sinks/journal/position", []string{"sinks", "sinks/journal/folder", "flow/disk"}},
 	{"sinks/journal/record", []string{"flow/disk", "intel/event"}},
 	{"sinks/form", []string{"intel/event", "flow", "flow/fit"}},
 	{"sinks/console", []string{"intel/event", "sinks/form"}},
