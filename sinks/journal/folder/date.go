@@ -42,7 +42,12 @@ func (m Moment) FileDate(stamp, dated time.Time) (date time.Time, ok bool) {
 // Distrusts reports whether the dates of files are to be looked at: the wall clock is wrong
 // at this moment, or was set since last.
 func (m Moment) Distrusts(last time.Time) bool {
-	skew := m.Date.Sub(m.Now.Round(0))
-	jump := m.Now.Round(0).Sub(last.Round(0)) - m.Now.Sub(last)
-	return jump.Abs() > time.Minute || skew.Abs() > time.Minute
+	wall := m.Now.Round(0)
+	return doubtful(m.Date.Sub(wall), wall.Sub(last.Round(0)), m.Now.Sub(last))
+}
+
+// doubtful takes how far the wall clock is from the date, and how far it went while time
+// passed.
+func doubtful(skew, wall, passed time.Duration) bool {
+	return skew.Abs() > time.Minute || (wall-passed).Abs() > time.Minute
 }

@@ -34,21 +34,29 @@ func TestStamp(t *testing.T) {
 // TestDistrusts: dates are looked at when the wall clock was set or is wrong, not because
 // time passes.
 func TestDistrusts(t *testing.T) {
-	now := time.Now()
-	right := func(now time.Time) Moment { return Moment{now, now.Round(0)} }
-	for name, tt := range map[string]struct {
-		at   Moment
-		last time.Time
-		want bool
+	const s, h = time.Second, time.Hour
+	for _, tt := range []struct {
+		skew, wall, passed time.Duration
+		want               bool
 	}{
-		"time passes":      {right(now.Add(time.Hour)), now, false},
-		"set forward":      {right(now.Round(0).Add(time.Hour)), now, true},
-		"set back":         {right(now.Round(0).Add(-time.Hour)), now, true},
-		"wrong all along":  {Moment{now, now.Round(0).Add(2 * time.Minute)}, now, true},
-		"a minute is fine": {Moment{now, now.Round(0).Add(time.Minute)}, now, false},
+		{0, s, s, false},
+		{0, h, h, false},
+		{0, h, s, true},
+		{0, -h, s, true},
+		{0, 30 * s, s, false},
+		{2 * time.Minute, s, s, true},
+		{-2 * time.Minute, s, s, true},
+		{time.Minute, s, s, false},
 	} {
-		if got := tt.at.Distrusts(tt.last); got != tt.want {
-			t.Errorf("%s: got %v", name, got)
+		if got := doubtful(tt.skew, tt.wall, tt.passed); got != tt.want {
+			t.Errorf("%+v: got %v", tt, got)
 		}
+	}
+	now := time.Now()
+	if at := (Moment{now.Add(h), now.Round(0).Add(h)}); at.Distrusts(now) {
+		t.Error("passing time is taken for a jump")
+	}
+	if at := (Moment{now, now.Round(0).Add(h)}); !at.Distrusts(now) {
+		t.Error("a clock that is an hour slow is trusted")
 	}
 }

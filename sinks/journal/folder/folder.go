@@ -65,18 +65,11 @@ func lockPath(dir string) string { return filepath.Join(dir, "lock") }
 
 // lockDir keeps other processes out of dir for as long as the file is open.
 func lockDir(d disk.FS, dir string) (disk.File, error) {
-	file, err := d.OpenFile(lockPath(dir), os.O_RDWR|os.O_CREATE, 0o640)
-	if err != nil {
-		return nil, err
+	file, err := disk.Lock(d, lockPath(dir), 0o640)
+	if errors.Is(err, disk.ErrLocked) {
+		err = fmt.Errorf("%s: is used by another process: give each its own directory", dir)
 	}
-	if err := file.Lock(); err != nil {
-		_ = file.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%s: is used by another process: give each its own directory", dir)
-		}
-		return nil, fmt.Errorf("lock %s: %w", dir, err)
-	}
-	return file, nil
+	return file, err
 }
 
 // Check makes sure that the directory is the one that was opened, before something is made
