@@ -3,26 +3,57 @@ package app
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/queue"
 	"github.com/flowsnitch/flowsnitch/intel/match"
 	"go.uber.org/zap"
 )
 
-// selfTest sends a canary to every listener, once every so often, until ctx ends. They go
+// A selfTest sends canaries, and watches how far they come.
+type selfTest struct {
+	*canary.Watch
+	every     time.Duration
+	listeners *listeners
+	loop      *queue.Loop
+	since     time.Time // of the instance
+	log       *zap.Logger
+}
+
+func newSelfTest(a *App, w *canary.Watch) *selfTest {
+	t := &selfTest{Watch: w, every: a.cfg.Canary.Every, listeners: a.listeners, loop: a.contacts.loop, since: a.since, log: a.log}
+	a.background.add(t.run)
+	return t
+}
+
+// Register shows and judges the self-test.
+func (t *selfTest) Register(c *observe.Component) {
+	c.Add(own(observe.Of("canary", t.status)), canaryCheck(t.status, func() time.Time { return t.since }))
+}
+
+// Start has nothing to open: the first canary comes later.
+func (t *selfTest) Start() error { return nil }
+
+// Stop has nothing to end.
+func (t *selfTest) Stop(context.Context) error { return nil }
+
+// run sends a canary to every listener, once every so often, until ctx ends. They go
 // through the sockets as those of all exporters do. All of a round have one token, which
 // nobody can foretell. The first one waits as the others do: 'flowsnitch canary' asks at
 // once, and who counts what a fresh instance gets counts exporters.
-func (a *App) selfTest(ctx context.Context) {
-	if a.cfg.Canary.Every <= 0 {
+func (t *selfTest) run(ctx context.Context) {
+	if t.every <= 0 {
 		return
 	}
-	senders := make([]*canary.Sender, len(a.listeners))
+	senders := make([]*canary.Sender, len(t.listeners.list))
 	defer func() {
 		for _, s := range senders {
 			if s != nil {
@@ -30,7 +61,7 @@ func (a *App) selfTest(ctx context.Context) {
 			}
 		}
 	}()
-	tick := time.NewTicker(a.cfg.Canary.Every)
+	tick := time.NewTicker(t.every)
 	defer tick.Stop()
 	for {
 		select {
@@ -39,33 +70,33 @@ func (a *App) selfTest(ctx context.Context) {
 		case <-tick.C:
 		}
 		token := uint16(rand.Uint32())
-		for i, l := range a.listeners {
-			senders[i] = a.sendCanary(i, l, senders[i], token)
+		for i, l := range t.listeners.list {
+			senders[i] = t.send(i, l, senders[i], token)
 		}
 	}
 }
 
-// sendCanary sends a canary to one listener, and gives the sender for the next one. It
+// send sends a canary to one listener, and gives the sender for the next one. It
 // tells why none can be sent, once.
-func (a *App) sendCanary(i int, l *listener, s *canary.Sender, token uint16) *canary.Sender {
+func (t *selfTest) send(i int, l *listener, s *canary.Sender, token uint16) *canary.Sender {
 	at := l.sockets[0].LocalAddr()
 	err := error(nil)
 	if s == nil {
-		s, err = canary.Dial(SelfAddress(at, a.cfg.Listen[i].Listen), flow.IPFIX, canary.DomainTest+uint32(i))
+		s, err = canary.Dial(SelfAddress(at, t.listeners.cfg.Listen[i].Listen), flow.IPFIX, canary.DomainTest+uint32(i))
 	}
 	if err == nil && !l.allows.Load().Contains(s.Source()) {
 		err = fmt.Errorf("refused: the listener does not allow %s; add it to 'allow'", s.Source())
 	}
 	if err == nil {
 		c := canary.New(token)
-		a.canaries.Sent(at.String(), c)
+		t.Sent(at.String(), c)
 		err = s.Send(c)
 	}
 	if err == nil {
 		return s
 	}
-	if a.canaries.Trouble(at.String(), err.Error()) {
-		a.log.Warn("the self-test does not reach a listener", zap.Stringer("listener", at), zap.Error(err))
+	if t.Trouble(at.String(), err.Error()) {
+		t.log.Warn("the self-test does not reach a listener", zap.Stringer("listener", at), zap.Error(err))
 	}
 	if s != nil {
 		_ = s.Close()
@@ -88,18 +119,64 @@ func SelfAddress(at netip.AddrPort, listen string) string {
 	return netip.AddrPortFrom(host, at.Port()).String()
 }
 
-// canaryStatus gathers what the watch and those before it in the way have counted.
-func (a *App) canaryStatus() CanaryStatus {
-	s := a.canaries.Status()
+// status gathers what the watch and those before it in the way have counted.
+func (t *selfTest) status() CanaryStatus {
+	s := t.Status()
 	var found match.CanaryCounts
-	for _, l := range a.listeners {
-		for _, w := range l.workers {
-			found.Add(w.matcher.Canaries())
-		}
+	for w := range t.listeners.workers {
+		found.Add(w.matcher.Canaries())
 	}
 	s.Limited += found.OverCap
 	s.Shapeless = found.Shapeless
-	s.Queue = a.loop.Stats().CanariesLost
-	s.SetAges(time.Now(), a.since)
+	s.Queue = t.loop.Stats().CanariesLost
+	s.SetAges(time.Now(), t.since)
 	return s
+}
+
+// A CanaryStatus is the self-test: flows sent on purpose, and how far they came.
+type CanaryStatus = canary.Status
+
+// A CanaryAt tells when a canary was last somewhere, and how long it took to there.
+type CanaryAt = canary.At
+
+// canaryCheck looks how far behind the self-test is: at which listener, at which sink. A
+// missing one counts from the start of the instance.
+func canaryCheck(status func() CanaryStatus, since func() time.Time) observe.Check {
+	return observe.Check{Name: "canary", State: func(now time.Time) observe.Finding {
+		c := status()
+		f := finding{observe.Finding{Unit: "s", Warning: c.EverySeconds + canaryGrace, Critical: canaryCritical*c.EverySeconds + canaryGrace}}
+		if c.EverySeconds == 0 {
+			f.Otherwise("no self-test is configured (canary.every)")
+			return f.Finding
+		}
+		look := func(last time.Time, name, format string) {
+			if last.IsZero() {
+				last = since()
+			}
+			age := now.Sub(last).Seconds()
+			f.Value = max(f.Value, age)
+			if age > f.Warning {
+				f.Add(name, format, name, ago(age))
+			}
+		}
+		sent := len(c.Listeners) == 0
+		for _, l := range slices.Sorted(maps.Keys(c.Listeners)) {
+			if why := c.Listeners[l].Trouble; why != "" {
+				f.AtLeast(observe.Warning)
+				f.Add(l, "no self-test can be sent to udp %s (%s)", l, why)
+				continue
+			}
+			sent = true
+			look(c.Listeners[l].LastSeen, l, "udp %s has received no self-test for %s: look at its allow list and at the host's firewall")
+		}
+		if sent { // else nothing can have come anywhere
+			look(c.LastSeen, "correlator", "the %s has received no self-test for %s: restart the instance and report this")
+			for _, k := range slices.Sorted(maps.Keys(c.Sinks)) {
+				look(c.Sinks[k].Last, k, "%s has delivered no self-test for %s: look at what it sends to")
+			}
+		}
+		f.Judge()
+		f.Otherwise("the last self-test came through %s ago", ago(f.Value))
+		return f.Finding
+	}}
 }

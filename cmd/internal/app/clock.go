@@ -13,8 +13,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/clock"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"go.uber.org/zap"
 )
 
@@ -27,42 +29,84 @@ const saveClock = time.Hour
 
 // A watch is the clock of an app, and its file.
 type watch struct {
-	*clock.Clock
-	path  string
-	dirty atomic.Bool // the time that is trusted is another one
-	log   *zap.Logger
+	cfg     clock.Config
+	options *Options
+	path    string
+	log     *zap.Logger
+
+	clock *clock.Clock // since Start
+	dirty atomic.Bool  // the time that is trusted is another one
+
+	changed func() // is called when another time is trusted
 
 	file  sync.Mutex // held while the file is written
 	saved time.Time
 	write trouble
 }
 
-// openWatch goes on from the trusted time that the last run has left.
-func openWatch(cfg clock.Config, machine clock.Machine, dir string, log *zap.Logger) *watch {
-	w := &watch{path: filepath.Join(dir, clockName), log: log}
+func newWatch(cfg *configs.Config, o *Options, b *background, log *zap.Logger) *watch {
+	w := &watch{cfg: cfg.Clock, options: o, path: filepath.Join(cfg.StateDir, clockName), log: log, changed: func() {}}
 	w.write = trouble{log: log, begins: "the time is not saved; after a restart without NTP it is an older one", ends: "the time is saved again"}
+	b.add(w.run)
+	b.every("saving the time", 10*time.Second, func(time.Time) { w.keep(saveClock) })
+	return w
+}
+
+// Now is the date that can be trusted.
+func (w *watch) Now() time.Time { return w.clock.Now() }
+
+// Unsynced reports whether the wall clock cannot be trusted.
+func (w *watch) Unsynced() bool { return w.clock.Unsynced() }
+
+// Start goes on from the trusted time that the last run has left.
+func (w *watch) Start() error {
 	var err error
 	if w.saved, err = readTime(w.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		log.Warn("the last trusted time is not known; the file is written anew", zap.String("file", w.path), zap.Error(err))
+		w.log.Warn("the last trusted time is not known; the file is written anew", zap.String("file", w.path), zap.Error(err))
 	}
+	machine := w.options.Machine
 	if machine == nil {
 		machine = clock.ThisMachine()
 	}
-	w.Clock = clock.New(cfg, machine, w.saved)
-	s := w.Status()
+	w.clock = clock.New(w.cfg, machine, w.saved)
+	s := w.clock.Status()
 	if s.Trouble != nil {
-		log.Warn("the state of the clock cannot be read; a sandbox must allow adjtimex(2), or set clock.check: off",
+		w.log.Warn("the state of the clock cannot be read; a sandbox must allow adjtimex(2), or set clock.check: off",
 			zap.Error(s.Trouble))
 	}
 	if s.Unsynced {
 		w.tell()
 	}
-	return w
+	return nil
+}
+
+// Stop saves the time.
+func (w *watch) Stop(context.Context) error {
+	w.keep(0)
+	return nil
+}
+
+// Register shows and judges the clock.
+func (w *watch) Register(c *observe.Component) {
+	c.Add(own(observe.Of("clock", w.status)), clockCheck(w.status))
+}
+
+func clockCheck(status func() ClockStatus) observe.Check {
+	return observe.Check{Name: "clock", State: func(time.Time) observe.Finding {
+		var f finding
+		if s := status(); s.State == "unsynced" {
+			f.Value = 1
+			f.Raise(observe.Warning)
+			f.Add(s.Why, "the wall clock cannot be trusted: %s; check NTP", s.Why)
+		}
+		f.Otherwise("the wall clock can be trusted")
+		return f.Finding
+	}}
 }
 
 // tell logs the judgement.
 func (w *watch) tell() {
-	s := w.Status()
+	s := w.clock.Status()
 	if s.Unsynced {
 		w.log.Warn("the wall clock cannot be trusted: events carry clock \"unsynced\", and indicators expire by the last trusted time; check NTP",
 			zap.String("why", s.Why), zap.Time("trusted", s.Trusted))
@@ -71,9 +115,8 @@ func (w *watch) tell() {
 	w.log.Info("the wall clock can be trusted", zap.Time("time", s.Trusted))
 }
 
-// run looks at the clock until the context ends. changed is called when another time
-// is trusted.
-func (w *watch) run(ctx context.Context, changed func()) {
+// run looks at the clock until the context ends.
+func (w *watch) run(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -82,10 +125,10 @@ func (w *watch) run(ctx context.Context, changed func()) {
 			return
 		case <-tick.C:
 		}
-		if w.Look() {
+		if w.clock.Look() {
 			w.tell()
 			w.dirty.Store(true)
-			changed()
+			w.changed()
 		}
 	}
 }
@@ -127,7 +170,17 @@ func readTime(path string) (time.Time, error) {
 	return t, nil
 }
 
-func (w *watch) status() ClockStatus { return clockStatus(w.Status()) }
+// A ClockStatus is what is known of the machine's clock.
+type ClockStatus struct {
+	State    string    `json:"state"` // ok | unsynced
+	Unsynced bool      `json:"unsynced" name:"clock_unsynced" help:"1 while the wall clock cannot be trusted."`
+	Why      string    `json:"why,omitempty" show:"some" words:"not trusted"`
+	Trusted  time.Time `json:"trusted,omitzero" name:"-"` // the time that is gone by
+	Jumps    uint64    `json:"jumps" name:"clock_jumps_total" help:"Steps of the wall clock." show:"some"`
+	LastJump float64   `json:"last_jump_seconds,omitempty" name:"clock_last_jump_seconds" help:"Size of the last step of the wall clock; forward is positive."` // forward > 0
+}
+
+func (w *watch) status() ClockStatus { return clockStatus(w.clock.Status()) }
 
 func clockStatus(s clock.Status) ClockStatus {
 	out := ClockStatus{State: "ok", Why: s.Why, Trusted: s.Trusted, Jumps: s.Jumps, LastJump: s.LastJump.Seconds()}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/clock"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -47,24 +48,24 @@ func TestWatch(t *testing.T) {
 	dir, start := t.TempDir(), time.Date(2026, 11, 20, 23, 0, 0, 0, time.UTC)
 	const year = 365 * 24 * time.Hour
 	m := &badClock{wall: start}
-	w := openWatch(clock.DefaultConfig(), m, dir, zap.NewNop())
+	w := startWatch(t, m, dir, zap.NewNop())
 	w.keep(saveClock)
 	first := modified(t, w.path)
 	for range 59 {
 		m.pass(time.Minute, time.Minute)
-		w.Look()
+		w.clock.Look()
 		w.keep(saveClock)
 	}
 	if again := modified(t, w.path); !again.ModTime().Equal(first.ModTime()) {
 		t.Error("written more than once within the hour")
 	}
 	m.pass(time.Minute, 10*year)
-	w.Look()
+	w.clock.Look()
 	w.keep(saveClock)
 	want := start.Add(time.Hour)
 	for _, wall := range []time.Duration{10 * year, -60 * year, 0} {
 		m = &badClock{wall: start.Add(wall)}
-		w = openWatch(clock.DefaultConfig(), m, dir, zap.NewNop())
+		w = startWatch(t, m, dir, zap.NewNop())
 		if got := w.Now(); !got.Equal(want) {
 			t.Errorf("the wall clock says %s at the start: trusted is %s, want %s", m.wall, got, want)
 		}
@@ -102,8 +103,19 @@ func TestClockFile(t *testing.T) {
 		}
 	}
 	core, logs := observer.New(zap.WarnLevel)
-	openWatch(clock.DefaultConfig(), &badClock{}, filepath.Dir(path), zap.New(core))
+	startWatch(t, &badClock{}, filepath.Dir(path), zap.New(core))
 	if logs.FilterMessageSnippet("the last trusted time is not known").Len() != 1 {
 		t.Errorf("logged: %v", logs.All())
 	}
+}
+
+// startWatch is the clock of an app that has started.
+func startWatch(t *testing.T, m clock.Machine, dir string, log *zap.Logger) *watch {
+	t.Helper()
+	cfg := configs.Config{Clock: clock.DefaultConfig(), StateDir: dir}
+	w := newWatch(&cfg, &Options{Machine: m}, newBackground(log), log)
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return w
 }

@@ -11,17 +11,17 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
-// feedRoutes are what the feeds answer once they are in force.
-func (a *App) feedRoutes() []observe.Route {
+// routes are what the feeds answer once they are in force.
+func (d *feedDesk) routes() []observe.Route {
 	return []observe.Route{
 		{Method: http.MethodGet, Path: "/lookup", Role: observe.Local, Handler: observe.JSON(func(r *http.Request) (any, error) {
-			return a.lookup(r.URL.Query()["prefix"])
+			return d.lookup(r.URL.Query()["prefix"])
 		})},
 		{Method: http.MethodPost, Path: "/intel/update", Role: observe.Operator, Handler: observe.JSON(func(r *http.Request) (any, error) {
-			return a.feeds.update(r.Context(), r.URL.Query()["feed"])
+			return d.update(r.Context(), r.URL.Query()["feed"])
 		})},
 		{Method: http.MethodPost, Path: "/intel/accept", Role: observe.Operator, Handler: observe.JSON(func(r *http.Request) (any, error) {
-			return struct{}{}, a.feeds.accept(r.URL.Query().Get("feed"))
+			return struct{}{}, d.accept(r.URL.Query().Get("feed"))
 		})},
 	}
 }
@@ -58,11 +58,11 @@ func LookUp(t *lookup.Table, feeds []fetch.Status, p netip.Prefix) Lookup {
 // maxLookups bounds one question.
 const maxLookups = 1000
 
-func (a *App) lookup(prefixes []string) ([]Lookup, error) {
+func (d *feedDesk) lookup(prefixes []string) ([]Lookup, error) {
 	if len(prefixes) > maxLookups {
 		return nil, fmt.Errorf("%d prefixes, at most %d at once", len(prefixes), maxLookups)
 	}
-	t, feeds := a.store.Load(), a.feeds.status().Feeds
+	t, feeds := d.store.Load(), d.status().Feeds
 	var out []Lookup
 	for _, text := range prefixes {
 		p, err := netip.ParsePrefix(text)

@@ -35,16 +35,16 @@ import (
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 )
 
-// A component is a type of counters outside this package and the way of its fields into
+// A counter is a type of counters outside this package and the way of its fields into
 // the JSON of a status.
-type component struct {
+type counter struct {
 	name    string
 	missing func() []string
 }
 
-// counted makes a component. to gives the part of the status that has the counters.
-func counted[T any](name string, to func(T) any, exempt figures.Exempt) component {
-	return component{name, func() []string {
+// counted makes a counter. to gives the part of the status that has the counters.
+func counted[T any](name string, to func(T) any, exempt figures.Exempt) counter {
+	return counter{name, func() []string {
 		var s T
 		figures.Fill(&s, noon)
 		return figures.Missing(&s, func() string {
@@ -60,10 +60,10 @@ func counted[T any](name string, to func(T) any, exempt figures.Exempt) componen
 // itself is for types that are in the status as they are.
 func itself[T any](s T) any { return s }
 
-// components are all types whose names end in Stats or Report, by package and name, but
+// counters are all types whose names end in Stats or Report, by package and name, but
 // for those of notInStatus.
-func components() []component {
-	return []component{
+func counters() []counter {
+	return []counter{
 		counted("udp.Stats", func(s udp.Stats) any { return listenerStatus([]udp.Stats{s}) }, nil),
 		counted("udp.RefusedSender", func(s udp.RefusedSender) any { return refusedSenders(nil, []udp.RefusedSender{s}) }, nil),
 		counted("forward.TargetStats", func(s forward.TargetStats) any { return forwardStatus([][]forward.TargetStats{{s}}) }, nil),
@@ -109,15 +109,15 @@ var notInStatus = map[string]string{
 // TestStatsArrive: each field of each type of counters arrives in the JSON of a status.
 func TestStatsArrive(t *testing.T) {
 	known := maps.Clone(notInStatus)
-	for _, c := range components() {
-		known[c.name] = "is a component"
+	for _, c := range counters() {
+		known[c.name] = "is a counter"
 		for _, field := range c.missing() {
-			t.Errorf("%s: %s does not arrive in the status: take it into the function in status.go that components() names, and then show it as the other tests demand", c.name, field)
+			t.Errorf("%s: %s does not arrive in the status: take it into the function that counters() names, and then show it as the other tests demand", c.name, field)
 		}
 	}
 	for _, name := range statsTypes(t) {
 		if known[name] == "" {
-			t.Errorf("%s is new: bring it into Status and into components() of this test", name)
+			t.Errorf("%s is new: bring it into Status and into counters() of this test", name)
 		}
 	}
 }
@@ -440,7 +440,7 @@ func TestLossesAreJudged(t *testing.T) {
 	s, before := judgedStatus(), judgedStatus()
 	p := &past{limits: configs.DefaultHealth(), date: noon}
 	show := func(then *Status) string {
-		p.status = countersOf(then)
+		p.status = *then
 		var bad []string
 		for _, f := range findings(s, p, noon) {
 			if f.State != observe.OK {
@@ -453,7 +453,7 @@ func TestLossesAreJudged(t *testing.T) {
 		t.Fatalf("not well to begin with: %s", bad)
 	}
 	for _, field := range figures.Missing(s, func() string { return show(before) }, notJudged, figures.IsNumber) {
-		t.Errorf("Status.%s is looked at by no check: add it to a finding in health_*.go, or to notJudged with the reason", field)
+		t.Errorf("Status.%s is looked at by no check: add it to a check of its component, or to notJudged with the reason", field)
 	}
 	figures.Each(s, func(path string, of reflect.Type) {
 		if figures.IsNumber(of) && show(before) != "" && show(s) != "" && !lasting[path] {

@@ -1,10 +1,15 @@
 package app
 
 import (
+	"context"
+	"fmt"
 	"slices"
+	"time"
 
+	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/queue"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
-	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // A DNSBLStatus is what became of the addresses that block lists in the DNS were asked
@@ -19,32 +24,67 @@ func (s *DNSBLStatus) lists() bool {
 	return s != nil && slices.ContainsFunc(s.Zones, func(z dnsbl.ZoneStatus) bool { return z.IPv4 || z.IPv6 })
 }
 
-// startDNSBL begins to ask the zones of the configuration, if there are any.
-func (a *App) startDNSBL() error {
-	if len(a.cfg.DNSBL.Zones) == 0 {
+// zones asks the DNS block lists of the configuration, if there are any. Hits of flows that
+// have waited for an answer go to the queue of the correlator; a full one loses and counts
+// them.
+type zones struct {
+	*dnsbl.Checker // nil = nobody is asked
+}
+
+func newZones(cfg *configs.Config, loop *queue.Loop) *zones {
+	if len(cfg.DNSBL.Zones) == 0 {
+		return &zones{}
+	}
+	return &zones{dnsbl.New(cfg.DNSBL, loop.OfferHit)}
+}
+
+// Register shows and judges the zones.
+func (z *zones) Register(c *observe.Component) {
+	c.Add(own(observe.Of("dnsbl", z.status)), zoneCheck(z.status))
+}
+
+// Start begins to ask.
+func (z *zones) Start() error {
+	if z.Checker == nil {
 		return nil
 	}
-	c := dnsbl.New(a.cfg.DNSBL, a.listedByDNS)
-	if err := c.Start(); err != nil {
-		return err
+	return z.Checker.Start()
+}
+
+// Stop waits for the answers that are under way.
+func (z *zones) Stop(context.Context) error {
+	if z.Checker != nil {
+		z.Checker.Stop()
 	}
-	a.dnsbl = c
 	return nil
 }
 
-// listedByDNS hands the hit of a flow over that has waited for the answer of a zone. A
-// full queue loses and counts it.
-func (a *App) listedByDNS(h lookup.Hit) { a.loop.OfferHit(h) }
-
-func (a *App) stopDNSBL() {
-	if a.dnsbl != nil {
-		a.dnsbl.Stop()
-	}
-}
-
-func (a *App) dnsblStatus() *DNSBLStatus {
-	if a.dnsbl == nil {
+func (z *zones) status() *DNSBLStatus {
+	if z.Checker == nil {
 		return nil
 	}
-	return &DNSBLStatus{Stats: a.dnsbl.Stats(), Zones: a.dnsbl.Zones()}
+	return &DNSBLStatus{Stats: z.Stats(), Zones: z.Zones()}
+}
+
+// zoneCheck looks for DNS block lists that cannot be asked.
+func zoneCheck(status func() *DNSBLStatus) observe.Check {
+	return observe.Check{Name: "feeds", State: func(time.Time) observe.Finding {
+		var f finding
+		s := status()
+		if s == nil {
+			return f.Finding
+		}
+		var dead []string
+		for _, z := range s.Zones {
+			if !z.IPv4 && !z.IPv6 && z.Error != "" {
+				dead = append(dead, fmt.Sprintf("%s (%s)", z.Zone, z.Error))
+				f.AddKeys(z.Zone)
+			}
+		}
+		if len(dead) > 0 {
+			f.AtLeast(observe.Warning)
+			f.Add("", "DNS lists cannot be queried: %s; see dnsbl.server and the zone's terms", named(dead))
+		}
+		return f.Finding
+	}}
 }

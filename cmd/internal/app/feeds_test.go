@@ -208,9 +208,10 @@ func TestStorm(t *testing.T) {
 	w.knock(t, 14, "62.0.0.53", "62.9.9.9")
 	w.contact(t, append(slices.Repeat([]string{"62.77.0.1"}, 12), "62.0.0.80")...)
 	until(t, "all flows are matched", func() bool {
-		return w.flowsDecoded() == 41 && w.Status().Hits.Correlator.Hits == 14+14+1
+		d := w.decoder.decodeStatus().Versions
+		return d["v5"].Records+d["v9"].Records+d["ipfix"].Records == 41 && w.Status().Hits.Correlator.Hits == 14+14+1
 	})
-	w.watchStorms(time.Now().Add(stormEvery))
+	w.storms.look(time.Now().Add(stormEvery))
 	w.waitAlert(t, "entry_quarantined: entry 62.0.0.53/32 of feed bad", "14 of 41 flows", "stays listed", "intel accept 62.0.0.53/32")
 	s := w.Status().Intel
 	if s.Indicators != 3 || len(s.Quarantined) != 1 || s.HitsDay["bad"] != 15 || s.HitsDay["own"] != 14 {
@@ -232,7 +233,7 @@ func TestStorm(t *testing.T) {
 	}
 	for i := range 3 { // it goes on
 		w.knock(t, 20, "62.0.0.53")
-		w.watchStorms(time.Now().Add(time.Duration(i+2) * stormEvery))
+		w.storms.look(time.Now().Add(time.Duration(i+2) * stormEvery))
 	}
 	if n := len(w.alerts(t)); n != 1 {
 		t.Errorf("%d alerts: %v", n, w.alerts(t))
@@ -242,18 +243,18 @@ func TestStorm(t *testing.T) {
 	}
 
 	w = observed(t, dir, intel, Options{Lists: []string{own}}) // it goes on after a restart
-	w.watchStorms(time.Now())
+	w.storms.look(time.Now())
 	if events, folded := handled(21, func() { w.knock(t, 20, "62.0.0.53"); w.contact(t, "62.0.0.53") }); events != 2 || folded != 20 {
 		t.Errorf("after the restart: %d events, %d folded hits", events, folded)
 	}
-	answer, err := w.lookup([]string{"62.0.0.53/32"})
+	answer, err := w.feeds.lookup([]string{"62.0.0.53/32"})
 	if err != nil || len(answer[0].Listings) != 1 || len(answer[0].Stopped) != 0 {
 		t.Errorf("lookup %+v, %v", answer, err)
 	}
 	if err := w.feeds.accept("62.0.0.53"); err != nil {
 		t.Fatal(err)
 	}
-	w.watchStorms(time.Now().Add(5 * stormEvery)) // too much again, but somebody has looked at it
+	w.storms.look(time.Now().Add(5 * stormEvery)) // too much again, but somebody has looked at it
 	if s := w.Status().Intel; s.Indicators != 3 || len(s.Quarantined) != 0 {
 		t.Errorf("accepted: %+v", s)
 	}

@@ -2,22 +2,12 @@ package app
 
 import (
 	"fmt"
-	"math"
-	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/configs"
-	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
-	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
-
-// statusChecks are the checks that look at a Status as a whole, because they compare what
-// several components count. A check of one component belongs to that component.
-var statusChecks = []string{"canary", "clock", "exporters", "feeds", "loss", "sinks", "spool", "templates", "workers"}
 
 // A finding is an [observe.Finding] while it is being made.
 type finding struct{ observe.Finding }
@@ -39,34 +29,66 @@ const (
 	maxNamed                      = 3
 )
 
-// A past is what health must know beside a status.
-type past struct {
-	limits configs.Health
-	named  []sites.Exporter // by the configuration
-	caps   decode.Limits
+// leastRefused is how many datagrams within lossWindow make a sender that is not allowed one
+// that goes on sending; fewer are a stray or a scan.
+const leastRefused = 3
 
-	status  Status                   // the counters of lossWindow ago, or of the start
-	failing map[string]time.Duration // how long each sink has been failing
-	habits  map[netip.Addr]habit
-	transit float64 // percent of the flows of the last hour
-	// date is the time now by a clock that can be trusted.
-	date time.Time
+// manyRefused is how many datagrams of senders that send little each are worth a word.
+const manyRefused = 100
+
+// leastUndecodable is how many datagrams, sets or records within lossWindow cannot be
+// decoded before somebody must look: one that is forged is not worth a word.
+const leastUndecodable = 10
+
+// startTrouble is for how long what was wrong at the start stays a finding.
+const startTrouble = time.Hour
+
+// nearlyFull is the share of a limit in bytes from which it counts as reached: the next
+// item may not fit any more.
+const nearlyFull = 0.95
+
+// newLoss begins a finding about what was lost, as a share of what there was.
+func newLoss() finding {
+	return finding{observe.Finding{Check: "loss", Unit: "%", Warning: lossWarning, Critical: lossCritical}}
 }
 
-// findings judges a status at the time now. It has one finding for each check, in
-// alphabetical order.
-func findings(s *Status, p *past, now time.Time) []observe.Finding {
-	list := []finding{
-		canaryFinding(s, now), clockFinding(s), exporterFinding(s, p, now), feedFinding(s, p, now), lossFinding(s, &p.status),
-		sinkFinding(s, p), spoolFinding(s, &p.status, now), templateFinding(s, p, now), workerFinding(s, now),
+// share takes in how much was lost, beside all that was not. The text has the number and
+// the percentage.
+func (f *finding) share(key string, lost, all uint64, format string) {
+	if lost == 0 {
+		return
 	}
-	var out []observe.Finding
-	for i := range list {
-		list[i].Value = math.Round(list[i].Value*1000) / 1000
-		out = append(out, list[i].Finding)
+	share := 100 * float64(lost) / float64(lost+all)
+	f.Value = max(f.Value, share)
+	f.Add(key, format, lost, percent(share))
+}
+
+// newTurn begins a finding about loops of the path, each of which turns once a second.
+func newTurn() finding {
+	return finding{observe.Finding{Check: "workers", Unit: "s", Warning: workerWarning, Critical: workerCritical}}
+}
+
+// turned takes in when a loop turned last.
+func (f *finding) turned(beat, now time.Time, name string) {
+	stall := now.Sub(beat).Seconds()
+	f.Value = max(f.Value, stall)
+	if stall > workerWarning {
+		f.Add(name, "%s has not turned for %s: the machine is overloaded, or restart the instance and report this", name, ago(stall))
 	}
-	slices.SortFunc(out, func(a, b observe.Finding) int { return strings.Compare(a.Check, b.Check) })
-	return out
+}
+
+// addFor is add for a cause that is one piece of news for each of many.
+func (f *finding) addFor(what []string, format string, args ...any) {
+	f.Add(what[0], format, args...)
+	f.AddKeys(what[1:]...)
+}
+
+// after puts a text behind a comma, if there is one.
+func after(text string) string {
+	if text == "" {
+		return ""
+	}
+	return ", " + text
 }
 
 // named lists some of many.

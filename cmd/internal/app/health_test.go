@@ -361,14 +361,16 @@ func TestPercent(t *testing.T) {
 // usual pauses of an exporter are learned.
 func TestHealthWatch(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
-	h := newHealthWatch(&configs.Config{Health: configs.DefaultHealth()}, new(observe.Registry), zap.New(core))
+	j := newJudge(&past{limits: configs.DefaultHealth()})
+	h := j.watch(zap.New(core))
 	at := func(d time.Duration, change func(*Status)) {
 		now := noon.Add(d)
 		s := well()
 		s.Since, s.Listeners[0].Beat, s.Canary.LastSeen = noon.Add(-time.Hour), now, now
 		s.Canary.Sinks, s.Canary.Listeners, s.Hits.Beat, s.Intel.Feeds[0].Taken, s.Exporters.List[0].LastSeen = nil, nil, now, now, now
 		change(&s)
-		h.look(&s, now, now)
+		j.status, j.now = &s, now
+		h.look(now)
 	}
 	var drops uint64
 	for d := time.Duration(0); d < 10*time.Minute; d += healthEvery {
@@ -398,7 +400,7 @@ func TestHealthWatch(t *testing.T) {
 			}
 		})
 	}
-	if p := h.past.habits[exporter1].usual(); p < 3*time.Minute || p > 4*time.Minute {
+	if p := j.exporters.habits[exporter1].usual(); p < 3*time.Minute || p > 4*time.Minute {
 		t.Errorf("the usual pause is %v", p)
 	}
 	if n := logs.Len(); n != 2*habitPauses {
@@ -432,7 +434,8 @@ func TestHabit(t *testing.T) {
 // before; one thing less, or the same with other words, is none.
 func TestHealthNews(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
-	h := newHealthWatch(&configs.Config{Health: configs.DefaultHealth()}, new(observe.Registry), zap.New(core))
+	j := newJudge(&past{limits: configs.DefaultHealth()})
+	h := j.watch(zap.New(core))
 	for i, failing := range [][]string{{}, {"kafka"}, {"kafka"}, {"kafka", "jsonlog"}, {"jsonlog"}, {}} {
 		now := noon.Add(time.Duration(i) * healthEvery)
 		s := well()
@@ -441,7 +444,8 @@ func TestHealthNews(t *testing.T) {
 			s.Sinks[j].Failing = slices.Contains(failing, s.Sinks[j].Name)
 			s.Sinks[j].Pending = uint64(i)
 		}
-		h.look(&s, now, now)
+		j.status, j.now = &s, now
+		h.look(now)
 	}
 	var said []string
 	for _, e := range logs.TakeAll() {
@@ -459,12 +463,14 @@ func TestHealthNews(t *testing.T) {
 
 // TestHealthLate: what was found long ago says nothing, and that is said.
 func TestHealthLate(t *testing.T) {
-	h := newHealthWatch(&configs.Config{Health: configs.DefaultHealth()}, new(observe.Registry), zap.NewNop())
+	j := newJudge(&past{limits: configs.DefaultHealth()})
+	h := j.watch(zap.NewNop())
 	if list := h.findings(noon); list != nil {
 		t.Errorf("before the first look: %+v", list)
 	}
 	s := well()
-	h.look(&s, noon, noon)
+	j.status, j.now = &s, noon
+	h.look(noon)
 	for after, want := range map[time.Duration]observe.State{time.Minute: observe.OK, 61 * time.Second: observe.Critical} {
 		for _, f := range h.findings(noon.Add(after)) {
 			if f.Check == "workers" && (f.State != want || f.Least != want) {
@@ -484,7 +490,9 @@ func TestBadPieces(t *testing.T) {
 		s.Intel.Indicators = 1
 		s.Intel.Feeds = []fetch.Status{{Name: "f", Taken: noon, IntervalSeconds: 24 * 3600, BadPieces: 2,
 			Bad: []source.Piece{{Name: "event 1", Why: "HTTP 404", Since: noon.Add(-age)}, {Name: "event 2", Since: noon}}}}
-		f := feedFinding(s, p, noon)
+		check := &feedCheck{limits: p.limits, intel: func() IntelStatus { return s.Intel }, otherwise: func() bool { return false },
+			date: func() time.Time { return p.date }, since: func() time.Time { return s.Since }}
+		f := check.state(noon)
 		if got := f.State == observe.Warning; got != warns || warns && !strings.Contains(f.Text, "f (2, the first is event 1: HTTP 404)") {
 			t.Errorf("after %v: %+v", age, f)
 		}

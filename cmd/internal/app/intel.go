@@ -3,11 +3,13 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"path/filepath"
 	"reflect"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/quarantine"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
@@ -32,6 +35,15 @@ type feedDesk struct {
 	alert func(name, text string, about *intel.Indicator)
 	now   func() time.Time // the date that can be trusted
 	log   *zap.Logger
+
+	cfg  *configs.Config // of the start
+	opts *Options
+	days dayCount
+	// hits are those of each feed since the start, unlisted whether something can be a hit
+	// that is in no feed.
+	hits     func() []correlate.FeedHits
+	unlisted func() bool
+	since    time.Time // of the instance
 
 	current atomic.Pointer[keeper] // nil = nothing is loaded yet
 	dates   atomic.Uint64          // how often dateChanged was called
@@ -91,9 +103,51 @@ func (k *keeper) end() {
 	k.manager.Stop()
 }
 
-func newFeedDesk(store *lookup.Store, alert func(string, string, *intel.Indicator), log *zap.Logger) *feedDesk {
-	return &feedDesk{store: store, alert: alert, log: log, told: make(map[string]string), own: make(map[string]bool)}
+func newFeedDesk(a *App, alert func(string, string, *intel.Indicator)) *feedDesk {
+	d := &feedDesk{
+		store: a.store, alert: alert, now: a.watch.Now, log: a.log, cfg: &a.cfg, opts: &a.opts, since: a.since,
+		told: make(map[string]string), own: make(map[string]bool),
+	}
+	a.watch.changed = d.dateChanged
+	a.background.every("the log of feeds", often, func(time.Time) { d.tellComplaints() })
+	a.background.every("the hits of the day", often, func(now time.Time) { d.days.look(d.hits(), now) })
+	return d
 }
+
+// Register shows and judges the feeds, and answers questions to the set.
+func (d *feedDesk) Register(c *observe.Component) {
+	check := &feedCheck{limits: d.cfg.Health, intel: d.shown, otherwise: d.unlisted, since: func() time.Time { return d.since }, date: d.now}
+	c.Add(own(observe.Of("intel", d.shown)), observe.Check{Name: "feeds", State: check.state})
+	for _, r := range d.routes() {
+		c.Add(r)
+	}
+}
+
+// Start reads what is on the disk, puts the first set into force and begins to fetch.
+func (d *feedDesk) Start() error {
+	if err := d.load(d.cfg, d.opts); err != nil {
+		return err
+	}
+	return d.start()
+}
+
+// Stop ends all fetches.
+func (d *feedDesk) Stop(context.Context) error {
+	d.stop()
+	return nil
+}
+
+// Reconfigure takes up everything that belongs to feeds; of home and nat64, which the rest
+// of the program takes up at a restart, what the set needs.
+func (d *feedDesk) Reconfigure(cfg *configs.Config) error {
+	if err := d.reload(cfg, d.opts); err != nil {
+		return fmt.Errorf("reload: %w; the old set stays in force", err)
+	}
+	return nil
+}
+
+// Takes all keys of feeds.
+func (d *feedDesk) Takes(_ *configs.Config, key string) bool { return strings.HasPrefix(key, "intel.") }
 
 // newKeeper makes the manager of a configuration.
 func (d *feedDesk) newKeeper(cfg *configs.Config, opts *Options) *keeper {

@@ -4,16 +4,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/google/uuid"
-	"go.uber.org/zap"
-
-	"github.com/flowsnitch/flowsnitch/intel"
-	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
+	"go.uber.org/zap"
 )
 
 // The names of the alerts about feeds.
@@ -113,28 +108,4 @@ func (d *feedDesk) heldBack(feed, why string) {
 	}
 	text := fmt.Sprintf("feed %s: a new copy is %s; %s; 'flowsnitch intel accept %s' takes the new one", feed, why, kept, feed)
 	d.alert(alertHeldBack, text, nil)
-}
-
-// alert sends an alert the way of all events, and logs it. about is the listing that it
-// is about, or nil.
-func (a *App) alert(name, text string, about *intel.Indicator) {
-	a.log.Warn(text, zap.String("alert", name))
-	id, err := uuid.NewV7()
-	if err != nil {
-		id = uuid.New()
-	}
-	e := event.Event{
-		Kind: event.KindAlert, ID: id, Time: time.Now(), Sensor: a.cfg.Name, Alert: name, Reason: text,
-		Severity: event.Medium, IntelVersion: a.store.Load().Version(),
-	}
-	if a.watch.Unsynced() {
-		e.Clock = "unsynced"
-	}
-	if about != nil {
-		e.Severity, e.Indicators = event.High, []event.Indicator{event.Indicator(*about)}
-		if about.Prefix.IsSingleIP() {
-			e.Offender = about.Prefix.Addr()
-		}
-	}
-	a.sinks.publish([]event.Event{e})
 }

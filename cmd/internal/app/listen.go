@@ -1,6 +1,8 @@
 package app
 
 import (
+	"context"
+	"fmt"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/collect"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/forward"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/match"
@@ -27,23 +30,147 @@ type listener struct {
 	unkept bool // it has been logged that copies carry our address; only the chores use it
 }
 
-// listen opens all addresses and starts their workers.
-func (a *App) listen() error {
-	for _, cfg := range a.cfg.Listen {
-		cfg.Allow = allowed(cfg.Allow, a.cfg.AllHome())
-		l, err := a.openListener(cfg)
+// listeners are all addresses that are listened on.
+type listeners struct {
+	list []*listener
+
+	cfg     *configs.Config
+	app     *App                                // whose other components the path goes through
+	wrap    func(collect.Source) collect.Source // for tests: what a worker reads; nil = the socket
+	quiet   quiet                               // only its chore uses it
+	transit transitWatch                        // only the check uses it
+	log     *zap.Logger
+}
+
+func newListeners(cfg *configs.Config, a *App) *listeners {
+	l := &listeners{cfg: cfg, app: a, log: a.log}
+	a.contacts.found, a.decoder.decoded = l.found, l.decoded
+	l.quiet = quiet{listeners: l, exporters: a.decoder.status, since: a.since, log: a.log}
+	a.background.every("the log of silence", often, l.quiet.look)
+	a.background.every("the log of refused senders", often, func(time.Time) { l.nameRefused() })
+	return l
+}
+
+// Register shows and judges the sockets, their workers and the copies.
+func (l *listeners) Register(c *observe.Component) {
+	c.Add(own(observe.Of("listeners", l.status)), listenerChecks(l.cfg.Health, l.status, l.noteTransit))
+}
+
+// Start opens all addresses and starts their workers.
+func (l *listeners) Start() error {
+	for _, cfg := range l.cfg.Listen {
+		cfg.Allow = allowed(cfg.Allow, l.cfg.AllHome())
+		one, err := l.open(cfg)
 		if err != nil {
+			for _, one := range l.list {
+				one.discard() // no worker has been started
+			}
 			return err
 		}
-		a.listeners = append(a.listeners, l)
+		l.list = append(l.list, one)
 	}
-	for _, l := range a.listeners {
-		l.nameForwards(a.log)
-		for _, w := range l.workers {
+	for _, one := range l.list {
+		one.nameForwards(l.log)
+		for _, w := range one.workers {
 			w.Start()
 		}
 	}
 	return nil
+}
+
+// Stop reads what the kernel holds already, closes the sockets and waits for the workers.
+func (l *listeners) Stop(context.Context) error {
+	for _, one := range l.list {
+		one.close()
+	}
+	for _, one := range l.list {
+		one.wait()
+	}
+	return nil
+}
+
+// Reconfigure takes up which senders are allowed.
+func (l *listeners) Reconfigure(cfg *configs.Config) error {
+	for i, one := range l.list {
+		if l.keepsAddress(cfg, i) {
+			one.allow(allowed(cfg.Listen[i].Allow, cfg.AllHome()))
+		}
+	}
+	return nil
+}
+
+// Takes the allow lists of addresses that stay as they are.
+func (l *listeners) Takes(cfg *configs.Config, key string) bool {
+	for i := range l.cfg.Listen {
+		if key == fmt.Sprintf("listen[%d].allow", i) {
+			return l.keepsAddress(cfg, i)
+		}
+	}
+	return false
+}
+
+// keepsAddress reports whether a listener has the same place and address in a new
+// configuration.
+func (l *listeners) keepsAddress(cfg *configs.Config, i int) bool {
+	return i < len(cfg.Listen) && cfg.Listen[i].Listen == l.cfg.Listen[i].Listen
+}
+
+func (l *listeners) status() (list []ListenerStatus) {
+	for i, one := range l.list {
+		s := one.status()
+		s.Listen = l.cfg.Listen[i].Listen
+		list = append(list, s)
+	}
+	return list
+}
+
+// workers are those of all listeners.
+func (l *listeners) workers(yield func(*worker) bool) {
+	for _, one := range l.list {
+		for i := range one.workers {
+			if !yield(&one.workers[i]) {
+				return
+			}
+		}
+	}
+}
+
+// found counts the hits of all matchers.
+func (l *listeners) found() (n uint64) {
+	for w := range l.workers {
+		n += w.matcher.Matched()
+	}
+	return n
+}
+
+// decoded adds up the counters of all decoders.
+func (l *listeners) decoded() (d decode.Stats) {
+	for w := range l.workers {
+		d.Add(w.Decoded())
+	}
+	return d
+}
+
+// noteTransit gives the share of flows within the last hour that have no end of ours.
+func (l *listeners) noteTransit(now time.Time) float64 {
+	var sampled, transit uint64
+	for w := range l.workers {
+		c := w.transit.Counts()
+		sampled, transit = sampled+c.Sampled, transit+c.Transit
+	}
+	return l.transit.note(now, sampled, transit)
+}
+
+// stalled names a worker that has not turned for longer than limit.
+func (l *listeners) stalled(limit time.Duration) string {
+	for _, one := range l.list {
+		for i, w := range one.workers {
+			if time.Since(w.Beat()) > limit {
+				return fmt.Sprintf("worker %d of udp %s", i+1, one.sockets[i].LocalAddr())
+			}
+		}
+	}
+	return ""
 }
 
 // nameForwards logs for each target whether copies will carry the address of their
@@ -67,7 +194,7 @@ func (l *listener) nameForwards(log *zap.Logger) {
 	}
 }
 
-func (a *App) openListener(cfg udp.Config) (*listener, error) {
+func (ls *listeners) open(cfg udp.Config) (*listener, error) {
 	sockets, err := udp.Listen(cfg)
 	if err != nil {
 		return nil, err
@@ -80,10 +207,10 @@ func (a *App) openListener(cfg udp.Config) (*listener, error) {
 			l.discard()
 			return nil, err
 		}
-		if a.wrap != nil {
-			src = a.wrap(src)
+		if ls.wrap != nil {
+			src = ls.wrap(src)
 		}
-		l.workers = append(l.workers, a.newWorker(src, cfg.Batch))
+		l.workers = append(l.workers, ls.app.newWorker(src, cfg.Batch))
 	}
 	return l, nil
 }
@@ -97,12 +224,12 @@ type worker struct {
 
 // newWorker makes a worker and its taps.
 func (a *App) newWorker(src collect.Source, batch int) worker {
-	w := worker{matcher: match.NewMatcher(a.store, a.loop.Gatherer()), transit: match.NewTransit(a.contacts.Ours)}
+	w := worker{matcher: match.NewMatcher(a.store, a.contacts.loop.Gatherer()), transit: match.NewTransit(a.contacts.correlator.Ours)}
 	taps := []collect.Tap{w.matcher, w.transit}
-	if a.dnsbl != nil {
+	if a.dnsbl.Checker != nil {
 		taps = append(taps, match.NewAsking(a.store, a.dnsbl.NewAsker()))
 	}
-	w.Worker = collect.NewWorker(src, a.exporters, batch, taps...)
+	w.Worker = collect.NewWorker(src, a.decoder.exporters, batch, taps...)
 	return w
 }
 
@@ -176,12 +303,6 @@ func (l *listener) allow(prefixes []netip.Prefix) {
 	}
 }
 
-// ReadTunnels sets which packets inside tunnels are read, by the configuration.
-func ReadTunnels(x *decode.Exporters, cfg *configs.Config) {
-	ends := intel.NewNetworks(append(cfg.AllHome(), cfg.SFlow.TunnelEndpoints...))
-	x.ReadTunnels(cfg.SFlow.Tunnels, ends.Contains)
-}
-
 // alwaysAllowed are senders that are listened to unless the configuration says
 // otherwise: this host, the wire, and the shared space of carriers.
 var alwaysAllowed = []netip.Prefix{
@@ -201,12 +322,12 @@ func allowed(own, home []netip.Prefix) []netip.Prefix {
 
 // nameRefused names each sender that is not listened to, once, and each listener whose
 // copies lose the address of their exporter.
-func (a *App) nameRefused() {
-	for _, l := range a.listeners {
-		l.nameUnkept(a.log)
-		for _, s := range l.sockets {
+func (l *listeners) nameRefused() {
+	for _, one := range l.list {
+		one.nameUnkept(l.log)
+		for _, s := range one.sockets {
 			for _, addr := range s.Refused() {
-				a.log.Warn("datagrams from a sender that is not allowed; add it to 'allow' of the listener or to 'home'",
+				l.log.Warn("datagrams from a sender that is not allowed; add it to 'allow' of the listener or to 'home'",
 					zap.Stringer("sender", addr), zap.Stringer("listener", s.LocalAddr()))
 			}
 		}

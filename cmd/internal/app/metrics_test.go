@@ -41,43 +41,6 @@ func fullStatus() Status {
 	return s
 }
 
-// registryOf has all sections of a status, in which every component is ready.
-func registryOf(status func() Status) *observe.Registry {
-	r := new(observe.Registry)
-	from := showing{
-		instance: func() InstanceStatus { return status().InstanceStatus }, memory: func() MemoryStatus { return status().Memory },
-		stalled: func() []Stalled { return status().Stalled }, web: func() *web.Stats { return status().Web },
-		journal: func() JournalStatus { return status().Journal }, sinks: func() []SinkStatus { return status().Sinks },
-		recent: func() []RecentEvent { return status().Recent }, latest: func() []LatestStatus { return status().Latest },
-		clock: func() ClockStatus { return status().Clock }, dnsbl: func() *DNSBLStatus { return status().DNSBL },
-		decoded: func() DecodeStatus { return status().Decoded }, exporters: func() ExporterStatus { return status().Exporters },
-		totals:    func() []ExporterTotals { return exporterTotals(status().Exporters.List) },
-		listeners: func() []ListenerStatus { return status().Listeners }, health: func() []observe.Finding { return status().Health },
-		intel: func() IntelStatus {
-			s := status()
-			setFeedAges(s.Intel.Feeds, s.Clock.Trusted)
-			return s.Intel
-		},
-		hits: func() HitStatus {
-			s := status()
-			s.Hits.Feeds = withAllFeeds(s.Hits.Feeds, s.Intel.Feeds)
-			return s.Hits
-		},
-		canary: func() CanaryStatus {
-			s := status()
-			s.Canary.SetAges(time.Now(), s.Since)
-			return s.Canary
-		},
-	}
-	from.register(r)
-	for _, part := range []string{
-		partInstance, partWeb, partOutputs, partClock, partFeeds, partCorrelate, partDNSBL, partDecoder, partListeners, partCanary, partHealth,
-	} {
-		r.Component(part).Ready()
-	}
-	return r
-}
-
 // exporter is one of which a number of datagrams was lost.
 func exporter(addr string, lost uint64) decode.ExporterStatus {
 	e := decode.ExporterStatus{LastSeen: time.Now(), Streams: []decode.StreamStatus{{Datagrams: 1}, {Datagrams: 2}}}

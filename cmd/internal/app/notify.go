@@ -15,16 +15,50 @@ import (
 // it: it wants to know when we are ready, and that we live. Where there is none,
 // nothing is sent.
 type manager struct {
+	app *App // whose loops are watched
 	log *zap.Logger
+	off bool // there is none, or nobody shall know
 
 	mu     sync.Mutex
 	said   string // the latest STATUS
 	failed bool   // the latest message did not get through
 }
 
+func newManager(a *App) *manager {
+	m := &manager{app: a, log: a.log, off: !a.opts.Notify}
+	if !m.off {
+		a.background.every("the service manager", often, func(time.Time) { m.tell() })
+	}
+	return m
+}
+
+// Start begins to feed the watchdog of the manager once everything else has started.
+func (m *manager) Start() error {
+	if m.off {
+		return nil
+	}
+	every, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		m.log.Warn("the service manager's watchdog is not fed", zap.Error(err))
+	}
+	if every > 0 {
+		m.app.background.add(func(ctx context.Context) { m.watchdog(ctx, every/2) })
+	}
+	return nil
+}
+
+// Stop has been announced by App.Stop.
+func (m *manager) Stop(context.Context) error { return nil }
+
+// stopping announces the stop, before anything else ends.
+func (m *manager) stopping() { m.send(daemon.SdNotifyStopping) }
+
 // send sends assignments. That they do not get through is said once: the manager
 // acts on that by itself.
 func (m *manager) send(lines ...string) {
+	if m.off {
+		return
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	_, err := daemon.SdNotify(false, strings.Join(lines, "\n"))
@@ -45,21 +79,8 @@ func (m *manager) status(text string) {
 	}
 }
 
-// tellReady tells the manager that everything is there, and begins to feed its
-// watchdog.
-func (a *App) tellReady(ctx context.Context) {
-	if a.manager == nil {
-		return
-	}
-	a.manager.send(daemon.SdNotifyReady, "STATUS="+a.health())
-	every, err := daemon.SdWatchdogEnabled(false)
-	if err != nil {
-		a.log.Warn("the service manager's watchdog is not fed", zap.Error(err))
-	}
-	if every > 0 {
-		a.chores.Go(func() { a.watchdog(ctx, every/2) })
-	}
-}
+// ready tells the manager that everything is there.
+func (m *manager) ready() { m.send(daemon.SdNotifyReady, "STATUS="+m.summary()) }
 
 // slowest is how long a loop may take for a turn at least, however impatient the
 // watchdog: an idle one turns once a second.
@@ -67,21 +88,21 @@ const slowest = 3 * time.Second
 
 // watchdog feeds the manager's watchdog for as long as every loop of the path turns.
 // When one has stalled it stops, and the manager restarts us.
-func (a *App) watchdog(ctx context.Context, every time.Duration) {
+func (m *manager) watchdog(ctx context.Context, every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	was := ""
 	for {
-		now := a.stalled(max(every, slowest))
+		now := m.stalled(max(every, slowest))
 		switch {
 		case now == "":
-			a.manager.send(daemon.SdNotifyWatchdog)
+			m.send(daemon.SdNotifyWatchdog)
 		case was == "":
-			a.log.Error("a loop has stalled; the service manager is left to restart us", zap.String("loop", now))
-			a.manager.status(now + " has stalled")
+			m.log.Error("a loop has stalled; the service manager is left to restart us", zap.String("loop", now))
+			m.status(now + " has stalled")
 		}
 		if now == "" && was != "" {
-			a.log.Info("the loop turns again", zap.String("loop", was))
+			m.log.Info("the loop turns again", zap.String("loop", was))
 		}
 		was = now
 		select {
@@ -93,38 +114,31 @@ func (a *App) watchdog(ctx context.Context, every time.Duration) {
 }
 
 // stalled names a loop of the path that has not turned for longer than limit.
-func (a *App) stalled(limit time.Duration) string {
-	for _, l := range a.listeners {
-		for i, w := range l.workers {
-			if time.Since(w.Beat()) > limit {
-				return fmt.Sprintf("worker %d of udp %s", i+1, l.sockets[i].LocalAddr())
-			}
-		}
+func (m *manager) stalled(limit time.Duration) string {
+	if name := m.app.listeners.stalled(limit); name != "" {
+		return name
 	}
-	if time.Since(a.loop.Beat()) > limit {
+	if time.Since(m.app.contacts.loop.Beat()) > limit {
 		return "the correlator"
 	}
 	return ""
 }
 
 // reloading tells the manager that a reload begins; what it returns, that it is over.
-func (a *App) reloading() func() {
-	if a.manager == nil {
-		return func() {}
-	}
-	a.manager.send(append(monotonicUsec(), daemon.SdNotifyReloading)...)
-	return func() { a.manager.send(daemon.SdNotifyReady) }
+func (m *manager) reloading() func() {
+	m.send(append(monotonicUsec(), daemon.SdNotifyReloading)...)
+	return func() { m.send(daemon.SdNotifyReady) }
 }
 
-// tellManager brings the manager's line for people up to date.
-func (a *App) tellManager() {
-	if a.manager != nil && a.stalled(slowest) == "" {
-		a.manager.status(a.health())
+// tell brings the manager's line for people up to date.
+func (m *manager) tell() {
+	if m.stalled(slowest) == "" {
+		m.status(m.summary())
 	}
 }
 
-// health says in one line what is going on.
-func (a *App) health() string {
+// summary says in one line what is going on.
+func (m *manager) summary() string {
 	return fmt.Sprintf("collecting on %d addresses; %d exporters, %d indicators",
-		len(a.listeners), a.exporters.Stats().Exporters, a.store.Load().Len())
+		len(m.app.listeners.list), m.app.decoder.exporters.Stats().Exporters, m.app.store.Load().Len())
 }

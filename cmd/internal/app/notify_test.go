@@ -56,7 +56,7 @@ func TestService(t *testing.T) {
 	signal.Notify(hup, syscall.SIGHUP)
 	signal.Notify(term, syscall.SIGTERM)
 	a := New(cfg, Options{ConfigFile: path, Out: os.Stdout, Notify: true}, zap.NewExample())
-	a.wrap = func(s collect.Source) collect.Source { return stallingSource{s} }
+	a.listeners.wrap = func(s collect.Source) collect.Source { return stallingSource{s} }
 	if err := a.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/console"
@@ -24,6 +25,10 @@ import (
 
 // outputs are the journal and all sinks, each at its own place in it.
 type outputs struct {
+	cfg   *configs.Config
+	opts  *Options
+	since func() time.Time // when the instance started
+
 	journal *journal.Journal
 	found   journal.OpenReport // when the journal was opened
 	runners []*sinks.Runner
@@ -36,34 +41,50 @@ type outputs struct {
 	recent  recentList
 	latest  latestList
 	log     *zap.Logger
-
-	stateDir string
 }
 
-// openOutputs opens the journal and the sinks; on an error what was opened is closed.
-func openOutputs(cfg *configs.Config, opts Options, date func() time.Time, watch *canary.Watch, log *zap.Logger) (*outputs, error) {
-	jc := cfg.Journal
-	jc.Date = date
+func newOutputs(cfg *configs.Config, opts *Options, since, date func() time.Time, watch *canary.Watch, b *background, log *zap.Logger) *outputs {
+	o := &outputs{cfg: cfg, opts: opts, since: since, told: make(map[string]toldOf), date: date, watch: watch, log: log}
+	b.every("the log of sinks", often, func(time.Time) { o.tell() })
+	return o
+}
+
+// Register shows and judges the journal and the sinks. On loopback everybody on the host may
+// ask the web server: the last events are for the control socket.
+func (o *outputs) Register(c *observe.Component) {
+	recent, latest := own(observe.Of("recent", o.recent.events)), own(observe.Of("latest", o.latest.list))
+	recent.Plain, latest.Plain = true, true
+	recent.Private, latest.Private = true, true
+	c.Add(own(observe.Of("sinks", o.status)), own(observe.Of("journal", o.journalStatus)), recent, latest,
+		sinkCheck(o.status), spoolCheck(o.journalStatus, o.since))
+}
+
+// Start opens the journal and the sinks.
+func (o *outputs) Start() error {
+	jc := o.cfg.Journal
+	jc.Date = o.date
 	j, report, err := journal.Open(jc)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if report.Damaged() {
-		log.Warn("the journal was damaged; the rest of it is used", zap.Stringer("found", report))
+		o.log.Warn("the journal was damaged; the rest of it is used", zap.Stringer("found", report))
 	}
-	o := &outputs{journal: j, found: report, told: make(map[string]toldOf), date: date, watch: watch, log: log, stateDir: cfg.StateDir}
+	o.journal, o.found = j, report
 	j.Start()
-	for _, c := range cfg.Sinks {
-		if err := o.add(c, opts); err != nil {
-			return nil, errors.Join(err, o.stop(sinkTime))
+	for _, c := range o.cfg.Sinks {
+		if err := o.add(c); err != nil {
+			ctx, cancel := context.WithTimeout(context.Background(), sinkTime+sinkGrace)
+			defer cancel()
+			return errors.Join(err, o.Stop(ctx))
 		}
 	}
-	return o, nil
+	return nil
 }
 
 // add opens a sink and lets it follow the journal.
-func (o *outputs) add(c configs.Sink, opts Options) error {
-	s, err := o.open(c, opts)
+func (o *outputs) add(c configs.Sink) error {
+	s, err := o.open(c)
 	if err != nil {
 		return err
 	}
@@ -81,16 +102,16 @@ func (o *outputs) add(c configs.Sink, opts Options) error {
 	return nil
 }
 
-func (o *outputs) open(c configs.Sink, opts Options) (sinks.Sink, error) {
+func (o *outputs) open(c configs.Sink) (sinks.Sink, error) {
 	if c.Console != nil {
-		colour := opts.Colour
+		colour := o.opts.Colour
 		switch c.Console.Colour {
 		case "always":
 			colour = true
 		case "never":
 			colour = false
 		}
-		return console.New(opts.Out, colour), nil
+		return console.New(o.opts.Out, colour), nil
 	}
 	if c.Webhook != nil {
 		return webhook.New(*c.Webhook)
@@ -102,12 +123,12 @@ func (o *outputs) open(c configs.Sink, opts Options) (sinks.Sink, error) {
 	}
 	if c.Syslog != nil {
 		to := *c.Syslog
-		to.Release = opts.Version
+		to.Release = o.opts.Version
 		return syslog.New(to)
 	}
 	hits := *c.JSONLog
 	hits.Date = o.date
-	if err := linked(o.stateDir, hits.Path); err != nil {
+	if err := linked(o.cfg.StateDir, hits.Path); err != nil {
 		return nil, err
 	}
 	l, err := jsonlog.New(hits)
@@ -174,11 +195,11 @@ func (o *outputs) tell() {
 	}
 }
 
-// reopen opens the hit logs anew, for logrotate.
-func (o *outputs) reopen(log *zap.Logger) {
+// Reopen opens the hit logs anew, for logrotate.
+func (o *outputs) Reopen() {
 	for _, l := range o.logs {
 		if err := l.Reopen(); err != nil {
-			log.Error("cannot open anew: " + hitLogError(err).Error())
+			o.log.Error("cannot open anew: " + hitLogError(err).Error())
 		}
 	}
 }
@@ -186,16 +207,20 @@ func (o *outputs) reopen(log *zap.Logger) {
 // closeTime is what the journal has to write and close.
 const closeTime = time.Second
 
-// stop sends what waits, for a time, closes the sinks and then the journal. What a sink
+// Stop sends what waits, for a time, closes the sinks and then the journal. What a sink
 // has not had stays there for the next start. Sinks end side by side: one that hangs takes
 // no time from the others.
-func (o *outputs) stop(within time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), min(within, sinkTime))
+func (o *outputs) Stop(ctx context.Context) error {
+	within := sinkTime
+	if end, ok := ctx.Deadline(); ok {
+		within = min(within, max(time.Until(end)-sinkGrace, leastStep))
+	}
+	send, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	errs := make([]error, len(o.runners)+1)
 	var ends sync.WaitGroup
 	for i, r := range o.runners {
-		ends.Go(func() { errs[i] = r.Stop(ctx) })
+		ends.Go(func() { errs[i] = r.Stop(send) })
 	}
 	ends.Wait()
 	last, cancel := context.WithTimeout(context.Background(), closeTime)

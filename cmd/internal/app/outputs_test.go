@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"net"
 	"testing"
 	"time"
@@ -27,8 +28,8 @@ func TestTell(t *testing.T) {
 		t.Fatal(err)
 	}
 	core, logged := observer.New(zap.InfoLevel)
-	o, err := openOutputs(&cfg, Options{}, time.Now, canary.NewWatch(0), zap.New(core))
-	if err != nil {
+	o := newOutputs(&cfg, &Options{}, time.Now, time.Now, canary.NewWatch(0), newBackground(zap.NewNop()), zap.New(core))
+	if err := o.Start(); err != nil {
 		t.Fatal(err)
 	}
 	o.publish([]event.Event{{Kind: event.KindHit, ID: uuid.Must(uuid.NewV7()), Time: time.Now()}})
@@ -45,7 +46,7 @@ func TestTell(t *testing.T) {
 	if s := o.status()[0]; s.Pending != 1 || !s.Failing || s.LastError == "" {
 		t.Errorf("status %+v", s)
 	}
-	if err := o.stop(sinkTime); err != nil {
+	if err := o.Stop(context.Background()); err != nil {
 		t.Error(err)
 	}
 }

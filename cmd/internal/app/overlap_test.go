@@ -317,7 +317,7 @@ func TestOverlaps(t *testing.T) {
 			func() { f.feeds.dateChanged() },
 			func() { f.Status() },
 			func() { f.readiness() },
-			func() { f.watchStorms(time.Now().Add(time.Hour)) },
+			func() { f.storms.look(time.Now().Add(time.Hour)) },
 		}
 		var all sync.WaitGroup
 		for range 30 {
@@ -476,7 +476,7 @@ func TestReloadAllow(t *testing.T) {
 	if err := f.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	if l := f.listeners[0].allows.Load(); !l.Contains(netip.MustParseAddr("192.0.2.1")) || l.Contains(netip.MustParseAddr("127.0.0.1")) {
+	if l := f.listeners.list[0].allows.Load(); !l.Contains(netip.MustParseAddr("192.0.2.1")) || l.Contains(netip.MustParseAddr("127.0.0.1")) {
 		t.Error("the new allow list is not in force")
 	}
 	logged := f.logs.FilterMessage("changes of these keys take effect after a restart").All()

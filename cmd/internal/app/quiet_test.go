@@ -21,12 +21,12 @@ func TestQuiet(t *testing.T) {
 	t.Run("nobody", func(t *testing.T) {
 		core, logs := observer.New(zap.InfoLevel)
 		w := observeLogged(t, shortDir(t), listen, Options{}, zap.New(core))
-		w.nameQuiet(w.since.Add(quietTime - time.Second))
+		w.listeners.quiet.look(w.since.Add(quietTime - time.Second))
 		if n := logs.FilterMessageSnippet("nothing has come").Len(); n != 0 {
 			t.Error("too early")
 		}
-		w.nameQuiet(late(w))
-		w.nameQuiet(late(w).Add(time.Hour))
+		w.listeners.quiet.look(late(w))
+		w.listeners.quiet.look(late(w).Add(time.Hour))
 		all := logs.FilterMessageSnippet("nothing has come for 1m0s: point the flow export of a router at udp 127.0.0.1:").All()
 		if len(all) != 1 || !strings.Contains(all[0].Message, "softflowd") || !strings.Contains(all[0].Message, "demo --to") {
 			t.Errorf("%d lines: %+v", len(all), all)
@@ -35,7 +35,7 @@ func TestQuiet(t *testing.T) {
 	t.Run("refused", func(t *testing.T) {
 		core, logs := observer.New(zap.InfoLevel)
 		w := observeLogged(t, shortDir(t), listen, Options{}, zap.New(core))
-		c, err := net.DialUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 3)}, net.UDPAddrFromAddrPort(w.listeners[0].sockets[0].LocalAddr()))
+		c, err := net.DialUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 3)}, net.UDPAddrFromAddrPort(w.listeners.list[0].sockets[0].LocalAddr()))
 		if err != nil {
 			t.Skip("this system has no 127.0.0.3")
 		}
@@ -44,7 +44,7 @@ func TestQuiet(t *testing.T) {
 			t.Fatal(err)
 		}
 		until(t, "it is refused", func() bool { return w.Status().Listeners[0].Refused == 1 })
-		w.nameQuiet(late(w))
+		w.listeners.quiet.look(late(w))
 		if n := logs.FilterMessageSnippet("all that has come since the start was refused").Len(); n != 1 {
 			t.Errorf("%d lines, want 1: %+v", n, logs.All())
 		}
@@ -60,7 +60,7 @@ func TestQuiet(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := net.Dial("udp", w.listeners[0].sockets[0].LocalAddr().String())
+		c, err := net.Dial("udp", w.listeners.list[0].sockets[0].LocalAddr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func TestQuiet(t *testing.T) {
 			t.Fatal(err)
 		}
 		until(t, "it is heard", func() bool { s := w.Status(); return s.Decoded.Versions["v5"].Datagrams == 1 })
-		w.nameQuiet(late(w))
+		w.listeners.quiet.look(late(w))
 		for _, said := range []string{"nothing has come", "was refused"} {
 			if n := logs.FilterMessageSnippet(said).Len(); n != 0 {
 				t.Errorf("the log says %q", said)
@@ -85,7 +85,7 @@ func TestForwardsNamed(t *testing.T) {
 	w := observeLogged(t, shortDir(t), "{feeds: []}\nlisten: [{udp: \"127.0.0.1:0\", forward: [\"127.0.0.1:9\", \"[::1]:9\"]}]", Options{}, zap.New(core))
 	for i, f := range w.Status().Listeners[0].Forward {
 		want := "forward: copies carry the address of this machine"
-		if w.listeners[0].forwards[0].Stats()[i].KeepsSource {
+		if w.listeners.list[0].forwards[0].Stats()[i].KeepsSource {
 			want = "forward: copies carry the address of their exporter"
 		}
 		said := logs.FilterMessageSnippet("forward: ").All()

@@ -3,8 +3,6 @@ package app
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/flowsnitch/flowsnitch/configs"
 	"go.uber.org/zap"
@@ -23,9 +21,13 @@ func (a *App) Reload() error {
 	if why := a.unready(); why != "" {
 		return errors.New("reload: " + why)
 	}
-	defer a.work.begin("the reload")()
-	defer a.reloading()()
-	a.sinks.reopen(a.log)
+	defer a.background.work.begin("the reload")()
+	defer a.manager.reloading()()
+	for _, p := range a.parts {
+		if r, ok := p.component.(reopener); ok {
+			r.Reopen()
+		}
+	}
 	cfg := a.latest
 	if a.opts.ConfigFile != "" {
 		var err error
@@ -39,49 +41,9 @@ func (a *App) Reload() error {
 			a.log.Warn("the configuration has these keys no more, so their defaults hold; was the file cut off?", zap.Strings("keys", gone))
 		}
 	}
-	if err := a.feeds.reload(&cfg, &a.opts); err != nil {
-		return fmt.Errorf("reload: %w; the old set stays in force", err)
+	if err := a.reconfigure(&cfg); err != nil {
+		return err
 	}
-	if keys := a.needRestart(&cfg); len(keys) > 0 {
-		a.log.Warn("changes of these keys take effect after a restart", zap.Strings("keys", keys))
-	}
-	a.nameExporters(cfg.Exporters)
-	for i, l := range a.listeners {
-		if a.keepsAddress(&cfg, i) {
-			l.allow(allowed(cfg.Listen[i].Allow, cfg.AllHome()))
-		}
-	}
-	a.warnExposed(&cfg)
 	a.latest = cfg
 	return nil
-}
-
-// keepsAddress reports whether a listener has the same place and address in a new
-// configuration.
-func (a *App) keepsAddress(cfg *configs.Config, i int) bool {
-	return i < len(cfg.Listen) && cfg.Listen[i].Listen == a.cfg.Listen[i].Listen
-}
-
-// needRestart names the keys that differ from those of the start and that a running
-// instance cannot take up: all but those that Reload applies.
-func (a *App) needRestart(cfg *configs.Config) []string {
-	return slices.DeleteFunc(configs.Changed(&a.cfg, cfg), func(key string) bool {
-		for i := range a.cfg.Listen {
-			if key == fmt.Sprintf("listen[%d].allow", i) && a.keepsAddress(cfg, i) {
-				return true
-			}
-		}
-		return strings.HasPrefix(key, "intel.")
-	})
-}
-
-// unready says why requests and reloads cannot be met now; empty = they can.
-func (a *App) unready() string {
-	switch {
-	case a.stopping.Load():
-		return "flowsnitch is stopping"
-	case !a.ready.Load():
-		return "flowsnitch is starting (" + a.Starting() + "); try again in a moment"
-	}
-	return ""
 }

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"net"
 	"path/filepath"
 	"strings"
@@ -22,16 +21,14 @@ const stopBound = 10 * time.Second
 func TestStalledChore(t *testing.T) {
 	t.Parallel()
 	f := newFiled(t, "intel: {feeds: [], deny: [62.0.0.9]}")
-	f.work.slow = 20 * time.Millisecond
+	f.background.work.slow = 20 * time.Millisecond
+	hang := make(chan struct{})
+	var others atomic.Int64
+	f.background.every("the one that hangs", time.Millisecond, func(time.Time) { <-hang })
+	f.background.every("another", time.Millisecond, func(time.Time) { others.Add(1) })
 	if err := f.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	hang := make(chan struct{})
-	var others atomic.Int64
-	f.chore(ctx, "the one that hangs", time.Millisecond, func(time.Time) { <-hang })
-	f.chore(ctx, "another", time.Millisecond, func(time.Time) { others.Add(1) })
 	until(t, "the status names it", func() bool {
 		s := f.Status()
 		return len(s.Stalled) == 1 && s.Stalled[0].Work == "the one that hangs" && s.Stalled[0].Seconds > 0
@@ -42,14 +39,12 @@ func TestStalledChore(t *testing.T) {
 	})
 	seen := others.Load()
 	until(t, "the other goes on", func() bool { return others.Load() > seen+3 })
-	s := f.status(anyNumber)
-	f.checks.look(&s, time.Now(), time.Now())
+	f.checks.look(time.Now())
 	for _, finding := range f.Findings() {
 		if finding.Check == "workers" && (finding.State != observe.Warning || !strings.Contains(finding.Text, "the one that hangs has stalled")) {
 			t.Errorf("%+v", finding)
 		}
 	}
-	cancel()
 	begin := time.Now()
 	if err := f.Stop(); err == nil || !strings.Contains(err.Error(), "the background: the one that hangs did not end") {
 		t.Errorf("the stop ends with %v", err)
@@ -58,7 +53,7 @@ func TestStalledChore(t *testing.T) {
 		t.Errorf("the stop took %v", d)
 	}
 	close(hang)
-	f.chores.Wait()
+	f.background.running.Wait()
 }
 
 // A blockedWriter is a terminal that takes nothing.
@@ -93,13 +88,13 @@ func TestStopWhateverHangs(t *testing.T) {
 	}{
 		{"nothing", "", nothing, nothing},
 		{"worker", "a worker did not end", func(a *App, off chan struct{}) {
-			a.wrap = func(s collect.Source) collect.Source { return blockedSource{s, off} }
+			a.listeners.wrap = func(s collect.Source) collect.Source { return blockedSource{s, off} }
 		}, nothing},
-		{"template file", "the files of templates and time did not end", nothing, func(a *App, off chan struct{}) {
-			a.templates.date = func() time.Time { <-off; return time.Now() }
+		{"template file", "the file of templates did not end", nothing, func(a *App, off chan struct{}) {
+			a.decoder.templates.date = func() time.Time { <-off; return time.Now() }
 		}},
 		{"console", "left behind", func(a *App, off chan struct{}) { a.opts.Out = blockedWriter{off} }, func(a *App, _ chan struct{}) {
-			a.alert("test", "something to print", nil)
+			a.feeds.alert("test", "something to print", nil)
 		}},
 		{"reload", "a reload did not end", nothing, func(a *App, off chan struct{}) {
 			a.reloads.Lock()

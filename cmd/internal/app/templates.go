@@ -39,6 +39,7 @@ type templateFile struct {
 	path string
 	x    *decode.Exporters
 	date func() time.Time // that can be trusted
+	log  *zap.Logger
 
 	writing sync.Mutex    // held while the file is written
 	changes uint64        // when it was last written
@@ -54,10 +55,15 @@ type templateFile struct {
 	restored RestoredStatus // what load found
 }
 
-// openTemplateFile loads what the last run has left. A file that cannot be read is
-// no reason not to start: exporters send their templates again.
-func openTemplateFile(dir string, x *decode.Exporters, date func() time.Time, log *zap.Logger) *templateFile {
-	f := &templateFile{path: filepath.Join(dir, templatesName), x: x, date: date, written: time.Now()}
+func newTemplateFile(dir string, x *decode.Exporters, date func() time.Time, log *zap.Logger) *templateFile {
+	return &templateFile{path: filepath.Join(dir, templatesName), x: x, date: date, log: log}
+}
+
+// open loads what the last run has left. A file that cannot be read is no reason not to
+// start: exporters send their templates again.
+func (f *templateFile) open() {
+	f.written = time.Now()
+	log := f.log
 	r, err := f.load()
 	f.restored = restoredStatus(r, err)
 	switch {
@@ -70,14 +76,13 @@ func openTemplateFile(dir string, x *decode.Exporters, date func() time.Time, lo
 	case r.Exporters > 0:
 		log.Info("templates of the last run are back", zap.Int("exporters", r.Exporters), zap.Int("templates", r.Templates))
 	}
-	f.changes, f.unrest = x.Changes(), x.Unrest()
+	f.changes, f.unrest = f.x.Changes(), f.x.Unrest()
 	if r.Clean {
 		// Numbers that are exact after a clean stop would not be so after a crash.
 		if err := f.write(false); err != nil {
 			log.Warn("after a crash losses may be shown as exact that are estimates", zap.Error(err))
 		}
 	}
-	return f
 }
 
 // restoredStatus is what loading has found. That there is no file is no error.

@@ -29,7 +29,13 @@ type saving struct {
 
 func newSaving(t *testing.T, dir string) *saving {
 	x := decode.NewExporters(decode.DefaultLimits())
-	return &saving{t, decode.New(x, noRecords{}), openTemplateFile(dir, x, time.Now, zap.NewNop())}
+	return &saving{t, decode.New(x, noRecords{}), openedTemplates(dir, x)}
+}
+
+func openedTemplates(dir string, x *decode.Exporters) *templateFile {
+	f := newTemplateFile(dir, x, time.Now, zap.NewNop())
+	f.open()
+	return f
 }
 
 // template sends an IPFIX template of one field of so many bytes.
@@ -106,9 +112,9 @@ func TestTemplatesNotWritten(t *testing.T) {
 		if st.WriteErrors < 5 || st.WriteErrors > 20 || st.Error == "" || st.Writes != 0 {
 			t.Errorf("%+v", st)
 		}
-		status := well()
-		status.Exporters.File = st
-		if f := templateFinding(&status, &past{}, noon); f.State != observe.Warning {
+		var f finding
+		f.unsaved(&st, &TemplateFileStatus{})
+		if f.State != observe.Warning {
 			t.Errorf("the check says %v: %s", f.State, f.Text)
 		}
 		if err := os.Mkdir(dir, 0o750); err != nil {

@@ -9,8 +9,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"go.uber.org/zap"
 )
+
+// often is how often most chores look.
+const often = 5 * time.Second
 
 // What is done now and then must not take long: workSlow is when a piece of work counts as
 // stalled, and workLook how often that is looked at.
@@ -91,24 +95,96 @@ func (w *workList) tell(log *zap.Logger) {
 	w.told = stalled
 }
 
-// chore does something again and again, until ctx ends, in a goroutine of its own: one
-// that hangs keeps no other waiting.
-func (a *App) chore(ctx context.Context, name string, every time.Duration, do func(now time.Time)) {
-	a.chores.Go(func() {
-		tick := time.NewTicker(every)
+// A background does what is to be done now and then, each chore in a goroutine of its own:
+// one that hangs keeps no other waiting. Chores are added before Start.
+type background struct {
+	log  *zap.Logger
+	work workList
+
+	chores  []func(ctx context.Context)
+	running sync.WaitGroup
+	cancel  context.CancelFunc
+}
+
+func newBackground(log *zap.Logger) *background {
+	return &background{log: log, work: workList{slow: workSlow}}
+}
+
+// every adds a chore that is done again and again. While it is under way it can be named
+// as stalled.
+func (b *background) every(name string, period time.Duration, do func(now time.Time)) {
+	b.add(func(ctx context.Context) {
+		tick := time.NewTicker(period)
 		defer tick.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case now := <-tick.C:
-				end := a.work.begin(name)
+				end := b.work.begin(name)
 				do(now)
 				end()
 			}
 		}
 	})
 }
+
+// add adds a chore that runs until the context ends.
+func (b *background) add(chore func(ctx context.Context)) { b.chores = append(b.chores, chore) }
+
+// Register shows which work has stalled, and judges it.
+func (b *background) Register(c *observe.Component) {
+	stalled := func() []Stalled { return b.work.longer(b.work.slow) }
+	c.Add(own(observe.Of("stalled", stalled)), stalledCheck(stalled))
+}
+
+func stalledCheck(stalled func() []Stalled) observe.Check {
+	return observe.Check{Name: "workers", State: func(time.Time) observe.Finding {
+		var f finding
+		for _, w := range stalled() {
+			f.AtLeast(observe.Warning)
+			f.Add(w.Work, "%s has stalled for %s: see whether the disk of the state directory answers", w.Work, ago(w.Seconds))
+		}
+		return f.Finding
+	}}
+}
+
+// Start starts all chores.
+func (b *background) Start() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	b.cancel = cancel
+	for _, chore := range append(b.chores, b.nameStalled) {
+		b.running.Go(func() { chore(ctx) })
+	}
+	return nil
+}
+
+// Stop ends all chores and waits for them.
+func (b *background) Stop(context.Context) error {
+	b.cancel()
+	b.running.Wait()
+	return nil
+}
+
+// ending names what is under way.
+func (b *background) ending() string { return "the background: " + strings.Join(b.work.names(), ", ") }
+
+// nameStalled logs which work has stalled, until ctx ends.
+func (b *background) nameStalled(ctx context.Context) {
+	tick := time.NewTicker(workLook)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			b.work.tell(b.log)
+		}
+	}
+}
+
+// leastStep is what a step has even when those before it have used up the time.
+const leastStep = 200 * time.Millisecond
 
 // A stopper takes down one thing after another, each for a bounded time, and all of them
 // together before a deadline. What does not end is named and left behind.
@@ -120,24 +196,13 @@ type stopper struct {
 
 // step runs f and waits for it, but for limit at most; reserve is the time that the steps
 // after it need, and which it cannot have.
-func (s *stopper) step(name string, limit, reserve time.Duration, f func() error) {
-	s.wait(name, limit, reserve, s.begin(f))
-}
-
-// begin runs f in the background. wait is to follow.
-func (s *stopper) begin(f func() error) <-chan error {
-	done := make(chan error, 1)
-	go func() { done <- f() }()
-	return done
-}
-
-// leastStep is what a step has even when those before it have used up the time.
-const leastStep = 200 * time.Millisecond
-
-// wait waits for what begin has started, as step does.
-func (s *stopper) wait(name string, limit, reserve time.Duration, done <-chan error) {
+func (s *stopper) step(name string, limit, reserve time.Duration, f func(context.Context) error) {
 	limit = max(min(limit, time.Until(s.deadline)-reserve), leastStep)
-	timer := time.NewTimer(limit)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- f(ctx) }()
+	timer := time.NewTimer(limit + leastStep/2) // whoever looks at ctx can say more
 	defer timer.Stop()
 	select {
 	case err := <-done:

@@ -1,7 +1,10 @@
 package app
 
-import "github.com/flowsnitch/flowsnitch/flow/observe"
-import "time"
+import (
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/observe"
+)
 
 // Flows without an end in the home networks are expected of carriers. Elsewhere most often
 // the public prefixes are missing in 'home': direction and severity are wrong then.
@@ -38,11 +41,11 @@ func (w *transitWatch) note(now time.Time, sampled, transit uint64) (share float
 }
 
 // transit warns of flows that have no end in the home networks.
-func (f *finding) transit(p *past) {
-	if p.transit <= p.limits.Transit {
+func (f *finding) transit(share, limit float64) {
+	if share <= limit {
 		return
 	}
 	f.AtLeast(observe.Warning)
 	f.Add("transit", "%s %% of the flows of the last hour have no end in 'home': are your public prefixes in it? Direction and severity depend on them (health.transit is the limit)",
-		percent(p.transit))
+		percent(share))
 }
