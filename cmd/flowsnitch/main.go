@@ -1,5 +1,8 @@
-// Command flowsnitch receives NetFlow v5, v9, IPFIX and sFlow from routers and
-// says which flows touch listed addresses.
+// Command flowsnitch receives NetFlow v5, v9, IPFIX and sFlow from routers and reports the
+// flows that touch listed addresses. Each subcommand (run, replay, status, top, check,
+// lookup, intel, config and others) is one file here that reads its flags, calls the
+// packages below and prints; a new one is added to the root command in main.go. 'flowsnitch run' is
+// cmd/internal/app.
 package main
 
 import (

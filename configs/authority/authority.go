@@ -1,4 +1,6 @@
-// Package authority signs certificates for the servers and clients of tests.
+// Package authority is a certificate authority for tests: it signs certificates for the
+// servers and clients of TLS connections on loopback, with any name and end date, expired
+// ones as well. It is imported by tests alone.
 package authority
 
 import (

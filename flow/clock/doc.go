@@ -1,8 +1,10 @@
-// Package clock tells how far the wall clock of the machine can be trusted, and what
-// time it is when it cannot.
+// Package clock decides whether the wall clock of the machine can be trusted, and provides
+// the best known time while it cannot. It also explains TLS errors that a wrong date causes,
+// and has the [Beat] by which goroutines show that they are running.
 //
-// A Raspberry Pi has no clock that runs while it is off: it starts in some year, and
-// jumps when the network tells it the time. Windows, timeouts and ages go by the
-// monotonic clock everywhere in this program. What needs the date itself, such as the
-// expiry of an indicator, asks [Clock.Now].
+// A Raspberry Pi has no clock that runs while it is off: it starts at some past date, and
+// jumps when NTP sets it. Windows, timeouts and ages therefore use the monotonic clock
+// everywhere in this program. Code that needs the date itself, such as the expiry of an
+// indicator, calls [Clock.Now]. cmd/internal/app owns the one Clock and calls Look every
+// second; the trusted time survives restarts in the state directory.
 package clock

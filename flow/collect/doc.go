@@ -1,3 +1,7 @@
-// Package collect runs the path of flow records: a [Worker] owns a source, mostly a UDP
-// socket, decodes what it reads and hands each set of records to its taps.
+// Package collect runs the path of flow records: a [Worker] owns a source of datagrams,
+// usually a UDP socket, decodes each datagram and hands its sets of records to the taps. It
+// owns the goroutine and the list of taps, and nothing that outlives a batch.
+//
+// cmd/internal/app makes one worker for each socket. A new consumer of all flows is a tap:
+// see "How to add" in CONTRIBUTING.md.
 package collect

@@ -1,5 +1,8 @@
-// Package fit fits foreign text into bounded lines: cut to a limit, escaped, or stripped
-// of what a terminal would obey. Nothing here allocates but room in its destination.
+// Package fit makes text from outside fit into one line of bounded length: it cuts to a
+// limit, escapes, or removes what would control a terminal. It holds no state, and allocates
+// nothing but room in the destination. The decoders of feeds, the event codec and every form
+// of event use it; a new rule of cutting or escaping that more than one of them needs
+// belongs here.
 package fit
 
 import (

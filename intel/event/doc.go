@@ -1,8 +1,11 @@
-// Package event has what leaves the program: an [Event] is a hit, an update of a
-// contact, an alert or a canary, complete in itself. It has the words for it, too:
-// kinds, directions, severities, the canary in the numbers of a flow, and the Community
-// ID by which the records of other sensors are found.
+// Package event defines what leaves the program: an [Event] is a hit, an update of a
+// contact, an alert or a canary, complete in itself. It owns the values of its fields, too:
+// kinds, directions, severities, the numbers of a flow by which a canary is recognised, and
+// the Community ID by which the records of other sensors are found.
 //
-// An event has two codes: [AppendBinary] for storage, [AppendJSON] for people and other
-// programs, one line.
+// An event has two codecs, each for both directions: [AppendBinary] and [DecodeBinary] for
+// storage, [AppendJSON] and [ParseJSON] for people and other programs, one line. The
+// correlator makes events, the journal keeps the binary code, and the sinks send JSON or one
+// of the forms of package form. A new field goes into Event and both codecs; tests walk all
+// fields.
 package event

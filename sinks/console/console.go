@@ -1,4 +1,6 @@
-// Package console prints events for people.
+// Package console is the sink that prints events for people, one coloured line each, on a
+// terminal or into a pipe: see [form.AppendText] for the line. It owns nothing but a buffer,
+// and keeps nothing that could not be printed. cmd/internal/app makes it.
 package console
 
 import (

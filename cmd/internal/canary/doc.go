@@ -1,9 +1,10 @@
-// Package canary sends flows on purpose and watches how far they come: to prove that
-// "no hits" means no contacts, and not a dead pipe.
+// Package canary sends flows on purpose and measures how far they get: it proves that "no
+// hits" means no contacts, and not a broken pipeline. It owns the socket that they are sent
+// from and the times at which they passed each stage.
 //
-// A canary is one export datagram with one flow to a reserved indicator of
-// documentation space (see [event.CanaryOf]). It goes through socket, decoder, matcher,
-// correlator, journal and every sink as all flows do, but is told from hits at the
-// matcher by what it carries and is never counted among them. A [Sender] sends them, a
-// [Watch] judges those that arrive and keeps the times.
+// A canary is one export datagram with one flow to a reserved indicator of documentation
+// space (see [event.CanaryOf]). It passes through socket, decoder, matcher, correlator,
+// journal and every sink like all flows, but the matcher recognises it by what it carries,
+// and it is never counted as a hit. A [Sender] sends canaries, a [Watch] judges those that
+// arrive and keeps the times. cmd/internal/app makes both.
 package canary

@@ -1,5 +1,6 @@
-// Package figures walks the fields of a status for tests that demand that each of them is
-// shown somewhere. Nothing of the program itself imports it.
+// Package figures walks the fields of a status struct and changes one after another, for
+// tests that require every field to be shown somewhere: in the text, the JSON or the
+// metrics. It is imported by tests alone.
 package figures
 
 import (

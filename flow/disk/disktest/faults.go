@@ -1,4 +1,6 @@
-// Package disktest has a file system that fails or hangs when a test wants it to.
+// Package disktest is a file system for tests that fails or hangs on demand: any call of
+// package disk, from any moment on, with any error. It wraps the real one, so that what did
+// not fail is really on the disk. It is imported by tests alone.
 package disktest
 
 import (

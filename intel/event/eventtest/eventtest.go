@@ -1,4 +1,6 @@
-// Package eventtest has the events that the tests of all packages are made with.
+// Package eventtest has the sample events of tests in all packages: a hit and an alert with
+// every field filled, and hostile text for each place where text from outside can stand. It
+// is imported by tests alone.
 package eventtest
 
 import (

@@ -1,5 +1,6 @@
-// Package sinktest has a sink for tests, and what tests of the journal and of runners do
-// again and again.
+// Package sinktest has a sink whose answers a test decides, and the steps that tests of the
+// journal and of runners share: append events, wait for delivery, compare what has arrived.
+// It is imported by tests alone.
 package sinktest
 
 import (

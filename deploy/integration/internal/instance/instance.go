@@ -1,8 +1,8 @@
 //go:build linux && (integration || soak)
 
-// Package instance runs the real binary for tests of the whole: it builds it once, starts
-// it with a configuration of the test's, asks it by its own commands, and ends it, by
-// force if the test wants that.
+// Package instance builds and runs the real binary for integration tests: it writes the
+// configuration, starts, signals and stops the process, asks its control socket, sends it
+// flows, and accounts for every event that comes out. Imported by tests alone.
 package instance
 
 import (
