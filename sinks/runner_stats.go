@@ -4,7 +4,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/flow/clock"
+	"github.com/flowsnitch/flowsnitch/configs/tlsfiles"
 )
 
 // CursorStats counts the events of one sink, see [Counts], and how it fares.
@@ -46,7 +46,7 @@ func (r *Runner) sent(err error) bool {
 		s.failing++
 	}
 	now := time.Now()
-	s.lastError, s.lastErrorAt = clock.Explain(err, now).Error(), now
+	s.lastError, s.lastErrorAt = tlsfiles.ExplainDate(err, now).Error(), now
 	return true
 }
 

@@ -2,20 +2,18 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/flowsnitch/flowsnitch/configs/secret"
+	"github.com/flowsnitch/flowsnitch/configs/tlsfiles"
 )
 
 // webFlags name the web server of an instance, and how to prove oneself to it.
@@ -51,7 +49,10 @@ func (f *webFlags) get(ctx context.Context, path string, v any) error {
 		}
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	secure, err := f.tls()
+	if (f.certFile == "") != (f.keyFile == "") {
+		return usageError{errors.New("--cert-file and --key-file belong together")}
+	}
+	secure, err := tlsfiles.Client("--*-file", f.caFile, f.certFile, f.keyFile)
 	if err != nil {
 		return usageError{err}
 	}
@@ -75,31 +76,4 @@ func (f *webFlags) get(ctx context.Context, path string, v any) error {
 		return fmt.Errorf("%s: not a response of flowsnitch: %w", f.url, err)
 	}
 	return nil
-}
-
-// tls gives the certificates that are believed and shown.
-func (f *webFlags) tls() (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if f.caFile != "" {
-		b, err := os.ReadFile(f.caFile)
-		if err != nil {
-			return nil, fmt.Errorf("--ca-file: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(b) {
-			return nil, fmt.Errorf("--ca-file: %s has no certificate (PEM)", f.caFile)
-		}
-	}
-	switch {
-	case f.certFile == "" && f.keyFile == "":
-		return c, nil
-	case f.certFile == "" || f.keyFile == "":
-		return nil, errors.New("--cert-file and --key-file belong together")
-	}
-	pair, err := tls.LoadX509KeyPair(f.certFile, f.keyFile)
-	if err != nil {
-		return nil, fmt.Errorf("--cert-file, --key-file: %w", err)
-	}
-	c.Certificates = []tls.Certificate{pair}
-	return c, nil
 }

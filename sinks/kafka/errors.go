@@ -3,8 +3,6 @@ package kafka
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/flowsnitch/flowsnitch/configs/tlsfiles"
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 )
@@ -87,7 +86,7 @@ func hungUp(err error) bool {
 
 // advice is what may be done about an error without a code; empty = nobody knows.
 func advice(err error) string {
-	if text := certificateAdvice(err); text != "" {
+	if text := tlsfiles.Advice("broker", err); text != "" {
 		return text
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) {
@@ -133,27 +132,4 @@ var codes = map[kafka.Error]string{
 	kafka.NotLeaderForPartition:   "the partition's leader has changed",
 	kafka.RequestTimedOut:         "the replicas did not acknowledge in time",
 	kafka.ThrottlingQuotaExceeded: "the cluster's quota is used up",
-}
-
-// certificateAdvice is the advice for what fails in the handshake of TLS.
-func certificateAdvice(err error) string {
-	if bad, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
-		if bad.Reason == x509.Expired {
-			return "the broker's certificate has expired or is not valid yet, renew it or set the clock"
-		}
-		return "the broker's certificate is not valid"
-	}
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return "the broker's certificate is of an unknown authority, name it in tls.ca"
-	}
-	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return "the broker's certificate is for another name, set tls.server_name"
-	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return "the broker's port does not speak TLS"
-	}
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" { // an alert of TLS
-		return "the broker ends TLS, check tls.cert and tls.key"
-	}
-	return ""
 }

@@ -2,13 +2,12 @@ package kafka
 
 import (
 	"context"
-	"crypto/tls"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/configs/tlsfiles"
 	"github.com/segmentio/kafka-go"
 )
 
@@ -126,16 +125,10 @@ func (e *dialError) Unwrap() error { return e.err }
 
 // handshake makes a connection to address secure. What files say now holds.
 func (t TLS) handshake(ctx context.Context, c net.Conn, address string) (net.Conn, error) {
-	cfg, err := sinks.ClientTLS(t.CA, t.Cert, t.Key, t.ServerName)
+	cfg, err := tlsfiles.Client("tls.*", t.CA, t.Cert, t.Key)
 	if err != nil {
 		return nil, err
 	}
-	if cfg.ServerName == "" {
-		cfg.ServerName, _, _ = net.SplitHostPort(address)
-	}
-	secure := tls.Client(c, cfg)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		return nil, err
-	}
-	return secure, nil
+	cfg.ServerName = t.ServerName
+	return tlsfiles.Handshake(ctx, c, cfg, address)
 }

@@ -2,13 +2,13 @@ package syslog
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"syscall"
+
+	"github.com/flowsnitch/flowsnitch/configs/tlsfiles"
 )
 
 // advise puts what may be done about an error before it.
@@ -20,7 +20,7 @@ func advise(err error) error {
 }
 
 func advice(err error) string {
-	if text := certificateAdvice(err); text != "" {
+	if text := tlsfiles.Advice("server", err); text != "" {
 		return text
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) {
@@ -49,33 +49,4 @@ func advice(err error) string {
 func isDial(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
 	return ok && op.Op == "dial"
-}
-
-// isAlert reports whether the other side has ended TLS with an alert.
-func isAlert(err error) bool {
-	op, ok := errors.AsType[*net.OpError](err)
-	return ok && op.Op == "remote error"
-}
-
-// certificateAdvice is the advice for what fails in the handshake of TLS.
-func certificateAdvice(err error) string {
-	if bad, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
-		if bad.Reason == x509.Expired {
-			return "the server's certificate has expired or is not valid yet, renew it or set the clock"
-		}
-		return "the server's certificate is not valid"
-	}
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return "the server's certificate is of an unknown authority, name it in tls.ca"
-	}
-	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return "the server's certificate is for another name, set tls.server_name"
-	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return "the server's port does not speak TLS"
-	}
-	if isAlert(err) {
-		return "the server ends TLS, check tls.cert and tls.key"
-	}
-	return ""
 }

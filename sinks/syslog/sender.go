@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/configs/tlsfiles"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 )
@@ -227,7 +228,7 @@ func (s *Sender) reason(err error) error {
 	case <-s.link.ended:
 	case <-timer.C:
 	}
-	if cause := s.link.abandon(); isAlert(cause) {
+	if cause := s.link.abandon(); tlsfiles.IsAlert(cause) {
 		return cause
 	}
 	return err

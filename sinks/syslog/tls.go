@@ -2,29 +2,23 @@ package syslog
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 
-	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/configs/tlsfiles"
 )
 
 // handshake makes a connection to server secure. What files say now holds.
 func (t TLSConfig) handshake(ctx context.Context, c net.Conn, server string) (net.Conn, error) {
-	cfg, err := sinks.ClientTLS(t.CA, t.Cert, t.Key, t.ServerName)
+	cfg, err := tlsfiles.Client("tls.*", t.CA, t.Cert, t.Key)
 	if err != nil {
 		return nil, err
 	}
-	if cfg.ServerName == "" {
-		cfg.ServerName, _, _ = net.SplitHostPort(server)
+	cfg.ServerName = t.ServerName
+	secure, err := tlsfiles.Handshake(ctx, c, cfg, server)
+	if errors.Is(err, io.EOF) {
+		err = errors.New("the server closed the connection in the TLS handshake, is its port a TLS port?")
 	}
-	secure := tls.Client(c, cfg)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = errors.New("the server closed the connection in the TLS handshake, is its port a TLS port?")
-		}
-		return nil, err
-	}
-	return secure, nil
+	return secure, err
 }

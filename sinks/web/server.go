@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/configs/secret"
+	"github.com/flowsnitch/flowsnitch/configs/tlsfiles"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 )
 
@@ -147,9 +148,13 @@ func same(a, b string) bool {
 
 // Start opens the socket and serves.
 func (s *Server) Start() error {
-	cfg, err := s.cfg.TLS.renewing()
-	if err != nil {
-		return err
+	var secure *tls.Config // nil = none
+	var err error
+	if files := s.cfg.TLS; files.Cert != "" {
+		// HTTP/2 would let one connection ask for hundreds of pages at a time.
+		if secure, err = tlsfiles.Server("web.tls.*", files.Cert, files.Key, files.ClientCA, "http/1.1"); err != nil {
+			return err
+		}
 	}
 	if s.cfg.TokenFile != "" {
 		if _, err := secret.ReadFile(s.cfg.TokenFile); err != nil {
@@ -166,8 +171,8 @@ func (s *Server) Start() error {
 	}
 	s.limit = limit(l, maxConns, maxFromOne)
 	l = s.limit
-	if cfg != nil {
-		l = tls.NewListener(l, cfg)
+	if secure != nil {
+		l = tls.NewListener(l, secure)
 	}
 	s.done = make(chan struct{})
 	go func() {

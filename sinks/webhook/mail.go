@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"mime"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/flowsnitch/flowsnitch/configs/tlsfiles"
 	"github.com/flowsnitch/flowsnitch/sinks"
 )
 
@@ -46,8 +46,11 @@ func (h *Hook) sendMail(ctx context.Context, m *message) error {
 // closes it, as the end of ctx does.
 func (h *Hook) connect(ctx context.Context) (c *smtp.Client, stop func(), err error) {
 	cfg := h.cfg.Mail
-	trust, err := cfg.tlsConfig()
+	trust, err := tlsfiles.Client("*_file", cfg.CAFile, "", "")
 	if err != nil {
+		return nil, nil, err
+	}
+	if trust.ServerName, _, err = net.SplitHostPort(cfg.Server); err != nil {
 		return nil, nil, err
 	}
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", cfg.Server)
@@ -106,27 +109,6 @@ func withoutText(err error) error {
 		return fmt.Errorf("refused with %d", reply.Code)
 	}
 	return err
-}
-
-// tlsConfig says whom to trust.
-func (m Mail) tlsConfig() (*tls.Config, error) {
-	host, _, err := net.SplitHostPort(m.Server)
-	if err != nil {
-		return nil, err
-	}
-	cfg := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
-	if m.CAFile == "" {
-		return cfg, nil
-	}
-	pem, err := os.ReadFile(m.CAFile)
-	if err != nil {
-		return nil, fmt.Errorf("ca_file: %w", err)
-	}
-	cfg.RootCAs = x509.NewCertPool()
-	if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("ca_file: %s has no certificate", m.CAFile)
-	}
-	return cfg, nil
 }
 
 // hello is the name that this host greets with.

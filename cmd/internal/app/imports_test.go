@@ -73,7 +73,7 @@ var rules = []struct {
 	{"intel/correlate/queue", []string{"intel/lookup", "intel/event", "flow", "flow/clock"}},
 	{"intel/feeds/fetch", []string{"intel", "intel/lookup", "intel/feeds", "intel/feeds/fetch/*", "flow", "flow/clock", "flow/disk"}},
 	{"intel/feeds/fetch/spec", []string{"intel", "intel/feeds", "configs/secret"}},
-	{"intel/feeds/fetch/client", []string{"configs/secret", "intel/feeds/fetch/spec", "intel", "flow/clock"}},
+	{"intel/feeds/fetch/client", []string{"configs/secret", "configs/tlsfiles", "intel/feeds/fetch/spec", "intel"}},
 	{"intel/feeds/fetch/store", []string{"intel", "intel/feeds", "flow/disk"}},
 	{"intel/feeds/fetch/guard", []string{"intel/feeds/fetch/spec", "intel/feeds/fetch/store", "intel", "intel/feeds"}},
 	{"intel/feeds/fetch/schedule", []string{"intel/feeds/fetch/spec", "intel/feeds/fetch/client", "intel/feeds/fetch/store", "intel/feeds/fetch/source", "intel/feeds/fetch/guard"}},
@@ -83,8 +83,8 @@ var rules = []struct {
 	{"intel/feeds/fetch/source/local", []string{"intel/feeds/fetch/source", "intel/feeds/fetch/source/misp", "intel/feeds/fetch/spec", "intel/feeds/fetch/store", "intel/feeds/fetch/guard", "intel/feeds"}},
 	{"intel/feeds/fetch/source/*", []string{"intel/feeds/fetch/source", "intel/feeds/fetch/spec", "intel/feeds/fetch/client", "intel/feeds/fetch/store", "intel", "intel/feeds"}},
 	{"intel/*", []string{"intel", "intel/lookup", "intel/event", "flow", "flow/fit"}},
-	{"sinks/web", []string{"flow/disk", "flow/observe", "configs/secret"}},
-	{"sinks", []string{"sinks/internal/*", "intel/event", "flow", "flow/clock"}},
+	{"sinks/web", []string{"flow/disk", "flow/observe", "configs/secret", "configs/tlsfiles"}},
+	{"sinks", []string{"configs/tlsfiles", "sinks/internal/*", "intel/event", "flow"}},
 	{"sinks/internal/sinktest", []string{"sinks", "intel/event"}}, // for tests
 	{"sinks/internal/*", []string{"sinks/internal/*"}},
 	{"sinks/journal", []string{"sinks", "sinks/journal/*", "flow/disk", "intel/event"}},
@@ -94,12 +94,13 @@ var rules = []struct {
 	{"sinks/journal/record", []string{"flow/disk", "intel/event"}},
 	{"sinks/form", []string{"intel/event", "flow", "flow/fit"}},
 	{"sinks/console", []string{"intel/event", "sinks/form"}},
-	{"sinks/*", []string{"sinks", "sinks/form", "sinks/internal/*", "intel/event", "flow", "flow/fit", "flow/disk", "configs/secret"}},
+	{"sinks/*", []string{"sinks", "sinks/form", "sinks/internal/*", "intel/event", "flow", "flow/fit", "flow/disk", "configs/secret", "configs/tlsfiles"}},
 	{"configs/authority", nil}, // for tests
 	{"configs/secret", nil},
-	{"configs", []string{"flow", "flow/*", "intel", "intel/*", "sinks", "sinks/*", "configs/secret"}},
+	{"configs/tlsfiles", nil},
+	{"configs", []string{"flow", "flow/*", "intel", "intel/*", "sinks", "sinks/*", "configs/secret", "configs/tlsfiles"}},
 	{"deploy/*", nil}, // tests of the whole, from outside
-	{"cmd/*", []string{"cmd/internal/*", "configs", "configs/secret", "flow", "flow/*", "intel", "intel/*", "sinks", "sinks/*"}},
+	{"cmd/*", []string{"cmd/internal/*", "configs", "configs/secret", "configs/tlsfiles", "flow", "flow/*", "intel", "intel/*", "sinks", "sinks/*"}},
 }
 
 // owners are the only folders that may import a library.

@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -12,13 +11,12 @@ import (
 	"net/http/cookiejar"
 	"net/netip"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/flow/clock"
+	"github.com/flowsnitch/flowsnitch/configs/tlsfiles"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 )
 
@@ -77,7 +75,7 @@ func New(s *spec.Spec, bounds spec.Bounds, agent string, dial Dialer) (*Client, 
 	if err := c.authenticate(); err != nil {
 		return nil, err
 	}
-	config, err := tlsConfig(s)
+	config, err := tlsfiles.Client("*_file", s.CAFile, s.CertFile, s.KeyFile)
 	if err != nil {
 		return nil, err
 	}
@@ -151,28 +149,6 @@ func (c *Client) authenticate() error {
 		r.SetBasicAuth(s.User, password)
 	}
 	return nil
-}
-
-func tlsConfig(s *spec.Spec) (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if s.CAFile != "" {
-		pem, err := os.ReadFile(s.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("ca_file: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("ca_file: %s holds no certificate in PEM", s.CAFile)
-		}
-	}
-	if s.CertFile != "" {
-		cert, err := tls.LoadX509KeyPair(s.CertFile, s.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("cert_file: %w", err)
-		}
-		config.Certificates = []tls.Certificate{cert}
-	}
-	return config, nil
 }
 
 // A Request is one question to a provider.
@@ -465,7 +441,7 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	if _, dialled := errors.AsType[*net.OpError](err); c.Foreign && !dialled {
 		return &NetError{"the host of a redirect gave no answer that can be used", true}
 	}
-	return &NetError{c.Scrub.Text(clock.Explain(err, time.Now()).Error()), !isDialError(err) && !clock.ByDate(err)}
+	return &NetError{c.Scrub.Text(tlsfiles.ExplainDate(err, time.Now()).Error()), !isDialError(err) && !tlsfiles.IsByDate(err)}
 }
 
 // isDialError tells that no connection came about.

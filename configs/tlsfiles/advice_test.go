@@ -1,4 +1,4 @@
-package clock
+package tlsfiles
 
 import (
 	"crypto/tls"
@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// TestExplain: by TLS on a real connection. The client believes to be in another year,
+// TestExplainDate: by TLS on a real connection. The client believes to be in another year,
 // as a machine without a clock does.
-func TestExplain(t *testing.T) {
+func TestExplainDate(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
@@ -33,12 +33,12 @@ func TestExplain(t *testing.T) {
 		return err
 	}
 	from, to := server.Certificate().NotBefore, server.Certificate().NotAfter
-	for _, at := range []time.Time{from.Add(-year), to.Add(year)} {
+	for _, at := range []time.Time{from.Add(-365 * 24 * time.Hour), to.Add(365 * 24 * time.Hour)} {
 		err := get(at)
-		if !ByDate(err) {
+		if !IsByDate(err) {
 			t.Fatalf("at %s: %v", at, err)
 		}
-		told := Explain(Explain(err, at), at)
+		told := ExplainDate(ExplainDate(err, at), at)
 		for _, want := range []string{
 			"the clock of this machine is at " + at.UTC().Format(time.DateOnly),
 			"is valid from " + from.UTC().Format(time.DateOnly) + " to " + to.UTC().Format(time.DateOnly), "check NTP",
@@ -55,7 +55,7 @@ func TestExplain(t *testing.T) {
 		t.Error(err)
 	}
 	other := &url.Error{Op: "Get", Err: io.ErrUnexpectedEOF}
-	if ByDate(other) || Explain(other, time.Now()) != error(other) || Explain(nil, time.Now()) != nil {
+	if IsByDate(other) || ExplainDate(other, time.Now()) != error(other) || ExplainDate(nil, time.Now()) != nil {
 		t.Error("another error is not left alone")
 	}
 }
