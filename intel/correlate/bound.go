@@ -1,7 +1,7 @@
 package correlate
 
 import (
-	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/conversation"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/intel/sites"
@@ -12,32 +12,18 @@ import (
 // The queue gives way by it. It is cheap, and never exact: the contact is the judge.
 type bound struct {
 	home       sites.Homes
-	severities [numGrades][101]event.Severity // by the score of the listings
+	severities [conversation.NumGrades][101]event.Severity // by the score of the listings
 }
 
-// A grade is what the record shows of a contact; each has one of the factors.
-type grade int
-
-const (
-	gradeInternal grade = iota
-	gradeTransit
-	gradeOutbound // answered, or that may still come
-	gradeOutboundBlocked
-	gradeInbound
-	gradeInboundAnswered
-	gradeInboundBlocked
-	numGrades
-)
-
 func newBound(f *Factors, home sites.Homes) *bound {
-	factors := [numGrades]float64{
-		gradeInternal:        f.Internal,
-		gradeTransit:         f.Transit,
-		gradeOutbound:        max(f.Outbound, f.OutboundAnswered),
-		gradeOutboundBlocked: f.OutboundBlocked,
-		gradeInbound:         f.Inbound,
-		gradeInboundAnswered: max(f.Inbound, f.InboundAnswered),
-		gradeInboundBlocked:  f.InboundBlocked,
+	factors := [conversation.NumGrades]float64{
+		conversation.Internal:        f.Internal,
+		conversation.Transit:         f.Transit,
+		conversation.Outbound:        max(f.Outbound, f.OutboundAnswered),
+		conversation.OutboundBlocked: f.OutboundBlocked,
+		conversation.Inbound:         f.Inbound,
+		conversation.InboundAnswered: max(f.Inbound, f.InboundAnswered),
+		conversation.InboundBlocked:  f.InboundBlocked,
 	}
 	b := &bound{home: home}
 	for g, factor := range factors {
@@ -52,45 +38,5 @@ func newBound(f *Factors, home sites.Homes) *bound {
 func (b *bound) of(h *lookup.Hit) event.Severity {
 	agree := min(perProvider*(h.Match.Len()-1), maxAgree)
 	score := min(100, max(0, int(h.Match.MaxScore())+agree))
-	return b.severities[b.grade(h)][score]
-}
-
-func (b *bound) grade(h *lookup.Hit) grade {
-	e := endsOf(h)
-	us := homesOf(h, &e, b.home.At(e.site))
-	switch {
-	case us.offender && us.local:
-		return gradeInternal
-	case !us.offender && !us.local:
-		return gradeTransit
-	}
-	ours, initiator := local, e.initiator
-	if us.offender {
-		ours = offender
-	}
-	switch {
-	case initiator != nobody:
-	case e.refuses() != nobody:
-		initiator = e.refuses().other()
-	case e.offenderPort != 0 && e.localPort != 0:
-		initiator = e.initiatorBy(min(e.offenderPort, e.localPort))
-	}
-	drop, back := blocked(h.Record), backward(h.Record)
-	switch {
-	case initiator == nobody || initiator == ours:
-		if drop {
-			return gradeOutboundBlocked
-		}
-		return gradeOutbound
-	case drop:
-		return gradeInboundBlocked
-	case e.sender == ours && !e.refusal || e.isAnswer(back):
-		return gradeInboundAnswered
-	}
-	return gradeInbound
-}
-
-// backward reports whether the record counts anything of the way back.
-func backward(r *flow.Record) bool {
-	return r.RevPackets|r.RevBytes|r.RespPackets|r.RespBytes != 0
+	return b.severities[conversation.GradeOf(h, b.home)][score]
 }

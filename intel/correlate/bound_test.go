@@ -16,18 +16,18 @@ func TestBound(t *testing.T) {
 		want event.Severity
 	}{
 		{"we open", tcp(us, 51515, bad, 443, syn), event.Critical},
-		{"we open, the answer", tcp(bad, 443, us, 51515, syn|tcpACK), event.Critical},
+		{"we open, the answer", tcp(bad, 443, us, 51515, syn|ack), event.Critical},
 		{"nobody knows who opened", udp(us, 40000, bad, 40001), event.Critical},
 		{"we open, blocked", denied(tcp(us, 51515, bad, 443, syn)), event.High},
 		{"a scan", tcp(bad, 40000, us, 22, syn), event.Low},
 		{"a scan of a high port", tcp(bad, 40000, us, 40001, syn), event.Low},
 		{"a scan without flags", udp(bad, 40000, us, 53), event.Low},
 		{"a scan, blocked", denied(tcp(bad, 40000, us, 22, syn)), event.Low},
-		{"they open, we answer", tcp(us, 22, bad, 40000, syn|tcpACK), event.High},
+		{"they open, we answer", tcp(us, 22, bad, 40000, syn|ack), event.High},
 		{"a refused scan", tcp(us, 22, bad, 40000, 0x14), event.Low},
 		{"a refused scan of a high port", tcp(us, 40001, bad, 40000, 0x14), event.Low},
 		{"they refuse us", tcp(bad, 443, us, 40000, 0x14), event.Critical},
-		{"they open, an established connection", tcp(bad, 40000, us, 22, tcpACK), event.High},
+		{"they open, an established connection", tcp(bad, 40000, us, 22, ack), event.High},
 		{"they open, a biflow", rev(tcp(bad, 40000, us, 22, syn), 3), event.High},
 		{"transit", tcp(public, 40000, bad, 22, syn), event.Medium},
 	} {
@@ -48,7 +48,7 @@ func TestBoundIsNeverBelow(t *testing.T) {
 		{c2("feodo", 90)}, {c2("a", 25), c2("b", 25)}, {c2("a", 50), c2("b", 55), c2("c", 50)}, {c2("a", 78), c2("b", 75), c2("c", 1), c2("d", 1)},
 	} {
 		table := listedTable(t, "v1", listings...)
-		for _, r := range []flow.Record{beacon, answer, scan, denied(scan), rev(scan, 2), udp(us, 40000, bad, 40001), udp(bad, 53, us, 40001), ip(us, bad, 47), tcp(public, 1, bad, 2, tcpACK)} {
+		for _, r := range []flow.Record{beacon, answer, scan, denied(scan), rev(scan, 2), udp(us, 40000, bad, 40001), udp(bad, 53, us, 40001), ip(us, bad, 47), tcp(public, 1, bad, 2, ack)} {
 			s := newStage(t, nil)
 			s.table = table
 			s.at(0, r)

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/intel/correlate/packed"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
@@ -24,7 +25,7 @@ type listing struct {
 type packedListing struct {
 	evidence             *evidence
 	first, last, expires uint32 // Unix seconds; 0 = not said
-	addr                 packedAddr
+	addr                 packed.Addr
 	bits                 uint8
 	score                uint8
 	port                 uint16
@@ -37,7 +38,7 @@ type evidence struct{ feed, category, ref, description, nativeID, tlp string }
 // anew: those in use stay with their listings.
 const maxEvidence = 4096
 
-func (p *packedListing) prefix() netip.Prefix { return netip.PrefixFrom(p.addr.addr(), int(p.bits)) }
+func (p *packedListing) prefix() netip.Prefix { return netip.PrefixFrom(p.addr.Addr(), int(p.bits)) }
 
 func (p *packedListing) feed() string { return p.evidence.feed }
 
@@ -153,7 +154,7 @@ func (t *listings) pack(ind *event.Indicator) packedListing {
 		t.evidence[text] = shared
 	}
 	return packedListing{
-		evidence: shared, addr: pack(ind.Prefix.Addr()), bits: uint8(max(ind.Prefix.Bits(), 0)), port: ind.Port, score: ind.Score,
+		evidence: shared, addr: packed.Of(ind.Prefix.Addr()), bits: uint8(max(ind.Prefix.Bits(), 0)), port: ind.Port, score: ind.Score,
 		first: seconds(ind.FirstSeen), last: seconds(ind.LastSeen), expires: seconds(ind.Expires),
 	}
 }

@@ -11,45 +11,19 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/conversation"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
-// TestPackedIsLossless: what a contact keeps of its first flow and its key comes back as it was.
-func TestPackedIsLossless(t *testing.T) {
-	for _, text := range []string{"0.0.0.0", "192.0.2.1", "255.255.255.255", "::", "::1", "2001:db8::1", "::ffff:192.0.2.1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"} {
-		a := netip.MustParseAddr(text)
-		if got := pack(a); got.addr() != a {
-			t.Errorf("%s became %s", a, got.addr())
-		}
-	}
-	if got := pack(netip.Addr{}); got.addr().IsValid() || got == pack(netip.IPv6Unspecified()) {
-		t.Error("no address became one")
-	}
-	for _, at := range []time.Time{{}, time.Unix(0, 0).UTC(), time.Unix(0, 1).UTC(), time.Unix(-1, 999_999_999).UTC(), t0} {
-		got := packTime(at).time()
-		if at.Equal(time.Unix(0, 0)) {
-			at = time.Unix(0, 1).UTC() // 1970 begins a nanosecond later
-		}
-		if got != at {
-			t.Errorf("%s became %s", at, got)
-		}
-	}
-	for _, far := range []time.Time{time.Unix(-1<<62, 0), time.Unix(1<<62, 0), time.Date(1600, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC)} {
-		if got := packTime(far).time(); got.Before(t0) != far.Before(t0) || got.IsZero() {
-			t.Errorf("%s became %s", far, got)
-		}
-	}
+// TestPackedKeyIsLossless: the key of a contact comes back as it was.
+func TestPackedKeyIsLossless(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 6))
 	table := listedTable(t, "v1", c2("feodo", 90))
 	for range 10_000 {
 		h := randomHit(rng, table)
-		d := headOf(&h, nil)
-		if p := d.pack(); p.head() != d {
-			t.Fatalf("%+v became %+v", d, p.head())
-		}
-		e := endsOf(&h)
-		k := contactKey{offender: e.offender, local: e.local, port: e.localPort, protocol: e.protocol, hasProtocol: e.hasProtocol}
+		e := conversation.EndsOf(&h)
+		k := contactKey{offender: e.Offender, local: e.Local, port: e.LocalPort, protocol: e.Protocol, hasProtocol: e.HasProtocol}
 		if p := k.pack(); p.key() != k {
 			t.Fatalf("%+v became %+v", k, p.key())
 		}
@@ -168,44 +142,5 @@ func TestDefaultCapsFitTheirMemory(t *testing.T) {
 	const perHit = 1300 // held by a test of the queue
 	if queue := cfg.HitQueue * perHit; queue > 22_000_000 {
 		t.Errorf("the queue takes up to %d bytes", queue)
-	}
-}
-
-// TestMemoryOfFlows fills the memory of flows, with up to 16 observers of each.
-func TestMemoryOfFlows(t *testing.T) {
-	if testing.Short() || raceDetector {
-		t.Skip("measures 80,000 flows; run without -short and -race")
-	}
-	const n, ceiling = 20_000, perFlow + 20
-	for _, observers := range []int{1, 2, 3, maxObservers} {
-		before := liveHeap()
-		flows := newSeenFlows(n)
-		forgot := 0
-		for by := range observers {
-			for i := range n {
-				s := sight{observer: observer{netip.AddrFrom4([4]byte{192, 0, 2, byte(by)}), false}}
-				note := flows.note(flowKey{uint64(i), 1, 2}, 0, &s, 0)
-				forgot += note.forgot
-				if note.full {
-					t.Fatal("a flow has no room for an observer")
-				}
-			}
-		}
-		per := (liveHeap() - before) / n
-		t.Logf("%d observers: %d bytes a flow that may be remembered, %d are", observers, per, len(flows.byKey))
-		if per > ceiling || flows.observers > observersPerFlow*n || observers <= observersPerFlow && (forgot > 0 || len(flows.byKey) != n) {
-			t.Errorf("%d observers: %d bytes a flow, want at most %d; %d observers and %d flows are remembered", observers, per, ceiling, flows.observers, len(flows.byKey))
-		}
-		all := 0
-		for f := flows.first; f != nil; f = f.next {
-			all += int(f.n)
-		}
-		if all != flows.observers {
-			t.Errorf("%d observers are counted, %d are there", flows.observers, all)
-		}
-		flows.expire(0)
-		if len(flows.byKey) != 0 || flows.observers != 0 || flows.latest != nil {
-			t.Error("something is left of no flow")
-		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/intel/correlate/conversation"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/packed"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
@@ -59,7 +61,7 @@ func (r *rank) remove(c *contact) {
 
 // An offenderAt is an offender as one site sees it.
 type offenderAt struct {
-	addr packedAddr
+	addr packed.Addr
 	site uint16
 }
 
@@ -85,7 +87,7 @@ func newContacts() *contacts {
 
 // offender gives what the contacts of an offender at a site share, nil when it has none.
 func (t *contacts) offender(a netip.Addr, site uint16) *listed {
-	return t.offenders[offenderAt{pack(a), site}]
+	return t.offenders[offenderAt{packed.Of(a), site}]
 }
 
 // get gives the contact of a key, or nil.
@@ -99,10 +101,10 @@ func (t *contacts) get(k contactKey) *contact {
 }
 
 // keyOf gives the name of the contact that a hit belongs to.
-func (t *contacts) keyOf(e *ends) contactKey {
+func (t *contacts) keyOf(e *conversation.Ends) contactKey {
 	k := contactKey{
-		offender: e.offender, local: e.local, site: e.site,
-		protocol: e.protocol, hasProtocol: e.hasProtocol,
+		offender: e.Offender, local: e.Local, site: e.Site,
+		protocol: e.Protocol, hasProtocol: e.HasProtocol,
 	}
 	k.port = t.servicePort(k, e)
 	return k
@@ -111,14 +113,14 @@ func (t *contacts) keyOf(e *ends) contactKey {
 // servicePort gives the service port: the responder's when the initiator is known,
 // else the one that this pair has used before, else that of the end that refuses, else
 // the lower, which is the one below 1024 if any is. Without ports it is 0.
-func (t *contacts) servicePort(k contactKey, e *ends) uint16 {
-	a, b := e.offenderPort, e.localPort
+func (t *contacts) servicePort(k contactKey, e *conversation.Ends) uint16 {
+	a, b := e.OffenderPort, e.LocalPort
 	switch {
 	case a == 0 || b == 0:
 		return max(a, b)
-	case e.initiator == offender:
+	case e.Initiator == conversation.Offender:
 		return b
-	case e.initiator == local:
+	case e.Initiator == conversation.Local:
 		return a
 	}
 	usedA, usedB := t.has(k, a), t.has(k, b)
@@ -127,9 +129,9 @@ func (t *contacts) servicePort(k contactKey, e *ends) uint16 {
 		return a
 	case usedB && !usedA:
 		return b
-	case e.refuses() == local:
+	case e.Refuses() == conversation.Local:
 		return b
-	case e.refuses() == offender:
+	case e.Refuses() == conversation.Offender:
 		return a
 	}
 	return min(a, b)

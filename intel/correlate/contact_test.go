@@ -14,7 +14,7 @@ import (
 // rev adds counters of the way back, as a biflow has them whose source is the
 // initiator.
 func rev(r flow.Record, packets uint64) flow.Record {
-	return biflow(r, packets, biflowInitiator)
+	return biflow(r, packets, 1)
 }
 
 // biflow adds counters of the way back and says how the source was chosen.
@@ -26,7 +26,7 @@ func biflow(r flow.Record, packets uint64, direction uint8) flow.Record {
 
 func denied(r flow.Record) flow.Record {
 	r.Has |= flow.HasFirewallEvent
-	r.FirewallEvent = fwDenied
+	r.FirewallEvent = 3
 	return r
 }
 
@@ -69,12 +69,12 @@ func TestDirectionAndAnswer(t *testing.T) {
 		{"same port, we send first", []flow.Record{udp(us, 123, bad, 123), udp(bad, 123, us, 123)}, judgement{out, yes, false, 123}},
 		{"biflow of ours", []flow.Record{rev(udp(us, 5000, bad, 6000), 3)}, judgement{out, yes, false, 6000}},
 		{"biflow of theirs", []flow.Record{rev(udp(bad, 6000, us, 5000), 3)}, judgement{in, yes, false, 5000}},
-		{"biflow of theirs, our end first", []flow.Record{biflow(udp(us, 5000, bad, 6000), 3, biflowReverseInitiator)}, judgement{in, yes, false, 5000}},
+		{"biflow of theirs, our end first", []flow.Record{biflow(udp(us, 5000, bad, 6000), 3, 2)}, judgement{in, yes, false, 5000}},
 		{"biflow with the lower address first", []flow.Record{biflow(tcp(us, 22, bad, 40005, syn|ack), 3, 0)}, judgement{in, yes, false, 22}},
 		{"biflow without a way back", []flow.Record{rev(udp(bad, 6000, us, 5000), 0)}, judgement{in, unk, false, 5000}},
 		{"biflow corrects a guess", []flow.Record{udp(bad, 5000, us, 6000), rev(udp(us, 6000, bad, 5000), 1)}, judgement{out, yes, false, 5000}},
 		{"NSEL", []flow.Record{with(udp(us, 5000, bad, 6000), func(r *flow.Record) {
-			r.BytesIE = initiatorOctets
+			r.BytesIE = 231
 			r.Has |= flow.HasRespBytes
 			r.RespBytes = 900
 		})}, judgement{out, yes, false, 6000}},
@@ -89,7 +89,7 @@ func TestDirectionAndAnswer(t *testing.T) {
 			r.Forwarding = 0b11_000000
 		})}, judgement{in, unk, false, 22}},
 		{"status that was not exported", []flow.Record{with(scan, func(r *flow.Record) {
-			r.Forwarding, r.FirewallEvent = 0x80, fwDenied
+			r.Forwarding, r.FirewallEvent = 0x80, 3
 		})}, judgement{in, unk, false, 22}},
 		{"denied, then let through", []flow.Record{denied(scan), scan}, judgement{in, unk, false, 22}},
 		{"let through, then denied", []flow.Record{scan, denied(scan)}, judgement{in, unk, false, 22}},
@@ -105,12 +105,19 @@ func TestDirectionAndAnswer(t *testing.T) {
 				t.Fatalf("%d contacts, want 1", n)
 			}
 			ct := s.contacts.longestIdle()
-			got := judgement{ct.direction(), ct.answer(s.now), !ct.passed, ct.packed.port}
+			got := judgement{ct.Direction(), answerOf(ct, s.now), !ct.Passed, ct.packed.port}
 			if got != c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})
 	}
+}
+
+// answerOf gives the answer that an event would have at a time.
+func answerOf(ct *contact, now time.Duration) event.Answered {
+	var ev event.Event
+	ct.Judge(&ev, now-ct.first >= firstUpdate)
+	return ev.Answered
 }
 
 // latest gives the contact that was used last.

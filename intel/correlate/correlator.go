@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/conversation"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/dedup"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/intel/sites"
@@ -30,7 +32,7 @@ type Correlator struct {
 	now      time.Duration // reading of clock
 	unsynced bool          // the wall clock cannot be trusted
 	contacts *contacts
-	flows    *seenFlows
+	flows    *dedup.Memory
 	out      []event.Event
 	stats    stats
 	tally    tally
@@ -38,7 +40,7 @@ type Correlator struct {
 	seed       seed
 	rollUps    atomic.Pointer[map[netip.Prefix]bool] // nil = none
 	foldValues int                                   // that folded contacts remember
-	foldFlows  *seenFlows                            // those in folded contacts: a scan must not drive out the others
+	foldFlows  *dedup.Memory                         // those in folded contacts: a scan must not drive out the others
 }
 
 // New makes a correlator of a valid configuration. publish gets events in batches,
@@ -53,8 +55,8 @@ func New(cfg Config, publish func([]event.Event)) *Correlator {
 		publish:   publish,
 		clock:     clock{longest: max(cfg.Idle, everyUpdate) + everyUpdate},
 		contacts:  newContacts(),
-		flows:     newSeenFlows(max(cfg.MaxFlows, 1)),
-		foldFlows: newSeenFlows(max(cfg.MaxFlows/foldShare, 1)),
+		flows:     dedup.New(max(cfg.MaxFlows, 1)),
+		foldFlows: dedup.New(max(cfg.MaxFlows/foldShare, 1)),
 		tally:     newTally(),
 		seed:      seed{maphash.MakeSeed()},
 	}
@@ -118,25 +120,23 @@ func (c *Correlator) advance(now time.Time) {
 		c.end(ct)
 		c.stats.ended.Add(1)
 	}
-	c.flows.expire(before)
-	c.foldFlows.expire(before)
+	c.flows.Expire(before)
+	c.foldFlows.Expire(before)
 }
 
 // handle takes in one hit.
 func (c *Correlator) handle(h *lookup.Hit, now time.Time) {
 	c.stats.hits.Add(1)
-	s, e := c.sightOf(h, now), endsOf(h)
-	if e.initiator == nobody && c.joined(h, &e) {
-		e.initiator = offender
+	s := c.read(h, now)
+	countIf(&c.stats.suspect, s.Suspect)
+	if s.Initiator == conversation.Nobody && c.joined(h, &s.Ends) {
+		s.Initiator = conversation.Offender
 	}
-	key := c.contacts.keyOf(&e)
-	e.servicePort = key.port
-	if e.initiator == nobody {
-		e.initiator = e.initiatorBy(key.port)
-	}
-	ct, isNew := c.contact(key, h, &e, &s)
-	news := c.merge(ct, h, &e, &s)
-	c.tally.add(ct.listing, ct.direction())
+	key := c.contacts.keyOf(&s.Ends)
+	s.Serve(key.port)
+	ct, isNew := c.contact(key, h, &s)
+	news := c.merge(ct, h, &s)
+	c.tally.add(ct.listing, ct.Direction())
 	switch {
 	case isNew || c.cfg.EveryHit:
 		c.emit(c.hitEvent(ct, &s))
@@ -155,12 +155,11 @@ func (c *Correlator) handle(h *lookup.Hit, now time.Time) {
 // crowdedOut reports whether a new contact would be the one that makes room at once,
 // because all others are more severe. Then each of its flows would be an event, for as long
 // as the table is full.
-func (c *Correlator) crowdedOut(h *lookup.Hit, e *ends, s *sight, us homes) bool {
+func (c *Correlator) crowdedOut(h *lookup.Hit, s *conversation.Sight, us conversation.Ours) bool {
 	if c.cfg.EveryHit || c.contacts.held() < max(c.cfg.MaxContacts, 1) {
 		return false
 	}
-	answered := !s.blocked && e.isAnswer(s.back.any())
-	score := weigh(baseScore(indicatorsOf(h.Match)), c.cfg.Factors.of(us.direction(e.opener()), answered, s.blocked))
+	score := weigh(baseScore(indicatorsOf(h.Match)), c.cfg.Factors.of(us.Direction(&s.Ends), s.IsAnswer(), s.Blocked))
 	return event.SeverityOf(int(score)) < c.contacts.leastSevere().rank
 }
 
@@ -172,18 +171,18 @@ func (c *Correlator) evict() {
 }
 
 // contact gives the contact of a key, a new one if there is none.
-func (c *Correlator) contact(key contactKey, h *lookup.Hit, e *ends, s *sight) (ct *contact, isNew bool) {
+func (c *Correlator) contact(key contactKey, h *lookup.Hit, s *conversation.Sight) (ct *contact, isNew bool) {
 	if ct = c.contacts.get(key); ct != nil {
 		return ct, false
 	}
-	us := homesOf(h, e, c.home.At(e.site))
-	if folded, ok := c.foldOf(h, e, s, us); ok {
+	us := conversation.OursOf(h, &s.Ends, c.home.At(s.Site))
+	if folded, ok := c.foldOf(h, s, us); ok {
 		if ct = c.contacts.get(folded); ct != nil {
 			return ct, false
 		}
 		key = folded
 	}
-	if c.crowdedOut(h, e, s, us) {
+	if c.crowdedOut(h, s, us) {
 		c.stats.crowdedOut.Add(1)
 		if ct = c.contacts.overflow; ct != nil {
 			return ct, false
@@ -191,8 +190,7 @@ func (c *Correlator) contact(key contactKey, h *lookup.Hit, e *ends, s *sight) (
 		key = contactKey{fold: ofOverflow}
 	}
 	ct = c.contacts.add(key, c.now)
-	ct.head, ct.born = s.head.pack(), packTime(s.received)
-	ct.us = us
+	ct.Conversation = conversation.New(s, us)
 	if key.fold != notFolded {
 		ct.fold = new(fold)
 		c.stats.folds.Add(1)
@@ -207,39 +205,38 @@ func (c *Correlator) contact(key contactKey, h *lookup.Hit, e *ends, s *sight) (
 }
 
 // merge adds a hit to its contact, and reports whether that changes anything that an
-// update would tell.
-func (c *Correlator) merge(ct *contact, h *lookup.Hit, e *ends, s *sight) (news bool) {
-	ct.received = packTime(s.received)
-	score, answered, refused := uint8(0), ct.answered, ct.refused()
+// update would show.
+func (c *Correlator) merge(ct *contact, h *lookup.Hit, s *conversation.Sight) (news bool) {
+	score, answered, refused := uint8(0), ct.Answered, ct.Refused()
 	if ct.listing != nil {
 		score = ct.score(&c.cfg.Factors)
 	}
 	if c.cfg.EveryHit {
 		c.contacts.listAs(ct, h.Match)
 	} else {
-		c.contacts.relist(ct, h.Match, e.offenderPort)
+		c.contacts.relist(ct, h.Match, s.OffenderPort)
 	}
-	ct.see(e, s)
-	key, joined := flowKey{ct.id, e.offenderPort, e.localPort}, false
+	ct.See(s)
+	ct.rate, ct.rateFrom = s.Rate, c.scopes.of(s.RateFrom)
+	key, joined := dedup.Key{Contact: ct.id, OffenderPort: s.OffenderPort, LocalPort: s.LocalPort}, false
 	flows, forgotten := c.flows, &c.stats.forgotten
 	if ct.fold != nil {
-		key.contact, joined = c.seed.flow(ct.id, e), c.join(ct.fold, e)
+		key.Contact, joined = c.seed.flow(ct.id, &s.Ends), c.join(ct.fold, &s.Ends)
 		flows, forgotten = c.foldFlows, &c.stats.foldsForgotten
 		c.stats.foldedHits.Add(1)
 	}
-	n := flows.note(key, wayOf(e.sender), s, c.now)
-	news = ct.count(s, n.added)
-	exporterAdded, noRoom := ct.addExporter(s.head.exporter)
-	countIf(&c.stats.duplicates, n.duplicate)
-	forgotten.Add(uint64(n.forgot))
-	countIf(&c.stats.overCap, n.full || noRoom)
+	n := flows.Note(key, s, c.now)
+	changed, noRoom := ct.Count(s, n.Added)
+	countIf(&c.stats.duplicates, n.Duplicate)
+	forgotten.Add(uint64(n.Forgot))
+	countIf(&c.stats.overCap, n.Full || noRoom)
 	c.account(ct, true)
-	return news || joined || exporterAdded || ct.answered != answered || ct.refused() != refused || ct.score(&c.cfg.Factors) != score
+	return changed || joined || ct.Answered != answered || ct.Refused() != refused || ct.score(&c.cfg.Factors) != score
 }
 
 // urgent reports whether the contact has become answered or worse since its last event.
 func (c *Correlator) urgent(ct *contact) bool {
-	return ct.answered && !ct.saidAnswered || c.severity(ct) > ct.worst
+	return ct.Answered && !ct.saidAnswered || c.severity(ct) > ct.worst
 }
 
 func (c *Correlator) severity(ct *contact) event.Severity {
@@ -265,46 +262,11 @@ func (c *Correlator) end(ct *contact) {
 	c.contacts.remove(ct)
 }
 
-// sightOf reads a hit.
-func (c *Correlator) sightOf(h *lookup.Hit, now time.Time) sight {
-	r := h.Record
-	known := c.exporter(&r.Exporter)
-	rate, rateFrom := r.Rate, r.RateFrom
-	if known != nil && known.Sampling != 0 {
-		rate, rateFrom = known.Sampling, nil
-	}
-	s := sight{
-		head:     headOf(h, known),
-		observer: observerOf(r),
-		received: r.Received,
-		rate:     rate,
-		rateFrom: c.scopes.of(rateFrom),
-		forth:    countersOf(r.Packets, r.Bytes, rate),
-		back:     backOf(r, rate),
-		totals:   totalsOf(r),
-		blocked:  blocked(r),
-		unsynced: c.unsynced,
-	}
-	if s.received.IsZero() {
-		s.received = now
-	}
-	if r.Has&flow.HasFirewallEvent != 0 {
-		s.firewall = r.FirewallEvent
-	}
-	if !r.Start.IsZero() {
-		s.began = r.Start.UnixMilli()
-	}
-	c.repairTimes(&s, r)
+// read reads a hit.
+func (c *Correlator) read(h *lookup.Hit, now time.Time) conversation.Sight {
+	s := conversation.Read(h, c.exporter(&h.Record.Exporter), now)
+	s.Unsynced = c.unsynced
 	return s
-}
-
-// repairTimes fills in the times of the flow, clamped to that of its receipt.
-func (c *Correlator) repairTimes(s *sight, r *flow.Record) {
-	var odd [2]bool
-	s.start, odd[0] = clamp(r.Start, s.received)
-	s.end, odd[1] = clamp(r.End, s.received)
-	s.suspect = odd[0] || odd[1]
-	countIf(&c.stats.suspect, s.suspect)
 }
 
 // exporter gives what the operator says of a device, nil when nothing. The sFlow
@@ -350,5 +312,5 @@ func (c *Correlator) send() {
 func (c *Correlator) flushBatch() {
 	c.send()
 	c.stats.contacts.Store(uint64(c.contacts.n))
-	c.stats.flows.Store(uint64(len(c.flows.byKey) + len(c.foldFlows.byKey)))
+	c.stats.flows.Store(uint64(c.flows.Len() + c.foldFlows.Len()))
 }

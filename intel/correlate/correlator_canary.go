@@ -25,25 +25,14 @@ func (c *Correlator) canary(h *lookup.Hit, now time.Time) {
 // canaryEvent makes the event of a canary. Start and End are the time of its sending,
 // see [event.Event.Canary].
 func (c *Correlator) canaryEvent(h *lookup.Hit, now time.Time) event.Event {
-	s := c.sightOf(h, now)
-	ev := event.Event{
-		Kind:        event.KindCanary,
-		ID:          newID(),
-		Time:        s.received,
-		Sensor:      c.cfg.Sensor,
-		Offender:    h.Offender,
-		Local:       h.Record.Src,
-		Reason:      canaryReason(h.Canary.Sent, s.received),
-		Sampling:    s.rate,
-		Start:       h.Canary.Sent,
-		End:         h.Canary.Sent,
-		Clock:       clockWord(false, s.unsynced),
-		CommunityID: s.head.communityID(),
-	}
-	forth := s.forth
-	forth.flows = 1
-	setCounters(&ev, forth, s.back)
-	s.head.fill(&ev)
+	s := c.read(h, now)
+	countIf(&c.stats.suspect, s.Suspect)
+	s.Suspect = false // its own times are in place of those of the flow
+	ev := event.Event{Kind: event.KindCanary, ID: newID(), Sensor: c.cfg.Sensor, Offender: h.Offender, Local: h.Record.Src}
+	s.Fill(&ev)
+	ev.TCPFlags = 0
+	ev.Start, ev.End = h.Canary.Sent, h.Canary.Sent
+	ev.Reason = canaryReason(h.Canary.Sent, ev.Time)
 	return ev
 }
 

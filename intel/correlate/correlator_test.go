@@ -157,8 +157,8 @@ func seenBy(r flow.Record, exporter netip.Addr) flow.Record {
 }
 
 const (
-	syn = tcpSYN
-	ack = tcpACK
+	syn = 0x02
+	ack = 0x10
 )
 
 // beacon is our host's connection to the listed one, answer the way back.
@@ -393,7 +393,7 @@ func TestEvictionAtTheCap(t *testing.T) {
 func TestEvictionStartsWithTheLeastSevere(t *testing.T) {
 	s := newStage(t, func(c *Config) { c.MaxContacts = 3 })
 	critical := func(port uint16) []flow.Record {
-		return []flow.Record{tcp(us, 40000, bad, port, syn), tcp(bad, port, us, 40000, syn|tcpACK)}
+		return []flow.Record{tcp(us, 40000, bad, port, syn), tcp(bad, port, us, 40000, syn|ack)}
 	}
 	low := func(port uint16) flow.Record { return tcp(bad, 40000, us, port, syn) }
 	held := func() (ports []uint16) {

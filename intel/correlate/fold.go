@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/flowsnitch/flowsnitch/intel/correlate/conversation"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/dedup"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
@@ -74,15 +76,15 @@ type fold struct {
 }
 
 // join adds one flow and reports whether that is anything new.
-func (c *Correlator) join(f *fold, e *ends) bool {
+func (c *Correlator) join(f *fold, e *conversation.Ends) bool {
 	if !f.offender.IsValid() {
-		f.offender, f.local, f.port, f.site = e.offender, e.local, e.servicePort, e.site
+		f.offender, f.local, f.port, f.site = e.Offender, e.Local, e.ServicePort, e.Site
 	}
-	f.manySites = f.manySites || f.site != e.site
+	f.manySites = f.manySites || f.site != e.Site
 	hosts, ports := f.hosts.n, f.ports.n
 	cut := f.hosts.capped || f.ports.capped
-	c.countDistinct(&f.hosts, c.seed.host(e.site, e.local))
-	c.countDistinct(&f.ports, uint64(e.protocol)<<16|uint64(e.servicePort))
+	c.countDistinct(&f.hosts, c.seed.host(e.Site, e.Local))
+	c.countDistinct(&f.ports, uint64(e.Protocol)<<16|uint64(e.ServicePort))
 	return f.hosts.n != hosts || f.ports.n != ports || (f.hosts.capped || f.ports.capped) != cut
 }
 
@@ -102,27 +104,25 @@ func (f *fold) fill(ev *event.Event) {
 // foldOf gives the key of the folded contact that a hit without a contact of its own
 // joins, if it does. What our end has sent something in, other than inbound refusals,
 // never does.
-func (c *Correlator) foldOf(h *lookup.Hit, e *ends, s *sight, us homes) (contactKey, bool) {
+func (c *Correlator) foldOf(h *lookup.Hit, s *conversation.Sight, us conversation.Ours) (contactKey, bool) {
 	if c.cfg.EveryHit {
 		return contactKey{}, false
 	}
-	back := s.back.any()
-	answered := !s.blocked && e.isAnswer(back)
-	o := c.contacts.offender(e.offender, e.site)
-	switch foldableAs(us.direction(e.opener()), answered, !e.oneSided(back)) {
+	o := c.contacts.offender(s.Offender, s.Site)
+	switch foldableAs(us.Direction(&s.Ends), s.IsAnswer(), s.TwoSided()) {
 	case asScan:
 		if p, ok := c.rolledUp(h.Match); ok {
-			return contactKey{offender: p.Addr(), site: e.site, fold: ofPrefix + foldKind(p.Bits())}, true
+			return contactKey{offender: p.Addr(), site: s.Site, fold: ofPrefix + foldKind(p.Bits())}, true
 		}
-		if o != nil && o.full(c.seed.host(e.site, e.local)) {
-			return contactKey{offender: e.offender, site: e.site, fold: ofOffender}, true
+		if o != nil && o.full(c.seed.host(s.Site, s.Local)) {
+			return contactKey{offender: s.Offender, site: s.Site, fold: ofOffender}, true
 		}
 	case asOneSided:
 		if p, ok := c.rolledUp(h.Match); ok {
-			return contactKey{offender: p.Addr(), site: e.site, protocol: uint8(p.Bits() + 1), fold: ofOneSided}, true
+			return contactKey{offender: p.Addr(), site: s.Site, protocol: uint8(p.Bits() + 1), fold: ofOneSided}, true
 		}
 		if o != nil && o.oneSided >= foldOneSided {
-			return contactKey{offender: e.offender, site: e.site, fold: ofOneSided}, true
+			return contactKey{offender: s.Offender, site: s.Site, fold: ofOneSided}, true
 		}
 	}
 	return contactKey{}, false
@@ -141,17 +141,17 @@ func foldableAs(d event.Direction, answered, twoSided bool) foldable {
 
 // joined reports whether a flow of the same ends and ports has joined a folded contact
 // of late: then it was the offender that opened the conversation.
-func (c *Correlator) joined(h *lookup.Hit, e *ends) bool {
+func (c *Correlator) joined(h *lookup.Hit, e *conversation.Ends) bool {
 	id := uint64(0)
-	if o := c.contacts.offender(e.offender, e.site); o != nil {
+	if o := c.contacts.offender(e.Offender, e.Site); o != nil {
 		id = o.folded
 	}
 	if p, ok := c.rolledUp(h.Match); ok {
-		if ct := c.contacts.get(contactKey{offender: p.Addr(), site: e.site, fold: ofPrefix + foldKind(p.Bits())}); ct != nil {
+		if ct := c.contacts.get(contactKey{offender: p.Addr(), site: e.Site, fold: ofPrefix + foldKind(p.Bits())}); ct != nil {
 			id = ct.id
 		}
 	}
-	return id != 0 && c.foldFlows.has(flowKey{c.seed.flow(id, e), e.offenderPort, e.localPort})
+	return id != 0 && c.foldFlows.Has(dedup.Key{Contact: c.seed.flow(id, e), OffenderPort: e.OffenderPort, LocalPort: e.LocalPort})
 }
 
 // RollUp replaces the listed prefixes whose unanswered inbound contacts are one contact
@@ -216,7 +216,7 @@ func (o *listed) add(host uint64, n int) {
 func (c *Correlator) account(ct *contact, held bool) {
 	could := never
 	if held && ct.fold == nil {
-		could = foldableAs(ct.direction(), ct.answered, ct.twoSided)
+		could = foldableAs(ct.Direction(), ct.Answered, ct.TwoSided)
 	}
 	if could == ct.foldable {
 		return
@@ -231,7 +231,7 @@ func (c *Correlator) countFoldable(ct *contact, n int) {
 	o := c.contacts.offenders[ct.packed.at()]
 	switch ct.foldable {
 	case asScan:
-		o.add(c.seed.host(ct.packed.site, ct.packed.local.addr()), n)
+		o.add(c.seed.host(ct.packed.site, ct.packed.local.Addr()), n)
 	case asOneSided:
 		o.oneSided += n
 	}
@@ -297,12 +297,12 @@ func (s seed) host(site uint16, a netip.Addr) uint64 {
 
 // flow gives the number that stands for a contact in the memory of flows, for one of
 // the contacts in a folded one. Contacts that stand alone never have its top bit.
-func (s seed) flow(folded uint64, e *ends) uint64 {
+func (s seed) flow(folded uint64, e *conversation.Ends) uint64 {
 	var b [64]byte
-	local, off := e.local.As16(), e.offender.As16()
+	local, off := e.Local.As16(), e.Offender.As16()
 	n := copy(b[:], local[:])
 	n += copy(b[n:], off[:])
-	b[n], b[n+1], b[n+2] = e.protocol, byte(e.site), byte(e.site>>8)
+	b[n], b[n+1], b[n+2] = e.Protocol, byte(e.Site), byte(e.Site>>8)
 	for i := range 8 {
 		b[n+3+i] = byte(folded >> (8 * i))
 	}

@@ -24,21 +24,21 @@ func TestForgedAnswersFold(t *testing.T) {
 	}
 	const n = 3000
 	for name, flood := range map[string]func(i int) []flow.Record{
-		"scan of ACKs, ports": func(i int) []flow.Record { return []flow.Record{tcp(bad, 40000, us, uint16(i+1), tcpACK)} },
-		"scan of ACKs, hosts": func(i int) []flow.Record { return []flow.Record{tcp(bad, 40000, host(i), 22, tcpACK)} },
-		"ACKs, sampled":       func(i int) []flow.Record { return []flow.Record{sampled(tcp(bad, 40000, host(i), 22, tcpACK))} },
+		"scan of ACKs, ports": func(i int) []flow.Record { return []flow.Record{tcp(bad, 40000, us, uint16(i+1), ack)} },
+		"scan of ACKs, hosts": func(i int) []flow.Record { return []flow.Record{tcp(bad, 40000, host(i), 22, ack)} },
+		"ACKs, sampled":       func(i int) []flow.Record { return []flow.Record{sampled(tcp(bad, 40000, host(i), 22, ack))} },
 		"ACKs that are refused": func(i int) []flow.Record {
-			return []flow.Record{tcp(bad, 40000, host(i), 22, tcpACK), tcp(host(i), 22, bad, 40000, rst)}
+			return []flow.Record{tcp(bad, 40000, host(i), 22, ack), tcp(host(i), 22, bad, 40000, rst)}
 		},
 		"refused from a server's port": func(i int) []flow.Record {
-			return []flow.Record{tcp(bad, 443, host(i), 40000, tcpACK), tcp(host(i), 40000, bad, 443, rst)}
+			return []flow.Record{tcp(bad, 443, host(i), 40000, ack), tcp(host(i), 40000, bad, 443, rst)}
 		},
 		"refusals ahead": func(i int) []flow.Record {
-			return []flow.Record{tcp(host(i), 40000, bad, 443, rst), tcp(bad, 443, host(i), 40000, tcpACK)}
+			return []flow.Record{tcp(host(i), 40000, bad, 443, rst), tcp(bad, 443, host(i), 40000, ack)}
 		},
-		"flows with SYN and ACK":          func(i int) []flow.Record { return []flow.Record{tcp(bad, 40000, us, uint16(i+1), syn|tcpACK)} },
+		"flows with SYN and ACK":          func(i int) []flow.Record { return []flow.Record{tcp(bad, 40000, us, uint16(i+1), syn|ack)} },
 		"all flags":                       func(i int) []flow.Record { return []flow.Record{tcp(bad, 40000, us, uint16(i+1), 0xff)} },
-		"TCP from a server's port":        func(i int) []flow.Record { return []flow.Record{tcp(bad, 443, host(i), 40000, tcpACK)} },
+		"TCP from a server's port":        func(i int) []flow.Record { return []flow.Record{tcp(bad, 443, host(i), 40000, ack)} },
 		"UDP from a server's port, hosts": func(i int) []flow.Record { return []flow.Record{udp(bad, 53, host(i), 40000)} },
 		"UDP from all server's ports":     func(i int) []flow.Record { return []flow.Record{udp(bad, uint16(i+1), us, 40000)} },
 		"UDP over IPv6":                   func(i int) []flow.Record { return []flow.Record{udp(bad, 53, v6(i), 40000)} },
@@ -85,21 +85,21 @@ func TestForgedAnswersFold(t *testing.T) {
 func TestOurOwnFlowsNeverFold(t *testing.T) {
 	s := newStage(t, nil)
 	for i := range 2000 {
-		s.at(0, tcp(bad, 443, host(i), 40000, tcpACK), tcp(bad, 40000, host(i), 22, tcpACK))
+		s.at(0, tcp(bad, 443, host(i), 40000, ack), tcp(bad, 40000, host(i), 22, ack))
 	}
 	s.take()
 	victim := host(5000)
-	s.at(time.Second, tcp(bad, 443, victim, 50000, syn|tcpACK)) // the way back first
+	s.at(time.Second, tcp(bad, 443, victim, 50000, syn|ack)) // the way back first
 	s.none()
-	s.at(time.Second, tcp(victim, 50000, bad, 443, syn|tcpACK))
+	s.at(time.Second, tcp(victim, 50000, bad, 443, syn|ack))
 	if e := s.one(event.KindHit); e.Folded || e.Local != victim || e.Direction != event.Outbound || e.Severity < event.High {
 		t.Errorf("outbound: folded %v, %s, %s, %s", e.Folded, e.Local, e.Direction, e.Severity)
 	}
-	s.at(2*time.Second, tcp(bad, 443, victim, 50000, tcpACK))
+	s.at(2*time.Second, tcp(bad, 443, victim, 50000, ack))
 	if e := s.one(event.KindUpdate); e.Answered != event.AnsweredYes || e.Severity != event.Critical {
 		t.Errorf("answered %s, %s", e.Answered, e.Severity)
 	}
-	s.at(3*time.Second, tcp(host(6000), 22, bad, 41000, syn|tcpACK))
+	s.at(3*time.Second, tcp(host(6000), 22, bad, 41000, syn|ack))
 	if e := s.one(event.KindHit); e.Folded || e.Direction != event.Inbound || e.Answered != event.AnsweredYes {
 		t.Errorf("inbound: folded %v, %s, answered %s", e.Folded, e.Direction, e.Answered)
 	}
@@ -117,18 +117,18 @@ func TestOurOwnFlowsNeverFold(t *testing.T) {
 func TestOneSidedContactsStandAlone(t *testing.T) {
 	s := newStage(t, nil)
 	for i := range foldOneSided {
-		s.at(0, tcp(bad, 443, host(i), 40000, syn|tcpACK))
+		s.at(0, tcp(bad, 443, host(i), 40000, syn|ack))
 		if e := s.one(event.KindHit); e.Folded || e.Severity != event.Critical {
 			t.Fatalf("contact %d: folded %v, %s", i, e.Folded, e.Severity)
 		}
 	}
-	s.at(0, tcp(bad, 443, host(1000), 40000, syn|tcpACK))
+	s.at(0, tcp(bad, 443, host(1000), 40000, syn|ack))
 	if e := s.one(event.KindHit); !e.Folded || e.Severity != event.Critical || e.Hosts != 1 || e.Local != host(1000) {
 		t.Errorf("folded %v, %s, %d hosts, %s", e.Folded, e.Severity, e.Hosts, e.Local)
 	}
-	s.at(time.Second, tcp(host(7), 40000, bad, 443, syn|tcpACK))
+	s.at(time.Second, tcp(host(7), 40000, bad, 443, syn|ack))
 	s.take()
-	s.at(time.Second, tcp(bad, 443, host(1001), 40000, syn|tcpACK))
+	s.at(time.Second, tcp(bad, 443, host(1001), 40000, syn|ack))
 	if e := s.one(event.KindHit); e.Folded || e.Local != host(1001) {
 		t.Errorf("folded %v, %s", e.Folded, e.Local)
 	}
@@ -143,12 +143,12 @@ func TestForgedAnswersOfARolledUpPrefixFold(t *testing.T) {
 	s.table = listedTable(t, "v1", intel.Indicator{Prefix: net, Feed: "drop", Score: 90, Category: "c2"})
 	s.RollUp([]netip.Prefix{net})
 	for i := range 3000 {
-		s.at(0, tcp(netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)}), 40000, host(i), 22, tcpACK))
+		s.at(0, tcp(netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)}), 40000, host(i), 22, ack))
 	}
 	if e := s.one(event.KindHit); !e.Folded || e.Answered != event.AnsweredYes {
 		t.Errorf("folded %v, answered %s", e.Folded, e.Answered)
 	}
-	s.at(time.Second, tcp(host(9), 50000, netip.MustParseAddr("198.51.7.7"), 443, syn|tcpACK))
+	s.at(time.Second, tcp(host(9), 50000, netip.MustParseAddr("198.51.7.7"), 443, syn|ack))
 	if e := s.one(event.KindHit); e.Folded || e.Direction != event.Outbound {
 		t.Errorf("ours: folded %v, %s", e.Folded, e.Direction)
 	}
@@ -167,7 +167,7 @@ func TestAFullTableMakesNoEventOfEachFlow(t *testing.T) {
 	}
 	s.table = listedTable(t, "v1", listings...)
 	for i := range 100 {
-		s.at(0, tcp(host(i), 50000, offender(i), 443, syn|tcpACK))
+		s.at(0, tcp(host(i), 50000, offender(i), 443, syn|ack))
 	}
 	s.take()
 	for i := range 3900 { // of as many offenders, so that nothing folds otherwise
@@ -184,7 +184,7 @@ func TestAFullTableMakesNoEventOfEachFlow(t *testing.T) {
 	if f, _ := s.folded(t); f.Flows != 3900 || f.Hosts < 100 || !f.HostsCapped || f.Local.IsValid() {
 		t.Errorf("%d flows, %d hosts (more: %v), local %s", f.Flows, f.Hosts, f.HostsCapped, f.Local)
 	}
-	s.at(3*time.Minute, tcp(host(7), 50000, offender(3999), 443, syn|tcpACK)) // as severe as the others
+	s.at(3*time.Minute, tcp(host(7), 50000, offender(3999), 443, syn|ack)) // as severe as the others
 	if e := s.take()[0]; e.Kind != event.KindHit || e.Folded || e.Local != host(7) {
 		t.Errorf("%s, folded %v, %s", e.Kind, e.Folded, e.Local)
 	}

@@ -7,10 +7,9 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
-	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
-const rst = tcpRST
+const rst = 0x04
 
 // withBack adds the way back to a record.
 func withBack(r flow.Record, backFlags uint16) flow.Record {
@@ -124,19 +123,6 @@ func TestRefusedPorts(t *testing.T) {
 	for _, e := range s.take() {
 		if e.Severity != event.Low || e.Answered != event.AnsweredNo || !e.Refused || e.Flows != 2 || e.PacketsBack != 1 {
 			t.Errorf("%s, answered %s, refused %v, %d flows, %d packets back", e.Severity, e.Answered, e.Refused, e.Flows, e.PacketsBack)
-		}
-	}
-}
-
-// TestRefusedIPv6 has the other number of the same thing; type 3 of ICMPv6 is a time
-// exceeded.
-func TestRefusedIPv6(t *testing.T) {
-	bad6, us6 := netip.MustParseAddr("2001:db8:bad::1"), netip.MustParseAddr("fd00::5")
-	for kind, want := range map[uint16]bool{1: true, 3: false} {
-		r := with(ip(us6, bad6, flow.ProtocolICMPv6), func(r *flow.Record) { r.Has |= flow.HasICMP; r.ICMPTypeCode = kind << 8 })
-		e := endsOf(&lookup.Hit{Record: &r, Offender: bad6, Side: flow.SideDst})
-		if e.refusal != want {
-			t.Errorf("type %d: refusal %v", kind, e.refusal)
 		}
 	}
 }

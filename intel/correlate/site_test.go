@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/conversation"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
@@ -86,7 +87,7 @@ func TestHomeBySite(t *testing.T) {
 			t.Errorf("%s at site %d: %s, want %s", c.local, c.site, ev.Direction, c.want)
 		}
 		h := hitOf(t, s.table, r)
-		if g := s.bound.grade(&h); (g == gradeTransit) != (c.want == event.Transit) {
+		if g := conversation.GradeOf(&h, s.home); (g == conversation.Transit) != (c.want == event.Transit) {
 			t.Errorf("%s at site %d: graded %d", c.local, c.site, g)
 		}
 	}

@@ -1,6 +1,9 @@
-package correlate
+package dedup
 
-import "github.com/flowsnitch/flowsnitch/flow"
+import (
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/conversation"
+)
 
 // A running is a flow whose exporter tells with each record what it has counted since
 // the flow began (octetTotalCount and the like): what was told last.
@@ -24,14 +27,14 @@ const (
 
 // grown turns the totals of a record into what has been counted since the last record of
 // the same flow. A record that goes on from an earlier one is no flow of its own.
-func (t *seenFlows) grown(f *seenFlow, o *observed, way int, s *sight, n *note, forth, back *counters) {
+func (t *Memory) grown(f *remembered, o *observed, way int, s *conversation.Sight, n *Note, forth, back *conversation.Counters) {
 	r, goesOn := t.runningOf(o, uint8(way), s)
 	if r == nil {
 		if t.running >= t.maxRunning && t.first != f {
 			t.drop(t.first)
-			n.forgot++
+			n.Forgot++
 		}
-		r = &running{domain: s.head.domain, way: uint8(way), began: s.began, next: t.runs[o]}
+		r = &running{domain: s.Domain, way: uint8(way), began: s.Began, next: t.runs[o]}
 		t.runs[o] = r
 		t.running++
 	}
@@ -39,39 +42,39 @@ func (t *seenFlows) grown(f *seenFlow, o *observed, way int, s *sight, n *note, 
 		total       flow.Totals
 		raw, scaled *uint64
 	}{
-		{flow.TotalPackets, &forth.packetsRaw, &forth.packets}, {flow.TotalBytes, &forth.bytesRaw, &forth.bytes},
-		{flow.TotalRevPackets, &back.packetsRaw, &back.packets}, {flow.TotalRevBytes, &back.bytesRaw, &back.bytes},
+		{flow.TotalPackets, &forth.PacketsRaw, &forth.Packets}, {flow.TotalBytes, &forth.BytesRaw, &forth.Bytes},
+		{flow.TotalRevPackets, &back.PacketsRaw, &back.Packets}, {flow.TotalRevBytes, &back.BytesRaw, &back.Bytes},
 	} {
-		if s.totals&c.total == 0 {
+		if s.Totals&c.total == 0 {
 			continue
 		}
 		told := *c.raw
 		*c.raw = told - min(told, r.highest[i]) // one that is overtaken by a later one adds nothing
-		*c.scaled = product(*c.raw, s.rate)
+		*c.scaled = conversation.Scale(*c.raw, s.Rate)
 		r.highest[i] = max(r.highest[i], told)
 	}
 	if goesOn {
-		forth.flows = 0
+		forth.Flows = 0
 	}
 }
 
 // runningOf gives the flow that a record goes on with. A flow is named by its start; where
 // that is not exported, totals that are lower than before begin a new one. One that began
 // takes the place of the last of maxRunning; r is nil when it needs none.
-func (t *seenFlows) runningOf(o *observed, way uint8, s *sight) (r *running, goesOn bool) {
+func (t *Memory) runningOf(o *observed, way uint8, s *conversation.Sight) (r *running, goesOn bool) {
 	first := t.runs[o]
 	at := &first
 	for n := 0; *at != nil; n++ {
 		r = *at
-		same := r.domain == s.head.domain && r.way == way && r.began == s.began
+		same := r.domain == s.Domain && r.way == way && r.began == s.Began
 		if same || n == maxRunning-1 { // that one makes room
 			*at = r.next
 			r.next = first
 			t.runs[o] = r
-			if same && (s.began != 0 || !r.falls(s)) {
+			if same && (s.Began != 0 || !r.falls(s)) {
 				return r, true
 			}
-			*r = running{domain: s.head.domain, way: way, began: s.began, next: r.next}
+			*r = running{domain: s.Domain, way: way, began: s.Began, next: r.next}
 			return r, false
 		}
 		at = &r.next
@@ -80,9 +83,9 @@ func (t *seenFlows) runningOf(o *observed, way uint8, s *sight) (r *running, goe
 }
 
 // falls reports whether a total of a record is lower than one before.
-func (r *running) falls(s *sight) bool {
-	return s.totals&flow.TotalPackets != 0 && s.forth.packetsRaw < r.highest[0] ||
-		s.totals&flow.TotalBytes != 0 && s.forth.bytesRaw < r.highest[1] ||
-		s.totals&flow.TotalRevPackets != 0 && s.back.packetsRaw < r.highest[2] ||
-		s.totals&flow.TotalRevBytes != 0 && s.back.bytesRaw < r.highest[3]
+func (r *running) falls(s *conversation.Sight) bool {
+	return s.Totals&flow.TotalPackets != 0 && s.Forth.PacketsRaw < r.highest[0] ||
+		s.Totals&flow.TotalBytes != 0 && s.Forth.BytesRaw < r.highest[1] ||
+		s.Totals&flow.TotalRevPackets != 0 && s.Back.PacketsRaw < r.highest[2] ||
+		s.Totals&flow.TotalRevBytes != 0 && s.Back.BytesRaw < r.highest[3]
 }

@@ -1,12 +1,10 @@
-package correlate
+package conversation
 
 import (
 	"net/netip"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
-	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
 
 // The TCP flags that tell who opened a connection and who has answered.
@@ -30,37 +28,47 @@ const (
 	initiatorPackets = 298
 )
 
-// A party is one end of a contact.
-type party uint8
+// A Party is one end of a conversation.
+type Party uint8
 
+// The parties. What is kept for each direction has index 0 for what the offender sends,
+// and 1 for what the local end sends.
 const (
-	nobody   party = iota // not known
-	offender              // the listed end
-	local                 // the other one
+	Nobody   Party = iota // not known
+	Offender              // the listed end
+	Local                 // the other one
 )
 
-// other gives the opposite end.
-func (p party) other() party {
-	switch p {
-	case offender:
-		return local
-	case local:
-		return offender
+// Way gives the index of the direction in which p sends.
+func (p Party) Way() int {
+	if p == Offender {
+		return 0
 	}
-	return nobody
+	return 1
 }
 
-// ends is a hit seen from its offender: who is at which end.
-type ends struct {
-	offender, local         netip.Addr
-	offenderPort, localPort uint16 // 0 = none
-	servicePort             uint16 // set with the key of the contact
-	site                    uint16 // of the exporter, and so of the local end
-	protocol                uint8
-	hasProtocol             bool
-	sender                  party
-	// initiator is who opened the contact, as far as this record tells.
-	initiator party
+// other gives the opposite end.
+func (p Party) other() Party {
+	switch p {
+	case Offender:
+		return Local
+	case Local:
+		return Offender
+	}
+	return Nobody
+}
+
+// Ends is a hit seen from its offender: who is at which end.
+type Ends struct {
+	Offender, Local         netip.Addr
+	OffenderPort, LocalPort uint16 // 0 = none
+	ServicePort             uint16 // see Serve
+	Site                    uint16 // of the exporter, and so of the local end
+	Protocol                uint8
+	HasProtocol             bool
+	Sender                  Party
+	// Initiator is who opened the contact, as far as this record shows.
+	Initiator Party
 	// tcpFlags are those of the record, when they belong to this pair, and backFlags those
 	// of the way back in a biflow.
 	tcpFlags, backFlags uint16
@@ -69,37 +77,37 @@ type ends struct {
 	refusal, backRefusal bool
 }
 
-// endsOf reads the ends of a hit. The local end is the inside address where the
+// EndsOf reads the ends of a hit. The local end is the inside address where the
 // record has one: the source before translation, the destination after it.
-func endsOf(h *lookup.Hit) ends {
+func EndsOf(h *lookup.Hit) Ends {
 	r := h.Record
-	e := ends{offender: h.Offender, sender: local, site: r.Exporter.Site}
+	e := Ends{Offender: h.Offender, Sender: Local, Site: r.Exporter.Site}
 	if h.Side.IsSrc() {
-		e.sender = offender
+		e.Sender = Offender
 	}
-	_, e.offenderPort = endAt(r, h.Side)
-	e.local, e.localPort = opposite(r, h.Side)
-	e.protocol, e.hasProtocol = r.Protocol, r.Has&flow.HasProtocol != 0
+	_, e.OffenderPort = endAt(r, h.Side)
+	e.Local, e.LocalPort = opposite(r, h.Side)
+	e.Protocol, e.HasProtocol = r.Protocol, r.Has&flow.HasProtocol != 0
 	if h.Side >= flow.SideTunnels {
-		e.protocol, e.hasProtocol = 0, false // of the tunnel: it is not told
+		e.Protocol, e.HasProtocol = 0, false // of the tunnel: it is not told
 	} else if innerTransport(r, h.Side) {
-		e.protocol, e.hasProtocol = r.InnerProtocol, r.Has&flow.HasInnerProtocol != 0
-	} else if e.hasProtocol && e.protocol == flow.ProtocolTCP && r.Has&flow.HasTCPFlags != 0 {
+		e.Protocol, e.HasProtocol = r.InnerProtocol, r.Has&flow.HasInnerProtocol != 0
+	} else if e.HasProtocol && e.Protocol == flow.ProtocolTCP && r.Has&flow.HasTCPFlags != 0 {
 		e.tcpFlags = r.TCPFlags
 	}
-	if e.hasProtocol && e.protocol == flow.ProtocolTCP && !innerTransport(r, h.Side) && r.Has&flow.HasRevTCPFlags != 0 {
+	if e.HasProtocol && e.Protocol == flow.ProtocolTCP && !innerTransport(r, h.Side) && r.Has&flow.HasRevTCPFlags != 0 {
 		e.backFlags = r.RevTCPFlags
 	}
 	e.refusal = isReset(e.tcpFlags) || !innerTransport(r, h.Side) && unreachable(r)
 	e.backRefusal = isReset(e.backFlags)
-	if !portful(e.protocol, e.hasProtocol) {
-		e.offenderPort, e.localPort = 0, 0
+	if !portful(e.Protocol, e.HasProtocol) {
+		e.OffenderPort, e.LocalPort = 0, 0
 	}
 	switch e.tellsInitiator(r) {
 	case byRecord:
-		e.initiator = e.sender
+		e.Initiator = e.Sender
 	case byRecordReverse:
-		e.initiator = e.sender.other()
+		e.Initiator = e.Sender.other()
 	}
 	return e
 }
@@ -147,7 +155,7 @@ const (
 // tellsInitiator finds what the record says of its initiator. The reverse counters
 // of a biflow alone say nothing: softflowd puts the lower address first. Cisco's
 // counters name the initiator in their names, and a SYN without ACK is its first word.
-func (e *ends) tellsInitiator(r *flow.Record) telling {
+func (e *Ends) tellsInitiator(r *flow.Record) telling {
 	const counted = flow.HasRespBytes | flow.HasRespPackets
 	switch {
 	case r.Has&flow.HasBiflowDirection != 0 && r.BiflowDirection == biflowInitiator:
@@ -223,95 +231,80 @@ const (
 
 // initiatorBy gives the initiator that the service port gives away: the end that
 // uses a client's port when the other one uses the service port.
-func (e *ends) initiatorBy(service uint16) party {
+func (e *Ends) initiatorBy(service uint16) Party {
 	switch {
-	case e.offenderPort == e.localPort:
-		return nobody
-	case service == e.offenderPort:
-		return whenClient(service, e.localPort, local)
+	case e.OffenderPort == e.LocalPort:
+		return Nobody
+	case service == e.OffenderPort:
+		return whenClient(service, e.LocalPort, Local)
 	}
-	return whenClient(service, e.offenderPort, offender)
+	return whenClient(service, e.OffenderPort, Offender)
 }
 
-// refuses gives the end that a refusal by itself shows to be the responder: its sender,
+// Serve sets the service port, and the initiator that it gives away if the record shows
+// none.
+func (e *Ends) Serve(port uint16) {
+	e.ServicePort = port
+	if e.Initiator == Nobody {
+		e.Initiator = e.initiatorBy(port)
+	}
+}
+
+// Refuses gives the end that a refusal by itself shows to be the responder: its sender,
 // unless only that one uses a client's port.
-func (e *ends) refuses() party {
-	port, other := e.offenderPort, e.localPort
-	if e.sender == local {
+func (e *Ends) Refuses() Party {
+	port, other := e.OffenderPort, e.LocalPort
+	if e.Sender == Local {
 		port, other = other, port
 	}
 	if e.refusal && (port < firstEphemeral || other >= firstEphemeral) {
-		return e.sender
+		return e.Sender
 	}
-	return nobody
+	return Nobody
 }
 
 // whenClient gives p when the ports show that p, who has the other one, is the client.
-func whenClient(service, client uint16, p party) party {
+func whenClient(service, client uint16, p Party) Party {
 	if service < firstUnprivileged && client >= firstUnprivileged ||
 		service < firstEphemeral && client >= firstEphemeral {
 		return p
 	}
-	return nobody
+	return Nobody
 }
 
-// homes tells which ends are ours.
-type homes struct{ offender, local bool }
-
-// ours gives the end that is ours, the local one when both are or none is.
-func (us homes) ours() party {
-	if us.offender && !us.local {
-		return offender
+// isAnswer reports whether the flow by itself shows that both ends talk; back tells
+// that it counts the way back too. A refusal is no answer, whoever sends it.
+func (e *Ends) isAnswer(back bool) bool {
+	if back && !e.backRefusal && (!e.refusal || e.Initiator == e.Sender) {
+		return true
 	}
-	return local
+	if e.refusal {
+		return false
+	}
+	if e.Initiator != Nobody && e.Initiator != e.Sender {
+		return true
+	}
+	return e.Sender == Offender && e.tcpFlags&tcpACK != 0
 }
 
-// direction gives the direction of what the initiator opened, seen from the home networks.
-func (us homes) direction(initiator party) event.Direction {
+// oneSided reports whether the flow shows nothing that the local end has sent but refusals:
+// then all that it says may be forged by the offender, or in its name; back tells that it
+// counts the way back too.
+func (e *Ends) oneSided(back bool) bool {
+	if e.Sender == Local {
+		return e.refusal
+	}
+	return !back || e.backRefusal
+}
+
+// opener gives the initiator, where it is not known the one that is taken for it: the
+// sender, but not of our refusal. What refuses us may be the echo of forged packets.
+func (e *Ends) opener() Party {
 	switch {
-	case us.offender && us.local:
-		return event.Internal
-	case !us.offender && !us.local:
-		return event.Transit
-	case initiator == us.ours():
-		return event.Outbound
+	case e.Initiator != Nobody:
+		return e.Initiator
+	case e.Refuses() == Local:
+		return Offender
 	}
-	return event.Inbound
+	return e.Sender
 }
-
-// homesOf looks at all addresses of the local end, for either side of a translation
-// may be ours. The offender is ours when the listed address is, or is what one of
-// our own hosts was translated to. An IPv4 address within an IPv6 address of the local end
-// counts like the address itself; within the offender it does only when it is what is
-// listed, as strangers choose their interface identifiers.
-func homesOf(h *lookup.Hit, e *ends, home *sites.Home) homes {
-	r := h.Record
-	us := homes{offender: home.Contains(e.offender), local: home.Has(e.local)}
-	if in := h.Match.Embedded(); in.IsValid() {
-		us.offender = us.offender || home.Contains(in)
-	}
-	switch {
-	case h.Side.IsInner():
-	case h.Side.IsSrc():
-		us.offender = us.offender || h.Side == flow.SidePostNATSrc && home.Has(r.Src)
-		us.local = us.local || home.Has(r.Dst)
-	default:
-		us.local = us.local || home.Has(r.PostNATSrc)
-	}
-	return us
-}
-
-// blocked reports whether the device says that it has dropped the flow: the two top
-// bits of forwardingStatus are 10 (RFC 7270, 4.12), or firewallEvent is 3, denied.
-func blocked(r *flow.Record) bool {
-	return r.Has&flow.HasForwarding != 0 && r.Forwarding>>6 == 0b10 ||
-		r.Has&flow.HasFirewallEvent != 0 && r.FirewallEvent == fwDenied
-}
-
-// The values of firewallEvent (233).
-const (
-	fwCreated = 1
-	fwDeleted = 2
-	fwDenied  = 3
-	fwUpdated = 5
-)
