@@ -9,7 +9,7 @@ import (
 // listen[0].receive_buffer, in the order of the reference. A list whose length differs
 // counts as one key.
 func Changed(a, b *Config) []string {
-	return changed(nil, "", reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem())
+	return changedBlocks(changed(nil, "", reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem()), a, b)
 }
 
 func changed(keys []string, key string, a, b reflect.Value) []string {

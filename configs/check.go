@@ -104,11 +104,18 @@ func at(n ast.Node, key string, err error) *Error {
 
 // checkMap checks every key of a mapping against the fields of a struct.
 func checkMap(n ast.Node, t reflect.Type, key string) *Error {
-	pairs, ok := pairsOf(n)
-	if !ok {
+	if _, ok := pairsOf(n); !ok {
 		return at(n, key, fmt.Errorf("must be a block of keys%s, not %s", blockExamples[t], kindOf(n)))
 	}
-	fields := fieldsOf(t)
+	return checkFields(n, fieldsOf(t), key)
+}
+
+// checkFields checks every key of a mapping against those that it may have.
+func checkFields(n ast.Node, fields map[string]reflect.Type, key string) *Error {
+	pairs, ok := pairsOf(n)
+	if !ok {
+		return at(n, key, fmt.Errorf("must be a block of keys, not %s", kindOf(n)))
+	}
 	for _, p := range pairs {
 		name := p.Key.GetToken().Value
 		f, ok := fields[name]

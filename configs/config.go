@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -74,6 +75,9 @@ type Config struct {
 	// Web is where metrics and health are served.
 	Web web.Config `yaml:"web"`
 
+	// Blocks are those of components that bring their own, by key; see [AddBlock].
+	Blocks map[string]any `yaml:"-"`
+
 	text []byte   // of the file
 	keys []string // of its outermost block
 }
@@ -133,6 +137,7 @@ func base() Config {
 		Journal:  journal.DefaultConfig(),
 		Sinks:    []Sink{{JSONLog: &jsonlog.Config{}}, {Console: &Console{}}},
 		Web:      web.DefaultConfig(),
+		Blocks:   maps.Clone(blocks),
 	}
 	c.Intel.Feeds = spec.BuiltIn()
 	for _, port := range []string{":2055", ":4739", ":6343"} {
@@ -313,6 +318,9 @@ func (c *Config) Validate() error {
 	}
 	if err := c.Canary.Validate(); err != nil {
 		return fmt.Errorf("canary.%w", err)
+	}
+	if err := c.validateBlocks(); err != nil {
+		return err
 	}
 	if err := c.Health.Validate(); err != nil {
 		return fmt.Errorf("health.%w", err)

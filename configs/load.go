@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"reflect"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -55,7 +54,7 @@ func parse(name string, b []byte, profile string) (Config, error) {
 	var body ast.Node
 	if len(f.Docs) > 0 && f.Docs[0].Body != nil && f.Docs[0].Body.Type() != ast.NullType {
 		body = f.Docs[0].Body
-		if e := check(body, reflect.TypeFor[Config](), ""); e != nil {
+		if e := checkBlocks(body); e != nil {
 			e.File = name
 			return c, e
 		}
@@ -71,7 +70,11 @@ func parse(name string, b []byte, profile string) (Config, error) {
 		return c, place(name, body, err)
 	}
 	if body != nil {
-		if err := yaml.NodeToValue(body, &c, yaml.Strict()); err != nil {
+		rest, err := c.takeBlocks(body)
+		if err == nil && rest != nil {
+			err = yaml.NodeToValue(rest, &c, yaml.Strict())
+		}
+		if err != nil {
 			return c, syntaxError(name, err)
 		}
 	}
@@ -164,5 +167,11 @@ func parent(key string) string {
 
 // Marshal writes a configuration as YAML that Parse reads again.
 func Marshal(c Config) ([]byte, error) {
-	return yaml.MarshalWithOptions(c, yaml.Indent(2), yaml.IndentSequence(true), yaml.OmitEmpty())
+	options := []yaml.EncodeOption{yaml.Indent(2), yaml.IndentSequence(true), yaml.OmitEmpty()}
+	b, err := yaml.MarshalWithOptions(c, options...)
+	if err != nil || len(c.Blocks) == 0 {
+		return b, err
+	}
+	own, err := yaml.MarshalWithOptions(c.Blocks, options...)
+	return append(b, own...), err
 }

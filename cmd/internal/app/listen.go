@@ -229,6 +229,13 @@ func (a *App) newWorker(src collect.Source, batch int) worker {
 	if a.dnsbl.Checker != nil {
 		taps = append(taps, match.NewAsking(a.store, a.dnsbl.NewAsker()))
 	}
+	for _, p := range a.parts {
+		if t, ok := p.component.(tapper); ok {
+			if tap := t.Tap(); tap != nil {
+				taps = append(taps, tap)
+			}
+		}
+	}
 	w.Worker = collect.NewWorker(src, a.decoder.exporters, batch, taps...)
 	return w
 }

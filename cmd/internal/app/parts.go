@@ -53,7 +53,7 @@ type part struct {
 // round, so that what has been received still comes out.
 func (a *App) list() []part {
 	const second = time.Second
-	return []part{
+	parts := []part{
 		{"instance", "opening the state directory", "the instance", second, 0, instance{a}},
 		{"control socket", "opening the control socket", "the control socket", second, 0, a.control},
 		{"web", "opening the web server", "the web server", second, 0, a.web},
@@ -63,13 +63,18 @@ func (a *App) list() []part {
 		{"correlator", "starting the correlator", "the correlator", stopTime, sinkGrace, a.contacts},
 		{"dnsbl", "asking the DNS lists", "the questions to DNS lists", second, sinkGrace, a.dnsbl},
 		{"decoder", "reading the templates of the last run", "the file of templates", second, sinkGrace, a.decoder},
+	}
+	for _, p := range plugs {
+		parts = append(parts, part{p.key, "starting " + p.key, p.key, second, sinkGrace, p.make(a.cfg.Blocks[p.key], a.log)})
+	}
+	return append(parts, []part{
 		{"listeners", "opening the sockets", "a worker", sinkTime, sinkGrace, a.listeners},
 		{"canary", "preparing the self-test", "the self-test", second, sinkGrace, a.canaries},
 		{"quarantine", "watching for entries that match too much", "the quarantine", second, sinkGrace, a.storms},
 		{"health", "preparing the checks", "the checks", second, sinkGrace, a.checks},
 		{"service manager", "looking for a service manager", "the service manager", second, sinkGrace, a.manager},
 		{"background", "starting the background", "the background", second, sinkGrace, a.background},
-	}
+	}...)
 }
 
 // register lets all components register what people look at.
