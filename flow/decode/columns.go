@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode/template"
 )
 
 // A Want names columns of a set.
@@ -70,7 +71,7 @@ func (s *Set) Columns(want Want) *Columns {
 	for i := range s.runs {
 		r := &s.runs[i]
 		if l := r.lean(); l != nil {
-			l.read(s, r, missing)
+			s.readLean(l, r, missing)
 		} else {
 			s.cols.build(s, int(r.first), int(r.first+r.n))
 		}
@@ -131,158 +132,85 @@ func millis(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
-// A place is where a number stands in records that are all alike; width 0 = nowhere.
-type place struct {
-	off   uint16
-	width uint16
-	ie    uint16
-}
-
-// A lean plan reads the columns of records whose fields are all at fixed places, and
-// where no field depends on another one.
-type lean struct {
-	v6               bool
-	src, dst         place
-	srcPort, dstPort place
-	protocol, flags  place
-	bytes, packets   place
-	start, end       place
-	hardTimes        bool // more is to be asked than one element each
-	has              flow.Fields
-}
-
 // leanV5 is the one of NetFlow v5.
-var leanV5 = &lean{
-	src: place{0, 4, 0}, dst: place{4, 4, 0}, srcPort: place{32, 2, 0}, dstPort: place{34, 2, 0},
-	protocol: place{38, 1, 0}, flags: place{37, 1, 0}, bytes: place{20, 4, 0}, packets: place{16, 4, 0},
-	start: place{24, 4, ieFirstSwitched}, end: place{28, 4, ieLastSwitched},
-	has: flow.HasSrcPort | flow.HasDstPort | flow.HasProtocol | flow.HasTCPFlags | flow.HasBytes | flow.HasPackets,
+var leanV5 = &template.Lean{
+	Src:      template.Place{Off: 0, Width: 4},
+	Dst:      template.Place{Off: 4, Width: 4},
+	SrcPort:  template.Place{Off: 32, Width: 2},
+	DstPort:  template.Place{Off: 34, Width: 2},
+	Protocol: template.Place{Off: 38, Width: 1},
+	Flags:    template.Place{Off: 37, Width: 1},
+	Bytes:    template.Place{Off: 20, Width: 4},
+	Packets:  template.Place{Off: 16, Width: 4},
+	Start:    template.Place{Off: 24, Width: 4, IE: template.FirstSwitched},
+	End:      template.Place{Off: 28, Width: 4, IE: template.LastSwitched},
+	Has:      flow.HasSrcPort | flow.HasDstPort | flow.HasProtocol | flow.HasTCPFlags | flow.HasBytes | flow.HasPackets,
 }
-
-// Elements whose times a lean plan reads.
-const (
-	ieLastSwitched  = 21
-	ieFirstSwitched = 22
-)
 
 // lean gives the lean plan of a run; nil when its records must be built.
-func (r *run) lean() *lean {
+func (r *run) lean() *template.Lean {
 	if r.plan == nil {
 		return leanV5
 	}
-	return r.plan.lean
+	return r.plan.Lean
 }
 
-// slim makes the lean plan; nil where a value depends on more than its own field.
-func (p *plan) slim() *lean {
-	pairs := p.pairs[groupEnds]
-	if !p.fixed() || p.options || len(p.sections) > 0 || len(p.pairs[groupClient]) > 0 || len(pairs) > 1 {
-		return nil
-	}
-	l := new(lean)
-	if len(pairs) == 1 {
-		q := &pairs[0]
-		l.v6 = q.v6
-		if q.hasSrc {
-			l.src = place{q.src.off, q.src.len, q.src.ie}
-		}
-		if q.hasDst {
-			l.dst = place{q.dst.off, q.dst.len, q.dst.ie}
-		}
-	}
-	for _, f := range []struct {
-		target target
-		alone  bool // the first one that is not zero would count
-		to     *place
-		has    flow.Fields
-	}{
-		{tSrcPort, true, &l.srcPort, flow.HasSrcPort}, {tDstPort, true, &l.dstPort, flow.HasDstPort},
-		{tProtocol, true, &l.protocol, flow.HasProtocol}, {tTCPFlags, false, &l.flags, flow.HasTCPFlags},
-		{tBytes, false, &l.bytes, flow.HasBytes}, {tPackets, false, &l.packets, flow.HasPackets},
-		{tStart, false, &l.start, 0}, {tEnd, false, &l.end, 0},
-	} {
-		refs := p.number(f.target)
-		if len(refs) == 0 {
-			continue
-		}
-		r := refs[0].ref
-		if r.len > 8 || len(refs) > 1 && (f.alone || refs[1].ref.ie == r.ie) {
-			return nil
-		}
-		*f.to = place{r.off, r.len, r.ie}
-		l.has |= f.has
-	}
-	l.hardTimes = !p.easy(l.start) || !p.easy(l.end) || l.start.width+l.end.width == 0 && len(p.number(tEvent)) > 0
-	return l
-}
-
-// easy reports whether a time is one addition away from its field.
-func (p *plan) easy(t place) bool {
-	switch t.ie {
-	case ieLastSwitched, ieFirstSwitched:
-		return p.ver == 9 && t.width <= 4
-	case 152, 153:
-		return t.width == 8
-	}
-	return t.width == 0
-}
-
-// read fills columns from the records of a run.
-func (l *lean) read(s *Set, r *run, want Want) {
+// readLean fills columns from the records of a run.
+func (s *Set) readLean(l *template.Lean, r *run, want Want) {
 	c, from, to := &s.cols, int(r.first), int(r.first+r.n)
 	for i := from; i < to; i++ {
-		c.Has[i] = l.has
+		c.Has[i] = l.Has
 	}
 	if want&WantEnds != 0 {
-		readEnd(c.Src[from:to], r, l.src, l.v6)
-		readEnd(c.Dst[from:to], r, l.dst, l.v6)
+		readEnd(c.Src[from:to], r, l.Src, l.V6)
+		readEnd(c.Dst[from:to], r, l.Dst, l.V6)
 	}
 	if want&WantPorts != 0 {
-		readNumbers(c.SrcPort[from:to], r, l.srcPort)
-		readNumbers(c.DstPort[from:to], r, l.dstPort)
+		readNumbers(c.SrcPort[from:to], r, l.SrcPort)
+		readNumbers(c.DstPort[from:to], r, l.DstPort)
 	}
 	if want&WantProtocol != 0 {
-		readNumbers(c.Protocol[from:to], r, l.protocol)
+		readNumbers(c.Protocol[from:to], r, l.Protocol)
 	}
 	if want&WantTCPFlags != 0 {
-		readNumbers(c.TCPFlags[from:to], r, l.flags)
+		readNumbers(c.TCPFlags[from:to], r, l.Flags)
 	}
 	if want&WantBytes != 0 {
-		readNumbers(c.Bytes[from:to], r, l.bytes)
+		readNumbers(c.Bytes[from:to], r, l.Bytes)
 	}
 	if want&WantPackets != 0 {
-		readNumbers(c.Packets[from:to], r, l.packets)
+		readNumbers(c.Packets[from:to], r, l.Packets)
 	}
 	if want&WantTimes != 0 {
-		l.times(s, r)
+		s.leanTimes(l, r)
 	}
 }
 
-// times fills Start and End. A zero where ms since 1970 should be says nothing, so that
+// leanTimes fills Start and End. A zero where ms since 1970 should be says nothing, so that
 // another element may count: that record is read in full.
-func (l *lean) times(s *Set, r *run) {
+func (s *Set) leanTimes(l *template.Lean, r *run) {
 	from, to := int(r.first), int(r.first+r.n)
 	start, end := s.cols.Start[from:to], s.cols.End[from:to]
-	readNumbers(start, r, l.start)
-	readNumbers(end, r, l.end)
+	readNumbers(start, r, l.Start)
+	readNumbers(end, r, l.End)
 	for i := range start {
-		ok := !l.hardTimes
-		start[i], ok = s.since(l.start, start[i], ok)
-		end[i], ok = s.since(l.end, end[i], ok)
+		ok := !l.HardTimes
+		start[i], ok = s.since(l.Start, start[i], ok)
+		end[i], ok = s.since(l.End, end[i], ok)
 		if !ok {
 			s.seek(from + i)
-			s.times(&s.rec)
-			start[i], end[i] = millis(s.rec.Start), millis(s.rec.End)
+			from, to := s.fields.Times()
+			start[i], end[i] = millis(from), millis(to)
 		}
 	}
 }
 
 // since turns an easy time into ms since 1970. good is handed through, and false where it
 // is none.
-func (s *Set) since(t place, v int64, good bool) (int64, bool) {
-	switch t.ie {
-	case ieFirstSwitched, ieLastSwitched:
-		return s.export - int64(int32(s.uptime-uint32(v))), good
+func (s *Set) since(t template.Place, v int64, good bool) (int64, bool) {
+	switch t.IE {
+	case template.FirstSwitched, template.LastSwitched:
+		return s.Export - int64(int32(s.Uptime-uint32(v))), good
 	case 0:
 		return 0, good
 	}
@@ -290,12 +218,12 @@ func (s *Set) since(t place, v int64, good bool) (int64, bool) {
 }
 
 // readEnd reads a column of addresses.
-func readEnd(to []flow.Addr6, r *run, p place, v6 bool) {
-	if p.width == 0 {
+func readEnd(to []flow.Addr6, r *run, p template.Place, v6 bool) {
+	if p.Width == 0 {
 		clear(to)
 		return
 	}
-	at, stride := int(p.off), int(r.stride)
+	at, stride := int(p.Off), int(r.stride)
 	if v6 {
 		for i := range to {
 			to[i] = flow.ReadAddr6(r.data[at : at+16])
@@ -314,9 +242,9 @@ func readEnd(to []flow.Addr6, r *run, p place, v6 bool) {
 }
 
 // readNumbers reads a column of big-endian numbers, cut to the width of the column.
-func readNumbers[T uint8 | uint16 | uint64 | int64](to []T, r *run, p place) {
-	at, stride, data := int(p.off), int(r.stride), r.data
-	switch p.width {
+func readNumbers[T uint8 | uint16 | uint64 | int64](to []T, r *run, p template.Place) {
+	at, stride, data := int(p.Off), int(r.stride), r.data
+	switch p.Width {
 	case 0:
 		clear(to)
 	case 1:
@@ -341,7 +269,7 @@ func readNumbers[T uint8 | uint16 | uint64 | int64](to []T, r *run, p place) {
 		}
 	default:
 		for i := range to {
-			v, _ := number(data[at : at+int(p.width)])
+			v, _ := template.Number(data[at : at+int(p.Width)])
 			to[i] = T(v)
 			at += stride
 		}

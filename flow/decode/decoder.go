@@ -6,6 +6,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
+	"github.com/flowsnitch/flowsnitch/flow/decode/template"
 )
 
 // A Handler gets the data records of each datagram, or of each data set that has waited
@@ -41,6 +42,8 @@ func New(x *Exporters, h Handler) *Decoder {
 	d := &Decoder{exporters: x, handler: h, cache: make(map[netip.Addr]*exporter)}
 	d.set.tally, d.set.shared = &d.counters, x
 	d.options.tally, d.options.shared = &d.counters, x
+	d.set.fields = template.Reader{Clock: &d.set.Clock, InitTime: d.set.initTime}
+	d.options.fields = template.Reader{Clock: &d.options.Clock, InitTime: d.options.initTime}
 	return d
 }
 

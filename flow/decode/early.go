@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode/template"
 )
 
 // An earlySet is a data set that came before its template. It keeps what the
@@ -17,8 +18,7 @@ type earlySet struct {
 	frame    int
 	source   netip.AddrPort
 	from     flow.Exporter
-	export   int64
-	uptime   uint32
+	clock    template.Clock
 }
 
 // cost is the memory that a waiting set takes, about: lists grow by half.
@@ -38,7 +38,7 @@ func (d *Decoder) keep(m *message, id uint16, body []byte) {
 	x.noteUnknown(e, st, id)
 	w := earlySet{
 		received: m.dg.Received, frame: m.dg.Frame, source: m.dg.Source,
-		from: m.from, export: m.export, uptime: m.uptime, body: body,
+		from: m.from, clock: m.Clock, body: body,
 	}
 	size := w.cost()
 	over := x.early.bytes.Load() + int64(size) - int64(x.limits.EarlyBytes)
@@ -117,8 +117,7 @@ func (d *Decoder) replaySet(m *message, id uint16, w *earlySet) int {
 	dg := *m.dg
 	dg.Received, dg.Frame, dg.Source = w.received, w.frame, w.source
 	old := *m
-	m.dg, m.from, m.export, m.uptime, m.records = &dg, w.from, w.export, w.uptime, 0
-	m.flows = 0
+	m.dg, m.from, m.Clock, m.records, m.flows = &dg, w.from, w.clock, 0, 0
 	d.set.heads = append(d.set.heads, m.shared())
 	m.head = int32(len(d.set.heads))
 	d.known(m, m.stream.plan(id, w.source.Port()), w.body)

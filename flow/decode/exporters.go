@@ -113,9 +113,9 @@ type streamKey struct {
 type stream struct {
 	key       streamKey
 	merit     merit
-	state     int              // bytes, of limits.StateBytes
-	plans     map[uint16]*plan // data and options templates
-	lately    [2]*plan         // of plans, those of the last data sets
+	state     int                    // bytes, of limits.StateBytes
+	plans     map[uint16]*definition // data and options templates
+	lately    [2]*definition         // of plans, those of the last data sets
 	samplers  sampling.Rates
 	init      int64 // systemInitTimeMilliseconds from options data, 0 = not told
 	seq       sequence.Tracker

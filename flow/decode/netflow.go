@@ -5,6 +5,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
+	"github.com/flowsnitch/flowsnitch/flow/decode/template"
 )
 
 // A message is a v9 or IPFIX datagram at work.
@@ -14,19 +15,18 @@ type message struct {
 	exporter *exporter
 	stream   *stream
 	from     flow.Exporter
-	export   int64  // ms since 1970
-	uptime   uint32 // ms, v9 only
-	records  int    // data records, options records included
-	flows    int    // data records, options records left out
-	head     int32  // of its records, see run
-	cut      bool   // the set at work is longer than the datagram, which has been counted
+	template.Clock
+	records int   // data records, options records included
+	flows   int   // data records, options records left out
+	head    int32 // of its records, see run
+	cut     bool  // the set at work is longer than the datagram, which has been counted
 }
 
 // shared gives what the records of the message share.
 func (m *message) shared() head {
 	return head{
 		exporter: m.from, received: m.dg.Received, frame: m.dg.Frame,
-		stream: m.stream, from: m.exporter, export: m.export, uptime: m.uptime,
+		stream: m.stream, from: m.exporter, Clock: m.Clock,
 	}
 }
 
@@ -48,7 +48,7 @@ func (d *Decoder) netflow(e *exporter, v flow.Version, dg *flow.Datagram) {
 	d.set.head = m.shared()
 	unknown := d.sets(m, sets)
 	d.leave(e, m.stream, m.flows, dg.Received, sequence.Numbering{
-		Number: number, Records: uint32(m.records), Flows: uint32(m.flows), Uptime: m.uptime, Unknown: unknown,
+		Number: number, Records: uint32(m.records), Flows: uint32(m.flows), Uptime: m.Uptime, Unknown: unknown,
 	})
 }
 
@@ -60,7 +60,7 @@ func (d *Decoder) header(m *message, v flow.Version) (sets []byte, number uint32
 			d.count(reasonShort)
 			return nil, 0, false
 		}
-		m.uptime, m.export = be.Uint32(b[4:]), int64(be.Uint32(b[8:]))*1000
+		m.Uptime, m.Export = be.Uint32(b[4:]), int64(be.Uint32(b[8:]))*1000
 		m.from.Domain = be.Uint32(b[16:])
 		return b[v9Header:], be.Uint32(b[12:]), true
 	}
@@ -75,7 +75,7 @@ func (d *Decoder) header(m *message, v flow.Version) (sets []byte, number uint32
 	if length < ipfixHeader {
 		return nil, 0, false
 	}
-	m.export = int64(be.Uint32(b[4:])) * 1000
+	m.Export = int64(be.Uint32(b[4:])) * 1000
 	m.from.Domain = be.Uint32(b[12:])
 	return b[ipfixHeader:min(length, len(b))], be.Uint32(b[8:]), true
 }
@@ -166,20 +166,20 @@ func (d *Decoder) data(m *message, id uint16, body []byte) (unknown bool) {
 
 // known gives a template by its id, the first of those that share it. Mostly the sets of
 // two templates take turns, one for each IP version.
-func (s *stream) known(id uint16) *plan {
+func (s *stream) known(id uint16) *definition {
 	for _, p := range s.lately {
-		if p != nil && p.id == id {
+		if p != nil && p.ID == id {
 			return p
 		}
 	}
 	p := s.plans[id]
-	s.lately = [2]*plan{p, s.lately[0]}
+	s.lately = [2]*definition{p, s.lately[0]}
 	return p
 }
 
 // meant finds the meaning of a template that may have several, and takes it for granted
 // that there are several processes when their ports take turns.
-func (d *Decoder) meant(m *message, id uint16) *plan {
+func (d *Decoder) meant(m *message, id uint16) *definition {
 	port := m.dg.Source.Port()
 	p := m.stream.plan(id, port)
 	if m.stream.plans[id].next != nil {
@@ -195,11 +195,11 @@ func (d *Decoder) meant(m *message, id uint16) *plan {
 }
 
 // known reads a data set whose template is known.
-func (d *Decoder) known(m *message, p *plan, body []byte) {
+func (d *Decoder) known(m *message, p *definition, body []byte) {
 	if !p.used {
 		p.used = true
 	}
-	if p.options {
+	if p.Options {
 		m.records += d.optionsData(m, p, body)
 		return
 	}
@@ -209,8 +209,8 @@ func (d *Decoder) known(m *message, p *plan, body []byte) {
 }
 
 // parse adds the records in the data of a set to s, and counts what is wrong with them.
-func (d *Decoder) parse(s *Set, m *message, p *plan, body []byte) int {
-	n, whole, fits := s.add(p, body, m.head)
+func (d *Decoder) parse(s *Set, m *message, p *definition, body []byte) int {
+	n, whole, fits := s.add(&p.Plan, body, m.head)
 	if !whole {
 		d.count(reasonRecordOverrun)
 	}

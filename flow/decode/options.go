@@ -6,12 +6,12 @@ import "github.com/flowsnitch/flowsnitch/flow/decode/sampling"
 // and the time when the exporter started. It returns the number of records. An
 // options template is compiled like a data template, so that only the wanted
 // fields of a record are looked at.
-func (d *Decoder) optionsData(m *message, p *plan, body []byte) int {
+func (d *Decoder) optionsData(m *message, p *definition, body []byte) int {
 	s := &d.options
 	s.empty()
 	s.head = m.shared()
 	n := d.parse(s, m, p, body)
-	if n > 0 && (len(p.rates) > 0 || len(p.number(tInit)) > 0) {
+	if n > 0 && p.Announces {
 		s.runs = s.pending
 		for i := range n {
 			s.seek(i)
@@ -27,26 +27,15 @@ func (d *Decoder) optionsData(m *message, p *plan, body []byte) int {
 	return n
 }
 
-// optionsRecord takes the record of options data that the cursor of s is on.
+// optionsRecord takes the record of options data that s is at.
 func (d *Decoder) optionsRecord(m *message, s *Set) {
-	if init, _, ok := s.value(tInit); ok && init < 1<<62 && int64(init) != m.stream.init {
+	if init, ok := s.fields.Init(); ok && init < 1<<62 && int64(init) != m.stream.init {
 		m.stream.init, m.exporter.init = int64(init), int64(init)
 		d.exporters.changes.Add(1)
 	}
-	rate, told := s.sampled()
-	if !told {
-		return
+	if rate, told := s.fields.Sampled(); told {
+		d.announce(m, s.fields.Announced(), rate)
 	}
-	var key sampling.Key
-	for _, f := range s.plan.scopes {
-		b := s.cur.bytes(f.ref)
-		v, ok := number(b)
-		key.Add(f.kind, f.ref.ie, b, v, ok)
-	}
-	if id, _, ok := s.value(tSampler); ok {
-		key.Sampler(id)
-	}
-	d.announce(m, key, rate)
 }
 
 // announce notes a sampling rate for its domain, and for the exporter as a whole:

@@ -16,6 +16,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode/sampling"
 	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
+	"github.com/flowsnitch/flowsnitch/flow/decode/template"
 )
 
 // stateFormat is the version of the state file. A line of it is the CRC-32 (IEEE)
@@ -176,7 +177,7 @@ func (s *stream) lines(key stateLine, dates shift) []stateLine {
 		var meanings []stateLine
 		for p := first; p != nil; p = p.next {
 			l := key
-			l.Kind, l.Options, l.Raw, l.Used = kindTemplate, p.options, p.raw, p.used
+			l.Kind, l.Options, l.Raw, l.Used = kindTemplate, p.Options, p.Raw, p.used
 			l.Ports = slices.DeleteFunc(slices.Clone(p.ports[:]), func(port uint16) bool { return port == 0 })
 			meanings = append(meanings, l)
 		}
@@ -385,12 +386,12 @@ func (l *loader) sampler(e *exporter, st *stream, to *sampling.Rates, s stateLin
 
 // template takes a template record, as suspicious as if it came from the network.
 func (l *loader) template(e *exporter, st *stream, s stateLine) {
-	p := wholeTemplate(s.Version, s.Raw, s.Options)
-	if p == nil {
+	plan := wholeTemplate(s.Version, s.Raw, s.Options)
+	if plan == nil {
 		l.report.Damaged++
 		return
 	}
-	p.used, p.seen = s.Used || !l.merits, s.Seen
+	p := &definition{Plan: *plan, used: s.Used || !l.merits, seen: s.Seen}
 	copy(p.ports[:], s.Ports)
 	switch {
 	case !l.x.define(e, st, p):
@@ -401,13 +402,13 @@ func (l *loader) template(e *exporter, st *stream, s stateLine) {
 }
 
 // wholeTemplate compiles a record that is exactly one valid template, else nil.
-func wholeTemplate(v flow.Version, raw []byte, options bool) (p *plan) {
+func wholeTemplate(v flow.Version, raw []byte, options bool) (p *template.Plan) {
 	if v != flow.V9 && v != flow.IPFIX {
 		return nil
 	}
 	templateRecords(uint8(v), options, raw, func(_ uint16, rec []byte, reason Reason) {
 		if reason == "" && len(rec) == len(raw) {
-			p, _ = parseTemplate(uint8(v), rec, options)
+			p, _ = template.Compile(uint8(v), options, rec)
 		}
 	})
 	return p

@@ -8,23 +8,13 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/decode/packet"
 )
 
-// section reads the first bytes of a sampled packet as an element gives them.
-func section(ie uint16, b []byte) (p packet.Stack) {
-	if ie == ieIPHeaderSection {
-		p.IPOrFrame(b)
-	} else { // 104 and 315 begin with the layer 2 header
-		p.Frame(b)
-	}
-	return p
-}
-
 // sectionColumns adds the addresses within frame sections behind the columns.
 func (s *Set) sectionColumns(run *run) {
 	for i := int(run.first); i < int(run.first+run.n); i++ {
 		s.seek(i)
 		found := run.n4+run.n6 > 0
-		for _, r := range s.plan.sections {
-			p := section(r.ie, s.cur.bytes(r))
+		for k := range run.plan.Sections {
+			_, p := s.fields.Section(k)
 			s.ownTunnels(&p)
 			found = s.loosePackets(&p, i) || found
 		}
@@ -76,13 +66,13 @@ func (s *Set) looseAddr(a netip.Addr, row int) {
 
 // fromSection fills in what a frame section has and the fields do not.
 func (s *Set) fromSection(r *flow.Record) {
-	for _, f := range s.plan.sections {
-		p := section(f.ie, s.cur.bytes(f))
+	for k := range s.runs[s.current].plan.Sections {
+		ie, p := s.fields.Section(k)
 		if !p.Any() {
 			continue
 		}
 		if empty(r.Src) && empty(r.Dst) {
-			r.FromSection = f.ie
+			r.FromSection = ie
 			p.Fill(r)
 		}
 		if p.CutForeign(s.shared.ours); p.Tunnelled() && empty(r.InnerSrc) && empty(r.InnerDst) {
@@ -90,3 +80,6 @@ func (s *Set) fromSection(r *flow.Record) {
 		}
 	}
 }
+
+// empty reports whether an address is absent or all zero.
+func empty(a netip.Addr) bool { return !a.IsValid() || a.IsUnspecified() }

@@ -2,11 +2,11 @@ package decode
 
 import (
 	"encoding/binary"
-	"math"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode/sflow"
+	"github.com/flowsnitch/flowsnitch/flow/decode/template"
 )
 
 // A Set is the data records of one datagram, or of one data set that has waited for its
@@ -33,12 +33,11 @@ type Set struct {
 	tally   *counters // of the decoder
 	shared  *Exporters
 	runs    []run
-	current int     // the run that the cursor is in
-	starts  []int32 // where each record begins in the data of its run, when their lengths vary
-	plan    *plan   // of the record that the cursor is on
-	cur     cursor
-	samples []sflow.Sample // sFlow
-	made    []flow.Record  // of a source that has no templates
+	current int             // the run of the record that fields are of
+	starts  []int32         // where each record begins in the data of its run, when their lengths vary
+	fields  template.Reader // of the record that the set was asked for last
+	samples []sflow.Sample  // sFlow
+	made    []flow.Record   // of a source that has no templates
 
 	cols  Columns
 	have  Want        // of cols
@@ -58,15 +57,14 @@ type head struct {
 	frame    int
 	stream   *stream
 	from     *exporter
-	export   int64  // time of export, ms since 1970
-	uptime   uint32 // of the exporter at that time, ms
+	template.Clock
 	sampling uint32 // of a v5 header
 }
 
 // A run is the records of one data set. Its numbers have 32 bits: a datagram may have many
 // small runs.
 type run struct {
-	plan   *plan // nil for v5
+	plan   *template.Plan // nil for v5
 	data   []byte
 	stride int32 // bytes of a record when all are alike
 	starts int32 // else the place of the first one's start
@@ -177,7 +175,7 @@ func (s *Set) take(runs []run) {
 		r := &runs[i]
 		r.first, r.at4, r.at6 = n, in4, in6
 		if r.n4, r.n6 = 2, 0; r.plan != nil {
-			r.n4, r.n6 = int32(len(r.plan.v4)), int32(len(r.plan.v6))
+			r.n4, r.n6 = r.plan.N4, r.plan.N6
 		}
 		n += r.n
 		in4 += r.n * r.n4
@@ -199,30 +197,21 @@ func (s *Set) columns(r *run) {
 	case p == nil:
 		s.pairs4(r, 0, 4)
 		return
-	case p.pair == pair4:
-		s.pairs4(r, int(p.v4[0].off), int(p.v4[1].off))
+	case p.Pair == template.Pair4:
+		s.pairs4(r, p.Src, p.Dst)
 		return
-	case p.pair == pair6:
-		s.pairs6(r, int(p.v6[0].off), int(p.v6[1].off))
+	case p.Pair == template.Pair6:
+		s.pairs6(r, p.Src, p.Dst)
 		return
 	}
 	for i := range r.n {
 		s.seek(int(r.first + i))
-		v4, v6 := s.V4[r.at4+i*r.n4:], s.V6[r.at6+i*r.n6:]
-		for c, f := range p.v4 {
-			v4[c] = binary.BigEndian.Uint32(s.cur.bytes(f))
-		}
-		for c, f := range p.v6 {
-			v6[c] = flow.ReadAddr6(s.cur.bytes(f))
-		}
-	}
-	if len(p.number(tIPVersion)) > 0 && r.n4 > 0 && r.n6 > 0 {
-		s.dropStale(r)
+		s.fields.Addresses(s.V4[r.at4+i*r.n4:], s.V6[r.at6+i*r.n6:])
 	}
 	for i := range r.n * r.n6 {
 		s.unmap(r, i)
 	}
-	if len(p.sections) > 0 {
+	if p.Sections > 0 {
 		s.sectionColumns(r)
 	} else if r.n4+r.n6 == 0 {
 		s.withoutAddress += int(r.n)
@@ -257,34 +246,6 @@ func (s *Set) pairs6(r *run, a, b int) {
 	}
 }
 
-// dropStale empties the addresses of the IP version that a record does not have.
-func (s *Set) dropStale(r *run) {
-	for i := range r.n {
-		s.seek(int(r.first + i))
-		stale := s.stale()
-		for c := range r.n4 {
-			if stale.of(false) && isEnd(r.plan.v4[c].ie) {
-				s.V4[r.at4+i*r.n4+c] = 0
-			}
-		}
-		for c := range r.n6 {
-			if stale.of(true) && isEnd(r.plan.v6[c].ie) {
-				s.V6[r.at6+i*r.n6+c] = flow.Addr6{}
-			}
-		}
-	}
-}
-
-// isEnd reports whether an address element is one of the ends of a flow, whose version
-// ipVersion names: not one after translation or of an overlay.
-func isEnd(ie uint16) bool {
-	a, ok := addressElements[ie]
-	if !ok {
-		a, ok = ciscoAddressElements[ie|enterpriseBit]
-	}
-	return ok && (a.group == groupEnds || a.group == groupClient)
-}
-
 // unmap puts an IPv4-mapped IPv6 address (::ffff:a.b.c.d) behind the columns
 // of V4, where it will be found.
 func (s *Set) unmap(r *run, i int32) {
@@ -307,36 +268,31 @@ func (s *Set) loose6(a flow.Addr6, row int) {
 	s.rows6 = append(s.rows6, int32(row))
 }
 
-// seek puts the cursor on the i-th record.
+// seek goes to the i-th record.
 func (s *Set) seek(i int) {
 	r := &s.runs[s.current]
 	if i < int(r.first) || i >= int(r.first+r.n) {
 		s.current = s.search(func(r *run) bool { return int(r.first) > i })
 		r = &s.runs[s.current]
 	}
-	s.plan, i = r.plan, i-int(r.first)
-	if r.plan.fixed() {
-		if len(s.cur.base) != 1 {
-			s.cur.base = append(s.cur.base[:0], 0)
-		}
-		s.cur.base[0] = 0
-		s.cur.rec = r.data[i*int(r.stride) : (i+1)*int(r.stride)]
+	if i -= int(r.first); r.stride > 0 {
+		s.fields.At(r.plan, r.data[i*int(r.stride):(i+1)*int(r.stride)])
 		return
 	}
-	r.plan.locate(r.data[s.starts[int(r.starts)+i]:], &s.cur) // it has been walked before
+	s.fields.Walk(r.plan, r.data[s.starts[int(r.starts)+i]:]) // it has been walked before
 }
 
 // add appends the records in the data of a set to those that are pending. whole is false
 // when a variable length ran past the data; the records before it are kept. fits is false
 // when something is left over that is no padding: padding is zero, or at most 3 bytes
 // behind the records (RFC 3954 5.3, RFC 7011 3.3.1).
-func (s *Set) add(p *plan, data []byte, head int32) (n int, whole, fits bool) {
+func (s *Set) add(p *template.Plan, data []byte, head int32) (n int, whole, fits bool) {
 	r := run{plan: p, data: data, head: head, starts: int32(len(s.starts))}
 	at := 0
 	whole = true
-	if p.fixed() {
-		at = len(data) - len(data)%p.size
-		r.stride, r.n = int32(p.size), int32(at/p.size)
+	if p.Stride > 0 {
+		at = len(data) - len(data)%p.Size
+		r.stride, r.n = p.Stride, int32(at/p.Size)
 	} else {
 		at, whole = s.walk(&r)
 	}
@@ -349,8 +305,8 @@ func (s *Set) add(p *plan, data []byte, head int32) (n int, whole, fits bool) {
 
 // walk finds the records of a run whose lengths vary, and where they end.
 func (s *Set) walk(r *run) (at int, whole bool) {
-	for len(r.data)-at >= r.plan.size {
-		n, ok := r.plan.locate(r.data[at:], &s.cur)
+	for len(r.data)-at >= r.plan.Size {
+		n, ok := s.fields.Walk(r.plan, r.data[at:])
 		if !ok {
 			// What is shorter than a record and zero is padding (RFC 7011 3.3.1).
 			return at, r.n > 0 && len(r.data)-at < 4 && allZero(r.data[at:])
@@ -370,23 +326,11 @@ func grow[T any](s []T, n int) []T {
 	return s[:n]
 }
 
-// switched gives the time of an uptime of the exporter (elements 21 and 22): its
-// age against the uptime at export is a signed difference of 32 bits, so that it
-// survives the wrap after 49.7 days and the devices that end a flow after export.
-func (s *Set) switched(uptime uint64) time.Time {
-	age := int32(s.uptime - uint32(uptime))
-	return time.UnixMilli(s.export - int64(age))
-}
-
-// ntp gives the time of an NTP timestamp, 32 bits of seconds since 1900 and 32 of
-// fraction (RFC 7011 6.1.9); values before 1970 belong to the era after 2036. The
-// fraction is finer than the unit of its element, and most often cut by the exporter:
-// the nearest whole unit is the time that was meant.
-func ntp(v uint64, unit time.Duration) time.Time {
-	secs := int64(v >> 32)
-	if secs < 2208988800 {
-		secs += 1 << 32
+func allZero(b []byte) bool {
+	for _, x := range b {
+		if x != 0 {
+			return false
+		}
 	}
-	units := ((v&math.MaxUint32)*uint64(time.Second/unit) + 1<<31) >> 32
-	return time.Unix(secs-2208988800, int64(units)*int64(unit))
+	return true
 }

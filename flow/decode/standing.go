@@ -298,7 +298,7 @@ func (x *Exporters) dropUnused(e *exporter) int {
 	e.dropped = e.last
 	type place struct {
 		s *stream
-		p *plan
+		p *definition
 	}
 	var unused []place
 	for _, s := range e.streams {

@@ -8,7 +8,49 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
+	"github.com/flowsnitch/flowsnitch/flow/decode/template"
 )
+
+// A definition is a template as its exporter has sent it. Everything but the plan changes,
+// under the lock of the exporter.
+type definition struct {
+	template.Plan
+	used bool      // data came for it
+	seen time.Time // when it came last
+	// ports are the UDP source ports that it came from, the latest first.
+	ports [sequence.MaxPorts]uint16
+	// next is another definition of the same id, from other ports, see stream.plan.
+	next *definition
+}
+
+// from reports whether a port has sent the definition.
+func (p *definition) from(port uint16) bool {
+	for _, o := range p.ports {
+		if o == port {
+			return true
+		}
+	}
+	return false
+}
+
+// sentBy notes a port that has sent the definition.
+func (p *definition) sentBy(port uint16) {
+	i := slices.Index(p.ports[:], port)
+	if i < 0 {
+		i = len(p.ports) - 1
+	}
+	copy(p.ports[1:i+1], p.ports[:i])
+	p.ports[0] = port
+}
+
+// notSentBy takes a port back, and reports whether no port is left.
+func (p *definition) notSentBy(port uint16) (none bool) {
+	if i := slices.Index(p.ports[:], port); i >= 0 {
+		copy(p.ports[i:], p.ports[i+1:])
+		p.ports[len(p.ports)-1] = 0
+	}
+	return p.ports == [sequence.MaxPorts]uint16{}
+}
 
 // A TemplateChange is one definition of a template, as the history shows it.
 type TemplateChange struct {
@@ -37,10 +79,10 @@ func (d *Decoder) template(m *message, rec []byte, options bool) {
 	} else {
 		d.counters.templates.Add(1)
 	}
-	id := templateIDOf(rec)
+	id := binary.BigEndian.Uint16(rec)
 	old, port := m.stream.plans[id], m.dg.Source.Port()
 	for p := old; p != nil; p = p.next {
-		if p.options == options && bytes.Equal(p.raw, rec) {
+		if p.Options == options && bytes.Equal(p.Raw, rec) {
 			d.again(m, p, port)
 			return
 		}
@@ -54,12 +96,13 @@ func (d *Decoder) template(m *message, rec []byte, options bool) {
 			return // before it costs anything
 		}
 	}
-	p, ok := parseTemplate(m.ver, rec, options)
+	plan, ok := template.Compile(m.ver, options, rec)
 	if !ok {
 		d.count(reasonTemplateCut)
 		return
 	}
-	p.ports[0], p.seen = port, m.dg.Received
+	p := &definition{Plan: *plan, seen: m.dg.Received}
+	p.ports[0] = port
 	if old != nil {
 		d.noteConflict(m)
 	}
@@ -72,9 +115,9 @@ func (d *Decoder) template(m *message, rec []byte, options bool) {
 }
 
 // again takes a definition that is known already.
-func (d *Decoder) again(m *message, p *plan, port uint16) {
+func (d *Decoder) again(m *message, p *definition, port uint16) {
 	p.seen = m.dg.Received
-	if old := m.stream.plan(p.id, port); p.ports[0] != port || old != p {
+	if old := m.stream.plan(p.ID, port); p.ports[0] != port || old != p {
 		if !p.from(port) {
 			d.exporters.unrest.Add(1)
 		}
@@ -85,25 +128,25 @@ func (d *Decoder) again(m *message, p *plan, port uint16) {
 			d.noteConflict(m)
 		}
 	}
-	d.replay(m, p.id)
+	d.replay(m, p.ID)
 }
 
 // changed notes a new definition in the history of its stream.
-func (d *Decoder) changed(m *message, p *plan) {
+func (d *Decoder) changed(m *message, p *definition) {
 	st := m.stream
 	if len(st.history) >= maxHistory {
 		st.history = append(st.history[:0], st.history[1:]...)
 	}
-	sum := crc32.ChecksumIEEE(p.raw)
+	sum := crc32.ChecksumIEEE(p.Raw)
 	flaps := slices.ContainsFunc(st.history, func(c TemplateChange) bool {
-		return c.ID == p.id && c.sum == sum && m.dg.Received.Sub(c.Time) < flapTime
+		return c.ID == p.ID && c.sum == sum && m.dg.Received.Sub(c.Time) < flapTime
 	})
 	st.history = append(st.history, TemplateChange{
 		sum: sum,
-		ID:  p.id, Time: m.dg.Received, Options: p.options,
-		Fields: fieldCount(m.ver, p.options, p.raw), Bytes: p.size, Port: p.ports[0],
+		ID:  p.ID, Time: m.dg.Received, Options: p.Options,
+		Fields: p.Fields(), Bytes: p.Size, Port: p.ports[0],
 	})
-	delete(st.unknown, p.id)
+	delete(st.unknown, p.ID)
 	if flaps {
 		d.exporters.unrest.Add(1)
 	} else {
@@ -111,22 +154,11 @@ func (d *Decoder) changed(m *message, p *plan) {
 	}
 }
 
-func templateIDOf(rec []byte) uint16 { return binary.BigEndian.Uint16(rec) }
-
-// fieldCount gives the number of fields of a template record.
-func fieldCount(ver uint8, options bool, rec []byte) int {
-	n := int(binary.BigEndian.Uint16(rec[2:]))
-	if options && ver == 9 {
-		return n/4 + int(binary.BigEndian.Uint16(rec[4:]))/4
-	}
-	return n
-}
-
 // plan gives the template of an id for data from a port: what that port itself has
 // sent, as ids are unique within a UDP session only (RFC 7011 8.4). An exporter that has
 // restarted on another port, and has not sent its templates yet, means what was sent last
 // before.
-func (s *stream) plan(id, port uint16) *plan {
+func (s *stream) plan(id, port uint16) *definition {
 	p := s.plans[id]
 	if p == nil || p.next == nil {
 		return p
@@ -145,18 +177,18 @@ const maxBorrowed = 8
 // borrow finds a template for a stream of one port that has none of this id: a process
 // that has restarted on another port means what all streams of its domain mean. Where they
 // contradict each other the data waits.
-func (d *Decoder) borrow(m *message, id uint16) *plan {
+func (d *Decoder) borrow(m *message, id uint16) *definition {
 	st := m.stream
 	if st.key.port == 0 || len(st.unknown) >= maxBorrowed || st.unknown[id] > 0 {
 		return nil
 	}
-	var found *plan
+	var found *definition
 	for key, s := range m.exporter.streams {
 		if key.port = st.key.port; key != st.key {
 			continue
 		}
 		for p := s.plans[id]; p != nil; p = p.next {
-			if found != nil && (found.options != p.options || !bytes.Equal(found.raw, p.raw)) {
+			if found != nil && (found.Options != p.Options || !bytes.Equal(found.Raw, p.Raw)) {
 				return nil
 			}
 			found = p
@@ -181,33 +213,33 @@ const maxMeanings = sequence.MaxPorts
 // last of maxMeanings. When there is no room even after others gave way it reports false,
 // and the port has no template of the id any more: what it meant before is not what the
 // exporter means now.
-func (x *Exporters) define(e *exporter, s *stream, p *plan) bool {
+func (x *Exporters) define(e *exporter, s *stream, p *definition) bool {
 	if p.ports != [sequence.MaxPorts]uint16{} {
-		for q := s.plans[p.id]; q != nil; {
+		for q := s.plans[p.ID]; q != nil; {
 			next := q.next
 			if s.key.port != 0 || q.ports == [sequence.MaxPorts]uint16{} || q.from(p.ports[0]) {
 				x.disown(e, s, q, p.ports[0])
 			}
 			q = next
 		}
-		x.lastMeaning(e, s, p.id)
+		x.lastMeaning(e, s, p.ID)
 	} else {
-		x.dropTemplate(e, s, p.id)
+		x.dropTemplate(e, s, p.ID)
 	}
-	if e.templates >= x.limits.TemplatesPerExporter || !x.templateRoom(e, 1, p.cost()) {
-		x.dropTemplate(e, s, p.id)
+	if e.templates >= x.limits.TemplatesPerExporter || !x.templateRoom(e, 1, p.Cost()) {
+		x.dropTemplate(e, s, p.ID)
 		return false
 	}
 	if s.plans == nil {
-		s.plans = make(map[uint16]*plan)
+		s.plans = make(map[uint16]*definition)
 	}
-	p.next = s.plans[p.id]
-	s.plans[p.id] = p
-	s.lately = [2]*plan{}
+	p.next = s.plans[p.ID]
+	s.plans[p.ID] = p
+	s.lately = [2]*definition{}
 	e.templates++
-	e.templateBytes += p.cost()
+	e.templateBytes += p.Cost()
 	x.templates.Add(1)
-	x.templateBytes.Add(p.cost())
+	x.templateBytes.Add(p.Cost())
 	return true
 }
 
@@ -228,7 +260,7 @@ func (x *Exporters) templateRoom(e *exporter, more, bytes int64) bool {
 
 // disown takes a definition from a port, and forgets it when no other port has sent it. In
 // a stream of one port it is forgotten in any case.
-func (x *Exporters) disown(e *exporter, s *stream, p *plan, port uint16) {
+func (x *Exporters) disown(e *exporter, s *stream, p *definition, port uint16) {
 	if p.notSentBy(port) || s.key.port != 0 {
 		x.dropMeaning(e, s, p)
 	}
@@ -237,7 +269,7 @@ func (x *Exporters) disown(e *exporter, s *stream, p *plan, port uint16) {
 // lastMeaning forgets the oldest of the definitions of an id when there is no place for
 // one more.
 func (x *Exporters) lastMeaning(e *exporter, s *stream, id uint16) {
-	n, last := 0, (*plan)(nil)
+	n, last := 0, (*definition)(nil)
 	for p := s.plans[id]; p != nil; p = p.next {
 		if n++; last == nil || p.seen.Before(last.seen) {
 			last = p
@@ -249,8 +281,8 @@ func (x *Exporters) lastMeaning(e *exporter, s *stream, id uint16) {
 }
 
 // toFront makes a definition the one that is meant by ports which have sent none.
-func (s *stream) toFront(p *plan) {
-	first := s.plans[p.id]
+func (s *stream) toFront(p *definition) {
+	first := s.plans[p.ID]
 	if first == p {
 		return
 	}
@@ -259,8 +291,8 @@ func (s *stream) toFront(p *plan) {
 		q = q.next
 	}
 	q.next, p.next = p.next, first
-	s.plans[p.id] = p
-	s.lately = [2]*plan{}
+	s.plans[p.ID] = p
+	s.lately = [2]*definition{}
 }
 
 // dropTemplate forgets all definitions of that id.
@@ -271,22 +303,108 @@ func (x *Exporters) dropTemplate(e *exporter, s *stream, id uint16) {
 }
 
 // dropMeaning forgets one definition.
-func (x *Exporters) dropMeaning(e *exporter, s *stream, p *plan) {
-	switch first := s.plans[p.id]; {
+func (x *Exporters) dropMeaning(e *exporter, s *stream, p *definition) {
+	switch first := s.plans[p.ID]; {
 	case first != p:
 		for first.next != p {
 			first = first.next
 		}
 		first.next = p.next
 	case p.next != nil:
-		s.plans[p.id] = p.next
+		s.plans[p.ID] = p.next
 	default:
-		delete(s.plans, p.id)
+		delete(s.plans, p.ID)
 	}
 	p.next = nil
-	s.lately = [2]*plan{}
+	s.lately = [2]*definition{}
 	e.templates--
-	e.templateBytes -= p.cost()
+	e.templateBytes -= p.Cost()
 	x.templates.Add(-1)
-	x.templateBytes.Add(-p.cost())
+	x.templateBytes.Add(-p.Cost())
+}
+
+// maxFields caps the fields of a template. Devices with 200 fields exist.
+const maxFields = 1000
+
+// templateRecords walks a set of template records (RFC 3954 5.2 and 6.1, RFC 7011
+// 3.4) and yields those that are whole and sane, each cut to its exact bytes, so
+// that what reads them next cannot be led astray. reason is empty for a good one;
+// a bad one ends the walk when its length cannot be told.
+func templateRecords(ver uint8, options bool, set []byte, yield func(id uint16, rec []byte, reason Reason)) {
+	head := 4
+	if options {
+		head = 6
+	}
+	for len(set) >= 4 && !allZero(set) { // zeros are padding
+		id := binary.BigEndian.Uint16(set)
+		if ver == 10 && binary.BigEndian.Uint16(set[2:]) == 0 {
+			yield(id, nil, reasonWithdrawal) // 4 bytes, RFC 7011 8.1
+			set = set[4:]
+			continue
+		}
+		if len(set) < head {
+			break
+		}
+		n, size, reason := measureTemplate(ver, options, set)
+		if n == 0 {
+			yield(id, nil, reason)
+			return
+		}
+		if reason == "" && id < 256 {
+			reason = reasonTemplateID
+		}
+		if reason == "" && size == 0 {
+			reason = reasonTemplateEmpty
+		}
+		if reason == "" && size > 0xffff {
+			reason = reasonTemplateTooLong
+		}
+		yield(id, set[:n], reason)
+		set = set[n:]
+	}
+	if !allZero(set) {
+		yield(0, nil, reasonTemplateCut)
+	}
+}
+
+// measureTemplate gives the bytes of the template record at the front of set and
+// the least size of the data records that it describes. n is 0 when the record
+// runs past the set.
+func measureTemplate(ver uint8, options bool, set []byte) (n, size int, reason Reason) {
+	at := 4
+	count := int(binary.BigEndian.Uint16(set[2:]))
+	switch {
+	case options && ver == 9:
+		scope, option := int(binary.BigEndian.Uint16(set[2:])), int(binary.BigEndian.Uint16(set[4:]))
+		if scope%4 != 0 || option%4 != 0 {
+			return 0, 0, reasonTemplateCut
+		}
+		at, count = 6, scope/4+option/4
+	case options:
+		at = 6
+		if int(binary.BigEndian.Uint16(set[4:])) > count {
+			reason = reasonTemplateScope
+		}
+	}
+	if count > maxFields {
+		reason = reasonTemplateFields
+	}
+	for range count {
+		if at+4 > len(set) {
+			return 0, 0, reasonTemplateCut
+		}
+		length := int(binary.BigEndian.Uint16(set[at+2:]))
+		if length == template.Variable {
+			length = 1
+		}
+		size += length
+		if ver == 10 && set[at]&0x80 != 0 {
+			at += 4
+		}
+		at += 4
+	}
+	if at > len(set) {
+		return 0, 0, reasonTemplateCut
+	}
+	return at, size, reason
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
+	"github.com/flowsnitch/flowsnitch/flow/decode/template"
 )
 
 // NetFlow v5: a header of 24 bytes and up to 30 records of 48 bytes (Cisco
@@ -40,8 +41,8 @@ func (d *Decoder) v5(e *exporter, dg *flow.Datagram) {
 	s := &d.set
 	s.head = head{
 		exporter: flow.Exporter{Version: flow.V5, Addr: dg.Source.Addr(), Port: dg.Source.Port(), Domain: domain},
-		received: dg.Received, frame: dg.Frame, stream: stream, from: e, uptime: uptime, sampling: sampling,
-		export: int64(binary.BigEndian.Uint32(b[8:]))*1000 + int64(binary.BigEndian.Uint32(b[12:]))/1e6,
+		received: dg.Received, frame: dg.Frame, stream: stream, from: e, sampling: sampling,
+		Clock: template.Clock{Uptime: uptime, Export: int64(binary.BigEndian.Uint32(b[8:]))*1000 + int64(binary.BigEndian.Uint32(b[12:]))/1e6},
 	}
 	s.pending = append(s.pending, run{data: b[v5Header : v5Header+n*v5Record], n: int32(n), stride: v5Record})
 }
@@ -54,7 +55,7 @@ func (s *Set) recordV5(i int, r *flow.Record) {
 	r.InIf, r.OutIf = uint32(be.Uint16(b[12:])), uint32(be.Uint16(b[14:]))
 	r.Packets, r.Bytes = uint64(be.Uint32(b[16:])), uint64(be.Uint32(b[20:]))
 	r.PacketsIE, r.BytesIE = 2, 1
-	r.Start, r.End = s.switched(uint64(be.Uint32(b[24:]))), s.switched(uint64(be.Uint32(b[28:])))
+	r.Start, r.End = s.Switched(uint64(be.Uint32(b[24:]))), s.Switched(uint64(be.Uint32(b[28:])))
 	r.SrcPort, r.DstPort = be.Uint16(b[32:]), be.Uint16(b[34:])
 	r.TCPFlags, r.Protocol = uint16(b[37]), b[38]
 	r.SrcAS, r.DstAS = uint32(be.Uint16(b[40:])), uint32(be.Uint16(b[42:]))

@@ -62,6 +62,7 @@ var rules = []struct {
 	{"flow/collect", []string{"flow", "flow/clock", "flow/decode"}},
 	{"flow/decode", []string{"flow", "flow/decode/*"}},
 	{"flow/decode/sflow", []string{"flow", "flow/decode/packet"}},
+	{"flow/decode/template", []string{"flow", "flow/decode/packet", "flow/decode/sampling"}},
 	{"flow/*", []string{"flow"}},
 	{"intel", []string{"flow"}},
 	{"intel/lookup", []string{"intel", "intel/lookup/*", "intel/event", "flow"}},
@@ -108,7 +109,7 @@ var rules = []struct {
 
 // owners are the only folders that may import a library.
 var owners = map[string][]string{
-	"github.com/netsampler/goflow2": {"flow/decode"},
+	"github.com/netsampler/goflow2": {"flow/decode/template"},
 	"github.com/gaissmai/bart":      {"intel", "intel/lookup"},
 	"github.com/segmentio/kafka-go": {"sinks/kafka"},
 }
@@ -183,7 +184,7 @@ func TestJudge(t *testing.T) {
 		{"flow", module + "/intel", false},
 		{"flow/udp", module + "/flow", true},
 		{"flow/udp", module + "/flow/decode", false},
-		{"flow/decode", "github.com/netsampler/goflow2/v2/decoders/netflow", true},
+		{"flow/decode/template", "github.com/netsampler/goflow2/v2/decoders/netflow", true},
 		{"flow/capture", "github.com/netsampler/goflow2/v2/decoders/netflow", false},
 		{"intel", module + "/flow", true},
 		{"intel", module + "/flow/decode", false},

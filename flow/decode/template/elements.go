@@ -1,4 +1,4 @@
-package decode
+package template
 
 // A target is a place in a flow.Record that elements are read into.
 type target uint8
