@@ -141,6 +141,28 @@ func TestConsumeDeleted(t *testing.T) {
 	}
 }
 
+// TestConsumeRecreated: a topic that was deleted and made again has fewer messages than were
+// read of the old one; it is read from its beginning.
+func TestConsumeRecreated(t *testing.T) {
+	c := newCluster(t, kfake.SeedTopics(1, "flowsnitch.hits"))
+	sendAll(t, newProducer(t, c.ListenAddrs()), events(0, 10, 1))
+	r := &reader{
+		cfg:  ConsumeConfig{Config: testConfig(c.ListenAddrs()), Topics: []string{"flowsnitch.hits"}},
+		next: map[place]int64{{"flowsnitch.hits", 0}: 1000}, found: true,
+		fn: func(m *Message) error {
+			if m.Offset != 0 || !strings.Contains(string(m.Value), id(0).String()) {
+				t.Errorf("the first message is %d, %s", m.Offset, m.Value)
+			}
+			return errEnough
+		},
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := r.run(ctx); !errors.Is(err, errEnough) {
+		t.Error(err)
+	}
+}
+
 // TestConsumeEnds: errors before the first contact, and the end of ctx.
 func TestConsumeEnds(t *testing.T) {
 	c := newCluster(t)
