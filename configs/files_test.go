@@ -1,18 +1,14 @@
 package configs
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/configs/authority"
 )
 
 // keyFiles writes files of every kind that a key may name.
@@ -27,22 +23,9 @@ func keyFiles(t *testing.T) (dir string, replace *strings.Replacer) {
 	put("token", "abcdef\n")
 	put("empty", " \n")
 	put("text", "no certificate\n")
+	ca := authority.New(t)
 	for _, name := range []string{"a", "b"} {
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cert := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-		der, err := x509.CreateCertificate(rand.Reader, cert, cert, key.Public(), key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		private, err := x509.MarshalPKCS8PrivateKey(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		put(name+".crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-		put(name+".key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
+		ca.IssueTo(t, name, time.Now().Add(time.Hour), filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key"))
 	}
 	return dir, strings.NewReplacer("DIR", dir)
 }

@@ -2,28 +2,21 @@ package webhook
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"mime/quotedprintable"
 	"net"
 	"net/mail"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/configs/authority"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 )
@@ -45,8 +38,9 @@ type mailServer struct {
 
 func newMailServer(t *testing.T, mode string, change ...func(*mailServer)) *mailServer {
 	t.Helper()
-	s := &mailServer{mode: mode, replies: map[string]string{}, caFile: filepath.Join(t.TempDir(), "ca.pem")}
-	s.tls = s.certificate(t)
+	ca := authority.New(t)
+	s := &mailServer{mode: mode, replies: map[string]string{}, caFile: ca.File}
+	s.tls = &tls.Config{Certificates: []tls.Certificate{ca.Pair(t, "", time.Now().Add(time.Hour))}}
 	for _, f := range change {
 		f(s)
 	}
@@ -67,26 +61,6 @@ func newMailServer(t *testing.T, mode string, change ...func(*mailServer)) *mail
 	})
 	t.Cleanup(func() { _ = l.Close(); conns.Wait() })
 	return s
-}
-
-func (s *mailServer) certificate(t *testing.T) *tls.Config {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(s.caFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
 }
 
 func (s *mailServer) serve(c net.Conn) {

@@ -19,25 +19,22 @@ import (
 	"unicode"
 
 	"github.com/flowsnitch/flowsnitch/configs/secret"
-	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/journal"
+	"github.com/google/uuid"
 )
 
 // hit makes an event of the nth offender.
 func hit(n int, severity event.Severity) event.Event {
 	offender := netip.AddrFrom4([4]byte{203, 0, byte(113 + n/250), byte(1 + n%250)})
-	local := netip.MustParseAddr("10.0.0.5")
-	return event.Event{
-		Kind: event.KindHit, Time: time.Date(2026, 11, 20, 23, 0, 0, 0, time.UTC), Sensor: "pi-oslo",
-		Src: local, Dst: offender, SrcPort: 51515, DstPort: 443, HasPorts: true, Protocol: 6, HasProtocol: true,
-		Offender: offender, Local: local, Role: flow.SideDst, Direction: event.Outbound, Answered: event.AnsweredYes,
-		Severity: severity, Score: 95, Reason: "c2 listed by feodo (90); outbound, answered",
-		Indicators: []event.Indicator{{Prefix: netip.PrefixFrom(offender, 32), Feed: "feodo", Score: 90, Category: "c2",
-			Ref: "https://example.net/9", Description: "botnet"}},
-		Exporter: netip.MustParseAddr("192.0.2.1"),
-	}
+	e := eventtest.Hit()
+	e.ID, e.ExporterName, e.Time, e.Dst, e.Offender, e.Severity = uuid.Nil, "", e.Time.Truncate(time.Second), offender, offender, severity
+	e.Reason, e.Indicators = "c2 listed by feodo (90); outbound, answered", e.Indicators[:1]
+	best := &e.Indicators[0]
+	best.Prefix, best.Description, best.FirstSeen, best.LastSeen = netip.PrefixFrom(offender, 32), "botnet", time.Time{}, time.Time{}
+	return e
 }
 
 func alert(name, reason string) event.Event {
