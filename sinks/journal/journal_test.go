@@ -20,6 +20,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/journal/folder"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/memory"
 	"github.com/flowsnitch/flowsnitch/sinks/journal/position"
 	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 )
@@ -311,7 +312,7 @@ func TestJournalFull(t *testing.T) {
 				}
 				waitFor(t, func() bool { return runners[1].Stats().Delivered == uint64(500*i+500) })
 			}
-			if s := j.Stats(); s.DroppedFull == 0 || s.Bytes > 1<<20+64<<10 || s.MemoryBytes > 1<<20+record.ChunkBytes {
+			if s := j.Stats(); s.DroppedFull == 0 || s.Bytes > 1<<20+64<<10 || s.MemoryBytes > 1<<20+memory.ChunkBytes {
 				t.Errorf("got %+v", s)
 			}
 			for _, r := range runners {
@@ -729,7 +730,7 @@ func TestJournalDiskFailsForGood(t *testing.T) {
 		}
 		checkCursor(t, r)
 	}
-	if s := j.Stats(); s.MemoryBytes > 1<<20+record.ChunkBytes || s.DroppedFull == 0 {
+	if s := j.Stats(); s.MemoryBytes > 1<<20+memory.ChunkBytes || s.DroppedFull == 0 {
 		t.Errorf("got %+v", s)
 	}
 	_ = r.Stop(t.Context())

@@ -10,8 +10,8 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks/journal/folder"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/memory"
 	"github.com/flowsnitch/flowsnitch/sinks/journal/position"
-	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 	"github.com/flowsnitch/flowsnitch/sinks/journal/segment"
 )
 
@@ -36,11 +36,9 @@ type lane struct {
 	closed    bool
 	abandoned bool   // the stop did not wait for the disk
 	next      uint64 // number of the next event
-	tail      record.Tail
-	writing   *record.Chunk // being written, without the lock
+	tail      memory.Tail
 	trouble   error         // why the disk does not take events; nil = it does
 	tried     time.Time     // when it was last tried while in trouble
-	gone      spans         // events that were dropped from memory
 	wrote     chan struct{} // closed, and another made, whenever the writer got on
 	spill     spill
 	stats     Stats
@@ -125,7 +123,7 @@ func (l *lane) await(number uint64, within time.Duration) error {
 	for {
 		l.mu.Lock()
 		trouble, wrote, safe := l.trouble, l.wrote, l.unwritten() >= number
-		n := l.onlyInMemory(0)
+		n := l.tail.Only(0)
 		l.mu.Unlock()
 		switch {
 		case safe:
@@ -157,16 +155,16 @@ func (l *lane) first() uint64 {
 	if number, ok := l.files.First(); ok {
 		return number
 	}
-	if len(l.tail.Chunks) > 0 {
-		return l.tail.Chunks[0].First
+	if number, ok := l.tail.First(); ok {
+		return number
 	}
 	return l.next
 }
 
 // unwritten gives the number of the first event that waits for the disk.
 func (l *lane) unwritten() uint64 {
-	if c := l.tail.Unwritten(); c != nil {
-		return c.Unwritten()
+	if number, ok := l.tail.Unwritten(); ok {
+		return number
 	}
 	return l.next
 }
@@ -178,16 +176,6 @@ func (l *lane) readable() uint64 {
 		return l.unwritten()
 	}
 	return l.next
-}
-
-// onlyInMemory counts the events from number on that are not on the disk.
-func (l *lane) onlyInMemory(number uint64) (n uint64) {
-	for _, c := range l.tail.Chunks {
-		if from := max(number, c.Unwritten()); from < c.End() {
-			n += c.End() - from
-		}
-	}
-	return n
 }
 
 // OnDisk is for [position.Lane].
@@ -218,9 +206,9 @@ func (l *lane) lost(c segment.Cut, reason *uint64) {
 		return
 	}
 	if unread := max(l.places.Unread(l.next), c.First); unread < c.End {
-		*reason += c.End - unread - l.gone.within(unread, c.End)
+		*reason += c.End - unread - l.tail.Dropped(unread, c.End)
 	}
-	l.gone.forget(c.End)
+	l.tail.Forget(c.End)
 	l.places.Lose(0, c.End)
 }
 
@@ -277,12 +265,12 @@ func (l *lane) finish() error {
 func (l *lane) loseMemory() (lost []error) {
 	l.settleTail()
 	for _, p := range l.places.All() {
-		if n := l.onlyInMemory(p.Next()); n > 0 && p.Attached() {
+		if n := l.tail.Only(p.Next()); n > 0 && p.Attached() {
 			lost = append(lost, fmt.Errorf("sink %s: %d %sevents dropped when the journal stopped", p.Name(), n, l.what))
 		}
 	}
-	for _, c := range l.tail.Chunks {
-		l.places.Lose(c.Unwritten(), c.End())
+	for _, span := range l.tail.Unsaved() {
+		l.places.Lose(span[0], span[1])
 	}
 	l.places.Settle()
 	return lost

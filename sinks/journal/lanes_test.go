@@ -18,7 +18,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 	"github.com/flowsnitch/flowsnitch/sinks"
-	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
+	"github.com/flowsnitch/flowsnitch/sinks/journal/memory"
 )
 
 // TestUrgentLane holds the urgent lane to what the other tests hold the ordinary one to,
@@ -169,7 +169,7 @@ func testRoom(t *testing.T, d Durability) {
 		}
 		return s.Urgent.Bytes, s.Bytes - s.Urgent.Bytes
 	}
-	const slack = 64<<10 + record.ChunkBytes
+	const slack = 64<<10 + memory.ChunkBytes
 	fill(event.High, 300<<10)
 	fill(event.Low, 4<<20)
 	c, s := checkCursor(t, r), j.Stats()

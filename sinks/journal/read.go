@@ -20,23 +20,21 @@ type source struct {
 // locate gives the next source of a place, and moves it over what is nowhere.
 func (l *lane) locate(p *position.Place, n int) (s source, ok bool) {
 	end := l.readable()
-	in := l.tail.At(p.Next())
-	if p.Next() < end && (in == nil || in.First > p.Next()) {
+	first, records, behind, inMemory := l.tail.At(p.Next(), end, n)
+	if p.Next() < end && (!inMemory || first > p.Next()) {
 		if part, ok := l.files.At(p.Next()); ok {
 			return source{from: p.Next(), to: part.End, path: part.Path, size: part.Size}, true
 		}
-		if in != nil {
-			p.Skip(in.First) // dropped while the disk was in trouble
+		if inMemory {
+			p.Skip(first) // dropped while the disk was in trouble
 		} else {
 			p.Skip(end)
 		}
 	}
-	from := p.Next()
-	if from >= end {
+	if p.Next() >= end {
 		return source{}, false
 	}
-	to := min(end, in.End(), from+uint64(n))
-	return source{from: from, to: to, memory: in.Bytes(from, to)}, true
+	return source{from: first, to: behind, memory: records}, true
 }
 
 // read reads the records of a source. None says that the rest of it is damaged, or

@@ -38,11 +38,11 @@ func (r *room) holdMemory() {
 	u.settleTail()
 	o.settleTail()
 	free := func() int64 { return r.memory - u.tail.Bytes - o.tail.Bytes }
-	for free() < 0 && (u.dropChunk(true) || o.dropChunk(true)) {
+	for free() < 0 && (u.drop(true) || o.drop(true)) {
 	}
-	for (free() < 0 || o.tail.Bytes > notReserved(r.memory)) && o.dropChunk(false) {
+	for (free() < 0 || o.tail.Bytes > notReserved(r.memory)) && o.drop(false) {
 	}
-	for free() < 0 && u.dropChunk(false) {
+	for free() < 0 && u.drop(false) {
 	}
 }
 
@@ -95,25 +95,15 @@ func (r *room) remove(old removals) {
 	}
 }
 
-// dropChunk drops the oldest events in memory, a chunk of them, unless they are being
-// written or the latest; with written only those that are on the disk.
-func (l *lane) dropChunk(written bool) bool {
-	i := 0
-	if len(l.tail.Chunks) > 0 && l.tail.Chunks[0] == l.writing {
-		i = 1
+// drop drops the oldest events in memory, if there are enough; with written only those that
+// are on the disk.
+func (l *lane) drop(written bool) bool {
+	from, to, ok := l.tail.Drop(written)
+	if ok {
+		l.stats.DroppedFull += to - from
+		l.places.Lose(from, to)
 	}
-	if i >= len(l.tail.Chunks)-1 {
-		return false
-	}
-	c := l.tail.Chunks[i]
-	if written && c.Unwritten() < c.End() {
-		return false
-	}
-	l.stats.DroppedFull += c.End() - c.Unwritten()
-	l.gone.add(c.Unwritten(), c.End())
-	l.tail.Remove(i)
-	l.places.Lose(c.Unwritten(), c.End())
-	return true
+	return ok
 }
 
 // cutOver cuts off the oldest segments that exceed some bytes.
@@ -121,36 +111,4 @@ func (l *lane) cutOver(most int64) segment.Cut {
 	old := l.files.CutOver(most)
 	l.lost(old, &l.stats.DroppedFull)
 	return old
-}
-
-// spans are numbers of events that were dropped from memory, in order: they are missing
-// within a segment, or between two, and are not to be counted again with it.
-type spans [][2]uint64
-
-// add adds the numbers from one to before another, which are beyond all others.
-func (s *spans) add(from, to uint64) {
-	switch n := len(*s); {
-	case from == to:
-	case n > 0 && (*s)[n-1][1] >= from:
-		(*s)[n-1][1] = max(to, (*s)[n-1][1])
-	default:
-		*s = append(*s, [2]uint64{from, to})
-	}
-}
-
-// within counts those from one number to before another.
-func (s spans) within(from, to uint64) (n uint64) {
-	for _, one := range s {
-		if begin, end := max(from, one[0]), min(to, one[1]); begin < end {
-			n += end - begin
-		}
-	}
-	return n
-}
-
-// forget forgets those before number.
-func (s *spans) forget(number uint64) {
-	for len(*s) > 0 && (*s)[0][1] <= number {
-		*s = (*s)[1:]
-	}
 }

@@ -3,8 +3,6 @@ package journal
 import (
 	"cmp"
 	"time"
-
-	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 )
 
 // Stats counts what happened to the journal since it was opened. Events
@@ -107,7 +105,7 @@ func (s *Stats) add(l Stats) {
 func (l *lane) current() Stats {
 	l.settleTail()
 	s, files, saves := l.stats, l.files.Counts(), l.places.Counts()
-	s.Bytes, s.Segments, s.MemoryBytes, s.InMemory = files.Bytes, files.Segments, l.tail.Bytes, l.onlyInMemory(0)
+	s.Bytes, s.Segments, s.MemoryBytes, s.InMemory = files.Bytes, files.Segments, l.tail.Bytes, l.tail.Only(0)
 	s.Writes, s.Written, s.Syncs, s.SyncErrors, s.Rewritten = files.Writes, files.Written, files.Syncs, files.SyncErrors, files.Rewritten
 	s.Saves, s.SaveErrors = saves.Saves, saves.SaveErrors
 	last, at, readErrors := l.dir.Last()
@@ -129,8 +127,5 @@ func text(err error) string {
 // and the chunk that it lies in a part.
 func (l *lane) bytesFrom(number uint64) int64 {
 	total, onDisk := l.files.BytesFrom(number)
-	for _, c := range l.tail.Chunks {
-		total += record.Share(c.Size(), c.First, c.End(), max(onDisk, number))
-	}
-	return total
+	return total + l.tail.BytesFrom(max(onDisk, number))
 }

@@ -75,13 +75,10 @@ func (l *lane) piece() (b []byte, from, to uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.settleTail()
-	c, filling := l.tail.Unwritten(), l.room.waiting() > l.cfg.MemoryBytes/2
-	if c == nil || c.Unwritten() >= l.spill.wanted(l.next, filling) || l.resting() {
+	if l.resting() {
 		return nil, 0, 0
 	}
-	l.writing = c
-	from, to = c.Unwritten(), c.End()
-	return c.Bytes(from, to), from, to
+	return l.tail.Write(l.spill.wanted(l.next, l.room.waiting() > l.cfg.MemoryBytes/2))
 }
 
 // put writes records to the files and notes what became of it. Where the
@@ -120,11 +117,11 @@ func (l *lane) written(to uint64, err error) {
 	l.mu.Lock()
 	if err != nil {
 		l.trouble, l.tried = err, time.Now()
+		to = 0
 	} else {
 		l.trouble = l.files.Again()
-		l.writing.Wrote(to)
 	}
-	l.writing = nil
+	l.tail.Wrote(to)
 	close(l.wrote)
 	l.wrote = make(chan struct{})
 	l.places.Wake()
@@ -250,16 +247,15 @@ func (l *lane) expire(now time.Time) {
 	l.mu.Lock()
 	old := l.files.CutOld(now, l.cfg.MaxAge)
 	l.lost(old, &l.stats.DroppedOld)
-	for _, onDisk := l.files.First(); !onDisk && len(l.tail.Chunks) > 0; {
-		c := l.tail.Chunks[0]
-		if c == l.writing || now.Sub(c.Stamp) <= l.cfg.MaxAge {
+	for _, onDisk := l.files.First(); !onDisk; {
+		from, to, ok := l.tail.DropOld(now, l.cfg.MaxAge)
+		if !ok {
 			break
 		}
-		if unread := max(l.places.Unread(l.next), c.First); unread < c.End() {
-			l.stats.DroppedOld += c.End() - unread
+		if unread := max(l.places.Unread(l.next), from); unread < to {
+			l.stats.DroppedOld += to - unread
 		}
-		l.tail.Remove(0)
-		l.places.Lose(0, c.End())
+		l.places.Lose(0, to)
 	}
 	l.mu.Unlock()
 	l.files.Remove(old)

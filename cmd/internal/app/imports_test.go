@@ -92,6 +92,7 @@ var rules = []struct {
 	{"sinks/internal/sinktest", []string{"sinks", "intel/event"}}, // for tests
 	{"sinks/internal/*", []string{"sinks/internal/*"}},
 	{"sinks/journal", []string{"sinks", "sinks/journal/*", "flow/disk", "intel/event"}},
+	{"sinks/journal/memory", []string{"sinks/journal/record", "intel/event"}},
 	{"sinks/journal/folder", []string{"flow/disk"}},
 	{"sinks/journal/segment", []string{"sinks/journal/folder", "sinks/journal/record", "flow/disk"}},
 	{"sinks/journal/position", []string{"sinks", "sinks/journal/folder", "flow/disk"}},

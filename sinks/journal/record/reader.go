@@ -7,6 +7,9 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 )
 
+// readBytes is how much of a file is read at a time.
+const readBytes = 256 << 10
+
 // A Reader reads files of records one after another. It remembers where it was.
 type Reader struct {
 	disk   disk.FS
@@ -52,7 +55,7 @@ func (r *Reader) Read(path string, size int64, number uint64, n int) ([]Record, 
 		r.at, r.number = 0, 0
 	}
 	r.recs = r.recs[:0]
-	for window := int64(ChunkBytes); r.at < size && len(r.recs) == 0; {
+	for window := int64(readBytes); r.at < size && len(r.recs) == 0; {
 		b, err := r.fill(min(window, size-r.at))
 		if err != nil {
 			return nil, err

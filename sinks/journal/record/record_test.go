@@ -131,7 +131,7 @@ func TestReaderTakesLongRecords(t *testing.T) {
 	for i := range 3 {
 		b, _ = Append(b, uint64(i), &e)
 	}
-	if len(b) < 3*ChunkBytes {
+	if len(b) < 3*readBytes {
 		t.Fatalf("%d bytes are not long", len(b))
 	}
 	if err := os.WriteFile(path, b, 0o600); err != nil {
