@@ -3,6 +3,7 @@ package form
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,69 +77,51 @@ func ByName(name string, o Options) (Form, error) {
 		o.Limit = event.MaxLine
 	}
 	o.Release = cmp.Or(o.Release, noRelease)
-	f := Form{Name: name, Version: formVersion(name), Append: lookupFormat(name, o)}
+	k, ok := kinds[name]
 	switch {
-	case f.Append == nil:
+	case !ok:
 		return Form{}, fmt.Errorf("format: %q is not valid; use one of %s", name, strings.Join(Names(), ", "))
 	case o.AlertIP != "" && o.AlertIP != AlertFlow && !byOffender:
 		return Form{}, fmt.Errorf("alert_ip: %q is not valid; use flow or indicator", o.AlertIP)
-	case byOffender && !choosesEnds(name):
+	case byOffender && !k.choosesEnds:
 		return Form{}, fmt.Errorf("alert_ip: indicator is not allowed with format %s, only with native, json and text", name)
 	case o.Limit < minLimit || o.Limit > event.MaxLine:
 		return Form{}, fmt.Errorf("limit: %d bytes are not valid; use %d to %d", o.Limit, minLimit, event.MaxLine)
 	}
-	return f, nil
+	return Form{Name: name, Version: k.version, Append: k.append(o)}, nil
 }
 
 // Names gives the names that ByName knows, in alphabetical order.
-func Names() []string {
-	names := []string{Native, JSON, ECS, OCSF, Text, CEF, LEEF, LEEF1}
-	slices.Sort(names)
-	return names
+func Names() []string { return slices.Sorted(maps.Keys(kinds)) }
+
+// A kind is what is known of a form before it is chosen.
+type kind struct {
+	version     string // see [Form]
+	choosesEnds bool   // Options.AlertIP means something to it
+	append      func(Options) func([]byte, *event.Event) []byte
 }
 
-// formVersion gives the version of a form of JSON.
-func formVersion(name string) string {
-	switch name {
-	case Native, JSON:
-		return strconv.Itoa(event.JSONVersion)
-	case ECS:
-		return ecsVersion
-	case OCSF:
-		return ocsfVersion
-	}
-	return ""
-}
-
-// choosesEnds reports whether AlertIP means something to a form.
-func choosesEnds(name string) bool {
-	return name == Native || name == JSON || name == Text
-}
-
-func lookupFormat(name string, o Options) func([]byte, *event.Event) []byte {
-	switch name {
-	case Native, JSON:
-		if o.AlertIP == AlertIndicator {
-			return event.AppendJSONByOffender
-		}
-		return event.AppendJSON
-	case ECS:
-		return appendECS
-	case OCSF:
-		return appendOCSF
-	case Text:
-		return textFormat(o)
-	case CEF:
+var kinds = map[string]kind{
+	Native: native,
+	JSON:   native,
+	ECS:    {version: ecsVersion, append: func(Options) func([]byte, *event.Event) []byte { return appendECS }},
+	OCSF:   {version: ocsfVersion, append: func(Options) func([]byte, *event.Event) []byte { return appendOCSF }},
+	Text:   {choosesEnds: true, append: textForm},
+	CEF: {append: func(o Options) func([]byte, *event.Event) []byte {
 		return func(dst []byte, e *event.Event) []byte { return appendCEF(dst, e, o.Release, o.Limit) }
-	case LEEF:
-		return func(dst []byte, e *event.Event) []byte { return appendLEEF(dst, e, '^', o.Release, o.Limit) }
-	case LEEF1:
-		return func(dst []byte, e *event.Event) []byte { return appendLEEF(dst, e, '\t', o.Release, o.Limit) }
-	}
-	return nil
+	}},
+	LEEF:  {append: leefForm('^')},
+	LEEF1: {append: leefForm('\t')},
 }
 
-func textFormat(o Options) func([]byte, *event.Event) []byte {
+var native = kind{version: strconv.Itoa(event.JSONVersion), choosesEnds: true, append: func(o Options) func([]byte, *event.Event) []byte {
+	if o.AlertIP == AlertIndicator {
+		return event.AppendJSONByOffender
+	}
+	return event.AppendJSON
+}}
+
+func textForm(o Options) func([]byte, *event.Event) []byte {
 	ends, form := (*event.Event).Ends, appendKV
 	if o.AlertIP == AlertIndicator {
 		ends = (*event.Event).OffenderFirst
@@ -147,4 +130,10 @@ func textFormat(o Options) func([]byte, *event.Event) []byte {
 		form = appendStamped
 	}
 	return func(dst []byte, e *event.Event) []byte { return form(dst, e, ends(e), o.Limit) }
+}
+
+func leefForm(sep byte) func(Options) func([]byte, *event.Event) []byte {
+	return func(o Options) func([]byte, *event.Event) []byte {
+		return func(dst []byte, e *event.Event) []byte { return appendLEEF(dst, e, sep, o.Release, o.Limit) }
+	}
 }
