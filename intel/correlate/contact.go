@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/correlate/conversation"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/listing"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/packed"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/score"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/google/uuid"
 )
@@ -61,7 +63,7 @@ type contact struct {
 
 	conversation.Conversation
 
-	listing *listing
+	listing *listing.Listing
 	in4     uint32 // the IPv4 address in the offender that is listed; 0 = none
 	port    uint16 // of the offender, for which listing was asked
 
@@ -81,8 +83,8 @@ type contact struct {
 func (c *contact) key() contactKey { return c.packed.key() }
 
 // score gives the score as things stand.
-func (c *contact) score(f *Factors) uint8 {
-	return weigh(c.listing.base, f.of(c.Direction(), c.Answered, !c.Passed))
+func (c *contact) score(f *score.Factors) uint8 {
+	return f.Score(c.listing.Base, c.Direction(), c.Answered, !c.Passed)
 }
 
 // scopeTexts are the parts of exporters that sampling rates were announced for, by number.

@@ -1,13 +1,10 @@
 package correlate
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
-	"slices"
 	"testing"
-	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
@@ -27,35 +24,6 @@ func TestPackedKeyIsLossless(t *testing.T) {
 		if p := k.pack(); p.key() != k {
 			t.Fatalf("%+v became %+v", k, p.key())
 		}
-	}
-}
-
-// TestListingsAreLossless compares with the indicators of the match.
-func TestListingsAreLossless(t *testing.T) {
-	all := newListings()
-	at := time.Date(2026, 11, 30, 1, 2, 3, 0, time.UTC)
-	full := intel.Indicator{
-		Prefix: netip.MustParsePrefix("2001:db8::/32"), Port: 443, Feed: "otx", Score: 77, Category: "c2", Ref: "https://example.net/1",
-		Description: "a \x00 text", NativeID: "SBL1", TLP: "amber", FirstSeen: at, LastSeen: at.Add(time.Hour), Expires: at.Add(time.Hour * 24),
-	}
-	for _, want := range [][]intel.Indicator{nil, {full}, {full, {Prefix: netip.MustParsePrefix("0.0.0.0/0"), Feed: "b"}}} {
-		m := lookup.MatchOf("v1", netip.Addr{}, slices.Clone(want))
-		l := all.hold(m)
-		if got := l.indicators(); !slices.Equal(got, indicatorsOf(m)) || l.base != baseScore(got) {
-			t.Errorf("got %+v, want %+v", got, want)
-		}
-		if again := all.hold(m); again != l || l.contacts != 2 {
-			t.Error("the same listing is held twice")
-		}
-		if other := all.hold(lookup.MatchOf("v2", netip.Addr{}, slices.Clone(want))); other == l {
-			t.Error("listings of two tables are one")
-		}
-	}
-	for i := range 2 * maxEvidence {
-		all.letGo(all.hold(lookup.MatchOf("v1", netip.Addr{}, []intel.Indicator{{Prefix: full.Prefix, Feed: fmt.Sprint(i)}})))
-	}
-	if n := len(all.evidence); n > maxEvidence {
-		t.Errorf("%d texts are kept for sharing, want at most %d", n, maxEvidence)
 	}
 }
 
@@ -124,7 +92,7 @@ func TestMemoryOfContacts(t *testing.T) {
 				t.Errorf("%d bytes for each of %d contacts, want at most %d for %d", per, s.contacts.n, c.ceiling, n)
 			}
 			s.Flush(t0)
-			if left := len(s.contacts.byHash) + len(s.contacts.offenders) + len(s.contacts.listings.byHash) + s.contacts.n; left != 0 {
+			if left := len(s.contacts.byHash) + len(s.contacts.offenders) + s.contacts.listings.Len() + s.contacts.n; left != 0 {
 				t.Errorf("%d entries are left of no contact", left)
 			}
 			runtime.KeepAlive(table)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/correlate/conversation"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/listing"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/packed"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
@@ -23,7 +24,7 @@ type contacts struct {
 	overflow  *contact           // what finds no room; nil = all have found it
 	updates   updates
 	offenders map[offenderAt]*listed
-	listings  listings
+	listings  listing.Pool
 	lastID    uint64
 }
 
@@ -81,7 +82,7 @@ func newContacts() *contacts {
 		seed:      maphash.MakeSeed(),
 		byHash:    make(map[uint64]*contact),
 		offenders: make(map[offenderAt]*listed),
-		listings:  newListings(),
+		listings:  listing.NewPool(),
 	}
 }
 
@@ -188,7 +189,7 @@ func (t *contacts) remove(c *contact) {
 	if c == t.overflow {
 		t.overflow = nil
 	}
-	t.listings.letGo(c.listing)
+	t.listings.LetGo(c.listing)
 	o := t.offenders[c.packed.at()]
 	if o.folded == c.id {
 		o.folded = 0
@@ -232,24 +233,24 @@ func (t *contacts) leastSevere() *contact {
 // replaces what was known. In the same table an entry may count at one port only:
 // then the stronger listing stays.
 func (t *contacts) relist(c *contact, m lookup.Match, port uint16) {
-	fresh := c.listing == nil || c.listing.version != m.Version() && !m.Empty()
+	fresh := c.listing == nil || c.listing.Version != m.Version() && !m.Empty()
 	if !fresh && (c.port == port || m.Empty()) {
 		return
 	}
 	c.port = port
-	l := t.listings.hold(m)
-	if !fresh && l.base <= c.listing.base {
-		t.listings.letGo(l)
+	l := t.listings.Hold(m)
+	if !fresh && l.Base <= c.listing.Base {
+		t.listings.LetGo(l)
 		return
 	}
-	t.listings.letGo(c.listing)
+	t.listings.LetGo(c.listing)
 	c.listing, c.in4 = l, embeddedIn(m)
 }
 
 // listAs makes the listing that of one hit, for events that tell of that hit only.
 func (t *contacts) listAs(c *contact, m lookup.Match) {
-	l := t.listings.hold(m)
-	t.listings.letGo(c.listing)
+	l := t.listings.Hold(m)
+	t.listings.LetGo(c.listing)
 	c.listing, c.in4 = l, embeddedIn(m)
 }
 

@@ -290,19 +290,19 @@ func TestContactsShareTheirListing(t *testing.T) {
 			t.Errorf("indicators %v, want %v", e.Indicators, want)
 		}
 	}
-	if n := len(s.contacts.listings.byHash); n != 1 {
+	if n := s.contacts.listings.Len(); n != 1 {
 		t.Errorf("%d listings are held by %d contacts, want 1", n, s.contacts.n)
 	}
 	s.table = listedTable(t, "v2", c2("feodo", 90), c2("otx", 40))
 	s.at(time.Second, beacon, scan)
-	if n := len(s.contacts.listings.byHash); n != 2 {
+	if n := s.contacts.listings.Len(); n != 2 {
 		t.Errorf("%d listings are held, want those of both tables", n)
 	}
 	s.Flush(t0)
 	if n := len(s.contacts.offenders); n != 0 {
 		t.Errorf("%d offenders are remembered without a contact", n)
 	}
-	if n := len(s.contacts.listings.byHash); n != 0 {
+	if n := s.contacts.listings.Len(); n != 0 {
 		t.Errorf("%d listings are held without a contact", n)
 	}
 }

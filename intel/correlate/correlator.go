@@ -9,6 +9,8 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/conversation"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/dedup"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/listing"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/score"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/intel/sites"
@@ -23,7 +25,7 @@ type Correlator struct {
 
 	cfg       Config
 	home      sites.Homes
-	bound     *bound
+	bounds    *score.Bounds
 	exporters map[netip.Addr]*sites.Exporter
 	publish   func([]event.Event)
 	onCanary  func(*lookup.Hit) bool
@@ -35,7 +37,7 @@ type Correlator struct {
 	flows    *dedup.Memory
 	out      []event.Event
 	stats    stats
-	tally    tally
+	tally    *listing.Tally
 
 	seed       seed
 	rollUps    atomic.Pointer[map[netip.Prefix]bool] // nil = none
@@ -50,14 +52,14 @@ func New(cfg Config, publish func([]event.Event)) *Correlator {
 	c := &Correlator{
 		cfg:       cfg,
 		home:      home,
-		bound:     newBound(&cfg.Factors, home),
+		bounds:    score.NewBounds(&cfg.Factors, home),
 		exporters: make(map[netip.Addr]*sites.Exporter, len(cfg.Exporters)),
 		publish:   publish,
 		clock:     clock{longest: max(cfg.Idle, everyUpdate) + everyUpdate},
 		contacts:  newContacts(),
 		flows:     dedup.New(max(cfg.MaxFlows, 1)),
 		foldFlows: dedup.New(max(cfg.MaxFlows/foldShare, 1)),
-		tally:     newTally(),
+		tally:     listing.NewTally(),
 		seed:      seed{maphash.MakeSeed()},
 	}
 	for i := range cfg.Exporters {
@@ -69,11 +71,14 @@ func New(cfg Config, publish func([]event.Event)) *Correlator {
 
 // Bound gives the highest severity that a hit could give its contact, by what its record
 // alone shows: the queue in front of the correlator gives way by it. Any goroutine may ask.
-func (c *Correlator) Bound(h *lookup.Hit) event.Severity { return c.bound.of(h) }
+func (c *Correlator) Bound(h *lookup.Hit) event.Severity { return c.bounds.Of(h) }
 
 // Ours reports whether an address, or the IPv4 address that it carries, is in the home
 // networks of a site. Any goroutine may ask.
 func (c *Correlator) Ours(site uint16, a netip.Addr) bool { return c.home.At(site).Has(a) }
+
+// Tally counts the hits by what lists their offender. Any goroutine may read it.
+func (c *Correlator) Tally() *listing.Tally { return c.tally }
 
 // Handle takes in hits at the time now and publishes all that follows in one batch,
 // updates that have come due included. It keeps nothing of the slice.
@@ -136,7 +141,7 @@ func (c *Correlator) handle(h *lookup.Hit, now time.Time) {
 	s.Serve(key.port)
 	ct, isNew := c.contact(key, h, &s)
 	news := c.merge(ct, h, &s)
-	c.tally.add(ct.listing, ct.Direction())
+	c.tally.Add(ct.listing, ct.Direction())
 	switch {
 	case isNew || c.cfg.EveryHit:
 		c.emit(c.hitEvent(ct, &s))
@@ -159,8 +164,8 @@ func (c *Correlator) crowdedOut(h *lookup.Hit, s *conversation.Sight, us convers
 	if c.cfg.EveryHit || c.contacts.held() < max(c.cfg.MaxContacts, 1) {
 		return false
 	}
-	score := weigh(baseScore(indicatorsOf(h.Match)), c.cfg.Factors.of(us.Direction(&s.Ends), s.IsAnswer(), s.Blocked))
-	return event.SeverityOf(int(score)) < c.contacts.leastSevere().rank
+	could := c.cfg.Factors.Score(score.Base(listing.IndicatorsOf(h.Match)), us.Direction(&s.Ends), s.IsAnswer(), s.Blocked)
+	return event.SeverityOf(int(could)) < c.contacts.leastSevere().rank
 }
 
 // evict ends the contact that matters least.
@@ -207,9 +212,9 @@ func (c *Correlator) contact(key contactKey, h *lookup.Hit, s *conversation.Sigh
 // merge adds a hit to its contact, and reports whether that changes anything that an
 // update would show.
 func (c *Correlator) merge(ct *contact, h *lookup.Hit, s *conversation.Sight) (news bool) {
-	score, answered, refused := uint8(0), ct.Answered, ct.Refused()
+	before, answered, refused := uint8(0), ct.Answered, ct.Refused()
 	if ct.listing != nil {
-		score = ct.score(&c.cfg.Factors)
+		before = ct.score(&c.cfg.Factors)
 	}
 	if c.cfg.EveryHit {
 		c.contacts.listAs(ct, h.Match)
@@ -231,7 +236,7 @@ func (c *Correlator) merge(ct *contact, h *lookup.Hit, s *conversation.Sight) (n
 	forgotten.Add(uint64(n.Forgot))
 	countIf(&c.stats.overCap, n.Full || noRoom)
 	c.account(ct, true)
-	return changed || joined || ct.Answered != answered || ct.Refused() != refused || ct.score(&c.cfg.Factors) != score
+	return changed || joined || ct.Answered != answered || ct.Refused() != refused || ct.score(&c.cfg.Factors) != before
 }
 
 // urgent reports whether the contact has become answered or worse since its last event.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/score"
 	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
 
@@ -35,8 +36,8 @@ type Config struct {
 	MaxFlows int `yaml:"max_flows"`
 	// HitQueue bounds the hits that wait for the correlator, each 650 bytes, at most
 	// 1,300. The least severe make room.
-	HitQueue int     `yaml:"hit_queue"`
-	Factors  Factors `yaml:"factors"`
+	HitQueue int           `yaml:"hit_queue"`
+	Factors  score.Factors `yaml:"factors"`
 }
 
 // DefaultConfig gives the configuration of an instance that was told nothing.
@@ -47,7 +48,7 @@ func DefaultConfig() Config {
 		MaxContacts: 100_000,
 		MaxFlows:    50_000,
 		HitQueue:    16_384,
-		Factors:     DefaultFactors(),
+		Factors:     score.DefaultFactors(),
 	}
 }
 
@@ -68,7 +69,7 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("contact.%s: %d, allowed are 1 to %d", k.key, k.value, maxCap)
 		}
 	}
-	if err := c.Factors.validate(); err != nil {
+	if err := c.Factors.Validate(); err != nil {
 		return fmt.Errorf("contact.factors.%w", err)
 	}
 	return c.Config.Validate()

@@ -3,6 +3,7 @@ package correlate
 import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/conversation"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/score"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/google/uuid"
 )
@@ -29,7 +30,7 @@ func (c *Correlator) updateEvent(ct *contact) event.Event {
 // what it says.
 func (c *Correlator) eventOf(k event.Kind, ct *contact, blocked bool) event.Event {
 	key := ct.key()
-	score := weigh(ct.listing.base, c.cfg.Factors.of(ct.Direction(), ct.Answered, blocked))
+	number := c.cfg.Factors.Score(ct.listing.Base, ct.Direction(), ct.Answered, blocked)
 	ev := event.Event{
 		Kind:         k,
 		ID:           newID(),
@@ -38,10 +39,10 @@ func (c *Correlator) eventOf(k event.Kind, ct *contact, blocked bool) event.Even
 		Local:        key.local,
 		ServicePort:  key.port,
 		Blocked:      blocked,
-		Score:        score,
-		Severity:     event.SeverityOf(int(score)),
-		Indicators:   ct.listing.indicators(),
-		IntelVersion: ct.listing.version,
+		Score:        number,
+		Severity:     event.SeverityOf(int(number)),
+		Indicators:   ct.listing.Indicators(),
+		IntelVersion: ct.listing.Version,
 	}
 	ct.Judge(&ev, c.now-ct.first >= firstUpdate)
 	if ct.in4 != 0 {
@@ -60,7 +61,7 @@ func (c *Correlator) eventOf(k event.Kind, ct *contact, blocked bool) event.Even
 	if named {
 		ev.Site = c.cfg.Name(site)
 	}
-	ev.Reason = reasonOf(&ev)
+	ev.Reason = score.Reason(&ev)
 	if ct.packed.fold == ofOverflow {
 		ev.Reason += "; with others that found no room"
 	}

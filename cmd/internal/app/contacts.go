@@ -8,6 +8,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/listing"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/queue"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
@@ -48,15 +49,15 @@ func (k *contacts) Stop(context.Context) error {
 	return nil
 }
 
-func (k *contacts) feedHits() []correlate.FeedHits {
-	hits, _ := k.correlator.FeedHits()
+func (k *contacts) feedHits() []listing.FeedHits {
+	hits, _ := k.correlator.Tally().FeedHits()
 	return hits
 }
 
 func (k *contacts) status() HitStatus {
 	s := HitStatus{Correlator: k.correlator.Stats(), Beat: byWall(k.loop.Beat()), Found: k.found()}
 	s.queue(k.loop.Stats())
-	s.Feeds, s.FeedsOther = k.correlator.FeedHits()
+	s.Feeds, s.FeedsOther = k.correlator.Tally().FeedHits()
 	s.Feeds = withAllFeeds(s.Feeds, k.feeds.status().Feeds)
 	return s
 }
@@ -118,9 +119,9 @@ func (f *finding) contactCaps(s, before *HitStatus) {
 type HitStatus struct {
 	Found uint64 `json:"found" name:"hits_found_total" help:"Hits found by the matchers." show:"always"`
 	// Feeds are the hits by feed and direction; FeedsOther those beyond the cap.
-	Feeds        []correlate.FeedHits `json:"feeds,omitempty"`
-	FeedsOther   uint64               `json:"feeds_other,omitempty" name:"hits_other_total" help:"Hits of feeds beyond the first 1,000 pairs of feed and direction." show:"some" words:"of feeds that are not counted separately (no room)"`
-	HitQueueFull uint64               `json:"hit_queue_full" name:"-" show:"always" words:"lost (hit queue full)"`
+	Feeds        []listing.FeedHits `json:"feeds,omitempty"`
+	FeedsOther   uint64             `json:"feeds_other,omitempty" name:"hits_other_total" help:"Hits of feeds beyond the first 1,000 pairs of feed and direction." show:"some" words:"of feeds that are not counted separately (no room)"`
+	HitQueueFull uint64             `json:"hit_queue_full" name:"-" show:"always" words:"lost (hit queue full)"`
 	// HitsLost are those of HitQueueFull by the severity that they could have reached,
 	// low to critical.
 	HitsLost [4]uint64 `json:"hits_lost" name:"hit_queue_dropped_total" help:"Hits lost because the queue was full, by the severity that they could have reached." label:"severity" values:"low,medium,high,critical" words:"hits lost" loss:"true" judged:"loss"`
@@ -141,17 +142,17 @@ func (h *HitStatus) queue(s queue.Stats) {
 }
 
 // withAllFeeds adds what has had no hit, so that its first hit is a rise.
-func withAllFeeds(hits []correlate.FeedHits, feeds []fetch.Status) []correlate.FeedHits {
-	known := make(map[correlate.FeedHits]bool)
+func withAllFeeds(hits []listing.FeedHits, feeds []fetch.Status) []listing.FeedHits {
+	known := make(map[listing.FeedHits]bool)
 	for _, h := range hits {
-		known[correlate.FeedHits{Feed: h.Feed, Direction: h.Direction}] = true
+		known[listing.FeedHits{Feed: h.Feed, Direction: h.Direction}] = true
 	}
 	for i := range feeds {
 		if feeds[i].Class != "" {
 			continue // a warninglist lists nothing that could be a hit
 		}
 		for _, d := range []event.Direction{event.Inbound, event.Outbound, event.Internal, event.Transit} {
-			if key := (correlate.FeedHits{Feed: feeds[i].Name, Direction: d}); !known[key] {
+			if key := (listing.FeedHits{Feed: feeds[i].Name, Direction: d}); !known[key] {
 				hits = append(hits, key)
 			}
 		}

@@ -4,7 +4,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/listing"
 )
 
 // A day is kept in parts, so that it moves on without memory of every hit.
@@ -24,7 +24,7 @@ type dayCount struct {
 }
 
 // look takes in the totals since the start.
-func (d *dayCount) look(hits []correlate.FeedHits, now time.Time) {
+func (d *dayCount) look(hits []listing.FeedHits, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	total := make(map[string]uint64)

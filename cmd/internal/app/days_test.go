@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/listing"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
@@ -14,7 +14,7 @@ func TestDayCount(t *testing.T) {
 	var d dayCount
 	begin := time.Now()
 	at := func(hours int, in, out uint64) map[string]uint64 {
-		d.look([]correlate.FeedHits{
+		d.look([]listing.FeedHits{
 			{Feed: "otx", Direction: event.Inbound, Hits: in}, {Feed: "otx", Direction: event.Outbound, Hits: out},
 		}, begin.Add(time.Duration(hours)*time.Hour))
 		return d.status()

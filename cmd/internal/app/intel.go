@@ -17,7 +17,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel"
-	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/listing"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/quarantine"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
@@ -41,7 +41,7 @@ type feedDesk struct {
 	days dayCount
 	// hits are those of each feed since the start, unlisted whether something can be a hit
 	// that is in no feed.
-	hits     func() []correlate.FeedHits
+	hits     func() []listing.FeedHits
 	unlisted func() bool
 	since    time.Time // of the instance
 

@@ -9,7 +9,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
-	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/listing"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
@@ -33,7 +33,7 @@ func fullStatus() Status {
 	s.Intel.Feeds = []fetch.Status{{Name: "otx", Taken: now, Refused: map[lookup.Reason]int{"home": 2, "reserved": 3}}, {Name: "never"}, {Name: "warn", Class: "scanner", Stopped: 6}}
 	s.Intel.Built = now
 	s.Clock = ClockStatus{State: "ok", Trusted: now.Add(90 * time.Second)}
-	s.Hits.Feeds = []correlate.FeedHits{{Feed: "otx", Direction: event.Outbound, Hits: 8}, {Feed: "deny", Direction: event.Inbound, Hits: 1}}
+	s.Hits.Feeds = []listing.FeedHits{{Feed: "otx", Direction: event.Outbound, Hits: 8}, {Feed: "deny", Direction: event.Inbound, Hits: 1}}
 	s.Hits.Correlator.Severities = [4]uint64{1, 2, 3, 4}
 	s.Sinks = []SinkStatus{{Name: "kafka", Dropped: 1, Failed: 2, Failing: true}}
 	s.Canary = CanaryStatus{EverySeconds: 60, Stages: map[string]float64{"journal": 1500}, Sinks: map[string]CanaryAt{"kafka": {}}}

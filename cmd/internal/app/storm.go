@@ -58,7 +58,7 @@ func (w *stormWatch) look(now time.Time) {
 	all := d.V5.Records + d.V9.Records + d.IPFIX.Records + d.SFlow.Records
 	flows := all - w.flows
 	w.flows = all
-	hits := w.contacts.TakeShares()
+	hits := w.contacts.Tally().TakeShares()
 	q := &w.feeds.config().Intel.Quarantine // as of the last reload
 	if q.Share == 0 || flows < uint64(q.MinFlows) {
 		return

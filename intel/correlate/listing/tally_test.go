@@ -1,4 +1,4 @@
-package correlate
+package listing
 
 import (
 	"fmt"
@@ -13,10 +13,9 @@ import (
 
 // TestTally: each prefix and each feed counts once a hit, up to the caps.
 func TestTally(t *testing.T) {
-	c := &Correlator{tally: newTally()}
-	known := newListings()
+	c, known := NewTally(), NewPool()
 	add := func(d event.Direction, indicators ...intel.Indicator) {
-		c.tally.add(known.hold(lookup.MatchOf("v1", netip.Addr{}, indicators)), d)
+		c.Add(known.Hold(lookup.MatchOf("v1", netip.Addr{}, indicators)), d)
 	}
 	wide, narrow := netip.MustParsePrefix("62.0.0.0/8"), netip.MustParsePrefix("62.1.2.3/32")
 	add(event.Inbound, intel.Indicator{Prefix: narrow, Feed: "a"}, intel.Indicator{Prefix: narrow, Feed: "b"}, intel.Indicator{Prefix: wide, Feed: "a"})

@@ -1,4 +1,4 @@
-package correlate
+package score
 
 import (
 	"strconv"
@@ -15,9 +15,9 @@ const (
 	maxCategory    = 24
 )
 
-// reasonOf says for people why there is an event and how bad it is, such as
+// Reason says for people why there is an event and how bad it is, such as
 // "c2 listed by feodo (90), otx (75); outbound, answered".
-func reasonOf(ev *event.Event) string {
+func Reason(ev *event.Event) string {
 	b := appendListing(make([]byte, 0, 96), ev.Indicators)
 	b = append(b, "; "...)
 	b = append(b, ev.Direction...)

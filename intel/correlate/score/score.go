@@ -1,4 +1,4 @@
-package correlate
+package score
 
 import (
 	"fmt"
@@ -35,7 +35,8 @@ func DefaultFactors() Factors {
 	}
 }
 
-func (f *Factors) validate() error {
+// Validate names the first factor that cannot be, and what is allowed.
+func (f *Factors) Validate() error {
 	for _, k := range []struct {
 		key   string
 		value float64
@@ -56,7 +57,12 @@ func (f *Factors) validate() error {
 	return nil
 }
 
-// of gives the factor of a contact. What was blocked got no answer.
+// Score gives the score of a contact whose listings have the score base: base and the
+// factor for what has happened. What was blocked got no answer.
+func (f *Factors) Score(base int, d event.Direction, answered, blocked bool) uint8 {
+	return weigh(base, f.of(d, answered, blocked))
+}
+
 func (f *Factors) of(d event.Direction, answered, blocked bool) float64 {
 	switch d {
 	case event.Internal:
@@ -85,9 +91,9 @@ const (
 	maxAgree    = 10
 )
 
-// baseScore gives the score of the listings by themselves, 0 to 100: the best one,
+// Base gives the score of the listings by themselves, 0 to 100: the best one,
 // and more when other feeds agree. The best listing comes first.
-func baseScore(listings []event.Indicator) int {
+func Base(listings []event.Indicator) int {
 	if len(listings) == 0 {
 		return 0
 	}

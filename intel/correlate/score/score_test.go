@@ -1,6 +1,7 @@
-package correlate
+package score
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -23,7 +24,7 @@ func TestScore(t *testing.T) {
 		{"one feed twice", inEvent(c2("a", 60), c2("a", 50)), 60},
 		{"at most 100", inEvent(c2("a", 98), c2("b", 98)), 100},
 	} {
-		if got := baseScore(c.listings); got != c.want {
+		if got := Base(c.listings); got != c.want {
 			t.Errorf("%s: base score %d, want %d", c.name, got, c.want)
 		}
 	}
@@ -50,7 +51,7 @@ func TestFactors(t *testing.T) {
 		{event.Transit, false, true, 0, 0},
 		{event.Outbound, true, false, 100, 100},
 	} {
-		if got := weigh(c.base, f.of(c.direction, c.answered, c.blocked)); got != c.want {
+		if got := f.Score(c.base, c.direction, c.answered, c.blocked); got != c.want {
 			t.Errorf("%d %s, answered %v, blocked %v: score %d, want %d", c.base, c.direction, c.answered, c.blocked, got, c.want)
 		}
 	}
@@ -76,11 +77,11 @@ func TestReason(t *testing.T) {
 		{inEvent(plain), event.Inbound, event.AnsweredUnknown, true, "listed by ours (80); inbound, blocked"},
 		{nil, event.Transit, event.AnsweredUnknown, false, "listed; transit"},
 	} {
-		if got := reasonOf(&event.Event{Indicators: c.listings, Direction: c.direction, Answered: c.answered, Blocked: c.blocked}); got != c.want {
+		if got := Reason(&event.Event{Indicators: c.listings, Direction: c.direction, Answered: c.answered, Blocked: c.blocked}); got != c.want {
 			t.Errorf("got %q, want %q", got, c.want)
 		}
 	}
-	got := reasonOf(&event.Event{Indicators: many, Direction: event.Outbound, Answered: event.AnsweredNo})
+	got := Reason(&event.Event{Indicators: many, Direction: event.Outbound, Answered: event.AnsweredNo})
 	if len(got) > 200 || strings.ToValidUTF8(got, "?") != got {
 		t.Errorf("%d bytes: %q, want at most 200 of valid UTF-8", len(got), got)
 	}
@@ -93,4 +94,8 @@ func inEvent(listed ...intel.Indicator) []event.Indicator {
 		out[i] = event.Indicator(listed[i])
 	}
 	return out
+}
+
+func c2(feed string, score uint8) intel.Indicator {
+	return intel.Indicator{Prefix: netip.MustParsePrefix("203.0.113.9/32"), Feed: feed, Score: score, Category: "c2"}
 }

@@ -1,4 +1,4 @@
-package correlate
+package listing
 
 import (
 	"hash/maphash"
@@ -7,16 +7,17 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/correlate/packed"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/score"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
-// A listing is what a table has said of an offender. It never changes, and all contacts
-// that were told the same share it.
-type listing struct {
-	version  string
+// A Listing is what a table has of an offender. It never changes, and all contacts
+// with the same share it.
+type Listing struct {
+	Version  string          // of the table
 	listings []packedListing // the best first
-	base     int             // score of the indicators
+	Base     int             // score of the indicators
 	hash     uint64
 	contacts int // that hold it
 }
@@ -65,8 +66,8 @@ func ofSeconds(s uint32) time.Time {
 	return time.Unix(int64(s), 0).UTC()
 }
 
-// indicators gives what was listed. The slice is the caller's.
-func (l *listing) indicators() []event.Indicator {
+// Indicators gives what was listed. The slice is the caller's.
+func (l *Listing) Indicators() []event.Indicator {
 	if len(l.listings) == 0 {
 		return nil
 	}
@@ -78,8 +79,8 @@ func (l *listing) indicators() []event.Indicator {
 }
 
 // says reports whether the listing is of these indicators.
-func (l *listing) says(version string, indicators []event.Indicator) bool {
-	if l.version != version || len(l.listings) != len(indicators) {
+func (l *Listing) says(version string, indicators []event.Indicator) bool {
+	if l.Version != version || len(l.listings) != len(indicators) {
 		return false
 	}
 	for i := range indicators {
@@ -90,19 +91,23 @@ func (l *listing) says(version string, indicators []event.Indicator) bool {
 	return true
 }
 
-// listings are those of all contacts.
-type listings struct {
+// A Pool holds the listings of all contacts, each once. It belongs to one goroutine.
+type Pool struct {
 	seed     maphash.Seed
-	byHash   map[uint64]*listing
+	byHash   map[uint64]*Listing
 	evidence map[evidence]*evidence
 }
 
-func newListings() listings {
-	return listings{seed: maphash.MakeSeed(), byHash: make(map[uint64]*listing), evidence: make(map[evidence]*evidence)}
+// NewPool makes an empty pool.
+func NewPool() Pool {
+	return Pool{seed: maphash.MakeSeed(), byHash: make(map[uint64]*Listing), evidence: make(map[evidence]*evidence)}
 }
 
-// indicatorsOf gives the listings of a match as an event has them.
-func indicatorsOf(m lookup.Match) []event.Indicator {
+// Len gives the number of listings that are held.
+func (t *Pool) Len() int { return len(t.byHash) }
+
+// IndicatorsOf gives the listings of a match as an event has them.
+func IndicatorsOf(m lookup.Match) []event.Indicator {
 	listed := m.Indicators()
 	out := make([]event.Indicator, len(listed))
 	for i := range listed {
@@ -111,9 +116,9 @@ func indicatorsOf(m lookup.Match) []event.Indicator {
 	return out
 }
 
-// hold gives the listing of a match for a contact that lets go of it later.
-func (t *listings) hold(m lookup.Match) *listing {
-	version, indicators := m.Version(), indicatorsOf(m)
+// Hold gives the listing of a match for a contact that lets go of it later.
+func (t *Pool) Hold(m lookup.Match) *Listing {
+	version, indicators := m.Version(), IndicatorsOf(m)
 	hash := maphash.String(t.seed, version)
 	for i := range indicators {
 		hash = hash*31 + maphash.Comparable(t.seed, indicators[i])
@@ -123,7 +128,7 @@ func (t *listings) hold(m lookup.Match) *listing {
 		known.contacts++
 		return known
 	}
-	l := &listing{version: version, listings: make([]packedListing, len(indicators)), base: baseScore(indicators), hash: hash, contacts: 1}
+	l := &Listing{Version: version, listings: make([]packedListing, len(indicators)), Base: score.Base(indicators), hash: hash, contacts: 1}
 	for i := range indicators {
 		l.listings[i] = t.pack(&indicators[i])
 	}
@@ -133,8 +138,8 @@ func (t *listings) hold(m lookup.Match) *listing {
 	return l
 }
 
-// letGo ends what hold began; nil is no listing.
-func (t *listings) letGo(l *listing) {
+// LetGo ends what Hold began; nil is no listing.
+func (t *Pool) LetGo(l *Listing) {
 	if l == nil {
 		return
 	}
@@ -143,7 +148,7 @@ func (t *listings) letGo(l *listing) {
 	}
 }
 
-func (t *listings) pack(ind *event.Indicator) packedListing {
+func (t *Pool) pack(ind *event.Indicator) packedListing {
 	text := evidence{ind.Feed, ind.Category, ind.Ref, ind.Description, ind.NativeID, ind.TLP}
 	shared := t.evidence[text]
 	if shared == nil {

@@ -1,4 +1,4 @@
-package correlate
+package listing
 
 import (
 	"cmp"
@@ -16,9 +16,9 @@ const (
 	maxFeeds  = 1000
 )
 
-// A tally counts hits by what lists their offender. It has a lock of its own, as others
+// A Tally counts hits by what lists their offender. It has a lock of its own, as others
 // read it.
-type tally struct {
+type Tally struct {
 	mu     sync.Mutex
 	shares map[netip.Prefix]uint64 // since the last take
 	feeds  map[feedDirection]uint64
@@ -30,12 +30,13 @@ type feedDirection struct {
 	direction event.Direction
 }
 
-func newTally() tally {
-	return tally{shares: make(map[netip.Prefix]uint64), feeds: make(map[feedDirection]uint64)}
+// NewTally makes an empty tally.
+func NewTally() *Tally {
+	return &Tally{shares: make(map[netip.Prefix]uint64), feeds: make(map[feedDirection]uint64)}
 }
 
-// add counts a hit for each prefix and each feed that list its offender.
-func (t *tally) add(l *listing, d event.Direction) {
+// Add counts a hit for each prefix and each feed that list its offender.
+func (t *Tally) Add(l *Listing, d event.Direction) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var last netip.Prefix
@@ -61,11 +62,11 @@ func (t *tally) add(l *listing, d event.Direction) {
 
 // TakeShares gives how many hits each listed prefix had since the last call, or since the
 // beginning. It may be called from any goroutine.
-func (c *Correlator) TakeShares() map[netip.Prefix]uint64 {
-	c.tally.mu.Lock()
-	defer c.tally.mu.Unlock()
-	out := c.tally.shares
-	c.tally.shares = make(map[netip.Prefix]uint64)
+func (t *Tally) TakeShares() map[netip.Prefix]uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := t.shares
+	t.shares = make(map[netip.Prefix]uint64)
 	return out
 }
 
@@ -79,14 +80,14 @@ type FeedHits struct {
 // FeedHits gives the hits since the beginning by feed and direction, in that order; an
 // offender that several feeds list counts for each. Hits beyond 1,000 pairs are more.
 // It may be called from any goroutine.
-func (c *Correlator) FeedHits() (list []FeedHits, more uint64) {
-	c.tally.mu.Lock()
-	defer c.tally.mu.Unlock()
-	for key, n := range c.tally.feeds {
+func (t *Tally) FeedHits() (list []FeedHits, more uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for key, n := range t.feeds {
 		list = append(list, FeedHits{key.feed, key.direction, n})
 	}
 	slices.SortFunc(list, func(a, b FeedHits) int {
 		return cmp.Or(cmp.Compare(a.Feed, b.Feed), cmp.Compare(a.Direction, b.Direction))
 	})
-	return list, c.tally.more
+	return list, t.more
 }
