@@ -10,7 +10,7 @@ import (
 )
 
 // artifacts are what consumers of events need: decoders, rules, schemas, tables.
-// Each says at its top where it goes.
+// Each has at its top where it goes.
 //
 //go:embed clickhouse elasticsearch filebeat fluent-bit hit.schema.json logrotate logstash ossec rsyslog splunk syslog-ng
 //go:embed vector wazuh

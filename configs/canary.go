@@ -18,7 +18,7 @@ const (
 	maxCanary = 24 * time.Hour
 )
 
-// Validate tells which key is wrong and what is allowed.
+// Validate reports which key is wrong and what is allowed.
 func (c Canary) Validate() error {
 	if c.Every != 0 && (c.Every < minCanary || c.Every > maxCanary) {
 		return fmt.Errorf("every: %s is not valid; use %s to %s, or 0s for none", c.Every, minCanary, maxCanary)

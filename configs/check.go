@@ -55,7 +55,7 @@ var (
 
 // check compares a node of the document with the type that it is meant for: it
 // finds unknown keys and values of the wrong kind, where the YAML library itself
-// cannot tell the place. It also replaces ${NAME} in strings and completes
+// cannot name the place. It also replaces ${NAME} in strings and completes
 // addresses to prefixes.
 func check(n ast.Node, t reflect.Type, key string) *Error {
 	if n == nil || n.Type() == ast.NullType {

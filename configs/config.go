@@ -32,13 +32,13 @@ import (
 
 // Config is the whole file. Each component brings its own part.
 type Config struct {
-	// Profile names values that hold where the configuration says nothing: edge, or
+	// Profile names values that hold where the configuration is silent: edge, or
 	// empty for the usual ones.
 	Profile string `yaml:"profile"`
 	// Name of the sensor in events; default: the host name.
 	Name string `yaml:"name"`
 	// StateDir holds what must survive a restart, the control socket and, unless
-	// a sink says otherwise, the hit log. Default: $STATE_DIRECTORY (systemd), else
+	// a sink has another path, the hit log. Default: $STATE_DIRECTORY (systemd), else
 	// flowsnitch under $XDG_STATE_HOME or ~/.local/state; without these it is required.
 	StateDir string `yaml:"state_dir"`
 	// MemoryLimit is what the garbage collector tries to keep the process below, in
@@ -84,7 +84,7 @@ type Config struct {
 
 // SFlow is how sFlow samples are read.
 type SFlow struct {
-	// Tunnels tells whether the addresses of a packet inside a tunnel (IP in IP, GRE,
+	// Tunnels decides whether the addresses of a packet inside a tunnel (IP in IP, GRE,
 	// VXLAN, SRv6) are matched, too. They are only when both ends of the tunnel are in
 	// Home or TunnelEndpoints: anybody can send a packet that looks like a tunnel.
 	Tunnels         bool           `yaml:"tunnels"`
@@ -102,7 +102,7 @@ type Sink struct {
 	// delivery.filter.kinds. Default: all to Kafka, which has a topic for canaries, and all
 	// but canary to the others, where people count what comes.
 	Kinds []event.Kind `yaml:"kinds"`
-	// Delivery says what this sink gets, and how patiently it is tried.
+	// Delivery is what this sink gets, and how it is retried.
 	Delivery *sinks.RunnerConfig `yaml:"delivery"`
 }
 
@@ -216,7 +216,7 @@ func (s *Sink) fill(stateDir string) {
 	}
 }
 
-// fillDelivery puts the defaults where the delivery of a sink says nothing.
+// fillDelivery puts the defaults where the delivery of a sink is silent.
 func (s *Sink) fillDelivery() {
 	if s.Delivery == nil {
 		s.Delivery = &sinks.RunnerConfig{}
@@ -241,7 +241,7 @@ func (s *Sink) fillDelivery() {
 	r.Drain = cmp.Or(r.Drain, d.Drain)
 }
 
-// fillKafka puts the defaults where a Kafka sink says nothing.
+// fillKafka puts the defaults where a Kafka sink is silent.
 func fillKafka(k *kafka.Config) {
 	d := kafka.DefaultConfig()
 	k.Topics.Hits = cmp.Or(k.Topics.Hits, d.Topics.Hits)
@@ -257,7 +257,7 @@ func fillKafka(k *kafka.Config) {
 	k.ClientID = cmp.Or(k.ClientID, d.ClientID)
 }
 
-// fillSyslog puts the defaults where a syslog sink says nothing.
+// fillSyslog puts the defaults where a syslog sink is silent.
 func fillSyslog(l *syslog.Config) {
 	d := syslog.DefaultConfig()
 	l.Transport = cmp.Or(l.Transport, d.Transport)
@@ -280,7 +280,7 @@ func fillJSONLog(l *jsonlog.Config, stateDir string) {
 	l.AlertIP = cmp.Or(l.AlertIP, d.AlertIP)
 }
 
-// fillWebhook puts the defaults where a webhook says nothing.
+// fillWebhook puts the defaults where a webhook is silent.
 func fillWebhook(h *webhook.Config) {
 	d := webhook.DefaultConfig()
 	h.MinSeverity = cmp.Or(h.MinSeverity, d.MinSeverity)
@@ -293,7 +293,7 @@ func fillWebhook(h *webhook.Config) {
 // AllHome gives the networks that are ours at any site.
 func (c *Config) AllHome() []netip.Prefix { return c.Contact.AllHome() }
 
-// Validate tells the first thing that is wrong, each error beginning with the
+// Validate reports the first error, each error beginning with the
 // path of its key.
 func (c *Config) Validate() error {
 	switch {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Health says what an instance takes for sick when it judges itself.
+// Health defines when the checks of an instance warn.
 type Health struct {
 	// Silence is how long an exporter may say nothing at least. One that makes a habit of
 	// longer pauses, three within a day, may be silent three times as long as in those.
@@ -28,7 +28,7 @@ func DefaultHealth() Health {
 // ten seconds.
 const leastHealth = 10 * time.Second
 
-// Validate tells which key is wrong and what is allowed.
+// Validate reports which key is wrong and what is allowed.
 func (h Health) Validate() error {
 	if h.Silence < leastHealth {
 		return fmt.Errorf("silence: %s is too short; allowed are %s and more", h.Silence, leastHealth)

@@ -104,7 +104,7 @@ func nesting(line []byte, open int) (end, most int) {
 var errEmpty = errors.New("has no key, so it is taken for cut off or misplaced; write {} for the built-in defaults, or leave -c out")
 
 // CutOff reports whether the file of next is the beginning of the file of c, which was
-// read before: one that is being written, or was when the disk was full. The error says
+// read before: one that is being written, or was when the disk was full. The error reports
 // how to get such a change through.
 func (c *Config) CutOff(next *Config) error {
 	if len(next.text) > 0 && len(next.text) < len(c.text) && bytes.HasPrefix(c.text, next.text) && hasContent(c.text[len(next.text):]) {

@@ -116,7 +116,7 @@ func syntaxError(name string, err error) *Error {
 	return e
 }
 
-// syntaxHint says what to do about a mistake of form.
+// syntaxHint returns advice about a mistake of syntax.
 func syntaxHint(message string) string {
 	switch {
 	case strings.Contains(message, `'\t'`) || strings.Contains(message, "\t") || strings.Contains(message, "tab character"):

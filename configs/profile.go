@@ -13,7 +13,7 @@ import (
 //go:embed edge.yml
 var edge []byte
 
-// profiles are the sets of values that hold where a configuration says nothing.
+// profiles are the sets of values that hold where a configuration is silent.
 var profiles = map[string][]byte{"": nil, "edge": edge}
 
 // Profiles gives the names of the profiles.

@@ -30,7 +30,7 @@ const (
 	V5    Version = 5  // NetFlow v5
 	V9    Version = 9  // NetFlow v9, RFC 3954
 	IPFIX Version = 10 // RFC 7011
-	SFlow Version = 15 // sFlow v5; on the wire it says 5 in four bytes
+	SFlow Version = 15 // sFlow v5; on the wire it is 5 in four bytes
 )
 
 // String gives "v5", "v9", "ipfix" or "sflow", as flags and tables print it.
@@ -48,7 +48,7 @@ func (v Version) String() string {
 	return "unknown"
 }
 
-// Detect tells the protocol of a payload by its first bytes, never by a port:
+// Detect returns the protocol of a payload by its first bytes, never by a port:
 // exporters are pointed at whatever port is open. ok is false for anything else,
 // too short payloads included.
 func Detect(payload []byte) (v Version, ok bool) {

@@ -25,7 +25,7 @@ type Exporter struct {
 	Agent netip.Addr
 }
 
-// Fields tells which optional numbers of a Record were exported. Addresses and
+// Fields are which optional numbers of a Record were exported. Addresses and
 // times need no bit: their zero values say that they are absent.
 type Fields uint32
 
@@ -62,8 +62,8 @@ const (
 	HasBiflowDirection
 )
 
-// Totals tells which counters of a Record are running totals: all that was counted since
-// the flow began, told again with each record of it (RFC 7012 3.2.2). They must not be
+// Totals are which counters of a Record are running totals: all that was counted since
+// the flow began, repeated in each record of it (RFC 7012 3.2.2). They must not be
 // added up, as the others are, which count from one record to the next.
 type Totals uint8
 
@@ -102,13 +102,13 @@ type Record struct {
 	BytesIE, PacketsIE uint16
 	Totals             Totals
 
-	// The way back, when one record tells both: RFC 5103 (PEN 29305), or the
+	// The way back, when one record has both: RFC 5103 (PEN 29305), or the
 	// responder's counters of Cisco NSEL (232, 299).
 	RevTCPFlags            uint16
 	RevBytes, RevPackets   uint64
 	RespBytes, RespPackets uint64
 
-	// Start and End of the flow as exported, UTC; zero when they cannot be told.
+	// Start and End of the flow as exported, UTC; zero when they cannot be determined.
 	Start, End time.Time
 
 	// Addresses and ports after translation (225-228, 281, 282).
@@ -130,8 +130,8 @@ type Record struct {
 	// addresses; 0 when they were fields of their own.
 	FromSection uint16
 
-	// Sampling is the rate told by the record itself, the v5 header or the sFlow
-	// sample: one of Sampling packets was seen. 0 when that place says nothing.
+	// Sampling is the rate in the record itself, the v5 header or the sFlow
+	// sample: one of Sampling packets was seen. 0 when that place has none.
 	Sampling uint32
 	// Rate is the rate in force for this record, from wherever it was announced
 	// (Sampling, or options data of the exporter): 1 when nobody announced one,
@@ -152,7 +152,7 @@ type Record struct {
 	FlowEndReason uint8  // flowEndReason (136)
 	DropReason    uint32 // sFlow discarded packets
 	FrameSize     uint32 // of the sampled frame, bytes
-	// BiflowDirection (239) tells how an exporter of biflows chose the source: 0 by no
+	// BiflowDirection (239) is how an exporter of biflows chose the source: 0 by no
 	// rule, 1 the initiator, 2 the end that is not the initiator, 3 by perimeter.
 	BiflowDirection uint8
 	HeaderProtocol  uint8 // sFlow header_protocol

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 )
 
-// A Class tells what a warninglist does to a listing of an address in it.
+// A Class is what a warninglist does to a listing of an address in it.
 type Class string
 
 // The classes.
@@ -17,10 +17,10 @@ const (
 	// ClassShared is where many live behind one address: clouds, relays, CDNs. A
 	// listing counts half, unless it names a port or a second feed agrees.
 	ClassShared Class = "shared"
-	// ClassScanner are known research scanners: the category says so.
+	// ClassScanner are known research scanners: the category becomes scanner.
 	ClassScanner Class = "scanner"
 	// ClassSinkhole are addresses that catch the victims of dead botnets: whoever
-	// of us talks to one is infected, and the category says so.
+	// of us talks to one is infected, and the category shows it.
 	ClassSinkhole Class = "sinkhole"
 )
 

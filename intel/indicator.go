@@ -13,10 +13,10 @@ type Indicator struct {
 	Port uint16
 	// Feed is the name of the feed.
 	Feed string
-	// Score is the confidence of the feed in the entry, 1 to 100; 0 = not said,
+	// Score is the confidence of the feed in the entry, 1 to 100; 0 = not given,
 	// the feed's default applies.
 	Score uint8
-	// Category says what the address does: c2, scan, bruteforce, ... in lower case.
+	// Category is what the address does: c2, scan, bruteforce, ... in lower case.
 	Category string
 	// Ref is a URL for people, Description the feed's own words: foreign text,
 	// to be escaped wherever it goes.

@@ -78,10 +78,10 @@ func special(prefix, name string) specialRange {
 	return specialRange{netip.MustParsePrefix(prefix), name}
 }
 
-// SpecialPurpose tells whether p overlaps, not only begins in, address space that
+// SpecialPurpose reports whether p overlaps, not only begins in, address space that
 // no host on the Internet has for its own: the IANA special-purpose registries
 // (RFC 6890) without their globally usable parts, and all IPv6 outside 2000::/3.
-// name says what the space is for.
+// name is what the space is for.
 func SpecialPurpose(p netip.Prefix) (name string, overlaps bool) {
 	_, name, overlaps = SpecialRange(p)
 	return name, overlaps

@@ -76,7 +76,7 @@ func (c *mmsgCall) sendmmsg(fd uintptr) bool {
 	return errno != unix.EAGAIN
 }
 
-// sendmmsg sends the messages until one fails; an error is told only when it was
+// sendmmsg sends the messages until one fails; an error is reported only when it was
 // the first.
 func sendmmsg(fd uintptr, hdrs []mmsghdr) (int, syscall.Errno) {
 	for {

@@ -8,7 +8,7 @@ import (
 )
 
 // A udpTransmitter has one connected socket for each exporter. Connected, because
-// the kernel then looks up the route once, and says when nobody listens.
+// the kernel then looks up the route once, and reports when nobody listens.
 type udpTransmitter struct {
 	sockets []socket
 	sys     batchSender

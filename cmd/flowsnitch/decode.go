@@ -79,7 +79,7 @@ func decodeFiles(c *cobra.Command, paths []string, h decode.Handler) (*captureSu
 	return sum, errors.Join(errs...)
 }
 
-// eachDatagram reads one capture. The error says which file.
+// eachDatagram reads one capture. The error reports which file.
 func eachDatagram(c *cobra.Command, path string, sum *captureSummary, yield func(*flow.Datagram)) error {
 	r, err := capture.Open(path)
 	if err != nil {

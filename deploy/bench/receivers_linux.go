@@ -14,7 +14,7 @@ import (
 const goflow2 = "github.com/netsampler/goflow2/v2/cmd/goflow2@v2.2.6"
 
 // receiveBuffer is what flowsnitch asks for by default, in bytes. The others that can
-// be told get the same.
+// be configured get the same.
 const receiveBuffer = 8 << 20
 
 // A bench has the programs, in a folder of its own.

@@ -45,7 +45,7 @@ func median(all []result, value func(result) float64) float64 {
 	return values[(len(values)-1)/2]
 }
 
-// machine says where and when this was measured.
+// machine describes where and when this was measured.
 func machine() string {
 	model := "unknown processor"
 	info, _ := os.ReadFile("/proc/cpuinfo")

@@ -18,7 +18,7 @@ type Config struct {
 	Check string `yaml:"check"`
 }
 
-// DefaultConfig gives the configuration of an instance that was told nothing.
+// DefaultConfig returns the defaults.
 func DefaultConfig() Config { return Config{Check: Auto} }
 
 // Validate names the key that cannot be, and what is allowed there.
@@ -34,9 +34,9 @@ type Machine interface {
 	// Wall is the wall clock.
 	Wall() time.Time
 	// Uptime never goes back, whatever is done to the wall clock. Where the system
-	// can tell, it goes on while the machine is suspended.
+	// can determine, it goes on while the machine is suspended.
 	Uptime() time.Duration
-	// Synced tells whether the kernel says that somebody keeps the wall clock right.
+	// Synced reports whether the kernel reports that somebody keeps the wall clock right.
 	// With an error it does not say.
 	Synced() (bool, error)
 	// Hardware is the clock that runs while the machine is off. there is false when
@@ -54,13 +54,13 @@ const (
 	// apart is how far the hardware clock may be from the wall clock: it may run in
 	// local time.
 	apart = 26 * time.Hour
-	// long is for how long no machine is switched off, unless its hardware clock says so.
+	// long is for how long no machine is switched off, unless its hardware clock shows it.
 	long = 365 * 24 * time.Hour
 )
 
 // A Status is what is known of the wall clock.
 type Status struct {
-	// Unsynced tells that the wall clock cannot be trusted, Why what speaks against it.
+	// Unsynced means that the wall clock cannot be trusted, Why is the reason.
 	Unsynced bool
 	Why      string
 	// Trusted is the time that is gone by: the wall clock while it can be trusted,

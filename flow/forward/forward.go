@@ -60,7 +60,7 @@ type Forwarder struct {
 type TargetStats struct {
 	Target string         // as configured
 	Addr   netip.AddrPort // in use; invalid while there is none
-	// KeepsSource tells whether copies carry their exporter's address.
+	// KeepsSource reports whether copies carry their exporter's address.
 	KeepsSource bool
 	Sent        uint64 // handed to the kernel
 	SourceLost  uint64 // of Sent, those that carry our address
@@ -87,7 +87,7 @@ type target struct {
 }
 
 // A route is a way to a target: connected sockets, so that the kernel looks up
-// the path once and tells about dead ports.
+// the path once and reports closed ports.
 type route struct {
 	to     netip.AddrPort
 	from   netip.Addr // our own address on that path
@@ -177,7 +177,7 @@ func (f *Forwarder) refresh(ctx context.Context) time.Duration {
 }
 
 // update gives the target a new route if the way to it has changed. On an error
-// the old one stays. An unchanged route stays too: many collectors tell exporters
+// the old one stays. An unchanged route stays too: many collectors distinguish exporters
 // apart by the source port.
 func (f *Forwarder) update(ctx context.Context, t *target) error {
 	addr, err := f.resolve(ctx, t)
@@ -223,7 +223,7 @@ func (f *Forwarder) resolve(ctx context.Context, t *target) (netip.AddrPort, err
 	return netip.AddrPortFrom(best, t.port), nil
 }
 
-// leadsBack tells whether a copy sent to addr would arrive at our own listener,
+// leadsBack reports whether a copy sent to addr would arrive at our own listener,
 // and be copied again for ever.
 func (f *Forwarder) leadsBack(addr netip.AddrPort) bool {
 	if addr.Port() != f.port {

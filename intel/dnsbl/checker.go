@@ -55,10 +55,10 @@ type Stats struct {
 	Evicted uint64 `json:"evicted" name:"dnsbl_evicted_total" help:"Answers evicted from the full cache before they expired." words:"evicted (cache full)" loss:"true" check:"feeds" remedy:"raise dnsbl.cache, or zones are queried again and again"`
 }
 
-// A ZoneStatus tells whether a zone can be believed.
+// A ZoneStatus is whether the answers of a zone are used.
 type ZoneStatus struct {
 	Zone string `json:"zone" label:"zone"`
-	// IPv4 and IPv6 tell which family its test points vouch for.
+	// IPv4 and IPv6 are which family its test points vouch for.
 	IPv4 bool `json:"ipv4" name:"dnsbl_zone_up" help:"1 while the test points of a zone answer as they should." with:"family=ipv4"`
 	IPv6 bool `json:"ipv6" name:"dnsbl_zone_up" help:"1 while the test points of a zone answer as they should." with:"family=ipv6"`
 	// Error is why one of them does not, or what its last query ended with.

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// Config says whom to ask, and how much.
+// Config is which zones are queried, and how often.
 type Config struct {
 	// Zones are the lists; none = off.
 	Zones []Zone `yaml:"zones"`
@@ -24,7 +24,7 @@ type Config struct {
 	Cache int `yaml:"cache"`
 	// Timeout of one question.
 	Timeout time.Duration `yaml:"timeout"`
-	// MinTTL and MaxTTL bound what a zone says of the life of a listing; NegativeTTL
+	// MinTTL and MaxTTL bound the lifetime that a zone gives a listing; NegativeTTL
 	// is that of "not listed" at most.
 	MinTTL      time.Duration `yaml:"min_ttl"`
 	MaxTTL      time.Duration `yaml:"max_ttl"`
@@ -41,7 +41,7 @@ type Zone struct {
 	// their own.
 	Score    int    `yaml:"score"`
 	Category string `yaml:"category"`
-	// Codes says what the answers mean. If there are any, others are no listing.
+	// Codes are the meanings of answers. If there are any, other answers are no listing.
 	Codes []Code `yaml:"codes"`
 }
 
@@ -50,7 +50,7 @@ type Code struct {
 	Answer   netip.Addr `yaml:"answer"`
 	Category string     `yaml:"category"`
 	Score    int        `yaml:"score"` // default: the zone's; 0 to 100
-	// Ignore says that the answer is no reason for a hit, as of lists of dial-ups.
+	// Ignore means that the answer is no reason for a hit, as of lists of dial-ups.
 	Ignore bool `yaml:"ignore"`
 }
 
@@ -65,7 +65,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate tells the first thing that is wrong, beginning with its key.
+// Validate reports the first error, beginning with its key.
 func (c *Config) Validate() error {
 	names := make(map[string]bool)
 	for i, z := range c.Zones {

@@ -42,14 +42,14 @@ var (
 	rewritten  = netip.MustParseAddr("127.0.0.1")
 )
 
-// isListing tells answers that say "listed" from those that say that something is
+// isListing distinguishes answers that mean "listed" from those that mean that something is
 // wrong: 127.255.255.0/24 are errors by convention, 127.0.0.1 and all outside 127/8
 // come from resolvers that rewrite answers and from zones that were given up.
 func isListing(a netip.Addr) bool {
 	return loopback.Contains(a) && !errorCodes.Contains(a) && a != rewritten
 }
 
-// An answer is what a zone says of one address.
+// An answer is what a zone returned for one address.
 type answer struct {
 	codes []netip.Addr // none = not listed
 	text  string

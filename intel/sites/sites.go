@@ -1,4 +1,4 @@
-// Package sites has what the operator says of our own side: the home networks, the sites
+// Package sites has what the operator configures about our own side: the home networks, the sites
 // with address space of their own, and the exporters with the site of each. The
 // configuration fills a [Config]; the correlator takes from it which addresses are ours,
 // the listeners who may send, and the decoder the site of each exporter.
@@ -12,7 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel"
 )
 
-// Config says what is ours, and where. Each field is a key at the top of the file.
+// Config is what is ours, and where. Each field is a key at the top of the file.
 type Config struct {
 	// Home are our own networks (YAML: home).
 	Home []netip.Prefix
@@ -24,7 +24,7 @@ type Config struct {
 	Exporters []Exporter
 }
 
-// An Exporter is what the operator says of a device.
+// An Exporter is what the operator configures about a device.
 type Exporter struct {
 	Name string `yaml:"name"`
 	// Address is the UDP source address or the sFlow agent address.

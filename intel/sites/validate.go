@@ -82,7 +82,7 @@ func (c *Config) validateExporters() error {
 	return nil
 }
 
-// siteNames says which sites there are.
+// siteNames lists the sites that there are.
 func (c *Config) siteNames() string {
 	if len(c.Sites) == 0 {
 		return "there are no sites: add it to sites"

@@ -118,7 +118,7 @@ func (c *cef) contact(e *event.Event) {
 // dictionary knows for IPv4 only.
 func (c *cef) traffic(e *event.Event) {
 	c.number("cnt", e.Flows)
-	c.number("in", e.Bytes) // from source to destination, as the dictionary says
+	c.number("in", e.Bytes) // from source to destination, as in the dictionary
 	c.count("out", e.BytesBack)
 	c.number("cn2Label=packets cn2", e.Packets)
 	c.count("cn3Label=packets back cn3", e.PacketsBack)
@@ -164,7 +164,7 @@ func signature(e *event.Event) string {
 	return "listed"
 }
 
-// title says for people what kind of event it is.
+// title is the kind of event, for people.
 func title(k event.Kind) string {
 	switch k {
 	case event.KindHit:

@@ -328,7 +328,7 @@ func (x *ecs) indicator(i *event.Indicator, full bool) {
 }
 
 // ecsConfidence maps a score to the words of ECS, at the bounds of STIX 2.1,
-// appendix A. A score of 0 says nothing.
+// appendix A. A score of 0 means not given.
 func ecsConfidence(score uint8) string {
 	switch {
 	case score == 0:

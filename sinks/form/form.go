@@ -43,9 +43,9 @@ type Form struct {
 	Append func(dst []byte, e *event.Event) []byte
 }
 
-// Options says how a form is written.
+// Options are how a form is written.
 type Options struct {
-	// AlertIP says what Native has as srcip and Text as src.
+	// AlertIP is what Native has as srcip and Text as src.
 	//
 	// OSSEC and Wazuh block the source when an active response fires. A flow's
 	// source is often our own host:
@@ -56,7 +56,7 @@ type Options struct {
 	//	indicator  srcip 203.0.113.9  dstip 10.0.0.5      blocks the listed address
 	//
 	// With AlertIndicator the listed address stands there, with its port; role and
-	// direction go on telling how the flow ran. Empty means AlertFlow.
+	// direction still show how the flow ran. Empty means AlertFlow.
 	AlertIP string
 	// Stamped puts time, sensor and program before a line of Text, for
 	// files that no syslog daemon writes.
@@ -69,7 +69,7 @@ type Options struct {
 	Release string
 }
 
-// ByName gives a form, or says which of name and options is not allowed. The
+// ByName returns a form, or an error with the names and options that are allowed. The
 // error begins with the configuration's key: format, alert_ip or limit.
 func ByName(name string, o Options) (Form, error) {
 	byOffender := o.AlertIP == AlertIndicator

@@ -104,7 +104,7 @@ func (t *prose) alert(e *event.Event) {
 	}
 }
 
-// totals marks an update and tells what the contact has come to.
+// totals marks an update and reports what the contact has come to.
 func (t *prose) totals(e *event.Event) {
 	t.put(" ")
 	t.paint(cyan, "update")
@@ -225,7 +225,7 @@ func (t *prose) listings(list []event.Indicator) {
 	}
 }
 
-// paint writes a word in a colour, where colours are wanted.
+// paint writes a word in a colour, where colours are on.
 func (t *prose) paint(colour, word string) {
 	if !t.colour {
 		t.put(word)

@@ -164,7 +164,7 @@ func (j *Journal) Append(events []event.Event) error {
 }
 
 // Stop ends the journal after its runners. What is only in memory is written,
-// unless the durability is memory, and the places are saved. The error says
+// unless the durability is memory, and the places are saved. The error reports
 // what was lost for whom. Further calls return the same.
 func (j *Journal) Stop(ctx context.Context) error {
 	j.stop.Do(func() {

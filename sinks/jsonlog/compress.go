@@ -23,7 +23,7 @@ const (
 // errStopped ends the work on a file when the log is closed.
 var errStopped = errors.New("stopped")
 
-// startCompressor starts the goroutine that compresses, when it is wanted and not
+// startCompressor starts the goroutine that compresses, when it is configured and not
 // running yet. Compressing 100 MB takes seconds, on a small board half a minute: events
 // must not wait for it.
 func (l *Log) startCompressor() {

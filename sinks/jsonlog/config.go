@@ -23,7 +23,7 @@ const (
 	RotateNone = "none" // never; logrotate does it, if anything
 )
 
-// Config says where the log is and how it is kept.
+// Config is where the log is and how it is kept.
 type Config struct {
 	// Path of the log. Its directory is made if it is missing.
 	Path string `yaml:"path"`
@@ -59,7 +59,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate tells which key is wrong and what is allowed.
+// Validate reports which key is wrong and what is allowed.
 func (c Config) Validate() error {
 	switch {
 	case c.Path == "":

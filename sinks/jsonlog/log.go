@@ -49,7 +49,7 @@ type Log struct {
 	closed bool
 	lock   disk.File   // holds the lock; nil until first opened
 	file   disk.File   // nil when it is to be opened anew
-	info   fs.FileInfo // of file, to tell whether it is still the one at the path
+	info   fs.FileInfo // of file, to report whether it is still the one at the path
 	size   int64       // of file
 	day    int         // of the last write to file
 	wait   time.Time   // no rotation is tried before: the last one failed

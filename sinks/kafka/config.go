@@ -28,9 +28,9 @@ const (
 	SASLSCRAM512 = "scram-sha-512"
 )
 
-// Config says where events are published and how.
+// Config is where events are published and how.
 type Config struct {
-	// Name tells this sink from others in status and errors; default: the first
+	// Name distinguishes this sink from others in status and errors; default: the first
 	// broker.
 	Name string `yaml:"name"`
 	// Brokers are host:port of one or more brokers; they name the others.
@@ -78,7 +78,7 @@ type Topics struct {
 	Canary string `yaml:"canary"`
 }
 
-// TLS says how connections are encrypted. Files are read for each new connection.
+// TLS is how connections are encrypted. Files are read for each new connection.
 type TLS struct {
 	Enabled bool `yaml:"enabled"`
 	// CA is a file of certificates to trust instead of the system's.
@@ -91,7 +91,7 @@ type TLS struct {
 	ServerName string `yaml:"server_name"`
 }
 
-// SASL says who we are. PLAIN sends the password as it is: use it with TLS.
+// SASL is how we authenticate. PLAIN sends the password as it is: use it with TLS.
 type SASL struct {
 	// Mechanism is plain, scram-sha-256 or scram-sha-512; empty = none.
 	Mechanism string `yaml:"mechanism"`
@@ -123,7 +123,7 @@ var (
 	}
 )
 
-// Validate tells which key is wrong and what is allowed. Files are not read.
+// Validate reports which key is wrong and what is allowed. Files are not read.
 func (c Config) Validate() error {
 	_, form := c.form()
 	return cmp.Or(c.validateBrokers(), c.Topics.validate(), form, c.validateSending(), c.TLS.validate(), c.SASL.validate())

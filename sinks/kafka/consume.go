@@ -19,15 +19,15 @@ const (
 	retryMax   = 10 * time.Second
 )
 
-// ConsumeConfig says what to read.
+// ConsumeConfig is what to read.
 type ConsumeConfig struct {
 	// Config has the brokers and how to reach them.
 	Config Config
 	// Topics to read; default: those of Config.
 	Topics []string
-	// From says where to begin.
+	// From is where to begin.
 	From From
-	// Report is told of failures after which reading goes on; nil = nobody.
+	// Report is notified of failures after which reading goes on; nil = nobody.
 	Report func(error)
 }
 
@@ -194,7 +194,7 @@ func (s *session) fetch(ctx context.Context, p place, offset int64) (kafka.Recor
 		return nil, bare(err)
 	}
 	if res.Error != nil {
-		return nil, fmt.Errorf("topic %s: %w", p.topic, told(res.Error))
+		return nil, fmt.Errorf("topic %s: %w", p.topic, withCode(res.Error))
 	}
 	return res.Records, nil
 }

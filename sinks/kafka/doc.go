@@ -2,8 +2,8 @@
 // who want to see what a consumer sees.
 //
 // A [Producer] is a sink. What it delivers is acknowledged by all replicas, unless
-// Config.Acks says otherwise; what it cannot deliver it asks for again, for as long as
-// it takes. An event may then stand in the topic twice: its id tells.
+// Config.Acks is weaker; what it cannot deliver it asks for again, for as long as
+// it takes. An event may then be in the topic twice, with the same id.
 //
 //	hit, update  ->  flowsnitch.hits     key     the offender's address as text
 //	alert        ->  flowsnitch.alerts   value   the event as JSON, as in the hit log

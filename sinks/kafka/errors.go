@@ -23,7 +23,7 @@ type codeError struct {
 	text string // of the broker, may be empty
 }
 
-// Error gives advice, the code's name and what the broker says beyond that.
+// Error gives advice, the code's name and the broker's own message.
 func (e *codeError) Error() string {
 	s := cmp.Or(codes[e.code], e.code.Description()) + " (" + cmp.Or(e.code.Title(), strconv.Itoa(int(e.code)))
 	if e.text != "" {
@@ -35,9 +35,9 @@ func (e *codeError) Error() string {
 // Unwrap gives the code.
 func (e *codeError) Unwrap() error { return e.code }
 
-// told makes a codeError of an error with which kafka-go tells of a code. Others it
+// withCode makes a codeError of an error in which kafka-go wraps a code. Others it
 // gives back.
-func told(err error) error {
+func withCode(err error) error {
 	code, ok := errors.AsType[kafka.Error](err)
 	if !ok {
 		return err
@@ -54,15 +54,15 @@ func bare(err error) error {
 	return err
 }
 
-// explain says in words what went wrong on the way to the brokers and what can be
+// explain describes what went wrong on the way to the brokers and what can be
 // done about it. The original error stays within. s may be nil.
 func explain(cfg Config, s *session, err error) error {
 	where := strings.Join(cfg.Brokers, ", ")
 	if _, ok := errors.AsType[*codeError](err); ok {
-		return fmt.Errorf("%s: %w", where, err) // it says what can be done
+		return fmt.Errorf("%s: %w", where, err) // it has advice
 	}
 	if _, ok := errors.AsType[kafka.Error](err); ok { // of connecting: no codeError was made of it
-		return fmt.Errorf("%s: %w", where, told(err))
+		return fmt.Errorf("%s: %w", where, withCode(err))
 	}
 	if hungUp(err) && s != nil && s.authenticating.Load() > 0 {
 		return fmt.Errorf("%s: the broker closed the connection during authentication, is the password of user %s right?: %w", where, cfg.SASL.User, err)

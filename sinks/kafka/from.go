@@ -9,7 +9,7 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
-// From says where reading begins in each partition. The zero value is behind what is
+// From is where reading begins in each partition. The zero value is behind what is
 // there: only what comes is read. Of the fields the first that is set holds.
 type From struct {
 	First  bool      // with the oldest message that is kept
@@ -64,7 +64,7 @@ func (s *session) begin(ctx context.Context, p place, from From) (int64, error) 
 	return min(max(at, first), end), err
 }
 
-// offset asks for one offset of a partition; -1 says that no message is so young.
+// offset asks for one offset of a partition; -1 means that no message is so young.
 func (s *session) offset(ctx context.Context, which kafka.OffsetRequest, p place) (int64, error) {
 	res, err := s.client.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{p.topic: {which}}})
 	if err != nil {
@@ -75,7 +75,7 @@ func (s *session) offset(ctx context.Context, which kafka.OffsetRequest, p place
 		case o.Partition != p.partition:
 			continue
 		case o.Error != nil:
-			return 0, fmt.Errorf("topic %s: %w", p.topic, told(o.Error))
+			return 0, fmt.Errorf("topic %s: %w", p.topic, withCode(o.Error))
 		case which.Timestamp == kafka.FirstOffset:
 			return o.FirstOffset, nil
 		case which.Timestamp == kafka.LastOffset:

@@ -15,7 +15,7 @@ type topic struct {
 	err        error
 }
 
-// layout gives the topics of cfg, creating those that are missing if that is wanted.
+// layout gives the topics of cfg, creating those that are missing if configured.
 // kafka-go keeps it for some seconds, so it may be asked for before each batch.
 func (s *session) layout(ctx context.Context, cfg Config) (map[string]topic, error) {
 	// The first call waits for the connection, then for the answer.
@@ -52,7 +52,7 @@ func (s *session) topics(ctx context.Context, names []string) (map[string]topic,
 	}
 	for _, name := range names {
 		if _, ok := topics[name]; !ok {
-			topics[name] = topic{err: fmt.Errorf("topic %s: %w", name, told(kafka.UnknownTopicOrPartition))}
+			topics[name] = topic{err: fmt.Errorf("topic %s: %w", name, withCode(kafka.UnknownTopicOrPartition))}
 		}
 	}
 	return topics, nil
@@ -61,9 +61,9 @@ func (s *session) topics(ctx context.Context, names []string) (map[string]topic,
 func newTopic(t *kafka.Topic) topic {
 	switch {
 	case t.Error != nil:
-		return topic{err: fmt.Errorf("topic %s: %w", t.Name, told(t.Error))}
+		return topic{err: fmt.Errorf("topic %s: %w", t.Name, withCode(t.Error))}
 	case len(t.Partitions) == 0:
-		return topic{err: fmt.Errorf("topic %s: %w", t.Name, told(kafka.LeaderNotAvailable))}
+		return topic{err: fmt.Errorf("topic %s: %w", t.Name, withCode(kafka.LeaderNotAvailable))}
 	}
 	var list topic
 	for i, p := range t.Partitions {
@@ -90,7 +90,7 @@ func (s *session) create(ctx context.Context, cfg Config, names []string) error 
 	}
 	for name, err := range res.Errors {
 		if err != nil && !errors.Is(err, kafka.TopicAlreadyExists) {
-			return fmt.Errorf("create topic %s: %w", name, told(err))
+			return fmt.Errorf("create topic %s: %w", name, withCode(err))
 		}
 	}
 	return nil

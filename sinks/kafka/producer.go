@@ -37,7 +37,7 @@ type Producer struct {
 	// ahead are events that are done though some before them are not: they must not
 	// be sent again with those. It never holds more than one call of Send was given.
 	ahead map[uuid.UUID]struct{}
-	// refused are refusals that the queue has not been told of yet.
+	// refused are refusals that have not been reported to the queue yet.
 	refused sinks.RefusedError
 	last    time.Time // when the last request began
 
@@ -86,10 +86,10 @@ func (p *Producer) Send(ctx context.Context, events []event.Event) error {
 	return nil
 }
 
-// explain says whose error it is, and what can be done about it.
+// explain adds whose error it is, and what can be done about it.
 func (p *Producer) explain(err error) error {
 	err = explain(p.cfg, p.session, err)
-	if p.cfg.Name == "" { // the brokers tell it from other sinks
+	if p.cfg.Name == "" { // the brokers distinguish it from other sinks
 		return fmt.Errorf("kafka: %w", err)
 	}
 	return fmt.Errorf("%s: %w", p.Name(), err)

@@ -113,7 +113,7 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// A dialError says which broker could not be reached.
+// A dialError names the broker that could not be reached.
 type dialError struct {
 	address string
 	err     error

@@ -42,9 +42,9 @@ const (
 	maxLimit     = 65_000 // what a datagram holds
 )
 
-// Config says where events are sent and in which form.
+// Config is where events are sent and in which form.
 type Config struct {
-	// Name tells this sink from others in status and errors; default: transport and
+	// Name distinguishes this sink from others in status and errors; default: transport and
 	// first server.
 	Name string `yaml:"name"`
 	// Servers are host:port, or paths of sockets for transport unix. One at a time is
@@ -88,7 +88,7 @@ type Config struct {
 	Release string `yaml:"-" json:"-"`
 }
 
-// TLSConfig says how TLS is done. Files are read for each new connection.
+// TLSConfig is how TLS is done. Files are read for each new connection.
 type TLSConfig struct {
 	// CA is a file of certificates to trust instead of the system's.
 	CA string `yaml:"ca"`
@@ -149,7 +149,7 @@ func choose[T any](first bool, a, b T) T {
 	return b
 }
 
-// Validate tells which key is wrong and what is allowed. Files are not read.
+// Validate reports which key is wrong and what is allowed. Files are not read.
 func (c Config) Validate() error {
 	c = c.filled()
 	return cmp.Or(c.validateServers(), c.validateWords(), c.validateNames(), c.validateNumbers(), c.validateTLS())

@@ -3,9 +3,9 @@
 //
 // Syslog acknowledges nothing. Over TCP, TLS and a local stream a [Sender] takes an
 // event for delivered when the kernel's send queue holds nothing of it any more (Linux;
-// elsewhere nobody can tell) and Config.Resend has passed. When a connection breaks,
+// elsewhere it is unknown) and Config.Resend has passed. When a connection breaks,
 // everything younger comes again out of the journal, so a server that restarts may get
-// some events twice: their id tells. What that cannot cover:
+// some events twice, with the same id. What that cannot cover:
 //
 //   - a server that took an event, and was lost with it later than Resend;
 //   - a server that has hung: its kernel acknowledges as much as its receive buffer

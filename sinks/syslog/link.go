@@ -77,7 +77,7 @@ func (l *link) watch() {
 	}
 }
 
-// errClosed says that the server has closed the connection in order.
+// errClosed means that the server has closed the connection in order.
 var errClosed = errors.New("the server has closed the connection")
 
 // broken gives why the connection is of no use any more; nil as long as it is good.
@@ -128,7 +128,7 @@ func (l *link) abandon() error {
 	return l.cause
 }
 
-// finish closes the connection in order: it says that nothing more comes (with TLS,
+// finish closes the connection in order: it announces that nothing more comes (with TLS,
 // close_notify) and waits until the server has read everything and closed its side.
 // It reports whether that has come to pass within ctx.
 func (l *link) finish(ctx context.Context) bool {

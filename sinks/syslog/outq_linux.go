@@ -7,7 +7,7 @@ import (
 )
 
 // unsent gives the number of bytes in the kernel's send queue: written, but not
-// acknowledged by the peer's kernel. ok is false when that cannot be told.
+// acknowledged by the peer's kernel. ok is false when that cannot be determined.
 func unsent(raw syscall.RawConn) (n uint64, ok bool) {
 	var queued int
 	var failed error

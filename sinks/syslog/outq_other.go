@@ -4,5 +4,5 @@ package syslog
 
 import "syscall"
 
-// unsent cannot tell here.
+// unsent cannot be determined here.
 func unsent(syscall.RawConn) (n uint64, ok bool) { return 0, false }

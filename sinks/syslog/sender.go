@@ -219,8 +219,8 @@ func (s *Sender) frame(dst []byte, e *event.Event) []byte {
 	return append(append(dst, s.message...), '\n')
 }
 
-// reason gives what the server has said at its end, if anything: a failed write only
-// tells that the connection is gone.
+// reason gives what the server has sent at its end, if anything: a failed write only
+// reports that the connection has ended.
 func (s *Sender) reason(err error) error {
 	timer := time.NewTimer(lastWords)
 	defer timer.Stop()
@@ -234,7 +234,7 @@ func (s *Sender) reason(err error) error {
 	return err
 }
 
-// sendDatagrams writes events, one datagram each. A refusal is told by the kernel
+// sendDatagrams writes events, one datagram each. A refusal is reported by the kernel
 // with the datagram after the one refused.
 func (s *Sender) sendDatagrams(ctx context.Context, events []event.Event) error {
 	for i := range events {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A socket counts what is written to it, and tells a server that is slow from one that
+// A socket counts what is written to it, and distinguishes a server that is slow from one that
 // reads nothing. Under TLS two goroutines may write.
 type socket struct {
 	net.Conn
@@ -71,7 +71,7 @@ func (s *socket) interrupt() {
 }
 
 // acked gives how many of the bytes written the peer's kernel has taken. Where that
-// cannot be told it is all of them.
+// cannot be determined it is all of them.
 func (s *socket) acked() uint64 {
 	written := s.written.Load()
 	queued, _ := unsent(s.control)

@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-// Config says where metrics and health are served over HTTP.
+// Config is where metrics and health are served over HTTP.
 type Config struct {
 	// Listen is host:port; empty = nowhere. Other addresses than loopback want a token,
 	// better with TLS, or certificates of clients. The default is 127.0.0.1:8055.
@@ -22,7 +22,7 @@ type Config struct {
 // DefaultConfig serves on loopback only.
 func DefaultConfig() Config { return Config{Listen: "127.0.0.1:8055"} }
 
-// TLS says how the server proves itself, and whom it believes. Its files are read for
+// TLS is the server's certificate, and which clients it accepts. Its files are read for
 // each connection: certificates are renewed, and one that cannot be read leaves the one
 // of the start in force.
 type TLS struct {
@@ -33,7 +33,7 @@ type TLS struct {
 	ClientCA string `yaml:"client_ca"`
 }
 
-// Validate tells the first thing that is wrong, beginning with its key. No file is read.
+// Validate reports the first error, beginning with its key. No file is read.
 func (c Config) Validate() error {
 	if c.Listen == "" {
 		return nil

@@ -149,7 +149,7 @@ func (c *Control) listen() (net.Listener, error) {
 // macOS, 108 on Linux, the end mark included.
 const longestPath = 103
 
-// cannotOpen says why there is no socket, with its path once.
+// cannotOpen returns why there is no socket, with its path once.
 func (c *Control) cannotOpen(err error) error {
 	cause, hint := err, "state_dir must be a directory that can be written"
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
@@ -182,7 +182,7 @@ func (c *Control) Stop(ctx context.Context) {
 // maxAnswer bounds the answer of a running instance.
 const maxAnswer = 64 << 20
 
-// ErrNotRunning says that nobody listens on the control socket.
+// ErrNotRunning means that nothing listens on the control socket.
 var ErrNotRunning = errors.New("no running instance")
 
 // Ask gets a path from the running instance of a state directory, as JSON into v.

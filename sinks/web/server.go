@@ -140,7 +140,7 @@ func (s *Server) guard(h http.Handler) http.Handler {
 	})
 }
 
-// same compares in a time that tells nothing.
+// same compares in constant time.
 func same(a, b string) bool {
 	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
@@ -184,7 +184,7 @@ func (s *Server) Start() error {
 
 func addrPort(l net.Listener) netip.AddrPort { return l.Addr().(*net.TCPAddr).AddrPort() }
 
-// cannotListen says what helps.
+// cannotListen adds what helps.
 func (s *Server) cannotListen(err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("web.listen: %s is in use by another process; set another port, or \"\" for none", s.cfg.Listen)

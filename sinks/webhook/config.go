@@ -27,9 +27,9 @@ const (
 	TLSNone     = "none"     // a mail server on the same host
 )
 
-// Config says whom to tell, of what and how often.
+// Config is whom to notify, of what and how often.
 type Config struct {
-	// Name tells this sink from others in status and errors; default: the kind.
+	// Name distinguishes this sink from others in status and errors; default: the kind.
 	Name string `yaml:"name"`
 	// Kind is json, slack or mail.
 	Kind string `yaml:"kind"`
@@ -43,17 +43,17 @@ type Config struct {
 	// Mail is for kind mail.
 	Mail Mail `yaml:"mail"`
 
-	// MinSeverity is low, medium, high or critical. Alerts are always told.
+	// MinSeverity is low, medium, high or critical. Alerts are always sent.
 	MinSeverity string `yaml:"min_severity"`
 	// Interval is the least time between two messages.
 	Interval time.Duration `yaml:"interval"`
-	// Repeat is the time after which an offender or an alert is told again.
+	// Repeat is the time after which an offender or an alert is reported again.
 	Repeat time.Duration `yaml:"repeat"`
 	// Timeout bounds one attempt to deliver.
 	Timeout time.Duration `yaml:"timeout"`
 }
 
-// Mail says how mail is sent.
+// Mail is how mail is sent.
 type Mail struct {
 	// Server is host:port.
 	Server string `yaml:"server"`
@@ -81,7 +81,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate tells which key is wrong and what is allowed. Files are not read.
+// Validate reports which key is wrong and what is allowed. Files are not read.
 func (c Config) Validate() error {
 	if _, err := severity(c.MinSeverity); err != nil {
 		return err

@@ -13,13 +13,13 @@ import (
 
 // Limits of one message.
 const (
-	maxNotices  = 20  // told in detail, the gravest first
+	maxNotices  = 20  // shown in detail, the most severe first
 	maxLocals   = 8   // hosts named
 	maxListings = 5   // listings named
 	maxText     = 400 // characters of one foreign text
 )
 
-// A subject is what is told once: an offender, or an alert.
+// A subject is what is reported once: an offender, or an alert.
 type subject struct {
 	offender      netip.Addr
 	alert, reason string
@@ -32,7 +32,7 @@ func subjectOf(e *event.Event) subject {
 	return subject{offender: e.Offender}
 }
 
-// A notice is what is said of one subject.
+// A notice is what a message has about one subject.
 type notice struct {
 	subject subject
 	event   event.Event // the gravest, the first of them
@@ -55,7 +55,7 @@ func (l local) String() string {
 	return l.addr.String() + " at " + plain(l.site)
 }
 
-// A message is what is told at once.
+// A message is what is sent at once.
 type message struct {
 	notices []*notice
 	at      map[subject]int // index in notices
@@ -82,7 +82,7 @@ func (m *message) add(s subject, e *event.Event) {
 	}
 }
 
-// shown gives the notices that are told in detail, the gravest first, and how many
+// shown returns the notices that appear in detail, the most severe first, and how many
 // are not.
 func (m *message) shown() (list []*notice, more int) {
 	list = slices.Clone(m.notices)
@@ -93,7 +93,7 @@ func (m *message) shown() (list []*notice, more int) {
 	return list, 0
 }
 
-// subject says in one line what the message is about.
+// title is one line about the whole message.
 func (m *message) title() string {
 	list, _ := m.shown()
 	first := &list[0].event
@@ -159,7 +159,7 @@ func exporter(e *event.Event) string {
 	return e.Exporter.String()
 }
 
-// evidence says who lists what since when.
+// evidence lists who lists what since when.
 func evidence(i *event.Indicator) string {
 	s := fmt.Sprintf("%s by %s (%d)", i.Prefix, plain(i.Feed), i.Score)
 	if i.Category != "" {
@@ -176,7 +176,7 @@ func evidence(i *event.Indicator) string {
 	return s
 }
 
-// advice says what to do now.
+// advice is what to do now.
 func advice(e *event.Event) string {
 	look := fmt.Sprintf("`flowsnitch lookup %s` shows all listings.", e.Offender)
 	switch {

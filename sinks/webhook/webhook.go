@@ -11,11 +11,11 @@ import (
 	"github.com/flowsnitch/flowsnitch/sinks"
 )
 
-// maxTold is the number of offenders and alerts that are remembered as told. Beyond
-// it the oldest are forgotten, and would be told again.
+// maxTold is the number of offenders and alerts that are remembered as reported. Beyond
+// it the oldest are forgotten, and would be reported again.
 const maxTold = 10_000
 
-// A Hook is the sink that tells people. It is used by its queue alone.
+// A Hook is the sink that notifies people. It is used by its queue alone.
 type Hook struct {
 	cfg     Config
 	least   event.Severity
@@ -23,7 +23,7 @@ type Hook struct {
 
 	last time.Time // of the last message
 	told map[subject]time.Time
-	// order has the subjects in the order in which they were told.
+	// order has the subjects in the order in which they were reported.
 	order []subject
 }
 
@@ -47,7 +47,7 @@ func New(cfg Config) (*Hook, error) {
 // Name gives "webhook:" and the configured name, or the kind.
 func (h *Hook) Name() string { return "webhook:" + cmp.Or(h.cfg.Name, h.cfg.Kind) }
 
-// Send tells of those events that are worth it, in one message, after the interval
+// Send reports those events that are worth it, in one message, after the interval
 // since the last one. Without any it returns at once.
 func (h *Hook) Send(ctx context.Context, events []event.Event) error {
 	m := h.digest(events, time.Now())
@@ -89,7 +89,7 @@ func (h *Hook) wait(ctx context.Context) error {
 	}
 }
 
-// digest gathers what is to be told.
+// digest gathers what is to be reported.
 func (h *Hook) digest(events []event.Event, now time.Time) *message {
 	m := &message{at: map[subject]int{}}
 	for i := range events {
@@ -115,7 +115,7 @@ func (h *Hook) worth(e *event.Event) bool {
 	return false
 }
 
-// remember notes what was told, and forgets the oldest beyond maxTold.
+// remember notes what was reported, and forgets the oldest beyond maxTold.
 func (h *Hook) remember(m *message) {
 	for _, n := range m.notices {
 		if _, again := h.told[n.subject]; !again {

@@ -102,7 +102,7 @@ func flowOf(c event.Canary) synth.Flow {
 }
 
 // refusalWait is how long a refusal by the other host may take. A firewall that drops
-// without a word tells nothing, and neither does success.
+// without a word proves nothing, and neither does success.
 const refusalWait = 300 * time.Millisecond
 
 // Refused waits a little for the word of the network that nobody listens there.

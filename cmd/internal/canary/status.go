@@ -34,7 +34,7 @@ type Status struct {
 	Shapeless     uint64 `json:"malformed" name:"canary_dropped_total" help:"Canaries dropped, by reason." with:"reason=malformed" show:"some" words:"malformed"`
 }
 
-// An At tells when a canary was last somewhere, and how long it took to there.
+// An At is when a canary was last somewhere, and how long it took to there.
 type At struct {
 	// AgeSeconds is like that of Status.
 	AgeSeconds   *float64  `json:"age_seconds,omitempty" name:"canary_sink_age_seconds" help:"Time since a self-test last reached a sink that gets canaries."`

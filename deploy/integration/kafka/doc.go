@@ -5,7 +5,7 @@
 // then find every one of them, in the order of each offender, with every compression.
 //
 // One instance has a sink for each thing that can be wrong between it and the brokers.
-// Each is told once, in log and status, and mended without a restart.
+// Each is reported once, in log and status, and can be repaired without a restart.
 //
 // TestUplink has flowsnitch behind a link of its own to the broker, which is cut and then
 // loses packets.

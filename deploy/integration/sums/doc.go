@@ -3,12 +3,12 @@
 // counted at the end must add up to what was sent, to the last datagram and flow.
 //
 //   - In datagrams: sent = received + dropped by the kernel + refused.
-//   - In flows: sent = decoded + lost, where the sequence numbers tell what was lost.
+//   - In flows: sent = decoded + lost, where the sequence numbers show what was lost.
 //     Those of v9 and sFlow count datagrams, which here all carry the same number of
 //     flows.
 //
 // That holds on a calm day, with a receive buffer far too small, while the process
-// stands still, with several sockets, and across restarts. Sequence numbers cannot tell
+// stands still, with several sockets, and across restarts. Sequence numbers cannot show
 // of a loss after the last datagram that came, so every run ends with a trickle that
 // none of the losses reaches.
 //

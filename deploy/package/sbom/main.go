@@ -1,6 +1,6 @@
 // Command sbom prints what programs are made of, as a CycloneDX document: the modules
 // that the Go linker has written into them, with their sums. It needs no network and
-// no sources, so what it says is true of the very files that are shipped.
+// no sources, so its content is true of the very files that are shipped.
 //
 //	go run ./deploy/package/sbom VERSION PROGRAM...
 package main

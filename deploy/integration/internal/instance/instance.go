@@ -27,7 +27,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/synth"
 )
 
-// Patience detects what hangs; it says nothing about speed.
+// Patience detects what hangs; it does not measure speed.
 const Patience = time.Minute
 
 // A Target is a machine that is not this one: what the program is built for, and the

@@ -23,7 +23,7 @@ const (
 	kills     = 5      // of each
 )
 
-// A Storm is a million hits, or as many as FLOWSNITCH_SOAK_HITS says, into a server while
+// A Storm is a million hits, or as many as FLOWSNITCH_SOAK_HITS has, into a server while
 // that and the instance are killed again and again.
 type Storm struct {
 	Place  string // where the server has the hits, for people

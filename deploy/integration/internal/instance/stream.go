@@ -119,7 +119,7 @@ type Account struct {
 const start = `{"integration"`
 
 // AccountOf takes the id and the offender of every hit out of lines of JSON. Half a line
-// is an error, unless torn says that the writer was killed: then what another one has
+// is an error, unless torn is set because the writer was killed: then what another one has
 // appended to it counts.
 func AccountOf(t testing.TB, in io.Reader, torn bool) Account {
 	t.Helper()

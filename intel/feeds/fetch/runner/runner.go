@@ -79,7 +79,7 @@ func (r *Runner) file(ext string) string {
 	return store.FileOf(r.shared.Dir, r.prefix, r.Spec.Name, ext)
 }
 
-// Load finds what an earlier process has left. The error says what of it is lost;
+// Load finds what an earlier process has left. The error reports what of it is lost;
 // the runner goes on without.
 func (r *Runner) Load(now time.Time) error {
 	s, err := r.loadState(now)
