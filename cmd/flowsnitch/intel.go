@@ -11,8 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel/feeds"
 	"github.com/spf13/cobra"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 )
 
 // newIntel groups the commands about lists.
@@ -30,7 +32,7 @@ func newIntel() *cobra.Command {
 
 // newIntelParse makes the command that shows what a parser finds in a file.
 func newIntelParse() *cobra.Command {
-	var opts feeds.Options
+	var opts document.Options
 	var now string
 	var refs bool
 	c := &cobra.Command{
@@ -77,7 +79,7 @@ Formats: ` + strings.Join(feeds.Formats(), ", "),
 	return c
 }
 
-func parseList(c *cobra.Command, path string, opts feeds.Options, refs bool) error {
+func parseList(c *cobra.Command, path string, opts document.Options, refs bool) error {
 	var in io.Reader = c.InOrStdin()
 	if path != "-" {
 		f, err := openList(path)
@@ -108,13 +110,13 @@ func parseList(c *cobra.Command, path string, opts feeds.Options, refs bool) err
 
 // rejection says why a list as a whole is not used as a feed; empty = it is. Documents of
 // objects may have no address, as other objects of their source have.
-func rejection(r *feeds.Report) string {
+func rejection(r *document.Report) string {
 	switch r.Verdict {
-	case feeds.Truncated:
+	case document.Truncated:
 		return "its end is missing"
-	case feeds.Mismatch:
+	case document.Mismatch:
 		return fmt.Sprintf("it announces %d entries and holds %d", r.Declared, r.Accepted+r.Excluded+r.Rejected+r.Skipped)
-	case feeds.NoPrefix:
+	case document.NoPrefix:
 		if !slices.Contains([]string{"misp", "otx", "stix"}, r.Format) {
 			return fmt.Sprintf("no prefix in %d rows", r.Rejected+r.Skipped)
 		}
@@ -143,7 +145,7 @@ func openList(path string) (*os.File, error) {
 	return file, nil
 }
 
-func printReport(w io.Writer, r *feeds.Report) {
+func printReport(w io.Writer, r *document.Report) {
 	fmt.Fprintf(w, "%s: %s, %d accepted, %d exclusions, %d rejected, %d skipped, %d comments\n",
 		cmp.Or(r.Format, "no format"), r.Verdict, r.Accepted, r.Excluded, r.Rejected, r.Skipped, r.Comments)
 	if r.RejectedParts > 0 {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 )
 
 // referenceTime is the time at which the references of the corpus were made.
@@ -99,7 +101,7 @@ func (f corpusFile) check(t *testing.T, format string) {
 		t.Fatal(err)
 	}
 	var l Listing
-	report, err := Parse(bytes.NewReader(body), Options{Format: format, Now: referenceTime}, l.Add)
+	report, err := Parse(bytes.NewReader(body), document.Options{Format: format, Now: referenceTime}, l.Add)
 	if (err != nil) != (f.verdict == "reject-document") {
 		t.Errorf("error %v", err)
 	}
@@ -172,7 +174,7 @@ func TestCases(t *testing.T) {
 				t.Fatal("there is no list")
 			}
 			var l Listing
-			report, err := Parse(bytes.NewReader(body), Options{Now: referenceTime}, l.Add)
+			report, err := Parse(bytes.NewReader(body), document.Options{Now: referenceTime}, l.Add)
 			if err != nil {
 				t.Errorf("%v; %+v", err, report)
 			}

@@ -4,6 +4,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/rows"
 )
 
 func TestSplitCSV(t *testing.T) {
@@ -28,7 +31,7 @@ func TestSplitCSV(t *testing.T) {
 		{`a,`, []string{"a", ""}, false},
 	}
 	for _, c := range cases {
-		got, open := splitCSV(c.record)
+		got, open := rows.SplitCSV(c.record)
 		if !slices.Equal(got, c.want) || open != c.open {
 			t.Errorf("%q: got %q, %v", c.record, got, open)
 		}
@@ -64,7 +67,7 @@ func TestCSVRows(t *testing.T) {
 
 func TestCSVWithoutColumn(t *testing.T) {
 	_, report, err := parseAll(t, "csv:ip", "id,address\n1,192.0.2.1\n")
-	if err == nil || report.Verdict != RejectDocument || !strings.Contains(err.Error(), "id, address") {
+	if err == nil || report.Verdict != document.RejectDocument || !strings.Contains(err.Error(), "id, address") {
 		t.Errorf("%v, %+v", err, report)
 	}
 	for _, format := range []string{"csv", "csv:", "csvcol", "csvcol:x", "csvcol:-1", "csvport:256", "plain:x", "nothing"} {
@@ -80,14 +83,14 @@ func TestCSVWithoutColumn(t *testing.T) {
 }
 
 func TestCSVEvidence(t *testing.T) {
-	entries, _ := parseEntries(t, Options{Format: "csv:dst_ip"},
+	entries, _ := parseEntries(t, document.Options{Format: "csv:dst_ip"},
 		"\"first_seen_utc\",\"dst_ip\",\"dst_port\",\"c2_status\",\"last_online\",\"malware\"\r\n"+
 			"\"2026-01-17 07:30:05\",\"192.0.2.1\",\"443\",\"offline\",\"2026-11-10\",\"Dridex\"\r\n")
 	e := entries[0]
 	if e.Port != 443 || !e.Offline || e.Description != "Dridex" || e.FirstSeen.Month() != 1 || e.LastSeen.Day() != 10 {
 		t.Errorf("got %+v", e)
 	}
-	entries, _ = parseEntries(t, Options{Format: "csvport:2"},
+	entries, _ = parseEntries(t, document.Options{Format: "csvport:2"},
 		`# "first_seen_utc","ioc_id","ioc_value","ioc_type","threat_type","malware_printable","confidence_level"`+"\n"+
 			`"2026-11-19 00:00:00", "900000", "192.0.2.1:8080", "ip:port", "botnet_cc", "X", "75"`+"\n")
 	e = entries[0]

@@ -3,6 +3,11 @@ package feeds
 import (
 	"bytes"
 	"strings"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/prefix"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/programs"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/rows"
 )
 
 // Detect tells the format of a document by its start, 64 KiB or less of it as it
@@ -10,16 +15,16 @@ import (
 // false for markup. Formats that take an argument and those of local software without
 // marks of their own cannot be told.
 func Detect(head []byte) (format string, ok bool) {
-	src, err := newSource(bytes.NewReader(head), DefaultMaxBytes)
+	src, err := document.NewSource(bytes.NewReader(head), document.DefaultMaxBytes)
 	if err != nil {
 		return "", false
 	}
-	return detect(src.head())
+	return detect(src.Head())
 }
 
 // detect is Detect on decoded text.
 func detect(head []byte) (string, bool) {
-	if looksLikeMarkup(head) {
+	if document.IsMarkup(head) {
 		return "", false
 	}
 	if looksLikeJSON(head) {
@@ -31,14 +36,14 @@ func detect(head []byte) (string, bool) {
 // looksLikeJSON tells an object or array from text; a bracketed IPv6 address
 // starts with a bracket too.
 func looksLikeJSON(head []byte) bool {
-	head = bytes.TrimLeft(head, asciiSpace)
+	head = bytes.TrimLeft(head, document.Space)
 	if len(head) == 0 || head[0] == '{' {
 		return len(head) > 0
 	}
 	if head[0] != '[' {
 		return false
 	}
-	head = bytes.TrimLeft(head[1:], asciiSpace)
+	head = bytes.TrimLeft(head[1:], document.Space)
 	return len(head) == 0 || strings.IndexByte(`{["]`, head[0]) >= 0
 }
 
@@ -47,16 +52,16 @@ const maxDetectRows = 10
 
 // detectText looks for a mark in the first lines.
 func detectText(head []byte) string {
-	lines := newLineReader(bytes.NewReader(head))
+	lines := document.NewLineReader(bytes.NewReader(head))
 	for rows := 0; rows < maxDetectRows; {
-		line, _, err := lines.next()
+		line, _, err := lines.Next()
 		if err != nil {
 			break
 		}
 		if format := markOf(line); format != "" {
 			return format
 		}
-		if line = trim(line); line != "" && strings.IndexByte("#;/", line[0]) < 0 {
+		if line = document.Trim(line); line != "" && strings.IndexByte("#;/", line[0]) < 0 {
 			rows++
 		}
 	}
@@ -72,25 +77,25 @@ func markOf(line string) string {
 		return "otx-csv"
 	case isIPSetRow(line):
 		return "ipset"
-	case isNFTRow(line):
+	case programs.IsNFTRow(line):
 		return "nft"
-	case isHostsDenyRow(line):
+	case programs.IsHostsDenyRow(line):
 		return "hosts.deny"
 	case strings.HasPrefix(line, "ExitNode "), strings.HasPrefix(line, "ExitAddress "):
 		return "tor-exit"
 	case isDShieldRow(line):
 		return "dshield"
-	case isPipeRow(line):
+	case rows.IsPipeRow(line):
 		return "pipe"
 	}
-	if columns, ok := rangeHeader(line); ok {
+	if columns, ok := rows.RangeHeader(line); ok {
 		return "csvrange:" + columns
 	}
 	return ""
 }
 
 func isOTXHeader(line string) bool {
-	cols, _ := splitCSV(line)
+	cols, _ := rows.SplitCSV(line)
 	return len(cols) >= 2 && strings.EqualFold(cols[0], "Indicator type") && strings.EqualFold(cols[1], "Indicator")
 }
 
@@ -103,21 +108,21 @@ func isIPSetRow(line string) bool {
 	if words[0] == "create" {
 		return strings.IndexByte(words[2], ':') > 0
 	}
-	_, _, err := ipsetEntry(words[2])
+	_, _, err := programs.IPSetEntry(words[2])
 	return words[0] == "add" && err == nil
 }
 
 // isDShieldRow tells the header or a row of the block list.
 func isDShieldRow(line string) bool {
-	cols := splitTabs(line)
+	cols := rows.SplitTabs(line)
 	if len(cols) < 3 {
 		return false
 	}
 	if strings.EqualFold(cols[0], "Start") && strings.EqualFold(cols[1], "End") {
 		return true
 	}
-	_, startErr := parsePadded(cols[0])
-	_, endErr := parsePadded(cols[1])
-	_, isLength := decimal(cols[2], 3, 128)
+	_, startErr := prefix.Padded(cols[0])
+	_, endErr := prefix.Padded(cols[1])
+	_, isLength := prefix.Decimal(cols[2], 3, 128)
 	return startErr == nil && endErr == nil && isLength
 }

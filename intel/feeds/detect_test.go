@@ -3,6 +3,8 @@ package feeds
 import (
 	"slices"
 	"testing"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 )
 
 func TestDetect(t *testing.T) {
@@ -80,7 +82,7 @@ func TestFormats(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, report, err := parseAll(t, "", `{"unknown":1}`); err == nil || report.Verdict != RejectDocument {
+	if _, report, err := parseAll(t, "", `{"unknown":1}`); err == nil || report.Verdict != document.RejectDocument {
 		t.Errorf("%v, %+v", err, report)
 	}
 }

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"strings"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/jsonwalk"
 )
 
 // jsonShape are the paths of keys at the start of a JSON document, such as
@@ -63,7 +66,7 @@ func (s jsonShape) object(dec *json.Decoder, path string, depth int) error {
 			s.add(path + name)
 			err = s.value(dec, path+name, depth+1)
 		} else {
-			err = skipValue(dec)
+			err = jsonwalk.SkipValue(dec)
 		}
 		if err != nil {
 			return err
@@ -80,7 +83,7 @@ func (s jsonShape) array(dec *json.Decoder, path string, depth int) error {
 		if depth < maxShapeDepth {
 			err = s.value(dec, path, depth+1)
 		} else {
-			err = skipValue(dec)
+			err = jsonwalk.SkipValue(dec)
 		}
 		if err != nil {
 			return err
@@ -124,7 +127,7 @@ func detectJSON(head []byte) string {
 
 // isEmptyList tells [] from a list of items that leave no mark.
 func isEmptyList(head []byte) bool {
-	return len(bytes.TrimLeft(bytes.TrimLeft(head, asciiSpace), "["+asciiSpace+"]")) == 0
+	return len(bytes.TrimLeft(bytes.TrimLeft(head, document.Space), "["+document.Space+"]")) == 0
 }
 
 type jsonMark struct {

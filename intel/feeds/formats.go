@@ -1,70 +1,73 @@
 package feeds
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-)
 
-var errColumns = errors.New("too few columns")
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/platforms"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/prefix"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/programs"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/rows"
+)
 
 // A format is one way to write a list down.
 type format struct {
 	name string
 	arg  string // what its argument is called, empty for none
-	run  func(d *document, src *source, arg string) error
+	run  func(d *document.Document, src *document.Source, arg string) error
 }
 
 // byLine makes the run function of a format that is read line by line.
-func byLine(start func(d *document, arg string) (rowFunc, error)) func(*document, *source, string) error {
-	return func(d *document, src *source, arg string) error {
+func byLine(start func(d *document.Document, arg string) (document.RowFunc, error)) func(*document.Document, *document.Source, string) error {
+	return func(d *document.Document, src *document.Source, arg string) error {
 		row, err := start(d, arg)
 		if err != nil {
 			return err
 		}
-		return d.eachLine(src, row)
+		return d.EachLine(src, row)
 	}
 }
 
 // formats lists every format in the order of the documentation.
 func formats() []format {
 	return []format{
-		{name: "plain", run: byLine(startPlain)},
-		{name: "dshield", run: byLine(startDShield)},
-		{name: "dshield-ips", run: byLine(startDShieldIPs)},
-		{name: "pipe", run: byLine(startPipe)},
-		{name: "csv", arg: "NAME", run: runCSVName},
-		{name: "csvcol", arg: "N", run: runCSVColumn},
-		{name: "csvport", arg: "N", run: runCSVPort},
-		{name: "csvrange", arg: "A,B", run: runCSVRange},
-		{name: "drop-json", run: byLine(startDrop)},
-		{name: "zeek", run: byLine(startZeek)},
-		{name: "iprep", run: byLine(startIPRep)},
-		{name: "cdb", run: byLine(startCDB)},
-		{name: "silk", run: byLine(startSiLK)},
-		{name: "silk-ranges", run: byLine(startSiLKRanges)},
-		{name: "ip4set", run: byLine(startRBL(rblSet))},
-		{name: "ip4trie", run: byLine(startRBL(rblTrie4))},
-		{name: "ip6trie", run: byLine(startRBL(rblTrie6))},
-		{name: "combined", run: byLine(startCombined)},
-		{name: "p2p", run: byLine(startP2P)},
-		{name: "dat", run: byLine(startDat)},
-		{name: "ipset", run: byLine(startIPSet)},
-		{name: "nft", run: byLine(startNFT)},
-		{name: "hosts.deny", run: byLine(startHostsDeny)},
-		{name: "tor-exit", run: byLine(startTorExit)},
-		{name: "otx", run: runOTX},
-		{name: "otx-export", run: runOTXExport},
-		{name: "otx-csv", run: runOTXCSV},
-		{name: "misp", run: runMISP},
-		{name: "misp-warn", run: runMISPWarn},
-		{name: "stix", run: runSTIX},
+		{name: "plain", run: byLine(rows.Plain)},
+		{name: "dshield", run: byLine(rows.DShield)},
+		{name: "dshield-ips", run: byLine(rows.DShieldIPs)},
+		{name: "pipe", run: byLine(rows.Pipe)},
+		{name: "csv", arg: "NAME", run: rows.CSVNamed},
+		{name: "csvcol", arg: "N", run: rows.CSVColumn},
+		{name: "csvport", arg: "N", run: rows.CSVPort},
+		{name: "csvrange", arg: "A,B", run: rows.CSVRange},
+		{name: "drop-json", run: byLine(rows.Drop)},
+		{name: "zeek", run: byLine(programs.Zeek)},
+		{name: "iprep", run: byLine(programs.IPRep)},
+		{name: "cdb", run: byLine(programs.CDB)},
+		{name: "silk", run: byLine(programs.SiLK)},
+		{name: "silk-ranges", run: byLine(programs.SiLKRanges)},
+		{name: "ip4set", run: byLine(programs.RBL(programs.RBLSet))},
+		{name: "ip4trie", run: byLine(programs.RBL(programs.RBLTrie4))},
+		{name: "ip6trie", run: byLine(programs.RBL(programs.RBLTrie6))},
+		{name: "combined", run: byLine(programs.Combined)},
+		{name: "p2p", run: byLine(programs.P2P)},
+		{name: "dat", run: byLine(programs.Dat)},
+		{name: "ipset", run: byLine(programs.IPSet)},
+		{name: "nft", run: byLine(programs.NFT)},
+		{name: "hosts.deny", run: byLine(programs.HostsDeny)},
+		{name: "tor-exit", run: byLine(programs.TorExit)},
+		{name: "otx", run: platforms.OTX},
+		{name: "otx-export", run: platforms.OTXExport},
+		{name: "otx-csv", run: rows.OTXCSV},
+		{name: "misp", run: platforms.MISP},
+		{name: "misp-warn", run: platforms.MISPWarnings},
+		{name: "stix", run: platforms.STIX},
 		{name: "json", run: runJSON},
-		{name: "feodo-json", run: jsonList("", feodoRow)},
-		{name: "threatfox-json", run: runThreatFox},
-		{name: "abuseipdb-json", run: jsonList("data", abuseIPDBRow)},
-		{name: "isc-json", run: jsonList("", iscRow)},
+		{name: "feodo-json", run: platforms.Feodo},
+		{name: "threatfox-json", run: platforms.ThreatFox},
+		{name: "abuseipdb-json", run: platforms.AbuseIPDB},
+		{name: "isc-json", run: platforms.ISC},
 	}
 }
 
@@ -91,9 +94,6 @@ func CheckFormat(name string) error {
 	return err
 }
 
-// maxColumn is the highest number of a column that can be asked for.
-const maxColumn = 255
-
 func findFormat(name string) (format, string, error) {
 	base, arg, hasArg := strings.Cut(name, ":")
 	all := formats()
@@ -101,10 +101,10 @@ func findFormat(name string) (format, string, error) {
 	if i < 0 || hasArg != (all[i].arg != "") || hasArg && arg == "" {
 		return format{}, "", fmt.Errorf("unknown feed format %q; known: %s", name, formatList())
 	}
-	if _, ok := decimal(arg, 3, maxColumn); all[i].arg == "N" && !ok {
-		return format{}, "", fmt.Errorf("feed format %q: the column must be 0 to %d", name, maxColumn)
+	if _, ok := prefix.Decimal(arg, 3, rows.MaxColumn); all[i].arg == "N" && !ok {
+		return format{}, "", fmt.Errorf("feed format %q: the column must be 0 to %d", name, rows.MaxColumn)
 	}
-	if a, b, ok := strings.Cut(arg, ","); all[i].arg == "A,B" && (!ok || trim(a) == "" || trim(b) == "") {
+	if a, b, ok := strings.Cut(arg, ","); all[i].arg == "A,B" && (!ok || document.Trim(a) == "" || document.Trim(b) == "") {
 		return format{}, "", fmt.Errorf("feed format %q: must name the columns of start and end, such as csvrange:0,1 or csvrange:start,end", name)
 	}
 	return all[i], arg, nil

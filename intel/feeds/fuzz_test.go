@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 )
 
 // errEnough ends the parsing of a document that stands for very many prefixes.
@@ -15,8 +17,8 @@ var errEnough = errors.New("enough")
 // checkParse parses foreign bytes and checks what must hold for all of them.
 func checkParse(t *testing.T, format, body string) {
 	t.Helper()
-	var entries []Entry
-	report, err := Parse(strings.NewReader(body), Options{Format: format, Now: referenceTime}, func(e Entry) error {
+	var entries []document.Entry
+	report, err := Parse(strings.NewReader(body), document.Options{Format: format, Now: referenceTime}, func(e document.Entry) error {
 		if entries = append(entries, e); len(entries) > 5000 {
 			return errEnough
 		}
@@ -25,10 +27,10 @@ func checkParse(t *testing.T, format, body string) {
 	if errors.Is(err, errEnough) {
 		return
 	}
-	if err != nil && report.Verdict != RejectDocument && report.Verdict != Truncated {
+	if err != nil && report.Verdict != document.RejectDocument && report.Verdict != document.Truncated {
 		t.Fatalf("verdict %q with error %v", report.Verdict, err)
 	}
-	if report.Accepted+report.Excluded != len(entries) || len(report.Samples) > min(maxSamples, report.Rejected+report.RejectedParts) {
+	if report.Accepted+report.Excluded != len(entries) || len(report.Samples) > min(document.MaxSamples, report.Rejected+report.RejectedParts) {
 		t.Fatalf("%d entries, report %+v", len(entries), report)
 	}
 	for _, s := range report.Samples {
@@ -43,18 +45,18 @@ func checkParse(t *testing.T, format, body string) {
 }
 
 // checkEntry checks that an entry is canonical and its evidence bounded.
-func checkEntry(t *testing.T, e Entry) {
+func checkEntry(t *testing.T, e document.Entry) {
 	t.Helper()
 	p := e.Prefix
 	if !p.IsValid() || p.Bits() == 0 || p != p.Masked() || p.Addr().Is4In6() || p.Addr().Zone() != "" {
 		t.Fatalf("prefix %v is not canonical", p)
 	}
 	for _, s := range []string{e.Description, e.Ref, e.NativeID, e.Category, e.TLP} {
-		if !utf8.ValidString(s) || len(s) > maxRef {
+		if !utf8.ValidString(s) || len(s) > document.MaxRef {
 			t.Fatalf("evidence %q of %v", s, p)
 		}
 	}
-	if len(e.Description) > maxDescription || e.Score > 100 || e.Line < 1 {
+	if len(e.Description) > document.MaxDescription || e.Score > 100 || e.Line < 1 {
 		t.Fatalf("entry %+v", e)
 	}
 	for _, at := range []int{e.FirstSeen.Nanosecond(), e.LastSeen.Nanosecond(), e.Expires.Nanosecond()} {
@@ -65,7 +67,7 @@ func checkEntry(t *testing.T, e Entry) {
 }
 
 // checkRoundTrip checks that our own output is a plain list of the same prefixes.
-func checkRoundTrip(t *testing.T, entries []Entry) {
+func checkRoundTrip(t *testing.T, entries []document.Entry) {
 	t.Helper()
 	var l Listing
 	var want []netip.Prefix
@@ -82,7 +84,7 @@ func checkRoundTrip(t *testing.T, entries []Entry) {
 		t.Fatal(err)
 	}
 	var got []netip.Prefix
-	_, err := Parse(strings.NewReader(text.String()), Options{Format: "plain"}, func(e Entry) error {
+	_, err := Parse(strings.NewReader(text.String()), document.Options{Format: "plain"}, func(e document.Entry) error {
 		got = append(got, e.Prefix)
 		return nil
 	})
@@ -155,35 +157,9 @@ func FuzzPath(f *testing.F) {
 		if CheckPath(path) != nil {
 			return
 		}
-		report, err := Parse(strings.NewReader(body), Options{Path: path}, func(e Entry) error { checkEntry(t, e); return nil })
-		if err == nil && report.Verdict == RejectDocument {
+		report, err := Parse(strings.NewReader(body), document.Options{Path: path}, func(e document.Entry) error { checkEntry(t, e); return nil })
+		if err == nil && report.Verdict == document.RejectDocument {
 			t.Fatalf("%+v", report)
-		}
-	})
-}
-
-func FuzzTime(f *testing.F) {
-	for _, s := range []string{"Mon, 30 Mar 2026 02:20:00 +0200", "30. M\u00e4rz 2026", "20260330", "1647435002000", "03/30/2026 02:05 PM"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		if at := findTime(s); !at.IsZero() && (at.Year() < 1970 || at.Year() > 9999) {
-			t.Fatal(at)
-		}
-	})
-}
-
-func FuzzPattern(f *testing.F) {
-	for _, s := range []string{
-		"[ipv4-addr:value = '192.0.2.1' OR (ipv6-addr:value IN ('a', 'b'))] OR ([x:y.'z'[*] ISSUBSET 'c'])",
-		`[a:b = 'x\'y' AND c:d != t'2020']`,
-	} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, pattern string) {
-		values, err := patternAddresses(pattern)
-		if (err == nil) != (len(values) > 0) {
-			t.Fatalf("%q: %v, %v", pattern, values, err)
 		}
 	})
 }

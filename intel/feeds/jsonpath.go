@@ -9,6 +9,11 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/jsonwalk"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/prefix"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/rows"
 )
 
 var (
@@ -34,7 +39,7 @@ func CheckPath(path string) error {
 // segment * stands for any member; one that holds a dot is quoted, as in ["a.b"].
 func splitPaths(text string) ([][]string, error) {
 	var paths [][]string
-	for text = trim(text); text != ""; {
+	for text = document.Trim(text); text != ""; {
 		path, rest, err := splitPath(text)
 		if err != nil {
 			return nil, err
@@ -42,7 +47,7 @@ func splitPaths(text string) ([][]string, error) {
 		if len(path) == 0 || len(paths) == maxPaths {
 			return nil, fmt.Errorf("path %.80q: must be 1 to %d members, such as data.ip", text, maxPaths)
 		}
-		paths, text = append(paths, path), trim(rest)
+		paths, text = append(paths, path), document.Trim(rest)
 	}
 	return paths, nil
 }
@@ -52,7 +57,7 @@ func splitPath(text string) (path []string, rest string, err error) {
 	all := text
 	text = strings.TrimPrefix(text, "$")
 	for {
-		text = trimLeft(text)
+		text = document.TrimLeft(text)
 		switch {
 		case text == "":
 			return path, "", nil
@@ -75,8 +80,8 @@ func splitPath(text string) (path []string, rest string, err error) {
 		case text[0] == '[':
 			return nil, "", fmt.Errorf("path %.80q: single items of a list cannot be named; write [] or nothing for all", all)
 		default:
-			n := span(text, func(c byte) bool { return strings.IndexByte(".[,", c) < 0 })
-			path, text = append(path, trim(text[:n])), text[n:]
+			n := prefix.Span(text, func(c byte) bool { return strings.IndexByte(".[,", c) < 0 })
+			path, text = append(path, document.Trim(text[:n])), text[n:]
 		}
 	}
 }
@@ -85,18 +90,18 @@ func splitPath(text string) (path []string, rest string, err error) {
 // a plain list. Without a path the document must be a list of texts, or an object whose
 // keys are addresses.
 type jsonFinder struct {
-	*jsonReader
+	*jsonwalk.Reader
 	paths [][]string
 	found bool
 }
 
 // runJSON parses JSON of any shape, or one JSON value a line.
-func runJSON(d *document, src *source, _ string) error {
-	paths, err := splitPaths(d.opts.Path)
+func runJSON(d *document.Document, src *document.Source, _ string) error {
+	paths, err := splitPaths(d.Opts.Path)
 	if err != nil {
-		return d.refuse("%v", err)
+		return d.Refuse("%v", err)
 	}
-	head := bytes.Clone(src.head())
+	head := bytes.Clone(src.Head())
 	f := &jsonFinder{paths: paths}
 	if len(paths) == 0 {
 		f.paths = [][]string{{}}
@@ -104,12 +109,12 @@ func runJSON(d *document, src *source, _ string) error {
 	if isJSONLines(head) {
 		err = f.lines(d, src)
 	} else {
-		f.jsonReader = newJSONReader(d, src)
+		f.Reader = jsonwalk.New(d, src)
 		err = f.whole()
 	}
 	switch {
 	case errors.Is(err, errNeedPath), err == nil && !f.found && len(paths) > 0:
-		return d.refuse("%s", whereAddresses(head, d.opts.Path))
+		return d.Refuse("%s", whereAddresses(head, d.Opts.Path))
 	case err != nil:
 		return err
 	}
@@ -118,12 +123,12 @@ func runJSON(d *document, src *source, _ string) error {
 
 // whole reads the one value of the document, or several of them in a row.
 func (f *jsonFinder) whole() error {
-	for f.dec.More() {
+	for f.Dec.More() {
 		if err := f.top(); err != nil {
 			return err
 		}
 	}
-	return f.atEnd()
+	return f.AtEnd()
 }
 
 func (f *jsonFinder) top() error {
@@ -133,23 +138,23 @@ func (f *jsonFinder) top() error {
 }
 
 // lines reads one value a line. A line that is not JSON is rejected alone.
-func (f *jsonFinder) lines(d *document, src *source) error {
-	return d.eachLine(src, func(line string) error {
-		if trim(line) == "" {
+func (f *jsonFinder) lines(d *document.Document, src *document.Source) error {
+	return d.EachLine(src, func(line string) error {
+		if document.Trim(line) == "" {
 			return nil
 		}
-		n := d.line
-		defer func() { d.line = n }()
+		n := d.Line
+		defer func() { d.Line = n }()
 		if !json.Valid([]byte(line)) {
-			d.reject(line, errNotJSON)
+			d.Reject(line, errNotJSON)
 			return nil
 		}
-		f.jsonReader = newJSONReader(d, strings.NewReader(line))
-		f.base = n - 1
+		f.Reader = jsonwalk.New(d, strings.NewReader(line))
+		f.Base = n - 1
 		rows := f.rows()
 		found, err := f.value(f.paths, 0)
 		if err == nil && !found && f.rows() == rows {
-			d.reject(line, errNoMember)
+			d.Reject(line, errNoMember)
 		}
 		f.found = f.found || found
 		return err
@@ -162,17 +167,17 @@ var errNeedPath = errors.New("JSON of unknown shape")
 
 // rows counts what was taken and rejected so far.
 func (f *jsonFinder) rows() int {
-	r := &f.d.report
+	r := &f.Doc.Report
 	return r.Accepted + r.Rejected + r.RejectedParts
 }
 
 // value reads the next value; paths lead from it to what is wanted, an empty one is at
 // its end. It reports whether a path came to its end.
 func (f *jsonFinder) value(paths [][]string, depth int) (bool, error) {
-	if depth > maxJSONDepth {
-		return false, f.d.refuse("%v", errJSONDepth)
+	if depth > jsonwalk.MaxJSONDepth {
+		return false, f.Doc.Refuse("%v", jsonwalk.ErrJSONDepth)
 	}
-	t, err := f.token()
+	t, err := f.Token()
 	if err != nil {
 		return false, err
 	}
@@ -186,23 +191,23 @@ func (f *jsonFinder) value(paths [][]string, depth int) (bool, error) {
 	if !wanted {
 		return false, nil
 	}
-	f.setLine()
+	f.SetLine()
 	if text, ok := t.(string); ok {
-		return true, f.d.plainRow(trim(text))
+		return true, rows.TakePlain(f.Doc, document.Trim(text))
 	}
-	f.d.reject(fmt.Sprint(t), errNoValue)
+	f.Doc.Reject(fmt.Sprint(t), jsonwalk.ErrNoValue)
 	return true, nil
 }
 
 // array reads the items of a list. Each of them is a row that must have what is wanted.
 func (f *jsonFinder) array(paths [][]string, wanted bool, depth int) (bool, error) {
 	reached := wanted
-	err := f.items(func() error {
+	err := f.Items(func() error {
 		rows := f.rows()
 		found, err := f.value(paths, depth+1)
 		if err == nil && !found && f.rows() == rows {
-			f.setLine()
-			f.d.reject("", errNoMember)
+			f.SetLine()
+			f.Doc.Reject("", errNoMember)
 		}
 		reached = reached || found
 		return err
@@ -214,31 +219,31 @@ func (f *jsonFinder) array(paths [][]string, wanted bool, depth int) (bool, erro
 // are the rows.
 func (f *jsonFinder) object(paths [][]string, wanted bool, depth int) (bool, error) {
 	reached, empty := wanted, true
-	err := f.members(func(name string) error {
+	err := f.Members(func(name string) error {
 		empty = false
 		if wanted {
-			if _, _, err := parseToken(name); err != nil && len(f.paths[0]) == 0 {
+			if _, _, err := prefix.Token(name); err != nil && len(f.paths[0]) == 0 {
 				return errNeedPath
 			}
-			f.setLine()
-			if err := f.d.plainRow(name); err != nil {
+			f.SetLine()
+			if err := rows.TakePlain(f.Doc, name); err != nil {
 				return err
 			}
-			return f.skip()
+			return f.Skip()
 		}
 		next := stepInto(paths, name)
 		if len(next) == 0 {
 			if depth == 0 {
-				return f.skipDated(name)
+				return f.SkipDated(name)
 			}
-			return f.skip()
+			return f.Skip()
 		}
 		found, err := f.value(next, depth+1)
 		reached = reached || found
 		return err
 	})
 	if err == nil && wanted && empty {
-		f.odd("{}")
+		f.Odd("{}")
 	}
 	return reached, err
 }
@@ -256,9 +261,9 @@ func stepInto(paths [][]string, name string) [][]string {
 
 // isJSONLines tells one value a line from one value on several lines.
 func isJSONLines(head []byte) bool {
-	head = bytes.TrimLeft(head, asciiSpace)
+	head = bytes.TrimLeft(head, document.Space)
 	line, rest, more := bytes.Cut(head, []byte("\n"))
-	return more && len(bytes.TrimLeft(rest, asciiSpace)) > 0 && json.Valid(line)
+	return more && len(bytes.TrimLeft(rest, document.Space)) > 0 && json.Valid(line)
 }
 
 // whereAddresses makes the words for a document in which no address was found, with the
@@ -279,7 +284,7 @@ func whereAddresses(head []byte, path string) string {
 	case len(names) > 3:
 		names = names[:3]
 	}
-	return text + "; set path: " + escape(strings.Join(names, " or ")) + " if these are the addresses"
+	return text + "; set path: " + document.Escape(strings.Join(names, " or ")) + " if these are the addresses"
 }
 
 // countAddresses counts the texts of a document that are addresses, by their paths.
@@ -294,7 +299,7 @@ func countAddresses(head []byte, counts map[string]int) {
 		switch t {
 		case json.Delim('{'), json.Delim('['):
 			if depth == maxSegments {
-				return errJSONDepth
+				return jsonwalk.ErrJSONDepth
 			}
 			for dec.More() {
 				at := path
@@ -314,7 +319,7 @@ func countAddresses(head []byte, counts map[string]int) {
 			return err
 		}
 		if s, ok := t.(string); ok && (counts[path] > 0 || len(counts) < maxShapePaths) {
-			if _, _, err := parseToken(trim(s)); err == nil {
+			if _, _, err := prefix.Token(document.Trim(s)); err == nil {
 				counts[path]++
 			}
 		}
@@ -333,20 +338,4 @@ func joinPath(path, name string) string {
 		return name
 	}
 	return path + "." + name
-}
-
-// skipDated reads over a member of the document, unless it is the date of the data.
-func (j *jsonReader) skipDated(name string) error {
-	switch {
-	case name == "meta" || name == "metadata":
-		return j.walk(handlers{key: j.skipDated, item: j.skip, scalar: func(json.Token) error { return nil }})
-	case !isDateName(name):
-		return j.skip()
-	}
-	var value text
-	if err := j.row(&value); err != nil {
-		return err
-	}
-	j.d.dated(dateOfData, string(value))
-	return nil
 }

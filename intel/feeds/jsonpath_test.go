@@ -4,13 +4,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 )
 
 // parsePath is parseAll with a path.
-func parsePath(t *testing.T, path, text string) ([]string, Report, error) {
+func parsePath(t *testing.T, path, text string) ([]string, document.Report, error) {
 	t.Helper()
 	var l Listing
-	report, err := Parse(strings.NewReader(text), Options{Path: path, Now: referenceTime}, l.Add)
+	report, err := Parse(strings.NewReader(text), document.Options{Path: path, Now: referenceTime}, l.Add)
 	var b strings.Builder
 	if err := l.WritePrefixes(&b); err != nil {
 		t.Fatal(err)
@@ -45,7 +47,7 @@ func TestJSONPaths(t *testing.T) {
 		if err != nil || !slices.Equal(got, strings.Fields(c.want)) || report.Rejected != c.rejected {
 			t.Errorf("%s of %s: got %v, %v, %+v", c.path, c.text, got, err, report)
 		}
-		if len(got) == 0 && c.rejected == 0 && report.Verdict != Empty {
+		if len(got) == 0 && c.rejected == 0 && report.Verdict != document.Empty {
 			t.Errorf("%s of %s: %+v", c.path, c.text, report)
 		}
 	}
@@ -66,7 +68,7 @@ func TestJSONIsNeverEmptyByMistake(t *testing.T) {
 	} {
 		for _, format := range []string{"", "json", "stix", "misp", "otx", "otx-export", "misp-warn", "abuseipdb-json", "threatfox-json", "feodo-json", "isc-json"} {
 			got, report, err := parseAll(t, format, text)
-			if err == nil && len(got) == 0 && report.Verdict != NoPrefix && report.Verdict != Truncated {
+			if err == nil && len(got) == 0 && report.Verdict != document.NoPrefix && report.Verdict != document.Truncated {
 				t.Errorf("%s %s: %+v", format, text, report)
 			}
 		}
@@ -81,7 +83,7 @@ func TestJSONHints(t *testing.T) {
 		`[{"address":"192.0.2.1"},{"address":"192.0.2.2"}]`: "set path: address if",
 	} {
 		_, report, err := parseAll(t, "", text)
-		if report.Verdict != RejectDocument || !strings.Contains(err.Error(), want) && !strings.Contains(err.Error(), strings.TrimPrefix(want, "set path: ")) {
+		if report.Verdict != document.RejectDocument || !strings.Contains(err.Error(), want) && !strings.Contains(err.Error(), strings.TrimPrefix(want, "set path: ")) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

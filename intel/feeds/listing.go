@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 )
 
 // A Listing collects the prefixes of entries and writes them in canonical order:
@@ -30,7 +32,7 @@ type ref struct {
 }
 
 // Add takes an entry; it fits the yield of Parse and never fails.
-func (l *Listing) Add(e Entry) error {
+func (l *Listing) Add(e document.Entry) error {
 	l.added++
 	l.rows = append(l.rows, listed{e.Prefix, e.Exclude})
 	if e.NativeID != "" && !e.Exclude {

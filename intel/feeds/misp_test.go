@@ -1,6 +1,10 @@
 package feeds
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
+)
 
 func TestMISPShapes(t *testing.T) {
 	const event = `{"uuid":"u","Attribute":[{"type":"ip-dst","value":"192.0.2.1","to_ids":true}]}`
@@ -15,7 +19,7 @@ func TestMISPShapes(t *testing.T) {
 		{`{"Event":{"Attribute":[null,1,{}]}}`, "", 3},
 	})
 	for _, text := range []string{`{"message":"Authentication failed"}`, `{"Event":`, `x`, `{"Event":{}} {}`} {
-		if _, report, err := parseAll(t, "misp", text); err == nil || report.Verdict != RejectDocument {
+		if _, report, err := parseAll(t, "misp", text); err == nil || report.Verdict != document.RejectDocument {
 			t.Errorf("%q: %v, %+v", text, err, report)
 		}
 	}
@@ -62,8 +66,8 @@ func TestMISPEvidence(t *testing.T) {
   {"type":"ip-dst","value":"192.0.2.2","to_ids":true,"first_seen":"2026-01-02T00:00:00.000000+00:00"}],
  "Tag":[{"name":"tlp:amber"},{"name":"kill-chain:\"Command and Control\""},{"name":"x:y=\"c2\""}],
  "info":"Event 0","timestamp":"1795000100","uuid":"0f1b99ac"}}`
-	var seen []Object
-	entries, report := parseEntries(t, Options{BaseURL: "https://misp.example/", Seen: func(o Object) { seen = append(seen, o) }}, text)
+	var seen []document.Object
+	entries, report := parseEntries(t, document.Options{BaseURL: "https://misp.example/", Seen: func(o document.Object) { seen = append(seen, o) }}, text)
 	a, b := entries[0], entries[1]
 	if report.Format != "misp" || len(seen) != 1 || seen[0].ID != "0f1b99ac" || seen[0].Modified.Unix() != 1795000100 {
 		t.Errorf("%+v, %+v", report, seen)
@@ -80,7 +84,7 @@ func TestMISPEvidence(t *testing.T) {
 // TestMISPSearch reads the answer to a search for attributes, which name their
 // event one by one.
 func TestMISPSearch(t *testing.T) {
-	entries, _ := parseEntries(t, Options{Format: "misp"}, `{"response":{"Attribute":[
+	entries, _ := parseEntries(t, document.Options{Format: "misp"}, `{"response":{"Attribute":[
  {"type":"ip-dst","value":"192.0.2.1","to_ids":true,"Event":{"uuid":"a","info":"A"}},
  {"type":"ip-dst","value":"192.0.2.2","to_ids":true,"Event":{"uuid":"b","info":"B"}}]}}`)
 	if entries[0].NativeID != "a" || entries[1].NativeID != "b" || entries[1].Description != "B" {

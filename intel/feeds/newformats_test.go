@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 )
 
 func TestNFT(t *testing.T) {
@@ -137,13 +139,13 @@ func TestZIP(t *testing.T) {
 		{zipped(t, "list.html", "<html>"), "", "HTML"},
 	} {
 		var l Listing
-		report, err := Parse(bytes.NewReader(c.body), Options{MaxBytes: 1 << 20}, l.Add)
+		report, err := Parse(bytes.NewReader(c.body), document.Options{MaxBytes: 1 << 20}, l.Add)
 		var b strings.Builder
 		if e := l.WritePrefixes(&b); e != nil {
 			t.Fatal(e)
 		}
 		if c.err == "" && (err != nil || !slices.Equal(strings.Fields(b.String()), strings.Fields(c.want))) ||
-			c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err) || report.Verdict != RejectDocument) {
+			c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err) || report.Verdict != document.RejectDocument) {
 			t.Errorf("%q: got %s, %v, %+v", c.want+c.err, b.String(), err, report)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 )
 
 func TestOTXShapes(t *testing.T) {
@@ -70,8 +72,8 @@ func TestOTXEvidence(t *testing.T) {
   "name":"P 💀","modified":"2026-11-19T09:43:18.855000","created":"2026-11-18T00:00:00","TLP":"Amber","tags":["x","C2"],
   "more_indicators":true,"id":"579dad7dda3326edbea394e2"}],
  "next":"https://otx.alienvault.com/api?page=2"}`
-	var seen []Object
-	entries, report := parseEntries(t, Options{Seen: func(o Object) { seen = append(seen, o) }}, text)
+	var seen []document.Object
+	entries, report := parseEntries(t, document.Options{Seen: func(o document.Object) { seen = append(seen, o) }}, text)
 	if report.Format != "otx" || !report.More || report.Next != "https://otx.alienvault.com/api?page=2" {
 		t.Errorf("report %+v", report)
 	}
@@ -94,7 +96,7 @@ func TestOTXRefused(t *testing.T) {
 		`{"detail":"Authentication required"}`, `"x"`, `12`, `null`, ``, `{`, `[{"id":"a"}`, `[] x`, `[] []`, `{"results":[}`,
 		`<html>`, "[{\"id\":\"\x01\"}]", `not json`,
 	} {
-		if _, report, err := parseAll(t, "otx", text); err == nil || report.Verdict != RejectDocument {
+		if _, report, err := parseAll(t, "otx", text); err == nil || report.Verdict != document.RejectDocument {
 			t.Errorf("%q: %v, %+v", text, err, report)
 		}
 	}
@@ -103,7 +105,7 @@ func TestOTXRefused(t *testing.T) {
 // TestBatchCap reads pulses that name more addresses than wait for an id.
 func TestBatchCap(t *testing.T) {
 	var b strings.Builder
-	for i := range maxBatch + 10 {
+	for i := range document.MaxBatch + 10 {
 		fmt.Fprintf(&b, `{"indicator":"10.%d.%d.%d","type":"IPv4"},`, i>>16, i>>8&255, i&255)
 	}
 	list := `"indicators":[` + strings.TrimSuffix(b.String(), ",") + `]`
@@ -111,7 +113,7 @@ func TestBatchCap(t *testing.T) {
 		t.Errorf("id behind too many indicators: %v", err)
 	}
 	_, report, err := parseAll(t, "otx", `[{"id":"a",`+list+`}]`)
-	if err != nil || report.Accepted != maxBatch+10 {
+	if err != nil || report.Accepted != document.MaxBatch+10 {
 		t.Errorf("%v, %+v", err, report)
 	}
 }

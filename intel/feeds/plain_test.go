@@ -4,13 +4,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 )
 
 // parseAll parses text and gives its listing, one prefix a string.
-func parseAll(t *testing.T, format, text string) ([]string, Report, error) {
+func parseAll(t *testing.T, format, text string) ([]string, document.Report, error) {
 	t.Helper()
 	var l Listing
-	report, err := Parse(strings.NewReader(text), Options{Format: format, Now: referenceTime}, l.Add)
+	report, err := Parse(strings.NewReader(text), document.Options{Format: format, Now: referenceTime}, l.Add)
 	var b strings.Builder
 	if err := l.WritePrefixes(&b); err != nil {
 		t.Fatal(err)
@@ -147,7 +149,7 @@ func TestPlainEvidence(t *testing.T) {
 		{"192.0.2.1 # \xff", "\uFFFD", "", "", 0},
 	}
 	for _, c := range cases {
-		_, err := Parse(strings.NewReader(c.row), Options{Format: "plain"}, func(e Entry) error {
+		_, err := Parse(strings.NewReader(c.row), document.Options{Format: "plain"}, func(e document.Entry) error {
 			if e.Description != c.description || e.Ref != c.ref || e.NativeID != c.id || e.Port != c.port || e.Line != 1 {
 				t.Errorf("%q: got %+v", c.row, e)
 			}

@@ -3,16 +3,18 @@ package feeds
 import (
 	"strings"
 	"testing"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 )
 
 // parseEntries parses text and gives its entries.
-func parseEntries(t *testing.T, opts Options, text string) ([]Entry, Report) {
+func parseEntries(t *testing.T, opts document.Options, text string) ([]document.Entry, document.Report) {
 	t.Helper()
 	if opts.Now.IsZero() {
 		opts.Now = referenceTime
 	}
-	var entries []Entry
-	report, err := Parse(strings.NewReader(text), opts, func(e Entry) error {
+	var entries []document.Entry
+	report, err := Parse(strings.NewReader(text), opts, func(e document.Entry) error {
 		entries = append(entries, e)
 		return nil
 	})
@@ -48,7 +50,7 @@ func TestDShieldRows(t *testing.T) {
 }
 
 func TestDShieldEvidence(t *testing.T) {
-	entries, report := parseEntries(t, Options{Format: "dshield"},
+	entries, report := parseEntries(t, document.Options{Format: "dshield"},
 		"# updated: Tue Dec 15 15:33:38 2015 UTC\n192.0.2.0\t192.0.2.255\t24\t788\tNet, of Name\tJP\ta@b.example\n")
 	e := entries[0]
 	if e.Description != "788 attacks, Net, of Name, JP" || e.Ref != "https://isc.sans.edu/ipinfo/192.0.2.0" ||
@@ -61,22 +63,22 @@ func TestDropVerdicts(t *testing.T) {
 	const row, row6 = `{"cidr":"192.0.2.0/24","sblid":"SBL1","rir":null}`, `{"cidr":"2001:db8::1/32","sblid":"SBL2"}`
 	cases := []struct {
 		name, text string
-		verdict    Verdict
+		verdict    document.Verdict
 		accepted   int
 		rejected   int
 	}{
-		{"complete", row + "\n" + row6 + "\r\n" + `{"type":"metadata","records":2}`, OK, 2, 0},
-		{"no count", row + "\n" + `{"type":"metadata"}`, OK, 1, 0},
-		{"cut between rows", row + "\n", Truncated, 1, 0},
-		{"cut in a row", row + "\n" + row6[:20], Truncated, 1, 1},
-		{"empty", "", Truncated, 0, 0},
-		{"declared empty", `{"type":"metadata","records":0}`, Empty, 0, 0},
-		{"fewer", row + "\n" + `{"type":"metadata","records":2}`, Mismatch, 1, 0},
-		{"count of bad rows", row + "\n" + `{"cidr":"x"}` + "\n" + `{"type":"metadata","records":2}`, OK, 1, 1},
-		{"after the end", row + "\n" + `{"type":"metadata","records":1}` + "\n" + row6, OK, 1, 0},
-		{"other rows", `{"asn":1}` + "\n" + `{"type":"metadata","records":0}`, NoPrefix, 0, 1},
-		{"whole space", `{"cidr":"0.0.0.0/0"}` + "\n" + `{"type":"metadata","records":1}`, NoPrefix, 0, 1},
-		{"null", `{"cidr":null}` + "\n" + `{"type":"metadata","records":0}`, NoPrefix, 0, 1},
+		{"complete", row + "\n" + row6 + "\r\n" + `{"type":"metadata","records":2}`, document.OK, 2, 0},
+		{"no count", row + "\n" + `{"type":"metadata"}`, document.OK, 1, 0},
+		{"cut between rows", row + "\n", document.Truncated, 1, 0},
+		{"cut in a row", row + "\n" + row6[:20], document.Truncated, 1, 1},
+		{"empty", "", document.Truncated, 0, 0},
+		{"declared empty", `{"type":"metadata","records":0}`, document.Empty, 0, 0},
+		{"fewer", row + "\n" + `{"type":"metadata","records":2}`, document.Mismatch, 1, 0},
+		{"count of bad rows", row + "\n" + `{"cidr":"x"}` + "\n" + `{"type":"metadata","records":2}`, document.OK, 1, 1},
+		{"after the end", row + "\n" + `{"type":"metadata","records":1}` + "\n" + row6, document.OK, 1, 0},
+		{"other rows", `{"asn":1}` + "\n" + `{"type":"metadata","records":0}`, document.NoPrefix, 0, 1},
+		{"whole space", `{"cidr":"0.0.0.0/0"}` + "\n" + `{"type":"metadata","records":1}`, document.NoPrefix, 0, 1},
+		{"null", `{"cidr":null}` + "\n" + `{"type":"metadata","records":0}`, document.NoPrefix, 0, 1},
 	}
 	for _, c := range cases {
 		_, report, err := parseAll(t, "drop-json", c.text)
@@ -85,14 +87,14 @@ func TestDropVerdicts(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"Too many requests", "[1]", "<html>"} {
-		if _, report, err := parseAll(t, "drop-json", text); err == nil || report.Verdict != RejectDocument {
+		if _, report, err := parseAll(t, "drop-json", text); err == nil || report.Verdict != document.RejectDocument {
 			t.Errorf("%q: %v, %+v", text, err, report)
 		}
 	}
 }
 
 func TestDropEvidence(t *testing.T) {
-	entries, report := parseEntries(t, Options{},
+	entries, report := parseEntries(t, document.Options{},
 		`{"cidr":"1.10.16.0/20","sblid":"SBL256894","rir":"apnic"}`+"\n"+`{"type":"metadata","timestamp":1744682874,"records":1}`)
 	e := entries[0]
 	if report.Format != "drop-json" || e.NativeID != "SBL256894" || report.Declared != 1 || report.Updated.Unix() != 1744682874 ||
@@ -114,11 +116,11 @@ func TestPipeAndTor(t *testing.T) {
 		{"ExitAddress x 2026-11-01 00:00:00", "", 1},
 		{"ExitAddress", "", 1},
 	})
-	entries, _ := parseEntries(t, Options{}, "64500 | N | 192.0.2.1 | 2026-11-01 10:20:30 | sshpwauth")
+	entries, _ := parseEntries(t, document.Options{}, "64500 | N | 192.0.2.1 | 2026-11-01 10:20:30 | sshpwauth")
 	if e := entries[0]; e.Category != "bruteforce" || e.LastSeen.Format("15:04:05") != "10:20:30" {
 		t.Errorf("got %+v", e)
 	}
-	entries, _ = parseEntries(t, Options{}, "ExitNode AB12\nExitAddress 192.0.2.1 2026-11-01 10:20:30")
+	entries, _ = parseEntries(t, document.Options{}, "ExitNode AB12\nExitAddress 192.0.2.1 2026-11-01 10:20:30")
 	if e := entries[0]; e.NativeID != "AB12" || e.LastSeen.IsZero() || e.Category != "anonymizer" {
 		t.Errorf("got %+v", e)
 	}
@@ -138,7 +140,7 @@ func TestZeekRows(t *testing.T) {
 		{"#fields\tindicator\tx\n192.0.2.1\tIntel::ADDR", "", 1},
 		{head, "", 0},
 	})
-	entries, _ := parseEntries(t, Options{}, head+"192.0.2.1\tIntel::ADDR\tsrc\thttps://x.example/")
+	entries, _ := parseEntries(t, document.Options{}, head+"192.0.2.1\tIntel::ADDR\tsrc\thttps://x.example/")
 	if e := entries[0]; e.Ref != "https://x.example/" || e.Description != "src" {
 		t.Errorf("got %+v", e)
 	}
@@ -157,7 +159,7 @@ func TestIPRepRows(t *testing.T) {
 		{"192.0.2.1,1,1,1", "", 1},
 		{"192.0.2.1,-1,1", "", 1},
 	})
-	entries, _ := parseEntries(t, Options{Format: "iprep"}, "192.0.2.1,1,127\n192.0.2.2,1,1")
+	entries, _ := parseEntries(t, document.Options{Format: "iprep"}, "192.0.2.1,1,127\n192.0.2.2,1,1")
 	if entries[0].Score != 100 || entries[1].Score != 1 {
 		t.Errorf("got %+v", entries)
 	}
@@ -198,7 +200,7 @@ func TestIPSetRows(t *testing.T) {
 		{"add bl", "", 1},
 		{"del bl 192.0.2.1", "", 1},
 	})
-	entries, _ := parseEntries(t, Options{}, `add bl 192.0.2.1,tcp:443 timeout 9 comment "why so"`)
+	entries, _ := parseEntries(t, document.Options{}, `add bl 192.0.2.1,tcp:443 timeout 9 comment "why so"`)
 	if e := entries[0]; e.Port != 443 || e.Description != "why so" {
 		t.Errorf("got %+v", e)
 	}

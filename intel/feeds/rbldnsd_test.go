@@ -1,6 +1,10 @@
 package feeds
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
+)
 
 func TestIP4Set(t *testing.T) {
 	testRows(t, "ip4set", []rowCase{
@@ -60,7 +64,7 @@ func TestCombined(t *testing.T) {
 		{"10/8", "", 0},
 		{"$DATASET ip4trie @\n10.1-2\n", "", 1},
 	})
-	entries, report := parseEntries(t, Options{Format: "combined"},
+	entries, report := parseEntries(t, document.Options{Format: "combined"},
 		"$DATASET ip4set @\n:127.0.0.2:default $\n10/8\n11/8 :3:own\n12/8 words\n$DATASET generic @\nx A 1\n$DATASET ip4trie @\n13/8\n")
 	for i, want := range []string{"default $", "own", "words", ""} {
 		if entries[i].Description != want {

@@ -6,6 +6,10 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/prefix"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/rows"
 )
 
 // Every row that names k addresses, however it is written, yields all of them, or
@@ -15,7 +19,7 @@ func TestPlainRowsAreWhole(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		row, addrs := randomRow(r)
 		var got []netip.Prefix
-		report, err := Parse(strings.NewReader(row+"\n"), Options{Format: "plain"}, func(e Entry) error {
+		report, err := Parse(strings.NewReader(row+"\n"), document.Options{Format: "plain"}, func(e document.Entry) error {
 			got = append(got, e.Prefix)
 			return nil
 		})
@@ -84,7 +88,7 @@ func randomRow(r *rand.Rand) (string, []netip.Addr) {
 		addrs, starts = append(addrs, a), append(starts, row.Len())
 		row.WriteString(text)
 	}
-	text, note := cutComment(row.String())
+	text, note := rows.CutComment(row.String())
 	for note != "" && len(starts) > 0 && starts[len(starts)-1] >= len(text) {
 		addrs, starts = addrs[:len(addrs)-1], starts[:len(starts)-1]
 	}
@@ -99,9 +103,9 @@ func randomRowAddr(r *rand.Rand, base uint32) netip.Addr {
 		return netip.AddrFrom16(b)
 	}
 	if r.IntN(2) == 0 {
-		return addr32(base&^0xff | r.Uint32()&0xff)
+		return prefix.Addr32(base&^0xff | r.Uint32()&0xff)
 	}
-	return addr32(r.Uint32())
+	return prefix.Addr32(r.Uint32())
 }
 
 // The cost of a row grows with its length, not with its square.
@@ -109,7 +113,7 @@ func TestPlainLongRows(t *testing.T) {
 	const n = 4000
 	addresses := make([]string, n)
 	for i := range addresses {
-		addresses[i] = addr32(0x2d000000 + uint32(i)*7).String()
+		addresses[i] = prefix.Addr32(0x2d000000 + uint32(i)*7).String()
 	}
 	row := strings.Join(addresses, ",")
 	for _, c := range []struct {

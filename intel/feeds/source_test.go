@@ -12,6 +12,10 @@ import (
 	"testing"
 	"testing/iotest"
 	"unicode/utf16"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/jsonwalk"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/prefix"
 )
 
 func gzipped(t *testing.T, text string) []byte {
@@ -58,7 +62,7 @@ func TestEncodings(t *testing.T) {
 func TestOneByteReads(t *testing.T) {
 	for _, text := range []string{"192.0.2.1\r\n192.0.2.2\r192.0.2.3\n", utf16Text(binary.LittleEndian, "192.0.2.1\r\n💀\n192.0.2.2\r192.0.2.3")} {
 		var l Listing
-		_, err := Parse(iotest.OneByteReader(strings.NewReader(text)), Options{}, l.Add)
+		_, err := Parse(iotest.OneByteReader(strings.NewReader(text)), document.Options{}, l.Add)
 		if v4, _, _ := l.Counts(); err != nil || v4 != 3 {
 			t.Errorf("%q: %d prefixes, %v", text, v4, err)
 		}
@@ -72,24 +76,24 @@ func TestBrokenSources(t *testing.T) {
 		name    string
 		r       io.Reader
 		max     int64
-		verdict Verdict
+		verdict document.Verdict
 		err     error
 	}{
-		{"cut gzip", bytes.NewReader(zipped[:len(zipped)-20]), 0, Truncated, io.ErrUnexpectedEOF},
-		{"no gzip", strings.NewReader("\x1f\x8b\x08 no"), 0, Truncated, io.ErrUnexpectedEOF},
-		{"gzip bomb", bytes.NewReader(zipped), 1000, RejectDocument, ErrRejected},
-		{"too long", strings.NewReader("192.0.2.1\n192.0.2.2"), 18, RejectDocument, ErrRejected},
-		{"too long JSON", strings.NewReader(`[{"ip":"192.0.2.1"}]`), 19, RejectDocument, ErrRejected},
-		{"reader", io.MultiReader(strings.NewReader("192.0.2.1\n"), iotest.ErrReader(broken)), 0, RejectDocument, broken},
-		{"JSON reader", io.MultiReader(strings.NewReader(`[{"ip":"192.0.2.1"},`), iotest.ErrReader(broken)), 0, RejectDocument, broken},
+		{"cut gzip", bytes.NewReader(zipped[:len(zipped)-20]), 0, document.Truncated, io.ErrUnexpectedEOF},
+		{"no gzip", strings.NewReader("\x1f\x8b\x08 no"), 0, document.Truncated, io.ErrUnexpectedEOF},
+		{"gzip bomb", bytes.NewReader(zipped), 1000, document.RejectDocument, document.ErrRejected},
+		{"too long", strings.NewReader("192.0.2.1\n192.0.2.2"), 18, document.RejectDocument, document.ErrRejected},
+		{"too long JSON", strings.NewReader(`[{"ip":"192.0.2.1"}]`), 19, document.RejectDocument, document.ErrRejected},
+		{"reader", io.MultiReader(strings.NewReader("192.0.2.1\n"), iotest.ErrReader(broken)), 0, document.RejectDocument, broken},
+		{"JSON reader", io.MultiReader(strings.NewReader(`[{"ip":"192.0.2.1"},`), iotest.ErrReader(broken)), 0, document.RejectDocument, broken},
 	}
 	for _, c := range cases {
-		report, err := Parse(c.r, Options{MaxBytes: c.max}, func(Entry) error { return nil })
+		report, err := Parse(c.r, document.Options{MaxBytes: c.max}, func(document.Entry) error { return nil })
 		if !errors.Is(err, c.err) || report.Verdict != c.verdict {
 			t.Errorf("%s: %v, %+v", c.name, err, report)
 		}
 	}
-	if _, err := Parse(strings.NewReader("192.0.2.1\n192.0.2.2"), Options{MaxBytes: 19}, func(Entry) error { return nil }); err != nil {
+	if _, err := Parse(strings.NewReader("192.0.2.1\n192.0.2.2"), document.Options{MaxBytes: 19}, func(document.Entry) error { return nil }); err != nil {
 		t.Errorf("a document of just the allowed length: %v", err)
 	}
 }
@@ -97,7 +101,7 @@ func TestBrokenSources(t *testing.T) {
 func TestYieldError(t *testing.T) {
 	stop := errors.New("stop")
 	for _, text := range []string{"192.0.2.1", `[{"ip":"192.0.2.1"}]`, `{"objects":[` + stixText("i", "192.0.2.1", "") + `]}`} {
-		_, err := Parse(strings.NewReader(text), Options{}, func(Entry) error { return stop })
+		_, err := Parse(strings.NewReader(text), document.Options{}, func(document.Entry) error { return stop })
 		if err != stop { //nolint:errorlint // it must come back as it is
 			t.Errorf("%q: %v", text, err)
 		}
@@ -105,11 +109,11 @@ func TestYieldError(t *testing.T) {
 }
 
 func TestLongLines(t *testing.T) {
-	long := strings.Repeat("x", maxLineChars)
+	long := strings.Repeat("x", document.MaxLineChars)
 	testRows(t, "plain", []rowCase{
 		{"192.0.2.1 #" + long[11:] + "\n192.0.2.2", "192.0.2.1/32 192.0.2.2/32", 0},
 		{"192.0.2.1 #" + long[10:] + "\n192.0.2.2", "192.0.2.2/32", 1},
-		{"192.0.2.1 #" + strings.Repeat("💀", maxLineChars-11) + "\n192.0.2.2", "192.0.2.1/32 192.0.2.2/32", 0},
+		{"192.0.2.1 #" + strings.Repeat("💀", document.MaxLineChars-11) + "\n192.0.2.2", "192.0.2.1/32 192.0.2.2/32", 0},
 		{strings.Repeat(long, 30) + "\r\n192.0.2.2\r" + strings.Repeat(long, 30), "192.0.2.2/32", 2},
 		{"192.0.2.1\r\n" + long + "y\r192.0.2.2", "192.0.2.1/32 192.0.2.2/32", 1},
 	})
@@ -117,13 +121,13 @@ func TestLongLines(t *testing.T) {
 }
 
 func TestLineNumbers(t *testing.T) {
-	_, report := parseEntries(t, Options{Format: "plain"}, "# a\r\n\rx\n\n192.0.2.1\ny\x1b[31m")
-	want := []Reject{{3, "x", errNotAddress.Error()}, {6, `y\x1b[31m`, errNotAddress.Error()}}
+	_, report := parseEntries(t, document.Options{Format: "plain"}, "# a\r\n\rx\n\n192.0.2.1\ny\x1b[31m")
+	want := []document.Reject{{Line: 3, Text: "x", Reason: prefix.ErrNotAddress.Error()}, {Line: 6, Text: `y\x1b[31m`, Reason: prefix.ErrNotAddress.Error()}}
 	if !slices.Equal(report.Samples, want) {
 		t.Errorf("got %+v", report.Samples)
 	}
-	_, report = parseEntries(t, Options{}, "[\n{\"ip\":\"192.0.2.1\"},\n\n{\"ip\":\n\"x\"}\n]")
-	if want := []Reject{{5, "x", errNotAddress.Error()}}; !slices.Equal(report.Samples, want) {
+	_, report = parseEntries(t, document.Options{}, "[\n{\"ip\":\"192.0.2.1\"},\n\n{\"ip\":\n\"x\"}\n]")
+	if want := []document.Reject{{Line: 5, Text: "x", Reason: prefix.ErrNotAddress.Error()}}; !slices.Equal(report.Samples, want) {
 		t.Errorf("got %+v", report.Samples)
 	}
 	_, _, err := parseAll(t, "isc-json", "[\n{\"ip\":\"192.0.2.1\"},\n oops")
@@ -133,10 +137,10 @@ func TestLineNumbers(t *testing.T) {
 }
 
 func TestJSONLimits(t *testing.T) {
-	long := strings.Repeat("x", maxJSONValue+2*maxJSONChunk)
+	long := strings.Repeat("x", jsonwalk.MaxJSONValue+2*jsonwalk.MaxJSONChunk)
 	for name, text := range map[string]string{
 		"long string":  `[{"ip":"` + long + `"}]`,
-		"long blanks":  `[` + strings.Repeat(" ", maxJSONValue+2*maxJSONChunk) + `]`,
+		"long blanks":  `[` + strings.Repeat(" ", jsonwalk.MaxJSONValue+2*jsonwalk.MaxJSONChunk) + `]`,
 		"deep skipped": `{"results":[],"x":` + strings.Repeat("[", 5000),
 		"deep row":     `[` + strings.Repeat("[", 20000),
 	} {
@@ -144,7 +148,7 @@ func TestJSONLimits(t *testing.T) {
 		if strings.HasPrefix(text, "{") {
 			format = "otx"
 		}
-		if _, report, err := parseAll(t, format, text); !errors.Is(err, ErrRejected) || report.Verdict != RejectDocument {
+		if _, report, err := parseAll(t, format, text); !errors.Is(err, document.ErrRejected) || report.Verdict != document.RejectDocument {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -185,7 +189,7 @@ func TestStreaming(t *testing.T) {
 				t.Fatalf("%s: the heap has grown by %d bytes after %d rows", c.format, grown, n)
 			}
 		}
-		_, err := Parse(endless(c.start, c.row, c.end, 12000), Options{Format: c.format}, func(Entry) error {
+		_, err := Parse(endless(c.start, c.row, c.end, 12000), document.Options{Format: c.format}, func(document.Entry) error {
 			if n++; n%4000 == 0 {
 				check()
 			}

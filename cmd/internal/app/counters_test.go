@@ -103,7 +103,7 @@ var notInStatus = map[string]string{
 	"lookup.Report":       "goes into fetch.Status",
 	"lookup.FeedReport":   "goes into fetch.Status",
 	"lookup.WarnedReport": "goes into fetch.Status",
-	"feeds.Report":        "goes into fetch.Status",
+	"document.Report":     "goes into fetch.Status",
 }
 
 // TestStatsArrive: each field of each type of counters arrives in the JSON of a status.

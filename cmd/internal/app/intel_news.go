@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"go.uber.org/zap"
@@ -32,7 +32,7 @@ func Complaint(s *fetch.Status) string {
 	case s.RejectedParts > 0 && len(s.Samples) > 0:
 		return fmt.Sprintf("parts of rows were not understood, %d of them; in line %d %q: %s",
 			s.RejectedParts, s.Samples[0].Line, s.Samples[0].Text, s.Samples[0].Reason)
-	case s.Verdict == feeds.Empty:
+	case s.Verdict == document.Empty:
 		return "nothing in it"
 	}
 	return ""

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
-	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/runner"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
@@ -212,7 +212,7 @@ type adder struct {
 	origin  lookup.Origin
 }
 
-func (a *adder) add(e *feeds.Entry, dated time.Time) error {
+func (a *adder) add(e *document.Entry, dated time.Time) error {
 	s := a.spec
 	end := a.end(e, dated)
 	over := !end.IsZero() && !end.After(a.now)
@@ -238,7 +238,7 @@ func (a *adder) add(e *feeds.Entry, dated time.Time) error {
 
 // end is when an entry stops to count: by its own words, or by the age that the
 // operator allows. dated is the date of one that bears none.
-func (a *adder) end(e *feeds.Entry, dated time.Time) time.Time {
+func (a *adder) end(e *document.Entry, dated time.Time) time.Time {
 	end := e.Expires
 	if a.spec.MaxAge == 0 {
 		return end
@@ -289,7 +289,7 @@ func (m *Manager) warninglists(b, last *build, failed map[*runner.Runner]bool) (
 			r.Readable()
 		default:
 			var prefixes []netip.Prefix
-			_, err := r.Each(func(e *feeds.Entry, _ time.Time) error {
+			_, err := r.Each(func(e *document.Entry, _ time.Time) error {
 				if !e.Exclude {
 					prefixes = append(prefixes, e.Prefix)
 				}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
-	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/schedule"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
@@ -104,7 +104,7 @@ func writeForever(dir string) {
 		must(err)
 		for i := range n {
 			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{62, byte(i >> 16), byte(i >> 8), byte(i)}), 32)
-			must(w.Entry(&feeds.Entry{Indicator: intel.Indicator{Prefix: p, Ref: fmt.Sprint("https://example.org/", i)}}))
+			must(w.Entry(&document.Entry{Indicator: intel.Indicator{Prefix: p, Ref: fmt.Sprint("https://example.org/", i)}}))
 		}
 		must(w.Commit(fileOf(m, 0, store.ExtGood), store.Description{Feed: "f", Origin: r.Spec.Origin()}))
 	}
@@ -124,7 +124,7 @@ func BenchmarkLoad(b *testing.B) {
 			for i := range n {
 				v := 0x20000000 + r.Uint32N(0x90000000)
 				a := netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)})
-				_ = w.Entry(&feeds.Entry{Indicator: intel.Indicator{Prefix: netip.PrefixFrom(a, 32), Description: fmt.Sprint("row ", i%100)}})
+				_ = w.Entry(&document.Entry{Indicator: intel.Indicator{Prefix: netip.PrefixFrom(a, 32), Description: fmt.Sprint("row ", i%100)}})
 			}
 			if err := w.Commit(fileOf(m, 0, store.ExtGood), store.Description{Origin: m.feeds[0].Spec.Origin()}); err != nil {
 				b.Fatal(err)

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/runner"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
@@ -35,13 +35,13 @@ type Status struct {
 	Delta   int `json:"delta" name:"-"`
 	// Format, Verdict, Parsed and Rejected are what the parser said: rows that it
 	// took and rows that it did not understand, with some samples.
-	Format   string        `json:"format,omitempty"`
-	Verdict  feeds.Verdict `json:"verdict,omitempty"`
-	Parsed   int           `json:"parsed" name:"-"`
-	Rejected int           `json:"rejected" name:"feed_rejected_rows" help:"Malformed rows of the copy in use." show:"some" words:"malformed rows"`
+	Format   string           `json:"format,omitempty"`
+	Verdict  document.Verdict `json:"verdict,omitempty"`
+	Parsed   int              `json:"parsed" name:"-"`
+	Rejected int              `json:"rejected" name:"feed_rejected_rows" help:"Malformed rows of the copy in use." show:"some" words:"malformed rows"`
 	// RejectedParts are those of rows of which other parts were taken.
-	RejectedParts int            `json:"rejected_parts" name:"feed_rejected_parts" help:"Malformed parts of rows of the copy in use, in rows with valid parts."`
-	Samples       []feeds.Reject `json:"samples,omitempty" name:"-"`
+	RejectedParts int               `json:"rejected_parts" name:"feed_rejected_parts" help:"Malformed parts of rows of the copy in use, in rows with valid parts."`
+	Samples       []document.Reject `json:"samples,omitempty" name:"-"`
 	// Accepted entries are in the table, Duplicate ones were there already, Refused
 	// ones were stopped by a guard, Expired ones are too old, Unique ones stand on
 	// prefixes that no other feed lists.

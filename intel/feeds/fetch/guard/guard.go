@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
-	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
@@ -103,7 +103,7 @@ func (c *Case) judgeTurnover(last *store.Description) string {
 	}
 	defer g.Close()
 	var old intel.Coverage
-	if err := g.Each(nil, func(e *feeds.Entry) error {
+	if err := g.Each(nil, func(e *document.Entry) error {
 		if !e.Exclude && !e.Offline {
 			old.Add(e.Prefix)
 		}
@@ -152,16 +152,16 @@ func (c *Case) Judge() string {
 func JudgeDocument(s *spec.Spec, p store.Parsed, declared int) string {
 	rows := p.Accepted + p.Excluded + p.Rejected + p.Skipped
 	switch {
-	case p.Verdict == feeds.Truncated:
+	case p.Verdict == document.Truncated:
 		return fmt.Sprintf("truncated: its end is missing after %d entries", p.Accepted)
-	case p.Verdict == feeds.Mismatch || declared > rows:
+	case p.Verdict == document.Mismatch || declared > rows:
 		return fmt.Sprintf("incomplete: it announces %d entries and holds %d", declared, rows)
-	case p.Verdict == feeds.NoPrefix && len(p.Samples) > 0:
+	case p.Verdict == document.NoPrefix && len(p.Samples) > 0:
 		first := p.Samples[0]
 		return fmt.Sprintf("no prefix in it; line %d is %q: %s", first.Line, first.Text, first.Reason)
-	case p.Verdict == feeds.NoPrefix:
+	case p.Verdict == document.NoPrefix:
 		return fmt.Sprintf("no prefix in %d rows", p.Rejected+p.Skipped)
-	case p.Verdict == feeds.Empty && !s.MayBeEmpty:
+	case p.Verdict == document.Empty && !s.MayBeEmpty:
 		return "empty"
 	}
 	return ""

@@ -7,7 +7,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/schedule"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
@@ -79,7 +79,7 @@ func (c *Copy) SameAge(o *Copy) bool { return c.checked.Equal(o.checked) && c.sa
 // Each hands on every entry of the copy in use, with the date of those that bear none; an
 // entry is only good until the function returns. there is false when no copy is in use. An
 // error that is not of the function itself is for Failed.
-func (r *Runner) Each(use func(e *feeds.Entry, dated time.Time) error) (there bool, err error) {
+func (r *Runner) Each(use func(e *document.Entry, dated time.Time) error) (there bool, err error) {
 	r.mu.Lock()
 	there = r.good != nil
 	r.mu.Unlock()
@@ -95,7 +95,7 @@ func (r *Runner) Each(use func(e *feeds.Entry, dated time.Time) error) (there bo
 	}
 	defer g.Close()
 	dated := r.dated(&g.Description)
-	if err := g.Each(nil, func(e *feeds.Entry) error { return use(e, dated) }); err != nil {
+	if err := g.Each(nil, func(e *document.Entry) error { return use(e, dated) }); err != nil {
 		return true, err
 	}
 	r.Readable()

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
@@ -26,7 +27,7 @@ func PullHTTP(ctx context.Context, j *Job) (out Outcome, err error) {
 	}
 	defer w.Discard()
 	defer func() { w.Rest(out == Updated) }()
-	report, err := feeds.Parse(a.Body, feeds.Options{Format: j.Spec.Format, Path: j.Spec.Path, MaxBytes: j.Spec.MaxBytes, Now: j.Now()}, Take(w, j.MaxIndicators))
+	report, err := feeds.Parse(a.Body, document.Options{Format: j.Spec.Format, Path: j.Spec.Path, MaxBytes: j.Spec.MaxBytes, Now: j.Now()}, Take(w, j.MaxIndicators))
 	if err != nil {
 		return Failed, err
 	}

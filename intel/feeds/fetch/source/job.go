@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
@@ -66,8 +66,8 @@ const (
 var ErrTooMany = errors.New("too many entries")
 
 // Take gives the function that takes the entries of a document into w, at most limit.
-func Take(w *store.Writer, limit int) func(feeds.Entry) error {
-	return func(e feeds.Entry) error {
+func Take(w *store.Writer, limit int) func(document.Entry) error {
+	return func(e document.Entry) error {
 		if w.Entries >= limit {
 			return fmt.Errorf("%w: more than the %d of max_indicators", ErrTooMany, limit)
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
@@ -83,7 +84,7 @@ func (g *Reading) LastCursor(v any) {
 // An Envelope is what an answer of such a source says beside its objects.
 type Envelope struct {
 	store.Page
-	Seen   []feeds.Object
+	Seen   []document.Object
 	More   bool
 	Next   string
 	Header func(string) string
@@ -92,7 +93,7 @@ type Envelope struct {
 }
 
 // Ask gets one page and parses it.
-func (g *Reading) Ask(ctx context.Context, q client.Request, opts feeds.Options) (Envelope, error) {
+func (g *Reading) Ask(ctx context.Context, q client.Request, opts document.Options) (Envelope, error) {
 	a, err := g.Client.Get(ctx, q)
 	if err != nil {
 		return Envelope{}, err
@@ -105,9 +106,9 @@ func (g *Reading) Ask(ctx context.Context, q client.Request, opts feeds.Options)
 		return e, errors.New("an empty object is no answer")
 	}
 	opts.MaxBytes = g.Spec.MaxBytes
-	opts.Seen = func(o feeds.Object) { e.Seen = append(e.Seen, o) }
+	opts.Seen = func(o document.Object) { e.Seen = append(e.Seen, o) }
 	opts.Now = g.Now()
-	report, err := feeds.Parse(body, opts, func(entry feeds.Entry) error {
+	report, err := feeds.Parse(body, opts, func(entry document.Entry) error {
 		if len(e.Entries) >= g.MaxIndicators {
 			return fmt.Errorf("%w: more than the %d of max_indicators", ErrTooMany, g.MaxIndicators)
 		}
@@ -147,7 +148,7 @@ func (g *Reading) Apply(p store.Page) {
 		same[o.ID] = ok && o.Modified != 0 && known == o && !p.Partial[o.ID]
 		return same[o.ID]
 	})
-	p.Entries = slices.DeleteFunc(p.Entries, func(e feeds.Entry) bool { return same[e.NativeID] })
+	p.Entries = slices.DeleteFunc(p.Entries, func(e document.Entry) bool { return same[e.NativeID] })
 	for _, o := range p.Objects {
 		g.Known[o.ID] = o
 	}
@@ -207,7 +208,7 @@ func (g *Reading) Commit(cursor any) error {
 }
 
 func (g *Reading) settle(w *store.Writer, d store.Description) error {
-	d.Parsed.Verdict = feeds.OK // pages may be empty, what counts is the whole
+	d.Parsed.Verdict = document.OK // pages may be empty, what counts is the whole
 	out, err := g.Copy.Settle(w, d, -1)
 	if err != nil {
 		return err
@@ -291,7 +292,7 @@ func WithQuery(base string, set map[string]string) string {
 }
 
 // ObjectOf makes an object of what the parser has seen.
-func ObjectOf(o feeds.Object, group string, round uint32) store.Object {
+func ObjectOf(o document.Object, group string, round uint32) store.Object {
 	out := store.Object{ID: o.ID, Group: group, Round: round}
 	if !o.Modified.IsZero() {
 		out.Modified = o.Modified.UnixNano()

@@ -7,9 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/goccy/go-yaml"
+
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
-	"github.com/goccy/go-yaml"
 )
 
 // TestPresets: each can be used as it is, and none is worse than its provider allows.

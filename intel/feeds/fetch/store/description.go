@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 )
 
 // A Description says what a generation is and where it comes from.
@@ -50,20 +50,20 @@ type Description struct {
 
 // Parsed is the report of a parser as far as it is kept.
 type Parsed struct {
-	Format   string        `json:"format,omitempty"`
-	Verdict  feeds.Verdict `json:"verdict,omitempty"`
-	Accepted int           `json:"accepted"`
-	Excluded int           `json:"excluded,omitempty"`
-	Rejected int           `json:"rejected"`
+	Format   string           `json:"format,omitempty"`
+	Verdict  document.Verdict `json:"verdict,omitempty"`
+	Accepted int              `json:"accepted"`
+	Excluded int              `json:"excluded,omitempty"`
+	Rejected int              `json:"rejected"`
 	// RejectedParts are those of rows of which other parts were taken.
-	RejectedParts int            `json:"rejected_parts,omitempty"`
-	Skipped       int            `json:"skipped,omitempty"`
-	Samples       []feeds.Reject `json:"samples,omitempty"`
-	Updated       time.Time      `json:"updated,omitzero"`
+	RejectedParts int               `json:"rejected_parts,omitempty"`
+	Skipped       int               `json:"skipped,omitempty"`
+	Samples       []document.Reject `json:"samples,omitempty"`
+	Updated       time.Time         `json:"updated,omitzero"`
 }
 
 // ParsedOf gives what is kept of a report; scrub, if not nil, takes secrets out of its samples.
-func ParsedOf(p feeds.Report, scrub func(string) string) Parsed {
+func ParsedOf(p document.Report, scrub func(string) string) Parsed {
 	out := Parsed{
 		Format: p.Format, Verdict: p.Verdict, Accepted: p.Accepted, Excluded: p.Excluded,
 		Rejected: p.Rejected, RejectedParts: p.RejectedParts, Skipped: p.Skipped, Updated: p.Updated,
@@ -90,7 +90,7 @@ func (p *Parsed) Add(o Parsed) {
 	} else if p.Format != o.Format {
 		p.Format = "several"
 	}
-	if p.Verdict == feeds.Empty || p.Verdict == "" || p.Verdict == feeds.OK && o.Verdict != feeds.Empty {
+	if p.Verdict == document.Empty || p.Verdict == "" || p.Verdict == document.OK && o.Verdict != document.Empty {
 		p.Verdict = o.Verdict
 	}
 	if o.Updated.After(p.Updated) {

@@ -13,7 +13,7 @@ import (
 	"runtime/debug"
 
 	"github.com/flowsnitch/flowsnitch/intel"
-	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 )
 
 // A generation is one complete state of one feed in a file:
@@ -108,7 +108,7 @@ func (w *Writer) Object(o Object) error {
 }
 
 // Entry adds an entry.
-func (w *Writer) Entry(e *feeds.Entry) error {
+func (w *Writer) Entry(e *document.Entry) error {
 	w.Entries++
 	if !e.Exclude && !e.Offline {
 		w.Covers.Add(e.Prefix)
@@ -139,7 +139,7 @@ func (w *Writer) write(b []byte) error {
 	return err
 }
 
-func flagsOf(e *feeds.Entry) byte {
+func flagsOf(e *document.Entry) byte {
 	var f byte
 	if e.Exclude {
 		f |= flagExclude
@@ -224,7 +224,7 @@ type Reader struct {
 	file    *file
 	in      *bufio.Reader
 	strings stringTable
-	entry   feeds.Entry
+	entry   document.Entry
 	scratch []byte
 }
 
@@ -294,7 +294,7 @@ func (r *Reader) begin(n, size int64) error {
 
 // Each hands every object and every entry on, in order; either function may be nil.
 // The entry is only good until the function returns.
-func (r *Reader) Each(onObject func(Object) error, onEntry func(*feeds.Entry) error) error {
+func (r *Reader) Each(onObject func(Object) error, onEntry func(*document.Entry) error) error {
 	for {
 		kind, err := r.in.ReadByte()
 		if err != nil {
@@ -331,13 +331,13 @@ func (r *Reader) readObject(use func(Object) error) error {
 	return use(o)
 }
 
-func (r *Reader) readEntry(use func(*feeds.Entry) error) error {
+func (r *Reader) readEntry(use func(*document.Entry) error) error {
 	d := decoder{in: r.in, buf: &r.scratch}
 	e := &r.entry
 	flags := d.byte()
 	addr := d.addr(flags&flag6 != 0)
 	bits := int(d.byte())
-	*e = feeds.Entry{
+	*e = document.Entry{
 		Indicator: intel.Indicator{Prefix: netip.PrefixFrom(addr, bits), Score: d.byte()},
 		Exclude:   flags&flagExclude != 0,
 		Offline:   flags&flagOffline != 0,

@@ -17,11 +17,11 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
-	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 )
 
 // randomEntry makes an entry with any evidence.
-func randomEntry(r *rand.Rand) feeds.Entry {
+func randomEntry(r *rand.Rand) document.Entry {
 	word := func(n int) string {
 		if r.IntN(3) == 0 {
 			return ""
@@ -43,7 +43,7 @@ func randomEntry(r *rand.Rand) feeds.Entry {
 		addr = netip.AddrFrom4([4]byte(b[:4]))
 	}
 	p, _ := addr.Prefix(1 + r.IntN(addr.BitLen()))
-	return feeds.Entry{
+	return document.Entry{
 		Exclude: r.IntN(9) == 0, Offline: r.IntN(9) == 0,
 		Indicator: intel.Indicator{
 			Prefix: p, Port: uint16(r.IntN(3) * r.IntN(65536)), Score: uint8(r.IntN(101)), Category: word(1),
@@ -53,7 +53,7 @@ func randomEntry(r *rand.Rand) feeds.Entry {
 	}
 }
 
-func writeGeneration(t testing.TB, path string, objects []Object, entries []feeds.Entry) {
+func writeGeneration(t testing.TB, path string, objects []Object, entries []document.Entry) {
 	t.Helper()
 	w, err := NewWriter(nil, filepath.Dir(path))
 	if err != nil {
@@ -74,14 +74,14 @@ func writeGeneration(t testing.TB, path string, objects []Object, entries []feed
 	}
 }
 
-func readGeneration(path string) (d Description, objects []Object, entries []feeds.Entry, err error) {
+func readGeneration(path string) (d Description, objects []Object, entries []document.Entry, err error) {
 	r, err := Open(nil, path)
 	if err != nil {
 		return d, nil, nil, err
 	}
 	defer r.Close()
 	err = r.Each(func(o Object) error { objects = append(objects, o); return nil },
-		func(e *feeds.Entry) error { entries = append(entries, *e); return nil })
+		func(e *document.Entry) error { entries = append(entries, *e); return nil })
 	return r.Description, objects, entries, err
 }
 
@@ -89,7 +89,7 @@ func readGeneration(path string) (d Description, objects []Object, entries []fee
 func TestGeneration(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var objects []Object
-	var entries []feeds.Entry
+	var entries []document.Entry
 	for i := range 20_000 {
 		entries = append(entries, randomEntry(r))
 		objects = append(objects, Object{fmt.Sprint("id", i), "group", r.Int64() - r.Int64(), r.Uint32()})
@@ -117,7 +117,7 @@ func TestGeneration(t *testing.T) {
 // record of it is used.
 func TestBrokenGeneration(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	var entries []feeds.Entry
+	var entries []document.Entry
 	for range 20 {
 		entries = append(entries, randomEntry(r))
 	}
@@ -153,7 +153,7 @@ func FuzzGeneration(f *testing.F) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for n := range 3 {
 		path := filepath.Join(f.TempDir(), "x")
-		writeGeneration(f, path, []Object{{ID: "a"}}, []feeds.Entry{randomEntry(r), randomEntry(r)}[:n])
+		writeGeneration(f, path, []Object{{ID: "a"}}, []document.Entry{randomEntry(r), randomEntry(r)}[:n])
 		b, err := os.ReadFile(path)
 		if err != nil {
 			f.Fatal(err)

@@ -5,14 +5,14 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 )
 
 // A Delta is what has changed in a source that is read piece by piece.
 type Delta struct {
 	// Objects are new or changed; each replaces all that its id had before.
 	Objects map[string]Object
-	Entries []feeds.Entry
+	Entries []document.Entry
 	// partial are those of objects whose entries are not all there: what the old
 	// generation has of them stays, too.
 	partial map[string]bool
@@ -35,7 +35,7 @@ func (d *Delta) Empty() bool {
 // A Page is what one answer of such a source holds.
 type Page struct {
 	Objects []Object
-	Entries []feeds.Entry
+	Entries []document.Entry
 	Removed []string
 	// Partial are the objects whose entries could not be had in full.
 	Partial map[string]bool
@@ -77,7 +77,7 @@ func (d *Delta) drop(p Page) {
 		void[id] = true
 	}
 	if len(void) > 0 {
-		d.Entries = slices.DeleteFunc(d.Entries, func(e feeds.Entry) bool { return void[e.NativeID] })
+		d.Entries = slices.DeleteFunc(d.Entries, func(e document.Entry) bool { return void[e.NativeID] })
 	}
 }
 
@@ -91,7 +91,7 @@ func (d *Delta) Forget(group string) bool {
 			delete(d.partial, id)
 		}
 	}
-	d.Entries = slices.DeleteFunc(d.Entries, func(e feeds.Entry) bool { return void[e.NativeID] })
+	d.Entries = slices.DeleteFunc(d.Entries, func(e document.Entry) bool { return void[e.NativeID] })
 	return len(void) > 0
 }
 
@@ -131,7 +131,7 @@ func (d *Delta) Merge(old *Reader, w *Writer) error {
 		}
 		return w.Object(o)
 	}
-	onEntry := func(e *feeds.Entry) error {
+	onEntry := func(e *document.Entry) error {
 		if err := flush(); err != nil {
 			return err
 		}

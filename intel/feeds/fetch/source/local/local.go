@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/guard"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source/misp"
@@ -94,7 +95,7 @@ func Read(j *source.Job, d *store.Disk, files []string) (out source.Outcome, err
 	}
 	defer w.Discard()
 	defer func() { w.Rest(out == source.Updated) }()
-	total := store.Parsed{Verdict: feeds.Empty}
+	total := store.Parsed{Verdict: document.Empty}
 	declared := -1
 	for _, name := range files {
 		report, err := readFile(j, d, w, name)
@@ -104,7 +105,7 @@ func Read(j *source.Job, d *store.Disk, files []string) (out source.Outcome, err
 		p := store.ParsedOf(report, nil)
 		if len(files) > 1 {
 			verdict := guard.JudgeDocument(j.Spec, p, report.Declared)
-			if verdict != "" && p.Verdict != feeds.Empty && !j.Spec.Operator {
+			if verdict != "" && p.Verdict != document.Empty && !j.Spec.Operator {
 				return source.Failed, fmt.Errorf("%s: %s", name, verdict)
 			}
 		} else {
@@ -112,7 +113,7 @@ func Read(j *source.Job, d *store.Disk, files []string) (out source.Outcome, err
 		}
 		total.Add(p)
 	}
-	if j.Spec.Operator && total.Verdict != feeds.Empty {
+	if j.Spec.Operator && total.Verdict != document.Empty {
 		if verdict := guard.JudgeDocument(j.Spec, total, declared); verdict != "" {
 			return source.Failed, fmt.Errorf("%s: %s", j.Spec.Place(), verdict)
 		}
@@ -120,13 +121,13 @@ func Read(j *source.Job, d *store.Disk, files []string) (out source.Outcome, err
 	return j.Copy.Settle(w, store.Description{Parsed: total}, declared)
 }
 
-func readFile(j *source.Job, d *store.Disk, w *store.Writer, name string) (feeds.Report, error) {
+func readFile(j *source.Job, d *store.Disk, w *store.Writer, name string) (document.Report, error) {
 	f, err := d.Open(name)
 	if err != nil {
-		return feeds.Report{}, cause(err)
+		return document.Report{}, cause(err)
 	}
 	defer f.Close()
-	report, err := feeds.Parse(f, feeds.Options{Format: j.Spec.Format, Path: j.Spec.Path, MaxBytes: j.Spec.MaxBytes, Now: j.Now()}, source.Take(w, j.MaxIndicators))
+	report, err := feeds.Parse(f, document.Options{Format: j.Spec.Format, Path: j.Spec.Path, MaxBytes: j.Spec.MaxBytes, Now: j.Now()}, source.Take(w, j.MaxIndicators))
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return report, errors.New("the compressed file ends in the middle")
 	}

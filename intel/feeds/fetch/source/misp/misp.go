@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
@@ -193,7 +193,7 @@ const eventPiece = "event "
 // event gets one event. Its time is that of the manifest, which it is compared with.
 func (g *reading) event(ctx context.Context, id string, modified time.Time) error {
 	at := g.dirURL() + id + ".json"
-	e, err := g.Ask(ctx, client.Request{URL: at}, feeds.Options{Format: "misp"})
+	e, err := g.Ask(ctx, client.Request{URL: at}, document.Options{Format: "misp"})
 	if err != nil {
 		return err
 	}
@@ -277,7 +277,7 @@ func (g *reading) search(ctx context.Context, cur mispCursor, start time.Time) e
 			return false, err
 		}
 		e, err := g.Ask(ctx, client.Request{URL: base + "/events/restSearch", Body: string(body)},
-			feeds.Options{Format: "misp", BaseURL: spec.RedactURL(base)})
+			document.Options{Format: "misp", BaseURL: spec.RedactURL(base)})
 		if err != nil {
 			return false, err
 		}

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
@@ -267,7 +267,7 @@ func pageOf(at string) (page, limit int) {
 // the newest change in this. A pulse whose rest cannot be had is taken as far as it is
 // there, beside what is known of it.
 func (o *reading) page(ctx context.Context, at string) (next string, newest time.Time, err error) {
-	e, err := o.Ask(ctx, client.Request{URL: at}, feeds.Options{Format: "otx"})
+	e, err := o.Ask(ctx, client.Request{URL: at}, document.Options{Format: "otx"})
 	if err != nil {
 		return "", newest, err
 	}
@@ -336,7 +336,7 @@ func (o *reading) cutOff(ctx context.Context, id string, like cutPulse, why erro
 }
 
 // likeOf gives the evidence of the entries of a pulse that are there.
-func likeOf(pulse feeds.Object, entries []feeds.Entry) cutPulse {
+func likeOf(pulse document.Object, entries []document.Entry) cutPulse {
 	like := cutPulse{Modified: pulse.Modified}
 	for _, e := range entries {
 		if e.NativeID == pulse.ID {
@@ -364,7 +364,7 @@ func (o *reading) completeCut(ctx context.Context) error {
 		}
 		like := o.cur.Cut[id]
 		var p store.Page
-		err := o.rest(ctx, feeds.Object{ID: id, Modified: like.Modified}, like, &p)
+		err := o.rest(ctx, document.Object{ID: id, Modified: like.Modified}, like, &p)
 		if err != nil {
 			o.cutOff(ctx, id, like, err)
 			if o.stop != nil || o.restless != nil {
@@ -394,7 +394,7 @@ func (o *reading) follows(at, next string) error {
 
 // rest gets the indicators that a page has cut off. They know their pulse by id
 // only, so they borrow the rest of the evidence from those that are there.
-func (o *reading) rest(ctx context.Context, pulse feeds.Object, like cutPulse, p *store.Page) error {
+func (o *reading) rest(ctx context.Context, pulse document.Object, like cutPulse, p *store.Page) error {
 	o.tried[pulse.ID] = true
 	have := make(map[netip.Prefix]bool)
 	for _, e := range p.Entries {
@@ -405,7 +405,7 @@ func (o *reading) rest(ctx context.Context, pulse feeds.Object, like cutPulse, p
 	at := source.WithQuery(o.base()+otxPulses+url.PathEscape(pulse.ID)+"/indicators",
 		map[string]string{"limit": "1000", "page": "1", "include_inactive": "0"})
 	for range otxDetailPages {
-		e, err := o.Ask(ctx, client.Request{URL: at}, feeds.Options{Format: "otx-export"})
+		e, err := o.Ask(ctx, client.Request{URL: at}, document.Options{Format: "otx-export"})
 		if err != nil {
 			return err
 		}
@@ -428,7 +428,7 @@ func (o *reading) rest(ctx context.Context, pulse feeds.Object, like cutPulse, p
 	return nil
 }
 
-func (o *reading) borrow(e feeds.Entry, like cutPulse, pulse feeds.Object) feeds.Entry {
+func (o *reading) borrow(e document.Entry, like cutPulse, pulse document.Object) document.Entry {
 	e.NativeID = pulse.ID
 	e.Ref = "https://otx.alienvault.com/pulse/" + url.PathEscape(pulse.ID)
 	e.LastSeen = pulse.Modified.UTC().Truncate(time.Second)

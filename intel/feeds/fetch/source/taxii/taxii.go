@@ -15,7 +15,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel/feeds"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/dates"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/client"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
@@ -404,7 +405,7 @@ func (t *reading) collection(ctx context.Context, at string, p *taxiiPlace) erro
 func taxiiTimestamp(s string) string {
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
-		t = feeds.ParseTime(s)
+		t = dates.Find(s)
 	}
 	if t.IsZero() {
 		return ""
@@ -414,7 +415,7 @@ func taxiiTimestamp(s string) string {
 
 // objectsPage asks for the next page of a collection.
 func (t *reading) objectsPage(ctx context.Context, at string, p *taxiiPlace, limit int) (source.Envelope, error) {
-	e, err := t.Ask(ctx, client.Request{URL: t.pageURL(at, p, limit)}, feeds.Options{Format: "stix"})
+	e, err := t.Ask(ctx, client.Request{URL: t.pageURL(at, p, limit)}, document.Options{Format: "stix"})
 	if err == nil && p.Next != "" && len(e.Seen) == 0 && !e.More && e.Nothing {
 		return e, errors.New("a page that was announced is empty")
 	}
@@ -571,7 +572,7 @@ func (t *reading) take(at string, p *taxiiPlace, e source.Envelope) {
 		e.Objects = append(e.Objects, o)
 	}
 	if len(old) > 0 {
-		e.Entries = slices.DeleteFunc(e.Entries, func(x feeds.Entry) bool { return old[x.NativeID] })
+		e.Entries = slices.DeleteFunc(e.Entries, func(x document.Entry) bool { return old[x.NativeID] })
 	}
 	t.Apply(e.Page)
 }

@@ -1,0 +1,190 @@
+package document
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/fit"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/dates"
+)
+
+// A Verdict says what became of a document as a whole.
+type Verdict string
+
+// The verdicts.
+const (
+	OK             Verdict = "ok"              // it holds prefixes
+	Empty          Verdict = "empty"           // it holds no row at all
+	NoPrefix       Verdict = "no-prefix"       // it holds rows, but no prefix
+	RejectDocument Verdict = "reject-document" // it is not what its format asks for
+	Truncated      Verdict = "truncated"       // its end is missing
+	Mismatch       Verdict = "mismatch"        // it announces another number of rows than it holds
+)
+
+// MaxSamples is how many rejected rows a report shows.
+const MaxSamples = 5
+
+// A Reject is one rejected row.
+type Reject struct {
+	Line   int    // from 1
+	Text   string // the row or its start, escaped: printable ASCII
+	Reason string
+}
+
+// A Report says what Parse found in a document.
+type Report struct {
+	Format  string
+	Verdict Verdict
+	// Accepted counts the entries handed on, repeated ones included, Excluded
+	// those among the entries that mark an exclusion; Accepted does not hold them.
+	Accepted, Excluded int
+	// Rejected counts rows without a usable prefix, rows of other kinds (domains,
+	// hashes) and expired ones included.
+	Rejected int
+	// RejectedParts counts what was rejected of rows that yielded entries all the
+	// same: elements of a list in one row.
+	RejectedParts int
+	// Skipped counts rows that the format itself sets aside: ranges that a
+	// filter allows, deleted objects, older versions, data sets of other types.
+	Skipped int
+	// Comments counts comment lines.
+	Comments int
+	// Samples are the first rejected rows and parts.
+	Samples []Reject
+	// Declared is the number of entries that the document announces; -1 = none.
+	Declared int
+	// Updated is the time of the data by the document's own words, or zero.
+	Updated time.Time
+	// Next is the link or token of the next page, More that there is one.
+	Next string
+	More bool
+}
+
+// A Document is the state of one document while it is parsed.
+type Document struct {
+	Opts    Options
+	yield   func(Entry) error
+	Report  Report
+	Line    int     // where the parser stands
+	LongRow bool    // the row is much longer than the evidence it may hold
+	Verdict Verdict // when the format decides, else empty
+
+	dateRank dates.Rank // of Report.Updated
+}
+
+// New begins a document, the entries of which go to yield. It fills in the defaults of
+// the options.
+func New(opts Options, yield func(Entry) error) *Document {
+	if opts.MaxBytes <= 0 {
+		opts.MaxBytes = DefaultMaxBytes
+	}
+	if opts.Now.IsZero() {
+		opts.Now = time.Now()
+	}
+	return &Document{Opts: opts, yield: yield, Report: Report{Declared: -1}}
+}
+
+// Accept hands an entry on. Its evidence is cut to size on the way.
+func (d *Document) Accept(e Entry) error {
+	if e.Line == 0 {
+		e.Line = d.Line
+	}
+	e.Tidy()
+	if d.LongRow {
+		e.unshare()
+	}
+	if e.Exclude {
+		d.Report.Excluded++
+	} else {
+		d.Report.Accepted++
+	}
+	return d.yield(e)
+}
+
+// AcceptAll hands on one entry for each prefix of a row.
+func (d *Document) AcceptAll(ps []netip.Prefix, e Entry) error {
+	for _, p := range ps {
+		e.Prefix = p
+		if err := d.Accept(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Reject counts a row without a usable prefix.
+func (d *Document) Reject(text string, reason error) {
+	d.RejectAt(d.Line, text, reason)
+}
+
+// RejectPart counts an element of a row of which others are taken.
+func (d *Document) RejectPart(text string, reason error) {
+	d.Report.RejectedParts++
+	d.sample(d.Line, text, reason)
+}
+
+// RejectAt is Reject for a row that ends on another line.
+func (d *Document) RejectAt(line int, text string, reason error) {
+	d.Report.Rejected++
+	d.sample(line, text, reason)
+}
+
+// sample keeps the first rejects for people to see.
+func (d *Document) sample(line int, text string, reason error) {
+	if len(d.Report.Samples) < MaxSamples {
+		d.Report.Samples = append(d.Report.Samples, Reject{line, Escape(text), reason.Error()})
+	}
+}
+
+// Refuse makes the error of a document that is not what it should be.
+func (d *Document) Refuse(format string, args ...any) error {
+	where := ""
+	if d.Line > 0 {
+		where = fmt.Sprintf(" at line %d", d.Line)
+	}
+	name := ""
+	if d.Report.Format != "" {
+		name = d.Report.Format + ": "
+	}
+	return fmt.Errorf("%s%w%s: %s", name, ErrRejected, where, fmt.Sprintf(format, args...))
+}
+
+// Finish sets the verdict.
+func (d *Document) Finish(err error) {
+	r := &d.Report
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		r.Verdict = Truncated
+	case err != nil:
+		r.Verdict = RejectDocument
+	case d.Verdict != "":
+		r.Verdict = d.Verdict
+	case r.Accepted+r.Excluded > 0:
+		r.Verdict = OK
+	case r.Rejected+r.Skipped > 0:
+		r.Verdict = NoPrefix
+	default:
+		r.Verdict = Empty
+	}
+}
+
+// MaxSampleBytes is how much of a rejected row a report shows.
+const MaxSampleBytes = 80
+
+// Escape makes foreign text printable ASCII of bounded length.
+func Escape(s string) string {
+	cut := len(s) > MaxSampleBytes
+	if cut {
+		s = fit.Cut(s, MaxSampleBytes)
+	}
+	q := strconv.QuoteToASCII(s)
+	q = q[1 : len(q)-1]
+	if cut {
+		q += "..."
+	}
+	return q
+}
