@@ -1,15 +1,16 @@
 package lookup
 
 import (
+	"maps"
 	"math"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/gaissmai/bart"
 
-	"github.com/flowsnitch/flowsnitch/flow"
-
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/lookup/listings"
 )
 
 // A Policy is what the operator wants of every table.
@@ -41,42 +42,24 @@ const (
 	OriginOperator
 )
 
-// A Builder collects entries and compiles them. It is for one goroutine and one
-// table: after Build it is empty and must not be used again.
+// A Builder collects entries that the guards let pass, counts the others, and compiles a
+// table. It is for one goroutine and one table: after Build it is empty and must not be
+// used again.
 type Builder struct {
-	max       int
-	guards    guards
-	strings   *interner
-	entries   pages
-	keys      []key // keys[i].entry names its entry, in any order
-	compacted bool  // the cap was reached and duplicates were removed
-	exclude   *bart.Table[[]uint32]
-	stopped   []stopped
-	keptOut   []stopped // by the readers of feeds
-	feedIndex map[string]uint32
-	feeds     []feedState // by index
-	own       []Suppression
-	forgotten int
-	base      *base // nil = the table is made from nothing
+	max     int
+	guards  guards
+	draft   *listings.Draft
+	exclude *bart.Table[[]uint32]
+	feeds   []feedState // by index
+	own     []Suppression
+	base    *Table // nil = the table is made from nothing
 }
 
 // A feedState is all that is counted of one feed.
 type feedState struct {
 	FeedReport
+	named  bool  // something was called for it
 	warned []int // accepted entries that each warninglist touches, said twice or not
-}
-
-// named reports whether the feed was named at all: each call for it is counted.
-func (f *feedState) named() bool {
-	return f.Accepted+f.Duplicate+f.Exclusions > 0 || len(f.Refused) > 0
-}
-
-// A key is the place of an entry in the order of a table. An IPv4 prefix stands
-// in ::ffff:0:0/96, so that both families sort alike.
-type key struct {
-	addr  flow.Addr6
-	entry uint32
-	bits  uint8
 }
 
 // NewBuilder makes an empty builder.
@@ -84,13 +67,69 @@ func NewBuilder(p Policy) *Builder {
 	if p.MaxIndicators <= 0 {
 		p.MaxIndicators = defaultMaxIndicators
 	}
-	return &Builder{
-		max:       min(p.MaxIndicators, math.MaxInt32),
-		guards:    guards{intel.NewNetworks(p.Allow), intel.NewNetworks(p.Home), p.Warninglists, intel.NewEmbedding(p.NAT64)},
-		strings:   newInterner(),
-		exclude:   new(bart.Table[[]uint32]),
-		feedIndex: make(map[string]uint32),
+	b := &Builder{
+		max:     min(p.MaxIndicators, math.MaxInt32),
+		guards:  guards{intel.NewNetworks(p.Allow), intel.NewNetworks(p.Home), p.Warninglists, intel.NewEmbedding(p.NAT64)},
+		exclude: new(bart.Table[[]uint32]),
 	}
+	b.draft = listings.NewDraft(b.max, b.guards.embedding)
+	b.draft.Dropped = func(feed uint32, ind intel.Indicator) {
+		b.refuse(feed, Suppression{Indicator: ind, Reason: ReasonOverCap})
+	}
+	return b
+}
+
+// NewBuilderFrom makes a builder that starts from a table in force. It is used like one
+// that starts from nothing, and makes the same table. But what that table has already is
+// not stored again, feeds that are as they were can be kept without reading them, and a
+// table that differs little shares the memory of the old one and is made in
+// milliseconds. A nil table is the empty one.
+func NewBuilderFrom(t *Table, p Policy) *Builder {
+	b := NewBuilder(p)
+	if t == nil || t.Len() == 0 || t.forgotten > 0 || len(t.own) == maxOwnListed {
+		return b // what it was made from is not known in full
+	}
+	b.base = t
+	b.draft.From(&t.Set)
+	for i := range t.feeds {
+		b.feeds = append(b.feeds, b.newFeed(t.feeds[i].Feed))
+	}
+	return b
+}
+
+// Keep takes over all that the table in force knows of a feed. It reports false, and does
+// nothing, where that cannot be done; then the feed's entries have to be added. The feed
+// must list what it did, nothing of it may have expired, and the policy must be the same.
+func (b *Builder) Keep(feed string) bool {
+	if b.base == nil {
+		return false
+	}
+	i := slices.IndexFunc(b.base.feeds, func(f feedState) bool { return f.Feed == feed })
+	if i < 0 || b.feeds[i].named {
+		return false
+	}
+	was := &b.base.feeds[i]
+	if !was.named || len(was.warned) != len(b.guards.lists) || !b.draft.Keep(uint32(i)) {
+		return false
+	}
+	kept := *was
+	kept.Refused = maps.Clone(was.Refused)
+	kept.Samples = slices.Clip(was.Samples)
+	kept.warned = slices.Clone(was.warned)
+	b.feeds[i] = kept
+	if was.Exclusions > 0 {
+		for p, feeds := range b.base.exclude.All() {
+			if slices.Contains(feeds, uint32(i)) {
+				b.exclude.Modify(p, func(feeds []uint32, _ bool) ([]uint32, bool) { return append(feeds, uint32(i)), false })
+			}
+		}
+	}
+	for _, s := range b.base.own {
+		if s.Feed == feed {
+			b.own = append(b.own, s)
+		}
+	}
+	return true
 }
 
 // Add adds one entry, or refuses and counts it. The prefix may have host bits and
@@ -108,8 +147,12 @@ func (b *Builder) Add(ind intel.Indicator, o Origin) {
 		b.refuse(feed, s)
 		return
 	}
-	if !b.room() || !b.append(&ind, feed, o) {
+	if !b.draft.Add(&ind, feed, o == OriginOperator) {
 		b.refuse(feed, Suppression{Indicator: ind, Reason: ReasonOverCap})
+		return
+	}
+	if o == OriginFeed {
+		b.guards.count(ind.Prefix, b.feeds[feed].warned)
 	}
 }
 
@@ -124,68 +167,20 @@ func (b *Builder) Refuse(ind intel.Indicator, why Reason) {
 		ind.Prefix = intel.Canonical(ind.Prefix)
 	}
 	b.feeds[feed].refuse(Suppression{Indicator: ind, Reason: why})
-	if why == ReasonInvalid {
-		return
+	if why != ReasonInvalid {
+		b.draft.SetAside(&ind, feed, uint8(max(slices.Index(readerReasons[:], why), 0)))
 	}
-	e, ok := entry{}, false
-	if len(b.keptOut) < maxStopped {
-		e, ok = b.strings.pack(&ind, feed)
-	}
-	if !ok {
-		b.forgotten++
-		return
-	}
-	e.flags |= keptOutFlags(why)
-	b.keptOut = append(b.keptOut, stopped{ind.Prefix, e})
 }
 
-// append stores an entry that no guard has stopped, or false when the strings of
-// the table have no room.
-func (b *Builder) append(ind *intel.Indicator, feed uint32, o Origin) bool {
-	if b.base != nil && b.base.has(ind, feed, o, &b.feeds[feed]) {
-		if o == OriginFeed {
-			b.guards.count(ind.Prefix, b.feeds[feed].warned)
-		}
-		return true
+// refuse counts an entry that is refused here and remembers it for Table.Explain.
+func (b *Builder) refuse(feed uint32, s Suppression) {
+	b.feeds[feed].refuse(s)
+	if s.Reason == ReasonHome && len(b.own) < maxOwnListed {
+		b.own = append(b.own, s)
 	}
-	if b.base != nil && len(b.keys) > 2*spare(b.base.table.n, spareEntries) {
-		b.leaveBase() // it is of no use, whichever of these are said twice
+	if s.Reason != ReasonInvalid { // else there is nothing to look up
+		b.draft.SetAside(&s.Indicator, feed, 0)
 	}
-	e, ok := b.strings.pack(ind, feed)
-	if !ok {
-		return false
-	}
-	if o == OriginOperator {
-		e.flags |= fromOperator
-	} else {
-		b.guards.count(ind.Prefix, b.feeds[feed].warned)
-	}
-	b.keys = append(b.keys, keyOf(ind.Prefix, uint32(b.entries.n)))
-	b.entries.append(e)
-	b.feeds[feed].Accepted++
-	return true
-}
-
-// room reports whether one more entry is allowed. At the cap it looks once whether
-// duplicates can make room.
-func (b *Builder) room() bool {
-	if b.size() < b.max {
-		return true
-	}
-	b.leaveBase()
-	if !b.compacted {
-		b.compacted = true
-		b.compact()
-	}
-	return b.size() < b.max
-}
-
-// size is the number of entries that the table would have.
-func (b *Builder) size() int {
-	if b.base != nil {
-		return len(b.keys) + b.base.n
-	}
-	return len(b.keys)
 }
 
 // Exclude takes p out of what one feed lists. Within one feed the most specific
@@ -213,31 +208,48 @@ func (b *Builder) Exclude(feed string, p netip.Prefix) {
 	})
 }
 
-// feed gives the index of a feed.
+// feed gives the index of a feed for which something is called.
 func (b *Builder) feed(name string) uint32 {
-	i, ok := b.feedIndex[name]
-	if !ok {
-		i = uint32(len(b.feeds))
-		b.feeds = append(b.feeds, feedState{FeedReport{Feed: name}, make([]int, len(b.guards.lists))})
-		b.feedIndex[name] = i
+	i := b.draft.Feed(name)
+	if int(i) == len(b.feeds) {
+		b.feeds = append(b.feeds, b.newFeed(name))
 	}
+	b.feeds[i].named = true
 	return i
 }
 
-// refuse counts a refused entry and remembers it for Table.Explain.
-func (b *Builder) refuse(feed uint32, s Suppression) {
-	b.feeds[feed].refuse(s)
-	if s.Reason == ReasonHome && len(b.own) < maxOwnListed {
-		b.own = append(b.own, s)
+func (b *Builder) newFeed(name string) feedState {
+	return feedState{FeedReport: FeedReport{Feed: name}, warned: make([]int, len(b.guards.lists))}
+}
+
+// Build compiles what was added. The version is the name of this state of all feeds;
+// events carry it. What it costs, see [listings.Draft.Build].
+func (b *Builder) Build(version string) (*Table, Report) {
+	t := &Table{Set: b.draft.Build(), version: version, guards: b.guards, exclude: b.exclude}
+	t.feeds, t.own, t.forgotten = b.feeds, b.own, b.draft.Forgotten // Build may refuse some yet
+	for i, c := range t.Counts() {
+		f := &t.feeds[i]
+		f.Accepted, f.Duplicate, f.Unique = c.Accepted, c.Duplicate, c.Unique
 	}
-	if s.Reason == ReasonInvalid {
-		return // nothing to look up
+	*b = Builder{}
+	return t, t.report()
+}
+
+// report gives what became of all entries, the feeds by name.
+func (t *Table) report() Report {
+	r := Report{OwnListed: t.own, Forgotten: t.forgotten}
+	for _, w := range t.guards.lists {
+		r.Warned = append(r.Warned, WarnedReport{List: w.Name, Class: w.Class})
 	}
-	if len(b.stopped) < maxStopped {
-		if e, ok := b.strings.pack(&s.Indicator, feed); ok {
-			b.stopped = append(b.stopped, stopped{s.Prefix, e})
-			return
+	for i := range t.feeds {
+		f := &t.feeds[i]
+		if f.named {
+			r.Feeds = append(r.Feeds, f.FeedReport)
+		}
+		for list, n := range f.warned {
+			r.Warned[list].Entries += n
 		}
 	}
-	b.forgotten++
+	slices.SortFunc(r.Feeds, func(f, g FeedReport) int { return strings.Compare(f.Feed, g.Feed) })
+	return r
 }

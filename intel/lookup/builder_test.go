@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/lookup/listings"
 )
 
 func pfx(s string) netip.Prefix { return netip.MustParsePrefix(s) }
@@ -161,12 +162,12 @@ func TestCap(t *testing.T) {
 
 func TestStoppedIsBounded(t *testing.T) {
 	b := NewBuilder(Policy{Home: []netip.Prefix{pfx("62.0.0.0/8")}})
-	for i := range maxStopped + 7 {
+	for i := range listings.MaxAside + 7 {
 		a := netip.AddrFrom4([4]byte{62, byte(i >> 16), byte(i >> 8), byte(i)})
 		b.Add(intel.Indicator{Prefix: netip.PrefixFrom(a, 32), Feed: "f"}, OriginFeed)
 	}
 	_, report := b.Build("")
-	if report.Forgotten != 7 || len(report.OwnListed) != maxOwnListed || report.Feeds[0].Refused[ReasonHome] != maxStopped+7 {
+	if report.Forgotten != 7 || len(report.OwnListed) != maxOwnListed || report.Feeds[0].Refused[ReasonHome] != listings.MaxAside+7 {
 		t.Errorf("forgotten %d, own %d, refused %v", report.Forgotten, len(report.OwnListed), report.Feeds[0].Refused)
 	}
 }
@@ -193,53 +194,6 @@ func TestEvidenceRoundTrip(t *testing.T) {
 	}
 	if m.Version() != "v7" || table.Version() != "v7" {
 		t.Errorf("version %q, %q", m.Version(), table.Version())
-	}
-}
-
-func TestTLP(t *testing.T) {
-	for in, want := range map[string]string{"": "", "white": "white", "amber+strict": "amber+strict", "purple": "red"} {
-		if got := tlps[tlpFlags(in)]; got != want {
-			t.Errorf("%q: got %q, want %q", in, got, want)
-		}
-	}
-}
-
-func TestInterner(t *testing.T) {
-	in := newInterner()
-	handles := make(map[string]uint32)
-	for i := range 20_000 {
-		s := fmt.Sprint("string ", i%7_000)
-		h, ok := in.intern(s)
-		if !ok || in.at(h) != s {
-			t.Fatalf("%q came back as %q", s, in.at(h))
-		}
-		if old, seen := handles[s]; seen && old != h {
-			t.Fatalf("%q has two handles, %d and %d", s, old, h)
-		}
-		handles[s] = h
-	}
-	if h, _ := in.intern(""); h != 0 || in.n != 7_000 {
-		t.Errorf("handle of nothing %d, %d strings", h, in.n)
-	}
-}
-
-func TestPagesArrange(t *testing.T) {
-	var p pages
-	const n = 2*pageLen + 10
-	keys := make([]key, n)
-	for i := range uint32(n) {
-		p.append(entry{ref: i})
-		keys[i].entry = (i*7919 + 5) % n // a permutation: 7919 is prime
-	}
-	p.arrange(keys)
-	for i := range uint32(n) {
-		if got, want := p.at(i).ref, (i*7919+5)%n; got != want || keys[i].entry != i {
-			t.Fatalf("entry %d is %d, want %d; key %d", i, got, want, keys[i].entry)
-		}
-	}
-	p.truncate(pageLen)
-	if len(p.page) != 1 || p.n != pageLen {
-		t.Errorf("%d pages of %d entries, want 1", len(p.page), p.n)
 	}
 }
 

@@ -1,9 +1,10 @@
-// Package lookup compiles listed prefixes for matching: a [Builder] collects the
-// indicators of all feeds under a [Policy] and makes a [Table], which never changes; a
-// [Store] holds the table in force; a [Match] is what a table has of one address, and a
-// [Hit] a flow record with a listed address in it.
+// Package lookup decides what of the feeds is listed and what that means for a flow. A
+// [Builder] takes the indicators of all feeds, refuses those that the guards of a [Policy]
+// stop, and makes a [Table], which never changes; a [Store] holds the table in force; a
+// [Match] is what a table has of one address, and a [Hit] a flow record with a listed
+// address in it. Package fetch builds tables, package match asks them for the addresses of
+// every flow, package correlate turns hits into events.
 //
-// Most addresses are decided by filters of a few bits, without the trie. A table that
-// differs little from the one before shares its memory and is made in milliseconds, see
-// [NewBuilderFrom].
+// The listings themselves are kept by package listings, and most addresses are turned away
+// by package prefilter before any of this is asked.
 package lookup

@@ -4,13 +4,8 @@ import (
 	"net/netip"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/lookup/listings"
 )
-
-// stopped is an entry that a guard kept out of the table.
-type stopped struct {
-	prefix netip.Prefix
-	entry
-}
 
 // Explain tells what stops, or would stop, a listing of p: first the entries that
 // were refused when the table was built and that cover p or lie within it, then the
@@ -22,25 +17,29 @@ func (t *Table) Explain(p netip.Prefix) []Suppression {
 	}
 	p = intel.Canonical(p)
 	var out []Suppression
-	for i := range t.stopped {
-		if s := &t.stopped[i]; s.prefix.Overlaps(p) {
-			out = append(out, t.whyStopped(s))
+	for refused, e := range t.Aside {
+		if refused.Overlaps(p) {
+			out = append(out, t.whyRefused(refused, e))
 		}
 	}
 	out = append(out, t.guards.meet(p)...)
 	return append(out, t.exclusions(p)...)
 }
 
-// whyStopped asks the guards again.
-func (t *Table) whyStopped(s *stopped) Suppression {
-	if r := s.reason(); r != "" {
-		return Suppression{Indicator: t.indicator(s.prefix, &s.entry), Reason: r}
+// readerReasons are those for which the reader of a feed keeps an entry out, by the mark
+// that the entry is set aside with; 0 = a guard has refused it.
+var readerReasons = [...]Reason{"", ReasonExpired, ReasonOffline, ReasonLowScore}
+
+// whyRefused gives the reason of the reader, or asks the guards again.
+func (t *Table) whyRefused(p netip.Prefix, e *listings.Entry) Suppression {
+	why := Suppression{Reason: readerReasons[e.Mark()]}
+	if why.Reason == "" {
+		why = t.guards.judge(p, OriginFeed)
 	}
-	why := t.guards.judge(s.prefix, s.origin())
 	if why.Reason == "" {
 		why.Reason = ReasonOverCap // no guard minds it
 	}
-	why.Indicator = t.indicator(s.prefix, &s.entry)
+	why.Indicator = t.Indicator(p, e)
 	return why
 }
 
@@ -77,7 +76,7 @@ func (t *Table) exclusions(p netip.Prefix) []Suppression {
 			ind := intel.Indicator{Prefix: p, Feed: t.feeds[f].Feed}
 			out = append(out, Suppression{Indicator: ind, Reason: ReasonExcluded, By: by})
 		}
-		return len(out) < maxListings
+		return len(out) < listings.MaxListings
 	}
 	for by, feeds := range t.exclude.Supernets(p) {
 		if !add(by, feeds) {

@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/lookup/listings"
 )
 
 // A Match is what a table says of one address and port. It is a plain value, to be
@@ -61,7 +61,7 @@ func MatchOf(version string, in netip.Addr, listings []intel.Indicator) Match {
 // shows.
 func (t *Table) Find(a netip.Addr, port uint16) Match {
 	m := Match{table: t, addr: a.Unmap().WithZone(""), port: port}
-	if t.lets(m.addr) {
+	if t.Lets(m.addr) {
 		f := m.asExported()
 		m.n, m.best = f.count()
 	}
@@ -74,23 +74,10 @@ func (t *Table) Find(a netip.Addr, port uint16) Match {
 	return m
 }
 
-// lets asks the filters before the trie: of a record with a listed address the other one
-// is looked up, too, and that mostly is not listed. Neither are 0.0.0.0 and ::.
-func (t *Table) lets(a netip.Addr) bool {
-	switch {
-	case t.n == 0 || !a.IsValid() || a.IsUnspecified():
-		return false
-	case a.Is4():
-		b := a.As4()
-		return t.filters.four.Lets(binary.BigEndian.Uint32(b[:]))
-	}
-	return t.filters.six.Lets(flow.Addr6Of(a))
-}
-
 // findEmbedded adds what lists the IPv4 address in the address.
 func (m *Match) findEmbedded() {
 	v4 := m.table.guards.embedding.Find(flow.Addr6Of(m.addr))
-	if v4 == 0 || m.table.n == 0 || !m.table.filters.four.Lets(v4) {
+	if v4 == 0 || !m.table.Lets(flow.Addr4(v4)) {
 		return
 	}
 	f := m.asIPv4(v4)
@@ -122,21 +109,16 @@ func (f *form) count() (n int, best uint8) {
 	t := f.table
 	by := t.guards.warned(f.addr, intel.ClassInfrastructure)
 	if by == nil && !f.allowed && !t.excludes(f.addr) {
-		for _, first := range t.trie.Supernets(netip.PrefixFrom(f.addr, f.addr.BitLen())) {
-			more, score := t.countAt(first, f.port)
-			n += more
-			best = max(best, score)
-		}
-		return n, best
+		return t.Count(f.addr, f.port)
 	}
 	stopped := false
 	for _, e := range f.candidates {
-		if by != nil && e.origin() == OriginFeed {
+		if by != nil && !e.Operator() {
 			stopped = true
 			continue
 		}
 		n++
-		best = max(best, e.score)
+		best = max(best, e.Score())
 	}
 	if stopped && n == 0 {
 		by.Stopped.Add(1)
@@ -189,12 +171,12 @@ func (m Match) Indicators() []intel.Indicator {
 	add := func(f form) {
 		from := len(out)
 		for p, e := range f.entries {
-			out = append(out, m.table.indicator(p, e))
-			own = append(own, e.origin() == OriginOperator)
+			out = append(out, m.table.Indicator(p, e))
+			own = append(own, e.Operator())
 		}
 		m.table.guards.weigh(f.addr, out[from:], own[from:])
 	}
-	if m.table.lets(m.addr) {
+	if m.table.Lets(m.addr) {
 		add(m.asExported())
 	}
 	if m.embedded != 0 {
@@ -213,10 +195,10 @@ func sortListings(list []intel.Indicator) {
 }
 
 // entries yields what lists the address, the longest prefix first.
-func (f *form) entries(yield func(netip.Prefix, *entry) bool) {
+func (f *form) entries(yield func(netip.Prefix, *listings.Entry) bool) {
 	infrastructure := f.table.guards.warned(f.addr, intel.ClassInfrastructure) != nil
 	for p, e := range f.candidates {
-		if infrastructure && e.origin() == OriginFeed {
+		if infrastructure && !e.Operator() {
 			continue
 		}
 		if !yield(p, e) {
@@ -228,20 +210,14 @@ func (f *form) entries(yield func(netip.Prefix, *entry) bool) {
 // candidates yields what lists the address as far as warninglists are not asked. It
 // asks the trie again each time: hits are rare, and so a Match is small and forgets
 // nothing.
-func (f *form) candidates(yield func(netip.Prefix, *entry) bool) {
+func (f *form) candidates(yield func(netip.Prefix, *listings.Entry) bool) {
 	t := f.table
 	excludes := t.excludes(f.addr)
-	for p, first := range t.trie.Supernets(netip.PrefixFrom(f.addr, f.addr.BitLen())) {
-		more := t.relevant(first, f.port, func(e *entry) bool {
-			switch {
-			case f.allowed && e.flags&fromOperator == 0:
-			case excludes && t.excluded(f.addr, e.feed, p.Bits()):
-			default:
-				return yield(p, e)
-			}
-			return true
-		})
-		if !more {
+	for p, e := range t.Covering(f.addr, f.port) {
+		switch {
+		case f.allowed && !e.Operator():
+		case excludes && t.excluded(f.addr, e.Feed(), p.Bits()):
+		case !yield(p, e):
 			return
 		}
 	}

@@ -77,12 +77,10 @@ type WarnedReport struct {
 	Entries int
 }
 
-// maxSamples bounds the samples for each feed and reason, maxOwnListed the news,
-// maxStopped what a table remembers of refused entries.
+// maxSamples bounds the samples for each feed and reason, maxOwnListed the news.
 const (
 	maxSamples   = 5
 	maxOwnListed = 1_000
-	maxStopped   = 10_000
 )
 
 // refuse counts and keeps what a guard has stopped.

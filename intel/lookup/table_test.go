@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/lookup/listings"
 )
 
 // lookupTable has something of everything that lookup may meet.
@@ -72,12 +73,12 @@ func TestListingsOrder(t *testing.T) {
 
 func TestListingsIsBounded(t *testing.T) {
 	b := NewBuilder(Policy{})
-	for i := range maxListings + 1 {
+	for i := range listings.MaxListings + 1 {
 		b.Add(ind(fmt.Sprintf("9.9.%d.%d/32", i>>8, i&255), "f"), OriginFeed)
 	}
 	table, _ := b.Build("")
-	if got := len(table.Listings(pfx("9.0.0.0/8"))); got != maxListings {
-		t.Errorf("%d listings, want %d", got, maxListings)
+	if got := len(table.Listings(pfx("9.0.0.0/8"))); got != listings.MaxListings {
+		t.Errorf("%d listings, want %d", got, listings.MaxListings)
 	}
 }
 

@@ -66,6 +66,7 @@ var rules = []struct {
 	{"flow/*", []string{"flow"}},
 	{"intel", []string{"flow"}},
 	{"intel/lookup", []string{"intel", "intel/lookup/*", "intel/event", "flow"}},
+	{"intel/lookup/listings", []string{"intel", "intel/lookup/prefilter", "intel/event", "flow"}},
 	{"intel/lookup/prefilter", []string{"intel", "flow"}},
 	{"intel/event", []string{"flow", "flow/fit"}},
 	{"intel/match", []string{"intel", "intel/lookup", "intel/event", "flow", "flow/decode"}},
@@ -122,7 +123,7 @@ var rules = []struct {
 // owners are the only folders that may import a library.
 var owners = map[string][]string{
 	"github.com/netsampler/goflow2": {"flow/decode/template"},
-	"github.com/gaissmai/bart":      {"intel", "intel/lookup"},
+	"github.com/gaissmai/bart":      {"intel", "intel/lookup", "intel/lookup/listings"}, // sets of prefixes: networks, exclusions, listings
 	"github.com/segmentio/kafka-go": {"sinks/kafka"},
 }
 

@@ -1,4 +1,4 @@
-package lookup
+package listings
 
 import "sort"
 
@@ -8,7 +8,7 @@ import "sort"
 type crowds map[uint32]uint32
 
 // crowd is how many entries of a prefix are looked at one by one. There are few prefixes
-// with more, so that crowds take less than two bytes an entry of a table.
+// with more, so that crowds take less than two bytes an entry of a set.
 const crowd = 16
 
 // note notes a prefix that has n entries, if that is many.
@@ -21,20 +21,20 @@ func (c crowds) note(first uint32, n int) {
 // skip gives the first entry from i on, among those of the prefix that begins with
 // first, that has a port of at least the given one, or the last entry of the prefix. The
 // entry i has a lower port; without a crowd it is the next one.
-func (t *Table) skip(first, i uint32, port uint16) uint32 {
-	n := t.crowds[first]
+func (s *Set) skip(first, i uint32, port uint16) uint32 {
+	n := s.crowds[first]
 	if n == 0 {
 		return i + 1
 	}
 	last := first + n - 1
-	return i + 1 + uint32(sort.Search(int(last-i-1), func(k int) bool { return t.entries.at(i+1+uint32(k)).port >= port }))
+	return i + 1 + uint32(sort.Search(int(last-i-1), func(k int) bool { return s.entries.at(i+1+uint32(k)).port >= port }))
 }
 
 // relevant yields the entries of a prefix that are without a port or of the given one.
 // It reports false when yield has.
-func (t *Table) relevant(first uint32, port uint16, yield func(*entry) bool) bool {
+func (s *Set) relevant(first uint32, port uint16, yield func(*Entry) bool) bool {
 	for i, skipped := first, false; ; {
-		e := t.entries.at(i)
+		e := s.entries.at(i)
 		if e.port > port {
 			return true
 		}
@@ -46,7 +46,7 @@ func (t *Table) relevant(first uint32, port uint16, yield func(*entry) bool) boo
 		case e.flags&lastOfPrefix != 0:
 			return true
 		case other && !skipped && i-first >= crowd-1:
-			i, skipped = t.skip(first, i, port), true
+			i, skipped = s.skip(first, i, port), true
 		default:
 			i++
 		}
@@ -55,10 +55,10 @@ func (t *Table) relevant(first uint32, port uint16, yield func(*entry) bool) boo
 
 // countAt gives the number of entries of a prefix that are without a port or of the
 // given one, and the best score of them.
-func (t *Table) countAt(first uint32, port uint16) (n int, best uint8) {
-	size := t.crowds[first]
+func (s *Set) countAt(first uint32, port uint16) (n int, best uint8) {
+	size := s.crowds[first]
 	if size == 0 {
-		t.relevant(first, port, func(e *entry) bool {
+		s.relevant(first, port, func(e *Entry) bool {
 			n++
 			best = max(best, e.score)
 			return true
@@ -66,18 +66,18 @@ func (t *Table) countAt(first uint32, port uint16) (n int, best uint8) {
 		return n, best
 	}
 	below := func(least int) int {
-		return sort.Search(int(size), func(k int) bool { return int(t.entries.at(first+uint32(k)).port) >= least })
+		return sort.Search(int(size), func(k int) bool { return int(s.entries.at(first+uint32(k)).port) >= least })
 	}
 	// The entries of one port come with the best first.
 	if n = below(1); n > 0 {
-		best = t.entries.at(first).score
+		best = s.entries.at(first).score
 	}
 	if port == 0 {
 		return n, best
 	}
 	from, to := below(int(port)), below(int(port)+1)
 	if to > from {
-		best = max(best, t.entries.at(first+uint32(from)).score)
+		best = max(best, s.entries.at(first+uint32(from)).score)
 	}
 	return n + to - from, best
 }

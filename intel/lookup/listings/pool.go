@@ -1,4 +1,4 @@
-package lookup
+package listings
 
 import (
 	"bytes"
@@ -7,7 +7,7 @@ import (
 	"math"
 )
 
-// maxPool bounds the bytes of all strings of a table, so that offsets fit into a
+// maxPool bounds the bytes of all strings of a set, so that offsets fit into a
 // uint32 and, on 32-bit machines, into an int.
 const maxPool = math.MaxInt32
 
@@ -15,7 +15,7 @@ const maxPool = math.MaxInt32
 // collector never looks inside: each one once, its length (uvarint) in front. A
 // handle is the offset of that length; 0 is the empty string.
 //
-// The tail is what later tables have added, see Builder.fromBase: its offsets go on
+// The tail is what later sets have added, see Draft.fromBase: its offsets go on
 // where those of the blob end.
 type pool struct{ blob, tail []byte }
 
@@ -47,7 +47,7 @@ func (p *pool) is(handle uint32, s string) bool {
 }
 
 // An interner fills a pool. Its index is an open hash of handles: 8 bytes a string
-// where a map would need 40, and it is thrown away when the table is built.
+// where a map would need 40, and it is thrown away when the set is built.
 type interner struct {
 	pool
 	seed  maphash.Seed

@@ -1,6 +1,7 @@
-package lookup
+package listings
 
 import (
+	"bytes"
 	"cmp"
 	"math"
 	"slices"
@@ -10,10 +11,10 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel"
 )
 
-// An entry is an Indicator without its prefix, 36 bytes and no pointer. Where a
-// table holds several for one prefix they stand together, the best first, and the
+// An Entry is an Indicator without its prefix, 36 bytes and no pointer. Where a
+// set holds several for one prefix they stand together, the best first, and the
 // last one is marked.
-type entry struct {
+type Entry struct {
 	category, ref, description, nativeID uint32 // handles of the pool
 	first, last, expires                 uint32 // Unix seconds; 0 = not said
 	feed                                 uint32 // index of the feed
@@ -25,20 +26,24 @@ type entry struct {
 // The flags of an entry. The low bits are the index of its TLP.
 const (
 	tlpMask      = 0x0f
-	keptOut      = 3 << 4 // why the reader of the feed kept the entry out, see readerReasons
-	fromOperator = 1 << 6 // a word of the operator's own: no guard applies
+	markMask     = 3 << markShift // of an entry that is set aside
+	fromOperator = 1 << 6         // a word of the operator's own: no guard applies
 	lastOfPrefix = 1 << 7
+
+	markShift = 4
 )
 
-// readerReasons are those for which the reader of a feed keeps an entry out, by the two
-// bits of keptOut.
-var readerReasons = [...]Reason{"", ReasonExpired, ReasonOffline, ReasonLowScore}
+// Feed is the index of the feed.
+func (e *Entry) Feed() uint32 { return e.feed }
 
-// keptOutFlags gives the bits of a reason; 0 when it is none of these.
-func keptOutFlags(r Reason) uint8 { return uint8(max(slices.Index(readerReasons[:], r), 0)) << 4 }
+// Score is that of the indicator.
+func (e *Entry) Score() uint8 { return e.score }
 
-// reason gives back what keptOutFlags has put in.
-func (e *entry) reason() Reason { return readerReasons[e.flags&keptOut>>4] }
+// Operator reports whether the entry is a word of the operator's own.
+func (e *Entry) Operator() bool { return e.flags&fromOperator != 0 }
+
+// Mark is the one that [Draft.SetAside] was given.
+func (e *Entry) Mark() uint8 { return e.flags & markMask >> markShift }
 
 // tlps are the Traffic Light Protocol labels, those of version 2.0 too. An index
 // into them takes 4 bits of an entry.
@@ -70,12 +75,12 @@ func unpackTime(s uint32) time.Time {
 }
 
 // pack makes the entry of an indicator, or false when the pool is full.
-func (in *interner) pack(ind *intel.Indicator, feed uint32) (entry, bool) {
+func (in *interner) pack(ind *intel.Indicator, feed uint32) (Entry, bool) {
 	category, ok1 := in.intern(ind.Category)
 	ref, ok2 := in.intern(ind.Ref)
 	description, ok3 := in.intern(ind.Description)
 	nativeID, ok4 := in.intern(ind.NativeID)
-	return entry{
+	return Entry{
 		category:    category,
 		ref:         ref,
 		description: description,
@@ -91,7 +96,7 @@ func (in *interner) pack(ind *intel.Indicator, feed uint32) (entry, bool) {
 }
 
 // unpack gives back all of the indicator but its prefix and the name of its feed.
-func (p *pool) unpack(e *entry) intel.Indicator {
+func (p *pool) unpack(e *Entry) intel.Indicator {
 	return intel.Indicator{
 		Port:        e.port,
 		Score:       e.score,
@@ -109,7 +114,7 @@ func (p *pool) unpack(e *entry) intel.Indicator {
 // better orders two entries of the same prefix, feed and port by their evidence: seen
 // later, then surer, then by what else they say, so that it does not matter in which
 // order they come. It is negative when e is the better.
-func (p *pool) better(e, o *entry) int {
+func (p *pool) better(e, o *Entry) int {
 	return cmp.Or(cmp.Compare(o.last, e.last), cmp.Compare(o.score, e.score),
 		p.compare(e.ref, o.ref), p.compare(e.nativeID, o.nativeID),
 		p.compare(e.description, o.description), p.compare(e.category, o.category),
@@ -126,7 +131,7 @@ func (p *pool) compare(a, b uint32) int {
 
 // absorb adds to e what a worse entry of the same prefix, feed and port knows: the
 // higher score, the wider span of time, the operator's word.
-func (e *entry) absorb(worse *entry) {
+func (e *Entry) absorb(worse *Entry) {
 	e.score = max(e.score, worse.score)
 	e.expires = max(e.expires, worse.expires)
 	e.flags |= worse.flags & fromOperator
@@ -135,10 +140,20 @@ func (e *entry) absorb(worse *entry) {
 	}
 }
 
-// origin tells whose word the entry is.
-func (e *entry) origin() Origin {
-	if e.flags&fromOperator != 0 {
-		return OriginOperator
-	}
-	return OriginFeed
+// holds reports whether an entry of the pool is what an indicator would become. Prefix,
+// port and feed are known to be the same.
+func (p *pool) holds(e *Entry, ind *intel.Indicator, operator bool) bool {
+	return e.first == seconds(ind.FirstSeen) && e.last == seconds(ind.LastSeen) && e.expires == seconds(ind.Expires) &&
+		e.score == ind.Score && e.Operator() == operator && e.flags&tlpMask == tlpFlags(ind.TLP) &&
+		p.is(e.category, ind.Category) && p.is(e.ref, ind.Ref) &&
+		p.is(e.description, ind.Description) && p.is(e.nativeID, ind.NativeID)
+}
+
+// same reports whether two entries of a prefix, feed and port, each with its pool, are
+// equal.
+func (p *pool) same(e *Entry, q *pool, f *Entry) bool {
+	return e.first == f.first && e.last == f.last && e.expires == f.expires &&
+		e.score == f.score && e.flags&^lastOfPrefix == f.flags&^lastOfPrefix &&
+		bytes.Equal(p.raw(e.category), q.raw(f.category)) && bytes.Equal(p.raw(e.ref), q.raw(f.ref)) &&
+		bytes.Equal(p.raw(e.description), q.raw(f.description)) && bytes.Equal(p.raw(e.nativeID), q.raw(f.nativeID))
 }

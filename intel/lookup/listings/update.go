@@ -1,4 +1,4 @@
-package lookup
+package listings
 
 import (
 	"cmp"
@@ -8,7 +8,7 @@ import (
 	"github.com/gaissmai/bart"
 )
 
-// How much of a table may be spent on what has changed since it was made from nothing:
+// How much of a set may be spent on what has changed since it was made from nothing:
 // entries that nothing leads to any more, strings of the tail, prefixes for which the
 // filters were not made. Beyond that the next one is made from nothing.
 const (
@@ -19,28 +19,28 @@ const (
 
 func spare(n, least int) int { return n/spareShare + least }
 
-// An update makes a table of another one by changing little.
+// An update makes a set of another one by changing little.
 type update struct {
-	*Builder
+	*Draft
 	rank    []uint32
-	changed []key // of entries of the builder that the base does not have, in order
+	changed []key // of entries of the draft that the base does not have, in order
 	touched []key // prefixes of which entries change, in order, each once
 	shift   uint32
-	next    *Table
+	next    *Set
 	leads   bart.Table[uint32] // the touched prefixes to their entries
 	gone    []key              // prefixes that have none
-	entries []entry            // of one prefix
+	entries []Entry            // of one prefix
 }
 
-// fromBase makes a table of the base and of what differs from it; nil when that is too
+// fromBase makes a set of the base and of what differs from it; nil when that is too
 // much.
-func (b *Builder) fromBase() *Table {
-	if b.base == nil || b.base.table.entries.n-b.base.table.n > spare(b.base.table.n, spareEntries) {
+func (d *Draft) fromBase() *Set {
+	if d.base == nil || d.base.set.entries.n-d.base.set.n > spare(d.base.set.n, spareEntries) {
 		return nil
 	}
-	b.recall()
-	b.compact()
-	u := update{Builder: b, rank: b.feedRanks()}
+	d.recall()
+	d.compact()
+	u := update{Draft: d, rank: d.feedRanks()}
 	if !u.compare() {
 		return nil
 	}
@@ -54,13 +54,14 @@ func (b *Builder) fromBase() *Table {
 
 // recall takes out of the base what has to be merged anew: some list says it just as the
 // base has it, and says otherwise as well.
-func (b *Builder) recall() {
-	for i := range b.keys {
-		k := b.keys[i]
-		e := b.entries.at(k.entry)
-		if old, ok := b.base.table.find(k.prefix(), e.feed, e.port); ok && b.base.stays(old) {
-			b.base.recall(old)
-			b.takeOver(k.prefix(), old)
+func (d *Draft) recall() {
+	for i := range d.keys {
+		k := d.keys[i]
+		e := d.entries.at(k.entry)
+		if old, ok := d.base.set.find(k.prefix(), e.feed, e.port); ok && d.base.stays(old) {
+			d.base.recalled[old] = true
+			d.base.n--
+			d.takeOver(k.prefix(), old)
 		}
 	}
 }
@@ -68,13 +69,13 @@ func (b *Builder) recall() {
 // compare finds out what changes. It reports false, and nothing has happened, when that
 // is too much.
 func (u *update) compare() bool {
-	t := u.base.table
+	s := u.base.set
 	var same []uint32
-	replaced, most := 0, spare(t.n, spareEntries)
+	replaced, most := 0, spare(s.n, spareEntries)
 	for _, k := range u.keys {
-		e := u.Builder.entries.at(k.entry)
-		i, ok := t.find(k.prefix(), e.feed, e.port)
-		if ok && t.strings.same(t.entries.at(i), &u.strings.pool, e) {
+		e := u.Draft.entries.at(k.entry)
+		i, ok := s.find(k.prefix(), e.feed, e.port)
+		if ok && s.strings.same(s.entries.at(i), &u.strings.pool, e) {
 			same = append(same, i)
 			continue
 		}
@@ -85,7 +86,7 @@ func (u *update) compare() bool {
 			return false
 		}
 	}
-	leaving := t.n - u.base.n - len(same)
+	leaving := s.n - u.base.n - len(same)
 	if len(u.changed)+leaving > most || !u.stringsFit() || !u.filtersFit() {
 		return false
 	}
@@ -100,14 +101,14 @@ func (u *update) compare() bool {
 }
 
 func (u *update) stringsFit() bool {
-	p := &u.base.table.strings
+	p := &u.base.set.strings
 	tail := len(p.tail) + len(u.strings.blob)
 	return tail <= spare(len(p.blob), spareStrings) && tail <= maxPool-len(p.blob)
 }
 
 // filtersFit reports whether the filters are large enough for more.
 func (u *update) filtersFit() bool {
-	room4, room6 := u.base.table.filters.room4, u.base.table.filters.room6
+	room4, room6 := u.base.set.filters.room4, u.base.set.filters.room6
 	for i := range u.changed {
 		if u.changed[i].is4() {
 			room4--
@@ -131,10 +132,10 @@ func (u *update) touchLeaving(n int) {
 	if n == 0 {
 		return
 	}
-	t := u.base.table
-	for p, first := range t.trie.All() {
+	s := u.base.set
+	for p, first := range s.trie.All() {
 		for i := first; ; i++ {
-			e := t.entries.at(i)
+			e := s.entries.at(i)
 			if !u.base.stays(i) && !u.replaced(keyOf(p, i), e) {
 				u.touch(keyOf(p, 0))
 				n--
@@ -152,12 +153,12 @@ func (u *update) touchLeaving(n int) {
 }
 
 // replaced reports whether there is another entry for that of a key, which does not stay.
-func (u *update) replaced(k key, old *entry) bool {
+func (u *update) replaced(k key, old *Entry) bool {
 	i, ok := slices.BinarySearchFunc(u.changed, k, func(c, k key) int {
-		return cmp.Or(c.compare(&k), cmp.Compare(u.Builder.entries.at(c.entry).port, old.port))
+		return cmp.Or(c.compare(&k), cmp.Compare(u.Draft.entries.at(c.entry).port, old.port))
 	})
 	for ; ok && i < len(u.changed) && u.changed[i].same(&k); i++ {
-		switch e := u.Builder.entries.at(u.changed[i].entry); {
+		switch e := u.Draft.entries.at(u.changed[i].entry); {
 		case e.port != old.port:
 			return false
 		case e.feed == old.feed:
@@ -167,24 +168,24 @@ func (u *update) replaced(k key, old *entry) bool {
 	return false
 }
 
-// begin makes the next table, as it is before anything changes.
+// begin makes the next set, as it is before anything changes.
 func (u *update) begin() {
-	t := u.base.table
-	u.shift = uint32(len(t.strings.blob) + len(t.strings.tail))
-	u.next = &Table{
-		trie:    t.trie,
-		entries: t.entries.extended(),
+	s := u.base.set
+	u.shift = uint32(len(s.strings.blob) + len(s.strings.tail))
+	u.next = &Set{
+		trie:    s.trie,
+		entries: s.entries.extended(),
 		n:       u.base.n + len(u.changed),
-		strings: pool{t.strings.blob, slices.Concat(t.strings.tail, u.strings.blob)},
-		filters: t.filters,
-		crowds:  maps.Clone(t.crowds),
-		stopped: slices.Concat(u.stopped, u.keptOut),
+		strings: pool{s.strings.blob, slices.Concat(s.strings.tail, u.strings.blob)},
+		filters: s.filters,
+		crowds:  maps.Clone(s.crowds),
+		aside:   slices.Concat(u.aside[0], u.aside[1]),
 	}
-	for i := range u.next.stopped {
-		u.move(&u.next.stopped[i].entry)
+	for i := range u.next.aside {
+		u.move(&u.next.aside[i].entry)
 	}
-	for i := range t.feeds {
-		u.feeds[i].Unique = t.feeds[i].Unique
+	for i := range s.feeds {
+		u.feeds[i].Unique = s.feeds[i].Unique
 	}
 	u.filter()
 }
@@ -194,7 +195,7 @@ func (u *update) filter() {
 	f := &u.next.filters
 	changed4 := slices.ContainsFunc(u.changed, func(k key) bool { return k.is4() })
 	changed6 := slices.ContainsFunc(u.changed, func(k key) bool { return !k.is4() })
-	same := u.base.table.guards.embedding.Equal(u.guards.embedding)
+	same := u.base.set.embedding.Equal(u.embedding)
 	if changed4 {
 		f.four = f.four.Clone()
 	}
@@ -202,7 +203,7 @@ func (u *update) filter() {
 		f.six = f.six.Clone()
 	}
 	if !same {
-		f.six.Embed(u.guards.embedding)
+		f.six.Embed(u.embedding)
 	}
 	for i := range u.changed {
 		k := &u.changed[i]
@@ -215,8 +216,8 @@ func (u *update) filter() {
 	}
 }
 
-// move brings the strings of an entry of the builder to where they are in the tail.
-func (u *update) move(e *entry) {
+// move brings the strings of an entry of the draft to where they are in the tail.
+func (u *update) move(e *Entry) {
 	for _, h := range [...]*uint32{&e.category, &e.ref, &e.description, &e.nativeID} {
 		if *h != 0 {
 			*h += u.shift
@@ -229,7 +230,7 @@ func (u *update) group(p *key) {
 	u.entries = u.entries[:0]
 	u.countUnique(u.old(p), -1)
 	for len(u.changed) > 0 && u.changed[0].same(p) {
-		e := *u.Builder.entries.at(u.changed[0].entry)
+		e := *u.Draft.entries.at(u.changed[0].entry)
 		u.move(&e)
 		u.entries = append(u.entries, e)
 		u.changed = u.changed[1:]
@@ -240,7 +241,7 @@ func (u *update) group(p *key) {
 		u.gone = append(u.gone, *p)
 		return
 	}
-	slices.SortFunc(u.entries, func(e, f entry) int { return e.compareInPrefix(&f, u.rank) })
+	slices.SortFunc(u.entries, func(e, f Entry) int { return e.compareInPrefix(&f, u.rank) })
 	u.next.crowds.note(uint32(u.next.entries.n), len(u.entries))
 	for i := range u.entries {
 		e := u.entries[i]
@@ -264,10 +265,10 @@ func (u *update) lead() {
 }
 
 // old gives the entries that the base has of a prefix; those that stay go on.
-func (u *update) old(p *key) (old []entry) {
-	first, ok := u.base.table.trie.Get(p.prefix())
+func (u *update) old(p *key) (old []Entry) {
+	first, ok := u.base.set.trie.Get(p.prefix())
 	for i := first; ok; i++ {
-		e := *u.base.table.entries.at(i)
+		e := *u.base.set.entries.at(i)
 		old = append(old, e)
 		if u.base.stays(i) {
 			u.entries = append(u.entries, e)
@@ -279,7 +280,7 @@ func (u *update) old(p *key) (old []entry) {
 
 // countUnique counts the entries of a prefix, once more or once less, for their feed if
 // that is the only one.
-func (u *update) countUnique(entries []entry, sign int) {
+func (u *update) countUnique(entries []Entry, sign int) {
 	for i := range entries {
 		if entries[i].feed != entries[0].feed {
 			return

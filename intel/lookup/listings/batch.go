@@ -1,7 +1,9 @@
-package lookup
+package listings
 
 import (
+	"encoding/binary"
 	"math/bits"
+	"net/netip"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
@@ -9,7 +11,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/lookup/prefilter"
 )
 
-// filters stand before the trie of a table.
+// filters stand before the trie of a set.
 type filters struct {
 	four prefilter.Filter4
 	six  prefilter.Filter6
@@ -45,20 +47,33 @@ func (f *filters) add(k *key) {
 	}
 }
 
+// Lets asks the filters alone whether an address, unmapped, may be covered by an entry.
+// 0.0.0.0 and :: never are.
+func (s *Set) Lets(a netip.Addr) bool {
+	switch {
+	case s.n == 0 || !a.IsValid() || a.IsUnspecified():
+		return false
+	case a.Is4():
+		b := a.As4()
+		return s.filters.four.Lets(binary.BigEndian.Uint32(b[:]))
+	}
+	return s.filters.six.Lets(flow.Addr6Of(a))
+}
+
 // Match4 appends to found the indices of the addresses, IPv4 in host order, that
 // listed prefixes cover, as Contains has it, and of the reserved indicator of canaries
 // (see [event.CanaryOf]). It does not allocate when found has room. Batches of 50 and more
 // addresses are the fastest.
-func (t *Table) Match4(addrs []uint32, found []int32) []int32 {
-	if t.trie == nil {
+func (s *Set) Match4(addrs []uint32, found []int32) []int32 {
+	if s.trie == nil {
 		return found
 	}
-	f := &t.filters.four
+	f := &s.filters.four
 	for base := 0; base < len(addrs); base += prefilter.Chunk {
 		batch := addrs[base:min(base+prefilter.Chunk, len(addrs))]
 		for mask := f.Pass(batch); mask != 0; mask &= mask - 1 {
 			i := bits.TrailingZeros64(mask)
-			if a := batch[i]; f.Maybe(a) && t.listed4(a) {
+			if a := batch[i]; f.Maybe(a) && s.listed4(a) {
 				found = append(found, int32(base+i))
 			}
 		}
@@ -67,21 +82,21 @@ func (t *Table) Match4(addrs []uint32, found []int32) []int32 {
 }
 
 // listed4 is the last word on an address that the filter lets pass.
-func (t *Table) listed4(a uint32) bool {
-	return a == event.CanaryTarget4 || a != 0 && t.trie.Contains(flow.Addr4(a))
+func (s *Set) listed4(a uint32) bool {
+	return a == event.CanaryTarget4 || a != 0 && s.trie.Contains(flow.Addr4(a))
 }
 
 // Match6 is Match4 for IPv6. An address that carries a listed IPv4 address (see
-// Embedding) is found, too. IPv4-mapped addresses are not unmapped here.
-func (t *Table) Match6(addrs []flow.Addr6, found []int32) []int32 {
-	if t.trie == nil {
+// [intel.Embedding]) is found, too. IPv4-mapped addresses are not unmapped here.
+func (s *Set) Match6(addrs []flow.Addr6, found []int32) []int32 {
+	if s.trie == nil {
 		return found
 	}
-	f := &t.filters.six
+	f := &s.filters.six
 	for base := 0; base < len(addrs); base += prefilter.Chunk {
 		batch := addrs[base:min(base+prefilter.Chunk, len(addrs))]
 		for mask := f.Pass(batch); mask != 0; mask &= mask - 1 {
-			if i := bits.TrailingZeros64(mask); t.listed6(batch[i]) {
+			if i := bits.TrailingZeros64(mask); s.listed6(batch[i]) {
 				found = append(found, int32(base+i))
 			}
 		}
@@ -90,13 +105,13 @@ func (t *Table) Match6(addrs []flow.Addr6, found []int32) []int32 {
 }
 
 // listed6 is the last word on an address that the first stage lets pass.
-func (t *Table) listed6(a flow.Addr6) bool {
+func (s *Set) listed6(a flow.Addr6) bool {
 	if a == (flow.Addr6{}) {
 		return false
 	}
-	if t.filters.six.Maybe(a) && t.trie.Contains(a.Addr()) {
+	if s.filters.six.Maybe(a) && s.trie.Contains(a.Addr()) {
 		return true
 	}
-	v4 := t.guards.embedding.Find(a)
-	return v4 != 0 && t.filters.four.Maybe(v4) && t.listed4(v4)
+	v4 := s.embedding.Find(a)
+	return v4 != 0 && s.filters.four.Maybe(v4) && s.listed4(v4)
 }

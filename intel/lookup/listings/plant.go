@@ -1,4 +1,4 @@
-package lookup
+package listings
 
 import (
 	"runtime"
@@ -17,7 +17,7 @@ const (
 	chunkAddress = 0xffff // the bits of the IPv4 address that a chunk does not cut apart
 )
 
-// planting is held while the collector is off: of two builders at once, the second would
+// planting is held while the collector is off: of two drafts at once, the second would
 // take "off" for what was set.
 var planting sync.Mutex
 
@@ -25,7 +25,7 @@ var planting sync.Mutex
 // each chunk of them when it is in the trie.
 //
 // A trie that grows by single insertions leaves holes all over its memory, where nodes
-// were replaced by larger ones. The next table's nodes would settle in these holes, and
+// were replaced by larger ones. The next set's nodes would settle in these holes, and
 // when this one goes, every page of it stays for the sake of some guest: after a few
 // reloads the process has twice the memory that it needs. So a large trie grows in
 // chunks, each copied over in one go to where nobody else is, with the collector held

@@ -1,4 +1,4 @@
-package lookup
+package listings
 
 import "slices"
 
@@ -8,15 +8,15 @@ const pageLen = 4096
 // pages is a slice of entries that grows without copying and without slack: the
 // evidence of a million prefixes never lies in memory twice.
 type pages struct {
-	page []*[pageLen]entry
+	page []*[pageLen]Entry
 	n    int
 }
 
-func (p *pages) at(i uint32) *entry { return &p.page[i/pageLen][i%pageLen] }
+func (p *pages) at(i uint32) *Entry { return &p.page[i/pageLen][i%pageLen] }
 
-func (p *pages) append(e entry) {
+func (p *pages) append(e Entry) {
 	if p.n == len(p.page)*pageLen {
-		p.page = append(p.page, new([pageLen]entry))
+		p.page = append(p.page, new([pageLen]Entry))
 	}
 	p.n++
 	*p.at(uint32(p.n - 1)) = e
