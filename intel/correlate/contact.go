@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/correlate/conversation"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/fold"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/listing"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/packed"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/score"
@@ -70,13 +71,13 @@ type contact struct {
 	rateFrom uint16 // what the last sampling rate was announced for, in scopeTexts
 	rate     uint32 // the last one
 
-	foldable foldable // as it is counted, see account
+	foldable fold.Rule // as it is counted, see account
 	// What the last events said.
 	saidAnswered bool
 	worst        event.Severity
 	rank         event.Severity // worst when it was used last
 
-	fold *fold // nil = it stands for itself
+	fold *fold.Fold // nil = it stands for itself
 }
 
 // key gives the name of the contact.

@@ -1,14 +1,13 @@
 package correlate
 
 import (
-	"hash/maphash"
 	"net/netip"
-	"sync/atomic"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/conversation"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/dedup"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/fold"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/listing"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/score"
 	"github.com/flowsnitch/flowsnitch/intel/event"
@@ -39,10 +38,8 @@ type Correlator struct {
 	stats    stats
 	tally    *listing.Tally
 
-	seed       seed
-	rollUps    atomic.Pointer[map[netip.Prefix]bool] // nil = none
-	foldValues int                                   // that folded contacts remember
-	foldFlows  *dedup.Memory                         // those in folded contacts: a scan must not drive out the others
+	folds     *fold.Memory
+	foldFlows *dedup.Memory // those in folded contacts: a scan must not drive out the others
 }
 
 // New makes a correlator of a valid configuration. publish gets events in batches,
@@ -60,7 +57,7 @@ func New(cfg Config, publish func([]event.Event)) *Correlator {
 		flows:     dedup.New(max(cfg.MaxFlows, 1)),
 		foldFlows: dedup.New(max(cfg.MaxFlows/foldShare, 1)),
 		tally:     listing.NewTally(),
-		seed:      seed{maphash.MakeSeed()},
+		folds:     fold.New(cfg.MaxContacts),
 	}
 	for i := range cfg.Exporters {
 		e := &cfg.Exporters[i]
@@ -157,6 +154,20 @@ func (c *Correlator) handle(h *lookup.Hit, now time.Time) {
 	}
 }
 
+// OnCanary has f asked about every canary, by the goroutine that calls Handle: only
+// those that it wants become events. Without it none does. It must be called before
+// the first Handle. A canary is no hit: it makes no contact and counts as none.
+func (c *Correlator) OnCanary(f func(h *lookup.Hit) bool) { c.onCanary = f }
+
+// canary takes in a canary.
+func (c *Correlator) canary(h *lookup.Hit, now time.Time) {
+	c.stats.canaries.Add(1)
+	if c.onCanary == nil || !c.onCanary(h) {
+		return
+	}
+	c.emit(c.canaryEvent(h, now))
+}
+
 // crowdedOut reports whether a new contact would be the one that makes room at once,
 // because all others are more severe. Then each of its flows would be an event, for as long
 // as the table is full.
@@ -197,7 +208,7 @@ func (c *Correlator) contact(key contactKey, h *lookup.Hit, s *conversation.Sigh
 	ct = c.contacts.add(key, c.now)
 	ct.Conversation = conversation.New(s, us)
 	if key.fold != notFolded {
-		ct.fold = new(fold)
+		ct.fold = new(fold.Fold)
 		c.stats.folds.Add(1)
 	}
 	switch key.fold {
@@ -226,7 +237,7 @@ func (c *Correlator) merge(ct *contact, h *lookup.Hit, s *conversation.Sight) (n
 	key, joined := dedup.Key{Contact: ct.id, OffenderPort: s.OffenderPort, LocalPort: s.LocalPort}, false
 	flows, forgotten := c.flows, &c.stats.forgotten
 	if ct.fold != nil {
-		key.Contact, joined = c.seed.flow(ct.id, &s.Ends), c.join(ct.fold, &s.Ends)
+		key.Contact, joined = c.folds.Flow(ct.id, &s.Ends), c.folds.Join(ct.fold, &s.Ends)
 		flows, forgotten = c.foldFlows, &c.stats.foldsForgotten
 		c.stats.foldedHits.Add(1)
 	}
@@ -263,7 +274,9 @@ func (c *Correlator) end(ct *contact) {
 		c.emit(ev)
 	}
 	c.account(ct, false)
-	c.unfold(ct)
+	if ct.fold != nil {
+		c.folds.Forget(ct.fold)
+	}
 	c.contacts.remove(ct)
 }
 
@@ -318,4 +331,32 @@ func (c *Correlator) flushBatch() {
 	c.send()
 	c.stats.contacts.Store(uint64(c.contacts.n))
 	c.stats.flows.Store(uint64(c.flows.Len() + c.foldFlows.Len()))
+}
+
+// A clock makes time that never goes back of times that may. Captures of several
+// queues are a little out of order: until the old time is reached again the clock
+// stands still. After a step back that is longer than maxBackstep, the next capture
+// of a row, it goes on from there. A step forward counts longest at most, after
+// which everything is due anyway, so that one packet of the year 2100 does no harm.
+type clock struct {
+	high    time.Time
+	elapsed time.Duration
+	longest time.Duration
+}
+
+const maxBackstep = time.Minute
+
+// read gives the time that has elapsed since the first reading.
+func (c *clock) read(now time.Time) time.Duration {
+	if c.high.IsZero() {
+		c.high = now
+	}
+	switch d := now.Sub(c.high); {
+	case d > 0:
+		c.elapsed += min(d, c.longest)
+		c.high = now
+	case d < -maxBackstep:
+		c.high = now
+	}
+	return c.elapsed
 }

@@ -1,10 +1,14 @@
 package correlate
 
 import (
+	"fmt"
+	"time"
+
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/conversation"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/score"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/google/uuid"
 )
 
@@ -55,8 +59,8 @@ func (c *Correlator) eventOf(k event.Kind, ct *contact, blocked bool) event.Even
 	ev.Contact, ev.Seq = ct.uuid, ct.seq
 	site, named := key.site, true
 	if ct.fold != nil {
-		ct.fold.fill(&ev)
-		site, named = ct.fold.site, !ct.fold.manySites
+		ct.fold.Fill(&ev)
+		site, named = ct.fold.Site()
 	}
 	if named {
 		ev.Site = c.cfg.Name(site)
@@ -68,6 +72,26 @@ func (c *Correlator) eventOf(k event.Kind, ct *contact, blocked bool) event.Even
 	ct.worst = max(ct.worst, ev.Severity)
 	ct.saidAnswered = ct.saidAnswered || ct.Answered
 	return ev
+}
+
+// canaryEvent makes the event of a canary. Start and End are the time of its sending,
+// see [event.Event.Canary].
+func (c *Correlator) canaryEvent(h *lookup.Hit, now time.Time) event.Event {
+	s := c.read(h, now)
+	countIf(&c.stats.suspect, s.Suspect)
+	s.Suspect = false // its own times are in place of those of the flow
+	ev := event.Event{Kind: event.KindCanary, ID: newID(), Sensor: c.cfg.Sensor, Offender: h.Offender, Local: h.Record.Src}
+	s.Fill(&ev)
+	ev.TCPFlags = 0
+	ev.Start, ev.End = h.Canary.Sent, h.Canary.Sent
+	ev.Reason = canaryReason(h.Canary.Sent, ev.Time)
+	return ev
+}
+
+// canaryReason says how long the canary took; with the clock of another host the
+// difference of the clocks is in it.
+func canaryReason(sent, received time.Time) string {
+	return fmt.Sprintf("canary received %.3f ms after it was sent", float64(received.Sub(sent).Microseconds())/1000)
 }
 
 // newID makes the identity of an event.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/fold"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
@@ -172,8 +173,8 @@ func TestScansFold(t *testing.T) {
 // empty holds that nothing is left of contacts that have ended.
 func (s *stage) empty(t *testing.T) {
 	t.Helper()
-	if s.foldValues != 0 || len(s.contacts.offenders) != 0 || s.contacts.n != 0 {
-		t.Errorf("%d values, %d offenders, %d contacts are left", s.foldValues, len(s.contacts.offenders), s.contacts.n)
+	if s.folds.Values() != 0 || len(s.contacts.offenders) != 0 || s.contacts.n != 0 {
+		t.Errorf("%d values, %d offenders, %d contacts are left", s.folds.Values(), len(s.contacts.offenders), s.contacts.n)
 	}
 }
 
@@ -204,11 +205,11 @@ func TestFoldedAndAnswered(t *testing.T) {
 func TestFoldCountsTo1000(t *testing.T) {
 	for _, n := range []int{1000, 1001, 5000} {
 		s := newStage(t, nil)
-		for i := range n + foldHosts {
+		for i := range n + fold.Hosts {
 			s.at(0, tcp(bad, 40000, host(i), 22, syn))
 		}
 		for i := range n {
-			s.at(0, tcp(bad, 40000, host(n+foldHosts-1), uint16(i+1), syn))
+			s.at(0, tcp(bad, 40000, host(n+fold.Hosts-1), uint16(i+1), syn))
 		}
 		s.Flush(t0)
 		e, _ := s.folded(t)
@@ -236,8 +237,8 @@ func TestFoldsShareTheirMemory(t *testing.T) {
 	s.table = listedTable(t, "v1", listings...)
 	for i := range 5000 {
 		s.at(0, tcp(offenders[i%10], 40000, us, uint16(i/10+1), syn))
-		if s.foldValues > foldMemory*400+2*10 {
-			t.Fatalf("%d values", s.foldValues)
+		if s.folds.Values() > 4*400+2*10 {
+			t.Fatalf("%d values", s.folds.Values())
 		}
 	}
 	s.Flush(t0)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/fold"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
@@ -72,7 +73,7 @@ func TestForgedAnswersFold(t *testing.T) {
 			for _, n := range last {
 				told += n
 			}
-			if hits > 2*foldOneSided+2 || folds == 0 || told != flows {
+			if hits > 2*fold.OneSided+2 || folds == 0 || told != flows {
 				t.Errorf("%d first hits, %d of them folded, %d of %d flows told", hits, folds, told, flows)
 			}
 			s.empty(t)
@@ -116,7 +117,7 @@ func TestOurOwnFlowsNeverFold(t *testing.T) {
 // room for others.
 func TestOneSidedContactsStandAlone(t *testing.T) {
 	s := newStage(t, nil)
-	for i := range foldOneSided {
+	for i := range fold.OneSided {
 		s.at(0, tcp(bad, 443, host(i), 40000, syn|ack))
 		if e := s.one(event.KindHit); e.Folded || e.Severity != event.Critical {
 			t.Fatalf("contact %d: folded %v, %s", i, e.Folded, e.Severity)

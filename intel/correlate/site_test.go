@@ -8,6 +8,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/conversation"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/fold"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
@@ -114,7 +115,7 @@ func TestScansFoldBySite(t *testing.T) {
 		}
 	}
 	for _, site := range []string{"", "oslo", "bergen"} {
-		if ev, ok := folded[site]; !ok || ev.Hosts != 100-foldHosts || ev.Flows != 100-foldHosts || alone[site] != foldHosts {
+		if ev, ok := folded[site]; !ok || ev.Hosts != 100-fold.Hosts || ev.Flows != 100-fold.Hosts || alone[site] != fold.Hosts {
 			t.Errorf("%q: %d hosts, %d flows, %d alone", site, ev.Hosts, ev.Flows, alone[site])
 		}
 	}

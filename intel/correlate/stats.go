@@ -54,7 +54,7 @@ type stats struct {
 	ended, forgotten              atomic.Uint64
 	evicted                       [4]atomic.Uint64
 	contacts, flows               atomic.Uint64
-	folds, foldedHits, foldsCut   atomic.Uint64
+	folds, foldedHits             atomic.Uint64
 	foldsForgotten, crowdedOut    atomic.Uint64
 }
 
@@ -73,7 +73,7 @@ func (c *Correlator) Stats() Stats {
 		CrowdedOut:     s.crowdedOut.Load(),
 		FoldedContacts: s.folds.Load(),
 		FoldedHits:     s.foldedHits.Load(),
-		FoldsCut:       s.foldsCut.Load(),
+		FoldsCut:       c.folds.Cut(),
 
 		FoldedFlowsForgotten: s.foldsForgotten.Load(),
 		FlowsForgotten:       s.forgotten.Load(),

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/correlate/conversation"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/fold"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/listing"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/packed"
 	"github.com/flowsnitch/flowsnitch/intel/event"
@@ -72,9 +73,8 @@ func (k *packedKey) at() offenderAt { return offenderAt{k.offender, k.site} }
 // listed is what an offender's contacts at one site share.
 type listed struct {
 	contacts int
-	folded   uint64      // id of its folded contact, 0 = none
-	hosts    []hostCount // its contacts that could fold as a scan
-	oneSided int         // those that could as one-sided
+	folded   uint64 // id of its folded contact, 0 = none
+	alone    fold.Alone
 }
 
 func newContacts() *contacts {
@@ -89,6 +89,14 @@ func newContacts() *contacts {
 // offender gives what the contacts of an offender at a site share, nil when it has none.
 func (t *contacts) offender(a netip.Addr, site uint16) *listed {
 	return t.offenders[offenderAt{packed.Of(a), site}]
+}
+
+// alone gives which contacts of an offender at a site could fold, nil when it has none.
+func (t *contacts) alone(a netip.Addr, site uint16) *fold.Alone {
+	if o := t.offender(a, site); o != nil {
+		return &o.alone
+	}
+	return nil
 }
 
 // get gives the contact of a key, or nil.
