@@ -1,13 +1,13 @@
 package configs
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +28,8 @@ import (
 	"github.com/flowsnitch/flowsnitch/sinks/syslog"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/flowsnitch/flowsnitch/sinks/webhook"
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
 )
 
 // Config is the whole file. Each component brings its own part.
@@ -135,13 +137,15 @@ func base() Config {
 		Limits:   decode.DefaultLimits(),
 		SFlow:    SFlow{Tunnels: true},
 		Journal:  journal.DefaultConfig(),
-		Sinks:    []Sink{{JSONLog: &jsonlog.Config{}}, {Console: &Console{}}},
+		Sinks:    []Sink{{JSONLog: new(jsonlog.DefaultConfig())}, {Console: &Console{Colour: "auto"}}},
 		Web:      web.DefaultConfig(),
 		Blocks:   maps.Clone(blocks),
 	}
 	c.Intel.Feeds = spec.BuiltIn()
 	for _, port := range []string{":2055", ":4739", ":6343"} {
-		c.Listen = append(c.Listen, udp.Config{Listen: port})
+		l := udp.DefaultConfig()
+		l.Listen = port
+		c.Listen = append(c.Listen, l)
 	}
 	return c
 }
@@ -168,126 +172,55 @@ func defaultStateDir() string {
 	return ""
 }
 
-// Fill puts the defaults where list entries say nothing, and hands the keys that
-// several components need to each of them.
+// Fill puts in the defaults that depend on other keys, and hands the keys that several
+// components need to each of them.
 func (c *Config) Fill() {
-	for i := range c.Listen {
-		fillListen(&c.Listen[i])
-	}
 	if c.Journal.Dir == "" && c.Journal.Durability != journal.InMemory {
 		c.Journal.Dir = filepath.Join(c.StateDir, "journal")
 	}
 	for i := range c.Sinks {
-		c.Sinks[i].fill(c.StateDir)
+		s := &c.Sinks[i]
+		if s.JSONLog != nil && s.JSONLog.Path == "" {
+			s.JSONLog.Path = filepath.Join(c.StateDir, "hits.json")
+		}
+		if s.Delivery == nil {
+			s.Delivery = s.defaultDelivery()
+		}
+		switch f := &s.Delivery.Filter; {
+		case f.Kinds != nil:
+		case s.Kinds != nil:
+			f.Kinds = s.Kinds
+		case s.Kafka != nil:
+			f.Kinds = []event.Kind{} // all
+		default:
+			*s.Delivery = withKinds(*s.Delivery)
+		}
 	}
 	c.Contact.Sensor, c.Contact.Home, c.Contact.Exporters = c.Name, c.Home, c.Exporters
 	c.Contact.NAT64, c.Contact.Sites = c.NAT64, c.Sites
 }
 
-func fillListen(l *udp.Config) {
-	d := udp.DefaultConfig()
-	if l.Sockets == 0 {
-		l.Sockets = d.Sockets
+// UnmarshalYAML begins with the defaults of what the entry names.
+func (s *Sink) UnmarshalYAML(n ast.Node) error {
+	v, named := reflect.ValueOf(s).Elem(), keysOf(n)
+	for i := range v.NumField() {
+		if f := v.Type().Field(i); f.Type.Kind() == reflect.Pointer && slices.Contains(named, f.Tag.Get("yaml")) {
+			block := reflect.New(f.Type.Elem())
+			block.Elem().Set(defaultOf(f.Type.Elem()))
+			v.Field(i).Set(block)
+		}
 	}
-	if l.ReceiveBuffer == 0 {
-		l.ReceiveBuffer = d.ReceiveBuffer
-	}
-	if l.Batch == 0 {
-		l.Batch = d.Batch
-	}
+	s.Delivery = s.defaultDelivery()
+	type keys Sink // without this method
+	return yaml.NodeToValue(n, (*keys)(s), yaml.Strict())
 }
 
-func (s *Sink) fill(stateDir string) {
-	s.fillDelivery()
-	if s.Kafka != nil {
-		fillKafka(s.Kafka)
-	}
-	if s.Syslog != nil {
-		fillSyslog(s.Syslog)
-	}
-	if s.Webhook != nil {
-		fillWebhook(s.Webhook)
-	}
-	if s.JSONLog != nil {
-		fillJSONLog(s.JSONLog, stateDir)
-	}
-	if s.Console != nil && s.Console.Colour == "" {
-		s.Console.Colour = "auto"
-	}
-}
-
-// fillDelivery puts the defaults where the delivery of a sink is silent.
-func (s *Sink) fillDelivery() {
-	if s.Delivery == nil {
-		s.Delivery = &sinks.RunnerConfig{}
-	}
-	r, d := s.Delivery, sinks.DefaultRunnerConfig()
+func (s *Sink) defaultDelivery() *sinks.RunnerConfig {
+	d := sinks.DefaultRunnerConfig()
 	if s.Webhook != nil {
 		d.Batch, d.Timeout = 5000, 0 // one message of all that waits, an interval long
 	}
-	if s.Kafka == nil { // people are spared the canaries
-		d.Filter.Kinds = []event.Kind{event.KindHit, event.KindUpdate, event.KindAlert}
-	}
-	if r.Filter.Kinds == nil {
-		r.Filter.Kinds = d.Filter.Kinds
-		if s.Kinds != nil {
-			r.Filter.Kinds = s.Kinds
-		}
-	}
-	r.Batch = cmp.Or(r.Batch, d.Batch)
-	r.Timeout = cmp.Or(r.Timeout, d.Timeout)
-	r.BackoffMin = cmp.Or(r.BackoffMin, d.BackoffMin)
-	r.BackoffMax = cmp.Or(r.BackoffMax, d.BackoffMax)
-	r.Drain = cmp.Or(r.Drain, d.Drain)
-}
-
-// fillKafka puts the defaults where a Kafka sink is silent.
-func fillKafka(k *kafka.Config) {
-	d := kafka.DefaultConfig()
-	k.Topics.Hits = cmp.Or(k.Topics.Hits, d.Topics.Hits)
-	k.Topics.Alerts = cmp.Or(k.Topics.Alerts, d.Topics.Alerts)
-	k.Topics.Canary = cmp.Or(k.Topics.Canary, d.Topics.Canary)
-	k.Format = cmp.Or(k.Format, d.Format)
-	k.AlertIP = cmp.Or(k.AlertIP, d.AlertIP)
-	k.Acks = cmp.Or(k.Acks, d.Acks)
-	k.Compression = cmp.Or(k.Compression, d.Compression)
-	k.Linger = cmp.Or(k.Linger, d.Linger)
-	k.BatchBytes = cmp.Or(k.BatchBytes, d.BatchBytes)
-	k.Timeout = cmp.Or(k.Timeout, d.Timeout)
-	k.ClientID = cmp.Or(k.ClientID, d.ClientID)
-}
-
-// fillSyslog puts the defaults where a syslog sink is silent.
-func fillSyslog(l *syslog.Config) {
-	d := syslog.DefaultConfig()
-	l.Transport = cmp.Or(l.Transport, d.Transport)
-	l.Format = cmp.Or(l.Format, d.Format)
-	l.AlertIP = cmp.Or(l.AlertIP, d.AlertIP)
-	l.Facility = cmp.Or(l.Facility, d.Facility)
-	l.AppName = cmp.Or(l.AppName, d.AppName)
-	l.Timeout = cmp.Or(l.Timeout, d.Timeout)
-	l.Resend = cmp.Or(l.Resend, d.Resend)
-}
-
-func fillJSONLog(l *jsonlog.Config, stateDir string) {
-	d := jsonlog.DefaultConfig()
-	l.Path = cmp.Or(l.Path, filepath.Join(stateDir, "hits.json"))
-	l.Rotate = cmp.Or(l.Rotate, d.Rotate)
-	l.MaxSize = cmp.Or(l.MaxSize, d.MaxSize)
-	l.Keep = cmp.Or(l.Keep, d.Keep)
-	l.Mode = cmp.Or(l.Mode, d.Mode)
-	l.Format = cmp.Or(l.Format, d.Format)
-	l.AlertIP = cmp.Or(l.AlertIP, d.AlertIP)
-}
-
-// fillWebhook puts the defaults where a webhook is silent.
-func fillWebhook(h *webhook.Config) {
-	d := webhook.DefaultConfig()
-	h.MinSeverity = cmp.Or(h.MinSeverity, d.MinSeverity)
-	h.Interval = cmp.Or(h.Interval, d.Interval)
-	h.Repeat = cmp.Or(h.Repeat, d.Repeat)
-	h.Timeout = cmp.Or(h.Timeout, d.Timeout)
-	h.Mail.TLS = cmp.Or(h.Mail.TLS, d.Mail.TLS)
+	return &d
 }
 
 // AllHome gives the networks that are ours at any site.

@@ -313,6 +313,56 @@ func TestStateDir(t *testing.T) {
 	}
 }
 
+// TestZeros: a zero that is written is a zero, where it is allowed, and not the default; it
+// is printed as well, so that what is printed means the same. Without a value a key has its
+// default.
+func TestZeros(t *testing.T) {
+	for text, want := range map[string]string{
+		"sinks: [{kafka: {brokers: [\"127.0.0.1:9\"], linger: 0s, timeout: }}]":           "",
+		"sinks: [{console: {}, delivery: {drain: 0s, timeout: 0s, filter: {kinds: []}}}]": "",
+		"sinks: [{console: {colour: }, delivery: }]":                                      "",
+		"listen: [{udp: \":1\", batch: }]":                                                "",
+		"sflow: {tunnels: false}":                                                         "",
+		"web: {listen: \"\"}":                                                             "",
+		"home: []":                                                                        "",
+		"intel: {feeds: []}":                                                              "",
+		"profile: edge\nintel: {max_indicators: 0}":                                       "f:2:25: intel.max_indicators: ",
+		"sinks: [{kafka: {brokers: [\"127.0.0.1:9\"], timeout: 0s}}]":                     "f:1:53: sinks[0].kafka.timeout: 0s is not valid; use 100ms to 5m",
+		"sinks: [{jsonlog: {keep: 0}}]":                                                   "f:1:26: sinks[0].jsonlog.keep: 0 old files are not valid",
+		"sinks: [{console: {colour: \"\"}}]":                                              "f:1:28: sinks[0].console.colour: \"\"",
+		"listen: [{udp: \":1\", sockets: 0}]":                                             "f:1:31: listen[0].sockets: 0 is outside 1 to 64",
+		"listen: [{sockets: 2}]":                                                          "f:1:10: listen[0].udp: ",
+		"sinks: [{console: }]":                                                            "f:1:9: sinks[0]: names no kind of sink",
+	} {
+		c, err := configs.Parse("f", []byte(text))
+		if want != "" {
+			if err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("%s: %v, want %s", text, err, want)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		b, err := configs.Marshal(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := configs.Parse("printed", b)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+		if keys := configs.Changed(&c, &again); keys != nil {
+			t.Errorf("%s: %q differ after printing", text, keys)
+		}
+	}
+	c, err := configs.Parse("f", []byte("sinks: [{kafka: {brokers: [\"127.0.0.1:9\"], linger: 0s}, delivery: {timeout: 0s}}]"))
+	if err != nil || c.Sinks[0].Kafka.Linger != 0 || c.Sinks[0].Delivery.Timeout != 0 || c.Sinks[0].Kafka.Timeout == 0 {
+		t.Errorf("%+v, %v", c.Sinks[0], err)
+	}
+}
+
 // TestCanariesAreNotForPeople: by default Kafka gets everything, the other sinks get all
 // but canaries, and a list of kinds holds as it is written.
 func TestCanariesAreNotForPeople(t *testing.T) {

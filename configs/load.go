@@ -164,14 +164,3 @@ func parent(key string) string {
 	}
 	return ""
 }
-
-// Marshal writes a configuration as YAML that Parse reads again.
-func Marshal(c Config) ([]byte, error) {
-	options := []yaml.EncodeOption{yaml.Indent(2), yaml.IndentSequence(true), yaml.OmitEmpty()}
-	b, err := yaml.MarshalWithOptions(c, options...)
-	if err != nil || len(c.Blocks) == 0 {
-		return b, err
-	}
-	own, err := yaml.MarshalWithOptions(c.Blocks, options...)
-	return append(b, own...), err
-}

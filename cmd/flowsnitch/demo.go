@@ -164,9 +164,11 @@ func demoTo(c *cobra.Command, to string, length time.Duration) error {
 func demoConfig(dir string) (configs.Config, error) {
 	cfg := configs.Default()
 	cfg.Name, cfg.StateDir = "demo", dir
-	cfg.Listen = []udp.Config{{Listen: "127.0.0.1:0"}}
+	listen := udp.DefaultConfig()
+	listen.Listen = "127.0.0.1:0"
+	cfg.Listen = []udp.Config{listen}
 	cfg.Home = append(intel.DefaultHome(), netip.MustParsePrefix("2001:db8:cafe::/48"))
-	cfg.Sinks = []configs.Sink{{Console: &configs.Console{}}}
+	cfg.Sinks = []configs.Sink{{Console: &configs.Console{Colour: "auto"}}}
 	cfg.Canary.Every = 0
 	cfg.Web.Listen = "" // no port to fight for
 	cfg.Journal.Dir, cfg.Journal.Durability = "", journal.InMemory

@@ -44,6 +44,14 @@ func DefaultConfig() Config {
 	return Config{Listen: ":2055", Sockets: 1, ReceiveBuffer: 8 << 20, Batch: 64}
 }
 
+// UnmarshalYAML begins with the defaults. The address has none.
+func (c *Config) UnmarshalYAML(unmarshal func(any) error) error {
+	*c = DefaultConfig()
+	c.Listen = ""
+	type keys Config // without this method
+	return unmarshal((*keys)(c))
+}
+
 // Validate tells everything that is wrong, each part beginning with its YAML key.
 func (c Config) Validate() error {
 	var errs []error
