@@ -61,7 +61,7 @@ func (l *Log) openFile() error {
 		_ = file.Close()
 		return err
 	}
-	l.file, l.info, l.size, l.day = file, info, info.Size(), l.dayBefore(info.ModTime())
+	l.file, l.info, l.size, l.day = file, info, info.Size(), dayOf(l.date().Add(-disk.Age(l.now(), info.ModTime())))
 	if err := l.endLine(); err != nil {
 		l.closeFile()
 		return err

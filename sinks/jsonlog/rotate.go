@@ -156,18 +156,6 @@ func (l *Log) date() time.Time {
 	return l.cfg.Date().In(l.now().Location())
 }
 
-// misdated is the age that the file cannot have: a clock that was wrong has dated it.
-const misdated = 365 * 24 * time.Hour
-
-// dayBefore gives the day of a file by its age.
-func (l *Log) dayBefore(modified time.Time) int {
-	age := l.now().Sub(modified)
-	if age < 0 || age > misdated {
-		age = 0
-	}
-	return dayOf(l.date().Add(-age))
-}
-
 // dayOf gives a number for the day of t where t is.
 func dayOf(t time.Time) int {
 	year, month, day := t.Date()

@@ -3,7 +3,10 @@ package syslog
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strconv"
 	"sync"
 	"time"
@@ -11,6 +14,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs/tlsfiles"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/syslog/link"
 )
 
 const (
@@ -38,9 +42,9 @@ type Stats struct {
 type Sender struct {
 	cfg     Config
 	encoder *encoder
-	link    *link // nil until needed, and after a failure
-	next    int   // the server to try next
-	left    int   // events of a link that was closed before they had surely arrived
+	link    *link.Link // nil until needed, and after a failure
+	next    int        // the server to try next
+	left    int        // events of a link that was closed before they had surely arrived
 	now     func() time.Time
 
 	message, buffer []byte // scratch
@@ -81,13 +85,13 @@ func (s *Sender) Send(ctx context.Context, events []event.Event) error {
 	if err := s.connect(ctx); err != nil {
 		return s.retry(0, err)
 	}
-	if !s.link.stream {
+	if !s.link.Stream {
 		return s.sendDatagrams(ctx, events)
 	}
 	if err := s.sendStream(ctx, events); err != nil {
 		return s.retry(0, err)
 	}
-	s.link.window.add(part{events: len(events), at: s.now(), end: s.link.raw.written.Load()})
+	s.link.Sent(len(events), s.now())
 	s.count(func(st *Stats) { st.Written += uint64(len(events)) })
 	return nil
 }
@@ -97,7 +101,7 @@ func (s *Sender) Held() int {
 	if s.link == nil {
 		return s.left
 	}
-	return s.link.held(s.now(), s.cfg.Resend)
+	return s.link.Held(s.now(), s.cfg.Resend)
 }
 
 // Close closes the connection in order, within ctx, and waits for the server to do
@@ -107,7 +111,7 @@ func (s *Sender) Close(ctx context.Context) error {
 		return nil
 	}
 	s.left = s.Held()
-	if s.link.finish(ctx) {
+	if s.link.Finish(ctx) {
 		s.left = 0
 	}
 	s.link = nil
@@ -132,12 +136,12 @@ func (s *Sender) check() error {
 	if s.link == nil {
 		return nil
 	}
-	if !s.link.stream && s.now().Sub(s.link.born) > relook {
-		_ = s.link.abandon()
+	if !s.link.Stream && s.now().Sub(s.link.Born) > relook {
+		_ = s.link.Abandon()
 		s.link = nil
 		return nil
 	}
-	return s.link.broken(s.now())
+	return s.link.Broken(s.now())
 }
 
 // connect sees to it that there is a connection, to whichever server takes one.
@@ -148,7 +152,7 @@ func (s *Sender) connect(ctx context.Context) error {
 	var failed error
 	for range s.cfg.Servers {
 		server := s.cfg.Servers[s.next]
-		l, err := dial(ctx, &s.cfg, server)
+		l, err := s.dial(ctx, server)
 		if err == nil {
 			s.link = l
 			s.count(func(st *Stats) { st.Connections++; st.Server = server })
@@ -158,6 +162,30 @@ func (s *Sender) connect(ctx context.Context) error {
 		failed = also(failed, fmt.Errorf("%s: %w", server, advise(err)))
 	}
 	return failed
+}
+
+// dial connects to one server.
+func (s *Sender) dial(ctx context.Context, server string) (*link.Link, error) {
+	if s.cfg.Transport != TLS {
+		return link.Dial(ctx, s.cfg.Transport, server, s.cfg.Timeout, nil)
+	}
+	return link.Dial(ctx, TCP, server, s.cfg.Timeout, func(ctx context.Context, c net.Conn) (net.Conn, error) {
+		return s.cfg.TLS.handshake(ctx, c, server)
+	})
+}
+
+// handshake makes a connection to server secure. What files say now holds.
+func (t TLSConfig) handshake(ctx context.Context, c net.Conn, server string) (net.Conn, error) {
+	cfg, err := tlsfiles.Client("tls.*", t.CA, t.Cert, t.Key)
+	if err != nil {
+		return nil, err
+	}
+	cfg.ServerName = t.ServerName
+	secure, err := tlsfiles.Handshake(ctx, c, cfg, server)
+	if errors.Is(err, io.EOF) {
+		err = errors.New("the server closed the connection in the TLS handshake, is its port a TLS port?")
+	}
+	return secure, err
 }
 
 // also joins errors in one line.
@@ -173,9 +201,9 @@ func also(a, b error) error {
 func (s *Sender) retry(sent int, err error) error {
 	held := 0
 	if s.link != nil {
-		held = s.link.window.events // all: some of them may have been read before a break only
-		err = fmt.Errorf("%s: %w", s.link.server, advise(err))
-		_ = s.link.abandon()
+		held = s.link.Events() // all: some of them may have been read before a break only
+		err = fmt.Errorf("%s: %w", s.link.Server, advise(err))
+		_ = s.link.Abandon()
 		s.link = nil
 		s.next = (s.next + 1) % len(s.cfg.Servers)
 	}
@@ -200,7 +228,7 @@ func (s *Sender) sendStream(ctx context.Context, events []event.Event) error {
 		if len(s.buffer) < writeSize && i < len(events)-1 {
 			continue
 		}
-		if err := s.link.write(ctx, s.buffer); err != nil {
+		if err := s.link.Write(ctx, s.buffer); err != nil {
 			return s.reason(err)
 		}
 		s.count(func(st *Stats) { st.Bytes += uint64(len(s.buffer)); st.Shortened = s.encoder.short })
@@ -222,13 +250,8 @@ func (s *Sender) frame(dst []byte, e *event.Event) []byte {
 // reason gives what the server has sent at its end, if anything: a failed write only
 // reports that the connection has ended.
 func (s *Sender) reason(err error) error {
-	timer := time.NewTimer(lastWords)
-	defer timer.Stop()
-	select {
-	case <-s.link.ended:
-	case <-timer.C:
-	}
-	if cause := s.link.abandon(); tlsfiles.IsAlert(cause) {
+	s.link.AwaitEnd(lastWords)
+	if cause := s.link.Abandon(); tlsfiles.IsAlert(cause) {
 		return cause
 	}
 	return err
@@ -239,7 +262,7 @@ func (s *Sender) reason(err error) error {
 func (s *Sender) sendDatagrams(ctx context.Context, events []event.Event) error {
 	for i := range events {
 		s.message = s.encoder.append(s.message[:0], &events[i])
-		if err := s.link.write(ctx, s.message); err != nil {
+		if err := s.link.Write(ctx, s.message); err != nil {
 			return s.retry(max(0, i-1), err)
 		}
 		s.count(func(st *Stats) { st.Written++; st.Bytes += uint64(len(s.message)); st.Shortened = s.encoder.short })
@@ -255,16 +278,16 @@ const refusal = 50 * time.Millisecond
 // without a server is refused by its host. The canary itself goes nowhere.
 func (s *Sender) Probe(ctx context.Context, _ *event.Event) error {
 	if err := s.check(); err != nil {
-		if s.link.window.events > 0 {
+		if s.link.Events() > 0 {
 			return s.retry(0, err)
 		}
-		_ = s.link.abandon() // servers may close what was idle; nothing was lost
+		_ = s.link.Abandon() // servers may close what was idle; nothing was lost
 		s.link = nil
 	}
-	if s.cfg.Transport == Unix && s.link != nil && !s.link.stream {
+	if s.cfg.Transport == Unix && s.link != nil && !s.link.Stream {
 		// A connected datagram socket does not notice that its server has gone; a new
 		// connection is refused. Nothing is sent: a local server would log it.
-		_ = s.link.abandon()
+		_ = s.link.Abandon()
 		s.link = nil
 	}
 	if err := s.connect(ctx); err != nil {
@@ -273,7 +296,7 @@ func (s *Sender) Probe(ctx context.Context, _ *event.Event) error {
 	if s.cfg.Transport != UDP {
 		return nil
 	}
-	if err := s.link.write(ctx, nil); err != nil {
+	if err := s.link.Write(ctx, nil); err != nil {
 		return s.retry(0, err)
 	}
 	timer := time.NewTimer(refusal)
@@ -282,7 +305,7 @@ func (s *Sender) Probe(ctx context.Context, _ *event.Event) error {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	if err := s.link.write(ctx, nil); err != nil { // the kernel tells of the one before
+	if err := s.link.Write(ctx, nil); err != nil { // the kernel tells of the one before
 		return s.retry(0, err)
 	}
 	return nil

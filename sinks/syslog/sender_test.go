@@ -33,7 +33,7 @@ func newSender(t *testing.T, transport string, servers []string, change ...func(
 }
 
 // broken reports whether the connection is known to have broken.
-func broken(s *Sender) bool { return s.link != nil && s.link.broken(s.now()) != nil }
+func broken(s *Sender) bool { return s.link != nil && s.link.Broken(s.now()) != nil }
 
 // events gives events that carry their number in Flows.
 func events(first, n int) []event.Event {
@@ -357,22 +357,6 @@ func TestDeaf(t *testing.T) {
 	s.cfg.Timeout = time.Hour
 	if err := s.Send(ctx, c.events); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want the end of the context", err)
-	}
-	s.cfg.Timeout = patience
-	c = courier{t: t, s: s, events: events(0, 5), batch: 5}
-	if err := c.step(); err != nil {
-		t.Fatal(err) // it fits into the kernels' buffers
-	}
-	clock := time.Now()
-	s.now = func() time.Time { return clock }
-	_ = s.Held()
-	s.link.window.parts[0].end++ // as if a byte were still in the send queue
-	clock = clock.Add(2 * patience)
-	if c.events = nil; s.Held() != 5 {
-		t.Errorf("%d held, want 5: when it stopped reading they were young", s.Held())
-	}
-	if err := s.Send(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "reads nothing, for "+(2*patience).String()) {
-		t.Errorf("got %v", err)
 	}
 	_ = s.Close(ctx) // which is over
 	deaf.stop()

@@ -1,6 +1,10 @@
 package folder
 
-import "time"
+import (
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/disk"
+)
 
 // A Moment is now by the clock of this process, with its monotonic reading, and the
 // date that can be trusted. What files say of their age goes by the latter.
@@ -16,19 +20,8 @@ func Now(date func() time.Time) Moment {
 	return at
 }
 
-// misdated is the age that no file can have: a clock that was wrong has dated it.
-const misdated = 365 * 24 * time.Hour
-
-// Stamp puts the date of a file on the clock of this process. One in the future, or
-// from long ago, says nothing: the file is taken for new, for it is better kept for
-// too long than lost.
-func (m Moment) Stamp(date time.Time) time.Time {
-	age := m.Date.Sub(date)
-	if age < 0 || age > misdated {
-		age = 0
-	}
-	return m.Now.Add(-age)
-}
+// Stamp puts the date of a file on the clock of this process, see [disk.Age].
+func (m Moment) Stamp(date time.Time) time.Time { return m.Now.Add(-disk.Age(m.Date, date)) }
 
 // FileDate is the reverse of Stamp: the date for a file that was last written at stamp. It
 // is false when the file has about that date, dated, already. A Raspberry Pi has no clock

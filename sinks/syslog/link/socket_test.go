@@ -1,4 +1,4 @@
-package syslog
+package link
 
 import (
 	"context"
@@ -55,14 +55,50 @@ func TestSlow(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := pipe(time.Hour)
-		l := &link{conn: s, raw: s}
+		l := &Link{conn: s, raw: s}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		began := time.Now()
 		for range 2 {
-			if err := l.write(ctx, []byte("x")); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Minute {
+			if err := l.Write(ctx, []byte("x")); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Minute {
 				t.Errorf("%v after %v", err, time.Since(began))
 			}
 		}
 	})
+}
+
+// TestStopsReading: events that the server's kernel has not taken in the timeout are held,
+// however old they are: when it stopped reading they were young.
+func TestStopsReading(t *testing.T) {
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	const timeout = time.Minute
+	l, err := Dial(t.Context(), "tcp", server.Addr().String(), timeout, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Write(t.Context(), []byte("five events")); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(timeout); l.raw.acked() < l.raw.written.Load() && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond) // the other kernel takes it
+	}
+	clock := time.Now()
+	l.Sent(5, clock)
+	l.window.parts[0].end++ // as if a byte were still in the send queue
+	_ = l.Broken(clock)
+	if err := l.Broken(clock.Add(timeout / 2)); err != nil {
+		t.Errorf("broken too soon: %v", err)
+	}
+	clock = clock.Add(2 * timeout)
+	if n := l.Held(clock, 10*time.Second); n != 5 {
+		t.Errorf("%d held, want 5", n)
+	}
+	if err := l.Broken(clock); err == nil || err.Error() != "the server reads nothing, for 2m0s now" {
+		t.Errorf("got %v", err)
+	}
+	_ = l.Abandon()
 }
