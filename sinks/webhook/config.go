@@ -3,14 +3,12 @@ package webhook
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/mail"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/configs/secret"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/sinks/webhook/mail"
 )
 
 // The values of Config.Kind.
@@ -18,13 +16,6 @@ const (
 	KindJSON  = "json"  // a document with every offender's native event
 	KindSlack = "slack" // {"text": …}, which Mattermost takes as well
 	KindMail  = "mail"  // SMTP
-)
-
-// The values of Mail.TLS.
-const (
-	TLSStart    = "starttls" // required, usual on ports 587 and 25
-	TLSImplicit = "tls"      // from the first byte, usual on port 465
-	TLSNone     = "none"     // a mail server on the same host
 )
 
 // Config is whom to notify, of what and how often.
@@ -41,7 +32,7 @@ type Config struct {
 	Token     secret.Text `yaml:"token"`
 	TokenFile string      `yaml:"token_file"`
 	// Mail is for kind mail.
-	Mail Mail `yaml:"mail"`
+	Mail mail.Config `yaml:"mail"`
 
 	// MinSeverity is low, medium, high or critical. Alerts are always sent.
 	MinSeverity string `yaml:"min_severity"`
@@ -53,23 +44,6 @@ type Config struct {
 	Timeout time.Duration `yaml:"timeout"`
 }
 
-// Mail is how mail is sent.
-type Mail struct {
-	// Server is host:port.
-	Server string `yaml:"server"`
-	// TLS is starttls, tls or none. A server that does not offer STARTTLS gets
-	// nothing: passwords and hits are not for everybody on the way.
-	TLS string `yaml:"tls"`
-	// CAFile holds the certificates to trust instead of the system's.
-	CAFile string `yaml:"ca_file"`
-	// User and Password for AUTH PLAIN; no user, no authentication.
-	User         string      `yaml:"user"`
-	Password     secret.Text `yaml:"password"`
-	PasswordFile string      `yaml:"password_file"`
-	From         string      `yaml:"from"`
-	To           []string    `yaml:"to"`
-}
-
 // DefaultConfig gives the defaults. Kind and what belongs to it have none.
 func DefaultConfig() Config {
 	return Config{
@@ -77,7 +51,7 @@ func DefaultConfig() Config {
 		Interval:    time.Minute,
 		Repeat:      24 * time.Hour,
 		Timeout:     10 * time.Second,
-		Mail:        Mail{TLS: TLSStart},
+		Mail:        mail.Config{TLS: mail.TLSStart},
 	}
 }
 
@@ -100,7 +74,7 @@ func (c Config) Validate() error {
 	case KindJSON, KindSlack:
 		return c.validateURL()
 	case KindMail:
-		return c.Mail.validate()
+		return c.Mail.Validate()
 	}
 	return fmt.Errorf("kind: %q is not valid; use json, slack or mail", c.Kind)
 }
@@ -125,28 +99,6 @@ func parseURL(s string) (*url.URL, error) {
 		return nil, errors.New("url: is not valid; use https://… or http://… (it is not shown, it may be a secret)")
 	}
 	return u, nil
-}
-
-func (m Mail) validate() error {
-	if host, port, err := net.SplitHostPort(m.Server); err != nil || host == "" || port == "" {
-		return fmt.Errorf("mail.server: %q is not valid; use host:port", m.Server)
-	}
-	switch {
-	case m.TLS != TLSStart && m.TLS != TLSImplicit && m.TLS != TLSNone:
-		return fmt.Errorf("mail.tls: %q is not valid; use starttls, tls or none", m.TLS)
-	case m.Password != "" && m.PasswordFile != "":
-		return errors.New("mail.password_file: is not allowed beside password")
-	case m.User != "" && m.TLS == TLSNone:
-		return errors.New("mail.user: is not allowed with tls none, the password would be read on the way")
-	case len(m.To) == 0:
-		return errors.New("mail.to: is missing")
-	}
-	for _, a := range append([]string{m.From}, m.To...) {
-		if p, err := mail.ParseAddress(a); err != nil || p.Address != a || strings.ContainsAny(a, "\r\n") {
-			return fmt.Errorf("mail: %q is not allowed as an address, name@host is", a)
-		}
-	}
-	return nil
 }
 
 // severity gives the severity that a word stands for.

@@ -9,7 +9,7 @@ import (
 	"io"
 	"mime/quotedprintable"
 	"net"
-	"net/mail"
+	netmail "net/mail"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +19,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs/authority"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/webhook/mail"
 )
 
 // A mailServer speaks enough SMTP for our client: STARTTLS or TLS, AUTH PLAIN.
@@ -69,7 +70,7 @@ func (s *mailServer) serve(c net.Conn) {
 		_, _ = io.Copy(io.Discard, c)
 		return
 	}
-	if s.mode == TLSImplicit {
+	if s.mode == mail.TLSImplicit {
 		c = tls.Server(c, s.tls)
 	}
 	r := bufio.NewReader(c)
@@ -92,7 +93,7 @@ func (s *mailServer) serve(c net.Conn) {
 		switch verb {
 		case "EHLO":
 			say("250-test")
-			if s.mode == TLSStart {
+			if s.mode == mail.TLSStart {
 				say("250-STARTTLS")
 			}
 			say("250-AUTH PLAIN\r\n250 8BITMIME")
@@ -151,18 +152,18 @@ func mailConfig(s *mailServer) Config {
 	cfg := config(KindMail)
 	cfg.Mail.Server, cfg.Mail.TLS, cfg.Mail.CAFile = s.addr, s.mode, s.caFile
 	cfg.Mail.To = []string{"noc@example.net", "soc@example.net"}
-	if s.mode != TLSNone {
+	if s.mode != mail.TLSNone {
 		cfg.Mail.User, cfg.Mail.Password = "flowsnitch", "s3cret"
 	}
 	return cfg
 }
 
 func TestMail(t *testing.T) {
-	for _, mode := range []string{TLSStart, TLSImplicit, TLSNone} {
+	for _, mode := range []string{mail.TLSStart, mail.TLSImplicit, mail.TLSNone} {
 		s := newMailServer(t, mode)
 		send(t, newHook(t, mailConfig(s)), hostileHit(), hit(1, event.High))
 		auth, to, data := s.got()
-		if want := map[bool]string{true: "\x00flowsnitch\x00s3cret"}[mode != TLSNone]; auth != want {
+		if want := map[bool]string{true: "\x00flowsnitch\x00s3cret"}[mode != mail.TLSNone]; auth != want {
 			t.Errorf("%s: logged in as %q", mode, auth)
 		}
 		if !slices.Equal(to, []string{"TO:<noc@example.net>", "TO:<soc@example.net>"}) {
@@ -180,7 +181,7 @@ func checkMail(t *testing.T, data string) {
 			t.Errorf("line %q", line)
 		}
 	}
-	m, err := mail.ReadMessage(strings.NewReader(data))
+	m, err := netmail.ReadMessage(strings.NewReader(data))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,18 +208,18 @@ func TestMailRefused(t *testing.T) {
 		again bool
 		want  string
 	}{
-		{"wrong password", TLSStart, func(s *mailServer) { s.replies["AUTH"] = "535 s3cret is wrong" }, true, "log in as flowsnitch: refused with 535"},
-		{"no STARTTLS", TLSStart, func(s *mailServer) { s.mode = TLSNone }, true, "does not offer STARTTLS, nothing was sent"},
-		{"foreign certificate", TLSStart, func(s *mailServer) { s.caFile = newMailServer(t, TLSNone).caFile }, true, "certificate"},
-		{"sender refused", TLSStart, func(s *mailServer) { s.replies["MAIL"] = "550 no" }, false, "550"},
-		{"all recipients refused", TLSStart, func(s *mailServer) { s.replies["RCPT"] = "550 nobody" }, false, "to soc@example.net: 550"},
-		{"greylisted", TLSStart, func(s *mailServer) { s.replies["RCPT"] = "450 later" }, true, "450"},
-		{"too busy", TLSStart, func(s *mailServer) { s.replies["EHLO"], s.replies["HELO"] = "421 busy", "421 busy" }, true, "421"},
-		{"silent", TLSNone, func(s *mailServer) { s.silent = true }, true, "deadline exceeded"},
+		{"wrong password", mail.TLSStart, func(s *mailServer) { s.replies["AUTH"] = "535 s3cret is wrong" }, true, "log in as flowsnitch: refused with 535"},
+		{"no STARTTLS", mail.TLSStart, func(s *mailServer) { s.mode = mail.TLSNone }, true, "does not offer STARTTLS, nothing was sent"},
+		{"foreign certificate", mail.TLSStart, func(s *mailServer) { s.caFile = newMailServer(t, mail.TLSNone).caFile }, true, "certificate"},
+		{"sender refused", mail.TLSStart, func(s *mailServer) { s.replies["MAIL"] = "550 no" }, false, "550"},
+		{"all recipients refused", mail.TLSStart, func(s *mailServer) { s.replies["RCPT"] = "550 nobody" }, false, "to soc@example.net: 550"},
+		{"greylisted", mail.TLSStart, func(s *mailServer) { s.replies["RCPT"] = "450 later" }, true, "450"},
+		{"too busy", mail.TLSStart, func(s *mailServer) { s.replies["EHLO"], s.replies["HELO"] = "421 busy", "421 busy" }, true, "421"},
+		{"silent", mail.TLSNone, func(s *mailServer) { s.silent = true }, true, "deadline exceeded"},
 	} {
 		s := newMailServer(t, tc.mode, tc.set)
 		cfg := mailConfig(s)
-		if cfg.Mail.TLS = tc.mode; tc.mode == TLSStart {
+		if cfg.Mail.TLS = tc.mode; tc.mode == mail.TLSStart {
 			cfg.Mail.User, cfg.Mail.Password = "flowsnitch", "s3cret"
 		}
 		h := newHook(t, cfg)
@@ -236,7 +237,7 @@ func TestMailRefused(t *testing.T) {
 // TestMailOneRefused holds that one wrong address keeps nobody else from knowing,
 // and that they learn of it.
 func TestMailOneRefused(t *testing.T) {
-	s := newMailServer(t, TLSStart, func(s *mailServer) { s.replies["RCPT TO:<noc@example.net>"] = "550 nobody" })
+	s := newMailServer(t, mail.TLSStart, func(s *mailServer) { s.replies["RCPT TO:<noc@example.net>"] = "550 nobody" })
 	send(t, newHook(t, mailConfig(s)), hit(0, event.High))
 	_, to, data := s.got()
 	if fmt.Sprint(to) != "[TO:<soc@example.net>]" || !strings.Contains(data, "refused to take this for noc@example.net") {

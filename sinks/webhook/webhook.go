@@ -37,7 +37,9 @@ func New(cfg Config) (*Hook, error) {
 		return nil, err
 	}
 	h := &Hook{cfg: cfg, least: least, told: map[subject]time.Time{}}
-	h.deliver = h.sendMail
+	h.deliver = func(ctx context.Context, m *message) error {
+		return cfg.Mail.Send(ctx, m.title(), m.text(func(s string) string { return s }))
+	}
 	if cfg.Kind != KindMail {
 		h.deliver = newPoster(cfg).post
 	}

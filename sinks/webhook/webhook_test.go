@@ -18,12 +18,13 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/google/uuid"
+
 	"github.com/flowsnitch/flowsnitch/configs/secret"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/journal"
-	"github.com/google/uuid"
 )
 
 // hit makes an event of the nth offender.

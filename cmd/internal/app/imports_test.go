@@ -110,6 +110,7 @@ var rules = []struct {
 	{"sinks/journal/segment", []string{"sinks/journal/folder", "sinks/journal/record", "flow/disk"}},
 	{"sinks/journal/position", []string{"sinks", "sinks/journal/folder", "flow/disk"}},
 	{"sinks/journal/record", []string{"flow/disk", "intel/event"}},
+	{"sinks/webhook", []string{"sinks", "sinks/form", "sinks/webhook/mail", "intel/event", "configs/secret"}},
 	{"sinks/syslog", []string{"sinks", "sinks/form", "sinks/syslog/link", "intel/event", "flow", "flow/fit", "configs/tlsfiles"}},
 	{"sinks/syslog/link", nil},
 	{"sinks/form", []string{"intel/event", "flow", "flow/fit"}},
