@@ -19,6 +19,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/storm"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"go.uber.org/zap"
 )
@@ -211,7 +212,7 @@ func TestStorm(t *testing.T) {
 		d := w.decoder.decodeStatus().Versions
 		return d["v5"].Records+d["v9"].Records+d["ipfix"].Records == 41 && w.Status().Hits.Correlator.Hits == 14+14+1
 	})
-	w.storms.look(time.Now().Add(stormEvery))
+	w.storms.look(time.Now().Add(storm.Every))
 	w.waitAlert(t, "entry_quarantined: entry 62.0.0.53/32 of feed bad", "14 of 41 flows", "stays listed", "intel accept 62.0.0.53/32")
 	s := w.Status().Intel
 	if s.Indicators != 3 || len(s.Quarantined) != 1 || s.HitsDay["bad"] != 15 || s.HitsDay["own"] != 14 {
@@ -233,7 +234,7 @@ func TestStorm(t *testing.T) {
 	}
 	for i := range 3 { // it goes on
 		w.knock(t, 20, "62.0.0.53")
-		w.storms.look(time.Now().Add(time.Duration(i+2) * stormEvery))
+		w.storms.look(time.Now().Add(time.Duration(i+2) * storm.Every))
 	}
 	if n := len(w.alerts(t)); n != 1 {
 		t.Errorf("%d alerts: %v", n, w.alerts(t))
@@ -254,7 +255,7 @@ func TestStorm(t *testing.T) {
 	if err := w.feeds.accept("62.0.0.53"); err != nil {
 		t.Fatal(err)
 	}
-	w.storms.look(time.Now().Add(5 * stormEvery)) // too much again, but somebody has looked at it
+	w.storms.look(time.Now().Add(5 * storm.Every)) // too much again, but somebody has looked at it
 	if s := w.Status().Intel; s.Indicators != 3 || len(s.Quarantined) != 0 {
 		t.Errorf("accepted: %+v", s)
 	}

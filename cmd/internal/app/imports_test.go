@@ -72,6 +72,7 @@ var rules = []struct {
 	{"intel/match", []string{"intel", "intel/lookup", "intel/event", "flow", "flow/decode"}},
 	{"intel/sites", []string{"intel"}},
 	{"intel/correlate", []string{"intel/correlate/conversation", "intel/correlate/dedup", "intel/correlate/packed", "intel/correlate/score", "intel/correlate/fold", "intel/correlate/listing", "intel", "intel/lookup", "intel/event", "intel/sites", "flow"}},
+	{"intel/correlate/storm", []string{"intel", "intel/lookup"}},
 	{"intel/correlate/fold", []string{"intel/correlate/conversation", "intel/event", "intel/lookup"}},
 	{"intel/correlate/score", []string{"intel/correlate/conversation", "intel/lookup", "intel/event", "intel/sites", "flow/fit"}},
 	{"intel/correlate/listing", []string{"intel/correlate/packed", "intel/correlate/score", "intel/lookup", "intel/event"}},
