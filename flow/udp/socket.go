@@ -160,16 +160,21 @@ func (s *Socket) pause(d time.Duration) {
 // of them, once per batch.
 func (s *Socket) admit(batch []flow.Datagram, n int) (kept int) {
 	now := time.Now()
-	s.gate.use(s.allow.Load())
+	list := s.allow.Load()
+	if list != s.gate.list {
+		s.gate.use(list)
+	}
 	var bytes, truncated, unnamed uint64
 	for i := range n {
 		payload, from, cut := s.in.datagram(i)
-		if admitted, named := s.gate.admits(from.Addr()); !admitted {
-			if !named {
-				unnamed++
+		if list != nil {
+			if admitted, named := s.gate.admits(from.Addr()); !admitted {
+				if !named {
+					unnamed++
+				}
+				s.gate.top.add(from.Addr(), now)
+				continue
 			}
-			s.gate.top.add(from.Addr(), now)
-			continue
 		}
 		batch[kept] = flow.Datagram{Payload: payload, Source: from, Received: now}
 		kept++

@@ -1,9 +1,11 @@
 package udp
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 )
 
 // An allowList is an immutable set of prefixes: sorted, none within another, so
@@ -70,23 +72,17 @@ type gate struct {
 	shared topSenders   // top, as of the last batch
 }
 
-// use forgets what was found with another list.
+// use takes another list, and forgets what was found with the last one.
 func (g *gate) use(list *allowList) {
-	if list == g.list {
-		return
-	}
 	g.list, g.last = list, netip.Addr{}
 	clear(g.named)
 	g.top = topSenders{}
 	g.share()
 }
 
-// admits tells whether the sender is on the list, and if not, whether it has been
-// named.
+// admits tells whether the sender is on the list, which there must be, and if not,
+// whether it has been named.
 func (g *gate) admits(a netip.Addr) (admitted, named bool) {
-	if g.list == nil {
-		return true, false
-	}
 	if a != g.last {
 		g.last = a
 		g.admitted = g.list.contains(a)
@@ -128,4 +124,68 @@ func (g *gate) takeFresh() []netip.Addr {
 	fresh := g.fresh
 	g.fresh = nil
 	return fresh
+}
+
+// maxTop is how many refused senders are counted one by one.
+const maxTop = 16
+
+// A RefusedSender is a sender whose datagrams are not accepted.
+type RefusedSender struct {
+	Addr netip.Addr
+	// Datagrams is the number of its datagrams, at most: with more than 16 senders a
+	// new one takes the place, and the number, of the one that had fewest.
+	Datagrams uint64
+	// Certain is the part of Datagrams that are surely its own.
+	Certain uint64
+	Last    time.Time // when its last datagram came
+}
+
+// topSenders are the senders with the most datagrams (Metwally and others, Space-Saving:
+// one that sent more than a 16th of all is among them).
+type topSenders struct {
+	list [maxTop]RefusedSender
+	n    int
+}
+
+// add counts a datagram.
+func (t *topSenders) add(a netip.Addr, now time.Time) {
+	least := 0
+	for i := range t.n {
+		s := &t.list[i]
+		if s.Addr == a {
+			s.Datagrams++
+			s.Certain++
+			s.Last = now
+			return
+		}
+		if s.Datagrams < t.list[least].Datagrams {
+			least = i
+		}
+	}
+	if t.n < maxTop {
+		t.list[t.n] = RefusedSender{a, 1, 1, now}
+		t.n++
+		return
+	}
+	t.list[least] = RefusedSender{a, t.list[least].Datagrams + 1, 1, now}
+}
+
+// share shows the counts of a batch to those who look.
+func (g *gate) share() {
+	g.mu.Lock()
+	g.shared = g.top
+	g.mu.Unlock()
+}
+
+// RefusedSenders gives the senders that were refused most often since the last call of
+// SetAllow, at most 16 of them, the most frequent first. Any goroutine may call it.
+func (s *Socket) RefusedSenders() []RefusedSender {
+	s.gate.mu.Lock()
+	t := s.gate.shared
+	s.gate.mu.Unlock()
+	list := slices.Clone(t.list[:t.n])
+	slices.SortFunc(list, func(a, b RefusedSender) int {
+		return cmp.Or(cmp.Compare(b.Datagrams, a.Datagrams), a.Addr.Compare(b.Addr))
+	})
+	return list
 }
