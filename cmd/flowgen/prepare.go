@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/synth"
+	"github.com/flowsnitch/flowsnitch/flow/synth/traffic"
 )
 
 // newSender prepares everything that is sent.
@@ -52,7 +53,7 @@ func (s *sender) prepare(now time.Time) error {
 		if err != nil {
 			return err
 		}
-		src, err := synth.NewSource(p.source)
+		src, err := traffic.NewSource(p.source)
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
+	"github.com/flowsnitch/flowsnitch/flow/synth/traffic"
 )
 
 // columnSum reads every address once, as a matcher does.
@@ -34,7 +35,7 @@ func madeData(b testing.TB, v flow.Version, ipv6 float64) (templates, data []byt
 	if err != nil {
 		b.Fatal(err)
 	}
-	src, err := synth.NewSource(synth.SourceConfig{Seed: 1, IPv6: ipv6})
+	src, err := traffic.NewSource(traffic.Config{Seed: 1, IPv6: ipv6})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
+	"github.com/flowsnitch/flowsnitch/flow/synth/traffic"
 )
 
 // TestMadeInterfaceScope: what the simulator announces for an interface holds for its flows.
@@ -19,7 +20,7 @@ func TestMadeInterfaceScope(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		src, err := synth.NewSource(synth.SourceConfig{Seed: 1})
+		src, err := traffic.NewSource(traffic.Config{Seed: 1})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -63,6 +63,7 @@ var rules = []struct {
 	{"flow/decode", []string{"flow", "flow/decode/*"}},
 	{"flow/decode/sflow", []string{"flow", "flow/decode/packet"}},
 	{"flow/decode/template", []string{"flow", "flow/decode/packet", "flow/decode/sampling"}},
+	{"flow/synth/traffic", []string{"flow", "flow/synth"}},
 	{"flow/*", []string{"flow"}},
 	{"intel", []string{"flow"}},
 	{"intel/lookup", []string{"intel", "intel/lookup/*", "intel/event", "flow"}},

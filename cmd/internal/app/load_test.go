@@ -13,6 +13,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
+	"github.com/flowsnitch/flowsnitch/flow/synth/traffic"
 	"go.uber.org/zap"
 )
 
@@ -105,7 +106,7 @@ func exports(t *testing.T, v flow.Version) (payloads [][]byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	src, err := synth.NewSource(synth.SourceConfig{})
+	src, err := traffic.NewSource(traffic.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

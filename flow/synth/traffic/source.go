@@ -1,15 +1,21 @@
-package synth
+// Package traffic invents flows: between random addresses or those of given networks,
+// a given share of them with a listed address at one end, always the same ones for a seed.
+// Tests, the load generator and the demo give them to an encoder of package synth.
+package traffic
 
 import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/synth"
 )
 
-// A SourceConfig describes the traffic that a Source thinks up. The zero value
+// A Config describes the traffic that a Source invents. The zero value
 // gives flows between random IPv4 addresses that never repeat.
-type SourceConfig struct {
+type Config struct {
 	// Seed decides everything: two sources of the same config and asked with the
 	// same times give the same flows.
 	Seed uint64
@@ -29,7 +35,7 @@ type SourceConfig struct {
 
 // Validate reports shares out of range, invalid prefixes and hits that have no
 // listed prefix to go to.
-func (c SourceConfig) Validate() error {
+func (c Config) Validate() error {
 	if !isShare(c.IPv6) || !isShare(c.Hits) {
 		return fmt.Errorf("synth: ipv6 share %g, hit share %g: a share is within 0-1", c.IPv6, c.Hits)
 	}
@@ -53,7 +59,7 @@ func (c SourceConfig) Validate() error {
 func isShare(f float64) bool { return f >= 0 && f <= 1 }
 
 // usable gives the listed prefixes of the families in use.
-func (c SourceConfig) usable() []netip.Prefix {
+func (c Config) usable() []netip.Prefix {
 	var list []netip.Prefix
 	for _, p := range c.Listed {
 		if p.Addr().Is4() && c.IPv6 < 1 || p.Addr().Is6() && c.IPv6 > 0 {
@@ -63,9 +69,9 @@ func (c SourceConfig) usable() []netip.Prefix {
 	return list
 }
 
-// A Source thinks up flows. It is not safe for concurrent use.
+// A Source invents flows. It is not safe for concurrent use.
 type Source struct {
-	cfg    SourceConfig
+	cfg    Config
 	rng    *rand.Rand
 	pcg    *rand.PCG
 	given  int // flows since the seed
@@ -74,7 +80,7 @@ type Source struct {
 }
 
 // NewSource makes a source at its first flow.
-func NewSource(cfg SourceConfig) (*Source, error) {
+func NewSource(cfg Config) (*Source, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -102,17 +108,17 @@ func (s *Source) rewind() {
 // one of its ends was taken from Listed on purpose. A random address may lie in a
 // listed prefix too. Flows differ by 64 and more random bits of addresses and
 // ports: two alike are possible, but not to be expected.
-func (s *Source) Next(now time.Time) (f Flow, listed bool) {
+func (s *Source) Next(now time.Time) (f synth.Flow, listed bool) {
 	if s.cfg.Flows > 0 && s.given == s.cfg.Flows {
 		s.rewind()
 	}
 	s.given++
 	own, peer, listed := s.ends()
-	f = Flow{Src: own, Dst: peer}
+	f = synth.Flow{Src: own, Dst: peer}
 	s.fillTraffic(&f)
 	s.fillTimes(&f, now)
 	if s.rng.IntN(2) == 0 { // half of all flows are those of the way back
-		f.turn()
+		turn(&f)
 	}
 	return f, listed
 }
@@ -161,4 +167,52 @@ func (s *Source) within(p netip.Prefix) netip.Addr {
 	}
 	addr, _ := netip.AddrFromSlice(a)
 	return addr
+}
+
+// services are the ports that servers of the thought-up network answer on.
+var services = [...]uint16{443, 443, 443, 80, 53, 123, 22, 25, 993, 3389, 5060, 8080}
+
+// TCP control bits as they come together in flows: a whole conversation, a
+// running one, a refused one, a lone attempt.
+var tcpFlags = [...]uint16{0x1b, 0x1b, 0x18, 0x14, 0x02}
+
+// fillTraffic draws what went over the wire: mostly TCP, some UDP and ICMP. The
+// mean packet fits an Ethernet frame.
+func (s *Source) fillTraffic(f *synth.Flow) {
+	switch n := s.rng.IntN(100); {
+	case n < 70:
+		f.Protocol = flow.ProtocolTCP
+		f.TCPFlags = tcpFlags[s.rng.IntN(len(tcpFlags))]
+	case n < 98:
+		f.Protocol = flow.ProtocolUDP
+	case f.Dst.Is4():
+		f.Protocol, f.DstPort = flow.ProtocolICMP, 8<<8 // echo request
+	default:
+		f.Protocol, f.DstPort = flow.ProtocolICMPv6, 128<<8
+	}
+	if f.Protocol == flow.ProtocolTCP || f.Protocol == flow.ProtocolUDP {
+		f.SrcPort = 1024 + uint16(s.rng.IntN(1<<16-1024))
+		f.DstPort = services[s.rng.IntN(len(services))]
+	}
+	f.Packets = 1 + uint64(s.rng.IntN(100))
+	f.Bytes = f.Packets * uint64(80+s.rng.IntN(1400))
+	f.InIf = 1 + uint32(s.rng.IntN(24))
+	f.OutIf = 25 + uint32(s.rng.IntN(24))
+}
+
+// turn makes f the flow of the other direction. The type and code of ICMP stay
+// where they are.
+func turn(f *synth.Flow) {
+	f.Src, f.Dst = f.Dst, f.Src
+	f.InIf, f.OutIf = f.OutIf, f.InIf
+	if f.Protocol == flow.ProtocolTCP || f.Protocol == flow.ProtocolUDP {
+		f.SrcPort, f.DstPort = f.DstPort, f.SrcPort
+	}
+}
+
+// fillTimes lets the flow end within the last second and last up to half a
+// minute, as with the usual timeouts of exporters.
+func (s *Source) fillTimes(f *synth.Flow, now time.Time) {
+	f.End = now.Add(-time.Duration(s.rng.IntN(1000)) * time.Millisecond)
+	f.Start = f.End.Add(-time.Duration(s.rng.IntN(30000)) * time.Millisecond)
 }
