@@ -4,6 +4,6 @@
 // people. Forms are pure functions from an event to bytes; the sinks call them.
 //
 // Text from feeds and exporters is foreign: every form escapes or strips it, so that it
-// cannot forge a field, break a line or control a terminal. A new form goes into a file of
-// its own, into ByName, and into the table of the tests that every form must pass.
+// cannot forge a field, break a line or control a terminal. A new form goes into a package
+// of its own, into the table of ByName, and into the table of the tests that every form must pass.
 package form

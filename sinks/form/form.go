@@ -9,6 +9,9 @@ import (
 	"strings"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/sinks/form/ecs"
+	"github.com/flowsnitch/flowsnitch/sinks/form/ocsf"
+	"github.com/flowsnitch/flowsnitch/sinks/form/pairs"
 )
 
 // The names of the forms.
@@ -65,7 +68,8 @@ type Options struct {
 	// event.MaxLine, for the forms made of key=value: what is less important is left out.
 	// Lines of JSON may always take event.MaxLine. 0 means event.MaxLine.
 	Limit int
-	// Release is the version of the program, which CEF and LEEF have in their headers.
+	// Release is the version of the program, which CEF and LEEF have in their headers; empty
+	// means 0.
 	Release string
 }
 
@@ -76,7 +80,7 @@ func ByName(name string, o Options) (Form, error) {
 	if o.Limit == 0 {
 		o.Limit = event.MaxLine
 	}
-	o.Release = cmp.Or(o.Release, noRelease)
+	o.Release = cmp.Or(o.Release, "0")
 	k, ok := kinds[name]
 	switch {
 	case !ok:
@@ -104,11 +108,11 @@ type kind struct {
 var kinds = map[string]kind{
 	Native: native,
 	JSON:   native,
-	ECS:    {version: ecsVersion, append: func(Options) func([]byte, *event.Event) []byte { return appendECS }},
-	OCSF:   {version: ocsfVersion, append: func(Options) func([]byte, *event.Event) []byte { return appendOCSF }},
+	ECS:    {version: ecs.Version, append: func(Options) func([]byte, *event.Event) []byte { return ecs.Append }},
+	OCSF:   {version: ocsf.Version, append: func(Options) func([]byte, *event.Event) []byte { return ocsf.Append }},
 	Text:   {choosesEnds: true, append: textForm},
 	CEF: {append: func(o Options) func([]byte, *event.Event) []byte {
-		return func(dst []byte, e *event.Event) []byte { return appendCEF(dst, e, o.Release, o.Limit) }
+		return func(dst []byte, e *event.Event) []byte { return pairs.AppendCEF(dst, e, o.Release, o.Limit) }
 	}},
 	LEEF:  {append: leefForm('^')},
 	LEEF1: {append: leefForm('\t')},
@@ -122,18 +126,18 @@ var native = kind{version: strconv.Itoa(event.JSONVersion), choosesEnds: true, a
 }}
 
 func textForm(o Options) func([]byte, *event.Event) []byte {
-	ends, form := (*event.Event).Ends, appendKV
+	ends, form := (*event.Event).Ends, pairs.AppendKV
 	if o.AlertIP == AlertIndicator {
 		ends = (*event.Event).OffenderFirst
 	}
 	if o.Stamped {
-		form = appendStamped
+		form = pairs.AppendStamped
 	}
 	return func(dst []byte, e *event.Event) []byte { return form(dst, e, ends(e), o.Limit) }
 }
 
 func leefForm(sep byte) func(Options) func([]byte, *event.Event) []byte {
 	return func(o Options) func([]byte, *event.Event) []byte {
-		return func(dst []byte, e *event.Event) []byte { return appendLEEF(dst, e, sep, o.Release, o.Limit) }
+		return func(dst []byte, e *event.Event) []byte { return pairs.AppendLEEF(dst, e, sep, o.Release, o.Limit) }
 	}
 }

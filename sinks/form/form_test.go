@@ -283,17 +283,6 @@ func TestFormatsFields(t *testing.T) {
 	}
 }
 
-func TestConfidence(t *testing.T) {
-	for score, want := range map[uint8]string{0: "Not Specified", 1: "Low", 29: "Low", 30: "Medium", 69: "Medium", 70: "High", 100: "High"} {
-		if got := ecsConfidence(score); got != want {
-			t.Errorf("%d: got %s, want %s", score, got, want)
-		}
-		if n := map[string]uint64{"Not Specified": 0, "Low": 1, "Medium": 2, "High": 3}[want]; ocsfConfidence(score) != n {
-			t.Errorf("%d: got %d, want %d", score, ocsfConfidence(score), n)
-		}
-	}
-}
-
 // TestFormatsHostile holds that text changes nothing but the text: an event with
 // hostile text has the keys of one with harmless text, in every form and length.
 func TestFormatsHostile(t *testing.T) {

@@ -8,13 +8,11 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/sinks/form/words"
 )
 
-// Limits of one line of text, in bytes.
-const (
-	maxProse     = 512 // reasons and references
-	maxTextFeeds = 8   // feeds named
-)
+// maxTextFeeds is how many feeds a line names.
+const maxTextFeeds = 8
 
 // The colours of a terminal (ECMA-48, select graphic rendition).
 const (
@@ -100,7 +98,7 @@ func (t *prose) alert(e *event.Event) {
 	}
 	if e.Reason != "" {
 		t.put("  ")
-		t.b = fit.AppendPlain(t.b, e.Reason, maxProse)
+		t.b = fit.AppendPlain(t.b, e.Reason, words.MaxProse)
 	}
 }
 
@@ -221,7 +219,7 @@ func (t *prose) listings(list []event.Indicator) {
 	}
 	if ref := list[0].Ref; ref != "" {
 		t.put(" ")
-		t.b = fit.AppendPlain(t.b, ref, maxProse)
+		t.b = fit.AppendPlain(t.b, ref, words.MaxProse)
 	}
 }
 

@@ -115,7 +115,9 @@ var rules = []struct {
 	{"sinks/webhook", []string{"sinks", "sinks/form", "sinks/webhook/mail", "intel/event", "configs/secret"}},
 	{"sinks/syslog", []string{"sinks", "sinks/form", "sinks/syslog/link", "intel/event", "flow", "flow/fit", "configs/tlsfiles"}},
 	{"sinks/syslog/link", nil},
-	{"sinks/form", []string{"intel/event", "flow", "flow/fit"}},
+	{"sinks/form", []string{"sinks/form/*", "intel/event", "flow", "flow/fit"}},
+	{"sinks/form/words", []string{"intel/event", "flow/fit"}},
+	{"sinks/form/*", []string{"sinks/form/words", "intel/event", "flow", "flow/fit"}},
 	{"sinks/console", []string{"intel/event", "sinks/form"}},
 	{"sinks/*", []string{"sinks", "sinks/form", "sinks/internal/*", "intel/event", "flow", "flow/fit", "flow/disk", "configs/secret", "configs/tlsfiles"}},
 	{"configs/authority", nil}, // for tests

@@ -1,4 +1,6 @@
-package form
+// Package ocsf has the form of the Open Cybersecurity Schema Framework: one event, one line of
+// JSON. It owns nothing. Package form chooses it by name.
+package ocsf
 
 import (
 	"net/netip"
@@ -6,14 +8,15 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/sinks/form/words"
 	"github.com/google/uuid"
 )
 
-// ocsfVersion is the version of the Open Cybersecurity Schema Framework that
-// appendOCSF follows.
-const ocsfVersion = "1.5.0"
+// Version is the version of the Open Cybersecurity Schema Framework that
+// Append follows.
+const Version = "1.5.0"
 
-// appendOCSF appends e as a Detection Finding of the Open Cybersecurity Schema
+// Append appends e as a Detection Finding of the Open Cybersecurity Schema
 // Framework (class 2004, with the profile osint where there is a listing), one line of JSON, newline included, at most
 // [event.MaxLine] bytes; what does not fit is left out as [event.AppendJSON] does, the worst
 // indicators first.
@@ -21,7 +24,7 @@ const ocsfVersion = "1.5.0"
 // A hit, an alert and a canary create a finding, an update updates it, and the last of a
 // contact closes it: the finding is the contact. What OCSF has no attribute for stands
 // under unmapped.
-func appendOCSF(dst []byte, e *event.Event) []byte { return event.Fit(dst, e, encodeOCSF) }
+func Append(dst []byte, e *event.Event) []byte { return event.Fit(dst, e, encodeOCSF) }
 
 func encodeOCSF(dst []byte, e *event.Event, limit int) []byte {
 	o := ocsf{Line: event.Line{B: append(dst, '{')}, start: len(dst), limit: limit}
@@ -66,13 +69,13 @@ func (o *ocsf) class(e *event.Event) {
 	}
 	if len(e.Indicators) > 0 {
 		o.Count("confidence_score", uint64(e.Indicators[0].Score))
-		o.Number("confidence_id", ocsfConfidence(e.Indicators[0].Score))
+		o.Number("confidence_id", confidence(e.Indicators[0].Score))
 	}
 }
 
-// ocsfConfidence maps a score to unknown, low, medium and high, at the bounds of
+// confidence maps a score to unknown, low, medium and high, at the bounds of
 // STIX 2.1, appendix A.
-func ocsfConfidence(score uint8) uint64 {
+func confidence(score uint8) uint64 {
 	switch {
 	case score == 0:
 		return 0
@@ -86,7 +89,7 @@ func ocsfConfidence(score uint8) uint64 {
 
 func (o *ocsf) metadata(e *event.Event) {
 	o.Open("metadata", '{')
-	o.Name("version", ocsfVersion)
+	o.Name("version", Version)
 	o.Open("product", '{')
 	o.Name("name", "flowsnitch")
 	o.Name("vendor_name", "flowsnitch")
@@ -107,9 +110,9 @@ func (o *ocsf) finding(e *event.Event) {
 	o.Key("uid")
 	o.B = append(appendFinding(append(o.B, '"'), e), '"')
 	o.Key("title")
-	o.B = append(append(append(o.B, '"'), title(e.Kind)...), '"')
+	o.B = append(append(append(o.B, '"'), words.Title(e.Kind)...), '"')
 	o.Open("types", '[')
-	o.Name("", signature(e))
+	o.Name("", words.Signature(e))
 	o.Close(']')
 	first := e.Start
 	if !e.ContactFirstSeen.IsZero() {
@@ -147,7 +150,7 @@ func signatureOfFinding(e *event.Event) string {
 	if e.Kind == event.KindHit || e.Kind == event.KindUpdate {
 		return "contact"
 	}
-	return signature(e)
+	return words.Signature(e)
 }
 
 func (o *ocsf) evidences(e *event.Event) {
@@ -286,14 +289,14 @@ func (o *ocsf) indicator(i *event.Indicator) {
 	o.Name("vendor_name", i.Feed)
 	o.Text("uid", i.NativeID, event.MaxLabel)
 	o.Name("category", i.Category)
-	o.Number("confidence_id", ocsfConfidence(i.Score))
+	o.Number("confidence_id", confidence(i.Score))
 	o.Millis("created_time", i.FirstSeen)
 	o.Millis("modified_time", i.LastSeen)
 	o.Millis("expiration_time", i.Expires)
 	o.Text("src_url", i.Ref, o.limit)
 	o.Text("desc", i.Description, min(o.limit, event.MaxDescription))
 	if i.TLP != "" {
-		tlp(&o.Line, "tlp", i.TLP, ' ')
+		words.TLP(&o.Line, "tlp", i.TLP, ' ')
 	}
 	o.Close('}')
 }

@@ -1,4 +1,4 @@
-package form
+package pairs
 
 import (
 	"cmp"
@@ -7,12 +7,13 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/sinks/form/words"
 )
 
 // stampFormat is a time that the pre-decoder of OSSEC takes: it knows no Z.
 const stampFormat = "2006-01-02T15:04:05.000-07:00"
 
-// appendKV appends e as one line of key=value, newline included, at most limit
+// AppendKV appends e as one line of key=value, newline included, at most limit
 // bytes:
 //
 //	hit src=10.0.0.5 spt=51515 dst=203.0.113.9 dpt=443 proto=tcp feed=feodo sev=critical dir=outbound …
@@ -23,7 +24,7 @@ const stampFormat = "2006-01-02T15:04:05.000-07:00"
 //
 // Free text comes last and stands in quotes; in it ", \ and = have a backslash before
 // them, so that neither a search for key= nor splitting at blanks finds a key there.
-func appendKV(dst []byte, e *event.Event, ends event.Ends, limit int) []byte {
+func AppendKV(dst []byte, e *event.Event, ends event.Ends, limit int) []byte {
 	k := kv{pairs{b: dst, start: len(dst), max: limit, sep: ' ', quote: true, escape: escapeQuoted}}
 	k.head(e, ends)
 	k.finding(e)
@@ -35,14 +36,14 @@ func appendKV(dst []byte, e *event.Event, ends event.Ends, limit int) []byte {
 	return k.line()
 }
 
-// appendStamped is appendKV behind time, sensor and program, as syslog daemons
+// AppendStamped is AppendKV behind time, sensor and program, as syslog daemons
 // write them into files.
-func appendStamped(dst []byte, e *event.Event, ends event.Ends, limit int) []byte {
+func AppendStamped(dst []byte, e *event.Event, ends event.Ends, limit int) []byte {
 	start := len(dst)
 	dst = e.Time.UTC().AppendFormat(dst, stampFormat)
 	dst = fit.AppendName(append(dst, ' '), cmp.Or(e.Sensor, "-"), event.MaxName)
 	dst = append(dst, " flowsnitch: "...)
-	return appendKV(dst, e, ends, limit-(len(dst)-start))
+	return AppendKV(dst, e, ends, limit-(len(dst)-start))
 }
 
 // kv writes the key=value form of one event.
@@ -137,11 +138,11 @@ func (k *kv) texts(e *event.Event) {
 	k.text("exporter_name", e.ExporterName, event.MaxLabel)
 	k.text("community_id", e.CommunityID, event.MaxName)
 	k.text("intel_version", e.IntelVersion, event.MaxName)
-	k.text("reason", e.Reason, maxProse)
+	k.text("reason", e.Reason, words.MaxProse)
 	if len(e.Indicators) > 0 {
 		best := &e.Indicators[0]
 		k.text("native_id", best.NativeID, event.MaxLabel)
-		k.text("ref", best.Ref, maxProse)
+		k.text("ref", best.Ref, words.MaxProse)
 		k.text("description", best.Description, event.MaxDescription)
 	}
 }

@@ -1,17 +1,13 @@
-package form
+package pairs
 
 import (
-	"cmp"
-
 	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/sinks/form/words"
 	"github.com/google/uuid"
 )
 
-// noRelease is the version of the product in CEF and LEEF where the program gives none.
-const noRelease = "0"
-
-// appendCEF appends e in ArcSight's Common Event Format, version 0, as one line with
+// AppendCEF appends e in ArcSight's Common Event Format, version 0, as one line with
 // its newline, at most limit bytes:
 //
 //	CEF:0|flowsnitch|flowsnitch|1.2.0|c2|Blacklist hit|10|rt=1795215600123 src=10.0.0.5 spt=51515 …
@@ -21,11 +17,11 @@ const noRelease = "0"
 // has no key for stands in the custom strings and numbers, each with its label, and
 // what is rare under keys that begin with flowsnitch. In values \ and = have a backslash before
 // them and newlines are \n, so that no text can begin a key.
-func appendCEF(dst []byte, e *event.Event, release string, limit int) []byte {
+func AppendCEF(dst []byte, e *event.Event, release string, limit int) []byte {
 	c := cef{pairs{b: dst, start: len(dst), max: limit, sep: ' ', escape: escapeCEF}}
 	c.b = fit.AppendName(append(c.b, "CEF:0|flowsnitch|flowsnitch|"...), release, event.MaxName)
-	c.b = fit.AppendName(append(c.b, '|'), signature(e), event.MaxName)
-	c.b = append(append(append(c.b, '|'), title(e.Kind)...), '|')
+	c.b = fit.AppendName(append(c.b, '|'), words.Signature(e), event.MaxName)
+	c.b = append(append(append(c.b, '|'), words.Title(e.Kind)...), '|')
 	c.b = append(append(c.b, cefSeverity(e.Severity)...), '|')
 	c.millis("rt", e.Time)
 	if e.Kind != event.KindAlert {
@@ -86,9 +82,9 @@ func (c *cef) finding(e *event.Event) {
 		c.name("cs4Label=answered cs4", string(e.Answered))
 	}
 	c.contact(e)
-	c.text("msg", e.Reason, maxProse)
+	c.text("msg", e.Reason, words.MaxProse)
 	if len(e.Indicators) > 0 {
-		c.text("cs5Label=reference cs5", e.Indicators[0].Ref, maxProse)
+		c.text("cs5Label=reference cs5", e.Indicators[0].Ref, words.MaxProse)
 	}
 }
 
@@ -148,35 +144,6 @@ func (c *cef) origin(e *event.Event) {
 	if len(e.Indicators) > 0 {
 		c.text("cs6Label=description cs6", e.Indicators[0].Description, event.MaxDescription)
 	}
-}
-
-// signature names what was found: the name of an alert, else the category of the
-// best listing.
-func signature(e *event.Event) string {
-	switch {
-	case e.Kind == event.KindAlert:
-		return cmp.Or(e.Alert, "alert")
-	case e.Kind == event.KindCanary:
-		return "canary"
-	case len(e.Indicators) > 0:
-		return cmp.Or(e.Indicators[0].Category, "listed")
-	}
-	return "listed"
-}
-
-// title is the kind of event, for people.
-func title(k event.Kind) string {
-	switch k {
-	case event.KindHit:
-		return "Blacklist hit"
-	case event.KindUpdate:
-		return "Blacklist contact update"
-	case event.KindAlert:
-		return "Alert"
-	case event.KindCanary:
-		return "Canary"
-	}
-	return "Event"
 }
 
 // cefSeverity maps a severity to the scale of CEF and LEEF, 0 to 10.

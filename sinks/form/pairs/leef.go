@@ -1,14 +1,15 @@
-package form
+package pairs
 
 import (
 	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/sinks/form/words"
 )
 
 // leefTime is the pattern of the times in LEEF, in the notation of Java.
 const leefTime = "yyyy-MM-dd'T'HH:mm:ss.SSSX"
 
-// appendLEEF appends e in QRadar's Log Event Extended Format, as one
+// AppendLEEF appends e in QRadar's Log Event Extended Format, as one
 // line with its newline, at most limit bytes:
 //
 //	LEEF:2.0|flowsnitch|flowsnitch|1.2.0|c2|^|cat=hit^sev=10^src=10.0.0.5^srcPort=51515^…
@@ -16,7 +17,7 @@ const leefTime = "yyyy-MM-dd'T'HH:mm:ss.SSSX"
 // The version is the release of the program. With a tab as the separator it is version 1.0
 // of the format, else 2.0. The separator is ^ because syslog daemons rewrite tabs. LEEF knows no escapes: in
 // values ^ and white space of every kind are blanks, so that no text can begin a key.
-func appendLEEF(dst []byte, e *event.Event, sep byte, release string, limit int) []byte {
+func AppendLEEF(dst []byte, e *event.Event, sep byte, release string, limit int) []byte {
 	l := leef{pairs{b: dst, start: len(dst), max: limit, sep: sep, escape: escapeLEEF}}
 	version := "2.0"
 	if sep == '\t' {
@@ -24,7 +25,7 @@ func appendLEEF(dst []byte, e *event.Event, sep byte, release string, limit int)
 	}
 	l.b = append(append(append(l.b, "LEEF:"...), version...), "|flowsnitch|flowsnitch|"...)
 	l.b = append(fit.AppendName(l.b, release, event.MaxName), '|')
-	l.b = append(fit.AppendName(l.b, signature(e), event.MaxName), '|')
+	l.b = append(fit.AppendName(l.b, words.Signature(e), event.MaxName), '|')
 	if sep != '\t' {
 		l.b = append(l.b, sep, '|')
 	}
@@ -99,10 +100,10 @@ func (l *leef) origin(e *event.Event) {
 	l.name("version", event.ExportProtocol(e.Version))
 	l.text("sensor", e.Sensor, event.MaxLabel)
 	l.text("site", e.Site, event.MaxLabel)
-	l.text("msg", e.Reason, maxProse)
+	l.text("msg", e.Reason, words.MaxProse)
 	if len(e.Indicators) > 0 {
 		best := &e.Indicators[0]
-		l.text("reference", best.Ref, maxProse)
+		l.text("reference", best.Ref, words.MaxProse)
 		l.text("description", best.Description, event.MaxDescription)
 	}
 }

@@ -1,4 +1,6 @@
-package form
+// Package ecs has the form of the Elastic Common Schema: one event, one line of JSON. It owns
+// nothing. Package form chooses it by name.
+package ecs
 
 import (
 	"net/netip"
@@ -6,14 +8,14 @@ import (
 	"strconv"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/sinks/form/words"
 )
 
-// ecsVersion is the version of the Elastic Common Schema that appendECS follows.
-const ecsVersion = "8.11.0"
+// Version is the version of the Elastic Common Schema that Append follows.
+const Version = "8.11.0"
 
-// appendECS appends e in the Elastic Common Schema as one line of JSON, newline
+// Append appends e in the Elastic Common Schema as one line of JSON, newline
 // included, at most [event.MaxLine] bytes; what does not fit is left out as [event.AppendJSON]
 // does, the worst indicators first.
 //
@@ -22,13 +24,13 @@ const ecsVersion = "8.11.0"
 // 73 or 99, which Elastic's own rules read as low to critical; event.risk_score is the
 // score. The best indicator is threat.indicator, each of them an element of
 // threat.enrichments. What ECS has no field for stands under flowsnitch.
-func appendECS(dst []byte, e *event.Event) []byte { return event.Fit(dst, e, encodeECS) }
+func Append(dst []byte, e *event.Event) []byte { return event.Fit(dst, e, encodeECS) }
 
 func encodeECS(dst []byte, e *event.Event, limit int) []byte {
 	x := ecs{Line: event.Line{B: append(dst, '{')}, start: len(dst), limit: limit}
 	x.Time("@timestamp", e.Time)
 	x.Open("ecs", '{')
-	x.Name("version", ecsVersion)
+	x.Name("version", Version)
 	x.Close('}')
 	x.Text("message", e.Reason, x.limit)
 	x.event(e)
@@ -54,7 +56,7 @@ type ecs struct {
 
 func (x *ecs) event(e *event.Event) {
 	x.Open("event", '{')
-	kind, dataset := ecsKind(e.Kind)
+	kind, dataset := kindOf(e.Kind)
 	x.Name("kind", kind)
 	x.classify(e)
 	x.Name("action", string(e.Kind))
@@ -64,7 +66,7 @@ func (x *ecs) event(e *event.Event) {
 	x.Name("module", "flowsnitch")
 	x.Name("dataset", dataset)
 	x.ID("id", e.ID)
-	x.Number("severity", ecsSeverity(e.Severity))
+	x.Number("severity", severity(e.Severity))
 	x.Number("risk_score", uint64(e.Score))
 	x.Text("reason", e.Reason, x.limit)
 	if len(e.Indicators) > 0 {
@@ -102,8 +104,8 @@ func (x *ecs) classify(e *event.Event) {
 	x.Close(']')
 }
 
-// ecsKind gives event.kind and event.dataset.
-func ecsKind(k event.Kind) (kind, dataset string) {
+// kindOf gives event.kind and event.dataset.
+func kindOf(k event.Kind) (kind, dataset string) {
 	switch k {
 	case event.KindHit:
 		return "alert", "flowsnitch.hit"
@@ -115,8 +117,8 @@ func ecsKind(k event.Kind) (kind, dataset string) {
 	return "event", "flowsnitch.hit"
 }
 
-// ecsSeverity gives the numbers that stand for the severities in Elastic Security.
-func ecsSeverity(s event.Severity) uint64 {
+// severity gives the numbers that stand for the severities in Elastic Security.
+func severity(s event.Severity) uint64 {
 	return [...]uint64{21, 47, 73, 99}[min(s, event.Critical)]
 }
 
@@ -312,7 +314,7 @@ func (x *ecs) indicator(i *event.Indicator, full bool) {
 	x.Count("port", uint64(i.Port))
 	x.Name("provider", i.Feed)
 	x.Key("confidence")
-	x.B = append(append(append(x.B, '"'), ecsConfidence(i.Score)...), '"')
+	x.B = append(append(append(x.B, '"'), confidence(i.Score)...), '"')
 	x.Time("first_seen", i.FirstSeen)
 	x.Time("last_seen", i.LastSeen)
 	x.Text("reference", i.Ref, x.limit)
@@ -321,15 +323,15 @@ func (x *ecs) indicator(i *event.Indicator, full bool) {
 	}
 	if i.TLP != "" {
 		x.Open("marking", '{')
-		tlp(&x.Line, "tlp", i.TLP, '+')
+		words.TLP(&x.Line, "tlp", i.TLP, '+')
 		x.Close('}')
 	}
 	x.Close('}')
 }
 
-// ecsConfidence maps a score to the words of ECS, at the bounds of STIX 2.1,
+// confidence maps a score to the words of ECS, at the bounds of STIX 2.1,
 // appendix A. A score of 0 means not given.
-func ecsConfidence(score uint8) string {
+func confidence(score uint8) string {
 	switch {
 	case score == 0:
 		return "Not Specified"
@@ -339,22 +341,4 @@ func ecsConfidence(score uint8) string {
 		return "Medium"
 	}
 	return "High"
-}
-
-// tlp writes a label of the Traffic Light Protocol in capitals; join stands between
-// the words of AMBER+STRICT.
-func tlp(l *event.Line, key, label string, join byte) {
-	l.Key(key)
-	l.B = append(l.B, '"')
-	start := len(l.B)
-	l.B = fit.AppendName(l.B, label, event.MaxName)
-	for i, c := range l.B[start:] {
-		switch {
-		case label[i] == '+':
-			l.B[start+i] = join
-		case 'a' <= c && c <= 'z':
-			l.B[start+i] = c - 'a' + 'A'
-		}
-	}
-	l.B = append(l.B, '"')
 }

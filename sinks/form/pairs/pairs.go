@@ -1,4 +1,7 @@
-package form
+// Package pairs has the forms that are a line of key=value: CEF, LEEF, and our own for syslog
+// and OSSEC. It owns the escapes and the room of a line: a pair that does not fit is left out
+// whole, the least important first. Package form chooses among them.
+package pairs
 
 import (
 	"net/netip"
