@@ -10,10 +10,10 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/feeds/rows"
 )
 
-// Detect tells the format of a document by its start, 64 KiB or less of it as it
+// Detect finds the format of a document by its start, 64 KiB or less of it as it
 // comes from the wire. Text that is nothing more special is plain, JSON json; ok is
 // false for markup. Formats that take an argument and those of local software without
-// marks of their own cannot be told.
+// marks of their own cannot be detected.
 func Detect(head []byte) (format string, ok bool) {
 	src, err := document.NewSource(bytes.NewReader(head), document.DefaultMaxBytes)
 	if err != nil {
@@ -33,7 +33,7 @@ func detect(head []byte) (string, bool) {
 	return detectText(head), true
 }
 
-// looksLikeJSON tells an object or array from text; a bracketed IPv6 address
+// looksLikeJSON recognises an object or array from text; a bracketed IPv6 address
 // starts with a bracket too.
 func looksLikeJSON(head []byte) bool {
 	head = bytes.TrimLeft(head, document.Space)
@@ -99,7 +99,7 @@ func isOTXHeader(line string) bool {
 	return len(cols) >= 2 && strings.EqualFold(cols[0], "Indicator type") && strings.EqualFold(cols[1], "Indicator")
 }
 
-// isIPSetRow tells "create SET TYPE ..." and "add SET ENTRY ...".
+// isIPSetRow recognises "create SET TYPE ..." and "add SET ENTRY ...".
 func isIPSetRow(line string) bool {
 	words := strings.Fields(line)
 	if len(words) < 3 {
@@ -112,7 +112,7 @@ func isIPSetRow(line string) bool {
 	return words[0] == "add" && err == nil
 }
 
-// isDShieldRow tells the header or a row of the block list.
+// isDShieldRow recognises the header or a row of the block list.
 func isDShieldRow(line string) bool {
 	cols := rows.SplitTabs(line)
 	if len(cols) < 3 {

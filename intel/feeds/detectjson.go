@@ -111,7 +111,7 @@ func (s jsonShape) any(paths ...string) bool {
 
 // detectJSON names the format by the keys at the start of the document. The most
 // telling ones come first: an export of indicators has a type, as STIX has. What has
-// none of the marks is json: a list of addresses, or the parser says where some are.
+// none of the marks is json: a list of addresses, or the parser reports where some are.
 func detectJSON(head []byte) string {
 	s := shapeOf(head)
 	for _, f := range jsonMarks() {
@@ -125,7 +125,7 @@ func detectJSON(head []byte) string {
 	return "json"
 }
 
-// isEmptyList tells [] from a list of items that leave no mark.
+// isEmptyList recognises [] from a list of items that leave no mark.
 func isEmptyList(head []byte) bool {
 	return len(bytes.TrimLeft(bytes.TrimLeft(head, document.Space), "["+document.Space+"]")) == 0
 }

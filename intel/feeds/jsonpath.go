@@ -161,7 +161,7 @@ func (f *jsonFinder) lines(d *document.Document, src *document.Source) error {
 	})
 }
 
-// errNeedPath ends the reading of a document in which nothing tells what the addresses
+// errNeedPath ends the reading of a document in which nothing shows what the addresses
 // are.
 var errNeedPath = errors.New("JSON of unknown shape")
 
@@ -171,7 +171,7 @@ func (f *jsonFinder) rows() int {
 	return r.Accepted + r.Rejected + r.RejectedParts
 }
 
-// value reads the next value; paths lead from it to what is wanted, an empty one is at
+// value reads the next value; paths lead from it to the addresses, an empty one is at
 // its end. It reports whether a path came to its end.
 func (f *jsonFinder) value(paths [][]string, depth int) (bool, error) {
 	if depth > jsonwalk.MaxJSONDepth {
@@ -199,7 +199,7 @@ func (f *jsonFinder) value(paths [][]string, depth int) (bool, error) {
 	return true, nil
 }
 
-// array reads the items of a list. Each of them is a row that must have what is wanted.
+// array reads the items of a list. Each of them is a row that must have an address.
 func (f *jsonFinder) array(paths [][]string, wanted bool, depth int) (bool, error) {
 	reached := wanted
 	err := f.Items(func() error {
@@ -259,7 +259,7 @@ func stepInto(paths [][]string, name string) [][]string {
 	return next
 }
 
-// isJSONLines tells one value a line from one value on several lines.
+// isJSONLines recognises one value a line from one value on several lines.
 func isJSONLines(head []byte) bool {
 	head = bytes.TrimLeft(head, document.Space)
 	line, rest, more := bytes.Cut(head, []byte("\n"))

@@ -15,8 +15,8 @@ import (
 // The error is that of yield as it came, one that wraps ErrRejected or the error
 // of r, or that of CheckFormat; after any of them everything yielded so far must
 // be discarded. A
-// document with the verdict Truncated or Mismatch makes no error: what its rows
-// say is true, but rows are missing.
+// document with the verdict Truncated or Mismatch makes no error: its rows
+// are right, but rows are missing.
 //
 // One row can name many prefixes, 65,536 at most; yield stops the reading of a
 // document that grows too large by returning an error.

@@ -343,7 +343,7 @@ func InComment(line string) (Rank, time.Time) {
 // maxDateLine is the longest comment that is looked at for a date.
 const maxDateLine = 200
 
-// A dateWord tells what the date behind it is of.
+// A dateWord shows what the date behind it is of.
 type dateWord struct {
 	word string
 	rank Rank
@@ -370,7 +370,7 @@ func dateWords() []dateWord {
 	}
 }
 
-// IsName tells the members of JSON that hold the time of the data.
+// IsName recognises the members of JSON that hold the time of the data.
 func IsName(name string) bool {
 	switch strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name)) {
 	case "updated", "updatedat", "lastupdated", "lastupdate", "lastmodified", "modified", "generated", "generatedat", "generatedon",

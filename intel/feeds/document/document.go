@@ -14,7 +14,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/feeds/prefix"
 )
 
-// A Verdict says what became of a document as a whole.
+// A Verdict is the result of parsing a document as a whole.
 type Verdict string
 
 // The verdicts.
@@ -37,7 +37,7 @@ type Reject struct {
 	Reason string
 }
 
-// A Report says what Parse found in a document.
+// A Report is what Parse has found in a document.
 type Report struct {
 	Format  string
 	Verdict Verdict
@@ -191,7 +191,7 @@ func Escape(s string) string {
 	return q
 }
 
-// Header takes from a comment line what documents say of themselves there: the number
+// Header takes from a comment line what documents state there: the number
 // of their entries. The time of their data is read from all comments, see comment.
 func (d *Document) Header(line string) {
 	line = headerText(line)
@@ -215,7 +215,7 @@ func (d *Document) headerDate(line string) {
 	d.Dated(dates.InComment(headerText(line)))
 }
 
-// dated keeps the time of the data, if there is one.
+// Dated keeps the time of the data, if there is one.
 func (d *Document) Dated(rank dates.Rank, t time.Time) {
 	if t.IsZero() || rank < d.dateRank || rank == d.dateRank && !t.After(d.Report.Updated) {
 		return
@@ -223,7 +223,7 @@ func (d *Document) Dated(rank dates.Rank, t time.Time) {
 	d.Report.Updated, d.dateRank = t, rank
 }
 
-// IsLetter tells an ASCII letter.
+// IsLetter recognises an ASCII letter.
 func IsLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
 
 // declare keeps the leading number of a text such as "19 subnets".

@@ -10,7 +10,7 @@ import (
 )
 
 // DefaultMaxBytes is the length of a document, after decompression, that Parse
-// reads when Options do not say otherwise.
+// reads unless Options have another limit.
 const DefaultMaxBytes = 256 << 20
 
 // ErrRejected is wrapped by the error of a document that is not what its format
@@ -22,7 +22,7 @@ type Entry struct {
 	intel.Indicator
 	// Exclude marks the prefix as taken out of the wider ones of its document.
 	Exclude bool
-	// Offline marks a host that no longer answers, where the feed says so.
+	// Offline marks a host that no longer answers, where the feed has that.
 	Offline bool
 	// Line is the line of the document on which the row ends, from 1.
 	Line int
@@ -33,7 +33,7 @@ type Entry struct {
 // STIX indicator.
 type Object struct {
 	ID       string
-	Modified time.Time // zero when not said
+	Modified time.Time // zero when unknown
 	Revoked  bool      // the source takes it back
 	More     bool      // the source has cut its list of indicators
 }
@@ -52,13 +52,13 @@ type Options struct {
 	MaxBytes int64
 	// BaseURL of a MISP instance, for the references of its events; may be empty.
 	BaseURL string
-	// Seen, if not nil, is told once of every object of the document, also of
+	// Seen, if not nil, is called once for every object of the document, also for
 	// those that yield no entry. Entries belong to it by their NativeID; some may
-	// come before it is told of, some after.
+	// come before the call, some after.
 	Seen func(Object)
 }
 
-// tidy cuts the evidence to size and makes it valid UTF-8; times become UTC with
+// Tidy cuts the evidence to size and makes it valid UTF-8; times become UTC with
 // the resolution of a second.
 func (e *Entry) Tidy() {
 	e.Description = Bounded(e.Description, MaxDescription)
@@ -82,7 +82,7 @@ func (e *Entry) unshare() {
 // MaxBatch is how many entries wait for the evidence that stands behind them.
 const MaxBatch = 65536
 
-// A batch holds the entries of an object, a pulse or an event, the name of which
+// A Batch holds the entries of an object, a pulse or an event, the name of which
 // may come after its rows.
 type Batch struct {
 	entries []Entry
@@ -90,7 +90,7 @@ type Batch struct {
 	Known   func() bool  // whether the object has its id already
 }
 
-// add takes an entry. A full batch is handed on if the object's id is known, else
+// Add takes an entry. A full batch is handed on if the object's id is known, else
 // the document is refused: entries without their object are no evidence.
 func (b *Batch) Add(d *Document, e Entry) error {
 	e.Line = d.Line
@@ -105,7 +105,7 @@ func (b *Batch) Add(d *Document, e Entry) error {
 	return b.Flush(d)
 }
 
-// flush hands on what waits.
+// Flush hands on what waits.
 func (b *Batch) Flush(d *Document) error {
 	for i := range b.entries {
 		e := b.entries[i]

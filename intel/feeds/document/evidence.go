@@ -52,7 +52,7 @@ func WebURL(s string) string {
 	return ""
 }
 
-// ScoreOf reads a confidence of 1 to 100; anything else is 0, not said.
+// ScoreOf reads a confidence of 1 to 100; anything else is 0, unknown.
 func ScoreOf(s string) uint8 {
 	n, ok := prefix.Decimal(s, 3, 100)
 	if !ok {

@@ -36,7 +36,7 @@ func NewLineReader(r io.Reader) *LineReader {
 	return &LineReader{r: r, buf: make([]byte, headBytes)}
 }
 
-// next gives the next line without its end; tooLong says that it is longer than
+// Next gives the next line without its end; tooLong means that it is longer than
 // allowed and only its start is given. The error is io.EOF after the last line.
 func (l *LineReader) Next() (line string, tooLong bool, err error) {
 	l.long, l.overlong = l.long[:0], false
@@ -174,7 +174,7 @@ func (d *Document) Comment(line string, marks ...string) bool {
 	return false
 }
 
-// trim removes ASCII white space at both ends.
+// Trim removes ASCII white space at both ends.
 func Trim(s string) string {
 	for len(s) > 0 && IsSpace(s[0]) {
 		s = s[1:]
@@ -188,7 +188,7 @@ func Trim(s string) string {
 // TrimLeft removes ASCII white space at the start.
 func TrimLeft(s string) string { return s[prefix.Span(s, IsSpace):] }
 
-// IsSpace tells the characters of Space.
+// IsSpace recognises the characters of Space.
 func IsSpace(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' }
 
 // Unquote removes one pair of quotes.

@@ -14,10 +14,10 @@ import (
 	"golang.org/x/text/encoding/unicode"
 )
 
-// headBytes is how much of a document its format is told by.
+// headBytes is how much of a document is looked at to detect its format.
 const headBytes = 64 << 10
 
-// A source is the text of a document: decompressed, in UTF-8 without byte order
+// A Source is the text of a document: decompressed, in UTF-8 without byte order
 // mark, never longer than allowed.
 type Source struct {
 	*bufio.Reader
@@ -48,7 +48,7 @@ func NewSource(r io.Reader, maxBytes int64) (*Source, error) {
 	return &Source{Reader: bufio.NewReaderSize(decodeText(limit), headBytes), limit: limit}, nil
 }
 
-// head gives the start of the text without consuming it.
+// Head gives the start of the text without consuming it.
 func (s *Source) Head() []byte {
 	head, _ := s.Peek(headBytes)
 	return head
@@ -104,7 +104,7 @@ func decodeText(r io.Reader) io.Reader {
 	return br
 }
 
-// IsMarkup tells an HTML or XML page by its first character.
+// IsMarkup recognises an HTML or XML page by its first character.
 func IsMarkup(head []byte) bool {
 	head = bytes.TrimLeft(head, Space)
 	return len(head) > 0 && head[0] == '<'

@@ -16,7 +16,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
-// Names that are nobody's feed.
+// Names of what is listed by no feed.
 const (
 	criticalServices = "critical-services"
 	denyCategory     = "deny"
@@ -103,7 +103,7 @@ func (m *Manager) table(now time.Time) (*lookup.Table, build) {
 	}
 }
 
-// errStays says that the last table must stay in force as a whole.
+// errStays means that the last table must stay in force as a whole.
 var errStays = errors.New("the last table stays")
 
 // retry sets when the next attempt to read a copy is due.
@@ -165,7 +165,7 @@ func (m *Manager) tryTable(now time.Time, failed map[*runner.Runner]bool) (*look
 	return b.table, b, nil, nil
 }
 
-// alone reports whether nobody else adds entries under the name of a feed.
+// alone reports whether a feed is the only one of its name.
 func (m *Manager) alone(r *runner.Runner) bool {
 	return r.Spec.Name != spec.DenyFeed &&
 		!slices.ContainsFunc(m.feeds, func(o *runner.Runner) bool { return o != r && o.Spec.Name == r.Spec.Name })

@@ -42,14 +42,14 @@ type Options struct {
 	// Lists are files of the operator's own word, beside deny.
 	Lists []string
 	// Publish is given every new table with the report of its making. It is called by
-	// one goroutine at a time and should be quick. nil = nobody wants to know.
+	// one goroutine at a time and should be quick. nil = it is not called.
 	Publish func(*lookup.Table, lookup.Report)
-	// Alert is told once of every copy that is held back, and why. nil = nobody.
+	// Alert is called once for every copy that is held back, with the reason; nil = it is not.
 	Alert func(feed, why string)
 	// Now gives the date that decides what has expired; it may go back. nil = the wall
 	// clock. Whatever is waited for is waited for by the monotonic clock.
 	Now func() time.Time
-	// Log is told of faults and updates; nil = silence.
+	// Log receives faults and updates; nil = no log.
 	Log *zap.Logger
 }
 
@@ -124,7 +124,7 @@ func New(cfg spec.Config, opts Options) *Manager {
 	return m
 }
 
-// userAgent says honestly who we are and whom to complain to.
+// userAgent names the program and an address for complaints.
 func userAgent(version, contact string) string {
 	if version == "" {
 		version = "unknown"
@@ -138,7 +138,7 @@ func userAgent(version, contact string) string {
 // runners gives those of all sources.
 func (m *Manager) runners() []*runner.Runner { return slices.Concat(m.feeds, m.warn) }
 
-// Load finds the last good copies and reads the local files. It asks nobody. The
+// Load finds the last good copies and reads the local files. It sends no request. The
 // error joins what is wrong with the operator's lists, which were named just now, and
 // with other local files that have no good copy either; all others can be used.
 func (m *Manager) Load() error {
@@ -173,7 +173,7 @@ func (m *Manager) load() error {
 	return err
 }
 
-// readLocal reads the local files that have changed. It tells whether there are any, and
+// readLocal reads the local files that have changed. It reports whether there are any, and
 // joins the errors of those that count.
 func (m *Manager) readLocal(counts func(*runner.Runner) bool) (updated bool, err error) {
 	var errs []error
@@ -263,7 +263,7 @@ func (m *Manager) now() time.Time {
 	return time.Now().UTC()
 }
 
-// DateChanged says that another date is right now. Other entries have expired, and
+// DateChanged is called when another date is right. Other entries have expired, and
 // other certificates hold: a new table is made, and feeds that failed are fetched as
 // soon as their providers may be asked.
 func (m *Manager) DateChanged() {
@@ -281,7 +281,7 @@ func (m *Manager) changed() {
 	}
 }
 
-// isChanged takes back a wish for a new table that nobody has met yet.
+// isChanged takes back a request for a new table that has not been made yet.
 func (m *Manager) isChanged() bool {
 	select {
 	case <-m.change:
@@ -319,7 +319,7 @@ func (m *Manager) publish(ctx context.Context) {
 type Answer struct {
 	Feed    string         `json:"feed"`
 	Outcome source.Outcome `json:"outcome"`
-	// Detail says why, in words for people.
+	// Detail is the reason, in words for people.
 	Detail  string `json:"detail,omitempty"`
 	Entries int    `json:"entries"`
 	// Next is the next fetch by schedule.

@@ -19,13 +19,13 @@ type Status struct {
 	// Class is set for a warninglist.
 	Class string `json:"class,omitempty"`
 	// Taken is when the copy in use was completed, zero while no reading has come to its
-	// end, Checked when the source last said that it still is right, Updated the time of
+	// end, Checked when the source last confirmed it, Updated the time of
 	// the data by its own words.
 	Taken   time.Time `json:"taken,omitzero" name:"-"`
 	Checked time.Time `json:"checked,omitzero" name:"-"`
 	Updated time.Time `json:"updated,omitzero" name:"feed_data_timestamp_seconds" help:"Time of the data in use as stated by the feed."`
 	// AgeSeconds is the age of the copy in use by a date that can be trusted; nil = there
-	// is no copy, or nobody has set it.
+	// is no copy, or it has not been set.
 	AgeSeconds *float64 `json:"age_seconds,omitempty" name:"feed_age_seconds" help:"Time since the source last confirmed the copy in use, where there is one."`
 	// Incomplete is set while the entries are those of a first reading that has not come
 	// to its end.
@@ -33,7 +33,7 @@ type Status struct {
 	// Entries are those of the copy in use, Delta the difference to the copy before.
 	Entries int `json:"entries" name:"feed_entries" help:"Entries of the copy in use." show:"some"`
 	Delta   int `json:"delta" name:"-"`
-	// Format, Verdict, Parsed and Rejected are what the parser said: rows that it
+	// Format, Verdict, Parsed and Rejected are the result of the parser: rows that it
 	// took and rows that it did not understand, with some samples.
 	Format   string           `json:"format,omitempty"`
 	Verdict  document.Verdict `json:"verdict,omitempty"`
@@ -55,7 +55,7 @@ type Status struct {
 	Stopped uint64 `json:"stopped,omitempty" name:"warninglist_stopped_total" help:"Hits suppressed by a warninglist." if:"Class"`
 	Touched int    `json:"touched,omitempty" name:"-"`
 	// LastAttempt, Code and Error are of the last fetch; Failures counts those in a
-	// row. Note says what is odd about a source that works.
+	// row. Note is what is odd about a source that works.
 	LastAttempt time.Time `json:"last_attempt,omitzero" name:"-"`
 	Code        int       `json:"code,omitempty" name:"-"`
 	Error       string    `json:"error,omitempty" show:"some"`
@@ -107,7 +107,7 @@ func (s *Status) Age(now time.Time) time.Duration {
 }
 
 // oldData is from when on data are old by their own words, if the operator allows no
-// other age: all that is fetched here is said to be made anew at least once a month.
+// other age: all lists with a preset are published anew at least once a month.
 const oldData = 30 * 24 * time.Hour
 
 // DataAge is the age of the data in use by their own words; ok is false where they have
@@ -120,7 +120,7 @@ func (s *Status) DataAge(now time.Time) (age time.Duration, ok bool) {
 }
 
 // DataOld reports whether the data in use are old by their own words, however new the copy
-// is. A list that the operator keeps is as old as he wants.
+// is. A list that the operator keeps may be of any age.
 func (s *Status) DataOld(now time.Time) bool {
 	age, ok := s.DataAge(now)
 	limit := oldData

@@ -11,7 +11,7 @@ import (
 )
 
 // gatherTime is how long feeds whose providers cannot be reached are gathered into one line
-// of the log: without a network all of them fail, and one line says as much as ten.
+// of the log: without a network all of them fail, and one line is enough for all.
 const gatherTime = 15 * time.Second
 
 // maxUnreached is how many feeds may wait to be gathered; more are named at once.

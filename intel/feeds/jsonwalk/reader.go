@@ -32,7 +32,7 @@ type Reader struct {
 	Doc *document.Document
 	Dec *json.Decoder
 	in  *jsonInput
-	// known is set when a member that makes the document was met.
+	// Known is set when a member that makes the document was met.
 	Known bool
 	Base  int // lines of the document before the reader's first
 }
@@ -73,7 +73,7 @@ func (in *jsonInput) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// SetLine tells the document on which line the decoder stands.
+// SetLine sets the line of the document to where the decoder stands.
 func (j *Reader) SetLine() {
 	var ahead lineCounter
 	_, _ = io.Copy(&ahead, j.Dec.Buffered())
@@ -106,7 +106,7 @@ func (j *Reader) broken(err error) error {
 	return j.Doc.Refuse("not JSON: %v", err)
 }
 
-// Handlers say what to do with a value of unknown type. A handler consumes one
+// Handlers take a value of unknown type. A handler consumes one
 // value: that of the key, or one item. A value that has no handler is rejected, unless
 // it is null.
 type Handlers struct {
@@ -117,7 +117,7 @@ type Handlers struct {
 }
 
 // Document walks the one value of the document: a list, or an object with at
-// least one member that a handler knows. wants says so in the error for any other.
+// least one member that a handler knows. wants describes it in the error for any other.
 // An empty object is an empty document.
 func (j *Reader) Document(wants string, h Handlers) error {
 	members := 0
@@ -151,7 +151,7 @@ func (j *Reader) AtEnd() error {
 	return j.broken(err)
 }
 
-// walk consumes the next value with the handlers for its type.
+// Walk consumes the next value with the handlers for its type.
 func (j *Reader) Walk(h Handlers) error {
 	t, err := j.Token()
 	if err != nil {
@@ -177,7 +177,7 @@ func (j *Reader) Walk(h Handlers) error {
 	return nil
 }
 
-// odd counts a value that is not of the type that the format has in its place.
+// Odd counts a value that is not of the type that the format has in its place.
 func (j *Reader) Odd(value string) {
 	j.SetLine()
 	j.Doc.Reject(value, errShape)
@@ -189,7 +189,7 @@ func (j *Reader) OddScalar(t json.Token) error {
 	return nil
 }
 
-// list consumes the list that makes the document. Nothing else may stand there, null
+// List consumes the list that makes the document. Nothing else may stand there, null
 // neither: only a list without items is an empty document.
 func (j *Reader) List(name string, item func() error) error {
 	j.Known = true
@@ -257,8 +257,8 @@ func (j *Reader) Token() (json.Token, error) {
 	return t, nil
 }
 
-// row decodes the next value into v, a struct of lenient fields, and tells the
-// document its line. A value or field of the wrong type leaves v as it is.
+// Row decodes the next value into v, a struct of lenient fields, and sets its line in the
+// document. A value or field of the wrong type leaves v as it is.
 func (j *Reader) Row(v any) error {
 	err := j.Dec.Decode(v)
 	j.SetLine()
@@ -269,7 +269,7 @@ func (j *Reader) Row(v any) error {
 	return j.broken(err)
 }
 
-// skip reads over the next value, whatever its size.
+// Skip reads over the next value, whatever its size.
 func (j *Reader) Skip() error {
 	if err := SkipValue(j.Dec); err != nil {
 		return j.broken(err)
@@ -324,7 +324,7 @@ func (j *Reader) SkipDated(name string) error {
 	return nil
 }
 
-// A text is a JSON string, number or boolean as a string: feeds change their
+// A Text is a JSON string, number or boolean as a string: feeds change their
 // minds about types. Null, arrays and objects are the empty text.
 type Text string
 
@@ -345,13 +345,13 @@ func (t *Text) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// yes reads the truth in its spellings: true, "true", 1, "1".
+// Yes reads the truth in its spellings: true, "true", 1, "1".
 func (t Text) Yes() bool { return t == "1" || t == "true" || t == "True" }
 
-// no reads an explicit false; an absent value is neither yes nor no.
+// No reads an explicit false; an absent value is neither yes nor no.
 func (t Text) No() bool { return t == "0" || t == "false" || t == "False" }
 
-// words is a list of texts; anything else is the empty list.
+// Words is a list of texts; anything else is the empty list.
 type Words []Text
 
 // UnmarshalJSON never fails on valid JSON.

@@ -49,7 +49,7 @@ func (i *otxIndicator) entry(now time.Time) (document.Entry, error) {
 	}}, err
 }
 
-// IsOTXAddressType tells the types of indicators that are addresses.
+// IsOTXAddressType recognises the types of indicators that are addresses.
 func IsOTXAddressType(t string) bool { return t == "IPv4" || t == "IPv6" || t == "CIDR" }
 
 func otxPulseRef(id string) string {

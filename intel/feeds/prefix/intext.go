@@ -62,13 +62,13 @@ func isAddressByte(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F' || c == '.' || c == ':'
 }
 
-// isWordChar tells the characters that make a run of isAddressByte a part of a name
+// isWordChar recognises the characters that make a run of isAddressByte a part of a name
 // such as host-192.0.2.1.example.
 func isWordChar(c byte) bool {
 	return c >= 'g' && c <= 'z' || c >= 'G' && c <= 'Z' || c == '_' || c >= 0x80
 }
 
-// IsAddr tells an address without anything around it.
+// IsAddr recognises an address without anything around it.
 func IsAddr(s string) bool {
 	_, err := Addr(s)
 	return err == nil
@@ -91,7 +91,7 @@ func Integer(s string) (uint32, bool) {
 	return uint32(n), err == nil
 }
 
-// span counts the leading bytes of s that ok likes.
+// Span counts the leading bytes of s that ok likes.
 func Span(s string, ok func(byte) bool) int {
 	n := 0
 	for n < len(s) && ok(s[n]) {

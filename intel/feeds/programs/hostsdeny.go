@@ -103,7 +103,7 @@ func wrapperPrefix(s string) (netip.Prefix, error) {
 
 func isOctetText(s string) bool { return strings.Trim(s, "0123456789./") == "" }
 
-// IsHostsDenyRow tells "sshd: 192.0.2.1" and the like.
+// IsHostsDenyRow recognises "sshd: 192.0.2.1" and the like.
 func IsHostsDenyRow(line string) bool {
 	daemons, rest, ok := strings.Cut(document.Trim(line), ":")
 	daemons = document.Trim(daemons)

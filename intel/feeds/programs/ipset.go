@@ -52,7 +52,7 @@ func cutIPSetComment(line string) (command, comment string) {
 }
 
 // IPSetEntry reads an address, prefix or range, with ",proto:port" behind it in
-// sets of that type. A second address makes a pair, which says more than a list of
+// sets of that type. A second address makes a pair, which means more than a list of
 // addresses; other dimensions of a set, such as an interface, are not kept.
 func IPSetEntry(s string) ([]netip.Prefix, uint16, error) {
 	s, second, _ := strings.Cut(s, ",")

@@ -75,7 +75,7 @@ func (n *nftText) outside(line string) {
 	}
 }
 
-// opensElements tells what stands before the brace of a list of elements from what
+// opensElements recognises what stands before the brace of a list of elements from what
 // stands before that of a block or of an anonymous set in a rule.
 func opensElements(before string) bool {
 	words := strings.Fields(strings.ReplaceAll(before, "=", " = "))
@@ -183,7 +183,7 @@ func outsideQuotes(s, chars string) int {
 	return -1
 }
 
-// IsNFTRow tells the lines that only nftables writes.
+// IsNFTRow recognises the lines that only nftables writes.
 func IsNFTRow(line string) bool {
 	line = document.Trim(line)
 	if opens := strings.IndexByte(line, '{'); opens >= 0 && opensElements(line[:opens]) {

@@ -68,7 +68,7 @@ func CSVRange(d *document.Document, src *document.Source, arg string) error {
 	return t.run(src)
 }
 
-// RangeHeader tells the header of a table of ranges, and the names of its columns.
+// RangeHeader recognises the header of a table of ranges, and gives the names of its columns.
 func RangeHeader(line string) (arg string, ok bool) {
 	line = strings.TrimLeft(line, "#"+document.Space)
 	for _, comma := range csvCommas {
@@ -200,7 +200,7 @@ func (t *csvTable) comment(line string) {
 	}
 }
 
-// setHeader takes a row as header if it names the wanted column.
+// setHeader takes a row as header if it names the column of the address.
 func (t *csvTable) setHeader(row []string) bool {
 	row = lowerAll(row)
 	i := slices.Index(row, strings.ToLower(t.name))

@@ -38,7 +38,7 @@ func Pipe(d *document.Document, _ string) (document.RowFunc, error) {
 	}, nil
 }
 
-// IsPipeRow tells a row of a DataPlane report.
+// IsPipeRow recognises a row of a DataPlane report.
 func IsPipeRow(line string) bool {
 	cols := strings.Split(line, "|")
 	n := len(cols)

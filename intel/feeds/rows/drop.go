@@ -93,7 +93,7 @@ func dropMetadata(d *document.Document, row dropRow, rows int) {
 	}
 }
 
-// isSBL tells the number of an entry in the Spamhaus Block List.
+// isSBL recognises the number of an entry in the Spamhaus Block List.
 func isSBL(s string) bool {
 	if len(s) < 4 || s[:3] != "SBL" {
 		return false

@@ -176,7 +176,7 @@ func readRow(text string) (plainRow, error) {
 }
 
 // judgeWords looks at the words of the row, in which no address may hide. between
-// tells that some stand before an address: with few addresses they are columns, and
+// means that some stand before an address: with few addresses they are columns, and
 // who knows whether all of them are meant. In a long list they are elements that are
 // no addresses.
 func (r *plainRow) judgeWords(words []string, between bool) error {
@@ -199,7 +199,7 @@ func (r *plainRow) judgeWords(words []string, between bool) error {
 	return nil
 }
 
-// isMask tells an address of 255/8, or of 0/8 as a wildcard: both are no hosts.
+// isMask recognises an address of 255/8, or of 0/8 as a wildcard: both are no hosts.
 func isMask(item plainItem) bool {
 	p := item.prefixes[0]
 	if len(item.prefixes) > 1 || item.port != 0 || !p.Addr().Is4() || p.Bits() != 32 {
@@ -209,7 +209,7 @@ func isMask(item plainItem) bool {
 	return first == 255 || first == 0
 }
 
-// isLength tells "/24" from words that begin with a slash.
+// isLength recognises "/24" from words that begin with a slash.
 func isLength(s string) bool {
 	digits, ok := strings.CutPrefix(s, "/")
 	return ok && len(digits) <= 3 && strings.Trim(digits, "0123456789") == ""
@@ -385,12 +385,12 @@ func rangeElement(es []element, at int, from, to string) []element {
 	return append(es[:at], element{text: from, to: to, end: es[len(es)-1].end})
 }
 
-// isRangeEnd tells what can stand for the end of a range, if it is well formed.
+// isRangeEnd recognises what can stand for the end of a range, if it is well formed.
 func isRangeEnd(s string) bool {
 	return strings.ContainsAny(s, ".:") && strings.Trim(s, "0123456789abcdefABCDEF.:") == ""
 }
 
-// looksLikeAddress tells an address, prefix or range with a fault in it from a word,
+// looksLikeAddress recognises an address, prefix or range with a fault in it from a word,
 // a number, a time of day or a hardware address.
 func looksLikeAddress(s string) bool {
 	s, _, _ = strings.Cut(s, "/")

@@ -28,8 +28,8 @@ type Address struct {
 // Addresses reads a STIX pattern (STIX 2.1 section 9) and gives the addresses
 // that it stands for: comparisons by =, IN and ISSUBSET, joined by OR. By AND an
 // address may have its type beside it (network-traffic:dst_ref.type = 'ipv4-addr'),
-// which says nothing new, and a port of the same end. A pattern with any other AND,
-// NOT, other comparisons, FOLLOWEDBY or a qualifier says less than "any of these
+// which adds nothing, and a port of the same end. A pattern with any other AND,
+// NOT, other comparisons, FOLLOWEDBY or a qualifier means less than "any of these
 // addresses" and gives errNarrow.
 func Addresses(pattern string) ([]Address, error) {
 	p := patternParser{rest: pattern}
@@ -211,7 +211,7 @@ func (p *patternParser) is(kind tokenKind, token string) bool {
 	return p.kind == kind && p.token == token
 }
 
-// unexpected tells what is beyond us from what is wrong.
+// unexpected distinguishes what a list cannot express from what is malformed.
 func (p *patternParser) unexpected() error {
 	switch p.kind {
 	case tokenWord:

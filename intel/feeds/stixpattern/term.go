@@ -6,7 +6,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/feeds/prefix"
 )
 
-// A patternTerm is what a part of a pattern says: addresses, ports, types of an end, or
+// A patternTerm is the meaning of a part of a pattern: addresses, ports, types of an end, or
 // other things. Only the addresses of it count, unless it is joined with others by AND.
 type patternTerm struct {
 	addresses []Address
@@ -15,10 +15,10 @@ type patternTerm struct {
 	isType    bool   // the type of an end
 	isIP      bool   // the type is an address
 	hasPort   bool   // the addresses have their ports
-	other     bool   // it says something else, too, or of several ends
+	other     bool   // it means something else, too, or several ends
 }
 
-// termOf gives what a comparison with the values says.
+// termOf gives the meaning of a comparison with the values.
 func termOf(path string, values []string) (patternTerm, error) {
 	object, property, _ := strings.Cut(path, ":")
 	end := ""

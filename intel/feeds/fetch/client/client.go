@@ -171,7 +171,7 @@ func (a *answer) Close() {
 	a.cancel()
 }
 
-// Get asks. Its error is without secrets; that of a bad status is a *statusError.
+// Get asks. Its error is without secrets; that of a bad status is a *StatusError.
 // The answer must be closed, and its body ends with an error when the request takes
 // longer than it may in total.
 func (c *Client) Get(ctx context.Context, q Request) (*answer, error) {
@@ -289,7 +289,7 @@ func nextHop(at *url.URL, location string, post bool) (*url.URL, error) {
 	return to, nil
 }
 
-// SameHost tells whether a key of home may go to u: the same host and port, or the
+// SameHost reports whether a key of home may go to u: the same host and port, or the
 // same host by https on its usual port.
 func SameHost(u, home *url.URL) bool {
 	if u.Scheme == home.Scheme {
@@ -444,7 +444,7 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	return &NetError{c.Scrub.Text(tlsfiles.ExplainDate(err, time.Now()).Error()), !isDialError(err) && !tlsfiles.IsByDate(err)}
 }
 
-// isDialError tells that no connection came about.
+// isDialError reports that no connection came about.
 func isDialError(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
 	return ok && (op.Op == "dial" || op.Op == "proxyconnect")

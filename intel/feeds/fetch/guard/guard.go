@@ -20,7 +20,7 @@ const (
 	minAfter  = 100
 )
 
-// judge says why a generation must not be used without a word of the operator;
+// judge gives the reason why a generation must not be used without a word of the operator;
 // empty = it may. before is the last good number of entries, -1 when there is none.
 func judge(s *spec.Spec, p store.Parsed, declared, entries, before int) string {
 	if s.Operator {
@@ -56,7 +56,7 @@ type Accepted struct {
 	Turnover bool   `json:"turnover,omitempty"`
 }
 
-// judgeSpace says why a generation covers too much; empty = it does not.
+// judgeSpace gives the reason why a generation covers too much; empty = it does not.
 func judgeSpace(s *spec.Spec, d *store.Description, ok Accepted) string {
 	limit4 := max(uint64(1)<<(32-s.MaxSpace), acceptedGrowth*ok.Space4)
 	limit6 := max(uint64(1)<<(64-s.MaxSpace6), acceptedGrowth*ok.Space6)
@@ -88,7 +88,7 @@ type Case struct {
 	Warn func(error)
 }
 
-// judgeTurnover says why too much of a generation is new. An old copy that cannot be read
+// judgeTurnover gives the reason why too much of a generation is new. An old copy that cannot be read
 // is not compared with, nor is one that the source has not confirmed for a week.
 func (c *Case) judgeTurnover(last *store.Description) string {
 	if c.Writer.Entries == 0 || c.Accepted.Turnover || c.Spec.MayTurnOver || last == nil || last.Entries < minTurnover || c.Now.Sub(c.LastDate).Abs() > turnoverAge {
@@ -134,7 +134,7 @@ func judgeDecline(s *spec.Spec, d *store.Description, last *store.Description, e
 	return ""
 }
 
-// Judge says by all guards why a generation must not be used; empty = it may.
+// Judge gives the reason of the first guard that does not let a generation through; empty = all do.
 func (c *Case) Judge() string {
 	s, d, last := c.Spec, c.New, c.Last
 	if s.Operator {

@@ -20,7 +20,7 @@ import (
 type Quarantined struct {
 	Prefix netip.Prefix `json:"prefix" label:"prefix"`
 	Since  time.Time    `json:"since" name:"-" show:"some" words:"rolled up for a day since"`
-	// Why says in words for people how much it matched.
+	// Why is how much it matched, in words for people.
 	Why string `json:"why" show:"some" words:""`
 	// Accepted is when the operator ended it; for a day from then it does not begin anew.
 	Accepted time.Time `json:"accepted,omitzero" name:"-"`

@@ -111,7 +111,7 @@ func (r *Runner) settle(w *store.Writer, d store.Description, declared int) (sou
 	return source.Updated, nil
 }
 
-// judge says by all guards why a new generation must not be used; empty = it may.
+// judge gives the reason of the first guard that does not let a new generation through; empty = all do.
 func (r *Runner) judge(w *store.Writer, d *store.Description, declared, before int, last *store.Description) string {
 	r.mu.Lock()
 	ok := r.state.Accepted
@@ -139,7 +139,7 @@ func (r *Runner) dropHeld() {
 // before the new one is stored for the sake of its date.
 const datesApart = 7 * 24 * time.Hour
 
-// same reports whether a new generation says what the one in use says, and then only
+// same reports whether a new generation has the content of the one in use, and then only
 // takes in what came around the records: neither the disk nor the table has work with a
 // source that does not know of 304. A source with a cursor must keep that.
 func (r *Runner) same(d *store.Description) bool {

@@ -17,8 +17,8 @@ const settleTime = time.Second
 // machine could not read.
 const maxLocalBackoff = 5 * time.Minute
 
-// fetchLocal reads the files of the feed if they have changed. now says that they may have
-// been written a moment ago, as when the operator asks.
+// fetchLocal reads the files of the feed if they have changed. now means that they may have
+// been written a moment ago, as before an update by hand.
 func (r *Runner) fetchLocal(now bool) (source.Outcome, error) {
 	if !now && time.Now().Before(r.rereadAt) {
 		return source.Unchanged, nil

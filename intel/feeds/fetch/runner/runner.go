@@ -327,7 +327,7 @@ func (r *Runner) report(out source.Outcome, err error) {
 	}
 }
 
-// poke tells the schedule that the times have changed.
+// poke wakes the schedule, as the times have changed.
 func (r *Runner) poke() {
 	select {
 	case r.wake <- struct{}{}:

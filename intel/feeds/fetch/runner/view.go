@@ -38,7 +38,7 @@ func (r *Runner) View() View {
 	}
 }
 
-// A Copy says which copy of a feed is in use.
+// A Copy identifies the copy of a feed that is in use.
 type Copy struct {
 	Good    *store.Description // nil = there is none
 	Lost    bool               // it was in use until it was found damaged or missing
@@ -47,7 +47,7 @@ type Copy struct {
 	file    fs.FileInfo        // nil = there is none, or it cannot be opened
 }
 
-// Copy says which copy is in use now.
+// Copy gives the copy in use now.
 func (r *Runner) Copy() Copy {
 	if err := r.recall(); err != nil && !store.IsBroken(err) {
 		r.unreadable(err)
@@ -64,7 +64,7 @@ func (r *Runner) Copy() Copy {
 	return c
 }
 
-// Same reports whether two copies are one, which nobody has touched.
+// Same reports whether two copies are one and unchanged on the disk.
 func (c *Copy) Same(o *Copy) bool {
 	if c.file == nil || o.file == nil {
 		return c.Good == nil && o.Good == nil
@@ -112,7 +112,7 @@ func (r *Runner) Failed(err error) {
 }
 
 // dated is the age of what bears no date in the copy: by the words of the copy itself,
-// else when the source last stood by it. A mirror can stand by data that nobody renews.
+// else when the source last stood by it. A mirror can confirm data that are not renewed any more.
 func (r *Runner) dated(d *store.Description) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -48,7 +48,7 @@ type State struct {
 }
 
 // Load reads the state of a feed; that of another origin is no state. A broken
-// file is one too, and the error says so.
+// file is one too, with an error.
 func Load(d *store.Disk, path, origin string) (State, error) {
 	fresh := State{Origin: origin}
 	b, err := d.ReadFile(path)

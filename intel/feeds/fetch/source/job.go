@@ -50,7 +50,7 @@ type Copy interface {
 	Unchanged() (Outcome, error)
 }
 
-// An Outcome says what became of an attempt.
+// An Outcome is the result of an attempt.
 type Outcome string
 
 // The outcomes.

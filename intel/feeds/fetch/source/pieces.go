@@ -32,7 +32,7 @@ const (
 	maxRow = 5
 	// maxFailed bounds the failed requests of one fetch.
 	maxFailed = 100
-	// maxPieces bounds the bad pieces that are remembered by name, shownPieces those that
+	// maxPieces bounds the bad pieces that are remembered by name, ShownPieces those that
 	// the status names.
 	maxPieces   = 500
 	ShownPieces = 20
@@ -52,7 +52,7 @@ type Pieces struct {
 	Row    int              // failed requests since the last good one
 	failed int              // requests
 	good   int              // requests
-	// Waited tells that readings before this one have failed, each after the pause that
+	// Waited means that readings before this one have failed, each after the pause that
 	// the provider asked for. paused is the request for a pause that this one went past,
 	// to see whether it is about a single piece.
 	Waited bool
@@ -116,7 +116,7 @@ func (g *Reading) WasBad(piece string) int {
 	return 0
 }
 
-// Forget takes back what was said of the pieces whose names begin with prefix.
+// Forget removes what is noted of the pieces whose names begin with prefix.
 func (g *Reading) Forget(prefix string) {
 	maps.DeleteFunc(g.Faulty, func(name string, _ Piece) bool { return strings.HasPrefix(name, prefix) })
 }

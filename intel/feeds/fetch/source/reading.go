@@ -81,14 +81,14 @@ func (g *Reading) LastCursor(v any) {
 	}
 }
 
-// An Envelope is what an answer of such a source says beside its objects.
+// An Envelope is what an answer of such a source has beside its objects.
 type Envelope struct {
 	store.Page
 	Seen   []document.Object
 	More   bool
 	Next   string
 	Header func(string) string
-	// Nothing tells that the document is an empty object.
+	// Nothing is set for a document that is an empty object.
 	Nothing bool
 }
 
@@ -139,7 +139,7 @@ func isEmptyObject(body *bufio.Reader) bool {
 	return err != nil && string(bytes.Join(bytes.Fields(head), nil)) == "{}"
 }
 
-// Apply takes a page in. What says only what is known already is left out, so that
+// Apply takes a page in. Objects that are known already are left out, so that
 // readings that overlap change nothing.
 func (g *Reading) Apply(p store.Page) {
 	same := make(map[string]bool)
@@ -169,7 +169,7 @@ func (g *Reading) Full() bool {
 var ErrHeld = errors.New("held back")
 
 // Commit makes a generation of the copy in use and what has changed since, with the
-// place to go on from. It is errHeld when a guard minds.
+// place to go on from. It is ErrHeld when a guard minds.
 func (g *Reading) Commit(cursor any) error {
 	text, err := json.Marshal(cursor)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Config says what is listed and where from.
+// Config is the block intel of the configuration: what is listed, and where it comes from.
 type Config struct {
 	// Feeds are the sources of indicators.
 	Feeds []Feed `yaml:"feeds"`
@@ -32,7 +32,7 @@ type Config struct {
 	Contact string `yaml:"contact"`
 }
 
-// A Quarantine says when a single entry of a feed matches so many flows that its hits are
+// A Quarantine defines when a single entry of a feed matches so many flows that its hits are
 // rolled up. It never takes the entry out: whoever is listed could unlist himself by a
 // flood.
 type Quarantine struct {
@@ -48,7 +48,7 @@ func DefaultConfig() Config {
 	return Config{MaxIndicators: DefaultMaxCount, Quarantine: Quarantine{Share: 20, MinFlows: 10_000}, Fetch: DefaultBounds}
 }
 
-// Validate tells the first thing that is wrong, beginning with the path of its key.
+// Validate returns the first fault as an error, beginning with the path of its key.
 // It reads no file.
 func (c *Config) Validate() error {
 	names := make(map[string]string)

@@ -11,8 +11,8 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs/secret"
 )
 
-// A Feed is one source. Where it is, is told by a preset or by exactly one of url,
-// file and dir; the blocks otx, taxii and misp say that the url is the base of such
+// A Feed is one source. It is at a preset's URL, or at exactly one of url,
+// file and dir; with the blocks otx, taxii and misp the url is the base of such
 // a service. What is left out comes from the preset.
 type Feed struct {
 	// Name in events; default: the preset's, or the file's name without extension.
@@ -30,8 +30,8 @@ type Feed struct {
 	Path string `yaml:"path"`
 	// Interval between two fetches, of files between two looks.
 	Interval time.Duration `yaml:"interval"`
-	// Score (1 to 100), Category and TLP hold for entries that say nothing
-	// themselves.
+	// Score (1 to 100), Category and TLP hold for entries that have none
+	// of their own.
 	Score    int    `yaml:"score"`
 	Category string `yaml:"category"`
 	TLP      string `yaml:"tlp"`
@@ -43,19 +43,19 @@ type Feed struct {
 	// Operator makes the list the operator's own word, like deny: no guard
 	// applies to it but the ban on /0.
 	Operator bool `yaml:"operator"`
-	// MayBeEmpty says that an empty list is a good one.
+	// MayBeEmpty accepts an empty list.
 	MayBeEmpty bool `yaml:"may_be_empty"`
 	// MaxSpace and MaxSpace6 are the lengths of the IPv4 and IPv6 prefix that is as large as
 	// the space that the list may cover.
 	MaxSpace  int `yaml:"max_space"`
 	MaxSpace6 int `yaml:"max_space6"`
-	// MayTurnOver says that nearly all entries may be replaced at once.
+	// MayTurnOver allows nearly all entries to be replaced at once.
 	MayTurnOver bool `yaml:"may_turn_over"`
 	// Class of a warninglist: infrastructure, shared, scanner or sinkhole.
 	Class string `yaml:"class"`
 
 	// APIKey, or the file that holds it, goes into the header that the preset or
-	// the service wants, else into "Authorization: Bearer".
+	// the service requires, else into "Authorization: Bearer".
 	APIKey     secret.Text `yaml:"api_key"`
 	APIKeyFile string      `yaml:"api_key_file"`
 	// User and Password for basic authentication.
@@ -142,7 +142,7 @@ func baseName(path string) string {
 	return strings.TrimSuffix(base, filepath.Ext(base))
 }
 
-// A kind tells how a source is read.
+// A kind is how a source is read.
 type kind string
 
 const (
@@ -155,7 +155,7 @@ const (
 	KindMISPSearch kind = "misp-search"
 )
 
-// Local sources cost nobody anything.
+// Local reports whether a source is on this machine, where reading it costs no provider anything.
 func (k kind) Local() bool { return k == kindFile || k == KindDir }
 
 // paged sources are read piece by piece.

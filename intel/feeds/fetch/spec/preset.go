@@ -8,7 +8,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel"
 )
 
-// A Need tells whether a provider wants a key.
+// A Need is whether a provider requires a key.
 type Need string
 
 // The needs.
@@ -18,10 +18,10 @@ const (
 	KeyRequired Need = "required"
 )
 
-// A Preset is a known feed and how its provider wants it to be fetched.
+// A Preset is a known feed and how its provider allows it to be fetched.
 type Preset struct {
 	Name string
-	// About says in a line what the feed lists.
+	// About is what the feed lists, in a line.
 	About string
 	// URL is empty where every customer has one of his own.
 	URL    string
@@ -35,7 +35,7 @@ type Preset struct {
 	Score, MinScore int
 	Category, TLP   string
 	MaxAge          time.Duration
-	// MayBeEmpty says that the list has been empty on good days.
+	// MayBeEmpty is set where the list has been empty on good days.
 	MayBeEmpty bool
 	// Class makes it a warninglist.
 	Class string
@@ -72,7 +72,7 @@ func Presets() []Preset {
 	return all
 }
 
-// checkedOn tells when the address of a preset was last found in public documentation,
+// checkedOn is when the address of a preset was last found in public documentation,
 // and where: audits and catalogues that fetch what they list, else the provider's own
 // documentation or clients, else projects that use it.
 func checkedOn(name string) string {

@@ -41,7 +41,7 @@ func maskURL(s string) string {
 	})
 }
 
-// isKeyName tells parameters that carry a key.
+// isKeyName recognises parameters that carry a key.
 func isKeyName(name string) bool {
 	name = strings.ToLower(name)
 	return slices.ContainsFunc([]string{"key", "token", "auth", "secret", "pass", "sig", "license", "user", "uid"},

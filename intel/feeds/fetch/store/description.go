@@ -7,7 +7,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 )
 
-// A Description says what a generation is and where it comes from.
+// A Description is what is known of a generation, and where it comes from.
 type Description struct {
 	Feed string `json:"feed"`
 	// Origin names the source, so that a feed that was given another one does not
@@ -25,15 +25,15 @@ type Description struct {
 	Entries  int `json:"entries"`
 	Objects  int `json:"objects,omitempty"`
 	Previous int `json:"previous"`
-	// Content is the CRC-64 of all records, so that a document that says the same again
+	// Content is the CRC-64 of all records, so that a document with the same content
 	// is known; 0 = not known.
 	Content uint64 `json:"content,omitempty"`
-	// Parsed says what the parser made of the document, or of the last pages.
+	// Parsed is what the parser made of the document, or of the last pages.
 	Parsed Parsed `json:"parsed"`
-	// Partial tells that the source has never been read to its end.
+	// Partial means that the source has never been read to its end.
 	Partial bool `json:"partial,omitempty"`
 	// Space4 and Space6 are the IPv4 addresses and IPv6 /64 networks that it covers,
-	// Turnover tells that nearly all entries of the one before are gone: what an operator
+	// Turnover means that nearly all entries of the one before are gone: what an operator
 	// accepts is remembered by them.
 	Space4   uint64 `json:"space4,omitempty"`
 	Space6   uint64 `json:"space6,omitempty"`

@@ -196,7 +196,7 @@ func FileOf(dir, prefix, name, ext string) string {
 }
 
 // IsSystem reports whether an error comes from the operating system: the machine could
-// not do what was asked of it, which says nothing about the content of a file.
+// not do what was asked of it, whatever the content of the file.
 func IsSystem(err error) bool {
 	_, ok := errors.AsType[syscall.Errno](err)
 	return ok

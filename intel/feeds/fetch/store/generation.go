@@ -57,7 +57,7 @@ var errBroken = errors.New("not a whole generation")
 type Object struct {
 	ID       string
 	Group    string // collection
-	Modified int64  // Unix nanoseconds; 0 = not said
+	Modified int64  // Unix nanoseconds; 0 = unknown
 	Round    uint32
 }
 
@@ -229,7 +229,7 @@ type Reader struct {
 }
 
 // Open opens a generation and checks all of it. The error of a file that was
-// read and is not whole satisfies isBroken; any other says that it could not be read.
+// read and is not whole satisfies IsBroken; with any other it could not be read.
 func Open(d *Disk, path string) (*Reader, error) {
 	file, err := d.Open(path)
 	if err != nil {

@@ -18,7 +18,7 @@ type Delta struct {
 	partial map[string]bool
 	// removed are gone.
 	removed map[string]bool
-	// Gone tells of an object that is in no answer whether it has vanished; nil = it
+	// Gone reports whether an object that is in no answer has vanished; nil = it
 	// has not.
 	Gone func(Object) bool
 }
@@ -41,7 +41,7 @@ type Page struct {
 	Partial map[string]bool
 }
 
-// Apply adds a page; what an earlier one said of the same objects is void.
+// Apply adds a page; what an earlier one has of the same objects is void.
 func (d *Delta) Apply(p Page) {
 	d.drop(p)
 	for _, o := range p.Objects {

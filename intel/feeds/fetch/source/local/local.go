@@ -48,7 +48,7 @@ func Find(d *store.Disk, s *spec.Spec) (files []string, signature string, newest
 	return files, b.String(), newest, nil
 }
 
-// short puts the name of a file in front of an error, in place of what package os says.
+// short puts the name of a file in front of an error, in place of what package os writes there.
 func short(name string, err error) error { return fmt.Errorf("%s: %w", name, cause(err)) }
 
 func cause(err error) error {
@@ -87,7 +87,7 @@ func dropped(d *store.Disk, dir string) ([]string, error) {
 }
 
 // Read makes one copy of all files. To the operator's own lists no guard applies: one that
-// is not whole is a mistake of the hand, to be said at once.
+// is not whole is a mistake of the hand, and an error at once.
 func Read(j *source.Job, d *store.Disk, files []string) (out source.Outcome, err error) {
 	w, err := j.Copy.Create()
 	if err != nil {

@@ -40,7 +40,7 @@ func (u *unixText) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// manifestEntry is what a manifest says of one event.
+// manifestEntry is what a manifest has of one event.
 type manifestEntry struct {
 	Timestamp unixText `json:"timestamp"`
 }
@@ -59,7 +59,7 @@ func (m *manifestEntry) UnmarshalJSON(b []byte) error {
 // A reading is one attempt to catch up with a feed or an instance.
 type reading struct{ *source.Reading }
 
-// isUUID tells the names of events: nothing else of a manifest gets into a URL.
+// isUUID recognises the names of events: nothing else of a manifest gets into a URL.
 var isUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`).MatchString
 
 // PullFeed reads the events of a feed directory that are new or have changed by
@@ -235,7 +235,7 @@ type mispQuery struct {
 }
 
 // PullSearch asks an instance for the events that have changed since the last
-// time, page by page, from the beginning once a week: deletions are not told.
+// time, page by page, from the beginning once a week: deletions are not announced.
 func PullSearch(ctx context.Context, j *source.Job) (source.Outcome, string, error) {
 	r, err := source.NewReading(j)
 	if err != nil {

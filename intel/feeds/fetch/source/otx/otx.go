@@ -43,7 +43,7 @@ type otxCursor struct {
 	// Since is the newest change of all pulses that were read to the end.
 	Since time.Time `json:"since,omitzero"`
 	// Next is the page to go on with in a reading that broke off; Pending the newest
-	// change in it so far, Full tells whether it is one from the beginning.
+	// change in it so far, Full means that it is one from the beginning.
 	Next    string    `json:"next,omitempty"`
 	Pending time.Time `json:"pending,omitzero"`
 	Full    bool      `json:"full,omitempty"`
@@ -483,7 +483,7 @@ func shrinkPage(at string, limit int) string {
 	return u.String()
 }
 
-// isOverload tells the faults that smaller pages or another stream may avoid: the
+// isOverload recognises the faults that smaller pages or another stream may avoid: the
 // service is there, but does not get done.
 func isOverload(err error) bool {
 	if e, ok := errors.AsType[*client.StatusError](err); ok {
@@ -526,8 +526,8 @@ type otxEvent struct {
 	ObjectID string `json:"object_id"`
 }
 
-// events takes out pulses that are deleted or no longer followed: nothing else tells
-// of them. It is no fault when the service does not say; the next full reading does.
+// events takes out pulses that are deleted or no longer followed: nothing else shows
+// them. It is no fault when the service has no such list; the next full reading does.
 func (o *reading) events(ctx context.Context) {
 	if o.cur.Events.IsZero() || o.cur.Full {
 		return
@@ -548,7 +548,7 @@ func (o *reading) events(ctx context.Context) {
 			continue
 		}
 		if e.Type != "pulse" {
-			o.cur.Stale, o.cur.Next = true, "" // which pulses go, only a full reading tells
+			o.cur.Stale, o.cur.Next = true, "" // which pulses go, only a full reading shows
 			continue
 		}
 		if _, known := o.Known[e.ObjectID]; known {

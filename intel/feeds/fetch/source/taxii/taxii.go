@@ -45,7 +45,7 @@ type taxiiPlace struct {
 	// time of addition in it.
 	Next string `json:"next,omitempty"`
 	Last string `json:"last,omitempty"`
-	// Full tells that the reading under way is one from the beginning, Round counts
+	// Full means that the reading under way is one from the beginning, Round counts
 	// those, FullDone is when the last one ended.
 	Full     bool      `json:"full,omitempty"`
 	Round    uint32    `json:"round"`
@@ -249,7 +249,7 @@ func (t *reading) places(found, lost []string) {
 }
 
 // taxiiResource is the discovery, an API root, a list of collections or a single one:
-// they are told apart by what they have.
+// they are distinguished by what they have.
 type taxiiResource struct {
 	APIRoots []json.RawMessage `json:"api_roots"`
 	Versions []string          `json:"versions"`
@@ -306,7 +306,7 @@ func (t *reading) resolve(base, link string) (string, error) {
 	return u.String(), t.SameBase(u.String())
 }
 
-// root gives the collections of one API root that can be read and are wanted.
+// root gives the collections of one API root that can be read and are configured.
 func (t *reading) root(ctx context.Context, root string) ([]string, error) {
 	var doc map[string]json.RawMessage
 	if err := t.GetJSON(ctx, client.Request{URL: root + "collections/"}, &doc); err != nil {
@@ -399,7 +399,7 @@ func (t *reading) collection(ctx context.Context, at string, p *taxiiPlace) erro
 	return nil
 }
 
-// taxiiTimestamp gives a time as the standard wants it (TAXII 2.1, 3.2: RFC 3339, in UTC,
+// taxiiTimestamp gives a time as the standard requires it (TAXII 2.1, 3.2: RFC 3339, in UTC,
 // to the microsecond), whatever way a server has written it; empty where it is none. It
 // is cut, never rounded up: what was added after it must come with the next page.
 func taxiiTimestamp(s string) string {
@@ -533,7 +533,7 @@ func (t *reading) giveUp(p *taxiiPlace, err error) error {
 	return err
 }
 
-// isRefusal tells that a question as such is wrong, not its time or who asks.
+// isRefusal recognises that a question as such is wrong, not its time or who asks.
 func isRefusal(code int) bool {
 	return code >= 400 && code < 500 && code != http.StatusTooManyRequests &&
 		code != http.StatusUnauthorized && code != http.StatusForbidden
