@@ -14,12 +14,14 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 )
@@ -297,42 +299,80 @@ func TestHeldBackDuringStart(t *testing.T) {
 	w.waitAlert(t, "feed_held_back: feed bad")
 }
 
-// TestOverlaps lets everything that may happen to an app happen at once, in random order.
+// overlapEnv is for how long TestOverlaps goes on; without it a few rounds must do.
+const overlapEnv = "FLOWSNITCH_OVERLAP"
+
+// TestOverlaps lets everything that may happen to an app happen at once, in random order:
+// requests from before the start until after the stop, reloads, updates, looks of the chores.
+// Nothing may hang, race or be left behind.
 func TestOverlaps(t *testing.T) {
 	url, _ := endless(t)
-	for seed := range uint64(6) {
-		random := rand.New(rand.NewPCG(seed, 11))
-		text := func() string {
-			return fmt.Sprintf("intel: {feeds: [{name: far, url: %q, score: %d}], deny: [62.0.0.9]}\n", url, 50+random.IntN(40))
+	least, _ := time.ParseDuration(os.Getenv(overlapEnv))
+	before := runtime.NumGoroutine()
+	begin := time.Now()
+	rounds := uint64(0)
+	for ; rounds < 6 || time.Since(begin) < least; rounds++ {
+		overlap(t, url, rounds)
+	}
+	until(t, "all goroutines have ended", func() bool { return runtime.NumGoroutine() <= before+2 })
+	t.Logf("%d rounds in %v", rounds, time.Since(begin).Round(time.Second))
+}
+
+// overlap is one round of TestOverlaps.
+func overlap(t *testing.T, url string, seed uint64) {
+	random := rand.New(rand.NewPCG(seed, 11))
+	text := func() string {
+		return fmt.Sprintf("intel: {feeds: [{name: far, url: %q, score: %d}], deny: [62.0.0.9]}\nweb: {listen: \"127.0.0.1:0\"}\n", url, 50+random.IntN(40))
+	}
+	f := newFiled(t, text())
+	request := func(method, path string) func() {
+		return func() {
+			b, err := web.Fetch(context.Background(), filepath.Dir(f.path), method, path)
+			if err == nil && len(b) == 0 {
+				t.Errorf("%s answers nothing", path)
+			}
 		}
-		f := newFiled(t, text())
-		if err := f.Start(); err != nil {
-			t.Fatal(err)
-		}
-		acts := []func(){
-			func() { f.Reload() },
-			func() { f.feeds.update(context.Background(), nil) },
-			func() { f.feeds.accept("far") },
-			func() { f.feeds.quarantine(netip.MustParsePrefix("62.0.0.1/32"), "a test") },
-			func() { f.feeds.dateChanged() },
-			func() { f.Status() },
-			func() { f.readiness() },
-			func() { f.storms.look(time.Now().Add(time.Hour)) },
-		}
-		var all sync.WaitGroup
-		for range 30 {
-			f.write(t, text()) // read whole or not at all: a broken one is refused
-			act := acts[random.IntN(len(acts))]
-			all.Go(act)
+	}
+	requests := []func(){
+		request(http.MethodGet, "/status"), request(http.MethodGet, "/status/text"), request(http.MethodGet, "/status/samples"), request(http.MethodGet, "/metrics"),
+		request(http.MethodGet, "/readyz"), request(http.MethodGet, "/lookup?prefix=62.0.0.9/32"), request(http.MethodPost, "/intel/update"),
+		request(http.MethodPost, "/intel/accept?feed=far"), func() { f.Status() }, func() { f.readiness() }, func() { f.Findings() }, func() { f.Reload() },
+	}
+	inside := []func(){
+		func() { f.feeds.update(context.Background(), nil) },
+		func() { f.feeds.quarantine(netip.MustParsePrefix("62.0.0.1/32"), "a test") },
+		func() { f.feeds.dateChanged() },
+		func() { f.storms.look(time.Now().Add(time.Hour)) },
+		func() { f.checks.look(time.Now()) },
+	}
+	var all sync.WaitGroup
+	some := func(n int, acts []func()) {
+		for range n {
+			all.Go(acts[random.IntN(len(acts))])
 			if random.IntN(4) == 0 {
 				time.Sleep(time.Duration(random.IntN(3)) * time.Millisecond)
 			}
 		}
-		within(t, fmt.Sprintf("the stop, seed %d", seed), func() { f.Stop() })
-		within(t, fmt.Sprintf("what was under way, seed %d", seed), all.Wait)
-		if _, err := f.feeds.current.Load().use(); err != errReplaced {
-			t.Fatalf("seed %d: the feeds are used after the stop", seed)
-		}
+	}
+	started := make(chan error, 1)
+	go func() { started <- f.Start() }()
+	some(10, requests)
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		f.write(t, text()) // read whole or not at all: a broken one is refused
+		some(6, slices.Concat(requests, inside))
+	}
+	var stops sync.WaitGroup
+	for range 2 {
+		stops.Go(func() { f.Stop() })
+	}
+	some(6, requests)
+	within(t, fmt.Sprintf("the stop, seed %d", seed), stops.Wait)
+	within(t, fmt.Sprintf("what was under way, seed %d", seed), all.Wait)
+	if _, err := f.feeds.current.Load().use(); err != errReplaced {
+		t.Fatalf("seed %d: the feeds are used after the stop", seed)
 	}
 }
 
