@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
@@ -208,41 +206,5 @@ func seen(ctx context.Context, stateDir string, from netip.Addr, c event.Canary)
 			return 0, ctx.Err()
 		case <-time.After(20 * time.Millisecond):
 		}
-	}
-}
-
-// printCanary prints how far canaries came, if there were any.
-func printCanary(w io.Writer, c *app.CanaryStatus) {
-	if c.EverySeconds > 0 {
-		fmt.Fprintf(w, "canary     one every %s: %d sent, %d seen", time.Duration(c.EverySeconds*float64(time.Second)), c.Sent, c.Seen)
-		if c.Stages != nil {
-			fmt.Fprintf(w, "; the last %s ago", time.Since(c.LastSeen).Round(time.Second))
-			for _, stage := range []string{"received", "matched", "correlated", "journal"} {
-				fmt.Fprintf(w, ", %s %.3f ms", stage, c.Stages[stage])
-			}
-		}
-		fmt.Fprintln(w)
-		for _, name := range slices.Sorted(maps.Keys(c.Listeners)) {
-			if why := c.Listeners[name].Trouble; why != "" {
-				fmt.Fprintf(w, "canary     udp %s: %s\n", name, why)
-			}
-		}
-		printArrivals(w, "at %s", c.Sinks)
-	}
-	printArrivals(w, "from %s", c.Others)
-	if n := c.Limited + c.Queue + c.OthersOverCap + c.Shapeless; n > 0 {
-		fmt.Fprintf(w, "canary     ignored: %d over the limit or duplicate, %d for a full queue, %d of too many hosts, %d malformed\n",
-			c.Limited, c.Queue, c.OthersOverCap, c.Shapeless)
-	}
-}
-
-func printArrivals(w io.Writer, format string, at map[string]app.CanaryAt) {
-	for _, name := range slices.Sorted(maps.Keys(at)) {
-		a := at[name]
-		line := "none yet"
-		if !a.Last.IsZero() {
-			line = fmt.Sprintf("%s ago, after %.3f ms", time.Since(a.Last).Round(time.Second), a.Milliseconds)
-		}
-		fmt.Fprintf(w, "canary     "+format+": %s\n", strings.TrimSpace(name), line)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/spf13/cobra"
@@ -152,7 +153,7 @@ var codeNames = [...]string{"ok", "warning", "critical", "unknown"}
 
 // oneLine makes text safe for a line of a plugin: no pipe, no line break.
 func oneLine(s string) string {
-	return printable(strings.NewReplacer("\n", " ", "|", "/").Replace(s))
+	return show.Printable(strings.NewReplacer("\n", " ", "|", "/").Replace(s))
 }
 
 // askHealth asks the instance what it finds.

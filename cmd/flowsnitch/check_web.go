@@ -10,10 +10,9 @@ import (
 	"net/url"
 	"syscall"
 
-	"github.com/spf13/cobra"
-
 	"github.com/flowsnitch/flowsnitch/configs/secret"
 	"github.com/flowsnitch/flowsnitch/configs/tlsfiles"
+	"github.com/spf13/cobra"
 )
 
 // webFlags name the web server of an instance, and how to prove oneself to it.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/sinks/kafka"
 	"github.com/spf13/cobra"
@@ -121,7 +122,7 @@ func consume(c *cobra.Command, cfg kafka.Config, f *consumeFlags) error {
 			printMeta(out, m)
 		}
 		if shown { // others may publish here, too
-			m.Value = []byte(printable(string(m.Value)))
+			m.Value = []byte(show.Printable(string(m.Value)))
 		}
 		_, _ = out.Write(m.Value)
 		_ = out.WriteByte('\n')
@@ -147,5 +148,5 @@ func printMeta(w io.Writer, m *kafka.Message) {
 	for _, h := range m.Headers {
 		all = append(all, h.Key+"="+string(h.Value))
 	}
-	fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t", m.Topic, m.Partition, m.Offset, printable(string(m.Key)), printable(strings.Join(all, " ")))
+	fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t", m.Topic, m.Partition, m.Offset, show.Printable(string(m.Key)), show.Printable(strings.Join(all, " ")))
 }

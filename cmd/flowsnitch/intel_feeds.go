@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
+	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
@@ -82,7 +83,7 @@ func printFeeds(w io.Writer, s *app.IntelStatus, now time.Time) {
 	fmt.Fprintln(t, "feed\tage\tdata\tentries\tdelta\tunique\thits/day\thttp\tnext\tstate")
 	for i := range s.Feeds {
 		f := &s.Feeds[i]
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%+d\t%s\t%d\t%s\t%s\t%s\n", printable(f.Name), ageOf(f, now), dataOf(f, now), f.Entries, f.Delta,
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%+d\t%s\t%d\t%s\t%s\t%s\n", show.Printable(f.Name), ageOf(f, now), dataOf(f, now), f.Entries, f.Delta,
 			uniqueOf(f), s.HitsDay[f.Name], codeOf(f), nextOf(f, now), stateOf(f))
 	}
 	_ = t.Flush() // an error of w shows elsewhere
@@ -167,7 +168,7 @@ func stateOf(f *fetch.Status) string {
 // printTrouble says what is odd about a feed, and what can be done.
 func printTrouble(w io.Writer, f *fetch.Status, now time.Time) {
 	say := func(format string, args ...any) {
-		fmt.Fprintf(w, "%s: %s\n", printable(f.Name), printable(fmt.Sprintf(format, args...)))
+		fmt.Fprintf(w, "%s: %s\n", show.Printable(f.Name), show.Printable(fmt.Sprintf(format, args...)))
 	}
 	if f.Held != "" {
 		say("held back since %s: a copy of %d entries, %s; 'flowsnitch intel accept %s' takes it", short(now.Sub(f.HeldSince)), f.HeldEntries, f.Held, f.Name)
@@ -260,9 +261,9 @@ func withoutInstance(c *cobra.Command, cfg *configs.Config, from *origin, why er
 func printAnswers(w io.Writer, answers []fetch.Answer, now time.Time) error {
 	failed, without := 0, 0
 	for _, a := range answers {
-		fmt.Fprintf(w, "%s: %s, %d entries", printable(a.Feed), a.Outcome, a.Entries)
+		fmt.Fprintf(w, "%s: %s, %d entries", show.Printable(a.Feed), a.Outcome, a.Entries)
 		if a.Detail != "" {
-			fmt.Fprintf(w, "; %s", printable(a.Detail))
+			fmt.Fprintf(w, "; %s", show.Printable(a.Detail))
 		}
 		if a.Next.After(now) {
 			fmt.Fprintf(w, "; next in %s", short(a.Next.Sub(now)))

@@ -11,13 +11,13 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/spf13/cobra"
-
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
+	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
+	"github.com/spf13/cobra"
 )
 
 // Exit codes of lookup beside those of wrong use and failure: of several addresses the
@@ -233,7 +233,7 @@ func lacking(l *app.Lookup) string {
 	if len(l.Missing) == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" (there is no complete copy yet of %s, see 'flowsnitch intel status')", printable(strings.Join(l.Missing, ", ")))
+	return fmt.Sprintf(" (there is no complete copy yet of %s, see 'flowsnitch intel status')", show.Printable(strings.Join(l.Missing, ", ")))
 }
 
 // A lookupAnswer is what lookup --json prints of one address.
@@ -322,7 +322,7 @@ var classEffects = map[intel.Class]string{
 func printEvidence(w io.Writer, ind intel.Indicator) {
 	line := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(w, "  %-12s %s\n", name, printable(value))
+			fmt.Fprintf(w, "  %-12s %s\n", name, show.Printable(value))
 		}
 	}
 	date := func(t time.Time) string {
@@ -343,15 +343,4 @@ func printEvidence(w io.Writer, ind intel.Indicator) {
 	line("first seen", date(ind.FirstSeen))
 	line("last seen", date(ind.LastSeen))
 	line("expires", date(ind.Expires))
-}
-
-// printable makes foreign text safe for a terminal.
-func printable(s string) string {
-	out := []rune(s)
-	for i, r := range out {
-		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
-			out[i] = '?'
-		}
-	}
-	return string(out)
 }

@@ -36,9 +36,9 @@ func names(t *testing.T) published {
 				if n.Tag != nil {
 					p.add(n.Tag.Value)
 				}
-			case *ast.CallExpr: // observe.Of("name", …)
+			case *ast.CallExpr: // observe.Of("name", …), Printed or Silent
 				of, _ := n.Fun.(*ast.SelectorExpr)
-				if of != nil && of.Sel.Name == "Of" && len(n.Args) > 0 {
+				if of != nil && slices.Contains([]string{"Of", "Printed", "Silent"}, of.Sel.Name) && len(n.Args) > 0 {
 					if name, ok := n.Args[0].(*ast.BasicLit); ok {
 						p.keys[strings.Trim(name.Value, `"`)] = true
 					}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow"
@@ -18,6 +16,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/intel/match"
+	"github.com/spf13/cobra"
 )
 
 // newReplay makes the command that sends captures through the real path.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
+	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/sites"
@@ -164,8 +165,7 @@ func summary(w io.Writer, a *app.App) {
 // lastText is the status at the end.
 func lastText(a *app.App) []byte {
 	var b bytes.Buffer
-	printStatus(&b, a.Status(), true)
-	_ = a.WriteSections(&b) // a buffer takes everything
+	_ = a.WriteSummary(&b) // a buffer takes everything
 	return b.Bytes()
 }
 
@@ -278,7 +278,7 @@ func greet(w io.Writer, s app.Status, cfg *configs.Config, opts *app.Options) {
 	for _, l := range s.Listeners {
 		if l.BufferGranted < l.BufferWanted {
 			fmt.Fprintf(w, "udp %s: the kernel grants %s of receive buffer instead of %s; raise net.core.rmem_max if it drops datagrams\n",
-				l.Address, size(uint64(l.BufferGranted)), size(uint64(l.BufferWanted)))
+				l.Address, show.Size(uint64(l.BufferGranted)), show.Size(uint64(l.BufferWanted)))
 			break
 		}
 	}

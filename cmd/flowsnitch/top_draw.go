@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"golang.org/x/term"
 )
 
@@ -88,10 +89,10 @@ func (l line) draw(colour bool) string {
 			continue
 		}
 		if !colour || p.style == normal {
-			b.WriteString(printable(p.text))
+			b.WriteString(show.Printable(p.text))
 			continue
 		}
-		b.WriteString(on[p.style] + printable(p.text) + "\x1b[0m")
+		b.WriteString(on[p.style] + show.Printable(p.text) + "\x1b[0m")
 	}
 	return b.String()
 }

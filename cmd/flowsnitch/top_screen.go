@@ -9,6 +9,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
+	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/event"
@@ -76,10 +77,10 @@ func (v *interval) troubles(columns int) section {
 				continue
 			}
 			name := fmt.Sprintf("%-9s", f.State)
-			all := fmt.Sprintf("%s %-9s %s", name, f.Check, printable(f.Text))
+			all := fmt.Sprintf("%s %-9s %s", name, f.Check, show.Printable(f.Text))
 			parts := []string{all}
 			if columns > 0 {
-				parts = wrapLine(all, columns, len(name)+11)
+				parts = show.WrapLine(all, columns, len(name)+11)
 			}
 			if len(parts) > troubleRows {
 				parts = parts[:troubleRows]
@@ -250,7 +251,7 @@ func (v *interval) contacts(columns int) section {
 			plain(answered(c)), plain(""), plain(""), plain(c.Exporter), plain(c.Reason),
 		}
 		if c.Kind != event.KindAlert {
-			row[3], row[6], row[7] = plainf("%d", c.Flows), plain(size(c.Bytes)), plain(v.clock(c.FirstSeen))
+			row[3], row[6], row[7] = plainf("%d", c.Flows), plain(show.Size(c.Bytes)), plain(v.clock(c.FirstSeen))
 		}
 		t.rows = append(t.rows, row)
 	}
@@ -354,7 +355,7 @@ func (v *interval) exporters(columns int) section {
 			if canary.IsDomain(st.Version, st.Domain) {
 				continue
 			}
-			name := exporterName(e)
+			name := app.ExporterName(e)
 			if st.Domain != 0 {
 				name += fmt.Sprintf(" domain %d", st.Domain)
 			}
@@ -470,7 +471,7 @@ func (v *interval) feeds(columns int) section {
 
 // shorten cuts the middle out of a name that is too long: its ends tell most.
 func shorten(name string, most int) string {
-	r := []rune(printable(name))
+	r := []rune(show.Printable(name))
 	if len(r) <= most {
 		return string(r)
 	}

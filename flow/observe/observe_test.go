@@ -91,7 +91,7 @@ func TestJSONAndText(t *testing.T) {
 		t.Errorf("%s: %v", b, err)
 	}
 	var text strings.Builder
-	if err := r.WriteText(&text); err != nil {
+	if err := r.WriteText(&text, false); err != nil {
 		t.Fatal(err)
 	}
 	want := "listeners  192.0.2.1: 7 datagrams, 2 drops, 2.0 KiB, 3 full, 4 old, error: a?b\ntargets    192.0.2.1 t: 9 sent\n"
@@ -153,7 +153,7 @@ func TestNotReady(t *testing.T) {
 	)
 	r.Metrics()
 	r.Findings(time.Now())
-	_ = r.WriteText(&strings.Builder{})
+	_ = r.WriteText(&strings.Builder{}, false)
 	if b, _ := r.AppendJSON(nil, true); string(b) != "{}" {
 		t.Errorf("JSON %s", b)
 	}

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"io"
 	"net/http"
 	"reflect"
 	"slices"
@@ -15,19 +16,32 @@ type Section struct {
 	Name string
 	// Private sections are shown on the control socket only.
 	Private bool
-	// OwnText sections are left out by WriteText: 'flowsnitch status' has lines for them.
-	OwnText bool
 	// Plain sections have no numbers that are metrics.
 	Plain bool
 
 	values func() any
 	typ    reflect.Type
+	// print writes the text; nil = by the tags.
+	print func(w io.Writer, v any, final bool)
 }
 
 // Of makes a section. values is called by any goroutine once the component is ready, and
 // must not wait for a network or a disk.
 func Of[T any](name string, values func() T) Section {
 	return Section{Name: name, values: func() any { return values() }, typ: reflect.TypeFor[T]()}
+}
+
+// Printed is Of with a text of its own, where the tags would give a clumsy one. final is
+// set after the stop, when what is still going on need not be shown.
+func Printed[T any](name string, values func() T, print func(w io.Writer, v T, final bool)) Section {
+	s := Of(name, values)
+	s.print = func(w io.Writer, v any, final bool) { print(w, v.(T), final) }
+	return s
+}
+
+// Silent is Of without any text.
+func Silent[T any](name string, values func() T) Section {
+	return Printed(name, values, func(io.Writer, T, bool) {})
 }
 
 // A Role says who may use a route.

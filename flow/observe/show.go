@@ -2,6 +2,7 @@ package observe
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -47,37 +48,32 @@ func isNil(v any) bool {
 	return !x.IsValid() || (x.Kind() == reflect.Pointer || x.Kind() == reflect.Slice) && x.IsNil()
 }
 
-// WriteText writes the status for people: a line for each section and each part of one
-// that has labels of its own, in the order in which data flows.
-func (r *Registry) WriteText(w io.Writer) error {
+// WriteText writes the status for people: first the sections without a name, then the others
+// in the order in which data flows, each as it prints itself, or by its tags: a line for each
+// struct that has labels of its own. final is set for the text after the stop.
+func (r *Registry) WriteText(w io.Writer, final bool) error {
 	var b bytes.Buffer
-	p := printer{w: &b, now: time.Now()}
-	for _, c := range slices.Backward(r.live()) {
+	write := func(c *Component, head bool) {
 		for _, s := range c.sections {
-			if s.Name != "" && !s.Plain && !s.OwnText {
-				p.title = s.Name
-				p.print(reflect.ValueOf(s.values()), "")
+			switch v := s.values; {
+			case (s.Name == "") != head:
+			case s.print != nil:
+				s.print(&b, v(), final)
+			case !s.Plain:
+				p := printer{w: &b, now: time.Now(), title: cmp.Or(s.Name, "flowsnitch")}
+				p.print(reflect.ValueOf(v()), "")
 			}
 		}
 	}
-	_, err := w.Write(append(r.head(), b.Bytes()...))
+	live := r.live()
+	for _, c := range live {
+		write(c, true)
+	}
+	for _, c := range slices.Backward(live) {
+		write(c, false)
+	}
+	_, err := w.Write(b.Bytes())
 	return err
-}
-
-// head is the text of the sections without a name.
-func (r *Registry) head() []byte {
-	var b bytes.Buffer
-	p := printer{w: &b, now: time.Now()}
-	for _, c := range r.live() {
-		for _, s := range c.sections {
-			if s.Name != "" || s.OwnText {
-				continue
-			}
-			p.title = "flowsnitch"
-			p.print(reflect.ValueOf(s.values()), "")
-		}
-	}
-	return b.Bytes()
 }
 
 type printer struct {
@@ -104,7 +100,7 @@ func (p *printer) print(v reflect.Value, name string) {
 			fmt.Fprintf(p.w, "%-10s %s\n", p.title, printable(strings.TrimPrefix(l.name+": ", ": ")+strings.Join(l.parts, ", ")))
 		}
 		for _, more := range l.more {
-			p.title = more.title
+			p := printer{w: p.w, now: p.now, title: more.title}
 			p.print(more.v, strings.TrimSpace(l.name+" "+more.name))
 		}
 	}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"go.uber.org/zap"
 )
@@ -135,7 +137,7 @@ func (b *background) add(chore func(ctx context.Context)) { b.chores = append(b.
 // Register shows which work has stalled, and judges it.
 func (b *background) Register(c *observe.Component) {
 	stalled := func() []Stalled { return b.work.longer(b.work.slow) }
-	c.Add(own(observe.Of("stalled", stalled)), stalledCheck(stalled))
+	c.Add(observe.Printed("stalled", stalled, printStalled), stalledCheck(stalled))
 }
 
 func stalledCheck(stalled func() []Stalled) observe.Check {
@@ -217,3 +219,9 @@ func (s *stopper) step(name string, limit, reserve time.Duration, f func(context
 
 // err joins what went wrong.
 func (s *stopper) err() error { return errors.Join(s.errs...) }
+
+func printStalled(w io.Writer, list []Stalled, _ bool) {
+	for _, l := range list {
+		fmt.Fprintf(w, "stalled    %s, for %s\n", show.Printable(l.Work), time.Duration(l.Seconds*float64(time.Second)).Round(time.Second))
+	}
+}

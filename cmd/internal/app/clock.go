@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -88,7 +89,7 @@ func (w *watch) Stop(context.Context) error {
 
 // Register shows and judges the clock.
 func (w *watch) Register(c *observe.Component) {
-	c.Add(own(observe.Of("clock", w.status)), clockCheck(w.status))
+	c.Add(observe.Printed("clock", w.status, printClock), clockCheck(w.status))
 }
 
 func clockCheck(status func() ClockStatus) observe.Check {
@@ -197,4 +198,16 @@ func byWall(t time.Time) time.Time {
 		return t
 	}
 	return time.Now().Round(0).Add(-time.Since(t))
+}
+
+// printClock prints what is wrong with the wall clock, if anything ever was.
+func printClock(w io.Writer, c ClockStatus, _ bool) {
+	if c.State == "ok" && c.Jumps == 0 {
+		return
+	}
+	fmt.Fprintf(w, "clock      %s", c.State)
+	if c.Why != "" {
+		fmt.Fprintf(w, ": %s; dates are computed from %s", c.Why, c.Trusted.UTC().Format(time.RFC3339))
+	}
+	fmt.Fprintf(w, "; it was set %d times\n", c.Jumps)
 }

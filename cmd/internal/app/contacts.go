@@ -2,9 +2,12 @@ package app
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
+	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
@@ -34,7 +37,7 @@ func newContacts(cfg *configs.Config, clock *watch, publish func([]event.Event),
 
 // Register shows and judges the correlator.
 func (k *contacts) Register(c *observe.Component) {
-	c.Add(own(observe.Of("hits", k.status)), contactChecks(k.status))
+	c.Add(observe.Printed("hits", k.status, printHits), contactChecks(k.status))
 }
 
 // Start starts the goroutine of the correlator.
@@ -158,4 +161,29 @@ func withAllFeeds(hits []listing.FeedHits, feeds []fetch.Status) []listing.FeedH
 		}
 	}
 	return hits
+}
+
+// printHits prints what became of the hits.
+func printHits(w io.Writer, s HitStatus, _ bool) {
+	h := s.Correlator
+	fmt.Fprintf(w, "hits       %d found, %d contacts now, %d hit and %d update events, %d lost (hit queue full), %d contacts evicted",
+		s.Found, h.Contacts, h.HitEvents, h.UpdateEvents, s.HitQueueFull, h.ContactsEvicted)
+	fmt.Fprintln(w, show.Some(show.Count(h.FlowsForgotten, "remembered flows forgotten to make room"), show.Count(h.ExportersOverCap, "of an exporter not listed in its contact (no room)"),
+		show.Count(h.Suspect, "with a flow time more than 24 h from the receipt"), show.Count(s.FeedsOther, "of feeds that are not counted apart (no room)")))
+	if l := s.HitsLost; s.HitQueueFull > 0 {
+		fmt.Fprintf(w, "           lost hits could have been: %d low, %d medium, %d high, %d critical\n", l[0], l[1], l[2], l[3])
+	}
+	if e := h.EvictedBySeverity; h.ContactsEvicted > 0 {
+		fmt.Fprintf(w, "           contacts evicted: %d low, %d medium, %d high, %d critical\n", e[0], e[1], e[2], e[3])
+	}
+	if h.CrowdedOut > 0 {
+		fmt.Fprintf(w, "           %d hits rolled up, as all contacts that are held are more severe\n", h.CrowdedOut)
+	}
+	if h.FoldedContacts > 0 {
+		fmt.Fprintf(w, "           %d hits folded into %d contacts", h.FoldedHits, h.FoldedContacts)
+		if h.FoldsCut > 0 {
+			fmt.Fprintf(w, ", %d counts of ports or hosts cut short", h.FoldsCut)
+		}
+		fmt.Fprintln(w, show.Some(show.Count(h.FoldedFlowsForgotten, "of their flows forgotten to make room")))
+	}
 }

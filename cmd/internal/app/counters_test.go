@@ -97,6 +97,8 @@ func counters() []counter {
 // notInStatus are types of counters that no running instance shows as they are.
 var notInStatus = map[string]string{
 	"journal.LaneStats":   "is a part of journal.Stats",
+	"position.Report":     "goes into journal.OpenReport",
+	"segment.Report":      "goes into journal.OpenReport",
 	"decode.VersionStats": "is a part of decode.Stats",
 	"decode.EarlyStats":   "is a part of decode.ExportersStats",
 	"capture.Stats":       "is of captures, which 'replay' and 'decode' read and sum up",

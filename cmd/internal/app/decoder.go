@@ -43,8 +43,8 @@ func (d *decoder) Register(c *observe.Component) {
 		limits: d.cfg.Health, caps: d.cfg.Limits, named: d.cfg.Exporters, decoded: d.decodeStatus,
 		exporters: func() ExporterStatus { return d.status(anyNumber) }, since: func() time.Time { return d.since },
 	}
-	c.Add(own(observe.Of("decoded", d.decodeStatus)), own(observe.Of("exporters", listed)),
-		own(observe.Of("exporter_totals", func() []ExporterTotals { return exporterTotals(listed().List) })), check.checks())
+	c.Add(observe.Printed("decoded", d.decodeStatus, printDecoded), observe.Printed("exporters", listed, printExporters),
+		observe.Silent("exporter_totals", func() []ExporterTotals { return exporterTotals(listed().List) }), check.checks())
 }
 
 // Start takes up what the last run has left.

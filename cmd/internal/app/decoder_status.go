@@ -2,11 +2,15 @@ package app
 
 import (
 	"cmp"
+	"fmt"
+	"io"
 	"maps"
 	"math"
 	"slices"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
+	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
@@ -154,4 +158,144 @@ func exporterTotals(list []decode.ExporterStatus) (totals []ExporterTotals) {
 		totals = append(totals, t)
 	}
 	return totals
+}
+
+// printDecoded prints what came by protocol, and what could not be decoded.
+func printDecoded(w io.Writer, d DecodeStatus, _ bool) {
+	for _, name := range slices.Sorted(maps.Keys(d.Versions)) {
+		if v := d.Versions[name]; v.Datagrams > 0 {
+			fmt.Fprintf(w, "decoded    %s: %d datagrams, %d flow records, %d options records\n", name, v.Datagrams, v.Records, v.OptionRecords)
+		}
+	}
+	if d.UnknownSets > 0 {
+		fmt.Fprintf(w, "lost       %d data sets (%s) came without a known template\n", d.UnknownSets, show.Size(d.UnknownBytes))
+	}
+	if d.NoAddress > 0 {
+		fmt.Fprintf(w, "no address %d records of layer 2, MPLS or multicast: nothing to match\n", d.NoAddress)
+	}
+	if d.TunnelsSkipped > 0 {
+		fmt.Fprintf(w, "tunnels    %d packets inside tunnels not read, an end of the tunnel is in neither home nor sflow.tunnel_endpoints\n", d.TunnelsSkipped)
+	}
+	for _, r := range slices.Sorted(maps.Keys(d.Problems)) {
+		if d.Problems[r] > 0 {
+			fmt.Fprintf(w, "problem    %s: %d\n", r, d.Problems[r])
+		}
+	}
+}
+
+// printExporters prints what the exporters' own sequence numbers tell of losses,
+// and each exporter while the instance runs.
+func printExporters(w io.Writer, x ExporterStatus, final bool) {
+	own := &x.SelfTest
+	fmt.Fprintf(w, "exporters  %d with %d templates", x.Exporters-own.Exporters, x.Templates-int64(own.Templates))
+	if own.Exporters+own.Templates > 0 {
+		fmt.Fprintf(w, " (and %d with %d of the self-test)", own.Exporters, own.Templates)
+	}
+	if x.Forgotten > 0 {
+		fmt.Fprintf(w, ", %d forgotten", x.Forgotten)
+	}
+	fmt.Fprintln(w, show.Some(show.Count(x.GaveWay, "of them to make room for others")))
+	if r := &x.Restored; r.Damaged+r.Expired+r.Refused > 0 || r.Error != "" {
+		fmt.Fprintf(w, "           of the file of templates %d lines were damaged, %d too old, %d found no room", r.Damaged, r.Expired, r.Refused)
+		if r.Error != "" {
+			fmt.Fprintf(w, "; %s", show.Printable(r.Error))
+		}
+		fmt.Fprintln(w)
+	}
+	if f := &x.File; f.WriteErrors > 0 {
+		fmt.Fprintf(w, "           the file of templates could not be written %d times", f.WriteErrors)
+		if f.Error != "" {
+			fmt.Fprintf(w, "; %s", show.Printable(f.Error))
+		}
+		fmt.Fprintln(w)
+	}
+	l := x.Lost
+	if l.Flows+l.Records+l.Datagrams+l.Unsaid > 0 {
+		fmt.Fprintf(w, "lost       by sequence numbers: %d flows (v5), %d records (IPFIX), %d datagrams (v9, sFlow), %d records of unknown templates (IPFIX)\n",
+			l.Flows, l.Records, l.Datagrams, l.Unsaid)
+		if l.Estimate > 0 {
+			fmt.Fprintf(w, "           of these %d are an estimate: what came while flowsnitch was down after a crash, and since its last save before\n", l.Estimate)
+		}
+	}
+	if l.Jumps > 0 {
+		fmt.Fprintf(w, "jumps      %d sequence numbers that no loss explains, mostly of forged datagrams\n", l.Jumps)
+	}
+	if e := x.Early; e.Kept+e.Full > 0 {
+		fmt.Fprintf(w, "early      %d data sets came before their template: %d read later (%d records), %d given up after their time, %d without room, %s waiting",
+			e.Kept+e.Full, e.Replayed, e.Records, e.Expired, e.Full, show.Size(uint64(e.WaitingBytes)))
+		fmt.Fprintln(w, show.Some(show.Count(e.GaveWay, "made room for those of better known exporters")))
+	}
+	if final {
+		return
+	}
+	for i := range x.List {
+		printExporter(w, &x.List[i])
+	}
+	for i := range x.List {
+		printOwnStreams(w, &x.List[i])
+	}
+}
+
+// ExporterName gives an exporter as people know it: name and site of the configuration, and
+// the address.
+func ExporterName(e *decode.ExporterStatus) string {
+	name := e.Address.String()
+	if e.Name != "" {
+		name = fmt.Sprintf("%s (%s)", show.Printable(e.Name), e.Address)
+	}
+	if e.Site != "" {
+		name += " at " + show.Printable(e.Site)
+	}
+	return name
+}
+
+// printOwnStreams prints one line for all streams of canaries that come from an address.
+func printOwnStreams(w io.Writer, e *decode.ExporterStatus) {
+	var sum decode.StreamStatus
+	n := 0
+	for i := range e.Streams {
+		if s := &e.Streams[i]; canary.IsDomain(s.Version, s.Domain) {
+			n++
+			sum.Datagrams += s.Datagrams
+			sum.Records += s.Records
+			sum.Lost += s.Lost
+			if s.LastSeen.After(sum.LastSeen) {
+				sum.LastSeen = s.LastSeen
+			}
+		}
+	}
+	if n > 0 {
+		fmt.Fprintf(w, "self-test  from %s: %d streams, %d datagrams, %d records, %d lost, last %s ago\n",
+			ExporterName(e), n, sum.Datagrams, sum.Records, sum.Lost, time.Since(sum.LastSeen).Round(time.Second))
+	}
+}
+
+// printExporter prints one line for each stream of an exporter that is not of canaries.
+func printExporter(w io.Writer, e *decode.ExporterStatus) {
+	for i := range e.Streams {
+		s := &e.Streams[i]
+		if canary.IsDomain(s.Version, s.Domain) {
+			continue
+		}
+		fmt.Fprintf(w, "exporter   %s %s domain %d: %d datagrams, %d records, %d %s lost, %d resets, last %s ago",
+			ExporterName(e), s.Version, s.Domain, s.Datagrams, s.Records, s.Lost, s.Unit, s.Resets, time.Since(s.LastSeen).Round(time.Second))
+		if s.Estimate > 0 {
+			fmt.Fprintf(w, ", %d %s of the loss are an estimate (flowsnitch had crashed)", s.Estimate, s.Unit)
+		}
+		fmt.Fprint(w, show.Some(show.Count(s.Late, "datagrams late"), show.Count(s.Repeated, "datagrams twice"), show.Count(s.Jumps, "jumps of the sequence"),
+			show.Count(s.Unsaid, "records of unknown templates"), show.Count(s.Dropped, "packets that the agent could not sample")))
+		for _, r := range s.Sampling {
+			fmt.Fprintf(w, ", sampling %d (%s)", r.Rate, r.From)
+		}
+		if len(s.Sampling) == 0 {
+			fmt.Fprint(w, ", sampling unknown")
+		}
+		for _, m := range s.Missing {
+			fmt.Fprintf(w, ", template %d missing for %d sets", m.ID, m.Sets)
+		}
+		if e.Split {
+			fmt.Fprintf(w, ", one of several processes behind this address (port %d)", s.Port)
+		}
+		fmt.Fprintln(w)
+	}
 }

@@ -3,9 +3,11 @@ package app
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/queue"
@@ -40,7 +42,7 @@ func newZones(cfg *configs.Config, loop *queue.Loop) *zones {
 
 // Register shows and judges the zones.
 func (z *zones) Register(c *observe.Component) {
-	c.Add(own(observe.Of("dnsbl", z.status)), zoneCheck(z.status))
+	c.Add(observe.Printed("dnsbl", z.status, printDNSBL), zoneCheck(z.status))
 }
 
 // Start begins to ask.
@@ -87,4 +89,19 @@ func zoneCheck(status func() *DNSBLStatus) observe.Check {
 		}
 		return f.Finding
 	}}
+}
+
+// printDNSBL prints what became of the questions, and the zones that cannot be asked.
+func printDNSBL(w io.Writer, d *DNSBLStatus, _ bool) {
+	if d == nil {
+		return
+	}
+	fmt.Fprintf(w, "dnsbl      %d addresses queried, %d listed, %d from the cache, %d failed, %d dropped (queue full), %d queries, %d answers kept, %d evicted (cache full)",
+		d.Asked, d.Listed, d.Cached, d.Failed, d.Dropped, d.Queries, d.Kept, d.Evicted)
+	fmt.Fprintln(w, show.Some(show.Count(d.Errors, "without an answer")))
+	for _, z := range d.Zones {
+		if z.Error != "" {
+			fmt.Fprintf(w, "           zone %s: %s\n", z.Zone, z.Error)
+		}
+	}
 }

@@ -2,10 +2,13 @@ package app
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"go.uber.org/zap"
 )
@@ -39,7 +42,7 @@ func newHealthWatch(registry *observe.Registry, b *background, log *zap.Logger) 
 
 // Register shows what the last look has found.
 func (h *healthWatch) Register(c *observe.Component) {
-	c.Add(own(observe.Of("health", func() []observe.Finding { return h.findings(time.Now()) })))
+	c.Add(observe.Printed("health", func() []observe.Finding { return h.findings(time.Now()) }, printHealth))
 }
 
 // Start has nothing to open.
@@ -115,4 +118,16 @@ func (h *healthWatch) findings(now time.Time) []observe.Finding {
 		}
 	}
 	return list
+}
+
+// printHealth prints what is not well.
+func printHealth(w io.Writer, list []observe.Finding, final bool) {
+	if final {
+		return
+	}
+	for _, f := range list {
+		if f.State != observe.OK {
+			fmt.Fprintf(w, "%-10s %s: %s\n", f.State, f.Check, show.Printable(f.Text))
+		}
+	}
 }

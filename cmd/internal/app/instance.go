@@ -2,12 +2,14 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"runtime/debug"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
@@ -71,17 +73,10 @@ func (i instance) warnExposed(cfg *configs.Config) {
 
 // Register shows the process.
 func (i instance) Register(c *observe.Component) {
-	c.Add(own(observe.Of("", i.a.instance)), own(observe.Of("memory", memoryStatus)))
+	c.Add(observe.Printed("", i.a.instance, printInstance), observe.Printed("memory", memoryStatus, printMemory))
 	for _, r := range i.a.routes() {
 		c.Add(r)
 	}
-}
-
-// own is a section for which 'flowsnitch status' has lines of its own; what else is
-// registered is shown by its tags.
-func own(s observe.Section) observe.Section {
-	s.OwnText = true
-	return s
 }
 
 // An InstanceStatus is the process.
@@ -170,7 +165,7 @@ func (a *App) routes() []observe.Route {
 		always("/api/v1/status", observe.Reader, a.statusJSON(false)),
 		always("/{$}", observe.Public, http.HandlerFunc(frontPage)),
 		always("/status", observe.Local, a.statusJSON(true)),
-		always("/status/text", observe.Local, text(a.registry.WriteText)),
+		always("/status/text", observe.Local, text(func(w io.Writer) error { return a.registry.WriteText(w, false) })),
 		always("/status/metrics", observe.Local, text(func(w io.Writer) error { return writeMetrics(w, a.registry) })),
 		always("/status/samples", observe.Local, observe.JSON(func(*http.Request) (any, error) { return a.registry.Samples(), nil })),
 	}
@@ -209,6 +204,22 @@ func frontPage(w http.ResponseWriter, _ *http.Request) {
 `))
 }
 
-// WriteSections writes the text of the sections for which 'flowsnitch status' has no lines
-// of its own.
-func (a *App) WriteSections(w io.Writer) error { return a.registry.WriteText(w) }
+// WriteSummary writes the text of all sections, as it is after the stop.
+func (a *App) WriteSummary(w io.Writer) error { return a.registry.WriteText(w, true) }
+
+// printInstance prints how long the instance has been running, and from which configuration.
+func printInstance(w io.Writer, s InstanceStatus, final bool) {
+	if final {
+		fmt.Fprintf(w, "\nran %s\n", time.Since(s.Since).Round(time.Second))
+		return
+	}
+	fmt.Fprintf(w, "flowsnitch %s, %s, pid %d, up %s, configuration: %s\n", s.Version, s.Name, s.PID, time.Since(s.Since).Round(time.Second), s.Config)
+	fmt.Fprintf(w, "counters   since %s, where no other date is given\n", show.Day(s.Since))
+	if s.Starting {
+		fmt.Fprintln(w, "still starting")
+	}
+}
+
+func printMemory(w io.Writer, s MemoryStatus, _ bool) {
+	fmt.Fprintf(w, "memory     %s, %d goroutines\n", show.Size(s.InUse), s.Goroutines)
+}

@@ -117,7 +117,7 @@ func newFeedDesk(a *App, alert func(string, string, *intel.Indicator)) *feedDesk
 // Register shows and judges the feeds, and answers questions to the set.
 func (d *feedDesk) Register(c *observe.Component) {
 	check := &feedCheck{limits: d.cfg.Health, intel: d.shown, otherwise: d.unlisted, since: func() time.Time { return d.since }, date: d.now}
-	c.Add(own(observe.Of("intel", d.shown)), observe.Check{Name: "feeds", State: check.state})
+	c.Add(observe.Printed("intel", d.shown, printIntel), observe.Check{Name: "feeds", State: check.state})
 	for _, r := range d.routes() {
 		c.Add(r)
 	}

@@ -1,8 +1,11 @@
 package app
 
 import (
+	"fmt"
+	"io"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/quarantine"
 )
@@ -39,4 +42,21 @@ func (d *feedDesk) shown() IntelStatus {
 	d.days.look(d.hits(), time.Now())
 	s.HitsDay = d.days.status()
 	return s
+}
+
+// printIntel prints the set in force, and the entries in quarantine.
+func printIntel(w io.Writer, s IntelStatus, _ bool) {
+	fmt.Fprintf(w, "intel      %d indicators, set %s\n", s.Indicators, s.Version)
+	printQuarantine(w, s.Quarantined)
+}
+
+// printQuarantine prints entries that matched an absurd share of all flows.
+func printQuarantine(w io.Writer, list []quarantine.Quarantined) {
+	for i, q := range list {
+		if i == maxLines {
+			fmt.Fprintf(w, "           and %d more\n", len(list)-i)
+			return
+		}
+		fmt.Fprintf(w, "quarantine %s since %s: %s; rolled up for a day\n", q.Prefix, q.Since.UTC().Format(time.RFC3339), show.Printable(q.Why))
+	}
 }

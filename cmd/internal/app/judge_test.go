@@ -96,40 +96,35 @@ func findings(s *Status, p *past, now time.Time) []observe.Finding {
 func registryOf(status func() Status) *observe.Registry {
 	r := new(observe.Registry)
 	c := r.Component("all")
-	add := func(sections ...observe.Section) {
-		for _, s := range sections {
-			c.Add(own(s))
-		}
-	}
-	plain := func(s observe.Section) observe.Section {
+	private := func(s observe.Section) observe.Section {
 		s.Plain, s.Private = true, true
 		return s
 	}
-	add(
-		observe.Of("", func() InstanceStatus { return status().InstanceStatus }), observe.Of("memory", func() MemoryStatus { return status().Memory }),
-		observe.Of("web", func() *web.Stats { return status().Web }), observe.Of("clock", func() ClockStatus { return status().Clock }),
-		observe.Of("sinks", func() []SinkStatus { return status().Sinks }), observe.Of("journal", func() JournalStatus { return status().Journal }),
-		plain(observe.Of("recent", func() []RecentEvent { return status().Recent })), plain(observe.Of("latest", func() []LatestStatus { return status().Latest })),
-		observe.Of("intel", func() IntelStatus {
+	c.Add(
+		observe.Printed("", func() InstanceStatus { return status().InstanceStatus }, printInstance), observe.Printed("memory", func() MemoryStatus { return status().Memory }, printMemory),
+		observe.Printed("web", func() *web.Stats { return status().Web }, printWeb), observe.Printed("clock", func() ClockStatus { return status().Clock }, printClock),
+		observe.Printed("sinks", func() []SinkStatus { return status().Sinks }, printSinks), observe.Printed("journal", func() JournalStatus { return status().Journal }, printJournal),
+		private(observe.Silent("recent", func() []RecentEvent { return status().Recent })), private(observe.Silent("latest", func() []LatestStatus { return status().Latest })),
+		observe.Printed("intel", func() IntelStatus {
 			s := status()
 			setFeedAges(s.Intel.Feeds, s.Clock.Trusted)
 			return s.Intel
-		}),
-		observe.Of("hits", func() HitStatus {
+		}, printIntel),
+		observe.Printed("hits", func() HitStatus {
 			s := status()
 			s.Hits.Feeds = withAllFeeds(s.Hits.Feeds, s.Intel.Feeds)
 			return s.Hits
-		}),
-		observe.Of("dnsbl", func() *DNSBLStatus { return status().DNSBL }),
-		observe.Of("decoded", func() DecodeStatus { return status().Decoded }), observe.Of("exporters", func() ExporterStatus { return status().Exporters }),
-		observe.Of("exporter_totals", func() []ExporterTotals { return exporterTotals(status().Exporters.List) }),
-		observe.Of("listeners", func() []ListenerStatus { return status().Listeners }),
-		observe.Of("canary", func() canary.Status {
+		}, printHits),
+		observe.Printed("dnsbl", func() *DNSBLStatus { return status().DNSBL }, printDNSBL),
+		observe.Printed("decoded", func() DecodeStatus { return status().Decoded }, printDecoded), observe.Printed("exporters", func() ExporterStatus { return status().Exporters }, printExporters),
+		observe.Silent("exporter_totals", func() []ExporterTotals { return exporterTotals(status().Exporters.List) }),
+		observe.Printed("listeners", func() []ListenerStatus { return status().Listeners }, printListeners),
+		observe.Printed("canary", func() canary.Status {
 			s := status()
 			s.Canary.SetAges(time.Now(), s.Since)
 			return s.Canary
-		}),
-		observe.Of("health", func() []observe.Finding { return status().Health }), observe.Of("stalled", func() []Stalled { return status().Stalled }),
+		}, printCanary),
+		observe.Printed("health", func() []observe.Finding { return status().Health }, printHealth), observe.Printed("stalled", func() []Stalled { return status().Stalled }, printStalled),
 	)
 	c.Ready()
 	return r

@@ -53,7 +53,7 @@ func newListeners(cfg *configs.Config, a *App) *listeners {
 
 // Register shows and judges the sockets, their workers and the copies.
 func (l *listeners) Register(c *observe.Component) {
-	c.Add(own(observe.Of("listeners", l.status)), listenerChecks(l.cfg.Health, l.status, l.noteTransit))
+	c.Add(observe.Printed("listeners", l.status, printListeners), listenerChecks(l.cfg.Health, l.status, l.noteTransit))
 }
 
 // Start opens all addresses and starts their workers.

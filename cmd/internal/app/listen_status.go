@@ -2,10 +2,13 @@ package app
 
 import (
 	"cmp"
+	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/flow/forward"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 )
@@ -146,4 +149,46 @@ func forwardStatus(workers [][]forward.TargetStats) []ForwardStatus {
 		}
 	}
 	return all
+}
+
+// printListeners prints a line for each address, and what is odd about its senders.
+func printListeners(w io.Writer, listeners []ListenerStatus, _ bool) {
+	for _, l := range listeners {
+		drops := fmt.Sprint(l.KernelDrops)
+		if !l.KernelDropsKnow {
+			drops = "unknown"
+		}
+		fmt.Fprintf(w, "listener   udp %s: %d datagrams, %s, kernel drops %s, %d refused, %d cut",
+			l.Address, l.Datagrams, show.Size(l.Bytes), drops, l.Refused, l.Truncated)
+		fmt.Fprintln(w, show.Some(show.Count(l.ReadErrors, "reads failed"), show.Count(l.Unread, "unread at the end")))
+		printRefused(w, &l)
+		for _, f := range l.Forward {
+			fmt.Fprintf(w, "forward    %s: %d sent, %d of them with our own address as the source, %d dropped, %d failed", f.Target, f.Sent, f.SourceLost, f.Dropped, f.Failed)
+			if f.Looped > 0 {
+				fmt.Fprintf(w, ", %d left out that came again (from %s)", f.Looped, f.LoopedFrom)
+			}
+			if f.Error != "" {
+				fmt.Fprintf(w, "; %s", show.Printable(f.Error))
+			}
+			fmt.Fprintln(w)
+		}
+	}
+}
+
+// maxLines bounds what is listed one by one.
+const maxLines = 10
+
+// printRefused names the senders that are not allowed.
+func printRefused(w io.Writer, l *ListenerStatus) {
+	for i, r := range l.RefusedSenders {
+		if i == maxLines {
+			fmt.Fprintf(w, "           and %d more senders\n", len(l.RefusedSenders)-i)
+			break
+		}
+		fmt.Fprintf(w, "           refused: %s, %d datagrams (%d at least), the last %s ago: if it is yours, add it to 'allow' of the listener or to 'home'\n",
+			r.Address, r.Datagrams, r.Certain, time.Since(r.Last).Round(time.Second))
+	}
+	if l.RefusedUnnamed > 0 {
+		fmt.Fprintf(w, "           refused: %d datagrams of senders that the log does not name\n", l.RefusedUnnamed)
+	}
 }

@@ -52,10 +52,10 @@ func newOutputs(cfg *configs.Config, opts *Options, since, date func() time.Time
 // Register shows and judges the journal and the sinks. On loopback everybody on the host may
 // ask the web server: the last events are for the control socket.
 func (o *outputs) Register(c *observe.Component) {
-	recent, latest := own(observe.Of("recent", o.recent.events)), own(observe.Of("latest", o.latest.list))
+	recent, latest := observe.Silent("recent", o.recent.events), observe.Silent("latest", o.latest.list)
 	recent.Plain, latest.Plain = true, true
 	recent.Private, latest.Private = true, true
-	c.Add(own(observe.Of("sinks", o.status)), own(observe.Of("journal", o.journalStatus)), recent, latest,
+	c.Add(observe.Printed("sinks", o.status, printSinks), observe.Printed("journal", o.journalStatus, printJournal), recent, latest,
 		sinkCheck(o.status), spoolCheck(o.journalStatus, o.since))
 }
 

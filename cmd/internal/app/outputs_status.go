@@ -1,8 +1,14 @@
 package app
 
 import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/journal"
 	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
@@ -190,5 +196,66 @@ func journalStatus(s journal.Stats) JournalStatus {
 		Saves: s.Saves, SaveErrors: s.SaveErrors, ReadErrors: s.ReadErrors,
 		Rewritten: s.Rewritten, Stalls: s.Stalls, ReadTrouble: s.ReadTrouble,
 		Trouble: s.Trouble, LastError: s.LastError, LastErrorAt: s.LastErrorAt,
+	}
+}
+
+// printSinks prints a line for each sink.
+func printSinks(w io.Writer, list []SinkStatus, _ bool) {
+	for _, k := range list {
+		fmt.Fprintf(w, "sink       %s: ", k.Name)
+		if !k.Since.IsZero() {
+			fmt.Fprintf(w, "since %s ", show.Day(k.Since))
+		}
+		fmt.Fprintf(w, "%d sent, %d waiting, %d dropped, %d failed", k.Sent, k.Pending, k.Dropped, k.Failed)
+		if k.Filtered+k.Limited > 0 {
+			fmt.Fprintf(w, ", %d filtered, %d over the limit", k.Filtered, k.Limited)
+		}
+		fmt.Fprint(w, show.Some(show.Count(k.PendingUrgent, "of the waiting urgent"), show.Count(k.DroppedUrgent, "of the dropped urgent"), show.Count(k.Damaged, "of the dropped unreadable in the journal"), show.Count(k.Repeated, "asked for again")))
+		for _, name := range slices.Sorted(maps.Keys(k.Own.Trouble)) {
+			fmt.Fprint(w, show.Some(show.Count(k.Own.Trouble[name], strings.ReplaceAll(name, "_", " "))))
+		}
+		if k.MayRepeat {
+			fmt.Fprint(w, ", the run before did not end in order: some events may have been sent twice")
+		}
+		if k.LastError != "" {
+			fmt.Fprintf(w, "; %d errors, %d since the last delivery, the last: %s", k.Errors, k.Failures, show.Printable(k.LastError))
+		}
+		if k.Own.Error != "" && k.Own.Error != k.LastError {
+			fmt.Fprintf(w, "; %s", show.Printable(k.Own.Error))
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+// printJournal prints the journal, and what is wrong with it.
+func printJournal(w io.Writer, j JournalStatus, _ bool) {
+	fmt.Fprintf(w, "journal    %d events, %s, %d dropped because there was no room, %d for their age", j.Appended, show.Size(uint64(j.Bytes)), j.DroppedFull, j.DroppedOld)
+	fmt.Fprint(w, show.Some(show.Count(j.Urgent.DroppedFull+j.Urgent.DroppedOld, "of the dropped urgent")))
+	fmt.Fprint(w, show.Some(show.Count(j.Refused, "too late at the end"), show.Count(j.Shortened, "shortened"), show.Count(j.WriteErrors, "writes failed"),
+		show.Count(j.SyncErrors, "calls of fsync failed"), show.Count(j.SaveErrors, "times the places of sinks not saved"), show.Count(j.ReadErrors, "reads failed"),
+		show.Count(j.Rewritten, "written again after a failed fsync"), show.Count(j.Stalls, "stalls of the disk")))
+	if j.ReadTrouble != "" {
+		fmt.Fprintf(w, "; the journal cannot be read: %s", show.Printable(j.ReadTrouble))
+	}
+	if j.LastError != "" && j.LastError != j.Trouble {
+		fmt.Fprintf(w, "; the last error %s ago: %s", time.Since(j.LastErrorAt).Round(time.Second), j.LastError)
+	}
+	if j.Trouble != "" {
+		fmt.Fprintf(w, "; the disk does not take events (%s): %d are in memory only", j.Trouble, j.InMemory)
+	}
+	fmt.Fprintln(w)
+	o := &j.Opened
+	if o.TornBytes > 0 || o.DamagedBytes > 0 || o.MissingEvents > 0 || o.LostEvents > 0 || len(o.BadCursors)+len(o.LostCursors)+len(o.Unreadable) > 0 {
+		fmt.Fprintf(w, "           damaged at the start: %d bytes cut off, %d bytes passed over with %d events, %d events gone from its end\n",
+			o.TornBytes, o.DamagedBytes, o.MissingEvents, o.LostEvents)
+		for _, name := range o.LostCursors {
+			fmt.Fprintf(w, "           the place of a sink was not there (%s)\n", show.Printable(name))
+		}
+		for _, name := range o.BadCursors {
+			fmt.Fprintf(w, "           the place of a sink could not be read (%s): it gets all that is there\n", show.Printable(name))
+		}
+		for _, name := range o.Unreadable {
+			fmt.Fprintf(w, "           not readable for now: %s\n", show.Printable(name))
+		}
 	}
 }

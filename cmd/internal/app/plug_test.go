@@ -102,7 +102,7 @@ func TestPlug(t *testing.T) {
 		t.Errorf("the route answers %s", answer)
 	}
 	var text2 strings.Builder
-	if err := w.WriteSections(&text2); err != nil || !strings.Contains(text2.String(), "sample") {
+	if err := w.registry.WriteText(&text2, false); err != nil || !strings.Contains(text2.String(), "sample") {
 		t.Errorf("the text of the status is %q, %v", text2.String(), err)
 	}
 	w.checks.look(time.Now())

@@ -2,7 +2,10 @@ package app
 
 import (
 	"context"
+	"fmt"
+	"io"
 
+	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"go.uber.org/zap"
@@ -35,7 +38,7 @@ type webServer struct {
 }
 
 // Register shows the requests.
-func (w *webServer) Register(c *observe.Component) { c.Add(own(observe.Of("web", w.status))) }
+func (w *webServer) Register(c *observe.Component) { c.Add(observe.Printed("web", w.status, printWeb)) }
 
 // Start opens the socket.
 func (w *webServer) Start() error {
@@ -76,4 +79,16 @@ func (w *webServer) status() *web.Stats {
 	}
 	s := w.Stats()
 	return &s
+}
+
+// printWeb prints the requests, if some of them were refused.
+func printWeb(w io.Writer, x *web.Stats, _ bool) {
+	if x == nil {
+		return
+	}
+	lost := show.Some(show.Count(x.Unauthorized, "requests without the token"), show.Count(x.Busy, "requests too many at once"),
+		show.Count(x.Refused, "connections too many at once"), show.Count(x.Errors, "connections that failed"))
+	if lost != "" {
+		fmt.Fprintf(w, "web        %d requests%s\n", x.Requests, lost)
+	}
 }

@@ -1,14 +1,15 @@
-package main
+package app
 
 import (
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
-	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/cmd/internal/figures"
+	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 )
@@ -105,8 +106,8 @@ var notInText = figures.Exempt{
 // and errors without exception.
 func TestStatusText(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // the time stands still, so that no age changes
-		s := &app.Status{Clock: app.ClockStatus{State: "unsynced"}}
-		s.Decoded.Versions = map[string]app.VersionStatus{"v9": {}}
+		s := &Status{Clock: ClockStatus{State: "unsynced"}}
+		s.Decoded.Versions = map[string]VersionStatus{"v9": {}}
 		s.Decoded.Problems = map[decode.Reason]uint64{}
 		for _, r := range decode.Reasons() {
 			s.Decoded.Problems[r] = 0
@@ -116,13 +117,74 @@ func TestStatusText(t *testing.T) {
 		s.Health = []observe.Finding{{Check: "sinks", State: observe.Warning}}
 		figures.Fill(s, time.Now().Add(-3*time.Hour))
 		s.Starting = false
-		show := func() string {
-			var b strings.Builder
-			printStatus(&b, *s, false)
-			return b.String()
-		}
+		show := func() string { return textOf(*s) }
 		for _, field := range figures.Missing(s, show, notInText, nil) {
-			t.Errorf("Status.%s is not in the text of 'flowsnitch status': print it in status.go, or add it to notInText with the reason", field)
+			t.Errorf("Status.%s is not in the text of 'flowsnitch status': print it where it is registered, or add it to notInText with the reason", field)
 		}
 	})
+}
+
+// textOf is the text of 'flowsnitch status'.
+func textOf(s Status) string {
+	var b strings.Builder
+	_ = registryOf(func() Status { return s }).WriteText(&b, false)
+	return b.String()
+}
+
+// TestStatusIsReadable: with something in every field the status has at most 80 columns,
+// names its exporters, keeps the self-test apart and says where sampling is unknown.
+func TestStatusIsReadable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, date := &Status{}, time.Now().Add(-3*time.Hour)
+		s.Exporters.List = []decode.ExporterStatus{{Name: "edge-1", Site: "oslo", Streams: []decode.StreamStatus{
+			{Version: "v9", Domain: 7, Datagrams: 5},
+			{Version: "ipfix", Domain: canary.DomainTest, Datagrams: 30},
+			{Version: "ipfix", Domain: canary.DomainTest + 1, Datagrams: 12},
+		}}}
+		s.Exporters.Exporters, s.Exporters.Templates = 3, 29
+		s.Exporters.SelfTest = SelfTestShare{Exporters: 1, Templates: 24}
+		figures.Fill(s, date)
+		s.Exporters.List[0].Streams[0].Sampling = nil
+		s.Starting = false
+		var out strings.Builder
+		plain := textOf(*s)
+		for _, want := range []string{
+			"\ncounters   since " + show.Day(date) + ", where no other date is given\n",
+			"\nexporters  2 with 5 templates (and 1 with 24 of the self-test)",
+			"\nexporter   edge-1 (192.0.2.1) at oslo v9 domain 7: 5 datagrams, ", ", sampling unknown",
+			"\nself-test  from edge-1 (192.0.2.1) at oslo: 2 streams, 42 datagrams, ",
+			"           refused: 192.0.2.1, ", ": since " + show.Day(date) + " ",
+		} {
+			if !strings.Contains(plain, want) {
+				t.Errorf("no %q in\n%s", want, plain)
+			}
+		}
+		if strings.Contains(plain, "exporter   edge-1 (192.0.2.1) ipfix") {
+			t.Error("the self-test is an exporter")
+		}
+		if _, err := show.Wrapped(&out, 80).Write([]byte(plain)); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(out.String()) {
+			if n := utf8.RuneCountInString(line) - 1; n > 80 {
+				t.Errorf("%d columns: %s", n, line)
+			}
+		}
+	})
+}
+
+// TestPrintClock: a clock that is right is not worth a line.
+func TestPrintClock(t *testing.T) {
+	for want, c := range map[string]ClockStatus{
+		"":                                    {State: "ok"},
+		"clock      ok; it was set 1 times\n": {State: "ok", Jumps: 1},
+		"clock      unsynced: why; dates are computed from 2026-11-20T23:00:00Z; it was set 2 times\n": {
+			State: "unsynced", Why: "why", Trusted: time.Date(2026, 11, 20, 23, 0, 0, 0, time.UTC), Jumps: 2,
+		},
+	} {
+		var b strings.Builder
+		if printClock(&b, c, false); b.String() != want {
+			t.Errorf("got %q, want %q", b.String(), want)
+		}
+	}
 }
