@@ -1,6 +1,6 @@
 // Package clock decides whether the wall clock of the machine can be trusted, and provides
-// the best known time while it cannot. It also explains TLS errors that a wrong date causes,
-// and has the [Beat] by which goroutines show that they are running.
+// the best known time while it cannot. It also has the [Beat] by which goroutines show that
+// they are running.
 //
 // A Raspberry Pi has no clock that runs while it is off: it starts at some past date, and
 // jumps when NTP sets it. Windows, timeouts and ages therefore use the monotonic clock
