@@ -23,10 +23,10 @@ import (
 // An Error is a mistake in a configuration file: where it is, in which key, and
 // what is allowed there.
 type Error struct {
-	File         string
+	File         string // as given to Load
 	Line, Column int    // from 1; 0 = not known
 	Key          string // path of the key, as in listen[0].udp
-	Err          error
+	Err          error  // the mistake, with what is allowed
 }
 
 // Error gives "FILE:LINE:COLUMN: KEY: what".

@@ -93,7 +93,7 @@ type SFlow struct {
 	TunnelEndpoints []netip.Prefix `yaml:"tunnel_endpoints"`
 }
 
-// A Sink is one way out: exactly one of its keys is there.
+// A Sink is one destination of events: exactly one of the first five keys is set.
 type Sink struct {
 	JSONLog *jsonlog.Config `yaml:"jsonlog"`
 	Console *Console        `yaml:"console"`

@@ -79,12 +79,14 @@ const (
 // exported, never multiplied by a sampling rate. It holds no reference to the
 // datagram, so it may be kept and copied freely.
 type Record struct {
+	// Exporter is the device and stream that the record came from.
 	Exporter Exporter
 	// Received is the time of receipt of the datagram.
 	Received time.Time
 	// Template is the template id of v9 and IPFIX; 0 for v5 and sFlow.
 	Template uint16
 
+	// Has are the bits of the optional numbers below that were exported; the others are 0.
 	Has Fields
 
 	// Src and Dst are the ends of the flow, unmapped; invalid when the record has
@@ -96,11 +98,12 @@ type Record struct {
 	Protocol         uint8  // IANA protocol number
 	TCPFlags         uint16 // tcpControlBits, all flags seen in the flow
 
-	// Bytes and Packets; BytesIE and PacketsIE name the element they were read
-	// from: 1/2, or 85/86 totals, 23/24 outgoing, 231/298 of the initiator, 352/353 of frames.
+	// Bytes and Packets are octets and packets, as exported; BytesIE and PacketsIE name the
+	// element they were read from: 1/2, or 85/86 totals, 23/24 outgoing, 231/298 of the initiator, 352/353 of frames.
 	Bytes, Packets     uint64
 	BytesIE, PacketsIE uint16
-	Totals             Totals
+	// Totals are those of the counters that are running totals.
+	Totals Totals
 
 	// The way back, when one record has both: RFC 5103 (PEN 29305), or the
 	// responder's counters of Cisco NSEL (232, 299).
@@ -111,12 +114,12 @@ type Record struct {
 	// Start and End of the flow as exported, UTC; zero when they cannot be determined.
 	Start, End time.Time
 
-	// Addresses and ports after translation (225-228, 281, 282).
+	// Addresses and ports (host order) after translation (225-228, 281, 282).
 	PostNATSrc, PostNATDst         netip.Addr
 	PostNATSrcPort, PostNATDstPort uint16
 
-	// The second address pair of the record, or that of the packet within a
-	// sampled packet (SRv6, IP in IP, VXLAN).
+	// The second address pair of the record, or that of the packet within a sampled packet
+	// (SRv6, IP in IP, VXLAN), with its ports in host order and its IANA protocol number.
 	InnerSrc, InnerDst         netip.Addr
 	InnerSrcPort, InnerDstPort uint16
 	InnerProtocol              uint8
@@ -164,7 +167,7 @@ type Record struct {
 	PENs []uint32
 }
 
-// Addr6 is an IPv6 address as two numbers, most significant first: the form in
+// Addr6 is an IPv6 address as two numbers in host order, Hi the first 64 bits: the form in
 // which whole sets of addresses are matched.
 type Addr6 struct{ Hi, Lo uint64 }
 

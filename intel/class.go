@@ -32,8 +32,8 @@ func Classes() []Class {
 // A Warninglist is a list of addresses that deserve a second look before an alarm.
 // It does not change; any number of tables may share it.
 type Warninglist struct {
-	Name  string
-	Class Class
+	Name  string // as in the configuration and in reports
+	Class Class  // what it does to a listing
 	// Stopped counts the look-ups that found a listing and gave no hit because of
 	// this list: what would have been a hit. Lists of other classes stop nothing.
 	// It is never nil.

@@ -57,8 +57,9 @@ type Stats struct {
 
 // A ZoneStatus is whether the answers of a zone are used.
 type ZoneStatus struct {
-	Zone string `json:"zone" label:"zone"`
-	// IPv4 and IPv6 are which family its test points vouch for.
+	Zone string `json:"zone" label:"zone"` // its name in the DNS
+	// IPv4 and IPv6 report whether the test points of the family answer as RFC 5782, 5
+	// requires; a zone is asked for no other.
 	IPv4 bool `json:"ipv4" name:"dnsbl_zone_up" help:"1 while the test points of a zone answer as they should." with:"family=ipv4"`
 	IPv6 bool `json:"ipv6" name:"dnsbl_zone_up" help:"1 while the test points of a zone answer as they should." with:"family=ipv6"`
 	// Error is why one of them does not, or what its last query ended with.

@@ -22,7 +22,7 @@ type Config struct {
 	// Queue is how many addresses wait at most; Cache how many answers are kept.
 	Queue int `yaml:"queue"`
 	Cache int `yaml:"cache"`
-	// Timeout of one question.
+	// Timeout of one query.
 	Timeout time.Duration `yaml:"timeout"`
 	// MinTTL and MaxTTL bound the lifetime that a zone gives a listing; NegativeTTL
 	// is that of "not listed" at most.
@@ -47,9 +47,9 @@ type Zone struct {
 
 // A Code is one meaning of an answer.
 type Code struct {
-	Answer   netip.Addr `yaml:"answer"`
-	Category string     `yaml:"category"`
-	Score    int        `yaml:"score"` // default: the zone's; 0 to 100
+	Answer   netip.Addr `yaml:"answer"`   // the A record, within 127.0.0.0/8
+	Category string     `yaml:"category"` // default: the zone's
+	Score    int        `yaml:"score"`    // default: the zone's; 0 to 100
 	// Ignore means that the answer is no reason for a hit, as of lists of dial-ups.
 	Ignore bool `yaml:"ignore"`
 }

@@ -26,13 +26,13 @@ type Config struct {
 
 // An Exporter is what the operator configures about a device.
 type Exporter struct {
-	Name string `yaml:"name"`
+	Name string `yaml:"name"` // in events, status and metrics
 	// Address is the UDP source address or the sFlow agent address.
 	Address netip.Addr `yaml:"address"`
 	// Sampling replaces the rate that the device announces, when it is not 0.
 	Sampling uint32 `yaml:"sampling"`
-	// Silence is how long it may say nothing before that is a warning; 0 = as long as
-	// it usually does.
+	// Silence is how long it may be silent before that is a warning; 0 = as long as
+	// it usually is.
 	Silence time.Duration `yaml:"silence"`
 	// Site is the name of the site that it is at; empty = none.
 	Site string `yaml:"site"`
@@ -42,7 +42,7 @@ type Exporter struct {
 // our own is that of a host only together with its site: two sites may use the same private
 // addresses.
 type Site struct {
-	Name string `yaml:"name"`
+	Name string `yaml:"name"` // in events, and in `site` of exporters
 	// Home are the networks of this site; without any it has those of Config.Home.
 	Home []netip.Prefix `yaml:"home"`
 }

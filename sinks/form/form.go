@@ -38,7 +38,7 @@ const minLimit = 480
 
 // A Form is one form of events that was chosen by name.
 type Form struct {
-	Name string
+	Name string // as in the configuration
 	// Version of the form, for forms of JSON: the v of the native one, else that of the
 	// schema it follows.
 	Version string

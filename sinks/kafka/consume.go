@@ -34,12 +34,12 @@ type ConsumeConfig struct {
 // A Header is a header of a message.
 type Header = kafka.Header
 
-// A Message is one message of a topic.
+// A Message is one message of a topic. Its bytes belong to the receiver.
 type Message struct {
 	Topic     string
 	Partition int
 	Offset    int64 // in the partition
-	Time      time.Time
+	Time      time.Time // as stored by the broker: of the event, or of its arrival
 	Key       []byte
 	Value     []byte
 	Headers   []Header
