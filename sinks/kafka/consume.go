@@ -38,7 +38,7 @@ type Header = kafka.Header
 type Message struct {
 	Topic     string
 	Partition int
-	Offset    int64 // in the partition
+	Offset    int64     // in the partition
 	Time      time.Time // as stored by the broker: of the event, or of its arrival
 	Key       []byte
 	Value     []byte
