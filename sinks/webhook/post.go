@@ -3,16 +3,14 @@ package webhook
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 
-	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/webhook/notice"
 )
 
 // maxReply is what is read of a reply, so that the connection ends in order.
@@ -36,7 +34,7 @@ func newPoster(cfg Config) *poster {
 
 // post sends a message. 2xx is delivered; 408, 429, 5xx and everything below HTTP may
 // be better later; the rest is given up.
-func (p *poster) post(ctx context.Context, m *message) error {
+func (p *poster) post(ctx context.Context, m *notice.Message) error {
 	req, err := p.request(ctx, m)
 	if err != nil {
 		return &sinks.RetryError{Err: err} // a file that may be there later
@@ -57,7 +55,7 @@ func (p *poster) post(ctx context.Context, m *message) error {
 	}
 }
 
-func (p *poster) request(ctx context.Context, m *message) (*http.Request, error) {
+func (p *poster) request(ctx context.Context, m *notice.Message) (*http.Request, error) {
 	address, err := p.cfg.URL.Reveal(p.cfg.URLFile)
 	if err != nil {
 		return nil, fmt.Errorf("url_file: %w", err)
@@ -70,9 +68,9 @@ func (p *poster) request(ctx context.Context, m *message) (*http.Request, error)
 	if err != nil {
 		return nil, err
 	}
-	body, err := m.json()
+	body, err := m.JSON()
 	if p.cfg.Kind == KindSlack {
-		body, err = m.slack()
+		body, err = m.Slack()
 	}
 	if err != nil {
 		return nil, err
@@ -95,39 +93,4 @@ func hideURL(err error) error {
 		return u.Err
 	}
 	return err
-}
-
-// slack makes the document of Slack's and Mattermost's incoming webhooks. In code
-// neither takes anything for a mention or a link; Slack wants &, < and > escaped
-// everywhere.
-func (m *message) slack() ([]byte, error) {
-	text := "*" + m.title() + "*\n" + m.text(func(s string) string {
-		return "`" + strings.ReplaceAll(s, "`", "'") + "`"
-	})
-	escape := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
-	return json.Marshal(map[string]string{"text": escape.Replace(text)})
-}
-
-// json makes the generic document.
-func (m *message) json() ([]byte, error) {
-	type offender struct {
-		Event  json.RawMessage `json:"event"` // as in the hit log
-		Events int             `json:"events"`
-		Locals []string        `json:"locals,omitempty"`
-		Do     string          `json:"what_to_do"`
-	}
-	list, more := m.shown()
-	doc := struct {
-		Title   string     `json:"title"`
-		Notices []offender `json:"notices"`
-		More    int        `json:"more,omitempty"`
-	}{Title: m.title(), More: more}
-	for _, n := range list {
-		o := offender{Event: event.AppendJSON(nil, &n.event), Events: n.events, Do: advice(&n.event)}
-		for _, a := range n.locals {
-			o.Locals = append(o.Locals, a.String())
-		}
-		doc.Notices = append(doc.Notices, o)
-	}
-	return json.Marshal(doc)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/webhook/notice"
 )
 
 // maxTold is the number of offenders and alerts that are remembered as reported. Beyond
@@ -19,12 +20,12 @@ const maxTold = 10_000
 type Hook struct {
 	cfg     Config
 	least   event.Severity
-	deliver func(ctx context.Context, m *message) error
+	deliver func(ctx context.Context, m *notice.Message) error
 
 	last time.Time // of the last message
-	told map[subject]time.Time
+	told map[notice.Subject]time.Time
 	// order has the subjects in the order in which they were reported.
-	order []subject
+	order []notice.Subject
 }
 
 // New makes a hook; nothing is opened or read yet. The error is about cfg.
@@ -36,9 +37,9 @@ func New(cfg Config) (*Hook, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Hook{cfg: cfg, least: least, told: map[subject]time.Time{}}
-	h.deliver = func(ctx context.Context, m *message) error {
-		return cfg.Mail.Send(ctx, m.title(), m.text(func(s string) string { return s }))
+	h := &Hook{cfg: cfg, least: least, told: map[notice.Subject]time.Time{}}
+	h.deliver = func(ctx context.Context, m *notice.Message) error {
+		return cfg.Mail.Send(ctx, m.Title(), m.Text(func(s string) string { return s }))
 	}
 	if cfg.Kind != KindMail {
 		h.deliver = newPoster(cfg).post
@@ -53,7 +54,7 @@ func (h *Hook) Name() string { return "webhook:" + cmp.Or(h.cfg.Name, h.cfg.Kind
 // since the last one. Without any it returns at once.
 func (h *Hook) Send(ctx context.Context, events []event.Event) error {
 	m := h.digest(events, time.Now())
-	if len(m.notices) == 0 {
+	if m.Empty() {
 		return nil
 	}
 	if err := h.wait(ctx); err != nil {
@@ -92,15 +93,15 @@ func (h *Hook) wait(ctx context.Context) error {
 }
 
 // digest gathers what is to be reported.
-func (h *Hook) digest(events []event.Event, now time.Time) *message {
-	m := &message{at: map[subject]int{}}
+func (h *Hook) digest(events []event.Event, now time.Time) *notice.Message {
+	m := &notice.Message{}
 	for i := range events {
 		e := &events[i]
-		s := subjectOf(e)
+		s := notice.Of(e)
 		if told, ok := h.told[s]; ok && now.Sub(told) < h.cfg.Repeat || !h.worth(e) {
 			continue
 		}
-		m.add(s, e)
+		m.Add(e)
 	}
 	return m
 }
@@ -118,12 +119,12 @@ func (h *Hook) worth(e *event.Event) bool {
 }
 
 // remember notes what was reported, and forgets the oldest beyond maxTold.
-func (h *Hook) remember(m *message) {
-	for _, n := range m.notices {
-		if _, again := h.told[n.subject]; !again {
-			h.order = append(h.order, n.subject)
+func (h *Hook) remember(m *notice.Message) {
+	for _, s := range m.Subjects() {
+		if _, again := h.told[s]; !again {
+			h.order = append(h.order, s)
 		}
-		h.told[n.subject] = h.last
+		h.told[s] = h.last
 	}
 	for len(h.order) > maxTold {
 		delete(h.told, h.order[0])

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -18,30 +19,20 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/google/uuid"
-
 	"github.com/flowsnitch/flowsnitch/configs/secret"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/journal"
+	"github.com/flowsnitch/flowsnitch/sinks/webhook/mail"
+	"github.com/flowsnitch/flowsnitch/sinks/webhook/notice"
 )
 
-// hit makes an event of the nth offender.
-func hit(n int, severity event.Severity) event.Event {
-	offender := netip.AddrFrom4([4]byte{203, 0, byte(113 + n/250), byte(1 + n%250)})
-	e := eventtest.Hit()
-	e.ID, e.ExporterName, e.Time, e.Dst, e.Offender, e.Severity = uuid.Nil, "", e.Time.Truncate(time.Second), offender, offender, severity
-	e.Reason, e.Indicators = "c2 listed by feodo (90); outbound, answered", e.Indicators[:1]
-	best := &e.Indicators[0]
-	best.Prefix, best.Description, best.FirstSeen, best.LastSeen = netip.PrefixFrom(offender, 32), "botnet", time.Time{}, time.Time{}
-	return e
-}
-
-func alert(name, reason string) event.Event {
-	return event.Event{Kind: event.KindAlert, Alert: name, Reason: reason, Sensor: "pi-oslo", Severity: event.Medium,
-		Offender: netip.MustParseAddr("198.51.100.7")}
-}
+var (
+	hit        = eventtest.HitOf
+	hostileHit = eventtest.HostileHit
+	alert      = eventtest.AlertOf
+)
 
 func config(kind string) Config {
 	cfg := DefaultConfig()
@@ -66,7 +57,7 @@ type recorder struct {
 	errs []error // of the next attempts
 }
 
-func (r *recorder) deliver(_ context.Context, m *message) error {
+func (r *recorder) deliver(_ context.Context, m *notice.Message) error {
 	if len(r.errs) > 0 {
 		err := r.errs[0]
 		r.errs = r.errs[1:]
@@ -75,8 +66,8 @@ func (r *recorder) deliver(_ context.Context, m *message) error {
 		}
 	}
 	var names []string
-	for _, n := range m.notices {
-		names = append(names, fmt.Sprintf("%s%s x%d", n.subject.alert, n.subject.offender, n.events))
+	for _, s := range m.Subjects() {
+		names = append(names, fmt.Sprintf("%s%s x%d", s.Alert, s.Offender, m.Events(s)))
 	}
 	r.sent, r.at = append(r.sent, strings.Join(names, ", ")), append(r.at, time.Now())
 	return nil
@@ -194,99 +185,16 @@ func TestFailures(t *testing.T) {
 func TestToldIsBounded(t *testing.T) {
 	h, _ := recorded(t, config(KindJSON))
 	for i := range 3 {
-		m := &message{at: map[subject]int{}}
+		m := &notice.Message{}
 		for n := range maxTold / 2 {
 			e := hit(i*maxTold+n, event.High)
 			e.Offender = netip.AddrFrom4([4]byte{1, byte(i), byte(n >> 8), byte(n)})
-			m.add(subjectOf(&e), &e)
+			m.Add(&e)
 		}
 		h.remember(m)
 	}
 	if len(h.told) != maxTold || len(h.order) != maxTold {
 		t.Errorf("%d and %d", len(h.told), len(h.order))
-	}
-}
-
-// hostile is what feeds could say to people.
-const hostile = "x`@channel <!here> <https://evil.example|click> \x1b[2J\r\nBcc: a@b\r\n.\r\n\u202e & *b* 👍"
-
-func hostileHit() event.Event {
-	e := hit(0, event.Critical)
-	e.Reason, e.Sensor = hostile, "pi"
-	in := &e.Indicators[0]
-	in.Feed, in.Category, in.Ref, in.Description = hostile, hostile, hostile, hostile+strings.Repeat("A", 10_000)
-	return e
-}
-
-func messageOf(events ...event.Event) *message {
-	m := &message{at: map[subject]int{}}
-	for i := range events {
-		m.add(subjectOf(&events[i]), &events[i])
-	}
-	return m
-}
-
-func TestText(t *testing.T) {
-	second := hit(1, event.High)
-	second.Local = netip.MustParseAddr("10.0.0.6")
-	m := messageOf(second, hit(0, event.Critical), hit(0, event.Critical), alert("own_address_listed", "ours is listed"))
-	if got, want := m.title(), "flowsnitch pi-oslo: critical contact with 203.0.113.1 and 2 more"; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-	text := m.text(func(s string) string { return "[" + s + "]" })
-	for _, want := range []string{
-		"critical contact with 203.0.113.1 (score 95)\nWhy: [c2 listed by feodo (90); outbound, answered]\nTrigger: [20",
-		" 10.0.0.5:51515 -> 203.0.113.1:443 (TCP) critical feodo https://example.net/9]\n",
-		"Evidence: [203.0.113.1/32 by feodo (90), c2, https://example.net/9, botnet]\nOur side: 10.0.0.5 (2 events)\nSensor: [pi-oslo], exporter 192.0.2.1\n",
-		"What to do: Find what talks on 10.0.0.5, ",
-		"medium alert [own_address_listed]\nWhy: [ours is listed]\n",
-		"then ask the feed to remove it.\n",
-	} {
-		if !strings.Contains(strings.ReplaceAll(text, "  ", " "), want) {
-			t.Errorf("%s is missing in\n%s", want, text)
-		}
-	}
-	if strings.Index(text, "203.0.113.1 ") > strings.Index(text, "203.0.113.2 ") {
-		t.Errorf("the gravest is not the first:\n%s", text)
-	}
-}
-
-func TestTextIsBounded(t *testing.T) {
-	var events []event.Event
-	for n := range 500 {
-		e := hostileHit()
-		e.Offender = hit(n, event.High).Offender
-		e.Indicators = slices.Repeat(e.Indicators, 100)
-		for l := range 50 {
-			e.Local = netip.AddrFrom4([4]byte{10, 0, 0, byte(l)})
-			events = append(events, e)
-		}
-	}
-	m := messageOf(events...)
-	text := m.text(func(s string) string { return s })
-	if len(text) > 400_000 || !strings.Contains(text, "480 more are not shown here") || !strings.Contains(text, "and more (50 events)") {
-		t.Errorf("%d bytes: %.3000s", len(text), text)
-	}
-}
-
-func TestAdvice(t *testing.T) {
-	for want, change := range map[string]func(*event.Event){
-		"Find what talks on 10.0.0.5, ":                func(*event.Event) {},
-		"The border dropped it, but 10.0.0.5 tried":    func(e *event.Event) { e.Blocked = true },
-		"10.0.0.5 answered: read its logs":             func(e *event.Event) { e.Direction = event.Inbound },
-		"Nothing is known to have answered; block 203": func(e *event.Event) { e.Direction, e.Answered = event.Inbound, event.AnsweredNo },
-		"Neither end is ours":                          func(e *event.Event) { e.Direction = event.Transit },
-		"Find what talks on our host":                  func(e *event.Event) { e.Local = netip.Addr{} },
-		"One of our own addresses is listed":           func(e *event.Event) { *e = alert("own_address_listed", "") },
-		"One entry of a feed matches an absurd share":  func(e *event.Event) { *e = alert("entry_quarantined", "") },
-		"The last good copy stays in use":              func(e *event.Event) { *e = alert("feed_held_back", "") },
-		"See `flowsnitch status` and the log":          func(e *event.Event) { *e = alert("other", "") },
-	} {
-		e := hit(0, event.High)
-		change(&e)
-		if got := advice(&e); !strings.HasPrefix(got, want) {
-			t.Errorf("got %s, want %s", got, want)
-		}
 	}
 }
 
@@ -407,5 +315,26 @@ func TestURLFile(t *testing.T) {
 	send(t, newHook(t, cfg), hit(0, event.High))
 	if got.URL.Path != "/x" || got.Header.Get("Authorization") != "Bearer t" {
 		t.Errorf("got %s %v", got.URL, got.Header)
+	}
+}
+
+// TestKindMail: kind mail sends by the server of its block, see package mail.
+func TestKindMail(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := config(KindMail)
+	cfg.Mail.Server, cfg.Mail.TLS = l.Addr().String(), mail.TLSNone
+	go func() {
+		defer l.Close()
+		if c, err := l.Accept(); err == nil {
+			_, _ = io.WriteString(c, "421 busy\r\n")
+			_ = c.Close()
+		}
+	}()
+	err = newHook(t, cfg).Send(t.Context(), []event.Event{hit(0, event.High)})
+	if _, retry := errors.AsType[*sinks.RetryError](err); !retry || !strings.HasPrefix(err.Error(), "webhook:mail: mail by "+cfg.Mail.Server+": 421 busy") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -1,6 +1,10 @@
-package webhook
+// Package notice is what people get: several events in one message, the most severe first,
+// with the evidence and what to do. It owns the words and their bounds, and takes everything out
+// of foreign text that must not reach people. Package webhook fills a message and sends it.
+package notice
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -19,22 +23,23 @@ const (
 	maxText     = 400 // characters of one foreign text
 )
 
-// A subject is what is reported once: an offender, or an alert.
-type subject struct {
-	offender      netip.Addr
-	alert, reason string
+// A Subject is what is reported once: an offender, or an alert.
+type Subject struct {
+	Offender      netip.Addr
+	Alert, Reason string
 }
 
-func subjectOf(e *event.Event) subject {
+// Of gives the subject of an event.
+func Of(e *event.Event) Subject {
 	if e.Kind == event.KindAlert {
-		return subject{e.Offender, e.Alert, e.Reason}
+		return Subject{e.Offender, e.Alert, e.Reason}
 	}
-	return subject{offender: e.Offender}
+	return Subject{Offender: e.Offender}
 }
 
 // A notice is what a message has about one subject.
 type notice struct {
-	subject subject
+	subject Subject
 	event   event.Event // the gravest, the first of them
 	events  int
 	locals  []local
@@ -55,13 +60,32 @@ func (l local) String() string {
 	return l.addr.String() + " at " + plain(l.site)
 }
 
-// A message is what is sent at once.
-type message struct {
+// A Message is what is sent at once. The zero value is empty.
+type Message struct {
 	notices []*notice
-	at      map[subject]int // index in notices
+	at      map[Subject]int // index in notices
 }
 
-func (m *message) add(s subject, e *event.Event) {
+// Empty reports whether nothing was added.
+func (m *Message) Empty() bool { return len(m.notices) == 0 }
+
+// Subjects gives the subjects, in the order in which they were added.
+func (m *Message) Subjects() (list []Subject) {
+	for _, n := range m.notices {
+		list = append(list, n.subject)
+	}
+	return list
+}
+
+// Events gives the number of events of a subject.
+func (m *Message) Events(s Subject) int { return m.notices[m.at[s]].events }
+
+// Add adds an event.
+func (m *Message) Add(e *event.Event) {
+	s := Of(e)
+	if m.at == nil {
+		m.at = map[Subject]int{}
+	}
 	i, ok := m.at[s]
 	if !ok {
 		i = len(m.notices)
@@ -84,7 +108,7 @@ func (m *message) add(s subject, e *event.Event) {
 
 // shown returns the notices that appear in detail, the most severe first, and how many
 // are not.
-func (m *message) shown() (list []*notice, more int) {
+func (m *Message) shown() (list []*notice, more int) {
 	list = slices.Clone(m.notices)
 	slices.SortStableFunc(list, func(a, b *notice) int { return int(b.event.Severity) - int(a.event.Severity) })
 	if len(list) > maxNotices {
@@ -93,8 +117,8 @@ func (m *message) shown() (list []*notice, more int) {
 	return list, 0
 }
 
-// title is one line about the whole message.
-func (m *message) title() string {
+// Title is one line about the whole message.
+func (m *Message) Title() string {
 	list, _ := m.shown()
 	first := &list[0].event
 	what := "contact with " + first.Offender.String()
@@ -107,8 +131,8 @@ func (m *message) title() string {
 	return fmt.Sprintf("flowsnitch %s: %s %s", plain(first.Sensor), first.Severity, what)
 }
 
-// text is the message for people. quote is put around foreign text.
-func (m *message) text(quote func(string) string) string {
+// Text is the message for people. quote is put around foreign text.
+func (m *Message) Text(quote func(string) string) string {
 	var b strings.Builder
 	list, more := m.shown()
 	for _, n := range list {
@@ -229,4 +253,39 @@ func plain(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// Slack makes the document of Slack's and Mattermost's incoming webhooks. In code
+// neither takes anything for a mention or a link; Slack wants &, < and > escaped
+// everywhere.
+func (m *Message) Slack() ([]byte, error) {
+	text := "*" + m.Title() + "*\n" + m.Text(func(s string) string {
+		return "`" + strings.ReplaceAll(s, "`", "'") + "`"
+	})
+	escape := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+	return json.Marshal(map[string]string{"text": escape.Replace(text)})
+}
+
+// JSON makes the generic document.
+func (m *Message) JSON() ([]byte, error) {
+	type offender struct {
+		Event  json.RawMessage `json:"event"` // as in the hit log
+		Events int             `json:"events"`
+		Locals []string        `json:"locals,omitempty"`
+		Do     string          `json:"what_to_do"`
+	}
+	list, more := m.shown()
+	doc := struct {
+		Title   string     `json:"title"`
+		Notices []offender `json:"notices"`
+		More    int        `json:"more,omitempty"`
+	}{Title: m.Title(), More: more}
+	for _, n := range list {
+		o := offender{Event: event.AppendJSON(nil, &n.event), Events: n.events, Do: advice(&n.event)}
+		for _, a := range n.locals {
+			o.Locals = append(o.Locals, a.String())
+		}
+		doc.Notices = append(doc.Notices, o)
+	}
+	return json.Marshal(doc)
 }

@@ -1,7 +1,8 @@
-package webhook
+package mail
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
@@ -18,8 +19,9 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/configs/authority"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 	"github.com/flowsnitch/flowsnitch/sinks"
-	"github.com/flowsnitch/flowsnitch/sinks/webhook/mail"
+	"github.com/flowsnitch/flowsnitch/sinks/webhook/notice"
 )
 
 // A mailServer speaks enough SMTP for our client: STARTTLS or TLS, AUTH PLAIN.
@@ -70,7 +72,7 @@ func (s *mailServer) serve(c net.Conn) {
 		_, _ = io.Copy(io.Discard, c)
 		return
 	}
-	if s.mode == mail.TLSImplicit {
+	if s.mode == TLSImplicit {
 		c = tls.Server(c, s.tls)
 	}
 	r := bufio.NewReader(c)
@@ -93,7 +95,7 @@ func (s *mailServer) serve(c net.Conn) {
 		switch verb {
 		case "EHLO":
 			say("250-test")
-			if s.mode == mail.TLSStart {
+			if s.mode == TLSStart {
 				say("250-STARTTLS")
 			}
 			say("250-AUTH PLAIN\r\n250 8BITMIME")
@@ -149,21 +151,36 @@ func (s *mailServer) set(f func()) {
 }
 
 func mailConfig(s *mailServer) Config {
-	cfg := config(KindMail)
-	cfg.Mail.Server, cfg.Mail.TLS, cfg.Mail.CAFile = s.addr, s.mode, s.caFile
-	cfg.Mail.To = []string{"noc@example.net", "soc@example.net"}
-	if s.mode != mail.TLSNone {
-		cfg.Mail.User, cfg.Mail.Password = "flowsnitch", "s3cret"
+	cfg := Config{Server: s.addr, TLS: s.mode, CAFile: s.caFile, From: "flowsnitch@example.net", To: []string{"noc@example.net", "soc@example.net"}}
+	if s.mode != TLSNone {
+		cfg.User, cfg.Password = "flowsnitch", "s3cret"
 	}
 	return cfg
 }
 
+// send sends what people get of events.
+func send(t *testing.T, cfg Config, within time.Duration, events ...event.Event) error {
+	t.Helper()
+	if err := cfg.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	var m notice.Message
+	for i := range events {
+		m.Add(&events[i])
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	return cfg.Send(ctx, m.Title(), m.Text(func(s string) string { return s }))
+}
+
 func TestMail(t *testing.T) {
-	for _, mode := range []string{mail.TLSStart, mail.TLSImplicit, mail.TLSNone} {
+	for _, mode := range []string{TLSStart, TLSImplicit, TLSNone} {
 		s := newMailServer(t, mode)
-		send(t, newHook(t, mailConfig(s)), hostileHit(), hit(1, event.High))
+		if err := send(t, mailConfig(s), time.Minute, eventtest.HostileHit(), eventtest.HitOf(1, event.High)); err != nil {
+			t.Fatal(err)
+		}
 		auth, to, data := s.got()
-		if want := map[bool]string{true: "\x00flowsnitch\x00s3cret"}[mode != mail.TLSNone]; auth != want {
+		if want := map[bool]string{true: "\x00flowsnitch\x00s3cret"}[mode != TLSNone]; auth != want {
 			t.Errorf("%s: logged in as %q", mode, auth)
 		}
 		if !slices.Equal(to, []string{"TO:<noc@example.net>", "TO:<soc@example.net>"}) {
@@ -208,25 +225,25 @@ func TestMailRefused(t *testing.T) {
 		again bool
 		want  string
 	}{
-		{"wrong password", mail.TLSStart, func(s *mailServer) { s.replies["AUTH"] = "535 s3cret is wrong" }, true, "log in as flowsnitch: refused with 535"},
-		{"no STARTTLS", mail.TLSStart, func(s *mailServer) { s.mode = mail.TLSNone }, true, "does not offer STARTTLS, nothing was sent"},
-		{"foreign certificate", mail.TLSStart, func(s *mailServer) { s.caFile = newMailServer(t, mail.TLSNone).caFile }, true, "certificate"},
-		{"sender refused", mail.TLSStart, func(s *mailServer) { s.replies["MAIL"] = "550 no" }, false, "550"},
-		{"all recipients refused", mail.TLSStart, func(s *mailServer) { s.replies["RCPT"] = "550 nobody" }, false, "to soc@example.net: 550"},
-		{"greylisted", mail.TLSStart, func(s *mailServer) { s.replies["RCPT"] = "450 later" }, true, "450"},
-		{"too busy", mail.TLSStart, func(s *mailServer) { s.replies["EHLO"], s.replies["HELO"] = "421 busy", "421 busy" }, true, "421"},
-		{"silent", mail.TLSNone, func(s *mailServer) { s.silent = true }, true, "deadline exceeded"},
+		{"wrong password", TLSStart, func(s *mailServer) { s.replies["AUTH"] = "535 s3cret is wrong" }, true, "log in as flowsnitch: refused with 535"},
+		{"no STARTTLS", TLSStart, func(s *mailServer) { s.mode = TLSNone }, true, "does not offer STARTTLS, nothing was sent"},
+		{"foreign certificate", TLSStart, func(s *mailServer) { s.caFile = newMailServer(t, TLSNone).caFile }, true, "certificate"},
+		{"sender refused", TLSStart, func(s *mailServer) { s.replies["MAIL"] = "550 no" }, false, "550"},
+		{"all recipients refused", TLSStart, func(s *mailServer) { s.replies["RCPT"] = "550 nobody" }, false, "to soc@example.net: 550"},
+		{"greylisted", TLSStart, func(s *mailServer) { s.replies["RCPT"] = "450 later" }, true, "450"},
+		{"too busy", TLSStart, func(s *mailServer) { s.replies["EHLO"], s.replies["HELO"] = "421 busy", "421 busy" }, true, "421"},
+		{"silent", TLSNone, func(s *mailServer) { s.silent = true }, true, "deadline exceeded"},
 	} {
 		s := newMailServer(t, tc.mode, tc.set)
 		cfg := mailConfig(s)
-		if cfg.Mail.TLS = tc.mode; tc.mode == mail.TLSStart {
-			cfg.Mail.User, cfg.Mail.Password = "flowsnitch", "s3cret"
+		if cfg.TLS = tc.mode; tc.mode == TLSStart {
+			cfg.User, cfg.Password = "flowsnitch", "s3cret"
 		}
-		h := newHook(t, cfg)
-		if h.cfg.Timeout = 5 * time.Second; s.silent {
-			h.cfg.Timeout = 100 * time.Millisecond
+		within := time.Minute
+		if s.silent {
+			within = 100 * time.Millisecond
 		}
-		err := h.Send(t.Context(), []event.Event{hit(0, event.High)})
+		err := send(t, cfg, within, eventtest.HitOf(0, event.High))
 		_, retry := errors.AsType[*sinks.RetryError](err)
 		if err == nil || retry != tc.again || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: got %v", tc.name, err)
@@ -237,8 +254,10 @@ func TestMailRefused(t *testing.T) {
 // TestMailOneRefused holds that one wrong address keeps nobody else from knowing,
 // and that they learn of it.
 func TestMailOneRefused(t *testing.T) {
-	s := newMailServer(t, mail.TLSStart, func(s *mailServer) { s.replies["RCPT TO:<noc@example.net>"] = "550 nobody" })
-	send(t, newHook(t, mailConfig(s)), hit(0, event.High))
+	s := newMailServer(t, TLSStart, func(s *mailServer) { s.replies["RCPT TO:<noc@example.net>"] = "550 nobody" })
+	if err := send(t, mailConfig(s), time.Minute, eventtest.HitOf(0, event.High)); err != nil {
+		t.Fatal(err)
+	}
 	_, to, data := s.got()
 	if fmt.Sprint(to) != "[TO:<soc@example.net>]" || !strings.Contains(data, "refused to take this for noc@example.net") {
 		t.Errorf("to %q: %s", to, data)

@@ -1,0 +1,89 @@
+package notice
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
+)
+
+var (
+	hit        = eventtest.HitOf
+	hostileHit = eventtest.HostileHit
+	alert      = eventtest.AlertOf
+)
+
+func messageOf(events ...event.Event) *Message {
+	m := &Message{}
+	for i := range events {
+		m.Add(&events[i])
+	}
+	return m
+}
+
+func TestText(t *testing.T) {
+	second := hit(1, event.High)
+	second.Local = netip.MustParseAddr("10.0.0.6")
+	m := messageOf(second, hit(0, event.Critical), hit(0, event.Critical), alert("own_address_listed", "ours is listed"))
+	if got, want := m.Title(), "flowsnitch pi-oslo: critical contact with 203.0.113.1 and 2 more"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	text := m.Text(func(s string) string { return "[" + s + "]" })
+	for _, want := range []string{
+		"critical contact with 203.0.113.1 (score 95)\nWhy: [c2 listed by feodo (90); outbound, answered]\nTrigger: [20",
+		" 10.0.0.5:51515 -> 203.0.113.1:443 (TCP) critical feodo https://example.net/9]\n",
+		"Evidence: [203.0.113.1/32 by feodo (90), c2, https://example.net/9, botnet]\nOur side: 10.0.0.5 (2 events)\nSensor: [pi-oslo], exporter 192.0.2.1\n",
+		"What to do: Find what talks on 10.0.0.5, ",
+		"medium alert [own_address_listed]\nWhy: [ours is listed]\n",
+		"then ask the feed to remove it.\n",
+	} {
+		if !strings.Contains(strings.ReplaceAll(text, "  ", " "), want) {
+			t.Errorf("%s is missing in\n%s", want, text)
+		}
+	}
+	if strings.Index(text, "203.0.113.1 ") > strings.Index(text, "203.0.113.2 ") {
+		t.Errorf("the gravest is not the first:\n%s", text)
+	}
+}
+
+func TestTextIsBounded(t *testing.T) {
+	var events []event.Event
+	for n := range 500 {
+		e := hostileHit()
+		e.Offender = hit(n, event.High).Offender
+		e.Indicators = slices.Repeat(e.Indicators, 100)
+		for l := range 50 {
+			e.Local = netip.AddrFrom4([4]byte{10, 0, 0, byte(l)})
+			events = append(events, e)
+		}
+	}
+	m := messageOf(events...)
+	text := m.Text(func(s string) string { return s })
+	if len(text) > 400_000 || !strings.Contains(text, "480 more are not shown here") || !strings.Contains(text, "and more (50 events)") {
+		t.Errorf("%d bytes: %.3000s", len(text), text)
+	}
+}
+
+func TestAdvice(t *testing.T) {
+	for want, change := range map[string]func(*event.Event){
+		"Find what talks on 10.0.0.5, ":                func(*event.Event) {},
+		"The border dropped it, but 10.0.0.5 tried":    func(e *event.Event) { e.Blocked = true },
+		"10.0.0.5 answered: read its logs":             func(e *event.Event) { e.Direction = event.Inbound },
+		"Nothing is known to have answered; block 203": func(e *event.Event) { e.Direction, e.Answered = event.Inbound, event.AnsweredNo },
+		"Neither end is ours":                          func(e *event.Event) { e.Direction = event.Transit },
+		"Find what talks on our host":                  func(e *event.Event) { e.Local = netip.Addr{} },
+		"One of our own addresses is listed":           func(e *event.Event) { *e = alert("own_address_listed", "") },
+		"One entry of a feed matches an absurd share":  func(e *event.Event) { *e = alert("entry_quarantined", "") },
+		"The last good copy stays in use":              func(e *event.Event) { *e = alert("feed_held_back", "") },
+		"See `flowsnitch status` and the log":          func(e *event.Event) { *e = alert("other", "") },
+	} {
+		e := hit(0, event.High)
+		change(&e)
+		if got := advice(&e); !strings.HasPrefix(got, want) {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
