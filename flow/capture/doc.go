@@ -7,7 +7,7 @@
 // is skipped and counted in [Stats]. Fragments of IPv4 and IPv6 are put together
 // within fixed bounds.
 //
-// The framing of both file formats is read here, without a library: lengths in a
+// Package file reads the framing of both file formats, without a library: lengths in a
 // file are claims, so each is checked against a cap and against its block before
 // it is believed, and an error names the frame, the offset and what is wrong.
 // gopacket/pcapgo v1.7.7 does not: it never compares the two lengths of a pcapng

@@ -1,10 +1,7 @@
 package capture
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"strings"
 )
 
@@ -38,24 +35,3 @@ func (e *Error) Error() string {
 // Unwrap gives the cause: io.ErrUnexpectedEOF for a capture that ends within a
 // record, fs.ErrClosed after Close, or what the file system or gzip said.
 func (e *Error) Unwrap() error { return e.Err }
-
-// A cutError is the text of an io.ErrUnexpectedEOF in words for people.
-type cutError string
-
-func (e cutError) Error() string { return string(e) }
-
-// Unwrap gives io.ErrUnexpectedEOF.
-func (e cutError) Unwrap() error { return io.ErrUnexpectedEOF }
-
-// cause strips the path that package os puts into its errors: the name of the
-// capture stands in front already.
-func cause(err error) error {
-	if err == io.ErrUnexpectedEOF {
-		return cutError("the file ends early")
-	}
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
-}

@@ -31,6 +31,21 @@ var (
 	start   = time.Date(2026, 11, 20, 23, 0, 0, 123456000, time.UTC)
 )
 
+// What the formats' drafts say, and the caps of the readers.
+const (
+	magicMicro     = 0xa1b2c3d4
+	magicNano      = 0xa1b23c4d
+	magicModified  = 0xa1b2cd34
+	blockInterface = 1
+	blockPacket    = 2
+	blockSimple    = 3
+	blockEnhanced  = 6
+	blockSection   = 0x0a0d0d0a
+	byteOrderMagic = 0x1a2b3c4d
+	maxCaptured    = 256 << 10
+	maxInterfaces  = 65536
+)
+
 // unhex reads hexadecimal digits with spaces between them.
 func unhex(s string) []byte {
 	b, err := hex.DecodeString(strings.Join(strings.Fields(s), ""))

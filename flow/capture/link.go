@@ -3,7 +3,10 @@ package capture
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"strings"
+
+	"github.com/flowsnitch/flowsnitch/flow/capture/file"
 )
 
 // The link types that are read, by their numbers in files.
@@ -32,14 +35,14 @@ func linkNames() string {
 	}, ", ")
 }
 
-// knownLink reports whether frames of a link type are read.
-func knownLink(link uint16) bool {
+// checkLink refuses a link type whose frames are not read.
+func checkLink(link uint16) error {
 	switch link {
 	case linkNull, linkEthernet, linkPPP, linkRaw12, linkRaw14, linkPPPHDLC, linkPPPoE,
 		linkRaw, linkHDLC, linkLoop, linkSLL, linkIPv4, linkIPv6, linkSLL2:
-		return true
+		return nil
 	}
-	return false
+	return fmt.Errorf("link type %d is not supported (supported: %s)", link, linkNames())
 }
 
 // The EtherTypes on the way to IP.
@@ -61,8 +64,8 @@ var snapHeader = []byte{0xaa, 0xaa, 3, 0, 0, 0}
 
 // findPacket takes the frame apart down to the protocol above IP. With isUDP the
 // packet's data begin with the UDP header; with isFragment they are a fragment.
-func findPacket(f *frame) (packet, finding) {
-	version, b, what := network(f.link, f.data)
+func findPacket(f *file.Frame) (packet, finding) {
+	version, b, what := network(f.Link, f.Data)
 	if what != isUDP {
 		return packet{}, what
 	}

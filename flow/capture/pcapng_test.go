@@ -165,12 +165,9 @@ func TestClock(t *testing.T) {
 		{"of a wrong length", n.option(9, 3, 3), 1_000_000, time.Unix(1, 0)},
 		{"beyond the block", []byte{9, 0, 200, 0, 3, 0, 0, 0}, 1_000_000, time.Unix(1, 0)},
 	} {
-		ck := clock{unit: 1e6}
-		if err := ck.options(c.options, le); err != nil {
-			t.Errorf("%s: %v", c.name, err)
-		}
-		if at := ck.at(c.ticks); !at.Equal(c.want) {
-			t.Errorf("%s: got %v, want %v", c.name, at, c.want.UTC())
+		file := (&ng{AppendByteOrder: le}).section().iface(linkRaw, 0, c.options...).packet(0, c.ticks, unhex(ip4Flow))
+		if all, _ := mustReadAll(t, file.b); len(all) != 1 || !all[0].time.Equal(c.want) {
+			t.Errorf("%s: got %v, want %v", c.name, all, c.want.UTC())
 		}
 	}
 }

@@ -1,45 +1,25 @@
 package capture
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
-	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/capture/file"
 )
-
-// A frame is one captured packet as the file holds it.
-type frame struct {
-	data []byte // borrowed from the source until the next frame is read
-	link uint16 // link type
-	time time.Time
-	cut  bool // the packet on the wire was longer than data
-}
-
-// A framing reads the frames of one file format. next fills f, or gives io.EOF
-// where the file may end.
-type framing interface {
-	next(f *frame) error
-}
 
 // A Reader gives the UDP payloads of a capture in the order of the file. It is
 // for one goroutine.
 type Reader struct {
-	name    string
-	file    io.Closer // what Open opened; nil for NewReader
-	src     *source
-	framing framing
-	frame   frame
-	frags   reassembler
-	stats   Stats
-	last    int
-	err     error // what every further Next returns
+	name   string
+	closer io.Closer // what Open opened; nil for NewReader
+	frames *file.Reader
+	frame  file.Frame
+	frags  reassembler
+	stats  Stats
+	last   int
+	err    error // what every further Next returns
 }
 
 // Open opens the pcap or pcapng file at path, which may be gzip-compressed.
@@ -47,57 +27,25 @@ type Reader struct {
 func Open(path string) (*Reader, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, &Error{Name: path, Err: cause(err)}
+		return nil, &Error{Name: path, Err: file.Cause(err)}
 	}
 	r, err := NewReader(f, path)
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
-	r.file = f
+	r.closer = f
 	return r, nil
 }
 
 // NewReader reads a capture from r; its header is read at once. name stands in
 // front of every error. r stays the caller's to close.
 func NewReader(r io.Reader, name string) (*Reader, error) {
-	c := &Reader{name: name, src: &source{}}
-	if err := c.start(bufio.NewReaderSize(r, 64<<10)); err != nil {
+	frames, err := file.New(r, checkLink)
+	if err != nil {
 		return nil, &Error{Name: name, Err: err}
 	}
-	return c, nil
-}
-
-// start unpacks gzip, finds out what kind of file it is and reads its header.
-func (r *Reader) start(br *bufio.Reader) error {
-	r.src.r = br
-	if b, _ := br.Peek(2); !bytes.Equal(b, []byte{0x1f, 0x8b}) {
-		return r.detect("first bytes")
-	}
-	z, err := gzip.NewReader(br)
-	if err != nil {
-		return fmt.Errorf("damaged gzip file: %w", cause(err))
-	}
-	r.src.r = bufio.NewReaderSize(z, 64<<10)
-	return r.detect("first bytes within gzip")
-}
-
-// detect chooses the framing by the first bytes, called what in the error.
-func (r *Reader) detect(what string) error {
-	magic, err := r.src.r.Peek(4)
-	switch {
-	case err != nil && err != io.EOF:
-		return fmt.Errorf("cannot read: %w", cause(err))
-	case len(magic) == 0:
-		return errors.New("empty file (pcap or pcapng expected)")
-	case isPcap(magic):
-		r.framing, err = newPcap(r.src)
-	case isPcapng(magic):
-		r.framing, err = newPcapng(r.src)
-	default:
-		err = fmt.Errorf("not a capture file (pcap or pcapng expected, %s % x)", what, magic)
-	}
-	return err
+	return &Reader{name: name, frames: frames}, nil
 }
 
 // Next gives the next UDP payload of the capture, io.EOF at its end, or an
@@ -110,7 +58,7 @@ func (r *Reader) detect(what string) error {
 // and counted as Truncated.
 func (r *Reader) Next() (flow.Datagram, error) {
 	for r.err == nil {
-		if err := r.framing.next(&r.frame); err != nil {
+		if err := r.frames.Next(&r.frame); err != nil {
 			r.err = r.fail(err)
 			break
 		}
@@ -129,7 +77,7 @@ func (r *Reader) fail(err error) error {
 	if err == io.EOF {
 		return err
 	}
-	return &Error{Name: r.name, Frame: int(r.stats.Frames) + 1, Offset: r.src.at, Err: err}
+	return &Error{Name: r.name, Frame: int(r.stats.Frames) + 1, Offset: r.frames.Offset(), Err: err}
 }
 
 // datagram looks for a datagram in the frame that was read, and counts what it
@@ -137,18 +85,18 @@ func (r *Reader) fail(err error) error {
 func (r *Reader) datagram() (flow.Datagram, bool) {
 	p, what := findPacket(&r.frame)
 	if what == isFragment {
-		what = r.frags.add(&p, r.frame.time)
+		what = r.frags.add(&p, r.frame.Time)
 	}
 	var u udpDatagram
 	if what == isUDP {
 		u, what = readUDP(&p)
 	}
-	r.stats.count(what, r.frame.cut)
+	r.stats.count(what, r.frame.Cut)
 	if what != isUDP {
 		return flow.Datagram{}, false
 	}
 	r.stats.countDatagram(&u)
-	return flow.Datagram{Payload: u.payload, Source: u.source, Received: r.frame.time}, true
+	return flow.Datagram{Payload: u.payload, Source: u.source, Received: r.frame.Time}, true
 }
 
 // Frame is the number, from 1, of the frame that completed the last datagram;
@@ -168,13 +116,13 @@ func (r *Reader) Close() error {
 	if r.err == nil || r.err == io.EOF {
 		r.err = &Error{Name: r.name, Err: fs.ErrClosed}
 	}
-	if r.file == nil {
+	if r.closer == nil {
 		return nil
 	}
-	err := r.file.Close()
-	r.file = nil
+	err := r.closer.Close()
+	r.closer = nil
 	if err != nil {
-		return &Error{Name: r.name, Err: cause(err)}
+		return &Error{Name: r.name, Err: file.Cause(err)}
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/capture/file"
 )
 
 // ethernetHeader has locally administered addresses and room for the EtherType.
@@ -26,13 +27,7 @@ type Writer struct {
 // NewWriter begins a capture on w. The file header is written at once, so that a
 // capture without datagrams is one too; if that fails the first Write says so.
 func NewWriter(w io.Writer) *Writer {
-	h := binary.LittleEndian.AppendUint32(nil, magicNano)
-	h = binary.LittleEndian.AppendUint16(h, 2)
-	h = binary.LittleEndian.AppendUint16(h, 4)
-	h = append(h, make([]byte, 8)...) // time zone and accuracy: always 0
-	h = binary.LittleEndian.AppendUint32(h, maxCaptured)
-	h = binary.LittleEndian.AppendUint32(h, linkEthernet)
-	_, err := w.Write(h)
+	_, err := w.Write(file.Header(linkEthernet))
 	return &Writer{w: w, err: err}
 }
 
@@ -72,7 +67,7 @@ func maxPayload(a netip.Addr) int {
 
 // frame appends the record header and the frame to b.
 func (w *Writer) frame(b []byte, dg flow.Datagram, src, dst netip.AddrPort) []byte {
-	b = append(b, make([]byte, 16)...)
+	b = append(b, make([]byte, file.RecordHeader)...)
 	b = append(b, ethernetHeader[:12]...)
 	if src.Addr().Is4() {
 		b = w.ipv4(b, len(dg.Payload), src.Addr(), dst.Addr())
@@ -80,12 +75,7 @@ func (w *Writer) frame(b []byte, dg flow.Datagram, src, dst netip.AddrPort) []by
 		b = ipv6(b, len(dg.Payload), src.Addr(), dst.Addr())
 	}
 	b = udp(b, dg.Payload, src, dst)
-
-	le, n := binary.LittleEndian, uint32(len(b)-16)
-	le.PutUint32(b, uint32(dg.Received.Unix()))
-	le.PutUint32(b[4:], uint32(dg.Received.Nanosecond()))
-	le.PutUint32(b[8:], n)
-	le.PutUint32(b[12:], n)
+	file.PutRecord(b, dg.Received)
 	return b
 }
 

@@ -8,14 +8,18 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 )
 
-// TestHandlerHoldsNoLock: while a handler works, others see the state of the exporter.
+// TestHandlerHoldsNoLock: while a handler works, others see the state of the exporter,
+// also when the handler has read records and columns.
 func TestHandlerHoldsNoLock(t *testing.T) {
 	for _, v := range []flow.Version{flow.V5, flow.V9, flow.IPFIX, flow.SFlow} {
 		t.Run(v.String(), func(t *testing.T) {
 			x := decode.NewExporters(decode.DefaultLimits())
 			sets := 0
-			d := decode.New(x, handlerFunc(func(*decode.Set) {
+			d := decode.New(x, handlerFunc(func(s *decode.Set) {
 				sets++
+				var r flow.Record
+				s.Record(0, &r) // looks for its rate in the state, and leaves it
+				s.Columns(decode.WantAll)
 				done := make(chan struct{})
 				go func() {
 					x.Snapshot()

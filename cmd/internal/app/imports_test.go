@@ -63,6 +63,7 @@ var rules = []struct {
 	{"flow/decode", []string{"flow", "flow/decode/*"}},
 	{"flow/decode/sflow", []string{"flow", "flow/decode/packet"}},
 	{"flow/decode/template", []string{"flow", "flow/decode/packet", "flow/decode/sampling"}},
+	{"flow/capture", []string{"flow", "flow/capture/file"}},
 	{"flow/synth/traffic", []string{"flow", "flow/synth"}},
 	{"flow/*", []string{"flow"}},
 	{"intel", []string{"flow"}},

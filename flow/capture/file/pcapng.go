@@ -1,4 +1,4 @@
-package capture
+package file
 
 import (
 	"encoding/binary"
@@ -63,7 +63,7 @@ func newPcapng(src *source) (*pcapngFile, error) {
 }
 
 // next reads blocks until one is a packet.
-func (p *pcapngFile) next(f *frame) error {
+func (p *pcapngFile) next(f *Frame) error {
 	for {
 		b, err := p.head()
 		if err != nil {
@@ -119,7 +119,7 @@ func (p *pcapngFile) byteOrder() error {
 }
 
 // body reads what a block holds, a packet into f, and passes over the rest.
-func (p *pcapngFile) body(b *block, f *frame) (err error) {
+func (p *pcapngFile) body(b *block, f *Frame) (err error) {
 	switch b.kind {
 	case blockSection:
 		err = p.section(b)
@@ -182,8 +182,8 @@ func (p *pcapngFile) describe(b *block) error {
 	if len(p.ifaces) == maxInterfaces {
 		return fmt.Errorf("more than %d interfaces in a section", maxInterfaces)
 	}
-	if b.left > maxCaptured {
-		return fmt.Errorf("interface description of %d bytes (at most %d allowed)", b.left, maxCaptured)
+	if b.left > MaxCaptured {
+		return fmt.Errorf("interface description of %d bytes (at most %d allowed)", b.left, MaxCaptured)
 	}
 	if b.left < 8 {
 		return fmt.Errorf("interface description of %d bytes (at least 8 expected)", b.left)
@@ -202,7 +202,7 @@ func (p *pcapngFile) describe(b *block) error {
 
 // packet reads an enhanced packet block, or the older packet block, which
 // differs in 16 bits for the interface and 16 for a drop count.
-func (p *pcapngFile) packet(b *block, f *frame) error {
+func (p *pcapngFile) packet(b *block, f *Frame) error {
 	h, err := p.take(b, 20, "a packet block")
 	if err != nil {
 		return err
@@ -223,7 +223,7 @@ func (p *pcapngFile) packet(b *block, f *frame) error {
 
 // simple reads a simple packet block: interface 0, no time, and a captured
 // length that is to be concluded from the snap length.
-func (p *pcapngFile) simple(b *block, f *frame) error {
+func (p *pcapngFile) simple(b *block, f *Frame) error {
 	h, err := p.take(b, 4, "a packet block")
 	if err != nil {
 		return err
@@ -240,11 +240,11 @@ func (p *pcapngFile) simple(b *block, f *frame) error {
 }
 
 // data reads the packet of a block.
-func (p *pcapngFile) data(b *block, f *frame, link uint16, captured, original uint32) error {
-	if captured > maxCaptured {
-		return fmt.Errorf("captured length %d (at most %d allowed): the file is damaged", captured, maxCaptured)
+func (p *pcapngFile) data(b *block, f *Frame, link uint16, captured, original uint32) error {
+	if captured > MaxCaptured {
+		return fmt.Errorf("captured length %d (at most %d allowed): the file is damaged", captured, MaxCaptured)
 	}
 	data, err := p.take(b, int(captured), "a packet")
-	*f = frame{data: data, link: link, time: p.last, cut: captured < original}
+	*f = Frame{Data: data, Link: link, Time: p.last, Cut: captured < original}
 	return err
 }

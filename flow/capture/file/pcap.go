@@ -1,4 +1,4 @@
-package capture
+package file
 
 import (
 	"encoding/binary"
@@ -40,8 +40,8 @@ func pcapOrder(b []byte) binary.ByteOrder {
 	return nil
 }
 
-// newPcap reads the file header.
-func newPcap(src *source) (*pcapFile, error) {
+// newPcap reads the file header, and checks its link type.
+func newPcap(src *source, check func(link uint16) error) (*pcapFile, error) {
 	b, err := src.need(24, "the pcap file header")
 	if err != nil {
 		return nil, err
@@ -59,28 +59,51 @@ func newPcap(src *source) (*pcapFile, error) {
 	// The upper half tells the length of a checksum at the end of each frame,
 	// which the lengths of IP leave out anyway.
 	p.link = uint16(p.order.Uint32(b[20:]))
-	if !knownLink(p.link) {
-		return nil, fmt.Errorf("link type %d is not supported (supported: %s)", p.link, linkNames())
+	if err := check(p.link); err != nil {
+		return nil, err
 	}
 	return p, nil
 }
 
-func (p *pcapFile) next(f *frame) error {
+func (p *pcapFile) next(f *Frame) error {
 	h, err := p.src.begin(p.header, "a record header")
 	if err != nil {
 		return err
 	}
 	sec, frac := p.order.Uint32(h), p.order.Uint32(h[4:])
 	captured, original := p.order.Uint32(h[8:]), p.order.Uint32(h[12:])
-	if captured > maxCaptured {
-		return fmt.Errorf("captured length %d (at most %d allowed): the file is damaged", captured, maxCaptured)
+	if captured > MaxCaptured {
+		return fmt.Errorf("captured length %d (at most %d allowed): the file is damaged", captured, MaxCaptured)
 	}
 	data, err := p.src.need(int(captured), "a packet")
-	*f = frame{
-		data: data,
-		link: p.link,
-		time: time.Unix(int64(sec), int64(frac)*p.unit).UTC(),
-		cut:  captured < original,
+	*f = Frame{
+		Data: data,
+		Link: p.link,
+		Time: time.Unix(int64(sec), int64(frac)*p.unit).UTC(),
+		Cut:  captured < original,
 	}
 	return err
+}
+
+// Header gives the header of a pcap file: little-endian, times in nanoseconds.
+func Header(link uint32) []byte {
+	h := binary.LittleEndian.AppendUint32(nil, magicNano)
+	h = binary.LittleEndian.AppendUint16(h, 2)
+	h = binary.LittleEndian.AppendUint16(h, 4)
+	h = append(h, make([]byte, 8)...) // time zone and accuracy: always 0
+	h = binary.LittleEndian.AppendUint32(h, MaxCaptured)
+	return binary.LittleEndian.AppendUint32(h, link)
+}
+
+// RecordHeader is the length of a record's header in such a file.
+const RecordHeader = 16
+
+// PutRecord writes the header of the record that record is: its bytes behind RecordHeader
+// are the frame.
+func PutRecord(record []byte, at time.Time) {
+	le, n := binary.LittleEndian, uint32(len(record)-RecordHeader)
+	le.PutUint32(record, uint32(at.Unix()))
+	le.PutUint32(record[4:], uint32(at.Nanosecond()))
+	le.PutUint32(record[8:], n)
+	le.PutUint32(record[12:], n)
 }
