@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/flowsnitch/flowsnitch/intel/sites"
@@ -298,7 +299,7 @@ const maxShown = 60
 // quote shows a value, or the start of a long one.
 func quote(s string) string {
 	if len(s) > maxShown {
-		return strconv.Quote(strings.ToValidUTF8(s[:maxShown], "")) + "..."
+		return strconv.Quote(fit.Cut(s, maxShown)) + "..."
 	}
 	return strconv.Quote(s)
 }

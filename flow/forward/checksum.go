@@ -4,9 +4,9 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"net/netip"
-)
 
-const protocolUDP = 17
+	"github.com/flowsnitch/flowsnitch/flow"
+)
 
 // udpHeader makes the header of RFC 768, with its checksum over the pseudo header
 // of IPv4 (RFC 768) or IPv6 (RFC 8200, section 8.1). Both addresses are of one
@@ -16,7 +16,7 @@ func udpHeader(src, dst netip.AddrPort, payload []byte) (h [8]byte) {
 	binary.BigEndian.PutUint16(h[0:], src.Port())
 	binary.BigEndian.PutUint16(h[2:], dst.Port())
 	binary.BigEndian.PutUint16(h[4:], uint16(length))
-	sum := addAddr(uint64(protocolUDP)+uint64(length), src.Addr())
+	sum := addAddr(uint64(flow.ProtocolUDP)+uint64(length), src.Addr())
 	sum = addAddr(sum, dst.Addr())
 	sum = addWords(sum, h[:])
 	check := ^fold(addWords(sum, payload))

@@ -5,13 +5,15 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"testing"
+
+	"github.com/flowsnitch/flowsnitch/flow"
 )
 
 // slowChecksum is RFC 1071 word by word over a pseudo header laid out in full.
 func slowChecksum(src, dst netip.Addr, udp []byte) uint16 {
 	p := append(src.AsSlice(), dst.AsSlice()...)
 	p = binary.BigEndian.AppendUint32(p, uint32(len(udp)))
-	p = binary.BigEndian.AppendUint32(p, protocolUDP)
+	p = binary.BigEndian.AppendUint32(p, flow.ProtocolUDP)
 	p = append(p, udp...)
 	if len(p)%2 == 1 {
 		p = append(p, 0)

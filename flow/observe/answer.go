@@ -24,9 +24,7 @@ func Fail(w http.ResponseWriter, err error) {
 		status = http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", "1")
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(Failure{err.Error()})
+	Answer(w, status, Failure{err.Error()})
 }
 
 // JSON answers requests with what f gives, or with its error as [Fail] does.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"golang.org/x/net/dns/dnsmessage"
 )
 
@@ -138,8 +139,7 @@ const maxText = 512
 func parseTXT(m *dnsmessage.Message, name string) string {
 	for r := range belonging(m, name) {
 		if txt, ok := r.Body.(*dnsmessage.TXTResource); ok {
-			s := strings.ToValidUTF8(strings.Join(txt.TXT, ""), "\uFFFD")
-			return strings.ToValidUTF8(s[:min(len(s), maxText)], "")
+			return fit.Cut(strings.ToValidUTF8(strings.Join(txt.TXT, ""), "\uFFFD"), maxText)
 		}
 	}
 	return ""

@@ -76,9 +76,7 @@ func mayAct(uid int) bool { return uid == 0 || uid == os.Geteuid() || uid == any
 func guarded(f http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if uid, ok := r.Context().Value(peer{}).(int); !ok || !mayAct(uid) {
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(http.StatusForbidden)
-			_ = json.NewEncoder(w).Encode(observe.Failure{Error: fmt.Sprintf(
+			observe.Answer(w, http.StatusForbidden, observe.Failure{Error: fmt.Sprintf(
 				"permission denied: only root and the user that runs flowsnitch (uid %d) may do that; members of its group may only read", os.Geteuid())})
 			return
 		}
