@@ -210,11 +210,6 @@ func headerText(line string) string {
 	return Trim(strings.TrimRight(line, "#*"))
 }
 
-// headerDate takes the time of the data from a comment.
-func (d *Document) headerDate(line string) {
-	d.Dated(dates.InComment(headerText(line)))
-}
-
 // Dated keeps the time of the data, if there is one.
 func (d *Document) Dated(rank dates.Rank, t time.Time) {
 	if t.IsZero() || rank < d.dateRank || rank == d.dateRank && !t.After(d.Report.Updated) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/flowsnitch/flowsnitch/intel/feeds/dates"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/prefix"
 )
 
@@ -167,7 +168,7 @@ func (d *Document) Comment(line string, marks ...string) bool {
 	for _, m := range marks {
 		if strings.HasPrefix(line, m) {
 			d.Report.Comments++
-			d.headerDate(line)
+			d.Dated(dates.InComment(headerText(line)))
 			return true
 		}
 	}

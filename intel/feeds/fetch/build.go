@@ -127,7 +127,8 @@ func (m *Manager) tryTable(now time.Time, failed map[*runner.Runner]bool) (*look
 	builder := lookup.NewBuilderFrom(last.table, lookup.Policy{
 		Allow: m.cfg.Allow, Home: m.opts.Home, NAT64: m.opts.NAT64, Warninglists: b.lists, MaxIndicators: m.cfg.MaxIndicators,
 	})
-	same := b.sameRules(&last)
+	// Whether all that a feed may list by the last build it may list still.
+	same := !b.at.Before(last.at) && slices.Equal(b.lists, last.lists)
 	for _, p := range m.cfg.Deny {
 		builder.Add(intel.Indicator{Prefix: p, Feed: spec.DenyFeed, Score: spec.OperatorScore, Category: denyCategory}, lookup.OriginOperator)
 	}
@@ -169,11 +170,6 @@ func (m *Manager) tryTable(now time.Time, failed map[*runner.Runner]bool) (*look
 func (m *Manager) alone(r *runner.Runner) bool {
 	return r.Spec.Name != spec.DenyFeed &&
 		!slices.ContainsFunc(m.feeds, func(o *runner.Runner) bool { return o != r && o.Spec.Name == r.Spec.Name })
-}
-
-// sameRules reports whether all that a feed may list by the last build it may list still.
-func (b *build) sameRules(last *build) bool {
-	return !b.at.Before(last.at) && slices.Equal(b.lists, last.lists)
 }
 
 // has reports whether a copy went into the table as it would go into the next one.

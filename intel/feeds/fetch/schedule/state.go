@@ -92,7 +92,7 @@ func (s *State) Save(d *store.Disk, path string) error {
 // Repair limits what a clock that was wrong once can do: a Pi without battery may
 // have written the state in another year.
 func (s *State) Repair(now time.Time, sp *spec.Spec) {
-	latest := now.Add(max(jitterMost(sp.Interval), spec.MaxWait))
+	latest := now.Add(max(sp.Interval+sp.Interval/10, spec.MaxWait))
 	if s.Due.After(latest) {
 		s.Due = latest
 	}
@@ -177,6 +177,3 @@ func backoff(sp *spec.Spec, failures int) time.Duration {
 func jitter(d time.Duration) time.Duration {
 	return d + time.Duration((rand.Float64()*2-1)*float64(d)/10)
 }
-
-// jitterMost is the most that jitter makes of a pause.
-func jitterMost(d time.Duration) time.Duration { return d + d/10 }
