@@ -334,7 +334,7 @@ func TestKindMail(t *testing.T) {
 		}
 	}()
 	err = newHook(t, cfg).Send(t.Context(), []event.Event{hit(0, event.High)})
-	if _, retry := errors.AsType[*sinks.RetryError](err); !retry || !strings.HasPrefix(err.Error(), "webhook:mail: mail by "+cfg.Mail.Server+": 421 busy") {
+	if _, retry := errors.AsType[*sinks.RetryError](err); !retry || !strings.HasPrefix(err.Error(), "webhook:mail: mail by "+cfg.Mail.Server+": 421 ") {
 		t.Errorf("got %v", err)
 	}
 }
