@@ -11,9 +11,13 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/flow/collect/traffic"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 )
+
+// The reference has the blocks that components bring, too, which the program adds.
+func init() { configs.AddBlock("traffic", traffic.DefaultConfig()) }
 
 // TestExamples loads every example configuration of this folder.
 func TestExamples(t *testing.T) {

@@ -60,6 +60,7 @@ var rules = []struct {
 	{"flow/disk", nil},
 	{"flow/disk/disktest", []string{"flow/disk"}}, // for tests
 	{"flow/collect", []string{"flow", "flow/clock", "flow/decode"}},
+	{"flow/collect/traffic", []string{"flow", "flow/collect", "flow/decode", "flow/observe"}},
 	{"flow/decode", []string{"flow", "flow/decode/*"}},
 	{"flow/decode/sflow", []string{"flow", "flow/decode/packet"}},
 	{"flow/decode/template", []string{"flow", "flow/decode/packet", "flow/decode/sampling"}},

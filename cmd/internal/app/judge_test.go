@@ -118,6 +118,13 @@ func registryOf(status func() Status) *observe.Registry {
 		observe.Printed("dnsbl", func() *DNSBLStatus { return status().DNSBL }, printDNSBL),
 		observe.Printed("decoded", func() DecodeStatus { return status().Decoded }, printDecoded), observe.Printed("exporters", func() ExporterStatus { return status().Exporters }, printExporters),
 		observe.Silent("exporter_totals", func() []ExporterTotals { return exporterTotals(status().Exporters.List) }),
+	)
+	for _, p := range plugs {
+		if r, ok := p.make(p.defaults, zap.NewNop()).(registrar); ok {
+			r.Register(c)
+		}
+	}
+	c.Add(
 		observe.Printed("listeners", func() []ListenerStatus { return status().Listeners }, printListeners),
 		observe.Printed("canary", func() canary.Status {
 			s := status()

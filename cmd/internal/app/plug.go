@@ -6,6 +6,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/collect"
+	"github.com/flowsnitch/flowsnitch/flow/collect/traffic"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"go.uber.org/zap"
 )
@@ -16,7 +17,9 @@ import (
 //	plugged("protocols", protocols.DefaultConfig(), protocols.New),
 //
 // They start before the sockets are opened, in this order.
-var plugs = []plug{}
+var plugs = []plug{
+	plugged("traffic", traffic.DefaultConfig(), traffic.New),
+}
 
 func init() {
 	for _, p := range plugs {
