@@ -194,3 +194,24 @@ func TestPlugKeys(t *testing.T) {
 		t.Errorf("printed and read: %v, %v", configs.Changed(&cfg, &again), err)
 	}
 }
+
+// TestTraffic: the counters of all traffic are off by default, and count what is listed and
+// what is not when they are on.
+func TestTraffic(t *testing.T) {
+	for _, on := range []bool{false, true} {
+		text := "{feeds: [], deny: [62.0.0.1]}\nweb: {listen: \"127.0.0.1:0\"}\n"
+		if on {
+			text += "traffic: {enabled: true}\n"
+		}
+		w := observed(t, shortDir(t), text, Options{})
+		w.contact(t, "62.0.0.1", "62.0.0.2", "62.0.0.3")
+		until(t, "the flows are decoded", func() bool {
+			d := w.decoder.decodeStatus().Versions
+			return d["v5"].Records+d["v9"].Records+d["ipfix"].Records == 3 && w.Status().Hits.Found == 1
+		})
+		const counted = "flowsnitch_traffic_flows_total{ip=\"4\",protocol=\"tcp\"} 3\n"
+		if _, metrics := w.get(t, "/metrics"); strings.Contains(metrics, counted) != on {
+			t.Errorf("enabled %v: %v in the metrics", on, !on)
+		}
+	}
+}
