@@ -1,6 +1,8 @@
 package decode
 
 import (
+	"net/netip"
+
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode/sampling"
 )
@@ -61,3 +63,23 @@ func (s *Set) initTime() int64 {
 	}
 	return s.from.init
 }
+
+// fromSection fills in what a frame section has and the fields do not.
+func (s *Set) fromSection(r *flow.Record) {
+	for k := range s.runs[s.current].plan.Sections {
+		ie, p := s.fields.Section(k)
+		if !p.Any() {
+			continue
+		}
+		if empty(r.Src) && empty(r.Dst) {
+			r.FromSection = ie
+			p.Fill(r)
+		}
+		if p.CutForeign(s.shared.ours); p.Tunnelled() && empty(r.InnerSrc) && empty(r.InnerDst) {
+			p.FillInner(r)
+		}
+	}
+}
+
+// empty reports whether an address is absent or all zero.
+func empty(a netip.Addr) bool { return !a.IsValid() || a.IsUnspecified() }

@@ -58,8 +58,10 @@ func (d *Decoder) sample(s *Set, sample sflow.Sample) {
 		s.ownTunnels(&f.Packets)
 	}
 	found := s.loosePackets(&f.Packets, row)
-	s.looseAddr(f.NATSrc, row)
-	s.looseAddr(f.NATDst, row)
+	if f.NATSrc.IsValid() || f.NATDst.IsValid() {
+		s.looseAddr(f.NATSrc, row)
+		s.looseAddr(f.NATDst, row)
+	}
 	if !found {
 		s.withoutAddress++
 	}
