@@ -35,8 +35,8 @@ type Cursor interface {
 	Wake() <-chan struct{}
 
 	// Next reads up to n events, of which those that judge sends are then in Rest. It
-	// waits for nothing and is called when Rest is empty. No more says that there is
-	// nothing now; an error says that what waits cannot be read now.
+	// waits for nothing and is called when Rest is empty. No more means that there is
+	// nothing now; an error means that what waits cannot be read now.
 	Next(n int, judge Judge) (more bool, err error)
 
 	// Rest gives the events that were read and are still to be delivered, in order: what is
@@ -54,7 +54,7 @@ type Cursor interface {
 	Yield() bool
 
 	// Back goes back before the latest n delivered events, as far as that is remembered,
-	// and gives how many events are still delivered then. Not ok says that it is not
+	// and gives how many events are still delivered then. Not ok means that it is not
 	// remembered at all.
 	Back(n uint64) (delivered uint64, ok bool)
 
@@ -72,7 +72,7 @@ type Cursor interface {
 	// Counts gives the counters at one moment.
 	Counts() Counts
 
-	// Leave gives the place back, and Rest with it. Not ended says that a call may be
+	// Leave gives the place back, and Rest with it. Not ended means that a call may be
 	// under way for ever; what it does afterwards does not count, and no other runner gets
 	// the place.
 	Leave(ended bool)
@@ -94,7 +94,7 @@ type Counts struct {
 	Appended  uint64
 	Delivered uint64
 	Failed    uint64 // given up by the sink
-	Filtered  uint64 // not wanted, see Filter
+	Filtered  uint64 // filtered, see Filter
 	Limited   uint64 // too many, see RateLimit
 	Dropped   uint64 // gone before the sink had them: too many bytes, too old, damaged
 	Pending   uint64 // waiting, those being sent included
@@ -108,7 +108,7 @@ type Counts struct {
 	PendingBytes int64  // about
 	Held         uint64 // of the delivered, those that may be sent again, see Holder
 
-	// MayRepeat says that the run before did not end regularly, or that the place of the
+	// MayRepeat means that the run before did not end regularly, or that the place of the
 	// sink was lost: it may have got some events twice. Repeated counts those that it
 	// asked for again, and those that were in the journal when the place was lost.
 	MayRepeat bool

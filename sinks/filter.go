@@ -9,7 +9,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
-// A Filter says which events a sink gets. A key that is not set lets all pass. Only
+// A Filter is which events a sink gets. A key that is not set lets all pass. Only
 // Kinds can stop a canary: what it proves is the way, whatever else goes there.
 type Filter struct {
 	// MinSeverity is low, medium, high or critical.
@@ -31,7 +31,7 @@ var (
 	kinds      = []event.Kind{event.KindHit, event.KindUpdate, event.KindAlert, event.KindCanary}
 )
 
-// Validate tells which key is wrong and what is allowed. Any name of a feed is.
+// Validate returns which key is wrong and what is allowed. Any name of a feed is.
 func (f Filter) Validate() error {
 	if f.MinSeverity != "" && !slices.Contains(severities, f.MinSeverity) {
 		return notAllowed("min_severity", f.MinSeverity, severities)
@@ -84,7 +84,7 @@ type RateLimit struct {
 	Burst int `yaml:"burst"`
 }
 
-// Validate tells which key is wrong and what is allowed.
+// Validate returns which key is wrong and what is allowed.
 func (l RateLimit) Validate() error {
 	switch {
 	case !(l.Rate >= 0 && l.Rate <= 1e6):

@@ -40,7 +40,7 @@ type Runner struct {
 
 	mu       sync.Mutex // of what follows; the cursor is not called under it
 	stopping bool       // nothing new is waited for
-	left     bool       // the sink did not return in time: what it says no longer counts
+	left     bool       // the sink did not return in time: its answer no longer counts
 	stats    runnerStats
 }
 
@@ -107,7 +107,7 @@ func (r *Runner) isStopping() bool {
 }
 
 // fill sees to it that there are events to send, and waits for them. Not ready
-// without an error says that it is over.
+// without an error means that it is over.
 func (r *Runner) fill() (ready bool, err error) {
 	for r.ctx.Err() == nil {
 		if len(r.cursor.Rest()) > 0 {
@@ -143,7 +143,7 @@ func (r *Runner) judge(e *event.Event, b *Bucket) Outcome {
 	return Send
 }
 
-// wait waits until there may be more to read. False says that there will not be. An
+// wait waits until there may be more to read. False means that there will not be. An
 // error is that of the sink about events that it holds; they are to be read again.
 func (r *Runner) wait() (more bool, err error) {
 	if r.isStopping() && r.cursor.Drained() {
@@ -180,13 +180,13 @@ func (r *Runner) ask() error {
 // holding reports whether the sink may still want events again.
 func (r *Runner) holding() bool {
 	if r.holder == nil {
-		r.tellProofs(math.MaxUint64)
+		r.reportProofs(math.MaxUint64)
 		return false
 	}
 	held := uint64(max(0, r.holder.Held()))
 	certain := r.cursor.Release(held)
 	r.certain()
-	r.tellProofs(certain)
+	r.reportProofs(certain)
 	return held > 0
 }
 
@@ -211,7 +211,7 @@ func (r *Runner) send() error {
 	return err
 }
 
-// settle counts what became of the events that were sent. again says that the sink wants
+// settle counts what became of the events that were sent. again means that the sink wants
 // a pause and the rest anew, progress that it delivered something before. What only makes
 // up for events that came again is none: a peer may take and break as often as it likes.
 func (r *Runner) settle(err error) (progress, again bool) {
@@ -240,7 +240,7 @@ func (r *Runner) settle(err error) (progress, again bool) {
 }
 
 // givenUp gives how many of the delivered events an error gives up: of those that were
-// sent all, or as many as a [RefusedError] says, which may be of earlier calls.
+// sent all, or as many as a [RefusedError] has, which may be of earlier calls.
 func givenUp(err error, sent int) int {
 	if _, again := errors.AsType[*RetryError](err); err == nil || again {
 		return 0

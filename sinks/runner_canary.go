@@ -18,7 +18,7 @@ type proof struct {
 	at     time.Time
 }
 
-// OnCanary has f told of every canary that the sink has delivered, and when: of a
+// OnCanary has f called for every canary that the sink has delivered, and when: of a
 // [Holder] once it is sure of it. A canary that the filter stops counts as delivered when
 // a [Prober] could have delivered it, after all events before it. The goroutine that delivers calls f. It must be
 // called before Start.
@@ -47,8 +47,8 @@ func (r *Runner) unprove(delivered uint64) {
 	r.proofs = slices.DeleteFunc(r.proofs, func(p proof) bool { return p.number > delivered })
 }
 
-// tellProofs tells of the canaries among the events that the sink is sure of.
-func (r *Runner) tellProofs(certain uint64) {
+// reportProofs reports the canaries among the events that the sink is sure of.
+func (r *Runner) reportProofs(certain uint64) {
 	n := 0
 	for ; n < len(r.proofs) && r.proofs[n].number <= certain; n++ {
 		r.onCanary(r.proofs[n].canary, r.proofs[n].at)
@@ -69,7 +69,7 @@ func (r *Runner) toProbe(e *event.Event) {
 }
 
 // probe has the way proven for the canaries that were stopped, once what came before
-// them is delivered: one proof serves all. An error says that a [Holder] wants events
+// them is delivered: one proof serves all. An error means that a [Holder] wants events
 // again; any other failure shows in the counters, and the next canary is the next try.
 func (r *Runner) probe() error {
 	if len(r.probes) == 0 {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// RunnerConfig says what a sink gets, and how patient its [Runner] is.
+// RunnerConfig is what a sink gets, and how patient its [Runner] is.
 type RunnerConfig struct {
 	Filter Filter    `yaml:"filter"`
 	Limit  RateLimit `yaml:"limit"`
@@ -33,7 +33,7 @@ func DefaultRunnerConfig() RunnerConfig {
 	}
 }
 
-// Validate tells which key is wrong and what is allowed.
+// Validate returns which key is wrong and what is allowed.
 func (c RunnerConfig) Validate() error {
 	if err := c.Filter.Validate(); err != nil {
 		return fmt.Errorf("filter.%w", err)

@@ -14,7 +14,7 @@ type CursorStats struct {
 	OldestAge time.Duration // since the receipt of the oldest that is being sent; 0 = none is
 
 	Errors      uint64        // calls of Send that failed
-	Failing     uint64        // of them those since the last delivery, see Holder; 0 = all is well
+	Failing     uint64        // of them those since the last delivery, see Holder; 0 = OK
 	SendingFor  time.Duration // how long the present call of Send has taken; 0 = there is none
 	LastError   string        // the latest error, kept after recovery; empty = never
 	LastErrorAt time.Time     // when it came
@@ -30,7 +30,7 @@ type runnerStats struct {
 	oldest          time.Time // receipt of the oldest event being sent
 }
 
-// sent counts the outcome of a Send. False says that the runner has left it behind.
+// sent counts the outcome of a Send. False means that the runner has left it behind.
 func (r *Runner) sent(err error) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

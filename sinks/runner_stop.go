@@ -14,7 +14,7 @@ const grace = time.Second
 // Stop gives the sink the time that ctx and Drain leave to take what waits, and
 // closes it. Where the journal is on the disk it does not insist on a sink that
 // fails: what was not delivered stays there for the next start. With durability
-// memory it is lost, which the journal tells when it is stopped. A sink that does
+// memory it is lost, which the journal reports when it is stopped. A sink that does
 // not return from Send although its time is up is left behind a second later, and
 // reported. Further calls wait for the first and return the same.
 func (r *Runner) Stop(ctx context.Context) error {

@@ -10,7 +10,7 @@ import (
 // A Sink is one way out for events. One goroutine, that of its [Runner], calls
 // Send and Close; a sink needs no lock of its own against them.
 type Sink interface {
-	// Name tells this sink from every other in status, metrics and errors. It
+	// Name distinguishes this sink from every other in status, metrics and errors. It
 	// never changes.
 	Name() string
 
@@ -18,10 +18,10 @@ type Sink interface {
 	// until Send returns and must not be written; a sink that needs an event
 	// for longer copies it.
 	//
-	// A nil error says that all events are delivered, as far as this sink can
+	// A nil error means that all events are delivered, as far as this sink can
 	// know. A [*RetryError], also when wrapped, asks for those that are not
 	// delivered yet to be sent again later. A [*RefusedError] gives some events up
-	// and says that all others are delivered; any other error gives up all. What is
+	// and means that all others are delivered; any other error gives up all. What is
 	// given up is counted as failed and never comes again.
 	//
 	// Send returns soon after ctx is done, whatever its peer does.
@@ -51,12 +51,12 @@ type Holder interface {
 type Prober interface {
 	Sink
 	// Probe does what Send would do with a canary, short of delivering it. A nil error
-	// says that it could have been delivered, as far as this sink can know; others are
+	// means that it could have been delivered, as far as this sink can know; others are
 	// those of Send without events. The runner calls it, as it calls Send.
 	Probe(ctx context.Context, canary *event.Event) error
 }
 
-// A RetryError says that a sink could not deliver now but may later: the disk is
+// A RetryError means that a sink could not deliver now but may later: the disk is
 // full, the broker is away.
 type RetryError struct {
 	// Sent is the number of events, from the first, that are delivered and must
@@ -73,7 +73,7 @@ func (e *RetryError) Error() string { return fmt.Sprintf("%v (will be tried agai
 // Unwrap gives the reason.
 func (e *RetryError) Unwrap() error { return e.Err }
 
-// A RefusedError says that a peer will never take some events, which are given up: they
+// A RefusedError means that a peer will never take some events, which are given up: they
 // are too large for it, say.
 type RefusedError struct {
 	// Count is the number of events given up since the sink last said so. Some may be
@@ -83,7 +83,7 @@ type RefusedError struct {
 	Err error
 }
 
-// Error tells how many and shows the last reason.
+// Error returns how many and shows the last reason.
 func (e *RefusedError) Error() string {
 	return fmt.Sprintf("events given up: %d, the last: %v", e.Count, e.Err)
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// canaryOptions are what the command line says.
+// canaryOptions are the flags of the command.
 type canaryOptions struct {
 	to, protocol string
 	every        time.Duration
@@ -68,7 +68,7 @@ the running instance here, and the command waits until it was seen.`,
 	return c
 }
 
-// check tells what is wrong with the flags, and gives the protocol.
+// check returns what is wrong with the flags, and gives the protocol.
 func (o *canaryOptions) check(c *cobra.Command) (flow.Version, error) {
 	if o.every < time.Second {
 		return 0, wrongUse(c, "--every: %s is too short; allowed are 1s and more", o.every)
@@ -87,7 +87,7 @@ func (o *canaryOptions) check(c *cobra.Command) (flow.Version, error) {
 	return all[i], nil
 }
 
-// sendCanaries sends one after the other. What fails is told at once, and the next one
+// sendCanaries sends one after the other. What fails is reported at once, and the next one
 // is tried: the way may be there again.
 func sendCanaries(ctx context.Context, out io.Writer, cfg *configs.Config, o *canaryOptions, v flow.Version) error {
 	senders, err := dialCanaries(ctx, cfg, o, v)
@@ -187,7 +187,7 @@ func sendRound(ctx context.Context, out io.Writer, cfg *configs.Config, o *canar
 // seenWait is how long the running instance may take to see a canary.
 const seenWait = 5 * time.Second
 
-// seen waits until the running instance tells of a canary, and gives the milliseconds
+// seen waits until the running instance reports a canary, and gives the milliseconds
 // that it took.
 func seen(ctx context.Context, stateDir string, from netip.Addr, c event.Canary) (float64, error) {
 	for deadline := time.Now().Add(seenWait); ; {

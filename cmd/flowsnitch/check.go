@@ -26,7 +26,7 @@ type verdict int
 
 func (v verdict) Error() string { return "" }
 
-// checkFlags are what the command line says to check.
+// checkFlags are the flags of 'check'.
 type checkFlags struct {
 	file              string
 	web               webFlags

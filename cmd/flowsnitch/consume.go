@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// consumeFlags are what the command line says to consume.
+// consumeFlags are the flags of 'consume'.
 type consumeFlags struct {
 	brokers, topics []string
 	from            string

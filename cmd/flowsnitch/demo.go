@@ -266,7 +266,7 @@ func strangers(noise *traffic.Source) (flows []synth.Flow) {
 	return flows
 }
 
-// demoFlows gives what one exporter tells in one turn: traffic at home, and a contact of
+// demoFlows gives what one exporter exports in one turn: traffic at home, and a contact of
 // the story when its turn has come.
 func demoFlows(turn, exporter int) []synth.Flow {
 	now := time.Now()

@@ -21,7 +21,7 @@ import (
 func packagingCommands() []*cobra.Command { return []*cobra.Command{newGenerate()} }
 
 // newGenerate groups what a package needs beside the program. It is hidden, so that
-// the pages and completions do not tell of it.
+// the pages and completions do not mention it.
 func newGenerate() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "generate",

@@ -29,7 +29,7 @@ func locateFlag(c *cobra.Command, file *string) {
 	c.Flags().StringVarP(file, "config", "c", "", "configuration `file` (YAML); default: "+whereLocated)
 }
 
-// An origin says where the configuration of a command comes from.
+// An origin is where the configuration of a command comes from.
 type origin struct {
 	file   string // empty = the built-in default
 	named  bool   // by -c

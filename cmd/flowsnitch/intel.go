@@ -107,7 +107,7 @@ func parseList(c *cobra.Command, path string, opts document.Options, refs bool) 
 	return nil
 }
 
-// rejection says why a list as a whole is not used as a feed; empty = it is. Documents of
+// rejection returns why a list as a whole is not used as a feed; empty = it is. Documents of
 // objects may have no address, as other objects of their source have.
 func rejection(r *document.Report) string {
 	switch r.Verdict {

@@ -165,7 +165,7 @@ func stateOf(f *fetch.Status) string {
 	return "ok"
 }
 
-// printTrouble says what is odd about a feed, and what can be done.
+// printTrouble prints what is odd about a feed, and what can be done.
 func printTrouble(w io.Writer, f *fetch.Status, now time.Time) {
 	say := func(format string, args ...any) {
 		fmt.Fprintf(w, "%s: %s\n", show.Printable(f.Name), show.Printable(fmt.Sprintf(format, args...)))
@@ -238,7 +238,7 @@ the next start. Providers' rate limits apply to manual updates too.`,
 func updateFeeds(c *cobra.Command, cfg *configs.Config, from *origin, names []string) ([]fetch.Answer, error) {
 	var answers []fetch.Answer
 	query := url.Values{"feed": names}.Encode()
-	err := web.Tell(c.Context(), cfg.StateDir, http.MethodPost, "/intel/update?"+query, &answers)
+	err := web.Request(c.Context(), cfg.StateDir, http.MethodPost, "/intel/update?"+query, &answers)
 	if !errors.Is(err, web.ErrNotRunning) {
 		return answers, err
 	}
@@ -318,7 +318,7 @@ reasons.`,
 
 func acceptFeed(c *cobra.Command, cfg *configs.Config, from *origin, name string) error {
 	query := url.Values{"feed": {name}}.Encode()
-	err := web.Tell(c.Context(), cfg.StateDir, http.MethodPost, "/intel/accept?"+query, new(struct{}))
+	err := web.Request(c.Context(), cfg.StateDir, http.MethodPost, "/intel/accept?"+query, new(struct{}))
 	if !errors.Is(err, web.ErrNotRunning) {
 		return err
 	}

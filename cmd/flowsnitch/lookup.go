@@ -293,7 +293,7 @@ func listingOf(ind *intel.Indicator) lookupListing {
 	}
 }
 
-// stopText says what keeps a listing from being used, or would keep it.
+// stopText returns what keeps a listing from being used, or would keep it.
 func stopText(name string, s lookup.Suppression) string {
 	why := string(s.Reason)
 	if s.By.IsValid() {

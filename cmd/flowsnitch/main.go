@@ -166,7 +166,7 @@ func likeFlag(c *cobra.Command, name string) string {
 	return ""
 }
 
-// flagError says in our words what is wrong with a flag.
+// flagError explains what is wrong with a flag.
 func flagError(c *cobra.Command, err error) error {
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		if like := likeFlag(c, unknown.GetSpecifiedName()); like != "" {

@@ -44,7 +44,7 @@ func (o *output) failure() error {
 	return o.err
 }
 
-// isTerminal tells whether w is a terminal that shows colours.
+// isTerminal reports whether w is a terminal that shows colours.
 func isTerminal(w io.Writer) bool {
 	if o, ok := w.(*output); ok {
 		w = o.w

@@ -85,7 +85,7 @@ func replay(c *cobra.Command, cfg *configs.Config, lists, paths []string) error 
 	return errors.Join(errs...)
 }
 
-// buildTable compiles the lists, and says on standard error what is wrong with those
+// buildTable compiles the lists, and reports on standard error what is wrong with those
 // that are used nevertheless.
 func buildTable(c *cobra.Command, cfg *configs.Config, lists []string) (*lookup.Table, []fetch.Status, error) {
 	table, feeds, err := app.BuildTable(cfg, lists)

@@ -198,7 +198,7 @@ func reload(a *app.App, log *zap.Logger) {
 	log.Info("reloaded", zap.Int("indicators", a.Status().Intel.Indicators))
 }
 
-// nothingListed says why nothing can be a hit, and what helps.
+// nothingListed returns why nothing can be a hit, and what helps.
 func nothingListed(feeds int) string {
 	if feeds == 0 {
 		return "nothing is listed, so nothing can be a hit: give a list of prefixes with --intel FILE, or name feeds"
@@ -243,7 +243,7 @@ func homeNames(home []netip.Prefix) string {
 	return line
 }
 
-// listsLine says what counts beside the lists of the command line.
+// listsLine returns what counts beside the lists of the command line.
 func listsLine(opts *app.Options, feeds int) string {
 	names := strings.Join(opts.Lists, ", ")
 	switch {
@@ -255,7 +255,7 @@ func listsLine(opts *app.Options, feeds int) string {
 	return fmt.Sprintf("lists of --intel, added to the %d feeds of the configuration: %s", feeds, names)
 }
 
-// greet says where the program listens and what it knows.
+// greet prints where the program listens and what it knows.
 func greet(w io.Writer, s app.Status, cfg *configs.Config, opts *app.Options) {
 	var ports []string
 	for _, l := range s.Listeners {

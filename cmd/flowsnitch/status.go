@@ -58,7 +58,7 @@ are wrapped, elsewhere each is one line.`,
 	return c
 }
 
-// notRunning says what the state directory tells when nobody answers.
+// notRunning returns what the state directory shows when nobody answers.
 func notRunning(w io.Writer, dir string, from *origin, err error) error {
 	if !errors.Is(err, web.ErrNotRunning) {
 		return err

@@ -101,7 +101,7 @@ func (v *interval) troubles(columns int) section {
 	return out
 }
 
-// selfTest says when a canary last came to the correlator.
+// selfTest returns when a canary last came to the correlator.
 func (v *interval) selfTest() string {
 	c := &v.now.Canary
 	if c.EverySeconds <= 0 || c.LastSeen.IsZero() {
@@ -329,7 +329,7 @@ func end(a netip.Addr, port uint16) string {
 	return netip.AddrPortFrom(a.WithZone(""), port).String()
 }
 
-// answered says in a word what became of a contact.
+// answered is a word for what became of a contact.
 func answered(c *app.LatestStatus) string {
 	switch {
 	case c.Blocked:
@@ -469,7 +469,7 @@ func (v *interval) feeds(columns int) section {
 	return out
 }
 
-// shorten cuts the middle out of a name that is too long: its ends tell most.
+// shorten cuts the middle out of a name that is too long: its ends matter most.
 func shorten(name string, most int) string {
 	r := []rune(show.Printable(name))
 	if len(r) <= most {

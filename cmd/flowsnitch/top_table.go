@@ -15,7 +15,7 @@ type column struct {
 	// rank is the order in which columns are left out on a narrow terminal, the highest
 	// first; 0 = never.
 	rank   int
-	middle bool // a cell that is too long is cut in its middle: its ends tell most
+	middle bool // a cell that is too long is cut in its middle: its ends matter most
 }
 
 // gap is what separates columns.

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Advice says what may be done about an error of the handshake with a peer, which is
+// Advice returns what may be done about an error of the handshake with a peer, which is
 // called broker or server; empty = the error is of another kind. It names keys of a block
 // tls.
 func Advice(peer string, err error) string {
@@ -64,7 +64,7 @@ func ExplainDate(err error, now time.Time) error {
 		return err
 	}
 	if _, ok := errors.AsType[*certificateError](err); ok {
-		return err // says it already
+		return err // has it already
 	}
 	return &certificateError{bad.Cert, now, err}
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// An Error says where in which capture reading ended and why. Its text begins
+// An Error is where in which capture reading ended and why. Its text begins
 // with the name of the capture, once, so a command prints it as it is.
 type Error struct {
 	// Name of the capture as given to Open or NewReader.

@@ -15,7 +15,7 @@ const (
 	fragmentLife = 30 * time.Second
 )
 
-// A fragmentKey says which packet a fragment is of (RFC 791, RFC 8200 4.5).
+// A fragmentKey is which packet a fragment is of (RFC 791, RFC 8200 4.5).
 type fragmentKey struct {
 	src, dst netip.Addr
 	id       uint32
@@ -48,7 +48,7 @@ type reassembler struct {
 }
 
 // add takes a fragment. When it completes the packet, p becomes that packet and
-// the finding tells what it carries; else the finding is isFragment, or
+// the finding names what it carries; else the finding is isFragment, or
 // isMalformed for one that no packet can have.
 func (r *reassembler) add(p *packet, now time.Time) finding {
 	at := part{p.frag.offset, p.frag.offset + len(p.data)}

@@ -18,7 +18,7 @@ type packet struct {
 	frag     fragment
 }
 
-// A fragment says which part of its packet the data are.
+// A fragment is which part of its packet the data are.
 type fragment struct {
 	id     uint32
 	offset int // bytes
@@ -74,7 +74,7 @@ func readIPv6(b []byte) (packet, finding) {
 	return p, p.transport()
 }
 
-// trim cuts b to the n bytes that a header says it has, and tells if they are
+// trim cuts b to the n bytes that a header claims, and reports whether they are
 // not all there.
 func trim(b []byte, n int) (data []byte, lacking bool) {
 	return b[:min(n, len(b))], n > len(b)
@@ -138,7 +138,7 @@ func (p *packet) passHeader() bool {
 	return true
 }
 
-// asFragment tells whether a fragment can be one of a UDP datagram. One that
+// asFragment reports whether a fragment can be one of a UDP datagram. One that
 // lacks bytes is of no use.
 func (p *packet) asFragment() finding {
 	switch {

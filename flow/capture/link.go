@@ -216,7 +216,7 @@ func loopback(b []byte) (int, []byte, finding) {
 	return 0, nil, isNotIP
 }
 
-// byVersion tells IPv4 from IPv6 by the first four bits.
+// byVersion distinguishes IPv4 from IPv6 by the first four bits.
 func byVersion(b []byte) (int, []byte, finding) {
 	if len(b) == 0 {
 		return 0, nil, isShort

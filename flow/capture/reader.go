@@ -71,7 +71,7 @@ func (r *Reader) Next() (flow.Datagram, error) {
 	return flow.Datagram{}, r.err
 }
 
-// fail says where an error of the framing happened. The end of the file is no
+// fail returns where an error of the framing happened. The end of the file is no
 // error.
 func (r *Reader) fail(err error) error {
 	if err == io.EOF {
@@ -103,7 +103,7 @@ func (r *Reader) datagram() (flow.Datagram, bool) {
 // 0 before the first.
 func (r *Reader) Frame() int { return r.last }
 
-// Stats tells what was found so far.
+// Stats returns what was found so far.
 func (r *Reader) Stats() Stats {
 	s := r.stats
 	r.frags.fill(&s)

@@ -25,7 +25,7 @@ type Writer struct {
 }
 
 // NewWriter begins a capture on w. The file header is written at once, so that a
-// capture without datagrams is one too; if that fails the first Write says so.
+// capture without datagrams is one too; if that fails the first Write returns it.
 func NewWriter(w io.Writer) *Writer {
 	_, err := w.Write(file.Header(linkEthernet))
 	return &Writer{w: w, err: err}

@@ -186,7 +186,7 @@ func (s *Set) readLean(l *template.Lean, r *run, want Want) {
 	}
 }
 
-// leanTimes fills Start and End. A zero where ms since 1970 should be says nothing, so that
+// leanTimes fills Start and End. A zero where ms since 1970 should be means nothing, so that
 // another element may count: that record is read in full.
 func (s *Set) leanTimes(l *template.Lean, r *run) {
 	from, to := int(r.first), int(r.first+r.n)

@@ -7,7 +7,7 @@
 // and builds the full [flow.Record] only for those that somebody asks for.
 //
 // To get there quickly a template is compiled once, when it arrives, into a plan
-// that says where each wanted field stands (package template). Templates, samplers
+// that states where each field that is read stands (package template). Templates, samplers
 // (package sampling) and sequence numbers (package sequence) of all exporters live in
 // [Exporters], which all workers share; it is capped in every direction and forgets what
 // has been silent for long. One lock per exporter is taken once per datagram, never per

@@ -90,16 +90,16 @@ type exporter struct {
 	dropped       time.Time      // unused templates were dropped
 	lost          Losses         // of streams that were forgotten
 	samplers      sampling.Rates // of all domains together, the last resort
-	init          int64          // systemInitTimeMilliseconds that any domain told last
+	init          int64          // systemInitTimeMilliseconds that any domain sent last
 	earlySize     int            // of the sets that wait for their template
 	earlyOldest   time.Time      // no set came before this
 	datagrams     uint64         // so far
-	split         bool           // streams are told apart by UDP source port, too
+	split         bool           // streams are distinguished by UDP source port, too
 	last          time.Time
 	gone          bool // forgotten: whoever still holds it looks it up again
 }
 
-// A streamKey tells the streams of one exporter apart. port is 0 unless two
+// A streamKey distinguishes the streams of one exporter. port is 0 unless two
 // processes behind one address contradict each other.
 type streamKey struct {
 	version flow.Version
@@ -117,12 +117,12 @@ type stream struct {
 	plans     map[uint16]*definition // data and options templates
 	lately    [2]*definition         // of plans, those of the last data sets
 	samplers  sampling.Rates
-	init      int64 // systemInitTimeMilliseconds from options data, 0 = not told
+	init      int64 // systemInitTimeMilliseconds from options data, 0 = none
 	seq       sequence.Tracker
 	contested bool // two ports mean different things by one template
 	totals    VersionStats
 	last      time.Time         // of receipt
-	rate      uint32            // that v5 headers or sFlow samples told last
+	rate      uint32            // that v5 headers or sFlow samples had last
 	unknown   map[uint16]uint64 // sets of unknown templates, by id; capped
 	history   []TemplateChange
 	early     map[uint16][]earlySet // data sets that wait for a template, by its id

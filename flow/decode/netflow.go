@@ -143,7 +143,7 @@ func (d *Decoder) oneSet(m *message, id uint16, body []byte) (unknown bool) {
 	return false
 }
 
-// data reads a data set: flow records or options data, as its template says.
+// data reads a data set: flow records or options data, as its template describes.
 func (d *Decoder) data(m *message, id uint16, body []byte) (unknown bool) {
 	if m.stream != nil {
 		p := m.stream.known(id)

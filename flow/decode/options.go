@@ -4,7 +4,7 @@ import "github.com/flowsnitch/flowsnitch/flow/decode/sampling"
 
 // optionsData reads a set of options data for what matters here: sampling rates
 // and the time when the exporter started. It returns the number of records. An
-// options template is compiled like a data template, so that only the wanted
+// options template is compiled like a data template, so that only the required
 // fields of a record are looked at.
 func (d *Decoder) optionsData(m *message, p *definition, body []byte) int {
 	s := &d.options

@@ -38,7 +38,7 @@ const (
 	kindScope    = "scope"   // the same for a part of the exporter
 )
 
-// A stateLine is one line of the state file. Which fields count says Kind.
+// A stateLine is one line of the state file. Kind decides which fields count.
 type stateLine struct {
 	Kind string `json:"kind"`
 
@@ -82,10 +82,10 @@ func (x *Exporters) Changes() uint64 { return x.changes.Load() }
 func (x *Exporters) Unrest() uint64 { return x.unrest.Load() }
 
 // Save writes templates, samplers and sequence numbers of all exporters, for Load
-// after a restart. clean tells that no datagram will be decoded after this: the
+// after a restart. clean means that no datagram will be decoded after this: the
 // flows that exporters send until Load are then known exactly by their sequence.
 //
-// now is by the clock that stamps datagrams, date is what a calendar says then: the
+// now is by the clock that stamps datagrams, date is the calendar date then: the
 // former may be years off, and set while the program runs.
 func (x *Exporters) Save(w io.Writer, clean bool, now, date time.Time) error {
 	var buf bytes.Buffer
@@ -200,7 +200,7 @@ func samplerLines(s *sampling.Rates, line stateLine) (out []stateLine) {
 	return out
 }
 
-// A LoadReport says what Load found.
+// A LoadReport is what Load found.
 type LoadReport struct {
 	Clean     bool // the program was stopped in order when this was saved
 	Exporters int
@@ -213,7 +213,7 @@ type LoadReport struct {
 
 // Load takes up what Save wrote. It is called before the first datagram is
 // decoded. Lines that are damaged are left out and counted; the error is one of
-// reading, or tells of a format that is not known. What was good until then is
+// reading, or an error about an unknown format. What was good until then is
 // kept. now and date are as for Save.
 func (x *Exporters) Load(r io.Reader, now, date time.Time) (LoadReport, error) {
 	l := loader{x: x, now: now, clock: shift{date, now}, known: make(map[*exporter]bool)}
@@ -289,7 +289,7 @@ func parseLine(b []byte) (s stateLine, ok bool) {
 	return s, json.Unmarshal(b, &s) == nil
 }
 
-// exporterLine takes a line that tells of an exporter.
+// exporterLine takes a line about an exporter.
 func (l *loader) exporterLine(s stateLine) {
 	e := l.exporter(s)
 	if e == nil {
@@ -328,7 +328,7 @@ func (l *loader) exporter(s stateLine) *exporter {
 	return e
 }
 
-// streamLine takes a line that tells of a stream.
+// streamLine takes a line about a stream.
 func (l *loader) streamLine(e *exporter, s stateLine) {
 	if s.Version.String() == "unknown" {
 		l.report.Damaged++

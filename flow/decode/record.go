@@ -15,7 +15,7 @@ func (s *Set) recordTemplate(i int, r *flow.Record) {
 	s.fromSection(r)
 }
 
-// rate finds the sampling rate: what the record says itself, else what its
+// rate finds the sampling rate: what the record has itself, else what its
 // sampler was announced with, in its own domain or in another of the exporter, until the
 // end of the datagram that the record came in.
 func (s *Set) rate(r *flow.Record) {

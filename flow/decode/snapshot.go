@@ -23,7 +23,7 @@ type ExporterStatus struct {
 	// Unproven reports that records have not come at times at least a minute apart, and
 	// that the configuration does not name the exporter: all of it may be a stray datagram.
 	Unproven bool `json:"unproven,omitempty" name:"-"`
-	// Split tells that processes behind this address contradict each other, so
+	// Split means that processes behind this address contradict each other, so
 	// that their streams are kept apart by UDP source port.
 	Split      bool           `json:"split,omitempty" name:"-" show:"some"`
 	EarlyBytes int            `json:"early_bytes,omitempty" name:"-"` // waiting for templates
@@ -62,7 +62,7 @@ type MissingTemplate struct {
 // when what was announced cannot be.
 type SamplingStatus struct {
 	Rate uint32 `json:"rate" name:"-" show:"always" words:"= sampling rate (1 of N)"`
-	// From is where the rate was told: "header" (v5), "sample" (sFlow), "options"
+	// From is where the rate was announced: "header" (v5), "sample" (sFlow), "options"
 	// or what options data announced it for: "sampler N", "interface N", "template N". "configuration" stands
 	// for the rate that the operator has set, which replaces all others.
 	From string `json:"from" show:"some" words:""`
@@ -83,7 +83,7 @@ type ExportersStats struct {
 	Lost    Losses     `json:"lost"`
 }
 
-// EarlyStats tell what became of data sets that came before their template.
+// EarlyStats count what became of data sets that came before their template.
 type EarlyStats struct {
 	WaitingBytes int64  `json:"waiting_bytes" name:"early_bytes" help:"Bytes of data sets waiting for their template." show:"some" words:"waiting for templates"`
 	Kept         uint64 `json:"kept" name:"early_sets_total" help:"Data sets received before their template, by outcome." with:"outcome=kept" show:"some" words:"sets before their template"`                                                // sets
@@ -99,7 +99,7 @@ type Losses struct {
 	Flows     uint64 `json:"flows" name:"lost_records_total" help:"Flows and records lost according to the sequence numbers of exporters, by unit." with:"unit=flows" settles:"true" words:"flows lost (v5)" loss:"true" judged:"loss"`          // NetFlow v5
 	Records   uint64 `json:"records" name:"lost_records_total" help:"Flows and records lost according to the sequence numbers of exporters, by unit." with:"unit=records" settles:"true" words:"records lost (IPFIX)" loss:"true" judged:"loss"` // IPFIX, and v9 exporters that count records
 	Datagrams uint64 `json:"datagrams" name:"lost_datagrams_total" help:"Datagrams lost according to the sequence numbers of NetFlow v9 and sFlow." settles:"true" words:"datagrams lost (v9, sFlow)" loss:"true" judged:"loss"`                 // v9, sFlow
-	// Unsaid are IPFIX records in sets of unknown templates.
+	// Unknown are IPFIX records in sets of unknown templates.
 	Unsaid uint64 `json:"unknown_template_records" name:"unknown_template_records_total" help:"Records skipped because their template was unknown (from IPFIX sequence numbers)." settles:"true" show:"some" words:"records of unknown templates (IPFIX)"`
 	// Estimate is the part of all of these that is uncertain, because it fell into a
 	// time when we had crashed.
@@ -236,7 +236,7 @@ func (s *stream) missing() []MissingTemplate {
 // naturally compares texts that end in a number.
 func naturally(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) }
 
-// sampling lists the rates that were told, by sampler.
+// sampling lists the rates that were announced, by sampler.
 func (s *stream) sampling() []SamplingStatus {
 	var out []SamplingStatus
 	switch {

@@ -329,7 +329,7 @@ const maxFields = 1000
 // templateRecords walks a set of template records (RFC 3954 5.2 and 6.1, RFC 7011
 // 3.4) and yields those that are whole and sane, each cut to its exact bytes, so
 // that what reads them next cannot be led astray. reason is empty for a good one;
-// a bad one ends the walk when its length cannot be told.
+// a bad one ends the walk when its length cannot be determined.
 func templateRecords(ver uint8, options bool, set []byte, yield func(id uint16, rec []byte, reason Reason)) {
 	head := 4
 	if options {

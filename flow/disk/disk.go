@@ -49,7 +49,7 @@ type File interface {
 	Truncate(size int64) error
 	Chmod(mode fs.FileMode) error
 	// Lock keeps other processes out for as long as the file is open. An error that is
-	// [syscall.EWOULDBLOCK] says that one holds the lock.
+	// [syscall.EWOULDBLOCK] means that one holds the lock.
 	Lock() error
 }
 

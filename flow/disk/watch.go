@@ -8,7 +8,7 @@ import (
 )
 
 // SlowAfter is how long a call may take. An SD card that collects garbage needs seconds
-// for a sync; a disk that is well never needs more.
+// for a sync; a healthy disk never needs more.
 const SlowAfter = 5 * time.Second
 
 // A Watch is a file system that knows which calls are under way, so that a disk that

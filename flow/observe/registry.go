@@ -44,7 +44,7 @@ func Silent[T any](name string, values func() T) Section {
 	return Printed(name, values, func(io.Writer, T, bool) {})
 }
 
-// A Role says who may use a route.
+// A Role is who may use a route.
 type Role int
 
 // The roles.

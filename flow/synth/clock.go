@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A clock tells the time of one datagram the way exporters do, in milliseconds.
+// A clock reports the time of one datagram the way exporters do, in milliseconds.
 type clock struct {
 	now  int64 // Unix ms
 	boot int64 // Unix ms
@@ -29,7 +29,7 @@ func (c clock) ms(t time.Time) int64 {
 // collectors take the difference to the sysUptime of the datagram as signed.
 func (c clock) switched(t time.Time) uint32 { return uint32(c.ms(t) - c.boot) }
 
-// checkAge tells whether a flow's times can be told as a signed 32-bit age.
+// checkAge reports whether a flow's times can be determined as a signed 32-bit age.
 func (c clock) checkAge(f *Flow) error {
 	for _, t := range [...]time.Time{f.Start, f.End} {
 		if age := c.now - c.ms(t); age != int64(int32(age)) {
@@ -39,7 +39,7 @@ func (c clock) checkAge(f *Flow) error {
 	return nil
 }
 
-// checkEpoch tells whether a flow's times can be told as unsigned ms since 1970.
+// checkEpoch reports whether a flow's times can be determined as unsigned ms since 1970.
 func (c clock) checkEpoch(f *Flow) error {
 	for _, t := range [...]time.Time{f.Start, f.End} {
 		if c.ms(t) < 0 {

@@ -39,9 +39,9 @@ type Config struct {
 	Domain uint32
 	// Agent is the sFlow agent address; zero means 127.0.0.1.
 	Agent netip.Addr
-	// Sampling is the rate N of "one packet in N". v5 tells it in the header (at
+	// Sampling is the rate N of "one packet in N". v5 has it in the header (at
 	// most 16,383), v9 and IPFIX in options data beside the templates, sFlow in
-	// every sample. 0 means that nothing is told; sFlow then says 1.
+	// every sample. 0 means that it is not announced; sFlow then has 1.
 	Sampling uint32
 	// Scoped are further rates that v9 and IPFIX announce beside the templates, each for a
 	// part of the exporter.

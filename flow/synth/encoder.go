@@ -10,7 +10,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 )
 
-// ErrNotExpressible is the error of a flow that the protocol has no way to tell:
+// ErrNotExpressible is the error of a flow that the protocol has no way to express:
 // an IPv6 flow in v5, a counter too large for its field. It is wrapped with what
 // and why.
 var ErrNotExpressible = errors.New("not expressible")
@@ -22,7 +22,7 @@ type Encoder struct {
 	// layouts are the templates, by the bits of their ids.
 	layouts []layout
 	boot    int64 // Unix ms at which sysUptime is 0
-	// booted tells whether boot is known.
+	// booted reports whether boot is known.
 	booted bool
 
 	// seq is the sequence number of the next datagram, in the unit of the
@@ -52,7 +52,7 @@ func (e *Encoder) Sequence() uint32 { return e.seq }
 
 // Templates appends a datagram with everything that a collector must know before
 // it can read what Encode writes: templates and, with Config.Sampling set, the
-// options template and data that tell the sampling rate. v5 and sFlow need none:
+// options template and data that announce the sampling rate. v5 and sFlow need none:
 // dst is returned as it was.
 func (e *Encoder) Templates(dst []byte, now time.Time) []byte {
 	switch e.cfg.Version {
@@ -68,7 +68,7 @@ func (e *Encoder) Templates(dst []byte, now time.Time) []byte {
 // as many as fit; call it again with flows[n:] for the rest. Without flows nothing
 // is written.
 //
-// A flow that the protocol cannot tell ends the datagram before it. When it is
+// A flow that the protocol cannot express ends the datagram before it. When it is
 // the first one, nothing is written and the error wraps [ErrNotExpressible].
 func (e *Encoder) Encode(dst []byte, flows []Flow, now time.Time) (out []byte, n int, err error) {
 	if len(flows) == 0 {
@@ -93,7 +93,7 @@ func (e *Encoder) Encode(dst []byte, flows []Flow, now time.Time) (out []byte, n
 
 // EncodeAlone appends one datagram that can be read without any other: what Templates
 // writes, less the sampling, stands in front of the flows. All flows must fit, else
-// nothing is written and the error says so; so do those of Encode.
+// nothing is written and the error has it; so do those of Encode.
 func (e *Encoder) EncodeAlone(dst []byte, flows []Flow, now time.Time) ([]byte, error) {
 	one := *e
 	out, n, err := one.Encode(dst, flows, now)
@@ -131,7 +131,7 @@ func (e *Encoder) clock(now time.Time) clock {
 	return clock{now: now.UnixMilli(), boot: e.boot}
 }
 
-// checkEnds tells whether the addresses make a flow at all.
+// checkEnds reports whether the addresses make a flow at all.
 func (f *Flow) checkEnds() error {
 	if !f.Src.IsValid() || !f.Dst.IsValid() || f.Src.Is4() != f.Dst.Is4() {
 		return fmt.Errorf("synth: flow %s -> %s: both ends must be valid and of one family: %w", f.Src, f.Dst, ErrNotExpressible)

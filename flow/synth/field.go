@@ -11,12 +11,12 @@ func number(id uint16, width int, value func(*Flow) uint64) field {
 	return field{id: id, width: width, num: func(f *Flow, _ clock) uint64 { return value(f) }}
 }
 
-// uptimeField is a time told as sysUptime in ms, 32 bits.
+// uptimeField is a time as sysUptime in ms, 32 bits.
 func uptimeField(id uint16, t func(*Flow) time.Time) field {
 	return field{id: id, width: 4, num: func(f *Flow, c clock) uint64 { return uint64(c.switched(t(f))) }}
 }
 
-// epochField is a time told in ms since 1970, 64 bits.
+// epochField is a time in ms since 1970, 64 bits.
 func epochField(id uint16, t func(*Flow) time.Time) field {
 	return field{id: id, width: 8, num: func(f *Flow, c clock) uint64 { return uint64(c.ms(t(f))) }}
 }
@@ -32,7 +32,7 @@ func unspecifiedHop(f *Flow) netip.Addr {
 	return netip.IPv6Unspecified()
 }
 
-// check tells whether the flow's value fits the field.
+// check reports whether the flow's value fits the field.
 func (d *field) check(f *Flow, c clock) error {
 	if d.addr != nil {
 		if a := d.addr(f); a.BitLen() != 8*d.width {

@@ -126,7 +126,7 @@ func (f *Flow) frameLen() int {
 // headerLen is how much of the frame the sample has.
 func (f *Flow) headerLen() int { return min(maxHeaderLen, f.frameLen()-fcsLen) }
 
-// checkSFlow tells whether a sample can carry the flow.
+// checkSFlow reports whether a sample can carry the flow.
 func checkSFlow(f *Flow) error {
 	if err := f.checkEnds(); err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 )
 
 // Template ids. A data template's id is firstTemplate plus the bits of what it
-// tells beyond a plain IPv4 flow.
+// has beyond a plain IPv4 flow.
 const (
 	firstTemplate   = 256
 	bitIPv6         = 1
@@ -107,7 +107,7 @@ func endElement(v flow.Version) uint16 {
 	return 153
 }
 
-// layoutOf gives the template that tells all of a flow.
+// layoutOf gives the template that has all of a flow.
 func layoutOf(all []layout, f *Flow) (*layout, error) {
 	bits := 0
 	if !f.Src.Is4() {

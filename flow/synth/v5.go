@@ -73,7 +73,7 @@ func appendV5Record(b []byte, f *Flow, c clock) []byte {
 	return append(b, make([]byte, 8)...) // AS numbers, masks, padding
 }
 
-// checkV5 tells whether v5 has room for every number of the flow.
+// checkV5 reports whether v5 has room for every number of the flow.
 func checkV5(f *Flow, c clock) error {
 	if err := f.checkEnds(); err != nil {
 		return err

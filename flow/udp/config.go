@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-// Config says where to listen and what to do with what arrives there.
+// Config is where to listen and what to do with what arrives there.
 type Config struct {
 	// Listen is the address: ":2055" takes IPv4 and IPv6, "0.0.0.0:2055" and
 	// "[::]:2055" one family each, "192.0.2.1:2055" one address. Names are not
@@ -17,9 +17,9 @@ type Config struct {
 	// Sockets is how many sockets share the address (SO_REUSEPORT), one worker
 	// each; 1 to 64. An exporter stays on one socket.
 	Sockets int `yaml:"sockets"`
-	// ReceiveBuffer is the wanted size of each socket's kernel buffer, in bytes.
+	// ReceiveBuffer is the configured size of each socket's kernel buffer, in bytes.
 	// The kernel may grant less without CAP_NET_ADMIN (net.core.rmem_max):
-	// Stats.BufferGranted tells.
+	// Stats.BufferGranted has.
 	ReceiveBuffer int `yaml:"receive_buffer"`
 	// Batch is the most datagrams that one Read returns, 1 to 1024. Each slot
 	// costs 64 KiB of address space, of which only the touched pages are resident.
@@ -52,7 +52,7 @@ func (c *Config) UnmarshalYAML(unmarshal func(any) error) error {
 	return unmarshal((*keys)(c))
 }
 
-// Validate tells everything that is wrong, each part beginning with its YAML key.
+// Validate reports everything that is wrong, each part beginning with its YAML key.
 func (c Config) Validate() error {
 	var errs []error
 	if _, err := parseListen(c.Listen); err != nil {

@@ -5,7 +5,7 @@
 // points into the socket's own buffers. Everything else (Stats, Drops, SetAllow,
 // Drain, Close) may be called from anywhere at any time.
 //
-// Every datagram that reached the socket is accounted for, where the kernel tells
+// Every datagram that reached the socket is accounted for, where the kernel counts
 // its drops: sent = Datagrams + Refused + Unread + Drops (see [Stats]).
 //
 // On Linux a batch is one recvmmsg call without any allocation. Elsewhere a batch

@@ -80,7 +80,7 @@ func (g *gate) use(list *allowList) {
 	g.share()
 }
 
-// admits tells whether the sender is on the list, which there must be, and if not,
+// admits reports whether the sender is on the list, which there must be, and if not,
 // whether it has been named.
 func (g *gate) admits(a netip.Addr) (admitted, named bool) {
 	if a != g.last {

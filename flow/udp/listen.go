@@ -11,7 +11,7 @@ import (
 // Listen opens cfg.Sockets sockets on cfg.Listen. The sockets receive into their
 // kernel buffers from now on. On an error nothing stays open.
 //
-// The error wraps the system's own (syscall.EADDRINUSE and so on) and says what
+// The error wraps the system's own (syscall.EADDRINUSE and so on) and states what
 // the operator can do. An address that another process shares with SO_REUSEPORT
 // counts as in use: the kernel would silently split the exporters between the two.
 func Listen(cfg Config) (sockets []*Socket, err error) {

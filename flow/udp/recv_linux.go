@@ -73,7 +73,7 @@ func newRing(raw syscall.RawConn, slots, size int) (*ring, error) {
 
 // recvmmsg reports whether it is done; if not, the poller waits for the socket.
 //
-// The call is a raw one: it never blocks, takes less than 0.1 ms, and need not tell
+// The call is a raw one: it never blocks, takes less than 0.1 ms, and need not inform
 // the scheduler, which would wake its monitor thread for each batch and poll for the
 // next millisecond. That took the CPU time per flow of the whole process from 1.5-1.65
 // times that of a bare receive loop to 1.3-1.35 times, at 1,000,000 flows/s.

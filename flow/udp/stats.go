@@ -14,14 +14,14 @@ type Stats struct {
 	// names, because it remembers too many already.
 	RefusedUnnamed uint64
 	Unread         uint64 // left in the kernel's buffer by Close
-	Drops          uint64 // dropped by the kernel, mostly for want of buffer
-	DropsKnown     bool   // false: the system does not tell Drops
+	Drops          uint64 // dropped by the kernel, mostly because the buffer was full
+	DropsKnown     bool   // false: the system does not report Drops
 	ReadErrors     uint64 // failed reads; no datagram is lost by them
 	// BufferWanted and BufferGranted are the receive buffer's size in bytes as
 	// configured and as the kernel gave it, in the same unit (Linux itself
 	// reports twice that, its own overhead included).
 	BufferWanted, BufferGranted int
-	// Steered tells that the senders are spread over the sockets of this address
+	// Steered means that the senders are spread over the sockets of this address
 	// by their address alone. false with several sockets: by address and port, so
 	// that an exporter moves when its port changes.
 	Steered bool
@@ -46,7 +46,7 @@ func (s *Socket) Stats() Stats {
 }
 
 // Drops asks the kernel how many datagrams it dropped at this socket since it was
-// opened. ok is false when the system does not tell. After Close it gives the
+// opened. ok is false when the system does not report it. After Close it gives the
 // last figure.
 func (s *Socket) Drops() (n uint64, ok bool) {
 	s.drops.mu.Lock()

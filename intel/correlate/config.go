@@ -9,15 +9,15 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
 
-// Config says what the correlator needs to know. Its YAML form is the block
+// Config is what the correlator needs to know. Its YAML form is the block
 // `contact`; what has a key of its own at the top of the file (name, home,
 // exporters) is filled in by whoever reads the file, and so is EveryHit.
 type Config struct {
 	// Sensor is the name of this instance in events (YAML: name).
 	Sensor string `yaml:"-"`
-	// Config says what is ours, and where.
+	// Config is what is ours, and where.
 	sites.Config `yaml:"-"`
-	// Unsynced tells whether the wall clock cannot be trusted now; nil = it can.
+	// Unsynced reports whether the wall clock cannot be trusted now; nil = it can.
 	Unsynced func() bool `yaml:"-" json:"-"`
 	// EveryHit makes one event of each hit, with its own counts, and no updates.
 	EveryHit bool `yaml:"-"`
@@ -28,7 +28,7 @@ type Config struct {
 	// offender of its own. At the cap the longest idle contact of the lowest severity
 	// makes room.
 	MaxContacts int `yaml:"max_contacts"`
-	// MaxFlows bounds the flows that are remembered to tell duplicates, each about
+	// MaxFlows bounds the flows that are remembered to recognise duplicates, each about
 	// 300 bytes: each of them may have two observers (exporters, or ingress and egress
 	// of one), some up to 16 when others have fewer. Of a flow that is forgotten the
 	// next duplicate counts again. An eighth as many are remembered of folded contacts
@@ -40,7 +40,7 @@ type Config struct {
 	Factors  score.Factors `yaml:"factors"`
 }
 
-// DefaultConfig gives the configuration of an instance that was told nothing.
+// DefaultConfig gives the configuration of an instance that has no configuration.
 func DefaultConfig() Config {
 	return Config{
 		Config:      sites.Config{Home: intel.DefaultHome()},

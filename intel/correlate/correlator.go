@@ -17,7 +17,7 @@ import (
 
 // A Correlator is the single owner of the contacts: it rolls hits up, judges them
 // and publishes events. It has no goroutine and no clock; whoever owns it calls
-// Handle, Tick and Flush from one goroutine and says what time it is: the monotonic
+// Handle, Tick and Flush from one goroutine and states what time it is: the monotonic
 // clock when live, the capture's own in a replay.
 type Correlator struct {
 	scopes scopeTexts
@@ -287,7 +287,7 @@ func (c *Correlator) read(h *lookup.Hit, now time.Time) conversation.Sight {
 	return s
 }
 
-// exporter gives what the operator says of a device, nil when nothing. The sFlow
+// exporter gives what the operator configures about a device, nil when nothing. The sFlow
 // agent is the device itself, its source address may be that of a relay.
 func (c *Correlator) exporter(e *flow.Exporter) *sites.Exporter {
 	if known := c.exporters[e.Agent]; known != nil {

@@ -31,7 +31,7 @@ func (c *Correlator) updateEvent(ct *contact) event.Event {
 }
 
 // eventOf makes an event of the judgement of a contact, without the flow, and remembers
-// what it says.
+// what it has.
 func (c *Correlator) eventOf(k event.Kind, ct *contact, blocked bool) event.Event {
 	key := ct.key()
 	number := c.cfg.Factors.Score(ct.listing.Base, ct.Direction(), ct.Answered, blocked)
@@ -88,7 +88,7 @@ func (c *Correlator) canaryEvent(h *lookup.Hit, now time.Time) event.Event {
 	return ev
 }
 
-// canaryReason says how long the canary took; with the clock of another host the
+// canaryReason returns how long the canary took; with the clock of another host the
 // difference of the clocks is in it.
 func canaryReason(sent, received time.Time) string {
 	return fmt.Sprintf("canary received %.3f ms after it was sent", float64(received.Sub(sent).Microseconds())/1000)

@@ -10,10 +10,10 @@ import (
 )
 
 // foldShare is the part of Config.MaxFlows that is remembered of folded contacts beside
-// the rest, to tell duplicates and answers.
+// the rest, to recognise duplicates and answers.
 const foldShare = 8
 
-// A foldKind says whether a contact stands for many, as a part of its key: one offender's,
+// A foldKind reports whether a contact stands for many, as a part of its key: one offender's,
 // or those of all offenders that a listed prefix holds, each at one site.
 type foldKind uint8
 

@@ -13,7 +13,7 @@ type Stats struct {
 	// Canaries were handled, and CanaryEvents published; they are no hits.
 	Canaries     uint64 `json:"canaries" name:"canaries_handled_total" help:"Canaries of this and other hosts handled by the correlator."`
 	CanaryEvents uint64 `json:"canary_events" name:"canary_events_total" help:"Canary events."`
-	// Duplicates are the hits whose flow another observer had told before.
+	// Duplicates are the hits whose flow another observer had reported before.
 	Duplicates uint64 `json:"duplicates" name:"duplicate_hits_total" help:"Hits on a flow that another exporter had already reported."`
 	// Suspect are the hits with a flow time more than 24 h from its receipt.
 	Suspect uint64 `json:"suspect" name:"suspect_hits_total" help:"Hits with a flow time more than 24 hours from the time of receipt." show:"some" words:"with a flow time more than 24 h from the receipt"`

@@ -237,7 +237,7 @@ func (t *contacts) leastSevere() *contact {
 	return nil
 }
 
-// relist takes in what the table of a hit says of the offender. A newer table
+// relist takes in what the table of a hit has about the offender. A newer table
 // replaces what was known. In the same table an entry may count at one port only:
 // then the stronger listing stays.
 func (t *contacts) relist(c *contact, m lookup.Match, port uint16) {
@@ -255,7 +255,7 @@ func (t *contacts) relist(c *contact, m lookup.Match, port uint16) {
 	c.listing, c.in4 = l, embeddedIn(m)
 }
 
-// listAs makes the listing that of one hit, for events that tell of that hit only.
+// listAs makes the listing that of one hit, for events of that hit only.
 func (t *contacts) listAs(c *contact, m lookup.Match) {
 	l := t.listings.Hold(m)
 	t.listings.LetGo(c.listing)

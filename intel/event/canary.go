@@ -25,7 +25,7 @@ func CanaryEnds() (source, target netip.Addr) {
 type Canary struct {
 	// Sent is when it was sent, by the clock of the sender, in whole microseconds.
 	Sent time.Time
-	// Token tells the canaries of one sender from those of others.
+	// Token distinguishes the canaries of one sender from those of others.
 	Token uint16
 	// Matched is when a worker found it; the flow does not carry it.
 	Matched time.Time
@@ -33,13 +33,13 @@ type Canary struct {
 
 // What every canary looks like beside its ends.
 const (
-	// CanaryProtocol is UDP, which all export protocols tell with ports.
+	// CanaryProtocol is UDP, which all export protocols export with ports.
 	CanaryProtocol = 17
 	// CanaryPackets is the number of its packets.
 	CanaryPackets = 1
 	// canarySlack is how far the clock of a sender may be from ours.
 	canarySlack = 24 * time.Hour
-	// timeBits is what is left of the microseconds since 1970; the rest is told by
+	// timeBits is what is left of the microseconds since 1970; the rest is known by
 	// the time of receipt.
 	timeBits = 48
 )
@@ -84,5 +84,5 @@ func CanaryOf(r *flow.Record) (Canary, bool) {
 	return CanaryCode{uint16(r.InIf), uint16(r.OutIf), r.SrcPort, r.DstPort}.at(r.Received)
 }
 
-// Canary gives the canary that an event of [KindCanary] tells of.
+// Canary gives the canary of an event of [KindCanary].
 func (e *Event) Canary() Canary { return Canary{Sent: e.Start, Token: e.DstPort} }

@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// A Kind tells what an event is.
+// A Kind is what an event is.
 type Kind string
 
 // The kinds of events.
@@ -30,7 +30,7 @@ const (
 	Transit  Direction = "transit"  // no end is ours
 )
 
-// Answered tells whether the other end answered.
+// Answered reports whether the other end answered.
 type Answered string
 
 // The values of Answered.
@@ -98,7 +98,7 @@ type Indicator struct {
 // reference to anything that changes; slices in it are never written again.
 type Event struct {
 	Kind Kind
-	ID   uuid.UUID // version 7, made once: what is delivered twice can be told
+	ID   uuid.UUID // version 7, made once: what is delivered twice has it twice
 	// Time is the time of receipt of the datagram that caused the event.
 	Time   time.Time
 	Sensor string
@@ -143,7 +143,7 @@ type Event struct {
 	Folded                   bool
 	Ports, Hosts             uint32
 	PortsCapped, HostsCapped bool
-	// Reason says in one line for people why this is an event and how bad it is.
+	// Reason explains to people in one line why this is an event and how bad it is.
 	Reason string
 
 	// Indicators are all listings of the offender, the best first.

@@ -28,11 +28,11 @@ const (
 
 // AppendJSON appends e as one line of JSON, newline included, in the form of
 // the hit log: fixed order of keys, `integration` first, so that cheap decoders can
-// tell it by its first bytes; empty values left out; `"srcip":` once, because OSSEC
+// recognise it by its first bytes; empty values left out; `"srcip":` once, because OSSEC
 // takes the first.
 //
 // A line is never longer than [MaxLine]. What does not fit is left out whole: the
-// worst indicators first (indicators_total then tells how many there are), and
+// worst indicators first (indicators_total then reports how many there are), and
 // if the best alone is too long, texts are cut, marked by an fit.Ellipsis. Names of
 // feeds and categories are reduced to letters, digits, dots, underscores and hyphens.
 // Nothing is allocated but room in dst.

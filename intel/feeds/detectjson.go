@@ -110,7 +110,7 @@ func (s jsonShape) any(paths ...string) bool {
 }
 
 // detectJSON names the format by the keys at the start of the document. The most
-// telling ones come first: an export of indicators has a type, as STIX has. What has
+// distinctive ones come first: an export of indicators has a type, as STIX has. What has
 // none of the marks is json: a list of addresses, or the parser reports where some are.
 func detectJSON(head []byte) string {
 	s := shapeOf(head)

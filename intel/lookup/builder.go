@@ -15,7 +15,7 @@ import (
 
 // A Policy is what the operator wants of every table.
 type Policy struct {
-	// Allow are prefixes that never raise a hit, whatever a feed says.
+	// Allow are prefixes that never raise a hit, whatever a feed lists.
 	Allow []netip.Prefix
 	// Home are our own networks. A feed cannot list them.
 	Home []netip.Prefix
@@ -30,7 +30,7 @@ type Policy struct {
 // defaultMaxIndicators is the cap when the policy names none.
 const defaultMaxIndicators = 5_000_000
 
-// An Origin tells whose word an entry is.
+// An Origin is the source of an entry.
 type Origin uint8
 
 // The origins.

@@ -7,7 +7,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/lookup/listings"
 )
 
-// Explain tells what stops, or would stop, a listing of p: first the entries that
+// Explain returns what stops, or would stop, a listing of p: first the entries that
 // were refused when the table was built and that cover p or lie within it, then the
 // guards that p itself meets: allowlist, home networks, special-purpose space,
 // warninglists and exclusions of feeds.

@@ -23,7 +23,7 @@ type guards struct {
 }
 
 // judge gives the guard that stops p, in the order of precedence; Reason is empty
-// when none does. The width comes first: an entry as wide as that says nothing of
+// when none does. The width comes first: an entry as wide as that means nothing about
 // the networks it swallows.
 func (g *guards) judge(p netip.Prefix, o Origin) Suppression {
 	switch {
@@ -117,7 +117,7 @@ func (g *guards) count(p netip.Prefix, entries []int) {
 const sharedFactor = 2
 
 // weigh changes what the listings of an address say by the lists that have it. The
-// operator's own word stays as it is; own tells which that is.
+// operator's own word stays as it is; own reports which that is.
 func (g *guards) weigh(a netip.Addr, list []intel.Indicator, own []bool) {
 	if len(g.lists) == 0 {
 		return

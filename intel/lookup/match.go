@@ -12,7 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/lookup/listings"
 )
 
-// A Match is what a table says of one address and port. It is a plain value, to be
+// A Match is what a table has about one address and port. It is a plain value, to be
 // kept and copied; it keeps its table alive, so what lives long should keep its
 // Indicators instead. The zero value is empty.
 type Match struct {

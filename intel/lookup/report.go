@@ -6,7 +6,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel"
 )
 
-// A Reason tells why an entry of a feed is not listed, or an address not a hit.
+// A Reason is why an entry of a feed is not listed, or an address not a hit.
 type Reason string
 
 // The reasons.
@@ -20,7 +20,7 @@ const (
 	ReasonExcluded       Reason = "excluded"        // the feed itself excludes it
 	ReasonOverCap        Reason = "over-cap"        // the table is full
 	ReasonExpired        Reason = "expired"         // its time is over
-	ReasonOffline        Reason = "offline"         // the feed says that it is harmless now
+	ReasonOffline        Reason = "offline"         // the feed states that it is harmless now
 	ReasonLowScore       Reason = "low-score"       // below min_score of the feed
 	// Beside these there is one for each Class: a warninglist has the address.
 )
@@ -34,7 +34,7 @@ type Suppression struct {
 	// By is the prefix that decided: of the allowlist, the home networks, the
 	// special-purpose registry or the exclusion. Invalid when there is none.
 	By netip.Prefix
-	// Name says what By is for, when it is special-purpose space, or which list it is
+	// Name is what By is for, when it is special-purpose space, or which list it is
 	// of, when it is a warninglist's.
 	Name string
 }
@@ -43,7 +43,7 @@ type Suppression struct {
 type FeedReport struct {
 	Feed string
 	// Accepted entries are in the table. Duplicate ones said again what another
-	// entry of the feed says: same prefix, same port.
+	// entry of the feed has: same prefix, same port.
 	Accepted, Duplicate int
 	// Unique counts the accepted entries whose prefix no other feed lists.
 	Unique int
@@ -63,7 +63,7 @@ type Report struct {
 	// OwnListed are entries that overlap a home network: an address of our own on
 	// a list is news. At most 1,000; Refused counts them all.
 	OwnListed []Suppression
-	// Warned tells for each warninglist how many entries of feeds it touches.
+	// Warned counts for each warninglist how many entries of feeds it touches.
 	Warned []WarnedReport
 	// Forgotten counts the refused entries that [Table.Explain] cannot name,
 	// because a table remembers only so many.

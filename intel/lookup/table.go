@@ -15,7 +15,7 @@ import (
 // use it without a lock. The zero value is the empty table.
 //
 // What the Set alone answers knows neither allowlist nor exclusions nor warninglists, and
-// Contains and Match no ports: Find is the judge, and Explain tells what stops a listing.
+// Contains and Match no ports: Find is the judge, and Explain reports what stops a listing.
 type Table struct {
 	listings.Set
 	version string

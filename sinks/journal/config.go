@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Durability says when events go from memory to the disk, and so what a crash or
+// Durability is when events go from memory to the disk, and so what a crash or
 // a power cut may take. A crash is the end of the process, kill -9 included; the
 // kernel lives on and writes what it was given. A regular stop loses nothing but
 // with [InMemory].
@@ -22,7 +22,7 @@ const (
 
 	// OnOutage keeps events in memory while all sinks keep up, and writes, much at
 	// a time, when one has waited for spill_after (5 s), when memory_bytes is half
-	// full, or at the stop. While all is well a crash or a power cut loses what no
+	// full, or at the stop. While all is OK a crash or a power cut loses what no
 	// sink has taken yet, milliseconds; during an outage in addition what came in
 	// the last spill_after, and a power cut what came within sync_every before.
 	// Nothing is written while the sinks keep up, for cards that wear.
@@ -71,7 +71,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate tells which key is wrong and what is allowed.
+// Validate returns which key is wrong and what is allowed.
 func (c Config) Validate() error {
 	switch c.Durability {
 	case Always, OnOutage, InMemory:

@@ -23,7 +23,7 @@ type Cursor struct {
 	places [lanes]*position.Place
 	past   []marks // where it was before, the oldest first, as long as the sink may want events again
 	doubt  marks   // events up to there were asked for again
-	left   bool    // the runner has gone, what it says no longer counts
+	left   bool    // the runner has gone, its answer no longer counts
 
 	// Of the goroutine alone.
 	readers [lanes]record.Reader
@@ -53,7 +53,7 @@ type batch struct {
 	damaged uint64          // events among the dropped that could not be read
 }
 
-// deliver takes n events for delivered and gives the place after them. last says
+// deliver takes n events for delivered and gives the place after them. last is
 // that nothing is left.
 func (b *batch) deliver(n int) (m position.Mark, last bool) {
 	b.sent += n
@@ -109,7 +109,7 @@ func (c *Cursor) Wake() <-chan struct{} { return c.wake }
 func (c *Cursor) Rest() []event.Event { return c.batch.events[c.batch.sent:] }
 
 // Next reads what comes next, of which judge decides what becomes of it. It is called when
-// Rest is empty. No more says that there is nothing now; an error is that of the disk, and
+// Rest is empty. No more means that there is nothing now; an error is that of the disk, and
 // what waits can be read later.
 func (c *Cursor) Next(n int, judge sinks.Judge) (more bool, err error) {
 	for i := range c.places {
@@ -229,7 +229,7 @@ func (c *Cursor) Yield() bool {
 }
 
 // Back makes the latest n delivered events, and some before, come again, and gives the
-// number of those that stay delivered. Not ok says that nothing is remembered.
+// number of those that stay delivered. Not ok means that nothing is remembered.
 func (c *Cursor) Back(n uint64) (delivered uint64, ok bool) {
 	j := c.journal
 	j.mu.Lock()
@@ -351,7 +351,7 @@ func (c *Cursor) remember(m marks) {
 	c.keep()
 }
 
-// keep has the journal keep what may be wanted again.
+// keep has the journal keep what may be needed again.
 func (c *Cursor) keep() {
 	for i, p := range c.places {
 		if len(c.past) > 0 {
@@ -363,7 +363,7 @@ func (c *Cursor) keep() {
 }
 
 // forget removes the earlier marks that are not needed when only the latest n
-// delivered events may be wanted again.
+// delivered events may be needed again.
 func (c *Cursor) forget(n uint64) {
 	defer c.keep()
 	if n == 0 {

@@ -122,7 +122,7 @@ func (j *Journal) Start() {
 // are copied. They exist from then on, and only then sinks see them. Those of the
 // urgent lane keep their order among themselves, and so do the others.
 //
-// An error says that some are in memory only, for the disk is full, fails or is
+// An error means that some are in memory only, for the disk is full, fails or is
 // too slow; sinks get them all the same. No more than memory_bytes are held so:
 // the oldest go, counted. It never waits longer than a quarter of a second, and
 // while the disk is in trouble not at all. After Stop events are refused, counted.

@@ -74,7 +74,7 @@ func openLane(cfg Config, what string, d *disk.Watch, mu *sync.Mutex, report *Op
 	end := found.End
 	l.next = max(found.End, known.End)
 	if found.Unreadable != nil {
-		l.next = max(l.next, files.Bound(known.Told, known.Clean))
+		l.next = max(l.next, files.Bound(known.End, known.Clean))
 		end = l.next
 	}
 	l.places.Lose(0, l.first())

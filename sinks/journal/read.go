@@ -37,7 +37,7 @@ func (l *lane) locate(p *position.Place, n int) (s source, ok bool) {
 	return source{from: first, to: behind, memory: records}, true
 }
 
-// read reads the records of a source. None says that the rest of it is damaged, or
+// read reads the records of a source. None means that the rest of it is damaged, or
 // was removed from a directory that is there. All other errors are tried again for ever:
 // descriptors come back, and disks and servers do.
 func (l *lane) read(r *record.Reader, p *position.Place, s source, n int) (records []record.Record, err error) {
@@ -59,7 +59,7 @@ func (l *lane) read(r *record.Reader, p *position.Place, s source, n int) (recor
 	return records, err
 }
 
-// isRemoved finds out whether a segment that cannot be found is no more; an error says
+// isRemoved finds out whether a segment that cannot be found is no more; an error means
 // that it may come back.
 func (l *lane) isRemoved(path string) error {
 	if err := l.dir.Check(); err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/sinks/journal/segment"
 )
 
-// An OpenReport says what Open found, and what it had to discard.
+// An OpenReport is what Open found, and what it had to discard.
 type OpenReport struct {
 	Segments int
 	Bytes    int64  // of the segments, after repair
@@ -26,7 +26,7 @@ type OpenReport struct {
 	BadCursors    []string // files of no use; their sinks get all that is there
 	LostCursors   []string // sinks whose file is not there; they get all that is there
 
-	// Unreadable are files that could not be read, though nothing says that they are
+	// Unreadable are files that could not be read, though nothing shows that they are
 	// damaged. What is in a segment comes as soon as it can be read; the place of a sink
 	// is set aside, and the sink gets all that is there.
 	Unreadable []string
@@ -37,7 +37,7 @@ func (r OpenReport) Damaged() bool {
 	return r.TornBytes > 0 || r.DamagedBytes > 0 || r.MissingEvents > 0 || r.LostEvents > 0 || len(r.BadCursors) > 0 || len(r.LostCursors) > 0 || len(r.Unreadable) > 0
 }
 
-// String says it in one line.
+// String is the report in one line.
 func (r OpenReport) String() string {
 	s := fmt.Sprintf("%d segments, %d bytes, %d events, %d cursors", r.Segments, r.Bytes, r.Events, r.Cursors)
 	if r.TornBytes > 0 {

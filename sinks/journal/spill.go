@@ -16,8 +16,8 @@ type spill struct {
 	next   uint64
 }
 
-// wanted gives the number up to which events belong on the disk, of those before next.
-func (s *spill) wanted(next uint64, filling bool) uint64 {
+// due gives the number up to which events belong on the disk, of those before next.
+func (s *spill) due(next uint64, filling bool) uint64 {
 	if s.durability == Always || s.durability == OnOutage && filling {
 		s.upTo = next
 	}

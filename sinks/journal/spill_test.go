@@ -21,14 +21,14 @@ func TestSpill(t *testing.T) {
 			now = now.Add(3 * time.Second)
 			s.look(now, next-5, next, time.Second)
 		}
-		keepsUp := s.wanted(100, false)
+		keepsUp := s.due(100, false)
 		s.look(now.Add(time.Second), 0, 150, time.Second) // too soon
-		soon := s.wanted(100, false)
+		soon := s.due(100, false)
 		s.look(now.Add(3*time.Second), 99, 200, time.Second)
-		lags := s.wanted(200, false)
-		fills := s.wanted(300, true)
+		lags := s.due(200, false)
+		fills := s.due(300, true)
 		s.stop(400)
-		stop := s.wanted(400, false)
+		stop := s.due(400, false)
 		if keepsUp != tt.keepsUp || soon != tt.keepsUp || lags != tt.lags || fills != tt.fills || stop != tt.stop {
 			t.Errorf("%s: %d, %d, %d, %d, %d", tt.d, keepsUp, soon, lags, fills, stop)
 		}

@@ -34,7 +34,7 @@ type Stats struct {
 
 	Urgent LaneStats // of all these, what is of the urgent lane
 
-	Trouble     string    // why the disk does not take events, positions or syncs now, or hangs; empty = all is well
+	Trouble     string    // why the disk does not take events, positions or syncs now, or hangs; empty = OK
 	ReadTrouble string    // why a sink's events cannot be read from the disk now, they wait; empty = they can
 	LastError   string    // the latest error, kept after recovery
 	LastErrorAt time.Time // when it came

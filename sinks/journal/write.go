@@ -45,7 +45,7 @@ func (l *lane) resting() bool {
 
 // writeAgain writes what a failed sync has covered, and all behind it, to a new segment
 // and syncs that. Until then the journal is in trouble and the memory is kept. An error
-// says that nothing can be written now.
+// means that nothing can be written now.
 func (l *lane) writeAgain() error {
 	l.mu.Lock()
 	again := l.files.Again()
@@ -78,7 +78,7 @@ func (l *lane) piece() (b []byte, from, to uint64) {
 	if l.resting() {
 		return nil, 0, 0
 	}
-	return l.tail.Write(l.spill.wanted(l.next, l.room.waiting() > l.cfg.MemoryBytes/2))
+	return l.tail.Write(l.spill.due(l.next, l.room.waiting() > l.cfg.MemoryBytes/2))
 }
 
 // put writes records to the files and notes what became of it. Where the

@@ -305,7 +305,7 @@ func (s *Sender) Probe(ctx context.Context, _ *event.Event) error {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	if err := s.link.Write(ctx, nil); err != nil { // the kernel tells of the one before
+	if err := s.link.Write(ctx, nil); err != nil { // the kernel reports the one before
 		return s.retry(0, err)
 	}
 	return nil

@@ -185,12 +185,12 @@ var ErrNotRunning = errors.New("no running instance")
 
 // Ask gets a path from the running instance of a state directory, as JSON into v.
 func Ask(ctx context.Context, stateDir, path string, v any) error {
-	return Tell(ctx, stateDir, http.MethodGet, path, v)
+	return Request(ctx, stateDir, http.MethodGet, path, v)
 }
 
-// Tell makes a request to the running instance of a state directory and reads the answer,
+// Request makes a request to the running instance of a state directory and reads the answer,
 // JSON, into v.
-func Tell(ctx context.Context, stateDir, method, path string, v any) error {
+func Request(ctx context.Context, stateDir, method, path string, v any) error {
 	b, err := Fetch(ctx, stateDir, method, path)
 	if err != nil {
 		return err

@@ -34,13 +34,13 @@ type Options struct {
 	Lists []string
 	// Out is where a console sink prints.
 	Out io.Writer
-	// Colour tells whether Out is a terminal that shows colours.
+	// Colour reports whether Out is a terminal that shows colours.
 	Colour bool
 	// Version of the program, for the status.
 	Version string
 	// Machine is asked for the time; nil = this one.
 	Machine clock.Machine
-	// Notify tells the service manager, if one has started us, how we are.
+	// Notify informs the service manager, if one has started us, how we are.
 	Notify bool
 }
 
@@ -126,7 +126,7 @@ func (a *App) starts(what string) {
 	a.registry.Close(a.unready())
 }
 
-// Starting says what Start is doing, or was when it failed.
+// Starting returns what Start is doing, or was when it failed.
 func (a *App) Starting() string {
 	if what := a.starting.Load(); what != nil {
 		return *what
@@ -150,7 +150,7 @@ func (a *App) Stop() error {
 	return a.stopErr
 }
 
-// unready says why requests and reloads cannot be met now; empty = they can.
+// unready returns why requests and reloads cannot be met now; empty = they can.
 func (a *App) unready() string {
 	switch {
 	case a.stopping.Load():

@@ -78,7 +78,7 @@ func (t *selfTest) run(ctx context.Context) {
 }
 
 // send sends a canary to one listener, and gives the sender for the next one. It
-// tells why none can be sent, once.
+// reports why none can be sent, once.
 func (t *selfTest) send(i int, l *listener, s *canary.Sender, token uint16) *canary.Sender {
 	at := l.sockets[0].LocalAddr()
 	err := error(nil)
@@ -137,7 +137,7 @@ func (t *selfTest) status() CanaryStatus {
 // A CanaryStatus is the self-test: flows sent on purpose, and how far they came.
 type CanaryStatus = canary.Status
 
-// A CanaryAt tells when a canary was last somewhere, and how long it took to there.
+// A CanaryAt is when a canary was last somewhere, and how long it took to there.
 type CanaryAt = canary.At
 
 // canaryCheck looks how far behind the self-test is: at which listener, at which sink. A

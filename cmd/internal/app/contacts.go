@@ -85,7 +85,7 @@ func contactChecks(hits func() HitStatus) observe.Checks {
 	}}
 }
 
-// graveHits tells of lost hits that could have been of a high severity.
+// graveHits reports lost hits that could have been of a high severity.
 func (f *finding) graveHits(s, before *HitStatus) {
 	n := uint64(0)
 	for i := event.High; int(i) < len(s.HitsLost); i++ {
@@ -97,7 +97,7 @@ func (f *finding) graveHits(s, before *HitStatus) {
 	}
 }
 
-// contactCaps tells of contacts and remembered flows that had to make room.
+// contactCaps reports contacts and remembered flows that had to make room.
 func (f *finding) contactCaps(s, before *HitStatus) {
 	c, o := &s.Correlator, &before.Correlator
 	if n := observe.Grown(c.ContactsEvicted, o.ContactsEvicted); n > 0 {

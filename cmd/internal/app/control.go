@@ -26,7 +26,7 @@ func (d *feedDesk) routes() []observe.Route {
 	}
 }
 
-// A Lookup is what a set says of a prefix.
+// A Lookup is what a set has about a prefix.
 type Lookup struct {
 	Prefix   netip.Prefix         `json:"prefix"`
 	Embedded netip.Addr           `json:"embedded,omitzero"` // the IPv4 address in it, which is looked up, too

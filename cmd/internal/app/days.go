@@ -13,7 +13,7 @@ const (
 	dayPart  = time.Hour
 )
 
-// A dayCount tells how many hits each feed had in the last 24 hours, to the hour. After
+// A dayCount is how many hits each feed had in the last 24 hours, to the hour. After
 // a start the day begins anew.
 type dayCount struct {
 	mu    sync.Mutex

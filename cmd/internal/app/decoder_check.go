@@ -137,7 +137,7 @@ func (c *exporterCheck) limit(addr netip.Addr) time.Duration {
 	return max(c.limits.Silence, silenceFactor*c.habits[addr].usual())
 }
 
-// pausesOf tells how long each exporter and each sFlow agent has said nothing. Before the
+// pausesOf returns how long each exporter and each sFlow agent has been silent. Before the
 // start nobody listened: that is not held against them.
 func pausesOf(list []decode.ExporterStatus, age time.Duration, now time.Time) map[netip.Addr]time.Duration {
 	pauses := make(map[netip.Addr]time.Duration, len(list))
@@ -213,7 +213,7 @@ func (c *exporterCheck) lost(l, before *exporterLook) finding {
 	return f
 }
 
-// jumps tells of sequence numbers that no loss explains. A few are a restart.
+// jumps reports sequence numbers that no loss explains. A few are a restart.
 func (f *finding) jumps(now, before uint64) {
 	if n := observe.Grown(now, before); n >= leastUndecodable {
 		f.AtLeast(observe.Warning)
@@ -221,7 +221,7 @@ func (f *finding) jumps(now, before uint64) {
 	}
 }
 
-// undecodable tells of datagrams that could not be decoded. Caps are told by other checks.
+// undecodable reports datagrams that could not be decoded. Caps have checks of their own.
 func (f *finding) undecodable(s, before *DecodeStatus) {
 	var n, datagrams uint64
 	var why []string

@@ -183,7 +183,7 @@ func printDecoded(w io.Writer, d DecodeStatus, _ bool) {
 	}
 }
 
-// printExporters prints what the exporters' own sequence numbers tell of losses,
+// printExporters prints what the exporters' own sequence numbers show of losses,
 // and each exporter while the instance runs.
 func printExporters(w io.Writer, x ExporterStatus, final bool) {
 	own := &x.SelfTest

@@ -14,13 +14,13 @@ import (
 )
 
 // healthEvery is how often the app judges itself, and healthLate when what it has found
-// then says nothing any more.
+// then means nothing any more.
 const (
 	healthEvery = 10 * time.Second
 	healthLate  = 6 * healthEvery
 )
 
-// A healthWatch judges the app again and again, and says what has changed.
+// A healthWatch judges the app again and again, and states what has changed.
 type healthWatch struct {
 	registry *observe.Registry
 	work     *workList
@@ -82,7 +82,7 @@ func (h *healthWatch) look(now time.Time) {
 }
 
 // tell logs a check whose state has changed, or that has found one thing more: how it is
-// bad, or that it is well again.
+// bad, or that it is OK again.
 func (h *healthWatch) tell(f *observe.Finding) {
 	said := h.said[f.Check]
 	h.said[f.Check] = *f

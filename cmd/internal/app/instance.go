@@ -19,7 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// gcPercent is the garbage collector's pace unless GOGC says otherwise. Nearly all
+// gcPercent is the garbage collector's pace unless GOGC is set. Nearly all
 // of the heap is the set, which lives as long as the process, and the path allocates
 // nothing: collections are rare whatever the pace, and at half of the usual one the
 // heap stays below 1.5 times the set instead of twice.
@@ -110,7 +110,7 @@ func (a *App) instance() InstanceStatus {
 	return s
 }
 
-// A Readiness is what /readyz says.
+// A Readiness is the answer of /readyz.
 type Readiness struct {
 	Ready bool `json:"ready"`
 	// Reasons are why not.
@@ -142,7 +142,7 @@ func notReady(why string, listed bool, health []observe.Finding) (reasons []stri
 	return append(reasons, inState(observe.Critical, health)...)
 }
 
-// inState tells which checks are in a state, and why.
+// inState returns which checks are in a state, and why.
 func inState(s observe.State, health []observe.Finding) (texts []string) {
 	for _, f := range health {
 		if f.State == s {

@@ -307,7 +307,7 @@ func (d *feedDesk) quarantined() []quarantine.Quarantined {
 	return nil
 }
 
-// publish puts a table into force and says what is new about it.
+// publish puts a table into force and states what is new about it.
 func (d *feedDesk) publish(t *lookup.Table, r lookup.Report) {
 	d.store.Swap(t)
 	// The old set and what the building left behind are as large as the new one.
@@ -336,7 +336,7 @@ func (d *feedDesk) status() IntelStatus {
 
 // BuildTable compiles the set that a configuration and further lists of the operator
 // give, of local files and of the last good copies in the state directory, which stays
-// as it is; nobody is asked. It also tells the state of each feed.
+// as it is; nobody is asked. It also reports the state of each feed.
 func BuildTable(cfg *configs.Config, lists []string) (*lookup.Table, []fetch.Status, error) {
 	m := fetch.New(cfg.Intel, fetch.Options{
 		Dir: filepath.Join(cfg.StateDir, FeedsDir), ReadOnly: true, Home: cfg.AllHome(), NAT64: cfg.NAT64, Lists: lists,

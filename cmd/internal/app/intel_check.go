@@ -115,7 +115,7 @@ func onTime(d *fetch.Status, date time.Time) bool {
 	return d.Failures == 0 && d.Error == "" && d.Next.After(date)
 }
 
-// quarantined tells of entries that wait for a decision.
+// quarantined reports entries that wait for a decision.
 func (f *finding) quarantined(s *IntelStatus) {
 	if len(s.Quarantined) == 0 {
 		return
@@ -128,7 +128,7 @@ func (f *finding) quarantined(s *IntelStatus) {
 	f.addFor(who, "rolled up in quarantine for a day, because they matched too much: %s; 'allow' what is listed by mistake, 'flowsnitch intel accept PREFIX' ends it", named(who))
 }
 
-// setFull tells of entries of feeds that found no room.
+// setFull reports entries of feeds that found no room.
 func (f *finding) setFull(s *IntelStatus) {
 	n := 0
 	var who []string

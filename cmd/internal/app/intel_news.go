@@ -21,7 +21,7 @@ const (
 // feed that lists half of our network is one piece of news, not a thousand.
 const maxOwnAlerts = 100
 
-// Complaint says what is odd about the copy of a feed that is in use; empty = nothing.
+// Complaint returns what is odd about the copy of a feed that is in use; empty = nothing.
 func Complaint(s *fetch.Status) string {
 	switch {
 	case s.Rejected > 0 && (s.Kind == "file"):

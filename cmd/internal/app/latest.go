@@ -99,7 +99,7 @@ func (l *latestList) list() []LatestStatus {
 	for i := len(events) - 1; i >= 0; i-- {
 		list = append(list, latestStatus(&events[i]))
 	}
-	// An update may be published some time after what it tells of.
+	// An update may be published some time after what it reports.
 	slices.SortStableFunc(list, func(a, b LatestStatus) int { return b.Time.Compare(a.Time) })
 	return list
 }

@@ -310,7 +310,7 @@ func (l *listener) allow(prefixes []netip.Prefix) {
 	}
 }
 
-// alwaysAllowed are senders that are listened to unless the configuration says
+// alwaysAllowed are senders that are listened to unless the configuration has
 // otherwise: this host, the wire, and the shared space of carriers.
 var alwaysAllowed = []netip.Prefix{
 	netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"),

@@ -89,7 +89,7 @@ func listenerBefore(before []ListenerStatus, address string) *ListenerStatus {
 	return &ListenerStatus{}
 }
 
-// sockets tells of datagrams that were cut, and of reads that failed.
+// sockets reports datagrams that were cut, and of reads that failed.
 func (f *finding) sockets(list, before []ListenerStatus) {
 	for i := range list {
 		l, o := &list[i], listenerBefore(before, list[i].Address)

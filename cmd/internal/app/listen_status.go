@@ -16,7 +16,7 @@ import (
 // A ListenerStatus is one address, all its sockets together.
 type ListenerStatus struct {
 	Address         string `json:"address" label:"listener"`
-	Listen          string `json:"listen"` // as the configuration says
+	Listen          string `json:"listen"` // as configured
 	Sockets         int    `json:"sockets" name:"udp_sockets" help:"Sockets, each with a worker."`
 	Datagrams       uint64 `json:"datagrams" name:"udp_packets_total" help:"Datagrams received." show:"always"`
 	Bytes           uint64 `json:"bytes" name:"udp_bytes_total" help:"Bytes received." show:"always" words:""`

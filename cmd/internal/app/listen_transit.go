@@ -10,7 +10,7 @@ import (
 // the public prefixes are missing in 'home': direction and severity are wrong then.
 const (
 	transitWindow = time.Hour
-	transitLeast  = 30 // records looked at, for a share that says something
+	transitLeast  = 30 // records looked at, for a share that is meaningful
 )
 
 // A transitAt is what the workers have counted up to a time.

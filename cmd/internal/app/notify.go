@@ -68,7 +68,7 @@ func (m *manager) send(lines ...string) {
 	m.failed = err != nil
 }
 
-// status tells people in one line how it goes, when that has changed.
+// status shows the state in one line for people, when that has changed.
 func (m *manager) status(text string) {
 	m.mu.Lock()
 	same := m.said == text
@@ -79,7 +79,7 @@ func (m *manager) status(text string) {
 	}
 }
 
-// ready tells the manager that everything is there.
+// ready informs the manager that everything is there.
 func (m *manager) ready() { m.send(daemon.SdNotifyReady, "STATUS="+m.summary()) }
 
 // slowest is how long a loop may take for a turn at least, however impatient the
@@ -124,7 +124,7 @@ func (m *manager) stalled(limit time.Duration) string {
 	return ""
 }
 
-// reloading tells the manager that a reload begins; what it returns, that it is over.
+// reloading informs the manager that a reload begins; what it returns, that it is over.
 func (m *manager) reloading() func() {
 	m.send(append(monotonicUsec(), daemon.SdNotifyReloading)...)
 	return func() { m.send(daemon.SdNotifyReady) }
@@ -137,7 +137,7 @@ func (m *manager) tell() {
 	}
 }
 
-// summary says in one line what is going on.
+// summary is the state in one line.
 func (m *manager) summary() string {
 	return fmt.Sprintf("collecting on %d addresses; %d exporters, %d indicators",
 		len(m.app.listeners.list), m.app.decoder.exporters.Stats().Exporters, m.app.store.Load().Len())

@@ -169,7 +169,7 @@ func (o *outputs) publish(events []event.Event) {
 	}
 }
 
-// toldOf is what the log says of a sink.
+// toldOf is what the log has about a sink.
 type toldOf struct {
 	failing bool
 	failed  uint64 // events

@@ -52,7 +52,7 @@ func (f *finding) lostBy(k, before *SinkStatus) {
 	}
 }
 
-// damaged tells how many of the events lost the disk is to blame for.
+// damaged returns how many of the events lost the disk is to blame for.
 func damaged(n uint64) string {
 	if n == 0 {
 		return ""
@@ -60,7 +60,7 @@ func damaged(n uint64) string {
 	return fmt.Sprintf(" (%d of them could not be read in the journal: look for a broken disk)", n)
 }
 
-// ofThem says how many of the events lost were urgent.
+// ofThem returns how many of the events lost were urgent.
 func ofThem(n uint64) string {
 	if n == 0 {
 		return ""
@@ -98,7 +98,7 @@ func spoolCheck(journal func() JournalStatus, since func() time.Time) observe.Ch
 	}}
 }
 
-// journalErrors tells of calls that failed, though the disk takes events now.
+// journalErrors reports calls that failed, though the disk takes events now.
 func (f *finding) journalErrors(j, before *JournalStatus) {
 	if j.ReadTrouble != "" {
 		f.AtLeast(observe.Critical)

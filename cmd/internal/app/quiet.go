@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// quietTime is how long nobody may send anything after the start before the log says what
+// quietTime is how long nobody may send anything after the start before the log explains what
 // to look at. The checks warn later: a device may export every five minutes.
 const quietTime = time.Minute
 

@@ -26,7 +26,7 @@ type recentList struct {
 	list []RecentEvent // the oldest first
 }
 
-// add takes in events. Updates and canaries are not shown: the first tell nothing new, the
+// add takes in events. Updates and canaries are not shown: the first have no news, the
 // others are in the status of the canary.
 func (r *recentList) add(events []event.Event) {
 	r.mu.Lock()

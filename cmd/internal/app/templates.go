@@ -166,7 +166,7 @@ func (f *templateFile) status() TemplateFileStatus {
 	return s
 }
 
-// write writes the file. clean tells that no datagram will be decoded any more.
+// write writes the file. clean means that no datagram will be decoded any more.
 func (f *templateFile) write(clean bool) error {
 	changes, unrest := f.x.Changes(), f.x.Unrest()
 	err := disk.ReplaceBy(disk.OS{}, f.path, 0o600, func(w io.Writer) error { return f.x.Save(w, clean, time.Now(), f.date()) })

@@ -2,7 +2,7 @@ package app
 
 import "go.uber.org/zap"
 
-// A trouble is a chore that may fail every few seconds. It is told when that begins and
+// A trouble is a chore that may fail every few seconds. It is logged when that begins and
 // when it ends.
 type trouble struct {
 	log    *zap.Logger

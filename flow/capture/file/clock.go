@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A clock tells what the timestamps of an interface mean: unit of them make a
+// A clock is what the timestamps of an interface mean: unit of them make a
 // second, and offset seconds are to be added.
 type clock struct {
 	unit   uint64

@@ -26,7 +26,7 @@ type pcapFile struct {
 // isPcap reports whether a file that begins with b is of this format.
 func isPcap(b []byte) bool { return pcapOrder(b) != nil }
 
-// pcapOrder tells the byte order from the magic number; nil if it is none.
+// pcapOrder reports the byte order from the magic number; nil if it is none.
 func pcapOrder(b []byte) binary.ByteOrder {
 	if len(b) < 4 {
 		return nil
@@ -56,7 +56,7 @@ func newPcap(src *source, check func(link uint16) error) (*pcapFile, error) {
 	if major, minor := p.order.Uint16(b[4:]), p.order.Uint16(b[6:]); major != 2 || minor != 4 {
 		return nil, fmt.Errorf("pcap version %d.%d is not supported (2.4 expected)", major, minor)
 	}
-	// The upper half tells the length of a checksum at the end of each frame,
+	// The upper half reports the length of a checksum at the end of each frame,
 	// which the lengths of IP leave out anyway.
 	p.link = uint16(p.order.Uint32(b[20:]))
 	if err := check(p.link); err != nil {

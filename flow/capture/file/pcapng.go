@@ -31,7 +31,7 @@ type pcapngFile struct {
 	last   time.Time // of the frame before
 }
 
-// An iface is what an interface description block says.
+// An iface is what an interface description block has.
 type iface struct {
 	link  uint16
 	snap  uint32 // 0: no limit

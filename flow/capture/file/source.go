@@ -69,7 +69,7 @@ func (s *source) skip(n int64, what string) error {
 	return explain(err, what, got, n)
 }
 
-// explain says what was being read when the file ended.
+// explain returns what was being read when the file ended.
 func explain[N int | int64](err error, what string, got, want N) error {
 	if err == nil {
 		return nil

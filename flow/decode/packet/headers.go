@@ -155,7 +155,7 @@ func (p *Stack) mpls(b []byte, depth int) {
 	}
 }
 
-// looksLikeIP tells an IP header from an Ethernet address that begins with the
+// looksLikeIP recognises an IP header from an Ethernet address that begins with the
 // same nibble: where the bytes make sense as a frame, too, only a checksum that is
 // right speaks for IPv4.
 func looksLikeIP(b []byte) bool {

@@ -50,9 +50,9 @@ func (r *Elements) Add(ie uint16, v uint64, width int) {
 }
 
 // Rate works out one of how many packets was seen: 34 or 50; (305+306)/305;
-// 310/309; 1/311. told is false when the elements say nothing; the rate is 0
+// 310/309; 1/311. announced is false when the elements are absent; the rate is 0
 // when what they say is absurd.
-func (r *Elements) Rate() (rate uint32, told bool) {
+func (r *Elements) Rate() (rate uint32, announced bool) {
 	switch {
 	case r.has34:
 		return believable(float64(r.interval)), true

@@ -214,7 +214,7 @@ func (k Key) of(sh shape) Key {
 	return out
 }
 
-// may reports whether a key may be that of a record: nothing that the record says is
+// may reports whether a key may be that of a record: nothing in the record is
 // against it. A sampler id that was not announced is taken for none.
 func (k Key) may(record Key) bool {
 	for i := range k.scope.values {

@@ -14,7 +14,7 @@ import (
 type Rates struct {
 	byKey  map[Key]announced
 	shapes []shape // of the keys, the most specific first
-	// all is the rate announced without a sampler id or a scope; known tells whether
+	// all is the rate announced without a sampler id or a scope; known reports whether
 	// there was one. A known rate of 0 is an absurd one.
 	all   uint32
 	known bool
@@ -209,7 +209,7 @@ func Find(domain, exporter *Rates, record Key) (rate uint32, from *string, ok bo
 	return f.rate, f.from, f.ok
 }
 
-// A found rate is the answer of samplers for a record. sure tells that it was announced
+// A found rate is the answer of samplers for a record. sure means that it was announced
 // for the record, or for everything; it is 0 and unsure when all that was announced is
 // for others. shape is the weight of it.
 type found struct {

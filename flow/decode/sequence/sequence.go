@@ -12,7 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 )
 
-// A Numbering is what the header of a datagram says of its place in the stream.
+// A Numbering is what the header of a datagram has about its place in the stream.
 type Numbering struct {
 	Number  uint32
 	Records uint32 // in the datagram, options records included
@@ -22,7 +22,7 @@ type Numbering struct {
 }
 
 // A Tracker follows the sequence numbers of one stream. From the first datagram
-// on, what was sent is what was decoded and lost and unsaid, less what came twice.
+// on, what was sent is what was decoded, lost and skipped without a template, less what came twice.
 // The zero value is one that has seen nothing.
 type Tracker struct {
 	known  bool
@@ -35,7 +35,7 @@ type Tracker struct {
 	late     uint64 // datagrams that came late; what they filled is lost no more
 	repeated uint64 // datagrams that came twice
 	resets   uint64 // restarts of the exporter
-	unsaid   uint64 // records in sets of unknown templates: the next number told them
+	unsaid   uint64 // records in sets of unknown templates: known from the next number
 	jumps    uint64 // numbers far ahead that no loss explains
 
 	seen  time.Time     // when the last datagram came
@@ -189,14 +189,14 @@ func (p *ports) goesOn(number, expected uint32) bool {
 		p.own = 0
 		return false
 	case number == expected:
-		return false // says nothing
+		return false // means nothing
 	}
 	p.own++
 	return true
 }
 
 // leave remembers the expected number when another is far from it. What is counted
-// as lost or unsaid for it is taken back when the exporter goes on as expected.
+// as lost or skipped for it is taken back when the exporter goes on as expected.
 func (q *Tracker) leave(number uint32, lost, unsaid uint64) {
 	if far := int32(number - q.next); -lateWindow <= far && far <= lateWindow {
 		return
@@ -235,7 +235,7 @@ func (q *Tracker) explains(gap int32) bool {
 }
 
 // step takes the next number of a stream: units is how many units the datagram
-// carries, or at least carries where unknown is set. restarted tells that the
+// carries, or at least carries where unknown is set. restarted means that the
 // exporter's uptime began anew.
 func (q *Tracker) step(number, units uint32, restarted, unknown bool) {
 	gap := int32(number - q.next)
@@ -264,7 +264,7 @@ func (q *Tracker) step(number, units uint32, restarted, unknown bool) {
 	q.known, q.uncertain, q.stale, q.behind, q.next = true, unknown, false, 0, number+units
 }
 
-// beganAnew tells a restart from a loss and a late datagram by the number alone.
+// beganAnew distinguishes a restart from a loss and a late datagram by the number alone.
 func (q *Tracker) beganAnew(number uint32, gap int32) bool {
 	return gap < -lateWindow || gap > lossLimit && number < lateWindow
 }
@@ -330,7 +330,7 @@ func (q *Tracker) fill(number, units uint32) bool {
 	return false
 }
 
-// restarted notes the uptime of the exporter, received at a time, and tells
+// restarted notes the uptime of the exporter, received at a time, and reports
 // whether it began anew. A counter of ms runs over after 49.7 days: then it is
 // about as far ahead as time has gone.
 func (q *Tracker) restarted(uptime uint32, at time.Time) bool {
@@ -346,12 +346,12 @@ func (q *Tracker) restarted(uptime uint32, at time.Time) bool {
 	return anew
 }
 
-// A unitVote learns what a v9 exporter counts: datagrams, as RFC 3954 5.1 says, or
+// A unitVote learns what a v9 exporter counts: datagrams, as RFC 3954 5.1 requires, or
 // records. A loss can make the wrong reading right once; when the vote turns, what
 // was lost since the first number is worked out anew.
 type unitVote struct {
 	nextByDatagrams, nextByRecords uint32
-	countable                      bool // nextByRecords says something
+	countable                      bool // nextByRecords is meaningful
 	datagrams, records             int  // how often each has been right where they differ
 
 	first       uint32 // number of the first datagram
@@ -359,7 +359,7 @@ type unitVote struct {
 	seen, units uint32 // since: datagrams and records
 }
 
-// decided is the number of telling datagrams after which the unit of a stream is
+// decided is the number of conclusive datagrams after which the unit of a stream is
 // taken for granted.
 const decided = 3
 
@@ -382,7 +382,7 @@ func (v *unitVote) see(number uint32) {
 	}
 }
 
-// missing gives what the reading in force says is lost, up to a number.
+// missing gives what is lost by the reading in force, up to a number.
 func (v *unitVote) missing(number uint32) uint64 {
 	seen := v.seen
 	if v.byRecords() {
@@ -416,7 +416,7 @@ func (q *Tracker) stepV9(number, records uint32, restarted, unknown bool) {
 }
 
 // An ownVote learns whether an IPFIX exporter numbers a message before it counts
-// its records, as RFC 7011 3.1 says, or after. softflowd does it after, and leaves
+// its records, as RFC 7011 3.1 requires, or after. softflowd does it after, and leaves
 // options records out: its messages would look like losses and repetitions.
 //
 // A loss can look like the second reading, too, until a message comes that only the
@@ -432,7 +432,7 @@ type ownVote struct {
 	seen     uint32
 }
 
-// countsOwn tells which reading holds.
+// countsOwn returns which reading holds.
 func (v *ownVote) countsOwn() bool { return v.after > 0 && v.rfc == 0 }
 
 // stepIPFIX takes the number of an IPFIX message with so many records, of which

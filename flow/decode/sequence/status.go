@@ -42,7 +42,7 @@ type Status struct {
 	// Jumps are numbers so far ahead that no loss explains them, and those that the
 	// exporter did not go on from: forged datagrams, mostly. They are not in Lost.
 	Jumps uint64 `json:"jumps,omitempty" name:"-" show:"some" words:"sequence jumps"`
-	// Unsaid are records in sets of unknown templates. Those of them that waited
+	// Unknown are records in sets of unknown templates. Those of them that waited
 	// for their template and were read later are among Records, too.
 	Unsaid uint64 `json:"unknown_template_records,omitempty" name:"-" show:"some"`
 	// Dropped are packets that an sFlow agent could not sample.

@@ -160,7 +160,7 @@ var reverseElements = map[uint16]element{
 	6:   {tRevTCPFlags, 0},
 }
 
-// vmwareElements are the elements of PEN 6876 that tell the inner flow of an
+// vmwareElements are the elements of PEN 6876 that describe the inner flow of an
 // overlay network (VMware NSX, IPFIX for logical switches).
 var vmwareElements = map[uint16]element{
 	880: {tInnerProtocol, 0}, // tenantProtocol

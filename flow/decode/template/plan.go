@@ -1,4 +1,4 @@
-// Package template compiles a template of NetFlow v9 or IPFIX into a [Plan] that says
+// Package template compiles a template of NetFlow v9 or IPFIX into a [Plan] that has
 // where each field stands which a record or a column needs, and reads records with it by a
 // [Reader]. It owns the tables of information elements. It keeps no state of exporters:
 // package decode has the plans, finds the records, and calls this for each of them.
@@ -21,7 +21,7 @@ import (
 // Variable is the length of a variable-length field in a template.
 const Variable = 0xffff
 
-// A ref says where a field stands in a record: behind run number run of
+// A ref is where a field stands in a record: behind run number run of
 // fixed-length fields, off bytes from its start. A record without Variable
 // fields is a single run. A variable field stands at the end of its run.
 type ref struct {
@@ -53,7 +53,7 @@ type numRef struct {
 	ref    ref
 }
 
-// A PairKind says that two addresses at fixed places are all that a template has.
+// A PairKind means that two addresses at fixed places are all that a template has.
 type PairKind uint8
 
 // The kinds: none, one pair of IPv4 addresses, or one of IPv6.
@@ -147,7 +147,7 @@ func penOf(f netflow.Field) uint32 {
 	return 0
 }
 
-// add files one field under everything that it is wanted for.
+// add files one field under everything that it is read for.
 func (p *Plan) add(place int, f netflow.Field, r ref) {
 	var pen uint32
 	if f.PenProvided {

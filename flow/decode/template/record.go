@@ -239,7 +239,7 @@ func (f *Reader) flowNumbers(r *flow.Record, pair int) {
 }
 
 // innerNumbers reads ports and protocol of a further pair: only fields that stand
-// in the record once for each pair can be told apart.
+// in the record once for each pair can be determined apart.
 func (f *Reader) innerNumbers(r *flow.Record, pair int) {
 	src, hasSrc := f.own(tSrcPort, pair)
 	dst, hasDst := f.own(tDstPort, pair)

@@ -75,7 +75,7 @@ func (f *Reader) moment(ie uint16, v uint64, width int) (time.Time, bool) {
 
 // uptimeMoment turns elements 21 and 22 into a time. In v9 they count against
 // the sysUptime of the header, in IPFIX from systemInitTimeMilliseconds (160) of
-// the record or of earlier options data; without that nothing can be told. They are 32
+// the record or of earlier options data; without that nothing can be determined. They are 32
 // bits wide and begin anew every 49.7 days, which the init time does not: their age
 // against the time of export is what they say.
 func (f *Reader) uptimeMoment(v uint64, width int) (time.Time, bool) {

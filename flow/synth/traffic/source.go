@@ -104,7 +104,7 @@ func (s *Source) rewind() {
 	s.given = 0
 }
 
-// Next gives the next flow, one that ended shortly before now, and tells whether
+// Next gives the next flow, one that ended shortly before now, and reports whether
 // one of its ends was taken from Listed on purpose. A random address may lie in a
 // listed prefix too. Flows differ by 64 and more random bits of addresses and
 // ports: two alike are possible, but not to be expected.

@@ -117,7 +117,7 @@ type packedExporters struct {
 	n     uint8
 }
 
-// addExporter lists one more exporter. added tells that it was not yet listed, full
+// addExporter lists one more exporter. added means that it was not yet listed, full
 // that there is no room for it.
 func (c *Conversation) addExporter(exporter netip.Addr) (added, full bool) {
 	a := packed.Of(exporter)
@@ -191,7 +191,7 @@ func setCounters(ev *event.Event, forth, back Counters) {
 	ev.PacketsBack, ev.BytesBack = back.Packets, back.Bytes
 }
 
-// clockWord says what the times of an event are worth: our own clock comes first.
+// clockWord returns what the times of an event are worth: our own clock comes first.
 func clockWord(suspect, unsynced bool) string {
 	switch {
 	case unsynced:

@@ -7,7 +7,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
-// The TCP flags that tell who opened a connection and who has answered.
+// The TCP flags that show who opened a connection and who has answered.
 const (
 	tcpSYN = 0x02
 	tcpRST = 0x04
@@ -89,7 +89,7 @@ func EndsOf(h *lookup.Hit) Ends {
 	e.Local, e.LocalPort = opposite(r, h.Side)
 	e.Protocol, e.HasProtocol = r.Protocol, r.Has&flow.HasProtocol != 0
 	if h.Side >= flow.SideTunnels {
-		e.Protocol, e.HasProtocol = 0, false // of the tunnel: it is not told
+		e.Protocol, e.HasProtocol = 0, false // of the tunnel: it is not known
 	} else if innerTransport(r, h.Side) {
 		e.Protocol, e.HasProtocol = r.InnerProtocol, r.Has&flow.HasInnerProtocol != 0
 	} else if e.HasProtocol && e.Protocol == flow.ProtocolTCP && r.Has&flow.HasTCPFlags != 0 {
@@ -103,7 +103,7 @@ func EndsOf(h *lookup.Hit) Ends {
 	if !portful(e.Protocol, e.HasProtocol) {
 		e.OffenderPort, e.LocalPort = 0, 0
 	}
-	switch e.tellsInitiator(r) {
+	switch e.initiatorOf(r) {
 	case byRecord:
 		e.Initiator = e.Sender
 	case byRecordReverse:
@@ -137,7 +137,7 @@ func unreachable(r *flow.Record) bool {
 	return false
 }
 
-// What a record says of its initiator.
+// What a record has about its initiator.
 type telling uint8
 
 const (
@@ -152,10 +152,10 @@ const (
 	biflowReverseInitiator = 2
 )
 
-// tellsInitiator finds what the record says of its initiator. The reverse counters
+// initiatorOf finds what the record has about its initiator. The reverse counters
 // of a biflow alone say nothing: softflowd puts the lower address first. Cisco's
 // counters name the initiator in their names, and a SYN without ACK is its first word.
-func (e *Ends) tellsInitiator(r *flow.Record) telling {
+func (e *Ends) initiatorOf(r *flow.Record) telling {
 	const counted = flow.HasRespBytes | flow.HasRespPackets
 	switch {
 	case r.Has&flow.HasBiflowDirection != 0 && r.BiflowDirection == biflowInitiator:
@@ -272,7 +272,7 @@ func whenClient(service, client uint16, p Party) Party {
 	return Nobody
 }
 
-// isAnswer reports whether the flow by itself shows that both ends talk; back tells
+// isAnswer reports whether the flow by itself shows that both ends talk; back reports
 // that it counts the way back too. A refusal is no answer, whoever sends it.
 func (e *Ends) isAnswer(back bool) bool {
 	if back && !e.backRefusal && (!e.refusal || e.Initiator == e.Sender) {
@@ -288,7 +288,7 @@ func (e *Ends) isAnswer(back bool) bool {
 }
 
 // oneSided reports whether the flow shows nothing that the local end has sent but refusals:
-// then all that it says may be forged by the offender, or in its name; back tells that it
+// then all that it has may be forged by the offender, or in its name; back means that it
 // counts the way back too.
 func (e *Ends) oneSided(back bool) bool {
 	if e.Sender == Local {

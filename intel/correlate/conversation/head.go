@@ -24,7 +24,7 @@ type head struct {
 	role             flow.Side
 	version          flow.Version
 	exporter         netip.Addr
-	known            *sites.Exporter // what the operator says of the exporter, or nil
+	known            *sites.Exporter // what the operator configures about the exporter, or nil
 	domain           uint32
 	inIf, outIf      uint32
 	more             moreAddrs

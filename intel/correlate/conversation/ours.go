@@ -7,7 +7,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
 
-// Ours says which ends are in the home networks.
+// Ours is which ends are in the home networks.
 type Ours struct{ offender, local bool }
 
 // end gives the end that is ours, the local one when both are or none is.

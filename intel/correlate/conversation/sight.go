@@ -30,7 +30,7 @@ type Sight struct {
 	start, end time.Time
 }
 
-// Read reads a hit at the time now. known is what the operator says of its exporter, nil
+// Read reads a hit at the time now. known is what the operator configures about its exporter, nil
 // when that is nothing; a sampling rate there replaces that of the record. Unsynced is
 // left to the caller.
 func Read(h *lookup.Hit, known *sites.Exporter, now time.Time) Sight {
@@ -112,7 +112,7 @@ func backOf(r *flow.Record, rate uint32) Counters {
 	return countersOf(packets, bytes, rate)
 }
 
-// totalsOf tells which counters are running totals. Those of the way back are only where
+// totalsOf returns which counters are running totals. Those of the way back are only where
 // they come from a biflow: an NSEL responder's are not.
 func totalsOf(r *flow.Record) flow.Totals {
 	if r.Has&(flow.HasRevPackets|flow.HasRevBytes) != 0 {
@@ -133,7 +133,7 @@ func clamp(t, received time.Time) (_ time.Time, suspect bool) {
 	return received, true
 }
 
-// blocked reports whether the device says that it has dropped the flow: the two top
+// blocked reports whether the device means that it has dropped the flow: the two top
 // bits of forwardingStatus are 10 (RFC 7270, 4.12), or firewallEvent is 3, denied.
 func blocked(r *flow.Record) bool {
 	return r.Has&flow.HasForwarding != 0 && r.Forwarding>>6 == 0b10 ||

@@ -22,11 +22,11 @@ type remembered struct {
 	by         observed    // the first of them
 }
 
-// observed is what one observer has told of a flow.
+// observed is what one observer has reported of a flow.
 type observed struct {
 	device    packed.Addr
 	egress    bool
-	connected bool // a firewall has told of the creation, but not yet of the end
+	connected bool // a firewall has reported the creation, but not yet of the end
 	sums      [2]conversation.Counters
 	next      *observed
 }
@@ -41,8 +41,8 @@ type Memory struct {
 	observers     int
 	maxObservers  int
 
-	// runs are the flows that an observer tells of by running totals, the latest first. Few
-	// do, so that they are not among what it has told.
+	// runs are the flows that an observer reports by running totals, the latest first. Few
+	// do, so that they are not among what it has reported.
 	runs       map[*observed]*running
 	running    int
 	maxRunning int
@@ -183,7 +183,7 @@ func (t *Memory) observed(f *remembered, by conversation.Observer, n *Note) *obs
 	return o
 }
 
-// largest gives of each number the largest that an observer tells.
+// largest gives of each number the largest that an observer reports.
 func (f *remembered) largest() (m [2]conversation.Counters) {
 	for o := &f.by; o != nil; o = o.next {
 		m[0].Raise(o.sums[0])

@@ -5,8 +5,8 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/correlate/conversation"
 )
 
-// A running is a flow whose exporter tells with each record what it has counted since
-// the flow began (octetTotalCount and the like): what was told last.
+// A running is a flow whose exporter repeats in each record what it has counted since
+// the flow began (octetTotalCount and the like): what was reported last.
 type running struct {
 	began  int64 // ms since 1970; 0 = not known
 	domain uint32

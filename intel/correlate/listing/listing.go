@@ -78,7 +78,7 @@ func (l *Listing) Indicators() []event.Indicator {
 	return out
 }
 
-// says reports whether the listing is of these indicators.
+// equal reports whether the listing is of these indicators.
 func (l *Listing) says(version string, indicators []event.Indicator) bool {
 	if l.Version != version || len(l.listings) != len(indicators) {
 		return false

@@ -15,7 +15,7 @@ const (
 	maxCategory    = 24
 )
 
-// Reason says for people why there is an event and how bad it is, such as
+// Reason explains to people why there is an event and how bad it is, such as
 // "c2 listed by feodo (90), otx (75); outbound, answered".
 func Reason(ev *event.Event) string {
 	b := appendListing(make([]byte, 0, 96), ev.Indicators)

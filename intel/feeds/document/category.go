@@ -8,7 +8,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/feeds/prefix"
 )
 
-// CategoryOf gives the category that the first telling word stands for, or the
+// CategoryOf gives the category that the first meaningful word stands for, or the
 // empty string. Words are compared without case, with "_", "-" and blanks alike.
 func CategoryOf[T ~string](words ...T) string {
 	for _, w := range words {

@@ -385,7 +385,7 @@ func rangeElement(es []element, at int, from, to string) []element {
 	return append(es[:at], element{text: from, to: to, end: es[len(es)-1].end})
 }
 
-// isRangeEnd recognises what can stand for the end of a range, if it is well formed.
+// isRangeEnd recognises what can stand for the end of a range, if it is valid.
 func isRangeEnd(s string) bool {
 	return strings.ContainsAny(s, ".:") && strings.Trim(s, "0123456789abcdefABCDEF.:") == ""
 }

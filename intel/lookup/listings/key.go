@@ -24,7 +24,7 @@ func keyOf(p netip.Prefix, entry uint32) key {
 	return key{addr: flow.Addr6Of(p.Addr()), entry: entry, bits: uint8(bits)}
 }
 
-// is4 tells whether the key is of an IPv4 prefix: no IPv6 prefix of a set begins in
+// is4 reports whether the key is of an IPv4 prefix: no IPv6 prefix of a set begins in
 // the IPv4-mapped space, see intel.Canonical.
 func (k *key) is4() bool { return k.addr.Hi == 0 && k.addr.Lo>>32 == 0xffff }
 

@@ -52,8 +52,8 @@ func (d *Draft) fromBase() *Set {
 	return u.next
 }
 
-// recall takes out of the base what has to be merged anew: some list says it just as the
-// base has it, and says otherwise as well.
+// recall takes out of the base what has to be merged anew: some list has it just as the
+// base has it, and another differs.
 func (d *Draft) recall() {
 	for i := range d.keys {
 		k := d.keys[i]

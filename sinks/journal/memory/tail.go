@@ -83,7 +83,7 @@ func (t *Tail) remove(i int) {
 	t.chunks = slices.Delete(t.chunks, i, i+1)
 }
 
-// Settled says that no record before number needs to be written any more.
+// Settled reports that no record before number needs to be written any more.
 func (t *Tail) Settled(number uint64) {
 	for _, c := range t.chunks {
 		if number > c.unwritten() {
@@ -93,7 +93,7 @@ func (t *Tail) Settled(number uint64) {
 }
 
 // Release lets go of the oldest chunks that need not be written, now or again, which is
-// what safe says: those before number, and the others as far as they exceed the cache.
+// what safe allows: those before number, and the others as far as they exceed the cache.
 // The newest stays: it has room for more.
 func (t *Tail) Release(number, safe uint64) {
 	for len(t.chunks) > 1 {
@@ -119,7 +119,7 @@ func (t *Tail) Copies(from, to uint64) (list [][]byte, first uint64) {
 	return list, first
 }
 
-// First gives the number of the oldest event; not ok says that there is none.
+// First gives the number of the oldest event; not ok means that there is none.
 func (t *Tail) First() (number uint64, ok bool) {
 	if len(t.chunks) == 0 {
 		return 0, false
@@ -128,7 +128,7 @@ func (t *Tail) First() (number uint64, ok bool) {
 }
 
 // At gives the first event of that or a later number, and the records from there on, up to
-// before end and no more than most; not ok says that there is none.
+// before end and no more than most; not ok means that there is none.
 func (t *Tail) At(number, end uint64, most int) (first uint64, records []byte, behind uint64, ok bool) {
 	for _, c := range t.chunks {
 		if number < c.end() {
@@ -140,7 +140,7 @@ func (t *Tail) At(number, end uint64, most int) (first uint64, records []byte, b
 	return 0, nil, 0, false
 }
 
-// Unwritten gives the number of the oldest event that is not on the disk; not ok says that
+// Unwritten gives the number of the oldest event that is not on the disk; not ok means that
 // all are.
 func (t *Tail) Unwritten() (number uint64, ok bool) {
 	if c := t.oldestUnwritten(); c != nil {
@@ -159,7 +159,7 @@ func (t *Tail) oldestUnwritten() *chunk {
 }
 
 // Write gives the next records to write, those before upTo, which are then being written;
-// nil = there are none. Wrote says what became of it.
+// nil = there are none. Wrote is what became of it.
 func (t *Tail) Write(upTo uint64) (records []byte, from, to uint64) {
 	c := t.oldestUnwritten()
 	if c == nil || c.unwritten() >= upTo {

@@ -69,7 +69,7 @@ func Path(dir, name string) string {
 var errDamaged = errors.New("damaged")
 
 // load reads a cursor's file, and what the next number of the journal was. An
-// error with errDamaged says that it is of no use.
+// error with errDamaged means that it is of no use.
 func load(d disk.FS, path string, at folder.Moment) (c *Place, next uint64, err error) {
 	file, err := d.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {

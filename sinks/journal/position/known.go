@@ -32,7 +32,7 @@ type known struct {
 func knownPath(dir string) string { return filepath.Join(dir, "sinks") }
 
 // loadKnown reads the list. There is none in a journal that is new, or of the first
-// version. An error with errDamaged says that it is of no use; then all sinks without a
+// version. An error with errDamaged means that it is of no use; then all sinks without a
 // cursor are taken for known.
 func loadKnown(d disk.FS, dir string) (k known, err error) {
 	k.names = make(map[string]bool)
@@ -59,7 +59,7 @@ func loadKnown(d disk.FS, dir string) (k known, err error) {
 }
 
 // owns reports whether a cursor is of this journal. Those of the first version do not
-// say. Without the list the first that says something is believed, and that the list is
+// say. Without the list the first that has an answer is believed, and that the list is
 // missing means that cursors may be missing too.
 func (k *known) owns(journal string) bool {
 	if journal == "" {

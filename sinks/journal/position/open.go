@@ -13,7 +13,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/sinks/journal/folder"
 )
 
-// A Report says what the files gave when they were opened. Those that are of no use are set
+// A Report is what the files gave when they were opened. Those that are of no use are set
 // aside under another name, else they would be news again.
 type Report struct {
 	Cursors    int
@@ -102,22 +102,22 @@ func (r *Report) setAside(d disk.FS, path string, err error) {
 	_ = d.Rename(path, path+suffix)
 }
 
-// ofNoUse reports whether an error says that a file cannot be used: it is damaged, a link,
+// ofNoUse reports whether an error means that a file cannot be used: it is damaged, a link,
 // or not readable for now.
 func ofNoUse(err error) bool {
 	return errors.Is(err, errDamaged) || errors.Is(err, syscall.ELOOP) || folder.MayPass(err)
 }
 
 // A claim is what the places that were saved last say of the journal's end: there
-// were events up to Told, and one of them had still to have those from position on.
+// were events up to End, and one of them had still to have those from position on.
 // What places of sinks that are long gone say does not count.
-type claim struct{ position, Told uint64 }
+type claim struct{ position, End uint64 }
 
 func (c *claim) add(position, next uint64) {
 	switch {
-	case next > c.Told:
-		c.position, c.Told = position, next
-	case next == c.Told:
+	case next > c.End:
+		c.position, c.End = position, next
+	case next == c.End:
 		c.position = min(c.position, position)
 	}
 }
@@ -125,5 +125,5 @@ func (c *claim) add(position, next uint64) {
 // LostBehind gives how many of the events are not there when the journal ends at end.
 func (c claim) LostBehind(end uint64) uint64 {
 	from := max(end, c.position)
-	return max(c.Told, from) - from
+	return max(c.End, from) - from
 }

@@ -59,8 +59,8 @@ type Place struct {
 	damaged uint64 // of the dropped, those that could not be read
 
 	saved   Mark // what the file has
-	unsaved bool // the file still tells how the run before ended
-	// mayRepeat says that the file was not of a regular stop: what was delivered
+	unsaved bool // the file still shows how the run before ended
+	// mayRepeat means that the file was not of a regular stop: what was delivered
 	// after it was written is delivered again.
 	mayRepeat bool
 	repeats   uint64    // events that it may have had: its place was lost
@@ -134,7 +134,7 @@ func (p *Place) Lend(from, to uint64) (m Mark, ok bool) {
 	return p.done, true
 }
 
-// Settle sets what became of the batch that was lent. last says that no event of
+// Settle sets what became of the batch that was lent. last means that no event of
 // it is left; then what was dropped behind it is settled as well.
 func (p *Place) Settle(m Mark, last bool) {
 	p.done = m

@@ -61,7 +61,7 @@ func List(d disk.FS, dir string) ([]File, error) {
 }
 
 // scanBytes is how much of a segment is in memory while it is looked at: enough for
-// any record, however long a broken file system says that the file is.
+// any record, however long a broken file system claims the file to be.
 const scanBytes = header + maxPayload
 
 // Scan looks at every record of a file, whose first has a number, or should have.
@@ -86,7 +86,7 @@ func Scan(d disk.FS, path string, first uint64) (found Found, err error) {
 	}
 }
 
-// take looks at what follows what it was given before, and tells with how many bytes
+// take looks at what follows what it was given before, and reports with how many bytes
 // it is done: with final all.
 func (f *Found) take(b []byte, final bool) (done int) {
 	for {

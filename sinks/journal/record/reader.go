@@ -51,7 +51,7 @@ func (r *Reader) Read(path string, size int64, number uint64, n int) ([]Record, 
 			return nil, err
 		}
 	}
-	if number < r.number { // wanted again
+	if number < r.number { // needed again
 		r.at, r.number = 0, 0
 	}
 	r.recs = r.recs[:0]

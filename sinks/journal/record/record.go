@@ -57,7 +57,7 @@ func (r Record) Event() (e event.Event, ok bool) {
 	return e, err == nil
 }
 
-// Append appends e under its number. cut says that not all of it had room.
+// Append appends e under its number. cut means that not all of it had room.
 func Append(b []byte, number uint64, e *event.Event) (_ []byte, cut bool) {
 	at := len(b)
 	b = append(b, make([]byte, header)...)
@@ -78,7 +78,7 @@ func seal(b []byte, number uint64, version byte) {
 
 // Find gives the first whole record in b. It begins at b[at] and ends before
 // b[end]. Without one, b[:at] holds none, and b[at:] may be the beginning of one
-// unless final says that nothing follows b: then all of b is no record.
+// unless final means that nothing follows b: then all of b is no record.
 //
 // A record with a good header and a bad payload is passed over as a whole: what
 // looks like a record within foreign text must not become one.

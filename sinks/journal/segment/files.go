@@ -74,7 +74,7 @@ func (f *Files) Counts() Counts {
 	return c
 }
 
-// First gives the number of the oldest event; not ok says that there is no file.
+// First gives the number of the oldest event; not ok means that there is no file.
 func (f *Files) First() (number uint64, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 )
 
-// A Report says what was found in the files when they were opened, and what was discarded.
+// A Report is what was found in the files when they were opened, and what was discarded.
 // The last file alone is looked into, for the others were whole when they were left.
 type Report struct {
 	End        uint64 // number behind the last event
@@ -20,7 +20,7 @@ type Report struct {
 
 // Open finds the files in a folder, cuts off what follows the last good record, and goes on
 // behind it. Last files without one are removed. One that cannot be read now is left as it
-// is, for the sinks to try: where it ends is not known until Bound says so. most is the
+// is, for the sinks to try: where it ends is not known until Bound returns it. most is the
 // size of one file in bytes.
 func Open(dir *folder.Folder, most int64, at folder.Moment) (f *Files, r Report, err error) {
 	f = &Files{dir: dir, most: most}

@@ -25,7 +25,7 @@ type syncing struct {
 // Sync brings what was written to the disk: the files, the directory if there are new ones.
 // It closes those that are full. After a sync that failed the kernel takes the pages for
 // clean, and the next sync reports success: what it covered is only safe when it is written
-// again, see Rewrite. An error says that one has failed now.
+// again, see Rewrite. An error means that one has failed now.
 func (f *Files) Sync() error {
 	list, fresh := f.toSync()
 	for i := range list {
@@ -118,7 +118,7 @@ func (f *Files) Doubtful() (from, to uint64) {
 // Rewrite writes records, those from first to before end, to a new file, syncs it, and puts
 // it in the place of what it replaces. What is no longer in memory stays where it is: it can
 // be read as long as the kernel has it. Without records it is enough that the disk takes
-// anything. An error says that nothing can be written now.
+// anything. An error means that nothing can be written now.
 func (f *Files) Rewrite(records [][]byte, first, end uint64) (err error) {
 	fresh := &segment{path: record.Path(f.dir.Path, first), first: first, end: end, synced: first, stamp: time.Now()}
 	if len(records) > 0 {

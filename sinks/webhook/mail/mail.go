@@ -195,7 +195,7 @@ func (m Config) transfer(c *smtp.Client, subject, text string) error {
 }
 
 // compose makes the mail (RFC 5322), its text in quoted-printable so that no line is
-// too long and nothing but ASCII goes out. It says who will not get it.
+// too long and nothing but ASCII goes out. It states who will not get it.
 func (m Config) compose(subject, text string, now time.Time, refused []string) []byte {
 	var b bytes.Buffer
 	_, domain, _ := strings.Cut(m.From, "@")

@@ -47,8 +47,8 @@ journal: {%s}
 `, FreeUDP(t), Home, Offenders, journal)
 }
 
-// wantedHits gives the number of hits.
-func wantedHits(t *testing.T) int {
+// hitsToSend gives the number of hits.
+func hitsToSend(t *testing.T) int {
 	t.Helper()
 	text := os.Getenv("FLOWSNITCH_SOAK_HITS")
 	if text == "" {
@@ -96,7 +96,7 @@ func outages() (list []outage, down time.Duration) {
 func (s Storm) Run(t *testing.T, i *Instance) {
 	t.Helper()
 	i.Start(t)
-	began, hits := time.Now(), wantedHits(t)
+	began, hits := time.Now(), hitsToSend(t)
 	flows := hits * 5 / 4 // some are sent while nobody listens
 	gen := i.Generate(t, flows, stormRate)
 	list, down := outages()
