@@ -484,3 +484,21 @@ func BenchmarkParseJSON(b *testing.B) {
 		}
 	}
 }
+
+// TestParseJSONCut: a line that was cut at any byte is an error, and so is a document that
+// ends within a number.
+func TestParseJSONCut(t *testing.T) {
+	e := eventtest.Hit()
+	line := event.AppendJSON(nil, &e)
+	body := bytes.TrimRight(line, "\n")
+	for n := range len(body) {
+		if _, err := event.ParseJSON(bytes.Clone(body[:n])); err == nil {
+			t.Errorf("the first %d bytes are taken for an event", n)
+		}
+	}
+	for _, text := range []string{"1", "-", "1.", "1.5", "1e", "1e+", `{"v":2`, `{"x":1.5`, `{"x":1e9`} {
+		if _, err := event.ParseJSON([]byte(text)); err == nil {
+			t.Errorf("%s is taken for an event", text)
+		}
+	}
+}

@@ -239,3 +239,15 @@ func TestRotateByDate(t *testing.T) {
 	}
 	checkOrder(t, readAll(t, l), 60)
 }
+
+// TestDayOf: no two days of a decade have the same number, and later ones have higher numbers.
+func TestDayOf(t *testing.T) {
+	last := 0
+	for at := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC); at.Year() < 2036; at = at.AddDate(0, 0, 1) {
+		if n := dayOf(at); n <= last {
+			t.Fatalf("%v has the number %d, the day before %d", at, n, last)
+		} else {
+			last = n
+		}
+	}
+}

@@ -26,6 +26,8 @@ func TestValidate(t *testing.T) {
 		"url: is not valid; use https://… or http://…":          func(c *Config) { c.Kind, c.URL = KindSlack, "ftp://s3cret" },
 		"url: is not valid; use https://… or http://… (it":      func(c *Config) { c.Kind, c.URL = KindSlack, "https://s3cret\x00" },
 		`mail.server: "host" is not valid; use host:port`:       func(c *Config) { c.Mail.Server = "host" },
+		`mail.server: ":25" is not valid; use host:port`:        func(c *Config) { c.Mail.Server = ":25" },
+		`mail.server: "host:" is not valid; use host:port`:      func(c *Config) { c.Mail.Server = "host:" },
 		`mail.tls: "ssl" is not valid`:                          func(c *Config) { c.Mail.TLS = "ssl" },
 		"mail.password_file: is not allowed beside":             func(c *Config) { c.Mail.Password, c.Mail.PasswordFile = "a", "b" },
 		"mail.user: is not allowed with tls none":               func(c *Config) { c.Mail.User, c.Mail.TLS = "u", "none" },
