@@ -17,6 +17,11 @@
 // one file for each sink's place (.cursor), the list of the sinks, and a lock. That of the
 // urgent lane is within that of the other, which is what a journal was before it had lanes.
 //
+// This package owns the two lanes, the room that they share, and the cursors of the runners.
+// What a lane is made of has packages of its own: memory (the newest events), segment (the
+// files of events), position (where the sinks are), upon folder (the directory and what is
+// wrong with the disk) and record (one event in a file).
+//
 // It is our own because the libraries at hand do not keep the promise.
 // github.com/tidwall/wal (v1.2.1, 2025, MIT) has no checksums: a flipped bit comes
 // out as if it were written. It refuses to open with a torn tail (its issue 21), and
