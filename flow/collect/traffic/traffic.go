@@ -80,8 +80,8 @@ const (
 // cells is the number of pairs of IP version and protocol.
 const cells = numVersions * 256
 
-// wanted are the columns that the taps ask for.
-const wanted = decode.WantEnds | decode.WantProtocol | decode.WantPackets | decode.WantBytes
+// needed are the columns that the taps ask for.
+const needed = decode.WantEnds | decode.WantProtocol | decode.WantPackets | decode.WantBytes
 
 // A count is what one cell has.
 type count struct{ flows, packets, bytes uint64 }
@@ -102,7 +102,7 @@ func (t *tap) Records(s *decode.Set) {
 	if !t.on.Load() {
 		return
 	}
-	c := s.Columns(wanted)
+	c := s.Columns(needed)
 	for i := range s.Len() {
 		cell := version(c.Src[i], c.Dst[i])<<8 | int(c.Protocol[i])
 		n := &t.set[cell]
