@@ -3,7 +3,10 @@ package event
 import (
 	"cmp"
 
+	"github.com/google/uuid"
+
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel/event/jsonline"
 )
 
 // JSONVersion is the version of the native form, its "v". Version 1 had the kind under
@@ -21,9 +24,9 @@ const (
 	MaxText        = 1024 // reason and ref
 	minText        = 64
 	MaxDescription = 256
-	MaxLabel       = 128 // names that operators give
-	MaxName        = 64  // names of feeds, categories and the like
-	maxExporters   = 8   // addresses listed
+	MaxLabel       = 128              // names that operators give
+	MaxName        = jsonline.MaxName // names of feeds, categories and the like
+	maxExporters   = 8                // addresses listed
 )
 
 // AppendJSON appends e as one line of JSON, newline included, in the form of
@@ -65,20 +68,20 @@ func Fit(dst []byte, e *Event, encode func(dst []byte, e *Event, limit int) []by
 }
 
 func nativeByFlow(dst []byte, e *Event, limit int) []byte {
-	n := native{Line: Line{B: append(dst, '{')}, start: len(dst), limit: limit, foreign: cmp.Or(e.Unknown, &none)}
+	n := native{Line: jsonline.Line{B: append(dst, '{')}, start: len(dst), limit: limit, foreign: cmp.Or(e.Unknown, &none)}
 	n.event(e, e.Ends())
 	return n.B
 }
 
 func nativeByOffender(dst []byte, e *Event, limit int) []byte {
-	n := native{Line: Line{B: append(dst, '{')}, start: len(dst), limit: limit, foreign: cmp.Or(e.Unknown, &none)}
+	n := native{Line: jsonline.Line{B: append(dst, '{')}, start: len(dst), limit: limit, foreign: cmp.Or(e.Unknown, &none)}
 	n.event(e, e.OffenderFirst())
 	return n.B
 }
 
 // native writes the native form of one event.
 type native struct {
-	Line
+	jsonline.Line
 	start int // where the line begins in b
 	limit int // of the long texts
 	// foreign are keys that are written as they are.
@@ -104,7 +107,7 @@ func (n *native) event(e *Event, ends Ends) {
 	n.Number("v", JSONVersion)
 	n.Name("kind", string(e.Kind)) // a text under "event" breaks readers of ECS
 	n.ID("id", e.ID)
-	n.Contact(e)
+	AppendContact(&n.Line, e)
 	n.Text("sensor", e.Sensor, MaxLabel)
 	if e.Kind != KindAlert {
 		n.tuple(e, ends)
@@ -157,9 +160,9 @@ func (n *native) finding(e *Event) {
 		}
 		n.Name("direction", string(e.Direction))
 		n.Name("answered", string(e.Answered))
-		n.Course(e)
+		AppendCourse(&n.Line, e)
 	}
-	n.Fold(e)
+	AppendFold(&n.Line, e)
 	n.Name("severity", e.Severity.String())
 	if !alert || e.Score > 0 {
 		n.Number("score", uint64(e.Score))
@@ -318,4 +321,31 @@ func ExportProtocol(v flow.Version) string {
 		return "sflow5"
 	}
 	return ""
+}
+
+// AppendContact writes which contact an event belongs to.
+func AppendContact(l *jsonline.Line, e *Event) {
+	if e.Contact == (uuid.UUID{}) {
+		return
+	}
+	l.ID("contact", e.Contact)
+	l.Count("seq", uint64(e.Seq))
+	l.Flag("last", e.Last)
+}
+
+// AppendCourse writes what became of a contact.
+func AppendCourse(l *jsonline.Line, e *Event) {
+	l.Flag("refused", e.Refused)
+	l.Bool("blocked", e.Blocked)
+	l.Count("service_port", uint64(e.ServicePort))
+	l.Time("contact_first_seen", e.ContactFirstSeen)
+}
+
+// AppendFold writes how much a folded contact stands for.
+func AppendFold(l *jsonline.Line, e *Event) {
+	l.Flag("folded", e.Folded)
+	l.Count("ports", uint64(e.Ports))
+	l.Flag("ports_capped", e.PortsCapped)
+	l.Count("hosts", uint64(e.Hosts))
+	l.Flag("hosts_capped", e.HostsCapped)
 }

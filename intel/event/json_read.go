@@ -1,19 +1,26 @@
 package event
 
 import (
+	"fmt"
 	"math"
 	"net/netip"
 	"slices"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/google/uuid"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel/event/jsonline"
 )
+
+// MaxJSON is the longest line that ParseJSON reads, in bytes. Lines of ours have at most
+// [MaxLine]; what passes them on may add keys.
+const MaxJSON = 64 << 10
 
 // ParseJSON reads a line of the native form, in version [JSONVersion], with or without a
 // newline, whatever the order of its keys and whoever of [AppendJSON] and
-// [AppendJSONByOffender] wrote it. The event shares nothing with line. Errors are of type
-// [*JSONError].
+// [AppendJSONByOffender] wrote it. The event shares nothing with line. Errors wrap a
+// [*jsonline.Error].
 //
 // What the line does not have is zero: the writer leaves out what is empty, raw counters
 // that equal the scaled ones, zones of addresses, and all that has no room. In a line by
@@ -21,23 +28,21 @@ import (
 // address that was exported at that end, and stays there. Keys that this version does not know are in
 // [Event.Unknown].
 func ParseJSON(line []byte) (Event, error) {
-	r := reader{parser: parser{b: line}}
+	r := reader{Parser: jsonline.Parse(line)}
 	if len(line) > MaxJSON {
-		r.fail(MaxJSON, "longer than %d bytes", MaxJSON)
+		r.Fail(MaxJSON, "longer than %d bytes", MaxJSON)
 	}
 	r.line()
-	if r.peek(); r.at < len(line) {
-		r.fail(r.at, "more behind the end")
-	}
-	if r.err != nil {
-		return Event{}, r.err
+	r.End()
+	if err := r.Err(); err != nil {
+		return Event{}, fmt.Errorf("not an event: %w", err)
 	}
 	return r.e, nil
 }
 
 // A reader reads the native form.
 type reader struct {
-	parser
+	jsonline.Parser
 	e       Event
 	best    Indicator // of the flat keys
 	unknown Unknown
@@ -55,10 +60,9 @@ func (r *reader) line() {
 			r.constant("flowsnitch")
 		case "v":
 			has.version = true
-			r.peek()
-			at := r.at
-			if v := r.whole(math.MaxUint32); v != JSONVersion {
-				r.fail(at, "version %d, which is not read here: %d is", v, JSONVersion)
+			at := r.Next()
+			if v := r.Whole(math.MaxUint32); v != JSONVersion {
+				r.Fail(at, "version %d, which is not read here: %d is", v, JSONVersion)
 			}
 		case "id":
 			has.id = true
@@ -76,7 +80,7 @@ func (r *reader) line() {
 		key string
 	}{{has.integration, "integration"}, {has.version, "v"}, {has.id, "id"}, {has.body, "flowsnitch"}} {
 		if !c.has {
-			r.fail(r.at, "%s is missing", c.key)
+			r.Fail(r.Next(), "%s is missing", c.key)
 		}
 	}
 	r.finish()
@@ -117,7 +121,7 @@ func (r *reader) restoreEnds() {
 // members reads an object whose unknown keys go to a text.
 func (r *reader) members(unknown *string, known func(key string) bool) {
 	var b []byte
-	r.object(&b, known)
+	r.Object(&b, known)
 	*unknown = string(b)
 }
 
@@ -128,15 +132,15 @@ func (r *reader) top(key string) bool {
 	case "@timestamp":
 		e.Time = r.time()
 	case "kind":
-		e.Kind = Kind(r.text())
+		e.Kind = Kind(r.Text())
 	case "contact":
 		e.Contact = r.id()
 	case "seq":
 		e.Seq = number32(r)
 	case "last":
-		e.Last = r.bool()
+		e.Last = r.Bool()
 	case "sensor":
-		e.Sensor = r.text()
+		e.Sensor = r.Text()
 	case "srcip":
 		e.Src = r.addr()
 	case "srcport":
@@ -162,7 +166,7 @@ func (r *reader) finding(key string) bool {
 	e := &r.e
 	switch key {
 	case "alert":
-		e.Alert = r.text()
+		e.Alert = r.Text()
 	case "offender":
 		e.Offender = r.addr()
 	case "embedded":
@@ -170,53 +174,53 @@ func (r *reader) finding(key string) bool {
 	case "local":
 		e.Local = r.addr()
 	case "site":
-		e.Site = r.text()
+		e.Site = r.Text()
 	case "role":
 		e.Role = parsed(r, parseRole)
 	case "direction":
-		e.Direction = Direction(r.text())
+		e.Direction = Direction(r.Text())
 	case "answered":
-		e.Answered = Answered(r.text())
+		e.Answered = Answered(r.Text())
 	case "refused":
-		e.Refused = r.bool()
+		e.Refused = r.Bool()
 	case "blocked":
-		e.Blocked = r.bool()
+		e.Blocked = r.Bool()
 	case "service_port":
 		e.ServicePort = number16(r)
 	case "contact_first_seen":
 		e.ContactFirstSeen = r.time()
 	case "folded":
-		e.Folded = r.bool()
+		e.Folded = r.Bool()
 	case "ports":
 		e.Ports = number32(r)
 	case "ports_capped":
-		e.PortsCapped = r.bool()
+		e.PortsCapped = r.Bool()
 	case "hosts":
 		e.Hosts = number32(r)
 	case "hosts_capped":
-		e.HostsCapped = r.bool()
+		e.HostsCapped = r.Bool()
 	case "severity":
 		e.Severity = parsed(r, parseSeverity)
 	case "score":
 		e.Score = number8(r)
 	case "reason":
-		e.Reason = r.text()
+		e.Reason = r.Text()
 	case "feed":
-		r.best.Feed = r.text()
+		r.best.Feed = r.Text()
 	case "category":
-		r.best.Category = r.text()
+		r.best.Category = r.Text()
 	case "indicator":
 		r.best.Prefix = r.prefix()
 	case "ref":
-		r.best.Ref = r.text()
+		r.best.Ref = r.Text()
 	case "tlp":
-		r.best.TLP = r.text()
+		r.best.TLP = r.Text()
 	case "intel_version":
-		e.IntelVersion = r.text()
+		e.IntelVersion = r.Text()
 	case "indicators":
 		r.indicators()
 	case "indicators_total":
-		r.totals.indicators = r.whole(math.MaxUint64)
+		r.totals.indicators = r.Whole(math.MaxUint64)
 	default:
 		return false
 	}
@@ -227,33 +231,33 @@ func (r *reader) traffic(key string) bool {
 	e := &r.e
 	switch key {
 	case "flows":
-		e.Flows = r.whole(math.MaxUint64)
+		e.Flows = r.Whole(math.MaxUint64)
 	case "packets":
-		e.Packets = r.whole(math.MaxUint64)
+		e.Packets = r.Whole(math.MaxUint64)
 	case "bytes":
-		e.Bytes = r.whole(math.MaxUint64)
+		e.Bytes = r.Whole(math.MaxUint64)
 	case "packets_raw":
-		e.PacketsRaw, r.raw.packets = r.whole(math.MaxUint64), true
+		e.PacketsRaw, r.raw.packets = r.Whole(math.MaxUint64), true
 	case "bytes_raw":
-		e.BytesRaw, r.raw.bytes = r.whole(math.MaxUint64), true
+		e.BytesRaw, r.raw.bytes = r.Whole(math.MaxUint64), true
 	case "packets_back":
-		e.PacketsBack = r.whole(math.MaxUint64)
+		e.PacketsBack = r.Whole(math.MaxUint64)
 	case "bytes_back":
-		e.BytesBack = r.whole(math.MaxUint64)
+		e.BytesBack = r.Whole(math.MaxUint64)
 	case "tcp_flags":
 		e.TCPFlags = parsed(r, flow.ParseTCPFlags)
 	case "sampling":
 		e.Sampling = number32(r)
 	case "sampling_from":
-		e.SamplingFrom = r.text()
+		e.SamplingFrom = r.Text()
 	case "start":
 		e.Start = r.time()
 	case "end":
 		e.End = r.time()
 	case "clock":
-		e.Clock = r.text()
+		e.Clock = r.Text()
 	case "community_id":
-		e.CommunityID = r.text()
+		e.CommunityID = r.Text()
 	default:
 		return false
 	}
@@ -266,11 +270,11 @@ func (r *reader) origin(key string) bool {
 	case "exporter":
 		e.Exporter = r.addr()
 	case "exporter_name":
-		e.ExporterName = r.text()
+		e.ExporterName = r.Text()
 	case "exporters":
-		r.array(func() { e.Exporters = append(e.Exporters, r.addr()) })
+		r.Array(func() { e.Exporters = append(e.Exporters, r.addr()) })
 	case "exporters_total":
-		r.totals.exporters = r.whole(math.MaxUint64)
+		r.totals.exporters = r.Whole(math.MaxUint64)
 	case "domain":
 		e.Domain = number32(r)
 	case "version":
@@ -309,7 +313,7 @@ func (r *reader) pair(key string, src, dst *netip.Addr, srcPort, dstPort *uint16
 }
 
 func (r *reader) indicators() {
-	r.array(func() {
+	r.Array(func() {
 		var i Indicator
 		var unknown string
 		r.members(&unknown, func(key string) bool { return r.indicator(&i, key) })
@@ -328,13 +332,13 @@ func (r *reader) indicator(i *Indicator, key string) bool {
 	case "prefix":
 		i.Prefix = r.prefix()
 	case "feed":
-		i.Feed = r.text()
+		i.Feed = r.Text()
 	case "category":
-		i.Category = r.text()
+		i.Category = r.Text()
 	case "score":
 		i.Score = number8(r)
 	case "ref":
-		i.Ref = r.text()
+		i.Ref = r.Text()
 	case "first_seen":
 		i.FirstSeen = r.time()
 	case "last_seen":
@@ -344,32 +348,31 @@ func (r *reader) indicator(i *Indicator, key string) bool {
 	case "port":
 		i.Port = number16(r)
 	case "tlp":
-		i.TLP = r.text()
+		i.TLP = r.Text()
 	case "native_id":
-		i.NativeID = r.text()
+		i.NativeID = r.Text()
 	case "description":
-		i.Description = r.text()
+		i.Description = r.Text()
 	default:
 		return false
 	}
 	return true
 }
 
-func number8(r *reader) uint8   { return uint8(r.whole(math.MaxUint8)) }
-func number16(r *reader) uint16 { return uint16(r.whole(math.MaxUint16)) }
-func number32(r *reader) uint32 { return uint32(r.whole(math.MaxUint32)) }
+func number8(r *reader) uint8   { return uint8(r.Whole(math.MaxUint8)) }
+func number16(r *reader) uint16 { return uint16(r.Whole(math.MaxUint16)) }
+func number32(r *reader) uint32 { return uint32(r.Whole(math.MaxUint32)) }
 
 // parsed reads a text that a function takes.
 func parsed[T any](r *reader, parse func(string) (T, bool)) (v T) {
-	r.peek()
-	at := r.at
-	s := r.text()
-	if r.err != nil {
+	at := r.Next()
+	s := r.Text()
+	if r.Err() != nil {
 		return v
 	}
 	v, ok := parse(s)
 	if !ok {
-		r.fail(at, "%.64q is not valid", s)
+		r.Fail(at, "%.64q is not valid", s)
 	}
 	return v
 }

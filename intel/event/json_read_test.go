@@ -17,6 +17,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
+	"github.com/flowsnitch/flowsnitch/intel/event/jsonline"
 	"github.com/google/uuid"
 )
 
@@ -403,7 +404,7 @@ func TestParseJSONErrors(t *testing.T) {
 		{change(`"v":2`, `"v":2,"x":"`+strings.Repeat("x", event.MaxJSON)+`"`), "", "longer than"},
 	} {
 		_, err := event.ParseJSON([]byte(tt.line))
-		broken := new(event.JSONError)
+		broken := new(jsonline.Error)
 		if !errors.As(err, &broken) || !strings.Contains(err.Error(), tt.reason) {
 			t.Errorf("%.60s: got %v, want %q", tt.line, err, tt.reason)
 			continue

@@ -9,6 +9,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/jsonline"
 	"github.com/flowsnitch/flowsnitch/sinks/form/words"
 )
 
@@ -27,7 +28,7 @@ const Version = "8.11.0"
 func Append(dst []byte, e *event.Event) []byte { return event.Fit(dst, e, encodeECS) }
 
 func encodeECS(dst []byte, e *event.Event, limit int) []byte {
-	x := ecs{Line: event.Line{B: append(dst, '{')}, start: len(dst), limit: limit}
+	x := ecs{Line: jsonline.Line{B: append(dst, '{')}, start: len(dst), limit: limit}
 	x.Time("@timestamp", e.Time)
 	x.Open("ecs", '{')
 	x.Name("version", Version)
@@ -49,7 +50,7 @@ func encodeECS(dst []byte, e *event.Event, limit int) []byte {
 
 // ecs writes the ECS form of one event.
 type ecs struct {
-	event.Line
+	jsonline.Line
 	start int // where the line begins in b
 	limit int // of the long texts
 }
@@ -215,7 +216,7 @@ func (x *ecs) related(e *event.Event) {
 // own writes what ECS has no field for.
 func (x *ecs) own(e *event.Event) {
 	x.Open("flowsnitch", '{')
-	x.Contact(e)
+	event.AppendContact(&x.Line, e)
 	x.Text("sensor", e.Sensor, min(x.limit, event.MaxLabel))
 	x.Name("severity", e.Severity.String())
 	x.Addr("offender", e.Offender)
@@ -227,13 +228,13 @@ func (x *ecs) own(e *event.Event) {
 			x.Name("role", e.Role.String())
 		}
 		x.Name("answered", string(e.Answered))
-		x.Course(e)
+		event.AppendCourse(&x.Line, e)
 		x.Long("flows", e.Flows)
 		x.Count("sampling", uint64(e.Sampling))
 		x.Name("clock", e.Clock)
 		x.Name("version", event.ExportProtocol(e.Version))
 	}
-	x.Fold(e)
+	event.AppendFold(&x.Line, e)
 	if len(e.Indicators) > 0 {
 		x.Name("category", e.Indicators[0].Category)
 		x.Prefix("indicator", e.Indicators[0].Prefix)

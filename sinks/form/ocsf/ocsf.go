@@ -8,6 +8,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/jsonline"
 	"github.com/flowsnitch/flowsnitch/sinks/form/words"
 	"github.com/google/uuid"
 )
@@ -27,7 +28,7 @@ const Version = "1.5.0"
 func Append(dst []byte, e *event.Event) []byte { return event.Fit(dst, e, encodeOCSF) }
 
 func encodeOCSF(dst []byte, e *event.Event, limit int) []byte {
-	o := ocsf{Line: event.Line{B: append(dst, '{')}, start: len(dst), limit: limit}
+	o := ocsf{Line: jsonline.Line{B: append(dst, '{')}, start: len(dst), limit: limit}
 	o.class(e)
 	o.metadata(e)
 	o.finding(e)
@@ -42,7 +43,7 @@ func encodeOCSF(dst []byte, e *event.Event, limit int) []byte {
 
 // ocsf writes the OCSF form of one event.
 type ocsf struct {
-	event.Line
+	jsonline.Line
 	start int // where the line begins in b
 	limit int // of the long texts
 }
@@ -131,9 +132,9 @@ func (o *ocsf) finding(e *event.Event) {
 func appendFinding(dst []byte, e *event.Event) []byte {
 	switch {
 	case e.Contact != uuid.UUID{}:
-		return event.AppendID(dst, e.Contact)
+		return jsonline.AppendID(dst, e.Contact)
 	case !e.Offender.IsValid():
-		return event.AppendID(dst, e.ID)
+		return jsonline.AppendID(dst, e.ID)
 	}
 	dst = append(fit.AppendName(dst, signatureOfFinding(e), event.MaxName), '/')
 	dst = e.Offender.WithZone("").AppendTo(dst)
@@ -210,7 +211,7 @@ const ocsfOther = 99
 func (o *ocsf) unmapped(e *event.Event) {
 	o.Open("unmapped", '{')
 	o.Name("alert", e.Alert)
-	o.Contact(e)
+	event.AppendContact(&o.Line, e)
 	o.Addr("offender", e.Offender)
 	o.Addr("embedded", e.Embedded)
 	o.Addr("local", e.Local)
@@ -218,7 +219,7 @@ func (o *ocsf) unmapped(e *event.Event) {
 	if e.Kind != event.KindAlert {
 		o.traffic(e)
 	}
-	o.Fold(e)
+	event.AppendFold(&o.Line, e)
 	if len(e.Indicators) > 0 {
 		o.Number("indicators_total", e.Listings())
 	}
@@ -244,7 +245,7 @@ func (o *ocsf) traffic(e *event.Event) {
 	}
 	o.Name("direction", string(e.Direction))
 	o.Name("answered", string(e.Answered))
-	o.Course(e)
+	event.AppendCourse(&o.Line, e)
 	o.Long("flows", e.Flows)
 	o.Long("packets", e.Packets)
 	o.Long("bytes", e.Bytes)

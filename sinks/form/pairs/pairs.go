@@ -13,6 +13,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/jsonline"
 	"github.com/google/uuid"
 )
 
@@ -127,7 +128,7 @@ func (p *pairs) protocol(key string, protocol uint8) {
 
 func (p *pairs) id(key string, id [16]byte) {
 	p.begin(key)
-	p.b = event.AppendID(p.b, id)
+	p.b = jsonline.AppendID(p.b, id)
 	p.end()
 }
 
@@ -138,7 +139,7 @@ func (p *pairs) time(key string, t time.Time) {
 		return
 	}
 	p.begin(key)
-	p.b = t.AppendFormat(p.b, event.TimeFormat)
+	p.b = t.AppendFormat(p.b, jsonline.TimeFormat)
 	p.end()
 }
 

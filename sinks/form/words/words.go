@@ -7,6 +7,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/jsonline"
 )
 
 // MaxProse bounds a reason or a reference within a line of text, in bytes.
@@ -43,7 +44,7 @@ func Title(k event.Kind) string {
 
 // TLP writes a label of the Traffic Light Protocol in capitals; join stands between
 // the words of AMBER+STRICT.
-func TLP(l *event.Line, key, label string, join byte) {
+func TLP(l *jsonline.Line, key, label string, join byte) {
 	l.Key(key)
 	l.B = append(l.B, '"')
 	start := len(l.B)

@@ -1,4 +1,4 @@
-package event
+package jsonline
 
 import (
 	"math/rand/v2"

@@ -1,4 +1,4 @@
-package event
+package jsonline
 
 import (
 	"fmt"
@@ -12,51 +12,68 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/fit"
 )
 
-// Bounds of a line that is read.
+// Bounds of a document that is read.
 const (
-	// MaxJSON is its length in bytes. Lines of ours have at most [MaxLine]; what passes
-	// them on may add keys.
-	MaxJSON = 64 << 10
 	// maxDepth is how deep objects and arrays may stand in each other, maxKeys how many
 	// keys one object may have.
 	maxDepth = 16
 	maxKeys  = 256
 )
 
-// A JSONError is why a line is not an event.
-type JSONError struct {
-	Offset int    // in bytes from the beginning of the line
+// An Error is what is wrong with a document.
+type Error struct {
+	Offset int    // in bytes from the beginning of the document
 	Key    string // that was being read; empty outside of all
 	Reason string
 }
 
-func (e *JSONError) Error() string {
+func (e *Error) Error() string {
 	if e.Key == "" {
-		return fmt.Sprintf("not an event: %s at byte %d", e.Reason, e.Offset)
+		return fmt.Sprintf("%s at byte %d", e.Reason, e.Offset)
 	}
-	return fmt.Sprintf("not an event: key %q: %s at byte %d", e.Key, e.Reason, e.Offset)
+	return fmt.Sprintf("key %q: %s at byte %d", e.Key, e.Reason, e.Offset)
 }
 
-// A parser reads one JSON document (RFC 8259). After the first error everything that it
-// gives is zero. encoding/json cannot do this: it knows no bounds, keeps no unknown keys
-// beside known ones, and has no offsets of wrong values.
-type parser struct {
+// A Parser reads one JSON document (RFC 8259), value by value. After the first error
+// everything that it gives is zero. encoding/json cannot do this: it takes keys that stand
+// there twice, knows no bounds, keeps no unknown keys beside known ones, and has no offsets
+// of wrong values.
+type Parser struct {
 	b     []byte
 	at    int
 	depth int
 	key   string // that is being read
-	err   *JSONError
+	err   *Error
 }
 
-// fail notes the first error.
-func (p *parser) fail(at int, format string, args ...any) {
+// Parse begins to read a document. Nothing that is read of it shares memory with b.
+func Parse(b []byte) Parser { return Parser{b: b} }
+
+// Err is the first error; nil = none.
+func (p *Parser) Err() *Error { return p.err }
+
+// Next passes white space and gives the offset of what comes then.
+func (p *Parser) Next() int {
+	p.peek()
+	return p.at
+}
+
+// End fails unless the document ends here.
+func (p *Parser) End() {
+	if p.Next() < len(p.b) {
+		p.Fail(p.at, "more behind the end")
+	}
+}
+
+// Fail notes the first error, at an offset.
+func (p *Parser) Fail(at int, format string, args ...any) {
 	if p.err == nil {
-		p.err = &JSONError{at, p.key, fmt.Sprintf(format, args...)}
+		p.err = &Error{at, p.key, fmt.Sprintf(format, args...)}
 	}
 }
 
 // peek passes white space and gives the next byte; 0 at the end and after an error.
-func (p *parser) peek() byte {
+func (p *Parser) peek() byte {
 	for p.err == nil && p.at < len(p.b) {
 		switch c := p.b[p.at]; c {
 		case ' ', '\t', '\r', '\n':
@@ -69,7 +86,7 @@ func (p *parser) peek() byte {
 }
 
 // take passes the byte c where it comes next.
-func (p *parser) take(c byte) bool {
+func (p *Parser) take(c byte) bool {
 	if p.peek() != c || c == 0 || p.err != nil {
 		return false
 	}
@@ -78,27 +95,28 @@ func (p *parser) take(c byte) bool {
 }
 
 // expect passes the byte c, which has to come next.
-func (p *parser) expect(c byte, of string) bool {
+func (p *Parser) expect(c byte, of string) bool {
 	if p.take(c) {
 		return true
 	}
 	if p.at >= len(p.b) {
-		p.fail(p.at, "it breaks off")
+		p.Fail(p.at, "it breaks off")
 	} else {
-		p.fail(p.at, "%q instead of %s", p.b[p.at], of)
+		p.Fail(p.at, "%q instead of %s", p.b[p.at], of)
 	}
 	return false
 }
 
-// object reads an object. known reads the value of a key, or reports false and reads
-// nothing: then key and value go to unknown as they are, see [parser.raw].
-func (p *parser) object(unknown *[]byte, known func(key string) bool) {
+// Object reads an object. known reads the value of a key, or reports false and reads
+// nothing: then key and value go to unknown, which separates them by commas: numbers and
+// escapes as they are, without white space, and safe to print.
+func (p *Parser) Object(unknown *[]byte, known func(key string) bool) {
 	var keys []string
 	outer := p.key
 	p.each('{', '}', func() {
 		p.peek()
 		begin := p.at
-		key := p.text()
+		key := p.Text()
 		end := p.at
 		if p.err != nil {
 			return
@@ -106,9 +124,9 @@ func (p *parser) object(unknown *[]byte, known func(key string) bool) {
 		p.key = key
 		switch {
 		case slices.Contains(keys, key):
-			p.fail(begin, "it stands there twice")
+			p.Fail(begin, "it stands there twice")
 		case len(keys) == maxKeys:
-			p.fail(begin, "more than %d keys", maxKeys)
+			p.Fail(begin, "more than %d keys", maxKeys)
 		}
 		keys = append(keys, key)
 		if p.expect(':', "a colon") && !known(key) {
@@ -122,11 +140,11 @@ func (p *parser) object(unknown *[]byte, known func(key string) bool) {
 	})
 }
 
-// array reads an array, each element by element.
-func (p *parser) array(element func()) { p.each('[', ']', element) }
+// Array reads an array, each element by element.
+func (p *Parser) Array(element func()) { p.each('[', ']', element) }
 
 // each reads what stands between two brackets, each element by element.
-func (p *parser) each(open, end byte, element func()) {
+func (p *Parser) each(open, end byte, element func()) {
 	of := "an array"
 	if open == '{' {
 		of = "an object"
@@ -135,7 +153,7 @@ func (p *parser) each(open, end byte, element func()) {
 		return
 	}
 	if p.depth++; p.depth > maxDepth {
-		p.fail(p.at-1, "more than %d objects and arrays in each other", maxDepth)
+		p.Fail(p.at-1, "more than %d objects and arrays in each other", maxDepth)
 		return
 	}
 	if !p.take(end) {
@@ -151,7 +169,7 @@ func (p *parser) each(open, end byte, element func()) {
 
 // quoted passes a string and gives what stands between its quotes. plain reports that
 // this is ASCII without escapes.
-func (p *parser) quoted() (s []byte, plain bool) {
+func (p *Parser) quoted() (s []byte, plain bool) {
 	if !p.expect('"', "a text") {
 		return nil, false
 	}
@@ -165,20 +183,20 @@ func (p *parser) quoted() (s []byte, plain bool) {
 		case c == '\\':
 			n := escapeLength(p.b[p.at:])
 			if n == 0 {
-				p.fail(p.at, "an escape that JSON does not have")
+				p.Fail(p.at, "an escape that JSON does not have")
 				return nil, false
 			}
 			p.at += n
 			plain = false
 		case c < ' ':
-			p.fail(p.at, "control character %#02x in a text", c)
+			p.Fail(p.at, "control character %#02x in a text", c)
 			return nil, false
 		default:
 			plain = plain && c < utf8.RuneSelf
 			p.at++
 		}
 	}
-	p.fail(p.at, "a text breaks off")
+	p.Fail(p.at, "a text breaks off")
 	return nil, false
 }
 
@@ -216,9 +234,9 @@ func unit(b []byte) (r rune, ok bool) {
 	return r, true
 }
 
-// text reads a string. Bytes that are not UTF-8 and halves of a surrogate pair become
+// Text reads a string. Bytes that are not UTF-8 and halves of a surrogate pair become
 // U+FFFD, as encoding/json has it.
-func (p *parser) text() string {
+func (p *Parser) Text() string {
 	s, plain := p.quoted()
 	if plain {
 		return string(s)
@@ -260,7 +278,7 @@ func (p *parser) text() string {
 }
 
 // number passes a number and gives its text.
-func (p *parser) number() []byte {
+func (p *Parser) number() []byte {
 	p.peek()
 	begin := p.at
 	digits := func() (n int) {
@@ -287,14 +305,14 @@ func (p *parser) number() []byte {
 		ok = digits() > 0
 	}
 	if !ok {
-		p.fail(begin, "not a number")
+		p.Fail(begin, "not a number")
 		return nil
 	}
 	return p.b[begin:p.at]
 }
 
-// whole reads a number without sign, fraction and exponent.
-func (p *parser) whole(most uint64) uint64 {
+// Whole reads a number without sign, fraction and exponent.
+func (p *Parser) Whole(most uint64) uint64 {
 	p.peek()
 	begin := p.at
 	s := p.number()
@@ -303,14 +321,14 @@ func (p *parser) whole(most uint64) uint64 {
 	}
 	n, err := strconv.ParseUint(string(s), 10, 64)
 	if err != nil || n > most {
-		p.fail(begin, "%s is not a whole number from 0 to %d", s, most)
+		p.Fail(begin, "%s is not a whole number from 0 to %d", s, most)
 		return 0
 	}
 	return n
 }
 
 // word passes true, false or null.
-func (p *parser) word() string {
+func (p *Parser) word() string {
 	p.peek()
 	for _, w := range [...]string{"true", "false", "null"} {
 		if len(p.b)-p.at >= len(w) && string(p.b[p.at:p.at+len(w)]) == w {
@@ -318,15 +336,16 @@ func (p *parser) word() string {
 			return w
 		}
 	}
-	p.fail(p.at, "not a value")
+	p.Fail(p.at, "not a value")
 	return ""
 }
 
-func (p *parser) bool() bool {
+// Bool reads true or false.
+func (p *Parser) Bool() bool {
 	begin := p.at
 	w := p.word()
 	if w == "null" {
-		p.fail(begin, "null instead of true or false")
+		p.Fail(begin, "null instead of true or false")
 	}
 	return w == "true"
 }
@@ -334,7 +353,7 @@ func (p *parser) bool() bool {
 // raw reads any value and appends it without white space: numbers and escapes as they
 // are; characters without a glyph are escaped, so that it stays one line that no
 // terminal obeys.
-func (p *parser) raw(dst []byte) []byte {
+func (p *Parser) raw(dst []byte) []byte {
 	switch c := p.peek(); {
 	case c == '{':
 		dst = append(dst, '{')
@@ -367,7 +386,7 @@ func (p *parser) raw(dst []byte) []byte {
 }
 
 // rawText reads a string and appends it with its quotes.
-func (p *parser) rawText(dst []byte) []byte {
+func (p *Parser) rawText(dst []byte) []byte {
 	s, _ := p.quoted()
 	return append(appendRawText(append(dst, '"'), s), '"')
 }

@@ -1,4 +1,4 @@
-package event
+package jsonline
 
 import (
 	"encoding/hex"
@@ -7,10 +7,11 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/flowsnitch/flowsnitch/flow/fit"
 )
+
+// MaxName is the longest word that [Line.Name] writes, in bytes.
+const MaxName = 64
 
 // TimeFormat is RFC 3339 in UTC with milliseconds.
 const TimeFormat = "2006-01-02T15:04:05.000Z"
@@ -144,33 +145,6 @@ func (l *Line) Flag(key string, set bool) {
 	if set {
 		l.Bool(key, true)
 	}
-}
-
-// Contact writes which contact an event belongs to.
-func (l *Line) Contact(e *Event) {
-	if e.Contact == (uuid.UUID{}) {
-		return
-	}
-	l.ID("contact", e.Contact)
-	l.Count("seq", uint64(e.Seq))
-	l.Flag("last", e.Last)
-}
-
-// Course writes what became of a contact.
-func (l *Line) Course(e *Event) {
-	l.Flag("refused", e.Refused)
-	l.Bool("blocked", e.Blocked)
-	l.Count("service_port", uint64(e.ServicePort))
-	l.Time("contact_first_seen", e.ContactFirstSeen)
-}
-
-// Fold writes how much a folded contact stands for.
-func (l *Line) Fold(e *Event) {
-	l.Flag("folded", e.Folded)
-	l.Count("ports", uint64(e.Ports))
-	l.Flag("ports_capped", e.PortsCapped)
-	l.Count("hosts", uint64(e.Hosts))
-	l.Flag("hosts_capped", e.HostsCapped)
 }
 
 // AppendID appends a UUID in the form of RFC 9562.
