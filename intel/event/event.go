@@ -1,11 +1,13 @@
 package event
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/google/uuid"
+
+	"github.com/flowsnitch/flowsnitch/flow"
 )
 
 // A Kind is what an event is.
@@ -217,3 +219,33 @@ func (u *Unknown) size() int {
 
 // Listings is how many indicators there are of the offender, see [Event.MoreIndicators].
 func (e *Event) Listings() uint64 { return uint64(len(e.Indicators)) + uint64(e.MoreIndicators) }
+
+// Ends are the two ends of a flow, in the order in which a form names them.
+type Ends struct {
+	Src, Dst         netip.Addr
+	SrcPort, DstPort uint16
+}
+
+// Ends gives the ends as exported.
+func (e *Event) Ends() Ends { return Ends{e.Src, e.Dst, e.SrcPort, e.DstPort} }
+
+// OffenderFirst gives the ends with the listed address as the source, for readers
+// that block what stands there. An offender that is a translated or an inner address
+// takes the place of the end it belongs to.
+func (e *Event) OffenderFirst() Ends {
+	t := e.Ends()
+	if !e.Offender.IsValid() || e.Kind == KindAlert {
+		return t // the address that an alert is about may be our own
+	}
+	if !e.Role.IsSrc() {
+		t = Ends{t.Dst, t.Src, t.DstPort, t.SrcPort}
+	}
+	t.Src = e.Offender
+	switch e.Role {
+	case flow.SidePostNATSrc:
+		t.SrcPort = cmp.Or(e.NATSrcPort, t.SrcPort)
+	case flow.SidePostNATDst:
+		t.SrcPort = cmp.Or(e.NATDstPort, t.SrcPort)
+	}
+	return t
+}
