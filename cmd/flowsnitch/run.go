@@ -276,9 +276,9 @@ func greet(w io.Writer, s app.Status, cfg *configs.Config, opts *app.Options) {
 		fmt.Fprintln(w, nothingListed(len(cfg.Intel.Feeds)))
 	}
 	for _, l := range s.Listeners {
-		if l.BufferGranted < l.BufferWanted {
+		if l.BufferGranted < l.BufferConfigured {
 			fmt.Fprintf(w, "udp %s: the kernel grants %s of receive buffer instead of %s; raise net.core.rmem_max if it drops datagrams\n",
-				l.Address, show.Size(uint64(l.BufferGranted)), show.Size(uint64(l.BufferWanted)))
+				l.Address, show.Size(uint64(l.BufferGranted)), show.Size(uint64(l.BufferConfigured)))
 			break
 		}
 	}

@@ -422,7 +422,7 @@ func TestStrangersMakeRoom(t *testing.T) {
 	if n := len(b.take()); n != 5 {
 		t.Errorf("%d records, want 5", n)
 	}
-	if s := b.x.Stats(); s.Exporters != 3 || s.Forgotten != 1 || s.GaveWay != 1 {
+	if s := b.x.Stats(); s.Exporters != 3 || s.Forgotten != 1 || s.Displaced != 1 {
 		t.Errorf("%+v", s)
 	}
 	for _, e := range b.x.Snapshot() {

@@ -141,12 +141,12 @@ func TestSums(t *testing.T) {
 				}
 				s := b.stream()
 				early := b.x.Stats().Early
-				got := s.Records + s.OptionRecords + s.Lost + s.Unsaid - early.Records
+				got := s.Records + s.OptionRecords + s.Lost + s.Undecoded - early.Records
 				if v == flow.IPFIX && s.Templates == 0 {
 					continue // not one template came through: nothing can be counted
 				}
 				if sent != got {
-					t.Errorf("seed %d: sent %d, decoded %d + %d, lost %d, unsaid %d, replayed %d", seed, sent, s.Records, s.OptionRecords, s.Lost, s.Unsaid, early.Records)
+					t.Errorf("seed %d: sent %d, decoded %d + %d, lost %d, unsaid %d, replayed %d", seed, sent, s.Records, s.OptionRecords, s.Lost, s.Undecoded, early.Records)
 				}
 			}
 		})
@@ -278,10 +278,10 @@ func TestUnsaid(t *testing.T) {
 		header10(1, set(300, pairAB), set(999, make([]byte, 40))),
 		header10(7, set(300, pairAB)),
 		header10(10, set(300, pairAB)))
-	if s := b.stream(); s.Unsaid != 5 || s.Lost != 2 || s.Unit != sequence.Records {
+	if s := b.stream(); s.Undecoded != 5 || s.Lost != 2 || s.Unit != sequence.Records {
 		t.Errorf("%+v", s.Status)
 	}
-	if l := b.x.Stats().Lost; l.Records != 2 || l.Unsaid != 5 {
+	if l := b.x.Stats().Lost; l.Records != 2 || l.Undecoded != 5 {
 		t.Errorf("losses in all: %+v", l)
 	}
 }

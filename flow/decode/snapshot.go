@@ -76,11 +76,11 @@ type ExportersStats struct {
 	TemplateBytes int64  `json:"template_bytes" name:"template_bytes" help:"Bytes of the templates known."`
 	StateBytes    int64  `json:"state_bytes" name:"exporter_state_bytes" help:"Bytes of everything kept for exporters."`
 	Forgotten     uint64 `json:"forgotten" name:"exporters_forgotten_total" help:"Exporters forgotten after limits.forget." show:"some"`
-	// GaveWay are those of Forgotten that were not proven and made room for others when
+	// Displaced are those of Forgotten that were not proven and made room for others when
 	// a limit was reached.
-	GaveWay uint64     `json:"displaced" name:"exporters_displaced_total" help:"Unproven exporters forgotten to make room for others." words:"displaced by others" loss:"true" judged:"exporters"`
-	Early   EarlyStats `json:"early"`
-	Lost    Losses     `json:"lost"`
+	Displaced uint64     `json:"displaced" name:"exporters_displaced_total" help:"Unproven exporters forgotten to make room for others." words:"displaced by others" loss:"true" judged:"exporters"`
+	Early     EarlyStats `json:"early"`
+	Lost      Losses     `json:"lost"`
 }
 
 // EarlyStats count what became of data sets that came before their template.
@@ -91,7 +91,7 @@ type EarlyStats struct {
 	Records      uint64 `json:"records" name:"early_records_total" help:"Records in data sets decoded after waiting for their template." show:"some" words:"records in these"`                                                               // in the sets replayed
 	Expired      uint64 `json:"expired" name:"early_sets_total" help:"Data sets received before their template, by outcome." with:"outcome=expired" show:"some" words:"expired"`                                                             // sets whose template did not come in time
 	Full         uint64 `json:"full" name:"early_sets_total" help:"Data sets received before their template, by outcome." with:"outcome=full" words:"without room to wait" loss:"true" judged:"templates"`                                   // sets that found no room
-	GaveWay      uint64 `json:"displaced" name:"early_sets_total" help:"Data sets received before their template, by outcome." with:"outcome=displaced" words:"displaced by those of better known exporters" loss:"true" judged:"templates"` // sets that made room for those of better known exporters
+	Displaced    uint64 `json:"displaced" name:"early_sets_total" help:"Data sets received before their template, by outcome." with:"outcome=displaced" words:"displaced by those of better known exporters" loss:"true" judged:"templates"` // sets that made room for those of better known exporters
 }
 
 // Losses are sequence gaps by what the numbers count.
@@ -100,7 +100,7 @@ type Losses struct {
 	Records   uint64 `json:"records" name:"lost_records_total" help:"Flows and records lost according to the sequence numbers of exporters, by unit." with:"unit=records" settles:"true" words:"records lost (IPFIX)" loss:"true" judged:"loss"` // IPFIX, and v9 exporters that count records
 	Datagrams uint64 `json:"datagrams" name:"lost_datagrams_total" help:"Datagrams lost according to the sequence numbers of NetFlow v9 and sFlow." settles:"true" words:"datagrams lost (v9, sFlow)" loss:"true" judged:"loss"`                 // v9, sFlow
 	// Unknown are IPFIX records in sets of unknown templates.
-	Unsaid uint64 `json:"unknown_template_records" name:"unknown_template_records_total" help:"Records skipped because their template was unknown (from IPFIX sequence numbers)." settles:"true" show:"some" words:"records of unknown templates (IPFIX)"`
+	Undecoded uint64 `json:"unknown_template_records" name:"unknown_template_records_total" help:"Records skipped because their template was unknown (from IPFIX sequence numbers)." settles:"true" show:"some" words:"records of unknown templates (IPFIX)"`
 	// Estimate is the part of all of these that is uncertain, because it fell into a
 	// time when we had crashed.
 	Estimate uint64 `json:"estimated" name:"lost_estimated_total" help:"Losses that may stem from flowsnitch being down after a crash." settles:"true" show:"some" words:"of the losses estimated (after a crash)"`
@@ -114,7 +114,7 @@ func (l *Losses) sum(o Losses) {
 	l.Flows += o.Flows
 	l.Records += o.Records
 	l.Datagrams += o.Datagrams
-	l.Unsaid += o.Unsaid
+	l.Undecoded += o.Undecoded
 	l.Estimate += o.Estimate
 	l.Jumps += o.Jumps
 }
@@ -122,7 +122,7 @@ func (l *Losses) sum(o Losses) {
 // add takes the losses of one stream.
 func (l *Losses) add(s *stream) {
 	q := s.seq.Status(s.key.version)
-	l.Unsaid += q.Unsaid
+	l.Undecoded += q.Undecoded
 	l.Estimate += q.Estimate
 	l.Jumps += q.Jumps
 	switch q.Unit {
@@ -156,7 +156,7 @@ func (x *Exporters) Stats() ExportersStats {
 		e.mu.Unlock()
 	}
 	return ExportersStats{
-		Exporters: len(list), Forgotten: x.forgotten.Load(), GaveWay: x.gaveWay.Load(),
+		Exporters: len(list), Forgotten: x.forgotten.Load(), Displaced: x.gaveWay.Load(),
 		Templates: x.templates.Load(), TemplateBytes: x.templateBytes.Load(),
 		StateBytes: x.stateBytes.Load(),
 		Early:      x.early.stats(), Lost: lost,
@@ -166,7 +166,7 @@ func (x *Exporters) Stats() ExportersStats {
 func (t *earlyTotals) stats() EarlyStats {
 	return EarlyStats{
 		WaitingBytes: t.bytes.Load(), Kept: t.kept.Load(), Replayed: t.replayed.Load(),
-		Records: t.records.Load(), Expired: t.expired.Load(), Full: t.full.Load(), GaveWay: t.gaveWay.Load(),
+		Records: t.records.Load(), Expired: t.expired.Load(), Full: t.full.Load(), Displaced: t.gaveWay.Load(),
 	}
 }
 

@@ -118,7 +118,7 @@ func TestFullOfStreams(t *testing.T) {
 	b.reads("named", "192.0.2.2:1", one(flow.V9, 1), one(flow.IPFIX, 1), v5(0, 1))
 	b.reads("known, a new domain", "192.0.2.1:1", one(flow.IPFIX, 8), inDomain(header10(2, set(300, pairAB)), 7))
 	b.reads("new", "192.0.2.3:1", one(flow.V9, 1), v5(0, 1))
-	if s := b.x.Stats(); s.GaveWay == 0 || s.StateBytes > 1<<20 {
+	if s := b.x.Stats(); s.Displaced == 0 || s.StateBytes > 1<<20 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -213,7 +213,7 @@ func TestFullOfEarlyData(t *testing.T) {
 			t.Errorf("%s: %d records, want 126", src, n)
 		}
 	}
-	if e := b.x.Stats().Early; e.GaveWay == 0 || e.WaitingBytes > 50_000 || e.Replayed != 2 {
+	if e := b.x.Stats().Early; e.Displaced == 0 || e.WaitingBytes > 50_000 || e.Replayed != 2 {
 		t.Errorf("%+v", e)
 	}
 }

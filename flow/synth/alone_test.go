@@ -50,7 +50,7 @@ func TestEncodeAlone(t *testing.T) {
 				t.Errorf("%v: %+v", v, s)
 			}
 		}
-		if l := all.Stats().Lost; l.Flows+l.Records+l.Datagrams+l.Unsaid != 0 {
+		if l := all.Stats().Lost; l.Flows+l.Records+l.Datagrams+l.Undecoded != 0 {
 			t.Errorf("%v: lost %+v", v, l)
 		}
 	}

@@ -231,7 +231,7 @@ func TestDropsColumn(t *testing.T) {
 func TestReceiveBufferIsReported(t *testing.T) {
 	c := testConfig("127.0.0.1:0")
 	c.ReceiveBuffer = 100_000 // any system grants that
-	if st := listenOne(t, c).Stats(); st.BufferWanted != 100_000 || st.BufferGranted != 100_000 {
+	if st := listenOne(t, c).Stats(); st.BufferConfigured != 100_000 || st.BufferGranted != 100_000 {
 		t.Errorf("%+v", st)
 	}
 }

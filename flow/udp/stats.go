@@ -17,10 +17,10 @@ type Stats struct {
 	Drops          uint64 // dropped by the kernel, mostly because the buffer was full
 	DropsKnown     bool   // false: the system does not report Drops
 	ReadErrors     uint64 // failed reads; no datagram is lost by them
-	// BufferWanted and BufferGranted are the receive buffer's size in bytes as
+	// BufferConfigured and BufferGranted are the receive buffer's size in bytes as
 	// configured and as the kernel gave it, in the same unit (Linux itself
 	// reports twice that, its own overhead included).
-	BufferWanted, BufferGranted int
+	BufferConfigured, BufferGranted int
 	// Steered means that the senders are spread over the sockets of this address
 	// by their address alone. false with several sockets: by address and port, so
 	// that an exporter moves when its port changes.
@@ -30,16 +30,16 @@ type Stats struct {
 // Stats may be called at any time, also after Close.
 func (s *Socket) Stats() Stats {
 	st := Stats{
-		Datagrams:      s.count.datagrams.Load(),
-		Bytes:          s.count.bytes.Load(),
-		Truncated:      s.count.truncated.Load(),
-		Refused:        s.count.refused.Load(),
-		RefusedUnnamed: s.count.refusedUnnamed.Load(),
-		Unread:         s.unread.Load(),
-		ReadErrors:     s.count.readErrors.Load(),
-		BufferWanted:   s.wanted,
-		BufferGranted:  s.granted,
-		Steered:        s.steered,
+		Datagrams:        s.count.datagrams.Load(),
+		Bytes:            s.count.bytes.Load(),
+		Truncated:        s.count.truncated.Load(),
+		Refused:          s.count.refused.Load(),
+		RefusedUnnamed:   s.count.refusedUnnamed.Load(),
+		Unread:           s.unread.Load(),
+		ReadErrors:       s.count.readErrors.Load(),
+		BufferConfigured: s.wanted,
+		BufferGranted:    s.granted,
+		Steered:          s.steered,
 	}
 	st.Drops, st.DropsKnown = s.Drops()
 	return st

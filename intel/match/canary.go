@@ -17,14 +17,14 @@ const maxCanaries = 8
 type CanaryCounts struct {
 	Found     uint64 // canaries, those over the cap included
 	OverCap   uint64 // left out: more than 8 in one batch of datagrams
-	Shapeless uint64 // no canaries: something of them was not as a canary is
+	Malformed uint64 // no canaries: something of them was not as a canary is
 }
 
 // Add adds the counts of another worker.
 func (c *CanaryCounts) Add(o CanaryCounts) {
 	c.Found += o.Found
 	c.OverCap += o.OverCap
-	c.Shapeless += o.Shapeless
+	c.Malformed += o.Malformed
 }
 
 type canaryCounters struct{ found, overCap, shapeless atomic.Uint64 }
@@ -52,6 +52,6 @@ func (m *Matcher) canary(rec *flow.Record) bool {
 // Canaries gives the counts so far. Any goroutine may ask.
 func (m *Matcher) Canaries() CanaryCounts {
 	return CanaryCounts{
-		Found: m.counts.found.Load(), OverCap: m.counts.overCap.Load(), Shapeless: m.counts.shapeless.Load(),
+		Found: m.counts.found.Load(), OverCap: m.counts.overCap.Load(), Malformed: m.counts.shapeless.Load(),
 	}
 }

@@ -115,7 +115,7 @@ func TestCanaryFlood(t *testing.T) {
 	if canaries != 8 || hits != 100 || m.Matched() != 100 {
 		t.Errorf("%d canaries, %d hits, %d matched", canaries, hits, m.Matched())
 	}
-	if got, want := m.Canaries(), (match.CanaryCounts{Found: 100, OverCap: 92, Shapeless: 100}); got != want {
+	if got, want := m.Canaries(), (match.CanaryCounts{Found: 100, OverCap: 92, Malformed: 100}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	receive(t, d, flow.IPFIX, canaryFlow(event.Canary{Sent: canaryNow}))
@@ -138,7 +138,7 @@ func TestMalformedCanary(t *testing.T) {
 		receive(t, d, v, odd)
 	}
 	m.Flush()
-	if len(got) != 0 || m.Matched() != 0 || m.Canaries() != (match.CanaryCounts{Shapeless: 4}) {
+	if len(got) != 0 || m.Matched() != 0 || m.Canaries() != (match.CanaryCounts{Malformed: 4}) {
 		t.Fatalf("%d hits, %d matched, %+v", len(got), m.Matched(), m.Canaries())
 	}
 	odd.Src = netip.MustParseAddr("203.0.113.9")

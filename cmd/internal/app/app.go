@@ -61,7 +61,7 @@ type App struct {
 	web        *webServer
 	watch      *watch
 	sinks      *outputs
-	feeds      *feedDesk
+	feeds      *feedService
 	decoder    *decoder
 	contacts   *contacts
 	dnsbl      *zones
@@ -93,7 +93,7 @@ func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 	a.watch = newWatch(c, o, a.background, log)
 	a.sinks = newOutputs(c, o, func() time.Time { return a.since }, a.watch.Now, canaries, a.background, log)
 	alerts := &alerts{sensor: cfg.Name, store: a.store, clock: a.watch, publish: a.sinks.publish, log: log}
-	a.feeds = newFeedDesk(a, alerts.send)
+	a.feeds = newFeedService(a, alerts.send)
 	a.decoder = newDecoder(c, a.since, a.watch.Now, a.background, log)
 	a.contacts = newContacts(c, a.watch, a.sinks.publish, canaries, a.feeds)
 	a.dnsbl = newZones(c, a.contacts.loop)

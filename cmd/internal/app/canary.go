@@ -128,7 +128,7 @@ func (t *selfTest) status() CanaryStatus {
 		found.Add(w.matcher.Canaries())
 	}
 	s.Limited += found.OverCap
-	s.Shapeless = found.Shapeless
+	s.Malformed = found.Malformed
 	s.Queue = t.loop.Stats().CanariesLost
 	s.SetAges(time.Now(), t.since)
 	return s
@@ -201,9 +201,9 @@ func printCanary(w io.Writer, c CanaryStatus, _ bool) {
 		printArrivals(w, "at %s", c.Sinks)
 	}
 	printArrivals(w, "from %s", c.Others)
-	if n := c.Limited + c.Queue + c.OthersOverCap + c.Shapeless; n > 0 {
+	if n := c.Limited + c.Queue + c.OthersOverCap + c.Malformed; n > 0 {
 		fmt.Fprintf(w, "canary     ignored: %d over the limit or duplicate, %d for a full queue, %d of too many hosts, %d malformed\n",
-			c.Limited, c.Queue, c.OthersOverCap, c.Shapeless)
+			c.Limited, c.Queue, c.OthersOverCap, c.Malformed)
 	}
 }
 

@@ -78,7 +78,7 @@ sinks:
 		}
 		s := until(t, a, "seen twice at both", func(s app.Status) bool { return s.Canary.Seen >= 4 && s.Sinks[0].Sent >= 2 })
 		c := s.Canary
-		if c.EverySeconds != 1 || c.Sent < 4 || len(c.Listeners) != 2 || len(c.Others) != 0 || c.Limited+c.Queue+c.Shapeless != 0 {
+		if c.EverySeconds != 1 || c.Sent < 4 || len(c.Listeners) != 2 || len(c.Others) != 0 || c.Limited+c.Queue+c.Malformed != 0 {
 			t.Errorf("status %+v", c)
 		}
 		last := 0.0
@@ -103,7 +103,7 @@ sinks:
 		if h := s.Hits; h.Found+h.HitQueueFull+h.Correlator.Hits+h.Correlator.HitEvents+h.Correlator.Contacts != 0 || h.Correlator.Canaries < 4 {
 			t.Errorf("hits %+v", h)
 		}
-		if x := s.Exporters; x.Lost.Records+x.Lost.Datagrams+x.Lost.Flows+x.Lost.Unsaid != 0 || x.Exporters != 1 || s.Decoded.UnknownSets != 0 || slices.Max(slices.Collect(maps.Values(s.Decoded.Problems))) != 0 {
+		if x := s.Exporters; x.Lost.Records+x.Lost.Datagrams+x.Lost.Flows+x.Lost.Undecoded != 0 || x.Exporters != 1 || s.Decoded.UnknownSets != 0 || slices.Max(slices.Collect(maps.Values(s.Decoded.Problems))) != 0 {
 			t.Errorf("exporters %+v, decoded %+v", x, s.Decoded)
 		}
 		if err := a.Stop(); err != nil {

@@ -22,11 +22,11 @@ type contacts struct {
 	correlator *correlate.Correlator
 	loop       *queue.Loop
 
-	feeds *feedDesk     // whose hits are counted
+	feeds *feedService  // whose hits are counted
 	found func() uint64 // hits, by all matchers
 }
 
-func newContacts(cfg *configs.Config, clock *watch, publish func([]event.Event), canaries *canary.Watch, feeds *feedDesk) *contacts {
+func newContacts(cfg *configs.Config, clock *watch, publish func([]event.Event), canaries *canary.Watch, feeds *feedService) *contacts {
 	c := cfg.Contact
 	c.Unsynced = clock.Unsynced
 	k := &contacts{correlator: correlate.New(c, publish), feeds: feeds}

@@ -12,7 +12,7 @@ import (
 )
 
 // routes are what the feeds answer once they are in force.
-func (d *feedDesk) routes() []observe.Route {
+func (d *feedService) routes() []observe.Route {
 	return []observe.Route{
 		{Method: http.MethodGet, Path: "/lookup", Role: observe.Local, Handler: observe.JSON(func(r *http.Request) (any, error) {
 			return d.lookup(r.URL.Query()["prefix"])
@@ -58,7 +58,7 @@ func LookUp(t *lookup.Table, feeds []fetch.Status, p netip.Prefix) Lookup {
 // maxLookups bounds one question.
 const maxLookups = 1000
 
-func (d *feedDesk) lookup(prefixes []string) ([]Lookup, error) {
+func (d *feedService) lookup(prefixes []string) ([]Lookup, error) {
 	if len(prefixes) > maxLookups {
 		return nil, fmt.Errorf("%d prefixes, at most %d at once", len(prefixes), maxLookups)
 	}

@@ -299,7 +299,7 @@ func (c *exporterCheck) exporterCaps(f *finding, l, before *exporterLook) {
 		f.AtLeast(observe.Warning)
 		f.Add("cap_exporters", "%d datagrams of new exporters were not read, the table of exporters is full (limits.exporters: %d): raise it, or let 'allow' of the listener pass fewer senders", n, c.caps.Exporters)
 	}
-	if n := observe.Grown(l.exporters.GaveWay, before.exporters.GaveWay); n > 0 {
+	if n := observe.Grown(l.exporters.Displaced, before.exporters.Displaced); n > 0 {
 		key := "limits.exporters"
 		if near(l.exporters.StateBytes, c.caps.StateBytes) {
 			key = "limits.state_bytes"
@@ -357,7 +357,7 @@ func (c *exporterCheck) templateCaps(f *finding, l, before *exporterLook) (expla
 		f.AtLeast(observe.Warning)
 		f.Add("early", "%d data sets that came before their template found no room to wait: raise limits.early_bytes and limits.early_bytes_per_exporter", n)
 	}
-	if n := observe.Grown(l.exporters.Early.GaveWay, before.exporters.Early.GaveWay); n > 0 {
+	if n := observe.Grown(l.exporters.Early.Displaced, before.exporters.Early.Displaced); n > 0 {
 		f.AtLeast(observe.Warning)
 		f.Add("early gave way", "%d data sets that waited for their template made room for those of better known exporters: raise limits.early_bytes", n)
 	}

@@ -194,7 +194,7 @@ func printExporters(w io.Writer, x ExporterStatus, final bool) {
 	if x.Forgotten > 0 {
 		fmt.Fprintf(w, ", %d forgotten", x.Forgotten)
 	}
-	fmt.Fprintln(w, show.Some(show.Count(x.GaveWay, "of them to make room for others")))
+	fmt.Fprintln(w, show.Some(show.Count(x.Displaced, "of them to make room for others")))
 	if r := &x.Restored; r.Damaged+r.Expired+r.Refused > 0 || r.Error != "" {
 		fmt.Fprintf(w, "           of the file of templates %d lines were damaged, %d too old, %d found no room", r.Damaged, r.Expired, r.Refused)
 		if r.Error != "" {
@@ -210,9 +210,9 @@ func printExporters(w io.Writer, x ExporterStatus, final bool) {
 		fmt.Fprintln(w)
 	}
 	l := x.Lost
-	if l.Flows+l.Records+l.Datagrams+l.Unsaid > 0 {
+	if l.Flows+l.Records+l.Datagrams+l.Undecoded > 0 {
 		fmt.Fprintf(w, "lost       by sequence numbers: %d flows (v5), %d records (IPFIX), %d datagrams (v9, sFlow), %d records of unknown templates (IPFIX)\n",
-			l.Flows, l.Records, l.Datagrams, l.Unsaid)
+			l.Flows, l.Records, l.Datagrams, l.Undecoded)
 		if l.Estimate > 0 {
 			fmt.Fprintf(w, "           of these %d are an estimate: what came while flowsnitch was down after a crash, and since its last save before\n", l.Estimate)
 		}
@@ -223,7 +223,7 @@ func printExporters(w io.Writer, x ExporterStatus, final bool) {
 	if e := x.Early; e.Kept+e.Full > 0 {
 		fmt.Fprintf(w, "early      %d data sets came before their template: %d read later (%d records), %d given up after their time, %d without room, %s waiting",
 			e.Kept+e.Full, e.Replayed, e.Records, e.Expired, e.Full, show.Size(uint64(e.WaitingBytes)))
-		fmt.Fprintln(w, show.Some(show.Count(e.GaveWay, "made room for those of better known exporters")))
+		fmt.Fprintln(w, show.Some(show.Count(e.Displaced, "made room for those of better known exporters")))
 	}
 	if final {
 		return
@@ -283,7 +283,7 @@ func printExporter(w io.Writer, e *decode.ExporterStatus) {
 			fmt.Fprintf(w, ", %d %s of the loss are an estimate (flowsnitch had crashed)", s.Estimate, s.Unit)
 		}
 		fmt.Fprint(w, show.Some(show.Count(s.Late, "datagrams late"), show.Count(s.Repeated, "datagrams twice"), show.Count(s.Jumps, "jumps of the sequence"),
-			show.Count(s.Unsaid, "records of unknown templates"), show.Count(s.Dropped, "packets that the agent could not sample")))
+			show.Count(s.Undecoded, "records of unknown templates"), show.Count(s.Dropped, "packets that the agent could not sample")))
 		for _, r := range s.Sampling {
 			fmt.Fprintf(w, ", sampling %d (%s)", r.Rate, r.From)
 		}

@@ -231,7 +231,7 @@ func TestFindings(t *testing.T) {
 			s.Exporters.List[0].LastSeen = noon.Add(-6 * time.Minute)
 		}, "exporters", observe.Warning, "192.0.2.1 for 6 minutes: look at the devices and the way from them, and at 'refused' in 'flowsnitch status'; 12 datagrams"},
 		{"table of exporters full", problem("cap_exporters"), "exporters", observe.Warning, "limits.exporters: 10000"},
-		{"strangers gave way", func(s *Status, _ *past) { s.Exporters.GaveWay = 3 }, "exporters", observe.Warning, "limits.exporters is reached"},
+		{"strangers gave way", func(s *Status, _ *past) { s.Exporters.Displaced = 3 }, "exporters", observe.Warning, "limits.exporters is reached"},
 		{"sequence numbers jump", func(s *Status, _ *past) { s.Exporters.Lost.Jumps = 30 }, "loss", observe.Warning, "30 sequence numbers that no loss explains"},
 		{"an exporter restarts", func(s *Status, _ *past) { s.Exporters.Lost.Jumps = 1 }, "", observe.OK, ""},
 		{"domains of an exporter", func(s *Status, p *past) {

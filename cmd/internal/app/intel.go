@@ -27,10 +27,10 @@ import (
 // FeedsDir is the folder of the feeds in the state directory.
 const FeedsDir = "feeds"
 
-// A feedDesk keeps the feeds of an app fresh, and puts each new set into force. None of
+// A feedService keeps the feeds of an app fresh, and puts each new set into force. None of
 // its methods waits for a fetch, a reload or the disk on behalf of another: whoever asks
 // uses the keeper that is current then.
-type feedDesk struct {
+type feedService struct {
 	store *lookup.Store
 	alert func(name, text string, about *intel.Indicator)
 	now   func() time.Time // the date that can be trusted
@@ -103,19 +103,19 @@ func (k *keeper) end() {
 	k.manager.Stop()
 }
 
-func newFeedDesk(a *App, alert func(string, string, *intel.Indicator)) *feedDesk {
-	d := &feedDesk{
+func newFeedService(a *App, alert func(string, string, *intel.Indicator)) *feedService {
+	d := &feedService{
 		store: a.store, alert: alert, now: a.watch.Now, log: a.log, cfg: &a.cfg, opts: &a.opts, since: a.since,
 		told: make(map[string]string), own: make(map[string]bool),
 	}
 	a.watch.changed = d.dateChanged
-	a.background.every("the log of feeds", often, func(time.Time) { d.tellComplaints() })
+	a.background.every("the log of feeds", often, func(time.Time) { d.logComplaints() })
 	a.background.every("the hits of the day", often, func(now time.Time) { d.days.look(d.hits(), now) })
 	return d
 }
 
 // Register shows and judges the feeds, and answers questions to the set.
-func (d *feedDesk) Register(c *observe.Component) {
+func (d *feedService) Register(c *observe.Component) {
 	check := &feedCheck{limits: d.cfg.Health, intel: d.shown, otherwise: d.unlisted, since: func() time.Time { return d.since }, date: d.now}
 	c.Add(observe.Printed("intel", d.shown, printIntel), observe.Check{Name: "feeds", State: check.state})
 	for _, r := range d.routes() {
@@ -124,7 +124,7 @@ func (d *feedDesk) Register(c *observe.Component) {
 }
 
 // Start reads what is on the disk, puts the first set into force and begins to fetch.
-func (d *feedDesk) Start() error {
+func (d *feedService) Start() error {
 	if err := d.load(d.cfg, d.opts); err != nil {
 		return err
 	}
@@ -132,14 +132,14 @@ func (d *feedDesk) Start() error {
 }
 
 // Stop ends all fetches.
-func (d *feedDesk) Stop(context.Context) error {
+func (d *feedService) Stop(context.Context) error {
 	d.stop()
 	return nil
 }
 
 // Reconfigure takes up everything that belongs to feeds; of home and nat64, which the rest
 // of the program takes up at a restart, what the set needs.
-func (d *feedDesk) Reconfigure(cfg *configs.Config) error {
+func (d *feedService) Reconfigure(cfg *configs.Config) error {
 	if err := d.reload(cfg, d.opts); err != nil {
 		return fmt.Errorf("reload: %w; the old set stays in force", err)
 	}
@@ -147,10 +147,12 @@ func (d *feedDesk) Reconfigure(cfg *configs.Config) error {
 }
 
 // Takes all keys of feeds.
-func (d *feedDesk) Takes(_ *configs.Config, key string) bool { return strings.HasPrefix(key, "intel.") }
+func (d *feedService) Takes(_ *configs.Config, key string) bool {
+	return strings.HasPrefix(key, "intel.")
+}
 
 // newKeeper makes the manager of a configuration.
-func (d *feedDesk) newKeeper(cfg *configs.Config, opts *Options) *keeper {
+func (d *feedService) newKeeper(cfg *configs.Config, opts *Options) *keeper {
 	k := &keeper{cfg: cfg}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	k.manager = fetch.New(cfg.Intel, fetch.Options{
@@ -161,7 +163,7 @@ func (d *feedDesk) newKeeper(cfg *configs.Config, opts *Options) *keeper {
 }
 
 // install makes a keeper the current one; after stop it is ended instead.
-func (d *feedDesk) install(k *keeper) error {
+func (d *feedService) install(k *keeper) error {
 	d.swap.Lock()
 	ended := d.ended
 	if !ended {
@@ -177,7 +179,7 @@ func (d *feedDesk) install(k *keeper) error {
 
 // load reads what is on the disk. Files that cannot be used and have no good copy are
 // an error.
-func (d *feedDesk) load(cfg *configs.Config, opts *Options) error {
+func (d *feedService) load(cfg *configs.Config, opts *Options) error {
 	k := d.newKeeper(cfg, opts)
 	if err := d.install(k); err != nil {
 		return err
@@ -186,7 +188,7 @@ func (d *feedDesk) load(cfg *configs.Config, opts *Options) error {
 }
 
 // start puts the first set into force and begins to fetch.
-func (d *feedDesk) start() error {
+func (d *feedService) start() error {
 	k := d.current.Load()
 	done, err := k.use()
 	if err != nil {
@@ -197,7 +199,7 @@ func (d *feedDesk) start() error {
 }
 
 // stop ends all fetches. A reload in progress ends its own keeper when it gets there.
-func (d *feedDesk) stop() {
+func (d *feedService) stop() {
 	d.swap.Lock()
 	d.ended = true
 	d.swap.Unlock()
@@ -206,7 +208,7 @@ func (d *feedDesk) stop() {
 
 // config gives the configuration that the feeds are kept by: after a reload the new one.
 // It must not be changed. nil = nothing is loaded yet.
-func (d *feedDesk) config() *configs.Config {
+func (d *feedService) config() *configs.Config {
 	if k := d.current.Load(); k != nil {
 		return k.cfg
 	}
@@ -217,7 +219,7 @@ func (d *feedDesk) config() *configs.Config {
 // differs. An update by hand that is under way is cancelled then, as two managers cannot
 // work in one folder. When anything is wrong with the new configuration the old one comes
 // back, and its set has never gone.
-func (d *feedDesk) reload(cfg *configs.Config, opts *Options) error {
+func (d *feedService) reload(cfg *configs.Config, opts *Options) error {
 	d.turn.Lock()
 	defer d.turn.Unlock()
 	old := d.current.Load()
@@ -249,7 +251,7 @@ func (d *feedDesk) reload(cfg *configs.Config, opts *Options) error {
 }
 
 // dateChanged has the set made anew: other entries have expired now.
-func (d *feedDesk) dateChanged() {
+func (d *feedService) dateChanged() {
 	d.dates.Add(1)
 	k := d.current.Load()
 	if done, err := k.use(); err == nil { // else reload does it
@@ -260,7 +262,7 @@ func (d *feedDesk) dateChanged() {
 
 // update fetches the feeds named, or all, as far as their providers may be asked. It ends
 // early with an error when the feeds are reloaded or stopped.
-func (d *feedDesk) update(ctx context.Context, names []string) ([]fetch.Answer, error) {
+func (d *feedService) update(ctx context.Context, names []string) ([]fetch.Answer, error) {
 	k := d.current.Load()
 	done, err := k.use()
 	if err != nil {
@@ -278,7 +280,7 @@ func (d *feedDesk) update(ctx context.Context, names []string) ([]fetch.Answer, 
 }
 
 // accept takes into use what is held back of a feed.
-func (d *feedDesk) accept(name string) error {
+func (d *feedService) accept(name string) error {
 	k := d.current.Load()
 	done, err := k.use()
 	if err != nil {
@@ -289,7 +291,7 @@ func (d *feedDesk) accept(name string) error {
 }
 
 // quarantine marks a prefix as one to roll up, and reports whether that is new.
-func (d *feedDesk) quarantine(p netip.Prefix, why string) (added bool, err error) {
+func (d *feedService) quarantine(p netip.Prefix, why string) (added bool, err error) {
 	k := d.current.Load()
 	done, err := k.use()
 	if err != nil {
@@ -300,7 +302,7 @@ func (d *feedDesk) quarantine(p netip.Prefix, why string) (added bool, err error
 }
 
 // quarantined gives what is in quarantine. It never waits.
-func (d *feedDesk) quarantined() []quarantine.Quarantined {
+func (d *feedService) quarantined() []quarantine.Quarantined {
 	if k := d.current.Load(); k != nil {
 		return k.manager.Quarantined()
 	}
@@ -308,7 +310,7 @@ func (d *feedDesk) quarantined() []quarantine.Quarantined {
 }
 
 // publish puts a table into force and states what is new about it.
-func (d *feedDesk) publish(t *lookup.Table, r lookup.Report) {
+func (d *feedService) publish(t *lookup.Table, r lookup.Report) {
 	d.store.Swap(t)
 	// The old set and what the building left behind are as large as the new one.
 	// On a small machine that memory is needed now, not when the collector gets
@@ -318,11 +320,11 @@ func (d *feedDesk) publish(t *lookup.Table, r lookup.Report) {
 	d.built = time.Now()
 	d.mu.Unlock()
 	d.log.Info("new set in force", zap.String("version", t.Version()), zap.Int("indicators", t.Len()))
-	d.tellFeeds(r)
-	d.tellOwn(r.OwnListed)
+	d.logRefused(r)
+	d.alertOwnListed(r.OwnListed)
 }
 
-func (d *feedDesk) status() IntelStatus {
+func (d *feedService) status() IntelStatus {
 	d.mu.Lock()
 	built := d.built
 	d.mu.Unlock()

@@ -38,8 +38,8 @@ func Complaint(s *fetch.Status) string {
 	return ""
 }
 
-// tellFeeds logs what guards have refused, when it is not what was said last.
-func (d *feedDesk) tellFeeds(r lookup.Report) {
+// logRefused logs what guards have refused, when it is not what was said last.
+func (d *feedService) logRefused(r lookup.Report) {
 	for _, f := range r.Feeds {
 		var parts []string
 		for reason, n := range f.Refused {
@@ -53,8 +53,8 @@ func (d *feedDesk) tellFeeds(r lookup.Report) {
 	}
 }
 
-// tellComplaints logs what is odd about the documents of feeds, once each.
-func (d *feedDesk) tellComplaints() {
+// logComplaints logs what is odd about the documents of feeds, once each.
+func (d *feedService) logComplaints() {
 	for _, s := range d.status().Feeds {
 		if c := Complaint(&s); d.news("complaint "+s.Name, c) {
 			d.log.Warn("feed "+s.Name+": "+c, zap.String("source", s.Source))
@@ -64,7 +64,7 @@ func (d *feedDesk) tellComplaints() {
 
 // news remembers what is said of a subject and reports whether it is worth saying:
 // something, and not what was said last.
-func (d *feedDesk) news(subject, text string) bool {
+func (d *feedService) news(subject, text string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.told[subject] == text {
@@ -74,9 +74,9 @@ func (d *feedDesk) news(subject, text string) bool {
 	return text != ""
 }
 
-// tellOwn raises an alert for each address of our own on a list, once. Everybody's
+// alertOwnListed raises an alert for each address of our own on a list, once. Everybody's
 // private space on a list is carelessness, no news.
-func (d *feedDesk) tellOwn(listed []lookup.Suppression) {
+func (d *feedService) alertOwnListed(listed []lookup.Suppression) {
 	for i := range listed {
 		ind := &listed[i].Indicator
 		a := ind.Prefix.Addr()
@@ -90,7 +90,7 @@ func (d *feedDesk) tellOwn(listed []lookup.Suppression) {
 	}
 }
 
-func (d *feedDesk) firstOwn(subject string) bool {
+func (d *feedService) firstOwn(subject string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.own[subject] || len(d.own) >= maxOwnAlerts {
@@ -101,7 +101,7 @@ func (d *feedDesk) firstOwn(subject string) bool {
 }
 
 // heldBack raises the alert of a copy that a guard did not let through.
-func (d *feedDesk) heldBack(feed, why string) {
+func (d *feedService) heldBack(feed, why string) {
 	kept := "the last good one stays in use"
 	if k := d.current.Load(); k != nil && slices.ContainsFunc(k.manager.Status(), func(s fetch.Status) bool { return s.Name == feed && s.Taken.IsZero() }) {
 		kept = "there is no other yet"

@@ -36,7 +36,7 @@ func setFeedAges(feeds []fetch.Status, date time.Time) {
 }
 
 // shown is the status with what follows from the time now.
-func (d *feedDesk) shown() IntelStatus {
+func (d *feedService) shown() IntelStatus {
 	s := d.status()
 	setFeedAges(s.Feeds, d.now())
 	d.days.look(d.hits(), time.Now())

@@ -15,19 +15,19 @@ import (
 
 // A ListenerStatus is one address, all its sockets together.
 type ListenerStatus struct {
-	Address         string `json:"address" label:"listener"`
-	Listen          string `json:"listen"` // as configured
-	Sockets         int    `json:"sockets" name:"udp_sockets" help:"Sockets, each with a worker."`
-	Datagrams       uint64 `json:"datagrams" name:"udp_packets_total" help:"Datagrams received." show:"always"`
-	Bytes           uint64 `json:"bytes" name:"udp_bytes_total" help:"Bytes received." show:"always" words:""`
-	Refused         uint64 `json:"refused" name:"udp_refused_total" help:"Datagrams from senders that are not allowed." show:"always" loss:"true" judged:"exporters"`
-	KernelDrops     uint64 `json:"kernel_drops" name:"udp_kernel_drops_total" help:"Datagrams dropped by the kernel because the socket buffer was full, where the system counts them." if:"KernelDropsKnow" show:"always" loss:"true" judged:"loss"`
-	KernelDropsKnow bool   `json:"kernel_drops_known" name:"-"`
-	Truncated       uint64 `json:"truncated" name:"udp_truncated_total" help:"Datagrams longer than a buffer." show:"always" words:"truncated" loss:"true" judged:"loss"`
-	ReadErrors      uint64 `json:"read_errors" name:"udp_read_errors_total" help:"Failed reads." words:"failed reads" loss:"true" judged:"loss"`
-	Unread          uint64 `json:"unread" name:"udp_unread_total" help:"Datagrams left unread in the socket buffers at shutdown." show:"some" words:"left unread at shutdown"`
-	BufferWanted    int    `json:"buffer_configured" name:"udp_receive_buffer_configured_bytes" help:"Receive buffer of a socket as configured."`
-	BufferGranted   int    `json:"buffer_granted" name:"udp_receive_buffer_bytes" help:"Receive buffer of a socket as granted by the kernel."`
+	Address          string `json:"address" label:"listener"`
+	Listen           string `json:"listen"` // as configured
+	Sockets          int    `json:"sockets" name:"udp_sockets" help:"Sockets, each with a worker."`
+	Datagrams        uint64 `json:"datagrams" name:"udp_packets_total" help:"Datagrams received." show:"always"`
+	Bytes            uint64 `json:"bytes" name:"udp_bytes_total" help:"Bytes received." show:"always" words:""`
+	Refused          uint64 `json:"refused" name:"udp_refused_total" help:"Datagrams from senders that are not allowed." show:"always" loss:"true" judged:"exporters"`
+	KernelDrops      uint64 `json:"kernel_drops" name:"udp_kernel_drops_total" help:"Datagrams dropped by the kernel because the socket buffer was full, where the system counts them." if:"KernelDropsKnown" show:"always" loss:"true" judged:"loss"`
+	KernelDropsKnown bool   `json:"kernel_drops_known" name:"-"`
+	Truncated        uint64 `json:"truncated" name:"udp_truncated_total" help:"Datagrams longer than a buffer." show:"always" words:"truncated" loss:"true" judged:"loss"`
+	ReadErrors       uint64 `json:"read_errors" name:"udp_read_errors_total" help:"Failed reads." words:"failed reads" loss:"true" judged:"loss"`
+	Unread           uint64 `json:"unread" name:"udp_unread_total" help:"Datagrams left unread in the socket buffers at shutdown." show:"some" words:"left unread at shutdown"`
+	BufferConfigured int    `json:"buffer_configured" name:"udp_receive_buffer_configured_bytes" help:"Receive buffer of a socket as configured."`
+	BufferGranted    int    `json:"buffer_granted" name:"udp_receive_buffer_bytes" help:"Receive buffer of a socket as granted by the kernel."`
 	// Steered is false when the senders are spread over the sockets by address and port,
 	// so that an exporter moves when its port changes.
 	Steered bool `json:"steered" name:"udp_steered" help:"1 while all datagrams of a sender reach the same socket."`
@@ -90,18 +90,18 @@ func (l *listener) status() ListenerStatus {
 
 // listenerStatus adds up the counters of the sockets of an address.
 func listenerStatus(sockets []udp.Stats) ListenerStatus {
-	st := ListenerStatus{Sockets: len(sockets), KernelDropsKnow: true, Steered: true}
+	st := ListenerStatus{Sockets: len(sockets), KernelDropsKnown: true, Steered: true}
 	for _, c := range sockets {
 		st.Datagrams += c.Datagrams
 		st.Bytes += c.Bytes
 		st.Refused += c.Refused
 		st.RefusedUnnamed += c.RefusedUnnamed
 		st.KernelDrops += c.Drops
-		st.KernelDropsKnow = st.KernelDropsKnow && c.DropsKnown
+		st.KernelDropsKnown = st.KernelDropsKnown && c.DropsKnown
 		st.Truncated += c.Truncated
 		st.ReadErrors += c.ReadErrors
 		st.Unread += c.Unread
-		st.BufferWanted, st.BufferGranted = c.BufferWanted, c.BufferGranted
+		st.BufferConfigured, st.BufferGranted = c.BufferConfigured, c.BufferGranted
 		st.Steered = st.Steered && c.Steered
 	}
 	return st
@@ -155,7 +155,7 @@ func forwardStatus(workers [][]forward.TargetStats) []ForwardStatus {
 func printListeners(w io.Writer, listeners []ListenerStatus, _ bool) {
 	for _, l := range listeners {
 		drops := fmt.Sprint(l.KernelDrops)
-		if !l.KernelDropsKnow {
+		if !l.KernelDropsKnown {
 			drops = "unknown"
 		}
 		fmt.Fprintf(w, "listener   udp %s: %d datagrams, %s, kernel drops %s, %d refused, %d cut",

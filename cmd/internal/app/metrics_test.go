@@ -25,7 +25,7 @@ import (
 func fullStatus() Status {
 	now := time.Now()
 	s := Status{InstanceStatus: InstanceStatus{BuildStatus: BuildStatus{"1.2.3"}, Since: now.Add(-time.Hour)}, Web: &web.Stats{Requests: 3}, DNSBL: &DNSBLStatus{Zones: []dnsbl.ZoneStatus{{Zone: "dnsbl.example.net", IPv4: true}}}}
-	s.Listeners = []ListenerStatus{{Address: "[::]:2055", Datagrams: 5, KernelDropsKnow: true, KernelDrops: 2, Beat: now}, {Address: "[::]:4739", Beat: now}}
+	s.Listeners = []ListenerStatus{{Address: "[::]:2055", Datagrams: 5, KernelDropsKnown: true, KernelDrops: 2, Beat: now}, {Address: "[::]:4739", Beat: now}}
 	s.Decoded.Versions = map[string]VersionStatus{"v9": {Records: 7}}
 	s.Decoded.Problems = map[decode.Reason]uint64{"set_cut": 4}
 	s.Exporters.Lost = decode.Losses{Flows: 10, Records: 20, Datagrams: 30}

@@ -34,9 +34,9 @@ type outputs struct {
 	runners []*sinks.Runner
 	opened  []sinks.Sink // of the runners, in their order
 	logs    []*jsonlog.Log
-	date    func() time.Time  // that can be trusted
-	trouble atomic.Bool       // the journal does not take events to the disk
-	told    map[string]toldOf // by sink; only for tell
+	date    func() time.Time      // that can be trusted
+	trouble atomic.Bool           // the journal does not take events to the disk
+	told    map[string]lastLogged // by sink; only for tell
 	watch   *canary.Watch
 	recent  recentList
 	latest  latestList
@@ -44,7 +44,7 @@ type outputs struct {
 }
 
 func newOutputs(cfg *configs.Config, opts *Options, since, date func() time.Time, watch *canary.Watch, b *background, log *zap.Logger) *outputs {
-	o := &outputs{cfg: cfg, opts: opts, since: since, told: make(map[string]toldOf), date: date, watch: watch, log: log}
+	o := &outputs{cfg: cfg, opts: opts, since: since, told: make(map[string]lastLogged), date: date, watch: watch, log: log}
 	b.every("the log of sinks", often, func(time.Time) { o.tell() })
 	return o
 }
@@ -96,7 +96,7 @@ func (o *outputs) add(c configs.Sink) error {
 		o.watch.Sink(r.Name())
 		r.OnCanary(func(c event.Canary, at time.Time) { o.watch.Delivered(r.Name(), c, at) })
 	}
-	o.told[r.Name()] = toldOf{failed: r.Stats().Failed} // of earlier runs
+	o.told[r.Name()] = lastLogged{failed: r.Stats().Failed} // of earlier runs
 	r.Start()
 	o.runners, o.opened = append(o.runners, r), append(o.opened, s)
 	return nil
@@ -169,8 +169,8 @@ func (o *outputs) publish(events []event.Event) {
 	}
 }
 
-// toldOf is what the log has about a sink.
-type toldOf struct {
+// lastLogged is what the log has about a sink.
+type lastLogged struct {
 	failing bool
 	failed  uint64 // events
 }
@@ -180,7 +180,7 @@ type toldOf struct {
 func (o *outputs) tell() {
 	for _, r := range o.runners {
 		s, name := r.Stats(), r.Name()
-		now, before := toldOf{s.Failing > 0, s.Failed}, o.told[name]
+		now, before := lastLogged{s.Failing > 0, s.Failed}, o.told[name]
 		o.told[name] = now
 		switch {
 		case now.failing && !before.failing:

@@ -126,7 +126,7 @@ func TestReloadDuringUpdate(t *testing.T) {
 	})
 	within(t, "status and chores", func() {
 		f.Status()
-		f.feeds.tellComplaints()
+		f.feeds.logComplaints()
 		f.feeds.dateChanged()
 	})
 	within(t, "the update that was under way", func() {

@@ -55,7 +55,7 @@ func (w *stormWatch) look(now time.Time) {
 }
 
 // stormLists are the feeds as the watch needs them, by the configuration of the last reload.
-type stormLists struct{ *feedDesk }
+type stormLists struct{ *feedService }
 
 // Limits are those of the quarantine.
 func (l stormLists) Limits() (share, minFlows int) {

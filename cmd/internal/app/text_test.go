@@ -26,7 +26,7 @@ var notInText = figures.Exempt{
 	"Listeners[].Sockets":                      "is configuration",
 	"Listeners[].Beat":                         "is looked at by the check workers",
 	"Listeners[].BufferGranted":                "is logged at the start",
-	"Listeners[].BufferWanted":                 "is configuration",
+	"Listeners[].BufferConfigured":             "is configuration",
 	"Listeners[].Steered":                      "is no loss",
 	"Listeners[].Forward[].Address":            "is that of the target",
 	"Listeners[].Forward[].KeepsSource":        "shows in the copies that have our address",

@@ -27,11 +27,11 @@ type Status struct {
 
 	// What was left out: Limited came too fast or twice, Queue had no room on the way
 	// to the correlator, OthersOverCap are of hosts for which the list has no room, and
-	// Shapeless flows to the reserved indicator are no canaries.
+	// Malformed flows to the reserved indicator are no canaries.
 	Limited       uint64 `json:"limited" name:"canary_dropped_total" help:"Canaries dropped, by reason." with:"reason=limited" show:"some" words:"dropped (too many or duplicate)"`
 	Queue         uint64 `json:"queue_full" name:"canary_dropped_total" help:"Canaries dropped, by reason." with:"reason=queue_full" show:"some" words:"dropped (queue full)"`
 	OthersOverCap uint64 `json:"others_over_cap" name:"canary_dropped_total" help:"Canaries dropped, by reason." with:"reason=others_over_cap" show:"some" words:"of hosts over the limit"`
-	Shapeless     uint64 `json:"malformed" name:"canary_dropped_total" help:"Canaries dropped, by reason." with:"reason=malformed" show:"some" words:"malformed"`
+	Malformed     uint64 `json:"malformed" name:"canary_dropped_total" help:"Canaries dropped, by reason." with:"reason=malformed" show:"some" words:"malformed"`
 }
 
 // An At is when a canary was last somewhere, and how long it took to there.

@@ -140,9 +140,9 @@ func (e *exporter) check(t *testing.T, st status) {
 	t.Helper()
 	s := e.find(t, st)
 	unit := map[flow.Version]uint64{flow.V5: 1, flow.IPFIX: 1, flow.V9: e.perDatagram(), flow.SFlow: e.perDatagram()}[e.version]
-	if got := s.Records + s.Lost*unit + s.Unsaid; got != e.flows {
+	if got := s.Records + s.Lost*unit + s.Undecoded; got != e.flows {
 		t.Errorf("exporter %s, %v: sent %d flows, not %d = %d decoded + %d lost x %d + %d unsaid",
-			e.addr, e.version, e.flows, got, s.Records, s.Lost, unit, s.Unsaid)
+			e.addr, e.version, e.flows, got, s.Records, s.Lost, unit, s.Undecoded)
 	}
 	if lost := s.Lost * unit / e.perDatagram(); s.Datagrams+lost != e.sent+e.skipped {
 		t.Errorf("exporter %s, %v: sent %d datagrams and lost %d on the way, %d were received and %d told as lost",

@@ -177,7 +177,7 @@ func meaningsWith(t *testing.T, sockets int) {
 		t.Errorf("%d hits, want %d", st.Hits.Found, len(want))
 	}
 	for _, x := range st.Exporters.List {
-		if s := x.Streams[0]; len(x.Streams) != 1 || s.Lost+s.Resets+s.Late+s.Repeated+s.Unsaid != 0 || x.Split {
+		if s := x.Streams[0]; len(x.Streams) != 1 || s.Lost+s.Resets+s.Late+s.Repeated+s.Undecoded != 0 || x.Split {
 			t.Errorf("exporter %s: %+v", x.Address, x)
 		}
 	}

@@ -86,7 +86,7 @@ func (s summary) agrees(t *testing.T, st status) {
 		}
 	}
 	x := st.Exporters.Lost
-	if s.lostFlows != x.Flows || s.lostRecords != x.Records || s.lostDatagrams != x.Datagrams || s.unsaid != x.Unsaid {
+	if s.lostFlows != x.Flows || s.lostRecords != x.Records || s.lostDatagrams != x.Datagrams || s.unsaid != x.Undecoded {
 		t.Errorf("the summary says %d flows, %d records, %d datagrams lost, %d unsaid, the status %+v",
 			s.lostFlows, s.lostRecords, s.lostDatagrams, s.unsaid, x)
 	}

@@ -99,9 +99,9 @@ func late(t *testing.T, v flow.Version, comes bool) {
 	case v == flow.V9:
 		got += (s.Lost + unread) * e.perDatagram()
 	case comes:
-		got += s.Lost + s.Unsaid - x.Records
+		got += s.Lost + s.Undecoded - x.Records
 	default: // the number of the last datagram tells nothing of what is in it
-		got += s.Lost + s.Unsaid + e.perDatagram()
+		got += s.Lost + s.Undecoded + e.perDatagram()
 	}
 	if got != e.flows {
 		t.Errorf("sent %d flows, %d are counted: %+v, early %+v", e.flows, got, s, x)

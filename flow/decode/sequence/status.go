@@ -44,7 +44,7 @@ type Status struct {
 	Jumps uint64 `json:"jumps,omitempty" name:"-" show:"some" words:"sequence jumps"`
 	// Unknown are records in sets of unknown templates. Those of them that waited
 	// for their template and were read later are among Records, too.
-	Unsaid uint64 `json:"unknown_template_records,omitempty" name:"-" show:"some"`
+	Undecoded uint64 `json:"unknown_template_records,omitempty" name:"-" show:"some"`
 	// Dropped are packets that an sFlow agent could not sample.
 	Dropped uint64 `json:"dropped,omitempty" name:"-" show:"some" words:"packets not sampled by the agent"`
 }
@@ -53,7 +53,7 @@ type Status struct {
 func (q *Tracker) Status(v flow.Version) Status {
 	return Status{
 		Unit: q.Unit(v), Lost: q.lost, Estimate: q.estimate, Late: q.late, Repeated: q.repeated,
-		Resets: q.resets, Jumps: q.jumps, Unsaid: q.unsaid, Dropped: q.dropped,
+		Resets: q.resets, Jumps: q.jumps, Undecoded: q.unsaid, Dropped: q.dropped,
 	}
 }
 
