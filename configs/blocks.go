@@ -10,24 +10,42 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// blocks are the blocks of components that bring their own, by key, with their defaults.
-var blocks = make(map[string]any)
+// blocks are the blocks of components that bring their own, by key: what gives the defaults.
+var blocks = make(map[string]func() any)
 
 // AddBlock adds an outermost key for the block of a component: a struct of which each field
-// has a yaml tag. Its values are the defaults. A block with a method Validate() error is
+// has a yaml tag. defaults gives one with its defaults, a new one at each call. A block with a method Validate() error is
 // asked whether its values fit together. It is called by init, before anything is read.
-func AddBlock(key string, defaults any) {
+func AddBlock(key string, defaults func() any) {
 	if _, known := fieldsOf(reflect.TypeFor[Config]())[key]; known || blocks[key] != nil {
 		panic("configs: there are two blocks " + key)
 	}
 	blocks[key] = defaults
 }
 
+// defaultBlocks gives the blocks of all components with their defaults.
+func defaultBlocks() map[string]any {
+	all := make(map[string]any, len(blocks))
+	for key, defaults := range blocks {
+		all[key] = defaults()
+	}
+	return all
+}
+
+// eachText calls f with the path, the name and the value of every text, those in the blocks
+// of components too.
+func (c *Config) eachText(f func(key, name string, v reflect.Value)) {
+	walkStrings("", reflect.ValueOf(c).Elem(), f)
+	for _, key := range slices.Sorted(maps.Keys(c.Blocks)) {
+		walkStrings(key, reflect.ValueOf(c.Blocks[key]), f)
+	}
+}
+
 // checkBlocks is checkMap for the outermost block: the keys of components are allowed, too.
 func checkBlocks(body ast.Node) *Error {
 	fields := fieldsOf(reflect.TypeFor[Config]())
 	for key, defaults := range blocks {
-		fields[key] = reflect.TypeOf(defaults)
+		fields[key] = reflect.TypeOf(defaults())
 	}
 	return checkFields(body, fields, "")
 }
@@ -43,8 +61,9 @@ func (c *Config) takeBlocks(body ast.Node) (rest ast.Node, err error) {
 			others = append(others, p)
 			continue
 		}
-		v := reflect.New(reflect.TypeOf(defaults))
-		v.Elem().Set(reflect.ValueOf(defaults))
+		block := reflect.ValueOf(defaults())
+		v := reflect.New(block.Type())
+		v.Elem().Set(block)
 		if p.Value.Type() != ast.NullType {
 			if err := yaml.NodeToValue(p.Value, v.Interface(), yaml.Strict()); err != nil {
 				return nil, err

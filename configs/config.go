@@ -3,7 +3,6 @@ package configs
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -139,7 +138,7 @@ func base() Config {
 		Journal:  journal.DefaultConfig(),
 		Sinks:    []Sink{{JSONLog: new(jsonlog.DefaultConfig())}, {Console: &Console{Colour: "auto"}}},
 		Web:      web.DefaultConfig(),
-		Blocks:   maps.Clone(blocks),
+		Blocks:   defaultBlocks(),
 	}
 	c.Intel.Feeds = spec.BuiltIn()
 	for _, port := range []string{":2055", ":4739", ":6343"} {

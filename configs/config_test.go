@@ -17,7 +17,7 @@ import (
 )
 
 // The reference has the blocks that components bring, too, which the program adds.
-func init() { configs.AddBlock("traffic", traffic.DefaultConfig()) }
+func init() { configs.AddBlock("traffic", func() any { return traffic.DefaultConfig() }) }
 
 // TestExamples loads every example configuration of this folder.
 func TestExamples(t *testing.T) {

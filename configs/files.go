@@ -34,7 +34,7 @@ func (c *Config) CheckKeys(path string) (errs []*Error) {
 	}
 	files := make(map[string]string) // path of the key -> file
 	var keys []string
-	walkStrings("", reflect.ValueOf(c).Elem(), func(key, name string, v reflect.Value) {
+	c.eachText(func(key, name string, v reflect.Value) {
 		if v.String() != "" && namesSecretFile(name) && v.Type() == reflect.TypeFor[string]() {
 			files[key] = v.String()
 			keys = append(keys, key)

@@ -7,7 +7,7 @@ import (
 
 // Health defines when the checks of an instance warn.
 type Health struct {
-	// Silence is how long an exporter may say nothing at least. One that makes a habit of
+	// Silence is how long an exporter may be silent at least. One that makes a habit of
 	// longer pauses, three within a day, may be silent three times as long as in those.
 	Silence time.Duration `yaml:"silence"`
 	// FeedAge is how old a feed may be whose source has not confirmed it since, at most:

@@ -25,7 +25,7 @@ func Marshal(c Config) ([]byte, error) {
 	}
 	all, _ := keysAndValues(reflect.ValueOf(c), reflect.ValueOf(d)).(yaml.MapSlice)
 	for _, key := range slices.Sorted(maps.Keys(c.Blocks)) {
-		all = append(all, yaml.MapItem{Key: key, Value: keysAndValues(reflect.ValueOf(c.Blocks[key]), reflect.ValueOf(blocks[key]))})
+		all = append(all, yaml.MapItem{Key: key, Value: keysAndValues(reflect.ValueOf(c.Blocks[key]), reflect.ValueOf(d.Blocks[key]))})
 	}
 	return yaml.MarshalWithOptions(all, yaml.Indent(2), yaml.IndentSequence(true))
 }

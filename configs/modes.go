@@ -20,7 +20,7 @@ func (c *Config) Exposed(path string) (texts []string) {
 			texts = append(texts, fmt.Sprintf("%s: %s has secrets in it and mode %04o: chmod 0640 %s, group that of the service", key, file, info.Mode().Perm(), file))
 		}
 	}
-	walkStrings("", reflect.ValueOf(c).Elem(), func(key, name string, v reflect.Value) {
+	c.eachText(func(key, name string, v reflect.Value) {
 		switch {
 		case v.String() == "":
 		case v.Type() == reflect.TypeFor[secret.Text]():

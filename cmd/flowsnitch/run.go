@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
-	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/sites"
 	"github.com/spf13/cobra"
@@ -278,7 +278,7 @@ func greet(w io.Writer, s app.Status, cfg *configs.Config, opts *app.Options) {
 	for _, l := range s.Listeners {
 		if l.BufferGranted < l.BufferConfigured {
 			fmt.Fprintf(w, "udp %s: the kernel grants %s of receive buffer instead of %s; raise net.core.rmem_max if it drops datagrams\n",
-				l.Address, show.Size(uint64(l.BufferGranted)), show.Size(uint64(l.BufferConfigured)))
+				l.Address, observe.Size(uint64(l.BufferGranted)), observe.Size(uint64(l.BufferConfigured)))
 			break
 		}
 	}

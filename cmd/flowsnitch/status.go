@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/spf13/cobra"
 )
@@ -37,7 +37,7 @@ are wrapped, elsewhere each is one line.`,
 			if err != nil {
 				return err
 			}
-			path, out := "/status/text", wrapped(c.OutOrStdout())
+			path, out := "/status/report", wrapped(c.OutOrStdout())
 			switch {
 			case asJSON:
 				path, out = "/status", c.OutOrStdout()
@@ -64,7 +64,7 @@ func notRunning(w io.Writer, dir string, from *origin, err error) error {
 		return err
 	}
 	if info, e := os.Stat(filepath.Join(dir, "hits.json")); e == nil {
-		fmt.Fprintf(w, "last hit log entry %s, %s in %s\n", info.ModTime().Format(time.RFC3339), show.Size(uint64(info.Size())), filepath.Join(dir, "hits.json"))
+		fmt.Fprintf(w, "last hit log entry %s, %s in %s\n", info.ModTime().Format(time.RFC3339), observe.Size(uint64(info.Size())), filepath.Join(dir, "hits.json"))
 	}
 	return from.absent(err, "-c")
 }

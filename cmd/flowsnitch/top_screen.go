@@ -251,7 +251,7 @@ func (v *interval) contacts(columns int) section {
 			plain(answered(c)), plain(""), plain(""), plain(c.Exporter), plain(c.Reason),
 		}
 		if c.Kind != event.KindAlert {
-			row[3], row[6], row[7] = plainf("%d", c.Flows), plain(show.Size(c.Bytes)), plain(v.clock(c.FirstSeen))
+			row[3], row[6], row[7] = plainf("%d", c.Flows), plain(observe.Size(c.Bytes)), plain(v.clock(c.FirstSeen))
 		}
 		t.rows = append(t.rows, row)
 	}

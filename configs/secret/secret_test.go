@@ -8,9 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/goccy/go-yaml"
-
 	"github.com/flowsnitch/flowsnitch/configs/secret"
+	"github.com/goccy/go-yaml"
 )
 
 // TestHidden: no way to print a text shows it, and one that is not set shows nothing.
@@ -23,7 +22,7 @@ func TestHidden(t *testing.T) {
 	}
 	for _, text := range []string{
 		string(asYAML), string(asJSON), fmt.Sprint(v), fmt.Sprintf("%+v", v), fmt.Sprintf("%#v", v),
-		fmt.Sprintf("%s", v.Key), fmt.Sprintf("%q", v.Key), fmt.Sprint(&v),
+		v.Key.String(), fmt.Sprintf("%q", v.Key), fmt.Sprint(&v),
 	} {
 		if strings.Contains(text, "s3cret") || strings.Count(text, secret.Hidden) != 1 {
 			t.Errorf("got %s", text)

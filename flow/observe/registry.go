@@ -139,8 +139,8 @@ func (r *Registry) Close(why string) {
 	r.why.Store(&why)
 }
 
-// Closed is why routes are closed; empty = they are open.
-func (r *Registry) Closed() string {
+// closed is why routes are closed; empty = they are open.
+func (r *Registry) closed() string {
 	if why := r.why.Load(); why != nil {
 		return *why
 	}
@@ -163,7 +163,7 @@ func (r *Registry) Routes() (list []Route) {
 
 func (r *Registry) whenOpen(c *Component, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		why := r.Closed()
+		why := r.closed()
 		if why == "" && !c.ready.Load() {
 			why = c.name + " is not ready yet; try again in a moment"
 		}

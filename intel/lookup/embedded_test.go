@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-
 	"github.com/flowsnitch/flowsnitch/intel"
 )
 
@@ -146,13 +145,6 @@ func checkEmbedded(t *testing.T, table *Table, a, v4 netip.Addr, known bool) {
 	if want := v4; known && m.Embedded() != want || !known && m.Embedded().IsValid() {
 		t.Fatalf("Find of %s with %s: embedded is %s", a, v4, m.Embedded())
 	}
-}
-
-func must[T any](v T, ok bool) T {
-	if !ok {
-		panic("not there")
-	}
-	return v
 }
 
 // TestEmbeddedGuards: allowlist and infrastructure lists hold for the IPv4 address in all

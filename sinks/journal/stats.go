@@ -108,7 +108,7 @@ func (l *lane) current() Stats {
 	s.Bytes, s.Segments, s.MemoryBytes, s.InMemory = files.Bytes, files.Segments, l.tail.Bytes, l.tail.Only(0)
 	s.Writes, s.Written, s.Syncs, s.SyncErrors, s.Rewritten = files.Writes, files.Written, files.Syncs, files.SyncErrors, files.Rewritten
 	s.Saves, s.SaveErrors = saves.Saves, saves.SaveErrors
-	last, at, readErrors := l.dir.Last()
+	readErrors, at, last := l.dir.Last()
 	s.ReadErrors, s.LastErrorAt = readErrors, at
 	s.LastError, s.ReadTrouble = text(last), text(l.places.ReadTrouble())
 	s.Trouble = cmp.Or(text(l.trouble), text(l.dir.Worst()))

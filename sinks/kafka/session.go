@@ -123,7 +123,7 @@ func (e *dialError) Error() string { return e.address + ": " + e.err.Error() }
 
 func (e *dialError) Unwrap() error { return e.err }
 
-// handshake makes a connection to address secure. What files say now holds.
+// handshake makes a connection to address secure. The files are read anew each time.
 func (t TLS) handshake(ctx context.Context, c net.Conn, address string) (net.Conn, error) {
 	cfg, err := tlsfiles.Client("tls.*", t.CA, t.Cert, t.Key)
 	if err != nil {

@@ -174,7 +174,7 @@ func (s *Sender) dial(ctx context.Context, server string) (*link.Link, error) {
 	})
 }
 
-// handshake makes a connection to server secure. What files say now holds.
+// handshake makes a connection to server secure. The files are read anew each time.
 func (t TLSConfig) handshake(ctx context.Context, c net.Conn, server string) (net.Conn, error) {
 	cfg, err := tlsfiles.Client("tls.*", t.CA, t.Cert, t.Key)
 	if err != nil {

@@ -220,6 +220,8 @@ func Fetch(ctx context.Context, stateDir, method, path string) ([]byte, error) {
 			return nil, fmt.Errorf("%s: %w", socket, err)
 		}
 		return b, nil
+	case http.StatusNotFound:
+		return nil, fmt.Errorf("%s: the running instance has no %s; it is of another version, restart it", socket, path)
 	case http.StatusBadRequest, http.StatusForbidden, http.StatusServiceUnavailable:
 		var f observe.Failure
 		if json.NewDecoder(resp.Body).Decode(&f) == nil && f.Error != "" {

@@ -121,7 +121,7 @@ func SelfAddress(at netip.AddrPort, listen string) string {
 }
 
 // status gathers what the watch and those before it in the way have counted.
-func (t *selfTest) status() CanaryStatus {
+func (t *selfTest) status() canary.Status {
 	s := t.Status()
 	var found match.CanaryCounts
 	for w := range t.listeners.workers {
@@ -134,15 +134,9 @@ func (t *selfTest) status() CanaryStatus {
 	return s
 }
 
-// A CanaryStatus is the self-test: flows sent on purpose, and how far they came.
-type CanaryStatus = canary.Status
-
-// A CanaryAt is when a canary was last somewhere, and how long it took to there.
-type CanaryAt = canary.At
-
 // canaryCheck looks how far behind the self-test is: at which listener, at which sink. A
 // missing one counts from the start of the instance.
-func canaryCheck(status func() CanaryStatus, since func() time.Time) observe.Check {
+func canaryCheck(status func() canary.Status, since func() time.Time) observe.Check {
 	return observe.Check{Name: "canary", State: func(now time.Time) observe.Finding {
 		c := status()
 		f := finding{observe.Finding{Unit: "s", Warning: c.EverySeconds + canaryGrace, Critical: canaryCritical*c.EverySeconds + canaryGrace}}
@@ -183,7 +177,7 @@ func canaryCheck(status func() CanaryStatus, since func() time.Time) observe.Che
 }
 
 // printCanary prints how far canaries came, if there were any.
-func printCanary(w io.Writer, c CanaryStatus, _ bool) {
+func printCanary(w io.Writer, c canary.Status, _ bool) {
 	if c.EverySeconds > 0 {
 		fmt.Fprintf(w, "canary     one every %s: %d sent, %d seen", time.Duration(c.EverySeconds*float64(time.Second)), c.Sent, c.Seen)
 		if c.Stages != nil {
@@ -207,7 +201,7 @@ func printCanary(w io.Writer, c CanaryStatus, _ bool) {
 	}
 }
 
-func printArrivals(w io.Writer, format string, at map[string]CanaryAt) {
+func printArrivals(w io.Writer, format string, at map[string]canary.At) {
 	for _, name := range slices.Sorted(maps.Keys(at)) {
 		a := at[name]
 		line := "none yet"

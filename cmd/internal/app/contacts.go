@@ -58,8 +58,9 @@ func (k *contacts) feedHits() []listing.FeedHits {
 }
 
 func (k *contacts) status() HitStatus {
-	s := HitStatus{Correlator: k.correlator.Stats(), Beat: byWall(k.loop.Beat()), Found: k.found()}
-	s.queue(k.loop.Stats())
+	s := HitStatus{Correlator: k.correlator.Stats(), Beat: byWall(k.loop.Beat())}
+	s.queue(k.loop.Stats()) // against the stream: what was found is read after what was queued
+	s.Found = k.found()
 	s.Feeds, s.FeedsOther = k.correlator.Tally().FeedHits()
 	s.Feeds = withAllFeeds(s.Feeds, k.feeds.status().Feeds)
 	return s
@@ -169,7 +170,7 @@ func printHits(w io.Writer, s HitStatus, _ bool) {
 	fmt.Fprintf(w, "hits       %d found, %d contacts now, %d hit and %d update events, %d lost (hit queue full), %d contacts evicted",
 		s.Found, h.Contacts, h.HitEvents, h.UpdateEvents, s.HitQueueFull, h.ContactsEvicted)
 	fmt.Fprintln(w, show.Some(show.Count(h.FlowsForgotten, "remembered flows forgotten to make room"), show.Count(h.ExportersOverCap, "of an exporter not listed in its contact (no room)"),
-		show.Count(h.Suspect, "with a flow time more than 24 h from the receipt"), show.Count(s.FeedsOther, "of feeds that are not counted apart (no room)")))
+		show.Count(h.Suspect, "with a flow time more than 24 h from the receipt"), show.Count(s.FeedsOther, "of feeds that are not counted separately (no room)")))
 	if l := s.HitsLost; s.HitQueueFull > 0 {
 		fmt.Fprintf(w, "           lost hits could have been: %d low, %d medium, %d high, %d critical\n", l[0], l[1], l[2], l[3])
 	}

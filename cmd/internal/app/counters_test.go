@@ -164,7 +164,7 @@ func filledStatus() *Status {
 	for _, r := range decode.Reasons() {
 		s.Decoded.Problems[r] = 0
 	}
-	s.Canary.Sinks = map[string]CanaryAt{"kafka": {}}
+	s.Canary.Sinks = map[string]canary.At{"kafka": {}}
 	s.Canary.Listeners = map[string]canary.Listener{"192.0.2.1:2055": {}}
 	s.Health = []observe.Finding{{Check: "sinks"}}
 	figures.Fill(s, time.Now().Add(-3*time.Hour))

@@ -20,6 +20,7 @@ type decoder struct {
 	exporters *decode.Exporters
 	templates *templateFile
 	since     time.Time // of the instance
+	ran       bool      // workers have been started
 	log       *zap.Logger
 
 	decoded func() decode.Stats // of all workers
@@ -54,8 +55,14 @@ func (d *decoder) Start() error {
 	return nil
 }
 
-// Stop saves what the next run takes up.
-func (d *decoder) Stop(context.Context) error { return d.templates.save(true) }
+// Stop saves what the next run takes up. Where no worker has run, the file of the last run is
+// left as it is: it may be of a crash, or could not be read as a whole.
+func (d *decoder) Stop(context.Context) error {
+	if !d.ran {
+		return nil
+	}
+	return d.templates.save(true)
+}
 
 // Reconfigure takes up which exporters always find room. Their other keys need a restart.
 func (d *decoder) Reconfigure(cfg *configs.Config) error {

@@ -15,7 +15,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
 
-// A silence is how long an exporter has said nothing, and how long it may.
+// A silence is how long an exporter has been silent, and how long it may be.
 type silence struct {
 	name         string
 	pause, limit time.Duration
@@ -48,7 +48,8 @@ func (c *exporterCheck) checks() observe.Checks {
 }
 
 func (c *exporterCheck) states(now time.Time) []observe.Finding {
-	l := exporterLook{exporters: c.exporters(), decoded: c.decoded(), age: now.Sub(c.since())}
+	l := exporterLook{decoded: c.decoded(), age: now.Sub(c.since())}
+	l.exporters = c.exporters() // later: a set without a template may have been decoded by then
 	kept := l
 	kept.exporters.List = nil
 	before := c.past.Note(now, kept)

@@ -12,6 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
 
@@ -168,7 +169,7 @@ func printDecoded(w io.Writer, d DecodeStatus, _ bool) {
 		}
 	}
 	if d.UnknownSets > 0 {
-		fmt.Fprintf(w, "lost       %d data sets (%s) came without a known template\n", d.UnknownSets, show.Size(d.UnknownBytes))
+		fmt.Fprintf(w, "lost       %d data sets (%s) came without a known template\n", d.UnknownSets, observe.Size(d.UnknownBytes))
 	}
 	if d.NoAddress > 0 {
 		fmt.Fprintf(w, "no address %d records of layer 2, MPLS or multicast: nothing to match\n", d.NoAddress)
@@ -222,7 +223,7 @@ func printExporters(w io.Writer, x ExporterStatus, final bool) {
 	}
 	if e := x.Early; e.Kept+e.Full > 0 {
 		fmt.Fprintf(w, "early      %d data sets came before their template: %d read later (%d records), %d given up after their time, %d without room, %s waiting",
-			e.Kept+e.Full, e.Replayed, e.Records, e.Expired, e.Full, show.Size(uint64(e.WaitingBytes)))
+			e.Kept+e.Full, e.Replayed, e.Records, e.Expired, e.Full, observe.Size(uint64(e.WaitingBytes)))
 		fmt.Fprintln(w, show.Some(show.Count(e.Displaced, "made room for those of better known exporters")))
 	}
 	if final {

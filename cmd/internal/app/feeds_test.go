@@ -334,3 +334,16 @@ func TestSecondProcess(t *testing.T) {
 		t.Errorf("a look at the feeds of a running instance: %d indicators, %v", table.Len(), err)
 	}
 }
+
+// TestFailedStartLetsGoOfFeeds: after a start that failed in the feeds their folder can be
+// used again.
+func TestFailedStartLetsGoOfFeeds(t *testing.T) {
+	f := newFiled(t, "intel: {feeds: [{name: ours, file: /nowhere/list.txt}]}\n")
+	if err := f.Start(); err == nil {
+		t.Fatal("it has started without its list")
+	}
+	again := New(f.cfg, Options{ConfigFile: f.path, Out: io.Discard}, zap.NewNop())
+	if err := again.Start(); err == nil || !strings.Contains(err.Error(), "/nowhere/list.txt") {
+		t.Errorf("the second start ends with %v, want the reason of the first", err)
+	}
+}

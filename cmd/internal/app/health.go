@@ -29,14 +29,14 @@ const (
 	maxNamed                      = 3
 )
 
-// leastRefused is how many datagrams within lossWindow make a sender that is not allowed one
+// leastRefused is how many datagrams within observe.Window make a sender that is not allowed one
 // that goes on sending; fewer are a stray or a scan.
 const leastRefused = 3
 
 // manyRefused is how many datagrams of senders that send little each are worth a word.
 const manyRefused = 100
 
-// leastUndecodable is how many datagrams, sets or records within lossWindow cannot be
+// leastUndecodable is how many datagrams, sets or records within observe.Window cannot be
 // decoded before somebody must look: one that is forged is not worth a word.
 const leastUndecodable = 10
 

@@ -37,8 +37,8 @@ func well() Status {
 	s.Intel.Feeds = []fetch.Status{{Name: "drop", Taken: noon.Add(-time.Hour), IntervalSeconds: 24 * 3600}}
 	s.Journal = JournalStatus{Bytes: 10, MaxBytes: 100}
 	s.Sinks = []SinkStatus{{Name: "jsonlog"}, {Name: "kafka"}}
-	s.Canary = CanaryStatus{EverySeconds: 60, LastSeen: noon.Add(-30 * time.Second),
-		Sinks: map[string]CanaryAt{"jsonlog": {Last: noon.Add(-30 * time.Second)}, "kafka": {Last: noon.Add(-30 * time.Second)}}}
+	s.Canary = canary.Status{EverySeconds: 60, LastSeen: noon.Add(-30 * time.Second),
+		Sinks: map[string]canary.At{"jsonlog": {Last: noon.Add(-30 * time.Second)}, "kafka": {Last: noon.Add(-30 * time.Second)}}}
 	s.Canary.Listeners = map[string]canary.Listener{"127.0.0.1:2055": {LastSeen: noon.Add(-30 * time.Second)}}
 	s.Hits.Beat = noon
 	s.Clock.State = "ok"
@@ -55,7 +55,7 @@ func TestFindings(t *testing.T) {
 		says  string
 	}{
 		{"nothing", func(*Status, *past) {}, "", observe.OK, ""},
-		{"no canary at Kafka", func(s *Status, _ *past) { s.Canary.Sinks["kafka"] = CanaryAt{Last: noon.Add(-4 * time.Minute)} },
+		{"no canary at Kafka", func(s *Status, _ *past) { s.Canary.Sinks["kafka"] = canary.At{Last: noon.Add(-4 * time.Minute)} },
 			"canary", observe.Warning, "kafka has delivered no self-test for 4 minutes"},
 		{"no canary at all", func(s *Status, _ *past) { s.Canary.LastSeen = noon.Add(-20 * time.Minute) }, "canary", observe.Critical, "the correlator has received no self-test for 20 minutes"},
 		{"no canary at a listener", func(s *Status, _ *past) { s.Canary.Listeners["127.0.0.1:2055"] = canary.Listener{} },
@@ -64,7 +64,7 @@ func TestFindings(t *testing.T) {
 			s.Canary.LastSeen, s.Canary.Sinks = time.Time{}, nil
 			s.Canary.Listeners["127.0.0.1:2055"] = canary.Listener{Trouble: "not allowed"}
 		}, "canary", observe.Warning, "no self-test can be sent to udp 127.0.0.1:2055 (not allowed)"},
-		{"canary off", func(s *Status, _ *past) { s.Canary = CanaryStatus{} }, "", observe.OK, ""},
+		{"canary off", func(s *Status, _ *past) { s.Canary = canary.Status{} }, "", observe.OK, ""},
 		{"clock", func(s *Status, _ *past) { s.Clock = ClockStatus{State: "unsynced", Why: "it jumped"} }, "clock", observe.Warning, "it jumped"},
 		{"exporter silent", func(s *Status, _ *past) { s.Exporters.List[0].LastSeen = noon.Add(-6 * time.Minute) },
 			"exporters", observe.Warning, "192.0.2.1 for 6 minutes"},

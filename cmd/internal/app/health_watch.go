@@ -52,7 +52,7 @@ func (h *healthWatch) Start() error { return nil }
 func (h *healthWatch) Stop(context.Context) error { return nil }
 
 // run judges the app until ctx ends. It has a goroutine of its own: a disk that hangs does
-// not keep it from saying so.
+// not keep it from reporting that.
 func (h *healthWatch) run(ctx context.Context) {
 	tick := time.NewTicker(healthEvery)
 	defer tick.Stop()

@@ -45,30 +45,21 @@ func (i instance) Start() error {
 	if concern != "" {
 		a.log.Warn(concern)
 	}
-	i.warnExposed(&a.cfg)
+	a.warnExposed(&a.cfg)
 	return nil
 }
 
 // Stop has nothing to end.
 func (i instance) Stop(context.Context) error { return nil }
 
-// Reconfigure looks at the files that a new configuration names.
-func (i instance) Reconfigure(cfg *configs.Config) error {
-	i.warnExposed(cfg)
-	return nil
-}
-
-// Takes no key.
-func (i instance) Takes(*configs.Config, string) bool { return false }
-
 // warnExposed names keys that are missing, and files with secrets that cannot be read, or
 // that the wrong people can read or write.
-func (i instance) warnExposed(cfg *configs.Config) {
-	for _, err := range cfg.CheckKeys(i.a.opts.ConfigFile) {
-		i.a.log.Warn(err.Error())
+func (a *App) warnExposed(cfg *configs.Config) {
+	for _, err := range cfg.CheckKeys(a.opts.ConfigFile) {
+		a.log.Warn(err.Error())
 	}
-	for _, text := range cfg.Exposed(i.a.opts.ConfigFile) {
-		i.a.log.Warn(text)
+	for _, text := range cfg.Exposed(a.opts.ConfigFile) {
+		a.log.Warn(text)
 	}
 }
 
@@ -166,7 +157,7 @@ func (a *App) routes() []observe.Route {
 		always("/api/v1/status", observe.Reader, a.statusJSON(false)),
 		always("/{$}", observe.Public, http.HandlerFunc(frontPage)),
 		always("/status", observe.Local, a.statusJSON(true)),
-		always("/status/text", observe.Local, text(func(w io.Writer) error { return a.registry.WriteText(w, false) })),
+		always("/status/report", observe.Local, text(func(w io.Writer) error { return a.registry.WriteText(w, false) })),
 		always("/status/metrics", observe.Local, text(func(w io.Writer) error { return writeMetrics(w, a.registry) })),
 		always("/status/samples", observe.Local, observe.JSON(func(*http.Request) (any, error) { return a.registry.Samples(), nil })),
 	}
@@ -213,12 +204,12 @@ func printInstance(w io.Writer, s InstanceStatus, final bool) {
 		return
 	}
 	fmt.Fprintf(w, "flowsnitch %s, %s, pid %d, up %s, configuration: %s\n", s.Version, s.Name, s.PID, time.Since(s.Since).Round(time.Second), s.Config)
-	fmt.Fprintf(w, "counters   since %s, where no other date is given\n", show.Day(s.Since))
+	fmt.Fprintf(w, "counters   since %s, where no other date is given\n", show.Date(s.Since))
 	if s.Starting {
 		fmt.Fprintln(w, "still starting")
 	}
 }
 
 func printMemory(w io.Writer, s MemoryStatus, _ bool) {
-	fmt.Fprintf(w, "memory     %s, %d goroutines\n", show.Size(s.InUse), s.Goroutines)
+	fmt.Fprintf(w, "memory     %s, %d goroutines\n", observe.Size(s.InUse), s.Goroutines)
 }

@@ -125,10 +125,14 @@ func (d *feedService) Register(c *observe.Component) {
 
 // Start reads what is on the disk, puts the first set into force and begins to fetch.
 func (d *feedService) Start() error {
-	if err := d.load(d.cfg, d.opts); err != nil {
-		return err
+	err := d.load(d.cfg, d.opts)
+	if err == nil {
+		err = d.start()
 	}
-	return d.start()
+	if err != nil {
+		d.stop()
+	}
+	return err
 }
 
 // Stop ends all fetches.

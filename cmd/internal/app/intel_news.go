@@ -38,7 +38,7 @@ func Complaint(s *fetch.Status) string {
 	return ""
 }
 
-// logRefused logs what guards have refused, when it is not what was said last.
+// logRefused logs what guards have refused, when it is not what was logged last.
 func (d *feedService) logRefused(r lookup.Report) {
 	for _, f := range r.Feeds {
 		var parts []string
@@ -62,8 +62,8 @@ func (d *feedService) logComplaints() {
 	}
 }
 
-// news remembers what is said of a subject and reports whether it is worth saying:
-// something, and not what was said last.
+// news remembers the latest text about a subject and reports whether it is worth logging:
+// something, and not what was logged last.
 func (d *feedService) news(subject, text string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

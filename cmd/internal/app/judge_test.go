@@ -57,7 +57,7 @@ func newJudge(p *past) *judge {
 		j.exporters.checks(),
 		contactChecks(func() HitStatus { return j.status.Hits }),
 		listenerChecks(p.limits, func() []ListenerStatus { return j.status.Listeners }, func(time.Time) float64 { return p.transit }),
-		canaryCheck(func() CanaryStatus { return j.status.Canary }, since),
+		canaryCheck(func() canary.Status { return j.status.Canary }, since),
 		stalledCheck(func() []Stalled { return j.status.Stalled }),
 	)
 	c.Ready()
@@ -120,7 +120,7 @@ func registryOf(status func() Status) *observe.Registry {
 		observe.Silent("exporter_totals", func() []ExporterTotals { return exporterTotals(status().Exporters.List) }),
 	)
 	for _, p := range plugs {
-		if r, ok := p.make(p.defaults, zap.NewNop()).(registrar); ok {
+		if r, ok := p.make(p.defaults(), zap.NewNop()).(registrar); ok {
 			r.Register(c)
 		}
 	}

@@ -69,6 +69,7 @@ func (l *listeners) Start() error {
 		}
 		l.list = append(l.list, one)
 	}
+	l.app.decoder.ran = true
 	for _, one := range l.list {
 		one.nameForwards(l.log)
 		for _, w := range one.workers {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/flow/forward"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 )
 
@@ -159,7 +160,7 @@ func printListeners(w io.Writer, listeners []ListenerStatus, _ bool) {
 			drops = "unknown"
 		}
 		fmt.Fprintf(w, "listener   udp %s: %d datagrams, %s, kernel drops %s, %d refused, %d cut",
-			l.Address, l.Datagrams, show.Size(l.Bytes), drops, l.Refused, l.Truncated)
+			l.Address, l.Datagrams, observe.Size(l.Bytes), drops, l.Refused, l.Truncated)
 		fmt.Fprintln(w, show.Some(show.Count(l.ReadErrors, "reads failed"), show.Count(l.Unread, "unread at the end")))
 		printRefused(w, &l)
 		for _, f := range l.Forward {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/listing"
@@ -36,7 +37,7 @@ func fullStatus() Status {
 	s.Hits.Feeds = []listing.FeedHits{{Feed: "otx", Direction: event.Outbound, Hits: 8}, {Feed: "deny", Direction: event.Inbound, Hits: 1}}
 	s.Hits.Correlator.Severities = [4]uint64{1, 2, 3, 4}
 	s.Sinks = []SinkStatus{{Name: "kafka", Dropped: 1, Failed: 2, Failing: true}}
-	s.Canary = CanaryStatus{EverySeconds: 60, Stages: map[string]float64{"journal": 1500}, Sinks: map[string]CanaryAt{"kafka": {}}}
+	s.Canary = canary.Status{EverySeconds: 60, Stages: map[string]float64{"journal": 1500}, Sinks: map[string]canary.At{"kafka": {}}}
 	s.Health = []observe.Finding{{Check: "sinks", State: observe.Critical, Text: "kafka cannot deliver"}}
 	return s
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // A manager is the service manager that has started us, as sd_notify(3) describes
-// it: it wants to know when we are ready, and that we live. Where there is none,
+// it: it must be notified when we are ready, and that we live. Where there is none,
 // nothing is sent.
 type manager struct {
 	app *App // whose loops are watched
@@ -53,7 +53,7 @@ func (m *manager) Stop(context.Context) error { return nil }
 // stopping announces the stop, before anything else ends.
 func (m *manager) stopping() { m.send(daemon.SdNotifyStopping) }
 
-// send sends assignments. That they do not get through is said once: the manager
+// send sends assignments. That they do not get through is logged once: the manager
 // acts on that by itself.
 func (m *manager) send(lines ...string) {
 	if m.off {

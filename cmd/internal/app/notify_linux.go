@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// monotonicUsec is what a manager wants to know with RELOADING=1 (systemd 253,
+// monotonicUsec is what a manager expects with RELOADING=1 (systemd 253,
 // Type=notify-reload), so that it does not take an older READY=1 for the answer.
 func monotonicUsec() []string {
 	var t unix.Timespec

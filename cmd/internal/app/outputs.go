@@ -155,7 +155,7 @@ func hitLogError(err error) error {
 }
 
 // publish gives events to the journal. When the disk fails they are in memory only,
-// which is said when it begins and when it ends.
+// which is logged when it begins and when it ends.
 func (o *outputs) publish(events []event.Event) {
 	err := o.journal.Append(events)
 	o.watch.Journaled(events)

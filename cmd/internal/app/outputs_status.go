@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/journal"
 	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
@@ -204,18 +205,18 @@ func printSinks(w io.Writer, list []SinkStatus, _ bool) {
 	for _, k := range list {
 		fmt.Fprintf(w, "sink       %s: ", k.Name)
 		if !k.Since.IsZero() {
-			fmt.Fprintf(w, "since %s ", show.Day(k.Since))
+			fmt.Fprintf(w, "since %s ", show.Date(k.Since))
 		}
 		fmt.Fprintf(w, "%d sent, %d waiting, %d dropped, %d failed", k.Sent, k.Pending, k.Dropped, k.Failed)
 		if k.Filtered+k.Limited > 0 {
 			fmt.Fprintf(w, ", %d filtered, %d over the limit", k.Filtered, k.Limited)
 		}
-		fmt.Fprint(w, show.Some(show.Count(k.PendingUrgent, "of the waiting urgent"), show.Count(k.DroppedUrgent, "of the dropped urgent"), show.Count(k.Damaged, "of the dropped unreadable in the journal"), show.Count(k.Repeated, "asked for again")))
+		fmt.Fprint(w, show.Some(show.Count(k.PendingUrgent, "of the waiting urgent"), show.Count(k.DroppedUrgent, "of the dropped urgent"), show.Count(k.Damaged, "of the dropped unreadable in the journal"), show.Count(k.Repeated, "sent again")))
 		for _, name := range slices.Sorted(maps.Keys(k.Own.Trouble)) {
 			fmt.Fprint(w, show.Some(show.Count(k.Own.Trouble[name], strings.ReplaceAll(name, "_", " "))))
 		}
 		if k.MayRepeat {
-			fmt.Fprint(w, ", the run before did not end in order: some events may have been sent twice")
+			fmt.Fprint(w, ", the last run did not end cleanly: some events may have been sent twice")
 		}
 		if k.LastError != "" {
 			fmt.Fprintf(w, "; %d errors, %d since the last delivery, the last: %s", k.Errors, k.Failures, show.Printable(k.LastError))
@@ -229,7 +230,7 @@ func printSinks(w io.Writer, list []SinkStatus, _ bool) {
 
 // printJournal prints the journal, and what is wrong with it.
 func printJournal(w io.Writer, j JournalStatus, _ bool) {
-	fmt.Fprintf(w, "journal    %d events, %s, %d dropped because there was no room, %d for their age", j.Appended, show.Size(uint64(j.Bytes)), j.DroppedFull, j.DroppedOld)
+	fmt.Fprintf(w, "journal    %d events, %s, %d dropped because there was no room, %d for their age", j.Appended, observe.Size(uint64(j.Bytes)), j.DroppedFull, j.DroppedOld)
 	fmt.Fprint(w, show.Some(show.Count(j.Urgent.DroppedFull+j.Urgent.DroppedOld, "of the dropped urgent")))
 	fmt.Fprint(w, show.Some(show.Count(j.Refused, "too late at the end"), show.Count(j.Shortened, "shortened"), show.Count(j.WriteErrors, "writes failed"),
 		show.Count(j.SyncErrors, "calls of fsync failed"), show.Count(j.SaveErrors, "times the places of sinks not saved"), show.Count(j.ReadErrors, "reads failed"),

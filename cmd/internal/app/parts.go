@@ -55,8 +55,8 @@ func (a *App) list() []part {
 	const second = time.Second
 	parts := []part{
 		{"instance", "opening the state directory", "the instance", second, 0, instance{a}},
-		{"control socket", "opening the control socket", "the control socket", second, 0, a.control},
-		{"web", "opening the web server", "the web server", second, 0, a.web},
+		{"control socket", "opening the control socket", "the control socket", leastStep, 0, a.control},
+		{"web", "opening the web server", "the web server", leastStep, 0, a.web},
 		{"clock", "looking at the clock", "the file of the time", second, leastStep, a.watch},
 		{"outputs", "opening the journal and the sinks", "sinks and journal", stopTime, leastStep, a.sinks},
 		{"feeds", "reading the lists and building the set", "a feed", second, sinkGrace, a.feeds},
@@ -141,6 +141,7 @@ func (a *App) reconfigure(cfg *configs.Config) error {
 	if keys := a.needRestart(cfg); len(keys) > 0 {
 		a.log.Warn("changes of these keys take effect after a restart", zap.Strings("keys", keys))
 	}
+	a.warnExposed(cfg)
 	return nil
 }
 

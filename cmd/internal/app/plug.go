@@ -14,11 +14,11 @@ import (
 // plugs are the components that bring everything themselves, the block of their
 // configuration too: whoever adds one touches its folder and one line here, such as
 //
-//	plugged("protocols", protocols.DefaultConfig(), protocols.New),
+//	plugged("protocols", protocols.DefaultConfig, protocols.New),
 //
 // They start before the sockets are opened, in this order.
 var plugs = []plug{
-	plugged("traffic", traffic.DefaultConfig(), traffic.New),
+	plugged("traffic", traffic.DefaultConfig, traffic.New),
 }
 
 func init() {
@@ -30,7 +30,7 @@ func init() {
 // A plug is a kind of component, with the key and the defaults of its configuration.
 type plug struct {
 	key      string
-	defaults any
+	defaults func() any
 	make     func(block any, log *zap.Logger) component
 }
 
@@ -45,8 +45,8 @@ type pluggable[C any] interface {
 type tapper interface{ Tap() collect.Tap }
 
 // plugged describes a component by the key of its block, its defaults and its New.
-func plugged[C any, P pluggable[C]](key string, defaults C, make func(C) P) plug {
-	return plug{key, defaults, func(block any, log *zap.Logger) component {
+func plugged[C any, P pluggable[C]](key string, defaults func() C, make func(C) P) plug {
+	return plug{key, func() any { return defaults() }, func(block any, log *zap.Logger) component {
 		return &plugin[C, P]{P: make(block.(C)), key: key, log: log}
 	}}
 }

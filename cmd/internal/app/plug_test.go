@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/configs/secret"
 	"github.com/flowsnitch/flowsnitch/flow/collect"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
@@ -19,6 +22,8 @@ import (
 type sampleConfig struct {
 	Every time.Duration `yaml:"every"`
 	Limit int           `yaml:"limit"`
+	Token secret.Text   `yaml:"token"`
+	File  string        `yaml:"token_file"`
 }
 
 // Validate refuses a limit that cannot be.
@@ -72,7 +77,7 @@ func (s *sample) Register(c *observe.Component) {
 }
 
 // samplePlug is the one line by which a component is added.
-var samplePlug = plugged("sample", sampleConfig{Every: time.Minute, Limit: 10}, newSample)
+var samplePlug = plugged("sample", func() sampleConfig { return sampleConfig{Every: time.Minute, Limit: 10} }, newSample)
 
 // withSample adds the sample for a test, which must not run beside others.
 func withSample(t *testing.T) {
@@ -172,7 +177,7 @@ func TestPlugReload(t *testing.T) {
 // kinds, their values, with the place.
 func TestPlugKeys(t *testing.T) {
 	for text, want := range map[string]string{
-		"sample: {limits: 3}":    "f:1:10: sample.limits: unknown key; allowed are every, limit",
+		"sample: {limits: 3}":    "f:1:10: sample.limits: unknown key; allowed are every, limit, token, token_file",
 		"sample: {limit: many}":  "f:1:17: sample.limit: must be a whole number, not \"many\"",
 		"sample: {limit: 2000}":  "f:1:17: sample.limit: at most 1000",
 		"sample: {every: often}": "f:1:17: sample.every: \"often\" is not a duration such as 90s, 10m or 1h",
@@ -182,7 +187,7 @@ func TestPlugKeys(t *testing.T) {
 		}
 	}
 	cfg, err := configs.Parse("f", []byte("sample: {limit: 3}"))
-	if err != nil || cfg.Blocks["sample"] != (sampleConfig{time.Minute, 3}) {
+	if err != nil || cfg.Blocks["sample"] != (sampleConfig{Every: time.Minute, Limit: 3}) {
 		t.Errorf("%+v, %v", cfg.Blocks, err)
 	}
 	printed, err := configs.Marshal(cfg)
@@ -213,5 +218,26 @@ func TestTraffic(t *testing.T) {
 		if _, metrics := w.get(t, "/metrics"); strings.Contains(metrics, counted) != on {
 			t.Errorf("enabled %v: %v in the metrics", on, !on)
 		}
+	}
+}
+
+// TestPlugSecrets: secrets of a component are looked after as all others are.
+func TestPlugSecrets(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f.yml")
+	if err := os.WriteFile(path, []byte("sample: {token: s3cret, token_file: /nowhere/token}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := configs.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said := cfg.Exposed(path); len(said) != 1 || !strings.Contains(said[0], "mode 0644") {
+		t.Errorf("exposed: %q", said)
+	}
+	if errs := cfg.CheckKeys(path); len(errs) != 1 || errs[0].Key != "sample.token_file" {
+		t.Errorf("keys: %v", errs)
+	}
+	if printed, err := configs.Marshal(cfg); err != nil || strings.Contains(string(printed), "s3cret") {
+		t.Errorf("%s, %v", printed, err)
 	}
 }

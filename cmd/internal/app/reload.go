@@ -9,9 +9,9 @@ import (
 )
 
 // Reload reads the configuration and the lists again and opens the hit logs anew. If
-// anything is wrong the old ones stay in force. Feeds with all that belongs to them, allow
-// lists of listeners and the exporters that always find room change at once; the keys of
-// everything else that has changed are named in the log, and wait for a restart.
+// anything is wrong the old ones stay in force. What components can take up while they work
+// changes at once, as feeds with all that belongs to them; the keys of everything else that
+// has changed are named in the log, and wait for a restart.
 //
 // It may take as long as the disk and the end of a fetch take: callers must not wait for
 // it where they are needed elsewhere. One reload runs at a time.

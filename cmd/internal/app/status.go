@@ -3,6 +3,7 @@ package app
 import (
 	"encoding/json"
 
+	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"go.uber.org/zap"
@@ -27,7 +28,7 @@ type Status struct {
 	Decoded   DecodeStatus      `json:"decoded"`
 	Exporters ExporterStatus    `json:"exporters"`
 	Listeners []ListenerStatus  `json:"listeners"`
-	Canary    CanaryStatus      `json:"canary"`
+	Canary    canary.Status     `json:"canary"`
 	Health    []observe.Finding `json:"health"`
 
 	// Losses are the numbers of all sections that count losses; only 'flowsnitch top' asks

@@ -1,8 +1,10 @@
 package app
 
 import (
+	"bytes"
 	"encoding/binary"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -137,4 +139,31 @@ func TestTemplatesNotWritten(t *testing.T) {
 			t.Errorf("%+v, %v", r, err)
 		}
 	})
+}
+
+// TestFailedStartKeepsTemplates: a start that fails, here because the port is taken, leaves
+// the file of templates as the last run has left it. It must not become that of a clean stop.
+func TestFailedStartKeepsTemplates(t *testing.T) {
+	taken, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	f := newFiled(t, "intel: {feeds: []}\n")
+	f.cfg.Listen[0].Listen = taken.LocalAddr().String()
+	path := filepath.Join(f.cfg.StateDir, templatesName)
+	x := decode.NewExporters(decode.DefaultLimits())
+	var crashed bytes.Buffer
+	if err := x.Save(&crashed, false, time.Now(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, crashed.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Start(); err == nil {
+		t.Fatal("it has started on a port that is taken")
+	}
+	if b, err := os.ReadFile(path); err != nil || !bytes.Equal(b, crashed.Bytes()) {
+		t.Errorf("the file was %q, is %q (%v)", crashed.Bytes(), b, err)
+	}
 }

@@ -149,11 +149,11 @@ func TestStatusIsReadable(t *testing.T) {
 		var out strings.Builder
 		plain := textOf(*s)
 		for _, want := range []string{
-			"\ncounters   since " + show.Day(date) + ", where no other date is given\n",
+			"\ncounters   since " + show.Date(date) + ", where no other date is given\n",
 			"\nexporters  2 with 5 templates (and 1 with 24 of the self-test)",
 			"\nexporter   edge-1 (192.0.2.1) at oslo v9 domain 7: 5 datagrams, ", ", sampling unknown",
 			"\nself-test  from edge-1 (192.0.2.1) at oslo: 2 streams, 42 datagrams, ",
-			"           refused: 192.0.2.1, ", ": since " + show.Day(date) + " ",
+			"           refused: 192.0.2.1, ", ": since " + show.Date(date) + " ",
 		} {
 			if !strings.Contains(plain, want) {
 				t.Errorf("no %q in\n%s", want, plain)

@@ -61,6 +61,7 @@ func (w *webServer) Start() error {
 			zap.String("web.listen", a.cfg.Web.Listen))
 	}
 	w.Server = s
+	a.registry.Component("web").Ready() // its section reads nothing of others
 	return nil
 }
 

@@ -10,17 +10,17 @@ import (
 	"unicode"
 )
 
-// A tally is a counter with its name.
-type tally struct {
+// A Tally is a counter with its name.
+type Tally struct {
 	n    uint64
 	name string
 }
 
 // Count gives a counter its name, for [Some].
-func Count(n uint64, name string) tally { return tally{n, name} }
+func Count(n uint64, name string) Tally { return Tally{n, name} }
 
 // Some prints the counters that are not 0, each after a comma.
-func Some(list ...tally) string {
+func Some(list ...Tally) string {
 	var b strings.Builder
 	for _, c := range list {
 		if c.n > 0 {
@@ -33,18 +33,8 @@ func Some(list ...tally) string {
 // Day prints a date for people, in local time.
 func Day(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
 
-// Size prints bytes for people.
-func Size(n uint64) string {
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
-	f, i := float64(n), 0
-	for f >= 1024 && i < len(units)-1 {
-		f, i = f/1024, i+1
-	}
-	if i == 0 {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.1f %s", f, units[i])
-}
+// Date prints a date with its time zone, for texts that are read elsewhere.
+func Date(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MST") }
 
 // Printable makes foreign text safe for a terminal.
 func Printable(s string) string {

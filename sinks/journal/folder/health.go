@@ -69,10 +69,10 @@ func (h *Health) Worst() error {
 	return nil
 }
 
-// Last gives the latest error, kept after recovery, when it came, and the number of those
-// of reading.
-func (h *Health) Last() (err error, at time.Time, readErrors uint64) {
+// Last gives the number of errors of reading, and when the latest of all errors came and
+// which it was, kept after recovery.
+func (h *Health) Last() (readErrors uint64, at time.Time, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.last, h.lastAt, h.readErrors
+	return h.readErrors, h.lastAt, h.last
 }
