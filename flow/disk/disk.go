@@ -1,7 +1,7 @@
 // Package disk is the file system as everything that keeps files uses it: the journal, the
 // hit log, the copies of feeds and the files of the state directory. It is an interface, so
 // that tests can make any call fail or hang (disktest), with a watch over calls that take
-// long, and the few procedures that must be right everywhere: replace a file, lock one.
+// long, and the few procedures that must be right everywhere: make a file anew, replace one, lock one.
 package disk
 
 import (
@@ -152,17 +152,26 @@ func Replace(f FS, path string, content []byte, mode fs.FileMode) error {
 	})
 }
 
+// OpenNew makes a file and opens it with flags of package os beside those that it sets. What
+// stands at the path is removed before: a link there is not followed, a pipe does not block,
+// and who still has the file open keeps it.
+func OpenNew(f FS, path string, flags int, mode fs.FileMode) (File, error) {
+	flags |= os.O_CREATE | os.O_EXCL
+	file, err := f.OpenFile(path, flags, mode)
+	if !errors.Is(err, fs.ErrExist) {
+		return file, err
+	}
+	if err := f.Remove(path); err != nil {
+		return nil, err
+	}
+	return f.OpenFile(path, flags, mode)
+}
+
 // ReplaceBy is Replace for content that is too large to be in memory as a whole. Writes
 // are buffered.
 func ReplaceBy(f FS, path string, mode fs.FileMode, write func(io.Writer) error) error {
-	const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	aside := path + ".new"
-	file, err := f.OpenFile(aside, flags, mode)
-	if errors.Is(err, fs.ErrExist) {
-		if err = f.Remove(aside); err == nil {
-			file, err = f.OpenFile(aside, flags, mode)
-		}
-	}
+	file, err := OpenNew(f, aside, os.O_WRONLY, mode)
 	if err != nil {
 		return err
 	}

@@ -164,9 +164,12 @@ func TestJournalFollowsNoLinks(t *testing.T) {
 				r := newRunner(t, j, sink)
 				j.Start()
 				r.Start()
-				_ = j.Append(numbered(0, 10)) // in memory only, where the link is in the way
+				_ = j.Append(numbered(0, 10))
 				time.Sleep(time.Minute)
-				if s := j.Stats(); len(sink.Got) != 10 || name != "trial" && name != "sinks.new" && !report.Damaged() && s.Trouble == "" && s.LastError == "" {
+				// What is made anew takes the place of a link; others are in the way, and that shows.
+				anew := slices.Contains([]string{"trial", "sinks.new", "00000000000000000000.events"}, name)
+				s := j.Stats()
+				if clean := !report.Damaged() && s.Trouble == "" && s.LastError == ""; len(sink.Got) != 10 || clean != anew {
 					t.Errorf("%s: %d delivered, %v, %+v", name, len(sink.Got), report, s)
 				}
 				stopAll(t, j, r)

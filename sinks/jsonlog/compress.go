@@ -100,7 +100,7 @@ func (l *Log) writeGzip(path string, from disk.File) error {
 	if err != nil {
 		return err
 	}
-	to, err := l.disk.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, info.Mode().Perm())
+	to, err := disk.OpenNew(l.disk, path, os.O_WRONLY, info.Mode().Perm())
 	if err != nil {
 		return err
 	}

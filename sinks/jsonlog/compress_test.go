@@ -118,11 +118,13 @@ func TestCompressStops(t *testing.T) {
 	}
 }
 
-// TestCompressFails has a directory in the way of the first file.
+// TestCompressFails has a directory with a file in the way of the first file, and then an
+// empty one.
 func TestCompressFails(t *testing.T) {
 	l := quietLog(t)
 	before := old(t, l)
-	if err := os.Mkdir(before[0]+".gz.tmp", 0o700); err != nil {
+	inside := filepath.Join(before[0]+".gz.tmp", "file")
+	if err := errors.Join(os.Mkdir(filepath.Dir(inside), 0o700), os.WriteFile(inside, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	l.compressOld()
@@ -130,7 +132,10 @@ func TestCompressFails(t *testing.T) {
 	if s := l.Stats(); s.Errors != 1 || !strings.HasPrefix(s.LastError, "compress: ") || names[0] != before[0] || len(names) != len(before) {
 		t.Errorf("%+v, %q", s, names)
 	}
-	l.compressOld() // the failure took the directory away: it was empty
+	if err := os.Remove(inside); err != nil {
+		t.Fatal(err)
+	}
+	l.compressOld()
 	if names := old(t, l); !strings.HasSuffix(names[0], gzipSuffix) {
 		t.Errorf("got %q", names)
 	}
@@ -214,8 +219,8 @@ func TestLogFollowsNoLinks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	l.compressOld() // takes the link away
-	if err := l.writeBeside([]byte("x\n")); err == nil || l.Stats().Errors == 0 {
+	l.compressOld() // both take the link away
+	if err := l.writeBeside([]byte("x\n")); err != nil || l.Stats().Errors != 0 {
 		t.Errorf("%v, %+v", err, l.Stats())
 	}
 	if b, err := os.ReadFile(victim); err != nil || string(b) != "precious" {

@@ -49,7 +49,7 @@ type Log struct {
 	closed bool
 	lock   disk.File   // holds the lock; nil until first opened
 	file   disk.File   // nil when it is to be opened anew
-	info   fs.FileInfo // of file, to report whether it is still the one at the path
+	info   fs.FileInfo // of file, to check whether it is still the one at the path
 	size   int64       // of file
 	day    int         // of the last write to file
 	wait   time.Time   // no rotation is tried before: the last one failed
@@ -248,9 +248,8 @@ func (l *Log) Probe(ctx context.Context, canary *event.Event) error {
 // writeBeside makes the file beside the log anew.
 func (l *Log) writeBeside(line []byte) error {
 	path := l.cfg.Path + probeSuffix
-	file, err := l.disk.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, os.FileMode(l.cfg.Mode))
+	file, err := disk.OpenNew(l.disk, path+".new", os.O_WRONLY, os.FileMode(l.cfg.Mode))
 	if err != nil {
-		_ = l.disk.Remove(path + ".new") // a link or what else is in the way
 		return err
 	}
 	n, err := file.Write(line)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/disk/disktest"
@@ -34,6 +35,42 @@ func TestProbe(t *testing.T) {
 	names, err := os.ReadDir(filepath.Dir(cfg.Path))
 	if err != nil || len(names) != 3 {
 		t.Errorf("%v, %v: want the log, its lock and the canary", names, err)
+	}
+}
+
+// TestProbeWhatIsInTheWay: what stands where the canary is written first is neither followed
+// nor waited for.
+func TestProbeWhatIsInTheWay(t *testing.T) {
+	for name, put := range map[string]func(aside, other string) error{
+		"link":    func(aside, other string) error { return os.Symlink(other, aside) },
+		"pipe":    func(aside, _ string) error { return syscall.Mkfifo(aside, 0o600) },
+		"remains": func(aside, _ string) error { return os.WriteFile(aside, []byte("half of it"), 0o444) },
+		"folder":  func(aside, _ string) error { return os.Mkdir(aside, 0o700) },
+	} {
+		cfg := configAt(filepath.Join(t.TempDir(), "log", "hits.json"))
+		l := newLogWith(t, cfg)
+		if err := l.Open(); err != nil {
+			t.Fatal(err)
+		}
+		other := filepath.Join(t.TempDir(), "other")
+		if err := errors.Join(os.WriteFile(other, nil, 0o600), put(cfg.Path+".canary.new", other)); err != nil {
+			t.Fatal(err)
+		}
+		e := event.Event{Kind: event.KindCanary}
+		done := make(chan error, 1)
+		go func() { done <- l.Probe(t.Context(), &e) }()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%s: the probe hangs", name)
+		}
+		got, err := os.ReadFile(cfg.Path + ".canary")
+		if info, _ := os.Stat(other); err != nil || string(got) != string(event.AppendJSON(nil, &e)) || info.Size() != 0 {
+			t.Errorf("%s: %q, %v; the other %d bytes", name, got, err, info.Size())
+		}
 	}
 }
 

@@ -176,7 +176,7 @@ func (c *Place) writeLine(d disk.FS, m Mark, next uint64, clean bool) error {
 	}
 	if errors.Is(err, fs.ErrNotExist) { // made aside: a crash must not leave one without a line
 		path += folder.NewSuffix
-		c.file, err = d.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o640)
+		c.file, err = disk.OpenNew(d, path, os.O_RDWR, 0o640)
 	}
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -113,6 +114,9 @@ func FuzzCursorFile(f *testing.F) {
 func TestCursorFileIsMadeWhole(t *testing.T) {
 	dir := t.TempDir()
 	c := newPlace(dir, "a", 0)
+	if err := syscall.Mkfifo(c.path+folder.NewSuffix, 0o600); err != nil { // it is in the way, no more
+		t.Fatal(err)
+	}
 	files := &disktest.Faults{Hook: func(call disktest.Call) error {
 		if _, err := os.Stat(c.path); err == nil && c.serial == 0 && call.What == "write" {
 			t.Error("it is there before a line of it is")

@@ -197,7 +197,7 @@ func (f *Files) create(first uint64) (s *segment, err error) {
 	}
 	s = &segment{path: record.Path(f.dir.Path, first), first: first, end: first, synced: first, stamp: time.Now(), fresh: true}
 	return s, f.dir.Make(func() (err error) {
-		if s.file, err = f.dir.Disk.OpenFile(s.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_TRUNC, 0o640); err != nil {
+		if s.file, err = disk.OpenNew(f.dir.Disk, s.path, os.O_WRONLY|os.O_APPEND, 0o640); err != nil {
 			return err
 		}
 		f.mu.Lock()
@@ -235,12 +235,13 @@ func (f *Files) FindRemoved() {
 		return
 	}
 	f.mu.Lock()
-	var empty Cut
-	if f.active == active && !f.busy(active) {
-		f.dir.Failed(fmt.Errorf("%s: was removed while in use", active.path))
-		empty = f.sealActive()
+	if f.active != active || f.busy(active) {
+		f.mu.Unlock()
+		return
 	}
+	empty := f.sealActive()
 	f.mu.Unlock()
+	f.dir.Failed(fmt.Errorf("%s: was removed while in use", active.path))
 	f.Remove(empty)
 }
 

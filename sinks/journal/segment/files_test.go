@@ -209,6 +209,69 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// TestWhatIsInTheWay: a link, a pipe or the rest of a file at the name of one that is made is
+// removed, neither followed nor waited for.
+func TestWhatIsInTheWay(t *testing.T) {
+	for name, put := range map[string]func(path, other string) error{
+		"link":    func(path, other string) error { return os.Symlink(other, path) },
+		"pipe":    func(path, _ string) error { return syscall.Mkfifo(path, 0o600) },
+		"remains": func(path, _ string) error { return os.WriteFile(path, []byte("half of it"), 0o600) },
+	} {
+		dir, other := t.TempDir(), filepath.Join(t.TempDir(), "other")
+		f, _ := open(t, dir, disk.OS{}, folder.Now(nil))
+		aside := record.Path(dir, 1000) + folder.NewSuffix
+		if err := errors.Join(os.WriteFile(other, nil, 0o600), put(record.Path(dir, 1000), other), put(aside, other), put(filepath.Join(dir, "trial"), other)); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() {
+			err := f.Append(records(1000, perFile), 1000, 1000+perFile)
+			done <- errors.Join(err, f.Trial(), f.Rewrite([][]byte{records(1000, perFile)}, 1000, 1000+perFile))
+		}()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%s: the writer hangs", name)
+		}
+		names, _ := disk.OS{}.Names(dir)
+		if info, _ := os.Stat(other); len(content(t, dir)) != perFile || info.Size() != 0 || len(names) != 2 {
+			t.Errorf("%s: %d events, the other %d bytes, files %q", name, len(content(t, dir)), info.Size(), names)
+		}
+	}
+}
+
+// TestOpenCloses: a file whose end cannot be cut off does not stay open after the error.
+func TestOpenCloses(t *testing.T) {
+	dir := t.TempDir()
+	whole := records(1000, 3)
+	if err := os.WriteFile(record.Path(dir, 1000), append(whole, whole[:5]...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var opened, closed int
+	d, err := folder.Open(disk.NewWatch(&disktest.Faults{Hook: func(c disktest.Call) error {
+		switch {
+		case !strings.HasSuffix(c.Path, record.Suffix):
+		case c.What == "open":
+			opened++
+		case c.What == "close":
+			closed++
+		case c.What == "truncate":
+			return syscall.EROFS
+		}
+		return nil
+	}}), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if _, _, err := Open(d, 1<<20, folder.Now(nil)); !errors.Is(err, syscall.EROFS) || opened == 0 || opened != closed {
+		t.Errorf("%v: opened %d times, closed %d times", err, opened, closed)
+	}
+}
+
 // TestRedate: a file that was written by a clock that is years slow gets the date of its
 // last event once the date is known, and only then.
 func TestRedate(t *testing.T) {

@@ -83,6 +83,7 @@ func (f *Files) resume(last *segment, found record.Found) (err error) {
 	}
 	if found.Torn > 0 {
 		if err := last.file.Truncate(found.Good); err != nil {
+			_ = last.file.Close()
 			return err
 		}
 	}

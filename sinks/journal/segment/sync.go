@@ -140,7 +140,7 @@ func (f *Files) writeWhole(s *segment, records [][]byte) error {
 		return err
 	}
 	aside := s.path + folder.NewSuffix
-	file, err := f.dir.Disk.OpenFile(aside, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_TRUNC, 0o640)
+	file, err := disk.OpenNew(f.dir.Disk, aside, os.O_WRONLY|os.O_APPEND, 0o640)
 	if err != nil {
 		return err
 	}
@@ -213,9 +213,8 @@ func (f *Files) Trial() error {
 		return err
 	}
 	path := filepath.Join(f.dir.Path, "trial")
-	file, err := f.dir.Disk.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
+	file, err := disk.OpenNew(f.dir.Disk, path, os.O_WRONLY, 0o640)
 	if err != nil {
-		_ = f.dir.Disk.Remove(path) // a link or what else is in the way
 		return err
 	}
 	err = write(file, make([]byte, trialBytes))
