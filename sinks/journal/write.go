@@ -59,7 +59,7 @@ func (l *lane) writeAgain() error {
 	err := l.files.Rewrite(copies, first, to)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.trouble, l.tried = nil, time.Now()
+	l.trouble, l.tried = l.files.Again(), time.Now() // a sync may have failed since
 	if err != nil {
 		l.stats.WriteErrors++
 		l.trouble = fmt.Errorf("write again: %w; %w", err, again)
@@ -174,10 +174,12 @@ func (l *lane) sync() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
-		l.trouble, l.tried = err, time.Time{}
 		l.dir.Failed(err)
 	}
-	if l.files.Again() != nil {
+	if again := l.files.Again(); again != nil { // else all was written again meanwhile
+		if err != nil {
+			l.trouble, l.tried = again, time.Time{}
+		}
 		l.places.Wake()
 		signal(l.due)
 	}

@@ -17,7 +17,9 @@ const NewSuffix = ".new"
 
 // A Folder is the directory of one lane. Its methods may be called from any goroutine.
 type Folder struct {
-	Path string // empty = the lane is in memory only, and nothing of the following is called
+	// Path is empty when the lane is in memory only. Then Check finds nothing wrong, Health
+	// works as ever, and no file is made, looked for or removed.
+	Path string
 	Disk *disk.Watch
 	Health
 
@@ -78,6 +80,9 @@ func lockDir(d disk.FS, dir string) (disk.File, error) {
 // back. The lock file shows the difference: it has no name any more where it was removed.
 // Then directory and lock are made anew.
 func (f *Folder) Check() error {
+	if f.Path == "" {
+		return nil
+	}
 	f.making.Lock()
 	defer f.making.Unlock()
 	err := f.find()
