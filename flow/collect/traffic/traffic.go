@@ -4,6 +4,12 @@
 // (traffic.enabled), and costs the path nothing then: a tap asks a set for columns only
 // while it counts.
 //
+// What is counted is what each record has in its own direction. The reverse counters of a
+// biflow (RFC 5103, and the responder's of NSEL) are left out. Counters that are running
+// totals of a flow (octetTotalCount and packetTotalCount, elements 85 and 86) are added each
+// time that they are exported, so that a flow that is exported several times counts too much:
+// to take the difference would need a memory of all flows.
+//
 // The number of all flow records needs no tap: the decoders count it.
 package traffic
 
@@ -148,8 +154,8 @@ type Protocol struct {
 	IP       string `json:"ip" label:"ip"`             // 4 or 6, or unknown: the flows name no ends
 	Protocol string `json:"protocol" label:"protocol"` // a name or a number; 0 is unknown too
 	Flows    uint64 `json:"flows" name:"traffic_flows_total" help:"Flow records received, by IP version and protocol, while traffic.enabled." show:"some"`
-	Packets  uint64 `json:"packets" name:"traffic_packets_total" help:"Packets of these flows as exported; sampling rates are not applied." show:"some"`
-	Bytes    uint64 `json:"bytes" name:"traffic_bytes_total" help:"Bytes of these flows as exported; sampling rates are not applied." show:"some"`
+	Packets  uint64 `json:"packets" name:"traffic_packets_total" help:"Packets of these flows as exported: sampling rates are not applied, reverse counters of biflows are left out, and running totals (element 86) are added each time." show:"some"`
+	Bytes    uint64 `json:"bytes" name:"traffic_bytes_total" help:"Bytes of these flows as exported: sampling rates are not applied, reverse counters of biflows are left out, and running totals (element 85) are added each time." show:"some"`
 }
 
 // names are those of common protocols; others have their number.
