@@ -9,7 +9,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
-// A Filter is which events a sink gets. A key that is not set lets all pass. Only
+// A Filter selects the events that a sink gets. A key that is not set lets all pass. Only
 // Kinds can stop a canary: what it proves is the way, whatever else goes there.
 type Filter struct {
 	// MinSeverity is low, medium, high or critical.

@@ -72,10 +72,10 @@ type contact struct {
 	rate     uint32 // the last one
 
 	foldable fold.Rule // as it is counted, see account
-	// What the last events said.
-	saidAnswered bool
-	worst        event.Severity
-	rank         event.Severity // worst when it was used last
+	// What the last events reported.
+	reportedAnswered bool
+	worst            event.Severity
+	rank             event.Severity // worst when it was used last
 
 	fold *fold.Fold // nil = it stands for itself
 }

@@ -252,7 +252,7 @@ func (c *Correlator) merge(ct *contact, h *lookup.Hit, s *conversation.Sight) (n
 
 // urgent reports whether the contact has become answered or worse since its last event.
 func (c *Correlator) urgent(ct *contact) bool {
-	return ct.Answered && !ct.saidAnswered || c.severity(ct) > ct.worst
+	return ct.Answered && !ct.reportedAnswered || c.severity(ct) > ct.worst
 }
 
 func (c *Correlator) severity(ct *contact) event.Severity {

@@ -63,14 +63,14 @@ func (c *Correlator) eventOf(k event.Kind, ct *contact, blocked bool) event.Even
 		site, named = ct.fold.Site()
 	}
 	if named {
-		ev.Site = c.cfg.Name(site)
+		ev.Site = c.cfg.SiteName(site)
 	}
 	ev.Reason = score.Reason(&ev)
 	if ct.packed.fold == ofOverflow {
 		ev.Reason += "; with others that found no room"
 	}
 	ct.worst = max(ct.worst, ev.Severity)
-	ct.saidAnswered = ct.saidAnswered || ct.Answered
+	ct.reportedAnswered = ct.reportedAnswered || ct.Answered
 	return ev
 }
 

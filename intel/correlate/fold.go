@@ -13,14 +13,15 @@ import (
 // the rest, to recognise duplicates and answers.
 const foldShare = 8
 
-// A foldKind reports whether a contact stands for many, as a part of its key: one offender's,
-// or those of all offenders that a listed prefix holds, each at one site.
+// A foldKind is the part of a contact's key that is about folding: whether the contact stands
+// for itself, for many of one offender, or for those of all offenders that a listed prefix
+// holds, each at one site.
 type foldKind uint8
 
 const (
 	notFolded  foldKind = iota
 	ofOffender          // its scan
-	ofOneSided          // what may be forged, see foldOneSided; rolled up, protocol is the length of the prefix plus one
+	ofOneSided          // what may be forged, see fold.OneSided; rolled up, protocol is the length of the prefix plus one
 	ofOverflow          // of all offenders: what finds no room among more severe contacts
 	ofPrefix            // and up: rolled up, plus the length of the prefix
 )

@@ -77,8 +77,8 @@ func (c *Config) AllHome() []netip.Prefix {
 	return all
 }
 
-// Name gives the name of a site by its number, see [flow.Exporter]; empty for none.
-func (c *Config) Name(site uint16) string {
+// SiteName gives the name of a site by its number, see [flow.Exporter]; empty for none.
+func (c *Config) SiteName(site uint16) string {
 	if site == 0 || int(site) > len(c.Sites) {
 		return ""
 	}

@@ -22,7 +22,7 @@ const (
 
 	// OnOutage keeps events in memory while all sinks keep up, and writes, much at
 	// a time, when one has waited for spill_after (5 s), when memory_bytes is half
-	// full, or at the stop. While all is OK a crash or a power cut loses what no
+	// full, or at the stop. While all sinks keep up a crash or a power cut loses what no
 	// sink has taken yet, milliseconds; during an outage in addition what came in
 	// the last spill_after, and a power cut what came within sync_every before.
 	// Nothing is written while the sinks keep up, for cards that wear.

@@ -53,7 +53,7 @@ type batch struct {
 	damaged uint64          // events among the dropped that could not be read
 }
 
-// deliver takes n events for delivered and gives the place after them. last is
+// deliver takes n events for delivered and gives the place after them. last means
 // that nothing is left.
 func (b *batch) deliver(n int) (m position.Mark, last bool) {
 	b.sent += n

@@ -65,9 +65,26 @@ func (r *recorder) deliver(_ context.Context, m *notice.Message) error {
 			return err
 		}
 	}
+	var doc struct {
+		Notices []struct {
+			Event struct {
+				Flowsnitch struct{ Alert, Offender, Reason string }
+			}
+			Events int
+		}
+	}
+	if b, err := m.JSON(); err != nil || json.Unmarshal(b, &doc) != nil {
+		return fmt.Errorf("%s: %w", b, err)
+	}
 	var names []string
 	for _, s := range m.Subjects() {
-		names = append(names, fmt.Sprintf("%s%s x%d", s.Alert, s.Offender, m.Events(s)))
+		events := 0
+		for _, n := range doc.Notices {
+			if e := n.Event.Flowsnitch; e.Alert == s.Alert && e.Offender == s.Offender.String() && (s.Reason == "" || e.Reason == s.Reason) {
+				events = n.Events
+			}
+		}
+		names = append(names, fmt.Sprintf("%s%s x%d", s.Alert, s.Offender, events))
 	}
 	r.sent, r.at = append(r.sent, strings.Join(names, ", ")), append(r.at, time.Now())
 	return nil

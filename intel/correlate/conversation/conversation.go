@@ -155,7 +155,7 @@ func (c *Conversation) exporters() []netip.Addr {
 
 // Judge writes into an event what is known of the conversation. settled means that an
 // answer would have been seen by now: only then, and when every packet was seen, does the
-// event say that there was none.
+// event report that there was none.
 func (c *Conversation) Judge(ev *event.Event, settled bool) {
 	ev.ContactFirstSeen = c.born.Time()
 	ev.Direction, ev.Refused, ev.Exporters = c.Direction(), c.Refused(), c.exporters()

@@ -73,7 +73,8 @@ const (
 	NumGrades = iota
 )
 
-// GradeOf grades a hit. It is cheap, and never below what its contact becomes.
+// GradeOf grades a hit. It is cheap, and never below the first event that this
+// hit alone would make; a later hit may make the contact worse.
 func GradeOf(h *lookup.Hit, home sites.Homes) Grade {
 	e := EndsOf(h)
 	us := OursOf(h, &e, home.At(e.Site))

@@ -15,12 +15,12 @@ type Sight struct {
 	Ends
 	Observer    Observer
 	Rate        uint32      // sampling rate; 0 = not known
-	RateFrom    *string     // what the rate was announced for; nil = not said
+	RateFrom    *string     // what the rate was announced for; nil = not exported
 	Forth, Back Counters    // of the sender, and of the way back
 	Totals      flow.Totals // which of these are running totals
 	Domain      uint32      // observation domain
 	Began       int64       // start of the flow as exported, ms since 1970; 0 = not known
-	Firewall    uint8       // firewallEvent; 0 = not said
+	Firewall    uint8       // firewallEvent; 0 = not exported
 	Blocked     bool
 	Suspect     bool // start or end had to be clamped
 	Unsynced    bool // received while the wall clock could not be trusted
@@ -133,7 +133,7 @@ func clamp(t, received time.Time) (_ time.Time, suspect bool) {
 	return received, true
 }
 
-// blocked reports whether the device means that it has dropped the flow: the two top
+// blocked reports whether the device reports the flow as dropped: the two top
 // bits of forwardingStatus are 10 (RFC 7270, 4.12), or firewallEvent is 3, denied.
 func blocked(r *flow.Record) bool {
 	return r.Has&flow.HasForwarding != 0 && r.Forwarding>>6 == 0b10 ||

@@ -26,7 +26,7 @@ type remembered struct {
 type observed struct {
 	device    packed.Addr
 	egress    bool
-	connected bool // a firewall has reported the creation, but not yet of the end
+	connected bool // a firewall has reported the creation, but not yet the end
 	sums      [2]conversation.Counters
 	next      *observed
 }

@@ -78,6 +78,9 @@ func TestJoinByOracle(t *testing.T) {
 			e := conversation.Ends{Offender: address(1), Local: address(rng.IntN(spread)), ServicePort: uint16(rng.IntN(spread)), Protocol: 6}
 			hosts[i][e.Local], ports[i][e.ServicePort] = true, true
 			m.Join(&folds[i], &e)
+			if m.values > m.max+2*len(folds) {
+				t.Fatalf("seed %d: %d values, want at most %d and one for each count", seed, m.values, m.max)
+			}
 		}
 		for i := range folds {
 			var ev event.Event
@@ -96,8 +99,8 @@ func TestJoinByOracle(t *testing.T) {
 			}
 			m.Forget(&folds[i])
 		}
-		if m.Values() != 0 {
-			t.Errorf("seed %d: %d values are left", seed, m.Values())
+		if m.values != 0 {
+			t.Errorf("seed %d: %d values are left", seed, m.values)
 		}
 	}
 }

@@ -67,9 +67,6 @@ func New(contacts int) *Memory {
 // contacts together remember no more. Any goroutine may ask.
 func (m *Memory) Cut() uint64 { return m.cut.Load() }
 
-// Values is the number of ports and hosts that folded contacts remember.
-func (m *Memory) Values() int { return m.values }
-
 // An Alone counts the contacts of one offender at one site that could fold and do not.
 // The zero value is empty.
 type Alone struct {

@@ -25,7 +25,7 @@ type Listing struct {
 // A packedListing is an indicator, in 48 bytes instead of 216.
 type packedListing struct {
 	evidence             *evidence
-	first, last, expires uint32 // Unix seconds; 0 = not said
+	first, last, expires uint32 // Unix seconds; 0 = not given
 	addr                 packed.Addr
 	bits                 uint8
 	score                uint8
@@ -79,7 +79,7 @@ func (l *Listing) Indicators() []event.Indicator {
 }
 
 // equal reports whether the listing is of these indicators.
-func (l *Listing) says(version string, indicators []event.Indicator) bool {
+func (l *Listing) equal(version string, indicators []event.Indicator) bool {
 	if l.Version != version || len(l.listings) != len(indicators) {
 		return false
 	}
@@ -103,9 +103,6 @@ func NewPool() Pool {
 	return Pool{seed: maphash.MakeSeed(), byHash: make(map[uint64]*Listing), evidence: make(map[evidence]*evidence)}
 }
 
-// Len gives the number of listings that are held.
-func (t *Pool) Len() int { return len(t.byHash) }
-
 // IndicatorsOf gives the listings of a match as an event has them.
 func IndicatorsOf(m lookup.Match) []event.Indicator {
 	listed := m.Indicators()
@@ -124,7 +121,7 @@ func (t *Pool) Hold(m lookup.Match) *Listing {
 		hash = hash*31 + maphash.Comparable(t.seed, indicators[i])
 	}
 	known := t.byHash[hash]
-	if known != nil && known.says(version, indicators) {
+	if known != nil && known.equal(version, indicators) {
 		known.contacts++
 		return known
 	}

@@ -29,8 +29,14 @@ func TestListingsAreLossless(t *testing.T) {
 		if again := all.Hold(m); again != l || l.contacts != 2 {
 			t.Error("the same listing is held twice")
 		}
-		if other := all.Hold(lookup.MatchOf("v2", netip.Addr{}, slices.Clone(want))); other == l {
+		other := all.Hold(lookup.MatchOf("v2", netip.Addr{}, slices.Clone(want)))
+		if other == l {
 			t.Error("listings of two tables are one")
+		}
+		for i, one := range []*Listing{other, l, l} {
+			if all.LetGo(one); len(all.byHash) != []int{1, 1, 0}[i] {
+				t.Errorf("%d listings are held after %d of three were let go", len(all.byHash), i+1)
+			}
 		}
 	}
 	for i := range 2 * maxEvidence {

@@ -7,7 +7,8 @@
 // It is no tap of the workers: it needs the hits of each entry, which the correlator tallies
 // as it handles them, and the number of all flows, which the decoders count for each set
 // anyhow. A tap would count both a second time on the path. Hits that were lost because the
-// queue was full are missing in the tally, so that a share is never overstated.
+// queue was full are missing in the tally, which makes a share too low. Hits that waited in the
+// queue at the turn of the minute count for the next, which can make its share too high.
 package storm
 
 import (

@@ -7,7 +7,7 @@ import (
 )
 
 // A Moment is now by the clock of this process, with its monotonic reading, and the
-// date that can be trusted. What files say of their age goes by the latter.
+// date that can be trusted. The age of files goes by the latter.
 type Moment struct{ Now, Date time.Time }
 
 // Now gives the moment. date gives the date that can be trusted; nil = the wall clock.

@@ -58,9 +58,9 @@ func loadKnown(d disk.FS, dir string) (k known, err error) {
 	return k, nil
 }
 
-// owns reports whether a cursor is of this journal. Those of the first version do not
-// say. Without the list the first that has an answer is believed, and that the list is
-// missing means that cursors may be missing too.
+// owns reports whether a cursor is of this journal. Those of the first version have no
+// identity. Without the list the first cursor with an identity is believed, and that the list
+// is missing means that cursors may be missing too.
 func (k *known) owns(journal string) bool {
 	if journal == "" {
 		return true

@@ -108,9 +108,9 @@ func ofNoUse(err error) bool {
 	return errors.Is(err, errDamaged) || errors.Is(err, syscall.ELOOP) || folder.MayPass(err)
 }
 
-// A claim is what the places that were saved last say of the journal's end: there
+// A claim is what the places that were saved last contain about the journal's end: there
 // were events up to End, and one of them had still to have those from position on.
-// What places of sinks that are long gone say does not count.
+// Places of sinks that are long gone do not count.
 type claim struct{ position, End uint64 }
 
 func (c *claim) add(position, next uint64) {

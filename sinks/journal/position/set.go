@@ -32,7 +32,8 @@ type Set struct {
 // Counts count since the places were opened.
 type Counts struct{ Saves, SaveErrors uint64 }
 
-// A Lane is what a Set asks of the lane when it saves. It is asked under the lock.
+// A Lane is what a Set needs to know of the lane when it saves. Its methods are called under
+// the lock.
 type Lane interface {
 	// OnDisk reports whether there are, or may be at any time, events on the disk.
 	OnDisk() bool
@@ -130,7 +131,7 @@ func (s *Set) Counts() Counts { return s.counts }
 const saveIdle = 10 * time.Minute
 
 // Save saves the places that have moved; with sync all, and sees to it that the disk has
-// them. clean is what the files say of the stop. While nothing is on the disk positions only
+// them. clean is what the files record of the stop: whether it was a regular one. While nothing is on the disk positions only
 // carry the counters over a crash, for which now and then will do.
 func (s *Set) Save(sync, clean bool) (err error) {
 	s.saving.Lock()

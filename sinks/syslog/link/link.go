@@ -68,8 +68,8 @@ func Dial(ctx context.Context, network, server string, timeout time.Duration, se
 	return l, nil
 }
 
-// watch waits for the end of the connection. Servers have nothing to say; what they
-// say all the same is passed over.
+// watch waits for the end of the connection. Servers have nothing to send; what
+// they send all the same is passed over.
 func (l *Link) watch() {
 	defer close(l.ended)
 	if _, l.cause = io.Copy(io.Discard, l.conn); l.cause == nil {

@@ -77,9 +77,6 @@ func (m *Message) Subjects() (list []Subject) {
 	return list
 }
 
-// Events gives the number of events of a subject.
-func (m *Message) Events(s Subject) int { return m.notices[m.at[s]].events }
-
 // Add adds an event.
 func (m *Message) Add(e *event.Event) {
 	s := Of(e)
