@@ -29,7 +29,7 @@ type transmitter interface {
 }
 
 // A sender sends rings of prepared datagrams, exporter by exporter. Nothing is
-// allocated while it runs.
+// allocated while datagrams go out.
 type sender struct {
 	plan  *plan
 	tx    transmitter

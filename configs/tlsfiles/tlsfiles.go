@@ -89,7 +89,7 @@ func pool(file string) (*x509.CertPool, error) {
 	}
 	p := x509.NewCertPool()
 	if !p.AppendCertsFromPEM(b) {
-		return nil, fmt.Errorf("no certificate in %s", file)
+		return nil, fmt.Errorf("no certificate in %s, which must be PEM", file)
 	}
 	return p, nil
 }

@@ -143,13 +143,13 @@ func TestNames(t *testing.T) {
 	client := func(keys, ca, cert, key string) error { _, err := tlsfiles.Client(keys, ca, cert, key); return err }
 	server := func(keys, cert, key, ca string) error { _, err := tlsfiles.Server(keys, cert, key, ca); return err }
 	for want, err := range map[string]error{
-		"tls.ca: no certificate in " + empty:              client("tls.*", empty, cert, key),
-		"--ca-file: open /nowhere: ":                      client("--*-file", "/nowhere", "", ""),
-		"cert_file: open /nowhere: ":                      client("*_file", a.File, "/nowhere", key),
-		"tls.cert: tls: ":                                 client("tls.*", "", cert, empty),
-		"web.tls.cert: open /nowhere: ":                   server("web.tls.*", cert, "/nowhere", ""),
-		"web.tls.client_ca: no certificate in " + empty:   server("web.tls.*", cert, key, empty),
-		"web.tls.client_ca: open /nowhere: no such file ": server("web.tls.*", cert, key, "/nowhere"),
+		"tls.ca: no certificate in " + empty + ", which must be PEM":            client("tls.*", empty, cert, key),
+		"--ca-file: open /nowhere: ":                                            client("--*-file", "/nowhere", "", ""),
+		"cert_file: open /nowhere: ":                                            client("*_file", a.File, "/nowhere", key),
+		"tls.cert: tls: ":                                                       client("tls.*", "", cert, empty),
+		"web.tls.cert: open /nowhere: ":                                         server("web.tls.*", cert, "/nowhere", ""),
+		"web.tls.client_ca: no certificate in " + empty + ", which must be PEM": server("web.tls.*", cert, key, empty),
+		"web.tls.client_ca: open /nowhere: no such file ":                       server("web.tls.*", cert, key, "/nowhere"),
 	} {
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)

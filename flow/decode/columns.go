@@ -119,7 +119,7 @@ func (c *Columns) build(s *Set, from, to int) {
 }
 
 func mapped(a netip.Addr) flow.Addr6 {
-	if empty(a) {
+	if template.Empty(a) {
 		return flow.Addr6{}
 	}
 	return flow.Addr6Of(a)

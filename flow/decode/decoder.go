@@ -55,6 +55,7 @@ func (d *Decoder) count(r Reason) { d.counters.count(r) }
 // Decode reads one datagram. Whatever is wrong with it is counted, and what can
 // be used of it is used; there is nothing for the caller to handle.
 func (d *Decoder) Decode(dg *flow.Datagram) {
+	d.set.empty() // nothing stays of a datagram that ended in a panic
 	v, ok := flow.Detect(dg.Payload)
 	if !ok {
 		d.count(reasonNotExport)
@@ -178,7 +179,7 @@ func (d *Decoder) prove(s *stream, now time.Time) {
 
 // handOver gives the records of a datagram to the handler, and before them those that
 // had waited for a template in it. The lock of the exporter is free by then, so that
-// whatever the handler does keeps nobody from its state. The set is empty after that.
+// whatever the handler does keeps nobody from its state.
 func (d *Decoder) handOver() {
 	s := &d.set
 	switch {
@@ -190,7 +191,6 @@ func (d *Decoder) handOver() {
 		s.take(s.pending)
 		d.emit(s)
 	}
-	s.n, s.pending, s.heads, s.starts = 0, s.pending[:0], s.heads[:0], s.starts[:0]
 }
 
 // handOverAll does that where records of several datagrams are pending: one set for each

@@ -74,3 +74,31 @@ func TestOneSetForADatagram(t *testing.T) {
 		}
 	})
 }
+
+// TestPanicOfAHandler: nothing of a datagram whose handler has panicked comes with a later
+// one.
+func TestPanicOfAHandler(t *testing.T) {
+	for _, v := range []flow.Version{flow.V5, flow.V9, flow.IPFIX, flow.SFlow} {
+		t.Run(v.String(), func(t *testing.T) {
+			records, broken := 0, true
+			d := decode.New(decode.NewExporters(decode.DefaultLimits()), handlerFunc(func(s *decode.Set) {
+				if broken {
+					panic("broken")
+				}
+				records += s.Len()
+			}))
+			templates, data, flows := madeData(t, v, 0)
+			send := func(p []byte) {
+				defer func() { _ = recover() }()
+				d.Decode(&flow.Datagram{Payload: p, Source: addrPort("192.0.2.1:5"), Received: exportTime})
+			}
+			send(templates)
+			send(data)
+			broken = false
+			send(data[:6]) // ends early
+			if send(data); records != flows {
+				t.Errorf("%d records, want %d", records, flows)
+			}
+		})
+	}
+}

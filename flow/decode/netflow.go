@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode/packet"
 	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 	"github.com/flowsnitch/flowsnitch/flow/decode/template"
 )
@@ -18,6 +19,7 @@ type message struct {
 	template.Clock
 	records int   // data records, options records included
 	flows   int   // data records, options records left out
+	noted   int   // of flows, those that the standing of a stream has by now
 	head    int32 // of its records, see run
 	cut     bool  // the set at work is longer than the datagram, which has been counted
 }
@@ -47,7 +49,7 @@ func (d *Decoder) netflow(e *exporter, v flow.Version, dg *flow.Datagram) {
 	m.stream = d.enter(e, streamKey{version: v, domain: m.from.Domain}, dg)
 	d.set.head = m.shared()
 	unknown := d.sets(m, sets)
-	d.leave(e, m.stream, m.flows, dg.Received, sequence.Numbering{
+	d.leave(e, m.stream, m.flows-m.noted, dg.Received, sequence.Numbering{
 		Number: number, Records: uint32(m.records), Flows: uint32(m.flows), Uptime: m.Uptime, Unknown: unknown,
 	})
 }
@@ -100,7 +102,7 @@ func (d *Decoder) sets(m *message, b []byte) (unknown bool) {
 		id, length := binary.BigEndian.Uint16(b), int(binary.BigEndian.Uint16(b[2:]))
 		if length < 4 {
 			// Some devices fill the datagram with zeros after the last set.
-			if !allZero(b) {
+			if !packet.AllZero(b) {
 				d.count(reasonSetLength)
 			}
 			return unknown
@@ -118,7 +120,7 @@ func (d *Decoder) sets(m *message, b []byte) (unknown bool) {
 		}
 		b = b[length:]
 	}
-	if len(b) > 0 && !allZero(b) {
+	if len(b) > 0 && !packet.AllZero(b) {
 		d.count(reasonSetLength)
 	}
 	return unknown

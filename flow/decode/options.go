@@ -33,7 +33,7 @@ func (d *Decoder) optionsRecord(m *message, s *Set) {
 		m.stream.init, m.exporter.init = int64(init), int64(init)
 		d.exporters.changes.Add(1)
 	}
-	if rate, told := s.fields.Sampled(); told {
+	if rate, ok := s.fields.Sampled(); ok {
 		d.announce(m, s.fields.Announced(), rate)
 	}
 }

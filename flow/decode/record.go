@@ -1,10 +1,9 @@
 package decode
 
 import (
-	"net/netip"
-
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode/sampling"
+	"github.com/flowsnitch/flowsnitch/flow/decode/template"
 )
 
 // recordTemplate fills r from the i-th record of a v9 or IPFIX set.
@@ -20,7 +19,7 @@ func (s *Set) recordTemplate(i int, r *flow.Record) {
 // end of the datagram that the record came in.
 func (s *Set) rate(r *flow.Record) {
 	r.Rate = 1
-	if rate, told := s.fields.Sampled(); told {
+	if rate, ok := s.fields.Sampled(); ok {
 		r.Sampling, r.Has = rate, r.Has|flow.HasSampling
 		if r.Rate = rate; rate != 0 {
 			return
@@ -71,15 +70,12 @@ func (s *Set) fromSection(r *flow.Record) {
 		if !p.Any() {
 			continue
 		}
-		if empty(r.Src) && empty(r.Dst) {
+		if template.Empty(r.Src) && template.Empty(r.Dst) {
 			r.FromSection = ie
 			p.Fill(r)
 		}
-		if p.CutForeign(s.shared.ours); p.Tunnelled() && empty(r.InnerSrc) && empty(r.InnerDst) {
+		if p.CutForeign(s.shared.ours); p.Tunnelled() && template.Empty(r.InnerSrc) && template.Empty(r.InnerDst) {
 			p.FillInner(r)
 		}
 	}
 }
-
-// empty reports whether an address is absent or all zero.
-func empty(a netip.Addr) bool { return !a.IsValid() || a.IsUnspecified() }

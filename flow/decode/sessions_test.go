@@ -2,6 +2,7 @@ package decode_test
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 
 	"github.com/flowsnitch/flowsnitch/flow"
@@ -131,6 +132,34 @@ func TestSameMeaningThenAnother(t *testing.T) {
 			ps[0].data()
 			ps[1].data()
 			right(t, b, "one has changed", ps...)
+		}
+	})
+}
+
+// TestSplitWithinAMessage: the records before the template that splits an exporter belong
+// to the stream whose templates they were read by, those behind it to the new one.
+func TestSplitWithinAMessage(t *testing.T) {
+	both(t, func(t *testing.T, v flow.Version) {
+		b := newBench(t)
+		ps := sessions(b, v, 2)
+		ps[0].send(templateSet(v, template(300, ps[0].fields...), template(301, ends...)))
+		ps[1].send(templateSet(v, template(301, ends...)))
+		for range 3 {
+			for _, p := range ps {
+				p.seq += 100 // ports whose numbers go on would split it before
+				p.send(set(301, pairAB))
+			}
+		}
+		ps[1].send(set(301, pairAB, pairAB), templateSet(v, template(300, ps[1].fields...)), set(300, ps[1].value))
+		if n := len(b.take()); n != 9 {
+			t.Errorf("%d records, want 9", n)
+		}
+		records := map[uint16]uint64{}
+		for _, s := range b.x.Snapshot()[0].Streams {
+			records[s.Port] = s.Records
+		}
+		if want := map[uint16]uint64{0: 8, ps[1].port: 1}; !maps.Equal(records, want) {
+			t.Errorf("records by port of the stream %v, want %v", records, want)
 		}
 	})
 }

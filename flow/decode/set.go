@@ -148,7 +148,7 @@ func (s *Set) Fill(records []flow.Record) {
 	s.made, s.n = records, len(records)
 	for i := range records {
 		for side := range flow.NumSides {
-			if a, _ := records[i].At(side); !empty(a) {
+			if a, _ := records[i].At(side); !template.Empty(a) {
 				s.looseAddr(a.Unmap(), i)
 			}
 		}
@@ -359,7 +359,7 @@ func (s *Set) add(p *template.Plan, data []byte, head int32) (n int, whole, fits
 		s.pending = append(s.pending, r)
 	}
 	rest := data[at:]
-	return int(r.n), whole, !whole || len(rest) == 0 || len(rest) <= 3 && r.n > 0 || allZero(rest)
+	return int(r.n), whole, !whole || len(rest) == 0 || len(rest) <= 3 && r.n > 0 || packet.AllZero(rest)
 }
 
 // walk finds the records of a run whose lengths vary, and where they end.
@@ -368,7 +368,7 @@ func (s *Set) walk(r *run) (at int, whole bool) {
 		n, ok := s.fields.Walk(r.plan, r.data[at:])
 		if !ok {
 			// What is shorter than a record and zero is padding (RFC 7011 3.3.1).
-			return at, r.n > 0 && len(r.data)-at < 4 && allZero(r.data[at:])
+			return at, r.n > 0 && len(r.data)-at < 4 && packet.AllZero(r.data[at:])
 		}
 		s.starts = append(s.starts, int32(at))
 		r.n++
@@ -383,13 +383,4 @@ func grow[T any](s []T, n int) []T {
 		return make([]T, n, n+n/2)
 	}
 	return s[:n]
-}
-
-func allZero(b []byte) bool {
-	for _, x := range b {
-		if x != 0 {
-			return false
-		}
-	}
-	return true
 }

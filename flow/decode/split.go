@@ -13,10 +13,20 @@ func (d *Decoder) noteConflict(m *message) {
 	}
 	m.stream.contested = true
 	d.split(m.exporter, m.stream)
+	d.settle(m) // before another stream may take the place of this one
 	key := m.stream.key
 	key.port = m.dg.Source.Port()
 	if s := d.streamOf(m.exporter, key); s != nil {
 		m.stream = s
+	}
+}
+
+// settle notes the flow records of a message that were read by the templates of the
+// stream it is about to leave.
+func (d *Decoder) settle(m *message) {
+	if n := m.flows - m.noted; n > 0 {
+		d.took(m.exporter, m.stream, n, m.dg.Received)
+		m.noted = m.flows
 	}
 }
 
@@ -27,7 +37,7 @@ func (d *Decoder) split(e *exporter, s *stream) {
 	d.exporters.changes.Add(1)
 }
 
-// inherit gives a stream of one port what its exporter said before it was split:
+// inherit gives a stream of one port what its exporter had sent before it was split:
 // templates, unless it is their meaning that the ports contradict each other in,
 // then only those that came from this port. Of an id that has one meaning only, it is that.
 func (x *Exporters) inherit(e *exporter, s, from *stream) {

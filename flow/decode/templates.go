@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/flow/decode/packet"
 	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 	"github.com/flowsnitch/flowsnitch/flow/decode/template"
 )
@@ -335,7 +336,7 @@ func templateRecords(ver uint8, options bool, set []byte, yield func(id uint16, 
 	if options {
 		head = 6
 	}
-	for len(set) >= 4 && !allZero(set) { // zeros are padding
+	for len(set) >= 4 && !packet.AllZero(set) { // zeros are padding
 		id := binary.BigEndian.Uint16(set)
 		if ver == 10 && binary.BigEndian.Uint16(set[2:]) == 0 {
 			yield(id, nil, reasonWithdrawal) // 4 bytes, RFC 7011 8.1
@@ -362,7 +363,7 @@ func templateRecords(ver uint8, options bool, set []byte, yield func(id uint16, 
 		yield(id, set[:n], reason)
 		set = set[n:]
 	}
-	if !allZero(set) {
+	if !packet.AllZero(set) {
 		yield(0, nil, reasonTemplateCut)
 	}
 }

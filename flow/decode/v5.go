@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode/packet"
 	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 	"github.com/flowsnitch/flowsnitch/flow/decode/template"
 )
@@ -25,7 +26,7 @@ func (d *Decoder) v5(e *exporter, dg *flow.Datagram) {
 	}
 	count := int(binary.BigEndian.Uint16(b[2:]))
 	n := min(count, (len(b)-v5Header)/v5Record)
-	if n != count || len(b) > v5Header+n*v5Record && !allZero(b[v5Header+n*v5Record:]) { // some fill the datagram with zeros
+	if n != count || len(b) > v5Header+n*v5Record && !packet.AllZero(b[v5Header+n*v5Record:]) { // some fill the datagram with zeros
 		d.count(reasonV5Count)
 	}
 	domain, uptime, sampling := uint32(b[21]), binary.BigEndian.Uint32(b[4:]), uint32(binary.BigEndian.Uint16(b[22:])&0x3fff)

@@ -108,3 +108,13 @@ func (p *Stack) FillInner(r *flow.Record) {
 		r.InnerSrcPort, r.InnerDstPort, r.Has = q.SrcPort, q.DstPort, r.Has|flow.HasInnerPorts
 	}
 }
+
+// AllZero reports whether there is nothing but padding.
+func AllZero(b []byte) bool {
+	for _, x := range b {
+		if x != 0 {
+			return false
+		}
+	}
+	return true
+}

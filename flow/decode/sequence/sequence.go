@@ -155,14 +155,14 @@ func (q *Tracker) Follow(v flow.Version, n Numbering, received time.Time) (sever
 }
 
 // ports watches the UDP source ports of a stream. An exporter that restarts takes
-// a new one and never speaks from the old again; two processes behind one address
+// a new one and never sends from the old again; two processes behind one address
 // take turns.
 type ports struct {
-	states [MaxPorts]portState // the last to speak first
-	turned bool                // the last datagram came from a port that spoke before another
+	states [MaxPorts]portState // the last sender first
+	turned bool                // the last datagram came from a port that had sent before another did
 	turns  int                 // how often that was so
 	own    int                 // turns in which the number went on from that of its port only
-	jump   uint64              // what was counted as lost when ports first spoke
+	jump   uint64              // what was counted as lost when ports first sent
 }
 
 const (
@@ -173,15 +173,15 @@ const (
 	MaxTurns = 2
 )
 
-// portState is what the last datagram of a port said.
+// portState is what the last datagram of a port contained.
 type portState struct {
 	port                           uint16
-	known                          bool // it has said anything at all
+	known                          bool // it has sent a datagram
 	nextByDatagrams, nextByRecords uint32
 }
 
 // goesOn reports that the number, which is not the one expected, goes on from the
-// last datagram of its own port, before another port spoke.
+// last datagram of its own port, before another port sent one.
 func (p *ports) goesOn(number, expected uint32) bool {
 	last := &p.states[0]
 	switch {
@@ -444,13 +444,13 @@ func (q *Tracker) stepIPFIX(number, records, flows uint32, unknown bool) {
 	}
 	v.last, v.lastRecords = number, records
 	v.seen += records
-	told := number
+	sent := number
 	if v.countsOwn() {
 		number, records = number-flows, flows
 	}
 	q.step(number, records, false, unknown)
 	if q.rebase {
-		v.expected, v.lost, v.seen = told, q.lost, v.lastRecords
+		v.expected, v.lost, v.seen = sent, q.lost, v.lastRecords
 		q.rebase = false
 	}
 }

@@ -60,7 +60,7 @@ func Read(b []byte) (d Datagram, ok bool) {
 }
 
 // Next gives the next flow sample or discarded packet; samples of counters are passed
-// over. At the end it reports false, and Damaged is set.
+// over. At the end it reports false; from then on Damaged is valid.
 func (d *Datagram) Next() (s Sample, ok bool) {
 	x := &d.rest
 	for ; d.samples > 0; d.samples-- {
@@ -75,7 +75,7 @@ func (d *Datagram) Next() (s Sample, ok bool) {
 			return Sample{format, body}, true
 		}
 	}
-	d.Damaged = !zeros(x.b) // more than the count announces
+	d.Damaged = !packet.AllZero(x.b) // more than the count announces
 	return s, false
 }
 
@@ -150,7 +150,7 @@ func (f *Flow) Read(sm Sample) bool {
 		}
 		f.record(format, body)
 	}
-	return zeros(x.b)
+	return packet.AllZero(x.b)
 }
 
 // expandedInterface reads format and value of an interface: 0 an index, 1 a
@@ -196,7 +196,7 @@ func (f *Flow) rawHeader(x *xdr) {
 	}
 	b := x.b[:min(uint64(n), uint64(len(x.b)))]
 	f.hasHeader, f.headerProtocol, f.length, f.hasLength = true, protocol, length, true
-	sampled := f.Packets.Packets[0] // what a record for sampled IP said
+	sampled := f.Packets.Packets[0] // from a record for sampled IP
 	p := &f.Packets
 	p.Packets[0] = packet.Header{}
 	switch protocol {
@@ -334,14 +334,4 @@ func (x *xdr) addr() netip.Addr {
 		x.bad = true
 	}
 	return a.Unmap()
-}
-
-// zeros reports whether there is nothing but padding.
-func zeros(b []byte) bool {
-	for _, x := range b {
-		if x != 0 {
-			return false
-		}
-	}
-	return true
 }

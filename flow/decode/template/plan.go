@@ -1,6 +1,5 @@
-// Package template compiles a template of NetFlow v9 or IPFIX into a [Plan] that has
-// where each field stands which a record or a column needs, and reads records with it by a
-// [Reader]. It owns the tables of information elements. It keeps no state of exporters:
+// Package template compiles a template of NetFlow v9 or IPFIX into a [Plan]: the position
+// of every field that a record or a column needs. A [Reader] reads records with it. It owns the tables of information elements. It keeps no state of exporters:
 // package decode has the plans, finds the records, and calls this for each of them.
 //
 // goflow2's decoders read the template records, each behind a walk that has checked every

@@ -92,7 +92,7 @@ func (f *Reader) Section(i int) (ie uint16, p packet.Stack) {
 }
 
 // Sampled gives the sampling rate that the record contains itself; 0 is an absurd one.
-func (f *Reader) Sampled() (rate uint32, told bool) {
+func (f *Reader) Sampled() (rate uint32, ok bool) {
 	var e sampling.Elements
 	for _, r := range f.plan.rates {
 		b := f.bytes(r)

@@ -40,9 +40,9 @@ func (f *Reader) addresses(r *flow.Record) (chosen int) {
 		}
 		src, dst := f.pair(&pairs[i])
 		switch {
-		case chosen < 0 && !(empty(src) && empty(dst)):
+		case chosen < 0 && !(Empty(src) && Empty(dst)):
 			chosen, r.Src, r.Dst = i, src, dst
-		case chosen >= 0 && !r.InnerSrc.IsValid() && !r.InnerDst.IsValid() && !(empty(src) && empty(dst)):
+		case chosen >= 0 && !r.InnerSrc.IsValid() && !r.InnerDst.IsValid() && !(Empty(src) && Empty(dst)):
 			r.InnerSrc, r.InnerDst = src, dst
 			f.innerNumbers(r, i)
 		}
@@ -90,7 +90,7 @@ func (f *Reader) stale() (stale family) {
 		pairs := f.plan.pairs[g]
 		for i := range pairs {
 			switch src, dst := f.pair(&pairs[i]); {
-			case empty(src) && empty(dst):
+			case Empty(src) && Empty(dst):
 			case pairs[i].v6:
 				there |= family6
 			default:
@@ -115,7 +115,7 @@ func (f *Reader) connection(r *flow.Record) {
 	stale := f.stale()
 	for i := range pairs {
 		src, dst := f.pair(&pairs[i])
-		if stale.of(pairs[i].v6) || empty(src) && empty(dst) {
+		if stale.of(pairs[i].v6) || Empty(src) && Empty(dst) {
 			continue
 		}
 		srcPort, _, hasSrc := f.value(tClientPort)
@@ -146,15 +146,15 @@ const biflowByDestination = 2
 // the ends of the flow, or those of a translation or tunnel when the flow has others.
 func (f *Reader) connectionEnds(r *flow.Record, src, dst netip.Addr) {
 	switch {
-	case empty(r.Src) && empty(r.Dst):
+	case Empty(r.Src) && Empty(r.Dst):
 		r.Src, r.Dst = src, dst
-	case empty(r.Src) && (empty(src) || r.Dst == dst):
+	case Empty(r.Src) && (Empty(src) || r.Dst == dst):
 		r.Src = src
-	case empty(r.Dst) && (empty(dst) || r.Src == src):
+	case Empty(r.Dst) && (Empty(dst) || r.Src == src):
 		r.Dst = dst
-	case (r.Src == src || empty(src)) && (r.Dst == dst || empty(dst)):
+	case (r.Src == src || Empty(src)) && (r.Dst == dst || Empty(dst)):
 	case r.Src == dst && r.Dst == src: // the flow is the way back
-	case empty(r.InnerSrc) && empty(r.InnerDst):
+	case Empty(r.InnerSrc) && Empty(r.InnerDst):
 		r.InnerSrc, r.InnerDst = src, dst
 	}
 }
@@ -170,8 +170,8 @@ func (f *Reader) pair(p *pair) (src, dst netip.Addr) {
 	return src, dst
 }
 
-// empty reports whether an address is absent or all zero.
-func empty(a netip.Addr) bool { return !a.IsValid() || a.IsUnspecified() }
+// Empty reports whether an address is absent or all zero.
+func Empty(a netip.Addr) bool { return !a.IsValid() || a.IsUnspecified() }
 
 // address reads an address of 4 or 16 bytes, unmapped.
 func address(b []byte) (netip.Addr, bool) {
@@ -298,10 +298,10 @@ func totalOf(ie uint16, bit flow.Totals) flow.Totals {
 func (f *Reader) translation(r *flow.Record) {
 	for i := range f.plan.pairs[groupNAT] {
 		src, dst := f.pair(&f.plan.pairs[groupNAT][i])
-		if empty(r.PostNATSrc) && src.IsValid() {
+		if Empty(r.PostNATSrc) && src.IsValid() {
 			r.PostNATSrc = src
 		}
-		if empty(r.PostNATDst) && dst.IsValid() {
+		if Empty(r.PostNATDst) && dst.IsValid() {
 			r.PostNATDst = dst
 		}
 	}
@@ -312,7 +312,7 @@ func (f *Reader) translation(r *flow.Record) {
 	}
 	for i := range f.plan.pairs[groupTenant] {
 		src, dst := f.pair(&f.plan.pairs[groupTenant][i])
-		if empty(r.InnerSrc) && empty(r.InnerDst) && !(empty(src) && empty(dst)) {
+		if Empty(r.InnerSrc) && Empty(r.InnerDst) && !(Empty(src) && Empty(dst)) {
 			r.InnerSrc, r.InnerDst = src, dst
 			f.tenantNumbers(r)
 		}
