@@ -45,7 +45,8 @@ func unmapPrefix(p netip.Prefix) netip.Prefix {
 	return p
 }
 
-// contains wants an unmapped address; its zone does not matter.
+// contains reports whether the list has an address, which must be unmapped; its zone does
+// not matter.
 func (l *allowList) contains(a netip.Addr) bool {
 	a = a.WithZone("")
 	i, found := slices.BinarySearchFunc(l.prefixes, a, func(p netip.Prefix, a netip.Addr) int {
@@ -58,7 +59,7 @@ func (l *allowList) contains(a netip.Addr) bool {
 const maxNamed = 64
 
 // A gate applies an allow list for one reader. Exporters send runs, so it
-// remembers the verdict on the last sender. Only fresh is shared.
+// remembers the verdict on the last sender. Only fresh and shared are read by others.
 type gate struct {
 	list          *allowList // that last and named belong to
 	last          netip.Addr

@@ -77,7 +77,7 @@ func open(cfg Config, at endpoint) (*Socket, error) {
 		pc.Close()
 		return nil, err
 	}
-	s.wanted, s.granted = cfg.ReceiveBuffer, granted
+	s.configured, s.granted = cfg.ReceiveBuffer, granted
 	s.SetAllow(cfg.Allow)
 	return s, nil
 }

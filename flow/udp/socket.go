@@ -32,8 +32,8 @@ type Socket struct {
 	raw   syscall.RawConn
 	local netip.AddrPort
 
-	wanted, granted int
-	steered         bool
+	configured, granted int
+	steered             bool
 
 	// Owned by the reader.
 	in       receiver

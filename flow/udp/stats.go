@@ -37,7 +37,7 @@ func (s *Socket) Stats() Stats {
 		RefusedUnnamed:   s.count.refusedUnnamed.Load(),
 		Unread:           s.unread.Load(),
 		ReadErrors:       s.count.readErrors.Load(),
-		BufferConfigured: s.wanted,
+		BufferConfigured: s.configured,
 		BufferGranted:    s.granted,
 		Steered:          s.steered,
 	}

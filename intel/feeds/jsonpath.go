@@ -181,14 +181,14 @@ func (f *jsonFinder) value(paths [][]string, depth int) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	wanted := slices.ContainsFunc(paths, func(p []string) bool { return len(p) == 0 })
+	ends := slices.ContainsFunc(paths, func(p []string) bool { return len(p) == 0 })
 	switch t {
 	case json.Delim('['):
-		return f.array(paths, wanted, depth)
+		return f.array(paths, ends, depth)
 	case json.Delim('{'):
-		return f.object(paths, wanted, depth)
+		return f.object(paths, ends, depth)
 	}
-	if !wanted {
+	if !ends {
 		return false, nil
 	}
 	f.SetLine()
@@ -200,8 +200,8 @@ func (f *jsonFinder) value(paths [][]string, depth int) (bool, error) {
 }
 
 // array reads the items of a list. Each of them is a row that must have an address.
-func (f *jsonFinder) array(paths [][]string, wanted bool, depth int) (bool, error) {
-	reached := wanted
+func (f *jsonFinder) array(paths [][]string, ends bool, depth int) (bool, error) {
+	reached := ends
 	err := f.Items(func() error {
 		rows := f.rows()
 		found, err := f.value(paths, depth+1)
@@ -217,11 +217,11 @@ func (f *jsonFinder) array(paths [][]string, wanted bool, depth int) (bool, erro
 
 // object reads the members that the paths name. Where a path ends at an object, its keys
 // are the rows.
-func (f *jsonFinder) object(paths [][]string, wanted bool, depth int) (bool, error) {
-	reached, empty := wanted, true
+func (f *jsonFinder) object(paths [][]string, ends bool, depth int) (bool, error) {
+	reached, empty := ends, true
 	err := f.Members(func(name string) error {
 		empty = false
-		if wanted {
+		if ends {
 			if _, _, err := prefix.Token(name); err != nil && len(f.paths[0]) == 0 {
 				return errNeedPath
 			}
@@ -242,7 +242,7 @@ func (f *jsonFinder) object(paths [][]string, wanted bool, depth int) (bool, err
 		reached = reached || found
 		return err
 	})
-	if err == nil && wanted && empty {
+	if err == nil && ends && empty {
 		f.Odd("{}")
 	}
 	return reached, err

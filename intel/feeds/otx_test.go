@@ -104,8 +104,9 @@ func TestOTXRefused(t *testing.T) {
 
 // TestBatchCap reads pulses that name more addresses than wait for an id.
 func TestBatchCap(t *testing.T) {
+	const n = 65536 + 10
 	var b strings.Builder
-	for i := range document.MaxBatch + 10 {
+	for i := range n {
 		fmt.Fprintf(&b, `{"indicator":"10.%d.%d.%d","type":"IPv4"},`, i>>16, i>>8&255, i&255)
 	}
 	list := `"indicators":[` + strings.TrimSuffix(b.String(), ",") + `]`
@@ -113,7 +114,7 @@ func TestBatchCap(t *testing.T) {
 		t.Errorf("id behind too many indicators: %v", err)
 	}
 	_, report, err := parseAll(t, "otx", `[{"id":"a",`+list+`}]`)
-	if err != nil || report.Accepted != document.MaxBatch+10 {
+	if err != nil || report.Accepted != n {
 		t.Errorf("%v, %+v", err, report)
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"unicode/utf16"
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
-	"github.com/flowsnitch/flowsnitch/intel/feeds/jsonwalk"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/prefix"
 )
 
@@ -137,10 +136,11 @@ func TestLineNumbers(t *testing.T) {
 }
 
 func TestJSONLimits(t *testing.T) {
-	long := strings.Repeat("x", jsonwalk.MaxJSONValue+2*jsonwalk.MaxJSONChunk)
+	const n = 17 << 20 // a value may have 16 MiB
+	long := strings.Repeat("x", n)
 	for name, text := range map[string]string{
 		"long string":  `[{"ip":"` + long + `"}]`,
-		"long blanks":  `[` + strings.Repeat(" ", jsonwalk.MaxJSONValue+2*jsonwalk.MaxJSONChunk) + `]`,
+		"long blanks":  `[` + strings.Repeat(" ", n) + `]`,
 		"deep skipped": `{"results":[],"x":` + strings.Repeat("[", 5000),
 		"deep row":     `[` + strings.Repeat("[", 20000),
 	} {

@@ -72,8 +72,8 @@ func (p *pcapFile) next(f *Frame) error {
 	}
 	sec, frac := p.order.Uint32(h), p.order.Uint32(h[4:])
 	captured, original := p.order.Uint32(h[8:]), p.order.Uint32(h[12:])
-	if captured > MaxCaptured {
-		return fmt.Errorf("captured length %d (at most %d allowed): the file is damaged", captured, MaxCaptured)
+	if captured > maxCaptured {
+		return fmt.Errorf("captured length %d (at most %d allowed): the file is damaged", captured, maxCaptured)
 	}
 	data, err := p.src.need(int(captured), "a packet")
 	*f = Frame{
@@ -91,7 +91,7 @@ func Header(link uint32) []byte {
 	h = binary.LittleEndian.AppendUint16(h, 2)
 	h = binary.LittleEndian.AppendUint16(h, 4)
 	h = append(h, make([]byte, 8)...) // time zone and accuracy: always 0
-	h = binary.LittleEndian.AppendUint32(h, MaxCaptured)
+	h = binary.LittleEndian.AppendUint32(h, maxCaptured)
 	return binary.LittleEndian.AppendUint32(h, link)
 }
 

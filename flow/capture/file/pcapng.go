@@ -182,8 +182,8 @@ func (p *pcapngFile) describe(b *block) error {
 	if len(p.ifaces) == maxInterfaces {
 		return fmt.Errorf("more than %d interfaces in a section", maxInterfaces)
 	}
-	if b.left > MaxCaptured {
-		return fmt.Errorf("interface description of %d bytes (at most %d allowed)", b.left, MaxCaptured)
+	if b.left > maxCaptured {
+		return fmt.Errorf("interface description of %d bytes (at most %d allowed)", b.left, maxCaptured)
 	}
 	if b.left < 8 {
 		return fmt.Errorf("interface description of %d bytes (at least 8 expected)", b.left)
@@ -241,8 +241,8 @@ func (p *pcapngFile) simple(b *block, f *Frame) error {
 
 // data reads the packet of a block.
 func (p *pcapngFile) data(b *block, f *Frame, link uint16, captured, original uint32) error {
-	if captured > MaxCaptured {
-		return fmt.Errorf("captured length %d (at most %d allowed): the file is damaged", captured, MaxCaptured)
+	if captured > maxCaptured {
+		return fmt.Errorf("captured length %d (at most %d allowed): the file is damaged", captured, maxCaptured)
 	}
 	data, err := p.take(b, int(captured), "a packet")
 	*f = Frame{Data: data, Link: link, Time: p.last, Cut: captured < original}

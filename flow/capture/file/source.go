@@ -7,9 +7,9 @@ import (
 	"io"
 )
 
-// MaxCaptured is the most bytes of one frame that are believed, in a file that
+// maxCaptured is the most bytes of one frame that are believed, in a file that
 // may say anything. It is the limit of libpcap (MAXIMUM_SNAPLEN).
-const MaxCaptured = 256 << 10
+const maxCaptured = 256 << 10
 
 // A source reads the bytes of a capture and knows where it is.
 type source struct {
@@ -32,7 +32,7 @@ func (s *source) begin(n int, what string) ([]byte, error) {
 	return b, explain(err, what, got, n)
 }
 
-// need reads n bytes, at most MaxCaptured, of something named what. They are
+// need reads n bytes, at most maxCaptured, of something named what. They are
 // valid until the next call of need or begin.
 func (s *source) need(n int, what string) ([]byte, error) {
 	b := s.room(n)

@@ -63,7 +63,7 @@ type Options struct {
 func (e *Entry) Tidy() {
 	e.Description = Bounded(e.Description, MaxDescription)
 	e.NativeID = Bounded(e.NativeID, maxNativeID)
-	if e.Ref = valid(e.Ref); len(e.Ref) > MaxRef {
+	if e.Ref = valid(e.Ref); len(e.Ref) > maxRef {
 		e.Ref = "" // half a link is none
 	}
 	e.FirstSeen = dates.ToSecond(e.FirstSeen)
@@ -79,8 +79,8 @@ func (e *Entry) unshare() {
 	e.Ref = strings.Clone(e.Ref)
 }
 
-// MaxBatch is how many entries wait for the evidence that stands behind them.
-const MaxBatch = 65536
+// maxBatch is how many entries wait for the evidence that stands behind them.
+const maxBatch = 65536
 
 // A Batch holds the entries of an object, a pulse or an event, the name of which
 // may come after its rows.
@@ -96,11 +96,11 @@ func (b *Batch) Add(d *Document, e Entry) error {
 	e.Line = d.Line
 	e.Tidy()
 	b.entries = append(b.entries, e)
-	if len(b.entries) < MaxBatch {
+	if len(b.entries) < maxBatch {
 		return nil
 	}
 	if !b.Known() {
-		return d.Refuse("an object names more than %d addresses before its id", MaxBatch)
+		return d.Refuse("an object names more than %d addresses before its id", maxBatch)
 	}
 	return b.Flush(d)
 }

@@ -20,7 +20,7 @@ var (
 // Caps of the foreign text that an entry carries.
 const (
 	MaxDescription = 512
-	MaxRef         = 1024
+	maxRef         = 1024
 	maxNativeID    = 256
 )
 

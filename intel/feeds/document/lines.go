@@ -15,7 +15,7 @@ import (
 const MaxLineChars = 65536
 
 // Space is what is trimmed and what separates fields.
-const Space = " \t\v\f\r\n"
+const Space = prefix.Space
 
 var ErrLongLine = errors.New("line longer than 65,536 characters")
 

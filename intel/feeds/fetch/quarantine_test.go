@@ -92,6 +92,29 @@ func TestQuarantineOfTheFirstVersion(t *testing.T) {
 	}
 }
 
+// TestQuarantineBeforeLoad is refused, at whatever moment Load comes: an entry that was
+// accepted is not lost by it.
+func TestQuarantineBeforeLoad(t *testing.T) {
+	p, dir := netip.MustParsePrefix("62.0.0.53/32"), t.TempDir()
+	m := New(spec.DefaultConfig(), Options{Dir: dir, Now: func() time.Time { return today }})
+	t.Cleanup(m.Stop)
+	if added, err := m.Quarantine(p, "too much"); added || err == nil || names(m) != "" {
+		t.Errorf("added %v, %v, in force: %q", added, err, names(m))
+	}
+	loaded := make(chan error)
+	go func() { loaded <- m.Load() }()
+	added, _ := m.Quarantine(p, "too much")
+	if err := <-loaded; err != nil {
+		t.Fatal(err)
+	}
+	if added != (names(m) != "") {
+		t.Errorf("added %v, in force: %q", added, names(m))
+	}
+	if added, err := m.Quarantine(p, "too much"); err != nil || names(m) != "62.0.0.53/32 " {
+		t.Errorf("added %v, %v, in force: %q", added, err, names(m))
+	}
+}
+
 // TestQuarantineWithoutDisk is in force, says that it is not saved, and is told once.
 func TestQuarantineWithoutDisk(t *testing.T) {
 	dir, now := t.TempDir(), today

@@ -15,7 +15,7 @@ import (
 // that has to be in memory as a whole, a string or a row.
 const (
 	MaxJSONDepth = 1000
-	MaxJSONValue = 16 << 20
+	maxJSONValue = 16 << 20
 )
 
 var (
@@ -58,15 +58,15 @@ type jsonInput struct {
 // goes over blanks again after each read.
 const (
 	jsonChunk    = 8 << 10
-	MaxJSONChunk = 256 << 10
+	maxJSONChunk = 256 << 10
 )
 
 func (in *jsonInput) Read(p []byte) (int, error) {
 	held := in.read - in.dec.InputOffset()
-	if held > MaxJSONValue {
+	if held > maxJSONValue {
 		return 0, errJSONValue
 	}
-	chunk := max(jsonChunk, min(held, MaxJSONChunk))
+	chunk := max(jsonChunk, min(held, maxJSONChunk))
 	n, err := in.r.Read(p[:min(int64(len(p)), chunk)])
 	in.read += int64(n)
 	in.lines += bytes.Count(p[:n], []byte{'\n'})
@@ -117,9 +117,9 @@ type Handlers struct {
 }
 
 // Document walks the one value of the document: a list, or an object with at
-// least one member that a handler knows. wants describes it in the error for any other.
+// least one member that a handler knows. what describes it in the error for any other.
 // An empty object is an empty document.
-func (j *Reader) Document(wants string, h Handlers) error {
+func (j *Reader) Document(what string, h Handlers) error {
 	members := 0
 	key := h.Key
 	h.Key = func(name string) error {
@@ -127,13 +127,13 @@ func (j *Reader) Document(wants string, h Handlers) error {
 		return key(name)
 	}
 	h.Scalar = func(json.Token) error {
-		return j.Doc.Refuse("must be %s in JSON", wants)
+		return j.Doc.Refuse("must be %s in JSON", what)
 	}
 	if err := j.Walk(h); err != nil {
 		return err
 	}
 	if members > 0 && !j.Known {
-		return j.Doc.Refuse("must be %s in JSON", wants)
+		return j.Doc.Refuse("must be %s in JSON", what)
 	}
 	return j.AtEnd()
 }

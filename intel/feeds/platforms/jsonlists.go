@@ -33,11 +33,11 @@ func jsonList(member string, row func(*jsonwalk.Reader) error) func(*document.Do
 			}
 			return j.List(name, item)
 		}
-		wants := "a list"
+		shape := "a list"
 		if member != "" {
-			wants = "an object with " + member
+			shape = "an object with " + member
 		}
-		return j.Document(wants, jsonwalk.Handlers{Item: item, Key: key})
+		return j.Document(shape, jsonwalk.Handlers{Item: item, Key: key})
 	}
 }
 

@@ -21,11 +21,14 @@ var (
 	ErrWhole      = errors.New("covers the whole address space")
 	errZone       = errors.New("address has a zone")
 	errMapped     = errors.New("IPv4-mapped prefix shorter than /97")
-	ErrPort       = errors.New("port must be 1 to 65535")
+	errPort       = errors.New("port must be 1 to 65535")
 	errNoPort     = errors.New("not address:port")
 	ErrReversed   = errors.New("range ends before it starts")
 	errFamilies   = errors.New("range mixes IPv4 and IPv6")
 )
+
+// Space is the white space of ASCII, which may surround an address.
+const Space = " \t\v\f\r\n"
 
 // MaxLength is longer than any spelling of a prefix.
 const MaxLength = 64
@@ -196,7 +199,7 @@ func AddrPort(s string) (netip.Prefix, uint16, error) {
 func Port(s string) (uint16, error) {
 	n, ok := Decimal(s, 5, 65535)
 	if !ok || n == 0 {
-		return 0, ErrPort
+		return 0, errPort
 	}
 	return uint16(n), nil
 }
@@ -265,11 +268,11 @@ func Range(s string, parse func(string) (netip.Addr, error)) ([]netip.Prefix, er
 	if !ok {
 		return nil, ErrNotRange
 	}
-	first, err := parse(strings.Trim(from, " \t\v\f\r\n"))
+	first, err := parse(strings.Trim(from, Space))
 	if err != nil {
 		return nil, err
 	}
-	last, err := parse(strings.Trim(to, " \t\v\f\r\n"))
+	last, err := parse(strings.Trim(to, Space))
 	if err != nil {
 		return nil, err
 	}

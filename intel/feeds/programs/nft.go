@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	errNFTPair = errors.New("a pair of addresses says more than a list of addresses")
+	errNFTPair = errors.New("a pair of addresses is narrower than a list of addresses")
 	errNFTMap  = errors.New("a map, not a set")
 	errNFTRule = errors.New("a rule, not a set")
 )

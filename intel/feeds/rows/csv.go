@@ -184,7 +184,7 @@ func (t *csvTable) record(record string) error {
 	return t.row(record, row)
 }
 
-// Comment looks for the header in a comment line.
+// comment looks for the header in a comment line.
 func (t *csvTable) comment(line string) {
 	t.d.Header(line)
 	header := strings.TrimLeft(line, "#"+document.Space)

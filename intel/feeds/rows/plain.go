@@ -32,7 +32,7 @@ func Plain(d *document.Document, _ string) (document.RowFunc, error) {
 
 // TakePlain hands on what a row of a plain list names.
 func TakePlain(d *document.Document, line string) error {
-	text, note := CutComment(line)
+	text, note := cutComment(line)
 	row, err := readRow(text)
 	if err != nil {
 		d.Reject(line, err)
@@ -57,11 +57,11 @@ func TakePlain(d *document.Document, line string) error {
 	return nil
 }
 
-// CutComment splits a row from the comment behind it: after # or ;, or after //
+// cutComment splits a row from the comment behind it: after # or ;, or after //
 // that follows white space, as URLs hold it too. A ; is no comment where it separates
 // columns: when one of the columns behind it is an address, or when it touches the text
 // before it and any address follows. Neither is a # right between two addresses.
-func CutComment(line string) (row, note string) {
+func cutComment(line string) (row, note string) {
 	column, address := -1, -1 // where the last of each starts, once that matters
 	for i := range len(line) {
 		behindSpace := i > 0 && document.IsSpace(line[i-1])

@@ -7,7 +7,7 @@ import (
 
 var (
 	errPattern     = errors.New("pattern is not well formed")
-	errNarrow      = errors.New("pattern says more than a list of addresses")
+	errNarrow      = errors.New("pattern is narrower than a list of addresses")
 	errNoAddresses = errors.New("pattern names no address")
 	errProduct     = errors.New("pattern stands for more than 65,536 addresses and ports")
 )
@@ -18,7 +18,7 @@ const maxPatternDepth = 32
 // maxPatternProduct is how many pairs of address and port a pattern may stand for.
 const maxPatternProduct = 65536
 
-// A Address is an address that a pattern compares with, as it is written, and
+// An Address is an address that a pattern compares with, as it is written, and
 // the port that goes with it; 0 = any.
 type Address struct {
 	Value string

@@ -1,6 +1,10 @@
 package stixpattern
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/prefix"
+)
 
 // A tokenKind is a kind of token of a STIX pattern.
 type tokenKind uint8
@@ -15,7 +19,7 @@ const (
 
 // next reads the next token.
 func (p *patternParser) next() {
-	p.rest = strings.TrimLeft(p.rest, " \t\v\f\r\n")
+	p.rest = strings.TrimLeft(p.rest, prefix.Space)
 	p.token = ""
 	switch {
 	case p.rest == "":

@@ -171,7 +171,7 @@ func (a *answer) Close() {
 	a.cancel()
 }
 
-// Get asks. Its error is without secrets; that of a bad status is a *StatusError.
+// Get sends a request. Its error is without secrets; that of a bad status is a *StatusError.
 // The answer must be closed, and its body ends with an error when the request takes
 // longer than it may in total.
 func (c *Client) Get(ctx context.Context, q Request) (*answer, error) {

@@ -46,32 +46,44 @@ func (q *Quarantined) over(now time.Time) bool {
 // A List holds the entries in quarantine, in memory and on the disk. What is in memory
 // is in force, and whoever asks for it never waits for the disk.
 type List struct {
-	path string
 	list atomic.Pointer[[]Quarantined] // never written again
 
-	mu   sync.Mutex // changes list
+	mu   sync.Mutex // changes list and path
+	path string     // empty before Load
 	disk sync.Mutex // writes the file
 }
 
 // Load reads the file in a folder, which is where changes are saved. One that is broken
-// holds nothing: what storms will storm again.
+// holds nothing: what storms will storm again. It is called once; there are no changes
+// before it.
 func (w *List) Load(dir string) error {
-	w.path = filepath.Join(dir, quarantineFile)
-	b, err := os.ReadFile(w.path)
+	path := filepath.Join(dir, quarantineFile)
+	list, err := read(path)
+	w.mu.Lock()
+	w.path = path
+	w.list.Store(&list)
+	w.mu.Unlock()
+	return err
+}
+
+// read reads a file; one that does not exist holds nothing.
+func read(path string) ([]Quarantined, error) {
+	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return nil, nil
 	}
 	var list []Quarantined
 	if err == nil {
 		err = json.Unmarshal(b, &list)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", w.path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	list = slices.DeleteFunc(list, func(q Quarantined) bool { return !q.Prefix.IsValid() })
-	w.list.Store(&list)
-	return nil
+	return slices.DeleteFunc(list, func(q Quarantined) bool { return !q.Prefix.IsValid() }), nil
 }
+
+// errNotLoaded refuses changes that Load would overwrite.
+var errNotLoaded = errors.New("the quarantine has not been read yet")
 
 // errKnown ends a change that changes nothing.
 var errKnown = errors.New("known")
@@ -124,6 +136,11 @@ func (w *List) all() []Quarantined {
 // change replaces the list by what f makes of it, and saves it.
 func (w *List) change(now time.Time, f func([]Quarantined) ([]Quarantined, error)) error {
 	w.mu.Lock()
+	path := w.path
+	if path == "" {
+		w.mu.Unlock()
+		return errNotLoaded
+	}
 	next, err := f(slices.DeleteFunc(w.all(), func(q Quarantined) bool { return q.over(now) }))
 	if err == nil {
 		w.list.Store(&next)
@@ -138,7 +155,7 @@ func (w *List) change(now time.Time, f func([]Quarantined) ([]Quarantined, error
 	if err != nil {
 		return err
 	}
-	if err := store.WriteFile(w.path, b); err != nil {
+	if err := store.WriteFile(path, b); err != nil {
 		return fmt.Errorf("in force, but not saved for the next start: %w", err)
 	}
 	return nil

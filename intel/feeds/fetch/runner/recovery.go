@@ -98,9 +98,9 @@ func (r *Runner) lost(err error) {
 // recall reads again what could not be read at the start, and a copy that was missing.
 func (r *Runner) recall() error {
 	r.mu.Lock()
-	wanted := r.read.unread || r.read.gone != nil
+	needed := r.read.unread || r.read.gone != nil
 	r.mu.Unlock()
-	if !wanted {
+	if !needed {
 		return nil
 	}
 	good, err := r.describe(store.ExtGood)

@@ -43,7 +43,7 @@ type Copy struct {
 	Good    *store.Description // nil = there is none
 	Lost    bool               // it was in use until it was found damaged or missing
 	checked time.Time          // when the source last stood by it
-	said    time.Time          // the time of its data by its own words
+	dated   time.Time          // the time of its data as the copy has it
 	file    fs.FileInfo        // nil = there is none, or it cannot be opened
 }
 
@@ -55,7 +55,7 @@ func (r *Runner) Copy() Copy {
 	r.mu.Lock()
 	c := Copy{Good: r.good, Lost: r.good == nil && r.read.gone != nil}
 	if r.good != nil {
-		c.checked, c.said = source.Latest(r.good.Taken, r.state.Checked), r.good.Parsed.Updated
+		c.checked, c.dated = source.Latest(r.good.Taken, r.state.Checked), r.good.Parsed.Updated
 	}
 	r.mu.Unlock()
 	if c.Good != nil {
@@ -74,7 +74,7 @@ func (c *Copy) Same(o *Copy) bool {
 }
 
 // SameAge reports whether the entries of two copies that bear no date have the same.
-func (c *Copy) SameAge(o *Copy) bool { return c.checked.Equal(o.checked) && c.said.Equal(o.said) }
+func (c *Copy) SameAge(o *Copy) bool { return c.checked.Equal(o.checked) && c.dated.Equal(o.dated) }
 
 // Each hands on every entry of the copy in use, with the date of those that bear none; an
 // entry is only good until the function returns. there is false when no copy is in use. An
@@ -117,8 +117,8 @@ func (r *Runner) dated(d *store.Description) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	checked := source.Latest(d.Taken, r.state.Checked)
-	if said := d.Parsed.Updated; !said.IsZero() && said.Before(checked) {
-		return said
+	if dated := d.Parsed.Updated; !dated.IsZero() && dated.Before(checked) {
+		return dated
 	}
 	return checked
 }

@@ -141,28 +141,28 @@ func (g *reading) dirURL() string {
 // events gets the events that are newer than what is known of them, the oldest
 // first.
 func (g *reading) events(ctx context.Context, manifest map[string]manifestEntry, done mispFeedCursor) error {
-	var wanted []string
+	var chosen []string
 	for id, m := range manifest {
 		if maxAge := g.Spec.MaxAge; maxAge > 0 && m.Timestamp.Unix() > 0 && g.Now().Sub(m.Timestamp.Time) > maxAge {
 			continue // nothing of it could be in force
 		}
 		if known, ok := g.Known[id]; !ok || known.Modified < m.Timestamp.UnixNano() {
-			wanted = append(wanted, id)
+			chosen = append(chosen, id)
 		}
 	}
 	for name := range g.Faulty {
 		id, _ := strings.CutPrefix(name, eventPiece)
-		if _, ok := manifest[id]; !ok || !slices.Contains(wanted, id) {
+		if _, ok := manifest[id]; !ok || !slices.Contains(chosen, id) {
 			delete(g.Faulty, name)
 		}
 	}
-	slices.SortFunc(wanted, func(a, b string) int {
+	slices.SortFunc(chosen, func(a, b string) int {
 		return cmp.Or(g.WasBad(eventPiece+a)-g.WasBad(eventPiece+b), manifest[a].Timestamp.Compare(manifest[b].Timestamp.Time), strings.Compare(a, b))
 	})
 	var last mispFeedCursor
 	g.LastCursor(&last)
 	last.ETag, last.LastModified = "", "" // not before all events are here
-	for _, id := range wanted {
+	for _, id := range chosen {
 		if err := g.event(ctx, id, manifest[id].Timestamp.Time); err != nil {
 			stop := g.Fail(ctx, err)
 			if ctx.Err() == nil && !client.NeverReached(err) {

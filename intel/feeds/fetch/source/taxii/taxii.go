@@ -325,7 +325,7 @@ func (t *reading) root(ctx context.Context, root string) ([]string, error) {
 		list = list[:maxCollections]
 	}
 	var out []string
-	wanted := t.Spec.TAXII.Collections
+	configured := t.Spec.TAXII.Collections
 	for _, raw := range list {
 		var c taxiiCollection
 		if err := json.Unmarshal(raw, &c); err != nil || c.ID == "" {
@@ -335,7 +335,7 @@ func (t *reading) root(ctx context.Context, root string) ([]string, error) {
 		if c.CanRead != nil && !*c.CanRead {
 			continue
 		}
-		if len(wanted) == 0 || slices.Contains(wanted, c.ID) || slices.Contains(wanted, c.Title) {
+		if len(configured) == 0 || slices.Contains(configured, c.ID) || slices.Contains(configured, c.Title) {
 			out = append(out, root+"collections/"+url.PathEscape(c.ID)+"/")
 		}
 	}

@@ -1,0 +1,4 @@
+package rows
+
+// CutComment is cutComment, for the tests from outside.
+var CutComment = cutComment
