@@ -13,7 +13,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/lookup/listings"
 )
 
-// A Policy is what the operator wants of every table.
+// A Policy is what the operator requires of every table.
 type Policy struct {
 	// Allow are prefixes that never raise a hit, whatever a feed lists.
 	Allow []netip.Prefix
@@ -59,7 +59,7 @@ type Builder struct {
 type feedState struct {
 	FeedReport
 	named  bool  // something was called for it
-	warned []int // accepted entries that each warninglist touches, said twice or not
+	warned []int // accepted entries that each warninglist touches, duplicates included
 }
 
 // NewBuilder makes an empty builder.
@@ -90,7 +90,7 @@ func NewBuilderFrom(t *Table, p Policy) *Builder {
 		return b // what it was made from is not known in full
 	}
 	b.base = t
-	b.draft.From(&t.Set)
+	b.draft.From(&t.set)
 	for i := range t.feeds {
 		b.feeds = append(b.feeds, b.newFeed(t.feeds[i].Feed))
 	}
@@ -157,7 +157,7 @@ func (b *Builder) Add(ind intel.Indicator, o Origin) {
 }
 
 // Refuse counts an entry that whoever reads the feed keeps out, and remembers it for
-// Table.Explain: ReasonExpired, with Expires saying since when, ReasonOffline or
+// Table.Explain: ReasonExpired, with the time of it in Expires, ReasonOffline or
 // ReasonLowScore.
 func (b *Builder) Refuse(ind intel.Indicator, why Reason) {
 	feed := b.feed(ind.Feed)
@@ -225,9 +225,9 @@ func (b *Builder) newFeed(name string) feedState {
 // Build compiles what was added. The version is the name of this state of all feeds;
 // events carry it. What it costs, see [listings.Draft.Build].
 func (b *Builder) Build(version string) (*Table, Report) {
-	t := &Table{Set: b.draft.Build(), version: version, guards: b.guards, exclude: b.exclude}
+	t := &Table{set: b.draft.Build(), version: version, guards: b.guards, exclude: b.exclude}
 	t.feeds, t.own, t.forgotten = b.feeds, b.own, b.draft.Forgotten // Build may refuse some yet
-	for i, c := range t.Counts() {
+	for i, c := range t.set.Counts() {
 		f := &t.feeds[i]
 		f.Accepted, f.Duplicate, f.Unique = c.Accepted, c.Duplicate, c.Unique
 	}

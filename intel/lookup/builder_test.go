@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
-	"github.com/flowsnitch/flowsnitch/intel/lookup/listings"
 )
 
 func pfx(s string) netip.Prefix { return netip.MustParsePrefix(s) }
@@ -162,12 +161,13 @@ func TestCap(t *testing.T) {
 
 func TestStoppedIsBounded(t *testing.T) {
 	b := NewBuilder(Policy{Home: []netip.Prefix{pfx("62.0.0.0/8")}})
-	for i := range listings.MaxAside + 7 {
+	const maxAside = 10_000 // that package listings keeps
+	for i := range maxAside + 7 {
 		a := netip.AddrFrom4([4]byte{62, byte(i >> 16), byte(i >> 8), byte(i)})
 		b.Add(intel.Indicator{Prefix: netip.PrefixFrom(a, 32), Feed: "f"}, OriginFeed)
 	}
 	_, report := b.Build("")
-	if report.Forgotten != 7 || len(report.OwnListed) != maxOwnListed || report.Feeds[0].Refused[ReasonHome] != listings.MaxAside+7 {
+	if report.Forgotten != 7 || len(report.OwnListed) != maxOwnListed || report.Feeds[0].Refused[ReasonHome] != maxAside+7 {
 		t.Errorf("forgotten %d, own %d, refused %v", report.Forgotten, len(report.OwnListed), report.Feeds[0].Refused)
 	}
 }

@@ -17,7 +17,7 @@ func (t *Table) Explain(p netip.Prefix) []Suppression {
 	}
 	p = intel.Canonical(p)
 	var out []Suppression
-	for refused, e := range t.Aside {
+	for refused, e := range t.set.Aside {
 		if refused.Overlaps(p) {
 			out = append(out, t.whyRefused(refused, e))
 		}
@@ -30,16 +30,16 @@ func (t *Table) Explain(p netip.Prefix) []Suppression {
 // that the entry is set aside with; 0 = a guard has refused it.
 var readerReasons = [...]Reason{"", ReasonExpired, ReasonOffline, ReasonLowScore}
 
-// whyRefused gives the reason of the reader, or asks the guards again.
+// whyRefused gives the reason of the reader, or that of the guards, which judge again.
 func (t *Table) whyRefused(p netip.Prefix, e *listings.Entry) Suppression {
 	why := Suppression{Reason: readerReasons[e.Mark()]}
 	if why.Reason == "" {
 		why = t.guards.judge(p, OriginFeed)
 	}
 	if why.Reason == "" {
-		why.Reason = ReasonOverCap // no guard minds it
+		why.Reason = ReasonOverCap // no guard stops it
 	}
-	why.Indicator = t.Indicator(p, e)
+	why.Indicator = t.set.Indicator(p, e)
 	return why
 }
 

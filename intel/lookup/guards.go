@@ -163,12 +163,12 @@ func corroborated(list []intel.Indicator) bool {
 // Outside; an invalid one is none. There are none when the table has an entry for either.
 // What the operator allows of either form is no question for the IPv4 address, as in Find.
 func (t *Table) Unlisted(a netip.Addr) (forms [2]netip.Addr) {
-	if t.Contains(a) {
+	if t.set.Contains(a) {
 		return forms
 	}
 	if a.Is6() {
 		if in, ok := t.Embedded(a); ok && t.Outside(in) && !t.allowed(a) {
-			if t.Contains(in) {
+			if t.set.Contains(in) {
 				return forms
 			}
 			forms[1] = in

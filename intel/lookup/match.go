@@ -78,7 +78,7 @@ func MatchOf(version string, in netip.Addr, listings []intel.Indicator) Match {
 // shows.
 func (t *Table) Find(a netip.Addr, port uint16) Match {
 	m := Match{table: t, addr: a.Unmap().WithZone(""), port: port}
-	if t.Lets(m.addr) {
+	if t.set.Lets(m.addr) {
 		f := m.asExported()
 		m.n, m.best = f.count()
 	}
@@ -94,7 +94,7 @@ func (t *Table) Find(a netip.Addr, port uint16) Match {
 // findEmbedded adds what lists the IPv4 address in the address.
 func (m *Match) findEmbedded() {
 	v4 := m.table.guards.embedding.Find(flow.Addr6Of(m.addr))
-	if v4 == 0 || !m.table.Lets(flow.Addr4(v4)) {
+	if v4 == 0 || !m.table.set.Lets(flow.Addr4(v4)) {
 		return
 	}
 	f := m.asIPv4(v4)
@@ -126,7 +126,7 @@ func (f *form) count() (n int, best uint8) {
 	t := f.table
 	by := t.guards.warned(f.addr, intel.ClassInfrastructure)
 	if by == nil && !f.allowed && !t.excludes(f.addr) {
-		return t.Count(f.addr, f.port)
+		return t.set.Count(f.addr, f.port)
 	}
 	stopped := false
 	for _, e := range f.candidates {
@@ -188,12 +188,12 @@ func (m Match) Indicators() []intel.Indicator {
 	add := func(f form) {
 		from := len(out)
 		for p, e := range f.entries {
-			out = append(out, m.table.Indicator(p, e))
+			out = append(out, m.table.set.Indicator(p, e))
 			own = append(own, e.Operator())
 		}
 		m.table.guards.weigh(f.addr, out[from:], own[from:])
 	}
-	if m.table.Lets(m.addr) {
+	if m.table.set.Lets(m.addr) {
 		add(m.asExported())
 	}
 	if m.embedded != 0 {
@@ -230,7 +230,7 @@ func (f *form) entries(yield func(netip.Prefix, *listings.Entry) bool) {
 func (f *form) candidates(yield func(netip.Prefix, *listings.Entry) bool) {
 	t := f.table
 	excludes := t.excludes(f.addr)
-	for p, e := range t.Covering(f.addr, f.port) {
+	for p, e := range t.set.Covering(f.addr, f.port) {
 		switch {
 		case f.allowed && !e.Operator():
 		case excludes && t.excluded(f.addr, e.Feed(), p.Bits()):

@@ -70,7 +70,7 @@ type Report struct {
 	Forgotten int
 }
 
-// A WarnedReport is how many entries of feeds, said twice or not, overlap a warninglist.
+// A WarnedReport is how many entries of feeds, duplicates included, overlap a warninglist.
 type WarnedReport struct {
 	List    string
 	Class   intel.Class

@@ -8,6 +8,8 @@ import (
 
 	"github.com/gaissmai/bart"
 
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/lookup/listings"
 )
 
@@ -15,10 +17,11 @@ import (
 // lookup. It is made by a [Builder], must not be copied, and any number of readers
 // use it without a lock. The zero value is the empty table.
 //
-// What the Set alone answers knows neither allowlist nor exclusions nor warninglists, and
-// Contains and Match no ports: Find is the judge, and Explain reports what stops a listing.
+// Contains, Match4, Match6, Listings and ByOperator know neither allowlist nor exclusions
+// nor warninglists, and the first three no ports: Find is the judge, and Explain reports what
+// stops a listing.
 type Table struct {
-	listings.Set
+	set     listings.Set
 	version string
 	feeds   []feedState // by index
 	guards  guards
@@ -34,6 +37,25 @@ type FeedCount struct {
 	Feed    string
 	Entries int
 }
+
+// Len gives the number of entries: listings, not prefixes.
+func (t *Table) Len() int { return t.set.Len() }
+
+// Contains reports whether a listed prefix covers a, see [listings.Set.Contains].
+func (t *Table) Contains(a netip.Addr) bool { return t.set.Contains(a) }
+
+// Match4 appends to found the indices of the addresses, IPv4 in host order, that listed
+// prefixes cover, see [listings.Set.Match4].
+func (t *Table) Match4(addrs []uint32, found []int32) []int32 { return t.set.Match4(addrs, found) }
+
+// Match6 is Match4 for IPv6, see [listings.Set.Match6].
+func (t *Table) Match6(addrs []flow.Addr6, found []int32) []int32 { return t.set.Match6(addrs, found) }
+
+// Listings gives the entries that cover p or lie within it, see [listings.Set.Listings].
+func (t *Table) Listings(p netip.Prefix) []intel.Indicator { return t.set.Listings(p) }
+
+// ByOperator reports whether the operator's own word lists exactly this prefix.
+func (t *Table) ByOperator(p netip.Prefix) bool { return t.set.ByOperator(p) }
 
 // Version is the name of the state of all feeds that the table was built from.
 func (t *Table) Version() string { return t.version }

@@ -32,8 +32,8 @@ type aside struct {
 	entry  Entry
 }
 
-// MaxAside is how many entries without a mark, and how many with one, are set aside.
-const MaxAside = 10_000
+// maxAside is how many entries without a mark, and how many with one, are set aside.
+const maxAside = 10_000
 
 // NewDraft makes an empty draft for at most most entries, below 1<<31. IPv6 addresses that
 // carry an IPv4 address by e are found by that.
@@ -64,7 +64,7 @@ func (d *Draft) Add(ind *intel.Indicator, feed uint32, operator bool) bool {
 		return true
 	}
 	if d.base != nil && len(d.keys) > 2*spare(d.base.set.n, spareEntries) {
-		d.leaveBase() // it is of no use, whichever of these are said twice
+		d.leaveBase() // it is of no use, however many of these are duplicates
 	}
 	e, ok := d.strings.pack(ind, feed)
 	if !ok {
@@ -105,7 +105,7 @@ func (d *Draft) size() int {
 // 3 that is the caller's. What has no room is counted in Forgotten.
 func (d *Draft) SetAside(ind *intel.Indicator, feed uint32, mark uint8) {
 	list := &d.aside[min(mark, 1)]
-	if len(*list) < MaxAside {
+	if len(*list) < maxAside {
 		if e, ok := d.strings.pack(ind, feed); ok {
 			e.flags |= mark << markShift
 			*list = append(*list, aside{ind.Prefix, e})

@@ -16,7 +16,7 @@ import (
 // last one is marked.
 type Entry struct {
 	category, ref, description, nativeID uint32 // handles of the pool
-	first, last, expires                 uint32 // Unix seconds; 0 = not said
+	first, last, expires                 uint32 // Unix seconds; 0 = unknown
 	feed                                 uint32 // index of the feed
 	port                                 uint16
 	score                                uint8
@@ -27,7 +27,7 @@ type Entry struct {
 const (
 	tlpMask      = 0x0f
 	markMask     = 3 << markShift // of an entry that is set aside
-	fromOperator = 1 << 6         // a word of the operator's own: no guard applies
+	fromOperator = 1 << 6         // an entry of the operator's own: no guard applies
 	lastOfPrefix = 1 << 7
 
 	markShift = 4
