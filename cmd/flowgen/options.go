@@ -9,7 +9,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
-	"github.com/flowsnitch/flowsnitch/flow/synth/traffic"
+	"github.com/flowsnitch/flowsnitch/flow/synth/noise"
 )
 
 // Bounds of flags whose excess only costs memory.
@@ -49,7 +49,7 @@ type plan struct {
 	options
 	target    netip.AddrPort
 	encoder   synth.Config
-	source    traffic.Config
+	source    noise.Config
 	addresses []netip.Addr // of the sessions, those of an exporter in a row; invalid: whatever the kernel picks
 }
 
@@ -199,7 +199,7 @@ func (p *plan) setSource() error {
 	if err != nil {
 		return usageError{fmt.Errorf("--home: %w", err)}
 	}
-	p.source = traffic.Config{Seed: p.seed, IPv6: p.ipv6, Hits: p.hits, Listed: listed, Home: home}
+	p.source = noise.Config{Seed: p.seed, IPv6: p.ipv6, Hits: p.hits, Listed: listed, Home: home}
 	if err := p.source.Validate(); err != nil {
 		return usageError{err}
 	}

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/synth"
-	"github.com/flowsnitch/flowsnitch/flow/synth/traffic"
+	"github.com/flowsnitch/flowsnitch/flow/synth/noise"
 )
 
 // newSender prepares everything that is sent.
@@ -53,7 +53,7 @@ func (s *sender) prepare(now time.Time) error {
 		if err != nil {
 			return err
 		}
-		src, err := traffic.NewSource(p.source)
+		src, err := noise.NewSource(p.source)
 		if err != nil {
 			return err
 		}

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/synth"
-	"github.com/flowsnitch/flowsnitch/flow/synth/traffic"
+	"github.com/flowsnitch/flowsnitch/flow/synth/noise"
 )
 
 // A message is one prepared datagram.
@@ -36,7 +36,7 @@ type gathered struct {
 // buildRing prepares datagrams with n flows of the source. Without tails the rest
 // of a family that fills no datagram is left out, unless it is all there is of it:
 // then every datagram of a family is equally full.
-func buildRing(src *traffic.Source, enc *synth.Encoder, n int, tails bool, now time.Time) ([]message, error) {
+func buildRing(src *noise.Source, enc *synth.Encoder, n int, tails bool, now time.Time) ([]message, error) {
 	b := ringBuilder{enc: enc, now: now}
 	for range n {
 		f, hit := src.Next(now)

@@ -17,7 +17,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
-	"github.com/flowsnitch/flowsnitch/flow/synth/traffic"
+	"github.com/flowsnitch/flowsnitch/flow/synth/noise"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
@@ -208,7 +208,7 @@ func play(ctx context.Context, to string, withNoise bool) (sent int, err error) 
 		defer conn.Close()
 		exporters = append(exporters, &demoExporter{enc: enc, conn: conn})
 	}
-	noise, err := traffic.NewSource(traffic.Config{Seed: 1, Home: intel.DefaultHome()[:1]})
+	noise, err := noise.NewSource(noise.Config{Seed: 1, Home: intel.DefaultHome()[:1]})
 	if err != nil {
 		return 0, err
 	}
@@ -257,7 +257,7 @@ func (e *demoExporter) send(flows []synth.Flow) error {
 }
 
 // strangers gives contacts with addresses from all over the world.
-func strangers(noise *traffic.Source) (flows []synth.Flow) {
+func strangers(noise *noise.Source) (flows []synth.Flow) {
 	now := time.Now()
 	for range 5 {
 		f, _ := noise.Next(now)

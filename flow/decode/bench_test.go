@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"testing"
 
-	"github.com/netsampler/goflow2/v2/decoders/netflow"
-	"github.com/netsampler/goflow2/v2/decoders/netflowlegacy"
-	"github.com/netsampler/goflow2/v2/decoders/sflow"
-
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
-	"github.com/flowsnitch/flowsnitch/flow/synth/traffic"
+	"github.com/flowsnitch/flowsnitch/flow/synth/noise"
+	"github.com/netsampler/goflow2/v2/decoders/netflow"
+	"github.com/netsampler/goflow2/v2/decoders/netflowlegacy"
+	"github.com/netsampler/goflow2/v2/decoders/sflow"
 )
 
 // columnSum reads every address once, as a matcher does.
@@ -35,7 +34,7 @@ func madeData(b testing.TB, v flow.Version, ipv6 float64) (templates, data []byt
 	if err != nil {
 		b.Fatal(err)
 	}
-	src, err := traffic.NewSource(traffic.Config{Seed: 1, IPv6: ipv6})
+	src, err := noise.NewSource(noise.Config{Seed: 1, IPv6: ipv6})
 	if err != nil {
 		b.Fatal(err)
 	}

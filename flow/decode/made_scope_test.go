@@ -6,7 +6,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
-	"github.com/flowsnitch/flowsnitch/flow/synth/traffic"
+	"github.com/flowsnitch/flowsnitch/flow/synth/noise"
 )
 
 // TestMadeInterfaceScope: what the simulator announces for an interface holds for its flows.
@@ -20,7 +20,7 @@ func TestMadeInterfaceScope(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		src, err := traffic.NewSource(traffic.Config{Seed: 1})
+		src, err := noise.NewSource(noise.Config{Seed: 1})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
-	"github.com/flowsnitch/flowsnitch/flow/synth/traffic"
+	"github.com/flowsnitch/flowsnitch/flow/synth/noise"
 )
 
 // An exported stream is what a synthetic exporter sends: datagrams in order, with
@@ -30,7 +30,7 @@ func exportStream(t testing.TB, v flow.Version, n int, sampling uint32) []export
 	if err != nil {
 		t.Fatal(err)
 	}
-	src, err := traffic.NewSource(traffic.Config{Seed: 1})
+	src, err := noise.NewSource(noise.Config{Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestLossLikeRecords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	src, err := traffic.NewSource(traffic.Config{Seed: 1})
+	src, err := noise.NewSource(noise.Config{Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
-	"github.com/flowsnitch/flowsnitch/flow/synth/traffic"
+	"github.com/flowsnitch/flowsnitch/flow/synth/noise"
 )
 
 // TestRestamp: a datagram sent again later is, byte for byte, the one that Encode
@@ -99,7 +99,7 @@ func encodeBoth(t *testing.T, first, fresh *synth.Encoder, flows []synth.Flow, l
 func TestRestampDoesNotAllocate(t *testing.T) {
 	for _, v := range versions {
 		enc := newEncoder(t, synth.Config{Version: v, Boot: now.Add(-time.Hour)})
-		d, _, err := enc.Encode(nil, flowsOf(t, traffic.Config{}, 30), now)
+		d, _, err := enc.Encode(nil, flowsOf(t, noise.Config{}, 30), now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +114,7 @@ func BenchmarkRestamp(b *testing.B) {
 	for _, v := range versions {
 		b.Run(v.String(), func(b *testing.B) {
 			enc := newEncoder(b, synth.Config{Version: v, Boot: now.Add(-time.Hour)})
-			d, _, err := enc.Encode(nil, flowsOf(b, traffic.Config{}, 30), now)
+			d, _, err := enc.Encode(nil, flowsOf(b, noise.Config{}, 30), now)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -7,19 +7,19 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
-	"github.com/flowsnitch/flowsnitch/flow/synth/traffic"
+	"github.com/flowsnitch/flowsnitch/flow/synth/noise"
 )
 
-func newSource(t testing.TB, cfg traffic.Config) *traffic.Source {
+func newSource(t testing.TB, cfg noise.Config) *noise.Source {
 	t.Helper()
-	s, err := traffic.NewSource(cfg)
+	s, err := noise.NewSource(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func flowsOf(t testing.TB, cfg traffic.Config, n int) []synth.Flow {
+func flowsOf(t testing.TB, cfg noise.Config, n int) []synth.Flow {
 	t.Helper()
 	s, flows := newSource(t, cfg), make([]synth.Flow, n)
 	for i := range flows {
@@ -29,7 +29,7 @@ func flowsOf(t testing.TB, cfg traffic.Config, n int) []synth.Flow {
 }
 
 func TestSourceRepeats(t *testing.T) {
-	cfg := traffic.Config{Seed: 7, Flows: 1000, IPv6: 0.3}
+	cfg := noise.Config{Seed: 7, Flows: 1000, IPv6: 0.3}
 	flows := flowsOf(t, cfg, 2000)
 	compare(t, flows[1000:], flows[:1000])
 	compare(t, flowsOf(t, cfg, 1000), flows[:1000])
@@ -50,7 +50,7 @@ func TestSourceRepeats(t *testing.T) {
 func TestSourceShares(t *testing.T) {
 	listed := []netip.Prefix{netip.MustParsePrefix("203.0.113.0/28"), netip.MustParsePrefix("198.51.100.7/32"), netip.MustParsePrefix("2001:db8:bad::/45")}
 	home := []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fd00::/8")}
-	s := newSource(t, traffic.Config{Seed: 1, IPv6: 0.25, Hits: 0.1, Listed: listed, Home: home})
+	s := newSource(t, noise.Config{Seed: 1, IPv6: 0.25, Hits: 0.1, Listed: listed, Home: home})
 	const n = 20000
 	var ipv6, hits, homeSrc int
 	for range n {
@@ -100,7 +100,7 @@ func near(t *testing.T, what string, got, want float64) {
 // TestSourceSuits: every protocol can tell every flow, whatever the options.
 func TestSourceSuits(t *testing.T) {
 	for _, v := range versions {
-		cfg := traffic.Config{Seed: 3, IPv6: 0.5}
+		cfg := noise.Config{Seed: 3, IPv6: 0.5}
 		if v == flow.V5 {
 			cfg.IPv6 = 0
 		}
@@ -122,7 +122,7 @@ func TestSourceSuits(t *testing.T) {
 func TestSourceOneFamily(t *testing.T) {
 	listed := []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("2001:db8::/32")}
 	for _, share := range []float64{0, 1} {
-		for _, f := range flowsOf(t, traffic.Config{IPv6: share, Hits: 0.5, Listed: listed}, 500) {
+		for _, f := range flowsOf(t, noise.Config{IPv6: share, Hits: 0.5, Listed: listed}, 500) {
 			if f.Src.Is6() != (share == 1) {
 				t.Fatalf("IPv6 share %g gives %v", share, f.Src)
 			}
@@ -132,7 +132,7 @@ func TestSourceOneFamily(t *testing.T) {
 
 func TestSourceErrors(t *testing.T) {
 	v4 := []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
-	for _, c := range []traffic.Config{
+	for _, c := range []noise.Config{
 		{Flows: -1},
 		{IPv6: 1.1},
 		{IPv6: math.NaN()},
@@ -142,7 +142,7 @@ func TestSourceErrors(t *testing.T) {
 		{Listed: []netip.Prefix{{}}},
 		{Home: []netip.Prefix{{}}},
 	} {
-		if _, err := traffic.NewSource(c); err == nil {
+		if _, err := noise.NewSource(c); err == nil {
 			t.Errorf("%+v was accepted", c)
 		}
 	}

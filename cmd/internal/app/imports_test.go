@@ -65,7 +65,7 @@ var rules = []struct {
 	{"flow/decode/sflow", []string{"flow", "flow/decode/packet"}},
 	{"flow/decode/template", []string{"flow", "flow/decode/packet", "flow/decode/sampling"}},
 	{"flow/capture", []string{"flow", "flow/capture/file"}},
-	{"flow/synth/traffic", []string{"flow", "flow/synth"}},
+	{"flow/synth/noise", []string{"flow", "flow/synth"}},
 	{"flow/*", []string{"flow"}},
 	{"intel", []string{"flow"}},
 	{"intel/lookup", []string{"intel", "intel/lookup/*", "intel/event", "flow"}},

@@ -13,7 +13,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
-	"github.com/flowsnitch/flowsnitch/flow/synth/traffic"
+	"github.com/flowsnitch/flowsnitch/flow/synth/noise"
 	"go.uber.org/zap"
 )
 
@@ -106,7 +106,7 @@ func exports(t *testing.T, v flow.Version) (payloads [][]byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	src, err := traffic.NewSource(traffic.Config{})
+	src, err := noise.NewSource(noise.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
-	"github.com/flowsnitch/flowsnitch/flow/synth/traffic"
+	"github.com/flowsnitch/flowsnitch/flow/synth/noise"
 )
 
 const (
@@ -65,7 +65,7 @@ func newExporter(t *testing.T, v flow.Version, addr string, to netip.AddrPort) *
 // fill prepares the datagrams that are sent again and again, and rewinds the encoder.
 func (e *exporter) fill(t *testing.T) {
 	t.Helper()
-	src, err := traffic.NewSource(traffic.Config{Seed: uint64(e.addr.As4()[3])})
+	src, err := noise.NewSource(noise.Config{Seed: uint64(e.addr.As4()[3])})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,7 @@
-// Package traffic invents flows: between random addresses or those of given networks,
+// Package noise invents flows: between random addresses or those of given networks,
 // a given share of them with a listed address at one end, always the same ones for a seed.
 // Tests, the load generator and the demo give them to an encoder of package synth.
-package traffic
+package noise
 
 import (
 	"fmt"
