@@ -65,6 +65,8 @@ func (h harm) said() string {
 		return "" // kept for people, never read
 	case strings.HasSuffix(name, ".good"):
 		return "the copy of a feed is damaged and kept aside"
+	case strings.HasPrefix(h.file, "feeds/") && h.cut == 1:
+		return "" // the end of the line carries nothing
 	case strings.HasPrefix(h.file, "feeds/feed-") || strings.HasPrefix(h.file, "feeds/list-"):
 		return "what was kept of a feed cannot be used"
 	case name == "hits.json" && h.torn:

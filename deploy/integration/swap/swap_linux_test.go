@@ -40,7 +40,7 @@ func TestSwap(t *testing.T) {
 		"listen: [{udp: \"127.0.0.1:0\", receive_buffer: 67108864}]\n", list))
 	i.Start(t)
 	gen := generate(t, hitList, "--to", i.Address(t), "--rate", strconv.Itoa(rate))
-	version := swapped(t, i, "")
+	size := swapped(t, i, 0)
 	var slowest time.Duration
 	for n := range swaps {
 		if err := os.WriteFile(list, sets[(n+1)%2], 0o600); err != nil {
@@ -48,7 +48,7 @@ func TestSwap(t *testing.T) {
 		}
 		begin := time.Now()
 		i.Signal(syscall.SIGHUP)
-		version = swapped(t, i, version)
+		size = swapped(t, i, size)
 		slowest = max(slowest, time.Since(begin))
 	}
 	peak := memory(t, i.PID(), "VmHWM")

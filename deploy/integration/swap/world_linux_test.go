@@ -172,8 +172,7 @@ type status struct {
 		} `json:"versions"`
 	} `json:"decoded"`
 	Intel struct {
-		Version    string `json:"version"`
-		Indicators int    `json:"indicators"`
+		Indicators int `json:"indicators"`
 	} `json:"intel"`
 	Hits struct {
 		Found     uint64 `json:"found"`
@@ -191,10 +190,11 @@ func awaited(t *testing.T, i *instance.Instance, what string, ok func(*status) b
 	return s
 }
 
-// swapped waits for another set than that of a version, and gives its version.
-func swapped(t *testing.T, i *instance.Instance, version string) string {
+// swapped waits for another set than one of so many indicators, and gives the size of its
+// own. The two sets of the test differ in size; one of them may be built twice.
+func swapped(t *testing.T, i *instance.Instance, before int) (indicators int) {
 	t.Helper()
-	return awaited(t, i, "another set", func(s *status) bool { return s.Intel.Version != version }).Intel.Version
+	return awaited(t, i, "another set", func(s *status) bool { return s.Intel.Indicators != before }).Intel.Indicators
 }
 
 // settled waits until all that was sent has been decoded, or is known to be lost.
