@@ -47,7 +47,7 @@ func checkBlocks(body ast.Node) *Error {
 	for key, defaults := range blocks {
 		fields[key] = reflect.TypeOf(defaults())
 	}
-	return checkFields(body, fields, "")
+	return checkFields(body, fields, "", "")
 }
 
 // takeBlocks reads the blocks of components, and gives the rest of the document.

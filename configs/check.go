@@ -105,17 +105,15 @@ func at(n ast.Node, key string, err error) *Error {
 
 // checkMap checks every key of a mapping against the fields of a struct.
 func checkMap(n ast.Node, t reflect.Type, key string) *Error {
-	if _, ok := pairsOf(n); !ok {
-		return at(n, key, fmt.Errorf("must be a block of keys%s, not %s", blockExamples[t], kindOf(n)))
-	}
-	return checkFields(n, fieldsOf(t), key)
+	return checkFields(n, fieldsOf(t), blockExamples[t], key)
 }
 
-// checkFields checks every key of a mapping against those that it may have.
-func checkFields(n ast.Node, fields map[string]reflect.Type, key string) *Error {
+// checkFields checks every key of a mapping against those that it may have. example shows a
+// mapping, for errors.
+func checkFields(n ast.Node, fields map[string]reflect.Type, example, key string) *Error {
 	pairs, ok := pairsOf(n)
 	if !ok {
-		return at(n, key, fmt.Errorf("must be a block of keys, not %s", kindOf(n)))
+		return at(n, key, fmt.Errorf("must be a block of keys%s, not %s", example, kindOf(n)))
 	}
 	for _, p := range pairs {
 		name := p.Key.GetToken().Value

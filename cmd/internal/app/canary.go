@@ -21,6 +21,7 @@ import (
 
 // A selfTest sends canaries, and watches how far they come.
 type selfTest struct {
+	passive
 	*canary.Watch
 	every     time.Duration
 	listeners *listeners
@@ -39,12 +40,6 @@ func newSelfTest(a *App, w *canary.Watch) *selfTest {
 func (t *selfTest) Register(c *observe.Component) {
 	c.Add(observe.Printed("canary", t.status, printCanary), canaryCheck(t.status, func() time.Time { return t.since }))
 }
-
-// Start has nothing to open: the first canary comes later.
-func (t *selfTest) Start() error { return nil }
-
-// Stop has nothing to end.
-func (t *selfTest) Stop(context.Context) error { return nil }
 
 // run sends a canary to every listener, once every so often, until ctx ends. They go
 // through the sockets as those of all exporters do. All of a round have one token, which

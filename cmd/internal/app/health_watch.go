@@ -22,6 +22,7 @@ const (
 
 // A healthWatch judges the app again and again, and states what has changed.
 type healthWatch struct {
+	passive
 	registry *observe.Registry
 	work     *workList
 	log      *zap.Logger
@@ -44,12 +45,6 @@ func newHealthWatch(registry *observe.Registry, b *background, log *zap.Logger) 
 func (h *healthWatch) Register(c *observe.Component) {
 	c.Add(observe.Printed("health", func() []observe.Finding { return h.findings(time.Now()) }, printHealth))
 }
-
-// Start has nothing to open.
-func (h *healthWatch) Start() error { return nil }
-
-// Stop has nothing to end.
-func (h *healthWatch) Stop(context.Context) error { return nil }
 
 // run judges the app until ctx ends. It has a goroutine of its own: a disk that hangs does
 // not keep it from reporting that.

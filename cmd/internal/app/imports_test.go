@@ -83,6 +83,7 @@ var rules = []struct {
 	{"intel/correlate/conversation", []string{"intel/correlate/packed", "intel/lookup", "intel/event", "intel/sites", "flow"}},
 	{"intel/correlate/dedup", []string{"intel/correlate/conversation", "intel/correlate/packed", "flow"}},
 	{"intel/correlate/packed", nil},
+	{"intel/correlate/hittest", []string{"intel/lookup", "flow"}}, // for tests
 	{"intel/correlate/queue", []string{"intel/lookup", "intel/event", "flow", "flow/clock"}},
 	{"intel/feeds", []string{"intel/feeds/document", "intel/feeds/prefix", "intel/feeds/jsonwalk", "intel/feeds/rows", "intel/feeds/programs", "intel/feeds/platforms"}},
 	{"intel/feeds/prefix", []string{"flow/fit"}},

@@ -65,25 +65,20 @@ func (c *feedCheck) state(now time.Time) observe.Finding {
 	if len(old) > 0 {
 		f.Add("", "%s: look at the way to the provider; 'flowsnitch intel update' fetches now", named(old))
 	}
-	if len(missing) > 0 {
-		f.AtLeast(observe.Warning)
-		f.Add("", "never fetched: %s; see 'flowsnitch intel status'", named(missing))
-	}
-	if len(pieces) > 0 {
-		f.AtLeast(observe.Warning)
-		f.Add("", "pieces of feeds cannot be read: %s; the others are used; 'flowsnitch intel status' names them", named(pieces))
-	}
-	if len(aged) > 0 {
-		f.AtLeast(observe.Warning)
-		f.Add("", "data old by their own date, though the source responds: %s; look for another source, or set max_age", named(aged))
-	}
-	if len(unreadable) > 0 {
-		f.AtLeast(observe.Warning)
-		f.Add("", "stored copies cannot be read: %s; what is in force stays; look at the disk and the limit of open files", named(unreadable))
-	}
-	if len(held) > 0 {
-		f.AtLeast(observe.Warning)
-		f.Add("", "held back: %s; 'flowsnitch intel accept FEED' takes it", named(held))
+	for _, p := range []struct {
+		feeds  []string
+		format string
+	}{
+		{missing, "never fetched: %s; see 'flowsnitch intel status'"},
+		{pieces, "pieces of feeds cannot be read: %s; the others are used; 'flowsnitch intel status' names them"},
+		{aged, "data old by their own date, though the source responds: %s; look for another source, or set max_age"},
+		{unreadable, "stored copies cannot be read: %s; what is in force stays; look at the disk and the limit of open files"},
+		{held, "held back: %s; 'flowsnitch intel accept FEED' takes it"},
+	} {
+		if len(p.feeds) > 0 {
+			f.AtLeast(observe.Warning)
+			f.Add("", p.format, named(p.feeds))
+		}
 	}
 	f.quarantined(&s)
 	f.setFull(&s)

@@ -20,6 +20,15 @@ type component interface {
 	Stop(ctx context.Context) error
 }
 
+// passive is for components that have nothing to open and nothing to end.
+type passive struct{}
+
+// Start does nothing.
+func (passive) Start() error { return nil }
+
+// Stop does nothing.
+func (passive) Stop(context.Context) error { return nil }
+
 // A registrar has something that people look at: sections, checks, routes. Register comes
 // before Start; nothing of it is used before all components have started.
 type registrar interface{ Register(c *observe.Component) }

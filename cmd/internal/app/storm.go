@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"time"
@@ -17,6 +16,7 @@ const alertQuarantined = "entry_quarantined"
 
 // A stormWatch reports the entries of feeds that match an absurd share of all flows.
 type stormWatch struct {
+	passive
 	watch *storm.Watch
 	alert func(name, text string, about *intel.Indicator)
 	log   *zap.Logger
@@ -31,12 +31,6 @@ func newStormWatch(a *App, alert func(string, string, *intel.Indicator)) *stormW
 	a.background.every("the quarantine", often, w.look)
 	return w
 }
-
-// Start has nothing to open.
-func (w *stormWatch) Start() error { return nil }
-
-// Stop has nothing to end.
-func (w *stormWatch) Stop(context.Context) error { return nil }
 
 // look reports what the watch has found, each entry once.
 func (w *stormWatch) look(now time.Time) {

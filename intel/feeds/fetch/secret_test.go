@@ -2,18 +2,11 @@ package fetch
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -23,10 +16,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/goccy/go-yaml"
-
+	"github.com/flowsnitch/flowsnitch/configs/authority"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/goccy/go-yaml"
 )
 
 // The secrets of TestSecrets. None of them may be seen anywhere but by the feed's own
@@ -167,28 +160,11 @@ func TestKeyFile(t *testing.T) {
 	})
 }
 
-// certificate makes a certificate for 127.0.0.1 that ends at a time.
-func certificate(t *testing.T, until time.Time) tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, DNSNames: []string{"localhost"},
-		NotBefore: until.Add(-48 * time.Hour), NotAfter: until, IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-}
-
 // TestCertificates: by TLS, on a real connection. A certificate that has expired or
 // that nobody vouches for gives nothing, and ca_file vouches.
 func TestCertificates(t *testing.T) {
-	good, expired := certificate(t, time.Now().Add(24*time.Hour)), certificate(t, time.Now().Add(-time.Hour))
+	ca := authority.New(t)
+	good, expired := ca.Pair(t, "localhost", time.Now().Add(time.Hour)), ca.Pair(t, "localhost", time.Now().Add(-time.Hour))
 	for _, tt := range []struct {
 		name  string
 		cert  tls.Certificate
@@ -208,11 +184,7 @@ func TestCertificates(t *testing.T) {
 			cfg := spec.DefaultConfig()
 			f := spec.Feed{Name: "f", URL: spec.URL(strings.Replace(server.URL, "127.0.0.1", "localhost", 1))}
 			if tt.trust {
-				f.CAFile = filepath.Join(t.TempDir(), "ca.pem")
-				block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: tt.cert.Certificate[0]})
-				if err := os.WriteFile(f.CAFile, block, 0o600); err != nil {
-					t.Fatal(err)
-				}
+				f.CAFile = ca.File
 			}
 			cfg.Feeds = []spec.Feed{f}
 			m := New(cfg, Options{Dir: t.TempDir()})
