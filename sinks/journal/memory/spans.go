@@ -1,17 +1,25 @@
 package memory
 
+import "slices"
+
 // spans are numbers of events, in order: each is from one to before another.
 type spans [][2]uint64
 
-// add adds the numbers from one to before another, which are beyond all others.
+// add adds the numbers from one to before another. They may be before others: a chunk that is
+// being written is dropped after the next one.
 func (s *spans) add(from, to uint64) {
-	switch n := len(*s); {
-	case from == to:
-	case n > 0 && (*s)[n-1][1] >= from:
-		(*s)[n-1][1] = max(to, (*s)[n-1][1])
-	default:
-		*s = append(*s, [2]uint64{from, to})
+	if from == to {
+		return
 	}
+	i := slices.IndexFunc(*s, func(one [2]uint64) bool { return one[1] >= from })
+	if i < 0 {
+		i = len(*s)
+	}
+	end := i
+	for ; end < len(*s) && (*s)[end][0] <= to; end++ {
+		from, to = min(from, (*s)[end][0]), max(to, (*s)[end][1])
+	}
+	*s = slices.Replace(*s, i, end, [2]uint64{from, to})
 }
 
 // within counts those from one number to before another.

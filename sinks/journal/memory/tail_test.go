@@ -22,6 +22,9 @@ func numbersIn(b []byte) (all []uint64) {
 // event is written once, is dropped, or is still there, and what is being written is not
 // dropped.
 func TestTail(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
 	var tail Tail
 	var next uint64
 	now := time.Now()
@@ -32,7 +35,7 @@ func TestTail(t *testing.T) {
 	event := sinktest.Numbered(0, 1)[0]
 	event.Reason = string(make([]byte, 10_000))
 	for range 20_000 {
-		switch rand.IntN(8) {
+		switch random.IntN(8) {
 		case 0, 1, 2:
 			tail.Push(next, &event, now)
 			state[next] = waiting
@@ -52,7 +55,7 @@ func TestTail(t *testing.T) {
 			if uint64(len(got)) != to-from || got[0] != from {
 				t.Fatalf("what was lent changed: %v, want %d to %d", got, from, to)
 			}
-			if rand.IntN(4) == 0 {
+			if random.IntN(4) == 0 {
 				tail.Wrote(0)
 			} else {
 				tail.Wrote(to)
@@ -62,7 +65,7 @@ func TestTail(t *testing.T) {
 			}
 			from, to = 0, 0
 		case 5:
-			a, b, ok := tail.Drop(rand.IntN(2) == 0)
+			a, b, ok := tail.Drop(random.IntN(2) == 0)
 			for n := a; ok && n < b; n++ {
 				if state[n] != waiting || n >= from && n < to {
 					t.Fatalf("drops %d, which is %d", n, state[n])
@@ -70,8 +73,8 @@ func TestTail(t *testing.T) {
 				state[n] = nowhere
 			}
 		case 6:
-			if rand.IntN(20) == 0 && from == to {
-				settled := next - min(next, uint64(rand.IntN(100)))
+			if random.IntN(20) == 0 && from == to {
+				settled := next - min(next, uint64(random.IntN(100)))
 				tail.Settled(settled)
 				for n := range settled {
 					if state[n] == waiting {
@@ -97,6 +100,32 @@ func TestTail(t *testing.T) {
 		if got := tail.Only(next - min(next, 2_000)); got != want {
 			t.Fatalf("%d events are only here, want %d", got, want)
 		}
+	}
+}
+
+// TestDropOutOfOrder: a chunk that was being written while the next one was dropped, and is
+// dropped after that has failed, counts as well.
+func TestDropOutOfOrder(t *testing.T) {
+	var tail Tail
+	event := sinktest.Numbered(0, 1)[0]
+	event.Reason = string(make([]byte, 10_000))
+	for n := range uint64(100) {
+		tail.Push(n, &event, time.Now())
+	}
+	_, from, to := tail.Write(100)
+	if from != 0 || to == 0 {
+		t.Fatalf("writes %d to %d", from, to)
+	}
+	a, b, ok := tail.Drop(false)
+	if !ok || a != to {
+		t.Fatalf("drops %d to %d, %v", a, b, ok)
+	}
+	tail.Wrote(0) // it has failed
+	if again, end, ok := tail.Drop(false); !ok || again != from || end != to {
+		t.Fatalf("drops %d to %d, %v", again, end, ok)
+	}
+	if got := tail.Dropped(0, 100); got != b {
+		t.Errorf("%d events were dropped, want %d", got, b)
 	}
 }
 
