@@ -1,0 +1,217 @@
+package file
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"sort"
+
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/history/row"
+)
+
+// A Range is all addresses from one to another, both included.
+type Range struct{ From, To flow.Addr6 }
+
+// IPv4 addresses lie within the space of IPv6.
+var mapped = Range{flow.Addr6{Lo: 0xffff_0000_0000}, flow.Addr6{Lo: 0xffff_ffff_ffff}}
+
+// Ranges gives prefixes as ranges, sorted and joined, as [File.Search] needs them. A prefix
+// of IPv6, also ::/0, does not contain the addresses of IPv4.
+func Ranges(prefixes []netip.Prefix) []Range {
+	all := make([]Range, 0, len(prefixes))
+	for _, p := range prefixes {
+		if !p.IsValid() {
+			continue
+		}
+		r := rangeOf(p)
+		if p.Addr().Is4() || compare(r.To, mapped.From) < 0 || compare(r.From, mapped.From) >= 0 {
+			all = append(all, r)
+			continue
+		}
+		all = append(all, Range{r.From, flow.Addr6{Lo: mapped.From.Lo - 1}})
+		if compare(r.To, mapped.To) > 0 {
+			all = append(all, Range{flow.Addr6{Lo: mapped.To.Lo + 1}, r.To})
+		}
+	}
+	slices.SortFunc(all, func(a, b Range) int { return compare(a.From, b.From) })
+	joined := all[:0]
+	for _, r := range all {
+		if n := len(joined); n > 0 && compare(r.From, joined[n-1].To) <= 0 {
+			if compare(r.To, joined[n-1].To) > 0 {
+				joined[n-1].To = r.To
+			}
+			continue
+		}
+		joined = append(joined, r)
+	}
+	return joined
+}
+
+func rangeOf(p netip.Prefix) Range {
+	bits := p.Bits()
+	if p.Addr().Is4() {
+		bits += 96
+	}
+	host := flow.Addr6{Hi: ^uint64(0) >> min(bits, 64), Lo: ^uint64(0) >> max(bits-64, 0)}
+	a := flow.Addr6Of(p.Addr())
+	return Range{flow.Addr6{Hi: a.Hi &^ host.Hi, Lo: a.Lo &^ host.Lo}, flow.Addr6{Hi: a.Hi | host.Hi, Lo: a.Lo | host.Lo}}
+}
+
+func compare(a, b flow.Addr6) int {
+	if c := cmp.Compare(a.Hi, b.Hi); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.Lo, b.Lo)
+}
+
+// emitted is how many rows Search hands over at once.
+const emitted = 4096
+
+// Search calls emit with all rows whose outside address is in one of the ranges, which
+// must be sorted and must not overlap, see [Ranges]. Rows come in the order of the file, and
+// belong to emit for the time of the call. An error of emit ends the search and is that of
+// Search. Others are those of the disk, of ctx, or of type [*DamagedError]: rows handed
+// over before are right, but not all there are.
+func (f *File) Search(ctx context.Context, wanted []Range, emit func([]row.Row) error) error {
+	for i, r := range wanted {
+		if compare(r.From, r.To) > 0 || i > 0 && compare(wanted[i-1].To, r.From) >= 0 {
+			return errors.New("ranges of a search overlap or are not sorted")
+		}
+	}
+	s := search{file: f, wanted: wanted, emit: emit}
+	for group := range f.groups {
+		if err := s.group(ctx, group); err != nil {
+			return err
+		}
+		if len(s.wanted) == 0 {
+			break
+		}
+	}
+	return s.hand()
+}
+
+type search struct {
+	file   *File
+	wanted []Range // those that are behind what was read fall away
+	emit   func([]row.Row) error
+	rows   []row.Row // found, not yet handed over
+}
+
+// hand hands over what was found. A panic in emit is not one of the file.
+func (s *search) hand() error {
+	if len(s.rows) == 0 {
+		return nil
+	}
+	s.file.calls = true
+	err := s.emit(s.rows)
+	s.file.calls = false
+	s.rows = s.rows[:0]
+	return err
+}
+
+// group searches one row group: the pages of the key column that can hold a match, and of
+// the other columns the pages with one, each page once.
+func (s *search) group(ctx context.Context, group int) (err error) {
+	defer s.file.guard(&err)
+	f := s.file
+	if err := f.enter(group); err != nil {
+		return f.reason(err)
+	}
+	keys := f.cursors[keyColumn]
+	index, err := keys.chunk.ColumnIndex()
+	if err != nil {
+		return f.reason(err)
+	}
+	offsets, err := keys.chunk.OffsetIndex()
+	if err != nil {
+		return f.reason(err)
+	}
+	for page := range index.NumPages() {
+		first, last := address(index.MinValue(page)), address(index.MaxValue(page))
+		s.wanted = s.wanted[sort.Search(len(s.wanted), func(i int) bool { return compare(s.wanted[i].To, first) >= 0 }):]
+		if len(s.wanted) == 0 {
+			return nil
+		}
+		if compare(s.wanted[0].From, last) > 0 {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.page(offsets.FirstRowIndex(page)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func address(v parquet.Value) flow.Addr6 { return flow.ReadAddr6(v.ByteArray()) }
+
+// page searches the page of the key column that begins with a row.
+func (s *search) page(first int64) error {
+	f, keys := s.file, s.file.cursors[keyColumn]
+	if err := keys.seek(first); err != nil {
+		return f.reason(err)
+	}
+	// The rows that are read meanwhile are all in this page, so that it stays.
+	page := keys.keys
+	at := 0
+	for _, r := range s.wanted {
+		at += below(page[at:], r.From, false)
+		if at == len(page) {
+			return nil
+		}
+		end := at + below(page[at:], r.To, true)
+		for at < end {
+			if err := s.take(first+int64(at), end-at, &at); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// take reads up to n rows from one of the group on, as many as there is room for, and adds
+// their number to done.
+func (s *search) take(from int64, n int, done *int) error {
+	if s.rows == nil {
+		s.rows = make([]row.Row, 0, emitted)
+	}
+	have := len(s.rows)
+	n = min(n, emitted-have)
+	s.rows = s.rows[:have+n]
+	if err := s.file.read(from, s.rows[have:]); err != nil {
+		s.rows = s.rows[:have]
+		return s.file.reason(err)
+	}
+	*done += n
+	if len(s.rows) == emitted {
+		return s.hand()
+	}
+	return nil
+}
+
+// below counts the keys below an address, or up to it, at the beginning of sorted keys. It
+// doubles its steps first: with many ranges the next one is near.
+func below(keys [][16]byte, a flow.Addr6, included bool) int {
+	limit := 0
+	if included {
+		limit = 1
+	}
+	is := func(i int) bool { return compare(flow.ReadAddr6(keys[i][:]), a) < limit }
+	step := 1
+	for step < len(keys) && is(step) {
+		step *= 2
+	}
+	from := step / 2
+	to := min(step+1, len(keys))
+	if from >= to {
+		return 0
+	}
+	return from + sort.Search(to-from, func(i int) bool { return !is(from + i) })
+}
