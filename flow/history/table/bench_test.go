@@ -88,6 +88,51 @@ func BenchmarkUpdate(b *testing.B) {
 	}
 }
 
+// BenchmarkSimple is the same for IPv4 without stages, one flow in each call, and with a map,
+// to compare with.
+func BenchmarkSimple(b *testing.B) {
+	type ends struct {
+		outside, inside flow.Addr6
+		rest            uint64
+	}
+	for _, contacts := range []int{10_000, 100_000, 1_000_000} {
+		for _, how := range []string{"single", "map"} {
+			b.Run(fmt.Sprintf("%s/%d", how, contacts), func(b *testing.B) {
+				numbers := sequence(contacts)
+				table, entries := New(Caps{V4: 1 << 20}), map[ends]*contact{}
+				var batch Batch
+				batch.size(1)
+				at := 0
+				call := func() {
+					batch.set(0, numbers[at], false)
+					if at++; at == len(numbers) {
+						at = 0
+					}
+					if how == "single" {
+						table.Update(&batch, 0, true)
+						return
+					}
+					k := ends{batch.Outside[0], batch.Inside[0], uint64(batch.Protocol[0])<<protocolAt | uint64(batch.Port[0])<<portAt}
+					e := entries[k]
+					if e == nil {
+						e = &contact{first: ^uint32(0)}
+						entries[k] = e
+					}
+					e.add(&batch, 0)
+				}
+				for range numbers {
+					call()
+				}
+				b.ReportAllocs()
+				for b.Loop() {
+					call()
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N), "ns/flow")
+			})
+		}
+	}
+}
+
 // BenchmarkScanner is one source that scans 65,536 insides and as many ports.
 func BenchmarkScanner(b *testing.B) { benchTiny(b, func(i uint32) (uint32, uint32) { return 1, i }) }
 
