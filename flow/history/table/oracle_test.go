@@ -273,3 +273,43 @@ func compare(t *testing.T, caps Caps, seed uint64) {
 		t.Errorf("%d tables handed over, counts %+v", handovers, all)
 	}
 }
+
+// TestCollisions: contacts whose hashes are all the same are kept apart by each part of
+// their key. Seeds of zero make the product of anything with zero the hash.
+func TestCollisions(t *testing.T) {
+	caps := Caps{4096, 4096}
+	table, expected := New(caps), newOracle(caps)
+	table.seeds = [6]uint64{}
+	r := rand.New(rand.NewPCG(1, 9))
+	var b Batch
+	for range 20_000 {
+		f := row.Row{Outside: mapped(0), Inside: mapped(0), Sampling: 1, Flags: uint8(r.IntN(16)), PacketsOut: 1, First: 7200, Last: 7200}
+		var exporter, site uint16
+		kind := r.IntN(3)
+		switch kind {
+		case 0: // IPv4, by the ends
+			f.Outside, f.Inside = mapped(r.Uint32N(15)), mapped(r.Uint32N(15))
+		case 1: // IPv6
+			f.Outside, f.Inside = flow.Addr6{Hi: r.Uint64N(3)}, flow.Addr6{Hi: r.Uint64N(3)}
+		}
+		if kind != 0 {
+			f.Protocol, f.Port, f.Direction = uint8(r.IntN(3)), uint16(r.IntN(3)), uint8(r.IntN(4))
+			exporter, site = uint16(r.IntN(3)), uint16(r.IntN(3))
+		}
+		b.append(f, exporter, site)
+	}
+	if n := table.Update(&b, 0, false); n != b.Len() {
+		t.Fatalf("stopped at flow %d", n)
+	}
+	for i := range table.keys[:b.Len()%chunk] {
+		if table.keys[i].hash != 0 {
+			t.Fatalf("hash %x of %+v", table.keys[i].hash, table.keys[i])
+		}
+	}
+	for i := range b.Len() {
+		expected.flow(&b, i, false)
+	}
+	if got, rows := rowsOf(table, testNames), expected.rows(testNames); !slices.Equal(got, rows) {
+		t.Errorf("%d rows, expected %d", len(got), len(rows))
+	}
+}
