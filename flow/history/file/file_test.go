@@ -137,9 +137,9 @@ func TestSearchEqualsAScan(t *testing.T) {
 			}
 			prefixes = append(prefixes, netip.PrefixFrom(a, bits).Masked())
 		}
-		wanted := Ranges(prefixes)
+		ranges := Ranges(prefixes)
 		var got []row.Row
-		err := f.Search(context.Background(), wanted, func(part []row.Row) error {
+		err := f.Search(context.Background(), ranges, func(part []row.Row) error {
 			got = append(got, part...)
 			return nil
 		})
@@ -578,9 +578,9 @@ func BenchmarkMerge(b *testing.B) {
 func BenchmarkSearchOne(b *testing.B) {
 	rows := anyRows(seeded(1), 300_000, 60_000)
 	path := put(b, b.TempDir(), Day, rows)
-	wanted := []Range{{rows[len(rows)/2].Outside, rows[len(rows)/2].Outside}}
+	ranges := []Range{{rows[len(rows)/2].Outside, rows[len(rows)/2].Outside}}
 	for b.Loop() {
-		if got, err := find(path, wanted); err != nil || len(got) == 0 {
+		if got, err := find(path, ranges); err != nil || len(got) == 0 {
 			b.Fatal(len(got), err)
 		}
 	}

@@ -98,13 +98,13 @@ func put(t testing.TB, root string, level Level, rows []row.Row) string {
 var everything = []Range{{flow.Addr6{}, flow.Addr6{Hi: ^uint64(0), Lo: ^uint64(0)}}}
 
 // find gives what is found in a file.
-func find(path string, wanted []Range) (rows []row.Row, err error) {
+func find(path string, ranges []Range) (rows []row.Row, err error) {
 	f, err := Open(disk.OS{}, path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	err = f.Search(context.Background(), wanted, func(part []row.Row) error {
+	err = f.Search(context.Background(), ranges, func(part []row.Row) error {
 		rows = append(rows, part...)
 		return nil
 	})

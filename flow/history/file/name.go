@@ -24,7 +24,7 @@ func (l Level) rank() int { return strings.IndexByte(" fhd", byte(l)) }
 type Name struct {
 	From, To time.Time // by receipt, whole seconds, UTC; To is not before From
 	Level    Level
-	Seq      uint32 // from 1 on; tells files of the same time and level apart, as a clock that jumped back makes them
+	Seq      uint32 // from 1 on; numbers files of the same time and level, as a clock that jumped back makes them
 	CRC      uint32 // CRC-32C from the first column index to the end of the file
 }
 

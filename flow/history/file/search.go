@@ -77,18 +77,18 @@ const emitted = 4096
 // belong to emit for the time of the call. An error of emit ends the search and is that of
 // Search. Others are those of the disk, of ctx, or of type [*DamagedError]: rows handed
 // over before are right, but not all there are.
-func (f *File) Search(ctx context.Context, wanted []Range, emit func([]row.Row) error) error {
-	for i, r := range wanted {
-		if compare(r.From, r.To) > 0 || i > 0 && compare(wanted[i-1].To, r.From) >= 0 {
+func (f *File) Search(ctx context.Context, ranges []Range, emit func([]row.Row) error) error {
+	for i, r := range ranges {
+		if compare(r.From, r.To) > 0 || i > 0 && compare(ranges[i-1].To, r.From) >= 0 {
 			return errors.New("ranges of a search overlap or are not sorted")
 		}
 	}
-	s := search{file: f, wanted: wanted, emit: emit}
+	s := search{file: f, ranges: ranges, emit: emit}
 	for group := range f.groups {
 		if err := s.group(ctx, group); err != nil {
 			return err
 		}
-		if len(s.wanted) == 0 {
+		if len(s.ranges) == 0 {
 			break
 		}
 	}
@@ -97,7 +97,7 @@ func (f *File) Search(ctx context.Context, wanted []Range, emit func([]row.Row) 
 
 type search struct {
 	file   *File
-	wanted []Range // those that are behind what was read fall away
+	ranges []Range // those that are behind what was read fall away
 	emit   func([]row.Row) error
 	rows   []row.Row // found, not yet handed over
 }
@@ -133,11 +133,11 @@ func (s *search) group(ctx context.Context, group int) (err error) {
 	}
 	for page := range index.NumPages() {
 		first, last := address(index.MinValue(page)), address(index.MaxValue(page))
-		s.wanted = s.wanted[sort.Search(len(s.wanted), func(i int) bool { return compare(s.wanted[i].To, first) >= 0 }):]
-		if len(s.wanted) == 0 {
+		s.ranges = s.ranges[sort.Search(len(s.ranges), func(i int) bool { return compare(s.ranges[i].To, first) >= 0 }):]
+		if len(s.ranges) == 0 {
 			return nil
 		}
-		if compare(s.wanted[0].From, last) > 0 {
+		if compare(s.ranges[0].From, last) > 0 {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
@@ -161,7 +161,7 @@ func (s *search) page(first int64) error {
 	// The rows that are read meanwhile are all in this page, so that it stays.
 	page := keys.keys
 	at := 0
-	for _, r := range s.wanted {
+	for _, r := range s.ranges {
 		at += below(page[at:], r.From, false)
 		if at == len(page) {
 			return nil
