@@ -69,6 +69,8 @@ type Table struct {
 	keys  [chunk]key
 	guess [chunk]int32
 	ahead uint64
+	// begun is Len when the guesses were made: as long as it is the same, -1 is certain.
+	begun int
 }
 
 // New makes an empty table. It takes 5 to 11 bytes of address space per contact for the index
@@ -195,7 +197,7 @@ func (t *Table) touchAll(n int) {
 			}
 		}
 	}
-	t.ahead = ahead
+	t.ahead, t.begun = ahead, t.Len()
 }
 
 // countAll is the last stage. It returns the number of flows that were counted.
@@ -226,10 +228,12 @@ func (t *Table) countAll(c *Batch, lose bool) int {
 // It returns false when Update must stop.
 func (t *Table) count(c *Batch, i int, lose bool) bool {
 	k := &t.keys[i]
-	if e := t.find(k); e != nil {
-		e.add(c, i)
-		t.counts.Kept++
-		return true
+	if t.guess[i] >= 0 || t.Len() != t.begun {
+		if e := t.find(k); e != nil {
+			e.add(c, i)
+			t.counts.Kept++
+			return true
+		}
 	}
 	tiny := c.tiny(i)
 	var source uint64
