@@ -57,6 +57,8 @@ type segment struct {
 	dirty  bool      // written since the latest sync
 	fresh  bool      // the directory was not synced since it was made
 	failed bool      // a sync of it has failed: what it covered is to be written again
+	// doubted is failed as Doubtful found it: a sync may fail after that.
+	doubted bool
 
 	synced     uint64 // number before which the disk has all for good
 	syncedSize int64  // bytes up to there

@@ -164,6 +164,52 @@ func TestRewrite(t *testing.T) {
 	}
 }
 
+// TestFailureWhileRewriting: a sync that fails after the doubtful events have been taken from
+// memory makes others doubtful, which are written again in their turn.
+func TestFailureWhileRewriting(t *testing.T) {
+	dir := t.TempDir()
+	ill := "" // what of the path fails to sync
+	f, _ := open(t, dir, &disktest.Faults{Hook: func(c disktest.Call) error {
+		if ill != "" && c.What == "sync" && (c.Path == dir || strings.HasSuffix(c.Path, ill)) {
+			return syscall.EIO
+		}
+		return nil
+	}}, folder.Now(nil))
+	again := func(wantFrom int) {
+		t.Helper()
+		from, to := f.Doubtful()
+		if from != uint64(wantFrom) || to != 1020 {
+			t.Errorf("doubtful are %d to %d", from, to)
+		}
+		if ill != "" {
+			ill = filepath.Base(record.Path(dir, 1000))
+			if err := f.Sync(); err == nil {
+				t.Error("the sync succeeds")
+			}
+		}
+		if err := f.Rewrite([][]byte{records(int(from), int(to-from))}, from, to); err != nil {
+			t.Error(err)
+		}
+	}
+	fill(t, f, 1000, 2*perFile)
+	ill = filepath.Base(record.Path(dir, 1010))
+	for range 2 { // the directory fails, so that both files are synced again
+		_ = f.Sync()
+	}
+	again(1010)
+	if f.Again() == nil || f.Safe() != 1000 {
+		t.Errorf("again %v, safe to %d", f.Again(), f.Safe())
+	}
+	ill = ""
+	again(1000)
+	if err := f.Sync(); err != nil || f.Again() != nil || f.Safe() < 1<<60 {
+		t.Errorf("%v, again %v, safe to %d", err, f.Again(), f.Safe())
+	}
+	if got := content(t, dir); !slices.Equal(got, sinktest.Numbers(1000, 20)) {
+		t.Errorf("got %v", got)
+	}
+}
+
 // TestOpen: the last file is repaired, one that cannot be read is bounded so that no number
 // in it is used again, and what goes on does so behind it.
 func TestOpen(t *testing.T) {

@@ -106,7 +106,7 @@ func (f *Files) Doubtful() (from, to uint64) {
 	defer f.mu.Unlock()
 	from = math.MaxUint64
 	for _, s := range f.list {
-		if s.failed {
+		if s.doubted = s.failed; s.failed {
 			from = min(from, s.synced)
 		}
 		to = s.end
@@ -173,6 +173,7 @@ func (f *Files) replace(fresh *segment, written bool, failed error) (old Cut, cu
 		return old, nil
 	}
 	var kept []*segment
+	again := error(nil)
 	for _, s := range f.list {
 		switch {
 		case written && s.first >= fresh.first:
@@ -187,8 +188,11 @@ func (f *Files) replace(fresh *segment, written bool, failed error) (old Cut, cu
 				}
 			}
 		}
-		if s.failed {
+		switch {
+		case s.doubted:
 			s.failed, s.synced, s.dirty = false, s.end, false
+		case s.failed: // since Doubtful: its events were not among the records
+			again = f.again
 		}
 		kept = append(kept, s)
 	}
@@ -198,7 +202,7 @@ func (f *Files) replace(fresh *segment, written bool, failed error) (old Cut, cu
 		kept = append(kept, fresh)
 		f.counts.Rewritten += fresh.end - fresh.first
 	}
-	f.list, f.again = kept, nil
+	f.list, f.again = kept, again
 	return old, cut
 }
 
