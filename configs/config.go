@@ -13,6 +13,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow/clock"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/history"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
@@ -60,6 +61,8 @@ type Config struct {
 	// DNSBL are block lists that are asked over the DNS.
 	DNSBL   dnsbl.Config     `yaml:"dnsbl"`
 	Contact correlate.Config `yaml:"contact"`
+	// History is which contacts are kept, and for how long.
+	History history.Config `yaml:"history"`
 	// Clock is how the wall clock is judged.
 	Clock clock.Config `yaml:"clock"`
 	// Canary is the self-test.
@@ -130,6 +133,7 @@ func base() Config {
 		Intel:    spec.DefaultConfig(),
 		DNSBL:    dnsbl.DefaultConfig(),
 		Contact:  correlate.DefaultConfig(),
+		History:  history.DefaultConfig(),
 		Clock:    clock.DefaultConfig(),
 		Canary:   Canary{Every: time.Minute},
 		Health:   DefaultHealth(),
@@ -247,6 +251,9 @@ func (c *Config) Validate() error {
 	}
 	if err := c.Contact.Validate(); err != nil {
 		return err
+	}
+	if err := c.History.Validate(); err != nil {
+		return fmt.Errorf("history.%w", err)
 	}
 	if err := c.Canary.Validate(); err != nil {
 		return fmt.Errorf("canary.%w", err)

@@ -61,6 +61,8 @@ var rules = []struct {
 	{"flow/disk/disktest", []string{"flow/disk"}}, // for tests
 	{"flow/collect", []string{"flow", "flow/clock", "flow/decode"}},
 	{"flow/collect/traffic", []string{"flow", "flow/collect", "flow/decode", "flow/observe"}},
+	{"flow/history", []string{"flow", "flow/clock", "flow/collect", "flow/decode", "flow/disk", "flow/observe", "flow/history/*"}},
+	{"flow/history/*", []string{"flow", "flow/clock", "flow/collect", "flow/decode", "flow/disk", "flow/observe", "flow/history/*"}},
 	{"flow/decode", []string{"flow", "flow/decode/*"}},
 	{"flow/decode/sflow", []string{"flow", "flow/decode/packet"}},
 	{"flow/decode/template", []string{"flow", "flow/decode/packet", "flow/decode/sampling"}},
@@ -135,9 +137,10 @@ var rules = []struct {
 
 // owners are the only folders that may import a library.
 var owners = map[string][]string{
-	"github.com/netsampler/goflow2": {"flow/decode/template"},
-	"github.com/gaissmai/bart":      {"intel", "intel/lookup", "intel/lookup/listings"}, // sets of prefixes: networks, exclusions, listings
-	"github.com/segmentio/kafka-go": {"sinks/kafka"},
+	"github.com/netsampler/goflow2":    {"flow/decode/template"},
+	"github.com/gaissmai/bart":         {"intel", "intel/lookup", "intel/lookup/listings"}, // sets of prefixes: networks, exclusions, listings
+	"github.com/segmentio/kafka-go":    {"sinks/kafka"},
+	"github.com/parquet-go/parquet-go": {"flow/history/file"},
 }
 
 // TestImports: data flows down, imports point up.
