@@ -209,6 +209,9 @@ func wantRule(e event.Event) int {
 	grave := e.Severity >= event.High
 	switch e.Kind {
 	case event.KindHit:
+		if e.Retro {
+			return 100240 + int(e.Severity)
+		}
 		return 100201 + int(e.Severity)
 	case event.KindUpdate:
 		return map[bool]int{false: 100210, true: 100211}[grave]
@@ -285,7 +288,7 @@ func TestWazuh(t *testing.T) {
 	rules := readXML[xmlRule](t, "wazuh/flowsnitch_rules.xml", "rule")
 	for name, e := range samples() {
 		want := wantRule(e)
-		if e.Kind == event.KindHit && e.Severity >= event.High && len(e.Indicators) > 0 {
+		if e.Kind == event.KindHit && !e.Retro && e.Severity >= event.High && len(e.Indicators) > 0 {
 			want = 100205 // C2
 			if e.Site != "" {
 				want = 100212

@@ -93,6 +93,14 @@ var variants = map[string]func(*event.Event){
 		e.Local, e.ServicePort, e.Folded, e.Refused, e.Last = netip.Addr{}, 0, true, true, true
 		e.Answered, e.Ports, e.PortsCapped, e.Hosts, e.HostsCapped = event.AnsweredNo, 1000, true, 1000, true
 	},
+	"before the listing": func(e *event.Event) {
+		if e.Kind != event.KindHit {
+			return
+		}
+		e.Retro, e.Days, e.HasPorts, e.Start = true, 12, false, e.Start.AddDate(0, 0, -20)
+		e.ID = uuid.MustParse("0192f7c0-1234-8abc-8def-0123456789ab")
+		e.Contact, e.Seq, e.Last = e.ID, 1, true
+	},
 	"embedded": func(e *event.Event) {
 		e.Offender, e.Embedded = netip.MustParseAddr("64:ff9b::203.0.113.9"), e.Offender
 	},

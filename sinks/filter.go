@@ -101,6 +101,15 @@ type Bucket struct {
 	Last  int64   `json:"last"`  // time of the latest event, in nanoseconds since 1970
 }
 
+// passesEvent takes a token for an event. One that is older than its listing has no time of
+// receipt: it counts for the time of the event before it.
+func (b *Bucket) passesEvent(l RateLimit, e *event.Event) bool {
+	if e.Retro {
+		return b.passes(l, time.Unix(0, b.Last))
+	}
+	return b.passes(l, e.Time)
+}
+
 // passes takes a token for an event of that time. A clock that was set back only
 // makes the refill begin anew.
 func (b *Bucket) passes(l RateLimit, t time.Time) bool {

@@ -66,6 +66,21 @@ func TestRateLimit(t *testing.T) {
 	}
 }
 
+// TestRateLimitOfThePast: an event from before its listing neither refills the bucket nor
+// passes it by.
+func TestRateLimitOfThePast(t *testing.T) {
+	limit := RateLimit{Rate: 1, Burst: 2}
+	live, past := event.Event{Time: eventtest.At}, event.Event{Time: eventtest.At.AddDate(0, 0, -20), Retro: true}
+	var b Bucket
+	got := ""
+	for _, e := range []*event.Event{&live, &past, &live, &past, &live} {
+		got += map[bool]string{true: "+", false: "-"}[b.passesEvent(limit, e)]
+	}
+	if got != "++---" {
+		t.Errorf("got %s, want ++---", got)
+	}
+}
+
 func TestRunnerConfig(t *testing.T) {
 	if err := DefaultRunnerConfig().Validate(); err != nil {
 		t.Error(err)

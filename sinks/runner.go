@@ -137,7 +137,7 @@ func (r *Runner) judge(e *event.Event, b *Bucket) Outcome {
 	case !r.cfg.Filter.passes(e):
 		r.toProbe(e)
 		return Filtered
-	case e.Kind != event.KindCanary && !b.passes(r.cfg.Limit, e.Time):
+	case e.Kind != event.KindCanary && !b.passesEvent(r.cfg.Limit, e):
 		return Limited
 	}
 	return Send

@@ -2,9 +2,11 @@ package sinks
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/configs/tlsfiles"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // CursorStats counts the events of one sink, see [Counts], and how it fares.
@@ -63,8 +65,10 @@ func (r *Runner) certain() {
 // waiting notes how old the events are that wait to be sent.
 func (r *Runner) waiting() {
 	var oldest time.Time
-	if rest := r.cursor.Rest(); len(rest) > 0 {
-		oldest = rest[0].Time
+	rest := r.cursor.Rest()
+	// Those that are older than their listing do not wait since then.
+	if i := slices.IndexFunc(rest, func(e event.Event) bool { return !e.Retro }); i >= 0 {
+		oldest = rest[i].Time
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

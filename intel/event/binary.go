@@ -152,6 +152,8 @@ func (c *coder) contact(e *Event) {
 	number(c, &e.MoreExporters)
 	c.unknown(&e.Unknown)
 	text(c, &e.Site)
+	c.flags(&e.Retro)
+	number(c, &e.Days)
 }
 
 // indicator passes every field of an indicator. New ones go to its end.

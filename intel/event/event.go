@@ -100,8 +100,8 @@ type Indicator struct {
 // reference to anything that changes; slices in it are never written again.
 type Event struct {
 	Kind Kind
-	ID   uuid.UUID // version 7, made once: what is delivered twice has it twice
-	// Time is the time of receipt of the datagram that caused the event.
+	ID   uuid.UUID // version 7, made once: what is delivered twice has it twice; 8 see Retro
+	// Time is the time of receipt of the datagram that caused the event, unless it is Retro.
 	Time   time.Time
 	Sensor string
 
@@ -145,6 +145,14 @@ type Event struct {
 	Folded                   bool
 	Ports, Hosts             uint32
 	PortsCapped, HostsCapped bool
+	// Retro is set in a hit that happened before its address was listed: it was found in the
+	// history when the listing came. Then Time, ContactFirstSeen, Start, End and the counters
+	// are of all flows of the contact that had met no listing, and Time is that of the last.
+	// Such an event comes once, has an id of version 8, which is made of the listed prefix and
+	// the contact, and is the only one of its contact.
+	Retro bool
+	// Days is on how many days, by UTC, there were flows of such a contact; 0 = not Retro.
+	Days uint32
 	// Reason explains to people in one line why this is an event and how bad it is.
 	Reason string
 

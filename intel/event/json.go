@@ -22,7 +22,7 @@ const MaxLine = 4096
 // minText and a single indicator, the longest event fits in MaxLine.
 const (
 	MaxText        = 1024 // reason and ref
-	minText        = 64
+	minText        = 32
 	MaxDescription = 256
 	MaxLabel       = 128              // names that operators give
 	MaxName        = jsonline.MaxName // names of feeds, categories and the like
@@ -339,6 +339,8 @@ func AppendCourse(l *jsonline.Line, e *Event) {
 	l.Bool("blocked", e.Blocked)
 	l.Count("service_port", uint64(e.ServicePort))
 	l.Time("contact_first_seen", e.ContactFirstSeen)
+	l.Flag("retro", e.Retro)
+	l.Count("days", uint64(e.Days))
 }
 
 // AppendFold writes how much a folded contact stands for.

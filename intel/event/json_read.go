@@ -189,6 +189,10 @@ func (r *reader) finding(key string) bool {
 		e.ServicePort = number16(r)
 	case "contact_first_seen":
 		e.ContactFirstSeen = r.time()
+	case "retro":
+		e.Retro = r.Bool()
+	case "days":
+		e.Days = number32(r)
 	case "folded":
 		e.Folded = r.Bool()
 	case "ports":

@@ -122,6 +122,7 @@ func (d dice) flow(e *event.Event) {
 	}
 	e.Direction, e.Answered = event.Direction(d.word()), event.Answered(d.word())
 	e.Refused, e.Blocked, e.ServicePort, e.ContactFirstSeen = d.maybe(), d.maybe(), uint16(d.number()), d.time()
+	e.Retro, e.Days = d.maybe(), uint32(d.number())
 	e.Flows, e.Packets, e.Bytes, e.PacketsBack, e.BytesBack = d.number(), d.number(), d.number(), d.number(), d.number()
 	e.PacketsRaw, e.BytesRaw = pick(d, e.Packets, 1+d.number()>>1), pick(d, e.Bytes, 1+d.number()>>1)
 	e.TCPFlags, e.Sampling, e.SamplingFrom = uint16(d.IntN(256)), uint32(d.number()), d.text()

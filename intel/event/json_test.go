@@ -66,6 +66,8 @@ func TestAppendJSONFields(t *testing.T) {
 		"refused":           {func(e *event.Event) { e.Refused = true }, []string{`"answered":"yes","refused":true,"blocked":false`}, nil},
 		"service port": {func(e *event.Event) { e.ServicePort, e.ContactFirstSeen = 443, e.Time },
 			[]string{`"blocked":false,"service_port":443,"contact_first_seen":"2026-11-20T23:00:00.123Z","severity"`}, nil},
+		"before the listing": {func(e *event.Event) { e.Retro, e.Days = true, 12 },
+			[]string{`"blocked":false,"retro":true,"days":12,"severity"`}, nil},
 		"folded": {func(e *event.Event) { e.Folded, e.Ports, e.Hosts, e.Local = true, 1000, 2, netip.Addr{} },
 			[]string{`"folded":true,"ports":1000,"hosts":2,"severity"`}, []string{"capped", `"local"`}},
 		"more than counted": {func(e *event.Event) {
@@ -348,6 +350,8 @@ func wantPaths(e *event.Event, shortened bool) map[string]bool {
 	add(traffic && e.Refused, f+".refused")
 	add(traffic && e.ServicePort != 0, f+".service_port")
 	add(traffic && !e.ContactFirstSeen.IsZero(), f+".contact_first_seen")
+	add(traffic && e.Retro, f+".retro")
+	add(traffic && e.Days != 0, f+".days")
 	add(e.Folded, f+".folded")
 	add(e.Ports != 0, f+".ports")
 	add(e.PortsCapped, f+".ports_capped")

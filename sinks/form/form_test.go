@@ -259,6 +259,12 @@ func TestFormatsFields(t *testing.T) {
 				`"refused":true,"blocked":false,"service_port":443,"contact_first_seen":"2026-11-20T22:00:00.123Z"`,
 				`"folded":true,"ports":9,"ports_capped":true,"hosts":8,"hosts_capped":true`},
 		}},
+		"before the listing": {func(e *event.Event) { e.Retro, e.Days = true, 12 }, wants{
+			Text: {" retro=yes days=12 "}, LEEF: {"^retro=yes^days=12^"},
+			CEF:  {"|c2|Blacklist hit in the past|10|", " flowsnitchRetro=yes flowsnitchDays=12 "},
+			ECS:  {`"retro":true,"days":12`, `"kind":"alert"`},
+			OCSF: {`"retro":true,"days":12`, `"title":"Blacklist hit in the past"`, `"is_alert":true`},
+		}},
 		"v5":    {func(e *event.Event) { e.Version = flow.V5 }, exportedBy("5")},
 		"IPFIX": {func(e *event.Event) { e.Version = flow.IPFIX }, exportedBy("ipfix")},
 		"sFlow": {func(e *event.Event) { e.Version = flow.SFlow }, exportedBy("sflow5")},

@@ -29,7 +29,7 @@ const (
 //
 // The time is local. An offender that is neither end but a translated or inner
 // address stands behind the ends in brackets, and after the protocol the site, if there is
-// one; updates have their totals, alerts begin with ALERT. With colour, severities are coloured and the offender is bold.
+// one; updates, and hits before the listing, have their totals, alerts begin with ALERT. With colour, severities are coloured and the offender is bold.
 // Foreign text is stripped of everything that a terminal would obey.
 func AppendText(dst []byte, e *event.Event, colour bool) []byte {
 	t := prose{b: dst, colour: colour, offender: e.Offender}
@@ -78,6 +78,10 @@ func (t *prose) contact(e *event.Event) {
 	t.put(" ")
 	t.severity(e.Severity)
 	switch e.Kind {
+	case event.KindHit:
+		if e.Retro {
+			t.past(e)
+		}
 	case event.KindUpdate:
 		t.totals(e)
 	case event.KindCanary:
@@ -102,11 +106,32 @@ func (t *prose) alert(e *event.Event) {
 	}
 }
 
+// past marks a hit that happened before the listing, and reports when it began.
+func (t *prose) past(e *event.Event) {
+	t.put(" ")
+	t.paint(cyan, "before the listing")
+	t.put(": since ")
+	t.b = e.Start.Local().AppendFormat(t.b, "2006-01-02 15:04:05")
+	t.put(", on ")
+	t.number(uint64(e.Days))
+	t.put(" day")
+	if e.Days != 1 {
+		t.put("s")
+	}
+	t.put(", ")
+	t.counts(e)
+}
+
 // totals marks an update and reports what the contact has come to.
 func (t *prose) totals(e *event.Event) {
 	t.put(" ")
 	t.paint(cyan, "update")
 	t.put(": ")
+	t.counts(e)
+}
+
+// counts writes how much a contact was, and what became of it.
+func (t *prose) counts(e *event.Event) {
 	t.number(e.Flows)
 	t.put(" flows, ")
 	t.number(e.Packets + e.PacketsBack)

@@ -111,7 +111,7 @@ func (o *ocsf) finding(e *event.Event) {
 	o.Key("uid")
 	o.B = append(appendFinding(append(o.B, '"'), e), '"')
 	o.Key("title")
-	o.B = append(append(append(o.B, '"'), words.Title(e.Kind)...), '"')
+	o.B = append(append(append(o.B, '"'), words.Title(e)...), '"')
 	o.Open("types", '[')
 	o.Name("", words.Signature(e))
 	o.Close(']')

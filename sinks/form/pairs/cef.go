@@ -21,7 +21,7 @@ func AppendCEF(dst []byte, e *event.Event, release string, limit int) []byte {
 	c := cef{pairs{b: dst, start: len(dst), max: limit, sep: ' ', escape: escapeCEF}}
 	c.b = fit.AppendName(append(c.b, "CEF:0|flowsnitch|flowsnitch|"...), release, event.MaxName)
 	c.b = fit.AppendName(append(c.b, '|'), words.Signature(e), event.MaxName)
-	c.b = append(append(append(c.b, '|'), words.Title(e.Kind)...), '|')
+	c.b = append(append(append(c.b, '|'), words.Title(e)...), '|')
 	c.b = append(append(c.b, cefSeverity(e.Severity)...), '|')
 	c.millis("rt", e.Time)
 	if e.Kind != event.KindAlert {
@@ -100,6 +100,8 @@ func (c *cef) contact(e *event.Event) {
 	if ms := e.ContactFirstSeen.UnixMilli(); ms > 0 {
 		c.millis("deviceCustomDate1Label=contact first seen deviceCustomDate1", e.ContactFirstSeen)
 	}
+	c.flag("flowsnitchRetro", e.Retro)
+	c.count("flowsnitchDays", uint64(e.Days))
 	c.flag("flowsnitchLast", e.Last)
 	c.flag("flowsnitchRefused", e.Refused)
 	c.flag("flowsnitchFolded", e.Folded)

@@ -71,6 +71,8 @@ func (k *kv) head(e *event.Event, ends event.Ends) {
 	k.word("feed", feed)
 	k.word("sev", e.Severity.String())
 	k.word("dir", string(e.Direction))
+	k.flag("retro", e.Retro)
+	k.count("days", uint64(e.Days))
 }
 
 func (k *kv) finding(e *event.Event) {

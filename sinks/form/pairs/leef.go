@@ -66,6 +66,8 @@ func (l *leef) flow(e *event.Event) {
 	}
 	l.name("direction", string(e.Direction))
 	l.name("answered", string(e.Answered))
+	l.flag("retro", e.Retro)
+	l.count("days", uint64(e.Days))
 	l.flag("refused", e.Refused)
 	l.name("blocked", yesNo(e.Blocked))
 	l.number("score", uint64(e.Score))

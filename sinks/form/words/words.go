@@ -27,10 +27,13 @@ func Signature(e *event.Event) string {
 	return "listed"
 }
 
-// Title is the kind of event, for people.
-func Title(k event.Kind) string {
-	switch k {
+// Title is what kind of event it is, for people.
+func Title(e *event.Event) string {
+	switch e.Kind {
 	case event.KindHit:
+		if e.Retro {
+			return "Blacklist hit in the past"
+		}
 		return "Blacklist hit"
 	case event.KindUpdate:
 		return "Blacklist contact update"
