@@ -61,6 +61,8 @@ var rules = []struct {
 	{"flow/disk/disktest", []string{"flow/disk"}}, // for tests
 	{"flow/collect", []string{"flow", "flow/clock", "flow/decode"}},
 	{"flow/collect/traffic", []string{"flow", "flow/collect", "flow/decode", "flow/observe"}},
+	{"flow/history/past", []string{"flow", "flow/capture", "flow/decode", "flow/disk", "flow/history/*"}},
+	{"flow/history/past/nfdump", nil},
 	{"flow/history", []string{"flow", "flow/clock", "flow/collect", "flow/decode", "flow/disk", "flow/observe", "flow/history/*"}},
 	{"flow/history/*", []string{"flow", "flow/clock", "flow/collect", "flow/decode", "flow/disk", "flow/observe", "flow/history/*"}},
 	{"flow/decode", []string{"flow", "flow/decode/*"}},
