@@ -30,6 +30,8 @@ type FS interface {
 	Lstat(path string) (fs.FileInfo, error)
 	Remove(path string) error
 	Rename(from, to string) error
+	// RenameNew renames a file, but replaces nothing: see [OS.RenameNew].
+	RenameNew(from, to string) error
 	Chmod(path string, mode fs.FileMode) error
 	Chown(path string, uid, gid int) error
 	// Chtimes dates a file.

@@ -142,6 +142,12 @@ func (w *Watch) Rename(from, to string) error {
 	return w.fs.Rename(from, to)
 }
 
+// RenameNew renames a file and replaces nothing.
+func (w *Watch) RenameNew(from, to string) error {
+	defer w.end(w.begin("rename", from))
+	return w.fs.RenameNew(from, to)
+}
+
 // Chmod sets the mode of a file.
 func (w *Watch) Chmod(path string, mode fs.FileMode) error {
 	defer w.end(w.begin("chmod", path))

@@ -137,6 +137,14 @@ func (f *Faults) Rename(from, to string) error {
 	return f.below.Rename(from, to)
 }
 
+// RenameNew renames a file and replaces nothing.
+func (f *Faults) RenameNew(from, to string) error {
+	if err := f.call("rename", from); err != nil {
+		return err
+	}
+	return f.below.RenameNew(from, to)
+}
+
 // Chmod sets the mode of a file.
 func (f *Faults) Chmod(path string, mode fs.FileMode) error {
 	if err := f.call("chmod", path); err != nil {

@@ -353,6 +353,40 @@ func TestSequence(t *testing.T) {
 	}
 }
 
+// late is a disk whose first list of a folder is that of a moment before.
+type late struct {
+	disk.OS
+	lists int
+}
+
+func (l *late) Names(path string) ([]string, error) {
+	if l.lists++; l.lists == 1 {
+		return nil, nil
+	}
+	return l.OS.Names(path)
+}
+
+// Another process takes the very name between the look into the folder and the rename.
+func TestNameTakenMeanwhile(t *testing.T) {
+	root := t.TempDir()
+	rows := anyRows(seeded(1), 10, 20)
+	first := put(t, root, Flush, rows)
+	w, err := Create(&late{}, root, Name{From: noon, To: noon.Add(10 * time.Minute), Level: Flush}, Form{Edge: true}, Info{Program: "flowsnitch test", Home: "10.0.0.0/8", Lost: 3, Folded: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Write(rows); err != nil {
+		t.Fatal(err)
+	}
+	name, err := w.Commit()
+	if err != nil || name.Seq != 2 || !strings.HasSuffix(first, strings.Replace(name.String(), "-f-2-", "-f-1-", 1)) {
+		t.Errorf("%v beside %s: %v", name, first, err)
+	}
+	if left := inFolder(t, root); len(left) != 2 {
+		t.Errorf("left: %v", left)
+	}
+}
+
 func verify(path string) error {
 	f, err := Open(disk.OS{}, path)
 	if err != nil {

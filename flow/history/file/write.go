@@ -275,35 +275,35 @@ func (w *Writer) finish() error {
 	return nil
 }
 
-// publish gives the file a name that no other file has. One of the same name would have
-// the same content, as the CRC covers the sums of the body, so that a race with another
-// process could replace nothing but an equal file.
+// publish gives the file a name that no other file has. Another process may take the name
+// at the same moment: the next one is tried then, a few times.
 func (w *Writer) publish() error {
-	names, err := w.disk.Names(w.folder)
-	if err != nil {
-		return err
-	}
-	w.name.Seq = 1
-	for _, s := range names {
-		n, err := ParseName(s)
-		if err == nil && n.prefix() == w.name.prefix() && n.Seq >= w.name.Seq {
-			w.name.Seq = n.Seq + 1
+	for try := 0; ; try++ {
+		names, err := w.disk.Names(w.folder)
+		if err != nil {
+			return err
 		}
+		w.name.Seq = 1
+		for _, s := range names {
+			n, err := ParseName(s)
+			if err == nil && n.prefix() == w.name.prefix() && n.Seq >= w.name.Seq {
+				w.name.Seq = n.Seq + 1
+			}
+		}
+		path := filepath.Join(w.folder, w.name.String())
+		err = w.disk.RenameNew(w.aside, path)
+		if errors.Is(err, fs.ErrExist) && try < 3 {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := disk.SyncDir(w.disk, w.folder); err != nil {
+			// The caller keeps the rows and writes them again: they must not be here twice.
+			return errors.Join(err, w.disk.Remove(path))
+		}
+		return nil
 	}
-	path := filepath.Join(w.folder, w.name.String())
-	if _, err := w.disk.Lstat(path); err == nil {
-		return &fs.PathError{Op: "rename", Path: path, Err: fs.ErrExist}
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := w.disk.Rename(w.aside, path); err != nil {
-		return err
-	}
-	if err := disk.SyncDir(w.disk, w.folder); err != nil {
-		// The caller keeps the rows and writes them again: they must not be here twice.
-		return errors.Join(err, w.disk.Remove(path))
-	}
-	return nil
 }
 
 // Abort removes what was written. It does no harm after Commit.
