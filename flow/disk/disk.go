@@ -53,6 +53,9 @@ type File interface {
 	// Lock keeps other processes out for as long as the file is open. An error that is
 	// [syscall.EWOULDBLOCK] means that one holds the lock.
 	Lock() error
+	// Forget makes room in the memory of the system after a file was read that is not going
+	// to be read again soon. It is a wish that may do nothing.
+	Forget()
 }
 
 // OS is the file system of the machine.

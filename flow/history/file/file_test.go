@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -36,7 +37,7 @@ func TestRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := (Info{"flowsnitch test", "10.0.0.0/8", 3, 5}); f.Info != want || f.Rows != int64(len(rows)) {
+		if want := (Info{"flowsnitch test", "10.0.0.0/8", 3, 5, nil}); !reflect.DeepEqual(f.Info, want) || f.Rows != int64(len(rows)) {
 			t.Errorf("%+v, %d rows", f.Info, f.Rows)
 		}
 		if err := f.Verify(context.Background()); err != nil {
@@ -247,7 +248,11 @@ func TestMergeEqualsTheSum(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := (Info{"p", "h", 3 * uint64(inputs), 5 * uint64(inputs)}); f.Info != want {
+		var names []string
+		for _, path := range plan.Inputs {
+			names = append(names, filepath.Base(path))
+		}
+		if want := (Info{"p", "h", 3 * uint64(inputs), 5 * uint64(inputs), names}); !reflect.DeepEqual(f.Info, want) {
 			t.Errorf("%+v, want %+v", f.Info, want)
 		}
 		_ = f.Close()
@@ -353,34 +358,36 @@ func TestSequence(t *testing.T) {
 	}
 }
 
-// late is a disk whose first list of a folder is that of a moment before.
-type late struct {
+// taken is a disk on which another process is faster with the first name.
+type taken struct {
 	disk.OS
-	lists int
+	first string
 }
 
-func (l *late) Names(path string) ([]string, error) {
-	if l.lists++; l.lists == 1 {
-		return nil, nil
+func (d *taken) RenameNew(from, to string) error {
+	if d.first == "" {
+		d.first = to
+		if err := os.WriteFile(to, nil, 0o640); err != nil {
+			return err
+		}
 	}
-	return l.OS.Names(path)
+	return d.OS.RenameNew(from, to)
 }
 
 // Another process takes the very name between the look into the folder and the rename.
 func TestNameTakenMeanwhile(t *testing.T) {
 	root := t.TempDir()
-	rows := anyRows(seeded(1), 10, 20)
-	first := put(t, root, Flush, rows)
-	w, err := Create(&late{}, root, Name{From: noon, To: noon.Add(10 * time.Minute), Level: Flush}, Form{Edge: true}, Info{Program: "flowsnitch test", Home: "10.0.0.0/8", Lost: 3, Folded: 5})
+	d := new(taken)
+	w, err := Create(d, root, Name{From: noon, To: noon.Add(10 * time.Minute), Level: Flush}, Form{Edge: true}, Info{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Write(rows); err != nil {
+	if err := w.Write(anyRows(seeded(1), 10, 20)); err != nil {
 		t.Fatal(err)
 	}
 	name, err := w.Commit()
-	if err != nil || name.Seq != 2 || !strings.HasSuffix(first, strings.Replace(name.String(), "-f-2-", "-f-1-", 1)) {
-		t.Errorf("%v beside %s: %v", name, first, err)
+	if err != nil || name.Seq != 2 || !strings.HasSuffix(d.first, strings.Replace(name.String(), "-f-2-", "-f-1-", 1)) {
+		t.Errorf("%v beside %s: %v", name, d.first, err)
 	}
 	if left := inFolder(t, root); len(left) != 2 {
 		t.Errorf("left: %v", left)

@@ -70,8 +70,10 @@ const (
 	keyHome    = "flowsnitch.home"
 	keyLost    = "flowsnitch.lost"
 	keyFolded  = "flowsnitch.folded"
-	keySums    = "flowsnitch.sums" // CRC-32C of each block of the body, little endian, in base64
-	keyBody    = "flowsnitch.body" // size of the body in bytes, 16 hexadecimal digits
+	keyInputs  = "flowsnitch.inputs" // names, one a line
+	keyID      = "flowsnitch.id"     // a number at random, so that no two files are equal
+	keySums    = "flowsnitch.sums"   // CRC-32C of each block of the body, little endian, in base64
+	keyBody    = "flowsnitch.body"   // size of the body in bytes, 16 hexadecimal digits
 )
 
 const (

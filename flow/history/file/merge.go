@@ -3,6 +3,7 @@ package file
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
@@ -22,6 +23,9 @@ type Plan struct {
 	Home    string   // see [Info]
 	// Keep chooses the rows of the inputs that get into the result; nil = all.
 	Keep func(*row.Row) bool
+	// Yield is called between two chunks of rows, for a merge in the background to give way;
+	// nil = no call.
+	Yield func()
 }
 
 // Merge makes one file of up to MaxInputs, in which equal keys are one row, their sum. The
@@ -43,6 +47,7 @@ func Merge(ctx context.Context, f disk.FS, p Plan) (_ Name, err error) {
 		defer in.Close()
 		info.Lost += in.Info.Lost
 		info.Folded += in.Info.Folded
+		info.Inputs = append(info.Inputs, filepath.Base(path))
 		form.Rows += in.Rows
 		one := &input{file: in}
 		if err := one.next(); err != nil {
@@ -81,6 +86,9 @@ func Merge(ctx context.Context, f disk.FS, p Plan) (_ Name, err error) {
 		if least.rows = least.rows[1:]; len(least.rows) == 0 {
 			if err := ctx.Err(); err != nil {
 				return Name{}, err
+			}
+			if p.Yield != nil {
+				p.Yield()
 			}
 			if err := least.next(); err != nil {
 				return Name{}, err

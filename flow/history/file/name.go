@@ -69,8 +69,10 @@ func parse(s string) (n Name, ok bool) {
 	return n, good && !to.Before(from) && n.Level.rank() > 0 && seq > 0
 }
 
-// Supersedes reports whether the rows of o are in n as well: n is of a higher level, and
-// the time of o lies within that of n.
-func (n Name) Supersedes(o Name) bool {
-	return n.Level.rank() > o.Level.rank() && !o.From.Before(n.From) && !o.To.After(n.To)
+// MaySupersede reports whether the rows of o could be in n as well: the time of o lies within
+// that of n, the level of n is not lower. Whether they are is in the metadata, [Info.Inputs]:
+// a clock that was set back makes files of an hour that has been merged.
+func (n Name) MaySupersede(o Name) bool {
+	within := !o.From.Before(n.From) && !o.To.After(n.To)
+	return within && n.Level.rank() >= o.Level.rank() && (n.Level != o.Level || n.Seq != o.Seq || n.CRC != o.CRC)
 }

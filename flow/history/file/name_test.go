@@ -63,24 +63,24 @@ func FuzzParseName(f *testing.F) {
 	})
 }
 
-func TestSupersedes(t *testing.T) {
-	at := func(from, to int, level Level) Name {
-		return Name{From: noon.Add(time.Duration(from) * time.Minute), To: noon.Add(time.Duration(to) * time.Minute), Level: level}
+func TestMaySupersede(t *testing.T) {
+	at := func(from, to int, level Level, seq uint32) Name {
+		return Name{From: noon.Add(time.Duration(from) * time.Minute), To: noon.Add(time.Duration(to) * time.Minute), Level: level, Seq: seq}
 	}
-	hour := at(0, 60, Hour)
+	hour := at(0, 60, Hour, 2)
 	for _, c := range []struct {
 		name Name
 		want bool
 	}{
-		{at(0, 10, Flush), true}, {at(50, 60, Flush), true}, {at(0, 60, Flush), true},
-		{at(-1, 10, Flush), false}, {at(50, 61, Flush), false}, {at(60, 70, Flush), false},
-		{at(0, 60, Hour), false}, {at(10, 20, Hour), false}, {at(0, 60, Day), false},
+		{at(0, 10, Flush, 1), true}, {at(50, 60, Flush, 1), true}, {at(0, 60, Flush, 2), true},
+		{at(-1, 10, Flush, 1), false}, {at(50, 61, Flush, 1), false}, {at(60, 70, Flush, 1), false},
+		{at(0, 60, Hour, 1), true}, {at(10, 20, Hour, 1), true}, {hour, false}, {at(0, 60, Day, 1), false},
 	} {
-		if got := hour.Supersedes(c.name); got != c.want {
-			t.Errorf("the hour supersedes %s: %t", c.name, got)
+		if got := hour.MaySupersede(c.name); got != c.want {
+			t.Errorf("the hour may supersede %s: %t", c.name, got)
 		}
 	}
-	if day := at(-720, 720, Day); !day.Supersedes(hour) || !day.Supersedes(at(0, 10, Flush)) {
-		t.Error("the day does not supersede its parts")
+	if day := at(-720, 720, Day, 1); !day.MaySupersede(hour) || !day.MaySupersede(at(0, 10, Flush, 1)) {
+		t.Error("the day cannot supersede its parts")
 	}
 }

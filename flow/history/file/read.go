@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/parquet-go/parquet-go"
 
@@ -123,6 +124,9 @@ func (f *File) parse() (err error) {
 	f.Info.Home, _ = in.Lookup(keyHome)
 	f.Info.Lost = number(in, keyLost)
 	f.Info.Folded = number(in, keyFolded)
+	if inputs, _ := in.Lookup(keyInputs); inputs != "" {
+		f.Info.Inputs = strings.Split(inputs, "\n")
+	}
 	f.Rows = in.NumRows()
 	f.groups = in.RowGroups()
 	for i := range columns {

@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -28,6 +29,9 @@ type Info struct {
 	Home    string // the home networks in force
 	Lost    uint64 // flows lost in the time of the file
 	Folded  uint64 // flows that were folded
+	// Inputs are the names of the files whose rows this one has: where one of them is still
+	// there, it is superseded.
+	Inputs []string
 }
 
 // A Form is for which machine a file is written.
@@ -42,6 +46,9 @@ var ErrEmpty = errors.New("no rows")
 // chunk is how many rows are converted at once.
 const chunk = 512
 
+// Unfinished is how the name of a file ends as long as it is written.
+const Unfinished = ".tmp"
+
 // A Writer writes one file. Until Commit it has a name that ends in .tmp, which no reader
 // takes for a history file. It belongs to one goroutine.
 type Writer struct {
@@ -55,6 +62,7 @@ type Writer struct {
 	out    *parquet.GenericWriter[line]
 	rows   int64
 	last   row.Row
+	left   bool // with its name, after an error
 
 	lines     []line
 	text      []byte
@@ -76,13 +84,15 @@ func Create(f disk.FS, root string, name Name, form Form, info Info) (*Writer, e
 		return nil, err
 	}
 	w := &Writer{disk: f, folder: folder, name: name, exporters: make(map[netip.Addr]string)}
-	w.aside = filepath.Join(folder, strings.TrimSuffix(name.prefix(), "-")+".tmp")
+	// Of the same time and level another one may be in work.
+	id := fmt.Sprintf("%016x", rand.Uint64())
+	w.aside = filepath.Join(folder, name.prefix()+id+Unfinished)
 	if w.file, err = disk.OpenNew(f, w.aside, os.O_WRONLY, 0o640); err != nil {
 		return nil, err
 	}
 	w.buffer = bufio.NewWriterSize(w.file, 64<<10)
 	w.sums.w = w.buffer
-	w.out = parquet.NewGenericWriter[line](&w.sums, options(name.Level, form, info)...)
+	w.out = parquet.NewGenericWriter[line](&w.sums, options(name.Level, form, info, id)...)
 	w.lines, w.spans = make([]line, chunk), make([]span, 2*chunk)
 	return w, nil
 }
@@ -110,7 +120,7 @@ func makeFolder(f disk.FS, root, day string) (string, error) {
 	return at, nil
 }
 
-func options(level Level, form Form, info Info) []parquet.WriterOption {
+func options(level Level, form Form, info Info, id string) []parquet.WriterOption {
 	page, group, codec := pageServer, int64(groupServer), normal
 	if form.Rows > largeFile {
 		group = groupLarge
@@ -139,6 +149,8 @@ func options(level Level, form Form, info Info) []parquet.WriterOption {
 		parquet.KeyValueMetadata(keyHome, info.Home),
 		parquet.KeyValueMetadata(keyLost, strconv.FormatUint(info.Lost, 10)),
 		parquet.KeyValueMetadata(keyFolded, strconv.FormatUint(info.Folded, 10)),
+		parquet.KeyValueMetadata(keyInputs, strings.Join(info.Inputs, "\n")),
+		parquet.KeyValueMetadata(keyID, id),
 	}
 }
 
@@ -226,7 +238,8 @@ func (w *Writer) exporter(a netip.Addr) string {
 }
 
 // Commit brings the file to the disk and gives it its name, which is returned. After an
-// error there is no file, and the rows may be written again.
+// error there is no file, and the rows may be written again; but with a name beside the error
+// there may be a file of that name, which the caller must remove before.
 func (w *Writer) Commit() (Name, error) {
 	if w.rows == 0 {
 		w.Abort()
@@ -250,6 +263,9 @@ func (w *Writer) Commit() (Name, error) {
 	}
 	if err != nil {
 		w.Abort()
+		if w.left {
+			return w.name, err
+		}
 		return Name{}, err
 	}
 	w.disk = nil
@@ -292,17 +308,25 @@ func (w *Writer) publish() error {
 		}
 		path := filepath.Join(w.folder, w.name.String())
 		err = w.disk.RenameNew(w.aside, path)
-		if errors.Is(err, fs.ErrExist) && try < 3 {
-			continue
-		}
-		if err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			if try < 3 {
+				continue
+			}
 			return err
 		}
-		if err := disk.SyncDir(w.disk, w.folder); err != nil {
-			// The caller keeps the rows and writes them again: they must not be here twice.
-			return errors.Join(err, w.disk.Remove(path))
+		if err == nil {
+			err = disk.SyncDir(w.disk, w.folder)
 		}
-		return nil
+		if err == nil {
+			return nil
+		}
+		// The caller keeps the rows and writes them again: they must not be here twice.
+		removed := w.disk.Remove(path)
+		if errors.Is(removed, fs.ErrNotExist) {
+			return err
+		}
+		w.left = removed != nil
+		return errors.Join(err, removed)
 	}
 }
 

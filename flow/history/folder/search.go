@@ -1,0 +1,240 @@
+package folder
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/history/file"
+	"github.com/flowsnitch/flowsnitch/flow/history/row"
+)
+
+var zero time.Time
+
+// A Query is what to search for.
+type Query struct {
+	// Ranges are those of the outside addresses, see [file.Ranges].
+	Ranges []file.Range
+	// From and To bound the time of contacts, which may begin before and end later. Zero is
+	// open. Times in a file are whole seconds.
+	From, To time.Time
+	// Emit is given the rows, file by file, newest first, in the order of the file. They
+	// belong to the call. It is called by the goroutine of Search. Its error ends the search.
+	Emit func(e Entry, rows []row.Row) error
+	// Progress is called after each file, by the goroutine of Search: files done, files there
+	// are, bytes of those done; nil = no calls.
+	Progress func(done, total int, bytes int64)
+	// Parallel is how many files are searched at once; 0 = 2. Each takes some megabytes.
+	Parallel int
+	// Background is for a search that nobody waits for: what it reads does not stay in the
+	// memory of the system.
+	Background bool
+}
+
+// A BadFile could not be read to its end.
+type BadFile struct {
+	Path string
+	Err  error
+}
+
+// Done is what a search has done.
+type Done struct {
+	Files, Bytes, Rows int64
+	Bad                []BadFile // of their rows some or all are missing
+}
+
+// Search calls Emit with all rows of the files whose outside address is in the ranges and
+// whose time is asked for, each once, also while files are written, merged and removed. A file
+// that cannot be read does not end the search; it is in Done. The error is that of Emit or of
+// ctx; Done is what was done until then.
+func (f *Folder) Search(ctx context.Context, q Query) (Done, error) {
+	if q.Parallel <= 0 {
+		q.Parallel = 2
+	}
+	s := &search{folder: f, q: &q, jobs: make(chan *job, q.Parallel), work: make(chan *job), free: make(chan []row.Row, 2*q.Parallel)}
+	list, _ := f.Files(q.From, q.To) // to count them; errors come up again below
+	s.total = len(list)
+	days, err := f.days(q.To)
+	if err != nil {
+		s.done.Bad = append(s.done.Bad, BadFile{f.root, err})
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	group.Go(func() { s.feed(ctx, days) })
+	for range q.Parallel {
+		group.Go(func() {
+			for j := range s.work {
+				s.run(ctx, j)
+			}
+		})
+	}
+	// Emit may panic: nothing goes on then.
+	defer group.Wait()
+	defer cancel()
+	err = s.hand(ctx)
+	return s.done, err
+}
+
+// A search is one that is under way. The feeder opens the files of day after day, the workers
+// search them, and the goroutine of Search hands over what they found, file by file.
+type search struct {
+	folder *Folder
+	q      *Query
+	jobs   chan *job // in the order of files
+	work   chan *job // likewise
+	free   chan []row.Row
+	total  int
+	done   Done
+}
+
+// A job is one file. Its worker writes err before it closes rows.
+type job struct {
+	held *held
+	rows chan []row.Row
+	err  error
+}
+
+// waiting is how many batches of rows of one file may wait.
+const waiting = 2
+
+// feed gives out the files of all days, and closes those that no worker has taken.
+func (s *search) feed(ctx context.Context, days []string) {
+	defer close(s.work)
+	defer close(s.jobs)
+	for _, day := range days {
+		files, err := s.folder.hold(ctx, day, s.q)
+		if err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			files = append(files, &held{Entry: Entry{Path: day}, err: err})
+		}
+		for i, h := range files {
+			j := &job{held: h, rows: make(chan []row.Row, waiting), err: h.err}
+			if !s.give(ctx, j) {
+				for _, h := range files[i:] {
+					h.close()
+				}
+				return
+			}
+		}
+	}
+}
+
+// give passes on one job; false = the search has ended.
+func (s *search) give(ctx context.Context, j *job) bool {
+	if j.err != nil {
+		close(j.rows)
+	}
+	select {
+	case s.jobs <- j:
+	case <-ctx.Done():
+		return false
+	}
+	if j.err != nil {
+		return true
+	}
+	select {
+	case s.work <- j:
+		return true
+	case <-ctx.Done():
+		j.err = ctx.Err()
+		close(j.rows)
+		return false
+	}
+}
+
+// run searches one file.
+func (s *search) run(ctx context.Context, j *job) {
+	defer close(j.rows)
+	raw := j.held.file
+	j.held.file = nil // its closing is up to in
+	in, err := file.Open(holder{s.folder.disk, raw}, j.held.Path)
+	if err != nil {
+		j.err = err
+		return
+	}
+	defer in.Close()
+	j.err = in.Search(ctx, s.q.Ranges, func(rows []row.Row) error {
+		kept := s.keep(rows)
+		if len(kept) == 0 {
+			return nil
+		}
+		select {
+		case j.rows <- kept:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	if s.q.Background {
+		raw.Forget()
+	}
+}
+
+// keep copies the rows of the time that is asked for.
+func (s *search) keep(rows []row.Row) []row.Row {
+	var kept []row.Row
+	select {
+	case kept = <-s.free:
+	default:
+	}
+	from, to := s.q.From, s.q.To
+	for i := range rows {
+		r := &rows[i]
+		if (from.IsZero() || int64(r.Last) >= from.Unix()) && (to.IsZero() || int64(r.First) <= to.Unix()) {
+			kept = append(kept, *r)
+		}
+	}
+	if len(kept) == 0 {
+		s.reuse(kept)
+	}
+	return kept
+}
+
+func (s *search) reuse(rows []row.Row) {
+	if cap(rows) == 0 {
+		return
+	}
+	select {
+	case s.free <- rows[:0]:
+	default:
+	}
+}
+
+// hand hands over the rows of file after file.
+func (s *search) hand(ctx context.Context) error {
+	for j := range s.jobs {
+		for rows := range j.rows {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			s.done.Rows += int64(len(rows))
+			if err := s.q.Emit(j.held.Entry, rows); err != nil {
+				return err
+			}
+			s.reuse(rows)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s.finish(j)
+	}
+	return ctx.Err()
+}
+
+// finish counts a file.
+func (s *search) finish(j *job) {
+	if j.err != nil {
+		s.done.Bad = append(s.done.Bad, BadFile{j.held.Path, j.err})
+		s.folder.bad(j.held.Path, j.err)
+	}
+	if j.held.Name.Level != 0 { // not the folder of a day
+		s.done.Files++
+		s.done.Bytes += j.held.Size
+	}
+	if s.q.Progress != nil {
+		s.total = max(s.total, int(s.done.Files))
+		s.q.Progress(int(s.done.Files), s.total, s.done.Bytes)
+	}
+}
