@@ -1,6 +1,7 @@
 package lookup
 
 import (
+	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -56,6 +57,23 @@ func (t *Table) Listings(p netip.Prefix) []intel.Indicator { return t.set.Listin
 
 // ByOperator reports whether the operator's own word lists exactly this prefix.
 func (t *Table) ByOperator(p netip.Prefix) bool { return t.set.ByOperator(p) }
+
+// Prefixes yields the prefixes that a feed lists, each once, in the order of addresses, IPv4
+// before IPv6. Those that an allowlist, an exclusion or a warninglist overrides are among them.
+func (t *Table) Prefixes(feed string) iter.Seq[netip.Prefix] {
+	index := slices.IndexFunc(t.feeds, func(f feedState) bool { return f.Feed == feed })
+	return func(yield func(netip.Prefix) bool) {
+		var last netip.Prefix // a feed may list a prefix for several ports
+		for p, e := range t.set.All {
+			if int(e.Feed()) != index || p == last {
+				continue
+			}
+			if last = p; !yield(p) {
+				return
+			}
+		}
+	}
+}
 
 // Version is the name of the state of all feeds that the table was built from.
 func (t *Table) Version() string { return t.version }

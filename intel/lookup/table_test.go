@@ -53,6 +53,42 @@ func TestListings(t *testing.T) {
 	}
 }
 
+// TestPrefixes: a feed lists what was accepted of it, each prefix once, also in a table that
+// was made from another one.
+func TestPrefixes(t *testing.T) {
+	first := NewBuilder(Policy{})
+	for _, p := range []string{"9.9.9.9/32", "9.9.0.0/16", "2a00::/32", "9.9.9.9/32"} {
+		in := ind(p, "a")
+		first.Add(in, OriginFeed)
+		in.Port = 443
+		first.Add(in, OriginFeed)
+	}
+	first.Add(ind("9.9.9.8/32", "b"), OriginFeed)
+	first.Add(ind("192.168.1.1/32", "b"), OriginFeed) // refused
+	one, _ := first.Build("v1")
+	next := NewBuilderFrom(one, Policy{})
+	next.Add(ind("1.1.1.2/32", "c"), OriginFeed)
+	next.Add(ind("9.9.9.9/32", "b"), OriginFeed)
+	two, _ := next.Build("v2")
+	for _, tt := range []struct {
+		table      *Table
+		feed, want string
+	}{
+		{one, "a", "[9.9.0.0/16 9.9.9.9/32 2a00::/32]"}, {one, "b", "[9.9.9.8/32]"}, {one, "c", "[]"}, {one, "", "[]"},
+		{two, "a", "[]"}, {two, "b", "[9.9.9.9/32]"}, {two, "c", "[1.1.1.2/32]"}, {new(Table), "a", "[]"},
+	} {
+		if got := fmt.Sprint(slices.Collect(tt.table.Prefixes(tt.feed))); got != tt.want {
+			t.Errorf("%s of %q: %s, want %s", tt.table.Version(), tt.feed, got, tt.want)
+		}
+	}
+	for p := range one.Prefixes("a") {
+		if p != pfx("9.9.0.0/16") {
+			t.Errorf("the first one is %s", p)
+		}
+		break
+	}
+}
+
 // The entries of one prefix come the best first, then by feed and port.
 func TestListingsOrder(t *testing.T) {
 	b := NewBuilder(Policy{})

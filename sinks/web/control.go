@@ -203,37 +203,66 @@ func Request(ctx context.Context, stateDir, method, path string, v any) error {
 
 // Fetch makes a request to the running instance of a state directory and gives its answer.
 func Fetch(ctx context.Context, stateDir, method, path string) ([]byte, error) {
-	socket := filepath.Join(stateDir, SocketName)
-	req, err := http.NewRequestWithContext(ctx, method, "http://control"+path, nil)
+	answer, err := Stream(ctx, stateDir, method, path, nil)
 	if err != nil {
 		return nil, err
+	}
+	defer answer.Close()
+	b, err := io.ReadAll(io.LimitReader(answer, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(stateDir, SocketName), err)
+	}
+	return b, nil
+}
+
+// A BadRequestError is the answer to a request that is wrong in itself.
+type BadRequestError string
+
+// Error gives the reason.
+func (e BadRequestError) Error() string { return string(e) }
+
+// Stream makes a request, with a body unless it is nil, and gives the answer as it comes,
+// of any length. The body is not sent before the instance is ready to read it. Close must
+// follow; it ends an answer that is still coming.
+func Stream(ctx context.Context, stateDir, method, path string, body io.Reader) (io.ReadCloser, error) {
+	socket := filepath.Join(stateDir, SocketName)
+	req, err := http.NewRequestWithContext(ctx, method, "http://control"+path, body)
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		req.Header.Set("Expect", "100-continue") // one that is refused would fail in the middle of it
 	}
 	resp, err := clientOf(socket).Do(req)
 	if err != nil {
 		return nil, askError(socket, err)
 	}
+	if resp.StatusCode == http.StatusOK {
+		return resp.Body, nil
+	}
 	defer resp.Body.Close()
 	switch resp.StatusCode {
-	case http.StatusOK:
-		b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", socket, err)
-		}
-		return b, nil
 	case http.StatusNotFound:
 		return nil, fmt.Errorf("%s: the running instance has no %s; it is of another version, restart it", socket, path)
 	case http.StatusBadRequest, http.StatusForbidden, http.StatusServiceUnavailable:
 		var f observe.Failure
-		if json.NewDecoder(resp.Body).Decode(&f) == nil && f.Error != "" {
-			return nil, errors.New(f.Error)
+		if json.NewDecoder(resp.Body).Decode(&f) != nil || f.Error == "" {
+			break
 		}
+		if resp.StatusCode == http.StatusBadRequest {
+			return nil, BadRequestError(f.Error)
+		}
+		return nil, errors.New(f.Error)
 	}
 	return nil, fmt.Errorf("%s%s: %s", socket, path, resp.Status)
 }
 
+// expectTime is how long a body waits for an instance that is busy.
+const expectTime = time.Hour
+
 func clientOf(socket string) *http.Client {
 	return &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
+		DisableKeepAlives: true, ExpectContinueTimeout: expectTime,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "unix", socket)

@@ -1,9 +1,11 @@
 package web
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -141,5 +143,55 @@ func TestControlLimit(t *testing.T) {
 	}
 	if open != maxFromOne {
 		t.Errorf("%d connections are held, want %d", open, maxFromOne)
+	}
+}
+
+// TestStream: a long answer comes as it is made, a refusal does not need the body to be
+// read, and it is known when the request itself was wrong.
+func TestStream(t *testing.T) {
+	dir := socketDir(t)
+	c := NewControl(dir)
+	more := make(chan struct{})
+	post := func(path string, f http.HandlerFunc) observe.Route {
+		return observe.Route{Method: "POST", Path: path, Role: observe.Local, Handler: f}
+	}
+	c.Serve([]observe.Route{
+		post("/long", func(w http.ResponseWriter, r *http.Request) {
+			b, _ := io.ReadAll(r.Body)
+			fmt.Fprintf(w, "%d\n", len(b))
+			_ = http.NewResponseController(w).Flush()
+			<-more
+			fmt.Fprintln(w, "end")
+		}),
+		post("/busy", func(w http.ResponseWriter, _ *http.Request) { observe.Fail(w, observe.Unavailable("busy")) }),
+		post("/wrong", func(w http.ResponseWriter, _ *http.Request) { observe.Fail(w, errors.New("wrong")) }),
+	})
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Stop(t.Context())
+	body := func() io.Reader { return strings.NewReader(strings.Repeat("x", 8<<20)) }
+	answer, err := Stream(t.Context(), dir, "POST", "/long", body())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Close()
+	lines := bufio.NewReader(answer)
+	if line, err := lines.ReadString('\n'); line != "8388608\n" || err != nil {
+		t.Errorf("the answer begins %q, %v", line, err)
+	}
+	close(more)
+	if rest, err := io.ReadAll(lines); string(rest) != "end\n" || err != nil {
+		t.Errorf("the rest is %q, %v", rest, err)
+	}
+	for range 20 { // the reason must not get lost in an error of sending
+		_, err = Stream(t.Context(), dir, "POST", "/busy", body())
+		if _, ok := errors.AsType[BadRequestError](err); ok || err == nil || err.Error() != "busy" {
+			t.Fatalf("busy: %v", err)
+		}
+		_, err = Stream(t.Context(), dir, "POST", "/wrong", body())
+		if _, ok := errors.AsType[BadRequestError](err); !ok || err.Error() != "wrong" {
+			t.Fatalf("wrong: %v", err)
+		}
 	}
 }

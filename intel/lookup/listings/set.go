@@ -78,6 +78,20 @@ func (s *Set) Indicator(p netip.Prefix, e *Entry) intel.Indicator {
 	return ind
 }
 
+// All yields every entry with its prefix, in the order of addresses, IPv4 before IPv6.
+func (s *Set) All(yield func(netip.Prefix, *Entry) bool) {
+	if s.n == 0 {
+		return
+	}
+	for p, first := range s.trie.AllSorted() {
+		for e := range s.listed(first) {
+			if !yield(p, e) {
+				return
+			}
+		}
+	}
+}
+
 // Aside yields what was set aside, see [Draft.SetAside]: those without a mark first.
 func (s *Set) Aside(yield func(netip.Prefix, *Entry) bool) {
 	for i := range s.aside {
