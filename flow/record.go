@@ -185,10 +185,8 @@ func ReadAddr6(b []byte) Addr6 {
 // Addr gives a as a netip.Addr.
 func (a Addr6) Addr() netip.Addr {
 	var b [16]byte
-	for i := range 8 {
-		b[i] = byte(a.Hi >> (56 - 8*i))
-		b[8+i] = byte(a.Lo >> (56 - 8*i))
-	}
+	binary.BigEndian.PutUint64(b[:8], a.Hi)
+	binary.BigEndian.PutUint64(b[8:], a.Lo)
 	return netip.AddrFrom16(b)
 }
 

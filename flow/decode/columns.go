@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode/sampling"
 	"github.com/flowsnitch/flowsnitch/flow/decode/template"
 )
 
 // A Want names columns of a set.
-type Want uint8
+type Want uint16
 
 // One bit for each group of columns that is read on its own.
 const (
@@ -21,6 +22,10 @@ const (
 	WantBytes
 	WantPackets
 	WantTimes // Start, End
+	WantRate
+	WantBack  // BackBytes, BackPackets, BackFlags
+	WantPost  // PostSrc, PostDst, PostSrcPort, PostDstPort
+	WantMarks // with protocol and ports
 
 	WantAll Want = 1<<iota - 1
 )
@@ -38,16 +43,53 @@ type Columns struct {
 	Bytes, Packets   []uint64
 	// Start and End are in ms since 1970 UTC, cut.
 	Start, End []int64
+	// Rate is the sampling rate in force, 0 = unknown.
+	Rate []uint32
+	// The way back: of a biflow (RFC 5103) if it counts anything there, else of an NSEL
+	// responder; BackFlags are the TCP flags of a biflow.
+	BackBytes, BackPackets []uint64
+	BackFlags              []uint16
+	// The ends after translation, as Src and Dst.
+	PostSrc, PostDst         []flow.Addr6
+	PostSrcPort, PostDstPort []uint16
+	Marks                    []Mark
 	// Has has the bits of the columns that were asked for, at least.
 	Has []flow.Fields
+
+	// Some has, of WantBack, WantPost and WantMarks, those that were asked for and are not
+	// zero in each record of the set.
+	Some Want
 }
+
+// A Mark is a set of things that records seldom have.
+type Mark uint8
+
+// One bit for each of them.
+const (
+	// MarkBlocked: the device dropped the flow: the two top bits of forwardingStatus are
+	// 10 (RFC 7270, 4.12), or firewallEvent is 3, denied.
+	MarkBlocked Mark = 1 << iota
+	// MarkUnreachable: it is of ICMP destination unreachable (RFC 792, RFC 4443 3.1).
+	// Without an element for type and code, these are in the destination port, as in v5.
+	MarkUnreachable
+	// MarkSrcOpened and MarkDstOpened: the exporter names who opened the flow, by
+	// biflowDirection (RFC 5103 6.3), or by NSEL counters of an initiator, which is the source.
+	MarkSrcOpened
+	MarkDstOpened
+	// MarkInner: the record has further pairs of ends: InnerSrc and InnerDst, and Tunnels.
+	MarkInner
+)
 
 // Columns reads the columns that a tap needs. They are valid as long as the set, and
 // several taps share them: what another one has asked for is not read again. A column
 // costs 1 to 3 ns a record where the records have the same length and no more than one
 // pair of ends; else each record is built.
 func (s *Set) Columns(want Want) *Columns {
+	if want&WantMarks != 0 {
+		want |= WantProtocol | WantPorts
+	}
 	if s.have == 0 {
+		s.cols.Some = 0
 		s.cols.Has = grow(s.cols.Has, s.n)
 		for i := range s.runs {
 			if s.runs[i].lean() == nil {
@@ -66,14 +108,14 @@ func (s *Set) Columns(want Want) *Columns {
 	s.have |= missing
 	s.cols.grow(missing, s.n)
 	if len(s.runs) == 0 {
-		s.cols.build(s, 0, s.n)
+		s.cols.build(s, 0, s.n, WantAll)
 	}
 	for i := range s.runs {
 		r := &s.runs[i]
 		if l := r.lean(); l != nil {
 			s.readLean(l, r, missing)
 		} else {
-			s.cols.build(s, int(r.first), int(r.first+r.n))
+			s.cols.build(s, int(r.first), int(r.first+r.n), WantAll)
 		}
 	}
 	return &s.cols
@@ -102,20 +144,110 @@ func (c *Columns) grow(want Want, n int) {
 	if want&WantTimes != 0 {
 		c.Start, c.End = grow(c.Start, n), grow(c.End, n)
 	}
+	if want&WantRate != 0 {
+		c.Rate = grow(c.Rate, n)
+	}
+	if want&WantBack != 0 {
+		c.BackBytes, c.BackPackets, c.BackFlags = grow(c.BackBytes, n), grow(c.BackPackets, n), grow(c.BackFlags, n)
+	}
+	if want&WantPost != 0 {
+		c.PostSrc, c.PostDst = grow(c.PostSrc, n), grow(c.PostDst, n)
+		c.PostSrcPort, c.PostDstPort = grow(c.PostSrcPort, n), grow(c.PostDstPort, n)
+	}
+	if want&WantMarks != 0 {
+		c.Marks = grow(c.Marks, n)
+	}
 }
 
-// build fills all columns from whole records.
-func (c *Columns) build(s *Set, from, to int) {
+// build fills columns from whole records.
+func (c *Columns) build(s *Set, from, to int, want Want) {
 	r := &s.rec
 	for i := from; i < to; i++ {
 		s.Record(i, r)
+		if want&WantBack != 0 {
+			c.setBack(i, r)
+		}
+		if want&WantPost != 0 {
+			c.setPost(i, r)
+		}
+		if want&WantMarks != 0 {
+			c.setMarks(i, r)
+		}
+		if want != WantAll {
+			continue // the others have been read from their fields
+		}
 		c.Src[i], c.Dst[i] = mapped(r.Src), mapped(r.Dst)
 		c.SrcPort[i], c.DstPort[i] = r.SrcPort, r.DstPort
 		c.Protocol[i], c.TCPFlags[i] = r.Protocol, r.TCPFlags
 		c.Bytes[i], c.Packets[i] = r.Bytes, r.Packets
 		c.Start[i], c.End[i] = millis(r.Start), millis(r.End)
+		c.Rate[i] = r.Rate
 		c.Has[i] = r.Has
 	}
+}
+
+func (c *Columns) setBack(i int, r *flow.Record) {
+	c.BackBytes[i], c.BackPackets[i], c.BackFlags[i] = r.RespBytes, r.RespPackets, r.RevTCPFlags
+	if r.Has&(flow.HasRevBytes|flow.HasRevPackets) != 0 {
+		c.BackBytes[i], c.BackPackets[i] = r.RevBytes, r.RevPackets
+	}
+	if c.BackBytes[i]|c.BackPackets[i]|uint64(c.BackFlags[i]) != 0 {
+		c.Some |= WantBack
+	}
+}
+
+func (c *Columns) setPost(i int, r *flow.Record) {
+	c.PostSrc[i], c.PostDst[i] = mapped(r.PostNATSrc), mapped(r.PostNATDst)
+	c.PostSrcPort[i], c.PostDstPort[i] = r.PostNATSrcPort, r.PostNATDstPort
+	if c.PostSrc[i] != (flow.Addr6{}) || c.PostDst[i] != (flow.Addr6{}) {
+		c.Some |= WantPost
+	}
+}
+
+func (c *Columns) setMarks(i int, r *flow.Record) {
+	m := opened(r.BiflowDirection, r.Has&(flow.HasRespBytes|flow.HasRespPackets) != 0 || r.BytesIE == 231 || r.PacketsIE == 298)
+	if r.Forwarding>>6 == forwardingDropped || r.FirewallEvent == firewallDenied {
+		m |= MarkBlocked
+	}
+	code := r.ICMPTypeCode
+	if r.Has&flow.HasICMP == 0 {
+		code = r.DstPort
+	}
+	if unreachable(r.Protocol, code) {
+		m |= MarkUnreachable
+	}
+	if !template.Empty(r.InnerSrc) || !template.Empty(r.InnerDst) || r.Tunnels != nil {
+		m |= MarkInner
+	}
+	if c.Marks[i] = m; m != 0 {
+		c.Some |= WantMarks
+	}
+}
+
+// What judges a flow: the top bits of forwardingStatus, and a value of firewallEvent.
+const (
+	forwardingDropped = 0b10
+	firewallDenied    = 3
+)
+
+// opened gives the mark of who opened a flow: by biflowDirection (239), else by counters
+// that name their initiator.
+func opened(biflow uint8, initiator bool) Mark {
+	switch {
+	case biflow == 1:
+		return MarkSrcOpened
+	case biflow == 2:
+		return MarkDstOpened
+	case initiator:
+		return MarkSrcOpened
+	}
+	return 0
+}
+
+// unreachable reports whether a protocol and the type and code of ICMP are those of
+// destination unreachable.
+func unreachable(protocol uint8, code uint16) bool {
+	return protocol == flow.ProtocolICMP && code>>8 == 3 || protocol == flow.ProtocolICMPv6 && code>>8 == 1
 }
 
 func mapped(a netip.Addr) flow.Addr6 {
@@ -184,6 +316,176 @@ func (s *Set) readLean(l *template.Lean, r *run, want Want) {
 	if want&WantTimes != 0 {
 		s.leanTimes(l, r)
 	}
+	if want&WantRate != 0 {
+		s.leanRates(r)
+	}
+	if want&(WantBack|WantPost|WantMarks) != 0 {
+		s.leanRest(l, r, want)
+	}
+}
+
+// leanRest reads what few templates have.
+func (s *Set) leanRest(l *template.Lean, r *run, want Want) {
+	c, from, to := &s.cols, int(r.first), int(r.first+r.n)
+	var whole Want // is to be read from whole records
+	if want&WantBack != 0 {
+		switch {
+		case l.HardBack:
+			whole |= WantBack
+		case l.Back():
+			c.Some |= WantBack
+			fallthrough
+		default:
+			readNumbers(c.BackBytes[from:to], r, l.BackBytes)
+			readNumbers(c.BackPackets[from:to], r, l.BackPackets)
+			readNumbers(c.BackFlags[from:to], r, l.BackFlags)
+		}
+	}
+	if want&WantPost != 0 {
+		switch {
+		case l.HardPost:
+			whole |= WantPost
+		case l.Post():
+			c.Some |= WantPost
+			fallthrough
+		default:
+			readEnd(c.PostSrc[from:to], r, l.PostSrc, l.PostV6)
+			readEnd(c.PostDst[from:to], r, l.PostDst, l.PostV6)
+			readNumbers(c.PostSrcPort[from:to], r, l.PostSrcPort)
+			readNumbers(c.PostDstPort[from:to], r, l.PostDstPort)
+		}
+	}
+	if want&WantMarks != 0 {
+		if l.HardMarks {
+			whole |= WantMarks
+		} else {
+			s.leanMarks(l, r)
+		}
+	}
+	if whole != 0 {
+		c.build(s, from, to, whole)
+	}
+}
+
+// leanMarks fills Marks.
+func (s *Set) leanMarks(l *template.Lean, r *run) {
+	c, from, to := &s.cols, int(r.first), int(r.first+r.n)
+	marks := c.Marks[from:to]
+	some := Mark(0)
+	if l.Biflow.Width > 0 || l.Initiator {
+		readNumbers(marks, r, l.Biflow)
+		for i, v := range marks {
+			marks[i] = opened(uint8(v), l.Initiator)
+			some |= marks[i]
+		}
+	} else {
+		clear(marks)
+	}
+	for _, p := range [...]struct {
+		at    template.Place
+		shift uint8
+		means uint8
+	}{{l.Forwarding, 6, forwardingDropped}, {l.Firewall, 0, firewallDenied}} {
+		if p.at.Width == 0 {
+			continue
+		}
+		at := int(p.at.Off + p.at.Width - 1) // the low byte
+		for i := range marks {
+			if r.data[at]>>p.shift == p.means {
+				marks[i] |= MarkBlocked
+				some |= MarkBlocked
+			}
+			at += int(r.stride)
+		}
+	}
+	for i, protocol := range c.Protocol[from:to] {
+		if protocol != flow.ProtocolICMP && protocol != flow.ProtocolICMPv6 {
+			continue
+		}
+		code := c.DstPort[from+i]
+		if l.ICMP {
+			s.seek(from + i)
+			if v, ok := s.fields.ICMP(protocol); ok {
+				code = v
+			}
+		}
+		if unreachable(protocol, code) {
+			marks[i] |= MarkUnreachable
+			some |= MarkUnreachable
+		}
+	}
+	if some != 0 {
+		c.Some |= WantMarks
+	}
+}
+
+// leanRates fills Rate.
+func (s *Set) leanRates(r *run) {
+	from, to := int(r.first), int(r.first+r.n)
+	rates := s.cols.Rate[from:to]
+	switch {
+	case r.plan == nil:
+		fill(rates, max(s.sampling, 1))
+	case r.plan.HasRate():
+		for i := range rates {
+			s.seek(from + i)
+			var ok bool
+			if rates[i], ok = s.fields.Sampled(); !ok || rates[i] == 0 {
+				s.Record(from+i, &s.rec) // an absurd rate is counted, and that of a sampler counts
+				rates[i] = s.rec.Rate
+			}
+		}
+	default:
+		s.announcedRates(r, rates)
+	}
+}
+
+// announcedRates fills in the rates that options data announced: mostly one for all
+// records, else one for each place of metering, where neighbours are often alike.
+func (s *Set) announcedRates(r *run, rates []uint32) {
+	fill(rates, 1)
+	if s.stream == nil {
+		return
+	}
+	s.from.mu.Lock()
+	known, vary := !s.stream.samplers.Empty() || !s.from.samplers.Empty(), sampling.Vary(&s.stream.samplers, &s.from.samplers)
+	s.from.mu.Unlock()
+	if !known {
+		return
+	}
+	m := &s.rec
+	*m = flow.Record{Exporter: s.exporter, Template: r.plan.ID}
+	if !vary {
+		fill(rates, s.announced(sampling.Of(m)))
+		return
+	}
+	var last sampling.Key
+	for i := range rates {
+		s.seek(int(r.first) + i)
+		s.fields.Interfaces(m)
+		switch key := s.fields.Metered(m); {
+		case i > 0 && key == last:
+			rates[i] = rates[i-1]
+		default:
+			rates[i], last = s.announced(key), key
+		}
+	}
+}
+
+// announced gives the rate announced for a place of metering, 1 without any.
+func (s *Set) announced(key sampling.Key) uint32 {
+	s.from.mu.Lock()
+	defer s.from.mu.Unlock()
+	if rate, _, ok := sampling.Find(&s.stream.samplers, &s.from.samplers, key); ok {
+		return rate
+	}
+	return 1
+}
+
+func fill[T any](to []T, v T) {
+	for i := range to {
+		to[i] = v
+	}
 }
 
 // leanTimes fills Start and End. A zero where ms since 1970 should be means nothing, so that
@@ -242,7 +544,7 @@ func readEnd(to []flow.Addr6, r *run, p template.Place, v6 bool) {
 }
 
 // readNumbers reads a column of big-endian numbers, cut to the width of the column.
-func readNumbers[T uint8 | uint16 | uint64 | int64](to []T, r *run, p template.Place) {
+func readNumbers[T Mark | uint8 | uint16 | uint64 | int64](to []T, r *run, p template.Place) {
 	at, stride, data := int(p.Off), int(r.stride), r.data
 	switch p.Width {
 	case 0:

@@ -99,6 +99,7 @@ func randomTemplate(r *rand.Rand, v flow.Version) []fld {
 		{ie: 8, len: 4}, {ie: 12, len: 4}, {ie: 27, len: 16}, {ie: 28, len: 16},
 		{ie: 225, len: 4}, {ie: 226, len: 4}, {ie: 281, len: 16}, {ie: 282, len: 16},
 		{ie: 8, len: 4}, {ie: 12, len: 4}, {ie: 7, len: 2}, {ie: 11, len: 2}, {ie: 1, len: 8}, {ie: 82, len: 65535},
+		{ie: 4, len: 1}, {ie: 89, len: 1}, {ie: 239, len: 1}, {ie: 232, len: 4}, {ie: 6, len: 1, pen: 29305}, {ie: 227, len: 2}, {ie: 139, len: 2}, {ie: 50, len: 2}, {ie: 48, len: 1},
 		{ie: 8, len: 3}, {ie: 27, len: 65535}, {ie: 210, len: 1}, {ie: 315, len: 60}, {ie: 313, len: 65535}, {ie: 34, len: 4},
 	}
 	if v == flow.IPFIX {

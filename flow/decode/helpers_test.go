@@ -43,6 +43,16 @@ type bench struct {
 	src netip.AddrPort
 	// frame counts the datagrams.
 	frame int
+	// once: records are built once only, as each time counts what is wrong with them.
+	once bool
+}
+
+// Records keeps the records, which must be those of the columns.
+func (b *bench) Records(s *decode.Set) {
+	b.collector.Records(s)
+	if !b.once {
+		checkColumns(b.t, s, decode.WantRate)
+	}
 }
 
 func newBench(t testing.TB) *bench { return newBenchLimits(t, decode.DefaultLimits()) }

@@ -142,6 +142,7 @@ func TestSamplerOfAnotherDomain(t *testing.T) {
 func TestSamplingInRecord(t *testing.T) {
 	both(t, func(t *testing.T, v flow.Version) {
 		b := newBench(t)
+		b.once = true
 		b.send(message(v, 0, optionsSet(v, 400, system(v), []fld{{ie: 34, len: 4}}), set(400, u32(1, 77)),
 			templateSet(v, template(301, ends[0], ends[1], fld{ie: 34, len: 4}),
 				template(302, ends[0], ends[1], fld{ie: 305, len: 4}, fld{ie: 306, len: 4})),

@@ -209,6 +209,19 @@ func Find(domain, exporter *Rates, record Key) (rate uint32, from *string, ok bo
 	return f.rate, f.from, f.ok
 }
 
+// Vary reports whether the rate of a record depends on more of it than its domain and its
+// template.
+func Vary(domain, exporter *Rates) bool {
+	for _, s := range [...]*Rates{domain, exporter} {
+		for _, sh := range s.shapes {
+			if sh&^(kindDomain|kindPlan|kindOther) != 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // A found rate is the answer of samplers for a record. sure means that it was announced
 // for the record, or for everything; it is 0 and unsure when all that was announced is
 // for others. shape is the weight of it.

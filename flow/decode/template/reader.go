@@ -91,6 +91,9 @@ func (f *Reader) Section(i int) (ie uint16, p packet.Stack) {
 	return r.ie, p
 }
 
+// HasRate reports whether the records contain a sampling rate themselves.
+func (p *Plan) HasRate() bool { return len(p.rates) > 0 }
+
 // Sampled gives the sampling rate that the record contains itself; 0 is an absurd one.
 func (f *Reader) Sampled() (rate uint32, ok bool) {
 	var e sampling.Elements
@@ -114,6 +117,19 @@ func (f *Reader) Announced() (key sampling.Key) {
 		key.Sampler(id)
 	}
 	return key
+}
+
+// Interfaces sets in r what Metered needs of it: interfaces and direction.
+func (f *Reader) Interfaces(r *flow.Record) {
+	if v, _, ok := f.value(tInIf); ok {
+		r.InIf, r.Has = uint32(v), r.Has|flow.HasInIf
+	}
+	if v, _, ok := f.value(tOutIf); ok {
+		r.OutIf, r.Has = uint32(v), r.Has|flow.HasOutIf
+	}
+	if v, _, ok := f.value(tDirection); ok {
+		r.Direction, r.Has = uint8(v), r.Has|flow.HasDirection
+	}
 }
 
 // Metered gives where a flow record was sampled; r is what Fill has made of it.

@@ -356,21 +356,33 @@ func (f *Reader) details(r *flow.Record) {
 // template has those of both, of which one is empty then.
 func (f *Reader) icmp(r *flow.Record) {
 	v6 := r.Protocol == flow.ProtocolICMPv6 || r.Protocol != flow.ProtocolICMP && r.Src.Is6()
-	if v, ok := f.ofFamily(tICMP, v6); ok {
-		r.ICMPTypeCode, r.Has = uint16(v), r.Has|flow.HasICMP
+	if v, ok := f.icmpOf(r.Protocol, v6); ok {
+		r.ICMPTypeCode, r.Has = v, r.Has|flow.HasICMP
+	}
+}
+
+// ICMP gives type * 256 + code of a record of ICMP or ICMPv6.
+func (f *Reader) ICMP(protocol uint8) (code uint16, ok bool) {
+	return f.icmpOf(protocol, protocol == flow.ProtocolICMPv6)
+}
+
+func (f *Reader) icmpOf(protocol uint8, v6 bool) (code uint16, ok bool) {
+	if v, good := f.ofFamily(tICMP, v6); good {
+		code, ok = uint16(v), true
 		if f.has(tICMP, v6) || !f.has(tICMPType, v6) {
-			return
+			return code, true
 		}
 	}
-	if r.Protocol != flow.ProtocolICMP && r.Protocol != flow.ProtocolICMPv6 {
-		return
+	if protocol != flow.ProtocolICMP && protocol != flow.ProtocolICMPv6 {
+		return code, ok
 	}
-	if v, ok := f.ofFamily(tICMPType, v6); ok {
-		r.ICMPTypeCode, r.Has = uint16(v)<<8, r.Has|flow.HasICMP
-		if v, ok := f.ofFamily(tICMPCode, v6); ok {
-			r.ICMPTypeCode |= uint16(v) & 0xff
+	if v, good := f.ofFamily(tICMPType, v6); good {
+		code, ok = uint16(v)<<8, true
+		if v, good := f.ofFamily(tICMPCode, v6); good {
+			code |= uint16(v) & 0xff
 		}
 	}
+	return code, ok
 }
 
 // familyRank gives the rank of the elements of a family among those of ICMP.
