@@ -1,0 +1,290 @@
+package recorder
+
+import (
+	"net/netip"
+	"slices"
+	"sync/atomic"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/history/row"
+	"github.com/flowsnitch/flowsnitch/flow/history/table"
+)
+
+// tablesPerWorker: one is filled while the other one is written.
+const tablesPerWorker = 2
+
+// maxDevices bounds a recorder's own look-up of exporters.
+const maxDevices = 4096
+
+// A Recorder is the tap of one worker, and belongs to its goroutine.
+type Recorder struct {
+	pool *Pool
+	view *view // that was seen last
+
+	// Of the set at work.
+	home           *home
+	exclude        *networks
+	exporter, site uint16
+	received       int64 // ms since 1970
+	earliest       int64 // of the times that are believed
+	unsynchronised uint8 // flag of all flows in the table
+
+	// The exporter of the last set, and others.
+	device  device
+	devices map[deviceKey]device
+
+	main  pile // flows that have not gone into the table yet
+	extra pile // further rows of flows that have several
+	pairs pairs
+	rec   flow.Record
+
+	table    *table.Table // nil before the first flow
+	interval uint32       // that it was begun in
+	due      bool         // it is to be handed over
+	early    int          // hand-overs of full tables in this interval
+	counts   table.Counts // of the table, without those of extra rows
+	free     chan *table.Table
+	tables   []held
+
+	outcomes  outcomes
+	total     table.Counts // since the start
+	shown     shown
+	handovers [WhyShutdown + 1]atomic.Uint64
+}
+
+// held is a table of the worker, wherever it is, and its memory when it was handed over.
+type held struct {
+	table *table.Table
+	bytes int
+}
+
+// A device is an exporter as a recorder needs it.
+type device struct {
+	key    deviceKey
+	number uint16
+	rate   uint32 // as configured, 0 = as exported
+}
+
+type deviceKey struct{ addr, agent netip.Addr }
+
+// Recorder makes the recorder of one worker, before the worker starts.
+func (p *Pool) Recorder() *Recorder {
+	v := p.view.Load()
+	r := &Recorder{
+		pool: p, view: v, interval: v.interval, exclude: v.exclude, home: &p.homes[0],
+		devices: make(map[deviceKey]device), free: make(chan *table.Table, tablesPerWorker),
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.recorders = append(p.recorders, r)
+	return r
+}
+
+// Records takes the flows of a set.
+func (r *Recorder) Records(s *decode.Set) {
+	v := r.pool.view.Load()
+	if v != r.view {
+		r.look(v)
+	}
+	if !v.on {
+		return
+	}
+	if r.due {
+		r.turn()
+	}
+	if r.table == nil {
+		r.begin()
+	}
+	r.prepare(s)
+	c := s.Columns(needed)
+	for from, n := 0, s.Len(); from < n; {
+		to := min(n, from+pileSize-r.main.n)
+		r.take(s, c, from, to, &r.main)
+		if from = to; r.main.n == pileSize {
+			r.spill(&r.main, true)
+		}
+	}
+}
+
+// Flush puts what has been taken into the table, and shows the counters.
+func (r *Recorder) Flush() {
+	if v := r.pool.view.Load(); v != r.view {
+		r.look(v)
+	}
+	r.spillAll()
+	if r.due {
+		r.turn()
+	}
+	for !r.view.on && len(r.free) > 0 { // its memory is not needed
+		t := <-r.free
+		r.tables = slices.DeleteFunc(r.tables, func(h held) bool { return h.table == t })
+	}
+	r.publish()
+}
+
+// look takes up a new view.
+func (r *Recorder) look(v *view) {
+	r.spillAll()
+	r.view, r.exclude, r.due = v, v.exclude, v.interval != r.interval
+}
+
+// prepare sets what all flows of a set share.
+func (r *Recorder) prepare(s *decode.Set) {
+	e := s.Exporter()
+	if key := (deviceKey{e.Addr, e.Agent}); key != r.device.key {
+		r.find(key, &e)
+	}
+	r.exporter, r.site = r.device.number, e.Site
+	if int(r.site) >= len(r.pool.homes) {
+		r.site = 0
+	}
+	r.home = &r.pool.homes[r.site]
+	const first, last = maxSkew, (1<<32-1)*1000 - maxSkew // for times that fit into 32 bits
+	r.received = min(max(s.Received().UnixMilli(), first), last)
+	r.earliest = r.received - maxSkew
+}
+
+// find looks an exporter up.
+func (r *Recorder) find(key deviceKey, e *flow.Exporter) {
+	d, ok := r.devices[key]
+	if !ok {
+		if len(r.devices) >= maxDevices {
+			clear(r.devices)
+		}
+		d = device{key, r.pool.number(e.Addr), r.pool.sampling(e)}
+		r.devices[key] = d
+	}
+	r.device = d
+}
+
+// spillAll puts all flows into the table.
+func (r *Recorder) spillAll() {
+	if r.main.n > 0 {
+		r.spill(&r.main, true)
+	}
+	if r.extra.n > 0 {
+		r.spill(&r.extra, false)
+	}
+}
+
+// spill puts the flows of a pile into the table, or into the next one when it is full. Those
+// of extra rows are not counted.
+func (r *Recorder) spill(p *pile, counted bool) {
+	b := p.batch()
+	p.n = 0
+	for from := 0; from < b.Len(); {
+		if r.table == nil && !r.begin() {
+			if counted {
+				r.total.Lost += uint64(b.Len() - from)
+				r.counts.Lost += uint64(b.Len() - from)
+			}
+			return
+		}
+		from = r.update(&b, from, false, counted)
+		if from < b.Len() && !r.handOver(WhyFull) {
+			from = r.update(&b, from, true, counted)
+		}
+	}
+}
+
+// update counts flows in the table.
+func (r *Recorder) update(b *table.Batch, from int, lose, counted bool) int {
+	before := r.table.Counts()
+	n := r.table.Update(b, from, lose)
+	if counted {
+		now := r.table.Counts()
+		kept, folded, lost := now.Kept-before.Kept, now.Folded-before.Folded, now.Lost-before.Lost
+		r.total.Kept, r.total.Folded, r.total.Lost = r.total.Kept+kept, r.total.Folded+folded, r.total.Lost+lost
+		r.counts.Kept, r.counts.Folded, r.counts.Lost = r.counts.Kept+kept, r.counts.Folded+folded, r.counts.Lost+lost
+	}
+	return n
+}
+
+// begin takes an empty table, and reports whether there is one.
+func (r *Recorder) begin() bool {
+	select {
+	case r.table = <-r.free:
+	default:
+		if len(r.tables) >= tablesPerWorker {
+			return false
+		}
+		r.table = table.New(r.pool.cfg.Caps)
+		r.tables = append(r.tables, held{table: r.table})
+	}
+	r.unsynchronised = 0
+	if f := r.pool.cfg.Unsynced; f != nil && f() {
+		r.unsynchronised = row.Unsynchronised
+	}
+	return true
+}
+
+// turn hands the table over at the end of its interval, and reports nothing when that must
+// wait until the other table has come back.
+func (r *Recorder) turn() {
+	r.spillAll()
+	if !r.handOver(WhyInterval) {
+		return
+	}
+	r.interval, r.due, r.early = r.view.interval, false, 0
+}
+
+// handOver hands the table over and begins another one. It reports false where that cannot
+// be: the other one is still being written, or enough full tables have been handed over in
+// this interval.
+func (r *Recorder) handOver(why Why) bool {
+	empty := r.table == nil || r.table.Len() == 0 // a full table is empty when nothing fits into it
+	switch {
+	case why == WhyFull && (empty || r.early >= r.pool.cfg.Early):
+		return false
+	case empty:
+		return r.send(Handed{Table: r.pool.nothing, Interval: r.interval, Why: why, Counts: r.settle()})
+	case r.view.on && len(r.free) == 0 && len(r.tables) >= tablesPerWorker || len(r.pool.handed) == cap(r.pool.handed):
+		return false
+	}
+	if !r.send(r.hand(why)) {
+		return false
+	}
+	if why == WhyFull {
+		r.early++
+	}
+	return true
+}
+
+// hand takes the table from the recorder.
+func (r *Recorder) hand(why Why) Handed {
+	h := Handed{Table: r.table, Interval: r.interval, Why: why, Counts: r.settle(), from: r}
+	for i := range r.tables {
+		if r.tables[i].table == r.table {
+			r.tables[i].bytes = r.table.Bytes()
+		}
+	}
+	r.table = nil
+	return h
+}
+
+// settle gives the counts of the table, and begins anew.
+func (r *Recorder) settle() table.Counts {
+	c := r.counts
+	r.counts = table.Counts{}
+	return c
+}
+
+// send offers a table. It never waits.
+func (r *Recorder) send(h Handed) bool {
+	select {
+	case r.pool.handed <- h:
+		r.handovers[h.Why].Add(1)
+		return true
+	default:
+		return false
+	}
+}
+
+// addr6 gives an address as in columns: zero when there is none.
+func addr6(a netip.Addr) flow.Addr6 {
+	if !a.IsValid() || a.IsUnspecified() {
+		return flow.Addr6{}
+	}
+	return flow.Addr6Of(a)
+}

@@ -1,0 +1,320 @@
+package recorder
+
+import (
+	"math/bits"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/history/row"
+)
+
+// needed are the columns that the recorder asks for.
+const needed = decode.WantAll
+
+// maxSkew is how far the times of a flow may be from its receipt, ms.
+const maxSkew = 24 * 3600 * 1000
+
+// outcomes are the flows that make no row, and what is odd about others.
+type outcomes struct{ internal, excluded, noAddress, transit, clamped uint64 }
+
+// take puts the flows from one number to another one into a pile, which has room for them. It
+// reads a set without runs of conditions per protocol: what a record does not have is zero.
+func (r *Recorder) take(s *decode.Set, c *decode.Columns, from, to int, p *pile) {
+	n := to - from
+	src, dst := c.Src[from:to], c.Dst[from:to][:n]
+	srcPort, dstPort := c.SrcPort[from:to][:n], c.DstPort[from:to][:n]
+	protocol, tcpFlags, has := c.Protocol[from:to][:n], c.TCPFlags[from:to][:n], c.Has[from:to][:n]
+	bytes, packets := c.Bytes[from:to][:n], c.Packets[from:to][:n]
+	start, end, rates := c.Start[from:to][:n], c.End[from:to][:n], c.Rate[from:to][:n]
+	h, some := r.home, c.Some
+	k := p.n
+	for i := range src {
+		var mark decode.Mark
+		if some&decode.WantMarks != 0 {
+			if mark = c.Marks[from+i]; mark&decode.MarkInner != 0 {
+				p.n = k
+				r.deep(s, c, from+i, p)
+				k = p.n
+				continue
+			}
+		}
+		e := ends{src[i], dst[i], srcPort[i], dstPort[i]}
+		var us ours
+		if some&decode.WantPost != 0 && (c.PostSrc[from+i] != flow.Addr6{} || c.PostDst[from+i] != flow.Addr6{}) {
+			e, us = h.translated(e, ends{c.PostSrc[from+i], c.PostDst[from+i], c.PostSrcPort[from+i], c.PostDstPort[from+i]})
+		} else {
+			us = h.sides(e.src, e.dst)
+		}
+		switch {
+		case e.src == flow.Addr6{} || e.dst == flow.Addr6{}:
+			r.outcomes.noAddress++
+			continue
+		case us == both:
+			r.outcomes.internal++
+			continue
+		case r.exclude != nil && (r.exclude.contains(e.src) || r.exclude.contains(e.dst)):
+			r.outcomes.excluded++
+			continue
+		}
+
+		// What the flags show, who opened it, and by which port.
+		proto, shows, back := protocol[i], uint8(0), uint8(0)
+		var backBytes, backPackets uint64
+		var backFlags uint16
+		if some&decode.WantBack != 0 {
+			backBytes, backPackets, backFlags = c.BackBytes[from+i], c.BackPackets[from+i], c.BackFlags[from+i]
+		}
+		if proto == flow.ProtocolTCP {
+			shows, back = tcpShows[tcpFlags[i]&tcpControl], tcpShows[backFlags&tcpControl]
+		} else if !portful[proto] && has[i]&flow.HasProtocol != 0 {
+			e.srcPort, e.dstPort = 0, 0
+		}
+		refusal := shows&refuses != 0 || mark&decode.MarkUnreachable != 0
+		port, initiator := r.service(&e, mark, shows, back, refusal)
+		direction := directions[us&3][initiator&3]
+		if initiator == nobody && refusal && us == source && refuser(&e) {
+			direction = row.Inbound // what we refuse was opened by the other end
+		}
+
+		// Whether it was answered.
+		var flags uint8
+		twoWays := backBytes|backPackets != 0
+		switch {
+		case mark&decode.MarkBlocked != 0:
+			flags = row.Blocked // what was dropped answers nobody
+		default:
+			if twoWays && back&refuses == 0 && (!refusal || initiator == bySource) || !refusal && (initiator == byDestination || us == destination && shows&acks != 0) {
+				flags = row.Answered
+			}
+			if refusal && initiator != bySource || twoWays && back&refuses != 0 && initiator != byDestination {
+				flags |= row.Refused
+			}
+		}
+
+		rate, forthBytes, forthPackets := rates[i], bytes[i], packets[i]
+		if r.device.rate != 0 {
+			rate = r.device.rate
+		}
+		if rate > 1 {
+			forthBytes, forthPackets = scale(forthBytes, rate), scale(forthPackets, rate)
+			backBytes, backPackets = scale(backBytes, rate), scale(backPackets, rate)
+		}
+		first, last := start[i], end[i]
+		if uint64(first-r.earliest) > 2*maxSkew || uint64(last-r.earliest) > 2*maxSkew || first > last {
+			first, last = r.oddTimes(first, last)
+		}
+
+		k &= pileSize - 1
+		if us == destination {
+			p.outside[k], p.inside[k] = e.src, e.dst
+			p.bytesOut[k], p.bytesIn[k], p.packetsOut[k], p.packetsIn[k] = backBytes, forthBytes, backPackets, forthPackets
+		} else {
+			p.outside[k], p.inside[k] = e.dst, e.src
+			p.bytesOut[k], p.bytesIn[k], p.packetsOut[k], p.packetsIn[k] = forthBytes, backBytes, forthPackets, backPackets
+		}
+		p.first[k], p.last[k], p.sampling[k] = uint32(uint64(first)/1000), uint32(uint64(last)/1000), rate
+		p.port[k], p.exporter[k], p.site[k] = port, r.exporter, r.site
+		p.protocol[k], p.direction[k], p.flags[k] = proto, direction, flags|r.unsynchronised
+		k++
+		if us == neither {
+			r.outcomes.transit++
+			r.other(p, k-1, shows&acks != 0 && !refusal)
+		}
+	}
+	p.n = k
+}
+
+// Who opened a flow.
+const (
+	nobody uint8 = iota // nobody knows
+	bySource
+	byDestination
+)
+
+// service gives the port of the service and who opened the flow: as the record shows it, else
+// as a refusal does, else as the ports do.
+func (r *Recorder) service(e *ends, mark decode.Mark, shows, back uint8, refusal bool) (port uint16, initiator uint8) {
+	switch {
+	case mark&decode.MarkSrcOpened != 0:
+		initiator = bySource
+	case mark&decode.MarkDstOpened != 0:
+		initiator = byDestination
+	case shows&opens != 0:
+		initiator = bySource
+	case back&opens != 0:
+		initiator = byDestination
+	}
+	a, b := e.srcPort, e.dstPort
+	switch {
+	case a == 0 || b == 0:
+		return a | b, initiator
+	case initiator == bySource:
+		return b, initiator
+	case initiator == byDestination:
+		return a, initiator
+	}
+	source, destination := rank(a), rank(b)
+	if refusal && refuser(e) {
+		if destination > source {
+			initiator = byDestination
+		}
+		return a, initiator
+	}
+	switch {
+	case source > destination:
+		initiator = bySource
+	case destination > source:
+		initiator = byDestination
+	}
+	return min(a, b), initiator
+}
+
+// refuser reports whether a refusal by itself shows that its sender is the responder: unless
+// only that one uses a client's port.
+func refuser(e *ends) bool { return e.srcPort < firstEphemeral || e.dstPort >= firstEphemeral }
+
+// scale multiplies a counter with a sampling rate; the product ends at the greatest number.
+func scale(a uint64, rate uint32) uint64 {
+	high, low := bits.Mul64(a, uint64(rate))
+	if high != 0 {
+		return ^uint64(0)
+	}
+	return low
+}
+
+// oddTimes gives start and end in order: one that was not exported is the other one, or the
+// time of receipt, and so is one that is too far from that.
+func (r *Recorder) oddTimes(start, end int64) (first, last int64) {
+	if start == 0 {
+		start = end
+	}
+	if end == 0 {
+		end = start
+	}
+	if start == 0 {
+		return r.received, r.received
+	}
+	clamped := false
+	for _, t := range [...]*int64{&start, &end} {
+		if uint64(*t-r.earliest) > 2*maxSkew {
+			*t, clamped = r.received, true
+		}
+	}
+	if clamped {
+		r.outcomes.clamped++
+	}
+	return min(start, end), max(start, end)
+}
+
+// other adds the second row of a transit flow: as its other end sees it. acked: the source has
+// acknowledged something.
+func (r *Recorder) other(p *pile, i int, acked bool) {
+	if r.extra.n == pileSize {
+		r.spill(&r.extra, false)
+	}
+	k := r.extra.n
+	r.extra.mirror(p, i)
+	if acked && r.extra.flags[k]&row.Blocked == 0 {
+		r.extra.flags[k] |= row.Answered
+	}
+}
+
+// deep takes a flow with several pairs of ends, such as those of a tunnel: each of them that
+// is a contact has a row. The first of these counts as the flow.
+func (r *Recorder) deep(s *decode.Set, c *decode.Columns, i int, p *pile) {
+	rec, d := &r.rec, &r.pairs
+	s.Record(i, rec)
+	d.reset()
+	d.add(c, i)
+	for side := flow.SideInnerSrc; side < flow.NumSides; side += 2 {
+		src, _ := rec.At(side)
+		dst, _ := rec.At(side + 1)
+		if !src.IsValid() && !dst.IsValid() {
+			continue
+		}
+		d.addInner(c, i, rec, side)
+	}
+	before := r.outcomes
+	d.rows.n = 0
+	r.take(s, &d.columns, 0, len(d.columns.Src), &d.rows)
+	now := r.outcomes
+	r.outcomes = before
+	r.outcomes.clamped += min(now.clamped-before.clamped, 1)
+	switch {
+	case d.rows.n > 0:
+		if d.rows.direction[0] == row.Transit {
+			r.outcomes.transit++
+		}
+		p.copy(&d.rows, 0)
+		for k := 1; k < d.rows.n; k++ {
+			if r.extra.n == pileSize {
+				r.spill(&r.extra, false)
+			}
+			r.extra.copy(&d.rows, k)
+		}
+	case now.excluded > before.excluded:
+		r.outcomes.excluded++
+	case now.internal > before.internal:
+		r.outcomes.internal++
+	default:
+		r.outcomes.noAddress++
+	}
+}
+
+// pairs are the ends of one flow as columns, and the rows that they make.
+type pairs struct {
+	columns decode.Columns
+	rows    pile
+}
+
+func (d *pairs) reset() {
+	c := &d.columns
+	c.Src, c.Dst, c.SrcPort, c.DstPort = c.Src[:0], c.Dst[:0], c.SrcPort[:0], c.DstPort[:0]
+	c.Protocol, c.TCPFlags, c.Has, c.Marks = c.Protocol[:0], c.TCPFlags[:0], c.Has[:0], c.Marks[:0]
+	c.Bytes, c.Packets, c.Start, c.End, c.Rate = c.Bytes[:0], c.Packets[:0], c.Start[:0], c.End[:0], c.Rate[:0]
+	c.BackBytes, c.BackPackets, c.BackFlags = c.BackBytes[:0], c.BackPackets[:0], c.BackFlags[:0]
+	c.PostSrc, c.PostDst, c.PostSrcPort, c.PostDstPort = c.PostSrc[:0], c.PostDst[:0], c.PostSrcPort[:0], c.PostDstPort[:0]
+	c.Some = decode.WantBack | decode.WantPost | decode.WantMarks
+}
+
+// add adds the outer pair of record i of a set.
+func (d *pairs) add(from *decode.Columns, i int) {
+	c := &d.columns
+	c.Src, c.Dst = append(c.Src, from.Src[i]), append(c.Dst, from.Dst[i])
+	c.SrcPort, c.DstPort = append(c.SrcPort, from.SrcPort[i]), append(c.DstPort, from.DstPort[i])
+	c.Protocol, c.TCPFlags = append(c.Protocol, from.Protocol[i]), append(c.TCPFlags, from.TCPFlags[i])
+	c.Has, c.Marks = append(c.Has, from.Has[i]), append(c.Marks, from.Marks[i]&^decode.MarkInner)
+	c.Bytes, c.Packets = append(c.Bytes, from.Bytes[i]), append(c.Packets, from.Packets[i])
+	c.Start, c.End, c.Rate = append(c.Start, from.Start[i]), append(c.End, from.End[i]), append(c.Rate, from.Rate[i])
+	c.BackBytes, c.BackPackets = append(c.BackBytes, from.BackBytes[i]), append(c.BackPackets, from.BackPackets[i])
+	c.BackFlags = append(c.BackFlags, from.BackFlags[i])
+	c.PostSrc, c.PostDst = append(c.PostSrc, from.PostSrc[i]), append(c.PostDst, from.PostDst[i])
+	c.PostSrcPort, c.PostDstPort = append(c.PostSrcPort, from.PostSrcPort[i]), append(c.PostDstPort, from.PostDstPort[i])
+}
+
+// addInner adds a further pair. A second pair without protocol and ports of its own shares
+// those of the record; of the packets within tunnels the flags are not known, and of those
+// on the way to the innermost one not even the protocol.
+func (d *pairs) addInner(from *decode.Columns, i int, rec *flow.Record, side flow.Side) {
+	d.add(from, i)
+	c, k := &d.columns, len(d.columns.Src)-1
+	src, srcPort := rec.At(side)
+	dst, dstPort := rec.At(side + 1)
+	c.Src[k], c.Dst[k] = addr6(src), addr6(dst)
+	c.PostSrc[k], c.PostDst[k] = flow.Addr6{}, flow.Addr6{}
+	const own = flow.HasInnerPorts | flow.HasInnerProtocol
+	switch {
+	case side >= flow.SideTunnels:
+		c.Protocol[k], c.Has[k] = 0, c.Has[k]&^flow.HasProtocol
+	case rec.Has&own != 0:
+		c.Protocol[k] = rec.InnerProtocol
+		if c.Has[k] |= flow.HasProtocol; rec.Has&flow.HasInnerProtocol == 0 {
+			c.Has[k] &^= flow.HasProtocol
+		}
+	default:
+		c.SrcPort[k], c.DstPort[k] = or(srcPort, c.SrcPort[k]), or(dstPort, c.DstPort[k])
+		return
+	}
+	c.SrcPort[k], c.DstPort[k], c.TCPFlags[k], c.BackFlags[k] = srcPort, dstPort, 0, 0
+	c.Marks[k] &^= decode.MarkUnreachable
+}
