@@ -62,8 +62,6 @@ type Pool struct {
 	homes  []home // one or more
 	view   atomic.Pointer[view]
 	handed chan Handed
-	// nothing is handed over by workers that have no contacts.
-	nothing *table.Table
 
 	mu        sync.Mutex
 	recorders []*Recorder
@@ -75,7 +73,7 @@ type Pool struct {
 // NewPool makes a pool that is enabled.
 func NewPool(cfg Config) *Pool {
 	p := &Pool{
-		cfg: cfg, handed: make(chan Handed, maxHanded), nothing: table.New(table.Caps{}),
+		cfg: cfg, handed: make(chan Handed, maxHanded),
 		numbers: make(map[netip.Addr]uint16), exporters: []netip.Addr{{}},
 	}
 	for _, h := range cfg.Homes {
@@ -111,9 +109,10 @@ func (v view) excluding(prefixes []netip.Prefix) *view {
 	return &v
 }
 
-// Turn begins a new interval: each recorder hands its table over at its next Records or
-// Flush. A recorder without contacts hands over an empty one, so that whoever collects them
-// gets one from each worker; one whose other table has not come back yet does so later.
+// Turn begins a new interval: each recorder hands its table over at its next Flush, not
+// before: what is decoded before a Turn is in a table that is handed over because of it. A
+// recorder without contacts hands over no table, so that whoever collects them hears of
+// each. One whose other table has not come back yet does so when it has.
 func (p *Pool) Turn() {
 	p.change(func(v view) view {
 		v.interval++
@@ -122,7 +121,7 @@ func (p *Pool) Turn() {
 }
 
 // Enable switches the recorders on or off. While they are off, they count no flows; what their
-// tables hold is handed over at the next Turn.
+// tables hold is handed over after the next Turn, and the memory of the tables is given up.
 func (p *Pool) Enable(on bool) {
 	p.change(func(v view) view {
 		v.on = on
@@ -152,16 +151,17 @@ func (w Why) String() string {
 
 // Handed is a table that a worker has handed over. It belongs to the receiver until Return.
 type Handed struct {
-	// Table is never nil, and empty where its worker had no contacts.
+	// Table is nil where the worker had no contacts.
 	Table *table.Table
-	// Interval is the number of turns before the table was begun.
-	Interval uint32
-	Why      Why
+	// Interval is the number of turns before the table was begun, Next that of turns before
+	// the one with which the recorder goes on.
+	Interval, Next uint32
+	Why            Why
 	// Counts are the flows that were meant for the table: kept and folded ones are in it.
-	// They differ from its own by the second rows of flows that have several, which its own count.
+	// The table's own Counts also have the further rows of flows that have several.
 	Counts table.Counts
 
-	from *Recorder // nil for an empty one
+	from *Recorder // nil without a table
 }
 
 // Handed gives the tables that are handed over. The workers never wait for a receiver.
@@ -189,7 +189,7 @@ func (p *Pool) Drain() (all []Handed) {
 		r.spillAll()
 		r.publish()
 		if r.table != nil && (r.table.Len() > 0 || r.counts != table.Counts{}) {
-			all = append(all, r.hand(WhyShutdown))
+			all = append(all, r.hand(WhyShutdown, r.interval))
 			r.handovers[WhyShutdown].Add(1)
 		}
 	}

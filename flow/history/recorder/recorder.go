@@ -41,7 +41,6 @@ type Recorder struct {
 
 	table    *table.Table // nil before the first flow
 	interval uint32       // that it was begun in
-	due      bool         // it is to be handed over
 	early    int          // hand-overs of full tables in this interval
 	counts   table.Counts // of the table, without those of extra rows
 	free     chan *table.Table
@@ -90,9 +89,6 @@ func (r *Recorder) Records(s *decode.Set) {
 	if !v.on {
 		return
 	}
-	if r.due {
-		r.turn()
-	}
 	if r.table == nil {
 		r.begin()
 	}
@@ -107,16 +103,18 @@ func (r *Recorder) Records(s *decode.Set) {
 	}
 }
 
-// Flush puts what has been taken into the table, and shows the counters.
+// Flush puts what has been taken into the table, hands it over if a Turn came, and shows the
+// counters.
 func (r *Recorder) Flush() {
-	if v := r.pool.view.Load(); v != r.view {
+	v := r.pool.view.Load()
+	if v != r.view {
 		r.look(v)
 	}
 	r.spillAll()
-	if r.due {
-		r.turn()
+	if v.interval != r.interval && r.handOver(WhyInterval, v.interval) {
+		r.interval, r.early = v.interval, 0
 	}
-	for !r.view.on && len(r.free) > 0 { // its memory is not needed
+	for !v.on && len(r.free) > 0 { // its memory is not needed
 		t := <-r.free
 		r.tables = slices.DeleteFunc(r.tables, func(h held) bool { return h.table == t })
 	}
@@ -126,7 +124,7 @@ func (r *Recorder) Flush() {
 // look takes up a new view.
 func (r *Recorder) look(v *view) {
 	r.spillAll()
-	r.view, r.exclude, r.due = v, v.exclude, v.interval != r.interval
+	r.view, r.exclude = v, v.exclude
 }
 
 // prepare sets what all flows of a set share.
@@ -182,7 +180,7 @@ func (r *Recorder) spill(p *pile, counted bool) {
 			return
 		}
 		from = r.update(&b, from, false, counted)
-		if from < b.Len() && !r.handOver(WhyFull) {
+		if from < b.Len() && !r.handOver(WhyFull, r.interval) {
 			from = r.update(&b, from, true, counted)
 		}
 	}
@@ -219,30 +217,27 @@ func (r *Recorder) begin() bool {
 	return true
 }
 
-// turn hands the table over at the end of its interval, and reports nothing when that must
-// wait until the other table has come back.
-func (r *Recorder) turn() {
-	r.spillAll()
-	if !r.handOver(WhyInterval) {
-		return
-	}
-	r.interval, r.due, r.early = r.view.interval, false, 0
-}
-
 // handOver hands the table over and begins another one. It reports false where that cannot
 // be: the other one is still being written, or enough full tables have been handed over in
 // this interval.
-func (r *Recorder) handOver(why Why) bool {
+func (r *Recorder) handOver(why Why, next uint32) bool {
 	empty := r.table == nil || r.table.Len() == 0 // a full table is empty when nothing fits into it
 	switch {
 	case why == WhyFull && (empty || r.early >= r.pool.cfg.Early):
 		return false
 	case empty:
-		return r.send(Handed{Table: r.pool.nothing, Interval: r.interval, Why: why, Counts: r.settle()})
-	case r.view.on && len(r.free) == 0 && len(r.tables) >= tablesPerWorker || len(r.pool.handed) == cap(r.pool.handed):
+		h := Handed{Interval: r.interval, Next: next, Why: why, Counts: r.counts}
+		if !r.send(h) {
+			return false
+		}
+		r.counts = table.Counts{}
+		return true
+	case r.view.on && len(r.free) == 0 && len(r.tables) >= tablesPerWorker:
 		return false
 	}
-	if !r.send(r.hand(why)) {
+	h := r.hand(why, next)
+	if !r.send(h) {
+		r.table, r.counts = h.Table, h.Counts
 		return false
 	}
 	if why == WhyFull {
@@ -252,8 +247,9 @@ func (r *Recorder) handOver(why Why) bool {
 }
 
 // hand takes the table from the recorder.
-func (r *Recorder) hand(why Why) Handed {
-	h := Handed{Table: r.table, Interval: r.interval, Why: why, Counts: r.settle(), from: r}
+func (r *Recorder) hand(why Why, next uint32) Handed {
+	h := Handed{Table: r.table, Interval: r.interval, Next: next, Why: why, Counts: r.counts, from: r}
+	r.counts = table.Counts{}
 	for i := range r.tables {
 		if r.tables[i].table == r.table {
 			r.tables[i].bytes = r.table.Bytes()
@@ -263,14 +259,7 @@ func (r *Recorder) hand(why Why) Handed {
 	return h
 }
 
-// settle gives the counts of the table, and begins anew.
-func (r *Recorder) settle() table.Counts {
-	c := r.counts
-	r.counts = table.Counts{}
-	return c
-}
-
-// send offers a table. It never waits.
+// send offers a table, and never waits.
 func (r *Recorder) send(h Handed) bool {
 	select {
 	case r.pool.handed <- h:
