@@ -7,7 +7,7 @@ import (
 	"github.com/parquet-go/parquet-go/compress/zstd"
 )
 
-// layout gives the columns of a file, in their order. Rows are sorted by outside_key, then
+// A layout is a row as it is written: its fields are the columns of a file, in their order. Rows are sorted by outside_key, then
 // by the address of inside (not by its text), protocol, port, exporter, site, direction.
 type layout struct {
 	Outside    string   `parquet:"outside,dict"` // as people write it: IPv4 without ::ffff:
@@ -29,30 +29,6 @@ type layout struct {
 	Sampling   uint32   `parquet:"sampling,dict"`
 	Hours      uint32   `parquet:"hours,plain"`
 	Folded     uint32   `parquet:"folded,dict"`
-}
-
-// A line is a row as it is given to the Parquet writer, which takes no integers of 8 and
-// 16 bits from memory, though it has such columns.
-type line struct {
-	Outside    string   `parquet:"outside"`
-	OutsideKey [16]byte `parquet:"outside_key"`
-	Inside     string   `parquet:"inside"`
-	Protocol   uint32   `parquet:"protocol"`
-	Port       uint32   `parquet:"port"`
-	Exporter   string   `parquet:"exporter"`
-	Site       string   `parquet:"site"`
-	Direction  uint32   `parquet:"direction"`
-	Flags      uint32   `parquet:"flags"`
-	First      int64    `parquet:"first"`
-	Duration   uint32   `parquet:"duration"`
-	Flows      uint32   `parquet:"flows"`
-	PacketsOut uint64   `parquet:"packets_out"`
-	PacketsIn  uint64   `parquet:"packets_in"`
-	BytesOut   uint64   `parquet:"bytes_out"`
-	BytesIn    uint64   `parquet:"bytes_in"`
-	Sampling   uint32   `parquet:"sampling"`
-	Hours      uint32   `parquet:"hours"`
-	Folded     uint32   `parquet:"folded"`
 }
 
 var schema = parquet.SchemaOf(layout{})

@@ -59,12 +59,12 @@ type Writer struct {
 	file   disk.File
 	buffer *bufio.Writer
 	sums   sums
-	out    *parquet.GenericWriter[line]
+	out    *parquet.GenericWriter[layout]
 	rows   int64
 	last   row.Row
 	left   bool // with its name, after an error
 
-	lines     []line
+	lines     []layout
 	text      []byte
 	spans     []span
 	exporters map[netip.Addr]string
@@ -92,8 +92,8 @@ func Create(f disk.FS, root string, name Name, form Form, info Info) (*Writer, e
 	}
 	w.buffer = bufio.NewWriterSize(w.file, 64<<10)
 	w.sums.w = w.buffer
-	w.out = parquet.NewGenericWriter[line](&w.sums, options(name.Level, form, info, id)...)
-	w.lines, w.spans = make([]line, chunk), make([]span, 2*chunk)
+	w.out = parquet.NewGenericWriter[layout](&w.sums, options(name.Level, form, info, id)...)
+	w.lines, w.spans = make([]layout, chunk), make([]span, 2*chunk)
 	return w, nil
 }
 
@@ -191,15 +191,15 @@ func (w *Writer) convert(rows []row.Row) {
 	for i := range rows {
 		r, l := &rows[i], &w.lines[i]
 		outside, inside := w.spans[2*i], w.spans[2*i+1]
-		*l = line{
+		*l = layout{
 			Outside:    text[outside.from:outside.to],
 			Inside:     text[inside.from:inside.to],
-			Protocol:   uint32(r.Protocol),
-			Port:       uint32(r.Port),
+			Protocol:   r.Protocol,
+			Port:       r.Port,
 			Exporter:   w.exporter(r.Exporter),
 			Site:       r.Site,
-			Direction:  uint32(r.Direction),
-			Flags:      uint32(r.Flags),
+			Direction:  r.Direction,
+			Flags:      r.Flags,
 			First:      int64(r.First) * 1000,
 			Flows:      r.Flows,
 			PacketsOut: r.PacketsOut,

@@ -1,0 +1,309 @@
+package file_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/flowsnitch/flowsnitch/flow/disk"
+	"github.com/flowsnitch/flowsnitch/flow/history/file"
+	"github.com/flowsnitch/flowsnitch/flow/history/monthtest"
+	"github.com/flowsnitch/flowsnitch/flow/history/row"
+)
+
+// The figures of a month of files, against their budgets: bytes per row, the merge of 24 hours,
+// hunts with a cold and a warm cache. 30 days take 3.7 GB and some minutes:
+//
+//	FLOWSNITCH_MONTH=30 go test -v -count=1 -timeout 20m -run Month ./flow/history/file
+//
+// With FLOWSNITCH_MONTH_FOLDER the files stay there, and are used again. The cache is dropped
+// by /proc/sys/vm/drop_caches, without permission by posix_fadvise on each file.
+const (
+	daysVariable   = "FLOWSNITCH_MONTH"
+	folderVariable = "FLOWSNITCH_MONTH_FOLDER"
+)
+
+var month = monthtest.Month{Seed: 15, Start: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Rows: 7_000_000}
+
+func days(t *testing.T) int {
+	t.Helper()
+	s := os.Getenv(daysVariable)
+	n, err := strconv.Atoi(s)
+	if s == "" {
+		t.Skipf("SKIPPED: the figures of a month need %s=30 (days)", daysVariable)
+	}
+	if err != nil || n < 1 {
+		t.Fatalf("%s=%s is not a number of days", daysVariable, s)
+	}
+	return n
+}
+
+// written gives the files of the days, newest first.
+func written(t *testing.T, days int) []string {
+	t.Helper()
+	root := os.Getenv(folderVariable)
+	if root == "" {
+		root = t.TempDir()
+	}
+	paths := make([]string, days)
+	var group sync.WaitGroup
+	next := atomic.Int64{}
+	for range 2 {
+		group.Go(func() {
+			for {
+				day := int(next.Add(1)) - 1
+				if day >= days {
+					return
+				}
+				folder := filepath.Join(root, month.Start.AddDate(0, 0, day).Format("2006/01/02"))
+				if there, _ := filepath.Glob(folder + "/*.parquet"); len(there) == 1 {
+					paths[days-1-day] = there[0]
+					continue
+				}
+				name, err := month.Write(disk.OS{}, root, day, file.Form{})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				paths[days-1-day] = filepath.Join(root, name.Folder(), name.String())
+			}
+		})
+	}
+	group.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	return paths
+}
+
+// cold drops what the system holds of files, and gives how.
+func cold(t *testing.T, paths []string) string {
+	t.Helper()
+	unix.Sync()
+	if os.WriteFile("/proc/sys/vm/drop_caches", []byte("3"), 0) == nil {
+		return "drop_caches"
+	}
+	for _, path := range paths {
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+		_ = f.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return "posix_fadvise"
+}
+
+// A cost is what something took.
+type cost struct {
+	time     time.Duration
+	cpu      time.Duration // of all goroutines, garbage collection included
+	resident int64         // greatest resident memory of the process meanwhile, bytes
+	heap     int64         // greatest heap, bytes, sampled
+}
+
+func measure(t *testing.T, f func()) cost {
+	t.Helper()
+	debug.FreeOSMemory()
+	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) // begin anew with the peak
+	done := make(chan struct{})
+	var group sync.WaitGroup
+	var heap int64
+	group.Go(func() {
+		for tick := time.NewTicker(20 * time.Millisecond); ; {
+			select {
+			case <-done:
+				tick.Stop()
+				return
+			case <-tick.C:
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				heap = max(heap, int64(m.HeapAlloc))
+			}
+		}
+	})
+	before, begin := cpu(), time.Now()
+	f()
+	c := cost{time: time.Since(begin), cpu: cpu() - before}
+	close(done)
+	group.Wait()
+	c.heap = heap
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			_, _ = fmt.Sscan(rest, &c.resident)
+			c.resident <<= 10
+		}
+	}
+	return c
+}
+
+func cpu() time.Duration {
+	var u unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &u) // it never fails
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// within reports a figure, and fails when it is above 1.5 times its budget: that much noise a
+// machine may have that does other things too.
+func within(t *testing.T, what string, got, budget float64, unit string) {
+	t.Helper()
+	t.Logf("%-40s %8.2f %s (budget %g)", what, got, unit, budget)
+	if got > 1.5*budget {
+		t.Errorf("%s: %.2f %s, more than 1.5 times the budget of %g", what, got, unit, budget)
+	}
+}
+
+const mega = 1e6
+
+func TestMonthHunt(t *testing.T) {
+	n := days(t)
+	paths := written(t, n)
+	var size, rows int64
+	for _, path := range paths {
+		f, err := file.Open(disk.OS{}, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows += f.Rows
+		_ = f.Close()
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size += info.Size()
+	}
+	t.Logf("%d days, %d rows, %.2f GB", n, rows, float64(size)/1e9)
+	within(t, "row on disk", float64(size)/float64(rows), 19, "B")
+	busy, strange := month.Busiest(50_000), month.Strangers(1_000_000)
+	share := float64(n) / 30
+	for _, tt := range []struct {
+		name            string
+		addresses       []netip.Addr
+		seconds, memory float64
+	}{
+		{"1, the busiest", busy[:1], 0.5, 80},
+		{"1, of rank 300", busy[300:301], 0.5, 80},
+		{"1, never seen", strange[:1], 0.5, 80},
+		{"10,000, 0 % seen", strange[:10_000], 10, 80},
+		{"10,000, 10 % seen", slices.Concat(busy[:1000], strange[:9000]), 10, 80},
+		{"1,000,000, 0 % seen", strange, 25, 200},
+		{"1,000,000, 5 % seen", slices.Concat(busy, strange[50_000:]), 25, 200},
+	} {
+		var prefixes []netip.Prefix
+		for _, a := range tt.addresses {
+			prefixes = append(prefixes, netip.PrefixFrom(a, a.BitLen()))
+		}
+		ranges := file.Ranges(prefixes)
+		prefixes = nil
+		how := cold(t, paths)
+		for _, cache := range []string{how, "warm"} {
+			var found int64
+			c := measure(t, func() { found = hunt(t, paths, ranges) })
+			within(t, tt.name+", "+cache, c.time.Seconds(), tt.seconds*max(share, 0.1), "s")
+			within(t, tt.name+", resident", float64(c.resident)/mega, tt.memory, "MB")
+			t.Logf("%-40s %d rows, %.2f s of CPU, heap %.0f MB", tt.name, found, c.cpu.Seconds(), float64(c.heap)/mega)
+		}
+	}
+}
+
+// hunt searches all files with two goroutines and gives the number of rows found.
+func hunt(t *testing.T, paths []string, ranges []file.Range) int64 {
+	var found, next atomic.Int64
+	var group sync.WaitGroup
+	for range 2 {
+		group.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(paths) {
+					return
+				}
+				f, err := file.Open(disk.OS{}, paths[i])
+				if err == nil {
+					err = f.Search(context.Background(), ranges, func(rows []row.Row) error {
+						found.Add(int64(len(rows)))
+						return nil
+					})
+					_ = f.Close()
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	return found.Load()
+}
+
+func TestMonthMerge(t *testing.T) {
+	days(t)
+	for _, tt := range []struct {
+		name           string
+		files, rows    int
+		edge           bool
+		speed          float64 // million rows/s
+		heap, resident float64 // MB
+	}{
+		{"24 hours of 500,000 rows", 24, 500_000, false, 0.6, 110, 110},
+		{"edge: 6 hours of 60,000 rows", 6, 60_000, true, 0.6, 20, 40},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			root := t.TempDir()
+			m := month
+			m.Rows = tt.rows
+			plan := file.Plan{Root: filepath.Join(root, "day"), Name: file.Name{From: m.Start, To: m.Start.AddDate(0, 0, 1), Level: file.Day}, Edge: tt.edge}
+			rows := 0
+			for hour := range tt.files {
+				from := m.Start.Add(time.Duration(hour) * time.Hour)
+				w, err := file.Create(disk.OS{}, root, file.Name{From: from, To: from.Add(time.Hour), Level: file.Hour}, file.Form{Edge: tt.edge}, file.Info{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := m.Day(hour, func(part []row.Row) error { rows += len(part); return w.Write(part) }); err != nil {
+					t.Fatal(err)
+				}
+				name, err := w.Commit()
+				if err != nil {
+					t.Fatal(err)
+				}
+				plan.Inputs = append(plan.Inputs, filepath.Join(root, name.Folder(), name.String()))
+			}
+			if tt.edge {
+				defer debug.SetMemoryLimit(debug.SetMemoryLimit(24 << 20))
+			}
+			var err error
+			c := measure(t, func() { _, err = file.Merge(context.Background(), disk.OS{}, plan) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			speed := float64(rows) / mega / c.cpu.Seconds()
+			t.Logf("%d rows, %.2f million rows/s of CPU (budget %g), %.2f by the clock", rows, speed, tt.speed, float64(rows)/mega/c.time.Seconds())
+			if speed*1.5 < tt.speed {
+				t.Errorf("%.2f million rows/s", speed)
+			}
+			within(t, "heap", float64(c.heap)/mega, tt.heap, "MB")
+			within(t, "resident", float64(c.resident)/mega, tt.resident, "MB")
+		})
+	}
+}
