@@ -15,6 +15,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
+	"github.com/flowsnitch/flowsnitch/flow/disk/disktest"
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
@@ -46,7 +47,7 @@ func newWorld(t testing.TB, seed uint64, edge bool) *world {
 		want: make(map[row.Row]row.Row), seen: 300,
 	}
 	w.cfg = Config{
-		Root: w.root, Edge: edge, Program: "test", Home: "10.0.0.0/8", Zone: time.UTC, Space: plenty,
+		Root: w.root, Edge: edge, Disk: new(disktest.Faults), Program: "test", Home: "10.0.0.0/8", Zone: time.UTC, Space: plenty,
 		Now: func() time.Time { return w.now }, Synced: func() bool { return w.synced },
 		Report: func(warn bool, text string) {
 			if warn {

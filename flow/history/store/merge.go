@@ -54,7 +54,7 @@ func (s *Store) Tidy(ctx context.Context) error {
 func (s *Store) mergeAll(ctx context.Context) error {
 	var errs []error
 	failed := make(map[string]bool)
-	merged := false
+	merged, left := false, 0
 	for ctx.Err() == nil {
 		days, err := s.folder.Days()
 		if err != nil {
@@ -63,7 +63,7 @@ func (s *Store) mergeAll(ctx context.Context) error {
 		}
 		m, waiting := s.next(days, failed)
 		s.count(func(t *Stats) { t.Waiting = waiting })
-		if m == nil {
+		if left = waiting; m == nil {
 			break
 		}
 		err = s.merge(ctx, m)
@@ -78,7 +78,7 @@ func (s *Store) mergeAll(ctx context.Context) error {
 		}
 	}
 	err := errors.Join(errs...)
-	if err != nil || merged {
+	if err != nil || merged || left == 0 { // what waits for the night has not been tried
 		s.outcome(merging, err)
 	}
 	return err

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -24,5 +25,60 @@ func TestDaysOfAServer(t *testing.T) {
 	}
 	if len(w.told) > 0 {
 		t.Errorf("people were told %q", w.told)
+	}
+}
+
+// TestMonths: a history of months is at any time what was written, with late files, a clock
+// that jumps, and a process that starts again now and then.
+func TestMonths(t *testing.T) {
+	for _, edge := range []bool{false, true} {
+		w := newWorld(t, 7, edge)
+		interval := 3 * time.Hour
+		if edge {
+			interval = time.Hour + 7*time.Minute
+		}
+		end := w.now.AddDate(0, 2, 0)
+		for n := 0; w.now.Before(end); n++ {
+			w.now = w.now.Add(interval)
+			for range 1 + w.r.IntN(7)/6*w.r.IntN(9) { // seldom, tables were full
+				if err := w.write(interval, 1+w.r.IntN(2), 12); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if w.r.IntN(8) > 0 {
+				w.tidy()
+			}
+			switch w.r.IntN(120) {
+			case 0: // the clock is set for a moment
+				now := w.now
+				w.now = w.now.AddDate(w.r.IntN(3)-1, 0, -w.r.IntN(3)).Add(-time.Minute)
+				if err := w.write(time.Minute, 1, 12); err != nil {
+					t.Fatal(err)
+				}
+				w.tidy()
+				w.now = now
+			case 1:
+				w.open()
+			}
+			if n%200 == 0 {
+				w.check(w.now.String())
+			}
+		}
+		w.check("at the end")
+		w.now = w.now.Truncate(24 * time.Hour).AddDate(0, 0, 2).Add(3 * time.Hour)
+		w.tidy()
+		w.check("merged")
+		days := make(map[string]int)
+		for _, name := range w.files() {
+			days[filepath.Dir(name)]++
+		}
+		for day, n := range days {
+			if n != 1 {
+				t.Errorf("edge %t: %d files on %s", edge, n, day)
+			}
+		}
+		if len(days) < 61 || len(w.told) > 0 {
+			t.Errorf("edge %t: %d days, %q", edge, len(days), w.told)
+		}
 	}
 }
