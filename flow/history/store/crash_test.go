@@ -126,7 +126,7 @@ func waiting(t *testing.T, edge bool, hours int) *world {
 			}
 		}
 	}
-	w.now = start.Truncate(24 * time.Hour).AddDate(0, 0, 1).Add(3 * time.Hour)
+	w.now = start.Truncate(24*time.Hour).AddDate(0, 0, 1).Add(3 * time.Hour)
 	return w
 }
 

@@ -65,7 +65,7 @@ func TestMonths(t *testing.T) {
 			}
 		}
 		w.check("at the end")
-		w.now = w.now.Truncate(24 * time.Hour).AddDate(0, 0, 2).Add(3 * time.Hour)
+		w.now = w.now.Truncate(24*time.Hour).AddDate(0, 0, 2).Add(3 * time.Hour)
 		w.tidy()
 		w.check("merged")
 		days := make(map[string]int)

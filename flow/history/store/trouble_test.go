@@ -1,0 +1,299 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/disk"
+	"github.com/flowsnitch/flowsnitch/flow/disk/disktest"
+	"github.com/flowsnitch/flowsnitch/flow/history/folder"
+	"github.com/flowsnitch/flowsnitch/flow/history/row"
+)
+
+// failing makes all calls of a world fail that change something, with the error that is set.
+func (w *world) failing() *atomic.Value {
+	fails := new(atomic.Value)
+	w.cfg.Disk = &disktest.Faults{Hook: func(c disktest.Call) error {
+		if err, _ := fails.Load().(syscall.Errno); err != 0 && strings.Contains("mkdir write sync rename remove chmod utimes truncate", c.What) {
+			return err
+		}
+		return nil
+	}}
+	w.open()
+	return fails
+}
+
+// TestTroubleIsToldOnce: each kind of trouble is counted each time and told once, with what to
+// do; the rows stay with the caller and are written when it is over, which is told, too.
+func TestTroubleIsToldOnce(t *testing.T) {
+	for err, word := range map[syscall.Errno]string{
+		syscall.ENOSPC: "make room", syscall.EDQUOT: "make room", syscall.EROFS: "read-only", syscall.EIO: "kernel log", syscall.EACCES: "belong to the user",
+	} {
+		w := newWorld(t, 8, false)
+		fails := w.failing()
+		if err := w.write(time.Minute, 1, 20); err != nil {
+			t.Fatal(err)
+		}
+		tables, rows := w.tables(2, 30, w.now)
+		fails.Store(err)
+		for range 3 {
+			w.now = w.now.Add(10 * time.Minute)
+			if got := w.store.Write(context.Background(), w.now.Add(-10*time.Minute), w.now, tables, names, 0, 0); !errors.Is(got, err) {
+				t.Errorf("%v: %v", err, got)
+			}
+			_ = w.store.Tidy(context.Background())
+			w.check("meanwhile")
+		}
+		if len(w.told) != 1 || !strings.HasPrefix(w.told[0], "! ") || !strings.Contains(w.told[0], word) {
+			t.Errorf("%v: %q", err, w.told)
+		}
+		if s := w.store.Stats(); s.WriteErrors != 3 || !strings.Contains(s.Trouble, word) || s.Rows == 0 {
+			t.Errorf("%v: %+v", err, s)
+		}
+		fails.Store(syscall.Errno(0))
+		if err := w.store.Write(context.Background(), w.now.Add(-time.Hour), w.now, tables, names, 0, 0); err != nil {
+			t.Error(err)
+		}
+		w.expect(rows)
+		w.check("after")
+		w.tidy()
+		if s := w.store.Stats(); s.Trouble != "" || len(w.told) != 2 || strings.HasPrefix(w.told[1], "!") {
+			t.Errorf("%v: %q, %q", err, s.Trouble, w.told)
+		}
+	}
+}
+
+// TestOtherTroubleIsTold: a second kind of trouble behind the first is told as well.
+func TestOtherTroubleIsTold(t *testing.T) {
+	w := newWorld(t, 8, false)
+	fails := w.failing()
+	for _, err := range []syscall.Errno{syscall.EROFS, syscall.EROFS, syscall.ENOSPC, syscall.ENOSPC} {
+		fails.Store(err)
+		_ = w.write(time.Minute, 1, 20)
+	}
+	if len(w.told) != 2 {
+		t.Errorf("%q", w.told)
+	}
+}
+
+// TestFolderRemoved: the folder goes away while the store works, and is made again; one that
+// cannot be made is trouble that ends.
+func TestFolderRemoved(t *testing.T) {
+	w := newWorld(t, 9, true)
+	if err := w.write(time.Hour, 1, 20); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(w.root); err != nil {
+		t.Fatal(err)
+	}
+	clear(w.want)
+	w.tidy()
+	if err := w.write(time.Hour, 1, 20); err != nil {
+		t.Fatal(err)
+	}
+	w.check("made again")
+	if _, err := Open(w.cfg); !errors.Is(err, disk.ErrLocked) {
+		t.Errorf("the new folder is not locked: %v", err)
+	}
+	if err := os.RemoveAll(w.root); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(w.root, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	clear(w.want)
+	if err := w.write(time.Hour, 1, 20); !errors.Is(err, syscall.ENOTDIR) {
+		t.Errorf("a file is in the place of the folder: %v", err)
+	}
+	if len(w.told) != 1 || !strings.Contains(w.told[0], "in the place") {
+		t.Errorf("%q", w.told)
+	}
+	if err := os.Remove(w.root); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.write(time.Hour, 1, 20); err != nil {
+		t.Error(err)
+	}
+	w.check("at the end")
+}
+
+// TestNoRoom: with little free space nothing is written or merged, which is counted and told
+// once; retention goes on.
+func TestNoRoom(t *testing.T) {
+	w := newWorld(t, 10, false)
+	free, total := uint64(100e9), uint64(200e9)
+	_ = w.store.Close()
+	w.cfg.Space = func(string) (uint64, uint64, error) { return free, total, nil }
+	w.open()
+	for range 4 {
+		if err := w.write(time.Minute, 1, 20); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		free, total uint64
+		refused     bool
+	}{
+		{11e9, 200e9, false}, {9e9, 200e9, true}, {499e6, 2e9, true}, {501e6, 2e9, false}, {0, 1e12, true},
+	} {
+		free, total = c.free, c.total
+		if err := w.write(time.Minute, 1, 20); errors.Is(err, ErrSpace) != c.refused {
+			t.Errorf("%d of %d bytes are free: %v", c.free, c.total, err)
+		}
+	}
+	w.now = w.now.AddDate(0, 0, 1)
+	if err := w.store.Tidy(context.Background()); !errors.Is(err, ErrSpace) || w.store.Stats().Merges > 0 {
+		t.Errorf("a merge: %v", err)
+	}
+	w.store.Reconfigure(time.Minute, 0)
+	_ = w.store.Tidy(context.Background())
+	if s := w.store.Stats(); s.Refused != 3 || s.WriteErrors != 0 || s.AgedFiles != 6 || !strings.Contains(s.Trouble, "make room") {
+		t.Errorf("%+v", s)
+	}
+	if got := strings.Join(w.told, "\n"); strings.Count(got, "cannot be written") != 2 || strings.Count(got, "written again") != 1 {
+		t.Error(got)
+	}
+}
+
+// TestDamagedInput: a damaged file is set aside and told, the others are merged.
+func TestDamagedInput(t *testing.T) {
+	for _, at := range []int64{-20, 30} { // the footer, the body
+		w := waiting(t, false, 3)
+		kept := w.files()[1:]
+		broken := filepath.Join(w.root, w.files()[0])
+		lost := make(map[row.Row]row.Row)
+		w.want, lost = lost, w.want
+		if err := os.Rename(broken, broken+".away"); err != nil {
+			t.Fatal(err)
+		}
+		w.want = w.found()
+		if len(w.want) == len(lost) || len(kept) == 0 {
+			t.Fatal("the file has no rows of its own")
+		}
+		content, err := os.ReadFile(broken + ".away")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = os.Remove(broken + ".away")
+		if at < 0 {
+			at += int64(len(content))
+		}
+		content[at] ^= 1
+		if err := os.WriteFile(broken, content, 0o640); err != nil {
+			t.Fatal(err)
+		}
+		w.tidy()
+		w.check("merged")
+		if got := w.levels(); got != "d" {
+			t.Errorf("files are %s", got)
+		}
+		if _, err := os.Stat(broken + folder.Damaged); err != nil {
+			t.Error(err)
+		}
+		if s := w.store.Stats(); len(w.told) != 1 || s.Bad != 1 || s.BadTotal != 1 {
+			t.Errorf("%q, %+v", w.told, s)
+		}
+		w.open()
+		w.tidy()
+		if len(w.told) != 1 {
+			t.Errorf("told again: %q", w.told)
+		}
+		w.store.Reconfigure(24*time.Hour, 0) // it takes space: it goes as the others do
+		w.now = w.now.AddDate(0, 0, 2)
+		w.tidy()
+		if got := w.files(); len(got) != 0 {
+			t.Errorf("left: %q", got)
+		}
+	}
+}
+
+// TestDamageFoundBySearch: a search of the instance sets a damaged file aside.
+func TestDamageFoundBySearch(t *testing.T) {
+	w := newWorld(t, 11, false)
+	if err := w.write(time.Minute, 1, 20); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(w.root, w.files()[0])
+	if err := os.Truncate(path, 900); err != nil {
+		t.Fatal(err)
+	}
+	q := folder.Query{Ranges: everywhere, Emit: func(folder.Entry, []row.Row) error { return nil }}
+	for n := range 2 {
+		done, err := w.store.Folder().Search(context.Background(), q)
+		if err != nil || len(done.Bad) != 1-n {
+			t.Errorf("search %d: %+v, %v", n, done, err)
+		}
+	}
+	if len(w.told) != 1 || w.store.Stats().BadTotal != 1 {
+		t.Errorf("%q, %+v", w.told, w.store.Stats())
+	}
+}
+
+func TestLock(t *testing.T) {
+	w := newWorld(t, 12, false)
+	if _, err := Open(w.cfg); !errors.Is(err, disk.ErrLocked) {
+		t.Errorf("a second writer: %v", err)
+	}
+	if err := errors.Join(w.store.Close(), w.store.Close()); err != nil {
+		t.Error(err)
+	}
+	w.open()
+}
+
+func TestErase(t *testing.T) {
+	w := waiting(t, false, 3)
+	w.tidy()
+	if err := w.write(time.Minute, 2, 50); err != nil {
+		t.Fatal(err)
+	}
+	cfg := w.cfg
+	cfg.Root = filepath.Join(w.root, "import", "old")
+	other, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, _ := w.tables(1, 300, w.now)
+	if err := other.Write(context.Background(), w.now, w.now, tables, names, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	prefixes := []netip.Prefix{netip.MustParsePrefix("198.51.0.0/25"), netip.MustParsePrefix("2001:db8::7/128"), netip.MustParsePrefix("10.0.0.1/32")}
+	if _, _, err := w.store.Erase(context.Background(), prefixes); !errors.Is(err, disk.ErrLocked) || !strings.Contains(err.Error(), "import old") {
+		t.Errorf("while an import is running: %v", err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	files, rows, err := w.store.Erase(context.Background(), prefixes)
+	if err != nil || files != 1 || rows == 0 { // those of the history itself are erased already
+		t.Errorf("%d files, %d rows, %v", files, rows, err)
+	}
+	erased := 0
+	for key := range w.want {
+		for _, p := range prefixes {
+			if p.Contains(key.Outside.Addr().Unmap()) || p.Contains(key.Inside.Addr().Unmap()) {
+				delete(w.want, key)
+				erased++
+				break
+			}
+		}
+	}
+	w.check("erased")
+	if erased == 0 || len(w.want) == 0 || w.store.Stats().ErasedRows < uint64(erased) {
+		t.Errorf("%d rows erased, %d left, %+v", erased, len(w.want), w.store.Stats())
+	}
+	all := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
+	if _, _, err := w.store.Erase(context.Background(), all); err != nil || len(w.files()) != 0 {
+		t.Errorf("all erased: %q, %v", w.files(), err)
+	}
+	if files, rows, err := w.store.Erase(context.Background(), all); err != nil || files+rows != 0 {
+		t.Errorf("%d files, %d rows, %v", files, rows, err)
+	}
+}
