@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
@@ -25,7 +26,15 @@ const imports = "import"
 // and the error is not nil unless all was searched: damaged files cannot be, and stay. Rows
 // that are in memory yet are for the caller to write before.
 func (s *Store) Erase(ctx context.Context, prefixes []netip.Prefix) (files, rows int64, err error) {
-	e := &eraser{ranges: file.Ranges(prefixes)}
+	return s.erase(ctx, &eraser{ranges: file.Ranges(prefixes)})
+}
+
+// Count gives what Erase would remove, and removes nothing.
+func (s *Store) Count(ctx context.Context, prefixes []netip.Prefix) (files, rows int64, err error) {
+	return s.erase(ctx, &eraser{ranges: file.Ranges(prefixes), dry: true})
+}
+
+func (s *Store) erase(ctx context.Context, e *eraser) (files, rows int64, err error) {
 	if err := s.ready(ctx); err != nil {
 		return 0, 0, err
 	}
@@ -35,6 +44,9 @@ func (s *Store) Erase(ctx context.Context, prefixes []netip.Prefix) (files, rows
 		errs = append(errs, err)
 	}
 	for _, name := range names {
+		if strings.HasPrefix(name, ".") {
+			continue // a lock, and what an import has not completed
+		}
 		cfg := s.cfg
 		cfg.Root, cfg.Keep, cfg.MaxBytes = filepath.Join(s.cfg.Root, imports, name), 0, 0
 		other, err := Open(cfg)
@@ -43,6 +55,9 @@ func (s *Store) Erase(ctx context.Context, prefixes []netip.Prefix) (files, rows
 			continue
 		}
 		errs = append(errs, e.folder(ctx, other), other.Close())
+	}
+	if e.dry {
+		return e.files, e.rows, errors.Join(errs...)
 	}
 	s.count(func(t *Stats) { t.ErasedRows += uint64(e.rows) })
 	if days, err := s.folder.Days(); err == nil {
@@ -53,6 +68,7 @@ func (s *Store) Erase(ctx context.Context, prefixes []netip.Prefix) (files, rows
 
 type eraser struct {
 	ranges      []file.Range
+	dry         bool // only count
 	files, rows int64
 }
 
@@ -129,6 +145,11 @@ func (e *eraser) file(ctx context.Context, s *Store, entry folder.Entry) error {
 	n, err := e.search(ctx, s, entry)
 	if n == 0 || err != nil {
 		return err
+	}
+	if e.dry {
+		e.files++
+		e.rows += n
+		return nil
 	}
 	plan := file.Plan{
 		Inputs: []string{entry.Path}, Root: s.cfg.Root, Name: entry.Name, Edge: s.cfg.Edge, Program: s.cfg.Program, Home: s.cfg.Home,
