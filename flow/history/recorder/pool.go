@@ -31,6 +31,8 @@ type Config struct {
 	// Sampling are the rates that the operator configures, by the address of an exporter
 	// or of an sFlow agent, which comes first: they replace what is exported.
 	Sampling map[netip.Addr]uint32
+	// Scaled is set when counters come multiplied by the sampling rate already.
+	Scaled bool
 	// Caps are those of one table. Each worker has two.
 	Caps table.Caps
 	// Early is how many full tables a worker hands over in one interval. Those beyond lose

@@ -95,7 +95,7 @@ func (r *Recorder) take(s *decode.Set, c *decode.Columns, from, to int, p *pile)
 		if r.device.rate != 0 {
 			rate = r.device.rate
 		}
-		if rate > 1 {
+		if rate > 1 && !r.pool.cfg.Scaled {
 			forthBytes, forthPackets = scale(forthBytes, rate), scale(forthPackets, rate)
 			backBytes, backPackets = scale(backBytes, rate), scale(backPackets, rate)
 		}
