@@ -1,0 +1,386 @@
+package past
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/capture"
+	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/disk"
+	"github.com/flowsnitch/flowsnitch/flow/history/past/nfdump"
+	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
+	"github.com/flowsnitch/flowsnitch/flow/history/row"
+)
+
+// Config is what to import where.
+type Config struct {
+	Root     string // the folder of all imports, see [Folder]
+	Name     string // of the import, see [CheckName]
+	Append   bool   // add to one that is there
+	MaxBytes int64  // of its files
+	Edge     bool   // write them with little memory
+	// Recorder decides who is inside, and what is not kept.
+	Recorder recorder.Config
+	// Exporters makes what the decoder knows of exporters: limits, sites, tunnels.
+	Exporters func() *decode.Exporters
+	// Zone is the time zone in which nfdump ran; nil = that of this machine.
+	Zone *time.Location
+	// Sampling is the rate at which the flows of nfdump were sampled; 0 = not known.
+	Sampling uint32
+	// Exporter is that of rows of nfdump without one; invalid = none.
+	Exporter netip.Addr
+	// Program and Home are for readers of the files.
+	Program, Home string
+	// Progress is called after each datagram, with its time; may be nil.
+	Progress func(time.Time)
+	Disk     disk.FS
+	// Space gives the free bytes and the size of a file system; nil = [disk.Space].
+	Space func(path string) (free, total uint64, err error)
+
+	mostAgain uint64 // for tests
+}
+
+// An Import is one that has begun. It belongs to one goroutine; Finish or Abort must follow.
+type Import struct {
+	cfg   Config
+	lock  disk.File
+	final string // its folder
+	work  string // the folder aside
+	hours hours
+	total Total
+	// before is the size of the files that were there, when it is an addition.
+	before int64
+}
+
+// ErrOrder is the error of an input whose rows are in no order of time.
+var ErrOrder = errors.New("the rows are not in the order of time; sort them with nfdump -O tstart")
+
+// A Total is what became of all inputs.
+type Total struct {
+	// Flows by what became of them; their sum is the number of flows that were read.
+	Kept, Folded, Lost, Internal, Excluded, NoAddress uint64
+	// Transit are those of Kept without an end of ours.
+	Transit uint64
+	// Files and Bytes are what was written.
+	Files, Bytes int64
+	// Again are days that were in the import before. The same flows would count twice.
+	Again int
+}
+
+// count adds the flows of one hour.
+func (t *Total) count(s recorder.Stats) {
+	t.Kept, t.Folded, t.Lost = t.Kept+s.Kept, t.Folded+s.Folded, t.Lost+s.Lost
+	t.Internal, t.Excluded, t.NoAddress = t.Internal+s.Internal, t.Excluded+s.Excluded, t.NoAddress+s.NoAddress
+	t.Transit += s.Transit
+}
+
+// Flows is the number of flows that were read.
+func (t *Total) Flows() uint64 {
+	return t.Kept + t.Folded + t.Lost + t.Internal + t.Excluded + t.NoAddress
+}
+
+// Open begins an import. Another one of the same name is an error unless it is to be added to.
+func Open(cfg Config) (*Import, error) {
+	if err := CheckName(cfg.Name); err != nil {
+		return nil, err
+	}
+	if cfg.Zone == nil {
+		cfg.Zone = time.Local
+	}
+	if cfg.mostAgain == 0 {
+		cfg.mostAgain = maxAgain
+	}
+	if cfg.Space == nil {
+		cfg.Space = disk.Space
+	}
+	cfg.Recorder.Early = 1 << 30 // a full table is written at once
+	im := &Import{cfg: cfg, final: filepath.Join(cfg.Root, cfg.Name), work: filepath.Join(cfg.Root, "."+cfg.Name+partSuffix)}
+	im.hours = hours{im: im, recorder: cfg.Recorder, closed: make(map[int64]struct{}), buffer: make([]row.Row, 0, 512)}
+	if err := cfg.Disk.MkdirAll(cfg.Root, 0o750); err != nil {
+		return nil, err
+	}
+	lock, err := lockRoot(cfg.Disk, cfg.Root)
+	if err != nil {
+		return nil, err
+	}
+	im.lock = lock
+	if err := im.prepare(); err != nil {
+		_ = lock.Close()
+		return nil, err
+	}
+	return im, nil
+}
+
+// prepare completes or removes what earlier imports have left, and makes the folder aside.
+func (im *Import) prepare() error {
+	f := im.cfg.Disk
+	if err := recoverAll(f, im.cfg.Root); err != nil {
+		return err
+	}
+	switch _, err := f.Lstat(im.final); {
+	case err == nil && !im.cfg.Append:
+		return fmt.Errorf("%s: %w", im.cfg.Name, ErrExists)
+	case err == nil:
+		_, size, err := sizeOf(f, im.final)
+		if err != nil {
+			return err
+		}
+		im.before = size
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	return f.MkdirAll(im.work, 0o750)
+}
+
+// wrote counts a file, and compares all of them with the cap and with the room on the disk. The
+// files of hours are larger than those of days that they become in the end.
+func (im *Import) wrote(path string) error {
+	info, err := im.cfg.Disk.Stat(path)
+	if err != nil {
+		return err
+	}
+	im.total.Files++
+	im.total.Bytes += info.Size()
+	if total := im.total.Bytes + im.before; total > im.cfg.MaxBytes/4*5 {
+		return fmt.Errorf("%w (%d MB)", ErrFull, im.cfg.MaxBytes/1e6)
+	}
+	return im.hasRoom()
+}
+
+// The room on the disk that is left to others: a share in percent, and bytes.
+const leftPercent, leftBytes = 5, 500e6
+
+// hasRoom looks at the disk.
+func (im *Import) hasRoom() error {
+	free, size, err := im.cfg.Space(im.cfg.Root)
+	if err != nil {
+		return nil // it cannot tell; writing will
+	}
+	if free < leftBytes || free < size/100*leftPercent {
+		return fmt.Errorf("%w: %d MB of %d MB are free", ErrNoRoom, free/1e6, size/1e6)
+	}
+	return nil
+}
+
+// A Source is what one input was.
+type Source struct {
+	// Capture has its frames, with what the decoder has of them, when it was one.
+	Capture *capture.Stats
+	Decode  decode.Stats
+	// Rows has those of nfdump otherwise.
+	Rows nfdump.Report
+}
+
+// Flows is how many flows were read.
+func (s *Source) Flows() uint64 { return s.Rows.Rows + s.Decode.Records() }
+
+// Read takes one input, a capture or the output of nfdump, gzip-compressed or not; name is for
+// errors, which begin with it. What was read before an error stays, until Finish or Abort.
+func (im *Import) Read(ctx context.Context, name string, in io.Reader) (Source, error) {
+	b, err := unpacked(in)
+	if err != nil {
+		return Source{}, fmt.Errorf("%s: %w", name, err)
+	}
+	begin, _ := b.Peek(4)
+	switch {
+	case isCapture(begin):
+		if err := im.scaled(ctx, false); err != nil {
+			return Source{}, err
+		}
+		return im.capture(ctx, name, b)
+	case bytes.HasPrefix(begin, []byte{0x0c, 0xa5}) || bytes.HasPrefix(begin, []byte{0xa5, 0x0c}):
+		return Source{}, fmt.Errorf("%s: a file of nfcapd; print it with 'nfdump -r FILE -o json' (or -o csv) and give that on standard input", name)
+	case bytes.HasPrefix(begin, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		return Source{}, fmt.Errorf("%s: compressed with zstd; unpack it with zstdcat and give that on standard input", name)
+	}
+	if err := im.scaled(ctx, true); err != nil {
+		return Source{}, err
+	}
+	source, err := im.rows(ctx, b)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", name, err)
+	}
+	return source, err
+}
+
+// scaled prepares for inputs whose counters are multiplied by the sampling rate, or are not.
+func (im *Import) scaled(ctx context.Context, is bool) error {
+	if is == im.hours.recorder.Scaled {
+		return nil
+	}
+	if err := im.hours.close(ctx); err != nil {
+		return fatalError{err}
+	}
+	im.hours.recorder = im.cfg.Recorder
+	if is {
+		im.hours.recorder.Scaled, im.hours.recorder.Sampling = true, nil
+	}
+	return nil
+}
+
+// unpacked steps into gzip.
+func unpacked(in io.Reader) (*bufio.Reader, error) {
+	b := bufio.NewReaderSize(in, 64<<10)
+	if begin, _ := b.Peek(2); !bytes.Equal(begin, []byte{0x1f, 0x8b}) {
+		return b, nil
+	}
+	z, err := gzip.NewReader(b)
+	if err != nil {
+		return nil, fmt.Errorf("damaged gzip file: %w", err)
+	}
+	return bufio.NewReaderSize(z, 64<<10), nil
+}
+
+// isCapture reports whether a file begins as pcap or pcapng do.
+func isCapture(b []byte) bool {
+	switch string(b) {
+	case "\xa1\xb2\xc3\xd4", "\xd4\xc3\xb2\xa1", "\xa1\xb2\x3c\x4d", "\x4d\x3c\xb2\xa1", "\x0a\x0d\x0d\x0a":
+		return true
+	}
+	return false
+}
+
+// capture reads datagrams, with exporters of its own.
+func (im *Import) capture(ctx context.Context, name string, in io.Reader) (s Source, err error) {
+	r, err := capture.NewReader(in, name)
+	if err != nil {
+		return Source{}, err
+	}
+	d := decode.New(im.cfg.Exporters(), &im.hours)
+	for err == nil {
+		var dg flow.Datagram
+		if dg, err = r.Next(); err != nil {
+			break
+		}
+		dg.Frame = r.Frame()
+		if dg.Received.IsZero() || dg.Received.Unix() < 0 {
+			err = fmt.Errorf("%s: frame %d has no time, and without one nothing is known of when its flows were", name, dg.Frame)
+			break
+		}
+		if err = im.take(ctx, d, &dg); err != nil {
+			err = fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	stats := r.Stats()
+	s.Capture, s.Decode = &stats, d.Stats()
+	if errors.Is(err, io.EOF) {
+		err = nil
+		if s.Decode.Datagrams() == 0 {
+			err = fmt.Errorf("%s: no NetFlow, IPFIX or sFlow in it", name)
+		}
+	}
+	return s, err
+}
+
+// take decodes one datagram into the tables of its hour.
+func (im *Import) take(ctx context.Context, d *decode.Decoder, dg *flow.Datagram) error {
+	if err := ctx.Err(); err != nil {
+		return fatalError{err}
+	}
+	if err := im.hours.turn(ctx, dg.Received); err != nil {
+		return fatalError{err}
+	}
+	d.Decode(dg)
+	if err := im.hours.full(); err != nil {
+		return fatalError{err}
+	}
+	if im.cfg.Progress != nil {
+		im.cfg.Progress(dg.Received)
+	}
+	return nil
+}
+
+// A fatalError is one after which the import cannot go on.
+type fatalError struct{ error }
+
+func (e fatalError) Unwrap() error { return e.error }
+
+// Fatal reports whether an error of Read ends the import: its folder cannot take more. Others
+// are those of one input.
+func Fatal(err error) bool {
+	_, is := errors.AsType[fatalError](err)
+	return is
+}
+
+// maxMessages is how many messages are open at once, one for each exporter.
+const maxMessages = 256
+
+// rows reads what nfdump has printed.
+func (im *Import) rows(ctx context.Context, in io.Reader) (s Source, err error) {
+	r, err := nfdump.NewReader(in, im.cfg.Zone)
+	if err != nil {
+		return Source{}, err
+	}
+	d := decode.New(im.cfg.Exporters(), &im.hours)
+	open := make(map[netip.Addr]*message)
+	send := func(m *message) error {
+		if m.rows == 0 {
+			return nil
+		}
+		dg := m.datagram()
+		err := im.take(ctx, d, &dg)
+		m.begin(0)
+		return err
+	}
+	var f nfdump.Flow
+	for err == nil {
+		if err = r.Next(&f); err != nil {
+			break
+		}
+		if !f.Exporter.IsValid() {
+			f.Exporter = im.cfg.Exporter
+		}
+		if !f.Exporter.IsValid() {
+			f.Exporter = noExporter
+		}
+		m := open[f.Exporter]
+		if m == nil {
+			if len(open) == maxMessages {
+				for _, m := range open {
+					err = errors.Join(err, send(m))
+				}
+				clear(open)
+			}
+			m = &message{exporter: f.Exporter}
+			open[f.Exporter] = m
+		}
+		if !m.takes(&f) {
+			err = errors.Join(err, send(m))
+			m.begin(f.At())
+		}
+		m.add(&f, im.rate(&f))
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	for _, m := range open {
+		err = errors.Join(err, send(m))
+	}
+	s.Rows = r.Report()
+	return s, err
+}
+
+// unknownRate is that of rows that were sampled at a rate which nfdump does not print: it is
+// at least this.
+const unknownRate = 2
+
+// rate is the sampling rate of a row. Its counters are multiplied by it already.
+func (im *Import) rate(f *nfdump.Flow) uint32 {
+	switch {
+	case im.cfg.Sampling > 1:
+		return im.cfg.Sampling
+	case f.Sampled:
+		return unknownRate
+	}
+	return 1
+}
