@@ -30,7 +30,7 @@ func TestClockSetBackIntoMergedHours(t *testing.T) {
 			w.tidy()
 			w.check("hours")
 		}
-		day := start.Truncate(24 * time.Hour).AddDate(0, 0, 1).Add(3 * time.Hour)
+		day := start.Truncate(24*time.Hour).AddDate(0, 0, 1).Add(3 * time.Hour)
 		for range 3 {
 			w.now = day
 			w.tidy()
