@@ -65,6 +65,7 @@ type App struct {
 	decoder    *decoder
 	contacts   *contacts
 	dnsbl      *zones
+	history    *contactLog
 	listeners  *listeners
 	canaries   *selfTest
 	storms     *stormWatch
@@ -98,6 +99,7 @@ func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 	a.contacts = newContacts(c, a.watch, a.sinks.publish, canaries, a.feeds)
 	a.dnsbl = newZones(c, a.contacts.loop)
 	a.feeds.hits, a.feeds.unlisted = a.contacts.feedHits, func() bool { return a.dnsbl.status().lists() }
+	a.history = newContactLog(a)
 	a.listeners = newListeners(c, a)
 	a.canaries = newSelfTest(a, canaries)
 	a.storms = newStormWatch(a, alerts.send)

@@ -7,10 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/configs"
-	"github.com/flowsnitch/flowsnitch/flow/clock"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/flow/clock"
 )
 
 // A badClock is a machine without a hardware clock. The test sets its wall clock.

@@ -21,6 +21,9 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/clock"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/forward"
+	"github.com/flowsnitch/flowsnitch/flow/history"
+	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
+	"github.com/flowsnitch/flowsnitch/flow/history/store"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
@@ -70,6 +73,9 @@ func counters() []counter {
 		counted("decode.Stats", func(s decode.Stats) any { return decodeStatus(s) }, nil),
 		counted("decode.ExportersStats", itself[decode.ExportersStats], nil),
 		counted("decode.LoadReport", func(r decode.LoadReport) any { return restoredStatus(r, nil) }, nil),
+		counted("history.Stats", itself[history.Stats], nil),
+		counted("recorder.Stats", itself[recorder.Stats], nil),
+		counted("store.Stats", itself[store.Stats], nil),
 		counted("correlate.Stats", itself[correlate.Stats], nil),
 		counted("queue.Stats", func(s queue.Stats) any {
 			var h HitStatus
@@ -99,6 +105,8 @@ var notInStatus = map[string]string{
 	"journal.LaneStats":   "is a part of journal.Stats",
 	"position.Report":     "goes into journal.OpenReport",
 	"segment.Report":      "goes into journal.OpenReport",
+	"folder.Report":       "is what a crash has left, for the log of the start",
+	"nfdump.Report":       "is of files, which 'history import' reads and sums up",
 	"decode.VersionStats": "is a part of decode.Stats",
 	"decode.EarlyStats":   "is a part of decode.ExportersStats",
 	"capture.Stats":       "is of captures, which 'replay' and 'decode' read and sum up",

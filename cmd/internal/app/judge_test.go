@@ -6,13 +6,15 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/history"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/sites"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
-	"go.uber.org/zap"
 )
 
 // A past is what checks know beside a status.
@@ -118,6 +120,7 @@ func registryOf(status func() Status) *observe.Registry {
 		observe.Printed("dnsbl", func() *DNSBLStatus { return status().DNSBL }, printDNSBL),
 		observe.Printed("decoded", func() DecodeStatus { return status().Decoded }, printDecoded), observe.Printed("exporters", func() ExporterStatus { return status().Exporters }, printExporters),
 		observe.Silent("exporter_totals", func() []ExporterTotals { return exporterTotals(status().Exporters.List) }),
+		observe.Of("history", func() history.Stats { return status().History }),
 	)
 	for _, p := range plugs {
 		if r, ok := p.make(p.defaults(), zap.NewNop()).(registrar); ok {

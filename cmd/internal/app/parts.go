@@ -72,6 +72,7 @@ func (a *App) list() []part {
 		{"correlator", "starting the correlator", "the correlator", stopTime, sinkGrace, a.contacts},
 		{"dnsbl", "asking the DNS lists", "the questions to DNS lists", second, sinkGrace, a.dnsbl},
 		{"decoder", "reading the templates of the last run", "the file of templates", second, sinkGrace, a.decoder},
+		{"history", "opening the history of contacts", "the history", stopTime, sinkGrace, a.history},
 	}
 	for _, p := range plugs {
 		parts = append(parts, part{p.key, "starting " + p.key, p.key, second, sinkGrace, p.make(a.cfg.Blocks[p.key], a.log)})

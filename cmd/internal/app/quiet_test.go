@@ -7,10 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/flow/synth"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/synth"
 )
 
 // TestQuiet: a minute after the start without a datagram one line says what to look at, one

@@ -3,10 +3,12 @@ package app
 import (
 	"encoding/json"
 
+	"go.uber.org/zap"
+
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
+	"github.com/flowsnitch/flowsnitch/flow/history"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
-	"go.uber.org/zap"
 )
 
 // A Status is what commands read of the sections of a running instance. Metrics, the JSON
@@ -27,6 +29,7 @@ type Status struct {
 	DNSBL     *DNSBLStatus      `json:"dnsbl,omitempty"`
 	Decoded   DecodeStatus      `json:"decoded"`
 	Exporters ExporterStatus    `json:"exporters"`
+	History   history.Stats     `json:"history"`
 	Listeners []ListenerStatus  `json:"listeners"`
 	Canary    canary.Status     `json:"canary"`
 	Health    []observe.Finding `json:"health"`

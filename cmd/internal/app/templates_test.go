@@ -8,8 +8,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"go.uber.org/zap"
+
+	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 )
 
 // TestCleanIsOnlyTheEnd: sequence numbers on disk count as exact only while nobody

@@ -79,7 +79,7 @@ func (w *wire) get(t *testing.T, path string) (int, string) {
 
 // well reports whether all four say that nothing is wrong.
 func (w *wire) well(t *testing.T) bool {
-	if out, err := w.ask(t); err != nil || !strings.Contains(out, "all 9 checks OK") {
+	if out, err := w.ask(t); err != nil || !strings.Contains(out, "all 10 checks OK") {
 		return false
 	}
 	code, ready := w.get(t, "/readyz")

@@ -5,12 +5,12 @@ import "sync/atomic"
 // Stats are the counters of all recorders. Each flow that was decoded while they were on is
 // in exactly one of the first six, at the latest after the Flush that follows it.
 type Stats struct {
-	Kept      uint64 `json:"kept" name:"history_flows_total" with:"result=kept" help:"Flows by what became of them in the history: kept in the row of their contact, folded into a row of scans, lost because the tables were full, internal, excluded, without two addresses." show:"always"`
-	Folded    uint64 `json:"folded" name:"history_flows_total" with:"result=folded"`
-	Lost      uint64 `json:"lost" name:"history_flows_total" with:"result=lost"`
-	Internal  uint64 `json:"internal" name:"history_flows_total" with:"result=internal"`
-	Excluded  uint64 `json:"excluded" name:"history_flows_total" with:"result=excluded"`
-	NoAddress uint64 `json:"no_address" name:"history_flows_total" with:"result=no_address"`
+	Kept      uint64 `json:"kept" words:"flows kept" name:"history_flows_total" with:"result=kept" help:"Flows by what became of them in the history: kept in the row of their contact, folded into a row of scans, lost because the tables were full, internal, excluded, without two addresses." show:"always"`
+	Folded    uint64 `json:"folded" name:"history_flows_total" with:"result=folded" help:"Flows by what became of them in the history: kept in the row of their contact, folded into a row of scans, lost because the tables were full, internal, excluded, without two addresses."`
+	Lost      uint64 `json:"lost" name:"history_flows_total" with:"result=lost" help:"Flows by what became of them in the history: kept in the row of their contact, folded into a row of scans, lost because the tables were full, internal, excluded, without two addresses." loss:"true" check:"history" remedy:"raise history.max_contacts if there is memory, or look for a scan" words:"flows of contacts lost, as the tables were full"`
+	Internal  uint64 `json:"internal" name:"history_flows_total" with:"result=internal" help:"Flows by what became of them in the history: kept in the row of their contact, folded into a row of scans, lost because the tables were full, internal, excluded, without two addresses."`
+	Excluded  uint64 `json:"excluded" name:"history_flows_total" with:"result=excluded" help:"Flows by what became of them in the history: kept in the row of their contact, folded into a row of scans, lost because the tables were full, internal, excluded, without two addresses."`
+	NoAddress uint64 `json:"no_address" name:"history_flows_total" with:"result=no_address" help:"Flows by what became of them in the history: kept in the row of their contact, folded into a row of scans, lost because the tables were full, internal, excluded, without two addresses."`
 
 	// Transit flows are among those above: no end of theirs is ours. Each has two rows.
 	Transit uint64 `json:"transit" name:"history_transit_flows_total" help:"Flows without an end in the home networks; each has two rows."`
@@ -22,8 +22,8 @@ type Stats struct {
 
 	// Handovers by reason.
 	Interval uint64 `json:"interval" name:"history_handovers_total" with:"why=interval" help:"Tables handed over to be written: at the end of an interval, because they were full, at the end of the program."`
-	Full     uint64 `json:"full" name:"history_handovers_total" with:"why=full"`
-	Shutdown uint64 `json:"shutdown" name:"history_handovers_total" with:"why=shutdown"`
+	Full     uint64 `json:"full" name:"history_handovers_total" with:"why=full" help:"Tables handed over to be written: at the end of an interval, because they were full, at the end of the program."`
+	Shutdown uint64 `json:"shutdown" name:"history_handovers_total" with:"why=shutdown" help:"Tables handed over to be written: at the end of an interval, because they were full, at the end of the program."`
 
 	// Crowded counts look-ups of exporters that got no number of their own, as 65,535 others have one.
 	Crowded uint64 `json:"exporters_unnamed" name:"history_exporters_unnamed_total" help:"Exporters that the history does not name, as it has named 65,535 others."`

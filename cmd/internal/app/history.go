@@ -1,0 +1,119 @@
+package app
+
+import (
+	"math"
+	"net/netip"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/flow/history"
+	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
+	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/sites"
+)
+
+// HistoryDir is the folder of the history in the state directory.
+const HistoryDir = "history"
+
+// contactLog is the history of contacts, with what it needs of others.
+type contactLog struct{ *history.History }
+
+func newContactLog(a *App) *contactLog {
+	now := time.Now
+	if a.opts.Machine != nil {
+		now = a.opts.Machine.Wall
+	}
+	d := history.Deps{
+		Root: filepath.Join(a.cfg.StateDir, HistoryDir), Edge: a.cfg.Profile == "edge", Program: "flowsnitch " + a.opts.Version,
+		Home: joined(a.cfg.AllHome()), Now: now, Unsynced: a.watch.Unsynced, Transit: float64(a.cfg.Health.Transit),
+		Sampling: configuredRates(&a.cfg), Exclude: canaryEnds(), Pressure: memoryShort, Note: func(warn bool, text string) {
+			if warn {
+				a.log.Warn(text)
+				return
+			}
+			a.log.Info(text)
+		},
+	}
+	d.Homes, d.Sites = HistoryHomes(&a.cfg)
+	return &contactLog{history.New(a.cfg.History, d)}
+}
+
+// configuredRates are the sampling rates that the operator sets.
+func configuredRates(cfg *configs.Config) map[netip.Addr]uint32 {
+	rates := make(map[netip.Addr]uint32)
+	for _, e := range cfg.Exporters {
+		if e.Sampling > 0 {
+			rates[e.Address.Unmap()] = e.Sampling
+		}
+	}
+	return rates
+}
+
+// canaryEnds keeps the self-test out of the history: it is no contact.
+func canaryEnds() []netip.Prefix {
+	_, target := event.CanaryEnds()
+	return []netip.Prefix{netip.PrefixFrom(target, target.BitLen())}
+}
+
+// HistoryHomes gives the home networks and the names of all sites by their numbers, as a
+// history needs them.
+func HistoryHomes(cfg *configs.Config) (homes []recorder.Home, names []string) {
+	list := cfg.Contact.Homes()
+	for i := range list {
+		prefixes := cfg.Home
+		if i > 0 && len(cfg.Sites[i-1].Home) > 0 {
+			prefixes = cfg.Sites[i-1].Home
+		}
+		homes = append(homes, siteHome{&list[i], prefixes})
+		names = append(names, cfg.Contact.SiteName(uint16(i)))
+	}
+	return homes, names
+}
+
+// A siteHome is the home networks of one site.
+type siteHome struct {
+	home     *sites.Home
+	prefixes []netip.Prefix
+}
+
+// Contains reports whether an address is ours, or carries an IPv4 address that is.
+func (s siteHome) Contains(a netip.Addr) bool { return s.home.Has(a) }
+
+// Prefixes are the networks.
+func (s siteHome) Prefixes() []netip.Prefix { return s.prefixes }
+
+func joined(prefixes []netip.Prefix) string {
+	var b strings.Builder
+	for i, p := range prefixes {
+		if i > 0 {
+			b.WriteString(" ")
+		}
+		b.WriteString(p.String())
+	}
+	return b.String()
+}
+
+// Takes all keys of the history but the sizes of tables, which are made once.
+func (l *contactLog) Takes(_ *configs.Config, key string) bool {
+	return strings.HasPrefix(key, "history.") && !strings.HasPrefix(key, "history.max_contacts")
+}
+
+// Reconfigure takes up everything but the sizes of tables.
+func (l *contactLog) Reconfigure(cfg *configs.Config) error {
+	return l.History.Reconfigure(cfg.History)
+}
+
+// memoryShort reports whether the process has come near to its memory limit.
+func memoryShort() bool {
+	limit := debug.SetMemoryLimit(-1)
+	if limit == math.MaxInt64 {
+		return false
+	}
+	return float64(memoryStatus().InUse) > shortOf*float64(limit)
+}
+
+// shortOf is the share of the memory limit from which memory is short.
+const shortOf = 0.9

@@ -1,0 +1,273 @@
+package history
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/collect"
+	"github.com/flowsnitch/flowsnitch/flow/disk"
+	"github.com/flowsnitch/flowsnitch/flow/history/folder"
+	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
+	"github.com/flowsnitch/flowsnitch/flow/history/store"
+	"github.com/flowsnitch/flowsnitch/flow/history/table"
+)
+
+// Deps are what a history needs of others. Functions are called by any goroutine.
+type Deps struct {
+	Root  string // folder of the files, within one that is there
+	Edge  bool   // files and limits for a small machine
+	Homes []recorder.Home
+	Sites []string // names, by the numbers of Homes
+	// Sampling are the rates that the operator sets for exporters.
+	Sampling map[netip.Addr]uint32
+	// Exclude are prefixes that are left out beside those of the configuration.
+	Exclude []netip.Prefix
+	// Program and Home are for readers of the files: name and version, the home networks.
+	Program, Home string
+	// Now is the wall clock, by which flows are dated when they are received, Unsynced
+	// whether it cannot be trusted.
+	Now      func() time.Time
+	Unsynced func() bool
+	// Transit is the share of flows without an end of ours that is no reason to warn, in
+	// percent.
+	Transit float64
+	// Pressure reports whether memory is short; nil = it never is.
+	Pressure func() bool
+	// Note takes news for people; nil = nobody reads them.
+	Note func(warn bool, text string)
+	Disk disk.FS // nil = that of the machine
+	// Space gives the free bytes and the size of a file system; nil = [disk.Space].
+	Space func(path string) (free, total uint64, err error)
+}
+
+// A keeper is the store of the files, as it is used here.
+type keeper interface {
+	Write(ctx context.Context, from, to time.Time, tables []*table.Table, names table.Names, lost, folded uint64) error
+	Tidy(ctx context.Context) error
+	Erase(ctx context.Context, prefixes []netip.Prefix) (files, rows int64, err error)
+	Reconfigure(keep time.Duration, maxBytes int64)
+	Folder() *folder.Folder
+	Stats() store.Stats
+	Close() error
+}
+
+// A History is the component. Its methods may be called from any goroutine.
+type History struct {
+	deps Deps
+	pool *recorder.Pool
+	disk *disk.Watch
+
+	keep func(store.Config) (keeper, error) // opens the store
+
+	mu      sync.Mutex // for the next; never held during a call to the disk
+	cfg     Config
+	store   keeper    // nil = not opened yet; it stays open until the stop
+	on      bool      // contacts are kept
+	off     string    // why not, although they should be
+	bound   disk.Size // of all files
+	written time.Time
+	state   writing
+
+	changed chan struct{}
+	asks    chan ask
+	tidy    chan struct{}
+	end     context.CancelFunc // of the loops
+	abandon context.CancelFunc // of writing
+	running sync.WaitGroup
+}
+
+// New makes the component.
+func New(cfg Config, d Deps) *History {
+	if d.Disk == nil {
+		d.Disk = disk.OS{}
+	}
+	if d.Note == nil {
+		d.Note = func(bool, string) {}
+	}
+	if d.Space == nil {
+		d.Space = disk.Space
+	}
+	if d.Pressure == nil {
+		d.Pressure = func() bool { return false }
+	}
+	h := &History{
+		deps: d, disk: disk.NewWatch(d.Disk), cfg: cfg,
+		keep: func(c store.Config) (keeper, error) { return store.Open(c) },
+		pool: recorder.NewPool(recorder.Config{
+			Homes: d.Homes, Sites: d.Sites, Exclude: slices.Concat(cfg.Exclude, d.Exclude), Caps: cfg.caps(), Early: early,
+			Sampling: d.Sampling, Unsynced: d.Unsynced,
+		}),
+		changed: make(chan struct{}, 1), asks: make(chan ask), tidy: make(chan struct{}, 1),
+	}
+	h.pool.Enable(false) // until the folder is open
+	return h
+}
+
+// early is how many full tables a worker may hand over in one interval, each of which makes
+// a file; beyond that the least telling contacts are lost.
+const early = 6
+
+// Start opens the folder and starts the goroutines that write and tidy up. A folder that
+// cannot be used is no error: everything else is more important than a history.
+func (h *History) Start() error {
+	loop, end := context.WithCancel(context.Background())
+	writing, abandon := context.WithCancel(context.Background())
+	h.end, h.abandon = end, abandon
+	w := newWriter(h, loop)
+	w.adopt(writing)
+	h.running.Go(func() { w.run(writing) })
+	h.running.Go(func() { h.tidyUp(loop) })
+	return nil
+}
+
+// Stop writes everything that the tables hold; the workers must have ended. What is not on
+// the disk when ctx ends is lost, and counted.
+func (h *History) Stop(ctx context.Context) error {
+	before := h.Stats().Unwritten
+	h.end()
+	done := make(chan struct{})
+	go func() {
+		h.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		h.abandon()
+		return errors.New("stop: the last contacts could not be written to the history in time" + after(h.trouble()))
+	}
+	h.abandon()
+	if h.store != nil {
+		if err := h.store.Close(); err != nil {
+			return err
+		}
+	}
+	if lost := h.Stats().Unwritten - before; lost > 0 {
+		return fmt.Errorf("stop: the contacts of %d flows could not be written to the history%s", lost, after(h.trouble()))
+	}
+	return nil
+}
+
+// after puts an error behind a colon, if there is one.
+func after(text string) string {
+	if text == "" {
+		return ""
+	}
+	return ": " + text
+}
+
+// Tap makes the tap of one worker, before any worker starts.
+func (h *History) Tap() collect.Tap { return h.pool.Recorder() }
+
+// Reconfigure takes up everything but the size of the tables. What it means for files is
+// done soon afterwards.
+func (h *History) Reconfigure(cfg Config) error {
+	h.mu.Lock()
+	cfg.MaxContacts, cfg.MaxContacts6 = h.cfg.MaxContacts, h.cfg.MaxContacts6
+	h.cfg = cfg
+	h.mu.Unlock()
+	wake(h.changed)
+	return nil
+}
+
+// wake gives a signal that is not there yet.
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Folder gives the files; nil = contacts are not kept.
+func (h *History) Folder() *folder.Folder {
+	if s := h.current(); s != nil {
+		return s.Folder()
+	}
+	return nil
+}
+
+// current is the store while contacts are kept, else nil.
+func (h *History) current() keeper {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.on {
+		return nil
+	}
+	return h.store
+}
+
+// ErrOff is the error of questions to a history that is not kept.
+var ErrOff = errors.New("no contacts are kept: history.enabled is false, or there is no room for them (see flowsnitch status)")
+
+// Written is the time until which everything that was received is on the disk; zero =
+// nothing is yet.
+func (h *History) Written() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.written
+}
+
+// Flush has the tables written, at most once a minute, and gives the time until which the
+// files are complete, as Written does.
+func (h *History) Flush(ctx context.Context) (until time.Time, err error) { return h.ask(ctx, false) }
+
+// Erase removes all contacts with an end in the prefixes, those in memory too. It gives how
+// many files were written anew, and how many rows they have less.
+func (h *History) Erase(ctx context.Context, prefixes []netip.Prefix) (files, rows int64, err error) {
+	if _, err := h.ask(ctx, true); err != nil && !errors.Is(err, ErrOff) {
+		return 0, 0, err
+	}
+	h.mu.Lock()
+	s := h.store
+	h.mu.Unlock()
+	if s == nil {
+		return 0, 0, ErrOff
+	}
+	return s.Erase(ctx, prefixes)
+}
+
+// An ask is the wish of somebody to have the tables written.
+type ask struct {
+	now    bool // even if they have just been
+	answer chan<- error
+}
+
+func (h *History) ask(ctx context.Context, now bool) (time.Time, error) {
+	answer := make(chan error, 1)
+	select {
+	case h.asks <- ask{now, answer}:
+	case <-ctx.Done():
+		return h.Written(), ctx.Err()
+	}
+	select {
+	case err := <-answer:
+		return h.Written(), err
+	case <-ctx.Done():
+		return h.Written(), ctx.Err()
+	}
+}
+
+// tidyUp merges and removes files each time that some were written, until ctx ends.
+func (h *History) tidyUp(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.tidy:
+		}
+		s := h.current()
+		if s == nil {
+			continue
+		}
+		err := s.Tidy(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		h.noteTidy(err)
+	}
+}

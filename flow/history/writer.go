@@ -1,0 +1,283 @@
+package history
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/history/file"
+	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
+	"github.com/flowsnitch/flowsnitch/flow/history/table"
+)
+
+const (
+	// patience is how long the writer waits for the tables of all workers, each of which
+	// turns once a second. One that hangs hands its own over later.
+	patience = 3 * time.Second
+	// soonest is the least time between two intervals that are cut short: for a hunt, or
+	// because memory is short.
+	soonest = time.Minute
+	// again is when a write that has failed is tried again.
+	again = time.Minute
+	// giveUp is how long tables that cannot be written are kept.
+	giveUp = 24 * time.Hour
+	// jumped is by how much the wall clock must be off after a second for a jump.
+	jumped = 30 * time.Second
+	// pressureLook is how often the memory is looked at.
+	pressureLook = 5 * time.Second
+)
+
+// A moment is a time by the wall clock, and by the monotonic one, which goes on when the
+// wall clock is set.
+type moment struct{ wall, steady time.Time }
+
+// A writer takes the tables over and has them written. It belongs to one goroutine.
+type writer struct {
+	h    *History
+	loop context.Context // ends at the stop
+
+	interval uint32            // the number of the current one
+	begun    map[uint32]moment // when intervals began of which tables may come
+	complete bool              // all workers have handed over at the last turn
+	pending  []recorder.Handed // to be written
+	lost     uint64            // flows of tables without contacts
+	failed   time.Time         // when writing failed at last, by the steady clock; zero = it did not
+	looked   time.Time         // when the memory was looked at
+}
+
+func newWriter(h *History, loop context.Context) *writer {
+	w := &writer{h: h, loop: loop, begun: make(map[uint32]moment)}
+	w.begun[0] = w.now()
+	return w
+}
+
+func (w *writer) now() moment { return moment{w.h.deps.Now().Round(0), time.Now()} }
+
+// run serves until the stop, and then writes what there is. Calls to the store end with
+// disk.
+func (w *writer) run(disk context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-w.loop.Done():
+			w.rest()
+			w.complete = true // there are no workers any more
+			_ = w.write(disk, w.now())
+			w.giveBack()
+			return
+		case <-tick.C:
+			w.tick(disk)
+		case t := <-w.h.pool.Handed():
+			w.take(t)
+			if t.Why == recorder.WhyFull {
+				_ = w.write(disk, moment{})
+			}
+		case a := <-w.h.asks:
+			a.answer <- w.serve(disk, a.now)
+		case <-w.h.changed:
+			w.adopt(disk)
+		}
+	}
+}
+
+// rest takes over all tables that there are, after the workers have ended.
+func (w *writer) rest() {
+	for {
+		select {
+		case t := <-w.h.pool.Handed():
+			w.take(t)
+		default:
+			for _, t := range w.h.pool.Drain() {
+				w.take(t)
+			}
+			return
+		}
+	}
+}
+
+// tick does what is due.
+func (w *writer) tick(ctx context.Context) {
+	if w.h.current() == nil {
+		w.retryOpen()
+		return
+	}
+	now, since := w.now(), w.begun[w.interval]
+	age := now.steady.Sub(since.steady)
+	early := false
+	if now.steady.Sub(w.looked) >= pressureLook {
+		w.looked = now.steady
+		early = age >= soonest && w.h.deps.Pressure()
+	}
+	jump := now.wall.Sub(since.wall) - age
+	switch {
+	case age >= w.h.config().Flush || early || jump.Abs() > jumped:
+		_ = w.turn(ctx)
+	case len(w.pending) > 0 && now.steady.Sub(w.failed) >= again:
+		_ = w.write(ctx, moment{})
+	}
+}
+
+// serve has the tables written for somebody, unless that has just been done.
+func (w *writer) serve(ctx context.Context, now bool) error {
+	switch {
+	case w.h.current() == nil:
+		return ErrOff
+	case !now && time.Since(w.begun[w.interval].steady) < soonest && w.interval > 0:
+		return w.h.failure()
+	}
+	return w.turn(ctx)
+}
+
+// turn begins a new interval, and writes the tables of the old one.
+func (w *writer) turn(ctx context.Context) error {
+	at := w.now()
+	w.interval++
+	w.begun[w.interval] = at
+	delete(w.begun, w.interval-1000)
+	w.h.pool.Turn()
+	w.collect(w.loop)
+	return w.write(ctx, at)
+}
+
+// collect takes over the tables of all workers.
+func (w *writer) collect(loop context.Context) {
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	w.complete = false
+	for waiting := w.h.pool.Workers(); waiting > 0; {
+		select {
+		case t := <-w.h.pool.Handed():
+			w.take(t)
+			if t.Why == recorder.WhyInterval && t.Next == w.interval {
+				waiting--
+			}
+		case <-timeout.C:
+			return
+		case <-loop.Done():
+			return
+		}
+	}
+	w.complete = true
+}
+
+// take keeps a table to be written, or gives one without contacts back at once.
+func (w *writer) take(t recorder.Handed) {
+	if t.Table == nil || t.Table.Len() == 0 {
+		w.lost += t.Counts.Lost
+		w.h.pool.Return(t)
+		return
+	}
+	w.pending = append(w.pending, t)
+	w.h.holds(len(w.pending))
+}
+
+// write writes all tables in one file and gives them back. at is when the interval ended;
+// zero = it goes on. After an error the tables are kept, and tried again.
+func (w *writer) write(ctx context.Context, at moment) error {
+	s := w.h.current()
+	if s == nil {
+		w.giveBack()
+		return ErrOff
+	}
+	if len(w.pending) > 0 {
+		tables, lost, folded := make([]*table.Table, 0, len(w.pending)), w.lost, uint64(0)
+		for _, t := range w.pending {
+			tables = append(tables, t.Table)
+			lost, folded = lost+t.Counts.Lost, folded+t.Counts.Folded
+		}
+		from, to := w.span()
+		err := s.Write(ctx, from, to, tables, w.h.pool.Names(), lost, folded)
+		if err != nil && !errors.Is(err, file.ErrEmpty) {
+			w.failed = time.Now()
+			w.h.noteWrite(err)
+			if w.failed.Sub(w.oldest().steady) > giveUp {
+				w.giveBack()
+			}
+			return err
+		}
+		for _, t := range w.pending {
+			w.h.pool.Return(t)
+		}
+		w.pending, w.lost, w.failed = w.pending[:0], 0, time.Time{}
+		w.h.holds(0)
+		wake(w.h.tidy)
+	}
+	w.h.noteWrite(nil)
+	if w.complete && !at.wall.IsZero() {
+		w.h.isComplete(at.wall)
+	}
+	return nil
+}
+
+// oldest is when the oldest table to be written was begun.
+func (w *writer) oldest() moment {
+	first := w.begun[w.interval]
+	for _, t := range w.pending {
+		if m, ok := w.begun[t.Interval]; ok && m.steady.Before(first.steady) {
+			first = m
+		}
+	}
+	return first
+}
+
+// span gives from when to when the tables were filled, in whole seconds. Both are by the
+// clock as it was at the beginning: when it is set meanwhile, only the next file has the
+// other time.
+func (w *writer) span() (from, to time.Time) {
+	first := w.oldest()
+	from = first.wall.Truncate(time.Second)
+	to = first.wall.Add(time.Since(first.steady) + time.Second).Truncate(time.Second)
+	return from.UTC(), to.UTC()
+}
+
+// giveBack gives up the tables that are not written.
+func (w *writer) giveBack() {
+	var flows uint64
+	for _, t := range w.pending {
+		flows += t.Counts.Kept + t.Counts.Folded
+		w.h.pool.Return(t)
+	}
+	w.pending = w.pending[:0]
+	w.h.unwritten(flows)
+}
+
+// adopt puts the configuration into force.
+func (w *writer) adopt(ctx context.Context) {
+	cfg, s := w.h.config(), w.h.current()
+	w.h.pool.SetExclude(slices.Concat(cfg.Exclude, w.h.deps.Exclude))
+	switch {
+	case cfg.Enabled && s == nil:
+		w.open(&cfg)
+	case !cfg.Enabled && s != nil:
+		w.h.pool.Enable(false)
+		_ = w.turn(ctx)
+		w.giveBack()
+		w.h.close("")
+	case !cfg.Enabled:
+		w.h.close("")
+	default:
+		w.h.rebound(&cfg)
+		wake(w.h.tidy)
+	}
+}
+
+// open begins to keep contacts.
+func (w *writer) open(cfg *Config) {
+	w.failed = time.Now()
+	if !w.h.open(cfg) {
+		return
+	}
+	w.failed = time.Time{}
+	w.begun[w.interval] = w.now()
+	w.h.pool.Enable(true)
+	wake(w.h.tidy)
+}
+
+// retryOpen tries to open a folder again that could not be used.
+func (w *writer) retryOpen() {
+	if cfg := w.h.config(); cfg.Enabled && time.Since(w.failed) >= again {
+		w.open(&cfg)
+	}
+}
