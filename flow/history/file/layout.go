@@ -4,7 +4,6 @@ import (
 	"hash/crc32"
 
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress/zstd"
 )
 
 // A layout is a row as it is written: its fields are the columns of a file, in their order. Rows are sorted by outside_key, then
@@ -64,9 +63,3 @@ const (
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// The codecs keep encoders for use again.
-var (
-	fast   = &zstd.Codec{Level: zstd.SpeedFastest}
-	normal = &zstd.Codec{Level: zstd.SpeedDefault}
-)
