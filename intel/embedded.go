@@ -98,6 +98,16 @@ func (e *Embedding) Covering(p netip.Prefix) (by netip.Prefix, ok bool) {
 	return netip.Prefix{}, false
 }
 
+// NAT64 gives the operator's prefixes.
+func (e *Embedding) NAT64() (prefixes []netip.Prefix) {
+	if e != nil {
+		for i := range e.own {
+			prefixes = append(prefixes, netip.PrefixFrom(e.own[i].addr.Addr(), e.own[i].bits))
+		}
+	}
+	return prefixes
+}
+
 func (t *translation) has(a flow.Addr6) bool {
 	return a.Hi&t.mask.Hi == t.addr.Hi && a.Lo&t.mask.Lo == t.addr.Lo
 }

@@ -1,6 +1,7 @@
 package intel
 
 import (
+	"iter"
 	"net/netip"
 
 	"github.com/gaissmai/bart"
@@ -63,3 +64,9 @@ func (n *Networks) Overlapping(p netip.Prefix) (netip.Prefix, bool) {
 	}
 	return netip.Prefix{}, false
 }
+
+// Prefixes gives all prefixes of the set, in no order.
+func (n *Networks) Prefixes() iter.Seq[netip.Prefix] { return n.set.All() }
+
+// Within gives the prefixes of the set that lie in p, p itself included, in order.
+func (n *Networks) Within(p netip.Prefix) iter.Seq[netip.Prefix] { return n.set.Subnets(p) }

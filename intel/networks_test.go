@@ -1,7 +1,10 @@
 package intel
 
 import (
+	"encoding/binary"
+	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 )
 
@@ -77,6 +80,33 @@ func TestSpecialPurpose(t *testing.T) {
 		name, overlaps := SpecialPurpose(netip.MustParsePrefix(tt.prefix))
 		if name != tt.name || overlaps != (tt.name != "") {
 			t.Errorf("%s: got %q, %t, want %q", tt.prefix, name, overlaps, tt.name)
+		}
+	}
+}
+
+// TestSpecialSpace: the set is what IsSpecial reports, at the edges of all ranges and
+// elsewhere.
+func TestSpecialSpace(t *testing.T) {
+	s := SpecialSpace()
+	var probes []netip.Addr
+	for _, r := range s.Ranges() {
+		probes = append(probes, r.From(), r.To(), r.From().Prev(), r.To().Next())
+	}
+	for _, r := range slices.Concat(special4, special6) {
+		probes = append(probes, r.prefix.Addr())
+	}
+	for _, u := range usable {
+		probes = append(probes, u.Addr(), u.Addr().Next(), u.Addr().Prev())
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 10_000 {
+		var b [16]byte
+		binary.BigEndian.PutUint64(b[:], random.Uint64())
+		probes = append(probes, netip.AddrFrom16(b), netip.AddrFrom4([4]byte(b[:4])))
+	}
+	for _, a := range probes {
+		if a.IsValid() && !a.Is4In6() && s.Contains(a) != IsSpecial(a) {
+			t.Errorf("%s: %t, want %t", a, s.Contains(a), IsSpecial(a))
 		}
 	}
 }

@@ -3,6 +3,9 @@ package intel
 import (
 	"net/netip"
 	"slices"
+	"sync"
+
+	"go4.org/netipx"
 )
 
 // A specialRange is one line of the IANA special-purpose address registries.
@@ -125,6 +128,26 @@ func IsSpecial(a netip.Addr) bool {
 	}
 	return specialSet.set.Contains(a) && !usableSet.set.Contains(a)
 }
+
+// SpecialSpace gives all addresses that IsSpecial reports. The set is shared.
+var SpecialSpace = sync.OnceValue(func() *netipx.IPSet {
+	var b netipx.IPSetBuilder
+	for _, r := range slices.Concat(special4, special6) {
+		if !r.prefix.Addr().Is4In6() { // not within 2000::/3 either
+			b.AddPrefix(r.prefix)
+		}
+	}
+	for _, u := range usable {
+		b.RemovePrefix(u)
+	}
+	b.AddRange(netipx.IPRangeFrom(netip.IPv6Unspecified(), globalUnicast6.Addr().Prev()))
+	b.AddRange(netipx.IPRangeFrom(netipx.PrefixLastIP(globalUnicast6).Next(), netip.MustParseAddr("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")))
+	s, err := b.IPSet()
+	if err != nil {
+		panic(err) // the ranges above are constants
+	}
+	return s
+})
 
 func isUsable(p netip.Prefix) bool {
 	for _, u := range usable {

@@ -1,6 +1,7 @@
 package intel
 
 import (
+	"iter"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -68,6 +69,12 @@ func (w *Warninglist) Overlaps(p netip.Prefix) bool { return w.networks.set.Over
 func (w *Warninglist) Overlapping(p netip.Prefix) (netip.Prefix, bool) {
 	return w.networks.Overlapping(p)
 }
+
+// Prefixes gives all prefixes of the list, in no order.
+func (w *Warninglist) Prefixes() iter.Seq[netip.Prefix] { return w.networks.Prefixes() }
+
+// Within gives the prefixes of the list that lie in p, see [Networks.Within].
+func (w *Warninglist) Within(p netip.Prefix) iter.Seq[netip.Prefix] { return w.networks.Within(p) }
 
 // CriticalServices gives the addresses that everybody talks to all day and that are
 // on foreign lists all the same: the root name servers and the large public

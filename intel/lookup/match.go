@@ -184,22 +184,27 @@ func (m Match) Indicators() []intel.Indicator {
 		return slices.Clone(m.loose.indicators)
 	}
 	out := make([]intel.Indicator, 0, m.n)
-	own := make([]bool, 0, m.n)
-	add := func(f form) {
-		from := len(out)
-		for p, e := range f.entries {
-			out = append(out, m.table.set.Indicator(p, e))
-			own = append(own, e.Operator())
-		}
-		m.table.guards.weigh(f.addr, out[from:], own[from:])
-	}
 	if m.table.set.Lets(m.addr) {
-		add(m.asExported())
+		f := m.asExported()
+		out = f.appendIndicators(out)
 	}
 	if m.embedded != 0 {
-		add(m.asIPv4(m.embedded))
+		f := m.asIPv4(m.embedded)
+		out = f.appendIndicators(out)
 	}
 	sortListings(out)
+	return out
+}
+
+// appendIndicators appends what lists the address, weighed by the warninglists.
+func (f *form) appendIndicators(out []intel.Indicator) []intel.Indicator {
+	from := len(out)
+	var own []bool
+	for p, e := range f.entries {
+		out = append(out, f.table.set.Indicator(p, e))
+		own = append(own, e.Operator())
+	}
+	f.table.guards.weigh(f.addr, out[from:], own)
 	return out
 }
 

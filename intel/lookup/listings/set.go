@@ -70,6 +70,38 @@ func (s *Set) Covering(a netip.Addr, port uint16) iter.Seq2[netip.Prefix, *Entry
 	}
 }
 
+// Prefixes gives all listed prefixes in the order of addresses, IPv4 first; of those that
+// begin with the same address the shortest comes first.
+func (s *Set) Prefixes() iter.Seq[netip.Prefix] {
+	return func(yield func(netip.Prefix) bool) {
+		if s.n == 0 {
+			return
+		}
+		for p := range s.trie.AllSorted() {
+			if !yield(p) {
+				return
+			}
+		}
+	}
+}
+
+// Ports gives the ports to which entries that cover a are narrowed, each once and in
+// order. The result is appended to ports.
+func (s *Set) Ports(a netip.Addr, ports []uint16) []uint16 {
+	if s.n == 0 {
+		return ports
+	}
+	for _, first := range s.trie.Supernets(netip.PrefixFrom(a, a.BitLen())) {
+		for e := range s.listed(first) {
+			if e.port != 0 {
+				ports = append(ports, e.port)
+			}
+		}
+	}
+	slices.Sort(ports)
+	return slices.Compact(ports)
+}
+
 // Indicator gives an entry in full.
 func (s *Set) Indicator(p netip.Prefix, e *Entry) intel.Indicator {
 	ind := s.strings.unpack(e)
