@@ -208,9 +208,12 @@ func Fetch(ctx context.Context, stateDir, method, path string) ([]byte, error) {
 		return nil, err
 	}
 	defer answer.Close()
-	b, err := io.ReadAll(io.LimitReader(answer, maxAnswer))
+	b, err := io.ReadAll(io.LimitReader(answer, maxAnswer+1))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(stateDir, SocketName), err)
+	}
+	if len(b) > maxAnswer {
+		return nil, fmt.Errorf("%s: the answer is longer than %d MiB", filepath.Join(stateDir, SocketName), maxAnswer>>20)
 	}
 	return b, nil
 }
