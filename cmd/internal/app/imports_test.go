@@ -129,6 +129,7 @@ var rules = []struct {
 	{"sinks/form", []string{"sinks/form/*", "intel/event", "flow", "flow/fit"}},
 	{"sinks/form/words", []string{"intel/event", "intel/event/jsonline", "flow/fit"}},
 	{"sinks/form/*", []string{"sinks/form/words", "intel/event", "intel/event/jsonline", "flow", "flow/fit"}},
+	{"sinks/export", []string{"intel"}},
 	{"sinks/console", []string{"intel/event", "sinks/form"}},
 	{"sinks/*", []string{"sinks", "sinks/form", "sinks/internal/*", "intel/event", "flow", "flow/fit", "flow/disk", "configs/secret", "configs/tlsfiles"}},
 	{"configs/authority", nil}, // for tests
@@ -248,6 +249,8 @@ func TestJudge(t *testing.T) {
 		{"sinks/syslog", module + "/sinks/journal", false},
 		{"sinks", module + "/intel", false},
 		{"sinks/jsonlog", module + "/sinks", true},
+		{"sinks/export", module + "/intel", true},
+		{"sinks/export", module + "/intel/lookup", false},
 		{"sinks/jsonlog", module + "/configs", false},
 		{"sinks/kafka", module + "/configs/secret", true},
 		{"configs/secret", module + "/configs", false},

@@ -1,0 +1,21 @@
+package export
+
+import (
+	"bufio"
+	"fmt"
+)
+
+// openBGPD is a prefix set of OpenBGPD (bgpd.conf(5), PREFIX SET CONFIGURATION).
+var openBGPD = Target{
+	Name:    "openbgpd",
+	Help:    "a prefix set of OpenBGPD",
+	Example: "flowsnitch export openbgpd --set > /etc/bgpd.flowsnitch && bgpctl reload",
+	comment: "#",
+	write: func(w *bufio.Writer, l *List) {
+		fmt.Fprintf(w, "prefix-set %s {\n", l.options.Name)
+		for i := range l.Rows {
+			fmt.Fprintf(w, "\t%s\n", l.Rows[i].Prefix)
+		}
+		w.WriteString("}\n")
+	},
+}

@@ -1,0 +1,31 @@
+package export
+
+import (
+	"bufio"
+	"fmt"
+)
+
+// rbldnsd is a combined dataset of rbldnsd(8) with a part for each family. It has the test
+// points of RFC 5782: 127.0.0.2 and ::ffff:7f00:2 are listed, those that end in 1 are not.
+var rbldnsd = Target{
+	Name:    "rbldnsd",
+	Help:    "a DNS block list of rbldnsd, for mail servers and whoever asks one",
+	Example: "flowsnitch export rbldnsd --set > /var/lib/rbldns/flowsnitch; rbldnsd … bl.example.org:combined:flowsnitch",
+	reasons: true,
+	comment: "#",
+	write:   writeRBLDNSD,
+}
+
+func writeRBLDNSD(w *bufio.Writer, l *List) {
+	w.WriteString("$TTL 300\n")
+	w.WriteString("$SOA 300 localhost. root.localhost. 0 300 60 86400 60\n") // 0: the time of the file
+	for _, s := range []struct {
+		kind, test string
+		four       bool
+	}{{"ip4trie", "127.0.0.2/32", true}, {"ip6trie", "::ffff:7f00:2/128", false}} {
+		fmt.Fprintf(w, "$DATASET %s @\n:127.0.0.2:listed: $\n%s :127.0.0.2:test point\n", s.kind, s.test)
+		for r := range l.family(s.four, false) {
+			fmt.Fprintf(w, "%s :127.0.0.2:%s\n", r.Prefix, r.reason())
+		}
+	}
+}

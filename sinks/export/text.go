@@ -1,0 +1,20 @@
+package export
+
+import "bufio"
+
+// text is what most programs take that load a list from a file or an address: the external
+// lists of firewalls, aliases of pfSense and OPNsense, rwsetbuild of SiLK, squid.
+var text = Target{
+	Name:    "text",
+	Help:    "one address or prefix a line: external lists of firewalls, aliases, SiLK, squid",
+	Example: "flowsnitch export text --set > /var/www/html/block.txt",
+	comment: "#",
+	write:   writeLines,
+}
+
+func writeLines(w *bufio.Writer, l *List) {
+	for i := range l.Rows {
+		w.WriteString(short(l.Rows[i].Prefix))
+		w.WriteByte('\n')
+	}
+}
