@@ -200,7 +200,7 @@ func TestCutCapture(t *testing.T) {
 func TestCutDatagrams(t *testing.T) {
 	for _, v := range []flow.Version{flow.V5, flow.V9, flow.IPFIX, flow.SFlow} {
 		t.Run(v.String(), func(t *testing.T) {
-			all := export(t, v, made, tcpFlow(weAddr, 51515, badAddr, 443), tcpFlow(elseAddr, 443, weAddr, 51516))
+			all := exportOf(t, v, made, tcpFlow(weAddr, 51515, badAddr, 443), tcpFlow(elseAddr, 443, weAddr, 51516))
 			data := all[len(all)-1]
 			payloads := append([][]byte{}, all...)
 			for n := range data {

@@ -27,8 +27,8 @@ func tcpFlow(src netip.Addr, srcPort uint16, dst netip.Addr, dstPort uint16) syn
 	return synth.Flow{Src: src, Dst: dst, SrcPort: srcPort, DstPort: dstPort, Protocol: 6, Bytes: 1234, Packets: 5, TCPFlags: 0x1b, InIf: 1, OutIf: 2}
 }
 
-// export makes the datagrams of one exporter: its templates, if it has any, and flows.
-func export(t testing.TB, v flow.Version, now time.Time, flows ...synth.Flow) [][]byte {
+// exportOf makes the datagrams of one exporter: its templates, if it has any, and flows.
+func exportOf(t testing.TB, v flow.Version, now time.Time, flows ...synth.Flow) [][]byte {
 	t.Helper()
 	enc, err := synth.NewEncoder(synth.Config{Version: v})
 	if err != nil {
@@ -67,7 +67,7 @@ func captureOf(t testing.TB, payloads ...[]byte) []byte {
 func smallCapture(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "small.pcap")
-	data := export(t, flow.V9, made, tcpFlow(weAddr, 51515, badAddr, 443), tcpFlow(weAddr, 51516, elseAddr, 443))
+	data := exportOf(t, flow.V9, made, tcpFlow(weAddr, 51515, badAddr, 443), tcpFlow(weAddr, 51516, elseAddr, 443))
 	if err := os.WriteFile(path, captureOf(t, data...), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -20,12 +20,12 @@ import (
 
 // pages are what a reader has of documentation, beside guides that have tests of their own,
 // in the order of reading.
-var pages = []string{"README.md", "configs/README.md", "intel/feeds/README.md", "sinks/README.md", "deploy/package/README.md", "flow/history/README.md",
+var pages = []string{"README.md", "configs/README.md", "intel/feeds/README.md", "sinks/README.md", "sinks/export/README.md", "deploy/package/README.md", "flow/history/README.md",
 	"deploy/prometheus/README.md", "deploy/icinga/README.md", "deploy/pi/README.md", "deploy/bench/README.md",
 	"configs/COUNTING.md", "CONTRIBUTING.md", "CHANGELOG.md"}
 
 // quoted are those whose commands are run, one after the other.
-const quoted = 4
+const quoted = 5
 
 func page(t *testing.T, name string) string {
 	t.Helper()

@@ -193,7 +193,7 @@ func TestRun(t *testing.T) {
 		}
 		sent[v.String()] = &app.VersionStatus{}
 		for j, l := range s.Listeners {
-			payloads := export(t, v, now, told...)
+			payloads := exportOf(t, v, now, told...)
 			n := send(t, l.Address, payloads)
 			datagrams[j] += uint64(len(payloads))
 			bytes[j] += n
@@ -293,7 +293,7 @@ func TestReload(t *testing.T) {
 		t.Helper()
 		before := i.status(t).Hits.Found
 		eventually(t, "a hit", func() bool { // a datagram may come before the new list
-			send(t, to, export(t, flow.V5, time.Now(), flows...))
+			send(t, to, exportOf(t, flow.V5, time.Now(), flows...))
 			return i.status(t).Hits.Found > before
 		})
 	}
@@ -325,7 +325,7 @@ func TestReload(t *testing.T) {
 	hangUp(t)
 	said(1, `info reloaded {"indicators": 1}`)
 	before := i.status(t).Hits.Found
-	send(t, to, export(t, flow.V5, time.Now(), tcpFlow(elseAddr, 40000, weAddr, 22)))
+	send(t, to, exportOf(t, flow.V5, time.Now(), tcpFlow(elseAddr, 40000, weAddr, 22)))
 	sees(tcpFlow(weAddr, 51515, badAddr, 443))
 	if found := i.status(t).Hits.Found; found == before {
 		t.Errorf("no hit of what is still listed")
@@ -342,14 +342,14 @@ func TestReload(t *testing.T) {
 func TestReopen(t *testing.T) {
 	i := start(t, "203.0.113.9\n")
 	to, log := i.status(t).Listeners[0].Address, filepath.Join(i.dir, "hits.json")
-	send(t, to, export(t, flow.V5, time.Now(), tcpFlow(weAddr, 51515, badAddr, 443)))
+	send(t, to, exportOf(t, flow.V5, time.Now(), tcpFlow(weAddr, 51515, badAddr, 443)))
 	eventually(t, "the hit is written", func() bool { return len(i.hits(t)) == 1 })
 	if err := os.Rename(log, log+".1"); err != nil {
 		t.Fatal(err)
 	}
 	hangUp(t)
 	eventually(t, "a new hit log", func() bool { _, err := os.Stat(log); return err == nil })
-	send(t, to, export(t, flow.V5, time.Now(), tcpFlow(weAddr, 51515, badAddr, 8443)))
+	send(t, to, exportOf(t, flow.V5, time.Now(), tcpFlow(weAddr, 51515, badAddr, 8443)))
 	eventually(t, "the hit is in the new one", func() bool { return len(i.hits(t)) == 1 })
 	if code := i.end(t); code != exitDone {
 		t.Errorf("exit code %d", code)
@@ -365,7 +365,7 @@ func TestSecondInstance(t *testing.T) {
 	r := command(t, "run", "-c", i.config)
 	want := filepath.Join(i.dir, "control.sock") + ": another flowsnitch is running with this state directory; stop it, or set another state_dir"
 	checkError(t, r, exitFailed, want)
-	send(t, i.status(t).Listeners[0].Address, export(t, flow.V5, time.Now(), tcpFlow(weAddr, 51515, badAddr, 443)))
+	send(t, i.status(t).Listeners[0].Address, exportOf(t, flow.V5, time.Now(), tcpFlow(weAddr, 51515, badAddr, 443)))
 	eventually(t, "the first sees a hit", func() bool { return i.status(t).Hits.Found == 1 })
 	if code := i.end(t); code != exitDone {
 		t.Errorf("exit code %d", code)
@@ -376,7 +376,7 @@ func TestSecondInstance(t *testing.T) {
 func TestRestart(t *testing.T) {
 	for _, v := range []flow.Version{flow.V9, flow.IPFIX} {
 		t.Run(v.String(), func(t *testing.T) {
-			payloads := export(t, v, time.Now(), tcpFlow(weAddr, 51515, badAddr, 443))
+			payloads := exportOf(t, v, time.Now(), tcpFlow(weAddr, 51515, badAddr, 443))
 			i := start(t, "203.0.113.9\n")
 			send(t, i.status(t).Listeners[0].Address, payloads[:1])
 			eventually(t, "the templates are there", func() bool { return i.status(t).Decoded.Templates > 0 })
@@ -403,7 +403,7 @@ func TestCutOverUDP(t *testing.T) {
 	to := i.status(t).Listeners[0].Address
 	sent := uint64(1)
 	for _, v := range []flow.Version{flow.V5, flow.V9, flow.IPFIX, flow.SFlow} {
-		for _, whole := range export(t, v, time.Now(), tcpFlow(weAddr, 51515, badAddr, 443)) {
+		for _, whole := range exportOf(t, v, time.Now(), tcpFlow(weAddr, 51515, badAddr, 443)) {
 			for n := 1; n < len(whole); n++ {
 				send(t, to, [][]byte{whole[:n]})
 				if sent++; sent%64 == 0 { // so that the kernel's buffer has room for all
@@ -415,7 +415,7 @@ func TestCutOverUDP(t *testing.T) {
 	}
 	send(t, to, [][]byte{[]byte("nonsense")})
 	eventually(t, "all is read", func() bool { return i.status(t).Listeners[0].Datagrams == sent })
-	send(t, to, export(t, flow.IPFIX, time.Now(), tcpFlow(weAddr, 51999, badAddr, 8443)))
+	send(t, to, exportOf(t, flow.IPFIX, time.Now(), tcpFlow(weAddr, 51999, badAddr, 8443)))
 	eventually(t, "the last hit", func() bool { return strings.Contains(i.out.String(), "10.0.0.5:51999") })
 	if s := i.status(t); s.Decoded.Problems["not_export"] == 0 || s.Decoded.Problems["short_header"] == 0 {
 		t.Errorf("problems %v", s.Decoded.Problems)

@@ -21,7 +21,7 @@ func TestReplaySites(t *testing.T) {
 		w := capture.NewWriter(&b)
 		at := made
 		for _, from := range []string{"192.0.2.21:40000", "192.0.2.22:40000", "192.0.2.23:40000"} {
-			for _, p := range export(t, v, made, tcpFlow(weAddr, 51515, badAddr, 443)) {
+			for _, p := range exportOf(t, v, made, tcpFlow(weAddr, 51515, badAddr, 443)) {
 				at = at.Add(time.Second)
 				if err := w.Write(flow.Datagram{Payload: p, Source: netip.MustParseAddrPort(from), Received: at}, netip.MustParseAddrPort("192.0.2.100:2055")); err != nil {
 					t.Fatal(err)

@@ -17,6 +17,7 @@ func (d *feedService) routes() []observe.Route {
 		{Method: http.MethodGet, Path: "/lookup", Role: observe.Local, Handler: observe.JSON(func(r *http.Request) (any, error) {
 			return d.lookup(r.URL.Query()["prefix"])
 		})},
+		{Method: http.MethodGet, Path: ExportPath, Role: observe.Local, Handler: http.HandlerFunc(d.export)},
 		{Method: http.MethodPost, Path: "/intel/update", Role: observe.Operator, Handler: observe.JSON(func(r *http.Request) (any, error) {
 			return d.update(r.Context(), r.URL.Query()["feed"])
 		})},
@@ -41,12 +42,7 @@ type Lookup struct {
 
 // LookUp searches a table. feeds are those that it was made of.
 func LookUp(t *lookup.Table, feeds []fetch.Status, p netip.Prefix) Lookup {
-	l := Lookup{Prefix: p, Version: t.Version(), Listings: t.Listings(p), Stopped: t.Explain(p), Indicators: t.Len()}
-	for i := range feeds {
-		if f := &feeds[i]; f.Class == "" && f.Taken.IsZero() {
-			l.Missing = append(l.Missing, f.Name)
-		}
-	}
+	l := Lookup{Prefix: p, Version: t.Version(), Listings: t.Listings(p), Stopped: t.Explain(p), Indicators: t.Len(), Missing: missing(feeds)}
 	if in, ok := t.Embedded(p.Addr()); ok && p.IsSingleIP() {
 		l.Embedded = in
 		l.Listings = append(l.Listings, t.Listings(netip.PrefixFrom(in, 32))...)

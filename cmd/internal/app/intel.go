@@ -52,6 +52,8 @@ type feedService struct {
 	swap  sync.Mutex // for current and ended together; held for a moment only
 	ended bool
 
+	exporting sync.Mutex // held while a block list is made and read
+
 	mu    sync.Mutex
 	built time.Time
 	told  map[string]string // what was logged last, by subject

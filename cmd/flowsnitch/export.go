@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
+	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
+	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/sinks/export"
+	"github.com/flowsnitch/flowsnitch/sinks/web"
+	"github.com/spf13/cobra"
+)
+
+// newExport makes the command that prints block lists.
+func newExport() *cobra.Command {
+	var file string
+	var lists []string
+	var set bool
+	o := export.DefaultOptions()
+	c := &cobra.Command{
+		Use:   "export TARGET --set [-c FILE] [--intel FILE]... [FILTER]...",
+		Short: "Print a block list of all that is listed, for another program",
+		Long: `export prints the set in force in the language of another program, to block what is
+listed:
+
+` + targetList() + `
+The set is that of the running instance; without one, or with --intel, export reads the
+lists itself, and for feeds the last good copies in the state directory, as 'flowsnitch
+lookup' does.
+
+Your home networks, what you allow, special-purpose addresses (documentation addresses
+are among them), root name servers, public resolvers and what a warninglist has as
+infrastructure are in no list, whoever lists them. Neither are listings that have expired,
+nor those labelled TLP amber or red, unless --max-tlp allows it. Listings with a port are
+only in lists that can express one: nftables, stix.
+
+Overlapping prefixes are merged, and the order is that of the addresses. What was left out
+is reported on standard error. An empty set is an error, and prints nothing.`,
+		Example: exportExamples(),
+		Args:    arguments("a target: "+strings.Join(targetNames(), ", "), 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if !set {
+				return wrongUse(c, "%s needs --set: it makes lists of the whole set in force only", c.CommandPath())
+			}
+			if err := o.Validate(); err != nil {
+				return usageError{fmt.Errorf("--%w", err)}
+			}
+			if export.Find(args[0]) == nil {
+				return wrongUse(c, "there is no target %q; use %s", args[0], strings.Join(targetNames(), ", "))
+			}
+			cfg, from, err := loadListed(c, file, lists)
+			if err != nil {
+				return err
+			}
+			return exportSet(c, &cfg, &from, lists, args[0], o)
+		},
+	}
+	locateFlag(c, &file)
+	intelFlag(c, &lists)
+	f := c.Flags()
+	f.BoolVar(&set, "set", false, "export the whole set in force (required)")
+	f.StringArrayVar(&o.Feeds, "feed", nil, "listings of the feed with this `name` only (repeatable)")
+	f.StringArrayVar(&o.Categories, "category", nil, "listings of this category only, such as c2 (repeatable)")
+	f.IntVar(&o.MinScore, "min-score", 0, "listings with at least this `score` only, 0 to 100")
+	f.IntVar(&o.Family, "family", 0, "IPv4 or IPv6 only: `4` or 6")
+	f.IntVar(&o.Max, "max", o.Max, "most `prefixes` in the list; those with the best scores stay")
+	f.StringVar(&o.MaxTLP, "max-tlp", o.MaxTLP, "most restricted `label` of the Traffic Light Protocol in the list: "+strings.Join(export.TLPs, ", "))
+	f.StringVar(&o.Name, "name", o.Name, "`name` of the table, sets, lists or protocols in the list")
+	f.BoolVar(&o.NoTime, "no-time", false, "leave out date and timeouts, so that the same set gives the same list")
+	return c
+}
+
+func targetNames() (names []string) {
+	for _, t := range export.Targets {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
+// targetList is the table of targets for the help.
+func targetList() string {
+	var b strings.Builder
+	for _, t := range export.Targets {
+		fmt.Fprintf(&b, "  %-10s %s\n", t.Name, t.Help)
+	}
+	return b.String()
+}
+
+func exportExamples() string {
+	var b strings.Builder
+	for _, t := range export.Targets {
+		fmt.Fprintf(&b, "  %s\n", t.Example)
+	}
+	b.WriteString("  flowsnitch export text --set --category c2 --min-score 80 --family 4")
+	return b.String()
+}
+
+// exportSet prints the list of the running instance, or of a set that is built for it.
+func exportSet(c *cobra.Command, cfg *configs.Config, from *origin, lists []string, target string, o export.Options) error {
+	if len(lists) == 0 {
+		err := exportFromInstance(c, cfg, target, o)
+		if err == nil && !from.named {
+			fmt.Fprintf(c.ErrOrStderr(), "answered by the running instance of %s\n", cfg.StateDir)
+		}
+		if !errors.Is(err, web.ErrNotRunning) {
+			return err
+		}
+		if from.locked != nil {
+			return from.absent(err, "-c")
+		}
+		fmt.Fprintf(c.ErrOrStderr(), "%v; this is what the lists and its state directory hold, by %s\n", err, from)
+	}
+	t, feeds, err := buildTable(c, cfg, lists)
+	if err != nil {
+		return err
+	}
+	list, answer, err := app.ExportSet(t, feeds, target, o, time.Now())
+	if err != nil {
+		return err
+	}
+	if err := list.Write(c.OutOrStdout()); err != nil {
+		return err
+	}
+	reportExport(c.ErrOrStderr(), &answer)
+	return nil
+}
+
+// exportFromInstance prints what the running instance gives, once it is there as a whole.
+func exportFromInstance(c *cobra.Command, cfg *configs.Config, target string, o export.Options) error {
+	q := o.Query()
+	q.Set("target", target)
+	answer, err := web.Stream(c.Context(), cfg.StateDir, http.MethodGet, app.ExportPath+"?"+q.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	defer answer.Close()
+	b, err := io.ReadAll(answer)
+	if err != nil {
+		return fmt.Errorf("%s: %w", cfg.StateDir, err)
+	}
+	first, list, _ := bytes.Cut(b, []byte("\n"))
+	var exported app.Exported
+	if err := json.Unmarshal(first, &exported); err != nil {
+		return fmt.Errorf("%s: not the answer of a flowsnitch: %w", cfg.StateDir, err)
+	}
+	if _, err := c.OutOrStdout().Write(list); err != nil {
+		return err
+	}
+	reportExport(c.ErrOrStderr(), &exported)
+	return nil
+}
+
+// reportExport prints what has become of the set.
+func reportExport(w io.Writer, a *app.Exported) {
+	r := &a.Report
+	fmt.Fprintf(w, "%d prefixes of %d listings", r.Rows, r.Listings)
+	left := show.Some(show.Count(uint64(r.Filtered), "by the filter"), show.Count(uint64(r.Expired), "expired"),
+		show.Count(uint64(r.TLP), "not to be shared (--max-tlp)"), show.Count(uint64(r.Port), "with a port"))
+	if left != "" {
+		fmt.Fprintf(w, "; left out: %s", strings.TrimPrefix(left, ", "))
+	}
+	if r.Guarded > 0 {
+		fmt.Fprintf(w, "; %d reach into addresses that must never be blocked", r.Guarded)
+	}
+	fmt.Fprintln(w)
+	if r.Cut > 0 {
+		fmt.Fprintf(w, "cut to the best scores, down to %d: %d more prefixes are left out (--max)\n", r.Lowest, r.Cut)
+	}
+	if len(a.Missing) > 0 {
+		fmt.Fprintf(w, "there is no complete copy yet of %s, see 'flowsnitch intel status'\n", show.Printable(strings.Join(a.Missing, ", ")))
+	}
+}
