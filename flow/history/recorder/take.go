@@ -17,8 +17,8 @@ const maxSkew = 24 * 3600 * 1000
 // outcomes are the flows that make no row, and what is odd about others.
 type outcomes struct{ internal, excluded, noAddress, transit, clamped uint64 }
 
-// take puts the flows from one number to another one into a pile, which has room for them. It
-// reads a set without runs of conditions per protocol: what a record does not have is zero.
+// take puts the flows from one number to another one into a pile, which has room for them.
+// What a record does not have is zero in the columns.
 func (r *Recorder) take(s *decode.Set, c *decode.Columns, from, to int, p *pile) {
 	n := to - from
 	src, dst := c.Src[from:to], c.Dst[from:to][:n]
@@ -29,6 +29,7 @@ func (r *Recorder) take(s *decode.Set, c *decode.Columns, from, to int, p *pile)
 	h, some := r.home, c.Some
 	k := p.n
 	for i := range src {
+		a, b, aPort, bPort := src[i], dst[i], srcPort[i], dstPort[i]
 		var mark decode.Mark
 		if some&decode.WantMarks != 0 {
 			if mark = c.Marks[from+i]; mark&decode.MarkInner != 0 {
@@ -38,57 +39,44 @@ func (r *Recorder) take(s *decode.Set, c *decode.Columns, from, to int, p *pile)
 				continue
 			}
 		}
-		e := ends{src[i], dst[i], srcPort[i], dstPort[i]}
-		var us ours
+		us := h.sides(a, b)
 		if some&decode.WantPost != 0 && (c.PostSrc[from+i] != flow.Addr6{} || c.PostDst[from+i] != flow.Addr6{}) {
-			e, us = h.translated(e, ends{c.PostSrc[from+i], c.PostDst[from+i], c.PostSrcPort[from+i], c.PostDstPort[from+i]})
-		} else {
-			us = h.sides(e.src, e.dst)
+			a, b, aPort, bPort, us = h.translated(ends{a, b, aPort, bPort}, ends{c.PostSrc[from+i], c.PostDst[from+i], c.PostSrcPort[from+i], c.PostDstPort[from+i]})
 		}
 		switch {
-		case e.src == flow.Addr6{} || e.dst == flow.Addr6{}:
+		case a == flow.Addr6{} || b == flow.Addr6{}:
 			r.outcomes.noAddress++
 			continue
 		case us == both:
 			r.outcomes.internal++
 			continue
-		case r.exclude != nil && (r.exclude.contains(e.src) || r.exclude.contains(e.dst)):
+		case r.exclude != nil && (r.exclude.contains(a) || r.exclude.contains(b)):
 			r.outcomes.excluded++
 			continue
 		}
 
-		// What the flags show, who opened it, and by which port.
-		proto, shows, back := protocol[i], uint8(0), uint8(0)
+		proto := protocol[i]
+		shows := tcpShows[tcpFlags[i]&tcpControl]
+		if proto != flow.ProtocolTCP {
+			shows = 0
+			if !portful[proto] && has[i]&flow.HasProtocol != 0 {
+				aPort, bPort = 0, 0
+			}
+		}
 		var backBytes, backPackets uint64
-		var backFlags uint16
-		if some&decode.WantBack != 0 {
-			backBytes, backPackets, backFlags = c.BackBytes[from+i], c.BackPackets[from+i], c.BackFlags[from+i]
-		}
-		if proto == flow.ProtocolTCP {
-			shows, back = tcpShows[tcpFlags[i]&tcpControl], tcpShows[backFlags&tcpControl]
-		} else if !portful[proto] && has[i]&flow.HasProtocol != 0 {
-			e.srcPort, e.dstPort = 0, 0
-		}
-		refusal := shows&refuses != 0 || mark&decode.MarkUnreachable != 0
-		port, initiator := r.service(&e, mark, shows, back, refusal)
-		direction := directions[us&3][initiator&3]
-		if initiator == nobody && refusal && us == source && refuser(&e) {
-			direction = row.Inbound // what we refuse was opened by the other end
-		}
-
-		// Whether it was answered.
-		var flags uint8
-		twoWays := backBytes|backPackets != 0
-		switch {
-		case mark&decode.MarkBlocked != 0:
-			flags = row.Blocked // what was dropped answers nobody
-		default:
-			if twoWays && back&refuses == 0 && (!refusal || initiator == bySource) || !refusal && (initiator == byDestination || us == destination && shows&acks != 0) {
-				flags = row.Answered
+		var seen seen
+		if mark|decode.Mark(shows&refuses) == 0 && some&decode.WantBack == 0 {
+			seen = plain(aPort, bPort, shows, us)
+		} else {
+			f := facts{mark: mark, shows: shows, us: us, srcPort: aPort, dstPort: bPort}
+			if some&decode.WantBack != 0 {
+				backBytes, backPackets = c.BackBytes[from+i], c.BackPackets[from+i]
+				f.twoWays = backBytes|backPackets != 0
+				if proto == flow.ProtocolTCP {
+					f.back = tcpShows[c.BackFlags[from+i]&tcpControl]
+				}
 			}
-			if refusal && initiator != bySource || twoWays && back&refuses != 0 && initiator != byDestination {
-				flags |= row.Refused
-			}
+			seen = f.judge()
 		}
 
 		rate, forthBytes, forthPackets := rates[i], bytes[i], packets[i]
@@ -105,73 +93,24 @@ func (r *Recorder) take(s *decode.Set, c *decode.Columns, from, to int, p *pile)
 		}
 
 		k &= pileSize - 1
-		if us == destination {
-			p.outside[k], p.inside[k] = e.src, e.dst
-			p.bytesOut[k], p.bytesIn[k], p.packetsOut[k], p.packetsIn[k] = backBytes, forthBytes, backPackets, forthPackets
-		} else {
-			p.outside[k], p.inside[k] = e.dst, e.src
-			p.bytesOut[k], p.bytesIn[k], p.packetsOut[k], p.packetsIn[k] = forthBytes, backBytes, forthPackets, backPackets
-		}
+		// What is outside and inside is as random as the flows are: no branch would be
+		// predicted. All bits of swap are set when the source is outside.
+		swap := -uint64(us >> 1)
+		hi, lo := (a.Hi^b.Hi)&swap, (a.Lo^b.Lo)&swap
+		p.outside[k], p.inside[k] = flow.Addr6{Hi: b.Hi ^ hi, Lo: b.Lo ^ lo}, flow.Addr6{Hi: a.Hi ^ hi, Lo: a.Lo ^ lo}
+		x, y := (forthBytes^backBytes)&swap, (forthPackets^backPackets)&swap
+		p.bytesOut[k], p.bytesIn[k], p.packetsOut[k], p.packetsIn[k] = forthBytes^x, backBytes^x, forthPackets^y, backPackets^y
 		p.first[k], p.last[k], p.sampling[k] = uint32(uint64(first)/1000), uint32(uint64(last)/1000), rate
-		p.port[k], p.exporter[k], p.site[k] = port, r.exporter, r.site
-		p.protocol[k], p.direction[k], p.flags[k] = proto, direction, flags|r.unsynchronised
+		p.port[k], p.exporter[k], p.site[k] = seen.port, r.exporter, r.site
+		p.protocol[k], p.direction[k], p.flags[k] = proto, seen.direction, seen.flags|r.unsynchronised
 		k++
 		if us == neither {
 			r.outcomes.transit++
-			r.other(p, k-1, shows&acks != 0 && !refusal)
+			r.other(p, k-1, shows)
 		}
 	}
 	p.n = k
 }
-
-// Who opened a flow.
-const (
-	nobody uint8 = iota // nobody knows
-	bySource
-	byDestination
-)
-
-// service gives the port of the service and who opened the flow: as the record shows it, else
-// as a refusal does, else as the ports do.
-func (r *Recorder) service(e *ends, mark decode.Mark, shows, back uint8, refusal bool) (port uint16, initiator uint8) {
-	switch {
-	case mark&decode.MarkSrcOpened != 0:
-		initiator = bySource
-	case mark&decode.MarkDstOpened != 0:
-		initiator = byDestination
-	case shows&opens != 0:
-		initiator = bySource
-	case back&opens != 0:
-		initiator = byDestination
-	}
-	a, b := e.srcPort, e.dstPort
-	switch {
-	case a == 0 || b == 0:
-		return a | b, initiator
-	case initiator == bySource:
-		return b, initiator
-	case initiator == byDestination:
-		return a, initiator
-	}
-	source, destination := rank(a), rank(b)
-	if refusal && refuser(e) {
-		if destination > source {
-			initiator = byDestination
-		}
-		return a, initiator
-	}
-	switch {
-	case source > destination:
-		initiator = bySource
-	case destination > source:
-		initiator = byDestination
-	}
-	return min(a, b), initiator
-}
-
-// refuser reports whether a refusal by itself shows that its sender is the responder: unless
-// only that one uses a client's port.
-func refuser(e *ends) bool { return e.srcPort < firstEphemeral || e.dstPort >= firstEphemeral }
 
 // scale multiplies a counter with a sampling rate; the product ends at the greatest number.
 func scale(a uint64, rate uint32) uint64 {
@@ -206,15 +145,15 @@ func (r *Recorder) oddTimes(start, end int64) (first, last int64) {
 	return min(start, end), max(start, end)
 }
 
-// other adds the second row of a transit flow: as its other end sees it. acked: the source has
-// acknowledged something.
-func (r *Recorder) other(p *pile, i int, acked bool) {
+// other adds the second row of a transit flow: as its other end sees it. What the source has
+// acknowledged was an answer there.
+func (r *Recorder) other(p *pile, i int, shows uint8) {
 	if r.extra.n == pileSize {
 		r.spill(&r.extra, false)
 	}
 	k := r.extra.n
 	r.extra.mirror(p, i)
-	if acked && r.extra.flags[k]&row.Blocked == 0 {
+	if shows&(acks|refuses) == acks && r.extra.flags[k]&row.Blocked == 0 {
 		r.extra.flags[k] |= row.Answered
 	}
 }
