@@ -108,6 +108,12 @@ func (h *home) translated(e, post ends) (src, dst flow.Addr6, srcPort, dstPort u
 	return e.src, e.dst, e.srcPort, e.dstPort, neither
 }
 
+// elsewhere reports whether a flow that was redirected to an end outside was for another one,
+// rather than for an IPv6 address that carries that one (NAT64).
+func (h *home) elsewhere(before, after flow.Addr6) bool {
+	return before != (flow.Addr6{}) && before != after && !h.networks.contains(before) && (isV4(before) || !isV4(after) || uint32(before.Lo) != uint32(after.Lo))
+}
+
 // or gives a, or b where a is 0.
 func or(a, b uint16) uint16 {
 	if a != 0 {

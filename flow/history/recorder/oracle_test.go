@@ -170,7 +170,12 @@ func (o *oracle) pair(r *flow.Record, p flowPair) string {
 	if src && dst {
 		return "internal"
 	}
-	if slices.ContainsFunc(o.cfg.Exclude, func(x netip.Prefix) bool { return x.Contains(p.src.addr.Unmap()) || x.Contains(p.dst.addr.Unmap()) }) {
+	a, b := p.dst.addr, p.redirected.addr
+	nat64 := a.Is4() && b.Is6() && a.As4() == [4]byte(b.AsSlice()[12:])
+	redirected := src && !empty(b) && a != b && !o.strict(site, b) && !nat64
+	if slices.ContainsFunc(o.cfg.Exclude, func(x netip.Prefix) bool {
+		return x.Contains(p.src.addr.Unmap()) || x.Contains(p.dst.addr.Unmap()) || redirected && x.Contains(b.Unmap())
+	}) {
 		return "excluded"
 	}
 	if !src && !dst {
@@ -179,6 +184,10 @@ func (o *oracle) pair(r *flow.Record, p flowPair) string {
 		o.row(r, p, p.src, p.dst, false, true)
 	} else if src {
 		o.row(r, p, p.dst, p.src, true, false)
+		if redirected {
+			p.dst = p.redirected
+			o.row(r, p, p.dst, p.src, true, false)
+		}
 	} else {
 		o.row(r, p, p.src, p.dst, false, false)
 	}

@@ -28,6 +28,7 @@ func (r *Recorder) take(s *decode.Set, c *decode.Columns, from, to int, p *pile)
 	start, end, rates := c.Start[from:to][:n], c.End[from:to][:n], c.Rate[from:to][:n]
 	h, some := r.home, c.Some
 	k := p.n
+	var f facts
 	for i := range src {
 		a, b, aPort, bPort := src[i], dst[i], srcPort[i], dstPort[i]
 		var mark decode.Mark
@@ -39,9 +40,10 @@ func (r *Recorder) take(s *decode.Set, c *decode.Columns, from, to int, p *pile)
 				continue
 			}
 		}
-		us := h.sides(a, b)
+		us, redirected := h.sides(a, b), false
 		if some&decode.WantPost != 0 && (c.PostSrc[from+i] != flow.Addr6{} || c.PostDst[from+i] != flow.Addr6{}) {
 			a, b, aPort, bPort, us = h.translated(ends{a, b, aPort, bPort}, ends{c.PostSrc[from+i], c.PostDst[from+i], c.PostSrcPort[from+i], c.PostDstPort[from+i]})
+			redirected = us == source && h.elsewhere(dst[i], b)
 		}
 		switch {
 		case a == flow.Addr6{} || b == flow.Addr6{}:
@@ -50,7 +52,7 @@ func (r *Recorder) take(s *decode.Set, c *decode.Columns, from, to int, p *pile)
 		case us == both:
 			r.outcomes.internal++
 			continue
-		case r.exclude != nil && (r.exclude.contains(a) || r.exclude.contains(b)):
+		case r.exclude != nil && (r.exclude.contains(a) || r.exclude.contains(b) || redirected && r.exclude.contains(dst[i])):
 			r.outcomes.excluded++
 			continue
 		}
@@ -65,10 +67,10 @@ func (r *Recorder) take(s *decode.Set, c *decode.Columns, from, to int, p *pile)
 		}
 		var backBytes, backPackets uint64
 		var seen seen
-		if mark|decode.Mark(shows&refuses) == 0 && some&decode.WantBack == 0 {
+		if mark|decode.Mark(shows&refuses) == 0 && some&decode.WantBack == 0 && !redirected {
 			seen = plain(aPort, bPort, shows, us)
 		} else {
-			f := facts{mark: mark, shows: shows, us: us, srcPort: aPort, dstPort: bPort}
+			f = facts{mark: mark, shows: shows, us: us, srcPort: aPort, dstPort: bPort}
 			if some&decode.WantBack != 0 {
 				backBytes, backPackets = c.BackBytes[from+i], c.BackPackets[from+i]
 				f.twoWays = backBytes|backPackets != 0
@@ -107,6 +109,12 @@ func (r *Recorder) take(s *decode.Set, c *decode.Columns, from, to int, p *pile)
 		if us == neither {
 			r.outcomes.transit++
 			r.other(p, k-1, shows)
+		}
+		if redirected {
+			if f.srcPort|f.dstPort != 0 { // the protocol has ports
+				f.dstPort = dstPort[i]
+			}
+			r.redirected(p, k-1, dst[i], f.judge())
 		}
 	}
 	p.n = k
@@ -148,30 +156,44 @@ func (r *Recorder) oddTimes(start, end int64) (first, last int64) {
 // other adds the second row of a transit flow: as its other end sees it. What the source has
 // acknowledged was an answer there.
 func (r *Recorder) other(p *pile, i int, shows uint8) {
-	if r.extra.n == pileSize {
-		r.spill(&r.extra, false)
-	}
-	k := r.extra.n
+	k := r.more()
 	r.extra.mirror(p, i)
 	if shows&(acks|refuses) == acks && r.extra.flags[k]&row.Blocked == 0 {
 		r.extra.flags[k] |= row.Answered
 	}
 }
 
+// redirected adds the row of a flow of ours that was for another end outside before it was
+// redirected to the one in row i.
+func (r *Recorder) redirected(p *pile, i int, outside flow.Addr6, seen seen) {
+	k := r.more()
+	r.extra.copy(p, i)
+	r.extra.outside[k], r.extra.port[k] = outside, seen.port
+	r.extra.direction[k], r.extra.flags[k] = seen.direction, seen.flags|r.unsynchronised
+}
+
+// more makes room for an extra row, and gives its place.
+func (r *Recorder) more() int {
+	if r.extra.n == pileSize {
+		r.spill(&r.extra, false)
+	}
+	return r.extra.n
+}
+
 // deep takes a flow with several pairs of ends, such as those of a tunnel: each of them that
 // is a contact has a row. The first of these counts as the flow.
 func (r *Recorder) deep(s *decode.Set, c *decode.Columns, i int, p *pile) {
-	rec, d := &r.rec, &r.pairs
-	s.Record(i, rec)
+	d := &r.pairs
 	d.reset()
 	d.add(c, i)
+	rec := &r.rec
+	s.Record(i, rec)
 	for side := flow.SideInnerSrc; side < flow.NumSides; side += 2 {
 		src, _ := rec.At(side)
 		dst, _ := rec.At(side + 1)
-		if !src.IsValid() && !dst.IsValid() {
-			continue
+		if addr6(src) != (flow.Addr6{}) || addr6(dst) != (flow.Addr6{}) {
+			d.addInner(c, i, rec, side)
 		}
-		d.addInner(c, i, rec, side)
 	}
 	before := r.outcomes
 	d.rows.n = 0
@@ -186,9 +208,7 @@ func (r *Recorder) deep(s *decode.Set, c *decode.Columns, i int, p *pile) {
 		}
 		p.copy(&d.rows, 0)
 		for k := 1; k < d.rows.n; k++ {
-			if r.extra.n == pileSize {
-				r.spill(&r.extra, false)
-			}
+			r.more()
 			r.extra.copy(&d.rows, k)
 		}
 	case now.excluded > before.excluded:
