@@ -1,6 +1,8 @@
 package store
 
 import (
+	"context"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -80,5 +82,48 @@ func TestMonths(t *testing.T) {
 		if len(days) < 61 || len(w.told) > 0 {
 			t.Errorf("edge %t: %d days, %q", edge, len(days), w.told)
 		}
+	}
+}
+
+// TestStats: the counters can be shown, and are those of what is on the disk.
+func TestStats(t *testing.T) {
+	w := newWorld(t, 30, true)
+	if err := w.write(time.Hour, 1, 50); err != nil {
+		t.Fatal(err)
+	}
+	w.tidy()
+	info, err := os.Stat(filepath.Join(w.root, w.files()[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Stats{
+		Files: [3]int{0, 1, 0}, Bytes: uint64(info.Size()), Oldest: start.Add(-time.Hour), Written: start, Rows: uint64(len(w.want)),
+	}
+	if got := w.store.Stats(); got != want {
+		t.Errorf("\n got %+v\nwant %+v", got, want)
+	}
+	w.open() // what is there is known from the start
+	want.Rows = 0
+	if got := w.store.Stats(); got != want {
+		t.Errorf("opened:\n got %+v\nwant %+v", got, want)
+	}
+}
+
+// TestNothingToWrite: without contacts there is no file, and no trouble either.
+func TestNothingToWrite(t *testing.T) {
+	w := newWorld(t, 31, false)
+	for _, count := range []int{0, 3} {
+		if err := w.write(time.Hour, count, 0); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := w.files(); len(got) != 0 {
+		t.Errorf("%q", got)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	tables, _ := w.tables(1, 3000, w.now)
+	if err := w.store.Write(ctx, w.now, w.now, tables, names, 0, 0); err != context.Canceled || len(w.files()) != 0 || w.store.Stats().WriteErrors != 0 {
+		t.Errorf("ended before: %v, %q", err, w.files())
 	}
 }

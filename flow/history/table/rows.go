@@ -49,7 +49,7 @@ type ref6 struct {
 // Open sorts the contacts of t, which must not be changed until the last Next.
 func (r *Rows) Open(t *Table, names Names) {
 	r.table, r.names = t, names
-	r.four, r.six = r.four[:0], r.six[:0]
+	r.four, r.six = slices.Grow(r.four[:0], t.v4.used), slices.Grow(r.six[:0], t.v6.used)
 	for i := range t.v4.used {
 		e := t.entry4(i)
 		service := uint32(e.rest>>protocolAt&0xff)<<16 | uint32(e.rest>>portAt&0xffff)

@@ -1,0 +1,185 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/history/file"
+	"github.com/flowsnitch/flowsnitch/flow/history/folder"
+	"github.com/flowsnitch/flowsnitch/flow/history/row"
+	"github.com/flowsnitch/flowsnitch/flow/history/table"
+)
+
+// processor is the time that the process has used of all processors.
+func processor() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// heap is what the program holds, live or not yet collected.
+func heap() uint64 {
+	s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64()
+}
+
+// highest runs do and gives by how much the heap has grown meanwhile. The collector runs often,
+// so that what is not needed any more hardly counts.
+func highest(do func()) uint64 {
+	defer debug.SetGCPercent(debug.SetGCPercent(10))
+	runtime.GC()
+	before, most := heap(), uint64(0)
+	stop := make(chan struct{})
+	var group sync.WaitGroup
+	group.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Millisecond):
+				most = max(most, heap())
+			}
+		}
+	})
+	do()
+	close(stop)
+	group.Wait()
+	return most - min(most, before)
+}
+
+// spread fills tables with contacts, each other; a tenth of IPv6.
+func spread(b *testing.B, tables, contacts int) (all []*table.Table) {
+	r := rand.New(rand.NewPCG(1, 15))
+	for range tables {
+		t := table.New(table.Caps{V4: contacts, V6: contacts})
+		var batch table.Batch
+		for range contacts / tables {
+			batch.Clear()
+			outside := flow.Addr6Of(netip.AddrFrom4([4]byte{byte(1 + r.IntN(200)), byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32())}))
+			if r.IntN(10) == 0 {
+				outside = flow.Addr6{Hi: 0x2001<<48 | r.Uint64()>>16, Lo: r.Uint64()}
+			}
+			batch.Outside = append(batch.Outside, outside)
+			batch.Inside = append(batch.Inside, flow.Addr6Of(netip.AddrFrom4([4]byte{10, 0, byte(r.IntN(5)), byte(r.Uint32())})))
+			batch.Protocol, batch.Port = append(batch.Protocol, 6), append(batch.Port, [...]uint16{53, 80, 443, uint16(r.Uint32())}[r.IntN(4)])
+			batch.Exporter, batch.Site = append(batch.Exporter, uint16(r.IntN(2))), append(batch.Site, uint16(r.IntN(2)))
+			batch.Direction, batch.Flags = append(batch.Direction, row.Outbound), append(batch.Flags, row.Answered)
+			batch.Sampling = append(batch.Sampling, 1)
+			batch.PacketsOut, batch.PacketsIn = append(batch.PacketsOut, 1+r.Uint64N(200)), append(batch.PacketsIn, r.Uint64N(300))
+			batch.BytesOut, batch.BytesIn = append(batch.BytesOut, r.Uint64()>>(40+r.IntN(20))), append(batch.BytesIn, r.Uint64()>>(40+r.IntN(20)))
+			first := uint32(start.Unix()) + r.Uint32N(600)
+			batch.First, batch.Last = append(batch.First, first), append(batch.Last, first+r.Uint32N(200))
+			t.Update(&batch, 0, false)
+		}
+		all = append(all, t)
+	}
+	return all
+}
+
+// BenchmarkWrite writes an interval of 1,000,000 contacts of four workers, or of the 65,536 of
+// one on the edge.
+func BenchmarkWrite(b *testing.B) {
+	for _, c := range []struct {
+		name             string
+		edge             bool
+		tables, contacts int
+	}{{"server", false, 4, 1_000_000}, {"edge", true, 1, 65_536}} {
+		b.Run(c.name, func(b *testing.B) {
+			w := newWorld(b, 1, c.edge)
+			_ = w.store.Close()
+			w.cfg.Disk = nil // with syncs
+			w.open()
+			tables := spread(b, c.tables, c.contacts)
+			write := func() {
+				if err := w.store.Write(context.Background(), w.now, w.now, tables, names, 0, 0); err != nil {
+					b.Fatal(err)
+				}
+			}
+			most := highest(write) // the first one, which makes the memory for the order
+			before := processor()
+			for b.Loop() {
+				write()
+			}
+			b.ReportMetric(float64((processor()-before).Milliseconds())/float64(b.N), "cpu-ms/op")
+			b.ReportMetric(float64(most)/1e6, "MB-extra")
+		})
+	}
+}
+
+// BenchmarkMergeDay merges 24 hours of 200,000 rows each to a day, or the hours of an edge with
+// 20,000 rows each, six at a time.
+func BenchmarkMergeDay(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		edge bool
+		rows int
+	}{{"server", false, 200_000}, {"edge", true, 20_000}} {
+		b.Run(c.name, func(b *testing.B) {
+			w := newWorld(b, 1, c.edge)
+			tables := spread(b, 1, c.rows)
+			w.now = start.Truncate(24 * time.Hour)
+			for range 24 {
+				if err := w.store.Write(context.Background(), w.now, w.now.Add(time.Hour), tables, names, 0, 0); err != nil {
+					b.Fatal(err)
+				}
+				w.now = w.now.Add(time.Hour)
+			}
+			w.now = w.now.Add(3 * time.Hour)
+			before := processor()
+			var most uint64
+			for b.Loop() { // of which the first merges
+				most = max(most, highest(w.tidy))
+			}
+			if b.N > 1 {
+				b.Fatal("use -benchtime 1x")
+			}
+			b.ReportMetric(float64(24*c.rows)/1e6/(processor()-before).Seconds(), "Mrows/cpu-s")
+			b.ReportMetric(float64(most)/1e6, "MB-heap")
+		})
+	}
+}
+
+// BenchmarkSearch searches 30 days of 200,000 rows for many addresses.
+func BenchmarkSearch(b *testing.B) {
+	w := newWorld(b, 1, false)
+	tables := spread(b, 1, 200_000)
+	for day := range 30 {
+		from := start.AddDate(0, 0, day)
+		if err := w.store.Write(context.Background(), from, from.Add(time.Hour), tables, names, 0, 0); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for _, n := range []int{1, 10_000, 1_000_000} {
+		r := rand.New(rand.NewPCG(2, 15))
+		var prefixes []netip.Prefix
+		for range n {
+			prefixes = append(prefixes, netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(1 + r.IntN(200)), byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32())}), 32))
+		}
+		ranges := file.Ranges(prefixes)
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			var most uint64
+			var rows int64
+			for b.Loop() {
+				most = max(most, highest(func() {
+					done, err := w.store.Folder().Search(context.Background(), folder.Query{Ranges: ranges, Emit: func(folder.Entry, []row.Row) error { return nil }})
+					if rows = done.Rows; err != nil {
+						b.Fatal(err)
+					}
+				}))
+			}
+			b.ReportMetric(float64(most)/1e6, "MB-heap")
+			b.ReportMetric(float64(rows), "rows")
+		})
+	}
+}
