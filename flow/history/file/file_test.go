@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -403,13 +404,21 @@ func verify(path string) error {
 	return f.Verify(context.Background())
 }
 
-// damage changes a file and expects an error, with no wrong row before. Rows that
-// were handed over must be the first ones of the file.
+// damage changes a file and expects an error, with no wrong row before and little memory
+// taken. Rows that were handed over must be the first ones of the file.
 func damage(t *testing.T, path string, content []byte, rows []row.Row) {
 	t.Helper()
 	if err := os.WriteFile(path, content, 0o640); err != nil {
 		t.Fatal(err)
 	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	defer func() {
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
+			t.Fatalf("%d bytes were allocated", n)
+		}
+	}()
 	got, err := find(path, everything)
 	if err == nil { // only where nothing is read
 		equal(t, got, rows)
@@ -446,26 +455,15 @@ func TestDamage(t *testing.T) {
 		flipped[at] ^= 1 << r.IntN(8)
 		return flipped
 	}
-	var before, after runtime.MemStats
 	for range 1000 {
 		at := body + r.IntN(len(content)-body)
 		if r.IntN(10) == 0 {
 			at = len(content) - 1 - r.IntN(8) // the length of the footer, and the magic bytes
 		}
-		runtime.ReadMemStats(&before)
 		damage(t, path, flip(at), rows)
-		runtime.ReadMemStats(&after)
-		if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
-			t.Fatalf("a flip at %d of %d allocated %d bytes", at, len(content), n)
-		}
 	}
 	for range 1000 {
-		runtime.ReadMemStats(&before)
 		damage(t, path, flip(r.IntN(body)), rows)
-		runtime.ReadMemStats(&after)
-		if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
-			t.Fatalf("a flip allocated %d bytes", n)
-		}
 	}
 	for range 200 {
 		damage(t, path, content[:r.IntN(len(content))], rows)
@@ -477,33 +475,141 @@ func TestDamage(t *testing.T) {
 	}
 	damage(t, path, append(bytes.Clone(content), 0), rows)
 	damage(t, path, nil, rows)
+	damage(t, path, content[:len(content)/2], rows)
+	damage(t, path, content[len(content)/2:], rows)
+	damage(t, path, bytes.Repeat(content, 2), rows)
+	damage(t, path, append(bytes.Clone(content[:body]), content...), rows)
+	other, err := os.ReadFile(put(t, t.TempDir(), Hour, anyRows(seeded(13), 6000, 2000)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	damage(t, path, other, rows) // whole, but of another name
+	damage(t, path, append(bytes.Clone(other[:body]), content[body:]...), rows)
 }
 
-// A whole Parquet file of another program, with a name as ours, is not one of ours.
+// forge makes a Parquet file with columns of a type T, and all else as in a file of ours: the
+// sums, the size of the body, and the checksum in the name.
+func forge[T any](t *testing.T, version string, rows []T) string {
+	t.Helper()
+	var content bytes.Buffer
+	s := sums{w: &content}
+	w := parquet.NewGenericWriter[T](&s, parquet.WriteBufferSize(0), parquet.KeyValueMetadata(keySchema, version))
+	if _, err := w.Write(rows); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	s.endBody()
+	w.SetKeyValueMetadata(keySums, encodeSums(s.body))
+	w.SetKeyValueMetadata(keyBody, fmt.Sprintf("%016x", s.size))
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), Name{From: noon, To: noon, Level: Day, Seq: 1, CRC: s.tail}.String())
+	if err := os.WriteFile(path, content.Bytes(), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A file with the right sums is read as far as its columns are right.
+func TestForgedFiles(t *testing.T) {
+	// The columns have the names of ours, and other types.
+	type typed struct {
+		Outside    string `parquet:"outside"`
+		OutsideKey int64  `parquet:"outside_key"`
+		Inside     int64  `parquet:"inside"`
+		Protocol   string `parquet:"protocol"`
+		Port       string `parquet:"port"`
+		Exporter   int32  `parquet:"exporter"`
+		Site       int32  `parquet:"site"`
+		Direction  string `parquet:"direction"`
+		Flags      string `parquet:"flags"`
+		First      string `parquet:"first"`
+		Duration   string `parquet:"duration"`
+		Flows      string `parquet:"flows"`
+		PacketsOut string `parquet:"packets_out"`
+		PacketsIn  string `parquet:"packets_in"`
+		BytesOut   string `parquet:"bytes_out"`
+		BytesIn    string `parquet:"bytes_in"`
+		Sampling   string `parquet:"sampling"`
+		Hours      string `parquet:"hours"`
+		Folded     string `parquet:"folded"`
+	}
+	for name, path := range map[string]string{
+		"other columns":     forge(t, schemaVersion, []struct{ A int64 }{{1}, {2}}),
+		"other types":       forge(t, schemaVersion, make([]typed, 10)),
+		"no version":        forge(t, "", make([]layout, 10)),
+		"no addresses":      forge(t, schemaVersion, []layout{{Inside: "host.example"}}),
+		"no exporter":       forge(t, schemaVersion, []layout{{Inside: "10.0.0.1", Exporter: "router"}}),
+		"an older version":  forge(t, "0", make([]layout, 10)),
+		"a strange version": forge(t, "1.5", make([]layout, 10)),
+	} {
+		rows, err := find(path, everything)
+		if damaged := (*DamagedError)(nil); !errors.As(err, &damaged) || len(rows) > 0 {
+			t.Errorf("%s: %d rows, %v", name, len(rows), err)
+		}
+	}
+	good := forge(t, schemaVersion, []layout{{Inside: "10.0.0.1", Exporter: "192.0.2.1"}})
+	if rows, err := find(good, everything); err != nil || len(rows) != 1 {
+		t.Errorf("forged as it should be: %d rows, %v", len(rows), err)
+	}
+}
+
+// A file of a newer program is whole: it must not be taken for damaged, and so be renamed, by
+// an older one that somebody has gone back to.
+func TestNewerVersion(t *testing.T) {
+	path := forge(t, "2", make([]layout, 10))
+	_, err := find(path, everything)
+	if damaged := (*DamagedError)(nil); !errors.Is(err, ErrNewer) || errors.As(err, &damaged) || !strings.Contains(err.Error(), path) {
+		t.Errorf("a newer version: %v", err)
+	}
+	_, err = Merge(context.Background(), disk.OS{}, Plan{Inputs: []string{path}, Root: t.TempDir(), Name: Name{From: noon, To: noon, Level: Day}})
+	if !errors.Is(err, ErrNewer) {
+		t.Errorf("merge of a newer version: %v", err)
+	}
+}
+
+// What is no file, or no file of ours, at a path with the right name.
 func TestForeignFiles(t *testing.T) {
 	root := t.TempDir()
 	if _, err := Open(disk.OS{}, filepath.Join(root, "users.parquet")); err == nil {
 		t.Error("a file of another name was opened")
 	}
 	path := filepath.Join(root, Name{From: noon, To: noon, Level: Day, Seq: 1}.String())
-	if err := parquet.WriteFile(path, []struct{ A int64 }{{1}, {2}}); err != nil {
-		t.Fatal(err)
-	}
-	_, err := Open(disk.OS{}, path)
-	if damaged := (*DamagedError)(nil); !errors.As(err, &damaged) {
-		t.Errorf("a foreign file: %v", err)
-	}
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Open(disk.OS{}, path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("no file: %v", err)
-	}
-	if err := syscall.Mkfifo(path, 0o640); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Open(disk.OS{}, path); err == nil {
-		t.Error("a pipe was opened")
+	whole := put(t, root, Day, anyRows(seeded(1), 10, 20))
+	for _, c := range []struct {
+		what    string
+		put     func() error
+		damaged bool
+	}{
+		{"nothing", func() error { return nil }, false},
+		{"a Parquet file", func() error { return parquet.WriteFile(path, []struct{ A int64 }{{1}, {2}}) }, true},
+		{"an empty file", func() error { return os.WriteFile(path, nil, 0o640) }, true},
+		{"a text", func() error { return os.WriteFile(path, []byte("PAR1 is how it begins, and ends PAR1"), 0o640) }, true},
+		{"a pipe", func() error { return syscall.Mkfifo(path, 0o640) }, true},
+		{"a folder", func() error { return os.Mkdir(path, 0o750) }, true},
+		{"a link to a whole file", func() error { return os.Symlink(whole, path) }, true},
+		{"a link to nowhere", func() error { return os.Symlink(filepath.Join(root, "gone"), path) }, true},
+		{"a link to itself", func() error { return os.Symlink(path, path) }, true},
+	} {
+		if err := c.put(); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Open(disk.OS{}, path)
+		if damaged := (*DamagedError)(nil); err == nil || errors.As(err, &damaged) != c.damaged {
+			t.Errorf("%s: %v", c.what, err)
+		}
+		if !c.damaged && !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", c.what, err)
+		}
+		if _, err := Merge(context.Background(), disk.OS{}, Plan{Inputs: []string{whole, path}, Root: t.TempDir(), Name: Name{From: noon, To: noon, Level: Day}}); err == nil {
+			t.Errorf("%s was merged", c.what)
+		}
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -35,8 +35,11 @@ var schema = parquet.SchemaOf(layout{})
 // everyone is the inside address of a folded row.
 const everyone = "*"
 
-// schemaVersion is written into each file. A reader refuses a version it does not know.
-const schemaVersion = "1"
+// The version is written into each file. A reader refuses one that it does not know.
+const (
+	schemaVersion = "1"
+	schemaNumber  = 1
+)
 
 // Keys of the metadata of a file.
 const (

@@ -31,6 +31,9 @@ func (e *DamagedError) Error() string { return fmt.Sprintf("%s: damaged: %v", e.
 // Unwrap gives the reason.
 func (e *DamagedError) Unwrap() error { return e.Err }
 
+// ErrNewer is within the error for a file of a newer version of the program. It is not damaged.
+var ErrNewer = errors.New("written by a newer version of this program")
+
 // A File is open for reading. It belongs to one goroutine.
 type File struct {
 	Name Name
@@ -45,7 +48,7 @@ type File struct {
 }
 
 // Open opens a file and checks its tail. Close must follow. Errors are those of the disk,
-// of [ParseName], or of type [*DamagedError].
+// of [ParseName], [ErrNewer], or of type [*DamagedError].
 func Open(f disk.FS, path string) (_ *File, err error) {
 	name, err := ParseName(filepath.Base(path))
 	if err != nil {
@@ -112,6 +115,9 @@ func (f *File) parse() (err error) {
 		return err
 	}
 	if version, _ := in.Lookup(keySchema); version != schemaVersion {
+		if n, err := strconv.Atoi(version); err == nil && n > schemaNumber {
+			return fmt.Errorf("%s: %w", b.path, ErrNewer)
+		}
 		return fmt.Errorf("of version %q, which this program does not know", version)
 	}
 	if !slices.EqualFunc(in.Schema().Columns(), schema.Columns(), slices.Equal) {
@@ -158,7 +164,7 @@ func (f *File) reason(err error) error {
 	if f.blocks.failed != nil {
 		return f.blocks.failed
 	}
-	if damaged := (*DamagedError)(nil); errors.As(err, &damaged) {
+	if damaged := (*DamagedError)(nil); errors.As(err, &damaged) || errors.Is(err, ErrNewer) {
 		return err
 	}
 	return &DamagedError{f.blocks.path, err}
