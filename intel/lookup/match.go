@@ -76,14 +76,19 @@ func MatchOf(version string, in netip.Addr, listings []intel.Indicator) Match {
 // the operator allows of either form is no listing of the IPv4 address. But the IPv6
 // address is judged by itself: whoever has it chooses what an interface identifier
 // shows.
-func (t *Table) Find(a netip.Addr, port uint16) Match {
+func (t *Table) Find(a netip.Addr, port uint16) Match { return t.find(a, port, true) }
+
+// Judge is Find that counts nothing, for what is no flow of now.
+func (t *Table) Judge(a netip.Addr, port uint16) Match { return t.find(a, port, false) }
+
+func (t *Table) find(a netip.Addr, port uint16, counts bool) Match {
 	m := Match{table: t, addr: a.Unmap().WithZone(""), port: port}
 	if t.set.Lets(m.addr) {
 		f := m.asExported()
-		m.n, m.best = f.count()
+		m.n, m.best = f.count(counts)
 	}
 	if m.addr.Is6() {
-		m.findEmbedded()
+		m.findEmbedded(counts)
 	}
 	if m.n == 0 {
 		return Match{}
@@ -92,13 +97,13 @@ func (t *Table) Find(a netip.Addr, port uint16) Match {
 }
 
 // findEmbedded adds what lists the IPv4 address in the address.
-func (m *Match) findEmbedded() {
+func (m *Match) findEmbedded(counts bool) {
 	v4 := m.table.guards.embedding.Find(flow.Addr6Of(m.addr))
 	if v4 == 0 || !m.table.set.Lets(flow.Addr4(v4)) {
 		return
 	}
 	f := m.asIPv4(v4)
-	if n, best := f.count(); n > 0 {
+	if n, best := f.count(counts); n > 0 {
 		m.embedded = v4
 		m.n += n
 		m.best = max(m.best, best)
@@ -121,8 +126,9 @@ func (m *Match) asIPv4(v4 uint32) form {
 	return form{m.table, a, m.port, m.table.allowed(a) || m.table.allowed(m.addr)}
 }
 
-// count gives the number of listings and the best score, before a warninglist lowers it.
-func (f *form) count() (n int, best uint8) {
+// count gives the number of listings and the best score, before a warninglist lowers it. counts
+// means that what only a warninglist has stopped is counted there.
+func (f *form) count(counts bool) (n int, best uint8) {
 	t := f.table
 	by := t.guards.warned(f.addr, intel.ClassInfrastructure)
 	if by == nil && !f.allowed && !t.excludes(f.addr) {
@@ -137,7 +143,7 @@ func (f *form) count() (n int, best uint8) {
 		n++
 		best = max(best, e.Score())
 	}
-	if stopped && n == 0 {
+	if counts && stopped && n == 0 {
 		by.Stopped.Add(1)
 	}
 	return n, best

@@ -18,7 +18,7 @@ import (
 // lookup. It is made by a [Builder], must not be copied, and any number of readers
 // use it without a lock. The zero value is the empty table.
 //
-// Contains, Match4, Match6, Listings and ByOperator know neither allowlist nor exclusions
+// Contains, Match4, Match6, Listings, All and ByOperator know neither allowlist nor exclusions
 // nor warninglists, and the first three no ports: Find is the judge, and Explain reports what
 // stops a listing.
 type Table struct {
@@ -54,6 +54,9 @@ func (t *Table) Match6(addrs []flow.Addr6, found []int32) []int32 { return t.set
 
 // Listings gives the entries that cover p or lie within it, see [listings.Set.Listings].
 func (t *Table) Listings(p netip.Prefix) []intel.Indicator { return t.set.Listings(p) }
+
+// All yields all entries in the order of their prefixes, see [listings.Set.All].
+func (t *Table) All(yield func(netip.Prefix, *listings.Entry) bool) { t.set.All(yield) }
 
 // ByOperator reports whether the operator's own word lists exactly this prefix.
 func (t *Table) ByOperator(p netip.Prefix) bool { return t.set.ByOperator(p) }

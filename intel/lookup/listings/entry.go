@@ -36,6 +36,9 @@ const (
 // Feed is the index of the feed.
 func (e *Entry) Feed() uint32 { return e.feed }
 
+// Port is that of the listed end; 0 = any.
+func (e *Entry) Port() uint16 { return e.port }
+
 // Score is that of the indicator.
 func (e *Entry) Score() uint8 { return e.score }
 
