@@ -58,26 +58,41 @@ func highest(do func()) uint64 {
 	return most - min(most, before)
 }
 
-// spread fills tables with contacts, each other; a tenth of IPv6.
+// spread fills tables with contacts, each other: half of them are scans from 60,000 sources, the
+// others go to 4,000,000 servers of different fame; a tenth is IPv6; there are 1,200 hosts of ours.
 func spread(b *testing.B, tables, contacts int) (all []*table.Table) {
 	r := rand.New(rand.NewPCG(1, 15))
+	servers := rand.NewZipf(r, 1.1, 20, 4_000_000)
 	for range tables {
 		t := table.New(table.Caps{V4: contacts, V6: contacts})
 		var batch table.Batch
-		for range contacts / tables {
+		for t.Len() < contacts/tables {
 			batch.Clear()
-			outside := flow.Addr6Of(netip.AddrFrom4([4]byte{byte(1 + r.IntN(200)), byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32())}))
-			if r.IntN(10) == 0 {
-				outside = flow.Addr6{Hi: 0x2001<<48 | r.Uint64()>>16, Lo: r.Uint64()}
+			scan := r.IntN(2) == 0
+			n := uint64(r.IntN(60_000))
+			if !scan {
+				n = 1<<20 + servers.Uint64()
 			}
-			batch.Outside = append(batch.Outside, outside)
-			batch.Inside = append(batch.Inside, flow.Addr6Of(netip.AddrFrom4([4]byte{10, 0, byte(r.IntN(5)), byte(r.Uint32())})))
-			batch.Protocol, batch.Port = append(batch.Protocol, 6), append(batch.Port, [...]uint16{53, 80, 443, uint16(r.Uint32())}[r.IntN(4)])
-			batch.Exporter, batch.Site = append(batch.Exporter, uint16(r.IntN(2))), append(batch.Site, uint16(r.IntN(2)))
-			batch.Direction, batch.Flags = append(batch.Direction, row.Outbound), append(batch.Flags, row.Answered)
+			n *= 2654435761 // not in a row
+			outside := flow.Addr6{Lo: 0xffff<<32 | uint64(uint32(n))}
+			if r.IntN(10) == 0 {
+				outside = flow.Addr6{Hi: 0x2001<<48 | n, Lo: n}
+			}
+			user := r.IntN(1200)
+			port := [...]uint16{53, 80, 443, 443, 443, 443, uint16(r.Uint32())}[r.IntN(7)]
+			packets, sent := 1+r.Uint64N(200), r.Uint64()>>(40+r.IntN(20))
+			direction, flags := row.Outbound, row.Answered
+			if scan {
+				direction, flags, packets, sent = row.Inbound, 0, 0, 0
+				port = uint16(r.IntN(20_000))
+			}
+			batch.Outside, batch.Inside = append(batch.Outside, outside), append(batch.Inside, flow.Addr6{Lo: 0xffff_0a00_0000 | uint64(user)})
+			batch.Protocol, batch.Port = append(batch.Protocol, 6), append(batch.Port, port)
+			batch.Exporter, batch.Site = append(batch.Exporter, uint16(user%2)), append(batch.Site, uint16(user%2))
+			batch.Direction, batch.Flags = append(batch.Direction, direction), append(batch.Flags, flags)
 			batch.Sampling = append(batch.Sampling, 1)
-			batch.PacketsOut, batch.PacketsIn = append(batch.PacketsOut, 1+r.Uint64N(200)), append(batch.PacketsIn, r.Uint64N(300))
-			batch.BytesOut, batch.BytesIn = append(batch.BytesOut, r.Uint64()>>(40+r.IntN(20))), append(batch.BytesIn, r.Uint64()>>(40+r.IntN(20)))
+			batch.PacketsOut, batch.PacketsIn = append(batch.PacketsOut, packets), append(batch.PacketsIn, 1+packets)
+			batch.BytesOut, batch.BytesIn = append(batch.BytesOut, sent), append(batch.BytesIn, 60+3*sent)
 			first := uint32(start.Unix()) + r.Uint32N(600)
 			batch.First, batch.Last = append(batch.First, first), append(batch.Last, first+r.Uint32N(200))
 			t.Update(&batch, 0, false)

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 )
 
 // A server writes every ten minutes, merges hours and days; all rows are there at any time.
@@ -101,6 +103,12 @@ func TestStats(t *testing.T) {
 	}
 	if got := w.store.Stats(); got != want {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
+	}
+	var r observe.Registry
+	c := r.Component("history")
+	c.Add(observe.Of("history", w.store.Stats))
+	if list := r.Complaints(); len(list) > 0 {
+		t.Error(list)
 	}
 	w.open() // what is there is known from the start
 	want.Rows = 0

@@ -141,7 +141,7 @@ func (s *Store) join(ctx context.Context, w *file.Writer, tables []*table.Table,
 		down(heap, i)
 	}
 	out := make([]row.Row, 0, batch)
-	for len(heap) > 0 {
+	for len(heap) > 1 {
 		least := heap[0]
 		switch last := len(out) - 1; {
 		case last >= 0 && row.Compare(&out[last], &least.next) == 0:
@@ -161,7 +161,42 @@ func (s *Store) join(ctx context.Context, w *file.Writer, tables []*table.Table,
 		}
 		down(heap, 0)
 	}
-	return n + uint64(len(out)), w.Write(out)
+	if len(heap) == 0 {
+		return n + uint64(len(out)), w.Write(out)
+	}
+	rest, err := finish(ctx, w, heap[0], out)
+	return n + rest, err
+}
+
+// finish writes out, whose last row may get one more, and the rest of one table, in which all
+// contacts are different.
+func finish(ctx context.Context, w *file.Writer, c *cursor, out []row.Row) (n uint64, err error) {
+	if last := len(out) - 1; last >= 0 && row.Compare(&out[last], &c.next) == 0 {
+		out[last].Add(&c.next)
+	} else {
+		if len(out) == batch {
+			if err := w.Write(out); err != nil {
+				return 0, err
+			}
+			n, out = batch, out[:0]
+		}
+		out = append(out, c.next)
+	}
+	for {
+		at := len(out)
+		out = out[:batch]
+		for at < batch && c.rows.Next(&out[at]) {
+			at++
+		}
+		n += uint64(at)
+		if err := errors.Join(w.Write(out[:at]), ctx.Err()); err != nil {
+			return 0, err
+		}
+		if at < batch {
+			return n, nil
+		}
+		out = out[:0]
+	}
 }
 
 // down puts the cursor at i of a heap in its place among those below it.
