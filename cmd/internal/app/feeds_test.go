@@ -16,13 +16,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/storm"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
+	"go.uber.org/zap"
 )
 
 // hangs is how long something may take at most.

@@ -1,12 +1,11 @@
 package app
 
 import (
+	"go.uber.org/zap"
 	"net/netip"
 	"reflect"
 	"testing"
 	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/configs"

@@ -2,7 +2,6 @@ package app
 
 import (
 	"encoding/json"
-
 	"go.uber.org/zap"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"

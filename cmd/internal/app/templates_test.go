@@ -8,9 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"go.uber.org/zap"
-
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
+	"go.uber.org/zap"
 )
 
 // TestCleanIsOnlyTheEnd: sequence numbers on disk count as exact only while nobody

@@ -10,13 +10,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
-
-	"github.com/flowsnitch/flowsnitch/configs"
-	"github.com/flowsnitch/flowsnitch/sinks/web"
 )
 
 // get asks the web server of an app.
