@@ -33,9 +33,6 @@ type Deps struct {
 	// whether it cannot be trusted.
 	Now      func() time.Time
 	Unsynced func() bool
-	// Transit is the share of flows without an end of ours that is no reason to warn, in
-	// percent.
-	Transit float64
 	// Pressure reports whether memory is short; nil = it never is.
 	Pressure func() bool
 	// Note takes news for people; nil = nobody reads them.
@@ -264,10 +261,6 @@ func (h *History) tidyUp(ctx context.Context) {
 		if s == nil {
 			continue
 		}
-		err := s.Tidy(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		h.noteTidy(err)
+		_ = s.Tidy(ctx) // the store makes known what has failed, and tries it again
 	}
 }

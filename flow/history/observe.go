@@ -6,15 +6,13 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
 	"github.com/flowsnitch/flowsnitch/flow/history/store"
-	"github.com/flowsnitch/flowsnitch/flow/observe"
 )
 
 // writing is what became of the tables, as the writer reports it.
 type writing struct {
-	waiting   int    // tables
-	lost      uint64 // flows
-	err, tidy string // what keeps files from being written, or tidied up
-	since     time.Time
+	waiting int    // tables
+	lost    uint64 // flows
+	err     string // why the last attempt to write failed; empty = it did not
 }
 
 // Stats are what is kept, and what is not.
@@ -28,7 +26,6 @@ type Stats struct {
 	// Unwritten flows were kept in tables that could not be written at last.
 	Unwritten uint64 `json:"unwritten" name:"history_unwritten_flows_total" help:"Flows whose contacts could not be written to the disk and were given up." loss:"true" check:"history" remedy:"look for a full or broken disk" words:"flows given up, as their contacts could not be written"`
 	Trouble   string `json:"trouble,omitempty"` // why files are not written now
-	Tidying   string `json:"tidying,omitempty"` // why files are not merged or removed now
 	Disk      string `json:"disk,omitempty"`    // a call to the disk that hangs
 
 	Recorded recorder.Stats `json:"recorded"`
@@ -40,7 +37,7 @@ func (h *History) Stats() Stats {
 	h.mu.Lock()
 	s := Stats{
 		Enabled: h.on, Off: h.off, Until: h.written, MaxBytes: uint64(h.bound), Waiting: h.state.waiting,
-		Unwritten: h.state.lost, Trouble: h.state.err, Tidying: h.state.tidy,
+		Unwritten: h.state.lost, Trouble: h.state.err,
 	}
 	files := h.store
 	h.mu.Unlock()
@@ -83,35 +80,12 @@ func (h *History) isComplete(until time.Time) {
 	h.written = until
 }
 
-// noteWrite takes the outcome of a write, and makes it known when that is news.
-func (h *History) noteWrite(err error) {
+// wrote notes the outcome of a write. The store makes it known.
+func (h *History) wrote(err error) {
 	h.mu.Lock()
-	was := h.state.err
+	defer h.mu.Unlock()
 	if h.state.err = ""; err != nil {
 		h.state.err = err.Error()
-	}
-	h.mu.Unlock()
-	switch {
-	case err != nil && was == "":
-		h.deps.Note(true, "history: contacts cannot be written and stay in memory as long as there is room: "+err.Error())
-	case err == nil && was != "":
-		h.deps.Note(false, "history: contacts are written again")
-	}
-}
-
-// noteTidy takes the outcome of merging and removing files.
-func (h *History) noteTidy(err error) {
-	h.mu.Lock()
-	was := h.state.tidy
-	if h.state.tidy = ""; err != nil {
-		h.state.tidy = err.Error()
-	}
-	h.mu.Unlock()
-	switch {
-	case err != nil && was == "":
-		h.deps.Note(true, "history: files cannot be merged or removed: "+err.Error())
-	case err == nil && was != "":
-		h.deps.Note(false, "history: files are merged and removed again")
 	}
 }
 
@@ -133,41 +107,6 @@ func (h *History) failure() error {
 type failure string
 
 func (f failure) Error() string { return string(f) }
-
-// Register shows and judges the history.
-func (h *History) Register(c *observe.Component) {
-	c.Add(observe.Of("history", h.Stats), h.check())
-}
-
-// check looks for contacts that are lost, and for a disk that does not take them. It is never
-// critical: matching goes on, whatever becomes of the history.
-func (h *History) check() observe.Check {
-	return observe.Check{Name: "history", OK: "contacts are kept", State: func(now time.Time) observe.Finding {
-		s := h.Stats()
-		var f observe.Finding
-		warn := func(key, format string, args ...any) {
-			f.AtLeast(observe.Warning)
-			f.Add(key, format, args...)
-		}
-		if s.Off != "" {
-			warn("off", "no contacts are kept: %s", s.Off)
-		}
-		if s.Disk != "" {
-			warn("hangs", "the disk of the history does not answer (%s): look for one that is overloaded or breaking", s.Disk)
-		}
-		if s.Trouble != "" {
-			warn("write", "contacts cannot be written to the history (%s): look for a full or broken disk, and at the permissions of its folder", s.Trouble)
-		}
-		if s.Tidying != "" {
-			warn("tidy", "files of the history cannot be merged or removed (%s): look for a full or broken disk", s.Tidying)
-		}
-		if s.Enabled {
-			f.Otherwise("contacts are kept")
-		}
-		f.Otherwise("no contacts are kept, as history.enabled is false")
-		return f
-	}}
-}
 
 // span prints a time to keep things, in days where it has several.
 func span(d time.Duration) string {

@@ -23,7 +23,7 @@ func (h *History) open(cfg *Config) bool {
 	default:
 		s, err = h.keep(store.Config{
 			Root: h.deps.Root, Edge: h.deps.Edge, Keep: cfg.Keep, MaxBytes: int64(bound), Program: h.deps.Program, Home: h.deps.Home,
-			Now: h.deps.Now, Synced: func() bool { return !h.deps.Unsynced() }, Disk: h.disk, Space: h.deps.Space, Report: h.report,
+			Now: h.deps.Now, Synced: func() bool { return !h.deps.Unsynced() }, Disk: h.disk, Space: h.deps.Space, Report: h.deps.Note,
 		})
 	}
 	if err != nil {
@@ -36,9 +36,6 @@ func (h *History) open(cfg *Config) bool {
 	h.notice(cfg, bound)
 	return true
 }
-
-// report hands on what the store makes known.
-func (h *History) report(warn bool, text string) { h.deps.Note(warn, "history: "+text) }
 
 // close keeps no contacts from now on. why is the reason, unless the configuration has it so.
 func (h *History) close(why string) {

@@ -191,7 +191,7 @@ func (w *writer) write(ctx context.Context, at moment) error {
 		err := s.Write(ctx, from, to, tables, w.h.pool.Names(), lost, folded)
 		if err != nil && !errors.Is(err, file.ErrEmpty) {
 			w.failed = time.Now()
-			w.h.noteWrite(err)
+			w.h.wrote(err)
 			if w.failed.Sub(w.oldest().steady) > giveUp {
 				w.giveBack()
 			}
@@ -204,7 +204,7 @@ func (w *writer) write(ctx context.Context, at moment) error {
 		w.h.holds(0)
 		wake(w.h.tidy)
 	}
-	w.h.noteWrite(nil)
+	w.h.wrote(nil)
 	if w.complete && !at.wall.IsZero() {
 		w.h.isComplete(at.wall)
 	}

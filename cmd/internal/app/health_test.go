@@ -42,6 +42,7 @@ func well() Status {
 	s.Canary.Listeners = map[string]canary.Listener{"127.0.0.1:2055": {LastSeen: noon.Add(-30 * time.Second)}}
 	s.Hits.Beat = noon
 	s.Clock.State = "ok"
+	s.History.Enabled = true
 	return s
 }
 
@@ -315,6 +316,20 @@ func TestFindings(t *testing.T) {
 		}, "loss", observe.Critical, "(100 %)"},
 		{"work that has stalled", func(s *Status, _ *past) { s.Stalled = []Stalled{{Work: "saving templates", Seconds: 30}} },
 			"workers", observe.Warning, "saving templates has stalled for 30s"},
+		{"no room for a history", func(s *Status, _ *past) { s.History.Off = "the file system has only 40 MB" }, "history", observe.Warning, "no contacts are kept: the file system has only 40 MB"},
+		{"history off", func(s *Status, _ *past) { s.History.Enabled = false }, "history", observe.OK, "no contacts are kept (history.enabled)"},
+		{"disk of the history hangs", func(s *Status, _ *past) { s.History.Disk = "sync x: no answer for 9s" }, "history", observe.Warning, "does not answer (sync x: no answer for 9s)"},
+		{"history cannot be written", func(s *Status, _ *past) {
+			s.History.Files.Trouble = "contacts cannot be written: x; make room"
+		}, "history", observe.Warning, "contacts cannot be written: x; make room"},
+		{"history damaged", func(s *Status, _ *past) { s.History.Files.Bad = 2 }, "history", observe.Warning, "2 files of the history are damaged"},
+		{"history unmerged", func(s *Status, _ *past) { s.History.Files.Waiting = 101 }, "history", observe.Warning, "101 files of the history wait to be merged"},
+		{"history of transit", func(s *Status, p *past) {
+			s.History.Recorded.Kept, s.History.Recorded.Transit = p.status.History.Recorded.Kept+1000, p.status.History.Recorded.Transit+310
+		}, "history", observe.Warning, "31 % of the flows have no end in 'home'"},
+		{"history of little transit", func(s *Status, p *past) {
+			s.History.Recorded.Kept, s.History.Recorded.Transit = p.status.History.Recorded.Kept+1000, p.status.History.Recorded.Transit+290
+		}, "history", observe.OK, "contacts are kept"},
 		{"correlator stalled", func(s *Status, _ *past) { s.Hits.Beat = noon.Add(-7 * time.Second) }, "workers", observe.Warning, "the correlator has not turned"},
 		{"worker stalled", func(s *Status, _ *past) { s.Listeners[0].Beat = noon.Add(-time.Minute) }, "workers", observe.Critical, "udp 127.0.0.1:2055 has not turned for 1m0s"},
 	} {
@@ -324,7 +339,7 @@ func TestFindings(t *testing.T) {
 				failing: map[string]time.Duration{}, habits: map[netip.Addr]habit{}}
 			tt.pull(&s, &p)
 			list := findings(&s, &p, noon)
-			if len(list) != 9 {
+			if len(list) != 10 {
 				t.Fatalf("%d findings", len(list))
 			}
 			for _, f := range list {

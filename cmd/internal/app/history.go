@@ -1,6 +1,9 @@
 package app
 
 import (
+	"cmp"
+	"fmt"
+	"io"
 	"math"
 	"net/netip"
 	"path/filepath"
@@ -8,9 +11,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/history"
 	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
@@ -19,7 +24,10 @@ import (
 const HistoryDir = "history"
 
 // contactLog is the history of contacts, with what it needs of others.
-type contactLog struct{ *history.History }
+type contactLog struct {
+	*history.History
+	limits configs.Health
+}
 
 func newContactLog(a *App) *contactLog {
 	now := time.Now
@@ -28,7 +36,7 @@ func newContactLog(a *App) *contactLog {
 	}
 	d := history.Deps{
 		Root: filepath.Join(a.cfg.StateDir, HistoryDir), Edge: a.cfg.Profile == "edge", Program: "flowsnitch " + a.opts.Version,
-		Home: joined(a.cfg.AllHome()), Now: now, Unsynced: a.watch.Unsynced, Transit: float64(a.cfg.Health.Transit),
+		Home: joined(a.cfg.AllHome()), Now: now, Unsynced: a.watch.Unsynced,
 		Sampling: configuredRates(&a.cfg), Exclude: canaryEnds(), Pressure: memoryShort, Note: func(warn bool, text string) {
 			if warn {
 				a.log.Warn(text)
@@ -38,7 +46,7 @@ func newContactLog(a *App) *contactLog {
 		},
 	}
 	d.Homes, d.Sites = HistoryHomes(&a.cfg)
-	return &contactLog{history.New(a.cfg.History, d)}
+	return &contactLog{history.New(a.cfg.History, d), a.cfg.Health}
 }
 
 // configuredRates are the sampling rates that the operator sets.
@@ -96,6 +104,11 @@ func joined(prefixes []netip.Prefix) string {
 	return b.String()
 }
 
+// Register shows and judges the history.
+func (l *contactLog) Register(c *observe.Component) {
+	c.Add(observe.Printed("history", l.Stats, printHistory), historyCheck(l.Stats, l.limits.Transit))
+}
+
 // Takes all keys of the history but the sizes of tables, which are made once.
 func (l *contactLog) Takes(_ *configs.Config, key string) bool {
 	return strings.HasPrefix(key, "history.") && !strings.HasPrefix(key, "history.max_contacts")
@@ -117,3 +130,43 @@ func memoryShort() bool {
 
 // shortOf is the share of the memory limit from which memory is short.
 const shortOf = 0.9
+
+// printHistory prints what is kept. After the stop nothing is in memory.
+func printHistory(w io.Writer, s history.Stats, final bool) {
+	r, f := &s.Recorded, &s.Files
+	if s.Off != "" {
+		fmt.Fprintf(w, "history    no contacts are kept: %s\n", s.Off)
+	} else if !s.Enabled {
+		fmt.Fprintln(w, "history    no contacts are kept (history.enabled)")
+	}
+	if !s.Enabled {
+		return
+	}
+	fmt.Fprintf(w, "history    %d files, %s of at most %s", f.Files[0]+f.Files[1]+f.Files[2], observe.Size(f.Bytes), observe.Size(s.MaxBytes))
+	if !f.Oldest.IsZero() {
+		fmt.Fprintf(w, ", since %s", show.Date(f.Oldest))
+	}
+	if !final {
+		fmt.Fprintf(w, "; %d contacts in memory", r.Contacts)
+	}
+	if !s.Until.IsZero() {
+		fmt.Fprintf(w, "; complete until %s", show.Date(s.Until))
+	}
+	fmt.Fprintf(w, "\n           flows: %d kept, %d folded, %d lost (tables full), %d internal, %d excluded, %d without addresses\n",
+		r.Kept, r.Folded, r.Lost, r.Internal, r.Excluded, r.NoAddress)
+	if more := show.Some(
+		show.Count(s.Unwritten, "flows given up, as their contacts could not be written"), show.Count(uint64(s.Waiting), "tables wait to be written"),
+		show.Count(r.Full, "tables written early, as they were full"), show.Count(r.Transit, "flows in transit, with two rows each"),
+		show.Count(r.Clamped, "with a time more than 24 h from the receipt"), show.Count(r.Crowded, "exporters not named (more than 65,535)"),
+		show.Count(uint64(f.Bad), "damaged files"), show.Count(uint64(f.Waiting), "files wait to be merged"), show.Count(f.WriteErrors, "failed writes"),
+		show.Count(f.Refused, "writes refused, as the disk is nearly full"), show.Count(f.MergeErrors, "failed merges"),
+		show.Count(f.AgedFiles, "files removed for their age"), show.Count(f.PushedFiles, "files removed to make room"), show.Count(f.ErasedRows, "contacts erased"),
+	); more != "" {
+		fmt.Fprintf(w, "           %s\n", strings.TrimPrefix(more, ", "))
+	}
+	for _, trouble := range []string{s.Disk, cmp.Or(f.Trouble, s.Trouble)} {
+		if trouble != "" {
+			fmt.Fprintf(w, "           %s\n", show.Printable(trouble))
+		}
+	}
+}

@@ -59,7 +59,7 @@ func newJudge(p *past) *judge {
 		contactChecks(func() HitStatus { return j.status.Hits }),
 		listenerChecks(p.limits, func() []ListenerStatus { return j.status.Listeners }, func(time.Time) float64 { return p.transit }),
 		canaryCheck(func() canary.Status { return j.status.Canary }, since),
-		stalledCheck(func() []Stalled { return j.status.Stalled }),
+		stalledCheck(func() []Stalled { return j.status.Stalled }), historyCheck(func() history.Stats { return j.status.History }, p.limits.Transit),
 	)
 	c.Ready()
 	return j
@@ -119,7 +119,7 @@ func registryOf(status func() Status) *observe.Registry {
 		observe.Printed("dnsbl", func() *DNSBLStatus { return status().DNSBL }, printDNSBL),
 		observe.Printed("decoded", func() DecodeStatus { return status().Decoded }, printDecoded), observe.Printed("exporters", func() ExporterStatus { return status().Exporters }, printExporters),
 		observe.Silent("exporter_totals", func() []ExporterTotals { return exporterTotals(status().Exporters.List) }),
-		observe.Of("history", func() history.Stats { return status().History }),
+		observe.Printed("history", func() history.Stats { return status().History }, printHistory),
 	)
 	for _, p := range plugs {
 		if r, ok := p.make(p.defaults(), zap.NewNop()).(registrar); ok {
