@@ -105,7 +105,7 @@ func (r *Row) reason() string {
 	if category == "" {
 		category = "listed"
 	}
-	return plain(fmt.Sprintf("%s, score %d: %s", category, r.Score, strings.Join(r.Feeds, ", ")), maxReason)
+	return plain(fmt.Sprintf("%s, score %d: %s", plain(category, maxReason/3), r.Score, strings.Join(r.Feeds, ", ")), maxReason)
 }
 
 // harmless are the signs that no target gives a meaning to, neither in a comment nor in a
