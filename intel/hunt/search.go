@@ -67,7 +67,7 @@ type Bad struct {
 
 // Conclusive reports whether nothing found means that there was nothing.
 func (s *Summary) Conclusive(q *question.Question) bool {
-	return len(s.Bad) == 0 && !s.Began.IsZero() && (q.Until.IsZero() || !q.Until.Before(s.Began)) && (q.Since.IsZero() || !q.Since.After(s.Until))
+	return len(s.Bad) == 0 && s.Beside == 0 && !s.Began.IsZero() && (q.Until.IsZero() || !q.Until.Before(s.Began)) && (q.Since.IsZero() || !q.Since.After(s.Until))
 }
 
 // errEnough ends a search at its limit.

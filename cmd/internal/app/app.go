@@ -66,6 +66,7 @@ type App struct {
 	contacts   *contacts
 	dnsbl      *zones
 	history    *contactLog
+	hunts      *hunts
 	listeners  *listeners
 	canaries   *selfTest
 	storms     *stormWatch
@@ -100,6 +101,7 @@ func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 	a.dnsbl = newZones(c, a.contacts.loop)
 	a.feeds.hits, a.feeds.unlisted = a.contacts.feedHits, func() bool { return a.dnsbl.status().lists() }
 	a.history = newContactLog(a)
+	a.hunts = newHunts(c, a.history, a.store)
 	a.listeners = newListeners(c, a)
 	a.canaries = newSelfTest(a, canaries)
 	a.storms = newStormWatch(a, alerts.send)

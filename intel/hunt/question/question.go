@@ -202,6 +202,9 @@ func Read(r io.Reader, most int) (q Question, err error) {
 	}
 	for n := 2; lines.Scan(); n++ {
 		one, err := readRange(lines.Text())
+		if err != nil && lines.Err() != nil { // a line that was cut
+			return q, lines.Err()
+		}
 		if err != nil {
 			return q, fmt.Errorf("line %d: %w", n, err)
 		}
@@ -210,7 +213,7 @@ func Read(r io.Reader, most int) (q Question, err error) {
 		}
 		q.Ranges = append(q.Ranges, one...)
 	}
-	q.Ranges = join(q.Ranges)
+	q.Ranges = Join(q.Ranges)
 	return q, lines.Err()
 }
 
@@ -235,8 +238,8 @@ func readRange(s string) ([]file.Range, error) {
 	return []file.Range{r}, nil
 }
 
-// join sorts ranges, and makes one of those that overlap.
-func join(all []file.Range) []file.Range {
+// Join sorts ranges, and makes one of those that overlap. It works in place.
+func Join(all []file.Range) []file.Range {
 	if slices.IsSortedFunc(all, func(a, b file.Range) int {
 		if compare(a.To, b.From) < 0 {
 			return -1

@@ -73,7 +73,7 @@ func TestRanges(t *testing.T) {
 			list = append(list, file.Range{From: at(n), To: at(to)})
 			n = to + 1
 		}
-		return join(list)
+		return Join(list)
 	}
 	has := func(list []file.Range, a flow.Addr6) bool { return within(file.Range{From: a, To: a}, list) }
 	for range 3000 {
