@@ -25,6 +25,7 @@ const (
 	fanIn, fanInEdge = file.MaxInputs, 6
 	// manyWaiting is how many files may wait on the edge for the night.
 	manyWaiting         = 26
+	mostStrikes         = 3    // with so many a file is left out of merges
 	nightFrom, nightEnd = 1, 5 // hours of the day
 )
 
@@ -127,7 +128,7 @@ func unmerged(days []folder.Day) (n int) {
 
 // due gives the merge that is due in a day, and how many files it has to merge.
 func (s *Store) due(d folder.Day, now time.Time) (*merge, int) {
-	files := slices.Clone(d.Files)
+	files := slices.DeleteFunc(slices.Clone(d.Files), func(e folder.Entry) bool { return s.strikes[e.Path] >= mostStrikes })
 	slices.SortStableFunc(files, func(a, b folder.Entry) int { return a.Name.From.Compare(b.Name.From) })
 	if len(files) < 2 {
 		return nil, 0
@@ -178,14 +179,14 @@ func (s *Store) step(d folder.Day, files []folder.Entry, whole, part file.Level)
 	n := min(most, len(files)-most+1)
 	least, from := int64(-1), 0
 	for i := range len(files) - n + 1 {
-		if size := bytes(files[i : i+n]); least < 0 || size < least {
+		if size := sizeOf(files[i : i+n]); least < 0 || size < least {
 			least, from = size, i
 		}
 	}
 	return &merge{d, files[from : from+n], part}
 }
 
-func bytes(files []folder.Entry) (n int64) {
+func sizeOf(files []folder.Entry) (n int64) {
 	for _, e := range files {
 		n += e.Size
 	}
@@ -203,7 +204,7 @@ func (s *Store) merge(ctx context.Context, m *merge) error {
 	if len(m.files) == 0 {
 		return nil
 	}
-	if err := s.room(bytes(m.files)); err != nil {
+	if err := s.room(sizeOf(m.files)); err != nil {
 		return err
 	}
 	plan := file.Plan{Root: s.cfg.Root, Edge: s.cfg.Edge, Program: s.cfg.Program, Home: s.cfg.Home, Yield: s.cfg.Yield}
@@ -220,10 +221,33 @@ func (s *Store) merge(ctx context.Context, m *merge) error {
 		return s.stillThere(path)
 	}
 	if err != nil {
-		return err
+		return s.strike(plan.Inputs, err)
 	}
 	s.count(func(t *Stats) { t.Merges++ })
 	return s.remove(m.day.Path, plan.Inputs)
+}
+
+// strike finds the input that cannot be read, for the others to be merged without it if that
+// goes on. A file of a newer program is no error.
+func (s *Store) strike(inputs []string, err error) error {
+	if failed := (*fs.PathError)(nil); errors.As(err, &failed) && slices.Contains(inputs, failed.Path) {
+		s.strikes[failed.Path]++
+	}
+	if !errors.Is(err, file.ErrNewer) {
+		return err
+	}
+	for _, path := range inputs {
+		in, err := file.Open(s.disk, path)
+		if err == nil {
+			_ = in.Close()
+		}
+		if errors.Is(err, file.ErrNewer) {
+			s.strikes[path] = mostStrikes
+			s.cfg.Report(false, fmt.Sprintf("%v; it stays as it is", err))
+			return nil
+		}
+	}
+	return err
 }
 
 // stillThere is an error if a file could not be set aside.

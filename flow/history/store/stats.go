@@ -116,9 +116,9 @@ func (s *Store) outcome(what int, err error) {
 	s.mu.Unlock()
 	switch {
 	case now.remedy != before.remedy && err != nil:
-		s.cfg.Report(true, "history: "+now.text)
+		s.cfg.Report(true, now.text)
 	case now != before && err == nil:
-		s.cfg.Report(false, "history: "+recovered[what])
+		s.cfg.Report(false, recovered[what])
 	}
 }
 

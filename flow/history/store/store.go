@@ -63,6 +63,8 @@ type Store struct {
 	left    string // a file that a failed write could not remove: its rows are still with the caller
 
 	tidying disk.Gate
+	// strikes are how often merges have failed by a file that cannot be read.
+	strikes map[string]int
 
 	mu       sync.Mutex // never held during a call to the disk
 	keep     time.Duration
@@ -97,7 +99,7 @@ func Open(cfg Config) (*Store, error) {
 	}
 	s := &Store{
 		cfg: cfg, disk: cfg.Disk, folder: folder.Open(cfg.Disk, cfg.Root), keep: cfg.Keep, maxBytes: cfg.MaxBytes,
-		opening: disk.NewGate(), writing: disk.NewGate(), tidying: disk.NewGate(),
+		opening: disk.NewGate(), writing: disk.NewGate(), tidying: disk.NewGate(), strikes: make(map[string]int),
 	}
 	s.folder.OnBad = s.setAside
 	err := s.ready(context.Background())
@@ -160,10 +162,10 @@ func (s *Store) ready(ctx context.Context) error {
 	report, err := s.folder.Clean(ctx)
 	s.clean = ctx.Err() == nil
 	if report.Unfinished+report.Superseded > 0 {
-		s.cfg.Report(false, fmt.Sprintf("history: %d unfinished and %d merged files of the run before were removed from %s", report.Unfinished, report.Superseded, s.cfg.Root))
+		s.cfg.Report(false, fmt.Sprintf("%d unfinished and %d merged files of the run before were removed from %s", report.Unfinished, report.Superseded, s.cfg.Root))
 	}
 	if report.Foreign > 0 {
-		s.cfg.Report(false, fmt.Sprintf("history: %d files in %s are not part of the history and are ignored", report.Foreign, s.cfg.Root))
+		s.cfg.Report(false, fmt.Sprintf("%d files in %s are not part of the history and are ignored", report.Foreign, s.cfg.Root))
 	}
 	s.outcome(removing, err) // what could not be removed is not counted twice
 	return ctx.Err()
@@ -182,7 +184,7 @@ func (s *Store) setAside(path string, reason error) {
 		return
 	}
 	s.count(func(t *Stats) { t.BadTotal++ })
-	s.cfg.Report(true, fmt.Sprintf("history: %v; renamed to %s%s. Its contacts are missing in hunts; check the disk", reason, filepath.Base(path), folder.Damaged))
+	s.cfg.Report(true, fmt.Sprintf("%v; renamed to %s%s. Its contacts are missing in hunts; check the disk", reason, filepath.Base(path), folder.Damaged))
 }
 
 // damaged gives the path of the file that an error is about, if it is damaged.

@@ -1,11 +1,14 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"hash/crc32"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -14,6 +17,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/disk/disktest"
+	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 )
@@ -295,5 +299,81 @@ func TestErase(t *testing.T) {
 	}
 	if files, rows, err := w.store.Erase(context.Background(), all); err != nil || files+rows != 0 {
 		t.Errorf("%d files, %d rows, %v", files, rows, err)
+	}
+}
+
+// TestUnreadableInput: a file that the disk does not give is left out after some attempts, and
+// the others are merged.
+func TestUnreadableInput(t *testing.T) {
+	w := waiting(t, true, 4)
+	path := filepath.Join(w.root, w.files()[1])
+	broken := true
+	w.cfg.Disk = &disktest.Faults{Hook: func(c disktest.Call) error {
+		if broken && c.What == "read" && c.Path == path {
+			return syscall.EIO
+		}
+		return nil
+	}}
+	w.open()
+	for range mostStrikes {
+		if err := w.store.Tidy(context.Background()); !errors.Is(err, syscall.EIO) {
+			t.Errorf("%v", err)
+		}
+	}
+	w.tidy()
+	if got := w.levels(); got != "dh" || len(w.told) != 2 || w.store.Stats().MergeErrors != mostStrikes {
+		t.Errorf("files are %s, %q, %+v", got, w.told, w.store.Stats())
+	}
+	broken = false
+	w.check("without it")
+	w.open()
+	w.tidy()
+	w.check("with it")
+	if got := w.levels(); got != "d" {
+		t.Errorf("files are %s", got)
+	}
+}
+
+// newer makes a file one of a later version of the program, and gives its path.
+func newer(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := func(key string) int { return bytes.LastIndex(content, []byte(key)) + len(key) + 2 }
+	content[value("flowsnitch.schema")] = '2'
+	at := value("flowsnitch.body")
+	body, err := strconv.ParseInt(string(content[at:at+16]), 16, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, err := file.ParseName(filepath.Base(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name.CRC = crc32.Checksum(content[body:], crc32.MakeTable(crc32.Castagnoli))
+	to := filepath.Join(filepath.Dir(path), name.String())
+	if err := errors.Join(os.WriteFile(path, content, 0o640), os.Rename(path, to)); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// TestNewerInput: a file of a newer program stays, and the others are merged.
+func TestNewerInput(t *testing.T) {
+	w := waiting(t, true, 4)
+	path := newer(t, filepath.Join(w.root, w.files()[1]))
+	for range 3 {
+		w.tidy()
+		if got := w.levels(); got != "dh" || len(w.told) != 1 || strings.HasPrefix(w.told[0], "!") {
+			t.Errorf("files are %s, %q", got, w.told)
+		}
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+	if s := w.store.Stats(); s.Bad != 0 || s.Trouble != "" {
+		t.Errorf("%+v", s)
 	}
 }
