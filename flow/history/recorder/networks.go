@@ -75,7 +75,7 @@ func merge(all []span) []span {
 // mark enters a span into the blocks. IPv4 addresses are never looked for in those of IPv6.
 func (n *networks) mark(s span) {
 	for b := s.first.Hi >> 48; b <= s.last.Hi>>48; b++ {
-		first, last := flow.Addr6{Hi: b << 48}, flow.Addr6{Hi: b<<48 | 1<<48 - 1, Lo: ^uint64(0)}
+		first, last := flow.Addr6{Hi: b << 48}, flow.Addr6{Hi: b<<48 | (1<<48 - 1), Lo: ^uint64(0)}
 		n.v6.set(b, compare(s.first, first) <= 0 && compare(s.last, last) >= 0)
 	}
 	low, high := flow.Addr6{Lo: 0xffff << 32}, flow.Addr6{Lo: 0xffff<<32 | 0xffffffff}

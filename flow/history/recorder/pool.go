@@ -189,11 +189,11 @@ func (p *Pool) Drain() (all []Handed) {
 	defer p.mu.Unlock()
 	for _, r := range p.recorders {
 		r.spillAll()
-		r.publish()
 		if r.table != nil && (r.table.Len() > 0 || r.counts != table.Counts{}) {
 			all = append(all, r.hand(WhyShutdown, r.interval))
 			r.handovers[WhyShutdown].Add(1)
 		}
+		r.publish()
 	}
 	return all
 }
