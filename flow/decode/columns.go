@@ -107,7 +107,11 @@ func (s *Set) Columns(want Want) *Columns {
 	}
 	s.have |= missing
 	s.cols.grow(missing, s.n)
-	if len(s.runs) == 0 {
+	switch {
+	case len(s.runs) > 0:
+	case s.made == nil:
+		s.cols.sampleColumns(s)
+	default:
 		s.cols.build(s, 0, s.n, WantAll)
 	}
 	for i := range s.runs {

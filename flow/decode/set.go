@@ -7,7 +7,6 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode/packet"
-	"github.com/flowsnitch/flowsnitch/flow/decode/sflow"
 	"github.com/flowsnitch/flowsnitch/flow/decode/template"
 )
 
@@ -38,7 +37,7 @@ type Set struct {
 	current int             // the run of the record that fields are of
 	starts  []int32         // where each record begins in the data of its run, when their lengths vary
 	fields  template.Reader // of the record that the set was asked for last
-	samples []sflow.Sample  // sFlow
+	samples []sample        // sFlow
 	made    []flow.Record   // of a source that has no templates
 
 	cols  Columns

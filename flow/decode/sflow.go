@@ -2,6 +2,7 @@ package decode
 
 import (
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/decode/packet"
 	"github.com/flowsnitch/flowsnitch/flow/decode/sampling"
 	"github.com/flowsnitch/flowsnitch/flow/decode/sequence"
 	"github.com/flowsnitch/flowsnitch/flow/decode/sflow"
@@ -35,21 +36,32 @@ func (d *Decoder) sflow(e *exporter, dg *flow.Datagram) {
 	d.leave(e, stream, s.n, dg.Received, sequence.Numbering{Number: in.Number, Records: 1, Uptime: in.Uptime})
 }
 
+// A sample is one of a datagram, and what has been read from it.
+type sample struct {
+	sflow.Sample
+	flow sflow.Flow
+}
+
 // sample adds one sample to the set.
-func (d *Decoder) sample(s *Set, sample sflow.Sample) {
-	var f sflow.Flow
-	if !f.Read(sample) {
+func (d *Decoder) sample(s *Set, in sflow.Sample) {
+	row := s.n
+	if row == cap(s.samples) {
+		s.samples = append(s.samples[:row], sample{})
+	}
+	s.samples = s.samples[:row+1]
+	at := &s.samples[row]
+	*at = sample{Sample: in}
+	f := &at.flow
+	if !f.Read(in) {
 		d.count(reasonSFlow)
 		if !f.Whole {
 			return
 		}
 	}
 	believed := f.Rate != 0 && f.Rate <= sampling.MaxRate
-	if !believed && !sample.Discarded() {
+	if !believed && !in.Discarded() {
 		d.count(reasonSampling)
 	}
-	row := s.n
-	s.samples = append(s.samples, sample)
 	s.n++
 	if f.Packets.Tunnelled() {
 		if !s.shared.tunnels {
@@ -69,22 +81,75 @@ func (d *Decoder) sample(s *Set, sample sflow.Sample) {
 		if believed {
 			s.stream.rate = f.Rate
 		}
-		s.stream.seq.Drops(f.Source(sample), f.Drops, func() bool { return d.exporters.room(s.from, s.stream, sourceCost) })
+		s.stream.seq.Drops(f.Source(in), f.Drops, func() bool { return d.exporters.room(s.from, s.stream, sourceCost) })
 	}
 }
 
 // recordSFlow fills r from the i-th sample.
 func (s *Set) recordSFlow(i int, r *flow.Record) {
-	var f sflow.Flow
-	f.Read(s.samples[i])
-	f.Fill(s.samples[i], r)
-	if f.Packets.CutForeign(s.shared.ours); f.Packets.Tunnelled() && s.shared.tunnels {
+	f := &s.samples[i].flow
+	f.Fill(s.samples[i].Sample, r)
+	if f.Packets.Tunnelled() {
 		f.Packets.FillInner(r)
 	}
+	r.Rate = s.sampleRate(i)
+}
+
+// sampleRate gives the sampling rate in force for a sample.
+func (s *Set) sampleRate(i int) uint32 {
+	at := &s.samples[i]
 	switch {
-	case s.samples[i].Discarded():
-		r.Rate = 1
-	case f.Rate <= sampling.MaxRate:
-		r.Rate = f.Rate
+	case at.Discarded():
+		return 1
+	case at.flow.Rate <= sampling.MaxRate:
+		return at.flow.Rate
 	}
+	return 0
+}
+
+// sampleColumns fills all columns from samples.
+func (c *Columns) sampleColumns(s *Set) {
+	for i := range s.n {
+		f := &s.samples[i].flow
+		q := &f.Packets.Packets[0]
+		c.Has[i], c.Bytes[i], c.Packets[i] = f.Has(), f.Bytes(), 1
+		c.Src[i], c.Dst[i] = sampledEnds(q)
+		c.SrcPort[i], c.DstPort[i], c.Protocol[i], c.TCPFlags[i] = q.SrcPort, q.DstPort, q.Protocol, uint16(q.TCPFlags)
+		c.Start[i], c.End[i], c.Rate[i] = 0, 0, s.sampleRate(i)
+		c.BackBytes[i], c.BackPackets[i], c.BackFlags[i] = 0, 0, 0
+		c.PostSrc[i], c.PostDst[i] = flow.Addr6{}, flow.Addr6{}
+		c.PostSrcPort[i], c.PostDstPort[i] = f.NATPorts()
+		if f.NATSrc.IsValid() || f.NATDst.IsValid() {
+			c.PostSrc[i], c.PostDst[i] = mapped(f.NATSrc), mapped(f.NATDst)
+			c.Some |= WantPost
+		}
+		code := q.ICMPTypeCode
+		if !q.HasICMP {
+			code = q.DstPort
+		}
+		c.Marks[i] = 0
+		if unreachable(q.Protocol, code) {
+			c.Marks[i] = MarkUnreachable
+		}
+		if f.Packets.Tunnelled() {
+			c.Marks[i] |= MarkInner
+		}
+		if c.Marks[i] != 0 {
+			c.Some |= WantMarks
+		}
+	}
+}
+
+// sampledEnds gives the ends of a sampled packet, as columns have them.
+func sampledEnds(q *packet.Header) (src, dst flow.Addr6) {
+	if q.V6 {
+		return q.Src6, q.Dst6
+	}
+	if q.Src4 != 0 {
+		src.Lo = 0xffff<<32 | uint64(q.Src4)
+	}
+	if q.Dst4 != 0 {
+		dst.Lo = 0xffff<<32 | uint64(q.Dst4)
+	}
+	return src, dst
 }

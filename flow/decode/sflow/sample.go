@@ -293,6 +293,30 @@ func (f *Flow) Fill(sm Sample, r *flow.Record) {
 	}
 }
 
+// Bytes is the length of the sampled frame, 0 when it is not known.
+func (f *Flow) Bytes() uint64 { return uint64(f.length) }
+
+// NATPorts gives the ports after translation, 0 when they are not known.
+func (f *Flow) NATPorts() (src, dst uint16) { return uint16(f.natSrcPort), uint16(f.natDstPort) }
+
+// Has gives the bits of the numbers of ends and counters that Fill sets.
+func (f *Flow) Has() flow.Fields {
+	has, q := flow.HasPackets, &f.Packets.Packets[0]
+	if f.hasLength {
+		has |= flow.HasBytes
+	}
+	if q.IP {
+		has |= flow.HasProtocol
+	}
+	if q.HasPorts {
+		has |= flow.HasSrcPort | flow.HasDstPort
+	}
+	if q.HasFlags {
+		has |= flow.HasTCPFlags
+	}
+	return has
+}
+
 // xdr reads big-endian words off the front of a buffer. After the first read past
 // the end everything is zero and bad is set.
 type xdr struct {

@@ -41,7 +41,7 @@ func TestFull(t *testing.T) {
 					if s.sum() != all.decoded || s.Contacts != 0 {
 						t.Errorf("%+v, of %d flows", s, all.decoded)
 					}
-					if want := all.seen["internal"]; s.Internal != want || s.Lost == 0 && early < 1000 {
+					if want := all.seen["internal"]; s.Internal != want || s.Lost == 0 && caps.V4 < 300 && early < 1000 {
 						t.Errorf("%+v, expected %d internal, and some lost", s, want)
 					}
 					if flows < s.Kept+s.Folded || flows > s.Kept+s.Folded+2*s.Transit+2*s.Kept {
