@@ -56,8 +56,8 @@ type Columns struct {
 	// Has has the bits of the columns that were asked for, at least.
 	Has []flow.Fields
 
-	// Some has, of WantBack, WantPost and WantMarks, those that were asked for and are not
-	// zero in each record of the set.
+	// Some has, of WantBack, WantPost and WantMarks, those that were asked for and may have
+	// something in any record of the set. The others are zero throughout.
 	Some Want
 }
 
@@ -83,7 +83,7 @@ const (
 // Columns reads the columns that a tap needs. They are valid as long as the set, and
 // several taps share them: what another one has asked for is not read again. A column
 // costs 1 to 3 ns a record where the records have the same length and no more than one
-// pair of ends; else each record is built.
+// pair of ends, and nothing where few records have anything in it; else each record is built.
 func (s *Set) Columns(want Want) *Columns {
 	if want&WantMarks != 0 {
 		want |= WantProtocol | WantPorts
@@ -107,6 +107,7 @@ func (s *Set) Columns(want Want) *Columns {
 	}
 	s.have |= missing
 	s.cols.grow(missing, s.n)
+	s.cols.clear(missing)
 	switch {
 	case len(s.runs) > 0:
 	case s.made == nil:
@@ -122,7 +123,31 @@ func (s *Set) Columns(want Want) *Columns {
 			s.cols.build(s, int(r.first), int(r.first+r.n), WantAll)
 		}
 	}
+	if missing&WantRate != 0 {
+		s.leanRates()
+	}
+	if missing&WantMarks != 0 {
+		s.markUnreachable()
+	}
 	return &s.cols
+}
+
+// clear empties the columns that few records have anything in, for runs to leave them alone.
+func (c *Columns) clear(want Want) {
+	if want&WantBack != 0 {
+		clear(c.BackBytes)
+		clear(c.BackPackets)
+		clear(c.BackFlags)
+	}
+	if want&WantPost != 0 {
+		clear(c.PostSrc)
+		clear(c.PostDst)
+		clear(c.PostSrcPort)
+		clear(c.PostDstPort)
+	}
+	if want&WantMarks != 0 {
+		clear(c.Marks)
+	}
 }
 
 // grow makes room for n records.
@@ -320,15 +345,12 @@ func (s *Set) readLean(l *template.Lean, r *run, want Want) {
 	if want&WantTimes != 0 {
 		s.leanTimes(l, r)
 	}
-	if want&WantRate != 0 {
-		s.leanRates(r)
-	}
-	if want&(WantBack|WantPost|WantMarks) != 0 {
+	if l.Seldom && want&(WantBack|WantPost|WantMarks) != 0 {
 		s.leanRest(l, r, want)
 	}
 }
 
-// leanRest reads what few templates have.
+// leanRest reads what few templates have. The columns are clear.
 func (s *Set) leanRest(l *template.Lean, r *run, want Want) {
 	c, from, to := &s.cols, int(r.first), int(r.first+r.n)
 	var whole Want // is to be read from whole records
@@ -338,8 +360,6 @@ func (s *Set) leanRest(l *template.Lean, r *run, want Want) {
 			whole |= WantBack
 		case l.Back():
 			c.Some |= WantBack
-			fallthrough
-		default:
 			readNumbers(c.BackBytes[from:to], r, l.BackBytes)
 			readNumbers(c.BackPackets[from:to], r, l.BackPackets)
 			readNumbers(c.BackFlags[from:to], r, l.BackFlags)
@@ -351,8 +371,6 @@ func (s *Set) leanRest(l *template.Lean, r *run, want Want) {
 			whole |= WantPost
 		case l.Post():
 			c.Some |= WantPost
-			fallthrough
-		default:
 			readEnd(c.PostSrc[from:to], r, l.PostSrc, l.PostV6)
 			readEnd(c.PostDst[from:to], r, l.PostDst, l.PostV6)
 			readNumbers(c.PostSrcPort[from:to], r, l.PostSrcPort)
@@ -371,19 +389,14 @@ func (s *Set) leanRest(l *template.Lean, r *run, want Want) {
 	}
 }
 
-// leanMarks fills Marks.
+// leanMarks fills Marks, but for what depends on the protocol.
 func (s *Set) leanMarks(l *template.Lean, r *run) {
-	c, from, to := &s.cols, int(r.first), int(r.first+r.n)
-	marks := c.Marks[from:to]
-	some := Mark(0)
+	marks := s.cols.Marks[r.first : r.first+r.n]
 	if l.Biflow.Width > 0 || l.Initiator {
 		readNumbers(marks, r, l.Biflow)
 		for i, v := range marks {
 			marks[i] = opened(uint8(v), l.Initiator)
-			some |= marks[i]
 		}
-	} else {
-		clear(marks)
 	}
 	for _, p := range [...]struct {
 		at    template.Place
@@ -397,66 +410,78 @@ func (s *Set) leanMarks(l *template.Lean, r *run) {
 		for i := range marks {
 			if r.data[at]>>p.shift == p.means {
 				marks[i] |= MarkBlocked
-				some |= MarkBlocked
 			}
 			at += int(r.stride)
 		}
 	}
-	for i, protocol := range c.Protocol[from:to] {
-		if protocol != flow.ProtocolICMP && protocol != flow.ProtocolICMPv6 {
+	s.cols.Some |= WantMarks
+}
+
+// markUnreachable adds the mark of ICMP, for records that are not read as a whole.
+func (s *Set) markUnreachable() {
+	c := &s.cols
+	for i, protocol := range c.Protocol {
+		if protocol != flow.ProtocolICMP && protocol != flow.ProtocolICMPv6 || len(s.runs) == 0 {
 			continue
 		}
-		code := c.DstPort[from+i]
+		l := s.runs[s.search(func(r *run) bool { return int(r.first) > i })].lean()
+		if l == nil || l.HardMarks {
+			continue
+		}
+		code := c.DstPort[i]
 		if l.ICMP {
-			s.seek(from + i)
+			s.seek(i)
 			if v, ok := s.fields.ICMP(protocol); ok {
 				code = v
 			}
 		}
 		if unreachable(protocol, code) {
-			marks[i] |= MarkUnreachable
-			some |= MarkUnreachable
+			c.Marks[i] |= MarkUnreachable
+			c.Some |= WantMarks
 		}
-	}
-	if some != 0 {
-		c.Some |= WantMarks
 	}
 }
 
-// leanRates fills Rate.
-func (s *Set) leanRates(r *run) {
-	from, to := int(r.first), int(r.first+r.n)
-	rates := s.cols.Rate[from:to]
-	switch {
-	case r.plan == nil:
-		fill(rates, max(s.sampling, 1))
-	case r.plan.HasRate():
-		for i := range rates {
-			s.seek(from + i)
-			var ok bool
-			if rates[i], ok = s.fields.Sampled(); !ok || rates[i] == 0 {
-				s.Record(from+i, &s.rec) // an absurd rate is counted, and that of a sampler counts
-				rates[i] = s.rec.Rate
-			}
+// leanRates fills Rate, but for records that are read as a whole.
+func (s *Set) leanRates() {
+	if s.exporter.Version == flow.V5 && s.made == nil {
+		fill(s.cols.Rate, max(s.sampling, 1))
+		return
+	}
+	known, vary := false, false
+	if s.stream != nil && len(s.runs) > 0 {
+		own, all := &s.stream.samplers, &s.from.samplers
+		s.from.mu.Lock()
+		known, vary = !own.Empty() || !all.Empty(), sampling.Vary(own, all)
+		s.from.mu.Unlock()
+	}
+	for i := range s.runs {
+		r := &s.runs[i]
+		if r.lean() == nil {
+			continue
 		}
-	default:
-		s.announcedRates(r, rates)
+		rates := s.cols.Rate[r.first : r.first+r.n]
+		switch {
+		case r.plan.HasRate():
+			for i := range rates {
+				s.seek(int(r.first) + i)
+				var ok bool
+				if rates[i], ok = s.fields.Sampled(); !ok || rates[i] == 0 {
+					s.Record(int(r.first)+i, &s.rec) // an absurd rate is counted, and that of a sampler counts
+					rates[i] = s.rec.Rate
+				}
+			}
+		case known:
+			s.announcedRates(r, rates, vary)
+		default:
+			fill(rates, 1)
+		}
 	}
 }
 
 // announcedRates fills in the rates that options data announced: mostly one for all
 // records, else one for each place of metering, where neighbours are often alike.
-func (s *Set) announcedRates(r *run, rates []uint32) {
-	fill(rates, 1)
-	if s.stream == nil {
-		return
-	}
-	s.from.mu.Lock()
-	known, vary := !s.stream.samplers.Empty() || !s.from.samplers.Empty(), sampling.Vary(&s.stream.samplers, &s.from.samplers)
-	s.from.mu.Unlock()
-	if !known {
-		return
-	}
+func (s *Set) announcedRates(r *run, rates []uint32, vary bool) {
 	m := &s.rec
 	*m = flow.Record{Exporter: s.exporter, Template: r.plan.ID}
 	if !vary {

@@ -30,6 +30,8 @@ type Lean struct {
 	ICMP                 bool // there are elements of ICMP
 	// Groups that depend on more than one field each: whole records have them.
 	HardBack, HardPost, HardMarks bool
+	// Seldom is set where there is any of this but ICMP: most templates have nothing of it.
+	Seldom bool
 }
 
 // Back reports whether there may be anything of the way back.
@@ -38,7 +40,9 @@ func (l *Lean) Back() bool {
 }
 
 // Post reports whether there may be ends after translation.
-func (l *Lean) Post() bool { return l.HardPost || l.PostSrc.Width+l.PostDst.Width > 0 }
+func (l *Lean) Post() bool {
+	return l.HardPost || l.PostSrc.Width+l.PostDst.Width+l.PostSrcPort.Width+l.PostDstPort.Width > 0
+}
 
 // The elements of NSEL that count the initiator's side.
 const (
@@ -153,6 +157,7 @@ func (p *Plan) slimMarks(l *Lean) {
 		len(p.pairs[groupTenant]) > 0 || l.HardBack
 	l.Initiator = len(p.number(tRespBytes))+len(p.number(tRespPackets)) > 0 ||
 		l.Bytes.IE == initiatorOctets || l.Packets.IE == initiatorPackets
+	l.Seldom = l.Back() || l.Post() || l.HardMarks || l.Initiator || l.Forwarding.Width+l.Firewall.Width+l.Biflow.Width > 0
 	l.ICMP = len(p.number(tICMP))+len(p.number(tICMPType)) > 0
 }
 
