@@ -76,6 +76,7 @@ type History struct {
 	end     context.CancelFunc // of the loops
 	abandon context.CancelFunc // of writing
 	running sync.WaitGroup
+	ended   chan struct{} // nobody answers asks any more
 }
 
 // New makes the component.
@@ -99,7 +100,7 @@ func New(cfg Config, d Deps) *History {
 			Homes: d.Homes, Sites: d.Sites, Exclude: slices.Concat(cfg.Exclude, d.Exclude), Caps: cfg.caps(), Early: early,
 			Sampling: d.Sampling, Unsynced: d.Unsynced,
 		}),
-		changed: make(chan struct{}, 1), asks: make(chan ask), tidy: make(chan struct{}, 1),
+		changed: make(chan struct{}, 1), asks: make(chan ask), tidy: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	h.pool.Enable(false) // until the folder is open
 	return h
@@ -117,7 +118,10 @@ func (h *History) Start() error {
 	h.end, h.abandon = end, abandon
 	w := newWriter(h, loop)
 	w.adopt(writing)
-	h.running.Go(func() { w.run(writing) })
+	h.running.Go(func() {
+		defer close(h.ended)
+		w.run(writing)
+	})
 	h.running.Go(func() { h.tidyUp(loop) })
 	return nil
 }
@@ -201,6 +205,9 @@ func (h *History) current() keeper {
 // ErrOff is the error of questions to a history that is not kept.
 var ErrOff = errors.New("no contacts are kept: history.enabled is false, or there is no room for them (see flowsnitch status)")
 
+// ErrStopped is the error of questions after the stop.
+var ErrStopped = errors.New("the history has stopped")
+
 // Written is the time until which everything that was received is on the disk; zero =
 // nothing is yet.
 func (h *History) Written() time.Time {
@@ -238,6 +245,8 @@ func (h *History) ask(ctx context.Context, now bool) (time.Time, error) {
 	answer := make(chan error, 1)
 	select {
 	case h.asks <- ask{now, answer}:
+	case <-h.ended:
+		return h.Written(), ErrStopped
 	case <-ctx.Done():
 		return h.Written(), ctx.Err()
 	}

@@ -325,7 +325,8 @@ func TestOverlaps(t *testing.T) {
 func overlap(t *testing.T, url string, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 11))
 	text := func() string {
-		return fmt.Sprintf("intel: {feeds: [{name: far, url: %q, score: %d}], deny: [62.0.0.9]}\nweb: {listen: \"127.0.0.1:0\"}\n", url, 50+random.IntN(40))
+		return fmt.Sprintf("intel: {feeds: [{name: far, url: %q, score: %d}], deny: [62.0.0.9]}\nweb: {listen: \"127.0.0.1:0\"}\nhistory: {enabled: %v, keep: %dh, exclude: [10.0.0.%d]}\n",
+			url, 50+random.IntN(40), random.IntN(3) > 0, 1+random.IntN(9), random.IntN(9))
 	}
 	f := newFiled(t, text())
 	request := func(method, path string) func() {
@@ -347,6 +348,9 @@ func overlap(t *testing.T, url string, seed uint64) {
 		func() { f.feeds.dateChanged() },
 		func() { f.storms.look(time.Now().Add(time.Hour)) },
 		func() { f.checks.look(time.Now()) },
+		func() { f.history.Flush(context.Background()) },
+		func() { f.history.Erase(context.Background(), []netip.Prefix{netip.MustParsePrefix("62.0.0.1/32")}) },
+		func() { f.history.Folder() },
 	}
 	var all sync.WaitGroup
 	some := func(n int, acts []func()) {
