@@ -192,6 +192,9 @@ func (h *History) Folder() *folder.Folder {
 	return nil
 }
 
+// Keep is how long contacts are kept.
+func (h *History) Keep() time.Duration { return h.config().Keep }
+
 // current is the store while contacts are kept, else nil.
 func (h *History) current() keeper {
 	h.mu.Lock()

@@ -48,7 +48,7 @@ var directions = [...]event.Direction{row.Outbound: event.Outbound, row.Inbound:
 func rowOf(r *row.Row) Row {
 	out := Row{
 		First: time.Unix(int64(r.First), 0).UTC(), Last: time.Unix(int64(r.Last), 0).UTC(), Outside: r.Outside.Addr().Unmap(),
-		Protocol: r.Protocol, Port: r.Port, Direction: Unknown, Answered: answered(r),
+		Protocol: r.Protocol, Port: r.Port, Direction: Unknown, Answered: Answered(r),
 		Refused: r.Flags&row.Refused != 0, Blocked: r.Flags&row.Blocked != 0, Flows: r.Flows,
 		PacketsOut: r.PacketsOut, PacketsIn: r.PacketsIn, BytesOut: r.BytesOut, BytesIn: r.BytesIn,
 		Sampling: r.Sampling, Exporter: r.Exporter, Site: r.Site, Folded: r.Folded, Hours: r.Hours, Unsynced: r.Flags&row.Unsynchronised != 0,
@@ -65,8 +65,8 @@ func rowOf(r *row.Row) Row {
 // isFolded reports whether a row stands for contacts of many hosts.
 func isFolded(r *row.Row) bool { return r.Folded > 0 && r.Inside == flow.Addr6{} }
 
-// answered reports whether there was an answer, and no only where every packet was seen.
-func answered(r *row.Row) event.Answered {
+// Answered reports whether there was an answer, and no only where every packet was seen.
+func Answered(r *row.Row) event.Answered {
 	back := min(r.PacketsIn, r.PacketsOut) // who opened it has sent something
 	switch r.Direction {
 	case row.Outbound:

@@ -12,6 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/clock"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"go.uber.org/zap"
 )
@@ -67,6 +68,7 @@ type App struct {
 	dnsbl      *zones
 	history    *contactLog
 	hunts      *hunts
+	retro      *retroHunt
 	listeners  *listeners
 	canaries   *selfTest
 	storms     *stormWatch
@@ -97,11 +99,16 @@ func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 	alerts := &alerts{sensor: cfg.Name, store: a.store, clock: a.watch, publish: a.sinks.publish, log: log}
 	a.feeds = newFeedService(a, alerts.send)
 	a.decoder = newDecoder(c, a.since, a.watch.Now, a.background, log)
-	a.contacts = newContacts(c, a.watch, a.sinks.publish, canaries, a.feeds)
+	a.contacts = newContacts(c, a.watch, func(events []event.Event) {
+		a.retro.Live(events)
+		a.sinks.publish(events)
+	}, canaries, a.feeds)
 	a.dnsbl = newZones(c, a.contacts.loop)
 	a.feeds.hits, a.feeds.unlisted = a.contacts.feedHits, func() bool { return a.dnsbl.status().lists() }
 	a.history = newContactLog(a)
 	a.hunts = newHunts(c, a.history, a.store)
+	a.retro = newRetroHunt(a, alerts.send)
+	a.feeds.fresh = a.retro.Feed
 	a.listeners = newListeners(c, a)
 	a.canaries = newSelfTest(a, canaries)
 	a.storms = newStormWatch(a, alerts.send)

@@ -79,7 +79,7 @@ var rules = []struct {
 	{"intel/event/jsonline", []string{"flow/fit"}},
 	{"intel/hunt/retro/listed", []string{"intel/lookup", "flow", "flow/disk"}},
 	{"intel/hunt/retro/sent", []string{"flow/disk"}},
-	{"intel/hunt/retro", []string{"intel/hunt/retro/*", "intel", "intel/lookup", "intel/event", "intel/correlate/score", "flow", "flow/disk", "flow/history/file", "flow/history/row", "flow/observe"}},
+	{"intel/hunt/retro", []string{"intel/hunt", "intel/hunt/retro/*", "intel", "intel/lookup", "intel/event", "intel/correlate/score", "flow", "flow/disk", "flow/history/file", "flow/history/row", "flow/observe"}},
 	{"intel/match", []string{"intel", "intel/lookup", "intel/event", "flow", "flow/decode"}},
 	{"intel/sites", []string{"intel"}},
 	{"intel/correlate", []string{"intel/correlate/conversation", "intel/correlate/dedup", "intel/correlate/packed", "intel/correlate/score", "intel/correlate/fold", "intel/correlate/listing", "intel", "intel/lookup", "intel/event", "intel/sites", "flow"}},

@@ -41,7 +41,9 @@ type feedService struct {
 	days dayCount
 	// hits are those of each feed since the start, unlisted whether something can be a hit
 	// that is in no feed.
-	hits     func() []listing.FeedHits
+	hits func() []listing.FeedHits
+	// fresh is given each new set and when it came into force.
+	fresh    func(t *lookup.Table, at time.Time)
 	unlisted func() bool
 	since    time.Time // of the instance
 
@@ -318,6 +320,7 @@ func (d *feedService) quarantined() []quarantine.Quarantined {
 // publish puts a table into force and states what is new about it.
 func (d *feedService) publish(t *lookup.Table, r lookup.Report) {
 	d.store.Swap(t)
+	d.fresh(t, time.Now())
 	// The old set and what the building left behind are as large as the new one.
 	// On a small machine that memory is needed now, not when the collector gets
 	// round to it; a hundred milliseconds of one core once a swap are cheap.

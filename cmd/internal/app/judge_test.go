@@ -12,6 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/history"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
+	"github.com/flowsnitch/flowsnitch/intel/hunt/retro"
 	"github.com/flowsnitch/flowsnitch/intel/sites"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 )
@@ -120,6 +121,7 @@ func registryOf(status func() Status) *observe.Registry {
 		observe.Printed("decoded", func() DecodeStatus { return status().Decoded }, printDecoded), observe.Printed("exporters", func() ExporterStatus { return status().Exporters }, printExporters),
 		observe.Silent("exporter_totals", func() []ExporterTotals { return exporterTotals(status().Exporters.List) }),
 		observe.Printed("history", func() history.Stats { return status().History }, printHistory),
+		observe.Of("retro", func() retro.Stats { return status().Retro }),
 	)
 	for _, p := range plugs {
 		if r, ok := p.make(p.defaults(), zap.NewNop()).(registrar); ok {

@@ -74,6 +74,7 @@ func (a *App) list() []part {
 		{"decoder", "reading the templates of the last run", "the file of templates", second, sinkGrace, a.decoder},
 		{"history", "opening the history of contacts", "the history", stopTime, sinkGrace, a.history},
 		{"hunt", "preparing hunts", "a hunt", second, sinkGrace, a.hunts},
+		{"retro-hunt", "preparing the search for contacts before a listing", "the search for contacts before a listing", second, sinkGrace, a.retro},
 	}
 	for _, p := range plugs {
 		parts = append(parts, part{p.key, "starting " + p.key, p.key, second, sinkGrace, p.make(a.cfg.Blocks[p.key], a.log)})

@@ -7,6 +7,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/flow/history"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
+	"github.com/flowsnitch/flowsnitch/intel/hunt/retro"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 )
 
@@ -29,6 +30,7 @@ type Status struct {
 	Decoded   DecodeStatus      `json:"decoded"`
 	Exporters ExporterStatus    `json:"exporters"`
 	History   history.Stats     `json:"history"`
+	Retro     retro.Stats       `json:"retro"`
 	Listeners []ListenerStatus  `json:"listeners"`
 	Canary    canary.Status     `json:"canary"`
 	Health    []observe.Finding `json:"health"`

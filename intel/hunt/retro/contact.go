@@ -14,6 +14,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/score"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/hunt"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/retro/listed"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
@@ -77,7 +78,7 @@ type contact struct {
 
 // add adds a row. base is a second that no row is after, the same for all of them.
 func (c *contact) add(r *row.Row, base uint32) {
-	answer := answered(r)
+	answer := hunt.Answered(r)
 	if c.sum.Flows == 0 && c.sum.Last == 0 {
 		c.sum, c.answer, c.blocked = *r, answer, r.Flags&row.Blocked != 0
 	} else {
@@ -113,23 +114,6 @@ func (c *contact) day(before uint32) {
 		c.days = append(c.days, 0)
 	}
 	c.days[before/64] |= 1 << (before % 64)
-}
-
-// answered gives whether the other end of a row answered, as hunts do.
-func answered(r *row.Row) event.Answered {
-	back := r.PacketsIn
-	if r.Direction == row.Inbound {
-		back = r.PacketsOut
-	}
-	refused := r.Flags&row.Refused != 0
-	known := r.Direction == row.Inbound || r.Direction == row.Outbound
-	switch {
-	case r.Flags&row.Answered != 0, known && back > 0 && !refused:
-		return event.AnsweredYes
-	case known && r.Sampling == 1:
-		return event.AnsweredNo
-	}
-	return event.AnsweredUnknown
 }
 
 // both gives what holds for two rows together.

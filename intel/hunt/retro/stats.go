@@ -31,8 +31,8 @@ type Stats struct {
 	SentIDs uint64    `json:"sent_remembered" name:"hunt_sent_remembered" help:"Contacts of which is remembered that they have been sent."`
 	// Forgotten are contacts that were sent, and entries that are no longer listed, that made
 	// room: they may be sent again.
-	Forgotten uint64 `json:"forgotten" name:"hunt_forgotten_total" help:"Sent contacts and former entries that made room and may be found again." loss:"true" check:"retro" remedy:"nothing to do: contacts may be sent a second time" words:"forgotten to make room"`
-	Damaged   uint64 `json:"damaged" name:"hunt_damaged_total" help:"Damaged files and records of what has been searched for and sent." loss:"true" check:"retro" remedy:"look at the disk; 'flowsnitch hunt --feed NAME' searches for what was not searched for" words:"damaged files or records"`
+	Forgotten uint64 `json:"forgotten" name:"hunt_forgotten_total" help:"Sent contacts and former entries that made room and may be found again." loss:"true" check:"history" remedy:"nothing to do: contacts may be sent a second time" words:"forgotten to make room"`
+	Damaged   uint64 `json:"damaged" name:"hunt_damaged_total" help:"Damaged files and records of what has been searched for and sent." loss:"true" check:"history" remedy:"look at the disk; 'flowsnitch hunt --feed NAME' searches for what was not searched for" words:"damaged files or records"`
 	Failures  uint64 `json:"failures" name:"hunt_failures_total" help:"Searches for new entries that failed and are done again." show:"some" words:"failed"`
 	Failing   bool   `json:"failing" name:"hunt_failing" help:"1 while the last search for new entries has failed."`
 	LastError string `json:"last_error,omitempty" show:"-"`
@@ -77,10 +77,9 @@ const waitsLong = time.Hour
 
 // Register shows and judges the hunter.
 func (h *Hunter) Register(c *observe.Component) {
-	c.Add(observe.Of("retro", h.Stats), observe.Check{Name: "retro", State: func(now time.Time) observe.Finding {
+	c.Add(observe.Of("retro", h.Stats), observe.Check{Name: "history", State: func(now time.Time) observe.Finding {
 		s := h.Stats()
 		var f observe.Finding
-		f.Judge()
 		if s.Failing {
 			f.AtLeast(observe.Warning)
 			f.Add("failing", "new entries cannot be searched for in the history (%s): look at the disk of the state directory", s.LastError)
@@ -89,7 +88,6 @@ func (h *Hunter) Register(c *observe.Component) {
 			f.AtLeast(observe.Warning)
 			f.Add("waiting", "%d new entries have been waiting for %s to be searched for in the history", s.Entries, now.Sub(s.WaitingSince).Round(time.Minute))
 		}
-		f.Otherwise("new entries are searched for in the history")
 		return f
 	}})
 }

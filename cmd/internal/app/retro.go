@@ -1,0 +1,88 @@
+package app
+
+import (
+	"context"
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/flow/disk"
+	"github.com/flowsnitch/flowsnitch/flow/history"
+	"github.com/flowsnitch/flowsnitch/flow/history/file"
+	"github.com/flowsnitch/flowsnitch/flow/history/folder"
+	"github.com/flowsnitch/flowsnitch/flow/history/row"
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/hunt/retro"
+)
+
+// HuntDir is the folder in the state directory of what has been searched for in the history.
+const HuntDir = "hunt"
+
+// A retroHunt searches the history for what is new in each set.
+type retroHunt struct {
+	*retro.Hunter
+	a *App
+}
+
+func newRetroHunt(a *App, alert func(name, text string, about *intel.Indicator)) *retroHunt {
+	return &retroHunt{a: a, Hunter: retro.New(retro.Config{
+		Dir: filepath.Join(a.cfg.StateDir, HuntDir), Disk: disk.OS{}, History: searched{a.history.History}, Table: a.store.Load, Quiet: a.feeds.rolledUp,
+		Publish: a.sinks.publish, Alert: alert, Factors: a.cfg.Contact.Factors, Sensor: a.cfg.Name, Now: time.Now, Log: a.log,
+	})}
+}
+
+// Takes no key for itself.
+func (r *retroHunt) Takes(*configs.Config, string) bool { return false }
+
+// Reconfigure looks at the set in force again: contacts may be kept from now on.
+func (r *retroHunt) Reconfigure(*configs.Config) error {
+	r.Feed(r.a.store.Load(), time.Now())
+	return nil
+}
+
+// rolledUp gives the prefixes that are in quarantine.
+func (d *feedService) rolledUp() (list []netip.Prefix) {
+	for _, q := range d.quarantined() {
+		if q.Accepted.IsZero() {
+			list = append(list, q.Prefix)
+		}
+	}
+	return list
+}
+
+// searched is the history as the retro-hunt searches it.
+type searched struct{ *history.History }
+
+// On reports whether contacts are kept.
+func (s searched) On() bool { return s.Folder() != nil }
+
+// Search searches one file after another.
+func (s searched) Search(ctx context.Context, ranges []file.Range, to time.Time, emit func(retro.Span, []row.Row) error, next func() error) (retro.Done, error) {
+	files := s.Folder()
+	if files == nil {
+		return retro.Done{}, history.ErrOff
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var stopped error
+	done, err := files.Search(ctx, folder.Query{
+		Ranges: ranges, To: to, Parallel: 1, Background: true,
+		Emit: func(e folder.Entry, rows []row.Row) error {
+			return emit(retro.Span{From: e.Name.From, To: e.Name.To}, rows)
+		},
+		Progress: func(int, int, int64) {
+			if stopped = next(); stopped != nil {
+				cancel()
+			}
+		},
+	})
+	if stopped != nil {
+		err = stopped
+	}
+	result := retro.Done{Files: int(done.Files)}
+	for _, b := range done.Bad {
+		result.Bad = append(result.Bad, filepath.Base(b.Path)+": "+b.Err.Error())
+	}
+	return result, err
+}
