@@ -13,14 +13,25 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel"
 )
 
-// A List is what a target writes.
+// A List is what a target writes. It takes about 40 bytes for each range of listings, and
+// its rows are made when it is written.
 type List struct {
-	Rows   []Row // by port, those without one first, then in the order of addresses
 	Report Report
 
 	target  *Target
 	options Options
 	made    time.Time // UTC; zero = none is shown
+	from    *collector
+}
+
+// Rows yields the rows: by port, those without one first, then in the order of addresses.
+func (l *List) Rows(yield func(*Row) bool) {
+	for k, of := range l.from.rows(0) {
+		r := l.from.row(k, of)
+		if !yield(&r) {
+			return
+		}
+	}
 }
 
 // A Row is a prefix to block. Rows of one port do not overlap.
@@ -69,18 +80,25 @@ func Make(target *Target, pieces iter.Seq2[netipx.IPRange, []intel.Indicator], n
 	for r, listings := range pieces {
 		c.add(r, listings)
 	}
-	c.cut()
-	c.rows(0, func(port uint16, p netip.Prefix, of []piece) { l.Rows = append(l.Rows, c.row(port, p, of)) })
-	l.Report = c.report
-	l.Report.Rows = len(l.Rows)
+	c.report.Rows = c.cut()
+	c.seen, c.never, c.index = nil, nil, nil
+	l.Report, l.from = c.report, c
 	return l, nil
 }
 
-// A piece is a range that will be blocked for one reason.
+// A piece is a range that will be blocked for one reason. It has no pointer, for there may
+// be millions.
 type piece struct {
-	netipx.IPRange
-	reason uint32 // index
+	first, last [16]byte // IPv4 addresses are mapped
+	reason      uint32   // index
 }
+
+func pieceOf(r netipx.IPRange, reason uint32) piece {
+	return piece{r.From().As16(), r.To().As16(), reason}
+}
+
+func (p *piece) from() netip.Addr { return netip.AddrFrom16(p.first).Unmap() }
+func (p *piece) to() netip.Addr   { return netip.AddrFrom16(p.last).Unmap() }
 
 // A reason is why pieces are blocked: what a row has, as far as the target shows it.
 type reason struct {
@@ -135,7 +153,7 @@ func (c *collector) add(r netipx.IPRange, listings []intel.Indicator) {
 	for port, listings := range c.ports {
 		why := c.reasonOf(listings)
 		for _, q := range rest {
-			c.pieces[port] = append(c.pieces[port], piece{q, why})
+			c.pieces[port] = append(c.pieces[port], pieceOf(q, why))
 		}
 	}
 }
@@ -258,64 +276,78 @@ func timeOf(seconds int64) time.Time {
 	return time.Unix(seconds, 0).UTC()
 }
 
-func (c *collector) of(p piece) *reason { return &c.reasons[p.reason] }
+func (c *collector) of(p *piece) *reason { return &c.reasons[p.reason] }
 
 // byPort gives the ports of the pieces, in order.
 func (c *collector) byPort() []uint16 { return slices.Sorted(maps.Keys(c.pieces)) }
 
-// rows yields the rows that the pieces of at least a score make: the fewest prefixes that
-// have all their addresses and no other. Pieces that end at different times stay apart.
-func (c *collector) rows(score uint8, yield func(port uint16, p netip.Prefix, of []piece)) {
-	var prefixes []netip.Prefix
-	for _, port := range c.byPort() {
-		all := c.pieces[port]
-		for from, to := 0, 0; from < len(all); from = to {
-			to = from + 1
-			if c.of(all[from]).score < score {
-				continue
-			}
-			for to < len(all) && all[to].From() == all[to-1].To().Next() && c.continues(all[from], all[to], score) {
-				to++
-			}
-			run := all[from:to]
-			prefixes = netipx.IPRangeFrom(run[0].From(), run[len(run)-1].To()).AppendPrefixes(prefixes[:0])
-			for _, p := range prefixes {
-				for run[0].To().Less(p.Addr()) {
-					run = run[1:]
+// A key is what rows are told apart by.
+type key struct {
+	port   uint16
+	prefix netip.Prefix
+}
+
+// rows yields the rows that the pieces of at least a score make, with their pieces: the
+// fewest prefixes that have all their addresses and no other. Pieces that end at different
+// times stay apart.
+func (c *collector) rows(score uint8) iter.Seq2[key, []piece] {
+	return func(yield func(key, []piece) bool) {
+		var prefixes []netip.Prefix
+		for _, port := range c.byPort() {
+			all := c.pieces[port]
+			for first, end := 0, 0; first < len(all); first = end {
+				end = first + 1
+				if c.of(&all[first]).score < score {
+					continue
 				}
-				n := 1
-				for n < len(run) && p.Contains(run[n].From()) {
-					n++
+				for end < len(all) && c.continues(&all[first], &all[end-1], &all[end], score) {
+					end++
 				}
-				yield(port, p, run[:n])
+				run := all[first:end]
+				prefixes = netipx.IPRangeFrom(run[0].from(), run[len(run)-1].to()).AppendPrefixes(prefixes[:0])
+				for _, p := range prefixes {
+					for run[0].to().Less(p.Addr()) {
+						run = run[1:]
+					}
+					n := 1
+					for n < len(run) && p.Contains(run[n].from()) {
+						n++
+					}
+					if !yield(key{port, p}, run[:n]) {
+						return
+					}
+				}
 			}
 		}
 	}
 }
 
-// continues reports whether a piece can be in one row with another.
-func (c *collector) continues(p, q piece, score uint8) bool {
-	return c.of(q).score >= score && c.of(q).expires == c.of(p).expires
+// continues reports whether a piece can be in one row with the first of a run, the last of
+// which comes before it.
+func (c *collector) continues(first, last, p *piece, score uint8) bool {
+	return p.from() == last.to().Next() && c.of(p).score >= score && c.of(p).expires == c.of(first).expires
 }
 
 // count gives the number of rows that the pieces of at least a score make.
 func (c *collector) count(score uint8) (n int) {
-	c.rows(score, func(uint16, netip.Prefix, []piece) { n++ })
+	for range c.rows(score) {
+		n++
+	}
 	return n
 }
 
-// cut removes pieces until there are not more rows than allowed. All down to a score stay,
-// and as many of the next score as there is room for, in their order.
-func (c *collector) cut() {
+// cut removes pieces until there are not more rows than allowed, and gives their number. All
+// down to a score stay, and as many of the next score as there is room for, in their order.
+func (c *collector) cut() (rows int) {
 	all := c.count(0)
 	if all <= c.options.Max {
-		return
+		return all
 	}
 	scores := make(map[uint8]bool)
 	for _, r := range c.reasons {
 		scores[r.score] = true
 	}
-	least, next, rows := 256, -1, 0
+	least, next := 256, -1
 	for _, score := range slices.Backward(slices.Sorted(maps.Keys(scores))) {
 		n := c.count(score)
 		if n > c.options.Max {
@@ -328,11 +360,11 @@ func (c *collector) cut() {
 	c.report.Lowest = least
 	for _, port := range c.byPort() {
 		c.pieces[port] = slices.DeleteFunc(c.pieces[port], func(p piece) bool {
-			score := int(c.of(p).score)
+			score := int(c.of(&p).score)
 			if score != next || room == 0 {
 				return score < least
 			}
-			more := len(p.Prefixes()) // rows at most
+			more := len(netipx.IPRangeFrom(p.from(), p.to()).Prefixes()) // rows at most
 			if more > room {
 				return true
 			}
@@ -341,23 +373,25 @@ func (c *collector) cut() {
 			return false
 		})
 	}
-	c.report.Cut = all - c.count(0)
+	rows = c.count(0)
+	c.report.Cut = all - rows
+	return rows
 }
 
 // row makes a row of its pieces.
-func (c *collector) row(port uint16, p netip.Prefix, of []piece) Row {
-	best := c.of(of[0])
+func (c *collector) row(k key, of []piece) Row {
+	best := c.of(&of[0])
 	var feeds []string
-	row := Row{Prefix: p, Port: port, Expires: timeOf(best.expires)}
-	for i, q := range of {
-		r := c.of(q)
+	row := Row{Prefix: k.prefix, Port: k.port, Expires: timeOf(best.expires)}
+	for i := range of {
+		r := c.of(&of[i])
 		if r.score > best.score || r.score == best.score && r.category < best.category {
 			best = r
 		}
 		if tlpRank(r.tlp) > tlpRank(row.TLP) {
 			row.TLP = r.tlp
 		}
-		if i == 0 || q.reason != of[i-1].reason {
+		if c.target.reasons && (i == 0 || of[i].reason != of[i-1].reason) {
 			feeds = slices.AppendSeq(feeds, strings.SplitSeq(strings.TrimSuffix(r.feeds, "\x00"), "\x00"))
 		}
 		if seen := timeOf(r.firstSeen); row.FirstSeen.IsZero() || r.firstSeen != 0 && seen.Before(row.FirstSeen) {
@@ -368,9 +402,7 @@ func (c *collector) row(port uint16, p netip.Prefix, of []piece) Row {
 		}
 	}
 	row.Score, row.Category = best.score, best.category
-	if c.target.reasons {
-		slices.Sort(feeds)
-		row.Feeds = slices.Compact(feeds)
-	}
+	slices.Sort(feeds)
+	row.Feeds = slices.Compact(feeds)
 	return row
 }

@@ -13,8 +13,8 @@ var openBGPD = Target{
 	comment: "#",
 	write: func(w *bufio.Writer, l *List) {
 		fmt.Fprintf(w, "prefix-set %s {\n", l.options.Name)
-		for i := range l.Rows {
-			fmt.Fprintf(w, "\t%s\n", l.Rows[i].Prefix)
+		for r := range l.Rows {
+			fmt.Fprintf(w, "\t%s\n", r.Prefix)
 		}
 		w.WriteString("}\n")
 	},

@@ -19,8 +19,8 @@ var rpzIP = Target{
 		w.WriteString("$TTL 300\n")
 		fmt.Fprintf(w, "@ IN SOA localhost. root.localhost. %d 300 60 86400 60\n", l.serial())
 		w.WriteString("@ IN NS localhost.\n")
-		for i := range l.Rows {
-			fmt.Fprintf(w, "%s.rpz-ip IN CNAME .\n", rpzName(l.Rows[i].Prefix))
+		for r := range l.Rows {
+			fmt.Fprintf(w, "%s.rpz-ip IN CNAME .\n", rpzName(r.Prefix))
 		}
 	},
 }

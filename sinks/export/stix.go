@@ -85,8 +85,7 @@ func writeSTIX(w *bufio.Writer, l *List) {
 		Content: header, ObjectRefs: []string{self.ID},
 	}, ",")
 	used := make(map[string]bool)
-	for i := range l.Rows {
-		r := &l.Rows[i]
+	for r := range l.Rows {
 		o := l.indicator(r, made)
 		o.CreatedBy = self.ID
 		if r.TLP != "" {

@@ -51,12 +51,13 @@ func (l *List) Write(w io.Writer) error {
 // header gives the lines that a list begins with, safe in a comment of every target.
 func (l *List) header() []string {
 	four := 0
-	for i := range l.Rows {
-		if l.Rows[i].Prefix.Addr().Is4() {
+	for k := range l.from.rows(0) {
+		if k.prefix.Addr().Is4() {
 			four++
 		}
 	}
-	count := fmt.Sprintf("flowsnitch export %s: %d prefixes, %d of IPv4 and %d of IPv6", l.target.Name, len(l.Rows), four, len(l.Rows)-four)
+	all := l.Report.Rows
+	count := fmt.Sprintf("flowsnitch export %s: %d prefixes, %d of IPv4 and %d of IPv6", l.target.Name, all, four, all-four)
 	if l.Report.Cut > 0 {
 		count += fmt.Sprintf("; cut to the best scores, %d more are left out", l.Report.Cut)
 	}
@@ -70,9 +71,11 @@ func (l *List) header() []string {
 // family yields the rows of IPv4 or IPv6, with or without a port.
 func (l *List) family(four, ports bool) func(yield func(*Row) bool) {
 	return func(yield func(*Row) bool) {
-		for i := range l.Rows {
-			r := &l.Rows[i]
-			if r.Prefix.Addr().Is4() == four && (r.Port != 0) == ports && !yield(r) {
+		for k, of := range l.from.rows(0) {
+			if k.prefix.Addr().Is4() != four || (k.port != 0) != ports {
+				continue
+			}
+			if r := l.from.row(k, of); !yield(&r) {
 				return
 			}
 		}

@@ -241,7 +241,7 @@ func TestHostileText(t *testing.T) {
 func TestRPZName(t *testing.T) {
 	for prefix, want := range map[string]string{
 		"203.0.113.9/32": "32.9.113.0.203", "::/0": "0.zz", "::1/128": "128.1.zz", "2001:db8::/32": "32.zz.db8.2001",
-		"2001:db8:1:2:3:4:5:6/128": "128.6.5.4.3.2.1.db8.2001", "2001:0:0:1::1/128": "128.1.zz.1.0.0.2001", "0:0:1::/48": "48.zz.1.0.0",
+		"2001:db8:1:2:3:4:5:6/128": "128.6.5.4.3.2.1.db8.2001", "2001:0:0:1::1/128": "128.1.zz.1.0.0.2001", "2001:db8:0:0:1:0:0:1/128": "128.1.0.0.1.zz.db8.2001", "0:0:1::/48": "48.zz.1.0.0",
 	} {
 		if got := rpzName(netip.MustParsePrefix(prefix)); got != want {
 			t.Errorf("%s: %s, want %s", prefix, got, want)

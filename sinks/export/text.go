@@ -13,8 +13,8 @@ var text = Target{
 }
 
 func writeLines(w *bufio.Writer, l *List) {
-	for i := range l.Rows {
-		w.WriteString(short(l.Rows[i].Prefix))
+	for r := range l.Rows {
+		w.WriteString(short(r.Prefix))
 		w.WriteByte('\n')
 	}
 }

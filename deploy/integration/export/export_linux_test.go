@@ -106,8 +106,11 @@ func list(t *testing.T, target string, change func(*export.Options)) (path strin
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%s: %d rows of %d listings, %d bytes", target, len(l.Rows), l.Report.Listings, b.Len())
-	return path, l.Rows
+	for r := range l.Rows {
+		rows = append(rows, *r)
+	}
+	t.Logf("%s: %d rows of %d listings, %d bytes", target, len(rows), l.Report.Listings, b.Len())
+	return path, rows
 }
 
 // need installs a program that is missing.
