@@ -281,7 +281,7 @@ func (c *collector) of(p *piece) *reason { return &c.reasons[p.reason] }
 // byPort gives the ports of the pieces, in order.
 func (c *collector) byPort() []uint16 { return slices.Sorted(maps.Keys(c.pieces)) }
 
-// A key is what rows are told apart by.
+// A key names a row.
 type key struct {
 	port   uint16
 	prefix netip.Prefix

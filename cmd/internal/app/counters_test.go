@@ -114,6 +114,7 @@ var notInStatus = map[string]string{
 	"lookup.FeedReport":   "goes into fetch.Status",
 	"lookup.WarnedReport": "goes into fetch.Status",
 	"document.Report":     "goes into fetch.Status",
+	"export.Report":       "is of one list, and goes to whoever asks for it",
 }
 
 // TestStatsArrive: each field of each type of counters arrives in the JSON of a status.
