@@ -47,6 +47,7 @@ type keeper interface {
 	Write(ctx context.Context, from, to time.Time, tables []*table.Table, names table.Names, lost, folded uint64) error
 	Tidy(ctx context.Context) error
 	Erase(ctx context.Context, prefixes []netip.Prefix) (files, rows int64, err error)
+	Count(ctx context.Context, prefixes []netip.Prefix) (files, rows int64, err error)
 	Reconfigure(keep time.Duration, maxBytes int64)
 	Folder() *folder.Folder
 	Stats() store.Stats
@@ -226,16 +227,33 @@ func (h *History) Flush(ctx context.Context) (until time.Time, err error) { retu
 // Erase removes all contacts with an end in the prefixes, those in memory too. It gives how
 // many files were written anew, and how many rows they have less.
 func (h *History) Erase(ctx context.Context, prefixes []netip.Prefix) (files, rows int64, err error) {
-	if _, err := h.ask(ctx, true); err != nil && !errors.Is(err, ErrOff) {
+	s, err := h.flushed(ctx)
+	if err != nil {
 		return 0, 0, err
 	}
-	h.mu.Lock()
-	s := h.store
-	h.mu.Unlock()
-	if s == nil {
-		return 0, 0, ErrOff
-	}
 	return s.Erase(ctx, prefixes)
+}
+
+// Count gives what Erase would remove.
+func (h *History) Count(ctx context.Context, prefixes []netip.Prefix) (files, rows int64, err error) {
+	s, err := h.flushed(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	return s.Count(ctx, prefixes)
+}
+
+// flushed gives the files, after everything in memory was written.
+func (h *History) flushed(ctx context.Context) (keeper, error) {
+	if _, err := h.ask(ctx, true); err != nil && !errors.Is(err, ErrOff) {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.store == nil {
+		return nil, ErrOff
+	}
+	return h.store, nil
 }
 
 // An ask is the wish of somebody to have the tables written.

@@ -83,11 +83,13 @@ func (f *files) count() int {
 	return f.flows - 1000*f.twice
 }
 
-func (f *files) Tidy(context.Context) error       { return nil }
-func (f *files) Reconfigure(time.Duration, int64) {}
-func (f *files) Folder() *folder.Folder           { return folder.Open(nil, "") }
-func (f *files) Stats() store.Stats               { return store.Stats{} }
-func (f *files) Close() error                     { return nil }
+func (f *files) Tidy(context.Context) error                                  { return nil }
+func (f *files) Reconfigure(time.Duration, int64)                            {}
+func (f *files) Folder() *folder.Folder                                      { return folder.Open(nil, "") }
+func (f *files) Stats() store.Stats                                          { return store.Stats{} }
+func (f *files) Close() error                                                { return nil }
+func (f *files) Count(context.Context, []netip.Prefix) (int64, int64, error) { return 0, 0, nil }
+
 func (f *files) Erase(_ context.Context, prefixes []netip.Prefix) (int64, int64, error) {
 	return int64(len(prefixes)), int64(f.count()), nil
 }

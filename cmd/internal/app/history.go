@@ -27,6 +27,7 @@ const HistoryDir = "history"
 type contactLog struct {
 	*history.History
 	limits configs.Health
+	root   string // its folder
 }
 
 func newContactLog(a *App) *contactLog {
@@ -46,7 +47,7 @@ func newContactLog(a *App) *contactLog {
 		},
 	}
 	d.Homes, d.Sites = HistoryHomes(&a.cfg)
-	return &contactLog{history.New(a.cfg.History, d), a.cfg.Health}
+	return &contactLog{history.New(a.cfg.History, d), a.cfg.Health, d.Root}
 }
 
 // configuredRates are the sampling rates that the operator sets.
@@ -106,7 +107,7 @@ func joined(prefixes []netip.Prefix) string {
 
 // Register shows and judges the history.
 func (l *contactLog) Register(c *observe.Component) {
-	c.Add(observe.Printed("history", l.Stats, printHistory), historyCheck(l.Stats, l.limits.Transit))
+	c.Add(observe.Printed("history", l.Stats, printHistory), historyCheck(l.Stats, l.limits.Transit), l.eraseRoute())
 }
 
 // Takes all keys of the history but the sizes of tables, which are made once.

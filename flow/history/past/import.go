@@ -20,6 +20,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/history/past/nfdump"
 	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
+	"github.com/flowsnitch/flowsnitch/flow/history/table"
 )
 
 // Config is what to import where.
@@ -29,7 +30,8 @@ type Config struct {
 	Append   bool   // add to one that is there
 	MaxBytes int64  // of its files
 	Edge     bool   // write them with little memory
-	// Recorder decides who is inside, and what is not kept.
+	// Recorder decides who is inside, and what is not kept. Its Caps are those of the tables of
+	// one hour, of which 4 are open at once; zero = by Edge.
 	Recorder recorder.Config
 	// Exporters makes what the decoder knows of exporters: limits, sites, tunnels.
 	Exporters func() *decode.Exporters
@@ -102,6 +104,12 @@ func Open(cfg Config) (*Import, error) {
 	}
 	if cfg.Space == nil {
 		cfg.Space = disk.Space
+	}
+	if cfg.Recorder.Caps == (table.Caps{}) {
+		cfg.Recorder.Caps = table.Caps{V4: 131_072, V6: 32_768}
+		if cfg.Edge {
+			cfg.Recorder.Caps = table.Caps{V4: 16_384, V6: 4_096}
+		}
 	}
 	cfg.Recorder.Early = 1 << 30 // a full table is written at once
 	im := &Import{cfg: cfg, final: filepath.Join(cfg.Root, cfg.Name), work: filepath.Join(cfg.Root, "."+cfg.Name+partSuffix)}

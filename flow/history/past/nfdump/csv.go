@@ -221,7 +221,7 @@ func firewallEvent(b []byte) uint8 {
 	return n
 }
 
-// reason says what a value should have been.
+// reason is what a value should have been.
 func (p *parser) reason(c column, b []byte) string {
 	what := "number"
 	switch c {

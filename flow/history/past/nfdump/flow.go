@@ -44,8 +44,8 @@ type Form string
 // The forms that are read.
 const (
 	LegacyCSV Form = "csv of nfdump 1.6 to 1.7.4"
-	CSV       Form = "csv"
-	JSON      Form = "json"
+	CSV       Form = "csv of nfdump 1.7.5 or later"
+	JSON      Form = "json of nfdump"
 )
 
 // A BadRow is one that could not be read.
