@@ -69,7 +69,7 @@ func everyCall(t *testing.T, from *world, do func(*testing.T, *world) error, che
 		}
 		count++
 		if step = 1; call.What == "read" {
-			step = 13
+			step = 31
 		}
 	}
 	t.Logf("%d calls failed", count)
@@ -132,7 +132,7 @@ func waiting(t *testing.T, edge bool, hours int) *world {
 
 func TestEveryCallOfTidyFails(t *testing.T) {
 	for _, edge := range []bool{false, true} {
-		from := waiting(t, edge, 8)
+		from := waiting(t, edge, 6)
 		tidy := func(_ *testing.T, w *world) error { return w.store.Tidy(context.Background()) }
 		everyCall(t, from, tidy, func(t *testing.T, w *world, call disktest.Call, killed bool, _ error) {
 			w.check(call.What + " " + call.Path) // a reader sees it as it is

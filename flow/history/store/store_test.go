@@ -39,7 +39,7 @@ func TestMonths(t *testing.T) {
 		w := newWorld(t, 7, edge)
 		interval := 3 * time.Hour
 		if edge {
-			interval = time.Hour + 7*time.Minute
+			interval = 2*time.Hour + 13*time.Minute
 		}
 		end := w.now.AddDate(0, 2, 0)
 		for n := 0; w.now.Before(end); n++ {
