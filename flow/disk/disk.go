@@ -54,7 +54,7 @@ type File interface {
 	// [syscall.EWOULDBLOCK] means that one holds the lock.
 	Lock() error
 	// Forget makes room in the memory of the system after a file was read that is not going
-	// to be read again soon. It is a wish that may do nothing.
+	// to be read again soon. It may do nothing.
 	Forget()
 }
 

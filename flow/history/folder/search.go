@@ -44,7 +44,7 @@ type Done struct {
 }
 
 // Search calls Emit with all rows of the files whose outside address is in the ranges and
-// whose time is asked for, each once, also while files are written, merged and removed. A file
+// of the requested time, each once, also while files are written, merged and removed. A file
 // that cannot be read does not end the search; it is in Done. The error is that of Emit or of
 // ctx; Done is what was done until then.
 func (f *Folder) Search(ctx context.Context, q Query) (Done, error) {
@@ -172,7 +172,7 @@ func (s *search) run(ctx context.Context, j *job) {
 	}
 }
 
-// keep copies the rows of the time that is asked for.
+// keep copies the rows of the requested time.
 func (s *search) keep(rows []row.Row) []row.Row {
 	var kept []row.Row
 	select {

@@ -79,7 +79,7 @@ func (w *world) days(n int) {
 	w.now = end
 }
 
-// dates the files as if they had been written when they say.
+// dates the files as if they had been written at that time.
 func (w *world) date(at time.Time) {
 	w.t.Helper()
 	for _, name := range w.files() {
@@ -256,8 +256,8 @@ func TestMergeGivesWay(t *testing.T) {
 	if err := w.store.Tidy(ctx); err != context.Canceled {
 		t.Errorf("%v", err)
 	}
-	if n := len(w.files()); n != before || w.store.Stats().Trouble != "" || len(w.told) > 0 {
-		t.Errorf("%d files, want %d; %q", n, before, w.told)
+	if n := len(w.files()); n != before || w.store.Stats().Trouble != "" || len(w.reports) > 0 {
+		t.Errorf("%d files, want %d; %q", n, before, w.reports)
 	}
 	w.check("stopped")
 	w.tidy()

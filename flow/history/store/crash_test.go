@@ -25,7 +25,7 @@ func copyOf(t *testing.T, from *world, d *disktest.Faults) *world {
 	w.cfg = from.cfg
 	w.cfg.Root, w.cfg.Disk = w.root, d
 	w.cfg.Now = func() time.Time { return w.now }
-	w.cfg.Report = func(warn bool, text string) { w.told = append(w.told, text) }
+	w.cfg.Report = func(warn bool, text string) { w.reports = append(w.reports, text) }
 	return w
 }
 
@@ -145,7 +145,7 @@ func TestEveryCallOfTidyFails(t *testing.T) {
 				w.check("tidied")
 			}
 			if got := w.levels(); got != "d" {
-				t.Errorf("edge %t, %+v: files are %s, %q", edge, call, got, w.told)
+				t.Errorf("edge %t, %+v: files are %s, %q", edge, call, got, w.reports)
 			}
 			if got := w.store.Stats().Trouble; got != "" {
 				t.Errorf("edge %t, %+v: %s", edge, call, got)

@@ -29,16 +29,16 @@ func plenty(string) (free, total uint64, err error) { return 100e9, 200e9, nil }
 
 // A world is a history with its own clock, and what must be in it.
 type world struct {
-	t      testing.TB
-	r      *rand.Rand
-	root   string
-	now    time.Time
-	synced bool
-	cfg    Config
-	store  *Store
-	want   map[row.Row]row.Row // by key
-	told   []string
-	seen   int // outside addresses
+	t       testing.TB
+	r       *rand.Rand
+	root    string
+	now     time.Time
+	synced  bool
+	cfg     Config
+	store   *Store
+	want    map[row.Row]row.Row // by key
+	reports []string
+	seen    int // outside addresses
 }
 
 func newWorld(t testing.TB, seed uint64, edge bool) *world {
@@ -53,7 +53,7 @@ func newWorld(t testing.TB, seed uint64, edge bool) *world {
 			if warn {
 				text = "! " + text
 			}
-			w.told = append(w.told, text)
+			w.reports = append(w.reports, text)
 		},
 	}
 	w.open()

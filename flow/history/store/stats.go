@@ -100,10 +100,10 @@ const (
 var failed = [kinds]string{"contacts cannot be written", "files cannot be merged", "files cannot be removed"}
 var recovered = [kinds]string{"contacts are written again", "files are merged again", "files are removed again"}
 
-// A problem is what people were told of; its zero value is none.
+// A problem is what was reported; its zero value is none.
 type problem struct{ text, remedy string }
 
-// outcome notes that something has failed, or succeeded. People are told once for each remedy,
+// outcome notes that something has failed, or succeeded. It is reported once for each remedy,
 // and once that it is over.
 func (s *Store) outcome(what int, err error) {
 	var now problem

@@ -27,8 +27,8 @@ func TestDaysOfAServer(t *testing.T) {
 	if got := w.levels(); got != "ddd"+"ffffff"+"hhhhhhhhhhh" { // the last hour may still get a file
 		t.Errorf("files are %s", got)
 	}
-	if len(w.told) > 0 {
-		t.Errorf("people were told %q", w.told)
+	if len(w.reports) > 0 {
+		t.Errorf("reports: %q", w.reports)
 	}
 }
 
@@ -81,8 +81,8 @@ func TestMonths(t *testing.T) {
 				t.Errorf("edge %t: %d files on %s", edge, n, day)
 			}
 		}
-		if len(days) < 61 || len(w.told) > 0 {
-			t.Errorf("edge %t: %d days, %q", edge, len(days), w.told)
+		if len(days) < 61 || len(w.reports) > 0 {
+			t.Errorf("edge %t: %d days, %q", edge, len(days), w.reports)
 		}
 	}
 }

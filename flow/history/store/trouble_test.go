@@ -35,9 +35,9 @@ func (w *world) failing() *atomic.Value {
 	return fails
 }
 
-// TestTroubleIsToldOnce: each kind of trouble is counted each time and told once, with what to
-// do; the rows stay with the caller and are written when it is over, which is told, too.
-func TestTroubleIsToldOnce(t *testing.T) {
+// TestTroubleIsReportedOnce: each kind of trouble is counted each time and reported once, with what to
+// do; the rows stay with the caller and are written when it is over, which is reported, too.
+func TestTroubleIsReportedOnce(t *testing.T) {
 	for err, word := range map[syscall.Errno]string{
 		syscall.ENOSPC: "make room", syscall.EDQUOT: "make room", syscall.EROFS: "read-only", syscall.EIO: "kernel log", syscall.EACCES: "belong to the user",
 	} {
@@ -56,8 +56,8 @@ func TestTroubleIsToldOnce(t *testing.T) {
 			_ = w.store.Tidy(context.Background())
 			w.check("meanwhile")
 		}
-		if len(w.told) != 1 || !strings.HasPrefix(w.told[0], "! ") || !strings.Contains(w.told[0], word) {
-			t.Errorf("%v: %q", err, w.told)
+		if len(w.reports) != 1 || !strings.HasPrefix(w.reports[0], "! ") || !strings.Contains(w.reports[0], word) {
+			t.Errorf("%v: %q", err, w.reports)
 		}
 		if s := w.store.Stats(); s.WriteErrors != 3 || !strings.Contains(s.Trouble, word) || s.Rows == 0 {
 			t.Errorf("%v: %+v", err, s)
@@ -69,22 +69,22 @@ func TestTroubleIsToldOnce(t *testing.T) {
 		w.expect(rows)
 		w.check("after")
 		w.tidy()
-		if s := w.store.Stats(); s.Trouble != "" || len(w.told) != 2 || strings.HasPrefix(w.told[1], "!") {
-			t.Errorf("%v: %q, %q", err, s.Trouble, w.told)
+		if s := w.store.Stats(); s.Trouble != "" || len(w.reports) != 2 || strings.HasPrefix(w.reports[1], "!") {
+			t.Errorf("%v: %q, %q", err, s.Trouble, w.reports)
 		}
 	}
 }
 
-// TestOtherTroubleIsTold: a second kind of trouble behind the first is told as well.
-func TestOtherTroubleIsTold(t *testing.T) {
+// TestOtherTroubleIsReported: a second kind of trouble behind the first is reported as well.
+func TestOtherTroubleIsReported(t *testing.T) {
 	w := newWorld(t, 8, false)
 	fails := w.failing()
 	for _, err := range []syscall.Errno{syscall.EROFS, syscall.EROFS, syscall.ENOSPC, syscall.ENOSPC} {
 		fails.Store(err)
 		_ = w.write(time.Minute, 1, 20)
 	}
-	if len(w.told) != 2 {
-		t.Errorf("%q", w.told)
+	if len(w.reports) != 2 {
+		t.Errorf("%q", w.reports)
 	}
 }
 
@@ -117,8 +117,8 @@ func TestFolderRemoved(t *testing.T) {
 	if err := w.write(time.Hour, 1, 20); !errors.Is(err, syscall.ENOTDIR) {
 		t.Errorf("a file is in the place of the folder: %v", err)
 	}
-	if len(w.told) != 1 || !strings.Contains(w.told[0], "in the place") {
-		t.Errorf("%q", w.told)
+	if len(w.reports) != 1 || !strings.Contains(w.reports[0], "in the place") {
+		t.Errorf("%q", w.reports)
 	}
 	if err := os.Remove(w.root); err != nil {
 		t.Fatal(err)
@@ -129,7 +129,7 @@ func TestFolderRemoved(t *testing.T) {
 	w.check("at the end")
 }
 
-// TestNoRoom: with little free space nothing is written or merged, which is counted and told
+// TestNoRoom: with little free space nothing is written or merged, which is counted and reported
 // once; retention goes on.
 func TestNoRoom(t *testing.T) {
 	w := newWorld(t, 10, false)
@@ -162,12 +162,12 @@ func TestNoRoom(t *testing.T) {
 	if s := w.store.Stats(); s.Refused != 3 || s.WriteErrors != 0 || s.AgedFiles != 6 || !strings.Contains(s.Trouble, "make room") {
 		t.Errorf("%+v", s)
 	}
-	if got := strings.Join(w.told, "\n"); strings.Count(got, "cannot be written") != 2 || strings.Count(got, "written again") != 1 {
+	if got := strings.Join(w.reports, "\n"); strings.Count(got, "cannot be written") != 2 || strings.Count(got, "written again") != 1 {
 		t.Error(got)
 	}
 }
 
-// TestDamagedInput: a damaged file is set aside and told, the others are merged.
+// TestDamagedInput: a damaged file is set aside and reported, the others are merged.
 func TestDamagedInput(t *testing.T) {
 	for _, at := range []int64{-20, 30} { // the footer, the body
 		w := waiting(t, false, 3)
@@ -202,13 +202,13 @@ func TestDamagedInput(t *testing.T) {
 		if _, err := os.Stat(broken + folder.Damaged); err != nil {
 			t.Error(err)
 		}
-		if s := w.store.Stats(); len(w.told) != 1 || s.Bad != 1 || s.BadTotal != 1 {
-			t.Errorf("%q, %+v", w.told, s)
+		if s := w.store.Stats(); len(w.reports) != 1 || s.Bad != 1 || s.BadTotal != 1 {
+			t.Errorf("%q, %+v", w.reports, s)
 		}
 		w.open()
 		w.tidy()
-		if len(w.told) != 1 {
-			t.Errorf("told again: %q", w.told)
+		if len(w.reports) != 1 {
+			t.Errorf("reported again: %q", w.reports)
 		}
 		w.store.Reconfigure(24*time.Hour, 0) // it takes space: it goes as the others do
 		w.now = w.now.AddDate(0, 0, 2)
@@ -236,8 +236,8 @@ func TestDamageFoundBySearch(t *testing.T) {
 			t.Errorf("search %d: %+v, %v", n, done, err)
 		}
 	}
-	if len(w.told) != 1 || w.store.Stats().BadTotal != 1 {
-		t.Errorf("%q, %+v", w.told, w.store.Stats())
+	if len(w.reports) != 1 || w.store.Stats().BadTotal != 1 {
+		t.Errorf("%q, %+v", w.reports, w.store.Stats())
 	}
 }
 
@@ -321,8 +321,8 @@ func TestUnreadableInput(t *testing.T) {
 		}
 	}
 	w.tidy()
-	if got := w.levels(); got != "dh" || len(w.told) != 2 || w.store.Stats().MergeErrors != mostStrikes {
-		t.Errorf("files are %s, %q, %+v", got, w.told, w.store.Stats())
+	if got := w.levels(); got != "dh" || len(w.reports) != 2 || w.store.Stats().MergeErrors != mostStrikes {
+		t.Errorf("files are %s, %q, %+v", got, w.reports, w.store.Stats())
 	}
 	broken = false
 	w.check("without it")
@@ -366,8 +366,8 @@ func TestNewerInput(t *testing.T) {
 	path := newer(t, filepath.Join(w.root, w.files()[1]))
 	for range 3 {
 		w.tidy()
-		if got := w.levels(); got != "dh" || len(w.told) != 1 || strings.HasPrefix(w.told[0], "!") {
-			t.Errorf("files are %s, %q", got, w.told)
+		if got := w.levels(); got != "dh" || len(w.reports) != 1 || strings.HasPrefix(w.reports[0], "!") {
+			t.Errorf("files are %s, %q", got, w.reports)
 		}
 	}
 	if _, err := os.Stat(path); err != nil {

@@ -229,7 +229,7 @@ const (
 func (s *Store) room(bytes int64) error {
 	free, total, err := s.cfg.Space(s.cfg.Root)
 	if err != nil {
-		return nil // the write itself will tell
+		return nil // the write itself shows it
 	}
 	if spare := max(total/spareShare, spareBytes); free < spare+uint64(bytes) {
 		return fmt.Errorf("%w: %d MB are free, and %d MB are left to others", ErrSpace, free/1e6, spare/1e6)
