@@ -41,6 +41,8 @@ covers or lies within each, with its evidence, expired entries, and entries that
 allowlist, the home networks, a warninglist or a guard overrides. It uses the running
 instance; without one, or with --intel, it reads the lists itself, and for feeds the last
 good copies in the state directory. With --intel and without -c only these lists count.
+Below come the last contacts of your hosts with each, at most 5, as far as the history
+of contacts on disk has them ('flowsnitch hunt' finds all, to the last minute).
 
 Without -c it looks for the running instance of this user, then reads the configuration
 that $FLOWSNITCH_CONFIG names, then that of the package.
@@ -69,7 +71,7 @@ object for each address, one a line; its "answer" is listed, not_listed or unkno
 			if err != nil {
 				return unanswered{err}
 			}
-			return printLookups(c, answers, args, asJSON)
+			return printLookups(c, answers, contactsOf(c.Context(), &cfg, asked), args, asJSON)
 		},
 	}
 	locateFlag(c, &file)
@@ -161,7 +163,7 @@ func isName(s string) bool {
 }
 
 // printLookups prints all answers; the exit code is that of the one that knows least.
-func printLookups(c *cobra.Command, answers []app.Lookup, args []string, asJSON bool) error {
+func printLookups(c *cobra.Command, answers []app.Lookup, past []*lookupHistory, args []string, asJSON bool) error {
 	worst := lookupListed
 	enc := json.NewEncoder(c.OutOrStdout())
 	for i := range answers {
@@ -169,9 +171,10 @@ func printLookups(c *cobra.Command, answers []app.Lookup, args []string, asJSON 
 		worst = max(worst, codeOfLookup(l))
 		if !asJSON {
 			explain(c.OutOrStdout(), l)
+			past[i].print(c.OutOrStdout(), nameOf(l.Prefix))
 			continue
 		}
-		if err := enc.Encode(lookupLine(args[i], l)); err != nil {
+		if err := enc.Encode(lookupLine(args[i], l, past[i])); err != nil {
 			return err
 		}
 	}
@@ -246,6 +249,7 @@ type lookupAnswer struct {
 	Missing    []string        `json:"missing,omitempty"` // feeds without a complete copy
 	Listings   []lookupListing `json:"listings"`
 	Stopped    []lookupListing `json:"stopped"`
+	History    *lookupHistory  `json:"history,omitempty"` // absent where there is none
 }
 
 // A lookupListing is an entry of a feed; with a reason one that is not used, or a network
@@ -268,11 +272,11 @@ type lookupListing struct {
 	ByName      string        `json:"by_name,omitempty"`
 }
 
-func lookupLine(query string, l *app.Lookup) lookupAnswer {
+func lookupLine(query string, l *app.Lookup, past *lookupHistory) lookupAnswer {
 	a := lookupAnswer{
 		Query: query, Prefix: l.Prefix, Version: l.Version, Indicators: l.Indicators, Missing: l.Missing,
 		Answer:   map[int]string{lookupListed: "listed", lookupNot: "not_listed", lookupUnknown: "unknown"}[codeOfLookup(l)],
-		Listings: []lookupListing{}, Stopped: []lookupListing{},
+		Listings: []lookupListing{}, Stopped: []lookupListing{}, History: past,
 	}
 	for i := range l.Listings {
 		a.Listings = append(a.Listings, listingOf(&l.Listings[i]))

@@ -398,6 +398,9 @@ func TestForms(t *testing.T) {
 		if err := json.Unmarshal(line, &got); err != nil || got != want {
 			t.Fatalf("%s: %v\n got %+v\nwant %+v", line, err, got, want)
 		}
+		if again, err := json.Marshal(got); err != nil || string(again)+"\n" != string(line) {
+			t.Fatalf("%s, %v; want %s", again, err, line)
+		}
 		var keys map[string]any
 		if err := json.Unmarshal(line, &keys); err != nil {
 			t.Fatal(err)

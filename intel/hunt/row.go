@@ -124,6 +124,12 @@ func (r *Row) AppendJSON(dst []byte) []byte {
 	return append(l.B, "}\n"...)
 }
 
+// MarshalJSON gives what AppendJSON appends, without the newline.
+func (r Row) MarshalJSON() ([]byte, error) {
+	b := r.AppendJSON(nil)
+	return b[:len(b)-1], nil
+}
+
 // EachHour yields the hours of the day with traffic, 0 to 23, UTC.
 func (r *Row) EachHour() func(yield func(int) bool) {
 	return func(yield func(int) bool) {
