@@ -6,7 +6,7 @@
 //
 // A tap sees every set, so it costs something for each flow, listed or not. The matcher, the
 // sample of transit and the asker of DNS lists (package match) and the counters of all
-// traffic (package traffic) are taps. The watch for entries that match too much (package
+// traffic (package traffic) are taps, and so are the recorders of the history (package recorder). The watch for entries that match too much (package
 // storm) is none: it needs the hits of each entry, which have left the sets by then and are
 // tallied by the correlator, and the number of all records, which the decoder counts.
 //

@@ -59,17 +59,21 @@ func address(n uint32, six bool) netip.Addr {
 }
 
 // benchData makes datagrams of flows among so many contacts, met as servers are: a few often,
-// most seldom, without any order in time.
+// most seldom, without any order in time; or of a scanner, with one contact.
 func benchData(b testing.TB, v flow.Version, six bool, contacts int) (e export) {
 	enc, err := synth.NewEncoder(synth.Config{Version: v})
 	if err != nil {
 		b.Fatal(err)
 	}
 	r := rand.New(rand.NewPCG(1, uint64(contacts)))
-	z := rand.NewZipf(r, 1.0001, 1, uint64(contacts-1))
+	z := rand.NewZipf(r, 1.0001, 1, uint64(max(contacts, 2)-1))
 	var pending []synth.Flow
 	for flows := min(max(4*contacts, benchFlows/4), benchFlows); e.flows < flows; {
 		for len(pending) < 30 {
+			if contacts == 1 {
+				pending = append(pending, scanFlow(uint32(e.flows+len(pending))))
+				continue
+			}
 			pending = append(pending, contactFlow(r, uint32(z.Uint64()), six))
 		}
 		p, n, err := enc.Encode(nil, pending, testTime)
@@ -97,6 +101,12 @@ type none struct{}
 
 func (none) Records(*decode.Set) {}
 
+// scanFlow is a try of one source that scans 65,536 addresses of ours on as many ports.
+func scanFlow(n uint32) synth.Flow {
+	return synth.Flow{Src: flow.Addr4(0xc6336401), Dst: flow.Addr4(0x0a000000 + n%65_536), SrcPort: 50000, DstPort: uint16(n + n>>16), Protocol: 6, TCPFlags: 2, Packets: 1, Bytes: 40,
+		Start: testTime, End: testTime}
+}
+
 // BenchmarkPath decodes datagrams without the recorder and with it, as a worker does that
 // reads eight at a time: the difference is what the history adds to each flow.
 //
@@ -107,7 +117,10 @@ func BenchmarkPath(b *testing.B) {
 		v    flow.Version
 		six  bool
 	}{{"v5", flow.V5, false}, {"v9", flow.V9, false}, {"v9-IPv6", flow.V9, true}, {"IPFIX", flow.IPFIX, false}, {"sFlow", flow.SFlow, false}} {
-		for _, contacts := range []int{10_000, 100_000, 1_000_000} {
+		for _, contacts := range []int{1, 10_000, 100_000, 1_000_000} {
+			if contacts == 1 && c.six {
+				continue
+			}
 			made := sync.OnceValue(func() export { return benchData(b, c.v, c.six, contacts) })
 			for _, with := range []bool{false, true} {
 				b.Run(fmt.Sprintf("%s/contacts=%d/history=%t", c.name, contacts, with), func(b *testing.B) {

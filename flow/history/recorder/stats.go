@@ -25,8 +25,9 @@ type Stats struct {
 	Full     uint64 `json:"full" name:"history_handovers_total" with:"why=full" help:"Tables handed over to be written: at the end of an interval, because they were full, at the end of the program."`
 	Shutdown uint64 `json:"shutdown" name:"history_handovers_total" with:"why=shutdown" help:"Tables handed over to be written: at the end of an interval, because they were full, at the end of the program."`
 
-	// Crowded counts look-ups of exporters that got no number of their own, as 65,535 others have one.
-	Crowded uint64 `json:"exporters_unnamed" name:"history_exporters_unnamed_total" help:"Exporters that the history does not name, as it has named 65,535 others."`
+	// Crowded counts look-ups of exporters that got no number of their own: it grows again
+	// and again for the same one. Numbers are given back by a restart only.
+	Crowded uint64 `json:"exporters_unnamed" name:"history_exporters_unnamed_total" help:"Look-ups of exporters that the history cannot name, as it has named 65,535 others since the start; their rows have none."`
 }
 
 // shown are the counters of one recorder as others see them, in the order of numbers.

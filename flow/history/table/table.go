@@ -44,7 +44,8 @@ const (
 )
 
 // Caps are how many contacts a table holds at most, from 0 to 1<<26: V4 between two IPv4
-// addresses, V6 all others.
+// addresses, V6 all others. With 0, an Update without lose stops at each such flow, even in
+// an empty table: its caller must not hand that over again and again.
 type Caps struct{ V4, V6 int }
 
 // Counts are the flows that [Table.Update] was given since the last Reset, each in one of them.
@@ -130,7 +131,8 @@ func (t *Table) Update(b *Batch, from int, lose bool) int {
 }
 
 // room makes the index in use large enough for n more contacts. It changes places, so it
-// comes before the stages.
+// comes before the stages. To enter 200,000 entries again takes 2 to 5 ms, in one piece: it
+// happens while the first table of a worker fills, as Reset keeps the places.
 func (t *Table) room(n int) {
 	for t.v4.crowded(n) {
 		t.v4.double()
