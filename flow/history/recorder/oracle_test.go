@@ -241,7 +241,7 @@ func (o *oracle) row(r *flow.Record, p flowPair, outside, inside end, sent, tran
 		}
 	}
 	x := row.Row{Outside: flow.Addr6Of(outside.addr), Inside: flow.Addr6Of(inside.addr), Protocol: p.protocol, Port: port, Exporter: r.Exporter.Addr, Flows: 1, Direction: row.Unknown}
-	if n := int(r.Exporter.Site); n < len(o.cfg.Homes) && n < len(o.cfg.Sites) {
+	if n := int(r.Exporter.Site); n < len(o.cfg.Sites) {
 		x.Site = o.cfg.Sites[n]
 	}
 	switch {
@@ -366,7 +366,7 @@ func testConfig() Config {
 			testHome{own: prefixes("10.0.0.0/8", "192.0.2.64/26", "fd00::/8", "2001:db8:1::/48"), carried: prefixes("2002:a00::/24")},
 			testHome{own: prefixes("10.1.0.0/16", "203.0.113.0/25")},
 		},
-		Sites:    []string{"", "oslo"},
+		Sites:    []string{"", "oslo", "bergen"},
 		Exclude:  prefixes("10.0.9.0/24", "198.51.100.77/32", "2001:db8:1:9::/64"),
 		Sampling: map[netip.Addr]uint32{netip.MustParseAddr("192.0.2.3"): 7},
 		Caps:     table.Caps{V4: 1 << 16, V6: 1 << 15}, Early: 6,

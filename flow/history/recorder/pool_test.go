@@ -266,6 +266,21 @@ func TestUnsynchronised(t *testing.T) {
 	if asked != 3 {
 		t.Errorf("asked %d times for 3 tables", asked)
 	}
+	r.Records(flows(1, 0))
+	p.Turn()
+	r.Flush()
+	p.Return(next(t, p))
+	r.Records(new(decode.Set)) // begins a table that stays empty
+	asked, unsynced = 0, true
+	p.Turn()
+	r.Flush()
+	next(t, p)
+	r.Records(flows(1, 0))
+	p.Turn()
+	r.Flush()
+	if x := rowsOf(p.Names(), next(t, p).Table); len(x) != 1 || x[0].Flags&row.Unsynchronised == 0 || asked != 1 {
+		t.Errorf("after an interval without flows: %+v, asked %d times", x, asked)
+	}
 }
 
 // TestExporters: 65,535 exporters have a number of their own in all tables, all others none.

@@ -113,6 +113,9 @@ func (r *Recorder) Flush() {
 	r.spillAll()
 	if v.interval != r.interval && r.handOver(WhyInterval, v.interval) {
 		r.interval, r.early = v.interval, 0
+		if r.table != nil { // it was empty, and stays
+			r.askClock()
+		}
 	}
 	for !v.on && len(r.free) > 0 { // its memory is not needed
 		t := <-r.free
@@ -134,10 +137,9 @@ func (r *Recorder) prepare(s *decode.Set) {
 		r.find(key, &e)
 	}
 	r.exporter, r.site = r.device.number, e.Site
-	if int(r.site) >= len(r.pool.homes) {
-		r.site = 0
+	if r.home = &r.pool.homes[0]; int(e.Site) < len(r.pool.homes) {
+		r.home = &r.pool.homes[e.Site]
 	}
-	r.home = &r.pool.homes[r.site]
 	const first, last = maxSkew, (1<<32-1)*1000 - maxSkew // for times that fit into 32 bits
 	r.received = min(max(s.Received().UnixMilli(), first), last)
 	r.earliest = r.received - maxSkew
@@ -210,11 +212,16 @@ func (r *Recorder) begin() bool {
 		r.table = table.New(r.pool.cfg.Caps)
 		r.tables = append(r.tables, held{table: r.table})
 	}
+	r.askClock()
+	return true
+}
+
+// askClock notes whether the flows from now on come while the clock is not synchronised.
+func (r *Recorder) askClock() {
 	r.unsynchronised = 0
 	if f := r.pool.cfg.Unsynced; f != nil && f() {
 		r.unsynchronised = row.Unsynchronised
 	}
-	return true
 }
 
 // handOver hands the table over and begins another one. It reports false where that cannot
