@@ -126,7 +126,11 @@ func TestSearchEqualsAScan(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	for range 60 {
+	rounds := 60
+	if testing.Short() { // under emulation
+		rounds = 6
+	}
+	for range rounds {
 		var prefixes []netip.Prefix
 		for range 1 + r.IntN(1<<r.IntN(9)) {
 			a := rows[r.IntN(len(rows))].Outside.Addr().Unmap()
@@ -455,20 +459,24 @@ func TestDamage(t *testing.T) {
 		flipped[at] ^= 1 << r.IntN(8)
 		return flipped
 	}
-	for range 1000 {
+	flips, cuts := 1000, 200
+	if testing.Short() { // under emulation
+		flips, cuts = 50, 10
+	}
+	for range flips {
 		at := body + r.IntN(len(content)-body)
 		if r.IntN(10) == 0 {
 			at = len(content) - 1 - r.IntN(8) // the length of the footer, and the magic bytes
 		}
 		damage(t, path, flip(at), rows)
 	}
-	for range 1000 {
+	for range flips {
 		damage(t, path, flip(r.IntN(body)), rows)
 	}
-	for range 200 {
+	for range cuts {
 		damage(t, path, content[:r.IntN(len(content))], rows)
 	}
-	for range 50 { // a tail of zeros, as a power cut leaves it
+	for range cuts / 4 { // a tail of zeros, as a power cut leaves it
 		zeroed := bytes.Clone(content)
 		clear(zeroed[r.IntN(len(content)-1):])
 		damage(t, path, zeroed, rows)

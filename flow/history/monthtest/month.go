@@ -56,22 +56,24 @@ func newPopulation(count uint64, odd bool, rows, most float64) *population {
 	p := &population{count: count, factor: 2_654_435_761, odd: odd, most: most}
 	// The scale with which the means add up to rows.
 	low, high := 0.0, rows
-	for range 60 {
+	for range 100 {
 		p.scale = (low + high) / 2
-		sum := 0.0
-		for rank := range count {
-			sum += p.mean(rank)
-		}
-		if sum < rows {
+		k := min(math.Floor(p.scale/most), float64(count)) // so many have the most
+		if k*most+p.scale*(harmonic(float64(count))-harmonic(k)) < rows {
 			low = p.scale
 		} else {
 			high = p.scale
 		}
-		if high-low < rows/1e6 {
-			break
-		}
 	}
 	return p
+}
+
+// harmonic is 1 + 1/2 + ... + 1/n, nearly.
+func harmonic(n float64) float64 {
+	if n < 1 {
+		return 0
+	}
+	return math.Log(n) + 0.5772156649 + 1/(2*n)
 }
 
 func (p *population) rank(i uint64) uint64     { return i * p.factor % p.count }
