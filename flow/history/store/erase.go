@@ -90,7 +90,10 @@ func compare(a, b flow.Addr6) int { return cmp.Or(cmp.Compare(a.Hi, b.Hi), cmp.C
 // folder erases in one history, file by file: between two of them others may work. What a
 // merge has made meanwhile is searched as well.
 func (e *eraser) folder(ctx context.Context, s *Store) error {
-	errs := []error{s.removeSuperseded(ctx)}
+	var errs []error
+	if !e.dry {
+		errs = append(errs, s.removeSuperseded(ctx))
+	}
 	done := make(map[string]bool)
 	for {
 		list, err := s.folder.Files(time.Time{}, time.Time{})

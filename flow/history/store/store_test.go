@@ -135,3 +135,30 @@ func TestNothingToWrite(t *testing.T) {
 		t.Errorf("ended before: %v, %q", err, w.files())
 	}
 }
+
+// TestManyFilesInOneHour: full tables make many files in a short time. They are merged before
+// the hour and the day are over, with no more at once than memory allows.
+func TestManyFilesInOneHour(t *testing.T) {
+	for _, edge := range []bool{false, true} {
+		w := newWorld(t, 32, edge)
+		most := 0
+		for range 130 {
+			w.now = w.now.Add(20 * time.Second)
+			if err := w.write(20*time.Second, 1, 12); err != nil {
+				t.Fatal(err)
+			}
+			w.tidy()
+			most = max(most, len(w.files()))
+		}
+		w.check("in the hour")
+		if most > manyWaiting+1 {
+			t.Errorf("edge %t: up to %d files", edge, most)
+		}
+		w.now = w.now.Truncate(24*time.Hour).AddDate(0, 0, 1).Add(3 * time.Hour) // at night
+		w.tidy()
+		w.check("merged")
+		if got := w.levels(); got != "d" {
+			t.Errorf("edge %t: files are %s", edge, got)
+		}
+	}
+}
