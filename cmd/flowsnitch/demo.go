@@ -172,6 +172,7 @@ func demoConfig(dir string) (configs.Config, error) {
 	cfg.Sinks = []configs.Sink{{Console: &configs.Console{Colour: "auto"}}}
 	cfg.Canary.Every = 0
 	cfg.Web.Listen = "" // no port to fight for
+	cfg.History.Enabled = false
 	cfg.Journal.Dir, cfg.Journal.Durability = "", journal.InMemory
 	cfg.Intel.Feeds = nil
 	for _, l := range demoLists {

@@ -1,10 +1,52 @@
 package app
 
 import (
+	"os"
+	"path/filepath"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"testing"
+
+	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/flow/history/table"
 )
+
+// TestMemoryTogether: what all parts take at their default caps, each by tests and
+// measurements of its own, stays within the memory that the package gives the service, and
+// that the profile edge has.
+func TestMemoryTogether(t *testing.T) {
+	unit, err := os.ReadFile(filepath.Join("..", "..", "..", "deploy", "package", "flowsnitch.service"))
+	if err != nil || !regexp.MustCompile(`(?m)^MemoryMax=1G$`).Match(unit) {
+		t.Fatalf("the unit has no MemoryMax=1G, which this test is about: %v", err)
+	}
+	edge, err := configs.LoadProfile("", "edge")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const mb = 1_000_000
+	for _, c := range []struct {
+		name        string
+		cfg         configs.Config
+		parts, most int // parts: set, exporters and decoder, contacts; one of write, merge and hunt
+	}{
+		{"usual, 1,000,000 indicators", configs.Default(), (150 + 80 + 75 + 200) * mb, 1 << 30},
+		{"edge, 100,000 indicators", edge, (24 + 20) * mb, 96 * mb},
+	} {
+		workers := 0
+		for _, l := range c.cfg.Listen {
+			workers += max(l.Sockets, 1)
+		}
+		// 75 and 108 bytes a contact, with its part of the index: TestTableMemory of flow/history.
+		caps := table.Caps{V4: c.cfg.History.MaxContacts, V6: c.cfg.History.MaxContacts6}
+		tables := 2 * workers * (75*caps.V4 + 108*caps.V6)
+		if sum := c.parts + tables; sum > c.most {
+			t.Errorf("%s: %d MB, of which the history of %d workers %d MB; at most %d MB", c.name, sum/mb, workers, tables/mb, c.most/mb)
+		} else {
+			t.Logf("%s: %d MB, of which the history of %d workers %d MB; at most %d MB", c.name, sum/mb, workers, tables/mb, c.most/mb)
+		}
+	}
+}
 
 // TestMemoryStatus: what is held counts, what was given back does not.
 func TestMemoryStatus(t *testing.T) {
