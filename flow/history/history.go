@@ -60,7 +60,8 @@ type History struct {
 	pool *recorder.Pool
 	disk *disk.Watch
 
-	keep func(store.Config) (keeper, error) // opens the store
+	keep     func(store.Config) (keeper, error) // opens the store
+	patience time.Duration                      // for tests: see the constant
 
 	mu      sync.Mutex // for the next; never held during a call to the disk
 	cfg     Config
@@ -95,7 +96,7 @@ func New(cfg Config, d Deps) *History {
 		d.Pressure = func() bool { return false }
 	}
 	h := &History{
-		deps: d, disk: disk.NewWatch(d.Disk), cfg: cfg,
+		deps: d, disk: disk.NewWatch(d.Disk), cfg: cfg, patience: patience,
 		keep: func(c store.Config) (keeper, error) { return store.Open(c) },
 		pool: recorder.NewPool(recorder.Config{
 			Homes: d.Homes, Sites: d.Sites, Exclude: slices.Concat(cfg.Exclude, d.Exclude), Caps: cfg.caps(), Early: early,

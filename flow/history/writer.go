@@ -143,7 +143,7 @@ func (w *writer) turn(ctx context.Context) error {
 
 // collect takes over the tables of all workers.
 func (w *writer) collect(loop context.Context) {
-	timeout := time.NewTimer(patience)
+	timeout := time.NewTimer(w.h.patience)
 	defer timeout.Stop()
 	w.complete = false
 	for waiting := w.h.pool.Workers(); waiting > 0; {
@@ -222,14 +222,21 @@ func (w *writer) oldest() moment {
 	return first
 }
 
-// span gives from when to when the tables were filled, in whole seconds. Both are by the
-// clock as it was at the beginning: when it is set meanwhile, only the next file has the
-// other time.
+// span gives from when to when the tables were filled, in whole seconds. When the clock was set
+// meanwhile it is the time by both clocks: what was received a second before that is noticed
+// already has the new one, and a file named by the old one alone could be removed at once as
+// too old.
 func (w *writer) span() (from, to time.Time) {
-	first := w.oldest()
-	from = first.wall.Truncate(time.Second)
-	to = first.wall.Add(time.Since(first.steady) + time.Second).Truncate(time.Second)
-	return from.UTC(), to.UTC()
+	first, now := w.oldest(), w.now()
+	age := now.steady.Sub(first.steady)
+	from, to = first.wall, now.wall
+	if other := now.wall.Add(-age); other.Before(from) {
+		from = other
+	}
+	if other := first.wall.Add(age); other.After(to) {
+		to = other
+	}
+	return from.Truncate(time.Second).UTC(), to.Add(time.Second).Truncate(time.Second).UTC()
 }
 
 // giveBack gives up the tables that are not written.
