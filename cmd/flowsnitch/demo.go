@@ -16,11 +16,15 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/history"
+	historyfile "github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
 	"github.com/flowsnitch/flowsnitch/flow/synth/noise"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/hunt"
+	"github.com/flowsnitch/flowsnitch/intel/hunt/question"
 	"github.com/flowsnitch/flowsnitch/sinks/journal"
 	"github.com/spf13/cobra"
 )
@@ -106,8 +110,26 @@ func demo(c *cobra.Command, length time.Duration) error {
 		err = e
 	}
 	_, _ = wrapped(c.ErrOrStderr()).Write(lastText(a))
+	demoHunt(c, dir)
 	fmt.Fprintln(c.ErrOrStderr(), "\nnow with your own router: flowsnitch run --intel FILE, and point its flow export to UDP port 2055 of this machine")
 	return err
+}
+
+// demoHunt shows who of us talked to the trojan's server, as 'flowsnitch hunt' does.
+func demoHunt(c *cobra.Command, dir string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second) // that of the command may have ended
+	defer cancel()
+	server := netip.MustParseAddr("203.0.113.9")
+	q := &question.Question{Ranges: historyfile.Ranges([]netip.Prefix{netip.PrefixFrom(server, server.BitLen())})}
+	fmt.Fprintf(c.ErrOrStderr(), "\nevery contact is kept, listed or not; so later questions have an answer, too:\n$ flowsnitch hunt %s\n", server)
+	p := newHuntPrinter(c.OutOrStdout(), c.ErrOrStderr(), new(huntOptions))
+	in, err := app.OpenHistory(dir, "")
+	if err == nil {
+		_, err = hunt.Search(ctx, in, q, p.rows, func(int, int, int64) {})
+	}
+	if err = errors.Join(err, p.flush()); err != nil {
+		fmt.Fprintf(c.ErrOrStderr(), "hunt: %v\n", err)
+	}
 }
 
 // writeDemoList writes the sample list for an instance of the user's own.
@@ -171,8 +193,14 @@ func demoConfig(dir string) (configs.Config, error) {
 	cfg.Home = append(intel.DefaultHome(), netip.MustParsePrefix("2001:db8:cafe::/48"))
 	cfg.Sinks = []configs.Sink{{Console: &configs.Console{Colour: "auto"}}}
 	cfg.Canary.Every = 0
-	cfg.Web.Listen = "" // no port to fight for
-	cfg.History.Enabled = false
+	cfg.Web.Listen = ""                                              // no port to fight for
+	notice := filepath.Join(dir, app.HistoryDir, history.NoticeName) // given: the folder is removed at the end
+	if err := os.MkdirAll(filepath.Dir(notice), 0o750); err != nil {
+		return cfg, err
+	}
+	if err := os.WriteFile(notice, nil, 0o640); err != nil {
+		return cfg, err
+	}
 	cfg.Journal.Dir, cfg.Journal.Durability = "", journal.InMemory
 	cfg.Intel.Feeds = nil
 	for _, l := range demoLists {

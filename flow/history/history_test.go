@@ -476,7 +476,7 @@ func TestNotice(t *testing.T) {
 			}
 		})
 	}
-	b, err := os.ReadFile(filepath.Join(root, noticeName))
+	b, err := os.ReadFile(filepath.Join(root, NoticeName))
 	if err != nil || !strings.Contains(string(b), "history.exclude") || !strings.Contains(string(b), "30 days") || !strings.Contains(string(b), "1GB") {
 		t.Errorf("%q, %v", b, err)
 	}

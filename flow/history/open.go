@@ -78,13 +78,13 @@ func (h *History) size(cfg *Config) (disk.Size, error) {
 	return n, nil
 }
 
-// noticeName is the file that shows that the notice has been given. It is beside the folders
+// NoticeName is the file that shows that the notice has been given. It is beside the folders
 // of the files, for whoever finds these.
-const noticeName = "README.txt"
+const NoticeName = "README.txt"
 
 // notice makes known, once, that personal data is being kept from now on.
 func (h *History) notice(cfg *Config, bound disk.Size) {
-	path := filepath.Join(h.deps.Root, noticeName)
+	path := filepath.Join(h.deps.Root, NoticeName)
 	if _, err := h.disk.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return
 	}
