@@ -109,7 +109,7 @@ func New(cfg Config, d Deps) *History {
 }
 
 // early is how many full tables a worker may hand over in one interval, each of which makes
-// a file; beyond that the least telling contacts are lost.
+// a file; beyond that contacts of scanners are lost first.
 const early = 6
 
 // Start opens the folder and starts the goroutines that write and tidy up. A folder that
