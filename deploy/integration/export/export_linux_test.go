@@ -229,11 +229,16 @@ func compare(t *testing.T, elements []element, ports bool) {
 	}
 }
 
-// TestNFTables: nft takes the list, takes it again, and has what it lists.
+// TestNFTables: nft takes the list, takes it again while the rules of the README refer to
+// its sets, and has what it lists.
 func TestNFTables(t *testing.T) {
 	need(t, "nft", "nftables")
 	path, rows := list(t, "nftables", nil)
-	out := isolated(t, `nft -c -f "$0"; nft -f "$0"; nft -f "$0"; nft -j list table inet flowsnitch`, path)
+	rules := regexp.MustCompile(`(?m)^nft add (chain|rule) .*$`).FindAllString(instance.ReadFile(t, "../../../sinks/export/README.md"), -1)
+	if len(rules) < 7 {
+		t.Errorf("%d rules in the README", len(rules))
+	}
+	out := isolated(t, `nft -c -f "$0"; nft -f "$0"; `+strings.Join(rules, "; ")+`; nft -f "$0"; nft -j list table inet flowsnitch`, path)
 	var answer struct {
 		NFTables []struct {
 			Set struct {
