@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -97,7 +98,12 @@ func (d *feedService) export(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer d.exporting.Unlock()
-	list, answer, err := ExportSet(d.store.Load(), d.status().Feeds, q.Get("target"), o, d.now())
+	d.writeExport(w, q.Get("target"), o)
+	debug.FreeOSMemory() // a list of a million is as large as the set, see publish
+}
+
+func (d *feedService) writeExport(w http.ResponseWriter, target string, o export.Options) {
+	list, answer, err := ExportSet(d.store.Load(), d.status().Feeds, target, o, d.now())
 	if err != nil {
 		observe.Fail(w, err)
 		return
