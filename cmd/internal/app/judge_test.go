@@ -121,6 +121,7 @@ func registryOf(status func() Status) *observe.Registry {
 		observe.Printed("decoded", func() DecodeStatus { return status().Decoded }, printDecoded), observe.Printed("exporters", func() ExporterStatus { return status().Exporters }, printExporters),
 		observe.Silent("exporter_totals", func() []ExporterTotals { return exporterTotals(status().Exporters.List) }),
 		observe.Printed("history", func() history.Stats { return status().History }, printHistory),
+		observe.Printed("hunt", func() HuntStatus { return status().Hunt }, printHunts),
 		observe.Of("retro", func() retro.Stats { return status().Retro }),
 	)
 	for _, p := range plugs {

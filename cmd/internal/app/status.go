@@ -30,6 +30,7 @@ type Status struct {
 	Decoded   DecodeStatus      `json:"decoded"`
 	Exporters ExporterStatus    `json:"exporters"`
 	History   history.Stats     `json:"history"`
+	Hunt      HuntStatus        `json:"hunt"`
 	Retro     retro.Stats       `json:"retro"`
 	Listeners []ListenerStatus  `json:"listeners"`
 	Canary    canary.Status     `json:"canary"`
