@@ -29,6 +29,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/queue"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
+	"github.com/flowsnitch/flowsnitch/intel/hunt/retro"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/journal"
@@ -74,6 +75,7 @@ func counters() []counter {
 		counted("decode.ExportersStats", itself[decode.ExportersStats], nil),
 		counted("decode.LoadReport", func(r decode.LoadReport) any { return restoredStatus(r, nil) }, nil),
 		counted("history.Stats", itself[history.Stats], nil),
+		counted("retro.Stats", itself[retro.Stats], nil),
 		counted("recorder.Stats", itself[recorder.Stats], nil),
 		counted("store.Stats", itself[store.Stats], nil),
 		counted("correlate.Stats", itself[correlate.Stats], nil),
@@ -267,6 +269,7 @@ func judgedStatus() *Status {
 	s.Intel.Feeds[0].Refused[lookup.ReasonOverCap] = 0
 	s.Journal.Trouble, s.Journal.ReadTrouble, s.Intel.Quarantined = "", "", nil
 	s.Journal.Bytes, s.Journal.MaxBytes = 10, 1<<40
+	s.Retro.Failing, s.Retro.WaitingSince = false, time.Time{}
 	s.History.Off, s.History.Disk, s.History.Trouble, s.History.Files.Trouble, s.History.Files.Bad, s.History.Files.Waiting = "", "", "", "", 0, 0
 	s.Journal.Opened, s.Exporters.Restored, s.Exporters.File.Error = OpenedStatus{}, RestoredStatus{}, ""
 	s.Exporters.Early.Replayed = s.Decoded.UnknownSets
@@ -408,6 +411,14 @@ var notJudged = figures.Exempt{
 	"History.Files.Refused":                   "is looked at as Trouble; they are tried again",
 	"History.Files.Merges":                    "is no loss",
 	"History.Files.MergeErrors":               "is looked at as Trouble; they are tried again",
+	"Hunt.":                                   "is what was asked; whoever asks is answered with what is wrong",
+	"Retro.Jobs[]":                            "is no loss; how long they wait is looked at",
+	"Retro.Entries":                           "is no loss; how long they wait is looked at",
+	"Retro.Done":                              "is no loss",
+	"Retro.Matches[]":                         "is events and alerts, and what was sent before",
+	"Retro.Seconds":                           "is no loss",
+	"Retro.SentIDs":                           "is no loss",
+	"Retro.Failures":                          "Failing is looked at",
 	"History.Files.AgedFiles":                 "is as history.keep demands",
 	"History.Files.PushedFiles":               "is as history.max_bytes demands",
 	"History.Files.ErasedRows":                "is as the operator demands",
@@ -514,4 +525,5 @@ var lasting = map[string]bool{
 	"Sinks[].Failing":                 true,
 	"History.Files.Bad":               true, // until they are removed
 	"History.Files.Waiting":           true,
+	"Retro.Failing":                   true, // until the disk is mended
 }

@@ -322,6 +322,8 @@ func TestFindings(t *testing.T) {
 		{"history cannot be written", func(s *Status, _ *past) {
 			s.History.Files.Trouble = "contacts cannot be written: x; make room"
 		}, "history", observe.Warning, "contacts cannot be written: x; make room"},
+		{"retro-hunt fails", func(s *Status, _ *past) { s.Retro.Failing, s.Retro.LastError = true, "x" }, "history", observe.Warning, "new entries cannot be searched for in the history (x)"},
+		{"retro-hunt waits", func(s *Status, _ *past) { s.Retro.WaitingSince, s.Retro.Entries = noon.Add(-2*time.Hour), 7 }, "history", observe.Warning, "7 new entries have been waiting for 2h0m0s"},
 		{"history damaged", func(s *Status, _ *past) { s.History.Files.Bad = 2 }, "history", observe.Warning, "2 files of the history are damaged"},
 		{"history unmerged", func(s *Status, _ *past) { s.History.Files.Waiting = 101 }, "history", observe.Warning, "101 files of the history wait to be merged"},
 		{"history of transit", func(s *Status, p *past) {

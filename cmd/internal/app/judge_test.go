@@ -61,6 +61,7 @@ func newJudge(p *past) *judge {
 		listenerChecks(p.limits, func() []ListenerStatus { return j.status.Listeners }, func(time.Time) float64 { return p.transit }),
 		canaryCheck(func() canary.Status { return j.status.Canary }, since),
 		stalledCheck(func() []Stalled { return j.status.Stalled }), historyCheck(func() history.Stats { return j.status.History }, p.limits.Transit),
+		retro.Check(func() retro.Stats { return j.status.Retro }),
 	)
 	c.Ready()
 	return j

@@ -73,6 +73,7 @@ var notInText = figures.Exempt{
 	"History.Files.BadTotal":                   "those that are there are shown",
 	"History.Files.Merges":                     "is no loss",
 	"History.Files.Rows":                       "is no loss",
+	"Hunt.Seconds":                             "is no loss",
 	"History.Files.Written":                    "is until when the history is complete",
 	"History.Recorded.Bytes":                   "is no loss",
 	"History.Recorded.Interval":                "is no loss",

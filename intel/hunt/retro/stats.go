@@ -22,20 +22,20 @@ type Stats struct {
 	Jobs    [2]uint64 `json:"jobs" name:"hunt_jobs" help:"Sets with new entries that are to be searched for in the history, or being searched for." label:"state" values:"waiting,running" show:"some" words:"jobs"`
 	Entries uint64    `json:"entries_waiting" name:"hunt_entries_waiting" help:"New entries that have not been searched for yet." show:"some" words:"entries waiting"`
 	// WaitingSince is when the oldest of what waits came.
-	WaitingSince time.Time `json:"waiting_since,omitzero" name:"hunt_waiting_seconds" help:"Time since the oldest set that waits came into force."`
+	WaitingSince time.Time `json:"waiting_since,omitzero" name:"hunt_waiting_seconds" help:"Time since the oldest set that waits came into force." show:"some" words:"waiting since"`
 	Done         uint64    `json:"jobs_done" name:"hunt_jobs_done_total" help:"Sets whose new entries have been searched for." show:"always" words:"jobs done"`
 	// Matches are contacts that were sent and those that had been sent; records of the history
 	// that are only counted, as they are too many, or that met a live match.
 	Matches [4]uint64 `json:"matches" name:"hunt_matches_total" help:"What was found in the history for new entries: contacts sent, records too many to be sent, contacts sent before, records that met a live match." label:"result" values:"sent,capped,repeated,live" show:"some" words:"found"`
 	Seconds float64   `json:"last_seconds" name:"hunt_last_seconds" help:"How long the last search for new entries took." show:"some" words:"s for the last one"`
-	SentIDs uint64    `json:"sent_remembered" name:"hunt_sent_remembered" help:"Contacts of which is remembered that they have been sent."`
+	SentIDs uint64    `json:"sent_remembered" name:"hunt_sent_remembered" help:"Contacts of which is remembered that they have been sent." show:"some" words:"sent contacts remembered"`
 	// Forgotten are contacts that were sent, and entries that are no longer listed, that made
 	// room: they may be sent again.
-	Forgotten uint64 `json:"forgotten" name:"hunt_forgotten_total" help:"Sent contacts and former entries that made room and may be found again." loss:"true" check:"history" remedy:"nothing to do: contacts may be sent a second time" words:"forgotten to make room"`
-	Damaged   uint64 `json:"damaged" name:"hunt_damaged_total" help:"Damaged files and records of what has been searched for and sent." loss:"true" check:"history" remedy:"look at the disk; 'flowsnitch hunt --feed NAME' searches for what was not searched for" words:"damaged files or records"`
+	Forgotten uint64 `json:"forgotten" name:"hunt_forgotten_total" help:"Sent contacts and former entries that made room and may be found again." loss:"true" judged:"history" words:"forgotten to make room"`
+	Damaged   uint64 `json:"damaged" name:"hunt_damaged_total" help:"Damaged files and records of what has been searched for and sent." loss:"true" judged:"history" words:"damaged files or records"`
 	Failures  uint64 `json:"failures" name:"hunt_failures_total" help:"Searches for new entries that failed and are done again." show:"some" words:"failed"`
-	Failing   bool   `json:"failing" name:"hunt_failing" help:"1 while the last search for new entries has failed."`
-	LastError string `json:"last_error,omitempty" show:"-"`
+	Failing   bool   `json:"failing" name:"hunt_failing" help:"1 while the last search for new entries has failed." show:"some" words:"failing"`
+	LastError string `json:"last_error,omitempty" show:"some" words:""`
 }
 
 // Stats gives the counters.
@@ -76,18 +76,31 @@ func (h *Hunter) damaged(err error) {
 const waitsLong = time.Hour
 
 // Register shows and judges the hunter.
-func (h *Hunter) Register(c *observe.Component) {
-	c.Add(observe.Of("retro", h.Stats), observe.Check{Name: "history", State: func(now time.Time) observe.Finding {
-		s := h.Stats()
+func (h *Hunter) Register(c *observe.Component) { c.Add(observe.Of("retro", h.Stats), Check(h.Stats)) }
+
+// Check looks for jobs that fail or wait, and for what is no longer known.
+func Check(stats func() Stats) observe.Check {
+	var past observe.History[Stats]
+	return observe.Check{Name: "history", State: func(now time.Time) observe.Finding {
+		s := stats()
+		before := past.Note(now, s)
 		var f observe.Finding
-		if s.Failing {
+		warn := func(key, format string, args ...any) {
 			f.AtLeast(observe.Warning)
-			f.Add("failing", "new entries cannot be searched for in the history (%s): look at the disk of the state directory", s.LastError)
+			f.Add(key, format, args...)
+		}
+		if s.Failing {
+			warn("retro failing", "new entries cannot be searched for in the history (%s): look at the disk of the state directory", s.LastError)
 		}
 		if !s.WaitingSince.IsZero() && now.Sub(s.WaitingSince) > waitsLong {
-			f.AtLeast(observe.Warning)
-			f.Add("waiting", "%d new entries have been waiting for %s to be searched for in the history", s.Entries, now.Sub(s.WaitingSince).Round(time.Minute))
+			warn("retro waiting", "%d new entries have been waiting for %s to be searched for in the history", s.Entries, now.Sub(s.WaitingSince).Round(time.Minute))
+		}
+		if n := observe.Grown(s.Damaged, before.Damaged); n > 0 {
+			warn("retro damaged", "%d files or records of what has been searched for in the history are damaged: look at the disk; 'flowsnitch hunt --feed NAME' searches for a whole list", n)
+		}
+		if n := observe.Grown(s.Forgotten, before.Forgotten); n > 0 {
+			warn("retro forgotten", "%d contacts or entries that have been searched for made room, contacts before a listing may be sent again", n)
 		}
 		return f
-	}})
+	}}
 }
