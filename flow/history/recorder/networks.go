@@ -116,6 +116,17 @@ func (n *networks) contains(a flow.Addr6) bool {
 	return x.all[at]&bit != 0 || n.search(a)
 }
 
+// either reports whether one of two addresses is in the set.
+func (n *networks) either(a, b flow.Addr6) bool {
+	if isV4(a) && isV4(b) {
+		s, d := uint32(a.Lo), uint32(b.Lo)
+		if (n.v4.some[s>>22]>>(s>>16&63)|n.v4.some[d>>22]>>(d>>16&63))&1 == 0 {
+			return false
+		}
+	}
+	return n.contains(a) || n.contains(b)
+}
+
 // search looks through the ranges.
 func (n *networks) search(a flow.Addr6) bool {
 	low, high := 0, len(n.ranges)

@@ -367,6 +367,10 @@ func TestNetworks(t *testing.T) {
 				}
 				want = want || same >= bits
 			}
+			b := flow.Addr6Of(random())
+			if got := n.either(flow.Addr6Of(a), b); got != (want || n.contains(b)) {
+				t.Fatalf("%v or %v in %v: %t", a, b.Addr(), list, got)
+			}
 			if got := n.contains(flow.Addr6Of(a)); got != want {
 				t.Fatalf("%v in %v: %t, expected %t", a, list, got, want)
 			}

@@ -52,7 +52,7 @@ func (r *Recorder) take(s *decode.Set, c *decode.Columns, from, to int, p *pile)
 		case us == both:
 			r.outcomes.internal++
 			continue
-		case r.exclude != nil && (r.exclude.contains(a) || r.exclude.contains(b) || redirected && r.exclude.contains(dst[i])):
+		case r.exclude != nil && (r.exclude.either(a, b) || redirected && r.exclude.contains(dst[i])):
 			r.outcomes.excluded++
 			continue
 		}
