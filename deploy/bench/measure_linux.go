@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -19,6 +21,8 @@ import (
 // A result is one receiver in one round.
 type result struct {
 	perFlow float64 // CPU time of a received flow, ns
+	atStop  float64 // the same with what is done when the program is stopped
+	kept    float64 // bytes on the disk of a received flow
 	loss    float64 // share of the datagrams sent
 	rate    float64 // flows sent per second
 }
@@ -48,42 +52,67 @@ func (b *bench) measure(r receiver, version string) (res result, err error) {
 	if err := cmd.Start(); err != nil {
 		return res, err
 	}
-	res, err = b.load(r, version, cmd.Process.Pid, addr)
-	cmd.Process.Kill()
-	cmd.Wait()
+	res, before, flows, err := b.load(r, version, cmd.Process.Pid, addr)
+	if err == nil {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // what is in memory is written
+		late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+		defer late.Stop()
+	} else {
+		_ = cmd.Process.Kill()
+	}
+	_ = cmd.Wait()
 	if err != nil {
 		return res, fmt.Errorf("%w\n%s", err, &out)
 	}
+	total := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	res.atStop, res.kept = float64(total-before)/flows, float64(recorded(dir))/flows
 	return res, os.RemoveAll(dir)
 }
 
-// load waits until the process listens and rests, sends, and waits until it rests again.
-func (b *bench) load(r receiver, version string, pid int, addr netip.AddrPort) (res result, err error) {
+// recorded is the size of what was kept of flows: the files of nfcapd, or of the history.
+func recorded(dir string) (n int64) {
+	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return nil
+		}
+		info, err := d.Info()
+		if err == nil && (strings.HasPrefix(d.Name(), "nfcapd.") || strings.HasSuffix(d.Name(), ".parquet")) {
+			n += info.Size()
+		}
+		return nil
+	})
+	return n
+}
+
+// load waits until the process listens and rests, sends, and waits until it rests again. It
+// gives the CPU time before, and the number of flows received, too.
+func (b *bench) load(r receiver, version string, pid int, addr netip.AddrPort) (res result, before time.Duration, flows float64, err error) {
 	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		if _, err = drops(addr); err == nil {
 			break
 		}
 		if _, e := cpuTime(pid); e != nil || time.Now().After(end) {
-			return res, errors.Join(err, e)
+			return res, 0, 0, errors.Join(err, e)
 		}
 	}
-	before, err := rest(pid)
+	before, err = rest(pid)
 	if err != nil {
-		return res, err
+		return res, 0, 0, err
 	}
 	sent, err := b.send(r.rate, version, addr)
 	if err != nil {
-		return res, err
+		return res, 0, 0, err
 	}
 	after, err := rest(pid)
 	if err != nil {
-		return res, err
+		return res, 0, 0, err
 	}
 	dropped, err := drops(addr)
 	res.loss = float64(dropped) / float64(sent.Datagrams)
-	res.perFlow = float64(after-before) / (float64(sent.Flows) * (1 - res.loss))
+	flows = float64(sent.Flows) * (1 - res.loss)
+	res.perFlow = float64(after-before) / flows
 	res.rate = sent.Rate
-	return res, err
+	return res, before, flows, err
 }
 
 // sent is the summary of flowgen.
@@ -95,7 +124,7 @@ type sent struct {
 
 func (b *bench) send(rate int, version string, addr netip.AddrPort) (s sent, err error) {
 	out, err := exec.Command(b.path("flowgen"), "--to", addr.String(), "--version", version,
-		"--rate", fmt.Sprint(rate), "--duration", b.duration.String(), "--json").Output()
+		"--rate", fmt.Sprint(rate), "--duration", b.duration.String(), "--home", home, "--json").Output()
 	if err != nil {
 		return s, fmt.Errorf("flowgen: %w", err)
 	}

@@ -64,11 +64,13 @@ func (b *bench) writeList() error {
 	return errors.Join(w.Flush(), f.Close())
 }
 
-// receivers lists what is compared, the floor first and flowsnitch second.
+// receivers lists what is compared, the floor first, then flowsnitch without and with the
+// history of contacts.
 func (b *bench) receivers() []receiver {
 	all := []receiver{
 		{"bare recvmmsg loop", b.rate, b.floor},
-		{"flowsnitch", b.rate, b.flowsnitch},
+		{"flowsnitch, no history", b.rate, func(dir string, addr netip.AddrPort) ([]string, error) { return b.flowsnitch(dir, addr, false) }},
+		{"flowsnitch", b.rate, func(dir string, addr netip.AddrPort) ([]string, error) { return b.flowsnitch(dir, addr, true) }},
 	}
 	if _, err := exec.LookPath("nfcapd"); err == nil {
 		all = append(all, receiver{"nfcapd", b.rate, b.nfcapd})
@@ -83,9 +85,13 @@ func (b *bench) floor(_ string, addr netip.AddrPort) ([]string, error) {
 	return []string{self, floorCommand, addr.String()}, err
 }
 
-func (b *bench) flowsnitch(dir string, addr netip.AddrPort) ([]string, error) {
+// home is the network that one end of each flow is in.
+const home = "10.0.0.0/8"
+
+func (b *bench) flowsnitch(dir string, addr netip.AddrPort, history bool) ([]string, error) {
 	config := filepath.Join(dir, "flowsnitch.yml")
-	text := fmt.Sprintf("state_dir: %s\nlisten: [{udp: %q, receive_buffer: %d}]\nsinks: [{jsonlog: {}}]\nintel: {feeds: []}\ncanary: {every: 0s}\n", dir, addr, receiveBuffer)
+	text := fmt.Sprintf("state_dir: %s\nlisten: [{udp: %q, receive_buffer: %d}]\nsinks: [{jsonlog: {}}]\nintel: {feeds: []}\ncanary: {every: 0s}\nhome: [%s]\nhistory: {enabled: %v}\n",
+		dir, addr, receiveBuffer, home, history)
 	err := os.WriteFile(config, []byte(text), 0o600)
 	return []string{b.path("flowsnitch"), "run", "-c", config, "--intel", b.path("list.txt")}, err
 }

@@ -14,21 +14,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// printTable prints medians, and ratios to the first two receivers.
+// printTable prints medians, and ratios to the first two receivers. The column "at stop" is ns/flow
+// with what a stop does: there the history and nfcapd write what they have in memory.
 func printTable(w io.Writer, version string, o options, receivers []receiver, results [][]result) {
 	perFlow := func(r result) float64 { return r.perFlow }
 	floor, flowsnitch := median(results[0], perFlow), median(results[1], perFlow)
 	fmt.Fprintf(w, "\n%s, CPU time per flow, %d rounds of %v, flowsnitch with %d indicators\n%s\n\n",
 		version, o.rounds, o.duration, o.indicators, machine())
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "receiver\tsent flows/s\tns/flow\tmin\tmax\tx floor\tx flowsnitch\tloss\t")
+	fmt.Fprintln(t, "receiver\tsent flows/s\tns/flow\tmin\tmax\tx floor\tx flowsnitch\tat stop\tB/flow\tloss\t")
 	for i, r := range receivers {
 		all := results[i]
 		ns := median(all, perFlow)
-		fmt.Fprintf(t, "%s\t%.0f\t%.1f\t%.1f\t%.1f\t%.2f\t%.2f\t%.3f %%\t\n", r.name,
+		fmt.Fprintf(t, "%s\t%.0f\t%.1f\t%.1f\t%.1f\t%.2f\t%.2f\t%.1f\t%.1f\t%.3f %%\t\n", r.name,
 			median(all, func(r result) float64 { return r.rate }), ns,
 			slices.MinFunc(all, byCost).perFlow, slices.MaxFunc(all, byCost).perFlow,
-			ns/floor, ns/flowsnitch, 100*median(all, func(r result) float64 { return r.loss }))
+			ns/floor, ns/flowsnitch, median(all, func(r result) float64 { return r.atStop }),
+			median(all, func(r result) float64 { return r.kept }), 100*median(all, func(r result) float64 { return r.loss }))
 	}
 	t.Flush()
 }
