@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	historyfile "github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
+	"github.com/flowsnitch/flowsnitch/flow/history/past"
 	"github.com/flowsnitch/flowsnitch/intel/hunt"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/question"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
@@ -237,6 +239,9 @@ func (o *huntOptions) hunt(c *cobra.Command, cfg *configs.Config, from *origin, 
 		return unanswered{err}
 	}
 	printHuntSummary(c.ErrOrStderr(), &sum, q)
+	if o.dir == "" && o.imported == "" {
+		namedImports(c.ErrOrStderr(), past.Folder(filepath.Join(cfg.StateDir, app.HistoryDir)))
+	}
 	switch {
 	case err != nil:
 		return unanswered{fmt.Errorf("this is not all: %w", err)}
@@ -246,6 +251,20 @@ func (o *huntOptions) hunt(c *cobra.Command, cfg *configs.Config, from *origin, 
 		return verdict(huntUnknown)
 	}
 	return verdict(huntNothing)
+}
+
+// namedImports names the imports that were not searched, of those that we may see.
+func namedImports(w io.Writer, folder string) {
+	entries, _ := os.ReadDir(folder)
+	var names []string
+	for _, e := range entries {
+		if past.CheckName(e.Name()) == nil && e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	if len(names) > 0 {
+		fmt.Fprintf(w, "not searched: imports %s (--import NAME)\n", strings.Join(names, ", "))
+	}
 }
 
 // ask asks the running instance, or searches the folder itself.
@@ -319,11 +338,16 @@ func (o *huntOptions) search(c *cobra.Command, cfg *configs.Config, q *question.
 // askHunt asks the running instance of a state directory.
 func askHunt(ctx context.Context, stateDir string, q *question.Question, row func([]byte) error, progress func(hunt.Progress)) (hunt.Summary, error) {
 	body, w := io.Pipe()
+	sent := make(chan struct{})
 	go func() {
+		defer close(sent)
 		_, err := q.WriteTo(w)
 		w.CloseWithError(err)
 	}()
-	defer body.Close()
+	defer func() {
+		body.Close()
+		<-sent // the question is the caller's again
+	}()
 	answer, err := web.Stream(ctx, stateDir, "POST", "/hunt", body)
 	if err != nil {
 		return hunt.Summary{}, err

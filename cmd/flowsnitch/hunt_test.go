@@ -184,6 +184,12 @@ func TestHuntCodes(t *testing.T) {
 	check(0, "2 rows", "203.0.113.9", "--since", "2026-11-01T09:30:00Z", "--until", "2026-11-01T11:00:00Z")
 	check(0, "2 rows", "--dir", filepath.Join(dir, "history"), "203.0.113.9")
 	check(1, "nothing found", "192.0.2.200")
+	old := filepath.Join(dir, "history", "import", "old")
+	if err := os.MkdirAll(old, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	check(1, "not searched: imports old (--import NAME)", "192.0.2.200")
+	check(3, "cannot say: there is no history", "--import", "old", "203.0.113.9")
 	check(1, "nothing found", "203.0.113.9", "--since", "2026-11-01T20:00:00Z")
 	check(2, "needs an address")
 	check(2, "is more than a /8", "0.0.0.0/0")
@@ -201,7 +207,7 @@ func TestHuntCodes(t *testing.T) {
 	check(2, "name one", "--json", "--csv", "203.0.113.9")
 	check(2, "name one", "--dir", dir, "--import", "x", "203.0.113.9")
 	check(2, "is no folder", "--dir", filepath.Join(dir, "none"), "203.0.113.9")
-	check(2, "not the name of an import", "--import", "../x", "203.0.113.9")
+	check(2, "use 1 to 64 of a-z", "--import", "../x", "203.0.113.9")
 	check(2, "no import x", "--import", "x", "203.0.113.9")
 	check(2, "--limit", "--limit", "-1", "203.0.113.9")
 	check(3, "may include this host", "198.51.100.23", "--host", "10.0.0.5")

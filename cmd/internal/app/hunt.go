@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +19,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
+	historypast "github.com/flowsnitch/flowsnitch/flow/history/past"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/hunt"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/question"
@@ -59,7 +59,7 @@ type recordedPast interface {
 // hunts answer questions to the history of contacts.
 type hunts struct {
 	cfg   *configs.Config
-	past  recordedPast
+	kept  recordedPast
 	store *lookup.Store
 	gate  gate
 	stall time.Duration // how long a client may take for huntSend bytes
@@ -77,8 +77,8 @@ type hunts struct {
 	rows, badFiles, micros           atomic.Uint64
 }
 
-func newHunts(cfg *configs.Config, past recordedPast, store *lookup.Store) *hunts {
-	h := &hunts{cfg: cfg, past: past, store: store, stall: 2 * time.Minute, reading: make(chan struct{}, 1)}
+func newHunts(cfg *configs.Config, kept recordedPast, store *lookup.Store) *hunts {
+	h := &hunts{cfg: cfg, kept: kept, store: store, stall: 2 * time.Minute, reading: make(chan struct{}, 1)}
 	h.gate = gate{seats: make(chan struct{}, huntsRunning), patience: time.Second}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	return h
@@ -265,24 +265,21 @@ func (h *hunts) folder(ctx context.Context, q *question.Question) (in *folder.Fo
 		in, err = OpenHistory(h.cfg.StateDir, q.Import)
 		return in, until, "", err
 	}
-	if in = h.past.Folder(); in == nil {
+	if in = h.kept.Folder(); in == nil {
 		in, err = OpenHistory(h.cfg.StateDir, "")
 		return in, until, "the history is off (history.enabled): nothing is added to it", err
 	}
 	if q.Kept {
-		return in, h.past.Written(), "", nil
+		return in, h.kept.Written(), "", nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, huntFlush)
 	defer cancel()
-	until, err = h.past.Flush(ctx)
+	until, err = h.kept.Flush(ctx)
 	if err != nil {
-		return in, h.past.Written(), "what is not on disk yet could not be written: " + err.Error(), nil
+		return in, h.kept.Written(), "what is not on disk yet could not be written: " + err.Error(), nil
 	}
 	return in, until, "", nil
 }
-
-// importName is what an imported history may be called.
-var importName = regexp.MustCompile(`^[a-z0-9_-][a-z0-9._-]{0,63}$`)
 
 // OpenHistory gives the folder of the live history in a state directory, or of an imported
 // one by its name.
@@ -291,10 +288,10 @@ func OpenHistory(stateDir, imported string) (*folder.Folder, error) {
 	if imported == "" {
 		return folder.Open(disk.OS{}, path), nil
 	}
-	if !importName.MatchString(imported) {
-		return nil, fmt.Errorf("%q is not the name of an import: 1 to 64 of a-z, 0-9, dot, underscore and hyphen", imported)
+	if err := historypast.CheckName(imported); err != nil {
+		return nil, fmt.Errorf("import: %w", err)
 	}
-	path = filepath.Join(path, "import", imported)
+	path = filepath.Join(historypast.Folder(path), imported)
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("no import %s: %w; 'flowsnitch history list' shows those that there are", imported, pathCause(err))
 	}

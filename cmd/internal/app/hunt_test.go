@@ -177,7 +177,7 @@ func TestHuntRoute(t *testing.T) {
 		"no feed nope; there are acme, other": {Feed: "nope"},
 		"is more than a /8":                   {Ranges: question.All()},
 		"10.0.0.5 is in home":                 {Ranges: file.Ranges([]netip.Prefix{netip.MustParsePrefix("10.0.0.5/32")})},
-		"is not the name of an import":        {Import: "../x"},
+		"use 1 to 64 of a-z":                  {Import: "../x"},
 		"no import nope: no such file":        {Import: "nope"},
 	} {
 		_, _, err := w.ask(ctx, q)
