@@ -231,15 +231,15 @@ func TestWaits(t *testing.T) {
 		w.list("62.0.0.1")
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if s := w.hunter.Stats(); s.Jobs != [2]uint64{0, 1} || s.Entries != 1 || w.past.reads != 0 {
-			t.Errorf("%+v, %d reads", s, w.past.reads)
+		if s := w.hunter.Stats(); s.Jobs != [2]uint64{0, 1} || s.Entries != 1 || w.past.searched() != 0 {
+			t.Errorf("%+v, %d reads", s, w.past.searched())
 		}
 		w.settle()
 		w.expect("complete", "feodo 10.0.0.1 62.0.0.1:443 outbound x1 1d", "feodo 10.0.0.2 62.0.0.1:443 outbound x1 1d")
 
 		w.flow(1, "62.0.0.2", 443)
 		time.Sleep(time.Hour)
-		w.past.broken = errDisk
+		w.past.set(false, errDisk)
 		w.list("62.0.0.1", "62.0.0.2")
 		w.settle()
 		w.list("62.0.0.1", "62.0.0.2", "62.0.0.3") // joins what waits
@@ -248,7 +248,7 @@ func TestWaits(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		w.expect("broken")
-		w.past.broken, w.past.bad = nil, []string{"c-1.parquet"}
+		w.past.set(false, nil, "c-1.parquet")
 		w.settle()
 		w.settle()
 		w.expect("mended", "feodo 10.0.0.1 62.0.0.2:443 outbound x1 1d")
@@ -261,13 +261,13 @@ func TestWaits(t *testing.T) {
 // TestOff: without a history nothing is hunted, and nothing is written.
 func TestOff(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
-		w.past.off = true
+		w.past.set(true, nil)
 		w.list("62.0.0.1")
 		w.settle()
 		if names, _ := os.ReadDir(w.dir); len(names) != 0 || w.past.flushes != 0 {
 			t.Errorf("%v", names)
 		}
-		w.past.off = false
+		w.past.set(false, nil)
 		w.flow(1, "62.0.0.2", 443)
 		w.hunter.Feed(w.store.Load(), time.Now())
 		w.settle()
@@ -290,7 +290,7 @@ func TestDamage(t *testing.T) {
 			w.list("62.0.0.1", fmt.Sprintf("62.7.0.%d", i))
 			w.settle()
 		}
-		w.past.broken = errDisk
+		w.past.set(false, errDisk)
 		w.list("62.0.0.1", "62.0.0.2")
 		w.settle()
 		w.stop()
@@ -307,7 +307,7 @@ func TestDamage(t *testing.T) {
 			t.Fatalf("no %s in %v", prefix, files)
 		}
 		spoil(jobPrefix)
-		w.past.broken = nil
+		w.past.set(false, nil)
 		w.start()
 		w.list("62.0.0.1", "62.0.0.2")
 		w.settle()

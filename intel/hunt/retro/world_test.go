@@ -44,7 +44,26 @@ type pastFile struct {
 	rows []row.Row
 }
 
-func (p *past) On() bool            { return !p.off }
+// set changes what is wrong with it.
+func (p *past) set(off bool, broken error, bad ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.off, p.broken, p.bad = off, broken, bad
+}
+
+// searched gives how many files were read.
+func (p *past) searched() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.reads
+}
+
+func (p *past) On() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.off
+}
+
 func (p *past) Keep() time.Duration { return 30 * 24 * time.Hour }
 
 // Flush makes a file, once a minute at most.
@@ -73,14 +92,16 @@ func (p *past) Search(ctx context.Context, ranges []file.Range, to time.Time, em
 	p.mu.Lock()
 	files := slices.Clone(p.files)
 	broken := p.broken
-	p.mu.Unlock()
 	done := Done{Bad: p.bad}
+	p.mu.Unlock()
 	for _, f := range slices.Backward(files) {
 		if broken != nil {
 			return done, broken
 		}
 		done.Files++
+		p.mu.Lock()
 		p.reads++
+		p.mu.Unlock()
 		var found []row.Row
 		for _, r := range f.rows {
 			if slices.ContainsFunc(ranges, func(g file.Range) bool {
