@@ -18,6 +18,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/past/nfdump"
+	"github.com/flowsnitch/flowsnitch/flow/history/past/nfdump/field"
 	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/history/table"
@@ -340,7 +341,7 @@ func (im *Import) rows(ctx context.Context, in io.Reader) (s Source, err error) 
 		m.begin(0)
 		return err
 	}
-	var f nfdump.Flow
+	var f field.Flow
 	for err == nil {
 		if err = r.Next(&f); err != nil {
 			break
@@ -383,7 +384,7 @@ func (im *Import) rows(ctx context.Context, in io.Reader) (s Source, err error) 
 const unknownRate = 2
 
 // rate is the sampling rate of a row. Its counters are multiplied by it already.
-func (im *Import) rate(f *nfdump.Flow) uint32 {
+func (im *Import) rate(f *field.Flow) uint32 {
 	switch {
 	case im.cfg.Sampling > 1:
 		return im.cfg.Sampling

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/flow/history/past/nfdump"
+	"github.com/flowsnitch/flowsnitch/flow/history/past/nfdump/field"
 )
 
 // The kinds of rows, which have a template each: their number is that of the template
@@ -99,7 +99,7 @@ func (m *message) begin(received int64) {
 
 // takes reports whether a row may go into the message, whose time of receipt then holds for
 // the row. It matters to the second: for the hour, and for rows without times of their own.
-func (m *message) takes(f *nfdump.Flow) bool {
+func (m *message) takes(f *field.Flow) bool {
 	if m.rows == 0 || len(m.bytes) > maxMessage {
 		return false
 	}
@@ -111,7 +111,7 @@ func (m *message) takes(f *nfdump.Flow) bool {
 }
 
 // add appends a row. rate is its sampling rate if it has one.
-func (m *message) add(f *nfdump.Flow, rate uint32) {
+func (m *message) add(f *field.Flow, rate uint32) {
 	kind := 0
 	if f.Src.Is6() || f.Dst.Is6() {
 		kind |= kindIPv6
@@ -172,7 +172,7 @@ func (m *message) datagram() flow.Datagram {
 }
 
 // appendRow appends the fields that elements has for the kind.
-func appendRow(b []byte, kind int, f *nfdump.Flow, rate uint32) []byte {
+func appendRow(b []byte, kind int, f *field.Flow, rate uint32) []byte {
 	six := kind&kindIPv6 != 0
 	b = appendAddr(appendAddr(b, f.Src, six), f.Dst, six)
 	b = binary.BigEndian.AppendUint16(b, f.SrcPort)

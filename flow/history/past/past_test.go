@@ -21,7 +21,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/disk/disktest"
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
-	"github.com/flowsnitch/flowsnitch/flow/history/past/nfdump"
+	"github.com/flowsnitch/flowsnitch/flow/history/past/nfdump/field"
 	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/history/table"
@@ -467,8 +467,8 @@ func TestCrash(t *testing.T) {
 }
 
 // nfFlow is a flow as nfdump prints it.
-func nfFlow(at time.Time) nfdump.Flow {
-	return nfdump.Flow{
+func nfFlow(at time.Time) field.Flow {
+	return field.Flow{
 		Src: netip.MustParseAddr("192.168.1.1"), Dst: netip.MustParseAddr("203.0.113.9"), SrcPort: 40000, DstPort: 443, Protocol: 6,
 		First: at.UnixMilli() - 5000, Last: at.UnixMilli() - 1000, Received: at.UnixMilli(), Bytes: 100, Packets: 2,
 	}

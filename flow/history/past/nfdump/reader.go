@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/history/past/nfdump/csvtable"
+	"github.com/flowsnitch/flowsnitch/flow/history/past/nfdump/field"
+	"github.com/flowsnitch/flowsnitch/flow/history/past/nfdump/jsonobject"
 )
 
 // maxRow is the longest row in bytes. The longest that nfdump prints is below 8 KB.
@@ -19,9 +23,9 @@ type Reader struct {
 	room   []byte
 	err    error // of in; io.EOF at its end
 	line   int   // of the beginning of buffer, from 1
-	clock  clock
+	clock  field.Clock
 	json   bool
-	csv    csvReader
+	csv    csvtable.Table
 	report Report
 }
 
@@ -33,8 +37,8 @@ func (e *FormatError) Error() string { return e.Reason }
 // NewReader reads the beginning of an input. zone is the time zone in which nfdump ran. The
 // error is a [*FormatError] or that of in.
 func NewReader(in io.Reader, zone *time.Location) (*Reader, error) {
-	r := &Reader{in: in, room: make([]byte, 4*maxRow), line: 1, clock: clock{zone: zone}}
-	r.csv.clock = &r.clock
+	r := &Reader{in: in, room: make([]byte, 4*maxRow), line: 1, clock: field.Clock{Zone: zone}}
+	r.csv.Clock = &r.clock
 	r.more()
 	r.buffer = bytes.TrimPrefix(r.buffer, []byte("\xef\xbb\xbf"))
 	for r.blank() {
@@ -66,24 +70,24 @@ func (r *Reader) begin() error {
 	line, _, _ := bytes.Cut(r.buffer[:min(len(r.buffer), maxRow)], []byte{'\n'})
 	line = bytes.TrimRight(line, "\r")
 	switch {
-	case isHeader(line):
+	case csvtable.IsHeader(line):
 		r.report.Form = CSV
 		if bytes.HasPrefix(line, []byte("ts,")) {
 			r.report.Form = LegacyCSV
 		}
-		if why := r.csv.header(line); why != "" {
+		if why := r.csv.Header(line); why != "" {
 			return &FormatError{"csv of nfdump, but " + why}
 		}
 		r.nextLine()
-	case bytes.Count(line, []byte{','}) == bytes.Count([]byte(legacy), []byte{','}):
+	case bytes.Count(line, []byte{','}) == bytes.Count([]byte(csvtable.Legacy), []byte{','}):
 		r.report.Form = LegacyCSV
-		r.csv.header([]byte(legacy))
+		r.csv.Header([]byte(csvtable.Legacy))
 	case bytes.HasPrefix(line, []byte("Date first seen")) || bytes.HasPrefix(line, []byte("Flow Record")):
 		return &FormatError{"text of nfdump for people; print it with -o csv or -o json"}
 	case bytes.Count(line, []byte{'|'}) > 10:
 		return &FormatError{"the pipe format of nfdump; print it with -o csv or -o json"}
 	default:
-		return &FormatError{fmt.Sprintf("neither a capture nor csv or json of nfdump; it begins with %q", printable(line[:min(len(line), 40)]))}
+		return &FormatError{fmt.Sprintf("neither a capture nor csv or json of nfdump; it begins with %q", field.Printable(line[:min(len(line), 40)], 40))}
 	}
 	return nil
 }
@@ -96,7 +100,7 @@ func (r *Reader) Report() Report {
 }
 
 // Next gives the next flow that could be read; io.EOF at the end. f is overwritten.
-func (r *Reader) Next(f *Flow) error {
+func (r *Reader) Next(f *field.Flow) error {
 	for {
 		next := r.nextRow
 		if r.json {
@@ -112,12 +116,12 @@ func (r *Reader) Next(f *Flow) error {
 		switch {
 		case reason != "":
 		case r.json:
-			reason = object(row, &r.clock, f)
+			reason = jsonobject.Read(row, &r.clock, f)
 		default:
-			reason = r.csv.row(row, f)
+			reason = r.csv.Row(row, f)
 		}
 		if reason == "" {
-			reason = f.complete(&r.report)
+			reason = complete(f, &r.report)
 		}
 		if reason == "" {
 			r.report.Rows++
@@ -140,12 +144,12 @@ func (r *Reader) nextRow() (row []byte, at int, reason string) {
 			return line, at, "longer than 64 KB; nfdump 1.7.0 prints csv without line breaks, so use -o json there"
 		case len(line) == 0 || bytes.Equal(line, []byte("No matching flows")):
 		case bytes.Equal(line, []byte("Summary")):
-			r.csv.skip = true
-		case isHeader(line):
-			if why := r.csv.header(line); why != "" {
+			r.csv.Skip = true
+		case csvtable.IsHeader(line):
+			if why := r.csv.Header(line); why != "" {
 				return line, at, why
 			}
-		case !r.csv.skip:
+		case !r.csv.Skip:
 			return line, at, ""
 		}
 	}
@@ -205,7 +209,7 @@ func (r *Reader) nextObject() (row []byte, line int, reason string) {
 		r.take(at)
 		line = r.line
 		for {
-			n, ended := closing(r.buffer)
+			n, ended := jsonobject.End(r.buffer)
 			if ended && n <= maxRow {
 				row = r.buffer[:n]
 				r.take(n)

@@ -10,18 +10,20 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/history/past/nfdump/field"
 )
 
 // read gives all flows of an input.
-func read(tb testing.TB, in io.Reader, zone *time.Location) ([]Flow, Report) {
+func read(tb testing.TB, in io.Reader, zone *time.Location) ([]field.Flow, Report) {
 	tb.Helper()
 	r, err := NewReader(in, zone)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	var flows []Flow
+	var flows []field.Flow
 	for {
-		var f Flow
+		var f field.Flow
 		if err := r.Next(&f); errors.Is(err, io.EOF) {
 			return flows, r.Report()
 		} else if err != nil {
@@ -65,8 +67,8 @@ func TestForms(t *testing.T) {
 	if line[0] != "39" || line[1] != strconv.FormatUint(octets, 10) || line[2] != strconv.FormatUint(packets, 10) {
 		t.Errorf("%d flows, %d bytes, %d packets; nfdump says %v", len(want), octets, packets, line[:3])
 	}
-	all := func(*Flow) {}
-	seconds := func(f *Flow) {
+	all := func(*field.Flow) {}
+	seconds := func(f *field.Flow) {
 		f.First, f.Last = f.First/1000*1000, f.Last/1000*1000
 		f.Sampled, f.FirewallEvent = false, 0
 		noNAT(f)
@@ -74,7 +76,7 @@ func TestForms(t *testing.T) {
 	for _, test := range []struct {
 		name, zone string
 		form       Form
-		lacks      func(*Flow) // removes what the form has not
+		lacks      func(*field.Flow) // removes what the form has not
 	}{
 		{"v171.json", "UTC", JSON, all},
 		{"v175.json", "UTC", JSON, all},
@@ -82,13 +84,13 @@ func TestForms(t *testing.T) {
 		{"legacy.csv", "UTC", LegacyCSV, seconds},
 		{"legacy-quiet.csv", "UTC", LegacyCSV, seconds},
 		{"legacy-zurich.csv", "Europe/Zurich", LegacyCSV, seconds},
-		{"v175-chosen.csv", "UTC", CSV, func(f *Flow) { f.Sampled = false }},
+		{"v175-chosen.csv", "UTC", CSV, func(f *field.Flow) { f.Sampled = false }},
 		{"v175.csv", "UTC", CSV, few},
-		{"v175-fast.csv", "UTC", CSV, func(f *Flow) {
+		{"v175-fast.csv", "UTC", CSV, func(f *field.Flow) {
 			flags := f.TCPFlags
 			few(f)
 			f.TCPFlags = flags
-			if icmp(f.Protocol) { // printed as ports, which it has not
+			if f.ICMP() { // printed as ports, which it has not
 				f.SrcPort, f.DstPort = 0, 0
 			}
 		}},
@@ -104,7 +106,7 @@ func TestForms(t *testing.T) {
 			for i := range want {
 				w := want[i]
 				test.lacks(&w)
-				if test.name == "v175-fast.csv" && icmp(w.Protocol) {
+				if test.name == "v175-fast.csv" && w.ICMP() {
 					got[i].SrcPort, got[i].DstPort = 0, 0
 				}
 				if got[i] != w {
@@ -115,18 +117,18 @@ func TestForms(t *testing.T) {
 	}
 }
 
-func noNAT(f *Flow) {
-	var none Flow
+func noNAT(f *field.Flow) {
+	var none field.Flow
 	f.PostNATSrc, f.PostNATDst = none.PostNATSrc, none.PostNATDst
 	f.PostNATSrcPort, f.PostNATDstPort = 0, 0
 }
 
 // few removes what the default csv of 1.7.5 has not.
-func few(f *Flow) {
+func few(f *field.Flow) {
 	noNAT(f)
 	f.Sampled, f.FirewallEvent, f.TCPFlags, f.Received = false, 0, 0, 0
 	f.RevBytes, f.RevPackets = 0, 0
-	f.Exporter = Flow{}.Exporter
+	f.Exporter = field.Flow{}.Exporter
 }
 
 // TestConcatenated: the output of several runs, one after the other, is one input.
@@ -253,39 +255,6 @@ func TestPacketsAsBytes(t *testing.T) {
 	}
 }
 
-// TestValues: spellings of versions.
-func TestValues(t *testing.T) {
-	c := clock{zone: time.UTC}
-	at := time.Date(2026, 11, 30, 13, 19, 6, 0, time.UTC).UnixMilli()
-	for in, want := range map[string]int64{
-		"2026-11-30 13:19:06": at, "2026-11-30T13:19:06.8": at + 800, "2026-11-30 13:19:06.816": at + 816,
-		"1796044746.816": at + 816, "1796044746816": at + 816, "1796044746": at, "0": 0,
-		"1970-01-01 01:00:00": 0, "0000-00-00 00:00:00.000": 0, "2200-01-01 00:00:00": 0,
-	} {
-		if got, ok := c.time([]byte(in), false); !ok || got != want {
-			t.Errorf("time %s: %d %v, want %d", in, got, ok, want)
-		}
-	}
-	if got, ok := c.time([]byte("2026-11-30T13:19:06.5"), true); !ok || got != at+5 {
-		t.Errorf("milliseconds without zeros: %d %v", got, ok)
-	}
-	for in, want := range map[string]int64{"18.641": 18641, "0.000": 0, "00:00:18.641": 18641, "1d 01:00:00.001": 90000001, "18446744073709548.000": 0} {
-		if got, ok := seconds([]byte(in)); !ok || got != want {
-			t.Errorf("duration %s: %d %v, want %d", in, got, ok, want)
-		}
-	}
-	for in, want := range map[string]uint8{"...AP.SF": 0x1b, ".A....": 0x10, "0x": 0, "27": 27, "CEUAPRSF": 255} {
-		if got, ok := tcpFlags([]byte(in)); ok != (in != "0x") || got != want {
-			t.Errorf("flags %s: %d %v, want %d", in, got, ok, want)
-		}
-	}
-	for in, want := range map[string]uint8{"TCP": 6, "UDP": 17, "ICMP6": 58, "ESP": 50, "MPLS": 137, "OS": 94, "38": 38, "255": 255, "0": 0, "GRE": 47, "SCTP": 132, "NOHE6": 59} {
-		if got, ok := protocol([]byte(in)); !ok || got != want {
-			t.Errorf("protocol %s: %d %v, want %d", in, got, ok, want)
-		}
-	}
-}
-
 // FuzzReader: no input stops the reader, allocates without bound or gives a flow that lacks
 // what every flow has; rows and lines add up.
 func FuzzReader(f *testing.F) {
@@ -301,7 +270,7 @@ func FuzzReader(f *testing.F) {
 		}
 		n := uint64(0)
 		for {
-			var flow Flow
+			var flow field.Flow
 			if err := r.Next(&flow); err != nil {
 				if !errors.Is(err, io.EOF) {
 					t.Fatal(err)
@@ -331,7 +300,7 @@ func BenchmarkReader(b *testing.B) {
 			}
 			b.ReportAllocs()
 			b.SetBytes(int64(len(in) / 39))
-			var f Flow
+			var f field.Flow
 			for b.Loop() {
 				if err := r.Next(&f); err != nil {
 					b.Fatal(err)

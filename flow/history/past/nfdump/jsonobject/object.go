@@ -1,28 +1,22 @@
-package nfdump
+package jsonobject
 
-import "bytes"
+import (
+	"bytes"
 
-// keys are the names of members in JSON.
-var keys = map[string]column{
-	"first": first, "last": last, "received": received, "t_first": firstPlain, "t_last": lastPlain, "t_received": received,
-	"proto": proto, "tcp_flags": flags, "src_port": srcPort, "dst_port": dstPort, "icmp_type": icmpType, "icmp_code": icmpCode,
-	"in_packets": packets, "in_bytes": octets, "out_packets": revPackets, "out_bytes": revOctets,
-	"src4_addr": src, "dst4_addr": dst, "src6_addr": src, "dst6_addr": dst,
-	"ip4_router": router, "ip6_router": router, "sampled": sampled, "fwd_status": forwarding,
-	"event_id": event, "event": event, "src4_xlt_ip": postSrc, "dst4_xlt_ip": postDst,
-	"src6_xlt_ip": postSrc, "dst6_xlt_ip": postDst, "src_xlt_port": postSrcPort, "dst_xlt_port": postDstPort,
-}
+	"github.com/flowsnitch/flowsnitch/flow/history/past/nfdump/field"
+)
 
-// object reads one object, whose braces were found, into f. Its members may be strings or
+// Read reads one object, whose braces [End] has found, into f, which is overwritten; reason is
+// why it could not. Its members may be strings or
 // numbers; deeper ones are skipped.
-func object(b []byte, c *clock, f *Flow) (reason string) {
-	*f = Flow{}
-	p := parser{clock: c, flow: f}
+func Read(b []byte, c *field.Clock, f *field.Flow) (reason string) {
+	*f = field.Flow{}
+	p := field.Parser{Clock: c, Flow: f}
 	b = b[1 : len(b)-1]
 	for {
 		b = space(b, ',')
 		if len(b) == 0 {
-			p.end()
+			p.End()
 			return ""
 		}
 		key, rest, ok := quoted(b)
@@ -38,8 +32,8 @@ func object(b []byte, c *clock, f *Flow) (reason string) {
 		if !ok {
 			return "a value that does not end"
 		}
-		if col, known := keys[string(key)]; known && !p.set(col, v) {
-			return string(key) + ": " + p.reason(col, v)
+		if col, known := field.FromJSON(key); known && !p.Set(col, v) {
+			return string(key) + ": " + col.Reason(v)
 		}
 		b = rest
 	}
@@ -81,7 +75,7 @@ func value(b []byte) (v, rest []byte, ok bool) {
 	case '"':
 		return quoted(b)
 	case '{', '[':
-		n, ended := closing(b)
+		n, ended := End(b)
 		if !ended {
 			return nil, nil, false
 		}
@@ -94,9 +88,9 @@ func value(b []byte) (v, rest []byte, ok bool) {
 	return bytes.TrimSpace(b[:n]), b[n:], true
 }
 
-// closing finds the end of the object or array that b begins with: the number of bytes up to
+// End finds the end of the object or array that b begins with: the number of bytes up to
 // and including its bracket. Brackets in strings do not count.
-func closing(b []byte) (n int, ended bool) {
+func End(b []byte) (n int, ended bool) {
 	depth := 0
 	for i := 0; i < len(b); i++ {
 		switch b[i] {

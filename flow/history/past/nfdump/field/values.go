@@ -1,4 +1,4 @@
-package nfdump
+package field
 
 import (
 	"bytes"
@@ -171,9 +171,9 @@ func thousandths(b []byte) (int64, bool) {
 	return n, true
 }
 
-// A clock reads times that are written in a time zone without naming it.
-type clock struct {
-	zone *time.Location
+// A Clock reads times that are written in a time zone without naming it. It belongs to one goroutine.
+type Clock struct {
+	Zone *time.Location // in which nfdump ran
 	// The hour that was read last, and when it began.
 	hour  [4]int
 	began int64
@@ -182,7 +182,7 @@ type clock struct {
 // time reads yyyy-mm-dd hh:mm:ss with a fraction or without, also with a T between, or s since
 // 1970 with a fraction, or ms since 1970. The result is in ms since 1970 UTC, 0 when nothing is
 // known. plain is for fractions that are a number of ms.
-func (c *clock) time(b []byte, plain bool) (int64, bool) {
+func (c *Clock) time(b []byte, plain bool) (int64, bool) {
 	if len(b) < 19 || b[4] != '-' {
 		return sinceEpoch(b)
 	}
@@ -214,7 +214,7 @@ func (c *clock) time(b []byte, plain bool) (int64, bool) {
 		}
 	}
 	if key := [4]int{year, month, day, hour}; key != c.hour {
-		c.hour, c.began = key, time.Date(year, time.Month(month), day, hour, 0, 0, 0, c.zone).UnixMilli()
+		c.hour, c.began = key, time.Date(year, time.Month(month), day, hour, 0, 0, 0, c.Zone).UnixMilli()
 	}
 	return known(c.began + int64(minute*60+second)*1000 + ms), ok
 }
