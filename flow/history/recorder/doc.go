@@ -3,9 +3,9 @@
 // workers share; it hands their tables over to whoever writes them.
 //
 // Records of a set pass through three steps. Its columns show for each flow which ends are
-// ours, who opened it, on what port, and whether it was answered: as the correlator sees a hit, but by
-// that one record, without the memory of earlier ones (take.go, ends.go). What is to be
-// kept goes into a pile of 128 flows (pile.go). A full pile, or what there is of it when all
+// ours (package home), who opened it, on what port, and whether it was answered (package
+// initiator): as the correlator sees a hit, but by that one record, without the memory of
+// earlier ones (take.go). What is to be kept goes into a pile of 128 flows (pile.go). A full pile, or what there is of it when all
 // datagrams of a read have been decoded, goes into the table (recorder.go).
 //
 // # What is kept

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/history/recorder/home"
 	"github.com/flowsnitch/flowsnitch/flow/history/table"
 )
 
@@ -54,14 +55,14 @@ const maxHanded = 1024
 type view struct {
 	on       bool
 	interval uint32
-	exclude  *networks // nil = none
+	exclude  *home.Networks // nil = none
 }
 
 // A Pool is what the recorders of all workers share. Its methods may be called from any
 // goroutine.
 type Pool struct {
 	cfg    Config
-	homes  []home // one or more
+	homes  []home.Home // one or more
 	view   atomic.Pointer[view]
 	handed chan Handed
 
@@ -79,21 +80,15 @@ func NewPool(cfg Config) *Pool {
 		numbers: make(map[netip.Addr]uint16), exporters: []netip.Addr{{}},
 	}
 	for _, h := range cfg.Homes {
-		p.homes = append(p.homes, home{newNetworks(h.Prefixes()), h})
+		p.homes = append(p.homes, home.New(h.Prefixes(), h.Contains))
 	}
 	if len(p.homes) == 0 {
-		p.homes = []home{{new(networks), nowhere{}}}
+		p.homes = []home.Home{home.New(nil, nil)}
 	}
 	v := &view{on: true}
 	p.view.Store(v.excluding(cfg.Exclude))
 	return p
 }
-
-// nowhere is a Home without networks.
-type nowhere struct{}
-
-func (nowhere) Contains(netip.Addr) bool { return false }
-func (nowhere) Prefixes() []netip.Prefix { return nil }
 
 // change replaces the view.
 func (p *Pool) change(f func(view) view) {
@@ -106,7 +101,7 @@ func (p *Pool) change(f func(view) view) {
 func (v view) excluding(prefixes []netip.Prefix) *view {
 	v.exclude = nil
 	if len(prefixes) > 0 {
-		v.exclude = newNetworks(prefixes)
+		v.exclude = home.NewNetworks(prefixes)
 	}
 	return &v
 }

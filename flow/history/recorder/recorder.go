@@ -7,6 +7,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/history/recorder/home"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/history/table"
 )
@@ -23,8 +24,8 @@ type Recorder struct {
 	view *view // that was seen last
 
 	// Of the set at work.
-	home           *home
-	exclude        *networks
+	home           *home.Home
+	exclude        *home.Networks
 	exporter, site uint16
 	received       int64 // ms since 1970
 	earliest       int64 // of the times that are believed

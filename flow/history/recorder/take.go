@@ -1,10 +1,13 @@
 package recorder
 
 import (
+	"cmp"
 	"math/bits"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/history/recorder/home"
+	"github.com/flowsnitch/flowsnitch/flow/history/recorder/initiator"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 )
 
@@ -28,7 +31,7 @@ func (r *Recorder) take(s *decode.Set, c *decode.Columns, from, to int, p *pile)
 	start, end, rates := c.Start[from:to][:n], c.End[from:to][:n], c.Rate[from:to][:n]
 	h, some := r.home, c.Some
 	k := p.n
-	var f facts
+	var f initiator.Facts
 	for i := range src {
 		a, b, aPort, bPort := src[i], dst[i], srcPort[i], dstPort[i]
 		var mark decode.Mark
@@ -40,45 +43,47 @@ func (r *Recorder) take(s *decode.Set, c *decode.Columns, from, to int, p *pile)
 				continue
 			}
 		}
-		us, redirected := h.sides(a, b), false
+		us, redirected := h.Sides(a, b), false
 		if some&decode.WantPost != 0 && (c.PostSrc[from+i] != flow.Addr6{} || c.PostDst[from+i] != flow.Addr6{}) {
-			a, b, aPort, bPort, us = h.translated(ends{a, b, aPort, bPort}, ends{c.PostSrc[from+i], c.PostDst[from+i], c.PostSrcPort[from+i], c.PostDstPort[from+i]})
-			redirected = us == source && h.elsewhere(dst[i], b)
+			before := home.Ends{Src: a, Dst: b, SrcPort: aPort, DstPort: bPort}
+			after := home.Ends{Src: c.PostSrc[from+i], Dst: c.PostDst[from+i], SrcPort: c.PostSrcPort[from+i], DstPort: c.PostDstPort[from+i]}
+			a, b, aPort, bPort, us = h.Translated(before, after)
+			redirected = us == home.Source && h.Elsewhere(dst[i], b)
 		}
 		switch {
 		case a == flow.Addr6{} || b == flow.Addr6{}:
 			r.outcomes.noAddress++
 			continue
-		case us == both:
+		case us == home.Both:
 			r.outcomes.internal++
 			continue
-		case r.exclude != nil && (r.exclude.either(a, b) || redirected && r.exclude.contains(dst[i])):
+		case r.exclude != nil && (r.exclude.Either(a, b) || redirected && r.exclude.Contains(dst[i])):
 			r.outcomes.excluded++
 			continue
 		}
 
 		proto := protocol[i]
-		shows := tcpShows[tcpFlags[i]&tcpControl]
+		shows := initiator.Shows(tcpFlags[i])
 		if proto != flow.ProtocolTCP {
 			shows = 0
-			if !portful[proto] && has[i]&flow.HasProtocol != 0 {
+			if !initiator.HasPorts(proto) && has[i]&flow.HasProtocol != 0 {
 				aPort, bPort = 0, 0
 			}
 		}
 		var backBytes, backPackets uint64
-		var seen seen
-		if mark|decode.Mark(shows&refuses) == 0 && some&decode.WantBack == 0 && !redirected {
-			seen = plain(aPort, bPort, shows, us)
+		var seen initiator.Seen
+		if mark|decode.Mark(shows&initiator.Refuses) == 0 && some&decode.WantBack == 0 && !redirected {
+			seen = initiator.Plain(aPort, bPort, shows, us)
 		} else {
-			f = facts{mark: mark, shows: shows, us: us, srcPort: aPort, dstPort: bPort}
+			f = initiator.Facts{Mark: mark, Shows: shows, Us: us, SrcPort: aPort, DstPort: bPort}
 			if some&decode.WantBack != 0 {
 				backBytes, backPackets = c.BackBytes[from+i], c.BackPackets[from+i]
-				f.twoWays = backBytes|backPackets != 0
+				f.TwoWays = backBytes|backPackets != 0
 				if proto == flow.ProtocolTCP {
-					f.back = tcpShows[c.BackFlags[from+i]&tcpControl]
+					f.Back = initiator.Shows(c.BackFlags[from+i])
 				}
 			}
-			seen = f.judge()
+			seen = f.Judge()
 		}
 
 		rate, forthBytes, forthPackets := rates[i], bytes[i], packets[i]
@@ -103,18 +108,18 @@ func (r *Recorder) take(s *decode.Set, c *decode.Columns, from, to int, p *pile)
 		x, y := (forthBytes^backBytes)&swap, (forthPackets^backPackets)&swap
 		p.bytesOut[k], p.bytesIn[k], p.packetsOut[k], p.packetsIn[k] = forthBytes^x, backBytes^x, forthPackets^y, backPackets^y
 		p.first[k], p.last[k], p.sampling[k] = uint32(uint64(first)/1000), uint32(uint64(last)/1000), rate
-		p.port[k], p.exporter[k], p.site[k] = seen.port, r.exporter, r.site
-		p.protocol[k], p.direction[k], p.flags[k] = proto, seen.direction, seen.flags|r.unsynchronised
+		p.port[k], p.exporter[k], p.site[k] = seen.Port, r.exporter, r.site
+		p.protocol[k], p.direction[k], p.flags[k] = proto, seen.Direction, seen.Flags|r.unsynchronised
 		k++
-		if us == neither {
+		if us == home.Neither {
 			r.outcomes.transit++
 			r.other(p, k-1, shows)
 		}
 		if redirected {
-			if f.srcPort|f.dstPort != 0 { // the protocol has ports
-				f.dstPort = dstPort[i]
+			if f.SrcPort|f.DstPort != 0 { // the protocol has ports
+				f.DstPort = dstPort[i]
 			}
-			r.redirected(p, k-1, dst[i], f.judge())
+			r.redirected(p, k-1, dst[i], f.Judge())
 		}
 	}
 	p.n = k
@@ -158,18 +163,18 @@ func (r *Recorder) oddTimes(start, end int64) (first, last int64) {
 func (r *Recorder) other(p *pile, i int, shows uint8) {
 	k := r.more()
 	r.extra.mirror(p, i)
-	if shows&(acks|refuses) == acks && r.extra.flags[k]&row.Blocked == 0 {
+	if shows&(initiator.Acks|initiator.Refuses) == initiator.Acks && r.extra.flags[k]&row.Blocked == 0 {
 		r.extra.flags[k] |= row.Answered
 	}
 }
 
 // redirected adds the row of a flow of ours that was for another end outside before it was
 // redirected to the one in row i.
-func (r *Recorder) redirected(p *pile, i int, outside flow.Addr6, seen seen) {
+func (r *Recorder) redirected(p *pile, i int, outside flow.Addr6, seen initiator.Seen) {
 	k := r.more()
 	r.extra.copy(p, i)
-	r.extra.outside[k], r.extra.port[k] = outside, seen.port
-	r.extra.direction[k], r.extra.flags[k] = seen.direction, seen.flags|r.unsynchronised
+	r.extra.outside[k], r.extra.port[k] = outside, seen.Port
+	r.extra.direction[k], r.extra.flags[k] = seen.Direction, seen.Flags|r.unsynchronised
 }
 
 // more makes room for an extra row, and gives its place.
@@ -271,7 +276,7 @@ func (d *pairs) addInner(from *decode.Columns, i int, rec *flow.Record, side flo
 			c.Has[k] &^= flow.HasProtocol
 		}
 	default:
-		c.SrcPort[k], c.DstPort[k] = or(srcPort, c.SrcPort[k]), or(dstPort, c.DstPort[k])
+		c.SrcPort[k], c.DstPort[k] = cmp.Or(srcPort, c.SrcPort[k]), cmp.Or(dstPort, c.DstPort[k])
 		return
 	}
 	c.SrcPort[k], c.DstPort[k], c.TCPFlags[k], c.BackFlags[k] = srcPort, dstPort, 0, 0

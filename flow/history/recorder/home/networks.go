@@ -1,4 +1,4 @@
-package recorder
+package home
 
 import (
 	"cmp"
@@ -8,9 +8,9 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 )
 
-// networks is a set of prefixes. Most addresses are decided by their first 16 bits: none,
+// Networks is a set of prefixes. Most addresses are decided by their first 16 bits: none,
 // all, or some of the addresses that begin with them are in the set. It never changes.
-type networks struct {
+type Networks struct {
 	v4, v6 blocks
 	// ranges are sorted and do not overlap; IPv4 as ::ffff:a.b.c.d.
 	ranges []span
@@ -22,8 +22,9 @@ type blocks struct{ some, all [1 << 10]uint64 }
 // A span is the addresses from first to last.
 type span struct{ first, last flow.Addr6 }
 
-func newNetworks(prefixes []netip.Prefix) *networks {
-	n := new(networks)
+// NewNetworks makes a set. Prefixes that are not valid are left out, and IPv4-mapped ones are IPv4.
+func NewNetworks(prefixes []netip.Prefix) *Networks {
+	n := new(Networks)
 	for _, p := range prefixes {
 		if !p.IsValid() {
 			continue
@@ -73,7 +74,7 @@ func merge(all []span) []span {
 }
 
 // mark enters a span into the blocks. IPv4 addresses are never looked for in those of IPv6.
-func (n *networks) mark(s span) {
+func (n *Networks) mark(s span) {
 	for b := s.first.Hi >> 48; b <= s.last.Hi>>48; b++ {
 		first, last := flow.Addr6{Hi: b << 48}, flow.Addr6{Hi: b<<48 | (1<<48 - 1), Lo: ^uint64(0)}
 		n.v6.set(b, compare(s.first, first) <= 0 && compare(s.last, last) >= 0)
@@ -103,8 +104,8 @@ func (x *blocks) set(block uint64, all bool) {
 // isV4 reports whether a is ::ffff:a.b.c.d.
 func isV4(a flow.Addr6) bool { return a.Hi == 0 && a.Lo>>32 == 0xffff }
 
-// contains reports whether an address is in the set.
-func (n *networks) contains(a flow.Addr6) bool {
+// Contains reports whether an address is in the set.
+func (n *Networks) Contains(a flow.Addr6) bool {
 	x, block := &n.v6, a.Hi>>48
 	if isV4(a) {
 		x, block = &n.v4, a.Lo>>16&0xffff
@@ -116,19 +117,19 @@ func (n *networks) contains(a flow.Addr6) bool {
 	return x.all[at]&bit != 0 || n.search(a)
 }
 
-// either reports whether one of two addresses is in the set.
-func (n *networks) either(a, b flow.Addr6) bool {
+// Either reports whether one of two addresses is in the set.
+func (n *Networks) Either(a, b flow.Addr6) bool {
 	if isV4(a) && isV4(b) {
 		s, d := uint32(a.Lo), uint32(b.Lo)
 		if (n.v4.some[s>>22]>>(s>>16&63)|n.v4.some[d>>22]>>(d>>16&63))&1 == 0 {
 			return false
 		}
 	}
-	return n.contains(a) || n.contains(b)
+	return n.Contains(a) || n.Contains(b)
 }
 
 // search looks through the ranges.
-func (n *networks) search(a flow.Addr6) bool {
+func (n *Networks) search(a flow.Addr6) bool {
 	low, high := 0, len(n.ranges)
 	for low < high {
 		if mid := int(uint(low+high) / 2); compare(n.ranges[mid].last, a) < 0 {
