@@ -392,6 +392,7 @@ var notJudged = figures.Exempt{
 	"History.Recorded.Kept":                   "is no loss",
 	"History.Recorded.Folded":                 "is no loss: they are counted in a row that stands for many",
 	"History.Recorded.Lost":                   "its tags name the check",
+	"History.Recorded.LostRows":               "its tags name the check",
 	"History.Recorded.Internal":               "is no loss",
 	"History.Recorded.Excluded":               "is as history.exclude demands",
 	"History.Recorded.NoAddress":              "is what layer 2 and multicast are",

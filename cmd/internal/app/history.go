@@ -158,6 +158,7 @@ func printHistory(w io.Writer, s history.Stats, final bool) {
 	if more := show.Some(
 		show.Count(s.Unwritten, "flows given up, as their contacts could not be written"), show.Count(uint64(s.Waiting), "tables wait to be written"),
 		show.Count(r.Full, "tables written early, as they were full"), show.Count(r.Transit, "flows in transit, with two rows each"),
+		show.Count(r.LostRows, "further rows of flows lost, as the tables were full"),
 		show.Count(r.Clamped, "with a time more than 24 h from the receipt"), show.Count(r.Crowded, "exporters not named (more than 65,535)"),
 		show.Count(uint64(f.Bad), "damaged files"), show.Count(uint64(f.Waiting), "files wait to be merged"), show.Count(f.WriteErrors, "failed writes"),
 		show.Count(f.Refused, "writes refused, as the disk is nearly full"), show.Count(f.MergeErrors, "failed merges"),

@@ -669,3 +669,51 @@ func TestRecords(t *testing.T) {
 		t.Errorf("%+v of %d flows", s, all.decoded)
 	}
 }
+
+// TestLostRows: of flows with several rows, those beyond the first that a full table refuses
+// are counted, whether there is a table or not: each row that the oracle expects is in
+// a table or lost.
+func TestLostRows(t *testing.T) {
+	for _, caps := range []table.Caps{{V4: 0, V6: 0}, {V4: 1, V6: 1}, {V4: 200, V6: 200}, {V4: 1 << 18, V6: 1 << 18}} {
+		for _, early := range []int{0, 1, 6} { // with 1, both tables are away
+			cfg := testConfig()
+			cfg.Caps, cfg.Early = caps, early
+			p := NewPool(cfg)
+			r := p.Recorder()
+			all := &locked{oracle: newOracle(cfg)}
+			rng := rand.New(rand.NewPCG(7, 8))
+			for range 40 {
+				records := make([]flow.Record, 1+rng.IntN(40))
+				for k := range records {
+					records[k] = anyRecord(rng, testTime, 0)
+					records[k].Exporter = records[0].Exporter
+				}
+				var s decode.Set
+				s.Fill(records)
+				watched{r, all}.Records(&s)
+				r.Flush()
+			}
+			var expected, held uint64
+			for _, x := range all.rows {
+				expected += uint64(x.Flows)
+			}
+			tables := p.Drain()
+			for len(p.Handed()) > 0 {
+				tables = append(tables, <-p.Handed())
+			}
+			for _, h := range tables {
+				if h.Table != nil {
+					c := h.Table.Counts()
+					held += c.Kept + c.Folded
+				}
+			}
+			s := p.Stats()
+			if held+s.Lost+s.LostRows != expected || s.sum() != all.decoded {
+				t.Errorf("%+v, %d: %d rows in tables, %d expected; %d flows; %+v", caps, early, held, expected, all.decoded, s)
+			}
+			if (s.LostRows > 0) != (caps.V4 < 1<<18) {
+				t.Errorf("%+v, %d: %+v", caps, early, s)
+			}
+		}
+	}
+}

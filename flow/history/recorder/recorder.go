@@ -49,6 +49,7 @@ type Recorder struct {
 
 	outcomes  outcomes
 	total     table.Counts // since the start
+	lostRows  uint64       // extra ones, since the start
 	shown     shown
 	handovers [WhyShutdown + 1]atomic.Uint64
 }
@@ -170,16 +171,13 @@ func (r *Recorder) spillAll() {
 }
 
 // spill puts the flows of a pile into the table, or into the next one when it is full. Those
-// of extra rows are not counted.
+// of extra rows are not counted as flows.
 func (r *Recorder) spill(p *pile, counted bool) {
 	b := p.batch()
 	p.n = 0
 	for from := 0; from < b.Len(); {
 		if r.table == nil && !r.begin() {
-			if counted {
-				r.total.Lost += uint64(b.Len() - from)
-				r.counts.Lost += uint64(b.Len() - from)
-			}
+			r.count(table.Counts{Lost: uint64(b.Len() - from)}, counted)
 			return
 		}
 		from = r.update(&b, from, false, counted)
@@ -189,17 +187,25 @@ func (r *Recorder) spill(p *pile, counted bool) {
 	}
 }
 
-// update counts flows in the table.
+// update puts flows into the table.
 func (r *Recorder) update(b *table.Batch, from int, lose, counted bool) int {
 	before := r.table.Counts()
 	n := r.table.Update(b, from, lose)
-	if counted {
-		now := r.table.Counts()
-		kept, folded, lost := now.Kept-before.Kept, now.Folded-before.Folded, now.Lost-before.Lost
-		r.total.Kept, r.total.Folded, r.total.Lost = r.total.Kept+kept, r.total.Folded+folded, r.total.Lost+lost
-		r.counts.Kept, r.counts.Folded, r.counts.Lost = r.counts.Kept+kept, r.counts.Folded+folded, r.counts.Lost+lost
-	}
+	now := r.table.Counts()
+	r.count(table.Counts{Kept: now.Kept - before.Kept, Folded: now.Folded - before.Folded, Lost: now.Lost - before.Lost}, counted)
 	return n
+}
+
+// count counts what became of rows. Of extra ones only what is lost is counted: their flows
+// are counted with their first row.
+func (r *Recorder) count(n table.Counts, counted bool) {
+	if !counted {
+		r.lostRows += n.Lost
+		return
+	}
+	for _, c := range [...]*table.Counts{&r.total, &r.counts} {
+		c.Kept, c.Folded, c.Lost = c.Kept+n.Kept, c.Folded+n.Folded, c.Lost+n.Lost
+	}
 }
 
 // begin takes an empty table, and reports whether there is one.

@@ -17,6 +17,9 @@ type Stats struct {
 	// Clamped flows are among those above: a time of theirs was more than 24 h from the receipt.
 	Clamped uint64 `json:"clamped" name:"history_clamped_flows_total" help:"Flows whose times were more than 24 hours from their receipt, which was taken instead."`
 
+	// LostRows are none of the flows above: rows beyond the first of flows that have several.
+	LostRows uint64 `json:"lost_rows" name:"history_lost_rows_total" help:"Further rows of flows that have several (in transit, redirected, within tunnels) that were lost because the tables were full." loss:"true" check:"history" remedy:"raise history.max_contacts if there is memory, or look for a scan" words:"further rows of flows in transit, redirected or within tunnels lost, as the tables were full"`
+
 	Contacts int `json:"contacts" name:"history_contacts" help:"Contacts in the tables of the workers, not yet on disk."`
 	Bytes    int `json:"bytes" name:"history_table_bytes" help:"Memory of the tables."`
 
@@ -31,7 +34,7 @@ type Stats struct {
 }
 
 // shown are the counters of one recorder as others see them, in the order of numbers.
-type shown [10]atomic.Uint64
+type shown [11]atomic.Uint64
 
 // publish shows the counters.
 func (r *Recorder) publish() {
@@ -46,7 +49,7 @@ func (r *Recorder) publish() {
 	}
 	for i, n := range [len(r.shown)]uint64{
 		r.total.Kept, r.total.Folded, r.total.Lost, o.internal, o.excluded, o.noAddress, o.transit, o.clamped,
-		uint64(contacts), uint64(bytes),
+		uint64(contacts), uint64(bytes), r.lostRows,
 	} {
 		if r.shown[i].Load() != n {
 			r.shown[i].Store(n)
@@ -65,6 +68,7 @@ func (p *Pool) Stats() (s Stats) {
 		s.Internal, s.Excluded, s.NoAddress = s.Internal+n(3), s.Excluded+n(4), s.NoAddress+n(5)
 		s.Transit, s.Clamped = s.Transit+n(6), s.Clamped+n(7)
 		s.Contacts, s.Bytes = s.Contacts+int(n(8)), s.Bytes+int(n(9))
+		s.LostRows += n(10)
 		s.Interval, s.Full, s.Shutdown = s.Interval+r.handovers[WhyInterval].Load(), s.Full+r.handovers[WhyFull].Load(), s.Shutdown+r.handovers[WhyShutdown].Load()
 	}
 	return s
