@@ -70,6 +70,7 @@ type History struct {
 	off     string    // why not, although they should be
 	bound   disk.Size // of all files
 	written time.Time
+	filed   time.Time // when an interval was written as a file at last, by the steady clock
 	state   writing
 
 	changed chan struct{}
@@ -224,6 +225,16 @@ func (h *History) Written() time.Time {
 // Flush has the tables written, at most once a minute, and gives the time until which the
 // files are complete, as Written does.
 func (h *History) Flush(ctx context.Context) (until time.Time, err error) { return h.ask(ctx, false) }
+
+// Rests is how long Flush will write nothing, as it has just done so; 0 = it would write now.
+func (h *History) Rests() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.filed.IsZero() {
+		return 0
+	}
+	return max(soonest-time.Since(h.filed), 0)
+}
 
 // Erase removes all contacts with an end in the prefixes, those in memory too. It gives how
 // many files were written anew, and how many rows they have less.

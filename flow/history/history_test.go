@@ -262,6 +262,41 @@ func TestIntervals(t *testing.T) {
 	})
 }
 
+// TestFlushBesideFullTables: files of full tables, of one worker each, do not stand for a
+// flush of everything.
+func TestFlushBesideFullTables(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, filepath.Join(t.TempDir(), "history"), 2, func(c *Config, _ *Deps) { c.MaxContacts = 1024 })
+		r.send(1, 5)
+		for n := 0; n < 20_000 && r.files.count() == 0; n += 100 {
+			r.send(0, 100)
+			synctest.Wait()
+		}
+		if r.files.count() == 0 {
+			t.Fatal("no table was full")
+		}
+		asked := time.Now()
+		if rest := r.Rests(); rest != 0 {
+			t.Errorf("the next flush is in %v", rest)
+		}
+		until, err := r.Flush(t.Context())
+		if err != nil || until.Before(asked) {
+			t.Errorf("complete until %v, %v; asked at %v", until, err, asked)
+		}
+		r.expect("after the flush", r.sent)
+		if rest := r.Rests(); rest <= 50*time.Second || rest > time.Minute {
+			t.Errorf("the next flush is in %v", rest)
+		}
+		wait(time.Minute)
+		if rest := r.Rests(); rest != 0 {
+			t.Errorf("a minute later the next flush is in %v", rest)
+		}
+		if err := r.stop(5 * time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestFlush: a hunt gets what is in memory, but not more often than once a minute.
 func TestFlush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

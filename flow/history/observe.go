@@ -80,6 +80,13 @@ func (h *History) isComplete(until time.Time) {
 	h.written = until
 }
 
+// hasFiled notes that an interval was written as a file.
+func (h *History) hasFiled() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.filed = time.Now()
+}
+
 // wrote notes the outcome of a write. The store makes it known.
 func (h *History) wrote(err error) {
 	h.mu.Lock()

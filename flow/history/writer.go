@@ -43,7 +43,6 @@ type writer struct {
 	pending  []recorder.Handed // to be written
 	lost     uint64            // flows of tables without contacts
 	failed   time.Time         // when writing failed at last, by the steady clock; zero = it did not
-	filed    time.Time         // when a file was written at last, by the steady clock
 	looked   time.Time         // when the memory was looked at
 }
 
@@ -125,7 +124,7 @@ func (w *writer) serve(ctx context.Context, now bool) error {
 	switch {
 	case w.h.current() == nil:
 		return ErrOff
-	case !now && !w.filed.IsZero() && time.Since(w.filed) < soonest:
+	case !now && w.h.Rests() > 0:
 		return w.h.failure()
 	}
 	return w.turn(ctx)
@@ -202,7 +201,9 @@ func (w *writer) write(ctx context.Context, at moment) error {
 			w.h.pool.Return(t)
 		}
 		w.pending, w.lost, w.failed = w.pending[:0], 0, time.Time{}
-		w.filed = time.Now()
+		if err == nil && !at.wall.IsZero() { // not of full tables only
+			w.h.hasFiled()
+		}
 		w.h.holds(0)
 		wake(w.h.tidy)
 	}

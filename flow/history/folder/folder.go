@@ -88,8 +88,8 @@ func (e *Entry) touches(from, to time.Time) bool {
 // begins long before it ends.
 func (f *Folder) days(to time.Time) (days []string, err error) {
 	last := ""
-	if !to.IsZero() {
-		last = to.Add(slack).UTC().Format("2006/01/02")
+	if end := to.Add(slack).UTC(); !to.IsZero() && end.Year() <= 9999 { // later ones do not sort as text
+		last = end.Format("2006/01/02")
 	}
 	level := []string{""}
 	for _, digits := range []int{4, 2, 2} {

@@ -400,3 +400,47 @@ func (f *forgetfulFile) Forget() {
 	f.File.Forget()
 	f.d.forgot.Store(true)
 }
+
+// TestFarEnd: a time that no date has four digits for bounds nothing.
+func TestFarEnd(t *testing.T) {
+	root := t.TempDir()
+	put(t, root, noon, noon.Add(time.Hour), file.Hour, rows(0, 3, noon))
+	for _, to := range []time.Time{time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), time.Date(20000, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		if list, err := Open(disk.OS{}, root).Files(time.Time{}, to); err != nil || len(list) != 1 {
+			t.Errorf("until %v: %d files, %v", to, len(list), err)
+		}
+	}
+}
+
+// TestSearchCountsLosses: what was lost while the files were filled is in the result, of files
+// of the time in question only.
+func TestSearchCountsLosses(t *testing.T) {
+	root := t.TempDir()
+	for n := range uint64(3) {
+		at := noon.Add(time.Duration(n) * time.Hour)
+		w, err := file.Create(disk.OS{}, root, file.Name{From: at, To: at.Add(time.Hour), Level: file.Hour}, file.Form{}, file.Info{Lost: 1 << (8 * n), Folded: 2 << (8 * n)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Write(rows(0, 3, at)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		from, to     time.Time
+		lost, folded uint64
+	}{
+		{lost: 0x10101, folded: 0x20202},
+		{from: noon.Add(90 * time.Minute), lost: 0x10100, folded: 0x20200},
+		{from: noon.Add(70 * time.Minute), to: noon.Add(80 * time.Minute), lost: 0x100, folded: 0x200},
+		{to: noon.Add(-time.Minute)},
+	} {
+		done, err := Open(disk.OS{}, root).Search(t.Context(), Query{Ranges: everywhere, From: tt.from, To: tt.to, Emit: func(Entry, []row.Row) error { return nil }})
+		if err != nil || done.Lost != tt.lost || done.Folded != tt.folded {
+			t.Errorf("%v to %v: %+v, %v; want %x lost and %x folded", tt.from, tt.to, done, err, tt.lost, tt.folded)
+		}
+	}
+}

@@ -40,7 +40,10 @@ type BadFile struct {
 // Done is what a search has done.
 type Done struct {
 	Files, Bytes, Rows int64
-	Bad                []BadFile // of their rows some or all are missing
+	// Lost and Folded are flows that were lost, and that were folded, while the files of the
+	// requested time were filled.
+	Lost, Folded uint64
+	Bad          []BadFile // of their rows some or all are missing
 }
 
 // Search calls Emit with all rows of the files whose outside address is in the ranges and
@@ -87,10 +90,11 @@ type search struct {
 	done   Done
 }
 
-// A job is one file. Its worker writes err before it closes rows.
+// A job is one file. Its worker writes err and info before it closes rows.
 type job struct {
 	held *held
 	rows chan []row.Row
+	info file.Info
 	err  error
 }
 
@@ -155,6 +159,7 @@ func (s *search) run(ctx context.Context, j *job) {
 		return
 	}
 	defer in.Close()
+	j.info = in.Info
 	j.err = in.Search(ctx, s.q.Ranges, func(rows []row.Row) error {
 		kept := s.keep(rows)
 		if len(kept) == 0 {
@@ -232,6 +237,10 @@ func (s *search) finish(j *job) {
 	if j.held.Name.Level != 0 { // not the folder of a day
 		s.done.Files++
 		s.done.Bytes += j.held.Size
+	}
+	if n := &j.held.Name; (s.q.From.IsZero() || !n.To.Before(s.q.From)) && (s.q.To.IsZero() || !n.From.After(s.q.To)) {
+		s.done.Lost += j.info.Lost
+		s.done.Folded += j.info.Folded
 	}
 	if s.q.Progress != nil {
 		s.total = max(s.total, int(s.done.Files))

@@ -240,12 +240,11 @@ func readRange(s string) ([]file.Range, error) {
 
 // Join sorts ranges, and makes one of those that overlap. It works in place.
 func Join(all []file.Range) []file.Range {
-	if slices.IsSortedFunc(all, func(a, b file.Range) int {
-		if compare(a.To, b.From) < 0 {
-			return -1
-		}
-		return 1
-	}) {
+	apart := true
+	for i := 1; i < len(all) && apart; i++ {
+		apart = compare(all[i-1].To, all[i].From) < 0
+	}
+	if apart {
 		return all
 	}
 	slices.SortFunc(all, func(a, b file.Range) int { return compare(a.From, b.From) })

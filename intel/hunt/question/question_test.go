@@ -124,8 +124,19 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// TestJoin: ranges that overlap become one, in whatever order they come.
+func TestJoin(t *testing.T) {
+	for _, list := range []string{"203.0.113.9\n203.0.113.0-203.0.113.99", "203.0.113.0-203.0.113.99\n203.0.113.9", "203.0.113.0-203.0.113.50\n203.0.113.9-203.0.113.99", "203.0.113.0-203.0.113.99\n203.0.113.99"} {
+		q, err := Read(strings.NewReader("{}\n"+list), 10)
+		if err != nil || len(q.Ranges) != 1 || text(q.Ranges[0]) != "203.0.113.0-203.0.113.99" {
+			t.Errorf("%q: %v, %v", list, q.Ranges, err)
+		}
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	f.Add("{\"since\":\"2026-11-01T00:00:00Z\",\"hosts\":[\"10.0.0.0/8\"],\"ports\":[443],\"limit\":5}\n203.0.113.9\n10.0.0.0/8\n2001:db8::1-2001:db8::9\n")
+	f.Add("{}\n203.0.113.9\n203.0.113.0-203.0.113.99\n")
 	f.Fuzz(func(t *testing.T, s string) {
 		q, err := Read(strings.NewReader(s), 100)
 		if err != nil {
