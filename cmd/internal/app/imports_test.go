@@ -81,6 +81,8 @@ var rules = []struct {
 	{"intel/event/jsonline", []string{"flow/fit"}},
 	{"intel/hunt/retro/listed", []string{"intel/lookup", "flow", "flow/disk"}},
 	{"intel/hunt/retro/sent", []string{"flow/disk"}},
+	{"intel/hunt/retro/jobs", []string{"intel/hunt/retro/listed", "intel/lookup", "flow/disk"}},
+	{"intel/hunt/retro/contact", []string{"intel/hunt", "intel/hunt/retro/listed", "intel", "intel/lookup", "intel/event", "intel/correlate/score", "flow", "flow/history/row"}},
 	{"intel/hunt/retro", []string{"intel/hunt", "intel/hunt/retro/*", "intel", "intel/lookup", "intel/event", "intel/correlate/score", "flow", "flow/disk", "flow/history/file", "flow/history/row", "flow/observe"}},
 	{"intel/match", []string{"intel", "intel/lookup", "intel/event", "flow", "flow/decode"}},
 	{"intel/sites", []string{"intel"}},

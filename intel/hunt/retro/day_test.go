@@ -134,7 +134,7 @@ func BenchmarkCompare(b *testing.B) {
 	h := New(Config{
 		Dir: b.TempDir(), Disk: disk.OS{}, History: &past{now: time.Now}, Quiet: func() []netip.Prefix { return nil }, Now: time.Now, Log: zap.NewNop(),
 	})
-	if err := h.folder.open(); err != nil {
+	if err := h.folder.Open(); err != nil {
 		b.Fatal(err)
 	}
 	if err := h.compareOne(swap{t, time.Now()}); err != nil {
@@ -146,9 +146,13 @@ func BenchmarkCompare(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	info, err := os.Stat(h.folder.path(h.folder.changes[0].name()))
-	if err != nil || len(h.folder.changes) != 1 {
-		b.Fatal(err, len(h.folder.changes))
+	changes, err := filepath.Glob(filepath.Join(h.cfg.Dir, "*"))
+	if err != nil || len(changes) != 1 {
+		b.Fatal(err, changes)
+	}
+	info, err := os.Stat(changes[0])
+	if err != nil {
+		b.Fatal(err)
 	}
 	b.ReportMetric(float64(info.Size()), "file-B")
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/score"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/hunt/retro/contact"
+	"github.com/flowsnitch/flowsnitch/intel/hunt/retro/jobs"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/retro/listed"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
@@ -78,12 +80,12 @@ const (
 // from any goroutine.
 type Hunter struct {
 	cfg    Config
-	folder folder
+	folder *jobs.Folder
 	fed    bool // a set has come since the start
 
 	mu    sync.Mutex
 	swaps []swap
-	live  map[contactID]struct{}
+	live  map[contact.ID]struct{}
 	stats Stats
 
 	watching atomic.Bool // Live has something to note
@@ -100,8 +102,8 @@ type swap struct {
 
 // New makes a hunter.
 func New(cfg Config) *Hunter {
-	h := &Hunter{cfg: cfg, wake: make(chan struct{}, 1), live: make(map[contactID]struct{})}
-	h.folder = folder{fs: cfg.Disk, dir: cfg.Dir, damaged: h.damaged}
+	h := &Hunter{cfg: cfg, wake: make(chan struct{}, 1), live: make(map[contact.ID]struct{})}
+	h.folder = jobs.New(cfg.Disk, cfg.Dir, h.damaged)
 	return h
 }
 
@@ -147,13 +149,13 @@ func (h *Hunter) Live(events []event.Event) {
 	defer h.mu.Unlock()
 	for i := range events {
 		if e := &events[i]; e.Kind == event.KindHit && !e.Retro && len(h.live) < maxLive {
-			h.live[contactOf(e)] = struct{}{}
+			h.live[contact.OfEvent(e)] = struct{}{}
 		}
 	}
 }
 
 // hasLive reports whether a contact has met a live match since the listing.
-func (h *Hunter) hasLive(id contactID) bool {
+func (h *Hunter) hasLive(id contact.ID) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	_, ok := h.live[id]
@@ -188,7 +190,7 @@ func (h *Hunter) run(ctx context.Context) {
 // turn compares the sets that have come, and does all jobs.
 func (h *Hunter) turn(ctx context.Context, opened *bool) error {
 	if !*opened {
-		if err := h.folder.open(); err != nil {
+		if err := h.folder.Open(); err != nil {
 			return err
 		}
 		*opened = true
@@ -197,16 +199,16 @@ func (h *Hunter) turn(ctx context.Context, opened *bool) error {
 		if err := h.compare(); err != nil {
 			return err
 		}
-		jobs := h.folder.waiting()
-		h.note(func(s *Stats) { s.Jobs = [2]uint64{uint64(len(jobs)), 0} })
-		if len(jobs) == 0 {
+		waiting := h.folder.Waiting()
+		h.note(func(s *Stats) { s.Jobs = [2]uint64{uint64(len(waiting)), 0} })
+		if len(waiting) == 0 {
 			h.rest()
 			return nil
 		}
 		if !h.fed {
 			return nil // nothing is in force yet
 		}
-		if err := h.hunt(ctx, jobs); err != nil {
+		if err := h.hunt(ctx, waiting); err != nil {
 			return err
 		}
 	}
@@ -246,20 +248,20 @@ func (h *Hunter) compare() error {
 
 func (h *Hunter) compareOne(s swap) error {
 	off := !h.cfg.History.On()
-	if off && !h.folder.exists {
+	if off && !h.folder.Exists {
 		return nil // nothing is written for nothing
 	}
-	known, err := h.folder.current()
+	known, err := h.folder.Current()
 	if err != nil {
 		return err
 	}
-	at := second(s.at)
+	at := jobs.Second(s.at)
 	inQuarantine := make(map[netip.Prefix]bool)
 	for _, p := range h.cfg.Quiet() {
 		inQuarantine[intel.Canonical(p)] = true
 	}
-	lost := h.folder.lost
-	changed := listed.Diff(known, entries(s.table), at, func(p netip.Prefix) bool { return lost || off || inQuarantine[p] })
+	lost := h.folder.Lost
+	changed := listed.Diff(known, jobs.Entries(s.table), at, func(p netip.Prefix) bool { return lost || off || inQuarantine[p] })
 	if len(changed) == 0 && !lost {
 		return nil
 	}
@@ -269,10 +271,10 @@ func (h *Hunter) compareOne(s swap) error {
 			fresh++
 		}
 	}
-	if err := h.folder.add(changed, fresh == 0); err != nil {
+	if err := h.folder.Add(changed, fresh == 0); err != nil {
 		return err
 	}
-	h.folder.lost = false
+	h.folder.Lost = false
 	if fresh == 0 {
 		return h.foldUp()
 	}
@@ -289,24 +291,24 @@ func (h *Hunter) compareOne(s swap) error {
 // foldUp keeps the folder small.
 func (h *Hunter) foldUp() error {
 	before := h.cfg.Now().Add(-h.cfg.History.Keep())
-	forgot, err := h.folder.fold(second(before))
+	forgot, err := h.folder.Fold(jobs.Second(before))
 	h.note(func(s *Stats) { s.Forgotten += uint64(forgot) })
 	return err
 }
 
 // hunt does all jobs.
-func (h *Hunter) hunt(ctx context.Context, jobs []change) (err error) {
+func (h *Hunter) hunt(ctx context.Context, list []jobs.Change) (err error) {
 	began := h.cfg.Now()
-	h.note(func(s *Stats) { s.Jobs = [2]uint64{0, uint64(len(jobs))} })
+	h.note(func(s *Stats) { s.Jobs = [2]uint64{0, uint64(len(list))} })
 	defer func() {
 		h.note(func(s *Stats) {
 			s.Jobs[1] = 0
 			if err != nil {
-				s.Jobs[0] += uint64(len(jobs))
+				s.Jobs[0] += uint64(len(list))
 			}
 		})
 	}()
-	known, wanted, err := h.wanted(jobs)
+	known, wanted, err := h.wanted(list)
 	if err != nil {
 		return err
 	}
@@ -316,11 +318,11 @@ func (h *Hunter) hunt(ctx context.Context, jobs []change) (err error) {
 			return err
 		}
 	}
-	if err := h.folder.finish(jobs); err != nil {
+	if err := h.folder.Finish(list); err != nil {
 		return err
 	}
 	h.note(func(s *Stats) {
-		s.Done += uint64(len(jobs))
+		s.Done += uint64(len(list))
 		s.Seconds = h.cfg.Now().Sub(began).Seconds()
 		s.Failing, s.WaitingSince, s.Entries = false, time.Time{}, s.Entries-min(s.Entries, uint64(len(wanted)))
 		if s.Jobs[0] > 0 {
@@ -331,13 +333,13 @@ func (h *Hunter) hunt(ctx context.Context, jobs []change) (err error) {
 }
 
 // wanted gives all that is known, and of it what the jobs are to find, in order.
-func (h *Hunter) wanted(jobs []change) (known, wanted []listed.Entry, err error) {
-	if known, err = h.folder.current(); err != nil {
+func (h *Hunter) wanted(changes []jobs.Change) (known, wanted []listed.Entry, err error) {
+	if known, err = h.folder.Current(); err != nil {
 		return nil, nil, err
 	}
 	fresh := make(map[uint32]bool) // few: one for each set
-	for _, job := range jobs {
-		list, err := h.folder.read(job)
+	for _, job := range changes {
+		list, err := h.folder.Read(job)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -347,7 +349,7 @@ func (h *Hunter) wanted(jobs []change) (known, wanted []listed.Entry, err error)
 			}
 		}
 	}
-	now := second(h.cfg.Now())
+	now := jobs.Second(h.cfg.Now())
 	for i := range known {
 		e := &known[i]
 		isFresh := fresh[e.Since]

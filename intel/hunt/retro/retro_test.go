@@ -19,6 +19,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/disk/disktest"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/hunt/retro/contact"
 )
 
 func run(t *testing.T, f func(t *testing.T, w *world)) {
@@ -286,7 +287,7 @@ func TestDamage(t *testing.T) {
 		w.flow(1, "62.0.0.1", 443)
 		w.flow(1, "62.0.0.2", 443)
 		time.Sleep(time.Hour)
-		for i := range maxDone { // so that there is the file
+		for i := range 24 { // so that there is the file
 			w.list("62.0.0.1", fmt.Sprintf("62.7.0.%d", i))
 			w.settle()
 		}
@@ -306,14 +307,14 @@ func TestDamage(t *testing.T) {
 			}
 			t.Fatalf("no %s in %v", prefix, files)
 		}
-		spoil(jobPrefix)
+		spoil("job-")
 		w.past.set(false, nil)
 		w.start()
 		w.list("62.0.0.1", "62.0.0.2")
 		w.settle()
 		w.expect("the job is made again", "feodo 10.0.0.1 62.0.0.2:443 outbound x1 1d")
 		w.stop()
-		spoil(knownFile)
+		spoil("known")
 		w.start()
 		w.list("62.0.0.1", "62.0.0.2", "62.0.0.3")
 		w.settle()
@@ -431,14 +432,14 @@ func TestOracle(t *testing.T) {
 }
 
 func oracle(t *testing.T, w *world, r *rand.Rand) {
-	type contact struct {
+	type talk struct {
 		host   byte
 		target int
 		port   uint16
 	}
 	type stretch struct{ from, to time.Time }
 	target := func(i int) string { return fmt.Sprintf("62.0.%d.%d", i>>2, i&3) }
-	flows := map[contact][]time.Time{}
+	flows := map[talk][]time.Time{}
 	listings := map[string][]*stretch{} // prefix -> in force
 	want := map[string]bool{}
 	covers := func(p string, i int) bool { return netip.MustParsePrefix(p).Contains(netip.MustParseAddr(target(i))) }
@@ -454,7 +455,7 @@ func oracle(t *testing.T, w *world, r *rand.Rand) {
 	}
 	for range 60 {
 		for range r.IntN(12) {
-			c := contact{byte(r.IntN(3)), r.IntN(12), uint16(r.IntN(2))}
+			c := talk{byte(r.IntN(3)), r.IntN(12), uint16(r.IntN(2))}
 			w.flow(c.host, target(c.target), c.port)
 			flows[c] = append(flows[c], time.Now())
 			time.Sleep(time.Duration(60+r.IntN(600)) * time.Second)
@@ -513,8 +514,8 @@ func oracle(t *testing.T, w *world, r *rand.Rand) {
 		}
 		seen[e.ID] = true
 		for _, p := range e.Indicators {
-			c := contactOf(&e)
-			if eventID(p.Prefix, &c) == e.ID {
+			c := contact.OfEvent(&e)
+			if contact.EventID(p.Prefix, &c) == e.ID {
 				got[fmt.Sprintf("%s %s %s:%d", p.Prefix, e.Local, e.Offender, e.ServicePort)] = true
 			}
 		}

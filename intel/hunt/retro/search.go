@@ -7,18 +7,20 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
-	"go.uber.org/zap"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/hunt/retro/contact"
+	"github.com/flowsnitch/flowsnitch/intel/hunt/retro/jobs"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/retro/listed"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/retro/sent"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
@@ -26,6 +28,9 @@ import (
 
 // AlertFound is the name of the alert that sums up what was found for the new entries of a set.
 const AlertFound = "contact_before_listing"
+
+// sentFile has the ids of the events that were sent.
+const sentFile = "sent"
 
 // search searches the history for what is wanted, and sends what it finds.
 func (h *Hunter) search(ctx context.Context, known, wanted []listed.Entry) (err error) {
@@ -37,7 +42,7 @@ func (h *Hunter) search(ctx context.Context, known, wanted []listed.Entry) (err 
 		return err
 	}
 	now := h.cfg.Now()
-	ids, err := sent.Open(h.cfg.Disk, h.folder.path(sentFile), maxSent, h.cfg.History.Keep(), now)
+	ids, err := sent.Open(h.cfg.Disk, filepath.Join(h.cfg.Dir, sentFile), maxSent, h.cfg.History.Keep(), now)
 	if err != nil {
 		return err
 	}
@@ -74,7 +79,7 @@ type job struct {
 
 	// Of the pass that is under way:
 	wanted *listed.Index
-	found  map[key]*contact
+	found  map[key]*contact.Sum
 	counts map[netip.Prefix]*count
 	capped bool
 	match  struct { // of the row before
@@ -88,7 +93,7 @@ type job struct {
 // A key is a contact with what one prefix lists.
 type key struct {
 	prefix netip.Prefix
-	contactID
+	contact.ID
 }
 
 // A count is how much of a prefix is only counted.
@@ -100,7 +105,7 @@ type count struct {
 // pass searches for a part of what is wanted.
 func (j *job) pass(ctx context.Context, part []listed.Entry) error {
 	j.wanted = listed.NewIndex(part)
-	j.found, j.counts, j.capped = make(map[key]*contact), make(map[netip.Prefix]*count), false
+	j.found, j.counts, j.capped = make(map[key]*contact.Sum), make(map[netip.Prefix]*count), false
 	began := time.Now()
 	prefixes := make([]netip.Prefix, len(part))
 	for i := range part {
@@ -126,10 +131,10 @@ func (j *job) pass(ctx context.Context, part []listed.Entry) error {
 
 // rows takes in rows of one file.
 func (j *job) rows(received Span, rows []row.Row) error {
-	if second(received.From) > j.newest {
+	if jobs.Second(received.From) > j.newest {
 		return nil // all of it met the new set
 	}
-	to := second(received.To)
+	to := jobs.Second(received.To)
 	for i := range rows {
 		j.row(&rows[i], to)
 	}
@@ -138,12 +143,12 @@ func (j *job) rows(received Span, rows []row.Row) error {
 
 // row takes in a row of a file that was received until a second.
 func (j *job) row(r *row.Row, to uint32) {
-	port := servicePort(r)
+	port := contact.ServicePort(r)
 	for e := range j.wanted.Covering(r.Outside) {
 		if r.First >= e.Since || e.Port != 0 && e.Port != port || !j.lists(e.Prefix(), r.Outside, port) {
 			continue
 		}
-		if j.met(r, port) || to >= e.Since && j.h.hasLive(contactOfRow(r)) {
+		if j.met(r, port) || to >= e.Since && j.h.hasLive(contact.OfRow(r)) {
 			j.h.count(live, 1)
 			continue
 		}
@@ -180,12 +185,12 @@ func (j *job) take(e *listed.Entry, r *row.Row) {
 		j.count(p, r)
 		return
 	}
-	k := key{p, contactOfRow(r)}
+	k := key{p, contact.OfRow(r)}
 	c := j.found[k]
 	if c == nil && !j.capped && len(j.found) == j.left {
 		j.capped = true
 		for k, c := range j.found {
-			j.count(k.prefix, &c.sum)
+			j.count(k.prefix, &c.Row)
 		}
 		clear(j.found)
 	}
@@ -194,11 +199,11 @@ func (j *job) take(e *listed.Entry, r *row.Row) {
 		return
 	}
 	if c == nil {
-		c = &contact{since: e.Since}
+		c = &contact.Sum{Since: e.Since}
 		j.found[k] = c
 	}
-	c.since = min(c.since, e.Since) // with and without a port, the earlier listing
-	c.add(r, j.newest)
+	c.Since = min(c.Since, e.Since) // with and without a port, the earlier listing
+	c.Add(r, j.newest)
 }
 
 // isBroad reports whether a prefix has so many addresses that contacts are only counted.
@@ -238,26 +243,26 @@ func (j *job) send() error {
 		j.sum.count(p, c)
 	}
 	keys := slices.SortedFunc(maps.Keys(j.found), func(a, b key) int {
-		return cmp.Or(cmp.Compare(j.found[a].sum.Last, j.found[b].sum.Last), a.outside.Addr().Compare(b.outside.Addr()),
-			a.inside.Addr().Compare(b.inside.Addr()), cmp.Compare(a.protocol, b.protocol), cmp.Compare(a.port, b.port),
-			strings.Compare(a.site, b.site), cmp.Compare(a.prefix.Bits(), b.prefix.Bits()))
+		return cmp.Or(cmp.Compare(j.found[a].Row.Last, j.found[b].Row.Last), a.Outside.Addr().Compare(b.Outside.Addr()),
+			a.Inside.Addr().Compare(b.Inside.Addr()), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Port, b.Port),
+			strings.Compare(a.Site, b.Site), cmp.Compare(a.prefix.Bits(), b.prefix.Bits()))
 	})
 	j.left -= len(keys)
 	for part := range slices.Chunk(keys, batch) {
 		var events []event.Event
 		var ids []uuid.UUID
 		for _, k := range part {
-			id := eventID(k.prefix, &k.contactID)
+			id := contact.EventID(k.prefix, &k.ID)
 			if j.ids.Has(id) {
 				h.count(repeated, 1)
 				continue
 			}
 			c := j.found[k]
-			m := h.cfg.Table().Judge(k.outside.Addr().Unmap(), servicePort(&c.sum))
+			m := h.cfg.Table().Judge(k.Outside.Addr().Unmap(), contact.ServicePort(&c.Row))
 			if !slices.ContainsFunc(m.Indicators(), func(i intel.Indicator) bool { return i.Prefix == k.prefix }) {
 				continue // it has been removed from the list meanwhile
 			}
-			events, ids = append(events, h.event(id, c, k.prefix, m)), append(ids, id)
+			events, ids = append(events, c.Event(id, k.prefix, m, &h.cfg.Factors, h.cfg.Sensor)), append(ids, id)
 			j.sum.sent(&events[len(events)-1], k.prefix)
 		}
 		if len(events) == 0 {
@@ -270,122 +275,4 @@ func (j *job) send() error {
 		}
 	}
 	return nil
-}
-
-// A summary is what was found for the new entries of a set.
-type summary struct {
-	wanted   int
-	contacts int
-	hosts    map[netip.Addr]bool
-	feeds    []string
-	prefixes map[netip.Prefix]bool
-	counted  []countOf
-	rows     uint64
-	bad      []string
-}
-
-type countOf struct {
-	prefix netip.Prefix
-	count
-}
-
-// How much of a summary is named.
-const (
-	maxNamedFeeds    = 5
-	maxNamedPrefixes = 5
-)
-
-func (s *summary) sent(e *event.Event, p netip.Prefix) {
-	if s.hosts == nil {
-		s.hosts, s.prefixes = make(map[netip.Addr]bool), make(map[netip.Prefix]bool)
-	}
-	s.contacts++
-	if e.Local.IsValid() {
-		s.hosts[e.Local] = true
-	}
-	s.prefixes[p] = true
-	for i := range e.Indicators {
-		if e.Indicators[i].Prefix == p {
-			s.feed(e.Indicators[i].Feed)
-		}
-	}
-}
-
-func (s *summary) feed(name string) {
-	if len(s.feeds) <= maxNamedFeeds && !slices.Contains(s.feeds, name) {
-		s.feeds = append(s.feeds, name)
-	}
-}
-
-func (s *summary) count(p netip.Prefix, c *count) {
-	s.rows += c.rows
-	s.counted = append(s.counted, countOf{p, *c})
-}
-
-// tell raises the alert, if something was found, and logs damaged files.
-func (s *summary) tell(h *Hunter) {
-	if len(s.bad) > 0 {
-		h.cfg.Log.Warn("the search for contacts before a listing has met damaged files, whose contacts are missing", zap.Strings("files", s.bad))
-	}
-	var parts []string
-	if s.contacts > 0 {
-		parts = append(parts, fmt.Sprintf("%s of %s with %s of %s were found in the history, from before the listing; they are hits with retro: true",
-			plural(s.contacts, "contact"), plural(len(s.hosts), "host"), plural(len(s.prefixes), "prefix"), plural(s.wanted, "new entry")))
-	}
-	if len(s.counted) > 0 {
-		parts = append(parts, s.tooMany(h))
-	}
-	if len(parts) == 0 {
-		return
-	}
-	text := strings.Join(parts, "; ")
-	if len(s.feeds) > 0 {
-		text += "; listed by " + named(s.feeds, maxNamedFeeds)
-	}
-	h.cfg.Alert(AlertFound, text, nil)
-}
-
-// tooMany names what is only counted, the most first.
-func (s *summary) tooMany(h *Hunter) string {
-	slices.SortFunc(s.counted, func(a, b countOf) int {
-		return cmp.Or(cmp.Compare(b.rows, a.rows), a.prefix.Addr().Compare(b.prefix.Addr()), cmp.Compare(a.prefix.Bits(), b.prefix.Bits()))
-	})
-	var list []string
-	for _, c := range s.counted[:min(len(s.counted), maxNamedPrefixes)] {
-		if !c.prefix.IsValid() {
-			continue
-		}
-		day := func(s uint32) string { return time.Unix(int64(s), 0).UTC().Format(time.DateOnly) }
-		list = append(list, fmt.Sprintf("%s %d from %s to %s", c.prefix, c.rows, day(c.first), day(c.last)))
-		for _, i := range h.cfg.Table().Listings(c.prefix) {
-			if i.Prefix == c.prefix {
-				s.feed(i.Feed)
-			}
-		}
-	}
-	text := fmt.Sprintf("%d records of contacts before the listing with %s are too many to be sent one by one: %s",
-		s.rows, plural(len(s.counted), "prefix"), strings.Join(list, ", "))
-	if more := len(s.counted) - len(list); more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text + "; 'flowsnitch hunt PREFIX' shows them"
-}
-
-func plural(n int, what string) string {
-	switch {
-	case n == 1:
-		return "1 " + what
-	case strings.HasSuffix(what, "x"):
-		return fmt.Sprintf("%d %ses", n, what)
-	case strings.HasSuffix(what, "y"):
-		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(what, "y"))
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-func named(list []string, most int) string {
-	if len(list) > most {
-		return strings.Join(list[:most], ", ") + " and others"
-	}
-	return strings.Join(list, ", ")
 }

@@ -1,4 +1,7 @@
-package retro
+// Package jobs is the folder of what has been hunted and what is still to be: what was listed up
+// to some set, the changes of the sets after it, and which of those are jobs that wait. A crash
+// at any time loses no job. Package retro owns it, and calls it from one goroutine.
+package jobs
 
 import (
 	"errors"
@@ -18,10 +21,9 @@ import (
 )
 
 // The files of the folder: what was listed, up to some change; the changes after it, those that
-// wait to be hunted and those that have been, each with its number; what was sent.
+// wait to be hunted and those that have been, each with its number.
 const (
 	knownFile  = "known"
-	sentFile   = "sent"
 	jobPrefix  = "job-"
 	donePrefix = "done-"
 	badSuffix  = ".bad"
@@ -34,13 +36,13 @@ const maxDone = 24
 // maxGone bounds the entries that are no longer listed and still known.
 const maxGone = 500_000
 
-// A change is a file with what one set has changed.
-type change struct {
+// A Change is a file with what one set has changed.
+type Change struct {
 	number uint64
 	done   bool // else it is to be hunted
 }
 
-func (c change) name() string {
+func (c Change) name() string {
 	prefix := jobPrefix
 	if c.done {
 		prefix = donePrefix
@@ -48,25 +50,30 @@ func (c change) name() string {
 	return fmt.Sprintf("%s%016x", prefix, c.number)
 }
 
-// A folder is what is on the disk. It is for one goroutine.
-type folder struct {
+// A Folder is what is on the disk. It is for one goroutine.
+type Folder struct {
 	fs  disk.FS
 	dir string
 
-	changes []change // by number
+	changes []Change // by number
 	next    uint64   // number of the next one
-	exists  bool     // something has been known before
-	lost    bool     // what was known was damaged, and has not been written again
+	Exists  bool     // something has been known before
+	Lost    bool     // what was known was damaged, and has not been written again
 
 	// damaged is called for each file that is not as it was written, and was renamed.
 	damaged func(error)
 }
 
-func (f *folder) path(name string) string { return filepath.Join(f.dir, name) }
+// New makes a Folder; nothing is read yet.
+func New(f disk.FS, dir string, damaged func(error)) *Folder {
+	return &Folder{fs: f, dir: dir, damaged: damaged}
+}
 
-// open makes the folder and lists the changes. Those that are part of what is known are
+func (f *Folder) path(name string) string { return filepath.Join(f.dir, name) }
+
+// Open makes the folder and lists the changes. Those that are part of what is known are
 // removed.
-func (f *folder) open() error {
+func (f *Folder) Open() error {
 	if err := f.fs.MkdirAll(f.dir, 0o750); err != nil {
 		return err
 	}
@@ -74,14 +81,14 @@ func (f *folder) open() error {
 	if err != nil {
 		return err
 	}
-	f.changes, f.next, f.exists = nil, 1, slices.Contains(names, knownFile)
-	f.lost = !f.exists && slices.Contains(names, knownFile+badSuffix)
+	f.changes, f.next, f.Exists = nil, 1, slices.Contains(names, knownFile)
+	f.Lost = !f.Exists && slices.Contains(names, knownFile+badSuffix)
 	number, _, err := f.known()
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		c, ok := parseChange(name)
+		c, ok := parseName(name)
 		if !ok {
 			continue
 		}
@@ -93,16 +100,16 @@ func (f *folder) open() error {
 		}
 	}
 	f.next = max(f.next, number+1)
-	f.exists = f.exists || len(f.changes) > 0
-	slices.SortFunc(f.changes, func(a, b change) int { return int(int64(a.number - b.number)) })
+	f.Exists = f.Exists || len(f.changes) > 0
+	slices.SortFunc(f.changes, func(a, b Change) int { return int(int64(a.number - b.number)) })
 	return nil
 }
 
-func parseChange(name string) (c change, ok bool) {
+func parseName(name string) (c Change, ok bool) {
 	hex, job := strings.CutPrefix(name, jobPrefix)
 	if !job {
 		if hex, c.done = strings.CutPrefix(name, donePrefix); !c.done {
-			return change{}, false
+			return Change{}, false
 		}
 	}
 	n, err := strconv.ParseUint(hex, 16, 64)
@@ -111,7 +118,7 @@ func parseChange(name string) (c change, ok bool) {
 }
 
 // known reads the file of what is known. A damaged one is moved away: then nothing is.
-func (f *folder) known() (number uint64, list []listed.Entry, err error) {
+func (f *Folder) known() (number uint64, list []listed.Entry, err error) {
 	number, list, err = listed.Read(f.fs, f.path(knownFile))
 	if err = f.sound(err, knownFile); err != nil {
 		return 0, nil, err
@@ -120,7 +127,7 @@ func (f *folder) known() (number uint64, list []listed.Entry, err error) {
 }
 
 // sound moves a damaged file away. A missing one is none.
-func (f *folder) sound(err error, name string) error {
+func (f *Folder) sound(err error, name string) error {
 	damaged, ok := errors.AsType[*listed.DamagedError](err)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -131,13 +138,13 @@ func (f *folder) sound(err error, name string) error {
 	if err := f.fs.Rename(f.path(name), f.path(name+badSuffix)); err != nil {
 		return err
 	}
-	f.lost = f.lost || name == knownFile
+	f.Lost = f.Lost || name == knownFile
 	f.damaged(damaged)
 	return nil
 }
 
-// read reads a change. One that is damaged is lost: the next set has its entries as new.
-func (f *folder) read(c change) ([]listed.Entry, error) {
+// Read reads a change. One that is damaged is lost: the next set has its entries as new.
+func (f *Folder) Read(c Change) ([]listed.Entry, error) {
 	_, list, err := listed.Read(f.fs, f.path(c.name()))
 	if err = f.sound(err, c.name()); err != nil {
 		return nil, err
@@ -145,14 +152,14 @@ func (f *folder) read(c change) ([]listed.Entry, error) {
 	return list, nil
 }
 
-// current gives all that is known, with all changes.
-func (f *folder) current() ([]listed.Entry, error) {
+// Current gives all that is known, with all changes.
+func (f *Folder) Current() ([]listed.Entry, error) {
 	_, list, err := f.known()
 	if err != nil {
 		return nil, err
 	}
 	for _, c := range f.changes {
-		more, err := f.read(c)
+		more, err := f.Read(c)
 		if err != nil {
 			return nil, err
 		}
@@ -161,30 +168,30 @@ func (f *folder) current() ([]listed.Entry, error) {
 	return list, nil
 }
 
-// add writes what has changed; unless it is done, it is a job from then on.
-func (f *folder) add(list []listed.Entry, done bool) error {
-	c := change{number: f.next, done: done}
+// Add writes what has changed; unless it is done, it is a job from then on.
+func (f *Folder) Add(list []listed.Entry, done bool) error {
+	c := Change{number: f.next, done: done}
 	if err := listed.Write(f.fs, f.path(c.name()), c.number, list); err != nil {
 		return err
 	}
 	f.next++
-	f.changes, f.exists = append(f.changes, c), true
+	f.changes, f.Exists = append(f.changes, c), true
 	return nil
 }
 
-// waiting gives the changes that are to be hunted.
-func (f *folder) waiting() []change {
-	return slices.DeleteFunc(slices.Clone(f.changes), func(c change) bool { return c.done })
+// Waiting gives the changes that are to be hunted.
+func (f *Folder) Waiting() []Change {
+	return slices.DeleteFunc(slices.Clone(f.changes), func(c Change) bool { return c.done })
 }
 
-// finish notes that changes have been hunted.
-func (f *folder) finish(jobs []change) error {
+// Finish notes that changes have been hunted.
+func (f *Folder) Finish(jobs []Change) error {
 	for i := range f.changes {
 		c := &f.changes[i]
 		if !slices.Contains(jobs, *c) {
 			continue
 		}
-		to := change{number: c.number, done: true}
+		to := Change{number: c.number, done: true}
 		if err := f.fs.Rename(f.path(c.name()), f.path(to.name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -193,9 +200,9 @@ func (f *folder) finish(jobs []change) error {
 	return disk.SyncDir(f.fs, f.dir)
 }
 
-// fold makes the changes that are done part of what is known when there are many, and drops
+// Fold makes the changes that are done part of what is known when there are many, and drops
 // what left before a time. forgot is how many others made room.
-func (f *folder) fold(before uint32) (forgot int, err error) {
+func (f *Folder) Fold(before uint32) (forgot int, err error) {
 	n := 0
 	for n < len(f.changes) && f.changes[n].done {
 		n++
@@ -208,7 +215,7 @@ func (f *folder) fold(before uint32) (forgot int, err error) {
 		return 0, err
 	}
 	for _, c := range f.changes[:n] {
-		more, err := f.read(c)
+		more, err := f.Read(c)
 		if err != nil {
 			return 0, err
 		}
@@ -227,8 +234,8 @@ func (f *folder) fold(before uint32) (forgot int, err error) {
 	return forgot, nil
 }
 
-// entries gives what a table has, in its order.
-func entries(t *lookup.Table) iter.Seq[listed.Entry] {
+// Entries gives what a table has, in its order.
+func Entries(t *lookup.Table) iter.Seq[listed.Entry] {
 	return func(yield func(listed.Entry) bool) {
 		for p, e := range t.All {
 			if !yield(listed.Of(p, e.Port(), e.Operator())) {
@@ -238,5 +245,5 @@ func entries(t *lookup.Table) iter.Seq[listed.Entry] {
 	}
 }
 
-// second gives the first second that begins after t.
-func second(t time.Time) uint32 { return uint32(min(max(t.Unix()+1, 1), math.MaxUint32)) }
+// Second gives the first second that begins after t.
+func Second(t time.Time) uint32 { return uint32(min(max(t.Unix()+1, 1), math.MaxUint32)) }

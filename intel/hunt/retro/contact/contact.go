@@ -1,4 +1,8 @@
-package retro
+// Package contact adds up the rows of a contact that the retro-hunt found, over all files of the
+// history, and makes the event of them: who called whom, from when until when, on how many
+// days. The id of the event is made of the contact and the listed prefix, so that it is the
+// same whatever files the rows are in.
+package contact
 
 import (
 	"crypto/sha256"
@@ -19,23 +23,24 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
-// A contactID is whom an event is about, whatever lists it.
-type contactID struct {
-	outside, inside flow.Addr6
-	site            string
-	port            uint16
-	protocol        uint8
+// A ID is whom an event is about, whatever lists it.
+type ID struct {
+	Outside, Inside flow.Addr6
+	Site            string
+	Port            uint16
+	Protocol        uint8
 }
 
-func contactOfRow(r *row.Row) contactID {
-	return contactID{r.Outside, r.Inside, r.Site, r.Port, r.Protocol}
+// OfRow gives the contact of a row.
+func OfRow(r *row.Row) ID {
+	return ID{r.Outside, r.Inside, r.Site, r.Port, r.Protocol}
 }
 
-// contactOf gives the contact of a live hit.
-func contactOf(e *event.Event) contactID {
-	id := contactID{outside: flow.Addr6Of(e.Offender), site: e.Site, port: e.ServicePort, protocol: e.Protocol}
+// OfEvent gives the contact of a live hit.
+func OfEvent(e *event.Event) ID {
+	id := ID{Outside: flow.Addr6Of(e.Offender), Site: e.Site, Port: e.ServicePort, Protocol: e.Protocol}
 	if e.Local.IsValid() {
-		id.inside = flow.Addr6Of(e.Local)
+		id.Inside = flow.Addr6Of(e.Local)
 	}
 	return id
 }
@@ -43,9 +48,9 @@ func contactOf(e *event.Event) contactID {
 // idSpace keeps the ids apart from others that are made of the same bytes.
 var idSpace = uuid.MustParse("5fd0a3b2-6f0e-8c1e-9a57-0d3c8f6b2e41")
 
-// eventID makes the id of the event of a contact with what a prefix lists: the same each time,
+// EventID makes the id of the event of a contact with what a prefix lists: the same each time,
 // whatever files the rows are in. It is of version 8 (RFC 9562, section 5.8).
-func eventID(prefix netip.Prefix, c *contactID) uuid.UUID {
+func EventID(prefix netip.Prefix, c *ID) uuid.UUID {
 	b := make([]byte, 0, 64)
 	add := func(a flow.Addr6) {
 		b = binary.BigEndian.AppendUint64(b, a.Hi)
@@ -54,21 +59,22 @@ func eventID(prefix netip.Prefix, c *contactID) uuid.UUID {
 	e := listed.Of(prefix, 0, false)
 	add(e.Addr)
 	b = append(b, e.Bits)
-	add(c.outside)
-	add(c.inside)
-	b = append(b, c.protocol)
-	b = binary.BigEndian.AppendUint16(b, c.port)
-	b = append(b, c.site...)
+	add(c.Outside)
+	add(c.Inside)
+	b = append(b, c.Protocol)
+	b = binary.BigEndian.AppendUint16(b, c.Port)
+	b = append(b, c.Site...)
 	return uuid.NewHash(sha256.New(), idSpace, b, 8)
 }
 
 // maxExporters is the most exporters that an event lists.
 const maxExporters = 8
 
-// A contact is all rows of one contact with one listed prefix.
-type contact struct {
-	since     uint32 // of the listing
-	sum       row.Row
+// A Sum is all rows of one contact with one listed prefix.
+type Sum struct {
+	Since uint32  // of the listing, in seconds since 1970 UTC
+	Row   row.Row // all rows as one
+
 	days      []uint64 // a bit for each day before the base
 	answer    event.Answered
 	blocked   bool // all rows are
@@ -76,15 +82,15 @@ type contact struct {
 	others    uint32 // exporters beyond maxExporters, which may be counted twice
 }
 
-// add adds a row. base is a second that no row is after, the same for all of them.
-func (c *contact) add(r *row.Row, base uint32) {
+// Add adds a row. base is a second that no row is after, the same for all of them.
+func (c *Sum) Add(r *row.Row, base uint32) {
 	answer := hunt.Answered(r)
-	if c.sum.Flows == 0 && c.sum.Last == 0 {
-		c.sum, c.answer, c.blocked = *r, answer, r.Flags&row.Blocked != 0
+	if c.Row.Flows == 0 && c.Row.Last == 0 {
+		c.Row, c.answer, c.blocked = *r, answer, r.Flags&row.Blocked != 0
 	} else {
-		direction := min(c.sum.Direction, r.Direction) // what we opened is worse
-		c.sum.Add(r)
-		c.sum.Direction = direction
+		direction := min(c.Row.Direction, r.Direction) // what we opened is worse
+		c.Row.Add(r)
+		c.Row.Direction = direction
 		c.answer = both(c.answer, answer)
 		c.blocked = c.blocked && r.Flags&row.Blocked != 0
 	}
@@ -108,7 +114,7 @@ const secondsOfDay = 24 * 60 * 60
 const maxDays = 3652
 
 // day notes a day, by how long before the base it was.
-func (c *contact) day(before uint32) {
+func (c *Sum) day(before uint32) {
 	before = min(before, maxDays)
 	for int(before/64) >= len(c.days) {
 		c.days = append(c.days, 0)
@@ -127,22 +133,23 @@ func both(a, b event.Answered) event.Answered {
 	return event.AnsweredUnknown
 }
 
-// servicePort gives the port at the outside end of a contact, 0 = not known. A contact that
+// ServicePort gives the port at the outside end of a contact, 0 = not known. A contact that
 // was opened from outside has its service at ours.
-func servicePort(r *row.Row) uint16 {
+func ServicePort(r *row.Row) uint16 {
 	if r.Direction == row.Inbound {
 		return 0
 	}
 	return r.Port
 }
 
-// event makes the event of a contact, with what the table in force has of it.
-func (h *Hunter) event(id uuid.UUID, c *contact, prefix netip.Prefix, m lookup.Match) event.Event {
-	r := &c.sum
+// Event makes the event of a contact with what a prefix lists, m being what the table in force
+// has of it.
+func (c *Sum) Event(id uuid.UUID, prefix netip.Prefix, m lookup.Match, factors *score.Factors, sensor string) event.Event {
+	r := &c.Row
 	first, last := time.Unix(int64(r.First), 0).UTC(), time.Unix(int64(r.Last), 0).UTC()
 	ev := event.Event{
 		Kind: event.KindHit, Retro: true, ID: id, Contact: id, Seq: 1, Last: true,
-		Time: last, Start: first, End: last, ContactFirstSeen: first, Sensor: h.cfg.Sensor,
+		Time: last, Start: first, End: last, ContactFirstSeen: first, Sensor: sensor,
 		Offender: r.Outside.Addr().Unmap(), Embedded: m.Embedded(), Site: r.Site,
 		Protocol: r.Protocol, HasProtocol: true, ServicePort: r.Port,
 		Answered: c.answer, Blocked: c.blocked, Refused: r.Flags&row.Refused != 0 && c.answer != event.AnsweredYes,
@@ -170,10 +177,10 @@ func (h *Hunter) event(id uuid.UUID, c *contact, prefix netip.Prefix, m lookup.M
 		}
 	}
 	c.ends(&ev)
-	number := h.cfg.Factors.Score(score.Base(ev.Indicators), ev.Direction, ev.Answered == event.AnsweredYes, ev.Blocked)
+	number := factors.Score(score.Base(ev.Indicators), ev.Direction, ev.Answered == event.AnsweredYes, ev.Blocked)
 	ev.Score, ev.Severity = number, event.SeverityOf(int(number))
 	ev.Reason = fmt.Sprintf("%s; %s listed since %s, contact before%s", score.Reason(&ev), prefix,
-		time.Unix(int64(c.since), 0).UTC().Format("2006-01-02 15:04 UTC"), onDays(ev.Days, first))
+		time.Unix(int64(c.Since), 0).UTC().Format("2006-01-02 15:04 UTC"), onDays(ev.Days, first))
 	return ev
 }
 
@@ -185,8 +192,8 @@ func onDays(n uint32, first time.Time) string {
 }
 
 // ends writes who called whom, and how much went which way.
-func (c *contact) ends(ev *event.Event) {
-	r := &c.sum
+func (c *Sum) ends(ev *event.Event) {
+	r := &c.Row
 	ev.Direction = event.Inbound // as the correlator has it while nobody is known to have opened it
 	switch r.Direction {
 	case row.Outbound:
