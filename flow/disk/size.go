@@ -58,3 +58,8 @@ func ParseSize(text string) (Size, error) {
 	}
 	return Size(n) * unit, nil
 }
+
+// Spare gives how many bytes of a file system of a size are left to others by what is useful
+// but not necessary: 5 %, and 500 MB at least, of which a small one may not even have as many:
+// a fifth of it then.
+func Spare(total uint64) uint64 { return max(total/20, min(500e6, total/5)) }

@@ -38,3 +38,12 @@ func TestSpace(t *testing.T) {
 		t.Error("a path that is not there is no error")
 	}
 }
+
+// TestSpare: what is left to others never takes more than a share of a small file system.
+func TestSpare(t *testing.T) {
+	for total, want := range map[uint64]uint64{0: 0, 300e6: 60e6, 2.5e9: 500e6, 4e9: 500e6, 10e9: 500e6, 200e9: 10e9} {
+		if got := Spare(total); got != want {
+			t.Errorf("of %d: %d, want %d", total, got, want)
+		}
+	}
+}

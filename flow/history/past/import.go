@@ -166,16 +166,13 @@ func (im *Import) wrote(path string) error {
 	return im.hasRoom()
 }
 
-// The room on the disk that is left to others: a share in percent, and bytes.
-const leftPercent, leftBytes = 5, 500e6
-
 // hasRoom looks at the disk.
 func (im *Import) hasRoom() error {
 	free, size, err := im.cfg.Space(im.cfg.Root)
 	if err != nil {
 		return nil // it cannot tell; writing will
 	}
-	if free < leftBytes || free < size/100*leftPercent {
+	if free < disk.Spare(size) {
 		return fmt.Errorf("%w: %d MB of %d MB are free", ErrNoRoom, free/1e6, size/1e6)
 	}
 	return nil

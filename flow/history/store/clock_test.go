@@ -5,8 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/disk/disktest"
 )
 
 // TestClockSetBackIntoMergedHours: files of an hour and of a day that have been merged are kept
@@ -138,6 +141,40 @@ func TestRetentionByBytes(t *testing.T) {
 	}
 	if s := w.store.Stats(); int64(s.Bytes) > size/2 || s.Files[0] < 2 {
 		t.Errorf("%+v of %d bytes", s, size/2)
+	}
+}
+
+// TestRetentionPassesBy: a day that cannot be removed does not keep the others, and is one line
+// of trouble, however many files it has.
+func TestRetentionPassesBy(t *testing.T) {
+	w := newWorld(t, 24, false)
+	w.days(5)
+	now := w.now
+	w.now = now.AddDate(0, 0, -5)
+	for range 4 {
+		if err := w.write(time.Minute, 1, 30); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.now = now
+	stays := filepath.Dir(w.files()[0])
+	w.cfg.Disk.(*disktest.Faults).Hook = func(c disktest.Call) error {
+		if c.What == "remove" && strings.Contains(c.Path, stays) {
+			return syscall.EACCES
+		}
+		return nil
+	}
+	w.store.Reconfigure(0, 1)
+	for range 6 {
+		_ = w.store.Tidy(context.Background())
+	}
+	for _, name := range w.files() {
+		if filepath.Dir(name) != stays {
+			t.Errorf("%s is still there", name)
+		}
+	}
+	if s := w.store.Stats(); s.Trouble == "" || strings.Contains(s.Trouble, "\n") || strings.Count(s.Trouble, ".parquet") != 1 || !strings.Contains(s.Trouble, "belong to the user") {
+		t.Errorf("%q", s.Trouble)
 	}
 }
 

@@ -50,11 +50,11 @@ func (s *Store) retain(days []folder.Day) error {
 		if !old && !much || day != "" && at != day {
 			break
 		}
-		day = at
 		if err := s.disk.Remove(e.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
-			continue
+			continue // another day may have what can be removed
 		}
+		day = at
 		size -= e.Size
 		s.count(func(t *Stats) {
 			if old {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -108,7 +109,7 @@ type problem struct{ text, remedy string }
 func (s *Store) outcome(what int, err error) {
 	var now problem
 	if err != nil {
-		now = problem{fmt.Sprintf("%s: %v; %s", failed[what], err, remedy(err)), remedy(err)}
+		now = problem{fmt.Sprintf("%s: %s; %s", failed[what], line(err), remedy(err)), remedy(err)}
 	}
 	s.mu.Lock()
 	before := s.trouble[what]
@@ -120,6 +121,15 @@ func (s *Store) outcome(what int, err error) {
 	case now != before && err == nil:
 		s.cfg.Report(false, recovered[what])
 	}
+}
+
+// line is an error that may be many, in one line: the first, and how many more there are.
+func line(err error) string {
+	first, more, _ := strings.Cut(err.Error(), "\n")
+	if more == "" {
+		return first
+	}
+	return fmt.Sprintf("%s (and %d more)", first, 1+strings.Count(more, "\n"))
 }
 
 // remedy is what to do about an error of the disk; empty without one.

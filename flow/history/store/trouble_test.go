@@ -146,7 +146,8 @@ func TestNoRoom(t *testing.T) {
 		free, total uint64
 		refused     bool
 	}{
-		{11e9, 200e9, false}, {9e9, 200e9, true}, {499e6, 2e9, true}, {501e6, 2e9, false}, {0, 1e12, true},
+		{11e9, 200e9, false}, {9e9, 200e9, true}, {499e6, 3e9, true}, {501e6, 3e9, false}, {0, 1e12, true},
+		{61e6, 300e6, false}, {59e6, 300e6, true}, // a small one leaves a fifth to others
 	} {
 		free, total = c.free, c.total
 		if err := w.write(time.Minute, 1, 20); errors.Is(err, ErrSpace) != c.refused {
@@ -159,10 +160,10 @@ func TestNoRoom(t *testing.T) {
 	}
 	w.store.Reconfigure(time.Minute, 0)
 	_ = w.store.Tidy(context.Background())
-	if s := w.store.Stats(); s.Refused != 3 || s.WriteErrors != 0 || s.AgedFiles != 6 || !strings.Contains(s.Trouble, "make room") {
+	if s := w.store.Stats(); s.Refused != 4 || s.WriteErrors != 0 || s.AgedFiles != 7 || !strings.Contains(s.Trouble, "make room") {
 		t.Errorf("%+v", s)
 	}
-	if got := strings.Join(w.reports, "\n"); strings.Count(got, "cannot be written") != 2 || strings.Count(got, "written again") != 1 {
+	if got := strings.Join(w.reports, "\n"); strings.Count(got, "cannot be written") != 3 || strings.Count(got, "written again") != 2 {
 		t.Error(got)
 	}
 }

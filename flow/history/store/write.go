@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/history/table"
@@ -219,19 +220,13 @@ func down(heap []*cursor, i int) {
 // ErrSpace is within the error of a write that was not tried, as the disk is nearly full.
 var ErrSpace = errors.New("the file system is nearly full")
 
-// The free space that others are left: a share of the file system, and bytes.
-const (
-	spareShare = 20 // 5 %
-	spareBytes = 500e6
-)
-
 // room refuses to write when less would be free than others need.
 func (s *Store) room(bytes int64) error {
 	free, total, err := s.cfg.Space(s.cfg.Root)
 	if err != nil {
 		return nil // the write itself shows it
 	}
-	if spare := max(total/spareShare, spareBytes); free < spare+uint64(bytes) {
+	if spare := disk.Spare(total); free < spare+uint64(bytes) {
 		return fmt.Errorf("%w: %d MB are free, and %d MB are left to others", ErrSpace, free/1e6, spare/1e6)
 	}
 	return nil
