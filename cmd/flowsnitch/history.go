@@ -20,6 +20,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/past"
+	"github.com/flowsnitch/flowsnitch/flow/history/past/imports"
 	"github.com/flowsnitch/flowsnitch/flow/history/store"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/spf13/cobra"
@@ -95,17 +96,17 @@ type listedHistory struct {
 }
 
 func listHistories(c *cobra.Command, root string, asJSON bool) error {
-	live, err := past.Describe(disk.OS{}, root)
+	live, err := imports.Describe(disk.OS{}, root)
 	if err != nil {
 		return err
 	}
-	imports, err := past.List(disk.OS{}, past.Folder(root))
+	others, err := imports.List(disk.OS{}, imports.Folder(root))
 	if err != nil {
 		return err
 	}
 	var list []listedHistory
 	damaged := 0
-	for _, e := range append([]past.Entry{live}, imports...) {
+	for _, e := range append([]imports.Entry{live}, others...) {
 		list = append(list, listedHistory{e.Name, e.Files, e.Rows, e.Bytes, e.From, e.To, e.Damaged})
 		damaged += len(e.Damaged)
 	}
@@ -198,7 +199,7 @@ counted, the first few are shown. The exit code is 1 when nothing was usable.`,
 // config makes the configuration of an import.
 func (o *importOptions) config(c *cobra.Command, cfg *configs.Config, root string) (past.Config, error) {
 	p := past.Config{
-		Root: past.Folder(root), Name: o.name, Append: o.add, MaxBytes: int64(cfg.History.ImportMaxBytes), Edge: cfg.Profile == "edge",
+		Root: imports.Folder(root), Name: o.name, Append: o.add, MaxBytes: int64(cfg.History.ImportMaxBytes), Edge: cfg.Profile == "edge",
 		Recorder: app.HistoryRecorder(cfg),
 		Exporters: func() *decode.Exporters {
 			x := decode.NewExporters(cfg.Limits)
@@ -208,7 +209,7 @@ func (o *importOptions) config(c *cobra.Command, cfg *configs.Config, root strin
 		},
 		Sampling: o.sampling, Program: "flowsnitch " + version(), Home: fmt.Sprint(cfg.AllHome()), Disk: disk.OS{},
 	}
-	if err := past.CheckName(o.name); err != nil {
+	if err := imports.CheckName(o.name); err != nil {
 		return p, wrongUse(c, "--name: %w", err)
 	}
 	if o.zone != "" {
@@ -265,7 +266,7 @@ func importHistory(c *cobra.Command, o *importOptions, inputs []string) error {
 	total, err := im.Finish(c.Context())
 	line.clear()
 	if err == nil {
-		err = past.Adopt(disk.OS{}, root)
+		err = imports.Adopt(disk.OS{}, root)
 	}
 	if err != nil && c.Context().Err() != nil {
 		err = errors.New("interrupted; nothing of the import was kept")
@@ -384,7 +385,7 @@ func newHistoryRemove() *cobra.Command {
 			}
 			var errs []error
 			for _, name := range args {
-				if err := past.Remove(disk.OS{}, past.Folder(root), name); err != nil {
+				if err := imports.Remove(disk.OS{}, imports.Folder(root), name); err != nil {
 					errs = append(errs, err)
 					continue
 				}
@@ -493,6 +494,6 @@ func eraseFiles(ctx context.Context, cfg *configs.Config, root string, prefixes 
 		erase = s.Count
 	}
 	done, err := app.EraseHistory(ctx, root, prefixes, erase)
-	err = errors.Join(err, s.Close(), past.Adopt(disk.OS{}, root))
+	err = errors.Join(err, s.Close(), imports.Adopt(disk.OS{}, root))
 	return done, err
 }

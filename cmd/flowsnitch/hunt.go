@@ -18,7 +18,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	historyfile "github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
-	"github.com/flowsnitch/flowsnitch/flow/history/past"
+	"github.com/flowsnitch/flowsnitch/flow/history/past/imports"
 	"github.com/flowsnitch/flowsnitch/intel/hunt"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/question"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
@@ -240,7 +240,7 @@ func (o *huntOptions) hunt(c *cobra.Command, cfg *configs.Config, from *origin, 
 	}
 	printHuntSummary(c.ErrOrStderr(), &sum, q)
 	if o.dir == "" && o.imported == "" {
-		namedImports(c.ErrOrStderr(), past.Folder(filepath.Join(cfg.StateDir, app.HistoryDir)))
+		namedImports(c.ErrOrStderr(), imports.Folder(filepath.Join(cfg.StateDir, app.HistoryDir)))
 	}
 	switch {
 	case err != nil:
@@ -258,7 +258,7 @@ func namedImports(w io.Writer, folder string) {
 	entries, _ := os.ReadDir(folder)
 	var names []string
 	for _, e := range entries {
-		if past.CheckName(e.Name()) == nil && e.IsDir() {
+		if imports.CheckName(e.Name()) == nil && e.IsDir() {
 			names = append(names, e.Name())
 		}
 	}

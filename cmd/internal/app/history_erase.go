@@ -10,7 +10,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history"
-	imports "github.com/flowsnitch/flowsnitch/flow/history/past"
+	"github.com/flowsnitch/flowsnitch/flow/history/past/imports"
 	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 )

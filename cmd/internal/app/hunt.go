@@ -19,7 +19,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
-	historypast "github.com/flowsnitch/flowsnitch/flow/history/past"
+	"github.com/flowsnitch/flowsnitch/flow/history/past/imports"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/hunt"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/question"
@@ -288,10 +288,10 @@ func OpenHistory(stateDir, imported string) (*folder.Folder, error) {
 	if imported == "" {
 		return folder.Open(disk.OS{}, path), nil
 	}
-	if err := historypast.CheckName(imported); err != nil {
+	if err := imports.CheckName(imported); err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}
-	path = filepath.Join(historypast.Folder(path), imported)
+	path = filepath.Join(imports.Folder(path), imported)
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("no import %s: %w; 'flowsnitch history list' shows those that there are", imported, pathCause(err))
 	}

@@ -12,6 +12,4 @@
 // happens in a folder aside, which becomes visible as a whole ([Import.Finish]): an import that
 // is interrupted leaves nothing, except after the last step of an addition has begun, which
 // the next command completes.
-//
-// One lock covers all imports. A running instance never writes below history/import.
 package past

@@ -8,26 +8,26 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/netip"
-	"path/filepath"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/capture"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
+	"github.com/flowsnitch/flowsnitch/flow/history/past/hours"
+	"github.com/flowsnitch/flowsnitch/flow/history/past/imports"
+	"github.com/flowsnitch/flowsnitch/flow/history/past/ipfix"
 	"github.com/flowsnitch/flowsnitch/flow/history/past/nfdump"
 	"github.com/flowsnitch/flowsnitch/flow/history/past/nfdump/field"
 	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
-	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/history/table"
 )
 
 // Config is what to import where.
 type Config struct {
-	Root     string // the folder of all imports, see [Folder]
-	Name     string // of the import, see [CheckName]
+	Root     string // the folder of all imports, see [imports.Folder]
+	Name     string // of the import, see [imports.CheckName]
 	Append   bool   // add to one that is there
 	MaxBytes int64  // of its files
 	Edge     bool   // write them with little memory
@@ -56,17 +56,16 @@ type Config struct {
 // An Import is one that has begun. It belongs to one goroutine; Finish or Abort must follow.
 type Import struct {
 	cfg   Config
-	lock  disk.File
-	final string // its folder
-	work  string // the folder aside
-	hours hours
+	aside *imports.Aside
+	hours *hours.Hours
 	total Total
-	// before is the size of the files that were there, when it is an addition.
-	before int64
 }
 
-// ErrOrder is the error of an input whose rows are in no order of time.
-var ErrOrder = errors.New("the rows are not in the order of time; sort them with nfdump -O tstart")
+// Errors of imports whose files need too much room.
+var (
+	ErrFull   = errors.New("the import is larger than history.import_max_bytes")
+	ErrNoRoom = errors.New("the disk is nearly full")
+)
 
 // A Total is what became of all inputs.
 type Total struct {
@@ -94,14 +93,8 @@ func (t *Total) Flows() uint64 {
 
 // Open begins an import. Another one of the same name is an error unless it is to be added to.
 func Open(cfg Config) (*Import, error) {
-	if err := CheckName(cfg.Name); err != nil {
-		return nil, err
-	}
 	if cfg.Zone == nil {
 		cfg.Zone = time.Local
-	}
-	if cfg.mostAgain == 0 {
-		cfg.mostAgain = maxAgain
 	}
 	if cfg.Space == nil {
 		cfg.Space = disk.Space
@@ -113,42 +106,16 @@ func Open(cfg Config) (*Import, error) {
 		}
 	}
 	cfg.Recorder.Early = 1 << 30 // a full table is written at once
-	im := &Import{cfg: cfg, final: filepath.Join(cfg.Root, cfg.Name), work: filepath.Join(cfg.Root, "."+cfg.Name+partSuffix)}
-	im.hours = hours{im: im, recorder: cfg.Recorder, closed: make(map[int64]struct{}), buffer: make([]row.Row, 0, 512)}
-	if err := cfg.Disk.MkdirAll(cfg.Root, 0o750); err != nil {
-		return nil, err
-	}
-	lock, err := lockRoot(cfg.Disk, cfg.Root)
+	aside, err := imports.Begin(cfg.Disk, cfg.Root, cfg.Name, cfg.Append)
 	if err != nil {
 		return nil, err
 	}
-	im.lock = lock
-	if err := im.prepare(); err != nil {
-		_ = lock.Close()
-		return nil, err
-	}
+	im := &Import{cfg: cfg, aside: aside}
+	im.hours = hours.New(hours.Config{
+		Folder: aside.Folder, Disk: cfg.Disk, Recorder: cfg.Recorder, Edge: cfg.Edge, Program: cfg.Program, Home: cfg.Home,
+		Wrote: im.wrote, Ended: im.total.count, MostAgain: cfg.mostAgain,
+	})
 	return im, nil
-}
-
-// prepare completes or removes what earlier imports have left, and makes the folder aside.
-func (im *Import) prepare() error {
-	f := im.cfg.Disk
-	if err := recoverAll(f, im.cfg.Root); err != nil {
-		return err
-	}
-	switch _, err := f.Lstat(im.final); {
-	case err == nil && !im.cfg.Append:
-		return fmt.Errorf("%s: %w", im.cfg.Name, ErrExists)
-	case err == nil:
-		_, size, err := sizeOf(f, im.final)
-		if err != nil {
-			return err
-		}
-		im.before = size
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
-	}
-	return f.MkdirAll(im.work, 0o750)
 }
 
 // wrote counts a file, and compares all of them with the cap and with the room on the disk. The
@@ -160,7 +127,7 @@ func (im *Import) wrote(path string) error {
 	}
 	im.total.Files++
 	im.total.Bytes += info.Size()
-	if total := im.total.Bytes + im.before; total > im.cfg.MaxBytes/4*5 {
+	if total := im.total.Bytes + im.aside.Before; total > im.cfg.MaxBytes/4*5 {
 		return fmt.Errorf("%w (%d MB)", ErrFull, im.cfg.MaxBytes/1e6)
 	}
 	return im.hasRoom()
@@ -200,8 +167,8 @@ func (im *Import) Read(ctx context.Context, name string, in io.Reader) (Source, 
 	begin, _ := b.Peek(4)
 	switch {
 	case isCapture(begin):
-		if err := im.scaled(ctx, false); err != nil {
-			return Source{}, err
+		if err := im.hours.Scale(ctx, false); err != nil {
+			return Source{}, fatalError{err}
 		}
 		return im.capture(ctx, name, b)
 	case bytes.HasPrefix(begin, []byte{0x0c, 0xa5}) || bytes.HasPrefix(begin, []byte{0xa5, 0x0c}):
@@ -209,29 +176,14 @@ func (im *Import) Read(ctx context.Context, name string, in io.Reader) (Source, 
 	case bytes.HasPrefix(begin, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		return Source{}, fmt.Errorf("%s: compressed with zstd; unpack it with zstdcat and give that on standard input", name)
 	}
-	if err := im.scaled(ctx, true); err != nil {
-		return Source{}, err
+	if err := im.hours.Scale(ctx, true); err != nil {
+		return Source{}, fatalError{err}
 	}
 	source, err := im.rows(ctx, b)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", name, err)
 	}
 	return source, err
-}
-
-// scaled prepares for inputs whose counters are multiplied by the sampling rate, or are not.
-func (im *Import) scaled(ctx context.Context, is bool) error {
-	if is == im.hours.recorder.Scaled {
-		return nil
-	}
-	if err := im.hours.close(ctx); err != nil {
-		return fatalError{err}
-	}
-	im.hours.recorder = im.cfg.Recorder
-	if is {
-		im.hours.recorder.Scaled, im.hours.recorder.Sampling = true, nil
-	}
-	return nil
 }
 
 // unpacked steps into gzip.
@@ -262,7 +214,7 @@ func (im *Import) capture(ctx context.Context, name string, in io.Reader) (s Sou
 	if err != nil {
 		return Source{}, err
 	}
-	d := decode.New(im.cfg.Exporters(), &im.hours)
+	d := decode.New(im.cfg.Exporters(), im.hours)
 	for err == nil {
 		var dg flow.Datagram
 		if dg, err = r.Next(); err != nil {
@@ -293,11 +245,11 @@ func (im *Import) take(ctx context.Context, d *decode.Decoder, dg *flow.Datagram
 	if err := ctx.Err(); err != nil {
 		return fatalError{err}
 	}
-	if err := im.hours.turn(ctx, dg.Received); err != nil {
+	if err := im.hours.Turn(ctx, dg.Received); err != nil {
 		return fatalError{err}
 	}
 	d.Decode(dg)
-	if err := im.hours.full(); err != nil {
+	if err := im.hours.WriteFull(); err != nil {
 		return fatalError{err}
 	}
 	if im.cfg.Progress != nil {
@@ -327,15 +279,15 @@ func (im *Import) rows(ctx context.Context, in io.Reader) (s Source, err error) 
 	if err != nil {
 		return Source{}, err
 	}
-	d := decode.New(im.cfg.Exporters(), &im.hours)
-	open := make(map[netip.Addr]*message)
-	send := func(m *message) error {
-		if m.rows == 0 {
+	d := decode.New(im.cfg.Exporters(), im.hours)
+	open := make(map[netip.Addr]*ipfix.Message)
+	send := func(m *ipfix.Message) error {
+		if m.Empty() {
 			return nil
 		}
-		dg := m.datagram()
+		dg := m.Datagram()
 		err := im.take(ctx, d, &dg)
-		m.begin(0)
+		m.Begin(0)
 		return err
 	}
 	var f field.Flow
@@ -347,7 +299,7 @@ func (im *Import) rows(ctx context.Context, in io.Reader) (s Source, err error) 
 			f.Exporter = im.cfg.Exporter
 		}
 		if !f.Exporter.IsValid() {
-			f.Exporter = noExporter
+			f.Exporter = hours.NoExporter
 		}
 		m := open[f.Exporter]
 		if m == nil {
@@ -357,14 +309,14 @@ func (im *Import) rows(ctx context.Context, in io.Reader) (s Source, err error) 
 				}
 				clear(open)
 			}
-			m = &message{exporter: f.Exporter}
+			m = &ipfix.Message{Exporter: f.Exporter}
 			open[f.Exporter] = m
 		}
-		if !m.takes(&f) {
+		if !m.Takes(&f) {
 			err = errors.Join(err, send(m))
-			m.begin(f.At())
+			m.Begin(f.At())
 		}
-		m.add(&f, im.rate(&f))
+		m.Add(&f, im.rate(&f))
 	}
 	if errors.Is(err, io.EOF) {
 		err = nil

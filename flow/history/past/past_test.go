@@ -21,6 +21,9 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/disk/disktest"
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
+	"github.com/flowsnitch/flowsnitch/flow/history/past/hours"
+	"github.com/flowsnitch/flowsnitch/flow/history/past/imports"
+	"github.com/flowsnitch/flowsnitch/flow/history/past/ipfix"
 	"github.com/flowsnitch/flowsnitch/flow/history/past/nfdump/field"
 	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
@@ -218,7 +221,7 @@ func TestDays(t *testing.T) {
 			t.Fatalf("%+v", r)
 		}
 	}
-	list, err := List(disk.OS{}, cfg.Root)
+	list, err := imports.List(disk.OS{}, cfg.Root)
 	if err != nil || len(list) != 1 {
 		t.Fatal(list, err)
 	}
@@ -258,10 +261,10 @@ func TestOrder(t *testing.T) {
 	}
 	cfg := config(t, "mixed")
 	cfg.mostAgain = 1000
-	if _, err := load(cfg, []byte(b.String())); !errors.Is(err, ErrOrder) {
-		t.Errorf("%v, want %v", err, ErrOrder)
+	if _, err := load(cfg, []byte(b.String())); !errors.Is(err, hours.ErrOrder) {
+		t.Errorf("%v, want %v", err, hours.ErrOrder)
 	}
-	if got := tree(t, cfg.Root); !slices.Equal(got, []string{lockName}) {
+	if got := tree(t, cfg.Root); !slices.Equal(got, []string{".lock"}) {
 		t.Errorf("left: %v", got)
 	}
 }
@@ -272,8 +275,8 @@ func TestNames(t *testing.T) {
 	if _, err := load(cfg, days(march, 48, "203.0.113.9")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := load(cfg, days(march, 48, "203.0.113.9")); !errors.Is(err, ErrExists) {
-		t.Errorf("%v, want %v", err, ErrExists)
+	if _, err := load(cfg, days(march, 48, "203.0.113.9")); !errors.Is(err, imports.ErrExists) {
+		t.Errorf("%v, want %v", err, imports.ErrExists)
 	}
 	cfg.Append = true
 	if _, err := load(cfg, days(march.AddDate(0, 0, 1), 48, "203.0.113.10")); err != nil {
@@ -294,17 +297,17 @@ func TestNames(t *testing.T) {
 		if _, err := Open(bad); err == nil {
 			t.Errorf("name %q is taken", name)
 		}
-		if err := Remove(disk.OS{}, cfg.Root, name); err == nil {
+		if err := imports.Remove(disk.OS{}, cfg.Root, name); err == nil {
 			t.Errorf("name %q is removed", name)
 		}
 	}
-	if err := Remove(disk.OS{}, cfg.Root, "b"); !errors.Is(err, ErrNone) {
-		t.Errorf("%v, want %v", err, ErrNone)
+	if err := imports.Remove(disk.OS{}, cfg.Root, "b"); !errors.Is(err, imports.ErrNone) {
+		t.Errorf("%v, want %v", err, imports.ErrNone)
 	}
-	if err := Remove(disk.OS{}, cfg.Root, "a"); err != nil {
+	if err := imports.Remove(disk.OS{}, cfg.Root, "a"); err != nil {
 		t.Fatal(err)
 	}
-	if left := tree(t, cfg.Root); !slices.Equal(left, []string{lockName}) {
+	if left := tree(t, cfg.Root); !slices.Equal(left, []string{".lock"}) {
 		t.Errorf("left: %v", left)
 	}
 }
@@ -319,11 +322,11 @@ func TestBusy(t *testing.T) {
 	defer im.Abort()
 	other := cfg
 	other.Name = "b"
-	if _, err := Open(other); !errors.Is(err, ErrBusy) {
-		t.Errorf("%v, want %v", err, ErrBusy)
+	if _, err := Open(other); !errors.Is(err, imports.ErrBusy) {
+		t.Errorf("%v, want %v", err, imports.ErrBusy)
 	}
-	if err := Remove(disk.OS{}, cfg.Root, "a"); !errors.Is(err, ErrBusy) {
-		t.Errorf("%v, want %v", err, ErrBusy)
+	if err := imports.Remove(disk.OS{}, cfg.Root, "a"); !errors.Is(err, imports.ErrBusy) {
+		t.Errorf("%v, want %v", err, imports.ErrBusy)
 	}
 }
 
@@ -339,7 +342,7 @@ func TestLimits(t *testing.T) {
 		if !errors.Is(err, want) || !Fatal(err) {
 			t.Errorf("%v, want %v", err, want)
 		}
-		if got := tree(t, cfg.Root); !slices.Equal(got, []string{lockName}) {
+		if got := tree(t, cfg.Root); !slices.Equal(got, []string{".lock"}) {
 			t.Errorf("left: %v", got)
 		}
 	}
@@ -362,7 +365,7 @@ func TestEnded(t *testing.T) {
 		t.Error(err)
 	}
 	im.Abort()
-	if got := tree(t, cfg.Root); !slices.Equal(got, []string{lockName}) {
+	if got := tree(t, cfg.Root); !slices.Equal(got, []string{".lock"}) {
 		t.Errorf("left: %v", got)
 	}
 }
@@ -399,12 +402,12 @@ func TestInputs(t *testing.T) {
 func TestCapture(t *testing.T) {
 	var b bytes.Buffer
 	w := capture.NewWriter(&b)
-	m := message{exporter: netip.MustParseAddr("198.51.100.1")}
+	m := ipfix.Message{Exporter: netip.MustParseAddr("198.51.100.1")}
 	for h := range 30 {
-		m.begin(march.Add(time.Duration(h) * time.Hour).UnixMilli())
+		m.Begin(march.Add(time.Duration(h) * time.Hour).UnixMilli())
 		f := nfFlow(march.Add(time.Duration(h) * time.Hour))
-		m.add(&f, 1)
-		if err := w.Write(m.datagram(), netip.MustParseAddrPort("198.51.100.2:4739")); err != nil {
+		m.Add(&f, 1)
+		if err := w.Write(m.Datagram(), netip.MustParseAddrPort("198.51.100.2:4739")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -447,7 +450,7 @@ func TestCrash(t *testing.T) {
 			}}
 			_, err := load(copied, more)
 			done = err == nil
-			if err := Changing(disk.OS{}, copied.Root, func() error { return nil }); err != nil && !errors.Is(err, ErrNone) {
+			if err := imports.Changing(disk.OS{}, copied.Root, func() error { return nil }); err != nil && !errors.Is(err, imports.ErrNone) {
 				t.Fatalf("step %d: %v", step, err)
 			}
 			got := len(rows(t, filepath.Join(copied.Root, "a")))
@@ -455,7 +458,7 @@ func TestCrash(t *testing.T) {
 				t.Fatalf("addition %v, step %d: %d rows, want %d or %d", add, step, got, old, old+2)
 			}
 			for _, path := range tree(t, copied.Root) {
-				if strings.Contains(path, partSuffix) || strings.HasSuffix(path, ".tmp") {
+				if strings.Contains(path, ".part") || strings.HasSuffix(path, ".tmp") {
 					t.Fatalf("step %d: %s is left", step, path)
 				}
 			}

@@ -1,4 +1,4 @@
-package past
+package imports
 
 import (
 	"errors"
@@ -87,7 +87,9 @@ func (e *Entry) add(f disk.FS, path string, n file.Name) {
 	if e.From.IsZero() || n.From.Before(e.From) {
 		e.From = n.From
 	}
-	e.To = later(e.To, n.To)
+	if n.To.After(e.To) {
+		e.To = n.To
+	}
 }
 
 // Remove removes an import.

@@ -1,4 +1,4 @@
-package past
+package ipfix
 
 import (
 	"encoding/binary"
@@ -75,11 +75,12 @@ var templates = func() (t [kinds][]byte) {
 	return t
 }()
 
-// A message is the IPFIX message that the next rows of an exporter go into (RFC 7011). It has
-// the templates that it needs, so that it can be read whatever was forgotten meanwhile.
-type message struct {
-	exporter netip.Addr
-	received int64 // ms since 1970 UTC
+// A Message is the IPFIX message that the next rows of an exporter go into (RFC 7011). It has
+// the templates that it needs, so that it can be read whatever was forgotten meanwhile. It
+// belongs to one goroutine, and Begin must be called before the first row.
+type Message struct {
+	Exporter netip.Addr // the source of the datagrams
+	received int64      // ms since 1970 UTC
 	sequence uint32
 	rows     uint32
 	sent     [kinds]bool // templates
@@ -88,18 +89,18 @@ type message struct {
 	bytes    []byte
 }
 
-// noExporter stands for one that is not known: a datagram has a source.
-var noExporter = netip.IPv4Unspecified()
+// Empty reports whether there is no row in the message.
+func (m *Message) Empty() bool { return m.rows == 0 }
 
-// begin makes the message an empty one.
-func (m *message) begin(received int64) {
+// Begin makes the message an empty one, of a time of receipt in ms since 1970 UTC.
+func (m *Message) Begin(received int64) {
 	m.received, m.rows, m.set, m.sent = received, 0, 0, [kinds]bool{}
 	m.bytes = append(m.bytes[:0], make([]byte, 16)...)
 }
 
-// takes reports whether a row may go into the message, whose time of receipt then holds for
+// Takes reports whether a row may go into the message, whose time of receipt then holds for
 // the row. It matters to the second: for the hour, and for rows without times of their own.
-func (m *message) takes(f *field.Flow) bool {
+func (m *Message) Takes(f *field.Flow) bool {
 	if m.rows == 0 || len(m.bytes) > maxMessage {
 		return false
 	}
@@ -110,8 +111,8 @@ func (m *message) takes(f *field.Flow) bool {
 	return at/1000 == m.received/1000 || f.First != 0 && f.Last != 0 && max(at, m.received)-min(at, m.received) < 600_000
 }
 
-// add appends a row. rate is its sampling rate if it has one.
-func (m *message) add(f *field.Flow, rate uint32) {
+// Add appends a row. rate is its sampling rate if it has one.
+func (m *Message) Add(f *field.Flow, rate uint32) {
 	kind := 0
 	if f.Src.Is6() || f.Dst.Is6() {
 		kind |= kindIPv6
@@ -134,7 +135,7 @@ func (m *message) add(f *field.Flow, rate uint32) {
 }
 
 // open ends the last set and begins one for rows of a kind, unless it is the last one.
-func (m *message) open(kind int) {
+func (m *Message) open(kind int) {
 	if m.set != 0 && m.kind == kind {
 		return
 	}
@@ -151,15 +152,15 @@ func (m *message) open(kind int) {
 }
 
 // close writes the length of the last set.
-func (m *message) close() {
+func (m *Message) close() {
 	if m.set != 0 {
 		binary.BigEndian.PutUint16(m.bytes[m.set+2:], uint16(len(m.bytes)-m.set))
 		m.set = 0
 	}
 }
 
-// datagram completes the message. It is valid until the next begin.
-func (m *message) datagram() flow.Datagram {
+// Datagram completes the message. It is valid until the next Begin.
+func (m *Message) Datagram() flow.Datagram {
 	m.close()
 	binary.BigEndian.PutUint16(m.bytes, 10)
 	binary.BigEndian.PutUint16(m.bytes[2:], uint16(len(m.bytes)))
@@ -167,7 +168,7 @@ func (m *message) datagram() flow.Datagram {
 	binary.BigEndian.PutUint32(m.bytes[8:], m.sequence)
 	m.sequence += m.rows
 	return flow.Datagram{
-		Payload: m.bytes, Source: netip.AddrPortFrom(m.exporter, 4739), Received: time.UnixMilli(m.received).UTC(),
+		Payload: m.bytes, Source: netip.AddrPortFrom(m.Exporter, 4739), Received: time.UnixMilli(m.received).UTC(),
 	}
 }
 

@@ -1,4 +1,4 @@
-package past
+package imports
 
 import (
 	"errors"
@@ -20,7 +20,5 @@ func CheckName(name string) error {
 var (
 	ErrExists = errors.New("there is an import of this name already: add to it with --append, remove it, or choose another name")
 	ErrNone   = errors.New("there is no import of this name")
-	ErrFull   = errors.New("the import is larger than history.import_max_bytes")
-	ErrNoRoom = errors.New("the disk is nearly full")
 	ErrBusy   = errors.New("another import, or a command that changes one, is running")
 )
