@@ -3,6 +3,7 @@ package table
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -69,6 +70,30 @@ func TestScanner(t *testing.T) {
 				t.Errorf("%d packets of the scan, %d folded, %d other rows", scanned, folded, exact)
 			}
 		})
+	}
+}
+
+// TestScannersInTurn: scanners that come one after the other or take turns, on as many
+// ports, with several protocols and exporters, and go on after a Reset, have the rows that maps have.
+func TestScannersInTurn(t *testing.T) {
+	caps := Caps{1 << 14, 1 << 14}
+	table := seeded(caps, 3)
+	outside := []flow.Addr6{mapped(0xc6336401), mapped(0xc6336402), {Hi: 0x20010db8 << 32, Lo: 1}, {Hi: 0x20010db8 << 32, Lo: 2}}
+	for _, run := range []int{1, 3, 100, 10_000, 10_000} { // flows of one before the next one comes
+		expected := newOracle(caps)
+		var b Batch
+		for i := range 10_000 {
+			b.append(row.Row{
+				Outside: outside[i/run%len(outside)], Inside: mapped(0x0a000000 + uint32(i)), Protocol: [...]uint8{6, 17}[i/7%2], Port: uint16(i * 7),
+				Direction: row.Inbound, PacketsIn: 1, BytesIn: uint64(i), Sampling: 1, First: 7200, Last: 7200,
+			}, uint16(i/64%2), 0)
+			expected.flow(&b, i, false)
+		}
+		update(t, table, &b)
+		if got, rows := rowsOf(table, testNames), expected.rows(testNames); !slices.Equal(got, rows) || table.Counts() != expected.counts {
+			t.Errorf("runs of %d: %d rows, expected %d; %+v, expected %+v", run, len(got), len(rows), table.Counts(), expected.counts)
+		}
+		table.Reset()
 	}
 }
 
