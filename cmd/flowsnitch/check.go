@@ -55,6 +55,8 @@ Checks, all of them by default:
              exporters.silence of the configuration; senders that are refused; full tables
   feeds      seconds since the oldest feed was confirmed; feeds that are older than two of
              their intervals, missing or held back; entries in quarantine; a full set
+  history    contacts that are lost; files that cannot be written, are damaged or wait to be merged;
+             searches after a listing that fail or wait
   loss       percent lost in the last two minutes: kernel, network, hit queue; what could
              not be decoded; contacts that had to make room
   sinks      seconds that a sink has not delivered; what it has lost; targets of forward
@@ -71,7 +73,7 @@ for another reason, as a disk that fails, stays so.`,
   flowsnitch check loss -w 0.5 -c 5
   flowsnitch check -w loss=0.5 -w exporters=120 -c exporters=600
   flowsnitch check --url http://127.0.0.1:8055 canary sinks`,
-		ValidArgs: []string{"canary", "clock", "exporters", "feeds", "loss", "sinks", "spool", "templates", "workers"},
+		ValidArgs: []string{"canary", "clock", "exporters", "feeds", "history", "loss", "sinks", "spool", "templates", "workers"},
 		Args:      cobra.ArbitraryArgs,
 		RunE:      func(c *cobra.Command, args []string) error { return runCheck(c, &f, args) },
 	}

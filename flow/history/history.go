@@ -114,18 +114,24 @@ func New(cfg Config, d Deps) *History {
 const early = 6
 
 // Start opens the folder and starts the goroutines that write and tidy up. A folder that
-// cannot be used is no error: everything else is more important than a history.
+// cannot be used, or not soon, is no error: everything else is more important than a history.
 func (h *History) Start() error {
 	loop, end := context.WithCancel(context.Background())
 	writing, abandon := context.WithCancel(context.Background())
 	h.end, h.abandon = end, abandon
-	w := newWriter(h, loop)
-	w.adopt(writing)
+	w, opened := newWriter(h, loop), make(chan struct{})
 	h.running.Go(func() {
 		defer close(h.ended)
+		w.adopt(writing)
+		close(opened)
 		w.run(writing)
 	})
 	h.running.Go(func() { h.tidyUp(loop) })
+	select {
+	case <-opened:
+	case <-time.After(h.patience): // a disk that hangs must not keep us from receiving
+		h.opening()
+	}
 	return nil
 }
 
@@ -210,6 +216,9 @@ func (h *History) current() keeper {
 
 // ErrOff is the error of questions to a history that is not kept.
 var ErrOff = errors.New("no contacts are kept: history.enabled is false, or there is no room for them (see flowsnitch status)")
+
+// errLate is the error of an erasure that cannot have everything in memory written before.
+var errLate = errors.New("a worker does not hand over the contacts that it has in memory (see the check workers); try again later")
 
 // ErrStopped is the error of questions after the stop.
 var ErrStopped = errors.New("the history has stopped")

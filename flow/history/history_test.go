@@ -34,13 +34,14 @@ func (home) Prefixes() []netip.Prefix   { return []netip.Prefix{netip.MustParseP
 
 // files are a store that keeps rows in memory. Each contact of the tests is written once.
 type files struct {
-	mu    sync.Mutex
-	seen  map[flow.Addr6]bool
-	flows int
-	spans [][2]time.Time
-	twice int
-	fails error
-	hangs chan struct{} // until it is closed; nil = it does not
+	mu     sync.Mutex
+	seen   map[flow.Addr6]bool
+	flows  int
+	spans  [][2]time.Time
+	twice  int
+	tidied int
+	fails  error
+	hangs  chan struct{} // until it is closed; nil = it does not
 }
 
 func (f *files) Write(ctx context.Context, from, to time.Time, tables []*table.Table, names table.Names, _, _ uint64) error {
@@ -83,12 +84,18 @@ func (f *files) count() int {
 	return f.flows - 1000*f.twice
 }
 
-func (f *files) Tidy(context.Context) error                                  { return nil }
 func (f *files) Reconfigure(time.Duration, int64)                            {}
 func (f *files) Folder() *folder.Folder                                      { return folder.Open(nil, "") }
 func (f *files) Stats() store.Stats                                          { return store.Stats{} }
 func (f *files) Close() error                                                { return nil }
 func (f *files) Count(context.Context, []netip.Prefix) (int64, int64, error) { return 0, 0, nil }
+
+func (f *files) Tidy(context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tidied++
+	return nil
+}
 
 func (f *files) Erase(_ context.Context, prefixes []netip.Prefix) (int64, int64, error) {
 	return int64(len(prefixes)), int64(f.count()), nil
@@ -421,6 +428,9 @@ func TestWorkerHangs(t *testing.T) {
 		if until := r.Written(); !until.IsZero() {
 			t.Errorf("complete until %v", until)
 		}
+		if _, _, err := r.Erase(t.Context(), []netip.Prefix{netip.PrefixFrom(outside(0), 32)}); err != errLate {
+			t.Errorf("an erasure that misses what one has in memory: %v", err)
+		}
 		r.workers[1].mu.Unlock()
 		wait(5 * time.Second)
 		r.expect("as it goes on", 20)
@@ -577,4 +587,100 @@ func TestGiveUp(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestTidyGoesOn: files are removed for their age also while nothing is received, and while
+// nothing can be written, for that may be what makes room.
+func TestTidyGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, filepath.Join(t.TempDir(), "history"), 1, nil)
+		wait(time.Hour + time.Minute)
+		idle := r.files.tidied
+		r.files.set(syscall.ENOSPC, nil)
+		r.send(0, 10)
+		wait(time.Hour)
+		if full := r.files.tidied - idle; idle < 6 || full < 6 {
+			t.Errorf("tidied up %d times in an hour without flows, %d times in an hour with a full disk", idle, full)
+		}
+		if err := r.stop(5 * time.Second); err == nil {
+			t.Error("no error")
+		}
+	})
+}
+
+// TestGiveUpLongInterval: tables are kept for a day after the first attempt to write them, however
+// long they took to fill.
+func TestGiveUpLongInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, filepath.Join(t.TempDir(), "history"), 1, func(c *Config, _ *Deps) { c.Flush = mostFlush })
+		r.send(0, 40)
+		r.files.set(syscall.EIO, nil)
+		wait(mostFlush + time.Hour)
+		r.files.set(nil, nil)
+		wait(2 * time.Minute)
+		r.expect("after an hour", 40)
+		if err := r.stop(time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestStartOnHangingDisk: a folder that cannot be opened now does not keep the start waiting;
+// contacts are kept once it is.
+func TestStartOnHangingDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		begin := time.Now()
+		r := newRig(t, filepath.Join(t.TempDir(), "history"), 1, func(c *Config, d *Deps) {
+			c.MaxBytes = 0
+			d.Space = func(string) (uint64, uint64, error) {
+				<-hang
+				return 50e9, 100e9, nil
+			}
+		})
+		if took := time.Since(begin); took > 5*time.Second {
+			t.Errorf("the start took %v", took)
+		}
+		if s := r.Stats(); s.Enabled || !strings.Contains(s.Off, "being opened") {
+			t.Errorf("%+v", s)
+		}
+		close(hang)
+		wait(time.Second)
+		r.send(0, 10)
+		if s := r.Stats(); !s.Enabled || s.Off != "" {
+			t.Errorf("%+v", s)
+		}
+		if err := r.stop(5 * time.Second); err != nil {
+			t.Error(err)
+		}
+		r.expect("after the stop", 10)
+	})
+}
+
+// TestOwnFileSystem: the size by default is by the file system of the folder, which may be one of
+// its own; before the folder is there, by that above.
+func TestOwnFileSystem(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "history")
+	for _, want := range []uint64{2e9, 10e9} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, root, 0, func(c *Config, d *Deps) {
+				c.MaxBytes = 0
+				d.Space = func(path string) (uint64, uint64, error) {
+					if path != root {
+						return 9e9, 10e9, nil
+					}
+					if _, err := os.Stat(root); err != nil {
+						return 0, 0, err
+					}
+					return 45e9, 50e9, nil
+				}
+			})
+			if s := r.Stats(); s.MaxBytes != want {
+				t.Errorf("%d bytes, want %d", s.MaxBytes, want)
+			}
+			if err := r.stop(time.Second); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }

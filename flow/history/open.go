@@ -37,6 +37,15 @@ func (h *History) open(cfg *Config) bool {
 	return true
 }
 
+// opening notes that the folder is not open yet, though it should be.
+func (h *History) opening() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.cfg.Enabled && !h.on && h.off == "" {
+		h.off = h.deps.Root + " is still being opened; look for a disk that is slow or does not answer"
+	}
+}
+
 // close keeps no contacts from now on. why is the reason, unless the configuration has it so.
 func (h *History) close(why string) {
 	h.mu.Lock()
@@ -67,7 +76,10 @@ func (h *History) size(cfg *Config) (disk.Size, error) {
 	if cfg.MaxBytes > 0 {
 		return cfg.MaxBytes, nil
 	}
-	_, total, err := h.deps.Space(filepath.Dir(h.deps.Root))
+	_, total, err := h.deps.Space(h.deps.Root) // may be a file system of its own
+	if errors.Is(err, fs.ErrNotExist) {
+		_, total, err = h.deps.Space(filepath.Dir(h.deps.Root))
+	}
 	if err != nil {
 		return 0, fmt.Errorf("the size of its file system is not known (%w); set history.max_bytes", err)
 	}

@@ -20,7 +20,7 @@ const (
 	soonest = time.Minute
 	// again is when a write that has failed is tried again.
 	again = time.Minute
-	// giveUp is how long tables that cannot be written are kept.
+	// giveUp is how long tables that cannot be written are kept, from the first attempt on.
 	giveUp = 24 * time.Hour
 	// jumped is by how much the wall clock must be off after a second for a jump.
 	jumped = 30 * time.Second
@@ -43,6 +43,7 @@ type writer struct {
 	pending  []recorder.Handed // to be written
 	lost     uint64            // flows of tables without contacts
 	failed   time.Time         // when writing failed at last, by the steady clock; zero = it did not
+	failing  time.Time         // when it failed for the first time of those in a row
 	looked   time.Time         // when the memory was looked at
 }
 
@@ -75,7 +76,11 @@ func (w *writer) run(disk context.Context) {
 				_ = w.write(disk, moment{})
 			}
 		case a := <-w.h.asks:
-			a.answer <- w.serve(disk, a.now)
+			err := w.serve(disk, a.now)
+			if a.now && err == nil && !w.complete {
+				err = w.turnAgain(disk)
+			}
+			a.answer <- err
 		case <-w.h.changed:
 			w.adopt(disk)
 		}
@@ -141,6 +146,15 @@ func (w *writer) turn(ctx context.Context) error {
 	return w.write(ctx, at)
 }
 
+// turnAgain is for who must have everything written: a worker whose other table was waiting to
+// be written hands its own over now.
+func (w *writer) turnAgain(ctx context.Context) error {
+	if err := w.turn(ctx); err != nil || w.complete {
+		return err
+	}
+	return errLate
+}
+
 // collect takes over the tables of all workers.
 func (w *writer) collect(loop context.Context) {
 	timeout := time.NewTimer(w.h.patience)
@@ -181,6 +195,8 @@ func (w *writer) write(ctx context.Context, at moment) error {
 		w.giveBack()
 		return ErrOff
 	}
+	// Files get too old without new ones, and if the disk is full those removed make room.
+	defer wake(w.h.tidy)
 	if len(w.pending) > 0 {
 		tables, lost, folded := make([]*table.Table, 0, len(w.pending)), w.lost, uint64(0)
 		for _, t := range w.pending {
@@ -190,22 +206,24 @@ func (w *writer) write(ctx context.Context, at moment) error {
 		from, to := w.span()
 		err := s.Write(ctx, from, to, tables, w.h.pool.Names(), lost, folded)
 		if err != nil && !errors.Is(err, file.ErrEmpty) {
-			w.failed = time.Now()
+			if w.failed = time.Now(); w.failing.IsZero() {
+				w.failing = w.failed
+			}
 			w.h.wrote(err)
-			if w.failed.Sub(w.oldest().steady) > giveUp {
+			if w.failed.Sub(w.failing) > giveUp {
 				w.giveBack()
+				w.failing = time.Time{}
 			}
 			return err
 		}
 		for _, t := range w.pending {
 			w.h.pool.Return(t)
 		}
-		w.pending, w.lost, w.failed = w.pending[:0], 0, time.Time{}
+		w.pending, w.lost, w.failed, w.failing = w.pending[:0], 0, time.Time{}, time.Time{}
 		if err == nil && !at.wall.IsZero() { // not of full tables only
 			w.h.hasFiled()
 		}
 		w.h.holds(0)
-		wake(w.h.tidy)
 	}
 	w.h.wrote(nil)
 	if w.complete && !at.wall.IsZero() {
