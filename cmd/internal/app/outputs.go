@@ -156,7 +156,10 @@ func hitLogError(err error) error {
 
 // publish gives events to the journal. When the disk fails they are in memory only,
 // which is logged when it begins and when it ends.
-func (o *outputs) publish(events []event.Event) {
+func (o *outputs) publish(events []event.Event) { _ = o.deliver(events) }
+
+// deliver is publish for those that must know whether a crash would lose the events.
+func (o *outputs) deliver(events []event.Event) error {
 	err := o.journal.Append(events)
 	o.watch.Journaled(events)
 	o.recent.add(events)
@@ -167,6 +170,7 @@ func (o *outputs) publish(events []event.Event) {
 	case err == nil && o.trouble.CompareAndSwap(true, false):
 		o.log.Info("the journal takes events to the disk again")
 	}
+	return err
 }
 
 // lastLogged is what the log has about a sink.

@@ -67,7 +67,7 @@ func BenchmarkDay(b *testing.B) {
 	events := 0
 	h := New(Config{
 		Dir: filepath.Join(b.TempDir(), "hunt"), Disk: disk.OS{}, History: files{contactlog.Open(disk.OS{}, root)}, Table: store.Load,
-		Quiet: func() []netip.Prefix { return nil }, Publish: func(list []event.Event) { events += len(list) }, Alert: func(string, string, *intel.Indicator) {},
+		Quiet: func() []netip.Prefix { return nil }, Publish: func(list []event.Event) error { events += len(list); return nil }, Alert: func(string, string, *intel.Indicator) {},
 		Factors: score.DefaultFactors(), Now: time.Now, Log: zap.NewNop(),
 	})
 	if err := h.Start(); err != nil {

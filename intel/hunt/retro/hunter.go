@@ -54,7 +54,9 @@ type Config struct {
 	History History
 	Table   func() *lookup.Table  // the one in force
 	Quiet   func() []netip.Prefix // what is in quarantine
-	Publish func([]event.Event)   // into the journal
+	// Publish puts events into the journal. With an error a crash may lose them: they do not
+	// count as sent, and come again with the same ids.
+	Publish func([]event.Event) error
 	Alert   func(name, text string, about *intel.Indicator)
 	Factors score.Factors
 	Sensor  string
@@ -274,7 +276,6 @@ func (h *Hunter) compareOne(s swap) error {
 	if err := h.folder.Add(changed, fresh == 0); err != nil {
 		return err
 	}
-	h.folder.Lost = false
 	if fresh == 0 {
 		return h.foldUp()
 	}

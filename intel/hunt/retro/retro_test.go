@@ -259,6 +259,65 @@ func TestWaits(t *testing.T) {
 	})
 }
 
+// TestJournal: what the journal does not take to the disk does not count as sent, also over a
+// restart.
+func TestJournal(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.list()
+		w.settle()
+		w.flow(1, "62.0.0.1", 443)
+		time.Sleep(time.Hour)
+		w.refuse = errDisk
+		w.list("62.0.0.1")
+		w.settle()
+		if s := w.hunter.Stats(); !s.Failing || s.Matches[sentOne] != 0 {
+			t.Errorf("%+v", s)
+		}
+		w.stop()
+		w.refuse = nil
+		w.start()
+		w.list("62.0.0.1")
+		w.settle()
+		w.expect("the disk is back", "feodo 10.0.0.1 62.0.0.1:443 outbound x1 1d")
+	})
+}
+
+// TestDamageRestart: after damage of what was listed, or of a change, only the next set counts
+// as known: what comes after a restart is searched for.
+func TestDamageRestart(t *testing.T) {
+	for _, what := range []string{"known", "done-"} {
+		run(t, func(t *testing.T, w *world) {
+			w.list("62.0.0.1")
+			w.settle()
+			for i := range 30 {
+				w.list("62.0.0.1", fmt.Sprintf("62.7.0.%d", i))
+				w.settle()
+			}
+			w.flow(1, "62.0.0.9", 443)
+			w.flow(2, "62.7.0.29", 443) // met it
+			time.Sleep(time.Hour)
+			w.stop()
+			files, _ := filepath.Glob(w.dir + "/*")
+			for _, f := range files {
+				if strings.HasPrefix(filepath.Base(f), what) {
+					b, _ := os.ReadFile(f)
+					b[len(b)/2] ^= 1
+					_ = os.WriteFile(f, b, 0o600)
+				}
+			}
+			w.start()
+			w.list("62.0.0.1", "62.7.0.29")
+			w.settle()
+			w.expect(what + ": no old news")
+			w.stop()
+			w.start()
+			w.list("62.0.0.1", "62.7.0.29", "62.0.0.9")
+			w.settle()
+			w.expect(what+": what is new", "feodo 10.0.0.1 62.0.0.9:443 outbound x1 1d")
+		})
+	}
+}
+
 // TestOff: without a history nothing is hunted, and nothing is written.
 func TestOff(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {

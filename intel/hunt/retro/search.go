@@ -268,7 +268,9 @@ func (j *job) send() error {
 		if len(events) == 0 {
 			continue
 		}
-		h.cfg.Publish(events)
+		if err := h.cfg.Publish(events); err != nil {
+			return fmt.Errorf("send what was found: %w", err)
+		}
 		h.count(sentOne, uint64(len(events)))
 		if err := j.ids.Note(ids, h.cfg.Now()); err != nil {
 			return fmt.Errorf("note what was sent: %w", err)

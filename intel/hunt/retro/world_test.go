@@ -141,6 +141,7 @@ type world struct {
 	alerts []string
 	// publish is called before events are taken; the process dies when it panics.
 	publish func([]event.Event)
+	refuse  error // of the journal
 }
 
 func newWorld(t *testing.T) *world {
@@ -152,13 +153,17 @@ func newWorld(t *testing.T) *world {
 func (w *world) start() {
 	w.hunter = New(Config{
 		Dir: w.dir, Disk: w.fs, History: w.past, Table: w.store.Load, Quiet: func() []netip.Prefix { return w.quiet },
-		Publish: func(events []event.Event) {
+		Publish: func(events []event.Event) error {
 			if w.publish != nil {
 				w.publish(events)
 			}
 			w.mu.Lock()
 			defer w.mu.Unlock()
+			if w.refuse != nil {
+				return w.refuse
+			}
 			w.events = append(w.events, slices.Clone(events)...)
+			return nil
 		},
 		Alert: func(name, text string, _ *intel.Indicator) {
 			w.mu.Lock()

@@ -26,7 +26,8 @@ const (
 	knownFile  = "known"
 	jobPrefix  = "job-"
 	donePrefix = "done-"
-	badSuffix  = ".bad"
+	badSuffix  = ".bad"     // damaged
+	oldPrefix  = "damaged-" // and replaced by what was listed next
 )
 
 // maxDone is how many changes are files of their own before they become part of the file of
@@ -82,7 +83,9 @@ func (f *Folder) Open() error {
 		return err
 	}
 	f.changes, f.next, f.Exists = nil, 1, slices.Contains(names, knownFile)
-	f.Lost = !f.Exists && slices.Contains(names, knownFile+badSuffix)
+	for _, name := range names {
+		f.Lost = f.Lost || strings.HasSuffix(name, badSuffix) && !strings.HasPrefix(name, jobPrefix)
+	}
 	number, _, err := f.known()
 	if err != nil {
 		return err
@@ -138,7 +141,8 @@ func (f *Folder) sound(err error, name string) error {
 	if err := f.fs.Rename(f.path(name), f.path(name+badSuffix)); err != nil {
 		return err
 	}
-	f.Lost = f.Lost || name == knownFile
+	// A job that is damaged is made again by the next set. Anything else was hunted before.
+	f.Lost = f.Lost || !strings.HasPrefix(name, jobPrefix)
 	f.damaged(damaged)
 	return nil
 }
@@ -176,7 +180,24 @@ func (f *Folder) Add(list []listed.Entry, done bool) error {
 	}
 	f.next++
 	f.changes, f.Exists = append(f.changes, c), true
-	return nil
+	if !f.Lost {
+		return nil
+	}
+	f.Lost = false
+	return f.replaced()
+}
+
+// replaced notes that damaged files have been replaced by a change: a new one after a restart
+// is new again.
+func (f *Folder) replaced() error {
+	names, err := f.fs.Names(f.dir)
+	for _, name := range names {
+		if whole, ok := strings.CutSuffix(name, badSuffix); ok && !strings.HasPrefix(name, jobPrefix) {
+			kind, _, _ := strings.Cut(whole, "-") // one of each is kept
+			err = errors.Join(err, f.fs.Rename(f.path(name), f.path(oldPrefix+kind)))
+		}
+	}
+	return err
 }
 
 // Waiting gives the changes that are to be hunted.
