@@ -13,7 +13,8 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/configs"
-	"github.com/flowsnitch/flowsnitch/sinks/export"
+	"github.com/flowsnitch/flowsnitch/sinks/export/choice"
+	"github.com/flowsnitch/flowsnitch/sinks/export/target"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/spf13/cobra"
 )
@@ -23,7 +24,7 @@ func newExport() *cobra.Command {
 	var file string
 	var lists []string
 	var set bool
-	o := export.DefaultOptions()
+	o := choice.Default()
 	c := &cobra.Command{
 		Use:   "export TARGET --set [-c FILE] [--intel FILE]... [FILTER]...",
 		Short: "Print a block list of all that is listed, for another program",
@@ -44,7 +45,7 @@ only in lists that can express one: nftables, stix.
 Overlapping prefixes are merged, and the order is that of the addresses. What was left out
 is reported on standard error. An empty set is an error, and prints nothing.`,
 		Example: exportExamples(),
-		Args:    arguments("a target: "+strings.Join(targetNames(), ", "), 1),
+		Args:    arguments("a target: "+strings.Join(target.Names(), ", "), 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if !set {
 				return wrongUse(c, "%s needs --set: it makes lists of the whole set in force only", c.CommandPath())
@@ -52,14 +53,15 @@ is reported on standard error. An empty set is an error, and prints nothing.`,
 			if err := o.Validate(); err != nil {
 				return usageError{fmt.Errorf("--%w", err)}
 			}
-			if export.Find(args[0]) == nil {
-				return wrongUse(c, "there is no target %q; use %s", args[0], strings.Join(targetNames(), ", "))
+			to := target.Find(args[0])
+			if to == nil {
+				return wrongUse(c, "there is no target %q; use %s", args[0], strings.Join(target.Names(), ", "))
 			}
 			cfg, from, err := loadListed(c, file, lists)
 			if err != nil {
 				return err
 			}
-			return exportSet(c, &cfg, &from, lists, args[0], o)
+			return exportSet(c, &cfg, &from, lists, to, o)
 		},
 	}
 	locateFlag(c, &file)
@@ -71,23 +73,16 @@ is reported on standard error. An empty set is an error, and prints nothing.`,
 	f.IntVar(&o.MinScore, "min-score", 0, "listings with at least this `score` only, 0 to 100")
 	f.IntVar(&o.Family, "family", 0, "IPv4 or IPv6 only: `4` or 6")
 	f.IntVar(&o.Max, "max", o.Max, "most `prefixes` in the list; those with the best scores stay")
-	f.StringVar(&o.MaxTLP, "max-tlp", o.MaxTLP, "most restricted `label` of the Traffic Light Protocol in the list: "+strings.Join(export.TLPs, ", "))
+	f.StringVar(&o.MaxTLP, "max-tlp", o.MaxTLP, "most restricted `label` of the Traffic Light Protocol in the list: "+strings.Join(choice.TLPs, ", "))
 	f.StringVar(&o.Name, "name", o.Name, "`name` of the table, sets, lists or protocols in the list")
 	f.BoolVar(&o.NoTime, "no-time", false, "leave out date and timeouts, so that the same set gives the same list")
 	return c
 }
 
-func targetNames() (names []string) {
-	for _, t := range export.Targets {
-		names = append(names, t.Name)
-	}
-	return names
-}
-
 // targetList is the table of targets for the help.
 func targetList() string {
 	var b strings.Builder
-	for _, t := range export.Targets {
+	for _, t := range target.All {
 		fmt.Fprintf(&b, "  %-10s %s\n", t.Name, t.Help)
 	}
 	return b.String()
@@ -95,7 +90,7 @@ func targetList() string {
 
 func exportExamples() string {
 	var b strings.Builder
-	for _, t := range export.Targets {
+	for _, t := range target.All {
 		fmt.Fprintf(&b, "  %s\n", t.Example)
 	}
 	b.WriteString("  flowsnitch export text --set --category c2 --min-score 80 --family 4")
@@ -103,9 +98,9 @@ func exportExamples() string {
 }
 
 // exportSet prints the list of the running instance, or of a set that is built for it.
-func exportSet(c *cobra.Command, cfg *configs.Config, from *origin, lists []string, target string, o export.Options) error {
+func exportSet(c *cobra.Command, cfg *configs.Config, from *origin, lists []string, to *target.Target, o choice.Options) error {
 	if len(lists) == 0 {
-		err := exportFromInstance(c, cfg, target, o)
+		err := exportFromInstance(c, cfg, to, o)
 		if err == nil && !from.named {
 			fmt.Fprintf(c.ErrOrStderr(), "answered by the running instance of %s\n", cfg.StateDir)
 		}
@@ -121,11 +116,11 @@ func exportSet(c *cobra.Command, cfg *configs.Config, from *origin, lists []stri
 	if err != nil {
 		return err
 	}
-	list, answer, err := app.ExportSet(t, feeds, target, o, time.Now())
+	list, answer, err := app.ExportSet(t, feeds, to, o, time.Now())
 	if err != nil {
 		return err
 	}
-	if err := list.Write(c.OutOrStdout()); err != nil {
+	if err := to.Write(c.OutOrStdout(), list); err != nil {
 		return err
 	}
 	reportExport(c.ErrOrStderr(), &answer)
@@ -133,9 +128,9 @@ func exportSet(c *cobra.Command, cfg *configs.Config, from *origin, lists []stri
 }
 
 // exportFromInstance prints what the running instance gives, once it is there as a whole.
-func exportFromInstance(c *cobra.Command, cfg *configs.Config, target string, o export.Options) error {
+func exportFromInstance(c *cobra.Command, cfg *configs.Config, to *target.Target, o choice.Options) error {
 	q := o.Query()
-	q.Set("target", target)
+	q.Set("target", to.Name)
 	answer, err := web.Stream(c.Context(), cfg.StateDir, http.MethodGet, app.ExportPath+"?"+q.Encode(), nil)
 	if err != nil {
 		return err

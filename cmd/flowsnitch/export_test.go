@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/flowsnitch/flowsnitch/sinks/export"
+	"github.com/flowsnitch/flowsnitch/sinks/export/target"
 )
 
 const exportable = "62.0.0.0/24\n62.0.1.0/24\n8.8.8.8\n10.0.0.1\n203.0.113.9\n2a00:1::7\n"
@@ -25,7 +25,7 @@ func TestExport(t *testing.T) {
 	if want := "10 prefixes of 6 listings; 5 reach into addresses that must never be blocked\n"; r.err != want {
 		t.Errorf("%q, want %q", r.err, want)
 	}
-	for _, target := range export.Targets {
+	for _, target := range target.All {
 		if r := command(t, "export", target.Name, "--set", "--intel", list); r.code != exitDone || !strings.Contains(r.out, "62.0.0") && !strings.Contains(r.out, "0.0.0.62") {
 			t.Errorf("%s: %+v", target.Name, r)
 		}

@@ -1,26 +1,32 @@
 package export
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
-	"iter"
 	"math/rand/v2"
 	"net/netip"
-	"net/url"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"go4.org/netipx"
-
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
+	"github.com/flowsnitch/flowsnitch/sinks/export/choice"
+	"github.com/flowsnitch/flowsnitch/sinks/export/row"
+	"go4.org/netipx"
 )
 
 var now = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+
+// What the rows of some targets can express.
+var (
+	text     = row.Can{}
+	ipset    = row.Can{Timeouts: true, Reasons: true}
+	nftables = row.Can{Ports: true, Timeouts: true, Reasons: true}
+	stix     = row.Can{Ports: true, Timeouts: true, Reasons: true, Dates: true}
+)
 
 // world is two small networks that can be expanded, and a table that lists parts of them.
 type world struct {
@@ -91,11 +97,11 @@ func newWorld(seed uint64) *world {
 
 func (w *world) feed() string { return string(rune('a' + w.IntN(4))) }
 
-func (w *world) options() Options {
-	o := DefaultOptions()
+func (w *world) options() choice.Options {
+	o := choice.Default()
 	o.MinScore = w.IntN(2) * w.IntN(100)
 	o.Family = []int{0, 0, 4, 6}[w.IntN(4)]
-	o.MaxTLP = TLPs[w.IntN(len(TLPs))]
+	o.MaxTLP = choice.TLPs[w.IntN(len(choice.TLPs))]
 	o.NoTime = w.IntN(2) == 0
 	for range w.IntN(3) {
 		o.Feeds = append(o.Feeds, w.feed())
@@ -109,32 +115,33 @@ func (w *world) options() Options {
 // rowList is a list with its rows at hand.
 type rowList struct {
 	*List
-	Rows []Row
+	can  row.Can
+	Rows []row.Row
 }
 
-func withRows(l *List) *rowList {
-	r := &rowList{List: l}
+func withRows(l *List, can row.Can) *rowList {
+	r := &rowList{List: l, can: can}
 	for row := range l.Rows {
 		r.Rows = append(r.Rows, *row)
 	}
 	return r
 }
 
-func (w *world) export(t *testing.T, target *Target, o Options) *rowList {
+func (w *world) export(t *testing.T, can row.Can, o choice.Options) *rowList {
 	t.Helper()
 	never, err := w.table.Untouchable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := Make(target, w.table.Pieces(), never, o, now)
+	l, err := Make(can, w.table.Pieces(), never, o, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return withRows(l)
+	return withRows(l, can)
 }
 
 // passing gives the listings that put an address at a port into a list.
-func (w *world) passing(o *Options, a netip.Addr, port uint16) (list []intel.Indicator) {
+func (w *world) passing(o *choice.Options, a netip.Addr, port uint16) (list []intel.Indicator) {
 	if w.never(a) || o.Family == 4 && a.Is6() || o.Family == 6 && a.Is4() {
 		return nil
 	}
@@ -149,7 +156,7 @@ func (w *world) passing(o *Options, a netip.Addr, port uint16) (list []intel.Ind
 			len(o.Categories) > 0 && !slices.Contains(o.Categories, ind.Category),
 			int(ind.Score) < o.MinScore,
 			!ind.Expires.IsZero() && !ind.Expires.After(now),
-			slices.Index(TLPs, label) > slices.Index(TLPs, o.MaxTLP):
+			slices.Index(choice.TLPs, label) > slices.Index(choice.TLPs, o.MaxTLP):
 			continue
 		}
 		list = append(list, ind)
@@ -182,8 +189,8 @@ func TestListAgainstOracle(t *testing.T) {
 		w := newWorld(seed)
 		o := w.options()
 		var lists []*rowList
-		for _, target := range []*Target{&text, &ipset, &nftables, &stix} {
-			l := w.export(t, target, o)
+		for _, can := range []row.Can{text, ipset, nftables, stix} {
+			l := w.export(t, can, o)
 			checkOrder(t, l)
 			lists = append(lists, l)
 		}
@@ -192,12 +199,12 @@ func TestListAgainstOracle(t *testing.T) {
 				want := w.passing(&o, a, port)
 				for _, l := range lists {
 					row := rowOf(l, a, port)
-					if expected := len(want) > 0 && (port == 0 || l.target.ports); (row != nil) != expected {
-						t.Fatalf("seed %d, %s, %+v: %s port %d: row %+v, listings %v", seed, l.target.Name, o, a, port, row, want)
+					if expected := len(want) > 0 && (port == 0 || l.can.Ports); (row != nil) != expected {
+						t.Fatalf("seed %d, %+v, %+v: %s port %d: row %+v, listings %v", seed, l.can, o, a, port, row, want)
 					}
 					if row != nil {
 						blocked++
-						checkRow(t, l.target, row, want)
+						checkRow(t, l.can, row, want)
 					}
 				}
 			}
@@ -208,8 +215,8 @@ func TestListAgainstOracle(t *testing.T) {
 	}
 }
 
-func rowOf(l *rowList, a netip.Addr, port uint16) *Row {
-	i, ok := slices.BinarySearchFunc(l.Rows, a, func(r Row, a netip.Addr) int {
+func rowOf(l *rowList, a netip.Addr, port uint16) *row.Row {
+	i, ok := slices.BinarySearchFunc(l.Rows, a, func(r row.Row, a netip.Addr) int {
 		switch {
 		case r.Port != port:
 			return cmp.Compare(r.Port, port)
@@ -255,12 +262,12 @@ func checkOrder(t *testing.T, l *rowList) {
 }
 
 // checkRow: what a row shows covers what lists one of its addresses.
-func checkRow(t *testing.T, target *Target, r *Row, listings []intel.Indicator) {
+func checkRow(t *testing.T, can row.Can, r *row.Row, listings []intel.Indicator) {
 	t.Helper()
 	var last time.Time
 	forever := false
 	for _, ind := range listings {
-		if ind.Score > r.Score || target.reasons && !slices.Contains(r.Feeds, ind.Feed) || target.reasons && tlpRank(ind.TLP) > tlpRank(r.TLP) {
+		if ind.Score > r.Score || can.Reasons && !slices.Contains(r.Feeds, ind.Feed) || can.Reasons && choice.Rank(ind.TLP) > choice.Rank(r.TLP) {
 			t.Fatalf("row %+v does not show %+v", r, ind)
 		}
 		forever = forever || ind.Expires.IsZero()
@@ -268,7 +275,7 @@ func checkRow(t *testing.T, target *Target, r *Row, listings []intel.Indicator) 
 			last = ind.Expires
 		}
 	}
-	if forever || !target.timeouts {
+	if forever || !can.Timeouts {
 		last = time.Time{}
 	}
 	if !r.Expires.Equal(last) {
@@ -290,7 +297,7 @@ func TestNever(t *testing.T) {
 			}
 		}
 	}
-	l, err := Make(&text, everything, never, DefaultOptions(), now)
+	l, err := Make(text, everything, never, choice.Default(), now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,12 +320,12 @@ func TestCut(t *testing.T) {
 	cut := 0
 	for seed := range uint64(200) {
 		w := newWorld(seed)
-		o := DefaultOptions()
+		o := choice.Default()
 		o.MaxTLP = "red"
-		target := []*Target{&text, &ipset, &nftables}[w.IntN(3)]
-		whole := w.export(t, target, o)
+		can := []row.Can{text, ipset, nftables}[w.IntN(3)]
+		whole := w.export(t, can, o)
 		o.Max = 1 + w.IntN(len(whole.Rows)+1)
-		l := w.export(t, target, o)
+		l := w.export(t, can, o)
 		checkOrder(t, l)
 		r := &l.Report
 		switch {
@@ -333,7 +340,7 @@ func TestCut(t *testing.T) {
 			continue
 		}
 		cut++
-		if text := written(t, l.List); !strings.Contains(text, fmt.Sprintf("cut to the best scores, %d more are left out", r.Cut)) {
+		if text := l.Header("text")[0]; !strings.Contains(text, fmt.Sprintf("cut to the best scores, %d more are left out", r.Cut)) {
 			t.Fatalf("seed %d: %s", seed, text)
 		}
 		for a := range addresses {
@@ -349,26 +356,6 @@ func TestCut(t *testing.T) {
 	}
 	if cut < 100 {
 		t.Errorf("only %d lists were cut", cut)
-	}
-}
-
-func written(t *testing.T, l *List) string {
-	t.Helper()
-	var b bytes.Buffer
-	if err := l.Write(&b); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
-}
-
-// of makes pieces of single addresses and prefixes, which must be in order.
-func of(listings ...intel.Indicator) iter.Seq2[netipx.IPRange, []intel.Indicator] {
-	return func(yield func(netipx.IPRange, []intel.Indicator) bool) {
-		for i := range listings {
-			if !yield(netipx.RangeOfPrefix(listings[i].Prefix), listings[i:i+1]) {
-				return
-			}
-		}
 	}
 }
 
@@ -391,41 +378,13 @@ func TestReport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := DefaultOptions()
+	o := choice.Default()
 	o.MinScore = 20
-	l, err := Make(&pf, table.Pieces(), never, o, now)
+	l, err := Make(text, table.Pieces(), never, o, now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := (Report{Listings: 6, Filtered: 1, Expired: 1, TLP: 1, Port: 2, Rows: 1}); l.Report != want {
 		t.Errorf("%+v, want %+v", l.Report, want)
-	}
-}
-
-func TestQuery(t *testing.T) {
-	o := Options{Feeds: []string{"a", "b&c"}, Categories: []string{"c2"}, MinScore: 7, Family: 6, Max: 9, MaxTLP: "amber+strict", Name: "x_1", NoTime: true}
-	q, err := url.ParseQuery(o.Query().Encode())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, err := ParseQuery(q); err != nil || !reflect.DeepEqual(got, o) {
-		t.Errorf("%+v, %v", got, err)
-	}
-	if got, err := ParseQuery(nil); err != nil || !reflect.DeepEqual(got, DefaultOptions()) {
-		t.Errorf("%+v, %v", got, err)
-	}
-	for query, want := range map[string]string{
-		"min-score=101": "min-score: 101 is not valid; 0 to 100 is allowed", "min-score=x": `min-score: "x" is not a whole number`,
-		"family=5": "family: 5 is not valid; use 4 or 6", "max=0": "max: 0 is not valid; 1 to 5000000 is allowed",
-		"max-tlp=pink": `max-tlp: "pink" is not valid; use clear, green, amber, amber+strict, red`, "no-time=perhaps": `no-time: "perhaps" is not valid; use true or false`,
-		"name=a;b": "", "name=": `name: "" is not valid; a letter and up to 19 letters, digits and _ are allowed`, "name=1": `name: "1" is not valid; a letter and up to 19 letters, digits and _ are allowed`,
-	} {
-		q, err := url.ParseQuery(query)
-		if err != nil {
-			continue // nothing to read
-		}
-		if _, err := ParseQuery(q); err == nil || err.Error() != want {
-			t.Errorf("%s: %v, want %s", query, err, want)
-		}
 	}
 }

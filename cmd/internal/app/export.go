@@ -14,11 +14,13 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/sinks/export"
+	"github.com/flowsnitch/flowsnitch/sinks/export/choice"
+	"github.com/flowsnitch/flowsnitch/sinks/export/target"
 )
 
 // ExportPath is where the running instance gives block lists of the set in force: a line
 // of JSON, an [Exported], and then the list. The target is the parameter "target", the
-// others are those of [export.ParseQuery].
+// others are those of [choice.Parse].
 const ExportPath = "/export"
 
 // Exported is what has become of the set in a block list.
@@ -29,15 +31,7 @@ type Exported struct {
 
 // ExportSet makes a block list of a table. feeds are those that it was made of. A table
 // without any entry is an error: a list of nothing would open what should stay blocked.
-func ExportSet(t *lookup.Table, feeds []fetch.Status, target string, o export.Options, now time.Time) (*export.List, Exported, error) {
-	to := export.Find(target)
-	if to == nil {
-		var names []string
-		for _, to := range export.Targets {
-			names = append(names, to.Name)
-		}
-		return nil, Exported{}, fmt.Errorf("target: %q is not valid; use %s", target, strings.Join(names, ", "))
-	}
+func ExportSet(t *lookup.Table, feeds []fetch.Status, to *target.Target, o choice.Options, now time.Time) (*export.List, Exported, error) {
 	answer := Exported{Missing: missing(feeds)}
 	if t.Len() == 0 {
 		return nil, answer, errors.New("nothing is listed: no list has an entry yet" + lackingText(answer.Missing))
@@ -55,7 +49,7 @@ func ExportSet(t *lookup.Table, feeds []fetch.Status, target string, o export.Op
 	if err != nil {
 		return nil, answer, err
 	}
-	list, err := export.Make(to, t.Pieces(), never, o, now)
+	list, err := export.Make(to.Can, t.Pieces(), never, o, now)
 	if err == nil {
 		answer.Report = list.Report
 	}
@@ -88,9 +82,14 @@ const exportTime = time.Minute
 
 func (d *feedService) export(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	o, err := export.ParseQuery(q)
+	o, err := choice.Parse(q)
 	if err != nil {
 		observe.Fail(w, err)
+		return
+	}
+	to := target.Find(q.Get("target"))
+	if to == nil {
+		observe.Fail(w, fmt.Errorf("target: %q is not valid; use %s", q.Get("target"), strings.Join(target.Names(), ", ")))
 		return
 	}
 	if !d.exporting.TryLock() {
@@ -98,12 +97,12 @@ func (d *feedService) export(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer d.exporting.Unlock()
-	d.writeExport(w, q.Get("target"), o)
+	d.writeExport(w, to, o)
 	debug.FreeOSMemory() // a list of a million is as large as the set, see publish
 }
 
-func (d *feedService) writeExport(w http.ResponseWriter, target string, o export.Options) {
-	list, answer, err := ExportSet(d.store.Load(), d.status().Feeds, target, o, d.now())
+func (d *feedService) writeExport(w http.ResponseWriter, to *target.Target, o choice.Options) {
+	list, answer, err := ExportSet(d.store.Load(), d.status().Feeds, to, o, d.now())
 	if err != nil {
 		observe.Fail(w, err)
 		return
@@ -112,6 +111,6 @@ func (d *feedService) writeExport(w http.ResponseWriter, target string, o export
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	if json.NewEncoder(w).Encode(answer) == nil {
-		_ = list.Write(w) // the client may be gone: there is nobody to report to
+		_ = to.Write(w, list) // the client may be gone: there is nobody to report to
 	}
 }

@@ -23,12 +23,14 @@ import (
 	"testing"
 	"time"
 
-	"go4.org/netipx"
-
 	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/sinks/export"
+	"github.com/flowsnitch/flowsnitch/sinks/export/choice"
+	"github.com/flowsnitch/flowsnitch/sinks/export/row"
+	languages "github.com/flowsnitch/flowsnitch/sinks/export/target"
+	"go4.org/netipx"
 )
 
 // entries is how many listings the lists are made of: some are refused, not to be shared, or
@@ -78,24 +80,25 @@ var made = sync.OnceValues(func() (*lookup.Table, time.Time) {
 })
 
 // list writes the list of a target into a file.
-func list(t *testing.T, target string, change func(*export.Options)) (path string, rows []export.Row) {
+func list(t *testing.T, target string, change func(*choice.Options)) (path string, rows []row.Row) {
 	t.Helper()
 	table, now := made()
 	never, err := table.Untouchable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := export.DefaultOptions()
+	o := choice.Default()
 	o.Max = 2 * entries
 	if change != nil {
 		change(&o)
 	}
-	l, err := export.Make(export.Find(target), table.Pieces(), never, o, now)
+	to := languages.Find(target)
+	l, err := export.Make(to.Can, table.Pieces(), never, o, now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
-	if err := l.Write(&b); err != nil {
+	if err := to.Write(&b, l); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
@@ -317,7 +320,7 @@ func nftElement(t *testing.T, raw json.RawMessage) (e element) {
 // TestIPSet: ipset takes the list, exchanges it for another, and has what it lists.
 func TestIPSet(t *testing.T) {
 	need(t, "ipset", "ipset")
-	less, _ := list(t, "ipset", func(o *export.Options) { o.MinScore = 90 })
+	less, _ := list(t, "ipset", func(o *choice.Options) { o.MinScore = 90 })
 	path, rows := list(t, "ipset", nil)
 	out := isolated(t, `ipset restore < "$0"; ipset restore < "$1"; ipset save`, less, path)
 	var elements []element
@@ -406,10 +409,10 @@ func TestRBLDNSD(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 300 {
-		row := &rows[r.IntN(len(rows))]
-		first, last := row.Prefix.Addr(), netipx.PrefixLastIP(row.Prefix)
+		one := &rows[r.IntN(len(rows))]
+		first, last := one.Prefix.Addr(), netipx.PrefixLastIP(one.Prefix)
 		for _, a := range []netip.Addr{first, last, first.Prev(), last.Next()} {
-			in := slices.ContainsFunc(rows, func(r export.Row) bool { return r.Prefix.Contains(a) })
+			in := slices.ContainsFunc(rows, func(r row.Row) bool { return r.Prefix.Contains(a) })
 			got := reasonAt(t, resolver, a.String())
 			if in != strings.Contains(got, ", score ") || !in && got != "" {
 				t.Fatalf("%s: %q, listed %t", a, got, in)
@@ -455,7 +458,7 @@ func TestSTIX(t *testing.T) {
 			t.Skipf("SKIPPED: stix2-validator cannot be installed, this needs Python with venv, and PyPI: %v\n%s", err, out)
 		}
 	}
-	path, _ := list(t, "stix", func(o *export.Options) { o.Max, o.MaxTLP = 300, "red" })
+	path, _ := list(t, "stix", func(o *choice.Options) { o.Max, o.MaxTLP = 300, "red" })
 	file := path + ".json"
 	if err := os.Rename(path, file); err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package export
+package stix
 
 import (
 	"bufio"
@@ -7,34 +7,26 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/sinks/export"
+	"github.com/flowsnitch/flowsnitch/sinks/export/choice"
+	"github.com/flowsnitch/flowsnitch/sinks/export/row"
 	"github.com/google/uuid"
 )
 
-// stix is a bundle of STIX 2.1 with an indicator for each row (STIX Version 2.1, OASIS
-// Standard, 4.7), one object a line. The id of an indicator is made of its pattern, so that
-// whoever reads the next bundle updates what he has.
-var stix = Target{
-	Name:    "stix",
-	Help:    "indicators of STIX 2.1, for threat intelligence platforms",
-	Example: "flowsnitch export stix --set > flowsnitch.json",
-	ports:   true, timeouts: true, reasons: true, dates: true,
-	write: writeSTIX,
-}
+// space is the name space of ids that are made of a text.
+var space = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://github.com/flowsnitch/flowsnitch"))
 
-// stixSpace is the name space of ids that are made of a text.
-var stixSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://github.com/flowsnitch/flowsnitch"))
-
-func stixID(kind, of string) string {
-	return kind + "--" + uuid.NewSHA1(stixSpace, []byte(kind+" "+of)).String()
+func idOf(kind, of string) string {
+	return kind + "--" + uuid.NewSHA1(space, []byte(kind+" "+of)).String()
 }
 
 // unknownTime stands for the first sight of what no feed has a date of.
 var unknownTime = time.Unix(0, 0)
 
-func stixTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+func timeText(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
-// A stixObject has the properties of all kinds that a bundle holds.
-type stixObject struct {
+// A object has the properties of all kinds that a bundle holds.
+type object struct {
 	Type           string            `json:"type"`
 	SpecVersion    string            `json:"spec_version"`
 	ID             string            `json:"id"`
@@ -58,9 +50,9 @@ type stixObject struct {
 	Definition     map[string]string `json:"definition,omitempty"`
 }
 
-// stixMarkings are the ids that the standard gives to the labels of the Traffic Light
-// Protocol (STIX 2.1, 7.2.1.4), by tlpRank. It knows no amber+strict, which becomes red.
-var stixMarkings = [...]struct{ label, id string }{
+// markings are the ids that the standard gives to the labels of the Traffic Light
+// Protocol (STIX 2.1, 7.2.1.4), by choice.Rank. It knows no amber+strict, which becomes red.
+var markings = [...]struct{ label, id string }{
 	{"white", "marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9"},
 	{"green", "marking-definition--34098fce-860f-48ae-8e50-ebd3cc5e41da"},
 	{"amber", "marking-definition--f88d31f6-486f-44da-b317-01333bde0b82"},
@@ -68,32 +60,33 @@ var stixMarkings = [...]struct{ label, id string }{
 	{"red", "marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed"},
 }
 
-func writeSTIX(w *bufio.Writer, l *List) {
-	header := strings.Join(l.header(), "\n")
-	made := l.made
+// Write writes a bundle with an indicator for each row.
+func Write(w *bufio.Writer, l *export.List) {
+	header := strings.Join(l.Header("stix"), "\n")
+	made := l.Made()
 	if made.IsZero() {
 		made = unknownTime
 	}
-	self := stixObject{
-		Type: "identity", SpecVersion: "2.1", ID: stixID("identity", "flowsnitch"), Created: stixTime(unknownTime), Modified: stixTime(unknownTime),
+	self := object{
+		Type: "identity", SpecVersion: "2.1", ID: idOf("identity", "flowsnitch"), Created: timeText(unknownTime), Modified: timeText(unknownTime),
 		Name: "flowsnitch", IdentityClass: "system",
 	}
-	fmt.Fprintf(w, "{\"type\":\"bundle\",\"id\":%q,\"objects\":[\n", stixID("bundle", header))
+	fmt.Fprintf(w, "{\"type\":\"bundle\",\"id\":%q,\"objects\":[\n", idOf("bundle", header))
 	writeObject(w, &self, "")
-	writeObject(w, &stixObject{
-		Type: "note", SpecVersion: "2.1", ID: stixID("note", header), CreatedBy: self.ID, Created: stixTime(made), Modified: stixTime(made),
+	writeObject(w, &object{
+		Type: "note", SpecVersion: "2.1", ID: idOf("note", header), CreatedBy: self.ID, Created: timeText(made), Modified: timeText(made),
 		Content: header, ObjectRefs: []string{self.ID},
 	}, ",")
 	used := make(map[string]bool)
 	for r := range l.Rows {
-		o := l.indicator(r, made)
+		o := indicator(r, made)
 		o.CreatedBy = self.ID
 		if r.TLP != "" {
-			marking := stixMarkings[tlpRank(r.TLP)]
+			marking := markings[choice.Rank(r.TLP)]
 			o.Markings = []string{marking.id}
 			if !used[marking.id] {
 				used[marking.id] = true
-				writeObject(w, &stixObject{
+				writeObject(w, &object{
 					Type: "marking-definition", SpecVersion: "2.1", ID: marking.id, Created: "2017-01-20T00:00:00.000Z",
 					Name: "TLP:" + strings.ToUpper(marking.label), DefinitionType: "tlp", Definition: map[string]string{"tlp": marking.label},
 				}, ",")
@@ -105,7 +98,7 @@ func writeSTIX(w *bufio.Writer, l *List) {
 }
 
 // writeObject writes an object behind what separates it from the one before.
-func writeObject(w *bufio.Writer, o *stixObject, separator string) {
+func writeObject(w *bufio.Writer, o *object, separator string) {
 	if separator != "" {
 		w.WriteString(separator + "\n")
 	}
@@ -117,8 +110,8 @@ func writeObject(w *bufio.Writer, o *stixObject, separator string) {
 }
 
 // indicator gives the object of a row.
-func (l *List) indicator(r *Row, made time.Time) *stixObject {
-	pattern := stixPattern(r)
+func indicator(r *row.Row, made time.Time) *object {
+	pattern := patternOf(r)
 	created := r.FirstSeen
 	if created.IsZero() {
 		created = unknownTime
@@ -127,34 +120,34 @@ func (l *List) indicator(r *Row, made time.Time) *stixObject {
 	if modified.Before(created) {
 		modified = created
 	}
-	o := &stixObject{
-		Type: "indicator", SpecVersion: "2.1", ID: stixID("indicator", pattern), Created: stixTime(created), Modified: stixTime(modified),
-		Name: short(r.Prefix), Description: r.reason(), IndicatorTypes: []string{stixType(r.Category)},
-		Pattern: pattern, PatternType: "stix", ValidFrom: stixTime(created), Confidence: min(r.Score, 100),
+	o := &object{
+		Type: "indicator", SpecVersion: "2.1", ID: idOf("indicator", pattern), Created: timeText(created), Modified: timeText(modified),
+		Name: r.Address(), Description: r.Reason(), IndicatorTypes: []string{typeOf(r.Category)},
+		Pattern: pattern, PatternType: "stix", ValidFrom: timeText(created), Confidence: min(r.Score, 100),
 	}
 	if r.Category != "" {
-		o.Labels = []string{plain(r.Category, maxReason)}
+		o.Labels = []string{row.Plain(r.Category, row.MaxReason)}
 	}
 	if r.Expires.After(created) {
-		o.ValidUntil = stixTime(r.Expires)
+		o.ValidUntil = timeText(r.Expires)
 	}
 	return o
 }
 
-// stixPattern gives the pattern that finds a row.
-func stixPattern(r *Row) string {
+// patternOf gives the pattern that finds a row.
+func patternOf(r *row.Row) string {
 	kind := "ipv4-addr"
 	if r.Prefix.Addr().Is6() {
 		kind = "ipv6-addr"
 	}
 	if r.Port != 0 {
-		return fmt.Sprintf("[network-traffic:dst_ref.type = '%s' AND network-traffic:dst_ref.value = '%s' AND network-traffic:dst_port = %d]", kind, short(r.Prefix), r.Port)
+		return fmt.Sprintf("[network-traffic:dst_ref.type = '%s' AND network-traffic:dst_ref.value = '%s' AND network-traffic:dst_port = %d]", kind, r.Address(), r.Port)
 	}
-	return fmt.Sprintf("[%s:value = '%s']", kind, short(r.Prefix))
+	return fmt.Sprintf("[%s:value = '%s']", kind, r.Address())
 }
 
-// stixType gives the type of indicator (STIX 2.1, 10.9) of a category.
-func stixType(category string) string {
+// typeOf gives the type of indicator (STIX 2.1, 10.9) of a category.
+func typeOf(category string) string {
 	switch category {
 	case "tor", "proxy", "vpn", "anonymizer":
 		return "anonymization"

@@ -1,8 +1,9 @@
-package export
+package target
 
 import (
-	"encoding/json"
+	"bytes"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"net/netip"
 	"regexp"
@@ -11,10 +12,13 @@ import (
 	"testing"
 	"time"
 
-	"go4.org/netipx"
-
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/sinks/export"
+	"github.com/flowsnitch/flowsnitch/sinks/export/choice"
+	"go4.org/netipx"
 )
+
+var now = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 
 // sample is a listing of every kind: with and without an end, a port, a date, a label.
 func sample(category, feed string) []intel.Indicator {
@@ -28,13 +32,33 @@ func sample(category, feed string) []intel.Indicator {
 	}
 }
 
-func sampleList(t *testing.T, target *Target, category, feed string, o Options) string {
+func sampleList(t *testing.T, target *Target, category, feed string, o choice.Options) string {
 	t.Helper()
-	l, err := Make(target, of(sample(category, feed)...), new(netipx.IPSet), o, now)
+	l, err := export.Make(target.Can, of(sample(category, feed)...), new(netipx.IPSet), o, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return written(t, l)
+	return written(t, target, l)
+}
+
+func written(t *testing.T, target *Target, l *export.List) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := target.Write(&b, l); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// of makes pieces of single addresses and prefixes, which must be in order.
+func of(listings ...intel.Indicator) iter.Seq2[netipx.IPRange, []intel.Indicator] {
+	return func(yield func(netipx.IPRange, []intel.Indicator) bool) {
+		for i := range listings {
+			if !yield(netipx.RangeOfPrefix(listings[i].Prefix), listings[i:i+1]) {
+				return
+			}
+		}
+	}
 }
 
 // golden is what each target writes of the sample, behind the header.
@@ -136,64 +160,34 @@ $DATASET ip6trie @
 
 // TestTargets: every target, line by line.
 func TestTargets(t *testing.T) {
-	for _, target := range Targets {
+	for _, target := range All {
 		if target.Name == "stix" {
 			continue // below
 		}
 		count := "3 prefixes, 2 of IPv4 and 1 of IPv6"
-		if target.ports {
+		if target.Can.Ports {
 			count = "5 prefixes, 3 of IPv4 and 2 of IPv6"
 		}
 		want := fmt.Sprintf("%[1]s flowsnitch export %[2]s: %[3]s\n%[1]s filter: max-tlp green, max 65536\n%[1]s made: 2026-11-30T12:00:00Z\n",
 			target.comment, target.Name, count) + golden[target.Name]
-		if got := sampleList(t, target, "c2", "feodo", DefaultOptions()); got != want {
+		if got := sampleList(t, target, "c2", "feodo", choice.Default()); got != want {
 			t.Errorf("%s:\n%s\nwant\n%s", target.Name, got, want)
 		}
-	}
-}
-
-// TestSTIX reads the bundle.
-func TestSTIX(t *testing.T) {
-	o := DefaultOptions()
-	var bundle struct {
-		Type    string
-		Objects []stixObject
-	}
-	if err := json.Unmarshal([]byte(sampleList(t, &stix, "c2", "feodo", o)), &bundle); err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, x := range bundle.Objects {
-		got = append(got, strings.TrimSpace(fmt.Sprint(x.Type, " ", x.Pattern, " ", x.Created, " ", x.Modified, " ", x.ValidUntil, " ", x.Confidence, x.Labels, len(x.Markings))))
-	}
-	const made = "2026-11-30T12:00:00.000Z"
-	want := []string{
-		"identity  1970-01-01T00:00:00.000Z 1970-01-01T00:00:00.000Z  0 [] 0",
-		"note  " + made + " " + made + "  0 [] 0",
-		"marking-definition  2017-01-20T00:00:00.000Z   0 [] 0",
-		"indicator [ipv4-addr:value = '62.0.0.9'] 2026-11-28T12:00:00.000Z " + made + " 2026-12-01T14:01:30.000Z 95 [c2] 1",
-		"indicator [ipv4-addr:value = '62.0.1.0/24'] 1970-01-01T00:00:00.000Z " + made + "  50 [] 0",
-		"indicator [ipv6-addr:value = '2a00:1::/32'] 1970-01-01T00:00:00.000Z " + made + "  60 [c2] 0",
-		"indicator [network-traffic:dst_ref.type = 'ipv6-addr' AND network-traffic:dst_ref.value = '2a00:2::7' AND network-traffic:dst_port = 25] 1970-01-01T00:00:00.000Z " + made + "  60 [c2] 0",
-		"indicator [network-traffic:dst_ref.type = 'ipv4-addr' AND network-traffic:dst_ref.value = '62.0.2.1' AND network-traffic:dst_port = 443] 1970-01-01T00:00:00.000Z " + made + "  70 [c2] 0",
-	}
-	if strings.Join(got, "\n") != strings.Join(want, "\n") {
-		t.Errorf("\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
 // TestReproducible: without the time the same listings give the same bytes tomorrow, and
 // nothing in them is a date of today.
 func TestReproducible(t *testing.T) {
-	o := DefaultOptions()
+	o := choice.Default()
 	o.NoTime = true
-	for _, target := range Targets {
+	for _, target := range All {
 		first := sampleList(t, target, "c2", "feodo", o)
-		l, err := Make(target, of(sample("c2", "feodo")...), new(netipx.IPSet), o, now.Add(time.Hour))
+		l, err := export.Make(target.Can, of(sample("c2", "feodo")...), new(netipx.IPSet), o, now.Add(time.Hour))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if second := written(t, l); first != second || strings.Contains(first, "2026-11-30") || strings.Contains(first, "timeout 9") {
+		if second := written(t, target, l); first != second || strings.Contains(first, "2026-11-30") || strings.Contains(first, "timeout 9") {
 			t.Errorf("%s:\n%s\nan hour later\n%s", target.Name, first, second)
 		}
 	}
@@ -210,9 +204,9 @@ var hostile = []string{
 // are those of harmless names, of printable ASCII, with the same signs.
 func TestHostileText(t *testing.T) {
 	sign := regexp.MustCompile(`[^A-Za-z0-9 .,:_+=/@()-]`)
-	for _, target := range Targets {
+	for _, target := range All {
 		for _, text := range hostile {
-			o := DefaultOptions()
+			o := choice.Default()
 			good := sampleList(t, target, "c2", "feodo", o)
 			o.Feeds, o.Categories = []string{text}, []string{text, ""}
 			bad := sampleList(t, target, text, text, o)

@@ -1,4 +1,4 @@
-package export
+package choice
 
 import (
 	"fmt"
@@ -32,8 +32,8 @@ type Options struct {
 	NoTime bool
 }
 
-// DefaultOptions gives everything that may be shared.
-func DefaultOptions() Options {
+// Default gives everything that may be shared.
+func Default() Options {
 	return Options{Max: DefaultMax, MaxTLP: "green", Name: "flowsnitch"}
 }
 
@@ -42,8 +42,8 @@ func DefaultOptions() Options {
 // the last.
 var TLPs = []string{"clear", "green", "amber", "amber+strict", "red"}
 
-// tlpRank gives the place of a label in TLPs.
-func tlpRank(label string) int {
+// Rank gives the place of a label in TLPs.
+func Rank(label string) int {
 	switch label = strings.ToLower(label); label {
 	case "", "white":
 		return 0
@@ -74,8 +74,8 @@ func (o *Options) Validate() error {
 	return nil
 }
 
-// passes reports whether the filter lets a listing through, TLP, time and port aside.
-func (o *Options) passes(ind *intel.Indicator) bool {
+// Passes reports whether the filter lets a listing through, TLP, time and port aside.
+func (o *Options) Passes(ind *intel.Indicator) bool {
 	return int(ind.Score) >= o.MinScore &&
 		(o.Family == 0 || ind.Prefix.Addr().Is4() == (o.Family == 4)) &&
 		(len(o.Feeds) == 0 || slices.Contains(o.Feeds, ind.Feed)) &&
@@ -112,10 +112,10 @@ func (o *Options) Query() url.Values {
 	return q
 }
 
-// ParseQuery reads the parameters of a request; those that it does not have keep their
+// Parse reads the parameters of a request; those that it does not have keep their
 // defaults. The error has the name of the parameter.
-func ParseQuery(q url.Values) (Options, error) {
-	o := DefaultOptions()
+func Parse(q url.Values) (Options, error) {
+	o := Default()
 	o.Feeds, o.Categories = q["feed"], q["category"]
 	for name, to := range map[string]*int{"min-score": &o.MinScore, "family": &o.Family, "max": &o.Max} {
 		if text := q.Get(name); text != "" {

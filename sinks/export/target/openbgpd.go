@@ -1,8 +1,10 @@
-package export
+package target
 
 import (
 	"bufio"
 	"fmt"
+
+	"github.com/flowsnitch/flowsnitch/sinks/export"
 )
 
 // openBGPD is a prefix set of OpenBGPD (bgpd.conf(5), PREFIX SET CONFIGURATION).
@@ -11,8 +13,8 @@ var openBGPD = Target{
 	Help:    "a prefix set of OpenBGPD",
 	Example: "flowsnitch export openbgpd --set > /etc/bgpd.flowsnitch && bgpctl reload",
 	comment: "#",
-	write: func(w *bufio.Writer, l *List) {
-		fmt.Fprintf(w, "prefix-set %s {\n", l.options.Name)
+	write: func(w *bufio.Writer, l *export.List) {
+		fmt.Fprintf(w, "prefix-set %s {\n", l.Name())
 		for r := range l.Rows {
 			fmt.Fprintf(w, "\t%s\n", r.Prefix)
 		}

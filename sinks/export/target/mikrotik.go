@@ -1,46 +1,49 @@
-package export
+package target
 
 import (
 	"bufio"
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/sinks/export"
+	"github.com/flowsnitch/flowsnitch/sinks/export/row"
 )
 
 // mikroTik is a script for RouterOS that replaces the entries of an address list of each
 // family (RouterOS documentation, Firewall, Address-lists; Scripting). An entry that is
 // refused, because somebody has added the same by hand, does not end the script.
 var mikroTik = Target{
-	Name:     "mikrotik",
-	Help:     "a script that replaces an address list of RouterOS, with timeouts",
-	Example:  "flowsnitch export mikrotik --set > block.rsc; on the router: /import block.rsc",
-	timeouts: true, reasons: true,
+	Name:    "mikrotik",
+	Help:    "a script that replaces an address list of RouterOS, with timeouts",
+	Example: "flowsnitch export mikrotik --set > block.rsc; on the router: /import block.rsc",
+	Can:     row.Can{Timeouts: true, Reasons: true},
 	comment: "#",
 	write:   writeMikroTik,
 }
 
-func writeMikroTik(w *bufio.Writer, l *List) {
+func writeMikroTik(w *bufio.Writer, l *export.List) {
 	for _, s := range []struct {
 		menu string
 		four bool
 	}{{"/ip firewall address-list", true}, {"/ipv6 firewall address-list", false}} {
-		fmt.Fprintf(w, "%s\nremove [find list=\"%s\"]\n", s.menu, l.options.Name)
-		for r := range l.family(s.four, false) {
+		fmt.Fprintf(w, "%s\nremove [find list=\"%s\"]\n", s.menu, l.Name())
+		for r := range l.Family(s.four, false) {
 			timeout := ""
-			if d := l.timeout(r); d > 0 {
+			if d := l.Timeout(r); d > 0 {
 				timeout = " timeout=" + routerTime(d)
 			}
-			fmt.Fprintf(w, ":do { add list=\"%s\" address=%s%s comment=\"%s\" } on-error={}\n", l.options.Name, routerAddress(r), timeout, r.reason())
+			fmt.Fprintf(w, ":do { add list=\"%s\" address=%s%s comment=\"%s\" } on-error={}\n", l.Name(), routerAddress(r), timeout, r.Reason())
 		}
 	}
 }
 
 // routerAddress gives an address as RouterOS shows it: IPv6 always with a length.
-func routerAddress(r *Row) string {
+func routerAddress(r *row.Row) string {
 	if r.Prefix.Addr().Is6() {
 		return r.Prefix.String()
 	}
-	return short(r.Prefix)
+	return r.Address()
 }
 
 // routerTime gives a duration as RouterOS writes it: 1w2d3h4m5s.

@@ -1,6 +1,10 @@
-package export
+package target
 
-import "bufio"
+import (
+	"bufio"
+
+	"github.com/flowsnitch/flowsnitch/sinks/export"
+)
 
 // text is what most programs take that load a list from a file or an address: the external
 // lists of firewalls, aliases of pfSense and OPNsense, rwsetbuild of SiLK, squid.
@@ -12,9 +16,9 @@ var text = Target{
 	write:   writeLines,
 }
 
-func writeLines(w *bufio.Writer, l *List) {
+func writeLines(w *bufio.Writer, l *export.List) {
 	for r := range l.Rows {
-		w.WriteString(short(r.Prefix))
+		w.WriteString(r.Address())
 		w.WriteByte('\n')
 	}
 }

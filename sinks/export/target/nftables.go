@@ -1,9 +1,12 @@
-package export
+package target
 
 import (
 	"bufio"
 	"fmt"
 	"math"
+
+	"github.com/flowsnitch/flowsnitch/sinks/export"
+	"github.com/flowsnitch/flowsnitch/sinks/export/row"
 )
 
 // nftables is a file for 'nft -f', which is one transaction: the sets are there and are
@@ -12,7 +15,7 @@ var nftables = Target{
 	Name:    "nftables",
 	Help:    "sets of nftables with timeouts, exchanged in one transaction",
 	Example: "flowsnitch export nftables --set | nft -f -",
-	ports:   true, timeouts: true, reasons: true,
+	Can:     row.Can{Ports: true, Timeouts: true, Reasons: true},
 	comment: "#",
 	write:   writeNFTables,
 }
@@ -20,7 +23,7 @@ var nftables = Target{
 // elements is how many elements a command adds: a command for all is slow to read.
 const elements = 1000
 
-func writeNFTables(w *bufio.Writer, l *List) {
+func writeNFTables(w *bufio.Writer, l *export.List) {
 	sets := []struct {
 		name, keys  string
 		four, ports bool
@@ -30,32 +33,32 @@ func writeNFTables(w *bufio.Writer, l *List) {
 		{"v4port", "ipv4_addr . inet_service", true, true},
 		{"v6port", "ipv6_addr . inet_service", false, true},
 	}
-	fmt.Fprintf(w, "table inet %s {\n", l.options.Name)
+	fmt.Fprintf(w, "table inet %s {\n", l.Name())
 	for _, s := range sets {
 		fmt.Fprintf(w, "\tset %s { type %s; flags interval, timeout; }\n", s.name, s.keys)
 	}
 	w.WriteString("}\n")
 	for _, s := range sets {
-		fmt.Fprintf(w, "flush set inet %s %s\n", l.options.Name, s.name)
+		fmt.Fprintf(w, "flush set inet %s %s\n", l.Name(), s.name)
 	}
 	for _, s := range sets {
 		n := 0
-		for r := range l.family(s.four, s.ports) {
+		for r := range l.Family(s.four, s.ports) {
 			if n%elements == 0 {
 				if n > 0 {
 					w.WriteString("}\n")
 				}
-				fmt.Fprintf(w, "add element inet %s %s {\n", l.options.Name, s.name)
+				fmt.Fprintf(w, "add element inet %s %s {\n", l.Name(), s.name)
 			}
 			n++
-			w.WriteString(short(r.Prefix))
+			w.WriteString(r.Address())
 			if r.Port != 0 {
 				fmt.Fprintf(w, " . %d", r.Port)
 			}
-			if d := l.timeout(r); d > 0 {
+			if d := l.Timeout(r); d > 0 {
 				fmt.Fprintf(w, " timeout %ss", seconds(d, math.MaxUint32))
 			}
-			fmt.Fprintf(w, " comment \"%s\",\n", r.reason())
+			fmt.Fprintf(w, " comment \"%s\",\n", r.Reason())
 		}
 		if n > 0 {
 			w.WriteString("}\n")

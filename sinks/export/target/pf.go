@@ -1,4 +1,4 @@
-package export
+package target
 
 // pf is a table file of pf (pf.conf(5), "table <…> persist file"), comments as pfctl reads
 // them.

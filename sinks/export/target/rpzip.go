@@ -1,4 +1,4 @@
-package export
+package target
 
 import (
 	"bufio"
@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/flowsnitch/flowsnitch/sinks/export"
 )
 
 // rpzIP is a response policy zone (draft-vixie-dnsop-dns-rpz-00, 4.3): answers with an
@@ -15,9 +17,9 @@ var rpzIP = Target{
 	Help:    "a response policy zone: the resolver denies names that have a listed address",
 	Example: "flowsnitch export rpz-ip --set > /var/lib/bind/flowsnitch.rpz && rndc reload flowsnitch.rpz",
 	comment: ";",
-	write: func(w *bufio.Writer, l *List) {
+	write: func(w *bufio.Writer, l *export.List) {
 		w.WriteString("$TTL 300\n")
-		fmt.Fprintf(w, "@ IN SOA localhost. root.localhost. %d 300 60 86400 60\n", l.serial())
+		fmt.Fprintf(w, "@ IN SOA localhost. root.localhost. %d 300 60 86400 60\n", l.Serial())
 		w.WriteString("@ IN NS localhost.\n")
 		for r := range l.Rows {
 			fmt.Fprintf(w, "%s.rpz-ip IN CNAME .\n", rpzName(r.Prefix))

@@ -1,8 +1,11 @@
-package export
+package target
 
 import (
 	"bufio"
 	"fmt"
+
+	"github.com/flowsnitch/flowsnitch/sinks/export"
+	"github.com/flowsnitch/flowsnitch/sinks/export/row"
 )
 
 // rbldnsd is a combined dataset of rbldnsd(8) with a part for each family. It has the test
@@ -11,12 +14,12 @@ var rbldnsd = Target{
 	Name:    "rbldnsd",
 	Help:    "a DNS block list of rbldnsd, for mail servers and whoever asks one",
 	Example: "flowsnitch export rbldnsd --set > /var/lib/rbldns/flowsnitch; rbldnsd … bl.example.org:combined:flowsnitch",
-	reasons: true,
+	Can:     row.Can{Reasons: true},
 	comment: "#",
 	write:   writeRBLDNSD,
 }
 
-func writeRBLDNSD(w *bufio.Writer, l *List) {
+func writeRBLDNSD(w *bufio.Writer, l *export.List) {
 	w.WriteString("$TTL 300\n")
 	w.WriteString("$SOA 300 localhost. root.localhost. 0 300 60 86400 60\n") // 0: the time of the file
 	for _, s := range []struct {
@@ -24,8 +27,8 @@ func writeRBLDNSD(w *bufio.Writer, l *List) {
 		four       bool
 	}{{"ip4trie", "127.0.0.2/32", true}, {"ip6trie", "::ffff:7f00:2/128", false}} {
 		fmt.Fprintf(w, "$DATASET %s @\n:127.0.0.2:listed: $\n%s :127.0.0.2:test point\n", s.kind, s.test)
-		for r := range l.family(s.four, false) {
-			fmt.Fprintf(w, "%s :127.0.0.2:%s\n", r.Prefix, r.reason())
+		for r := range l.Family(s.four, false) {
+			fmt.Fprintf(w, "%s :127.0.0.2:%s\n", r.Prefix, r.Reason())
 		}
 	}
 }

@@ -1,17 +1,20 @@
-package export
+package target
 
 import (
 	"bufio"
 	"fmt"
+
+	"github.com/flowsnitch/flowsnitch/sinks/export"
+	"github.com/flowsnitch/flowsnitch/sinks/export/row"
 )
 
 // ipset is input of 'ipset restore' (ipset(8)): new sets are filled aside and exchanged for
 // those that rules refer to.
 var ipset = Target{
-	Name:     "ipset",
-	Help:     "sets of ipset with timeouts, exchanged at once",
-	Example:  "flowsnitch export ipset --set | ipset restore",
-	timeouts: true, reasons: true,
+	Name:    "ipset",
+	Help:    "sets of ipset with timeouts, exchanged at once",
+	Example: "flowsnitch export ipset --set | ipset restore",
+	Can:     row.Can{Timeouts: true, Reasons: true},
 	comment: "#",
 	write:   writeIPSet,
 }
@@ -24,17 +27,17 @@ const (
 	maxIPSetTimeout = 2_147_483
 )
 
-func writeIPSet(w *bufio.Writer, l *List) {
+func writeIPSet(w *bufio.Writer, l *export.List) {
 	for _, s := range []struct {
 		suffix, family string
 		four           bool
 	}{{"4", "inet", true}, {"6", "inet6", false}} {
-		name, options := l.options.Name+s.suffix, fmt.Sprintf(ipsetOptions, s.family)
+		name, options := l.Name()+s.suffix, fmt.Sprintf(ipsetOptions, s.family)
 		fmt.Fprintf(w, "create %s %s -exist\n", name, options)
 		fmt.Fprintf(w, "create %s.new %s -exist\n", name, options)
 		fmt.Fprintf(w, "flush %s.new\n", name)
-		for r := range l.family(s.four, false) {
-			fmt.Fprintf(w, "add %s.new %s timeout %s comment \"%s\"\n", name, short(r.Prefix), seconds(l.timeout(r), maxIPSetTimeout), r.reason())
+		for r := range l.Family(s.four, false) {
+			fmt.Fprintf(w, "add %s.new %s timeout %s comment \"%s\"\n", name, r.Address(), seconds(l.Timeout(r), maxIPSetTimeout), r.Reason())
 		}
 		fmt.Fprintf(w, "swap %s.new %s\n", name, name)
 		fmt.Fprintf(w, "destroy %s.new\n", name)
