@@ -166,7 +166,7 @@ func (c *collector) reasonOf(listings []*intel.Indicator) uint32 {
 			r.firstSeen = seen
 		}
 	}
-	if forever || !c.can.Timeouts {
+	if forever || !c.can.Timeouts || c.options.NoTime && !c.can.Dates { // then no end is written
 		r.expires = 0
 	}
 	if !c.can.Dates {

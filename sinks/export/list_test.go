@@ -204,7 +204,7 @@ func TestListAgainstOracle(t *testing.T) {
 					}
 					if row != nil {
 						blocked++
-						checkRow(t, l.can, row, want)
+						checkRow(t, l.can, o.NoTime, row, want)
 					}
 				}
 			}
@@ -262,7 +262,7 @@ func checkOrder(t *testing.T, l *rowList) {
 }
 
 // checkRow: what a row shows covers what lists one of its addresses.
-func checkRow(t *testing.T, can row.Can, r *row.Row, listings []intel.Indicator) {
+func checkRow(t *testing.T, can row.Can, noTime bool, r *row.Row, listings []intel.Indicator) {
 	t.Helper()
 	var last time.Time
 	forever := false
@@ -275,7 +275,7 @@ func checkRow(t *testing.T, can row.Can, r *row.Row, listings []intel.Indicator)
 			last = ind.Expires
 		}
 	}
-	if forever || !can.Timeouts {
+	if forever || !can.Timeouts || noTime && !can.Dates {
 		last = time.Time{}
 	}
 	if !r.Expires.Equal(last) {
@@ -386,5 +386,45 @@ func TestReport(t *testing.T) {
 	}
 	if want := (Report{Listings: 6, Filtered: 1, Expired: 1, TLP: 1, Port: 2, Rows: 1}); l.Report != want {
 		t.Errorf("%+v, want %+v", l.Report, want)
+	}
+}
+
+// TestCutWithinRange: a range of many prefixes, larger than the list may be, is cut itself;
+// the list is not empty.
+func TestCutWithinRange(t *testing.T) {
+	b := lookup.NewBuilder(lookup.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("62.0.0.7/32")}})
+	b.Add(intel.Indicator{Prefix: netip.MustParsePrefix("62.0.0.0/24"), Feed: "a", Score: 50}, lookup.OriginFeed)
+	table, _ := b.Build("v1")
+	never, err := table.Untouchable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for most := 1; most <= 8; most++ {
+		o := choice.Default()
+		o.Max = most
+		l, err := Make(text, table.Pieces(), never, o, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := l.Report; r.Rows != most || r.Cut != 8-most || most < 8 && r.Lowest != 50 || len(withRows(l, text).Rows) != most {
+			t.Errorf("at most %d: %+v", most, r)
+		}
+	}
+}
+
+// TestNoTimeMerges: where no timeout is written, prefixes that end at different times are one.
+func TestNoTimeMerges(t *testing.T) {
+	b := lookup.NewBuilder(lookup.Policy{})
+	for i, p := range []string{"62.0.0.0/25", "62.0.0.128/25"} {
+		b.Add(intel.Indicator{Prefix: netip.MustParsePrefix(p), Feed: "a", Score: 50, Expires: now.Add(time.Duration(1+i) * time.Hour)}, lookup.OriginFeed)
+	}
+	table, _ := b.Build("v1")
+	for noTime, want := range map[bool]int{false: 2, true: 1} {
+		o := choice.Default()
+		o.NoTime = noTime
+		l, err := Make(nftables, table.Pieces(), new(netipx.IPSet), o, now)
+		if err != nil || l.Report.Rows != want {
+			t.Errorf("no time %t: %+v, %v", noTime, l.Report, err)
+		}
 	}
 }

@@ -68,7 +68,8 @@ func (c *collector) count(score uint8) (n int) {
 }
 
 // cut removes pieces until there are not more rows than allowed, and gives their number. All
-// down to a score stay, and as many of the next score as there is room for, in their order.
+// down to a score stay, and as many of the next score as there is room for, in their order,
+// of the last of these a part.
 func (c *collector) cut() (rows int) {
 	all := c.count(0)
 	if all <= c.options.Max {
@@ -90,19 +91,23 @@ func (c *collector) cut() (rows int) {
 	room := c.options.Max - rows
 	c.report.Lowest = least
 	for _, port := range c.byPort() {
-		c.pieces[port] = slices.DeleteFunc(c.pieces[port], func(p piece) bool {
+		kept := c.pieces[port][:0]
+		for _, p := range c.pieces[port] {
 			score := int(c.of(&p).score)
-			if score != next || room == 0 {
-				return score < least
+			if score < least {
+				if score != next || room == 0 {
+					continue
+				}
+				prefixes := netipx.IPRangeFrom(p.from(), p.to()).Prefixes() // rows at most
+				if len(prefixes) > room {
+					p.last = netipx.PrefixLastIP(prefixes[room-1]).As16()
+				}
+				room -= min(room, len(prefixes))
+				c.report.Lowest = next
 			}
-			more := len(netipx.IPRangeFrom(p.from(), p.to()).Prefixes()) // rows at most
-			if more > room {
-				return true
-			}
-			room -= more
-			c.report.Lowest = next
-			return false
-		})
+			kept = append(kept, p)
+		}
+		c.pieces[port] = kept
 	}
 	rows = c.count(0)
 	c.report.Cut = all - rows
