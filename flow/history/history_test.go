@@ -40,11 +40,12 @@ type files struct {
 	spans  [][2]time.Time
 	twice  int
 	tidied int
+	lost   uint64 // flows, as the files have it
 	fails  error
 	hangs  chan struct{} // until it is closed; nil = it does not
 }
 
-func (f *files) Write(ctx context.Context, from, to time.Time, tables []*table.Table, names table.Names, _, _ uint64) error {
+func (f *files) Write(ctx context.Context, from, to time.Time, tables []*table.Table, names table.Names, lost, _ uint64) error {
 	f.mu.Lock()
 	hangs := f.hangs
 	f.mu.Unlock()
@@ -57,6 +58,7 @@ func (f *files) Write(ctx context.Context, from, to time.Time, tables []*table.T
 		return f.fails
 	}
 	f.spans = append(f.spans, [2]time.Time{from, to})
+	f.lost += lost
 	for _, t := range tables {
 		var rows table.Rows
 		rows.Open(t, names)
@@ -583,6 +585,9 @@ func TestGiveUp(t *testing.T) {
 		r.files.set(nil, nil)
 		wait(12 * time.Minute)
 		r.expect("afterwards", 5)
+		if r.files.lost != 40 {
+			t.Errorf("files have it that %d flows are missing, want 40", r.files.lost)
+		}
 		if err := r.stop(time.Second); err != nil {
 			t.Error(err)
 		}

@@ -265,9 +265,11 @@ func (w *writer) giveBack() {
 	var flows uint64
 	for _, t := range w.pending {
 		flows += t.Counts.Kept + t.Counts.Folded
+		w.lost += t.Counts.Lost
 		w.h.pool.Return(t)
 	}
 	w.pending = w.pending[:0]
+	w.lost += flows // the next file has them, for hunts to name what is missing
 	w.h.unwritten(flows)
 }
 
@@ -282,6 +284,7 @@ func (w *writer) adopt(ctx context.Context) {
 		w.h.pool.Enable(false)
 		_ = w.turn(ctx)
 		w.giveBack()
+		w.lost = 0 // a file of much later has nothing to do with it
 		w.h.close("")
 	case !cfg.Enabled:
 		w.h.close("")
