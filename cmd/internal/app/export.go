@@ -45,6 +45,9 @@ func ExportSet(t *lookup.Table, feeds []fetch.Status, to *target.Target, o choic
 			return nil, answer, fmt.Errorf("feed: %q is not in the set; it has %s", f, strings.Join(known, ", "))
 		}
 	}
+	if len(o.Feeds) > 0 && !slices.ContainsFunc(o.Feeds, func(f string) bool { return slices.Contains(known, f) }) {
+		return nil, answer, errors.New("feed: there is no complete copy yet of " + strings.Join(o.Feeds, ", "))
+	}
 	never, err := t.Untouchable()
 	if err != nil {
 		return nil, answer, err

@@ -3,11 +3,16 @@ package app
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
+	"github.com/flowsnitch/flowsnitch/sinks/export/choice"
+	"github.com/flowsnitch/flowsnitch/sinks/export/target"
 )
 
 // TestExportRoute: while a list is made another one is refused, for a moment; a wrong
@@ -32,5 +37,23 @@ func TestExportRoute(t *testing.T) {
 		if w := ask(query); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), want) {
 			t.Errorf("%s: %d %s", query, w.Code, w.Body)
 		}
+	}
+}
+
+// TestExportLacksFeed: a list of nothing but feeds that have no copy yet is an error; beside
+// one that has a copy they are reported.
+func TestExportLacksFeed(t *testing.T) {
+	b := lookup.NewBuilder(lookup.Policy{})
+	b.Add(intel.Indicator{Prefix: netip.MustParsePrefix("62.0.0.9/32"), Feed: "here", Score: 50}, lookup.OriginFeed)
+	table, _ := b.Build("v1")
+	o := choice.Default()
+	o.Feeds = []string{"late"}
+	feeds := []fetch.Status{{Name: "late"}}
+	if _, _, err := ExportSet(table, feeds, target.Find("text"), o, time.Now()); err == nil || err.Error() != "feed: there is no complete copy yet of late" {
+		t.Errorf("%v", err)
+	}
+	o.Feeds = append(o.Feeds, "here")
+	if l, answer, err := ExportSet(table, feeds, target.Find("text"), o, time.Now()); err != nil || l.Report.Rows != 1 || len(answer.Missing) != 1 {
+		t.Errorf("%+v, %v", answer, err)
 	}
 }
