@@ -31,7 +31,7 @@ const slack = 24 * time.Hour
 
 // A Folder is the folder of a history. Its methods may be called from any goroutine.
 type Folder struct {
-	disk disk.FS
+	disk *disk.Watch // so that a search notices that it hangs
 	root string
 
 	// OnBad is called when a search finds a damaged file, from the goroutine of the search.
@@ -53,7 +53,7 @@ type Entry struct {
 
 // Open gives the history below root, which need not exist: it is empty then. Nothing is read.
 func Open(f disk.FS, root string) *Folder {
-	return &Folder{disk: f, root: root, inputs: make(map[string][]string)}
+	return &Folder{disk: disk.NewWatch(f), root: root, inputs: make(map[string][]string)}
 }
 
 // Root is the path of the folder.

@@ -1,10 +1,13 @@
 package folder
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 )
@@ -13,7 +16,8 @@ var zero time.Time
 
 // A Query is what to search for.
 type Query struct {
-	// Ranges are those of the outside addresses, see [file.Ranges].
+	// Ranges are those of the outside addresses, see [file.Ranges]. They are not to be
+	// changed any more, as a disk that hangs may keep them in use after the search.
 	Ranges []file.Range
 	// From and To bound the time of contacts, which may begin before and end later. Zero is
 	// open. Times in a file are whole seconds.
@@ -49,21 +53,24 @@ type Done struct {
 // Search calls Emit with all rows of the files whose outside address is in the ranges and
 // of the requested time, each once, also while files are written, merged and removed. A file
 // that cannot be read does not end the search; it is in Done. The error is that of Emit or of
-// ctx; Done is what was done until then.
+// ctx, or that a call to the disk has had no answer for half a minute; Done is what was done until
+// then.
 func (f *Folder) Search(ctx context.Context, q Query) (Done, error) {
 	if q.Parallel <= 0 {
 		q.Parallel = 2
 	}
 	s := &search{folder: f, q: &q, jobs: make(chan *job, q.Parallel), work: make(chan *job), free: make(chan []row.Row, 2*q.Parallel)}
-	list, _ := f.Files(q.From, q.To) // to count them; errors come up again below
-	s.total = len(list)
-	days, err := f.days(q.To)
+	l, err := f.list(ctx, q)
 	if err != nil {
-		s.done.Bad = append(s.done.Bad, BadFile{f.root, err})
+		return s.done, err
+	}
+	s.total = l.files
+	if l.err != nil {
+		s.done.Bad = append(s.done.Bad, BadFile{f.root, l.err})
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var group sync.WaitGroup
-	group.Go(func() { s.feed(ctx, days) })
+	group.Go(func() { s.feed(ctx, l.days) })
 	for range q.Parallel {
 		group.Go(func() {
 			for j := range s.work {
@@ -72,10 +79,83 @@ func (f *Folder) Search(ctx context.Context, q Query) (Done, error) {
 		})
 	}
 	// Emit may panic: nothing goes on then.
-	defer group.Wait()
+	defer settle(&group)
 	defer cancel()
 	err = s.hand(ctx)
 	return s.done, err
+}
+
+const (
+	// grace is how long a search that ends early waits for its calls to the disk. One that
+	// hangs is left alone: its goroutine ends when it returns.
+	grace = time.Second
+	// A search gives up when a call has been under way for as long as patience, and looks
+	// at them every so often. SD cards take seconds for some.
+	patience, look = 30 * time.Second, 10 * time.Second
+)
+
+func settle(group *sync.WaitGroup) {
+	ended := make(chan struct{})
+	go func() {
+		group.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(grace):
+	}
+}
+
+// An inventory is what there is to search.
+type inventory struct {
+	files int // to be counted alone: errors come up again with the days
+	days  []string
+	err   error // that of the days
+}
+
+// list lists what there is. Its error is that the disk does not answer, or that of ctx.
+func (f *Folder) list(ctx context.Context, q Query) (inventory, error) {
+	if err := f.hangs(); err != nil { // there is no end to what would wait for it
+		return inventory{}, err
+	}
+	done := make(chan inventory, 1)
+	go func() {
+		files, _ := f.Files(q.From, q.To)
+		days, err := f.days(q.To)
+		done <- inventory{len(files), days, err}
+	}()
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	return await(ctx, f, tick, done)
+}
+
+// hangs is an error while the disk does not answer.
+func (f *Folder) hangs() error {
+	now := time.Now()
+	if f.disk.Hangs(now.Add(disk.SlowAfter-patience)) == nil {
+		return nil
+	}
+	if err := f.disk.Hangs(now); err != nil {
+		return fmt.Errorf("the disk does not answer: %w", err)
+	}
+	return nil // it has, just now
+}
+
+// await gives the next value of c, the zero one at its end. The error is that the disk does
+// not answer, or that of ctx.
+func await[T any](ctx context.Context, f *Folder, tick *time.Ticker, c <-chan T) (v T, err error) {
+	for {
+		select {
+		case v = <-c:
+			return v, nil
+		case <-ctx.Done():
+			return v, ctx.Err()
+		case <-tick.C:
+			if err := f.hangs(); err != nil {
+				return v, err
+			}
+		}
+	}
 }
 
 // A search is one that is under way. The feeder opens the files of day after day, the workers
@@ -209,10 +289,23 @@ func (s *search) reuse(rows []row.Row) {
 
 // hand hands over the rows of file after file.
 func (s *search) hand(ctx context.Context) error {
-	for j := range s.jobs {
-		for rows := range j.rows {
-			if err := ctx.Err(); err != nil {
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for {
+		j, err := await(ctx, s.folder, tick, s.jobs)
+		if err != nil {
+			return err
+		}
+		if j == nil {
+			return ctx.Err()
+		}
+		for {
+			rows, err := await(ctx, s.folder, tick, j.rows)
+			if err = cmp.Or(err, ctx.Err()); err != nil {
 				return err
+			}
+			if rows == nil {
+				break
 			}
 			s.done.Rows += int64(len(rows))
 			if err := s.q.Emit(j.held.Entry, rows); err != nil {
@@ -220,12 +313,8 @@ func (s *search) hand(ctx context.Context) error {
 			}
 			s.reuse(rows)
 		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		s.finish(j)
 	}
-	return ctx.Err()
 }
 
 // finish counts a file.
