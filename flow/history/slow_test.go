@@ -145,9 +145,10 @@ type night struct {
 	root   string
 }
 
-// newNight starts at midnight UTC.
+// newNight starts at 16:00 UTC, so that the night has more files than one merge takes.
 func newNight(t *testing.T, root string, stuck int) *night {
 	t.Helper()
+	time.Sleep(16 * time.Hour) // bubbles begin at midnight
 	n := &night{card: &slowCard{r: rand.New(rand.NewPCG(1, 15)), stuck: stuck, hang: make(chan struct{})}, source: newSteady(t), root: root}
 	cfg := DefaultConfig()
 	cfg.MaxBytes, cfg.Flush, cfg.MaxContacts, cfg.MaxContacts6 = 1e9, time.Hour, 65536, 16384 // as configs/edge.yml
@@ -195,7 +196,7 @@ func TestMergeOnASlowCard(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		took, meanwhile := time.Since(begin), n.source.flows.Load()-flows
-		if s := n.Stats(); s.Files.Files[2] != 1 || s.Files.Trouble != "" || took < 5*time.Second || meanwhile == 0 {
+		if s := n.Stats(); s.Files.Files[2] != 1 || s.Files.Trouble != "" || took < 2*time.Second || meanwhile == 0 {
 			t.Errorf("the merge took %v, with %d flows: %+v", took, meanwhile, s)
 		}
 		time.Sleep(10 * time.Minute)
