@@ -3,6 +3,7 @@ package intel
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 
@@ -136,6 +137,53 @@ func (e *Embedding) Find(a flow.Addr6) uint32 {
 		return uint32(a.Lo)
 	}
 	return 0
+}
+
+// Carriers yields ranges, both ends included, in which are the IPv6 addresses that carry an
+// IPv4 address of from to to in a place that makes a range of them: all but those of Teredo
+// and ISATAP, those of 64:ff9b:1::/48 with a prefix of 96 bits that is not configured, and
+// those with anything in bits 64 to 71, which must be zero. Other addresses may be among them,
+// which Find sorts out. Ranges may overlap.
+func (e *Embedding) Carriers(from, to uint32) iter.Seq2[flow.Addr6, flow.Addr6] {
+	forms := []translation{
+		{addr: flow.Addr6{Hi: blockNAT64 << 32}, bits: 96}, {addr: flow.Addr6{Lo: 0xffff_0000 << 32}, bits: 96}, {bits: 96},
+		{addr: flow.Addr6{Hi: blockNAT64<<32 | 1<<16}, bits: 48}, {addr: flow.Addr6{Hi: blockNAT64<<32 | 1<<16}, bits: 56}, {addr: flow.Addr6{Hi: blockNAT64<<32 | 1<<16}, bits: 64},
+	}
+	if e != nil {
+		forms = append(forms, e.own...)
+	}
+	return func(yield func(flow.Addr6, flow.Addr6) bool) {
+		const to4 = first6to4 << 48
+		if !yield(flow.Addr6{Hi: to4 | uint64(from)<<16}, flow.Addr6{Hi: to4 | uint64(to)<<16 | 0xffff, Lo: ^uint64(0)}) {
+			return
+		}
+		for _, f := range forms {
+			first, _ := f.carrier(from)
+			last, suffix := f.carrier(to)
+			if last.Lo |= suffix; !yield(first, last) {
+				return
+			}
+		}
+	}
+}
+
+// carrier gives the address that carries v4, and the bits behind it. It is the reverse of
+// translated.
+func (t *translation) carrier(v4 uint32) (a flow.Addr6, suffix uint64) {
+	a, v := t.addr, uint64(v4)
+	switch t.bits {
+	case 32:
+		return flow.Addr6{Hi: a.Hi | v, Lo: a.Lo}, ^uint64(0)
+	case 40:
+		return flow.Addr6{Hi: a.Hi | v>>8, Lo: v & 0xff << 48}, 1<<48 - 1
+	case 48:
+		return flow.Addr6{Hi: a.Hi | v>>16, Lo: v & 0xffff << 40}, 1<<40 - 1
+	case 56:
+		return flow.Addr6{Hi: a.Hi | v>>24, Lo: v & 0xff_ffff << 32}, 1<<32 - 1
+	case 64:
+		return flow.Addr6{Hi: a.Hi, Lo: v << 24}, 1<<24 - 1
+	}
+	return flow.Addr6{Hi: a.Hi, Lo: a.Lo | v}, 0
 }
 
 // translated reads the IPv4 address behind a prefix of NAT64. It leaves out bits 64 to

@@ -277,10 +277,10 @@ func importHistory(c *cobra.Command, o *importOptions, inputs []string) error {
 	if err != nil {
 		return errors.Join(append(errs, err)...)
 	}
-	fmt.Fprintf(c.OutOrStdout(), "%s: %d flows kept%s; %d files, %s\n", o.name, total.Kept+total.Folded, show.Some(
+	fmt.Fprintf(c.OutOrStdout(), "%s: %s kept%s; %s, %s\n", o.name, count(total.Kept+total.Folded, "flow", "flows"), show.Some(
 		show.Count(total.Folded, "of them folded as scans"), show.Count(total.Internal, "internal, not kept"),
 		show.Count(total.Excluded, "excluded"), show.Count(total.Lost, "lost"), show.Count(total.NoAddress, "without an address"),
-		show.Count(total.Transit, "without an end in the home networks (transit)")), total.Files, megabytes(total.Bytes))
+		show.Count(total.Transit, "without an end in the home networks (transit)")), count(total.Files, "file", "files"), megabytes(total.Bytes))
 	if total.Again > 0 {
 		fmt.Fprintf(c.ErrOrStderr(), "%d of the days were in the import before: flows that were imported twice count twice\n", total.Again)
 	}
@@ -470,7 +470,7 @@ func eraseHistory(c *cobra.Command, cfg *configs.Config, root string, running bo
 	if dry {
 		verb = "would be erased"
 	}
-	fmt.Fprintf(c.OutOrStdout(), "%d rows in %d files %s\n", done.Rows, done.Files, verb)
+	fmt.Fprintf(c.OutOrStdout(), "%s in %s %s\n", count(done.Rows, "row", "rows"), count(done.Files, "file", "files"), verb)
 	if done.Error != "" {
 		return errors.New(done.Error)
 	}

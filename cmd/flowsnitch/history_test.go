@@ -26,7 +26,7 @@ const nfdumpData = "../../flow/history/past/nfdump/testdata/"
 func TestHistoryImport(t *testing.T) {
 	file, state := historyConfig(t)
 	r := command(t, "history", "import", "-c", file, "--name", "old", nfdumpData+"v171.json")
-	if r.code != exitDone || !strings.HasPrefix(r.out, "old: 39 flows kept; 1 files, ") || !strings.Contains(r.err, "v171.json: json of nfdump, 1169 lines: 39 rows\n") {
+	if r.code != exitDone || !strings.HasPrefix(r.out, "old: 39 flows kept; 1 file, ") || !strings.Contains(r.err, "v171.json: json of nfdump, 1169 lines: 39 rows\n") {
 		t.Fatalf("%+v", r)
 	}
 	if r := command(t, "history", "import", "-c", file, "--name", "old", nfdumpData+"v171.json"); r.code != exitFailed || !strings.Contains(r.err, "--append") {
@@ -49,13 +49,13 @@ func TestHistoryImport(t *testing.T) {
 		t.Errorf("%q", r.out)
 	}
 
-	if r := command(t, "history", "erase", "-c", file, "--dry-run", "203.0.113.9", "192.168.2.0/24"); r.out != "4 rows in 1 files would be erased\n" || r.code != exitDone {
+	if r := command(t, "history", "erase", "-c", file, "--dry-run", "203.0.113.9", "192.168.2.0/24"); r.out != "4 rows in 1 file would be erased\n" || r.code != exitDone {
 		t.Errorf("%+v", r)
 	}
 	if all := list(); all[1].Rows != 38 {
 		t.Errorf("%+v", all)
 	}
-	if r := command(t, "history", "erase", "-c", file, "203.0.113.9", "192.168.2.0/24"); r.out != "4 rows in 1 files erased\n" || r.code != exitDone {
+	if r := command(t, "history", "erase", "-c", file, "203.0.113.9", "192.168.2.0/24"); r.out != "4 rows in 1 file erased\n" || r.code != exitDone {
 		t.Errorf("%+v", r)
 	}
 	if all := list(); all[1].Rows != 34 {

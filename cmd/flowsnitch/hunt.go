@@ -19,6 +19,7 @@ import (
 	historyfile "github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/past/imports"
+	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/hunt"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/question"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
@@ -64,8 +65,8 @@ outside, -- not known, <> neither end is yours). In a pipe they are lines of fie
 those of --csv in the same order. A host "*" is a scan that was folded into one row.
 
 Exit codes: 0 found, 1 nothing found, 2 wrong use, 3 cannot say: there is no history of
-that time, a file is damaged, the instance does not answer, or only folded rows may
-include the host or port.`,
+that time, a file is damaged, flows were lost, the instance does not answer, or only
+folded rows may include the host or port.`,
 		Example: `  flowsnitch hunt 203.0.113.9
   flowsnitch hunt 203.0.113.0/24 2001:db8:bad::/48 --since 7d --port 443
   flowsnitch hunt indicators.csv --csv > contacts.csv
@@ -269,17 +270,17 @@ func namedImports(w io.Writer, folder string) {
 
 // ask asks the running instance, or searches the folder itself.
 func (o *huntOptions) ask(c *cobra.Command, cfg *configs.Config, from *origin, q *question.Question, p *huntPrinter) (hunt.Summary, error) {
-	var until time.Time
+	var until, again time.Time
 	if o.dir == "" {
 		if most := app.MaxHuntRanges(cfg); len(q.Ranges) > most {
 			fmt.Fprintf(c.ErrOrStderr(), "%d addresses and ranges are more than a running instance takes (%d): its files are read here\n", len(q.Ranges), most)
 			small := *q
-			small.Ranges, small.Limit = q.Ranges[:1], 1
+			small.Ranges, small.Limit, small.Force = q.Ranges[:1], 1, true
 			sum, err := askHunt(c.Context(), cfg.StateDir, &small, func([]byte) error { return nil }, func(hunt.Progress) {})
 			if err != nil && !errors.Is(err, web.ErrNotRunning) {
 				return sum, err
 			}
-			until = sum.Until
+			until, again = sum.Until, sum.Again
 		} else {
 			sum, err := askHunt(c.Context(), cfg.StateDir, q, p.line, p.progress)
 			if bad := web.BadRequestError(""); errors.As(err, &bad) {
@@ -298,8 +299,8 @@ func (o *huntOptions) ask(c *cobra.Command, cfg *configs.Config, from *origin, q
 		}
 	}
 	sum, err := o.search(c, cfg, q, p)
-	if until.After(sum.Until) {
-		sum.Until = until
+	if !until.IsZero() {
+		sum.Until, sum.Again = until, again
 	}
 	return sum, err
 }
@@ -315,6 +316,7 @@ func (o *huntOptions) search(c *cobra.Command, cfg *configs.Config, q *question.
 			return sum, usageError{err}
 		}
 	}
+	q.Embedding = intel.NewEmbedding(cfg.NAT64)
 	ours, err := q.Check(historyfile.Ranges(cfg.AllHome()))
 	if err != nil {
 		return sum, usageError{err}

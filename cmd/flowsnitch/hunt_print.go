@@ -158,7 +158,7 @@ func (t *huntTable) add(r *hunt.Row) bool {
 	if r.Inside.IsValid() {
 		host = r.Inside.String()
 	} else {
-		host += fmt.Sprintf(" (%d contacts)", r.Folded)
+		host += fmt.Sprintf(" (%s)", count(r.Folded, "contact", "contacts"))
 	}
 	exporter := ""
 	if r.Exporter.IsValid() {
@@ -247,6 +247,14 @@ func (t table) withoutColumn(i int) table {
 	return out
 }
 
+// count prints a number with its noun.
+func count[N int | int64 | uint32 | uint64](n N, one, many string) string {
+	if n == 1 {
+		many = one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
 // printHuntSummary prints what was found, and what of it is to be known.
 func printHuntSummary(w io.Writer, s *hunt.Summary, q *question.Question) {
 	if s.Note != "" {
@@ -258,19 +266,29 @@ func printHuntSummary(w io.Writer, s *hunt.Summary, q *question.Question) {
 	for _, b := range s.Bad {
 		fmt.Fprintf(w, "damaged, so that contacts may be missing: %s: %s\n", show.Printable(b.File), show.Printable(b.Error))
 	}
+	if s.BadMore > 0 {
+		fmt.Fprintf(w, "and %s; 'flowsnitch history list' names all\n", count(s.BadMore, "more damaged file", "more damaged files"))
+	}
+	if s.LostFlows > 0 {
+		fmt.Fprintf(w, "the history lost %s in that time (its tables were full): contacts may be missing\n", count(s.LostFlows, "flow", "flows"))
+	}
+	if s.FoldedFlows > 0 && len(q.Hosts) > 0 {
+		fmt.Fprintf(w, "%s in that time: those rows have no host\n", count(s.FoldedFlows, "flow of scans was folded", "flows of scans were folded"))
+	}
 	if s.Beside > 0 {
-		fmt.Fprintf(w, "%d rows stand for scans folded from %d contacts, which may include this host or port; without --host and --port they are shown\n", s.Beside, s.BesideContacts)
+		fmt.Fprintf(w, "%s for scans folded from %s, which may include this host or port; without --host and --port they are shown\n",
+			count(s.Beside, "row stands", "rows stand"), count(s.BesideContacts, "contact", "contacts"))
 	}
 	if s.Rows > 0 {
 		more := ""
 		if s.HostsMore {
 			more = "more than "
 		}
-		fmt.Fprintf(w, "%d rows, %s%d hosts of yours, %s to %s; %d flows, %s sent, %s received\n", s.Rows, more, s.Hosts, show.Day(s.First), show.Day(s.Last),
-			s.Flows, observe.Size(s.BytesOut), observe.Size(s.BytesIn))
+		fmt.Fprintf(w, "%s, %s%s of yours, %s to %s; %s, %s sent, %s received\n", count(s.Rows, "row", "rows"), more, count(s.Hosts, "host", "hosts"), show.Day(s.First), show.Day(s.Last),
+			count(s.Flows, "flow", "flows"), observe.Size(s.BytesOut), observe.Size(s.BytesIn))
 	}
 	if s.Folded > 0 {
-		fmt.Fprintf(w, "a host * is a scan in one row: %d contacts in these\n", s.Folded)
+		fmt.Fprintf(w, "a host * is a scan in one row: %s in these\n", count(s.Folded, "contact", "contacts"))
 	}
 	switch {
 	case s.Limited:
@@ -283,7 +301,12 @@ func printHuntSummary(w io.Writer, s *hunt.Summary, q *question.Question) {
 	default:
 		fmt.Fprintln(w, "nothing found, but that is no answer: see the lines above and the time of the history")
 	}
-	if !s.Began.IsZero() {
-		fmt.Fprintf(w, "history from %s, complete until %s; searched %d files, %s, in %.1f s\n", show.Date(s.Began), show.Date(s.Until), s.Files, observe.Size(uint64(s.Bytes)), s.Seconds)
+	if s.Began.IsZero() {
+		return
 	}
+	again := ""
+	if !s.Again.IsZero() {
+		again = fmt.Sprintf("\nwhat came after that is still in memory: a hunt from %s on includes it", show.Day(s.Again))
+	}
+	fmt.Fprintf(w, "history from %s, complete until %s; searched %s, %s, in %.1f s%s\n", show.Date(s.Began), show.Date(s.Until), count(s.Files, "file", "files"), observe.Size(uint64(s.Bytes)), s.Seconds, again)
 }

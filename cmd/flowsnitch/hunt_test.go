@@ -75,15 +75,15 @@ func TestHuntOutput(t *testing.T) {
 		{"203.0.113.0/24", `2026-11-01T12:00:00Z	2026-11-01T12:00:00Z	203.0.113.77	198.51.100.1	icmp	0	transit	no	false	true	1	0	1	0	84	1	0	12	-	-	-
 2026-11-01T11:00:00Z	2026-11-01T11:00:00Z	203.0.113.9	10.0.0.6	udp	53	outbound	unknown	false	false	1	1	0	60	0	100	0	11	192.0.2.1	-	-
 2026-11-01T09:00:00Z	2026-11-01T10:00:00Z	203.0.113.9	10.0.0.5	tcp	443	outbound	yes	false	false	12	30	20	4096	1048576	1	0	9 10	192.0.2.1	'=oslo	-
-`, "3 rows, 3 hosts of yours, 2026-11-01 09:00:00 to 2026-11-01 12:00:00; 14 flows, 4.1 KiB sent, 1.0 MiB received\nhistory from 2026-11-01 00:00:00 UTC, complete until 2026-11-02 00:00:00 UTC; searched 1 files\n"},
+`, "3 rows, 3 hosts of yours, 2026-11-01 09:00:00 to 2026-11-01 12:00:00; 14 flows, 4.1 KiB sent, 1.0 MiB received\nhistory from 2026-11-01 00:00:00 UTC, complete until 2026-11-02 00:00:00 UTC; searched 1 file\n"},
 		{"--json 2001:db8:bad::1", `{"first":"2026-11-01T08:00:00Z","last":"2026-11-01T08:00:00Z","outside":"2001:db8:bad::1","inside":"2001:db8:1::5","protocol":"tcp","port":8443,"direction":"unknown","answered":"no","refused":true,"blocked":false,"flows":1,"packets_out":1,"packets_in":1,"bytes_out":60,"bytes_in":40,"sampling":1,"folded":0,"hours":[8],"clock":"unsynced"}
-`, "1 rows, 1 hosts of yours, 2026-11-01 08:00:00 to 2026-11-01 08:00:00; 1 flows, 60 B sent, 40 B received\nhistory from 2026-11-01 00:00:00 UTC, complete until 2026-11-02 00:00:00 UTC; searched 1 files\n"},
+`, "1 row, 1 host of yours, 2026-11-01 08:00:00 to 2026-11-01 08:00:00; 1 flow, 60 B sent, 40 B received\nhistory from 2026-11-01 00:00:00 UTC, complete until 2026-11-02 00:00:00 UTC; searched 1 file\n"},
 		{"--csv --port 22,443 " + list, `first,last,outside,inside,protocol,port,direction,answered,refused,blocked,flows,packets_out,packets_in,bytes_out,bytes_in,sampling,folded,hours,exporter,site,clock
 2026-11-01T00:00:00Z,2026-11-01T23:00:00Z,198.51.100.23,*,tcp,22,inbound,no,false,false,5000,0,5000,0,200000,1,4900,0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23,192.0.2.1,,
 2026-11-01T09:00:00Z,2026-11-01T10:00:00Z,203.0.113.9,10.0.0.5,tcp,443,outbound,yes,false,false,12,30,20,4096,1048576,1,0,9 10,192.0.2.1,'=oslo,
 `, "plain: ok, 2 accepted, 0 exclusions, 1 rejected, 0 skipped, 0 comments\n  line 3: nonsense: not an address or prefix\n" +
-			"2 rows, 1 hosts of yours, 2026-11-01 00:00:00 to 2026-11-01 23:00:00; 5012 flows, 4.0 KiB sent, 1.2 MiB received\na host * is a scan in one row: 4900 contacts in these\n" +
-			"history from 2026-11-01 00:00:00 UTC, complete until 2026-11-02 00:00:00 UTC; searched 1 files\n"},
+			"2 rows, 1 host of yours, 2026-11-01 00:00:00 to 2026-11-01 23:00:00; 5012 flows, 4.0 KiB sent, 1.2 MiB received\na host * is a scan in one row: 4900 contacts in these\n" +
+			"history from 2026-11-01 00:00:00 UTC, complete until 2026-11-02 00:00:00 UTC; searched 1 file\n"},
 	} {
 		r := command(t, append([]string{"hunt"}, strings.Fields(tt.args)...)...)
 		if r.code != huntFound || r.out != tt.out {
@@ -178,8 +178,8 @@ func TestHuntCodes(t *testing.T) {
 	check(0, "2 rows", "--feed", "acme")
 	check(0, "may be more", "203.0.113.9", "--limit", "1")
 	check(0, "5 rows", "0.0.0.0/0", "::/0", "--force")
-	check(0, "1 rows", "--host", "10.0.0.5")
-	check(0, "1 rows", "--host", "10.0.0.0/8", "--port", "53", "203.0.113.9")
+	check(0, "1 row,", "--host", "10.0.0.5")
+	check(0, "1 row,", "--host", "10.0.0.0/8", "--port", "53", "203.0.113.9")
 	check(0, "1 of what was looked for is in home", "203.0.113.9", "10.0.0.5")
 	check(0, "2 rows", "203.0.113.9", "--since", "2026-11-01T09:30:00Z", "--until", "2026-11-01T11:00:00Z")
 	check(0, "2 rows", "--dir", filepath.Join(dir, "history"), "203.0.113.9")

@@ -14,6 +14,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	historyfile "github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
+	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/hunt"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/question"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
@@ -26,10 +27,11 @@ const (
 
 // A lookupHistory is what the history of contacts has of an address.
 type lookupHistory struct {
-	Began    time.Time  `json:"began,omitzero"` // the beginning of the history
-	Until    time.Time  `json:"until,omitzero"` // it is complete up to then
-	Contacts []hunt.Row `json:"contacts"`       // the last ones, the newest first
-	More     bool       `json:"more,omitempty"` // there may be others
+	Began    time.Time  `json:"began,omitzero"`       // the beginning of the history
+	Until    time.Time  `json:"until,omitzero"`       // it is complete up to then
+	Contacts []hunt.Row `json:"contacts"`             // the last ones, the newest first
+	More     bool       `json:"more,omitempty"`       // there may be others
+	Lost     uint64     `json:"lost_flows,omitempty"` // flows that the history lost meanwhile
 	Error    string     `json:"error,omitempty"`
 }
 
@@ -52,11 +54,11 @@ func contactsOf(ctx context.Context, cfg *configs.Config, asked []netip.Prefix) 
 		case err != nil:
 			h.Error = err.Error()
 		case len(sum.Bad) > 0:
-			h.Error = fmt.Sprintf("%d damaged files, contacts may be missing", len(sum.Bad))
+			h.Error = fmt.Sprintf("%s damaged, contacts may be missing", count(len(sum.Bad)+sum.BadMore, "file", "files"))
 		case sum.Began.IsZero():
 			continue
 		}
-		h.Began, h.Until, h.More = sum.Began, sum.Until, sum.Limited
+		h.Began, h.Until, h.More, h.Lost = sum.Began, sum.Until, sum.Limited, sum.LostFlows
 		list[i] = h
 	}
 	return list
@@ -73,6 +75,7 @@ func (h *lookupHistory) find(ctx context.Context, cfg *configs.Config, q *questi
 	if !errors.Is(err, web.ErrNotRunning) {
 		return sum, err
 	}
+	q.Embedding = intel.NewEmbedding(cfg.NAT64)
 	in, err := app.OpenHistory(cfg.StateDir, "")
 	if err != nil {
 		return sum, err
@@ -89,7 +92,11 @@ func (h *lookupHistory) print(w io.Writer, name string) {
 		return
 	}
 	if len(h.Contacts) == 0 && h.Error == "" {
-		fmt.Fprintf(w, "%s: no contact of your hosts from %s until %s\n", name, show.Date(h.Began), show.Date(h.Until))
+		lost := ""
+		if h.Lost > 0 {
+			lost = fmt.Sprintf("; but the history lost %s in that time", count(h.Lost, "flow", "flows"))
+		}
+		fmt.Fprintf(w, "%s: no contact of your hosts from %s until %s%s\n", name, show.Date(h.Began), show.Date(h.Until), lost)
 		return
 	}
 	if h.Error != "" {
@@ -108,8 +115,11 @@ func (h *lookupHistory) print(w io.Writer, name string) {
 		if r.Site != "" {
 			host += " at " + r.Site
 		}
-		fmt.Fprintf(w, "  %s  %s %s %s %s, answer %s, %d flows, %s sent, %s received\n", show.Day(r.Last), show.Printable(host), arrowOf(r.Direction), r.Outside, serviceOf(r),
-			answerOf(r).text, r.Flows, observe.Size(r.BytesOut), observe.Size(r.BytesIn))
+		fmt.Fprintf(w, "  %s  %s %s %s %s, answer %s, %s, %s sent, %s received\n", show.Day(r.Last), show.Printable(host), arrowOf(r.Direction), r.Outside, serviceOf(r),
+			answerOf(r).text, count(r.Flows, "flow", "flows"), observe.Size(r.BytesOut), observe.Size(r.BytesIn))
+	}
+	if h.Lost > 0 {
+		fmt.Fprintf(w, "  the history lost %s in that time: contacts may be missing\n", count(h.Lost, "flow", "flows"))
 	}
 	if h.More {
 		fmt.Fprintf(w, "  there may be more: flowsnitch hunt %s\n", name)

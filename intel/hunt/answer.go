@@ -53,7 +53,7 @@ var ErrCut = errors.New("the answer ends before its summary")
 // error of an answer that is not complete comes beside the summary of what was searched.
 func ReadAnswer(r io.Reader, row func(line []byte) error, progress func(Progress)) (Summary, error) {
 	var sum *Summary
-	in := bufio.NewReaderSize(r, 64<<10)
+	in := bufio.NewReaderSize(r, 256<<10) // a summary with many damaged files
 	for {
 		line, err := in.ReadSlice('\n')
 		switch {

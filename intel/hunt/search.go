@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
@@ -20,6 +21,8 @@ const (
 	sorted = 32_768
 	// maxCounted bounds the hosts that a summary counts.
 	maxCounted = 10_000
+	// maxNamed bounds the damaged files that a summary names, maxReason the bytes of why.
+	maxNamed, maxReason = 100, 300
 )
 
 // A Summary is what was searched and found.
@@ -45,12 +48,20 @@ type Summary struct {
 
 	Files int64 `json:"files"`
 	Bytes int64 `json:"bytes"` // of the files
-	// Bad are files that could not be read, or not as a whole.
-	Bad []Bad `json:"bad,omitempty"`
+	// Bad are files that could not be read, or not as a whole; BadMore is how many more
+	// there are than are named.
+	Bad     []Bad `json:"bad,omitempty"`
+	BadMore int   `json:"bad_more,omitempty"`
+	// LostFlows are flows that the history lost in the time that was searched, as its tables
+	// were full: contacts may be missing. FoldedFlows are those in rows without a host.
+	LostFlows   uint64 `json:"lost_flows,omitempty"`
+	FoldedFlows uint64 `json:"folded_flows,omitempty"`
 	// Began is the beginning of the history, zero = there is none. The answer is complete
 	// up to Until.
 	Began time.Time `json:"began,omitzero"`
 	Until time.Time `json:"until,omitzero"`
+	// Again is from when on a hunt will have what was in memory this time; zero = nothing was.
+	Again time.Time `json:"again,omitzero"`
 	// Ours are ranges of the question within the home networks.
 	Ours int `json:"ours,omitempty"`
 	// Note is what else is to be known, such as that the history is off.
@@ -67,7 +78,7 @@ type Bad struct {
 
 // Conclusive reports whether nothing found means that there was nothing.
 func (s *Summary) Conclusive(q *question.Question) bool {
-	return len(s.Bad) == 0 && s.Beside == 0 && !s.Began.IsZero() && (q.Until.IsZero() || !q.Until.Before(s.Began)) && (q.Since.IsZero() || !q.Since.After(s.Until))
+	return len(s.Bad) == 0 && s.Beside == 0 && s.LostFlows == 0 && !s.Began.IsZero() && (q.Until.IsZero() || !q.Until.Before(s.Began)) && (q.Since.IsZero() || !q.Since.After(s.Until))
 }
 
 // errEnough ends a search at its limit.
@@ -85,13 +96,13 @@ func Search(ctx context.Context, f *folder.Folder, q *question.Question, emit fu
 	s := search{q: q, emit: emit, hosts: make(map[host]struct{})}
 	s.hold = sorted
 	if q.Limit > 0 {
-		s.hold = min(sorted, 2*q.Limit)
+		s.hold = 2 * min(sorted/2, q.Limit)
 	}
 	days, err := f.Days()
 	if s.span(days); s.sum.Began.IsZero() { // a listing that is not complete still has something to search
 		return s.sum, err
 	}
-	done, err := f.Search(ctx, folder.Query{Ranges: q.Ranges, From: q.Since, To: q.Until, Emit: s.take, Progress: progress})
+	done, err := f.Search(ctx, folder.Query{Ranges: q.Searched(), From: q.Since, To: q.Until, Emit: s.take, Progress: progress})
 	if err == nil {
 		err = s.flush()
 	}
@@ -99,8 +110,9 @@ func Search(ctx context.Context, f *folder.Folder, q *question.Question, emit fu
 		s.sum.Limited, err = true, nil
 	}
 	s.sum.Files, s.sum.Bytes = done.Files, done.Bytes
+	s.sum.LostFlows, s.sum.FoldedFlows = done.Lost, done.Folded
 	for _, b := range done.Bad {
-		s.sum.Bad = append(s.sum.Bad, Bad{filepath.Base(b.Path), b.Err.Error()})
+		s.damaged(b.Path, b.Err.Error())
 	}
 	s.sum.Hosts = len(s.hosts)
 	s.sum.Seconds = time.Since(began).Seconds()
@@ -121,10 +133,22 @@ func (s *search) span(days []folder.Day) {
 		}
 		for _, e := range d.Bad {
 			if (s.q.Until.IsZero() || !e.Name.From.After(s.q.Until)) && (s.q.Since.IsZero() || !e.Name.To.Before(s.q.Since)) {
-				s.sum.Bad = append(s.sum.Bad, Bad{filepath.Base(e.Path), "set aside as damaged"})
+				s.damaged(e.Path, "set aside as damaged")
 			}
 		}
 	}
+}
+
+// damaged notes a damaged file.
+func (s *search) damaged(path, why string) {
+	if len(s.sum.Bad) == maxNamed {
+		s.sum.BadMore++
+		return
+	}
+	if len(why) > maxReason {
+		why = strings.ToValidUTF8(why[:maxReason], "") + "…"
+	}
+	s.sum.Bad = append(s.sum.Bad, Bad{filepath.Base(path), why})
 }
 
 type search struct {
@@ -181,6 +205,9 @@ func (s *search) left() int {
 
 // meets reports whether a row is an answer. One that may include the answer is counted.
 func (s *search) meets(r *row.Row) bool {
+	if !s.q.Means(r.Outside) {
+		return false
+	}
 	folded := isFolded(r)
 	host := len(s.q.Hosts) == 0 || !folded && slices.ContainsFunc(s.q.Hosts, func(p netip.Prefix) bool { return p.Contains(r.Inside.Addr().Unmap()) })
 	port := len(s.q.Ports) == 0 || slices.Contains(s.q.Ports, r.Port)

@@ -153,8 +153,8 @@ func printHistory(w io.Writer, s history.Stats, final bool) {
 	if !s.Until.IsZero() {
 		fmt.Fprintf(w, "; complete until %s", show.Date(s.Until))
 	}
-	fmt.Fprintf(w, "\n           flows: %d kept, %d folded, %d lost (tables full), %d internal, %d excluded, %d without addresses\n",
-		r.Kept, r.Folded, r.Lost, r.Internal, r.Excluded, r.NoAddress)
+	fmt.Fprintf(w, "\n           flows: %d kept%s\n", r.Kept, show.Some(show.Count(r.Folded, "folded"), show.Count(r.Lost, "lost (tables full)"),
+		show.Count(r.Internal, "internal"), show.Count(r.Excluded, "excluded"), show.Count(r.NoAddress, "without addresses")))
 	if more := show.Some(
 		show.Count(s.Unwritten, "flows given up, as their contacts could not be written"), show.Count(uint64(s.Waiting), "tables wait to be written"),
 		show.Count(r.Full, "tables written early, as they were full"), show.Count(r.Transit, "flows in transit, with two rows each"),

@@ -21,6 +21,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/past/imports"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
+	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/hunt"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/question"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
@@ -52,6 +53,8 @@ type recordedPast interface {
 	// everything is there.
 	Flush(ctx context.Context) (until time.Time, err error)
 	Written() time.Time
+	// Rests is how long Flush will write nothing.
+	Rests() time.Duration
 	// Folder is nil while the history is off.
 	Folder() *folder.Folder
 }
@@ -150,7 +153,7 @@ func printHunts(w io.Writer, s HuntStatus, _ bool) {
 	rest := show.Some(show.Count(uint64(s.Running), "running"), show.Count(uint64(s.Waiting), "waiting"), show.Count(uint64(s.Paused), "whose clients do not read"),
 		show.Count(s.Cancelled, "cancelled"), show.Count(s.Refused, "refused"), show.Count(s.Failed, "failed"), show.Count(s.BadFiles, "times a damaged file"))
 	if s.Done > 0 || rest != "" {
-		fmt.Fprintf(w, "hunts      %d done, %d contacts found%s\n", s.Done, s.Rows, rest)
+		fmt.Fprintf(w, "hunts      %d done, contacts found: %d%s\n", s.Done, s.Rows, rest)
 	}
 }
 
@@ -179,7 +182,7 @@ func (h *hunts) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	defer h.held.Add(-int64(len(q.Ranges)))
 	defer s.leave()
-	in, until, remark, err := h.folder(ctx, &q)
+	in, until, again, remark, err := h.folder(ctx, &q)
 	if err != nil {
 		h.failed.Add(1)
 		observe.Fail(w, err)
@@ -189,8 +192,8 @@ func (h *hunts) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	a := &answer{w: w, control: http.NewResponseController(w), seat: s, ctx: ctx, stall: h.stall}
 	sum, err := hunt.Search(ctx, in, &q, a.rows, a.progress)
-	sum.Ours, sum.Note = ours, remark
-	if until.After(sum.Until) {
+	sum.Ours, sum.Note, sum.Again = ours, remark, again
+	if !until.IsZero() { // the end of the newest file may be later, also by a clock that was wrong
 		sum.Until = until
 	}
 	h.count(&sum, err, ctx.Err() != nil || a.err != nil)
@@ -204,7 +207,7 @@ func (h *hunts) serve(w http.ResponseWriter, r *http.Request) {
 // known before that a client has gone; one at a time, and all together only so many ranges,
 // as those that wait take memory.
 func (h *hunts) admit(ctx context.Context, w http.ResponseWriter, body io.ReadCloser) (q question.Question, ours int, s *seat, err error) {
-	if !h.gate.step(&h.gate.waiting, huntsWaiting) {
+	if !h.gate.step(&h.gate.waiting, huntsWaiting+cap(h.gate.seats)-len(h.gate.seats)) { // who comes first need not wait
 		return q, 0, nil, errHunts
 	}
 	defer h.gate.back(&h.gate.waiting)
@@ -235,7 +238,7 @@ func (h *hunts) admit(ctx context.Context, w http.ResponseWriter, body io.ReadCl
 // count counts a hunt by what became of it.
 func (h *hunts) count(s *hunt.Summary, err error, cancelled bool) {
 	h.rows.Add(s.Rows)
-	h.badFiles.Add(uint64(len(s.Bad)))
+	h.badFiles.Add(uint64(len(s.Bad) + s.BadMore))
 	switch {
 	case cancelled:
 		h.cancelled.Add(1)
@@ -252,33 +255,38 @@ func (h *hunts) question(body io.Reader) (q question.Question, ours int, err err
 	if err == nil && q.Feed != "" {
 		q.Ranges, err = FeedRanges(h.store.Load(), q.Feed)
 	}
+	q.Embedding = intel.NewEmbedding(h.cfg.NAT64)
 	if err == nil {
 		ours, err = q.Check(file.Ranges(h.cfg.AllHome()))
 	}
 	return q, ours, err
 }
 
-// folder gives where a question is searched, up to when that is complete, and what else is
-// to be known of it.
-func (h *hunts) folder(ctx context.Context, q *question.Question) (in *folder.Folder, until time.Time, remark string, err error) {
+// folder gives where a question is searched, up to when that is complete, from when on another
+// hunt will have what is in memory, unless this one has it, and what else is to be known.
+func (h *hunts) folder(ctx context.Context, q *question.Question) (in *folder.Folder, until, again time.Time, remark string, err error) {
 	if q.Import != "" {
 		in, err = OpenHistory(h.cfg.StateDir, q.Import)
-		return in, until, "", err
+		return in, until, again, "", err
 	}
 	if in = h.kept.Folder(); in == nil {
 		in, err = OpenHistory(h.cfg.StateDir, "")
-		return in, until, "the history is off (history.enabled): nothing is added to it", err
+		return in, until, again, "the history is off (history.enabled): nothing is added to it", err
 	}
+	before := h.kept.Written()
 	if q.Kept {
-		return in, h.kept.Written(), "", nil
+		return in, before, again, "", nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, huntFlush)
 	defer cancel()
 	until, err = h.kept.Flush(ctx)
 	if err != nil {
-		return in, h.kept.Written(), "what is not on disk yet could not be written: " + err.Error(), nil
+		return in, h.kept.Written(), again, "what is not on disk yet could not be written: " + err.Error(), nil
 	}
-	return in, until, "", nil
+	if rest := h.kept.Rests(); rest > 0 && until.Equal(before) {
+		again = time.Now().Add(rest).Truncate(time.Second).Add(time.Second)
+	}
+	return in, until, again, "", nil
 }
 
 // OpenHistory gives the folder of the live history in a state directory, or of an imported

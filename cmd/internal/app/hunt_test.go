@@ -34,6 +34,7 @@ import (
 type fakePast struct {
 	root    string
 	off     bool
+	rests   time.Duration
 	flushes atomic.Int32
 	flush   func(context.Context) (time.Time, error)
 }
@@ -41,6 +42,8 @@ type fakePast struct {
 var huntDay = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 
 func (p *fakePast) Written() time.Time { return huntDay.Add(30 * time.Hour) }
+
+func (p *fakePast) Rests() time.Duration { return p.rests }
 
 func (p *fakePast) Folder() *folder.Folder {
 	if p.off {
@@ -196,8 +199,38 @@ func TestHuntRoute(t *testing.T) {
 	}
 	var text strings.Builder
 	printHunts(&text, s, false)
-	if want := fmt.Sprintf("hunts      %d done, 12005 contacts found, 5 refused, 2 failed\n", done); text.String() != want {
+	if want := fmt.Sprintf("hunts      %d done, contacts found: 12005, 5 refused, 2 failed\n", done); text.String() != want {
 		t.Errorf("%q, want %q", text.String(), want)
+	}
+}
+
+// TestHuntAgain: an answer without what is in memory has from when on another one has it, and
+// is complete until what the history has written, not until the end of a later file.
+func TestHuntAgain(t *testing.T) {
+	w := newHuntWorld(t, 10)
+	for _, tt := range []struct {
+		until time.Time
+		rests time.Duration
+		again bool
+	}{
+		{w.past.Written(), 40 * time.Second, true},
+		{w.past.Written().Add(time.Second), time.Minute, false}, // it has just been written
+		{w.past.Written(), 0, false},
+	} {
+		w.past.rests, w.past.flush = tt.rests, func(context.Context) (time.Time, error) { return tt.until, nil }
+		asked := time.Now()
+		_, sum, err := w.ask(t.Context(), &question.Question{})
+		if err != nil || !sum.Until.Equal(tt.until) || sum.Again.IsZero() == tt.again {
+			t.Errorf("%+v: %+v, %v", tt, sum, err)
+		}
+		if tt.again && (sum.Again.Before(asked.Add(tt.rests)) || sum.Again.After(time.Now().Add(tt.rests+2*time.Second))) {
+			t.Errorf("again at %v, it is %v", sum.Again, asked)
+		}
+	}
+	earlier := huntDay.Add(time.Hour) // the file ends later, by a clock that was ahead
+	w.past.flush = func(context.Context) (time.Time, error) { return earlier, nil }
+	if _, sum, err := w.ask(t.Context(), &question.Question{}); err != nil || !sum.Until.Equal(earlier) {
+		t.Errorf("%+v, %v", sum, err)
 	}
 }
 

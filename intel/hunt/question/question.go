@@ -19,6 +19,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
+	"github.com/flowsnitch/flowsnitch/intel"
 )
 
 // A Question is what is looked for. A row is an answer if it meets all that is set.
@@ -40,6 +41,8 @@ type Question struct {
 	Import string `json:"import,omitempty"`
 	// Force lets ranges pass that Check would refuse.
 	Force bool `json:"force,omitempty"`
+	// Embedding finds IPv4 addresses within IPv6 ones, by the configuration of who answers.
+	Embedding *intel.Embedding `json:"-"`
 	// Kept leaves out what is not on disk yet, so that nothing is written for the question.
 	Kept bool `json:"kept,omitempty"`
 }

@@ -27,7 +27,7 @@ type Stats struct {
 	// Matches are contacts that were sent and those that had been sent; records of the history
 	// that are only counted, as they are too many, or that met a live match.
 	Matches [4]uint64 `json:"matches" name:"hunt_matches_total" help:"What was found in the history for new entries: contacts sent, records too many to be sent, contacts sent before, records that met a live match." label:"result" values:"sent,capped,repeated,live" show:"some" words:"found"`
-	Seconds float64   `json:"last_seconds" name:"hunt_last_seconds" help:"How long the last search for new entries took." show:"some" words:"s for the last one"`
+	Seconds float64   `json:"last_seconds" name:"hunt_last_seconds" help:"How long the last search for new entries took." show:"some" words:"the last search took"`
 	SentIDs uint64    `json:"sent_remembered" name:"hunt_sent_remembered" help:"Contacts of which is remembered that they have been sent." show:"some" words:"sent contacts remembered"`
 	// Forgotten are contacts that were sent, and entries that are no longer listed, that made
 	// room: they may be sent again.
