@@ -309,13 +309,13 @@ func (h *Hunter) hunt(ctx context.Context, list []jobs.Change) (err error) {
 			}
 		})
 	}()
-	known, wanted, err := h.wanted(list)
+	known, entries, err := h.pending(list)
 	if err != nil {
 		return err
 	}
-	h.note(func(s *Stats) { s.Entries = uint64(len(wanted)) })
-	if len(wanted) > 0 && h.cfg.History.On() {
-		if err := h.search(ctx, known, wanted); err != nil {
+	h.note(func(s *Stats) { s.Entries = uint64(len(entries)) })
+	if len(entries) > 0 && h.cfg.History.On() {
+		if err := h.search(ctx, known, entries); err != nil {
 			return err
 		}
 	}
@@ -325,7 +325,7 @@ func (h *Hunter) hunt(ctx context.Context, list []jobs.Change) (err error) {
 	h.note(func(s *Stats) {
 		s.Done += uint64(len(list))
 		s.Seconds = h.cfg.Now().Sub(began).Seconds()
-		s.Failing, s.WaitingSince, s.Entries = false, time.Time{}, s.Entries-min(s.Entries, uint64(len(wanted)))
+		s.Failing, s.WaitingSince, s.Entries = false, time.Time{}, s.Entries-min(s.Entries, uint64(len(entries)))
 		if s.Jobs[0] > 0 {
 			s.WaitingSince = h.cfg.Now()
 		}
@@ -333,8 +333,8 @@ func (h *Hunter) hunt(ctx context.Context, list []jobs.Change) (err error) {
 	return h.foldUp()
 }
 
-// wanted gives all that is known, and of it what the jobs are to find, in order.
-func (h *Hunter) wanted(changes []jobs.Change) (known, wanted []listed.Entry, err error) {
+// pending gives all that is known, and of it what the jobs are to find, in order.
+func (h *Hunter) pending(changes []jobs.Change) (known, entries []listed.Entry, err error) {
 	if known, err = h.folder.Current(); err != nil {
 		return nil, nil, err
 	}
@@ -356,10 +356,10 @@ func (h *Hunter) wanted(changes []jobs.Change) (known, wanted []listed.Entry, er
 		isFresh := fresh[e.Since]
 		e.Since = min(e.Since, now) // the clock was ahead then
 		if e.Until == 0 && !e.Quiet && isFresh {
-			wanted = append(wanted, *e)
+			entries = append(entries, *e)
 		}
 	}
-	return known, wanted, nil
+	return known, entries, nil
 }
 
 // flushed waits until the history is complete up to a second.

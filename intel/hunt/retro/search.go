@@ -32,11 +32,11 @@ const AlertFound = "contact_before_listing"
 // sentFile has the ids of the events that were sent.
 const sentFile = "sent"
 
-// search searches the history for what is wanted, and sends what it finds.
-func (h *Hunter) search(ctx context.Context, known, wanted []listed.Entry) (err error) {
+// search searches the history for the entries of the jobs, and sends what it finds.
+func (h *Hunter) search(ctx context.Context, known, entries []listed.Entry) (err error) {
 	newest := uint32(0)
-	for i := range wanted {
-		newest = max(newest, wanted[i].Since)
+	for i := range entries {
+		newest = max(newest, entries[i].Since)
 	}
 	if err := h.flushed(ctx, newest); err != nil {
 		return err
@@ -52,11 +52,11 @@ func (h *Hunter) search(ctx context.Context, known, wanted []listed.Entry) (err 
 		s.Forgotten += uint64(ids.Forgotten)
 		s.SentIDs = uint64(ids.Len())
 	})
-	j := job{h: h, known: listed.NewIndex(known), newest: newest, ids: ids, left: maxContacts, sum: summary{wanted: len(wanted)}}
-	own := slices.Clone(wanted)
+	j := job{h: h, known: listed.NewIndex(known), newest: newest, ids: ids, left: maxContacts, sum: summary{entries: len(entries)}}
+	own := slices.Clone(entries)
 	own = slices.DeleteFunc(own, func(e listed.Entry) bool { return !e.Operator })
-	wanted = slices.DeleteFunc(wanted, func(e listed.Entry) bool { return e.Operator })
-	for _, list := range [][]listed.Entry{own, wanted} {
+	entries = slices.DeleteFunc(entries, func(e listed.Entry) bool { return e.Operator })
+	for _, list := range [][]listed.Entry{own, entries} {
 		for part := range slices.Chunk(list, chunk) {
 			if err := j.pass(ctx, part); err != nil {
 				return err
@@ -78,11 +78,11 @@ type job struct {
 	sum    summary
 
 	// Of the pass that is under way:
-	wanted *listed.Index
-	found  map[key]*contact.Sum
-	counts map[netip.Prefix]*count
-	capped bool
-	match  struct { // of the row before
+	entries *listed.Index
+	found   map[key]*contact.Sum
+	counts  map[netip.Prefix]*count
+	capped  bool
+	match   struct { // of the row before
 		table *lookup.Table
 		addr  flow.Addr6
 		port  uint16
@@ -102,9 +102,9 @@ type count struct {
 	first, last uint32
 }
 
-// pass searches for a part of what is wanted.
+// pass searches for a part of the entries.
 func (j *job) pass(ctx context.Context, part []listed.Entry) error {
-	j.wanted = listed.NewIndex(part)
+	j.entries = listed.NewIndex(part)
 	j.found, j.counts, j.capped = make(map[key]*contact.Sum), make(map[netip.Prefix]*count), false
 	began := time.Now()
 	prefixes := make([]netip.Prefix, len(part))
@@ -144,7 +144,7 @@ func (j *job) rows(received Span, rows []row.Row) error {
 // row takes in a row of a file that was received until a second.
 func (j *job) row(r *row.Row, to uint32) {
 	port := contact.ServicePort(r)
-	for e := range j.wanted.Covering(r.Outside) {
+	for e := range j.entries.Covering(r.Outside) {
 		if r.First >= e.Since || e.Port != 0 && e.Port != port || !j.lists(e.Prefix(), r.Outside, port) {
 			continue
 		}

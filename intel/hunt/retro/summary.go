@@ -15,7 +15,7 @@ import (
 
 // A summary is what was found for the new entries of a set.
 type summary struct {
-	wanted   int
+	entries  int
 	contacts int
 	hosts    map[netip.Addr]bool
 	feeds    []string
@@ -71,7 +71,7 @@ func (s *summary) tell(h *Hunter) {
 	var parts []string
 	if s.contacts > 0 {
 		parts = append(parts, fmt.Sprintf("%s of %s with %s of %s were found in the history, from before the listing; they are hits with retro: true",
-			plural(s.contacts, "contact"), plural(len(s.hosts), "host"), plural(len(s.prefixes), "prefix"), plural(s.wanted, "new entry")))
+			plural(s.contacts, "contact"), plural(len(s.hosts), "host"), plural(len(s.prefixes), "prefix"), plural(s.entries, "new entry")))
 	}
 	if len(s.counted) > 0 {
 		parts = append(parts, s.tooMany(h))

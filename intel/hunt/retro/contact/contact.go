@@ -110,7 +110,7 @@ func (c *Sum) Add(r *row.Row, base uint32) {
 
 const secondsOfDay = 24 * 60 * 60
 
-// maxDays bounds the days that are told apart: ten years.
+// maxDays bounds the days that are kept apart: ten years.
 const maxDays = 3652
 
 // day notes a day, by how long before the base it was.
