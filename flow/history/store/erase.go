@@ -143,6 +143,14 @@ func (e *eraser) damaged(s *Store) error {
 
 // file erases in one file: another one takes its place, with the other rows.
 func (e *eraser) file(ctx context.Context, s *Store, entry folder.Entry) error {
+	if s.isDoubtful(entry.Name) { // what is written again would be there beside what is left here
+		s.writing.Lock()
+		err := s.removeLeft()
+		s.writing.Unlock()
+		if err != nil {
+			return err
+		}
+	}
 	s.tidying.Lock()
 	defer s.tidying.Unlock()
 	n, err := e.search(ctx, s, entry)

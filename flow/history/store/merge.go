@@ -128,7 +128,9 @@ func unmerged(days []folder.Day) (n int) {
 
 // due gives the merge that is due in a day, and how many files it has to merge.
 func (s *Store) due(d folder.Day, now time.Time) (*merge, int) {
-	files := slices.DeleteFunc(slices.Clone(d.Files), func(e folder.Entry) bool { return s.strikes[e.Path] >= mostStrikes })
+	files := slices.DeleteFunc(slices.Clone(d.Files), func(e folder.Entry) bool {
+		return s.strikes[e.Path] >= mostStrikes || s.isDoubtful(e.Name)
+	})
 	slices.SortStableFunc(files, func(a, b folder.Entry) int { return a.Name.From.Compare(b.Name.From) })
 	if len(files) < 2 {
 		return nil, 0

@@ -71,6 +71,9 @@ type Store struct {
 	maxBytes int64
 	stats    Stats
 	trouble  [kinds]problem
+	// doubtful is the name, but for Seq and CRC, of a file whose write may yet fail, or has
+	// failed without being removed: its rows are with the caller, and must not be merged.
+	doubtful file.Name
 }
 
 // Open makes the store of a folder. That the folder cannot be used now is no error: it is tried

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"net/netip"
 	"os"
@@ -376,5 +377,50 @@ func TestNewerInput(t *testing.T) {
 	}
 	if s := w.store.Stats(); s.Bad != 0 || s.Trouble != "" {
 		t.Errorf("%+v", s)
+	}
+}
+
+// TestMergeDuringAWriteThatFails: a file whose write may yet fail is not merged, as its rows
+// would be there twice once they are written again.
+func TestMergeDuringAWriteThatFails(t *testing.T) {
+	for _, stays := range []bool{false, true} { // whether the file of the failed write can be removed
+		w := newWorld(t, 21, false)
+		if err := w.write(10*time.Minute, 1, 200); err != nil {
+			t.Fatal(err)
+		}
+		tables, rows := w.tables(1, 200, w.now)
+		from, to := w.now.Add(-10*time.Minute), w.now.Add(time.Minute)
+		w.now = w.now.Add(3 * time.Hour) // both files are of an hour that is over
+		day, failed := "", false
+		faults := w.cfg.Disk.(*disktest.Faults)
+		faults.Hook = func(c disktest.Call) error {
+			switch {
+			case c.What == "rename" && day == "":
+				day = filepath.Dir(c.Path)
+			case c.What == "sync" && c.Path == day && !failed:
+				failed = true
+				if err := w.store.Tidy(context.Background()); err != nil {
+					t.Error(err)
+				}
+				return syscall.EIO
+			case c.What == "remove" && stays && strings.HasSuffix(c.Path, ".parquet"):
+				return syscall.EIO
+			}
+			return nil
+		}
+		if err := w.store.Write(context.Background(), from, to, tables, names, 0, 0); !errors.Is(err, syscall.EIO) || !failed {
+			t.Fatalf("%v, failed %v", err, failed)
+		}
+		w.tidy()
+		faults.Hook = nil
+		if err := w.store.Write(context.Background(), from, to, tables, names, 0, 0); err != nil {
+			t.Fatal(err)
+		}
+		w.expect(rows)
+		w.tidy()
+		w.check(fmt.Sprintf("stays %v", stays))
+		if got := w.levels(); got != "h" {
+			t.Errorf("stays %v: files %q", stays, got)
+		}
 	}
 }

@@ -96,11 +96,28 @@ func (s *Store) write(ctx context.Context, name file.Name, tables []*table.Table
 	if err != nil {
 		return 0, err
 	}
+	s.doubt(name)
 	done, err := w.Commit()
 	if err != nil && done.Seq > 0 {
 		s.left = filepath.Join(s.cfg.Root, done.Folder(), done.String())
+		return rows, err
 	}
+	s.doubt(file.Name{})
 	return rows, err
+}
+
+// doubt sets which file is doubtful; none by a zero name.
+func (s *Store) doubt(name file.Name) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.doubtful = name
+}
+
+// isDoubtful reports whether a file is, or another one of the same time and level.
+func (s *Store) isDoubtful(n file.Name) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return n.Level == s.doubtful.Level && n.From.Equal(s.doubtful.From) && n.To.Equal(s.doubtful.To)
 }
 
 // removeLeft removes the file of a failed write, so that its rows are not there twice. Should
@@ -113,6 +130,7 @@ func (s *Store) removeLeft() error {
 		return err
 	}
 	s.left = ""
+	s.doubt(file.Name{})
 	return nil
 }
 
