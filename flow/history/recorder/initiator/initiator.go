@@ -83,8 +83,8 @@ const (
 
 // byRanks has who opened a flow by the ranks of both ports, that of the source first.
 var byRanks = [16]uint8{
-	0<<2 | 1: byDestination, 0<<2 | 2: byDestination, 1<<2 | 2: byDestination,
-	1<<2 | 0: bySource, 2<<2 | 0: bySource, 2<<2 | 1: bySource,
+	0b00_01: byDestination, 0b00_10: byDestination, 0b01_10: byDestination,
+	0b01_00: bySource, 0b10_00: bySource, 0b10_01: bySource,
 }
 
 // directions are those of a flow by which end is ours and who opened it.
