@@ -16,6 +16,9 @@ import (
 // disk counts as failing until it moves again.
 const appendWait = 250 * time.Millisecond
 
+// syncWait is the longest time that Sync waits for a lane.
+const syncWait = 10 * time.Second
+
 // The reasons why Append has kept events in memory only.
 var (
 	ErrStopped  = errors.New("the journal is stopped")
@@ -159,6 +162,21 @@ func (j *Journal) Append(events []event.Event) error {
 		if after[i] > before[i] {
 			failed = errors.Join(failed, l.await(after[i], appendWait-time.Since(now)))
 		}
+	}
+	return failed
+}
+
+// Sync brings to the disk, now and not within sync_every, what Append has taken without an
+// error, so that a power cut does not take it either. It is for those that write down elsewhere
+// that their events exist. With a durability other than [Always] it does nothing. It waits
+// syncWait at most; after an error it is not known how much is on the disk.
+func (j *Journal) Sync() error {
+	if j.cfg.Durability != Always {
+		return nil
+	}
+	var failed error
+	for _, l := range j.lanes {
+		failed = errors.Join(failed, l.awaitSync(syncWait))
 	}
 	return failed
 }

@@ -26,8 +26,9 @@ type lane struct {
 	files  *segment.Files
 	places *position.Set // guarded by mu, but for what uses the disk
 
-	due   chan struct{} // one token: there may be something to write
-	moved chan struct{} // one token: a place has moved
+	due   chan struct{}   // one token: there may be something to write
+	moved chan struct{}   // one token: a place has moved
+	syncs chan chan error // each gets the outcome of a sync that begins after it was sent
 	quit  chan struct{}
 	work  sync.WaitGroup
 
@@ -49,7 +50,7 @@ func openLane(cfg Config, what string, d *disk.Watch, mu *sync.Mutex, report *Op
 	l := &lane{
 		cfg: cfg, what: what, mu: mu,
 		spill: spill{durability: cfg.Durability, after: cfg.SpillAfter},
-		due:   make(chan struct{}, 1), moved: make(chan struct{}, 1),
+		due:   make(chan struct{}, 1), moved: make(chan struct{}, 1), syncs: make(chan chan error),
 		quit: make(chan struct{}), wrote: make(chan struct{}),
 	}
 	at := folder.Now(cfg.Date)

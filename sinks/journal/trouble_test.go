@@ -21,9 +21,9 @@ func TestTroubleIsThatOfTheFiles(t *testing.T) {
 		fails  func(syncs int) bool
 		again  bool
 	}{
-		"a sync fails while the writer makes up for one": {10, func(l *lane) { l.sync(); _ = l.writeAgain() }, (*lane).sync,
+		"a sync fails while the writer makes up for one": {10, func(l *lane) { _ = l.sync(); _ = l.writeAgain() }, func(l *lane) { _ = l.sync() },
 			func(n int) bool { return n != 2 }, true}, // 1: the first; 2: of what is written again; 3: that in between
-		"the writer makes up for a sync before that is noted": {300, (*lane).sync, func(l *lane) { _ = l.writeAgain() },
+		"the writer makes up for a sync before that is noted": {300, func(l *lane) { _ = l.sync() }, func(l *lane) { _ = l.writeAgain() },
 			func(n int) bool { return n == 2 }, false}, // 1: of the file that is full; 2: of the last
 	} {
 		var l *lane

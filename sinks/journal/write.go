@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"syscall"
@@ -161,15 +162,36 @@ func (l *lane) syncLoop() {
 	for {
 		select {
 		case <-tick.C:
-			l.sync()
+			_ = l.sync() // written again
+		case done := <-l.syncs:
+			done <- l.sync()
 		case <-l.quit:
 			return
 		}
 	}
 }
 
-// sync brings what was written to the disk. What that fails for is written again.
-func (l *lane) sync() {
+// awaitSync has what was written brought to the disk now, and waits for it.
+func (l *lane) awaitSync(within time.Duration) error {
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	done := make(chan error, 1) // the loop never waits for us
+	for ask := l.syncs; ; ask = nil {
+		select {
+		case ask <- done:
+		case err := <-done:
+			return err
+		case <-l.quit:
+			return ErrStopped
+		case <-timer.C:
+			return fmt.Errorf("journal: the disk did not sync %sevents within %v", l.what, within)
+		}
+	}
+}
+
+// sync brings what was written to the disk. What that fails for is written again, and an error
+// until it is.
+func (l *lane) sync() error {
 	err := l.files.Sync()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -183,6 +205,7 @@ func (l *lane) sync() {
 		l.places.Wake()
 		signal(l.due)
 	}
+	return cmp.Or(err, l.files.Again())
 }
 
 const (

@@ -173,6 +173,15 @@ func (o *outputs) deliver(events []event.Event) error {
 	return err
 }
 
+// secure is deliver for those that note elsewhere what they have published: a power cut must not
+// take the events and leave the note.
+func (o *outputs) secure(events []event.Event) error {
+	if err := o.deliver(events); err != nil {
+		return err
+	}
+	return o.journal.Sync()
+}
+
 // lastLogged is what the log has about a sink.
 type lastLogged struct {
 	failing bool

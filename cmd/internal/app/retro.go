@@ -28,7 +28,7 @@ type retroHunt struct {
 func newRetroHunt(a *App, alert func(name, text string, about *intel.Indicator)) *retroHunt {
 	return &retroHunt{a: a, Hunter: retro.New(retro.Config{
 		Dir: filepath.Join(a.cfg.StateDir, HuntDir), Disk: disk.OS{}, History: searched{a.history.History}, Table: a.store.Load, Quiet: a.feeds.rolledUp,
-		Publish: a.sinks.deliver, Alert: alert, Factors: a.cfg.Contact.Factors, Sensor: a.cfg.Name, Now: time.Now, Log: a.log,
+		Publish: a.sinks.secure, Alert: alert, Factors: a.cfg.Contact.Factors, Sensor: a.cfg.Name, Now: time.Now, Log: a.log,
 	})}
 }
 

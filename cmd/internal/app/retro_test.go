@@ -53,7 +53,7 @@ func (w watched) retroEvents(t *testing.T) (past, live []event.Event) {
 func TestRetro(t *testing.T) {
 	dir := shortDir(t)
 	feed := list(t, dir, "bad.txt", "62.0.0.1")
-	intel := fmt.Sprintf("{feeds: [{file: %s}]}\nhistory: {flush: 1m}", feed)
+	intel := fmt.Sprintf("{feeds: [{file: %s}]}\nhistory: {flush: 1m}\njournal: {sync_every: 1h}", feed)
 	w := observed(t, dir, intel, Options{})
 	jobs := func() uint64 { return w.Status().Retro.Done }
 	until(t, "the first set is known", func() bool { return jobs() == 1 })
@@ -86,6 +86,9 @@ func TestRetro(t *testing.T) {
 	relist("62.0.0.1", "62.0.0.9")
 	until(t, "the contact before the listing", func() bool { past, _ := w.retroEvents(t); return len(past) > 0 })
 	settled()
+	if s := w.Status().Journal; s.Syncs == 0 {
+		t.Error("a contact was noted as sent before the journal was on the disk: a power cut would take it for good")
+	}
 	past, live := w.retroEvents(t)
 	if len(past) != 1 || len(live) != 1 || live[0].Offender.String() != "62.0.0.1" {
 		t.Fatalf("%d hits of the past, %d live ones", len(past), len(live))

@@ -10,6 +10,12 @@
 // it is done again from its beginning, which is bounded by the size of the history. Which events
 // have been sent is on the disk as well (package sent): what comes again is not sent again.
 //
+// With the journal's durability always neither kill -9 nor a power cut takes an event: its id is
+// noted after the journal has it on the disk. Of the contacts in between, one batch of 256 at most
+// for each crash, the events come again, with the same ids; sinks repeat by their own rules.
+// With the durabilities on-outage and memory a crash may take events that are noted as sent,
+// those that were only in memory: they do not come again, and 'flowsnitch hunt' finds them.
+//
 // What counts is what began before the listing and has met no live match:
 //
 //   - files of the history that began before the listing, after a flush that follows it;

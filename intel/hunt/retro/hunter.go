@@ -54,8 +54,9 @@ type Config struct {
 	History History
 	Table   func() *lookup.Table  // the one in force
 	Quiet   func() []netip.Prefix // what is in quarantine
-	// Publish puts events into the journal. With an error a crash may lose them: they do not
-	// count as sent, and come again with the same ids.
+	// Publish puts events into the journal, and returns when they are as safe as its durability
+	// allows. With an error a crash may lose them: they do not count as sent, and come again
+	// with the same ids.
 	Publish func([]event.Event) error
 	Alert   func(name, text string, about *intel.Indicator)
 	Factors score.Factors

@@ -3,8 +3,9 @@
 // an address is listed again, or when a job is done from its beginning. Package retro owns
 // it, and calls it from one goroutine.
 //
-// An id is noted after its event is in the journal. A crash between both makes the event
-// come again, with the same id; none is lost.
+// An id is noted after its event is in the journal, with durability always on the disk. A
+// crash between both makes the event come again, with the same id; none is lost. See package retro
+// for the other durabilities.
 package sent
 
 import (
