@@ -96,6 +96,9 @@ func (t *Table) Feeds() []FeedCount {
 // Embedded gives the IPv4 address that an IPv6 address carries, see Embedding.
 func (t *Table) Embedded(a netip.Addr) (netip.Addr, bool) { return t.guards.embedding.IPv4(a) }
 
+// Embedding gives the rules by which Embedded finds addresses.
+func (t *Table) Embedding() *intel.Embedding { return t.guards.embedding }
+
 // A Store holds the table in force. Tables never change, so a reader takes one
 // with Load and uses it as long as it likes; a reload builds the next one aside.
 type Store struct{ table atomic.Pointer[Table] }

@@ -32,6 +32,7 @@
 //
 // Prefixes of IPv4 shorter than /16 and of IPv6 shorter than /32, and all contacts of a job
 // that has more than 10,000, are counted and named in one alert, not sent one by one.
-// Entries that came while they were in quarantine are not hunted, and IPv6 addresses that
-// carry a listed IPv4 address are not found by it.
+// Entries that came while they were in quarantine are not hunted. IPv6 addresses that carry a
+// listed IPv4 address are found by it, as live hits are, but for those that no range holds (Teredo,
+// ISATAP), see [intel.Embedding.Carriers].
 package retro

@@ -174,6 +174,41 @@ func TestWhatCounts(t *testing.T) {
 	})
 }
 
+// TestCarried: contacts of IPv6 addresses that carry a listed IPv4 address are found by it, as
+// live hits are, also of a list that is too long for ranges of their own, once, and not if the
+// address was listed at the time by either.
+func TestCarried(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.policy.NAT64 = []netip.Prefix{netip.MustParsePrefix("2001:db8:64::/96")}
+		w.list("62.0.0.1")
+		w.settle()
+		for i, outside := range []string{"62.0.0.9", "64:ff9b::62.0.0.9", "2002:3e00:9::5", "2001:db8:64::62.0.0.9",
+			"64:ff9b::62.0.0.8", "2002:3e00:8::5", "2001:db8:65::62.0.0.9", "64:ff9b::62.0.0.1"} { // from the fifth on: not listed, or met a listing
+			w.flow(byte(1+i), outside, 443)
+		}
+		w.flow(20, "64:ff9b::62.4.0.9", 53)
+		time.Sleep(time.Hour)
+		w.list("62.0.0.1", "62.0.0.9", "62.4.0.9 443")
+		w.settle()
+		w.mu.Lock()
+		for i := range w.events {
+			if e := &w.events[i]; e.Offender.Is6() != e.Embedded.IsValid() || e.Offender.Is6() && e.Embedded.String() != "62.0.0.9" {
+				t.Errorf("%s has %s in it", e.Offender, e.Embedded)
+			}
+		}
+		w.mu.Unlock()
+		w.expect("carried", "feodo 10.0.0.1 62.0.0.9:443 outbound x1 1d", "feodo 10.0.0.2 64:ff9b::3e00:9:443 outbound x1 1d",
+			"feodo 10.0.0.3 2002:3e00:9::5:443 outbound x1 1d", "feodo 10.0.0.4 2001:db8:64::3e00:9:443 outbound x1 1d")
+		long := []string{"62.0.0.8"}
+		for i := range 10_000 {
+			long = append(long, fmt.Sprintf("70.%d.%d.%d", i>>13, i>>5&255, i<<3&255))
+		}
+		w.list(long...)
+		w.settle()
+		w.expect("a long list", "feodo 10.0.0.5 64:ff9b::3e00:8:443 outbound x1 1d", "feodo 10.0.0.6 2002:3e00:8::5:443 outbound x1 1d")
+	})
+}
+
 // TestFlood: broad prefixes and too many contacts are counted and named.
 func TestFlood(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {

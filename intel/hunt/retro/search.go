@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"net/netip"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/hunt/question"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/retro/contact"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/retro/jobs"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/retro/listed"
@@ -111,7 +113,8 @@ func (j *job) pass(ctx context.Context, part []listed.Entry) error {
 	for i := range part {
 		prefixes[i] = part[i].Prefix()
 	}
-	ranges := file.Ranges(prefixes)
+	q := question.Question{Ranges: file.Ranges(prefixes), Embedding: j.h.cfg.Table().Embedding()}
+	ranges := q.Searched()
 	prefixes = nil
 	done, err := j.h.cfg.History.Search(ctx, ranges, time.Unix(int64(j.newest), 0), j.rows, func() error {
 		err := j.h.wait(ctx, min(time.Since(began), longestRest))
@@ -144,11 +147,12 @@ func (j *job) rows(received Span, rows []row.Row) error {
 // row takes in a row of a file that was received until a second.
 func (j *job) row(r *row.Row, to uint32) {
 	port := contact.ServicePort(r)
-	for e := range j.entries.Covering(r.Outside) {
+	carried := j.carried(r.Outside)
+	for e := range covering(j.entries, r.Outside, carried) {
 		if r.First >= e.Since || e.Port != 0 && e.Port != port || !j.lists(e.Prefix(), r.Outside, port) {
 			continue
 		}
-		if j.met(r, port) || to >= e.Since && j.h.hasLive(contact.OfRow(r)) {
+		if j.met(r, carried, port) || to >= e.Since && j.h.hasLive(contact.OfRow(r)) {
 			j.h.count(live, 1)
 			continue
 		}
@@ -168,9 +172,33 @@ func (j *job) lists(p netip.Prefix, a flow.Addr6, port uint16) bool {
 	return slices.Contains(m.in, p)
 }
 
-// met reports whether a row has met a listing of its outside address.
-func (j *job) met(r *row.Row, port uint16) bool {
-	for e := range j.known.Covering(r.Outside) {
+// carried gives the IPv4 address in an IPv6 one, by the table in force; else the zero address.
+func (j *job) carried(a flow.Addr6) flow.Addr6 {
+	if v4 := j.h.cfg.Table().Embedding().Find(a); v4 != 0 {
+		return flow.Addr6Of(flow.Addr4(v4))
+	}
+	return flow.Addr6{}
+}
+
+// covering yields the entries that list an address, and those that list the IPv4 address in it.
+func covering(x *listed.Index, a, carried flow.Addr6) iter.Seq[*listed.Entry] {
+	if carried == (flow.Addr6{}) {
+		return x.Covering(a)
+	}
+	return func(yield func(*listed.Entry) bool) {
+		for _, a := range [...]flow.Addr6{a, carried} {
+			for e := range x.Covering(a) {
+				if !yield(e) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// met reports whether a row has met a listing of its outside address, or of the IPv4 address in it.
+func (j *job) met(r *row.Row, carried flow.Addr6, port uint16) bool {
+	for e := range covering(j.known, r.Outside, carried) {
 		if (e.Port == 0 || e.Port == port) && e.Met(r.First, r.Last) {
 			return true
 		}
