@@ -252,7 +252,8 @@ func TestCardHangsInAMerge(t *testing.T) {
 		flows := n.source.flows.Load()
 		time.Sleep(2 * time.Hour) // the next hour ends, which cannot be written
 		s := n.Stats()
-		if int64(s.Recorded.Kept) < flows+2*3600/2*perDatagram || s.Recorded.Lost != 0 {
+		// Those of the latest datagram may not be counted yet, before and after.
+		if int64(s.Recorded.Kept) < flows+(2*3600/2-2)*perDatagram || s.Recorded.Lost != 0 {
 			t.Errorf("%d flows when it hung, now %+v", flows, s.Recorded)
 		}
 		if !strings.Contains(s.Disk, "no answer for") {
