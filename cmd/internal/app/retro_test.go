@@ -3,6 +3,7 @@ package app
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,11 +18,13 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
+	"github.com/flowsnitch/flowsnitch/sinks/kafka"
 )
 
 // retroEvents reads the hits of the past in the hit log, and the live ones.
@@ -53,7 +56,13 @@ func (w watched) retroEvents(t *testing.T) (past, live []event.Event) {
 func TestRetro(t *testing.T) {
 	dir := shortDir(t)
 	feed := list(t, dir, "bad.txt", "62.0.0.1")
-	intel := fmt.Sprintf("{feeds: [{file: %s}]}\nhistory: {flush: 1m}\njournal: {sync_every: 1h}", feed)
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "flowsnitch.hits", "flowsnitch.alerts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	intel := fmt.Sprintf("{feeds: [{file: %s}]}\nhistory: {flush: 1m}\njournal: {sync_every: 1h}\nsinks: [{jsonlog: {}}, {kafka: {brokers: [%q]}}]",
+		feed, cluster.ListenAddrs()[0])
 	w := observed(t, dir, intel, Options{})
 	jobs := func() uint64 { return w.Status().Retro.Done }
 	until(t, "the first set is known", func() bool { return jobs() == 1 })
@@ -120,6 +129,53 @@ func TestRetro(t *testing.T) {
 	slices.Sort(offenders)
 	if len(past) != 2 || len(live) != 1 || !slices.Equal(offenders, []string{"62.0.0.8", "62.0.0.9"}) {
 		t.Errorf("%d hits of the past of %v, %d live ones", len(past), offenders, len(live))
+	}
+	if err := w.Stop(); err != nil { // so that all is delivered, and nothing comes after it
+		t.Fatal(err)
+	}
+	inKafka(t, cluster.ListenAddrs(), append(past, live...))
+}
+
+// inKafka holds that the topic of hits begins with events, in any order, each under the listed
+// address and as it is in the hit log.
+func inKafka(t *testing.T, brokers []string, want []event.Event) {
+	t.Helper()
+	cfg := kafka.DefaultConfig()
+	cfg.Brokers = brokers
+	ctx, cancel := context.WithTimeout(t.Context(), hangs)
+	defer cancel()
+	var got []event.Event
+	err := kafka.Consume(ctx, kafka.ConsumeConfig{Config: cfg, Topics: []string{cfg.Topics.Hits}, From: kafka.From{First: true}}, func(m *kafka.Message) error {
+		e, err := event.ParseJSON(m.Value)
+		if err != nil {
+			return err
+		}
+		if got = append(got, e); string(m.Key) != e.Offender.String() {
+			t.Errorf("%s has the key %s", e.Offender, m.Key)
+		}
+		if e.Retro && !bytes.Contains(m.Value, []byte(`"retro":true`)) {
+			t.Errorf("%s", m.Value)
+		}
+		if len(got) == len(want) {
+			cancel()
+		}
+		return nil
+	})
+	if err != nil && ctx.Err() == nil {
+		t.Fatal(err)
+	}
+	for _, e := range want {
+		i := slices.IndexFunc(got, func(g event.Event) bool { return g.ID == e.ID })
+		if i < 0 {
+			t.Errorf("%s is not in Kafka", e.ID)
+			continue
+		}
+		if g := got[i]; g.Retro != e.Retro || g.Offender != e.Offender || !g.Time.Equal(e.Time) || !g.Start.Equal(e.Start) || !g.End.Equal(e.End) || g.Days != e.Days {
+			t.Errorf("in Kafka %+v\nin the hit log %+v", g, e)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%d events in Kafka, want %d", len(got), len(want))
 	}
 }
 
