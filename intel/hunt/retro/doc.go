@@ -22,8 +22,8 @@
 //   - rows that began before the listing, and whose time met no listing of the address, not of
 //     this one, and not of another or an earlier one;
 //   - of a file that has both what came before the listing and what came after it, no
-//     contact with a live hit since then. After a crash that is not known any more: such a
-//     contact may be a live hit and one of the past.
+//     contact with a live hit since then, of which 65,536 are remembered. After a crash they
+//     are not known any more: such a contact may be a live hit and one of the past.
 //
 // All rows of a contact over all files are one event. What is listed with a port is looked for
 // at the end that the service is on: contacts that the listed address opened have no known port

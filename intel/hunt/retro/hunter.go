@@ -151,9 +151,16 @@ func (h *Hunter) Live(events []event.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i := range events {
-		if e := &events[i]; e.Kind == event.KindHit && !e.Retro && len(h.live) < maxLive {
-			h.live[contact.OfEvent(e)] = struct{}{}
+		e := &events[i]
+		if e.Kind != event.KindHit || e.Retro {
+			continue
 		}
+		id := contact.OfEvent(e)
+		if _, known := h.live[id]; !known && len(h.live) == maxLive {
+			h.stats.LiveForgotten++
+			continue
+		}
+		h.live[id] = struct{}{}
 	}
 }
 
@@ -196,6 +203,9 @@ func (h *Hunter) turn(ctx context.Context, opened *bool) error {
 		if err := h.folder.Open(); err != nil {
 			return err
 		}
+		if err := h.resume(); err != nil {
+			return err
+		}
 		*opened = true
 	}
 	for {
@@ -215,6 +225,32 @@ func (h *Hunter) turn(ctx context.Context, opened *bool) error {
 			return err
 		}
 	}
+}
+
+// resume notes what waits since the run before.
+func (h *Hunter) resume() error {
+	now := h.cfg.Now()
+	entries, oldest := uint64(0), now
+	for _, job := range h.folder.Waiting() {
+		list, err := h.folder.Read(job)
+		if err != nil {
+			return err
+		}
+		for i := range list {
+			e := &list[i]
+			if e.Until != 0 || e.Quiet {
+				continue
+			}
+			entries++
+			if came := time.Unix(int64(e.Since), 0); came.Before(oldest) {
+				oldest = came
+			}
+		}
+	}
+	if entries > 0 {
+		h.note(func(s *Stats) { s.Entries, s.WaitingSince = entries, oldest })
+	}
+	return nil
 }
 
 // rest forgets what is needed only while there are jobs.

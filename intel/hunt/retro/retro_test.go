@@ -209,6 +209,62 @@ func TestCarried(t *testing.T) {
 	})
 }
 
+// TestWaitingSince: a job that waits over a restart has waited since its set came into force,
+// and the check warns of it, also while no set has come since the start.
+func TestWaitingSince(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.list("62.0.0.1")
+		w.settle()
+		w.past.set(false, errDisk)
+		came := time.Now()
+		w.list("62.0.0.1", "62.0.0.2", "62.0.0.3")
+		w.settle()
+		w.stop()
+		time.Sleep(2 * time.Hour)
+		w.start()
+		synctest.Wait()
+		s := w.hunter.Stats()
+		if d := s.WaitingSince.Sub(came); d < 0 || d > 2*time.Second || s.Entries != 2 || s.Jobs != [2]uint64{1, 0} {
+			t.Errorf("%+v, the set came at %s", s, came)
+		}
+		if f := Check(w.hunter.Stats).State(time.Now()); !strings.Contains(f.Text, "2 new entries have been waiting for 3h") {
+			t.Errorf("%+v", f)
+		}
+		w.past.set(false, nil)
+		w.list("62.0.0.1", "62.0.0.2", "62.0.0.3")
+		w.settle()
+		if s := w.hunter.Stats(); !s.WaitingSince.IsZero() || s.Entries != 0 || s.Done != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// TestManyLive: contacts with a live hit that are too many to be remembered are counted.
+func TestManyLive(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.past.set(false, errDisk)
+		w.list("62.0.0.0/8")
+		hits := make([]event.Event, maxLive+10)
+		for i := range hits {
+			hits[i] = event.Event{Kind: event.KindHit, Offender: netip.AddrFrom4([4]byte{62, byte(i >> 16), byte(i >> 8), byte(i)}), Protocol: 6, ServicePort: 443}
+		}
+		w.hunter.Live(hits)
+		w.hunter.Live(hits[:10]) // known
+		if s := w.hunter.Stats(); s.LiveForgotten != 10 {
+			t.Errorf("%+v", s)
+		}
+		var s Stats
+		check := Check(func() Stats { return s })
+		if f := check.State(time.Now()); f.Text != "" {
+			t.Error(f.Text)
+		}
+		s.LiveForgotten = w.hunter.Stats().LiveForgotten
+		if f := check.State(time.Now().Add(time.Minute)); !strings.Contains(f.Text, "10 live hits") {
+			t.Error(f.Text)
+		}
+	})
+}
+
 // TestFlood: broad prefixes and too many contacts are counted and named.
 func TestFlood(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {

@@ -32,10 +32,13 @@ type Stats struct {
 	// Forgotten are contacts that were sent, and entries that are no longer listed, that made
 	// room: they may be sent again.
 	Forgotten uint64 `json:"forgotten" name:"hunt_forgotten_total" help:"Sent contacts and former entries that made room and may be found again." loss:"true" judged:"history" words:"forgotten to make room"`
-	Damaged   uint64 `json:"damaged" name:"hunt_damaged_total" help:"Damaged files and records of what has been searched for and sent." loss:"true" judged:"history" words:"damaged files or records"`
-	Failures  uint64 `json:"failures" name:"hunt_failures_total" help:"Searches for new entries that failed and are done again." show:"some" words:"failed"`
-	Failing   bool   `json:"failing" name:"hunt_failing" help:"1 while the last search for new entries has failed." show:"some" words:"failing"`
-	LastError string `json:"last_error,omitempty" show:"some" words:""`
+	// LiveForgotten are live hits while entries wait that are not remembered, as there were
+	// too many: their contacts may be sent as contacts before the listing, too.
+	LiveForgotten uint64 `json:"live_forgotten" name:"hunt_live_forgotten_total" help:"Live hits too many to be remembered while entries wait, that may be found as contacts before the listing, too." loss:"true" judged:"history" words:"live hits too many to be remembered"`
+	Damaged       uint64 `json:"damaged" name:"hunt_damaged_total" help:"Damaged files and records of what has been searched for and sent." loss:"true" judged:"history" words:"damaged files or records"`
+	Failures      uint64 `json:"failures" name:"hunt_failures_total" help:"Searches for new entries that failed and are done again." show:"some" words:"failed"`
+	Failing       bool   `json:"failing" name:"hunt_failing" help:"1 while the last search for new entries has failed." show:"some" words:"failing"`
+	LastError     string `json:"last_error,omitempty" show:"some" words:""`
 }
 
 // Stats gives the counters.
@@ -100,6 +103,9 @@ func Check(stats func() Stats) observe.Check {
 		}
 		if n := observe.Grown(s.Forgotten, before.Forgotten); n > 0 {
 			warn("retro forgotten", "%d contacts or entries that have been searched for made room, contacts before a listing may be sent again", n)
+		}
+		if n := observe.Grown(s.LiveForgotten, before.LiveForgotten); n > 0 {
+			warn("retro live", "%d live hits came while new entries are searched for and are too many to be remembered, they may be sent as contacts before the listing, too", n)
 		}
 		return f
 	}}

@@ -84,7 +84,7 @@ func (f *Folder) Open() error {
 	}
 	f.changes, f.next, f.Exists = nil, 1, slices.Contains(names, knownFile)
 	for _, name := range names {
-		f.Lost = f.Lost || strings.HasSuffix(name, badSuffix) && !strings.HasPrefix(name, jobPrefix)
+		f.Lost = f.Lost || strings.HasSuffix(name, badSuffix)
 	}
 	number, _, err := f.known()
 	if err != nil {
@@ -138,11 +138,17 @@ func (f *Folder) sound(err error, name string) error {
 	case !ok:
 		return err
 	}
-	if err := f.fs.Rename(f.path(name), f.path(name+badSuffix)); err != nil {
+	// A job that is damaged is made again by the next set, and only the latest is kept to be
+	// looked at. Anything else was hunted before.
+	job := strings.HasPrefix(name, jobPrefix)
+	to := name + badSuffix
+	if job {
+		to = oldPrefix + strings.TrimSuffix(jobPrefix, "-")
+	}
+	if err := f.fs.Rename(f.path(name), f.path(to)); err != nil {
 		return err
 	}
-	// A job that is damaged is made again by the next set. Anything else was hunted before.
-	f.Lost = f.Lost || !strings.HasPrefix(name, jobPrefix)
+	f.Lost = f.Lost || !job
 	f.damaged(damaged)
 	return nil
 }
@@ -192,7 +198,7 @@ func (f *Folder) Add(list []listed.Entry, done bool) error {
 func (f *Folder) replaced() error {
 	names, err := f.fs.Names(f.dir)
 	for _, name := range names {
-		if whole, ok := strings.CutSuffix(name, badSuffix); ok && !strings.HasPrefix(name, jobPrefix) {
+		if whole, ok := strings.CutSuffix(name, badSuffix); ok {
 			kind, _, _ := strings.Cut(whole, "-") // one of each is kept
 			err = errors.Join(err, f.fs.Rename(f.path(name), f.path(oldPrefix+kind)))
 		}
