@@ -86,7 +86,7 @@ var rules = []struct {
 	{"intel/hunt/retro/sent", []string{"flow/disk"}},
 	{"intel/hunt/retro/jobs", []string{"intel/hunt/retro/listed", "intel/lookup", "flow/disk"}},
 	{"intel/hunt/retro/contact", []string{"intel/hunt", "intel/hunt/retro/listed", "intel", "intel/lookup", "intel/event", "intel/correlate/score", "flow", "flow/history/row"}},
-	{"intel/hunt/retro", []string{"intel/hunt", "intel/hunt/retro/*", "intel", "intel/lookup", "intel/event", "intel/correlate/score", "flow", "flow/disk", "flow/history/file", "flow/history/row", "flow/observe"}},
+	{"intel/hunt/retro", []string{"intel/hunt", "intel/hunt/question", "intel/hunt/retro/*", "intel", "intel/lookup", "intel/event", "intel/correlate/score", "flow", "flow/disk", "flow/history/file", "flow/history/row", "flow/observe"}},
 	{"intel/match", []string{"intel", "intel/lookup", "intel/event", "flow", "flow/decode"}},
 	{"intel/sites", []string{"intel"}},
 	{"intel/correlate", []string{"intel/correlate/conversation", "intel/correlate/dedup", "intel/correlate/packed", "intel/correlate/score", "intel/correlate/fold", "intel/correlate/listing", "intel", "intel/lookup", "intel/event", "intel/sites", "flow"}},
