@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -74,14 +75,15 @@ func TestLossesAreInTheSummary(t *testing.T) {
 	if _, sum := ask(t, root, q); sum.LostFlows != 7 || sum.FoldedFlows != 9 || sum.Conclusive(q) {
 		t.Errorf("%+v", sum)
 	}
-	for n := range 1500 {
-		path := write(t, root, 1+n, []row.Row{anyRow(seeded(uint64(n)), 1+n)})
-		if err := os.Rename(path, path+".bad"); err != nil {
+	const bad = 1500
+	for n := range bad {
+		name := file.Name{From: day, To: day.AddDate(0, 0, 1), Level: file.Day, Seq: uint32(2 + n)}
+		if err := os.WriteFile(filepath.Join(root, name.Folder(), name.String()+".bad"), nil, 0o640); err != nil {
 			t.Fatal(err)
 		}
 	}
 	_, sum := ask(t, root, q)
-	if len(sum.Bad) != maxNamed || sum.BadMore != 1500-maxNamed {
+	if len(sum.Bad) != maxNamed || sum.BadMore != bad-maxNamed {
 		t.Errorf("%d damaged files are named, and %d more", len(sum.Bad), sum.BadMore)
 	}
 	for i := range sum.Bad {

@@ -30,7 +30,8 @@ func copyOf(t *testing.T, from *world, d *disktest.Faults) *world {
 }
 
 // everyCall runs a procedure with the disk failing at one call after the other: at that call
-// alone, or from it on, as when the process is killed there. Of reads only some fail.
+// alone, or from it on, as when the process is killed there. Of reads only some fail, and with
+// the race detector, which is ten times slower, of others, too.
 func everyCall(t *testing.T, from *world, do func(*testing.T, *world) error, check func(t *testing.T, w *world, call disktest.Call, killed bool, err error)) {
 	count := 0
 	for n, step := 0, 1; ; n += step {
@@ -68,8 +69,11 @@ func everyCall(t *testing.T, from *world, do func(*testing.T, *world) error, che
 			break
 		}
 		count++
-		if step = 1; call.What == "read" {
+		switch step = 1; {
+		case call.What == "read":
 			step = 31
+		case raceDetector:
+			step = 7
 		}
 	}
 	t.Logf("%d calls failed", count)

@@ -1,0 +1,5 @@
+//go:build !race
+
+package past
+
+const raceDetector = false
