@@ -437,7 +437,7 @@ func TestCrash(t *testing.T) {
 		more := days(march.Add(23*time.Hour), 3, "203.0.113.10")
 		done, stride := false, 1
 		if raceDetector { // ten times slower
-			stride = 11
+			stride = 37
 		}
 		for step := 1; !done; step += stride {
 			copied := cfg
