@@ -57,6 +57,7 @@ for folder in / /tmp "$HOME" "$clone"; do
 done
 wait $sender
 ./flowsnitch lookup 203.0.113.9
+./flowsnitch hunt 203.0.113.9
 ./flowsnitch status
 ./flowsnitch top --count 1
 until_true judged
