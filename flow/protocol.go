@@ -29,6 +29,15 @@ const (
 	ProtocolEthernet = 143 // RFC 8986 4.9, SRv6
 )
 
+// portful are the protocols that have ports. What exporters put into the port fields of the
+// others is zero, or type and code of ICMP.
+var portful = [256]bool{
+	ProtocolTCP: true, ProtocolUDP: true, ProtocolDCCP: true, ProtocolSCTP: true, ProtocolUDPLite: true,
+}
+
+// HasPorts reports whether an IP protocol has ports.
+func HasPorts(protocol uint8) bool { return portful[protocol] }
+
 // keywords are the lower-cased keywords of the IANA registry "Assigned Internet
 // Protocol Numbers"; empty where a number has none or only a description.
 var keywords = [...]string{

@@ -17,7 +17,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/history"
-	historyfile "github.com/flowsnitch/flowsnitch/flow/history/file"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
 	"github.com/flowsnitch/flowsnitch/flow/synth/noise"
 	"github.com/flowsnitch/flowsnitch/flow/udp"
@@ -120,7 +120,7 @@ func demoHunt(c *cobra.Command, dir string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second) // that of the command may have ended
 	defer cancel()
 	server := netip.MustParseAddr("203.0.113.9")
-	q := &question.Question{Ranges: historyfile.Ranges([]netip.Prefix{netip.PrefixFrom(server, server.BitLen())})}
+	q := &question.Question{Ranges: span.OfAll([]netip.Prefix{netip.PrefixFrom(server, server.BitLen())})}
 	fmt.Fprintf(c.ErrOrStderr(), "\nevery contact is kept, listed or not; so later questions have an answer, too:\n$ flowsnitch hunt %s\n", server)
 	p := newHuntPrinter(c.OutOrStdout(), c.ErrOrStderr(), new(huntOptions))
 	in, err := app.OpenHistory(dir, "")

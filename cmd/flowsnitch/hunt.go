@@ -16,9 +16,9 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
-	historyfile "github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/past/imports"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/hunt"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/question"
@@ -139,15 +139,15 @@ func (o *huntOptions) question(c *cobra.Command, args []string, now time.Time) (
 	}
 	q.Ranges, err = readWanted(c, args)
 	if len(args) == 0 && o.feed == "" {
-		q.Ranges = question.All()
+		q.Ranges = span.All()
 	}
 	return q, err
 }
 
 // readWanted gives the addresses of arguments, each an address, a prefix, a file or "-".
-func readWanted(c *cobra.Command, args []string) ([]historyfile.Range, error) {
+func readWanted(c *cobra.Command, args []string) ([]span.Range, error) {
 	var prefixes []netip.Prefix
-	var lists []historyfile.Range
+	var lists []span.Range
 	for _, arg := range args {
 		p, err := parsePrefix(arg)
 		if err == nil {
@@ -163,11 +163,11 @@ func readWanted(c *cobra.Command, args []string) ([]historyfile.Range, error) {
 		}
 		lists = append(lists, list...)
 	}
-	return question.Join(append(lists, historyfile.Ranges(prefixes)...)), nil
+	return span.Join(append(lists, span.OfAll(prefixes)...)), nil
 }
 
 // readIndicators reads a list, and reports on standard error what of it could not be read.
-func readIndicators(c *cobra.Command, path string) ([]historyfile.Range, error) {
+func readIndicators(c *cobra.Command, path string) ([]span.Range, error) {
 	var in io.Reader = c.InOrStdin()
 	if path != "-" {
 		f, err := os.Open(path)
@@ -317,7 +317,7 @@ func (o *huntOptions) search(c *cobra.Command, cfg *configs.Config, q *question.
 		}
 	}
 	q.Embedding = intel.NewEmbedding(cfg.NAT64)
-	ours, err := q.Check(historyfile.Ranges(cfg.AllHome()))
+	ours, err := q.Check(span.OfAll(cfg.AllHome()))
 	if err != nil {
 		return sum, usageError{err}
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/configs"
-	historyfile "github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/hunt"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/question"
@@ -42,8 +42,8 @@ func contactsOf(ctx context.Context, cfg *configs.Config, asked []netip.Prefix) 
 	defer cancel()
 	list := make([]*lookupHistory, len(asked))
 	for i, p := range asked {
-		q := question.Question{Ranges: historyfile.Ranges([]netip.Prefix{p}), Limit: lastContacts, Kept: true}
-		if ours, err := q.Check(historyfile.Ranges(cfg.AllHome())); err != nil || ours > 0 {
+		q := question.Question{Ranges: span.OfAll([]netip.Prefix{p}), Limit: lastContacts, Kept: true}
+		if ours, err := q.Check(span.OfAll(cfg.AllHome())); err != nil || ours > 0 {
 			continue // a host of ours, or half the internet
 		}
 		h := &lookupHistory{Contacts: []hunt.Row{}}

@@ -179,7 +179,7 @@ func (c *Clock) judge() (changed bool) {
 	why := ""
 	switch {
 	case c.doubt && c.status.Jumps > 0:
-		why = fmt.Sprintf("the clock was set by %s, and nothing confirms the new time", days(c.status.LastJump))
+		why = fmt.Sprintf("the clock was set by %s, and nothing confirms the new time", Days(c.status.LastJump))
 	case c.doubt:
 		why = "the clock is far from the hardware clock, or from the run before"
 	case !synced && !c.hardware:
@@ -192,8 +192,8 @@ func (c *Clock) judge() (changed bool) {
 	return changed
 }
 
-// days writes a duration for people.
-func days(d time.Duration) string {
+// Days writes a duration for people, in days where there are several.
+func Days(d time.Duration) string {
 	if d.Abs() < 48*time.Hour {
 		return d.Round(time.Second).String()
 	}

@@ -250,7 +250,7 @@ func (s *Set) pairs6(r *run, a, b int) {
 // unmap puts an IPv4-mapped IPv6 address (::ffff:a.b.c.d) behind the columns
 // of V4, where it will be found.
 func (s *Set) unmap(r *run, i int32) {
-	if a := s.V6[r.at6+i]; a.Hi == 0 && a.Lo>>32 == 0xffff {
+	if a := s.V6[r.at6+i]; a.Is4() {
 		s.loose4(uint32(a.Lo), int(r.first+i/r.n6))
 	}
 }
@@ -262,7 +262,7 @@ func (s *Set) loose4(a uint32, row int) {
 }
 
 func (s *Set) loose6(a flow.Addr6, row int) {
-	if a.Hi == 0 && a.Lo>>32 == 0xffff {
+	if a.Is4() {
 		s.loose4(uint32(a.Lo), row)
 		return
 	}

@@ -146,10 +146,10 @@ func sampledEnds(q *packet.Header) (src, dst flow.Addr6) {
 		return q.Src6, q.Dst6
 	}
 	if q.Src4 != 0 {
-		src.Lo = 0xffff<<32 | uint64(q.Src4)
+		src = flow.Mapped(q.Src4)
 	}
 	if q.Dst4 != 0 {
-		dst.Lo = 0xffff<<32 | uint64(q.Dst4)
+		dst = flow.Mapped(q.Dst4)
 	}
 	return src, dst
 }

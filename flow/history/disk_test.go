@@ -16,10 +16,10 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/disk/disktest"
-	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 )
 
 // A real is a history with the real store and one worker, on a disk that fails on demand.
@@ -112,7 +112,7 @@ func (r *real) expect(what string, sent int) {
 	r.t.Helper()
 	seen := make(map[flow.Addr6]int)
 	done, err := folder.Open(disk.OS{}, r.root).Search(context.Background(), folder.Query{
-		Ranges: file.Ranges([]netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}),
+		Ranges: span.OfAll([]netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}),
 		Emit: func(_ folder.Entry, rows []row.Row) error {
 			for i := range rows {
 				seen[rows[i].Outside] += int(rows[i].Flows)

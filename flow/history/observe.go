@@ -1,7 +1,6 @@
 package history
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
@@ -114,11 +113,3 @@ func (h *History) failure() error {
 type failure string
 
 func (f failure) Error() string { return string(f) }
-
-// span prints a time to keep things, in days where it has several.
-func span(d time.Duration) string {
-	if d >= 48*time.Hour {
-		return fmt.Sprintf("%d days", int(d.Hours()/24))
-	}
-	return d.String()
-}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 
+	"github.com/flowsnitch/flowsnitch/flow/clock"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/store"
 )
@@ -102,7 +103,7 @@ func (h *History) notice(cfg *Config, bound disk.Size) {
 	}
 	text := fmt.Sprintf("from now on every contact of our hosts with addresses outside is kept in %s, for %s and up to %s, readable by the user and the group of flowsnitch. "+
 		"In many countries this is personal data: history.exclude in the configuration leaves out networks, 'flowsnitch history erase' removes what was kept of an address, "+
-		"history.enabled: false turns it off; see flow/history/README.md in the documentation", h.deps.Root, span(cfg.Keep), bound)
+		"history.enabled: false turns it off; see flow/history/README.md in the documentation", h.deps.Root, clock.Days(cfg.Keep), bound)
 	h.deps.Note(false, "history: "+text)
 	err := h.disk.MkdirAll(h.deps.Root, 0o750)
 	if err == nil {

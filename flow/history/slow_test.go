@@ -20,11 +20,11 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/disk/disktest"
-	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/history/store"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
 )
 
@@ -228,7 +228,7 @@ func inBubble(t *testing.T, f func(*testing.T)) {
 
 // everything asks for all rows.
 func everything(emit func(folder.Entry, []row.Row) error) folder.Query {
-	return folder.Query{Ranges: file.Ranges([]netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}), Emit: emit}
+	return folder.Query{Ranges: span.OfAll([]netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}), Emit: emit}
 }
 
 // found gives the flows in the files, each of a contact of its own.

@@ -1,7 +1,6 @@
 package dnsbl
 
 import (
-	"encoding/binary"
 	"net/netip"
 	"time"
 
@@ -38,7 +37,7 @@ func (c *Checker) NewAsker() *Asker {
 func (a *Asker) Claim4(addrs []uint32, now time.Time, claimed []int32) []int32 {
 	at := unit(now)
 	for i, addr := range addrs {
-		if addr != 0 && a.claim(flow.Addr6{Lo: 0xffff<<32 | uint64(addr)}, at) {
+		if addr != 0 && a.claim(flow.Mapped(addr), at) {
 			claimed = append(claimed, int32(i))
 		}
 	}
@@ -90,11 +89,5 @@ func (a *Asker) Ask(r *flow.Record, side flow.Side, addr netip.Addr, forms [2]ne
 
 func (a *Asker) drop(addr netip.Addr, now time.Time) {
 	a.c.dropped.Add(1)
-	a.recent.set(a.recent.hash(addr6(addr)), unit(now), fullFor)
-}
-
-// addr6 gives the address as two numbers, IPv4 as IPv4-mapped.
-func addr6(a netip.Addr) flow.Addr6 {
-	b := a.As16()
-	return flow.Addr6{Hi: binary.BigEndian.Uint64(b[:8]), Lo: binary.BigEndian.Uint64(b[8:])}
+	a.recent.set(a.recent.hash(flow.Addr6Of(addr)), unit(now), fullFor)
 }

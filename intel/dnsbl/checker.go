@@ -275,7 +275,7 @@ func (c *Checker) judge(ctx context.Context, r *request) {
 	waiting := c.pending[r.addr]
 	delete(c.pending, r.addr)
 	if ok {
-		c.cache.put(addr6(r.addr), v, c.now())
+		c.cache.put(flow.Addr6Of(r.addr), v, c.now())
 	}
 	c.mu.Unlock()
 	if ok {
@@ -290,7 +290,7 @@ func (c *Checker) judge(ctx context.Context, r *request) {
 func (c *Checker) recall(r *request) (verdict, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.cache.get(addr6(r.addr), c.now())
+	return c.cache.get(flow.Addr6Of(r.addr), c.now())
 }
 
 // now is the time since the start, in seconds. It does not jump with the clock.
@@ -300,7 +300,7 @@ func (c *Checker) now() uint32 { return uint32(time.Since(c.start) / time.Second
 func (c *Checker) spread(a netip.Addr, v verdict) {
 	if v.listings == "" {
 		left := time.Duration(v.until)*time.Second - time.Since(c.start)
-		c.clean.set(c.clean.hash(addr6(a)), unit(time.Now()), left)
+		c.clean.set(c.clean.hash(flow.Addr6Of(a)), unit(time.Now()), left)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/question"
 )
@@ -36,7 +37,7 @@ func TestCarried(t *testing.T) {
 		long = append(long, netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(100 + n>>14), byte(n >> 7), byte(n << 1), 1}), 32), netip.PrefixFrom(netip.AddrFrom4([4]byte{210, byte(n >> 7), byte(n << 1), 1}), 32))
 	}
 	for _, asked := range [][]netip.Prefix{{prefix("203.0.113.9/32")}, long} {
-		got, sum := ask(t, root, &question.Question{Ranges: file.Ranges(asked), Embedding: embedding})
+		got, sum := ask(t, root, &question.Question{Ranges: span.OfAll(asked), Embedding: embedding})
 		if len(got) != 6 || sum.Rows != 6 {
 			t.Errorf("%d addresses asked for: %d rows", len(asked), len(got))
 		}
@@ -46,13 +47,13 @@ func TestCarried(t *testing.T) {
 			}
 		}
 	}
-	if got, _ := ask(t, root, &question.Question{Ranges: file.Ranges([]netip.Prefix{prefix("203.0.113.9/32")})}); len(got) != 5 {
+	if got, _ := ask(t, root, &question.Question{Ranges: span.OfAll([]netip.Prefix{prefix("203.0.113.9/32")})}); len(got) != 5 {
 		t.Errorf("without a prefix of the operator %d rows", len(got))
 	}
-	if got, _ := ask(t, root, &question.Question{Ranges: file.Ranges([]netip.Prefix{prefix("203.0.113.8/31")}), Embedding: embedding}); len(got) != 10 {
+	if got, _ := ask(t, root, &question.Question{Ranges: span.OfAll([]netip.Prefix{prefix("203.0.113.8/31")}), Embedding: embedding}); len(got) != 10 {
 		t.Errorf("of both %d rows", len(got))
 	}
-	if got, _ := ask(t, root, &question.Question{Ranges: question.All(), Embedding: embedding}); len(got) != len(rows) {
+	if got, _ := ask(t, root, &question.Question{Ranges: span.All(), Embedding: embedding}); len(got) != len(rows) {
 		t.Errorf("of all %d rows", len(got))
 	}
 }
@@ -61,7 +62,7 @@ func TestCarried(t *testing.T) {
 // what is damaged is named up to a bound, so that every summary can be read.
 func TestLossesAreInTheSummary(t *testing.T) {
 	root := t.TempDir()
-	q := &question.Question{Ranges: file.Ranges([]netip.Prefix{prefix("203.0.113.9/32")})}
+	q := &question.Question{Ranges: span.OfAll([]netip.Prefix{prefix("203.0.113.9/32")})}
 	w, err := file.Create(disk.OS{}, root, file.Name{From: day, To: day.AddDate(0, 0, 1), Level: file.Day}, file.Form{}, file.Info{Lost: 7, Folded: 9})
 	if err != nil {
 		t.Fatal(err)
@@ -99,8 +100,8 @@ func TestLossesAreInTheSummary(t *testing.T) {
 func TestLargeLimit(t *testing.T) {
 	root := t.TempDir()
 	month(t, root, 1, 500)
-	want, _ := ask(t, root, &question.Question{Ranges: question.All()})
-	got, _ := ask(t, root, &question.Question{Ranges: question.All(), Limit: int(^uint(0) >> 1)})
+	want, _ := ask(t, root, &question.Question{Ranges: span.All()})
+	got, _ := ask(t, root, &question.Question{Ranges: span.All(), Limit: int(^uint(0) >> 1)})
 	if !slices.Equal(times(got), times(want)) {
 		t.Error("another order")
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/question"
 )
@@ -105,7 +106,7 @@ func scan(all [][]row.Row, q *question.Question) (rows []Row, beside uint64) {
 			in := func(list []netip.Prefix, a flow.Addr6) bool {
 				return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a.Addr().Unmap()) })
 			}
-			outside := slices.ContainsFunc(q.Ranges, func(x file.Range) bool {
+			outside := slices.ContainsFunc(q.Ranges, func(x span.Range) bool {
 				return x.From.Addr().Compare(r.Outside.Addr()) <= 0 && r.Outside.Addr().Compare(x.To.Addr()) <= 0
 			})
 			first, last := time.Unix(int64(r.First), 0), time.Unix(int64(r.Last), 0)
@@ -160,7 +161,7 @@ func TestSearchEqualsAScan(t *testing.T) {
 	outsides := []netip.Prefix{prefix("198.51.0.0/16"), prefix("198.51.1.7/32"), prefix("198.51.0.16/28"), prefix("2001:db8::/32"), prefix("2001:db8::3/128"), prefix("0.0.0.0/0"), prefix("203.0.113.0/24")}
 	found := 0
 	for n := range 300 {
-		q := &question.Question{Ranges: file.Ranges([]netip.Prefix{outsides[r.IntN(len(outsides))], outsides[r.IntN(len(outsides))]})}
+		q := &question.Question{Ranges: span.OfAll([]netip.Prefix{outsides[r.IntN(len(outsides))], outsides[r.IntN(len(outsides))]})}
 		if r.IntN(3) == 0 {
 			q.Hosts = []netip.Prefix{prefix([]string{"10.0.0.4/32", "10.0.0.0/30", "0.0.0.0/0", "::/0"}[r.IntN(4)])}
 		}
@@ -257,9 +258,9 @@ func TestLargeFile(t *testing.T) {
 		rows = append(rows, one)
 	}
 	write(t, root, 0, slices.Clone(rows))
-	want, _ := scan([][]row.Row{rows}, &question.Question{Ranges: question.All()})
+	want, _ := scan([][]row.Row{rows}, &question.Question{Ranges: span.All()})
 	for _, limit := range []int{1, 5, 1000, sorted / 2, sorted/2 + 1, sorted, sorted + 7, len(rows), 0} {
-		got, sum := ask(t, root, &question.Question{Ranges: question.All(), Limit: limit})
+		got, sum := ask(t, root, &question.Question{Ranges: span.All(), Limit: limit})
 		n := len(want)
 		if limit > 0 {
 			n = limit
@@ -279,7 +280,7 @@ func TestLargeFile(t *testing.T) {
 			}
 		}
 	}
-	if _, sum := ask(t, root, &question.Question{Ranges: question.All()}); sum.Hosts != maxCounted || !sum.HostsMore {
+	if _, sum := ask(t, root, &question.Question{Ranges: span.All()}); sum.Hosts != maxCounted || !sum.HostsMore {
 		t.Errorf("%d hosts counted, more: %v", sum.Hosts, sum.HostsMore)
 	}
 }
@@ -287,7 +288,7 @@ func TestLargeFile(t *testing.T) {
 // TestNothingIsNotSilent: what is no history, damaged, or of another time is no answer.
 func TestNothingIsNotSilent(t *testing.T) {
 	root := t.TempDir()
-	q := &question.Question{Ranges: file.Ranges([]netip.Prefix{prefix("203.0.113.9/32")})}
+	q := &question.Question{Ranges: span.OfAll([]netip.Prefix{prefix("203.0.113.9/32")})}
 	if rows, sum := ask(t, filepath.Join(root, "none"), q); len(rows) > 0 || sum.Conclusive(q) {
 		t.Errorf("no folder: %+v", sum)
 	}
@@ -322,7 +323,7 @@ func TestNothingIsNotSilent(t *testing.T) {
 	if _, sum := ask(t, root, early); !sum.Conclusive(early) {
 		t.Errorf("before a file that was set aside: %+v", sum)
 	}
-	if rows, _ := ask(t, root, &question.Question{Ranges: question.All()}); len(rows) != len(all[0])+len(all[1])+len(all[2]) {
+	if rows, _ := ask(t, root, &question.Question{Ranges: span.All()}); len(rows) != len(all[0])+len(all[1])+len(all[2]) {
 		t.Errorf("beside a damaged file %d rows", len(rows))
 	}
 }
@@ -334,7 +335,7 @@ func TestSearchEnds(t *testing.T) {
 	all := month(t, root, 4, 1000)
 	stop := errors.New("stop")
 	calls := 0
-	sum, err := Search(t.Context(), folder.Open(disk.OS{}, root), &question.Question{Ranges: question.All()}, func([]Row) error {
+	sum, err := Search(t.Context(), folder.Open(disk.OS{}, root), &question.Question{Ranges: span.All()}, func([]Row) error {
 		if calls++; calls == 2 {
 			return stop
 		}
@@ -345,7 +346,7 @@ func TestSearchEnds(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	calls = 0
-	_, err = Search(ctx, folder.Open(disk.OS{}, root), &question.Question{Ranges: question.All()}, func([]Row) error {
+	_, err = Search(ctx, folder.Open(disk.OS{}, root), &question.Question{Ranges: span.All()}, func([]Row) error {
 		calls++
 		cancel()
 		return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/history/store"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/question"
 )
 
@@ -54,7 +55,7 @@ func TestHuntsWhileMerging(t *testing.T) {
 				default:
 				}
 				got := make(map[string]uint64)
-				sum, err := Search(t.Context(), folder.Open(disk.OS{}, root), &question.Question{Ranges: question.All()}, func(rows []Row) error {
+				sum, err := Search(t.Context(), folder.Open(disk.OS{}, root), &question.Question{Ranges: span.All()}, func(rows []Row) error {
 					for i := range rows {
 						got[rows[i].Inside.String()] += uint64(rows[i].Flows)
 					}

@@ -17,9 +17,9 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
-	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
 	"go.uber.org/zap"
 )
@@ -139,7 +139,7 @@ func filesOf(t *testing.T, dir string) (all found) {
 	t.Helper()
 	all.outside = make(map[netip.Addr]uint64)
 	f := folder.Open(disk.OS{}, filepath.Join(dir, HistoryDir))
-	everything := file.Ranges([]netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")})
+	everything := span.OfAll([]netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")})
 	done, err := f.Search(context.Background(), folder.Query{Ranges: everything, Emit: func(_ folder.Entry, rows []row.Row) error {
 		for i := range rows {
 			r := &rows[i]

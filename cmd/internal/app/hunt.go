@@ -17,10 +17,10 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
-	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/past/imports"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/hunt"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/question"
@@ -257,7 +257,7 @@ func (h *hunts) question(body io.Reader) (q question.Question, ours int, err err
 	}
 	q.Embedding = intel.NewEmbedding(h.cfg.NAT64)
 	if err == nil {
-		ours, err = q.Check(file.Ranges(h.cfg.AllHome()))
+		ours, err = q.Check(span.OfAll(h.cfg.AllHome()))
 	}
 	return q, ours, err
 }
@@ -307,7 +307,7 @@ func OpenHistory(stateDir, imported string) (*folder.Folder, error) {
 }
 
 // FeedRanges gives the entries of a feed in a table.
-func FeedRanges(t *lookup.Table, feed string) ([]file.Range, error) {
+func FeedRanges(t *lookup.Table, feed string) ([]span.Range, error) {
 	var names []string
 	for _, f := range t.Feeds() {
 		if f.Feed != feed {
@@ -321,7 +321,7 @@ func FeedRanges(t *lookup.Table, feed string) ([]file.Range, error) {
 		if len(prefixes) == 0 {
 			return nil, fmt.Errorf("feed %s has no entry in force", feed)
 		}
-		return file.Ranges(prefixes), nil
+		return span.OfAll(prefixes), nil
 	}
 	if len(names) == 0 {
 		return nil, fmt.Errorf("no feed %s: no list has an entry yet", feed)

@@ -23,6 +23,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/hunt"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/question"
@@ -132,7 +133,7 @@ func huntFile(t *testing.T, root string, n int) {
 // open sends a question, whose answer is to be read.
 func (w *huntWorld) open(ctx context.Context, q *question.Question, more ...string) (io.ReadCloser, error) {
 	if q.Ranges == nil && q.Feed == "" {
-		q.Ranges = file.Ranges([]netip.Prefix{netip.MustParsePrefix("203.0.113.9/32")})
+		q.Ranges = span.OfAll([]netip.Prefix{netip.MustParsePrefix("203.0.113.9/32")})
 	}
 	var body bytes.Buffer
 	if _, err := q.WriteTo(&body); err != nil {
@@ -178,8 +179,8 @@ func TestHuntRoute(t *testing.T) {
 	done := w.status().Done
 	for want, q := range map[string]*question.Question{
 		"no feed nope; there are acme, other": {Feed: "nope"},
-		"is more than a /8":                   {Ranges: question.All()},
-		"10.0.0.5 is in home":                 {Ranges: file.Ranges([]netip.Prefix{netip.MustParsePrefix("10.0.0.5/32")})},
+		"is more than a /8":                   {Ranges: span.All()},
+		"10.0.0.5 is in home":                 {Ranges: span.OfAll([]netip.Prefix{netip.MustParsePrefix("10.0.0.5/32")})},
 		"use 1 to 64 of a-z":                  {Import: "../x"},
 		"no import nope: no such file":        {Import: "nope"},
 	} {

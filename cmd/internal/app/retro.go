@@ -9,9 +9,9 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history"
-	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/retro"
 )
@@ -58,7 +58,7 @@ type searched struct{ *history.History }
 func (s searched) On() bool { return s.Folder() != nil }
 
 // Search searches one file after another.
-func (s searched) Search(ctx context.Context, ranges []file.Range, to time.Time, emit func(retro.Span, []row.Row) error, next func() error) (retro.Done, error) {
+func (s searched) Search(ctx context.Context, ranges []span.Range, to time.Time, emit func(retro.Span, []row.Row) error, next func() error) (retro.Done, error) {
 	files := s.Folder()
 	if files == nil {
 		return retro.Done{}, history.ErrOff

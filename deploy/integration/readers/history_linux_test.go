@@ -22,6 +22,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 )
 
 // shown gives the blocks of code that the page about the history has under a heading.
@@ -212,7 +213,7 @@ func TestHistory(t *testing.T) {
 	}
 	t.Run("own search", func(t *testing.T) {
 		var found strings.Builder
-		everything := file.Ranges([]netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")})
+		everything := span.OfAll([]netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")})
 		done, err := folder.Open(disk.OS{}, filepath.Join(dir, "history")).Search(context.Background(), folder.Query{Ranges: everything, Emit: func(_ folder.Entry, part []row.Row) error {
 			for i := range part {
 				found.WriteString(line(&part[i]) + "\n")

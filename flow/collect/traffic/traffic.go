@@ -138,7 +138,7 @@ func version(src, dst flow.Addr6) int {
 	switch {
 	case src == flow.Addr6{}:
 		return unknown
-	case src.Hi == 0 && src.Lo>>32 == 0xffff:
+	case src.Is4():
 		return ipv4
 	}
 	return ipv6

@@ -23,6 +23,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/disk/disktest"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 )
 
 func TestRoundTrip(t *testing.T) {
@@ -143,7 +144,7 @@ func TestSearchEqualsAScan(t *testing.T) {
 			}
 			prefixes = append(prefixes, netip.PrefixFrom(a, bits).Masked())
 		}
-		ranges := Ranges(prefixes)
+		ranges := span.OfAll(prefixes)
 		var got []row.Row
 		err := f.Search(context.Background(), ranges, func(part []row.Row) error {
 			got = append(got, part...)
@@ -168,7 +169,7 @@ func TestSearchOfNothingAndWrongRanges(t *testing.T) {
 		t.Errorf("%d rows, %v", len(rows), err)
 	}
 	one, two := flow.Addr6{Lo: 1}, flow.Addr6{Lo: 2}
-	for _, wrong := range [][]Range{{{two, one}}, {{two, two}, {one, one}}, {{one, two}, {two, two}}} {
+	for _, wrong := range [][]span.Range{{{From: two, To: one}}, {span.One(two), span.One(one)}, {{From: one, To: two}, span.One(two)}} {
 		if _, err := find(path, wrong); err == nil {
 			t.Errorf("%v: no error", wrong)
 		}
@@ -210,9 +211,9 @@ func TestRanges(t *testing.T) {
 		for range 1 + r.IntN(4) {
 			some = append(some, prefixes[r.IntN(len(prefixes))])
 		}
-		ranges := Ranges(some)
+		ranges := span.OfAll(some)
 		for i, one := range ranges {
-			if compare(one.From, one.To) > 0 || i > 0 && compare(ranges[i-1].To, one.From) >= 0 {
+			if one.From.Compare(one.To) > 0 || i > 0 && ranges[i-1].To.Compare(one.From) >= 0 {
 				t.Fatalf("%v: %v", some, ranges)
 			}
 		}
@@ -220,7 +221,7 @@ func TestRanges(t *testing.T) {
 			a := netip.MustParseAddr(s)
 			want := slices.ContainsFunc(some, func(p netip.Prefix) bool { return p.Contains(a) })
 			key := flow.Addr6Of(a)
-			got := slices.ContainsFunc(ranges, func(one Range) bool { return compare(one.From, key) <= 0 && compare(key, one.To) <= 0 })
+			got := slices.ContainsFunc(ranges, func(one span.Range) bool { return one.From.Compare(key) <= 0 && key.Compare(one.To) <= 0 })
 			if got != want {
 				t.Errorf("%v with %s: %t, want %t", some, a, got, want)
 			}
@@ -733,7 +734,7 @@ func BenchmarkMerge(b *testing.B) {
 func BenchmarkSearchOne(b *testing.B) {
 	rows := anyRows(seeded(1), 300_000, 60_000)
 	path := put(b, b.TempDir(), Day, rows)
-	ranges := []Range{{rows[len(rows)/2].Outside, rows[len(rows)/2].Outside}}
+	ranges := []span.Range{span.One(rows[len(rows)/2].Outside)}
 	for b.Loop() {
 		if got, err := find(path, ranges); err != nil || len(got) == 0 {
 			b.Fatal(len(got), err)

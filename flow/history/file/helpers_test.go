@@ -13,6 +13,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 )
 
 var noon = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
@@ -95,10 +96,10 @@ func put(t testing.TB, root string, level Level, rows []row.Row) string {
 	return filepath.Join(root, name.Folder(), name.String())
 }
 
-var everything = []Range{{flow.Addr6{}, flow.Addr6{Hi: ^uint64(0), Lo: ^uint64(0)}}}
+var everything = span.All()
 
 // find gives what is found in a file.
-func find(path string, ranges []Range) (rows []row.Row, err error) {
+func find(path string, ranges []span.Range) (rows []row.Row, err error) {
 	f, err := Open(disk.OS{}, path)
 	if err != nil {
 		return nil, err

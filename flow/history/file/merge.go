@@ -62,9 +62,7 @@ func Merge(ctx context.Context, f disk.FS, p Plan) (_ Name, err error) {
 		return Name{}, err
 	}
 	defer w.Abort()
-	for i := len(heap)/2 - 1; i >= 0; i-- {
-		down(heap, i)
-	}
+	row.Heapify(heap)
 
 	// The last row of out is still open for rows of the same key.
 	out := make([]row.Row, 0, chunk)
@@ -98,29 +96,12 @@ func Merge(ctx context.Context, f disk.FS, p Plan) (_ Name, err error) {
 			heap[0] = heap[len(heap)-1]
 			heap = heap[:len(heap)-1]
 		}
-		down(heap, 0)
+		row.Down(heap, 0)
 	}
 	if err := w.Write(out); err != nil {
 		return Name{}, err
 	}
 	return w.Commit()
-}
-
-// down puts the input at i of a heap in its place among those below it.
-func down(heap []*input, i int) {
-	for {
-		least := i
-		for child := 2*i + 1; child <= 2*i+2 && child < len(heap); child++ {
-			if row.Compare(&heap[child].rows[0], &heap[least].rows[0]) < 0 {
-				least = child
-			}
-		}
-		if least == i {
-			return
-		}
-		heap[i], heap[least] = heap[least], heap[i]
-		i = least
-	}
 }
 
 // An input is a file that is read from its beginning to its end.
@@ -131,6 +112,9 @@ type input struct {
 	rows  []row.Row // read and not yet taken
 	room  []row.Row
 }
+
+// Head is the next row.
+func (in *input) Head() *row.Row { return &in.rows[0] }
 
 // next reads further rows; at the end there are none.
 func (in *input) next() (err error) {

@@ -23,6 +23,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/monthtest"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 )
 
 // The figures of a month of files, against their budgets: bytes per row, the merge of 24 hours,
@@ -224,16 +225,16 @@ func TestMonthHunt(t *testing.T) {
 }
 
 // wanted gives the ranges for some addresses, and keeps nothing else.
-func wanted(busy, strange int) []file.Range {
+func wanted(busy, strange int) []span.Range {
 	var prefixes []netip.Prefix
 	for _, a := range slices.Concat(month.Busiest(busy), month.Strangers(strange)) {
 		prefixes = append(prefixes, netip.PrefixFrom(a, a.BitLen()))
 	}
-	return slices.Clone(file.Ranges(prefixes))
+	return slices.Clone(span.OfAll(prefixes))
 }
 
 // hunt searches all files and gives the number of rows found.
-func hunt(t *testing.T, root string, ranges []file.Range) int64 {
+func hunt(t *testing.T, root string, ranges []span.Range) int64 {
 	done, err := folder.Open(disk.OS{}, root).Search(context.Background(), folder.Query{Ranges: ranges, Emit: func(folder.Entry, []row.Row) error { return nil }})
 	if err != nil || len(done.Bad) > 0 {
 		t.Errorf("%v, %v", done.Bad, err)

@@ -1,87 +1,28 @@
 package file
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"net/netip"
-	"slices"
 	"sort"
 
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 )
-
-// A Range is all addresses from one to another, both included.
-type Range struct{ From, To flow.Addr6 }
-
-// IPv4 addresses lie within the space of IPv6.
-var mapped = Range{flow.Addr6{Lo: 0xffff_0000_0000}, flow.Addr6{Lo: 0xffff_ffff_ffff}}
-
-// Ranges gives prefixes as ranges, sorted and joined, as [File.Search] needs them. A prefix
-// of IPv6, also ::/0, does not contain the addresses of IPv4.
-func Ranges(prefixes []netip.Prefix) []Range {
-	all := make([]Range, 0, len(prefixes))
-	for _, p := range prefixes {
-		if !p.IsValid() {
-			continue
-		}
-		r := rangeOf(p)
-		if p.Addr().Is4() || compare(r.To, mapped.From) < 0 || compare(r.From, mapped.From) >= 0 {
-			all = append(all, r)
-			continue
-		}
-		all = append(all, Range{r.From, flow.Addr6{Lo: mapped.From.Lo - 1}})
-		if compare(r.To, mapped.To) > 0 {
-			all = append(all, Range{flow.Addr6{Lo: mapped.To.Lo + 1}, r.To})
-		}
-	}
-	slices.SortFunc(all, func(a, b Range) int { return compare(a.From, b.From) })
-	joined := all[:0]
-	for _, r := range all {
-		if n := len(joined); n > 0 && compare(r.From, joined[n-1].To) <= 0 {
-			if compare(r.To, joined[n-1].To) > 0 {
-				joined[n-1].To = r.To
-			}
-			continue
-		}
-		joined = append(joined, r)
-	}
-	return joined
-}
-
-func rangeOf(p netip.Prefix) Range {
-	bits := p.Bits()
-	if p.Addr().Is4() {
-		bits += 96
-	}
-	host := flow.Addr6{Hi: ^uint64(0) >> min(bits, 64), Lo: ^uint64(0) >> max(bits-64, 0)}
-	a := flow.Addr6Of(p.Addr())
-	return Range{flow.Addr6{Hi: a.Hi &^ host.Hi, Lo: a.Lo &^ host.Lo}, flow.Addr6{Hi: a.Hi | host.Hi, Lo: a.Lo | host.Lo}}
-}
-
-func compare(a, b flow.Addr6) int {
-	if c := cmp.Compare(a.Hi, b.Hi); c != 0 {
-		return c
-	}
-	return cmp.Compare(a.Lo, b.Lo)
-}
 
 // emitted is how many rows Search hands over at once.
 const emitted = 4096
 
 // Search calls emit with all rows whose outside address is in one of the ranges, which
-// must be sorted and must not overlap, see [Ranges]. Rows come in the order of the file, and
+// must be sorted and must not overlap, see [span.OfAll]. Rows come in the order of the file, and
 // belong to emit for the time of the call. An error of emit ends the search and is that of
 // Search. Others are those of the disk, of ctx, or of type [*DamagedError]: rows handed
 // over before are right, but not all there are.
-func (f *File) Search(ctx context.Context, ranges []Range, emit func([]row.Row) error) error {
-	for i, r := range ranges {
-		if compare(r.From, r.To) > 0 || i > 0 && compare(ranges[i-1].To, r.From) >= 0 {
-			return errors.New("ranges of a search overlap or are not sorted")
-		}
+func (f *File) Search(ctx context.Context, ranges []span.Range, emit func([]row.Row) error) error {
+	if !span.AreJoined(ranges) {
+		return errors.New("ranges of a search overlap or are not sorted")
 	}
 	s := search{file: f, ranges: ranges, emit: emit}
 	for group := range f.groups {
@@ -97,7 +38,7 @@ func (f *File) Search(ctx context.Context, ranges []Range, emit func([]row.Row) 
 
 type search struct {
 	file   *File
-	ranges []Range // those that are behind what was read fall away
+	ranges []span.Range // those that are behind what was read fall away
 	emit   func([]row.Row) error
 	rows   []row.Row // found, not yet handed over
 }
@@ -133,11 +74,11 @@ func (s *search) group(ctx context.Context, group int) (err error) {
 	}
 	for page := range index.NumPages() {
 		first, last := address(index.MinValue(page)), address(index.MaxValue(page))
-		s.ranges = s.ranges[sort.Search(len(s.ranges), func(i int) bool { return compare(s.ranges[i].To, first) >= 0 }):]
+		s.ranges = s.ranges[span.From(s.ranges, first):]
 		if len(s.ranges) == 0 {
 			return nil
 		}
-		if compare(s.ranges[0].From, last) > 0 {
+		if s.ranges[0].From.Compare(last) > 0 {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
@@ -203,7 +144,7 @@ func below(keys [][16]byte, a flow.Addr6, included bool) int {
 	if included {
 		limit = 1
 	}
-	is := func(i int) bool { return compare(flow.ReadAddr6(keys[i][:]), a) < limit }
+	is := func(i int) bool { return flow.ReadAddr6(keys[i][:]).Compare(a) < limit }
 	step := 1
 	for step < len(keys) && is(step) {
 		step *= 2

@@ -66,12 +66,12 @@ type Writer struct {
 
 	lines     []layout
 	text      []byte
-	spans     []span
+	spans     []part
 	exporters map[netip.Addr]string
 }
 
-// A span is a part of the text.
-type span struct{ from, to int }
+// A part is one of the text.
+type part struct{ from, to int }
 
 // Create begins a file in the folder of its day, which is made, below root. Seq and CRC of
 // the name are ignored. Commit or Abort must follow.
@@ -93,7 +93,7 @@ func Create(f disk.FS, root string, name Name, form Form, info Info) (*Writer, e
 	w.buffer = bufio.NewWriterSize(w.file, 64<<10)
 	w.sums.w = w.buffer
 	w.out = parquet.NewGenericWriter[layout](&w.sums, options(name.Level, form, info, id)...)
-	w.lines, w.spans = make([]layout, chunk), make([]span, 2*chunk)
+	w.lines, w.spans = make([]layout, chunk), make([]part, 2*chunk)
 	return w, nil
 }
 
@@ -218,14 +218,14 @@ func (w *Writer) convert(rows []row.Row) {
 	}
 }
 
-func (w *Writer) write(a flow.Addr6, folded bool) span {
+func (w *Writer) write(a flow.Addr6, folded bool) part {
 	from := len(w.text)
 	if folded && a == (flow.Addr6{}) {
 		w.text = append(w.text, everyone...)
 	} else {
 		w.text = a.Addr().Unmap().AppendTo(w.text)
 	}
-	return span{from, len(w.text)}
+	return part{from, len(w.text)}
 }
 
 func (w *Writer) exporter(a netip.Addr) string {

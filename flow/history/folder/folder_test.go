@@ -21,11 +21,12 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/disk/disktest"
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 )
 
 var noon = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 
-var everywhere = []file.Range{{To: flow.Addr6{Hi: ^uint64(0), Lo: ^uint64(0)}}}
+var everywhere = span.All()
 
 // address is that of a number.
 func address(n int) flow.Addr6 {
@@ -203,7 +204,7 @@ func TestSearchEqualsAScan(t *testing.T) {
 		for range 1 + r.IntN(20) {
 			prefixes = append(prefixes, netip.PrefixFrom(address(r.IntN(12_000)).Addr().Unmap(), 20+r.IntN(13)).Masked())
 		}
-		q := Query{Ranges: file.Ranges(prefixes), Parallel: r.IntN(5), Background: r.IntN(2) == 0}
+		q := Query{Ranges: span.OfAll(prefixes), Parallel: r.IntN(5), Background: r.IntN(2) == 0}
 		if r.IntN(2) == 0 {
 			q.From = noon.Add(time.Duration(r.IntN(60)) * time.Hour)
 		}

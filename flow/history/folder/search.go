@@ -10,6 +10,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 )
 
 var zero time.Time
@@ -18,7 +19,7 @@ var zero time.Time
 type Query struct {
 	// Ranges are those of the outside addresses, see [file.Ranges]. They are not to be
 	// changed any more, as a disk that hangs may keep them in use after the search.
-	Ranges []file.Range
+	Ranges []span.Range
 	// From and To bound the time of contacts, which may begin before and end later. Zero is
 	// open. Times in a file are whole seconds.
 	From, To time.Time

@@ -19,7 +19,6 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/disk/disktest"
-	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/past/hours"
 	"github.com/flowsnitch/flowsnitch/flow/history/past/imports"
@@ -28,6 +27,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/history/table"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 )
 
 // home is the networks of the tests.
@@ -70,7 +70,7 @@ func load(cfg Config, inputs ...[]byte) (Total, error) {
 func rows(t testing.TB, root string) (all []row.Row) {
 	t.Helper()
 	done, err := folder.Open(disk.OS{}, root).Search(t.Context(), folder.Query{
-		Ranges: file.Ranges([]netip.Prefix{netip.MustParsePrefix("::/0"), netip.MustParsePrefix("0.0.0.0/0")}),
+		Ranges: span.OfAll([]netip.Prefix{netip.MustParsePrefix("::/0"), netip.MustParsePrefix("0.0.0.0/0")}),
 		Emit: func(_ folder.Entry, rows []row.Row) error {
 			all = append(all, rows...)
 			return nil

@@ -2,7 +2,6 @@ package recorder
 
 import (
 	"cmp"
-	"math/bits"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
@@ -66,7 +65,7 @@ func (r *Recorder) take(s *decode.Set, c *decode.Columns, from, to int, p *pile)
 		shows := initiator.Shows(tcpFlags[i])
 		if proto != flow.ProtocolTCP {
 			shows = 0
-			if !initiator.HasPorts(proto) && has[i]&flow.HasProtocol != 0 {
+			if !flow.HasPorts(proto) && has[i]&flow.HasProtocol != 0 {
 				aPort, bPort = 0, 0
 			}
 		}
@@ -91,8 +90,8 @@ func (r *Recorder) take(s *decode.Set, c *decode.Columns, from, to int, p *pile)
 			rate = r.device.rate
 		}
 		if rate > 1 && !r.pool.cfg.Scaled {
-			forthBytes, forthPackets = scale(forthBytes, rate), scale(forthPackets, rate)
-			backBytes, backPackets = scale(backBytes, rate), scale(backPackets, rate)
+			forthBytes, forthPackets = flow.Scale(forthBytes, rate), flow.Scale(forthPackets, rate)
+			backBytes, backPackets = flow.Scale(backBytes, rate), flow.Scale(backPackets, rate)
 		}
 		first, last := start[i], end[i]
 		if uint64(first-r.earliest) > 2*maxSkew || uint64(last-r.earliest) > 2*maxSkew || first > last {
@@ -123,15 +122,6 @@ func (r *Recorder) take(s *decode.Set, c *decode.Columns, from, to int, p *pile)
 		}
 	}
 	p.n = k
-}
-
-// scale multiplies a counter with a sampling rate; the product ends at the greatest number.
-func scale(a uint64, rate uint32) uint64 {
-	high, low := bits.Mul64(a, uint64(rate))
-	if high != 0 {
-		return ^uint64(0)
-	}
-	return low
 }
 
 // oddTimes gives start and end in order: one that was not exported is the other one, or the

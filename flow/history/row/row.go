@@ -67,10 +67,10 @@ type Row struct {
 // negative when a comes first, 0 when both have the same key.
 func Compare(a, b *Row) int {
 	if a.Outside != b.Outside {
-		return compareEnds(a.Outside, b.Outside)
+		return a.Outside.Compare(b.Outside)
 	}
 	if a.Inside != b.Inside {
-		return compareEnds(a.Inside, b.Inside)
+		return a.Inside.Compare(b.Inside)
 	}
 	if a.Protocol != b.Protocol {
 		return cmp.Compare(a.Protocol, b.Protocol)
@@ -87,31 +87,15 @@ func Compare(a, b *Row) int {
 	return cmp.Compare(a.Direction, b.Direction)
 }
 
-// compareEnds orders addresses as their 16 bytes in network order do.
-func compareEnds(a, b flow.Addr6) int {
-	if a.Hi != b.Hi {
-		return cmp.Compare(a.Hi, b.Hi)
-	}
-	return cmp.Compare(a.Lo, b.Lo)
-}
-
 // Add adds o to r, which has the same key. A sum that does not fit stays at the greatest
 // number: an exporter may send any counter, and one that wraps would look small.
 func (r *Row) Add(o *Row) {
 	r.Flags |= o.Flags
 	r.First, r.Last = min(r.First, o.First), max(r.Last, o.Last)
-	r.Flows = sum(r.Flows, o.Flows)
-	r.PacketsOut, r.PacketsIn = sum(r.PacketsOut, o.PacketsOut), sum(r.PacketsIn, o.PacketsIn)
-	r.BytesOut, r.BytesIn = sum(r.BytesOut, o.BytesOut), sum(r.BytesIn, o.BytesIn)
+	r.Flows = flow.Sum(r.Flows, o.Flows)
+	r.PacketsOut, r.PacketsIn = flow.Sum(r.PacketsOut, o.PacketsOut), flow.Sum(r.PacketsIn, o.PacketsIn)
+	r.BytesOut, r.BytesIn = flow.Sum(r.BytesOut, o.BytesOut), flow.Sum(r.BytesIn, o.BytesIn)
 	r.Sampling = max(r.Sampling, o.Sampling)
 	r.Hours |= o.Hours
-	r.Folded = sum(r.Folded, o.Folded)
-}
-
-// sum is a + b, or the greatest number when that does not fit.
-func sum[T uint32 | uint64](a, b T) T {
-	if s := a + b; s >= a {
-		return s
-	}
-	return ^T(0)
+	r.Folded = flow.Sum(r.Folded, o.Folded)
 }

@@ -14,10 +14,10 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/history/table"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 )
 
 // processor is the time that the process has used of all processors.
@@ -181,7 +181,7 @@ func BenchmarkSearch(b *testing.B) {
 		for range n {
 			prefixes = append(prefixes, netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(1 + r.IntN(200)), byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32())}), 32))
 		}
-		ranges := file.Ranges(prefixes)
+		ranges := span.OfAll(prefixes)
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			var most uint64
 			var rows int64

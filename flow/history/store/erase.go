@@ -1,14 +1,12 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
 	"path/filepath"
-	"sort"
 	"strings"
 	"time"
 
@@ -16,6 +14,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 )
 
 // imports is the folder of imported histories, each a folder of its own, in that of the history.
@@ -26,12 +25,12 @@ const imports = "import"
 // and the error is not nil unless all was searched: damaged files cannot be, and stay. Rows
 // that are in memory yet are for the caller to write before.
 func (s *Store) Erase(ctx context.Context, prefixes []netip.Prefix) (files, rows int64, err error) {
-	return s.erase(ctx, &eraser{ranges: file.Ranges(prefixes)})
+	return s.erase(ctx, &eraser{ranges: span.OfAll(prefixes)})
 }
 
 // Count gives what Erase would remove, and removes nothing.
 func (s *Store) Count(ctx context.Context, prefixes []netip.Prefix) (files, rows int64, err error) {
-	return s.erase(ctx, &eraser{ranges: file.Ranges(prefixes), dry: true})
+	return s.erase(ctx, &eraser{ranges: span.OfAll(prefixes), dry: true})
 }
 
 func (s *Store) erase(ctx context.Context, e *eraser) (files, rows int64, err error) {
@@ -67,25 +66,17 @@ func (s *Store) erase(ctx context.Context, e *eraser) (files, rows int64, err er
 }
 
 type eraser struct {
-	ranges      []file.Range
+	ranges      []span.Range
 	dry         bool // only count
 	files, rows int64
 }
-
-// everywhere is all addresses.
-var everywhere = []file.Range{{To: flow.Addr6{Hi: ^uint64(0), Lo: ^uint64(0)}}}
 
 // has reports whether a row has one of the addresses.
 func (e *eraser) has(r *row.Row) bool {
 	return e.contains(r.Outside) || (r.Folded == 0 || r.Inside != flow.Addr6{}) && e.contains(r.Inside)
 }
 
-func (e *eraser) contains(a flow.Addr6) bool {
-	at := sort.Search(len(e.ranges), func(i int) bool { return compare(e.ranges[i].To, a) >= 0 })
-	return at < len(e.ranges) && compare(e.ranges[at].From, a) <= 0
-}
-
-func compare(a, b flow.Addr6) int { return cmp.Or(cmp.Compare(a.Hi, b.Hi), cmp.Compare(a.Lo, b.Lo)) }
+func (e *eraser) contains(a flow.Addr6) bool { return span.Within(e.ranges, span.One(a)) }
 
 // folder erases in one history, file by file: between two of them others may work. What a
 // merge has made meanwhile is searched as well.
@@ -179,7 +170,7 @@ func (e *eraser) search(ctx context.Context, s *Store, entry folder.Entry) (n in
 	in, err := file.Open(s.disk, entry.Path)
 	if err == nil {
 		defer in.Close()
-		err = in.Search(ctx, everywhere, func(rows []row.Row) error {
+		err = in.Search(ctx, span.All(), func(rows []row.Row) error {
 			for i := range rows {
 				if e.has(&rows[i]) {
 					n++

@@ -20,6 +20,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/history/table"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 )
 
 var start = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
@@ -148,7 +149,7 @@ func (w *world) found() map[row.Row]row.Row {
 	w.t.Helper()
 	got := &world{want: make(map[row.Row]row.Row)}
 	done, err := folder.Open(disk.OS{}, w.root).Search(context.Background(), folder.Query{
-		Ranges: everywhere,
+		Ranges: span.All(),
 		Emit: func(_ folder.Entry, rows []row.Row) error {
 			got.expect(rows)
 			return nil

@@ -17,6 +17,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/history/table"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 )
 
 // victim writes one interval after the other, merges, and prints the number of each interval
@@ -83,7 +84,7 @@ func TestKilled(t *testing.T) {
 		}
 		_ = cmd.Wait()
 		flows := make(map[uint16]uint32)
-		done, err := folder.Open(disk.OS{}, root).Search(context.Background(), folder.Query{Ranges: everywhere, Emit: func(e folder.Entry, rows []row.Row) error {
+		done, err := folder.Open(disk.OS{}, root).Search(context.Background(), folder.Query{Ranges: span.All(), Emit: func(e folder.Entry, rows []row.Row) error {
 			merges = merges || e.Name.Level == 'd'
 			for i := range rows {
 				flows[rows[i].Port] += rows[i].Flows

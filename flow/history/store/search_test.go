@@ -12,6 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/history/table"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 )
 
 // TestMergeDuringSearch: whenever all files are merged while a search is under way, hours first
@@ -31,7 +32,7 @@ func TestMergeDuringSearch(t *testing.T) {
 		}}
 		got := &world{want: make(map[row.Row]row.Row)}
 		done, err := folder.Open(d, w.root).Search(context.Background(), folder.Query{
-			Ranges:   everywhere,
+			Ranges:   span.All(),
 			Parallel: parallel,
 			Emit: func(_ folder.Entry, rows []row.Row) error {
 				got.expect(rows)
@@ -135,7 +136,7 @@ func TestAllAtOnce(t *testing.T) {
 		least := written
 		mu.Unlock()
 		var flows [rounds]uint32
-		done, err := w.store.Folder().Search(context.Background(), folder.Query{Ranges: everywhere, Emit: func(_ folder.Entry, rows []row.Row) error {
+		done, err := w.store.Folder().Search(context.Background(), folder.Query{Ranges: span.All(), Emit: func(_ folder.Entry, rows []row.Row) error {
 			for _, r := range rows {
 				if r.Outside != flow.Addr6Of(netip.MustParseAddr("198.51.100.6")) {
 					flows[r.Port] += r.Flows

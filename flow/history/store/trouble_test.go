@@ -21,6 +21,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 )
 
 // failing makes all calls of a world fail that change something, with the error that is set.
@@ -231,7 +232,7 @@ func TestDamageFoundBySearch(t *testing.T) {
 	if err := os.Truncate(path, 900); err != nil {
 		t.Fatal(err)
 	}
-	q := folder.Query{Ranges: everywhere, Emit: func(folder.Entry, []row.Row) error { return nil }}
+	q := folder.Query{Ranges: span.All(), Emit: func(folder.Entry, []row.Row) error { return nil }}
 	for n := range 2 {
 		done, err := w.store.Folder().Search(context.Background(), q)
 		if err != nil || len(done.Bad) != 1-n {

@@ -140,6 +140,9 @@ type cursor struct {
 	next row.Row
 }
 
+// Head is that row.
+func (c *cursor) Head() *row.Row { return &c.next }
+
 // batch is how many rows are given to the file at once.
 const batch = 512
 
@@ -156,9 +159,7 @@ func (s *Store) join(ctx context.Context, w *file.Writer, tables []*table.Table,
 			heap = append(heap, c)
 		}
 	}
-	for i := len(heap)/2 - 1; i >= 0; i-- {
-		down(heap, i)
-	}
+	row.Heapify(heap)
 	out := make([]row.Row, 0, batch)
 	for len(heap) > 1 {
 		least := heap[0]
@@ -178,7 +179,7 @@ func (s *Store) join(ctx context.Context, w *file.Writer, tables []*table.Table,
 			heap[0] = heap[len(heap)-1]
 			heap = heap[:len(heap)-1]
 		}
-		down(heap, 0)
+		row.Down(heap, 0)
 	}
 	if len(heap) == 0 {
 		return n + uint64(len(out)), w.Write(out)
@@ -215,23 +216,6 @@ func finish(ctx context.Context, w *file.Writer, c *cursor, out []row.Row) (n ui
 			return n, nil
 		}
 		out = out[:0]
-	}
-}
-
-// down puts the cursor at i of a heap in its place among those below it.
-func down(heap []*cursor, i int) {
-	for {
-		least := i
-		for child := 2*i + 1; child <= 2*i+2 && child < len(heap); child++ {
-			if row.Compare(&heap[child].next, &heap[least].next) < 0 {
-				least = child
-			}
-		}
-		if least == i {
-			return
-		}
-		heap[i], heap[least] = heap[least], heap[i]
-		i = least
 	}
 }
 

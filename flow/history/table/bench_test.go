@@ -35,7 +35,7 @@ func (b *Batch) size(n int) {
 // set writes flow i of a batch, as the columns of a set give it.
 func (b *Batch) set(i int, n uint32, v6 bool) {
 	f := n * 2654435761
-	b.Outside[i], b.Inside[i] = mapped(f), mapped(0x0a000000+n%1200)
+	b.Outside[i], b.Inside[i] = flow.Mapped(f), flow.Mapped(0x0a000000+n%1200)
 	if v6 {
 		b.Outside[i] = flow.Addr6{Hi: 0x20010db8<<32 | uint64(f), Lo: uint64(n)}
 		b.Inside[i] = flow.Addr6{Hi: 0x20010db8_ffff0000, Lo: uint64(n % 1200)}
@@ -147,7 +147,7 @@ func benchTiny(b *testing.B, ends func(i uint32) (outside, inside uint32)) {
 	call := func() {
 		for i := range perCall {
 			outside, inside := ends(at)
-			batch.Outside[i], batch.Inside[i] = mapped(outside), mapped(0x0a000000+inside%65_536)
+			batch.Outside[i], batch.Inside[i] = flow.Mapped(outside), flow.Mapped(0x0a000000+inside%65_536)
 			batch.Protocol[i], batch.Port[i], batch.Direction[i], batch.PacketsIn[i] = 6, uint16(at+at>>16), row.Inbound, 1
 			at++
 		}

@@ -53,17 +53,9 @@ func (e *entry6) is(k *key) bool {
 // add adds flow i. A sum that does not fit stays at the greatest number, as in row.Row.
 func (c *contact) add(b *Batch, i int) {
 	c.rest |= uint64(b.Flags[i]) << flagsAt & flagBits
-	c.bytesOut, c.bytesIn = sum(c.bytesOut, b.BytesOut[i]), sum(c.bytesIn, b.BytesIn[i])
-	c.packetsOut, c.packetsIn = sum(c.packetsOut, b.PacketsOut[i]), sum(c.packetsIn, b.PacketsIn[i])
-	c.flows = sum(c.flows, 1)
+	c.bytesOut, c.bytesIn = flow.Sum(c.bytesOut, b.BytesOut[i]), flow.Sum(c.bytesIn, b.BytesIn[i])
+	c.packetsOut, c.packetsIn = flow.Sum(c.packetsOut, b.PacketsOut[i]), flow.Sum(c.packetsIn, b.PacketsIn[i])
+	c.flows = flow.Sum(c.flows, 1)
 	c.first, c.last = min(c.first, b.First[i]), max(c.last, b.Last[i])
 	c.sampling = max(c.sampling, b.Sampling[i], 1)
-}
-
-// sum is a + b, or the greatest number when that does not fit.
-func sum[T uint32 | uint64](a, b T) T {
-	if s := a + b; s >= a {
-		return s
-	}
-	return ^T(0)
 }

@@ -147,7 +147,7 @@ func (b *Batch) append(f row.Row, exporter, site uint16) {
 // families and pairs of both, addresses of zeros, times of many hours.
 func anyFlow(r *rand.Rand) (f row.Row, exporter, site uint16) {
 	f = row.Row{
-		Outside: mapped(0xcb007100 + uint32(r.IntN(200))), Inside: mapped(0x0a000000 + uint32(r.IntN(300))),
+		Outside: flow.Mapped(0xcb007100 + uint32(r.IntN(200))), Inside: flow.Mapped(0x0a000000 + uint32(r.IntN(300))),
 		Protocol: [...]uint8{1, 6, 17}[r.IntN(3)], Port: uint16(r.IntN(3)), Direction: uint8(r.IntN(4)), Flags: uint8(r.IntN(16)),
 		Sampling: [...]uint32{0, 1, 1000}[r.IntN(3)], PacketsOut: uint64(r.IntN(3)), PacketsIn: uint64(r.IntN(6)),
 		BytesOut: uint64(r.IntN(100_000)), BytesIn: r.Uint64() >> 32,
@@ -163,15 +163,15 @@ func anyFlow(r *rand.Rand) (f row.Row, exporter, site uint16) {
 	case 0:
 		f.Outside = flow.Addr6{}
 	case 1:
-		f.Outside = mapped(0)
+		f.Outside = flow.Mapped(0)
 	case 2:
 		f.Inside = flow.Addr6{}
 	case 3:
-		f.Inside = mapped(0)
+		f.Inside = flow.Mapped(0)
 	}
 	if r.IntN(2) == 0 { // a scanner
 		f.Outside = [...]flow.Addr6{
-			mapped(0xc6336401), mapped(0xc6336402), {Hi: 0x20010db8_0000ffff, Lo: 1}, {Hi: 0x20010db8_0000ffff, Lo: 2}, {Hi: 0xfe80 << 48},
+			flow.Mapped(0xc6336401), flow.Mapped(0xc6336402), {Hi: 0x20010db8_0000ffff, Lo: 1}, {Hi: 0x20010db8_0000ffff, Lo: 2}, {Hi: 0xfe80 << 48},
 		}[r.IntN(5)]
 		f.Direction, f.Flags, f.PacketsOut, f.PacketsIn = row.Inbound, uint8(r.IntN(16))&^row.Answered, 0, 1
 		f.Port = uint16(r.IntN(100))
@@ -283,12 +283,12 @@ func TestCollisions(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 9))
 	var b Batch
 	for range 20_000 {
-		f := row.Row{Outside: mapped(0), Inside: mapped(0), Sampling: 1, Flags: uint8(r.IntN(16)), PacketsOut: 1, First: 7200, Last: 7200}
+		f := row.Row{Outside: flow.Mapped(0), Inside: flow.Mapped(0), Sampling: 1, Flags: uint8(r.IntN(16)), PacketsOut: 1, First: 7200, Last: 7200}
 		var exporter, site uint16
 		kind := r.IntN(3)
 		switch kind {
 		case 0: // IPv4, by the ends
-			f.Outside, f.Inside = mapped(r.Uint32N(15)), mapped(r.Uint32N(15))
+			f.Outside, f.Inside = flow.Mapped(r.Uint32N(15)), flow.Mapped(r.Uint32N(15))
 		case 1: // IPv6
 			f.Outside, f.Inside = flow.Addr6{Hi: r.Uint64N(3)}, flow.Addr6{Hi: r.Uint64N(3)}
 		}

@@ -76,11 +76,11 @@ func (r *Rows) Open(t *Table, names Names) {
 	})
 	slices.SortFunc(r.six, func(a, b ref6) int {
 		if a.outside != b.outside {
-			return compareEnds(a.outside, b.outside)
+			return a.outside.Compare(b.outside)
 		}
 		x, y := t.entry6(int(a.n)), t.entry6(int(b.n))
 		if x.inside != y.inside {
-			return compareEnds(x.inside, y.inside)
+			return x.inside.Compare(y.inside)
 		}
 		return r.compareRest(x.rest, y.rest)
 	})
@@ -98,11 +98,6 @@ func (r *Rows) compareRest(a, b uint64) int {
 		cmp.Compare(r.site(a), r.site(b)),
 		cmp.Compare(a&directionBits, b&directionBits),
 	)
-}
-
-// compareEnds orders addresses as their 16 bytes in network order do.
-func compareEnds(a, b flow.Addr6) int {
-	return cmp.Or(cmp.Compare(a.Hi, b.Hi), cmp.Compare(a.Lo, b.Lo))
 }
 
 // Next writes the next row to to; false at the end. No two rows have the same key.
@@ -155,7 +150,7 @@ func (r *Rows) load4() {
 	}
 	e := r.table.entry4(int(r.four[r.at4].n))
 	r.at4++
-	r.fill(&r.next4, mapped(uint32(e.ends>>32)), mapped(uint32(e.ends)), &e.contact)
+	r.fill(&r.next4, flow.Mapped(uint32(e.ends>>32)), flow.Mapped(uint32(e.ends)), &e.contact)
 }
 
 // load6 makes the next row from the other entries.

@@ -172,7 +172,7 @@ func (t *Table) hashAll(c *Batch) {
 // setKey writes the key of a contact with its hash.
 func (t *Table) setKey(k *key, outside, inside flow.Addr6, rest uint64) {
 	k.outside, k.inside, k.rest = outside, inside, rest
-	k.six = !isV4(outside) || !isV4(inside)
+	k.six = !outside.Is4() || !inside.Is4()
 	if k.six {
 		k.hash = t.hash6(outside, inside, rest)
 	} else {
@@ -272,8 +272,8 @@ func (t *Table) count(c *Batch, i int, lose bool) bool {
 func (t *Table) fold(c *Batch, i int, source uint64, lose bool) bool {
 	k, ports := &t.keys[i], source>>32
 	var nobody flow.Addr6
-	if isV4(k.outside) {
-		nobody = mapped(0) // for the entry to be a small one
+	if k.outside.Is4() {
+		nobody = flow.Mapped(0) // for the entry to be a small one
 	}
 	t.setKey(k, k.outside, nobody, k.rest|foldedBit)
 	e := t.find(k)
@@ -401,12 +401,6 @@ func (t *Table) hashSource(a flow.Addr6) uint64 {
 	hi, lo = bits.Mul64(lo^t.seeds[0], hi^t.seeds[1])
 	return hi ^ lo
 }
-
-// isV4 reports whether a is ::ffff:a.b.c.d.
-func isV4(a flow.Addr6) bool { return a.Hi == 0 && a.Lo>>32 == 0xffff }
-
-// mapped gives an IPv4 address in host order as ::ffff:a.b.c.d.
-func mapped(a uint32) flow.Addr6 { return flow.Addr6{Lo: 0xffff<<32 | uint64(a)} }
 
 // tiny reports whether flow i is like those of a scanner: opened from outside, a few packets,
 // no answer. One sampled packet stands for many, which do not make it larger.

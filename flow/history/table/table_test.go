@@ -29,20 +29,20 @@ func update(t *testing.T, to *Table, b *Batch) {
 // TestScanner: a source that scans many addresses and ports becomes few rows, and its
 // packets are all in them; what others do meanwhile is kept.
 func TestScanner(t *testing.T) {
-	for name, outside := range map[string]flow.Addr6{"IPv4": mapped(0xc6336401), "IPv6": {Hi: 0x20010db8 << 32, Lo: 1}} {
+	for name, outside := range map[string]flow.Addr6{"IPv4": flow.Mapped(0xc6336401), "IPv6": {Hi: 0x20010db8 << 32, Lo: 1}} {
 		t.Run(name, func(t *testing.T) {
 			table := seeded(Caps{1 << 14, 1 << 14}, 1)
 			var b Batch
 			for i := range 1 << 18 {
 				b.append(row.Row{
-					Outside: outside, Inside: mapped(0x0a000000 + uint32(i)), Protocol: 6, Port: uint16(i * 7),
+					Outside: outside, Inside: flow.Mapped(0x0a000000 + uint32(i)), Protocol: 6, Port: uint16(i * 7),
 					Direction: row.Inbound, PacketsIn: 1, BytesIn: 40, Sampling: 1, First: 1, Last: 1,
 				}, 0, 0)
 				if i%1000 == 0 { // the one that answers, and ours that ask it
-					b.append(row.Row{Outside: outside, Inside: mapped(uint32(i)), Protocol: 6, Port: 22, Direction: row.Inbound, Flags: row.Answered, PacketsIn: 1, First: 1, Last: 1}, 0, 0)
-					b.append(row.Row{Outside: outside, Inside: mapped(uint32(i)), Protocol: 6, Port: 23, Direction: row.Inbound, PacketsOut: 1, PacketsIn: 1, First: 1, Last: 1}, 0, 0)
-					b.append(row.Row{Outside: outside, Inside: mapped(uint32(i)), Protocol: 6, Port: 24, Direction: row.Outbound, PacketsIn: 1, First: 1, Last: 1}, 0, 0)
-					b.append(row.Row{Outside: outside, Inside: mapped(uint32(i)), Protocol: 6, Port: 25, Direction: row.Inbound, PacketsIn: 4, First: 1, Last: 1}, 0, 0)
+					b.append(row.Row{Outside: outside, Inside: flow.Mapped(uint32(i)), Protocol: 6, Port: 22, Direction: row.Inbound, Flags: row.Answered, PacketsIn: 1, First: 1, Last: 1}, 0, 0)
+					b.append(row.Row{Outside: outside, Inside: flow.Mapped(uint32(i)), Protocol: 6, Port: 23, Direction: row.Inbound, PacketsOut: 1, PacketsIn: 1, First: 1, Last: 1}, 0, 0)
+					b.append(row.Row{Outside: outside, Inside: flow.Mapped(uint32(i)), Protocol: 6, Port: 24, Direction: row.Outbound, PacketsIn: 1, First: 1, Last: 1}, 0, 0)
+					b.append(row.Row{Outside: outside, Inside: flow.Mapped(uint32(i)), Protocol: 6, Port: 25, Direction: row.Inbound, PacketsIn: 4, First: 1, Last: 1}, 0, 0)
 				}
 				if b.Len() > 1000 {
 					update(t, table, &b)
@@ -78,13 +78,13 @@ func TestScanner(t *testing.T) {
 func TestScannersInTurn(t *testing.T) {
 	caps := Caps{1 << 14, 1 << 14}
 	table := seeded(caps, 3)
-	outside := []flow.Addr6{mapped(0xc6336401), mapped(0xc6336402), {Hi: 0x20010db8 << 32, Lo: 1}, {Hi: 0x20010db8 << 32, Lo: 2}}
+	outside := []flow.Addr6{flow.Mapped(0xc6336401), flow.Mapped(0xc6336402), {Hi: 0x20010db8 << 32, Lo: 1}, {Hi: 0x20010db8 << 32, Lo: 2}}
 	for _, run := range []int{1, 3, 100, 10_000, 10_000} { // flows of one before the next one comes
 		expected := newOracle(caps)
 		var b Batch
 		for i := range 10_000 {
 			b.append(row.Row{
-				Outside: outside[i/run%len(outside)], Inside: mapped(0x0a000000 + uint32(i)), Protocol: [...]uint8{6, 17}[i/7%2], Port: uint16(i * 7),
+				Outside: outside[i/run%len(outside)], Inside: flow.Mapped(0x0a000000 + uint32(i)), Protocol: [...]uint8{6, 17}[i/7%2], Port: uint16(i * 7),
 				Direction: row.Inbound, PacketsIn: 1, BytesIn: uint64(i), Sampling: 1, First: 7200, Last: 7200,
 			}, uint16(i/64%2), 0)
 			expected.flow(&b, i, false)
@@ -102,8 +102,8 @@ func TestSampledScanner(t *testing.T) {
 	table := seeded(Caps{1 << 12, 16}, 1)
 	var b Batch
 	for i := range 1000 {
-		b.append(row.Row{Outside: mapped(1), Inside: mapped(uint32(i)), Protocol: 6, Port: 22, Direction: row.Inbound, PacketsIn: 3 << 20, Sampling: 1 << 20}, 0, 0)
-		b.append(row.Row{Outside: mapped(2), Inside: mapped(uint32(i)), Protocol: 6, Port: 22, Direction: row.Inbound, PacketsIn: 3<<20 + 1, Sampling: 1 << 20}, 0, 0)
+		b.append(row.Row{Outside: flow.Mapped(1), Inside: flow.Mapped(uint32(i)), Protocol: 6, Port: 22, Direction: row.Inbound, PacketsIn: 3 << 20, Sampling: 1 << 20}, 0, 0)
+		b.append(row.Row{Outside: flow.Mapped(2), Inside: flow.Mapped(uint32(i)), Protocol: 6, Port: 22, Direction: row.Inbound, PacketsIn: 3<<20 + 1, Sampling: 1 << 20}, 0, 0)
 	}
 	update(t, table, &b)
 	if c := table.Counts(); c.Folded != 1000-64 || c.Kept != 1000+64 {
@@ -118,7 +118,7 @@ func TestFlood(t *testing.T) {
 	const limit = 1 << 14
 	table := seeded(Caps{limit, 16}, 1)
 	ours := func(b *Batch, i int) {
-		b.append(row.Row{Outside: mapped(uint32(i)), Inside: mapped(1), Protocol: 6, Port: 443, PacketsOut: 1, Sampling: 1}, 0, 0)
+		b.append(row.Row{Outside: flow.Mapped(uint32(i)), Inside: flow.Mapped(1), Protocol: 6, Port: 443, PacketsOut: 1, Sampling: 1}, 0, 0)
 	}
 	var b Batch
 	for i := range 100 {
@@ -127,7 +127,7 @@ func TestFlood(t *testing.T) {
 	update(t, table, &b)
 	b.Clear()
 	for i := range 1 << 15 {
-		b.append(row.Row{Outside: mapped(1<<24 + uint32(i)), Inside: mapped(1), Protocol: 6, Port: 22, Direction: row.Inbound, PacketsIn: 1, Sampling: 1}, 0, 0)
+		b.append(row.Row{Outside: flow.Mapped(1<<24 + uint32(i)), Inside: flow.Mapped(1), Protocol: 6, Port: 22, Direction: row.Inbound, PacketsIn: 1, Sampling: 1}, 0, 0)
 	}
 	if n := table.Update(&b, 0, false); n != limit-limit/16-100 {
 		t.Fatalf("stopped at flow %d", n)
@@ -150,7 +150,7 @@ func TestOverflow(t *testing.T) {
 	table := seeded(Caps{16, 16}, 1)
 	var b Batch
 	for range 3 {
-		b.append(row.Row{Outside: mapped(1), Inside: mapped(2), PacketsOut: 1 << 63, PacketsIn: math.MaxUint64, BytesOut: 1 << 62, BytesIn: 1<<63 + 1}, 0, 0)
+		b.append(row.Row{Outside: flow.Mapped(1), Inside: flow.Mapped(2), PacketsOut: 1 << 63, PacketsIn: math.MaxUint64, BytesOut: 1 << 62, BytesIn: 1<<63 + 1}, 0, 0)
 	}
 	update(t, table, &b)
 	r := rowsOf(table, Names{})[0]
@@ -195,7 +195,7 @@ func TestSpread(t *testing.T) {
 		"IPv6 hosts":        func(i uint32) uint64 { return table.hash6(flow.Addr6{Lo: uint64(i)}, flow.Addr6{}, 0) },
 		"IPv6 inside":       func(i uint32) uint64 { return table.hash6(flow.Addr6{}, flow.Addr6{Lo: uint64(i)}, 0) },
 		"IPv6 port":         func(i uint32) uint64 { return table.hash6(flow.Addr6{}, flow.Addr6{}, uint64(i)<<portAt) },
-		"sources":           func(i uint32) uint64 { return table.hashSource(mapped(i)) },
+		"sources":           func(i uint32) uint64 { return table.hashSource(flow.Mapped(i)) },
 		"sources from IPv6": func(i uint32) uint64 { return table.hashSource(flow.Addr6{Hi: uint64(i) << 8}) },
 	} {
 		for half, shift := range []int{0, 32, 47} {
@@ -220,7 +220,7 @@ func TestSpread(t *testing.T) {
 // contactFlow gives a flow of contact n, outbound.
 func contactFlow(n uint32, v6 bool) row.Row {
 	f := row.Row{
-		Outside: mapped(n * 2654435761), Inside: mapped(0x0a000000 + n%1200), Protocol: 6, Port: 443,
+		Outside: flow.Mapped(n * 2654435761), Inside: flow.Mapped(0x0a000000 + n%1200), Protocol: 6, Port: 443,
 		Flags: row.Answered, Sampling: 1, PacketsOut: 3, PacketsIn: 2, BytesOut: 400, BytesIn: 3000, First: 1_800_000_000, Last: 1_800_000_001,
 	}
 	if v6 {

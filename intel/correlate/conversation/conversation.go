@@ -3,6 +3,7 @@ package conversation
 import (
 	"net/netip"
 
+	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/packed"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 )
@@ -185,7 +186,7 @@ func (c *Conversation) Fill(ev *event.Event) {
 }
 
 func setCounters(ev *event.Event, forth, back Counters) {
-	ev.Flows = sum(forth.Flows, back.Flows)
+	ev.Flows = flow.Sum(forth.Flows, back.Flows)
 	ev.Packets, ev.Bytes = forth.Packets, forth.Bytes
 	ev.PacketsRaw, ev.BytesRaw = forth.PacketsRaw, forth.BytesRaw
 	ev.PacketsBack, ev.BytesBack = back.Packets, back.Bytes

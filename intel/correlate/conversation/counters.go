@@ -1,6 +1,6 @@
 package conversation
 
-import "math/bits"
+import "github.com/flowsnitch/flowsnitch/flow"
 
 // Counters are sums of one direction, scaled by the sampling rate and raw.
 type Counters struct{ Flows, Packets, Bytes, PacketsRaw, BytesRaw uint64 }
@@ -10,11 +10,11 @@ func (c *Counters) Any() bool { return *c != Counters{} }
 
 // Add adds o; a sum ends at the largest number.
 func (c *Counters) Add(o Counters) {
-	c.Flows = sum(c.Flows, o.Flows)
-	c.Packets = sum(c.Packets, o.Packets)
-	c.Bytes = sum(c.Bytes, o.Bytes)
-	c.PacketsRaw = sum(c.PacketsRaw, o.PacketsRaw)
-	c.BytesRaw = sum(c.BytesRaw, o.BytesRaw)
+	c.Flows = flow.Sum(c.Flows, o.Flows)
+	c.Packets = flow.Sum(c.Packets, o.Packets)
+	c.Bytes = flow.Sum(c.Bytes, o.Bytes)
+	c.PacketsRaw = flow.Sum(c.PacketsRaw, o.PacketsRaw)
+	c.BytesRaw = flow.Sum(c.BytesRaw, o.BytesRaw)
 }
 
 // Sub takes away o, none of whose numbers is larger.
@@ -39,25 +39,7 @@ func (c *Counters) Raise(o Counters) {
 // Sums and products stop at the largest number: exporters may send anything.
 func countersOf(packets, bytes uint64, rate uint32) Counters {
 	return Counters{
-		Packets: Scale(packets, rate), Bytes: Scale(bytes, rate),
+		Packets: flow.Scale(packets, rate), Bytes: flow.Scale(bytes, rate),
 		PacketsRaw: packets, BytesRaw: bytes,
 	}
-}
-
-func sum(a, b uint64) uint64 {
-	s, carry := bits.Add64(a, b, 0)
-	if carry != 0 {
-		return ^uint64(0)
-	}
-	return s
-}
-
-// Scale multiplies a number with a sampling rate; the product ends at the largest number,
-// and an unknown rate of 0 scales nothing.
-func Scale(a uint64, rate uint32) uint64 {
-	high, low := bits.Mul64(a, uint64(max(rate, 1)))
-	if high != 0 {
-		return ^uint64(0)
-	}
-	return low
 }

@@ -209,18 +209,8 @@ func opposite(r *flow.Record, s flow.Side) (netip.Addr, uint16) {
 	return endAt(r, flow.SideSrc)
 }
 
-// portful reports whether a protocol has ports. What exporters put into the port
-// fields of the others is zero, or type and code of ICMP.
-func portful(protocol uint8, known bool) bool {
-	if !known {
-		return true
-	}
-	switch protocol {
-	case flow.ProtocolTCP, flow.ProtocolUDP, flow.ProtocolDCCP, flow.ProtocolSCTP, flow.ProtocolUDPLite:
-		return true
-	}
-	return false
-}
+// portful reports whether the ports of a record are any, as far as its protocol is known.
+func portful(protocol uint8, known bool) bool { return !known || flow.HasPorts(protocol) }
 
 // Where the ports of clients begin: above the well-known ports (RFC 6335), and as
 // systems give them out on their own, 32768 in Linux, 49152 elsewhere.

@@ -50,7 +50,7 @@ func (t *Memory) grown(f *remembered, o *observed, way int, s *conversation.Sigh
 		}
 		told := *c.raw
 		*c.raw = told - min(told, r.highest[i]) // one that is overtaken by a later one adds nothing
-		*c.scaled = conversation.Scale(*c.raw, s.Rate)
+		*c.scaled = flow.Scale(*c.raw, s.Rate)
 		r.highest[i] = max(r.highest[i], told)
 	}
 	if goesOn {

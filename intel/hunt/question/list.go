@@ -6,7 +6,7 @@ import (
 	"io"
 	"net/netip"
 
-	"github.com/flowsnitch/flowsnitch/flow/history/file"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 	"github.com/flowsnitch/flowsnitch/intel/feeds"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 )
@@ -17,9 +17,9 @@ const MaxList = 5_000_000
 // ReadList reads a list of indicators in any format that feeds have. What the list excludes
 // is left out of the ranges. The report counts the rows that could not be read. A list that
 // is no list, or has not one prefix, is an error.
-func ReadList(r io.Reader) ([]file.Range, document.Report, error) { return readList(r, MaxList) }
+func ReadList(r io.Reader) ([]span.Range, document.Report, error) { return readList(r, MaxList) }
 
-func readList(r io.Reader, most int) ([]file.Range, document.Report, error) {
+func readList(r io.Reader, most int) ([]span.Range, document.Report, error) {
 	var listed, excluded []netip.Prefix
 	report, err := feeds.Parse(r, document.Options{}, func(e document.Entry) error {
 		switch {
@@ -42,7 +42,7 @@ func readList(r io.Reader, most int) ([]file.Range, document.Report, error) {
 	case len(listed) == 0:
 		return nil, report, errors.New("an empty list: no address or prefix in it")
 	}
-	ranges := without(file.Ranges(listed), file.Ranges(excluded))
+	ranges := without(span.OfAll(listed), span.OfAll(excluded))
 	if len(ranges) == 0 {
 		return nil, report, errors.New("the list excludes all that it lists")
 	}

@@ -13,19 +13,18 @@ import (
 	"io"
 	"net/netip"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/flow/history/file"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 	"github.com/flowsnitch/flowsnitch/intel"
 )
 
 // A Question is what is looked for. A row is an answer if it meets all that is set.
 type Question struct {
 	// Ranges are addresses outside, sorted and joined, see [file.Ranges].
-	Ranges []file.Range `json:"-"`
+	Ranges []span.Range `json:"-"`
 	// Feed stands for the entries of a feed, which the running instance knows best.
 	Feed string `json:"feed,omitempty"`
 	// Since and Until bound the time of the contacts, both included; zero = open.
@@ -47,11 +46,6 @@ type Question struct {
 	Kept bool `json:"kept,omitempty"`
 }
 
-// All are the ranges of all addresses.
-func All() []file.Range {
-	return []file.Range{{To: flow.Addr6{Hi: ^uint64(0), Lo: ^uint64(0)}}}
-}
-
 // Limits of a question: widest ranges are a /8 of IPv4 and a /16 of IPv6, which are what a
 // person may mean.
 const (
@@ -66,7 +60,7 @@ var ErrEmpty = errors.New("no address to look for")
 
 // Check returns why a question is refused, and how many of its ranges are ours as a whole:
 // nothing can be found for these, as the history has ours by whom they were in contact with.
-func (q *Question) Check(home []file.Range) (ours int, err error) {
+func (q *Question) Check(home []span.Range) (ours int, err error) {
 	switch {
 	case len(q.Ranges) == 0:
 		return 0, ErrEmpty
@@ -75,12 +69,12 @@ func (q *Question) Check(home []file.Range) (ours int, err error) {
 	case !q.Since.IsZero() && !q.Until.IsZero() && q.Until.Before(q.Since):
 		return 0, fmt.Errorf("the time ends (%s) before it begins (%s)", q.Until.UTC().Format(time.RFC3339), q.Since.UTC().Format(time.RFC3339))
 	}
-	var first file.Range
+	var first span.Range
 	for _, r := range q.Ranges {
 		if !q.Force && len(q.Hosts) == 0 && wide(r) {
 			return 0, fmt.Errorf("%s is more than a /8 (IPv6: a /16), nearly all contacts that there were; name a host of yours with --host to see what that one was in contact with, or take all of them with --force", text(r))
 		}
-		if within(r, home) {
+		if span.Within(home, r) {
 			if ours++; ours == 1 {
 				first = r
 			}
@@ -92,45 +86,33 @@ func (q *Question) Check(home []file.Range) (ours int, err error) {
 	return ours, nil
 }
 
-func wide(r file.Range) bool {
-	if is4(r.From) {
+func wide(r span.Range) bool {
+	if r.From.Is4() {
 		return r.To.Lo-r.From.Lo > wide4
 	}
 	return r.To.Hi-r.From.Hi > wide6
 }
 
-func is4(a flow.Addr6) bool { return a.Hi == 0 && a.Lo>>32 == 0xffff }
-
-// within reports whether a range lies within one of some, which are sorted and joined.
-func within(r file.Range, in []file.Range) bool {
-	i := sort.Search(len(in), func(i int) bool { return compare(in[i].To, r.From) >= 0 })
-	return i < len(in) && compare(in[i].From, r.From) <= 0 && compare(r.To, in[i].To) <= 0
-}
-
-func compare(a, b flow.Addr6) int {
-	return cmp.Or(cmp.Compare(a.Hi, b.Hi), cmp.Compare(a.Lo, b.Lo))
-}
-
 // without takes ranges away from others; both are sorted and joined.
-func without(from, away []file.Range) []file.Range {
+func without(from, away []span.Range) []span.Range {
 	if len(away) == 0 {
 		return from
 	}
-	var out []file.Range
+	var out []span.Range
 	for _, r := range from {
-		i := sort.Search(len(away), func(i int) bool { return compare(away[i].To, r.From) >= 0 })
-		for ; i < len(away) && compare(away[i].From, r.To) <= 0; i++ {
-			if compare(r.From, away[i].From) < 0 {
-				out = append(out, file.Range{From: r.From, To: before(away[i].From)})
+		i := span.From(away, r.From)
+		for ; i < len(away) && away[i].From.Compare(r.To) <= 0; i++ {
+			if r.From.Compare(away[i].From) < 0 {
+				out = append(out, span.Range{From: r.From, To: before(away[i].From)})
 			}
 			r.From = after(away[i].To)
-			if r.From == (flow.Addr6{}) || compare(r.From, r.To) > 0 { // nothing is left
+			if r.From == (flow.Addr6{}) || r.From.Compare(r.To) > 0 { // nothing is left
 				r.From = flow.Addr6{Hi: ^uint64(0), Lo: ^uint64(0)}
 				r.To = flow.Addr6{}
 				break
 			}
 		}
-		if compare(r.From, r.To) <= 0 {
+		if r.From.Compare(r.To) <= 0 {
 			out = append(out, r)
 		}
 	}
@@ -153,14 +135,14 @@ func after(a flow.Addr6) flow.Addr6 {
 }
 
 // text gives a range as people write it: an address, a prefix, or both ends.
-func text(r file.Range) string {
+func text(r span.Range) string {
 	from, to := r.From.Addr().Unmap(), r.To.Addr().Unmap()
 	if from == to {
 		return from.String()
 	}
 	for bits := range from.BitLen() {
 		p := netip.PrefixFrom(from, bits)
-		if p.Masked() == p && slices.Equal(file.Ranges([]netip.Prefix{p}), []file.Range{r}) {
+		if p.Masked() == p && slices.Equal(span.OfAll([]netip.Prefix{p}), []span.Range{r}) {
 			return p.String()
 		}
 	}
@@ -216,14 +198,14 @@ func Read(r io.Reader, most int) (q Question, err error) {
 		}
 		q.Ranges = append(q.Ranges, one...)
 	}
-	q.Ranges = Join(q.Ranges)
+	q.Ranges = span.Join(q.Ranges)
 	return q, lines.Err()
 }
 
-func readRange(s string) ([]file.Range, error) {
+func readRange(s string) ([]span.Range, error) {
 	if strings.Contains(s, "/") {
 		p, err := netip.ParsePrefix(s)
-		return file.Ranges([]netip.Prefix{p}), err
+		return span.OfAll([]netip.Prefix{p}), err
 	}
 	s, end, isRange := strings.Cut(s, "-")
 	from, err := netip.ParseAddr(s)
@@ -234,32 +216,9 @@ func readRange(s string) ([]file.Range, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := file.Range{From: flow.Addr6Of(from), To: flow.Addr6Of(to)}
-	if from.Zone() != "" || to.Zone() != "" || compare(r.From, r.To) > 0 {
+	r := span.Range{From: flow.Addr6Of(from), To: flow.Addr6Of(to)}
+	if from.Zone() != "" || to.Zone() != "" || r.From.Compare(r.To) > 0 {
 		return nil, fmt.Errorf("%q is no range of addresses", s+"-"+end)
 	}
-	return []file.Range{r}, nil
-}
-
-// Join sorts ranges, and makes one of those that overlap. It works in place.
-func Join(all []file.Range) []file.Range {
-	apart := true
-	for i := 1; i < len(all) && apart; i++ {
-		apart = compare(all[i-1].To, all[i].From) < 0
-	}
-	if apart {
-		return all
-	}
-	slices.SortFunc(all, func(a, b file.Range) int { return compare(a.From, b.From) })
-	joined := all[:1]
-	for _, r := range all[1:] {
-		last := &joined[len(joined)-1]
-		switch {
-		case compare(r.From, last.To) > 0:
-			joined = append(joined, r)
-		case compare(r.To, last.To) > 0:
-			last.To = r.To
-		}
-	}
-	return joined
+	return []span.Range{r}, nil
 }

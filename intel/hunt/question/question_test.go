@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/flow/history/file"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 )
 
 var day = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
@@ -21,7 +21,7 @@ func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
 // TestCheck: what is refused, why, and what makes it allowed.
 func TestCheck(t *testing.T) {
-	home := file.Ranges([]netip.Prefix{prefix("10.0.0.0/8"), prefix("fc00::/7")})
+	home := span.OfAll([]netip.Prefix{prefix("10.0.0.0/8"), prefix("fc00::/7")})
 	for _, tt := range []struct {
 		q    Question
 		of   []string
@@ -50,7 +50,7 @@ func TestCheck(t *testing.T) {
 		for _, s := range tt.of {
 			prefixes = append(prefixes, prefix(s))
 		}
-		tt.q.Ranges = file.Ranges(prefixes)
+		tt.q.Ranges = span.OfAll(prefixes)
 		ours, err := tt.q.Check(home)
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) || ours != tt.ours {
 			t.Errorf("%v: %d ours, %v; want %d, %q", tt.of, ours, err, tt.ours, tt.want)
@@ -67,15 +67,15 @@ func TestRanges(t *testing.T) {
 	for n := range 64 {
 		all = append(all, at(n))
 	}
-	any := func() (list []file.Range) {
+	any := func() (list []span.Range) {
 		for n := r.IntN(4); n < 60; n += 1 + r.IntN(20) {
 			to := min(n+r.IntN(9), 63)
-			list = append(list, file.Range{From: at(n), To: at(to)})
+			list = append(list, span.Range{From: at(n), To: at(to)})
 			n = to + 1
 		}
-		return Join(list)
+		return span.Join(list)
 	}
-	has := func(list []file.Range, a flow.Addr6) bool { return within(file.Range{From: a, To: a}, list) }
+	has := func(list []span.Range, a flow.Addr6) bool { return span.Within(list, span.One(a)) }
 	for range 3000 {
 		a, b := any(), any()
 		for i := range a { // a step from one block to the next is no neighbour
@@ -97,11 +97,11 @@ func TestRanges(t *testing.T) {
 			t.Fatalf("%v was read as %v, %v", left, q.Ranges, err)
 		}
 	}
-	if left := without(All(), All()); len(left) != 0 {
+	if left := without(span.All(), span.All()); len(left) != 0 {
 		t.Errorf("all without all is %v", left)
 	}
 	max := flow.Addr6{Hi: ^uint64(0), Lo: ^uint64(0)}
-	if left := without(All(), []file.Range{{From: max, To: max}}); len(left) != 1 || left[0].To != before(max) {
+	if left := without(span.All(), []span.Range{{From: max, To: max}}); len(left) != 1 || left[0].To != before(max) {
 		t.Errorf("all but the last is %v", left)
 	}
 }
@@ -110,7 +110,7 @@ func TestRanges(t *testing.T) {
 // refused with its line.
 func TestRead(t *testing.T) {
 	q, err := Read(strings.NewReader("{}\n203.0.113.9\n10.0.0.0/8\n2001:db8::1-2001:db8::9\n203.0.113.0-203.0.113.99\n"), 4)
-	if want := file.Ranges([]netip.Prefix{prefix("10.0.0.0/8")}); err != nil || len(q.Ranges) != 3 || q.Ranges[0] != want[0] || text(q.Ranges[1]) != "203.0.113.0-203.0.113.99" {
+	if want := span.OfAll([]netip.Prefix{prefix("10.0.0.0/8")}); err != nil || len(q.Ranges) != 3 || q.Ranges[0] != want[0] || text(q.Ranges[1]) != "203.0.113.0-203.0.113.99" {
 		t.Errorf("%v, %v", q, err)
 	}
 	for in, want := range map[string]string{
@@ -143,7 +143,7 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		for i, r := range q.Ranges {
-			if compare(r.From, r.To) > 0 || i > 0 && compare(q.Ranges[i-1].To, r.From) >= 0 {
+			if r.From.Compare(r.To) > 0 || i > 0 && q.Ranges[i-1].To.Compare(r.From) >= 0 {
 				t.Fatalf("%q: %v are not sorted and joined", s, q.Ranges)
 			}
 		}

@@ -18,6 +18,7 @@ import (
 	contactlog "github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/monthtest"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/score"
 	"github.com/flowsnitch/flowsnitch/intel/event"
@@ -31,7 +32,7 @@ func (files) On() bool                                 { return true }
 func (files) Keep() time.Duration                      { return 30 * 24 * time.Hour }
 func (files) Flush(context.Context) (time.Time, error) { return time.Now().Add(time.Hour), nil }
 
-func (f files) Search(ctx context.Context, ranges []file.Range, to time.Time, emit func(Span, []row.Row) error, next func() error) (Done, error) {
+func (f files) Search(ctx context.Context, ranges []span.Range, to time.Time, emit func(Span, []row.Row) error, next func() error) (Done, error) {
 	done, err := f.Folder.Search(ctx, contactlog.Query{
 		Ranges: ranges, To: to, Parallel: 1, Background: true,
 		Emit:     func(e contactlog.Entry, rows []row.Row) error { return emit(Span{e.Name.From, e.Name.To}, rows) },

@@ -11,8 +11,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/flowsnitch/flowsnitch/flow/disk"
-	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/score"
 	"github.com/flowsnitch/flowsnitch/intel/event"
@@ -35,7 +35,7 @@ type History interface {
 	// address is in one of the ranges, see [file.Ranges]: those of one file at a time, with
 	// the time over which the file was received. Rows belong to emit for the time of the
 	// call. Between files it calls next, whose error ends it as one of emit does.
-	Search(ctx context.Context, ranges []file.Range, to time.Time, emit func(received Span, rows []row.Row) error, next func() error) (Done, error)
+	Search(ctx context.Context, ranges []span.Range, to time.Time, emit func(received Span, rows []row.Row) error, next func() error) (Done, error)
 }
 
 // A Span is the time over which the rows of a file were received.

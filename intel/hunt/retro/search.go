@@ -16,8 +16,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/question"
@@ -113,7 +113,7 @@ func (j *job) pass(ctx context.Context, part []listed.Entry) error {
 	for i := range part {
 		prefixes[i] = part[i].Prefix()
 	}
-	q := question.Question{Ranges: file.Ranges(prefixes), Embedding: j.h.cfg.Table().Embedding()}
+	q := question.Question{Ranges: span.OfAll(prefixes), Embedding: j.h.cfg.Table().Embedding()}
 	ranges := q.Searched()
 	prefixes = nil
 	done, err := j.h.cfg.History.Search(ctx, ranges, time.Unix(int64(j.newest), 0), j.rows, func() error {

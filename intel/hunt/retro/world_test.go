@@ -17,8 +17,8 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
-	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
+	"github.com/flowsnitch/flowsnitch/flow/span"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/score"
 	"github.com/flowsnitch/flowsnitch/intel/event"
@@ -88,7 +88,7 @@ func (p *past) flush(now time.Time) {
 	p.held, p.since = nil, now
 }
 
-func (p *past) Search(ctx context.Context, ranges []file.Range, to time.Time, emit func(Span, []row.Row) error, next func() error) (Done, error) {
+func (p *past) Search(ctx context.Context, ranges []span.Range, to time.Time, emit func(Span, []row.Row) error, next func() error) (Done, error) {
 	p.mu.Lock()
 	files := slices.Clone(p.files)
 	broken := p.broken
@@ -104,7 +104,7 @@ func (p *past) Search(ctx context.Context, ranges []file.Range, to time.Time, em
 		p.mu.Unlock()
 		var found []row.Row
 		for _, r := range f.rows {
-			if slices.ContainsFunc(ranges, func(g file.Range) bool {
+			if slices.ContainsFunc(ranges, func(g span.Range) bool {
 				return less(r.Outside, g.From) <= 0 && less(g.To, r.Outside) <= 0
 			}) && int64(r.First) <= to.Unix() {
 				found = append(found, r)

@@ -30,7 +30,7 @@ func keyOf(p netip.Prefix, entry uint32) key {
 
 // is4 reports whether the key is of an IPv4 prefix: no IPv6 prefix of a set begins in
 // the IPv4-mapped space, see intel.Canonical.
-func (k *key) is4() bool { return k.addr.Hi == 0 && k.addr.Lo>>32 == 0xffff }
+func (k *key) is4() bool { return k.addr.Is4() }
 
 // prefix gives back the prefix of the key.
 func (k *key) prefix() netip.Prefix {

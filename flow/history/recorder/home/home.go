@@ -40,7 +40,7 @@ func New(networks []netip.Prefix, carried func(netip.Addr) bool) Home {
 // carry. Of two such ends neither is.
 func (h *Home) Sides(src, dst flow.Addr6) Side {
 	n := h.networks
-	if isV4(src) && isV4(dst) {
+	if src.Is4() && dst.Is4() {
 		s, d := uint32(src.Lo), uint32(dst.Lo)
 		sBit, dBit := uint(s>>16&63), uint(d>>16&63)
 		some := n.v4.some[s>>22]>>sBit&1 | n.v4.some[d>>22]>>dBit&1<<1
@@ -75,7 +75,7 @@ func (h *Home) look(src, dst flow.Addr6) Side {
 }
 
 // carries reports whether an address that is not in the networks is ours all the same.
-func (h *Home) carries(a flow.Addr6) bool { return !isV4(a) && h.carried != nil && h.carried(a.Addr()) }
+func (h *Home) carries(a flow.Addr6) bool { return !a.Is4() && h.carried != nil && h.carried(a.Addr()) }
 
 // Ends are both ends of a flow with their ports.
 type Ends struct {
@@ -124,5 +124,5 @@ func (h *Home) Translated(e, post Ends) (src, dst flow.Addr6, srcPort, dstPort u
 // Elsewhere reports whether a flow that was redirected to an end outside was for another one,
 // rather than for an IPv6 address that carries that one (NAT64).
 func (h *Home) Elsewhere(before, after flow.Addr6) bool {
-	return before != (flow.Addr6{}) && before != after && !h.networks.Contains(before) && (isV4(before) || !isV4(after) || uint32(before.Lo) != uint32(after.Lo))
+	return before != (flow.Addr6{}) && before != after && !h.networks.Contains(before) && (before.Is4() || !after.Is4() || uint32(before.Lo) != uint32(after.Lo))
 }

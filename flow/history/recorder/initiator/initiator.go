@@ -5,7 +5,6 @@
 package initiator
 
 import (
-	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/history/recorder/home"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
@@ -41,18 +40,6 @@ var tcpShows = func() (all [tcpControl + 1]uint8) {
 // Shows gives what the flags of a TCP flow show: bits such as Acks and Refuses, of flags as
 // in the header of TCP. Of other protocols nothing is shown, 0.
 func Shows(tcpFlags uint16) uint8 { return tcpShows[tcpFlags&tcpControl] }
-
-// portful are the protocols that have ports. What exporters put into the port fields of the
-// others is zero, or type and code of ICMP.
-var portful = func() (all [256]bool) {
-	for _, p := range []uint8{flow.ProtocolTCP, flow.ProtocolUDP, flow.ProtocolDCCP, flow.ProtocolSCTP, flow.ProtocolUDPLite} {
-		all[p] = true
-	}
-	return all
-}()
-
-// HasPorts reports whether a protocol has ports.
-func HasPorts(protocol uint8) bool { return portful[protocol] }
 
 // Where the ports of clients begin: above the well-known ports (RFC 6335), and as systems
 // give them out on their own, 32768 in Linux, 49152 elsewhere.

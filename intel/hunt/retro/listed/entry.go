@@ -37,7 +37,7 @@ func Of(p netip.Prefix, port uint16, operator bool) Entry {
 
 // is4 reports whether the entry is of an IPv4 prefix: no IPv6 prefix of a set begins in
 // the IPv4-mapped space.
-func (e *Entry) is4() bool { return e.Addr.Hi == 0 && e.Addr.Lo>>32 == 0xffff && e.Bits >= 96 }
+func (e *Entry) is4() bool { return e.Addr.Is4() && e.Bits >= 96 }
 
 // Prefix gives the prefix.
 func (e *Entry) Prefix() netip.Prefix {
@@ -207,7 +207,7 @@ func NewIndex(list []Entry) *Index {
 // Covering yields the entries whose prefix covers an address, the longest first.
 func (x *Index) Covering(a flow.Addr6) iter.Seq[*Entry] {
 	has := &x.six
-	if a.Hi == 0 && a.Lo>>32 == 0xffff {
+	if a.Is4() {
 		has = &x.four
 	}
 	return func(yield func(*Entry) bool) {

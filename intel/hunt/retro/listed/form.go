@@ -191,7 +191,7 @@ func (r *reader) entry(e, before *Entry) {
 	e.Operator, e.Quiet = flags&flagOperator != 0, flags&flagQuiet != 0
 	e.Bits, e.Since = before.Bits, before.Since
 	if flags&flagSix == 0 {
-		e.Addr = flow.Addr6{Lo: 0xffff<<32 | uint64(uint32(before.Addr.Lo)+uint32(r.uvarint()))}
+		e.Addr = flow.Mapped(uint32(before.Addr.Lo) + uint32(r.uvarint()))
 	} else {
 		e.Addr.Hi = before.Addr.Hi + r.uvarint()
 		e.Addr.Lo = before.Addr.Lo + r.uvarint()
