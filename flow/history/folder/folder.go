@@ -64,8 +64,13 @@ func (f *Folder) Root() string { return f.root }
 // well are left out, as are damaged ones. Beside an error are the files that were found.
 func (f *Folder) Files(from, to time.Time) ([]Entry, error) {
 	days, err := f.days(to)
-	errs := []error{err}
-	var all []Entry
+	all, listed := f.files(days, from, to)
+	return all, errors.Join(err, listed)
+}
+
+// files is Files for the folders of some days.
+func (f *Folder) files(days []string, from, to time.Time) (all []Entry, err error) {
+	var errs []error
 	for _, day := range days {
 		list, err := f.day(day)
 		errs = append(errs, err)

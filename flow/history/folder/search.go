@@ -109,7 +109,7 @@ func settle(group *sync.WaitGroup) {
 
 // An inventory is what there is to search.
 type inventory struct {
-	files int // to be counted alone: errors come up again with the days
+	files int // for Progress alone: errors come up again with the days
 	days  []string
 	err   error // that of the days
 }
@@ -121,8 +121,11 @@ func (f *Folder) list(ctx context.Context, q Query) (inventory, error) {
 	}
 	done := make(chan inventory, 1)
 	go func() {
-		files, _ := f.Files(q.From, q.To)
 		days, err := f.days(q.To)
+		var files []Entry
+		if q.Progress != nil {
+			files, _ = f.files(days, q.From, q.To)
+		}
 		done <- inventory{len(files), days, err}
 	}()
 	tick := time.NewTicker(look)
