@@ -33,8 +33,8 @@ type call struct {
 func NewWatch(f FS) *Watch { return &Watch{fs: f, calls: make(map[*call]struct{})} }
 
 // Hangs names the call that has been under way for the longest time, if that is longer
-// than [SlowAfter]; nil = none has.
-func (w *Watch) Hangs(now time.Time) error {
+// than limit, for instance [SlowAfter]; nil = none has.
+func (w *Watch) Hangs(now time.Time, limit time.Duration) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var oldest *call
@@ -47,7 +47,7 @@ func (w *Watch) Hangs(now time.Time) error {
 		return nil
 	}
 	d := now.Sub(oldest.since)
-	if d <= SlowAfter {
+	if d <= limit {
 		return nil
 	}
 	return fmt.Errorf("%s %s: no answer for %v", oldest.what, oldest.path, d.Round(time.Second))

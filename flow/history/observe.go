@@ -3,6 +3,7 @@ package history
 import (
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
 	"github.com/flowsnitch/flowsnitch/flow/history/store"
 )
@@ -40,7 +41,7 @@ func (h *History) Stats() Stats {
 	}
 	files := h.store
 	h.mu.Unlock()
-	if err := h.disk.Hangs(time.Now()); err != nil {
+	if err := h.disk.Hangs(time.Now(), disk.SlowAfter); err != nil {
 		s.Disk = err.Error()
 	}
 	s.Recorded = h.pool.Stats()

@@ -3,6 +3,8 @@ package journal
 import (
 	"cmp"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/disk"
 )
 
 // Stats counts what happened to the journal since it was opened. Events
@@ -63,7 +65,7 @@ func (j *Journal) Stats() Stats {
 	}
 	s.Refused = j.refused
 	if s.Trouble == "" {
-		if err := j.disk.Hangs(time.Now()); err != nil {
+		if err := j.disk.Hangs(time.Now(), disk.SlowAfter); err != nil {
 			s.Trouble = err.Error()
 		}
 	}

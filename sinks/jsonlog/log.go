@@ -197,7 +197,7 @@ func (l *Log) Stats() Stats {
 	l.statsMu.Lock()
 	defer l.statsMu.Unlock()
 	s := l.stats
-	if err := l.disk.Hangs(time.Now()); err != nil {
+	if err := l.disk.Hangs(time.Now(), disk.SlowAfter); err != nil {
 		s.LastError = err.Error()
 	}
 	return s

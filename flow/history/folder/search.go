@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/span"
@@ -135,14 +134,10 @@ func (f *Folder) list(ctx context.Context, q Query) (inventory, error) {
 
 // hangs is an error while the disk does not answer.
 func (f *Folder) hangs() error {
-	now := time.Now()
-	if f.disk.Hangs(now.Add(disk.SlowAfter-patience)) == nil {
-		return nil
-	}
-	if err := f.disk.Hangs(now); err != nil {
+	if err := f.disk.Hangs(time.Now(), patience); err != nil {
 		return fmt.Errorf("the disk does not answer: %w", err)
 	}
-	return nil // it has, just now
+	return nil
 }
 
 // await gives the next value of c, the zero one at its end. The error is that the disk does
