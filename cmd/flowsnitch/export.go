@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -100,17 +99,10 @@ func exportExamples() string {
 // exportSet prints the list of the running instance, or of a set that is built for it.
 func exportSet(c *cobra.Command, cfg *configs.Config, from *origin, lists []string, to *target.Target, o choice.Options) error {
 	if len(lists) == 0 {
-		err := exportFromInstance(c, cfg, to, o)
-		if err == nil && !from.named {
-			fmt.Fprintf(c.ErrOrStderr(), "answered by the running instance of %s\n", cfg.StateDir)
-		}
-		if !errors.Is(err, web.ErrNotRunning) {
+		answered, err := from.ask(c, cfg.StateDir, listsHold, func() error { return exportFromInstance(c, cfg, to, o) })
+		if answered {
 			return err
 		}
-		if from.locked != nil {
-			return from.absent(err, "-c")
-		}
-		fmt.Fprintf(c.ErrOrStderr(), "%v; this is what the lists and its state directory hold, by %s\n", err, from)
 	}
 	t, feeds, err := buildTable(c, cfg, lists)
 	if err != nil {

@@ -282,20 +282,17 @@ func (o *huntOptions) ask(c *cobra.Command, cfg *configs.Config, from *origin, q
 			}
 			until, again = sum.Until, sum.Again
 		} else {
-			sum, err := askHunt(c.Context(), cfg.StateDir, q, p.line, p.progress)
+			var sum hunt.Summary
+			answered, err := from.ask(c, cfg.StateDir, stateHas, func() (err error) {
+				sum, err = askHunt(c.Context(), cfg.StateDir, q, p.line, p.progress)
+				return err
+			})
 			if bad := web.BadRequestError(""); errors.As(err, &bad) {
-				return sum, usageError{err}
+				err = usageError{err}
 			}
-			if err == nil && !from.named {
-				fmt.Fprintf(c.ErrOrStderr(), "answered by the running instance of %s\n", cfg.StateDir)
-			}
-			if !errors.Is(err, web.ErrNotRunning) {
+			if answered {
 				return sum, err
 			}
-			if from.locked != nil {
-				return sum, from.absent(err, "-c")
-			}
-			fmt.Fprintf(c.ErrOrStderr(), "%v; this is what its state directory holds, by %s\n", err, from)
 		}
 	}
 	sum, err := o.search(c, cfg, q, p)

@@ -58,6 +58,29 @@ func (o *origin) absent(err error, flag string) error {
 	return fmt.Errorf("%w; start one with 'flowsnitch run', or name its configuration with %s", err, flag)
 }
 
+// ask asks the running instance by f. answered is false where none is running: then the
+// caller reads the files, and standard error has that this is what they hold.
+func (o *origin) ask(c *cobra.Command, stateDir, files string, f func() error) (answered bool, err error) {
+	err = f()
+	if err == nil && !o.named {
+		fmt.Fprintf(c.ErrOrStderr(), "answered by the running instance of %s\n", stateDir)
+	}
+	if !errors.Is(err, web.ErrNotRunning) {
+		return true, err
+	}
+	if o.locked != nil {
+		return true, o.absent(err, "-c")
+	}
+	fmt.Fprintf(c.ErrOrStderr(), "%v; this is what %s, by %s\n", err, files, o)
+	return false, nil
+}
+
+// What is read where no instance is running, for [origin.ask].
+const (
+	listsHold = "the lists and its state directory hold"
+	stateHas  = "its state directory holds"
+)
+
 // locate gives the configuration of a command that asks an instance or reads what one
 // has left: the file of -c, else the built-in one while an instance of this user runs with
 // it, else the file that the environment names, else that of the package, else the

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -98,25 +97,20 @@ func loadListed(c *cobra.Command, file string, lists []string) (configs.Config, 
 
 // lookUp asks the running instance, or builds a set to ask. What was not asked of an
 // instance that the command line names is said on standard error.
-func lookUp(c *cobra.Command, cfg *configs.Config, from *origin, lists []string, asked []netip.Prefix) ([]app.Lookup, error) {
+func lookUp(c *cobra.Command, cfg *configs.Config, from *origin, lists []string, asked []netip.Prefix) (answers []app.Lookup, err error) {
 	if len(lists) == 0 {
-		answers, err := askInstance(c, cfg, asked)
-		if err == nil && !from.named {
-			fmt.Fprintf(c.ErrOrStderr(), "answered by the running instance of %s\n", cfg.StateDir)
-		}
-		if !errors.Is(err, web.ErrNotRunning) {
+		answered, err := from.ask(c, cfg.StateDir, listsHold, func() (err error) {
+			answers, err = askInstance(c, cfg, asked)
+			return err
+		})
+		if answered {
 			return answers, err
 		}
-		if from.locked != nil {
-			return nil, from.absent(err, "-c")
-		}
-		fmt.Fprintf(c.ErrOrStderr(), "%v; this is what the lists and its state directory hold, by %s\n", err, from)
 	}
 	t, feeds, err := buildTable(c, cfg, lists)
 	if err != nil {
 		return nil, err
 	}
-	var answers []app.Lookup
 	for _, p := range asked {
 		answers = append(answers, app.LookUp(t, feeds, p))
 	}
