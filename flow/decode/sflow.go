@@ -116,8 +116,6 @@ func (c *Columns) sampleColumns(s *Set) {
 		c.Src[i], c.Dst[i] = sampledEnds(q)
 		c.SrcPort[i], c.DstPort[i], c.Protocol[i], c.TCPFlags[i] = q.SrcPort, q.DstPort, q.Protocol, uint16(q.TCPFlags)
 		c.Start[i], c.End[i], c.Rate[i] = 0, 0, s.sampleRate(i)
-		c.BackBytes[i], c.BackPackets[i], c.BackFlags[i] = 0, 0, 0
-		c.PostSrc[i], c.PostDst[i] = flow.Addr6{}, flow.Addr6{}
 		c.PostSrcPort[i], c.PostDstPort[i] = f.NATPorts()
 		if f.NATSrc.IsValid() || f.NATDst.IsValid() {
 			c.PostSrc[i], c.PostDst[i] = mapped(f.NATSrc), mapped(f.NATDst)
@@ -127,7 +125,6 @@ func (c *Columns) sampleColumns(s *Set) {
 		if !q.HasICMP {
 			code = q.DstPort
 		}
-		c.Marks[i] = 0
 		if unreachable(q.Protocol, code) {
 			c.Marks[i] = MarkUnreachable
 		}

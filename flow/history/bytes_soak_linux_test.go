@@ -17,7 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/flowsnitch/flowsnitch/flow/history/monthtest"
-	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/history/store"
 	"github.com/flowsnitch/flowsnitch/flow/history/table"
@@ -77,7 +76,7 @@ func TestBytesPerDay(t *testing.T) {
 
 // notice makes the folder as the program does, with all that is in it beside contacts.
 func notice(t *testing.T, root string) {
-	h := New(DefaultConfig(), Deps{Root: root, Edge: true, Homes: []recorder.Home{home{}}, Sites: []string{""}, Now: time.Now, Unsynced: func() bool { return false }})
+	h := New(DefaultConfig(), Deps{Root: root, Edge: true, Homes: homes, Sites: []string{""}, Now: time.Now, Unsynced: func() bool { return false }})
 	if err := h.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,6 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/disk/disktest"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
-	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/span"
 )
@@ -48,7 +47,7 @@ func newReal(t *testing.T, root string) *real {
 	cfg := DefaultConfig()
 	cfg.MaxBytes = 1e9
 	r.History = New(cfg, Deps{
-		Root: root, Homes: []recorder.Home{home{}}, Sites: []string{""}, Program: "test", Home: "10.0.0.0/8",
+		Root: root, Homes: homes, Sites: []string{""}, Program: "test", Home: "10.0.0.0/8",
 		Now: r.now, Unsynced: func() bool { return r.clock.Load() != 0 }, Disk: faults,
 		Space: func(string) (uint64, uint64, error) { return 50e9, 100e9, nil },
 	})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
+	"github.com/flowsnitch/flowsnitch/flow/history/recorder/home"
 	"github.com/flowsnitch/flowsnitch/flow/history/store"
 	"github.com/flowsnitch/flowsnitch/flow/history/table"
 )
@@ -21,7 +21,7 @@ import (
 type Deps struct {
 	Root  string // folder of the files, within one that is there
 	Edge  bool   // files and limits for a small machine
-	Homes []recorder.Home
+	Homes []home.Home
 	Sites []string // names, by the numbers of Homes
 	// Sampling are the rates that the operator sets for exporters.
 	Sampling map[netip.Addr]uint32
@@ -63,15 +63,13 @@ type History struct {
 	keep     func(store.Config) (keeper, error) // opens the store
 	patience time.Duration                      // for tests: see the constant
 
-	mu      sync.Mutex // for the next; never held during a call to the disk
-	cfg     Config
-	store   keeper    // nil = not opened yet; it stays open until the stop
-	on      bool      // contacts are kept
-	off     string    // why not, although they should be
-	bound   disk.Size // of all files
-	written time.Time
-	filed   time.Time // when an interval was written as a file at last, by the steady clock
-	state   writing
+	mu    sync.Mutex // for the next; never held during a call to the disk
+	cfg   Config
+	store keeper    // nil = not opened yet; it stays open until the stop
+	on    bool      // contacts are kept
+	off   string    // why not, although they should be
+	bound disk.Size // of all files
+	state writing
 
 	changed chan struct{}
 	asks    chan ask
@@ -100,12 +98,12 @@ func New(cfg Config, d Deps) *History {
 		deps: d, disk: disk.NewWatch(d.Disk), cfg: cfg, patience: patience,
 		keep: func(c store.Config) (keeper, error) { return store.Open(c) },
 		pool: recorder.NewPool(recorder.Config{
-			Homes: d.Homes, Sites: d.Sites, Exclude: slices.Concat(cfg.Exclude, d.Exclude), Caps: cfg.caps(), Early: early,
+			Homes: d.Homes, Sites: d.Sites, Caps: cfg.caps(), Early: early,
 			Sampling: d.Sampling, Unsynced: d.Unsynced,
 		}),
 		changed: make(chan struct{}, 1), asks: make(chan ask), tidy: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
-	h.pool.Enable(false) // until the folder is open
+	h.pool.Enable(false) // until the folder is open, and what is excluded is set
 	return h
 }
 
@@ -149,7 +147,7 @@ func (h *History) Stop(ctx context.Context) error {
 	case <-done:
 	case <-ctx.Done():
 		h.abandon()
-		return errors.New("stop: the last contacts could not be written to the history in time" + after(h.trouble()))
+		return errors.New("stop: the last contacts could not be written to the history in time" + after(h.failure()))
 	}
 	h.abandon()
 	if h.store != nil {
@@ -158,17 +156,17 @@ func (h *History) Stop(ctx context.Context) error {
 		}
 	}
 	if lost := h.Stats().Unwritten - before; lost > 0 {
-		return fmt.Errorf("stop: the contacts of %d flows could not be written to the history%s", lost, after(h.trouble()))
+		return fmt.Errorf("stop: the contacts of %d flows could not be written to the history%s", lost, after(h.failure()))
 	}
 	return nil
 }
 
 // after puts an error behind a colon, if there is one.
-func after(text string) string {
-	if text == "" {
+func after(err error) string {
+	if err == nil {
 		return ""
 	}
-	return ": " + text
+	return ": " + err.Error()
 }
 
 // Tap makes the tap of one worker, before any worker starts.
@@ -228,7 +226,7 @@ var ErrStopped = errors.New("the history has stopped")
 func (h *History) Written() time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.written
+	return h.state.until
 }
 
 // Flush has the tables written, at most once a minute, and gives the time until which the
@@ -239,10 +237,10 @@ func (h *History) Flush(ctx context.Context) (until time.Time, err error) { retu
 func (h *History) Rests() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.filed.IsZero() {
+	if h.state.filed.IsZero() {
 		return 0
 	}
-	return max(soonest-time.Since(h.filed), 0)
+	return max(soonest-time.Since(h.state.filed), 0)
 }
 
 // Erase removes all contacts with an end in the prefixes, those in memory too. It gives how

@@ -20,17 +20,14 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
-	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
+	"github.com/flowsnitch/flowsnitch/flow/history/recorder/home"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/history/store"
 	"github.com/flowsnitch/flowsnitch/flow/history/table"
 )
 
-// home is 10.0.0.0/8.
-type home struct{}
-
-func (home) Contains(a netip.Addr) bool { return a.Is4() && a.As4()[0] == 10 }
-func (home) Prefixes() []netip.Prefix   { return []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} }
+// homes has 10.0.0.0/8 as ours.
+var homes = []home.Home{home.New(home.NewNetworks([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}), nil)}
 
 // files are a store that keeps rows in memory. Each contact of the tests is written once.
 type files struct {
@@ -145,7 +142,7 @@ func newRig(t *testing.T, root string, workers int, change func(*Config, *Deps))
 	cfg := DefaultConfig()
 	cfg.MaxBytes = 1e9
 	d := Deps{
-		Root: root, Homes: []recorder.Home{home{}}, Sites: []string{""}, Program: "test", Home: "10.0.0.0/8",
+		Root: root, Homes: homes, Sites: []string{""}, Program: "test", Home: "10.0.0.0/8",
 		Now: r.now, Unsynced: func() bool { return false },
 		Note: func(warn bool, text string) {
 			r.mu.Lock()

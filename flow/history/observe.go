@@ -10,9 +10,11 @@ import (
 
 // writing is what became of the tables, as the writer reports it.
 type writing struct {
-	waiting int    // tables
-	lost    uint64 // flows
-	err     string // why the last attempt to write failed; empty = it did not
+	waiting int       // tables
+	lost    uint64    // flows
+	err     error     // of the last attempt to write
+	until   time.Time // until which everything that was received is on the disk
+	filed   time.Time // when an interval was last written as a file, by the steady clock
 }
 
 // Stats are what is kept, and what is not.
@@ -36,8 +38,11 @@ type Stats struct {
 func (h *History) Stats() Stats {
 	h.mu.Lock()
 	s := Stats{
-		Enabled: h.on, Off: h.off, Until: h.written, MaxBytes: uint64(h.bound), Waiting: h.state.waiting,
-		Unwritten: h.state.lost, Trouble: h.state.err,
+		Enabled: h.on, Off: h.off, Until: h.state.until, MaxBytes: uint64(h.bound), Waiting: h.state.waiting,
+		Unwritten: h.state.lost,
+	}
+	if h.state.err != nil {
+		s.Trouble = h.state.err.Error()
 	}
 	files := h.store
 	h.mu.Unlock()
@@ -58,59 +63,16 @@ func (h *History) config() Config {
 	return h.cfg
 }
 
-// holds notes how many tables wait.
-func (h *History) holds(n int) {
+// note changes what became of the tables.
+func (h *History) note(f func(*writing)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.state.waiting = n
+	f(&h.state)
 }
 
-// unwritten counts flows that are given up.
-func (h *History) unwritten(flows uint64) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.state.lost += flows
-	h.state.waiting = 0
-}
-
-// isComplete notes that everything received until a time is on the disk.
-func (h *History) isComplete(until time.Time) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.written = until
-}
-
-// hasFiled notes that an interval was written as a file.
-func (h *History) hasFiled() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.filed = time.Now()
-}
-
-// wrote notes the outcome of a write. The store makes it known.
-func (h *History) wrote(err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.state.err = ""; err != nil {
-		h.state.err = err.Error()
-	}
-}
-
-// trouble is why files are not written now; empty = they are.
-func (h *History) trouble() string {
+// failure is why files are not written now; nil = they are.
+func (h *History) failure() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.state.err
 }
-
-// failure is trouble as an error.
-func (h *History) failure() error {
-	if text := h.trouble(); text != "" {
-		return failure(text)
-	}
-	return nil
-}
-
-type failure string
-
-func (f failure) Error() string { return string(f) }

@@ -21,7 +21,6 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/disk/disktest"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
-	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/history/store"
 	"github.com/flowsnitch/flowsnitch/flow/span"
@@ -154,7 +153,7 @@ func newNight(t *testing.T, root string, stuck int) *night {
 	cfg := DefaultConfig()
 	cfg.MaxBytes, cfg.Flush, cfg.MaxContacts, cfg.MaxContacts6 = 1e9, time.Hour, 65536, 16384 // as configs/edge.yml
 	n.History = New(cfg, Deps{
-		Root: root, Edge: true, Homes: []recorder.Home{home{}}, Sites: []string{""}, Program: "test", Home: "10.0.0.0/8",
+		Root: root, Edge: true, Homes: homes, Sites: []string{""}, Program: "test", Home: "10.0.0.0/8",
 		Now: time.Now, Unsynced: func() bool { return false }, Disk: &disktest.Faults{Hook: n.card.call},
 		Space: func(string) (uint64, uint64, error) { return 50e9, 100e9, nil },
 	})

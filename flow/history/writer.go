@@ -2,11 +2,9 @@ package history
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/flow/history/file"
 	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
 	"github.com/flowsnitch/flowsnitch/flow/history/table"
 )
@@ -138,10 +136,9 @@ func (w *writer) serve(ctx context.Context, now bool) error {
 // turn begins a new interval, and writes the tables of the old one.
 func (w *writer) turn(ctx context.Context) error {
 	at := w.now()
-	w.interval++
+	w.interval = w.h.pool.Turn()
 	w.begun[w.interval] = at
 	delete(w.begun, w.interval-1000)
-	w.h.pool.Turn()
 	w.collect(w.loop)
 	return w.write(ctx, at)
 }
@@ -184,7 +181,7 @@ func (w *writer) take(t recorder.Handed) {
 		return
 	}
 	w.pending = append(w.pending, t)
-	w.h.holds(len(w.pending))
+	w.h.note(func(s *writing) { s.waiting = len(w.pending) })
 }
 
 // write writes all tables in one file and gives them back. at is when the interval ended;
@@ -205,11 +202,11 @@ func (w *writer) write(ctx context.Context, at moment) error {
 		}
 		from, to := w.span()
 		err := s.Write(ctx, from, to, tables, w.h.pool.Names(), lost, folded)
-		if err != nil && !errors.Is(err, file.ErrEmpty) {
+		if err != nil {
 			if w.failed = time.Now(); w.failing.IsZero() {
 				w.failing = w.failed
 			}
-			w.h.wrote(err)
+			w.h.note(func(s *writing) { s.err = err })
 			if w.failed.Sub(w.failing) > giveUp {
 				w.giveBack()
 				w.failing = time.Time{}
@@ -220,15 +217,16 @@ func (w *writer) write(ctx context.Context, at moment) error {
 			w.h.pool.Return(t)
 		}
 		w.pending, w.lost, w.failed, w.failing = w.pending[:0], 0, time.Time{}, time.Time{}
-		if err == nil && !at.wall.IsZero() { // not of full tables only
-			w.h.hasFiled()
+		if !at.wall.IsZero() { // not of full tables only
+			w.h.note(func(s *writing) { s.filed = time.Now() })
 		}
-		w.h.holds(0)
 	}
-	w.h.wrote(nil)
-	if w.complete && !at.wall.IsZero() {
-		w.h.isComplete(at.wall)
-	}
+	w.h.note(func(s *writing) {
+		s.waiting, s.err = 0, nil
+		if w.complete && !at.wall.IsZero() {
+			s.until = at.wall
+		}
+	})
 	return nil
 }
 
@@ -270,7 +268,7 @@ func (w *writer) giveBack() {
 	}
 	w.pending = w.pending[:0]
 	w.lost += flows // the next file has them, for hunts to name what is missing
-	w.h.unwritten(flows)
+	w.h.note(func(s *writing) { s.waiting, s.lost = 0, s.lost+flows })
 }
 
 // adopt puts the configuration into force.

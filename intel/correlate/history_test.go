@@ -10,6 +10,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
+	"github.com/flowsnitch/flowsnitch/flow/history/recorder/home"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/history/table"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/conversation"
@@ -17,15 +18,6 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
-
-// historyHome is a home as the history takes it.
-type historyHome struct {
-	*sites.Home
-	own []netip.Prefix
-}
-
-func (h historyHome) Contains(a netip.Addr) bool { return h.Has(a) }
-func (h historyHome) Prefixes() []netip.Prefix   { return h.own }
 
 // historyRecord gives a record whose addresses all differ: of ours, of others, and such as
 // carry one of ours.
@@ -98,7 +90,7 @@ func historyRecord(r *rand.Rand) flow.Record {
 func TestHistoryAgrees(t *testing.T) {
 	own := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
 	homes := (&sites.Config{Home: own}).Homes()
-	p := recorder.NewPool(recorder.Config{Homes: []recorder.Home{historyHome{homes.At(0), own}}, Caps: table.Caps{V4: 1000, V6: 1000}})
+	p := recorder.NewPool(recorder.Config{Homes: []home.Home{home.New(home.NewNetworks(own), homes.At(0).Has)}, Caps: table.Caps{V4: 1000, V6: 1000}})
 	r := p.Recorder()
 	rng := rand.New(rand.NewPCG(1, 2))
 	var set decode.Set

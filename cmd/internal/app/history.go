@@ -14,10 +14,9 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/history"
-	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
+	"github.com/flowsnitch/flowsnitch/flow/history/recorder/home"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/event"
-	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
 
 // HistoryDir is the folder of the history in the state directory.
@@ -69,30 +68,18 @@ func canaryEnds() []netip.Prefix {
 
 // HistoryHomes gives the home networks and the names of all sites by their numbers, as a
 // history needs them.
-func HistoryHomes(cfg *configs.Config) (homes []recorder.Home, names []string) {
-	list := cfg.Contact.Homes()
+func HistoryHomes(cfg *configs.Config) (homes []home.Home, names []string) {
+	list, everywhere := cfg.Contact.Homes(), home.NewNetworks(cfg.Home)
 	for i := range list {
-		prefixes := cfg.Home
+		networks := everywhere
 		if i > 0 && len(cfg.Sites[i-1].Home) > 0 {
-			prefixes = cfg.Sites[i-1].Home
+			networks = home.NewNetworks(cfg.Sites[i-1].Home)
 		}
-		homes = append(homes, siteHome{&list[i], prefixes})
+		homes = append(homes, home.New(networks, list[i].Has))
 		names = append(names, cfg.Contact.SiteName(uint16(i)))
 	}
 	return homes, names
 }
-
-// A siteHome is the home networks of one site.
-type siteHome struct {
-	home     *sites.Home
-	prefixes []netip.Prefix
-}
-
-// Contains reports whether an address is ours, or carries an IPv4 address that is.
-func (s siteHome) Contains(a netip.Addr) bool { return s.home.Has(a) }
-
-// Prefixes are the networks.
-func (s siteHome) Prefixes() []netip.Prefix { return s.prefixes }
 
 func joined(prefixes []netip.Prefix) string {
 	var b strings.Builder

@@ -25,27 +25,21 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/history/past/ipfix"
 	"github.com/flowsnitch/flowsnitch/flow/history/past/nfdump/field"
 	"github.com/flowsnitch/flowsnitch/flow/history/recorder"
+	"github.com/flowsnitch/flowsnitch/flow/history/recorder/home"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/history/table"
 	"github.com/flowsnitch/flowsnitch/flow/span"
 )
 
 // home is the networks of the tests.
-type home []netip.Prefix
-
-func (h home) Contains(a netip.Addr) bool {
-	return slices.ContainsFunc(h, func(p netip.Prefix) bool { return p.Contains(a) })
-}
-func (h home) Prefixes() []netip.Prefix { return h }
-
-var ours = home{netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("2001:db8::/32")}
+var ours = home.New(home.NewNetworks([]netip.Prefix{netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("2001:db8::/32")}), nil)
 
 // config is that of an import into a new folder.
 func config(t testing.TB, name string) Config {
 	t.Helper()
 	return Config{
 		Root: filepath.Join(t.TempDir(), "import"), Name: name, MaxBytes: 1e9, Disk: disk.OS{}, Zone: time.UTC,
-		Recorder:  recorder.Config{Homes: []recorder.Home{ours}, Sites: []string{""}, Caps: table.Caps{V4: 4096, V6: 4096}},
+		Recorder:  recorder.Config{Homes: []home.Home{ours}, Sites: []string{""}, Caps: table.Caps{V4: 4096, V6: 4096}},
 		Exporters: func() *decode.Exporters { return decode.NewExporters(decode.DefaultLimits()) },
 		Space:     func(string) (uint64, uint64, error) { return 100e9, 200e9, nil },
 	}

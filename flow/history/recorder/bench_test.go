@@ -132,7 +132,7 @@ func BenchmarkPath(b *testing.B) {
 }
 
 func benchPath(b *testing.B, e export, with bool) {
-	p := NewPool(Config{Homes: []Home{benchHome}, Exclude: prefixes("198.51.100.77/32"), Caps: table.Caps{V4: 1 << 20, V6: 1 << 20}, Early: 6})
+	p := NewPool(Config{Homes: homesOf(benchHome), Exclude: prefixes("198.51.100.77/32"), Caps: table.Caps{V4: 1 << 20, V6: 1 << 20}, Early: 6})
 	r := p.Recorder()
 	var tap decode.Handler = r
 	if !with {

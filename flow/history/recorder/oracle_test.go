@@ -37,10 +37,10 @@ type end struct {
 func empty(a netip.Addr) bool { return !a.IsValid() || a.IsUnspecified() }
 
 func (o *oracle) home(site uint16) testHome {
-	if int(site) >= len(o.cfg.Homes) {
+	if int(site) >= len(testHomes) {
 		site = 0
 	}
-	return o.cfg.Homes[site].(testHome)
+	return testHomes[site]
 }
 
 // strict reports whether an address is in the networks of a site.
@@ -359,13 +359,16 @@ func (o *oracle) check(t *testing.T, got map[string]*row.Row, s Stats) {
 	}
 }
 
+// testHomes are the homes of testConfig.
+var testHomes = []testHome{
+	{own: prefixes("10.0.0.0/8", "192.0.2.64/26", "fd00::/8", "2001:db8:1::/48"), carried: prefixes("2002:a00::/24")},
+	{own: prefixes("10.1.0.0/16", "203.0.113.0/25")},
+}
+
 // testConfig has two sites, whose home networks differ, and an exporter whose rate is configured.
 func testConfig() Config {
 	return Config{
-		Homes: []Home{
-			testHome{own: prefixes("10.0.0.0/8", "192.0.2.64/26", "fd00::/8", "2001:db8:1::/48"), carried: prefixes("2002:a00::/24")},
-			testHome{own: prefixes("10.1.0.0/16", "203.0.113.0/25")},
-		},
+		Homes:    homesOf(testHomes...),
 		Sites:    []string{"", "oslo", "bergen"},
 		Exclude:  prefixes("10.0.9.0/24", "198.51.100.77/32", "2001:db8:1:9::/64"),
 		Sampling: map[netip.Addr]uint32{netip.MustParseAddr("192.0.2.3"): 7},

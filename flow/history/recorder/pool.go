@@ -11,20 +11,11 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/history/table"
 )
 
-// A Home has the networks that are ours at one site. It is used by all workers at once.
-type Home interface {
-	// Contains reports whether an address is ours, or the IPv4 address that it carries
-	// (NAT64 and the like).
-	Contains(netip.Addr) bool
-	// Prefixes are the networks. They are read once.
-	Prefixes() []netip.Prefix
-}
-
 // Config is what recorders are made with.
 type Config struct {
 	// Homes are by the number of a site, see [flow.Exporter]. The first is that of
-	// exporters at none, and of those whose site has no Home here. Without any, nothing is ours.
-	Homes []Home
+	// exporters at none, and of those whose site has none here. Without any, nothing is ours.
+	Homes []home.Home
 	// Sites are the names of the sites by the same number; the first is empty.
 	Sites []string
 	// Exclude are networks whose flows are not kept: one end in there is enough.
@@ -76,17 +67,14 @@ type Pool struct {
 // NewPool makes a pool that is enabled.
 func NewPool(cfg Config) *Pool {
 	p := &Pool{
-		cfg: cfg, handed: make(chan Handed, maxHanded),
+		cfg: cfg, homes: cfg.Homes, handed: make(chan Handed, maxHanded),
 		numbers: make(map[netip.Addr]uint16), exporters: []netip.Addr{{}},
 	}
-	for _, h := range cfg.Homes {
-		p.homes = append(p.homes, home.New(h.Prefixes(), h.Contains))
-	}
 	if len(p.homes) == 0 {
-		p.homes = []home.Home{home.New(nil, nil)}
+		p.homes = []home.Home{home.New(new(home.Networks), nil)}
 	}
-	v := &view{on: true}
-	p.view.Store(v.excluding(cfg.Exclude))
+	v := view{on: true}.excluding(cfg.Exclude)
+	p.view.Store(&v)
 	return p
 }
 
@@ -98,23 +86,26 @@ func (p *Pool) change(f func(view) view) {
 	p.view.Store(&v)
 }
 
-func (v view) excluding(prefixes []netip.Prefix) *view {
+func (v view) excluding(prefixes []netip.Prefix) view {
 	v.exclude = nil
 	if len(prefixes) > 0 {
 		v.exclude = home.NewNetworks(prefixes)
 	}
-	return &v
+	return v
 }
 
 // Turn begins a new interval: each recorder hands its table over at its next Flush, not
 // before: what is decoded before a Turn is in a table that is handed over because of it. A
-// recorder without contacts hands over no table, so that whoever collects them hears of
-// each. One whose other table has not come back yet does so when it has.
-func (p *Pool) Turn() {
+// recorder without contacts hands over no table, so that there is one Handed for each
+// recorder. One whose other table has not come back yet does so when it has. The result is the
+// number of the new interval.
+func (p *Pool) Turn() (interval uint32) {
 	p.change(func(v view) view {
 		v.interval++
+		interval = v.interval
 		return v
 	})
+	return interval
 }
 
 // Enable switches the recorders on or off. While they are off, they count no flows; what their
@@ -128,7 +119,7 @@ func (p *Pool) Enable(on bool) {
 
 // SetExclude replaces Config.Exclude for flows that come from now on.
 func (p *Pool) SetExclude(prefixes []netip.Prefix) {
-	p.change(func(v view) view { return *v.excluding(prefixes) })
+	p.change(func(v view) view { return v.excluding(prefixes) })
 }
 
 // Why a table was handed over.
@@ -140,11 +131,6 @@ const (
 	WhyFull                // it had no room
 	WhyShutdown            // Drain was called
 )
-
-// String gives the word that metrics use.
-func (w Why) String() string {
-	return [...]string{"interval", "full", "shutdown", "unknown"}[min(w, WhyShutdown+1)]
-}
 
 // Handed is a table that a worker has handed over. It belongs to the receiver until Return.
 type Handed struct {

@@ -67,7 +67,7 @@ func flows(n, from int) *decode.Set {
 }
 
 func testPool(caps table.Caps, early int) (*Pool, *Recorder) {
-	p := NewPool(Config{Homes: []Home{testHome{own: prefixes("10.0.0.0/8")}}, Caps: caps, Early: early})
+	p := NewPool(Config{Homes: homesOf(testHome{own: prefixes("10.0.0.0/8")}), Caps: caps, Early: early})
 	return p, p.Recorder()
 }
 
@@ -243,7 +243,7 @@ func TestSetExclude(t *testing.T) {
 // TestUnsynchronised: the clock is asked about once for a table, whose flows have the flag.
 func TestUnsynchronised(t *testing.T) {
 	asked, unsynced := 0, true
-	p := NewPool(Config{Homes: []Home{testHome{own: prefixes("10.0.0.0/8")}}, Caps: table.Caps{V4: 100}, Unsynced: func() bool {
+	p := NewPool(Config{Homes: homesOf(testHome{own: prefixes("10.0.0.0/8")}), Caps: table.Caps{V4: 100}, Unsynced: func() bool {
 		asked++
 		return unsynced
 	}})

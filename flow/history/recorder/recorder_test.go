@@ -8,15 +8,22 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
+	"github.com/flowsnitch/flowsnitch/flow/history/recorder/home"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/history/table"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
 )
 
-// testHome is a Home of prefixes; those of carried stand for addresses that carry one of ours.
+// testHome is a home of prefixes; those of carried stand for addresses that carry one of ours.
 type testHome struct{ own, carried []netip.Prefix }
 
-func (h testHome) Prefixes() []netip.Prefix { return h.own }
+// homesOf makes homes of test homes, by the number of a site.
+func homesOf(list ...testHome) (all []home.Home) {
+	for _, h := range list {
+		all = append(all, home.New(home.NewNetworks(h.own), h.Contains))
+	}
+	return all
+}
 
 func (h testHome) Contains(a netip.Addr) bool {
 	in := func(p netip.Prefix) bool { return p.Contains(a.Unmap()) }
@@ -70,7 +77,7 @@ func feed(t testing.TB, r decode.Handler, v flow.Version, flows []synth.Flow) {
 func TestContact(t *testing.T) {
 	ours, theirs := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("203.0.113.5")
 	for _, v := range []flow.Version{flow.V5, flow.V9, flow.IPFIX, flow.SFlow} {
-		p := NewPool(Config{Homes: []Home{testHome{own: prefixes("10.0.0.0/8")}}, Caps: table.Caps{V4: 1000, V6: 100}, Early: 6})
+		p := NewPool(Config{Homes: homesOf(testHome{own: prefixes("10.0.0.0/8")}), Caps: table.Caps{V4: 1000, V6: 100}, Early: 6})
 		r := p.Recorder()
 		feed(t, r, v, []synth.Flow{
 			{Src: ours, Dst: theirs, SrcPort: 50000, DstPort: 443, Protocol: 6, TCPFlags: 0x1b, Packets: 5, Bytes: 500, Start: testTime.Add(-10 * time.Second), End: testTime.Add(-5 * time.Second)},

@@ -28,12 +28,10 @@ type Home struct {
 	carried  func(netip.Addr) bool
 }
 
-// New makes a home of networks. What carried reports is ours, too, as it carries an IPv4
+// New makes a home of networks, which several may share. What carried reports is ours, too, as it carries an IPv4
 // address that is (NAT64 and the like); it is called by all workers at once, for IPv6
 // addresses that are in none of the networks. nil = there are none.
-func New(networks []netip.Prefix, carried func(netip.Addr) bool) Home {
-	return Home{NewNetworks(networks), carried}
-}
+func New(networks *Networks, carried func(netip.Addr) bool) Home { return Home{networks, carried} }
 
 // Sides gives which ends of a pair are ours. An end that is ours only by the IPv4 address
 // that it carries is ours when the other end is not: strangers choose what their addresses
