@@ -255,8 +255,10 @@ func listsLine(opts *app.Options, feeds int) string {
 	return fmt.Sprintf("lists of --intel, added to the %d feeds of the configuration: %s", feeds, names)
 }
 
-// greet prints where the program listens and what it knows.
-func greet(w io.Writer, s app.Status, cfg *configs.Config, opts *app.Options) {
+// greet prints where the program listens and what it knows, in one write: a reader that has seen
+// the first line has all of them.
+func greet(out io.Writer, s app.Status, cfg *configs.Config, opts *app.Options) {
+	w := new(bytes.Buffer)
 	var ports []string
 	for _, l := range s.Listeners {
 		ports = append(ports, "udp "+l.Address)
@@ -282,4 +284,5 @@ func greet(w io.Writer, s app.Status, cfg *configs.Config, opts *app.Options) {
 			break
 		}
 	}
+	_, _ = w.WriteTo(out)
 }
