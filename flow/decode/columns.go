@@ -253,7 +253,7 @@ func (c *Columns) setMarks(i int, r *flow.Record) {
 	}
 }
 
-// What judges a flow: the top bits of forwardingStatus, and a value of firewallEvent.
+// What shows that a flow was dropped: the top bits of forwardingStatus, and a value of firewallEvent.
 const (
 	forwardingDropped = 0b10
 	firewallDenied    = 3

@@ -25,7 +25,7 @@ type Stats struct {
 	Until    time.Time `json:"complete_until,omitzero" name:"history_complete_timestamp_seconds" help:"Time until which all contacts received are on the disk."`
 	MaxBytes uint64    `json:"max_bytes" name:"history_max_bytes" help:"Bytes that all files of the history may have."`
 	Waiting  int       `json:"tables_waiting" name:"history_tables_waiting" help:"Tables of workers that wait to be written." show:"some" words:"tables wait to be written"`
-	// Unwritten flows were kept in tables that could not be written at last.
+	// Unwritten flows were kept in tables that could not be written and were given up.
 	Unwritten uint64 `json:"unwritten" name:"history_unwritten_flows_total" help:"Flows whose contacts could not be written to the disk and were given up." loss:"true" check:"history" remedy:"look for a full or broken disk" words:"flows given up, as their contacts could not be written"`
 	Trouble   string `json:"trouble,omitempty"` // why files are not written now
 	Disk      string `json:"disk,omitempty"`    // a call to the disk that hangs

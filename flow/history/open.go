@@ -86,7 +86,7 @@ func (h *History) size(cfg *Config) (disk.Size, error) {
 	}
 	n := room(h.deps.Edge, total)
 	if n == 0 {
-		return 0, fmt.Errorf("the file system of %s has only %d MB; set history.max_bytes to keep some all the same, or history.enabled to false", h.deps.Root, total/1e6)
+		return 0, fmt.Errorf("the file system of %s has only %d MB; set history.max_bytes to keep a smaller history, or history.enabled to false", h.deps.Root, total/1e6)
 	}
 	return n, nil
 }
@@ -110,6 +110,6 @@ func (h *History) notice(cfg *Config, bound disk.Size) {
 		err = disk.Replace(h.disk, path, []byte("flowsnitch: "+text+".\n"), 0o640)
 	}
 	if err != nil {
-		h.deps.Note(true, "history: the notice about personal data will come again at the next start: "+err.Error())
+		h.deps.Note(true, "history: the notice about personal data will be repeated at the next start: "+err.Error())
 	}
 }

@@ -34,7 +34,7 @@ type steady struct {
 	t       *testing.T
 	encoder *synth.Encoder
 	end     chan struct{}
-	given   time.Time     // when Read returned at last
+	given   time.Time     // when Read returned last
 	waited  time.Duration // by the worker, in all
 	flows   atomic.Int64
 	first   bool

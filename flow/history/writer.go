@@ -40,7 +40,7 @@ type writer struct {
 	complete bool              // all workers have handed over at the last turn
 	pending  []recorder.Handed // to be written
 	lost     uint64            // flows of tables without contacts
-	failed   time.Time         // when writing failed at last, by the steady clock; zero = it did not
+	failed   time.Time         // time of the last failed write, by the steady clock; zero = it succeeded
 	failing  time.Time         // when it failed for the first time of those in a row
 	looked   time.Time         // when the memory was looked at
 }

@@ -23,7 +23,7 @@ type Lean struct {
 	PostV6                   bool
 	PostSrc, PostDst         Place
 	PostSrcPort, PostDstPort Place
-	// What judges the flow.
+	// Whether the device dropped the flow.
 	Forwarding, Firewall Place
 	Biflow               Place
 	Initiator            bool // the counters name their initiator: it is the source
@@ -151,7 +151,7 @@ func (p *Plan) slimPost(l *Lean) {
 	}
 }
 
-// slimMarks finds what judges the flow, and who opened it.
+// slimMarks finds what shows whether the flow was dropped, and who opened it.
 func (p *Plan) slimMarks(l *Lean) {
 	l.HardMarks = p.places(map[target]*Place{tForwarding: &l.Forwarding, tFirewallEvent: &l.Firewall, tBiflowDirection: &l.Biflow}) ||
 		len(p.pairs[groupTenant]) > 0 || l.HardBack

@@ -28,9 +28,9 @@ type Stats struct {
 	Full     uint64 `json:"full" name:"history_handovers_total" with:"why=full" help:"Tables handed over to be written: at the end of an interval, because they were full, at the end of the program."`
 	Shutdown uint64 `json:"shutdown" name:"history_handovers_total" with:"why=shutdown" help:"Tables handed over to be written: at the end of an interval, because they were full, at the end of the program."`
 
-	// Crowded counts look-ups of exporters that got no number of their own: it grows again
-	// and again for the same one. Numbers are given back by a restart only.
-	Crowded uint64 `json:"exporters_unnamed" name:"history_exporters_unnamed_total" help:"Look-ups of exporters that the history cannot name, as it has named 65,535 others since the start; their rows have none."`
+	// Crowded counts lookups of exporters without a number of their own, repeatedly for the
+	// same one. Only a restart gives numbers back.
+	Crowded uint64 `json:"exporters_unnamed" name:"history_exporters_unnamed_total" help:"Lookups of exporters beyond the 65,535 that the history has numbers for; their rows name no exporter."`
 }
 
 // shown are the counters of one recorder as others see them, in the order of numbers.

@@ -1,6 +1,6 @@
 // Package initiator finds out who opened a flow, on what port its service is, and whether it
-// was answered, refused or blocked, from what that one record shows: the exporter's own
-// word, the TCP flags, and where those are silent, the ports. What follows depends on which
+// was answered, refused or blocked, from what that one record shows: what
+// the exporter states, else the TCP flags, else the ports. What follows depends on which
 // end is ours.
 package initiator
 
@@ -12,7 +12,7 @@ import (
 
 // What the flags of TCP show.
 const (
-	opens   uint8 = 1 << iota // SYN without ACK, the first word of a connection
+	opens   uint8 = 1 << iota // SYN without ACK, which begins a connection
 	Acks                      // ACK; its place is known to Plain
 	Refuses                   // RST, or RST and ACK, and nothing else
 )
@@ -139,7 +139,7 @@ func (f *Facts) Judge() (s Seen) {
 		s.Direction = row.Inbound // what we refuse was opened by the other end
 	}
 	if f.Mark&decode.MarkBlocked != 0 {
-		s.Flags = row.Blocked // what was dropped answers nobody
+		s.Flags = row.Blocked // what was dropped is no answer
 		return s
 	}
 	backRefusal := f.Back&Refuses != 0
