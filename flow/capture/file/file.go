@@ -38,9 +38,33 @@ type Reader struct {
 // New reads the header of a file. check refuses the link type of a pcap file; in pcapng
 // each interface has its own, and frames of any are given.
 func New(r io.Reader, check func(link uint16) error) (*Reader, error) {
-	f := &Reader{src: &source{}}
-	return f, f.start(bufio.NewReaderSize(r, 64<<10), check)
+	in, packed, err := Unpack(r)
+	f := &Reader{src: &source{r: in}}
+	if err != nil {
+		return f, err
+	}
+	what := "first bytes"
+	if packed {
+		what = "first bytes within gzip"
+	}
+	return f, f.detect(what, check)
 }
+
+// Unpack gives what is in r if that is gzip-compressed, which packed reports, else r itself.
+func Unpack(r io.Reader) (in *bufio.Reader, packed bool, err error) {
+	in = bufio.NewReaderSize(r, 64<<10)
+	if b, _ := in.Peek(2); !bytes.Equal(b, []byte{0x1f, 0x8b}) {
+		return in, false, nil
+	}
+	z, err := gzip.NewReader(in)
+	if err != nil {
+		return in, true, fmt.Errorf("damaged gzip file: %w", Cause(err))
+	}
+	return bufio.NewReaderSize(z, 64<<10), true, nil
+}
+
+// IsCapture reports whether a file whose first 4 bytes are b is pcap or pcapng.
+func IsCapture(b []byte) bool { return isPcap(b) || isPcapng(b) }
 
 // Next reads the next frame. It gives io.EOF where the file may end.
 func (r *Reader) Next(f *Frame) error { return r.framing.next(f) }
@@ -49,21 +73,8 @@ func (r *Reader) Next(f *Frame) error { return r.framing.next(f) }
 // uncompressed file.
 func (r *Reader) Offset() int64 { return r.src.at }
 
-// start unpacks gzip, finds out what kind of file it is and reads its header.
-func (r *Reader) start(br *bufio.Reader, check func(link uint16) error) error {
-	r.src.r = br
-	if b, _ := br.Peek(2); !bytes.Equal(b, []byte{0x1f, 0x8b}) {
-		return r.detect("first bytes", check)
-	}
-	z, err := gzip.NewReader(br)
-	if err != nil {
-		return fmt.Errorf("damaged gzip file: %w", Cause(err))
-	}
-	r.src.r = bufio.NewReaderSize(z, 64<<10)
-	return r.detect("first bytes within gzip", check)
-}
-
-// detect chooses the framing by the first bytes, called what in the error.
+// detect chooses the framing by the first bytes, called what in the error, and reads the
+// header of the file.
 func (r *Reader) detect(what string, check func(link uint16) error) error {
 	magic, err := r.src.r.Peek(4)
 	switch {

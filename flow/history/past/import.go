@@ -1,9 +1,7 @@
 package past
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/capture"
+	"github.com/flowsnitch/flowsnitch/flow/capture/file"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/past/hours"
@@ -160,13 +159,13 @@ func (s *Source) Flows() uint64 { return s.Rows.Rows + s.Decode.Records() }
 // Read takes one input, a capture or the output of nfdump, gzip-compressed or not; name is for
 // errors, which begin with it. What was read before an error stays, until Finish or Abort.
 func (im *Import) Read(ctx context.Context, name string, in io.Reader) (Source, error) {
-	b, err := unpacked(in)
+	b, _, err := file.Unpack(in)
 	if err != nil {
 		return Source{}, fmt.Errorf("%s: %w", name, err)
 	}
 	begin, _ := b.Peek(4)
 	switch {
-	case isCapture(begin):
+	case file.IsCapture(begin):
 		if err := im.hours.Scale(ctx, false); err != nil {
 			return Source{}, fatalError{err}
 		}
@@ -184,28 +183,6 @@ func (im *Import) Read(ctx context.Context, name string, in io.Reader) (Source, 
 		err = fmt.Errorf("%s: %w", name, err)
 	}
 	return source, err
-}
-
-// unpacked steps into gzip.
-func unpacked(in io.Reader) (*bufio.Reader, error) {
-	b := bufio.NewReaderSize(in, 64<<10)
-	if begin, _ := b.Peek(2); !bytes.Equal(begin, []byte{0x1f, 0x8b}) {
-		return b, nil
-	}
-	z, err := gzip.NewReader(b)
-	if err != nil {
-		return nil, fmt.Errorf("damaged gzip file: %w", err)
-	}
-	return bufio.NewReaderSize(z, 64<<10), nil
-}
-
-// isCapture reports whether a file begins as pcap or pcapng do.
-func isCapture(b []byte) bool {
-	switch string(b) {
-	case "\xa1\xb2\xc3\xd4", "\xd4\xc3\xb2\xa1", "\xa1\xb2\x3c\x4d", "\x4d\x3c\xb2\xa1", "\x0a\x0d\x0d\x0a":
-		return true
-	}
-	return false
 }
 
 // capture reads datagrams, with exporters of its own.
@@ -290,6 +267,16 @@ func (im *Import) rows(ctx context.Context, in io.Reader) (s Source, err error) 
 		m.Begin(0)
 		return err
 	}
+	// Its error ends the import, so the rest stays.
+	sendAll := func() error {
+		for _, m := range open {
+			if err := send(m); err != nil {
+				return err
+			}
+		}
+		clear(open)
+		return nil
+	}
 	var f field.Flow
 	for err == nil {
 		if err = r.Next(&f); err != nil {
@@ -304,16 +291,17 @@ func (im *Import) rows(ctx context.Context, in io.Reader) (s Source, err error) 
 		m := open[f.Exporter]
 		if m == nil {
 			if len(open) == maxMessages {
-				for _, m := range open {
-					err = errors.Join(err, send(m))
+				if err = sendAll(); err != nil {
+					break
 				}
-				clear(open)
 			}
 			m = &ipfix.Message{Exporter: f.Exporter}
 			open[f.Exporter] = m
 		}
 		if !m.Takes(&f) {
-			err = errors.Join(err, send(m))
+			if err = send(m); err != nil {
+				break
+			}
 			m.Begin(f.At())
 		}
 		m.Add(&f, im.rate(&f))
@@ -321,8 +309,8 @@ func (im *Import) rows(ctx context.Context, in io.Reader) (s Source, err error) 
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
-	for _, m := range open {
-		err = errors.Join(err, send(m))
+	if !Fatal(err) {
+		err = errors.Join(err, sendAll())
 	}
 	s.Rows = r.Report()
 	return s, err

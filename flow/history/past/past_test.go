@@ -342,6 +342,29 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestFullOnce: what cannot be written ends an import at once, however many messages are open:
+// at the end of an input, and where there are too many of them.
+func TestFullOnce(t *testing.T) {
+	for _, exporters := range []int{20, maxMessages + 20} {
+		cfg := config(t, "a")
+		looks := 0
+		cfg.Space = func(string) (uint64, uint64, error) {
+			looks++
+			return 400e6, 200e9, nil
+		}
+		var in strings.Builder
+		for i := range exporters {
+			at := march.Add(time.Duration(i) * time.Hour).Format("2006-01-02T15:04:05.000")
+			fmt.Fprintf(&in, "{\"type\":\"FLOW\",\"first\":%[1]q,\"last\":%[1]q,\"received\":%[1]q,\"in_packets\":1,\"in_bytes\":40,\"proto\":6,\"src_port\":1,\"dst_port\":2,"+
+				"\"src4_addr\":\"192.168.1.1\",\"dst4_addr\":\"203.0.113.9\",\"ip4_router\":\"198.18.%[2]d.%[3]d\"}\n", at, i>>8, i&255)
+		}
+		_, err := load(cfg, []byte(in.String()))
+		if !errors.Is(err, ErrNoRoom) || !Fatal(err) || strings.Count(err.Error(), ErrNoRoom.Error()) != 1 || looks != 1 {
+			t.Errorf("%d exporters: %d files were made; %v", exporters, looks, err)
+		}
+	}
+}
+
 // TestEnded: a context that ends leaves nothing.
 func TestEnded(t *testing.T) {
 	cfg := config(t, "a")
@@ -385,6 +408,13 @@ func TestInputs(t *testing.T) {
 		_, err := load(config(t, "a"), []byte(in))
 		if err == nil || !strings.HasPrefix(err.Error(), want) || Fatal(err) {
 			t.Errorf("%q: %v, want %s", in, err, want)
+		}
+	}
+	// Each magic number of a capture is that of a capture here, too: what package file reads.
+	for _, magic := range []string{"\xa1\xb2\xc3\xd4", "\xd4\xc3\xb2\xa1", "\xa1\xb2\x3c\x4d", "\x4d\x3c\xb2\xa1",
+		"\xa1\xb2\xcd\x34", "\x34\xcd\xb2\xa1", "\x0a\x0d\x0d\x0a"} {
+		if _, err := load(config(t, "a"), []byte(magic)); err == nil || !strings.HasPrefix(err.Error(), "input: the file ends within ") {
+			t.Errorf("% x: %v", magic, err)
 		}
 	}
 	if _, err := load(config(t, "a"), []byte("[\n]\n")); !errors.Is(err, ErrNothing) {
