@@ -203,7 +203,7 @@ func (h *Hunter) turn(ctx context.Context, opened *bool) error {
 		if err := h.folder.Open(); err != nil {
 			return err
 		}
-		if err := h.resume(); err != nil {
+		if _, err := h.waiting(); err != nil {
 			return err
 		}
 		*opened = true
@@ -212,29 +212,37 @@ func (h *Hunter) turn(ctx context.Context, opened *bool) error {
 		if err := h.compare(); err != nil {
 			return err
 		}
-		waiting := h.folder.Waiting()
-		h.note(func(s *Stats) { s.Jobs = [2]uint64{uint64(len(waiting)), 0} })
-		if len(waiting) == 0 {
+		list, err := h.waiting()
+		if err != nil {
+			return err
+		}
+		if len(list) == 0 {
 			h.rest()
 			return nil
 		}
 		if !h.fed {
 			return nil // nothing is in force yet
 		}
-		if err := h.hunt(ctx, waiting); err != nil {
+		err = h.hunt(ctx, list)
+		if _, e := h.waiting(); err == nil {
+			err = e
+		}
+		if err != nil {
 			return err
 		}
 	}
 }
 
-// resume notes what waits since the run before.
-func (h *Hunter) resume() error {
+// waiting gives the jobs that wait, from this run or the one before, and notes how many new
+// entries they have and since when the oldest of them wait. It is not called while jobs run.
+func (h *Hunter) waiting() ([]jobs.Change, error) {
+	waiting := h.folder.Waiting()
 	now := h.cfg.Now()
 	entries, oldest := uint64(0), now
-	for _, job := range h.folder.Waiting() {
+	for _, job := range waiting {
 		list, err := h.folder.Read(job)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for i := range list {
 			e := &list[i]
@@ -247,10 +255,13 @@ func (h *Hunter) resume() error {
 			}
 		}
 	}
-	if entries > 0 {
-		h.note(func(s *Stats) { s.Entries, s.WaitingSince = entries, oldest })
+	if entries == 0 {
+		oldest = time.Time{}
 	}
-	return nil
+	h.note(func(s *Stats) {
+		s.Jobs, s.Entries, s.WaitingSince = [2]uint64{uint64(len(waiting)), 0}, entries, oldest
+	})
+	return waiting, nil
 }
 
 // rest forgets what is needed only while there are jobs.
@@ -260,7 +271,7 @@ func (h *Hunter) rest() {
 	if len(h.swaps) == 0 {
 		h.watching.Store(false)
 		clear(h.live)
-		h.stats.Failing, h.stats.WaitingSince, h.stats.Entries = false, time.Time{}, 0
+		h.stats.Failing = false
 	}
 }
 
@@ -316,11 +327,12 @@ func (h *Hunter) compareOne(s swap) error {
 	if fresh == 0 {
 		return h.foldUp()
 	}
-	h.note(func(s *Stats) {
+	since := s.at
+	h.note(func(s *Stats) { // until waiting looks at the folder
 		s.Jobs[0]++
 		s.Entries += fresh
 		if s.WaitingSince.IsZero() {
-			s.WaitingSince = h.cfg.Now()
+			s.WaitingSince = since
 		}
 	})
 	return nil
@@ -335,17 +347,9 @@ func (h *Hunter) foldUp() error {
 }
 
 // hunt does all jobs.
-func (h *Hunter) hunt(ctx context.Context, list []jobs.Change) (err error) {
+func (h *Hunter) hunt(ctx context.Context, list []jobs.Change) error {
 	began := h.cfg.Now()
 	h.note(func(s *Stats) { s.Jobs = [2]uint64{0, uint64(len(list))} })
-	defer func() {
-		h.note(func(s *Stats) {
-			s.Jobs[1] = 0
-			if err != nil {
-				s.Jobs[0] += uint64(len(list))
-			}
-		})
-	}()
 	known, entries, err := h.pending(list)
 	if err != nil {
 		return err
@@ -362,10 +366,7 @@ func (h *Hunter) hunt(ctx context.Context, list []jobs.Change) (err error) {
 	h.note(func(s *Stats) {
 		s.Done += uint64(len(list))
 		s.Seconds = h.cfg.Now().Sub(began).Seconds()
-		s.Failing, s.WaitingSince, s.Entries = false, time.Time{}, s.Entries-min(s.Entries, uint64(len(entries)))
-		if s.Jobs[0] > 0 {
-			s.WaitingSince = h.cfg.Now()
-		}
+		s.Failing = false
 	})
 	return h.foldUp()
 }

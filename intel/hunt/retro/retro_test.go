@@ -239,6 +239,45 @@ func TestWaitingSince(t *testing.T) {
 	})
 }
 
+// TestWaitingSinceDuringHunt: a set that comes while an earlier one is searched for has waited
+// since it came into force, not since it was compared or since the search ended.
+func TestWaitingSinceDuringHunt(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.list("62.0.0.1")
+		w.settle()
+		w.flow(1, "62.0.0.9", 443)
+		time.Sleep(time.Hour)
+		var came time.Time
+		var seen []Stats
+		w.past.during = func() {
+			seen = append(seen, w.hunter.Stats())
+			if len(seen) == 1 {
+				came = time.Now()
+				w.list("62.0.0.1", "62.0.0.2", "62.0.0.3", "62.0.0.4")
+				time.Sleep(2 * time.Hour)
+			}
+		}
+		began := time.Now()
+		w.list("62.0.0.1", "62.0.0.2")
+		time.Sleep(4 * time.Hour)
+		synctest.Wait()
+		if len(seen) != 2 {
+			t.Fatalf("%d searches", len(seen))
+		}
+		for i, want := range []struct {
+			since   time.Time
+			entries uint64
+		}{{began, 1}, {came, 2}} {
+			if s := seen[i]; s.WaitingSince.Sub(want.since).Abs() > 2*time.Second || s.Entries != want.entries || s.Jobs != [2]uint64{0, 1} {
+				t.Errorf("search %d: %+v, its set came at %s", i, s, want.since)
+			}
+		}
+		if s := w.hunter.Stats(); !s.WaitingSince.IsZero() || s.Entries != 0 || s.Jobs != [2]uint64{} || s.Done != 3 { // the first set was a job, too
+			t.Errorf("at the end: %+v", s)
+		}
+	})
+}
+
 // TestManyLive: contacts with a live hit that are too many to be remembered are counted.
 func TestManyLive(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {

@@ -115,7 +115,6 @@ func (j *job) pass(ctx context.Context, part []listed.Entry) error {
 	}
 	q := question.Question{Ranges: span.OfAll(prefixes), Embedding: j.h.cfg.Table().Embedding()}
 	ranges := q.Searched()
-	prefixes = nil
 	done, err := j.h.cfg.History.Search(ctx, ranges, time.Unix(int64(j.newest), 0), j.rows, func() error {
 		err := j.h.wait(ctx, min(time.Since(began), longestRest))
 		began = time.Now()

@@ -37,6 +37,7 @@ type past struct {
 	reads   int
 	bad     []string
 	now     func() time.Time
+	during  func() // called in each search
 }
 
 type pastFile struct {
@@ -93,7 +94,11 @@ func (p *past) Search(ctx context.Context, ranges []span.Range, to time.Time, em
 	files := slices.Clone(p.files)
 	broken := p.broken
 	done := Done{Bad: p.bad}
+	during := p.during
 	p.mu.Unlock()
+	if during != nil {
+		during()
+	}
 	for _, f := range slices.Backward(files) {
 		if broken != nil {
 			return done, broken

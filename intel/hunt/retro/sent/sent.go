@@ -11,7 +11,6 @@ package sent
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 	"io"
 	"io/fs"
@@ -169,7 +168,7 @@ func (l *Log) Note(ids []uuid.UUID, now time.Time) error {
 	}
 	if err != nil {
 		// What may be there of it would shift all that follows.
-		return fmt.Errorf("%w", errors.Join(err, l.file.Truncate(l.size)))
+		return errors.Join(err, l.file.Truncate(l.size))
 	}
 	l.size += int64(len(b))
 	return nil
