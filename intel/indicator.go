@@ -2,6 +2,7 @@ package intel
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -30,4 +31,23 @@ type Indicator struct {
 	// FirstSeen, LastSeen and Expires are UTC with the resolution of a second;
 	// zero when the feed does not say.
 	FirstSeen, LastSeen, Expires time.Time
+}
+
+// TLPRank orders labels of the Traffic Light Protocol, in upper or lower case, by how much
+// they restrict: 0 for none, 1 for clear or white, to 5 for red. An unknown label counts as
+// red: sharing too little does no harm.
+func TLPRank(label string) int {
+	switch strings.ToLower(label) {
+	case "":
+		return 0
+	case "clear", "white":
+		return 1
+	case "green":
+		return 2
+	case "amber":
+		return 3
+	case "amber+strict":
+		return 4
+	}
+	return 5
 }

@@ -71,10 +71,10 @@ is reported on standard error. An empty set is an error, and prints nothing.`,
 	f.StringArrayVar(&o.Categories, "category", nil, "listings of this category only, such as c2 (repeatable)")
 	f.IntVar(&o.MinScore, "min-score", 0, "listings with at least this `score` only, 0 to 100")
 	f.IntVar(&o.Family, "family", 0, "IPv4 or IPv6 only: `4` or 6")
-	f.IntVar(&o.Max, "max", o.Max, "most `prefixes` in the list; those with the best scores stay")
+	f.IntVar(&o.Max, "max", o.Max, "most `prefixes` in the list, 1 to 5000000; those with the best scores stay")
 	f.StringVar(&o.MaxTLP, "max-tlp", o.MaxTLP, "most restricted `label` of the Traffic Light Protocol in the list: "+strings.Join(choice.TLPs, ", "))
-	f.StringVar(&o.Name, "name", o.Name, "`name` of the table, sets, lists or protocols in the list")
-	f.BoolVar(&o.NoTime, "no-time", false, "leave out date and timeouts, so that the same set gives the same list")
+	f.StringVar(&o.Name, "name", o.Name, "`name` of the table, sets, lists or protocols in the list: a letter and up to 19 letters, digits and _")
+	f.BoolVar(&o.NoTime, "no-time", false, "leave out the date, timeouts and serial numbers, so that the same set gives the same list")
 	return c
 }
 
@@ -147,18 +147,18 @@ func exportFromInstance(c *cobra.Command, cfg *configs.Config, to *target.Target
 // reportExport prints what has become of the set.
 func reportExport(w io.Writer, a *app.Exported) {
 	r := &a.Report
-	fmt.Fprintf(w, "%d prefixes of %d listings", r.Rows, r.Listings)
+	fmt.Fprintf(w, "%s of %s", count(r.Rows, "prefix", "prefixes"), count(r.Listings, "listing", "listings"))
 	left := show.Some(show.Count(uint64(r.Filtered), "by the filter"), show.Count(uint64(r.Expired), "expired"),
 		show.Count(uint64(r.TLP), "not to be shared (--max-tlp)"), show.Count(uint64(r.Port), "with a port"))
 	if left != "" {
 		fmt.Fprintf(w, "; left out: %s", strings.TrimPrefix(left, ", "))
 	}
 	if r.Guarded > 0 {
-		fmt.Fprintf(w, "; %d reach into addresses that must never be blocked", r.Guarded)
+		fmt.Fprintf(w, "; %s into addresses that must never be blocked", count(r.Guarded, "reaches", "reach"))
 	}
 	fmt.Fprintln(w)
 	if r.Cut > 0 {
-		fmt.Fprintf(w, "cut to the best scores, down to %d: %d more prefixes are left out (--max)\n", r.Lowest, r.Cut)
+		fmt.Fprintf(w, "cut to the best scores, down to %d: %s (--max)\n", r.Lowest, count(r.Cut, "more prefix is left out", "more prefixes are left out"))
 	}
 	if len(a.Missing) > 0 {
 		fmt.Fprintf(w, "there is no complete copy yet of %s, see 'flowsnitch intel status'\n", show.Printable(strings.Join(a.Missing, ", ")))

@@ -92,7 +92,7 @@ func (c *collector) refused(ind *intel.Indicator) *int {
 		return &c.report.Filtered
 	case !ind.Expires.IsZero() && !ind.Expires.After(c.now):
 		return &c.report.Expired
-	case choice.Rank(ind.TLP) > choice.Rank(c.options.MaxTLP):
+	case intel.TLPRank(ind.TLP) > intel.TLPRank(c.options.MaxTLP):
 		return &c.report.TLP
 	case ind.Port != 0 && !c.can.Ports:
 		return &c.report.Port
@@ -155,7 +155,7 @@ func (c *collector) reasonOf(listings []*intel.Indicator) uint32 {
 		if ind.Score > best.Score || ind.Score == best.Score && ind.Category < best.Category {
 			best = ind
 		}
-		if choice.Rank(ind.TLP) > choice.Rank(r.tlp) {
+		if intel.TLPRank(ind.TLP) > intel.TLPRank(r.tlp) {
 			r.tlp = ind.TLP
 		}
 		feeds = append(feeds, ind.Feed)

@@ -267,7 +267,7 @@ func checkRow(t *testing.T, can row.Can, noTime bool, r *row.Row, listings []int
 	var last time.Time
 	forever := false
 	for _, ind := range listings {
-		if ind.Score > r.Score || can.Reasons && !slices.Contains(r.Feeds, ind.Feed) || can.Reasons && choice.Rank(ind.TLP) > choice.Rank(r.TLP) {
+		if ind.Score > r.Score || can.Reasons && !slices.Contains(r.Feeds, ind.Feed) || can.Reasons && intel.TLPRank(ind.TLP) > intel.TLPRank(r.TLP) {
 			t.Fatalf("row %+v does not show %+v", r, ind)
 		}
 		forever = forever || ind.Expires.IsZero()

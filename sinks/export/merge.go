@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/flowsnitch/flowsnitch/sinks/export/choice"
+	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/sinks/export/row"
 	"go4.org/netipx"
 )
@@ -124,7 +124,7 @@ func (c *collector) row(k key, of []piece) row.Row {
 		if r.score > best.score || r.score == best.score && r.category < best.category {
 			best = r
 		}
-		if choice.Rank(r.tlp) > choice.Rank(made.TLP) {
+		if intel.TLPRank(r.tlp) > intel.TLPRank(made.TLP) {
 			made.TLP = r.tlp
 		}
 		if c.can.Reasons && (i == 0 || of[i].reason != of[i-1].reason) {

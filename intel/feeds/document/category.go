@@ -1,10 +1,10 @@
 package document
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/flowsnitch/flowsnitch/flow/fit"
+	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/prefix"
 )
 
@@ -75,12 +75,8 @@ func TLPOf(label string) string {
 
 // Stricter gives the label that allows less.
 func Stricter(a, b string) string {
-	if tlpRank(b) > tlpRank(a) {
+	if intel.TLPRank(b) > intel.TLPRank(a) {
 		return b
 	}
 	return a
-}
-
-func tlpRank(label string) int {
-	return slices.Index([]string{"", "white", "green", "amber", "red"}, label)
 }

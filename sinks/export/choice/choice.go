@@ -38,21 +38,8 @@ func Default() Options {
 }
 
 // TLPs are the labels of the Traffic Light Protocol that Options.MaxTLP may have, the least
-// restricted first. Listings without a label are taken for the first, unknown labels for
-// the last.
+// restricted first; see [intel.TLPRank]. Listings without a label always pass.
 var TLPs = []string{"clear", "green", "amber", "amber+strict", "red"}
-
-// Rank gives the place of a label in TLPs.
-func Rank(label string) int {
-	switch label = strings.ToLower(label); label {
-	case "", "white":
-		return 0
-	}
-	if i := slices.Index(TLPs, label); i >= 0 {
-		return i
-	}
-	return len(TLPs) - 1
-}
 
 // names are what every target takes for the name of a set without quoting it.
 var names = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,19}$`)

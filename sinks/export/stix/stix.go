@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/sinks/export"
-	"github.com/flowsnitch/flowsnitch/sinks/export/choice"
 	"github.com/flowsnitch/flowsnitch/sinks/export/row"
 	"github.com/google/uuid"
 )
@@ -25,7 +25,7 @@ var unknownTime = time.Unix(0, 0)
 
 func timeText(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
-// A object has the properties of all kinds that a bundle holds.
+// An object has the properties of all kinds that a bundle holds.
 type object struct {
 	Type           string            `json:"type"`
 	SpecVersion    string            `json:"spec_version"`
@@ -51,8 +51,9 @@ type object struct {
 }
 
 // markings are the ids that the standard gives to the labels of the Traffic Light
-// Protocol (STIX 2.1, 7.2.1.4), by choice.Rank. It knows no amber+strict, which becomes red.
+// Protocol (STIX 2.1, 7.2.1.4), by intel.TLPRank. It knows no amber+strict, which becomes red.
 var markings = [...]struct{ label, id string }{
+	{}, // no label, no marking
 	{"white", "marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9"},
 	{"green", "marking-definition--34098fce-860f-48ae-8e50-ebd3cc5e41da"},
 	{"amber", "marking-definition--f88d31f6-486f-44da-b317-01333bde0b82"},
@@ -82,7 +83,7 @@ func Write(w *bufio.Writer, l *export.List) {
 		o := indicator(r, made)
 		o.CreatedBy = self.ID
 		if r.TLP != "" {
-			marking := markings[choice.Rank(r.TLP)]
+			marking := markings[intel.TLPRank(r.TLP)]
 			o.Markings = []string{marking.id}
 			if !used[marking.id] {
 				used[marking.id] = true

@@ -26,7 +26,7 @@ func TestSTIX(t *testing.T) {
 		{Prefix: netip.MustParsePrefix("62.0.0.9/32"), Feed: "feodo", Score: 95, Category: "c2", Expires: now.Add(26*time.Hour + 90*time.Second), FirstSeen: seen, TLP: "green"},
 		{Prefix: netip.MustParsePrefix("62.0.1.0/24"), Feed: "feodo", Score: 50, LastSeen: seen},
 		{Prefix: netip.MustParsePrefix("62.0.2.1/32"), Feed: "feodo", Score: 70, Category: "c2", Port: 443},
-		{Prefix: netip.MustParsePrefix("2a00:1::/32"), Feed: "feodo", Score: 60, Category: "c2"},
+		{Prefix: netip.MustParsePrefix("2a00:1::/32"), Feed: "feodo", Score: 60, Category: "c2", TLP: "white"},
 		{Prefix: netip.MustParsePrefix("2a00:2::7/128"), Feed: "feodo", Score: 60, Category: "c2", Port: 25},
 	}
 	pieces := func(yield func(netipx.IPRange, []intel.Indicator) bool) {
@@ -62,7 +62,8 @@ func TestSTIX(t *testing.T) {
 		"marking-definition  2017-01-20T00:00:00.000Z   0 [] 0",
 		"indicator [ipv4-addr:value = '62.0.0.9'] 2026-11-28T12:00:00.000Z " + made + " 2026-12-01T14:01:30.000Z 95 [c2] 1",
 		"indicator [ipv4-addr:value = '62.0.1.0/24'] 1970-01-01T00:00:00.000Z " + made + "  50 [] 0",
-		"indicator [ipv6-addr:value = '2a00:1::/32'] 1970-01-01T00:00:00.000Z " + made + "  60 [c2] 0",
+		"marking-definition  2017-01-20T00:00:00.000Z   0 [] 0",
+		"indicator [ipv6-addr:value = '2a00:1::/32'] 1970-01-01T00:00:00.000Z " + made + "  60 [c2] 1",
 		"indicator [network-traffic:dst_ref.type = 'ipv6-addr' AND network-traffic:dst_ref.value = '2a00:2::7' AND network-traffic:dst_port = 25] 1970-01-01T00:00:00.000Z " + made + "  60 [c2] 0",
 		"indicator [network-traffic:dst_ref.type = 'ipv4-addr' AND network-traffic:dst_ref.value = '62.0.2.1' AND network-traffic:dst_port = 443] 1970-01-01T00:00:00.000Z " + made + "  70 [c2] 0",
 	}
