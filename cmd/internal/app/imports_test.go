@@ -61,7 +61,7 @@ var rules = []struct {
 	{"flow/disk/disktest", []string{"flow/disk"}}, // for tests
 	{"flow/collect", []string{"flow", "flow/clock", "flow/decode"}},
 	{"flow/collect/traffic", []string{"flow", "flow/collect", "flow/decode", "flow/observe"}},
-	{"flow/history/past", []string{"flow", "flow/capture", "flow/decode", "flow/disk", "flow/history/*"}},
+	{"flow/history/past", []string{"flow", "flow/capture", "flow/capture/file", "flow/decode", "flow/disk", "flow/history/*"}},
 	{"flow/history/past/imports", []string{"flow/disk", "flow/history/file", "flow/history/folder"}},
 	{"flow/history/past/hours", []string{"flow/decode", "flow/disk", "flow/history/file", "flow/history/recorder", "flow/history/row", "flow/history/table"}},
 	{"flow/history/past/ipfix", []string{"flow", "flow/history/past/nfdump/field"}},
@@ -142,7 +142,7 @@ var rules = []struct {
 	{"sinks/export", []string{"sinks/export/choice", "sinks/export/row", "intel"}},
 	{"sinks/export/choice", []string{"intel"}},
 	{"sinks/export/row", nil},
-	{"sinks/export/stix", []string{"sinks/export", "sinks/export/choice", "sinks/export/row"}},
+	{"sinks/export/stix", []string{"intel", "sinks/export", "sinks/export/row"}},
 	{"sinks/export/target", []string{"sinks/export", "sinks/export/row", "sinks/export/stix"}},
 	{"sinks/console", []string{"intel/event", "sinks/form"}},
 	{"sinks/*", []string{"sinks", "sinks/form", "sinks/internal/*", "intel/event", "flow", "flow/fit", "flow/disk", "configs/secret", "configs/tlsfiles"}},
