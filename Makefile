@@ -7,7 +7,7 @@ BENCHSTAT   ?= $(GO) run golang.org/x/perf/cmd/benchstat@latest
 
 FUZZTIME ?= 20s
 COUNT    ?= 6
-BENCH    ?= ./flow/decode ./intel/lookup ./intel/match ./intel/correlate
+BENCH    ?= ./flow/decode ./intel/lookup ./intel/match ./intel/correlate ./flow/history/recorder ./flow/history/table
 
 # os/architecture/ARM version
 PLATFORMS = linux/amd64 linux/arm64 linux/arm/7 linux/arm/6 darwin/arm64 freebsd/amd64

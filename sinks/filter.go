@@ -101,8 +101,8 @@ type Bucket struct {
 	Last  int64   `json:"last"`  // time of the latest event, in nanoseconds since 1970
 }
 
-// passesEvent takes a token for an event. One that is older than its listing has no time of
-// receipt: it counts for the time of the event before it.
+// passesEvent takes a token for an event. The time of a contact from before a listing is not
+// that of its receipt, and may be weeks ago: it counts for the time of the event before it.
 func (b *Bucket) passesEvent(l RateLimit, e *event.Event) bool {
 	if e.Retro {
 		return b.passes(l, time.Unix(0, b.Last))

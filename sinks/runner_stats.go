@@ -2,18 +2,16 @@ package sinks
 
 import (
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/configs/tlsfiles"
-	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // CursorStats counts the events of one sink, see [Counts], and how it fares.
 type CursorStats struct {
 	Counts
 
-	OldestAge time.Duration // since the receipt of the oldest that is being sent; 0 = none is
+	OldestAge time.Duration // since the receipt of the oldest being sent; 0 = none, or only contacts from before a listing
 
 	Errors      uint64        // calls of Send that failed
 	Failing     uint64        // of them those since the last delivery, see Holder; 0 = OK
@@ -29,7 +27,7 @@ type runnerStats struct {
 	lastError       string
 	lastErrorAt     time.Time
 	sending         time.Time // when Send was called; zero = it was not
-	oldest          time.Time // receipt of the oldest event being sent
+	oldest          time.Time // receipt of the oldest event being sent; zero = none, or only contacts from before a listing
 }
 
 // sent counts the outcome of a Send. False means that the runner has left it behind.
@@ -66,9 +64,11 @@ func (r *Runner) certain() {
 func (r *Runner) waiting() {
 	var oldest time.Time
 	rest := r.cursor.Rest()
-	// Those that are older than their listing do not wait since then.
-	if i := slices.IndexFunc(rest, func(e event.Event) bool { return !e.Retro }); i >= 0 {
-		oldest = rest[i].Time
+	for i := range rest { // by index: events are large
+		if !rest[i].Retro { // the time of the others is that of a contact before the listing
+			oldest = rest[i].Time
+			break
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

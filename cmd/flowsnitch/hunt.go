@@ -87,7 +87,7 @@ folded rows may include the host or port.`,
 	locateFlag(c, &o.config)
 	f := c.Flags()
 	f.StringVar(&o.feed, "feed", "", "look for the entries in force of a feed, by its `name`")
-	f.StringVar(&o.since, "since", "", "contacts since a `time`: 30d, 12h, 2026-11-01, or RFC 3339; default: all that is kept")
+	f.StringVar(&o.since, "since", "", "contacts since a `time`: 30d, 12h, 2026-11-01 (local time), or RFC 3339; default: all that is kept")
 	f.StringVar(&o.until, "until", "", "contacts until a `time`, a day as a whole; default: now")
 	f.StringArrayVar(&o.hosts, "host", nil, "only this host or network of yours, an `address` or prefix; may be repeated")
 	f.StringArrayVar(&o.ports, "port", nil, "only this `port` of the service; may be repeated")

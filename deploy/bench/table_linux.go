@@ -14,11 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// printTable prints medians, and ratios to the first two receivers. The column "at stop" is ns/flow
+// printTable prints medians, and ratios to the first receiver and to flowsnitch with its history. The column "at stop" is ns/flow
 // with what a stop does: there the history and nfcapd write what they have in memory.
 func printTable(w io.Writer, version string, o options, receivers []receiver, results [][]result) {
 	perFlow := func(r result) float64 { return r.perFlow }
-	floor, flowsnitch := median(results[0], perFlow), median(results[1], perFlow)
+	floor := median(results[0], perFlow)
+	flowsnitch := median(results[slices.IndexFunc(receivers, func(r receiver) bool { return r.name == "flowsnitch" })], perFlow)
 	fmt.Fprintf(w, "\n%s, CPU time per flow, %d rounds of %v, flowsnitch with %d indicators\n%s\n\n",
 		version, o.rounds, o.duration, o.indicators, machine())
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)

@@ -167,9 +167,9 @@ func (j *Journal) Append(events []event.Event) error {
 }
 
 // Sync brings to the disk, now and not within sync_every, what Append has taken without an
-// error, so that a power cut does not take it either. It is for those that write down elsewhere
-// that their events exist. With a durability other than [Always] it does nothing. It waits
-// syncWait at most; after an error it is not known how much is on the disk.
+// error, so that a power cut does not take it either. It is for callers that record elsewhere
+// that their events have been sent. With a durability other than [Always] it does nothing. It
+// waits syncWait at most for each lane; after an error it is not known how much is on the disk.
 func (j *Journal) Sync() error {
 	if j.cfg.Durability != Always {
 		return nil

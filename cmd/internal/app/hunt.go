@@ -130,13 +130,13 @@ type HuntStatus struct {
 	Running   int     `json:"running" name:"hunts_running" help:"Hunts whose answers are being made." show:"some"`
 	Waiting   int     `json:"waiting" name:"hunts_waiting" help:"Hunts that wait for others." show:"some"`
 	Paused    int     `json:"paused" name:"hunts_paused" help:"Hunts whose clients do not read the answer." show:"some"`
-	Done      uint64  `json:"done" name:"hunts_total" help:"Hunts, by what became of them." with:"result=done"`
-	Cancelled uint64  `json:"cancelled" name:"hunts_total" help:"Hunts, by what became of them." with:"result=cancelled"`
-	Refused   uint64  `json:"refused" name:"hunts_total" help:"Hunts, by what became of them." with:"result=refused"`
-	Failed    uint64  `json:"failed" name:"hunts_total" help:"Hunts, by what became of them." with:"result=failed"`
+	Done      uint64  `json:"done" name:"hunts_total" help:"Hunts that were requested, by their end: done, cancelled by the client, refused before the search, failed." with:"result=done"`
+	Cancelled uint64  `json:"cancelled" name:"hunts_total" help:"Hunts that were requested, by their end: done, cancelled by the client, refused before the search, failed." with:"result=cancelled"`
+	Refused   uint64  `json:"refused" name:"hunts_total" help:"Hunts that were requested, by their end: done, cancelled by the client, refused before the search, failed." with:"result=refused"`
+	Failed    uint64  `json:"failed" name:"hunts_total" help:"Hunts that were requested, by their end: done, cancelled by the client, refused before the search, failed." with:"result=failed"`
 	Rows      uint64  `json:"rows" name:"hunt_rows_total" help:"Contacts found by hunts."`
 	BadFiles  uint64  `json:"bad_files" name:"hunt_bad_files_total" help:"Times that a hunt met a damaged file of the history."`
-	Seconds   float64 `json:"seconds" name:"hunt_seconds_total" help:"Time that hunts took, in seconds."`
+	Seconds   float64 `json:"seconds" name:"hunt_seconds_total" help:"Time from the request of a hunt to its end, waiting for others and for the client included, in seconds."`
 }
 
 func (h *hunts) status() HuntStatus {

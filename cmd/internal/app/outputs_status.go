@@ -88,7 +88,7 @@ type SinkStatus struct {
 	Held         uint64    `json:"held" name:"sink_held" help:"Events delivered that may be sent again."` // of Sent, those that may be sent again
 	Pending      uint64    `json:"pending" name:"sink_queue_length" help:"Events waiting." show:"always" words:"waiting"`
 	PendingBytes int64     `json:"pending_bytes" name:"sink_queue_bytes" help:"Approximate size of the events waiting."`
-	OldestAge    float64   `json:"oldest_seconds" name:"sink_oldest_seconds" help:"Age of the oldest event being sent; 0 = none."` // age of the oldest event being sent
+	OldestAge    float64   `json:"oldest_seconds" name:"sink_oldest_seconds" help:"Age of the oldest event being sent; 0 = none, or only contacts from before a listing."`
 	SendingFor   float64   `json:"sending_seconds" name:"sink_sending_seconds" help:"Duration of the attempt under way; 0 = none."`
 	Dropped      uint64    `json:"dropped" name:"sink_dropped_total" help:"Events lost: dropped by the journal, or given up by the sink (failed)." with:"reason=dropped" show:"always" loss:"true" judged:"sinks"`
 	// Of Dropped and Pending, events of high and critical severity, and alerts.

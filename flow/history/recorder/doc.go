@@ -11,9 +11,9 @@
 // # What is kept
 //
 // A flow with one end of ours is a row. Flows between two ends of ours are counted as
-// internal, those with an excluded end as excluded, those without two addresses as such. A
-// flow without an end of ours, in transit, has a row for each end. Where a record has
-// further pairs of ends, as those within a tunnel, each pair that is a contact has a row; the first one
+// internal, those with an excluded end as excluded, those that lack the source or the
+// destination address as such. A flow without an end of ours, in transit, has a row for
+// each end. Where a record has further pairs of ends, as those within a tunnel, each pair that is a contact has a row; the first one
 // counts as the flow. Of a translation the row has the source before and the destination after it.
 //
 // Who opened a contact is unknown where neither the record nor its ports show it, rather

@@ -19,7 +19,7 @@ const (
 // Stats is what the search for contacts before a listing does and has done.
 type Stats struct {
 	// Jobs are those that wait, and those that are being done together.
-	Jobs    [2]uint64 `json:"jobs" name:"hunt_jobs" help:"Sets with new entries that are to be searched for in the history, or being searched for." label:"state" values:"waiting,running" show:"some" words:"jobs"`
+	Jobs    [2]uint64 `json:"jobs" name:"hunt_jobs" help:"Sets whose new entries wait to be searched for in the history (waiting), or are being searched for (running)." label:"state" values:"waiting,running" show:"some" words:"jobs"`
 	Entries uint64    `json:"entries_waiting" name:"hunt_entries_waiting" help:"New entries that have not been searched for yet." show:"some" words:"entries waiting"`
 	// WaitingSince is when the oldest of what waits came.
 	WaitingSince time.Time `json:"waiting_since,omitzero" name:"hunt_waiting_seconds" help:"Time since the oldest set that waits came into force." show:"some" words:"waiting since"`
