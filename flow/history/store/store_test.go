@@ -13,9 +13,13 @@ import (
 // A server writes every ten minutes, merges hours and days; all rows are there at any time.
 func TestDaysOfAServer(t *testing.T) {
 	w := newWorld(t, 1, false)
+	flows := 40
+	if raceDetector {
+		flows = 10
+	}
 	for n := range 3 * 144 {
 		w.now = w.now.Add(10 * time.Minute)
-		if err := w.write(10*time.Minute, 1+n%3, 40); err != nil {
+		if err := w.write(10*time.Minute, 1+n%3, flows); err != nil {
 			t.Fatal(err)
 		}
 		w.tidy()

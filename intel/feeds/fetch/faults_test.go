@@ -21,7 +21,7 @@ func TestFaults(t *testing.T) {
 	bomb := func() []byte {
 		var b bytes.Buffer
 		z := gzip.NewWriter(&b)
-		_, _ = z.Write([]byte(strings.Repeat("62.0.0.1\n", 1<<20)))
+		_, _ = z.Write([]byte(strings.Repeat("62.0.0.1\n", 1<<18)))
 		_ = z.Close()
 		return b.Bytes()
 	}()
@@ -52,8 +52,9 @@ func TestFaults(t *testing.T) {
 		}},
 		{name: "endless body", feed: spec.Feed{MaxBytes: 1 << 20}, code: 200, want: "longer than the 1048576 bytes allowed",
 			do: func(rw http.ResponseWriter, r *http.Request) {
+				lines := []byte(strings.Repeat("62.0.0.1\n", 1000))
 				for r.Context().Err() == nil {
-					if _, err := rw.Write([]byte("62.0.0.1\n")); err != nil {
+					if _, err := rw.Write(lines); err != nil {
 						return
 					}
 				}
