@@ -28,7 +28,8 @@ func TestTemplateCost(t *testing.T) {
 			x := decode.NewExporters(decode.DefaultLimits())
 			d := decode.New(x, new(counter))
 			var datagrams [][]byte
-			for id := range uint16(900) {
+			n := rounds(900)
+			for id := range uint16(n) {
 				one := fields
 				if one == nil {
 					one = repeat(1+int(id), fld{ie: 85, len: 8})
@@ -42,13 +43,13 @@ func TestTemplateCost(t *testing.T) {
 			took := float64(heap() - before)
 			s := x.Stats()
 			runtime.KeepAlive(datagrams)
-			if s.Templates != 900 {
+			if int(s.Templates) != n {
 				t.Fatalf("%d templates", s.Templates)
 			}
 			// The runtime allocates a little of its own meanwhile.
 			const noise = 128 << 10
 			if counted := float64(s.TemplateBytes + s.StateBytes); counted < 0.9*(took-noise) || counted > 1.5*(took+noise) {
-				t.Errorf("counted with %.0f bytes each, take %.0f", counted/900, took/900)
+				t.Errorf("counted with %.0f bytes each, take %.0f", counted/float64(n), took/float64(n))
 			}
 			runtime.KeepAlive(d)
 		})

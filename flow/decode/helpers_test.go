@@ -261,3 +261,12 @@ func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 func stateLine(text string) string {
 	return fmt.Sprintf("%08x %s\n", crc32.ChecksumIEEE([]byte(text)), text)
 }
+
+// rounds is how often one goroutine alone repeats something: a tenth of it with the race
+// detector, which makes it ten times slower and has nothing to find there.
+func rounds(n int) int {
+	if raceDetector {
+		return n / 10
+	}
+	return n
+}
