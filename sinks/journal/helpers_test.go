@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/intel/event"
@@ -72,9 +73,13 @@ func laneDir(dir string) string {
 	return dir
 }
 
-// putUnder puts another file system under an open journal.
+// patience is how long Append waits for a disk that is sound.
+const patience = time.Minute
+
+// putUnder puts another file system under an open journal, which fails or hangs: Append waits
+// as long for it as it does outside tests.
 func putUnder(j *Journal, files disk.FS) {
-	j.disk = disk.NewWatch(files)
+	j.disk, j.wait = disk.NewWatch(files), appendWait
 	for _, l := range j.lanes {
 		l.dir.Disk = j.disk
 	}

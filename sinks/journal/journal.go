@@ -50,6 +50,7 @@ const urgentDir = "urgent"
 type Journal struct {
 	cfg  Config
 	disk *disk.Watch
+	wait time.Duration // of Append, for the disk: appendWait
 
 	start, stop sync.Once
 	stopErr     error
@@ -80,7 +81,7 @@ func openOnDisk(cfg Config, files disk.FS) (*Journal, OpenReport, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, OpenReport{}, err
 	}
-	j := &Journal{cfg: cfg, disk: disk.NewWatch(files), mu: new(sync.Mutex)}
+	j := &Journal{cfg: cfg, disk: disk.NewWatch(files), wait: appendWait, mu: new(sync.Mutex)}
 	var report OpenReport
 	for _, i := range []int{ordinary, urgent} {
 		lc, what := cfg, ""
@@ -160,7 +161,7 @@ func (j *Journal) Append(events []event.Event) error {
 	var failed error
 	for i, l := range j.lanes {
 		if after[i] > before[i] {
-			failed = errors.Join(failed, l.await(after[i], appendWait-time.Since(now)))
+			failed = errors.Join(failed, l.await(after[i], j.wait-time.Since(now)))
 		}
 	}
 	return failed

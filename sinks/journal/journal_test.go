@@ -25,7 +25,8 @@ import (
 	"github.com/flowsnitch/flowsnitch/sinks/journal/record"
 )
 
-// openDir opens the journal in dir, which is small, and does not start it.
+// openDir opens the journal in dir, which is small, and does not start it. Append waits for
+// this machine's disk, which may be slow under load; see putUnder for disks that hang.
 func openDir(t *testing.T, dir string, d Durability, change ...func(*Config)) (*Journal, OpenReport) {
 	t.Helper()
 	cfg := DefaultConfig()
@@ -38,6 +39,7 @@ func openDir(t *testing.T, dir string, d Durability, change ...func(*Config)) (*
 	if err != nil {
 		t.Fatal(err)
 	}
+	j.wait = patience
 	return j, report
 }
 
@@ -720,6 +722,7 @@ func TestJournalDiskFailsForGood(t *testing.T) {
 	bad := new(failingDisk)
 	j, _ := openDir(t, dir, Always)
 	bad.under(j)
+	j.wait = patience // it fails, it does not hang
 	j.Start()
 	r := newRunner(t, j, named{&fakeSink{}, "a"})
 	add(t, j, numbered(0, 100))

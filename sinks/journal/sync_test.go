@@ -41,6 +41,7 @@ func TestSync(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	j.wait = patience
 	j.Start()
 	defer j.Stop(t.Context())
 	for round := range 3 {

@@ -19,7 +19,7 @@ type process struct {
 func startProcess(t *testing.T, dir string, s sinks.Sink) *process {
 	t.Helper()
 	cfg := journal.DefaultConfig()
-	cfg.Dir = dir
+	cfg.Dir, cfg.Durability = dir, journal.OnOutage // Append waits for no disk under load
 	j, _, err := journal.Open(cfg)
 	if err != nil {
 		t.Fatal(err)
