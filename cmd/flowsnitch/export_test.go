@@ -84,8 +84,7 @@ func TestExportFromInstance(t *testing.T) {
 			t.Errorf("%v: the instance gives\n%+v\nits files\n%+v", args, running, files)
 		}
 	}
-	i.stop()
-	<-i.code
+	i.end(t)
 	if r := command(t, "export", "text", "--set", "-c", i.config, "--feed", "bad"); r.code != exitFailed || r.out != "" || !strings.Contains(r.err, "no running instance") {
 		t.Errorf("after the stop: %+v", r)
 	}

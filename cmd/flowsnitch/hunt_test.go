@@ -54,13 +54,6 @@ func contactsFor(t *testing.T, stateDir string) string {
 	return filepath.Join(stateDir, "history", name.Folder(), name.String())
 }
 
-// inUTC has dates printed in UTC.
-func inUTC(t *testing.T) {
-	local := time.Local
-	time.Local = time.UTC
-	t.Cleanup(func() { time.Local = local })
-}
-
 // huntWhere is what is said of where an answer comes from, and how long it took.
 var huntWhere = regexp.MustCompile(`(?m)^no running instance at .*\n|, [0-9.]+ [kKM]?i?B, in [0-9.]+ s$`)
 
@@ -68,7 +61,6 @@ var huntWhere = regexp.MustCompile(`(?m)^no running instance at .*\n|, [0-9.]+ [
 func TestHuntOutput(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("STATE_DIRECTORY", dir)
-	inUTC(t)
 	contactsFor(t, dir)
 	list := file(t, "bad.txt", "203.0.113.9\n198.51.100.23\nnonsense\n")
 	for _, tt := range []struct{ args, out, err string }{
@@ -105,7 +97,6 @@ const huntGolden = `last                 host                 outside           
 // TestHuntTable: on a terminal there are as many columns as there is room for, and addresses
 // are never cut.
 func TestHuntTable(t *testing.T) {
-	inUTC(t)
 	ip := netip.MustParseAddr
 	rows := []hunt.Row{
 		{First: huntDay, Last: huntDay.Add(time.Hour), Outside: ip("203.0.113.9"), Inside: ip("10.0.0.5"), Protocol: 6, Port: 443, Direction: event.Outbound, Answered: event.AnsweredYes, Flows: 12, BytesOut: 4096, BytesIn: 1 << 20, Exporter: ip("192.0.2.1")},

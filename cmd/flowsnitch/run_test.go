@@ -48,7 +48,8 @@ type instance struct {
 	config, list, dir string
 	out, err          syncBuffer
 	stop              context.CancelFunc
-	code              chan int
+	ended             chan struct{} // closed when code is there
+	code              int
 }
 
 // shortDir makes a folder with a short path: a socket takes about 100 bytes.
@@ -72,7 +73,7 @@ func start(t *testing.T, list string) *instance {
 // them there is no self-test, for most tests count what comes, and no metrics.
 func startIn(t *testing.T, dir, list string, more ...string) *instance {
 	t.Helper()
-	i := &instance{dir: dir, code: make(chan int, 1)}
+	i := &instance{dir: dir, ended: make(chan struct{})}
 	if !slices.ContainsFunc(more, func(s string) bool { return strings.Contains(s, "canary:") }) {
 		more = append(more, "canary: {every: 0s}")
 	}
@@ -85,13 +86,14 @@ func startIn(t *testing.T, dir, list string, more ...string) *instance {
 	ctx, cancel := context.WithCancel(t.Context())
 	i.stop = cancel
 	go func() {
-		i.code <- execute(ctx, []string{"run", "-c", i.config, "--intel", i.list}, strings.NewReader(""), &i.out, &i.err)
+		defer close(i.ended)
+		i.code = execute(ctx, []string{"run", "-c", i.config, "--intel", i.list}, strings.NewReader(""), &i.out, &i.err)
 	}()
-	t.Cleanup(func() { cancel() })
+	t.Cleanup(func() { i.end(t) }) // before the folder goes, and before the next test
 	eventually(t, "it listens", func() bool {
 		select {
-		case code := <-i.code:
-			t.Fatalf("it ended by itself with code %d: %s", code, i.err.String())
+		case <-i.ended:
+			t.Fatalf("it ended by itself with code %d: %s", i.code, i.err.String())
 		default:
 		}
 		return strings.Contains(i.err.String(), " listens on ")
@@ -106,13 +108,14 @@ func (i *instance) write(t *testing.T, path, text string) {
 	}
 }
 
-// end stops the collector as Ctrl-C does, and gives its exit code.
+// end stops the collector as Ctrl-C does, waits for its end, and gives its exit code; once
+// more, it gives the same.
 func (i *instance) end(t *testing.T) int {
 	t.Helper()
 	i.stop()
 	select {
-	case code := <-i.code:
-		return code
+	case <-i.ended:
+		return i.code
 	case <-time.After(patience):
 		t.Fatalf("it does not end: %s", i.err.String())
 		return -1
