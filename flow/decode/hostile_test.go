@@ -350,27 +350,28 @@ func spoofed(n int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{11, byte(n >> 16), byte(n >> 8), byte(n)}), 2055)
 }
 
-// TestHostileExporters: 1,000,000 spoofed senders. Memory stays within 64 MiB: 10,000
-// exporters of 2 KiB for a stream, their maps and what waits for a template. Those
-// that have templates stay, and so does the named one that is silent.
+// TestHostileExporters: 1,000,000 spoofed senders within 17 minutes. Memory stays within
+// 64 MiB: 10,000 exporters of 2 KiB for a stream, their maps and what waits for a template.
+// Those that have templates stay, and so does the named one that is silent.
 func TestHostileExporters(t *testing.T) {
 	a := newAttack(t)
 	a.bound = 64 << 20
 	a.x.SetNamed([]netip.Addr{netip.MustParseAddr("192.0.2.99")})
 	a.deliver("192.0.2.99:2055", v5(0, 1))
 	v5one, data := v5(0, 1), header9(0, set(300, pairAB))
-	for i := range 1_000_000 {
+	senders := rounds(1_000_000)
+	for i := range senders {
 		if i%3 == 0 {
 			a.from(spoofed(i), v5one)
 		} else {
 			a.from(spoofed(i), data)
 		}
-		if i%10_000 == 0 {
-			a.now = a.now.Add(10 * time.Second) // 17 minutes in all
+		if i%(senders/100) == 0 {
+			a.now = a.now.Add(10 * time.Second)
 			a.honest()
 		}
 	}
-	a.end("cap_exporters", 100_000)
+	a.end("cap_exporters", uint64(senders/10))
 	statusOf(t, a.x, "192.0.2.99")
 	if s := a.x.Stats(); s.Exporters > 10_000 || s.Forgotten == 0 {
 		t.Errorf("%+v", s)
