@@ -128,7 +128,7 @@ func TestSearchEqualsAScan(t *testing.T) {
 	}
 	defer f.Close()
 	rounds := 60
-	if testing.Short() { // under emulation
+	if testing.Short() || raceDetector { // under emulation, or of one goroutine
 		rounds = 6
 	}
 	for range rounds {
