@@ -124,6 +124,8 @@ func TestJournalFaults(t *testing.T) {
 	for i, one := range faults {
 		step := 5 // the first and the last at every call, the others at every fifth
 		switch {
+		case raceEnabled && testLane != ordinary:
+			step = 46
 		case testing.Short() || raceEnabled:
 			step = 23
 		case i == 0 || i == len(faults)-1:
