@@ -135,6 +135,11 @@ func startApp(c *cobra.Command, a *app.App) error {
 	case err := <-started:
 		return err
 	case <-timer.C:
+		go func() { // should the start come back before the process is gone
+			if <-started == nil {
+				_ = a.Stop()
+			}
+		}()
 		return fmt.Errorf("stopped during the start, which hangs while %s", a.Starting())
 	}
 }
