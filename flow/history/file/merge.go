@@ -13,6 +13,9 @@ import (
 // the form for the edge 1.6 MB, where it should be 6 at most.
 const MaxInputs = 24
 
+// MaxInputsEdge is how many are to be merged at once with little memory, see Plan.Edge.
+const MaxInputsEdge = 6
+
 // A Plan is what to merge into what.
 type Plan struct {
 	Inputs  []string // paths

@@ -50,7 +50,7 @@ func (im *Import) mergeDay(ctx context.Context, day string) error {
 	f, cfg := im.cfg.Disk, &im.cfg
 	most := file.MaxInputs
 	if cfg.Edge {
-		most = 6
+		most = file.MaxInputsEdge
 	}
 	for {
 		names, err := im.aside.Files(day)

@@ -22,7 +22,7 @@ const (
 	// and no more files are going to come to it.
 	ahead = 25 * time.Hour
 
-	fanIn, fanInEdge = file.MaxInputs, 6
+	fanIn, fanInEdge = file.MaxInputs, file.MaxInputsEdge
 	// manyWaiting is how many files may wait on the edge for the night.
 	manyWaiting         = 26
 	mostStrikes         = 3    // with so many a file is left out of merges
