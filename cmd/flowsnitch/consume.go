@@ -112,7 +112,7 @@ func consume(c *cobra.Command, cfg kafka.Config, f *consumeFlags) error {
 		return wrongUse(c, "--count: %d is not valid; use 1 or more, or 0 for no end", f.count)
 	}
 	out := bufio.NewWriter(c.OutOrStdout())
-	shown := isTerminal(c.OutOrStdout())
+	shown := terminalOf(c.OutOrStdout()) != nil
 	n := 0
 	err = kafka.Consume(c.Context(), kafka.ConsumeConfig{
 		Config: cfg, Topics: f.topics, From: from,

@@ -97,7 +97,7 @@ func demo(c *cobra.Command, length time.Duration) error {
 	}
 	ctx, cancel := context.WithTimeout(c.Context(), length)
 	defer cancel()
-	opts := app.Options{Out: c.OutOrStdout(), Colour: isTerminal(c.OutOrStdout()), Version: version()}
+	opts := app.Options{Out: c.OutOrStdout(), Colour: showsColours(c.OutOrStdout()), Version: version()}
 	a := app.New(cfg, opts, newLogger(c.ErrOrStderr()))
 	if err := a.Start(); err != nil {
 		return err

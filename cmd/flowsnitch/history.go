@@ -22,6 +22,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/history/past"
 	"github.com/flowsnitch/flowsnitch/flow/history/past/imports"
 	"github.com/flowsnitch/flowsnitch/flow/history/store"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/spf13/cobra"
 )
@@ -138,17 +139,9 @@ func printHistories(w io.Writer, list []listedHistory) {
 		if name == "" {
 			name = "(live)"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%d\n", name, from, to, h.Rows, megabytes(h.Bytes), h.Files)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%d\n", name, from, to, h.Rows, observe.Size(uint64(h.Bytes)), h.Files)
 	}
 	_ = t.Flush() // an error of w shows elsewhere
-}
-
-// megabytes prints a size for people.
-func megabytes(n int64) string {
-	if n < 10e6 {
-		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
-	}
-	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
 }
 
 // importOptions are the flags of an import.
@@ -207,7 +200,7 @@ func (o *importOptions) config(c *cobra.Command, cfg *configs.Config, root strin
 			x.SetSites(cfg.Contact.ExporterSites())
 			return x
 		},
-		Sampling: o.sampling, Program: "flowsnitch " + version(), Home: fmt.Sprint(cfg.AllHome()), Disk: disk.OS{},
+		Sampling: o.sampling, Program: "flowsnitch " + version(), Home: app.HomeText(cfg), Disk: disk.OS{},
 	}
 	if err := imports.CheckName(o.name); err != nil {
 		return p, wrongUse(c, "--name: %w", err)
@@ -245,7 +238,7 @@ func importHistory(c *cobra.Command, o *importOptions, inputs []string) error {
 		fmt.Fprintln(c.ErrOrStderr(), "no home networks are configured, so every flow counts as transit: name the configuration with -c")
 	}
 	line := newProgress(c.ErrOrStderr())
-	p.Progress = line.at
+	p.Progress = func(t time.Time) { line.show("at %s UTC", t.UTC().Format("2006-01-02 15:04")) }
 	im, err := past.Open(p)
 	if err != nil {
 		return err
@@ -280,7 +273,7 @@ func importHistory(c *cobra.Command, o *importOptions, inputs []string) error {
 	fmt.Fprintf(c.OutOrStdout(), "%s: %s kept%s; %s, %s\n", o.name, count(total.Kept+total.Folded, "flow", "flows"), show.Some(
 		show.Count(total.Folded, "of them folded as scans"), show.Count(total.Internal, "internal, not kept"),
 		show.Count(total.Excluded, "excluded"), show.Count(total.Lost, "lost"), show.Count(total.NoAddress, "without an address"),
-		show.Count(total.Transit, "without an end in the home networks (transit)")), count(total.Files, "file", "files"), megabytes(total.Bytes))
+		show.Count(total.Transit, "without an end in the home networks (transit)")), count(total.Files, "file", "files"), observe.Size(uint64(total.Bytes)))
 	if total.Again > 0 {
 		fmt.Fprintf(c.ErrOrStderr(), "%d of the days were in the import before: flows that were imported twice count twice\n", total.Again)
 	}
@@ -342,33 +335,6 @@ func importOne(c *cobra.Command, im *past.Import, path string, line *progress) e
 	return err
 }
 
-// A progress is a line on a terminal that is written again and again.
-type progress struct {
-	w     io.Writer
-	on    bool
-	last  time.Time
-	shown bool
-}
-
-func newProgress(w io.Writer) *progress { return &progress{w: w, on: isTerminal(w), last: time.Now()} }
-
-// at shows how far an import has come, once a second.
-func (p *progress) at(t time.Time) {
-	if !p.on || time.Since(p.last) < time.Second {
-		return
-	}
-	p.last, p.shown = time.Now(), true
-	fmt.Fprintf(p.w, "\r\x1b[Kat %s UTC", t.UTC().Format("2006-01-02 15:04"))
-}
-
-// clear removes the line.
-func (p *progress) clear() {
-	if p.shown {
-		fmt.Fprint(p.w, "\r\x1b[K")
-		p.shown = false
-	}
-}
-
 // newHistoryRemove makes the command that removes imports.
 func newHistoryRemove() *cobra.Command {
 	var place historyPlace
@@ -415,9 +381,13 @@ searched: they are named, and the exit code is 1.`,
 		Example: "  flowsnitch history erase --dry-run 192.0.2.17\n  flowsnitch history erase 192.0.2.17 2001:db8:7::/48",
 		Args:    arguments("an address or prefix", anyNumber),
 		RunE: func(c *cobra.Command, args []string) error {
-			prefixes, err := prefixesOf(c, args)
-			if err != nil {
-				return err
+			var prefixes []netip.Prefix
+			for _, arg := range args {
+				p, err := parsePrefix(arg)
+				if err != nil {
+					return usageError{err}
+				}
+				prefixes = append(prefixes, p)
 			}
 			cfg, root, err := place.find(c)
 			if err != nil {
@@ -429,22 +399,6 @@ searched: they are named, and the exit code is 1.`,
 	place.flags(c)
 	c.Flags().BoolVar(&dry, "dry-run", false, "only count what would be removed")
 	return c
-}
-
-// prefixesOf reads addresses and prefixes.
-func prefixesOf(c *cobra.Command, args []string) (list []netip.Prefix, err error) {
-	for _, text := range args {
-		p, err := netip.ParsePrefix(text)
-		if a, addrErr := netip.ParseAddr(text); addrErr == nil {
-			a = a.Unmap()
-			p, err = netip.PrefixFrom(a, a.BitLen()), nil
-		}
-		if err != nil {
-			return nil, wrongUse(c, "%q is neither an address nor a prefix", text)
-		}
-		list = append(list, p.Masked())
-	}
-	return list, nil
 }
 
 func eraseHistory(c *cobra.Command, cfg *configs.Config, root string, running bool, prefixes []netip.Prefix, dry bool) error {
@@ -482,7 +436,7 @@ func eraseFiles(ctx context.Context, cfg *configs.Config, root string, prefixes 
 	if _, err := os.Stat(root); errors.Is(err, os.ErrNotExist) {
 		return app.Erased{}, fmt.Errorf("%s: there is no history", root)
 	}
-	s, err := store.Open(store.Config{Root: root, Edge: cfg.Profile == "edge", Program: "flowsnitch " + version(), Home: fmt.Sprint(cfg.AllHome())})
+	s, err := store.Open(store.Config{Root: root, Edge: cfg.Profile == "edge", Program: "flowsnitch " + version(), Home: app.HomeText(cfg)})
 	if errors.Is(err, disk.ErrLocked) {
 		return app.Erased{}, fmt.Errorf("%s: an instance writes there, but does not answer on its control socket: %w", root, err)
 	}

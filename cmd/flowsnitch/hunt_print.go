@@ -8,7 +8,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/flow"
@@ -22,39 +21,26 @@ import (
 // A huntPrinter prints rows in the form of the command line, and the progress of a long
 // search. It belongs to one goroutine.
 type huntPrinter struct {
-	w       *bufio.Writer
-	err     io.Writer
-	json    bool
-	csv     *csv.Writer // nil = another form
-	table   *huntTable  // nil = another form
-	watched bool        // progress is shown
-	began   time.Time
-	shown   bool // progress is on the screen
-	buf     []byte
+	w     *bufio.Writer
+	json  bool
+	csv   *csv.Writer // nil = another form
+	table *huntTable  // nil = another form
+	shown *progress
+	buf   []byte
 }
 
 func newHuntPrinter(out, errOut io.Writer, o *huntOptions) *huntPrinter {
-	p := &huntPrinter{w: bufio.NewWriterSize(out, 1<<16), err: errOut, json: o.asJSON, began: time.Now()}
-	_, p.watched = terminalOf(errOut)
-	columns, onTerminal := terminalOf(out)
+	p := &huntPrinter{w: bufio.NewWriterSize(out, 1<<16), json: o.asJSON, shown: newProgress(errOut)}
+	terminal := terminalOf(out)
 	switch {
 	case o.asCSV:
 		p.csv = csv.NewWriter(p.w)
 		_ = p.csv.Write(hunt.Header()) // an error of the output shows at the end
-	case !o.asJSON && onTerminal:
-		p.table = &huntTable{total: columns, colour: isTerminal(out)}
+	case !o.asJSON && terminal != nil:
+		columns, _, _ := term.GetSize(int(terminal.Fd())) // 0 = it is not known
+		p.table = &huntTable{total: columns, colour: showsColours(out)}
 	}
 	return p
-}
-
-// terminalOf gives the width of the terminal behind an output; 0 = it is not known.
-func terminalOf(w io.Writer) (columns int, ok bool) {
-	f := fileOf(w)
-	if f == nil || !term.IsTerminal(int(f.Fd())) {
-		return 0, false
-	}
-	columns, _, _ = term.GetSize(int(f.Fd()))
-	return columns, true
 }
 
 // line prints a row that comes as JSON.
@@ -106,7 +92,7 @@ func (p *huntPrinter) row(r *hunt.Row) error {
 
 // flush prints what is held back.
 func (p *huntPrinter) flush() error {
-	p.clear()
+	p.shown.clear()
 	if p.csv != nil {
 		p.csv.Flush()
 	}
@@ -119,18 +105,7 @@ func (p *huntPrinter) flush() error {
 // progress shows how far a long search has come, and the rows until now.
 func (p *huntPrinter) progress(n hunt.Progress) {
 	_ = p.flush() // the error stays, and comes with the next row
-	if p.watched && time.Since(p.began) > time.Second {
-		fmt.Fprintf(p.err, "\rsearched %d of %d files, %s\x1b[K", n.Files, n.Of, observe.Size(uint64(n.Bytes)))
-		p.shown = true
-	}
-}
-
-// clear takes the progress off the screen.
-func (p *huntPrinter) clear() {
-	if p.shown {
-		fmt.Fprint(p.err, "\r\x1b[K")
-		p.shown = false
-	}
+	p.shown.show("searched %d of %d files, %s", n.Files, n.Of, observe.Size(uint64(n.Bytes)))
 }
 
 // A huntTable is the rows for a terminal. Its columns become wider where rows need it, and

@@ -87,7 +87,7 @@ func loadProfile(c *cobra.Command, file, profile string) (configs.Config, error)
 // run starts an app and waits for its end.
 func run(c *cobra.Command, cfg configs.Config, opts app.Options) error {
 	opts.Out, opts.Version, opts.Notify = c.OutOrStdout(), version(), true
-	opts.Colour = isTerminal(opts.Out)
+	opts.Colour = showsColours(opts.Out)
 	log := newLogger(c.ErrOrStderr())
 	hup := make(chan os.Signal, 1) // from the beginning: SIGHUP must never end the program
 	signal.Notify(hup, syscall.SIGHUP)

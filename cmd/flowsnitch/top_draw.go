@@ -232,12 +232,12 @@ type painter struct {
 }
 
 func newPainter(out io.Writer) *painter {
-	return &painter{out: out, terminal: screenOf(out), colour: isTerminal(out) && screenOf(out) != nil}
+	return &painter{out: out, terminal: screenOf(out), colour: showsColours(out) && screenOf(out) != nil}
 }
 
 // screenOf gives the terminal behind an output, nil if there is none that can be drawn on.
 func screenOf(w io.Writer) *os.File {
-	if f := fileOf(w); f != nil && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
+	if f := terminalOf(w); f != nil && os.Getenv("TERM") != "dumb" {
 		return f
 	}
 	return nil

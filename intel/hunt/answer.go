@@ -45,8 +45,8 @@ func appendNote(dst []byte, n note) []byte {
 	return append(append(dst, b...), '\n')
 }
 
-// ErrCut is the error of an answer without its end.
-var ErrCut = errors.New("the answer ends before its summary")
+// errCut is the error of an answer without its end.
+var errCut = errors.New("the answer ends before its summary")
 
 // ReadAnswer reads an answer: lines of JSON, of which those of rows go to row as they are,
 // newline included, in memory that is used again. An error of row ends the reading. The
@@ -60,7 +60,7 @@ func ReadAnswer(r io.Reader, row func(line []byte) error, progress func(Progress
 		case err == io.EOF && len(line) == 0 && sum != nil:
 			return *sum, nil
 		case err == io.EOF:
-			return Summary{}, ErrCut
+			return Summary{}, errCut
 		case err != nil:
 			return Summary{}, err
 		case bytes.HasPrefix(line, []byte(`{"first":`)):

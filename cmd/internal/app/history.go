@@ -36,7 +36,7 @@ func newContactLog(a *App) *contactLog {
 	}
 	d := history.Deps{
 		Root: filepath.Join(a.cfg.StateDir, HistoryDir), Edge: a.cfg.Profile == "edge", Program: "flowsnitch " + a.opts.Version,
-		Home: joined(a.cfg.AllHome()), Now: now, Unsynced: a.watch.Unsynced,
+		Home: HomeText(&a.cfg), Now: now, Unsynced: a.watch.Unsynced,
 		Sampling: configuredRates(&a.cfg), Exclude: canaryEnds(), Pressure: memoryShort, Note: func(warn bool, text string) {
 			if warn {
 				a.log.Warn(text)
@@ -81,16 +81,8 @@ func HistoryHomes(cfg *configs.Config) (homes []home.Home, names []string) {
 	return homes, names
 }
 
-func joined(prefixes []netip.Prefix) string {
-	var b strings.Builder
-	for i, p := range prefixes {
-		if i > 0 {
-			b.WriteString(" ")
-		}
-		b.WriteString(p.String())
-	}
-	return b.String()
-}
+// HomeText gives the home networks as the files of a history name them.
+func HomeText(cfg *configs.Config) string { return strings.Trim(fmt.Sprint(cfg.AllHome()), "[]") }
 
 // Register shows and judges the history.
 func (l *contactLog) Register(c *observe.Component) {

@@ -2,13 +2,13 @@ package app
 
 import (
 	"encoding/json"
-	"go.uber.org/zap"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/canary"
 	"github.com/flowsnitch/flowsnitch/flow/history"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/retro"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
+	"go.uber.org/zap"
 )
 
 // A Status is what commands read of the sections of a running instance. Metrics, the JSON

@@ -11,13 +11,13 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 )
 
-// MaxList is how many entries a list may have.
-const MaxList = 5_000_000
+// maxList is how many entries a list may have.
+const maxList = 5_000_000
 
 // ReadList reads a list of indicators in any format that feeds have. What the list excludes
 // is left out of the ranges. The report counts the rows that could not be read. A list that
 // is no list, or has not one prefix, is an error.
-func ReadList(r io.Reader) ([]span.Range, document.Report, error) { return readList(r, MaxList) }
+func ReadList(r io.Reader) ([]span.Range, document.Report, error) { return readList(r, maxList) }
 
 func readList(r io.Reader, most int) ([]span.Range, document.Report, error) {
 	var listed, excluded []netip.Prefix

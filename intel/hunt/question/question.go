@@ -55,15 +55,12 @@ const (
 	wide6    = 1<<(64-16) - 1 // in the upper half
 )
 
-// ErrEmpty is the error of a question without an address.
-var ErrEmpty = errors.New("no address to look for")
-
 // Check returns why a question is refused, and how many of its ranges are ours as a whole:
 // nothing can be found for these, as the history has ours by whom they were in contact with.
 func (q *Question) Check(home []span.Range) (ours int, err error) {
 	switch {
 	case len(q.Ranges) == 0:
-		return 0, ErrEmpty
+		return 0, errors.New("no address to look for")
 	case len(q.Hosts) > maxHosts || len(q.Ports) > maxPorts:
 		return 0, fmt.Errorf("%d hosts and %d ports; at most %d of each are allowed", len(q.Hosts), len(q.Ports), maxHosts)
 	case !q.Since.IsZero() && !q.Until.IsZero() && q.Until.Before(q.Since):
