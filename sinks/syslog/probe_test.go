@@ -25,6 +25,7 @@ func TestProbe(t *testing.T) {
 	if s.Stats().Connections != 1 {
 		t.Errorf("%+v", s.Stats())
 	}
+	eventually(t, "the connection at the server", func() bool { return server.connected() == 1 })
 	server.hangUp()
 	eventually(t, "the end of the connection", func() bool { return broken(s) })
 	if err := s.Probe(t.Context(), &canary); err != nil || s.Stats().Connections != 2 {

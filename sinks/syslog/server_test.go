@@ -119,6 +119,14 @@ func (s *server) next(r *bufio.Reader) (string, error) {
 	return string(b), err
 }
 
+// connected is how many connections the server has accepted and not closed: a client is
+// connected before the server knows it.
+func (s *server) connected() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
 // hangUp closes all connections.
 func (s *server) hangUp() {
 	s.mu.Lock()
