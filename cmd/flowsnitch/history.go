@@ -381,13 +381,9 @@ searched: they are named, and the exit code is 1.`,
 		Example: "  flowsnitch history erase --dry-run 192.0.2.17\n  flowsnitch history erase 192.0.2.17 2001:db8:7::/48",
 		Args:    arguments("an address or prefix", anyNumber),
 		RunE: func(c *cobra.Command, args []string) error {
-			var prefixes []netip.Prefix
-			for _, arg := range args {
-				p, err := parsePrefix(arg)
-				if err != nil {
-					return usageError{err}
-				}
-				prefixes = append(prefixes, p)
+			prefixes, err := parsePrefixes(args)
+			if err != nil {
+				return err
 			}
 			cfg, root, err := place.find(c)
 			if err != nil {

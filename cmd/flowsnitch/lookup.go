@@ -54,13 +54,9 @@ object for each address, one a line; its "answer" is listed, not_listed or unkno
   flowsnitch lookup -c /etc/flowsnitch/flowsnitch.yml --json 198.51.100.0/24 2001:db8::1`,
 		Args: arguments("an address or a prefix", anyNumber),
 		RunE: func(c *cobra.Command, args []string) error {
-			var asked []netip.Prefix
-			for _, arg := range args {
-				p, err := parsePrefix(arg)
-				if err != nil {
-					return usageError{err}
-				}
-				asked = append(asked, p)
+			asked, err := parsePrefixes(args)
+			if err != nil {
+				return err
 			}
 			cfg, from, err := loadListed(c, file, lists)
 			if err != nil {
@@ -124,6 +120,18 @@ func askInstance(c *cobra.Command, cfg *configs.Config, asked []netip.Prefix) ([
 	}
 	var answers []app.Lookup
 	return answers, web.Ask(c.Context(), cfg.StateDir, "/lookup?"+query.Encode(), &answers)
+}
+
+// parsePrefixes reads the arguments of a command as addresses or prefixes.
+func parsePrefixes(args []string) (list []netip.Prefix, err error) {
+	for _, arg := range args {
+		p, err := parsePrefix(arg)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		list = append(list, p)
+	}
+	return list, nil
 }
 
 // parsePrefix reads an address or a prefix.
