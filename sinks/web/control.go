@@ -10,7 +10,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -71,6 +73,25 @@ const anyUser = -1
 // mayAct reports whether a client may change anything: root, and the user that we run as.
 // Whoever else the mode of the socket lets in, as the group of monitoring, may only read.
 func mayAct(uid int) bool { return uid == 0 || uid == os.Geteuid() || uid == anyUser }
+
+// Author gives who makes a request, for notes of who did what: the name of the user at the
+// other end of the control socket, "uid N" where the system has no name for it, "local user"
+// where it does not show one.
+func Author(ctx context.Context) string {
+	uid, ok := ctx.Value(peer{}).(int)
+	if !ok || uid == anyUser {
+		return "local user"
+	}
+	return UserName(uid)
+}
+
+// UserName gives the name of a user of this system, "uid N" where it has none.
+func UserName(uid int) string {
+	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil && u.Username != "" {
+		return u.Username
+	}
+	return fmt.Sprintf("uid %d", uid)
+}
 
 // guarded keeps clients that may only read from f.
 func guarded(f http.HandlerFunc) http.HandlerFunc {
@@ -224,6 +245,25 @@ type BadRequestError string
 // Error gives the reason.
 func (e BadRequestError) Error() string { return string(e) }
 
+// A RefusedError is the answer to a request that is right in itself, but not possible: what it
+// is about does not exist (404), or has another state by now (409).
+type RefusedError struct {
+	Status int
+	Reason string
+}
+
+// Error gives the reason.
+func (e *RefusedError) Error() string { return e.Reason }
+
+// refused gives the reason in an answer that has one.
+func refused(resp *http.Response) (f observe.Failure, ok bool) {
+	ok = json.NewDecoder(io.LimitReader(resp.Body, maxReason)).Decode(&f) == nil && f.Error != ""
+	return f, ok
+}
+
+// maxReason bounds the reason in an answer.
+const maxReason = 64 << 10
+
 // Stream makes a request, with a body unless it is nil, and gives the answer as it comes,
 // of any length. The body is not sent before the instance is ready to read it. Close must
 // follow; it ends an answer that is still coming.
@@ -244,17 +284,16 @@ func Stream(ctx context.Context, stateDir, method, path string, body io.Reader) 
 		return resp.Body, nil
 	}
 	defer resp.Body.Close()
-	switch resp.StatusCode {
-	case http.StatusNotFound:
+	f, known := refused(resp)
+	switch {
+	case !known && resp.StatusCode == http.StatusNotFound:
 		return nil, fmt.Errorf("%s: the running instance has no %s; it is of another version, restart it", socket, path)
-	case http.StatusBadRequest, http.StatusForbidden, http.StatusServiceUnavailable:
-		var f observe.Failure
-		if json.NewDecoder(resp.Body).Decode(&f) != nil || f.Error == "" {
-			break
-		}
-		if resp.StatusCode == http.StatusBadRequest {
-			return nil, BadRequestError(f.Error)
-		}
+	case !known:
+	case resp.StatusCode == http.StatusBadRequest:
+		return nil, BadRequestError(f.Error)
+	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusConflict:
+		return nil, &RefusedError{resp.StatusCode, f.Error}
+	case resp.StatusCode == http.StatusForbidden, resp.StatusCode == http.StatusServiceUnavailable:
 		return nil, errors.New(f.Error)
 	}
 	return nil, fmt.Errorf("%s%s: %s", socket, path, resp.Status)

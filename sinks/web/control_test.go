@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -193,5 +194,55 @@ func TestStream(t *testing.T) {
 		if _, ok := errors.AsType[BadRequestError](err); !ok || err.Error() != "wrong" {
 			t.Fatalf("wrong: %v", err)
 		}
+	}
+}
+
+// TestAuthor: who makes a request is named by the system, not by the request.
+func TestAuthor(t *testing.T) {
+	dir := socketDir(t)
+	c := NewControl(dir)
+	c.Serve([]observe.Route{{Method: "GET", Path: "/who", Role: observe.Operator, Handler: observe.JSON(func(r *http.Request) (any, error) { return Author(r.Context()), nil })}})
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Stop(t.Context())
+	want := UserName(os.Geteuid())
+	if runtime.GOOS != "linux" {
+		want = "local user"
+	}
+	var got string
+	if err := Ask(t.Context(), dir, "/who?author=somebody", &got); err != nil || got != want {
+		t.Errorf("%q, %v; want %q", got, err, want)
+	}
+	if got := UserName(3_999_999_999); got != "uid 3999999999" {
+		t.Errorf("a user without a name is %q", got)
+	}
+	if got := Author(t.Context()); got != "local user" {
+		t.Errorf("without a socket it is %q", got)
+	}
+}
+
+// TestRefused: what does not exist, and what has another state by now, comes with its reason;
+// a path that the instance does not have is that of another version.
+func TestRefused(t *testing.T) {
+	dir := socketDir(t)
+	c := NewControl(dir)
+	for _, status := range []int{http.StatusNotFound, http.StatusConflict} {
+		c.Serve([]observe.Route{{Method: "GET", Path: fmt.Sprintf("/%d", status), Role: observe.Local, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			observe.Answer(w, status, observe.Failure{Error: "because"})
+		})}})
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Stop(t.Context())
+	for _, status := range []int{http.StatusNotFound, http.StatusConflict} {
+		_, err := Fetch(t.Context(), dir, "GET", fmt.Sprintf("/%d", status))
+		if r, ok := errors.AsType[*RefusedError](err); !ok || r.Status != status || r.Reason != "because" {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+	if _, err := Fetch(t.Context(), dir, "GET", "/other"); err == nil || !strings.Contains(err.Error(), "another version") {
+		t.Errorf("a path that is not there: %v", err)
 	}
 }
