@@ -6,6 +6,7 @@
 package fit
 
 import (
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -128,6 +129,29 @@ func AppendPlain(dst []byte, s string, limit int) []byte {
 		s = s[n:]
 	}
 	return dst
+}
+
+// Cell gives s as a cell of a table that a spreadsheet may open: a text that it would take for
+// a formula gets an apostrophe in front (CWE-1236). Blanks and quotation marks before the sign
+// do not hide it, as some programs drop them. What else a cell needs, such as quotes, is up to
+// the writer of the table.
+func Cell(s string) string {
+	if s != "" && strings.IndexByte("\t\r\n", s[0]) >= 0 {
+		return "'" + s
+	}
+	if t := strings.TrimLeft(s, " \t\r\n\u00a0\u3000\ufeff\"'"); t != "" && hasAnyPrefix(t, "=", "+", "-", "@", "＝", "＋", "－", "＠") {
+		return "'" + s
+	}
+	return s
+}
+
+func hasAnyPrefix(s string, prefixes ...string) bool {
+	for _, p := range prefixes {
+		if strings.HasPrefix(s, p) {
+			return true
+		}
+	}
+	return false
 }
 
 // escapeLen gives the length of the terminal escape sequence (ECMA-48) that s

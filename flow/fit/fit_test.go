@@ -68,3 +68,15 @@ func TestAppendName(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+func TestCell(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "", "a=1": "a=1", "203.0.113.9": "203.0.113.9", "edge-1": "edge-1", "it's": "it's",
+		"=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@SUM(A1)": "'@SUM(A1)", "\t=1": "'\t=1", "\rx": "'\rx", "\nx": "'\nx",
+		" =1": "' =1", "\u00a0=1": "'\u00a0=1", "'=1": "''=1", `"=1`: `'"=1`, "＝1": "'＝1", " a": " a",
+	} {
+		if got := Cell(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}

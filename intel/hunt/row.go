@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/event/jsonline"
@@ -216,14 +217,6 @@ func (r *Row) Fields() []string {
 		r.First.Format(time.RFC3339), r.Last.Format(time.RFC3339), r.Outside.String(), inside, flow.ProtocolName(r.Protocol), fmt.Sprint(r.Port),
 		string(r.Direction), string(r.Answered), fmt.Sprint(r.Refused), fmt.Sprint(r.Blocked), fmt.Sprint(r.Flows),
 		fmt.Sprint(r.PacketsOut), fmt.Sprint(r.PacketsIn), fmt.Sprint(r.BytesOut), fmt.Sprint(r.BytesIn), fmt.Sprint(r.Sampling),
-		fmt.Sprint(r.Folded), strings.TrimPrefix(hours, " "), exporter, unformulated(r.Site), clock,
+		fmt.Sprint(r.Folded), strings.TrimPrefix(hours, " "), exporter, fit.Cell(r.Site), clock,
 	}
-}
-
-// unformulated keeps a text from being taken for a formula (CWE-1236).
-func unformulated(s string) string {
-	if s != "" && strings.IndexByte("=+-@\t\r\n", s[0]) >= 0 {
-		return "'" + s
-	}
-	return s
 }
