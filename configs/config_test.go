@@ -12,12 +12,16 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/collect/traffic"
+	"github.com/flowsnitch/flowsnitch/intel/enrich"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 )
 
 // The reference has the blocks that components bring, too, which the program adds.
-func init() { configs.AddBlock("traffic", func() any { return traffic.DefaultConfig() }) }
+func init() {
+	configs.AddBlock("traffic", func() any { return traffic.DefaultConfig() })
+	configs.AddBlock("enrich", func() any { return enrich.DefaultConfig() })
+}
 
 // TestExamples loads every example configuration of this folder.
 func TestExamples(t *testing.T) {

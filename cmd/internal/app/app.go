@@ -12,6 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/clock"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
+	"github.com/flowsnitch/flowsnitch/intel/enrich"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"go.uber.org/zap"
@@ -74,6 +75,7 @@ type App struct {
 	storms     *stormWatch
 	checks     *healthWatch
 	manager    *manager
+	places     *plugin[enrich.Config, *enrich.Bases]
 
 	starting atomic.Pointer[string] // what Start is doing
 	ready    atomic.Bool            // all components have started
@@ -95,6 +97,7 @@ func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 	a.control = &controlSocket{a: a}
 	a.web = &webServer{a: a}
 	a.watch = newWatch(c, o, a.background, log)
+	a.places = newPlaces(c, log)
 	a.sinks = newOutputs(c, o, func() time.Time { return a.since }, a.watch.Now, canaries, a.background, log)
 	alerts := &alerts{sensor: cfg.Name, store: a.store, clock: a.watch, publish: a.sinks.publish, log: log}
 	a.feeds = newFeedService(a, alerts.send)

@@ -122,6 +122,7 @@ var rules = []struct {
 	{"intel/feeds/fetch/source", []string{"intel/feeds/fetch/spec", "intel/feeds/fetch/client", "intel/feeds/fetch/store", "intel/feeds", "intel/feeds/document"}},
 	{"intel/feeds/fetch/source/local", []string{"intel/feeds/fetch/source", "intel/feeds/fetch/source/misp", "intel/feeds/fetch/spec", "intel/feeds/fetch/store", "intel/feeds/fetch/guard", "intel/feeds", "intel/feeds/document"}},
 	{"intel/feeds/fetch/source/*", []string{"intel/feeds/fetch/source", "intel/feeds/fetch/spec", "intel/feeds/fetch/client", "intel/feeds/fetch/store", "intel/feeds/document", "intel/feeds/dates"}},
+	{"intel/enrich", []string{"intel/event", "flow", "flow/fit", "flow/observe"}},
 	{"intel/*", []string{"intel", "intel/lookup", "intel/event", "flow", "flow/fit"}},
 	{"sinks/web", []string{"flow/disk", "flow/observe", "configs/secret", "configs/tlsfiles"}},
 	{"sinks", []string{"configs/tlsfiles", "sinks/internal/*", "intel/event", "flow"}},
@@ -157,10 +158,11 @@ var rules = []struct {
 
 // owners are the only folders that may import a library.
 var owners = map[string][]string{
-	"github.com/netsampler/goflow2":    {"flow/decode/template"},
-	"github.com/gaissmai/bart":         {"intel", "intel/lookup", "intel/lookup/listings"}, // sets of prefixes: networks, exclusions, listings
-	"github.com/segmentio/kafka-go":    {"sinks/kafka"},
-	"github.com/parquet-go/parquet-go": {"flow/history/file"},
+	"github.com/netsampler/goflow2":        {"flow/decode/template"},
+	"github.com/gaissmai/bart":             {"intel", "intel/lookup", "intel/lookup/listings"}, // sets of prefixes: networks, exclusions, listings
+	"github.com/segmentio/kafka-go":        {"sinks/kafka"},
+	"github.com/parquet-go/parquet-go":     {"flow/history/file"},
+	"github.com/oschwald/maxminddb-golang": {"intel/enrich"},
 }
 
 // TestImports: data flows down, imports point up.

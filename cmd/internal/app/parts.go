@@ -67,6 +67,7 @@ func (a *App) list() []part {
 		{"control socket", "opening the control socket", "the control socket", leastStep, 0, a.control},
 		{"web", "opening the web server", "the web server", leastStep, 0, a.web},
 		{"clock", "looking at the clock", "the file of the time", second, leastStep, a.watch},
+		{"enrich", "reading the databases of countries and AS", "the databases of countries and AS", second, sinkGrace, a.places},
 		{"outputs", "opening the journal and the sinks", "sinks and journal", stopTime, leastStep, a.sinks},
 		{"feeds", "reading the lists and building the set", "a feed", second, sinkGrace, a.feeds},
 		{"correlator", "starting the correlator", "the correlator", stopTime, sinkGrace, a.contacts},
