@@ -2,8 +2,11 @@ package incident
 
 import (
 	"cmp"
+	"math/bits"
+	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // Less compares two incidents by how badly they need somebody: it is negative when a comes
@@ -35,4 +38,47 @@ func worseFlag(a, b bool) int {
 		return -1
 	}
 	return 1
+}
+
+// exactSize is up to what number SizeKey gives the number itself.
+const exactSize = 1 << 12
+
+// SizeKey gives a number in so few steps that it changes rarely while a number grows: the
+// number itself below 4,096, then 16 steps for each doubling. It never falls as the number
+// grows, so it orders what an index of a store holds.
+func SizeKey(n uint64) int64 {
+	if n < exactSize {
+		return int64(n)
+	}
+	e := bits.Len64(n) - 1
+	return exactSize + int64(e-12)<<4 + int64(n>>(e-4)&15)
+}
+
+// IsExactSize reports whether all numbers with this key are equal.
+func IsExactSize(key int64) bool { return key < exactSize }
+
+// RankKey gives the place of an incident in the order of Less in one number, greater is
+// worse: all of Less but what SizeKey leaves out, the time of the day, and the id.
+func RankKey(i *Incident) int64 {
+	return rankKey(i.Worst, i.Called && i.Answered, i.Days, i.BytesOut, i.Last)
+}
+
+// HostRankKey gives that of a host in the order of LessHost.
+func HostRankKey(h *HostRow) int64 {
+	return rankKey(h.Worst, h.Called && h.Answered, h.Days, h.BytesOut, h.Last)
+}
+
+func rankKey(worst event.Severity, reached bool, days int, bytesOut uint64, last time.Time) int64 {
+	k := int64(min(worst, event.Critical)) << 1
+	if reached {
+		k |= 1
+	}
+	size := SizeKey(bytesOut)
+	k = k<<16 | int64(min(max(days, 0), 1<<16-1))
+	k = k<<13 | size
+	k <<= 16
+	if IsExactSize(size) { // the day decides next only among equals
+		k |= int64(min(max(DayOf(last), 0), 1<<16-1))
+	}
+	return k
 }
