@@ -104,6 +104,15 @@ var variants = map[string]func(*event.Event){
 	"embedded": func(e *event.Event) {
 		e.Offender, e.Embedded = netip.MustParseAddr("64:ff9b::203.0.113.9"), e.Offender
 	},
+	"place": func(e *event.Event) { e.Country, e.ASNumber, e.ASName = "NO", 64500, "Example Networks AS" },
+	"place, inbound": func(e *event.Event) {
+		e.Src, e.Dst, e.Role, e.Country, e.ASNumber, e.ASName = e.Dst, e.Src, flow.SideSrc, "NO", 64500, "Example Networks AS"
+	},
+	"place of a translated address": func(e *event.Event) {
+		e.NATSrc, e.Role, e.Country, e.ASNumber, e.ASName = netip.MustParseAddr("198.51.100.7"), flow.SidePostNATSrc, "NO", 64500, "Example Networks AS"
+		e.Offender = e.NATSrc
+	},
+	"silenced":   func(e *event.Event) { e.Silenced = "k7xq2mfa" },
 	"no ports":   func(e *event.Event) { e.HasPorts, e.Protocol = false, 47 },
 	"sampled":    func(e *event.Event) { e.Sampling, e.PacketsRaw, e.BytesRaw, e.Version = 100, 1, 12, flow.IPFIX },
 	"no listing": func(e *event.Event) { e.Indicators = nil },
@@ -120,7 +129,7 @@ var variants = map[string]func(*event.Event){
 
 // poison puts s wherever foreign text can stand.
 func poison(e *event.Event, s string) {
-	e.Sensor, e.Reason, e.ExporterName, e.CommunityID = s, s, s, s
+	e.Sensor, e.Reason, e.ExporterName, e.CommunityID, e.ASName = s, s, s, s, s
 	for i := range e.Indicators {
 		in := &e.Indicators[i]
 		in.Ref, in.Description, in.NativeID = s, s, s

@@ -9,8 +9,8 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
-// A Filter selects the events that a sink gets. A key that is not set lets all pass. Only
-// Kinds can stop a canary: what it proves is the way, whatever else goes there.
+// A Filter selects the events that a sink gets. A key that is not set lets all pass,
+// except Silenced. Only Kinds can stop a canary: what it proves is the way, whatever else goes there.
 type Filter struct {
 	// MinSeverity is low, medium, high or critical.
 	MinSeverity string `yaml:"min_severity"`
@@ -22,6 +22,8 @@ type Filter struct {
 	Feeds []string `yaml:"feeds"`
 	// Kinds are hit, update, alert and canary.
 	Kinds []event.Kind `yaml:"kinds"`
+	// Silenced lets events pass that a silence was in force for when they were made.
+	Silenced bool `yaml:"silenced"`
 }
 
 // The values that a Filter may have.
@@ -62,7 +64,7 @@ func (f Filter) passes(e *event.Event) bool {
 	if e.Kind == event.KindCanary {
 		return f.Passes(e.Kind)
 	}
-	return int(e.Severity) >= slices.Index(severities, f.MinSeverity) &&
+	return (f.Silenced || e.Silenced == "") && int(e.Severity) >= slices.Index(severities, f.MinSeverity) &&
 		(len(f.Directions) == 0 || e.Direction == "" || slices.Contains(f.Directions, e.Direction)) &&
 		(len(f.Feeds) == 0 || len(e.Indicators) == 0 || slices.ContainsFunc(e.Indicators, f.lists)) &&
 		f.Passes(e.Kind)

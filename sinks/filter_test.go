@@ -35,6 +35,16 @@ func TestFilter(t *testing.T) {
 			t.Errorf("%+v: got %v, want %v", tt.filter, got, want)
 		}
 	}
+	for _, kind := range []event.Kind{event.KindHit, event.KindUpdate, event.KindAlert, event.KindCanary} {
+		e := eventtest.Hit()
+		e.Kind, e.Silenced = kind, "k7xq2mfa"
+		if got, want := (Filter{}).passes(&e), kind == event.KindCanary; got != want {
+			t.Errorf("silenced %s: passes %v, want %v", kind, got, want)
+		}
+		if !(Filter{Silenced: true}).passes(&e) {
+			t.Errorf("silenced %s is kept back from a sink that takes silenced events", kind)
+		}
+	}
 	if e := (event.Event{Kind: event.KindAlert}); !(Filter{Feeds: []string{"otx"}}).passes(&e) {
 		t.Error("an alert without indicators is kept back by feeds")
 	}

@@ -20,7 +20,7 @@ const (
 	MaxBinary = 1 << 20
 	// maxFlat bounds all that comes before the indicators, maxBehind what comes behind them.
 	maxFlat   = MaxBinary / 2
-	maxBehind = 3*maxBinaryText + 256
+	maxBehind = 6*maxBinaryText + 256
 )
 
 // A BinaryError is why bytes are not an event.
@@ -154,6 +154,11 @@ func (c *coder) contact(e *Event) {
 	text(c, &e.Site)
 	c.flags(&e.Retro)
 	number(c, &e.Days)
+	text(c, &e.Silenced)
+	text(c, &e.Country)
+	number(c, &e.ASNumber)
+	text(c, &e.ASName)
+	c.unknownOfPlace(&e.Unknown)
 }
 
 // indicator passes every field of an indicator. New ones go to its end.

@@ -41,7 +41,7 @@ func sample(typ reflect.Type) (reflect.Value, bool) {
 	case []netip.Addr:
 		return reflect.ValueOf([]netip.Addr{netip.MustParseAddr("192.0.2.1"), {}, netip.MustParseAddr("fe80::1%eth0")}), true
 	case *event.Unknown:
-		return reflect.ValueOf(&event.Unknown{Top: `"a":1`, Body: `"b":[{}]`, NAT: `"c":""`, Inner: `"d":null`, Indicators: []string{"", `"e":2`}}), true
+		return reflect.ValueOf(&event.Unknown{Top: `"a":1`, Body: `"b":[{}]`, NAT: `"c":""`, Inner: `"d":null`, Geo: `"f":1`, AS: `"g":2`, Indicators: []string{"", `"e":2`}}), true
 	case []event.Indicator:
 		return reflect.ValueOf([]event.Indicator{{Feed: "a"}, {}, {Port: 65535}}), true
 	}
@@ -115,7 +115,7 @@ func TestBinaryGrowsAtTheEnd(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, e) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	const id, rest = 16, 14 // bytes of what came after the first version, all absent here
+	const id, rest = 16, 20 // bytes of what came after the first version, all absent here
 	for _, n := range []int{len(b) - rest - id, len(b) - rest, len(b) - rest/2, len(b) - 1} {
 		if got, err = event.DecodeBinary(b[:n]); err != nil || !reflect.DeepEqual(got, e) {
 			t.Errorf("%d of %d bytes: got %+v, %v", n, len(b), got, err)

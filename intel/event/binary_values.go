@@ -297,6 +297,24 @@ func (c *coder) unknown(u **Unknown) {
 	}
 }
 
+// unknownOfPlace passes the unknown keys of geo and as, which were not there yet when
+// unknown was made.
+func (c *coder) unknownOfPlace(u **Unknown) {
+	var geo, as string
+	if c.writes && *u != nil && (*u).size() <= maxBinaryText {
+		geo, as = (*u).Geo, (*u).AS
+	}
+	text(c, &geo)
+	text(c, &as)
+	if c.writes || geo == "" && as == "" {
+		return
+	}
+	if *u == nil {
+		*u = new(Unknown)
+	}
+	(*u).Geo, (*u).AS = geo, as
+}
+
 func (c *coder) readIndicators(list *[]Indicator) {
 	for c.s != "" {
 		size := c.take(4)

@@ -132,9 +132,18 @@ type Event struct {
 	Refused  bool
 	Severity Severity
 	Score    uint8
+	// Silenced is the id of the silence in force for it when the event was made; empty =
+	// none. Sinks leave out such events, unless they are configured to take them.
+	Silenced string
 	// Embedded is the IPv4 address within Offender, where it is what is listed: NAT64,
 	// 6to4, Teredo and the like.
 	Embedded netip.Addr
+	// Country of Offender: two letters of ISO 3166-1; empty = not known.
+	Country string
+	// ASNumber and ASName are the autonomous system that announces Offender, and the
+	// organisation that has it: foreign text. 0 and empty = not known.
+	ASNumber uint32
+	ASName   string
 	// ServicePort is that of the contact; 0 = no port, or more than one.
 	ServicePort uint16
 	// ContactFirstSeen is the time of receipt of the contact's first flow.
@@ -207,18 +216,18 @@ type Event struct {
 // each: "key":value,"key":value, in one line of JSON that is safe to print. They are
 // written again where they stood, as long as there is room.
 type Unknown struct {
-	Top, Body, NAT, Inner string
+	Top, Body, NAT, Inner, Geo, AS string
 	// Indicators are those of each indicator, which may be fewer than the indicators.
 	Indicators []string
 }
 
 func (u *Unknown) empty() bool {
-	return u == nil || u.Top == "" && u.Body == "" && u.NAT == "" && u.Inner == "" && len(u.Indicators) == 0
+	return u == nil || u.Top == "" && u.Body == "" && u.NAT == "" && u.Inner == "" && u.Geo == "" && u.AS == "" && len(u.Indicators) == 0
 }
 
 // size is an upper bound of the bytes that they take.
 func (u *Unknown) size() int {
-	n := len(u.Top) + len(u.Body) + len(u.NAT) + len(u.Inner) + 8
+	n := len(u.Top) + len(u.Body) + len(u.NAT) + len(u.Inner) + len(u.Geo) + len(u.AS) + 16
 	for _, s := range u.Indicators {
 		n += len(s) + 4
 	}
@@ -227,6 +236,19 @@ func (u *Unknown) size() int {
 
 // Listings is how many indicators there are of the offender, see [Event.MoreIndicators].
 func (e *Event) Listings() uint64 { return uint64(len(e.Indicators)) + uint64(e.MoreIndicators) }
+
+// HasAS reports whether anything is known of the autonomous system of the offender.
+func (e *Event) HasAS() bool { return e.ASNumber != 0 || e.ASName != "" }
+
+// IsEnd reports whether the offender is the source or the destination of the flow as
+// exported, and not a translated or an inner address; never both. Alerts have no ends.
+func (e *Event) IsEnd() (src, dst bool) {
+	if e.Kind == KindAlert || !e.Offender.IsValid() {
+		return false, false
+	}
+	src = e.Offender == e.Src && (e.Role.IsSrc() || e.Offender != e.Dst)
+	return src, !src && e.Offender == e.Dst
+}
 
 // Ends are the two ends of a flow, in the order in which a form names them.
 type Ends struct {

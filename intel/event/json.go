@@ -22,10 +22,12 @@ const MaxLine = 4096
 // minText and a single indicator, the longest event fits in MaxLine.
 const (
 	MaxText        = 1024 // reason and ref
-	minText        = 32
+	minText        = 16
 	MaxDescription = 256
 	MaxLabel       = 128              // names that operators give
 	MaxName        = jsonline.MaxName // names of feeds, categories and the like
+	MaxSilenced    = 8                // ids of silences
+	MaxCountry     = 2                // codes of countries
 	maxExporters   = 8                // addresses listed
 )
 
@@ -152,6 +154,7 @@ func (n *native) finding(e *Event) {
 	n.Name("alert", e.Alert)
 	n.Addr("offender", e.Offender)
 	n.Addr("embedded", e.Embedded)
+	n.place(e)
 	n.Addr("local", e.Local)
 	n.Text("site", e.Site, MaxLabel)
 	if !alert {
@@ -163,6 +166,7 @@ func (n *native) finding(e *Event) {
 		AppendCourse(&n.Line, e)
 	}
 	AppendFold(&n.Line, e)
+	n.Word("silenced", e.Silenced, MaxSilenced)
 	n.Name("severity", e.Severity.String())
 	if !alert || e.Score > 0 {
 		n.Number("score", uint64(e.Score))
@@ -170,6 +174,23 @@ func (n *native) finding(e *Event) {
 	n.Text("reason", e.Reason, n.limit)
 	if len(e.Indicators) > 0 {
 		n.best(&e.Indicators[0])
+	}
+}
+
+// place writes the country and the autonomous system of the offender.
+func (n *native) place(e *Event) {
+	if e.Country != "" || n.foreign.Geo != "" {
+		n.Open("geo", '{')
+		n.Word("country", e.Country, MaxCountry)
+		n.unknown(n.foreign.Geo)
+		n.Close('}')
+	}
+	if e.HasAS() || n.foreign.AS != "" {
+		n.Open("as", '{')
+		n.Count("number", uint64(e.ASNumber))
+		n.Text("organization", e.ASName, min(n.limit, MaxLabel))
+		n.unknown(n.foreign.AS)
+		n.Close('}')
 	}
 }
 

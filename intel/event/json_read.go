@@ -171,6 +171,10 @@ func (r *reader) finding(key string) bool {
 		e.Offender = r.addr()
 	case "embedded":
 		e.Embedded = r.addr()
+	case "geo":
+		r.members(&r.unknown.Geo, r.geo)
+	case "as":
+		r.members(&r.unknown.AS, r.as)
 	case "local":
 		e.Local = r.addr()
 	case "site":
@@ -203,6 +207,8 @@ func (r *reader) finding(key string) bool {
 		e.Hosts = number32(r)
 	case "hosts_capped":
 		e.HostsCapped = r.Bool()
+	case "silenced":
+		e.Silenced = r.Text()
 	case "severity":
 		e.Severity = parsed(r, parseSeverity)
 	case "score":
@@ -293,6 +299,26 @@ func (r *reader) origin(key string) bool {
 		})
 	case "inner":
 		r.members(&r.unknown.Inner, func(key string) bool { return r.pair(key, &e.InnerSrc, &e.InnerDst, nil, nil) })
+	default:
+		return false
+	}
+	return true
+}
+
+func (r *reader) geo(key string) bool {
+	if key != "country" {
+		return false
+	}
+	r.e.Country = r.Text()
+	return true
+}
+
+func (r *reader) as(key string) bool {
+	switch key {
+	case "number":
+		r.e.ASNumber = number32(r)
+	case "organization":
+		r.e.ASName = r.Text()
 	default:
 		return false
 	}

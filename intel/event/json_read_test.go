@@ -76,6 +76,7 @@ func (d dice) event() event.Event {
 		InnerSrc: d.optional(), InnerDst: d.optional(),
 		Folded: d.maybe(), Ports: uint32(d.number()), PortsCapped: d.maybe(), Hosts: uint32(d.number()), HostsCapped: d.maybe(),
 	}
+	e.Silenced, e.Country, e.ASNumber, e.ASName = pick(d, "", "k7xq2mfa"), pick(d, "", "NO"), uint32(d.number()), d.text()
 	if d.maybe() {
 		e.Contact, e.Seq, e.Last = d.id(), uint32(d.number()), d.maybe()
 	}
@@ -140,9 +141,9 @@ func (d dice) indicator() event.Indicator {
 
 func (d dice) unknown(e *event.Event) {
 	some := func() string {
-		return pick(d, "", `"geo":{"country":"NO","as":[1,2.5e3,-0]}`, `"x\"\u0000y":"\ud83d\ude00 é","z":null`, `"place":"oslo"`)
+		return pick(d, "", `"place":{"city":"oslo","at":[1,2.5e3,-0]}`, `"x\"\u0000y":"\ud83d\ude00 é","z":null`, `"town":"oslo"`)
 	}
-	u := &event.Unknown{Top: some(), Body: some(), NAT: some(), Inner: some()}
+	u := &event.Unknown{Top: some(), Body: some(), NAT: some(), Inner: some(), Geo: some(), AS: some()}
 	for i := range e.Indicators {
 		if s := some(); s != "" {
 			u.Indicators = append(u.Indicators, make([]string, i-len(u.Indicators))...)
@@ -290,7 +291,7 @@ func TestJSONKeepsUnknownKeys(t *testing.T) {
 		body := want["flowsnitch"].(map[string]any)
 		foreign(want)
 		foreign(body)
-		for _, key := range []string{"nat", "inner"} {
+		for _, key := range []string{"nat", "inner", "geo", "as"} {
 			if m := body[key]; m != nil {
 				foreign(m)
 			}

@@ -68,6 +68,11 @@ func TestAppendJSONFields(t *testing.T) {
 			[]string{`"blocked":false,"service_port":443,"contact_first_seen":"2026-11-20T23:00:00.123Z","severity"`}, nil},
 		"before the listing": {func(e *event.Event) { e.Retro, e.Days = true, 12 },
 			[]string{`"blocked":false,"retro":true,"days":12,"severity"`}, nil},
+		"place": {func(e *event.Event) { e.Country, e.ASNumber, e.ASName = "NO", 64500, "Example AS" },
+			[]string{`"offender":"203.0.113.9","geo":{"country":"NO"},"as":{"number":64500,"organization":"Example AS"},"local"`}, nil},
+		"country alone":   {func(e *event.Event) { e.Country = "NO" }, []string{`"geo":{"country":"NO"},"local"`}, []string{`"as"`}},
+		"name of network": {func(e *event.Event) { e.ASName = "Example AS" }, []string{`"as":{"organization":"Example AS"},"local"`}, []string{`"geo"`}},
+		"silenced":        {func(e *event.Event) { e.Silenced = "k7xq2mfa" }, []string{`"blocked":false,"silenced":"k7xq2mfa","severity"`}, nil},
 		"folded": {func(e *event.Event) { e.Folded, e.Ports, e.Hosts, e.Local = true, 1000, 2, netip.Addr{} },
 			[]string{`"folded":true,"ports":1000,"hosts":2,"severity"`}, []string{"capped", `"local"`}},
 		"more than counted": {func(e *event.Event) {
@@ -344,6 +349,9 @@ func wantPaths(e *event.Event, shortened bool) map[string]bool {
 	add(e.Alert != "", f+".alert")
 	add(e.Offender.IsValid(), f+".offender")
 	add(e.Embedded.IsValid(), f+".embedded")
+	add(e.Country != "", f+".geo", f+".geo.country")
+	add(e.ASNumber != 0, f+".as", f+".as.number")
+	add(e.ASName != "", f+".as", f+".as.organization")
 	add(e.Local.IsValid(), f+".local")
 	add(e.Site != "", f+".site")
 	add(traffic && e.SamplingFrom != "", f+".sampling_from")
@@ -353,6 +361,7 @@ func wantPaths(e *event.Event, shortened bool) map[string]bool {
 	add(traffic && e.Retro, f+".retro")
 	add(traffic && e.Days != 0, f+".days")
 	add(e.Folded, f+".folded")
+	add(e.Silenced != "", f+".silenced")
 	add(e.Ports != 0, f+".ports")
 	add(e.PortsCapped, f+".ports_capped")
 	add(e.Hosts != 0, f+".hosts")

@@ -265,6 +265,25 @@ func TestFormatsFields(t *testing.T) {
 			ECS:  {`"retro":true,"days":12`, `"kind":"alert"`},
 			OCSF: {`"retro":true,"days":12`, `"title":"Blacklist hit in the past"`, `"is_alert":true`},
 		}},
+		"silenced": {func(e *event.Event) { e.Silenced = "k7xq2mfa" }, wants{
+			Text: {" silenced=k7xq2mfa "}, CEF: {" flowsnitchSilenced=k7xq2mfa "}, LEEF: {"^silenced=k7xq2mfa^"},
+			ECS: {`"flowsnitch":{"sensor":"pi-oslo","severity":"critical","offender":"203.0.113.9","silenced":"k7xq2mfa"`}, OCSF: {`"silenced":"k7xq2mfa"`},
+		}},
+		"place": {func(e *event.Event) { e.Country, e.ASNumber, e.ASName = "NO", 64500, "Example AS" }, wants{
+			Text: {" country=NO as_number=64500 ", ` as_name="Example AS"`},
+			CEF:  {" flowsnitchCountry=NO flowsnitchASNumber=64500 ", " flowsnitchASName=Example AS"},
+			LEEF: {"^country=NO^asNumber=64500^", "^asName=Example AS^"},
+			ECS: {`"destination":{"ip":"203.0.113.9","geo":{"country_iso_code":"NO"},"as":{"number":64500,"organization":{"name":"Example AS"}},"port":443`,
+				`"source":{"ip":"10.0.0.5","port"`, `"offender":"203.0.113.9","local"`},
+			OCSF: {`"dst_endpoint":{"ip":"203.0.113.9","port":443,"location":{"country":"NO"},"autonomous_system":{"number":64500,"name":"Example AS"}}`,
+				`"src_endpoint":{"ip":"10.0.0.5","port":51515}`, `"offender":"203.0.113.9","local"`},
+		}},
+		"place of a translated address": {func(e *event.Event) {
+			e.Offender, e.Role, e.Country, e.ASNumber = e.NATSrc, flow.SidePostNATSrc, "NO", 64500
+		}, wants{
+			ECS:  {`"source":{"ip":"10.0.0.5","port"`, `"destination":{"ip":"203.0.113.9","port"`, `"offender":"198.51.100.7","geo":{"country_iso_code":"NO"},"as":{"number":64500},"local"`},
+			OCSF: {`!location`, `!autonomous_system`, `"offender":"198.51.100.7","country":"NO","as_number":64500,"local"`},
+		}},
 		"v5":    {func(e *event.Event) { e.Version = flow.V5 }, exportedBy("5")},
 		"IPFIX": {func(e *event.Event) { e.Version = flow.IPFIX }, exportedBy("ipfix")},
 		"sFlow": {func(e *event.Event) { e.Version = flow.SFlow }, exportedBy("sflow5")},

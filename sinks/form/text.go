@@ -40,7 +40,14 @@ func AppendText(dst []byte, e *event.Event, colour bool) []byte {
 	} else {
 		t.contact(e)
 	}
+	t.place(e)
 	t.listings(e.Indicators)
+	if e.Silenced != "" {
+		t.put("  ")
+		t.paint(cyan, "silenced")
+		t.put(" by ")
+		t.b = fit.AppendName(t.b, e.Silenced, event.MaxName)
+	}
 	t.put("\n")
 	return t.b
 }
@@ -216,6 +223,29 @@ func (t *prose) severity(s event.Severity) {
 		t.paint(yellow, s.String())
 	default:
 		t.put(s.String())
+	}
+}
+
+// place writes the country and the autonomous system of the offender.
+func (t *prose) place(e *event.Event) {
+	if e.Country == "" && !e.HasAS() {
+		return
+	}
+	sep := "  "
+	if e.Country != "" {
+		t.put(sep)
+		t.b = fit.AppendName(t.b, e.Country, event.MaxName)
+		sep = " "
+	}
+	if e.ASNumber != 0 {
+		t.put(sep)
+		t.put("AS")
+		t.number(uint64(e.ASNumber))
+		sep = " "
+	}
+	if e.ASName != "" {
+		t.put(sep)
+		t.b = fit.AppendPlain(t.b, e.ASName, event.MaxLabel)
 	}
 }
 

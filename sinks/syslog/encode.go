@@ -214,6 +214,7 @@ func withoutProse(e *event.Event) event.Event {
 	less := *e
 	less.Exporters, less.InnerSrc, less.InnerDst = nil, netip.Addr{}, netip.Addr{}
 	less.Reason, less.ExporterName = fit.Cut(e.Reason, 100), fit.Cut(e.ExporterName, 32)
+	less.ASName = fit.Cut(e.ASName, 32)
 	less.Sensor, less.CommunityID, less.IntelVersion = fit.Cut(e.Sensor, 32), fit.Cut(e.CommunityID, 40), ""
 	if len(e.Indicators) > 0 {
 		best := e.Indicators[0]
@@ -227,6 +228,7 @@ func withoutProse(e *event.Event) event.Event {
 func essence(e *event.Event) event.Event {
 	less := identity(e)
 	less.Sensor, less.Local, less.Site, less.Direction, less.Answered, less.Blocked = fit.Cut(e.Sensor, 16), e.Local, fit.Cut(e.Site, 16), e.Direction, e.Answered, e.Blocked
+	less.Silenced, less.Country, less.ASNumber = fit.Cut(e.Silenced, 16), fit.Cut(e.Country, 2), e.ASNumber
 	less.Flows, less.Packets, less.Bytes = e.Flows, e.Packets, e.Bytes
 	less.PacketsRaw, less.BytesRaw = e.Packets, e.Bytes
 	return less

@@ -35,6 +35,7 @@ type outputs struct {
 	opened  []sinks.Sink // of the runners, in their order
 	logs    []*jsonlog.Log
 	date    func() time.Time      // that can be trusted
+	stamps  []func(*event.Event)  // see deliver; in the order of the list, set before Start
 	trouble atomic.Bool           // the journal does not take events to the disk
 	told    map[string]lastLogged // by sink; only for tell
 	watch   *canary.Watch
@@ -158,8 +159,15 @@ func hitLogError(err error) error {
 // which is logged when it begins and when it ends.
 func (o *outputs) publish(events []event.Event) { _ = o.deliver(events) }
 
-// deliver is publish for those that must know whether a crash would lose the events.
+// deliver is publish for those that must know whether a crash would lose the events. Here
+// they come into existence, and get what is known of their addresses and what the operator
+// has silenced: each stamp is called for each event, by any goroutine that has some.
 func (o *outputs) deliver(events []event.Event) error {
+	for i := range events {
+		for _, stamp := range o.stamps {
+			stamp(&events[i])
+		}
+	}
 	err := o.journal.Append(events)
 	o.watch.Journaled(events)
 	o.recent.add(events)

@@ -96,7 +96,7 @@ type SinkStatus struct {
 	PendingUrgent uint64 `json:"pending_urgent" name:"sink_urgent_pending" help:"Events of high and critical severity, and alerts, waiting; part of sink_queue_length."`
 	Damaged       uint64 `json:"damaged" name:"sink_damaged_total" help:"Events lost because the copy in the journal was unreadable." show:"some" words:"of the dropped unreadable in the journal"` // of Dropped, those that could not be read
 	Failed        uint64 `json:"failed" name:"sink_dropped_total" help:"Events lost: dropped by the journal, or given up by the sink (failed)." with:"reason=failed" show:"always" loss:"true" judged:"sinks"`
-	Filtered      uint64 `json:"filtered" name:"sink_filtered_total" help:"Events excluded by delivery.filter." show:"some"`
+	Filtered      uint64 `json:"filtered" name:"sink_filtered_total" help:"Events excluded by delivery.filter, silenced ones among them." show:"some"`
 	Limited       uint64 `json:"limited" name:"sink_limited_total" help:"Events over delivery.limit." show:"some" words:"over the limit"`
 	Repeated      uint64 `json:"repeated" name:"sink_repeated_total" help:"Events requested again by the sink." show:"some" words:"sent again"`                                                                                                     // asked for again by the sink
 	MayRepeat     bool   `json:"may_repeat" name:"sink_may_repeat" help:"1 after an unclean end of the last run: some events may have been sent twice." show:"some" words:"the last run did not end cleanly: some events may have been sent twice"` // the run before did not end in order

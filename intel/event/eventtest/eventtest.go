@@ -67,6 +67,7 @@ var Hostile = []string{
 func Poison(e *event.Event, s string) {
 	e.Sensor, e.Reason, e.Clock, e.ExporterName, e.CommunityID = s, s, s, s, s
 	e.IntelVersion, e.Alert, e.Site, e.SamplingFrom = s, s, s, s
+	e.Silenced, e.Country, e.ASName = s, s, s
 	e.Direction, e.Answered = event.Direction(s), event.Answered(s)
 	list := make([]event.Indicator, len(e.Indicators))
 	for i := range list {
@@ -89,6 +90,7 @@ func Longest() event.Event {
 	e.Contact, e.Seq, e.Last, e.ServicePort, e.ContactFirstSeen = e.ID, 1<<32-1, true, 65535, At
 	e.Refused, e.Folded, e.PortsCapped, e.HostsCapped, e.Ports, e.Hosts, e.Embedded = true, true, true, true, 1<<32-1, 1<<32-1, v6
 	e.Retro, e.Days = true, 1<<32-1
+	e.Silenced, e.Country, e.ASNumber, e.ASName = "k7xq2mfa", "NO", 1<<32-1, "EXAMPLE-NET Example Networks AS"
 	const most = 1<<64 - 1
 	e.Flows, e.Packets, e.Bytes, e.PacketsRaw, e.BytesRaw, e.PacketsBack, e.BytesBack = most, most, most, most-1, most-1, most, most
 	e.Protocol, e.Role, e.Version, e.TCPFlags, e.Sampling = 134, flow.SideInnerSrc, flow.SFlow, 0xffff, 1<<32-1

@@ -51,12 +51,15 @@ func (l *Line) Text(key, value string, limit int) {
 }
 
 // Name writes a word that must need no escape.
-func (l *Line) Name(key, value string) {
+func (l *Line) Name(key, value string) { l.Word(key, value, MaxName) }
+
+// Word is Name with a limit of its own, in bytes.
+func (l *Line) Word(key, value string, limit int) {
 	if value == "" {
 		return
 	}
 	l.Key(key)
-	l.B = append(fit.AppendName(append(l.B, '"'), value, MaxName), '"')
+	l.B = append(fit.AppendName(append(l.B, '"'), value, limit), '"')
 }
 
 // Number writes a number, 0 as well.

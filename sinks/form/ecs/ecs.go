@@ -36,8 +36,9 @@ func encodeECS(dst []byte, e *event.Event, limit int) []byte {
 	x.Text("message", e.Reason, x.limit)
 	x.event(e)
 	if e.Kind != event.KindAlert {
-		x.endpoint("source", e.Src, e.SrcPort, e.HasPorts, e.NATSrc, e.NATSrcPort, e.Packets, e.Bytes)
-		x.endpoint("destination", e.Dst, e.DstPort, e.HasPorts, e.NATDst, e.NATDstPort, e.PacketsBack, e.BytesBack)
+		src, dst := e.IsEnd()
+		x.endpoint("source", e, src, e.Src, e.SrcPort, e.NATSrc, e.NATSrcPort, e.Packets, e.Bytes)
+		x.endpoint("destination", e, dst, e.Dst, e.DstPort, e.NATDst, e.NATDstPort, e.PacketsBack, e.BytesBack)
 		x.network(e)
 	}
 	x.observer(e)
@@ -124,10 +125,13 @@ func severity(s event.Severity) uint64 {
 }
 
 // endpoint writes source or destination.
-func (x *ecs) endpoint(key string, a netip.Addr, port uint16, hasPort bool, nat netip.Addr, natPort uint16, packets, bytes uint64) {
+func (x *ecs) endpoint(key string, e *event.Event, offender bool, a netip.Addr, port uint16, nat netip.Addr, natPort uint16, packets, bytes uint64) {
 	x.Open(key, '{')
 	x.Addr("ip", a)
-	if hasPort {
+	if offender {
+		x.place(e)
+	}
+	if e.HasPorts {
 		x.Number("port", uint64(port))
 	}
 	if nat.IsValid() || natPort != 0 {
@@ -139,6 +143,25 @@ func (x *ecs) endpoint(key string, a netip.Addr, port uint16, hasPort bool, nat 
 	x.Long("packets", packets)
 	x.Long("bytes", bytes)
 	x.Close('}')
+}
+
+// place writes the country and the autonomous system of the offender.
+func (x *ecs) place(e *event.Event) {
+	if e.Country != "" {
+		x.Open("geo", '{')
+		x.Word("country_iso_code", e.Country, event.MaxCountry)
+		x.Close('}')
+	}
+	if e.HasAS() {
+		x.Open("as", '{')
+		x.Count("number", uint64(e.ASNumber))
+		if e.ASName != "" {
+			x.Open("organization", '{')
+			x.Text("name", e.ASName, min(x.limit/2, event.MaxLabel))
+			x.Close('}')
+		}
+		x.Close('}')
+	}
 }
 
 func (x *ecs) network(e *event.Event) {
@@ -221,6 +244,10 @@ func (x *ecs) own(e *event.Event) {
 	x.Name("severity", e.Severity.String())
 	x.Addr("offender", e.Offender)
 	x.Addr("embedded", e.Embedded)
+	if src, dst := e.IsEnd(); !src && !dst {
+		x.place(e) // no end has it
+	}
+	x.Word("silenced", e.Silenced, event.MaxSilenced)
 	x.Addr("local", e.Local)
 	x.Text("site", e.Site, min(x.limit/2, event.MaxLabel))
 	if e.Kind != event.KindAlert {

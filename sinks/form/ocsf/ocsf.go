@@ -157,8 +157,9 @@ func signatureOfFinding(e *event.Event) string {
 func (o *ocsf) evidences(e *event.Event) {
 	o.Open("evidences", '[')
 	o.Open("", '{')
-	o.endpoint("src_endpoint", e.Src, e.SrcPort, e.HasPorts)
-	o.endpoint("dst_endpoint", e.Dst, e.DstPort, e.HasPorts)
+	src, dst := e.IsEnd()
+	o.endpoint("src_endpoint", e, src, e.Src, e.SrcPort)
+	o.endpoint("dst_endpoint", e, dst, e.Dst, e.DstPort)
 	o.Open("connection_info", '{')
 	if e.HasProtocol {
 		o.Number("protocol_num", uint64(e.Protocol))
@@ -177,16 +178,34 @@ func (o *ocsf) evidences(e *event.Event) {
 	o.Close(']')
 }
 
-func (o *ocsf) endpoint(key string, a netip.Addr, port uint16, hasPort bool) {
-	if !a.IsValid() && !hasPort {
+func (o *ocsf) endpoint(key string, e *event.Event, offender bool, a netip.Addr, port uint16) {
+	if !a.IsValid() && !e.HasPorts {
 		return
 	}
 	o.Open(key, '{')
 	o.Addr("ip", a)
-	if hasPort {
+	if e.HasPorts {
 		o.Number("port", uint64(port))
 	}
+	if offender {
+		o.place(e)
+	}
 	o.Close('}')
+}
+
+// place writes the country and the autonomous system of the offender.
+func (o *ocsf) place(e *event.Event) {
+	if e.Country != "" {
+		o.Open("location", '{')
+		o.Word("country", e.Country, event.MaxCountry)
+		o.Close('}')
+	}
+	if e.HasAS() {
+		o.Open("autonomous_system", '{')
+		o.Count("number", uint64(e.ASNumber))
+		o.Text("name", e.ASName, min(o.limit, event.MaxLabel))
+		o.Close('}')
+	}
 }
 
 // ocsfDirection gives inbound, outbound, lateral, other or unknown.
@@ -214,6 +233,12 @@ func (o *ocsf) unmapped(e *event.Event) {
 	event.AppendContact(&o.Line, e)
 	o.Addr("offender", e.Offender)
 	o.Addr("embedded", e.Embedded)
+	if src, dst := e.IsEnd(); !src && !dst {
+		o.Word("country", e.Country, event.MaxCountry)
+		o.Count("as_number", uint64(e.ASNumber))
+		o.Text("as_name", e.ASName, min(o.limit, event.MaxLabel))
+	}
+	o.Word("silenced", e.Silenced, event.MaxSilenced)
 	o.Addr("local", e.Local)
 	o.Text("site", e.Site, event.MaxLabel)
 	if e.Kind != event.KindAlert {

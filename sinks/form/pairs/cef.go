@@ -110,6 +110,9 @@ func (c *cef) contact(e *event.Event) {
 	c.count("flowsnitchHosts", uint64(e.Hosts))
 	c.flag("flowsnitchHostsCapped", e.HostsCapped)
 	c.addr("flowsnitchEmbedded", e.Embedded)
+	c.name("flowsnitchSilenced", e.Silenced)
+	c.name("flowsnitchCountry", e.Country)
+	c.count("flowsnitchASNumber", uint64(e.ASNumber))
 }
 
 // traffic writes counters, times and the addresses after translation, which the
@@ -143,6 +146,7 @@ func (c *cef) origin(e *event.Event) {
 	c.name("flowsnitchVersion", event.ExportProtocol(e.Version))
 	c.text("deviceExternalId", e.Sensor, event.MaxLabel)
 	c.text("flowsnitchSite", e.Site, event.MaxLabel)
+	c.text("flowsnitchASName", e.ASName, event.MaxLabel)
 	if len(e.Indicators) > 0 {
 		c.text("cs6Label=description cs6", e.Indicators[0].Description, event.MaxDescription)
 	}

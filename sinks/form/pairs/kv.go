@@ -98,6 +98,9 @@ func (k *kv) finding(e *event.Event) {
 		k.name("tlp", best.TLP)
 		k.number("listings", e.Listings())
 	}
+	k.name("silenced", e.Silenced)
+	k.name("country", e.Country)
+	k.count("as_number", uint64(e.ASNumber))
 	k.contact(e, contactKeys{servicePort: "service_port", firstSeen: "contact_first_seen", portsCapped: "ports_capped", hostsCapped: "hosts_capped"})
 }
 
@@ -137,6 +140,7 @@ func (k *kv) origin(e *event.Event) {
 func (k *kv) texts(e *event.Event) {
 	k.text("sensor", e.Sensor, event.MaxLabel)
 	k.text("site", e.Site, event.MaxLabel)
+	k.text("as_name", e.ASName, event.MaxLabel)
 	k.text("exporter_name", e.ExporterName, event.MaxLabel)
 	k.text("community_id", e.CommunityID, event.MaxName)
 	k.text("intel_version", e.IntelVersion, event.MaxName)

@@ -93,6 +93,9 @@ func (l *leef) finding(e *event.Event) {
 		l.name("category", best.Category)
 		l.prefix("indicator", best.Prefix)
 	}
+	l.name("silenced", e.Silenced)
+	l.name("country", e.Country)
+	l.count("asNumber", uint64(e.ASNumber))
 	l.contact(e, contactKeys{servicePort: "servicePort", firstSeen: "contactFirstSeen", portsCapped: "portsCapped", hostsCapped: "hostsCapped"})
 }
 
@@ -102,6 +105,7 @@ func (l *leef) origin(e *event.Event) {
 	l.name("version", event.ExportProtocol(e.Version))
 	l.text("sensor", e.Sensor, event.MaxLabel)
 	l.text("site", e.Site, event.MaxLabel)
+	l.text("asName", e.ASName, event.MaxLabel)
 	l.text("msg", e.Reason, words.MaxProse)
 	if len(e.Indicators) > 0 {
 		best := &e.Indicators[0]
