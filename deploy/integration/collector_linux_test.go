@@ -5,6 +5,7 @@ package integration
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -12,29 +13,22 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
 )
 
 // program is flowsnitch, and generator is flowgen; built once for all tests.
 var program, generator string
 
 func TestMain(m *testing.M) {
-	os.Exit(buildAndRun(m))
-}
-
-func buildAndRun(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "flowsnitch-integration-")
-	if err != nil {
+	var err, err2 error
+	program, err = instance.Build("flowsnitch")
+	generator, err2 = instance.Build("flowgen")
+	if err := errors.Join(err, err2); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return 1
+		os.Exit(1)
 	}
-	defer os.RemoveAll(dir)
-	program, generator = filepath.Join(dir, "flowsnitch"), filepath.Join(dir, "flowgen")
-	out, err := exec.Command("go", "build", "-o", dir, "../../cmd/flowsnitch", "../../cmd/flowgen").CombinedOutput()
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "build flowsnitch and flowgen: %v\n%s", err, out)
-		return 1
-	}
-	return m.Run()
+	os.Exit(m.Run())
 }
 
 // A collector is a running flowsnitch.

@@ -39,9 +39,6 @@ func newSite(t *testing.T) *site {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	s := &site{dir: dir, state: filepath.Join(dir, "state"), config: filepath.Join(dir, "f.yml"), port: instance.FreePort(t), web: instance.FreePort(t)}
-	build(t, "", dir, "flowsnitch")
-	build(t, "", dir, "flowgen")
-	build(t, "arm64", filepath.Join(dir, "arm64")+"/", "flowsnitch")
 	s.write(t, "list.txt", "62.113.0.0/24\n62.114.0.0/24\n")
 	s.set(t, "+0")
 	s.write(t, "f.yml", fmt.Sprintf(`
@@ -53,18 +50,6 @@ intel: {feeds: [{name: aged, file: %s/list.txt, max_age: 24h}]}
 sinks: [{jsonlog: {rotate: day}}]
 `, s.state, s.port, s.web, dir))
 	return s
-}
-
-func build(t *testing.T, arch, to, command string) {
-	t.Helper()
-	c := exec.Command("go", "build", "-o", to, "../../../cmd/"+command)
-	c.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if arch != "" {
-		c.Env = append(c.Env, "GOARCH="+arch)
-	}
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("build %s: %v\n%s", command, err, out)
-	}
 }
 
 // write replaces a file at once: it is read again and again.
@@ -93,7 +78,7 @@ func (s *site) start(t *testing.T) {
 		t.Fatal("libfaketime is not here (make integration installs it)")
 	}
 	s.log = text{}
-	s.process = exec.Command("qemu-aarch64", filepath.Join(s.dir, "arm64", "flowsnitch"), "run", "-c", s.config)
+	s.process = exec.Command("qemu-aarch64", instance.Target{Arch: "arm64"}.Binary(t, "flowsnitch"), "run", "-c", s.config)
 	s.process.Env = append(os.Environ(), "LD_PRELOAD="+libs[0], "FAKETIME_TIMESTAMP_FILE="+filepath.Join(s.dir, "offset"),
 		"FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1", "DONT_FAKE_MONOTONIC=1", "NO_FAKE_STAT=1")
 	s.process.Stderr = &s.log
@@ -118,7 +103,7 @@ func (s *site) stop(t *testing.T) {
 // send sends flows, some of them with listed addresses. The seed decides which.
 func (s *site) send(t *testing.T, seed int) {
 	t.Helper()
-	out, err := exec.Command(filepath.Join(s.dir, "flowgen"), "--to", fmt.Sprintf("127.0.0.1:%d", s.port),
+	out, err := exec.Command(instance.Binary(t, "flowgen"), "--to", fmt.Sprintf("127.0.0.1:%d", s.port),
 		"--rate", "500", "--count", "500", "--flows", "500", "--hits", "0.05", "--hit-list", "62.113.0.0/24",
 		"--seed", fmt.Sprint(seed)).CombinedOutput()
 	if err != nil {
@@ -141,7 +126,7 @@ type status struct {
 
 func (s *site) status(t *testing.T) (st status) {
 	t.Helper()
-	out, err := exec.Command(filepath.Join(s.dir, "flowsnitch"), "status", "-c", s.config, "--json").Output()
+	out, err := exec.Command(instance.Binary(t, "flowsnitch"), "status", "-c", s.config, "--json").Output()
 	if err == nil {
 		err = json.Unmarshal(out, &st)
 	}
@@ -219,7 +204,7 @@ func (x *text) String() string {
 // and the log.
 func (s *site) voices(t *testing.T) (check, ready, metrics, log string) {
 	t.Helper()
-	out, _ := exec.Command(filepath.Join(s.dir, "flowsnitch"), "check", "clock", "--config", s.config).Output()
+	out, _ := exec.Command(instance.Binary(t, "flowsnitch"), "check", "clock", "--config", s.config).Output()
 	return string(out), s.get(t, "/readyz"), s.get(t, "/metrics"), s.log.String()
 }
 

@@ -33,11 +33,11 @@ const patience = 60 * time.Second
 
 // A site is a flowsnitch, what it keeps, and what sends to it.
 type site struct {
-	dir, state, config, bin string
-	random                  *rand.Rand
-	syslog                  *server
-	known                   map[string]bool // events that were in the hit log
-	lost                    int             // the most that the damage can have taken
+	dir, state, config string
+	random             *rand.Rand
+	syslog             *server
+	known              map[string]bool // events that were in the hit log
+	lost               int             // the most that the damage can have taken
 }
 
 func newSite(t *testing.T) *site {
@@ -50,12 +50,8 @@ func newSite(t *testing.T) *site {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	s := &site{
-		dir: dir, state: filepath.Join(dir, "state"), config: filepath.Join(dir, "f.yml"), bin: filepath.Join(dir, "bin"),
+		dir: dir, state: filepath.Join(dir, "state"), config: filepath.Join(dir, "f.yml"),
 		random: rand.New(rand.NewPCG(seed, 1)), syslog: newServer(t), known: make(map[string]bool),
-	}
-	out, err := exec.Command("go", "build", "-o", s.bin+"/", "../../../cmd/flowsnitch", "../../../cmd/flowgen").CombinedOutput()
-	if err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
 	}
 	feed := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		for i := range 2000 {
@@ -89,7 +85,7 @@ func write(t *testing.T, path, text string) {
 // start starts one of our programs, which ends with the test at the latest.
 func (s *site) start(t *testing.T, log io.Writer, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	p := exec.Command(filepath.Join(s.bin, name), args...)
+	p := exec.Command(instance.Binary(t, name), args...)
 	p.Stderr = log
 	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.Start(); err != nil {

@@ -5,6 +5,7 @@ package sums
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -31,23 +32,14 @@ const (
 var flowsnitch, flowgen string
 
 func TestMain(m *testing.M) {
-	os.Exit(buildAndRun(m))
-}
-
-func buildAndRun(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "flowsnitch-sums-")
-	if err != nil {
+	var err, err2 error
+	flowsnitch, err = instance.Build("flowsnitch")
+	flowgen, err2 = instance.Build("flowgen")
+	if err := errors.Join(err, err2); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return 1
+		os.Exit(1)
 	}
-	defer os.RemoveAll(dir)
-	flowsnitch, flowgen = filepath.Join(dir, "flowsnitch"), filepath.Join(dir, "flowgen")
-	out, err := exec.Command("go", "build", "-o", dir, "../../../cmd/flowsnitch", "../../../cmd/flowgen").CombinedOutput()
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
-		return 1
-	}
-	return m.Run()
+	os.Exit(m.Run())
 }
 
 // A site is where a collector lives: its state directory, configuration and address

@@ -44,6 +44,9 @@ type made struct{ name, arch, arm string }
 var builds sync.Map // of made to func() (string, error)
 
 func build(m made) (string, error) {
+	if dir := os.Getenv("FLOWSNITCH_PROGRAMS"); dir != "" && m.arch == "" {
+		return filepath.Join(dir, m.name), nil // they are made once for the tests of all packages
+	}
 	dir, err := os.MkdirTemp("", m.name+"-binary-")
 	if err != nil {
 		return "", err
@@ -60,20 +63,30 @@ func build(m made) (string, error) {
 	return path, nil
 }
 
-// Binary gives the path of flowsnitch or flowgen.
+// Build gives the path of flowsnitch or flowgen. The environment variable FLOWSNITCH_PROGRAMS
+// names a folder that has both; without it they are built here.
+func Build(name string) (string, error) { return Target{}.build(name) }
+
+// Binary is Build that fails the test.
 func Binary(t testing.TB, name string) string {
 	t.Helper()
-	return binary(t, made{name: name})
+	return Target{}.Binary(t, name)
 }
 
-func binary(t testing.TB, m made) string {
+// Binary gives the path of flowsnitch or flowgen for the target.
+func (m Target) Binary(t testing.TB, name string) string {
 	t.Helper()
-	once, _ := builds.LoadOrStore(m, sync.OnceValues(func() (string, error) { return build(m) }))
-	path, err := once.(func() (string, error))()
+	path, err := m.build(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return path
+}
+
+func (m Target) build(name string) (string, error) {
+	key := made{name, m.Arch, m.ARM}
+	once, _ := builds.LoadOrStore(key, sync.OnceValues(func() (string, error) { return build(key) }))
+	return once.(func() (string, error))()
 }
 
 // An Instance is a state directory and a configuration, and the process that runs on
@@ -134,7 +147,7 @@ func (i *Instance) Configure(t testing.TB, config string) {
 // Launch starts the process and does not wait for it to be ready.
 func (i *Instance) Launch(t testing.TB) {
 	t.Helper()
-	program := binary(t, made{"flowsnitch", i.Target.Arch, i.Target.ARM})
+	program := i.Target.Binary(t, "flowsnitch")
 	args := slices.Concat(i.Prefix, i.Target.Emulator, []string{program, "run", "-c", i.Config})
 	i.cmd = exec.Command(args[0], args[1:]...)
 	i.cmd.Env = append(os.Environ(), i.Env...)
