@@ -19,22 +19,30 @@ import (
 )
 
 // enter is a shell that becomes a fresh Debian of its own: root folder, processes, users,
-// and a network with nothing but loopback. Go and the modules are there to be read; $1 is
-// what newcomer.sh takes.
+// and a network with nothing but loopback. Go and the modules are there to be read, and what
+// this machine has compiled, when $BUILT names it: the same files compile to the same. What is
+// new goes into memory. $1 is what newcomer.sh takes.
 const enter = `
 ip link set lo up
 mount -t proc proc "$0/proc"
 mount -t tmpfs tmpfs "$0/tmp"
-mkdir -p "$0/usr/local/go" "$0/modules"
+mkdir -p "$0/usr/local/go" "$0/modules" "$0/built" "$0/new"
 mount --bind "$GOROOT" "$0/usr/local/go"
 mount --bind "$MODULES" "$0/modules"
+if [ -n "$BUILT" ]; then
+	mount -t tmpfs tmpfs "$0/new"
+	mkdir "$0/new/upper" "$0/new/work"
+	mount -t overlay -o "lowerdir=$BUILT,upperdir=$0/new/upper,workdir=$0/new/work" overlay "$0/built" ||
+		echo "all is compiled again: there is no overlay here"
+fi
 exec chroot "$0" sh -euc '
 useradd --create-home --shell /bin/sh newcomer
 mv /flowsnitch /home/newcomer/flowsnitch
 chown -R newcomer: /home/newcomer
+find /built -maxdepth 1 -type d -exec chown newcomer: {} +
 exec su - newcomer -c "
 cd flowsnitch
-export PATH=\$PATH:/usr/local/go/bin GOPROXY=file:///modules GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
+export PATH=\$PATH:/usr/local/go/bin GOPROXY=file:///modules GOTOOLCHAIN=local GOFLAGS=\"-buildvcs=false $GOFLAGS\" GOCACHE=/built
 exec sh deploy/integration/day/newcomer.sh $0"
 ' "$1"`
 
@@ -55,7 +63,12 @@ func TestNewcomer(t *testing.T) {
 	shell(t, `cd "$0" && go mod download`, top)
 	cmd := exec.Command("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-euc", enter, root, suite)
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8",
-		"GOROOT=" + goEnv(t, "GOROOT"), "MODULES=" + filepath.Join(goEnv(t, "GOMODCACHE"), "cache", "download")}
+		"GOROOT=" + goEnv(t, "GOROOT"), "GOFLAGS=" + goEnv(t, "GOFLAGS"), "MODULES=" + filepath.Join(goEnv(t, "GOMODCACHE"), "cache", "download")}
+	cache := ""
+	if built {
+		cache = goEnv(t, "GOCACHE")
+	}
+	cmd.Env = append(cmd.Env, "BUILT="+cache)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.StdoutPipe()
 	if err != nil {

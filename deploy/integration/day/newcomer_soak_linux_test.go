@@ -9,3 +9,7 @@ const suite = "all"
 
 // longest is when the newcomer's path counts as hung.
 const longest = 25 * time.Minute
+
+// built is whether the newcomer's Go may read what this machine has compiled: a fresh Debian
+// has nothing.
+const built = false
