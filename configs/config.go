@@ -63,6 +63,8 @@ type Config struct {
 	Contact correlate.Config `yaml:"contact"`
 	// History is which contacts are kept, and for how long.
 	History history.Config `yaml:"history"`
+	// Incidents is what is kept of offenders, and where.
+	Incidents Incidents `yaml:"incidents"`
 	// Clock is how the wall clock is judged.
 	Clock clock.Config `yaml:"clock"`
 	// Canary is the self-test.
@@ -127,22 +129,23 @@ func Default() Config {
 // base is Default before Fill: what depends on another key is still open.
 func base() Config {
 	c := Config{
-		Name:     hostname(),
-		StateDir: defaultStateDir(),
-		Home:     intel.DefaultHome(),
-		Intel:    spec.DefaultConfig(),
-		DNSBL:    dnsbl.DefaultConfig(),
-		Contact:  correlate.DefaultConfig(),
-		History:  history.DefaultConfig(),
-		Clock:    clock.DefaultConfig(),
-		Canary:   Canary{Every: time.Minute},
-		Health:   DefaultHealth(),
-		Limits:   decode.DefaultLimits(),
-		SFlow:    SFlow{Tunnels: true},
-		Journal:  journal.DefaultConfig(),
-		Sinks:    []Sink{{JSONLog: new(jsonlog.DefaultConfig())}, {Console: &Console{Colour: "auto"}}},
-		Web:      web.DefaultConfig(),
-		Blocks:   defaultBlocks(),
+		Name:      hostname(),
+		StateDir:  defaultStateDir(),
+		Home:      intel.DefaultHome(),
+		Intel:     spec.DefaultConfig(),
+		DNSBL:     dnsbl.DefaultConfig(),
+		Contact:   correlate.DefaultConfig(),
+		History:   history.DefaultConfig(),
+		Incidents: DefaultIncidents(),
+		Clock:     clock.DefaultConfig(),
+		Canary:    Canary{Every: time.Minute},
+		Health:    DefaultHealth(),
+		Limits:    decode.DefaultLimits(),
+		SFlow:     SFlow{Tunnels: true},
+		Journal:   journal.DefaultConfig(),
+		Sinks:     []Sink{{JSONLog: new(jsonlog.DefaultConfig())}, {Console: &Console{Colour: "auto"}}},
+		Web:       web.DefaultConfig(),
+		Blocks:    defaultBlocks(),
 	}
 	c.Intel.Feeds = spec.BuiltIn()
 	for _, port := range []string{":2055", ":4739", ":6343"} {
@@ -254,6 +257,9 @@ func (c *Config) Validate() error {
 	}
 	if err := c.History.Validate(); err != nil {
 		return fmt.Errorf("history.%w", err)
+	}
+	if err := c.Incidents.Validate(); err != nil {
+		return fmt.Errorf("incidents.%w", err)
 	}
 	if err := c.Canary.Validate(); err != nil {
 		return fmt.Errorf("canary.%w", err)
