@@ -111,7 +111,7 @@ sinks: [{jsonlog: {path: /tmp/h.json, mode: 0600}, delivery: {batch: 100}}]
 func TestErrors(t *testing.T) {
 	tests := []struct{ yaml, want string }{
 		{"nam: x\n", "f:1:1: nam: unknown key; allowed are "},
-		{"intel:\n  denny: []\n", "f:2:3: intel.denny: unknown key; allowed are allow, contact, deny, feeds, fetch, max_indicators, quarantine, warninglists"},
+		{"intel:\n  denny: []\n", "f:2:3: intel.denny: unknown key; allowed are allow, allow_names, contact, deny, feeds, fetch, max_indicators, quarantine, warninglists"},
 		{"home: 10.0.0.0/8\n", `f:1:7: home: must be a list, not "10.0.0.0/8"`},
 		{"home: [10.0.0.0/33]\n", `f:1:8: home[0]: "10.0.0.0/33" is not a prefix such as 192.0.2.0/24, or an IP address`},
 		{"nat64: [\"2001:db8::/60\"]\n", "f:1:9: nat64[0]: 2001:db8::/60: the length must be 32, 40, 48, 56, 64 or 96"},

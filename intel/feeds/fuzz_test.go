@@ -18,7 +18,7 @@ var errEnough = errors.New("enough")
 func checkParse(t *testing.T, format, body string) {
 	t.Helper()
 	var entries []document.Entry
-	report, err := Parse(strings.NewReader(body), document.Options{Format: format, Now: referenceTime}, func(e document.Entry) error {
+	report, err := Parse(strings.NewReader(body), document.Options{Format: format, Now: referenceTime, Names: func(e document.Entry) error { checkNames(t, e); return nil }}, func(e document.Entry) error {
 		if entries = append(entries, e); len(entries) > 5000 {
 			return errEnough
 		}

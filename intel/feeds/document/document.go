@@ -11,6 +11,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/dates"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/hostname"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/prefix"
 )
 
@@ -47,6 +48,10 @@ type Report struct {
 	// Rejected counts rows without a usable prefix, rows of other kinds (domains,
 	// hashes) and expired ones included.
 	Rejected int
+	// Names counts the names handed on, which are among the rejected rows or beside an
+	// address in one; BadNames those that are no names of the DNS. Both are 0 where names
+	// are not asked for.
+	Names, BadNames int
 	// RejectedParts counts what was rejected of rows that yielded entries all the
 	// same: elements of a list in one row.
 	RejectedParts int
@@ -99,6 +104,13 @@ func (d *Document) Accept(e Entry) error {
 	if d.LongRow {
 		e.unshare()
 	}
+	if e.Name != "" {
+		if d.Opts.Names == nil {
+			return nil
+		}
+		d.Report.Names++
+		return d.Opts.Names(e)
+	}
 	if e.Exclude {
 		d.Report.Excluded++
 	} else {
@@ -116,6 +128,28 @@ func (d *Document) AcceptAll(ps []netip.Prefix, e Entry) error {
 		}
 	}
 	return nil
+}
+
+// NameOf reads a name, or the host of a URL, for an entry that is to be accepted beside
+// what the row is otherwise; one that is wrong is counted. It gives "" where names are not
+// asked for.
+func (d *Document) NameOf(text string) (name string, ofURL bool) {
+	if d.Opts.Names == nil {
+		return "", false
+	}
+	text = Trim(text)
+	read := hostname.Parse
+	if ofURL = strings.Contains(text, "://"); ofURL {
+		read = hostname.OfURL
+	}
+	name, err := read(text)
+	if err != nil {
+		if !errors.Is(err, hostname.ErrAddress) {
+			d.Report.BadNames++
+		}
+		return "", false
+	}
+	return name, ofURL
 }
 
 // Reject counts a row without a usable prefix.
@@ -167,6 +201,8 @@ func (d *Document) Finish(err error) {
 		r.Verdict = d.Verdict
 	case r.Accepted+r.Excluded > 0:
 		r.Verdict = OK
+	case r.Names > 0:
+		r.Verdict = OK // a list of names
 	case r.Rejected+r.Skipped > 0:
 		r.Verdict = NoPrefix
 	default:

@@ -17,9 +17,13 @@ const DefaultMaxBytes = 256 << 20
 // asks for: nothing of it may be used.
 var ErrRejected = errors.New("document rejected")
 
-// An Entry is one prefix of a document with its evidence. Feed is left empty.
+// An Entry is one prefix of a document with its evidence, or one name. Feed is left empty.
 type Entry struct {
 	intel.Indicator
+	// Name is a domain or host name as hostname.Parse gives it; the entry has no prefix then,
+	// and no port. OfURL means that the document lists a URL, the host of which it is.
+	Name  string
+	OfURL bool
 	// Exclude marks the prefix as taken out of the wider ones of its document.
 	Exclude bool
 	// Offline marks a host that no longer answers, where the feed has that.
@@ -56,6 +60,9 @@ type Options struct {
 	// those that yield no entry. Entries belong to it by their NativeID; some may
 	// come before the call, some after.
 	Seen func(Object)
+	// Names, if not nil, is given the entries that are names. Its error ends the reading as
+	// that of yield does.
+	Names func(Entry) error
 }
 
 // Tidy cuts the evidence to size and makes it valid UTF-8; times become UTC with
@@ -77,6 +84,7 @@ func (e *Entry) unshare() {
 	e.Description = strings.Clone(e.Description)
 	e.NativeID = strings.Clone(e.NativeID)
 	e.Ref = strings.Clone(e.Ref)
+	e.Name = strings.Clone(e.Name)
 }
 
 // maxBatch is how many entries wait for the evidence that stands behind them.

@@ -83,6 +83,8 @@ type Status struct {
 	Held        string    `json:"held,omitempty" name:"feed_held_back" help:"1 while a newer copy is held back." show:"some" words:"held back"`
 	HeldEntries int       `json:"held_entries,omitempty" name:"-"`
 	HeldSince   time.Time `json:"held_since,omitzero" name:"-"`
+	// Names are the domain and host names of the copy in use, which no table has.
+	Names int `json:"names,omitempty" name:"feed_names" help:"Domain and host names of the copy in use, for exports."`
 	// Objects are the pulses, events or indicators of the copy in use, of a source that is
 	// read piece by piece, also those without an address.
 	Objects int `json:"objects,omitempty" name:"feed_objects" help:"Pulses, events or indicators of the copy in use, of sources that are read piece by piece."`
@@ -146,6 +148,9 @@ func statusOf(r *runner.Runner) Status {
 		s.Objects, s.Updated = g.Objects, g.Parsed.Updated
 		if s.Incomplete = g.Partial; !s.Incomplete {
 			s.Taken = g.Taken
+		}
+		if g.Names != nil {
+			s.Names = g.Names.Count
 		}
 		s.Entries, s.Delta = g.Entries, g.Entries-g.Previous
 		s.Format, s.Verdict = g.Parsed.Format, g.Parsed.Verdict

@@ -40,21 +40,27 @@ type mispTag struct {
 // entry checks the attribute and reads its value.
 func (a *mispAttribute) entry() (document.Entry, error) {
 	value, port, err := a.address()
-	switch {
-	case err != nil:
+	if err != nil {
 		return document.Entry{}, err
+	}
+	e, err := a.evidence()
+	if err != nil {
+		return e, err
+	}
+	e.Port = port
+	e.Prefix, err = prefix.Parse(document.Trim(value))
+	return e, err
+}
+
+// evidence gives what an entry has beside its value, if the attribute is in force.
+func (a *mispAttribute) evidence() (document.Entry, error) {
+	switch {
 	case a.Deleted.Yes():
 		return document.Entry{}, errDeleted
 	case !a.ToIDs.Yes():
 		return document.Entry{}, errNotForIDS
 	}
-	p, err := prefix.Parse(document.Trim(value))
-	if err != nil {
-		return document.Entry{}, err
-	}
 	e := document.Entry{Indicator: intel.Indicator{
-		Prefix:      p,
-		Port:        port,
 		Category:    mispCategory(a.Tag),
 		Description: string(a.Comment),
 		FirstSeen:   dates.Parse(string(a.FirstSeen)),
@@ -83,6 +89,24 @@ func (a *mispAttribute) address() (value string, port uint16, err error) {
 		return value, 0, nil
 	}
 	return "", 0, document.ErrOtherType
+}
+
+// named gives the entry of an attribute that has a name; ok is false for all others.
+func (a *mispAttribute) named(d *document.Document) (e document.Entry, ok bool) {
+	value := string(a.Value)
+	switch a.Type {
+	case "domain", "hostname", "url":
+	case "domain|ip", "hostname|port":
+		value, _, _ = strings.Cut(value, "|")
+	default:
+		return e, false
+	}
+	e, err := a.evidence()
+	if err != nil {
+		return e, false
+	}
+	e.Name, e.OfURL = d.NameOf(value)
+	return e, e.Name != ""
 }
 
 func mispTLP(tags []mispTag) string {
@@ -157,16 +181,25 @@ func (e *mispEvent) attribute(take func(mispRow) error) error {
 	if err := e.j.Row(&a); err != nil {
 		return err
 	}
-	row := mispRow{line: e.j.Doc.Line}
-	if row.entry, row.err = a.entry(); row.err != nil {
-		row.text = document.Bounded(string(a.Type)+" "+string(a.Value), 2*document.MaxSampleBytes)
-		return take(row)
+	if named, ok := a.named(e.j.Doc); ok {
+		if err := take(e.row(named, &a)); err != nil {
+			return err
+		}
 	}
+	entry, err := a.entry()
+	if err != nil {
+		return take(mispRow{line: e.j.Doc.Line, text: document.Bounded(string(a.Type)+" "+string(a.Value), 2*document.MaxSampleBytes), err: err})
+	}
+	return take(e.row(entry, &a))
+}
+
+// row makes the row of an entry of an attribute.
+func (e *mispEvent) row(entry document.Entry, a *mispAttribute) mispRow {
 	if e.uuid == "" && a.Event.UUID != "" {
-		e.mark(&row.entry, a.Event.UUID, a.Event.Info)
+		e.mark(&entry, a.Event.UUID, a.Event.Info)
 	}
-	row.entry.Tidy()
-	return take(row)
+	entry.Tidy()
+	return mispRow{line: e.j.Doc.Line, entry: entry}
 }
 
 // add puts the entry of an attribute into the batch.
@@ -208,7 +241,11 @@ func (e *mispEvent) object() error {
 		return err
 	}
 	if deleted.Yes() {
-		e.j.Doc.Report.Skipped += len(rows)
+		for i := range rows {
+			if rows[i].entry.Name == "" {
+				e.j.Doc.Report.Skipped++
+			}
+		}
 		return nil
 	}
 	for _, row := range rows {

@@ -30,27 +30,54 @@ type otxIndicator struct {
 
 // entry checks type, state and value of the indicator.
 func (i *otxIndicator) entry(now time.Time) (document.Entry, error) {
+	if !IsOTXAddressType(string(i.Type)) {
+		return document.Entry{}, document.ErrOtherType
+	}
+	e, err := i.evidence(now)
+	if err != nil {
+		return e, err
+	}
+	e.Prefix, err = prefix.Parse(document.Trim(string(i.Indicator)))
+	return e, err
+}
+
+// evidence gives what an entry has beside its value, if the indicator is in force.
+func (i *otxIndicator) evidence(now time.Time) (document.Entry, error) {
 	expires := dates.Parse(string(i.Expiration))
 	switch {
-	case !IsOTXAddressType(string(i.Type)):
-		return document.Entry{}, document.ErrOtherType
 	case i.IsActive.No():
 		return document.Entry{}, errInactive
 	case !expires.IsZero() && !expires.After(now):
 		return document.Entry{}, document.ErrExpired
 	}
-	p, err := prefix.Parse(document.Trim(string(i.Indicator)))
 	return document.Entry{Indicator: intel.Indicator{
-		Prefix:      p,
 		Category:    document.CategoryOf(i.Role),
 		Description: string(i.Title),
 		FirstSeen:   dates.Parse(string(i.Created)),
 		Expires:     expires,
-	}}, err
+	}}, nil
+}
+
+// named gives the entry of an indicator that is a name; ok is false for all others.
+func (i *otxIndicator) named(d *document.Document) (e document.Entry, ok bool) {
+	if !IsOTXNameType(string(i.Type)) {
+		return e, false
+	}
+	e, err := i.evidence(d.Opts.Now)
+	if err != nil {
+		return e, false
+	}
+	e.Name, e.OfURL = d.NameOf(string(i.Indicator))
+	return e, e.Name != ""
 }
 
 // IsOTXAddressType recognises the types of indicators that are addresses.
 func IsOTXAddressType(t string) bool { return t == "IPv4" || t == "IPv6" || t == "CIDR" }
+
+// IsOTXNameType recognises the types of indicators that are names, or URLs with one.
+func IsOTXNameType(t string) bool {
+	return t == "domain" || t == "hostname" || t == "URL"
+}
 
 func otxPulseRef(id string) string {
 	return "https://otx.alienvault.com/pulse/" + document.PathEscape(id)
@@ -117,7 +144,10 @@ func (p *pulse) indicator() error {
 	e, err := i.entry(p.j.Doc.Opts.Now)
 	if err != nil {
 		p.j.Doc.Reject(string(i.Type)+" "+string(i.Indicator), err)
-		return nil
+		var ok bool
+		if e, ok = i.named(p.j.Doc); !ok {
+			return nil
+		}
 	}
 	return p.batch.Add(p.j.Doc, e)
 }
@@ -182,7 +212,10 @@ func otxExported(j *jsonwalk.Reader) error {
 	e, err := i.entry(j.Doc.Opts.Now)
 	if err != nil {
 		j.Doc.Reject(string(i.Type)+" "+string(i.Indicator), err)
-		return nil
+		var ok bool
+		if e, ok = i.named(j.Doc); !ok {
+			return nil
+		}
 	}
 	if id := string(i.PulseKey); id != "" {
 		e.NativeID, e.Ref = id, otxPulseRef(id)

@@ -44,19 +44,19 @@ type stixIndicator struct {
 }
 
 // values checks state and validity and reads the pattern.
-func (s *stixIndicator) values(now time.Time) ([]stixpattern.Address, error) {
+func (s *stixIndicator) values(now time.Time) ([]stixpattern.Address, []stixpattern.Name, error) {
 	from, until := dates.Parse(string(s.ValidFrom)), dates.Parse(string(s.ValidUntil))
 	switch {
 	case s.PatternType != "" && s.PatternType != "stix":
-		return nil, errPatternType
+		return nil, nil, errPatternType
 	case s.Revoked.Yes():
-		return nil, errRevoked
+		return nil, nil, errRevoked
 	case from.After(now):
-		return nil, errNotYetValid
+		return nil, nil, errNotYetValid
 	case !until.IsZero() && !until.After(now):
-		return nil, document.ErrExpired
+		return nil, nil, document.ErrExpired
 	}
-	return stixpattern.Addresses(string(s.Pattern))
+	return stixpattern.Read(string(s.Pattern))
 }
 
 // entry makes what the entries of all addresses of the pattern share.

@@ -2,6 +2,7 @@ package platforms
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds/dates"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
@@ -26,8 +27,14 @@ type stixVersions struct {
 // A stixVersion is an indicator with the prefixes that its pattern names.
 type stixVersion struct {
 	object   document.Object
-	entry    document.Entry // without prefix and port
+	entry    document.Entry // without prefix, port and name
 	prefixes []stixPrefix
+	names    []stixName
+}
+
+type stixName struct {
+	name  string
+	ofURL bool
 }
 
 type stixPrefix struct {
@@ -50,8 +57,8 @@ func (v *stixVersions) object() error {
 		v.j.Doc.Report.Skipped++ // addresses seen, reports, relations: no indicators
 		return nil
 	}
-	prefixes := v.usable(&s)
-	v.prefixes += len(prefixes)
+	prefixes, names := v.usable(&s)
+	v.prefixes += len(prefixes) + len(names)
 	if len(v.list) == maxSTIXIndicators || v.prefixes > maxSTIXPrefixes {
 		return v.j.Doc.Refuse("more than %d indicators or %d addresses in one document", maxSTIXIndicators, maxSTIXPrefixes)
 	}
@@ -59,19 +66,29 @@ func (v *stixVersions) object() error {
 		object:   document.Object{ID: document.ObjectID(s.ID), Modified: dates.Parse(string(s.Modified)), Revoked: s.Revoked.Yes()},
 		entry:    s.entry(v.j.Doc.Line),
 		prefixes: prefixes,
+		names:    names,
 	})
 	return nil
 }
 
-// usable gives the prefixes of one version; what cannot be used is counted.
-func (v *stixVersions) usable(s *stixIndicator) []stixPrefix {
+// usable gives the prefixes and names of one version; what cannot be used is counted.
+func (v *stixVersions) usable(s *stixIndicator) (prefixes []stixPrefix, names []stixName) {
 	d := v.j.Doc
-	values, err := s.values(d.Opts.Now)
+	values, named, err := s.values(d.Opts.Now)
+	for _, n := range named {
+		text := n.Value
+		if n.OfURL && !strings.Contains(text, "://") {
+			continue
+		}
+		if name, ofURL := d.NameOf(text); name != "" {
+			names = append(names, stixName{name, ofURL})
+		}
+	}
 	if err != nil {
 		d.Reject(string(s.ID)+" "+string(s.Pattern), err)
-		return nil
+		return nil, names
 	}
-	prefixes := make([]stixPrefix, 0, len(values))
+	prefixes = make([]stixPrefix, 0, len(values))
 	for _, value := range values {
 		p, err := prefix.Parse(document.Trim(value.Value))
 		if err != nil {
@@ -80,7 +97,7 @@ func (v *stixVersions) usable(s *stixIndicator) []stixPrefix {
 		}
 		prefixes = append(prefixes, stixPrefix{p, value.Port})
 	}
-	return prefixes
+	return prefixes, names
 }
 
 // keep puts a version in its place: a newer one replaces, an older one is
@@ -101,6 +118,7 @@ func (v *stixVersions) keep(version stixVersion) {
 		v.j.Doc.Report.Skipped += len(version.prefixes)
 	default:
 		old.prefixes = append(old.prefixes, version.prefixes...)
+		old.names = append(old.names, version.names...)
 	}
 }
 
@@ -114,6 +132,13 @@ func (v *stixVersions) flush() error {
 		e := version.entry
 		for _, p := range version.prefixes {
 			e.Prefix, e.Port = p.Prefix, p.port
+			if err := d.Accept(e); err != nil {
+				return err
+			}
+		}
+		e = version.entry
+		for _, n := range version.names {
+			e.Name, e.OfURL = n.name, n.ofURL
 			if err := d.Accept(e); err != nil {
 				return err
 			}

@@ -72,17 +72,33 @@ func threatFoxRow(j *jsonwalk.Reader, id string) error {
 		return err
 	}
 	value := document.Trim(string(firstOf(r.IOC, r.Value)))
-	if r.Type != "ip:port" {
+	var e document.Entry
+	switch r.Type {
+	case "ip:port":
+		p, port, err := prefix.AddrPort(value)
+		if err != nil {
+			return j.RefuseRow(jsonwalk.Text(value), err)
+		}
+		e = r.entry(id)
+		e.Prefix, e.Port = p, port
+	default:
 		j.Doc.Reject(string(r.Type)+" "+value, errNotAddrPort)
-		return nil
+		if r.Type != "domain" && r.Type != "url" {
+			return nil
+		}
+		name, ofURL := j.Doc.NameOf(value)
+		if name == "" {
+			return nil
+		}
+		e = r.entry(id)
+		e.Name, e.OfURL = name, ofURL
 	}
-	p, port, err := prefix.AddrPort(value)
-	if err != nil {
-		return j.RefuseRow(jsonwalk.Text(value), err)
-	}
+	return j.Doc.Accept(e)
+}
+
+// entry gives what an entry has beside its value.
+func (r *threatFoxIOC) entry(id string) document.Entry {
 	e := document.Entry{Indicator: intel.Indicator{
-		Prefix:      p,
-		Port:        port,
 		Score:       document.ScoreOf(string(r.Confidence)),
 		Category:    document.CategoryOf(append(jsonwalk.Words{r.Threat}, r.Tags...)...),
 		Description: string(r.Malware),
@@ -93,7 +109,7 @@ func threatFoxRow(j *jsonwalk.Reader, id string) error {
 	if e.NativeID != "" {
 		e.Ref = ThreatFoxRef(e.NativeID)
 	}
-	return j.Doc.Accept(e)
+	return e
 }
 
 // ThreatFoxRef is the page of an indicator by its number.

@@ -41,7 +41,13 @@ func (z *zeekTable) line(line string) error {
 	e, err := z.entry(cells)
 	if err != nil {
 		z.d.Reject(line, err)
-		return nil
+		if !errors.Is(err, document.ErrOtherType) || cells[z.valueType] != "Intel::DOMAIN" {
+			return nil
+		}
+		e = z.evidence(cells)
+		if e.Name, e.OfURL = z.d.NameOf(cells[z.value]); e.Name == "" {
+			return nil
+		}
 	}
 	return z.d.Accept(e)
 }
@@ -57,13 +63,19 @@ func (z *zeekTable) entry(cells []string) (document.Entry, error) {
 		return document.Entry{}, document.ErrOtherType
 	}
 	p, err := prefix.Parse(cells[z.value])
+	e := z.evidence(cells)
+	e.Prefix = p
+	return e, err
+}
+
+// evidence gives what an entry has beside its value.
+func (z *zeekTable) evidence(cells []string) document.Entry {
 	ref := z.cell(cells, "meta.url")
 	return document.Entry{Indicator: intel.Indicator{
-		Prefix:      p,
 		Category:    document.CategoryOf(z.cell(cells, "meta.desc")),
 		Ref:         document.WebURL(ref),
 		Description: document.JoinWords(z.cell(cells, "meta.source"), z.cell(cells, "meta.desc")),
-	}}, err
+	}}
 }
 
 // cell gives the cell of a column, empty when it is unset or not there.

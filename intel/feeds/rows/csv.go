@@ -236,7 +236,7 @@ func (t *csvTable) row(record string, row []string) error {
 	p, port, err := t.value(document.Trim(row[t.column]))
 	if err != nil {
 		t.d.Reject(record, err)
-		return nil
+		return t.acceptName(row)
 	}
 	e := t.evidence(row)
 	e.Prefix = p
@@ -251,6 +251,24 @@ func (t *csvTable) row(record string, row []string) error {
 	}
 	return t.d.Accept(e)
 }
+
+// acceptName hands on the name, or the host of the URL, that stands in the place of an address.
+// Where a column has the type of the value, that must be one of them.
+func (t *csvTable) acceptName(row []string) error {
+	if !slices.Contains(nameTypes, strings.ToLower(t.cell(row, "ioc_type", "indicator type", "type", "indicator_type"))) {
+		return nil
+	}
+	name, ofURL := t.d.NameOf(row[t.column])
+	if name == "" {
+		return nil
+	}
+	e := t.evidence(row)
+	e.Name, e.OfURL, e.Port = name, ofURL, 0
+	return t.d.Accept(e)
+}
+
+// nameTypes are what lists call names and URLs; without a column of types any row may be one.
+var nameTypes = []string{"", "domain", "hostname", "fqdn", "domain-name", "url"}
 
 // cell gives the first column that the header knows by one of the names and that
 // is not empty.
@@ -271,13 +289,13 @@ func (t *csvTable) evidence(row []string) document.Entry {
 		Indicator: intel.Indicator{
 			Port:        port,
 			Score:       document.ScoreOf(t.cell(row, "confidence_level", "confidence")),
-			Category:    document.CategoryOf(t.cell(row, "threat_type"), t.cell(row, "category"), t.cell(row, "tags")),
+			Category:    document.CategoryOf(t.cell(row, "threat_type"), t.cell(row, "threat"), t.cell(row, "category"), t.cell(row, "tags")),
 			Description: t.cell(row, "malware_printable", "malware", "listingreason", "description", "comment", "reason"),
 			NativeID:    t.cell(row, "ioc_id"),
-			FirstSeen:   dates.Parse(t.cell(row, "first_seen_utc", "first_seen", "firstseen")),
+			FirstSeen:   dates.Parse(t.cell(row, "first_seen_utc", "first_seen", "firstseen", "dateadded")),
 			LastSeen:    dates.Parse(t.cell(row, "last_seen_utc", "last_seen", "lastseen", "last_online")),
 		},
-		Offline: strings.EqualFold(t.cell(row, "c2_status"), "offline"),
+		Offline: strings.EqualFold(t.cell(row, "c2_status", "url_status"), "offline"),
 	}
 	if e.NativeID != "" {
 		e.Ref = platforms.ThreatFoxRef(e.NativeID)

@@ -33,9 +33,16 @@ func Plain(d *document.Document, _ string) (document.RowFunc, error) {
 // TakePlain hands on what a row of a plain list names.
 func TakePlain(d *document.Document, line string) error {
 	text, note := cutComment(line)
+	if names, ok := hostsRow(text); ok && d.Opts.Names != nil {
+		d.Reject(line, errHosts)
+		return acceptNames(d, names, note)
+	}
 	row, err := readRow(text)
 	if err != nil {
 		d.Reject(line, err)
+		if isNameRow(text) {
+			return acceptNames(d, []string{text}, note)
+		}
 		return nil
 	}
 	if note == "" {

@@ -25,25 +25,31 @@ type Address struct {
 	Port  uint16
 }
 
-// Addresses reads a STIX pattern (STIX 2.1 section 9) and gives the addresses
-// that it stands for: comparisons by =, IN and ISSUBSET, joined by OR. By AND an
+// A Name is a domain name, or a URL, that a pattern compares with, as it is written.
+type Name struct {
+	Value string
+	OfURL bool
+}
+
+// Read reads a STIX pattern (STIX 2.1 section 9) and gives the addresses
+// and, in the same way, the names that it stands for: comparisons by =, IN and ISSUBSET, joined by OR. By AND an
 // address may have its type beside it (network-traffic:dst_ref.type = 'ipv4-addr'),
 // which adds nothing, and a port of the same end. A pattern with any other AND,
 // NOT, other comparisons, FOLLOWEDBY or a qualifier means less than "any of these
-// addresses" and gives errNarrow.
-func Addresses(pattern string) ([]Address, error) {
+// addresses" and gives errNarrow. One without an address is an error, beside its names.
+func Read(pattern string) ([]Address, []Name, error) {
 	p := patternParser{rest: pattern}
 	p.next()
 	if err := p.observations(0); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if p.kind != tokenEnd {
-		return nil, p.unexpected()
+		return nil, nil, p.unexpected()
 	}
 	if len(p.found) == 0 {
-		return nil, errNoAddresses
+		return nil, p.names, errNoAddresses
 	}
-	return p.found, nil
+	return p.found, p.names, nil
 }
 
 // A patternParser holds the token it stands at and the text behind it.
@@ -52,6 +58,7 @@ type patternParser struct {
 	kind  tokenKind
 	token string
 	found []Address // of the observations so far
+	names []Name
 }
 
 // observations: [..] or (..), joined by OR.
@@ -72,7 +79,7 @@ func (p *patternParser) observation(depth int) error {
 	case p.is(tokenMark, "["):
 		return p.group("]", depth, func(depth int) error {
 			t, err := p.comparisons(depth)
-			p.found = append(p.found, t.addresses...)
+			p.found, p.names = append(p.found, t.addresses...), append(p.names, t.names...)
 			return err
 		})
 	case p.is(tokenMark, "("):

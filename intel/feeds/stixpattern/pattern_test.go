@@ -94,7 +94,7 @@ func TestPatternAddresses(t *testing.T) {
 		{strings.Repeat("(", 1000) + "[ipv4-addr:value = 'a']" + strings.Repeat(")", 1000), "", errPattern},
 	}
 	for _, c := range cases {
-		got, err := Addresses(c.pattern)
+		got, _, err := Read(c.pattern)
 		var texts []string
 		for _, a := range got {
 			text := a.Value
@@ -109,6 +109,35 @@ func TestPatternAddresses(t *testing.T) {
 	}
 }
 
+func TestPatternNames(t *testing.T) {
+	for pattern, want := range map[string]string{
+		"[domain-name:value = 'a']":                                                                                       "a",
+		"[domain-name:value IN ('a', 'b') OR ipv4-addr:value = 'c']":                                                      "a b",
+		"[domain-name:value = 'a'] OR [url:value = 'http://b/']":                                                          "a http://b/",
+		"[(domain-name:value = 'a' OR x:y = 1) OR file:name = 'b']":                                                       "a",
+		"[network-traffic:dst_ref.type = 'domain-name' AND network-traffic:dst_ref.value = 'a' OR ipv4-addr:value = 'b']": "a",
+		"[network-traffic:dst_ref.type = 'mac-addr' AND network-traffic:dst_ref.value = 'a' OR ipv4-addr:value = 'b']":    "",
+		"[domain-name:value = 'a' AND file:name = 'b']":                                                                   "",
+		"[domain-name:value = 'a'] FOLLOWEDBY [ipv4-addr:value = 'b']":                                                    "",
+		"[domain-name:value != 'a']":                                                                                      "",
+		"[domain-name:value LIKE 'a%']":                                                                                   "",
+		"[domain-name:resolves_to_refs[*].value = 'a']":                                                                   "",
+		"[email-addr:value = 'a']":                                                                                        "",
+	} {
+		_, names, _ := Read(pattern)
+		var texts []string
+		for _, n := range names {
+			texts = append(texts, n.Value)
+			if n.OfURL != strings.Contains(n.Value, "://") {
+				t.Errorf("%s: %+v", pattern, n)
+			}
+		}
+		if got := strings.Join(texts, " "); got != want {
+			t.Errorf("%s: %q, want %q", pattern, got, want)
+		}
+	}
+}
+
 func FuzzPattern(f *testing.F) {
 	for _, s := range []string{
 		"[ipv4-addr:value = '192.0.2.1' OR (ipv6-addr:value IN ('a', 'b'))] OR ([x:y.'z'[*] ISSUBSET 'c'])",
@@ -117,7 +146,7 @@ func FuzzPattern(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, pattern string) {
-		values, err := Addresses(pattern)
+		values, _, err := Read(pattern)
 		if (err == nil) != (len(values) > 0) {
 			t.Fatalf("%q: %v, %v", pattern, values, err)
 		}

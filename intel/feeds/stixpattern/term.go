@@ -14,8 +14,10 @@ type patternTerm struct {
 	end       string // that the addresses, ports or type are of: src, dst or neither
 	isType    bool   // the type of an end
 	isIP      bool   // the type is an address
+	isName    bool   // the type is a domain name
 	hasPort   bool   // the addresses have their ports
 	other     bool   // it means something else, too, or several ends
+	names     []Name // of the something else
 }
 
 // termOf gives the meaning of a comparison with the values.
@@ -46,9 +48,16 @@ func termOf(path string, values []string) (patternTerm, error) {
 		}
 		return t, nil
 	case "network-traffic:ref.type":
-		t := patternTerm{end: end, isType: true, isIP: true}
+		t := patternTerm{end: end, isType: true, isIP: true, isName: true}
 		for _, v := range values {
 			t.isIP = t.isIP && (v == "ipv4-addr" || v == "ipv6-addr")
+			t.isName = t.isName && v == "domain-name"
+		}
+		return t, nil
+	case "domain-name:value", "url:value":
+		t := patternTerm{other: true}
+		for _, v := range values {
+			t.names = append(t.names, Name{v, object == "url"})
 		}
 		return t, nil
 	}
@@ -65,6 +74,7 @@ func (t *patternTerm) or(o patternTerm) {
 		t.isType != o.isType || (len(t.addresses) == 0) != (len(o.addresses) == 0)
 	t.addresses = append(t.addresses, o.addresses...)
 	t.ports = append(t.ports, o.ports...)
+	t.names = append(t.names, o.names...)
 	t.isIP = t.isIP && o.isIP
 }
 
@@ -74,7 +84,7 @@ func conjunctionOf(terms []patternTerm) (patternTerm, error) {
 	var out patternTerm
 	var ports []uint16
 	var portEnd, typeEnd string
-	isIP := true
+	isIP, isName := true, true
 	for _, t := range terms {
 		switch {
 		case t.other:
@@ -83,7 +93,7 @@ func conjunctionOf(terms []patternTerm) (patternTerm, error) {
 			if typeEnd != "" && typeEnd != t.end {
 				return out, errNarrow
 			}
-			typeEnd, isIP = t.end, isIP && t.isIP
+			typeEnd, isIP, isName = t.end, isIP && t.isIP, isName && t.isName
 		case len(t.addresses) > 0 && len(out.addresses) == 0:
 			out.addresses, out.end, out.hasPort = t.addresses, t.end, t.hasPort
 		case len(t.ports) > 0 && ports == nil:
@@ -96,13 +106,25 @@ func conjunctionOf(terms []patternTerm) (patternTerm, error) {
 	case len(out.addresses) == 0, typeEnd != "" && typeEnd != out.end:
 		return out, errNarrow
 	case !isIP && ports == nil:
-		return patternTerm{other: true}, nil // a name, which a list may hold beside addresses
+		return out.asNames(isName), nil
 	case ports == nil:
 		return out, nil
 	case !isIP, out.hasPort, out.end != "" && out.end != portEnd:
 		return out, errNarrow
 	}
 	return out.withPorts(ports)
+}
+
+// asNames gives the term of a name, or something else than an address, with its type, which
+// a list may hold beside addresses.
+func (t *patternTerm) asNames(isName bool) patternTerm {
+	out := patternTerm{other: true}
+	for _, a := range t.addresses {
+		if isName {
+			out.names = append(out.names, Name{Value: a.Value})
+		}
+	}
+	return out
 }
 
 // withPorts gives each address each of the ports.

@@ -92,9 +92,13 @@ func (r *Runner) settle(w *store.Writer, d store.Description, declared int) (sou
 	if d.Content, err = w.ContentSum(); err != nil {
 		return source.Failed, err
 	}
+	if d.Names, err = w.Names(); err != nil {
+		return source.Failed, err
+	}
 	if r.same(&d) {
 		return source.Unchanged, nil
 	}
+	listsSame := r.listsSame(&d)
 	if d.Held != "" {
 		if err := w.Commit(r.file(store.ExtHeld), d); err != nil {
 			return source.Failed, err
@@ -107,7 +111,9 @@ func (r *Runner) settle(w *store.Writer, d store.Description, declared int) (sou
 	}
 	r.adopt(&d, nil)
 	r.dropHeld()
-	r.shared.Changed()
+	if !listsSame {
+		r.shared.Changed() // names are in no table
+	}
 	return source.Updated, nil
 }
 
@@ -146,8 +152,7 @@ func (r *Runner) same(d *store.Description) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	g := r.good
-	if g == nil || r.read.why != "" || r.held != nil || d.Held != "" || g.Content != d.Content || g.Content == 0 || g.Entries != d.Entries ||
-		g.Origin != d.Origin || g.Partial || d.Cursor != nil || g.Cursor != nil {
+	if !r.listsSameLocked(d) || g.Names == nil || *g.Names != *d.Names || d.Cursor != nil || g.Cursor != nil {
 		return false
 	}
 	if newer := d.Parsed.Updated.Sub(g.Parsed.Updated).Abs(); newer > datesApart || newer != 0 && r.Spec.MaxAge > 0 {
@@ -157,6 +162,19 @@ func (r *Runner) same(d *store.Description) bool {
 	kept.ETag, kept.LastModified, kept.Parsed = d.ETag, d.LastModified, d.Parsed
 	r.good = &kept
 	return true
+}
+
+// listsSame reports whether a new generation lists what the one in use does.
+func (r *Runner) listsSame(d *store.Description) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.listsSameLocked(d) && r.good.Parsed.Updated.Equal(d.Parsed.Updated)
+}
+
+func (r *Runner) listsSameLocked(d *store.Description) bool {
+	g := r.good
+	return g != nil && r.read.why == "" && r.held == nil && d.Held == "" && g.Content == d.Content && g.Content != 0 && g.Entries == d.Entries &&
+		g.Origin == d.Origin && !g.Partial && !d.Partial
 }
 
 func (r *Runner) adopt(good, held *store.Description) {
@@ -195,7 +213,7 @@ func (r *Runner) Accept() error {
 	if err != nil {
 		return err
 	}
-	if err := held.Each(w.Object, w.Entry); err != nil {
+	if err := errors.Join(held.Each(w.Object, w.Entry), held.EachName(w.Entry)); err != nil {
 		w.Discard()
 		return err
 	}

@@ -102,6 +102,24 @@ func (r *Runner) Each(use func(e *document.Entry, dated time.Time) error) (there
 	return true, nil
 }
 
+// EachName hands on every name of the copy in use, as Each does entries. A copy that cannot
+// be read stays what it is for Each: names are in no table.
+func (r *Runner) EachName(use func(e *document.Entry, dated time.Time) error) error {
+	r.mu.Lock()
+	there := r.good != nil
+	r.mu.Unlock()
+	if !there {
+		return nil
+	}
+	g, err := r.open(store.ExtGood)
+	if err != nil || g == nil {
+		return err
+	}
+	defer g.Close()
+	dated := r.dated(&g.Description)
+	return g.EachName(func(e *document.Entry) error { return use(e, dated) })
+}
+
 // Failed notes an error of Each: a copy that is damaged or missing is given up.
 func (r *Runner) Failed(err error) {
 	if store.IsBroken(err) || errors.Is(err, fs.ErrNotExist) {

@@ -27,7 +27,7 @@ func PullHTTP(ctx context.Context, j *Job) (out Outcome, err error) {
 	}
 	defer w.Discard()
 	defer func() { w.Rest(out == Updated) }()
-	report, err := feeds.Parse(a.Body, document.Options{Format: j.Spec.Format, Path: j.Spec.Path, MaxBytes: j.Spec.MaxBytes, Now: j.Now()}, Take(w, j.MaxIndicators))
+	report, err := feeds.Parse(a.Body, document.Options{Format: j.Spec.Format, Path: j.Spec.Path, MaxBytes: j.Spec.MaxBytes, Now: j.Now(), Names: TakeNames(w)}, Take(w, j.MaxIndicators))
 	if err != nil {
 		return Failed, err
 	}
@@ -49,7 +49,7 @@ func PullHTTP(ctx context.Context, j *Job) (out Outcome, err error) {
 // not.
 func (j *Job) question() client.Request {
 	q := client.Request{URL: string(j.Spec.URL), Body: j.Spec.Body}
-	if newest := j.Copy.Newest(); newest != nil && !j.Copy.Anew() {
+	if newest := j.Copy.Newest(); newest != nil && newest.Names != nil && !j.Copy.Anew() {
 		q.ETag, q.Modified = newest.ETag, newest.LastModified
 	}
 	return q

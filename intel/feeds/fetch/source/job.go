@@ -65,6 +65,12 @@ const (
 // ErrTooMany ends the parsing of a document that lists more than a table may hold.
 var ErrTooMany = errors.New("too many entries")
 
+// TakeNames gives the function that takes the names of a document into w, which counts those
+// that it has no room for.
+func TakeNames(w *store.Writer) func(document.Entry) error {
+	return func(e document.Entry) error { return w.Entry(&e) }
+}
+
 // Take gives the function that takes the entries of a document into w, at most limit.
 func Take(w *store.Writer, limit int) func(document.Entry) error {
 	return func(e document.Entry) error {

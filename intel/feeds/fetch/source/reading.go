@@ -26,6 +26,8 @@ const (
 	maxPendingPages   = 25
 	// MaxPages ends a reading that does not end by itself; the next one goes on.
 	MaxPages = 2_000
+	// maxPageNames bounds the names of one answer, which is in memory as a whole.
+	maxPageNames = 200_000
 	// FullEvery is how often such a source is read from the beginning: some removals
 	// are announced nowhere.
 	FullEvery = 7 * 24 * time.Hour
@@ -71,7 +73,13 @@ func (g *Reading) objects() error {
 		return err
 	}
 	defer in.Close()
-	return in.Each(func(o store.Object) error { g.Known[o.ID] = o; return nil }, nil)
+	return in.Each(func(o store.Object) error {
+		if in.Names == nil {
+			o.Modified = 0 // its names have never been read
+		}
+		g.Known[o.ID] = o
+		return nil
+	}, nil)
 }
 
 // LastCursor reads the cursor of the copy in use.
@@ -108,8 +116,17 @@ func (g *Reading) Ask(ctx context.Context, q client.Request, opts document.Optio
 	opts.MaxBytes = g.Spec.MaxBytes
 	opts.Seen = func(o document.Object) { e.Seen = append(e.Seen, o) }
 	opts.Now = g.Now()
+	names := 0
+	opts.Names = func(entry document.Entry) error {
+		if names++; names > maxPageNames {
+			g.parsed.DroppedNames++
+			return nil
+		}
+		e.Entries = append(e.Entries, entry)
+		return nil
+	}
 	report, err := feeds.Parse(body, opts, func(entry document.Entry) error {
-		if len(e.Entries) >= g.MaxIndicators {
+		if len(e.Entries)-min(names, maxPageNames) >= g.MaxIndicators {
 			return fmt.Errorf("%w: more than the %d of max_indicators", ErrTooMany, g.MaxIndicators)
 		}
 		e.Entries = append(e.Entries, entry)

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/feeds/hostname"
 )
 
 // Config is the block intel of the configuration: what is listed, and where it comes from.
@@ -21,6 +23,8 @@ type Config struct {
 	Deny []netip.Prefix `yaml:"deny"`
 	// Allow are prefixes that no feed may raise a hit for.
 	Allow []netip.Prefix `yaml:"allow"`
+	// AllowNames are domain names that no export of names may have, nor any below them.
+	AllowNames []string `yaml:"allow_names"`
 	// MaxIndicators caps the set, and each single feed.
 	MaxIndicators int `yaml:"max_indicators"`
 	// Quarantine is for single entries that match an absurd share of all flows.
@@ -67,6 +71,11 @@ func (c *Config) Validate() error {
 	for i, p := range c.Deny {
 		if !p.IsValid() || p.Bits() == 0 {
 			return fmt.Errorf("deny[%d]: %s is everything; allowed are /1 and longer", i, p)
+		}
+	}
+	for i, name := range c.AllowNames {
+		if _, err := hostname.ParseTop(name); err != nil {
+			return fmt.Errorf("allow_names[%d]: %q is not a domain name: %w", i, name, err)
 		}
 	}
 	if n := c.MaxIndicators; n < 1 || n > MaxCount {

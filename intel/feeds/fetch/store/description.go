@@ -28,6 +28,9 @@ type Description struct {
 	// Content is the CRC-64 of all records, so that a document with the same content
 	// is known; 0 = not known.
 	Content uint64 `json:"content,omitempty"`
+	// Names are those that stand behind the entries; nil = the copy was made by a version
+	// that kept none.
+	Names *Names `json:"names,omitempty"`
 	// Parsed is what the parser made of the document, or of the last pages.
 	Parsed Parsed `json:"parsed"`
 	// Partial means that the source has never been read to its end.
@@ -56,10 +59,15 @@ type Parsed struct {
 	Excluded int              `json:"excluded,omitempty"`
 	Rejected int              `json:"rejected"`
 	// RejectedParts are those of rows of which other parts were taken.
-	RejectedParts int               `json:"rejected_parts,omitempty"`
-	Skipped       int               `json:"skipped,omitempty"`
-	Samples       []document.Reject `json:"samples,omitempty"`
-	Updated       time.Time         `json:"updated,omitzero"`
+	RejectedParts int `json:"rejected_parts,omitempty"`
+	Skipped       int `json:"skipped,omitempty"`
+	// Names are names that were taken, BadNames those that are none of the DNS.
+	Names    int `json:"names,omitempty"`
+	BadNames int `json:"bad_names,omitempty"`
+	// DroppedNames are those of a page that has too many.
+	DroppedNames int               `json:"dropped_names,omitempty"`
+	Samples      []document.Reject `json:"samples,omitempty"`
+	Updated      time.Time         `json:"updated,omitzero"`
 }
 
 // ParsedOf gives what is kept of a report; scrub, if not nil, takes secrets out of its samples.
@@ -67,6 +75,7 @@ func ParsedOf(p document.Report, scrub func(string) string) Parsed {
 	out := Parsed{
 		Format: p.Format, Verdict: p.Verdict, Accepted: p.Accepted, Excluded: p.Excluded,
 		Rejected: p.Rejected, RejectedParts: p.RejectedParts, Skipped: p.Skipped, Updated: p.Updated,
+		Names: p.Names, BadNames: p.BadNames,
 	}
 	for _, s := range p.Samples {
 		if scrub != nil {
@@ -85,6 +94,9 @@ func (p *Parsed) Add(o Parsed) {
 	p.Rejected += o.Rejected
 	p.RejectedParts += o.RejectedParts
 	p.Skipped += o.Skipped
+	p.Names += o.Names
+	p.BadNames += o.BadNames
+	p.DroppedNames += o.DroppedNames
 	if p.Format == "" {
 		p.Format = o.Format
 	} else if p.Format != o.Format {

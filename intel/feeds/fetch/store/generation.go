@@ -20,6 +20,7 @@ import (
 //
 //	magic
 //	objects, then entries, one record each, then a record of kind 0
+//	names, see Names: who reads the entries never comes to them
 //	description in JSON (see Description)
 //	length of the description, 4 bytes; CRC-32C of all before, 4 bytes; big endian
 //
@@ -65,6 +66,7 @@ type Object struct {
 type Writer struct {
 	file    *file
 	disk    *Disk
+	dir     string
 	out     *bufio.Writer
 	sum     uint32
 	content uint64
@@ -73,6 +75,7 @@ type Writer struct {
 	Objects int
 	Entries int
 	Covers  intel.Coverage // of the entries that list something
+	names   nameWriter
 }
 
 // NewWriter starts a generation in a temporary file in dir.
@@ -81,7 +84,7 @@ func NewWriter(d *Disk, dir string) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{file: file, disk: d}
+	w := &Writer{file: file, disk: d, dir: dir}
 	w.out = bufio.NewWriterSize(sumWriter{w}, 64<<10)
 	_, _ = w.out.WriteString(magic) // errors of the buffer come with Flush
 	return w, nil
@@ -107,8 +110,11 @@ func (w *Writer) Object(o Object) error {
 	return w.write(b)
 }
 
-// Entry adds an entry.
+// Entry adds an entry, of a prefix or of a name.
 func (w *Writer) Entry(e *document.Entry) error {
+	if e.Name != "" {
+		return w.name(e)
+	}
 	w.Entries++
 	if !e.Exclude && !e.Offline {
 		w.Covers.Add(e.Prefix)
@@ -180,12 +186,19 @@ func (w *Writer) Commit(path string, d Description) error {
 }
 
 func (w *Writer) finish(d Description) error {
-	d.Entries, d.Objects = w.Entries, w.Objects
+	names, err := w.Names()
+	if err != nil {
+		return err
+	}
+	d.Entries, d.Objects, d.Names = w.Entries, w.Objects, names
 	text, err := json.Marshal(d)
 	if err != nil {
 		return err
 	}
 	_ = w.out.WriteByte(recordEnd)
+	if err := w.names.copyTo(w.out); err != nil {
+		return err
+	}
 	_, _ = w.out.Write(text)
 	_, _ = w.out.Write(binary.BigEndian.AppendUint32(nil, uint32(len(text))))
 	if err := w.out.Flush(); err != nil {
@@ -197,6 +210,7 @@ func (w *Writer) finish(d Description) error {
 	if err := w.file.Sync(); err != nil {
 		return err
 	}
+	w.names.discard()
 	return w.file.Close()
 }
 
@@ -214,6 +228,7 @@ func (w *Writer) Rest(updated bool) {
 
 // Discard removes what was written. It does no harm after commit.
 func (w *Writer) Discard() {
+	w.names.discard()
 	_ = w.file.Close()
 	_ = w.disk.Remove(w.file.Name())
 }
@@ -226,6 +241,7 @@ type Reader struct {
 	strings stringTable
 	entry   document.Entry
 	scratch []byte
+	end     int64 // where the names end and the description begins
 }
 
 // Open opens a generation and checks all of it. The error of a file that was
@@ -282,6 +298,7 @@ func (r *Reader) begin(n, size int64) error {
 	if err := json.Unmarshal(text, &r.Description); err != nil {
 		return fmt.Errorf("%w: %w", errBroken, err)
 	}
+	r.end = size - footerBytes - n
 	r.in = bufio.NewReaderSize(io.NewSectionReader(r.file, 0, size-footerBytes-n), 64<<10)
 	head := make([]byte, len(magic))
 	if _, err := io.ReadFull(r.in, head); IsSystem(err) {

@@ -95,11 +95,14 @@ func (d *Delta) Forget(group string) bool {
 	return len(void) > 0
 }
 
-// A listing is a prefix that an object lists.
+// A listing is a prefix, or a name, that an object lists.
 type listing struct {
 	id     string
 	prefix netip.Prefix
+	name   string
 }
+
+func listingOf(e *document.Entry) listing { return listing{e.NativeID, e.Prefix, e.Name} }
 
 // Merge writes the old generation, which may be nil, with the delta applied.
 func (d *Delta) Merge(old *Reader, w *Writer) error {
@@ -110,7 +113,7 @@ func (d *Delta) Merge(old *Reader, w *Writer) error {
 	fresh := make(map[listing]bool) // of partial objects
 	for i := range d.Entries {
 		if e := &d.Entries[i]; d.partial[e.NativeID] {
-			fresh[listing{e.NativeID, e.Prefix}] = true
+			fresh[listingOf(e)] = true
 		}
 	}
 	flushed := false
@@ -131,12 +134,9 @@ func (d *Delta) Merge(old *Reader, w *Writer) error {
 		}
 		return w.Object(o)
 	}
-	onEntry := func(e *document.Entry) error {
-		if err := flush(); err != nil {
-			return err
-		}
+	keep := func(e *document.Entry) error {
 		_, changed := d.Objects[e.NativeID]
-		if changed && d.partial[e.NativeID] && !fresh[listing{e.NativeID, e.Prefix}] {
+		if changed && d.partial[e.NativeID] && !fresh[listingOf(e)] {
 			changed = false
 		}
 		if changed || drop[e.NativeID] {
@@ -144,10 +144,19 @@ func (d *Delta) Merge(old *Reader, w *Writer) error {
 		}
 		return w.Entry(e)
 	}
+	onEntry := func(e *document.Entry) error {
+		if err := flush(); err != nil {
+			return err
+		}
+		return keep(e)
+	}
 	if err := old.Each(onObject, onEntry); err != nil {
 		return err
 	}
 	if err := flush(); err != nil {
+		return err
+	}
+	if err := old.EachName(keep); err != nil {
 		return err
 	}
 	return d.flushEntries(w)

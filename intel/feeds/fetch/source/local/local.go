@@ -127,7 +127,7 @@ func readFile(j *source.Job, d *store.Disk, w *store.Writer, name string) (docum
 		return document.Report{}, cause(err)
 	}
 	defer f.Close()
-	report, err := feeds.Parse(f, document.Options{Format: j.Spec.Format, Path: j.Spec.Path, MaxBytes: j.Spec.MaxBytes, Now: j.Now()}, source.Take(w, j.MaxIndicators))
+	report, err := feeds.Parse(f, document.Options{Format: j.Spec.Format, Path: j.Spec.Path, MaxBytes: j.Spec.MaxBytes, Now: j.Now(), Names: source.TakeNames(w)}, source.Take(w, j.MaxIndicators))
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return report, errors.New("the compressed file ends in the middle")
 	}

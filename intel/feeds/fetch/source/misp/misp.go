@@ -104,6 +104,9 @@ func (g *reading) manifest(ctx context.Context) (map[string]manifestEntry, mispF
 	var last, now mispFeedCursor
 	g.LastCursor(&last)
 	g.First = !last.Complete
+	if d := g.Copy.InUse(); d != nil && d.Names == nil {
+		last.ETag, last.LastModified = "", "" // the names of its events have never been read
+	}
 	a, err := g.Client.Get(ctx, client.Request{URL: g.dirURL() + ManifestName, ETag: last.ETag, Modified: last.LastModified})
 	if err != nil {
 		return nil, now, err
@@ -336,7 +339,7 @@ const searchPiece = "event of the search, number"
 func (g *reading) query(cur mispCursor, page, limit int) mispQuery {
 	q := mispQuery{
 		ReturnFormat: "json",
-		Type:         map[string][]string{"OR": {"ip-src", "ip-dst", "ip-src|port", "ip-dst|port", "domain|ip"}},
+		Type:         map[string][]string{"OR": {"ip-src", "ip-dst", "ip-src|port", "ip-dst|port", "domain|ip", "domain", "hostname", "hostname|port"}},
 		ToIDs:        1,
 		Published:    1,
 		Limit:        limit,

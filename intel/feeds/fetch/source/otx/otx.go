@@ -396,10 +396,14 @@ func (o *reading) follows(at, next string) error {
 // only, so they borrow the rest of the evidence from those that are there.
 func (o *reading) rest(ctx context.Context, pulse document.Object, like cutPulse, p *store.Page) error {
 	o.tried[pulse.ID] = true
-	have := make(map[netip.Prefix]bool)
+	type value struct {
+		prefix netip.Prefix
+		name   string
+	}
+	have := make(map[value]bool)
 	for _, e := range p.Entries {
 		if e.NativeID == pulse.ID {
-			have[e.Prefix] = true
+			have[value{e.Prefix, e.Name}] = true
 		}
 	}
 	at := source.WithQuery(o.base()+otxPulses+url.PathEscape(pulse.ID)+"/indicators",
@@ -410,10 +414,11 @@ func (o *reading) rest(ctx context.Context, pulse document.Object, like cutPulse
 			return err
 		}
 		for _, entry := range e.Entries {
-			if have[entry.Prefix] {
+			v := value{entry.Prefix, entry.Name}
+			if have[v] {
 				continue
 			}
-			have[entry.Prefix] = true
+			have[v] = true
 			p.Entries = append(p.Entries, o.borrow(entry, like, pulse))
 		}
 		if e.Next == "" {
