@@ -74,15 +74,22 @@ func (m Config) Validate() error {
 	return nil
 }
 
+// A File goes along with a mail.
+type File struct {
+	Name    string // as it is saved: letters, digits, dots and hyphens
+	Type    string // text/html; charset=utf-8
+	Content []byte
+}
+
 // Send sends a mail. Only a refusal (5xx) of sender, recipient or text is final: a wrong
 // password or certificate can be put right, and any other error is a [*sinks.RetryError].
-func (m Config) Send(ctx context.Context, subject, text string) error {
+func (m Config) Send(ctx context.Context, subject, text string, files ...File) error {
 	c, stop, err := m.connect(ctx)
 	if err != nil {
 		return &sinks.RetryError{Err: fmt.Errorf("mail by %s: %w", m.Server, err)}
 	}
 	defer stop()
-	err = m.transfer(c, subject, text)
+	err = m.transfer(c, subject, text, files)
 	if err == nil {
 		_ = c.Quit() // it is accepted already
 		return nil
@@ -170,7 +177,7 @@ func hello() string {
 	return name
 }
 
-func (m Config) transfer(c *smtp.Client, subject, text string) error {
+func (m Config) transfer(c *smtp.Client, subject, text string, files []File) error {
 	if err := c.Mail(m.From); err != nil {
 		return err
 	}
@@ -188,15 +195,16 @@ func (m Config) transfer(c *smtp.Client, subject, text string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.Write(m.compose(subject, text, time.Now(), refused)); err != nil {
+	if _, err := w.Write(m.compose(subject, text, files, time.Now(), refused)); err != nil {
 		return err
 	}
 	return w.Close()
 }
 
-// compose makes the mail (RFC 5322), its text in quoted-printable so that no line is
-// too long and nothing but ASCII goes out. It states who will not get it.
-func (m Config) compose(subject, text string, now time.Time, refused []string) []byte {
+// compose makes the mail (RFC 5322), its text in quoted-printable so that no line is too long
+// and nothing but ASCII goes out, and the files after it (RFC 2046). It states who will not get
+// it.
+func (m Config) compose(subject, text string, files []File, now time.Time, refused []string) []byte {
 	var b bytes.Buffer
 	_, domain, _ := strings.Cut(m.From, "@")
 	for _, header := range [][2]string{
@@ -207,17 +215,36 @@ func (m Config) compose(subject, text string, now time.Time, refused []string) [
 		{"Message-ID", "<" + uuid.NewString() + "@" + domain + ">"},
 		{"Auto-Submitted", "auto-generated"},
 		{"MIME-Version", "1.0"},
-		{"Content-Type", "text/plain; charset=utf-8"},
-		{"Content-Transfer-Encoding", "quoted-printable"},
 	} {
 		fmt.Fprintf(&b, "%s: %s\r\n", header[0], header[1])
 	}
-	b.WriteString("\r\n")
-	q := quotedprintable.NewWriter(&b)
-	_, _ = q.Write([]byte(text)) // to memory
 	if len(refused) > 0 {
-		_, _ = fmt.Fprintf(q, "The mail server refused to take this for %s.\n", strings.Join(refused, ", "))
+		text += fmt.Sprintf("The mail server refused to take this for %s.\n", strings.Join(refused, ", "))
 	}
-	_ = q.Close()
+	body := File{Type: "text/plain; charset=utf-8", Content: []byte(text)}
+	if len(files) == 0 {
+		body.append(&b)
+		return b.Bytes()
+	}
+	boundary := uuid.NewString()
+	fmt.Fprintf(&b, "Content-Type: multipart/mixed; boundary=%q\r\n\r\n", boundary)
+	for _, f := range append([]File{body}, files...) {
+		fmt.Fprintf(&b, "--%s\r\n", boundary)
+		f.append(&b)
+		b.WriteString("\r\n")
+	}
+	fmt.Fprintf(&b, "--%s--\r\n", boundary)
 	return b.Bytes()
+}
+
+// append adds a part of a mail, or all of it, from its own headers on.
+func (f *File) append(b *bytes.Buffer) {
+	fmt.Fprintf(b, "Content-Type: %s\r\n", f.Type)
+	if f.Name != "" {
+		fmt.Fprintf(b, "Content-Disposition: attachment; filename=%q\r\n", f.Name)
+	}
+	b.WriteString("Content-Transfer-Encoding: quoted-printable\r\n\r\n")
+	q := quotedprintable.NewWriter(b)
+	_, _ = q.Write(f.Content) // to memory
+	_ = q.Close()
 }

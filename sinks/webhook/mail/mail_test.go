@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
+	"mime/multipart"
 	"mime/quotedprintable"
 	"net"
 	netmail "net/mail"
@@ -261,5 +263,43 @@ func TestMailOneRefused(t *testing.T) {
 	_, to, data := s.got()
 	if fmt.Sprint(to) != "[TO:<soc@example.net>]" || !strings.Contains(data, "refused to take this for noc@example.net") {
 		t.Errorf("to %q: %s", to, data)
+	}
+}
+
+// TestMailFiles: files arrive as they were, each with its name, and nothing but ASCII goes out.
+func TestMailFiles(t *testing.T) {
+	s := newMailServer(t, TLSNone)
+	files := []File{
+		{"report.html", "text/html; charset=utf-8", []byte("<p>" + strings.Repeat("blåbær ", 300) + "</p>\r\n.\r\n--x\r\n")},
+		{"empty.txt", "text/plain", nil},
+	}
+	if err := mailConfig(s).Send(t.Context(), "report", "See the file.\n", files...); err != nil {
+		t.Fatal(err)
+	}
+	_, _, data := s.got()
+	if i := strings.IndexFunc(data, func(r rune) bool { return r > 126 || r < 32 && r != '\r' && r != '\n' }); i >= 0 {
+		t.Errorf("%q", data[i:i+8])
+	}
+	m, err := netmail.ReadMessage(strings.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := multipart.NewReader(m.Body, params["boundary"])
+	for _, want := range append([]File{{"", "text/plain; charset=utf-8", []byte("See the file.\r\n")}}, files...) {
+		part, err := parts.NextPart() // decodes
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(part)
+		if err != nil || part.FileName() != want.Name || part.Header.Get("Content-Type") != want.Type || string(got) != string(want.Content) {
+			t.Errorf("%v: %s, %s: %q", err, part.FileName(), part.Header.Get("Content-Type"), got)
+		}
+	}
+	if _, err := parts.NextPart(); err != io.EOF {
+		t.Errorf("more parts: %v", err)
 	}
 }
