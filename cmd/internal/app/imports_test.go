@@ -101,6 +101,7 @@ var rules = []struct {
 	{"intel/correlate/queue", []string{"intel/lookup", "intel/event", "flow", "flow/clock"}},
 	{"intel/incident", []string{"flow", "flow/fit", "intel/event"}},
 	{"intel/incident/story", []string{"flow", "flow/fit", "flow/observe", "intel/event", "intel/incident"}},
+	{"intel/incident/report", []string{"flow/fit", "flow/observe", "intel", "intel/event", "intel/incident"}},
 	{"intel/hunt", []string{"flow", "flow/fit", "flow/history/folder", "flow/history/row", "intel/hunt/question", "intel/event", "intel/event/jsonline"}},
 	{"intel/hunt/question", []string{"intel", "flow", "flow/span", "intel/feeds", "intel/feeds/document"}},
 	{"intel/feeds", []string{"intel/feeds/document", "intel/feeds/prefix", "intel/feeds/jsonwalk", "intel/feeds/rows", "intel/feeds/programs", "intel/feeds/platforms"}},

@@ -1,0 +1,241 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/fit"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
+	"github.com/flowsnitch/flowsnitch/intel/incident"
+)
+
+// The sentences that text and HTML have in common.
+
+// minute gives a time to the minute in the zone of the report.
+func (r *Report) minute(t time.Time) string { return t.In(r.zone).Format("2006-01-02 15:04") }
+
+// period gives the time that the report is about.
+func (r *Report) period() string {
+	length := r.Until.Sub(r.From).Round(time.Hour)
+	text := fmt.Sprintf("%d hours", int(length.Hours()))
+	if days := length.Hours() / 24; days >= 2 && days == float64(int(days)) {
+		text = fmt.Sprintf("%d days", int(days))
+	}
+	return fmt.Sprintf("%s to %s %s (%s)", r.minute(r.From), r.minute(r.Until), r.Until.In(r.zone).Format("MST"), text)
+}
+
+// verdict is one sentence about whether the rest can be trusted.
+func (a *Alive) verdict() string {
+	switch {
+	case a.Hours == 0:
+		return "The period has not begun."
+	case a.Unknown == a.Hours:
+		return fmt.Sprintf("BLIND: nothing is known of any of the %d hours. What follows is not silence, it is ignorance.", a.Hours)
+	case a.Unknown+a.Blind == a.Hours:
+		return fmt.Sprintf("BLIND: no flow was received in any of the %d hours. Check that routers export to this address.", a.Hours)
+	case a.Unknown+a.Blind > 0:
+		return fmt.Sprintf("PARTLY BLIND: of %d hours %d are unknown and %d had no flow.", a.Hours, a.Unknown, a.Blind)
+	case a.Lost > 0:
+		return fmt.Sprintf("Flows came in all %d hours, but some were lost: %d of %d received or lost (%s).", a.Hours, a.Lost, a.Flows+a.Lost, percent(a.Lost, a.Flows+a.Lost))
+	}
+	return fmt.Sprintf("Flows came in all %d hours, %d in all, and none was lost.", a.Hours, a.Flows)
+}
+
+// lines are what else there is about it.
+func (r *Report) aliveLines() (lines []string) {
+	a := &r.Alive
+	for _, g := range a.Gaps {
+		what := "nothing is known"
+		if g.Blind {
+			what = "no flow"
+		}
+		lines = append(lines, fmt.Sprintf("%s to %s: %s", r.minute(g.From), r.minute(g.Until), what))
+	}
+	if a.MoreGaps > 0 {
+		lines = append(lines, fmt.Sprintf("and %d shorter gaps", a.MoreGaps))
+	}
+	if a.Lost > 0 && a.Unknown+a.Blind > 0 {
+		lines = append(lines, fmt.Sprintf("lost: %d of %d flows (%s)", a.Lost, a.Flows+a.Lost, percent(a.Lost, a.Flows+a.Lost)))
+	}
+	for _, t := range a.Troubles {
+		lines = append(lines, fmt.Sprintf("%s, last %s: %s", plural(t.Hours, "hour"), r.minute(t.Last), plain(t.Text, 300)))
+	}
+	for _, f := range a.Now {
+		lines = append(lines, "now "+findingText(f))
+	}
+	if !a.Asked {
+		lines = append(lines, "no running instance was asked for its state now")
+	}
+	return lines
+}
+
+func findingText(f observe.Finding) string {
+	return fmt.Sprintf("%s, %s: %s", f.State, f.Check, plain(f.Text, 300))
+}
+
+// waiting is how many incidents need somebody.
+func (r *Report) waiting() string {
+	if r.Attention.Total == 0 {
+		return "No incident of severity high or critical waits for somebody."
+	}
+	return fmt.Sprintf("%s of severity high or critical that nobody has looked at.", count(r.Attention.Total, r.Attention.More, "incident"))
+}
+
+// returning is who came back.
+func (f *Figures) returning() string {
+	if f.Offenders == 0 {
+		return "No offender was seen in this period."
+	}
+	return fmt.Sprintf("%d of the %s of this period had been seen before (%s); they are %s of the %d known before.",
+		f.Returned, plural(f.Offenders, "offender"), percent(uint64(f.Returned), uint64(f.Offenders)),
+		percent(uint64(f.Returned), uint64(f.KnownBefore)), f.KnownBefore)
+}
+
+// withheldText is how many rows may not be shown, empty for none.
+func (r *Report) withheldText() string {
+	if r.Withheld == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s not named: only listings above TLP %s know of them. 'flowsnitch incidents' shows them on this machine, --max-tlp here.", count(r.Withheld, false, "offender"), r.MaxTLP)
+}
+
+// what gives the facts of an incident in a line.
+func (r *Report) what(i *incident.Incident) string {
+	facts := []string{count(i.Hosts, i.MoreHosts, "host") + " of ours", plural(i.Days, "day"), plural(int(i.Flows), "flow")}
+	if i.BytesOut > 0 {
+		facts = append(facts, observe.Size(i.BytesOut)+" out")
+	}
+	return strings.Join(facts, ", ") + "; " + how(i.Called, i.Answered, i.Blocked)
+}
+
+// how tells what became of contacts.
+func how(called, answered, blocked bool) string {
+	switch {
+	case called && answered:
+		return "called by us and answered"
+	case called:
+		return "called by us"
+	case answered:
+		return "we answered"
+	case blocked:
+		return "blocked"
+	}
+	return "no answer seen"
+}
+
+// seen gives the time of an incident.
+func (r *Report) seen(i *incident.Incident) string {
+	return fmt.Sprintf("first %s, last %s", r.minute(i.First), r.minute(i.Last))
+}
+
+// state gives what has been made of an incident, empty for nothing.
+func state(i *incident.Incident) string {
+	switch {
+	case i.State == incident.New:
+		return ""
+	case i.Owner != "":
+		return i.State.String() + " by " + plain(i.Owner, 40)
+	}
+	return i.State.String()
+}
+
+// rest is how many rows of a list are not shown, empty for none.
+func rest(n int, more bool) string {
+	switch {
+	case more:
+		return fmt.Sprintf("and more than %d others", n)
+	case n > 0:
+		return fmt.Sprintf("and %d more", n)
+	}
+	return ""
+}
+
+// silenced is what a silence kept back.
+func (r *Report) silenced() string {
+	if r.Figures.Silenced == 0 {
+		return "Nothing was silenced."
+	}
+	return fmt.Sprintf("%s of %s were kept from mail, log and other outputs by a silence; 'flowsnitch silence list' shows which.",
+		plural(int(r.Figures.Silenced), "event"), plural(r.Figures.Quiet, "offender"))
+}
+
+// busiest gives a few days, those with the most flows first.
+func busiest(days []Day) []Day {
+	days = slices.Clone(days)
+	slices.SortStableFunc(days, func(a, b Day) int { return cmp.Compare(b.Flows, a.Flows) })
+	return days[:min(len(days), 7)]
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
+// place gives country and network of an offender, empty if unknown.
+func place(i *incident.Incident) string {
+	return strings.TrimSpace(i.Country + " " + asName(i.ASNumber, i.ASName))
+}
+
+func asName(number uint32, name string) string {
+	if number == 0 {
+		return ""
+	}
+	return strings.TrimSpace(fmt.Sprintf("AS%d %s", number, plain(name, 40)))
+}
+
+// host gives a host of ours with its site.
+func host(h incident.Host) string {
+	if h.Site == "" {
+		return h.Addr.String()
+	}
+	return h.Addr.String() + " at " + plain(h.Site, 40)
+}
+
+// flows gives a bucket for people.
+func (b *Bucket) flows() string {
+	switch b.To {
+	case b.From:
+		return fmt.Sprintf("%d %s", b.From, things(b.From, "flow"))
+	case 0:
+		return fmt.Sprintf("%d or more flows", b.From)
+	}
+	return fmt.Sprintf("%d to %d flows", b.From, b.To)
+}
+
+func plain(s string, limit int) string { return string(fit.AppendPlain(nil, s, limit)) }
+
+// things is the word after a number.
+func things(n uint64, thing string) string {
+	if n == 1 {
+		return thing
+	}
+	return thing + "s"
+}
+
+func plural(n int, thing string) string { return count(n, false, thing) }
+
+func count(n int, more bool, thing string) string {
+	switch {
+	case more:
+		return fmt.Sprintf("more than %d %ss", n, thing)
+	case n == 1:
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+func percent(part, of uint64) string {
+	if of == 0 {
+		return "0 %"
+	}
+	p := float64(part) / float64(of) * 100
+	if part > 0 && p < 0.1 {
+		return "less than 0.1 %"
+	}
+	return fmt.Sprintf("%.1f %%", p)
+}
