@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/enrich"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/spf13/cobra"
@@ -31,9 +33,9 @@ const (
 func newLookup() *cobra.Command {
 	var file string
 	var lists []string
-	var asJSON bool
+	var asJSON, names bool
 	c := &cobra.Command{
-		Use:   "lookup [-c FILE] [--intel FILE]... [--json] ADDR|PREFIX...",
+		Use:   "lookup [-c FILE] [--intel FILE]... [--names] [--json] ADDR|PREFIX...",
 		Short: "Show which lists have an address, since when, and what overrides them",
 		Long: `lookup prints the listings of addresses or prefixes in the set in force: every entry that
 covers or lies within each, with its evidence, expired entries, and entries that an
@@ -41,7 +43,9 @@ allowlist, the home networks, a warninglist or a guard overrides. It uses the ru
 instance; without one, or with --intel, it reads the lists itself, and for feeds the last
 good copies in the state directory. With --intel and without -c only these lists count.
 Below come the last contacts of your hosts with each, at most 5, as far as the history
-of contacts on disk has them ('flowsnitch hunt' finds all, to the last minute).
+of contacts on disk has them ('flowsnitch hunt' finds all, to the last minute). Country
+and AS come from the databases of enrich.mmdb. Names are asked of the DNS with --names
+alone, for whoever has the zone, often the offender, sees the question.
 
 Without -c it looks for the running instance of this user, then reads the configuration
 that $FLOWSNITCH_CONFIG names, then that of the package.
@@ -66,11 +70,16 @@ object for each address, one a line; its "answer" is listed, not_listed or unkno
 			if err != nil {
 				return unanswered{err}
 			}
-			return printLookups(c, answers, contactsOf(c.Context(), &cfg, asked), args, asJSON)
+			more := asides{past: contactsOf(c.Context(), &cfg, asked)}
+			if names {
+				more.names = namesOf(c.Context(), net.DefaultResolver, asked)
+			}
+			return printLookups(c, answers, more, args, asJSON)
 		},
 	}
 	locateFlag(c, &file)
 	intelFlag(c, &lists)
+	c.Flags().BoolVar(&names, "names", false, "ask the DNS for the names of addresses, for at most 5 seconds")
 	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object for each address, one a line")
 	return c
 }
@@ -107,8 +116,12 @@ func lookUp(c *cobra.Command, cfg *configs.Config, from *origin, lists []string,
 	if err != nil {
 		return nil, err
 	}
+	place, end := placesOf(cfg)
+	defer end()
 	for _, p := range asked {
-		answers = append(answers, app.LookUp(t, feeds, p))
+		l := app.LookUp(t, feeds, p)
+		l.Locate(place)
+		answers = append(answers, l)
 	}
 	return answers, nil
 }
@@ -165,7 +178,7 @@ func isName(s string) bool {
 }
 
 // printLookups prints all answers; the exit code is that of the one that knows least.
-func printLookups(c *cobra.Command, answers []app.Lookup, past []*lookupHistory, args []string, asJSON bool) error {
+func printLookups(c *cobra.Command, answers []app.Lookup, more asides, args []string, asJSON bool) error {
 	worst := lookupListed
 	enc := json.NewEncoder(c.OutOrStdout())
 	for i := range answers {
@@ -173,10 +186,11 @@ func printLookups(c *cobra.Command, answers []app.Lookup, past []*lookupHistory,
 		worst = max(worst, codeOfLookup(l))
 		if !asJSON {
 			explain(c.OutOrStdout(), l)
-			past[i].print(c.OutOrStdout(), nameOf(l.Prefix))
+			more.namesAt(i).print(c.OutOrStdout(), nameOf(l.Prefix))
+			more.past[i].print(c.OutOrStdout(), nameOf(l.Prefix))
 			continue
 		}
-		if err := enc.Encode(lookupLine(args[i], l, past[i])); err != nil {
+		if err := enc.Encode(lookupLine(args[i], l, more.past[i], more.namesAt(i))); err != nil {
 			return err
 		}
 	}
@@ -205,6 +219,9 @@ func explain(w io.Writer, l *app.Lookup) {
 	name := nameOf(l.Prefix)
 	if l.Embedded.IsValid() {
 		fmt.Fprintf(w, "%s carries %s, which is looked up, too\n", name, l.Embedded)
+	}
+	if l.Place.Known() {
+		fmt.Fprintf(w, "%s belongs to %s\n", name, placeText(l.Place))
 	}
 	switch codeOfLookup(l) {
 	case lookupUnknown:
@@ -252,6 +269,8 @@ type lookupAnswer struct {
 	Listings   []lookupListing `json:"listings"`
 	Stopped    []lookupListing `json:"stopped"`
 	History    *lookupHistory  `json:"history,omitempty"` // absent where there is none
+	Place      *enrich.Place   `json:"place,omitempty"`   // absent where no database has it
+	Names      *lookupNames    `json:"names,omitempty"`   // absent without --names
 }
 
 // A lookupListing is an entry of a feed; with a reason one that is not used, or a network
@@ -274,11 +293,14 @@ type lookupListing struct {
 	ByName      string        `json:"by_name,omitempty"`
 }
 
-func lookupLine(query string, l *app.Lookup, past *lookupHistory) lookupAnswer {
+func lookupLine(query string, l *app.Lookup, past *lookupHistory, names *lookupNames) lookupAnswer {
 	a := lookupAnswer{
 		Query: query, Prefix: l.Prefix, Version: l.Version, Indicators: l.Indicators, Missing: l.Missing,
 		Answer:   map[int]string{lookupListed: "listed", lookupNot: "not_listed", lookupUnknown: "unknown"}[codeOfLookup(l)],
-		Listings: []lookupListing{}, Stopped: []lookupListing{}, History: past,
+		Listings: []lookupListing{}, Stopped: []lookupListing{}, History: past, Names: names,
+	}
+	if l.Place.Known() {
+		a.Place = &l.Place
 	}
 	for i := range l.Listings {
 		a.Listings = append(a.Listings, listingOf(&l.Listings[i]))

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 const (
@@ -192,6 +194,27 @@ func cause(err error) string {
 		return pe.Err.Error()
 	}
 	return err.Error()
+}
+
+// Stamp notes on an event where its offender belongs: the IPv4 address within an IPv6 one, where
+// that is what is listed. It allocates nothing for a record that was decoded before.
+func (b *Bases) Stamp(e *event.Event) {
+	if len(b.cfg.Load().MMDB) == 0 || !e.Offender.IsValid() || e.Kind == event.KindCanary {
+		return
+	}
+	var p Place
+	if e.Embedded.IsValid() {
+		p = b.Lookup(e.Embedded)
+	}
+	if !p.whole() {
+		p.fill(b.Lookup(e.Offender))
+	}
+	if !p.Known() {
+		b.unknown.Add(1)
+		return
+	}
+	b.known.Add(1)
+	e.Country, e.ASNumber, e.ASName = p.Country, p.ASNumber, p.ASName
 }
 
 // Lookup gives where an address belongs, as far as the databases have it.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/observe"
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/maxmind/mmdbwriter"
 	"github.com/maxmind/mmdbwriter/mmdbtype"
 )
@@ -185,6 +186,41 @@ func TestLayouts(t *testing.T) {
 				t.Errorf("%v: %s: got %+v, want %+v", paths, a, got, w)
 			}
 		}
+	}
+}
+
+// TestStamp: events come with the country and the AS of their offender, of the address within
+// it first; what is off, unknown or a canary stays as it is. Nothing is allocated for it.
+func TestStamp(t *testing.T) {
+	all := layouts(t, time.Now())
+	c, a := filepath.Join(t.TempDir(), "c"), filepath.Join(t.TempDir(), "a")
+	put(t, c, all["GeoLite2-Country"])
+	put(t, a, all["GeoLite2-ASN"])
+	b := start(t, configured(c, a))
+	example := event.Event{Country: "AU", ASNumber: 64496, ASName: "Example Net"}
+	for name, tt := range map[string]struct{ e, want event.Event }{
+		"hit":      {event.Event{Kind: event.KindHit, Offender: addr("203.0.113.9")}, example},
+		"update":   {event.Event{Kind: event.KindUpdate, Offender: addr("203.0.113.9")}, example},
+		"alert":    {event.Event{Kind: event.KindAlert, Offender: addr("203.0.113.9")}, example},
+		"embedded": {event.Event{Kind: event.KindHit, Offender: addr("2001:db8::1"), Embedded: addr("203.0.113.9")}, example},
+		"half": {event.Event{Kind: event.KindHit, Offender: addr("2001:db8::1"), Embedded: addr("192.0.2.1")},
+			event.Event{Country: "NO", ASNumber: 64497}},
+		"unknown":     {event.Event{Kind: event.KindHit, Offender: addr("192.0.2.1")}, event.Event{}},
+		"canary":      {event.Event{Kind: event.KindCanary, Offender: addr("203.0.113.9")}, event.Event{}},
+		"no offender": {event.Event{Kind: event.KindAlert}, event.Event{}},
+	} {
+		b.Stamp(&tt.e)
+		if tt.e.Country != tt.want.Country || tt.e.ASNumber != tt.want.ASNumber || tt.e.ASName != tt.want.ASName {
+			t.Errorf("%s: got %q %d %q", name, tt.e.Country, tt.e.ASNumber, tt.e.ASName)
+		}
+	}
+	if s := b.Stats(); s.Known != 5 || s.Unknown != 1 {
+		t.Errorf("%+v", s)
+	}
+	e := event.Event{Kind: event.KindHit, Offender: addr("203.0.113.9")}
+	off := New(DefaultConfig())
+	if n := testing.AllocsPerRun(100, func() { b.Stamp(&e); off.Stamp(&e) }); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 

@@ -99,6 +99,7 @@ func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 	a.watch = newWatch(c, o, a.background, log)
 	a.places = newPlaces(c, log)
 	a.sinks = newOutputs(c, o, func() time.Time { return a.since }, a.watch.Now, canaries, a.background, log)
+	a.sinks.stamps = append(a.sinks.stamps, a.places.P.Stamp)
 	alerts := &alerts{sensor: cfg.Name, store: a.store, clock: a.watch, publish: a.sinks.publish, log: log}
 	a.feeds = newFeedService(a, alerts.send)
 	a.decoder = newDecoder(c, a.since, a.watch.Now, a.background, log)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/enrich"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
@@ -34,6 +35,8 @@ type Lookup struct {
 	Version  string               `json:"version"`           // of the set
 	Listings []intel.Indicator    `json:"listings"`
 	Stopped  []lookup.Suppression `json:"stopped"`
+	// Place is where a single address belongs, as far as the databases of countries and AS have it.
+	Place enrich.Place `json:"place,omitzero"`
 	// Indicators is the size of the set; of an empty one nothing can be concluded.
 	Indicators int `json:"indicators"`
 	// Missing are the feeds that have no complete copy yet, so that the set lacks them.
@@ -51,6 +54,19 @@ func LookUp(t *lookup.Table, feeds []fetch.Status, p netip.Prefix) Lookup {
 	return l
 }
 
+// Locate adds where a single address belongs: the IPv4 address in it first.
+func (l *Lookup) Locate(place func(netip.Addr) enrich.Place) {
+	if !l.Prefix.IsSingleIP() {
+		return
+	}
+	if l.Embedded.IsValid() {
+		l.Place = place(l.Embedded)
+	}
+	if !l.Place.Known() {
+		l.Place = place(l.Prefix.Addr())
+	}
+}
+
 // maxLookups bounds one question.
 const maxLookups = 1000
 
@@ -65,7 +81,9 @@ func (d *feedService) lookup(prefixes []string) ([]Lookup, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, LookUp(t, feeds, p))
+		l := LookUp(t, feeds, p)
+		l.Locate(d.place)
+		out = append(out, l)
 	}
 	return out, nil
 }

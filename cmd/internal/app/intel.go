@@ -18,6 +18,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/listing"
+	"github.com/flowsnitch/flowsnitch/intel/enrich"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/quarantine"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
@@ -34,6 +35,7 @@ type feedService struct {
 	store *lookup.Store
 	alert func(name, text string, about *intel.Indicator)
 	now   func() time.Time // the date that can be trusted
+	place func(netip.Addr) enrich.Place
 	log   *zap.Logger
 
 	cfg  *configs.Config // of the start
@@ -109,7 +111,7 @@ func (k *keeper) end() {
 
 func newFeedService(a *App, alert func(string, string, *intel.Indicator)) *feedService {
 	d := &feedService{
-		store: a.store, alert: alert, now: a.watch.Now, log: a.log, cfg: &a.cfg, opts: &a.opts, since: a.since,
+		store: a.store, alert: alert, now: a.watch.Now, place: a.places.P.Lookup, log: a.log, cfg: &a.cfg, opts: &a.opts, since: a.since,
 		told: make(map[string]string), own: make(map[string]bool),
 	}
 	a.watch.changed = d.dateChanged
