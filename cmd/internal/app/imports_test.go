@@ -126,6 +126,7 @@ var rules = []struct {
 	{"intel/feeds/fetch/source/local", []string{"intel/feeds/fetch/source", "intel/feeds/fetch/source/misp", "intel/feeds/fetch/spec", "intel/feeds/fetch/store", "intel/feeds/fetch/guard", "intel/feeds", "intel/feeds/document"}},
 	{"intel/feeds/fetch/source/*", []string{"intel/feeds/fetch/source", "intel/feeds/fetch/spec", "intel/feeds/fetch/client", "intel/feeds/fetch/store", "intel/feeds/document", "intel/feeds/dates"}},
 	{"intel/enrich", []string{"intel/event", "flow", "flow/fit", "flow/observe"}},
+	{"intel/silence", []string{"intel", "intel/event", "flow", "flow/disk", "flow/fit"}},
 	{"intel/*", []string{"intel", "intel/lookup", "intel/event", "flow", "flow/fit"}},
 	{"sinks/web", []string{"flow/disk", "flow/observe", "configs/secret", "configs/tlsfiles"}},
 	{"sinks", []string{"configs/tlsfiles", "sinks/internal/*", "intel/event", "flow"}},
