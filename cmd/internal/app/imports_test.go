@@ -102,6 +102,10 @@ var rules = []struct {
 	{"intel/incident", []string{"flow", "flow/fit", "intel/event"}},
 	{"intel/incident/story", []string{"flow", "flow/fit", "flow/observe", "intel/event", "intel/incident"}},
 	{"intel/incident/report", []string{"flow/fit", "flow/observe", "intel", "intel/event", "intel/incident"}},
+	{"intel/incident/batch", []string{"flow/fit", "intel/event", "intel/incident"}},
+	{"intel/incident/intake", []string{"intel/event", "intel/incident", "intel/incident/batch", "intel/incident/store"}},
+	{"intel/incident/store", []string{"flow", "flow/fit", "flow/disk", "intel/event", "intel/incident", "intel/incident/batch", "intel/incident/store/database"}},
+	{"intel/incident/store/database", []string{"flow/disk"}},
 	{"intel/hunt", []string{"flow", "flow/fit", "flow/history/folder", "flow/history/row", "intel/hunt/question", "intel/event", "intel/event/jsonline"}},
 	{"intel/hunt/question", []string{"intel", "flow", "flow/span", "intel/feeds", "intel/feeds/document"}},
 	{"intel/feeds", []string{"intel/feeds/document", "intel/feeds/prefix", "intel/feeds/jsonwalk", "intel/feeds/rows", "intel/feeds/programs", "intel/feeds/platforms"}},
@@ -167,6 +171,8 @@ var owners = map[string][]string{
 	"github.com/segmentio/kafka-go":        {"sinks/kafka"},
 	"github.com/parquet-go/parquet-go":     {"flow/history/file"},
 	"github.com/oschwald/maxminddb-golang": {"intel/enrich"},
+	"github.com/jackc/pgx":                 {"intel/incident/store/database"},
+	"modernc.org/sqlite":                   {"intel/incident/store/database"},
 }
 
 // TestImports: data flows down, imports point up.

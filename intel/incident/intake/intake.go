@@ -1,0 +1,188 @@
+package intake
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/incident"
+	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store"
+)
+
+// A Committer writes a batch, exactly once however often it is given events: a [store.Store].
+type Committer interface {
+	Commit(ctx context.Context, b *batch.Batch, pulse incident.Pulse) (store.Committed, error)
+}
+
+// Config says when to commit.
+type Config struct {
+	Every time.Duration // at the latest after this time
+	// MaxContacts and MaxBytes are what is held at most: then there is a commit at once.
+	MaxContacts, MaxBytes int
+	// Pulse gives what the program has done since it was called last; nil = nothing to say.
+	Pulse func() incident.Pulse
+	Now   func() time.Time // nil = the clock
+}
+
+// DefaultConfig commits once a minute; on a small machine every five.
+func DefaultConfig(edge bool) Config {
+	if edge {
+		return Config{Every: 5 * time.Minute, MaxContacts: 10_000, MaxBytes: 4 << 20}
+	}
+	return Config{Every: time.Minute, MaxContacts: 60_000, MaxBytes: 24 << 20}
+}
+
+// A TakenError means that a commit failed, and is tried again when Send is called again. The
+// first Taken events of the call are held all the same; the others are not.
+type TakenError struct {
+	Taken int
+	Err   error
+}
+
+// Error gives the reason.
+func (e *TakenError) Error() string { return fmt.Sprintf("incidents: %v", e.Err) }
+
+// Unwrap gives the reason.
+func (e *TakenError) Unwrap() error { return e.Err }
+
+// An Intake is the side of the journal: one goroutine calls Send, Held and Close. Stats may be
+// called from any.
+type Intake struct {
+	cfg   Config
+	to    Committer
+	batch batch.Batch
+	held  int
+	pulse incident.Pulse // what no commit has yet
+	next  time.Time      // of the commit
+
+	mu    sync.Mutex
+	stats Stats
+}
+
+// Stats are what became of the events since the start.
+type Stats struct {
+	Committed uint64 // events, repeats included
+	Repeats   uint64 // events that had been counted before
+	Commits   uint64
+	Early     uint64        // commits because there was no more room
+	Errors    uint64        // commits that failed, and were or will be tried again
+	Error     string        // of the last commit; empty = it succeeded
+	Last      time.Time     // the last commit that succeeded; zero = none
+	Took      time.Duration // that commit
+	Waiting   int           // events held
+	Contacts  int           // of the events held
+	Bytes     int           // that they take
+}
+
+// New makes an intake for a store.
+func New(to Committer, cfg Config) *Intake {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Intake{cfg: cfg, to: to, next: cfg.Now().Add(cfg.Every)}
+}
+
+// Name is that of the place in the journal.
+func (*Intake) Name() string { return "incidents" }
+
+// Held is how many events, the latest of those that Send has taken, no commit has yet.
+func (i *Intake) Held() int { return i.held }
+
+// Send takes events, and commits when it is time. It keeps nothing of them that is not
+// copied. An error is a [TakenError]: those that it does not count are to be sent again.
+func (i *Intake) Send(ctx context.Context, events []event.Event) error {
+	for n := range events {
+		if i.full() {
+			if err := i.commit(ctx, true); err != nil {
+				return &TakenError{n, err}
+			}
+		}
+		i.batch.Add(&events[n])
+		i.held++
+	}
+	i.show()
+	if i.cfg.Now().Before(i.next) {
+		return nil
+	}
+	if err := i.commit(ctx, false); err != nil {
+		return &TakenError{len(events), err}
+	}
+	return nil
+}
+
+// Close commits what is held, within ctx. What is not committed comes again from the journal.
+func (i *Intake) Close(ctx context.Context) error {
+	if i.held == 0 && i.cfg.Pulse == nil {
+		return nil
+	}
+	return i.commit(ctx, false)
+}
+
+func (i *Intake) full() bool {
+	return len(i.batch.Contacts) >= i.cfg.MaxContacts || i.batch.Bytes() >= i.cfg.MaxBytes
+}
+
+// commit writes what is held. It does not wait longer than ctx lasts, whatever the disk does.
+func (i *Intake) commit(ctx context.Context, early bool) error {
+	if i.cfg.Pulse != nil {
+		i.pulse = add(i.pulse, i.cfg.Pulse())
+	}
+	begun := i.cfg.Now()
+	done, err := i.to.Commit(ctx, &i.batch, i.pulse)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	s := &i.stats
+	if err != nil {
+		s.Errors++
+		s.Error = err.Error()
+		return err
+	}
+	now := i.cfg.Now()
+	s.Committed += uint64(i.held)
+	s.Repeats += done.Repeats
+	s.Commits++
+	if early {
+		s.Early++
+	}
+	s.Error, s.Last, s.Took = "", now, now.Sub(begun)
+	s.Waiting, s.Contacts, s.Bytes = 0, 0, 0
+	i.held, i.pulse, i.next = 0, incident.Pulse{}, now.Add(i.cfg.Every)
+	i.batch.Reset()
+	return nil
+}
+
+// show brings the counters of what is held up to date.
+func (i *Intake) show() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.stats.Waiting, i.stats.Contacts, i.stats.Bytes = i.held, len(i.batch.Contacts), i.batch.Bytes()
+}
+
+// Stats gives the counters.
+func (i *Intake) Stats() Stats {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.stats
+}
+
+// add puts two pulses together.
+func add(a, b incident.Pulse) incident.Pulse {
+	b.Minutes, b.Flows, b.Lost, b.Hits = a.Minutes+b.Minutes, a.Flows+b.Flows, a.Lost+b.Lost, a.Hits+b.Hits
+	if rank(a.Worst) > rank(b.Worst) {
+		b.Worst, b.Findings = a.Worst, a.Findings
+	}
+	return b
+}
+
+func rank(worst string) int {
+	switch worst {
+	case "critical":
+		return 2
+	case "warning":
+		return 1
+	}
+	return 0
+}

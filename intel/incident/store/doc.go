@@ -1,0 +1,10 @@
+// Package store keeps the incidents in a database, SQLite or PostgreSQL: one row for each
+// offender, with what each host of ours, each day, each service and each feed has to do with
+// it, and what people did. [Store.Commit] adds a batch of events in one transaction, exactly
+// once however often they come: the table contact has the numbers of the events of each
+// contact that were counted, and its running totals, of which the difference is added.
+// [Store.Act] is what people decide. [Store.Prune] forgets what is old or too much.
+//
+// What the tables have is said in schema.go. A host of ours is in the tables only once, by a
+// number, because many incidents share it.
+package store

@@ -1,0 +1,186 @@
+package store
+
+import "github.com/flowsnitch/flowsnitch/intel/incident/store/database"
+
+// schema are the steps of the schema. Times are seconds since 1970, days count from there,
+// both UTC. Addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d. Flags are batch.Flags, severities
+// and states have the numbers of their types.
+//
+// A changed incident costs a page of the file for each table and index in which its row
+// changes. So what changes with every contact has narrow rows of its own (incident,
+// incident_host, incident_day, incident_service, contact), texts are elsewhere.
+var schema = []database.Step{`
+CREATE TABLE incident (
+	id {id}, -- in the order of their making
+	offender {blob} NOT NULL,
+	state BIGINT NOT NULL,
+	since BIGINT NOT NULL, -- of the state
+	first_seen BIGINT NOT NULL,
+	last_seen BIGINT NOT NULL,
+	days BIGINT NOT NULL, -- that have a row in incident_day or had one
+	last_day BIGINT NOT NULL,
+	flows BIGINT NOT NULL,
+	packets_out BIGINT NOT NULL,
+	packets_in BIGINT NOT NULL,
+	bytes_out BIGINT NOT NULL,
+	bytes_in BIGINT NOT NULL,
+	bytes BIGINT NOT NULL, -- both
+	contacts BIGINT NOT NULL,
+	hosts BIGINT NOT NULL, -- those in incident_host, and folded_hosts
+	folded_hosts BIGINT NOT NULL, -- most of a folded contact
+	ports BIGINT NOT NULL, -- those in incident_service, and folded_ports
+	folded_ports BIGINT NOT NULL,
+	worst BIGINT NOT NULL,
+	score BIGINT NOT NULL,
+	called BIGINT NOT NULL, -- 1 = one of ours opened a contact that was answered
+	flags BIGINT NOT NULL,
+	silenced BIGINT NOT NULL, -- events
+	verdict BIGINT NOT NULL, -- of a false alarm: 2 * its worst severity, + 1 if it was answered
+	country TEXT NOT NULL,
+	as_number BIGINT NOT NULL,
+	listed BIGINT NOT NULL -- a hash of what incident_text and incident_feed have of it
+);
+CREATE UNIQUE INDEX incident_offender ON incident (offender);
+CREATE INDEX incident_last ON incident (last_seen);
+CREATE INDEX incident_first_last ON incident (first_seen, last_seen);
+CREATE INDEX incident_rank ON incident (worst, called, days, bytes_out, last_seen);
+CREATE INDEX incident_state ON incident (state);
+
+CREATE TABLE incident_text (
+	incident {id},
+	owner TEXT NOT NULL,
+	reason TEXT NOT NULL, -- of the worst event
+	as_name TEXT NOT NULL,
+	exporters {blob} NOT NULL -- 16 bytes each
+);
+
+CREATE TABLE host (
+	id {id},
+	site TEXT NOT NULL,
+	address {blob} NOT NULL,
+	UNIQUE (address, site)
+);
+
+CREATE TABLE incident_host ( -- at most 1,000 of an incident
+	incident BIGINT NOT NULL,
+	host BIGINT NOT NULL,
+	flows BIGINT NOT NULL,
+	packets_out BIGINT NOT NULL,
+	packets_in BIGINT NOT NULL,
+	bytes_out BIGINT NOT NULL,
+	bytes_in BIGINT NOT NULL,
+	first_seen BIGINT NOT NULL,
+	last_seen BIGINT NOT NULL,
+	days BIGINT NOT NULL,
+	worst BIGINT NOT NULL,
+	flags BIGINT NOT NULL,
+	PRIMARY KEY (incident, host)
+) {without};
+CREATE INDEX incident_host_host ON incident_host (host);
+
+CREATE TABLE incident_day (
+	day BIGINT NOT NULL,
+	incident BIGINT NOT NULL,
+	flows BIGINT NOT NULL,
+	bytes_out BIGINT NOT NULL,
+	bytes_in BIGINT NOT NULL,
+	PRIMARY KEY (day, incident)
+) {without};
+
+CREATE TABLE host_day (
+	day BIGINT NOT NULL,
+	host BIGINT NOT NULL,
+	flows BIGINT NOT NULL,
+	bytes_out BIGINT NOT NULL,
+	bytes_in BIGINT NOT NULL,
+	PRIMARY KEY (day, host)
+) {without};
+
+CREATE TABLE incident_service ( -- at most 1,000 of an incident
+	incident BIGINT NOT NULL,
+	service BIGINT NOT NULL, -- 65536 * protocol + port
+	flows BIGINT NOT NULL,
+	PRIMARY KEY (incident, service)
+) {without};
+CREATE INDEX incident_service_service ON incident_service (service);
+
+CREATE TABLE feed (
+	id {id},
+	name TEXT NOT NULL UNIQUE
+);
+
+CREATE TABLE incident_feed ( -- at most 32 of an incident
+	incident BIGINT NOT NULL,
+	feed BIGINT NOT NULL,
+	low {blob} NOT NULL, -- first address of the indicator
+	bits BIGINT NOT NULL, -- its length; of IPv4 0 to 32
+	category TEXT NOT NULL,
+	ref TEXT NOT NULL,
+	description TEXT NOT NULL,
+	tlp TEXT NOT NULL,
+	score BIGINT NOT NULL,
+	first_seen BIGINT NOT NULL, -- when an event named it
+	last_seen BIGINT NOT NULL, -- likewise; written when it was a day ago
+	PRIMARY KEY (incident, feed, low, bits)
+) {without};
+CREATE INDEX incident_feed_feed ON incident_feed (feed);
+CREATE INDEX incident_feed_category ON incident_feed (category);
+
+CREATE TABLE note (
+	id {id},
+	incident BIGINT NOT NULL,
+	time BIGINT NOT NULL,
+	author TEXT NOT NULL,
+	text TEXT NOT NULL
+);
+CREATE INDEX note_incident ON note (incident);
+
+CREATE TABLE audit ( -- rows are never changed
+	id {id},
+	incident BIGINT NOT NULL,
+	time BIGINT NOT NULL,
+	author TEXT NOT NULL,
+	act TEXT NOT NULL,
+	detail TEXT NOT NULL
+);
+CREATE INDEX audit_incident ON audit (incident);
+
+CREATE TABLE alert (
+	id {blob} NOT NULL PRIMARY KEY,
+	time BIGINT NOT NULL,
+	name TEXT NOT NULL,
+	severity BIGINT NOT NULL,
+	offender {blob} NOT NULL, -- empty = none
+	reason TEXT NOT NULL
+);
+CREATE INDEX alert_time ON alert (time);
+
+CREATE TABLE pulse (
+	hour BIGINT NOT NULL PRIMARY KEY, -- seconds since 1970
+	minutes BIGINT NOT NULL,
+	flows BIGINT NOT NULL,
+	lost BIGINT NOT NULL,
+	hits BIGINT NOT NULL,
+	worst BIGINT NOT NULL, -- 0 ok, 1 warning, 2 critical
+	findings TEXT NOT NULL -- at most three, one a line
+);
+
+CREATE TABLE contact (
+	id {blob} NOT NULL PRIMARY KEY,
+	top BIGINT NOT NULL, -- the highest number of its events
+	seen BIGINT NOT NULL, -- bit n: the event top - n was counted
+	silenced BIGINT NOT NULL, -- likewise
+	flows BIGINT NOT NULL, -- totals that were counted
+	packets_out BIGINT NOT NULL,
+	packets_in BIGINT NOT NULL,
+	bytes_out BIGINT NOT NULL,
+	bytes_in BIGINT NOT NULL,
+	counts BIGINT NOT NULL, -- contacts that were counted for it
+	last_seen BIGINT NOT NULL
+) {without};
+
+CREATE TABLE counter (
+	name TEXT NOT NULL PRIMARY KEY,
+	value BIGINT NOT NULL
+) {without}
+`}
