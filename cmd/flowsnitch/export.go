@@ -13,6 +13,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/sinks/export/choice"
+	exportnames "github.com/flowsnitch/flowsnitch/sinks/export/names"
 	"github.com/flowsnitch/flowsnitch/sinks/export/target"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/spf13/cobra"
@@ -40,6 +41,10 @@ are among them), root name servers, public resolvers and what a warninglist has 
 infrastructure are in no list, whoever lists them. Neither are listings that have expired,
 nor those labelled TLP amber or red, unless --max-tlp allows it. Listings with a port are
 only in lists that can express one: nftables, stix.
+
+rpz and postfix-access are lists of the domain and host names of the same feeds. Names in
+intel.allow_names and below them are in no list, nor are public suffixes such as co.uk. A
+name below another one is left out, as it goes with that.
 
 Overlapping prefixes are merged, and the order is that of the addresses. What was left out
 is reported on standard error. An empty set is an error, and prints nothing.`,
@@ -73,6 +78,7 @@ is reported on standard error. An empty set is an error, and prints nothing.`,
 	f.IntVar(&o.Family, "family", 0, "IPv4 or IPv6 only: `4` or 6")
 	f.IntVar(&o.Max, "max", o.Max, "most `prefixes` in the list, 1 to 5000000; those with the best scores stay")
 	f.StringVar(&o.MaxTLP, "max-tlp", o.MaxTLP, "most restricted `label` of the Traffic Light Protocol in the list: "+strings.Join(choice.TLPs, ", "))
+	f.BoolVar(&o.URLs, "urls", false, "hosts of listed URLs too, in lists of names: one URL of a host lists all of it")
 	f.StringVar(&o.Name, "name", o.Name, "`name` of the table, sets, lists or protocols in the list: a letter and up to 19 letters, digits and _")
 	f.BoolVar(&o.NoTime, "no-time", false, "leave out the date, timeouts and serial numbers, so that the same set gives the same list")
 	return c
@@ -82,7 +88,7 @@ is reported on standard error. An empty set is an error, and prints nothing.`,
 func targetList() string {
 	var b strings.Builder
 	for _, t := range target.All {
-		fmt.Fprintf(&b, "  %-10s %s\n", t.Name, t.Help)
+		fmt.Fprintf(&b, "  %-14s %s\n", t.Name, t.Help)
 	}
 	return b.String()
 }
@@ -104,18 +110,15 @@ func exportSet(c *cobra.Command, cfg *configs.Config, from *origin, lists []stri
 			return err
 		}
 	}
-	t, feeds, err := buildTable(c, cfg, lists)
+	list, feeds, err := app.ExportOffline(cfg, lists, to, o, time.Now())
+	complain(c, feeds)
 	if err != nil {
 		return err
 	}
-	list, answer, err := app.ExportSet(t, feeds, to, o, time.Now())
-	if err != nil {
+	if err := list.Write(c.OutOrStdout()); err != nil {
 		return err
 	}
-	if err := to.Write(c.OutOrStdout(), list); err != nil {
-		return err
-	}
-	reportExport(c.ErrOrStderr(), &answer)
+	reportExport(c.ErrOrStderr(), &list.Exported)
 	return nil
 }
 
@@ -146,6 +149,15 @@ func exportFromInstance(c *cobra.Command, cfg *configs.Config, to *target.Target
 
 // reportExport prints what has become of the set.
 func reportExport(w io.Writer, a *app.Exported) {
+	defer func() {
+		if len(a.Missing) > 0 {
+			fmt.Fprintf(w, "there is no complete copy yet of %s, see 'flowsnitch intel status'\n", show.Printable(strings.Join(a.Missing, ", ")))
+		}
+	}()
+	if a.Names != nil {
+		reportNames(w, a.Names)
+		return
+	}
 	r := &a.Report
 	fmt.Fprintf(w, "%s of %s", count(r.Rows, "prefix", "prefixes"), count(r.Listings, "listing", "listings"))
 	left := show.Some(show.Count(uint64(r.Filtered), "by the filter"), show.Count(uint64(r.Expired), "expired"),
@@ -160,7 +172,19 @@ func reportExport(w io.Writer, a *app.Exported) {
 	if r.Cut > 0 {
 		fmt.Fprintf(w, "cut to the best scores, down to %d: %s (--max)\n", r.Lowest, count(r.Cut, "more prefix is left out", "more prefixes are left out"))
 	}
-	if len(a.Missing) > 0 {
-		fmt.Fprintf(w, "there is no complete copy yet of %s, see 'flowsnitch intel status'\n", show.Printable(strings.Join(a.Missing, ", ")))
+}
+
+// reportNames prints what has become of the names.
+func reportNames(w io.Writer, r *exportnames.Report) {
+	fmt.Fprintf(w, "%d names of %d listings", r.Rows, r.Listings)
+	left := show.Some(show.Count(uint64(r.Filtered), "by the filter"), show.Count(uint64(r.Expired), "expired, offline or below the least score of their feed"),
+		show.Count(uint64(r.TLP), "not to be shared (--max-tlp)"), show.Count(uint64(r.URLs), "hosts of URLs (--urls)"), show.Count(uint64(r.Allowed), "allowed"),
+		show.Count(uint64(r.Refused), "public suffixes, local or malformed names"), show.Count(uint64(r.Below), "below another one"))
+	if left != "" {
+		fmt.Fprintf(w, "; left out: %s", strings.TrimPrefix(left, ", "))
+	}
+	fmt.Fprintln(w)
+	if r.Cut > 0 {
+		fmt.Fprintf(w, "cut to the best scores, down to %d: %d more names are left out (--max)\n", r.Lowest, r.Cut)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/sinks/export/target"
 )
 
-const exportable = "62.0.0.0/24\n62.0.1.0/24\n8.8.8.8\n10.0.0.1\n203.0.113.9\n2a00:1::7\n"
+const exportable = "62.0.0.0/24\n62.0.1.0/24\n8.8.8.8\n10.0.0.1\n203.0.113.9\n2a00:1::7\n0.0.0.0 bad.example.org\n"
 
 // TestExport: a list of one's own, in every target; what must never be blocked is not in it.
 func TestExport(t *testing.T) {
@@ -26,7 +26,7 @@ func TestExport(t *testing.T) {
 		t.Errorf("%q, want %q", r.err, want)
 	}
 	for _, target := range target.All {
-		if r := command(t, "export", target.Name, "--set", "--intel", list); r.code != exitDone || !strings.Contains(r.out, "62.0.0") && !strings.Contains(r.out, "0.0.0.62") {
+		if r := command(t, "export", target.Name, "--set", "--intel", list); r.code != exitDone || !strings.Contains(r.out, "62.0.0") && !strings.Contains(r.out, "0.0.0.62") && !strings.Contains(r.out, "\nbad.example.org ") {
 			t.Errorf("%s: %+v", target.Name, r)
 		}
 		if help := command(t, "export", "--help").out; !strings.Contains(help, "  "+target.Name+" ") || !strings.Contains(help, "  "+target.Example+"\n") {
@@ -63,6 +63,9 @@ func TestExportRefused(t *testing.T) {
 		{"export text --set --intel LIST --max-tlp pink", exitUsage, `--max-tlp: "pink" is not valid`},
 		{"export text --set --intel LIST --name a-b", exitUsage, `--name: "a-b" is not valid`},
 		{"export text --set --intel LIST --feed nope", exitFailed, `feed: "nope" is not in the set; it has block`},
+		{"export rpz --set --intel LIST --family 4", exitFailed, "family: names have none"},
+		{"export rpz --set --intel LIST --feed nope", exitFailed, `feed: "nope" is not in the set; it has block`},
+		{"export rpz --set --intel EMPTY", exitFailed, "nothing is listed: no feed has a domain or host name yet"},
 		{"export text --set --intel EMPTY", exitFailed, "nothing is listed: no list has an entry yet"},
 	} {
 		args := strings.Fields(strings.NewReplacer("LIST", list, "EMPTY", file(t, "none.txt", "")).Replace(tt.args))
@@ -76,7 +79,7 @@ func TestExportRefused(t *testing.T) {
 // errors.
 func TestExportFromInstance(t *testing.T) {
 	i := start(t, exportable)
-	for _, args := range [][]string{{"text"}, {"stix", "--family", "6"}, {"ipset", "--feed", "bad", "--max", "1"}, {"text", "--feed", "nope"}, {"text", "--category", "nope"}} {
+	for _, args := range [][]string{{"text"}, {"stix", "--family", "6"}, {"ipset", "--feed", "bad", "--max", "1"}, {"text", "--feed", "nope"}, {"text", "--category", "nope"}, {"rpz"}, {"postfix-access", "--max-tlp", "red"}, {"rpz", "--feed", "nope"}} {
 		args = append([]string{"export", "--set", "--no-time", "-c", i.config}, args...)
 		running := command(t, args...)
 		files := command(t, append(args, "--intel", i.list)...)
@@ -87,5 +90,26 @@ func TestExportFromInstance(t *testing.T) {
 	i.end(t)
 	if r := command(t, "export", "text", "--set", "-c", i.config, "--feed", "bad"); r.code != exitFailed || r.out != "" || !strings.Contains(r.err, "no running instance") {
 		t.Errorf("after the stop: %+v", r)
+	}
+}
+
+// TestExportNames: names of a list of one's own; allowed ones, public suffixes and hosts of URLs
+// are left out, and reported.
+func TestExportNames(t *testing.T) {
+	list := file(t, "block.txt", "0.0.0.0 bad.example.org a.bad.example.org\nco.uk\nevil.example.co.uk\nshop.allowed.example.net\nhttp://u.example.org/x\n0.0.0.0 localhost.localdomain\n")
+	config := file(t, "f.yml", "intel: {allow_names: [Allowed.Example.Net., www.bad.example.org], feeds: []}\n")
+	r := command(t, "export", "rpz", "--set", "--no-time", "-c", config, "--intel", list)
+	const want = "; flowsnitch export rpz: 2 names\n; filter: max-tlp green, max 65536\n$TTL 300\n@ IN SOA localhost. root.localhost. 1 300 60 86400 60\n@ IN NS localhost.\n" +
+		"bad.example.org IN CNAME .\n*.bad.example.org IN CNAME .\nwww.bad.example.org IN CNAME rpz-passthru.\n*.www.bad.example.org IN CNAME rpz-passthru.\n" +
+		"evil.example.co.uk IN CNAME .\n*.evil.example.co.uk IN CNAME .\n"
+	if r.code != exitDone || r.out != want {
+		t.Errorf("%+v, want\n%s", r, want)
+	}
+	if want := "2 names of 7 listings; left out: 1 hosts of URLs (--urls), 1 allowed, 2 public suffixes, local or malformed names, 1 below another one\n"; r.err != want {
+		t.Errorf("%q, want %q", r.err, want)
+	}
+	r = command(t, "export", "postfix-access", "--set", "--urls", "-c", config, "--intel", list)
+	if r.code != exitDone || !strings.Contains(r.out, "\nu.example.org REJECT listed, score 90: block\n.u.example.org REJECT ") || !strings.Contains(r.out, "\nwww.bad.example.org DUNNO\n") {
+		t.Errorf("%+v", r)
 	}
 }

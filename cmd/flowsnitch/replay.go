@@ -89,12 +89,19 @@ func replay(c *cobra.Command, cfg *configs.Config, lists, paths []string) error 
 // that are used nevertheless.
 func buildTable(c *cobra.Command, cfg *configs.Config, lists []string) (*lookup.Table, []fetch.Status, error) {
 	table, feeds, err := app.BuildTable(cfg, lists)
+	if err == nil {
+		complain(c, feeds)
+	}
+	return table, feeds, err
+}
+
+// complain prints what is wrong with lists.
+func complain(c *cobra.Command, feeds []fetch.Status) {
 	for i := range feeds {
-		if complaint := app.Complaint(&feeds[i]); err == nil && complaint != "" {
+		if complaint := app.Complaint(&feeds[i]); complaint != "" {
 			fmt.Fprintf(c.ErrOrStderr(), "list %s: %s\n", feeds[i].Source, complaint)
 		}
 	}
-	return table, feeds, err
 }
 
 // replayFile matches one capture with exporters and contacts of its own.

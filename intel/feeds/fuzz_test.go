@@ -33,6 +33,9 @@ func checkParse(t *testing.T, format, body string) {
 	if report.Accepted+report.Excluded != len(entries) || len(report.Samples) > min(document.MaxSamples, report.Rejected+report.RejectedParts) {
 		t.Fatalf("%d entries, report %+v", len(entries), report)
 	}
+	if report.NamedRows > report.Rejected {
+		t.Fatalf("%+v", report)
+	}
 	for _, s := range report.Samples {
 		if strings.ContainsFunc(s.Text, func(r rune) bool { return r < ' ' || r > '~' }) {
 			t.Fatalf("sample is not escaped: %q", s.Text)

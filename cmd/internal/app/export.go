@@ -4,17 +4,20 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/sinks/export"
 	"github.com/flowsnitch/flowsnitch/sinks/export/choice"
+	"github.com/flowsnitch/flowsnitch/sinks/export/names"
 	"github.com/flowsnitch/flowsnitch/sinks/export/target"
 )
 
@@ -26,37 +29,125 @@ const ExportPath = "/export"
 // Exported is what has become of the set in a block list.
 type Exported struct {
 	Report  export.Report `json:"report"`
+	Names   *names.Report `json:"names,omitempty"`   // of a list of names
 	Missing []string      `json:"missing,omitempty"` // feeds without a complete copy, which the list lacks
+}
+
+// A Listing is a block list that can be written.
+type Listing struct {
+	Exported
+	to    *target.Target
+	list  *export.List
+	names *names.List
+}
+
+// Write writes the list.
+func (l *Listing) Write(w io.Writer) error {
+	if l.names != nil {
+		return l.to.WriteNames(w, l.names)
+	}
+	return l.to.Write(w, l.list)
 }
 
 // ExportSet makes a block list of a table. feeds are those that it was made of. A table
 // without any entry is an error: a list of nothing would open what should stay blocked.
-func ExportSet(t *lookup.Table, feeds []fetch.Status, to *target.Target, o choice.Options, now time.Time) (*export.List, Exported, error) {
-	answer := Exported{Missing: missing(feeds)}
+func ExportSet(t *lookup.Table, feeds []fetch.Status, to *target.Target, o choice.Options, now time.Time) (*Listing, error) {
+	l := &Listing{Exported: Exported{Missing: missing(feeds)}, to: to}
 	if t.Len() == 0 {
-		return nil, answer, errors.New("nothing is listed: no list has an entry yet" + lackingText(answer.Missing))
+		return nil, errors.New("nothing is listed: no list has an entry yet" + lackingText(l.Missing))
 	}
 	var known []string
 	for _, f := range t.Feeds() {
 		known = append(known, f.Feed)
 	}
-	for _, f := range o.Feeds {
-		if !slices.Contains(known, f) && !slices.Contains(answer.Missing, f) {
-			return nil, answer, fmt.Errorf("feed: %q is not in the set; it has %s", f, strings.Join(known, ", "))
-		}
-	}
-	if len(o.Feeds) > 0 && !slices.ContainsFunc(o.Feeds, func(f string) bool { return slices.Contains(known, f) }) {
-		return nil, answer, errors.New("feed: there is no complete copy yet of " + strings.Join(o.Feeds, ", "))
+	if err := l.knows(known, o.Feeds); err != nil {
+		return nil, err
 	}
 	never, err := t.Untouchable()
 	if err != nil {
-		return nil, answer, err
+		return nil, err
 	}
-	list, err := export.Make(to.Can, t.Pieces(), never, o, now)
-	if err == nil {
-		answer.Report = list.Report
+	if l.list, err = export.Make(to.Can, t.Pieces(), never, o, now); err != nil {
+		return nil, err
 	}
-	return list, answer, err
+	l.Report = l.list.Report
+	return l, nil
+}
+
+// knows makes sure that feeds which are asked for are there.
+func (l *Listing) knows(known, asked []string) error {
+	for _, f := range asked {
+		if !slices.Contains(known, f) && !slices.Contains(l.Missing, f) {
+			return fmt.Errorf("feed: %q is not in the set; it has %s", f, strings.Join(known, ", "))
+		}
+	}
+	if len(asked) > 0 && !slices.ContainsFunc(asked, func(f string) bool { return slices.Contains(known, f) }) {
+		return errors.New("feed: there is no complete copy yet of " + strings.Join(asked, ", "))
+	}
+	return nil
+}
+
+// errNoNames is the error of a list of names where no feed has one.
+const errNoNames = "nothing is listed: no feed has a domain or host name yet"
+
+// exportNames makes a block list of the names in the copies of a manager that is loaded.
+func exportNames(m *fetch.Manager, allow []string, to *target.Target, o choice.Options, now time.Time) (*Listing, error) {
+	feeds := m.Status()
+	l := &Listing{Exported: Exported{Missing: missing(feeds)}, to: to}
+	var known []string
+	all := 0
+	for i := range feeds {
+		if f := &feeds[i]; f.Names > 0 && f.Class == "" {
+			known, all = append(known, f.Name), all+f.Names
+		}
+	}
+	if all == 0 {
+		return nil, errors.New(errNoNames + lackingText(l.Missing))
+	}
+	if err := l.knows(known, o.Feeds); err != nil {
+		return nil, err
+	}
+	maker, err := names.New(o, allow, to.LongestName, now)
+	if err != nil {
+		return nil, err
+	}
+	un, err := m.EachName(func(n *fetch.Name) error {
+		maker.Add(&names.Listing{Name: n.Name, OfURL: n.OfURL, Feed: n.Feed, Category: n.Category, TLP: n.TLP, Score: n.Score, Expires: n.Expires})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(un.Unread) > 0 { // a list without them would open what should stay blocked
+		return nil, fmt.Errorf("the copies of these feeds cannot be read now: %s", strings.Join(un.Unread, ", "))
+	}
+	l.names = maker.Done()
+	r := l.names.Report
+	r.Expired += un.Expired + un.Offline + un.LowScore
+	r.Refused += un.Bad
+	r.Cut += un.Dropped
+	l.Names = &r
+	return l, nil
+}
+
+// ExportOffline makes a block list of local files and of the last good copies, as
+// [BuildTable] makes a set. It also gives the state of each feed.
+func ExportOffline(cfg *configs.Config, lists []string, to *target.Target, o choice.Options, now time.Time) (*Listing, []fetch.Status, error) {
+	m := offlineManager(cfg, lists)
+	defer m.Stop()
+	if to.TakesNames() {
+		if err := m.Load(); err != nil {
+			return nil, m.Status(), err
+		}
+		l, err := exportNames(m, cfg.Intel.AllowNames, to, o, now)
+		return l, m.Status(), err
+	}
+	t, _, err := m.Build()
+	if err != nil {
+		return nil, m.Status(), err
+	}
+	l, err := ExportSet(t, m.Status(), to, o, now)
+	return l, m.Status(), err
 }
 
 // missing gives the feeds that have no complete copy yet.
@@ -105,7 +196,7 @@ func (d *feedService) export(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *feedService) writeExport(w http.ResponseWriter, to *target.Target, o choice.Options) {
-	list, answer, err := ExportSet(d.store.Load(), d.status().Feeds, to, o, d.now())
+	list, err := d.listing(to, o)
 	if err != nil {
 		observe.Fail(w, err)
 		return
@@ -113,7 +204,21 @@ func (d *feedService) writeExport(w http.ResponseWriter, to *target.Target, o ch
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(exportTime)) // where there is none, the stop ends it
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	if json.NewEncoder(w).Encode(answer) == nil {
-		_ = to.Write(w, list) // the client may be gone: there is nobody to report to
+	if json.NewEncoder(w).Encode(list.Exported) == nil {
+		_ = list.Write(w) // the client may be gone: there is nobody to report to
 	}
+}
+
+// listing makes a block list of what is in force.
+func (d *feedService) listing(to *target.Target, o choice.Options) (*Listing, error) {
+	if !to.TakesNames() {
+		return ExportSet(d.store.Load(), d.status().Feeds, to, o, d.now())
+	}
+	k := d.current.Load()
+	done, err := k.use()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return exportNames(k.manager, k.cfg.Intel.AllowNames, to, o, d.now())
 }

@@ -153,7 +153,8 @@ var rules = []struct {
 	{"sinks/export/choice", []string{"intel"}},
 	{"sinks/export/row", nil},
 	{"sinks/export/stix", []string{"intel", "sinks/export", "sinks/export/row"}},
-	{"sinks/export/target", []string{"sinks/export", "sinks/export/row", "sinks/export/stix"}},
+	{"sinks/export/names", []string{"intel", "sinks/export/choice", "sinks/export/row", "intel/feeds/hostname"}},
+	{"sinks/export/target", []string{"sinks/export", "sinks/export/names", "sinks/export/row", "sinks/export/stix"}},
 	{"sinks/console", []string{"intel/event", "sinks/form"}},
 	{"sinks/*", []string{"sinks", "sinks/form", "sinks/internal/*", "intel/event", "flow", "flow/fit", "flow/disk", "configs/secret", "configs/tlsfiles"}},
 	{"configs/authority", nil}, // for tests

@@ -351,10 +351,15 @@ func (d *feedService) status() IntelStatus {
 // give, of local files and of the last good copies in the state directory, which stays
 // as it is; nobody is asked. It also reports the state of each feed.
 func BuildTable(cfg *configs.Config, lists []string) (*lookup.Table, []fetch.Status, error) {
-	m := fetch.New(cfg.Intel, fetch.Options{
-		Dir: filepath.Join(cfg.StateDir, FeedsDir), ReadOnly: true, Home: cfg.AllHome(), NAT64: cfg.NAT64, Lists: lists,
-	})
+	m := offlineManager(cfg, lists)
 	defer m.Stop()
 	t, _, err := m.Build()
 	return t, m.Status(), err
+}
+
+// offlineManager makes a manager that reads what is there, and leaves it as it is.
+func offlineManager(cfg *configs.Config, lists []string) *fetch.Manager {
+	return fetch.New(cfg.Intel, fetch.Options{
+		Dir: filepath.Join(cfg.StateDir, FeedsDir), ReadOnly: true, Home: cfg.AllHome(), NAT64: cfg.NAT64, Lists: lists,
+	})
 }

@@ -52,6 +52,8 @@ type Report struct {
 	// address in one; BadNames those that are no names of the DNS. Both are 0 where names
 	// are not asked for.
 	Names, BadNames int
+	// NamedRows counts the rejected rows that have yielded a name.
+	NamedRows int
 	// RejectedParts counts what was rejected of rows that yielded entries all the
 	// same: elements of a list in one row.
 	RejectedParts int
@@ -151,6 +153,9 @@ func (d *Document) NameOf(text string) (name string, ofURL bool) {
 	}
 	return name, ofURL
 }
+
+// Named notes that a rejected row has yielded a name.
+func (d *Document) Named() { d.Report.NamedRows++ }
 
 // Reject counts a row without a usable prefix.
 func (d *Document) Reject(text string, reason error) {

@@ -34,7 +34,7 @@ type Status struct {
 	Entries int `json:"entries" name:"feed_entries" help:"Entries of the copy in use." show:"some"`
 	Delta   int `json:"delta" name:"-"`
 	// Format, Verdict, Parsed and Rejected are the result of the parser: rows that it
-	// took and rows that it did not understand, with some samples.
+	// took and rows that it did not understand, those with a name aside, with some samples.
 	Format   string           `json:"format,omitempty"`
 	Verdict  document.Verdict `json:"verdict,omitempty"`
 	Parsed   int              `json:"parsed" name:"-"`
@@ -155,7 +155,7 @@ func statusOf(r *runner.Runner) Status {
 		s.Entries, s.Delta = g.Entries, g.Entries-g.Previous
 		s.Format, s.Verdict = g.Parsed.Format, g.Parsed.Verdict
 		s.RejectedParts = g.Parsed.RejectedParts
-		s.Parsed, s.Rejected, s.Samples = g.Parsed.Accepted, g.Parsed.Rejected, g.Parsed.Samples
+		s.Parsed, s.Rejected, s.Samples = g.Parsed.Accepted, g.Parsed.Rejected-g.Parsed.NamedRows, g.Parsed.Samples
 	}
 	if v.Held != nil {
 		s.Held, s.HeldEntries, s.HeldSince = v.Held.Held, v.Held.Entries, v.Held.Taken

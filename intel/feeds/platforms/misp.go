@@ -105,7 +105,9 @@ func (a *mispAttribute) named(d *document.Document) (e document.Entry, ok bool) 
 	if err != nil {
 		return e, false
 	}
-	e.Name, e.OfURL = d.NameOf(value)
+	if e.Name, e.OfURL = d.NameOf(value); e.Name != "" && a.Type != "domain|ip" {
+		d.Named()
+	}
 	return e, e.Name != ""
 }
 

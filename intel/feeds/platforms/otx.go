@@ -67,7 +67,9 @@ func (i *otxIndicator) named(d *document.Document) (e document.Entry, ok bool) {
 	if err != nil {
 		return e, false
 	}
-	e.Name, e.OfURL = d.NameOf(string(i.Indicator))
+	if e.Name, e.OfURL = d.NameOf(string(i.Indicator)); e.Name != "" {
+		d.Named()
+	}
 	return e, e.Name != ""
 }
 

@@ -86,6 +86,9 @@ func (v *stixVersions) usable(s *stixIndicator) (prefixes []stixPrefix, names []
 	}
 	if err != nil {
 		d.Reject(string(s.ID)+" "+string(s.Pattern), err)
+		if len(names) > 0 {
+			d.Named()
+		}
 		return nil, names
 	}
 	prefixes = make([]stixPrefix, 0, len(values))

@@ -90,6 +90,7 @@ func threatFoxRow(j *jsonwalk.Reader, id string) error {
 		if name == "" {
 			return nil
 		}
+		j.Doc.Named()
 		e = r.entry(id)
 		e.Name, e.OfURL = name, ofURL
 	}

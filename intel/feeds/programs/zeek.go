@@ -48,6 +48,7 @@ func (z *zeekTable) line(line string) error {
 		if e.Name, e.OfURL = z.d.NameOf(cells[z.value]); e.Name == "" {
 			return nil
 		}
+		z.d.Named()
 	}
 	return z.d.Accept(e)
 }

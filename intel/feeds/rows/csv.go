@@ -262,6 +262,7 @@ func (t *csvTable) acceptName(row []string) error {
 	if name == "" {
 		return nil
 	}
+	t.d.Named()
 	e := t.evidence(row)
 	e.Name, e.OfURL, e.Port = name, ofURL, 0
 	return t.d.Accept(e)

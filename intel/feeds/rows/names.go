@@ -25,7 +25,7 @@ func hostsRow(text string) (names []string, ok bool) {
 		return nil, false
 	}
 	for _, w := range words[1:] {
-		if name, err := hostname.Parse(w); err == nil && (hostname.IsPublic(name) || hostname.IsLocal(name)) {
+		if name, err := hostname.Parse(w); err == nil && (hostname.IsPublic(name) || hostname.IsShared(name) || hostname.IsLocal(name)) {
 			names = append(names, w)
 		} else if !isLocalWord(w) {
 			return nil, false
@@ -57,15 +57,20 @@ func isNameRow(text string) bool {
 		return true
 	}
 	name, err := hostname.Parse(text)
-	return err == nil && hostname.IsPublic(name)
+	return err == nil && (hostname.IsPublic(name) || hostname.IsShared(name))
 }
 
 // acceptNames hands on the names of a row.
 func acceptNames(d *document.Document, names []string, note string) error {
+	named := false
 	for _, n := range names {
 		e := document.Entry{Indicator: intel.Indicator{Description: note}}
 		if e.Name, e.OfURL = d.NameOf(n); e.Name == "" {
 			continue
+		}
+		if !named {
+			d.Named()
+			named = true
 		}
 		if err := d.Accept(e); err != nil {
 			return err

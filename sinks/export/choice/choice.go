@@ -26,6 +26,7 @@ type Options struct {
 	Family     int      // 4 or 6; 0 = both
 	Max        int      // prefixes in the list; those of the best scores stay
 	MaxTLP     string   // the most restricted label that leaves; see TLPs
+	URLs       bool     // hosts of URLs too, in lists of names
 	Name       string   // of the sets, lists and protocols that a target defines
 	// NoTime leaves out all that depends on the time, so that the same listings give the
 	// same bytes: the date, the rest of a listing's time, serial numbers.
@@ -84,6 +85,9 @@ func (o *Options) String() string {
 	if o.Family != 0 {
 		parts = append(parts, fmt.Sprint("family ", o.Family))
 	}
+	if o.URLs {
+		parts = append(parts, "urls")
+	}
 	return strings.Join(append(parts, "max-tlp "+o.MaxTLP, fmt.Sprint("max ", o.Max)), ", ")
 }
 
@@ -95,6 +99,9 @@ func (o *Options) Query() url.Values {
 	}
 	if o.NoTime {
 		q.Set("no-time", "true")
+	}
+	if o.URLs {
+		q.Set("urls", "true")
 	}
 	return q
 }
@@ -118,12 +125,14 @@ func Parse(q url.Values) (Options, error) {
 			*to = q.Get(name)
 		}
 	}
-	if text := q.Get("no-time"); text != "" {
-		b, err := strconv.ParseBool(text)
-		if err != nil {
-			return o, fmt.Errorf("no-time: %q is not valid; use true or false", text)
+	for name, to := range map[string]*bool{"no-time": &o.NoTime, "urls": &o.URLs} {
+		if text := q.Get(name); text != "" {
+			b, err := strconv.ParseBool(text)
+			if err != nil {
+				return o, fmt.Errorf("%s: %q is not valid; use true or false", name, text)
+			}
+			*to = b
 		}
-		o.NoTime = b
 	}
 	return o, o.Validate()
 }

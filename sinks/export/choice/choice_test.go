@@ -7,7 +7,7 @@ import (
 )
 
 func TestQuery(t *testing.T) {
-	o := Options{Feeds: []string{"a", "b&c"}, Categories: []string{"c2"}, MinScore: 7, Family: 6, Max: 9, MaxTLP: "amber+strict", Name: "x_1", NoTime: true}
+	o := Options{Feeds: []string{"a", "b&c"}, Categories: []string{"c2"}, MinScore: 7, Family: 6, Max: 9, MaxTLP: "amber+strict", Name: "x_1", NoTime: true, URLs: true}
 	q, err := url.ParseQuery(o.Query().Encode())
 	if err != nil {
 		t.Fatal(err)

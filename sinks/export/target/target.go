@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/sinks/export"
+	"github.com/flowsnitch/flowsnitch/sinks/export/names"
 	"github.com/flowsnitch/flowsnitch/sinks/export/row"
 )
 
@@ -21,10 +22,15 @@ type Target struct {
 	// comment begins the lines of the header; empty = write puts it where it belongs.
 	comment string
 	write   func(w *bufio.Writer, l *export.List)
+
+	// LongestName is set for a target that takes names, see WriteNames: so many characters a name
+	// may have.
+	LongestName int
+	writeNames  func(w *bufio.Writer, l *names.List)
 }
 
 // All are the targets, in the order of help.
-var All = []*Target{&text, &nftables, &ipset, &pf, &openBGPD, &mikroTik, &bird, &rpzIP, &rbldnsd, &stixBundle}
+var All = []*Target{&text, &nftables, &ipset, &pf, &openBGPD, &mikroTik, &bird, &rpzIP, &rbldnsd, &stixBundle, &rpz, &postfixAccess}
 
 // Names gives the names of all, in the same order.
 func Names() (names []string) {
@@ -54,6 +60,19 @@ func (t *Target) Write(w io.Writer, l *export.List) error {
 	}
 	t.write(b, l)
 	return b.Flush() // has the first error of all
+}
+
+// TakesNames reports whether the target is for names and not for addresses.
+func (t *Target) TakesNames() bool { return t.writeNames != nil }
+
+// WriteNames writes a list for a target that takes names.
+func (t *Target) WriteNames(w io.Writer, l *names.List) error {
+	b := bufio.NewWriterSize(w, 1<<16)
+	for _, line := range l.Header(t.Name) {
+		fmt.Fprintf(b, "%s %s\n", t.comment, line)
+	}
+	t.writeNames(b, l)
+	return b.Flush()
 }
 
 // seconds gives a duration in seconds, rounded up and at most so many.

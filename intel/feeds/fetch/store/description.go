@@ -64,6 +64,8 @@ type Parsed struct {
 	// Names are names that were taken, BadNames those that are none of the DNS.
 	Names    int `json:"names,omitempty"`
 	BadNames int `json:"bad_names,omitempty"`
+	// NamedRows are the rejected ones that have yielded a name.
+	NamedRows int `json:"named_rows,omitempty"`
 	// DroppedNames are those of a page that has too many.
 	DroppedNames int               `json:"dropped_names,omitempty"`
 	Samples      []document.Reject `json:"samples,omitempty"`
@@ -75,7 +77,7 @@ func ParsedOf(p document.Report, scrub func(string) string) Parsed {
 	out := Parsed{
 		Format: p.Format, Verdict: p.Verdict, Accepted: p.Accepted, Excluded: p.Excluded,
 		Rejected: p.Rejected, RejectedParts: p.RejectedParts, Skipped: p.Skipped, Updated: p.Updated,
-		Names: p.Names, BadNames: p.BadNames,
+		Names: p.Names, BadNames: p.BadNames, NamedRows: p.NamedRows,
 	}
 	for _, s := range p.Samples {
 		if scrub != nil {
@@ -96,6 +98,7 @@ func (p *Parsed) Add(o Parsed) {
 	p.Skipped += o.Skipped
 	p.Names += o.Names
 	p.BadNames += o.BadNames
+	p.NamedRows += o.NamedRows
 	p.DroppedNames += o.DroppedNames
 	if p.Format == "" {
 		p.Format = o.Format

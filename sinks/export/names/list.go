@@ -1,0 +1,299 @@
+package names
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/hostname"
+	"github.com/flowsnitch/flowsnitch/sinks/export/choice"
+	"github.com/flowsnitch/flowsnitch/sinks/export/row"
+)
+
+// A Listing is a name as one feed lists it.
+type Listing struct {
+	Name                string // see hostname.Parse
+	OfURL               bool   // the feed lists a URL, of which this is the host
+	Feed, Category, TLP string
+	Score               uint8
+	Expires             time.Time // zero = never
+}
+
+// A Row is a name to block, with all names below it.
+type Row struct {
+	Name     string
+	Score    uint8 // the best
+	Category string
+	Feeds    []string // by name
+	// Except are names below it that are allowed, with all below them.
+	Except []string
+}
+
+// Reason gives what has listed a row, for a comment or an answer of any target.
+func (r *Row) Reason() string {
+	s := row.Row{Score: r.Score, Category: r.Category, Feeds: r.Feeds}
+	return s.Reason()
+}
+
+// A Report is what has become of the listings.
+type Report struct {
+	Listings int `json:"listings"` // that were read
+	Filtered int `json:"filtered"` // that the filter keeps out
+	Expired  int `json:"expired"`  // or no longer answering, or below the least score of their feed
+	TLP      int `json:"tlp"`      // that are not to be shared
+	URLs     int `json:"urls"`     // hosts of URLs, which are not asked for
+	Allowed  int `json:"allowed"`
+	// Refused counts names that belong to no single owner, such as co.uk, or to local
+	// networks, and those that are longer than a target takes or no names at all.
+	Refused int `json:"refused"`
+	Below   int `json:"below"` // names below another one in the list
+	Rows    int `json:"rows"`
+	Cut     int `json:"cut"`    // names beyond the maximum
+	Lowest  int `json:"lowest"` // the least score in a list that was cut
+}
+
+// A List is what a target writes. Its rows are in the order of their labels from the right.
+type List struct {
+	Report  Report
+	Rows    []Row
+	options choice.Options
+	made    time.Time // UTC; zero = none is shown
+}
+
+// Limits of a list while it is made.
+const (
+	// most is how many names are held; of more, those that come first stay.
+	most = 4_000_000
+	// maxReasons is how many different reasons are held; more share the last one.
+	maxReasons = 1 << 20
+)
+
+// A listed is a name that was taken in: where it stands in the text of all, and why. It has
+// no pointer.
+type listed struct {
+	at     uint32
+	length uint8
+	reason uint32
+}
+
+// A reason is why a name is blocked.
+type reason struct {
+	score          uint8
+	category, feed string
+}
+
+// A Maker makes a list.
+type Maker struct {
+	options choice.Options
+	allow   []string
+	longest int
+	now     time.Time
+	report  Report
+	text    []byte
+	names   []listed
+	reasons []reason
+	index   map[reason]uint32
+}
+
+// New begins a list. Names that are allowed, and those below them, are not in it, and a
+// name is longer than longest never.
+func New(o choice.Options, allow []string, longest int, now time.Time) (*Maker, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	if o.Family != 0 {
+		return nil, errors.New("family: names have none")
+	}
+	m := &Maker{options: o, longest: min(longest, hostname.MaxName), now: now.UTC().Truncate(time.Second), index: make(map[reason]uint32)}
+	for _, a := range allow {
+		name, err := hostname.ParseTop(a)
+		if err != nil {
+			return nil, fmt.Errorf("allow_names: %q: %w", a, err)
+		}
+		m.allow = append(m.allow, name)
+	}
+	slices.Sort(m.allow)
+	m.allow = slices.Compact(m.allow)
+	return m, nil
+}
+
+// Add takes a listing in; it is not kept.
+func (m *Maker) Add(l *Listing) {
+	m.report.Listings++
+	if why := m.refused(l); why != nil {
+		*why++
+		return
+	}
+	r := reason{l.Score, l.Category, l.Feed}
+	i, ok := m.index[r]
+	switch {
+	case ok:
+	case len(m.reasons) == maxReasons:
+		i = maxReasons - 1
+	default:
+		i = uint32(len(m.reasons))
+		r.category, r.feed = strings.Clone(r.category), strings.Clone(r.feed)
+		m.reasons, m.index[r] = append(m.reasons, r), i
+	}
+	m.names = append(m.names, listed{uint32(len(m.text)), uint8(len(l.Name)), i})
+	m.text = append(m.text, l.Name...)
+}
+
+// refused gives the counter of what keeps a listing out, or nil.
+func (m *Maker) refused(l *Listing) *int {
+	o := &m.options
+	switch {
+	case int(l.Score) < o.MinScore, len(o.Feeds) > 0 && !slices.Contains(o.Feeds, l.Feed), len(o.Categories) > 0 && !slices.Contains(o.Categories, l.Category):
+		return &m.report.Filtered
+	case l.OfURL && !o.URLs:
+		return &m.report.URLs
+	case !l.Expires.IsZero() && !l.Expires.After(m.now):
+		return &m.report.Expired
+	case intel.TLPRank(l.TLP) > intel.TLPRank(o.MaxTLP):
+		return &m.report.TLP
+	case slices.ContainsFunc(m.allow, func(a string) bool { return hostname.Below(l.Name, a) }):
+		return &m.report.Allowed
+	case !m.takes(l.Name):
+		return &m.report.Refused
+	case len(m.names) == most:
+		return &m.report.Cut
+	}
+	return nil
+}
+
+// takes reports whether a name can be in a list: whoever made it, it is checked again.
+func (m *Maker) takes(name string) bool {
+	parsed, err := hostname.Parse(name)
+	return err == nil && parsed == name && len(name) <= m.longest && !hostname.IsShared(name) && !hostname.IsLocal(name)
+}
+
+// Done gives the list.
+func (m *Maker) Done() *List {
+	slices.SortFunc(m.names, func(a, b listed) int {
+		return cmp.Or(compare(m.name(a), m.name(b)), cmp.Compare(a.reason, b.reason))
+	})
+	l := &List{options: m.options}
+	if !m.options.NoTime {
+		l.made = m.now
+	}
+	distinct := 0
+	var scores [256]int // of names
+	for i := range m.names {
+		if i == 0 || m.name(m.names[i]) != m.name(m.names[i-1]) {
+			distinct++
+			scores[m.best(i)]++
+		}
+	}
+	least, room := m.least(distinct, &scores)
+	for first, end := 0, 0; first < len(m.names); first = end {
+		for end = first + 1; end < len(m.names) && m.name(m.names[end]) == m.name(m.names[first]); end++ {
+		}
+		score := m.best(first)
+		if score < least || score == least && room == 0 {
+			m.report.Cut++
+			continue
+		}
+		if score == least {
+			room--
+		}
+		m.take(l, m.names[first:end])
+	}
+	if m.report.Cut > 0 {
+		m.report.Lowest = int(least)
+	}
+	m.report.Rows = len(l.Rows)
+	l.Report = m.report
+	m.names, m.text, m.index = nil, nil, nil
+	return l
+}
+
+// least gives the least score in the list, and how many names of that score there is room for.
+func (m *Maker) least(distinct int, scores *[256]int) (least uint8, room int) {
+	if distinct <= m.options.Max {
+		return 0, distinct
+	}
+	room = m.options.Max
+	for score := 255; score > 0; score-- {
+		if scores[score] >= room {
+			return uint8(score), room
+		}
+		room -= scores[score]
+	}
+	return 0, room
+}
+
+// take makes a row of all listings of a name, unless a name above it is in the list.
+func (m *Maker) take(l *List, of []listed) {
+	name := m.name(of[0])
+	if n := len(l.Rows); n > 0 && hostname.Below(name, l.Rows[n-1].Name) {
+		m.report.Below++ // the last row that is not below another
+		return
+	}
+	r := Row{Name: name}
+	for _, one := range of {
+		why := m.reasons[one.reason]
+		if len(r.Feeds) == 0 || why.score > r.Score || why.score == r.Score && why.category < r.Category {
+			r.Score, r.Category = why.score, why.category
+		}
+		r.Feeds = append(r.Feeds, why.feed)
+	}
+	slices.Sort(r.Feeds)
+	r.Feeds = slices.Compact(r.Feeds)
+	for _, a := range m.allow {
+		if hostname.Below(a, name) {
+			r.Except = append(r.Except, a)
+		}
+	}
+	l.Rows = append(l.Rows, r)
+}
+
+// best gives the best score of the name whose listings begin at i.
+func (m *Maker) best(i int) (score uint8) {
+	name := m.name(m.names[i])
+	for ; i < len(m.names) && m.name(m.names[i]) == name; i++ {
+		score = max(score, m.reasons[m.names[i].reason].score)
+	}
+	return score
+}
+
+func (m *Maker) name(n listed) string { return string(m.text[n.at : int(n.at)+int(n.length)]) }
+
+// compare orders names by their labels from the right, so that all below a name follow it.
+func compare(a, b string) int {
+	for a != "" && b != "" {
+		i, j := strings.LastIndexByte(a, '.'), strings.LastIndexByte(b, '.')
+		if c := cmp.Compare(a[i+1:], b[j+1:]); c != 0 {
+			return c
+		}
+		a, b = a[:max(i, 0)], b[:max(j, 0)]
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+// Made is when the list was made, in UTC; zero = the list must not show it.
+func (l *List) Made() time.Time { return l.made }
+
+// Serial is the number of this state of a DNS zone. It grows with the time.
+func (l *List) Serial() uint32 {
+	if l.made.IsZero() {
+		return 1
+	}
+	return uint32(l.made.Unix())
+}
+
+// Header gives the lines that a list begins with, safe in a comment of every target.
+func (l *List) Header(target string) []string {
+	count := fmt.Sprintf("flowsnitch export %s: %d names", target, l.Report.Rows)
+	if l.Report.Cut > 0 {
+		count += fmt.Sprintf("; cut to the best scores, %d more are left out", l.Report.Cut)
+	}
+	lines := []string{count, row.Plain("filter: "+l.options.String(), 1000)}
+	if !l.made.IsZero() {
+		lines = append(lines, "made: "+l.made.Format(time.RFC3339))
+	}
+	return lines
+}
