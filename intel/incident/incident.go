@@ -2,6 +2,7 @@ package incident
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"strings"
 	"time"
@@ -60,17 +61,22 @@ type Host struct {
 // Sums are totals of traffic, scaled by sampling. Out is what our side sent.
 type Sums struct{ Flows, PacketsOut, PacketsIn, BytesOut, BytesIn uint64 }
 
-// Add adds other sums.
+// Add adds other sums. Counters stay at the greatest number that a store can hold.
 func (s *Sums) Add(o Sums) {
-	s.Flows += o.Flows
-	s.PacketsOut += o.PacketsOut
-	s.PacketsIn += o.PacketsIn
-	s.BytesOut += o.BytesOut
-	s.BytesIn += o.BytesIn
+	s.Flows = plus(s.Flows, o.Flows)
+	s.PacketsOut = plus(s.PacketsOut, o.PacketsOut)
+	s.PacketsIn = plus(s.PacketsIn, o.PacketsIn)
+	s.BytesOut = plus(s.BytesOut, o.BytesOut)
+	s.BytesIn = plus(s.BytesIn, o.BytesIn)
 }
 
 // Bytes is what was sent both ways.
-func (s *Sums) Bytes() uint64 { return s.BytesOut + s.BytesIn }
+func (s *Sums) Bytes() uint64 { return plus(s.BytesOut, s.BytesIn) }
+
+func plus(a, b uint64) uint64 {
+	const most = math.MaxInt64
+	return min(min(a, most)+min(b, most), most)
+}
 
 // A Service is a port of a protocol that contacts were made to.
 type Service struct {

@@ -70,6 +70,7 @@ type writing struct {
 	hosts   []int64  // numbers of the hosts of the batch
 	feeds   map[string]int64
 	hostDay map[hostDay]incident.Sums
+	hostSum map[int64]*hostSum
 	counter map[string]int64 // numbers given so far, where any were
 }
 
@@ -83,8 +84,8 @@ type change struct {
 }
 
 func (w *writing) all(pulse incident.Pulse) error {
-	w.hostDay, w.counter = map[hostDay]incident.Sums{}, map[string]int64{}
-	for _, step := range []func() error{w.contacts, w.resolveHosts, w.resolveFeeds, w.incidents, w.hostDays, w.alerts} {
+	w.hostDay, w.hostSum, w.counter = map[hostDay]incident.Sums{}, map[int64]*hostSum{}, map[string]int64{}
+	for _, step := range []func() error{w.contacts, w.resolveHosts, w.resolveFeeds, w.incidents, w.hostDays, w.hostSums, w.alerts} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -298,6 +299,9 @@ func (w *writing) keepCounters() error {
 
 // hostDays writes what was added to the days of hosts.
 func (w *writing) hostDays() error {
+	if err := w.countDays(); err != nil {
+		return err
+	}
 	values := make([]any, 0, 5*len(w.hostDay))
 	for k, s := range w.hostDay {
 		values = append(values, k.day, k.host, database.Count(s.Flows), database.Count(s.BytesOut), database.Count(s.BytesIn))

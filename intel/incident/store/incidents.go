@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"database/sql"
+	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
@@ -18,6 +20,7 @@ type piece struct {
 	isNew bool
 	from  *batch.Offender
 	news  []int32 // contacts of the batch with something new
+	was   row
 }
 
 // incidents adds what is new to the incidents, in the order of their numbers, in which they
@@ -252,7 +255,7 @@ func firstDay(c *batch.Contact) int64 {
 
 // merge adds what is new of one incident.
 func (p *part) merge(x *piece) error {
-	before := x.row
+	x.was = x.row
 	seen := sight{}
 	for _, i := range x.news {
 		c, ch := &p.b.Contacts[i], &p.changes[i]
@@ -281,7 +284,7 @@ func (p *part) merge(x *piece) error {
 	if err := p.texts(x, worse); err != nil {
 		return err
 	}
-	return p.judge(x, &before, &seen)
+	return p.judge(x, &x.was, &seen)
 }
 
 func (x *piece) addContact(c *batch.Contact, ch *change) {
@@ -303,13 +306,14 @@ func (p *part) addHost(x *piece, c *batch.Contact, ch *change) {
 		return
 	}
 	host := p.hosts[c.Host]
-	s := p.shares[pair{x.id, host}]
+	s, sum := p.shares[pair{x.id, host}], p.sumOf(host)
 	if s.isNew && s.days == 0 {
 		if x.hosts >= incident.MaxHosts {
 			x.flags |= batch.MoreHosts
 			return
 		}
 		x.hosts++
+		sum.offenders++
 		s.first, s.last, s.days = c.First, c.Last, 1
 	}
 	d := int64(c.Day)
@@ -320,10 +324,11 @@ func (p *part) addHost(x *piece, c *batch.Contact, ch *change) {
 	s.first, s.last = min(s.first, c.First), max(s.last, c.Last)
 	s.worst = max(s.worst, int64(c.Worst))
 	s.flags |= c.Flags
+	sum.add(c, ch)
 	k := hostDay{d, host}
-	sum := p.hostDay[k]
-	sum.Add(ch.sums)
-	p.hostDay[k] = sum
+	day := p.hostDay[k]
+	day.Add(ch.sums)
+	p.hostDay[k] = day
 }
 
 func (p *part) addService(x *piece, c *batch.Contact, ch *change) {
@@ -373,7 +378,40 @@ func (p *part) putRows() error {
 	for _, x := range p.pieces {
 		values = x.values(values)
 	}
-	return p.Put(incidentTable, values)
+	if p.Postgres() {
+		return p.Put(wholeTable, values)
+	}
+	if err := p.Put(incidentTable, values); err != nil {
+		return err
+	}
+	for _, x := range p.pieces {
+		if err := p.putKeys(x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putKeys writes those columns that an index has and that changed: SQLite writes a page of an
+// index even when its column gets the same value again.
+func (p *part) putKeys(x *piece) error {
+	if x.isNew {
+		return nil
+	}
+	var set []string
+	var args []any
+	was := x.was.keys()
+	for i, v := range x.keys() {
+		if v != was[i] {
+			args = append(args, v)
+			set = append(set, fmt.Sprintf("%s = $%d", keyColumns[i], len(args)))
+		}
+	}
+	if len(set) == 0 {
+		return nil
+	}
+	_, err := p.Exec(fmt.Sprintf("UPDATE incident SET %s WHERE id = $%d", strings.Join(set, ", "), len(args)+1), append(args, x.id)...)
+	return err
 }
 
 func (p *part) putShares() error {

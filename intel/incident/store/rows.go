@@ -28,6 +28,14 @@ func join(parts ...[]database.Column) (all []database.Column) {
 	return all
 }
 
+// movingColumns change with every contact; of the indexes only those of the last contact have
+// one of them.
+var movingColumns = []string{"last_seen", "last_day", "flows", "packets_out", "packets_in", "bytes_out", "bytes_in", "bytes", "contacts",
+	"folded_hosts", "ports", "folded_ports", "score", "called", "silenced", "listed"}
+
+// keyColumns have indexes that lists need, and change rarely, see row.keys.
+var keyColumns = []string{"first_seen", "days", "hosts", "worst", "flags", "country", "as_number", "rank", "flows_key", "bytes_key"}
+
 // The tables that are written in batches.
 var (
 	// Only what changes with contacts is replaced: an index costs a page even when its column
@@ -39,9 +47,11 @@ var (
 			"flows", "packets_out", "packets_in", "bytes_out", "bytes_in", "bytes", "contacts", "hosts", "folded_hosts",
 			"ports", "folded_ports", "worst", "score", "called", "flags", "silenced", "verdict"),
 		columns(database.Text, "country"),
-		columns(database.Int, "as_number", "listed")),
-		Conflict: replaced("first_seen", "last_seen", "days", "last_day", "flows", "packets_out", "packets_in", "bytes_out", "bytes_in", "bytes",
-			"contacts", "hosts", "folded_hosts", "ports", "folded_ports", "worst", "score", "called", "flags", "silenced", "country", "as_number", "listed")}
+		columns(database.Int, "as_number", "listed", "rank", "flows_key", "bytes_key")),
+		Conflict: replaced(movingColumns...)}
+	// wholeTable replaces the columns of indexes as well: PostgreSQL writes all indexes of a row
+	// in any case.
+	wholeTable = &database.Table{Name: "incident", Key: 1, Columns: incidentTable.Columns, Conflict: replaced(append(keyColumns, movingColumns...)...)}
 	// numberTable finds the number of an incident.
 	numberTable = &database.Table{Name: "incident", Key: 1, Columns: join(columns(database.Bytes, "offender"), columns(database.Int, "id"))}
 	textTable   = &database.Table{Name: "incident_text", Key: 1, Columns: join(
@@ -74,10 +84,11 @@ var (
 )
 
 func replaced(names ...string) string {
+	set := make([]string, len(names))
 	for i, n := range names {
-		names[i] = n + " = excluded." + n
+		set[i] = n + " = excluded." + n
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(set, ", ")
 }
 
 func addDay(table string) string {
@@ -111,9 +122,10 @@ func scanRow(rows *sql.Rows) (*row, error) {
 	var offender []byte
 	var hosts, ports, bytes, called int64
 	var worst, score, flags, state, as, flows, po, pi, bo, bi int64
+	var rank, flowsKey, bytesKey int64 // made of the others
 	err := rows.Scan(&r.id, &offender, &state, &r.since, &r.first, &r.last, &r.days, &r.lastDay, &flows, &po, &pi, &bo, &bi, &bytes,
 		&r.contacts, &hosts, &r.foldedHosts, &ports, &r.foldedPorts, &worst, &score, &called, &flags, &r.silenced, &r.verdict,
-		&r.country, &as, &r.listed)
+		&r.country, &as, &r.listed, &rank, &flowsKey, &bytesKey)
 	r.offender, r.state, r.worst, r.score, r.flags = addr(offender), incident.State(state), event.Severity(worst), uint8(score), batch.Flags(flags)
 	r.sums = incident.Sums{Flows: uint64(flows), PacketsOut: uint64(po), PacketsIn: uint64(pi), BytesOut: uint64(bo), BytesIn: uint64(bi)}
 	r.hosts, r.ports, r.asNumber = hosts-r.foldedHosts, ports-r.foldedPorts, uint32(as)
@@ -130,5 +142,25 @@ func (r *row) values(out []any) []any {
 	return append(out, r.id, key(r.offender), int64(r.state), r.since, r.first, r.last, r.days, r.lastDay,
 		database.Count(s.Flows), database.Count(s.PacketsOut), database.Count(s.PacketsIn), database.Count(s.BytesOut), database.Count(s.BytesIn),
 		database.Count(s.Bytes()), r.contacts, r.hosts+r.foldedHosts, r.foldedHosts, r.ports+r.foldedPorts, r.foldedPorts,
-		int64(r.worst), int64(r.score), called, int64(r.flags), r.silenced, r.verdict, r.country, int64(r.asNumber), r.listed)
+		int64(r.worst), int64(r.score), called, int64(r.flags), r.silenced, r.verdict, r.country, int64(r.asNumber), r.listed,
+		incident.RankKey(r.incident()), incident.SizeKey(s.Flows), incident.SizeKey(s.Bytes()))
+}
+
+// keys gives the values of keyColumns.
+func (r *row) keys() [10]any {
+	return [10]any{r.first, r.days, r.hosts + r.foldedHosts, int64(r.worst), int64(r.flags), r.country, int64(r.asNumber),
+		incident.RankKey(r.incident()), incident.SizeKey(r.sums.Flows), incident.SizeKey(r.sums.Bytes())}
+}
+
+// incident makes the incident of a row, without its texts.
+func (r *row) incident() *incident.Incident {
+	has := func(f batch.Flags) bool { return r.flags&f != 0 }
+	return &incident.Incident{
+		ID: r.id, Offender: r.offender, State: r.state, Since: at(r.since), First: at(r.first), Last: at(r.last), Days: int(r.days), Sums: r.sums,
+		Contacts: uint64(r.contacts), Hosts: int(r.hosts + r.foldedHosts), MoreHosts: has(batch.MoreHosts),
+		Ports: int(r.ports + r.foldedPorts), MorePorts: has(batch.MorePorts), Worst: r.worst, Score: r.score,
+		Called: has(batch.CalledAnswered), Answered: has(batch.Answered), Inbound: has(batch.Inbound), Outbound: has(batch.Outbound),
+		Internal: has(batch.Internal), Transit: has(batch.Transit), Blocked: has(batch.Blocked), Refused: has(batch.Refused), Retro: has(batch.Retro),
+		Silenced: uint64(r.silenced), Country: r.country, ASNumber: r.asNumber,
+	}
 }

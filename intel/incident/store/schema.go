@@ -38,13 +38,29 @@ CREATE TABLE incident (
 	verdict BIGINT NOT NULL, -- of a false alarm: 2 * its worst severity, + 1 if it was answered
 	country TEXT NOT NULL,
 	as_number BIGINT NOT NULL,
-	listed BIGINT NOT NULL -- a hash of what incident_text and incident_feed have of it
+	listed BIGINT NOT NULL, -- a hash of what incident_text and incident_feed have of it
+	rank BIGINT NOT NULL, -- incident.RankKey
+	flows_key BIGINT NOT NULL, -- incident.SizeKey of flows
+	bytes_key BIGINT NOT NULL -- incident.SizeKey of bytes
 );
 CREATE UNIQUE INDEX incident_offender ON incident (offender);
-CREATE INDEX incident_last ON incident (last_seen);
-CREATE INDEX incident_first_last ON incident (first_seen, last_seen);
-CREATE INDEX incident_rank ON incident (worst, called, days, bytes_out, last_seen);
-CREATE INDEX incident_state ON incident (state);
+CREATE INDEX incident_last ON incident (last_seen{tie});
+CREATE INDEX incident_first_last ON incident (first_seen, last_seen{tie});
+-- The columns of these are written only when they change, see keyColumns.
+CREATE INDEX incident_rank ON incident (rank{tie});
+CREATE INDEX incident_worst ON incident (worst{tie});
+CREATE INDEX incident_days ON incident (days{tie});
+CREATE INDEX incident_flows ON incident (flows_key{tie});
+CREATE INDEX incident_bytes ON incident (bytes_key{tie});
+CREATE INDEX incident_hosts ON incident (hosts{tie});
+CREATE INDEX incident_state ON incident (state{tie});
+CREATE INDEX incident_country ON incident (country{tie}) WHERE country <> '';
+CREATE INDEX incident_as ON incident (as_number{tie}) WHERE as_number <> 0;
+CREATE INDEX incident_answered ON incident (id) WHERE (flags & 2) <> 0;
+CREATE INDEX incident_outbound ON incident (id) WHERE (flags & 16) <> 0;
+CREATE INDEX incident_internal ON incident (id) WHERE (flags & 32) <> 0;
+CREATE INDEX incident_transit ON incident (id) WHERE (flags & 64) <> 0;
+CREATE INDEX incident_retro ON incident (id) WHERE (flags & 512) <> 0;
 
 CREATE TABLE incident_text (
 	incident {id},
@@ -56,9 +72,24 @@ CREATE TABLE incident_text (
 
 CREATE TABLE host (
 	id {id},
-	site TEXT NOT NULL,
+	site {text} NOT NULL,
 	address {blob} NOT NULL,
 	UNIQUE (address, site)
+);
+
+CREATE TABLE host_sum ( -- the rows of incident_host of each host
+	host {id},
+	offenders BIGINT NOT NULL,
+	flows BIGINT NOT NULL,
+	packets_out BIGINT NOT NULL,
+	packets_in BIGINT NOT NULL,
+	bytes_out BIGINT NOT NULL,
+	bytes_in BIGINT NOT NULL,
+	first_seen BIGINT NOT NULL,
+	last_seen BIGINT NOT NULL,
+	days BIGINT NOT NULL, -- that have a row in host_day or had one
+	worst BIGINT NOT NULL,
+	flags BIGINT NOT NULL
 );
 
 CREATE TABLE incident_host ( -- at most 1,000 of an incident
@@ -76,7 +107,7 @@ CREATE TABLE incident_host ( -- at most 1,000 of an incident
 	flags BIGINT NOT NULL,
 	PRIMARY KEY (incident, host)
 ) {without};
-CREATE INDEX incident_host_host ON incident_host (host);
+CREATE INDEX incident_host_host ON incident_host (host, incident);
 
 CREATE TABLE incident_day (
 	day BIGINT NOT NULL,
@@ -102,7 +133,7 @@ CREATE TABLE incident_service ( -- at most 1,000 of an incident
 	flows BIGINT NOT NULL,
 	PRIMARY KEY (incident, service)
 ) {without};
-CREATE INDEX incident_service_service ON incident_service (service);
+CREATE INDEX incident_service_service ON incident_service (service, incident);
 
 CREATE TABLE feed (
 	id {id},
@@ -123,8 +154,8 @@ CREATE TABLE incident_feed ( -- at most 32 of an incident
 	last_seen BIGINT NOT NULL, -- likewise; written when it was a day ago
 	PRIMARY KEY (incident, feed, low, bits)
 ) {without};
-CREATE INDEX incident_feed_feed ON incident_feed (feed);
-CREATE INDEX incident_feed_category ON incident_feed (category);
+CREATE INDEX incident_feed_feed ON incident_feed (feed, incident);
+CREATE INDEX incident_feed_category ON incident_feed (category, incident);
 
 CREATE TABLE note (
 	id {id},

@@ -157,9 +157,9 @@ func (d *DB) Read() *sql.DB {
 // the program, as primary key), {least}, {greatest} (of two values), {without} (at the end of a
 // table whose rows stand in the order of its primary key).
 func (d *DB) SQL(statement string) string {
-	words := []string{"{blob}", "BLOB", "{id}", "INTEGER PRIMARY KEY", "{least}", "min", "{greatest}", "max", "{without}", "WITHOUT ROWID"}
+	words := []string{"{blob}", "BLOB", "{id}", "INTEGER PRIMARY KEY", "{least}", "min", "{greatest}", "max", "{without}", "WITHOUT ROWID", "{text}", "TEXT", "{tie}", ""}
 	if d.Postgres {
-		words = []string{"{blob}", "BYTEA", "{id}", "BIGINT PRIMARY KEY", "{least}", "least", "{greatest}", "greatest", "{without}", ""}
+		words = []string{"{blob}", "BYTEA", "{id}", "BIGINT PRIMARY KEY", "{least}", "least", "{greatest}", "greatest", "{without}", "", "{text}", `TEXT COLLATE "C"`, "{tie}", ", id"}
 	}
 	return strings.NewReplacer(words...).Replace(statement)
 }

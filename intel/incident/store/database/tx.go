@@ -104,6 +104,9 @@ func (t *Tx) release(drop bool) {
 	t.db.turn <- struct{}{}
 }
 
+// Postgres reports whether the database is PostgreSQL, and not SQLite.
+func (t *Tx) Postgres() bool { return t.db.Postgres }
+
 // Exec runs a statement; it is prepared once for each connection.
 func (t *Tx) Exec(statement string, args ...any) (sql.Result, error) {
 	s, err := t.prepared(shape{}, statement)

@@ -1,0 +1,313 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/incident"
+	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
+)
+
+// ErrNoHost means that no incident has the host.
+var ErrNoHost = fmt.Errorf("no offender had contact with this host: %w", ErrUnknown)
+
+// hostColumns are what is read of a host, numbers after its id, address and site.
+var hostColumns = []string{"offenders", "flows", "packets_out", "packets_in", "bytes_out", "bytes_in", "first_seen", "last_seen", "days", "worst", "flags"}
+
+// hostOrders are the columns that hosts are sorted by; address and site come last.
+var hostOrders = [...][]string{
+	incident.ByRank:     {"worst", "(flags & 4)", "days", "bytes_out", "last_seen"},
+	incident.ByLast:     {"last_seen"},
+	incident.ByFirst:    {"first_seen"},
+	incident.BySeverity: {"worst"},
+	incident.ByDays:     {"days"},
+	incident.ByFlows:    {"flows"},
+	incident.ByHosts:    {"offenders"},
+	// The halves, as the sum may leave the numbers of the database.
+	incident.ByBytes: {"(bytes_out / 2 + bytes_in / 2 + (bytes_out % 2 + bytes_in % 2) / 2)", "((bytes_out % 2 + bytes_in % 2) % 2)"},
+}
+
+// A hostRow is a host with its number.
+type hostRow struct {
+	incident.HostRow
+	id    int64
+	total int64 // of the list
+}
+
+// Hosts gives a page of our hosts. The filter chooses incidents, and a host has the sums of
+// its contacts with these offenders; of its Days it has the most with one of them then. With a
+// filter of hosts and sites alone, or none, everything is kept ready.
+func (s *Store) Hosts(ctx context.Context, q incident.Query) (incident.Page[incident.HostRow], error) {
+	page := incident.Page[incident.HostRow]{Total: -1}
+	if int(q.Sort) >= len(hostOrders) {
+		return page, &incident.Error{Name: "sort", Reason: "no such order"}
+	}
+	statement, err := s.hostQuery(&q)
+	if err != nil {
+		return page, err
+	}
+	v, err := s.look(ctx)
+	if err != nil {
+		return page, err
+	}
+	defer v.close()
+	rows, err := v.hosts(statement)
+	if err != nil {
+		return page, err
+	}
+	if q.After == "" {
+		page.Total = 0
+		if len(rows) > 0 {
+			page.Total = int(rows[0].total)
+		}
+	}
+	if limit := limitOf(&q); len(rows) > limit {
+		rows = rows[:limit]
+		page.Next = hostCursor(&q, &rows[limit-1])
+	}
+	if err := v.top(rows); err != nil {
+		return page, err
+	}
+	for i := range rows {
+		page.Rows = append(page.Rows, rows[i].HostRow)
+	}
+	return page, nil
+}
+
+// hostQuery puts the statement of a page together.
+func (s *Store) hostQuery(q *incident.Query) (*query, error) {
+	columns, suffix, sign := hostOrders[q.Sort], " ASC", ">"
+	if q.Descending {
+		suffix, sign = " DESC", "<"
+	}
+	columns = append(slices.Clone(columns), "address", "site")
+	out := new(query).add("SELECT *, count(*) OVER () FROM (")
+	s.hostSource(out, &q.Filter)
+	out.add(") h")
+	if q.After != "" {
+		values, err := readHostCursor(q)
+		if err != nil {
+			return nil, err
+		}
+		out.add(" WHERE ("+strings.Join(columns, ", ")+") "+sign+" ("+marks(len(values))+")", values...)
+	}
+	return out.add(" ORDER BY "+strings.Join(columns, suffix+", ")+suffix+" LIMIT ?", int64(limitOf(q)+1)), nil
+}
+
+// hostSource appends the rows of hosts that a filter leaves: as they are kept, or summed up.
+func (s *Store) hostSource(q *query, f *incident.Filter) {
+	rest := *f
+	rest.Hosts, rest.Sites = nil, nil
+	where, args := ours(f)
+	if where == "" {
+		where = "1 = 1"
+	}
+	if rest.IsZero() {
+		q.add("SELECT h.id, h.address, h.site, "+strings.Join(hostColumns, ", ")+" FROM host_sum s JOIN host h ON h.id = s.host WHERE s.offenders > 0 AND "+where, args...)
+		return
+	}
+	sum := func(column string) string { return total("x."+column, s.db.Postgres) + " AS " + column + ", " }
+	q.add("SELECT h.id, h.address, h.site, count(*) AS offenders, " + sum("flows") + sum("packets_out") + sum("packets_in") + sum("bytes_out") + sum("bytes_in") +
+		"min(x.first_seen) AS first_seen, max(x.last_seen) AS last_seen, max(x.days) AS days, max(x.worst) AS worst, " +
+		"max(x.flags & 2) | max(x.flags & 4) AS flags FROM incident i JOIN incident_host x ON x.incident = i.id JOIN host h ON h.id = x.host WHERE ")
+	q.add(where, args...)
+	for _, c := range conditions(&rest, s.db.Postgres) {
+		q.add(" AND "+c.where, c.args...)
+	}
+	q.add(" GROUP BY h.id, h.address, h.site")
+}
+
+// total is a sum that stays within the numbers of the database. SQLite adds the upper and the
+// lower bits apart, so that nothing overflows.
+func total(column string, postgres bool) string {
+	if postgres {
+		return "CAST(least(sum(" + column + "), 9223372036854775807) AS BIGINT)"
+	}
+	low := "sum(" + column + " & 1048575)"
+	return "min(sum(" + column + " >> 20) + (" + low + " >> 20), 8796093022207) * 1048576 + (" + low + " & 1048575)"
+}
+
+// hosts reads the rows of a statement of hostQuery.
+func (v *view) hosts(q *query) (list []hostRow, err error) {
+	err = v.each(q, func(rows *sql.Rows) error {
+		var h hostRow
+		var address []byte
+		n := make([]int64, len(hostColumns))
+		into := []any{&h.id, &address, &h.Site}
+		for i := range n {
+			into = append(into, &n[i])
+		}
+		if err := rows.Scan(append(into, &h.total)...); err != nil {
+			return err
+		}
+		h.Addr, h.Offenders = addr(address), int(n[0])
+		h.Sums = incident.Sums{Flows: uint64(n[1]), PacketsOut: uint64(n[2]), PacketsIn: uint64(n[3]), BytesOut: uint64(n[4]), BytesIn: uint64(n[5])}
+		h.First, h.Last, h.Days, h.Worst = at(n[6]), at(n[7]), int(n[8]), event.Severity(n[9])
+		h.Called, h.Answered = batch.Flags(n[10])&batch.CalledAnswered != 0, batch.Flags(n[10])&batch.Answered != 0
+		list = append(list, h)
+		return nil
+	})
+	return list, err
+}
+
+// hostCursor gives the place of a host in the order of a query.
+func hostCursor(q *incident.Query, h *hostRow) string {
+	reached := int64(0)
+	if h.Called {
+		reached = int64(batch.CalledAnswered)
+	}
+	n := func(v uint64) int64 { return database.Count(v) }
+	values := map[incident.Sort][]int64{
+		incident.ByRank: {int64(h.Worst), reached, int64(h.Days), n(h.BytesOut), h.Last.Unix()},
+		incident.ByLast: {h.Last.Unix()}, incident.ByFirst: {h.First.Unix()}, incident.BySeverity: {int64(h.Worst)}, incident.ByDays: {int64(h.Days)},
+		incident.ByFlows: {n(h.Flows)}, incident.ByHosts: {int64(h.Offenders)},
+		incident.ByBytes: {n(h.BytesOut)/2 + n(h.BytesIn)/2 + (n(h.BytesOut)%2+n(h.BytesIn)%2)/2, (n(h.BytesOut)%2 + n(h.BytesIn)%2) % 2},
+	}[q.Sort]
+	c := cursor{values: values}
+	return c.text(q) + "." + hex.EncodeToString(key(h.Addr)) + "." + hex.EncodeToString([]byte(h.Site))
+}
+
+func readHostCursor(q *incident.Query) (values []any, err error) {
+	bad := &incident.Error{Name: "after", Reason: "is no page of this list; begin with the first one"}
+	parts := strings.Split(q.After, ".")
+	if n := len(hostOrders[q.Sort]); len(parts) != n+5 || parts[0] != q.Sort.String() || parts[1] != direction(q.Descending) {
+		return nil, bad
+	}
+	numbers := parts[3 : len(parts)-2]
+	for _, s := range numbers {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			return nil, bad
+		}
+		values = append(values, n)
+	}
+	address, err := hex.DecodeString(parts[len(parts)-2])
+	site, err2 := hex.DecodeString(parts[len(parts)-1])
+	if err != nil || err2 != nil || len(address) != 16 || strings.ContainsRune(string(site), 0) {
+		return nil, bad
+	}
+	return append(values, address, strings.ToValidUTF8(string(site), "")), nil
+}
+
+// How the worst offenders of a host are found: by the links of hosts with few of them, of
+// others among the worst of all.
+const (
+	topOffenders = 3
+	fewLinks     = 500
+	worstOfAll   = 2000
+)
+
+// top sets the worst offenders of hosts, whatever the filter: those of all contacts.
+func (v *view) top(hosts []hostRow) error {
+	index := make(map[int64]*hostRow, len(hosts))
+	var small, large []any
+	for i := range hosts {
+		h := &hosts[i]
+		index[h.id] = h
+		n, err := v.number(new(query).add("SELECT offenders FROM host_sum WHERE host = ?", h.id))
+		if err != nil {
+			return err
+		}
+		if n <= fewLinks {
+			small = append(small, h.id)
+		} else {
+			large = append(large, h.id)
+		}
+	}
+	found := map[int64][]incident.Incident{}
+	take := func(rows *sql.Rows) error {
+		var host, id, last, out, worst, called, days int64
+		var offender []byte
+		if err := rows.Scan(&host, &id, &offender, &worst, &called, &days, &out, &last); err != nil {
+			return err
+		}
+		found[host] = append(found[host], incident.Incident{ID: id, Offender: addr(offender), Worst: event.Severity(worst),
+			Called: called != 0, Answered: called != 0, Days: int(days), Sums: incident.Sums{BytesOut: uint64(out)}, Last: at(last)})
+		return nil
+	}
+	const selected = "SELECT x.host, i.id, i.offender, i.worst, i.called, i.days, i.bytes_out, i.last_seen FROM "
+	if len(small) > 0 {
+		q := new(query).add(selected+"incident_host x JOIN incident i ON i.id = x.incident WHERE x.host IN ("+marks(len(small))+")", small...)
+		if err := v.each(q, take); err != nil {
+			return err
+		}
+	}
+	if len(large) > 0 {
+		q := new(query).add("WITH c AS MATERIALIZED (SELECT id FROM incident ORDER BY rank DESC LIMIT ?) ", int64(worstOfAll))
+		q.add(selected+"c CROSS JOIN incident_host x CROSS JOIN incident i WHERE x.incident = c.id AND i.id = c.id AND x.host IN ("+marks(len(large))+")", large...)
+		if err := v.each(q, take); err != nil {
+			return err
+		}
+	}
+	for host, list := range found {
+		slices.SortFunc(list, func(a, b incident.Incident) int { return incident.Less(&a, &b) })
+		for i := range list[:min(len(list), topOffenders)] {
+			index[host].Top = append(index[host].Top, list[i].Offender)
+		}
+	}
+	return nil
+}
+
+// Of gives one host of ours and its incidents, the worst first, at most 1,000. [ErrNoHost]
+// means that it has none.
+func (s *Store) Of(ctx context.Context, h incident.Host) (*incident.HostRow, []incident.Incident, error) {
+	v, err := s.look(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer v.close()
+	q := new(query).add("SELECT h.id, h.address, h.site, "+strings.Join(hostColumns, ", ")+", 1 FROM host h JOIN host_sum s ON s.host = h.id WHERE h.address = ? AND h.site = ? AND s.offenders > 0",
+		key(h.Addr.Unmap()), h.Site)
+	rows, err := v.hosts(q)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(rows) == 0 {
+		return nil, nil, fmt.Errorf("%s: %w", h.Addr, ErrNoHost)
+	}
+	if err := v.top(rows); err != nil {
+		return nil, nil, err
+	}
+	l := &listing{view: v, q: &incident.Query{Descending: true}, phases: orders[incident.ByRank], limit: incident.MaxLimit - 1}
+	c := conditionList{}
+	c.link("host", "incident_host x", "x.host = ?", rows[0].id)
+	l.conditions = c.all
+	if err := l.find(cursor{}); err != nil {
+		return nil, nil, err
+	}
+	list, err := v.whole(l.rows)
+	return &rows[0].HostRow, list, err
+}
+
+// Sites gives the hosts with an address, one for each site.
+func (s *Store) Sites(ctx context.Context, a netip.Addr) ([]incident.Host, error) {
+	v, err := s.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer v.close()
+	var all []incident.Host
+	err = v.each(new(query).add("SELECT h.site FROM host h JOIN host_sum s ON s.host = h.id WHERE h.address = ? AND s.offenders > 0 ORDER BY h.site", key(a.Unmap())), func(rows *sql.Rows) error {
+		h := incident.Host{Addr: a.Unmap()}
+		err := rows.Scan(&h.Site)
+		all = append(all, h)
+		return err
+	})
+	return all, err
+}
+
+// byShare orders the hosts of an incident, the worst first.
+func byShare(a, b *incident.HostShare) int {
+	row := func(h *incident.HostShare) *incident.HostRow {
+		return &incident.HostRow{Host: h.Host, Sums: h.Sums, First: h.First, Last: h.Last, Days: h.Days, Worst: h.Worst, Called: h.Called, Answered: h.Answered}
+	}
+	return incident.LessHost(row(a), row(b))
+}

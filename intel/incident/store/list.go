@@ -1,0 +1,266 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/incident"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
+)
+
+// few is how many incidents are read and sorted at once rather than found in order: with so
+// many that fit, of a million, both cost about the same.
+const few = 5000
+
+// patience is how long a page is looked for in its order, before all incidents that meet the
+// rarest condition are read instead.
+const patience = 50 * time.Millisecond
+
+// List gives a page of the incidents that meet a query. The Total of a page after the first one
+// is -1, and where counting would take long.
+func (s *Store) List(ctx context.Context, q incident.Query) (incident.Page[incident.Incident], error) {
+	page := incident.Page[incident.Incident]{Total: -1}
+	if int(q.Sort) >= len(orders) {
+		return page, &incident.Error{Name: "sort", Reason: "no such order"}
+	}
+	l := &listing{q: &q, phases: orders[q.Sort], limit: limitOf(&q)}
+	start, err := readCursor(&q, l.phases)
+	if err != nil {
+		return page, err
+	}
+	if l.view, err = s.look(ctx); err != nil {
+		return page, err
+	}
+	defer l.close()
+	l.conditions = conditions(&q.Filter, s.db.Postgres)
+	if err := l.find(start); err != nil {
+		return page, err
+	}
+	if len(l.rows) > l.limit {
+		l.rows, l.places = l.rows[:l.limit], l.places[:l.limit]
+		page.Next = l.places[l.limit-1].text(&q)
+	}
+	if q.After == "" {
+		if err := l.count(&page, page.Next == ""); err != nil {
+			return page, err
+		}
+	}
+	page.Rows, err = l.whole(l.rows)
+	return page, err
+}
+
+func limitOf(q *incident.Query) int {
+	if q.Limit <= 0 {
+		return incident.DefaultLimit
+	}
+	return min(q.Limit, incident.MaxLimit)
+}
+
+// A listing is one page that is looked for.
+type listing struct {
+	*view
+	q          *incident.Query
+	phases     []phase
+	limit      int
+	conditions []condition
+	driver     int // the condition whose incidents are all read; -1 = they are found in order
+
+	rows   []*row // one more than the limit if there are more
+	places []cursor
+}
+
+// find looks for the rows: among the few that a condition leaves, else in their order, else
+// among those that the rarest condition leaves.
+func (l *listing) find(start cursor) error {
+	var err error
+	if l.driver, err = l.rarest(few); err != nil {
+		return err
+	}
+	if l.driver >= 0 || len(l.conditions) == 0 {
+		return l.run(l.ctx, start)
+	}
+	done, err := l.briefly(patience, func(ctx context.Context) error { return l.run(ctx, start) })
+	if done || err != nil {
+		return err
+	}
+	if l.driver, err = l.rarest(100_000); err != nil {
+		return err
+	}
+	l.driver = max(l.driver, 0)
+	return l.run(l.ctx, start)
+}
+
+// rarest gives the condition that the fewest incidents meet, if it has an index and these are
+// no more than most; else -1.
+func (l *listing) rarest(most int64) (int, error) {
+	best, least := -1, most+1
+	for i := range l.conditions {
+		c := &l.conditions[i]
+		if c.scanned {
+			continue
+		}
+		n, err := l.met(c, least)
+		if err != nil {
+			return -1, err
+		}
+		if n < least {
+			best, least = i, n
+		}
+	}
+	return best, nil
+}
+
+// met counts the incidents that meet a condition, to most.
+func (l *listing) met(c *condition, most int64) (int64, error) {
+	return l.number(new(query).add("SELECT count(*) FROM (SELECT 1 FROM ("+c.ids+") y LIMIT ?) z", append(slices.Clone(c.idArgs), most)...))
+}
+
+// run reads the rows of each phase until the page is full.
+func (l *listing) run(ctx context.Context, start cursor) error {
+	l.rows, l.places = nil, nil
+	order := make([]int, len(l.phases))
+	for i := range order {
+		order[i] = i
+	}
+	if l.q.Descending {
+		slices.Reverse(order)
+	}
+	if start.values != nil {
+		order = order[slices.Index(order, start.phase):]
+	}
+	for _, n := range order {
+		c := cursor{phase: n}
+		if start.values != nil && n == start.phase {
+			c = start
+		}
+		if err := l.phase(ctx, &l.phases[n], c); err != nil {
+			return err
+		}
+		if len(l.rows) > l.limit {
+			return nil
+		}
+	}
+	return nil
+}
+
+// phase reads the rows of one phase after a cursor.
+func (l *listing) phase(ctx context.Context, p *phase, c cursor) error {
+	suffix := " ASC"
+	if l.q.Descending {
+		suffix = " DESC"
+	}
+	q := l.from("SELECT "+columnsOf("i."), p)
+	if p.where != "" {
+		q.add(" AND i." + p.where)
+	}
+	p.after(q, &c, "i.", l.q.Descending)
+	q.add(" ORDER BY "+p.list("i.", suffix)+" LIMIT ?", int64(l.limit+1-len(l.rows)))
+	return l.eachWithin(ctx, q, func(rows *sql.Rows) error {
+		r, err := scanRow(rows)
+		if err != nil {
+			return err
+		}
+		place := cursor{phase: c.phase}
+		for _, name := range p.columns {
+			place.values = append(place.values, r.sortValue(name))
+		}
+		l.rows, l.places = append(l.rows, r), append(l.places, place)
+		return nil
+	})
+}
+
+// from begins a query for the incidents i that meet all conditions; p may be nil.
+func (l *listing) from(selected string, p *phase) *query {
+	q := new(query)
+	switch {
+	case l.driver >= 0:
+		d := &l.conditions[l.driver]
+		q.add("WITH c AS MATERIALIZED ("+d.ids+") ", d.idArgs...)
+		q.add(selected + " FROM c CROSS JOIN incident i WHERE i.id = c.id")
+	case p != nil && !l.postgres:
+		q.add(selected + " FROM incident i INDEXED BY " + p.index + " WHERE 1 = 1")
+	default:
+		q.add(selected + " FROM incident i WHERE 1 = 1")
+	}
+	for n := range l.conditions {
+		if n != l.driver {
+			q.add(" AND "+l.conditions[n].where, l.conditions[n].args...)
+		}
+	}
+	return q
+}
+
+func columnsOf(alias string) string {
+	names := make([]database.Column, len(incidentTable.Columns))
+	for i, c := range incidentTable.Columns {
+		names[i] = database.Column{Name: alias + c.Name}
+	}
+	return database.Names(names)
+}
+
+// count sets the Total of the first page.
+func (l *listing) count(page *incident.Page[incident.Incident], whole bool) error {
+	var n int64
+	var err error
+	switch {
+	case whole:
+		n = int64(len(l.rows))
+	case len(l.conditions) == 0:
+		n, err = l.number(new(query).add("SELECT count(*) FROM incident"))
+	case l.driver >= 0:
+		n, err = l.number(l.from("SELECT count(*)", nil))
+	default:
+		done := false
+		q := new(query)
+		if c := l.conditions[0]; len(l.conditions) == 1 && !c.scanned {
+			q.add("SELECT count(*) FROM (SELECT 1 FROM ("+c.ids+") y LIMIT ?) z", append(slices.Clone(c.idArgs), int64(incident.MaxCount+1))...)
+		} else {
+			inner := l.from("SELECT 1", nil).add(" LIMIT ?", int64(incident.MaxCount+1))
+			q.text.WriteString("SELECT count(*) FROM (" + inner.text.String() + ") z")
+			q.args = inner.args
+		}
+		done, err = l.briefly(patience/2, func(ctx context.Context) error {
+			return l.tx.QueryRowContext(ctx, q.text.String(), q.args...).Scan(&n)
+		})
+		if !done {
+			n = -1
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("count: %w", err)
+	}
+	page.Total = int(n)
+	if l.driver < 0 && len(l.conditions) > 0 && n > incident.MaxCount {
+		page.Total, page.More = incident.MaxCount, true
+	}
+	return nil
+}
+
+// whole gives incidents with the texts of their rows.
+func (v *view) whole(rows []*row) ([]incident.Incident, error) {
+	list := make([]incident.Incident, len(rows))
+	at := make(map[int64]int, len(rows))
+	ids := make([]any, len(rows))
+	for i, r := range rows {
+		list[i], at[r.id], ids[i] = *r.incident(), i, r.id
+	}
+	if len(rows) == 0 {
+		return list, nil
+	}
+	q := new(query).add("SELECT incident, owner, reason, as_name, exporters FROM incident_text WHERE incident IN ("+marks(len(ids))+")", ids...)
+	err := v.each(q, func(rows *sql.Rows) error {
+		var id int64
+		var owner, reason, as string
+		var exporters []byte
+		if err := rows.Scan(&id, &owner, &reason, &as, &exporters); err != nil {
+			return err
+		}
+		x := &list[at[id]]
+		x.Owner, x.Reason, x.ASName, x.Exporters = owner, reason, as, exportersOf(exporters)
+		return nil
+	})
+	return list, err
+}

@@ -1,0 +1,131 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/flowsnitch/flowsnitch/intel/incident"
+)
+
+// A phase is a part of an order that an index gives: rows that meet a condition, by columns.
+type phase struct {
+	where   string // of the rows; empty = all
+	columns []string
+	index   string // it has the first columns
+}
+
+// orders are the phases of each order, the smallest rows first. Sizes have an index of few
+// steps (incident.SizeKey), which are the sizes themselves below 4,096: there the size
+// need not be compared, and so not all rows of one size be sorted.
+var orders = [...][]phase{
+	incident.ByRank:     {{columns: []string{"rank", "bytes_out", "last_seen", "id"}, index: "incident_rank"}},
+	incident.ByLast:     {{columns: []string{"last_seen", "id"}, index: "incident_last"}},
+	incident.ByFirst:    {{columns: []string{"first_seen", "id"}, index: "incident_first_last"}},
+	incident.BySeverity: {{columns: []string{"worst", "id"}, index: "incident_worst"}},
+	incident.ByDays:     {{columns: []string{"days", "id"}, index: "incident_days"}},
+	incident.ByFlows:    sizes("flows"),
+	incident.ByHosts:    {{columns: []string{"hosts", "id"}, index: "incident_hosts"}},
+	incident.ByBytes:    sizes("bytes"),
+}
+
+func sizes(column string) []phase {
+	return []phase{
+		{column + "_key < 4096", []string{column + "_key", "id"}, "incident_" + column},
+		{column + "_key >= 4096", []string{column + "_key", column, "id"}, "incident_" + column},
+	}
+}
+
+// sortValue gives a column of a row that rows are sorted by.
+func (r *row) sortValue(column string) int64 {
+	switch column {
+	case "rank":
+		return incident.RankKey(r.incident())
+	case "bytes_out":
+		return int64(r.sums.BytesOut)
+	case "last_seen":
+		return r.last
+	case "first_seen":
+		return r.first
+	case "worst":
+		return int64(r.worst)
+	case "days":
+		return r.days
+	case "flows":
+		return int64(r.sums.Flows)
+	case "flows_key":
+		return incident.SizeKey(r.sums.Flows)
+	case "bytes":
+		return int64(r.sums.Bytes())
+	case "bytes_key":
+		return incident.SizeKey(r.sums.Bytes())
+	case "hosts":
+		return r.hosts + r.foldedHosts
+	case "id":
+		return r.id
+	}
+	panic("store: no column " + column)
+}
+
+// A cursor is the place of a row in an order: the values of its columns in a phase. The
+// zero cursor is before all rows.
+type cursor struct {
+	phase  int
+	values []int64
+}
+
+// String gives the cursor as it is in a page: order, direction, phase, values.
+func (c *cursor) text(q *incident.Query) string {
+	parts := []string{q.Sort.String(), direction(q.Descending), strconv.Itoa(c.phase)}
+	for _, v := range c.values {
+		parts = append(parts, strconv.FormatInt(v, 10))
+	}
+	return strings.Join(parts, ".")
+}
+
+func direction(descending bool) string {
+	if descending {
+		return "desc"
+	}
+	return "asc"
+}
+
+// readCursor reads the After of a query in an order of phases.
+func readCursor(q *incident.Query, phases []phase) (c cursor, err error) {
+	if q.After == "" {
+		return c, nil
+	}
+	bad := &incident.Error{Name: "after", Reason: "is no page of this list; begin with the first one"}
+	parts := strings.Split(q.After, ".")
+	if len(parts) < 4 || parts[0] != q.Sort.String() || parts[1] != direction(q.Descending) {
+		return c, bad
+	}
+	c.phase = slices.IndexFunc(phases, func(p phase) bool { return len(p.columns) == len(parts)-3 })
+	if c.phase < 0 || parts[2] != strconv.Itoa(c.phase) {
+		return c, bad
+	}
+	for _, s := range parts[3:] {
+		v, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			return c, bad
+		}
+		c.values = append(c.values, v)
+	}
+	return c, nil
+}
+
+// after adds the condition that a row comes after the cursor.
+func (p *phase) after(q *query, c *cursor, alias string, descending bool) {
+	if c.values == nil {
+		return
+	}
+	sign := map[bool]string{true: "<", false: ">"}[descending]
+	args := values(c.values)
+	q.add(fmt.Sprintf(" AND %s%s %s= ? AND (%s) %s (%s)", alias, p.columns[0], sign, p.list(alias, ""), sign, marks(len(args))), append(args[:1:1], args...)...)
+}
+
+// list gives the columns, each with a suffix.
+func (p *phase) list(alias, suffix string) string {
+	return alias + strings.Join(p.columns, suffix+", "+alias) + suffix
+}

@@ -1,0 +1,285 @@
+package store
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/span"
+	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/incident"
+	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
+)
+
+// A condition is what one filter asks of an incident i: where is for a row that is at hand,
+// ids finds all that fit by an index, as id.
+type condition struct {
+	name    string
+	where   string
+	args    []any
+	ids     string
+	idArgs  []any
+	scanned bool // ids has to read everything
+}
+
+// conditions are those of a filter; all must be met.
+func conditions(f *incident.Filter, postgres bool) []condition {
+	c := &conditionList{}
+	c.time("first-before", "first_seen <= ?", f.FirstBefore)
+	c.time("first-after", "first_seen >= ?", f.FirstAfter)
+	c.time("last-before", "last_seen <= ?", f.LastBefore)
+	c.time("last-after", "last_seen >= ?", f.LastAfter)
+	if f.MinSeverity > event.Low {
+		c.own("severity", "worst >= ?", int64(f.MinSeverity))
+	}
+	if len(f.States) > 0 {
+		var states []any
+		for _, s := range f.States {
+			states = append(states, int64(s))
+		}
+		c.own("state", "state IN ("+marks(len(states))+")", states...)
+	}
+	c.links(f)
+	c.addresses(f)
+	if len(f.Countries) > 0 {
+		c.own("country", "country <> '' AND i.country IN ("+marks(len(f.Countries))+")", values(f.Countries)...)
+	}
+	if len(f.AS) > 0 {
+		var as []any
+		for _, n := range f.AS {
+			as = append(as, int64(n))
+		}
+		c.own("as", "as_number <> 0 AND i.as_number IN ("+marks(len(as))+")", as...)
+	}
+	c.flags(f)
+	if f.Text != "" {
+		c.text(f.Text, postgres)
+	}
+	return c.all
+}
+
+type conditionList struct{ all []condition }
+
+// own adds a condition on a column of incident that has an index.
+func (c *conditionList) own(name, where string, args ...any) {
+	c.all = append(c.all, condition{name: name, where: "i." + where, args: args, ids: "SELECT i.id FROM incident i WHERE i." + where, idArgs: args})
+}
+
+func (c *conditionList) time(name, where string, t time.Time) {
+	if !t.IsZero() {
+		c.own(name, where, t.Unix())
+	}
+}
+
+// link adds a condition on rows of another table that belong to the incident.
+func (c *conditionList) link(name, table, where string, args ...any) {
+	c.all = append(c.all, condition{
+		name:  name,
+		where: "EXISTS (SELECT 1 FROM " + table + " WHERE x.incident = i.id AND " + where + ")", args: args,
+		ids: "SELECT DISTINCT x.incident AS id FROM " + table + " WHERE " + where, idArgs: args,
+	})
+}
+
+func (c *conditionList) links(f *incident.Filter) {
+	if len(f.Feeds) > 0 {
+		c.link("feed", "incident_feed x", "x.feed IN (SELECT id FROM feed WHERE name IN ("+marks(len(f.Feeds))+"))", values(f.Feeds)...)
+	}
+	if len(f.Categories) > 0 {
+		c.link("category", "incident_feed x", "x.category IN ("+marks(len(f.Categories))+")", values(f.Categories)...)
+	}
+	if len(f.Services) > 0 {
+		var parts []string
+		var args []any
+		for _, s := range f.Services {
+			switch {
+			case s.AnyProtocol:
+				var numbers []string
+				for p := range int64(256) {
+					numbers = append(numbers, strconv.FormatInt(p<<16|int64(s.Port), 10))
+				}
+				parts = append(parts, "x.service IN ("+strings.Join(numbers, ", ")+")")
+			case s.AnyPort:
+				parts, args = append(parts, "x.service BETWEEN ? AND ?"), append(args, int64(s.Protocol)<<16, int64(s.Protocol)<<16|65535)
+			default:
+				parts, args = append(parts, "x.service = ?"), append(args, int64(s.Protocol)<<16|int64(s.Port))
+			}
+		}
+		c.link("service", "incident_service x", "("+strings.Join(parts, " OR ")+")", args...)
+	}
+}
+
+// ranges gives a condition on a column with an address.
+func ranges(column string, all []span.Range) (where string, args []any) {
+	parts := make([]string, len(all))
+	for i, r := range all {
+		parts[i] = column + " BETWEEN ? AND ?"
+		args = append(args, key(r.From.Addr()), key(r.To.Addr()))
+	}
+	if len(parts) == 0 {
+		return "1 = 0", nil
+	}
+	return "(" + strings.Join(parts, " OR ") + ")", args
+}
+
+func (c *conditionList) addresses(f *incident.Filter) {
+	if len(f.Offenders) > 0 {
+		where, args := ranges("i.offender", span.OfAll(f.Offenders))
+		c.all = append(c.all, condition{name: "offender", where: where, args: args, ids: "SELECT i.id FROM incident i WHERE " + where, idArgs: args})
+	}
+	if where, args := ours(f); where != "" {
+		c.link("host", "incident_host x JOIN host h ON h.id = x.host", where, args...)
+	}
+}
+
+// ours is the condition that a filter has for a host h of ours; empty = none.
+func ours(f *incident.Filter) (where string, args []any) {
+	var parts []string
+	if len(f.Hosts) > 0 {
+		where, args = ranges("h.address", span.OfAll(f.Hosts))
+		parts = append(parts, where)
+	}
+	if len(f.Sites) > 0 {
+		parts, args = append(parts, "h.site IN ("+marks(len(f.Sites))+")"), append(args, values(f.Sites)...)
+	}
+	return strings.Join(parts, " AND "), args
+}
+
+// flagged are the conditions on flags that have an index of their own, in the words of that
+// index.
+var flagged = map[batch.Flags]string{
+	batch.Answered: "(i.flags & 2) <> 0", batch.Inbound: "(i.flags & 8) <> 0", batch.Outbound: "(i.flags & 16) <> 0",
+	batch.Internal: "(i.flags & 32) <> 0", batch.Transit: "(i.flags & 64) <> 0", batch.Retro: "(i.flags & 512) <> 0",
+}
+
+func (c *conditionList) flags(f *incident.Filter) {
+	c.choice("answered", batch.Answered, f.Answered)
+	if len(f.Directions) > 0 {
+		of := map[event.Direction]batch.Flags{event.Inbound: batch.Inbound, event.Outbound: batch.Outbound, event.Internal: batch.Internal, event.Transit: batch.Transit}
+		var mask batch.Flags
+		var ids []string
+		scanned := false
+		for _, d := range f.Directions {
+			mask |= of[d]
+			ids = append(ids, "SELECT i.id FROM incident i WHERE "+flagged[of[d]])
+			scanned = scanned || d == event.Inbound // nearly all, and without an index
+		}
+		c.all = append(c.all, condition{name: "direction", where: "(i.flags & ?) <> 0", args: []any{int64(mask)}, ids: strings.Join(ids, " UNION "), scanned: scanned})
+	}
+	c.choice("retro", batch.Retro, f.Retro)
+}
+
+func (c *conditionList) choice(name string, flag batch.Flags, is incident.Choice) {
+	where := flagged[flag]
+	if is == incident.No {
+		where = strings.Replace(where, "<>", "=", 1)
+	}
+	if is != incident.Any {
+		c.all = append(c.all, condition{name: name, where: where, ids: "SELECT i.id FROM incident i WHERE " + where, scanned: is == incident.No})
+	}
+}
+
+// text adds the condition that an incident has a text somewhere.
+func (c *conditionList) text(s string, postgres bool) {
+	like := func(column string) string {
+		if postgres {
+			return "lower(" + column + ` COLLATE "C") LIKE ? ESCAPE '\'`
+		}
+		return column + ` LIKE ? ESCAPE '\'` // without regard to the case of ASCII letters
+	}
+	pattern := "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(lowerASCII(s)) + "%"
+	texts, feeds, notes := "("+like("t.reason")+" OR "+like("t.as_name")+")", "f.feed IN (SELECT id FROM feed WHERE "+like("name")+")", like("n.text")
+	address, rangeArgs := ranges("i.offender", beginnings(s))
+	args := append([]any{pattern, pattern, pattern, pattern}, rangeArgs...)
+	c.all = append(c.all, condition{
+		name: "text", scanned: true, args: args, idArgs: args,
+		where: "(EXISTS (SELECT 1 FROM incident_text t WHERE t.incident = i.id AND " + texts + ")" +
+			" OR EXISTS (SELECT 1 FROM incident_feed f WHERE f.incident = i.id AND " + feeds + ")" +
+			" OR i.id IN (SELECT n.incident FROM note n WHERE " + notes + ")" +
+			" OR " + address + ")",
+		ids: "SELECT t.incident AS id FROM incident_text t WHERE " + texts +
+			" UNION SELECT f.incident FROM incident_feed f WHERE " + feeds +
+			" UNION SELECT n.incident FROM note n WHERE " + notes +
+			" UNION SELECT i.id FROM incident i WHERE " + address,
+	})
+}
+
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
+}
+
+// beginnings gives the addresses that begin with a text as they are written, IPv6 without the
+// :: of zeros. The text must have a dot or a colon, as many a word is the beginning of an
+// address otherwise.
+func beginnings(s string) []span.Range {
+	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
+		return span.OfAll([]netip.Prefix{netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen())})
+	}
+	switch {
+	case strings.Contains(s, ":"):
+		return groups(strings.Split(s, ":"), 16, 8, 4)
+	case strings.Contains(s, "."):
+		return groups(strings.Split(s, "."), 10, 4, 3)
+	}
+	return nil
+}
+
+// groups gives the addresses whose groups begin with some, of which the last need not be
+// whole. There are total groups, each of some digits at most.
+func groups(texts []string, base, total, digits int) []span.Range {
+	if len(texts) > total {
+		return nil
+	}
+	width := map[int]int{10: 8, 16: 16}[base]
+	b := make([]byte, total*width/8)
+	set := func(i, n int) {
+		if width == 16 {
+			b[2*i] = byte(n >> 8)
+			b[2*i+1] = byte(n)
+			return
+		}
+		b[i] = byte(n)
+	}
+	last := len(texts) - 1
+	for i, t := range texts[:last] {
+		n, ok := group(t, base, width)
+		if !ok {
+			return nil
+		}
+		set(i, n)
+	}
+	var all []netip.Prefix
+	add := func(n, bits int) {
+		set(last, n)
+		a, _ := netip.AddrFromSlice(b)
+		all = append(all, netip.PrefixFrom(a, bits))
+	}
+	if texts[last] == "" {
+		add(0, last*width)
+		return span.OfAll(all)
+	}
+	n, ok := group(texts[last], base, width)
+	if !ok {
+		return nil
+	}
+	for low, count := n, 1; len(texts[last]) <= digits && low < 1<<width; low, count = low*base, count*base {
+		for m := low; m < low+count && m < 1<<width; m++ {
+			add(m, (last+1)*width)
+		}
+		if n == 0 || len(strconv.FormatInt(int64(low), base)) == digits {
+			break
+		}
+	}
+	return span.OfAll(all)
+}
+
+// group reads one group of an address, without zeros before it.
+func group(s string, base, width int) (int, bool) {
+	n, err := strconv.ParseUint(s, base, width)
+	return int(n), err == nil && strconv.FormatUint(n, base) == strings.ToLower(s)
+}

@@ -1,0 +1,339 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/incident"
+)
+
+// Verdicts gives what became of the incidents that each feed listed, by the names of the
+// feeds.
+func (s *Store) Verdicts(ctx context.Context) ([]incident.Verdict, error) {
+	v, err := s.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer v.close()
+	return v.verdicts()
+}
+
+func (v *view) verdicts() (list []incident.Verdict, err error) {
+	all, judged := map[string]int{}, map[string][incident.FalseAlarm + 1]int{}
+	err = v.each(new(query).add(`SELECT f.name, count(*) FROM (SELECT DISTINCT feed, incident FROM incident_feed) x
+		JOIN feed f ON f.id = x.feed GROUP BY f.name`), func(rows *sql.Rows) error {
+		var name string
+		var n int
+		err := rows.Scan(&name, &n)
+		all[name] = n
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	// Few are judged: they are found by their state.
+	err = v.each(new(query).add(`SELECT f.name, i.state, count(DISTINCT i.id) FROM incident i CROSS JOIN incident_feed x CROSS JOIN feed f
+		WHERE i.state IN (?, ?, ?) AND x.incident = i.id AND f.id = x.feed GROUP BY f.name, i.state`,
+		int64(incident.Taken), int64(incident.Closed), int64(incident.FalseAlarm)), func(rows *sql.Rows) error {
+		var name string
+		var state, n int
+		err := rows.Scan(&name, &state, &n)
+		j := judged[name]
+		j[state] = n
+		judged[name] = j
+		return err
+	})
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		j := judged[name]
+		confirmed, wrong := j[incident.Taken]+j[incident.Closed], j[incident.FalseAlarm]
+		list = append(list, incident.Verdict{Feed: name, Confirmed: confirmed, False: wrong, Open: all[name] - confirmed - wrong})
+	}
+	return list, err
+}
+
+// during begins a query of rows of incident_day x, with its incident i, of contacts at or
+// after from and before to. Where these are no beginnings of days by UTC, a day that
+// is cut counts whole for an incident that was there within them.
+func during(selected string, from, to time.Time) *query {
+	first, last := incident.DayOf(from), incident.DayOf(to.Add(-time.Second))
+	return new(query).add("SELECT "+selected+" FROM incident_day x CROSS JOIN incident i WHERE x.day BETWEEN ? AND ? AND i.id = x.incident AND i.last_seen >= ? AND i.first_seen < ?",
+		int64(first), int64(last), from.Unix(), to.Unix())
+}
+
+// Returning counts the offenders that were seen at or after from and before to, and how many
+// of them were first seen before an earlier time. Days count as for Period.
+func (s *Store) Returning(ctx context.Context, before, from, to time.Time) (seen, returned int, err error) {
+	v, err := s.look(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer v.close()
+	counted := new(query).add("SELECT count(*), coalesce(sum(old), 0) FROM (SELECT DISTINCT i.id, CASE WHEN i.first_seen < ? THEN 1 ELSE 0 END AS old"+
+		" FROM incident_day x CROSS JOIN incident i WHERE x.day BETWEEN ? AND ? AND i.id = x.incident AND i.last_seen >= ? AND i.first_seen < ?) y",
+		before.Unix(), int64(incident.DayOf(from)), int64(incident.DayOf(to.Add(-time.Second))), from.Unix(), to.Unix())
+	err = v.each(counted, func(rows *sql.Rows) error { return rows.Scan(&seen, &returned) })
+	return seen, returned, err
+}
+
+// Period counts all that happened at or after from and before to. Flows and bytes of offenders
+// are kept by the day, UTC: a day that is cut counts whole for an incident that was there
+// within from and to. Packets are not kept by the day, and are 0.
+func (s *Store) Period(ctx context.Context, from, to time.Time) (*incident.Period, error) {
+	v, err := s.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer v.close()
+	p := &periodSum{view: v, Period: &incident.Period{From: from, Until: to}}
+	if !from.Before(to) {
+		return p.Period, nil
+	}
+	for _, step := range []func() error{p.offenders, p.days, p.feeds, p.alerts, p.pulses, p.others} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return p.Period, nil
+}
+
+type periodSum struct {
+	*view
+	*incident.Period
+}
+
+// attempts are the bounds of the histogram of flows per offender.
+var attempts = []incident.Bucket{{From: 1, To: 1}, {From: 2, To: 2}, {From: 3, To: 3}, {From: 4, To: 4}, {From: 5, To: 5}, {From: 6, To: 6}, {From: 7, To: 7}, {From: 8, To: 8},
+	{From: 9, To: 10}, {From: 11, To: 20}, {From: 21, To: 50}, {From: 51, To: 100}, {From: 101, To: 1000}, {From: 1001, To: 10_000}, {From: 10_001}}
+
+// bucketOf gives the place of a number in attempts, -1 for 0.
+func bucketOf(flows uint64) int {
+	if flows == 0 {
+		return -1
+	}
+	return slices.IndexFunc(attempts, func(b incident.Bucket) bool { return b.To == 0 || flows <= b.To })
+}
+
+// add adds numbers up to the greatest that there is.
+func add(a *uint64, b int64) {
+	if *a += uint64(b); *a < uint64(b) {
+		*a = ^uint64(0)
+	}
+}
+
+// offenders counts all that is of one offender each, in one pass.
+func (p *periodSum) offenders() error {
+	p.Attempts = slices.Clone(attempts)
+	countries, networks := map[string]*incident.PlaceSum{}, map[uint32]*incident.PlaceSum{}
+	names := map[uint32]int64{} // an incident with the name of the network
+	inner := during("x.incident AS id, "+total("x.flows", p.postgres)+" AS flows, "+total("x.bytes_out", p.postgres)+" AS bytes_out, "+
+		total("x.bytes_in", p.postgres)+" AS bytes_in", p.From, p.Until).add(" GROUP BY x.incident")
+	q := &query{args: inner.args}
+	q.text.WriteString("SELECT d.id, d.flows, d.bytes_out, d.bytes_in, i.first_seen, i.worst, i.state, i.silenced, i.country, i.as_number FROM (" +
+		inner.text.String() + ") d CROSS JOIN incident i WHERE i.id = d.id")
+	err := p.each(q, func(rows *sql.Rows) error {
+		var id, flows, out, in, first, worst, state, silenced, as int64
+		var country string
+		if err := rows.Scan(&id, &flows, &out, &in, &first, &worst, &state, &silenced, &country, &as); err != nil {
+			return err
+		}
+		p.Offenders++
+		if first >= p.From.Unix() {
+			p.New++
+		} else {
+			p.Known++
+		}
+		add(&p.Flows, flows)
+		add(&p.BytesOut, out)
+		add(&p.BytesIn, in)
+		p.Severities[min(event.Severity(worst), event.Critical)]++
+		p.States[min(incident.State(state), incident.FalseAlarm)]++
+		if b := bucketOf(uint64(flows)); b >= 0 {
+			p.Attempts[b].Offenders++
+		}
+		if silenced > 0 {
+			p.SilencedOffenders++
+			add(&p.Silenced, silenced)
+		}
+		place(countries, country, flows).Country = country
+		n := place(networks, uint32(as), flows)
+		n.ASNumber = uint32(as)
+		if as != 0 && names[n.ASNumber] == 0 {
+			names[n.ASNumber] = id
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	p.Countries, p.Networks = places(countries), places(networks)
+	return p.names(names)
+}
+
+// place counts an offender for a place.
+func place[K comparable](m map[K]*incident.PlaceSum, k K, flows int64) *incident.PlaceSum {
+	s := m[k]
+	if s == nil {
+		s = &incident.PlaceSum{}
+		m[k] = s
+	}
+	s.Offenders++
+	add(&s.Flows, flows)
+	return s
+}
+
+// maxPlaces is how many countries or networks a period has.
+const maxPlaces = 100
+
+// places gives those with the most offenders.
+func places[K comparable](m map[K]*incident.PlaceSum) []incident.PlaceSum {
+	list := make([]incident.PlaceSum, 0, len(m))
+	for _, s := range m {
+		list = append(list, *s)
+	}
+	slices.SortFunc(list, func(a, b incident.PlaceSum) int {
+		return cmp.Or(cmp.Compare(b.Offenders, a.Offenders), cmp.Compare(b.Flows, a.Flows), cmp.Compare(a.Country, b.Country), cmp.Compare(a.ASNumber, b.ASNumber))
+	})
+	return list[:min(len(list), maxPlaces)]
+}
+
+// names sets the names of networks, which one of their incidents has.
+func (p *periodSum) names(of map[uint32]int64) error {
+	for i := range p.Networks {
+		n := &p.Networks[i]
+		if of[n.ASNumber] == 0 {
+			continue
+		}
+		err := p.each(new(query).add("SELECT as_name FROM incident_text WHERE incident = ?", of[n.ASNumber]), func(rows *sql.Rows) error { return rows.Scan(&n.ASName) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *periodSum) days() error {
+	q := during("x.day, count(*), "+total("x.flows", p.postgres)+", "+total("x.bytes_out", p.postgres)+", "+total("x.bytes_in", p.postgres), p.From, p.Until).
+		add(" GROUP BY x.day ORDER BY x.day")
+	return p.each(q, func(rows *sql.Rows) error {
+		var d incident.DaySum
+		var n [5]int64
+		err := rows.Scan(&n[0], &n[1], &n[2], &n[3], &n[4])
+		d.Offenders, d.Day = int(n[1]), incident.Day{Day: int32(n[0]), Flows: uint64(n[2]), BytesOut: uint64(n[3]), BytesIn: uint64(n[4])}
+		p.Days = append(p.Days, d)
+		return err
+	})
+}
+
+// feeds counts the offenders that each feed listed, and those that no other did.
+func (p *periodSum) feeds() error {
+	verdicts, err := p.verdicts()
+	if err != nil {
+		return err
+	}
+	sums := map[string]*incident.FeedSum{}
+	for _, v := range verdicts {
+		sums[v.Feed] = &incident.FeedSum{Feed: v.Feed, Verdict: v}
+	}
+	inner := during("x.incident AS id, "+total("x.flows", p.postgres)+" AS flows", p.From, p.Until).add(" GROUP BY x.incident")
+	q := &query{args: inner.args}
+	q.text.WriteString("SELECT d.id, d.flows, f.name FROM (" + inner.text.String() + ") d CROSS JOIN incident_feed y CROSS JOIN feed f" +
+		" WHERE y.incident = d.id AND f.id = y.feed ORDER BY d.id, f.name")
+	var last int64 = -1
+	var name string
+	alone := false
+	end := func() {
+		if alone {
+			sums[name].Unique++
+		}
+	}
+	err = p.each(q, func(rows *sql.Rows) error {
+		var id, flows int64
+		var feed string
+		if err := rows.Scan(&id, &flows, &feed); err != nil {
+			return err
+		}
+		switch {
+		case id != last:
+			end()
+			alone = true
+		case feed == name:
+			return nil
+		default:
+			alone = false
+		}
+		last, name = id, feed
+		sums[feed].Offenders++
+		add(&sums[feed].Flows, flows)
+		return nil
+	})
+	end()
+	for _, name := range slices.Sorted(maps.Keys(sums)) {
+		p.Feeds = append(p.Feeds, *sums[name])
+	}
+	return err
+}
+
+func (p *periodSum) alerts() error {
+	places := map[string]int{}
+	q := new(query).add("SELECT name, time, severity, offender, reason FROM alert WHERE time >= ? AND time < ? ORDER BY time", p.From.Unix(), p.Until.Unix())
+	err := p.each(q, func(rows *sql.Rows) error {
+		var name, reason string
+		var when, severity int64
+		var offender []byte
+		if err := rows.Scan(&name, &when, &severity, &offender, &reason); err != nil {
+			return err
+		}
+		n, ok := places[name]
+		if !ok {
+			n = len(p.Alerts)
+			places[name] = n
+			p.Alerts = append(p.Alerts, incident.AlertSum{Name: name, First: at(when)})
+		}
+		a := &p.Alerts[n]
+		a.Count++
+		a.Severity = max(a.Severity, event.Severity(severity))
+		a.Last, a.Reason, a.Offender = at(when), reason, addr(offender)
+		return nil
+	})
+	slices.SortFunc(p.Alerts, func(a, b incident.AlertSum) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Name, b.Name))
+	})
+	return err
+}
+
+func (p *periodSum) pulses() error {
+	q := new(query).add("SELECT hour, minutes, flows, lost, hits, worst, findings FROM pulse WHERE hour > ? AND hour < ? ORDER BY hour", p.From.Add(-time.Hour).Unix(), p.Until.Unix())
+	return p.each(q, func(rows *sql.Rows) error {
+		var hour, worst int64
+		var n [4]int64
+		var findings string
+		if err := rows.Scan(&hour, &n[0], &n[1], &n[2], &n[3], &worst, &findings); err != nil {
+			return err
+		}
+		h := incident.HourPulse{Hour: at(hour), Pulse: incident.Pulse{Minutes: int(n[0]), Flows: uint64(n[1]), Lost: uint64(n[2]), Hits: uint64(n[3])}}
+		h.Worst = worsts[min(max(int(worst), 0), len(worsts)-1)]
+		if findings != "" {
+			h.Findings = strings.Split(findings, "\n")
+		}
+		p.Pulses = append(p.Pulses, h)
+		return nil
+	})
+}
+
+// others counts what is not of one incident.
+func (p *periodSum) others() error {
+	before, err := p.number(new(query).add("SELECT count(*) FROM incident WHERE first_seen < ?", p.From.Unix()))
+	if err != nil {
+		return err
+	}
+	hosts, err := p.number(new(query).add("SELECT count(DISTINCT host) FROM host_day WHERE day BETWEEN ? AND ?",
+		int64(incident.DayOf(p.From)), int64(incident.DayOf(p.Until.Add(-time.Second)))))
+	p.Before, p.Hosts = int(before), int(hosts)
+	return err
+}
