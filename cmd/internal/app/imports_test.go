@@ -104,7 +104,7 @@ var rules = []struct {
 	{"intel/incident/report", []string{"flow/fit", "flow/observe", "intel", "intel/event", "intel/incident"}},
 	{"intel/incident/batch", []string{"flow/fit", "intel/event", "intel/incident"}},
 	{"intel/incident/intake", []string{"intel/event", "intel/incident", "intel/incident/batch", "intel/incident/store"}},
-	{"intel/incident/store", []string{"flow", "flow/fit", "flow/disk", "intel/event", "intel/incident", "intel/incident/batch", "intel/incident/store/database"}},
+	{"intel/incident/store", []string{"flow", "flow/fit", "flow/disk", "flow/span", "intel/event", "intel/incident", "intel/incident/batch", "intel/incident/store/database"}},
 	{"intel/incident/store/database", []string{"flow/disk"}},
 	{"intel/hunt", []string{"flow", "flow/fit", "flow/history/folder", "flow/history/row", "intel/hunt/question", "intel/event", "intel/event/jsonline"}},
 	{"intel/hunt/question", []string{"intel", "flow", "flow/span", "intel/feeds", "intel/feeds/document"}},

@@ -222,60 +222,59 @@ func beginnings(s string) []span.Range {
 	}
 	switch {
 	case strings.Contains(s, ":"):
-		return groups(strings.Split(s, ":"), 16, 8, 4)
+		return groups(strings.Split(s, ":"), 16, 8)
 	case strings.Contains(s, "."):
-		return groups(strings.Split(s, "."), 10, 4, 3)
+		return groups(strings.Split(s, "."), 10, 4)
 	}
 	return nil
 }
 
 // groups gives the addresses whose groups begin with some, of which the last need not be
-// whole. There are total groups, each of some digits at most.
-func groups(texts []string, base, total, digits int) []span.Range {
+// whole. There are total groups.
+func groups(texts []string, base, total int) (all []span.Range) {
+	width := map[int]int{10: 8, 16: 16}[base]
 	if len(texts) > total {
 		return nil
 	}
-	width := map[int]int{10: 8, 16: 16}[base]
-	b := make([]byte, total*width/8)
-	set := func(i, n int) {
-		if width == 16 {
-			b[2*i] = byte(n >> 8)
-			b[2*i+1] = byte(n)
-			return
-		}
-		b[i] = byte(n)
-	}
+	var numbers []int
 	last := len(texts) - 1
-	for i, t := range texts[:last] {
+	for _, t := range texts[:last] {
 		n, ok := group(t, base, width)
 		if !ok {
 			return nil
 		}
-		set(i, n)
-	}
-	var all []netip.Prefix
-	add := func(n, bits int) {
-		set(last, n)
-		a, _ := netip.AddrFromSlice(b)
-		all = append(all, netip.PrefixFrom(a, bits))
+		numbers = append(numbers, n)
 	}
 	if texts[last] == "" {
-		add(0, last*width)
-		return span.OfAll(all)
+		return []span.Range{between(numbers, total, width)}
 	}
 	n, ok := group(texts[last], base, width)
 	if !ok {
 		return nil
 	}
-	for low, count := n, 1; len(texts[last]) <= digits && low < 1<<width; low, count = low*base, count*base {
-		for m := low; m < low+count && m < 1<<width; m++ {
-			add(m, (last+1)*width)
-		}
-		if n == 0 || len(strconv.FormatInt(int64(low), base)) == digits {
+	// More digits may follow, unless it is 0: then the numbers from low on begin with n.
+	for low, count := n, 1; low < 1<<width; low, count = low*base, count*base {
+		high := min(low+count-1, 1<<width-1)
+		all = append(all, span.Range{From: between(append(numbers, low), total, width).From, To: between(append(numbers, high), total, width).To})
+		if n == 0 {
 			break
 		}
 	}
-	return span.OfAll(all)
+	return all
+}
+
+// between gives the addresses that have these groups first.
+func between(numbers []int, total, width int) span.Range {
+	b := make([]byte, 0, 16)
+	for _, n := range numbers {
+		if width == 16 {
+			b = append(b, byte(n>>8))
+		}
+		b = append(b, byte(n))
+	}
+	b = append(b, make([]byte, total*width/8-len(b))...)
+	a, _ := netip.AddrFromSlice(b)
+	return span.Of(netip.PrefixFrom(a, len(numbers)*width))
 }
 
 // group reads one group of an address, without zeros before it.

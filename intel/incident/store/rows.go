@@ -67,7 +67,7 @@ var (
 	hostDayTable = &database.Table{Name: "host_day", Key: 2, Columns: columns(database.Int, "day", "host", "flows", "bytes_out", "bytes_in"),
 		Conflict: addDay("host_day")}
 	serviceTable = &database.Table{Name: "incident_service", Key: 2, Columns: columns(database.Int, "incident", "service", "flows"),
-		Conflict: "flows = incident_service.flows + excluded.flows"}
+		Conflict: added("incident_service", "flows")}
 	feedTable = &database.Table{Name: "feed", Key: 1, Columns: join(
 		columns(database.Text, "name"), columns(database.Int, "id")), Conflict: "nothing"}
 	listingTable = &database.Table{Name: "incident_feed", Key: 4, Columns: join(
@@ -91,8 +91,17 @@ func replaced(names ...string) string {
 	return strings.Join(set, ", ")
 }
 
-func addDay(table string) string {
-	return "flows = " + table + ".flows + excluded.flows, bytes_out = " + table + ".bytes_out + excluded.bytes_out, bytes_in = " + table + ".bytes_in + excluded.bytes_in"
+func addDay(table string) string { return added(table, "flows", "bytes_out", "bytes_in") }
+
+// added adds new values to those that are there, up to the greatest number that there is:
+// beyond it SQLite goes on with fractions, and PostgreSQL refuses.
+func added(table string, names ...string) string {
+	set := make([]string, len(names))
+	for i, n := range names {
+		old, more := table+"."+n, "excluded."+n
+		set[i] = n + " = CASE WHEN " + old + " > 9223372036854775807 - " + more + " THEN 9223372036854775807 ELSE " + old + " + " + more + " END"
+	}
+	return strings.Join(set, ", ")
 }
 
 // A row is one of the table incident, with what of the other tables is written together.
