@@ -46,6 +46,13 @@ func (c *Config) CheckKeys(path string) (errs []*Error) {
 			delete(files, key)
 		}
 	}
+	for i := range c.Sinks {
+		if hook := c.Sinks[i].Webhook; hook != nil && files[fmt.Sprintf("sinks[%d].webhook.template_file", i)] != "" {
+			if err := hook.CheckFiles(); err != nil {
+				complain(fmt.Errorf("sinks[%d].webhook.%w", i, err))
+			}
+		}
+	}
 	for _, key := range keys {
 		base, isCert := strings.CutSuffix(strings.TrimSuffix(key, "_file"), "cert")
 		private := base + "key" + strings.TrimPrefix(key, base+"cert")

@@ -164,7 +164,7 @@ func inReference(block, name string, value reflect.Value) string {
 
 // TestReferenceSinks: the sinks that are comments in the reference are a configuration.
 func TestReferenceSinks(t *testing.T) {
-	for _, name := range []string{"HOOK_TOKEN", "MAIL_PASSWORD", "KAFKA_PASSWORD"} {
+	for _, name := range []string{"HOOK_TOKEN", "HOOK_KEY", "PAGERDUTY_KEY", "MAIL_PASSWORD", "KAFKA_PASSWORD"} {
 		t.Setenv(name, "secret")
 	}
 	text := blocks(t)

@@ -452,7 +452,7 @@ func FuzzDatabase(f *testing.F) {
 		f.Add(data, uint32(0xcb007109))
 	}
 	f.Fuzz(func(t *testing.T, data []byte, v4 uint32) {
-		r, err := parse(data)
+		r, err := parse(data, 4)
 		if err != nil {
 			return
 		}

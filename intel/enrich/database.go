@@ -66,16 +66,19 @@ func open(path string, most int64) (db *database, err error) {
 	if now, err := f.Stat(); err != nil || !same(info, now) {
 		return nil, errors.New("is being written")
 	}
-	reader, err := parse(data)
+	reader, err := parse(data, probes)
 	if err != nil {
 		return nil, err
 	}
 	return &database{path: path, file: info, data: data, reader: reader, cache: make(map[uintptr]Place)}, nil
 }
 
-// parse checks a database, by its frame and by a few thousand addresses all over it: what is
+// probes is how many addresses of each family are looked up in a new database.
+const probes = 4096
+
+// parse checks a database, by its frame and by addresses all over it: what is
 // half old and half new has wrong pointers in many places.
-func parse(data []byte) (r *maxminddb.Reader, err error) {
+func parse(data []byte, probes uint32) (r *maxminddb.Reader, err error) {
 	// Strings are decoded once a record (see cache): one more cache would only take memory.
 	if r, err = maxminddb.OpenBytes(data, maxminddb.DisableStringCache()); err != nil {
 		return nil, fmt.Errorf("is damaged, or no database of the MaxMind format: %w", err)
@@ -83,9 +86,8 @@ func parse(data []byte) (r *maxminddb.Reader, err error) {
 	if m := r.Metadata; m.BinaryFormatMajorVersion != 2 || m.NodeCount == 0 {
 		return nil, fmt.Errorf("has format %d and %d nodes; format 2 is known", m.BinaryFormatMajorVersion, m.NodeCount)
 	}
-	const probes = 4096
-	for i := range uint32(probes) {
-		a := binary.BigEndian.AppendUint32(nil, i*(1<<32/probes)+i)
+	for i := range probes {
+		a := binary.BigEndian.AppendUint32(nil, uint32(uint64(i)<<32/uint64(probes))+i)
 		v4, _ := netip.AddrFromSlice(a)
 		addrs := []netip.Addr{v4}
 		if r.Metadata.IPVersion == 6 { // what is given out of 2000::/3

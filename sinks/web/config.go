@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"strconv"
 )
 
@@ -17,6 +18,9 @@ type Config struct {
 	// It is read for each request: tokens are renewed. /healthz and / want none.
 	TokenFile string `yaml:"token_file"`
 	TLS       TLS    `yaml:"tls"`
+	// Address is the URL under which people reach the server, for links in notifications;
+	// empty = they have none.
+	Address string `yaml:"address"`
 }
 
 // DefaultConfig serves on loopback only.
@@ -35,6 +39,9 @@ type TLS struct {
 
 // Validate reports the first error, beginning with its key. No file is read.
 func (c Config) Validate() error {
+	if err := validateAddress(c.Address); err != nil {
+		return err
+	}
 	if c.Listen == "" {
 		return nil
 	}
@@ -48,6 +55,18 @@ func (c Config) Validate() error {
 		return errors.New("tls.cert: required with client_ca")
 	case !isLoopback(host) && c.isOpen():
 		return fmt.Errorf("listen: %s is reachable by others; token_file or tls.client_ca is required", c.Listen)
+	}
+	return nil
+}
+
+// validateAddress accepts what a link can begin with.
+func validateAddress(s string) error {
+	if s == "" {
+		return nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "" {
+		return fmt.Errorf("address: %q is not valid; use https://host or http://host:port, without user, query and fragment", s)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/flowsnitch/flowsnitch/configs/secret"
 	"github.com/goccy/go-yaml"
 )
 
@@ -15,8 +16,25 @@ func TestValidate(t *testing.T) {
 		}
 	}
 	for want, change := range map[string]func(*Config){
-		`kind: "sms" is not valid; use json, slack or mail`:     func(c *Config) { c.Kind = "sms" },
-		`min_severity: "bad" is not valid`:                      func(c *Config) { c.MinSeverity = "bad" },
+		`kind: "sms" is not valid; use json, slack, template or mail`:                                  func(c *Config) { c.Kind = "sms" },
+		`min_severity: "bad" is not valid`:                                                             func(c *Config) { c.MinSeverity = "bad" },
+		`max_tlp: "white" is not valid; use clear, green, amber, amber+strict, red`:                    func(c *Config) { c.MaxTLP = "white" },
+		"template: is for kind template":                                                               func(c *Config) { c.Template = "slack" },
+		"template: is missing; use one of mattermost, ntfy, pagerduty, slack, teams, or template_file": func(c *Config) { c.Kind = KindTemplate },
+		`template: "sms" is not valid; use one of mattermost`:                                          func(c *Config) { c.Kind, c.Template = KindTemplate, "sms" },
+		"template_file: is not allowed beside template":                                                func(c *Config) { c.Kind, c.Template, c.TemplateFile = KindTemplate, "slack", "/f" },
+		`template_file: "f" is not valid; use the whole path`:                                          func(c *Config) { c.Kind, c.TemplateFile = KindTemplate, "f" },
+		"template_file: stat /nowhere/f":                                                               func(c *Config) { c.Kind, c.TemplateFile = KindTemplate, "/nowhere/f" },
+		`content_type: "a b" is not valid`:                                                             func(c *Config) { c.Kind, c.TemplateFile, c.ContentType = KindTemplate, "/f", "a b" },
+		"template: has its own content_type and each":                                                  func(c *Config) { c.Kind, c.Template, c.Each = KindTemplate, "slack", true },
+		`topic: "a/b" is not valid`:                                                                    func(c *Config) { c.Kind, c.Template, c.Topic = KindTemplate, "ntfy", "a/b" },
+		"routing_key: is missing":                                                                      func(c *Config) { c.Kind, c.Template = KindTemplate, "pagerduty" },
+		"routing_key_file: is not allowed beside": func(c *Config) {
+			c.Kind, c.Template, c.RoutingKey, c.RoutingKeyFile = KindTemplate, "pagerduty", "s3cret", "f"
+		},
+		`headers[0]: is not valid; use "Name: value"`:           func(c *Config) { c.Headers = []secret.Text{"s3cret"} },
+		`headers[1]: is not valid; use`:                         func(c *Config) { c.Headers = []secret.Text{"A: b", "X: s3cret\r\nY: z"} },
+		`headers[0]: host cannot be set here`:                   func(c *Config) { c.Headers = []secret.Text{"host: s3cret"} },
 		"interval: 0s is not valid; use 1s to 24h":              func(c *Config) { c.Interval = 0 },
 		"repeat: 1s is not valid":                               func(c *Config) { c.Repeat = 1e9 },
 		"timeout: 0s":                                           func(c *Config) { c.Timeout = 0 },

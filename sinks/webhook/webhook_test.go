@@ -71,6 +71,7 @@ func (r *recorder) deliver(_ context.Context, m *notice.Message) error {
 				Flowsnitch struct{ Alert, Offender, Reason string }
 			}
 			Events int
+			News   string
 		}
 	}
 	if b, err := m.JSON(); err != nil || json.Unmarshal(b, &doc) != nil {
@@ -78,13 +79,13 @@ func (r *recorder) deliver(_ context.Context, m *notice.Message) error {
 	}
 	var names []string
 	for _, s := range m.Subjects() {
-		events := 0
+		events, news := 0, ""
 		for _, n := range doc.Notices {
 			if e := n.Event.Flowsnitch; e.Alert == s.Alert && e.Offender == s.Offender.String() && (s.Reason == "" || e.Reason == s.Reason) {
-				events = n.Events
+				events, news = n.Events, n.News
 			}
 		}
-		names = append(names, fmt.Sprintf("%s%s x%d", s.Alert, s.Offender, events))
+		names = append(names, fmt.Sprintf("%s%s x%d: %s", s.Alert, s.Offender, events, news))
 	}
 	r.sent, r.at = append(r.sent, strings.Join(names, ", ")), append(r.at, time.Now())
 	return nil
@@ -103,38 +104,170 @@ func send(t *testing.T, h *Hook, events ...event.Event) {
 	}
 }
 
+// pass lets time pass as the queue does while the hook holds events.
+func pass(t *testing.T, h *Hook, d time.Duration) {
+	t.Helper()
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		if h.Held() == 0 {
+			time.Sleep(time.Until(end))
+			return
+		}
+		time.Sleep(min(time.Second, time.Until(end)))
+		send(t, h)
+	}
+}
+
+// with gives a changed event.
+func with(e event.Event, change func(*event.Event)) event.Event {
+	change(&e)
+	return e
+}
+
+// TestWhatIsTold: the first of an incident, what makes it worse, alerts, and all of it again
+// after a while; nothing else, and one message an interval.
 func TestWhatIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, r := recorded(t, config(KindJSON))
-		start := time.Now()
-		canary := hit(9, event.Critical)
-		canary.Kind = event.KindCanary
-		send(t, h, hit(0, event.Medium), canary)                                            // nothing
-		send(t, h, hit(0, event.High), hit(1, event.Low), hit(0, event.Critical))           // one, twice
-		send(t, h, hit(0, event.Critical))                                                  // told already
-		send(t, h, alert("own_address_listed", "by otx"), alert("own_address_listed", "x")) // two
-		update := hit(1, event.High)
-		update.Kind = event.KindUpdate
-		send(t, h, update) // it has become grave
-		time.Sleep(24 * time.Hour)
-		send(t, h, hit(0, event.High)) // again after a day
-		want := []string{"203.0.113.1 x2", "own_address_listed198.51.100.7 x1, own_address_listed198.51.100.7 x1", "203.0.113.2 x1", "203.0.113.1 x1"}
-		if !slices.Equal(r.sent, want) {
-			t.Errorf("got %q, want %q", r.sent, want)
+		in := func(n int, s event.Severity, a event.Answered) event.Event {
+			return with(hit(n, s), func(e *event.Event) { e.Direction, e.Answered = event.Inbound, a })
 		}
-		for i, at := range []time.Duration{0, time.Minute, 2 * time.Minute, 24*time.Hour + 2*time.Minute} {
-			if got := r.at[i].Sub(start); got != at {
-				t.Errorf("message %d after %v, want %v", i, got, at)
+		canary := with(hit(9, event.Critical), func(e *event.Event) { e.Kind = event.KindCanary })
+		step := func(want string, events ...event.Event) {
+			t.Helper()
+			r.sent = nil
+			send(t, h, events...)
+			pass(t, h, time.Minute)
+			if got := strings.Join(r.sent, "; "); got != want || h.Held() != 0 {
+				t.Errorf("got %q, want %q, %d held", got, want, h.Held())
 			}
+		}
+		step("", hit(0, event.Medium), canary)
+		step("203.0.113.1 x2: severity rose from high to critical", in(0, event.High, event.AnsweredNo), in(1, event.Low, event.AnsweredNo), in(0, event.Critical, event.AnsweredNo))
+		step("", in(0, event.Critical, event.AnsweredNo), in(0, event.High, event.AnsweredUnknown))
+		step("203.0.113.1 x1: answered, where it was not before", in(0, event.High, event.AnsweredYes))
+		step("", in(0, event.Critical, event.AnsweredYes))
+		step("203.0.113.1 x1: called by a host of ours, where it was only seen to come in before", hit(0, event.High))
+		step("", hit(0, event.Critical))
+		step("own_address_listed198.51.100.7 x1: alert, own_address_listed198.51.100.7 x1: alert", alert("own_address_listed", "by otx"), alert("own_address_listed", "x"))
+		step("", alert("own_address_listed", "by otx"))
+		step("203.0.113.2 x1: first contact", with(hit(1, event.High), func(e *event.Event) { e.Kind = event.KindUpdate }))
+		step("203.0.113.3 x1: first contact, before it was listed", with(hit(2, event.High), func(e *event.Event) { e.Retro = true }))
+		last := time.Now().Add(-time.Minute)
+		pass(t, h, 24*time.Hour)
+		step("203.0.113.2 x1: again, last reported on "+last.Add(-time.Minute).UTC().Format(time.DateTime)+" UTC", hit(1, event.High))
+	})
+}
+
+// TestInterval: the first message goes at once, the next when the interval is over, with all
+// that has come; what waits stays in the journal.
+func TestInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, r := recorded(t, config(KindJSON))
+		begin := time.Now()
+		send(t, h, hit(0, event.High))
+		send(t, h, hit(1, event.Low), hit(1, event.High), hit(1, event.Low))
+		if h.Held() != 2 { // from the first that waits
+			t.Errorf("%d held", h.Held())
+		}
+		pass(t, h, 30*time.Second)
+		send(t, h, hit(2, event.Critical), hit(1, event.High))
+		if h.Held() != 4 || len(r.sent) != 1 {
+			t.Errorf("%d held, %q", h.Held(), r.sent)
+		}
+		pass(t, h, time.Minute)
+		if want := "203.0.113.2 x2: first contact, 203.0.113.3 x1: first contact"; len(r.sent) != 2 || r.sent[1] != want || r.at[1].Sub(begin) != time.Minute || h.Held() != 0 {
+			t.Errorf("%q at %v, %d held", r.sent, r.at, h.Held())
+		}
+		send(t, h, hit(3, event.High))
+		if err := h.Close(t.Context()); err != nil || len(r.sent) != 3 || h.Held() != 0 {
+			t.Errorf("%v, %q", err, r.sent)
 		}
 	})
 }
 
-// TestFlood holds that a journal in front makes one message a minute of whatever comes,
-// and loses none.
-func TestFlood(t *testing.T) {
+// flood runs a hook behind a journal for events at a pace, and stops both.
+func flood(t *testing.T, h *Hook, events []event.Event, pace time.Duration) {
+	t.Helper()
+	jc := journal.DefaultConfig()
+	jc.Durability = journal.InMemory
+	j, _, err := journal.Open(jc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.Start()
+	q, err := sinks.NewRunner(j, h, sinks.DefaultRunnerConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Start()
+	for i := range events {
+		if err := j.Append(events[i : i+1]); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(pace)
+	}
+	time.Sleep(2 * time.Minute)
+	if s := q.Stats(); s.Pending != 0 || s.Held != 0 || s.Dropped+s.Failed != 0 || s.Delivered != uint64(len(events)) {
+		t.Errorf("%+v", s)
+	}
+	if err := errors.Join(q.Stop(t.Context()), j.Stop(t.Context())); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStorm: 10,000 incidents in a minute are a handful of messages, of which the last says
+// how many are not named; a restart repeats nothing of it.
+func TestStorm(t *testing.T) {
+	const incidents = 10_000
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config(KindMail)
+		cfg.StateDir = t.TempDir()
+		var events []event.Event
+		for n := range incidents {
+			e := hit(n, event.High)
+			e.Offender = netip.AddrFrom4([4]byte{100, 64 + byte(n>>16), byte(n >> 8), byte(n)})
+			e.Severity += event.Severity(n / 9_990) // the gravest come last, and must be named
+			events = append(events, e)
+		}
+		h := newHook(t, cfg)
+		var texts []string
+		named := 0
+		h.deliver = func(_ context.Context, m *notice.Message) error {
+			texts = append(texts, m.Text(func(s string) string { return s }))
+			named += len(m.Subjects())
+			return nil
+		}
+		flood(t, h, events, time.Minute/incidents)
+		last := texts[len(texts)-1]
+		shown := strings.Count(last, " contact with ")
+		if len(texts) > 4 || named != incidents || shown != 20 || strings.Count(last, "critical contact with ") != 10 ||
+			!strings.Contains(last, fmt.Sprintf("\n%d more are not named here", h.Stats().Unnamed)) || h.Stats().Reported != incidents {
+			t.Errorf("%d messages about %d, %d named in the last, %+v:\n%.300s…\n%s", len(texts), named, shown, h.Stats(), last, last[max(0, len(last)-100):])
+		}
+		t.Logf("%d incidents: %d messages, the last of %d bytes, it ends in %q", incidents, len(texts), len(last), last[strings.LastIndex(strings.TrimSpace(last), "\n")+1:])
+		again := newHook(t, cfg)
+		again.deliver = func(context.Context, *notice.Message) error { t.Error("reported again"); return nil }
+		flood(t, again, events[:500], 0)
+	})
+}
+
+// TestOutage: while the service is away nothing is lost, and all of it comes in one message
+// when it is back.
+func TestOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, r := recorded(t, config(KindJSON))
+		begin := time.Now()
+		deliver := h.deliver
+		h.deliver = func(ctx context.Context, m *notice.Message) error {
+			if d := time.Since(begin); d > 10*time.Second && d < 10*time.Minute {
+				return &sinks.RetryError{Err: errors.New("away")}
+			}
+			return deliver(ctx, m)
+		}
+		var events []event.Event
+		for n := range 100 {
+			events = append(events, hit(n, event.High))
+		}
 		jc := journal.DefaultConfig()
 		jc.Durability = journal.InMemory
 		j, _, err := journal.Open(jc)
@@ -142,29 +275,27 @@ func TestFlood(t *testing.T) {
 			t.Fatal(err)
 		}
 		j.Start()
-		cfg := sinks.DefaultRunnerConfig()
-		cfg.Batch, cfg.Timeout = 5000, 0
-		q, err := sinks.NewRunner(j, h, cfg)
+		q, err := sinks.NewRunner(j, h, sinks.DefaultRunnerConfig())
 		if err != nil {
 			t.Fatal(err)
 		}
 		q.Start()
-		for n := range 1000 {
-			if err := j.Append([]event.Event{hit(n, event.High), hit(n, event.Critical)}); err != nil {
+		for i := range events {
+			if err := j.Append(events[i : i+1]); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(time.Second)
 		}
-		time.Sleep(4 * time.Minute) // a batch ends with a chunk of the journal: the rest goes a minute later
+		time.Sleep(time.Minute)
+		if s := q.Stats(); s.Failing == 0 || s.Errors > 50 {
+			t.Errorf("%+v", s)
+		}
+		time.Sleep(15 * time.Minute)
 		if err := errors.Join(q.Stop(t.Context()), j.Stop(t.Context())); err != nil {
 			t.Error(err)
 		}
-		told := 0
-		for _, m := range r.sent {
-			told += strings.Count(m, " x")
-		}
-		if told != 1000 || len(r.sent) > 5 {
-			t.Errorf("%d offenders in %d messages", told, len(r.sent))
+		if all := strings.Join(r.sent, ", "); strings.Count(all, "203.0.113.") != 100 || len(r.sent) > 3 {
+			t.Errorf("%d messages: %s", len(r.sent), all)
 		}
 	})
 }
@@ -172,46 +303,87 @@ func TestFlood(t *testing.T) {
 func TestFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, r := recorded(t, config(KindJSON))
-		r.errs = []error{&sinks.RetryError{Err: errors.New("away")}, nil, errors.New("refused")}
+		away := &sinks.RetryError{Err: errors.New("away")}
+		r.errs = []error{away, nil, errors.New("refused"), away}
 		events := []event.Event{hit(0, event.High)}
 		err := h.Send(t.Context(), events)
-		if retry, ok := errors.AsType[*sinks.RetryError](err); !ok || retry.Sent != 0 || retry.Err.Error() != "webhook:json: away" {
+		if retry, ok := errors.AsType[*sinks.RetryError](err); !ok || retry.Sent != 0 || retry.Err.Error() != "webhook:json: away" || h.Held() != 0 {
 			t.Errorf("got %v", err)
 		}
 		send(t, h, events...) // at once, the queue has its own pause
-		if len(r.sent) != 1 {
-			t.Errorf("sent %q", r.sent)
-		}
-		if err := h.Send(t.Context(), []event.Event{hit(1, event.High)}); err == nil || err.Error() != "webhook:json: refused" {
+		send(t, h, hit(1, event.High), hit(1, event.High))
+		time.Sleep(time.Minute)
+		err = h.Send(t.Context(), nil)
+		if refused, ok := errors.AsType[*sinks.RefusedError](err); !ok || refused.Count != 2 || refused.Err.Error() != "webhook:json: refused" || h.Held() != 0 {
 			t.Errorf("got %v", err)
 		}
-		send(t, h, hit(1, event.High)) // a new contact is told, but a minute later
-		if len(r.sent) != 2 || r.at[1].Sub(r.at[0]) != 2*time.Minute {
-			t.Errorf("sent %q at %v", r.sent, r.at)
+		send(t, h, hit(1, event.High), hit(2, event.High))
+		time.Sleep(time.Minute)
+		err = h.Send(t.Context(), []event.Event{hit(3, event.High)})
+		if retry, ok := errors.AsType[*sinks.RetryError](err); !ok || retry.Sent != -2 || h.Held() != 0 {
+			t.Errorf("got %v", err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		start := time.Now()
-		err = h.Send(ctx, []event.Event{hit(2, event.High)})
-		if _, ok := errors.AsType[*sinks.RetryError](err); !ok || time.Since(start) != time.Second {
-			t.Errorf("got %v after %v", err, time.Since(start))
+		send(t, h, hit(1, event.High), hit(2, event.High), hit(3, event.High))
+		if len(r.sent) != 2 || strings.Count(r.sent[1], "x1") != 3 {
+			t.Errorf("sent %q", r.sent)
 		}
 	})
 }
 
-func TestToldIsBounded(t *testing.T) {
-	h, _ := recorded(t, config(KindJSON))
-	for i := range 3 {
-		m := &notice.Message{}
-		for n := range maxTold / 2 {
-			e := hit(i*maxTold+n, event.High)
-			e.Offender = netip.AddrFrom4([4]byte{1, byte(i), byte(n >> 8), byte(n)})
-			m.Add(&e)
-		}
-		h.remember(m)
+// TestMemory: what was reported is known after a restart; a damaged file is said, and begins
+// anew.
+func TestMemory(t *testing.T) {
+	cfg := config(KindJSON)
+	cfg.Name, cfg.StateDir = "../noc team", t.TempDir()
+	h, r := recorded(t, cfg)
+	send(t, h, hit(0, event.High), alert("a", "b"))
+	h, r2 := recorded(t, cfg)
+	send(t, h, hit(0, event.High), alert("a", "b"))
+	send(t, h, hit(0, event.Critical))
+	if len(r.sent) != 1 || len(r2.sent) != 1 || !strings.Contains(r2.sent[0], "severity rose from high to critical") {
+		t.Errorf("%q, %q", r.sent, r2.sent)
 	}
-	if len(h.told) != maxTold || len(h.order) != maxTold {
-		t.Errorf("%d and %d", len(h.told), len(h.order))
+	files, err := filepath.Glob(filepath.Join(cfg.StateDir, "*"))
+	if err != nil || len(files) != 1 || !strings.HasPrefix(filepath.Base(files[0]), "notified-___noc_team-") {
+		t.Fatalf("%q, %v", files, err)
+	}
+	if info, err := os.Stat(files[0]); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	if err := os.WriteFile(files[0], []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h, r = recorded(t, cfg)
+	send(t, h, hit(0, event.High))
+	if s := h.Stats(); len(r.sent) != 1 || s.MemoryErrors != 1 || !strings.Contains(s.LastError, "is damaged") || s.Messages != 1 || s.Reported != 1 {
+		t.Errorf("%q, %+v", r.sent, s)
+	}
+	if err := os.RemoveAll(cfg.StateDir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(cfg.StateDir, nil, 0o600); err != nil { // nothing can be written there
+		t.Fatal(err)
+	}
+	h, _ = recorded(t, cfg)
+	send(t, h, hit(0, event.High))
+	if s := h.Stats(); s.MemoryErrors != 2 || s.Messages != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestMessageIsBounded: a message has as many subjects as can be remembered; the events of
+// others are counted.
+func TestMessageIsBounded(t *testing.T) {
+	h, _ := recorded(t, config(KindJSON))
+	h.last = time.Now()
+	h.cfg.Interval = time.Hour
+	for n := range maxSubjects + 100 {
+		e := hit(0, event.High)
+		e.Offender = netip.AddrFrom4([4]byte{1, byte(n >> 16), byte(n >> 8), byte(n)})
+		send(t, h, e)
+	}
+	if h.next.Named() != 20 || h.next.Unnamed() != maxSubjects+80 || len(h.next.Subjects()) != maxSubjects || h.Held() != maxSubjects+100 {
+		t.Errorf("%d, %d, %d, %d", h.next.Named(), h.next.Unnamed(), len(h.next.Subjects()), h.Held())
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -115,7 +116,9 @@ func (o *outputs) open(c configs.Sink) (sinks.Sink, error) {
 		return console.New(o.opts.Out, colour), nil
 	}
 	if c.Webhook != nil {
-		return webhook.New(*c.Webhook)
+		to := *c.Webhook
+		to.StateDir, to.Page = o.cfg.StateDir, strings.TrimRight(o.cfg.Web.Address, "/")
+		return webhook.New(to)
 	}
 	if c.Kafka != nil {
 		to := *c.Kafka

@@ -15,6 +15,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
 	"github.com/flowsnitch/flowsnitch/sinks/kafka"
 	"github.com/flowsnitch/flowsnitch/sinks/syslog"
+	"github.com/flowsnitch/flowsnitch/sinks/webhook"
 )
 
 // A JournalStatus is what holds events until every sink has had them.
@@ -146,6 +147,8 @@ func ownStatus(s sinks.Sink) OwnStatus {
 		return kafkaStatus(s.Stats())
 	case *syslog.Sender:
 		return syslogStatus(s.Stats())
+	case *webhook.Hook:
+		return webhookStatus(s.Stats())
 	}
 	return OwnStatus{}
 }
@@ -170,6 +173,14 @@ func syslogStatus(s syslog.Stats) OwnStatus {
 	return OwnStatus{
 		Counts:  map[string]uint64{"written": s.Written, "bytes": s.Bytes, "connections": s.Connections},
 		Trouble: map[string]uint64{"shortened": s.Shortened, "sent_again": s.Asked},
+		Error:   s.LastError,
+	}
+}
+
+func webhookStatus(s webhook.Stats) OwnStatus {
+	return OwnStatus{
+		Counts:  map[string]uint64{"messages": s.Messages, "reported": s.Reported, "not_named": s.Unnamed},
+		Trouble: map[string]uint64{"memory_errors": s.MemoryErrors},
 		Error:   s.LastError,
 	}
 }

@@ -166,9 +166,9 @@ func send(t *testing.T, cfg Config, within time.Duration, events ...event.Event)
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	var m notice.Message
+	m := notice.Message{MaxTLP: 2}
 	for i := range events {
-		m.Add(&events[i])
+		m.Add(&events[i], "first contact")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
-	"github.com/flowsnitch/flowsnitch/sinks/form"
 )
 
 // Limits of one message.
@@ -40,7 +40,9 @@ func Of(e *event.Event) Subject {
 // A notice is what a message has about one subject.
 type notice struct {
 	subject Subject
-	event   event.Event // the gravest, the first of them
+	event   event.Event // the gravest, the first of them; without the listings that may not leave
+	news    string      // why it is reported
+	hidden  uint64      // listings of it that may not leave
 	events  int
 	locals  []local
 	more    int // locals not named
@@ -60,39 +62,70 @@ func (l local) String() string {
 	return l.addr.String() + " at " + plain(l.site)
 }
 
-// A Message is what is sent at once. The zero value is empty.
+// A Message is what is sent at once. It names the most severe subjects, and counts the
+// others, so that a storm takes little room. The zero value is empty.
 type Message struct {
-	notices []*notice
-	at      map[Subject]int // index in notices
+	// MaxTLP is the rank of the most restricted label that may leave, see [intel.TLPRank].
+	MaxTLP int
+	// Page is the address of the web page for links, without a slash at the end; empty = none.
+	Page string
+
+	notices []*notice           // the most severe of all, at most maxNotices
+	at      map[Subject]*notice // nil = counted only
+	order   []Subject
+	events  int
+	beyond  int // events of subjects that were only counted, see Count
 }
 
 // Empty reports whether nothing was added.
-func (m *Message) Empty() bool { return len(m.notices) == 0 }
+func (m *Message) Empty() bool { return len(m.at) == 0 }
 
-// Subjects gives the subjects, in the order in which they were added.
-func (m *Message) Subjects() (list []Subject) {
-	for _, n := range m.notices {
-		list = append(list, n.subject)
-	}
-	return list
+// Has reports whether the message is about a subject.
+func (m *Message) Has(s Subject) bool {
+	_, ok := m.at[s]
+	return ok
 }
 
-// Add adds an event.
-func (m *Message) Add(e *event.Event) {
+// Subjects gives all subjects, in the order in which they were added.
+func (m *Message) Subjects() []Subject { return m.order }
+
+// Named is how many subjects can be named.
+func (m *Message) Named() int { return len(m.notices) }
+
+// Unnamed is how many subjects cannot; beyond some thousand it counts their events.
+func (m *Message) Unnamed() int { return len(m.order) + m.beyond - len(m.notices) }
+
+// Count counts an event whose subject finds no room any more.
+func (m *Message) Count() {
+	m.events++
+	m.beyond++
+}
+
+// Events is how many events were added.
+func (m *Message) Events() int { return m.events }
+
+// Add adds an event, and why it is reported. The event is copied as far as it is needed.
+func (m *Message) Add(e *event.Event, news string) {
+	m.events++
 	s := Of(e)
 	if m.at == nil {
-		m.at = map[Subject]int{}
+		m.at = map[Subject]*notice{}
 	}
-	i, ok := m.at[s]
-	if !ok {
-		i = len(m.notices)
-		m.at[s] = i
-		m.notices = append(m.notices, &notice{subject: s, event: *e})
+	n, known := m.at[s]
+	if !known {
+		m.order = append(m.order, s)
+		m.at[s] = nil
 	}
-	n := m.notices[i]
+	if n == nil {
+		if n = m.room(s, e); n == nil {
+			return
+		}
+		n.news = news
+	}
 	n.events++
-	if e.Severity > n.event.Severity {
-		n.event = *e
+	if n.event.Kind == "" || e.Severity > n.event.Severity {
+		n.event, n.hidden = share(e, m.MaxTLP)
+		n.news = news
 	}
 	switch {
 	case !e.Local.IsValid() || slices.Contains(n.locals, local{e.Local, e.Site}):
@@ -103,27 +136,83 @@ func (m *Message) Add(e *event.Event) {
 	}
 }
 
-// shown returns the notices that appear in detail, the most severe first, and how many
-// are not.
-func (m *Message) shown() (list []*notice, more int) {
+// room makes a notice, which may take the place of a less severe one; nil = there is none.
+func (m *Message) room(s Subject, e *event.Event) *notice {
+	n := &notice{subject: s}
+	if len(m.notices) < maxNotices {
+		m.notices = append(m.notices, n)
+	} else {
+		least := len(m.notices) - 1
+		for i := least; i >= 0; i-- {
+			if m.notices[i].event.Severity < m.notices[least].event.Severity {
+				least = i
+			}
+		}
+		if m.notices[least].event.Severity >= e.Severity {
+			return nil
+		}
+		m.at[m.notices[least].subject] = nil
+		m.notices = append(slices.Delete(m.notices, least, least+1), n)
+	}
+	m.at[s] = n
+	return n
+}
+
+// share copies an event without the listings that may not leave, and without what was made of
+// them. hidden is how many there were.
+func share(e *event.Event, most int) (out event.Event, hidden uint64) {
+	out = *e
+	out.Indicators = slices.DeleteFunc(slices.Clone(e.Indicators), func(i event.Indicator) bool { return intel.TLPRank(i.TLP) > most })
+	out.Exporters = slices.Clone(e.Exporters)
+	hidden = uint64(len(e.Indicators) - len(out.Indicators))
+	if hidden == 0 {
+		return out, 0
+	}
+	out.Unknown = nil
+	out.Reason = "listed; the reason names listings that may not be shown"
+	if e.Kind == event.KindAlert {
+		out.Reason = "the reason names listings that may not be shown; see `flowsnitch status` and the hit log"
+	} else if words := howItIs(e); words != "" {
+		out.Reason = "listed; " + words
+	}
+	return out, hidden
+}
+
+// howItIs is the part of a reason that is not about listings.
+func howItIs(e *event.Event) string {
+	words := []string{string(e.Direction)}
+	switch {
+	case e.Blocked:
+		words = append(words, "blocked")
+	case e.Refused:
+		words = append(words, "refused")
+	case e.Answered == event.AnsweredYes:
+		words = append(words, "answered")
+	case e.Answered == event.AnsweredNo:
+		words = append(words, "not answered")
+	}
+	return strings.Trim(strings.Join(words, ", "), ", ")
+}
+
+// shown returns the notices that appear in detail, the most severe first, at most most, and
+// how many subjects are not among them.
+func (m *Message) shown(most int) (list []*notice, more int) {
 	list = slices.Clone(m.notices)
 	slices.SortStableFunc(list, func(a, b *notice) int { return int(b.event.Severity) - int(a.event.Severity) })
-	if len(list) > maxNotices {
-		return list[:maxNotices], len(list) - maxNotices
-	}
-	return list, 0
+	list = list[:min(len(list), most)]
+	return list, len(m.order) + m.beyond - len(list)
 }
 
 // Title is one line about the whole message.
 func (m *Message) Title() string {
-	list, _ := m.shown()
+	list, _ := m.shown(1)
 	first := &list[0].event
 	what := "contact with " + first.Offender.String()
 	if first.Kind == event.KindAlert {
 		what = "alert " + plain(first.Alert)
 	}
-	if len(m.notices) > 1 {
-		what += fmt.Sprintf(" and %d more", len(m.notices)-1)
+	if more := len(m.order) + m.beyond - 1; more > 0 {
+		what += fmt.Sprintf(" and %d more", more)
 	}
 	return fmt.Sprintf("flowsnitch %s: %s %s", plain(first.Sensor), first.Severity, what)
 }
@@ -131,37 +220,51 @@ func (m *Message) Title() string {
 // Text is the message for people. quote is put around foreign text.
 func (m *Message) Text(quote func(string) string) string {
 	var b strings.Builder
-	list, more := m.shown()
-	for _, n := range list {
-		n.write(&b, quote)
+	v := m.View(maxNotices)
+	for i := range v.Notices {
+		v.Notices[i].write(&b, quote)
 	}
-	if more > 0 {
-		fmt.Fprintf(&b, "%d more are not shown here; the hit log has them all.\n", more)
+	if v.More > 0 {
+		b.WriteString(v.Rest + "\n")
 	}
 	return b.String()
 }
 
-func (n *notice) write(b *strings.Builder, quote func(string) string) {
-	e := &n.event
-	trigger := strings.TrimSuffix(string(form.AppendText(nil, e, false)), "\n")
-	if e.Kind == event.KindAlert {
-		fmt.Fprintf(b, "%s alert %s\n", e.Severity, quote(plain(e.Alert)))
+func (n *Notice) write(b *strings.Builder, quote func(string) string) {
+	if n.Alert != "" {
+		fmt.Fprintf(b, "%s alert %s\n", n.Severity, quote(n.Alert))
 	} else {
-		fmt.Fprintf(b, "%s contact with %s (score %d)\n", e.Severity, e.Offender, e.Score)
+		fmt.Fprintf(b, "%s contact with %s (score %d): %s\n", n.Severity, n.Offender, n.Score, n.News)
 	}
-	fmt.Fprintf(b, "Why: %s\n", quote(plain(e.Reason)))
-	fmt.Fprintf(b, "Trigger: %s\n", quote(plain(trigger)))
-	for i := range e.Indicators[:min(len(e.Indicators), maxListings)] {
-		fmt.Fprintf(b, "Evidence: %s\n", quote(evidence(&e.Indicators[i])))
+	fmt.Fprintf(b, "Why: %s\n", quote(n.Reason))
+	fmt.Fprintf(b, "Trigger: %s\n", quote(n.Trigger))
+	for _, line := range n.Evidence {
+		fmt.Fprintf(b, "Evidence: %s\n", quote(line))
 	}
-	if len(n.locals) > 0 {
-		fmt.Fprintf(b, "Our side: %s\n", n.hosts())
+	if n.Hidden != "" {
+		fmt.Fprintf(b, "Evidence: %s\n", n.Hidden)
 	}
-	fmt.Fprintf(b, "Sensor: %s, exporter %s\n", quote(plain(e.Sensor)), exporter(e))
-	fmt.Fprintf(b, "What to do: %s\n\n", advice(e))
+	if n.Place != "" {
+		fmt.Fprintf(b, "Belongs to: %s\n", quote(n.Place))
+	}
+	if n.Hosts != "" {
+		fmt.Fprintf(b, "Our side: %s\n", quote(n.Hosts))
+	}
+	fmt.Fprintf(b, "Sensor: %s, exporter %s\n", quote(n.Sensor), n.Exporter)
+	fmt.Fprintf(b, "What to do: %s\n", n.Do)
+	if n.Take != "" {
+		fmt.Fprintf(b, "Take it: `%s`\nSilence it: `%s`\n", n.Take, n.Silence)
+	}
+	if n.Link != "" {
+		fmt.Fprintf(b, "Page: %s\n", n.Link)
+	}
+	b.WriteString("\n")
 }
 
 func (n *notice) hosts() string {
+	if len(n.locals) == 0 {
+		return ""
+	}
 	var names []string
 	for _, a := range n.locals {
 		names = append(names, a.String())
@@ -170,7 +273,7 @@ func (n *notice) hosts() string {
 	if n.more > 0 {
 		s += ", and more"
 	}
-	return fmt.Sprintf("%s (%d events)", s, n.events)
+	return fmt.Sprintf("%s (%d %s)", s, n.events, plural(uint64(n.events), "event", "events"))
 }
 
 func exporter(e *event.Event) string {
@@ -219,7 +322,7 @@ func host(e *event.Event) string {
 	if !e.Local.IsValid() {
 		return "our host"
 	}
-	return local{e.Local, e.Site}.String()
+	return e.Local.String() // the site is named elsewhere: advice stands without quotes
 }
 
 func alertAdvice(e *event.Event) string {
@@ -266,19 +369,28 @@ func (m *Message) Slack() ([]byte, error) {
 // JSON makes the generic document.
 func (m *Message) JSON() ([]byte, error) {
 	type offender struct {
-		Event  json.RawMessage `json:"event"` // as in the hit log
-		Events int             `json:"events"`
-		Locals []string        `json:"locals,omitempty"`
-		Do     string          `json:"what_to_do"`
+		Event   json.RawMessage `json:"event"` // as in the hit log
+		News    string          `json:"news,omitempty"`
+		Hidden  uint64          `json:"listings_not_shown,omitempty"` // for their TLP
+		Events  int             `json:"events"`
+		Locals  []string        `json:"locals,omitempty"`
+		Do      string          `json:"what_to_do"`
+		Take    string          `json:"take,omitempty"`
+		Silence string          `json:"silence,omitempty"`
+		Link    string          `json:"link,omitempty"`
 	}
-	list, more := m.shown()
+	list, more := m.shown(maxNotices)
 	doc := struct {
 		Title   string     `json:"title"`
 		Notices []offender `json:"notices"`
 		More    int        `json:"more,omitempty"`
 	}{Title: m.Title(), More: more}
 	for _, n := range list {
-		o := offender{Event: event.AppendJSON(nil, &n.event), Events: n.events, Do: advice(&n.event)}
+		v := m.view(n)
+		o := offender{
+			Event: event.AppendJSON(nil, &n.event), News: n.news, Hidden: n.hidden, Events: n.events,
+			Do: v.Do, Take: v.Take, Silence: v.Silence, Link: v.Link,
+		}
 		for _, a := range n.locals {
 			o.Locals = append(o.Locals, a.String())
 		}

@@ -17,9 +17,9 @@ var (
 )
 
 func messageOf(events ...event.Event) *Message {
-	m := &Message{}
+	m := &Message{MaxTLP: 2}
 	for i := range events {
-		m.Add(&events[i])
+		m.Add(&events[i], "first contact")
 	}
 	return m
 }
@@ -33,9 +33,9 @@ func TestText(t *testing.T) {
 	}
 	text := m.Text(func(s string) string { return "[" + s + "]" })
 	for _, want := range []string{
-		"critical contact with 203.0.113.1 (score 95)\nWhy: [c2 listed by feodo (90); outbound, answered]\nTrigger: [20",
+		"critical contact with 203.0.113.1 (score 95): first contact\nWhy: [c2 listed by feodo (90); outbound, answered]\nTrigger: [20",
 		" 10.0.0.5:51515 -> 203.0.113.1:443 (TCP) critical feodo https://example.net/9]\n",
-		"Evidence: [203.0.113.1/32 by feodo (90), c2, https://example.net/9, botnet]\nOur side: 10.0.0.5 (2 events)\nSensor: [pi-oslo], exporter 192.0.2.1\n",
+		"Evidence: [203.0.113.1/32 by feodo (90), c2, https://example.net/9, botnet]\nOur side: [10.0.0.5 (2 events)]\nSensor: [pi-oslo], exporter 192.0.2.1\n",
 		"What to do: Find what talks on 10.0.0.5, ",
 		"medium alert [own_address_listed]\nWhy: [ours is listed]\n",
 		"then ask the feed to remove it.\n",
@@ -62,7 +62,7 @@ func TestTextIsBounded(t *testing.T) {
 	}
 	m := messageOf(events...)
 	text := m.Text(func(s string) string { return s })
-	if len(text) > 400_000 || !strings.Contains(text, "480 more are not shown here") || !strings.Contains(text, "and more (50 events)") {
+	if len(text) > 400_000 || !strings.Contains(text, "480 more are not named here") || !strings.Contains(text, "and more (50 events)") {
 		t.Errorf("%d bytes: %.3000s", len(text), text)
 	}
 }
