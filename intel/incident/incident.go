@@ -225,6 +225,20 @@ type Action struct {
 	Author   string
 	Text     string // the note, or why
 	At       time.Time
+	// Force takes an incident that somebody else has taken.
+	Force bool
+}
+
+// A TakenError means that somebody else has taken an incident.
+type TakenError struct {
+	Offender netip.Addr
+	Owner    string
+	Since    time.Time
+}
+
+// Error gives who, and since when.
+func (e *TakenError) Error() string {
+	return fmt.Sprintf("%s has been taken by %s, %s", e.Offender, short(e.Owner), e.Since.UTC().Format("2006-01-02 15:04 MST"))
 }
 
 // An Alert is an event of that kind as it is kept.

@@ -75,11 +75,11 @@ type Query struct {
 // A Page is a part of a list. Pages that follow each other by Next have no row twice, and
 // miss none that was there all the time and kept its place in the order.
 type Page[T any] struct {
-	Rows []T
-	Next string // of the next page; empty = this is the last one
+	Rows []T    `json:"rows"`
+	Next string `json:"next,omitempty"` // of the next page; empty = this is the last one
 	// Total is how many rows all pages have; -1 = not counted. With More there are more.
-	Total int
-	More  bool
+	Total int  `json:"total"`
+	More  bool `json:"more,omitempty"`
 }
 
 // ParseQuery reads the parameters of a request: those of the filter, and sort, order (asc or

@@ -137,6 +137,16 @@ func (c *Control) lock() (err error) {
 	return nil // a file system without locks: the socket decides
 }
 
+// LockStateDir takes the lock of a state directory that no instance has, to work on what is
+// in it. The function that it returns releases it.
+func LockStateDir(dir string) (release func() error, err error) {
+	c := &Control{path: filepath.Join(dir, SocketName)}
+	if err := c.lock(); err != nil {
+		return nil, err
+	}
+	return c.dir.Close, nil
+}
+
 func (c *Control) isTaken() error {
 	return fmt.Errorf("%s: another flowsnitch is running with this state directory; stop it, or set another state_dir", c.path)
 }

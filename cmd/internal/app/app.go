@@ -63,6 +63,7 @@ type App struct {
 	web        *webServer
 	watch      *watch
 	sinks      *outputs
+	incidents  *incidentLog
 	feeds      *feedService
 	decoder    *decoder
 	contacts   *contacts
@@ -100,6 +101,7 @@ func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 	a.places = newPlaces(c, log)
 	a.sinks = newOutputs(c, o, func() time.Time { return a.since }, a.watch.Now, canaries, a.background, log)
 	a.sinks.stamps = append(a.sinks.stamps, a.places.P.Stamp)
+	a.incidents = newIncidentLog(a)
 	alerts := &alerts{sensor: cfg.Name, store: a.store, clock: a.watch, publish: a.sinks.publish, log: log}
 	a.feeds = newFeedService(a, alerts.send)
 	a.decoder = newDecoder(c, a.since, a.watch.Now, a.background, log)

@@ -30,6 +30,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/correlate/queue"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/retro"
+	"github.com/flowsnitch/flowsnitch/intel/incident/intake"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/journal"
@@ -85,6 +86,11 @@ func counters() []counter {
 			return h
 		}, figures.Exempt{"CanariesLost": "is queue_full of the self-test"}),
 		counted("dnsbl.Stats", func(s dnsbl.Stats) any { return DNSBLStatus{Stats: s} }, nil),
+		counted("intake.Stats", func(s intake.Stats) any {
+			var i IncidentStatus
+			i.intake(s)
+			return i
+		}, figures.Exempt{"Contacts": "are those of the events that wait", "Bytes": "are those of the events that wait"}),
 		counted("journal.Stats", func(s journal.Stats) any { return journalStatus(s) }, nil),
 		counted("journal.OpenReport", func(r journal.OpenReport) any { return openedStatus(r) }, nil),
 		counted("sinks.CursorStats", func(s sinks.CursorStats) any { return sinkStatus("", s) }, nil),
@@ -270,6 +276,7 @@ func judgedStatus() *Status {
 	s.Journal.Trouble, s.Journal.ReadTrouble, s.Intel.Quarantined = "", "", nil
 	s.Journal.Bytes, s.Journal.MaxBytes = 10, 1<<40
 	s.Retro.Failing, s.Retro.WaitingSince = false, time.Time{}
+	s.Incidents.Trouble, s.Incidents.Damaged, s.Incidents.Last, s.Incidents.Waiting, s.Incidents.Pending = "", 0, noon, 0, 0
 	s.History.Off, s.History.Disk, s.History.Trouble, s.History.Files.Trouble, s.History.Files.Bad, s.History.Files.Waiting = "", "", "", "", 0, 0
 	s.Journal.Opened, s.Exporters.Restored, s.Exporters.File.Error = OpenedStatus{}, RestoredStatus{}, ""
 	s.Exporters.Early.Replayed = s.Decoded.UnknownSets
@@ -386,6 +393,20 @@ var notJudged = figures.Exempt{
 	"DNSBL.Failed":                            "is looked at by what is known of the zone",
 	"DNSBL.Zones[].":                          "is looked at with the error of the zone",
 	"History.Enabled":                         "is the operator's word",
+	"Incidents.Enabled":                       "is the operator's word",
+	"Incidents.Incidents":                     "is no loss",
+	"Incidents.Max":                           "is configuration",
+	"Incidents.Bytes":                         "is no loss; a full disk is looked at as Trouble",
+	"Incidents.Committed":                     "is no loss",
+	"Incidents.Repeats":                       "is no loss",
+	"Incidents.Commits":                       "is no loss",
+	"Incidents.Early":                         "is no loss",
+	"Incidents.Errors":                        "is looked at as Trouble; they are tried again",
+	"Incidents.Changed":                       "is no loss",
+	"Incidents.Reopened":                      "is no loss",
+	"Incidents.Old":                           "is as incidents.keep demands",
+	"Incidents.Contacts":                      "is no loss",
+	"Incidents.Took":                          "is no loss",
 	"History.MaxBytes":                        "is configuration",
 	"History.Waiting":                         "is looked at as Trouble, which keeps them waiting",
 	"History.Unwritten":                       "its tags name the check",
@@ -526,5 +547,8 @@ var lasting = map[string]bool{
 	"Sinks[].Failing":                 true,
 	"History.Files.Bad":               true, // until they are removed
 	"History.Files.Waiting":           true,
+	"Incidents.Damaged":               true, // until the next start
+	"Incidents.Waiting":               true, // until they are committed
+	"Incidents.Pending":               true,
 	"Retro.Failing":                   true, // until the disk is mended
 }

@@ -42,7 +42,7 @@ func well() Status {
 	s.Canary.Listeners = map[string]canary.Listener{"127.0.0.1:2055": {LastSeen: noon.Add(-30 * time.Second)}}
 	s.Hits.Beat = noon
 	s.Clock.State = "ok"
-	s.History.Enabled = true
+	s.History.Enabled, s.Incidents.Enabled = true, true
 	return s
 }
 
@@ -317,6 +317,13 @@ func TestFindings(t *testing.T) {
 		{"work that has stalled", func(s *Status, _ *past) { s.Stalled = []Stalled{{Work: "saving templates", Seconds: 30}} },
 			"workers", observe.Warning, "saving templates has stalled for 30s"},
 		{"no room for a history", func(s *Status, _ *past) { s.History.Off = "the file system has only 40 MB" }, "history", observe.Warning, "no contacts are kept: the file system has only 40 MB"},
+		{"incidents off", func(s *Status, _ *past) { s.Incidents.Enabled = false }, "incidents", observe.OK, "no incidents are kept (incidents.enabled)"},
+		{"database of incidents gone", func(s *Status, _ *past) { s.Incidents.Trouble = "connection refused" }, "incidents", observe.Warning, "does not take anything since"},
+		{"incidents behind", func(s *Status, _ *past) { s.Incidents.Pending = 100_001 }, "incidents", observe.Warning, "100001 events wait for the database of incidents"},
+		{"incidents late", func(s *Status, _ *past) { s.Incidents.Waiting, s.Incidents.Last = 1, noon.Add(-16*time.Minute) }, "incidents", observe.Warning, "the last transaction of the incidents is 16m0s old"},
+		{"incidents full", func(s *Status, p *past) { s.Incidents.Over = p.status.Incidents.Over + 3 }, "incidents", observe.Warning, "3 incidents were removed to make room: raise incidents.max"},
+		{"incidents damaged", func(s *Status, _ *past) { s.Incidents.Damaged, s.Incidents.AsideAs = 1, "x.bad" }, "incidents", observe.Warning, "was damaged and has begun anew; what was in it is in x.bad"},
+		{"events lost before the incidents", func(s *Status, p *past) { s.Incidents.Dropped = p.status.Incidents.Dropped + 3 }, "incidents", observe.Critical, "3 events were lost before the database of incidents had them"},
 		{"history off", func(s *Status, _ *past) { s.History.Enabled = false }, "history", observe.OK, "no contacts are kept (history.enabled)"},
 		{"disk of the history hangs", func(s *Status, _ *past) { s.History.Disk = "sync x: no answer for 9s" }, "history", observe.Warning, "does not answer (sync x: no answer for 9s)"},
 		{"history cannot be written", func(s *Status, _ *past) {
@@ -341,7 +348,7 @@ func TestFindings(t *testing.T) {
 				failing: map[string]time.Duration{}, habits: map[netip.Addr]habit{}}
 			tt.pull(&s, &p)
 			list := findings(&s, &p, noon)
-			if len(list) != 10 {
+			if len(list) != 11 {
 				t.Fatalf("%d findings", len(list))
 			}
 			for _, f := range list {

@@ -61,6 +61,7 @@ func newJudge(p *past) *judge {
 		listenerChecks(p.limits, func() []ListenerStatus { return j.status.Listeners }, func(time.Time) float64 { return p.transit }),
 		canaryCheck(func() canary.Status { return j.status.Canary }, since),
 		stalledCheck(func() []Stalled { return j.status.Stalled }), historyCheck(func() history.Stats { return j.status.History }, p.limits.Transit),
+		incidentCheck(func() IncidentStatus { return j.status.Incidents }),
 		retro.Check(func() retro.Stats { return j.status.Retro }),
 	)
 	c.Ready()
@@ -108,6 +109,7 @@ func registryOf(status func() Status) *observe.Registry {
 		observe.Printed("web", func() *web.Stats { return status().Web }, printWeb), observe.Printed("clock", func() ClockStatus { return status().Clock }, printClock),
 		observe.Printed("sinks", func() []SinkStatus { return status().Sinks }, printSinks), observe.Printed("journal", func() JournalStatus { return status().Journal }, printJournal),
 		private(observe.Silent("recent", func() []RecentEvent { return status().Recent })), private(observe.Silent("latest", func() []LatestStatus { return status().Latest })),
+		observe.Printed("incidents", func() IncidentStatus { return status().Incidents }, printIncidents),
 		observe.Printed("intel", func() IntelStatus {
 			s := status()
 			setFeedAges(s.Intel.Feeds, s.Clock.Trusted)

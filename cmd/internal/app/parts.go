@@ -69,6 +69,7 @@ func (a *App) list() []part {
 		{"clock", "looking at the clock", "the file of the time", second, leastStep, a.watch},
 		{"enrich", "reading the databases of countries and AS", "the databases of countries and AS", second, sinkGrace, a.places},
 		{"outputs", "opening the journal and the sinks", "sinks and journal", stopTime, leastStep, a.sinks},
+		{"incidents", "opening the database of incidents", "the database of incidents", 2 * second, sinkGrace, a.incidents},
 		{"feeds", "reading the lists and building the set", "a feed", second, sinkGrace, a.feeds},
 		{"correlator", "starting the correlator", "the correlator", stopTime, sinkGrace, a.contacts},
 		{"dnsbl", "asking the DNS lists", "the questions to DNS lists", second, sinkGrace, a.dnsbl},

@@ -23,6 +23,7 @@ type Status struct {
 	Journal   JournalStatus     `json:"journal"`
 	Recent    []RecentEvent     `json:"recent,omitempty"`
 	Latest    []LatestStatus    `json:"latest,omitempty"`
+	Incidents IncidentStatus    `json:"incidents"`
 	Clock     ClockStatus       `json:"clock"`
 	Intel     IntelStatus       `json:"intel"`
 	Hits      HitStatus         `json:"hits"`

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/flowsnitch/flowsnitch/flow/fit"
 )
 
 // A Tally is a counter with its name.
@@ -46,3 +48,6 @@ func Printable(s string) string {
 	}
 	return string(out)
 }
+
+// Plain makes foreign text safe for a terminal, in one line of at most so many bytes.
+func Plain(s string, most int) string { return string(fit.AppendPlain(nil, s, most)) }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/flowsnitch/flowsnitch/flow/fit"
@@ -75,6 +76,18 @@ func (w *writing) act(a *incident.Action) error {
 	if r.state, err = next(a.Act, was); err != nil {
 		return err
 	}
+	if a.Act == incident.ActTake && was == incident.Taken {
+		other, err := w.ownerOf(r)
+		switch {
+		case err != nil:
+			return err
+		case other == author:
+			return nil // it is theirs already
+		case !a.Force:
+			return &incident.TakenError{Offender: a.Offender.Unmap(), Owner: other, Since: at(r.since)}
+		}
+		text = strings.TrimSuffix("from "+other+"; "+text, "; ")
+	}
 	owner := ""
 	if a.Act == incident.ActTake {
 		owner = author
@@ -94,6 +107,12 @@ func (w *writing) act(a *incident.Action) error {
 	return w.audit(r.id, now, author, string(a.Act), detail(was, text))
 }
 
+// ownerOf gives who has taken an incident.
+func (w *writing) ownerOf(r *row) (owner string, err error) {
+	err = w.QueryRow("SELECT owner FROM incident_text WHERE incident = $1", r.id).Scan(&owner)
+	return owner, err
+}
+
 // next gives the state after an act. Two operators who do the same at once are both right,
 // but the second has to know that it was done.
 func next(act incident.Act, was incident.State) (incident.State, error) {
@@ -102,7 +121,7 @@ func next(act incident.Act, was incident.State) (incident.State, error) {
 	switch {
 	case !known:
 		return 0, &ActionError{fmt.Sprintf("%q is no act; use take, close, reopen, false_alarm or note", act)}
-	case act != incident.ActTake && to == was: // to take it from somebody is possible
+	case act != incident.ActTake && to == was: // to take it from somebody is possible, by force
 		return 0, &ActionError{fmt.Sprintf("the incident is %s already", was)}
 	case act == incident.ActReopen && was == incident.New:
 		return 0, &ActionError{"the incident is new: nothing is to be reopened"}

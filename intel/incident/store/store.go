@@ -69,6 +69,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{cfg: cfg, db: db}
+	if err := db.Read().QueryRowContext(ctx, "SELECT count(*) FROM incident").Scan(&s.stats.Incidents); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	return s, nil
 }
 
@@ -79,6 +82,12 @@ func (c *Config) database() database.Config {
 		d.Cache, d.Checkpoint = 2<<20, 1_000
 	}
 	return d
+}
+
+// SetKeep changes how long and how many incidents are kept. It must not be called while Prune
+// is at work.
+func (s *Store) SetKeep(keep, keepJudged time.Duration, most int) {
+	s.cfg.Keep, s.cfg.KeepJudged, s.cfg.Max = keep, keepJudged, most
 }
 
 // Close closes the database after the transaction under way, within ctx.
