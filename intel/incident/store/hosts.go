@@ -132,7 +132,8 @@ func total(column string, postgres bool) string {
 		return "CAST(least(sum(" + column + "), 9223372036854775807) AS BIGINT)"
 	}
 	low := "sum(" + column + " & 1048575)"
-	return "min(sum(" + column + " >> 20) + (" + low + " >> 20), 8796093022207) * 1048576 + (" + low + " & 1048575)"
+	high := "sum(" + column + " >> 20) + (" + low + " >> 20)"
+	return "CASE WHEN " + high + " > 8796093022207 THEN 9223372036854775807 ELSE (" + high + ") * 1048576 + (" + low + " & 1048575) END"
 }
 
 // hosts reads the rows of a statement of hostQuery.

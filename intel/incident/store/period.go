@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -119,13 +120,6 @@ func bucketOf(flows uint64) int {
 	return slices.IndexFunc(attempts, func(b incident.Bucket) bool { return b.To == 0 || flows <= b.To })
 }
 
-// add adds numbers up to the greatest that there is.
-func add(a *uint64, b int64) {
-	if *a += uint64(b); *a < uint64(b) {
-		*a = ^uint64(0)
-	}
-}
-
 // offenders counts all that is of one offender each, in one pass.
 func (p *periodSum) offenders() error {
 	p.Attempts = slices.Clone(attempts)
@@ -148,9 +142,7 @@ func (p *periodSum) offenders() error {
 		} else {
 			p.Known++
 		}
-		add(&p.Flows, flows)
-		add(&p.BytesOut, out)
-		add(&p.BytesIn, in)
+		p.Sums.Add(incident.Sums{Flows: uint64(flows), BytesOut: uint64(out), BytesIn: uint64(in)})
 		p.Severities[min(event.Severity(worst), event.Critical)]++
 		p.States[min(incident.State(state), incident.FalseAlarm)]++
 		if b := bucketOf(uint64(flows)); b >= 0 {
@@ -158,7 +150,7 @@ func (p *periodSum) offenders() error {
 		}
 		if silenced > 0 {
 			p.SilencedOffenders++
-			add(&p.Silenced, silenced)
+			p.Silenced += uint64(silenced)
 		}
 		place(countries, country, flows).Country = country
 		n := place(networks, uint32(as), flows)
@@ -183,7 +175,7 @@ func place[K comparable](m map[K]*incident.PlaceSum, k K, flows int64) *incident
 		m[k] = s
 	}
 	s.Offenders++
-	add(&s.Flows, flows)
+	s.Flows = min(s.Flows+uint64(flows), math.MaxInt64)
 	return s
 }
 
@@ -269,7 +261,7 @@ func (p *periodSum) feeds() error {
 		}
 		last, name = id, feed
 		sums[feed].Offenders++
-		add(&sums[feed].Flows, flows)
+		sums[feed].Flows = min(sums[feed].Flows+uint64(flows), math.MaxInt64)
 		return nil
 	})
 	end()
