@@ -55,6 +55,9 @@ const (
 	Reader
 	// Local routes are on the control socket only, for whoever may connect to it.
 	Local
+	// Exporter routes need an export token of the web server, where it has any, else what
+	// Reader routes need, and are open on the control socket.
+	Exporter
 	// Operator routes are on the control socket only, for root and the user of the process.
 	Operator
 )

@@ -56,6 +56,13 @@ func (l *List) Timeout(r *row.Row) time.Duration {
 	return max(r.Expires.Sub(l.made), time.Second)
 }
 
+// Timeless gives the list as it is written where the time must not show. The rows are shared.
+func (l *List) Timeless() *List {
+	same := *l
+	same.made = time.Time{}
+	return &same
+}
+
 // Serial is the number of this state of a DNS zone. It grows with the time.
 func (l *List) Serial() uint32 {
 	if l.made.IsZero() {

@@ -21,6 +21,9 @@ type Config struct {
 	// Address is the URL under which people reach the server, for links in notifications;
 	// empty = they have none.
 	Address string `yaml:"address"`
+	// ExportTokens are for clients that fetch block lists: see ExportToken. Where there are
+	// any, nobody fetches a list without one.
+	ExportTokens []ExportToken `yaml:"export_tokens"`
 }
 
 // DefaultConfig serves on loopback only.
@@ -44,6 +47,9 @@ func (c Config) Validate() error {
 	}
 	if c.Listen == "" {
 		return nil
+	}
+	if err := validateTokens(c.ExportTokens); err != nil {
+		return err
 	}
 	host, port, err := net.SplitHostPort(c.Listen)
 	switch {

@@ -35,14 +35,16 @@ const (
 
 // A Server serves pages over HTTP. Pages are added before Start.
 type Server struct {
-	cfg    Config
-	mux    *http.ServeMux
-	server *http.Server
-	slots  chan struct{}
-	limit  *limitListener
-	counts counts
-	once   sync.Once
-	done   chan struct{} // nil = not started
+	cfg      Config
+	mux      *http.ServeMux
+	server   *http.Server
+	slots    chan struct{}
+	limit    *limitListener
+	counts   counts
+	failures failures // to show an export token
+	exports  string   // how the paths of exports begin
+	once     sync.Once
+	done     chan struct{} // nil = not started
 }
 
 // Stats are what a server did since its start.
@@ -74,7 +76,8 @@ func NewServer(cfg Config) *Server {
 	return s
 }
 
-// Serve answers the routes that are public, and to clients with the token those for readers.
+// Serve answers the routes that are public, and to clients with the token those for readers, with an export token those
+// for exporters.
 // Everything else is on the control socket only.
 func (s *Server) Serve(routes []observe.Route) {
 	for _, r := range routes {
@@ -83,6 +86,9 @@ func (s *Server) Serve(routes []observe.Route) {
 			s.mux.Handle(r.Method+" "+r.Path, r.Handler)
 		case observe.Reader:
 			s.mux.Handle(r.Method+" "+r.Path, s.guard(r.Handler))
+		case observe.Exporter:
+			s.mux.Handle(r.Method+" "+r.Path, s.guardExport(r.Handler))
+			s.exports = r.Path[:strings.Index(r.Path, "{")]
 		}
 	}
 }
@@ -99,7 +105,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "too many requests at a time", http.StatusServiceUnavailable)
 		return
 	}
-	if s.cfg.isOpen() && !isOurs(r.Host) {
+	if s.cfg.isOpen() && !isOurs(r.Host) && !s.hasToken(r.URL.Path) {
 		http.Error(w, "wrong Host header: use the listen address or localhost", http.StatusMisdirectedRequest)
 		return
 	}
@@ -107,6 +113,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "default-src 'none'")
 	s.mux.ServeHTTP(w, r)
+}
+
+// hasToken reports whether a page is behind a token in any case, so that a web site cannot have
+// a browser read it.
+func (s *Server) hasToken(path string) bool {
+	return len(s.cfg.ExportTokens) > 0 && s.exports != "" && strings.HasPrefix(path, s.exports)
 }
 
 // isOurs reports whether a Host header has an address or localhost. Any other name may
@@ -160,6 +172,9 @@ func (s *Server) Start() error {
 		if _, err := secret.ReadFile(s.cfg.TokenFile); err != nil {
 			return fmt.Errorf("web.token_file: %w", err)
 		}
+	}
+	if err := checkTokens(s.cfg.ExportTokens); err != nil {
+		return err
 	}
 	l, err := net.Listen("tcp", s.cfg.Listen)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 
 // routes are what the feeds answer once they are in force.
 func (d *feedService) routes() []observe.Route {
-	return []observe.Route{
+	return append(d.exportRoutes(), []observe.Route{
 		{Method: http.MethodGet, Path: "/lookup", Role: observe.Local, Handler: observe.JSON(func(r *http.Request) (any, error) {
 			return d.lookup(r.URL.Query()["prefix"])
 		})},
@@ -25,7 +25,7 @@ func (d *feedService) routes() []observe.Route {
 		{Method: http.MethodPost, Path: "/intel/accept", Role: observe.Operator, Handler: observe.JSON(func(r *http.Request) (any, error) {
 			return struct{}{}, d.accept(r.URL.Query().Get("feed"))
 		})},
-	}
+	}...)
 }
 
 // A Lookup is what a set has about a prefix.

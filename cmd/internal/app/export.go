@@ -33,12 +33,18 @@ type Exported struct {
 	Missing []string      `json:"missing,omitempty"` // feeds without a complete copy, which the list lacks
 }
 
+// errNothing is the error of a list without any entry.
+type errNothing string
+
+func (e errNothing) Error() string { return string(e) }
+
 // A Listing is a block list that can be written.
 type Listing struct {
 	Exported
 	to    *target.Target
 	list  *export.List
 	names *names.List
+	tag   string // see sum
 }
 
 // Write writes the list.
@@ -54,7 +60,7 @@ func (l *Listing) Write(w io.Writer) error {
 func ExportSet(t *lookup.Table, feeds []fetch.Status, to *target.Target, o choice.Options, now time.Time) (*Listing, error) {
 	l := &Listing{Exported: Exported{Missing: missing(feeds)}, to: to}
 	if t.Len() == 0 {
-		return nil, errors.New("nothing is listed: no list has an entry yet" + lackingText(l.Missing))
+		return nil, errNothing("nothing is listed: no list has an entry yet" + lackingText(l.Missing))
 	}
 	var known []string
 	for _, f := range t.Feeds() {
@@ -102,7 +108,7 @@ func exportNames(m *fetch.Manager, allow []string, to *target.Target, o choice.O
 		}
 	}
 	if all == 0 {
-		return nil, errors.New(errNoNames + lackingText(l.Missing))
+		return nil, errNothing(errNoNames + lackingText(l.Missing))
 	}
 	if err := l.knows(known, o.Feeds); err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"reflect"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
@@ -49,7 +50,7 @@ func (w *webServer) Start() error {
 	s := web.NewServer(a.cfg.Web)
 	s.Serve(a.registry.Routes())
 	err := s.Start()
-	if err != nil && a.cfg.Web == web.DefaultConfig() {
+	if err != nil && reflect.DeepEqual(a.cfg.Web, web.DefaultConfig()) {
 		a.log.Warn("no metrics and no health over HTTP", zap.Error(err)) // nobody asked for them
 		return nil
 	}

@@ -1,0 +1,201 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/observe"
+	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/sinks/export/choice"
+	"github.com/flowsnitch/flowsnitch/sinks/export/target"
+	"github.com/flowsnitch/flowsnitch/sinks/web"
+)
+
+// exportPath is where block lists are fetched over HTTP, by programs that only want the list.
+const exportPath = "/api/v1/export/"
+
+// exportRoutes serve block lists: for clients that send their token in a header, and for
+// those that can only be given an address.
+func (d *feedService) exportRoutes() []observe.Route {
+	h := http.HandlerFunc(d.fetchExport)
+	return []observe.Route{
+		{Method: http.MethodGet, Path: exportPath + "{target}", Role: observe.Exporter, Handler: h},
+		{Method: http.MethodGet, Path: exportPath + "{target}/{token}", Role: observe.Exporter, Handler: h},
+	}
+}
+
+// exportParameters are what a request may have beside the filters of incidents.
+var exportParameters = []string{"set", "feed", "category", "min-score", "family", "max", "max-tlp", "name", "no-time", "urls"}
+
+// errNotGranted is answered with 403.
+type errNotGranted string
+
+func (e errNotGranted) Error() string { return string(e) }
+
+// fetchExport answers with a list, or with 304 where the client has the same but for the time.
+func (d *feedService) fetchExport(w http.ResponseWriter, r *http.Request) {
+	to := target.Find(r.PathValue("target"))
+	if to == nil {
+		observe.Answer(w, http.StatusNotFound, observe.Failure{Error: "there is no such target; use " + strings.Join(target.Names(), ", ")})
+		return
+	}
+	ask, err := readExport(r.URL.Query(), to, web.GrantOf(r.Context()))
+	if err != nil {
+		failExport(w, err)
+		return
+	}
+	if !d.exporting.TryLock() {
+		w.Header().Set("Retry-After", strconv.Itoa(int(exportTime/time.Second)))
+		observe.Answer(w, http.StatusServiceUnavailable, observe.Failure{Error: errExporting.Error()})
+		return
+	}
+	defer d.exporting.Unlock()
+	d.answerExport(w, r, to, ask)
+	debug.FreeOSMemory() // a list of a million is as large as the set, see publish
+}
+
+// An exportQuestion is what a request asks for.
+type exportQuestion struct {
+	set bool // all that is listed, else offenders seen here
+	choice.Options
+	rest url.Values // filters of incidents
+}
+
+// readExport reads the parameters of a request, within what the client may have.
+func readExport(q url.Values, to *target.Target, g *web.Grant) (*exportQuestion, error) {
+	if g != nil && !g.Allows(to.Name) {
+		return nil, errNotGranted("this token is not for " + to.Name)
+	}
+	ask := &exportQuestion{rest: make(url.Values)}
+	var err error
+	if text := q.Get("set"); text != "" {
+		if ask.set, err = strconv.ParseBool(text); err != nil {
+			return nil, fmt.Errorf("set: %q is not valid; use 1 or 0", text)
+		}
+	}
+	for name, values := range q {
+		if !slices.Contains(exportParameters, name) {
+			ask.rest[name] = values
+		}
+	}
+	if ask.Options, err = choice.Parse(q); err != nil {
+		return nil, err
+	}
+	if g == nil {
+		return ask, nil
+	}
+	limit := cmp.Or(g.MaxTLP, choice.Default().MaxTLP)
+	switch {
+	case !q.Has("max-tlp"):
+		ask.MaxTLP = limit
+	case intel.TLPRank(ask.MaxTLP) > intel.TLPRank(limit):
+		return nil, errNotGranted(fmt.Sprintf("max-tlp: this token is for TLP %s at most", limit))
+	}
+	return ask, nil
+}
+
+// failExport answers with an error. A list of nothing would open what should stay blocked, so
+// that there is none for the moment.
+func failExport(w http.ResponseWriter, err error) {
+	if _, ok := errors.AsType[errNotGranted](err); ok {
+		observe.Answer(w, http.StatusForbidden, observe.Failure{Error: err.Error()})
+		return
+	}
+	if _, ok := errors.AsType[errNothing](err); ok {
+		err = observe.Unavailable(err.Error())
+	}
+	observe.Fail(w, err)
+}
+
+func (d *feedService) answerExport(w http.ResponseWriter, r *http.Request, to *target.Target, ask *exportQuestion) {
+	list, err := d.asked(r.Context(), to, ask)
+	if err != nil {
+		failExport(w, err)
+		return
+	}
+	h := w.Header()
+	h.Set("ETag", `"`+list.sum()+`"`)
+	h.Set("Cache-Control", "private, no-cache")
+	h.Set("Content-Type", contentType(to))
+	if matches(r.Header.Values("If-None-Match"), list.sum()) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	if r.Method == http.MethodHead {
+		return
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(exportTime)) // where there is none, the stop ends it
+	_ = list.Write(w)                                                              // the client may be gone: there is nobody to report to
+}
+
+// contentType gives the type of a target's list.
+func contentType(to *target.Target) string {
+	if to.Name == "stix" {
+		return "application/stix+json;version=2.1"
+	}
+	return "text/plain; charset=utf-8"
+}
+
+// matches reports whether a client has a list already (RFC 9110, 13.1.2).
+func matches(values []string, sum string) bool {
+	for _, v := range values {
+		for tag := range strings.SplitSeq(v, ",") {
+			if tag = strings.TrimSpace(tag); tag == "*" || strings.TrimPrefix(tag, "W/") == `"`+sum+`"` {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sum identifies the content of a list, whenever it was made: what it has without the time,
+// and when its rows end.
+func (l *Listing) sum() string {
+	if l.tag != "" {
+		return l.tag
+	}
+	h := sha256.New()
+	if l.names != nil {
+		_ = l.to.WriteNames(h, l.names.Timeless())
+	} else {
+		_ = l.to.Write(h, l.list.Timeless())
+		l.sumEnds(h)
+	}
+	l.tag = hex.EncodeToString(h.Sum(nil)[:16])
+	return l.tag
+}
+
+func (l *Listing) sumEnds(h hash.Hash) {
+	if !l.to.Can.Timeouts {
+		return
+	}
+	var b [8]byte
+	for r := range l.list.Rows {
+		binary.BigEndian.PutUint64(b[:], uint64(r.Expires.Unix()))
+		h.Write(b[:])
+	}
+}
+
+// asked makes the list that a request asks for.
+func (d *feedService) asked(ctx context.Context, to *target.Target, ask *exportQuestion) (*Listing, error) {
+	if ask.set {
+		for name := range ask.rest {
+			return nil, fmt.Errorf("%s: is no parameter of the set; use %s", name, strings.Join(exportParameters, ", "))
+		}
+		return d.listing(to, ask.Options)
+	}
+	return nil, errors.New("set: only lists of the whole set are there; use set=1")
+}
