@@ -25,7 +25,7 @@ func (c *Config) Exposed(path string) (texts []string) {
 		case v.String() == "":
 		case v.Type() == reflect.TypeFor[secret.Text]():
 			secrets = true
-		case name == "key", strings.HasSuffix(name, "_file") && name != "ca_file" && name != "cert_file":
+		case name == "key", strings.HasSuffix(name, "_file") && name != "ca_file" && name != "cert_file" && name != "template_file":
 			look(key, v.String())
 		}
 	})

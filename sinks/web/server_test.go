@@ -27,6 +27,14 @@ func TestValidate(t *testing.T) {
 		{Config{Listen: "192.0.2.1:8055", TokenFile: "t", TLS: TLS{Cert: "c", Key: "k"}}, ""},
 		{Config{Listen: "192.0.2.1:8055", TLS: TLS{Cert: "c", Key: "k", ClientCA: "a"}}, ""},
 		{Config{Listen: "127.0.0.1:1", TLS: TLS{Cert: "c"}}, "tls.key: "},
+		{Config{Address: "https://flowsnitch.example/"}, ""},
+		{Config{Address: "http://[2001:db8::1]:8055/x"}, ""},
+		{Config{Address: "flowsnitch.example"}, "address: "},
+		{Config{Address: "javascript:alert(1)"}, "address: "},
+		{Config{Address: "https:///x"}, "address: "},
+		{Config{Address: "https://a:b@flowsnitch.example"}, "without user"},
+		{Config{Address: "https://flowsnitch.example/?x"}, "address: "},
+		{Config{Address: "https://flowsnitch.example/#x"}, "address: "},
 		{Config{Listen: "127.0.0.1:1", TLS: TLS{ClientCA: "c"}}, "tls.cert: "},
 	} {
 		err := tt.cfg.Validate()
