@@ -54,7 +54,8 @@ Checks, all of them by default:
              the pause that it makes three times a day, at least health.silence, or
              exporters.silence of the configuration; senders that are refused; full tables
   feeds      seconds since the oldest feed was confirmed; feeds that are older than two of
-             their intervals, missing or held back; entries in quarantine; a full set
+             their intervals, missing or held back; entries in quarantine; a full set; databases
+             of countries and AS that cannot be used or are older than 60 days
   history    contacts that are lost; files that cannot be written, are damaged or wait to be merged;
              searches after a listing that fail or wait
   loss       percent lost in the last two minutes: kernel, network, hit queue; what could

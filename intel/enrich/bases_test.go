@@ -267,7 +267,7 @@ func TestReload(t *testing.T) {
 		}
 		expect("", observe.Warning, "no such file or directory: events come without")
 		put(t, path, country("AU"))
-		expect("AU", observe.OK, "1 databases")
+		expect("AU", observe.OK, "")
 		put(t, path, country("NZ"))
 		expect("NZ", observe.OK, "")
 		half := country("FJ")

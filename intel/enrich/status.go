@@ -17,9 +17,9 @@ type Stats struct {
 	// Known and Unknown count events, Failed lookups of one database.
 	Known   uint64 `json:"known" name:"enrich_known_total" help:"Events whose offender a database of countries or AS has."`
 	Unknown uint64 `json:"unknown" name:"enrich_unknown_total" help:"Events whose offender no database of countries or AS has."`
-	Failed  uint64 `json:"failed" name:"enrich_errors_total" help:"Lookups that failed because a database is damaged; such events come without country and AS." loss:"true" check:"enrich" remedy:"download the database again"`
+	Failed  uint64 `json:"failed" name:"enrich_errors_total" help:"Lookups that failed because a database is damaged; such events come without country and AS." loss:"true" check:"feeds" remedy:"download the database again"`
 	Loads   uint64 `json:"loads" name:"enrich_loads_total" help:"Databases of countries and AS read, at the start and after changes."`
-	Refused uint64 `json:"refused" name:"enrich_refused_total" help:"Databases of countries and AS that could not be used when they were read." loss:"true" judged:"enrich"`
+	Refused uint64 `json:"refused" name:"enrich_refused_total" help:"Databases of countries and AS that could not be used when they were read." loss:"true" judged:"feeds"`
 }
 
 // A File is one database.
@@ -54,15 +54,14 @@ func (b *Bases) Stats() *Stats {
 
 // Register shows and judges the databases.
 func (b *Bases) Register(c *observe.Component) {
-	c.Add(observe.Of("enrich", b.Stats), observe.Check{Name: "enrich", State: b.check, OK: "the databases of countries and AS are in use"})
+	c.Add(observe.Of("enrich", b.Stats), observe.Check{Name: "feeds", State: b.check})
 }
 
-// check looks for files that cannot be used, data that are old, and a disk that hangs.
+// check looks, as a part of the check of feeds, for files that cannot be used, data that are old, and a disk that hangs.
 func (b *Bases) check(now time.Time) observe.Finding {
 	var f observe.Finding
 	s := b.Stats()
 	if s == nil {
-		f.Otherwise("no databases of countries and AS are configured")
 		return f
 	}
 	if looked := b.looked.Load(); looked == 0 || now.Sub(time.Unix(looked, 0)) > 10*lookEvery {
@@ -79,7 +78,6 @@ func (b *Bases) check(now time.Time) observe.Finding {
 			f.Add(file.Path+" old", "the data of %s are %d days old: countries and AS may be wrong; have it downloaded each month", file.Path, int(age.Hours()/24))
 		}
 	}
-	f.Otherwise("%d databases of countries and AS in use", len(s.Files))
 	return f
 }
 
