@@ -8,7 +8,7 @@
 //
 // What waits for the end of the interval is held: the journal keeps it until the message is
 // delivered, so none is lost when the process dies. What was reported is in a file of package
-// told, so that a restart does not repeat everything.
+// reported, so that a restart does not repeat everything.
 //
 // Text of feeds is foreign: it reaches people without control characters, and where the
 // reader's program would take it for a mention, a link or a format, as code. Listings that may

@@ -14,12 +14,12 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/webhook/notice"
-	"github.com/flowsnitch/flowsnitch/sinks/webhook/told"
+	"github.com/flowsnitch/flowsnitch/sinks/webhook/reported"
 )
 
 // maxSubjects bounds the offenders and alerts of one message, for the memory's sake; events of
 // others are counted in it.
-const maxSubjects = told.Max
+const maxSubjects = reported.Max
 
 // A Hook is the sink that notifies people. It is used by its queue alone, but for Stats.
 type Hook struct {
@@ -27,11 +27,11 @@ type Hook struct {
 	least   event.Severity
 	deliver func(ctx context.Context, m *notice.Message) error
 
-	memory *told.Memory
-	next   *notice.Message              // what waits for the end of the interval
-	facts  map[notice.Subject]told.Fact // of its subjects
-	held   int                          // events since the first of it
-	last   time.Time                    // of the last message
+	memory *reported.Memory
+	next   *notice.Message                  // what waits for the end of the interval
+	facts  map[notice.Subject]reported.Fact // of its subjects
+	held   int                              // events since the first of it
+	last   time.Time                        // of the last message
 
 	messages, named, unnamed, memoryErrors atomic.Uint64
 	lastError                              atomic.Pointer[string]
@@ -75,7 +75,7 @@ func New(cfg Config) (*Hook, error) {
 	if cfg.StateDir != "" {
 		path = filepath.Join(cfg.StateDir, "notified-"+fileName(cmp.Or(cfg.Name, cfg.Kind))+".json")
 	}
-	if h.memory, err = told.Open(path, time.Now()); err != nil {
+	if h.memory, err = reported.Open(path, time.Now()); err != nil {
 		h.forgot(err)
 	}
 	return h, nil
@@ -158,8 +158,8 @@ func (h *Hook) take(e *event.Event, now time.Time) {
 }
 
 // news gives why people must hear of an event, or nothing, and how bad it is.
-func (h *Hook) news(e *event.Event, now time.Time) (string, told.Fact) {
-	fact := told.Fact{
+func (h *Hook) news(e *event.Event, now time.Time) (string, reported.Fact) {
+	fact := reported.Fact{
 		At: now, Severity: e.Severity, Answered: e.Answered == event.AnsweredYes,
 		Called: e.Direction == event.Outbound || e.Direction == event.Internal,
 	}
@@ -191,7 +191,7 @@ func (h *Hook) news(e *event.Event, now time.Time) (string, told.Fact) {
 }
 
 // worse gives in what something that is known has got worse, or else.
-func (h *Hook) worse(e *event.Event, before, now told.Fact, otherwise string) string {
+func (h *Hook) worse(e *event.Event, before, now reported.Fact, otherwise string) string {
 	switch {
 	case e.Kind == event.KindAlert:
 	case now.Severity > before.Severity:
@@ -205,8 +205,8 @@ func (h *Hook) worse(e *event.Event, before, now told.Fact, otherwise string) st
 }
 
 // remembered is a subject as the memory has it.
-func remembered(s notice.Subject) told.Subject {
-	r := told.Subject{Offender: s.Offender, Alert: s.Alert}
+func remembered(s notice.Subject) reported.Subject {
+	r := reported.Subject{Offender: s.Offender, Alert: s.Alert}
 	if s.Alert != "" {
 		r.Reason = hash(s.Reason)
 	}
@@ -216,7 +216,7 @@ func remembered(s notice.Subject) told.Subject {
 // begin begins the next message.
 func (h *Hook) begin() {
 	h.next = &notice.Message{MaxTLP: intel.TLPRank(h.cfg.MaxTLP), Page: h.cfg.Page}
-	h.facts, h.held = map[notice.Subject]told.Fact{}, 0
+	h.facts, h.held = map[notice.Subject]reported.Fact{}, 0
 }
 
 // flush delivers what waits. After an error it waits no more: it is given up, or comes again.

@@ -145,7 +145,7 @@ var rules = []struct {
 	{"sinks/webhook", []string{"sinks", "sinks/webhook/*", "intel", "intel/event", "configs/secret"}},
 	{"sinks/webhook/notice", []string{"sinks/form", "intel", "intel/event", "flow/fit"}},
 	{"sinks/webhook/templates", []string{"sinks/webhook/notice", "intel/event", "flow/fit"}},
-	{"sinks/webhook/told", []string{"intel/event", "flow/disk"}},
+	{"sinks/webhook/reported", []string{"intel/event", "flow/disk"}},
 	{"sinks/syslog", []string{"sinks", "sinks/form", "sinks/syslog/link", "intel/event", "flow", "flow/fit", "configs/tlsfiles"}},
 	{"sinks/syslog/link", nil},
 	{"sinks/form", []string{"sinks/form/*", "intel/event", "flow", "flow/fit"}},

@@ -180,7 +180,7 @@ func cutBytes(n int, s string) string {
 }
 
 // within gives a text that has at most n bytes. Of a longer one the end would be missing, where
-// it says what is not named: the message is made again with fewer offenders.
+// stands what is not named: the message is made again with fewer offenders.
 func within(n int, s string) (string, error) {
 	if len(s) > n {
 		return "", errTooLong

@@ -1,4 +1,4 @@
-package told
+package reported
 
 import (
 	"fmt"
@@ -21,7 +21,7 @@ func subject(n int) Subject {
 
 // TestKept: what was noted is there after it was saved; the oldest make room.
 func TestKept(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "told")
+	path := filepath.Join(t.TempDir(), "facts")
 	m, err := Open(path, noon)
 	if err != nil || m.Len() != 0 {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func TestKept(t *testing.T) {
 
 // TestDamaged: a file that is no longer what was written is an error, and an empty memory.
 func TestDamaged(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "told")
+	path := filepath.Join(t.TempDir(), "facts")
 	m, _ := Open(path, noon)
 	m.Note(subject(1), Fact{At: noon})
 	m.Note(subject(2), Fact{At: noon})
@@ -68,7 +68,7 @@ func TestDamaged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cases := map[string]string{"format 2": `{"format":2,"told":0}`, "more than": strings.Repeat(" ", maxFile+1)}
+	cases := map[string]string{"format 2": `{"format":2,"facts":0}`, "more than": strings.Repeat(" ", maxFile+1)}
 	for n := range len(whole) - 1 {
 		cases[fmt.Sprint(n)] = string(whole[:n])
 	}
@@ -84,7 +84,7 @@ func TestDamaged(t *testing.T) {
 
 // FuzzOpen: whatever the file has, it is read or refused.
 func FuzzOpen(f *testing.F) {
-	f.Add([]byte(`{"format":1,"told":1}` + "\n" + `{"offender":"203.0.113.9","at":1795219200,"severity":2}`))
+	f.Add([]byte(`{"format":1,"facts":1}` + "\n" + `{"offender":"203.0.113.9","at":1795219200,"severity":2}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m := &Memory{facts: map[Subject]Fact{}}
 		_ = m.read(b, noon)

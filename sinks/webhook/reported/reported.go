@@ -1,7 +1,7 @@
-// Package told remembers what people have been notified of, over restarts too: when, and how
+// Package reported remembers what people have been notified of, over restarts too: when, and how
 // bad it was, so that they hear of it again when it gets worse, or after a while. It is a
 // small file in the state directory, written after each message.
-package told
+package reported
 
 import (
 	"bytes"
@@ -99,7 +99,7 @@ func (m *Memory) read(b []byte, now time.Time) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	var head struct {
 		Format int `json:"format"`
-		Told   int `json:"told"`
+		Facts  int `json:"facts"`
 	}
 	switch err := d.Decode(&head); {
 	case len(b) > maxFile:
@@ -109,7 +109,7 @@ func (m *Memory) read(b []byte, now time.Time) error {
 	case head.Format != format:
 		return fmt.Errorf("has format %d, and %d is known", head.Format, format)
 	}
-	for range head.Told {
+	for range head.Facts {
 		var l line
 		if err := d.Decode(&l); err != nil {
 			return fmt.Errorf("is damaged: %w", err)
@@ -155,7 +155,7 @@ func (m *Memory) Save() error {
 		e := json.NewEncoder(w)
 		err := e.Encode(struct {
 			Format int `json:"format"`
-			Told   int `json:"told"`
+			Facts  int `json:"facts"`
 		}{format, len(m.order)})
 		for _, s := range m.order {
 			f := m.facts[s]
