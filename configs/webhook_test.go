@@ -23,7 +23,7 @@ func TestTemplateFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for content, want := range map[string]string{
-		`{"text": {{json .Title}}}`: "",
+		`{"text": {{json .Title}}}`:                 "",
 		`{"text": "{{(index .Notices 0).Reason}}"}`: "f.yml:4:22: sinks[0].webhook.template_file: template " + template + " makes a document that is not JSON; put {{json .Field}} where texts stand",
 		`{{.Nope}}`: "can't evaluate field Nope",
 		"":          "hook.tmpl: is empty",
