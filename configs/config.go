@@ -20,6 +20,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/incident/report"
 	"github.com/flowsnitch/flowsnitch/intel/sites"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/journal"
@@ -65,6 +66,8 @@ type Config struct {
 	History history.Config `yaml:"history"`
 	// Incidents is what is kept of offenders, and where.
 	Incidents Incidents `yaml:"incidents"`
+	// Report is when reports are sent by mail.
+	Report report.Config `yaml:"report"`
 	// Clock is how the wall clock is judged.
 	Clock clock.Config `yaml:"clock"`
 	// Canary is the self-test.
@@ -137,6 +140,7 @@ func base() Config {
 		Contact:   correlate.DefaultConfig(),
 		History:   history.DefaultConfig(),
 		Incidents: DefaultIncidents(),
+		Report:    report.DefaultConfig(),
 		Clock:     clock.DefaultConfig(),
 		Canary:    Canary{Every: time.Minute},
 		Health:    DefaultHealth(),
@@ -260,6 +264,9 @@ func (c *Config) Validate() error {
 	}
 	if err := c.Incidents.Validate(); err != nil {
 		return fmt.Errorf("incidents.%w", err)
+	}
+	if err := c.validateReport(); err != nil {
+		return fmt.Errorf("report.%w", err)
 	}
 	if err := c.Canary.Validate(); err != nil {
 		return fmt.Errorf("canary.%w", err)

@@ -51,7 +51,10 @@ func (o *Options) Validate() error {
 	case o.Until.Sub(o.From) > MaxPeriod:
 		return fmt.Errorf("since: a report has %d days at most", maxDays)
 	}
-	return validTLP(o.MaxTLP)
+	if err := validTLP(o.MaxTLP); err != nil {
+		return fmt.Errorf("max-tlp: %w", err)
+	}
+	return nil
 }
 
 // A Report is what happened in a period. Its JSON has the words of the events.

@@ -19,7 +19,7 @@ const DefaultTLP = "green"
 
 func validTLP(label string) error {
 	if !slices.Contains(TLPs, label) {
-		return fmt.Errorf("max-tlp: %q is not valid; use %s", label, strings.Join(TLPs, ", "))
+		return fmt.Errorf("%q is not a label; use %s", label, strings.Join(TLPs, ", "))
 	}
 	return nil
 }
