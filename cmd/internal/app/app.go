@@ -71,6 +71,7 @@ type App struct {
 	history    *contactLog
 	hunts      *hunts
 	retro      *retroHunt
+	reports    *reports
 	listeners  *listeners
 	canaries   *selfTest
 	storms     *stormWatch
@@ -120,6 +121,7 @@ func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 	a.storms = newStormWatch(a, alerts.send)
 	a.checks = newHealthWatch(a.registry, a.background, log)
 	a.manager = newManager(a)
+	a.reports = newReports(a)
 	a.parts = a.list()
 	a.register()
 	a.registry.Close(a.unready())

@@ -122,6 +122,7 @@ var notInStatus = map[string]string{
 	"lookup.FeedReport":   "goes into fetch.Status",
 	"lookup.WarnedReport": "goes into fetch.Status",
 	"document.Report":     "goes into fetch.Status",
+	"report.Report":       "is what is asked for, no counter",
 	"export.Report":       "is of one list, and goes to whoever asks for it",
 }
 
@@ -276,6 +277,7 @@ func judgedStatus() *Status {
 	s.Journal.Trouble, s.Journal.ReadTrouble, s.Intel.Quarantined = "", "", nil
 	s.Journal.Bytes, s.Journal.MaxBytes = 10, 1<<40
 	s.Retro.Failing, s.Retro.WaitingSince = false, time.Time{}
+	s.Report.Due = time.Time{}
 	s.Incidents.Trouble, s.Incidents.Damaged, s.Incidents.Last, s.Incidents.Waiting, s.Incidents.Pending = "", 0, noon, 0, 0
 	s.History.Off, s.History.Disk, s.History.Trouble, s.History.Files.Trouble, s.History.Files.Bad, s.History.Files.Waiting = "", "", "", "", 0, 0
 	s.Journal.Opened, s.Exporters.Restored, s.Exporters.File.Error = OpenedStatus{}, RestoredStatus{}, ""
@@ -433,6 +435,7 @@ var notJudged = figures.Exempt{
 	"History.Files.Refused":                   "is looked at as Trouble; they are tried again",
 	"History.Files.Merges":                    "is no loss",
 	"History.Files.MergeErrors":               "is looked at as Trouble; they are tried again",
+	"Report.":                                 "what is not sent is late, which is looked at",
 	"Hunt.":                                   "is what was asked; whoever asks is answered with what is wrong",
 	"Retro.Jobs[]":                            "is no loss; how long they wait is looked at",
 	"Retro.Entries":                           "is no loss; how long they wait is looked at",

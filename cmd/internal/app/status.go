@@ -33,6 +33,7 @@ type Status struct {
 	History   history.Stats     `json:"history"`
 	Hunt      HuntStatus        `json:"hunt"`
 	Retro     retro.Stats       `json:"retro"`
+	Report    ReportStatus      `json:"report"`
 	Listeners []ListenerStatus  `json:"listeners"`
 	Canary    canary.Status     `json:"canary"`
 	Health    []observe.Finding `json:"health"`

@@ -138,3 +138,13 @@ func stamp(t time.Time) string {
 	}
 	return t.UTC().Format(time.RFC3339)
 }
+
+// maxJSON bounds what Read reads.
+const maxJSON = 64 << 20
+
+// Read reads what JSON has written. Its dates are shown in a zone.
+func Read(in io.Reader, zone *time.Location) (*Report, error) {
+	r := &Report{zone: zone}
+	err := json.NewDecoder(io.LimitReader(in, maxJSON)).Decode(r)
+	return r, err
+}

@@ -239,3 +239,17 @@ func percent(part, of uint64) string {
 	}
 	return fmt.Sprintf("%.1f %%", p)
 }
+
+// Subject is the report in a line, for a mail: whether anything was seen, and what waits.
+func (r *Report) Subject() string {
+	state := "OK"
+	switch a := &r.Alive; {
+	case a.Unknown+a.Blind >= a.Hours:
+		state = "BLIND"
+	case a.Unknown+a.Blind > 0:
+		state = "PARTLY BLIND"
+	case r.Attention.Total > 0:
+		state = count(r.Attention.Total, r.Attention.More, "incident") + " to look at"
+	}
+	return fmt.Sprintf("flowsnitch %s: report until %s: %s", plain(r.Sensor, 60), r.Until.In(r.zone).Format(time.DateOnly), state)
+}

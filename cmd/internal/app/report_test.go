@@ -1,0 +1,177 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
+	"github.com/flowsnitch/flowsnitch/intel/incident"
+	"github.com/flowsnitch/flowsnitch/intel/incident/report"
+	"github.com/flowsnitch/flowsnitch/sinks/webhook"
+	"github.com/flowsnitch/flowsnitch/sinks/webhook/mail"
+	"go.uber.org/zap"
+)
+
+// A mailbox has the reports that were sent by mail.
+type mailbox struct {
+	post     *reportPost
+	subjects []string
+	periods  [][2]time.Time
+	to       []string
+	pages    []string
+	fails    error // of sending
+	unsynced bool
+}
+
+func reportConfig(dir, every string) *configs.Config {
+	cfg := configs.Default()
+	cfg.StateDir = dir
+	cfg.Sinks = []configs.Sink{{Webhook: &webhook.Config{Kind: webhook.KindMail, Mail: mail.Config{Server: "mail.example:25", To: []string{"soc@example.net"}}}}}
+	cfg.Report.Every, cfg.Report.To = every, []string{"noc@example.net"}
+	return &cfg
+}
+
+// newMailbox starts to send reports.
+func newMailbox(t *testing.T, dir, every string) *mailbox {
+	t.Helper()
+	b := new(mailbox)
+	b.post = newReportPost(reportConfig(dir, every), func(_ context.Context, o report.Options) (*report.Report, error) {
+		b.periods = append(b.periods, [2]time.Time{o.From, o.Until})
+		o.Sensor, o.Now = "pi", time.Now()
+		return report.Make(t.Context(), nothing{}, o)
+	}, time.Now, func() bool { return b.unsynced }, zap.NewNop())
+	b.post.send = func(_ context.Context, by mail.Config, subject, text string, files ...mail.File) error {
+		if b.fails != nil {
+			return b.fails
+		}
+		b.subjects, b.to = append(b.subjects, subject), by.To
+		for _, f := range files {
+			b.pages = append(b.pages, f.Name)
+		}
+		if !strings.Contains(text, "IS IT ALIVE") {
+			t.Errorf("text %q", text)
+		}
+		return nil
+	}
+	if err := b.post.start(); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (b *mailbox) stop(t *testing.T) {
+	t.Helper()
+	if err := b.post.stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// nothing is a store without an incident.
+type nothing struct{ report.Source }
+
+func (nothing) Period(context.Context, time.Time, time.Time) (*incident.Period, error) {
+	return new(incident.Period), nil
+}
+
+func (nothing) List(context.Context, incident.Query) (p incident.Page[incident.Incident], err error) {
+	return p, nil
+}
+
+func (nothing) Hosts(context.Context, incident.Query) (p incident.Page[incident.HostRow], err error) {
+	return p, nil
+}
+
+// TestReportMail: a report goes out when it is due, once, also over restarts; after a long time
+// without flowsnitch the last one does; at the first start none, and none by a wrong clock.
+func TestReportMail(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := newMailbox(t, dir, "daily 07:00")
+		time.Sleep(24*time.Hour + postLook)
+		if len(b.subjects) != 1 || b.to[0] != "noc@example.net" || !strings.HasPrefix(b.pages[0], "report-") {
+			t.Fatalf("in the first day: %q to %q, %q", b.subjects, b.to, b.pages)
+		}
+		if p := b.periods[0]; p[1].Sub(p[0]) != 24*time.Hour || p[1].Hour() != 0 {
+			t.Errorf("period %v", p)
+		}
+		b.stop(t)
+		b = newMailbox(t, dir, "daily 07:00")
+		time.Sleep(time.Hour)
+		if len(b.subjects) != 0 {
+			t.Errorf("after a restart %q", b.subjects)
+		}
+		b.stop(t)
+		time.Sleep(5 * 24 * time.Hour)
+		b = newMailbox(t, dir, "daily 07:00")
+		time.Sleep(time.Hour)
+		if len(b.subjects) != 1 {
+			t.Errorf("after five days without flowsnitch: %q", b.subjects)
+		}
+		b.unsynced = true
+		time.Sleep(48 * time.Hour)
+		if len(b.subjects) != 1 {
+			t.Errorf("by a wrong clock: %q", b.subjects)
+		}
+		b.stop(t)
+	})
+}
+
+// TestReportMailFails: a report that cannot be sent is tried again, less and less often, a
+// check warns after an hour, and it goes out in the end.
+func TestReportMailFails(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := newMailbox(t, dir, "daily 07:00")
+		b.fails = errors.New("450 later")
+		late := reportCheck(b.post.status)
+		for b.post.status().Due.IsZero() {
+			time.Sleep(time.Minute)
+		}
+		if f := late.State(time.Now()); f.State != observe.OK {
+			t.Errorf("at once: %+v", f)
+		}
+		time.Sleep(5 * time.Hour)
+		if f := late.State(time.Now()); f.State != observe.Warning || !strings.Contains(f.Text, "450 later") {
+			t.Errorf("after five hours: %+v", f)
+		}
+		if n := b.post.status().Failed; n < 5 || n > 15 {
+			t.Errorf("%d attempts in five hours", n)
+		}
+		b.fails = nil
+		time.Sleep(postAtLatest + postLook)
+		if s := b.post.status(); len(b.subjects) != 1 || !s.Due.IsZero() || s.Error != "" || s.Sent != 1 {
+			t.Errorf("%q, %+v", b.subjects, s)
+		}
+		b.stop(t)
+	})
+}
+
+// TestReportFile: a file that cannot be read, or a date of a clock that was ahead, sends no
+// report twice and loses none for long.
+func TestReportFile(t *testing.T) {
+	for name, content := range map[string]string{"damaged": "{", "a year ahead": `{"last":"2090-01-01T00:00:00Z"}`} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, ReportFile), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Test(t, func(t *testing.T) {
+			b := newMailbox(t, dir, "daily 07:00")
+			time.Sleep(time.Minute)
+			if len(b.subjects) != 0 {
+				t.Errorf("%s: at once %q", name, b.subjects)
+			}
+			time.Sleep(24 * time.Hour)
+			if len(b.subjects) != 1 {
+				t.Errorf("%s: in a day %q", name, b.subjects)
+			}
+			b.stop(t)
+		})
+	}
+}
