@@ -126,6 +126,7 @@ func exportSet(c *cobra.Command, cfg *configs.Config, from *origin, lists []stri
 func exportFromInstance(c *cobra.Command, cfg *configs.Config, to *target.Target, o choice.Options) error {
 	q := o.Query()
 	q.Set("target", to.Name)
+	q.Set("set", "1")
 	answer, err := web.Stream(c.Context(), cfg.StateDir, http.MethodGet, app.ExportPath+"?"+q.Encode(), nil)
 	if err != nil {
 		return err

@@ -33,6 +33,7 @@ type reason struct {
 	category, tlp                string
 	feeds                        string // by name, each with a NUL behind it
 	expires, firstSeen, lastSeen int64  // Unix seconds; 0 = never, or unknown
+	sighting                     row.Sighting
 }
 
 // A collector takes in all pieces and makes rows of them.
@@ -48,6 +49,8 @@ type collector struct {
 	index   map[reason]uint32
 	ports   map[uint16][]*intel.Indicator // what passes of one range
 	seen    map[wide]bool
+	// sighting is of the offender that is taken in.
+	sighting row.Sighting
 }
 
 func newCollector(can row.Can, never *netipx.IPSet, o choice.Options, now time.Time) *collector {
@@ -169,7 +172,9 @@ func (c *collector) reasonOf(listings []*intel.Indicator) uint32 {
 	if forever || !c.can.Timeouts || c.options.NoTime && !c.can.Dates { // then no end is written
 		r.expires = 0
 	}
-	if !c.can.Dates {
+	if c.can.Dates {
+		r.sighting = c.sighting
+	} else {
 		r.firstSeen, r.lastSeen = 0, 0
 	}
 	r.score = best.Score

@@ -26,7 +26,11 @@ func (l *List) Header(target string) []string {
 	if l.Report.Cut > 0 {
 		count += fmt.Sprintf("; cut to the best scores, %d more are left out", l.Report.Cut)
 	}
-	lines := []string{count, row.Plain("filter: "+l.options.String(), 1000)}
+	filter := l.options.String()
+	if l.about != "" {
+		filter = l.about + ", " + filter
+	}
+	lines := []string{count, row.Plain("filter: "+filter, 1000)}
 	if !l.made.IsZero() {
 		lines = append(lines, "made: "+l.made.Format(time.RFC3339))
 	}

@@ -18,6 +18,7 @@ type List struct {
 	options choice.Options
 	made    time.Time // UTC; zero = none is shown
 	from    *collector
+	about   string // what was asked for, beside the options
 }
 
 // Rows yields the rows: by port, those without one first, then in the order of addresses.
@@ -63,8 +64,5 @@ func Make(can row.Can, pieces iter.Seq2[netipx.IPRange, []intel.Indicator], neve
 	for r, listings := range pieces {
 		c.add(r, listings)
 	}
-	c.report.Rows = c.cut()
-	c.seen, c.never, c.index = nil, nil, nil
-	l.Report, l.from = c.report, c
-	return l, nil
+	return l.finish(c), nil
 }

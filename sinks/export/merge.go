@@ -130,6 +130,7 @@ func (c *collector) row(k key, of []piece) row.Row {
 		if c.can.Reasons && (i == 0 || of[i].reason != of[i-1].reason) {
 			feeds = slices.AppendSeq(feeds, strings.SplitSeq(strings.TrimSuffix(r.feeds, "\x00"), "\x00"))
 		}
+		made.Sighting = join(made.Sighting, r.sighting)
 		if seen := timeOf(r.firstSeen); made.FirstSeen.IsZero() || r.firstSeen != 0 && seen.Before(made.FirstSeen) {
 			made.FirstSeen = seen
 		}

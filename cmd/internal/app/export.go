@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,14 +23,16 @@ import (
 )
 
 // ExportPath is where the running instance gives block lists of the set in force: a line
-// of JSON, an [Exported], and then the list. The target is the parameter "target", the
-// others are those of [choice.Parse].
+// of JSON, an [Exported], and then the list. The target is the parameter "target"; with "set"
+// the list is of all that is listed, else of offenders seen here. The others are those of
+// [choice.Parse] and filters of incidents.
 const ExportPath = "/export"
 
 // Exported is what has become of the set in a block list.
 type Exported struct {
 	Report  export.Report `json:"report"`
 	Names   *names.Report `json:"names,omitempty"`   // of a list of names
+	Seen    bool          `json:"seen,omitempty"`    // the list is of offenders that were seen here
 	Missing []string      `json:"missing,omitempty"` // feeds without a complete copy, which the list lacks
 }
 
@@ -57,7 +60,7 @@ func (l *Listing) Write(w io.Writer) error {
 
 // ExportSet makes a block list of a table. feeds are those that it was made of. A table
 // without any entry is an error: a list of nothing would open what should stay blocked.
-func ExportSet(t *lookup.Table, feeds []fetch.Status, to *target.Target, o choice.Options, now time.Time) (*Listing, error) {
+func ExportSet(t *lookup.Table, feeds []fetch.Status, barred Barred, to *target.Target, o choice.Options, now time.Time) (*Listing, error) {
 	l := &Listing{Exported: Exported{Missing: missing(feeds)}, to: to}
 	if t.Len() == 0 {
 		return nil, errNothing("nothing is listed: no list has an entry yet" + lackingText(l.Missing))
@@ -69,10 +72,11 @@ func ExportSet(t *lookup.Table, feeds []fetch.Status, to *target.Target, o choic
 	if err := l.knows(known, o.Feeds); err != nil {
 		return nil, err
 	}
-	never, err := t.Untouchable()
+	never, err := barred.from(t)
 	if err != nil {
 		return nil, err
 	}
+	o.Without = barred.Feeds
 	if l.list, err = export.Make(to.Can, t.Pieces(), never, o, now); err != nil {
 		return nil, err
 	}
@@ -97,7 +101,7 @@ func (l *Listing) knows(known, asked []string) error {
 const errNoNames = "nothing is listed: no feed has a domain or host name yet"
 
 // exportNames makes a block list of the names in the copies of a manager that is loaded.
-func exportNames(m *fetch.Manager, allow []string, to *target.Target, o choice.Options, now time.Time) (*Listing, error) {
+func exportNames(m *fetch.Manager, allow []string, barred Barred, to *target.Target, o choice.Options, now time.Time) (*Listing, error) {
 	feeds := m.Status()
 	l := &Listing{Exported: Exported{Missing: missing(feeds)}, to: to}
 	var known []string
@@ -113,6 +117,7 @@ func exportNames(m *fetch.Manager, allow []string, to *target.Target, o choice.O
 	if err := l.knows(known, o.Feeds); err != nil {
 		return nil, err
 	}
+	o.Without = barred.Feeds
 	maker, err := names.New(o, allow, to.LongestName, now)
 	if err != nil {
 		return nil, err
@@ -145,14 +150,14 @@ func ExportOffline(cfg *configs.Config, lists []string, to *target.Target, o cho
 		if err := m.Load(); err != nil {
 			return nil, m.Status(), err
 		}
-		l, err := exportNames(m, cfg.Intel.AllowNames, to, o, now)
+		l, err := exportNames(m, cfg.Intel.AllowNames, Barred{}, to, o, now)
 		return l, m.Status(), err
 	}
 	t, _, err := m.Build()
 	if err != nil {
 		return nil, m.Status(), err
 	}
-	l, err := ExportSet(t, m.Status(), to, o, now)
+	l, err := ExportSet(t, m.Status(), Barred{}, to, o, now)
 	return l, m.Status(), err
 }
 
@@ -182,14 +187,15 @@ const exportTime = time.Minute
 
 func (d *feedService) export(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	o, err := choice.Parse(q)
-	if err != nil {
-		observe.Fail(w, err)
-		return
-	}
 	to := target.Find(q.Get("target"))
 	if to == nil {
 		observe.Fail(w, fmt.Errorf("target: %q is not valid; use %s", q.Get("target"), strings.Join(target.Names(), ", ")))
+		return
+	}
+	q.Del("target")
+	ask, err := readExport(q, to, nil)
+	if err != nil {
+		observe.Fail(w, err)
 		return
 	}
 	if !d.exporting.TryLock() {
@@ -197,12 +203,12 @@ func (d *feedService) export(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer d.exporting.Unlock()
-	d.writeExport(w, to, o)
+	d.writeExport(w, r, to, ask)
 	debug.FreeOSMemory() // a list of a million is as large as the set, see publish
 }
 
-func (d *feedService) writeExport(w http.ResponseWriter, to *target.Target, o choice.Options) {
-	list, err := d.listing(to, o)
+func (d *feedService) writeExport(w http.ResponseWriter, r *http.Request, to *target.Target, ask *exportQuestion) {
+	list, err := d.asked(r.Context(), to, ask)
 	if err != nil {
 		observe.Fail(w, err)
 		return
@@ -216,9 +222,13 @@ func (d *feedService) writeExport(w http.ResponseWriter, to *target.Target, o ch
 }
 
 // listing makes a block list of what is in force.
-func (d *feedService) listing(to *target.Target, o choice.Options) (*Listing, error) {
+func (d *feedService) listing(ctx context.Context, to *target.Target, o choice.Options) (*Listing, error) {
+	barred, err := d.barredAll(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if !to.TakesNames() {
-		return ExportSet(d.store.Load(), d.status().Feeds, to, o, d.now())
+		return ExportSet(d.store.Load(), d.status().Feeds, barred, to, o, d.now())
 	}
 	k := d.current.Load()
 	done, err := k.use()
@@ -226,5 +236,5 @@ func (d *feedService) listing(to *target.Target, o choice.Options) (*Listing, er
 		return nil, err
 	}
 	defer done()
-	return exportNames(k.manager, k.cfg.Intel.AllowNames, to, o, d.now())
+	return exportNames(k.manager, k.cfg.Intel.AllowNames, barred, to, o, d.now())
 }

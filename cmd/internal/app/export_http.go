@@ -195,7 +195,7 @@ func (d *feedService) asked(ctx context.Context, to *target.Target, ask *exportQ
 		for name := range ask.rest {
 			return nil, fmt.Errorf("%s: is no parameter of the set; use %s", name, strings.Join(exportParameters, ", "))
 		}
-		return d.listing(to, ask.Options)
+		return d.listing(ctx, to, ask.Options)
 	}
-	return nil, errors.New("set: only lists of the whole set are there; use set=1")
+	return d.seen(ctx, ask.rest, to, ask.Options)
 }

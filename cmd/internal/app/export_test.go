@@ -25,14 +25,14 @@ func TestExportRoute(t *testing.T) {
 		return w
 	}
 	d.exporting.Lock()
-	if w := ask("target=text"); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "another list is being exported") {
+	if w := ask("target=text&set=1"); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "another list is being exported") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	d.exporting.Unlock()
 	for query, want := range map[string]string{
-		"target=text&max=0": "max: 0 is not valid",
-		"target=x":          `target: \"x\" is not valid; use text, nftables`,
-		"target=text":       "nothing is listed",
+		"target=text&set=1&max=0": "max: 0 is not valid",
+		"target=x":                `target: \"x\" is not valid; use text, nftables`,
+		"target=text&set=1":       "nothing is listed",
 	} {
 		if w := ask(query); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), want) {
 			t.Errorf("%s: %d %s", query, w.Code, w.Body)
@@ -49,11 +49,11 @@ func TestExportLacksFeed(t *testing.T) {
 	o := choice.Default()
 	o.Feeds = []string{"late"}
 	feeds := []fetch.Status{{Name: "late"}}
-	if _, err := ExportSet(table, feeds, target.Find("text"), o, time.Now()); err == nil || err.Error() != "feed: there is no complete copy yet of late" {
+	if _, err := ExportSet(table, feeds, Barred{}, target.Find("text"), o, time.Now()); err == nil || err.Error() != "feed: there is no complete copy yet of late" {
 		t.Errorf("%v", err)
 	}
 	o.Feeds = append(o.Feeds, "here")
-	if l, err := ExportSet(table, feeds, target.Find("text"), o, time.Now()); err != nil || l.Report.Rows != 1 || len(l.Missing) != 1 {
+	if l, err := ExportSet(table, feeds, Barred{}, target.Find("text"), o, time.Now()); err != nil || l.Report.Rows != 1 || len(l.Missing) != 1 {
 		t.Errorf("%+v, %v", l, err)
 	}
 }

@@ -56,6 +56,10 @@ type feedService struct {
 	swap  sync.Mutex // for current and ended together; held for a moment only
 	ended bool
 
+	// offenders gives the store of incidents, nil while there is none; quiet what people have
+	// decided. nil = nobody does.
+	offenders func() (OffenderBase, error)
+	quiet     func() Barred
 	exporting sync.Mutex // held while a block list is made and read
 
 	mu    sync.Mutex

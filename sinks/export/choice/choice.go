@@ -26,6 +26,7 @@ type Options struct {
 	Family     int      // 4 or 6; 0 = both
 	Max        int      // prefixes in the list; those of the best scores stay
 	MaxTLP     string   // the most restricted label that leaves; see TLPs
+	Without    []string // listings of these feeds never; not a parameter
 	URLs       bool     // hosts of URLs too, in lists of names
 	Name       string   // of the sets, lists and protocols that a target defines
 	// NoTime leaves out all that depends on the time, so that the same listings give the
@@ -66,7 +67,7 @@ func (o *Options) Validate() error {
 func (o *Options) Passes(ind *intel.Indicator) bool {
 	return int(ind.Score) >= o.MinScore &&
 		(o.Family == 0 || ind.Prefix.Addr().Is4() == (o.Family == 4)) &&
-		(len(o.Feeds) == 0 || slices.Contains(o.Feeds, ind.Feed)) &&
+		(len(o.Feeds) == 0 || slices.Contains(o.Feeds, ind.Feed)) && !slices.Contains(o.Without, ind.Feed) &&
 		(len(o.Categories) == 0 || slices.Contains(o.Categories, ind.Category))
 }
 

@@ -147,7 +147,7 @@ func (m *Maker) Add(l *Listing) {
 func (m *Maker) refused(l *Listing) *int {
 	o := &m.options
 	switch {
-	case int(l.Score) < o.MinScore, len(o.Feeds) > 0 && !slices.Contains(o.Feeds, l.Feed), len(o.Categories) > 0 && !slices.Contains(o.Categories, l.Category):
+	case int(l.Score) < o.MinScore, len(o.Feeds) > 0 && !slices.Contains(o.Feeds, l.Feed), slices.Contains(o.Without, l.Feed), len(o.Categories) > 0 && !slices.Contains(o.Categories, l.Category):
 		return &m.report.Filtered
 	case l.OfURL && !o.URLs:
 		return &m.report.URLs

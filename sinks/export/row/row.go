@@ -32,6 +32,15 @@ type Row struct {
 	// Expires is when the last listing does, FirstSeen and LastSeen are the earliest and
 	// the latest time; zero = never, or unknown.
 	Expires, FirstSeen, LastSeen time.Time
+	// Sighting is of offenders that were seen here.
+	Sighting Sighting
+}
+
+// A Sighting is how often an offender was in contact with us, and from when to when: Unix
+// seconds, 0 = unknown. Without a count there is none.
+type Sighting struct {
+	Count       uint64
+	First, Last int64
 }
 
 // MaxReason is how long the reason of a row can be: nft takes comments of at most 127 bytes.

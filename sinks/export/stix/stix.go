@@ -46,6 +46,10 @@ type object struct {
 	Content        string            `json:"content,omitempty"`
 	ObjectRefs     []string          `json:"object_refs,omitempty"`
 	Markings       []string          `json:"object_marking_refs,omitempty"`
+	FirstSeen      string            `json:"first_seen,omitempty"`
+	LastSeen       string            `json:"last_seen,omitempty"`
+	Count          uint64            `json:"count,omitempty"`
+	SightingOf     string            `json:"sighting_of_ref,omitempty"`
 	DefinitionType string            `json:"definition_type,omitempty"`
 	Definition     map[string]string `json:"definition,omitempty"`
 }
@@ -94,6 +98,9 @@ func Write(w *bufio.Writer, l *export.List) {
 			}
 		}
 		writeObject(w, o, ",")
+		if r.Sighting.Count > 0 {
+			writeObject(w, sighting(r, o), ",")
+		}
 	}
 	w.WriteString("\n]}\n")
 }
@@ -133,6 +140,24 @@ func indicator(r *row.Row, made time.Time) *object {
 		o.ValidUntil = timeText(r.Expires)
 	}
 	return o
+}
+
+// maxSightings is the greatest count of a sighting (STIX 2.1, 5.2.1).
+const maxSightings = 999_999_999
+
+// sighting gives the object of the contacts with a row.
+func sighting(r *row.Row, of *object) *object {
+	s := &object{
+		Type: "sighting", SpecVersion: "2.1", ID: idOf("sighting", of.Pattern), CreatedBy: of.CreatedBy, Created: of.Created, Modified: of.Modified,
+		Count: min(r.Sighting.Count, maxSightings), SightingOf: of.ID, Markings: of.Markings,
+	}
+	if r.Sighting.First > 0 {
+		s.FirstSeen = timeText(time.Unix(r.Sighting.First, 0))
+	}
+	if r.Sighting.Last > 0 && r.Sighting.Last >= r.Sighting.First {
+		s.LastSeen = timeText(time.Unix(r.Sighting.Last, 0))
+	}
+	return s
 }
 
 // patternOf gives the pattern that finds a row.
