@@ -5,13 +5,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/sinks/export/choice"
 	exportnames "github.com/flowsnitch/flowsnitch/sinks/export/names"
 	"github.com/flowsnitch/flowsnitch/sinks/export/target"
@@ -24,14 +28,18 @@ func newExport() *cobra.Command {
 	var file string
 	var lists []string
 	var set bool
+	values := url.Values{} // filters of incidents
 	o := choice.Default()
 	c := &cobra.Command{
-		Use:   "export TARGET --set [-c FILE] [--intel FILE]... [FILTER]...",
-		Short: "Print a block list of all that is listed, for another program",
-		Long: `export prints the set in force in the language of another program, to block what is
-listed:
+		Use:   "export TARGET [--set] [-c FILE] [--intel FILE]... [FILTER]...",
+		Short: "Print a block list of offenders, or of all that is listed, for another program",
+		Long: `export prints offenders that were in contact with you, or with --set all that is listed, in
+the language of another program:
 
 ` + targetList() + `
+Offenders are those of 'flowsnitch incidents', of severity medium or worse and seen in the
+last 7 days unless filters say otherwise; false alarms and what is silenced are left out.
+
 The set is that of the running instance; without one, or with --intel, export reads the
 lists itself, and for feeds the last good copies in the state directory, as 'flowsnitch
 lookup' does.
@@ -51,8 +59,14 @@ is reported on standard error. An empty set is an error, and prints nothing.`,
 		Example: exportExamples(),
 		Args:    arguments("a target: "+strings.Join(target.Names(), ", "), 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if !set {
-				return wrongUse(c, "%s needs --set: it makes lists of the whole set in force only", c.CommandPath())
+			switch {
+			case set && len(values) > 0:
+				return wrongUse(c, "--%s is a filter of offenders, which --set has not", slices.Sorted(maps.Keys(values))[0])
+			case !set && len(lists) > 0:
+				return wrongUse(c, "--intel is for lists of all that is listed: add --set")
+			}
+			if _, err := incident.ParseFilter(values); err != nil {
+				return usageError{fmt.Errorf("--%w", err)}
 			}
 			if err := o.Validate(); err != nil {
 				return usageError{fmt.Errorf("--%w", err)}
@@ -65,13 +79,21 @@ is reported on standard error. An empty set is an error, and prints nothing.`,
 			if err != nil {
 				return err
 			}
-			return exportSet(c, &cfg, &from, lists, to, o)
+			if !set && to.TakesNames() {
+				return wrongUse(c, "%s is a list of names, which feeds have: add --set", to.Name)
+			}
+			return exportList(c, &cfg, &from, lists, to, &wanted{set, o, values})
 		},
 	}
 	locateFlag(c, &file)
 	intelFlag(c, &lists)
 	f := c.Flags()
-	f.BoolVar(&set, "set", false, "export the whole set in force (required)")
+	f.BoolVar(&set, "set", false, "all that is listed, and not only offenders that were seen here")
+	for _, field := range incident.Fields() {
+		if field.Name != "feed" && field.Name != "category" {
+			f.Var(&filterFlag{values, field.Name, field.Many}, field.Name, fmt.Sprintf("offenders: %s, such as `%s`", field.Help, field.Example))
+		}
+	}
 	f.StringArrayVar(&o.Feeds, "feed", nil, "listings of the feed with this `name` only (repeatable)")
 	f.StringArrayVar(&o.Categories, "category", nil, "listings of this category only, such as c2 (repeatable)")
 	f.IntVar(&o.MinScore, "min-score", 0, "listings with at least this `score` only, 0 to 100")
@@ -102,16 +124,26 @@ func exportExamples() string {
 	return b.String()
 }
 
-// exportSet prints the list of the running instance, or of a set that is built for it.
-func exportSet(c *cobra.Command, cfg *configs.Config, from *origin, lists []string, to *target.Target, o choice.Options) error {
+// A wanted is what a list is of.
+type wanted struct {
+	set     bool
+	options choice.Options
+	seen    url.Values // filters of incidents
+}
+
+// exportList prints the list of the running instance, or one that is made for it.
+func exportList(c *cobra.Command, cfg *configs.Config, from *origin, lists []string, to *target.Target, o *wanted) error {
 	if len(lists) == 0 {
-		answered, err := from.ask(c, cfg.StateDir, listsHold, func() error { return exportFromInstance(c, cfg, to, o) })
+		files := listsHold
+		if !o.set {
+			files = stateHas
+		}
+		answered, err := from.ask(c, cfg.StateDir, files, func() error { return exportFromInstance(c, cfg, to, o) })
 		if answered {
 			return err
 		}
 	}
-	list, feeds, err := app.ExportOffline(cfg, lists, to, o, time.Now())
-	complain(c, feeds)
+	list, err := exportOffline(c, cfg, lists, to, o)
 	if err != nil {
 		return err
 	}
@@ -122,11 +154,28 @@ func exportSet(c *cobra.Command, cfg *configs.Config, from *origin, lists []stri
 	return nil
 }
 
+// exportOffline makes a list of what the state directory and local files have.
+func exportOffline(c *cobra.Command, cfg *configs.Config, lists []string, to *target.Target, o *wanted) (*app.Listing, error) {
+	if o.set {
+		list, feeds, err := app.ExportOffline(cfg, lists, to, o.options, time.Now())
+		complain(c, feeds)
+		return list, err
+	}
+	t, _, err := buildTable(c, cfg, nil) // has what must never be blocked
+	if err != nil {
+		return nil, err
+	}
+	return app.ExportSeenOffline(c.Context(), cfg, t, o.seen, to, o.options, time.Now())
+}
+
 // exportFromInstance prints what the running instance gives, once it is there as a whole.
-func exportFromInstance(c *cobra.Command, cfg *configs.Config, to *target.Target, o choice.Options) error {
-	q := o.Query()
+func exportFromInstance(c *cobra.Command, cfg *configs.Config, to *target.Target, o *wanted) error {
+	q := o.options.Query()
 	q.Set("target", to.Name)
-	q.Set("set", "1")
+	if o.set {
+		q.Set("set", "1")
+	}
+	maps.Copy(q, o.seen)
 	answer, err := web.Stream(c.Context(), cfg.StateDir, http.MethodGet, app.ExportPath+"?"+q.Encode(), nil)
 	if err != nil {
 		return err
@@ -160,7 +209,11 @@ func reportExport(w io.Writer, a *app.Exported) {
 		return
 	}
 	r := &a.Report
-	fmt.Fprintf(w, "%s of %s", count(r.Rows, "prefix", "prefixes"), count(r.Listings, "listing", "listings"))
+	of := count(r.Listings, "listing", "listings")
+	if a.Seen {
+		of = count(r.Listings, "offender", "offenders")
+	}
+	fmt.Fprintf(w, "%s of %s", count(r.Rows, "prefix", "prefixes"), of)
 	left := show.Some(show.Count(uint64(r.Filtered), "by the filter"), show.Count(uint64(r.Expired), "expired"),
 		show.Count(uint64(r.TLP), "not to be shared (--max-tlp)"), show.Count(uint64(r.Port), "with a port"))
 	if left != "" {
@@ -177,7 +230,7 @@ func reportExport(w io.Writer, a *app.Exported) {
 
 // reportNames prints what has become of the names.
 func reportNames(w io.Writer, r *exportnames.Report) {
-	fmt.Fprintf(w, "%d names of %d listings", r.Rows, r.Listings)
+	fmt.Fprintf(w, "%s of %s", count(r.Rows, "name", "names"), count(r.Listings, "listing", "listings"))
 	left := show.Some(show.Count(uint64(r.Filtered), "by the filter"), show.Count(uint64(r.Expired), "expired, offline or below the least score of their feed"),
 		show.Count(uint64(r.TLP), "not to be shared (--max-tlp)"), show.Count(uint64(r.URLs), "hosts of URLs (--urls)"), show.Count(uint64(r.Allowed), "allowed"),
 		show.Count(uint64(r.Refused), "public suffixes, local or malformed names"), show.Count(uint64(r.Below), "below another one"))

@@ -56,7 +56,10 @@ func TestExportRefused(t *testing.T) {
 		code int
 		err  string
 	}{
-		{"export text --intel LIST", exitUsage, "flowsnitch export needs --set: it makes lists of the whole set in force only; see"},
+		{"export text --intel LIST", exitUsage, "--intel is for lists of all that is listed: add --set"},
+		{"export text --set --severity high --intel LIST", exitUsage, "--severity is a filter of offenders, which --set has not"},
+		{"export text --severity worst", exitUsage, "--severity: "},
+		{"export rpz", exitUsage, "rpz is a list of names, which feeds have: add --set"},
 		{"export --set --intel LIST", exitUsage, "flowsnitch export needs a target: text, nftables,"},
 		{"export iptables --set --intel LIST", exitUsage, `there is no target "iptables"; use text, nftables,`},
 		{"export text --set --intel LIST --min-score 101", exitUsage, "--min-score: 101 is not valid; 0 to 100 is allowed"},

