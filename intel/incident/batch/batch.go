@@ -217,6 +217,19 @@ func (b *Batch) offender(e *event.Event) int32 {
 	return n
 }
 
+// place notes where the offender is, as far as the event has it.
+func (b *Batch) place(o *Offender, e *event.Event) {
+	if len(e.Country) == 2 {
+		o.Country = [2]byte([]byte(e.Country))
+	}
+	if e.ASNumber != 0 {
+		o.ASNumber = e.ASNumber
+	}
+	if e.ASName != "" {
+		o.ASName = b.note(e.ASName, maxName)
+	}
+}
+
 // listing adds a listing, or replaces that of the same entry of the feed.
 func (b *Batch) listing(o *Offender, i *event.Indicator) {
 	l := Listing{Indicator: i.Prefix, Feed: b.note(i.Feed, maxName), Category: b.note(i.Category, maxName), Ref: b.note(i.Ref, maxRef),
@@ -256,7 +269,7 @@ func (b *Batch) contact(e *event.Event, offender int32) {
 	}
 	c := &b.Contacts[n]
 	latest := seq >= c.Seqs.Top
-	if !c.Seqs.Add(seq, isSilenced(e)) {
+	if !c.Seqs.Add(seq, e.Silenced != "") {
 		b.Repeats++
 		return
 	}

@@ -2,7 +2,7 @@ package intake
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"sync"
 	"time"
 
@@ -35,31 +35,54 @@ func DefaultConfig(edge bool) Config {
 	return Config{Every: time.Minute, MaxContacts: 60_000, MaxBytes: 24 << 20}
 }
 
-// A TakenError means that a commit failed, and is tried again when Send is called again. The
-// first Taken events of the call are held all the same; the others are not.
+// A TakenError means that there was no commit though it is time for one; it is tried again
+// when Send is called again. The first Taken events of the call are held all the same; the
+// others are not.
 type TakenError struct {
 	Taken int
 	Err   error
 }
 
 // Error gives the reason.
-func (e *TakenError) Error() string { return fmt.Sprintf("incidents: %v", e.Err) }
+func (e *TakenError) Error() string { return e.Err.Error() }
 
 // Unwrap gives the reason.
 func (e *TakenError) Unwrap() error { return e.Err }
+
+// ErrSlow means that a commit has not ended in the time that the caller had. It goes on.
+var ErrSlow = errors.New("the database has not ended a commit yet")
+
+// A commit is given up after commitLimit, for instance when the network ends without a word.
+// After a failed one there is a pause.
+const (
+	commitLimit = 10 * time.Minute
+	pause       = 5 * time.Second
+)
 
 // An Intake is the side of the journal: one goroutine calls Send, Held and Close. Stats may be
 // called from any.
 type Intake struct {
 	cfg   Config
 	to    Committer
-	batch batch.Batch
+	batch batch.Batch // while a commit runs, it is that of its goroutine
 	held  int
 	pulse incident.Pulse // what no commit has yet
 	next  time.Time      // of the commit
+	run   *run           // a commit that has not ended, or whose end was not noted; nil = none
 
 	mu    sync.Mutex
 	stats Stats
+}
+
+// A run is a commit in a goroutine of its own, which ends by itself, because nothing ends a
+// call to a disk that hangs.
+type run struct {
+	begun  time.Time
+	early  bool
+	cancel context.CancelFunc
+	end    chan struct{} // closed when the rest is there
+	done   store.Committed
+	err    error
 }
 
 // Stats are what became of the events since the start.
@@ -94,6 +117,10 @@ func (i *Intake) Held() int { return i.held }
 // Send takes events, and commits when it is time. It keeps nothing of them that is not
 // copied. An error is a [TakenError]: those that it does not count are to be sent again.
 func (i *Intake) Send(ctx context.Context, events []event.Event) error {
+	if err := i.wait(ctx); err != nil {
+		return &TakenError{0, err}
+	}
+	defer i.show()
 	for n := range events {
 		if i.full() {
 			if err := i.commit(ctx, true); err != nil {
@@ -103,7 +130,6 @@ func (i *Intake) Send(ctx context.Context, events []event.Event) error {
 		i.batch.Add(&events[n])
 		i.held++
 	}
-	i.show()
 	if i.cfg.Now().Before(i.next) {
 		return nil
 	}
@@ -115,43 +141,83 @@ func (i *Intake) Send(ctx context.Context, events []event.Event) error {
 
 // Close commits what is held, within ctx. What is not committed comes again from the journal.
 func (i *Intake) Close(ctx context.Context) error {
-	if i.held == 0 && i.cfg.Pulse == nil {
-		return nil
+	err := i.wait(ctx)
+	if err == nil && (i.held > 0 || i.cfg.Pulse != nil) {
+		err = i.commit(ctx, false)
 	}
-	return i.commit(ctx, false)
+	if i.run != nil {
+		i.run.cancel()
+	}
+	return err
 }
 
 func (i *Intake) full() bool {
 	return len(i.batch.Contacts) >= i.cfg.MaxContacts || i.batch.Bytes() >= i.cfg.MaxBytes
 }
 
-// commit writes what is held. It does not wait longer than ctx lasts, whatever the disk does.
+// commit writes what is held, and waits for it as long as ctx lasts.
 func (i *Intake) commit(ctx context.Context, early bool) error {
 	if i.cfg.Pulse != nil {
 		i.pulse = add(i.pulse, i.cfg.Pulse())
 	}
-	begun := i.cfg.Now()
-	done, err := i.to.Commit(ctx, &i.batch, i.pulse)
+	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitLimit)
+	r := &run{begun: i.cfg.Now(), early: early, cancel: cancel, end: make(chan struct{})}
+	i.run = r
+	pulse := i.pulse
+	go func() {
+		defer close(r.end)
+		defer cancel()
+		r.done, r.err = i.to.Commit(own, &i.batch, pulse)
+	}()
+	return i.wait(ctx)
+}
+
+// wait waits for the end of a commit, if one runs, and notes what it did.
+func (i *Intake) wait(ctx context.Context) error {
+	r := i.run
+	if r == nil {
+		return nil
+	}
+	select {
+	case <-r.end:
+	case <-ctx.Done():
+		i.note(0, ErrSlow)
+		return ErrSlow
+	}
+	i.run = nil
+	now := i.cfg.Now()
+	if r.err != nil {
+		i.next = now.Add(min(pause, i.cfg.Every))
+		i.note(1, r.err)
+		return r.err
+	}
+	i.committed(r, now)
+	return nil
+}
+
+// note shows an error.
+func (i *Intake) note(failed uint64, err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.stats.Errors += failed
+	i.stats.Error = err.Error()
+}
+
+// committed notes a commit, after which nothing is held.
+func (i *Intake) committed(r *run, now time.Time) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	s := &i.stats
-	if err != nil {
-		s.Errors++
-		s.Error = err.Error()
-		return err
-	}
-	now := i.cfg.Now()
 	s.Committed += uint64(i.held)
-	s.Repeats += done.Repeats
+	s.Repeats += r.done.Repeats
 	s.Commits++
-	if early {
+	if r.early {
 		s.Early++
 	}
-	s.Error, s.Last, s.Took = "", now, now.Sub(begun)
+	s.Error, s.Last, s.Took = "", now, now.Sub(r.begun)
 	s.Waiting, s.Contacts, s.Bytes = 0, 0, 0
 	i.held, i.pulse, i.next = 0, incident.Pulse{}, now.Add(i.cfg.Every)
 	i.batch.Reset()
-	return nil
 }
 
 // show brings the counters of what is held up to date.

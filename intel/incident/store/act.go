@@ -40,19 +40,7 @@ func (s *Store) act(ctx context.Context, a *incident.Action) error {
 	if len(a.Text) > maxNote || !utf8.ValidString(a.Text) {
 		return &ActionError{fmt.Sprintf("a text has at most %d bytes of UTF-8", maxNote)}
 	}
-	t, err := s.db.Begin(ctx)
-	if err != nil {
-		return err
-	}
-	w := &writing{Tx: t, now: s.cfg.Now().Unix(), counter: map[string]int64{}}
-	if err = w.act(a); err == nil {
-		err = w.keepCounters()
-	}
-	if err != nil {
-		_ = t.Rollback()
-		return err
-	}
-	return t.Commit()
+	return s.writes(ctx, func(w *writing) error { return w.act(a) })
 }
 
 func (w *writing) act(a *incident.Action) error {

@@ -29,18 +29,15 @@ const chunk = 1024
 
 // Commit writes a batch in one transaction, and adds the pulse to that of the present hour.
 // Events that were counted before are left out, so that a batch may be committed again when
-// it is not certain whether an earlier try has succeeded. The batch is not changed.
+// it is not certain whether an earlier try has succeeded. The batch is not changed. A damaged
+// file is moved aside, and the batch goes into a new one.
 func (s *Store) Commit(ctx context.Context, b *batch.Batch, pulse incident.Pulse) (Committed, error) {
-	t, err := s.db.Begin(ctx)
+	w := &writing{b: b}
+	err := s.writes(ctx, func(t *writing) error {
+		*w = writing{Tx: t.Tx, b: b, now: t.now, counter: t.counter, done: Committed{Events: b.Events, Repeats: b.Repeats}}
+		return w.all(pulse)
+	})
 	if err != nil {
-		return Committed{}, err
-	}
-	w := &writing{Tx: t, b: b, now: s.cfg.Now().Unix(), done: Committed{Events: b.Events, Repeats: b.Repeats}}
-	if err = w.all(pulse); err == nil {
-		err = t.Commit()
-	}
-	if err != nil {
-		_ = t.Rollback()
 		return Committed{}, err
 	}
 	s.count(w.done)
@@ -84,16 +81,13 @@ type change struct {
 }
 
 func (w *writing) all(pulse incident.Pulse) error {
-	w.hostDay, w.hostSum, w.counter = map[hostDay]incident.Sums{}, map[int64]*hostSum{}, map[string]int64{}
+	w.hostDay, w.hostSum = map[hostDay]incident.Sums{}, map[int64]*hostSum{}
 	for _, step := range []func() error{w.contacts, w.resolveHosts, w.resolveFeeds, w.incidents, w.hostDays, w.hostSums, w.alerts} {
 		if err := step(); err != nil {
 			return err
 		}
 	}
-	if err := w.pulse(pulse); err != nil {
-		return err
-	}
-	return w.keepCounters()
+	return w.pulse(pulse)
 }
 
 // A counted is what the table contact has of a contact.

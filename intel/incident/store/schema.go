@@ -151,7 +151,7 @@ CREATE TABLE incident_feed ( -- at most 32 of an incident
 	tlp TEXT NOT NULL,
 	score BIGINT NOT NULL,
 	first_seen BIGINT NOT NULL, -- when an event named it
-	last_seen BIGINT NOT NULL, -- likewise; written when it was a day ago
+	last_seen BIGINT NOT NULL, -- likewise; written again after 30 days at the latest
 	PRIMARY KEY (incident, feed, low, bits)
 ) {without};
 CREATE INDEX incident_feed_feed ON incident_feed (feed, incident);

@@ -65,42 +65,130 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		cfg.Now = time.Now
 	}
 	db, err := database.Open(ctx, cfg.database())
+	s := &Store{cfg: cfg, db: db}
+	if err != nil && database.Damaged(err) && !cfg.ReadOnly {
+		if s.db, err = database.Renew(ctx, cfg.database()); err == nil {
+			s.noteAside(cfg.Path + ".bad")
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, db: db}
-	if err := db.Read().QueryRowContext(ctx, "SELECT count(*) FROM incident").Scan(&s.stats.Incidents); err != nil {
-		return nil, errors.Join(err, db.Close())
+	if err := s.check(ctx); err != nil {
+		return nil, errors.Join(err, s.db.Close(ctx))
 	}
 	return s, nil
 }
 
+// checkedSize is up to what size a file is checked when it is opened; a larger one would
+// keep the start waiting, and is checked by [Store.Check].
+const checkedSize = 64 << 20
+
+// check looks at a small file before it is used, and counts its incidents.
+func (s *Store) check(ctx context.Context) error {
+	if !s.cfg.ReadOnly && s.Size() <= checkedSize {
+		if err := s.Check(ctx); err != nil {
+			return err
+		}
+	}
+	var n int64
+	err := s.db.Read().QueryRowContext(ctx, "SELECT count(*) FROM incident").Scan(&n)
+	if err != nil && s.damage(ctx, err) == nil {
+		n, err = 0, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Incidents = n
+	return err
+}
+
+// Check reads the whole SQLite file. A damaged one is moved aside, and a new one begun, which
+// is no error: [Stats] shows it. It does nothing to PostgreSQL, which looks after itself.
+func (s *Store) Check(ctx context.Context) error {
+	if err := s.db.CheckFile(ctx); err != nil {
+		return s.damage(ctx, err)
+	}
+	return nil
+}
+
+// damage moves a damaged file aside and begins a new one. It gives err when that is
+// something else.
+func (s *Store) damage(ctx context.Context, err error) error {
+	if !database.Damaged(err) || s.cfg.ReadOnly {
+		return err
+	}
+	bad, failed := s.db.Aside(ctx)
+	if failed != nil {
+		return errors.Join(err, failed)
+	}
+	s.noteAside(bad)
+	return nil
+}
+
+func (s *Store) noteAside(bad string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Aside++
+	s.stats.AsideAs = bad
+	s.stats.Incidents = 0
+}
+
 func (c *Config) database() database.Config {
 	d := database.Config{Path: c.Path, URL: c.Database, Password: c.Password, ReadOnly: c.ReadOnly,
-		Cache: 16 << 20, Checkpoint: 16_000, Schema: schema}
+		Cache: 16 << 20, Checkpoint: 65_536, Schema: schema}
 	if c.Edge {
 		d.Cache, d.Checkpoint = 2<<20, 1_000
 	}
 	return d
 }
 
-// SetKeep changes how long and how many incidents are kept. It must not be called while Prune
-// is at work.
+// SetKeep changes how long and how many incidents are kept, from the next [Store.Prune] on.
 func (s *Store) SetKeep(keep, keepJudged time.Duration, most int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.cfg.Keep, s.cfg.KeepJudged, s.cfg.Max = keep, keepJudged, most
 }
 
-// Close closes the database after the transaction under way, within ctx.
-func (s *Store) Close(ctx context.Context) error {
-	done := make(chan error, 1)
-	go func() { done <- s.db.Close() }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+// keeps gives what holds now.
+func (s *Store) keeps() (keep, keepJudged time.Duration, most int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cfg.Keep, s.cfg.KeepJudged, s.cfg.Max
 }
+
+// writes runs f in a transaction of its own. If the file turns out to be damaged, it is
+// moved aside, and f runs in a new one.
+func (s *Store) writes(ctx context.Context, f func(*writing) error) error {
+	err := s.transaction(ctx, f)
+	if err == nil || !database.Damaged(err) {
+		return err
+	}
+	if err := s.damage(ctx, err); err != nil {
+		return err
+	}
+	return s.transaction(ctx, f)
+}
+
+func (s *Store) transaction(ctx context.Context, f func(*writing) error) error {
+	t, err := s.db.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	w := &writing{Tx: t, now: s.cfg.Now().Unix(), counter: map[string]int64{}}
+	if err = f(w); err == nil {
+		err = w.keepCounters()
+	}
+	if err == nil {
+		err = t.Commit()
+	}
+	if err != nil {
+		_ = t.Rollback()
+	}
+	return err
+}
+
+// Close closes the database after the transaction under way, within ctx.
+func (s *Store) Close(ctx context.Context) error { return s.db.Close(ctx) }
 
 // Stats gives the counters.
 func (s *Store) Stats() Stats {

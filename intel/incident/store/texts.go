@@ -19,7 +19,7 @@ const (
 
 // texts writes the listings and texts of an incident if they are not what was written last.
 func (p *part) texts(x *piece, worse bool) error {
-	hash := p.hash(x.from, incident.DayOf(at(x.last)))
+	hash := p.hash(x.from, (int64(incident.DayOf(at(x.last)))+x.id)/relist)
 	if hash == x.listed && !worse {
 		return nil
 	}
@@ -30,9 +30,13 @@ func (p *part) texts(x *piece, worse bool) error {
 	return p.text(x, worse)
 }
 
-// hash is that of what a batch has of an offender. It has the day, on which the listings
-// are written anew.
-func (p *part) hash(o *batch.Offender, day int32) int64 {
+// relist is after how many days a listing is written again that has not changed, with the
+// time when it was last named: each day it would cost as much as all else of an incident.
+const relist = 30
+
+// hash is that of what a batch has of an offender, in a time of relist days, which begins on
+// another day for each incident.
+func (p *part) hash(o *batch.Offender, when int64) int64 {
 	h := fnv.New64a()
 	var n [8]byte
 	add := func(s string) {
@@ -40,7 +44,7 @@ func (p *part) hash(o *batch.Offender, day int32) int64 {
 		_, _ = h.Write(n[:])
 		_, _ = h.Write([]byte(s))
 	}
-	binary.LittleEndian.PutUint32(n[:], uint32(day))
+	binary.LittleEndian.PutUint64(n[:], uint64(when))
 	_, _ = h.Write(n[:])
 	add(p.b.Text(o.ASName))
 	for i := range o.Listings {
@@ -77,6 +81,7 @@ func (p *part) listings(x *piece) error {
 func (p *part) text(x *piece, worse bool) error {
 	o := x.from
 	owner, reason, as, exporters := "", p.b.Text(o.Reason), p.b.Text(o.ASName), []byte(nil)
+	same := false
 	if !x.isNew {
 		err := p.Fetch(textTable, []any{x.id}, func(r *sql.Rows) error {
 			var id int64
@@ -88,14 +93,18 @@ func (p *part) text(x *piece, worse bool) error {
 			if as == "" {
 				as = oldAS
 			}
+			same = reason == oldReason && as == oldAS
 			return err
 		})
 		if err != nil {
 			return err
 		}
 	}
-	exporters = addExporters(exporters, o.Exporters)
-	return p.Put(textTable, []any{x.id, owner, reason, as, exporters})
+	all := addExporters(exporters, o.Exporters)
+	if same && len(all) == len(exporters) {
+		return nil
+	}
+	return p.Put(textTable, []any{x.id, owner, reason, as, all})
 }
 
 // addExporters adds addresses to those of the database.

@@ -44,11 +44,12 @@ type DB struct {
 	cfg      Config
 	Postgres bool
 
-	turn chan struct{} // one token: the right to write
-	mu   sync.Mutex    // of what follows, never held during a query
-	read *sql.DB
-	pool *sql.DB // for the writer
-	conn *writer // SQLite alone: kept with its statements; of whoever has the turn
+	turn   chan struct{} // one token: the right to write
+	closed chan struct{} // closed by Close
+	mu     sync.Mutex    // of what follows, never held during a query
+	read   *sql.DB
+	pool   *sql.DB // for the writer
+	conn   *writer // SQLite alone: kept with its statements; of whoever has the turn
 }
 
 // A writer is a connection with the statements that were prepared on it.
@@ -60,13 +61,14 @@ type writer struct {
 // Open opens the database, makes it where there is none, and brings its schema up to date. A
 // database that a newer version has written is refused.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
-	d := &DB{cfg: cfg, Postgres: cfg.URL != "", turn: make(chan struct{}, 1)}
+	d := &DB{cfg: cfg, Postgres: cfg.URL != "", turn: make(chan struct{}, 1), closed: make(chan struct{})}
 	d.turn <- struct{}{}
 	if err := d.connect(); err != nil {
 		return nil, err
 	}
 	if err := d.migrate(ctx); err != nil {
-		return nil, errors.Join(err, d.Close())
+		_ = d.shut()
+		return nil, err
 	}
 	return d, nil
 }
@@ -164,12 +166,26 @@ func (d *DB) SQL(statement string) string {
 	return strings.NewReplacer(words...).Replace(statement)
 }
 
-// Close closes all connections. A transaction under way is waited for by the caller.
-func (d *DB) Close() error {
+// Close closes all connections, after the transaction under way. When ctx ends before that
+// one does, because the disk hangs, it is left alone.
+func (d *DB) Close(ctx context.Context) error {
+	select {
+	case <-d.turn:
+	case <-d.closed:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%s: a transaction has not ended: %w", d.Where(), ctx.Err())
+	}
+	close(d.closed)
+	return d.shut()
+}
+
+// shut closes all connections; the caller has the turn.
+func (d *DB) shut() error {
+	err := d.drop()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	err := errors.Join(d.drop(), d.read.Close(), d.pool.Close())
-	return err
+	return errors.Join(err, d.read.Close(), d.pool.Close())
 }
 
 // drop closes the connection of the writer.

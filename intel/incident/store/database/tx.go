@@ -9,6 +9,9 @@ import (
 // lockKey is the number of the lock that writers of PostgreSQL share, of whatever process.
 const lockKey = 0x666c6f77736e7463 // "flowsntc"
 
+// ErrClosed means that the database was closed.
+var ErrClosed = errors.New("the database is closed")
+
 // A Tx is the one writing transaction. It belongs to one goroutine, which ends it by Commit
 // or Rollback.
 type Tx struct {
@@ -23,6 +26,8 @@ type Tx struct {
 func (d *DB) Begin(ctx context.Context) (*Tx, error) {
 	select {
 	case <-d.turn:
+	case <-d.closed:
+		return nil, ErrClosed
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

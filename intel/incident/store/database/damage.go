@@ -1,0 +1,89 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// Damaged reports whether an error means that the file is no longer a valid database: its end
+// is torn off, or bytes of it have changed.
+func Damaged(err error) bool {
+	if _, ok := errors.AsType[*DamageError](err); ok {
+		return true
+	}
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && (e.Code()&0xff == sqlite3.SQLITE_CORRUPT || e.Code()&0xff == sqlite3.SQLITE_NOTADB)
+}
+
+// CheckFile reads the whole file and gives an error for which [Damaged] is true when its
+// structure is not valid. It takes about a second for each 200 MB.
+func (d *DB) CheckFile(ctx context.Context) error {
+	if d.Postgres {
+		return nil
+	}
+	var found string
+	if err := d.Read().QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found); err != nil {
+		return err
+	}
+	if found != "ok" {
+		return &DamageError{d.cfg.Path, found}
+	}
+	return nil
+}
+
+// A DamageError is what a check has found.
+type DamageError struct{ Path, Found string }
+
+// Error gives the first fault.
+func (e *DamageError) Error() string { return fmt.Sprintf("%s is damaged: %s", e.Path, e.Found) }
+
+// Aside renames a damaged file and its log to names that end in .bad, where a file that was
+// there before is replaced, and begins a new one. It gives the new name of the file. The
+// caller must not have a transaction.
+func (d *DB) Aside(ctx context.Context) (string, error) {
+	select {
+	case <-d.turn:
+	case <-d.closed:
+		return "", ErrClosed
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	_ = d.shut()
+	bad, err := moveAside(d.cfg.Path)
+	if again := d.connect(); again != nil {
+		err = errors.Join(err, again)
+	}
+	d.turn <- struct{}{}
+	if err != nil {
+		return bad, err
+	}
+	return bad, d.migrate(ctx)
+}
+
+// moveAside renames the files of a database.
+func moveAside(path string) (string, error) {
+	bad := path + ".bad"
+	for _, suffix := range []string{"-wal", ""} { // the log first: a new file must not meet the old one
+		if err := os.Rename(path+suffix, bad+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return bad, err
+		}
+	}
+	if err := os.Remove(path + "-shm"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return bad, err
+	}
+	return bad, nil
+}
+
+// Renew moves a file aside that cannot be opened, and opens a new one.
+func Renew(ctx context.Context, cfg Config) (*DB, error) {
+	if _, err := moveAside(cfg.Path); err != nil {
+		return nil, err
+	}
+	return Open(ctx, cfg)
+}

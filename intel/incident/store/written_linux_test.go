@@ -1,0 +1,183 @@
+package store
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/incident"
+	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
+)
+
+// TestMillionWritten measures a store of 1,000,000 incidents: how many are changed in a second, and
+// what is written to the disk for each, its log and its checkpoints included.
+//
+//	FLOWSNITCH_MILLION=1 go test ./intel/incident/store -run Million -v
+//
+// A number of FLOWSNITCH_MILLION above 1 is that of the incidents.
+func TestMillionWritten(t *testing.T) {
+	n := 0
+	_, _ = fmt.Sscan(os.Getenv("FLOWSNITCH_MILLION"), &n)
+	switch {
+	case n == 0:
+		t.Skip("NOT MEASURED: FLOWSNITCH_MILLION is not set")
+	case n == 1:
+		n = 1_000_000
+	}
+	dir := os.Getenv("FLOWSNITCH_MILLION_DIR")
+	if dir == "" {
+		dir = t.TempDir()
+	}
+	cfg := DefaultConfig(filepath.Join(dir, "incidents.db"))
+	if cfg.Edge = os.Getenv("FLOWSNITCH_MILLION_EDGE") != ""; cfg.Edge {
+		cfg.Max = 100_000
+	}
+	cfg.Database = os.Getenv("FLOWSNITCH_MILLION_POSTGRES")
+	now := t0
+	cfg.Now = func() time.Time { return now }
+	s := open(t, cfg)
+	m := &writer{t: t, s: s, now: &now, most: 60_000}
+	if cfg.Edge {
+		m.most = 10_000
+	}
+	var have int
+	if err := s.db.Read().QueryRow("SELECT count(*) FROM incident").Scan(&have); err != nil {
+		t.Fatal(err)
+	}
+	m.measure("first sight", n-have, func(i int) event.Event { return m.event(have+i, false) })
+	now = t0.Add(24 * time.Hour)
+	m.measure("changes", 6*m.most, func(int) event.Event { return m.event(rand.IntN(n), true) })
+	now = t0.Add(25 * time.Hour)
+	m.measure("changes", 6*m.most, func(int) event.Event { return m.event(rand.IntN(n), true) })
+	info := time.Now()
+	var ok string
+	if !s.db.Postgres {
+		if err := s.db.Read().QueryRow("PRAGMA quick_check(1)").Scan(&ok); err != nil || ok != "ok" {
+			t.Error(ok, err)
+		}
+	}
+	t.Logf("quick_check: %v; file and log %d MB", time.Since(info).Round(time.Millisecond), s.Size()>>20)
+}
+
+// A writer makes events and measures.
+type writer struct {
+	t    *testing.T
+	s    *Store
+	now  *time.Time
+	most int // contacts of a commit
+	open []live
+}
+
+// event is of a new contact of an offender, or of one that there was lately.
+func (m *writer) event(offender int, again bool) event.Event {
+	var c *live
+	if again && len(m.open) > 0 && rand.IntN(2) == 0 {
+		c = &m.open[rand.IntN(len(m.open))]
+	} else if at := rand.IntN(200_000); at < len(m.open) {
+		c = &m.open[at]
+		*c = live{uuid.Must(uuid.NewV7()), uint32(offender), 0}
+	} else {
+		m.open = append(m.open, live{uuid.Must(uuid.NewV7()), uint32(offender), 0})
+		c = &m.open[len(m.open)-1]
+	}
+	c.seq++
+	e := hit(0, "203.0.113.9", "10.0.0.5", 0)
+	o := c.offender * 2_654_435_761
+	a := netip.AddrFrom4([4]byte{byte(o >> 24), byte(o >> 16), byte(o >> 8), byte(o)})
+	e.ID, e.Contact, e.Seq, e.Time, e.ContactFirstSeen = uuid.New(), c.id, c.seq, *m.now, *m.now
+	e.Flows, e.Bytes, e.Offender, e.Src = uint64(c.seq)*3, uint64(c.seq)*1000, a, a
+	e.Local = netip.AddrFrom4([4]byte{10, 0, byte(c.id[15] % 8), c.id[14]})
+	e.ServicePort = [...]uint16{22, 23, 80, 443, 445, 3389, 5060, 8080}[c.id[13]%8]
+	feed := c.offender % 40
+	e.Indicators = []event.Indicator{{Prefix: netip.PrefixFrom(a, 32), Feed: fmt.Sprintf("feed-%d", feed), Category: "scan", Score: 60,
+		Ref: "https://example.net/ip/" + a.String(), TLP: "white"}}
+	e.Reason = fmt.Sprintf("scan listed by feed-%d (60); inbound", feed)
+	return e
+}
+
+// A live contact may have further events.
+type live struct {
+	id            uuid.UUID
+	offender, seq uint32
+}
+
+func (m *writer) measure(what string, n int, next func(i int) event.Event) {
+	var b batch.Batch
+	var total Committed
+	var commits int
+	var took time.Duration
+	before := written(m.t)
+	flush := func() {
+		begun := time.Now()
+		done, err := m.s.Commit(context.Background(), &b, incident.Pulse{})
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		took += time.Since(begun)
+		total.Changed += done.Changed
+		total.Events += done.Events
+		commits++
+		b.Reset()
+		*m.now = m.now.Add(time.Minute)
+	}
+	most := 0
+	for i := range n {
+		e := next(i)
+		b.Add(&e)
+		most = max(most, b.Bytes())
+		if len(b.Contacts) >= m.most || b.Bytes() >= 24<<20 {
+			flush()
+		}
+	}
+	if b.Events > 0 {
+		flush()
+	}
+	if total.Changed == 0 {
+		return
+	}
+	wrote := written(m.t) - before
+	runtime.GC()
+	debug.FreeOSMemory()
+	m.t.Logf("%-12s %8d incidents changed by %d events in %d commits: %.0f a second, %d B written for each; batch %d MB, resident %s, highest %s", what, total.Changed,
+		total.Events, commits, float64(total.Changed)/took.Seconds(), wrote/uint64(total.Changed), most>>20, status(m.t, "VmRSS:"), status(m.t, "VmHWM:"))
+}
+
+// written is how many bytes this process has written to disks.
+func written(t *testing.T) (n uint64) {
+	return number(t, "/proc/self/io", "write_bytes:")
+}
+
+func number(t *testing.T, file, key string) (n uint64) {
+	_, _ = fmt.Sscan(field(t, file, key), &n)
+	return n
+}
+
+func status(t *testing.T, key string) string { return field(t, "/proc/self/status", key) }
+
+func field(t *testing.T, file, key string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for l := bufio.NewScanner(bytes.NewReader(b)); l.Scan(); {
+		if rest, ok := strings.CutPrefix(l.Text(), key); ok {
+			return strings.TrimSpace(rest)
+		}
+	}
+	t.Fatalf("%s has no %s", file, key)
+	return ""
+}
