@@ -177,6 +177,9 @@ func TestLayouts(t *testing.T) {
 		if f := b.check(time.Now()); f.State != observe.OK {
 			t.Errorf("%s: %s", name, f.Text)
 		}
+		if f := b.check(time.Now().Add(time.Hour)); f.State != observe.Warning || !strings.Contains(f.Text, "have not been looked at for a while") {
+			t.Errorf("%s: %v %s", name, f.State, f.Text)
+		}
 	}
 	for range len(paths) {
 		paths = append(paths[1:], paths[0])
@@ -431,7 +434,7 @@ func TestConcurrent(t *testing.T) {
 			}
 		}()
 	}
-	for n := range 20 {
+	for n := range 6 {
 		put(t, path, all[[]string{"GeoLite2-Country", "ipinfo lite"}[n%2]])
 		if err := b.Reconfigure(configured(path)); err != nil {
 			t.Fatal(err)

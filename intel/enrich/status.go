@@ -15,8 +15,8 @@ const oldAfter = 60 * 24 * time.Hour
 type Stats struct {
 	Files []File `json:"databases"`
 	// Known and Unknown count events, Failed lookups of one database.
-	Known   uint64 `json:"known" name:"enrich_known_total" help:"Events whose offender a database of countries or AS has."`
-	Unknown uint64 `json:"unknown" name:"enrich_unknown_total" help:"Events whose offender no database of countries or AS has."`
+	Known   uint64 `json:"known" name:"enrich_known_total" help:"Events whose offender a database of countries or AS has." show:"some" words:"events with country or AS"`
+	Unknown uint64 `json:"unknown" name:"enrich_unknown_total" help:"Events whose offender no database of countries or AS has." show:"some" words:"without"`
 	Failed  uint64 `json:"failed" name:"enrich_errors_total" help:"Lookups that failed because a database is damaged; such events come without country and AS." loss:"true" check:"feeds" remedy:"download the database again"`
 	Loads   uint64 `json:"loads" name:"enrich_loads_total" help:"Databases of countries and AS read, at the start and after changes."`
 	Refused uint64 `json:"refused" name:"enrich_refused_total" help:"Databases of countries and AS that could not be used when they were read." loss:"true" judged:"feeds"`

@@ -200,11 +200,11 @@ func flood(t *testing.T, h *Hook, events []event.Event, pace time.Duration) {
 		t.Fatal(err)
 	}
 	q.Start()
-	for i := range events {
-		if err := j.Append(events[i : i+1]); err != nil {
+	for some := range slices.Chunk(events, 20) {
+		if err := j.Append(some); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(pace)
+		time.Sleep(20 * pace)
 	}
 	time.Sleep(2 * time.Minute)
 	if s := q.Stats(); s.Pending != 0 || s.Held != 0 || s.Dropped+s.Failed != 0 || s.Delivered != uint64(len(events)) {
