@@ -180,7 +180,7 @@ func syslogStatus(s syslog.Stats) OwnStatus {
 func webhookStatus(s webhook.Stats) OwnStatus {
 	return OwnStatus{
 		Counts:  map[string]uint64{"messages": s.Messages, "reported": s.Reported, "not_named": s.Unnamed},
-		Trouble: map[string]uint64{"memory_errors": s.MemoryErrors},
+		Trouble: map[string]uint64{"file_errors": s.MemoryErrors},
 		Error:   s.LastError,
 	}
 }
