@@ -29,6 +29,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/queue"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
+	"github.com/flowsnitch/flowsnitch/intel/enrich"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/retro"
 	"github.com/flowsnitch/flowsnitch/intel/incident/intake"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
@@ -38,6 +39,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/sinks/kafka"
 	"github.com/flowsnitch/flowsnitch/sinks/syslog"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
+	"github.com/flowsnitch/flowsnitch/sinks/webhook"
 )
 
 // A counter is a type of counters outside this package and the way of its fields into
@@ -103,6 +105,8 @@ func counters() []counter {
 			"Errors": "is errors of the sink",
 			"Server": "is no loss; the last error names the server that failed",
 		}),
+		counted("webhook.Stats", func(s webhook.Stats) any { return webhookStatus(s) }, nil),
+		counted("enrich.Stats", itself[enrich.Stats], nil),
 		counted("web.Stats", itself[web.Stats], nil),
 		counted("clock.Status", func(s clock.Status) any { return clockStatus(s) }, nil),
 	}
@@ -263,7 +267,7 @@ func judgedStatus() *Status {
 	s := well()
 	s.Sinks = s.Sinks[:1]
 	s.Sinks[0].Own.Trouble = make(map[string]uint64)
-	for _, own := range []OwnStatus{jsonlogStatus(jsonlog.Stats{}), kafkaStatus(kafka.Stats{}), syslogStatus(syslog.Stats{})} {
+	for _, own := range []OwnStatus{jsonlogStatus(jsonlog.Stats{}), kafkaStatus(kafka.Stats{}), syslogStatus(syslog.Stats{}), webhookStatus(webhook.Stats{})} {
 		maps.Copy(s.Sinks[0].Own.Trouble, own.Trouble)
 	}
 	s.Decoded.Problems = make(map[decode.Reason]uint64)

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"go.uber.org/zap"
 	"net/netip"
 	"reflect"
 	"testing"
@@ -12,9 +11,11 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/history"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
+	"github.com/flowsnitch/flowsnitch/intel/enrich"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/retro"
 	"github.com/flowsnitch/flowsnitch/intel/sites"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
+	"go.uber.org/zap"
 )
 
 // A past is what checks know beside a status.
@@ -108,6 +109,9 @@ func registryOf(status func() Status) *observe.Registry {
 	c.Add(
 		observe.Printed("", func() InstanceStatus { return status().InstanceStatus }, printInstance), observe.Printed("memory", func() MemoryStatus { return status().Memory }, printMemory),
 		observe.Printed("web", func() *web.Stats { return status().Web }, printWeb), observe.Printed("clock", func() ClockStatus { return status().Clock }, printClock),
+	)
+	newPlaces(&configs.Config{Blocks: map[string]any{placesKey: enrich.DefaultConfig()}}, zap.NewNop()).Register(c)
+	c.Add(
 		observe.Printed("sinks", func() []SinkStatus { return status().Sinks }, printSinks), observe.Printed("journal", func() JournalStatus { return status().Journal }, printJournal),
 		private(observe.Silent("recent", func() []RecentEvent { return status().Recent })), private(observe.Silent("latest", func() []LatestStatus { return status().Latest })),
 		observe.Printed("incidents", func() IncidentStatus { return status().Incidents }, printIncidents),
