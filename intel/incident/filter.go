@@ -144,7 +144,7 @@ const (
 	maxText   = 256
 )
 
-// parse sets what the values of one parameter say.
+// parse reads the values of one parameter.
 func (d *Field) parse(f *Filter, values []string, now time.Time) error {
 	if d.Many {
 		var each []string

@@ -1,8 +1,10 @@
 package incident
 
 import (
+	"fmt"
 	"maps"
 	"net/url"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -118,5 +120,25 @@ func TestParseQuery(t *testing.T) {
 		if _, err := parseQuery(v, noon); err == nil {
 			t.Errorf("%s was read", bad)
 		}
+	}
+}
+
+// TestReadme: the page has the table of all filters.
+func TestReadme(t *testing.T) {
+	b, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table strings.Builder
+	table.WriteString("| filter | chooses | such as |\n| --- | --- | --- |\n")
+	for _, d := range Fields() {
+		several := ""
+		if d.Many {
+			several = ", several"
+		}
+		fmt.Fprintf(&table, "| `%s`%s | %s | `%s` |\n", d.Name, several, d.Help, d.Example)
+	}
+	if !strings.Contains(string(b), table.String()) {
+		t.Errorf("README.md has another table of filters; this is the right one:\n%s", table.String())
 	}
 }

@@ -68,7 +68,7 @@ func compareHosts(sort incident.Sort, a, b *incident.HostRow) int {
 func TestHostsAgree(t *testing.T) {
 	each(t, func(t *testing.T, cfg Config) {
 		s := open(t, cfg)
-		events, all := randomEvents(rand.New(rand.NewPCG(2, 2)), 120)
+		events, all := randomEvents(rand.New(rand.NewPCG(2, 2)), 60)
 		for some := range slices.Chunk(events, 50) {
 			commit(t, s, some...)
 		}

@@ -4,20 +4,22 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"slices"
-	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
 )
 
 // few is how many incidents are read and sorted at once rather than found in order: with so
-// many that fit, of a million, both cost about the same. patience is how long a page is looked
-// for in its order, before all incidents that meet the rarest condition are read instead. Rows
-// are the same whatever they are; tests set them to take each way.
+// many that fit, of a million, both cost about the same. patience is how many are looked at in
+// order before all that meet the rarest condition are read instead, unless these are more
+// than many: then it is ten times as many. Rows are the same whatever they are; tests set
+// them to take each way.
 var (
 	few      int64 = 5000
-	patience       = 50 * time.Millisecond
+	patience int64 = 20_000
+	many     int64 = 50_000
 )
 
 // List gives a page of the incidents that meet a query. The Total of a page after the first one
@@ -67,7 +69,10 @@ type listing struct {
 	phases     []phase
 	limit      int
 	conditions []condition
-	driver     int // the condition whose incidents are all read; -1 = they are found in order
+	driver     int   // the condition whose incidents are all read; -1 = they are found in order
+	budget     int64 // how many are looked at in order; 0 = any number
+	looked     bool  // at more than the budget
+	slow       bool  // the rows were not found in order soon
 
 	rows   []*row // one more than the limit if there are more
 	places []cursor
@@ -80,18 +85,28 @@ func (l *listing) find(start cursor) error {
 	if l.driver, err = l.rarest(few); err != nil {
 		return err
 	}
-	if l.driver >= 0 || len(l.conditions) == 0 {
-		return l.run(l.ctx, start)
+	if l.driver < 0 && len(l.conditions) > 0 && !l.postgres {
+		l.budget = patience
 	}
-	done, err := l.briefly(patience, func(ctx context.Context) error { return l.run(ctx, start) })
-	if done || err != nil {
+	if err := l.run(start); err != nil || !l.looked {
 		return err
 	}
-	if l.driver, err = l.rarest(100_000); err != nil {
+	l.slow = true
+	if l.driver, err = l.rarest(many); err != nil {
 		return err
 	}
-	l.driver = max(l.driver, 0)
-	return l.run(l.ctx, start)
+	if l.driver < 0 {
+		l.budget = 10 * patience
+		if err := l.run(start); err != nil || !l.looked {
+			return err
+		}
+		if l.driver, err = l.rarest(math.MaxInt64 - 1); err != nil {
+			return err
+		}
+		l.driver = max(l.driver, 0)
+	}
+	l.budget = 0
+	return l.run(start)
 }
 
 // rarest gives the condition that the fewest incidents meet, if it has an index and these are
@@ -120,8 +135,8 @@ func (l *listing) met(c *condition, most int64) (int64, error) {
 }
 
 // run reads the rows of each phase until the page is full.
-func (l *listing) run(ctx context.Context, start cursor) error {
-	l.rows, l.places = nil, nil
+func (l *listing) run(start cursor) error {
+	l.rows, l.places, l.looked = nil, nil, false
 	order := make([]int, len(l.phases))
 	for i := range order {
 		order[i] = i
@@ -133,33 +148,38 @@ func (l *listing) run(ctx context.Context, start cursor) error {
 		order = order[slices.Index(order, start.phase):]
 	}
 	for _, n := range order {
-		c := cursor{phase: n}
-		if start.values != nil && n == start.phase {
-			c = start
-		}
-		if err := l.phase(ctx, &l.phases[n], c); err != nil {
-			return err
-		}
-		if len(l.rows) > l.limit {
-			return nil
+		for _, c := range l.steps(n, start) {
+			if err := l.phase(&l.phases[n], c); err != nil {
+				return err
+			}
+			if len(l.rows) > l.limit || l.looked {
+				return nil
+			}
 		}
 	}
 	return nil
 }
 
-// phase reads the rows of one phase after a cursor.
-func (l *listing) phase(ctx context.Context, p *phase, c cursor) error {
-	suffix := " ASC"
-	if l.q.Descending {
-		suffix = " DESC"
+// steps are the cursors after which a phase is read. Many rows may have the value of the
+// cursor: they are found by the number of the incident, and then those of other values.
+func (l *listing) steps(n int, start cursor) []cursor {
+	switch {
+	case start.values == nil || n != start.phase:
+		return []cursor{{phase: n}}
+	case len(start.values) != 2:
+		return []cursor{start}
 	}
-	q := l.from("SELECT "+columnsOf("i."), p)
-	if p.where != "" {
-		q.add(" AND i." + p.where)
-	}
-	p.after(q, &c, "i.", l.q.Descending)
-	q.add(" ORDER BY "+p.list("i.", suffix)+" LIMIT ?", int64(l.limit+1-len(l.rows)))
-	return l.eachWithin(ctx, q, func(rows *sql.Rows) error {
+	within, beyond := start, start
+	within.part, beyond.part = sameValue, otherValue
+	return []cursor{within, beyond}
+}
+
+// phase reads the rows of one phase after a cursor: their numbers first, so that what is
+// looked at in vain is not read whole.
+func (l *listing) phase(p *phase, c cursor) error {
+	inner := l.from("SELECT i.id AS id", p, &c).add(" LIMIT ?", int64(l.limit+1-len(l.rows)))
+	q := new(query).wrap("SELECT "+columnsOf("r.")+" FROM (", inner, ") s CROSS JOIN incident r WHERE r.id = s.id ORDER BY "+p.list("r.", l.suffix()))
+	err := l.each(q, func(rows *sql.Rows) error {
 		r, err := scanRow(rows)
 		if err != nil {
 			return err
@@ -171,16 +191,62 @@ func (l *listing) phase(ctx context.Context, p *phase, c cursor) error {
 		l.rows, l.places = append(l.rows, r), append(l.places, place)
 		return nil
 	})
+	if err != nil || l.budget == 0 || len(l.rows) > l.limit {
+		return err
+	}
+	// What was found may be all that there is, or all within the budget.
+	inner = new(query)
+	l.inOrder(inner, "SELECT 1", p, &c)
+	n, err := l.number(new(query).wrap("SELECT count(*) FROM (", inner, ") z"))
+	l.looked = n >= l.budget
+	return err
 }
 
-// from begins a query for the incidents i that meet all conditions; p may be nil.
-func (l *listing) from(selected string, p *phase) *query {
+func (l *listing) suffix() string {
+	if l.q.Descending {
+		return " DESC"
+	}
+	return " ASC"
+}
+
+// inOrder appends a query for the rows of a phase in its order after a cursor, no more than
+// the budget, within the bounds of the first column of the order alone.
+func (l *listing) inOrder(q *query, selected string, p *phase, c *cursor) {
+	q.add(selected + " FROM incident i INDEXED BY " + p.index + " WHERE 1 = 1")
+	for n := range l.conditions {
+		for _, b := range l.conditions[n].bounds {
+			if b.column == p.columns[0] {
+				q.add(" AND "+b.where, b.value)
+			}
+		}
+	}
+	l.order(q, p, c)
+	q.add(" LIMIT ?", l.budget)
+}
+
+// order appends where a page begins, and its order.
+func (l *listing) order(q *query, p *phase, c *cursor) {
+	if p.where != "" {
+		q.add(" AND i." + p.where)
+	}
+	p.after(q, c, "i.", l.q.Descending)
+	q.add(" ORDER BY " + p.list("i.", l.suffix()))
+}
+
+// from begins a query for the incidents i that meet all conditions, with p in the order of a
+// phase after a cursor.
+func (l *listing) from(selected string, p *phase, c *cursor) *query {
 	q := new(query)
 	switch {
 	case l.driver >= 0:
 		d := &l.conditions[l.driver]
 		q.add("WITH c AS MATERIALIZED ("+d.ids+") ", d.idArgs...)
 		q.add(selected + " FROM c CROSS JOIN incident i WHERE i.id = c.id")
+	case p != nil && l.budget > 0:
+		// SQLite gives the rows of the inner query in their order, one after another.
+		inner := new(query)
+		l.inOrder(inner, "SELECT i.id, i.offender, i.state, i.first_seen, i.last_seen, i.worst, i.flags, i.country, i.as_number", p, c)
+		q.wrap(selected+" FROM (", inner, ") i WHERE 1 = 1")
 	case p != nil && !l.postgres:
 		q.add(selected + " FROM incident i INDEXED BY " + p.index + " WHERE 1 = 1")
 	default:
@@ -190,6 +256,9 @@ func (l *listing) from(selected string, p *phase) *query {
 		if n != l.driver {
 			q.add(" AND "+l.conditions[n].where, l.conditions[n].args...)
 		}
+	}
+	if p != nil && (l.budget == 0 || l.driver >= 0) {
+		l.order(q, p, c)
 	}
 	return q
 }
@@ -202,7 +271,7 @@ func columnsOf(alias string) string {
 	return database.Names(names)
 }
 
-// count sets the Total of the first page.
+// count sets the Total of the first page, where it takes no more than the page itself.
 func (l *listing) count(page *incident.Page[incident.Incident], whole bool) error {
 	var n int64
 	var err error
@@ -211,31 +280,23 @@ func (l *listing) count(page *incident.Page[incident.Incident], whole bool) erro
 		n = int64(len(l.rows))
 	case len(l.conditions) == 0:
 		n, err = l.number(new(query).add("SELECT count(*) FROM incident"))
-	case l.driver >= 0:
-		n, err = l.number(l.from("SELECT count(*)", nil))
-	default:
-		done := false
-		q := new(query)
-		if c := l.conditions[0]; len(l.conditions) == 1 && !c.scanned {
-			q.add("SELECT count(*) FROM (SELECT 1 FROM ("+c.ids+") y LIMIT ?) z", append(slices.Clone(c.idArgs), int64(incident.MaxCount+1))...)
-		} else {
-			inner := l.from("SELECT 1", nil).add(" LIMIT ?", int64(incident.MaxCount+1))
-			q.text.WriteString("SELECT count(*) FROM (" + inner.text.String() + ") z")
-			q.args = inner.args
+	case l.driver >= 0 && !l.slow:
+		n, err = l.number(l.from("SELECT count(*)", nil, nil))
+	case len(l.conditions) == 1 && !l.conditions[0].scanned:
+		if n, err = l.met(&l.conditions[0], incident.MaxCount+1); n > incident.MaxCount {
+			n, page.More = incident.MaxCount, true
 		}
-		done, err = l.briefly(patience/2, func(ctx context.Context) error {
-			return l.tx.QueryRowContext(ctx, q.text.String(), q.args...).Scan(&n)
-		})
-		if !done {
+	default:
+		if n, err = l.number(new(query).add("SELECT count(*) FROM incident")); err == nil && n <= 2*patience {
+			l.driver, l.budget = -1, 0
+			n, err = l.number(l.from("SELECT count(*)", nil, nil))
+		} else {
 			n = -1
 		}
 	}
+	page.Total = int(n)
 	if err != nil {
 		return fmt.Errorf("count: %w", err)
-	}
-	page.Total = int(n)
-	if l.driver < 0 && len(l.conditions) > 0 && n > incident.MaxCount {
-		page.Total, page.More = incident.MaxCount, true
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,7 +72,17 @@ func (r *row) sortValue(column string) int64 {
 type cursor struct {
 	phase  int
 	values []int64
+	part   cursorPart
 }
+
+// A cursorPart is which of the rows after a cursor of two values are meant.
+type cursorPart uint8
+
+const (
+	allAfter   cursorPart = iota
+	sameValue             // those with its first value
+	otherValue            // those with another first value
+)
 
 // String gives the cursor as it is in a page: order, direction, phase, values.
 func (c *cursor) text(q *incident.Query) string {
@@ -120,9 +129,15 @@ func (p *phase) after(q *query, c *cursor, alias string, descending bool) {
 	if c.values == nil {
 		return
 	}
-	sign := map[bool]string{true: "<", false: ">"}[descending]
-	args := values(c.values)
-	q.add(fmt.Sprintf(" AND %s%s %s= ? AND (%s) %s (%s)", alias, p.columns[0], sign, p.list(alias, ""), sign, marks(len(args))), append(args[:1:1], args...)...)
+	sign := map[bool]string{true: " < ", false: " > "}[descending]
+	switch c.part {
+	case sameValue:
+		q.add(" AND "+alias+p.columns[0]+" = ? AND "+alias+p.columns[1]+sign+"?", values(c.values)...)
+	case otherValue:
+		q.add(" AND "+alias+p.columns[0]+sign+"?", c.values[0])
+	default:
+		q.add(" AND ("+p.list(alias, "")+")"+sign+"("+marks(len(c.values))+")", values(c.values)...)
+	}
 }
 
 // list gives the columns, each with a suffix.

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // A view is one state of the database: what is read from it fits together, whatever is written
@@ -51,13 +50,16 @@ func (q *query) add(text string, args ...any) *query {
 	}
 }
 
-// each calls row for each row of the answer.
-func (v *view) each(q *query, row func(*sql.Rows) error) error {
-	return v.eachWithin(v.ctx, q, row)
+// wrap puts an inner query between two parts of a query that has no values yet.
+func (q *query) wrap(before string, inner *query, after string) *query {
+	q.text.WriteString(before + inner.text.String() + after)
+	q.args = append(q.args, inner.args...)
+	return q
 }
 
-func (v *view) eachWithin(ctx context.Context, q *query, row func(*sql.Rows) error) error {
-	rows, err := v.tx.QueryContext(ctx, q.text.String(), q.args...)
+// each calls row for each row of the answer.
+func (v *view) each(q *query, row func(*sql.Rows) error) error {
+	rows, err := v.tx.QueryContext(v.ctx, q.text.String(), q.args...)
 	if err != nil {
 		return err
 	}
@@ -74,21 +76,6 @@ func (v *view) eachWithin(ctx context.Context, q *query, row func(*sql.Rows) err
 func (v *view) number(q *query) (n int64, err error) {
 	err = v.tx.QueryRowContext(v.ctx, q.text.String(), q.args...).Scan(&n)
 	return n, err
-}
-
-// briefly runs something that is given up after a while; done is false then. On PostgreSQL it
-// takes as long as it takes: to give up would end the transaction.
-func (v *view) briefly(limit time.Duration, do func(context.Context) error) (done bool, err error) {
-	if v.postgres {
-		return true, do(v.ctx)
-	}
-	ctx, cancel := context.WithTimeout(v.ctx, limit)
-	defer cancel()
-	err = do(ctx)
-	if err != nil && ctx.Err() != nil && v.ctx.Err() == nil {
-		return false, nil
-	}
-	return true, err
 }
 
 // marks gives n placeholders.

@@ -12,7 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
 )
 
-// A condition is what one filter asks of an incident i: where is for a row that is at hand,
+// A condition is what one filter requires of an incident i: where is for a row that is at hand,
 // ids finds all that fit by an index, as id.
 type condition struct {
 	name    string
@@ -20,18 +20,24 @@ type condition struct {
 	args    []any
 	ids     string
 	idArgs  []any
-	scanned bool // ids has to read everything
+	scanned bool    // ids has to read everything
+	bounds  []bound // of columns that lists are sorted by: what follows from the condition
+}
+
+// A bound is what a condition means for one column.
+type bound struct {
+	column, where string
+	value         int64
 }
 
 // conditions are those of a filter; all must be met.
 func conditions(f *incident.Filter, postgres bool) []condition {
 	c := &conditionList{}
-	c.time("first-before", "first_seen <= ?", f.FirstBefore)
-	c.time("first-after", "first_seen >= ?", f.FirstAfter)
-	c.time("last-before", "last_seen <= ?", f.LastBefore)
-	c.time("last-after", "last_seen >= ?", f.LastAfter)
+	c.times(f, postgres)
 	if f.MinSeverity > event.Low {
 		c.own("severity", "worst >= ?", int64(f.MinSeverity))
+		c.all[len(c.all)-1].bounds = []bound{{"worst", "i.worst >= ?", int64(f.MinSeverity)},
+			{"rank", "i.rank >= ?", incident.RankKey(&incident.Incident{Worst: f.MinSeverity})}}
 	}
 	if len(f.States) > 0 {
 		var states []any
@@ -66,10 +72,37 @@ func (c *conditionList) own(name, where string, args ...any) {
 	c.all = append(c.all, condition{name: name, where: "i." + where, args: args, ids: "SELECT i.id FROM incident i WHERE i." + where, idArgs: args})
 }
 
-func (c *conditionList) time(name, where string, t time.Time) {
-	if !t.IsZero() {
-		c.own(name, where, t.Unix())
+// times adds the conditions on the first and the last contact. If there are both they are one
+// condition, as one index has both times.
+func (c *conditionList) times(f *incident.Filter, postgres bool) {
+	one := condition{name: "times"}
+	add := func(column, sign string, t time.Time) {
+		if !t.IsZero() {
+			one.bounds = append(one.bounds, bound{column, "i." + column + sign + "?", t.Unix()})
+		}
 	}
+	add("first_seen", " <= ", f.FirstBefore)
+	add("first_seen", " >= ", f.FirstAfter)
+	add("last_seen", " <= ", f.LastBefore)
+	add("last_seen", " >= ", f.LastAfter)
+	if len(one.bounds) == 0 {
+		return
+	}
+	table := " incident i"
+	for n, b := range one.bounds {
+		if n > 0 {
+			one.where += " AND "
+			if b.column != one.bounds[n-1].column && !postgres {
+				table = " incident i INDEXED BY incident_first_last"
+			}
+		}
+		one.where += b.where
+		one.args = append(one.args, b.value)
+	}
+	one.ids, one.idArgs = "SELECT i.id FROM"+table+" WHERE "+one.where, one.args
+	add("first_seen", " <= ", f.LastBefore) // nobody is first seen after they were last seen
+	add("last_seen", " >= ", f.FirstAfter)
+	c.all = append(c.all, one)
 }
 
 // link adds a condition on rows of another table that belong to the incident.

@@ -147,7 +147,7 @@ func (s *Store) Blockable(ctx context.Context, f incident.Filter, row func(*inci
 		return err
 	}
 	var ids []any
-	q := l.from("SELECT i.id", nil).add(" AND i.state <> ? ORDER BY i.offender", int64(incident.FalseAlarm))
+	q := l.from("SELECT i.id", nil, nil).add(" AND i.state <> ? ORDER BY i.offender", int64(incident.FalseAlarm))
 	err = v.each(q, func(rows *sql.Rows) error {
 		var id int64
 		err := rows.Scan(&id)

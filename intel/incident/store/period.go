@@ -127,9 +127,8 @@ func (p *periodSum) offenders() error {
 	names := map[uint32]int64{} // an incident with the name of the network
 	inner := during("x.incident AS id, "+total("x.flows", p.postgres)+" AS flows, "+total("x.bytes_out", p.postgres)+" AS bytes_out, "+
 		total("x.bytes_in", p.postgres)+" AS bytes_in", p.From, p.Until).add(" GROUP BY x.incident")
-	q := &query{args: inner.args}
-	q.text.WriteString("SELECT d.id, d.flows, d.bytes_out, d.bytes_in, i.first_seen, i.worst, i.state, i.silenced, i.country, i.as_number FROM (" +
-		inner.text.String() + ") d CROSS JOIN incident i WHERE i.id = d.id")
+	q := new(query).wrap("SELECT d.id, d.flows, d.bytes_out, d.bytes_in, i.first_seen, i.worst, i.state, i.silenced, i.country, i.as_number FROM (",
+		inner, ") d CROSS JOIN incident i WHERE i.id = d.id")
 	err := p.each(q, func(rows *sql.Rows) error {
 		var id, flows, out, in, first, worst, state, silenced, as int64
 		var country string
@@ -233,8 +232,7 @@ func (p *periodSum) feeds() error {
 		sums[v.Feed] = &incident.FeedSum{Feed: v.Feed, Verdict: v}
 	}
 	inner := during("x.incident AS id, "+total("x.flows", p.postgres)+" AS flows", p.From, p.Until).add(" GROUP BY x.incident")
-	q := &query{args: inner.args}
-	q.text.WriteString("SELECT d.id, d.flows, f.name FROM (" + inner.text.String() + ") d CROSS JOIN incident_feed y CROSS JOIN feed f" +
+	q := new(query).wrap("SELECT d.id, d.flows, f.name FROM (", inner, ") d CROSS JOIN incident_feed y CROSS JOIN feed f"+
 		" WHERE y.incident = d.id AND f.id = y.feed ORDER BY d.id, f.name")
 	var last int64 = -1
 	var name string
