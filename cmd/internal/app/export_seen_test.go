@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -20,6 +21,7 @@ import (
 	silencing "github.com/flowsnitch/flowsnitch/intel/silence"
 	"github.com/flowsnitch/flowsnitch/sinks/export/choice"
 	"github.com/flowsnitch/flowsnitch/sinks/export/target"
+	"github.com/flowsnitch/flowsnitch/sinks/web"
 )
 
 // offenders is a store of a few incidents.
@@ -132,5 +134,46 @@ func TestExportSeen(t *testing.T) {
 	l, err := ExportSeen(t.Context(), table, base, barred, url.Values{"country": {"NL,DE"}}, target.Find("text"), choice.Default(), time.Now())
 	if err != nil || !strings.Contains(strings.Join(l.list.Header("text"), "\n"), "filter: seen here, severity medium, country NL+DE, max-tlp green") {
 		t.Errorf("%v %v", l, err)
+	}
+}
+
+// TestExportOfIncidents: a running instance exports the offender of a hit, with what its feed
+// has of it, until somebody judges it a false alarm; then it is not in the list of the set either.
+func TestExportOfIncidents(t *testing.T) {
+	dir := shortDir(t)
+	w := observed(t, dir, "{feeds: [{file: "+list(t, dir, "bad.txt", "62.0.0.1", "62.0.0.9")+", category: c2, score: 95}]}", Options{})
+	w.contact(t, "62.0.0.1")
+	incidentOf(t, dir, "62.0.0.1")
+	export := func(query string) string {
+		t.Helper()
+		answer, err := web.Stream(t.Context(), dir, http.MethodGet, ExportPath+"?no-time=1&"+query, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Close()
+		b, err := io.ReadAll(answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, text, _ := strings.Cut(string(b), "\n")
+		return text
+	}
+	if got, want := export("target=text"), "# flowsnitch export text: 1 prefixes, 1 of IPv4 and 0 of IPv6\n# filter: seen here, severity medium, max-tlp green, max 65536\n62.0.0.1\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := export("target=stix"); !strings.Contains(got, `"type":"sighting"`) || !strings.Contains(got, `"labels":["c2"]`) {
+		t.Error(got)
+	}
+	if got := export("target=text&set=1"); !strings.HasSuffix(got, "\n62.0.0.1\n62.0.0.9\n") {
+		t.Error(got)
+	}
+	if _, err := act(dir, "62.0.0.1", "false_alarm", nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := export("target=text"); strings.Contains(got, "62.0.0.1") {
+		t.Error(got)
+	}
+	if got := export("target=text&set=1"); strings.Contains(got, "62.0.0.1") || !strings.HasSuffix(got, "\n62.0.0.9\n") {
+		t.Error(got)
 	}
 }

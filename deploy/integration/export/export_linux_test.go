@@ -47,7 +47,7 @@ func count(variable string, otherwise int) int {
 }
 
 // patience detects what hangs.
-const patience = 2 * time.Minute
+const patience = 8 * time.Minute
 
 // names try to leave the comments that they stand in.
 var names = []string{"feodo", "a\n}", `x" ; flush ruleset`, `\`, "$(reboot)", "\x1b]0;t\x07", "ü\u2028", "[/system reset]", strings.Repeat("n", 300)}
