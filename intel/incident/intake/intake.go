@@ -17,7 +17,7 @@ type Committer interface {
 	Commit(ctx context.Context, b *batch.Batch, pulse incident.Pulse) (store.Committed, error)
 }
 
-// Config says when to commit.
+// Config sets when to commit.
 type Config struct {
 	Every time.Duration // at the latest after this time
 	// MaxContacts and MaxBytes are what is held at most: then there is a commit at once.

@@ -1,4 +1,4 @@
-// Package report tells in one document what happened in a period: whether the program saw
+// Package report shows in one document what happened in a period: whether the program saw
 // anything at all, what needs somebody, which hosts of ours are in trouble, who is new and who
 // came back, what fired, what the feeds were good for, and what was silenced. [Make] asks a
 // store of incidents once; a [Report] is then written as text of 80 columns, as one HTML file

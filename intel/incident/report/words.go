@@ -111,7 +111,7 @@ func (r *Report) what(i *incident.Incident) string {
 	return strings.Join(facts, ", ") + "; " + how(i.Called, i.Answered, i.Blocked)
 }
 
-// how tells what became of contacts.
+// how states what became of contacts.
 func how(called, answered, blocked bool) string {
 	switch {
 	case called && answered:

@@ -20,7 +20,7 @@ const (
 	maxNotes  = 1000
 )
 
-// An ActionError says why an action cannot be done.
+// An ActionError has the reason why an action cannot be done.
 type ActionError struct{ Reason string }
 
 // Error gives the reason.

@@ -30,7 +30,7 @@ func (s *sight) add(x *piece, c *batch.Contact, ch *change) {
 	}
 }
 
-// judge changes the state of an incident that comes again or gets worse, and says why in the
+// judge changes the state of an incident that comes again or gets worse, and notes why in the
 // audit.
 func (p *part) judge(x *piece, before *row, seen *sight) error {
 	var why string

@@ -14,7 +14,7 @@ import (
 // ErrUnknown means that there is no incident of the offender.
 var ErrUnknown = errors.New("there is no incident of this address")
 
-// Config says where incidents are kept and for how long.
+// Config sets where incidents are kept and for how long.
 type Config struct {
 	Path     string // of the SQLite file; used when Database is empty
 	Database string // a PostgreSQL URL: postgres://user@host/name

@@ -15,7 +15,7 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
-// Config says where the database is.
+// Config sets where the database is.
 type Config struct {
 	// Path is the SQLite file; it is used when URL is empty.
 	Path string

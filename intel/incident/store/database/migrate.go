@@ -14,7 +14,7 @@ type NewerError struct {
 	Has, Know int // versions of the schema
 }
 
-// Error says what can be done.
+// Error names what can be done.
 func (e *NewerError) Error() string {
 	return fmt.Sprintf("%s was written by a newer version of flowsnitch (schema %d, this version knows %d): install that version again, or name another database",
 		e.Where, e.Has, e.Know)
