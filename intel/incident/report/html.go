@@ -102,6 +102,9 @@ func (r *Report) charts() []chart {
 	f := &r.Figures
 	attempts := chart{Head: "Flows of each offender"}
 	for _, b := range f.Attempts {
+		if b.Offenders == 0 {
+			continue
+		}
 		attempts.add(b.flows(), uint64(b.Offenders), things(uint64(b.Offenders), "offender"))
 	}
 	days := chart{Head: "Busiest days"}

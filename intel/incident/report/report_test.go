@@ -152,7 +152,7 @@ func TestText(t *testing.T) {
 	last := -1
 	for _, part := range []string{
 		"flowsnitch report of pi-", "2026-11-23 00:00 to 2026-11-30 00:00 UTC (7 days)",
-		"IS IT ALIVE", "PARTLY BLIND: of 168 hours 10 are unknown and 3 had no flow.", "2026-11-24 16:00 to 2026-11-25 02:00: nothing is known",
+		"IS IT ALIVE", "PARTLY BLIND: of 168 hours nothing is known of 10, 3 had no flow.", "2026-11-24 16:00 to 2026-11-25 02:00: nothing is known",
 		"2026-11-27 04:00 to 2026-11-27 07:00: no flow", "3 hours, last 2026-11-27 06:00: router edge-1 is silent", "now warning, disk: nearly full",
 		"WHAT NEEDS SOMEBODY", "3 incidents of severity high or critical", "critical 203.0.113.9 NL AS64500", "called by us and answered", "not named: only listings above TLP green",
 		"HOSTS OF OURS", "critical 10.0.0.5 at", "worst: 203.0.113.9\n", "low 10.0.0.7",
@@ -185,7 +185,7 @@ func TestVerdict(t *testing.T) {
 		{"never ran", "BLIND: nothing is known of any of the 168 hours", func(int) *incident.Pulse { return nil }},
 		{"no export", "BLIND: no flow was received in any of the 168 hours", func(int) *incident.Pulse { return &incident.Pulse{Minutes: 60} }},
 		{"both", "BLIND: no flow", func(h int) *incident.Pulse { return map[bool]*incident.Pulse{true: {Minutes: 60}}[h < 9] }},
-		{"one hour", "PARTLY BLIND: of 168 hours 1 are unknown", func(h int) *incident.Pulse {
+		{"one hour", "PARTLY BLIND: of 168 hours nothing is known of 1.", func(h int) *incident.Pulse {
 			return map[bool]*incident.Pulse{true: {Flows: 5}}[h != 9]
 		}},
 		{"loss", "some were lost: 168 of 336", func(int) *incident.Pulse { return &incident.Pulse{Flows: 1, Lost: 1} }},

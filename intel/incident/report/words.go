@@ -37,7 +37,14 @@ func (a *Alive) verdict() string {
 	case a.Unknown+a.Blind == a.Hours:
 		return fmt.Sprintf("BLIND: no flow was received in any of the %d hours. Check that routers export to this address.", a.Hours)
 	case a.Unknown+a.Blind > 0:
-		return fmt.Sprintf("PARTLY BLIND: of %d hours %d are unknown and %d had no flow.", a.Hours, a.Unknown, a.Blind)
+		var parts []string
+		if a.Unknown > 0 {
+			parts = append(parts, fmt.Sprintf("nothing is known of %d", a.Unknown))
+		}
+		if a.Blind > 0 {
+			parts = append(parts, fmt.Sprintf("%d had no flow", a.Blind))
+		}
+		return fmt.Sprintf("PARTLY BLIND: of %d hours %s.", a.Hours, strings.Join(parts, ", "))
 	case a.Lost > 0:
 		return fmt.Sprintf("Flows came in all %d hours, but some were lost: %d of %d received or lost (%s).", a.Hours, a.Lost, a.Flows+a.Lost, percent(a.Lost, a.Flows+a.Lost))
 	}
@@ -88,6 +95,9 @@ func (r *Report) waiting() string {
 func (f *Figures) returning() string {
 	if f.Offenders == 0 {
 		return "No offender was seen in this period."
+	}
+	if f.Returned == 0 {
+		return fmt.Sprintf("None of the %s of this period had been seen before.", plural(f.Offenders, "offender"))
 	}
 	return fmt.Sprintf("%d of the %s of this period had been seen before (%s); they are %s of the %d known before.",
 		f.Returned, plural(f.Offenders, "offender"), percent(uint64(f.Returned), uint64(f.Offenders)),
