@@ -57,11 +57,13 @@ configuration sends the same by mail, each day, week or month.`,
 	f.StringVar(&o.csv, "csv", "", "write tables as CSV files into a `directory`, which is made if it is missing")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	f.StringVar(&o.maxTLP, "max-tlp", "", "most restricted `label` of the Traffic Light Protocol that may be shown: "+strings.Join(report.TLPs, ", ")+" (default report.max_tlp of the configuration)")
-	c.MarkFlagsMutuallyExclusive("html", "csv", "json")
 	return c
 }
 
 func (o *reportForm) run(c *cobra.Command, file string) error {
+	if o.html != "" && o.csv != "" || o.json && o.html+o.csv != "" {
+		return usageError{errors.New("--html, --csv and --json are forms of the same: name one")}
+	}
 	cfg, from, err := locate(c, file)
 	if err != nil {
 		return err
