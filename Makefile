@@ -67,6 +67,8 @@ soak: ## the full figures, part by part, all but the uplink below ten minutes (L
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestRate/v5 -v ./deploy/integration/sums
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestRate/v9 -v ./deploy/integration/sums
 	$(GO) test -tags soak -count=1 -timeout 10m -v ./deploy/integration/swap
+	FLOWSNITCH_KILLS=100 FLOWSNITCH_DAMAGES=20 $(GO) test -count=1 -timeout 20m -run 'Kill|Torn|Flipped' -v ./intel/incident/store ./intel/incident/intake
+	$(GO) test -tags soak -count=1 -timeout 30m -v ./deploy/integration/incidents
 	CGO_ENABLED=1 FLOWSNITCH_OVERLAP=1m $(GO) test -race -count=1 -timeout 10m -run TestOverlaps -v ./cmd/internal/app
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestKill -v ./deploy/integration/intel
 	FLOWSNITCH_EXPORT_ENTRIES=140000 $(GO) test -tags integration -count=1 -timeout 10m -v ./deploy/integration/export
