@@ -165,3 +165,27 @@ func TestNoDatabase(t *testing.T) {
 	}
 	worksOn(t, cfg, true)
 }
+
+// TestDailyCheck: damage in pages that nothing uses is found when the store is pruned.
+func TestDailyCheck(t *testing.T) {
+	cfg := filled(t)
+	now := t0
+	cfg.Now = func() time.Time { return now }
+	cfg.Keep, cfg.KeepJudged = 0, 0
+	s := open(t, cfg)
+	b, err := os.ReadFile(cfg.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := len(b) / 2; i < len(b)/2+64<<10; i++ {
+		b[i] ^= 0x55
+	}
+	if err := os.WriteFile(cfg.Path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(25 * time.Hour)
+	if _, err := s.Prune(t.Context()); err != nil || s.Stats().Aside != 1 {
+		t.Errorf("got %v, %+v", err, s.Stats())
+	}
+	commit(t, s, hit(99_999, "198.51.100.1", "10.0.0.5", 0))
+}

@@ -5,6 +5,11 @@
 // contact that were counted, and its running totals, of which the difference is added.
 // [Store.Act] is what people decide. [Store.Prune] forgets what is old or too much.
 //
+// A contact is remembered for eight days after its last event, which is longer than the journal
+// keeps one; an update of one that was forgotten counts from its totals. Retro hits have only
+// their first and last day. Silenced events are counted and change no state. A file of SQLite
+// that is damaged is moved aside, and a new one begun: what it had is lost to the program.
+//
 // What the tables have is said in schema.go. A host of ours is in the tables only once, by a
 // number, because many incidents share it.
 package store

@@ -34,6 +34,7 @@ type Pruned struct {
 
 // Prune forgets what is older than it is to be kept, and what is too much: of incidents the
 // least severe, and of these the longest silent; those that are taken or a false alarm last.
+// Once a day it checks the SQLite file, see [Store.Check].
 // It is done in many small transactions, and goes on where it was when it is called again
 // after an error.
 func (s *Store) Prune(ctx context.Context) (p Pruned, err error) {
@@ -44,6 +45,9 @@ func (s *Store) Prune(ctx context.Context) (p Pruned, err error) {
 		t.Old, t.Over, t.Contacts, t.Alerts = t.Old+p.Old, t.Over+p.Over, t.Contacts+p.Contacts, t.Alerts+p.Alerts
 	}()
 	now := s.cfg.Now().Unix()
+	if err = s.checkDaily(ctx, now); err != nil {
+		return p, err
+	}
 	hosts := map[int64]bool{}
 	err = s.pruneOld(ctx, now, &p.Old, hosts)
 	if err == nil {
@@ -55,7 +59,46 @@ func (s *Store) Prune(ctx context.Context) (p Pruned, err error) {
 	if err = s.pruneContacts(ctx, now-int64(contactKeep/time.Second), &p.Contacts); err != nil {
 		return p, err
 	}
+	if err = s.pruneDays(ctx, int64(incident.DayOf(at(now)))-dayKeep); err != nil {
+		return p, err
+	}
 	return p, s.pruneRest(ctx, now, &p.Alerts)
+}
+
+// dayKeep is for how many days there are sums of each day.
+const dayKeep = 366
+
+// pruneDays forgets the sums of days before one. An incident that is seen year after year
+// keeps those of the last year.
+func (s *Store) pruneDays(ctx context.Context, before int64) error {
+	for more := true; more; {
+		err := s.writes(ctx, func(w *writing) error {
+			r, err := w.Exec(`DELETE FROM incident_day WHERE day = (SELECT min(day) FROM incident_day) AND day < $1 AND incident IN (
+				SELECT incident FROM incident_day WHERE day = (SELECT min(day) FROM incident_day) ORDER BY incident LIMIT $2)`, before, int64(20*step))
+			if err != nil {
+				return err
+			}
+			n, err := r.RowsAffected()
+			more = n > 0
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkDaily reads the whole file once a day, because a page that is never used again shows
+// its damage to nobody until it is needed.
+func (s *Store) checkDaily(ctx context.Context, now int64) error {
+	s.mu.Lock()
+	due := now-s.checked >= 86_400
+	s.mu.Unlock()
+	if !due {
+		return nil
+	}
+	return s.Check(ctx)
 }
 
 // judged are the states that KeepJudged holds for.
@@ -193,7 +236,7 @@ func (w *writing) remove(id int64) error {
 		return err
 	}
 	// Its days, one by one: the key begins with the day.
-	for d := int64(incident.DayOf(at(max(first, last-400*86_400)))); d <= int64(incident.DayOf(at(last))); d++ {
+	for d := int64(incident.DayOf(at(max(first, last-2*dayKeep*86_400)))); d <= int64(incident.DayOf(at(last))); d++ {
 		if _, err := w.Exec("DELETE FROM incident_day WHERE day = $1 AND incident = $2", d, id); err != nil {
 			return err
 		}

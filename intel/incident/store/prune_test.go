@@ -99,3 +99,22 @@ func TestForgottenContact(t *testing.T) {
 		}
 	})
 }
+
+// TestPruneDays: one that is seen year after year keeps the days of the last.
+func TestPruneDays(t *testing.T) {
+	each(t, func(t *testing.T, cfg Config) {
+		now := t0
+		cfg.Now = func() time.Time { return now }
+		s := open(t, cfg)
+		for i := range 3 {
+			commit(t, s, hit(i, "203.0.113.1", "10.0.0.1", time.Duration(i)*200*24*time.Hour))
+		}
+		now = t0.Add(401 * 24 * time.Hour)
+		if _, err := s.Prune(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if x := get(t, s, "203.0.113.1"); x.Flows != 3 || x.Days != 3 || left(t, s, "incident_day") != 2 {
+			t.Errorf("got %+v, %d days", x, left(t, s, "incident_day"))
+		}
+	})
+}

@@ -43,6 +43,8 @@ type Store struct {
 
 	mu    sync.Mutex // of what follows
 	stats Stats
+
+	checked int64 // when the file was checked, seconds since 1970
 }
 
 // Stats are what became of the store since it was opened.
@@ -108,6 +110,9 @@ func (s *Store) Check(ctx context.Context) error {
 	if err := s.db.CheckFile(ctx); err != nil {
 		return s.damage(ctx, err)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.checked = s.cfg.Now().Unix()
 	return nil
 }
 

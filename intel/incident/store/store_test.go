@@ -121,5 +121,21 @@ func TestAct(t *testing.T) {
 		if done := commit(t, s, worse); done.Reopened != 1 {
 			t.Error("a false alarm that is answered now is not open again")
 		}
+		x := get(t, s, "203.0.113.9")
+		if last := x.Audit[len(x.Audit)-1]; x.State != incident.Open || last.Author != program || last.Detail != "was false_alarm; answered, and not when it was judged" {
+			t.Errorf("got %+v", x.Audit)
+		}
+		act(t, s, "203.0.113.9", incident.ActFalseAlarm, "")
+		worse.Severity, worse.Score, worse.Silenced = event.Critical, 99, "abcdefgh"
+		if done := commit(t, s, update(worse, 6, 6, 5*time.Hour)); done.Reopened != 0 || get(t, s, "203.0.113.9").Silenced != 1 {
+			t.Error("a silenced event has changed the state, or is not counted")
+		}
+		worse.Silenced = ""
+		if done := commit(t, s, update(worse, 7, 7, 6*time.Hour)); done.Reopened != 1 {
+			t.Error("a false alarm that is critical now is not open again")
+		}
+		if _, err := s.Act(t.Context(), incident.Action{Act: incident.ActReopen, Offender: x.Offender, Author: "eve"}); err == nil {
+			t.Error("it was open already")
+		}
 	})
 }

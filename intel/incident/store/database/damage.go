@@ -27,8 +27,13 @@ func (d *DB) CheckFile(ctx context.Context) error {
 	if d.Postgres {
 		return nil
 	}
+	own, err := d.sqlite(true) // with a cache of its own: what others have in theirs may not be what is on the disk
+	if err != nil {
+		return err
+	}
+	defer func() { _ = own.Close() }()
 	var found string
-	if err := d.Read().QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found); err != nil {
+	if err := own.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found); err != nil {
 		return err
 	}
 	if found != "ok" {
