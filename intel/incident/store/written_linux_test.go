@@ -129,13 +129,13 @@ func (m *writer) measure(what string, n int, next func(i int) event.Event) {
 	before := written(m.t)
 	cpu := time.Duration(0)
 	flush := func() {
-		begun, busy := time.Now(), processor(m.t)
+		begun, busy := time.Now(), cpuTime(m.t)
 		done, err := m.s.Commit(context.Background(), &b, incident.Pulse{})
 		if err != nil {
 			m.t.Fatal(err)
 		}
 		took += time.Since(begun)
-		cpu += processor(m.t) - busy
+		cpu += cpuTime(m.t) - busy
 		total.Changed += done.Changed
 		total.Events += done.Events
 		commits++
@@ -164,8 +164,8 @@ func (m *writer) measure(what string, n int, next func(i int) event.Event) {
 		total.Events, commits, float64(total.Changed)/took.Seconds(), float64(total.Changed)/cpu.Seconds(), wrote/uint64(total.Changed), most>>20, status(m.t, "VmRSS:"), status(m.t, "VmHWM:"))
 }
 
-// processor is the time that this process has used.
-func processor(t *testing.T) time.Duration {
+// cpuTime is the time that this process has used.
+func cpuTime(t *testing.T) time.Duration {
 	t.Helper()
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
