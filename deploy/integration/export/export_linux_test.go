@@ -456,6 +456,35 @@ func reasonAt(t *testing.T, resolver *net.Resolver, addr string) string {
 // are made of patterns (version 5 where 4 is usual). It takes 4 ms an object, so the bundle
 // is a part of the list.
 func TestSTIX(t *testing.T) {
+	path, _ := list(t, "stix", func(o *choice.Options) { o.Max, o.MaxTLP = entries/45, "red" })
+	validSTIX(t, path)
+}
+
+// TestSTIXSightings: the same for the sightings of offenders.
+func TestSTIXSightings(t *testing.T) {
+	to := languages.Find("stix")
+	now := time.Now()
+	m, err := export.NewMaker(to.Can, new(netipx.IPSet), choice.Default(), "seen here", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 120 {
+		m.Add(&export.Seen{Addr: netip.AddrFrom4([4]byte{62, 0, 0, byte(i)}), Contacts: uint64(1 + i), First: now.Add(-time.Duration(i) * time.Hour), Last: now,
+			Listings: []intel.Indicator{{Feed: names[i%len(names)], Score: uint8(1 + i%100), Category: "c2", TLP: []string{"", "white", "green"}[i%3], FirstSeen: now.Add(-24 * time.Hour)}}})
+	}
+	var b bytes.Buffer
+	if err := to.Write(&b, m.Done()); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), `"type":"sighting"`) {
+		t.Error("no sighting")
+	}
+	validSTIX(t, instance.WriteFile(t, filepath.Join(t.TempDir(), "seen"), b.String()))
+}
+
+// validSTIX validates a bundle.
+func validSTIX(t *testing.T, path string) {
+	t.Helper()
 	base, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
@@ -467,7 +496,6 @@ func TestSTIX(t *testing.T) {
 			t.Skipf("SKIPPED: stix2-validator cannot be installed, this needs Python with venv, and PyPI: %v\n%s", err, out)
 		}
 	}
-	path, _ := list(t, "stix", func(o *choice.Options) { o.Max, o.MaxTLP = 300, "red" })
 	file := path + ".json"
 	if err := os.Rename(path, file); err != nil {
 		t.Fatal(err)
