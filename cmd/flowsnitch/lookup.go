@@ -17,6 +17,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/enrich"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
+	"github.com/flowsnitch/flowsnitch/intel/silence"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/spf13/cobra"
 )
@@ -116,11 +117,16 @@ func lookUp(c *cobra.Command, cfg *configs.Config, from *origin, lists []string,
 	if err != nil {
 		return nil, err
 	}
+	silences, err := app.ReadSilences(cfg)
+	if err != nil {
+		fmt.Fprintf(c.ErrOrStderr(), "the silences cannot be read: %v\n", err)
+	}
 	place, end := placesOf(cfg)
 	defer end()
 	for _, p := range asked {
 		l := app.LookUp(t, feeds, p)
 		l.Locate(place)
+		l.Silenced(silences)
 		answers = append(answers, l)
 	}
 	return answers, nil
@@ -240,6 +246,7 @@ func explain(w io.Writer, l *app.Lookup) {
 		}
 		fmt.Fprintln(w, stopText(name, s))
 	}
+	printSilenced(w, name, l)
 }
 
 // nameOf gives the text of a prefix, that of the address for a single one.
@@ -271,6 +278,9 @@ type lookupAnswer struct {
 	History    *lookupHistory  `json:"history,omitempty"` // absent where there is none
 	Place      *enrich.Place   `json:"place,omitempty"`   // absent where no database has it
 	Names      *lookupNames    `json:"names,omitempty"`   // absent without --names
+	// Silences are those in force that name it, Allowed what allows it for a time.
+	Silences []silence.Silence `json:"silences,omitempty"`
+	Allowed  []silence.Allowed `json:"allowed,omitempty"`
 }
 
 // A lookupListing is an entry of a feed; with a reason one that is not used, or a network
@@ -298,6 +308,7 @@ func lookupLine(query string, l *app.Lookup, past *lookupHistory, names *lookupN
 		Query: query, Prefix: l.Prefix, Version: l.Version, Indicators: l.Indicators, Missing: l.Missing,
 		Answer:   map[int]string{lookupListed: "listed", lookupNot: "not_listed", lookupUnknown: "unknown"}[codeOfLookup(l)],
 		Listings: []lookupListing{}, Stopped: []lookupListing{}, History: past, Names: names,
+		Silences: l.Silences, Allowed: l.Allowed,
 	}
 	if l.Place.Known() {
 		a.Place = &l.Place

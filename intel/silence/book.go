@@ -42,10 +42,12 @@ type Config struct {
 }
 
 // ErrUnknown is within the error about what does not exist, or has ended; ErrThere within that
-// about what exists already.
+// about what exists already; ErrDisk within that of a disk which does not take a change. All
+// other errors are about what is wrong in the request.
 var (
 	ErrUnknown = errors.New("there is no such")
 	ErrThere   = errors.New("is there already")
+	ErrDisk    = errors.New("it cannot be saved")
 )
 
 // A Book holds the silences and the allowed prefixes that end. Its methods may be called by any
@@ -168,6 +170,9 @@ func (b *Book) Expire() {
 	}
 }
 
+// Now is the date by which silences end.
+func (b *Book) Now() time.Time { return b.cfg.Now() }
+
 // Next is when something ends; zero = nothing will.
 func (b *Book) Next() time.Time {
 	b.mu.Lock()
@@ -181,7 +186,7 @@ func (b *Book) enter(ctx context.Context) error {
 	case b.acts <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return errors.New("another change has not been saved yet; does the disk of the state directory answer?")
+		return fmt.Errorf("%w: another change has not been saved yet; does the disk of the state directory answer?", ErrDisk)
 	}
 }
 
@@ -189,7 +194,7 @@ func (b *Book) enter(ctx context.Context) error {
 // has changed.
 func (b *Book) change(records []*record, allowed []Allowed) error {
 	if err := b.write(records, allowed); err != nil {
-		return fmt.Errorf("nothing has changed: it cannot be saved: %w", err)
+		return fmt.Errorf("nothing has changed: %w: %w", ErrDisk, err)
 	}
 	b.replace(records, allowed)
 	return nil
@@ -291,7 +296,7 @@ func (b *Book) Remove(ctx context.Context, id, author string) (Silence, error) {
 func (b *Book) end(records []*record, allowed []Allowed) error {
 	b.replace(records, allowed)
 	if err := b.write(records, allowed); err != nil {
-		return fmt.Errorf("it has ended, but that is not saved, and after a restart it is there again: %w", err)
+		return fmt.Errorf("it has ended, but after a restart it is there again: %w: %w", ErrDisk, err)
 	}
 	return nil
 }
@@ -345,12 +350,17 @@ func (b *Book) Disallow(ctx context.Context, p netip.Prefix) (Allowed, error) {
 // List gives the silences in force, in the order in which they were made; with all, also the
 // last ones that have ended.
 func (b *Book) List(all bool) []Silence {
+	return b.list(func(r *record, now time.Time) bool { return all || r.InForce(now) })
+}
+
+func (b *Book) list(which func(r *record, now time.Time) bool) []Silence {
 	now := b.cfg.Now()
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	list := make([]Silence, 0, b.active)
-	for _, r := range b.records {
-		if all || r.InForce(now) {
+	records := b.records // never written again
+	b.mu.Unlock()
+	list := []Silence{}
+	for _, r := range records {
+		if which(r, now) {
 			list = append(list, r.view())
 		}
 	}
@@ -359,7 +369,9 @@ func (b *Book) List(all bool) []Silence {
 
 // Match gives the silences in force whose offender or host overlaps a prefix.
 func (b *Book) Match(p netip.Prefix) []Silence {
-	return slices.DeleteFunc(b.List(false), func(s Silence) bool { return !s.Offender.Overlaps(p) && !s.Host.Overlaps(p) })
+	return b.list(func(r *record, now time.Time) bool {
+		return r.InForce(now) && (r.Offender.Overlaps(p) || r.Host.Overlaps(p))
+	})
 }
 
 // AllowList gives the allowed prefixes in force.
@@ -367,6 +379,11 @@ func (b *Book) AllowList() []Allowed {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.allows)
+}
+
+// MatchAllowed gives the allowed prefixes in force that overlap a prefix.
+func (b *Book) MatchAllowed(p netip.Prefix) []Allowed {
+	return slices.DeleteFunc(b.AllowList(), func(a Allowed) bool { return !a.Prefix.Overlaps(p) })
 }
 
 // Prefixes gives the prefixes of AllowList.

@@ -62,6 +62,7 @@ type App struct {
 	control    *controlSocket
 	web        *webServer
 	watch      *watch
+	silences   *silences
 	sinks      *outputs
 	incidents  *incidentLog
 	feeds      *feedService
@@ -101,7 +102,8 @@ func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 	a.watch = newWatch(c, o, a.background, log)
 	a.places = newPlaces(c, log)
 	a.sinks = newOutputs(c, o, func() time.Time { return a.since }, a.watch.Now, canaries, a.background, log)
-	a.sinks.stamps = append(a.sinks.stamps, a.places.P.Stamp)
+	a.silences = newSilences(a)
+	a.sinks.stamps = append(a.sinks.stamps, a.places.P.Stamp, a.silences.book.Stamp)
 	a.incidents = newIncidentLog(a)
 	alerts := &alerts{sensor: cfg.Name, store: a.store, clock: a.watch, publish: a.sinks.publish, log: log}
 	a.feeds = newFeedService(a, alerts.send)

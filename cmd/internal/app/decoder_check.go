@@ -15,8 +15,8 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/sites"
 )
 
-// A silence is how long an exporter has been silent, and how long it may be.
-type silence struct {
+// A silentExporter is how long an exporter has been silent, and how long it may be.
+type silentExporter struct {
 	name         string
 	pause, limit time.Duration
 }
@@ -107,13 +107,13 @@ func anyExport(list []decode.ExporterStatus, now time.Time) bool {
 
 // all gives the silence of each exporter that is proven or that the configuration
 // names, the longest first: one stray datagram makes nobody an exporter.
-func (c *exporterCheck) all(exporters []decode.ExporterStatus, pauses map[netip.Addr]time.Duration, age time.Duration) []silence {
-	var list []silence
+func (c *exporterCheck) all(exporters []decode.ExporterStatus, pauses map[netip.Addr]time.Duration, age time.Duration) []silentExporter {
+	var list []silentExporter
 	isNamed := make(map[netip.Addr]bool, len(c.named))
 	for _, e := range c.named {
 		addr := e.Address.Unmap()
 		isNamed[addr] = true
-		q := silence{name: addr.String(), pause: age, limit: max(firstExporterWithin, c.limits.Silence)}
+		q := silentExporter{name: addr.String(), pause: age, limit: max(firstExporterWithin, c.limits.Silence)}
 		if e.Name != "" {
 			q.name = fmt.Sprintf("%s (%s)", e.Name, addr)
 		}
@@ -126,10 +126,10 @@ func (c *exporterCheck) all(exporters []decode.ExporterStatus, pauses map[netip.
 	for i := range exporters {
 		e := &exporters[i]
 		if pause, ok := pauses[e.Address]; ok && !isNamed[e.Address] && !e.Unproven {
-			list = append(list, silence{e.Address.String(), pause, c.limit(e.Address)})
+			list = append(list, silentExporter{e.Address.String(), pause, c.limit(e.Address)})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b silence) int { return cmp.Compare(b.pause, a.pause) })
+	slices.SortStableFunc(list, func(a, b silentExporter) int { return cmp.Compare(b.pause, a.pause) })
 	return list
 }
 

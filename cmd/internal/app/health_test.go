@@ -293,6 +293,8 @@ func TestFindings(t *testing.T) {
 			s.Listeners[0].Forward = []ForwardStatus{{Target: "c.example:2055", Address: netip.MustParseAddrPort("192.0.2.5:2055"), Sent: 90, Dropped: 10, Failed: 3}}
 			p.status.Listeners[0].Forward = s.Listeners[0].Forward
 		}, "", observe.OK, ""},
+		{"silences lost", func(s *Status, _ *past) { s.Silences.Lost = "silences.json: damaged" }, "silence", observe.Warning, "cannot be read: silences.json: damaged"},
+		{"silences not saved", func(s *Status, _ *past) { s.Silences.Unsaved = "no space left on device" }, "silence", observe.Warning, "not saved: no space left"},
 		{"fsync fails", func(s *Status, _ *past) { s.Journal.SyncErrors, s.Journal.LastError = 1, "input/output error" },
 			"spool", observe.Critical, "1 calls of fsync failed (input/output error): a power cut could lose events"},
 		{"places not saved", func(s *Status, _ *past) { s.Journal.SaveErrors = 1 }, "spool", observe.Warning, "could not be saved 1 times"},

@@ -36,7 +36,10 @@ type feedService struct {
 	alert func(name, text string, about *intel.Indicator)
 	now   func() time.Time // the date that can be trusted
 	place func(netip.Addr) enrich.Place
-	log   *zap.Logger
+	// allow gives the prefixes that are allowed for a time, silences what is quiet.
+	allow    func() []netip.Prefix
+	silences *silences
+	log      *zap.Logger
 
 	cfg  *configs.Config // of the start
 	opts *Options
@@ -115,7 +118,7 @@ func (k *keeper) end() {
 
 func newFeedService(a *App, alert func(string, string, *intel.Indicator)) *feedService {
 	d := &feedService{
-		store: a.store, alert: alert, now: a.watch.Now, place: a.places.P.Lookup, log: a.log, cfg: &a.cfg, opts: &a.opts, since: a.since,
+		store: a.store, alert: alert, now: a.watch.Now, place: a.places.P.Lookup, allow: a.silences.book.Prefixes, silences: a.silences, log: a.log, cfg: &a.cfg, opts: &a.opts, since: a.since,
 		told: make(map[string]string), own: make(map[string]bool),
 	}
 	a.watch.changed = d.dateChanged
@@ -170,7 +173,7 @@ func (d *feedService) newKeeper(cfg *configs.Config, opts *Options) *keeper {
 	k := &keeper{cfg: cfg}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	k.manager = fetch.New(cfg.Intel, fetch.Options{
-		Dir: filepath.Join(cfg.StateDir, FeedsDir), Version: opts.Version, Home: cfg.AllHome(), NAT64: cfg.NAT64, Lists: opts.Lists,
+		Dir: filepath.Join(cfg.StateDir, FeedsDir), Version: opts.Version, Home: cfg.AllHome(), NAT64: cfg.NAT64, Lists: opts.Lists, Allow: d.allow,
 		Publish: d.publish, Alert: d.heldBack, Now: d.now, Log: d.log,
 	})
 	return k
@@ -274,6 +277,15 @@ func (d *feedService) dateChanged() {
 	}
 }
 
+// policyChanged has the set made anew: other prefixes are allowed.
+func (d *feedService) policyChanged() {
+	k := d.current.Load()
+	if done, err := k.use(); err == nil { // else the next set is made by whoever replaces the keeper
+		defer done()
+		k.manager.PolicyChanged()
+	}
+}
+
 // update fetches the feeds named, or all, as far as their providers may be asked. It ends
 // early with an error when the feeds are reloaded or stopped.
 func (d *feedService) update(ctx context.Context, names []string) ([]fetch.Answer, error) {
@@ -363,7 +375,8 @@ func BuildTable(cfg *configs.Config, lists []string) (*lookup.Table, []fetch.Sta
 
 // offlineManager makes a manager that reads what is there, and leaves it as it is.
 func offlineManager(cfg *configs.Config, lists []string) *fetch.Manager {
+	allowed, _ := ReadSilences(cfg) // a damaged file allows nothing
 	return fetch.New(cfg.Intel, fetch.Options{
-		Dir: filepath.Join(cfg.StateDir, FeedsDir), ReadOnly: true, Home: cfg.AllHome(), NAT64: cfg.NAT64, Lists: lists,
+		Dir: filepath.Join(cfg.StateDir, FeedsDir), ReadOnly: true, Home: cfg.AllHome(), NAT64: cfg.NAT64, Lists: lists, Allow: allowed.Prefixes,
 	})
 }

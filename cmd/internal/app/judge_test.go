@@ -64,7 +64,7 @@ func newJudge(p *past) *judge {
 		stalledCheck(func() []Stalled { return j.status.Stalled }), historyCheck(func() history.Stats { return j.status.History }, p.limits.Transit),
 		incidentCheck(func() IncidentStatus { return j.status.Incidents }),
 		reportCheck(func() ReportStatus { return j.status.Report }),
-		retro.Check(func() retro.Stats { return j.status.Retro }),
+		retro.Check(func() retro.Stats { return j.status.Retro }), silenceCheck(func() SilenceStatus { return j.status.Silences }),
 	)
 	c.Ready()
 	return j
@@ -115,6 +115,7 @@ func registryOf(status func() Status) *observe.Registry {
 		observe.Printed("sinks", func() []SinkStatus { return status().Sinks }, printSinks), observe.Printed("journal", func() JournalStatus { return status().Journal }, printJournal),
 		private(observe.Silent("recent", func() []RecentEvent { return status().Recent })), private(observe.Silent("latest", func() []LatestStatus { return status().Latest })),
 		observe.Printed("incidents", func() IncidentStatus { return status().Incidents }, printIncidents),
+		observe.Printed("silences", func() SilenceStatus { return status().Silences }, printSilences),
 		observe.Printed("intel", func() IntelStatus {
 			s := status()
 			setFeedAges(s.Intel.Feeds, s.Clock.Trusted)

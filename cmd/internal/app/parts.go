@@ -68,6 +68,7 @@ func (a *App) list() []part {
 		{"web", "opening the web server", "the web server", leastStep, 0, a.web},
 		{"clock", "looking at the clock", "the file of the time", second, leastStep, a.watch},
 		{"enrich", "reading the databases of countries and AS", "the databases of countries and AS", second, sinkGrace, a.places},
+		{"silences", "reading the silences", "the file of silences", second, leastStep, a.silences},
 		{"outputs", "opening the journal and the sinks", "sinks and journal", stopTime, leastStep, a.sinks},
 		{"incidents", "opening the database of incidents", "the database of incidents", 2 * second, sinkGrace, a.incidents},
 		{"feeds", "reading the lists and building the set", "a feed", second, sinkGrace, a.feeds},

@@ -1,7 +1,9 @@
 package app
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -17,10 +19,7 @@ func openStateDir(dir string) (concern string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("state directory %s: %w", dir, pathCause(err))
 	}
-	owner, us := -1, os.Geteuid()
-	if s, ok := info.Sys().(*syscall.Stat_t); ok {
-		owner = int(s.Uid)
-	}
+	owner, us := ownerOf(info), os.Geteuid()
 	open := info.Mode().Perm()&0o002 != 0
 	switch {
 	case owner != us && owner > 0:
@@ -31,6 +30,32 @@ func openStateDir(dir string) (concern string, err error) {
 		return fmt.Sprintf("others can write to the state directory %s (mode %04o): chmod go-w it", dir, info.Mode().Perm()), nil
 	}
 	return "", nil
+}
+
+// ownerOf gives the user id of the owner, -1 where the system does not say it.
+func ownerOf(info os.FileInfo) int {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(s.Uid)
+	}
+	return -1
+}
+
+// HandOver gives a file in the state directory that a command of root has written to the
+// user that the directory belongs to: an instance must be able to read it.
+func HandOver(dir, name string) error {
+	info, err := os.Stat(dir)
+	if err != nil || os.Geteuid() != 0 {
+		return err
+	}
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil
+	}
+	err = os.Lchown(filepath.Join(dir, name), int(s.Uid), int(s.Gid))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // linked reports whether a file in the state directory is a link: what is ours there is

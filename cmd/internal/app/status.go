@@ -19,6 +19,7 @@ type Status struct {
 	Memory    MemoryStatus      `json:"memory"`
 	Stalled   []Stalled         `json:"stalled,omitempty"`
 	Web       *web.Stats        `json:"web,omitempty"`
+	Silences  SilenceStatus     `json:"silences"`
 	Sinks     []SinkStatus      `json:"sinks"`
 	Journal   JournalStatus     `json:"journal"`
 	Recent    []RecentEvent     `json:"recent,omitempty"`

@@ -32,9 +32,10 @@ const (
 type build struct {
 	report lookup.Report
 	lists  []*intel.Warninglist
-	expiry time.Time // of the next entry; zero = none will
-	at     time.Time // the date that decided what has expired
-	made   time.Time // likewise, by the monotonic clock
+	allow  []netip.Prefix // all that are allowed
+	expiry time.Time      // of the next entry; zero = none will
+	at     time.Time      // the date that decided what has expired
+	made   time.Time      // likewise, by the monotonic clock
 
 	// again is when copies that could not be read are tried once more, and pause how long
 	// that was waited for; zero = all could.
@@ -124,11 +125,15 @@ func (m *Manager) tryTable(now time.Time, failed map[*runner.Runner]bool) (*look
 	if r, err := m.warninglists(&b, &last, failed); err != nil {
 		return nil, b, r, err
 	}
+	b.allow = m.cfg.Allow
+	if m.opts.Allow != nil {
+		b.allow = slices.Concat(b.allow, m.opts.Allow())
+	}
 	builder := lookup.NewBuilderFrom(last.table, lookup.Policy{
-		Allow: m.cfg.Allow, Home: m.opts.Home, NAT64: m.opts.NAT64, Warninglists: b.lists, MaxIndicators: m.cfg.MaxIndicators,
+		Allow: b.allow, Home: m.opts.Home, NAT64: m.opts.NAT64, Warninglists: b.lists, MaxIndicators: m.cfg.MaxIndicators,
 	})
 	// Whether all that a feed may list by the last build it may list still.
-	same := !b.at.Before(last.at) && slices.Equal(b.lists, last.lists)
+	same := !b.at.Before(last.at) && slices.Equal(b.lists, last.lists) && slices.Equal(b.allow, last.allow)
 	for _, p := range m.cfg.Deny {
 		builder.Add(intel.Indicator{Prefix: p, Feed: spec.DenyFeed, Score: spec.OperatorScore, Category: denyCategory}, lookup.OriginOperator)
 	}

@@ -39,6 +39,9 @@ type Options struct {
 	Home []netip.Prefix
 	// NAT64 are our own prefixes for NAT64, see intel.Embedding.
 	NAT64 []netip.Prefix
+	// Allow gives prefixes that are allowed now beside those of the configuration; nil = none.
+	// After it has changed, PolicyChanged is to be called.
+	Allow func() []netip.Prefix
 	// Lists are files of the operator's own word, beside deny.
 	Lists []string
 	// Publish is given every new table with the report of its making. It is called by
@@ -272,6 +275,9 @@ func (m *Manager) DateChanged() {
 		r.TryAgain()
 	}
 }
+
+// PolicyChanged is called when other prefixes are allowed: a new table is made.
+func (m *Manager) PolicyChanged() { m.changed() }
 
 // changed asks for a new table.
 func (m *Manager) changed() {
