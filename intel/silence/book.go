@@ -263,7 +263,7 @@ func newID() string {
 }
 
 // Remove ends a silence before its time. When that cannot be saved it has ended all the same,
-// and the error reports it: what is audible too early does less harm.
+// and the error has that: what is audible too early does less harm.
 func (b *Book) Remove(ctx context.Context, id, author string) (Silence, error) {
 	if err := b.enter(ctx); err != nil {
 		return Silence{}, err

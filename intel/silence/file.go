@@ -108,7 +108,7 @@ type damagedError struct{ error }
 func (e *damagedError) Unwrap() error { return e.error }
 
 // Load reads the file, once, before anything else. One that is damaged is moved aside and the
-// error names the place; the book is empty then and goes on, as after a first start. After any
+// error has where to; the book is empty then and goes on, as after a first start. After any
 // other error, too: then the file stays and is replaced by the next change.
 func (b *Book) Load() error {
 	d, err := readFile(b.cfg.FS, b.cfg.Path)

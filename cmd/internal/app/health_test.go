@@ -350,7 +350,7 @@ func TestFindings(t *testing.T) {
 				failing: map[string]time.Duration{}, habits: map[netip.Addr]habit{}}
 			tt.pull(&s, &p)
 			list := findings(&s, &p, noon)
-			if len(list) != 11 {
+			if len(list) != 13 {
 				t.Fatalf("%d findings", len(list))
 			}
 			for _, f := range list {
