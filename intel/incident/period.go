@@ -87,3 +87,6 @@ type HourPulse struct {
 	Hour time.Time
 	Pulse
 }
+
+// Worsts are the words of Pulse.Worst, by number.
+var Worsts = [...]string{"ok", "warning", "critical"}

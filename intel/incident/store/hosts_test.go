@@ -14,6 +14,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/reader"
 )
 
 // hostsOf is the oracle of the host view: the shares of all incidents that fit, put together.
@@ -140,7 +141,7 @@ func topOf(h incident.Host, list []incident.Incident) (top []netip.Addr) {
 	sorted := slices.Clone(list)
 	slices.SortFunc(sorted, func(a, b incident.Incident) int { return incident.Less(&a, &b) })
 	for _, x := range sorted {
-		if len(top) < topOffenders && slices.ContainsFunc(x.HostList, func(s incident.HostShare) bool { return s.Host == h }) {
+		if len(top) < 3 && slices.ContainsFunc(x.HostList, func(s incident.HostShare) bool { return s.Host == h }) {
 			top = append(top, x.Offender)
 		}
 	}
@@ -182,7 +183,7 @@ func TestRankedHosts(t *testing.T) {
 		if err != nil || host.Offenders != 9 || host.Flows != 1544 || len(list) != 9 || len(host.Top) != 3 || host.Days != 7 {
 			t.Errorf("%+v, %d incidents, %v", host, len(list), err)
 		}
-		if _, _, err := s.Of(t.Context(), incident.Host{Addr: netip.MustParseAddr("10.0.0.80"), Site: "x"}); !errors.Is(err, ErrNoHost) || !errors.Is(err, ErrUnknown) {
+		if _, _, err := s.Of(t.Context(), incident.Host{Addr: netip.MustParseAddr("10.0.0.80"), Site: "x"}); !errors.Is(err, reader.ErrNoHost) || !errors.Is(err, ErrUnknown) {
 			t.Error(err)
 		}
 		if sites, err := s.Sites(t.Context(), netip.MustParseAddr("10.0.0.5")); err != nil || len(sites) != 1 || sites[0].Site != "" {

@@ -77,7 +77,11 @@ func periodOf(events []event.Event, list map[netip.Addr]*incident.Incident, from
 	if !from.Before(to) {
 		return p
 	}
-	p.Attempts = slices.Clone(attempts)
+	for n := range uint64(8) {
+		p.Attempts = append(p.Attempts, incident.Bucket{From: n + 1, To: n + 1})
+	}
+	p.Attempts = append(p.Attempts, incident.Bucket{From: 9, To: 10}, incident.Bucket{From: 11, To: 20}, incident.Bucket{From: 21, To: 50}, incident.Bucket{From: 51, To: 100},
+		incident.Bucket{From: 101, To: 1000}, incident.Bucket{From: 1001, To: 10_000}, incident.Bucket{From: 10_001})
 	flows := flowsOf(events, from, to)
 	countries, networks, feeds := map[string]*incident.PlaceSum{}, map[uint32]*incident.PlaceSum{}, map[string]*incident.FeedSum{}
 	for _, x := range list {
@@ -108,8 +112,16 @@ func periodOf(events []event.Event, list map[netip.Addr]*incident.Incident, from
 				p.Attempts[i].Offenders++
 			}
 		}
-		place(countries, x.Country, int64(n)).Country = x.Country
-		place(networks, x.ASNumber, int64(n)).ASNumber = x.ASNumber
+		if countries[x.Country] == nil {
+			countries[x.Country] = &incident.PlaceSum{Country: x.Country}
+		}
+		if networks[x.ASNumber] == nil {
+			networks[x.ASNumber] = &incident.PlaceSum{ASNumber: x.ASNumber}
+		}
+		for _, p := range []*incident.PlaceSum{countries[x.Country], networks[x.ASNumber]} {
+			p.Offenders++
+			p.Flows += n
+		}
 		names := feedsOf(x)
 		for f := range names {
 			feeds[f].Offenders++
@@ -148,11 +160,22 @@ func periodOf(events []event.Event, list map[netip.Addr]*incident.Incident, from
 	for _, d := range slices.Sorted(maps.Keys(days)) {
 		p.Days = append(p.Days, *days[d])
 	}
-	p.Countries, p.Networks = places(countries), places(networks)
+	p.Countries, p.Networks = mostFirst(countries), mostFirst(networks)
 	for _, f := range slices.Sorted(maps.Keys(feeds)) {
 		p.Feeds = append(p.Feeds, *feeds[f])
 	}
 	return p
+}
+
+func mostFirst[K comparable](m map[K]*incident.PlaceSum) []incident.PlaceSum {
+	list := []incident.PlaceSum{}
+	for _, p := range m {
+		list = append(list, *p)
+	}
+	slices.SortFunc(list, func(a, b incident.PlaceSum) int {
+		return cmp.Or(b.Offenders-a.Offenders, cmp.Compare(b.Flows, a.Flows), cmp.Compare(a.Country, b.Country), cmp.Compare(a.ASNumber, b.ASNumber))
+	})
+	return list
 }
 
 func feedsOf(x *incident.Incident) map[string]bool {

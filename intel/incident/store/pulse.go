@@ -11,9 +11,6 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
 )
 
-// Worsts are the words of a pulse for how bad the findings of an hour are, by number.
-var worsts = []string{"ok", "warning", "critical"}
-
 // maxFindings is how many texts of an hour are kept.
 const maxFindings = 3
 
@@ -23,7 +20,7 @@ func (w *writing) pulse(p incident.Pulse) error {
 		return nil
 	}
 	hour := w.now - w.now%3600
-	worst := int64(max(0, slices.Index(worsts, p.Worst)))
+	worst := int64(max(0, slices.Index(incident.Worsts[:], p.Worst)))
 	var had int64
 	var texts string
 	err := w.QueryRow("SELECT worst, findings FROM pulse WHERE hour = $1", hour).Scan(&had, &texts)

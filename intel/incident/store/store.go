@@ -9,10 +9,11 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/reader"
 )
 
 // ErrUnknown means that there is no incident of the offender.
-var ErrUnknown = errors.New("there is no incident of this address")
+var ErrUnknown = reader.ErrUnknown
 
 // Config sets where incidents are kept and for how long.
 type Config struct {
@@ -38,6 +39,7 @@ func DefaultConfig(path string) Config {
 // A Store has the incidents. Its methods may be called from any goroutine; one writes at a
 // time, and readers never wait for it.
 type Store struct {
+	*reader.Reader
 	cfg Config
 	db  *database.DB
 
@@ -76,6 +78,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.Reader = reader.New(s.db, reader.DefaultLimits())
 	if err := s.check(ctx); err != nil {
 		return nil, errors.Join(err, s.db.Close(ctx))
 	}

@@ -1,4 +1,4 @@
-package store
+package reader
 
 import (
 	"net/netip"
@@ -122,24 +122,35 @@ func (c *conditionList) links(f *incident.Filter) {
 		c.link("category", "incident_feed x", "x.category IN ("+marks(len(f.Categories))+")", values(f.Categories)...)
 	}
 	if len(f.Services) > 0 {
-		var parts []string
-		var args []any
-		for _, s := range f.Services {
-			switch {
-			case s.AnyProtocol:
-				var numbers []string
-				for p := range int64(256) {
-					numbers = append(numbers, strconv.FormatInt(p<<16|int64(s.Port), 10))
-				}
-				parts = append(parts, "x.service IN ("+strings.Join(numbers, ", ")+")")
-			case s.AnyPort:
-				parts, args = append(parts, "x.service BETWEEN ? AND ?"), append(args, int64(s.Protocol)<<16, int64(s.Protocol)<<16|65535)
-			default:
-				parts, args = append(parts, "x.service = ?"), append(args, int64(s.Protocol)<<16|int64(s.Port))
-			}
-		}
-		c.link("service", "incident_service x", "("+strings.Join(parts, " OR ")+")", args...)
+		c.services(f.Services)
 	}
+}
+
+// services adds the condition that one of the services was used. That a port is of any protocol
+// is compared by the port in a row at hand, and by 256 numbers in the index.
+func (c *conditionList) services(list []incident.ServiceFilter) {
+	var parts, indexed []string
+	var args []any
+	for _, s := range list {
+		part := "x.service = ?"
+		switch {
+		case s.AnyProtocol:
+			var numbers []string
+			for p := range int64(256) {
+				numbers = append(numbers, strconv.FormatInt(p<<16|int64(s.Port), 10))
+			}
+			parts = append(parts, "(x.service & 65535) = "+strconv.Itoa(int(s.Port)))
+			indexed = append(indexed, "x.service IN ("+strings.Join(numbers, ", ")+")")
+			continue
+		case s.AnyPort:
+			part, args = "x.service BETWEEN ? AND ?", append(args, int64(s.Protocol)<<16, int64(s.Protocol)<<16|65535)
+		default:
+			args = append(args, int64(s.Protocol)<<16|int64(s.Port))
+		}
+		parts, indexed = append(parts, part), append(indexed, part)
+	}
+	c.link("service", "incident_service x", "("+strings.Join(parts, " OR ")+")", args...)
+	c.all[len(c.all)-1].ids = "SELECT DISTINCT x.incident AS id FROM incident_service x WHERE (" + strings.Join(indexed, " OR ") + ")"
 }
 
 // ranges gives a condition on a column with an address.

@@ -1,4 +1,4 @@
-package store
+package reader
 
 import (
 	"context"
@@ -45,7 +45,7 @@ type hostRow struct {
 // Hosts gives a page of our hosts. The filter chooses incidents, and a host has the sums of
 // its contacts with these offenders; of its Days it has the most with one of them then. With a
 // filter of hosts and sites alone, or none, everything is kept ready.
-func (s *Store) Hosts(ctx context.Context, q incident.Query) (incident.Page[incident.HostRow], error) {
+func (s *Reader) Hosts(ctx context.Context, q incident.Query) (incident.Page[incident.HostRow], error) {
 	page := incident.Page[incident.HostRow]{Total: -1}
 	if int(q.Sort) >= len(hostOrders) {
 		return page, &incident.Error{Name: "sort", Reason: "no such order"}
@@ -83,7 +83,7 @@ func (s *Store) Hosts(ctx context.Context, q incident.Query) (incident.Page[inci
 }
 
 // hostQuery puts the statement of a page together.
-func (s *Store) hostQuery(q *incident.Query) (*query, error) {
+func (s *Reader) hostQuery(q *incident.Query) (*query, error) {
 	columns, suffix, sign := hostOrders[q.Sort], " ASC", ">"
 	if q.Descending {
 		suffix, sign = " DESC", "<"
@@ -103,7 +103,7 @@ func (s *Store) hostQuery(q *incident.Query) (*query, error) {
 }
 
 // hostSource appends the rows of hosts that a filter leaves: as they are kept, or summed up.
-func (s *Store) hostSource(q *query, f *incident.Filter) {
+func (s *Reader) hostSource(q *query, f *incident.Filter) {
 	rest := *f
 	rest.Hosts, rest.Sites = nil, nil
 	where, args := ours(f)
@@ -259,7 +259,7 @@ func (v *view) top(hosts []hostRow) error {
 
 // Of gives one host of ours and its incidents, the worst first, at most 1,000. [ErrNoHost]
 // means that it has none.
-func (s *Store) Of(ctx context.Context, h incident.Host) (*incident.HostRow, []incident.Incident, error) {
+func (s *Reader) Of(ctx context.Context, h incident.Host) (*incident.HostRow, []incident.Incident, error) {
 	v, err := s.look(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -289,7 +289,7 @@ func (s *Store) Of(ctx context.Context, h incident.Host) (*incident.HostRow, []i
 }
 
 // Sites gives the hosts with an address, one for each site.
-func (s *Store) Sites(ctx context.Context, a netip.Addr) ([]incident.Host, error) {
+func (s *Reader) Sites(ctx context.Context, a netip.Addr) ([]incident.Host, error) {
 	v, err := s.look(ctx)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package store
+package reader
 
 import (
 	"cmp"
@@ -16,7 +16,7 @@ import (
 
 // Verdicts gives what became of the incidents that each feed listed, by the names of the
 // feeds.
-func (s *Store) Verdicts(ctx context.Context) ([]incident.Verdict, error) {
+func (s *Reader) Verdicts(ctx context.Context) ([]incident.Verdict, error) {
 	v, err := s.look(ctx)
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func during(selected string, from, to time.Time) *query {
 
 // Returning counts the offenders that were seen at or after from and before to, and how many
 // of them were first seen before an earlier time. Days count as for Period.
-func (s *Store) Returning(ctx context.Context, before, from, to time.Time) (seen, returned int, err error) {
+func (s *Reader) Returning(ctx context.Context, before, from, to time.Time) (seen, returned int, err error) {
 	v, err := s.look(ctx)
 	if err != nil {
 		return 0, 0, err
@@ -85,7 +85,7 @@ func (s *Store) Returning(ctx context.Context, before, from, to time.Time) (seen
 // Period counts all that happened at or after from and before to. Flows and bytes of offenders
 // are kept by the day, UTC: a day that is cut counts whole for an incident that was there
 // within from and to. Packets are not kept by the day, and are 0.
-func (s *Store) Period(ctx context.Context, from, to time.Time) (*incident.Period, error) {
+func (s *Reader) Period(ctx context.Context, from, to time.Time) (*incident.Period, error) {
 	v, err := s.look(ctx)
 	if err != nil {
 		return nil, err
@@ -307,7 +307,7 @@ func (p *periodSum) pulses() error {
 			return err
 		}
 		h := incident.HourPulse{Hour: at(hour), Pulse: incident.Pulse{Minutes: int(n[0]), Flows: uint64(n[1]), Lost: uint64(n[2]), Hits: uint64(n[3])}}
-		h.Worst = worsts[min(max(int(worst), 0), len(worsts)-1)]
+		h.Worst = incident.Worsts[min(max(int(worst), 0), len(incident.Worsts)-1)]
 		if findings != "" {
 			h.Findings = strings.Split(findings, "\n")
 		}

@@ -1,4 +1,4 @@
-package store
+package reader
 
 import (
 	"context"
@@ -13,10 +13,11 @@ type view struct {
 	ctx      context.Context
 	tx       *sql.Tx
 	postgres bool
+	limits   Limits
 }
 
 // look begins a view, which the caller closes.
-func (s *Store) look(ctx context.Context) (*view, error) {
+func (s *Reader) look(ctx context.Context) (*view, error) {
 	o := &sql.TxOptions{ReadOnly: true}
 	if s.db.Postgres {
 		o.Isolation = sql.LevelRepeatableRead
@@ -25,7 +26,7 @@ func (s *Store) look(ctx context.Context) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &view{ctx, tx, s.db.Postgres}, nil
+	return &view{ctx, tx, s.db.Postgres, s.limits}, nil
 }
 
 func (v *view) close() { _ = v.tx.Rollback() }

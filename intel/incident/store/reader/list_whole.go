@@ -1,4 +1,4 @@
-package store
+package reader
 
 import (
 	"context"
@@ -13,13 +13,13 @@ import (
 )
 
 // Get gives the incident of an offender with all that belongs to it, or [ErrUnknown].
-func (s *Store) Get(ctx context.Context, offender netip.Addr) (*incident.Incident, error) {
+func (s *Reader) Get(ctx context.Context, offender netip.Addr) (*incident.Incident, error) {
 	v, err := s.look(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer v.close()
-	var found *row
+	var found *incident.Incident
 	err = v.each(new(query).add("SELECT "+columnsOf("")+" FROM incident WHERE offender = ?", key(offender.Unmap())), func(rows *sql.Rows) (err error) {
 		found, err = scanRow(rows)
 		return err
@@ -30,7 +30,7 @@ func (s *Store) Get(ctx context.Context, offender netip.Addr) (*incident.Inciden
 	if found == nil {
 		return nil, fmt.Errorf("%s: %w", offender, ErrUnknown)
 	}
-	list, err := v.whole([]*row{found})
+	list, err := v.whole([]*incident.Incident{found})
 	if err != nil {
 		return nil, err
 	}
@@ -136,14 +136,14 @@ func (v *view) audit(x *incident.Incident) error {
 // Blockable calls row for each incident that meets the filter, in the order of addresses, with
 // its listings, the best first. False alarms are left out, whatever the filter. All rows are
 // of one moment; an error of row ends it and is returned.
-func (s *Store) Blockable(ctx context.Context, f incident.Filter, row func(*incident.Incident) error) error {
+func (s *Reader) Blockable(ctx context.Context, f incident.Filter, row func(*incident.Incident) error) error {
 	v, err := s.look(ctx)
 	if err != nil {
 		return err
 	}
 	defer v.close()
 	l := &listing{view: v, conditions: conditions(&f, s.db.Postgres)}
-	if l.driver, err = l.rarest(few); err != nil {
+	if l.driver, err = l.rarest(l.limits.Few); err != nil {
 		return err
 	}
 	var ids []any
@@ -199,7 +199,7 @@ func (v *view) blockable(ids []any, row func(*incident.Incident) error) error {
 }
 
 // rows reads rows by their numbers, in the order of addresses.
-func (v *view) rows(ids []any) (list []*row, err error) {
+func (v *view) rows(ids []any) (list []*incident.Incident, err error) {
 	q := new(query).add("SELECT "+columnsOf("")+" FROM incident WHERE id IN ("+marks(len(ids))+") ORDER BY offender", ids...)
 	err = v.each(q, func(rows *sql.Rows) error {
 		r, err := scanRow(rows)

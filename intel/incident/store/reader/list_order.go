@@ -1,4 +1,4 @@
-package store
+package reader
 
 import (
 	"slices"
@@ -37,34 +37,34 @@ func sizes(column string) []phase {
 }
 
 // sortValue gives a column of a row that rows are sorted by.
-func (r *row) sortValue(column string) int64 {
+func sortValue(x *incident.Incident, column string) int64 {
 	switch column {
 	case "rank":
-		return incident.RankKey(r.incident())
+		return incident.RankKey(x)
 	case "bytes_out":
-		return int64(r.sums.BytesOut)
+		return int64(x.BytesOut)
 	case "last_seen":
-		return r.last
+		return x.Last.Unix()
 	case "first_seen":
-		return r.first
+		return x.First.Unix()
 	case "worst":
-		return int64(r.worst)
+		return int64(x.Worst)
 	case "days":
-		return r.days
+		return int64(x.Days)
 	case "flows":
-		return int64(r.sums.Flows)
+		return int64(x.Flows)
 	case "flows_key":
-		return incident.SizeKey(r.sums.Flows)
+		return incident.SizeKey(x.Flows)
 	case "bytes":
-		return int64(r.sums.Bytes())
+		return int64(x.Bytes())
 	case "bytes_key":
-		return incident.SizeKey(r.sums.Bytes())
+		return incident.SizeKey(x.Bytes())
 	case "hosts":
-		return r.hosts + r.foldedHosts
+		return int64(x.Hosts)
 	case "id":
-		return r.id
+		return x.ID
 	}
-	panic("store: no column " + column)
+	panic("reader: no column " + column)
 }
 
 // A cursor is the place of a row in an order: the values of its columns in a phase. The

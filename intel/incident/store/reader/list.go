@@ -1,4 +1,4 @@
-package store
+package reader
 
 import (
 	"context"
@@ -8,23 +8,11 @@ import (
 	"slices"
 
 	"github.com/flowsnitch/flowsnitch/intel/incident"
-	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
-)
-
-// few is how many incidents are read and sorted at once rather than found in order: with so
-// many that fit, of a million, both cost about the same. patience is how many are looked at in
-// order before all that meet the rarest condition are read instead, unless these are more
-// than many: then it is ten times as many. Rows are the same whatever they are; tests set
-// them to take each way.
-var (
-	few      int64 = 5000
-	patience int64 = 20_000
-	many     int64 = 50_000
 )
 
 // List gives a page of the incidents that meet a query. The Total of a page after the first one
 // is -1, and where counting would take long.
-func (s *Store) List(ctx context.Context, q incident.Query) (incident.Page[incident.Incident], error) {
+func (s *Reader) List(ctx context.Context, q incident.Query) (incident.Page[incident.Incident], error) {
 	page := incident.Page[incident.Incident]{Total: -1}
 	if int(q.Sort) >= len(orders) {
 		return page, &incident.Error{Name: "sort", Reason: "no such order"}
@@ -74,7 +62,7 @@ type listing struct {
 	looked     bool  // at more than the budget
 	slow       bool  // the rows were not found in order soon
 
-	rows   []*row // one more than the limit if there are more
+	rows   []*incident.Incident // one more than the limit if there are more
 	places []cursor
 }
 
@@ -82,21 +70,21 @@ type listing struct {
 // among those that the rarest condition leaves.
 func (l *listing) find(start cursor) error {
 	var err error
-	if l.driver, err = l.rarest(few); err != nil {
+	if l.driver, err = l.rarest(l.limits.Few); err != nil {
 		return err
 	}
 	if l.driver < 0 && len(l.conditions) > 0 && !l.postgres {
-		l.budget = patience
+		l.budget = l.limits.Patience
 	}
 	if err := l.run(start); err != nil || !l.looked {
 		return err
 	}
 	l.slow = true
-	if l.driver, err = l.rarest(many); err != nil {
+	if l.driver, err = l.rarest(l.limits.Many); err != nil {
 		return err
 	}
 	if l.driver < 0 {
-		l.budget = 10 * patience
+		l.budget = 10 * l.limits.Patience
 		if err := l.run(start); err != nil || !l.looked {
 			return err
 		}
@@ -186,7 +174,7 @@ func (l *listing) phase(p *phase, c cursor) error {
 		}
 		place := cursor{phase: c.phase}
 		for _, name := range p.columns {
-			place.values = append(place.values, r.sortValue(name))
+			place.values = append(place.values, sortValue(r, name))
 		}
 		l.rows, l.places = append(l.rows, r), append(l.places, place)
 		return nil
@@ -263,14 +251,6 @@ func (l *listing) from(selected string, p *phase, c *cursor) *query {
 	return q
 }
 
-func columnsOf(alias string) string {
-	names := make([]database.Column, len(incidentTable.Columns))
-	for i, c := range incidentTable.Columns {
-		names[i] = database.Column{Name: alias + c.Name}
-	}
-	return database.Names(names)
-}
-
 // count sets the Total of the first page, where it takes no more than the page itself.
 func (l *listing) count(page *incident.Page[incident.Incident], whole bool) error {
 	var n int64
@@ -287,7 +267,7 @@ func (l *listing) count(page *incident.Page[incident.Incident], whole bool) erro
 			n, page.More = incident.MaxCount, true
 		}
 	default:
-		if n, err = l.number(new(query).add("SELECT count(*) FROM incident")); err == nil && n <= 2*patience {
+		if n, err = l.number(new(query).add("SELECT count(*) FROM incident")); err == nil && n <= 2*l.limits.Patience {
 			l.driver, l.budget = -1, 0
 			n, err = l.number(l.from("SELECT count(*)", nil, nil))
 		} else {
@@ -302,12 +282,12 @@ func (l *listing) count(page *incident.Page[incident.Incident], whole bool) erro
 }
 
 // whole gives incidents with the texts of their rows.
-func (v *view) whole(rows []*row) ([]incident.Incident, error) {
+func (v *view) whole(rows []*incident.Incident) ([]incident.Incident, error) {
 	list := make([]incident.Incident, len(rows))
 	at := make(map[int64]int, len(rows))
 	ids := make([]any, len(rows))
 	for i, r := range rows {
-		list[i], at[r.id], ids[i] = *r.incident(), i, r.id
+		list[i], at[r.ID], ids[i] = *r, i, r.ID
 	}
 	if len(rows) == 0 {
 		return list, nil
