@@ -157,7 +157,7 @@ func exportList(c *cobra.Command, cfg *configs.Config, from *origin, lists []str
 // exportOffline makes a list of what the state directory and local files have.
 func exportOffline(c *cobra.Command, cfg *configs.Config, lists []string, to *target.Target, o *wanted) (*app.Listing, error) {
 	if o.set {
-		list, feeds, err := app.ExportOffline(cfg, lists, to, o.options, time.Now())
+		list, feeds, err := app.ExportOffline(c.Context(), cfg, lists, to, o.options, time.Now())
 		complain(c, feeds)
 		return list, err
 	}

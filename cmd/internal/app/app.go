@@ -108,6 +108,7 @@ func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 	alerts := &alerts{sensor: cfg.Name, store: a.store, clock: a.watch, publish: a.sinks.publish, log: log}
 	a.feeds = newFeedService(a, alerts.send)
 	a.feeds.offenders = a.incidents.offenders
+	a.feeds.quiet = func() (Barred, error) { return readBarred(&a.cfg, a.watch.Now) }
 	a.decoder = newDecoder(c, a.since, a.watch.Now, a.background, log)
 	a.contacts = newContacts(c, a.watch, func(events []event.Event) {
 		a.retro.Live(events)

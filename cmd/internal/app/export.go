@@ -143,21 +143,28 @@ func exportNames(m *fetch.Manager, allow []string, barred Barred, to *target.Tar
 
 // ExportOffline makes a block list of local files and of the last good copies, as
 // [BuildTable] makes a set. It also gives the state of each feed.
-func ExportOffline(cfg *configs.Config, lists []string, to *target.Target, o choice.Options, now time.Time) (*Listing, []fetch.Status, error) {
+func ExportOffline(ctx context.Context, cfg *configs.Config, lists []string, to *target.Target, o choice.Options, now time.Time) (*Listing, []fetch.Status, error) {
 	m := offlineManager(cfg, lists)
 	defer m.Stop()
+	var barred Barred
+	if len(lists) == 0 { // else the state directory has no part in it
+		var err error
+		if barred, err = barredAllOffline(ctx, cfg); err != nil {
+			return nil, nil, err
+		}
+	}
 	if to.TakesNames() {
 		if err := m.Load(); err != nil {
 			return nil, m.Status(), err
 		}
-		l, err := exportNames(m, cfg.Intel.AllowNames, Barred{}, to, o, now)
+		l, err := exportNames(m, cfg.Intel.AllowNames, barred, to, o, now)
 		return l, m.Status(), err
 	}
 	t, _, err := m.Build()
 	if err != nil {
 		return nil, m.Status(), err
 	}
-	l, err := ExportSet(t, m.Status(), Barred{}, to, o, now)
+	l, err := ExportSet(t, m.Status(), barred, to, o, now)
 	return l, m.Status(), err
 }
 

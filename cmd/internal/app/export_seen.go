@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -37,10 +40,10 @@ type Barred struct {
 	Feeds    []string
 }
 
-// BarredBy gives what silences and allowed prefixes keep out of block lists. A silence of an
+// barredBy gives what silences and allowed prefixes keep out of block lists. A silence of an
 // offender does, whatever else it asks for: who may be contacted by one of our hosts must not be
 // blocked for it. So does a silence of a feed alone.
-func BarredBy(silences []silencing.Silence, allowed []netip.Prefix) Barred {
+func barredBy(silences []silencing.Silence, allowed []netip.Prefix) Barred {
 	b := Barred{Prefixes: slices.Clone(allowed)}
 	for i := range silences {
 		c := silences[i].Conditions
@@ -169,7 +172,11 @@ func (d *feedService) seen(ctx context.Context, parameters url.Values, to *targe
 	if base == nil {
 		return nil, observe.Unavailable(errNoIncidents.Error())
 	}
-	return ExportSeen(ctx, d.store.Load(), base, d.barred(), parameters, to, o, d.now())
+	barred, err := d.barred()
+	if err != nil {
+		return nil, err
+	}
+	return ExportSeen(ctx, d.store.Load(), base, barred, parameters, to, o, d.now())
 }
 
 // base gives the store of incidents, nil where there is none.
@@ -181,16 +188,19 @@ func (d *feedService) base() (OffenderBase, error) {
 }
 
 // barred gives what people have decided.
-func (d *feedService) barred() Barred {
+func (d *feedService) barred() (Barred, error) {
 	if d.quiet == nil {
-		return Barred{}
+		return Barred{}, nil
 	}
 	return d.quiet()
 }
 
 // barredAll adds the false alarms: of those no list of the set has anything either.
 func (d *feedService) barredAll(ctx context.Context) (Barred, error) {
-	b := d.barred()
+	b, err := d.barred()
+	if err != nil {
+		return b, err
+	}
 	base, err := d.base()
 	if err != nil || base == nil {
 		return b, err
@@ -233,4 +243,34 @@ func ExportSeenOffline(ctx context.Context, cfg *configs.Config, t *lookup.Table
 }
 
 // barredOffline gives what people have decided, from the state directory.
-func barredOffline(*configs.Config) (Barred, error) { return Barred{}, nil }
+func barredOffline(cfg *configs.Config) (Barred, error) { return readBarred(cfg, nil) }
+
+// readBarred reads what people have decided from the file of silences, which has every change
+// at once. now is the date that can be trusted, nil = the clock's.
+func readBarred(cfg *configs.Config, now func() time.Time) (Barred, error) {
+	book := silencing.New(silencing.Config{Path: filepath.Join(cfg.StateDir, silencing.FileName), Home: cfg.AllHome(), Now: now, ReadOnly: true})
+	if err := book.Load(); err != nil {
+		return Barred{}, err
+	}
+	return barredBy(book.List(false), book.Prefixes()), nil
+}
+
+// barredAllOffline adds the false alarms, as barredAll does in an instance. A state directory
+// without a database has none.
+func barredAllOffline(ctx context.Context, cfg *configs.Config) (Barred, error) {
+	b, err := barredOffline(cfg)
+	if err != nil || !cfg.Incidents.Enabled {
+		return b, err
+	}
+	if cfg.Incidents.Database == "" {
+		if _, err := os.Stat(IncidentsConfig(cfg).Path); errors.Is(err, fs.ErrNotExist) {
+			return b, nil
+		}
+	}
+	desk, err := OpenDesk(ctx, cfg, true, "")
+	if err != nil {
+		return b, err
+	}
+	defer desk.Close(ctx)
+	return b, b.addFalseAlarms(ctx, desk)
+}

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -76,11 +77,11 @@ func TestExportSeen(t *testing.T) {
 		offender("62.5.0.4", func(x *incident.Incident) { x.Last = time.Now().Add(-8 * 24 * time.Hour) }),
 		offender("62.5.0.5", func(x *incident.Incident) { x.Listings = nil }),
 	}}
-	barred := BarredBy([]silencing.Silence{
+	barred := barredBy([]silencing.Silence{
 		{Conditions: silencing.Conditions{Offender: netip.MustParsePrefix("62.6.0.9/32"), Site: "oslo"}}, {Conditions: silencing.Conditions{Feed: "quiet"}},
 		{Conditions: silencing.Conditions{Offender: netip.MustParsePrefix("62.5.0.0/16"), Rule: "swarm"}}, {Conditions: silencing.Conditions{Feed: "f", Site: "oslo"}},
 	}, []netip.Prefix{netip.MustParsePrefix("62.6.1.0/24")})
-	d := &feedService{store: lookup.NewStore(), now: time.Now, offenders: func() (OffenderBase, error) { return base, nil }, quiet: func() Barred { return barred }}
+	d := &feedService{store: lookup.NewStore(), now: time.Now, offenders: func() (OffenderBase, error) { return base, nil }, quiet: func() (Barred, error) { return barred, nil }}
 	d.store.Swap(table)
 	ask := func(query string) (code int, e Exported, list string) {
 		t.Helper()
@@ -175,5 +176,31 @@ func TestExportOfIncidents(t *testing.T) {
 	}
 	if got := export("target=text&set=1"); strings.Contains(got, "62.0.0.1") || !strings.HasSuffix(got, "\n62.0.0.9\n") {
 		t.Error(got)
+	}
+}
+
+// TestExportSilenced: what a silence is in force for is in no list, of a running instance or of
+// its state directory.
+func TestExportSilenced(t *testing.T) {
+	dir := shortDir(t)
+	w := observed(t, dir, "{feeds: [{file: "+list(t, dir, "bad.txt", "62.0.0.1", "62.0.0.9")+", category: c2, score: 95}]}", Options{})
+	book := silencing.New(silencing.Config{Path: filepath.Join(dir, silencing.FileName)})
+	if err := book.Load(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := book.Add(t.Context(), silencing.Silence{Conditions: silencing.Conditions{Offender: netip.MustParsePrefix("62.0.0.9/32")}, Reason: "r", Author: "a", Until: time.Now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	l, err := w.feeds.listing(t.Context(), target.Find("text"), choice.Default())
+	if err != nil || l.Report.Rows != 1 || l.Report.Guarded != 1 {
+		t.Fatalf("%+v, %v", l, err)
+	}
+	cfg := w.cfg
+	if err := w.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	l, _, err = ExportOffline(t.Context(), &cfg, nil, target.Find("text"), choice.Default(), time.Now())
+	if err != nil || l.Report.Rows != 1 || l.Report.Guarded != 1 {
+		t.Errorf("offline: %+v, %v", l, err)
 	}
 }

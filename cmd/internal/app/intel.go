@@ -62,7 +62,7 @@ type feedService struct {
 	// offenders gives the store of incidents, nil while there is none; quiet what people have
 	// decided. nil = nobody does.
 	offenders func() (OffenderBase, error)
-	quiet     func() Barred
+	quiet     func() (Barred, error)
 	exporting sync.Mutex // held while a block list is made and read
 
 	mu    sync.Mutex
