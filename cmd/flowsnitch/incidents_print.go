@@ -100,7 +100,7 @@ func hostTable(rows []incident.HostRow, now time.Time) table {
 	}}
 	for k := range rows {
 		h := &rows[k]
-		what := plain("scanned")
+		what := plain("no answer")
 		switch {
 		case h.Called:
 			what = line{{"called", alarm}}
@@ -158,19 +158,22 @@ func dayLine(daily []incident.Day, today int32, days int, utf8 bool) string {
 }
 
 // hostShares are the hosts of an incident as a table.
-func hostShares(list []incident.HostShare, now time.Time) table {
+func hostShares(i *incident.Incident, list []incident.HostShare, now time.Time) table {
 	t := table{columns: []column{
 		{heading: "host"}, {heading: "what"}, {heading: "severity"}, {heading: "days", right: true}, {heading: "last"}, {heading: "sent", right: true}, {heading: "received", right: true},
 		{heading: "flows", right: true, rank: 2}, {heading: "first", rank: 1},
 	}}
 	for k := range list {
 		h := &list[k]
-		what := plain("scanned")
-		switch {
-		case h.Called && h.Answered:
-			what = line{{"called", alarm}}
-		case h.Called:
+		what := plain("no answer")
+		if i.Inbound && !i.Outbound {
+			what = plain("scanned")
+		} else if i.Outbound && !i.Inbound {
 			what = line{{"tried", caution}}
+		}
+		switch {
+		case h.Called:
+			what = line{{"called", alarm}}
 		case h.Answered:
 			what = line{{"answered", caution}}
 		}

@@ -176,7 +176,7 @@ func printIncident(w io.Writer, s *shownIncident, now time.Time) {
 		s.History.print(show.Wrapped(w, storyColumns), i.Offender.String())
 	}
 	if len(s.Firewall) > 0 {
-		fmt.Fprintln(w, "\nTo block it (look before you paste; pf needs a rule for its table)")
+		fmt.Fprintln(w, "\nTo block it (pf and mikrotik: where a rule blocks their table)")
 		for _, l := range s.Firewall {
 			fmt.Fprintf(w, "  %s\n", l.Text)
 		}
@@ -231,7 +231,7 @@ func printShares(w io.Writer, i *incident.Incident, now time.Time) {
 		return
 	}
 	fmt.Fprintln(w, "\nHosts of yours")
-	printIndented(w, hostShares(i.HostList[:min(len(i.HostList), shownHosts)], now))
+	printIndented(w, hostShares(i, i.HostList[:min(len(i.HostList), shownHosts)], now))
 	if more := i.Hosts - shownHosts; more > 0 {
 		fmt.Fprintf(w, "  and %s%d more: flowsnitch incidents --by host --offender %s\n", map[bool]string{true: "more than "}[i.MoreHosts], more, i.Offender)
 	}

@@ -64,9 +64,16 @@ func settled(i *incident.Incident) string {
 	return ""
 }
 
-// callers names the hosts that opened contacts.
+// callers names the hosts that opened contacts: those that were answered. Where none was, all
+// of them, unless others were merely contacted from outside; then nobody knows which.
 func callers(i *incident.Incident) (string, int) {
-	return named(i, func(h *incident.HostShare) bool { return h.Called })
+	switch {
+	case i.Called:
+		return named(i, func(h *incident.HostShare) bool { return h.Called })
+	case i.Inbound && i.Hosts != 1:
+		return fmt.Sprintf("at least one of %s%d hosts of yours", moreThan(i.MoreHosts), i.Hosts), 1
+	}
+	return named(i, nil)
 }
 
 // A Line is what blocks one address, ready to be pasted into a firewall.
@@ -76,8 +83,8 @@ type Line struct {
 }
 
 // Block gives lines that block an address both ways, for several firewalls; none for one that
-// no line of ours should block. nft is for the usual table "inet filter", pf for a table
-// <flowsnitch> that a rule of its own blocks, mikrotik for RouterOS.
+// no line of ours should block. nft is for the usual table "inet filter", pf and mikrotik
+// (RouterOS) for a table and an address list "flowsnitch" that a rule blocks.
 func Block(a netip.Addr) []Line {
 	if !mayBlock(a) {
 		return nil
@@ -92,7 +99,6 @@ func Block(a netip.Addr) []Line {
 		{"iptables", fmt.Sprintf("%s -I FORWARD -d %s -j DROP", tables, a)},
 		{"iptables", fmt.Sprintf("%s -I FORWARD -s %s -j DROP", tables, a)},
 		{"pf", fmt.Sprintf("pfctl -t flowsnitch -T add %s", a)},
-		{"mikrotik", fmt.Sprintf("/%s firewall filter add chain=forward dst-address=%s action=drop place-before=0", mikrotik, a)},
-		{"mikrotik", fmt.Sprintf("/%s firewall filter add chain=forward src-address=%s action=drop place-before=0", mikrotik, a)},
+		{"mikrotik", fmt.Sprintf("/%s firewall address-list add list=flowsnitch address=%s", mikrotik, a)},
 	}
 }

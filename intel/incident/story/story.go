@@ -46,7 +46,7 @@ func what(i *incident.Incident) string {
 		who, n := named(i, func(h *incident.HostShare) bool { return h.Called && h.Answered })
 		return fmt.Sprintf("%s %s %s, and got an answer%s.", who, verb(n, "calls", "call"), a, on)
 	case i.Outbound:
-		who, n := named(i, func(h *incident.HostShare) bool { return h.Called })
+		who, n := callers(i)
 		return fmt.Sprintf("%s %s to reach %s, without an answer so far%s.", who, verb(n, "tries", "try"), a, on)
 	case i.Inbound && i.Answered:
 		who, n := named(i, func(h *incident.HostShare) bool { return h.Answered })
@@ -137,8 +137,8 @@ func since(first, last time.Time, days int, now time.Time) string {
 	if days > 1 {
 		on = fmt.Sprintf("; contact on %d days", days)
 	}
-	if last.Equal(first) {
-		return fmt.Sprintf("It was seen once, %s (%s).", At(first, now), Ago(last, now))
+	if At(last, now) == At(first, now) {
+		return fmt.Sprintf("It was seen %s (%s).", At(last, now), Ago(last, now))
 	}
 	return fmt.Sprintf("First contact %s, last %s (%s)%s.", At(first, now), At(last, now), Ago(last, now), on)
 }
@@ -261,6 +261,8 @@ func OfHost(h *incident.HostRow, list []incident.Incident, now time.Time) (text 
 		text = append(text, name+" called listed addresses, and they answered.")
 	case h.Answered:
 		text = append(text, name+" answered listed addresses.")
+	case slices.ContainsFunc(list, func(i incident.Incident) bool { return i.Outbound }):
+		text = append(text, name+" tried to reach listed addresses, without an answer so far.")
 	default:
 		text = append(text, name+" was contacted by listed addresses, and has not answered.")
 	}
@@ -275,7 +277,7 @@ func OfHost(h *incident.HostRow, list []incident.Incident, now time.Time) (text 
 			open++
 		}
 	}
-	if len(list) > 0 {
+	if open > 0 {
 		text = append(text, fmt.Sprintf("Nobody looks after %d of the %s shown.", open, count(uint64(len(list)), "incident", "incidents")))
 	}
 	return text
