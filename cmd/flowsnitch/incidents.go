@@ -238,14 +238,19 @@ func (o *listOptions) footer(w io.Writer, shown, total int, more bool, next, non
 
 // printTable prints a table as wide as the terminal, or 80 columns where there is none.
 func printTable(w io.Writer, t table) {
-	if len(t.rows) == 0 {
-		return
-	}
 	columns := 80
 	if f := terminalOf(w); f != nil {
 		if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
 			columns = n
 		}
+	}
+	layTable(w, t, columns, showsColours(w))
+}
+
+// layTable prints a table within so many columns.
+func layTable(w io.Writer, t table, columns int, colour bool) {
+	if len(t.rows) == 0 {
+		return
 	}
 	for i := range t.columns {
 		c := &t.columns[i]
@@ -261,7 +266,6 @@ func printTable(w io.Writer, t table) {
 			t = t.withoutColumn(i)
 		}
 	}
-	colour := showsColours(w)
 	heading, rows := t.lay(columns)
 	fmt.Fprintln(w, strings.TrimRight(heading.draw(colour), " "))
 	for _, r := range rows {

@@ -239,7 +239,7 @@ func printShares(w io.Writer, i *incident.Incident, now time.Time) {
 
 func printIndented(w io.Writer, t table) {
 	var b strings.Builder
-	printTable(&b, t)
+	layTable(&b, t, storyColumns-2, showsColours(w))
 	for line := range strings.Lines(b.String()) {
 		fmt.Fprint(w, "  ", line)
 	}
@@ -323,26 +323,43 @@ func printHost(w io.Writer, s *shownHost, now time.Time) {
 	}
 }
 
-// incidentOf gives what lookup shows of the incident of an address; nil = there is none, or
-// nobody can say.
-func incidentOf(ctx context.Context, cfg *configs.Config, p netip.Prefix) *incident.Incident {
-	if !p.IsSingleIP() {
-		return nil
+// lookupIncidentTime bounds what lookup asks about incidents.
+const lookupIncidentTime = 3 * time.Second
+
+// incidentsOf gives the incident of each address for lookup; nil = there is none, or nobody can
+// say. It asks the running instance, or reads the database where none is running.
+func incidentsOf(ctx context.Context, cfg *configs.Config, asked []netip.Prefix) []*incident.Incident {
+	list := make([]*incident.Incident, len(asked))
+	ctx, cancel := context.WithTimeout(ctx, lookupIncidentTime)
+	defer cancel()
+	var d desk = remoteDesk{cfg.StateDir}
+	if !answers(cfg.StateDir) {
+		local, err := openDesk(ctx, cfg, true)
+		if err != nil {
+			return list
+		}
+		defer local.close(ctx)
+		d = local
 	}
-	i, err := remoteDesk{cfg.StateDir}.Get(ctx, p.Addr())
-	if err == nil {
-		return i
+	for k, p := range asked {
+		if !p.IsSingleIP() {
+			continue
+		}
+		if i, err := d.Get(ctx, p.Addr()); err == nil {
+			list[k] = i
+		}
 	}
-	if errors.Is(err, errNoIncident) || answers(cfg.StateDir) {
-		return nil
+	return list
+}
+
+// printIncidentLine prints what lookup shows of an incident.
+func printIncidentLine(w io.Writer, i *incident.Incident) {
+	if i == nil {
+		return
 	}
-	d, err := openDesk(ctx, cfg, true)
-	if err != nil {
-		return nil
+	state := strings.ReplaceAll(i.State.String(), "_", " ")
+	if i.State == incident.Taken {
+		state += " by " + show.Plain(i.Owner, 60)
 	}
-	defer d.close(ctx)
-	if i, err = d.Get(ctx, p.Addr()); err != nil {
-		return nil
-	}
-	return i
+	fmt.Fprintf(w, "%s: incident, %s, %s, last contact %s\n  flowsnitch incidents show %s\n", i.Offender, i.Worst, state, show.Day(i.Last), i.Offender)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/source"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/spf13/cobra"
 )
@@ -31,7 +33,8 @@ func newIntelStatus() *cobra.Command {
 		Long: `status shows of each feed: its age (since the source last confirmed it), that of its
 data where they bear a date, the entries
 in use and how many more or fewer than before, the share of them that no other feed
-has, the hits of the last day, the last HTTP code, the next fetch, and what is wrong.
+has, the hits of the last day, what became of its incidents (confirmed: taken or closed;
+false alarms; not judged), the last HTTP code, the next fetch, and what is wrong.
 Without a running instance it reads the state directory, with a note on standard error.`,
 		Example: "  flowsnitch intel status -c /etc/flowsnitch/flowsnitch.yml",
 		Args:    noArguments,
@@ -40,10 +43,11 @@ Without a running instance it reads the state directory, with a note on standard
 			if err != nil {
 				return err
 			}
-			s, err := feedsStatus(c, &cfg, &from)
-			if err != nil {
+			var s judgedFeeds
+			if s.IntelStatus, err = feedsStatus(c, &cfg, &from); err != nil {
 				return err
 			}
+			s.Verdicts = verdictsOf(c.Context(), &cfg)
 			if asJSON {
 				return json.NewEncoder(c.OutOrStdout()).Encode(s)
 			}
@@ -54,6 +58,39 @@ Without a running instance it reads the state directory, with a note on standard
 	locateFlag(c, &file)
 	c.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
 	return c
+}
+
+// judgedFeeds are the feeds with what people have found out about their incidents.
+type judgedFeeds struct {
+	app.IntelStatus
+	Verdicts []incident.Verdict `json:"verdicts,omitempty"`
+}
+
+// of gives the verdicts of a feed as three columns.
+func (s *judgedFeeds) of(feed string) string {
+	for _, v := range s.Verdicts {
+		if v.Feed == feed {
+			return fmt.Sprintf("%d\t%d\t%d", v.Confirmed, v.False, v.Open)
+		}
+	}
+	return "-\t-\t-"
+}
+
+// verdictsOf gives the verdicts of all feeds; none where nobody can say.
+func verdictsOf(ctx context.Context, cfg *configs.Config) []incident.Verdict {
+	ctx, cancel := context.WithTimeout(ctx, lookupIncidentTime)
+	defer cancel()
+	list, err := remoteDesk{cfg.StateDir}.Verdicts(ctx)
+	if !errors.Is(err, web.ErrNotRunning) {
+		return list
+	}
+	local, err := openDesk(ctx, cfg, true)
+	if err != nil {
+		return nil
+	}
+	defer local.close(ctx)
+	list, _ = local.Verdicts(ctx)
+	return list
 }
 
 // feedsStatus asks the running instance, or reads the state directory.
@@ -73,18 +110,18 @@ func feedsStatus(c *cobra.Command, cfg *configs.Config, from *origin) (app.Intel
 }
 
 // printFeeds prints a table of the feeds, and below it what is wrong.
-func printFeeds(w io.Writer, s *app.IntelStatus, now time.Time) {
+func printFeeds(w io.Writer, s *judgedFeeds, now time.Time) {
 	fmt.Fprintf(w, "set %s, %d indicators\n", s.Version, s.Indicators)
 	if len(s.Feeds) == 0 {
 		fmt.Fprintln(w, "no feed is configured")
 		return
 	}
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "feed\tage\tdata\tentries\tdelta\tunique\thits/day\thttp\tnext\tstate")
+	fmt.Fprintln(t, "feed\tage\tdata\tentries\tdelta\tunique\thits/day\tconfirmed\tfalse\tnot judged\thttp\tnext\tstate")
 	for i := range s.Feeds {
 		f := &s.Feeds[i]
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%+d\t%s\t%d\t%s\t%s\t%s\n", show.Printable(f.Name), ageOf(f, now), dataOf(f, now), f.Entries, f.Delta,
-			uniqueOf(f), s.HitsDay[f.Name], codeOf(f), nextOf(f, now), stateOf(f))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%+d\t%s\t%d\t%s\t%s\t%s\t%s\n", show.Printable(f.Name), ageOf(f, now), dataOf(f, now), f.Entries, f.Delta,
+			uniqueOf(f), s.HitsDay[f.Name], s.of(f.Name), codeOf(f), nextOf(f, now), stateOf(f))
 	}
 	_ = t.Flush() // an error of w shows elsewhere
 	for i := range s.Feeds {

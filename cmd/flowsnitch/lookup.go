@@ -16,6 +16,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/enrich"
+	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/intel/silence"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
@@ -43,7 +44,8 @@ covers or lies within each, with its evidence, expired entries, and entries that
 allowlist, the home networks, a warninglist or a guard overrides. It uses the running
 instance; without one, or with --intel, it reads the lists itself, and for feeds the last
 good copies in the state directory. With --intel and without -c only these lists count.
-Below come the last contacts of your hosts with each, at most 5, as far as the history
+Below come the incident of each address, if there is one ('flowsnitch incidents show' has it
+whole), and the last contacts of your hosts with each, at most 5, as far as the history
 of contacts on disk has them ('flowsnitch hunt' finds all, to the last minute). Country
 and AS come from the databases of enrich.mmdb. Names are asked of the DNS with --names
 alone, for whoever has the zone, often the offender, sees the question.
@@ -71,7 +73,7 @@ object for each address, one a line; its "answer" is listed, not_listed or unkno
 			if err != nil {
 				return unanswered{err}
 			}
-			more := asides{past: contactsOf(c.Context(), &cfg, asked)}
+			more := asides{past: contactsOf(c.Context(), &cfg, asked), incidents: incidentsOf(c.Context(), &cfg, asked)}
 			if names {
 				more.names = namesOf(c.Context(), net.DefaultResolver, asked)
 			}
@@ -193,10 +195,13 @@ func printLookups(c *cobra.Command, answers []app.Lookup, more asides, args []st
 		if !asJSON {
 			explain(c.OutOrStdout(), l)
 			more.namesAt(i).print(c.OutOrStdout(), nameOf(l.Prefix))
+			printIncidentLine(c.OutOrStdout(), more.incidents[i])
 			more.past[i].print(c.OutOrStdout(), nameOf(l.Prefix))
 			continue
 		}
-		if err := enc.Encode(lookupLine(args[i], l, more.past[i], more.namesAt(i))); err != nil {
+		line := lookupLine(args[i], l, more.past[i], more.namesAt(i))
+		line.Incident = more.incidents[i]
+		if err := enc.Encode(line); err != nil {
 			return err
 		}
 	}
@@ -281,6 +286,8 @@ type lookupAnswer struct {
 	// Silences are those in force that name it, Allowed what allows it for a time.
 	Silences []silence.Silence `json:"silences,omitempty"`
 	Allowed  []silence.Allowed `json:"allowed,omitempty"`
+	// Incident is what is known of the address as an offender; absent where there is none.
+	Incident *incident.Incident `json:"incident,omitempty"`
 }
 
 // A lookupListing is an entry of a feed; with a reason one that is not used, or a network

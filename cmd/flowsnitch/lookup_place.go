@@ -16,6 +16,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel/enrich"
+	"github.com/flowsnitch/flowsnitch/intel/incident"
 )
 
 const (
@@ -26,8 +27,9 @@ const (
 
 // asides are what lookup has of the addresses beside their listings, in their order.
 type asides struct {
-	past  []*lookupHistory
-	names []*lookupNames // nil = not asked
+	past      []*lookupHistory
+	incidents []*incident.Incident // nil = there is none
+	names     []*lookupNames       // nil = not asked
 }
 
 func (b *asides) namesAt(i int) *lookupNames {

@@ -9,10 +9,10 @@ import (
 
 // A Verdict is what people have found out about the incidents that a feed listed.
 type Verdict struct {
-	Feed      string
-	Confirmed int // taken or closed
-	False     int // false alarms
-	Open      int // not judged yet
+	Feed      string `json:"feed"`
+	Confirmed int    `json:"confirmed"`    // taken or closed
+	False     int    `json:"false_alarms"` // false alarms
+	Open      int    `json:"not_judged"`   // not judged yet
 }
 
 // A Period is everything that a report counts of the time from From on and before Until.
