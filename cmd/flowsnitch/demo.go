@@ -25,6 +25,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
 	"github.com/flowsnitch/flowsnitch/intel/hunt"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/question"
+	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/sinks/journal"
 	"github.com/spf13/cobra"
 )
@@ -110,9 +111,29 @@ func demo(c *cobra.Command, length time.Duration) error {
 		err = e
 	}
 	_, _ = wrapped(c.ErrOrStderr()).Write(lastText(a))
+	demoIncidents(c, &cfg)
 	demoHunt(c, dir)
 	fmt.Fprintln(c.ErrOrStderr(), "\nnow with your own router: flowsnitch run --intel FILE, and point its flow export to UDP port 2055 of this machine")
 	return err
+}
+
+// demoIncidents shows which of our hosts are in trouble, as 'flowsnitch incidents' does.
+func demoIncidents(c *cobra.Command, cfg *configs.Config) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second) // that of the command may have ended
+	defer cancel()
+	fmt.Fprintf(c.ErrOrStderr(), "\nwhich of your hosts is in trouble, the worst first:\n$ flowsnitch incidents --by host\n")
+	d, err := openDesk(ctx, cfg, true)
+	if err != nil {
+		fmt.Fprintf(c.ErrOrStderr(), "incidents: %v\n", err)
+		return
+	}
+	defer d.close(ctx)
+	page, err := d.Hosts(ctx, incident.Query{Descending: true})
+	if err != nil {
+		fmt.Fprintf(c.ErrOrStderr(), "incidents: %v\n", err)
+		return
+	}
+	printTable(c.OutOrStdout(), hostTable(page.Rows, time.Now()))
 }
 
 // demoHunt shows who of us talked to the trojan's server, as 'flowsnitch hunt' does.

@@ -28,10 +28,10 @@ func TestMemoryTogether(t *testing.T) {
 	for _, c := range []struct {
 		name        string
 		cfg         configs.Config
-		parts, most int // parts: set, exporters and decoder, contacts; one of write, merge and hunt
+		parts, most int // parts: set, exporters and decoder, contacts; one of write, merge and hunt; incidents
 	}{
-		{"usual, 1,000,000 indicators", configs.Default(), (150 + 80 + 75 + 200) * mb, 1 << 30},
-		{"edge, 100,000 indicators", edge, (24 + 20) * mb, 96 * mb},
+		{"usual, 1,000,000 indicators", configs.Default(), (150 + 80 + 75 + 200 + 64) * mb, 1 << 30},
+		{"edge, 100,000 indicators", edge, (24 + 20 + 8) * mb, 96 * mb},
 	} {
 		workers := 0
 		for _, l := range c.cfg.Listen {
