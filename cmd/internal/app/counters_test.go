@@ -33,6 +33,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/hunt/retro"
 	"github.com/flowsnitch/flowsnitch/intel/incident/intake"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
+	"github.com/flowsnitch/flowsnitch/intel/silence"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/journal"
 	"github.com/flowsnitch/flowsnitch/sinks/jsonlog"
@@ -88,6 +89,7 @@ func counters() []counter {
 			return h
 		}, figures.Exempt{"CanariesLost": "is queue_full of the self-test"}),
 		counted("dnsbl.Stats", func(s dnsbl.Stats) any { return DNSBLStatus{Stats: s} }, nil),
+		counted("silence.Stats", func(s silence.Stats) any { return silenceStatus(s) }, nil),
 		counted("intake.Stats", func(s intake.Stats) any {
 			var i IncidentStatus
 			i.intake(s)
@@ -127,6 +129,7 @@ var notInStatus = map[string]string{
 	"lookup.WarnedReport": "goes into fetch.Status",
 	"document.Report":     "goes into fetch.Status",
 	"report.Report":       "is what is asked for, no counter",
+	"names.Report":        "is of one list, and goes to whoever asks for it",
 	"export.Report":       "is of one list, and goes to whoever asks for it",
 }
 
@@ -282,6 +285,7 @@ func judgedStatus() *Status {
 	s.Journal.Bytes, s.Journal.MaxBytes = 10, 1<<40
 	s.Retro.Failing, s.Retro.WaitingSince = false, time.Time{}
 	s.Report.Due = time.Time{}
+	s.Silences.Lost, s.Silences.Unsaved = "", ""
 	s.Incidents.Trouble, s.Incidents.Damaged, s.Incidents.Last, s.Incidents.Waiting, s.Incidents.Pending = "", 0, noon, 0, 0
 	s.History.Off, s.History.Disk, s.History.Trouble, s.History.Files.Trouble, s.History.Files.Bad, s.History.Files.Waiting = "", "", "", "", 0, 0
 	s.Journal.Opened, s.Exporters.Restored, s.Exporters.File.Error = OpenedStatus{}, RestoredStatus{}, ""

@@ -112,10 +112,10 @@ func registryOf(status func() Status) *observe.Registry {
 	)
 	newPlaces(&configs.Config{Blocks: map[string]any{placesKey: enrich.DefaultConfig()}}, zap.NewNop()).Register(c)
 	c.Add(
+		observe.Printed("silences", func() SilenceStatus { return status().Silences }, printSilences),
 		observe.Printed("sinks", func() []SinkStatus { return status().Sinks }, printSinks), observe.Printed("journal", func() JournalStatus { return status().Journal }, printJournal),
 		private(observe.Silent("recent", func() []RecentEvent { return status().Recent })), private(observe.Silent("latest", func() []LatestStatus { return status().Latest })),
 		observe.Printed("incidents", func() IncidentStatus { return status().Incidents }, printIncidents),
-		observe.Printed("silences", func() SilenceStatus { return status().Silences }, printSilences),
 		observe.Printed("intel", func() IntelStatus {
 			s := status()
 			setFeedAges(s.Intel.Feeds, s.Clock.Trusted)

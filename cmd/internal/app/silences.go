@@ -183,10 +183,15 @@ type SilenceStatus struct {
 }
 
 func (s *silences) status() SilenceStatus {
-	b := s.book.Stats()
+	now := silenceStatus(s.book.Stats())
+	now.Lost = s.lost
+	return now
+}
+
+func silenceStatus(b silence.Stats) SilenceStatus {
 	return SilenceStatus{
 		InForce: b.Silences, Allowed: b.Allowed, Low: b.Events[0], Medium: b.Events[1], High: b.Events[2], Critical: b.Events[3],
-		NextEnd: b.Next, Lost: s.lost, Unsaved: b.Unsaved,
+		NextEnd: b.Next, Unsaved: b.Unsaved,
 	}
 }
 
