@@ -82,7 +82,7 @@ is reported on standard error. An empty set is an error, and prints nothing.`,
 			if !set && to.TakesNames() {
 				return wrongUse(c, "%s is a list of names, which feeds have: add --set", to.Name)
 			}
-			return exportList(c, &cfg, &from, lists, to, &wanted{set, o, values})
+			return exportList(c, &cfg, &from, lists, to, &wish{set, o, values})
 		},
 	}
 	locateFlag(c, &file)
@@ -124,15 +124,15 @@ func exportExamples() string {
 	return b.String()
 }
 
-// A wanted is what a list is of.
-type wanted struct {
+// A wish is what a list is of.
+type wish struct {
 	set     bool
 	options choice.Options
 	seen    url.Values // filters of incidents
 }
 
 // exportList prints the list of the running instance, or one that is made for it.
-func exportList(c *cobra.Command, cfg *configs.Config, from *origin, lists []string, to *target.Target, o *wanted) error {
+func exportList(c *cobra.Command, cfg *configs.Config, from *origin, lists []string, to *target.Target, o *wish) error {
 	if len(lists) == 0 {
 		files := listsHold
 		if !o.set {
@@ -155,7 +155,7 @@ func exportList(c *cobra.Command, cfg *configs.Config, from *origin, lists []str
 }
 
 // exportOffline makes a list of what the state directory and local files have.
-func exportOffline(c *cobra.Command, cfg *configs.Config, lists []string, to *target.Target, o *wanted) (*app.Listing, error) {
+func exportOffline(c *cobra.Command, cfg *configs.Config, lists []string, to *target.Target, o *wish) (*app.Listing, error) {
 	if o.set {
 		list, feeds, err := app.ExportOffline(c.Context(), cfg, lists, to, o.options, time.Now())
 		complain(c, feeds)
@@ -169,7 +169,7 @@ func exportOffline(c *cobra.Command, cfg *configs.Config, lists []string, to *ta
 }
 
 // exportFromInstance prints what the running instance gives, once it is there as a whole.
-func exportFromInstance(c *cobra.Command, cfg *configs.Config, to *target.Target, o *wanted) error {
+func exportFromInstance(c *cobra.Command, cfg *configs.Config, to *target.Target, o *wish) error {
 	q := o.options.Query()
 	q.Set("target", to.Name)
 	if o.set {

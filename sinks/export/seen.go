@@ -29,7 +29,7 @@ type Maker struct {
 	pending []piece
 }
 
-// NewMaker begins a list as [Make] does; about says for the header what was asked for.
+// NewMaker begins a list as [Make] does; about is what was requested, for the header.
 func NewMaker(can row.Can, never *netipx.IPSet, o choice.Options, about string, now time.Time) (*Maker, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err

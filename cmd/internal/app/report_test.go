@@ -175,3 +175,26 @@ func TestReportFile(t *testing.T) {
 		})
 	}
 }
+
+// TestReportReload: another time, other addresses and another server hold for the next report.
+func TestReportReload(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := newMailbox(t, dir, "")
+		time.Sleep(24 * time.Hour)
+		now := reportConfig(dir, "daily 09:00")
+		now.Report.To = []string{"boss@example.net"}
+		b.post.configure(now)
+		time.Sleep(24*time.Hour + postLook)
+		if len(b.subjects) != 1 || b.to[0] != "boss@example.net" {
+			t.Errorf("%q to %q", b.subjects, b.to)
+		}
+		now.Report.Every = ""
+		b.post.configure(now)
+		time.Sleep(48 * time.Hour)
+		if len(b.subjects) != 1 {
+			t.Errorf("after it was turned off: %q", b.subjects)
+		}
+		b.stop(t)
+	})
+}
