@@ -107,7 +107,8 @@ func (s *Server) guardExport(h http.Handler) http.Handler {
 		if g == nil {
 			s.failures.add(from, time.Now())
 			s.counts.unauthorized.Add(1)
-			w.Header()["WWW-Authenticate"] = []string{`Basic realm="flowsnitch", charset="UTF-8"`, "Bearer"}
+			w.Header().Set("WWW-Authenticate", `Basic realm="flowsnitch", charset="UTF-8"`)
+			w.Header().Add("WWW-Authenticate", "Bearer")
 			w.Header().Set("Connection", "close")
 			http.Error(w, errNoToken, http.StatusUnauthorized)
 			return

@@ -13,7 +13,6 @@ import (
 type pulseMeter struct {
 	a     *App
 	began time.Time // of what is not reported yet
-	known bool
 	last  pulseCounts
 }
 

@@ -97,6 +97,20 @@ func (d *DB) connect() (err error) {
 	return nil
 }
 
+// makePrivate makes the file, or keeps one that is there from all but our user and group: it is
+// personal data. SQLite gives its other files the mode of this one.
+func makePrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o640)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil && info.Mode().Perm()&0o027 != 0 {
+		err = f.Chmod(info.Mode().Perm() &^ 0o027)
+	}
+	return errors.Join(err, f.Close())
+}
+
 // sqlite opens a pool of connections to the file. A reader has a fourth of the cache.
 func (d *DB) sqlite(readOnly bool) (*sql.DB, error) {
 	cache, mode := d.cfg.Cache, "rwc"
@@ -107,6 +121,11 @@ func (d *DB) sqlite(readOnly bool) (*sql.DB, error) {
 				return nil, err
 			}
 			mode = "ro"
+		}
+	}
+	if !readOnly {
+		if err := makePrivate(d.cfg.Path); err != nil {
+			return nil, err
 		}
 	}
 	pragmas := []string{fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()), fmt.Sprintf("cache_size(-%d)", max(cache>>10, 512)),
