@@ -49,31 +49,18 @@ func incidentTable(rows []incident.Incident, now time.Time) table {
 			hosts = ">" + hosts
 		}
 		t.rows = append(t.rows, []line{
-			severityCell(i.Worst), {{i.Offender.String(), strong}}, whatCell(i), plain(state), plain(figure(i.Days)), plain(hosts),
+			severityCell(i.Worst), {{i.Offender.String(), strong}}, whatCell(i.Way()), plain(state), plain(figure(i.Days)), plain(hosts),
 			plain(when(i.Last, now)), plain(observe.Size(i.BytesOut)), plain(observe.Size(i.BytesIn)), plain(when(i.First, now)), plain(figure(i.Flows)), plain(show.Plain(net, 20)), plain(show.Plain(i.Reason, 200)),
 		})
 	}
 	return t
 }
 
-// whatCell shows in a word what happens.
-func whatCell(i *incident.Incident) line {
-	switch {
-	case i.Called:
-		return line{{"called", alarm}}
-	case i.Outbound:
-		return line{{"tried", caution}}
-	case i.Inbound && i.Answered:
-		return line{{"answered", caution}}
-	case i.Inbound:
-		return plain("scanned")
-	case i.Internal:
-		return plain("internal")
-	case i.Transit:
-		return plain("transit")
-	}
-	return plain("?")
-}
+// ways are the looks of what happened that stands out.
+var ways = map[incident.Way]style{incident.WayCalled: alarm, incident.WayTried: caution, incident.WayAnswered: caution}
+
+// whatCell shows in a word what happened.
+func whatCell(w incident.Way) line { return line{{string(w), ways[w]}} }
 
 // when gives a time in few columns: the hour for today, else the day.
 func when(t, now time.Time) string {
@@ -100,19 +87,12 @@ func hostTable(rows []incident.HostRow, now time.Time) table {
 	}}
 	for k := range rows {
 		h := &rows[k]
-		what := plain("no answer")
-		switch {
-		case h.Called:
-			what = line{{"called", alarm}}
-		case h.Answered:
-			what = line{{"answered", caution}}
-		}
 		top := ""
 		if len(h.Top) > 0 {
 			top = h.Top[0].String()
 		}
 		t.rows = append(t.rows, []line{
-			severityCell(h.Worst), {{addrText(h.Addr), strong}}, plain(show.Plain(h.Site, 20)), what, plain(figure(h.Days)), plain(figure(h.Offenders)),
+			severityCell(h.Worst), {{addrText(h.Addr), strong}}, plain(show.Plain(h.Site, 20)), whatCell(h.Way()), plain(figure(h.Days)), plain(figure(h.Offenders)),
 			plain(when(h.Last, now)), plain(observe.Size(h.BytesOut)), plain(observe.Size(h.BytesIn)), plain(when(h.First, now)), plain(figure(h.Flows)), plain(top),
 		})
 	}
@@ -158,27 +138,15 @@ func dayLine(daily []incident.Day, today int32, days int, utf8 bool) string {
 }
 
 // hostShares are the hosts of an incident as a table.
-func hostShares(i *incident.Incident, list []incident.HostShare, now time.Time) table {
+func hostShares(list []incident.HostShare, now time.Time) table {
 	t := table{columns: []column{
 		{heading: "host"}, {heading: "what"}, {heading: "severity"}, {heading: "days", right: true}, {heading: "last"}, {heading: "sent", right: true}, {heading: "received", right: true},
 		{heading: "flows", right: true, rank: 2}, {heading: "first", rank: 1},
 	}}
 	for k := range list {
 		h := &list[k]
-		what := plain("no answer")
-		if i.Inbound && !i.Outbound {
-			what = plain("scanned")
-		} else if i.Outbound && !i.Inbound {
-			what = line{{"tried", caution}}
-		}
-		switch {
-		case h.Called:
-			what = line{{"called", alarm}}
-		case h.Answered:
-			what = line{{"answered", caution}}
-		}
 		t.rows = append(t.rows, []line{
-			{{story.HostName(h.Host), strong}}, what, severityCell(h.Worst), plain(figure(h.Days)), plain(when(h.Last, now)), plain(observe.Size(h.BytesOut)), plain(observe.Size(h.BytesIn)),
+			{{story.HostName(h.Host), strong}}, whatCell(h.Way()), severityCell(h.Worst), plain(figure(h.Days)), plain(when(h.Last, now)), plain(observe.Size(h.BytesOut)), plain(observe.Size(h.BytesIn)),
 			plain(figure(h.Flows)), plain(when(h.First, now)),
 		})
 	}

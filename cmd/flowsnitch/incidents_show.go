@@ -231,7 +231,7 @@ func printShares(w io.Writer, i *incident.Incident, now time.Time) {
 		return
 	}
 	fmt.Fprintln(w, "\nHosts of yours")
-	printIndented(w, hostShares(i, i.HostList[:min(len(i.HostList), shownHosts)], now))
+	printIndented(w, hostShares(i.HostList[:min(len(i.HostList), shownHosts)], now))
 	if more := i.Hosts - shownHosts; more > 0 {
 		fmt.Fprintf(w, "  and %s%d more: flowsnitch incidents --by host --offender %s\n", map[bool]string{true: "more than "}[i.MoreHosts], more, i.Offender)
 	}

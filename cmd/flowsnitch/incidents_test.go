@@ -110,7 +110,7 @@ func TestIncidents(t *testing.T) {
 			never string
 		}{
 			{[]string{"incidents"}, exitDone, []string{"severity  offender  what", "\ncritical  62.0.0.1  called   new", "\nlow       62.0.0.2  scanned  new"}, "192.0.2"},
-			{[]string{"incidents", "--by", "host"}, exitDone, []string{"critical  10.1.2.77  called", "low       10.1.0.10"}, ""},
+			{[]string{"incidents", "--by", "host"}, exitDone, []string{"critical  10.1.2.77  called", "low       10.1.0.10  scanned"}, ""},
 			{[]string{"incidents", "--severity", "high"}, exitDone, []string{"62.0.0.1"}, "62.0.0.2"},
 			{[]string{"incidents", "--offender", "62.0.0.2/32", "--service", "443", "--last-after", "1h"}, exitDone, []string{"62.0.0.2"}, "62.0.0.1"},
 			{[]string{"incidents", "--host", "10.9.0.0/16"}, exitDone, nil, "62.0.0"},

@@ -103,8 +103,10 @@ type HostShare struct {
 	First, Last time.Time
 	Days        int // with contact, by UTC
 	Worst       event.Severity
-	Called      bool // our host opened a contact
+	Called      bool // our host opened a contact that was answered
 	Answered    bool // a contact was answered, whoever opened it
+	// The directions of its contacts. One of ours opened what is outbound.
+	Inbound, Outbound, Internal bool
 }
 
 // A Day has the sums of one day.
@@ -199,6 +201,8 @@ type HostRow struct {
 	Worst       event.Severity
 	Called      bool // it opened a contact that was answered
 	Answered    bool // a contact was answered, whoever opened it
+	// The directions of its contacts. It opened what is outbound.
+	Inbound, Outbound, Internal bool
 	// Top are the worst offenders of the host, the worst first, a few of them.
 	Top []netip.Addr
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -75,6 +76,7 @@ type incidentJSON struct {
 	MoreHosts  bool              `json:"more_hosts,omitempty"`
 	Ports      int               `json:"ports"`
 	MorePorts  bool              `json:"more_ports,omitempty"`
+	Way        Way               `json:"what"`
 	Called     bool              `json:"called"`
 	Answered   bool              `json:"answered"`
 	Directions []event.Direction `json:"directions,omitempty"`
@@ -113,12 +115,14 @@ type hostJSON struct {
 
 type shareJSON struct {
 	hostJSON
-	Severity severity  `json:"severity"`
-	Called   bool      `json:"called"`
-	Answered bool      `json:"answered"`
-	First    time.Time `json:"first_seen"`
-	Last     time.Time `json:"last_seen"`
-	Days     int       `json:"days"`
+	Severity   severity          `json:"severity"`
+	Way        Way               `json:"what"`
+	Called     bool              `json:"called"`
+	Answered   bool              `json:"answered"`
+	Directions []event.Direction `json:"directions,omitempty"`
+	First      time.Time         `json:"first_seen"`
+	Last       time.Time         `json:"last_seen"`
+	Days       int               `json:"days"`
 	sumsJSON
 }
 
@@ -150,12 +154,14 @@ type entryJSON struct {
 
 type hostRowJSON struct {
 	hostJSON
-	Severity severity  `json:"severity"`
-	Called   bool      `json:"called"`
-	Answered bool      `json:"answered"`
-	First    time.Time `json:"first_seen"`
-	Last     time.Time `json:"last_seen"`
-	Days     int       `json:"days"`
+	Severity   severity          `json:"severity"`
+	Way        Way               `json:"what"`
+	Called     bool              `json:"called"`
+	Answered   bool              `json:"answered"`
+	Directions []event.Direction `json:"directions,omitempty"`
+	First      time.Time         `json:"first_seen"`
+	Last       time.Time         `json:"last_seen"`
+	Days       int               `json:"days"`
 	sumsJSON
 	Offenders int          `json:"offenders"`
 	Top       []netip.Addr `json:"top,omitempty"`
@@ -187,14 +193,13 @@ func each[A, B any](list []A, f func(A) B) []B {
 }
 
 // Directions are those that the incident's contacts have.
-func (i *Incident) Directions() (d []event.Direction) {
-	for _, of := range i.directions() {
-		if *of.is {
-			d = append(d, of.direction)
-		}
-	}
-	return d
-}
+func (i *Incident) Directions() []event.Direction { return directionsOf(i.directions()) }
+
+// Directions are those that the contacts of the host and the offender have.
+func (h *HostShare) Directions() []event.Direction { return directionsOf(h.directions()) }
+
+// Directions are those that the host's contacts have.
+func (h *HostRow) Directions() []event.Direction { return directionsOf(h.directions()) }
 
 type directionFlag struct {
 	direction event.Direction
@@ -205,16 +210,39 @@ func (i *Incident) directions() []directionFlag {
 	return []directionFlag{{event.Inbound, &i.Inbound}, {event.Outbound, &i.Outbound}, {event.Internal, &i.Internal}, {event.Transit, &i.Transit}}
 }
 
+func (h *HostShare) directions() []directionFlag {
+	return []directionFlag{{event.Inbound, &h.Inbound}, {event.Outbound, &h.Outbound}, {event.Internal, &h.Internal}}
+}
+
+func (h *HostRow) directions() []directionFlag {
+	return []directionFlag{{event.Inbound, &h.Inbound}, {event.Outbound, &h.Outbound}, {event.Internal, &h.Internal}}
+}
+
+func directionsOf(flags []directionFlag) (d []event.Direction) {
+	for _, of := range flags {
+		if *of.is {
+			d = append(d, of.direction)
+		}
+	}
+	return d
+}
+
+func setDirections(flags []directionFlag, list []event.Direction) {
+	for _, of := range flags {
+		*of.is = slices.Contains(list, of.direction)
+	}
+}
+
 // MarshalJSON gives an incident as an object whose keys are the words of the events. The id
 // is left out: it means nothing outside one store.
 func (i Incident) MarshalJSON() ([]byte, error) {
 	return json.Marshal(incidentJSON{
 		i.Offender, i.State, i.Owner, i.Since, severity(i.Worst), i.Score, i.Reason, i.First, i.Last, i.Days, sumsJSON(i.Sums),
-		i.Contacts, i.Hosts, i.MoreHosts, i.Ports, i.MorePorts, i.Called, i.Answered, i.Directions(), i.Blocked, i.Refused, i.Retro, i.Silenced,
+		i.Contacts, i.Hosts, i.MoreHosts, i.Ports, i.MorePorts, i.Way(), i.Called, i.Answered, i.Directions(), i.Blocked, i.Refused, i.Retro, i.Silenced,
 		i.Country, i.ASNumber, i.ASName, i.Exporters,
 		each(i.Listings, func(l Listing) listingJSON { return listingJSON(l) }),
 		each(i.HostList, func(h HostShare) shareJSON {
-			return shareJSON{hostJSON{h.Addr, h.Site}, severity(h.Worst), h.Called, h.Answered, h.First, h.Last, h.Days, sumsJSON(h.Sums)}
+			return shareJSON{hostJSON{h.Addr, h.Site}, severity(h.Worst), h.Way(), h.Called, h.Answered, h.Directions(), h.First, h.Last, h.Days, sumsJSON(h.Sums)}
 		}),
 		each(i.Services, func(s Service) serviceJSON { return serviceJSON{protocol(s.Protocol), s.Port, s.Flows} }),
 		each(i.Daily, func(d Day) dayJSON { return dayJSON{date(d.Day), d.Flows, d.BytesOut, d.BytesIn} }),
@@ -236,24 +264,22 @@ func (i *Incident) UnmarshalJSON(b []byte) error {
 		Silenced: j.Silenced, Country: j.Country, ASNumber: j.ASNumber, ASName: j.ASName, Exporters: j.Exporters,
 		Listings: each(j.Listings, func(l listingJSON) Listing { return Listing(l) }),
 		HostList: each(j.HostList, func(h shareJSON) HostShare {
-			return HostShare{Host{h.Site, h.Host}, Sums(h.sumsJSON), h.First, h.Last, h.Days, event.Severity(h.Severity), h.Called, h.Answered}
+			s := HostShare{Host: Host{h.Site, h.Host}, Sums: Sums(h.sumsJSON), First: h.First, Last: h.Last, Days: h.Days, Worst: event.Severity(h.Severity), Called: h.Called, Answered: h.Answered}
+			setDirections(s.directions(), h.Directions)
+			return s
 		}),
 		Services: each(j.Services, func(s serviceJSON) Service { return Service{uint8(s.Protocol), s.Port, s.Flows} }),
 		Daily:    each(j.Daily, func(d dayJSON) Day { return Day{int32(d.Day), d.Flows, d.BytesOut, d.BytesIn} }),
 		Notes:    each(j.Notes, func(n noteJSON) Note { return Note(n) }),
 		Audit:    each(j.Audit, func(e entryJSON) Entry { return Entry(e) }),
 	}
-	for _, d := range j.Directions {
-		for _, of := range i.directions() {
-			*of.is = *of.is || of.direction == d
-		}
-	}
+	setDirections(i.directions(), j.Directions)
 	return nil
 }
 
 // MarshalJSON gives a host as an object with the words of an incident.
 func (h HostRow) MarshalJSON() ([]byte, error) {
-	return json.Marshal(hostRowJSON{hostJSON{h.Addr, h.Site}, severity(h.Worst), h.Called, h.Answered, h.First, h.Last, h.Days, sumsJSON(h.Sums), h.Offenders, h.Top})
+	return json.Marshal(hostRowJSON{hostJSON{h.Addr, h.Site}, severity(h.Worst), h.Way(), h.Called, h.Answered, h.Directions(), h.First, h.Last, h.Days, sumsJSON(h.Sums), h.Offenders, h.Top})
 }
 
 // UnmarshalJSON reads what MarshalJSON gives.
@@ -262,7 +288,9 @@ func (h *HostRow) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &j); err != nil {
 		return err
 	}
-	*h = HostRow{Host{j.Site, j.hostJSON.Host}, Sums(j.sumsJSON), j.First, j.Last, j.Days, j.Offenders, event.Severity(j.Severity), j.Called, j.Answered, j.Top}
+	*h = HostRow{Host: Host{j.Site, j.hostJSON.Host}, Sums: Sums(j.sumsJSON), First: j.First, Last: j.Last, Days: j.Days, Offenders: j.Offenders,
+		Worst: event.Severity(j.Severity), Called: j.Called, Answered: j.Answered, Top: j.Top}
+	setDirections(h.directions(), j.Directions)
 	return nil
 }
 
@@ -270,7 +298,7 @@ func (h *HostRow) UnmarshalJSON(b []byte) error {
 func Columns() []string {
 	return []string{"offender", "state", "owner", "since", "severity", "score", "reason", "first_seen", "last_seen", "days",
 		"flows", "packets_out", "packets_in", "bytes_out", "bytes_in", "contacts", "hosts", "more_hosts", "ports", "more_ports",
-		"called", "answered", "directions", "blocked", "refused", "retro", "silenced", "country", "as_number", "as_name", "exporters"}
+		"what", "called", "answered", "directions", "blocked", "refused", "retro", "silenced", "country", "as_number", "as_name", "exporters"}
 }
 
 // Cells gives an incident as texts in the order of Columns: the values of the JSON, lists with
@@ -282,18 +310,18 @@ func (i *Incident) Cells() []string {
 	}
 	return cells(i.Offender, i.State, i.Owner, stamp(i.Since), i.Worst, i.Score, i.Reason, stamp(i.First), stamp(i.Last), i.Days,
 		i.Flows, i.PacketsOut, i.PacketsIn, i.BytesOut, i.BytesIn, i.Contacts, i.Hosts, i.MoreHosts, i.Ports, i.MorePorts,
-		i.Called, i.Answered, list(i.Directions()), i.Blocked, i.Refused, i.Retro, i.Silenced, i.Country, as, i.ASName, list(i.Exporters))
+		i.Way(), i.Called, i.Answered, list(i.Directions()), i.Blocked, i.Refused, i.Retro, i.Silenced, i.Country, as, i.ASName, list(i.Exporters))
 }
 
 // HostColumns are the names of the cells of a host in a table.
 func HostColumns() []string {
-	return []string{"host", "site", "severity", "called", "answered", "first_seen", "last_seen", "days",
+	return []string{"host", "site", "severity", "what", "called", "answered", "directions", "first_seen", "last_seen", "days",
 		"flows", "packets_out", "packets_in", "bytes_out", "bytes_in", "offenders", "top"}
 }
 
 // Cells gives a host as texts in the order of HostColumns.
 func (h *HostRow) Cells() []string {
-	return cells(h.Addr, h.Site, h.Worst, h.Called, h.Answered, stamp(h.First), stamp(h.Last), h.Days,
+	return cells(h.Addr, h.Site, h.Worst, h.Way(), h.Called, h.Answered, list(h.Directions()), stamp(h.First), stamp(h.Last), h.Days,
 		h.Flows, h.PacketsOut, h.PacketsIn, h.BytesOut, h.BytesIn, h.Offenders, list(h.Top))
 }
 

@@ -25,7 +25,7 @@ func sample() Incident {
 		Inbound: true, Outbound: true, Internal: true, Transit: true, Blocked: true, Refused: true, Retro: true, Silenced: 8,
 		Country: "NL", ASNumber: 64500, ASName: "EXAMPLE", Exporters: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")},
 		Listings: []Listing{{"feodo", "c2", netip.MustParsePrefix("2001:db8::/64"), "https://example.org", "text", "amber", 90, at, at}},
-		HostList: []HostShare{{host, sums, at, at, 1, event.High, true, true}}, Services: []Service{{6, 443, 9}},
+		HostList: []HostShare{{host, sums, at, at, 1, event.High, true, true, true, true, true}}, Services: []Service{{6, 443, 9}},
 		Daily: []Day{{20787, 1, 2, 3}}, Notes: []Note{{at, "ann", "hm"}}, Audit: []Entry{{at, "ann", "take", "d"}},
 	}
 }
@@ -43,7 +43,7 @@ func allSet(t *testing.T, v reflect.Value, besides ...string) {
 func TestJSON(t *testing.T) {
 	i := sample()
 	allSet(t, reflect.ValueOf(i), "ID")
-	h := HostRow{i.HostList[0].Host, i.Sums, i.First, i.Last, 3, 4, event.High, true, true, []netip.Addr{i.Offender}}
+	h := HostRow{i.HostList[0].Host, i.Sums, i.First, i.Last, 3, 4, event.High, true, true, true, true, true, []netip.Addr{i.Offender}}
 	allSet(t, reflect.ValueOf(h))
 	for _, v := range []any{&i, &Incident{Offender: i.Offender}, &h, &HostRow{}} {
 		b, err := json.Marshal(v)
@@ -73,7 +73,7 @@ func TestJSON(t *testing.T) {
 // becomes a formula.
 func TestCells(t *testing.T) {
 	i := sample()
-	h := HostRow{i.HostList[0].Host, i.Sums, i.First, i.Last, 3, 4, event.High, true, true, []netip.Addr{i.Offender}}
+	h := HostRow{i.HostList[0].Host, i.Sums, i.First, i.Last, 3, 4, event.High, true, true, true, true, true, []netip.Addr{i.Offender}}
 	for _, c := range []struct {
 		columns, cells []string
 		json           any
@@ -103,6 +103,52 @@ func TestCells(t *testing.T) {
 			if cell != "" && strings.Contains("=+-@\t\r", cell[:1]) {
 				t.Errorf("%q begins as a formula: %q", text, cell)
 			}
+		}
+	}
+}
+
+// TestWay: what happened is the worst of it, in the same words for incidents, their hosts, and
+// hosts; and the words are in JSON and CSV.
+func TestWay(t *testing.T) {
+	for _, c := range []struct {
+		i    Incident
+		want Way
+	}{
+		{Incident{Called: true, Answered: true, Outbound: true, Inbound: true}, WayCalled},
+		{Incident{Called: true, Answered: true, Internal: true}, WayCalled},
+		{Incident{Outbound: true}, WayTried},
+		{Incident{Outbound: true, Inbound: true, Answered: true}, WayTried},
+		{Incident{Inbound: true, Answered: true}, WayAnswered},
+		{Incident{Inbound: true}, WayScanned},
+		{Incident{Inbound: true, Internal: true}, WayScanned},
+		{Incident{Internal: true, Answered: true}, WayInternal},
+		{Incident{Transit: true, Answered: true}, WayTransit},
+		{Incident{Transit: true, Inbound: true}, WayScanned},
+		{Incident{Answered: true}, WayUnknown},
+		{Incident{}, WayUnknown},
+	} {
+		i := &c.i
+		share := HostShare{Called: i.Called, Answered: i.Answered, Inbound: i.Inbound, Outbound: i.Outbound, Internal: i.Internal}
+		row := HostRow{Called: i.Called, Answered: i.Answered, Inbound: i.Inbound, Outbound: i.Outbound, Internal: i.Internal}
+		ofHost := c.want
+		if ofHost == WayTransit {
+			ofHost = WayUnknown // a host of ours has no such contacts
+		}
+		if i.Way() != c.want || share.Way() != ofHost || row.Way() != ofHost {
+			t.Errorf("%+v: %s, of the host %s and %s; want %s", c.i, i.Way(), share.Way(), row.Way(), c.want)
+		}
+		i.HostList = []HostShare{share}
+		for _, v := range []any{i, &row} {
+			b, err := json.Marshal(v)
+			if err != nil || strings.Count(string(b), `"what":"`+string(c.want)+`"`)+strings.Count(string(b), `"what":"`+string(ofHost)+`"`) < 1 {
+				t.Errorf("%s, %v", b, err)
+			}
+		}
+		if at := slices.Index(Columns(), "what"); i.Cells()[at] != string(c.want) {
+			t.Errorf("%v", i.Cells())
+		}
+		if at := slices.Index(HostColumns(), "what"); row.Cells()[at] != string(ofHost) {
+			t.Errorf("%v", row.Cells())
 		}
 	}
 }

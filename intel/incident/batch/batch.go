@@ -51,12 +51,13 @@ type Contact struct {
 	ID       uuid.UUID
 	Day      int32 // of its last flow
 	Offender int32 // in Offenders
-	Host     int32 // in Hosts; -1 = more than one
+	Host     int32 // in Hosts; -1 = more than one, or none of ours
 	Seqs     Seqs
 	Total    incident.Sums // of the event with the highest number
 	// First and Last are seconds since 1970. What is Retro has flows on other days as well.
 	First, Last int64
-	// Counts is how many contacts it stands for, Ports and HostCount what a folded one has.
+	// Counts is how many contacts it stands for, Ports and HostCount (of ours) what a folded
+	// one has.
 	Counts           uint32
 	Ports, HostCount uint32
 	Protocol         uint8
@@ -283,8 +284,11 @@ func (b *Batch) contact(e *event.Event, offender int32) {
 	c.First, c.Last = min(c.First, first.Unix()), max(c.Last, e.Time.Unix())
 	c.Worst = max(c.Worst, min(e.Severity, event.Critical))
 	c.Flags |= flags(e)
-	c.Ports, c.HostCount = max(c.Ports, e.Ports), max(c.HostCount, e.Hosts)
-	c.Counts = max(1, c.Ports, c.HostCount)
+	c.Counts = max(1, c.Counts, e.Ports, e.Hosts)
+	c.Ports = max(c.Ports, e.Ports)
+	if e.Direction != event.Transit {
+		c.HostCount = max(c.HostCount, e.Hosts)
+	}
 	c.service(e)
 }
 
@@ -295,9 +299,10 @@ func (c *Contact) service(e *event.Event) {
 	}
 }
 
-// host gives the number of the host of ours, -1 where there are many.
+// host gives the number of the host of ours, -1 where there are many, or none: of a contact in
+// transit the other end is not ours.
 func (b *Batch) host(e *event.Event) int32 {
-	if !e.Local.IsValid() {
+	if !e.Local.IsValid() || e.Direction == event.Transit {
 		return -1
 	}
 	h := incident.Host{Site: b.Text(b.note(e.Site, maxName)), Addr: e.Local.Unmap().WithZone("")}
@@ -337,7 +342,7 @@ func flags(e *event.Event) (f Flags) {
 	set(e.Blocked, Blocked)
 	set(e.Refused, Refused)
 	set(e.Retro, Retro)
-	set(e.HostsCapped, MoreHosts)
+	set(e.HostsCapped && e.Direction != event.Transit, MoreHosts)
 	set(e.PortsCapped, MorePorts)
 	set(e.Folded, Folded)
 	return f

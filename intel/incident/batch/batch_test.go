@@ -102,3 +102,24 @@ func TestBytes(t *testing.T) {
 	}
 	t.Logf("%d bytes for each contact of an offender of its own, %.0f allocations", each, mallocs/n)
 }
+
+// TestTransit: the other end of a contact in transit is no host of ours, and what was folded
+// of such contacts counts for none.
+func TestTransit(t *testing.T) {
+	var b Batch
+	for n, local := range []string{"198.51.100.7", ""} {
+		e := eventtest.Hit()
+		e.Contact, e.Seq, e.Direction, e.Hosts, e.HostsCapped = uuid.New(), 1, event.Transit, 40, true
+		e.Local, e.Folded = netip.Addr{}, true
+		if n == 0 {
+			e.Local, e.Hosts = netip.MustParseAddr(local), 0
+		}
+		b.Add(&e)
+		if c := b.Contacts[n]; c.Host != -1 || c.HostCount != 0 || c.Flags&Transit == 0 || c.Flags&MoreHosts != 0 || c.Counts != max(1, e.Ports, e.Hosts) {
+			t.Errorf("%+v", c)
+		}
+	}
+	if len(b.Hosts) != 0 {
+		t.Errorf("hosts of ours: %+v", b.Hosts)
+	}
+}

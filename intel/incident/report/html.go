@@ -76,7 +76,7 @@ func (r *Report) view() *view {
 	}
 	for i := range r.Hosts.Rows {
 		h := &r.Hosts.Rows[i]
-		v.Hosts = append(v.Hosts, hostView{h.Worst.String(), host(h.Host), how(h.Called, h.Answered, false), observe.Size(h.BytesOut), strings.Trim(fmt.Sprint(h.Top), "[]"), h.Offenders, h.Days})
+		v.Hosts = append(v.Hosts, hostView{h.Worst.String(), host(h.Host), how(h.Way(), false), observe.Size(h.BytesOut), strings.Trim(fmt.Sprint(h.Top), "[]"), h.Offenders, h.Days})
 	}
 	for _, a := range f.Alerts[:min(len(f.Alerts), MaxRows)] {
 		v.Alerts = append(v.Alerts, alertView{a.Severity, plain(a.Name, 60), times(a.Count), r.minute(a.Last), plain(a.Reason, 300)})

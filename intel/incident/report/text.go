@@ -100,7 +100,7 @@ func (t *text) hosts(r *Report) {
 	for n := range r.Hosts.Rows {
 		h := &r.Hosts.Rows[n]
 		t.line(2, fmt.Sprintf("%s %s", h.Worst, host(h.Host)))
-		facts := fmt.Sprintf("%s, %s, %s out; %s", plural(h.Offenders, "offender"), plural(h.Days, "day"), observe.Size(h.BytesOut), how(h.Called, h.Answered, false))
+		facts := fmt.Sprintf("%s, %s, %s out; %s", plural(h.Offenders, "offender"), plural(h.Days, "day"), observe.Size(h.BytesOut), how(h.Way(), false))
 		t.line(6, facts)
 		if len(h.Top) > 0 {
 			t.line(6, "worst: "+strings.Trim(fmt.Sprint(h.Top), "[]"))

@@ -118,22 +118,31 @@ func (r *Report) what(i *incident.Incident) string {
 	if i.BytesOut > 0 {
 		facts = append(facts, observe.Size(i.BytesOut)+" out")
 	}
-	return strings.Join(facts, ", ") + "; " + how(i.Called, i.Answered, i.Blocked)
+	return strings.Join(facts, ", ") + "; " + how(i.Way(), i.Blocked)
 }
 
-// how states what became of contacts.
-func how(called, answered, blocked bool) string {
-	switch {
-	case called && answered:
+// how states what happened between an offender and our hosts.
+func how(w incident.Way, blocked bool) string {
+	switch w {
+	case incident.WayCalled:
 		return "called by us and answered"
-	case called:
-		return "called by us"
-	case answered:
+	case incident.WayTried:
+		return "tried by us" + unanswered(blocked)
+	case incident.WayAnswered:
 		return "we answered"
-	case blocked:
-		return "blocked"
+	case incident.WayScanned:
+		return "scanned" + unanswered(blocked)
+	case incident.WayUnknown:
+		return "the flows do not show who began"
 	}
-	return "no answer seen"
+	return string(w)
+}
+
+func unanswered(blocked bool) string {
+	if blocked {
+		return ", blocked"
+	}
+	return ", no answer seen"
 }
 
 // seen gives the time of an incident.

@@ -41,6 +41,7 @@ func hostsOf(f *incident.Filter, list []incident.Incident, days map[incident.Hos
 			r.Sums.Add(h.Sums)
 			r.Offenders++
 			r.Worst, r.Called, r.Answered = max(r.Worst, h.Worst), r.Called || h.Called, r.Answered || h.Answered
+			r.Inbound, r.Outbound, r.Internal = r.Inbound || h.Inbound, r.Outbound || h.Outbound, r.Internal || h.Internal
 			if h.First.Before(r.First) {
 				r.First = h.First
 			}
@@ -75,6 +76,9 @@ func TestHostsAgree(t *testing.T) {
 		}
 		days := map[incident.Host]map[int32]bool{}
 		for _, e := range events {
+			if e.Direction == event.Transit {
+				continue // no end is ours
+			}
 			h := incident.Host{Site: e.Site, Addr: e.Local}
 			if days[h] == nil {
 				days[h] = map[int32]bool{}
@@ -218,6 +222,66 @@ func TestRecountHosts(t *testing.T) {
 		after, err := s.Hosts(t.Context(), incident.Query{Descending: true, Limit: 1000})
 		if err != nil || !reflect.DeepEqual(before, after) {
 			t.Errorf("%+v\nbecame\n%+v, %v", before, after, err)
+		}
+	})
+}
+
+// TestWays: a host that called without an answer has tried, one that was called without an answer
+// was scanned, in the list of hosts, with a filter and without, and in an incident; the other
+// end of what was in transit is no host of ours anywhere.
+func TestWays(t *testing.T) {
+	each(t, func(t *testing.T, cfg Config) {
+		s := open(t, cfg)
+		n := 0
+		make := func(host string, d event.Direction, answered event.Answered) event.Event {
+			n++
+			e := hit(n, "203.0.113.9", host, time.Duration(n)*time.Minute)
+			if e.Direction, e.Answered = d, answered; d == event.Outbound {
+				e.Role = flow.SideDst
+			}
+			return e
+		}
+		commit(t, s,
+			make("10.0.0.1", event.Outbound, event.AnsweredYes), make("10.0.0.1", event.Inbound, event.AnsweredNo),
+			make("10.0.0.2", event.Outbound, event.AnsweredNo), make("10.0.0.2", event.Inbound, event.AnsweredYes),
+			make("10.0.0.3", event.Inbound, event.AnsweredYes), make("10.0.0.4", event.Inbound, event.AnsweredNo),
+			make("10.0.0.5", event.Internal, event.AnsweredNo), make("10.0.0.6", "", event.AnsweredUnknown),
+			make("198.51.100.7", event.Transit, event.AnsweredYes))
+		alone := hit(100, "203.0.113.10", "198.51.100.8", 0)
+		alone.Direction = event.Transit
+		commit(t, s, alone)
+
+		want := map[string]incident.Way{"10.0.0.1": incident.WayCalled, "10.0.0.2": incident.WayTried, "10.0.0.3": incident.WayAnswered,
+			"10.0.0.4": incident.WayScanned, "10.0.0.5": incident.WayInternal, "10.0.0.6": incident.WayUnknown}
+		for _, text := range []string{"", "feed=dshield", "host=10.0.0.0/8", "direction=transit"} {
+			page, err := s.Hosts(t.Context(), incident.Query{Filter: filter(t, text), Descending: true})
+			if err != nil || len(page.Rows) != len(want) || page.Total != len(want) {
+				t.Fatalf("%q: %d hosts, a total of %d, want %d (%v)", text, len(page.Rows), page.Total, len(want), err)
+			}
+			for _, h := range page.Rows {
+				if got := h.Way(); got != want[h.Addr.String()] {
+					t.Errorf("%q: %s %s, want %s", text, h.Addr, got, want[h.Addr.String()])
+				}
+			}
+		}
+		x := get(t, s, "203.0.113.9")
+		for _, h := range x.HostList {
+			if got := h.Way(); got != want[h.Addr.String()] {
+				t.Errorf("of the incident: %s %s, want %s", h.Addr, got, want[h.Addr.String()])
+			}
+		}
+		if x.Hosts != len(want) || len(x.HostList) != len(want) || x.Contacts != 9 || x.Flows != 9 {
+			t.Errorf("%d hosts, %d listed, %d contacts, %d flows", x.Hosts, len(x.HostList), x.Contacts, x.Flows)
+		}
+		if y := get(t, s, "203.0.113.10"); y.Hosts != 0 || y.Way() != incident.WayTransit || y.Flows != 1 {
+			t.Errorf("in transit: %+v", y)
+		}
+		p, err := s.Period(t.Context(), t0.Add(-time.Hour), t0.Add(24*time.Hour))
+		if err != nil || p.Hosts != len(want) || p.Offenders != 2 {
+			t.Errorf("%d hosts, %d offenders in the period, %v", p.Hosts, p.Offenders, err)
+		}
+		if sites, err := s.Sites(t.Context(), netip.MustParseAddr("198.51.100.7")); err != nil || len(sites) != 0 {
+			t.Errorf("%v, %v", sites, err)
 		}
 	})
 }

@@ -138,7 +138,9 @@ func periodOf(events []event.Event, list map[netip.Addr]*incident.Incident, from
 		if e.Time.Before(from) || !e.Time.Before(to) {
 			continue
 		}
-		hosts[incident.Host{Site: e.Site, Addr: e.Local}] = true
+		if e.Direction != event.Transit { // else no end is ours
+			hosts[incident.Host{Site: e.Site, Addr: e.Local}] = true
+		}
 		out, in := e.Bytes, e.BytesBack
 		if e.Role.IsSrc() {
 			out, in = in, out

@@ -3,6 +3,7 @@ package story
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
@@ -64,16 +65,17 @@ func settled(i *incident.Incident) string {
 	return ""
 }
 
-// callers names the hosts that opened contacts: those that were answered. Where none was, all
-// of them, unless others were merely contacted from outside; then nobody knows which.
+// callers names the hosts that opened contacts: those that were answered, if any was. Where
+// nobody knows which did, as their contacts were folded, it counts all.
 func callers(i *incident.Incident) (string, int) {
+	opened := func(h *incident.HostShare) bool { return h.Outbound }
 	switch {
 	case i.Called:
 		return named(i, func(h *incident.HostShare) bool { return h.Called })
-	case i.Inbound && i.Hosts != 1:
+	case i.Inbound && i.Hosts != 1 && !slices.ContainsFunc(i.HostList, func(h incident.HostShare) bool { return opened(&h) }):
 		return fmt.Sprintf("at least one of %s%d hosts of yours", moreThan(i.MoreHosts), i.Hosts), 1
 	}
-	return named(i, nil)
+	return named(i, opened)
 }
 
 // A Line is what blocks one address, ready to be pasted into a firewall.

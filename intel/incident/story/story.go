@@ -43,7 +43,7 @@ func what(i *incident.Incident) string {
 	a, on := i.Offender.String(), on(i.Services)
 	switch {
 	case i.Called:
-		who, n := named(i, func(h *incident.HostShare) bool { return h.Called && h.Answered })
+		who, n := named(i, func(h *incident.HostShare) bool { return h.Called })
 		return fmt.Sprintf("%s %s %s, and got an answer%s.", who, verb(n, "calls", "call"), a, on)
 	case i.Outbound:
 		who, n := callers(i)
@@ -259,10 +259,10 @@ func OfHost(h *incident.HostRow, list []incident.Incident, now time.Time) (text 
 		text = append(text, name+" called listed addresses, and they answered: treat it as compromised until you know better.")
 	case h.Called:
 		text = append(text, name+" called listed addresses, and they answered.")
+	case h.Outbound:
+		text = append(text, name+" tried to reach listed addresses, without an answer so far.")
 	case h.Answered:
 		text = append(text, name+" answered listed addresses.")
-	case slices.ContainsFunc(list, func(i incident.Incident) bool { return i.Outbound }):
-		text = append(text, name+" tried to reach listed addresses, without an answer so far.")
 	default:
 		text = append(text, name+" was contacted by listed addresses, and has not answered.")
 	}

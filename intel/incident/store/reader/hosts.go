@@ -117,12 +117,21 @@ func (s *Reader) hostSource(q *query, f *incident.Filter) {
 	sum := func(column string) string { return total("x."+column, s.db.Postgres) + " AS " + column + ", " }
 	q.add("SELECT h.id, h.address, h.site, count(*) AS offenders, " + sum("flows") + sum("packets_out") + sum("packets_in") + sum("bytes_out") + sum("bytes_in") +
 		"min(x.first_seen) AS first_seen, max(x.last_seen) AS last_seen, max(x.days) AS days, max(x.worst) AS worst, " +
-		"max(x.flags & 2) | max(x.flags & 4) AS flags FROM incident i JOIN incident_host x ON x.incident = i.id JOIN host h ON h.id = x.host WHERE ")
+		anyFlag(batch.Answered, batch.CalledAnswered, batch.Inbound, batch.Outbound, batch.Internal) + " AS flags FROM incident i JOIN incident_host x ON x.incident = i.id JOIN host h ON h.id = x.host WHERE ")
 	q.add(where, args...)
 	for _, c := range conditions(&rest, s.db.Postgres) {
 		q.add(" AND "+c.where, c.args...)
 	}
 	q.add(" GROUP BY h.id, h.address, h.site")
+}
+
+// anyFlag has those of some flags that any of the rows has.
+func anyFlag(flags ...batch.Flags) string {
+	parts := make([]string, len(flags))
+	for i, f := range flags {
+		parts[i] = fmt.Sprintf("max(x.flags & %d)", f)
+	}
+	return strings.Join(parts, " | ")
 }
 
 // total is a sum that stays within the numbers of the database. SQLite adds the upper and the
@@ -152,7 +161,9 @@ func (v *view) hosts(q *query) (list []hostRow, err error) {
 		h.Addr, h.Offenders = addr(address), int(n[0])
 		h.Sums = incident.Sums{Flows: uint64(n[1]), PacketsOut: uint64(n[2]), PacketsIn: uint64(n[3]), BytesOut: uint64(n[4]), BytesIn: uint64(n[5])}
 		h.First, h.Last, h.Days, h.Worst = at(n[6]), at(n[7]), int(n[8]), event.Severity(n[9])
-		h.Called, h.Answered = batch.Flags(n[10])&batch.CalledAnswered != 0, batch.Flags(n[10])&batch.Answered != 0
+		has := func(f batch.Flags) bool { return batch.Flags(n[10])&f != 0 }
+		h.Called, h.Answered = has(batch.CalledAnswered), has(batch.Answered)
+		h.Inbound, h.Outbound, h.Internal = has(batch.Inbound), has(batch.Outbound), has(batch.Internal)
 		list = append(list, h)
 		return nil
 	})

@@ -75,7 +75,9 @@ func (v *view) shares(x *incident.Incident) error {
 		h.Addr = addr(address)
 		h.Sums = incident.Sums{Flows: uint64(n[0]), PacketsOut: uint64(n[1]), PacketsIn: uint64(n[2]), BytesOut: uint64(n[3]), BytesIn: uint64(n[4])}
 		h.First, h.Last, h.Days, h.Worst = at(n[5]), at(n[6]), int(n[7]), event.Severity(n[8])
-		h.Called, h.Answered = batch.Flags(n[9])&batch.CalledAnswered != 0, batch.Flags(n[9])&batch.Answered != 0
+		has := func(f batch.Flags) bool { return batch.Flags(n[9])&f != 0 }
+		h.Called, h.Answered = has(batch.CalledAnswered), has(batch.Answered)
+		h.Inbound, h.Outbound, h.Internal = has(batch.Inbound), has(batch.Outbound), has(batch.Internal)
 		x.HostList = append(x.HostList, h)
 		return err
 	})
