@@ -22,20 +22,31 @@ func (l *List) Header(target string) []string {
 		}
 	}
 	all := l.Report.Rows
-	count := fmt.Sprintf("flowsnitch export %s: %d prefixes, %d of IPv4 and %d of IPv6", target, all, four, all-four)
+	prefixes := "prefixes"
+	if all == 1 {
+		prefixes = "prefix"
+	}
+	count := fmt.Sprintf("flowsnitch export %s: %d %s, %d of IPv4 and %d of IPv6", target, all, prefixes, four, all-four)
 	if l.Report.Cut > 0 {
 		count += fmt.Sprintf("; cut to the best scores, %d more are left out", l.Report.Cut)
 	}
-	filter := l.options.String()
-	if l.about != "" {
-		filter = l.about + ", " + filter
-	}
-	lines := []string{count, row.Plain("filter: "+filter, 1000)}
+	lines := []string{count, row.Plain("filter: "+l.filter(), 1000)}
 	if !l.made.IsZero() {
 		lines = append(lines, "made: "+l.made.Format(time.RFC3339))
 	}
 	return lines
 }
+
+// filter gives what was asked for.
+func (l *List) filter() string {
+	if l.about == "" {
+		return "all that is listed, " + l.options.String()
+	}
+	return l.about + ", " + l.options.String()
+}
+
+// ID is a text that lists of the same name and filter have in common, whenever they are made.
+func (l *List) ID() string { return l.options.Name + " " + l.filter() }
 
 // Family yields the rows of IPv4 or IPv6, with or without a port.
 func (l *List) Family(four, ports bool) func(yield func(*row.Row) bool) {

@@ -159,7 +159,8 @@ func TestExportOfIncidents(t *testing.T) {
 		_, text, _ := strings.Cut(string(b), "\n")
 		return text
 	}
-	if got, want := export("target=text"), "# flowsnitch export text: 1 prefixes, 1 of IPv4 and 0 of IPv6\n# filter: seen here, severity medium, max-tlp green, max 65536\n62.0.0.1\n"; got != want {
+	if got, want := export("target=text"), "# flowsnitch export text: 1 prefix, 1 of IPv4 and 0 of IPv6\n# filter: seen here, severity medium, max-tlp green, max 65536\n"+
+		"# load: by the firewall, alias or program that reads the address or file of this list\n# undo: remove the list there\n62.0.0.1\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if got := export("target=stix"); !strings.Contains(got, `"type":"sighting"`) || !strings.Contains(got, `"labels":["c2"]`) {

@@ -170,6 +170,16 @@ func isolated(t *testing.T, script string, args ...string) string {
 	return run(t, "unshare", append([]string{"-n", "sh", "-euc", script}, args...)...)
 }
 
+// undo gives the command by which the header of a list takes it out of force.
+func undo(t *testing.T, path string) string {
+	t.Helper()
+	m := regexp.MustCompile(`(?m)^# undo: (.+)$`).FindStringSubmatch(instance.ReadFile(t, path))
+	if m == nil {
+		t.Fatal("the header has no undo")
+	}
+	return m[1]
+}
+
 // An element is what a consumer has of a row.
 type element struct {
 	prefix netip.Prefix
@@ -250,7 +260,7 @@ func TestNFTables(t *testing.T) {
 	if len(rules) < 7 {
 		t.Errorf("%d rules in the README", len(rules))
 	}
-	out := isolated(t, `nft -c -f "$0"; nft -f "$0"; `+strings.Join(rules, "; ")+`; nft -f "$0"; nft -j list table inet flowsnitch`, path)
+	out := isolated(t, `nft -c -f "$0"; nft -f "$0"; `+strings.Join(rules, "; ")+`; nft -f "$0"; nft -j list table inet flowsnitch; `+undo(t, path)+`; test -z "$(nft list tables)"`, path)
 	var answer struct {
 		NFTables []struct {
 			Set struct {
@@ -331,7 +341,7 @@ func TestIPSet(t *testing.T) {
 	need(t, "ipset", "ipset")
 	less, _ := list(t, "ipset", func(o *choice.Options) { o.MinScore = 90 })
 	path, rows := list(t, "ipset", nil)
-	out := isolated(t, `ipset restore < "$0"; ipset restore < "$1"; ipset save`, less, path)
+	out := isolated(t, `ipset restore < "$0"; ipset restore < "$1"; ipset save; `+undo(t, path)+`; test "$(ipset list | grep -c '^Number of entries: 0$')" = 2`, less, path)
 	var elements []element
 	for _, m := range regexp.MustCompile(`(?m)^add flowsnitch[46] (\S+) timeout (\d+)`).FindAllStringSubmatch(out, -1) {
 		p, err := netipx.ParsePrefixOrAddr(m[1])
@@ -363,6 +373,12 @@ func TestBIRD(t *testing.T) {
 func TestOpenBGPD(t *testing.T) {
 	need(t, "bgpd", "openbgpd")
 	path, _ := list(t, "openbgpd", nil)
+	run(t, "bgpd", "-n", "-f", bgpdConfig(t, path))
+}
+
+// bgpdConfig makes a configuration that uses a prefix set.
+func bgpdConfig(t *testing.T, path string) string {
+	t.Helper()
 	main := instance.WriteFile(t, filepath.Join(t.TempDir(), "bgpd.conf"), fmt.Sprintf(
 		"AS 65001\nrouter-id 192.0.2.1\ninclude %q\nnetwork prefix-set flowsnitch set { community BLACKHOLE nexthop blackhole }\ndeny from any prefix-set flowsnitch\n", path))
 	for _, file := range []string{path, main} {
@@ -370,7 +386,37 @@ func TestOpenBGPD(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	run(t, "bgpd", "-n", "-f", main)
+	return main
+}
+
+// TestEmptyLists: all programs take a list without an entry, as it is when nobody is to be
+// blocked any more, in the place of one that has some.
+func TestEmptyLists(t *testing.T) {
+	none := func(o *choice.Options) { o.Categories = []string{"none"} }
+	empty := make(map[string]string)
+	for _, name := range []string{"nftables", "ipset", "bird", "openbgpd", "rpz-ip"} {
+		path, rows := list(t, name, none)
+		if empty[name] = path; len(rows) != 0 {
+			t.Fatalf("%s: %v", name, rows)
+		}
+	}
+	some := func(o *choice.Options) { o.Max = 100 }
+	full, _ := list(t, "nftables", some)
+	need(t, "nft", "nftables")
+	if out := isolated(t, `nft -f "$0"; nft -f "$1"; nft list table inet flowsnitch`, full, empty["nftables"]); strings.Contains(out, "elements") {
+		t.Error(out)
+	}
+	full, _ = list(t, "ipset", some)
+	need(t, "ipset", "ipset")
+	if out := isolated(t, `ipset restore < "$0"; ipset restore < "$1"; ipset save`, full, empty["ipset"]); strings.Contains(out, "add ") || strings.Count(out, "create ") != 2 {
+		t.Error(out)
+	}
+	need(t, "bird", "bird2")
+	run(t, "bird", "-p", "-c", instance.WriteFile(t, filepath.Join(t.TempDir(), "bird.conf"), fmt.Sprintf("router id 192.0.2.1;\nprotocol device {}\ninclude %q;\n", empty["bird"])))
+	need(t, "bgpd", "openbgpd")
+	run(t, "bgpd", "-n", "-f", bgpdConfig(t, empty["openbgpd"]))
+	need(t, "named-checkzone", "bind9-utils")
+	run(t, "named-checkzone", "-i", "local", "flowsnitch.rpz", empty["rpz-ip"])
 }
 
 // TestRPZ: BIND takes the zone, and has a record for each row.

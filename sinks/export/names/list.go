@@ -274,6 +274,9 @@ func compare(a, b string) int {
 	return cmp.Compare(len(a), len(b))
 }
 
+// Name is the name of the list where its target has one.
+func (l *List) Name() string { return l.options.Name }
+
 // Made is when the list was made, in UTC; zero = the list must not show it.
 func (l *List) Made() time.Time { return l.made }
 
@@ -294,11 +297,15 @@ func (l *List) Serial() uint32 {
 
 // Header gives the lines that a list begins with, safe in a comment of every target.
 func (l *List) Header(target string) []string {
-	count := fmt.Sprintf("flowsnitch export %s: %d names", target, l.Report.Rows)
+	names := "names"
+	if l.Report.Rows == 1 {
+		names = "name"
+	}
+	count := fmt.Sprintf("flowsnitch export %s: %d %s", target, l.Report.Rows, names)
 	if l.Report.Cut > 0 {
 		count += fmt.Sprintf("; cut to the best scores, %d more are left out", l.Report.Cut)
 	}
-	lines := []string{count, row.Plain("filter: "+l.options.String(), 1000)}
+	lines := []string{count, row.Plain("filter: all that is listed, "+l.options.String(), 1000)}
 	if !l.made.IsZero() {
 		lines = append(lines, "made: "+l.made.Format(time.RFC3339))
 	}

@@ -20,8 +20,10 @@ func idOf(kind, of string) string {
 	return kind + "--" + uuid.NewSHA1(space, []byte(kind+" "+of)).String()
 }
 
-// unknownTime stands for the first sight of what no feed has a date of.
-var unknownTime = time.Unix(0, 0)
+// firstTime is when all objects were created: nobody remembers when an id was first written, and
+// the time must be the same in each version of an object (STIX 2.1, 3.6). It also stands for the
+// first sight of what no feed has a date of.
+var firstTime = time.Unix(0, 0)
 
 func timeText(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
@@ -65,21 +67,24 @@ var markings = [...]struct{ label, id string }{
 	{"red", "marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed"},
 }
 
+// use is how a bundle is put into force and out of it.
+var use = []string{"load: import the bundle; objects with a known id are replaced", "undo: delete the objects that the identity flowsnitch has created"}
+
 // Write writes a bundle with an indicator for each row.
 func Write(w *bufio.Writer, l *export.List) {
-	header := strings.Join(l.Header("stix"), "\n")
+	header := strings.Join(append(l.Header("stix"), use...), "\n")
 	made := l.Made()
 	if made.IsZero() {
-		made = unknownTime
+		made = firstTime
 	}
 	self := object{
-		Type: "identity", SpecVersion: "2.1", ID: idOf("identity", "flowsnitch"), Created: timeText(unknownTime), Modified: timeText(unknownTime),
+		Type: "identity", SpecVersion: "2.1", ID: idOf("identity", "flowsnitch"), Created: timeText(firstTime), Modified: timeText(firstTime),
 		Name: "flowsnitch", IdentityClass: "system",
 	}
 	fmt.Fprintf(w, "{\"type\":\"bundle\",\"id\":%q,\"objects\":[\n", idOf("bundle", header))
 	writeObject(w, &self, "")
 	writeObject(w, &object{
-		Type: "note", SpecVersion: "2.1", ID: idOf("note", header), CreatedBy: self.ID, Created: timeText(made), Modified: timeText(made),
+		Type: "note", SpecVersion: "2.1", ID: idOf("note", l.ID()), CreatedBy: self.ID, Created: timeText(firstTime), Modified: timeText(made),
 		Content: header, ObjectRefs: []string{self.ID},
 	}, ",")
 	used := make(map[string]bool)
@@ -120,26 +125,33 @@ func writeObject(w *bufio.Writer, o *object, separator string) {
 // indicator gives the object of a row.
 func indicator(r *row.Row, made time.Time) *object {
 	pattern := patternOf(r)
-	created := r.FirstSeen
-	if created.IsZero() {
-		created = unknownTime
-	}
-	modified := made
-	if modified.Before(created) {
-		modified = created
+	from := r.FirstSeen
+	if from.IsZero() {
+		from = firstTime
 	}
 	o := &object{
-		Type: "indicator", SpecVersion: "2.1", ID: idOf("indicator", pattern), Created: timeText(created), Modified: timeText(modified),
+		Type: "indicator", SpecVersion: "2.1", ID: idOf("indicator", pattern), Created: timeText(firstTime), Modified: timeText(modified(r, made)),
 		Name: r.Address(), Description: r.Reason(), IndicatorTypes: []string{typeOf(r.Category)},
-		Pattern: pattern, PatternType: "stix", ValidFrom: timeText(created), Confidence: min(r.Score, 100),
+		Pattern: pattern, PatternType: "stix", ValidFrom: timeText(from), Confidence: min(r.Score, 100),
 	}
 	if r.Category != "" {
 		o.Labels = []string{row.Plain(r.Category, row.MaxReason)}
 	}
-	if r.Expires.After(created) {
+	if r.Expires.After(from) {
 		o.ValidUntil = timeText(r.Expires)
 	}
 	return o
+}
+
+// modified gives when a row was changed: where the time of the list must not show, by the latest
+// date that it has.
+func modified(r *row.Row, made time.Time) time.Time {
+	for _, t := range []time.Time{r.FirstSeen, r.LastSeen, time.Unix(r.Sighting.Last, 0)} {
+		if made.Before(t) {
+			made = t
+		}
+	}
+	return made
 }
 
 // maxSightings is the greatest count of a sighting (STIX 2.1, 5.2.1).

@@ -55,12 +55,13 @@ func TestSTIX(t *testing.T) {
 	for _, x := range bundle.Objects {
 		got = append(got, strings.TrimSpace(fmt.Sprint(x.Type, " ", x.Pattern, " ", x.Created, " ", x.Modified, " ", x.ValidUntil, " ", x.Confidence, x.Labels, len(x.Markings))))
 	}
+	const first = "1970-01-01T00:00:00.000Z"
 	const made = "2026-11-30T12:00:00.000Z"
 	want := []string{
 		"identity  1970-01-01T00:00:00.000Z 1970-01-01T00:00:00.000Z  0 [] 0",
-		"note  " + made + " " + made + "  0 [] 0",
+		"note  " + first + " " + made + "  0 [] 0",
 		"marking-definition  2017-01-20T00:00:00.000Z   0 [] 0",
-		"indicator [ipv4-addr:value = '62.0.0.9'] 2026-11-28T12:00:00.000Z " + made + " 2026-12-01T14:01:30.000Z 95 [c2] 1",
+		"indicator [ipv4-addr:value = '62.0.0.9'] 1970-01-01T00:00:00.000Z " + made + " 2026-12-01T14:01:30.000Z 95 [c2] 1",
 		"indicator [ipv4-addr:value = '62.0.1.0/24'] 1970-01-01T00:00:00.000Z " + made + "  50 [] 0",
 		"marking-definition  2017-01-20T00:00:00.000Z   0 [] 0",
 		"indicator [ipv6-addr:value = '2a00:1::/32'] 1970-01-01T00:00:00.000Z " + made + "  60 [c2] 1",
@@ -69,5 +70,43 @@ func TestSTIX(t *testing.T) {
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestVersions: what has changed between two lists of one entry is another version of the same
+// objects, created at the same time, and nothing else is new.
+func TestVersions(t *testing.T) {
+	type version struct{ created, modified string }
+	list := func(at, first, last time.Time, contacts uint64) map[string]version {
+		t.Helper()
+		m, err := export.NewMaker(row.Can{Ports: true, Timeouts: true, Reasons: true, Dates: true}, new(netipx.IPSet), choice.Default(), "seen here", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Add(&export.Seen{Addr: netip.MustParseAddr("62.0.0.9"), Contacts: contacts, First: first, Last: last, Listings: []intel.Indicator{{Feed: "f", Score: 50, FirstSeen: first}}})
+		var text bytes.Buffer
+		w := bufio.NewWriter(&text)
+		Write(w, m.Done())
+		w.Flush()
+		var bundle struct{ Objects []object }
+		if err := json.Unmarshal(text.Bytes(), &bundle); err != nil {
+			t.Fatal(err)
+		}
+		versions := make(map[string]version)
+		for _, o := range bundle.Objects {
+			versions[o.ID] = version{o.Created, o.Modified}
+		}
+		return versions
+	}
+	before := list(now, time.Time{}, now.Add(-time.Hour), 1)
+	after := list(now.Add(time.Hour), now.Add(-48*time.Hour), now, 7)
+	if len(before) != 4 || len(after) != 4 {
+		t.Errorf("%v, %v", before, after)
+	}
+	for id, b := range before {
+		a, ok := after[id]
+		if !ok || a.created != b.created || a.modified <= b.modified && !strings.HasPrefix(id, "identity") || a.modified < a.created {
+			t.Errorf("%s: %v, later %v, %t", id, b, a, ok)
+		}
 	}
 }

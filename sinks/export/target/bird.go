@@ -13,6 +13,8 @@ var bird = Target{
 	Name:    "bird",
 	Help:    "blackhole routes of BIRD 2, with community 65535:666",
 	Example: "flowsnitch export bird --set > /etc/bird/flowsnitch.conf && birdc configure",
+	load:    "include FILE in bird.conf; birdc configure",
+	undo:    "remove the include; birdc configure",
 	comment: "#",
 	write:   writeBIRD,
 }

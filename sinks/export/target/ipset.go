@@ -14,6 +14,8 @@ var ipset = Target{
 	Name:    "ipset",
 	Help:    "sets of ipset with timeouts, exchanged at once",
 	Example: "flowsnitch export ipset --set | ipset restore",
+	load:    "ipset restore < FILE",
+	undo:    "ipset flush NAME4; ipset flush NAME6",
 	Can:     row.Can{Timeouts: true, Reasons: true},
 	comment: "#",
 	write:   writeIPSet,

@@ -17,6 +17,8 @@ var mikroTik = Target{
 	Name:    "mikrotik",
 	Help:    "a script that replaces an address list of RouterOS, with timeouts",
 	Example: "flowsnitch export mikrotik --set > block.rsc; on the router: /import block.rsc",
+	load:    "/import FILE",
+	undo:    "/ip firewall address-list remove [find list=NAME]; /ipv6 firewall address-list remove [find list=NAME]",
 	Can:     row.Can{Timeouts: true, Reasons: true},
 	comment: "#",
 	write:   writeMikroTik,

@@ -15,6 +15,8 @@ var nftables = Target{
 	Name:    "nftables",
 	Help:    "sets of nftables with timeouts, exchanged in one transaction",
 	Example: "flowsnitch export nftables --set | nft -f -",
+	load:    "nft -f FILE",
+	undo:    "nft delete table inet NAME",
 	Can:     row.Can{Ports: true, Timeouts: true, Reasons: true},
 	comment: "#",
 	write:   writeNFTables,

@@ -14,6 +14,8 @@ var postfixAccess = Target{
 	Name:        "postfix-access",
 	Help:        "an access table of Postfix: clients and senders with listed names are refused",
 	Example:     "flowsnitch export postfix-access --set > /etc/postfix/flowsnitch && postmap /etc/postfix/flowsnitch",
+	load:        "postmap FILE",
+	undo:        "remove the check_*_access that name the table; postfix reload",
 	comment:     "#",
 	LongestName: 253,
 	writeNames: func(w *bufio.Writer, l *names.List) {

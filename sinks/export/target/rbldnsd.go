@@ -14,6 +14,8 @@ var rbldnsd = Target{
 	Name:    "rbldnsd",
 	Help:    "a DNS block list of rbldnsd, for mail servers and whoever asks one",
 	Example: "flowsnitch export rbldnsd --set > /var/lib/rbldns/flowsnitch; rbldnsd … bl.example.org:combined:flowsnitch",
+	load:    "rbldnsd reads a changed file again within a minute",
+	undo:    "remove the dataset from the command line of rbldnsd",
 	Can:     row.Can{Reasons: true},
 	comment: "#",
 	write:   writeRBLDNSD,

@@ -13,6 +13,8 @@ var rpz = Target{
 	Name:    "rpz",
 	Help:    "a response policy zone: the resolver denies listed names and all below them",
 	Example: "flowsnitch export rpz --set > /var/lib/bind/flowsnitch-names.rpz && rndc reload flowsnitch-names.rpz",
+	load:    "a zone of response-policy; rndc reload ZONE",
+	undo:    "remove the zone from response-policy; rndc reconfig",
 	comment: ";",
 	// The name of the zone is appended, with "*." before it, and all of it has at most 253
 	// characters: one that is too long would spoil the zone.

@@ -16,6 +16,8 @@ var rpzIP = Target{
 	Name:    "rpz-ip",
 	Help:    "a response policy zone: the resolver denies names that have a listed address",
 	Example: "flowsnitch export rpz-ip --set > /var/lib/bind/flowsnitch.rpz && rndc reload flowsnitch.rpz",
+	load:    "a zone of response-policy; rndc reload ZONE",
+	undo:    "remove the zone from response-policy; rndc reconfig",
 	comment: ";",
 	write: func(w *bufio.Writer, l *export.List) {
 		w.WriteString("$TTL 300\n")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/sinks/export"
@@ -17,6 +18,10 @@ type Target struct {
 	Name    string
 	Help    string // what it is for, in one line
 	Example string // the command that installs the list, see the README of this folder
+
+	// load and undo are how a list is put into force and out of it, for its header; NAME stands
+	// for the name of the sets, lists and protocols.
+	load, undo string
 
 	Can row.Can
 	// comment begins the lines of the header; empty = write puts it where it belongs.
@@ -54,9 +59,7 @@ func Find(name string) *Target {
 func (t *Target) Write(w io.Writer, l *export.List) error {
 	b := bufio.NewWriterSize(w, 1<<16)
 	if t.comment != "" {
-		for _, line := range l.Header(t.Name) {
-			fmt.Fprintf(b, "%s %s\n", t.comment, line)
-		}
+		t.writeHeader(b, l.Header(t.Name), l.Name())
 	}
 	t.write(b, l)
 	return b.Flush() // has the first error of all
@@ -68,11 +71,19 @@ func (t *Target) TakesNames() bool { return t.writeNames != nil }
 // WriteNames writes a list for a target that takes names.
 func (t *Target) WriteNames(w io.Writer, l *names.List) error {
 	b := bufio.NewWriterSize(w, 1<<16)
-	for _, line := range l.Header(t.Name) {
-		fmt.Fprintf(b, "%s %s\n", t.comment, line)
-	}
+	t.writeHeader(b, l.Header(t.Name), l.Name())
 	t.writeNames(b, l)
 	return b.Flush()
+}
+
+// writeHeader writes what a list is, and how it is put into force and out of it.
+func (t *Target) writeHeader(w *bufio.Writer, about []string, name string) {
+	for _, line := range about {
+		fmt.Fprintf(w, "%s %s\n", t.comment, line)
+	}
+	for _, how := range [][2]string{{"load", t.load}, {"undo", t.undo}} {
+		fmt.Fprintf(w, "%s %s: %s\n", t.comment, how[0], strings.ReplaceAll(how[1], "NAME", name))
+	}
 }
 
 // seconds gives a duration in seconds, rounded up and at most so many.

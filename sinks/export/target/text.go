@@ -12,6 +12,8 @@ var text = Target{
 	Name:    "text",
 	Help:    "one address or prefix a line: external lists of firewalls, aliases, SiLK, squid",
 	Example: "flowsnitch export text --set > /var/www/html/block.txt",
+	load:    "by the firewall, alias or program that reads the address or file of this list",
+	undo:    "remove the list there",
 	comment: "#",
 	write:   writeLines,
 }
