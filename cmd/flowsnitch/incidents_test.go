@@ -54,7 +54,7 @@ func knowing(t *testing.T) (config, dir string) {
 	} {
 		b.Add(&e)
 	}
-	if _, err := s.Commit(t.Context(), &b, incident.Pulse{}); err != nil {
+	if _, err := s.Commit(t.Context(), &b); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(t.Context()); err != nil {

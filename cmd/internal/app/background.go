@@ -115,6 +115,11 @@ func newBackground(log *zap.Logger) *background {
 // every adds a chore that is done again and again. While it is under way it can be named
 // as stalled.
 func (b *background) every(name string, period time.Duration, do func(now time.Time)) {
+	b.everyUntil(name, period, func(context.Context) { do(time.Now()) })
+}
+
+// everyUntil is every for work that can be broken off: at the stop its context ends.
+func (b *background) everyUntil(name string, period time.Duration, do func(ctx context.Context)) {
 	b.add(func(ctx context.Context) {
 		tick := time.NewTicker(period)
 		defer tick.Stop()
@@ -122,9 +127,9 @@ func (b *background) every(name string, period time.Duration, do func(now time.T
 			select {
 			case <-ctx.Done():
 				return
-			case now := <-tick.C:
+			case <-tick.C:
 				end := b.work.begin(name)
-				do(now)
+				do(ctx)
 				end()
 			}
 		}

@@ -32,6 +32,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/enrich"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/retro"
 	"github.com/flowsnitch/flowsnitch/intel/incident/intake"
+	"github.com/flowsnitch/flowsnitch/intel/incident/pulse"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/intel/silence"
 	"github.com/flowsnitch/flowsnitch/sinks"
@@ -95,6 +96,11 @@ func counters() []counter {
 			i.intake(s)
 			return i
 		}, figures.Exempt{"Contacts": "are those of the events that wait", "Bytes": "are those of the events that wait"}),
+		counted("pulse.Stats", func(s pulse.Stats) any {
+			var i IncidentStatus
+			i.pulse(s)
+			return i
+		}, figures.Exempt{"Last": "is seen as Trouble when it is too long ago"}),
 		counted("journal.Stats", func(s journal.Stats) any { return journalStatus(s) }, nil),
 		counted("journal.OpenReport", func(r journal.OpenReport) any { return openedStatus(r) }, nil),
 		counted("sinks.CursorStats", func(s sinks.CursorStats) any { return sinkStatus("", s) }, nil),
@@ -418,6 +424,7 @@ var notJudged = figures.Exempt{
 	"Incidents.Old":                           "is as incidents.keep demands",
 	"Incidents.Contacts":                      "is no loss",
 	"Incidents.Took":                          "is no loss",
+	"Incidents.Hours":                         "is looked at as Trouble",
 	"History.MaxBytes":                        "is configuration",
 	"History.Waiting":                         "is looked at as Trouble, which keeps them waiting",
 	"History.Unwritten":                       "its tags name the check",

@@ -39,7 +39,9 @@ type incidentLog struct {
 
 	runner *sinks.Runner // nil = nothing is kept
 	sink   *incidentSink
-	pulse  *pulseMeter
+	pulse  *pulseTaker
+
+	opening chan struct{} // one token: the right to open the database
 
 	mu      sync.Mutex
 	cfg     configs.Incidents
@@ -51,13 +53,18 @@ type incidentLog struct {
 }
 
 func newIncidentLog(a *App) *incidentLog {
-	l := &incidentLog{a: a, cfg: a.cfg.Incidents, edge: a.cfg.Profile == "edge", now: time.Now}
+	l := &incidentLog{a: a, cfg: a.cfg.Incidents, edge: a.cfg.Profile == "edge", now: time.Now, opening: make(chan struct{}, 1)}
 	if a.opts.Machine != nil {
 		l.now = a.opts.Machine.Wall
 	}
-	l.pulse = newPulseMeter(a)
+	l.opening <- struct{}{}
 	l.sink = &incidentSink{l: l}
-	a.background.every("removing old incidents", pruneIncidents, func(time.Time) { l.prune() })
+	l.pulse = newPulseTaker(a, l.edge, l.now, l.opened)
+	if !l.cfg.Enabled {
+		return l
+	}
+	l.pulse.chores(a.background)
+	a.background.everyUntil("removing old incidents", pruneIncidents, l.prune)
 	return l
 }
 
@@ -79,6 +86,7 @@ func (l *incidentLog) Start() error {
 	if !l.cfg.Enabled {
 		return nil
 	}
+	l.pulse.meter.start(l.a.since)
 	ctx, cancel := context.WithTimeout(context.Background(), openIncidents)
 	defer cancel()
 	if err := l.open(ctx); err != nil {
@@ -99,6 +107,12 @@ func (l *incidentLog) Start() error {
 
 // open opens the database, unless it is open.
 func (l *incidentLog) open(ctx context.Context) error {
+	select {
+	case <-l.opening:
+	case <-ctx.Done():
+		return fmt.Errorf("it is being opened: %w", ctx.Err())
+	}
+	defer func() { l.opening <- struct{}{} }()
 	if _, err := l.ready(); err == nil {
 		return nil
 	}
@@ -115,10 +129,16 @@ func (l *incidentLog) open(ctx context.Context) error {
 		_ = s.Close(ctx)
 		return errors.New("flowsnitch is stopping")
 	}
-	in := intake.DefaultConfig(l.edge)
-	in.Pulse = l.pulse.take
-	l.base, l.intake, l.trouble = s, intake.New(s, in), ""
+	l.base, l.intake, l.trouble = s, intake.New(s, intake.DefaultConfig(l.edge)), ""
 	return nil
+}
+
+// opened gives the database, and opens it where that is still to be done.
+func (l *incidentLog) opened(ctx context.Context) (*store.Store, error) {
+	if err := l.open(ctx); err != nil {
+		return nil, err
+	}
+	return l.ready()
 }
 
 // ready gives the database, or why there is none.
@@ -148,6 +168,7 @@ func (l *incidentLog) Stop(ctx context.Context) error {
 	var err error
 	if l.runner != nil {
 		err = l.runner.Stop(ctx)
+		l.pulse.last(ctx)
 	}
 	return errors.Join(err, l.close(ctx))
 }
@@ -178,7 +199,7 @@ func (l *incidentLog) Reconfigure(cfg *configs.Config) error {
 }
 
 // prune removes what is too old or too much.
-func (l *incidentLog) prune() {
+func (l *incidentLog) prune(ctx context.Context) {
 	s, err := l.ready()
 	if err != nil {
 		return
@@ -187,20 +208,11 @@ func (l *incidentLog) prune() {
 	c := l.cfg
 	l.mu.Unlock()
 	s.SetKeep(c.Keep, c.KeepJudged, c.Max)
-	ctx, cancel := context.WithTimeout(context.Background(), pruneIncidents/2)
+	within, cancel := context.WithTimeout(ctx, pruneIncidents/2)
 	defer cancel()
-	p, ok := any(s).(pruner)
-	if !ok {
-		return
-	}
-	if _, err := p.Prune(ctx); err != nil {
+	if _, err := s.Prune(within); err != nil && ctx.Err() == nil {
 		l.a.log.Warn("old incidents cannot be removed", zap.Error(err))
 	}
-}
-
-// A pruner removes what is too old or too much.
-type pruner interface {
-	Prune(context.Context) (store.Pruned, error)
 }
 
 // freshen has pending events committed, so that a question is answered with them. It does

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/incident/intake"
+	"github.com/flowsnitch/flowsnitch/intel/incident/pulse"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store"
 )
 
@@ -37,6 +39,8 @@ type IncidentStatus struct {
 	Dropped   uint64    `json:"dropped" name:"incident_events_lost_total" help:"Events that the journal dropped before the database had them." loss:"true" judged:"incidents" words:"events lost before the database had them"`
 	Last      time.Time `json:"last_commit,omitzero" name:"incident_last_commit_timestamp_seconds" help:"Time of the last transaction."`
 	Took      float64   `json:"commit_seconds" name:"incident_commit_seconds" help:"Duration of the last transaction."`
+	Hours     int       `json:"pulse_hours_waiting" name:"incident_pulses_waiting" help:"Hours in memory of which the database does not have yet what the instance did in them."`
+	Unwritten uint64    `json:"pulse_hours_dropped" name:"incident_pulses_dropped_total" help:"Hours of which reports will know nothing, because the database was away for too long." loss:"true" judged:"incidents" words:"hours of which reports know nothing"`
 	Trouble   string    `json:"trouble,omitempty" name:"incidents_failing" help:"1 while the database does not take anything." show:"some" words:"the database does not take anything"`
 }
 
@@ -52,6 +56,7 @@ func (l *incidentLog) status() IncidentStatus {
 	if in != nil {
 		s.intake(in.Stats())
 	}
+	s.pulse(l.pulse.book.Stats())
 	if l.runner != nil {
 		c := l.runner.Stats()
 		s.Pending, s.Dropped = c.Pending, c.Dropped+c.Failed
@@ -70,6 +75,13 @@ func (s *IncidentStatus) intake(i intake.Stats) {
 	s.Waiting, s.Last, s.Took, s.Trouble = i.Waiting, i.Last, i.Took.Seconds(), i.Error
 }
 
+// pulse adds what became of the hours. Without a hit nothing else is written.
+func (s *IncidentStatus) pulse(p pulse.Stats) {
+	s.Hours, s.Unwritten = p.Waiting, p.Dropped
+	s.Errors += p.Errors
+	s.Trouble = cmp.Or(s.Trouble, p.Error)
+}
+
 // printIncidents prints what is kept.
 func printIncidents(w io.Writer, s IncidentStatus, final bool) {
 	if !s.Enabled {
@@ -82,7 +94,7 @@ func printIncidents(w io.Writer, s IncidentStatus, final bool) {
 	}
 	fmt.Fprintln(w)
 	if more := show.Some(show.Count(s.Dropped, "events lost before the database had them"), show.Count(s.Errors, "failed commits"), show.Count(s.Reopened, "reopened"),
-		show.Count(s.Over, "removed to make room"), show.Count(s.Old, "removed for their age"), show.Count(s.Damaged, "damaged databases moved aside")); more != "" {
+		show.Count(s.Over, "removed to make room"), show.Count(s.Old, "removed for their age"), show.Count(s.Damaged, "damaged databases moved aside"), show.Count(s.Unwritten, "hours of which reports know nothing")); more != "" {
 		fmt.Fprintf(w, "           %s\n", strings.TrimPrefix(more, ", "))
 	}
 	if s.Trouble != "" {
@@ -128,6 +140,9 @@ func incidentCheck(status func() IncidentStatus) observe.Check {
 		}
 		if s.Damaged > 0 {
 			warn("damaged", "the database of incidents was damaged and has begun anew; what was in it is in %s: look for a broken disk, then remove that file", s.AsideAs)
+		}
+		if n := observe.Grown(s.Unwritten, before.Unwritten); n > 0 {
+			warn("unwritten", "reports will know nothing of %d hours: the database of incidents was away for more than 31 days", n)
 		}
 		if n := observe.Grown(s.Dropped, before.Dropped); n > 0 {
 			f.AtLeast(observe.Critical)

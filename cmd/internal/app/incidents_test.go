@@ -177,7 +177,7 @@ func TestIncidentsReload(t *testing.T) {
 	if n := f.Status().Incidents.Max; n != 500 || f.logs.FilterMessage("changes of these keys take effect after a restart").Len() > 0 {
 		t.Errorf("at most %d; %v", n, f.logs.All())
 	}
-	f.incidents.prune()
+	f.incidents.prune(t.Context())
 	f.write(t, text+"incidents: {enabled: false}\n")
 	if err := f.Reload(); err != nil {
 		t.Fatal(err)

@@ -7,14 +7,13 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
-	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store"
 )
 
 // A Committer writes a batch, exactly once however often it is given events: a [store.Store].
 type Committer interface {
-	Commit(ctx context.Context, b *batch.Batch, pulse incident.Pulse) (store.Committed, error)
+	Commit(ctx context.Context, b *batch.Batch) (store.Committed, error)
 }
 
 // Config sets when to commit.
@@ -22,9 +21,7 @@ type Config struct {
 	Every time.Duration // at the latest after this time
 	// MaxContacts and MaxBytes are what is held at most: then there is a commit at once.
 	MaxContacts, MaxBytes int
-	// Pulse gives what the program has done since it was called last; nil = nothing to say.
-	Pulse func() incident.Pulse
-	Now   func() time.Time // nil = the clock
+	Now                   func() time.Time // nil = the clock
 }
 
 // DefaultConfig commits once a minute; on a small machine every five.
@@ -66,9 +63,8 @@ type Intake struct {
 	to    Committer
 	batch batch.Batch // while a commit runs, it is that of its goroutine
 	held  int
-	pulse incident.Pulse // what no commit has yet
-	next  time.Time      // of the commit
-	run   *run           // a commit that has not ended, or whose end was not noted; nil = none
+	next  time.Time // of the commit
+	run   *run      // a commit that has not ended, or whose end was not noted; nil = none
 
 	mu    sync.Mutex
 	stats Stats
@@ -130,7 +126,7 @@ func (i *Intake) Send(ctx context.Context, events []event.Event) error {
 		i.batch.Add(&events[n])
 		i.held++
 	}
-	if i.cfg.Now().Before(i.next) {
+	if i.held == 0 || i.cfg.Now().Before(i.next) {
 		return nil
 	}
 	if err := i.commit(ctx, false); err != nil {
@@ -142,7 +138,7 @@ func (i *Intake) Send(ctx context.Context, events []event.Event) error {
 // Close commits what is held, within ctx. What is not committed comes again from the journal.
 func (i *Intake) Close(ctx context.Context) error {
 	err := i.wait(ctx)
-	if err == nil && (i.held > 0 || i.cfg.Pulse != nil) {
+	if err == nil && i.held > 0 {
 		err = i.commit(ctx, false)
 	}
 	if i.run != nil {
@@ -157,17 +153,13 @@ func (i *Intake) full() bool {
 
 // commit writes what is held, and waits for it as long as ctx lasts.
 func (i *Intake) commit(ctx context.Context, early bool) error {
-	if i.cfg.Pulse != nil {
-		i.pulse = add(i.pulse, i.cfg.Pulse())
-	}
 	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitLimit)
 	r := &run{begun: i.cfg.Now(), early: early, cancel: cancel, end: make(chan struct{})}
 	i.run = r
-	pulse := i.pulse
 	go func() {
 		defer close(r.end)
 		defer cancel()
-		r.done, r.err = i.to.Commit(own, &i.batch, pulse)
+		r.done, r.err = i.to.Commit(own, &i.batch)
 	}()
 	return i.wait(ctx)
 }
@@ -216,7 +208,7 @@ func (i *Intake) committed(r *run, now time.Time) {
 	}
 	s.Error, s.Last, s.Took = "", now, now.Sub(r.begun)
 	s.Waiting, s.Contacts, s.Bytes = 0, 0, 0
-	i.held, i.pulse, i.next = 0, incident.Pulse{}, now.Add(i.cfg.Every)
+	i.held, i.next = 0, now.Add(i.cfg.Every)
 	i.batch.Reset()
 }
 
@@ -232,23 +224,4 @@ func (i *Intake) Stats() Stats {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.stats
-}
-
-// add puts two pulses together.
-func add(a, b incident.Pulse) incident.Pulse {
-	b.Minutes, b.Flows, b.Lost, b.Hits = a.Minutes+b.Minutes, a.Flows+b.Flows, a.Lost+b.Lost, a.Hits+b.Hits
-	if rank(a.Worst) > rank(b.Worst) {
-		b.Worst, b.Findings = a.Worst, a.Findings
-	}
-	return b
-}
-
-func rank(worst string) int {
-	switch worst {
-	case "critical":
-		return 2
-	case "warning":
-		return 1
-	}
-	return 0
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
-	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store"
 )
@@ -23,11 +22,10 @@ type fake struct {
 	err    error
 	hang   chan struct{} // nil = it does not
 	events uint64
-	pulse  incident.Pulse
 	most   int
 }
 
-func (f *fake) Commit(_ context.Context, b *batch.Batch, p incident.Pulse) (store.Committed, error) {
+func (f *fake) Commit(_ context.Context, b *batch.Batch) (store.Committed, error) {
 	f.mu.Lock()
 	hang, err := f.hang, f.err
 	f.mu.Unlock()
@@ -41,7 +39,6 @@ func (f *fake) Commit(_ context.Context, b *batch.Batch, p incident.Pulse) (stor
 	defer f.mu.Unlock()
 	f.events += b.Events
 	f.most = max(f.most, len(b.Contacts))
-	f.pulse.Minutes += p.Minutes
 	return store.Committed{Events: b.Events, Repeats: b.Repeats}, nil
 }
 
@@ -62,7 +59,6 @@ func hits(n int) []event.Event {
 
 func config(c func(*Config)) Config {
 	cfg := DefaultConfig(false)
-	cfg.Pulse = func() incident.Pulse { return incident.Pulse{Minutes: 1} }
 	c(&cfg)
 	return cfg
 }
@@ -86,8 +82,8 @@ func TestOnceAMinute(t *testing.T) {
 		if err := i.Send(t.Context(), hits(3)); err != nil || i.Held() != 3 {
 			t.Error(err, i.Held())
 		}
-		if err := i.Close(t.Context()); err != nil || i.Held() != 0 || f.events != 13 || f.pulse.Minutes != 2 {
-			t.Error(err, i.Held(), f.events, f.pulse)
+		if err := i.Close(t.Context()); err != nil || i.Held() != 0 || f.events != 13 {
+			t.Error(err, i.Held(), f.events)
 		}
 		if s := i.Stats(); s.Committed != 13 || s.Commits != 2 || s.Errors != 0 {
 			t.Errorf("got %+v", s)
@@ -96,7 +92,7 @@ func TestOnceAMinute(t *testing.T) {
 }
 
 // TestBounded: what is held has a bound, and while the database is away nothing more is
-// taken; nothing is lost, and no pulse either.
+// taken; nothing is lost.
 func TestBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{}
@@ -130,9 +126,6 @@ func TestBounded(t *testing.T) {
 		if err := i.Close(t.Context()); err != nil || f.events != 750 || i.Stats().Committed != 750 || i.Stats().Error != "" {
 			t.Error(err, f.events, i.Stats())
 		}
-		if f.pulse.Minutes < 10 {
-			t.Error("pulses of the time without the database are missing", f.pulse)
-		}
 	})
 }
 
@@ -141,7 +134,7 @@ func TestBounded(t *testing.T) {
 func TestHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{}
-		i := New(f, config(func(c *Config) { c.Pulse = nil }))
+		i := New(f, config(func(*Config) {}))
 		hang := make(chan struct{})
 		f.set(nil, hang)
 		if err := i.Send(t.Context(), hits(5)); err != nil {

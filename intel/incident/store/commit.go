@@ -27,15 +27,14 @@ type Committed struct {
 // chunk is how many rows are worked on at a time.
 const chunk = 1024
 
-// Commit writes a batch in one transaction, and adds the pulse to that of the present hour.
-// Events that were counted before are left out, so that a batch may be committed again when
-// it is not certain whether an earlier try has succeeded. The batch is not changed. A damaged
+// Commit writes a batch in one transaction. Events that were counted before are left out, so
+// that a batch may be committed again when it is not certain whether an earlier try has succeeded. The batch is not changed. A damaged
 // file is moved aside, and the batch goes into a new one.
-func (s *Store) Commit(ctx context.Context, b *batch.Batch, pulse incident.Pulse) (Committed, error) {
+func (s *Store) Commit(ctx context.Context, b *batch.Batch) (Committed, error) {
 	w := &writing{b: b}
 	err := s.writes(ctx, func(t *writing) error {
 		*w = writing{Tx: t.Tx, b: b, now: t.now, counter: t.counter, done: Committed{Events: b.Events, Repeats: b.Repeats}}
-		return w.all(pulse)
+		return w.all()
 	})
 	if err != nil {
 		return Committed{}, err
@@ -80,14 +79,14 @@ type change struct {
 	contacts        uint32
 }
 
-func (w *writing) all(pulse incident.Pulse) error {
+func (w *writing) all() error {
 	w.hostDay, w.hostSum = map[hostDay]incident.Sums{}, map[int64]*hostSum{}
 	for _, step := range []func() error{w.contacts, w.resolveHosts, w.resolveFeeds, w.incidents, w.hostDays, w.hostSums, w.alerts} {
 		if err := step(); err != nil {
 			return err
 		}
 	}
-	return w.pulse(pulse)
+	return nil
 }
 
 // A counted is what the table contact has of a contact.

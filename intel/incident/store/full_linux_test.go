@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
 )
 
@@ -36,7 +35,7 @@ func TestFullDisk(t *testing.T) {
 		b.Add(&e)
 	}
 	for range 3 {
-		if _, err := s.Commit(t.Context(), &b, incident.Pulse{}); err == nil {
+		if _, err := s.Commit(t.Context(), &b); err == nil {
 			t.Fatal("there was room")
 		}
 		if x := get(t, s, "198.51.100.1"); x.Flows != 1 {
@@ -46,7 +45,7 @@ func TestFullDisk(t *testing.T) {
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=100m"); err != nil {
 		t.Fatal(err)
 	}
-	done, err := s.Commit(t.Context(), &b, incident.Pulse{})
+	done, err := s.Commit(t.Context(), &b)
 	if err != nil || done.New != 5000 || done.Repeats != 0 {
 		t.Errorf("got %+v, %v", done, err)
 	}

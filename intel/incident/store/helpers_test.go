@@ -79,7 +79,7 @@ func commit(t testing.TB, s *Store, events ...event.Event) Committed {
 	for i := range events {
 		b.Add(&events[i])
 	}
-	done, err := s.Commit(t.Context(), &b, incident.Pulse{})
+	done, err := s.Commit(t.Context(), &b)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -145,7 +145,7 @@ func TestModel(t *testing.T) {
 					m.add(events[i])
 				}
 				for range 1 + r.IntN(2) {
-					if _, err := s.Commit(t.Context(), &b, incident.Pulse{}); err != nil {
+					if _, err := s.Commit(t.Context(), &b); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -218,9 +218,10 @@ func TestPeriodOthers(t *testing.T) {
 		}
 		for n := range 3 {
 			now = t0.Add(time.Duration(n) * time.Hour)
-			if _, err := s.Commit(t.Context(), &b, incident.Pulse{Minutes: 50 + n, Flows: 10, Lost: uint64(n), Worst: "warning", Findings: []string{"a feed is old"}}); err != nil {
+			if _, err := s.Commit(t.Context(), &b); err != nil {
 				t.Fatal(err)
 			}
+			beat(t, s, 1, n, incident.Pulse{Minutes: 50 + n, Flows: 10, Lost: uint64(n), Worst: "warning", Findings: []string{"a feed is old"}})
 		}
 		act(t, s, "203.0.113.9", incident.ActTake, "")
 		act(t, s, "203.0.113.10", incident.ActClose, "")
@@ -315,7 +316,7 @@ func date(year, month, day int) time.Time {
 
 func flushSeed(t *testing.T, s *Store, b *batch.Batch) {
 	t.Helper()
-	if _, err := s.Commit(t.Context(), b, incident.Pulse{}); err != nil {
+	if _, err := s.Commit(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
 	b.Reset()

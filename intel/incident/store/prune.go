@@ -300,6 +300,9 @@ func (s *Store) pruneRest(ctx context.Context, now int64, alerts *uint64) error 
 		if _, err := w.Exec("DELETE FROM pulse WHERE hour < $1", from); err != nil {
 			return err
 		}
+		if err := w.mergePulses(now - pulseKeep*86_400); err != nil {
+			return err
+		}
 		if _, err := w.Exec("DELETE FROM host_day WHERE day < $1", int64(incident.DayOf(at(from)))); err != nil {
 			return err
 		}

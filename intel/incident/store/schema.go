@@ -186,15 +186,17 @@ CREATE TABLE alert (
 );
 CREATE INDEX alert_time ON alert (time);
 
-CREATE TABLE pulse (
-	hour BIGINT NOT NULL PRIMARY KEY, -- seconds since 1970
+CREATE TABLE pulse ( -- what each run of the program did in each hour
+	hour BIGINT NOT NULL, -- seconds since 1970
+	run BIGINT NOT NULL, -- a random number; 0 = several
 	minutes BIGINT NOT NULL,
 	flows BIGINT NOT NULL,
 	lost BIGINT NOT NULL,
 	hits BIGINT NOT NULL,
 	worst BIGINT NOT NULL, -- 0 ok, 1 warning, 2 critical
-	findings TEXT NOT NULL -- at most three, one a line
-);
+	findings TEXT NOT NULL, -- at most three, one a line
+	PRIMARY KEY (hour, run)
+) {without};
 
 CREATE TABLE contact (
 	id {blob} NOT NULL PRIMARY KEY,

@@ -4,13 +4,16 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,7 +22,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
-	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
 )
 
@@ -56,6 +58,10 @@ func TestMillionWritten(t *testing.T) {
 	if cfg.Edge {
 		m.most = 10_000
 	}
+	if n < 1_000_000 && !cfg.Edge { // everything in the same proportion
+		m.most = m.most * (n / 1000) / 1000
+		run(t, s, []string{fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", 65_536*(n/1000)/1000), fmt.Sprintf("PRAGMA cache_size = -%d", 16<<10*(n/1000)/1000)})
+	}
 	var have int
 	if err := s.db.Read().QueryRow("SELECT count(*) FROM incident").Scan(&have); err != nil {
 		t.Fatal(err)
@@ -65,6 +71,7 @@ func TestMillionWritten(t *testing.T) {
 	m.measure("changes", 6*m.most, func(int) event.Event { return m.event(rand.IntN(n), true) })
 	now = t0.Add(25 * time.Hour)
 	m.measure("changes", 6*m.most, func(int) event.Event { return m.event(rand.IntN(n), true) })
+	m.byTable(m.most, func(int) event.Event { return m.event(rand.IntN(n), true) })
 	now = t0.Add(26 * time.Hour)
 	lively := min(50_000, n)
 	m.open = nil
@@ -130,7 +137,7 @@ func (m *writer) measure(what string, n int, next func(i int) event.Event) {
 	cpu := time.Duration(0)
 	flush := func() {
 		begun, busy := time.Now(), cpuTime(m.t)
-		done, err := m.s.Commit(context.Background(), &b, incident.Pulse{})
+		done, err := m.s.Commit(context.Background(), &b)
 		if err != nil {
 			m.t.Fatal(err)
 		}
@@ -162,6 +169,66 @@ func (m *writer) measure(what string, n int, next func(i int) event.Event) {
 	debug.FreeOSMemory()
 	m.t.Logf("%-12s %8d incidents changed by %d events in %d commits: %.0f a second (%.0f a second of processor), %d B written for each; batch %d MB, resident %s, highest %s", what, total.Changed,
 		total.Events, commits, float64(total.Changed)/took.Seconds(), float64(total.Changed)/cpu.Seconds(), wrote/uint64(total.Changed), most>>20, status(m.t, "VmRSS:"), status(m.t, "VmHWM:"))
+}
+
+// byTable prints how many bytes of the log the tables and indexes take for each incident that one
+// commit changes, and how long a row is.
+func (m *writer) byTable(n int, next func(i int) event.Event) {
+	if m.s.db.Postgres {
+		return
+	}
+	var b batch.Batch
+	for i := range n {
+		e := next(i)
+		b.Add(&e)
+	}
+	if _, err := m.s.db.Read().Exec("PRAGMA query_only = 0"); err != nil {
+		m.t.Fatal(err)
+	}
+	if _, err := m.s.db.Read().Exec("PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+		m.t.Fatal(err)
+	}
+	run(m.t, m.s, []string{"PRAGMA wal_autocheckpoint = 0"})
+	done, err := m.s.Commit(context.Background(), &b)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	log, err := os.ReadFile(m.s.cfg.Path + "-wal")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	size := int(binary.BigEndian.Uint32(log[8:]))
+	frames := map[int]int{}
+	for at := 32; at+24+size <= len(log); at += 24 + size {
+		frames[int(binary.BigEndian.Uint32(log[at:]))]++
+	}
+	type sum struct{ pages, cells, payload, frames int }
+	sums := map[string]*sum{}
+	rows, err := m.s.db.Read().Query("SELECT name, pageno, ncell, payload FROM dbstat")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var name string
+		var page, cells, payload int
+		if err := rows.Scan(&name, &page, &cells, &payload); err != nil {
+			m.t.Fatal(err)
+		}
+		x := sums[name]
+		if x == nil {
+			x = &sum{}
+			sums[name] = x
+		}
+		x.pages, x.cells, x.payload, x.frames = x.pages+1, x.cells+cells, x.payload+payload, x.frames+frames[page]
+	}
+	names := slices.SortedFunc(maps.Keys(sums), func(a, b string) int { return sums[b].frames - sums[a].frames })
+	for _, name := range names {
+		if x := sums[name]; x.frames > 0 {
+			m.t.Logf("%-28s %7d pages, %6.1f B a row; a commit of %d changes writes %7d pages, %5d B for each", name, x.pages, float64(x.payload)/float64(max(1, x.cells)),
+				done.Changed, x.frames, x.frames*size/done.Changed)
+		}
+	}
 }
 
 // cpuTime is the time that this process has used.
