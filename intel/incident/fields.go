@@ -45,7 +45,7 @@ var fields = []Field{
 	many("direction", "a contact in this direction: inbound, outbound, internal or transit", "outbound", func(f *Filter) *[]event.Direction { return &f.Directions }, parseDirection, func(d event.Direction) string { return string(d) }),
 	choice("retro", "whether a contact was found in the history, from before the listing: yes or no", func(f *Filter) *Choice { return &f.Retro }),
 	{
-		Name: "text", Help: "in the reason, the feeds, the network's name or the notes, or the beginning of the address", Example: "botnet",
+		Name: "text", Help: "in a feed's name, a category, the network's name or a note, or the beginning of the address", Example: "botnet",
 		set: func(f *Filter, s string, _ time.Time) error { f.Text = s; return nil },
 		get: func(f *Filter) []string {
 			if f.Text == "" {

@@ -45,9 +45,9 @@ type Filter struct {
 	AS                      []uint32
 	Directions              []event.Direction
 	Answered, Retro         Choice
-	// Text is looked for, without regard to the case of ASCII letters, in the reason, the
-	// feeds, the name of the network and the notes; and an offender fits whose address
-	// begins with it.
+	// Text is looked for, without regard to the case of ASCII letters, in the names of
+	// feeds, the categories, the name of the network and the notes; and an offender fits
+	// whose address begins with it.
 	Text string
 }
 

@@ -81,7 +81,7 @@ type change struct {
 
 func (w *writing) all() error {
 	w.hostDay, w.hostSum = map[hostDay]incident.Sums{}, map[int64]*hostSum{}
-	for _, step := range []func() error{w.contacts, w.resolveHosts, w.resolveFeeds, w.incidents, w.hostDays, w.hostSums, w.alerts} {
+	for _, step := range []func() error{w.contacts, w.resolveHosts, w.resolveFeeds, w.networks, w.incidents, w.hostDays, w.hostSums, w.alerts} {
 		if err := step(); err != nil {
 			return err
 		}

@@ -77,7 +77,9 @@ func fill(t *testing.T, s *Store, seed uint64, offenders int) (list []incident.I
 			act(t, s, a.String(), []incident.Act{incident.ActTake, incident.ActClose, incident.ActFalseAlarm}[i/4%3], "")
 		}
 		if i%7 == 0 {
-			act(t, s, a.String(), incident.ActNote, "a note of 50% "+hostile[i%len(hostile)])
+			for range 1 + i%2 {
+				act(t, s, a.String(), incident.ActNote, "a note of 50% "+hostile[i%len(hostile)])
+			}
 		}
 	}
 	for _, a := range all {
@@ -140,9 +142,9 @@ func hasText(s string, x *incident.Incident) bool {
 		}
 		return string(b)
 	}
-	texts := []string{x.Reason, x.ASName}
+	texts := []string{x.ASName}
 	for _, l := range x.Listings {
-		texts = append(texts, l.Feed)
+		texts = append(texts, l.Feed, l.Category)
 	}
 	for _, n := range x.Notes {
 		texts = append(texts, n.Text)
@@ -185,7 +187,7 @@ func filters() (all []string) {
 		"country=NL", "country=NL,CN", "country=SE", "as=64500", "as=64500,64501&country=CN", "as=1",
 		"answered=yes", "answered=no", "direction=outbound", "direction=transit,internal", "direction=inbound", "direction=outbound&answered=no&severity=high", "retro=yes", "retro=no",
 		"text=203.0.11", "text=203.0.113.", "text=2", "text=20.", "text=2001:db8", "text=2001:d", "text=2001:DB8:1", "text=2001:db8::5", "text=203.0.1130", "text=256.", "text=:", "text=.",
-		"text=note", "text=50%25", "text=feo", "text=PLAIN", "text=%25", "text=_", "text=\\", "text=Ü", "text=ü", "text=nothing has this",
+		"text=note", "text=SCA", "text=spam", "text=c", "text=otx", "text=outbound", "text=50%25", "text=feo", "text=PLAIN", "text=%25", "text=_", "text=\\", "text=Ü", "text=ü", "text=nothing has this",
 	}
 	for _, h := range hostile {
 		q := url.QueryEscape(h)

@@ -56,7 +56,7 @@ var (
 	numberTable = &database.Table{Name: "incident", Key: 1, Columns: join(columns(database.Bytes, "offender"), columns(database.Int, "id"))}
 	textTable   = &database.Table{Name: "incident_text", Key: 1, Columns: join(
 		columns(database.Int, "incident"),
-		columns(database.Text, "owner", "reason", "as_name"),
+		columns(database.Text, "owner", "reason"),
 		columns(database.Bytes, "exporters"))}
 	hostTable = &database.Table{Name: "host", Key: 2, Columns: join(
 		columns(database.Bytes, "address"), columns(database.Text, "site"), columns(database.Int, "id")), Conflict: "nothing"}

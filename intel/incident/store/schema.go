@@ -66,8 +66,12 @@ CREATE TABLE incident_text (
 	incident {id},
 	owner TEXT NOT NULL,
 	reason TEXT NOT NULL, -- of the worst event
-	as_name TEXT NOT NULL,
 	exporters {blob} NOT NULL -- 16 bytes each
+);
+
+CREATE TABLE network (
+	as_number {id},
+	name TEXT NOT NULL -- the latest
 );
 
 CREATE TABLE host (

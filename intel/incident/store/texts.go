@@ -46,7 +46,6 @@ func (p *part) hash(o *batch.Offender, when int64) int64 {
 	}
 	binary.LittleEndian.PutUint64(n[:], uint64(when))
 	_, _ = h.Write(n[:])
-	add(p.b.Text(o.ASName))
 	for i := range o.Listings {
 		l := &o.Listings[i]
 		for _, t := range [...]int32{l.Feed, l.Category, l.Ref, l.Description, l.TLP} {
@@ -80,20 +79,17 @@ func (p *part) listings(x *piece) error {
 // text writes the texts of an incident.
 func (p *part) text(x *piece, worse bool) error {
 	o := x.from
-	owner, reason, as, exporters := "", p.b.Text(o.Reason), p.b.Text(o.ASName), []byte(nil)
+	owner, reason, exporters := "", p.b.Text(o.Reason), []byte(nil)
 	same := false
 	if !x.isNew {
 		err := p.Fetch(textTable, []any{x.id}, func(r *sql.Rows) error {
 			var id int64
-			var oldReason, oldAS string
-			err := r.Scan(&id, &owner, &oldReason, &oldAS, &exporters)
+			var old string
+			err := r.Scan(&id, &owner, &old, &exporters)
 			if !worse {
-				reason = oldReason
+				reason = old
 			}
-			if as == "" {
-				as = oldAS
-			}
-			same = reason == oldReason && as == oldAS
+			same = reason == old
 			return err
 		})
 		if err != nil {
@@ -104,7 +100,7 @@ func (p *part) text(x *piece, worse bool) error {
 	if same && len(all) == len(exporters) {
 		return nil
 	}
-	return p.Put(textTable, []any{x.id, owner, reason, as, all})
+	return p.Put(textTable, []any{x.id, owner, reason, all})
 }
 
 // addExporters adds addresses to those of the database.

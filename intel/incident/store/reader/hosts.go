@@ -50,15 +50,15 @@ func (s *Reader) Hosts(ctx context.Context, q incident.Query) (incident.Page[inc
 	if int(q.Sort) >= len(hostOrders) {
 		return page, &incident.Error{Name: "sort", Reason: "no such order"}
 	}
-	statement, err := s.hostQuery(&q)
-	if err != nil {
-		return page, err
-	}
 	v, err := s.look(ctx)
 	if err != nil {
 		return page, err
 	}
 	defer v.close()
+	statement, err := v.hostQuery(&q)
+	if err != nil {
+		return page, err
+	}
 	rows, err := v.hosts(statement)
 	if err != nil {
 		return page, err
@@ -83,14 +83,16 @@ func (s *Reader) Hosts(ctx context.Context, q incident.Query) (incident.Page[inc
 }
 
 // hostQuery puts the statement of a page together.
-func (s *Reader) hostQuery(q *incident.Query) (*query, error) {
+func (v *view) hostQuery(q *incident.Query) (*query, error) {
 	columns, suffix, sign := hostOrders[q.Sort], " ASC", ">"
 	if q.Descending {
 		suffix, sign = " DESC", "<"
 	}
 	columns = append(slices.Clone(columns), "address", "site")
 	out := new(query).add("SELECT *, count(*) OVER () FROM (")
-	s.hostSource(out, &q.Filter)
+	if err := v.hostSource(out, &q.Filter); err != nil {
+		return nil, err
+	}
 	out.add(") h")
 	if q.After != "" {
 		values, err := readHostCursor(q)
@@ -103,7 +105,7 @@ func (s *Reader) hostQuery(q *incident.Query) (*query, error) {
 }
 
 // hostSource appends the rows of hosts that a filter leaves: as they are kept, or summed up.
-func (s *Reader) hostSource(q *query, f *incident.Filter) {
+func (v *view) hostSource(q *query, f *incident.Filter) error {
 	rest := *f
 	rest.Hosts, rest.Sites = nil, nil
 	where, args := ours(f)
@@ -112,17 +114,22 @@ func (s *Reader) hostSource(q *query, f *incident.Filter) {
 	}
 	if rest.IsZero() {
 		q.add("SELECT h.id, h.address, h.site, "+strings.Join(hostColumns, ", ")+" FROM host_sum s JOIN host h ON h.id = s.host WHERE s.offenders > 0 AND "+where, args...)
-		return
+		return nil
 	}
-	sum := func(column string) string { return total("x."+column, s.db.Postgres) + " AS " + column + ", " }
+	conditions, err := v.conditions(&rest)
+	if err != nil {
+		return err
+	}
+	sum := func(column string) string { return total("x."+column, v.postgres) + " AS " + column + ", " }
 	q.add("SELECT h.id, h.address, h.site, count(*) AS offenders, " + sum("flows") + sum("packets_out") + sum("packets_in") + sum("bytes_out") + sum("bytes_in") +
 		"min(x.first_seen) AS first_seen, max(x.last_seen) AS last_seen, max(x.days) AS days, max(x.worst) AS worst, " +
 		anyFlag(batch.Answered, batch.CalledAnswered, batch.Inbound, batch.Outbound, batch.Internal) + " AS flags FROM incident i JOIN incident_host x ON x.incident = i.id JOIN host h ON h.id = x.host WHERE ")
 	q.add(where, args...)
-	for _, c := range conditions(&rest, s.db.Postgres) {
+	for _, c := range conditions {
 		q.add(" AND "+c.where, c.args...)
 	}
 	q.add(" GROUP BY h.id, h.address, h.site")
+	return nil
 }
 
 // anyFlag has those of some flags that any of the rows has.

@@ -26,7 +26,9 @@ func (s *Reader) List(ctx context.Context, q incident.Query) (incident.Page[inci
 		return page, err
 	}
 	defer l.close()
-	l.conditions = conditions(&q.Filter, s.db.Postgres)
+	if l.conditions, err = l.view.conditions(&q.Filter); err != nil {
+		return page, err
+	}
 	if err := l.find(start); err != nil {
 		return page, err
 	}
@@ -119,6 +121,16 @@ func (l *listing) rarest(most int64) (int, error) {
 
 // met counts the incidents that meet a condition, to most.
 func (l *listing) met(c *condition, most int64) (int64, error) {
+	if len(c.parts) > 1 { // each part ends there, lest all of it be put together
+		q := new(query).add("SELECT count(*) FROM (SELECT 1 FROM (")
+		for i, p := range c.parts {
+			if i > 0 {
+				q.add(" UNION ")
+			}
+			q.add("SELECT id FROM (SELECT id FROM ("+p.ids+") w LIMIT ?) x", append(slices.Clone(p.args), most)...)
+		}
+		return l.number(q.add(") y LIMIT ?) z", most))
+	}
 	return l.number(new(query).add("SELECT count(*) FROM (SELECT 1 FROM ("+c.ids+") y LIMIT ?) z", append(slices.Clone(c.idArgs), most)...))
 }
 
@@ -292,17 +304,52 @@ func (v *view) whole(rows []*incident.Incident) ([]incident.Incident, error) {
 	if len(rows) == 0 {
 		return list, nil
 	}
-	q := new(query).add("SELECT incident, owner, reason, as_name, exporters FROM incident_text WHERE incident IN ("+marks(len(ids))+")", ids...)
+	q := new(query).add("SELECT incident, owner, reason, exporters FROM incident_text WHERE incident IN ("+marks(len(ids))+")", ids...)
 	err := v.each(q, func(rows *sql.Rows) error {
 		var id int64
-		var owner, reason, as string
+		var owner, reason string
 		var exporters []byte
-		if err := rows.Scan(&id, &owner, &reason, &as, &exporters); err != nil {
+		if err := rows.Scan(&id, &owner, &reason, &exporters); err != nil {
 			return err
 		}
 		x := &list[at[id]]
-		x.Owner, x.Reason, x.ASName, x.Exporters = owner, reason, as, exportersOf(exporters)
+		x.Owner, x.Reason, x.Exporters = owner, reason, exportersOf(exporters)
 		return nil
 	})
-	return list, err
+	if err != nil {
+		return nil, err
+	}
+	return list, v.networks(list)
+}
+
+// networks sets the names of the networks of incidents.
+func (v *view) networks(list []incident.Incident) error {
+	seen := map[uint32]bool{0: true}
+	var numbers []any
+	for i := range list {
+		if n := list[i].ASNumber; !seen[n] {
+			seen[n], numbers = true, append(numbers, int64(n))
+		}
+	}
+	names, err := v.networkNames(numbers)
+	for i := range list {
+		list[i].ASName = names[int64(list[i].ASNumber)]
+	}
+	return err
+}
+
+// networkNames gives the names of networks by their numbers.
+func (v *view) networkNames(numbers []any) (map[int64]string, error) {
+	names := make(map[int64]string, len(numbers))
+	if len(numbers) == 0 {
+		return names, nil
+	}
+	err := v.each(new(query).add("SELECT as_number, name FROM network WHERE as_number IN ("+marks(len(numbers))+")", numbers...), func(rows *sql.Rows) error {
+		var n int64
+		var name string
+		err := rows.Scan(&n, &name)
+		names[n] = name
+		return err
+	})
+	return names, err
 }

@@ -1,7 +1,7 @@
 package reader
 
 import (
-	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,8 +20,24 @@ type condition struct {
 	args    []any
 	ids     string
 	idArgs  []any
+	parts   []part  // of ids, if it puts together what several indexes have
 	scanned bool    // ids has to read everything
 	bounds  []bound // of columns that lists are sorted by: what follows from the condition
+}
+
+// A part finds some of the incidents that meet a condition.
+type part struct {
+	ids  string
+	args []any
+}
+
+// unite makes ids of the parts.
+func (c *condition) unite() {
+	c.ids, c.idArgs = c.parts[0].ids, c.parts[0].args
+	for _, p := range c.parts[1:] {
+		c.ids += " UNION " + p.ids
+		c.idArgs = append(slices.Clone(c.idArgs), p.args...)
+	}
 }
 
 // A bound is what a condition means for one column.
@@ -31,9 +47,9 @@ type bound struct {
 }
 
 // conditions are those of a filter; all must be met.
-func conditions(f *incident.Filter, postgres bool) []condition {
+func (v *view) conditions(f *incident.Filter) ([]condition, error) {
 	c := &conditionList{}
-	c.times(f, postgres)
+	c.times(f, v.postgres)
 	if f.MinSeverity > event.Low {
 		c.own("severity", "worst >= ?", int64(f.MinSeverity))
 		c.all[len(c.all)-1].bounds = []bound{{"worst", "i.worst >= ?", int64(f.MinSeverity)},
@@ -60,9 +76,11 @@ func conditions(f *incident.Filter, postgres bool) []condition {
 	}
 	c.flags(f)
 	if f.Text != "" {
-		c.text(f.Text, postgres)
+		if err := v.text(c, f.Text); err != nil {
+			return nil, err
+		}
 	}
-	return c.all
+	return c.all, nil
 }
 
 type conditionList struct{ all []condition }
@@ -201,14 +219,15 @@ func (c *conditionList) flags(f *incident.Filter) {
 	if len(f.Directions) > 0 {
 		of := map[event.Direction]batch.Flags{event.Inbound: batch.Inbound, event.Outbound: batch.Outbound, event.Internal: batch.Internal, event.Transit: batch.Transit}
 		var mask batch.Flags
-		var ids []string
-		scanned := false
+		one := condition{name: "direction"}
 		for _, d := range f.Directions {
 			mask |= of[d]
-			ids = append(ids, "SELECT i.id FROM incident i WHERE "+flagged[of[d]])
-			scanned = scanned || d == event.Inbound // nearly all, and without an index
+			one.parts = append(one.parts, part{ids: "SELECT i.id FROM incident i WHERE " + flagged[of[d]]})
+			one.scanned = one.scanned || d == event.Inbound // nearly all, and without an index
 		}
-		c.all = append(c.all, condition{name: "direction", where: "(i.flags & ?) <> 0", args: []any{int64(mask)}, ids: strings.Join(ids, " UNION "), scanned: scanned})
+		one.where, one.args = "(i.flags & ?) <> 0", []any{int64(mask)}
+		one.unite()
+		c.all = append(c.all, one)
 	}
 	c.choice("retro", batch.Retro, f.Retro)
 }
@@ -221,108 +240,4 @@ func (c *conditionList) choice(name string, flag batch.Flags, is incident.Choice
 	if is != incident.Any {
 		c.all = append(c.all, condition{name: name, where: where, ids: "SELECT i.id FROM incident i WHERE " + where, scanned: is == incident.No})
 	}
-}
-
-// text adds the condition that an incident has a text somewhere.
-func (c *conditionList) text(s string, postgres bool) {
-	like := func(column string) string {
-		if postgres {
-			return "lower(" + column + ` COLLATE "C") LIKE ? ESCAPE '\'`
-		}
-		return column + ` LIKE ? ESCAPE '\'` // without regard to the case of ASCII letters
-	}
-	pattern := "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(lowerASCII(s)) + "%"
-	texts, feeds, notes := "("+like("t.reason")+" OR "+like("t.as_name")+")", "f.feed IN (SELECT id FROM feed WHERE "+like("name")+")", like("n.text")
-	address, rangeArgs := ranges("i.offender", beginnings(s))
-	args := append([]any{pattern, pattern, pattern, pattern}, rangeArgs...)
-	c.all = append(c.all, condition{
-		name: "text", scanned: true, args: args, idArgs: args,
-		where: "(EXISTS (SELECT 1 FROM incident_text t WHERE t.incident = i.id AND " + texts + ")" +
-			" OR EXISTS (SELECT 1 FROM incident_feed f WHERE f.incident = i.id AND " + feeds + ")" +
-			" OR i.id IN (SELECT n.incident FROM note n WHERE " + notes + ")" +
-			" OR " + address + ")",
-		ids: "SELECT t.incident AS id FROM incident_text t WHERE " + texts +
-			" UNION SELECT f.incident FROM incident_feed f WHERE " + feeds +
-			" UNION SELECT n.incident FROM note n WHERE " + notes +
-			" UNION SELECT i.id FROM incident i WHERE " + address,
-	})
-}
-
-func lowerASCII(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			return r + 'a' - 'A'
-		}
-		return r
-	}, s)
-}
-
-// beginnings gives the addresses that begin with a text as they are written, IPv6 without the
-// :: of zeros. The text must have a dot or a colon, as many a word is the beginning of an
-// address otherwise.
-func beginnings(s string) []span.Range {
-	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
-		return span.OfAll([]netip.Prefix{netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen())})
-	}
-	switch {
-	case strings.Contains(s, ":"):
-		return groups(strings.Split(s, ":"), 16, 8)
-	case strings.Contains(s, "."):
-		return groups(strings.Split(s, "."), 10, 4)
-	}
-	return nil
-}
-
-// groups gives the addresses whose groups begin with some, of which the last need not be
-// whole. There are total groups.
-func groups(texts []string, base, total int) (all []span.Range) {
-	width := map[int]int{10: 8, 16: 16}[base]
-	if len(texts) > total {
-		return nil
-	}
-	var numbers []int
-	last := len(texts) - 1
-	for _, t := range texts[:last] {
-		n, ok := group(t, base, width)
-		if !ok {
-			return nil
-		}
-		numbers = append(numbers, n)
-	}
-	if texts[last] == "" {
-		return []span.Range{between(numbers, total, width)}
-	}
-	n, ok := group(texts[last], base, width)
-	if !ok {
-		return nil
-	}
-	// More digits may follow, unless it is 0: then the numbers from low on begin with n.
-	for low, count := n, 1; low < 1<<width; low, count = low*base, count*base {
-		high := min(low+count-1, 1<<width-1)
-		all = append(all, span.Range{From: between(append(numbers, low), total, width).From, To: between(append(numbers, high), total, width).To})
-		if n == 0 {
-			break
-		}
-	}
-	return all
-}
-
-// between gives the addresses that have these groups first.
-func between(numbers []int, total, width int) span.Range {
-	b := make([]byte, 0, 16)
-	for _, n := range numbers {
-		if width == 16 {
-			b = append(b, byte(n>>8))
-		}
-		b = append(b, byte(n))
-	}
-	b = append(b, make([]byte, total*width/8-len(b))...)
-	a, _ := netip.AddrFromSlice(b)
-	return span.Of(netip.PrefixFrom(a, len(numbers)*width))
-}
-
-// group reads one group of an address, without zeros before it.
-func group(s string, base, width int) (int, bool) {
-	n, err := strconv.ParseUint(s, base, width)
-	return int(n), err == nil && strconv.FormatUint(n, base) == strings.ToLower(s)
 }

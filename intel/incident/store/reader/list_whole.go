@@ -144,7 +144,10 @@ func (s *Reader) Blockable(ctx context.Context, f incident.Filter, row func(*inc
 		return err
 	}
 	defer v.close()
-	l := &listing{view: v, conditions: conditions(&f, s.db.Postgres)}
+	l := &listing{view: v}
+	if l.conditions, err = v.conditions(&f); err != nil {
+		return err
+	}
 	if l.driver, err = l.rarest(l.limits.Few); err != nil {
 		return err
 	}

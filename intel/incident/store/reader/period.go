@@ -124,7 +124,6 @@ func bucketOf(flows uint64) int {
 func (p *periodSum) offenders() error {
 	p.Attempts = slices.Clone(attempts)
 	countries, networks := map[string]*incident.PlaceSum{}, map[uint32]*incident.PlaceSum{}
-	names := map[uint32]int64{} // an incident with the name of the network
 	inner := during("x.incident AS id, "+total("x.flows", p.postgres)+" AS flows, "+total("x.bytes_out", p.postgres)+" AS bytes_out, "+
 		total("x.bytes_in", p.postgres)+" AS bytes_in", p.From, p.Until).add(" GROUP BY x.incident")
 	q := new(query).wrap("SELECT d.id, d.flows, d.bytes_out, d.bytes_in, i.first_seen, i.worst, i.state, i.silenced, i.country, i.as_number FROM (",
@@ -152,18 +151,14 @@ func (p *periodSum) offenders() error {
 			p.Silenced += uint64(silenced)
 		}
 		place(countries, country, flows).Country = country
-		n := place(networks, uint32(as), flows)
-		n.ASNumber = uint32(as)
-		if as != 0 && names[n.ASNumber] == 0 {
-			names[n.ASNumber] = id
-		}
+		place(networks, uint32(as), flows).ASNumber = uint32(as)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
 	p.Countries, p.Networks = places(countries), places(networks)
-	return p.names(names)
+	return p.names()
 }
 
 // place counts an offender for a place.
@@ -193,19 +188,17 @@ func places[K comparable](m map[K]*incident.PlaceSum) []incident.PlaceSum {
 	return list[:min(len(list), maxPlaces)]
 }
 
-// names sets the names of networks, which one of their incidents has.
-func (p *periodSum) names(of map[uint32]int64) error {
+// names sets the names of networks.
+func (p *periodSum) names() error {
+	var numbers []any
 	for i := range p.Networks {
-		n := &p.Networks[i]
-		if of[n.ASNumber] == 0 {
-			continue
-		}
-		err := p.each(new(query).add("SELECT as_name FROM incident_text WHERE incident = ?", of[n.ASNumber]), func(rows *sql.Rows) error { return rows.Scan(&n.ASName) })
-		if err != nil {
-			return err
-		}
+		numbers = append(numbers, int64(p.Networks[i].ASNumber))
 	}
-	return nil
+	names, err := p.networkNames(numbers)
+	for i := range p.Networks {
+		p.Networks[i].ASName = names[int64(p.Networks[i].ASNumber)]
+	}
+	return err
 }
 
 func (p *periodSum) days() error {
