@@ -137,7 +137,7 @@ func actOn(c *cobra.Command, file string, args []string, act app.Act, done strin
 			switch {
 			case errors.Is(err, errNoIncident):
 				err = nothingKnown(cfg, a)
-			case err != nil && len(list) > 1:
+			case err != nil && !stops(err) && !strings.Contains(err.Error(), a.String()):
 				err = fmt.Errorf("%s: %w", a, err)
 			}
 			if err != nil && stops(err) {
@@ -161,6 +161,10 @@ func printActed(w io.Writer, r *app.Acted, done string) {
 		fmt.Fprintf(w, "; no feed may list it until %s", show.Date(r.Allowed))
 	}
 	fmt.Fprintln(w)
+	for i := range r.Still {
+		fmt.Fprintf(w, "%s; until then nothing of it is seen\n", allowedText(&r.Still[i]))
+		fmt.Fprintf(w, "  $ %s\n", disallowCommand(&r.Still[i]))
+	}
 }
 
 // newIncidentNote makes the command that adds a note.

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -28,6 +26,9 @@ type desk interface {
 	Host(context.Context, netip.Addr) ([]app.HostIncidents, error)
 	Act(context.Context, app.Act) (*app.Acted, error)
 	Verdicts(context.Context) ([]incident.Verdict, error)
+	// Quiet gives the silences in force of an address, as offender or as host of ours, and what
+	// allows it for a time.
+	Quiet(context.Context, netip.Addr) (app.Quiet, error)
 }
 
 // errNoIncident means that nothing is known of an address.
@@ -45,7 +46,11 @@ func atDesk(c *cobra.Command, file string, readOnly bool, f func(desk, *configs.
 	if err != nil {
 		return err
 	}
-	answered, err := from.ask(c, cfg.StateDir, databaseHolds, func() error { return f(remoteDesk{cfg.StateDir}, &cfg) })
+	files := databaseHolds
+	if !readOnly {
+		files = databaseChanged
+	}
+	answered, err := from.ask(c, cfg.StateDir, files, func() error { return f(remoteDesk{cfg.StateDir}, &cfg) })
 	if answered {
 		return err
 	}
@@ -56,8 +61,11 @@ func atDesk(c *cobra.Command, file string, readOnly bool, f func(desk, *configs.
 	return errors.Join(f(local, &cfg), local.close(c.Context()))
 }
 
-// databaseHolds is what is read where no instance is running, for [origin.ask].
-const databaseHolds = "the database of incidents holds"
+// What is read or changed where no instance is running, for [origin.ask].
+const (
+	databaseHolds   = "this is what the database of incidents holds"
+	databaseChanged = "the database of incidents is changed directly"
+)
 
 // A localDesk is a database without an instance.
 type localDesk struct {
@@ -77,9 +85,6 @@ func openDesk(ctx context.Context, cfg *configs.Config, readOnly bool) (*localDe
 		l.release = release
 	}
 	d, err := app.OpenDesk(ctx, cfg, readOnly, web.UserName(os.Getuid()))
-	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("there is no database of incidents in %s yet: no instance has run with this configuration, or incidents.enabled is false", cfg.StateDir)
-	}
 	if err != nil {
 		return nil, errors.Join(err, l.release())
 	}
@@ -118,6 +123,15 @@ func (d remoteDesk) Host(ctx context.Context, a netip.Addr) (list []app.HostInci
 // Verdicts gives what has been found out about feeds.
 func (d remoteDesk) Verdicts(ctx context.Context) (list []incident.Verdict, err error) {
 	return list, d.get(ctx, app.VerdictsPath, &list)
+}
+
+// Quiet gives the silences of an address.
+func (d remoteDesk) Quiet(ctx context.Context, a netip.Addr) (q app.Quiet, err error) {
+	var l []app.Lookup
+	if err = d.get(ctx, "/lookup?prefix="+netip.PrefixFrom(a, a.BitLen()).String(), &l); err == nil && len(l) == 1 {
+		q = app.Quiet{Silences: l[0].Silences, Allowed: l[0].Allowed}
+	}
+	return q, err
 }
 
 // Act does what an operator decides.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"slices"
@@ -81,12 +82,15 @@ type shownIncident struct {
 	Advice   []string           `json:"advice"`
 	Firewall []story.Line       `json:"firewall,omitempty"`
 	History  *lookupHistory     `json:"history,omitempty"` // absent where there is none
+	app.Quiet
+	QuietError string `json:"silences_error,omitempty"` // why silences cannot be shown
 }
 
 // A shownHost is a host of ours, in JSON.
 type shownHost struct {
 	app.HostIncidents
 	Story []string `json:"story"`
+	app.Quiet
 }
 
 // showIncident shows what is known of an address, which may be that of an offender, of a host
@@ -104,15 +108,22 @@ func showIncident(c *cobra.Command, d desk, cfg *configs.Config, a netip.Addr, a
 		return nothingKnown(cfg, a)
 	}
 	now := time.Now()
+	quiet, quietErr := d.Quiet(c.Context(), a)
 	if err == nil {
-		s := &shownIncident{Incident: i, Story: story.Of(i, now), Advice: story.Advice(i), Firewall: firewall(cfg, a)}
+		s := &shownIncident{Incident: i, Story: story.Of(i, now), Advice: story.Advice(i), Quiet: quiet}
+		if quietErr != nil {
+			s.QuietError = quietErr.Error()
+		}
+		if len(quiet.Allowed) == 0 {
+			s.Firewall = firewall(cfg, a)
+		}
 		s.History = contactsOf(c.Context(), cfg, []netip.Prefix{netip.PrefixFrom(a, a.BitLen())})[0]
 		if err := printShown(c.OutOrStdout(), asJSON, s, func(w io.Writer) { printIncident(w, s, now) }); err != nil {
 			return err
 		}
 	}
 	for k := range hosts {
-		s := &shownHost{hosts[k], story.OfHost(hosts[k].Host, hosts[k].Incidents, now)}
+		s := &shownHost{hosts[k], story.OfHost(hosts[k].Host, hosts[k].Incidents, now), quiet}
 		if err := printShown(c.OutOrStdout(), asJSON, s, func(w io.Writer) { printHost(w, s, now) }); err != nil {
 			return err
 		}
@@ -160,11 +171,12 @@ func printIncident(w io.Writer, s *shownIncident, now time.Time) {
 	for _, text := range s.Story {
 		paragraph(w, "", text)
 	}
+	printQuiet(w, &s.Quiet, s.QuietError)
 	fmt.Fprintln(w, "\nWhat to do")
 	for n, text := range s.Advice {
 		paragraph(w, fmt.Sprintf("  %d. ", n+1), text)
 	}
-	for _, text := range triage(i) {
+	for _, text := range triage(i, &s.Quiet) {
 		fmt.Fprintf(w, "  $ %s\n", text)
 	}
 	printDays(w, i, now)
@@ -197,16 +209,41 @@ func headline(i *incident.Incident) string {
 	return strings.Join(parts, " | ")
 }
 
-// triage are the commands that fit the state.
-func triage(i *incident.Incident) []string {
+// triage are the commands that fit the state, and end what keeps events away.
+func triage(i *incident.Incident, q *app.Quiet) (list []string) {
 	a := i.Offender
 	switch i.State {
 	case incident.Closed, incident.FalseAlarm:
-		return []string{fmt.Sprintf("flowsnitch incidents reopen %s", a)}
+		list = append(list, fmt.Sprintf("flowsnitch incidents reopen %s", a))
 	case incident.Taken:
-		return []string{fmt.Sprintf("flowsnitch incidents note %s TEXT", a), fmt.Sprintf("flowsnitch incidents close %s", a)}
+		list = append(list, fmt.Sprintf("flowsnitch incidents note %s TEXT", a), fmt.Sprintf("flowsnitch incidents close %s", a))
+	default:
+		list = append(list, fmt.Sprintf("flowsnitch incidents take %s", a), fmt.Sprintf("flowsnitch incidents false-alarm %s --allow --for 30d --note WHY", a))
+		if len(q.Silences) == 0 && len(q.Allowed) == 0 {
+			list = append(list, fmt.Sprintf("flowsnitch silence add --offender %s --for 7d --reason WHY", a))
+		}
 	}
-	return []string{fmt.Sprintf("flowsnitch incidents take %s", a), fmt.Sprintf("flowsnitch incidents false-alarm %s --allow --for 30d --note WHY", a)}
+	for k := range q.Silences {
+		list = append(list, "flowsnitch silence remove "+q.Silences[k].ID)
+	}
+	for k := range q.Allowed {
+		list = append(list, disallowCommand(&q.Allowed[k]))
+	}
+	return list
+}
+
+// printQuiet prints what keeps events of an address away, or that this cannot be shown.
+func printQuiet(w io.Writer, q *app.Quiet, trouble string) {
+	capital := func(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+	for k := range q.Silences {
+		paragraph(w, "", capital(silenceText(&q.Silences[k]))+".")
+	}
+	for k := range q.Allowed {
+		paragraph(w, "", capital(allowedText(&q.Allowed[k]))+".")
+	}
+	if trouble != "" {
+		paragraph(w, "", "Whether it is silenced cannot be shown: "+show.Printable(trouble))
+	}
 }
 
 // printDays prints a line with a sign for each of the last days.
@@ -316,6 +353,7 @@ func printHost(w io.Writer, s *shownHost, now time.Time) {
 	for _, text := range s.Story {
 		paragraph(w, "", text)
 	}
+	printQuiet(w, &s.Quiet, "")
 	if len(s.Incidents) > 0 {
 		fmt.Fprintln(w, "\nIncidents")
 		printIndented(w, incidentTable(s.Incidents, now))
@@ -326,34 +364,61 @@ func printHost(w io.Writer, s *shownHost, now time.Time) {
 // lookupIncidentTime bounds what lookup asks about incidents.
 const lookupIncidentTime = 3 * time.Second
 
-// incidentsOf gives the incident of each address for lookup; nil = there is none, or nobody can
-// say. It asks the running instance, or reads the database where none is running.
-func incidentsOf(ctx context.Context, cfg *configs.Config, asked []netip.Prefix) []*incident.Incident {
-	list := make([]*incident.Incident, len(asked))
+// A lookupIncident is what lookup has of the incident of an address: neither, where there is
+// none.
+type lookupIncident struct {
+	*incident.Incident
+	trouble string // why nobody can say
+}
+
+// incidentsOf gives the incident of each address for lookup. It asks the running instance, or
+// reads the database where none is running.
+func incidentsOf(ctx context.Context, cfg *configs.Config, asked []netip.Prefix) []lookupIncident {
+	list := make([]lookupIncident, len(asked))
+	if !cfg.Incidents.Enabled {
+		return list
+	}
 	ctx, cancel := context.WithTimeout(ctx, lookupIncidentTime)
 	defer cancel()
 	var d desk = remoteDesk{cfg.StateDir}
+	var err error
 	if !answers(cfg.StateDir) {
-		local, err := openDesk(ctx, cfg, true)
-		if err != nil {
-			return list
+		var local *localDesk
+		if local, err = openDesk(ctx, cfg, true); err == nil {
+			defer local.close(ctx)
+			d = local
 		}
-		defer local.close(ctx)
-		d = local
+	}
+	if errors.Is(err, fs.ErrNotExist) { // no database yet
+		return list
 	}
 	for k, p := range asked {
 		if !p.IsSingleIP() {
 			continue
 		}
-		if i, err := d.Get(ctx, p.Addr()); err == nil {
-			list[k] = i
+		i, failed := (*incident.Incident)(nil), err
+		if failed == nil {
+			i, failed = d.Get(ctx, p.Addr())
+		}
+		switch {
+		case failed == nil:
+			list[k].Incident = i
+		case errors.Is(failed, errNoIncident):
+		case errors.Is(ctx.Err(), context.DeadlineExceeded):
+			list[k].trouble = fmt.Sprintf("the database of incidents did not answer within %s; ask 'flowsnitch incidents show %s'", lookupIncidentTime, p.Addr())
+		default:
+			list[k].trouble = failed.Error()
 		}
 	}
 	return list
 }
 
-// printIncidentLine prints what lookup shows of an incident.
-func printIncidentLine(w io.Writer, i *incident.Incident) {
+// print prints what lookup shows of an incident.
+func (l *lookupIncident) print(w io.Writer, name string) {
+	if l.trouble != "" {
+		fmt.Fprintf(w, "%s: incident: cannot say: %s\n", name, show.Printable(l.trouble))
+	}
+	i := l.Incident
 	if i == nil {
 		return
 	}

@@ -3,11 +3,14 @@ package main
 import (
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unicode"
@@ -262,6 +265,154 @@ func TestIncidentsLocked(t *testing.T) {
 	}
 	if r := command(t, "incidents", "close", "-c", config, "62.0.0.1"); r.code != exitDone {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestIncidentsQuiet: what keeps the events of an address away is shown with its incident, with
+// the command that ends it; a false alarm can be allowed afterwards, and what opens again says
+// that nothing is seen of it.
+func TestIncidentsQuiet(t *testing.T) {
+	for _, running := range []bool{false, true} {
+		config, _ := knowing(t)
+		if running {
+			startInstance(t, config)
+		}
+		at := func(args ...string) []string { return append(args, "-c", config) }
+		asks(t, exitDone, "$ flowsnitch silence add --offender 62.0.0.1 --for 7d --reason WHY\n", at("incidents", "show", "62.0.0.1")...)
+		asks(t, exitDone, "62.0.0.2: marked as a false alarm\n", at("incidents", "false-alarm", "62.0.0.2")...)
+		asks(t, exitFailed, "62.0.0.2: the incident is false_alarm already", at("incidents", "false-alarm", "62.0.0.2")...)
+		long := strings.Repeat("our relay, ", 40)
+		until := " until " + time.Now().AddDate(0, 0, 30).Format("2006-01-02")
+		asks(t, exitDone, "62.0.0.2: marked as a false alarm; no feed may list it"+until, at("incidents", "false-alarm", "62.0.0.2", "--allow", "--note", long)...)
+		asks(t, exitDone, "no feed may list it"+until, at("incidents", "false-alarm", "62.0.0.2", "--allow", "--for", "1d", "--note", "sooner")...) // the later end counts
+		r := asks(t, exitDone, "\nNo feed may list 62.0.0.2"+until, at("incidents", "show", "62.0.0.2")...)
+		if strings.Contains(r.out, "nft") || !strings.Contains(r.out, "  $ flowsnitch incidents reopen 62.0.0.2\n  $ flowsnitch silence disallow 62.0.0.2\n") {
+			t.Errorf("running %v: %s", running, r.out)
+		}
+		r = asks(t, exitDone, "62.0.0.2: open again\nno feed may list 62.0.0.2"+until, at("incidents", "reopen", "62.0.0.2")...)
+		if !strings.Contains(r.out, "until then nothing of it is seen\n  $ flowsnitch silence disallow 62.0.0.2\n") {
+			t.Errorf("running %v: %s", running, r.out)
+		}
+		if changed := strings.Contains(r.err, "the database of incidents is changed directly"); changed == running {
+			t.Errorf("running %v: %s", running, r.err)
+		}
+		asks(t, exitDone, "no longer allowed", at("silence", "disallow", "62.0.0.2")...)
+		asks(t, exitFailed, "62.0.0.2: the incident is open already", at("incidents", "reopen", "62.0.0.2")...)
+		r = asks(t, exitDone, "offender 62.0.0.1", at("silence", "add", "--offender", "62.0.0.1", "--for", "7d", "--reason", evil)...)
+		m := silenceID.FindStringSubmatch(r.out)
+		if m == nil {
+			t.Fatalf("%+v", r)
+		}
+		r = asks(t, exitDone, "\nSilence "+m[1]+" (offender 62.0.0.1) until ", at("incidents", "show", "62.0.0.1")...)
+		if !strings.Contains(r.out, "  $ flowsnitch silence remove "+m[1]+"\n") || strings.Contains(r.out, "silence add") || strings.ContainsRune(r.out, 0x202e) {
+			t.Errorf("running %v: %s", running, r.out)
+		}
+		var shown shownIncident
+		if r := command(t, at("incidents", "show", "--json", "62.0.0.1")...); json.Unmarshal([]byte(r.out), &shown) != nil || len(shown.Silences) != 1 {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// TestIncidentsUnreadable: why a database cannot be used without an instance is one clear
+// sentence, nothing is made, and lookup does not conceal it.
+func TestIncidentsUnreadable(t *testing.T) {
+	config, dir := knowing(t)
+	path := filepath.Join(dir, app.IncidentsFile)
+	empty := file(t, "e.yml", "state_dir: "+t.TempDir()+"\nintel: {feeds: []}\n")
+	sentence := func(code int, want string, args ...string) {
+		t.Helper()
+		r := asks(t, code, want, args...)
+		if n := strings.Count(r.err, "flowsnitch: "); code == exitFailed && n != 1 {
+			t.Errorf("%q: %d lines: %s", args, n, r.err)
+		}
+	}
+	for _, args := range [][]string{{"incidents"}, {"incidents", "show", "62.0.0.1"}, {"incidents", "take", "62.0.0.1"}, {"incidents", "note", "62.0.0.1", "x"}} {
+		sentence(exitFailed, "there is no database of incidents in ", append(args, "-c", empty)...)
+	}
+	if r := command(t, "lookup", "62.0.0.1", "-c", empty); strings.Contains(r.out, "incident") {
+		t.Errorf("%+v", r)
+	}
+	gone := file(t, "g.yml", "state_dir: "+dir+"\nintel: {feeds: []}\nincidents: {database: 'postgres://x@127.0.0.1:1/x'}\n")
+	for _, args := range [][]string{{"incidents"}, {"incidents", "take", "62.0.0.1"}} {
+		sentence(exitFailed, "PostgreSQL 127.0.0.1:1/x: ", append(args, "-c", gone)...)
+	}
+	sentence(lookupUnknown, "62.0.0.1: incident: cannot say: PostgreSQL 127.0.0.1:1/x: ", "lookup", "62.0.0.1", "-c", gone)
+	secret := file(t, "p.yml", "state_dir: "+dir+"\nintel: {feeds: []}\nincidents: {database: 'postgres://x@127.0.0.1:1/x', password_file: /nonexistent/password}\n")
+	sentence(exitFailed, "/nonexistent/password", "incidents", "-c", secret)
+
+	asks(t, exitDone, "offender 62.0.0.1", "silence", "add", "--offender", "62.0.0.1", "--for", "7d", "--reason", "x", "-c", config)
+	for _, name := range []string{path, filepath.Join(dir, "silences.json")} {
+		if err := os.Chmod(name, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := unprivileged(t, dir, config, "incidents", "incidents take 62.0.0.1", "lookup 62.0.0.1", "silence list", "silence add --offender 62.0.0.2 --for 1d --reason x")
+	for _, want := range []string{
+		path + ": permission denied: run this as root, or as the user that runs flowsnitch; to read it, a member of its group will do\n",
+		path + ": permission denied: run this as root, or as the user that runs flowsnitch\n",
+		"62.0.0.1: incident: cannot say: " + path + ": permission denied: ",
+		"silences.json: permission denied: run this as root, or as the user that runs flowsnitch\n",
+		"nothing has changed: open ",
+	} {
+		if !strings.Contains(r, want) {
+			t.Errorf("no %q in\n%s", want, r)
+		}
+	}
+}
+
+// unprivileged runs commands one after another as a user who is not root and has no group of the
+// files, and gives all that they print.
+func unprivileged(t *testing.T, dir, config string, lines ...string) string {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		var out string
+		for _, line := range lines {
+			r := command(t, append(strings.Fields(line), "-c", config)...)
+			out += r.out + r.err
+		}
+		return out
+	}
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(filepath.Dir(config), 0o755), os.Chmod(config, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	for at := filepath.Dir(config); at != os.TempDir() && at != "/"; at = filepath.Dir(at) { // those of the test
+		if err := os.Chmod(at, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(dir, "self")
+	b, err := os.ReadFile(self)
+	if err == nil {
+		err = os.WriteFile(program, b, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(program, "-test.run=^TestAsSomebody$", "-test.v")
+	c.Dir = dir
+	c.Env = append(os.Environ(), "SNITCH_TEST_LINES="+strings.Join(lines, "\n"), "SNITCH_TEST_CONFIG="+config, "STATE_DIRECTORY="+dir, "GOCOVERDIR=", "HOME="+dir)
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := c.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v, %s", err, out)
+	}
+	return string(out)
+}
+
+// TestAsSomebody is what unprivileged runs in a process of its own.
+func TestAsSomebody(t *testing.T) {
+	lines := os.Getenv("SNITCH_TEST_LINES")
+	if lines == "" {
+		return // it is not a process of its own
+	}
+	for line := range strings.SplitSeq(lines, "\n") {
+		r := command(t, append(strings.Fields(line), "-c", os.Getenv("SNITCH_TEST_CONFIG"))...)
+		os.Stdout.WriteString(r.out + r.err)
 	}
 }
 

@@ -59,7 +59,7 @@ func (o *origin) absent(err error, flag string) error {
 }
 
 // ask asks the running instance by f. answered is false where none is running: then the
-// caller reads the files, and standard error has that this is what they hold.
+// caller reads or changes the files, and standard error has that, in the words of files.
 func (o *origin) ask(c *cobra.Command, stateDir, files string, f func() error) (answered bool, err error) {
 	err = f()
 	if err == nil && !o.named {
@@ -71,14 +71,14 @@ func (o *origin) ask(c *cobra.Command, stateDir, files string, f func() error) (
 	if o.locked != nil {
 		return true, o.absent(err, "-c")
 	}
-	fmt.Fprintf(c.ErrOrStderr(), "%v; this is what %s, by %s\n", err, files, o)
+	fmt.Fprintf(c.ErrOrStderr(), "%v; %s, by %s\n", err, files, o)
 	return false, nil
 }
 
 // What is read where no instance is running, for [origin.ask].
 const (
-	listsHold = "the lists and its state directory hold"
-	stateHas  = "its state directory holds"
+	listsHold = "this is what the lists and its state directory hold"
+	stateHas  = "this is what its state directory holds"
 )
 
 // locate gives the configuration of a command that asks an instance or reads what one

@@ -195,12 +195,12 @@ func printLookups(c *cobra.Command, answers []app.Lookup, more asides, args []st
 		if !asJSON {
 			explain(c.OutOrStdout(), l)
 			more.namesAt(i).print(c.OutOrStdout(), nameOf(l.Prefix))
-			printIncidentLine(c.OutOrStdout(), more.incidents[i])
+			more.incidents[i].print(c.OutOrStdout(), nameOf(l.Prefix))
 			more.past[i].print(c.OutOrStdout(), nameOf(l.Prefix))
 			continue
 		}
 		line := lookupLine(args[i], l, more.past[i], more.namesAt(i))
-		line.Incident = more.incidents[i]
+		line.Incident, line.IncidentError = more.incidents[i].Incident, more.incidents[i].trouble
 		if err := enc.Encode(line); err != nil {
 			return err
 		}
@@ -288,6 +288,8 @@ type lookupAnswer struct {
 	Allowed  []silence.Allowed `json:"allowed,omitempty"`
 	// Incident is what is known of the address as an offender; absent where there is none.
 	Incident *incident.Incident `json:"incident,omitempty"`
+	// IncidentError is why nobody can say whether there is one.
+	IncidentError string `json:"incident_error,omitempty"`
 }
 
 // A lookupListing is an entry of a feed; with a reason one that is not used, or a network

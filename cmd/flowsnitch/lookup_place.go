@@ -16,7 +16,6 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel/enrich"
-	"github.com/flowsnitch/flowsnitch/intel/incident"
 )
 
 const (
@@ -28,8 +27,8 @@ const (
 // asides are what lookup has of the addresses beside their listings, in their order.
 type asides struct {
 	past      []*lookupHistory
-	incidents []*incident.Incident // nil = there is none
-	names     []*lookupNames       // nil = not asked
+	incidents []lookupIncident
+	names     []*lookupNames // nil = not asked
 }
 
 func (b *asides) namesAt(i int) *lookupNames {

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
@@ -97,12 +99,13 @@ this machine.`,
 				return usageError{err}
 			}
 			var s silence.Silence
-			err := changeSilences(c, file, http.MethodPost, app.SilencesPath+"?"+v.Encode(), &s, func(b *silence.Book, author string) (err error) {
+			err := changeSilences(c, true, file, http.MethodPost, app.SilencesPath+"?"+v.Encode(), &s, func(b *silence.Book, author string) (err error) {
 				s, err = app.AddSilence(c.Context(), b, v, author)
 				return err
 			})
 			if err == nil {
 				fmt.Fprintf(c.OutOrStdout(), "silence %s until %s: %s\n", s.ID, show.Date(s.Until), show.Printable(s.Conditions.String()))
+				remarkFeed(c, file, s.Feed)
 			}
 			return err
 		},
@@ -119,6 +122,26 @@ this machine.`,
 	return c
 }
 
+// remarkFeed remarks that the running instance has no feed of that name, as after a typing error.
+func remarkFeed(c *cobra.Command, file, feed string) {
+	cfg, _, err := locate(c, file)
+	if err != nil || feed == "" {
+		return
+	}
+	var s app.Status
+	if err := web.Ask(c.Context(), cfg.StateDir, "/status", &s); err != nil {
+		return
+	}
+	var names []string
+	for i := range s.Intel.Feeds {
+		names = append(names, s.Intel.Feeds[i].Name)
+	}
+	names = slices.AppendSeq(names, maps.Keys(s.Intel.HitsDay)) // of other sources than feeds
+	if !slices.Contains(names, feed) {
+		fmt.Fprintf(c.ErrOrStderr(), "no feed is called %s, and none of that name had a hit today: is that its name in 'flowsnitch intel status'?\n", show.Printable(feed))
+	}
+}
+
 // newSilenceRemove makes the command that ends silences.
 func newSilenceRemove() *cobra.Command {
 	var file string
@@ -129,18 +152,23 @@ func newSilenceRemove() *cobra.Command {
 		Example: "  flowsnitch silence remove k7xq2mfa",
 		Args:    arguments("an id", anyNumber),
 		RunE: func(c *cobra.Command, ids []string) error {
-			for _, id := range ids {
+			var errs []error
+			for i, id := range ids {
 				var s silence.Silence
-				err := changeSilences(c, file, http.MethodDelete, app.SilencesPath+"/"+url.PathEscape(id), &s, func(b *silence.Book, author string) (err error) {
+				err := changeSilences(c, i == 0, file, http.MethodDelete, app.SilencesPath+"/"+url.PathEscape(id), &s, func(b *silence.Book, author string) (err error) {
 					s, err = b.Remove(c.Context(), id, author)
 					return err
 				})
-				if err != nil {
+				if err != nil && (stops(err) || len(ids) == 1) {
 					return err
 				}
-				fmt.Fprintf(c.OutOrStdout(), "silence %s has ended; it silenced %s: %s\n", s.ID, count(int(s.Events), "event", "events"), show.Printable(s.Conditions.String()))
+				if err != nil {
+					errs = append(errs, err)
+					continue
+				}
+				fmt.Fprintf(c.OutOrStdout(), "silence %s has ended; it silenced %s: %s\n", s.ID, count(s.Events, "event", "events"), show.Printable(s.Conditions.String()))
 			}
-			return nil
+			return errors.Join(errs...)
 		},
 	}
 	locateFlag(c, &file)
@@ -168,7 +196,7 @@ until then, so there are no events of it at all, and nothing is counted. Your ow
 				return err
 			}
 			var a silence.Allowed
-			err := changeSilences(c, file, http.MethodPost, app.AllowedPath+"?"+v.Encode(), &a, func(b *silence.Book, author string) (err error) {
+			err := changeSilences(c, true, file, http.MethodPost, app.AllowedPath+"?"+v.Encode(), &a, func(b *silence.Book, author string) (err error) {
 				a, err = app.AddAllowed(c.Context(), b, v, author)
 				return err
 			})
@@ -199,7 +227,7 @@ func newSilenceDisallow() *cobra.Command {
 				return usageError{err}
 			}
 			v := url.Values{"prefix": {p.String()}}
-			err = changeSilences(c, file, http.MethodDelete, app.AllowedPath+"?"+v.Encode(), new(silence.Allowed), func(b *silence.Book, _ string) error {
+			err = changeSilences(c, true, file, http.MethodDelete, app.AllowedPath+"?"+v.Encode(), new(silence.Allowed), func(b *silence.Book, _ string) error {
 				_, err := b.Disallow(c.Context(), p)
 				return err
 			})
@@ -214,8 +242,9 @@ func newSilenceDisallow() *cobra.Command {
 }
 
 // changeSilences has the running instance change its silences, or, where none is running,
-// changes the file, under the lock of the state directory.
-func changeSilences(c *cobra.Command, file, method, path string, answer any, direct func(b *silence.Book, author string) error) error {
+// changes the file, under the lock of the state directory. announced has standard error state
+// that.
+func changeSilences(c *cobra.Command, announced bool, file, method, path string, answer any, direct func(b *silence.Book, author string) error) error {
 	cfg, from, err := locate(c, file)
 	if err != nil {
 		return err
@@ -236,7 +265,9 @@ func changeSilences(c *cobra.Command, file, method, path string, answer any, dir
 	}
 	b, err := app.OpenSilences(&cfg)
 	if err == nil {
-		fmt.Fprintf(c.ErrOrStderr(), "no instance is running; the file in %s is changed\n", cfg.StateDir)
+		if announced {
+			fmt.Fprintf(c.ErrOrStderr(), "no instance is running; the file in %s is changed\n", cfg.StateDir)
+		}
 		err = direct(b, web.UserName(os.Getuid()))
 		if err != nil && !errors.Is(err, silence.ErrUnknown) && !errors.Is(err, silence.ErrThere) && !errors.Is(err, silence.ErrDisk) {
 			err = usageError{err}
@@ -305,8 +336,9 @@ func readSilences(c *cobra.Command, cfg *configs.Config, from *origin, all bool)
 	return silenceList{b.List(all), append([]silence.Allowed{}, b.AllowList()...)}, err
 }
 
-// printSilences prints each silence in two lines: what it does, and who made it why.
+// printSilences prints each silence in a few lines: what it does, and who made it why.
 func printSilences(w io.Writer, list *silenceList, all bool, now time.Time) {
+	const behind = "          " // the id
 	if len(list.Silences) == 0 {
 		fmt.Fprintln(w, "nothing is silenced")
 	}
@@ -319,27 +351,49 @@ func printSilences(w io.Writer, list *silenceList, all bool, now time.Time) {
 		case all && !s.InForce(now):
 			end = "ended " + show.Date(s.Until)
 		}
-		fmt.Fprintf(w, "%s  %s  %s\n", s.ID, end, show.Printable(s.Conditions.String()))
-		fmt.Fprintf(w, "          by %s: %s; %s%s\n", show.Printable(s.Author), show.Printable(s.Reason), count(int(s.Events), "event", "events"),
-			show.Some(show.Count(s.BySeverity[3], "critical"), show.Count(s.BySeverity[2], "high")))
+		paragraph(w, s.ID+"  ", fmt.Sprintf("%s  %s", end, show.Printable(s.Conditions.String())))
+		paragraph(w, behind, fmt.Sprintf("by %s: %s", show.Printable(s.Author), show.Printable(s.Reason)))
+		paragraph(w, behind, silencedEvents(s))
 	}
 	if len(list.Allowed) > 0 {
 		fmt.Fprintln(w, "\nallowed for a time")
 	}
 	for i := range list.Allowed {
 		a := &list.Allowed[i]
-		fmt.Fprintf(w, "%s  until %s  by %s: %s\n", nameOf(a.Prefix), show.Date(a.Until), show.Printable(a.Author), show.Printable(a.Reason))
+		fmt.Fprintf(w, "%s  until %s\n", nameOf(a.Prefix), show.Date(a.Until))
+		paragraph(w, behind, fmt.Sprintf("by %s: %s", show.Printable(a.Author), show.Printable(a.Reason)))
 	}
+}
+
+// silencedEvents is how many events a silence has kept away, and how severe they were.
+func silencedEvents(s *silence.Silence) string {
+	if s.Events == 0 {
+		return "no event silenced yet"
+	}
+	return fmt.Sprintf("%s silenced%s, the last %s", count(s.Events, "event", "events"),
+		show.Some(show.Count(s.BySeverity[3], "critical"), show.Count(s.BySeverity[2], "high")), show.Date(s.Last))
 }
 
 // printSilenced prints which silences an address has, and who has allowed it.
 func printSilenced(w io.Writer, name string, l *app.Lookup) {
 	for i := range l.Allowed {
-		a := &l.Allowed[i]
-		fmt.Fprintf(w, "%s: %s is allowed until %s, by %s: %s\n", name, nameOf(a.Prefix), show.Date(a.Until), show.Printable(a.Author), show.Printable(a.Reason))
+		fmt.Fprintf(w, "%s: %s\n", name, allowedText(&l.Allowed[i]))
 	}
 	for i := range l.Silences {
-		s := &l.Silences[i]
-		fmt.Fprintf(w, "%s: silence %s (%s) until %s, by %s: %s\n", name, s.ID, show.Printable(s.Conditions.String()), show.Date(s.Until), show.Printable(s.Author), show.Printable(s.Reason))
+		fmt.Fprintf(w, "%s: %s\n", name, silenceText(&l.Silences[i]))
 	}
+}
+
+// allowedText is who has allowed a prefix, until when and why.
+func allowedText(a *silence.Allowed) string {
+	return fmt.Sprintf("no feed may list %s until %s, by %s: %s", nameOf(a.Prefix), show.Date(a.Until), show.Printable(a.Author), show.Printable(a.Reason))
+}
+
+func disallowCommand(a *silence.Allowed) string {
+	return "flowsnitch silence disallow " + nameOf(a.Prefix)
+}
+
+// silenceText is what a silence in force is about, who has made it, until when and why.
+func silenceText(s *silence.Silence) string {
+	return fmt.Sprintf("silence %s (%s) until %s, by %s: %s", s.ID, show.Printable(s.Conditions.String()), show.Date(s.Until), show.Printable(s.Author), show.Printable(s.Reason))
 }

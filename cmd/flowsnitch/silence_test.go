@@ -55,12 +55,12 @@ func TestSilenceCommands(t *testing.T) {
 		asks(t, exitUsage, "use --for 7d", add("--offender", "203.0.113.1", "--until", "7d", "--reason", "x")...)
 		asks(t, exitUsage, "has passed", add("--offender", "203.0.113.1", "--until", "2020-01-01", "--reason", "x")...)
 		asks(t, exitUsage, "service", add("--service", "ssh", "--for", "1d", "--reason", "x")...)
-		asks(t, exitDone, "by "+author(t)+": a test; 0 events", list()...)
+		asks(t, exitDone, "by "+author(t)+": a test\n          no event silenced yet\n", list()...)
 		asks(t, exitDone, "203.0.113.9: silence "+id+" (offender 203.0.113.0/24, service tcp/22) until", append([]string{"lookup", "--intel", i.list, "203.0.113.9"}, c...)...)
 		asks(t, exitDone, "198.51.100.0/24 is allowed until", append([]string{"silence", "allow", "198.51.100.0/24", "--for", "30d", "--reason", "ours"}, c...)...)
 		asks(t, exitFailed, "is there already", append([]string{"silence", "allow", "198.51.100.0/24", "--for", "1d", "--reason", "ours"}, c...)...)
 		asks(t, exitDone, "allowed for a time\n198.51.100.0/24  until ", list()...)
-		asks(t, lookupNot, "198.51.100.7: 198.51.100.0/24 is allowed until", append([]string{"lookup", "--intel", i.list, "198.51.100.7"}, c...)...)
+		asks(t, lookupNot, "198.51.100.7: no feed may list 198.51.100.0/24 until", append([]string{"lookup", "--intel", i.list, "198.51.100.7"}, c...)...)
 		var all silenceList
 		if r := command(t, list("--json", "--all")...); json.Unmarshal([]byte(r.out), &all) != nil || len(all.Allowed) != 1 || all.Silences[len(all.Silences)-1].ID != id {
 			t.Errorf("%+v", r)
@@ -68,6 +68,23 @@ func TestSilenceCommands(t *testing.T) {
 		asks(t, exitDone, "198.51.100.0/24 is no longer allowed", append([]string{"silence", "disallow", "198.51.100.0/24"}, c...)...)
 		asks(t, exitFailed, "not allowed for a time", append([]string{"silence", "disallow", "198.51.100.0/24"}, c...)...)
 		asks(t, exitFailed, "there is no such silence", append([]string{"silence", "remove", "aaaaaaaa"}, c...)...)
+		asks(t, exitUsage, "nearly everything", add("--service", "tcp", "--for", "1d", "--reason", "x")...)
+		asks(t, exitUsage, "at least /8", add("--offender", "128.0.0.0/1", "--for", "1d", "--reason", "x")...)
+		r = asks(t, exitDone, ": feed dmeo", add("--feed", "dmeo", "--for", "1d", "--reason", strings.Repeat("why ", 60))...)
+		if remarked := strings.Contains(r.err, "no feed is called dmeo"); remarked != running {
+			t.Errorf("running %v: %q", running, r.err)
+		}
+		for line := range strings.Lines(command(t, list()...).out) {
+			if len(line) > 81 {
+				t.Errorf("%d columns: %q", len(line), line)
+			}
+		}
+		if m := silenceID.FindStringSubmatch(r.out); m != nil { // what is wrong among several keeps nothing from the others
+			r := asks(t, exitFailed, "silence "+m[1]+" has ended", append([]string{"silence", "remove", "aaaaaaaa", m[1]}, c...)...)
+			if n := strings.Count(r.err, "no instance is running"); (n == 1) == running || !strings.Contains(r.err, `no such silence: "aaaaaaaa"`) {
+				t.Errorf("running %v: %q", running, r.err)
+			}
+		}
 	}
 	asks(t, exitDone, "removed ", "silence", "list", "--all", "-c", i.config)
 	path := filepath.Join(i.dir, silence.FileName)

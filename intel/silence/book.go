@@ -58,7 +58,8 @@ type Book struct {
 	total   [4]atomic.Uint64      // events since the start, by severity
 	dirty   atomic.Bool           // counters are newer than the file
 
-	acts disk.Gate // held by whoever changes the lists and the file
+	acts   disk.Gate // held by whoever changes the lists and the file
+	unread bool      // the file could not be read, and is still there; of who has acts, once Load is over
 
 	mu      sync.Mutex // held for a moment only
 	records []*record  // in the order in which they were made, with the last that have ended
@@ -296,7 +297,8 @@ func (b *Book) Remove(ctx context.Context, id, author string) (Silence, error) {
 func (b *Book) end(records []*record, allowed []Allowed) error {
 	b.replace(records, allowed)
 	if err := b.write(records, allowed); err != nil {
-		return fmt.Errorf("it has ended, but after a restart it is there again: %w: %w", ErrDisk, err)
+		b.dirty.Store(true) // Save tries again
+		return fmt.Errorf("it has ended, but after a restart it is there again, unless the disk takes it before: %w: %w", ErrDisk, err)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"math/rand/v2"
 	"net/netip"
@@ -105,7 +106,8 @@ func TestConditions(t *testing.T) {
 		{"host=10.0.0.5 site=bergen", ""},
 		{"site=oslo", "alone folded hit"},
 		{"service=tcp/443", "alone hit"},
-		{"service=TCP", "alone embedded folded hit v6"},
+		{"service=TCP offender=203.0.113.0/24", "alone embedded folded hit"},
+		{"service=TCP host=2001:db8:1::/48", "v6"},
 		{"service=udp/443", ""},
 		{"service=tcp/22", ""},
 		{"feed=feodo", "alone"}, // otx lists the others as well
@@ -152,6 +154,10 @@ func TestRefused(t *testing.T) {
 		"offender=::/0 host=::/0": "everything",
 		"host=10.0.0.0/8":         "all home networks",
 		"host=8.0.0.0/5":          "all home networks",
+		"service=tcp":             "nearly everything",
+		"service=udp host=::/0":   "nearly everything",
+		"offender=128.0.0.0/1":    "at least /8",
+		"offender=2000::/3":       "at least /16",
 		"offender=192.0.2.1 until=2026-11-20T23:00:00Z for=":    "has passed",
 		"offender=192.0.2.1 for=100000h":                        "ten years",
 		"offender=192.0.2.1 reason=\u202e":                      "reason",
@@ -161,6 +167,14 @@ func TestRefused(t *testing.T) {
 		_, err := b.Add(t.Context(), request(t, p.now, words))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %s", words, err, want)
+		}
+	}
+	for _, words := range []string{"service=icmp", "service=tcp/22", "service=tcp feed=otx", "offender=128.0.0.0/1 host=10.0.0.5", "offender=192.0.0.0/8"} {
+		if _, err := p.open(t).Add(t.Context(), request(t, p.now, words)); err != nil {
+			t.Errorf("%q: %v", words, err)
+		}
+		if err := os.Remove(p.path); err != nil {
+			t.Error(err)
 		}
 	}
 	for words, want := range map[string]string{
@@ -378,9 +392,74 @@ func TestDisk(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	full = false
+	if err := b.Save(t.Context()); err != nil || len(p.open(t).List(false)) != 0 {
+		t.Errorf("what was removed is there again: %v", err)
+	}
 	p.add(t, b, "feed=otx")
 	if b.Stats().Unsaved != "" || len(p.open(t).List(false)) != 1 {
 		t.Error("not saved afterwards")
+	}
+}
+
+// TestUnread: a file that cannot be read now is not replaced by the next change, and can be put
+// back.
+func TestUnread(t *testing.T) {
+	p := newPlace(t)
+	p.add(t, p.open(t), "offender=203.0.113.9")
+	was, err := os.ReadFile(p.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.fs = &disktest.Faults{Hook: func(c disktest.Call) error {
+		if c.What == "read" {
+			return syscall.EIO
+		}
+		return nil
+	}}
+	b := silence.New(silence.Config{Path: p.path, FS: p.fs, Now: func() time.Time { return p.now }})
+	if err := b.Load(); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("got %v", err)
+	}
+	if now, _ := os.ReadFile(p.path); string(now) != string(was) {
+		t.Error("the file has changed")
+	}
+	p.add(t, b, "feed=otx")
+	p.add(t, b, "feed=other")
+	if kept, err := os.ReadFile(p.path + ".unread"); err != nil || string(kept) != string(was) {
+		t.Errorf("got %q, %v", kept, err)
+	}
+	p.fs = nil
+	if list := p.open(t).List(false); len(list) != 2 {
+		t.Errorf("got %+v", list)
+	}
+}
+
+// TestNewer: the file of a newer version is moved aside whole, with what to do, and one who
+// only reads leaves it where it is.
+func TestNewer(t *testing.T) {
+	p := newPlace(t)
+	content := []byte(`{"v":2,"silences":{"k7xq2mfa":{"another":"form"}}}`)
+	content = fmt.Appendf(content, "\n%08x\n", crc32.Checksum(content, crc32.MakeTable(crc32.Castagnoli)))
+	if err := os.WriteFile(p.path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, readOnly := range []bool{true, false} {
+		b := silence.New(silence.Config{Path: p.path, Now: func() time.Time { return p.now }, ReadOnly: readOnly})
+		err := b.Load()
+		if err == nil || !strings.Contains(err.Error(), "a newer version of flowsnitch has written it (form 2, this version knows 1)") {
+			t.Fatalf("got %v", err)
+		}
+		at := p.path
+		if !readOnly {
+			at += ".newer"
+			if !strings.Contains(err.Error(), "moved to "+at) || !strings.Contains(err.Error(), "move it back") {
+				t.Errorf("got %v", err)
+			}
+			p.add(t, b, "feed=otx")
+		}
+		if kept, err := os.ReadFile(at); err != nil || string(kept) != string(content) {
+			t.Errorf("%s has %q, %v", at, kept, err)
+		}
 	}
 }
 

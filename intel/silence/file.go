@@ -48,11 +48,18 @@ func decode(b []byte) (d document, err error) {
 	if string(sum) != fmt.Sprintf("%08x\n", crc32.Checksum(line, castagnoli)) {
 		return document{}, errors.New("its checksum does not fit: it is damaged, or was edited by hand")
 	}
+	var form struct{ V int }
+	if err := json.Unmarshal(line, &form); err != nil {
+		return document{}, err
+	}
+	if form.V > fileVersion {
+		return document{}, &newerError{form.V}
+	}
 	if err := json.Unmarshal(line, &d); err != nil {
 		return document{}, err
 	}
 	if d.V != fileVersion {
-		return document{}, fmt.Errorf("version %d, which is not read here: %d is", d.V, fileVersion)
+		return document{}, fmt.Errorf("version %d does not exist", d.V)
 	}
 	if len(d.Silences) > MaxSilences+maxEnded || len(d.Allowed) > MaxAllowed {
 		return document{}, fmt.Errorf("%d silences and %d allowed prefixes are more than there can be", len(d.Silences), len(d.Allowed))
@@ -107,30 +114,47 @@ type damagedError struct{ error }
 
 func (e *damagedError) Unwrap() error { return e.error }
 
-// Load reads the file, once, before anything else. One that is damaged is moved aside and the
-// error has where to; the book is empty then and goes on, as after a first start. After any
-// other error, too: then the file stays and is replaced by the next change.
+// A newerError means that a newer version of the program has written the file.
+type newerError struct{ has int }
+
+func (e *newerError) Error() string {
+	return fmt.Sprintf("a newer version of flowsnitch has written it (form %d, this version knows %d)", e.has, fileVersion)
+}
+
+// Load reads the file, once, before anything else. One that is damaged, or that a newer version
+// has written, is moved aside and the error has where to; the book is empty then and goes on,
+// as after a first start. After any other error, too: then the file stays, and is moved aside
+// by the next change.
 func (b *Book) Load() error {
 	d, err := readFile(b.cfg.FS, b.cfg.Path)
-	if damaged, ok := errors.AsType[*damagedError](err); ok {
+	_, newer := errors.AsType[*newerError](err)
+	damaged, bad := errors.AsType[*damagedError](err)
+	switch {
+	case bad && b.cfg.ReadOnly:
 		err = fmt.Errorf("%s: %w", b.cfg.Path, damaged.error)
-		if !b.cfg.ReadOnly {
-			aside := b.cfg.Path + ".damaged"
-			if e := b.cfg.FS.Rename(b.cfg.Path, aside); e != nil {
-				err = fmt.Errorf("%w; it cannot be moved aside: %w", err, e)
-			} else {
-				err = fmt.Errorf("%w; it was moved to %s, and there are no silences now", err, aside)
-			}
-		}
+	case bad && newer:
+		err = b.setAside(damaged.error, ".newer", "; install that version again and move it back")
+	case bad:
+		err = b.setAside(damaged.error, ".damaged", "")
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.unread = err != nil && !bad
 	for i := range d.Silences {
 		b.records = append(b.records, b.record(d.Silences[i]))
 	}
 	b.allowed = d.Allowed
 	b.refresh(b.cfg.Now())
 	return err
+}
+
+// setAside moves a file away that cannot be used because of err.
+func (b *Book) setAside(err error, suffix, remedy string) error {
+	aside := b.cfg.Path + suffix
+	if e := b.cfg.FS.Rename(b.cfg.Path, aside); e != nil {
+		return fmt.Errorf("%s: %w; it cannot be moved aside: %w", b.cfg.Path, err, e)
+	}
+	return fmt.Errorf("%s: %w; it was moved to %s, and there are no silences now%s", b.cfg.Path, err, aside, remedy)
 }
 
 // write replaces the file. Whoever calls it holds the gate, and no other lock.
@@ -143,6 +167,12 @@ func (b *Book) write(records []*record, allowed []Allowed) error {
 		d.Silences = append(d.Silences, r.view())
 	}
 	content, err := encode(&d)
+	if err == nil && b.unread { // whatever is in it, it is not replaced
+		if err = b.cfg.FS.Rename(b.cfg.Path, b.cfg.Path+".unread"); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		b.unread = err != nil
+	}
 	if err == nil {
 		err = disk.Replace(b.cfg.FS, b.cfg.Path, content, 0o600)
 	}

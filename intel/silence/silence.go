@@ -252,6 +252,11 @@ func (s *Silence) Values() url.Values {
 	return v
 }
 
+// ReasonOf gives a text of any length as a reason: what is too long is cut.
+func ReasonOf(text string) string {
+	return strings.TrimSpace(string(fit.AppendPlain(nil, text, maxReason-len(fit.Ellipsis))))
+}
+
 // plain makes what people wrote harmless: one line, no control characters.
 func plain(s string) string {
 	return strings.TrimSpace(string(fit.AppendPlain(nil, s, len(s))))
@@ -299,15 +304,32 @@ func (c *Conditions) check(home []netip.Prefix) error {
 			return fmt.Errorf("%.20q…: names have at most %d bytes", *s, maxWord)
 		}
 	}
-	narrow := c.Offender.Bits() > 0 || c.Site != "" || !c.Service.IsZero() || c.Feed != "" || c.Rule != "" ||
-		c.Host.Bits() > 0 && !coversAll(c.Host, home)
+	narrow := c.Offender.IsValid() && c.Offender.Bits() >= leastBits(c.Offender) || c.Site != "" || c.Feed != "" || c.Rule != "" ||
+		c.Host.Bits() > 0 && !coversAll(c.Host, home) || !c.Service.IsZero() && !c.Service.common()
 	switch {
 	case narrow:
 		return nil
+	case c.Service.common():
+		return fmt.Errorf("%s alone would silence nearly everything; add a port, such as %s/22, or an offender, a host or a feed", c.Service, c.Service)
+	case c.Offender.Bits() > 0:
+		return fmt.Errorf("%s is too large a part of the internet to be silenced; at least /%d, or add a host, a service or a feed", c.Offender, leastBits(c.Offender))
 	case c.Host.Bits() > 0:
 		return fmt.Errorf("host %s has all home networks: %w", c.Host, errEverything)
 	}
 	return errEverything
+}
+
+// common reports whether most flows are of the service: it is all of TCP or of UDP.
+func (s Service) common() bool {
+	return s.Port == 0 && (s.Protocol == flow.ProtocolTCP || s.Protocol == flow.ProtocolUDP)
+}
+
+// leastBits is the length of the largest prefix that may be silenced by itself, or allowed.
+func leastBits(p netip.Prefix) int {
+	if p.Addr().Is6() {
+		return 16
+	}
+	return 8
 }
 
 // coversAll reports whether all home networks are in p; without any, none is.
@@ -323,15 +345,11 @@ func coversAll(p netip.Prefix, home []netip.Prefix) bool {
 // checkPrefix refuses an entry of the allowlist that would end the program's use.
 func checkPrefix(p *netip.Prefix) error {
 	*p = p.Masked()
-	least := 8
-	if p.Addr().Is6() {
-		least = 16
-	}
 	switch {
 	case !p.IsValid():
 		return errors.New("prefix: is missing")
-	case p.Bits() < least:
-		return fmt.Errorf("%s is too large a part of the internet to be allowed; at least /%d", p, least)
+	case p.Bits() < leastBits(*p):
+		return fmt.Errorf("%s is too large a part of the internet to be allowed; at least /%d", p, leastBits(*p))
 	}
 	return nil
 }

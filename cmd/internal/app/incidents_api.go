@@ -114,7 +114,7 @@ func failIncident(w http.ResponseWriter, ctx context.Context, err error) {
 
 // desk is the database with the author of a request.
 func (l *incidentLog) desk(ctx context.Context, s *store.Store) Desk {
-	return Desk{Store: s, author: web.Author(ctx), now: l.now, allow: l.allow}
+	return Desk{Store: s, author: web.Author(ctx), now: l.now, allow: l.allowed()}
 }
 
 // act does what an operator has decided.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -63,12 +64,23 @@ func ReadSilences(cfg *configs.Config) (*silence.Book, error) {
 	c := SilenceConfig(cfg, nil, nil)
 	c.ReadOnly = true
 	b := silence.New(c)
-	return b, b.Load()
+	err := b.Load()
+	if errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("%w: %s", err, runAs)
+	}
+	return b, err
 }
 
+// runAs is what to do about a file that cannot be read.
+const runAs = "run this as root, or as the user that runs flowsnitch"
+
 // OpenSilences opens the silences of a state directory to change them. Whoever does so must
-// have its lock, see [web.LockStateDir].
+// have its lock, see [web.LockStateDir]. A file that cannot be read is an error, and stays: to
+// begin anew is for an instance, which reports it.
 func OpenSilences(cfg *configs.Config) (*silence.Book, error) {
+	if _, err := ReadSilences(cfg); err != nil {
+		return nil, fmt.Errorf("nothing has changed: %w", err)
+	}
 	b := silence.New(SilenceConfig(cfg, nil, nil))
 	return b, b.Load()
 }
@@ -221,7 +233,11 @@ func printSilences(w io.Writer, s SilenceStatus, _ bool) {
 	}
 	fmt.Fprintf(w, "silences   %d in force", s.InForce)
 	if s.Allowed > 0 {
-		fmt.Fprintf(w, ", %d prefixes allowed for a time", s.Allowed)
+		noun := "prefixes"
+		if s.Allowed == 1 {
+			noun = "prefix"
+		}
+		fmt.Fprintf(w, ", %d %s allowed for a time", s.Allowed, noun)
 	}
 	if !s.NextEnd.IsZero() {
 		fmt.Fprintf(w, ", the next ends %s", show.Date(s.NextEnd))
