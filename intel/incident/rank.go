@@ -40,22 +40,21 @@ func worseFlag(a, b bool) int {
 	return 1
 }
 
-// exactSize is up to what number SizeKey gives the number itself.
-const exactSize = 1 << 12
+// ExactSize is up to what number SizeKey gives the number itself.
+const ExactSize = 1 << exactBits
+
+const exactBits = 6
 
 // SizeKey gives a number in so few steps that it changes rarely while a number grows: the
-// number itself below 4,096, then 16 steps for each doubling. It never falls as the number
+// number itself below [ExactSize], then 16 steps for each doubling. It never falls as the number
 // grows, so it orders what an index of a store holds.
 func SizeKey(n uint64) int64 {
-	if n < exactSize {
+	if n < ExactSize {
 		return int64(n)
 	}
 	e := bits.Len64(n) - 1
-	return exactSize + int64(e-12)<<4 + int64(n>>(e-4)&15)
+	return ExactSize + int64(e-exactBits)<<4 + int64(n>>(e-4)&15)
 }
-
-// IsExactSize reports whether all numbers with this key are equal.
-func IsExactSize(key int64) bool { return key < exactSize }
 
 // RankKey gives the place of an incident in the order of Less in one number, greater is
 // worse: all of Less but what SizeKey leaves out, the time of the day, and the id.
@@ -77,7 +76,7 @@ func rankKey(worst event.Severity, reached bool, days int, bytesOut uint64, last
 	k = k<<16 | int64(min(max(days, 0), 1<<16-1))
 	k = k<<13 | size
 	k <<= 16
-	if IsExactSize(size) { // the day decides next only among equals
+	if size < ExactSize { // the day decides next only among equals
 		k |= int64(min(max(DayOf(last), 0), 1<<16-1))
 	}
 	return k

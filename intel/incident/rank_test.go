@@ -36,7 +36,7 @@ func TestLessHost(t *testing.T) {
 // TestRankKey: the order by key, bytes, time and id is that of Less, for incidents and hosts.
 func TestRankKey(t *testing.T) {
 	r := rand.New(rand.NewPCG(16, 1))
-	sizes := []uint64{0, 0, 40, 4095, 4096, 4097, 5000, 1 << 20, 1<<20 + 1, 1<<63 - 1}
+	sizes := []uint64{0, 0, 40, 63, 64, 65, 4095, 4096, 4097, 5000, 1 << 20, 1<<20 + 1, 1<<63 - 1}
 	start := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	rows := make([]Incident, 5000)
 	for i := range rows {
@@ -77,7 +77,7 @@ func TestSizeKey(t *testing.T) {
 		switch {
 		case k < last, k >= 1<<13:
 			t.Fatalf("%d: key %d after %d", n, k, last)
-		case IsExactSize(k) && k != int64(n):
+		case k < ExactSize && k != int64(n):
 			t.Fatalf("%d: exact key %d", n, k)
 		case k == last && float64(n) > 1.07*float64(at):
 			t.Fatalf("%d and %d have one key", at, n)

@@ -46,7 +46,7 @@ func randomEvents(r *rand.Rand, offenders int) (events []event.Event, all []neti
 				Offender: a, Local: netip.AddrFrom4([4]byte{10, 0, 0, byte(1 + pick(12))}), Site: sites[pick(3)], Direction: directions[pick(5)],
 				Answered: []event.Answered{event.AnsweredYes, event.AnsweredNo, event.AnsweredUnknown}[pick(3)],
 				Severity: event.Severity(pick(4)), Score: uint8(pick(4)), Reason: hostile[pick(len(hostile))], Protocol: []uint8{6, 17, 1}[pick(3)], HasProtocol: true,
-				ServicePort: []uint16{0, 22, 53, 443}[pick(4)], Flows: []uint64{1, 1, 2, 4095, 4096, 4200, 70_000}[pick(7)],
+				ServicePort: []uint16{0, 22, 53, 443}[pick(4)], Flows: []uint64{1, 1, 2, 65, 66, 4200, 70_000}[pick(7)],
 				Packets: 3, Bytes: []uint64{0, 40, 40, 4095, 5000, 5001, 1 << 62}[pick(7)], BytesBack: uint64(pick(3)) * 1000, PacketsBack: 1,
 				Retro: pick(8) == 0, Exporter: netip.MustParseAddr("192.0.2.1"),
 				Country: []string{"", "NL", "CN"}[pick(3)], ASNumber: []uint32{0, 64500, 64501}[pick(3)], ASName: hostile[pick(len(hostile))],

@@ -30,11 +30,11 @@ func join(parts ...[]database.Column) (all []database.Column) {
 
 // movingColumns change with every contact; of the indexes only those of the last contact have
 // one of them.
-var movingColumns = []string{"last_seen", "last_day", "flows", "packets_out", "packets_in", "bytes_out", "bytes_in", "bytes", "contacts",
+var movingColumns = []string{"last_seen", "flows", "packets_out", "packets_in", "bytes_out", "bytes_in", "bytes", "contacts",
 	"folded_hosts", "ports", "folded_ports", "score", "called", "silenced", "listed"}
 
 // keyColumns have indexes that lists need, and change rarely, see row.keys.
-var keyColumns = []string{"first_seen", "days", "hosts", "worst", "flags", "country", "as_number", "rank", "flows_key", "bytes_key"}
+var keyColumns = []string{"first_seen", "last_day", "days", "hosts", "worst", "flags", "country", "as_number", "rank", "flows_key", "bytes_key"}
 
 // The tables that are written in batches.
 var (
@@ -156,8 +156,8 @@ func (r *row) values(out []any) []any {
 }
 
 // keys gives the values of keyColumns.
-func (r *row) keys() [10]any {
-	return [10]any{r.first, r.days, r.hosts + r.foldedHosts, int64(r.worst), int64(r.flags), r.country, int64(r.asNumber),
+func (r *row) keys() [11]any {
+	return [11]any{r.first, r.lastDay, r.days, r.hosts + r.foldedHosts, int64(r.worst), int64(r.flags), r.country, int64(r.asNumber),
 		incident.RankKey(r.incident()), incident.SizeKey(r.sums.Flows), incident.SizeKey(r.sums.Bytes())}
 }
 

@@ -45,10 +45,10 @@ CREATE TABLE incident (
 );
 CREATE UNIQUE INDEX incident_offender ON incident (offender);
 CREATE INDEX incident_last ON incident (last_seen{tie});
-CREATE INDEX incident_first_last ON incident (first_seen, last_seen{tie});
 -- The columns of these are written only when they change, see keyColumns.
 CREATE INDEX incident_rank ON incident (rank{tie});
 CREATE INDEX incident_worst ON incident (worst{tie});
+CREATE INDEX incident_first_day ON incident (first_seen, last_day{tie}); -- once a day
 CREATE INDEX incident_days ON incident (days{tie});
 CREATE INDEX incident_flows ON incident (flows_key{tie});
 CREATE INDEX incident_bytes ON incident (bytes_key{tie});

@@ -54,13 +54,17 @@ func TestMillionWritten(t *testing.T) {
 	now := t0
 	cfg.Now = func() time.Time { return now }
 	s := open(t, cfg)
-	m := &writer{t: t, s: s, now: &now, most: 60_000}
+	m := &writer{t: t, s: s, now: &now, most: 60_000, live: 200_000}
 	if cfg.Edge {
 		m.most = 10_000
 	}
+	if checkpoint = 65_536; cfg.Edge {
+		checkpoint = 1_000
+	}
 	if n < 1_000_000 && !cfg.Edge { // everything in the same proportion
-		m.most = m.most * (n / 1000) / 1000
-		run(t, s, []string{fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", 65_536*(n/1000)/1000), fmt.Sprintf("PRAGMA cache_size = -%d", 16<<10*(n/1000)/1000)})
+		m.most, m.live = m.most*(n/1000)/1000, m.live*(n/1000)/1000
+		checkpoint = checkpoint * (n / 1000) / 1000
+		run(t, s, []string{fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", checkpoint), fmt.Sprintf("PRAGMA cache_size = -%d", 16<<10*(n/1000)/1000)})
 	}
 	var have int
 	if err := s.db.Read().QueryRow("SELECT count(*) FROM incident").Scan(&have); err != nil {
@@ -70,12 +74,18 @@ func TestMillionWritten(t *testing.T) {
 	now = t0.Add(24 * time.Hour)
 	m.measure("changes", 6*m.most, func(int) event.Event { return m.event(rand.IntN(n), true) })
 	now = t0.Add(25 * time.Hour)
+	m.measure("first of a day", n, func(i int) event.Event { return m.event(i, false) })
 	m.measure("changes", 6*m.most, func(int) event.Event { return m.event(rand.IntN(n), true) })
 	m.byTable(m.most, func(int) event.Event { return m.event(rand.IntN(n), true) })
 	now = t0.Add(26 * time.Hour)
-	lively := min(50_000, n)
+	r := rand.New(rand.NewPCG(16, 2026))
+	few := func(int) event.Event { return m.event(scattered(skewed(r, n), n), true) }
+	m.measure("most of few", 12*m.most, few)
+	m.byTable(m.most, few)
+	now = t0.Add(27 * time.Hour)
+	lively := min(n/20, n)
 	m.open = nil
-	m.measure("changes of the latest 50,000", 6*m.most, func(int) event.Event { return m.event(n-1-rand.IntN(lively), true) })
+	m.measure("changes of the latest twentieth", 6*m.most, func(int) event.Event { return m.event(n-1-rand.IntN(lively), true) })
 	info := time.Now()
 	var ok string
 	if !s.db.Postgres {
@@ -86,12 +96,19 @@ func TestMillionWritten(t *testing.T) {
 	t.Logf("quick_check: %v; file and log %d MB", time.Since(info).Round(time.Millisecond), s.Size()>>20)
 }
 
+// checkpoint is after how many pages of the log they go into the file.
+var checkpoint int
+
+// scattered gives the number below n of the rank below n: the busiest are everywhere in the file.
+func scattered(rank, n int) int { return int(uint64(rank) * 2_654_435_761 % uint64(n)) }
+
 // A writer makes events and measures.
 type writer struct {
 	t    *testing.T
 	s    *Store
 	now  *time.Time
 	most int // contacts of a commit
+	live int // contacts that may have further events
 	open []live
 }
 
@@ -100,7 +117,7 @@ func (m *writer) event(offender int, again bool) event.Event {
 	var c *live
 	if again && len(m.open) > 0 && rand.IntN(2) == 0 {
 		c = &m.open[rand.IntN(len(m.open))]
-	} else if at := rand.IntN(200_000); at < len(m.open) {
+	} else if at := rand.IntN(m.live); at < len(m.open) {
 		c = &m.open[at]
 		*c = live{uuid.Must(uuid.NewV7()), uint32(offender), 0}
 	} else {
@@ -193,6 +210,7 @@ func (m *writer) byTable(n int, next func(i int) event.Event) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
+	run(m.t, m.s, []string{fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", checkpoint)})
 	log, err := os.ReadFile(m.s.cfg.Path + "-wal")
 	if err != nil {
 		m.t.Fatal(err)

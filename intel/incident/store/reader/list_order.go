@@ -16,12 +16,12 @@ type phase struct {
 }
 
 // orders are the phases of each order, the smallest rows first. Sizes have an index of few
-// steps (incident.SizeKey), which are the sizes themselves below 4,096: there the size
+// steps (incident.SizeKey), which are the sizes themselves at first: there the size
 // need not be compared, and so not all rows of one size be sorted.
 var orders = [...][]phase{
 	incident.ByRank:     {{columns: []string{"rank", "bytes_out", "last_seen", "id"}, index: "incident_rank"}},
 	incident.ByLast:     {{columns: []string{"last_seen", "id"}, index: "incident_last"}},
-	incident.ByFirst:    {{columns: []string{"first_seen", "id"}, index: "incident_first_last"}},
+	incident.ByFirst:    {{columns: []string{"first_seen", "id"}, index: "incident_first_day"}},
 	incident.BySeverity: {{columns: []string{"worst", "id"}, index: "incident_worst"}},
 	incident.ByDays:     {{columns: []string{"days", "id"}, index: "incident_days"}},
 	incident.ByFlows:    sizes("flows"),
@@ -30,9 +30,10 @@ var orders = [...][]phase{
 }
 
 func sizes(column string) []phase {
+	limit := strconv.Itoa(incident.ExactSize)
 	return []phase{
-		{column + "_key < 4096", []string{column + "_key", "id"}, "incident_" + column},
-		{column + "_key >= 4096", []string{column + "_key", column, "id"}, "incident_" + column},
+		{column + "_key < " + limit, []string{column + "_key", "id"}, "incident_" + column},
+		{column + "_key >= " + limit, []string{column + "_key", column, "id"}, "incident_" + column},
 	}
 }
 

@@ -106,21 +106,40 @@ func (c *conditionList) times(f *incident.Filter, postgres bool) {
 	if len(one.bounds) == 0 {
 		return
 	}
+	both := one.bounds[0].column != one.bounds[len(one.bounds)-1].column
 	table := " incident i"
-	for n, b := range one.bounds {
-		if n > 0 {
-			one.where += " AND "
-			if b.column != one.bounds[n-1].column && !postgres {
-				table = " incident i INDEXED BY incident_first_last"
-			}
-		}
-		one.where += b.where
-		one.args = append(one.args, b.value)
+	if both && !postgres {
+		table = " incident i INDEXED BY incident_first_day"
 	}
-	one.ids, one.idArgs = "SELECT i.id FROM"+table+" WHERE "+one.where, one.args
+	var where, indexed []string
+	for _, b := range one.bounds {
+		where, one.args = append(where, b.where), append(one.args, b.value)
+		if both && b.column == "last_seen" {
+			b = b.byDay(&one.idArgs)
+		}
+		indexed, one.idArgs = append(indexed, b.where), append(one.idArgs, b.value)
+	}
+	one.where = strings.Join(where, " AND ")
+	one.ids = "SELECT i.id FROM" + table + " WHERE " + strings.Join(indexed, " AND ")
 	add("first_seen", " <= ", f.LastBefore) // nobody is first seen after they were last seen
 	add("last_seen", " >= ", f.FirstAfter)
 	c.all = append(c.all, one)
+}
+
+// byDay is the same bound of last_seen, decided by last_day where the day is another one: the
+// index has the day alone, because it would move with each contact otherwise.
+func (b bound) byDay(args *[]any) bound {
+	day := int64(incident.DayOf(at(b.value)))
+	*args = append(*args, day, day)
+	b.where = strings.Replace("(i.last_day S= ? AND (i.last_day S ? OR "+b.where+"))", "S", sign(b.where), 2)
+	return b
+}
+
+func sign(where string) string {
+	if strings.Contains(where, "<") {
+		return "<"
+	}
+	return ">"
 }
 
 // link adds a condition on rows of another table that belong to the incident.
