@@ -128,6 +128,9 @@ func localReport(ctx context.Context, cfg *configs.Config, o report.Options) (*r
 	if err != nil {
 		return nil, err
 	}
+	if book, err := app.ReadSilences(cfg); err == nil { // without them the report is still worth it
+		o.Silences = app.ReportSilences(book.List(true), o.From, o.Until)
+	}
 	r, err := report.Make(ctx, d.Store, o)
 	return r, errors.Join(err, d.close(ctx))
 }
@@ -143,7 +146,9 @@ func (o *reportForm) write(c *cobra.Command, r *report.Report) error {
 		if err := os.MkdirAll(o.csv, 0o750); err != nil {
 			return err
 		}
-		return r.Tables(func(name string) (io.WriteCloser, error) { return os.Create(filepath.Join(o.csv, name)) })
+		return r.Tables(func(name string) (io.WriteCloser, error) {
+			return os.OpenFile(filepath.Join(o.csv, name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
+		})
 	case o.json:
 		return r.JSON(c.OutOrStdout())
 	}

@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -252,7 +253,11 @@ type Alert struct {
 	Name, Reason string
 	Severity     event.Severity
 	Offender     netip.Addr // invalid = none
+	TLP          string     // the most restricted label of the listings that it is about
 }
+
+// ErrUnknown means that there is no incident of the offender.
+var ErrUnknown = errors.New("there is no incident of this address")
 
 // A Pulse is what is known of the program itself in some minutes of one hour: what a report
 // must show before all else, as nothing was seen while nothing was received.

@@ -80,6 +80,7 @@ type AlertSum struct {
 	First, Last time.Time
 	Reason      string // of the last
 	Offender    netip.Addr
+	TLP         string // of the last: the label of what Name, Reason and Offender give away
 }
 
 // An HourPulse is the pulse of one hour.

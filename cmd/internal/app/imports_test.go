@@ -102,7 +102,7 @@ var rules = []struct {
 	{"intel/incident", []string{"flow", "flow/fit", "intel/event"}},
 	{"intel/incident/story", []string{"flow", "flow/fit", "flow/observe", "intel/event", "intel/incident"}},
 	{"intel/incident/report", []string{"flow/fit", "flow/observe", "intel", "intel/event", "intel/incident"}},
-	{"intel/incident/batch", []string{"flow/fit", "intel/event", "intel/incident"}},
+	{"intel/incident/batch", []string{"flow/fit", "intel", "intel/event", "intel/incident"}},
 	{"intel/incident/pulse", []string{"intel/incident"}},
 	{"intel/incident/intake", []string{"intel/event", "intel/incident/batch", "intel/incident/store"}},
 	{"intel/incident/store", []string{"flow", "flow/fit", "flow/disk", "intel/event", "intel/incident", "intel/incident/batch", "intel/incident/store/database", "intel/incident/store/reader"}},

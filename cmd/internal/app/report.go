@@ -9,13 +9,13 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/incident/report"
+	"github.com/flowsnitch/flowsnitch/intel/silence"
 	"go.uber.org/zap"
 )
 
@@ -30,14 +30,15 @@ type reports struct {
 	cfg      *configs.Config
 	source   func(ctx context.Context) (report.Source, error) // with everything that is pending
 	findings func() []observe.Finding
+	silences func() []silence.Silence
 	now      func() time.Time
 	post     *reportPost
 
-	making sync.Mutex // one at a time
+	making chan struct{} // has room for one at a time
 }
 
 func newReports(a *App) *reports {
-	r := &reports{cfg: &a.cfg, source: func(ctx context.Context) (report.Source, error) {
+	r := &reports{cfg: &a.cfg, making: make(chan struct{}, 1), silences: func() []silence.Silence { return a.silences.book.List(true) }, source: func(ctx context.Context) (report.Source, error) {
 		s, err := a.incidents.ready()
 		if err != nil {
 			return nil, err
@@ -104,8 +105,12 @@ func (r *reports) parseReport(q url.Values) (report.Options, error) {
 
 // make makes a report of what has been committed and what is pending.
 func (r *reports) make(ctx context.Context, o report.Options) (*report.Report, error) {
-	r.making.Lock()
-	defer r.making.Unlock()
+	select {
+	case r.making <- struct{}{}:
+		defer func() { <-r.making }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	ctx, cancel := context.WithTimeout(ctx, reportTime)
 	defer cancel()
 	s, err := r.source(ctx)
@@ -116,7 +121,28 @@ func (r *reports) make(ctx context.Context, o report.Options) (*report.Report, e
 	if o.Findings == nil {
 		o.Findings = []observe.Finding{}
 	}
+	o.Silences = ReportSilences(r.silences(), o.From, o.Until)
 	return report.Make(ctx, s, o)
+}
+
+// ReportSilences gives those silences that were in force in a period.
+func ReportSilences(all []silence.Silence, from, until time.Time) (list []report.Silence) {
+	for i := range all {
+		s := &all[i]
+		end := s.Until
+		if !s.Removed.IsZero() {
+			end = s.Removed
+		}
+		if !s.Made.Before(until) || !end.After(from) {
+			continue
+		}
+		one := report.Silence{ID: s.ID, What: s.Conditions.String(), Reason: s.Reason, Author: s.Author, Until: end, Events: s.Events}
+		if s.Offender.IsValid() && s.Offender.IsSingleIP() {
+			one.Offender = s.Offender.Addr()
+		}
+		list = append(list, one)
+	}
+	return list
 }
 
 // serve answers with a report.
@@ -143,11 +169,13 @@ func (r *reports) serve(w http.ResponseWriter, q *http.Request) {
 
 // A ReportStatus is what became of the reports that are sent by mail.
 type ReportStatus struct {
-	Every  string    `json:"every,omitempty"`
-	Sent   uint64    `json:"sent" name:"reports_total" help:"Reports sent by mail, by result; failed attempts are made again." with:"result=sent"`
-	Failed uint64    `json:"failed" name:"reports_total" help:"Reports sent by mail, by result; failed attempts are made again." with:"result=failed"`
+	Every  string `json:"every,omitempty"`
+	Sent   uint64 `json:"sent" name:"reports_total" help:"Reports sent by mail, by result; failed attempts are made again." with:"result=sent"`
+	Failed uint64 `json:"failed" name:"reports_total" help:"Reports sent by mail, by result; failed attempts are made again." with:"result=failed"`
+	// Missed are those in whose place a later one went out, or is to.
+	Missed uint64    `json:"missed" name:"reports_total" help:"Reports sent by mail, by result; failed attempts are made again." with:"result=missed"`
 	Last   time.Time `json:"last,omitzero"` // when the last one that was sent was due
-	// Due is when the report was due that has not been sent yet; zero = none is late.
+	// Due is when the first report was due that has not been sent yet; zero = none is late.
 	Due   time.Time `json:"due,omitzero" name:"report_late_seconds" help:"Time since a report was due that has not been sent yet."`
 	Error string    `json:"error,omitempty"`
 }
@@ -157,7 +185,7 @@ func printReports(w io.Writer, s ReportStatus, _ bool) {
 	if s.Every == "" {
 		return
 	}
-	fmt.Fprintf(w, "report     %s, %d sent by mail%s", s.Every, s.Sent, show.Some(show.Count(s.Failed, "attempts failed")))
+	fmt.Fprintf(w, "report     %s, %d sent by mail%s", s.Every, s.Sent, show.Some(show.Count(s.Failed, "attempts failed"), show.Count(s.Missed, "never sent")))
 	if !s.Last.IsZero() {
 		fmt.Fprintf(w, ", the last of %s", show.Date(s.Last))
 	}

@@ -31,8 +31,9 @@ const (
 	postAtLatest = time.Hour
 )
 
-// A reportPost sends reports when they are due. After a time without flowsnitch, the one that
-// was due last is sent, and no other.
+// A reportPost sends reports when they are due. After a time without flowsnitch or without a mail
+// server, the one that was due last is sent, and no other: those are counted, and it names
+// their time.
 type reportPost struct {
 	make     func(context.Context, report.Options) (*report.Report, error)
 	send     func(ctx context.Context, by mail.Config, subject, text string, files ...mail.File) error
@@ -50,8 +51,10 @@ type reportPost struct {
 	by           mail.Config
 	last         time.Time // when the last one that is done with was due
 	sent, failed uint64
+	missed       uint64 // in whose place a later one went out, or is to
+	behind       int    // of these, those since last
 	trouble      string
-	due          time.Time // of the one that is late; zero = none is
+	due          time.Time // of the first one that is late; zero = none is
 }
 
 func newReportPost(cfg *configs.Config, make func(context.Context, report.Options) (*report.Report, error), now func() time.Time, unsynced func() bool, log *zap.Logger) *reportPost {
@@ -138,26 +141,67 @@ func (p *reportPost) turn(ctx context.Context) bool {
 	return err == nil
 }
 
+// clockSlack is how far ahead of now the last report may have been due: by more, the clock was
+// wrong then, and there would be none until that time.
+const clockSlack = 24 * time.Hour
+
 // next gives the report that is due. Where nothing is known of earlier ones, as at the first
-// start, the next one is the first. By a clock that is not right none is sent.
+// start and after a time without a schedule, the next one is the first. By a clock that cannot
+// be trusted none is sent.
 func (p *reportPost) next() (due time.Time, by mail.Config, maxTLP string, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.schedule.Never() || p.unsynced() {
-		p.due, p.trouble = time.Time{}, ""
+	trusted := !p.unsynced()
+	now := p.now().Local()
+	switch last := p.last; {
+	case p.schedule.Never():
+		p.note(time.Time{})
+	case !trusted:
+	case last.IsZero(), last.Sub(now) > clockSlack:
+		p.note(p.schedule.Latest(now))
+	}
+	p.due, p.trouble = time.Time{}, ""
+	if p.schedule.Never() || p.last.IsZero() {
 		return due, by, "", false
 	}
-	due = p.schedule.Latest(p.now().Local())
-	if p.last.IsZero() {
-		p.last = due
-		p.remember()
-	}
-	if !due.After(p.last) {
-		p.due, p.trouble = time.Time{}, ""
+	due = p.schedule.Latest(now)
+	first, n := p.schedule.Due(p.last, due)
+	if n == 0 {
 		return due, by, "", false
 	}
-	p.due = due
+	p.due = first
+	if !trusted {
+		p.trouble = "the clock cannot be trusted"
+		return due, by, "", false
+	}
+	if n-1 > p.behind {
+		p.missed += uint64(n - 1 - p.behind)
+		p.behind = n - 1
+	}
 	return due, p.by, p.cfg.MaxTLP, true
+}
+
+// note remembers when the last report was due that is done with; zero = none is known.
+func (p *reportPost) note(last time.Time) {
+	if last.Equal(p.last) {
+		return
+	}
+	p.last, p.behind = last, 0
+	p.remember()
+}
+
+// apology is about the reports that were due before this one and were not sent, empty for none.
+func (p *reportPost) apology(due time.Time) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	first, n := p.schedule.Due(p.last, due)
+	if n < 2 {
+		return ""
+	}
+	from, _ := p.schedule.Period(first)
+	until, _ := p.schedule.Period(due)
+	return fmt.Sprintf("%d earlier %s not be sent. This shows what they were about:\n  flowsnitch report --since %s --until %s\n\n",
+		n-1, map[bool]string{true: "report could", false: "reports could"}[n == 2], from.Format(time.DateOnly), until.Format(time.DateOnly))
 }
 
 // deliver makes a report and sends it.
@@ -173,8 +217,9 @@ func (p *reportPost) deliver(ctx context.Context, due time.Time, by mail.Config,
 	if err := errors.Join(r.Text(&text), r.HTML(&page)); err != nil {
 		return err
 	}
+	apology := p.apology(due)
 	day := until.AddDate(0, 0, -1).Format(time.DateOnly)
-	return p.send(ctx, by, r.Subject(), text.String(), mail.File{Name: "report-" + day + ".html", Type: "text/html; charset=utf-8", Content: page.Bytes()})
+	return p.send(ctx, by, r.Subject(), apology+text.String(), mail.File{Name: "report-" + day + ".html", Type: "text/html; charset=utf-8", Content: page.Bytes()})
 }
 
 func (p *reportPost) scheduled(due time.Time) (from, until time.Time) {
@@ -193,15 +238,15 @@ func (p *reportPost) settle(due time.Time, err error) {
 		return
 	}
 	p.sent++
-	p.last, p.due, p.trouble = due, time.Time{}, ""
-	p.remember()
+	p.due, p.trouble = time.Time{}, ""
+	p.note(due)
 }
 
 // status gives what became of the reports.
 func (p *reportPost) status() ReportStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return ReportStatus{Every: p.cfg.Every, Sent: p.sent, Failed: p.failed, Last: p.last, Due: p.due, Error: p.trouble}
+	return ReportStatus{Every: p.cfg.Every, Sent: p.sent, Failed: p.failed, Missed: p.missed, Last: p.last, Due: p.due, Error: p.trouble}
 }
 
 // posted is what the file has.
@@ -223,9 +268,6 @@ func (p *reportPost) recall() error {
 		return fmt.Errorf("%s: %w", p.path, err)
 	}
 	p.last = f.Last
-	if now := p.now(); p.last.After(now) { // by a clock that was ahead
-		p.last = now
-	}
 	return nil
 }
 

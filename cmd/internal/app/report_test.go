@@ -26,6 +26,7 @@ type mailbox struct {
 	periods  [][2]time.Time
 	to       []string
 	pages    []string
+	texts    []string
 	fails    error // of sending
 	unsynced bool
 }
@@ -51,7 +52,7 @@ func newMailbox(t *testing.T, dir, every string) *mailbox {
 		if b.fails != nil {
 			return b.fails
 		}
-		b.subjects, b.to = append(b.subjects, subject), by.To
+		b.subjects, b.to, b.texts = append(b.subjects, subject), by.To, append(b.texts, text)
 		for _, f := range files {
 			b.pages = append(b.pages, f.Name)
 		}
@@ -114,10 +115,21 @@ func TestReportMail(t *testing.T) {
 		if len(b.subjects) != 1 {
 			t.Errorf("after five days without flowsnitch: %q", b.subjects)
 		}
+		if s := b.post.status(); s.Missed != 4 || !strings.HasPrefix(b.texts[0], "4 earlier reports could not be sent") || !strings.Contains(b.texts[0], "flowsnitch report --since 2000-01-01 --until 2000-01-05\n") {
+			t.Errorf("%+v, %.300s", s, b.texts[0])
+		}
 		b.unsynced = true
 		time.Sleep(48 * time.Hour)
 		if len(b.subjects) != 1 {
 			t.Errorf("by a wrong clock: %q", b.subjects)
+		}
+		if s := b.post.status(); s.Due.IsZero() || s.Error != "the clock cannot be trusted" || s.Missed != 4 {
+			t.Errorf("by a wrong clock: %+v", s)
+		}
+		b.unsynced = false
+		time.Sleep(time.Hour)
+		if s := b.post.status(); len(b.subjects) != 2 || !s.Due.IsZero() || s.Missed != 5 || strings.HasPrefix(b.texts[1], "4") {
+			t.Errorf("by a clock that is right again: %q, %+v", b.subjects, s)
 		}
 		b.stop(t)
 	})
@@ -144,10 +156,22 @@ func TestReportMailFails(t *testing.T) {
 		if n := b.post.status().Failed; n < 5 || n > 15 {
 			t.Errorf("%d attempts in five hours", n)
 		}
+		first := b.post.status().Due
+		time.Sleep(48 * time.Hour)
+		if s := b.post.status(); !s.Due.Equal(first) || s.Missed != 2 {
+			t.Errorf("after two days: %+v, the first was due at %v", s, first)
+		}
+		if f := late.State(b.post.status().Due.Add(49 * time.Hour)); f.State != observe.Warning {
+			t.Errorf("just after another was due: %+v", f)
+		}
 		b.fails = nil
 		time.Sleep(postAtLatest + postLook)
-		if s := b.post.status(); len(b.subjects) != 1 || !s.Due.IsZero() || s.Error != "" || s.Sent != 1 {
+		if s := b.post.status(); len(b.subjects) != 1 || !s.Due.IsZero() || s.Error != "" || s.Sent != 1 || s.Missed != 2 {
 			t.Errorf("%q, %+v", b.subjects, s)
+		}
+		time.Sleep(24 * time.Hour)
+		if s := b.post.status(); len(b.subjects) != 2 || s.Missed != 2 || strings.Contains(b.texts[1], "earlier") {
+			t.Errorf("a day later: %q, %+v", b.subjects, s)
 		}
 		b.stop(t)
 	})
@@ -194,6 +218,50 @@ func TestReportReload(t *testing.T) {
 		time.Sleep(48 * time.Hour)
 		if len(b.subjects) != 1 {
 			t.Errorf("after it was turned off: %q", b.subjects)
+		}
+		now.Report.Every = "daily 09:00"
+		b.post.configure(now)
+		time.Sleep(time.Hour)
+		if s := b.post.status(); len(b.subjects) != 1 || s.Missed != 0 {
+			t.Errorf("turned on again: %q, %+v", b.subjects, s)
+		}
+		time.Sleep(24 * time.Hour)
+		if len(b.subjects) != 2 {
+			t.Errorf("a day later: %q", b.subjects)
+		}
+		b.stop(t)
+	})
+}
+
+// TestReportClock: a report that went out by a clock that was years ahead does not keep back
+// those of today, while the program runs either, and a clock that is put back by less sends
+// none twice.
+func TestReportClock(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := newMailbox(t, dir, "daily 07:00")
+		var ahead time.Duration
+		b.post.now = func() time.Time { return time.Now().Add(ahead) }
+		time.Sleep(24*time.Hour + postLook)
+		ahead = 3 * 365 * 24 * time.Hour
+		time.Sleep(time.Hour)
+		sent := len(b.subjects)
+		if sent != 2 {
+			t.Errorf("by a clock that is ahead: %q", b.subjects)
+		}
+		ahead = 0
+		time.Sleep(24*time.Hour + postLook)
+		if len(b.subjects) != sent+1 {
+			t.Errorf("by a clock that is right again: %d reports, there were %d", len(b.subjects), sent)
+		}
+		for time.Now().Hour() != 7 || time.Now().Minute() != 30 {
+			time.Sleep(time.Minute)
+		}
+		sent = len(b.subjects)
+		ahead = -time.Hour // before 07:00 again
+		time.Sleep(2 * time.Hour)
+		if len(b.subjects) != sent {
+			t.Errorf("by a clock that was put back: %d reports, there were %d", len(b.subjects), sent)
 		}
 		b.stop(t)
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/flowsnitch/flowsnitch/flow/fit"
+	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 )
@@ -188,9 +189,19 @@ func (b *Batch) alert(e *event.Event) {
 	}
 	b.alerts[e.ID] = true
 	a := incident.Alert{ID: e.ID, Time: e.Time, Severity: min(e.Severity, event.Critical), Offender: e.Offender.Unmap(),
-		Name: b.Text(b.note(e.Alert, maxName)), Reason: b.Text(b.note(e.Reason, maxReason))}
+		Name: b.Text(b.note(e.Alert, maxName)), Reason: b.Text(b.note(e.Reason, maxReason)), TLP: b.Text(b.note(restricted(e.Indicators), maxName))}
 	b.Alerts = append(b.Alerts, a)
 	b.extra += int(unsafe.Sizeof(a)) + 64
+}
+
+// restricted gives the most restricted label of listings.
+func restricted(all []event.Indicator) (label string) {
+	for i := range all {
+		if intel.TLPRank(all[i].TLP) > intel.TLPRank(label) {
+			label = all[i].TLP
+		}
+	}
+	return label
 }
 
 // offender notes what an event has of the offender, whatever the contact.

@@ -12,14 +12,24 @@ import (
 // maxTexts bounds the findings and the gaps that a report names.
 const maxTexts = 8
 
+// pulseDue is how long after the beginning of an hour its pulse may be missing, fullHour how
+// many minutes of an hour must be there: pulses are taken every minute and written every two, or every 15.
+const (
+	pulseDue = 17 * time.Minute
+	fullHour = 55
+)
+
 // Alive is what is known of the program in the period: a report of a blind week must not
 // look like one of a quiet week.
 type Alive struct {
 	Hours int `json:"hours"` // of the period that have passed, begun ones included
 	// Unknown hours have no pulse: the program did not run, or could not write. Blind
 	// hours have no flow.
-	Unknown int    `json:"unknown_hours"`
-	Blind   int    `json:"blind_hours"`
+	Unknown int `json:"unknown_hours"`
+	Blind   int `json:"blind_hours"`
+	// Missing are minutes of other hours in which the program did not run, in Partly hours.
+	Missing int    `json:"missing_minutes"`
+	Partly  int    `json:"partly_hours"`
 	Flows   uint64 `json:"flows"`
 	Lost    uint64 `json:"lost"`
 	// Gaps are the unknown and the blind hours, joined.
@@ -47,7 +57,7 @@ type Trouble struct {
 }
 
 // Good reports whether the period was seen in full.
-func (a *Alive) Good() bool { return a.Hours > 0 && a.Unknown+a.Blind == 0 && a.Lost == 0 }
+func (a *Alive) Good() bool { return a.Hours > 0 && a.Unknown+a.Blind+a.Partly == 0 && a.Lost == 0 }
 
 // aliveIn sums up the pulses of a period.
 func aliveIn(p *incident.Period, o Options) Alive {
@@ -77,7 +87,15 @@ func aliveIn(p *incident.Period, o Options) Alive {
 		until = o.Now
 	}
 	for hour := o.From.UTC().Truncate(time.Hour); hour.Before(until); hour = hour.Add(time.Hour) {
-		a.hour(hour, pulses[hour])
+		p := pulses[hour]
+		if p == nil && a.Asked && o.Now.Sub(hour) < pulseDue {
+			continue // the running instance has not written it yet
+		}
+		a.hour(hour, p)
+		if whole := !hour.Before(o.From) && !hour.Add(time.Hour).After(until); whole && p != nil && p.Minutes < fullHour {
+			a.Partly++
+			a.Missing += 60 - p.Minutes
+		}
 	}
 	if len(a.Gaps) > maxTexts {
 		slices.SortFunc(a.Gaps, func(x, y Gap) int { return cmp.Compare(y.Until.Sub(y.From), x.Until.Sub(x.From)) })

@@ -84,8 +84,16 @@ func (r *Report) tables() []*table {
 	for _, s := range f.Feeds {
 		feeds.add(s.Feed, s.Offenders, s.Unique, s.Flows, s.Confirmed, s.FalseAlarm, s.NotJudged)
 	}
+	gaps := newTable("gaps.csv", "from until what")
+	for _, g := range r.Alive.Gaps {
+		gaps.add(stamp(g.From), stamp(g.Until), map[bool]string{true: "blind", false: "unknown"}[g.Blind])
+	}
+	silences := newTable("silences.csv", "id what reason author until events")
+	for _, s := range r.Silences {
+		silences.add(s.ID, s.What, s.Reason, s.Author, stamp(s.Until), s.Events)
+	}
 	return []*table{
-		r.summary(), hosts, incidents("attention.csv", r.Attention.Rows), incidents("new.csv", r.New.Rows),
+		r.summary(), gaps, silences, hosts, incidents("attention.csv", r.Attention.Rows), incidents("new.csv", r.New.Rows),
 		incidents("persistent.csv", r.Persistent.Rows), attempts, days, places, alerts, feeds,
 	}
 }
@@ -101,7 +109,7 @@ func (r *Report) summary() *table {
 		{"sensor", r.Sensor}, {"from", stamp(r.From)}, {"until", stamp(r.Until)}, {"made", stamp(r.Made)}, {"max_tlp", r.MaxTLP},
 		{"hours", a.Hours}, {"unknown_hours", a.Unknown}, {"blind_hours", a.Blind}, {"flows_received", a.Flows}, {"flows_lost", a.Lost},
 		{"offenders", f.Offenders}, {"new", f.New}, {"returned", f.Returned}, {"known_before", f.KnownBefore}, {"hosts", f.Hosts},
-		{"flows", f.Flows}, {"bytes_out", f.BytesOut}, {"bytes_in", f.BytesIn}, {"withheld", r.Withheld}, {"silenced", f.Silenced},
+		{"flows", f.Flows}, {"bytes_out", f.BytesOut}, {"bytes_in", f.BytesIn}, {"withheld", r.Withheld}, {"silenced", f.Silenced}, {"silenced_offenders", f.Quiet}, {"waiting", r.Attention.Total}, {"older_waiting", r.Older}, {"missing_minutes", a.Missing},
 	} {
 		t.add(row.name, row.value)
 	}

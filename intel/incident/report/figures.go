@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 )
@@ -18,8 +19,6 @@ type Figures struct {
 	KnownBefore int            `json:"known_before"`
 	Hosts       int            `json:"hosts"`
 	Flows       uint64         `json:"flows"`
-	PacketsOut  uint64         `json:"packets_out"`
-	PacketsIn   uint64         `json:"packets_in"`
 	BytesOut    uint64         `json:"bytes_out"`
 	BytesIn     uint64         `json:"bytes_in"`
 	Severities  map[string]int `json:"severities"`
@@ -30,8 +29,9 @@ type Figures struct {
 	Networks    []Place        `json:"networks"`
 	Alerts      []Alert        `json:"alerts"`
 	Feeds       []Feed         `json:"feeds"`
-	Silenced    uint64         `json:"silenced"`
-	Quiet       int            `json:"silenced_offenders"`
+	// Silenced are all events of these offenders that a silence kept back, also before the period.
+	Silenced uint64 `json:"silenced"`
+	Quiet    int    `json:"silenced_offenders"`
 }
 
 // A Bucket is how many offenders made From to To flows; To 0 = From or more.
@@ -81,11 +81,22 @@ type Feed struct {
 	NotJudged  int    `json:"not_judged"`
 }
 
-// figuresOf takes the counts of a period.
-func figuresOf(p *incident.Period) Figures {
+// A Silence is one that was in force in the period.
+type Silence struct {
+	ID       string     `json:"id"`
+	What     string     `json:"what"`              // its conditions
+	Offender netip.Addr `json:"offender,omitzero"` // if it is of one address
+	Reason   string     `json:"reason"`
+	Author   string     `json:"author"`
+	Until    time.Time  `json:"until"`
+	Events   uint64     `json:"events"` // that it has kept back, all of them
+}
+
+// figuresOf takes the counts of a period, and of alerts what listings up to a rank know.
+func figuresOf(p *incident.Period, most int) Figures {
 	f := Figures{
 		Offenders: p.Offenders, New: p.New, Returned: p.Known, KnownBefore: p.Before, Hosts: p.Hosts,
-		Flows: p.Flows, PacketsOut: p.PacketsOut, PacketsIn: p.PacketsIn, BytesOut: p.BytesOut, BytesIn: p.BytesIn,
+		Flows: p.Flows, BytesOut: p.BytesOut, BytesIn: p.BytesIn,
 		Severities: map[string]int{}, States: map[string]int{}, Silenced: p.Silenced, Quiet: int(p.SilencedOffenders),
 	}
 	for s, n := range p.Severities {
@@ -102,6 +113,9 @@ func figuresOf(p *incident.Period) Figures {
 	}
 	f.Countries, f.Networks = places(p.Countries), places(p.Networks)
 	for _, a := range p.Alerts {
+		if intel.TLPRank(a.TLP) > most {
+			a.Reason, a.Offender = "the reason names listings that may not be shown", netip.Addr{}
+		}
 		f.Alerts = append(f.Alerts, Alert{a.Name, a.Count, a.Severity.String(), a.First, a.Last, a.Reason, a.Offender})
 	}
 	for _, s := range p.Feeds {

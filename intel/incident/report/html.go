@@ -26,6 +26,7 @@ func (r *Report) HTML(w io.Writer) error {
 type view struct {
 	Sensor, Period, Verdict, Waiting, WithheldText string
 	New, Returning, Silenced, Made, MaxTLP         string
+	Older, NoAlert, NoFeed, FeedsNote              string
 
 	Alive      *Alive
 	AliveLines []string
@@ -35,6 +36,8 @@ type view struct {
 	MoreHosts                    string
 	Charts                       []chart
 	Alerts                       []alertView
+	MoreAlerts, MoreSilences     string
+	Silences                     []string
 	Feeds                        []Feed
 }
 
@@ -57,6 +60,7 @@ type alertView struct{ Severity, Name, Often, Last, Reason string }
 type chart struct {
 	Head string
 	Bars []bar
+	Note string // below it; empty = none
 }
 
 type bar struct {
@@ -72,7 +76,8 @@ func (r *Report) view() *view {
 		New: fmt.Sprintf("%s, of %d.", plural(f.New, "offender"), f.Offenders), Returning: f.returning(), Silenced: r.silenced(),
 		Made: r.minute(r.Made), MaxTLP: r.MaxTLP, Alive: &r.Alive, AliveLines: r.aliveLines(),
 		Attention: r.section(&r.Attention), Fresh: r.section(&r.New), Persistent: r.section(&r.Persistent), MoreHosts: rest(r.Hosts.rest(), r.Hosts.More),
-		Charts: r.charts(),
+		Charts: r.charts(), Older: r.older(), NoAlert: noAlert, NoFeed: noFeed, FeedsNote: feedsNote,
+		MoreAlerts: rest(len(f.Alerts)-MaxRows, false), MoreSilences: rest(len(r.Silences)-MaxRows, false),
 	}
 	for i := range r.Hosts.Rows {
 		h := &r.Hosts.Rows[i]
@@ -80,6 +85,9 @@ func (r *Report) view() *view {
 	}
 	for _, a := range f.Alerts[:min(len(f.Alerts), MaxRows)] {
 		v.Alerts = append(v.Alerts, alertView{a.Severity, plain(a.Name, 60), times(a.Count), r.minute(a.Last), plain(a.Reason, 300)})
+	}
+	for n := range r.Silences[:min(len(r.Silences), MaxRows)] {
+		v.Silences = append(v.Silences, r.Silences[n].line(r))
 	}
 	for _, s := range f.Feeds {
 		s.Feed = plain(s.Feed, 60)
@@ -107,7 +115,7 @@ func (r *Report) charts() []chart {
 		}
 		attempts.add(b.flows(), uint64(b.Offenders), things(uint64(b.Offenders), "offender"))
 	}
-	days := chart{Head: "Busiest days"}
+	days := chart{Head: "Busiest days (UTC)", Note: r.daysNote()}
 	for _, d := range busiest(f.Days) {
 		days.add(d.Day, d.Flows, things(d.Flows, "flow")+", "+plural(d.Offenders, "offender"))
 	}

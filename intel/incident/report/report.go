@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/observe"
+	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 )
@@ -41,6 +42,8 @@ type Options struct {
 	Now time.Time
 	// Findings are what the checks of the running instance find now; nil = none was asked.
 	Findings []observe.Finding
+	// Silences are those that were in force in the period.
+	Silences []Silence
 }
 
 // Validate reports which option is not allowed.
@@ -68,11 +71,15 @@ type Report struct {
 	Alive Alive `json:"alive"`
 	// Attention are incidents of severity high and critical that nobody has looked at.
 	Attention List[incident.Incident] `json:"attention"`
+	// Older are those of them that were last seen before the period.
+	Older     int                     `json:"older"`
+	OlderMore bool                    `json:"older_more,omitempty"` // there are more than Older
 	Hosts     List[incident.HostRow]  `json:"hosts"`
 	New       List[incident.Incident] `json:"new"`
 	// Persistent are those that were known before, those with the most days first.
 	Persistent List[incident.Incident] `json:"persistent"`
 	Figures    Figures                 `json:"figures"`
+	Silences   []Silence               `json:"silences,omitempty"`
 	// Withheld is how many of the rows above were left out, as only listings know of them
 	// that are more restricted than MaxTLP.
 	Withheld int `json:"withheld"`
@@ -104,37 +111,48 @@ func Make(ctx context.Context, s Source, o Options) (*Report, error) {
 	}
 	r := &Report{
 		Sensor: o.Sensor, Made: o.Now, From: o.From, Until: o.Until, MaxTLP: o.MaxTLP, zone: o.Now.Location(),
-		Alive: aliveIn(p, o), Figures: figuresOf(p),
+		Alive: aliveIn(p, o), Figures: figuresOf(p, intel.TLPRank(o.MaxTLP)),
 	}
-	within := incident.Filter{FirstBefore: o.Until.Add(-time.Second), LastAfter: o.From}
-	waiting, fresh, before := within, within, within
-	waiting.MinSeverity, waiting.States = event.High, []incident.State{incident.New, incident.Open}
-	fresh.FirstAfter = o.From
-	before.FirstBefore = o.From.Add(-time.Second)
-	censor := &censor{source: s, most: o.MaxTLP, known: map[netip.Addr]string{}}
-	for _, part := range []struct {
-		list   *List[incident.Incident]
-		filter incident.Filter
-		sort   incident.Sort
-	}{{&r.Attention, waiting, incident.ByRank}, {&r.New, fresh, incident.ByRank}, {&r.Persistent, before, incident.ByDays}} {
-		page, err := s.List(ctx, incident.Query{Filter: part.filter, Sort: part.sort, Descending: true, Limit: MaxRows})
-		if err != nil {
-			return nil, err
-		}
-		*part.list = List[incident.Incident]{Total: page.Total, More: page.More}
-		if part.list.Rows, err = censor.incidents(ctx, page.Rows); err != nil {
-			return nil, err
-		}
-		part.list.Withheld = len(page.Rows) - len(part.list.Rows)
+	c := newCensor(s, &o)
+	if err := r.incidents(ctx, c); err != nil {
+		return nil, err
 	}
-	hosts, err := s.Hosts(ctx, incident.Query{Filter: within, Descending: true, Limit: MaxRows})
+	hosts, err := s.Hosts(ctx, incident.Query{Filter: c.within, Descending: true, Limit: MaxRows})
 	if err != nil {
 		return nil, err
 	}
 	r.Hosts = List[incident.HostRow]{Rows: hosts.Rows, Total: hosts.Total, More: hosts.More}
-	if err := censor.hosts(ctx, r.Hosts.Rows); err != nil {
+	if err := c.hosts(ctx, r.Hosts.Rows); err != nil {
 		return nil, err
 	}
-	r.Withheld = censor.withheld()
+	if r.Silences, err = c.silences(ctx, o.Silences); err != nil {
+		return nil, err
+	}
+	r.Withheld = c.withheld()
 	return r, nil
+}
+
+// incidents fills the lists of incidents.
+func (r *Report) incidents(ctx context.Context, c *censor) (err error) {
+	waiting, fresh, before := c.within, c.within, c.within
+	waiting.MinSeverity, waiting.States = event.High, []incident.State{incident.New, incident.Open}
+	fresh.FirstAfter = r.From
+	before.FirstBefore = r.From.Add(-time.Second)
+	if r.Attention, err = c.list(ctx, waiting, incident.ByRank, false); err != nil {
+		return err
+	}
+	if r.New, err = c.list(ctx, fresh, incident.ByRank, true); err != nil {
+		return err
+	}
+	if r.Persistent, err = c.list(ctx, before, incident.ByDays, true); err != nil {
+		return err
+	}
+	// These are counted by their days, as in the figures: others were there before and after
+	// the period, and not in it.
+	r.New.Total, r.New.More = r.Figures.New, false
+	r.Persistent.Total, r.Persistent.More = r.Figures.Returned, false
+	older := incident.Filter{MinSeverity: waiting.MinSeverity, States: waiting.States, LastBefore: r.From.Add(-time.Second)}
+	page, err := c.source.List(ctx, incident.Query{Filter: older, Sort: incident.ByRank, Descending: true, Limit: 1})
+	r.Older, r.OlderMore = page.Total, page.More
+	return err
 }

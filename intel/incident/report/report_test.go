@@ -6,13 +6,15 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/event"
@@ -32,7 +34,7 @@ type store struct {
 	period   incident.Period
 	rows     []incident.Incident
 	hosts    []incident.HostRow
-	asked    []incident.Query
+	gone     []netip.Addr // are forgotten before Get
 	fails    error
 	failures int // calls until it fails
 }
@@ -53,18 +55,21 @@ func (s *store) Period(context.Context, time.Time, time.Time) (*incident.Period,
 
 // List gives what the filter of times, state and severity chooses.
 func (s *store) List(_ context.Context, q incident.Query) (incident.Page[incident.Incident], error) {
-	s.asked = append(s.asked, q)
 	var p incident.Page[incident.Incident]
+	skip, _ := strconv.Atoi(q.After)
 	for _, i := range s.rows {
-		if i.First.Before(q.FirstAfter) || i.First.After(q.FirstBefore) || i.Last.Before(q.LastAfter) || i.Worst < q.MinSeverity ||
+		if i.First.Before(q.FirstAfter) || !q.LastBefore.IsZero() && i.Last.After(q.LastBefore) || !q.FirstBefore.IsZero() && i.First.After(q.FirstBefore) || i.Last.Before(q.LastAfter) || i.Worst < q.MinSeverity ||
 			len(q.States) > 0 && !slices.Contains(q.States, i.State) {
 			continue
 		}
 		p.Total++
-		if len(p.Rows) < q.Limit {
-			i.Listings = nil
+		if p.Total > skip && len(p.Rows) < q.Limit {
+			i.Listings, i.Daily = nil, nil
 			p.Rows = append(p.Rows, i)
 		}
+	}
+	if end := skip + len(p.Rows); end < p.Total {
+		p.Next = strconv.Itoa(end)
 	}
 	return p, s.fail()
 }
@@ -74,12 +79,18 @@ func (s *store) Hosts(context.Context, incident.Query) (incident.Page[incident.H
 }
 
 func (s *store) Get(_ context.Context, offender netip.Addr) (*incident.Incident, error) {
-	for i := range s.rows {
-		if s.rows[i].Offender == offender {
-			return &s.rows[i], s.fail()
+	for _, i := range s.rows {
+		if i.Offender != offender || slices.Contains(s.gone, offender) {
+			continue
 		}
+		if i.Daily == nil {
+			for d := incident.DayOf(i.First); d <= incident.DayOf(i.Last); d++ {
+				i.Daily = append(i.Daily, incident.Day{Day: d})
+			}
+		}
+		return &i, s.fail()
 	}
-	return nil, errors.New("unknown")
+	return nil, fmt.Errorf("%s: %w", offender, incident.ErrUnknown)
 }
 
 // week is a week with something in every part.
@@ -93,8 +104,9 @@ func week() *store {
 		Countries: []incident.PlaceSum{{Country: "NL", Offenders: 2, Flows: 1550}, {Offenders: 1, Flows: 50}},
 		Networks:  []incident.PlaceSum{{ASNumber: 64500, ASName: hostile, Offenders: 2, Flows: 1550}},
 		Feeds:     []incident.FeedSum{{Feed: hostile, Offenders: 3, Unique: 1, Flows: 1600, Verdict: incident.Verdict{Confirmed: 1, False: 2, Open: 3}}},
-		Alerts:    []incident.AlertSum{{Name: "own_address_listed", Count: 2, Severity: event.High, First: at(1, 0), Last: at(2, 0), Reason: hostile}},
-		Silenced:  12, SilencedOffenders: 1,
+		Alerts: []incident.AlertSum{{Name: "own_address_listed", Count: 2, Severity: event.High, First: at(1, 0), Last: at(2, 0), Reason: hostile},
+			{Name: "own_address_listed", Count: 1, Severity: event.High, First: at(1, 0), Last: at(1, 0), Reason: "198.51.100.7 is listed by secret", TLP: "Red"}},
+		Silenced: 12, SilencedOffenders: 1,
 	}}
 	for h := range 7 * 24 {
 		if h >= 40 && h < 50 {
@@ -124,6 +136,8 @@ func week() *store {
 
 func options() Options {
 	return Options{Sensor: "pi-" + hostile, From: from, Until: until, MaxTLP: DefaultTLP, Now: until.Add(7 * time.Hour),
+		Silences: []Silence{{ID: "abcdefgh", What: "203.0.113.9", Offender: netip.MustParseAddr("203.0.113.9"), Author: "ann", Reason: "our own scan", Until: until.AddDate(0, 0, 1), Events: 7},
+			{ID: "ijklmnop", What: "203.0.113.12", Offender: netip.MustParseAddr("203.0.113.12"), Author: hostile, Reason: hostile, Until: until}},
 		Findings: []observe.Finding{{Check: "disk", State: observe.Warning, Text: "nearly full"}, {Check: "loss"}}}
 }
 
@@ -157,7 +171,7 @@ func TestText(t *testing.T) {
 		"WHAT NEEDS SOMEBODY", "3 incidents of severity high or critical", "critical 203.0.113.9 NL AS64500", "called by us and answered", "not named: only listings above TLP green",
 		"HOSTS OF OURS", "critical 10.0.0.5 at", "worst: 203.0.113.9\n", "low 10.0.0.7",
 		"NEW IN THIS PERIOD", "PERSISTENT OFFENDERS", "1 of the 3 offenders of this period had been seen before (33.3 %); they are\n", "taken by",
-		"FLOWS OF EACH OFFENDER", "BUSIEST DAYS", "COUNTRIES", "NETWORKS", "ALERTS", "own_address_listed, 2 times", "FEEDS", "SILENCED", "12 events of 1 offender",
+		"FLOWS OF EACH OFFENDER", "BUSIEST DAYS (UTC)", "COUNTRIES", "NETWORKS", "ALERTS", "own_address_listed, 2 times", "FEEDS", "SILENCED", "12 events of 1 offender of this period were kept", "203.0.113.9 until 2026-12-01 00:00 by ann: our own scan; 7 events",
 	} {
 		i := strings.Index(out, part)
 		if i <= last {
@@ -166,7 +180,7 @@ func TestText(t *testing.T) {
 		last = i
 	}
 	for line := range strings.Lines(out) {
-		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > Columns {
+		if n := columnsOf(strings.TrimSuffix(line, "\n")); n > Columns {
 			t.Errorf("%d columns: %q", n, line)
 		}
 	}
@@ -186,10 +200,14 @@ func TestVerdict(t *testing.T) {
 		{"no export", "BLIND: no flow was received in any of the 168 hours", func(int) *incident.Pulse { return &incident.Pulse{Minutes: 60} }},
 		{"both", "BLIND: no flow", func(h int) *incident.Pulse { return map[bool]*incident.Pulse{true: {Minutes: 60}}[h < 9] }},
 		{"one hour", "PARTLY BLIND: of 168 hours nothing is known of 1.", func(h int) *incident.Pulse {
-			return map[bool]*incident.Pulse{true: {Flows: 5}}[h != 9]
+			return map[bool]*incident.Pulse{true: {Minutes: 60, Flows: 5}}[h != 9]
 		}},
-		{"loss", "some were lost: 168 of 336", func(int) *incident.Pulse { return &incident.Pulse{Flows: 1, Lost: 1} }},
-		{"all", "none was lost", func(int) *incident.Pulse { return &incident.Pulse{Flows: 1} }},
+		{"loss", "some were lost: 168 of 336", func(int) *incident.Pulse { return &incident.Pulse{Minutes: 60, Flows: 1, Lost: 1} }},
+		{"started again", "none was lost, but flowsnitch did not run for 80 minutes of 2 hours.", func(h int) *incident.Pulse { return &incident.Pulse{Minutes: 60 - 40*(h/166), Flows: 1} }},
+		{"started twice", "nothing is known of 1.", func(h int) *incident.Pulse {
+			return map[bool]*incident.Pulse{true: {Minutes: 20, Flows: 5}}[h != 9]
+		}},
+		{"all", "none was lost", func(int) *incident.Pulse { return &incident.Pulse{Minutes: 59, Flows: 1} }},
 	} {
 		p := *quiet
 		for h := range 168 {
@@ -211,9 +229,17 @@ func TestVerdict(t *testing.T) {
 func TestBegun(t *testing.T) {
 	o := options()
 	o.Now = from.Add(90 * time.Minute)
-	a := aliveIn(&incident.Period{Pulses: []incident.HourPulse{{Hour: from, Pulse: incident.Pulse{Flows: 1}}, {Hour: from.Add(time.Hour), Pulse: incident.Pulse{Flows: 1}}}}, o)
+	a := aliveIn(&incident.Period{Pulses: []incident.HourPulse{{Hour: from, Pulse: incident.Pulse{Minutes: 60, Flows: 1}}, {Hour: from.Add(time.Hour), Pulse: incident.Pulse{Minutes: 29, Flows: 1}}}}, o)
 	if a.Hours != 2 || !a.Good() {
 		t.Errorf("%+v", a)
+	}
+	o.Now = from.Add(time.Hour + time.Minute) // nothing has been written of the second hour yet
+	first := &incident.Period{Pulses: []incident.HourPulse{{Hour: from, Pulse: incident.Pulse{Minutes: 60, Flows: 1}}}}
+	if a := aliveIn(first, o); a.Hours != 1 || !a.Good() {
+		t.Errorf("%+v", a)
+	}
+	if o.Findings = nil; aliveIn(first, o).Unknown != 1 {
+		t.Error("no instance runs, and its hour is left out")
 	}
 }
 
@@ -250,6 +276,9 @@ func TestTLP(t *testing.T) {
 			t.Fatal(err)
 		}
 		amber, red := slices.Index(TLPs, most) >= 2, most == "red"
+		if strings.Contains(all.String(), "198.51.100.7 is listed by secret") != red {
+			t.Errorf("max_tlp %s: the alert of a listing of TLP red is shown: %v", most, !red)
+		}
 		if strings.Contains(all.String(), "203.0.113.12") != amber {
 			t.Errorf("max_tlp %s: what only TLP amber knows is shown: %v", most, !amber)
 		}
@@ -265,6 +294,63 @@ func TestTLP(t *testing.T) {
 type nop struct{ io.Writer }
 
 func (nop) Close() error { return nil }
+
+// TestRows: rows that may not be shown make room for the next ones, those that are forgotten
+// meanwhile or were not there in the period are left out, and what waits for longer is counted.
+func TestRows(t *testing.T) {
+	s := &store{period: incident.Period{Offenders: 60, New: 40, Known: 20}}
+	add := func(n int, first, last time.Time, tlp string) *incident.Incident {
+		s.rows = append(s.rows, incident.Incident{Offender: netip.AddrFrom4([4]byte{203, 0, 113, byte(n)}), Worst: event.High, First: first, Last: last,
+			Listings: []incident.Listing{{Feed: "f", TLP: tlp}}})
+		return &s.rows[len(s.rows)-1]
+	}
+	for n := range 40 {
+		add(n, from.Add(time.Hour), from.Add(2*time.Hour), []string{"amber", "clear"}[n/30])
+	}
+	for n := range 30 {
+		i := add(100+n, from.AddDate(0, 0, -9), until.Add(time.Hour), "")
+		if n < 10 {
+			i.Daily = []incident.Day{{Day: incident.DayOf(i.First)}, {Day: incident.DayOf(i.Last)}}
+		}
+	}
+	for n := range 3 {
+		add(200+n, from.AddDate(0, 0, -9), from.AddDate(0, 0, -8), "")
+	}
+	s.gone = []netip.Addr{netip.MustParseAddr("203.0.113.31")}
+	r := made(t, s, options())
+	if len(r.New.Rows) != 9 || r.New.Withheld != 30 || r.New.Total != 40 || r.Withheld != 30 {
+		t.Errorf("new: %d rows, %d withheld of %d; %d in all", len(r.New.Rows), r.New.Withheld, r.New.Total, r.Withheld)
+	}
+	if len(r.Persistent.Rows) != MaxRows || r.Persistent.Rows[0].Offender.String() != "203.0.113.110" || r.Persistent.Total != 20 || r.Persistent.rest() != 0 {
+		t.Errorf("persistent: %d rows from %v, of %d", len(r.Persistent.Rows), r.Persistent.Rows[0].Offender, r.Persistent.Total)
+	}
+	if out := printed(t, r); r.Older != 3 || !strings.Contains(out, "3 older ones from before this period wait as well") {
+		t.Errorf("%d older ones, %s", r.Older, out)
+	}
+}
+
+// TestColumns: no line has more than 80 columns, whatever words and numbers there are.
+func TestColumns(t *testing.T) {
+	for _, word := range []string{strings.Repeat("x", 300), strings.Repeat("漢字", 100), strings.Repeat("e\u0301", 200), strings.Repeat("wide 漢 ", 50), ""} {
+		s := week()
+		s.rows[0].Reason, s.rows[0].ASName, s.rows[0].Flows = word, word, math.MaxUint64
+		s.hosts[0].Site, s.period.Feeds[0].Feed, s.period.Alerts[0].Name = word, word, word
+		s.period.Networks[0].ASName, s.period.Networks[0].Flows = word, math.MaxInt64
+		s.period.Days[0].Flows, s.period.Days[0].Offenders = math.MaxUint64, math.MaxInt32
+		o := options()
+		o.Sensor, o.Until = word, until.Add(-time.Minute)
+		o.Findings[0].Text, o.Silences[0].Reason, o.Silences[0].What = word, word, word
+		out := printed(t, made(t, s, o))
+		for line := range strings.Lines(out) {
+			if n := columnsOf(strings.TrimSuffix(line, "\n")); n > Columns {
+				t.Errorf("%d columns: %q", n, line)
+			}
+		}
+		if !strings.Contains(strings.Join(strings.Fields(out), " "), "the days that it cuts count whole") {
+			t.Errorf("nothing is said of days that are cut:\n%s", out)
+		}
+	}
+}
 
 // TestHTML: one file without requests, and foreign text stays text.
 func TestHTML(t *testing.T) {
@@ -297,7 +383,7 @@ func TestTables(t *testing.T) {
 	}
 	for name, b := range files {
 		rows, err := csv.NewReader(b).ReadAll()
-		if err != nil || len(rows) < 2 {
+		if err != nil || len(rows) < 2 && name != "persistent.csv" {
 			t.Errorf("%s: %d rows, %v", name, len(rows), err)
 		}
 		for _, row := range rows {
@@ -361,7 +447,7 @@ func TestEmpty(t *testing.T) {
 	o := options()
 	o.Findings = nil
 	out := printed(t, made(t, &store{}, o))
-	for _, want := range []string{"BLIND", "no running instance", "No incident of severity", "None had contact", "No offender was seen", "Nothing was silenced."} {
+	for _, want := range []string{"BLIND", "no running instance", "No incident of severity", "None had contact", "No offender was seen", "Nothing of this period was silenced.", "None was raised.", "None has listed"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}

@@ -57,35 +57,63 @@ func (s Schedule) Never() bool { return s.unit == never }
 
 // Latest gives the last time at or before now, in the zone of now, at which a report was due.
 func (s Schedule) Latest(now time.Time) time.Time {
-	for day := 0; ; day-- {
-		y, m, d := now.Date()
-		t := time.Date(y, m, d+day, s.hour, s.minute, 0, 0, now.Location())
-		if s.fits(t) && !t.After(now) {
+	y, m, d := now.Date()
+	for back := 0; ; back++ {
+		day := time.Date(y, m, d-back, 0, 0, 0, 0, time.UTC)
+		if t := moment(day, s.hour, s.minute, now.Location()); s.fits(day) && !t.After(now) {
 			return t
 		}
 	}
 }
 
-// fits reports whether a report is due on the day of t.
-func (s Schedule) fits(t time.Time) bool {
+// maxDue bounds how many reports Due counts.
+const maxDue = 1000
+
+// Due gives the first time after last at which a report was due, where due is the latest one,
+// and how many there were, due included: 0 for none.
+func (s Schedule) Due(last, due time.Time) (first time.Time, n int) {
+	for ; due.After(last) && n < maxDue; n++ {
+		first = due
+		due = s.Latest(due.Add(-time.Nanosecond))
+	}
+	return first, n
+}
+
+// fits reports whether a report is due on a day.
+func (s Schedule) fits(day time.Time) bool {
 	switch s.unit {
 	case weekly:
-		return t.Weekday() == s.weekday
+		return day.Weekday() == s.weekday
 	case monthly:
-		return t.Day() == 1
+		return day.Day() == 1
 	}
 	return true
 }
 
-// Period gives what the report that is due at a time is about: it ends at the midnight before.
+// moment gives a minute of a day in a zone. Where the clocks are put forward over it, it is as
+// much later; where they are put back over it, one of both.
+func moment(day time.Time, hour, minute int, zone *time.Location) time.Time {
+	y, m, d := day.Date()
+	t := time.Date(y, m, d, hour, minute, 0, 0, zone)
+	_, offset := t.Zone()
+	shown := t.Add(time.Duration(offset) * time.Second).UTC()
+	if early := time.Date(y, m, d, hour, minute, 0, 0, time.UTC).Sub(shown); early > 0 {
+		return t.Add(early)
+	}
+	return t
+}
+
+// Period gives what the report that is due at a time is about: it ends with the day before.
 func (s Schedule) Period(due time.Time) (from, until time.Time) {
 	y, m, d := due.Date()
-	until = time.Date(y, m, d, 0, 0, 0, 0, due.Location())
+	begin := func(m time.Month, d int) time.Time {
+		return moment(time.Date(y, m, d, 0, 0, 0, 0, time.UTC), 0, 0, due.Location())
+	}
 	switch s.unit {
 	case weekly:
-		return time.Date(y, m, d-7, 0, 0, 0, 0, due.Location()), until
+		return begin(m, d-7), begin(m, d)
 	case monthly:
-		return time.Date(y, m-1, 1, 0, 0, 0, 0, due.Location()), until
+		return begin(m-1, 1), begin(m, d)
 	}
-	return time.Date(y, m, d-1, 0, 0, 0, 0, due.Location()), until
+	return begin(m, d-1), begin(m, d)
 }

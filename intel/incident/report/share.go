@@ -2,10 +2,12 @@ package report
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
@@ -24,33 +26,93 @@ func validTLP(label string) error {
 	return nil
 }
 
-// hidden stands for the reason of an offender that must not be named.
-const hidden = "\x00"
+// maxPages is how many pages of a list are read where rows have to be left out.
+const maxPages = 5
 
-// A censor takes out of rows what only restricted listings know.
+// A censor looks at offenders one by one, and takes out what only restricted listings know.
 type censor struct {
 	source Source
-	most   string
-	known  map[netip.Addr]string // by offender: "" = its own reason holds, else the reason, or hidden
+	most   int             // rank of the most restricted label that may be shown
+	within incident.Filter // of the period
+	from   int32           // its first day, UTC
+	until  int32           // its last one
+	known  map[netip.Addr]judgement
 }
 
-// judge gives the reason that may be shown for an offender: empty for its own, hidden for
-// none.
-func (c *censor) judge(ctx context.Context, offender netip.Addr) (string, error) {
-	if reason, ok := c.known[offender]; ok {
-		return reason, nil
+// A judgement is what a report may have of an offender.
+type judgement struct {
+	reason string // in place of its own; empty = its own
+	hidden bool   // only restricted listings know it
+	gone   bool   // it was forgotten meanwhile
+	absent bool   // it had no contact on the days of the period
+}
+
+func newCensor(s Source, o *Options) *censor {
+	return &censor{
+		source: s, most: intel.TLPRank(o.MaxTLP), known: map[netip.Addr]judgement{},
+		within: incident.Filter{FirstBefore: o.Until.Add(-time.Second), LastAfter: o.From},
+		from:   incident.DayOf(o.From), until: incident.DayOf(o.Until.Add(-time.Second)),
+	}
+}
+
+// judge looks at an offender.
+func (c *censor) judge(ctx context.Context, offender netip.Addr) (judgement, error) {
+	if j, ok := c.known[offender]; ok {
+		return j, nil
 	}
 	i, err := c.source.Get(ctx, offender)
-	if err != nil {
-		return "", err
+	j := judgement{gone: errors.Is(err, incident.ErrUnknown)}
+	switch {
+	case j.gone:
+	case err != nil:
+		return j, err
+	default:
+		j.reason, j.hidden = reasonWithin(i.Listings, c.most)
+		j.absent = !slices.ContainsFunc(i.Daily, func(d incident.Day) bool { return d.Day >= c.from && d.Day <= c.until })
 	}
-	reason := reasonWithin(i.Listings, intel.TLPRank(c.most))
-	c.known[offender] = reason
-	return reason, nil
+	c.known[offender] = j
+	return j, nil
+}
+
+// list gives the first rows that a filter chooses and that may be shown. With daily they had
+// contact in the period, not only before and after it.
+func (c *censor) list(ctx context.Context, f incident.Filter, sort incident.Sort, daily bool) (list List[incident.Incident], err error) {
+	q := incident.Query{Filter: f, Sort: sort, Descending: true, Limit: MaxRows}
+	for n := range maxPages {
+		page, err := c.source.List(ctx, q)
+		if err != nil {
+			return list, err
+		}
+		if n == 0 {
+			list.Total, list.More = page.Total, page.More
+		}
+		for _, i := range page.Rows {
+			j, err := c.judge(ctx, i.Offender)
+			switch {
+			case err != nil:
+				return list, err
+			case j.gone, daily && j.absent:
+				continue
+			case j.hidden:
+				list.Withheld++
+				continue
+			case j.reason != "":
+				i.Reason = j.reason
+			}
+			if list.Rows = append(list.Rows, i); len(list.Rows) == MaxRows {
+				return list, nil
+			}
+		}
+		if q.After = page.Next; q.After == "" {
+			break
+		}
+	}
+	return list, nil
 }
 
 // reasonWithin makes a reason of the listings up to a rank; empty if that is all of them.
-func reasonWithin(listings []incident.Listing, most int) string {
+// Where it is none of them, the offender is hidden.
+func reasonWithin(listings []incident.Listing, most int) (reason string, hidden bool) {
 	var parts []string
 	restricted := false
 	for i := range listings {
@@ -65,32 +127,10 @@ func reasonWithin(listings []incident.Listing, most int) string {
 		}
 		parts = append(parts, fmt.Sprintf("%s by %s (%d)", what, l.Feed, l.Score))
 	}
-	switch {
-	case !restricted:
-		return ""
-	case len(parts) == 0:
-		return hidden
+	if !restricted {
+		return "", false
 	}
-	return strings.Join(parts[:min(len(parts), 3)], ", ")
-}
-
-// incidents gives the rows that may be shown.
-func (c *censor) incidents(ctx context.Context, rows []incident.Incident) ([]incident.Incident, error) {
-	shown := make([]incident.Incident, 0, len(rows))
-	for _, i := range rows {
-		reason, err := c.judge(ctx, i.Offender)
-		if err != nil {
-			return nil, err
-		}
-		if reason == hidden {
-			continue
-		}
-		if reason != "" {
-			i.Reason = reason
-		}
-		shown = append(shown, i)
-	}
-	return shown, nil
+	return strings.Join(parts[:min(len(parts), 3)], ", "), len(parts) == 0
 }
 
 // hosts takes offenders out of the rows of hosts.
@@ -98,11 +138,11 @@ func (c *censor) hosts(ctx context.Context, rows []incident.HostRow) error {
 	for n := range rows {
 		shown := rows[n].Top[:0:0]
 		for _, offender := range rows[n].Top {
-			reason, err := c.judge(ctx, offender)
+			j, err := c.judge(ctx, offender)
 			if err != nil {
 				return err
 			}
-			if reason != hidden {
+			if !j.hidden && !j.gone {
 				shown = append(shown, offender)
 			}
 		}
@@ -111,10 +151,29 @@ func (c *censor) hosts(ctx context.Context, rows []incident.HostRow) error {
 	return nil
 }
 
+// silences takes offenders out of silences.
+func (c *censor) silences(ctx context.Context, all []Silence) ([]Silence, error) {
+	all = slices.Clone(all)
+	for n := range all {
+		s := &all[n]
+		if !s.Offender.IsValid() {
+			continue
+		}
+		j, err := c.judge(ctx, s.Offender)
+		if err != nil {
+			return nil, err
+		}
+		if j.hidden {
+			s.Offender, s.What = netip.Addr{}, "an offender that may not be named"
+		}
+	}
+	return all, nil
+}
+
 // withheld is how many offenders were left out.
 func (c *censor) withheld() (n int) {
-	for _, reason := range c.known {
-		if reason == hidden {
+	for _, j := range c.known {
+		if j.hidden {
 			n++
 		}
 	}

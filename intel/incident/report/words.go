@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -46,12 +47,20 @@ func (a *Alive) verdict() string {
 		}
 		return fmt.Sprintf("PARTLY BLIND: of %d hours %s.", a.Hours, strings.Join(parts, ", "))
 	case a.Lost > 0:
-		return fmt.Sprintf("Flows came in all %d hours, but some were lost: %d of %d received or lost (%s).", a.Hours, a.Lost, a.Flows+a.Lost, percent(a.Lost, a.Flows+a.Lost))
+		return fmt.Sprintf("Flows came in all %d hours, but some were lost: %d of %d received or lost (%s)%s.", a.Hours, a.Lost, a.Flows+a.Lost, percent(a.Lost, a.Flows+a.Lost), a.missing(", and "))
 	}
-	return fmt.Sprintf("Flows came in all %d hours, %d in all, and none was lost.", a.Hours, a.Flows)
+	return fmt.Sprintf("Flows came in all %d hours, %d in all, and none was lost%s.", a.Hours, a.Flows, a.missing(", but "))
 }
 
-// lines are what else there is about it.
+// missing is in how many minutes the program did not run, empty for none.
+func (a *Alive) missing(before string) string {
+	if a.Partly == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%sflowsnitch did not run for %s of %s", before, plural(a.Missing, "minute"), plural(a.Partly, "hour"))
+}
+
+// aliveLines are what else there is about it.
 func (r *Report) aliveLines() (lines []string) {
 	a := &r.Alive
 	for _, g := range a.Gaps {
@@ -66,6 +75,9 @@ func (r *Report) aliveLines() (lines []string) {
 	}
 	if a.Lost > 0 && a.Unknown+a.Blind > 0 {
 		lines = append(lines, fmt.Sprintf("lost: %d of %d flows (%s)", a.Lost, a.Flows+a.Lost, percent(a.Lost, a.Flows+a.Lost)))
+	}
+	if a.Unknown+a.Blind > 0 && a.Partly > 0 {
+		lines = append(lines, a.missing("besides, "))
 	}
 	for _, t := range a.Troubles {
 		lines = append(lines, fmt.Sprintf("%s, last %s: %s", plural(t.Hours, "hour"), r.minute(t.Last), plain(t.Text, 300)))
@@ -86,9 +98,24 @@ func findingText(f observe.Finding) string {
 // waiting is how many incidents need somebody.
 func (r *Report) waiting() string {
 	if r.Attention.Total == 0 {
-		return "No incident of severity high or critical waits for somebody."
+		return "No incident of severity high or critical of this period waits for somebody."
 	}
 	return fmt.Sprintf("%s of severity high or critical that nobody has looked at.", count(r.Attention.Total, r.Attention.More, "incident"))
+}
+
+// older is what waits from before the period, empty for nothing.
+func (r *Report) older() string {
+	if r.Older == 0 {
+		return ""
+	}
+	return count(r.Older, r.OlderMore, "older one") + " from before this period " + verb(r.Older, "waits", "wait") + " as well: 'flowsnitch incidents --severity high --state new,open'."
+}
+
+func verb(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
 }
 
 // returning is who came back.
@@ -114,7 +141,7 @@ func (r *Report) withheldText() string {
 
 // what gives the facts of an incident in a line.
 func (r *Report) what(i *incident.Incident) string {
-	facts := []string{count(i.Hosts, i.MoreHosts, "host") + " of ours", plural(i.Days, "day"), plural(int(i.Flows), "flow")}
+	facts := []string{count(i.Hosts, i.MoreHosts, "host") + " of ours", plural(i.Days, "day"), plural(int(min(i.Flows, math.MaxInt)), "flow")}
 	if i.BytesOut > 0 {
 		facts = append(facts, observe.Size(i.BytesOut)+" out")
 	}
@@ -172,13 +199,34 @@ func rest(n int, more bool) string {
 	return ""
 }
 
+// What stands where a list is empty, and below others.
+const (
+	noAlert   = "None was raised."
+	noFeed    = "None has listed an offender so far."
+	feedsNote = "Offenders: with contact in this period. Confirmed, false and not yet judged: of all incidents that the feed listed."
+)
+
+// daysNote is about days that the period cuts, empty where it cuts none.
+func (r *Report) daysNote() string {
+	const day = 24 * time.Hour
+	if r.From.Equal(r.From.Truncate(day)) && r.Until.Equal(r.Until.Truncate(day)) {
+		return ""
+	}
+	return "Flows and bytes are counted by the day (UTC): of offenders of this period, the days that it cuts count whole."
+}
+
 // silenced is what a silence kept back.
 func (r *Report) silenced() string {
 	if r.Figures.Silenced == 0 {
-		return "Nothing was silenced."
+		return "Nothing of this period was silenced."
 	}
-	return fmt.Sprintf("%s of %s were kept from mail, log and other outputs by a silence; 'flowsnitch silence list' shows which.",
-		plural(int(r.Figures.Silenced), "event"), plural(r.Figures.Quiet, "offender"))
+	return fmt.Sprintf("%s of %s of this period %s kept from mail, log and other outputs by a silence, those from before it included.",
+		plural(int(min(r.Figures.Silenced, math.MaxInt)), "event"), plural(r.Figures.Quiet, "offender"), verb(int(min(r.Figures.Silenced, 2)), "was", "were"))
+}
+
+// line is a silence in a line.
+func (s *Silence) line(r *Report) string {
+	return fmt.Sprintf("%s until %s by %s: %s; %s", plain(s.What, 120), r.minute(s.Until), plain(s.Author, 40), plain(s.Reason, 120), plural(int(min(s.Events, math.MaxInt)), "event"))
 }
 
 // busiest gives a few days, those with the most flows first.

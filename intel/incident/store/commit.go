@@ -311,7 +311,7 @@ func (w *writing) alerts() error {
 		if a.Offender.IsValid() {
 			offender = key(a.Offender)
 		}
-		values = append(values, a.ID[:], a.Time.Unix(), a.Name, int64(a.Severity), offender, a.Reason)
+		values = append(values, a.ID[:], a.Time.Unix(), a.Name, int64(a.Severity), offender, a.Reason, a.TLP)
 	}
 	return w.Put(alertTable, values)
 }

@@ -210,8 +210,10 @@ func TestPeriodOthers(t *testing.T) {
 		alert := func(name string, sev event.Severity, after time.Duration, reason string) event.Event {
 			return event.Event{Kind: event.KindAlert, ID: uuid.New(), Alert: name, Severity: sev, Time: t0.Add(after), Reason: reason}
 		}
+		listed := alert("storm", event.Low, 2*time.Hour, "last")
+		listed.Indicators = []event.Indicator{{TLP: "green"}, {TLP: "RED"}, {TLP: "amber"}}
 		var b batch.Batch
-		for _, e := range []event.Event{alert("storm", event.High, 0, "first"), alert("storm", event.Low, 2*time.Hour, "last"), alert("storm", event.Low, time.Hour, "middle"),
+		for _, e := range []event.Event{alert("storm", event.High, 0, "first"), listed, alert("storm", event.Low, time.Hour, "middle"),
 			alert("own", event.Critical, 0, "x"), alert("own", event.Low, 100*time.Hour, "after"), hit(1, "203.0.113.9", "10.0.0.5", 0), hit(2, "203.0.113.10", "10.0.0.5", 0), hit(3, "203.0.113.11", "10.0.0.5", 0),
 			hit(4, "203.0.113.12", "10.0.0.5", 0)} {
 			b.Add(&e)
@@ -230,7 +232,7 @@ func TestPeriodOthers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(p.Alerts) != 2 || p.Alerts[0].Name != "storm" || p.Alerts[0].Count != 3 || p.Alerts[0].Severity != event.High || p.Alerts[0].Reason != "last" || !p.Alerts[0].First.Equal(t0) || p.Alerts[1].Count != 1 {
+		if len(p.Alerts) != 2 || p.Alerts[0].Name != "storm" || p.Alerts[0].Count != 3 || p.Alerts[0].Severity != event.High || p.Alerts[0].Reason != "last" || p.Alerts[0].TLP != "RED" || p.Alerts[1].TLP != "" || !p.Alerts[0].First.Equal(t0) || p.Alerts[1].Count != 1 {
 			t.Errorf("alerts %+v", p.Alerts)
 		}
 		if len(p.Pulses) != 3 || p.Pulses[2].Minutes != 52 || p.Pulses[2].Lost != 2 || p.Pulses[0].Worst != "warning" || p.Pulses[0].Findings[0] != "a feed is old" || !p.Pulses[1].Hour.Equal(t0.Add(time.Hour)) {

@@ -220,4 +220,7 @@ CREATE TABLE counter (
 	name TEXT NOT NULL PRIMARY KEY,
 	value BIGINT NOT NULL
 ) {without}
+`, `
+-- The most restricted label of the listings that an alert is about.
+ALTER TABLE alert ADD COLUMN tlp {text} NOT NULL DEFAULT ''
 `}

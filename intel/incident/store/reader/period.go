@@ -264,12 +264,12 @@ func (p *periodSum) feeds() error {
 
 func (p *periodSum) alerts() error {
 	places := map[string]int{}
-	q := new(query).add("SELECT name, time, severity, offender, reason FROM alert WHERE time >= ? AND time < ? ORDER BY time", p.From.Unix(), p.Until.Unix())
+	q := new(query).add("SELECT name, time, severity, offender, reason, tlp FROM alert WHERE time >= ? AND time < ? ORDER BY time", p.From.Unix(), p.Until.Unix())
 	err := p.each(q, func(rows *sql.Rows) error {
-		var name, reason string
+		var name, reason, tlp string
 		var when, severity int64
 		var offender []byte
-		if err := rows.Scan(&name, &when, &severity, &offender, &reason); err != nil {
+		if err := rows.Scan(&name, &when, &severity, &offender, &reason, &tlp); err != nil {
 			return err
 		}
 		n, ok := places[name]
@@ -281,7 +281,7 @@ func (p *periodSum) alerts() error {
 		a := &p.Alerts[n]
 		a.Count++
 		a.Severity = max(a.Severity, event.Severity(severity))
-		a.Last, a.Reason, a.Offender = at(when), reason, addr(offender)
+		a.Last, a.Reason, a.Offender, a.TLP = at(when), reason, addr(offender), tlp
 		return nil
 	})
 	slices.SortFunc(p.Alerts, func(a, b incident.AlertSum) int {

@@ -6,7 +6,6 @@ package reader
 
 import (
 	"database/sql"
-	"errors"
 	"net/netip"
 	"strings"
 	"time"
@@ -18,7 +17,7 @@ import (
 )
 
 // ErrUnknown means that there is no incident of the offender.
-var ErrUnknown = errors.New("there is no incident of this address")
+var ErrUnknown = incident.ErrUnknown
 
 // Limits are how a page of a list is looked for. Its rows are the same whatever they are.
 type Limits struct {
