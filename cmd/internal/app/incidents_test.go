@@ -41,7 +41,7 @@ func act(dir, offender, act string, more url.Values) (*Acted, error) {
 func TestIncidents(t *testing.T) {
 	dir := shortDir(t)
 	feed := list(t, dir, "bad.txt", "62.0.0.1", "62.0.0.2")
-	intel := "{feeds: [{file: " + feed + ", category: c2, score: 95}]}\nsinks: [{jsonlog: {}}]"
+	intel := "{feeds: [{file: " + feed + ", category: c2, score: 95}]}\nhistory: {enabled: false}\nsinks: [{jsonlog: {}}]" // the search of the history takes a contact in the second of the listing for one before it
 	w := observed(t, dir, intel, Options{})
 	w.contact(t, "62.0.0.1")
 	until(t, "the hit", func() bool { return w.Status().Hits.Correlator.Hits == 1 })

@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
+	"hash/crc32"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -30,21 +32,25 @@ import (
 type shiftedMachine struct {
 	began time.Time
 	ahead atomic.Int64
+	wrong atomic.Int64 // by how much the wall clock alone is set
 }
 
 func (m *shiftedMachine) add(d time.Duration) { m.ahead.Add(int64(d)) }
-func (m *shiftedMachine) Wall() time.Time     { return time.Now().Add(time.Duration(m.ahead.Load())) }
+func (m *shiftedMachine) Wall() time.Time {
+	return time.Now().Add(time.Duration(m.ahead.Load() + m.wrong.Load()))
+}
 func (m *shiftedMachine) Uptime() time.Duration {
 	return time.Since(m.began) + time.Duration(m.ahead.Load())
 }
 func (m *shiftedMachine) Synced() (bool, error)       { return true, nil }
 func (m *shiftedMachine) Hardware() (time.Time, bool) { return time.Time{}, true }
 
-// A quietApp is the part of an app through which events go: clock, silences, journal, and two
-// hit logs, of which one takes what is silenced.
+// A quietApp is the part of an app through which events go: clock, silences, journal, two hit
+// logs, of which one takes what is silenced, and the incidents.
 type quietApp struct {
 	*App
-	dir string
+	dir     string
+	machine *shiftedMachine
 }
 
 func startQuiet(t *testing.T, dir string, log *zap.Logger) quietApp {
@@ -59,23 +65,26 @@ sinks:
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &App{cfg: cfg, log: log, background: newBackground(log), opts: Options{Machine: &shiftedMachine{began: time.Now()}}}
+	machine := &shiftedMachine{began: time.Now()}
+	a := &App{cfg: cfg, log: log, since: time.Now(), registry: new(observe.Registry), background: newBackground(log), opts: Options{Machine: machine}}
+	a.checks = newHealthWatch(a.registry, a.background, log)
 	a.watch = newWatch(&a.cfg, &a.opts, a.background, log)
 	a.feeds = new(feedService)
 	a.silences = newSilences(a)
 	a.sinks = newOutputs(&a.cfg, &a.opts, time.Now, time.Now, canary.NewWatch(0), a.background, log)
 	a.sinks.stamps = append(a.sinks.stamps, a.silences.book.Stamp)
-	for _, c := range []component{a.watch, a.silences, a.sinks, a.background} {
+	a.incidents = newIncidentLog(a)
+	for _, c := range []component{a.watch, a.silences, a.sinks, a.incidents, a.background} {
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return quietApp{a, dir}
+	return quietApp{a, dir, machine}
 }
 
 func (q quietApp) stop(t *testing.T) {
 	t.Helper()
-	for _, c := range []component{q.background, q.sinks, q.silences, q.watch} {
+	for _, c := range []component{q.background, q.incidents, q.sinks, q.silences, q.watch} {
 		if err := c.Stop(context.Background()); err != nil {
 			t.Error(err)
 		}
@@ -189,23 +198,37 @@ func TestSilenceEndToEnd(t *testing.T) {
 	})
 }
 
-// TestSilencesDamaged: the program starts without the silences, logs one error and warns.
+// TestSilencesDamaged: the program starts without the silences, logs one error and warns; what
+// a newer version has written is kept for it.
 func TestSilencesDamaged(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, silence.FileName), []byte(`{"v":1`), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		core, logs := observer.New(zap.ErrorLevel)
-		q := startQuiet(t, dir, zap.New(core))
-		if logs.Len() != 1 || !strings.Contains(logs.All()[0].Message, "silences of earlier runs") {
-			t.Errorf("logged %v", logs.All())
-		}
-		if f := silenceCheck(q.silences.status).State(time.Now()); f.State != observe.Warning || !strings.Contains(f.Text, silence.FileName+".damaged") {
-			t.Errorf("check: %v %s", f.State, f.Text)
-		}
-		q.stop(t)
-	})
+	newer := []byte(`{"v":9,"silences":[{"id":"k7xq2mfa","form":"another"}]}`)
+	for suffix, content := range map[string][]byte{
+		".damaged": []byte(`{"v":1`),
+		".newer":   fmt.Appendf(newer, "\n%08x\n", crc32.Checksum(newer, crc32.MakeTable(crc32.Castagnoli))),
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, silence.FileName)
+			if err := os.WriteFile(path, content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			core, logs := observer.New(zap.ErrorLevel)
+			q := startQuiet(t, dir, zap.New(core))
+			if logs.Len() != 1 || !strings.Contains(logs.All()[0].Message, "silences of earlier runs") {
+				t.Errorf("%s: logged %v", suffix, logs.All())
+			}
+			if f := silenceCheck(q.silences.status).State(time.Now()); f.State != observe.Warning || !strings.Contains(f.Text, silence.FileName+suffix) {
+				t.Errorf("%s: check: %v %s", suffix, f.State, f.Text)
+			}
+			if got := q.happen(t, eventtest.Hit()); got != "hits all" {
+				t.Errorf("%s: an event came to %q", suffix, got)
+			}
+			q.stop(t)
+			if kept, err := os.ReadFile(path + suffix); err != nil || string(kept) != string(content) {
+				t.Errorf("%s has %q, %v", suffix, kept, err)
+			}
+		})
+	}
 }
 
 // TestSilenceRoutes asks a whole app over its control socket: silences with their author and
