@@ -10,7 +10,6 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
-	"github.com/flowsnitch/flowsnitch/intel/incident/story"
 )
 
 // incidentForm prints incidents.
@@ -140,13 +139,13 @@ func dayLine(daily []incident.Day, today int32, days int, utf8 bool) string {
 // hostShares are the hosts of an incident as a table.
 func hostShares(list []incident.HostShare, now time.Time) table {
 	t := table{columns: []column{
-		{heading: "host"}, {heading: "what"}, {heading: "severity"}, {heading: "days", right: true}, {heading: "last"}, {heading: "sent", right: true}, {heading: "received", right: true},
+		{heading: "host"}, {heading: "site", rank: 3}, {heading: "what"}, {heading: "severity"}, {heading: "days", right: true}, {heading: "last"}, {heading: "sent", right: true}, {heading: "received", right: true, rank: 4},
 		{heading: "flows", right: true, rank: 2}, {heading: "first", rank: 1},
 	}}
 	for k := range list {
 		h := &list[k]
 		t.rows = append(t.rows, []line{
-			{{story.HostName(h.Host), strong}}, whatCell(h.Way()), severityCell(h.Worst), plain(figure(h.Days)), plain(when(h.Last, now)), plain(observe.Size(h.BytesOut)), plain(observe.Size(h.BytesIn)),
+			{{addrText(h.Addr), strong}}, plain(show.Plain(h.Site, 20)), whatCell(h.Way()), severityCell(h.Worst), plain(figure(h.Days)), plain(when(h.Last, now)), plain(observe.Size(h.BytesOut)), plain(observe.Size(h.BytesIn)),
 			plain(figure(h.Flows)), plain(when(h.First, now)),
 		})
 	}

@@ -309,7 +309,7 @@ func printListings(w io.Writer, i *incident.Incident) {
 		}
 		paragraph(w, "  ", text)
 		if l.Ref != "" {
-			fmt.Fprintf(w, "    %s\n", show.Plain(l.Ref, 300))
+			paragraph(w, "    ", show.Plain(l.Ref, 300))
 		}
 	}
 	if more := len(i.Listings) - shownFeeds; more > 0 {
