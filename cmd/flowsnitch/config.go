@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/spf13/cobra"
 )
@@ -45,6 +46,9 @@ service.`,
 					all = append(all, e)
 				}
 				return usageError{errors.Join(all...)}
+			}
+			if err := app.CheckExportTokens(cfg.Web.ExportTokens); err != nil {
+				return usageError{err}
 			}
 			t, _, err := buildTable(c, &cfg, nil)
 			if err != nil {

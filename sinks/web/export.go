@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,6 +27,9 @@ type ExportToken struct {
 	// MaxTLP is the most restricted label of the Traffic Light Protocol that may be asked for;
 	// empty = green.
 	MaxTLP string `yaml:"max_tlp"`
+	// Query binds the token to one list: these are the parameters of each request, which may
+	// have no others. Empty = requests have their own.
+	Query string `yaml:"query"`
 }
 
 // maxTokens bounds Config.ExportTokens: all are compared for each request.
@@ -49,11 +53,20 @@ func validateTokens(tokens []ExportToken) error {
 			return fmt.Errorf("%s.token_file: either token or token_file is required", key)
 		case t.Token != "" && (len(t.Token) < leastToken || strings.Trim(string(t.Token), tokenSigns) != ""):
 			return fmt.Errorf("%s.token: must have at least %d letters, digits, - and _", key, leastToken)
+		case slices.ContainsFunc(tokens[:i], func(o ExportToken) bool { return o.Token == t.Token && o.TokenFile == t.TokenFile }):
+			return fmt.Errorf("%s: the token is there twice", key)
+		case !isQuery(t.Query):
+			return fmt.Errorf("%s.query: is not valid; use parameters as in a URL, such as set=1&min-score=80", key)
 		case !slices.Contains(tlps, t.MaxTLP):
 			return fmt.Errorf("%s.max_tlp: %q is not valid; use %s", key, t.MaxTLP, strings.Join(tlps[1:], ", "))
 		}
 	}
 	return nil
+}
+
+func isQuery(s string) bool {
+	_, err := url.ParseQuery(s)
+	return err == nil && !strings.HasPrefix(s, "?")
 }
 
 // tokenSigns are what a token may have: it can be a part of a path.
@@ -63,6 +76,7 @@ const tokenSigns = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 type Grant struct {
 	Targets []string // empty = all
 	MaxTLP  string   // empty = green
+	Query   string   // see ExportToken
 }
 
 // Allows reports whether a target may be fetched.
@@ -89,21 +103,28 @@ const errNoToken = "missing or wrong token"
 // guardExport rejects requests without an export token. Where none is configured, the rules
 // of all other pages hold.
 func (s *Server) guardExport(h http.Handler) http.Handler {
-	if len(s.cfg.ExportTokens) == 0 {
-		return s.guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			h.ServeHTTP(w, granted(r, new(Grant)))
-		}))
-	}
+	open := s.guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, granted(r, new(Grant)))
+	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tokens := *s.tokens.Load()
+		if len(tokens) == 0 {
+			open.ServeHTTP(w, r)
+			return
+		}
 		from := sourceOf(r)
-		if wait := s.failures.wait(from, time.Now()); wait > 0 {
+		wait, alone := s.failures.wait(from, time.Now())
+		var g *Grant
+		if wait == 0 || !alone { // who only shares a count with others that guess may have the right one
+			g = grant(tokens, tokensOf(r))
+		}
+		if g == nil && wait > 0 {
 			s.counts.unauthorized.Add(1)
 			w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
 			w.Header().Set("Connection", "close")
 			http.Error(w, "too many requests with a wrong token", http.StatusTooManyRequests)
 			return
 		}
-		g := s.grant(tokensOf(r))
 		if g == nil {
 			s.failures.add(from, time.Now())
 			s.counts.unauthorized.Add(1)
@@ -134,16 +155,16 @@ func tokensOf(r *http.Request) (tokens []string) {
 
 // grant gives what a token is good for; nil = nothing. All are compared, so that the time does
 // not show which one begins alike.
-func (s *Server) grant(tokens []string) (g *Grant) {
-	for i := range s.cfg.ExportTokens {
-		t := &s.cfg.ExportTokens[i]
+func grant(tokens []ExportToken, sent []string) (g *Grant) {
+	for i := range tokens {
+		t := &tokens[i]
 		want, err := t.Token.Reveal(t.TokenFile)
 		if err != nil || want == "" {
 			continue // a file that is being replaced; the next request will do
 		}
-		for _, got := range tokens {
+		for _, got := range sent {
 			if same(got, want) && g == nil {
-				g = &Grant{t.Targets, t.MaxTLP}
+				g = &Grant{t.Targets, t.MaxTLP, t.Query}
 			}
 		}
 	}
@@ -180,11 +201,13 @@ type failed struct {
 	n     int
 }
 
-// of gives the count of a source, without those that are over.
-func (f *failures) of(from netip.Prefix, now time.Time) *failed {
+// of gives the count of a source, without those that are over, and whether it is of that source
+// alone.
+func (f *failures) of(from netip.Prefix, now time.Time) (c *failed, alone bool) {
 	if f.from == nil {
 		f.from = make(map[netip.Prefix]*failed)
 	}
+	alone = true
 	if _, ok := f.from[from]; !ok && len(f.from) >= maxSources {
 		for p, c := range f.from {
 			if now.Sub(c.since) >= failureTime {
@@ -192,30 +215,32 @@ func (f *failures) of(from netip.Prefix, now time.Time) *failed {
 			}
 		}
 		if len(f.from) >= maxSources {
-			from = netip.Prefix{}
+			from, alone = netip.Prefix{}, false
 		}
 	}
 	if c := f.from[from]; c != nil && now.Sub(c.since) < failureTime {
-		return c
+		return c, alone
 	}
-	return nil
+	return nil, alone
 }
 
-// wait is how long a source is not listened to.
-func (f *failures) wait(from netip.Prefix, now time.Time) time.Duration {
+// wait is how long a source is not listened to, and whether that is for its own tokens and not
+// for those of the many that are counted as one.
+func (f *failures) wait(from netip.Prefix, now time.Time) (wait time.Duration, alone bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if c := f.of(from, now); c != nil && c.n >= maxFailures {
-		return failureTime - now.Sub(c.since)
+	c, alone := f.of(from, now)
+	if c != nil && c.n >= maxFailures {
+		wait = failureTime - now.Sub(c.since)
 	}
-	return 0
+	return wait, alone
 }
 
 // add counts a wrong token.
 func (f *failures) add(from netip.Prefix, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if c := f.of(from, now); c != nil {
+	if c, _ := f.of(from, now); c != nil {
 		c.n++
 		return
 	}
@@ -223,6 +248,17 @@ func (f *failures) add(from netip.Prefix, now time.Time) {
 		from = netip.Prefix{}
 	}
 	f.from[from] = &failed{now, 1}
+}
+
+// SetExportTokens puts other tokens into force, for the next request, if their files can be
+// read. One that is not among them any more is good for nothing.
+func (s *Server) SetExportTokens(tokens []ExportToken) error {
+	if err := checkTokens(tokens); err != nil {
+		return err
+	}
+	tokens = slices.Clone(tokens)
+	s.tokens.Store(&tokens)
+	return nil
 }
 
 // checkTokens makes sure at the start that the files of tokens can be read.

@@ -140,7 +140,46 @@ func TestExportFailures(t *testing.T) {
 		if code := ask("10.99.99.99:1", "x"); code != 429 {
 			t.Errorf("one of too many sources: %d", code)
 		}
+		if code := ask("10.99.99.98:1", tokenA); code != 200 {
+			t.Errorf("the right token while many others guess: %d", code)
+		}
 	})
+}
+
+// TestSetExportTokens: a token that is taken out of the configuration is good for nothing from
+// the next request on, a new one is good; an unreadable file leaves all as they were; without
+// any the rules of other pages hold.
+func TestSetExportTokens(t *testing.T) {
+	s := exporter(Config{Listen: "127.0.0.1:0", TokenFile: tokenFile(t, "token-of-the-pages"), ExportTokens: []ExportToken{{Token: tokenA}}})
+	from := 0
+	ask := func(token string) int {
+		r := httptest.NewRequest("GET", "http://lists.example.net/api/v1/export/text", nil)
+		from++
+		r.RemoteAddr = fmt.Sprintf("192.0.2.%d:1", from)
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		s.serve(w, r)
+		return w.Code
+	}
+	want := func(step string, a, b, page int) {
+		t.Helper()
+		if x, y, z := ask(tokenA), ask(tokenB), ask("token-of-the-pages"); x != a || y != b || z != page {
+			t.Errorf("%s: %d %d %d, want %d %d %d", step, x, y, z, a, b, page)
+		}
+	}
+	want("at first", 200, 401, 401)
+	if err := s.SetExportTokens([]ExportToken{{Token: tokenB, Query: "set=1"}}); err != nil {
+		t.Fatal(err)
+	}
+	want("another", 401, 200, 401)
+	if err := s.SetExportTokens([]ExportToken{{Token: tokenA}, {TokenFile: "/nowhere/token"}}); err == nil {
+		t.Error("a file that is not there")
+	}
+	want("after the error", 401, 200, 401)
+	if err := s.SetExportTokens(nil); err != nil {
+		t.Fatal(err)
+	}
+	want("none", 401, 401, 200)
 }
 
 func TestExportConfig(t *testing.T) {
@@ -154,12 +193,17 @@ func TestExportConfig(t *testing.T) {
 		{ExportToken{Token: tokenA, TokenFile: "f"}, "export_tokens[0].token_file: either token or token_file is required"},
 		{ExportToken{Token: "short"}, "export_tokens[0].token: must have at least 16 letters, digits, - and _"},
 		{ExportToken{Token: tokenA + "/"}, "export_tokens[0].token: must have at least 16 letters, digits, - and _"},
+		{ExportToken{Token: tokenA, Query: "set=1&min-score=80"}, ""},
+		{ExportToken{Token: tokenA, Query: "set=1;min-score=80"}, "export_tokens[0].query: is not valid; use parameters as in a URL, such as set=1&min-score=80"},
 		{ExportToken{Token: tokenA, MaxTLP: "pink"}, `export_tokens[0].max_tlp: "pink" is not valid; use clear, green, amber, amber+strict, red`},
 	} {
 		err := Config{Listen: "127.0.0.1:0", ExportTokens: []ExportToken{tt.token}}.Validate()
 		if (err == nil) != (tt.want == "") || err != nil && err.Error() != tt.want {
 			t.Errorf("%+v: %v", tt.token, err)
 		}
+	}
+	if err := (Config{Listen: "127.0.0.1:0", ExportTokens: []ExportToken{{Token: tokenA}, {Token: tokenA}}}).Validate(); err == nil || err.Error() != "export_tokens[1]: the token is there twice" {
+		t.Errorf("%v", err)
 	}
 	for name, want := range map[string]string{"/nowhere/token": "web.export_tokens[0].token_file: open /nowhere/token", tokenFile(t, "short"): "must have at least 16 characters"} {
 		s := NewServer(Config{Listen: "127.0.0.1:0", ExportTokens: []ExportToken{{TokenFile: name}}})

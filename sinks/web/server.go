@@ -42,7 +42,8 @@ type Server struct {
 	limit    *limitListener
 	counts   counts
 	failures failures // to show an export token
-	exports  string   // how the paths of exports begin
+	tokens   atomic.Pointer[[]ExportToken]
+	exports  string // how the paths of exports begin
 	once     sync.Once
 	done     chan struct{} // nil = not started
 }
@@ -69,6 +70,7 @@ func (c *counts) Write(p []byte) (int, error) {
 // NewServer makes a server of a valid configuration; nothing is opened yet.
 func NewServer(cfg Config) *Server {
 	s := &Server{cfg: cfg, mux: http.NewServeMux(), slots: make(chan struct{}, maxRequests)}
+	s.tokens.Store(&cfg.ExportTokens)
 	s.server = &http.Server{
 		Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: headerTime, ReadTimeout: headerTime, WriteTimeout: answerTime,
 		IdleTimeout: idleTime, MaxHeaderBytes: maxHeader, DisableGeneralOptionsHandler: true, ErrorLog: log.New(&s.counts, "", 0),
@@ -118,7 +120,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 // hasToken reports whether a page is behind a token in any case, so that a web site cannot have
 // a browser read it.
 func (s *Server) hasToken(path string) bool {
-	return len(s.cfg.ExportTokens) > 0 && s.exports != "" && strings.HasPrefix(path, s.exports)
+	return len(*s.tokens.Load()) > 0 && s.exports != "" && strings.HasPrefix(path, s.exports)
 }
 
 // isOurs reports whether a Host header has an address or localhost. Any other name may
@@ -173,7 +175,7 @@ func (s *Server) Start() error {
 			return fmt.Errorf("web.token_file: %w", err)
 		}
 	}
-	if err := checkTokens(s.cfg.ExportTokens); err != nil {
+	if err := checkTokens(*s.tokens.Load()); err != nil {
 		return err
 	}
 	l, err := net.Listen("tcp", s.cfg.Listen)

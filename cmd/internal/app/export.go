@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"runtime/debug"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -130,7 +130,7 @@ func exportNames(m *fetch.Manager, allow []string, barred Barred, to *target.Tar
 		return nil, err
 	}
 	if len(un.Unread) > 0 { // a list without them would open what should stay blocked
-		return nil, fmt.Errorf("the copies of these feeds cannot be read now: %s", strings.Join(un.Unread, ", "))
+		return nil, observe.Unavailable("the copies of these feeds cannot be read now: " + strings.Join(un.Unread, ", "))
 	}
 	l.names = maker.Done()
 	r := l.names.Report
@@ -185,54 +185,57 @@ func lackingText(names []string) string {
 	return " (there is no complete copy yet of " + strings.Join(names, ", ") + ")"
 }
 
-// errExporting answers whoever comes while a list is made: each takes memory by the size of
-// the set.
-const errExporting = observe.Unavailable("another list is being exported; try again in a moment")
-
-// exportTime is how long a client may take to read a list.
-const exportTime = time.Minute
-
+// export answers on the control socket: a line of JSON, then the list.
 func (d *feedService) export(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
+	x, err := d.exportLocally(r)
+	if err != nil {
+		d.exports.failed(err)
+		observe.Fail(w, err)
+		return
+	}
+	defer x.done()
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	if json.NewEncoder(w).Encode(x.about) == nil {
+		d.exports.send(w, http.NewResponseController(w), x)
+	}
+}
+
+// exportLocally makes the list that a request of the control socket asks for. done of it gives
+// the place of the client back.
+func (d *feedService) exportLocally(r *http.Request) (*exported, error) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
 	to := target.Find(q.Get("target"))
 	if to == nil {
-		observe.Fail(w, fmt.Errorf("target: %q is not valid; use %s", q.Get("target"), strings.Join(target.Names(), ", ")))
-		return
+		return nil, fmt.Errorf("target: %q is not valid; use %s", q.Get("target"), strings.Join(target.Names(), ", "))
 	}
 	q.Del("target")
 	ask, err := readExport(q, to, nil)
 	if err != nil {
-		observe.Fail(w, err)
-		return
+		return nil, err
 	}
-	if !d.exporting.TryLock() {
-		observe.Fail(w, errExporting)
-		return
-	}
-	defer d.exporting.Unlock()
-	d.writeExport(w, r, to, ask)
-	debug.FreeOSMemory() // a list of a million is as large as the set, see publish
-}
-
-func (d *feedService) writeExport(w http.ResponseWriter, r *http.Request, to *target.Target, ask *exportQuestion) {
-	list, err := d.asked(r.Context(), to, ask)
+	leave, err := d.exports.enter()
 	if err != nil {
-		observe.Fail(w, err)
-		return
+		return nil, err
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(exportTime)) // where there is none, the stop ends it
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	if json.NewEncoder(w).Encode(list.Exported) == nil {
-		_ = list.Write(w) // the client may be gone: there is nobody to report to
+	x, err := d.exports.get(r.Context(), "", func(string) bool { return false }, func() (*Listing, error) { return d.asked(r.Context(), to, ask) })
+	if err != nil {
+		leave()
+		return nil, err
 	}
+	done := x.done
+	x.done = func() { done(); leave() }
+	return x, nil
 }
 
 // listing makes a block list of what is in force.
 func (d *feedService) listing(ctx context.Context, to *target.Target, o choice.Options) (*Listing, error) {
 	barred, err := d.barredAll(ctx)
 	if err != nil {
-		return nil, err
+		return nil, observe.Unavailable(err.Error()) // no fault of whoever asks
 	}
 	if !to.TakesNames() {
 		return ExportSet(d.store.Load(), d.status().Feeds, barred, to, o, d.now())
@@ -243,5 +246,9 @@ func (d *feedService) listing(ctx context.Context, to *target.Target, o choice.O
 		return nil, err
 	}
 	defer done()
-	return exportNames(k.manager, k.cfg.Intel.AllowNames, barred, to, o, d.now())
+	l, err := exportNames(k.manager, k.cfg.Intel.AllowNames, barred, to, o, d.now())
+	if err == nil {
+		d.exports.names.Store(l.Names)
+	}
+	return l, err
 }

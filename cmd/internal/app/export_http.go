@@ -11,14 +11,13 @@ import (
 	"hash"
 	"net/http"
 	"net/url"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/sinks/export/choice"
 	"github.com/flowsnitch/flowsnitch/sinks/export/target"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
@@ -49,22 +48,13 @@ func (e errNotGranted) Error() string { return string(e) }
 func (d *feedService) fetchExport(w http.ResponseWriter, r *http.Request) {
 	to := target.Find(r.PathValue("target"))
 	if to == nil {
+		d.exports.refused.Add(1)
 		observe.Answer(w, http.StatusNotFound, observe.Failure{Error: "there is no such target; use " + strings.Join(target.Names(), ", ")})
 		return
 	}
-	ask, err := readExport(r.URL.Query(), to, web.GrantOf(r.Context()))
-	if err != nil {
-		failExport(w, err)
-		return
+	if err := d.answerExport(w, r, to); err != nil {
+		d.failExport(w, err)
 	}
-	if !d.exporting.TryLock() {
-		w.Header().Set("Retry-After", strconv.Itoa(int(exportTime/time.Second)))
-		observe.Answer(w, http.StatusServiceUnavailable, observe.Failure{Error: errExporting.Error()})
-		return
-	}
-	defer d.exporting.Unlock()
-	d.answerExport(w, r, to, ask)
-	debug.FreeOSMemory() // a list of a million is as large as the set, see publish
 }
 
 // An exportQuestion is what a request asks for.
@@ -80,7 +70,13 @@ func readExport(q url.Values, to *target.Target, g *web.Grant) (*exportQuestion,
 		return nil, errNotGranted("this token is not for " + to.Name)
 	}
 	ask := &exportQuestion{rest: make(url.Values)}
-	var err error
+	q, err := bound(q, g)
+	if err != nil {
+		return nil, err
+	}
+	if len(q["set"]) > 1 {
+		return nil, errors.New("set: is there twice")
+	}
 	if text := q.Get("set"); text != "" {
 		if ask.set, err = strconv.ParseBool(text); err != nil {
 			return nil, fmt.Errorf("set: %q is not valid; use 1 or 0", text)
@@ -107,38 +103,123 @@ func readExport(q url.Values, to *target.Target, g *web.Grant) (*exportQuestion,
 	return ask, nil
 }
 
+// bound gives the parameters of a token that is bound to some; a request may have these or none.
+func bound(q url.Values, g *web.Grant) (url.Values, error) {
+	if g == nil || g.Query == "" {
+		return q, nil
+	}
+	own, err := url.ParseQuery(g.Query)
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range q {
+		if !slices.Equal(values, own[name]) {
+			return nil, errNotGranted(name + ": this token is for one list, so leave out all parameters")
+		}
+	}
+	return own, nil
+}
+
+// CheckExportTokens reports the first export token that is good for nothing: of a target that is not
+// there, or bound to parameters that are not valid.
+func CheckExportTokens(tokens []web.ExportToken) error {
+	for i := range tokens {
+		t, key := &tokens[i], fmt.Sprintf("web.export_tokens[%d]", i)
+		targets := target.All
+		if len(t.Targets) > 0 {
+			targets = nil
+		}
+		for _, name := range t.Targets {
+			to := target.Find(name)
+			if to == nil {
+				return fmt.Errorf("%s.targets: %q is not valid; use %s", key, name, strings.Join(target.Names(), ", "))
+			}
+			targets = append(targets, to)
+		}
+		if t.Query == "" {
+			continue
+		}
+		if err := checkQuery(t, targets[0]); err != nil {
+			return fmt.Errorf("%s.query: %w", key, err)
+		}
+	}
+	return nil
+}
+
+// checkQuery reports what is wrong with the parameters that a token is bound to.
+func checkQuery(t *web.ExportToken, to *target.Target) error {
+	ask, err := readExport(nil, to, &web.Grant{MaxTLP: t.MaxTLP, Query: t.Query})
+	if err != nil {
+		return err
+	}
+	if ask.set {
+		return ask.restless()
+	}
+	_, err = incident.ParseFilter(ask.rest)
+	return err
+}
+
+// restless reports a filter of incidents, which the set does not have.
+func (ask *exportQuestion) restless() error {
+	for name := range ask.rest {
+		return fmt.Errorf("%s: is no parameter of the set; use %s", name, strings.Join(exportParameters, ", "))
+	}
+	return nil
+}
+
 // failExport answers with an error. A list of nothing would open what should stay blocked, so
 // that there is none for the moment.
-func failExport(w http.ResponseWriter, err error) {
+func (d *feedService) failExport(w http.ResponseWriter, err error) {
+	if _, ok := errors.AsType[errNothing](err); ok {
+		err = observe.Unavailable(err.Error())
+	}
+	d.exports.failed(err)
 	if _, ok := errors.AsType[errNotGranted](err); ok {
 		observe.Answer(w, http.StatusForbidden, observe.Failure{Error: err.Error()})
 		return
 	}
-	if _, ok := errors.AsType[errNothing](err); ok {
-		err = observe.Unavailable(err.Error())
-	}
 	observe.Fail(w, err)
 }
 
-func (d *feedService) answerExport(w http.ResponseWriter, r *http.Request, to *target.Target, ask *exportQuestion) {
-	list, err := d.asked(r.Context(), to, ask)
-	if err != nil {
-		failExport(w, err)
-		return
+func (d *feedService) answerExport(w http.ResponseWriter, r *http.Request, to *target.Target) error {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil { // else a filter with a semicolon would be left out silently
+		return fmt.Errorf("the parameters are not valid: %w", err)
 	}
+	ask, err := readExport(q, to, web.GrantOf(r.Context()))
+	if err != nil {
+		return err
+	}
+	leave, err := d.exports.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	rc := http.NewResponseController(w)
+	has := func(tag string) bool {
+		return r.Method == http.MethodHead || matches(r.Header.Values("If-None-Match"), tag)
+	}
+	x, err := d.exports.get(r.Context(), d.key(to.Name, ask), has, func() (*Listing, error) { return d.asked(r.Context(), to, ask) })
+	if err != nil {
+		return err
+	}
+	defer x.done()
 	h := w.Header()
-	h.Set("ETag", `"`+list.sum()+`"`)
+	h.Set("ETag", `"`+x.tag+`"`)
 	h.Set("Cache-Control", "private, no-cache")
 	h.Set("Content-Type", contentType(to))
-	if matches(r.Header.Values("If-None-Match"), list.sum()) {
+	switch {
+	case matches(r.Header.Values("If-None-Match"), x.tag):
+		d.exports.unchanged.Add(1)
 		w.WriteHeader(http.StatusNotModified)
-		return
+	case r.Method == http.MethodHead:
+	default:
+		if x.text != nil { // so that whoever gets a part of it can know that
+			h.Set("Content-Length", strconv.Itoa(len(x.text)))
+		}
+		d.exports.send(w, rc, x)
 	}
-	if r.Method == http.MethodHead {
-		return
-	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(exportTime)) // where there is none, the stop ends it
-	_ = list.Write(w)                                                              // the client may be gone: there is nobody to report to
+	return nil
 }
 
 // contentType gives the type of a target's list.
@@ -192,8 +273,8 @@ func (l *Listing) sumEnds(h hash.Hash) {
 // asked makes the list that a request asks for.
 func (d *feedService) asked(ctx context.Context, to *target.Target, ask *exportQuestion) (*Listing, error) {
 	if ask.set {
-		for name := range ask.rest {
-			return nil, fmt.Errorf("%s: is no parameter of the set; use %s", name, strings.Join(exportParameters, ", "))
+		if err := ask.restless(); err != nil {
+			return nil, err
 		}
 		return d.listing(ctx, to, ask.Options)
 	}

@@ -46,8 +46,9 @@ func exportTable(t *testing.T, more ...intel.Indicator) *lookup.Table {
 // all ways that firewalls have; what a token is not for does not.
 func TestExportOverHTTP(t *testing.T) {
 	now := time.Now()
-	d := &feedService{store: lookup.NewStore(), now: func() time.Time { return now }}
-	url := exportServer(t, d, web.ExportToken{Token: exportToken}, web.ExportToken{Token: "token-for-amber-text", Targets: []string{"text"}, MaxTLP: "amber"})
+	d := &feedService{store: lookup.NewStore(), now: func() time.Time { return now }, exports: newExportDesk()}
+	url := exportServer(t, d, web.ExportToken{Token: exportToken}, web.ExportToken{Token: "token-for-amber-text", Targets: []string{"text"}, MaxTLP: "amber"},
+		web.ExportToken{Token: "token-of-one-list", Targets: []string{"text"}, Query: "set=1&min-score=40"})
 	ask := func(path, token string, header ...string) (*http.Response, string) {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+path, nil)
@@ -88,6 +89,7 @@ func TestExportOverHTTP(t *testing.T) {
 		}
 	}
 	now = now.Add(time.Minute)
+	d.exports.forget(time.Now().Add(sharedFor))
 	for name, tag := range tags {
 		if resp, body := ask("/api/v1/export/"+name+"?set=1", exportToken, "If-None-Match", `"x", W/`+tag); resp.StatusCode != 304 || body != "" || resp.Header.Get("ETag") != tag {
 			t.Errorf("%s a minute later: %d %s, was %s", name, resp.StatusCode, resp.Header.Get("ETag"), tag)
@@ -110,6 +112,14 @@ func TestExportOverHTTP(t *testing.T) {
 		{"/api/v1/export/text?set=1&max-tlp=red", "token-for-amber-text", 403, "this token is for TLP amber at most"},
 		{"/api/v1/export/text?set=1&max-tlp=amber", exportToken, 403, "this token is for TLP green at most"},
 		{"/api/v1/export/stix?set=1", "token-for-amber-text", 403, "this token is not for stix"},
+		{"/api/v1/export/text", "token-of-one-list", 200, "62.0.0.9"},
+		{"/api/v1/export/text?set=1&min-score=40", "token-of-one-list", 200, "62.0.0.9"},
+		{"/api/v1/export/text?set=1&min-score=0", "token-of-one-list", 403, "this token is for one list"},
+		{"/api/v1/export/text?family=4", "token-of-one-list", 403, "this token is for one list"},
+		{"/api/v1/export/nftables", "token-of-one-list", 403, "this token is not for nftables"},
+		{"/api/v1/export/text?set=1&min-score=90;family=4", exportToken, 400, "the parameters are not valid"},
+		{"/api/v1/export/text?set=1&min-score=0&min-score=90", exportToken, 400, "min-score: is there twice"},
+		{"/api/v1/export/text?set=0&set=1", exportToken, 400, "set: is there twice"},
 		{"/api/v1/export/nope?set=1", exportToken, 404, "there is no such target"},
 		{"/api/v1/export/text?set=1&max=x", exportToken, 400, "max: "},
 		{"/api/v1/export/text?set=1&scores=1", exportToken, 400, "scores: is no parameter"},
@@ -120,9 +130,13 @@ func TestExportOverHTTP(t *testing.T) {
 			t.Errorf("%s: %d %s", tt.path, resp.StatusCode, body)
 		}
 	}
-	d.exporting.Lock()
-	if resp, body := ask("/api/v1/export/text?set=1", exportToken); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" || !strings.Contains(body, "another list is being exported") {
-		t.Errorf("two at a time: %d %s", resp.StatusCode, body)
+	for range maxExports {
+		d.exports.places <- struct{}{}
 	}
-	d.exporting.Unlock()
+	if resp, body := ask("/api/v1/export/text?set=1", exportToken); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" || !strings.Contains(body, "too many lists are being exported") {
+		t.Errorf("too many: %d %s", resp.StatusCode, body)
+	}
+	if s := d.exports.status(); s.Sent < 12 || s.Unchanged != uint64(len(tags)) || s.Busy != 3 || s.Refused < 8 || s.Aborted != 0 || s.Last.IsZero() {
+		t.Errorf("%+v", s)
+	}
 }

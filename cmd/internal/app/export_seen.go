@@ -140,7 +140,7 @@ func ExportSeen(ctx context.Context, t *lookup.Table, base OffenderBase, barred 
 		maker.Add(&s)
 		return nil
 	}); err != nil {
-		return nil, err
+		return nil, observe.Unavailable("incidents: " + err.Error())
 	}
 	l := &Listing{to: to, list: maker.Done()}
 	l.Report, l.Seen = l.list.Report, true
@@ -167,14 +167,14 @@ var errNoIncidents = errors.New("incidents are off or not open, so there are no 
 func (d *feedService) seen(ctx context.Context, parameters url.Values, to *target.Target, o choice.Options) (*Listing, error) {
 	base, err := d.base()
 	if err != nil {
-		return nil, err
+		return nil, observe.Unavailable(err.Error()) // no fault of whoever asks
 	}
 	if base == nil {
 		return nil, observe.Unavailable(errNoIncidents.Error())
 	}
 	barred, err := d.barred()
 	if err != nil {
-		return nil, err
+		return nil, observe.Unavailable(err.Error())
 	}
 	return ExportSeen(ctx, d.store.Load(), base, barred, parameters, to, o, d.now())
 }

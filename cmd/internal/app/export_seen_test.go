@@ -81,7 +81,7 @@ func TestExportSeen(t *testing.T) {
 		{Conditions: silencing.Conditions{Offender: netip.MustParsePrefix("62.6.0.9/32"), Site: "oslo"}}, {Conditions: silencing.Conditions{Feed: "quiet"}},
 		{Conditions: silencing.Conditions{Offender: netip.MustParsePrefix("62.5.0.0/16"), Rule: "swarm"}}, {Conditions: silencing.Conditions{Feed: "f", Site: "oslo"}},
 	}, []netip.Prefix{netip.MustParsePrefix("62.6.1.0/24")})
-	d := &feedService{store: lookup.NewStore(), now: time.Now, offenders: func() (OffenderBase, error) { return base, nil }, quiet: func() (Barred, error) { return barred, nil }}
+	d := &feedService{store: lookup.NewStore(), now: time.Now, exports: newExportDesk(), offenders: func() (OffenderBase, error) { return base, nil }, quiet: func() (Barred, error) { return barred, nil }}
 	d.store.Swap(table)
 	ask := func(query string) (code int, e Exported, list string) {
 		t.Helper()

@@ -15,20 +15,24 @@ import (
 	"github.com/flowsnitch/flowsnitch/sinks/export/target"
 )
 
-// TestExportRoute: while a list is made another one is refused, for a moment; a wrong
+// TestExportRoute: more clients than there is room for are put off for a moment; a wrong
 // request, a target that is not there and an empty set are errors and no lists.
 func TestExportRoute(t *testing.T) {
-	d := &feedService{store: lookup.NewStore(), now: time.Now}
+	d := &feedService{store: lookup.NewStore(), now: time.Now, exports: newExportDesk()}
 	ask := func(query string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
 		d.export(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, ExportPath+"?"+query, nil))
 		return w
 	}
-	d.exporting.Lock()
-	if w := ask("target=text&set=1"); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "another list is being exported") {
+	for range maxExports {
+		d.exports.places <- struct{}{}
+	}
+	if w := ask("target=text&set=1"); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "too many lists are being exported") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
-	d.exporting.Unlock()
+	for range maxExports {
+		<-d.exports.places
+	}
 	for query, want := range map[string]string{
 		"target=text&set=1&max=0": "max: 0 is not valid",
 		"target=x":                `target: \"x\" is not valid; use text, nftables`,

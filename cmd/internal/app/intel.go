@@ -63,7 +63,7 @@ type feedService struct {
 	// decided. nil = nobody does.
 	offenders func() (OffenderBase, error)
 	quiet     func() (Barred, error)
-	exporting sync.Mutex // held while a block list is made and read
+	exports   *exportDesk
 
 	mu    sync.Mutex
 	built time.Time
@@ -119,10 +119,11 @@ func (k *keeper) end() {
 func newFeedService(a *App, alert func(string, string, *intel.Indicator)) *feedService {
 	d := &feedService{
 		store: a.store, alert: alert, now: a.watch.Now, place: a.places.P.Lookup, allow: a.silences.book.Prefixes, silences: a.silences, log: a.log, cfg: &a.cfg, opts: &a.opts, since: a.since,
-		told: make(map[string]string), own: make(map[string]bool),
+		exports: newExportDesk(), told: make(map[string]string), own: make(map[string]bool),
 	}
 	a.watch.changed = d.dateChanged
 	a.background.every("the log of feeds", often, func(time.Time) { d.logComplaints() })
+	a.background.every("the exported lists", often, d.exports.forget)
 	a.background.every("the hits of the day", often, func(now time.Time) { d.days.look(d.hits(), now) })
 	return d
 }
@@ -130,7 +131,8 @@ func newFeedService(a *App, alert func(string, string, *intel.Indicator)) *feedS
 // Register shows and judges the feeds, and answers questions to the set.
 func (d *feedService) Register(c *observe.Component) {
 	check := &feedCheck{limits: d.cfg.Health, intel: d.shown, otherwise: d.unlisted, since: func() time.Time { return d.since }, date: d.now}
-	c.Add(observe.Printed("intel", d.shown, printIntel), observe.Check{Name: "feeds", State: check.state})
+	c.Add(observe.Printed("intel", d.shown, printIntel), observe.Check{Name: "feeds", State: check.state},
+		observe.Printed("exports", d.exports.status, printExports))
 	for _, r := range d.routes() {
 		c.Add(r)
 	}

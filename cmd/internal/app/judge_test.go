@@ -121,6 +121,7 @@ func registryOf(status func() Status) *observe.Registry {
 			setFeedAges(s.Intel.Feeds, s.Clock.Trusted)
 			return s.Intel
 		}, printIntel),
+		observe.Printed("exports", func() ExportStatus { return status().Exports }, printExports),
 		observe.Printed("hits", func() HitStatus {
 			s := status()
 			s.Hits.Feeds = withAllFeeds(s.Hits.Feeds, s.Intel.Feeds)

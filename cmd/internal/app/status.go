@@ -27,6 +27,7 @@ type Status struct {
 	Incidents IncidentStatus    `json:"incidents"`
 	Clock     ClockStatus       `json:"clock"`
 	Intel     IntelStatus       `json:"intel"`
+	Exports   ExportStatus      `json:"exports"`
 	Hits      HitStatus         `json:"hits"`
 	DNSBL     *DNSBLStatus      `json:"dnsbl,omitempty"`
 	Decoded   DecodeStatus      `json:"decoded"`

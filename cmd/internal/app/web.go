@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"strings"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
+	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"go.uber.org/zap"
@@ -47,6 +49,9 @@ func (w *webServer) Start() error {
 	if a.cfg.Web.Listen == "" {
 		return nil
 	}
+	if err := CheckExportTokens(a.cfg.Web.ExportTokens); err != nil {
+		return err
+	}
 	s := web.NewServer(a.cfg.Web)
 	s.Serve(a.registry.Routes())
 	err := s.Start()
@@ -64,6 +69,22 @@ func (w *webServer) Start() error {
 	w.Server = s
 	a.registry.Component("web").Ready() // its section reads nothing of others
 	return nil
+}
+
+// Takes the tokens of exports, so that one can be revoked at once.
+func (w *webServer) Takes(_ *configs.Config, key string) bool {
+	return strings.HasPrefix(key, "web.export_tokens")
+}
+
+// Reconfigure puts the tokens of exports into force.
+func (w *webServer) Reconfigure(cfg *configs.Config) error {
+	if w.Server == nil {
+		return nil
+	}
+	if err := CheckExportTokens(cfg.Web.ExportTokens); err != nil {
+		return err
+	}
+	return w.SetExportTokens(cfg.Web.ExportTokens)
 }
 
 // Stop closes the socket.

@@ -37,7 +37,7 @@ func TestNamesOfList(t *testing.T) {
 		if got, un := w.names(); !slices.Equal(got, want) || len(un.Unread) != 0 {
 			t.Errorf("%v, %+v", got, un)
 		}
-		if s := w.status(); s.Entries != 0 || s.Names != 2 || s.Held != "" || s.Error != "" {
+		if s := w.status(); s.Entries != 0 || s.Names != 2 || s.BadNames != 0 || s.Held != "" || s.Error != "" {
 			t.Errorf("%+v", s)
 		}
 		tables := len(w.tables)

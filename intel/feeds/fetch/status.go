@@ -85,6 +85,9 @@ type Status struct {
 	HeldSince   time.Time `json:"held_since,omitzero" name:"-"`
 	// Names are the domain and host names of the copy in use, which no table has.
 	Names int `json:"names,omitempty" name:"feed_names" help:"Domain and host names of the copy in use, for exports."`
+	// BadNames are those that are none of the DNS, DroppedNames those beyond the bounds of a copy.
+	BadNames     int `json:"bad_names,omitempty" name:"feed_bad_names" help:"Names of the copy in use that are malformed, and so in no export." show:"some" words:"malformed names"`
+	DroppedNames int `json:"dropped_names,omitempty" name:"feed_dropped_names" help:"Names beyond the bounds of the copy in use, and so in no export." show:"some" words:"names too many"`
 	// Objects are the pulses, events or indicators of the copy in use, of a source that is
 	// read piece by piece, also those without an address.
 	Objects int `json:"objects,omitempty" name:"feed_objects" help:"Pulses, events or indicators of the copy in use, of sources that are read piece by piece."`
@@ -149,8 +152,10 @@ func statusOf(r *runner.Runner) Status {
 		if s.Incomplete = g.Partial; !s.Incomplete {
 			s.Taken = g.Taken
 		}
+		s.BadNames, s.DroppedNames = g.Parsed.BadNames, g.Parsed.DroppedNames
 		if g.Names != nil {
 			s.Names = g.Names.Count
+			s.DroppedNames += g.Names.Dropped
 		}
 		s.Entries, s.Delta = g.Entries, g.Entries-g.Previous
 		s.Format, s.Verdict = g.Parsed.Format, g.Parsed.Verdict

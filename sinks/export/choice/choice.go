@@ -112,6 +112,11 @@ func (o *Options) Query() url.Values {
 func Parse(q url.Values) (Options, error) {
 	o := Default()
 	o.Feeds, o.Categories = q["feed"], q["category"]
+	for _, name := range []string{"min-score", "family", "max", "max-tlp", "name", "no-time", "urls"} {
+		if len(q[name]) > 1 { // the wider one might be the first
+			return o, fmt.Errorf("%s: is there twice", name)
+		}
+	}
 	for name, to := range map[string]*int{"min-score": &o.MinScore, "family": &o.Family, "max": &o.Max} {
 		if text := q.Get(name); text != "" {
 			n, err := strconv.Atoi(text)
