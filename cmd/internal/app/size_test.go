@@ -23,10 +23,9 @@ const (
 // large are the packages that may be larger, with the reason. Commands have a file for each
 // of theirs, and the whole is wired in one place.
 var large = map[string]string{
-	"flow/decode":          "one datagram is read under one lock, by plans that must not be called across packages",
-	"cmd/internal/app":     "the only place that wires everything",
-	"cmd/flowsnitch":       "one file for each command",
-	"intel/incident/store": "one schema, and what is written to it and asked of it",
+	"flow/decode":      "one datagram is read under one lock, by plans that must not be called across packages",
+	"cmd/internal/app": "the only place that wires everything",
+	"cmd/flowsnitch":   "one file for each command",
 }
 
 // TestSizes: packages are rooms with one idea, and functions are read from top to bottom.

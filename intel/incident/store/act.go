@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 	"strings"
 	"unicode/utf8"
 
@@ -155,7 +156,7 @@ func (w *writing) rowOf(a *incident.Action) (*row, error) {
 		return nil, err
 	}
 	var found *row
-	err = w.Fetch(incidentTable, []any{id}, func(r *sql.Rows) (err error) {
+	err = w.Fetch(schema.Incident, []any{id}, func(r *sql.Rows) (err error) {
 		found, err = scanRow(r)
 		return err
 	})

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 	"math/bits"
 	"slices"
 
@@ -127,7 +128,7 @@ func (w *writing) someContacts(order []int32) error {
 			keys = append(keys, id[:])
 		}
 	}
-	err := w.Fetch(contactTable, keys, func(r *sql.Rows) error { return scanCounted(r, known) })
+	err := w.Fetch(schema.Contact, keys, func(r *sql.Rows) error { return scanCounted(r, known) })
 	if err != nil {
 		return err
 	}
@@ -140,7 +141,7 @@ func (w *writing) someContacts(order []int32) error {
 			values = k.values(values, c.ID)
 		}
 	}
-	return w.Put(contactTable, values)
+	return w.Put(schema.Contact, values)
 }
 
 // add counts what is new of a contact.
@@ -210,7 +211,7 @@ func (w *writing) resolveHosts() error {
 	for _, h := range all {
 		keys = append(keys, key(h.Addr), h.Site)
 	}
-	err := w.Fetch(hostTable, keys, func(r *sql.Rows) error {
+	err := w.Fetch(schema.Host, keys, func(r *sql.Rows) error {
 		var a []byte
 		var site string
 		var id int64
@@ -231,7 +232,7 @@ func (w *writing) resolveHosts() error {
 		}
 		w.hosts[i] = id
 	}
-	return w.Put(hostTable, values)
+	return w.Put(schema.Host, values)
 }
 
 // resolveFeeds does the same for the feeds.
@@ -246,7 +247,7 @@ func (w *writing) resolveFeeds() error {
 			}
 		}
 	}
-	err := w.Fetch(feedTable, keys, func(r *sql.Rows) error {
+	err := w.Fetch(schema.Feed, keys, func(r *sql.Rows) error {
 		var name string
 		var id int64
 		err := r.Scan(&name, &id)
@@ -264,7 +265,7 @@ func (w *writing) resolveFeeds() error {
 			values = append(values, name, w.feeds[name])
 		}
 	}
-	return w.Put(feedTable, values)
+	return w.Put(schema.Feed, values)
 }
 
 // number gives the next number of a table. Numbers are never given twice.
@@ -299,7 +300,7 @@ func (w *writing) hostDays() error {
 	for k, s := range w.hostDay {
 		values = append(values, k.day, k.host, database.Count(s.Flows), database.Count(s.BytesOut), database.Count(s.BytesIn))
 	}
-	return w.Put(hostDayTable, values)
+	return w.Put(schema.HostDay, values)
 }
 
 // alerts writes the alerts. One that is there stays.
@@ -313,5 +314,5 @@ func (w *writing) alerts() error {
 		}
 		values = append(values, a.ID[:], a.Time.Unix(), a.Name, int64(a.Severity), offender, a.Reason, a.TLP)
 	}
-	return w.Put(alertTable, values)
+	return w.Put(schema.Alert, values)
 }

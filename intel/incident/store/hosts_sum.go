@@ -2,6 +2,7 @@ package store
 
 import (
 	"database/sql"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 	"math"
 	"slices"
 
@@ -9,11 +10,6 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
 )
-
-// hostSumTable has the sums of each host: the rows of incident_host together, so that a list
-// of hosts need not add them up.
-var hostSumTable = &database.Table{Name: "host_sum", Key: 1, Columns: columns(database.Int, "host", "offenders",
-	"flows", "packets_out", "packets_in", "bytes_out", "bytes_in", "first_seen", "last_seen", "days", "worst", "flags")}
 
 // A hostSum is a row of host_sum, or what is added to it.
 type hostSum struct {
@@ -52,7 +48,7 @@ func (w *writing) countDays() error {
 		w.hostSum[k.host].days++
 		keys = append(keys, k.day, k.host)
 	}
-	return w.Fetch(hostDayTable, keys, func(r *sql.Rows) error {
+	return w.Fetch(schema.HostDay, keys, func(r *sql.Rows) error {
 		var n [5]int64
 		err := r.Scan(&n[0], &n[1], &n[2], &n[3], &n[4])
 		w.hostSum[n[1]].days--
@@ -73,7 +69,7 @@ func (w *writing) hostSums() error {
 	for _, host := range hosts {
 		keys = append(keys, host)
 	}
-	err := w.Fetch(hostSumTable, keys, func(r *sql.Rows) error {
+	err := w.Fetch(schema.HostSum, keys, func(r *sql.Rows) error {
 		var host int64
 		s, err := scanHostSum(r, &host)
 		w.hostSum[host].merge(&s)
@@ -86,7 +82,7 @@ func (w *writing) hostSums() error {
 	for _, host := range hosts {
 		values = w.hostSum[host].values(values, host)
 	}
-	return w.Put(hostSumTable, values)
+	return w.Put(schema.HostSum, values)
 }
 
 func scanHostSum(r *sql.Rows, host *int64) (s hostSum, err error) {
@@ -103,30 +99,25 @@ func (s *hostSum) values(out []any, host int64) []any {
 		s.first, s.last, s.days, s.worst, int64(s.flags))
 }
 
-// recountHosts sums hosts up anew, after rows of incident_host were deleted. Their days stay.
-func (w *writing) recountHosts(hosts []int64) error {
-	for _, host := range hosts {
-		s := hostSum{first: math.MaxInt64, last: math.MinInt64}
-		err := w.Each("SELECT days FROM host_sum WHERE host = $1", func(r *sql.Rows) error { return r.Scan(&s.days) }, host)
-		if err != nil {
-			return err
-		}
-		err = w.Each("SELECT host, 1, flows, packets_out, packets_in, bytes_out, bytes_in, first_seen, last_seen, 0, worst, flags FROM incident_host WHERE host = $1",
-			func(r *sql.Rows) error {
-				var host int64
-				one, err := scanHostSum(r, &host)
-				s.merge(&one)
-				return err
-			}, host)
-		if err != nil {
-			return err
-		}
-		if s.offenders == 0 {
-			s.first, s.last, s.days = 0, 0, 0
-		}
-		if err := w.Put(hostSumTable, s.values(nil, host)); err != nil {
-			return err
-		}
+// recountHost sums a host up anew, after rows of incident_host were deleted. Its days stay.
+func recountHost(w *database.Tx, host int64) error {
+	s := hostSum{first: math.MaxInt64, last: math.MinInt64}
+	err := w.Each("SELECT days FROM host_sum WHERE host = $1", func(r *sql.Rows) error { return r.Scan(&s.days) }, host)
+	if err != nil {
+		return err
 	}
-	return nil
+	err = w.Each("SELECT host, 1, flows, packets_out, packets_in, bytes_out, bytes_in, first_seen, last_seen, 0, worst, flags FROM incident_host WHERE host = $1",
+		func(r *sql.Rows) error {
+			var host int64
+			one, err := scanHostSum(r, &host)
+			s.merge(&one)
+			return err
+		}, host)
+	if err != nil {
+		return err
+	}
+	if s.offenders == 0 {
+		s.first, s.last, s.days = 0, 0, 0
+	}
+	return w.Put(schema.HostSum, s.values(nil, host))
 }

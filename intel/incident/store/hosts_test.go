@@ -209,12 +209,10 @@ func TestRecountHosts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var hosts []int64
 		for n := range int64(50) {
-			hosts = append(hosts, n+1)
-		}
-		if err := (&writing{Tx: tx}).recountHosts(hosts); err != nil {
-			t.Fatal(err)
+			if err := recountHost(tx, n+1); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if err := tx.Commit(); err != nil {
 			t.Fatal(err)

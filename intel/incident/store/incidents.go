@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"database/sql"
 	"fmt"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 	"math"
 	"slices"
 	"strings"
@@ -66,7 +67,7 @@ func (w *writing) numbers(list []*piece) error {
 		for i, p := range some {
 			keys[i] = key(p.from.Addr)
 		}
-		err := w.Fetch(numberTable, keys, func(r *sql.Rows) error {
+		err := w.Fetch(schema.IncidentNumber, keys, func(r *sql.Rows) error {
 			var a []byte
 			var id int64
 			err := r.Scan(&a, &id)
@@ -153,7 +154,7 @@ func (p *part) readRows() error {
 		known[x.id] = x
 		keys = append(keys, x.id)
 	}
-	return p.Fetch(incidentTable, keys, func(r *sql.Rows) error {
+	return p.Fetch(schema.Incident, keys, func(r *sql.Rows) error {
 		row, err := scanRow(r)
 		if err == nil {
 			known[row.id].row = *row
@@ -179,7 +180,7 @@ func (p *part) readShares() error {
 			}
 		}
 	}
-	return p.Fetch(shareTable, keys, func(r *sql.Rows) error {
+	return p.Fetch(schema.IncidentHost, keys, func(r *sql.Rows) error {
 		var k pair
 		var s share
 		var n [6]int64
@@ -205,7 +206,7 @@ func (p *part) readServices() error {
 			}
 		}
 	}
-	return p.Fetch(serviceTable, keys, func(r *sql.Rows) error {
+	return p.Fetch(schema.IncidentService, keys, func(r *sql.Rows) error {
 		var k pair
 		var flows int64
 		err := r.Scan(&k.incident, &k.other, &flows)
@@ -235,7 +236,7 @@ func (p *part) readDays() error {
 			}
 		}
 	}
-	return p.Fetch(dayTable, keys, func(r *sql.Rows) error {
+	return p.Fetch(schema.IncidentDay, keys, func(r *sql.Rows) error {
 		var k pair
 		var rest [3]int64
 		err := r.Scan(&k.other, &k.incident, &rest[0], &rest[1], &rest[2])
@@ -374,14 +375,14 @@ func (x *row) bound() {
 }
 
 func (p *part) putRows() error {
-	values := make([]any, 0, len(incidentTable.Columns)*len(p.pieces))
+	values := make([]any, 0, len(schema.Incident.Columns)*len(p.pieces))
 	for _, x := range p.pieces {
 		values = x.values(values)
 	}
 	if p.Postgres() {
-		return p.Put(wholeTable, values)
+		return p.Put(schema.WholeIncident, values)
 	}
-	if err := p.Put(incidentTable, values); err != nil {
+	if err := p.Put(schema.Incident, values); err != nil {
 		return err
 	}
 	for _, x := range p.pieces {
@@ -404,7 +405,7 @@ func (p *part) putKeys(x *piece) error {
 	for i, v := range x.keys() {
 		if v != was[i] {
 			args = append(args, v)
-			set = append(set, fmt.Sprintf("%s = $%d", keyColumns[i], len(args)))
+			set = append(set, fmt.Sprintf("%s = $%d", schema.KeyColumns[i], len(args)))
 		}
 	}
 	if len(set) == 0 {
@@ -415,7 +416,7 @@ func (p *part) putKeys(x *piece) error {
 }
 
 func (p *part) putShares() error {
-	values := make([]any, 0, len(shareTable.Columns)*len(p.shares))
+	values := make([]any, 0, len(schema.IncidentHost.Columns)*len(p.shares))
 	for _, k := range pairs(p.shares) {
 		s := p.shares[k]
 		if s.days == 0 {
@@ -424,7 +425,7 @@ func (p *part) putShares() error {
 		values = append(values, k.incident, k.other, database.Count(s.sums.Flows), database.Count(s.sums.PacketsOut), database.Count(s.sums.PacketsIn),
 			database.Count(s.sums.BytesOut), database.Count(s.sums.BytesIn), s.first, s.last, s.days, s.worst, int64(s.flags))
 	}
-	return p.Put(shareTable, values)
+	return p.Put(schema.IncidentHost, values)
 }
 
 func (p *part) putServices() error {
@@ -432,7 +433,7 @@ func (p *part) putServices() error {
 	for _, k := range pairs(p.services) {
 		values = append(values, k.incident, k.other, database.Count(p.services[k].flows))
 	}
-	return p.Put(serviceTable, values)
+	return p.Put(schema.IncidentService, values)
 }
 
 func (p *part) putDays() error {
@@ -441,7 +442,7 @@ func (p *part) putDays() error {
 		s := &p.days[k].sums
 		values = append(values, k.other, k.incident, database.Count(s.Flows), database.Count(s.BytesOut), database.Count(s.BytesIn))
 	}
-	return p.Put(dayTable, values)
+	return p.Put(schema.IncidentDay, values)
 }
 
 // pairs gives the keys in the order of their rows.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 	"math"
 	"math/rand/v2"
 	"net/netip"
@@ -86,7 +87,7 @@ func skewed(r *rand.Rand, n int) int {
 
 // indexes are all of the tables of incidents, taken away while the million is written.
 func indexes(t *testing.T) (drop, create []string) {
-	for statement := range strings.SplitSeq(string(schema[0]), ";\n") {
+	for statement := range strings.SplitSeq(string(schema.Steps[0]), ";\n") {
 		var lines []string
 		for line := range strings.Lines(statement) {
 			if line, _, _ = strings.Cut(line, "--"); strings.TrimSpace(line) != "" {
@@ -132,7 +133,7 @@ func buildMillion(t *testing.T, s *Store) {
 	}
 	for i := range m.hosts {
 		if m.hosts[i].offenders > 0 {
-			m.put(hostSumTable, m.hosts[i].values(nil, int64(i+1))...)
+			m.put(schema.HostSum, m.hosts[i].values(nil, int64(i+1))...)
 		}
 	}
 	m.flush(t, s)
@@ -170,13 +171,13 @@ func (m *million) flush(t *testing.T, s *Store) {
 
 func (m *million) names() {
 	for i := range millionFeeds {
-		m.put(feedTable, fmt.Sprintf("feed-%02d", i), int64(i+1))
+		m.put(schema.Feed, fmt.Sprintf("feed-%02d", i), int64(i+1))
 	}
 	for i := range millionNetworks {
-		m.put(networkTable, int64(i+1), fmt.Sprintf("NETWORK-%d Example", i+1))
+		m.put(schema.Network, int64(i+1), fmt.Sprintf("NETWORK-%d Example", i+1))
 	}
 	for i := range millionHosts {
-		m.put(hostTable, m.address(10<<24|uint32(i)), []string{"", "oslo", "bergen"}[i%3], int64(i+1))
+		m.put(schema.Host, m.address(10<<24|uint32(i)), []string{"", "oslo", "bergen"}[i%3], int64(i+1))
 	}
 }
 
@@ -225,19 +226,19 @@ func (m *million) incident(id int64) {
 	x.asNumber = uint32(1 + skewed(r, millionNetworks))
 	x.contacts, x.hosts, x.ports = int64(x.sums.Flows), 1+int64(skewed(r, 40)), 1
 	x.hosts = min(x.hosts, 4)
-	m.put(incidentTable, x.values(nil)...)
+	m.put(schema.Incident, x.values(nil)...)
 	m.links(&x)
 }
 
 func (m *million) links(x *row) {
 	r := m.r
 	reason := fmt.Sprintf("%s listed by feed-%02d (%d); inbound", millionCategories[r.IntN(8)], skewed(r, millionFeeds), 30+r.IntN(60))
-	m.put(textTable, x.id, "", reason, m.address(192<<24|2))
+	m.put(schema.IncidentText, x.id, "", reason, m.address(192<<24|2))
 	for n := range x.hosts {
 		h := (skewed(r, millionHosts) + int(n)*7919) % millionHosts
 		sum := &m.hosts[h]
 		part := incident.Sums{Flows: x.sums.Flows / uint64(x.hosts), BytesOut: x.sums.BytesOut / uint64(x.hosts), BytesIn: x.sums.BytesIn / uint64(x.hosts)}
-		m.put(shareTable, x.id, int64(h+1), int64(part.Flows), int64(0), int64(0), int64(part.BytesOut), int64(part.BytesIn), x.first, x.last, x.days, int64(x.worst), int64(x.flags))
+		m.put(schema.IncidentHost, x.id, int64(h+1), int64(part.Flows), int64(0), int64(0), int64(part.BytesOut), int64(part.BytesIn), x.first, x.last, x.days, int64(x.worst), int64(x.flags))
 		one := hostSum{offenders: 1, sums: part, first: x.first, last: x.last, worst: int64(x.worst), flags: x.flags}
 		if sum.offenders == 0 {
 			*sum = one
@@ -247,11 +248,11 @@ func (m *million) links(x *row) {
 		sum.days = min(365, sum.days+1)
 	}
 	for f := range 1 + r.IntN(2) {
-		m.put(listingTable, x.id, int64(1+(skewed(r, millionFeeds)+f*11)%millionFeeds), key(x.offender), int64(32), millionCategories[skewed(r, 8)], "https://example.org/", "", "", int64(50), x.first, x.last)
+		m.put(schema.IncidentFeed, x.id, int64(1+(skewed(r, millionFeeds)+f*11)%millionFeeds), key(x.offender), int64(32), millionCategories[skewed(r, 8)], "https://example.org/", "", "", int64(50), x.first, x.last)
 	}
-	m.put(serviceTable, x.id, int64(6)<<16|int64([]int{22, 23, 443, 445, 3389, 1 + r.IntN(1000)}[r.IntN(6)]), int64(x.sums.Flows))
+	m.put(schema.IncidentService, x.id, int64(6)<<16|int64([]int{22, 23, 443, 445, 3389, 1 + r.IntN(1000)}[r.IntN(6)]), int64(x.sums.Flows))
 	for d := range min(x.days, 3) {
-		m.put(dayTable, x.lastDay-d, x.id, int64(x.sums.Flows)/min(x.days, 3), int64(0), int64(x.sums.BytesIn))
+		m.put(schema.IncidentDay, x.lastDay-d, x.id, int64(x.sums.Flows)/min(x.days, 3), int64(0), int64(x.sums.BytesIn))
 	}
 }
 

@@ -2,13 +2,8 @@ package store
 
 import (
 	"database/sql"
-
-	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 )
-
-// networkTable has the names of autonomous systems: one of each, so that a text is looked for
-// among a few thousand names and not in every incident.
-var networkTable = &database.Table{Name: "network", Key: 1, Columns: join(columns(database.Int, "as_number"), columns(database.Text, "name"))}
 
 // networks writes the names of networks that are new or have changed.
 func (w *writing) networks() error {
@@ -25,7 +20,7 @@ func (w *writing) networks() error {
 		}
 		names[number] = name
 	}
-	err := w.Fetch(networkTable, keys, func(r *sql.Rows) error {
+	err := w.Fetch(schema.Network, keys, func(r *sql.Rows) error {
 		var number int64
 		var name string
 		err := r.Scan(&number, &name)
@@ -41,5 +36,5 @@ func (w *writing) networks() error {
 	for number, name := range names {
 		values = append(values, number, name)
 	}
-	return w.Put(networkTable, values)
+	return w.Put(schema.Network, values)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/forget"
 )
 
 // left gives how many rows the tables have.
@@ -27,7 +28,7 @@ func TestPrune(t *testing.T) {
 		commit(t, s, hit(1, "203.0.113.1", "10.0.0.1", 0), hit(2, "203.0.113.2", "10.0.0.2", 0), hit(3, "203.0.113.3", "10.0.0.3", 300*24*time.Hour))
 		act(t, s, "203.0.113.2", incident.ActFalseAlarm, "a mirror")
 		now = t0.Add(9 * 24 * time.Hour)
-		if p, err := s.Prune(t.Context()); err != nil || p != (Pruned{Contacts: 2}) {
+		if p, err := s.Prune(t.Context()); err != nil || p != (forget.Pruned{Contacts: 2}) {
 			t.Errorf("got %+v, %v", p, err)
 		}
 		now = t0.Add(366 * 24 * time.Hour)

@@ -3,12 +3,14 @@ package store
 import (
 	"context"
 	"errors"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 	"net/netip"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/forget"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/reader"
 )
 
@@ -51,13 +53,13 @@ type Store struct {
 
 // Stats are what became of the store since it was opened.
 type Stats struct {
-	Incidents int64  // kept now, as of the last commit or the last look
-	Commits   uint64 // transactions
-	Events    uint64 // in them, repeats included
-	Repeats   uint64 // events that had been counted before
-	Changed   uint64 // incidents written
-	Reopened  uint64 // incidents that were closed or a false alarm
-	Pruned    Pruned // incidents and contacts forgotten
+	Incidents int64         // kept now, as of the last commit or the last look
+	Commits   uint64        // transactions
+	Events    uint64        // in them, repeats included
+	Repeats   uint64        // events that had been counted before
+	Changed   uint64        // incidents written
+	Reopened  uint64        // incidents that were closed or a false alarm
+	Pruned    forget.Pruned // incidents and contacts forgotten
 	// Aside is how often a damaged file was moved aside, AsideAs where the last one is.
 	Aside   uint64
 	AsideAs string
@@ -96,14 +98,23 @@ func (s *Store) check(ctx context.Context) error {
 			return err
 		}
 	}
+	err := s.recount(ctx)
+	if err != nil && s.damage(ctx, err) == nil {
+		return nil
+	}
+	return err
+}
+
+// recount counts the incidents anew: of a commit of which the end is not known, it is not known
+// either how many were new.
+func (s *Store) recount(ctx context.Context) error {
 	var n int64
 	err := s.db.Read().QueryRowContext(ctx, "SELECT count(*) FROM incident").Scan(&n)
-	if err != nil && s.damage(ctx, err) == nil {
-		n, err = 0, nil
+	if err == nil {
+		s.mu.Lock()
+		s.stats.Incidents = n
+		s.mu.Unlock()
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stats.Incidents = n
 	return err
 }
 
@@ -143,7 +154,7 @@ func (s *Store) noteAside(bad string) {
 
 func (c *Config) database() database.Config {
 	d := database.Config{Path: c.Path, URL: c.Database, Password: c.Password, ReadOnly: c.ReadOnly,
-		Cache: 16 << 20, Checkpoint: 65_536, Schema: schema}
+		Cache: 16 << 20, Checkpoint: 65_536, Schema: schema.Steps}
 	if c.Edge {
 		d.Cache, d.Checkpoint = 2<<20, 1_000
 	}

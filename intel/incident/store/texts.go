@@ -3,6 +3,7 @@ package store
 import (
 	"database/sql"
 	"encoding/binary"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 	"hash/fnv"
 	"net/netip"
 	"slices"
@@ -68,7 +69,7 @@ func (p *part) listings(x *piece) error {
 		values = append(values, x.id, p.feeds[p.b.Text(l.Feed)], key(l.Indicator.Addr()), int64(l.Indicator.Bits()),
 			p.b.Text(l.Category), p.b.Text(l.Ref), p.b.Text(l.Description), p.b.Text(l.TLP), int64(l.Score), x.last, x.last)
 	}
-	if err := p.Put(listingTable, values); err != nil || x.isNew {
+	if err := p.Put(schema.IncidentFeed, values); err != nil || x.isNew {
 		return err
 	}
 	_, err := p.Exec(`DELETE FROM incident_feed WHERE incident = $1 AND last_seen < (
@@ -82,7 +83,7 @@ func (p *part) text(x *piece, worse bool) error {
 	owner, reason, exporters := "", p.b.Text(o.Reason), []byte(nil)
 	same := false
 	if !x.isNew {
-		err := p.Fetch(textTable, []any{x.id}, func(r *sql.Rows) error {
+		err := p.Fetch(schema.IncidentText, []any{x.id}, func(r *sql.Rows) error {
 			var id int64
 			var old string
 			err := r.Scan(&id, &owner, &old, &exporters)
@@ -100,7 +101,7 @@ func (p *part) text(x *piece, worse bool) error {
 	if same && len(all) == len(exporters) {
 		return nil
 	}
-	return p.Put(textTable, []any{x.id, owner, reason, all})
+	return p.Put(schema.IncidentText, []any{x.id, owner, reason, all})
 }
 
 // addExporters adds addresses to those of the database.
@@ -110,17 +111,9 @@ func addExporters(have []byte, more []netip.Addr) []byte {
 		out = []byte{}
 	}
 	for _, e := range more {
-		if len(out) < 16*maxExporters && !slices.Contains(exportersOf(out), e) {
+		if len(out) < 16*maxExporters && !slices.Contains(schema.Exporters(out), e) {
 			out = append(out, key(e)...)
 		}
 	}
 	return out
-}
-
-// exportersOf reads the exporters of the database.
-func exportersOf(b []byte) (all []netip.Addr) {
-	for ; len(b) >= 16; b = b[16:] {
-		all = append(all, addr(b[:16]))
-	}
-	return all
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/flowsnitch/flowsnitch/intel/incident"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 )
 
 // List gives a page of the incidents that meet a query. The Total of a page after the first one
@@ -313,7 +314,7 @@ func (v *view) whole(rows []*incident.Incident) ([]incident.Incident, error) {
 			return err
 		}
 		x := &list[at[id]]
-		x.Owner, x.Reason, x.Exporters = owner, reason, exportersOf(exporters)
+		x.Owner, x.Reason, x.Exporters = owner, reason, schema.Exporters(exporters)
 		return nil
 	})
 	if err != nil {

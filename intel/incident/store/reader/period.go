@@ -7,11 +7,11 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 )
 
 // Verdicts gives what became of the incidents that each feed listed, by the names of the
@@ -290,28 +290,11 @@ func (p *periodSum) alerts() error {
 	return err
 }
 
-// PulseColumns are the columns of the table pulse that [ScanPulse] reads.
-const PulseColumns = "hour, minutes, flows, lost, hits, worst, findings"
-
-// ScanPulse reads a row of the table pulse.
-func ScanPulse(rows *sql.Rows) (h incident.HourPulse, err error) {
-	var hour, worst int64
-	var n [4]int64
-	var findings string
-	err = rows.Scan(&hour, &n[0], &n[1], &n[2], &n[3], &worst, &findings)
-	h = incident.HourPulse{Hour: at(hour), Pulse: incident.Pulse{Minutes: int(n[0]), Flows: uint64(n[1]), Lost: uint64(n[2]), Hits: uint64(n[3])}}
-	h.Worst = incident.Worsts[min(max(int(worst), 0), len(incident.Worsts)-1)]
-	if findings != "" {
-		h.Findings = strings.Split(findings, "\n")
-	}
-	return h, err
-}
-
 // pulses gives the hours; each run of the program within an hour has a row.
 func (p *periodSum) pulses() error {
-	q := new(query).add("SELECT "+PulseColumns+" FROM pulse WHERE hour > ? AND hour < ? ORDER BY hour, worst DESC, run", p.From.Add(-time.Hour).Unix(), p.Until.Unix())
+	q := new(query).add("SELECT "+schema.PulseColumns+" FROM pulse WHERE hour > ? AND hour < ? ORDER BY hour, worst DESC, run", p.From.Add(-time.Hour).Unix(), p.Until.Unix())
 	return p.each(q, func(rows *sql.Rows) error {
-		h, err := ScanPulse(rows)
+		h, err := schema.ScanPulse(rows)
 		if n := len(p.Pulses); n > 0 && p.Pulses[n-1].Hour.Equal(h.Hour) {
 			p.Pulses[n-1].Add(h.Pulse)
 			return err

@@ -72,14 +72,6 @@ func scanRow(rows *sql.Rows) (*incident.Incident, error) {
 	return x, nil
 }
 
-// exportersOf reads addresses that stand one after another.
-func exportersOf(b []byte) (all []netip.Addr) {
-	for ; len(b) >= 16; b = b[16:] {
-		all = append(all, addr(b[:16]))
-	}
-	return all
-}
-
 // addr reads an address of the database, key is one as the database has it.
 func addr(b []byte) netip.Addr {
 	a, _ := netip.AddrFromSlice(b)

@@ -1,15 +1,17 @@
-package store
+// Package schema is what the database of incidents has: its tables, step by step as versions of
+// the program made them ([Steps]), and which of them are written in batches, and how.
+package schema
 
 import "github.com/flowsnitch/flowsnitch/intel/incident/store/database"
 
-// schema are the steps of the schema. Times are seconds since 1970, days count from there,
+// Steps are the steps of the schema. Times are seconds since 1970, days count from there,
 // both UTC. Addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d. Flags are batch.Flags, severities
 // and states have the numbers of their types.
 //
 // A changed incident costs a page of the file for each table and index in which its row
 // changes. So what changes with every contact has narrow rows of its own (incident,
 // incident_host, incident_day, incident_service, contact), texts are elsewhere.
-var schema = []database.Step{`
+var Steps = []database.Step{`
 CREATE TABLE incident (
 	id {id}, -- in the order of their making
 	offender {blob} NOT NULL,
@@ -45,7 +47,7 @@ CREATE TABLE incident (
 );
 CREATE UNIQUE INDEX incident_offender ON incident (offender);
 CREATE INDEX incident_last ON incident (last_seen{tie});
--- The columns of these are written only when they change, see keyColumns.
+-- The columns of these are written only when they change, see KeyColumns.
 CREATE INDEX incident_rank ON incident (rank{tie});
 CREATE INDEX incident_worst ON incident (worst{tie});
 CREATE INDEX incident_first_day ON incident (first_seen, last_day{tie}); -- once a day
