@@ -92,6 +92,9 @@ func printIncidents(w io.Writer, s IncidentStatus, final bool) {
 	if waiting := uint64(s.Waiting) + s.Pending; waiting > 0 {
 		fmt.Fprintf(w, ", %d waiting", waiting)
 	}
+	if s.Hours > 2 { // the present one waits most of the time, and at times the one before
+		fmt.Fprintf(w, "; what was done in %d hours waits for the database", s.Hours)
+	}
 	fmt.Fprintln(w)
 	if more := show.Some(show.Count(s.Dropped, "events lost before the database had them"), show.Count(s.Errors, "failed commits"), show.Count(s.Reopened, "reopened"),
 		show.Count(s.Over, "removed to make room"), show.Count(s.Old, "removed for their age"), show.Count(s.Damaged, "damaged databases moved aside"), show.Count(s.Unwritten, "hours of which reports know nothing")); more != "" {
