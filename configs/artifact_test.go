@@ -284,6 +284,39 @@ func TestFilebeat(t *testing.T) {
 	}
 }
 
+// TestClickHouseAdded: the command for a table that was made before it had all columns adds each
+// with the type and at the place that it has in a new one.
+func TestClickHouseAdded(t *testing.T) {
+	sql := string(artifact(t, "clickhouse"))
+	_, table, _ := strings.Cut(sql, "flowsnitch_events\n(\n")
+	table, _, _ = strings.Cut(table, "\n)\n")
+	before := "" // the column before
+	want := map[string]string{}
+	var columns []string
+	for l := range strings.SplitSeq(table, "\n") {
+		name, kind, _ := strings.Cut(strings.TrimSuffix(strings.TrimSpace(l), ","), " ")
+		want[name] = strings.TrimSpace(kind) + " AFTER " + before
+		columns, before = append(columns, name), name
+	}
+	added := map[string]bool{}
+	for _, m := range regexp.MustCompile(`ADD COLUMN IF NOT EXISTS (\w+) (.*?)[,;]?\n`).FindAllStringSubmatch(sql, -1) {
+		if added[m[1]] = true; m[2] != want[m[1]] {
+			t.Errorf("%s is added as %q, want %q", m[1], m[2], want[m[1]])
+		}
+	}
+	// The columns of the first table for lines of version 2. Whatever a table has beyond them
+	// has to be in the command.
+	first := strings.Fields(`id time kind contact seq last sensor alert src_ip src_port dst_ip dst_port protocol offender embedded local role direction
+		answered refused blocked service_port contact_first_seen folded ports ports_capped hosts hosts_capped severity score reason feed category indicator ref
+		tlp flows packets bytes packets_back bytes_back tcp_flags sampling start end clock exporter exporter_name version nat_src nat_dst inner_src inner_dst
+		community_id intel_version feeds line`)
+	for _, name := range columns {
+		if added[name] == slices.Contains(first, name) {
+			t.Errorf("column %s: added %v, in the first table %v", name, added[name], slices.Contains(first, name))
+		}
+	}
+}
+
 // TestClickHouse holds that the view reads keys that exist, as what they are, into
 // the columns that the table has, in their order.
 func TestClickHouse(t *testing.T) {

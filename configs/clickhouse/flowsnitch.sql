@@ -9,6 +9,19 @@
 --   DROP VIEW flowsnitch_view;
 --   ALTER TABLE flowsnitch_events RENAME COLUMN event TO kind, ADD COLUMN version LowCardinality(String) AFTER exporter_name;
 -- before this file is run again.
+--
+-- A table made before it had all columns gets those that it lacks with
+--   DROP VIEW flowsnitch_view;
+--   ALTER TABLE flowsnitch_events
+--     ADD COLUMN IF NOT EXISTS country LowCardinality(String) AFTER embedded,
+--     ADD COLUMN IF NOT EXISTS as_number UInt32 AFTER country,
+--     ADD COLUMN IF NOT EXISTS as_name LowCardinality(String) AFTER as_number,
+--     ADD COLUMN IF NOT EXISTS site LowCardinality(String) AFTER local,
+--     ADD COLUMN IF NOT EXISTS retro Bool AFTER contact_first_seen,
+--     ADD COLUMN IF NOT EXISTS days UInt32 AFTER retro,
+--     ADD COLUMN IF NOT EXISTS silenced String AFTER hosts_capped,
+--     ADD COLUMN IF NOT EXISTS sampling_from LowCardinality(String) AFTER sampling;
+-- before this file is run again: events without them have the empty value.
 
 CREATE TABLE IF NOT EXISTS flowsnitch_events
 (

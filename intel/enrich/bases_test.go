@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -251,6 +252,39 @@ func TestForeign(t *testing.T) {
 	}
 }
 
+// TestOther: a database of something else is refused with its kind, and what the others have is
+// shown: a second one of countries where one of AS was meant is seen.
+func TestOther(t *testing.T) {
+	dir := t.TempDir()
+	everywhere := func(record mmdbtype.Map) map[string]mmdbtype.Map {
+		list := map[string]mmdbtype.Map{}
+		for n := range 64 {
+			list[netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(20 + n), 0, 0, 0}), 8).String()] = record
+		}
+		return list
+	}
+	var paths []string
+	for k, record := range []mmdbtype.Map{
+		mapOf("connection_type", text("Cable/DSL")), mapOf("country", named("AU")),
+		mapOf("autonomous_system_number", mmdbtype.Uint32(64496)), mapOf("country_code", text("NO"), "asn", text("AS64497")),
+	} {
+		paths = append(paths, filepath.Join(dir, strconv.Itoa(k)))
+		put(t, paths[k], base(t, "Kind-"+strconv.Itoa(k), time.Now(), everywhere(record)))
+	}
+	b := start(t, configured(paths...))
+	for k, f := range b.Stats().Files {
+		if want := []string{"", "country", "AS", "country and AS"}[k]; f.Has != want || f.Loaded == (k == 0) {
+			t.Errorf("%+v, want %q", f, want)
+		}
+	}
+	if f := b.check(time.Now()); f.State != observe.Warning || !strings.Contains(f.Text, "has neither countries nor AS (it is a Kind-0)") {
+		t.Errorf("%v %s", f.State, f.Text)
+	}
+	if got := b.Lookup(addr("20.1.2.3")); got.Country != "AU" || got.ASNumber != 64496 {
+		t.Errorf("got %+v", got)
+	}
+}
+
 // TestReload: a changed file is taken once it is whole; until then, and when it is damaged,
 // cut short or gone, the old copy answers and the check says so.
 func TestReload(t *testing.T) {
@@ -455,7 +489,7 @@ func FuzzDatabase(f *testing.F) {
 		f.Add(data, uint32(0xcb007109))
 	}
 	f.Fuzz(func(t *testing.T, data []byte, v4 uint32) {
-		r, err := parse(data, 4)
+		r, _, err := parse(data, 4)
 		if err != nil {
 			return
 		}
@@ -487,6 +521,33 @@ func BenchmarkLookup(b *testing.B) {
 			for b.Loop() {
 				bases.Lookup(netip.AddrFrom4([4]byte{20, byte(n >> 8), byte(n), 9}))
 				if n++; n == distinct {
+					n = 0
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkStamp is what databases of countries and AS add to one event, and what it costs when
+// there are none.
+func BenchmarkStamp(b *testing.B) {
+	countries, networks := map[string]mmdbtype.Map{}, map[string]mmdbtype.Map{}
+	for n := range 20_000 {
+		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{20, byte(n >> 8), byte(n), 0}), 24).String()
+		countries[p] = mapOf("country", named([]string{"AU", "NO", "NZ"}[n%3]))
+		networks[p] = mapOf("autonomous_system_number", mmdbtype.Uint32(n%1000+1), "autonomous_system_organization", text("Example Net "+strconv.Itoa(n%1000)))
+	}
+	c, a := filepath.Join(b.TempDir(), "c.mmdb"), filepath.Join(b.TempDir(), "a.mmdb")
+	put(b, c, base(b, "GeoLite2-Country", time.Now(), countries))
+	put(b, a, base(b, "GeoLite2-ASN", time.Now(), networks))
+	for name, bases := range map[string]*Bases{"none": New(DefaultConfig()), "two": start(b, configured(c, a))} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			e, n := event.Event{Kind: event.KindHit}, 0
+			for b.Loop() {
+				e.Offender = netip.AddrFrom4([4]byte{20, byte(n >> 8), byte(n), 9})
+				bases.Stamp(&e)
+				if n++; n == 20_000 {
 					n = 0
 				}
 			}

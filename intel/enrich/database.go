@@ -24,8 +24,31 @@ type database struct {
 	file   fs.FileInfo // as it was read
 	data   []byte      // see reserve
 	reader *maxminddb.Reader
+	has    content
 	cache  map[uintptr]Place // by the place of the record
 }
+
+// A content is what has been found in a database.
+type content struct {
+	records     int // looked at
+	country, as bool
+}
+
+// String names what it has: "country", "AS", "country and AS"; empty = that is not known.
+func (c content) String() string {
+	switch {
+	case c.country && c.as:
+		return "country and AS"
+	case c.country:
+		return "country"
+	case c.as:
+		return "AS"
+	}
+	return ""
+}
+
+// fewRecords is how many records without country and AS make a database one of something else.
+const fewRecords = 16
 
 // same reports whether a file is still the one of an earlier look.
 func same(a, b fs.FileInfo) bool {
@@ -66,11 +89,14 @@ func open(path string, most int64) (db *database, err error) {
 	if now, err := f.Stat(); err != nil || !same(info, now) {
 		return nil, errors.New("is being written")
 	}
-	reader, err := parse(data, probes)
+	reader, has, err := parse(data, probes)
+	if err == nil && has.records >= fewRecords && !has.country && !has.as {
+		err = fmt.Errorf("has neither countries nor AS (it is a %s)", plain(reader.Metadata.DatabaseType))
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &database{path: path, file: info, data: data, reader: reader, cache: make(map[uintptr]Place)}, nil
+	return &database{path: path, file: info, data: data, reader: reader, has: has, cache: make(map[uintptr]Place)}, nil
 }
 
 // probes is how many addresses of each family are looked up in a new database.
@@ -78,13 +104,13 @@ const probes = 4096
 
 // parse checks a database, by its frame and by addresses all over it: what is
 // half old and half new has wrong pointers in many places.
-func parse(data []byte, probes uint32) (r *maxminddb.Reader, err error) {
+func parse(data []byte, probes uint32) (r *maxminddb.Reader, has content, err error) {
 	// Strings are decoded once a record (see cache): one more cache would only take memory.
 	if r, err = maxminddb.OpenBytes(data, maxminddb.DisableStringCache()); err != nil {
-		return nil, fmt.Errorf("is damaged, or no database of the MaxMind format: %w", err)
+		return nil, has, fmt.Errorf("is damaged, or no database of the MaxMind format: %w", err)
 	}
 	if m := r.Metadata; m.BinaryFormatMajorVersion != 2 || m.NodeCount == 0 {
-		return nil, fmt.Errorf("has format %d and %d nodes; format 2 is known", m.BinaryFormatMajorVersion, m.NodeCount)
+		return nil, has, fmt.Errorf("has format %d and %d nodes; format 2 is known", m.BinaryFormatMajorVersion, m.NodeCount)
 	}
 	for i := range probes {
 		a := binary.BigEndian.AppendUint32(nil, uint32(uint64(i)<<32/uint64(probes))+i)
@@ -95,12 +121,18 @@ func parse(data []byte, probes uint32) (r *maxminddb.Reader, err error) {
 			addrs = append(addrs, netip.AddrFrom16(v6))
 		}
 		for _, addr := range addrs {
-			if _, err := decode(r.Lookup(addr)); err != nil {
-				return nil, fmt.Errorf("is damaged: %s: %w", addr, err)
+			result := r.Lookup(addr)
+			p, err := decode(result)
+			if err != nil {
+				return nil, has, fmt.Errorf("is damaged: %s: %w", addr, err)
+			}
+			if result.Found() {
+				has.records++
+				has.country, has.as = has.country || p.Country != "", has.as || p.ASNumber != 0
 			}
 		}
 	}
-	return r, nil
+	return r, has, nil
 }
 
 // built is when its data were put together.

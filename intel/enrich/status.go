@@ -26,6 +26,7 @@ type Stats struct {
 type File struct {
 	Path   string    `json:"path" label:"file"`
 	Type   string    `json:"type,omitempty"` // as its maker calls it
+	Has    string    `json:"has,omitempty"`  // "country", "AS", "country and AS"; empty = not known
 	Built  time.Time `json:"built,omitzero" name:"enrich_built_timestamp_seconds" help:"When the data of a database of countries or AS were built."`
 	Loaded bool      `json:"loaded" name:"enrich_loaded" help:"1 while a copy of the database is in use."`
 	Bytes  uint64    `json:"bytes" name:"enrich_bytes" help:"Memory of a database of countries or AS."`
@@ -44,7 +45,8 @@ func (b *Bases) Stats() *Stats {
 		f := File{Path: one.path, Error: one.err}
 		for _, db := range b.list {
 			if db.path == one.path {
-				f.Type, f.Built, f.Loaded, f.Bytes = plain(db.reader.Metadata.DatabaseType), db.built(), true, uint64(len(db.data))
+				f.Type, f.Has = plain(db.reader.Metadata.DatabaseType), db.has.String()
+				f.Built, f.Loaded, f.Bytes = db.built(), true, uint64(len(db.data))
 			}
 		}
 		s.Files = append(s.Files, f)

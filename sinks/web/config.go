@@ -18,8 +18,8 @@ type Config struct {
 	// It is read for each request: tokens are renewed. /healthz and / want none.
 	TokenFile string `yaml:"token_file"`
 	TLS       TLS    `yaml:"tls"`
-	// Address is the URL under which people reach the server, for links in notifications;
-	// empty = they have none.
+	// Address is the URL under which people reach the server, for links in notifications to
+	// the page of an incident. There is no such page yet, and so there are no links.
 	Address string `yaml:"address"`
 	// ExportTokens are for clients that fetch block lists: see ExportToken. Where there are
 	// any, nobody fetches a list without one.

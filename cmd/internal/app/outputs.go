@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -117,7 +116,7 @@ func (o *outputs) open(c configs.Sink) (sinks.Sink, error) {
 	}
 	if c.Webhook != nil {
 		to := *c.Webhook
-		to.StateDir, to.Page = o.cfg.StateDir, strings.TrimRight(o.cfg.Web.Address, "/")
+		to.StateDir = o.cfg.StateDir // and no Page from web.address: the web server has no page of an incident yet
 		return webhook.New(to)
 	}
 	if c.Kafka != nil {

@@ -261,6 +261,19 @@ print(s.query(sys.stdin.read(), "TabSeparated").bytes().decode(), end="")
 				t.Fatal(err)
 			}
 		}
+		again := `
+import chdb.session
+s = chdb.session.Session(sys.argv[1])
+for statement in sys.stdin.read().split(";\n"):
+    if statement.strip():
+        s.query(statement)
+print(s.query("SELECT name, type FROM system.columns WHERE table = 'flowsnitch_events' ORDER BY position", "TabSeparated").bytes().decode(), end="")
+`
+		fresh := run(t, []byte(null), snake, "-c", table+again, filepath.Join(dir, "fresh"))
+		older, commands := olderTable(t, null)
+		if got := run(t, []byte(older+commands+null), snake, "-c", table+again, filepath.Join(dir, "older")); got != fresh || !strings.Contains(fresh, "silenced\tString\n") {
+			t.Errorf("a table made before it had all columns has\n%s\nwant\n%s", got, fresh)
+		}
 		query := strings.TrimSuffix(strings.TrimSpace(page(t, "sql")[1]), ";")
 		out := run(t, []byte(query), snake, "-c", script, filepath.Join(dir, "session"), sql, all)
 		out = regexp.MustCompile(`(?m)^([^\t]*\t[^\t]*\t[^\t]*\t)([01])\t`).ReplaceAllStringFunc(out, func(s string) string {
@@ -268,4 +281,24 @@ print(s.query(sys.stdin.read(), "TabSeparated").bytes().decode(), end="")
 		})
 		compare(t, out, want)
 	})
+}
+
+// olderTable gives the tables as they were before they had the columns that the commands in the
+// comments add, and these commands.
+func olderTable(t *testing.T, sql string) (older, commands string) {
+	t.Helper()
+	_, comment, ok := strings.Cut(sql, "gets those that it lacks with\n")
+	comment, _, end := strings.Cut(comment, "-- before this file")
+	if !ok || !end {
+		t.Fatal("no commands for a table that lacks columns")
+	}
+	commands = strings.ReplaceAll(comment, "--", "")
+	older = sql
+	for _, m := range regexp.MustCompile(`ADD COLUMN IF NOT EXISTS (\w+) `).FindAllStringSubmatch(commands, -1) {
+		older = regexp.MustCompile(`(?m)^ {4}(`+m[1]+` +[A-Z].*|.* AS `+m[1]+`),\n`).ReplaceAllString(older, "")
+	}
+	if strings.Count(older, "silenced") != strings.Count(comment, "silenced") {
+		t.Fatal("the older table has the columns of the new one")
+	}
+	return older, commands
 }
