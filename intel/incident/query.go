@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// A Sort is an order of rows. Of equal rows the newer incident counts as the greater one.
+// A Sort is an order of rows. Of equal rows the newer incident counts as the greater one: the
+// one that was first seen later, of severity, days and hosts.
 type Sort uint8
 
 // The orders.
@@ -77,7 +78,8 @@ type Query struct {
 type Page[T any] struct {
 	Rows []T    `json:"rows"`
 	Next string `json:"next,omitempty"` // of the next page; empty = this is the last one
-	// Total is how many rows all pages have; -1 = not counted. With More there are more.
+	// Total is how many rows all pages have, on the first page; -1 on the others, as it is
+	// not counted again. With More there are more.
 	Total int  `json:"total"`
 	More  bool `json:"more,omitempty"`
 }

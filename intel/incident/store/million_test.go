@@ -110,6 +110,7 @@ func run(t *testing.T, s *Store, statements []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() { _ = tx.Rollback() }()
 	for _, one := range statements {
 		if _, err := tx.Exec(s.db.SQL(one)); err != nil {
 			t.Fatalf("%s: %v", one, err)
@@ -158,6 +159,7 @@ func (m *million) flush(t *testing.T, s *Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() { _ = tx.Rollback() }()
 	for table, values := range m.rows {
 		if err := tx.Put(table, values); err != nil {
 			t.Fatal(err)
@@ -234,8 +236,9 @@ func (m *million) links(x *row) {
 	r := m.r
 	reason := fmt.Sprintf("%s listed by feed-%02d (%d); inbound", millionCategories[r.IntN(8)], skewed(r, millionFeeds), 30+r.IntN(60))
 	m.put(schema.IncidentText, x.id, "", reason, m.address(192<<24|2))
+	host, feed := skewed(r, millionHosts), skewed(r, millionFeeds)
 	for n := range x.hosts {
-		h := (skewed(r, millionHosts) + int(n)*7919) % millionHosts
+		h := (host + int(n)*7919) % millionHosts
 		sum := &m.hosts[h]
 		part := incident.Sums{Flows: x.sums.Flows / uint64(x.hosts), BytesOut: x.sums.BytesOut / uint64(x.hosts), BytesIn: x.sums.BytesIn / uint64(x.hosts)}
 		m.put(schema.IncidentHost, x.id, int64(h+1), int64(part.Flows), int64(0), int64(0), int64(part.BytesOut), int64(part.BytesIn), x.first, x.last, x.days, int64(x.worst), int64(x.flags))
@@ -248,7 +251,7 @@ func (m *million) links(x *row) {
 		sum.days = min(365, sum.days+1)
 	}
 	for f := range 1 + r.IntN(2) {
-		m.put(schema.IncidentFeed, x.id, int64(1+(skewed(r, millionFeeds)+f*11)%millionFeeds), key(x.offender), int64(32), millionCategories[skewed(r, 8)], "https://example.org/", "", "", int64(50), x.first, x.last)
+		m.put(schema.IncidentFeed, x.id, int64(1+(feed+f*11)%millionFeeds), key(x.offender), int64(32), millionCategories[skewed(r, 8)], "https://example.org/", "", "", int64(50), x.first, x.last)
 	}
 	m.put(schema.IncidentService, x.id, int64(6)<<16|int64([]int{22, 23, 443, 445, 3389, 1 + r.IntN(1000)}[r.IntN(6)]), int64(x.sums.Flows))
 	for d := range min(x.days, 3) {

@@ -12,7 +12,7 @@ import (
 )
 
 // List gives a page of the incidents that meet a query. The Total of a page after the first one
-// is -1, and where counting would take long.
+// is -1; of the first it is less than all, with More, where counting would take long.
 func (s *Reader) List(ctx context.Context, q incident.Query) (incident.Page[incident.Incident], error) {
 	page := incident.Page[incident.Incident]{Total: -1}
 	if int(q.Sort) >= len(orders) {
@@ -62,6 +62,7 @@ type listing struct {
 	conditions []condition
 	driver     int   // the condition whose incidents are all read; -1 = they are found in order
 	budget     int64 // how many are looked at in order; 0 = any number
+	used       int64 // of the budget
 	looked     bool  // at more than the budget
 	slow       bool  // the rows were not found in order soon
 
@@ -137,7 +138,7 @@ func (l *listing) met(c *condition, most int64) (int64, error) {
 
 // run reads the rows of each phase until the page is full.
 func (l *listing) run(start cursor) error {
-	l.rows, l.places, l.looked = nil, nil, false
+	l.rows, l.places, l.looked, l.used = nil, nil, false, 0
 	order := make([]int, len(l.phases))
 	for i := range order {
 		order[i] = i
@@ -149,7 +150,11 @@ func (l *listing) run(start cursor) error {
 		order = order[slices.Index(order, start.phase):]
 	}
 	for _, n := range order {
-		for _, c := range l.steps(n, start) {
+		steps, err := l.steps(n, start)
+		if err != nil {
+			return err
+		}
+		for _, c := range steps {
 			if err := l.phase(&l.phases[n], c); err != nil {
 				return err
 			}
@@ -161,18 +166,60 @@ func (l *listing) run(start cursor) error {
 	return nil
 }
 
-// steps are the cursors after which a phase is read. Many rows may have the value of the
-// cursor: they are found by the number of the incident, and then those of other values.
-func (l *listing) steps(n int, start cursor) []cursor {
-	switch {
-	case start.values == nil || n != start.phase:
-		return []cursor{{phase: n}}
-	case len(start.values) != 2:
-		return []cursor{start}
+// steps are the cursors after which a phase is read. Many rows may have the first values of the
+// cursor: these are read before those of other values, so that the index finds each.
+func (l *listing) steps(n int, start cursor) (steps []cursor, err error) {
+	p, from := &l.phases[n], cursor{phase: n}
+	if start.values != nil && n == start.phase {
+		from = start
 	}
-	within, beyond := start, start
-	within.part, beyond.part = sameValue, otherValue
-	return []cursor{within, beyond}
+	if from.values != nil && p.exact {
+		for equal := len(from.values) - 1; equal > 0; equal-- {
+			c := from
+			c.equal = equal
+			steps = append(steps, c)
+		}
+	}
+	if !l.apart(p) {
+		return append(steps, from), nil
+	}
+	values, err := l.firstValues(p, from.values)
+	for i := range values {
+		steps = append(steps, cursor{phase: n, within: &values[i]})
+	}
+	return steps, err
+}
+
+// apart reports whether the rows of each value of the first column are best read by themselves:
+// where a condition bounds the second one, that is what the index finds at once.
+func (l *listing) apart(p *phase) bool {
+	if len(p.columns) < 3 || !p.exact || l.driver >= 0 || l.postgres && len(l.conditions) > 1 {
+		return false
+	}
+	return slices.ContainsFunc(l.conditions, func(c condition) bool {
+		return slices.ContainsFunc(c.bounds, func(b bound) bool { return b.column == p.columns[1] })
+	})
+}
+
+// firstValues are those of the first column of a phase, after that of a cursor, in the order of
+// the list. The index is read from one to the next.
+func (l *listing) firstValues(p *phase, after []int64) (all []int64, err error) {
+	column, first, sign := p.columns[0], "min(", " > "
+	if l.q.Descending {
+		first, sign = "max(", " < "
+	}
+	q := new(query).add("WITH RECURSIVE v(n) AS (SELECT " + first + column + ") FROM incident")
+	if after != nil {
+		q.add(" WHERE "+column+sign+"?", after[0])
+	}
+	q.add(" UNION ALL SELECT (SELECT " + first + "x." + column + ") FROM incident x WHERE x." + column + sign + "v.n) FROM v WHERE v.n IS NOT NULL) SELECT n FROM v WHERE n IS NOT NULL")
+	err = l.each(q, func(rows *sql.Rows) error {
+		var n int64
+		err := rows.Scan(&n)
+		all = append(all, n)
+		return err
+	})
+	return all, err
 }
 
 // phase reads the rows of one phase after a cursor: their numbers first, so that what is
@@ -199,7 +246,8 @@ func (l *listing) phase(p *phase, c cursor) error {
 	inner = new(query)
 	l.inOrder(inner, "SELECT 1", p, &c)
 	n, err := l.number(new(query).wrap("SELECT count(*) FROM (", inner, ") z"))
-	l.looked = n >= l.budget
+	l.used += n
+	l.looked = l.used >= l.budget
 	return err
 }
 
@@ -211,18 +259,27 @@ func (l *listing) suffix() string {
 }
 
 // inOrder appends a query for the rows of a phase in its order after a cursor, no more than
-// the budget, within the bounds of the first column of the order alone.
+// the budget, within the bounds that the index has alone.
 func (l *listing) inOrder(q *query, selected string, p *phase, c *cursor) {
 	q.add(selected + " FROM incident i INDEXED BY " + p.index + " WHERE 1 = 1")
+	l.bound(q, p, c)
+	l.order(q, p, c)
+	q.add(" LIMIT ?", l.budget-l.used)
+}
+
+// bound appends what the conditions mean for the column by which the index finds the next row.
+func (l *listing) bound(q *query, p *phase, c *cursor) {
+	column := p.columns[0]
+	if c.within != nil {
+		column = p.columns[1]
+	}
 	for n := range l.conditions {
 		for _, b := range l.conditions[n].bounds {
-			if b.column == p.columns[0] {
+			if b.column == column {
 				q.add(" AND "+b.where, b.value)
 			}
 		}
 	}
-	l.order(q, p, c)
-	q.add(" LIMIT ?", l.budget)
 }
 
 // order appends where a page begins, and its order.
@@ -259,18 +316,19 @@ func (l *listing) from(selected string, p *phase, c *cursor) *query {
 		}
 	}
 	if p != nil && (l.budget == 0 || l.driver >= 0) {
+		l.bound(q, p, c)
 		l.order(q, p, c)
 	}
 	return q
 }
 
-// count sets the Total of the first page, where it takes no more than the page itself.
+// count sets the Total of the first page, exactly where that takes no more than the page itself,
+// else to a number that there are more of.
 func (l *listing) count(page *incident.Page[incident.Incident], whole bool) error {
-	var n int64
-	var err error
+	known := int64(len(l.rows))
+	n, err := known, error(nil)
 	switch {
 	case whole:
-		n = int64(len(l.rows))
 	case len(l.conditions) == 0:
 		n, err = l.number(new(query).add("SELECT count(*) FROM incident"))
 	case l.driver >= 0 && !l.slow:
@@ -280,18 +338,33 @@ func (l *listing) count(page *incident.Page[incident.Incident], whole bool) erro
 			n, page.More = incident.MaxCount, true
 		}
 	default:
-		if n, err = l.number(new(query).add("SELECT count(*) FROM incident")); err == nil && n <= 2*l.limits.Patience {
-			l.driver, l.budget = -1, 0
-			n, err = l.number(l.from("SELECT count(*)", nil, nil))
-		} else {
-			n = -1
-		}
+		n, page.More, err = l.sample(known)
 	}
 	page.Total = int(n)
 	if err != nil {
 		return fmt.Errorf("count: %w", err)
 	}
 	return nil
+}
+
+// sample counts the newest incidents that meet the conditions, among as many as are looked at
+// for a page. There are more unless these are all.
+func (l *listing) sample(known int64) (n int64, more bool, err error) {
+	all, err := l.number(new(query).add("SELECT count(*) FROM (SELECT 1 FROM incident LIMIT ?) x", 2*l.limits.Patience+1))
+	if err != nil {
+		return 0, false, err
+	}
+	l.driver, l.budget = -1, 0
+	if all <= 2*l.limits.Patience {
+		n, err = l.number(l.from("SELECT count(*)", nil, nil))
+		return n, false, err
+	}
+	q := new(query).add("SELECT count(*) FROM (SELECT * FROM incident ORDER BY id DESC LIMIT ?) i WHERE 1 = 1", min(l.limits.Patience, incident.MaxCount))
+	for _, c := range l.conditions {
+		q.add(" AND "+c.where, c.args...)
+	}
+	n, err = l.number(q)
+	return max(n, known), true, err
 }
 
 // whole gives incidents with the texts of their rows.

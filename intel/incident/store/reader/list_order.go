@@ -13,6 +13,7 @@ type phase struct {
 	where   string // of the rows; empty = all
 	columns []string
 	index   string // it has the first columns
+	exact   bool   // it has all of them
 }
 
 // orders are the phases of each order, the smallest rows first. Sizes have an index of few
@@ -20,20 +21,20 @@ type phase struct {
 // need not be compared, and so not all rows of one size be sorted.
 var orders = [...][]phase{
 	incident.ByRank:     {{columns: []string{"rank", "bytes_out", "last_seen", "id"}, index: "incident_rank"}},
-	incident.ByLast:     {{columns: []string{"last_seen", "id"}, index: "incident_last"}},
+	incident.ByLast:     {{columns: []string{"last_seen", "id"}, index: "incident_last", exact: true}},
 	incident.ByFirst:    {{columns: []string{"first_seen", "id"}, index: "incident_first_day"}},
-	incident.BySeverity: {{columns: []string{"worst", "id"}, index: "incident_worst"}},
-	incident.ByDays:     {{columns: []string{"days", "id"}, index: "incident_days"}},
+	incident.BySeverity: {{columns: []string{"worst", "first_seen", "id"}, index: "incident_worst", exact: true}},
+	incident.ByDays:     {{columns: []string{"days", "first_seen", "id"}, index: "incident_days", exact: true}},
 	incident.ByFlows:    sizes("flows"),
-	incident.ByHosts:    {{columns: []string{"hosts", "id"}, index: "incident_hosts"}},
+	incident.ByHosts:    {{columns: []string{"hosts", "first_seen", "id"}, index: "incident_hosts", exact: true}},
 	incident.ByBytes:    sizes("bytes"),
 }
 
 func sizes(column string) []phase {
 	limit := strconv.Itoa(incident.ExactSize)
 	return []phase{
-		{column + "_key < " + limit, []string{column + "_key", "id"}, "incident_" + column},
-		{column + "_key >= " + limit, []string{column + "_key", column, "id"}, "incident_" + column},
+		{column + "_key < " + limit, []string{column + "_key", "id"}, "incident_" + column, true},
+		{column + "_key >= " + limit, []string{column + "_key", column, "id"}, "incident_" + column, false},
 	}
 }
 
@@ -73,19 +74,14 @@ func sortValue(x *incident.Incident, column string) int64 {
 type cursor struct {
 	phase  int
 	values []int64
-	part   cursorPart
+	// equal is how many of the first values the rows meant have in common with the cursor,
+	// where the index of the phase is exact.
+	equal int
+	// within, if set, is the value of the first column that the rows meant have.
+	within *int64
 }
 
-// A cursorPart is which of the rows after a cursor of two values are meant.
-type cursorPart uint8
-
-const (
-	allAfter   cursorPart = iota
-	sameValue             // those with its first value
-	otherValue            // those with another first value
-)
-
-// String gives the cursor as it is in a page: order, direction, phase, values.
+// text gives the cursor as it is in a page: order, direction, phase, values.
 func (c *cursor) text(q *incident.Query) string {
 	parts := []string{q.Sort.String(), direction(q.Descending), strconv.Itoa(c.phase)}
 	for _, v := range c.values {
@@ -127,18 +123,21 @@ func readCursor(q *incident.Query, phases []phase) (c cursor, err error) {
 
 // after adds the condition that a row comes after the cursor.
 func (p *phase) after(q *query, c *cursor, alias string, descending bool) {
+	if c.within != nil {
+		q.add(" AND "+alias+p.columns[0]+" = ?", *c.within)
+	}
 	if c.values == nil {
 		return
 	}
 	sign := map[bool]string{true: " < ", false: " > "}[descending]
-	switch c.part {
-	case sameValue:
-		q.add(" AND "+alias+p.columns[0]+" = ? AND "+alias+p.columns[1]+sign+"?", values(c.values)...)
-	case otherValue:
-		q.add(" AND "+alias+p.columns[0]+sign+"?", c.values[0])
-	default:
+	if !p.exact {
 		q.add(" AND ("+p.list(alias, "")+")"+sign+"("+marks(len(c.values))+")", values(c.values)...)
+		return
 	}
+	for i := range c.equal {
+		q.add(" AND "+alias+p.columns[i]+" = ?", c.values[i])
+	}
+	q.add(" AND "+alias+p.columns[c.equal]+sign+"?", c.values[c.equal])
 }
 
 // list gives the columns, each with a suffix.

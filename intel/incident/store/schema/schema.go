@@ -49,12 +49,12 @@ CREATE UNIQUE INDEX incident_offender ON incident (offender);
 CREATE INDEX incident_last ON incident (last_seen{tie});
 -- The columns of these are written only when they change, see KeyColumns.
 CREATE INDEX incident_rank ON incident (rank{tie});
-CREATE INDEX incident_worst ON incident (worst{tie});
+CREATE INDEX incident_worst ON incident (worst, first_seen{tie});
 CREATE INDEX incident_first_day ON incident (first_seen, last_day{tie}); -- once a day
-CREATE INDEX incident_days ON incident (days{tie});
+CREATE INDEX incident_days ON incident (days, first_seen{tie});
 CREATE INDEX incident_flows ON incident (flows_key{tie});
 CREATE INDEX incident_bytes ON incident (bytes_key{tie});
-CREATE INDEX incident_hosts ON incident (hosts{tie});
+CREATE INDEX incident_hosts ON incident (hosts, first_seen{tie});
 CREATE INDEX incident_state ON incident (state{tie});
 CREATE INDEX incident_country ON incident (country{tie}) WHERE country <> '';
 CREATE INDEX incident_as ON incident (as_number{tie}) WHERE as_number <> 0;
