@@ -24,10 +24,12 @@ type Config struct {
 	Now                   func() time.Time // nil = the clock
 }
 
-// DefaultConfig commits once a minute; on a small machine every five.
+// DefaultConfig commits once a minute; on a small machine every five. A commit takes about as
+// much memory as what is held, and the cache of the database 24 MB, or 3 on a small machine: all
+// in all less than 64 and 8 MB.
 func DefaultConfig(edge bool) Config {
 	if edge {
-		return Config{Every: 5 * time.Minute, MaxContacts: 10_000, MaxBytes: 4 << 20}
+		return Config{Every: 5 * time.Minute, MaxContacts: 4_000, MaxBytes: 3 << 19}
 	}
 	return Config{Every: time.Minute, MaxContacts: 60_000, MaxBytes: 24 << 20}
 }

@@ -15,25 +15,32 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
 )
 
-// A piece is an incident that a batch changes.
+// A target is an incident that a batch changes.
+type target struct {
+	number int64
+	isNew  bool
+	from   *batch.Offender
+	news   []int32 // contacts of the batch with something new
+}
+
+// A piece is a target with its row, which is at hand only while it is written: rows of all
+// targets would take more memory than the batch.
 type piece struct {
+	*target
 	row
-	isNew bool
-	from  *batch.Offender
-	news  []int32 // contacts of the batch with something new
-	was   row
+	was row
 }
 
 // incidents adds what is new to the incidents, in the order of their numbers, in which they
 // stand in the file.
 func (w *writing) incidents() error {
-	pieces := w.pieces()
-	if err := w.numbers(pieces); err != nil {
+	targets := w.targets()
+	if err := w.numbers(targets); err != nil {
 		return err
 	}
-	slices.SortFunc(pieces, func(a, b *piece) int { return cmp.Compare(a.id, b.id) })
-	for some := range slices.Chunk(pieces, chunk/2) {
-		p := &part{writing: w, pieces: some, shares: map[pair]*share{}, services: map[pair]*service{}, days: map[pair]*day{}}
+	slices.SortFunc(targets, func(a, b target) int { return cmp.Compare(a.number, b.number) })
+	for some := range slices.Chunk(targets, chunk/2) {
+		p := &part{writing: w, pieces: pieces(some), shares: map[pair]*share{}, services: map[pair]*service{}, days: map[pair]*day{}}
 		if err := p.write(); err != nil {
 			return err
 		}
@@ -41,26 +48,35 @@ func (w *writing) incidents() error {
 	return nil
 }
 
-// pieces finds the incidents that are changed, in the order of their addresses.
-func (w *writing) pieces() []*piece {
+// pieces makes pieces of targets, whose rows are to be read.
+func pieces(targets []target) []*piece {
+	list := make([]*piece, len(targets))
+	for i := range targets {
+		list[i] = &piece{target: &targets[i], row: row{id: targets[i].number}}
+	}
+	return list
+}
+
+// targets finds the incidents that are changed, in the order of their addresses.
+func (w *writing) targets() []target {
 	all := w.b.Contacts
 	order := sorted(len(all), func(i, j int32) int { return cmp.Or(cmp.Compare(all[i].Offender, all[j].Offender), cmp.Compare(i, j)) })
 	order = slices.DeleteFunc(order, func(i int32) bool { return w.changes[i].fresh == 0 })
-	var list []*piece
+	var list []target
 	for from := 0; from < len(order); {
 		to := from + 1
 		for to < len(order) && all[order[to]].Offender == all[order[from]].Offender {
 			to++
 		}
-		list = append(list, &piece{from: &w.b.Offenders[all[order[from]].Offender], news: order[from:to]})
+		list = append(list, target{from: &w.b.Offenders[all[order[from]].Offender], news: order[from:to]})
 		from = to
 	}
-	slices.SortFunc(list, func(a, b *piece) int { return bytes.Compare(key(a.from.Addr), key(b.from.Addr)) })
+	slices.SortFunc(list, func(a, b target) int { return bytes.Compare(key(a.from.Addr), key(b.from.Addr)) })
 	return list
 }
 
 // numbers finds the numbers of incidents, or gives them one.
-func (w *writing) numbers(list []*piece) error {
+func (w *writing) numbers(list []target) error {
 	for some := range slices.Chunk(list, chunk) {
 		known := make(map[[16]byte]int64, len(some))
 		keys := make([]any, len(some))
@@ -77,10 +93,11 @@ func (w *writing) numbers(list []*piece) error {
 		if err != nil {
 			return err
 		}
-		for _, p := range some {
-			if p.id = known[p.from.Addr.As16()]; p.id == 0 {
+		for i := range some {
+			p := &some[i]
+			if p.number = known[p.from.Addr.As16()]; p.number == 0 {
 				p.isNew = true
-				if p.id, err = w.number("incident"); err != nil {
+				if p.number, err = w.number("incident"); err != nil {
 					return err
 				}
 			}
