@@ -101,7 +101,7 @@ func (l *Listing) knows(known, asked []string) error {
 const errNoNames = "nothing is listed: no feed has a domain or host name yet"
 
 // exportNames makes a block list of the names in the copies of a manager that is loaded.
-func exportNames(m *fetch.Manager, allow []string, barred Barred, to *target.Target, o choice.Options, now time.Time) (*Listing, error) {
+func exportNames(m *fetch.Manager, cfg *configs.Config, barred Barred, to *target.Target, o choice.Options, now time.Time) (*Listing, error) {
 	feeds := m.Status()
 	l := &Listing{Exported: Exported{Missing: missing(feeds)}, to: to}
 	var known []string
@@ -118,7 +118,7 @@ func exportNames(m *fetch.Manager, allow []string, barred Barred, to *target.Tar
 		return nil, err
 	}
 	o.Without = barred.Feeds
-	maker, err := names.New(o, allow, to.LongestName, now)
+	maker, err := names.New(o, allowedNames(cfg, feeds), to.LongestName, now)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +157,7 @@ func ExportOffline(ctx context.Context, cfg *configs.Config, lists []string, to 
 		if err := m.Load(); err != nil {
 			return nil, m.Status(), err
 		}
-		l, err := exportNames(m, cfg.Intel.AllowNames, barred, to, o, now)
+		l, err := exportNames(m, cfg, barred, to, o, now)
 		return l, m.Status(), err
 	}
 	t, _, err := m.Build()
@@ -246,7 +246,7 @@ func (d *feedService) listing(ctx context.Context, to *target.Target, o choice.O
 		return nil, err
 	}
 	defer done()
-	l, err := exportNames(k.manager, k.cfg.Intel.AllowNames, barred, to, o, d.now())
+	l, err := exportNames(k.manager, k.cfg, barred, to, o, d.now())
 	if err == nil {
 		d.exports.names.Store(l.Names)
 	}

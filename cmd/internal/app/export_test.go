@@ -4,10 +4,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
@@ -59,5 +61,16 @@ func TestExportLacksFeed(t *testing.T) {
 	o.Feeds = append(o.Feeds, "here")
 	if l, err := ExportSet(table, feeds, Barred{}, target.Find("text"), o, time.Now()); err != nil || l.Report.Rows != 1 || len(l.Missing) != 1 {
 		t.Errorf("%+v, %v", l, err)
+	}
+}
+
+// TestAllowedNames: whoever lists them, names that the instance itself needs are in no list.
+func TestAllowedNames(t *testing.T) {
+	cfg := configs.Default()
+	cfg.Intel.AllowNames = []string{"ours.example"}
+	cfg.Intel.Contact, cfg.Web.Address, cfg.Report.To = "noc@contact.example.net", "https://snitch.example.net:8055", []string{"Boss <boss@mail.example.net>", "x@co.uk"}
+	got := allowedNames(&cfg, []fetch.Status{{Source: "https://lists.example.com/bad.txt"}, {Source: "/etc/bad.txt"}, {Source: "https://192.0.2.1/x"}})
+	if want := []string{"ours.example", "lists.example.com", "snitch.example.net", "mail.example.net", "contact.example.net"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

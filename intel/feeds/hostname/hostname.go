@@ -3,6 +3,7 @@ package hostname
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -38,7 +39,11 @@ func Parse(s string) (string, error) {
 		return "", errLength
 	}
 	s = strings.ReplaceAll(s, "[.]", ".")
-	s = strings.TrimPrefix(strings.TrimPrefix(s, "*"), ".")
+	if rest, ok := strings.CutPrefix(s, "*."); ok { // "*example.org" is more than the names below it
+		s = rest
+	} else {
+		s = strings.TrimPrefix(s, ".")
+	}
 	s = strings.TrimSuffix(s, ".")
 	if _, err := netip.ParseAddr(s); err == nil {
 		return "", ErrAddress
@@ -124,6 +129,28 @@ func OfURL(s string) (string, error) {
 func IsShared(name string) bool {
 	suffix, _ := publicsuffix.PublicSuffix(name)
 	return suffix == name
+}
+
+// everybodys are names that the whole DNS needs, with all below them; hosts are shared ones, of
+// which a name above must not be listed: public resolvers, time, and the platforms whose
+// customers have names below these.
+var (
+	everybodys = []string{"root-servers.net", "gtld-servers.net"}
+	hosts      = []string{
+		"dns.google", "one.one.one.one", "cloudflare-dns.com", "dns.quad9.net", "dns.opendns.com", "pool.ntp.org", "time.windows.com", "time.apple.com",
+		"s3.amazonaws.com", "compute.amazonaws.com", "elb.amazonaws.com", "blob.core.windows.net", "cloudapp.azure.com", "trafficmanager.net",
+		"storage.googleapis.com", "fonts.gstatic.com", "raw.githubusercontent.com", "github.com", "update.microsoft.com", "login.microsoftonline.com",
+		"outlook.office365.com", "www.google.com", "drive.google.com", "www.apple.com", "security.debian.org", "archive.ubuntu.com",
+		"akamaiedge.net", "akadns.net", "edgekey.net", "edgesuite.net", "cdn.cloudflare.net", "global.fastly.net", "letsencrypt.org", "ocsp.digicert.com",
+	}
+)
+
+// IsCritical reports whether to block a name in the form of Parse, with all below it, would cut
+// off much more than what it is listed for, as intel.CriticalServices has addresses. Names
+// below shared hosts are not critical.
+func IsCritical(name string) bool {
+	return slices.ContainsFunc(everybodys, func(s string) bool { return Below(name, s) || Below(s, name) }) ||
+		slices.ContainsFunc(hosts, func(s string) bool { return Below(s, name) })
 }
 
 // IsPublic reports whether a name in the form of Parse is below a suffix that the public

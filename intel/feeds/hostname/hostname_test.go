@@ -18,6 +18,10 @@ func TestParse(t *testing.T) {
 		{"EXAMPLE.Org.", "example.org", nil},
 		{"*.example.org", "example.org", nil},
 		{".example.org", "example.org", nil},
+		{"*example.org", "", errLabel},
+		{"*.*.example.org", "", errLabel},
+		{"*.com", "", errLabels},
+		{"*.", "", errLabels},
 		{"evil[.]example[.]org", "evil.example.org", nil},
 		{"_dmarc.example.org", "_dmarc.example.org", nil},
 		{"bücher.example.org", "xn--bcher-kva.example.org", nil},
@@ -89,6 +93,23 @@ func TestKinds(t *testing.T) {
 	} {
 		if Below(pair[0], pair[1]) != want {
 			t.Error(pair)
+		}
+	}
+}
+
+// TestIsCritical: what everybody needs and what is above a shared host, but not what is below one.
+func TestIsCritical(t *testing.T) {
+	for name, want := range map[string]bool{
+		"a.root-servers.net": true, "root-servers.net": true, "amazonaws.com": true, "s3.amazonaws.com": true, "evil.s3.amazonaws.com": false, "windows.net": true,
+		"core.windows.net": true, "evil.blob.core.windows.net": false, "google.com": true, "sites.google.com": false, "ntp.org": true, "example.org": false, "notgithub.com": false,
+	} {
+		if IsCritical(name) != want {
+			t.Errorf("%s: %t", name, !want)
+		}
+	}
+	for _, name := range append(everybodys, hosts...) {
+		if parsed, err := Parse(name); err != nil || parsed != name {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

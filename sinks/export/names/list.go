@@ -1,9 +1,11 @@
 package names
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -47,13 +49,15 @@ type Report struct {
 	TLP      int `json:"tlp"`      // that are not to be shared
 	URLs     int `json:"urls"`     // hosts of URLs, which are not asked for
 	Allowed  int `json:"allowed"`
-	// Refused counts names that belong to no single owner, such as co.uk, or to local
-	// networks, and those that are longer than a target takes or no names at all.
+	// Refused counts names that belong to no single owner, such as co.uk, to local networks, or
+	// that everybody needs, and those that are longer than a target takes or no names at all.
 	Refused int `json:"refused"`
 	Below   int `json:"below"` // names below another one in the list
 	Rows    int `json:"rows"`
-	Cut     int `json:"cut"`    // names beyond the maximum
-	Lowest  int `json:"lowest"` // the least score in a list that was cut
+	// Cut are names beyond the maximum. Where so many are read that some are dropped on the way,
+	// one that comes again later counts again.
+	Cut    int `json:"cut"`
+	Lowest int `json:"lowest"` // the least score in a list that was cut
 }
 
 // A List is what a target writes. Its rows are in the order of their labels from the right.
@@ -69,10 +73,14 @@ const (
 	// most is how many names are held; of more, those that come first stay.
 	most = 4_000_000
 	// maxReasons is how many different reasons are held; more share the last one.
-	maxReasons = 1 << 20
+	maxReasons = 1 << 16
+	// leastHeld is how many listings are held before those that will be cut are dropped, and
+	// heldPerRow how many for each row of the list.
+	leastHeld  = 1 << 16
+	heldPerRow = 4
 )
 
-// A listed is a name that was taken in: where it stands in the text of all, and why. It has
+// A listed is a name that was taken in: where its key stands in the text of all, and why. It has
 // no pointer.
 type listed struct {
 	at     uint32
@@ -89,7 +97,8 @@ type reason struct {
 // A Maker makes a list.
 type Maker struct {
 	options choice.Options
-	allow   []string
+	allow   []string        // in order
+	allowed map[string]bool // likewise
 	longest int
 	now     time.Time
 	report  Report
@@ -97,6 +106,10 @@ type Maker struct {
 	names   []listed
 	reasons []reason
 	index   map[reason]uint32
+	// held is how many listings there may be before some are dropped; least the score below which
+	// some were.
+	held  int
+	least uint8
 }
 
 // New begins a list. Names that are allowed, and those below them, are not in it, and a
@@ -108,7 +121,7 @@ func New(o choice.Options, allow []string, longest int, now time.Time) (*Maker, 
 	if o.Family != 0 {
 		return nil, errors.New("family: names have none")
 	}
-	m := &Maker{options: o, longest: min(longest, hostname.MaxName), now: now.UTC().Truncate(time.Second), index: make(map[reason]uint32)}
+	m := &Maker{options: o, longest: min(longest, hostname.MaxName), now: now.UTC().Truncate(time.Second), index: make(map[reason]uint32), allowed: make(map[string]bool), held: max(leastHeld, heldPerRow*o.Max)}
 	for _, a := range allow {
 		name, err := hostname.ParseTop(a)
 		if err != nil {
@@ -118,6 +131,9 @@ func New(o choice.Options, allow []string, longest int, now time.Time) (*Maker, 
 	}
 	slices.Sort(m.allow)
 	m.allow = slices.Compact(m.allow)
+	for _, a := range m.allow {
+		m.allowed[a] = true
+	}
 	return m, nil
 }
 
@@ -140,7 +156,72 @@ func (m *Maker) Add(l *Listing) {
 		m.reasons, m.index[r] = append(m.reasons, r), i
 	}
 	m.names = append(m.names, listed{uint32(len(m.text)), uint8(len(l.Name)), i})
-	m.text = append(m.text, l.Name...)
+	m.text = appendKey(m.text, l.Name)
+	if len(m.names) >= m.held {
+		m.drop()
+	}
+}
+
+// drop forgets what will not be in the list, so that the memory of a list depends on its size
+// and not on how much is read. What is read later can only make it more.
+func (m *Maker) drop() {
+	least, room := m.sort()
+	var text []byte
+	names := m.names[:0]
+	for of := range m.byName() {
+		if !m.stays(of, least, &room) {
+			m.report.Cut++
+			m.least = max(m.least, least)
+			continue
+		}
+		at := uint32(len(text))
+		text = append(text, m.key(of[0])...)
+		for _, n := range of {
+			names = append(names, listed{at, n.length, n.reason})
+		}
+	}
+	m.names, m.text = names, slices.Clip(text)
+	m.held = max(m.held, 2*len(names))
+}
+
+// sort brings the names in order, and gives the least score in the list and how many names of
+// that score there is room for.
+func (m *Maker) sort() (least uint8, room int) {
+	slices.SortFunc(m.names, func(a, b listed) int {
+		return cmp.Or(bytes.Compare(m.key(a), m.key(b)), cmp.Compare(a.reason, b.reason))
+	})
+	distinct := 0
+	var scores [256]int // of names
+	for of := range m.byName() {
+		distinct++
+		scores[m.best(of)]++
+	}
+	return m.leastOf(distinct, &scores)
+}
+
+// byName yields the listings of each name; they are in order.
+func (m *Maker) byName() iter.Seq[[]listed] {
+	return func(yield func([]listed) bool) {
+		for first, end := 0, 0; first < len(m.names); first = end {
+			for end = first + 1; end < len(m.names) && bytes.Equal(m.key(m.names[end]), m.key(m.names[first])); end++ {
+			}
+			if !yield(m.names[first:end]) {
+				return
+			}
+		}
+	}
+}
+
+// stays reports whether a name is in the list.
+func (m *Maker) stays(of []listed, least uint8, room *int) bool {
+	score := m.best(of)
+	if score < least || score == least && *room == 0 {
+		return false
+	}
+	if score == least {
+		*room--
+	}
+	return true
 }
 
 // refused gives the counter of what keeps a listing out, or nil.
@@ -155,7 +236,7 @@ func (m *Maker) refused(l *Listing) *int {
 		return &m.report.Expired
 	case intel.TLPRank(l.TLP) > intel.TLPRank(o.MaxTLP):
 		return &m.report.TLP
-	case slices.ContainsFunc(m.allow, func(a string) bool { return hostname.Below(l.Name, a) }):
+	case m.isAllowed(l.Name):
 		return &m.report.Allowed
 	case !m.takes(l.Name):
 		return &m.report.Refused
@@ -165,45 +246,39 @@ func (m *Maker) refused(l *Listing) *int {
 	return nil
 }
 
+// isAllowed reports whether a name, or one above it, is allowed.
+func (m *Maker) isAllowed(name string) bool {
+	for above := range upwards(name) {
+		if m.allowed[above] {
+			return true
+		}
+	}
+	return false
+}
+
 // takes reports whether a name can be in a list: whoever made it, it is checked again.
 func (m *Maker) takes(name string) bool {
 	parsed, err := hostname.Parse(name)
-	return err == nil && parsed == name && len(name) <= m.longest && !hostname.IsShared(name) && !hostname.IsLocal(name)
+	return err == nil && parsed == name && len(name) <= m.longest && !hostname.IsShared(name) && !hostname.IsLocal(name) && !hostname.IsCritical(name)
 }
 
 // Done gives the list.
 func (m *Maker) Done() *List {
-	slices.SortFunc(m.names, func(a, b listed) int {
-		return cmp.Or(compare(m.name(a), m.name(b)), cmp.Compare(a.reason, b.reason))
-	})
+	least, room := m.sort()
 	l := &List{options: m.options}
 	if !m.options.NoTime {
 		l.made = m.now
 	}
-	distinct := 0
-	var scores [256]int // of names
-	for i := range m.names {
-		if i == 0 || m.name(m.names[i]) != m.name(m.names[i-1]) {
-			distinct++
-			scores[m.best(i)]++
-		}
-	}
-	least, room := m.least(distinct, &scores)
-	for first, end := 0, 0; first < len(m.names); first = end {
-		for end = first + 1; end < len(m.names) && m.name(m.names[end]) == m.name(m.names[first]); end++ {
-		}
-		score := m.best(first)
-		if score < least || score == least && room == 0 {
+	for of := range m.byName() {
+		if !m.stays(of, least, &room) {
 			m.report.Cut++
 			continue
 		}
-		if score == least {
-			room--
-		}
-		m.take(l, m.names[first:end])
+		m.take(l, of)
 	}
+	m.except(l)
 	if m.report.Cut > 0 {
-		m.report.Lowest = int(least)
+		m.report.Lowest = int(max(least, m.least))
 	}
 	m.report.Rows = len(l.Rows)
 	l.Report = m.report
@@ -211,8 +286,47 @@ func (m *Maker) Done() *List {
 	return l
 }
 
-// least gives the least score in the list, and how many names of that score there is room for.
-func (m *Maker) least(distinct int, scores *[256]int) (least uint8, room int) {
+// except notes the allowed names below rows. A row with one that the target cannot express
+// is left out.
+func (m *Maker) except(l *List) {
+	rows := make(map[string]int, len(l.Rows))
+	if len(m.allow) > 0 {
+		for i := range l.Rows {
+			rows[l.Rows[i].Name] = i
+		}
+	}
+	tooLong := make(map[string]bool)
+	for _, a := range m.allow {
+		for above := range upwards(a) {
+			if i, ok := rows[above]; ok {
+				l.Rows[i].Except = append(l.Rows[i].Except, a)
+				tooLong[above] = tooLong[above] || len(a) > m.longest
+			}
+		}
+	}
+	l.Rows = slices.DeleteFunc(l.Rows, func(r Row) bool { return tooLong[r.Name] })
+	for _, is := range tooLong {
+		if is {
+			m.report.Allowed++
+		}
+	}
+}
+
+// upwards yields a name and all above it.
+func upwards(name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for yield(name) {
+			_, above, ok := strings.Cut(name, ".")
+			if !ok {
+				return
+			}
+			name = above
+		}
+	}
+}
+
+// leastOf gives the least score in the list, and how many names of that score there is room for.
+func (m *Maker) leastOf(distinct int, scores *[256]int) (least uint8, room int) {
 	if distinct <= m.options.Max {
 		return 0, distinct
 	}
@@ -228,7 +342,7 @@ func (m *Maker) least(distinct int, scores *[256]int) (least uint8, room int) {
 
 // take makes a row of all listings of a name, unless a name above it is in the list.
 func (m *Maker) take(l *List, of []listed) {
-	name := m.name(of[0])
+	name := nameOf(m.key(of[0]))
 	if n := len(l.Rows); n > 0 && hostname.Below(name, l.Rows[n-1].Name) {
 		m.report.Below++ // the last row that is not below another
 		return
@@ -243,35 +357,37 @@ func (m *Maker) take(l *List, of []listed) {
 	}
 	slices.Sort(r.Feeds)
 	r.Feeds = slices.Compact(r.Feeds)
-	for _, a := range m.allow {
-		if hostname.Below(a, name) {
-			r.Except = append(r.Except, a)
-		}
-	}
 	l.Rows = append(l.Rows, r)
 }
 
-// best gives the best score of the name whose listings begin at i.
-func (m *Maker) best(i int) (score uint8) {
-	name := m.name(m.names[i])
-	for ; i < len(m.names) && m.name(m.names[i]) == name; i++ {
-		score = max(score, m.reasons[m.names[i].reason].score)
+// best gives the best score of the listings of a name.
+func (m *Maker) best(of []listed) (score uint8) {
+	for _, n := range of {
+		score = max(score, m.reasons[n.reason].score)
 	}
 	return score
 }
 
-func (m *Maker) name(n listed) string { return string(m.text[n.at : int(n.at)+int(n.length)]) }
+// key gives the key of a name; it is good until the next name comes.
+func (m *Maker) key(n listed) []byte { return m.text[n.at : int(n.at)+int(n.length)] }
 
-// compare orders names by their labels from the right, so that all below a name follow it.
-func compare(a, b string) int {
-	for a != "" && b != "" {
-		i, j := strings.LastIndexByte(a, '.'), strings.LastIndexByte(b, '.')
-		if c := cmp.Compare(a[i+1:], b[j+1:]); c != 0 {
-			return c
+// appendKey appends a name with its labels from the right, each but the last with a NUL behind
+// it, so that in the order of bytes all below a name follow it. It is as long as the name.
+func appendKey(text []byte, name string) []byte {
+	for {
+		i := strings.LastIndexByte(name, '.')
+		if text = append(text, name[i+1:]...); i < 0 {
+			return text
 		}
-		a, b = a[:max(i, 0)], b[:max(j, 0)]
+		text, name = append(text, 0), name[:i]
 	}
-	return cmp.Compare(len(a), len(b))
+}
+
+// nameOf gives the name of a key.
+func nameOf(key []byte) string {
+	labels := strings.Split(string(key), "\x00")
+	slices.Reverse(labels)
+	return strings.Join(labels, ".")
 }
 
 // Name is the name of the list where its target has one.

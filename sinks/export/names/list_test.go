@@ -1,10 +1,13 @@
 package names
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +86,9 @@ func TestOracle(t *testing.T) {
 				want[one.Name] = max(want[one.Name], one.Score)
 				passed++
 			}
+		}
+		if !slices.IsSortedFunc(l.Rows, func(a, b Row) int { return compare(a.Name, b.Name) }) {
+			t.Fatal("not in order")
 		}
 		for i, row := range l.Rows {
 			score, ok := want[row.Name]
@@ -171,4 +177,123 @@ func TestMemory(t *testing.T) {
 	}
 	l := m.Done()
 	t.Logf("%d bytes a name, %d rows of %d", used/100_000, l.Report.Rows, l.Report.Listings)
+}
+
+// compare orders names by their labels from the right, so that all below a name follow it.
+func compare(a, b string) int {
+	x, y := strings.Split(a, "."), strings.Split(b, ".")
+	slices.Reverse(x)
+	slices.Reverse(y)
+	return slices.Compare(x, y)
+}
+
+// TestDrop: a list of many names is the same as one that is made with all names at hand, and
+// memory depends on the size of the list. FLOWSNITCH_NAMES=1000000 is what 'make soak' does.
+func TestDrop(t *testing.T) {
+	count := 100_000
+	if n, err := strconv.Atoi(os.Getenv("FLOWSNITCH_NAMES")); err == nil {
+		count = n
+	}
+	one := func(i int) Listing {
+		r := uint32(i) * 2654435761
+		return Listing{Name: fmt.Sprintf("n%d.of-a-usual-length-%d.example.org", r%uint32(count), r%7), Feed: "f", Score: uint8(r % 101)}
+	}
+	o := choice.Default()
+	o.Max = 10_000
+	m, err := New(o, nil, 187, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	heap := func() int64 {
+		var s runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&s)
+		return int64(s.HeapAlloc)
+	}
+	before, most := heap(), int64(0)
+	best := make(map[string]uint8)
+	for i := range count {
+		l := one(i)
+		m.Add(&l)
+		if i%(count/20) == 0 {
+			most = max(most, heap()-before)
+		}
+	}
+	for i := range count {
+		l := one(i)
+		best[l.Name] = max(best[l.Name], l.Score)
+	}
+	l := m.Done()
+	type scored struct {
+		name, key string
+		score     uint8
+	}
+	var all []scored
+	for name, score := range best {
+		all = append(all, scored{name, string(appendKey(nil, name)), score})
+	}
+	slices.SortFunc(all, func(a, b scored) int { return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.key, b.key)) })
+	want := make(map[string]bool)
+	for _, s := range all[:o.Max] {
+		want[s.name] = true
+	}
+	for _, r := range l.Rows {
+		if !want[r.Name] {
+			t.Fatalf("%+v, the lowest is %d", r, all[o.Max-1].score)
+		}
+	}
+	if len(l.Rows) != o.Max || l.Report.Cut != len(all)-o.Max || l.Report.Lowest != int(all[o.Max-1].score) {
+		t.Errorf("%d rows, %+v, want %d cut down to %d", len(l.Rows), l.Report, len(all)-o.Max, all[o.Max-1].score)
+	}
+	if limit := int64(20 << 20); most > limit {
+		t.Errorf("%d bytes for %d names", most, count)
+	}
+	t.Logf("%d names: at most %d bytes", count, most)
+}
+
+// TestHostileFeed: a feed that lists what everybody needs, in whatever spelling, blocks none of
+// it, with the names that are refused counted; what is below a shared host is blocked.
+func TestHostileFeed(t *testing.T) {
+	var listings []Listing
+	for _, text := range []string{"COM", "com.", "*.com", "co.uk", "*.Co.Uk.", "github.io", "xn--p1ai", "рф", "amazonaws.com", "a.root-servers.net", "google.com", "localhost", "router.lan", "1.0.0.127.in-addr.arpa",
+		"192.0.2.1", "0x7f.0.0.1", "example", "ck", "www.ck.ck"} {
+		if name, err := hostname.Parse(text); err == nil {
+			listings = append(listings, Listing{Name: name, Feed: "hostile", Score: 100})
+		}
+	}
+	refused := len(listings) - 1 // www.ck.ck has an owner
+	listings = append(listings, Listing{Name: "evil.s3.amazonaws.com", Feed: "f"}, Listing{Name: "evil.github.io", Feed: "f"}, Listing{Name: "_x.example.org", Feed: "f"}, Listing{Name: "xn--bcher-kva.example.org", Feed: "f"})
+	l := list(t, choice.Default(), nil, listings)
+	var got []string
+	for _, r := range l.Rows {
+		got = append(got, r.Name)
+	}
+	slices.Sort(got)
+	if want := []string{"_x.example.org", "evil.github.io", "evil.s3.amazonaws.com", "www.ck.ck", "xn--bcher-kva.example.org"}; !slices.Equal(got, want) || l.Report.Refused != refused {
+		t.Errorf("%v, %+v, want %d refused", got, l.Report, refused)
+	}
+}
+
+// TestAllowedTooLong: a name above one that is allowed and that the target cannot express is left out.
+func TestAllowedTooLong(t *testing.T) {
+	long := strings.Repeat("a.", 95) + "example.org"
+	l := list(t, choice.Default(), []string{long, "b.example.net"}, []Listing{{Name: "example.org", Feed: "f"}, {Name: "example.net", Feed: "f"}})
+	if len(l.Rows) != 1 || l.Rows[0].Name != "example.net" || !slices.Equal(l.Rows[0].Except, []string{"b.example.net"}) || l.Report.Allowed != 1 || l.Report.Rows != 1 {
+		t.Errorf("%+v", l)
+	}
+}
+
+// TestManyAllowed: a long list of allowed names costs a name no more than its labels.
+func TestManyAllowed(t *testing.T) {
+	var allow []string
+	for i := range 20_000 {
+		allow = append(allow, fmt.Sprintf("ours%d.example.org", i))
+	}
+	var listings []Listing
+	for i := range 20_000 {
+		listings = append(listings, Listing{Name: fmt.Sprintf("a.ours%d.example.org", 2*i), Feed: "f"})
+	}
+	if l := list(t, choice.Default(), allow, listings); len(l.Rows) != 10_000 || l.Report.Allowed != 10_000 {
+		t.Errorf("%d rows, %+v", len(l.Rows), l.Report)
+	}
 }
