@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/configs"
@@ -84,7 +83,7 @@ func openDesk(ctx context.Context, cfg *configs.Config, readOnly bool) (*localDe
 		}
 		l.release = release
 	}
-	d, err := app.OpenDesk(ctx, cfg, readOnly, web.UserName(os.Getuid()))
+	d, err := app.OpenDesk(ctx, cfg, readOnly, web.OurName())
 	if err != nil {
 		return nil, errors.Join(err, l.release())
 	}

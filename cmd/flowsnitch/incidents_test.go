@@ -135,7 +135,7 @@ func TestIncidents(t *testing.T) {
 			{[]string{"incidents", "false-alarm", "62.0.0.2", "--allow"}, exitUsage, []string{"--allow needs a reason"}, ""},
 			{[]string{"incidents", "false-alarm", "62.0.0.2", "--allow", "--note", "x", "--for", "odd"}, exitUsage, []string{"--for:"}, ""},
 			{[]string{"incidents", "note", "62.0.0.1"}, exitUsage, []string{"needs an address and a text"}, ""},
-			{[]string{"incidents", "take", "62.0.0.1"}, exitDone, []string{"62.0.0.1: taken by " + web.UserName(os.Getuid())}, ""},
+			{[]string{"incidents", "take", "62.0.0.1"}, exitDone, []string{"62.0.0.1: taken by " + web.OurName()}, ""},
 			{[]string{"incidents", "note", "62.0.0.1", "asked", evil}, exitDone, []string{"62.0.0.1: noted"}, ""},
 			{[]string{"incidents", "show", "62.0.0.1"}, exitDone, []string{"has taken it, today", "Last note, by", "Notes\n", "Who did what\n"}, "Nobody has"},
 			{[]string{"incidents", "false-alarm", "62.0.0.2", "--note", "our scanner"}, exitDone, []string{"62.0.0.2: marked as a false alarm"}, ""},

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"time"
 
@@ -268,7 +267,7 @@ func changeSilences(c *cobra.Command, announced bool, file, method, path string,
 		if announced {
 			fmt.Fprintf(c.ErrOrStderr(), "no instance is running; the file in %s is changed\n", cfg.StateDir)
 		}
-		err = direct(b, web.UserName(os.Getuid()))
+		err = direct(b, web.OurName())
 		if err != nil && !errors.Is(err, silence.ErrUnknown) && !errors.Is(err, silence.ErrThere) && !errors.Is(err, silence.ErrDisk) {
 			err = usageError{err}
 		}

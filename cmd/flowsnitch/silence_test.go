@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/flowsnitch/flowsnitch/intel/silence"
+	"github.com/flowsnitch/flowsnitch/sinks/web"
 )
 
 // asks runs a command and holds its exit code and a part of what it prints.
@@ -55,7 +56,7 @@ func TestSilenceCommands(t *testing.T) {
 		asks(t, exitUsage, "use --for 7d", add("--offender", "203.0.113.1", "--until", "7d", "--reason", "x")...)
 		asks(t, exitUsage, "has passed", add("--offender", "203.0.113.1", "--until", "2020-01-01", "--reason", "x")...)
 		asks(t, exitUsage, "service", add("--service", "ssh", "--for", "1d", "--reason", "x")...)
-		asks(t, exitDone, "by "+author(t)+": a test\n          no event silenced yet\n", list()...)
+		asks(t, exitDone, "by "+web.OurName()+": a test\n          no event silenced yet\n", list()...)
 		asks(t, exitDone, "203.0.113.9: silence "+id+" (offender 203.0.113.0/24, service tcp/22) until", append([]string{"lookup", "--intel", i.list, "203.0.113.9"}, c...)...)
 		asks(t, exitDone, "198.51.100.0/24 is allowed until", append([]string{"silence", "allow", "198.51.100.0/24", "--for", "30d", "--reason", "ours"}, c...)...)
 		asks(t, exitFailed, "is there already", append([]string{"silence", "allow", "198.51.100.0/24", "--for", "1d", "--reason", "ours"}, c...)...)
@@ -95,12 +96,4 @@ func TestSilenceCommands(t *testing.T) {
 	if _, err := os.Stat(path); err != nil {
 		t.Errorf("a list has moved the file: %v", err)
 	}
-}
-
-func author(t *testing.T) string {
-	t.Helper()
-	if os.Getuid() == 0 {
-		return "root"
-	}
-	return os.Getenv("USER")
 }

@@ -58,7 +58,7 @@ func (c *Control) Serve(routes []observe.Route) {
 	for _, r := range routes {
 		h := r.Handler.ServeHTTP
 		if r.Role == observe.Operator {
-			h = guarded(h)
+			h = named(guarded(h))
 		}
 		c.mux.HandleFunc(r.Method+" "+r.Path, h)
 	}
@@ -76,13 +76,57 @@ func mayAct(uid int) bool { return uid == 0 || uid == os.Geteuid() || uid == any
 
 // Author gives who makes a request, for notes of who did what: the name of the user at the
 // other end of the control socket, "uid N" where the system has no name for it, "local user"
-// where it does not show one.
+// where it does not show one. Root may act for another user, see [OurName].
 func Author(ctx context.Context) string {
+	if name, ok := ctx.Value(onBehalf{}).(string); ok {
+		return name
+	}
 	uid, ok := ctx.Value(peer{}).(int)
 	if !ok || uid == anyUser {
 		return "local user"
 	}
 	return UserName(uid)
+}
+
+// onBehalf is the key of the name of a user for whom root makes a request, and behalfHeader is
+// where the request has it.
+type onBehalf struct{}
+
+const behalfHeader = "Flowsnitch-User"
+
+// named has requests of root made in the name of the user who became root for it. Whoever else
+// sends such a name goes by their own.
+func named(f http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if uid, ok := r.Context().Value(peer{}).(int); ok && uid == 0 {
+			if name := r.Header.Get(behalfHeader); isUser(name) {
+				r = r.WithContext(context.WithValue(r.Context(), onBehalf{}, name))
+			}
+		}
+		f(w, r)
+	}
+}
+
+// isUser reports whether this system has a user of that name.
+func isUser(name string) bool {
+	if name == "" {
+		return false
+	}
+	_, err := user.Lookup(name)
+	return err == nil
+}
+
+// OurName gives who runs this process, for notes of who did what: with sudo or doas the user who
+// became root, so that two operators are two.
+func OurName() string {
+	if os.Getuid() == 0 {
+		for _, variable := range []string{"SUDO_USER", "DOAS_USER"} {
+			if name := os.Getenv(variable); isUser(name) {
+				return name
+			}
+		}
+	}
+	return UserName(os.Getuid())
 }
 
 // UserName gives the name of a user of this system, "uid N" where it has none.
@@ -282,6 +326,9 @@ func Stream(ctx context.Context, stateDir, method, path string, body io.Reader) 
 	req, err := http.NewRequestWithContext(ctx, method, "http://control"+path, body)
 	if err != nil {
 		return nil, err
+	}
+	if method != http.MethodGet && os.Getuid() == 0 {
+		req.Header.Set(behalfHeader, OurName())
 	}
 	if body != nil {
 		req.Header.Set("Expect", "100-continue") // one that is refused would fail in the middle of it

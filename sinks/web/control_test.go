@@ -222,6 +222,48 @@ func TestAuthor(t *testing.T) {
 	}
 }
 
+// TestOnBehalf: root acts in the name of the user who became root, if there is such a user; nobody
+// else acts in the name of another.
+func TestOnBehalf(t *testing.T) {
+	const someone = "nobody"
+	if !isUser(someone) {
+		t.Skip("this system has no user nobody")
+	}
+	for _, tt := range []struct {
+		uid        int
+		name, want string
+	}{{0, someone, someone}, {0, "no such user", UserName(0)}, {0, "", UserName(0)}, {0, "no\x1bbody", UserName(0)}, {65534, "root", UserName(65534)}, {3_999_999_999, "root", "uid 3999999999"}} {
+		got := ""
+		r := httptest.NewRequestWithContext(context.WithValue(t.Context(), peer{}, tt.uid), http.MethodPost, "/who", nil)
+		r.Header.Set(behalfHeader, tt.name)
+		named(func(_ http.ResponseWriter, r *http.Request) { got = Author(r.Context()) })(httptest.NewRecorder(), r)
+		if got != tt.want {
+			t.Errorf("uid %d for %q: %q, want %q", tt.uid, tt.name, got, tt.want)
+		}
+	}
+	t.Setenv("SUDO_USER", someone)
+	if os.Getuid() != 0 {
+		if got := OurName(); got != UserName(os.Getuid()) {
+			t.Errorf("without sudo: %q", got)
+		}
+		return
+	}
+	if got := OurName(); got != someone {
+		t.Errorf("with sudo: %q", got)
+	}
+	dir := socketDir(t)
+	c := NewControl(dir)
+	c.Serve([]observe.Route{{Method: "POST", Path: "/who", Role: observe.Operator, Handler: observe.JSON(func(r *http.Request) (any, error) { return Author(r.Context()), nil })}})
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Stop(t.Context())
+	var got string
+	if err := Request(t.Context(), dir, http.MethodPost, "/who", &got); err != nil || runtime.GOOS == "linux" && got != someone {
+		t.Errorf("over the socket: %q, %v", got, err)
+	}
+}
+
 // TestRefused: what does not exist, and what has another state by now, comes with its reason;
 // a path that the instance does not have is that of another version.
 func TestRefused(t *testing.T) {

@@ -66,7 +66,7 @@ func TestIncidents(t *testing.T) {
 	}
 	w = observed(t, dir, intel, Options{})
 	i = incidentOf(t, dir, "62.0.0.1")
-	us := web.UserName(os.Geteuid())
+	us := web.OurName()
 	if i.State != incident.Taken || i.Owner != us || i.Flows != 1 || len(i.Audit) != 1 || i.Audit[0].Author != us {
 		t.Errorf("after a restart: %+v", i)
 	}
