@@ -1,10 +1,12 @@
 package webhook
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"mime"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -69,13 +71,17 @@ type Config struct {
 	// Repeat is the time after which an offender or an alert is reported again, unless it
 	// has got worse before.
 	Repeat time.Duration `yaml:"repeat"`
-	// Timeout bounds one attempt to deliver.
+	// Timeout bounds one request, or one mail.
 	Timeout time.Duration `yaml:"timeout"`
 
 	// StateDir is where it is kept what was reported; empty = nowhere.
 	StateDir string `yaml:"-"`
 	// Page is the address of the web page for links, without a slash at its end; empty = none.
 	Page string `yaml:"-"`
+	// Handled reports whether somebody has taken the incident of an offender, or judged it a
+	// false alarm: it is not reported again then, unless it gets worse. It is called by the
+	// goroutine of the sink, and must return soon; nil = nothing is known.
+	Handled func(context.Context, netip.Addr) bool `yaml:"-"`
 }
 
 // TLPs are the labels of the Traffic Light Protocol that Config.MaxTLP may have, the least

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"github.com/flowsnitch/flowsnitch/sinks/webhook/notice"
@@ -81,9 +82,15 @@ func (p *poster) documents(m *notice.Message, routingKey string) (docs [][]byte,
 	return [][]byte{doc}, err
 }
 
-// send sends a document. 2xx is delivered; 408, 429, 5xx and everything below HTTP may
-// be better later; the rest is given up.
+// again are the replies after which a document is sent again: the service is busy, or the
+// address or the secret is wrong, which can be put right. Another one below 500 is about the document.
+var again = []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusProxyAuthRequired,
+	http.StatusRequestTimeout, http.StatusGone, http.StatusTooManyRequests}
+
+// send sends a document. 2xx is delivered; everything below HTTP may be better later.
 func (p *poster) send(ctx context.Context, body []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
+	defer cancel()
 	req, err := p.request(ctx, body)
 	if err != nil {
 		return &sinks.RetryError{Err: err} // a file that may be there later
@@ -97,7 +104,7 @@ func (p *poster) send(ctx context.Context, body []byte) error {
 	switch code := resp.StatusCode; {
 	case code/100 == 2:
 		return nil
-	case code == http.StatusRequestTimeout, code == http.StatusTooManyRequests, code >= 500:
+	case code >= 500, slices.Contains(again, code):
 		return &sinks.RetryError{Err: fmt.Errorf("%s: answers %d %s", req.URL.Host, code, http.StatusText(code))}
 	default:
 		return fmt.Errorf("%s: refuses with %d %s", req.URL.Host, code, http.StatusText(code))

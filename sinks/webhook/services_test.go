@@ -347,6 +347,30 @@ func TestPagerDuty(t *testing.T) {
 	}
 }
 
+// TestKeys: long names of sensors and alerts leave each offender a key of its own.
+func TestKeys(t *testing.T) {
+	cfg, got := service(t, "pagerduty")
+	one, other := hit(0, event.High), hit(1, event.High)
+	alerting := alert(strings.Repeat("ä", 300), "x")
+	for _, e := range []*event.Event{&one, &other, &alerting} {
+		e.Sensor = strings.Repeat("å", 300)
+	}
+	send(t, newHook(t, cfg), one, other, alerting)
+	keys := map[string]bool{}
+	for _, b := range *got {
+		var doc struct {
+			DedupKey string `json:"dedup_key"`
+		}
+		if err := json.Unmarshal(b, &doc); err != nil || !utf8.ValidString(doc.DedupKey) {
+			t.Fatal(err, doc)
+		}
+		keys[doc.DedupKey] = true
+	}
+	if len(keys) != 3 {
+		t.Errorf("%v", keys)
+	}
+}
+
 // TestTLP: what is labelled amber or red leaves by no kind, in no field, unless max_tlp allows
 // it; the event is notified all the same, with a word on what is left out.
 func TestTLP(t *testing.T) {

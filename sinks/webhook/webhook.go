@@ -62,6 +62,8 @@ func New(cfg Config) (*Hook, error) {
 	switch cfg.Kind {
 	case KindMail:
 		h.deliver = func(ctx context.Context, m *notice.Message) error {
+			ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
+			defer cancel()
 			return cfg.Mail.Send(ctx, m.Title(), m.Text(func(s string) string { return s }))
 		}
 	default:
@@ -126,7 +128,7 @@ func (h *Hook) Send(ctx context.Context, events []event.Event) error {
 	before := h.held
 	now := time.Now()
 	for i := range events {
-		h.take(&events[i], now)
+		h.take(ctx, &events[i], now)
 	}
 	if h.next.Empty() || now.Before(h.last.Add(h.cfg.Interval)) {
 		return nil
@@ -139,11 +141,11 @@ func (h *Hook) Send(ctx context.Context, events []event.Event) error {
 }
 
 // take notes an event for the next message if people must hear of it.
-func (h *Hook) take(e *event.Event, now time.Time) {
+func (h *Hook) take(ctx context.Context, e *event.Event, now time.Time) {
 	if h.held > 0 {
 		h.held++
 	}
-	news, fact := h.news(e, now)
+	news, fact := h.news(ctx, e, now)
 	if news == "" {
 		return
 	}
@@ -158,7 +160,7 @@ func (h *Hook) take(e *event.Event, now time.Time) {
 }
 
 // news gives why people must hear of an event, or nothing, and how bad it is.
-func (h *Hook) news(e *event.Event, now time.Time) (string, reported.Fact) {
+func (h *Hook) news(ctx context.Context, e *event.Event, now time.Time) (string, reported.Fact) {
 	fact := reported.Fact{
 		At: now, Severity: e.Severity, Answered: e.Answered == event.AnsweredYes,
 		Called: e.Direction == event.Outbound || e.Direction == event.Internal,
@@ -178,10 +180,12 @@ func (h *Hook) news(e *event.Event, now time.Time) (string, reported.Fact) {
 	}
 	before, known := h.memory.Of(remembered(s))
 	switch {
-	case known && now.Sub(before.At) < h.cfg.Repeat:
+	case known && now.Sub(before.At).Abs() < h.cfg.Repeat: // more before than that, the clock was wrong
 		return h.worse(e, before, fact, ""), fact
 	case e.Kind == event.KindAlert:
 		return "alert", fact
+	case known && h.cfg.Handled != nil && h.cfg.Handled(ctx, e.Offender):
+		return h.worse(e, before, fact, ""), fact
 	case known:
 		return "again, last reported on " + before.At.UTC().Format(time.DateTime) + " UTC", fact
 	case e.Retro:
@@ -223,9 +227,7 @@ func (h *Hook) begin() {
 func (h *Hook) flush(ctx context.Context) error {
 	m, facts := h.next, h.facts
 	h.begin()
-	attempt, cancel := context.WithTimeout(ctx, h.cfg.Timeout)
-	defer cancel()
-	err := h.deliver(attempt, m)
+	err := h.deliver(ctx, m)
 	if _, retry := errors.AsType[*sinks.RetryError](err); retry {
 		return err
 	}

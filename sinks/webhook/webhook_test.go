@@ -158,6 +158,60 @@ func TestWhatIsTold(t *testing.T) {
 	})
 }
 
+// TestHandled: an incident that somebody has taken, or that is a false alarm, is not reported
+// again and again, but when it gets worse; nor does a clock that was years ahead keep anything back.
+func TestHandled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config(KindJSON)
+		var handled []netip.Addr
+		cfg.Handled = func(_ context.Context, a netip.Addr) bool { return slices.Contains(handled, a) }
+		h, r := recorded(t, cfg)
+		a, b := hit(0, event.High), hit(1, event.High)
+		send(t, h, a, b)
+		handled = []netip.Addr{a.Offender}
+		time.Sleep(25 * time.Hour)
+		send(t, h, a, b)
+		if len(r.sent) != 2 || strings.Contains(r.sent[1], a.Offender.String()+" ") || !strings.Contains(r.sent[1], b.Offender.String()) {
+			t.Errorf("sent %q", r.sent)
+		}
+		time.Sleep(time.Hour)
+		send(t, h, with(a, func(e *event.Event) { e.Severity = event.Critical }))
+		if len(r.sent) != 3 || !strings.Contains(r.sent[2], "severity rose") {
+			t.Errorf("sent %q", r.sent)
+		}
+		fact, _ := h.memory.Of(remembered(notice.Of(&b)))
+		fact.At = fact.At.AddDate(3, 0, 0)
+		h.memory.Note(remembered(notice.Of(&b)), fact)
+		time.Sleep(time.Hour)
+		send(t, h, b)
+		if len(r.sent) != 4 {
+			t.Errorf("sent %q", r.sent)
+		}
+	})
+}
+
+// TestSlow: a service that takes its time for each of the documents of a message gets all of
+// them; the timeout is that of one.
+func TestSlow(t *testing.T) {
+	got := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		got++
+		time.Sleep(300 * time.Millisecond)
+		w.WriteHeader(202)
+	}))
+	defer s.Close()
+	cfg := config(KindTemplate)
+	cfg.Template, cfg.RoutingKey, cfg.URL, cfg.Timeout = "pagerduty", "k", secret.Text(s.URL), time.Second
+	var events []event.Event
+	for n := range 9 {
+		events = append(events, hit(n, event.High))
+	}
+	send(t, newHook(t, cfg), events...)
+	if got != 6 {
+		t.Errorf("%d documents", got)
+	}
+}
+
 // TestInterval: the first message goes at once, the next when the interval is over, with all
 // that has come; what waits stays in the journal.
 func TestInterval(t *testing.T) {
@@ -434,7 +488,9 @@ func TestPostSlack(t *testing.T) {
 	url, _, body := server(t, 200)
 	cfg := config(KindSlack)
 	cfg.URL = secret.Text(url)
-	send(t, newHook(t, cfg), hostileHit())
+	a := alert("*@channel* _x_", "y")
+	a.Severity = event.Critical
+	send(t, newHook(t, cfg), hostileHit(), a)
 	var doc map[string]string
 	if err := json.Unmarshal(*body, &doc); err != nil || len(doc) != 1 {
 		t.Fatalf("%v in %s", err, *body)
@@ -444,7 +500,7 @@ func TestPostSlack(t *testing.T) {
 		t.Errorf("got %s", text)
 	}
 	for i, part := range strings.Split(text, "`") { // outside of code
-		if i%2 == 0 && strings.ContainsAny(part, "@") {
+		if i%2 == 0 && strings.ContainsAny(part, "@*_") {
 			t.Errorf("%q is not in code", part)
 		}
 	}
@@ -456,7 +512,7 @@ func TestPostSlack(t *testing.T) {
 }
 
 func TestPostCodes(t *testing.T) {
-	for code, again := range map[int]bool{301: false, 400: false, 401: false, 404: false, 408: true, 410: false, 429: true, 500: true, 503: true} {
+	for code, again := range map[int]bool{301: false, 400: false, 401: true, 403: true, 404: true, 408: true, 410: true, 413: false, 422: false, 429: true, 500: true, 503: true} {
 		url, _, _ := server(t, code)
 		cfg := config(KindJSON)
 		cfg.URL = secret.Text(url + "/secret")
@@ -484,9 +540,9 @@ func TestPostFailures(t *testing.T) {
 		"no token":     func(c *Config) { c.TokenFile = file },
 	} {
 		cfg := config(KindJSON)
+		cfg.Timeout = time.Second
 		change(&cfg)
 		h := newHook(t, cfg)
-		h.cfg.Timeout = 100 * time.Millisecond
 		err := h.Send(t.Context(), []event.Event{hit(0, event.High)})
 		if _, ok := errors.AsType[*sinks.RetryError](err); !ok || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: got %v", name, err)

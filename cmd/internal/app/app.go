@@ -105,6 +105,7 @@ func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 	a.silences = newSilences(a)
 	a.sinks.stamps = append(a.sinks.stamps, a.places.P.Stamp, a.silences.book.Stamp)
 	a.incidents = newIncidentLog(a)
+	a.sinks.handled = a.incidents.handled
 	alerts := &alerts{sensor: cfg.Name, store: a.store, clock: a.watch, publish: a.sinks.publish, log: log}
 	a.feeds = newFeedService(a, alerts.send)
 	a.feeds.offenders = a.incidents.offenders

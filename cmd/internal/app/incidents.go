@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs/secret"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/incident/intake"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store"
 	"github.com/flowsnitch/flowsnitch/sinks"
@@ -154,6 +156,22 @@ func (l *incidentLog) ready() (*store.Store, error) {
 		return nil, observe.Unavailable("the database of incidents is not open yet; try again in a moment")
 	}
 	return l.base, nil
+}
+
+// handledLimit is how long a notification waits for what is known of an incident.
+const handledLimit = 2 * time.Second
+
+// handled reports whether somebody has taken the incident of an offender, or judged it a false
+// alarm; false where that cannot be found out soon.
+func (l *incidentLog) handled(ctx context.Context, offender netip.Addr) bool {
+	s, err := l.ready()
+	if err != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, handledLimit)
+	defer cancel()
+	x, err := s.Get(ctx, offender)
+	return err == nil && (x.State == incident.Taken || x.State == incident.FalseAlarm)
 }
 
 // taker gives the side of the journal, nil while the database is not open.

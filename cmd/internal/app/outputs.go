@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,10 +35,11 @@ type outputs struct {
 	runners []*sinks.Runner
 	opened  []sinks.Sink // of the runners, in their order
 	logs    []*jsonlog.Log
-	date    func() time.Time      // that can be trusted
-	stamps  []func(*event.Event)  // see deliver; in the order of the list, set before Start
-	trouble atomic.Bool           // the journal does not take events to the disk
-	told    map[string]lastLogged // by sink; only for tell
+	date    func() time.Time                       // that can be trusted
+	stamps  []func(*event.Event)                   // see deliver; in the order of the list, set before Start
+	handled func(context.Context, netip.Addr) bool // see webhook.Config; set before Start
+	trouble atomic.Bool                            // the journal does not take events to the disk
+	told    map[string]lastLogged                  // by sink; only for tell
 	watch   *canary.Watch
 	recent  recentList
 	latest  latestList
@@ -117,6 +119,7 @@ func (o *outputs) open(c configs.Sink) (sinks.Sink, error) {
 	if c.Webhook != nil {
 		to := *c.Webhook
 		to.StateDir = o.cfg.StateDir // and no Page from web.address: the web server has no page of an incident yet
+		to.Handled = o.handled
 		return webhook.New(to)
 	}
 	if c.Kafka != nil {

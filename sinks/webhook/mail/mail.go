@@ -182,13 +182,19 @@ func (m Config) transfer(c *smtp.Client, subject, text string, files []File) err
 		return err
 	}
 	var refused []string // a wrong address must not keep the others from knowing
+	var last error       // one that may be better later, if there is one
+	later := false
 	for _, to := range m.To {
 		err := c.Rcpt(to)
 		if err != nil {
 			refused = append(refused, to)
+			reply, ok := errors.AsType[*textproto.Error](err)
+			if final := ok && reply.Code/100 == 5; !final || !later {
+				last, later = fmt.Errorf("to %s: %w", to, err), !final
+			}
 		}
 		if len(refused) == len(m.To) {
-			return fmt.Errorf("to %s: %w", to, err)
+			return last
 		}
 	}
 	w, err := c.Data()
@@ -210,7 +216,7 @@ func (m Config) compose(subject, text string, files []File, now time.Time, refus
 	for _, header := range [][2]string{
 		{"From", m.From},
 		{"To", strings.Join(m.To, ",\r\n ")},
-		{"Subject", mime.QEncoding.Encode("utf-8", subject)},
+		{"Subject", header(subject)},
 		{"Date", now.Format(time.RFC1123Z)},
 		{"Message-ID", "<" + uuid.NewString() + "@" + domain + ">"},
 		{"Auto-Submitted", "auto-generated"},
@@ -235,6 +241,18 @@ func (m Config) compose(subject, text string, files []File, now time.Time, refus
 	}
 	fmt.Fprintf(&b, "--%s--\r\n", boundary)
 	return b.Bytes()
+}
+
+// maxSubject is how many characters of a subject are sent.
+const maxSubject = 200
+
+// header gives a text as it stands in a header: ASCII alone, and in lines of which none is too
+// long (RFC 2047).
+func header(text string) string {
+	if runes := []rune(text); len(runes) > maxSubject {
+		text = string(runes[:maxSubject-1]) + "…"
+	}
+	return strings.ReplaceAll(mime.QEncoding.Encode("utf-8", text), "?= =?", "?=\r\n =?")
 }
 
 // append adds a part of a mail, or all of it, from its own headers on.

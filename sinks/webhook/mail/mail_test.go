@@ -266,6 +266,46 @@ func TestMailOneRefused(t *testing.T) {
 	}
 }
 
+// TestMailLater: where one recipient is refused for good and the other for now, the mail is
+// tried again, in whatever order they are.
+func TestMailLater(t *testing.T) {
+	for _, to := range []string{"noc", "soc"} {
+		s := newMailServer(t, TLSStart, func(s *mailServer) {
+			s.replies["RCPT TO:<noc@example.net>"], s.replies["RCPT TO:<soc@example.net>"] = "550 nobody", "550 nobody"
+			s.replies["RCPT TO:<"+to+"@example.net>"] = "450 greylisted"
+		})
+		err := send(t, mailConfig(s), time.Minute, eventtest.HitOf(0, event.High))
+		if _, ok := errors.AsType[*sinks.RetryError](err); !ok || !strings.Contains(err.Error(), "450") {
+			t.Errorf("%s: got %v", to, err)
+		}
+	}
+}
+
+// TestMailSubject: whatever is in a subject, it adds no header, is of ASCII and in lines that every
+// server takes.
+func TestMailSubject(t *testing.T) {
+	for _, subject := range []string{"plain", "x\r\nBcc: evil@example.net\r\n\r\nbody", strings.Repeat("long ", 500), strings.Repeat("漢👍", 500), "=?utf-8?q?Bcc:?=", "\x00\x1b[31m", ""} {
+		s := newMailServer(t, TLSNone)
+		if err := mailConfig(s).Send(t.Context(), subject, "text\n"); err != nil {
+			t.Fatal(err)
+		}
+		_, _, data := s.got()
+		m, err := netmail.ReadMessage(strings.NewReader(data))
+		if err != nil || m.Header.Get("Bcc") != "" || len(m.Header) != 9 {
+			t.Errorf("%.60q: %v, %v", subject, err, m)
+		}
+		for line := range strings.Lines(data) {
+			if len(line) > 500 || strings.IndexFunc(line, func(r rune) bool { return r > 126 || r < 32 && r != '\r' && r != '\n' }) >= 0 {
+				t.Errorf("%.60q: line %q", subject, line)
+			}
+		}
+		got, err := new(mime.WordDecoder).DecodeHeader(m.Header.Get("Subject"))
+		if runes := []rune(subject); err != nil || len(runes) < maxSubject && subject[:min(len(subject), 2)] != "=?" && got != subject || len(runes) >= maxSubject && !strings.HasPrefix(got, string(runes[:min(len(runes), 5)])) {
+			t.Errorf("%.60q: %.60q, %v", subject, got, err)
+		}
+	}
+}
+
 // TestMailFiles: files arrive as they were, each with its name, and nothing but ASCII goes out.
 func TestMailFiles(t *testing.T) {
 	s := newMailServer(t, TLSNone)

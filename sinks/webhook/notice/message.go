@@ -359,9 +359,8 @@ func plain(s string) string {
 // neither takes anything for a mention or a link; Slack wants &, < and > escaped
 // everywhere.
 func (m *Message) Slack() ([]byte, error) {
-	text := "*" + m.Title() + "*\n" + m.Text(func(s string) string {
-		return "`" + strings.ReplaceAll(s, "`", "'") + "`"
-	})
+	code := func(s string) string { return "`" + strings.ReplaceAll(s, "`", "'") + "`" }
+	text := code(m.Title()) + "\n" + m.Text(code)
 	escape := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 	return json.Marshal(map[string]string{"text": escape.Replace(text)})
 }

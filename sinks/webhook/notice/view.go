@@ -10,6 +10,9 @@ import (
 	"github.com/flowsnitch/flowsnitch/sinks/form"
 )
 
+// maxKeyPart bounds the names in a key, in bytes, so that what they are followed by is in it.
+const maxKeyPart = 90
+
 // A View is what a template can show of a message. All texts are of one line, at most
 // 400 characters long and without control characters, but hostile otherwise: what they mean
 // to the reader of the document is the template's business.
@@ -101,10 +104,10 @@ func (m *Message) view(n *notice) Notice {
 	if n.hidden > 0 {
 		v.Hidden = fmt.Sprintf("%d %s not shown (TLP)", n.hidden, plural(n.hidden, "listing", "listings"))
 	}
-	v.Key = "flowsnitch/" + v.Sensor + "/" + v.Offender
+	v.Key = "flowsnitch/" + fit.Cut(v.Sensor, maxKeyPart) + "/" + v.Offender
 	if e.Kind == event.KindAlert {
 		v.Alert = plain(e.Alert)
-		v.Key += "/" + v.Alert
+		v.Key += "/" + fit.Cut(v.Alert, maxKeyPart)
 	} else {
 		v.Take = "flowsnitch incidents take " + v.Offender
 		v.Silence = "flowsnitch silence add --offender " + v.Offender + " --for 7d --reason TEXT"
@@ -112,7 +115,6 @@ func (m *Message) view(n *notice) Notice {
 			v.Link = m.Page + "/incidents/" + v.Offender
 		}
 	}
-	v.Key = fit.Cut(v.Key, 255)
 	return v
 }
 

@@ -55,7 +55,7 @@ func (f Fact) Worst(g Fact) Fact {
 type Memory struct {
 	path  string // empty = in memory only
 	facts map[Subject]Fact
-	order []Subject // as they were first reported
+	order []Subject // at most slack more than Max
 }
 
 // line is one subject in the file.
@@ -69,9 +69,9 @@ type line struct {
 	Called   bool           `json:"called,omitempty"`
 }
 
-// Open reads the file at a path; "" = nothing is kept on disk. A file that cannot be read is
-// an error beside an empty memory: people hear of everything once more. Facts that lie in the
-// future, for the clock was wrong, count as of now.
+// Open reads the file at a path; "" = nothing is kept on disk. A file that is damaged is an error
+// beside a memory of what could be read: people hear of the rest once more. Facts that lie in
+// the future, for the clock was wrong, count as of now.
 func Open(path string, now time.Time) (*Memory, error) {
 	m := &Memory{path: path, facts: map[Subject]Fact{}}
 	if path == "" {
@@ -90,7 +90,7 @@ func Open(path string, now time.Time) (*Memory, error) {
 		return m, err
 	}
 	if err := m.read(b, now); err != nil {
-		return &Memory{path: path, facts: map[Subject]Fact{}}, fmt.Errorf("%s: %w", path, err)
+		return m, fmt.Errorf("%s: %w", path, err)
 	}
 	return m, nil
 }
@@ -132,18 +132,29 @@ func (m *Memory) Of(s Subject) (Fact, bool) {
 // Len is how many subjects it remembers.
 func (m *Memory) Len() int { return len(m.order) }
 
-// Note remembers that a subject was reported, and forgets the oldest beyond Max.
+// slack is by how many the memory grows beyond Max before it is put in order.
+const slack = 1000
+
+// Note remembers that a subject was reported, and forgets those beyond Max that were not
+// reported for the longest time.
 func (m *Memory) Note(s Subject, f Fact) {
 	if _, again := m.facts[s]; !again {
 		m.order = append(m.order, s)
 	}
 	m.facts[s] = f
-	if over := len(m.order) - Max; over > 0 {
-		for _, old := range m.order[:over] {
-			delete(m.facts, old)
-		}
-		m.order = slices.Delete(m.order, 0, over)
+	if len(m.order) >= Max+slack {
+		m.forget()
 	}
+}
+
+// forget forgets what is beyond Max.
+func (m *Memory) forget() {
+	slices.SortStableFunc(m.order, func(a, b Subject) int { return m.facts[a].At.Compare(m.facts[b].At) })
+	over := max(len(m.order)-Max, 0)
+	for _, old := range m.order[:over] {
+		delete(m.facts, old)
+	}
+	m.order = slices.Delete(m.order, 0, over)
 }
 
 // Save writes the file, in one step: after a crash it is the old one or the new one.
@@ -151,6 +162,7 @@ func (m *Memory) Save() error {
 	if m.path == "" {
 		return nil
 	}
+	m.forget()
 	return disk.ReplaceBy(disk.OS{}, m.path, 0o600, func(w io.Writer) error {
 		e := json.NewEncoder(w)
 		err := e.Encode(struct {
