@@ -242,7 +242,9 @@ func (b *Batch) place(o *Offender, e *event.Event) {
 	}
 }
 
-// listing adds a listing, or replaces that of the same entry of the feed.
+// listing adds a listing, or replaces that of the same entry of the feed. A feed can have an
+// entry twice: of the labels of both, and of what finds no room, the most restricted one stays,
+// as the reason may be of either.
 func (b *Batch) listing(o *Offender, i *event.Indicator) {
 	l := Listing{Indicator: i.Prefix, Feed: b.note(i.Feed, maxName), Category: b.note(i.Category, maxName), Ref: b.note(i.Ref, maxRef),
 		Description: b.note(i.Description, maxReason), TLP: b.note(i.TLP, maxName), Score: i.Score}
@@ -250,10 +252,20 @@ func (b *Batch) listing(o *Offender, i *event.Indicator) {
 		return
 	}
 	at := slices.IndexFunc(o.Listings, func(x Listing) bool { return x.Feed == l.Feed && x.Indicator == l.Indicator })
+	stricter := func(x Listing) int32 {
+		if intel.TLPRank(b.Text(x.TLP)) > intel.TLPRank(i.TLP) {
+			return x.TLP
+		}
+		return l.TLP
+	}
 	switch {
 	case at >= 0:
+		l.TLP = stricter(o.Listings[at])
 		o.Listings[at] = l
-	case len(o.Listings) < maxListings:
+	case len(o.Listings) == maxListings:
+		last := &o.Listings[maxListings-1]
+		last.TLP = stricter(*last)
+	default:
 		o.Listings = append(o.Listings, l)
 		b.extra += int(unsafe.Sizeof(l))
 	}
