@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,7 +72,7 @@ func TestRestrictedStaysIn(t *testing.T) {
 	var b batch.Batch
 	var events []event.Event
 	var offenders []restricted
-	for n := range 120 {
+	for n := range 80 {
 		e, o := labelled(r, n, now)
 		b.Add(&e)
 		events, offenders = append(events, e), append(offenders, o)
@@ -146,12 +147,12 @@ func TestRestrictedStaysIn(t *testing.T) {
 	}
 }
 
-// messagesOf makes every kind of message of events, one of each and one of all.
+// messagesOf makes every kind of message of events, of a few and of all.
 func messagesOf(t *testing.T, events []event.Event, most string) (docs []string) {
 	t.Helper()
 	groups := [][]event.Event{events}
-	for i := range events {
-		groups = append(groups, events[i:i+1])
+	for some := range slices.Chunk(events, 5) {
+		groups = append(groups, some)
 	}
 	for _, group := range groups {
 		m := &notice.Message{MaxTLP: intel.TLPRank(most)}
