@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
+	"github.com/flowsnitch/flowsnitch/intel/incident/report"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 )
 
@@ -66,15 +68,18 @@ func newWeek(begin time.Time) *week {
 	w.add(n, 1, "62.41.0.1", "10.1.2.78", 3*day, event.Outbound, event.AnsweredNo, 95, 20) // tries to, in vain, and more often
 	n++
 	w.add(n, 1, "62.42.0.1", "10.1.2.79", 3*day, event.Outbound, event.AnsweredYes, 50, 1)
-	for i := range 1000 { // the self-test
+	n++
+	w.add(n, 1, "62.43.0.1", "198.51.100.9", 3*day, event.Transit, event.AnsweredYes, 95, 5000) // no end is ours
+	for i := range 1000 {                                                                       // the self-test
 		e := event.Event{Kind: event.KindCanary, ID: uuid.New(), Time: begin.Add(time.Duration(i) * 10 * time.Minute), Sensor: "test", Offender: netip.MustParseAddr("192.0.2.253"), Local: netip.MustParseAddr("192.0.2.254")}
 		w.all = append(w.all, e)
 	}
 	return w
 }
 
-// TestIncidentRanking: by host the one that beacons is the first, the one that is merely
-// scanned the last, whatever their numbers of hits; and the self-test is nowhere.
+// TestIncidentRanking: by host and in the report, the one that beacons is the first, the one that
+// is merely scanned the last, whatever their numbers of hits; what is in transit is no host of
+// ours, and the self-test is nowhere.
 func TestIncidentRanking(t *testing.T) {
 	dir := shortDir(t)
 	w := observed(t, dir, "{feeds: []}", Options{})
@@ -101,6 +106,13 @@ func TestIncidentRanking(t *testing.T) {
 	if want := "[10.1.2.77 10.1.2.78 10.1.2.79 10.1.0.20 10.1.0.10]"; fmt.Sprint(order) != want {
 		t.Errorf("got %v, want %s", order, want)
 	}
+	ways := []incident.Way{incident.WayCalled, incident.WayTried, incident.WayCalled, incident.WayAnswered, incident.WayScanned}
+	for i, h := range hosts.Rows {
+		if h.Way() != ways[i] {
+			t.Errorf("%s %s, want %s", h.Addr, h.Way(), ways[i])
+		}
+	}
+	checkReported(t, dir, order, ways)
 	first, last := hosts.Rows[0], hosts.Rows[4]
 	if !first.Called || first.Flows != 147 || first.Offenders != 1 || last.Offenders != 1544 || last.Flows != 1544 || last.Called {
 		t.Errorf("%+v\n%+v", first, last)
@@ -109,10 +121,32 @@ func TestIncidentRanking(t *testing.T) {
 	if err := web.Ask(t.Context(), dir, IncidentsPath+"?limit=1000", &list); err != nil || list.Rows[0].Offender.String() != "62.40.0.1" {
 		t.Fatalf("%v, %+v", err, list.Rows[0])
 	}
-	if list.Total != 1548 {
+	if list.Total != 1549 {
 		t.Errorf("%d incidents", list.Total)
 	}
 	if err := web.Ask(t.Context(), dir, IncidentsPath+"/192.0.2.253", new(incident.Incident)); err == nil {
 		t.Error("the self-test is an incident")
+	}
+}
+
+// checkReported holds that the report has the same hosts in the same order, and nobody else.
+func checkReported(t *testing.T, dir string, order []string, ways []incident.Way) {
+	t.Helper()
+	var r report.Report
+	if err := web.Ask(t.Context(), dir, ReportPath+"?since="+time.Now().AddDate(0, 0, -9).UTC().Format(time.RFC3339), &r); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for i, h := range r.Hosts.Rows {
+		got = append(got, h.Addr.String())
+		if i < len(ways) && h.Way() != ways[i] {
+			t.Errorf("in the report: %s %s, want %s", h.Addr, h.Way(), ways[i])
+		}
+	}
+	if !slices.Equal(got, order) || r.Hosts.Total != len(order) || r.Figures.Hosts != len(order) || r.Figures.Offenders != 1549 {
+		t.Errorf("the report has the hosts %v, %d in all, %d in its figures; %d offenders", got, r.Hosts.Total, r.Figures.Hosts, r.Figures.Offenders)
+	}
+	if i := r.Attention.Rows; len(i) < 2 || i[0].Offender.String() != "62.40.0.1" {
+		t.Errorf("first to look at: %+v", i)
 	}
 }
