@@ -80,6 +80,7 @@ soak: ## the full figures, part by part, all but the uplink below ten minutes (L
 	$(GO) test -tags soak -count=1 -timeout 20m -run TestUplink -v ./deploy/integration/kafka
 	$(GO) test -tags soak -count=1 -timeout 10m -v ./deploy/integration/power
 	$(GO) test -tags soak -count=1 -timeout 10m -v ./deploy/integration/qemu
+	$(GO) test -tags integration,soak -count=1 -timeout 20m -run TestIncidents -v ./deploy/integration/qemu
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestBytesPerDay -v ./flow/history
 	$(GO) test -tags soak -count=1 -timeout 10m -v ./deploy/integration/day
 

@@ -3,5 +3,5 @@
 // exporter sends NetFlow v9 and IPFIX, the hits arrive in the hit log and in Kafka, and the
 // memory with large sets keeps to what is promised.
 //
-// The tests are behind the build tags integration and soak (1,000,000 indicators).
+// The tests are behind the build tags integration and soak (1,000,000 indicators, and incidents).
 package qemu
