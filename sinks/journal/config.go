@@ -25,7 +25,8 @@ const (
 	// full, or at the stop. While all sinks keep up a crash or a power cut loses what no
 	// sink has taken yet, milliseconds; during an outage in addition what came in
 	// the last spill_after, and a power cut what came within sync_every before.
-	// Nothing is written while the sinks keep up, for cards that wear.
+	// Nothing is written while the sinks keep up, for cards that wear. A sink that holds events,
+	// as the database of incidents does until its next commit, has each of them written once.
 	OnOutage Durability = "on-outage"
 
 	// InMemory never writes an event. A crash, a power cut and a stop before the

@@ -292,7 +292,7 @@ func judgedStatus() *Status {
 	s.Retro.Failing, s.Retro.WaitingSince = false, time.Time{}
 	s.Report.Due = time.Time{}
 	s.Silences.Lost, s.Silences.Unsaved = "", ""
-	s.Incidents.Trouble, s.Incidents.Damaged, s.Incidents.Last, s.Incidents.Waiting, s.Incidents.Pending = "", 0, noon, 0, 0
+	s.Incidents.Trouble, s.Incidents.Damaged, s.Incidents.AsideAs, s.Incidents.Last, s.Incidents.Waiting, s.Incidents.Pending = "", 0, "", noon, 0, 0
 	s.History.Off, s.History.Disk, s.History.Trouble, s.History.Files.Trouble, s.History.Files.Bad, s.History.Files.Waiting = "", "", "", "", 0, 0
 	s.Journal.Opened, s.Exporters.Restored, s.Exporters.File.Error = OpenedStatus{}, RestoredStatus{}, ""
 	s.Exporters.Early.Replayed = s.Decoded.UnknownSets

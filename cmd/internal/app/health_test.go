@@ -326,6 +326,7 @@ func TestFindings(t *testing.T) {
 		{"incidents full", func(s *Status, p *past) { s.Incidents.Over = p.status.Incidents.Over + 3 }, "incidents", observe.Warning, "3 incidents were removed to make room: raise incidents.max"},
 		{"incidents damaged", func(s *Status, _ *past) { s.Incidents.Damaged, s.Incidents.AsideAs = 1, "x.bad" }, "incidents", observe.Warning, "was damaged and has begun anew; what was in it is in x.bad"},
 		{"hours that the incidents never got", func(s *Status, p *past) { s.Incidents.Unwritten = p.status.Incidents.Unwritten + 3 }, "incidents", observe.Warning, "reports will know nothing of 3 hours"},
+		{"incidents damaged in an earlier run", func(s *Status, _ *past) { s.Incidents.AsideAs = "x.bad" }, "incidents", observe.Warning, "what was in it is in x.bad"},
 		{"events lost before the incidents", func(s *Status, p *past) { s.Incidents.Dropped = p.status.Incidents.Dropped + 3 }, "incidents", observe.Critical, "3 events were lost before the database of incidents had them"},
 		{"history off", func(s *Status, _ *past) { s.History.Enabled = false }, "history", observe.OK, "no contacts are kept (history.enabled)"},
 		{"disk of the history hangs", func(s *Status, _ *past) { s.History.Disk = "sync x: no answer for 9s" }, "history", observe.Warning, "does not answer (sync x: no answer for 9s)"},

@@ -141,8 +141,11 @@ func incidentCheck(status func() IncidentStatus) observe.Check {
 		if n := observe.Grown(s.Over, before.Over); n > 0 {
 			warn("full", "%d incidents were removed to make room: raise incidents.max, or look for a feed that lists too much", n)
 		}
-		if s.Damaged > 0 {
+		switch {
+		case s.AsideAs != "":
 			warn("damaged", "the database of incidents was damaged and has begun anew; what was in it is in %s: look for a broken disk, then remove that file", s.AsideAs)
+		case s.Damaged > 0:
+			warn("damaged", "the database of incidents was damaged %d times since the start and has begun anew: look for a broken disk", s.Damaged)
 		}
 		if n := observe.Grown(s.Unwritten, before.Unwritten); n > 0 {
 			warn("unwritten", "reports will know nothing of %d hours: the database of incidents was away for more than 31 days", n)

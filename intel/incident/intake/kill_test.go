@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -30,6 +31,9 @@ import (
 const (
 	killDir    = "FLOWSNITCH_TEST_INCIDENTS_DIR"
 	killRounds = "FLOWSNITCH_KILLS"
+	// Where the database of the child is.
+	killPath     = "FLOWSNITCH_TEST_INCIDENTS_PATH"
+	killDatabase = "FLOWSNITCH_TEST_INCIDENTS_DATABASE"
 )
 
 // killContacts are the contacts that a child has events of, eight for each offender.
@@ -86,7 +90,9 @@ func killEvent(contact int, seq uint32) event.Event {
 func killChild(t *testing.T, dir string) {
 	last := killNumbers(t, filepath.Join(dir, "begun"))
 	begun, done := appendTo(t, filepath.Join(dir, "begun")), appendTo(t, filepath.Join(dir, "done"))
-	j, _, _ := killSetup(t, dir, store.DefaultConfig(filepath.Join(dir, "incidents.db")))
+	own := store.DefaultConfig(os.Getenv(killPath))
+	own.Database = os.Getenv(killDatabase)
+	j, _, _ := killSetup(t, dir, own)
 	if _, err := fmt.Fprintln(appendTo(t, filepath.Join(dir, "starts")), 1); err != nil {
 		t.Fatal(err)
 	}
@@ -154,6 +160,20 @@ func TestKill(t *testing.T) {
 	if dir := os.Getenv(killDir); dir != "" {
 		killChild(t, dir)
 	}
+	killAll(t, store.DefaultConfig(filepath.Join(t.TempDir(), "incidents.db")))
+}
+
+// TestPostgresKill does the same with PostgreSQL.
+func TestPostgresKill(t *testing.T) {
+	if os.Getenv(postgresURL) == "" {
+		t.Skipf("NOT TESTED on PostgreSQL: %s is not set", postgresURL)
+	}
+	cfg := store.DefaultConfig("")
+	cfg.Database = newDatabase(t)
+	killAll(t, cfg)
+}
+
+func killAll(t *testing.T, cfg store.Config) {
 	rounds := 3
 	if n, err := strconv.Atoi(os.Getenv(killRounds)); err == nil {
 		rounds = n
@@ -162,7 +182,7 @@ func TestKill(t *testing.T) {
 	starts := filepath.Join(dir, "starts")
 	for range rounds {
 		child := exec.Command(os.Args[0], "-test.run=^TestKill$")
-		child.Env = append(os.Environ(), killDir+"="+dir)
+		child.Env = append(os.Environ(), killDir+"="+dir, killPath+"="+cfg.Path, killDatabase+"="+cfg.Database)
 		var said bytes.Buffer
 		child.Stdout, child.Stderr = &said, &said
 		before, _ := os.ReadFile(starts)
@@ -176,24 +196,62 @@ func TestKill(t *testing.T) {
 			t.Fatalf("the child ended by itself: %v, %s", child.ProcessState, &said)
 		}
 	}
-	killCheck(t, dir)
+	killCheck(t, dir, cfg)
+}
+
+// killContactsOf reads the number of the last event of each contact that the database has.
+func killContactsOf(t *testing.T, cfg store.Config) map[int]uint32 {
+	t.Helper()
+	driver, where := "sqlite", cfg.Path
+	if cfg.Database != "" {
+		driver, where = "pgx", cfg.Database
+	}
+	db, err := sql.Open(driver, where)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	rows, err := db.Query("SELECT id, top, flows FROM contact")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	last := map[int]uint32{}
+	for rows.Next() {
+		var id []byte
+		var top, flows int64
+		if err := rows.Scan(&id, &top, &flows); err != nil || flows != 3*top {
+			t.Fatal(err, top, flows)
+		}
+		last[int(id[14])<<8|int(id[15])] = uint32(top)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return last
 }
 
 // killCheck lets everything arrive, and compares.
-func killCheck(t *testing.T, dir string) {
+func killCheck(t *testing.T, dir string, cfg store.Config) {
 	t.Helper()
-	j, r, s := killSetup(t, dir, store.DefaultConfig(filepath.Join(dir, "incidents.db")))
+	j, r, s := killSetup(t, dir, cfg)
 	waitFor(t, func() bool { return r.Stats().Pending == 0 && r.Stats().Held == 0 })
 	if err := errors.Join(r.Stop(t.Context()), j.Stop(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	begun, done := killNumbers(t, filepath.Join(dir, "begun")), killNumbers(t, filepath.Join(dir, "done"))
+	counted := killContactsOf(t, cfg)
 	events := uint64(0)
 	for o := range killContacts / 8 {
 		var want incident.Sums
 		var least incident.Sums
-		contacts := uint64(0)
+		contacts, exact := uint64(0), uint64(0)
 		for c := 8 * o; c < 8*o+8; c++ {
+			top := counted[c]
+			if top < done[c] || top > begun[c] {
+				t.Errorf("contact %d: event %d is the last, it must be from %d to %d", c, top, done[c], begun[c])
+			}
+			exact += 3 * uint64(top)
 			n, m := uint64(begun[c]), uint64(done[c])
 			want.Flows, least.Flows = want.Flows+3*n, least.Flows+3*m
 			if n > 0 {
@@ -209,8 +267,8 @@ func killCheck(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 		// What was under way when the process was killed may be in the journal or not.
-		if x.Flows < least.Flows || x.Flows > want.Flows || x.Flows%3 != 0 || x.BytesOut != x.Flows/3*500 || x.BytesIn != x.Flows/3*70 || x.Contacts > contacts {
-			t.Fatalf("%s has %+v of %d contacts, it must be %+v to %+v of %d", x.Offender, x.Sums, x.Contacts, least, want, contacts)
+		if x.Flows < least.Flows || x.Flows > want.Flows || x.Flows != exact || x.BytesOut != x.Flows/3*500 || x.BytesIn != x.Flows/3*70 || x.Contacts > contacts {
+			t.Fatalf("%s has %+v of %d contacts, it must be %+v to %+v of %d, and %d flows by its contacts", x.Offender, x.Sums, x.Contacts, least, want, contacts, exact)
 		}
 	}
 	t.Logf("%d events acknowledged by the journal, runner %+v", events, r.Stats())

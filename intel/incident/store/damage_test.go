@@ -55,6 +55,9 @@ func worksOn(t *testing.T, cfg Config, moved bool) {
 	if s.Stats().Aside > 0 != (err == nil) || moved && err != nil {
 		t.Errorf("moved aside: %d times, file: %v", s.Stats().Aside, err)
 	}
+	if bad := s.Stats().AsideAs; (bad != "") != (err == nil) {
+		t.Errorf("the file is shown as %q", bad)
+	}
 	var ok string
 	if err := s.db.Read().QueryRow("PRAGMA quick_check").Scan(&ok); err != nil || ok != "ok" {
 		t.Error(ok, err)
@@ -188,4 +191,32 @@ func TestDailyCheck(t *testing.T) {
 		t.Errorf("got %v, %+v", err, s.Stats())
 	}
 	commit(t, s, hit(99_999, "198.51.100.1", "10.0.0.5", 0))
+}
+
+// TestAsideStays: a file that was moved aside in an earlier run is shown until somebody removes it.
+func TestAsideStays(t *testing.T) {
+	cfg := filled(t)
+	if err := os.Truncate(cfg.Path, 5000); err != nil {
+		t.Fatal(err)
+	}
+	for _, moved := range []uint64{1, 0} {
+		s, err := Open(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st := s.Stats(); st.Aside != moved || st.AsideAs != cfg.Path+".bad" {
+			t.Errorf("moved %d times: %+v", moved, st)
+		}
+		if moved == 0 {
+			if err := os.Remove(cfg.Path + ".bad"); err != nil {
+				t.Fatal(err)
+			}
+			if bad := s.Stats().AsideAs; bad != "" {
+				t.Errorf("%s was removed", bad)
+			}
+		}
+		if err := s.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

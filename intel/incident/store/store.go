@@ -60,7 +60,8 @@ type Stats struct {
 	Changed   uint64        // incidents written
 	Reopened  uint64        // incidents that were closed or a false alarm
 	Pruned    forget.Pruned // incidents and contacts forgotten
-	// Aside is how often a damaged file was moved aside, AsideAs where the last one is.
+	// Aside is how often a damaged file was moved aside, AsideAs where one is that nobody has
+	// removed, of an earlier run as well.
 	Aside   uint64
 	AsideAs string
 }
@@ -74,7 +75,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := &Store{cfg: cfg, db: db}
 	if err != nil && database.Damaged(err) && !cfg.ReadOnly {
 		if s.db, err = database.Renew(ctx, cfg.database()); err == nil {
-			s.noteAside(cfg.Path + ".bad")
+			s.noteAside()
 		}
 	}
 	if err != nil {
@@ -136,19 +137,17 @@ func (s *Store) damage(ctx context.Context, err error) error {
 	if !database.Damaged(err) || s.cfg.ReadOnly {
 		return err
 	}
-	bad, failed := s.db.Aside(ctx)
-	if failed != nil {
+	if failed := s.db.Aside(ctx); failed != nil {
 		return errors.Join(err, failed)
 	}
-	s.noteAside(bad)
+	s.noteAside()
 	return nil
 }
 
-func (s *Store) noteAside(bad string) {
+func (s *Store) noteAside() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Aside++
-	s.stats.AsideAs = bad
 	s.stats.Incidents = 0
 }
 
@@ -211,9 +210,17 @@ func (s *Store) Close(ctx context.Context) error { return s.db.Close(ctx) }
 
 // Stats gives the counters.
 func (s *Store) Stats() Stats {
+	bad := ""
+	if !s.db.Postgres {
+		if _, err := os.Lstat(database.Bad(s.cfg.Path)); err == nil {
+			bad = database.Bad(s.cfg.Path)
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.stats
+	st := s.stats
+	st.AsideAs = bad
+	return st
 }
 
 // Where names the database, without a password.

@@ -49,45 +49,47 @@ type DamageError struct{ Path, Found string }
 func (e *DamageError) Error() string { return fmt.Sprintf("%s is damaged: %s", e.Path, e.Found) }
 
 // Aside renames a damaged file and its log to names that end in .bad, where a file that was
-// there before is replaced, and begins a new one. It gives the new name of the file. The
-// caller must not have a transaction.
-func (d *DB) Aside(ctx context.Context) (string, error) {
+// there before is replaced, and begins a new one. The caller must not have a transaction.
+func (d *DB) Aside(ctx context.Context) error {
 	select {
 	case <-d.turn:
 	case <-d.closed:
-		return "", ErrClosed
+		return ErrClosed
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return ctx.Err()
 	}
 	_ = d.shut()
-	bad, err := moveAside(d.cfg.Path)
+	err := moveAside(d.cfg.Path)
 	if again := d.connect(); again != nil {
 		err = errors.Join(err, again)
 	}
 	d.turn <- struct{}{}
 	if err != nil {
-		return bad, err
+		return err
 	}
-	return bad, d.migrate(ctx)
+	return d.migrate(ctx)
 }
 
+// Bad is where a damaged file is moved to.
+func Bad(path string) string { return path + ".bad" }
+
 // moveAside renames the files of a database.
-func moveAside(path string) (string, error) {
-	bad := path + ".bad"
+func moveAside(path string) error {
+	bad := Bad(path)
 	for _, suffix := range []string{"-wal", ""} { // the log first: a new file must not meet the old one
 		if err := os.Rename(path+suffix, bad+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return bad, err
+			return err
 		}
 	}
 	if err := os.Remove(path + "-shm"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return bad, err
+		return err
 	}
-	return bad, nil
+	return nil
 }
 
 // Renew moves a file aside that cannot be opened, and opens a new one.
 func Renew(ctx context.Context, cfg Config) (*DB, error) {
-	if _, err := moveAside(cfg.Path); err != nil {
+	if err := moveAside(cfg.Path); err != nil {
 		return nil, err
 	}
 	return Open(ctx, cfg)
