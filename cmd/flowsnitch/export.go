@@ -233,7 +233,7 @@ func reportNames(w io.Writer, r *exportnames.Report) {
 	fmt.Fprintf(w, "%s of %s", count(r.Rows, "name", "names"), count(r.Listings, "listing", "listings"))
 	left := show.Some(show.Count(uint64(r.Filtered), "by the filter"), show.Count(uint64(r.Expired), "expired, offline or below the least score of their feed"),
 		show.Count(uint64(r.TLP), "not to be shared (--max-tlp)"), show.Count(uint64(r.URLs), "hosts of URLs (--urls)"), show.Count(uint64(r.Allowed), "allowed"),
-		show.Count(uint64(r.Refused), "public suffixes, local or malformed names"), show.Count(uint64(r.Below), "below another one"))
+		show.Count(uint64(r.Refused), "public suffixes, critical, local or malformed names"), show.Count(uint64(r.Below), "below another one"))
 	if left != "" {
 		fmt.Fprintf(w, "; left out: %s", strings.TrimPrefix(left, ", "))
 	}

@@ -108,7 +108,7 @@ func TestExportNames(t *testing.T) {
 	if r.code != exitDone || r.out != want {
 		t.Errorf("%+v, want\n%s", r, want)
 	}
-	if want := "2 names of 7 listings; left out: 1 hosts of URLs (--urls), 1 allowed, 2 public suffixes, local or malformed names, 1 below another one\n"; r.err != want {
+	if want := "2 names of 7 listings; left out: 1 hosts of URLs (--urls), 1 allowed, 2 public suffixes, critical, local or malformed names, 1 below another one\n"; r.err != want {
 		t.Errorf("%q, want %q", r.err, want)
 	}
 	r = command(t, "export", "postfix-access", "--set", "--urls", "-c", config, "--intel", list)

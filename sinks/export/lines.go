@@ -2,6 +2,7 @@ package export
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/sinks/export/row"
@@ -31,6 +32,9 @@ func (l *List) Header(target string) []string {
 		count += fmt.Sprintf("; cut to the best scores, %d more are left out", l.Report.Cut)
 	}
 	lines := []string{count, row.Plain("filter: "+l.filter(), 1000)}
+	if len(l.Lacks) > 0 {
+		lines = append(lines, row.Plain("incomplete: there is no complete copy yet of "+strings.Join(l.Lacks, ", "), 1000))
+	}
 	if !l.made.IsZero() {
 		lines = append(lines, "made: "+l.made.Format(time.RFC3339))
 	}

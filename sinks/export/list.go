@@ -14,6 +14,7 @@ import (
 // its rows are made when it is written.
 type List struct {
 	Report Report
+	Lacks  []string // feeds that have no complete copy yet, for the header
 
 	options choice.Options
 	made    time.Time // UTC; zero = none is shown

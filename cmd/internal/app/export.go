@@ -80,7 +80,7 @@ func ExportSet(t *lookup.Table, feeds []fetch.Status, barred Barred, to *target.
 	if l.list, err = export.Make(to.Can, t.Pieces(), never, o, now); err != nil {
 		return nil, err
 	}
-	l.Report = l.list.Report
+	l.Report, l.list.Lacks = l.list.Report, l.Missing
 	return l, nil
 }
 
@@ -133,6 +133,7 @@ func exportNames(m *fetch.Manager, cfg *configs.Config, barred Barred, to *targe
 		return nil, observe.Unavailable("the copies of these feeds cannot be read now: " + strings.Join(un.Unread, ", "))
 	}
 	l.names = maker.Done()
+	l.names.Lacks = l.Missing
 	r := l.names.Report
 	r.Expired += un.Expired + un.Offline + un.LowScore
 	r.Refused += un.Bad

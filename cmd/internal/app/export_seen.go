@@ -135,7 +135,7 @@ func ExportSeen(ctx context.Context, t *lookup.Table, base OffenderBase, barred 
 	if err := base.Blockable(ctx, f, func(i *incident.Incident) error {
 		s = export.Seen{Addr: i.Offender, Contacts: i.Contacts, First: i.First, Last: i.Last, Listings: s.Listings[:0]}
 		for _, l := range i.Listings {
-			s.Listings = append(s.Listings, intel.Indicator{Feed: l.Feed, Category: l.Category, TLP: l.TLP, Score: l.Score, FirstSeen: l.First, LastSeen: l.Last})
+			s.Listings = append(s.Listings, intel.Indicator{Feed: l.Feed, Category: l.Category, TLP: l.TLP, Score: l.Score, FirstSeen: l.First, LastSeen: l.Last, Expires: seenUntil(i.Last, &f, now)})
 		}
 		maker.Add(&s)
 		return nil
@@ -145,6 +145,15 @@ func ExportSeen(ctx context.Context, t *lookup.Table, base OffenderBase, barred 
 	l := &Listing{to: to, list: maker.Done()}
 	l.Report, l.Seen = l.list.Report, true
 	return l, nil
+}
+
+// seenUntil gives when an offender leaves the list by itself if it is not seen again, rounded up
+// so that not every contact is a change; zero = never.
+func seenUntil(last time.Time, f *incident.Filter, now time.Time) time.Time {
+	if f.LastAfter.IsZero() || !f.LastAfter.Before(now) {
+		return time.Time{}
+	}
+	return last.Add(now.Sub(f.LastAfter)).Truncate(time.Hour).Add(time.Hour)
 }
 
 // seenAbout gives the filter for the header, without feed and category, which the options have,

@@ -118,6 +118,13 @@ func TestExportSeen(t *testing.T) {
 	if _, _, got := ask("target=stix"); !strings.Contains(got, `"type":"sighting"`) || !strings.Contains(got, `"count":3`) {
 		t.Errorf("%s", got)
 	}
+	// What is not seen again leaves a firewall after the days that the list is of, also where nobody loads a new one.
+	if _, _, got := ask("target=nftables&last-after=48h"); strings.Count(got, " timeout 1") != 2 || !strings.Contains(got, "62.5.0.1 timeout 17") {
+		t.Errorf("%s", got)
+	}
+	if _, _, got := ask("target=nftables&first-after=2h"); strings.Contains(got, " timeout 1") {
+		t.Errorf("%s", got)
+	}
 	for query, want := range map[string]string{
 		"target=text&colour=red": "colour: is no filter", "target=rpz": "rpz has names", "target=text&set=1&severity=low": "severity: is no parameter of the set",
 	} {

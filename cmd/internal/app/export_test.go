@@ -59,7 +59,7 @@ func TestExportLacksFeed(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	o.Feeds = append(o.Feeds, "here")
-	if l, err := ExportSet(table, feeds, Barred{}, target.Find("text"), o, time.Now()); err != nil || l.Report.Rows != 1 || len(l.Missing) != 1 {
+	if l, err := ExportSet(table, feeds, Barred{}, target.Find("text"), o, time.Now()); err != nil || l.Report.Rows != 1 || len(l.Missing) != 1 || !strings.Contains(strings.Join(l.list.Header("text"), "\n"), "\nincomplete: there is no complete copy yet of late\n") {
 		t.Errorf("%+v, %v", l, err)
 	}
 }

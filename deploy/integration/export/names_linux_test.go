@@ -149,6 +149,9 @@ func TestPostfix(t *testing.T) {
 	for _, name := range []string{"unlisted.example.org", "good.example.org", "org", "co.uk"} {
 		fmt.Fprintln(&asked, name)
 	}
+	for i := range 2000 { // no members
+		fmt.Fprintf(&asked, "n%d.example.net\nx%d.example.org\n", i, i)
+	}
 	fmt.Fprintln(&asked, "www.n7.example.org")
 	want.WriteString("www.n7.example.org\tDUNNO\n")
 	cmd := exec.CommandContext(t.Context(), "postmap", "-c", config, "-q", "-", "hash:"+path)

@@ -63,6 +63,7 @@ type Report struct {
 // A List is what a target writes. Its rows are in the order of their labels from the right.
 type List struct {
 	Report  Report
+	Lacks   []string // feeds that have no complete copy yet, for the header
 	Rows    []Row
 	options choice.Options
 	made    time.Time // UTC; zero = none is shown
@@ -422,6 +423,9 @@ func (l *List) Header(target string) []string {
 		count += fmt.Sprintf("; cut to the best scores, %d more are left out", l.Report.Cut)
 	}
 	lines := []string{count, row.Plain("filter: all that is listed, "+l.options.String(), 1000)}
+	if len(l.Lacks) > 0 {
+		lines = append(lines, row.Plain("incomplete: there is no complete copy yet of "+strings.Join(l.Lacks, ", "), 1000))
+	}
 	if !l.made.IsZero() {
 		lines = append(lines, "made: "+l.made.Format(time.RFC3339))
 	}
