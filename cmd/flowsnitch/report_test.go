@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -44,6 +45,9 @@ func TestReport(t *testing.T) {
 		if !strings.Contains(read(t, file), weAddr.String()) && !strings.Contains(read(t, file), badAddr.String()) {
 			t.Errorf("%s: %s", file, read(t, file))
 		}
+	}
+	if info, err := os.Stat(filepath.Join(tables, "hosts.csv")); err != nil || info.Mode().Perm()&0o007 != 0 {
+		t.Errorf("others can read personal data: %v, %v", info.Mode(), err)
 	}
 	if code := i.end(t); code != exitDone {
 		t.Fatalf("exit code %d", code)

@@ -27,8 +27,9 @@ func (s *Reader) Verdicts(ctx context.Context) ([]incident.Verdict, error) {
 
 func (v *view) verdicts() (list []incident.Verdict, err error) {
 	all, judged := map[string]int{}, map[string][incident.FalseAlarm + 1]int{}
-	err = v.each(new(query).add(`SELECT f.name, count(*) FROM (SELECT DISTINCT feed, incident FROM incident_feed) x
-		JOIN feed f ON f.id = x.feed GROUP BY f.name`), func(rows *sql.Rows) error {
+	// In the order of an index, so that nothing is sorted or kept.
+	err = v.each(new(query).add(`SELECT f.name, x.n FROM (SELECT feed, count(DISTINCT incident) AS n FROM incident_feed GROUP BY feed) x
+		JOIN feed f ON f.id = x.feed`), func(rows *sql.Rows) error {
 		var name string
 		var n int
 		err := rows.Scan(&name, &n)
