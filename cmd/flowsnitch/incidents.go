@@ -237,14 +237,16 @@ func (o *listOptions) footer(w io.Writer, shown, total int, more bool, next, non
 }
 
 // printTable prints a table as wide as the terminal, or 80 columns where there is none.
-func printTable(w io.Writer, t table) {
-	columns := 80
+func printTable(w io.Writer, t table) { layTable(w, t, widthOf(w), showsColours(w)) }
+
+// widthOf is how many columns a terminal has, 80 where there is none.
+func widthOf(w io.Writer) int {
 	if f := terminalOf(w); f != nil {
 		if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
-			columns = n
+			return n
 		}
 	}
-	layTable(w, t, columns, showsColours(w))
+	return 80
 }
 
 // layTable prints a table within so many columns.

@@ -157,9 +157,12 @@ func printShown(w io.Writer, asJSON bool, v any, text func(io.Writer)) error {
 	return enc.Encode(v)
 }
 
+// storyWidth is how wide a story is: no wider than is good to read, nor than the terminal.
+func storyWidth(w io.Writer) int { return min(storyColumns, max(widthOf(w), 40)) }
+
 // paragraph prints a sentence within the columns, each line behind an indentation.
 func paragraph(w io.Writer, first, text string) {
-	for _, part := range show.WrapLine(first+text, storyColumns, len(first)) {
+	for _, part := range show.WrapLine(first+text, storyWidth(w), len(first)) {
 		fmt.Fprintln(w, part)
 	}
 }
@@ -185,7 +188,7 @@ func printIncident(w io.Writer, s *shownIncident, now time.Time) {
 	printListings(w, i)
 	if s.History != nil {
 		fmt.Fprintln(w, "\nHistory")
-		s.History.print(show.Wrapped(w, storyColumns), i.Offender.String())
+		s.History.print(show.Wrapped(w, storyWidth(w)), i.Offender.String())
 	}
 	if len(s.Firewall) > 0 {
 		fmt.Fprintln(w, "\nTo block it (pf and mikrotik: where a rule blocks their table)")
@@ -276,7 +279,7 @@ func printShares(w io.Writer, i *incident.Incident, now time.Time) {
 
 func printIndented(w io.Writer, t table) {
 	var b strings.Builder
-	layTable(&b, t, storyColumns-2, showsColours(w))
+	layTable(&b, t, storyWidth(w)-2, showsColours(w))
 	for line := range strings.Lines(b.String()) {
 		fmt.Fprint(w, "  ", line)
 	}

@@ -277,8 +277,14 @@ func OfHost(h *incident.HostRow, list []incident.Incident, now time.Time) (text 
 			open++
 		}
 	}
-	if open > 0 {
-		text = append(text, fmt.Sprintf("Nobody looks after %d of the %s shown.", open, count(uint64(len(list)), "incident", "incidents")))
+	switch {
+	case open == 0:
+	case len(list) == 1:
+		text = append(text, "Nobody looks after its incident.")
+	case open == len(list):
+		text = append(text, fmt.Sprintf("Nobody looks after any of the %d incidents shown.", open))
+	default:
+		text = append(text, fmt.Sprintf("Nobody looks after %d of the %d incidents shown.", open, len(list)))
 	}
 	return text
 }

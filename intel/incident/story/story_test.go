@@ -176,6 +176,17 @@ func TestBlock(t *testing.T) {
 }
 
 func TestHost(t *testing.T) {
+	free, taken := incident.Incident{State: incident.New}, incident.Incident{State: incident.Taken}
+	for want, list := range map[string][]incident.Incident{
+		"received.":                        {taken},
+		"Nobody looks after its incident.": {free},
+		"Nobody looks after any of the 2 incidents shown.": {free, free},
+		"Nobody looks after 1 of the 2 incidents shown.":   {free, taken},
+	} {
+		if text := OfHost(&incident.HostRow{Host: host("10.1.2.77"), First: now, Last: now}, list, now); !strings.HasSuffix(text[len(text)-1], want) {
+			t.Errorf("got %q, want %q", text[len(text)-1], want)
+		}
+	}
 	h := incident.HostRow{Host: host("10.1.2.77"), First: now.AddDate(0, 0, -3), Last: now, Days: 3, Offenders: 2, Worst: event.Critical, Called: true, Answered: true}
 	got := strings.Join(OfHost(&h, []incident.Incident{{State: incident.New}, {State: incident.Taken}}, now), "\n")
 	for _, want := range []string{"10.1.2.77 called listed addresses, and they answered: treat it as compromised", "2 offenders, the worst severity is critical", "Nobody looks after 1 of the 2 incidents shown."} {
