@@ -338,6 +338,7 @@ func TestIncidentsUnreadable(t *testing.T) {
 		sentence(exitFailed, "PostgreSQL 127.0.0.1:1/x: ", append(args, "-c", gone)...)
 	}
 	sentence(lookupUnknown, "62.0.0.1: incident: cannot say: PostgreSQL 127.0.0.1:1/x: ", "lookup", "62.0.0.1", "-c", gone)
+	sentence(exitDone, "what became of the incidents of each feed cannot be shown: PostgreSQL 127.0.0.1:1/x: ", "intel", "status", "-c", gone)
 	secret := file(t, "p.yml", "state_dir: "+dir+"\nintel: {feeds: []}\nincidents: {database: 'postgres://x@127.0.0.1:1/x', password_file: /nonexistent/password}\n")
 	sentence(exitFailed, "/nonexistent/password", "incidents", "-c", secret)
 

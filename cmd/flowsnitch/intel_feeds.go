@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -47,7 +48,9 @@ Without a running instance it reads the state directory, with a note on standard
 			if s.IntelStatus, err = feedsStatus(c, &cfg, &from); err != nil {
 				return err
 			}
-			s.Verdicts = verdictsOf(c.Context(), &cfg)
+			if s.Verdicts, err = verdictsOf(c.Context(), &cfg); err != nil {
+				fmt.Fprintf(c.ErrOrStderr(), "what became of the incidents of each feed cannot be shown: %s\n", show.Printable(err.Error()))
+			}
 			if asJSON {
 				return json.NewEncoder(c.OutOrStdout()).Encode(s)
 			}
@@ -76,21 +79,26 @@ func (s *judgedFeeds) of(feed string) string {
 	return "-\t-\t-"
 }
 
-// verdictsOf gives the verdicts of all feeds; none where nobody can say.
-func verdictsOf(ctx context.Context, cfg *configs.Config) []incident.Verdict {
+// verdictsOf gives the verdicts of all feeds; none where no incidents are kept.
+func verdictsOf(ctx context.Context, cfg *configs.Config) ([]incident.Verdict, error) {
+	if !cfg.Incidents.Enabled {
+		return nil, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, lookupIncidentTime)
 	defer cancel()
 	list, err := remoteDesk{cfg.StateDir}.Verdicts(ctx)
 	if !errors.Is(err, web.ErrNotRunning) {
-		return list
+		return list, err
 	}
 	local, err := openDesk(ctx, cfg, true)
+	if errors.Is(err, fs.ErrNotExist) { // no database yet
+		return nil, nil
+	}
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	defer local.close(ctx)
-	list, _ = local.Verdicts(ctx)
-	return list
+	return local.Verdicts(ctx)
 }
 
 // feedsStatus asks the running instance, or reads the state directory.
