@@ -71,6 +71,7 @@ soak: ## the full figures, part by part, all but the uplink below ten minutes (L
 	$(GO) test -tags soak -count=1 -timeout 30m -v ./deploy/integration/incidents
 	CGO_ENABLED=1 FLOWSNITCH_OVERLAP=1m $(GO) test -race -count=1 -timeout 10m -run TestOverlaps -v ./cmd/internal/app
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestKill -v ./deploy/integration/intel
+	FLOWSNITCH_CLIENTS=1000 $(GO) test -count=1 -timeout 10m -run TestExportManyClients -v ./cmd/internal/app
 	FLOWSNITCH_NAMES=1000000 $(GO) test -count=1 -timeout 10m -run TestDrop -v ./sinks/export/names
 	FLOWSNITCH_EXPORT_ENTRIES=140000 $(GO) test -tags integration -count=1 -timeout 10m -v ./deploy/integration/export
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestSoak -v ./deploy/integration/kafka
