@@ -109,8 +109,12 @@ func (v *view) hostSource(q *query, f *incident.Filter) error {
 	rest := *f
 	rest.Hosts, rest.Sites = nil, nil
 	where, args := ours(f)
+	// SQLite would go through all hosts of all incidents, in the order of the groups.
+	join := "CROSS JOIN incident_host x CROSS JOIN host h"
 	if where == "" {
 		where = "1 = 1"
+	} else {
+		join = "JOIN incident_host x ON 1 = 1 JOIN host h ON 1 = 1"
 	}
 	if rest.IsZero() {
 		q.add("SELECT h.id, h.address, h.site, "+strings.Join(hostColumns, ", ")+" FROM host_sum s JOIN host h ON h.id = s.host WHERE s.offenders > 0 AND "+where, args...)
@@ -123,7 +127,7 @@ func (v *view) hostSource(q *query, f *incident.Filter) error {
 	sum := func(column string) string { return total("x."+column, v.postgres) + " AS " + column + ", " }
 	q.add("SELECT h.id, h.address, h.site, count(*) AS offenders, " + sum("flows") + sum("packets_out") + sum("packets_in") + sum("bytes_out") + sum("bytes_in") +
 		"min(x.first_seen) AS first_seen, max(x.last_seen) AS last_seen, max(x.days) AS days, max(x.worst) AS worst, " +
-		anyFlag(batch.Answered, batch.CalledAnswered, batch.Inbound, batch.Outbound, batch.Internal) + " AS flags FROM incident i JOIN incident_host x ON x.incident = i.id JOIN host h ON h.id = x.host WHERE ")
+		anyFlag(batch.Answered, batch.CalledAnswered, batch.Inbound, batch.Outbound, batch.Internal) + " AS flags FROM incident i " + join + " WHERE x.incident = i.id AND h.id = x.host AND ")
 	q.add(where, args...)
 	for _, c := range conditions {
 		q.add(" AND "+c.where, c.args...)
