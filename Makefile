@@ -69,6 +69,7 @@ soak: ## the full figures, part by part, all but the uplink below ten minutes (L
 	$(GO) test -tags soak -count=1 -timeout 10m -v ./deploy/integration/swap
 	FLOWSNITCH_KILLS=100 FLOWSNITCH_DAMAGES=20 $(GO) test -count=1 -timeout 20m -run 'Kill|Torn|Flipped' -v ./intel/incident/store ./intel/incident/intake
 	$(GO) test -tags soak -count=1 -timeout 30m -v ./deploy/integration/incidents
+	FLOWSNITCH_MILLION=200000 $(GO) test -count=1 -timeout 20m -run 'MillionMemory|MillionWritten' -v ./intel/incident/store
 	CGO_ENABLED=1 FLOWSNITCH_OVERLAP=1m $(GO) test -race -count=1 -timeout 10m -run TestOverlaps -v ./cmd/internal/app
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestKill -v ./deploy/integration/intel
 	FLOWSNITCH_CLIENTS=1000 $(GO) test -count=1 -timeout 10m -run TestExportManyClients -v ./cmd/internal/app

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -23,7 +24,8 @@ func TestPostgreSQL(t *testing.T) {
 	s := newServer(t)
 	s.run(t, "start")
 	t.Cleanup(func() { s.run(t, "stop") })
-	test := exec.Command("go", "test", "-count=1", "-timeout", "25m", "-v", "-run", "postgres|Postgres",
+	// Of the store, all tests that run on both; of the intake, those of PostgreSQL alone.
+	test := exec.Command("go", "test", "-count=1", "-timeout", "25m", "-v", "-run", "/postgres|Postgres",
 		"./intel/incident/store", "./intel/incident/intake")
 	test.Dir = "../../.."
 	test.Env = append(os.Environ(), "FLOWSNITCH_POSTGRES="+s.url, "FLOWSNITCH_POSTGRES_STOP="+s.command("stop"),
@@ -31,6 +33,11 @@ func TestPostgreSQL(t *testing.T) {
 	out, err := test.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, name := range []string{"TestCommit/postgres", "TestBeat/postgres", "TestPostgresKill", "TestPostgresAway"} {
+		if !strings.Contains(string(out), "--- PASS: "+name+" ") {
+			t.Errorf("%s did not run", name)
+		}
 	}
 	t.Logf("%s", out)
 }
