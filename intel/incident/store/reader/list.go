@@ -60,11 +60,12 @@ type listing struct {
 	phases     []phase
 	limit      int
 	conditions []condition
-	driver     int   // the condition whose incidents are all read; -1 = they are found in order
-	budget     int64 // how many are looked at in order; 0 = any number
-	used       int64 // of the budget
-	looked     bool  // at more than the budget
-	slow       bool  // the rows were not found in order soon
+	driver     int     // the condition whose incidents are all read; -1 = they are found in order
+	ids        []int64 // its incidents, if they were read already
+	budget     int64   // how many are looked at in order; 0 = any number
+	used       int64   // of the budget
+	looked     bool    // at more than the budget
+	slow       bool    // the rows were not found in order soon
 
 	rows   []*incident.Incident // one more than the limit if there are more
 	places []cursor
@@ -74,7 +75,7 @@ type listing struct {
 // among those that the rarest condition leaves.
 func (l *listing) find(start cursor) error {
 	var err error
-	if l.driver, err = l.rarest(l.limits.Few); err != nil {
+	if err = l.few(); err != nil {
 		return err
 	}
 	if l.driver < 0 && len(l.conditions) > 0 && !l.postgres {
@@ -99,6 +100,22 @@ func (l *listing) find(start cursor) error {
 	}
 	l.budget = 0
 	return l.run(start)
+}
+
+// few chooses the condition that few incidents meet, if there is one. PostgreSQL gets their
+// numbers: it takes most conditions here for such as nearly all meet, and would read all.
+func (l *listing) few() (err error) {
+	l.ids = nil
+	if l.driver, err = l.rarest(l.limits.Few); err != nil || l.driver < 0 || !l.postgres {
+		return err
+	}
+	q := new(query).add(l.conditions[l.driver].ids, l.conditions[l.driver].idArgs...)
+	return l.each(q, func(rows *sql.Rows) error {
+		var id int64
+		err := rows.Scan(&id)
+		l.ids = append(l.ids, id)
+		return err
+	})
 }
 
 // rarest gives the condition that the fewest incidents meet, if it has an index and these are
@@ -296,6 +313,8 @@ func (l *listing) order(q *query, p *phase, c *cursor) {
 func (l *listing) from(selected string, p *phase, c *cursor) *query {
 	q := new(query)
 	switch {
+	case l.driver >= 0 && len(l.ids) > 0:
+		q.add(selected + " FROM incident i WHERE i.id IN (" + numbers(l.ids) + ")")
 	case l.driver >= 0:
 		d := &l.conditions[l.driver]
 		q.add("WITH c AS MATERIALIZED ("+d.ids+") ", d.idArgs...)

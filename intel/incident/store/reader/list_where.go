@@ -2,7 +2,6 @@ package reader
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -63,7 +62,15 @@ func (v *view) conditions(f *incident.Filter) ([]condition, error) {
 		c.own("state", "state IN ("+marks(len(states))+")", states...)
 	}
 	c.links(f)
+	if len(f.Services) > 0 {
+		if err := v.ports(c, f.Services); err != nil {
+			return nil, err
+		}
+	}
 	c.addresses(f)
+	if err := v.hostsOf(c, f); err != nil {
+		return nil, err
+	}
 	if len(f.Countries) > 0 {
 		c.own("country", "country <> '' AND i.country IN ("+marks(len(f.Countries))+")", values(f.Countries)...)
 	}
@@ -158,36 +165,44 @@ func (c *conditionList) links(f *incident.Filter) {
 	if len(f.Categories) > 0 {
 		c.link("category", "incident_feed x", "x.category IN ("+marks(len(f.Categories))+")", values(f.Categories)...)
 	}
-	if len(f.Services) > 0 {
-		c.services(f.Services)
-	}
 }
 
-// services adds the condition that one of the services was used. That a port is of any protocol
-// is compared by the port in a row at hand, and by 256 numbers in the index.
-func (c *conditionList) services(list []incident.ServiceFilter) {
-	var parts, indexed []string
+// ports adds the condition that one of the services was used. Of a port of any protocol those
+// services are looked for that there are.
+func (v *view) ports(c *conditionList, list []incident.ServiceFilter) error {
+	var parts []string
 	var args []any
 	for _, s := range list {
-		part := "x.service = ?"
 		switch {
 		case s.AnyProtocol:
-			var numbers []string
-			for p := range int64(256) {
-				numbers = append(numbers, strconv.FormatInt(p<<16|int64(s.Port), 10))
+			used, err := v.used(s.Port)
+			if err != nil {
+				return err
 			}
-			parts = append(parts, "(x.service & 65535) = "+strconv.Itoa(int(s.Port)))
-			indexed = append(indexed, "x.service IN ("+strings.Join(numbers, ", ")+")")
-			continue
+			if len(used) > 0 {
+				parts = append(parts, "x.service IN ("+numbers(used)+")")
+			}
 		case s.AnyPort:
-			part, args = "x.service BETWEEN ? AND ?", append(args, int64(s.Protocol)<<16, int64(s.Protocol)<<16|65535)
+			parts, args = append(parts, "x.service BETWEEN ? AND ?"), append(args, int64(s.Protocol)<<16, int64(s.Protocol)<<16|65535)
 		default:
-			args = append(args, int64(s.Protocol)<<16|int64(s.Port))
+			parts, args = append(parts, "x.service = ?"), append(args, int64(s.Protocol)<<16|int64(s.Port))
 		}
-		parts, indexed = append(parts, part), append(indexed, part)
+	}
+	if len(parts) == 0 {
+		parts = []string{"x.service < 0"}
 	}
 	c.link("service", "incident_service x", "("+strings.Join(parts, " OR ")+")", args...)
-	c.all[len(c.all)-1].ids = "SELECT DISTINCT x.incident AS id FROM incident_service x WHERE (" + strings.Join(indexed, " OR ") + ")"
+	return nil
+}
+
+// used gives the services of a port, whatever their protocol, that any incident has.
+func (v *view) used(port uint16) ([]int64, error) {
+	of := make([]int64, 256)
+	for p := range of {
+		of[p] = int64(p)<<16 | int64(port)
+	}
+	return v.list("WITH n(service) AS (VALUES (" + strings.ReplaceAll(numbers(of), ",", "), (") + ")) SELECT service FROM n" +
+		" WHERE (SELECT x.service FROM incident_service x WHERE x.service = n.service LIMIT 1) IS NOT NULL")
 }
 
 // ranges gives a condition on a column with an address.
@@ -208,9 +223,30 @@ func (c *conditionList) addresses(f *incident.Filter) {
 		where, args := ranges("i.offender", span.OfAll(f.Offenders))
 		c.all = append(c.all, condition{name: "offender", where: where, args: args, ids: "SELECT i.id FROM incident i WHERE " + where, idArgs: args})
 	}
-	if where, args := ours(f); where != "" {
-		c.link("host", "incident_host x JOIN host h ON h.id = x.host", where, args...)
+}
+
+// maxHosts is how many hosts are chosen by their numbers.
+const maxHosts = 2000
+
+// hostsOf adds the condition that one of the incident's hosts fits. PostgreSQL gets their numbers,
+// as it does not know otherwise how many incidents have one of them.
+func (v *view) hostsOf(c *conditionList, f *incident.Filter) error {
+	where, args := ours(f)
+	if where == "" {
+		return nil
 	}
+	if v.postgres {
+		ids, err := v.list("SELECT h.id FROM host h WHERE "+where+" LIMIT ?", append(slices.Clone(args), int64(maxHosts+1))...)
+		if err != nil {
+			return err
+		}
+		if n := len(ids); n > 0 && n <= maxHosts {
+			c.link("host", "incident_host x", "x.host IN ("+numbers(ids)+")")
+			return nil
+		}
+	}
+	c.link("host", "incident_host x JOIN host h ON h.id = x.host", where, args...)
+	return nil
 }
 
 // ours is the condition that a filter has for a host h of ours; empty = none.

@@ -148,7 +148,7 @@ func (s *Reader) Blockable(ctx context.Context, f incident.Filter, row func(*inc
 	if l.conditions, err = v.conditions(&f); err != nil {
 		return err
 	}
-	if l.driver, err = l.rarest(l.limits.Few); err != nil {
+	if err = l.few(); err != nil {
 		return err
 	}
 	var ids []any
