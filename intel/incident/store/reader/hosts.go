@@ -83,29 +83,29 @@ func (s *Reader) Hosts(ctx context.Context, q incident.Query) (incident.Page[inc
 }
 
 // hostQuery puts the statement of a page together.
-func (v *view) hostQuery(q *incident.Query) (*query, error) {
+func (v *view) hostQuery(q *incident.Query) (*database.Query, error) {
 	columns, suffix, sign := hostOrders[q.Sort], " ASC", ">"
 	if q.Descending {
 		suffix, sign = " DESC", "<"
 	}
 	columns = append(slices.Clone(columns), "address", "site")
-	out := new(query).add("SELECT *, count(*) OVER () FROM (")
+	out := new(database.Query).Add("SELECT *, count(*) OVER () FROM (")
 	if err := v.hostSource(out, &q.Filter); err != nil {
 		return nil, err
 	}
-	out.add(") h")
+	out.Add(") h")
 	if q.After != "" {
 		values, err := readHostCursor(q)
 		if err != nil {
 			return nil, err
 		}
-		out.add(" WHERE ("+strings.Join(columns, ", ")+") "+sign+" ("+marks(len(values))+")", values...)
+		out.Add(" WHERE ("+strings.Join(columns, ", ")+") "+sign+" ("+database.Marks(len(values))+")", values...)
 	}
-	return out.add(" ORDER BY "+strings.Join(columns, suffix+", ")+suffix+" LIMIT ?", int64(limitOf(q)+1)), nil
+	return out.Add(" ORDER BY "+strings.Join(columns, suffix+", ")+suffix+" LIMIT ?", int64(limitOf(q)+1)), nil
 }
 
 // hostSource appends the rows of hosts that a filter leaves: as they are kept, or summed up.
-func (v *view) hostSource(q *query, f *incident.Filter) error {
+func (v *view) hostSource(q *database.Query, f *incident.Filter) error {
 	rest := *f
 	rest.Hosts, rest.Sites = nil, nil
 	where, args := ours(f)
@@ -117,7 +117,7 @@ func (v *view) hostSource(q *query, f *incident.Filter) error {
 		join = "JOIN incident_host x ON 1 = 1 JOIN host h ON 1 = 1"
 	}
 	if rest.IsZero() {
-		q.add("SELECT h.id, h.address, h.site, "+strings.Join(hostColumns, ", ")+" FROM host_sum s JOIN host h ON h.id = s.host WHERE s.offenders > 0 AND "+where, args...)
+		q.Add("SELECT h.id, h.address, h.site, "+strings.Join(hostColumns, ", ")+" FROM host_sum s JOIN host h ON h.id = s.host WHERE s.offenders > 0 AND "+where, args...)
 		return nil
 	}
 	conditions, err := v.conditions(&rest)
@@ -125,14 +125,14 @@ func (v *view) hostSource(q *query, f *incident.Filter) error {
 		return err
 	}
 	sum := func(column string) string { return total("x."+column, v.postgres) + " AS " + column + ", " }
-	q.add("SELECT h.id, h.address, h.site, count(*) AS offenders, " + sum("flows") + sum("packets_out") + sum("packets_in") + sum("bytes_out") + sum("bytes_in") +
+	q.Add("SELECT h.id, h.address, h.site, count(*) AS offenders, " + sum("flows") + sum("packets_out") + sum("packets_in") + sum("bytes_out") + sum("bytes_in") +
 		"min(x.first_seen) AS first_seen, max(x.last_seen) AS last_seen, max(x.days) AS days, max(x.worst) AS worst, " +
 		anyFlag(batch.Answered, batch.CalledAnswered, batch.Inbound, batch.Outbound, batch.Internal) + " AS flags FROM incident i " + join + " WHERE x.incident = i.id AND h.id = x.host AND ")
-	q.add(where, args...)
+	q.Add(where, args...)
 	for _, c := range conditions {
-		q.add(" AND "+c.where, c.args...)
+		q.Add(" AND "+c.where, c.args...)
 	}
-	q.add(" GROUP BY h.id, h.address, h.site")
+	q.Add(" GROUP BY h.id, h.address, h.site")
 	return nil
 }
 
@@ -157,7 +157,7 @@ func total(column string, postgres bool) string {
 }
 
 // hosts reads the rows of a statement of hostQuery.
-func (v *view) hosts(q *query) (list []hostRow, err error) {
+func (v *view) hosts(q *database.Query) (list []hostRow, err error) {
 	err = v.each(q, func(rows *sql.Rows) error {
 		var h hostRow
 		var address []byte
@@ -235,7 +235,7 @@ func (v *view) top(hosts []hostRow) error {
 	for i := range hosts {
 		h := &hosts[i]
 		index[h.id] = h
-		n, err := v.number(new(query).add("SELECT offenders FROM host_sum WHERE host = ?", h.id))
+		n, err := v.number(new(database.Query).Add("SELECT offenders FROM host_sum WHERE host = ?", h.id))
 		if err != nil {
 			return err
 		}
@@ -258,14 +258,14 @@ func (v *view) top(hosts []hostRow) error {
 	}
 	const selected = "SELECT x.host, i.id, i.offender, i.worst, i.called, i.days, i.bytes_out, i.last_seen FROM "
 	if len(small) > 0 {
-		q := new(query).add(selected+"incident_host x JOIN incident i ON i.id = x.incident WHERE x.host IN ("+marks(len(small))+")", small...)
+		q := new(database.Query).Add(selected+"incident_host x JOIN incident i ON i.id = x.incident WHERE x.host IN ("+database.Marks(len(small))+")", small...)
 		if err := v.each(q, take); err != nil {
 			return err
 		}
 	}
 	if len(large) > 0 {
-		q := new(query).add("WITH c AS MATERIALIZED (SELECT id FROM incident ORDER BY rank DESC LIMIT ?) ", int64(worstOfAll))
-		q.add(selected+"c CROSS JOIN incident_host x CROSS JOIN incident i WHERE x.incident = c.id AND i.id = c.id AND x.host IN ("+marks(len(large))+")", large...)
+		q := new(database.Query).Add("WITH c AS MATERIALIZED (SELECT id FROM incident ORDER BY rank DESC LIMIT ?) ", int64(worstOfAll))
+		q.Add(selected+"c CROSS JOIN incident_host x CROSS JOIN incident i WHERE x.incident = c.id AND i.id = c.id AND x.host IN ("+database.Marks(len(large))+")", large...)
 		if err := v.each(q, take); err != nil {
 			return err
 		}
@@ -287,7 +287,7 @@ func (s *Reader) Of(ctx context.Context, h incident.Host) (*incident.HostRow, []
 		return nil, nil, err
 	}
 	defer v.close()
-	q := new(query).add("SELECT h.id, h.address, h.site, "+strings.Join(hostColumns, ", ")+", 1 FROM host h JOIN host_sum s ON s.host = h.id WHERE h.address = ? AND h.site = ? AND s.offenders > 0",
+	q := new(database.Query).Add("SELECT h.id, h.address, h.site, "+strings.Join(hostColumns, ", ")+", 1 FROM host h JOIN host_sum s ON s.host = h.id WHERE h.address = ? AND h.site = ? AND s.offenders > 0",
 		key(h.Addr.Unmap()), h.Site)
 	rows, err := v.hosts(q)
 	if err != nil {
@@ -318,7 +318,7 @@ func (s *Reader) Sites(ctx context.Context, a netip.Addr) ([]incident.Host, erro
 	}
 	defer v.close()
 	var all []incident.Host
-	err = v.each(new(query).add("SELECT h.site FROM host h JOIN host_sum s ON s.host = h.id WHERE h.address = ? AND s.offenders > 0 ORDER BY h.site", key(a.Unmap())), func(rows *sql.Rows) error {
+	err = v.each(new(database.Query).Add("SELECT h.site FROM host h JOIN host_sum s ON s.host = h.id WHERE h.address = ? AND s.offenders > 0 ORDER BY h.site", key(a.Unmap())), func(rows *sql.Rows) error {
 		h := incident.Host{Addr: a.Unmap()}
 		err := rows.Scan(&h.Site)
 		all = append(all, h)

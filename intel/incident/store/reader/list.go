@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/flowsnitch/flowsnitch/intel/incident"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 )
 
@@ -109,7 +110,7 @@ func (l *listing) few() (err error) {
 	if l.driver, err = l.rarest(l.limits.Few); err != nil || l.driver < 0 || !l.postgres {
 		return err
 	}
-	q := new(query).add(l.conditions[l.driver].ids, l.conditions[l.driver].idArgs...)
+	q := new(database.Query).Add(l.conditions[l.driver].ids, l.conditions[l.driver].idArgs...)
 	return l.each(q, func(rows *sql.Rows) error {
 		var id int64
 		err := rows.Scan(&id)
@@ -141,16 +142,16 @@ func (l *listing) rarest(most int64) (int, error) {
 // met counts the incidents that meet a condition, to most.
 func (l *listing) met(c *condition, most int64) (int64, error) {
 	if len(c.parts) > 1 { // each part ends there, lest all of it be put together
-		q := new(query).add("SELECT count(*) FROM (SELECT 1 FROM (")
+		q := new(database.Query).Add("SELECT count(*) FROM (SELECT 1 FROM (")
 		for i, p := range c.parts {
 			if i > 0 {
-				q.add(" UNION ")
+				q.Add(" UNION ")
 			}
-			q.add("SELECT id FROM (SELECT id FROM ("+p.ids+") w LIMIT ?) x", append(slices.Clone(p.args), most)...)
+			q.Add("SELECT id FROM (SELECT id FROM ("+p.ids+") w LIMIT ?) x", append(slices.Clone(p.args), most)...)
 		}
-		return l.number(q.add(") y LIMIT ?) z", most))
+		return l.number(q.Add(") y LIMIT ?) z", most))
 	}
-	return l.number(new(query).add("SELECT count(*) FROM (SELECT 1 FROM ("+c.ids+") y LIMIT ?) z", append(slices.Clone(c.idArgs), most)...))
+	return l.number(new(database.Query).Add("SELECT count(*) FROM (SELECT 1 FROM ("+c.ids+") y LIMIT ?) z", append(slices.Clone(c.idArgs), most)...))
 }
 
 // run reads the rows of each phase until the page is full.
@@ -225,11 +226,11 @@ func (l *listing) firstValues(p *phase, after []int64) (all []int64, err error) 
 	if l.q.Descending {
 		first, sign = "max(", " < "
 	}
-	q := new(query).add("WITH RECURSIVE v(n) AS (SELECT " + first + column + ") FROM incident")
+	q := new(database.Query).Add("WITH RECURSIVE v(n) AS (SELECT " + first + column + ") FROM incident")
 	if after != nil {
-		q.add(" WHERE "+column+sign+"?", after[0])
+		q.Add(" WHERE "+column+sign+"?", after[0])
 	}
-	q.add(" UNION ALL SELECT (SELECT " + first + "x." + column + ") FROM incident x WHERE x." + column + sign + "v.n) FROM v WHERE v.n IS NOT NULL) SELECT n FROM v WHERE n IS NOT NULL")
+	q.Add(" UNION ALL SELECT (SELECT " + first + "x." + column + ") FROM incident x WHERE x." + column + sign + "v.n) FROM v WHERE v.n IS NOT NULL) SELECT n FROM v WHERE n IS NOT NULL")
 	err = l.each(q, func(rows *sql.Rows) error {
 		var n int64
 		err := rows.Scan(&n)
@@ -242,8 +243,8 @@ func (l *listing) firstValues(p *phase, after []int64) (all []int64, err error) 
 // phase reads the rows of one phase after a cursor: their numbers first, so that what is
 // looked at in vain is not read whole.
 func (l *listing) phase(p *phase, c cursor) error {
-	inner := l.from("SELECT i.id AS id", p, &c).add(" LIMIT ?", int64(l.limit+1-len(l.rows)))
-	q := new(query).wrap("SELECT "+columnsOf("r.")+" FROM (", inner, ") s CROSS JOIN incident r WHERE r.id = s.id ORDER BY "+p.list("r.", l.suffix()))
+	inner := l.from("SELECT i.id AS id", p, &c).Add(" LIMIT ?", int64(l.limit+1-len(l.rows)))
+	q := new(database.Query).Wrap("SELECT "+columnsOf("r.")+" FROM (", inner, ") s CROSS JOIN incident r WHERE r.id = s.id ORDER BY "+p.list("r.", l.suffix()))
 	err := l.each(q, func(rows *sql.Rows) error {
 		r, err := scanRow(rows)
 		if err != nil {
@@ -260,9 +261,9 @@ func (l *listing) phase(p *phase, c cursor) error {
 		return err
 	}
 	// What was found may be all that there is, or all within the budget.
-	inner = new(query)
+	inner = new(database.Query)
 	l.inOrder(inner, "SELECT 1", p, &c)
-	n, err := l.number(new(query).wrap("SELECT count(*) FROM (", inner, ") z"))
+	n, err := l.number(new(database.Query).Wrap("SELECT count(*) FROM (", inner, ") z"))
 	l.used += n
 	l.looked = l.used >= l.budget
 	return err
@@ -277,15 +278,15 @@ func (l *listing) suffix() string {
 
 // inOrder appends a query for the rows of a phase in its order after a cursor, no more than
 // the budget, within the bounds that the index has alone.
-func (l *listing) inOrder(q *query, selected string, p *phase, c *cursor) {
-	q.add(selected + " FROM incident i INDEXED BY " + p.index + " WHERE 1 = 1")
+func (l *listing) inOrder(q *database.Query, selected string, p *phase, c *cursor) {
+	q.Add(selected + " FROM incident i INDEXED BY " + p.index + " WHERE 1 = 1")
 	l.bound(q, p, c)
 	l.order(q, p, c)
-	q.add(" LIMIT ?", l.budget-l.used)
+	q.Add(" LIMIT ?", l.budget-l.used)
 }
 
 // bound appends what the conditions mean for the column by which the index finds the next row.
-func (l *listing) bound(q *query, p *phase, c *cursor) {
+func (l *listing) bound(q *database.Query, p *phase, c *cursor) {
 	column := p.columns[0]
 	if c.within != nil {
 		column = p.columns[1]
@@ -293,45 +294,45 @@ func (l *listing) bound(q *query, p *phase, c *cursor) {
 	for n := range l.conditions {
 		for _, b := range l.conditions[n].bounds {
 			if b.column == column {
-				q.add(" AND "+b.where, b.value)
+				q.Add(" AND "+b.where, b.value)
 			}
 		}
 	}
 }
 
 // order appends where a page begins, and its order.
-func (l *listing) order(q *query, p *phase, c *cursor) {
+func (l *listing) order(q *database.Query, p *phase, c *cursor) {
 	if p.where != "" {
-		q.add(" AND i." + p.where)
+		q.Add(" AND i." + p.where)
 	}
 	p.after(q, c, "i.", l.q.Descending)
-	q.add(" ORDER BY " + p.list("i.", l.suffix()))
+	q.Add(" ORDER BY " + p.list("i.", l.suffix()))
 }
 
 // from begins a query for the incidents i that meet all conditions, with p in the order of a
 // phase after a cursor.
-func (l *listing) from(selected string, p *phase, c *cursor) *query {
-	q := new(query)
+func (l *listing) from(selected string, p *phase, c *cursor) *database.Query {
+	q := new(database.Query)
 	switch {
 	case l.driver >= 0 && len(l.ids) > 0:
-		q.add(selected + " FROM incident i WHERE i.id IN (" + numbers(l.ids) + ")")
+		q.Add(selected + " FROM incident i WHERE i.id IN (" + numbers(l.ids) + ")")
 	case l.driver >= 0:
 		d := &l.conditions[l.driver]
-		q.add("WITH c AS MATERIALIZED ("+d.ids+") ", d.idArgs...)
-		q.add(selected + " FROM c CROSS JOIN incident i WHERE i.id = c.id")
+		q.Add("WITH c AS MATERIALIZED ("+d.ids+") ", d.idArgs...)
+		q.Add(selected + " FROM c CROSS JOIN incident i WHERE i.id = c.id")
 	case p != nil && l.budget > 0:
 		// SQLite gives the rows of the inner query in their order, one after another.
-		inner := new(query)
+		inner := new(database.Query)
 		l.inOrder(inner, "SELECT i.id, i.offender, i.state, i.first_seen, i.last_seen, i.worst, i.flags, i.country, i.as_number", p, c)
-		q.wrap(selected+" FROM (", inner, ") i WHERE 1 = 1")
+		q.Wrap(selected+" FROM (", inner, ") i WHERE 1 = 1")
 	case p != nil && !l.postgres:
-		q.add(selected + " FROM incident i INDEXED BY " + p.index + " WHERE 1 = 1")
+		q.Add(selected + " FROM incident i INDEXED BY " + p.index + " WHERE 1 = 1")
 	default:
-		q.add(selected + " FROM incident i WHERE 1 = 1")
+		q.Add(selected + " FROM incident i WHERE 1 = 1")
 	}
 	for n := range l.conditions {
 		if n != l.driver {
-			q.add(" AND "+l.conditions[n].where, l.conditions[n].args...)
+			q.Add(" AND "+l.conditions[n].where, l.conditions[n].args...)
 		}
 	}
 	if p != nil && (l.budget == 0 || l.driver >= 0) {
@@ -349,7 +350,7 @@ func (l *listing) count(page *incident.Page[incident.Incident], whole bool) erro
 	switch {
 	case whole:
 	case len(l.conditions) == 0:
-		n, err = l.number(new(query).add("SELECT count(*) FROM incident"))
+		n, err = l.number(new(database.Query).Add("SELECT count(*) FROM incident"))
 	case l.driver >= 0 && !l.slow:
 		n, err = l.number(l.from("SELECT count(*)", nil, nil))
 	case len(l.conditions) == 1 && !l.conditions[0].scanned:
@@ -369,7 +370,7 @@ func (l *listing) count(page *incident.Page[incident.Incident], whole bool) erro
 // sample counts the newest incidents that meet the conditions, among as many as are looked at
 // for a page. There are more unless these are all.
 func (l *listing) sample(known int64) (n int64, more bool, err error) {
-	all, err := l.number(new(query).add("SELECT count(*) FROM (SELECT 1 FROM incident LIMIT ?) x", 2*l.limits.Patience+1))
+	all, err := l.number(new(database.Query).Add("SELECT count(*) FROM (SELECT 1 FROM incident LIMIT ?) x", 2*l.limits.Patience+1))
 	if err != nil {
 		return 0, false, err
 	}
@@ -378,9 +379,9 @@ func (l *listing) sample(known int64) (n int64, more bool, err error) {
 		n, err = l.number(l.from("SELECT count(*)", nil, nil))
 		return n, false, err
 	}
-	q := new(query).add("SELECT count(*) FROM (SELECT * FROM incident ORDER BY id DESC LIMIT ?) i WHERE 1 = 1", min(l.limits.Patience, incident.MaxCount))
+	q := new(database.Query).Add("SELECT count(*) FROM (SELECT * FROM incident ORDER BY id DESC LIMIT ?) i WHERE 1 = 1", min(l.limits.Patience, incident.MaxCount))
 	for _, c := range l.conditions {
-		q.add(" AND "+c.where, c.args...)
+		q.Add(" AND "+c.where, c.args...)
 	}
 	n, err = l.number(q)
 	return max(n, known), true, err
@@ -397,7 +398,7 @@ func (v *view) whole(rows []*incident.Incident) ([]incident.Incident, error) {
 	if len(rows) == 0 {
 		return list, nil
 	}
-	q := new(query).add("SELECT incident, owner, reason, exporters FROM incident_text WHERE incident IN ("+marks(len(ids))+")", ids...)
+	q := new(database.Query).Add("SELECT incident, owner, reason, exporters FROM incident_text WHERE incident IN ("+database.Marks(len(ids))+")", ids...)
 	err := v.each(q, func(rows *sql.Rows) error {
 		var id int64
 		var owner, reason string
@@ -437,7 +438,7 @@ func (v *view) networkNames(numbers []any) (map[int64]string, error) {
 	if len(numbers) == 0 {
 		return names, nil
 	}
-	err := v.each(new(query).add("SELECT as_number, name FROM network WHERE as_number IN ("+marks(len(numbers))+")", numbers...), func(rows *sql.Rows) error {
+	err := v.each(new(database.Query).Add("SELECT as_number, name FROM network WHERE as_number IN ("+database.Marks(len(numbers))+")", numbers...), func(rows *sql.Rows) error {
 		var n int64
 		var name string
 		err := rows.Scan(&n, &name)

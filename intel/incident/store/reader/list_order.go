@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/flowsnitch/flowsnitch/intel/incident"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
 )
 
 // A phase is a part of an order that an index gives: rows that meet a condition, by columns.
@@ -122,22 +123,22 @@ func readCursor(q *incident.Query, phases []phase) (c cursor, err error) {
 }
 
 // after adds the condition that a row comes after the cursor.
-func (p *phase) after(q *query, c *cursor, alias string, descending bool) {
+func (p *phase) after(q *database.Query, c *cursor, alias string, descending bool) {
 	if c.within != nil {
-		q.add(" AND "+alias+p.columns[0]+" = ?", *c.within)
+		q.Add(" AND "+alias+p.columns[0]+" = ?", *c.within)
 	}
 	if c.values == nil {
 		return
 	}
 	sign := map[bool]string{true: " < ", false: " > "}[descending]
 	if !p.exact {
-		q.add(" AND ("+p.list(alias, "")+")"+sign+"("+marks(len(c.values))+")", values(c.values)...)
+		q.Add(" AND ("+p.list(alias, "")+")"+sign+"("+database.Marks(len(c.values))+")", values(c.values)...)
 		return
 	}
 	for i := range c.equal {
-		q.add(" AND "+alias+p.columns[i]+" = ?", c.values[i])
+		q.Add(" AND "+alias+p.columns[i]+" = ?", c.values[i])
 	}
-	q.add(" AND "+alias+p.columns[c.equal]+sign+"?", c.values[c.equal])
+	q.Add(" AND "+alias+p.columns[c.equal]+sign+"?", c.values[c.equal])
 }
 
 // list gives the columns, each with a suffix.

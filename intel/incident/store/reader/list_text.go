@@ -3,11 +3,11 @@ package reader
 import (
 	"database/sql"
 	"fmt"
-	"net/netip"
 	"strconv"
 	"strings"
 
 	"github.com/flowsnitch/flowsnitch/flow/span"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
 )
 
 // maxCategories is how many categories are looked through for a text; there are a few dozen.
@@ -45,7 +45,7 @@ func (v *view) text(c *conditionList, s string) error {
 		add(linked("x.feed IN ("+numbers(feeds)+")"), "SELECT DISTINCT x.incident AS id FROM incident_feed x WHERE x.feed IN ("+numbers(feeds)+")")
 	}
 	if len(categories) > 0 {
-		where := "x.category IN (" + marks(len(categories)) + ")"
+		where := "x.category IN (" + database.Marks(len(categories)) + ")"
 		add(linked(where), "SELECT DISTINCT x.incident AS id FROM incident_feed x WHERE "+where, categories...)
 	}
 	switch {
@@ -56,7 +56,7 @@ func (v *view) text(c *conditionList, s string) error {
 		where := "i.as_number <> 0 AND i.as_number IN (" + numbers(networks) + ")"
 		add("("+where+")", "SELECT i.id AS id FROM incident i WHERE "+where)
 	}
-	if where, args := ranges("i.offender", beginnings(s)); len(args) > 0 {
+	if where, args := ranges("i.offender", span.Beginning(s)); len(args) > 0 {
 		add(where, "SELECT i.id AS id FROM incident i WHERE "+where, args...)
 	}
 	one.where = "(" + strings.Join(wheres, " OR ") + ")"
@@ -83,7 +83,7 @@ func (v *view) has(s string) (condition func(column string) string, pattern stri
 
 // list reads numbers.
 func (v *view) list(statement string, args ...any) (all []int64, err error) {
-	err = v.each(new(query).add(statement, args...), func(rows *sql.Rows) error {
+	err = v.each(new(database.Query).Add(statement, args...), func(rows *sql.Rows) error {
 		var n int64
 		err := rows.Scan(&n)
 		all = append(all, n)
@@ -94,7 +94,7 @@ func (v *view) list(statement string, args ...any) (all []int64, err error) {
 
 // categories gives those whose name meets a condition. The index is read from one to the next.
 func (v *view) categories(where string, args ...any) (all []any, err error) {
-	q := new(query).add(`WITH RECURSIVE c(name, n) AS (SELECT min(category), 1 FROM incident_feed
+	q := new(database.Query).Add(`WITH RECURSIVE c(name, n) AS (SELECT min(category), 1 FROM incident_feed
 		UNION ALL SELECT (SELECT min(x.category) FROM incident_feed x WHERE x.category > c.name), c.n + 1 FROM c WHERE c.name IS NOT NULL AND c.n < `+
 		strconv.Itoa(maxCategories)+") SELECT name FROM c WHERE "+where, args...)
 	err = v.each(q, func(rows *sql.Rows) error {
@@ -118,74 +118,4 @@ func lowerASCII(s string) string {
 		}
 		return r
 	}, s)
-}
-
-// beginnings gives the addresses that begin with a text as they are written, IPv6 without the
-// :: of zeros. The text must have a dot or a colon, as many a word is the beginning of an
-// address otherwise.
-func beginnings(s string) []span.Range {
-	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
-		return span.OfAll([]netip.Prefix{netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen())})
-	}
-	switch {
-	case strings.Contains(s, ":"):
-		return groups(strings.Split(s, ":"), 16, 8)
-	case strings.Contains(s, "."):
-		return groups(strings.Split(s, "."), 10, 4)
-	}
-	return nil
-}
-
-// groups gives the addresses whose groups begin with some, of which the last need not be
-// whole. There are total groups.
-func groups(texts []string, base, total int) (all []span.Range) {
-	width := map[int]int{10: 8, 16: 16}[base]
-	if len(texts) > total {
-		return nil
-	}
-	var numbers []int
-	last := len(texts) - 1
-	for _, t := range texts[:last] {
-		n, ok := group(t, base, width)
-		if !ok {
-			return nil
-		}
-		numbers = append(numbers, n)
-	}
-	if texts[last] == "" {
-		return []span.Range{between(numbers, total, width)}
-	}
-	n, ok := group(texts[last], base, width)
-	if !ok {
-		return nil
-	}
-	// More digits may follow, unless it is 0: then the numbers from low on begin with n.
-	for low, count := n, 1; low < 1<<width; low, count = low*base, count*base {
-		high := min(low+count-1, 1<<width-1)
-		all = append(all, span.Range{From: between(append(numbers, low), total, width).From, To: between(append(numbers, high), total, width).To})
-		if n == 0 {
-			break
-		}
-	}
-	return all
-}
-
-// between gives the addresses that have these groups first.
-func between(numbers []int, total, width int) span.Range {
-	b := make([]byte, 0, 16)
-	for _, n := range numbers {
-		if width == 16 {
-			b = append(b, byte(n>>8))
-		}
-		b = append(b, byte(n))
-	}
-	b = append(b, make([]byte, total*width/8-len(b))...)
-	a, _ := netip.AddrFromSlice(b)
-	return span.Of(netip.PrefixFrom(a, len(numbers)*width))
-}
-
-// group reads one group of an address, without zeros before it.
-func group(s string, base, width int) (int, bool) {
-	n, err := strconv.ParseUint(s, base, width)
-	return int(n), err == nil && strconv.FormatUint(n, base) == strings.ToLower(s)
 }

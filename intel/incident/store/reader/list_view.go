@@ -3,8 +3,8 @@ package reader
 import (
 	"context"
 	"database/sql"
-	"strconv"
-	"strings"
+
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
 )
 
 // A view is one state of the database: what is read from it fits together, whatever is written
@@ -31,36 +31,9 @@ func (s *Reader) look(ctx context.Context) (*view, error) {
 
 func (v *view) close() { _ = v.tx.Rollback() }
 
-// A query is a statement that is put together, with its values.
-type query struct {
-	text strings.Builder
-	args []any
-}
-
-// add appends a part, in which each ? stands for the next value.
-func (q *query) add(text string, args ...any) *query {
-	for {
-		before, after, more := strings.Cut(text, "?")
-		q.text.WriteString(before)
-		if !more {
-			return q
-		}
-		q.args = append(q.args, args[0])
-		args, text = args[1:], after
-		q.text.WriteString("$" + strconv.Itoa(len(q.args)))
-	}
-}
-
-// wrap puts an inner query between two parts of a query that has no values yet.
-func (q *query) wrap(before string, inner *query, after string) *query {
-	q.text.WriteString(before + inner.text.String() + after)
-	q.args = append(q.args, inner.args...)
-	return q
-}
-
 // each calls row for each row of the answer.
-func (v *view) each(q *query, row func(*sql.Rows) error) error {
-	rows, err := v.tx.QueryContext(v.ctx, q.text.String(), q.args...)
+func (v *view) each(q *database.Query, row func(*sql.Rows) error) error {
+	rows, err := v.tx.QueryContext(v.ctx, q.Text(), q.Args()...)
 	if err != nil {
 		return err
 	}
@@ -74,13 +47,10 @@ func (v *view) each(q *query, row func(*sql.Rows) error) error {
 }
 
 // number reads one number.
-func (v *view) number(q *query) (n int64, err error) {
-	err = v.tx.QueryRowContext(v.ctx, q.text.String(), q.args...).Scan(&n)
+func (v *view) number(q *database.Query) (n int64, err error) {
+	err = v.tx.QueryRowContext(v.ctx, q.Text(), q.Args()...).Scan(&n)
 	return n, err
 }
-
-// marks gives n placeholders.
-func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }
 
 // values gives a list as values of a query.
 func values[T any](list []T) []any {

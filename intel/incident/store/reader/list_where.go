@@ -9,6 +9,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
 )
 
 // A condition is what one filter requires of an incident i: where is for a row that is at hand,
@@ -59,7 +60,7 @@ func (v *view) conditions(f *incident.Filter) ([]condition, error) {
 		for _, s := range f.States {
 			states = append(states, int64(s))
 		}
-		c.own("state", "state IN ("+marks(len(states))+")", states...)
+		c.own("state", "state IN ("+database.Marks(len(states))+")", states...)
 	}
 	c.links(f)
 	if len(f.Services) > 0 {
@@ -72,14 +73,14 @@ func (v *view) conditions(f *incident.Filter) ([]condition, error) {
 		return nil, err
 	}
 	if len(f.Countries) > 0 {
-		c.own("country", "country <> '' AND i.country IN ("+marks(len(f.Countries))+")", values(f.Countries)...)
+		c.own("country", "country <> '' AND i.country IN ("+database.Marks(len(f.Countries))+")", values(f.Countries)...)
 	}
 	if len(f.AS) > 0 {
 		var as []any
 		for _, n := range f.AS {
 			as = append(as, int64(n))
 		}
-		c.own("as", "as_number <> 0 AND i.as_number IN ("+marks(len(as))+")", as...)
+		c.own("as", "as_number <> 0 AND i.as_number IN ("+database.Marks(len(as))+")", as...)
 	}
 	c.flags(f)
 	if f.Text != "" {
@@ -160,10 +161,10 @@ func (c *conditionList) link(name, table, where string, args ...any) {
 
 func (c *conditionList) links(f *incident.Filter) {
 	if len(f.Feeds) > 0 {
-		c.link("feed", "incident_feed x", "x.feed IN (SELECT id FROM feed WHERE name IN ("+marks(len(f.Feeds))+"))", values(f.Feeds)...)
+		c.link("feed", "incident_feed x", "x.feed IN (SELECT id FROM feed WHERE name IN ("+database.Marks(len(f.Feeds))+"))", values(f.Feeds)...)
 	}
 	if len(f.Categories) > 0 {
-		c.link("category", "incident_feed x", "x.category IN ("+marks(len(f.Categories))+")", values(f.Categories)...)
+		c.link("category", "incident_feed x", "x.category IN ("+database.Marks(len(f.Categories))+")", values(f.Categories)...)
 	}
 }
 
@@ -257,7 +258,7 @@ func ours(f *incident.Filter) (where string, args []any) {
 		parts = append(parts, where)
 	}
 	if len(f.Sites) > 0 {
-		parts, args = append(parts, "h.site IN ("+marks(len(f.Sites))+")"), append(args, values(f.Sites)...)
+		parts, args = append(parts, "h.site IN ("+database.Marks(len(f.Sites))+")"), append(args, values(f.Sites)...)
 	}
 	return strings.Join(parts, " AND "), args
 }

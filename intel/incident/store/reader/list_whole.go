@@ -10,6 +10,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
 )
 
 // Get gives the incident of an offender with all that belongs to it, or [ErrUnknown].
@@ -20,7 +21,7 @@ func (s *Reader) Get(ctx context.Context, offender netip.Addr) (*incident.Incide
 	}
 	defer v.close()
 	var found *incident.Incident
-	err = v.each(new(query).add("SELECT "+columnsOf("")+" FROM incident WHERE offender = ?", key(offender.Unmap())), func(rows *sql.Rows) (err error) {
+	err = v.each(new(database.Query).Add("SELECT "+columnsOf("")+" FROM incident WHERE offender = ?", key(offender.Unmap())), func(rows *sql.Rows) (err error) {
 		found, err = scanRow(rows)
 		return err
 	})
@@ -56,7 +57,7 @@ func scanListing(rows *sql.Rows, before ...any) (incident.Listing, error) {
 }
 
 func (v *view) listings(x *incident.Incident) error {
-	q := new(query).add("SELECT "+listingColumns+" FROM incident_feed x JOIN feed f ON f.id = x.feed WHERE x.incident = ? ORDER BY x.score DESC, f.name, x.low, x.bits", x.ID)
+	q := new(database.Query).Add("SELECT "+listingColumns+" FROM incident_feed x JOIN feed f ON f.id = x.feed WHERE x.incident = ? ORDER BY x.score DESC, f.name, x.low, x.bits", x.ID)
 	return v.each(q, func(rows *sql.Rows) error {
 		l, err := scanListing(rows)
 		x.Listings = append(x.Listings, l)
@@ -65,7 +66,7 @@ func (v *view) listings(x *incident.Incident) error {
 }
 
 func (v *view) shares(x *incident.Incident) error {
-	q := new(query).add(`SELECT h.site, h.address, x.flows, x.packets_out, x.packets_in, x.bytes_out, x.bytes_in, x.first_seen, x.last_seen, x.days, x.worst, x.flags
+	q := new(database.Query).Add(`SELECT h.site, h.address, x.flows, x.packets_out, x.packets_in, x.bytes_out, x.bytes_in, x.first_seen, x.last_seen, x.days, x.worst, x.flags
 		FROM incident_host x JOIN host h ON h.id = x.host WHERE x.incident = ?`, x.ID)
 	err := v.each(q, func(rows *sql.Rows) error {
 		var h incident.HostShare
@@ -86,7 +87,7 @@ func (v *view) shares(x *incident.Incident) error {
 }
 
 func (v *view) services(x *incident.Incident) error {
-	q := new(query).add("SELECT service, flows FROM incident_service WHERE incident = ? ORDER BY flows DESC, service", x.ID)
+	q := new(database.Query).Add("SELECT service, flows FROM incident_service WHERE incident = ? ORDER BY flows DESC, service", x.ID)
 	return v.each(q, func(rows *sql.Rows) error {
 		var service, flows int64
 		err := rows.Scan(&service, &flows)
@@ -101,7 +102,7 @@ const maxDaily = 800
 func (v *view) daily(x *incident.Incident) error {
 	last := int64(incident.DayOf(x.Last))
 	first := max(int64(incident.DayOf(x.First)), last-maxDaily)
-	q := new(query).add(`WITH RECURSIVE d(day) AS (SELECT CAST(? AS BIGINT) UNION ALL SELECT day + 1 FROM d WHERE day < ?)
+	q := new(database.Query).Add(`WITH RECURSIVE d(day) AS (SELECT CAST(? AS BIGINT) UNION ALL SELECT day + 1 FROM d WHERE day < ?)
 		SELECT x.day, x.flows, x.bytes_out, x.bytes_in FROM d CROSS JOIN incident_day x WHERE x.day = d.day AND x.incident = ? ORDER BY x.day`, first, last, x.ID)
 	return v.each(q, func(rows *sql.Rows) error {
 		var d incident.Day
@@ -114,7 +115,7 @@ func (v *view) daily(x *incident.Incident) error {
 }
 
 func (v *view) notes(x *incident.Incident) error {
-	return v.each(new(query).add("SELECT time, author, text FROM note WHERE incident = ? ORDER BY id", x.ID), func(rows *sql.Rows) error {
+	return v.each(new(database.Query).Add("SELECT time, author, text FROM note WHERE incident = ? ORDER BY id", x.ID), func(rows *sql.Rows) error {
 		var n incident.Note
 		var when int64
 		err := rows.Scan(&when, &n.Author, &n.Text)
@@ -125,7 +126,7 @@ func (v *view) notes(x *incident.Incident) error {
 }
 
 func (v *view) audit(x *incident.Incident) error {
-	return v.each(new(query).add("SELECT time, author, act, detail FROM audit WHERE incident = ? ORDER BY id", x.ID), func(rows *sql.Rows) error {
+	return v.each(new(database.Query).Add("SELECT time, author, act, detail FROM audit WHERE incident = ? ORDER BY id", x.ID), func(rows *sql.Rows) error {
 		var e incident.Entry
 		var when int64
 		err := rows.Scan(&when, &e.Author, &e.Act, &e.Detail)
@@ -152,7 +153,7 @@ func (s *Reader) Blockable(ctx context.Context, f incident.Filter, row func(*inc
 		return err
 	}
 	var ids []any
-	q := l.from("SELECT i.id", nil, nil).add(" AND i.state <> ? ORDER BY i.offender", int64(incident.FalseAlarm))
+	q := l.from("SELECT i.id", nil, nil).Add(" AND i.state <> ? ORDER BY i.offender", int64(incident.FalseAlarm))
 	err = v.each(q, func(rows *sql.Rows) error {
 		var id int64
 		err := rows.Scan(&id)
@@ -184,7 +185,7 @@ func (v *view) blockable(ids []any, row func(*incident.Incident) error) error {
 	for i := range list {
 		at[list[i].ID] = &list[i]
 	}
-	q := new(query).add("SELECT x.incident, "+listingColumns+" FROM incident_feed x JOIN feed f ON f.id = x.feed WHERE x.incident IN ("+marks(len(ids))+")"+
+	q := new(database.Query).Add("SELECT x.incident, "+listingColumns+" FROM incident_feed x JOIN feed f ON f.id = x.feed WHERE x.incident IN ("+database.Marks(len(ids))+")"+
 		" ORDER BY x.incident, x.score DESC, f.name, x.low, x.bits", ids...)
 	err = v.each(q, func(rows *sql.Rows) error {
 		var id int64
@@ -205,7 +206,7 @@ func (v *view) blockable(ids []any, row func(*incident.Incident) error) error {
 
 // rows reads rows by their numbers, in the order of addresses.
 func (v *view) rows(ids []any) (list []*incident.Incident, err error) {
-	q := new(query).add("SELECT "+columnsOf("")+" FROM incident WHERE id IN ("+marks(len(ids))+") ORDER BY offender", ids...)
+	q := new(database.Query).Add("SELECT "+columnsOf("")+" FROM incident WHERE id IN ("+database.Marks(len(ids))+") ORDER BY offender", ids...)
 	err = v.each(q, func(rows *sql.Rows) error {
 		r, err := scanRow(rows)
 		list = append(list, r)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 )
 
@@ -28,7 +29,7 @@ func (s *Reader) Verdicts(ctx context.Context) ([]incident.Verdict, error) {
 func (v *view) verdicts() (list []incident.Verdict, err error) {
 	all, judged := map[string]int{}, map[string][incident.FalseAlarm + 1]int{}
 	// In the order of an index, so that nothing is sorted or kept.
-	err = v.each(new(query).add(`SELECT f.name, x.n FROM (SELECT feed, count(DISTINCT incident) AS n FROM incident_feed GROUP BY feed) x
+	err = v.each(new(database.Query).Add(`SELECT f.name, x.n FROM (SELECT feed, count(DISTINCT incident) AS n FROM incident_feed GROUP BY feed) x
 		JOIN feed f ON f.id = x.feed`), func(rows *sql.Rows) error {
 		var name string
 		var n int
@@ -40,7 +41,7 @@ func (v *view) verdicts() (list []incident.Verdict, err error) {
 		return nil, err
 	}
 	// Few are judged: they are found by their state.
-	err = v.each(new(query).add(`SELECT f.name, i.state, count(DISTINCT i.id) FROM incident i CROSS JOIN incident_feed x CROSS JOIN feed f
+	err = v.each(new(database.Query).Add(`SELECT f.name, i.state, count(DISTINCT i.id) FROM incident i CROSS JOIN incident_feed x CROSS JOIN feed f
 		WHERE i.state IN (?, ?, ?) AND x.incident = i.id AND f.id = x.feed GROUP BY f.name, i.state`,
 		int64(incident.Taken), int64(incident.Closed), int64(incident.FalseAlarm)), func(rows *sql.Rows) error {
 		var name string
@@ -62,9 +63,9 @@ func (v *view) verdicts() (list []incident.Verdict, err error) {
 // during begins a query of rows of incident_day x, with its incident i, of contacts at or
 // after from and before to. Where these are no beginnings of days by UTC, a day that
 // is cut counts whole for an incident that was there within them.
-func during(selected string, from, to time.Time) *query {
+func during(selected string, from, to time.Time) *database.Query {
 	first, last := incident.DayOf(from), incident.DayOf(to.Add(-time.Second))
-	return new(query).add("SELECT "+selected+" FROM incident_day x CROSS JOIN incident i WHERE x.day BETWEEN ? AND ? AND i.id = x.incident AND i.last_seen >= ? AND i.first_seen < ?",
+	return new(database.Query).Add("SELECT "+selected+" FROM incident_day x CROSS JOIN incident i WHERE x.day BETWEEN ? AND ? AND i.id = x.incident AND i.last_seen >= ? AND i.first_seen < ?",
 		int64(first), int64(last), from.Unix(), to.Unix())
 }
 
@@ -76,7 +77,7 @@ func (s *Reader) Returning(ctx context.Context, before, from, to time.Time) (see
 		return 0, 0, err
 	}
 	defer v.close()
-	counted := new(query).add("SELECT count(*), coalesce(sum(old), 0) FROM (SELECT DISTINCT i.id, CASE WHEN i.first_seen < ? THEN 1 ELSE 0 END AS old"+
+	counted := new(database.Query).Add("SELECT count(*), coalesce(sum(old), 0) FROM (SELECT DISTINCT i.id, CASE WHEN i.first_seen < ? THEN 1 ELSE 0 END AS old"+
 		" FROM incident_day x CROSS JOIN incident i WHERE x.day BETWEEN ? AND ? AND i.id = x.incident AND i.last_seen >= ? AND i.first_seen < ?) y",
 		before.Unix(), int64(incident.DayOf(from)), int64(incident.DayOf(to.Add(-time.Second))), from.Unix(), to.Unix())
 	err = v.each(counted, func(rows *sql.Rows) error { return rows.Scan(&seen, &returned) })
@@ -109,25 +110,13 @@ type periodSum struct {
 	*incident.Period
 }
 
-// attempts are the bounds of the histogram of flows per offender.
-var attempts = []incident.Bucket{{From: 1, To: 1}, {From: 2, To: 2}, {From: 3, To: 3}, {From: 4, To: 4}, {From: 5, To: 5}, {From: 6, To: 6}, {From: 7, To: 7}, {From: 8, To: 8},
-	{From: 9, To: 10}, {From: 11, To: 20}, {From: 21, To: 50}, {From: 51, To: 100}, {From: 101, To: 1000}, {From: 1001, To: 10_000}, {From: 10_001}}
-
-// bucketOf gives the place of a number in attempts, -1 for 0.
-func bucketOf(flows uint64) int {
-	if flows == 0 {
-		return -1
-	}
-	return slices.IndexFunc(attempts, func(b incident.Bucket) bool { return b.To == 0 || flows <= b.To })
-}
-
 // offenders counts all that is of one offender each, in one pass.
 func (p *periodSum) offenders() error {
-	p.Attempts = slices.Clone(attempts)
-	countries, networks := map[string]*incident.PlaceSum{}, map[uint32]*incident.PlaceSum{}
+	p.Attempts = incident.Attempts()
+	countries, networks := incident.Places[string]{}, incident.Places[uint32]{}
 	inner := during("x.incident AS id, "+total("x.flows", p.postgres)+" AS flows, "+total("x.bytes_out", p.postgres)+" AS bytes_out, "+
-		total("x.bytes_in", p.postgres)+" AS bytes_in", p.From, p.Until).add(" GROUP BY x.incident")
-	q := new(query).wrap("SELECT d.id, d.flows, d.bytes_out, d.bytes_in, i.first_seen, i.worst, i.state, i.silenced, i.country, i.as_number FROM (",
+		total("x.bytes_in", p.postgres)+" AS bytes_in", p.From, p.Until).Add(" GROUP BY x.incident")
+	q := new(database.Query).Wrap("SELECT d.id, d.flows, d.bytes_out, d.bytes_in, i.first_seen, i.worst, i.state, i.silenced, i.country, i.as_number FROM (",
 		inner, ") d CROSS JOIN incident i WHERE i.id = d.id")
 	err := p.each(q, func(rows *sql.Rows) error {
 		var id, flows, out, in, first, worst, state, silenced, as int64
@@ -144,49 +133,20 @@ func (p *periodSum) offenders() error {
 		p.Sums.Add(incident.Sums{Flows: uint64(flows), BytesOut: uint64(out), BytesIn: uint64(in)})
 		p.Severities[min(event.Severity(worst), event.Critical)]++
 		p.States[min(incident.State(state), incident.FalseAlarm)]++
-		if b := bucketOf(uint64(flows)); b >= 0 {
-			p.Attempts[b].Offenders++
-		}
+		incident.CountAttempts(p.Attempts, uint64(flows))
 		if silenced > 0 {
 			p.SilencedOffenders++
 			p.Silenced += uint64(silenced)
 		}
-		place(countries, country, flows).Country = country
-		place(networks, uint32(as), flows).ASNumber = uint32(as)
+		countries.Count(country, uint64(flows)).Country = country
+		networks.Count(uint32(as), uint64(flows)).ASNumber = uint32(as)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	p.Countries, p.Networks = places(countries), places(networks)
+	p.Countries, p.Networks = countries.Most(), networks.Most()
 	return p.names()
-}
-
-// place counts an offender for a place.
-func place[K comparable](m map[K]*incident.PlaceSum, k K, flows int64) *incident.PlaceSum {
-	s := m[k]
-	if s == nil {
-		s = &incident.PlaceSum{}
-		m[k] = s
-	}
-	s.Offenders++
-	s.Flows = min(s.Flows+uint64(flows), math.MaxInt64)
-	return s
-}
-
-// maxPlaces is how many countries or networks a period has.
-const maxPlaces = 100
-
-// places gives those with the most offenders.
-func places[K comparable](m map[K]*incident.PlaceSum) []incident.PlaceSum {
-	list := make([]incident.PlaceSum, 0, len(m))
-	for _, s := range m {
-		list = append(list, *s)
-	}
-	slices.SortFunc(list, func(a, b incident.PlaceSum) int {
-		return cmp.Or(cmp.Compare(b.Offenders, a.Offenders), cmp.Compare(b.Flows, a.Flows), cmp.Compare(a.Country, b.Country), cmp.Compare(a.ASNumber, b.ASNumber))
-	})
-	return list[:min(len(list), maxPlaces)]
 }
 
 // names sets the names of networks.
@@ -204,7 +164,7 @@ func (p *periodSum) names() error {
 
 func (p *periodSum) days() error {
 	q := during("x.day, count(*), "+total("x.flows", p.postgres)+", "+total("x.bytes_out", p.postgres)+", "+total("x.bytes_in", p.postgres), p.From, p.Until).
-		add(" GROUP BY x.day ORDER BY x.day")
+		Add(" GROUP BY x.day ORDER BY x.day")
 	return p.each(q, func(rows *sql.Rows) error {
 		var d incident.DaySum
 		var n [5]int64
@@ -225,8 +185,8 @@ func (p *periodSum) feeds() error {
 	for _, v := range verdicts {
 		sums[v.Feed] = &incident.FeedSum{Feed: v.Feed, Verdict: v}
 	}
-	inner := during("x.incident AS id, "+total("x.flows", p.postgres)+" AS flows", p.From, p.Until).add(" GROUP BY x.incident")
-	q := new(query).wrap("SELECT d.id, d.flows, f.name FROM (", inner, ") d CROSS JOIN incident_feed y CROSS JOIN feed f"+
+	inner := during("x.incident AS id, "+total("x.flows", p.postgres)+" AS flows", p.From, p.Until).Add(" GROUP BY x.incident")
+	q := new(database.Query).Wrap("SELECT d.id, d.flows, f.name FROM (", inner, ") d CROSS JOIN incident_feed y CROSS JOIN feed f"+
 		" WHERE y.incident = d.id AND f.id = y.feed ORDER BY d.id, f.name")
 	var last int64 = -1
 	var name string
@@ -265,7 +225,7 @@ func (p *periodSum) feeds() error {
 
 func (p *periodSum) alerts() error {
 	places := map[string]int{}
-	q := new(query).add("SELECT name, time, severity, offender, reason, tlp FROM alert WHERE time >= ? AND time < ? ORDER BY time", p.From.Unix(), p.Until.Unix())
+	q := new(database.Query).Add("SELECT name, time, severity, offender, reason, tlp FROM alert WHERE time >= ? AND time < ? ORDER BY time", p.From.Unix(), p.Until.Unix())
 	err := p.each(q, func(rows *sql.Rows) error {
 		var name, reason, tlp string
 		var when, severity int64
@@ -293,7 +253,7 @@ func (p *periodSum) alerts() error {
 
 // pulses gives the hours; each run of the program within an hour has a row.
 func (p *periodSum) pulses() error {
-	q := new(query).add("SELECT "+schema.PulseColumns+" FROM pulse WHERE hour > ? AND hour < ? ORDER BY hour, worst DESC, run", p.From.Add(-time.Hour).Unix(), p.Until.Unix())
+	q := new(database.Query).Add("SELECT "+schema.PulseColumns+" FROM pulse WHERE hour > ? AND hour < ? ORDER BY hour, worst DESC, run", p.From.Add(-time.Hour).Unix(), p.Until.Unix())
 	return p.each(q, func(rows *sql.Rows) error {
 		h, err := schema.ScanPulse(rows)
 		if n := len(p.Pulses); n > 0 && p.Pulses[n-1].Hour.Equal(h.Hour) {
@@ -307,11 +267,11 @@ func (p *periodSum) pulses() error {
 
 // others counts what is not of one incident.
 func (p *periodSum) others() error {
-	before, err := p.number(new(query).add("SELECT count(*) FROM incident WHERE first_seen < ?", p.From.Unix()))
+	before, err := p.number(new(database.Query).Add("SELECT count(*) FROM incident WHERE first_seen < ?", p.From.Unix()))
 	if err != nil {
 		return err
 	}
-	hosts, err := p.number(new(query).add("SELECT count(DISTINCT host) FROM host_day WHERE day BETWEEN ? AND ?",
+	hosts, err := p.number(new(database.Query).Add("SELECT count(DISTINCT host) FROM host_day WHERE day BETWEEN ? AND ?",
 		int64(incident.DayOf(p.From)), int64(incident.DayOf(p.Until.Add(-time.Second)))))
 	p.Before, p.Hosts = int(before), int(hosts)
 	return err
