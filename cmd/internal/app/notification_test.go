@@ -139,7 +139,7 @@ func TestStormOfIncidents(t *testing.T) {
 		t.Fatal(err)
 	}
 	messages, offenders := slack.got()
-	if messages != 2 || offenders != incidents || slack.more[1] < incidents-100 {
+	if messages != 2 || offenders != incidents || slack.more[1] < incidents-1000 { // the first one has what came within a moment
 		t.Errorf("%d messages about %d offenders; named %v, more %v", messages, offenders, slack.named, slack.more)
 	}
 	w = observed(t, dir, config, Options{})
