@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,7 +19,7 @@ import (
 type pulseRun struct {
 	*pulseTaker
 	b    *background
-	away error // of the database
+	away atomic.Pointer[error] // of the database
 	at   *store.Store
 }
 
@@ -31,7 +32,12 @@ func startPulse(t *testing.T, path string) *pulseRun {
 	begun := time.Now()
 	a := &App{registry: new(observe.Registry), log: zap.NewNop()}
 	r := &pulseRun{b: newBackground(a.log), at: s}
-	r.pulseTaker = newPulseTaker(a, false, time.Now, func(context.Context) (*store.Store, error) { return r.at, r.away })
+	r.pulseTaker = newPulseTaker(a, false, time.Now, func(context.Context) (*store.Store, error) {
+		if err := r.away.Load(); err != nil {
+			return nil, *err
+		}
+		return r.at, nil
+	})
 	r.meter.findings = func() []observe.Finding {
 		return []observe.Finding{{Check: "feeds", State: observe.Warning, Text: "old"}}
 	}
@@ -81,22 +87,22 @@ func TestPulse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		from := time.Now() // midnight
 		r := startPulse(t, path)
-		time.Sleep(3 * time.Hour)
-		r.away = errors.New("connection refused")
-		time.Sleep(5 * time.Hour)
-		synctest.Wait()
+		settle(3 * time.Hour)
+		refused := errors.New("connection refused")
+		r.away.Store(&refused)
+		settle(5 * time.Hour)
 		if s := r.book.Stats(); s.Error == "" || s.Waiting < 5 || s.Dropped > 0 {
 			t.Errorf("while the database is away: %+v", s)
 		}
-		r.away = nil
-		time.Sleep(30*time.Minute + 40*time.Second)
+		r.away.Store(nil)
+		settle(30*time.Minute + 40*time.Second)
 		r.stop(t)
 		r = startPulse(t, path)
-		time.Sleep(20 * time.Minute)
+		settle(20 * time.Minute)
 		r.stop(t)
-		time.Sleep(40 * time.Minute) // off, over the end of the hour
+		settle(40 * time.Minute) // off, over the end of the hour
 		r = startPulse(t, path)
-		time.Sleep(3*time.Hour + 8*time.Minute + 20*time.Second)
+		settle(3*time.Hour + 8*time.Minute + 20*time.Second)
 		if err := r.b.Stop(t.Context()); err != nil { // as good as killed
 			t.Error(err)
 		}

@@ -78,7 +78,10 @@ func (c *channel) got() (messages, offenders int) {
 // names how many are not named. None is repeated after a restart, and an incident that somebody
 // has taken counts as handled.
 func TestStormOfIncidents(t *testing.T) {
-	const incidents = 10_000
+	incidents := 10_000
+	if raceDetector {
+		incidents = 1500 // the database is 20 times slower
+	}
 	dir, slack := shortDir(t), newChannel(t)
 	var lines []string
 	for n := range incidents {
@@ -139,7 +142,7 @@ func TestStormOfIncidents(t *testing.T) {
 		t.Fatal(err)
 	}
 	messages, offenders := slack.got()
-	if messages != 2 || offenders != incidents || slack.more[1] < incidents-1000 { // the first one has what came within a moment
+	if messages != 2 || offenders != incidents || slack.more[1] < incidents-incidents/3 { // the first one has what came within a moment
 		t.Errorf("%d messages about %d offenders; named %v, more %v", messages, offenders, slack.named, slack.more)
 	}
 	w = observed(t, dir, config, Options{})

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,14 +24,28 @@ import (
 
 // A mailbox has the reports that were sent by mail.
 type mailbox struct {
-	post     *reportPost
+	post *reportPost
+	mu   sync.Mutex
+	mailed
+	fails    atomic.Pointer[error] // of sending
+	unsynced atomic.Bool
+	ahead    atomic.Int64 // of the clock
+}
+
+// mailed is what has been sent.
+type mailed struct {
 	subjects []string
 	periods  [][2]time.Time
 	to       []string
 	pages    []string
 	texts    []string
-	fails    error // of sending
-	unsynced bool
+}
+
+// got gives what has been sent so far.
+func (b *mailbox) got() mailed {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return mailed{slices.Clone(b.subjects), slices.Clone(b.periods), slices.Clone(b.to), slices.Clone(b.pages), slices.Clone(b.texts)}
 }
 
 func reportConfig(dir, every string) *configs.Config {
@@ -44,14 +61,18 @@ func newMailbox(t *testing.T, dir, every string) *mailbox {
 	t.Helper()
 	b := new(mailbox)
 	b.post = newReportPost(reportConfig(dir, every), func(_ context.Context, o report.Options) (*report.Report, error) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
 		b.periods = append(b.periods, [2]time.Time{o.From, o.Until})
 		o.Sensor, o.Now = "pi", time.Now()
 		return report.Make(t.Context(), nothing{}, o)
-	}, time.Now, func() bool { return b.unsynced }, zap.NewNop())
+	}, func() time.Time { return time.Now().Add(time.Duration(b.ahead.Load())) }, func() bool { return b.unsynced.Load() }, zap.NewNop())
 	b.post.send = func(_ context.Context, by mail.Config, subject, text string, files ...mail.File) error {
-		if b.fails != nil {
-			return b.fails
+		if err := b.fails.Load(); err != nil {
+			return *err
 		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
 		b.subjects, b.to, b.texts = append(b.subjects, subject), by.To, append(b.texts, text)
 		for _, f := range files {
 			b.pages = append(b.pages, f.Name)
@@ -95,41 +116,41 @@ func TestReportMail(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		b := newMailbox(t, dir, "daily 07:00")
-		time.Sleep(24*time.Hour + postLook)
-		if len(b.subjects) != 1 || b.to[0] != "noc@example.net" || !strings.HasPrefix(b.pages[0], "report-") {
-			t.Fatalf("in the first day: %q to %q, %q", b.subjects, b.to, b.pages)
+		settle(24*time.Hour + postLook)
+		if len(b.got().subjects) != 1 || b.got().to[0] != "noc@example.net" || !strings.HasPrefix(b.got().pages[0], "report-") {
+			t.Fatalf("in the first day: %q to %q, %q", b.got().subjects, b.got().to, b.got().pages)
 		}
-		if p := b.periods[0]; p[1].Sub(p[0]) != 24*time.Hour || p[1].Hour() != 0 {
+		if p := b.got().periods[0]; p[1].Sub(p[0]) != 24*time.Hour || p[1].Hour() != 0 {
 			t.Errorf("period %v", p)
 		}
 		b.stop(t)
 		b = newMailbox(t, dir, "daily 07:00")
-		time.Sleep(time.Hour)
-		if len(b.subjects) != 0 {
-			t.Errorf("after a restart %q", b.subjects)
+		settle(time.Hour)
+		if len(b.got().subjects) != 0 {
+			t.Errorf("after a restart %q", b.got().subjects)
 		}
 		b.stop(t)
-		time.Sleep(5 * 24 * time.Hour)
+		settle(5 * 24 * time.Hour)
 		b = newMailbox(t, dir, "daily 07:00")
-		time.Sleep(time.Hour)
-		if len(b.subjects) != 1 {
-			t.Errorf("after five days without flowsnitch: %q", b.subjects)
+		settle(time.Hour)
+		if len(b.got().subjects) != 1 {
+			t.Errorf("after five days without flowsnitch: %q", b.got().subjects)
 		}
-		if s := b.post.status(); s.Missed != 4 || !strings.HasPrefix(b.texts[0], "4 earlier reports could not be sent") || !strings.Contains(b.texts[0], "flowsnitch report --since 2000-01-01 --until 2000-01-05\n") {
-			t.Errorf("%+v, %.300s", s, b.texts[0])
+		if s := b.post.status(); s.Missed != 4 || !strings.HasPrefix(b.got().texts[0], "4 earlier reports could not be sent") || !strings.Contains(b.got().texts[0], "flowsnitch report --since 2000-01-01 --until 2000-01-05\n") {
+			t.Errorf("%+v, %.300s", s, b.got().texts[0])
 		}
-		b.unsynced = true
-		time.Sleep(48 * time.Hour)
-		if len(b.subjects) != 1 {
-			t.Errorf("by a wrong clock: %q", b.subjects)
+		b.unsynced.Store(true)
+		settle(48 * time.Hour)
+		if len(b.got().subjects) != 1 {
+			t.Errorf("by a wrong clock: %q", b.got().subjects)
 		}
 		if s := b.post.status(); s.Due.IsZero() || s.Error != "the clock cannot be trusted" || s.Missed != 4 {
 			t.Errorf("by a wrong clock: %+v", s)
 		}
-		b.unsynced = false
-		time.Sleep(time.Hour)
-		if s := b.post.status(); len(b.subjects) != 2 || !s.Due.IsZero() || s.Missed != 5 || strings.HasPrefix(b.texts[1], "4") {
-			t.Errorf("by a clock that is right again: %q, %+v", b.subjects, s)
+		b.unsynced.Store(false)
+		settle(time.Hour)
+		if s := b.post.status(); len(b.got().subjects) != 2 || !s.Due.IsZero() || s.Missed != 5 || strings.HasPrefix(b.got().texts[1], "4") {
+			t.Errorf("by a clock that is right again: %q, %+v", b.got().subjects, s)
 		}
 		b.stop(t)
 	})
@@ -141,15 +162,16 @@ func TestReportMailFails(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		b := newMailbox(t, dir, "daily 07:00")
-		b.fails = errors.New("450 later")
+		later := errors.New("450 later")
+		b.fails.Store(&later)
 		late := reportCheck(b.post.status)
 		for b.post.status().Due.IsZero() {
-			time.Sleep(time.Minute)
+			settle(time.Minute)
 		}
 		if f := late.State(time.Now()); f.State != observe.OK {
 			t.Errorf("at once: %+v", f)
 		}
-		time.Sleep(5 * time.Hour)
+		settle(5 * time.Hour)
 		if f := late.State(time.Now()); f.State != observe.Warning || !strings.Contains(f.Text, "450 later") {
 			t.Errorf("after five hours: %+v", f)
 		}
@@ -157,21 +179,21 @@ func TestReportMailFails(t *testing.T) {
 			t.Errorf("%d attempts in five hours", n)
 		}
 		first := b.post.status().Due
-		time.Sleep(48 * time.Hour)
+		settle(48 * time.Hour)
 		if s := b.post.status(); !s.Due.Equal(first) || s.Missed != 2 {
 			t.Errorf("after two days: %+v, the first was due at %v", s, first)
 		}
 		if f := late.State(b.post.status().Due.Add(49 * time.Hour)); f.State != observe.Warning {
 			t.Errorf("just after another was due: %+v", f)
 		}
-		b.fails = nil
-		time.Sleep(postAtLatest + postLook)
-		if s := b.post.status(); len(b.subjects) != 1 || !s.Due.IsZero() || s.Error != "" || s.Sent != 1 || s.Missed != 2 {
-			t.Errorf("%q, %+v", b.subjects, s)
+		b.fails.Store(nil)
+		settle(postAtLatest + postLook)
+		if s := b.post.status(); len(b.got().subjects) != 1 || !s.Due.IsZero() || s.Error != "" || s.Sent != 1 || s.Missed != 2 {
+			t.Errorf("%q, %+v", b.got().subjects, s)
 		}
-		time.Sleep(24 * time.Hour)
-		if s := b.post.status(); len(b.subjects) != 2 || s.Missed != 2 || strings.Contains(b.texts[1], "earlier") {
-			t.Errorf("a day later: %q, %+v", b.subjects, s)
+		settle(24 * time.Hour)
+		if s := b.post.status(); len(b.got().subjects) != 2 || s.Missed != 2 || strings.Contains(b.got().texts[1], "earlier") {
+			t.Errorf("a day later: %q, %+v", b.got().subjects, s)
 		}
 		b.stop(t)
 	})
@@ -187,13 +209,13 @@ func TestReportFile(t *testing.T) {
 		}
 		synctest.Test(t, func(t *testing.T) {
 			b := newMailbox(t, dir, "daily 07:00")
-			time.Sleep(time.Minute)
-			if len(b.subjects) != 0 {
-				t.Errorf("%s: at once %q", name, b.subjects)
+			settle(time.Minute)
+			if len(b.got().subjects) != 0 {
+				t.Errorf("%s: at once %q", name, b.got().subjects)
 			}
-			time.Sleep(24 * time.Hour)
-			if len(b.subjects) != 1 {
-				t.Errorf("%s: in a day %q", name, b.subjects)
+			settle(24 * time.Hour)
+			if len(b.got().subjects) != 1 {
+				t.Errorf("%s: in a day %q", name, b.got().subjects)
 			}
 			b.stop(t)
 		})
@@ -205,29 +227,29 @@ func TestReportReload(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		b := newMailbox(t, dir, "")
-		time.Sleep(24 * time.Hour)
+		settle(24 * time.Hour)
 		now := reportConfig(dir, "daily 09:00")
 		now.Report.To = []string{"boss@example.net"}
 		b.post.configure(now)
-		time.Sleep(24*time.Hour + postLook)
-		if len(b.subjects) != 1 || b.to[0] != "boss@example.net" {
-			t.Errorf("%q to %q", b.subjects, b.to)
+		settle(24*time.Hour + postLook)
+		if len(b.got().subjects) != 1 || b.got().to[0] != "boss@example.net" {
+			t.Errorf("%q to %q", b.got().subjects, b.got().to)
 		}
 		now.Report.Every = ""
 		b.post.configure(now)
-		time.Sleep(48 * time.Hour)
-		if len(b.subjects) != 1 {
-			t.Errorf("after it was turned off: %q", b.subjects)
+		settle(48 * time.Hour)
+		if len(b.got().subjects) != 1 {
+			t.Errorf("after it was turned off: %q", b.got().subjects)
 		}
 		now.Report.Every = "daily 09:00"
 		b.post.configure(now)
-		time.Sleep(time.Hour)
-		if s := b.post.status(); len(b.subjects) != 1 || s.Missed != 0 {
-			t.Errorf("turned on again: %q, %+v", b.subjects, s)
+		settle(time.Hour)
+		if s := b.post.status(); len(b.got().subjects) != 1 || s.Missed != 0 {
+			t.Errorf("turned on again: %q, %+v", b.got().subjects, s)
 		}
-		time.Sleep(24 * time.Hour)
-		if len(b.subjects) != 2 {
-			t.Errorf("a day later: %q", b.subjects)
+		settle(24 * time.Hour)
+		if len(b.got().subjects) != 2 {
+			t.Errorf("a day later: %q", b.got().subjects)
 		}
 		b.stop(t)
 	})
@@ -240,29 +262,33 @@ func TestReportClock(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		b := newMailbox(t, dir, "daily 07:00")
-		var ahead time.Duration
-		b.post.now = func() time.Time { return time.Now().Add(ahead) }
-		time.Sleep(24*time.Hour + postLook)
-		ahead = 3 * 365 * 24 * time.Hour
-		time.Sleep(time.Hour)
-		sent := len(b.subjects)
+		settle(24*time.Hour + postLook)
+		b.ahead.Store(int64(3 * 365 * 24 * time.Hour))
+		settle(time.Hour)
+		sent := len(b.got().subjects)
 		if sent != 2 {
-			t.Errorf("by a clock that is ahead: %q", b.subjects)
+			t.Errorf("by a clock that is ahead: %q", b.got().subjects)
 		}
-		ahead = 0
-		time.Sleep(24*time.Hour + postLook)
-		if len(b.subjects) != sent+1 {
-			t.Errorf("by a clock that is right again: %d reports, there were %d", len(b.subjects), sent)
+		b.ahead.Store(0)
+		settle(24*time.Hour + postLook)
+		if len(b.got().subjects) != sent+1 {
+			t.Errorf("by a clock that is right again: %d reports, there were %d", len(b.got().subjects), sent)
 		}
 		for time.Now().Hour() != 7 || time.Now().Minute() != 30 {
-			time.Sleep(time.Minute)
+			settle(time.Minute)
 		}
-		sent = len(b.subjects)
-		ahead = -time.Hour // before 07:00 again
-		time.Sleep(2 * time.Hour)
-		if len(b.subjects) != sent {
-			t.Errorf("by a clock that was put back: %d reports, there were %d", len(b.subjects), sent)
+		sent = len(b.got().subjects)
+		b.ahead.Store(int64(-time.Hour)) // before 07:00 again
+		settle(2 * time.Hour)
+		if len(b.got().subjects) != sent {
+			t.Errorf("by a clock that was put back: %d reports, there were %d", len(b.got().subjects), sent)
 		}
 		b.stop(t)
 	})
+}
+
+// settle lets time pass, and everything that is due by then end.
+func settle(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }
