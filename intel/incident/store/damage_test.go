@@ -36,6 +36,9 @@ func rounds() int {
 	if n, err := strconv.Atoi(os.Getenv("FLOWSNITCH_DAMAGES")); err == nil {
 		return n
 	}
+	if raceDetector {
+		return 1
+	}
 	return 3
 }
 

@@ -196,6 +196,12 @@ func filters() (all []string) {
 		q := url.QueryEscape(h)
 		all = append(all, "text="+q, "feed="+q, "category="+q, "site="+q)
 	}
+	if raceDetector { // what they find is tested without; each eighth is enough for races
+		for i := range len(all) / 8 {
+			all[i] = all[8*i]
+		}
+		all = all[:len(all)/8]
+	}
 	return all
 }
 
