@@ -58,6 +58,8 @@ done
 wait $sender
 ./flowsnitch lookup 203.0.113.9
 ./flowsnitch hunt 203.0.113.9
+./flowsnitch incidents
+./flowsnitch incidents show 203.0.113.9
 ./flowsnitch status
 ./flowsnitch top --count 1
 until_true judged

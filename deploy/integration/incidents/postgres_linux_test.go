@@ -25,7 +25,8 @@ func TestPostgreSQL(t *testing.T) {
 	s.run(t, "start")
 	t.Cleanup(func() { s.run(t, "stop") })
 	// Of the store, all tests that run on both; of the intake, those of PostgreSQL alone.
-	test := exec.Command("go", "test", "-count=1", "-timeout", "25m", "-v", "-run", "/postgres|Postgres",
+	// One package at a time: those of the intake stop the server.
+	test := exec.Command("go", "test", "-p=1", "-count=1", "-timeout", "25m", "-v", "-run", "/postgres|Postgres",
 		"./intel/incident/store", "./intel/incident/intake")
 	test.Dir = "../../.."
 	test.Env = append(os.Environ(), "FLOWSNITCH_POSTGRES="+s.url, "FLOWSNITCH_POSTGRES_STOP="+s.command("stop"),
