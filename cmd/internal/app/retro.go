@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"path/filepath"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/span"
 	"github.com/flowsnitch/flowsnitch/intel"
+	"github.com/flowsnitch/flowsnitch/intel/correlate/queue"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/retro"
 )
 
@@ -27,7 +29,7 @@ type retroHunt struct {
 
 func newRetroHunt(a *App, alert func(name, text string, about *intel.Indicator)) *retroHunt {
 	return &retroHunt{a: a, Hunter: retro.New(retro.Config{
-		Dir: filepath.Join(a.cfg.StateDir, HuntDir), Disk: disk.OS{}, History: searched{a.history.History}, Table: a.store.Load, Quiet: a.feeds.rolledUp,
+		Dir: filepath.Join(a.cfg.StateDir, HuntDir), Disk: disk.OS{}, History: searched{a.history.History, a.contacts.loop}, Table: a.store.Load, Quiet: a.feeds.rolledUp,
 		Publish: a.sinks.secure, Alert: alert, Factors: a.cfg.Contact.Factors, Sensor: a.cfg.Name, Now: time.Now, Log: a.log,
 	})}
 }
@@ -52,7 +54,28 @@ func (d *feedService) rolledUp() (list []netip.Prefix) {
 }
 
 // searched is the history as the retro-hunt searches it.
-type searched struct{ *history.History }
+type searched struct {
+	*history.History
+	loop *queue.Loop
+}
+
+// settleTime is how long the correlator may take for the hits that wait before it.
+const settleTime = 30 * time.Second
+
+// Flush has what was received written. The live hits among it are known as such behind it:
+// they may have waited before the correlator for longer than the history took.
+func (s searched) Flush(ctx context.Context) (time.Time, error) {
+	until, err := s.History.Flush(ctx)
+	if err != nil {
+		return until, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	if err := s.loop.Settle(ctx); err != nil {
+		return until, fmt.Errorf("hits wait before the correlator: %w", err)
+	}
+	return until, nil
+}
 
 // On reports whether contacts are kept.
 func (s searched) On() bool { return s.Folder() != nil }

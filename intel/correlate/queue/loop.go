@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -41,6 +42,7 @@ type Loop struct {
 	hits    int // in all lanes but that of the canaries
 	chunks  int // likewise
 	batches uint64
+	working uint64 // the batch that is handled now; 0 = none
 	stats   Stats
 }
 
@@ -263,7 +265,50 @@ func (l *Loop) take(b *Batch) bool {
 			l.chunks--
 		}
 	}
+	l.working = oldest
 	return oldest != 0
+}
+
+// rests notes that the batch is handled.
+func (l *Loop) rests() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.working = 0
+}
+
+// Settle waits until all hits that have been offered so far are handled, or lost, or until
+// ctx ends.
+func (l *Loop) Settle(ctx context.Context) error {
+	l.mu.Lock()
+	last := l.batches
+	l.mu.Unlock()
+	tick := time.NewTicker(settleLook)
+	defer tick.Stop()
+	for !l.settled(last) {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+const settleLook = 10 * time.Millisecond
+
+// settled reports whether no batch up to a number waits or is handled.
+func (l *Loop) settled(last uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.working != 0 && l.working <= last {
+		return false
+	}
+	for i := range l.lanes {
+		if c := l.lanes[i].first; c != nil && c.batch <= last {
+			return false
+		}
+	}
+	return true
 }
 
 func (l *Loop) signal() {
@@ -302,12 +347,14 @@ func (l *Loop) run() {
 			for l.take(&b) {
 				l.beat.Turn()
 				handle(&b)
+				l.rests()
 			}
 			l.handler.Flush(time.Now())
 			return
 		case <-l.wake:
 			if l.take(&b) {
 				handle(&b)
+				l.rests()
 				l.signal() // there may be more
 			}
 		case <-tick.C:

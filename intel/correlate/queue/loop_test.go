@@ -1,6 +1,8 @@
 package queue
 
 import (
+	"context"
+	"errors"
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
@@ -357,5 +359,42 @@ func TestLoopBeat(t *testing.T) {
 			t.Errorf("a loop that goes on is silent for %v", silent)
 		}
 		l.Stop()
+	})
+}
+
+// TestSettle: it waits for what was offered before, also while that is handled, and not for
+// what comes afterwards.
+func TestSettle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := &journal{gate: make(chan struct{})}
+		l := newLoop(j, 100)
+		if err := l.Settle(t.Context()); err != nil {
+			t.Error("nothing was offered:", err)
+		}
+		l.Start()
+		defer l.Stop()
+		offer(t, l, scan)
+		offer(t, l, beacon)
+		short := func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			return l.Settle(ctx)
+		}
+		if err := short(); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("while the first batch is handled: %v", err)
+		}
+		settled := make(chan error)
+		go func() { settled <- l.Settle(t.Context()) }()
+		synctest.Wait()
+		offer(t, l, scan)
+		j.gate <- struct{}{}
+		if err := short(); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("while the second one is: %v", err)
+		}
+		j.gate <- struct{}{}
+		if err := <-settled; err != nil {
+			t.Error(err)
+		}
+		close(j.gate)
 	})
 }
