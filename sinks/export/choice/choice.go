@@ -65,10 +65,14 @@ func (o *Options) Validate() error {
 
 // Passes reports whether the filter lets a listing through, TLP, time and port aside.
 func (o *Options) Passes(ind *intel.Indicator) bool {
-	return int(ind.Score) >= o.MinScore &&
-		(o.Family == 0 || ind.Prefix.Addr().Is4() == (o.Family == 4)) &&
-		(len(o.Feeds) == 0 || slices.Contains(o.Feeds, ind.Feed)) && !slices.Contains(o.Without, ind.Feed) &&
-		(len(o.Categories) == 0 || slices.Contains(o.Categories, ind.Category))
+	return (o.Family == 0 || ind.Prefix.Addr().Is4() == (o.Family == 4)) && o.Takes(ind.Score, ind.Feed, ind.Category)
+}
+
+// Takes is what Passes checks of a listing of any kind, of an address or of a name.
+func (o *Options) Takes(score uint8, feed, category string) bool {
+	return int(score) >= o.MinScore &&
+		(len(o.Feeds) == 0 || slices.Contains(o.Feeds, feed)) && !slices.Contains(o.Without, feed) &&
+		(len(o.Categories) == 0 || slices.Contains(o.Categories, category))
 }
 
 // String gives the filter as it stands in the header of a list.
