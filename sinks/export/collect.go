@@ -55,7 +55,7 @@ type collector struct {
 
 func newCollector(can row.Can, never *netipx.IPSet, o choice.Options, now time.Time) *collector {
 	return &collector{
-		can: can, options: o, now: now, never: never.Ranges(),
+		can: can, options: o, now: now.UTC().Truncate(time.Second), never: never.Ranges(),
 		pieces: make(map[uint16][]piece), index: make(map[reason]uint32), ports: make(map[uint16][]*intel.Indicator), seen: make(map[wide]bool),
 	}
 }
@@ -191,6 +191,18 @@ func (c *collector) reasonOf(listings []*intel.Indicator) uint32 {
 		c.index[r] = i
 	}
 	return i
+}
+
+// list cuts what was taken in to its size, and gives it as a list; about is what was requested,
+// for the header.
+func (c *collector) list(about string) *List {
+	made := c.now
+	if c.options.NoTime {
+		made = time.Time{}
+	}
+	c.report.Rows = c.cut()
+	c.seen, c.never, c.index = nil, nil, nil
+	return &List{Head: row.NewHead(c.options.Name, about+", "+c.options.String(), made), Report: c.report, from: c}
 }
 
 // unix gives the seconds of a time, 0 for the zero one.

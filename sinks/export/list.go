@@ -13,13 +13,10 @@ import (
 // A List is what a target writes. It takes about 40 bytes for each range of listings, and
 // its rows are made when it is written.
 type List struct {
+	row.Head
 	Report Report
-	Lacks  []string // feeds that have no complete copy yet, for the header
 
-	options choice.Options
-	made    time.Time // UTC; zero = none is shown
-	from    *collector
-	about   string // what was asked for, beside the options
+	from *collector
 }
 
 // Rows yields the rows: by port, those without one first, then in the order of addresses.
@@ -56,14 +53,9 @@ func Make(can row.Can, pieces iter.Seq2[netipx.IPRange, []intel.Indicator], neve
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	now = now.UTC().Truncate(time.Second)
-	l := &List{options: o}
-	if !o.NoTime {
-		l.made = now
-	}
 	c := newCollector(can, never, o, now)
 	for r, listings := range pieces {
 		c.add(r, listings)
 	}
-	return l.finish(c), nil
+	return c.list("all that is listed"), nil
 }

@@ -22,10 +22,8 @@ type Seen struct {
 
 // A Maker makes a list of offenders that were seen.
 type Maker struct {
-	options choice.Options
 	about   string
 	from    *collector
-	never   *netipx.IPSet
 	pending []piece
 }
 
@@ -34,7 +32,7 @@ func NewMaker(can row.Can, never *netipx.IPSet, o choice.Options, about string, 
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	return &Maker{options: o, about: about, never: never, from: newCollector(can, never, o, now.UTC().Truncate(time.Second))}, nil
+	return &Maker{about: about, from: newCollector(can, never, o, now)}, nil
 }
 
 // Add takes an offender in. Those of its listings that pass make its row; it is counted once,
@@ -73,19 +71,7 @@ func (m *Maker) Done() *List {
 		}
 	}
 	m.pending = nil
-	l := &List{options: m.options, about: m.about}
-	if !m.options.NoTime {
-		l.made = c.now
-	}
-	return l.finish(c)
-}
-
-// finish cuts the list to its size.
-func (l *List) finish(c *collector) *List {
-	c.report.Rows = c.cut()
-	c.seen, c.never, c.index = nil, nil, nil
-	l.Report, l.from = c.report, c
-	return l
+	return c.list(m.about)
 }
 
 // join adds a sighting of an address in the same row.

@@ -62,11 +62,9 @@ type Report struct {
 
 // A List is what a target writes. Its rows are in the order of their labels from the right.
 type List struct {
-	Report  Report
-	Lacks   []string // feeds that have no complete copy yet, for the header
-	Rows    []Row
-	options choice.Options
-	made    time.Time // UTC; zero = none is shown
+	row.Head
+	Report Report
+	Rows   []Row
 }
 
 // Limits of a list while it is made.
@@ -229,7 +227,7 @@ func (m *Maker) stays(of []listed, least uint8, room *int) bool {
 func (m *Maker) refused(l *Listing) *int {
 	o := &m.options
 	switch {
-	case int(l.Score) < o.MinScore, len(o.Feeds) > 0 && !slices.Contains(o.Feeds, l.Feed), slices.Contains(o.Without, l.Feed), len(o.Categories) > 0 && !slices.Contains(o.Categories, l.Category):
+	case !o.Takes(l.Score, l.Feed, l.Category):
 		return &m.report.Filtered
 	case l.OfURL && !o.URLs:
 		return &m.report.URLs
@@ -266,10 +264,11 @@ func (m *Maker) takes(name string) bool {
 // Done gives the list.
 func (m *Maker) Done() *List {
 	least, room := m.sort()
-	l := &List{options: m.options}
-	if !m.options.NoTime {
-		l.made = m.now
+	made := m.now
+	if m.options.NoTime {
+		made = time.Time{}
 	}
+	l := &List{Head: row.NewHead(m.options.Name, "all that is listed, "+m.options.String(), made)}
 	for of := range m.byName() {
 		if !m.stays(of, least, &room) {
 			m.report.Cut++
@@ -391,25 +390,11 @@ func nameOf(key []byte) string {
 	return strings.Join(labels, ".")
 }
 
-// Name is the name of the list where its target has one.
-func (l *List) Name() string { return l.options.Name }
-
-// Made is when the list was made, in UTC; zero = the list must not show it.
-func (l *List) Made() time.Time { return l.made }
-
-// Timeless gives the list as it is written where the time must not show. The rows are shared.
+// Timeless gives the same list without its time. The rows are shared.
 func (l *List) Timeless() *List {
 	same := *l
-	same.made = time.Time{}
+	same.HideTime()
 	return &same
-}
-
-// Serial is the number of this state of a DNS zone. It grows with the time.
-func (l *List) Serial() uint32 {
-	if l.made.IsZero() {
-		return 1
-	}
-	return uint32(l.made.Unix())
 }
 
 // Header gives the lines that a list begins with, safe in a comment of every target.
@@ -418,16 +403,5 @@ func (l *List) Header(target string) []string {
 	if l.Report.Rows == 1 {
 		names = "name"
 	}
-	count := fmt.Sprintf("flowsnitch export %s: %d %s", target, l.Report.Rows, names)
-	if l.Report.Cut > 0 {
-		count += fmt.Sprintf("; cut to the best scores, %d more are left out", l.Report.Cut)
-	}
-	lines := []string{count, row.Plain("filter: all that is listed, "+l.options.String(), 1000)}
-	if len(l.Lacks) > 0 {
-		lines = append(lines, row.Plain("incomplete: there is no complete copy yet of "+strings.Join(l.Lacks, ", "), 1000))
-	}
-	if !l.made.IsZero() {
-		lines = append(lines, "made: "+l.made.Format(time.RFC3339))
-	}
-	return lines
+	return l.Lines(fmt.Sprintf("flowsnitch export %s: %d %s", target, l.Report.Rows, names), l.Report.Cut)
 }
