@@ -215,8 +215,9 @@ type adder struct {
 
 func (a *adder) add(e *document.Entry, dated time.Time) error {
 	s := a.spec
-	end := a.end(e, dated)
-	over := !end.IsZero() && !end.After(a.now)
+	end := endOf(s, e, dated)
+	why := notCounted(s, e, end, a.now)
+	over := why == lookup.ReasonExpired
 	if !over && !end.IsZero() && (a.expiry.IsZero() || end.Before(a.expiry)) {
 		a.expiry = end
 	}
@@ -226,29 +227,41 @@ func (a *adder) add(e *document.Entry, dated time.Time) error {
 	case e.Exclude: // takes nothing out any more
 	case over:
 		ind.Expires = end
-		a.builder.Refuse(ind, lookup.ReasonExpired)
-	case e.Offline:
-		a.builder.Refuse(ind, lookup.ReasonOffline)
-	case e.Score != 0 && int(e.Score) < s.MinScore:
-		a.builder.Refuse(ind, lookup.ReasonLowScore)
+		a.builder.Refuse(ind, why)
+	case why != "":
+		a.builder.Refuse(ind, why)
 	default:
 		a.builder.Add(ind, a.origin)
 	}
 	return nil
 }
 
-// end is when an entry stops to count: by its own words, or by the age that the
-// operator allows. dated is the date of one that bears none.
-func (a *adder) end(e *document.Entry, dated time.Time) time.Time {
+// notCounted gives why an entry, of a prefix or of a name, that ends at a time does not count
+// now; empty = it does.
+func notCounted(s *spec.Spec, e *document.Entry, end, now time.Time) lookup.Reason {
+	switch {
+	case !end.IsZero() && !end.After(now):
+		return lookup.ReasonExpired
+	case e.Offline:
+		return lookup.ReasonOffline
+	case e.Score != 0 && int(e.Score) < s.MinScore:
+		return lookup.ReasonLowScore
+	}
+	return ""
+}
+
+// endOf is when an entry ceases to count: by its own date, or by the age that the operator
+// allows. dated is the date of one that has none.
+func endOf(s *spec.Spec, e *document.Entry, dated time.Time) time.Time {
 	end := e.Expires
-	if a.spec.MaxAge == 0 {
+	if s.MaxAge == 0 {
 		return end
 	}
 	seen := source.Latest(e.FirstSeen, e.LastSeen)
 	if seen.IsZero() {
 		seen = dated
 	}
-	if aged := seen.Add(a.spec.MaxAge); end.IsZero() || aged.Before(end) {
+	if aged := seen.Add(s.MaxAge); end.IsZero() || aged.Before(end) {
 		end = aged
 	}
 	return end

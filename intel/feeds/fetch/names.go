@@ -6,6 +6,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/document"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/runner"
+	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 
 // A Name is a domain or host name that a feed lists.
@@ -13,7 +14,7 @@ type Name struct {
 	Name  string // see hostname.Parse
 	OfURL bool   // the feed lists a URL, of which this is the host
 	// The evidence has the name of the feed, and neither prefix nor port. Its expiry is when
-	// the name stops to count.
+	// the name ceases to count.
 	intel.Indicator
 }
 
@@ -21,22 +22,19 @@ type Name struct {
 // could not be read.
 type Unlisted struct {
 	Expired, Offline, LowScore int
-	// Bad are names that were none of the DNS, Dropped those beyond the bounds of a copy.
+	// Bad are malformed names, Dropped those beyond the bounds of a copy.
 	Bad, Dropped int
 	Unread       []string
 }
 
-// EachName hands on the names of the copies in use, straight from the disk: they are nowhere
+// EachName passes the names of the copies in use to use, straight from the disk: they are not kept
 // in memory. The manager must be loaded. An error is that of use.
 func (m *Manager) EachName(use func(*Name) error) (un Unlisted, err error) {
 	now := m.now()
 	for _, r := range m.feeds {
 		if v := r.View(); v.Good != nil {
 			un.Bad += v.Good.Parsed.BadNames
-			un.Dropped += v.Good.Parsed.DroppedNames
-			if v.Good.Names != nil {
-				un.Dropped += v.Good.Names.Dropped
-			}
+			un.Dropped += v.Good.DroppedNames()
 		}
 		var used error
 		err := r.EachName(func(e *document.Entry, dated time.Time) error {
@@ -57,14 +55,13 @@ func (m *Manager) EachName(use func(*Name) error) (un Unlisted, err error) {
 
 // judge gives the name of an entry; nil = it does not count.
 func (un *Unlisted) judge(r *runner.Runner, e *document.Entry, dated, now time.Time) *Name {
-	a := adder{spec: &r.Spec}
-	end := a.end(e, dated)
-	switch {
-	case !end.IsZero() && !end.After(now):
+	end := endOf(&r.Spec, e, dated)
+	switch notCounted(&r.Spec, e, end, now) {
+	case lookup.ReasonExpired:
 		un.Expired++
-	case e.Offline:
+	case lookup.ReasonOffline:
 		un.Offline++
-	case e.Score != 0 && int(e.Score) < r.Spec.MinScore:
+	case lookup.ReasonLowScore:
 		un.LowScore++
 	default:
 		n := &Name{e.Name, e.OfURL, complete(&r.Spec, e.Indicator)}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
+	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/store"
 )
 
 // names gives the names of a world as name, feed, score, category, TLP.
@@ -58,6 +61,26 @@ func TestNamesOfList(t *testing.T) {
 		stop := errors.New("enough")
 		if _, err := w.m.EachName(func(*Name) error { return stop }); err != nil {
 			t.Errorf("nothing is given, %v", err)
+		}
+	})
+}
+
+// TestNamesOfMissingCopy: a copy that is not on the disk any more could not be read; a list
+// without its names would open what should stay blocked.
+func TestNamesOfMissingCopy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, serves("0.0.0.0 evil.example.org\n"), spec.Feed{Name: "f", URL: plainURL, Interval: time.Hour})
+		w.start()
+		w.pass(time.Minute)
+		copies, err := filepath.Glob(filepath.Join(w.dir, "*"+store.ExtGood))
+		if err != nil || len(copies) != 1 {
+			t.Fatal(copies, err)
+		}
+		if err := os.Remove(copies[0]); err != nil {
+			t.Fatal(err)
+		}
+		if got, un := w.names(); len(got) != 0 || !slices.Equal(un.Unread, []string{"f"}) {
+			t.Errorf("%v, %+v", got, un)
 		}
 	})
 }

@@ -85,7 +85,7 @@ type Status struct {
 	HeldSince   time.Time `json:"held_since,omitzero" name:"-"`
 	// Names are the domain and host names of the copy in use, which no table has.
 	Names int `json:"names,omitempty" name:"feed_names" help:"Domain and host names of the copy in use, for exports."`
-	// BadNames are those that are none of the DNS, DroppedNames those beyond the bounds of a copy.
+	// BadNames are malformed ones, DroppedNames those beyond the bounds of a copy.
 	BadNames     int `json:"bad_names,omitempty" name:"feed_bad_names" help:"Names of the copy in use that are malformed, and so in no export." show:"some" words:"malformed names"`
 	DroppedNames int `json:"dropped_names,omitempty" name:"feed_dropped_names" help:"Names beyond the bounds of the copy in use, and so in no export." show:"some" words:"names too many"`
 	// Objects are the pulses, events or indicators of the copy in use, of a source that is
@@ -152,15 +152,14 @@ func statusOf(r *runner.Runner) Status {
 		if s.Incomplete = g.Partial; !s.Incomplete {
 			s.Taken = g.Taken
 		}
-		s.BadNames, s.DroppedNames = g.Parsed.BadNames, g.Parsed.DroppedNames
+		s.BadNames, s.DroppedNames = g.Parsed.BadNames, g.DroppedNames()
 		if g.Names != nil {
 			s.Names = g.Names.Count
-			s.DroppedNames += g.Names.Dropped
 		}
 		s.Entries, s.Delta = g.Entries, g.Entries-g.Previous
 		s.Format, s.Verdict = g.Parsed.Format, g.Parsed.Verdict
 		s.RejectedParts = g.Parsed.RejectedParts
-		s.Parsed, s.Rejected, s.Samples = g.Parsed.Accepted, g.Parsed.Rejected-g.Parsed.NamedRows, g.Parsed.Samples
+		s.Parsed, s.Rejected, s.Samples = g.Parsed.Accepted, g.Parsed.NotUnderstood(), g.Parsed.Samples
 	}
 	if v.Held != nil {
 		s.Held, s.HeldEntries, s.HeldSince = v.Held.Held, v.Held.Entries, v.Held.Taken

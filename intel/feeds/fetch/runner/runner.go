@@ -302,7 +302,7 @@ func (r *Runner) report(out source.Outcome, err error) {
 	entries, fallback := 0, "there is no copy of it yet"
 	rejected := 0
 	if r.good != nil {
-		rejected = r.good.Parsed.Rejected - r.good.Parsed.NamedRows
+		rejected = r.good.Parsed.NotUnderstood()
 	}
 	switch {
 	case r.good != nil && r.good.Partial:

@@ -80,18 +80,9 @@ func (c *Copy) SameAge(o *Copy) bool { return c.checked.Equal(o.checked) && c.da
 // entry is only good until the function returns. there is false when no copy is in use. An
 // error that is not of the function itself is for Failed.
 func (r *Runner) Each(use func(e *document.Entry, dated time.Time) error) (there bool, err error) {
-	r.mu.Lock()
-	there = r.good != nil
-	r.mu.Unlock()
-	if !there {
-		return false, nil
-	}
-	g, err := r.open(store.ExtGood)
-	if g == nil && err == nil {
-		err = fmt.Errorf("%s: %w", r.file(store.ExtGood), fs.ErrNotExist)
-	}
-	if err != nil {
-		return true, err
+	g, there, err := r.openGood()
+	if g == nil {
+		return there, err
 	}
 	defer g.Close()
 	dated := r.dated(&g.Description)
@@ -102,17 +93,30 @@ func (r *Runner) Each(use func(e *document.Entry, dated time.Time) error) (there
 	return true, nil
 }
 
-// EachName hands on every name of the copy in use, as Each does entries. A copy that cannot
-// be read stays what it is for Each: names are in no table.
-func (r *Runner) EachName(use func(e *document.Entry, dated time.Time) error) error {
+// openGood opens the copy in use. there is false when none is in use; the reader is nil then, and
+// with an error.
+func (r *Runner) openGood() (g *store.Reader, there bool, err error) {
 	r.mu.Lock()
-	there := r.good != nil
+	there = r.good != nil
 	r.mu.Unlock()
 	if !there {
-		return nil
+		return nil, false, nil
 	}
-	g, err := r.open(store.ExtGood)
-	if err != nil || g == nil {
+	g, err = r.open(store.ExtGood)
+	if g == nil && err == nil {
+		err = fmt.Errorf("%s: %w", r.file(store.ExtGood), fs.ErrNotExist)
+	}
+	if err != nil {
+		return nil, true, err
+	}
+	return g, true, nil
+}
+
+// EachName passes every name of the copy in use to use, as Each does entries. Unlike there, an
+// error does not affect the copy: names are in no table.
+func (r *Runner) EachName(use func(e *document.Entry, dated time.Time) error) error {
+	g, _, err := r.openGood()
+	if g == nil {
 		return err
 	}
 	defer g.Close()

@@ -28,8 +28,7 @@ type Description struct {
 	// Content is the CRC-64 of all records, so that a document with the same content
 	// is known; 0 = not known.
 	Content uint64 `json:"content,omitempty"`
-	// Names are those that stand behind the entries; nil = the copy was made by a version
-	// that kept none.
+	// Names are those behind the entries; nil = the copy was made by a version that kept none.
 	Names *Names `json:"names,omitempty"`
 	// Parsed is what the parser made of the document, or of the last pages.
 	Parsed Parsed `json:"parsed"`
@@ -61,7 +60,7 @@ type Parsed struct {
 	// RejectedParts are those of rows of which other parts were taken.
 	RejectedParts int `json:"rejected_parts,omitempty"`
 	Skipped       int `json:"skipped,omitempty"`
-	// Names are names that were taken, BadNames those that are none of the DNS.
+	// Names are names that were taken, BadNames malformed ones.
 	Names    int `json:"names,omitempty"`
 	BadNames int `json:"bad_names,omitempty"`
 	// NamedRows are the rejected ones that have yielded a name.
@@ -70,6 +69,18 @@ type Parsed struct {
 	DroppedNames int               `json:"dropped_names,omitempty"`
 	Samples      []document.Reject `json:"samples,omitempty"`
 	Updated      time.Time         `json:"updated,omitzero"`
+}
+
+// NotUnderstood is how many rows yielded nothing, neither an entry nor a name.
+func (p *Parsed) NotUnderstood() int { return p.Rejected - p.NamedRows }
+
+// DroppedNames is how many names are not in the copy, because a page or the copy had too many.
+func (d *Description) DroppedNames() int {
+	n := d.Parsed.DroppedNames
+	if d.Names != nil {
+		n += d.Names.Dropped
+	}
+	return n
 }
 
 // ParsedOf gives what is kept of a report; scrub, if not nil, takes secrets out of its samples.

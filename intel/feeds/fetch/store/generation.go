@@ -20,7 +20,7 @@ import (
 //
 //	magic
 //	objects, then entries, one record each, then a record of kind 0
-//	names, see Names: who reads the entries never comes to them
+//	names, see Names; readers of the entries stop before them
 //	description in JSON (see Description)
 //	length of the description, 4 bytes; CRC-32C of all before, 4 bytes; big endian
 //
@@ -299,7 +299,7 @@ func (r *Reader) begin(n, size int64) error {
 		return fmt.Errorf("%w: %w", errBroken, err)
 	}
 	r.end = size - footerBytes - n
-	r.in = bufio.NewReaderSize(io.NewSectionReader(r.file, 0, size-footerBytes-n), 64<<10)
+	r.in = bufio.NewReaderSize(io.NewSectionReader(r.file, 0, r.end), 64<<10)
 	head := make([]byte, len(magic))
 	if _, err := io.ReadFull(r.in, head); IsSystem(err) {
 		return err

@@ -14,8 +14,8 @@ import (
 // MaxNames is how many names one copy has at most; the others are counted.
 const MaxNames = 2_000_000
 
-// Names are the domain and host names of a generation. They stand between the last record
-// and the description, Bytes of them, one record each: flags, score, name, category and
+// Names are the domain and host names of a generation. Their records lie between the end of the
+// entries and the description and take Bytes in all; each has flags, score, name, category and
 // TLP, and with evidence the native id and three times.
 type Names struct {
 	Count   int    `json:"count"`
@@ -33,8 +33,8 @@ const (
 	nameEvidence // native id or a time
 )
 
-// A nameWriter keeps names in a file of their own while entries are written: they come
-// among each other. The zero value has none.
+// A nameWriter keeps names in a file of their own while entries are written, because the source
+// mixes them. The zero value has none.
 type nameWriter struct {
 	Names
 	file    *file
@@ -121,7 +121,7 @@ func (n *nameWriter) discard() {
 	n.file = nil
 }
 
-// EachName hands every name on, in order; the entry is only good until the function returns.
+// EachName passes every name to use, in order; the entry is only good until the function returns.
 func (r *Reader) EachName(use func(*document.Entry) error) error {
 	if r.Names == nil || r.Names.Count == 0 {
 		return nil
