@@ -115,7 +115,7 @@ func (s *Server) guardExport(h http.Handler) http.Handler {
 		from := sourceOf(r)
 		wait, alone := s.failures.wait(from, time.Now())
 		var g *Grant
-		if wait == 0 || !alone { // who only shares a count with others that guess may have the right one
+		if wait == 0 || !alone { // a source that shares its count with others that guess may have the right one
 			g = grant(tokens, tokensOf(r))
 		}
 		if g == nil && wait > 0 {
@@ -153,8 +153,8 @@ func tokensOf(r *http.Request) (tokens []string) {
 	return tokens
 }
 
-// grant gives what a token is good for; nil = nothing. All are compared, so that the time does
-// not show which one begins alike.
+// grant gives what a token is good for; nil = nothing. All are compared, so that the time it takes
+// does not reveal which one begins alike.
 func grant(tokens []ExportToken, sent []string) (g *Grant) {
 	for i := range tokens {
 		t := &tokens[i]
@@ -183,7 +183,7 @@ func sourceOf(r *http.Request) netip.Prefix {
 	return p
 }
 
-// How many wrong tokens one source may send within a time before it is not listened to.
+// How many wrong tokens one source may send within a time before its requests are refused.
 const (
 	maxFailures = 10
 	failureTime = time.Minute
@@ -201,57 +201,54 @@ type failed struct {
 	n     int
 }
 
-// of gives the count of a source, without those that are over, and whether it is of that source
-// alone.
-func (f *failures) of(from netip.Prefix, now time.Time) (c *failed, alone bool) {
-	if f.from == nil {
-		f.from = make(map[netip.Prefix]*failed)
+// countedAs gives the source under which one is counted: itself, or the zero prefix of all for
+// which there is no room. Counts that are over make room.
+func (f *failures) countedAs(from netip.Prefix, now time.Time) netip.Prefix {
+	if _, ok := f.from[from]; ok || len(f.from) < maxSources {
+		return from
 	}
-	alone = true
-	if _, ok := f.from[from]; !ok && len(f.from) >= maxSources {
-		for p, c := range f.from {
-			if now.Sub(c.since) >= failureTime {
-				delete(f.from, p)
-			}
-		}
-		if len(f.from) >= maxSources {
-			from, alone = netip.Prefix{}, false
+	for p, c := range f.from {
+		if c.isOver(now) {
+			delete(f.from, p)
 		}
 	}
-	if c := f.from[from]; c != nil && now.Sub(c.since) < failureTime {
-		return c, alone
+	if len(f.from) < maxSources {
+		return from
 	}
-	return nil, alone
+	return netip.Prefix{}
 }
 
-// wait is how long a source is not listened to, and whether that is for its own tokens and not
+func (c *failed) isOver(now time.Time) bool { return now.Sub(c.since) >= failureTime }
+
+// wait is how long requests of a source are refused, and whether that is for its own tokens and not
 // for those of the many that are counted as one.
 func (f *failures) wait(from netip.Prefix, now time.Time) (wait time.Duration, alone bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	c, alone := f.of(from, now)
-	if c != nil && c.n >= maxFailures {
+	as := f.countedAs(from, now)
+	if c := f.from[as]; c != nil && !c.isOver(now) && c.n >= maxFailures {
 		wait = failureTime - now.Sub(c.since)
 	}
-	return wait, alone
+	return wait, as == from
 }
 
 // add counts a wrong token.
 func (f *failures) add(from netip.Prefix, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if c, _ := f.of(from, now); c != nil {
+	as := f.countedAs(from, now)
+	if c := f.from[as]; c != nil && !c.isOver(now) {
 		c.n++
 		return
 	}
-	if _, ok := f.from[from]; !ok && len(f.from) >= maxSources {
-		from = netip.Prefix{}
+	if f.from == nil {
+		f.from = make(map[netip.Prefix]*failed)
 	}
-	f.from[from] = &failed{now, 1}
+	f.from[as] = &failed{now, 1}
 }
 
 // SetExportTokens puts other tokens into force, for the next request, if their files can be
-// read. One that is not among them any more is good for nothing.
+// read. Those that are no longer among them are void.
 func (s *Server) SetExportTokens(tokens []ExportToken) error {
 	if err := checkTokens(tokens); err != nil {
 		return err
