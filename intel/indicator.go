@@ -33,6 +33,10 @@ type Indicator struct {
 	FirstSeen, LastSeen, Expires time.Time
 }
 
+// TLPs are the labels of the Traffic Light Protocol (2.0) that can be the most restricted ones to
+// be shared, the least restricted first; see [TLPRank].
+var TLPs = []string{"clear", "green", "amber", "amber+strict", "red"}
+
 // TLPRank orders labels of the Traffic Light Protocol, in upper or lower case, by how much
 // they restrict: 0 for none, 1 for clear or white, to 5 for red. An unknown label counts as
 // red: sharing too little does no harm.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/configs/secret"
+	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks/webhook/mail"
 	"github.com/flowsnitch/flowsnitch/sinks/webhook/templates"
@@ -64,7 +65,8 @@ type Config struct {
 
 	// MinSeverity is low, medium, high or critical. Alerts are always sent.
 	MinSeverity string `yaml:"min_severity"`
-	// MaxTLP is the most restricted label of listings that are shown, see TLPs.
+	// MaxTLP is the most restricted label of listings that are shown, see [intel.TLPs]. Listings
+	// without a label are always shown.
 	MaxTLP string `yaml:"max_tlp"`
 	// Interval is the least time between two messages.
 	Interval time.Duration `yaml:"interval"`
@@ -74,7 +76,7 @@ type Config struct {
 	// Timeout bounds one request, or one mail.
 	Timeout time.Duration `yaml:"timeout"`
 
-	// StateDir is where it is kept what was reported; empty = nowhere.
+	// StateDir is the directory that keeps what was reported; empty = nothing is kept.
 	StateDir string `yaml:"-"`
 	// Page is the address of the web page for links, without a slash at its end; empty = none.
 	Page string `yaml:"-"`
@@ -83,10 +85,6 @@ type Config struct {
 	// goroutine of the sink, and must return soon; nil = nothing is known.
 	Handled func(context.Context, netip.Addr) bool `yaml:"-"`
 }
-
-// TLPs are the labels of the Traffic Light Protocol that Config.MaxTLP may have, the least
-// restricted first. Listings without a label are always shown.
-var TLPs = []string{"clear", "green", "amber", "amber+strict", "red"}
 
 // DefaultConfig gives the defaults. Kind and what belongs to it have none.
 func DefaultConfig() Config {
@@ -108,8 +106,8 @@ func (c Config) Validate() error {
 		return err
 	}
 	switch {
-	case !slices.Contains(TLPs, c.MaxTLP):
-		return fmt.Errorf("max_tlp: %q is not valid; use %s", c.MaxTLP, strings.Join(TLPs, ", "))
+	case !slices.Contains(intel.TLPs, c.MaxTLP):
+		return fmt.Errorf("max_tlp: %q is not valid; use %s", c.MaxTLP, strings.Join(intel.TLPs, ", "))
 	case c.Interval < time.Second || c.Interval > 24*time.Hour:
 		return fmt.Errorf("interval: %v is not valid; use 1s to 24h", c.Interval)
 	case c.Repeat < c.Interval || c.Repeat > 365*24*time.Hour:

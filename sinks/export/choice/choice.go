@@ -41,7 +41,7 @@ func Default() Options {
 
 // TLPs are the labels of the Traffic Light Protocol that Options.MaxTLP may have, the least
 // restricted first; see [intel.TLPRank]. Listings without a label always pass.
-var TLPs = []string{"clear", "green", "amber", "amber+strict", "red"}
+var TLPs = intel.TLPs
 
 // names are what every target takes for the name of a set without quoting it.
 var names = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,19}$`)
