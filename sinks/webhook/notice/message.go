@@ -205,13 +205,13 @@ func (m *Message) shown(most int) (list []*notice, more int) {
 
 // Title is one line about the whole message.
 func (m *Message) Title() string {
-	list, _ := m.shown(1)
+	list, more := m.shown(1)
 	first := &list[0].event
 	what := "contact with " + first.Offender.String()
 	if first.Kind == event.KindAlert {
 		what = "alert " + plain(first.Alert)
 	}
-	if more := len(m.order) + m.beyond - 1; more > 0 {
+	if more > 0 {
 		what += fmt.Sprintf(" and %d more", more)
 	}
 	return fmt.Sprintf("flowsnitch %s: %s %s", plain(first.Sensor), first.Severity, what)
@@ -359,11 +359,18 @@ func plain(s string) string {
 // neither takes anything for a mention or a link; Slack wants &, < and > escaped
 // everywhere.
 func (m *Message) Slack() ([]byte, error) {
-	code := func(s string) string { return "`" + strings.ReplaceAll(s, "`", "'") + "`" }
-	text := code(m.Title()) + "\n" + m.Text(code)
-	escape := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
-	return json.Marshal(map[string]string{"text": escape.Replace(text)})
+	text := Code(m.Title()) + "\n" + m.Text(Code)
+	return json.Marshal(map[string]string{"text": EscapeSlack(text)})
 }
+
+// Code gives a text as code, in which Slack, Mattermost and markdown see no mention, link or
+// format.
+func Code(s string) string { return "`" + strings.ReplaceAll(s, "`", "'") + "`" }
+
+// EscapeSlack escapes what Slack requires to be escaped everywhere: mentions and links begin with <.
+func EscapeSlack(s string) string { return slackEscapes.Replace(s) }
+
+var slackEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
 // JSON makes the generic document.
 func (m *Message) JSON() ([]byte, error) {

@@ -53,7 +53,7 @@ type Notice struct {
 	Time     time.Time
 }
 
-// View shows the most severe subjects, at most most of them.
+// View shows the most severe subjects, at most most of them, which must be at least 1.
 func (m *Message) View(most int) View {
 	list, more := m.shown(most)
 	v := View{Title: m.Title(), More: more, Page: m.Page}
@@ -63,8 +63,8 @@ func (m *Message) View(most int) View {
 	for _, n := range list {
 		v.Notices = append(v.Notices, m.view(n))
 	}
-	if first, _ := m.shown(1); len(first) > 0 {
-		v.Sensor, v.Severity = plain(first[0].event.Sensor), first[0].event.Severity.String()
+	if len(list) > 0 {
+		v.Sensor, v.Severity = plain(list[0].event.Sensor), list[0].event.Severity.String()
 	}
 	return v
 }

@@ -98,7 +98,7 @@ func Own(path, contentType string, each bool) (*Template, error) {
 	return own, own.try()
 }
 
-// readFile reads a template. A pipe or a device is none, and is not waited for.
+// readFile reads a template. A pipe or a device is refused: reading it could block.
 func readFile(path string) (string, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -143,8 +143,8 @@ var functions = template.FuncMap{
 	"cut":      cut,
 	"bytes":    cutBytes,
 	"within":   within,
-	"code":     code,
-	"slack":    slackText,
+	"code":     notice.Code,
+	"slack":    notice.EscapeSlack,
 	"markdown": markdown,
 	"quiet":    quiet,
 	"join":     func(list []string, sep string) string { return strings.Join(list, sep) },
@@ -179,23 +179,14 @@ func cutBytes(n int, s string) string {
 	return fit.Cut(s, max(0, n-len(fit.Ellipsis))) + fit.Ellipsis
 }
 
-// within gives a text that has at most n bytes. Of a longer one the end would be missing, where
-// stands what is not named: the message is made again with fewer offenders.
+// within gives a text that has at most n bytes. A longer one would lose its end, which states how
+// many are not named: the message is made again with fewer offenders.
 func within(n int, s string) (string, error) {
 	if len(s) > n {
 		return "", errTooLong
 	}
 	return s, nil
 }
-
-// code gives a text as code, where Slack, Mattermost and markdown take nothing in it for a
-// mention, a link or a format.
-func code(s string) string { return "`" + strings.ReplaceAll(s, "`", "'") + "`" }
-
-// slackText escapes what Slack wants escaped everywhere: mentions and links begin with <.
-func slackText(s string) string { return slackEscapes.Replace(s) }
-
-var slackEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
 // markdown escapes a text, so that it is shown as it is.
 func markdown(s string) string {
@@ -218,7 +209,7 @@ func coded(label string, n int, s string) string {
 	if s == "" {
 		return ""
 	}
-	return label + code(cut(n, s)) + "\n"
+	return label + notice.Code(cut(n, s)) + "\n"
 }
 
 // lines gives the texts that are not empty.

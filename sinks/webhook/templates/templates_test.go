@@ -52,7 +52,7 @@ func TestFunctions(t *testing.T) {
 	for got, want := range map[string]string{
 		cut(3, "äöü"): "äöü", cut(3, "äöüß"): "äö…", cut(0, "x"): "…",
 		cutBytes(4, "äö"): "äö", cutBytes(6, "äöüß"): "ä…", cutBytes(5, "abcdef"): "ab…",
-		code("a`b"): "`a'b`", slackText("<!here> & x"): "&lt;!here&gt; &amp; x",
+		notice.Code("a`b"): "`a'b`", notice.EscapeSlack("<!here> & x"): "&lt;!here&gt; &amp; x",
 		quiet("@here"): "@\u200bhere", markdown("[a](b) @x"): "\\[a\\]\\(b\\) @\u200bx",
 		coded("Why: ", 3, "abcd"): "Why: `ab…`\n", coded("Why: ", 3, "") + "": "",
 		strings.Join(lines("a", "", []string{}, "b"), ","): "a,b",
