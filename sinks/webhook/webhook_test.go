@@ -239,8 +239,8 @@ func TestInterval(t *testing.T) {
 	})
 }
 
-// flood runs a hook behind a journal for events at a pace, and stops both.
-func flood(t *testing.T, h *Hook, events []event.Event, pace time.Duration) {
+// follow lets a hook follow a journal in memory.
+func follow(t *testing.T, h *Hook) (*journal.Journal, *sinks.Runner) {
 	t.Helper()
 	jc := journal.DefaultConfig()
 	jc.Durability = journal.InMemory
@@ -254,6 +254,13 @@ func flood(t *testing.T, h *Hook, events []event.Event, pace time.Duration) {
 		t.Fatal(err)
 	}
 	q.Start()
+	return j, q
+}
+
+// flood runs a hook behind a journal for events at a pace, and stops both.
+func flood(t *testing.T, h *Hook, events []event.Event, pace time.Duration) {
+	t.Helper()
+	j, q := follow(t, h)
 	for some := range slices.Chunk(events, 20) {
 		if err := j.Append(some); err != nil {
 			t.Fatal(err)
@@ -322,18 +329,7 @@ func TestOutage(t *testing.T) {
 		for n := range 100 {
 			events = append(events, hit(n, event.High))
 		}
-		jc := journal.DefaultConfig()
-		jc.Durability = journal.InMemory
-		j, _, err := journal.Open(jc)
-		if err != nil {
-			t.Fatal(err)
-		}
-		j.Start()
-		q, err := sinks.NewRunner(j, h, sinks.DefaultRunnerConfig())
-		if err != nil {
-			t.Fatal(err)
-		}
-		q.Start()
+		j, q := follow(t, h)
 		for i := range events {
 			if err := j.Append(events[i : i+1]); err != nil {
 				t.Fatal(err)
