@@ -61,14 +61,14 @@ bench-month: ## 30 days of history at 2,000 flows/s: bytes per row, merge, hunts
 integration: ## real exporters on real traffic; installs them from Debian's packages (root)
 	deploy/integration/run
 
-soak: ## the full figures, part by part, all but the uplink below ten minutes (Linux, root, an hour in all)
+soak: ## the full figures, part by part, most below ten minutes (Linux, root, two hours in all)
 	$(GO) test -tags soak -count=1 -timeout 10m -skip 'TestRate|TestRace' ./deploy/integration/sums
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestRace ./deploy/integration/sums
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestRate/v5 -v ./deploy/integration/sums
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestRate/v9 -v ./deploy/integration/sums
 	$(GO) test -tags soak -count=1 -timeout 10m -v ./deploy/integration/swap
 	FLOWSNITCH_KILLS=100 FLOWSNITCH_DAMAGES=20 $(GO) test -count=1 -timeout 20m -run 'Kill|Torn|Flipped' -v ./intel/incident/store ./intel/incident/intake
-	$(GO) test -tags soak -count=1 -timeout 30m -v ./deploy/integration/incidents
+	$(GO) test -tags soak -count=1 -timeout 40m -v ./deploy/integration/incidents
 	FLOWSNITCH_MILLION=200000 $(GO) test -count=1 -timeout 20m -run 'MillionMemory|MillionWritten' -v ./intel/incident/store
 	CGO_ENABLED=1 FLOWSNITCH_OVERLAP=1m $(GO) test -race -count=1 -timeout 10m -run TestOverlaps -v ./cmd/internal/app
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestKill -v ./deploy/integration/intel
