@@ -60,6 +60,6 @@ func ParseSize(text string) (Size, error) {
 }
 
 // Spare gives how many bytes of a file system of a size are left to others by what is useful
-// but not necessary: 5 %, and 500 MB at least, of which a small one may not even have as many:
-// a fifth of it then.
-func Spare(total uint64) uint64 { return max(total/20, min(500e6, total/5)) }
+// but not necessary: 5 %, but no more than 10 GB, as 5 % of a large disk is more than others
+// need, and no less than 500 MB; where that is more than a fifth of a small one, a fifth.
+func Spare(total uint64) uint64 { return max(min(total/20, 10e9), min(500e6, total/5)) }

@@ -41,7 +41,7 @@ func TestSpace(t *testing.T) {
 
 // TestSpare: what is left to others never takes more than a share of a small file system.
 func TestSpare(t *testing.T) {
-	for total, want := range map[uint64]uint64{0: 0, 300e6: 60e6, 2.5e9: 500e6, 4e9: 500e6, 10e9: 500e6, 200e9: 10e9} {
+	for total, want := range map[uint64]uint64{0: 0, 300e6: 60e6, 2.5e9: 500e6, 4e9: 500e6, 10e9: 500e6, 100e9: 5e9, 200e9: 10e9, 4e12: 10e9} {
 		if got := Spare(total); got != want {
 			t.Errorf("of %d: %d, want %d", total, got, want)
 		}
