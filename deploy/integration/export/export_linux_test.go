@@ -164,6 +164,25 @@ func run(t *testing.T, program string, args ...string) string {
 	return string(out)
 }
 
+// serve runs a server until the end of the test, and shows what it printed if that failed.
+func serve(t *testing.T, program string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("%s:\n%s", program, out.String())
+		}
+	})
+}
+
 // isolated runs a script in a network namespace of its own.
 func isolated(t *testing.T, script string, args ...string) string {
 	t.Helper()
@@ -435,20 +454,7 @@ func TestRBLDNSD(t *testing.T) {
 	program := need(t, "rbldnsd", "rbldnsd")
 	path, rows := list(t, "rbldnsd", nil)
 	addr := fmt.Sprintf("127.0.0.1:%d", instance.FreePort(t))
-	cmd := exec.Command(program, "-n", "-f", "-w", filepath.Dir(path), "-b", strings.Replace(addr, ":", "/", 1), "-u", "nobody", "bl.example.org:combined:"+filepath.Base(path))
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("rbldnsd:\n%s", out.String())
-		}
-	}()
+	serve(t, program, "-n", "-f", "-w", filepath.Dir(path), "-b", strings.Replace(addr, ":", "/", 1), "-u", "nobody", "bl.example.org:combined:"+filepath.Base(path))
 	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "udp", addr)
 	}}

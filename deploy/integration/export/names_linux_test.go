@@ -90,19 +90,7 @@ controls {};
 zone "org" { type primary; file %q; };
 zone "flowsnitch.rpz" { type primary; file %q; allow-query { none; }; };
 `, dir, port, zone, path))
-	cmd := exec.Command(named, "-g", "-c", conf)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("named:\n%s", out.String())
-		}
-	}()
+	serve(t, named, "-g", "-c", conf)
 	status := regexp.MustCompile(`status: (\w+)`)
 	ask := func(name string) string {
 		answer, _ := exec.CommandContext(t.Context(), "dig", "+tries=1", "+time=2", "@127.0.0.1", "-p", fmt.Sprint(port), name, "A").CombinedOutput()

@@ -4,7 +4,6 @@ package incidents
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -14,12 +13,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/deploy/integration/internal/instance"
 )
 
 // away is how long the server is away while events come.
 var away = 5 * time.Second
 
-// TestPostgreSQL runs on a server of its own what else runs on SQLite alone.
+// TestPostgreSQL runs on a server of its own the tests that otherwise run on SQLite alone.
 func TestPostgreSQL(t *testing.T) {
 	s := newServer(t)
 	s.run(t, "start")
@@ -62,7 +63,7 @@ func newServer(t *testing.T) *server {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	own(t, dir)
-	s := &server{bin: found[len(found)-1], dir: dir, port: freePort(t)}
+	s := &server{bin: found[len(found)-1], dir: dir, port: instance.FreePort(t)}
 	s.url = fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", s.port)
 	s.shell(t, fmt.Sprintf("%s/initdb -D %s/data -A trust -E UTF8 --locale=C", s.bin, s.dir))
 	return s
@@ -82,16 +83,6 @@ func own(t *testing.T, dir string) {
 	if err := os.Chown(dir, uid, -1); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // command gives the command of a shell that starts the server, or stops it as a crash does.
