@@ -85,6 +85,12 @@ func (f *Finding) Add(key, format string, args ...any) {
 	f.causes = append(f.causes, key)
 }
 
+// Warn is Add for a cause that is at least a warning.
+func (f *Finding) Warn(key, format string, args ...any) {
+	f.AtLeast(Warning)
+	f.Add(key, format, args...)
+}
+
 // AddKeys adds keys of causes that the text has already.
 func (f *Finding) AddKeys(keys ...string) { f.causes = append(f.causes, keys...) }
 

@@ -67,17 +67,14 @@ func (b *Bases) check(now time.Time) observe.Finding {
 		return f
 	}
 	if looked := b.looked.Load(); looked == 0 || now.Sub(time.Unix(looked, 0)) > 10*lookEvery {
-		f.AtLeast(observe.Warning)
-		f.Add("hangs", "the files of enrich.mmdb have not been looked at for a while: the disk hangs, or the clock was set")
+		f.Warn("hangs", "the files of enrich.mmdb have not been looked at for a while: the disk hangs, or the clock was set")
 	}
 	for _, file := range s.Files {
 		if file.Error != "" {
-			f.AtLeast(observe.Warning)
-			f.Add(file.Path, "%s %s: %s", file.Path, file.Error, instead(&file))
+			f.Warn(file.Path, "%s %s: %s", file.Path, file.Error, instead(&file))
 		}
 		if age := now.Sub(file.Built); file.Loaded && age > oldAfter {
-			f.AtLeast(observe.Warning)
-			f.Add(file.Path+" old", "the data of %s are %d days old: countries and AS may be wrong; have it downloaded each month", file.Path, int(age.Hours()/24))
+			f.Warn(file.Path+" old", "the data of %s are %d days old: countries and AS may be wrong; have it downloaded each month", file.Path, int(age.Hours()/24))
 		}
 	}
 	return f

@@ -149,8 +149,7 @@ func stalledCheck(stalled func() []Stalled) observe.Check {
 	return observe.Check{Name: "workers", State: func(time.Time) observe.Finding {
 		var f finding
 		for _, w := range stalled() {
-			f.AtLeast(observe.Warning)
-			f.Add(w.Work, "%s has stalled for %s: see whether the disk of the state directory answers", w.Work, ago(w.Seconds))
+			f.Warn(w.Work, "%s has stalled for %s: see whether the disk of the state directory answers", w.Work, ago(w.Seconds))
 		}
 		return f.Finding
 	}}

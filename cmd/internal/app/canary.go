@@ -152,8 +152,7 @@ func canaryCheck(status func() canary.Status, since func() time.Time) observe.Ch
 		sent := len(c.Listeners) == 0
 		for _, l := range slices.Sorted(maps.Keys(c.Listeners)) {
 			if why := c.Listeners[l].Trouble; why != "" {
-				f.AtLeast(observe.Warning)
-				f.Add(l, "no self-test can be sent to udp %s (%s)", l, why)
+				f.Warn(l, "no self-test can be sent to udp %s (%s)", l, why)
 				continue
 			}
 			sent = true

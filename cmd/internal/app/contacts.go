@@ -110,12 +110,10 @@ func (f *finding) contactCaps(s, before *HitStatus) {
 		f.Add("evicted", "%d contacts had to make room (%d high or critical), their next hits count as new: raise contact.max_contacts, or look for a feed that lists too much", n, severe)
 	}
 	if n := observe.Grown(c.CrowdedOut, o.CrowdedOut); n > 0 {
-		f.AtLeast(observe.Warning)
-		f.Add("crowded out", "%d hits are rolled up in one event, all contacts that are held are more severe: raise contact.max_contacts, or look for a feed that lists too much", n)
+		f.Warn("crowded out", "%d hits are rolled up in one event, all contacts that are held are more severe: raise contact.max_contacts, or look for a feed that lists too much", n)
 	}
 	if n := observe.Grown(c.FlowsForgotten, o.FlowsForgotten); n > 0 {
-		f.AtLeast(observe.Warning)
-		f.Add("forgotten", "%d remembered flows had to make room, what other exporters show of them counts twice: raise contact.max_flows", n)
+		f.Warn("forgotten", "%d remembered flows had to make room, what other exporters show of them counts twice: raise contact.max_flows", n)
 	}
 }
 

@@ -83,8 +83,7 @@ func (c *exporterCheck) silent(l, before *exporterLook, pauses map[netip.Addr]ti
 	}
 	some := anyExport(l.exporters.List, now)
 	if len(all) == 0 && !some && l.age > firstExporterWithin {
-		f.AtLeast(observe.Warning)
-		f.Add("", "no datagrams since the start: point the flow export of a router here, and see 'refused' in 'flowsnitch status'")
+		f.Warn("", "no datagrams since the start: point the flow export of a router here, and see 'refused' in 'flowsnitch status'")
 	}
 	c.exporterCaps(&f, l, before)
 	if len(all) > 0 {
@@ -217,8 +216,7 @@ func (c *exporterCheck) lost(l, before *exporterLook) finding {
 // jumps reports sequence numbers that no loss explains. A few are a restart.
 func (f *finding) jumps(now, before uint64) {
 	if n := observe.Grown(now, before); n >= leastUndecodable {
-		f.AtLeast(observe.Warning)
-		f.Add("jumps", "%d sequence numbers that no loss explains: forged datagrams of an exporter ('flowsnitch status' shows which), or two devices behind one address", n)
+		f.Warn("jumps", "%d sequence numbers that no loss explains: forged datagrams of an exporter ('flowsnitch status' shows which), or two devices behind one address", n)
 	}
 }
 
@@ -270,8 +268,7 @@ func (f *finding) unsaved(file, before *TemplateFileStatus) {
 	if file.Error == "" && file.WriteErrors <= before.WriteErrors {
 		return
 	}
-	f.AtLeast(observe.Warning)
-	f.Add("unsaved", "the file of templates cannot be written (%s): after a restart data would wait for its templates", cmp.Or(file.Error, "it can again now"))
+	f.Warn("unsaved", "the file of templates cannot be written (%s): after a restart data would wait for its templates", cmp.Or(file.Error, "it can again now"))
 }
 
 // unread is the number of data sets that have not got their template, so far.
@@ -297,16 +294,14 @@ func (c *exporterCheck) exporterCaps(f *finding, l, before *exporterLook) {
 		return observe.Grown(l.decoded.Problems[r], before.decoded.Problems[r])
 	}
 	if n := refused("cap_exporters"); n > 0 {
-		f.AtLeast(observe.Warning)
-		f.Add("cap_exporters", "%d datagrams of new exporters were not read, the table of exporters is full (limits.exporters: %d): raise it, or let 'allow' of the listener pass fewer senders", n, c.caps.Exporters)
+		f.Warn("cap_exporters", "%d datagrams of new exporters were not read, the table of exporters is full (limits.exporters: %d): raise it, or let 'allow' of the listener pass fewer senders", n, c.caps.Exporters)
 	}
 	if n := observe.Grown(l.exporters.Displaced, before.exporters.Displaced); n > 0 {
 		key := "limits.exporters"
 		if near(l.exporters.StateBytes, c.caps.StateBytes) {
 			key = "limits.state_bytes"
 		}
-		f.AtLeast(observe.Warning)
-		f.Add("gave way", "%d senders that are not proven were forgotten to make room, %s is reached: raise it, or let 'allow' of the listener pass fewer senders", n, key)
+		f.Warn("gave way", "%d senders that are not proven were forgotten to make room, %s is reached: raise it, or let 'allow' of the listener pass fewer senders", n, key)
 	}
 	if n := refused("cap_streams"); n > 0 {
 		f.AtLeast(observe.Warning)
@@ -317,8 +312,7 @@ func (c *exporterCheck) exporterCaps(f *finding, l, before *exporterLook) {
 		f.Add("cap_streams", "%d datagrams of new domains, engines or agents were not read, %s is reached%s: raise it, or find the sender", n, key, from(who))
 	}
 	if n := refused("cap_samplers"); n > 0 {
-		f.AtLeast(observe.Warning)
-		f.Add("cap_samplers", "%d samplers were not kept, limits.samplers is reached: counts of their flows are not scaled; raise it", n)
+		f.Warn("cap_samplers", "%d samplers were not kept, limits.samplers is reached: counts of their flows are not scaled; raise it", n)
 	}
 }
 
@@ -346,21 +340,17 @@ func (c *exporterCheck) templateCaps(f *finding, l, before *exporterLook) (expla
 	lost := observe.Grown(l.unread(), before.unread())
 	if n := observe.Grown(l.decoded.Problems["cap_templates"], before.decoded.Problems["cap_templates"]); n > 0 {
 		explains = true
-		f.AtLeast(observe.Warning)
-		f.Add("cap_templates", "%d templates were refused, %s is reached%s: raise it, or find the sender", n,
+		f.Warn("cap_templates", "%d templates were refused, %s is reached%s: raise it, or find the sender", n,
 			cmp.Or(key, "limits.templates, templates_per_exporter or template_bytes"), from(who))
 	} else if lost > 0 && key != "" {
 		explains = true
-		f.AtLeast(observe.Warning)
-		f.Add("cap_templates", "%d data sets have no template, %s is reached%s: raise it, or find the sender", lost, key, from(who))
+		f.Warn("cap_templates", "%d data sets have no template, %s is reached%s: raise it, or find the sender", lost, key, from(who))
 	}
 	if n := observe.Grown(l.exporters.Early.Full, before.exporters.Early.Full); n > 0 {
-		f.AtLeast(observe.Warning)
-		f.Add("early", "%d data sets that came before their template found no room to wait: raise limits.early_bytes and limits.early_bytes_per_exporter", n)
+		f.Warn("early", "%d data sets that came before their template found no room to wait: raise limits.early_bytes and limits.early_bytes_per_exporter", n)
 	}
 	if n := observe.Grown(l.exporters.Early.Displaced, before.exporters.Early.Displaced); n > 0 {
-		f.AtLeast(observe.Warning)
-		f.Add("early gave way", "%d data sets that waited for their template made room for those of better known exporters: raise limits.early_bytes", n)
+		f.Warn("early gave way", "%d data sets that waited for their template made room for those of better known exporters: raise limits.early_bytes", n)
 	}
 	return explains
 }
@@ -394,7 +384,6 @@ func (f *finding) restored(r *RestoredStatus, age time.Duration) {
 	if age > startTrouble || r.Damaged+r.Refused == 0 && r.Error == "" {
 		return
 	}
-	f.AtLeast(observe.Warning)
-	f.Add("file", "the file of templates was not taken up as a whole at the start (%d lines damaged, %d without room%s): data waits until its template comes again",
+	f.Warn("file", "the file of templates was not taken up as a whole at the start (%d lines damaged, %d without room%s): data waits until its template comes again",
 		r.Damaged, r.Refused, after(r.Error))
 }

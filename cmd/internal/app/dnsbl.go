@@ -84,8 +84,7 @@ func zoneCheck(status func() *DNSBLStatus) observe.Check {
 			}
 		}
 		if len(dead) > 0 {
-			f.AtLeast(observe.Warning)
-			f.Add("", "DNS lists cannot be queried: %s; see dnsbl.server and the zone's terms", named(dead))
+			f.Warn("", "DNS lists cannot be queried: %s; see dnsbl.server and the zone's terms", named(dead))
 		}
 		return f.Finding
 	}}

@@ -24,27 +24,23 @@ func historyCheck(stats func() history.Stats, limit float64) observe.Check {
 		var f finding
 		s := stats()
 		before := past.Note(now, s)
-		warn := func(key, format string, args ...any) {
-			f.AtLeast(observe.Warning)
-			f.Add(key, format, args...)
-		}
 		if s.Off != "" {
-			warn("off", "no contacts are kept: %s", s.Off)
+			f.Warn("off", "no contacts are kept: %s", s.Off)
 		}
 		if s.Disk != "" {
-			warn("hangs", "the disk of the history does not answer (%s): look for one that is overloaded or breaking", s.Disk)
+			f.Warn("hangs", "the disk of the history does not answer (%s): look for one that is overloaded or breaking", s.Disk)
 		}
 		if trouble := cmp.Or(s.Files.Trouble, s.Trouble); trouble != "" {
-			warn("trouble", "%s", trouble)
+			f.Warn("trouble", "%s", trouble)
 		}
 		if n := s.Files.Bad; n > 0 {
-			warn("damaged", "%d files of the history are damaged, and hunts miss what was in them: look for a broken disk, then remove the files that end in .bad", n)
+			f.Warn("damaged", "%d files of the history are damaged, and hunts miss what was in them: look for a broken disk, then remove the files that end in .bad", n)
 		}
 		if n := s.Files.Waiting; n > manyUnmerged {
-			warn("merges", "%d files of the history wait to be merged, and hunts take longer: the disk or the CPU does not keep up", n)
+			f.Warn("merges", "%d files of the history wait to be merged, and hunts take longer: the disk or the CPU does not keep up", n)
 		}
 		if share := historyTransit(&s.Recorded, &before.Recorded); share > limit {
-			warn("transit", "%.0f %% of the flows have no end in 'home', so that each of their contacts takes two rows of the history: add your public prefixes to 'home' (health.transit is the limit)", share)
+			f.Warn("transit", "%.0f %% of the flows have no end in 'home', so that each of their contacts takes two rows of the history: add your public prefixes to 'home' (health.transit is the limit)", share)
 		}
 		if !s.Enabled {
 			f.Otherwise("no contacts are kept (history.enabled)")

@@ -120,10 +120,6 @@ func incidentCheck(status func() IncidentStatus) observe.Check {
 		var f finding
 		s := status()
 		before := past.Note(now, s)
-		warn := func(key, format string, args ...any) {
-			f.AtLeast(observe.Warning)
-			f.Add(key, format, args...)
-		}
 		switch {
 		case s.Trouble == "":
 			since = time.Time{}
@@ -131,24 +127,24 @@ func incidentCheck(status func() IncidentStatus) observe.Check {
 			since = now
 		}
 		if s.Trouble != "" {
-			warn("trouble", "the database of incidents does not take anything since %s (%s); events wait in the journal: see whether the disk is full, or the server of incidents.database answers", show.Date(since), s.Trouble)
+			f.Warn("trouble", "the database of incidents does not take anything since %s (%s); events wait in the journal: see whether the disk is full, or the server of incidents.database answers", show.Date(since), s.Trouble)
 		}
 		if n := uint64(s.Waiting) + s.Pending; n > manyBehind {
-			warn("behind", "%d events wait for the database of incidents: disk or CPU does not keep up", n)
+			f.Warn("behind", "%d events wait for the database of incidents: disk or CPU does not keep up", n)
 		} else if s.Trouble == "" && s.Waiting > 0 && !s.Last.IsZero() && now.Sub(s.Last) > lateCommits {
-			warn("late", "the last transaction of the incidents is %s old: the disk does not answer, or the CPU does not keep up", now.Sub(s.Last).Round(time.Second))
+			f.Warn("late", "the last transaction of the incidents is %s old: the disk does not answer, or the CPU does not keep up", now.Sub(s.Last).Round(time.Second))
 		}
 		if n := observe.Grown(s.Over, before.Over); n > 0 {
-			warn("full", "%d incidents were removed to make room: raise incidents.max, or look for a feed that lists too much", n)
+			f.Warn("full", "%d incidents were removed to make room: raise incidents.max, or look for a feed that lists too much", n)
 		}
 		switch {
 		case s.AsideAs != "":
-			warn("damaged", "the database of incidents was damaged and has begun anew; what was in it is in %s: look for a broken disk, then remove that file", s.AsideAs)
+			f.Warn("damaged", "the database of incidents was damaged and has begun anew; what was in it is in %s: look for a broken disk, then remove that file", s.AsideAs)
 		case s.Damaged > 0:
-			warn("damaged", "the database of incidents was damaged %d times since the start and has begun anew: look for a broken disk", s.Damaged)
+			f.Warn("damaged", "the database of incidents was damaged %d times since the start and has begun anew: look for a broken disk", s.Damaged)
 		}
 		if n := observe.Grown(s.Unwritten, before.Unwritten); n > 0 {
-			warn("unwritten", "reports will know nothing of %d hours: the database of incidents was away for more than 31 days", n)
+			f.Warn("unwritten", "reports will know nothing of %d hours: the database of incidents was away for more than 31 days", n)
 		}
 		if n := observe.Grown(s.Dropped, before.Dropped); n > 0 {
 			f.AtLeast(observe.Critical)

@@ -76,8 +76,7 @@ func (c *feedCheck) state(now time.Time) observe.Finding {
 		{held, "held back: %s; 'flowsnitch intel accept FEED' takes it"},
 	} {
 		if len(p.feeds) > 0 {
-			f.AtLeast(observe.Warning)
-			f.Add("", p.format, named(p.feeds))
+			f.Warn("", p.format, named(p.feeds))
 		}
 	}
 	f.quarantined(&s)
@@ -92,8 +91,7 @@ func (c *feedCheck) state(now time.Time) observe.Finding {
 // nothingListed warns that nothing can be a hit. The first feeds have some time to come.
 func (f *finding) nothingListed(feeds int, age time.Duration) {
 	if feeds > 0 && age < firstFeedWithin {
-		f.AtLeast(observe.Warning)
-		f.Add("empty", "nothing is listed yet, so nothing can be a hit: the feeds are on their way")
+		f.Warn("empty", "nothing is listed yet, so nothing can be a hit: the feeds are on their way")
 		return
 	}
 	f.AtLeast(observe.Critical)

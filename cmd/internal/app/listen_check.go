@@ -94,12 +94,10 @@ func (f *finding) sockets(list, before []ListenerStatus) {
 	for i := range list {
 		l, o := &list[i], listenerBefore(before, list[i].Address)
 		if n := observe.Grown(l.Truncated, o.Truncated); n > 0 {
-			f.AtLeast(observe.Warning)
-			f.Add("cut", "%d datagrams on udp %s were longer than any export datagram may be, and cut: find the sender", n, l.Address)
+			f.Warn("cut", "%d datagrams on udp %s were longer than any export datagram may be, and cut: find the sender", n, l.Address)
 		}
 		if n := observe.Grown(l.ReadErrors, o.ReadErrors); n > 0 {
-			f.AtLeast(observe.Warning)
-			f.Add("read", "%d reads of udp %s failed: look at the memory of the machine and at the log of the kernel", n, l.Address)
+			f.Warn("read", "%d reads of udp %s failed: look at the memory of the machine and at the log of the kernel", n, l.Address)
 		}
 	}
 }
@@ -121,21 +119,17 @@ func (f *finding) forwards(list, before []ListenerStatus) {
 func (f *finding) forward(t, before *ForwardStatus) {
 	sent, dropped, failed := observe.Grown(t.Sent, before.Sent), observe.Grown(t.Dropped, before.Dropped), observe.Grown(t.Failed, before.Failed)
 	if n := observe.Grown(t.Looped, before.Looped); 100*n > sent { // a network may double a few
-		f.AtLeast(observe.Warning)
-		f.Add("loop "+t.Target, "%d datagrams came again after they had been forwarded to %s (from %s): a receiver of the copies forwards to us, remove one of the two 'forward'",
+		f.Warn("loop "+t.Target, "%d datagrams came again after they had been forwarded to %s (from %s): a receiver of the copies forwards to us, remove one of the two 'forward'",
 			n, t.Target, t.LoopedFrom)
 	}
 	switch {
 	case t.Address == (netip.AddrPort{}) && t.Error != "":
-		f.AtLeast(observe.Warning)
-		f.Add("forward "+t.Target, "forward target %s has no address (%s), %d copies dropped: look at the name and at the DNS", t.Target, t.Error, dropped)
+		f.Warn("forward "+t.Target, "forward target %s has no address (%s), %d copies dropped: look at the name and at the DNS", t.Target, t.Error, dropped)
 	case dropped > 0:
-		f.AtLeast(observe.Warning)
-		f.Add("forward "+t.Target, "%d of %d copies for forward target %s were dropped (no room in the send buffer, or no address%s): raise net.core.wmem_max, or look at the way there",
+		f.Warn("forward "+t.Target, "%d of %d copies for forward target %s were dropped (no room in the send buffer, or no address%s): raise net.core.wmem_max, or look at the way there",
 			dropped, sent+dropped+failed, t.Target, after(t.Error))
 	case failed > 0:
-		f.AtLeast(observe.Warning)
-		f.Add("forward "+t.Target, "%d of %d copies for forward target %s failed (nothing listens there, or a firewall refuses them%s): look at the target and at the way there",
+		f.Warn("forward "+t.Target, "%d of %d copies for forward target %s failed (nothing listens there, or a firewall refuses them%s): look at the target and at the way there",
 			failed, sent+dropped+failed, t.Target, after(t.Error))
 	}
 }

@@ -3,7 +3,6 @@ package app
 import (
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/flow/observe"
 )
 
 // Flows without an end in the home networks are expected of carriers. Elsewhere most often
@@ -45,7 +44,6 @@ func (f *finding) transit(share, limit float64) {
 	if share <= limit {
 		return
 	}
-	f.AtLeast(observe.Warning)
-	f.Add("transit", "%s %% of the flows of the last hour have no end in 'home': are your public prefixes in it? Direction and severity depend on them (health.transit is the limit)",
+	f.Warn("transit", "%s %% of the flows of the last hour have no end in 'home': are your public prefixes in it? Direction and severity depend on them (health.transit is the limit)",
 		percent(share))
 }

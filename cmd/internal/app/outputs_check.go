@@ -47,8 +47,7 @@ func (f *finding) lostBy(k, before *SinkStatus) {
 		f.Add(k.Name+" lost", "%s has lost %d events%s: %s", k.Name, lost, damaged(observe.Grown(k.Damaged, before.Damaged)), cmp.Or(k.LastError, "they waited for too long"))
 	}
 	if n := observe.Grown(k.Own.Trouble["file_errors"], before.Own.Trouble["file_errors"]); n > 0 {
-		f.AtLeast(observe.Warning)
-		f.Add(k.Name+" files", "%s: %d errors with its files, the last: %s", k.Name, n, k.Own.Error)
+		f.Warn(k.Name+" files", "%s: %d errors with its files, the last: %s", k.Name, n, k.Own.Error)
 	}
 }
 
@@ -134,7 +133,6 @@ func (f *finding) opened(o *OpenedStatus, age time.Duration) {
 	if age > startTrouble || lost == 0 && o.DamagedBytes == 0 && len(o.BadCursors)+len(o.LostCursors) == 0 {
 		return
 	}
-	f.AtLeast(observe.Warning)
-	f.Add("opened", "the journal was damaged at the start: %d events are lost, %d bytes were cut off or passed over, the places of %d sinks could not be read (they get all that is there): look for a crash, a power cut or a broken disk",
+	f.Warn("opened", "the journal was damaged at the start: %d events are lost, %d bytes were cut off or passed over, the places of %d sinks could not be read (they get all that is there): look for a crash, a power cut or a broken disk",
 		lost, o.TornBytes+o.DamagedBytes, len(o.BadCursors)+len(o.LostCursors))
 }

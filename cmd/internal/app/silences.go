@@ -213,12 +213,10 @@ func silenceCheck(status func() SilenceStatus) observe.Check {
 		var f finding
 		s := status()
 		if s.Lost != "" {
-			f.AtLeast(observe.Warning)
-			f.Add("lost", "the silences of earlier runs cannot be read: %s; make those again that are needed, and restart", s.Lost)
+			f.Warn("lost", "the silences of earlier runs cannot be read: %s; make those again that are needed, and restart", s.Lost)
 		}
 		if s.Unsaved != "" {
-			f.AtLeast(observe.Warning)
-			f.Add("unsaved", "silences are not saved: %s", s.Unsaved)
+			f.Warn("unsaved", "silences are not saved: %s", s.Unsaved)
 		}
 		f.Otherwise("silences are saved")
 		return f.Finding

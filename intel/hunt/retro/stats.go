@@ -88,24 +88,20 @@ func Check(stats func() Stats) observe.Check {
 		s := stats()
 		before := past.Note(now, s)
 		var f observe.Finding
-		warn := func(key, format string, args ...any) {
-			f.AtLeast(observe.Warning)
-			f.Add(key, format, args...)
-		}
 		if s.Failing {
-			warn("retro failing", "new entries cannot be searched for in the history (%s): look at the disk of the state directory", s.LastError)
+			f.Warn("retro failing", "new entries cannot be searched for in the history (%s): look at the disk of the state directory", s.LastError)
 		}
 		if !s.WaitingSince.IsZero() && now.Sub(s.WaitingSince) > waitsLong {
-			warn("retro waiting", "%d new entries have been waiting for %s to be searched for in the history", s.Entries, now.Sub(s.WaitingSince).Round(time.Minute))
+			f.Warn("retro waiting", "%d new entries have been waiting for %s to be searched for in the history", s.Entries, now.Sub(s.WaitingSince).Round(time.Minute))
 		}
 		if n := observe.Grown(s.Damaged, before.Damaged); n > 0 {
-			warn("retro damaged", "%d files or records of what has been searched for in the history are damaged: look at the disk; 'flowsnitch hunt --feed NAME' searches for a whole list", n)
+			f.Warn("retro damaged", "%d files or records of what has been searched for in the history are damaged: look at the disk; 'flowsnitch hunt --feed NAME' searches for a whole list", n)
 		}
 		if n := observe.Grown(s.Forgotten, before.Forgotten); n > 0 {
-			warn("retro forgotten", "%d contacts or entries that have been searched for made room, contacts before a listing may be sent again", n)
+			f.Warn("retro forgotten", "%d contacts or entries that have been searched for made room, contacts before a listing may be sent again", n)
 		}
 		if n := observe.Grown(s.LiveForgotten, before.LiveForgotten); n > 0 {
-			warn("retro live", "%d live hits came while new entries are searched for and are too many to be remembered, they may be sent as contacts before the listing, too", n)
+			f.Warn("retro live", "%d live hits came while new entries are searched for and are too many to be remembered, they may be sent as contacts before the listing, too", n)
 		}
 		return f
 	}}
