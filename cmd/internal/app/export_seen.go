@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +18,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
-	silencing "github.com/flowsnitch/flowsnitch/intel/silence"
+	"github.com/flowsnitch/flowsnitch/intel/silence"
 	"github.com/flowsnitch/flowsnitch/sinks/export"
 	"github.com/flowsnitch/flowsnitch/sinks/export/choice"
 	"github.com/flowsnitch/flowsnitch/sinks/export/target"
@@ -43,7 +42,7 @@ type Barred struct {
 // barredBy gives what silences and allowed prefixes keep out of block lists. A silence of an
 // offender does, whatever else it asks for: who may be contacted by one of our hosts must not be
 // blocked for it. So does a silence of a feed alone.
-func barredBy(silences []silencing.Silence, allowed []netip.Prefix) Barred {
+func barredBy(silences []silence.Silence, allowed []netip.Prefix) Barred {
 	b := Barred{Prefixes: slices.Clone(allowed)}
 	for i := range silences {
 		c := silences[i].Conditions
@@ -51,7 +50,7 @@ func barredBy(silences []silencing.Silence, allowed []netip.Prefix) Barred {
 		case c.Rule != "":
 		case c.Offender.IsValid():
 			b.Prefixes = append(b.Prefixes, c.Offender)
-		case c.Feed != "" && c == silencing.Conditions{Feed: c.Feed}:
+		case c.Feed != "" && c == silence.Conditions{Feed: c.Feed}:
 			b.Feeds = append(b.Feeds, c.Feed)
 		}
 	}
@@ -257,8 +256,8 @@ func barredOffline(cfg *configs.Config) (Barred, error) { return readBarred(cfg,
 // readBarred reads what people have decided from the file of silences, which has every change
 // at once. now is the date that can be trusted, nil = the clock's.
 func readBarred(cfg *configs.Config, now func() time.Time) (Barred, error) {
-	book := silencing.New(silencing.Config{Path: filepath.Join(cfg.StateDir, silencing.FileName), Home: cfg.AllHome(), Now: now, ReadOnly: true})
-	if err := book.Load(); err != nil {
+	book, err := readBook(cfg, now)
+	if err != nil {
 		return Barred{}, err
 	}
 	return barredBy(book.List(false), book.Prefixes()), nil

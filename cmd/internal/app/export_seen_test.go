@@ -19,7 +19,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
-	silencing "github.com/flowsnitch/flowsnitch/intel/silence"
+	"github.com/flowsnitch/flowsnitch/intel/silence"
 	"github.com/flowsnitch/flowsnitch/sinks/export/choice"
 	"github.com/flowsnitch/flowsnitch/sinks/export/target"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
@@ -77,9 +77,9 @@ func TestExportSeen(t *testing.T) {
 		offender("62.5.0.4", func(x *incident.Incident) { x.Last = time.Now().Add(-8 * 24 * time.Hour) }),
 		offender("62.5.0.5", func(x *incident.Incident) { x.Listings = nil }),
 	}}
-	barred := barredBy([]silencing.Silence{
-		{Conditions: silencing.Conditions{Offender: netip.MustParsePrefix("62.6.0.9/32"), Site: "oslo"}}, {Conditions: silencing.Conditions{Feed: "quiet"}},
-		{Conditions: silencing.Conditions{Offender: netip.MustParsePrefix("62.5.0.0/16"), Rule: "swarm"}}, {Conditions: silencing.Conditions{Feed: "f", Site: "oslo"}},
+	barred := barredBy([]silence.Silence{
+		{Conditions: silence.Conditions{Offender: netip.MustParsePrefix("62.6.0.9/32"), Site: "oslo"}}, {Conditions: silence.Conditions{Feed: "quiet"}},
+		{Conditions: silence.Conditions{Offender: netip.MustParsePrefix("62.5.0.0/16"), Rule: "swarm"}}, {Conditions: silence.Conditions{Feed: "f", Site: "oslo"}},
 	}, []netip.Prefix{netip.MustParsePrefix("62.6.1.0/24")})
 	d := &feedService{store: lookup.NewStore(), now: time.Now, exports: newExportDesk(), offenders: func() (OffenderBase, error) { return base, nil }, quiet: func() (Barred, error) { return barred, nil }}
 	d.store.Swap(table)
@@ -192,11 +192,11 @@ func TestExportOfIncidents(t *testing.T) {
 func TestExportSilenced(t *testing.T) {
 	dir := shortDir(t)
 	w := observed(t, dir, "{feeds: [{file: "+list(t, dir, "bad.txt", "62.0.0.1", "62.0.0.9")+", category: c2, score: 95}]}", Options{})
-	book := silencing.New(silencing.Config{Path: filepath.Join(dir, silencing.FileName)})
+	book := silence.New(silence.Config{Path: filepath.Join(dir, silence.FileName)})
 	if err := book.Load(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := book.Add(t.Context(), silencing.Silence{Conditions: silencing.Conditions{Offender: netip.MustParsePrefix("62.0.0.9/32")}, Reason: "r", Author: "a", Until: time.Now().Add(time.Hour)}); err != nil {
+	if _, err := book.Add(t.Context(), silence.Silence{Conditions: silence.Conditions{Offender: netip.MustParsePrefix("62.0.0.9/32")}, Reason: "r", Author: "a", Until: time.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	l, err := w.feeds.listing(t.Context(), target.Find("text"), choice.Default())

@@ -2,7 +2,6 @@ package app
 
 import (
 	"time"
-
 )
 
 // Flows without an end in the home networks are expected of carriers. Elsewhere most often

@@ -42,7 +42,7 @@ type silences struct {
 }
 
 func newSilences(a *App) *silences {
-	s := &silences{log: a.log, book: silence.New(SilenceConfig(&a.cfg, a.watch.Now, func() { a.feeds.policyChanged() }))}
+	s := &silences{log: a.log, book: silence.New(silenceConfig(&a.cfg, a.watch.Now, func() { a.feeds.policyChanged() }))}
 	s.save = trouble{log: a.log, begins: "the counters of silences are not saved", ends: "the counters of silences are saved again"}
 	a.background.every("the end of silences", time.Second, func(time.Time) { s.book.Expire() })
 	a.background.every("saving the counters of silences", saveSilences, func(time.Time) {
@@ -53,18 +53,23 @@ func newSilences(a *App) *silences {
 	return s
 }
 
-// SilenceConfig gives what the silences of a state directory need. now is the date that can be
+// silenceConfig gives what the silences of a state directory need. now is the date that can be
 // trusted, allowed is called after other prefixes are allowed; both may be nil.
-func SilenceConfig(cfg *configs.Config, now func() time.Time, allowed func()) silence.Config {
+func silenceConfig(cfg *configs.Config, now func() time.Time, allowed func()) silence.Config {
 	return silence.Config{Path: filepath.Join(cfg.StateDir, silence.FileName), Home: cfg.AllHome(), Now: now, Allowed: allowed}
 }
 
-// ReadSilences reads the silences of a state directory, which stays as it is.
-func ReadSilences(cfg *configs.Config) (*silence.Book, error) {
-	c := SilenceConfig(cfg, nil, nil)
+// readBook reads the silences of a state directory, which stays as it is.
+func readBook(cfg *configs.Config, now func() time.Time) (*silence.Book, error) {
+	c := silenceConfig(cfg, now, nil)
 	c.ReadOnly = true
 	b := silence.New(c)
-	err := b.Load()
+	return b, b.Load()
+}
+
+// ReadSilences is readBook for commands: the error has what to do.
+func ReadSilences(cfg *configs.Config) (*silence.Book, error) {
+	b, err := readBook(cfg, nil)
 	if errors.Is(err, fs.ErrPermission) {
 		err = fmt.Errorf("%w: %s", err, runAs)
 	}
@@ -81,7 +86,7 @@ func OpenSilences(cfg *configs.Config) (*silence.Book, error) {
 	if _, err := ReadSilences(cfg); err != nil {
 		return nil, fmt.Errorf("nothing has changed: %w", err)
 	}
-	b := silence.New(SilenceConfig(cfg, nil, nil))
+	b := silence.New(silenceConfig(cfg, nil, nil))
 	return b, b.Load()
 }
 
