@@ -128,7 +128,7 @@ func (d remoteDesk) Verdicts(ctx context.Context) (list []incident.Verdict, err 
 func (d remoteDesk) Quiet(ctx context.Context, a netip.Addr) (q app.Quiet, err error) {
 	var l []app.Lookup
 	if err = d.get(ctx, "/lookup?prefix="+netip.PrefixFrom(a, a.BitLen()).String(), &l); err == nil && len(l) == 1 {
-		q = app.Quiet{Silences: l[0].Silences, Allowed: l[0].Allowed}
+		q = l[0].Quiet
 	}
 	return q, err
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/enrich"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
-	"github.com/flowsnitch/flowsnitch/intel/silence"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/spf13/cobra"
 )
@@ -251,7 +250,7 @@ func explain(w io.Writer, l *app.Lookup) {
 		}
 		fmt.Fprintln(w, stopText(name, s))
 	}
-	printSilenced(w, name, l)
+	printSilenced(w, name, &l.Quiet)
 }
 
 // nameOf gives the text of a prefix, that of the address for a single one.
@@ -283,9 +282,7 @@ type lookupAnswer struct {
 	History    *lookupHistory  `json:"history,omitempty"` // absent where there is none
 	Place      *enrich.Place   `json:"place,omitempty"`   // absent where no database has it
 	Names      *lookupNames    `json:"names,omitempty"`   // absent without --names
-	// Silences are those in force that name it, Allowed what allows it for a time.
-	Silences []silence.Silence `json:"silences,omitempty"`
-	Allowed  []silence.Allowed `json:"allowed,omitempty"`
+	app.Quiet
 	// Incident is what is known of the address as an offender; absent where there is none.
 	Incident *incident.Incident `json:"incident,omitempty"`
 	// IncidentError is why nobody can say whether there is one.
@@ -317,7 +314,7 @@ func lookupLine(query string, l *app.Lookup, past *lookupHistory, names *lookupN
 		Query: query, Prefix: l.Prefix, Version: l.Version, Indicators: l.Indicators, Missing: l.Missing,
 		Answer:   map[int]string{lookupListed: "listed", lookupNot: "not_listed", lookupUnknown: "unknown"}[codeOfLookup(l)],
 		Listings: []lookupListing{}, Stopped: []lookupListing{}, History: past, Names: names,
-		Silences: l.Silences, Allowed: l.Allowed,
+		Quiet: l.Quiet,
 	}
 	if l.Place.Known() {
 		a.Place = &l.Place

@@ -374,12 +374,12 @@ func silencedEvents(s *silence.Silence) string {
 }
 
 // printSilenced prints which silences an address has, and who has allowed it.
-func printSilenced(w io.Writer, name string, l *app.Lookup) {
-	for i := range l.Allowed {
-		fmt.Fprintf(w, "%s: %s\n", name, allowedText(&l.Allowed[i]))
+func printSilenced(w io.Writer, name string, q *app.Quiet) {
+	for i := range q.Allowed {
+		fmt.Fprintf(w, "%s: %s\n", name, allowedText(&q.Allowed[i]))
 	}
-	for i := range l.Silences {
-		fmt.Fprintf(w, "%s: %s\n", name, silenceText(&l.Silences[i]))
+	for i := range q.Silences {
+		fmt.Fprintf(w, "%s: %s\n", name, silenceText(&q.Silences[i]))
 	}
 }
 

@@ -40,10 +40,7 @@ type Lookup struct {
 	Place enrich.Place `json:"place,omitzero"`
 	// Indicators is the size of the set; of an empty one nothing can be concluded.
 	Indicators int `json:"indicators"`
-	// Silences are those in force that name an address in it, as offender or as host of ours;
-	// Allowed are the entries that allow it for a time.
-	Silences []silence.Silence `json:"silences,omitempty"`
-	Allowed  []silence.Allowed `json:"allowed,omitempty"`
+	Quiet
 	// Missing are the feeds that have no complete copy yet, so that the set lacks them.
 	Missing []string `json:"missing,omitempty"`
 }
@@ -74,10 +71,10 @@ func (l *Lookup) Locate(place func(netip.Addr) enrich.Place) {
 
 // Silenced adds which silences and allowed prefixes there are of it.
 func (l *Lookup) Silenced(b *silence.Book) {
-	l.Silences, l.Allowed = b.Match(l.Prefix), b.MatchAllowed(l.Prefix)
+	l.Quiet = quietOf(b, l.Prefix)
 	if in := l.Embedded; in.IsValid() {
-		l.Silences = append(l.Silences, b.Match(netip.PrefixFrom(in, 32))...)
-		l.Allowed = append(l.Allowed, b.MatchAllowed(netip.PrefixFrom(in, 32))...)
+		q := quietOf(b, netip.PrefixFrom(in, 32))
+		l.Silences, l.Allowed = append(l.Silences, q.Silences...), append(l.Allowed, q.Allowed...)
 	}
 }
 
@@ -97,7 +94,7 @@ func (d *feedService) lookup(prefixes []string) ([]Lookup, error) {
 		}
 		l := LookUp(t, feeds, p)
 		l.Locate(d.place)
-		l.Silenced(d.silences.book)
+		l.Silenced(d.book)
 		out = append(out, l)
 	}
 	return out, nil

@@ -134,11 +134,14 @@ func notOpened(c *store.Config, readOnly bool, err error) error {
 // oneLine puts a text of several lines into one.
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// A Quiet is what keeps events of an address away: silences, and entries that allow it for a time.
+// A Quiet is what keeps events of an address or a prefix away: silences in force that name an
+// address in it, as offender or as host of ours, and entries that allow it for a time.
 type Quiet struct {
 	Silences []silence.Silence `json:"silences,omitempty"`
 	Allowed  []silence.Allowed `json:"allowed,omitempty"`
 }
+
+func quietOf(b *silence.Book, p netip.Prefix) Quiet { return Quiet{b.Match(p), b.MatchAllowed(p)} }
 
 // Quiet gives the silences of an address from the file.
 func (d Desk) Quiet(_ context.Context, a netip.Addr) (Quiet, error) {
@@ -146,8 +149,7 @@ func (d Desk) Quiet(_ context.Context, a netip.Addr) (Quiet, error) {
 	if err != nil {
 		return Quiet{}, err
 	}
-	p := netip.PrefixFrom(a, a.BitLen())
-	return Quiet{b.Match(p), b.MatchAllowed(p)}, nil
+	return quietOf(b, netip.PrefixFrom(a, a.BitLen())), nil
 }
 
 // maxSites is how many sites of one address are shown.

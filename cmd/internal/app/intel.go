@@ -22,6 +22,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/quarantine"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
+	"github.com/flowsnitch/flowsnitch/intel/silence"
 	"go.uber.org/zap"
 )
 
@@ -36,10 +37,8 @@ type feedService struct {
 	alert func(name, text string, about *intel.Indicator)
 	now   func() time.Time // the date that can be trusted
 	place func(netip.Addr) enrich.Place
-	// allow gives the prefixes that are allowed for a time, silences what is quiet.
-	allow    func() []netip.Prefix
-	silences *silences
-	log      *zap.Logger
+	book  *silence.Book // what is silenced, and the prefixes that are allowed for a time
+	log   *zap.Logger
 
 	cfg  *configs.Config // of the start
 	opts *Options
@@ -60,7 +59,7 @@ type feedService struct {
 	ended bool
 
 	// offenders gives the store of incidents, nil while there is none; quiet what people have
-	// decided. nil = nobody does.
+	// decided. A nil function is one of none.
 	offenders func() (OffenderBase, error)
 	quiet     func() (Barred, error)
 	exports   *exportDesk
@@ -118,7 +117,7 @@ func (k *keeper) end() {
 
 func newFeedService(a *App, alert func(string, string, *intel.Indicator)) *feedService {
 	d := &feedService{
-		store: a.store, alert: alert, now: a.watch.Now, place: a.places.P.Lookup, allow: a.silences.book.Prefixes, silences: a.silences, log: a.log, cfg: &a.cfg, opts: &a.opts, since: a.since,
+		store: a.store, alert: alert, now: a.watch.Now, place: a.places.P.Lookup, book: a.silences.book, log: a.log, cfg: &a.cfg, opts: &a.opts, since: a.since,
 		exports: newExportDesk(), told: make(map[string]string), own: make(map[string]bool),
 	}
 	a.watch.changed = d.dateChanged
@@ -175,7 +174,7 @@ func (d *feedService) newKeeper(cfg *configs.Config, opts *Options) *keeper {
 	k := &keeper{cfg: cfg}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	k.manager = fetch.New(cfg.Intel, fetch.Options{
-		Dir: filepath.Join(cfg.StateDir, FeedsDir), Version: opts.Version, Home: cfg.AllHome(), NAT64: cfg.NAT64, Lists: opts.Lists, Allow: d.allow,
+		Dir: filepath.Join(cfg.StateDir, FeedsDir), Version: opts.Version, Home: cfg.AllHome(), NAT64: cfg.NAT64, Lists: opts.Lists, Allow: d.book.Prefixes,
 		Publish: d.publish, Alert: d.heldBack, Now: d.now, Log: d.log,
 	})
 	return k
