@@ -47,7 +47,6 @@ type Listing struct {
 	to    *target.Target
 	list  *export.List
 	names *names.List
-	tag   string // see sum
 }
 
 // Write writes the list.
@@ -97,9 +96,6 @@ func (l *Listing) knows(known, asked []string) error {
 	return nil
 }
 
-// errNoNames is the error of a list of names where no feed has one.
-const errNoNames = "nothing is listed: no feed has a domain or host name yet"
-
 // exportNames makes a block list of the names in the copies of a manager that is loaded.
 func exportNames(m *fetch.Manager, cfg *configs.Config, barred Barred, to *target.Target, o choice.Options, now time.Time) (*Listing, error) {
 	feeds := m.Status()
@@ -112,7 +108,7 @@ func exportNames(m *fetch.Manager, cfg *configs.Config, barred Barred, to *targe
 		}
 	}
 	if all == 0 {
-		return nil, errNothing(errNoNames + lackingText(l.Missing))
+		return nil, errNothing("nothing is listed: no feed has a domain or host name yet" + lackingText(l.Missing))
 	}
 	if err := l.knows(known, o.Feeds); err != nil {
 		return nil, err
@@ -198,7 +194,7 @@ func (d *feedService) export(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	if json.NewEncoder(w).Encode(x.about) == nil {
-		d.exports.send(w, http.NewResponseController(w), x)
+		d.exports.send(w, x)
 	}
 }
 
@@ -222,7 +218,7 @@ func (d *feedService) exportLocally(r *http.Request) (*exported, error) {
 	if err != nil {
 		return nil, err
 	}
-	x, err := d.exports.get(r.Context(), "", func(string) bool { return false }, func() (*Listing, error) { return d.asked(r.Context(), to, ask) })
+	x, err := d.exports.get(r.Context(), "", nil, func() (*Listing, error) { return d.asked(r.Context(), to, ask) })
 	if err != nil {
 		leave()
 		return nil, err

@@ -65,14 +65,15 @@ func newExportDesk() *exportDesk {
 }
 
 // An exported list is the answer to a question: as text, or as a list that is written while it
-// is read. Without either, only its tag is known. Without a question it is not shared.
+// is read. Without either, only its tag is known. Without a question it is not shared, and has
+// no tag.
 type exported struct {
 	question, tag string
 	about         Exported
 	text          []byte
 	list          *Listing
 	until         time.Time
-	done          func() // must be called when the client has what it wants
+	done          func() // must be called when the client has been served
 }
 
 // enter gives a client its place; leave must be called.
@@ -86,7 +87,8 @@ func (e *exportDesk) enter() (leave func(), err error) {
 }
 
 // get gives the list of a question, made by makeList unless somebody has just asked the same.
-// Of one that the client has already, or only wants to know the tag of, there is no text.
+// Of one that the client has already, or of which it needs the tag only, there is no text.
+// Without a question, has is not called.
 func (e *exportDesk) get(ctx context.Context, question string, has func(tag string) bool, makeList func() (*Listing, error)) (*exported, error) {
 	if x := e.recent(question, has); x != nil {
 		return x, nil
@@ -106,10 +108,12 @@ func (e *exportDesk) get(ctx context.Context, question string, has func(tag stri
 	if err != nil {
 		return nil, err
 	}
-	x := &exported{question: question, tag: list.sum(), about: list.Exported, until: time.Now().Add(sharedFor), done: func() {}}
-	if has(x.tag) {
-		e.share(x)
-		return x, nil
+	x := &exported{question: question, about: list.Exported, until: time.Now().Add(sharedFor), done: func() {}}
+	if question != "" {
+		if x.tag = list.sum(); has(x.tag) {
+			e.share(x)
+			return x, nil
+		}
 	}
 	b := &boundedText{most: e.most}
 	if err := list.Write(b); err == nil {
@@ -188,8 +192,8 @@ func (e *exportDesk) forgetOld(now time.Time) {
 }
 
 // send writes a list, as long as the client takes it.
-func (e *exportDesk) send(w io.Writer, rc *http.ResponseController, x *exported) {
-	p := &patientWriter{w: w, rc: rc, end: time.Now().Add(exportTime)}
+func (e *exportDesk) send(w http.ResponseWriter, x *exported) {
+	p := &patientWriter{w: w, rc: http.NewResponseController(w), end: time.Now().Add(exportTime)}
 	var err error
 	if x.list != nil {
 		err = x.list.Write(p)

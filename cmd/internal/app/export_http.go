@@ -120,8 +120,8 @@ func bound(q url.Values, g *web.Grant) (url.Values, error) {
 	return own, nil
 }
 
-// CheckExportTokens reports the first export token that is good for nothing: of a target that is not
-// there, or bound to parameters that are not valid.
+// CheckExportTokens reports the first export token that cannot be used: of a target that does not
+// exist, or bound to parameters that are not valid.
 func CheckExportTokens(tokens []web.ExportToken) error {
 	for i := range tokens {
 		t, key := &tokens[i], fmt.Sprintf("web.export_tokens[%d]", i)
@@ -195,7 +195,6 @@ func (d *feedService) answerExport(w http.ResponseWriter, r *http.Request, to *t
 		return err
 	}
 	defer leave()
-	rc := http.NewResponseController(w)
 	has := func(tag string) bool {
 		return r.Method == http.MethodHead || matches(r.Header.Values("If-None-Match"), tag)
 	}
@@ -217,7 +216,7 @@ func (d *feedService) answerExport(w http.ResponseWriter, r *http.Request, to *t
 		if x.text != nil { // so that whoever gets a part of it can know that
 			h.Set("Content-Length", strconv.Itoa(len(x.text)))
 		}
-		d.exports.send(w, rc, x)
+		d.exports.send(w, x)
 	}
 	return nil
 }
@@ -245,9 +244,6 @@ func matches(values []string, sum string) bool {
 // sum identifies the content of a list, whenever it was made: what it has without the time,
 // and when its rows end.
 func (l *Listing) sum() string {
-	if l.tag != "" {
-		return l.tag
-	}
 	h := sha256.New()
 	if l.names != nil {
 		_ = l.to.WriteNames(h, l.names.Timeless())
@@ -255,8 +251,7 @@ func (l *Listing) sum() string {
 		_ = l.to.Write(h, l.list.Timeless())
 		l.sumEnds(h)
 	}
-	l.tag = hex.EncodeToString(h.Sum(nil)[:16])
-	return l.tag
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 func (l *Listing) sumEnds(h hash.Hash) {
