@@ -127,11 +127,8 @@ func (o *listOptions) query(c *cobra.Command) (incident.Query, error) {
 		return incident.Query{}, usageError{errors.New("--all and --state exclude each other: name one")}
 	}
 	filter, err := incident.ParseFilter(o.values)
-	if bad, ok := errors.AsType[*incident.Error](err); ok {
-		return incident.Query{}, usageError{fmt.Errorf("--%s: %s", bad.Name, bad.Reason)}
-	}
 	if err != nil {
-		return incident.Query{}, usageError{err}
+		return incident.Query{}, usageError{fmt.Errorf("--%w", err)}
 	}
 	q := incident.Query{Filter: filter, Descending: !o.ascending, After: o.after}
 	if q.Sort, err = incident.ParseSort(o.sort); err != nil {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/netip"
 	"strings"
-	"time"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
@@ -104,12 +103,9 @@ func (o *actOptions) run(c *cobra.Command, a *actCommand, args []string) error {
 		return wrongUse(c, "--for is how long the address is allowed, with --allow")
 	}
 	if o.allow {
-		span, ok := time.Duration(0), false
-		if o.span != "" {
-			span, ok = parseSpan(o.span)
-		}
-		if !ok || span <= 0 {
-			return wrongUse(c, "--for: %q is no time such as 12h or 30d", o.span)
+		span, err := parseFor(o.span)
+		if err != nil {
+			return err
 		}
 		if strings.TrimSpace(o.note) == "" {
 			return wrongUse(c, "--allow needs a reason: --note TEXT")

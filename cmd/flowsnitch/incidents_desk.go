@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -58,6 +59,26 @@ func atDesk(c *cobra.Command, file string, readOnly bool, f func(desk, *configs.
 		return err
 	}
 	return errors.Join(f(local, &cfg), local.close(c.Context()))
+}
+
+// deskBeside gives the desk for what a command shows beside its own answer, which has stated where
+// that is from; nil where no incidents are kept or there is no database yet. end must be called.
+func deskBeside(ctx context.Context, cfg *configs.Config) (d desk, end func(), err error) {
+	end = func() {}
+	if !cfg.Incidents.Enabled {
+		return nil, end, nil
+	}
+	if answers(cfg.StateDir) {
+		return remoteDesk{cfg.StateDir}, end, nil
+	}
+	local, err := openDesk(ctx, cfg, true)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, end, nil
+	}
+	if err != nil {
+		return nil, end, err
+	}
+	return local, func() { _ = local.close(ctx) }, nil
 }
 
 // What is read or changed where no instance is running, for [origin.ask].

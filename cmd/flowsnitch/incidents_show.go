@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/netip"
 	"os"
 	"slices"
@@ -371,28 +370,18 @@ const lookupIncidentTime = 3 * time.Second
 // none.
 type lookupIncident struct {
 	*incident.Incident
-	trouble string // why nobody can say
+	trouble string // why it is not known
 }
 
 // incidentsOf gives the incident of each address for lookup. It asks the running instance, or
 // reads the database where none is running.
 func incidentsOf(ctx context.Context, cfg *configs.Config, asked []netip.Prefix) []lookupIncident {
 	list := make([]lookupIncident, len(asked))
-	if !cfg.Incidents.Enabled {
-		return list
-	}
 	ctx, cancel := context.WithTimeout(ctx, lookupIncidentTime)
 	defer cancel()
-	var d desk = remoteDesk{cfg.StateDir}
-	var err error
-	if !answers(cfg.StateDir) {
-		var local *localDesk
-		if local, err = openDesk(ctx, cfg, true); err == nil {
-			defer local.close(ctx)
-			d = local
-		}
-	}
-	if errors.Is(err, fs.ErrNotExist) { // no database yet
+	d, end, err := deskBeside(ctx, cfg)
+	defer end()
+	if d == nil && err == nil {
 		return list
 	}
 	for k, p := range asked {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -79,26 +78,16 @@ func (s *judgedFeeds) of(feed string) string {
 	return "-\t-\t-"
 }
 
-// verdictsOf gives the verdicts of all feeds; none where no incidents are kept.
+// verdictsOf gives the verdicts of all feeds; none where there is no database.
 func verdictsOf(ctx context.Context, cfg *configs.Config) ([]incident.Verdict, error) {
-	if !cfg.Incidents.Enabled {
-		return nil, nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, lookupIncidentTime)
 	defer cancel()
-	list, err := remoteDesk{cfg.StateDir}.Verdicts(ctx)
-	if !errors.Is(err, web.ErrNotRunning) {
-		return list, err
-	}
-	local, err := openDesk(ctx, cfg, true)
-	if errors.Is(err, fs.ErrNotExist) { // no database yet
-		return nil, nil
-	}
-	if err != nil {
+	d, end, err := deskBeside(ctx, cfg)
+	defer end()
+	if d == nil || err != nil {
 		return nil, err
 	}
-	defer local.close(ctx)
-	return local.Verdicts(ctx)
+	return d.Verdicts(ctx)
 }
 
 // feedsStatus asks the running instance, or reads the state directory.

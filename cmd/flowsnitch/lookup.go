@@ -285,7 +285,7 @@ type lookupAnswer struct {
 	app.Quiet
 	// Incident is what is known of the address as an offender; absent where there is none.
 	Incident *incident.Incident `json:"incident,omitempty"`
-	// IncidentError is why nobody can say whether there is one.
+	// IncidentError is why it is not known whether there is one.
 	IncidentError string `json:"incident_error,omitempty"`
 }
 

@@ -52,9 +52,9 @@ func (e *endFlags) set(v url.Values) error {
 	case e.span != "" && e.until != "":
 		return usageError{errors.New("--for and --until: give only one of them")}
 	case e.span != "":
-		d, ok := parseSpan(e.span)
-		if !ok || d <= 0 {
-			return usageError{fmt.Errorf("--for: %q is not a time such as 7d or 12h", e.span)}
+		d, err := parseFor(e.span)
+		if err != nil {
+			return err
 		}
 		v.Set(silence.KeyFor, d.String())
 		return nil
@@ -65,6 +65,16 @@ func (e *endFlags) set(v url.Values) error {
 	t, err := parseTime("--until", e.until, time.Now(), true)
 	v.Set(silence.KeyUntil, t.Format(time.RFC3339))
 	return err
+}
+
+// parseFor reads how long something shall last from now.
+func parseFor(text string) (time.Duration, error) {
+	if text != "" {
+		if d, ok := parseSpan(text); ok && d > 0 {
+			return d, nil
+		}
+	}
+	return 0, usageError{fmt.Errorf("--for: %q is not a time such as 7d or 12h", text)}
 }
 
 // newSilenceAdd makes the command that adds a silence.
@@ -127,8 +137,8 @@ func remarkFeed(c *cobra.Command, file, feed string) {
 	if err != nil || feed == "" {
 		return
 	}
-	var s app.Status
-	if err := web.Ask(c.Context(), cfg.StateDir, "/status", &s); err != nil {
+	s, err := askStatus(c.Context(), cfg.StateDir)
+	if err != nil {
 		return
 	}
 	var names []string
