@@ -139,19 +139,11 @@ func Cell(s string) string {
 	if s != "" && strings.IndexByte("\t\r\n", s[0]) >= 0 {
 		return "'" + s
 	}
-	if t := strings.TrimLeft(s, " \t\r\n\u00a0\u3000\ufeff\"'"); t != "" && hasAnyPrefix(t, "=", "+", "-", "@", "＝", "＋", "－", "＠") {
+	sign, _ := utf8.DecodeRuneInString(strings.TrimLeft(s, " \t\r\n\u00a0\u3000\ufeff\"'"))
+	if strings.ContainsRune("=+-@＝＋－＠", sign) {
 		return "'" + s
 	}
 	return s
-}
-
-func hasAnyPrefix(s string, prefixes ...string) bool {
-	for _, p := range prefixes {
-		if strings.HasPrefix(s, p) {
-			return true
-		}
-	}
-	return false
 }
 
 // escapeLen gives the length of the terminal escape sequence (ECMA-48) that s

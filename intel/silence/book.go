@@ -174,13 +174,6 @@ func (b *Book) Expire() {
 // Now is the date by which silences end.
 func (b *Book) Now() time.Time { return b.cfg.Now() }
 
-// Next is when something ends; zero = nothing will.
-func (b *Book) Next() time.Time {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.next
-}
-
 // enter waits until it is its caller's turn to change something.
 func (b *Book) enter(ctx context.Context) error {
 	select {

@@ -231,27 +231,6 @@ func ParseEnd(v url.Values, now time.Time) (time.Time, error) {
 	return time.Time{}, errors.New("until when? give for or until")
 }
 
-// Values gives what [Parse] reads, with the end as a time.
-func (s *Silence) Values() url.Values {
-	v := make(url.Values)
-	set := func(key, value string) {
-		if value != "" {
-			v.Set(key, value)
-		}
-	}
-	set(KeyOffender, prefixText(s.Offender))
-	set(KeyHost, prefixText(s.Host))
-	set(KeySite, s.Site)
-	set(KeyService, s.Service.String())
-	set(KeyFeed, s.Feed)
-	set(KeyRule, s.Rule)
-	set(KeyReason, s.Reason)
-	if !s.Until.IsZero() {
-		set(KeyUntil, s.Until.Format(time.RFC3339))
-	}
-	return v
-}
-
 // ReasonOf gives a text of any length as a reason: what is too long is cut.
 func ReasonOf(text string) string {
 	return strings.TrimSpace(string(fit.AppendPlain(nil, text, maxReason-len(fit.Ellipsis))))
