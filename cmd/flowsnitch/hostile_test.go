@@ -11,13 +11,10 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
-	"github.com/flowsnitch/flowsnitch/configs"
 	flowfit "github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
-	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store"
 )
 
@@ -37,15 +34,7 @@ var hostileTexts = slices.Concat(eventtest.Hostile, []string{
 func knowingHostile(t *testing.T) (config string, offenders []string) {
 	t.Helper()
 	config, _ = knowing(t)
-	cfg, err := configs.Load(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := store.Open(t.Context(), app.IncidentsConfig(&cfg))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b batch.Batch
+	var events []event.Event
 	for k, text := range hostileTexts {
 		offender := fmt.Sprintf("62.1.0.%d", k+1)
 		offenders = append(offenders, offender)
@@ -53,27 +42,24 @@ func knowingHostile(t *testing.T) (config string, offenders []string) {
 		e.Reason, e.Site, e.ASName, e.ASNumber, e.Country, e.ExporterName = text, text, text, 64496, "NO", text
 		e.Indicators[0].Feed, e.Indicators[0].Category, e.Indicators[0].Description = text, text, text
 		e.Indicators[0].Ref, e.Indicators[0].TLP, e.Indicators[0].NativeID = text, text, text
-		b.Add(&e)
+		events = append(events, e)
 	}
-	if _, err := s.Commit(t.Context(), &b); err != nil {
-		t.Fatal(err)
-	}
-	for k, text := range hostileTexts {
-		a := incident.Action{Act: incident.ActNote, Offender: netip.MustParseAddr(offenders[k]), Author: text, Text: text}
-		if _, err := s.Act(t.Context(), a); err != nil && !strings.Contains(err.Error(), "note") && !strings.Contains(err.Error(), "text") {
-			t.Errorf("%.40q: %v", text, err)
+	remember(t, config, events...)
+	withDatabase(t, config, func(s *store.Store) {
+		for k, text := range hostileTexts {
+			a := incident.Action{Act: incident.ActNote, Offender: netip.MustParseAddr(offenders[k]), Author: text, Text: text}
+			if _, err := s.Act(t.Context(), a); err != nil && !strings.Contains(err.Error(), "note") && !strings.Contains(err.Error(), "text") {
+				t.Errorf("%.40q: %v", text, err)
+			}
+			a.Act = incident.ActTake
+			if len(text) > 4096 || !utf8.ValidString(text) {
+				a.Text = ""
+			}
+			if _, err := s.Act(t.Context(), a); err != nil {
+				t.Errorf("%.40q: %v", text, err)
+			}
 		}
-		a.Act = incident.ActTake
-		if len(text) > 4096 || !utf8.ValidString(text) {
-			a.Text = ""
-		}
-		if _, err := s.Act(t.Context(), a); err != nil {
-			t.Errorf("%.40q: %v", text, err)
-		}
-	}
-	if err := s.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	})
 	for k, text := range hostileTexts {
 		if r := command(t, "silence", "add", "--offender", offenders[k], "--site", text, "--for", "7d", "--reason", text, "-c", config); r.code != exitDone && r.code != exitUsage {
 			t.Errorf("%.40q: %+v", text, r)

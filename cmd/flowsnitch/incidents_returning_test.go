@@ -5,19 +5,15 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
-	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
-	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
 	"github.com/flowsnitch/flowsnitch/intel/incident/report"
-	"github.com/flowsnitch/flowsnitch/intel/incident/store"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 )
 
@@ -29,28 +25,14 @@ const yearBefore, yearMonth, yearBoth = 999, 165, 18
 // those that came back.
 func year(t *testing.T) (config, dir string, returned map[netip.Addr]uint64) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "snitch-") // short enough for a socket
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	config = file(t, "f.yml", "state_dir: "+dir+"\nlisten: [{udp: \"127.0.0.1:0\"}]\nweb: {listen: ''}\ncanary: {every: 0s}\nintel: {feeds: []}\nsinks: [{jsonlog: {}}]\n"+
-		"incidents: {keep: 200000h, keep_judged: 200000h}\n")
-	cfg, err := configs.Load(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := store.Open(t.Context(), app.IncidentsConfig(&cfg))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b batch.Batch
+	config, dir = undisturbed(t, "incidents: {keep: 200000h, keep_judged: 200000h}\n")
+	var events []event.Event
 	returned = map[netip.Addr]uint64{}
 	add := func(n int, when time.Time) {
 		a := fmt.Sprintf("62.%d.%d.1", n>>8, n&255)
 		e := talk(a, fmt.Sprintf("10.1.0.%d", 1+n%9), event.Inbound, event.AnsweredNo, 18, uint64(1+n*7%500))
 		e.Time, e.ContactFirstSeen = when, when
-		b.Add(&e)
+		events = append(events, e)
 		if n < yearBoth {
 			returned[netip.MustParseAddr(a)] += e.Flows
 		}
@@ -64,12 +46,7 @@ func year(t *testing.T) (config, dir string, returned map[netip.Addr]uint64) {
 	for n := range yearMonth - yearBoth {
 		add(yearBefore+n, time.Date(2015, 2, 1+n%28, 0, 0, n, 0, time.UTC))
 	}
-	if _, err := s.Commit(t.Context(), &b); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	remember(t, config, events...)
 	return config, dir, returned
 }
 

@@ -32,16 +32,22 @@ import (
 // evil is what a feed, a network or an operator might write.
 const evil = "x\x1b[2J\u202e\u009b31m=cmd|' /C calc'!A0<script>"
 
-// knowing makes a state directory whose database knows of a beacon and a scanner, and gives its
-// configuration.
-func knowing(t *testing.T) (config, dir string) {
+// undisturbed makes a state directory and the configuration of an instance that does nothing by
+// itself; more are lines of its own.
+func undisturbed(t *testing.T, more ...string) (config, dir string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "snitch-") // short enough for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	config = file(t, "f.yml", "state_dir: "+dir+"\nlisten: [{udp: \"127.0.0.1:0\"}]\nweb: {listen: ''}\ncanary: {every: 0s}\nintel: {feeds: []}\nsinks: [{jsonlog: {}}]\n")
+	config = file(t, "f.yml", "state_dir: "+dir+"\nlisten: [{udp: \"127.0.0.1:0\"}]\nweb: {listen: ''}\ncanary: {every: 0s}\nintel: {feeds: []}\nsinks: [{jsonlog: {}}]\n"+strings.Join(more, ""))
+	return config, dir
+}
+
+// withDatabase opens the database of incidents of a configuration for f, and closes it.
+func withDatabase(t *testing.T, config string, f func(*store.Store)) {
+	t.Helper()
 	cfg, err := configs.Load(config)
 	if err != nil {
 		t.Fatal(err)
@@ -50,19 +56,32 @@ func knowing(t *testing.T) (config, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var b batch.Batch
-	for _, e := range []event.Event{
-		talk("62.0.0.1", "10.1.2.77", event.Outbound, event.AnsweredYes, 95, 7),
-		talk("62.0.0.2", "10.1.0.10", event.Inbound, event.AnsweredNo, 18, 900),
-	} {
-		b.Add(&e)
-	}
-	if _, err := s.Commit(t.Context(), &b); err != nil {
-		t.Fatal(err)
-	}
+	f(s)
 	if err := s.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// remember commits events to the database of incidents of a configuration.
+func remember(t *testing.T, config string, events ...event.Event) {
+	t.Helper()
+	var b batch.Batch
+	for i := range events {
+		b.Add(&events[i])
+	}
+	withDatabase(t, config, func(s *store.Store) {
+		if _, err := s.Commit(t.Context(), &b); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// knowing makes a state directory whose database knows of a beacon and a scanner, and gives its
+// configuration.
+func knowing(t *testing.T) (config, dir string) {
+	t.Helper()
+	config, dir = undisturbed(t)
+	remember(t, config, talk("62.0.0.1", "10.1.2.77", event.Outbound, event.AnsweredYes, 95, 7), talk("62.0.0.2", "10.1.0.10", event.Inbound, event.AnsweredNo, 18, 900))
 	return config, dir
 }
 
@@ -228,17 +247,7 @@ func TestIncidentsNothing(t *testing.T) {
 	if r.code != exitFailed || !strings.Contains(r.err, "there is no database of incidents in "+dir+" yet") {
 		t.Errorf("%+v", r)
 	}
-	cfg, err := configs.Load(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := store.Open(t.Context(), app.IncidentsConfig(&cfg))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	withDatabase(t, config, func(*store.Store) {})
 	for by, want := range map[string]string{"offender": "no incident: no listed address has been in contact", "host": "no host: none of yours"} {
 		r := command(t, "incidents", "-c", config, "--by", by)
 		if r.code != exitDone || r.out != "" || !strings.Contains(r.err, want) {

@@ -103,10 +103,10 @@ func list(t *testing.T, dir, name string, lines ...string) string {
 	return path
 }
 
-// contact sends one flow of ours to each address.
-func (w watched) contact(t *testing.T, addrs ...string) {
+// exporter gives an encoder and a connection to the first listener.
+func (w watched) exporter(t *testing.T, version flow.Version) (*synth.Encoder, net.Conn) {
 	t.Helper()
-	enc, err := synth.NewEncoder(synth.Config{Version: flow.V5})
+	enc, err := synth.NewEncoder(synth.Config{Version: version})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,11 +114,21 @@ func (w watched) contact(t *testing.T, addrs ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return enc, conn
+}
+
+// calls is a flow of ours to an address, the i-th of some.
+func calls(i int, addr string) synth.Flow {
+	return synth.Flow{Src: netip.MustParseAddr("10.0.0.5"), Dst: netip.MustParseAddr(addr), SrcPort: uint16(20000 + i), DstPort: 443, Protocol: 6, Packets: 5, Bytes: 500}
+}
+
+// contact sends one flow of ours to each address.
+func (w watched) contact(t *testing.T, addrs ...string) {
+	t.Helper()
+	enc, conn := w.exporter(t, flow.V5)
 	defer conn.Close()
 	for i, a := range addrs {
-		f := synth.Flow{Src: netip.MustParseAddr("10.0.0.5"), Dst: netip.MustParseAddr(a), SrcPort: uint16(20000 + i),
-			DstPort: 443, Protocol: 6, Packets: 5, Bytes: 500}
-		d, _, err := enc.Encode(nil, []synth.Flow{f}, time.Now())
+		d, _, err := enc.Encode(nil, []synth.Flow{calls(i, a)}, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,14 +182,7 @@ func (w watched) waitAlert(t *testing.T, want ...string) {
 // knock sends one SYN of each address to the first ports of one of our hosts each.
 func (w watched) knock(t *testing.T, hosts int, addrs ...string) {
 	t.Helper()
-	enc, err := synth.NewEncoder(synth.Config{Version: flow.V5})
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := net.Dial("udp", w.Status().Listeners[0].Address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	enc, conn := w.exporter(t, flow.V5)
 	defer conn.Close()
 	for _, a := range addrs {
 		for i := range hosts {

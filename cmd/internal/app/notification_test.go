@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -92,20 +91,13 @@ func TestStormOfIncidents(t *testing.T) {
 	w := observed(t, dir, config, Options{})
 	flood := func(addrs []string) {
 		t.Helper()
-		enc, err := synth.NewEncoder(synth.Config{Version: flow.V9})
-		if err != nil {
-			t.Fatal(err)
-		}
-		conn, err := net.Dial("udp", w.Status().Listeners[0].Address)
-		if err != nil {
-			t.Fatal(err)
-		}
+		enc, conn := w.exporter(t, flow.V9)
 		defer conn.Close()
 		before := w.sinks.status()[0].Appended
 		for some := range slices.Chunk(addrs, 20) {
 			var flows []synth.Flow
 			for i, a := range some {
-				flows = append(flows, synth.Flow{Src: netip.MustParseAddr("10.0.0.5"), Dst: netip.MustParseAddr(a), SrcPort: uint16(20000 + i), DstPort: 443, Protocol: 6, Packets: 5, Bytes: 500})
+				flows = append(flows, calls(i, a))
 			}
 			d, err := enc.EncodeAlone(nil, flows, time.Now())
 			if err != nil {

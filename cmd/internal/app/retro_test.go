@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -361,21 +360,13 @@ func retroIDs(segments map[string][]byte) map[uuid.UUID]int {
 // contacts sends one flow of ours to each of many addresses, and waits until all are recorded.
 func (w watched) contacts(t *testing.T, addrs []string) {
 	t.Helper()
-	enc, err := synth.NewEncoder(synth.Config{Version: flow.V5})
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := net.Dial("udp", w.Status().Listeners[0].Address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	enc, conn := w.exporter(t, flow.V5)
 	defer conn.Close()
 	sent := uint64(0)
 	for part := range slices.Chunk(addrs, 30) {
 		var flows []synth.Flow
 		for i, a := range part {
-			flows = append(flows, synth.Flow{Src: netip.MustParseAddr("10.0.0.5"), Dst: netip.MustParseAddr(a), SrcPort: uint16(20000 + i),
-				DstPort: 443, Protocol: 6, Packets: 5, Bytes: 500})
+			flows = append(flows, calls(i, a))
 		}
 		for len(flows) > 0 {
 			d, n, err := enc.Encode(nil, flows, time.Now())

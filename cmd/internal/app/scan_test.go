@@ -2,7 +2,6 @@ package app
 
 import (
 	"encoding/json"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -26,14 +25,7 @@ func TestScanHidesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := shortDir(t)
 			w := observed(t, dir, "{feeds: []}", Options{Lists: []string{list(t, dir, "bad.txt", "62.0.0.53", "62.0.0.80")}})
-			enc, err := synth.NewEncoder(synth.Config{Version: flow.V5})
-			if err != nil {
-				t.Fatal(err)
-			}
-			conn, err := net.Dial("udp", w.Status().Listeners[0].Address)
-			if err != nil {
-				t.Fatal(err)
-			}
+			enc, conn := w.exporter(t, flow.V5)
 			defer conn.Close()
 			sent := uint64(0)
 			send := func(batch ...synth.Flow) {
