@@ -137,7 +137,7 @@ func TestIncidents(t *testing.T) {
 			{[]string{"incidents", "--offender", "62.0.0.2/32", "--service", "443", "--last-after", "1h"}, exitDone, []string{"62.0.0.2"}, "62.0.0.1"},
 			{[]string{"incidents", "--host", "10.9.0.0/16"}, exitDone, nil, "62.0.0"},
 			{[]string{"incidents", "show", "62.0.0.1"}, exitDone, []string{
-				"62.0.0.1 | critical | new\nYour host 10.1.2.77 calls 62.0.0.1, and got an answer, on 443/tcp.\n", "Nobody has looked at it yet.", "What to do\n  1. Take your host 10.1.2.77 off",
+				"62.0.0.1 | critical | new\nYour host 10.1.2.77 calls 62.0.0.1, and got an answer, on 443/tcp.\n", "Not looked at yet.", "What to do\n  1. Take your host 10.1.2.77 off",
 				"acme as 62.0.0.1, score 95, c2", "https://acme.example/1", "nft insert rule inet filter forward ip daddr 62.0.0.1 drop", "  10.1.2.77  called  critical",
 			}, ""},
 			{[]string{"incidents", "show", "10.1.2.77"}, exitDone, []string{"10.1.2.77 | critical | host of yours\n", "flowsnitch incidents show 62.0.0.1"}, "nft"},
@@ -156,7 +156,7 @@ func TestIncidents(t *testing.T) {
 			{[]string{"incidents", "note", "62.0.0.1"}, exitUsage, []string{"needs an address and a text"}, ""},
 			{[]string{"incidents", "take", "62.0.0.1"}, exitDone, []string{"62.0.0.1: taken by " + web.OurName()}, ""},
 			{[]string{"incidents", "note", "62.0.0.1", "asked", evil}, exitDone, []string{"62.0.0.1: noted"}, ""},
-			{[]string{"incidents", "show", "62.0.0.1"}, exitDone, []string{"has taken it, today", "Last note, by", "Notes\n", "Who did what\n"}, "Nobody has"},
+			{[]string{"incidents", "show", "62.0.0.1"}, exitDone, []string{"has taken it, today", "Last note, by", "Notes\n", "Who did what\n"}, "Not looked at"},
 			{[]string{"incidents", "false-alarm", "62.0.0.2", "--note", "our scanner"}, exitDone, []string{"62.0.0.2: marked as a false alarm"}, ""},
 			{[]string{"incidents"}, exitDone, []string{"62.0.0.1"}, "62.0.0.2"},
 			{[]string{"incidents", "--all"}, exitDone, []string{"62.0.0.1", "false_alarm"}, ""},

@@ -69,7 +69,7 @@ type Report struct {
 	MaxTLP string    `json:"max_tlp"`
 
 	Alive Alive `json:"alive"`
-	// Attention are incidents of severity high and critical that nobody has looked at.
+	// Attention are incidents of severity high and critical that have not been looked at yet.
 	Attention List[incident.Incident] `json:"attention"`
 	// Older are those of them that were last seen before the period.
 	Older     int                     `json:"older"`

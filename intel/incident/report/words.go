@@ -100,7 +100,7 @@ func (r *Report) waiting() string {
 	if r.Attention.Total == 0 {
 		return "No incident of severity high or critical of this period waits for somebody."
 	}
-	return fmt.Sprintf("%s of severity high or critical that nobody has looked at.", count(r.Attention.Total, r.Attention.More, "incident"))
+	return fmt.Sprintf("%s of severity high or critical not looked at yet.", count(r.Attention.Total, r.Attention.More, "incident"))
 }
 
 // older is what waits from before the period, empty for nothing.

@@ -213,7 +213,7 @@ func Attention(i *incident.Incident, now time.Time) string {
 	text := ""
 	switch i.State {
 	case incident.New:
-		text = "Nobody has looked at it yet."
+		text = "Not looked at yet."
 	case incident.Open:
 		text = "It is open"
 		if e := last(i.Audit, incident.ActClose); e != nil {

@@ -42,7 +42,7 @@ About as much as yesterday: 6 flows with 130.0 KiB sent today by now (UTC), 48 f
 145 flows in 1 contact; your side sent 3.0 MiB and received 1.0 MiB.
 Severity critical, score 95: c2 listed by feodo, called every 30 minutes.
 Listed by feodo (c2) and otx (malware).
-Nobody has looked at it yet.`
+Not looked at yet.`
 	if got := strings.Join(Of(&b, now), "\n"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
@@ -118,13 +118,13 @@ func TestTrend(t *testing.T) {
 
 func TestAttention(t *testing.T) {
 	for want, change := range map[string]func(i *incident.Incident){
-		"Nobody has looked at it yet.":                          func(*incident.Incident) {},
+		"Not looked at yet.":                                    func(*incident.Incident) {},
 		"anna has taken it, today 02:00.":                       func(i *incident.Incident) { i.State, i.Owner, i.Since = incident.Taken, "anna", now.Add(-time.Hour) },
 		"It is open; nobody looks after it.":                    func(i *incident.Incident) { i.State = incident.Open },
 		"bo closed it 3 days ago, and it has come back; nobody": func(i *incident.Incident) { i.State = incident.Open; i.Audit = entries("close") },
 		"It was closed by bo, Fri 2026-11-27 03:30.":            func(i *incident.Incident) { i.State = incident.Closed; i.Audit = entries("take", "close") },
 		"It was marked as a false alarm by bo, Fri":             func(i *incident.Incident) { i.State = incident.FalseAlarm; i.Audit = entries("false_alarm") },
-		"Nobody has looked at it yet. Last note, by bo 1 minute ago: asks": func(i *incident.Incident) {
+		"Not looked at yet. Last note, by bo 1 minute ago: asks": func(i *incident.Incident) {
 			i.Notes = []incident.Note{{Time: now.Add(-time.Minute), Author: "bo", Text: "asks"}}
 		},
 	} {
