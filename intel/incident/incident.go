@@ -194,16 +194,8 @@ type Entry struct {
 
 // A HostRow is one host of ours with all that it had to do with offenders.
 type HostRow struct {
-	Host
-	Sums
-	First, Last time.Time
-	Days        int // with contact, by UTC
-	Offenders   int
-	Worst       event.Severity
-	Called      bool // it opened a contact that was answered
-	Answered    bool // a contact was answered, whoever opened it
-	// The directions of its contacts. It opened what is outbound.
-	Inbound, Outbound, Internal bool
+	HostShare // summed over all its offenders
+	Offenders int
 	// Top are the worst offenders of the host, the worst first, a few of them.
 	Top []netip.Addr
 }

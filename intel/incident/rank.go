@@ -3,7 +3,6 @@ package incident
 import (
 	"cmp"
 	"math/bits"
-	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
@@ -22,7 +21,7 @@ func Less(a, b *Incident) int {
 }
 
 // LessHost compares two hosts of ours in the same way.
-func LessHost(a, b *HostRow) int {
+func LessHost(a, b *HostShare) int {
 	return cmp.Or(
 		cmp.Compare(b.Worst, a.Worst), worseFlag(a.Called && a.Answered, b.Called && b.Answered),
 		cmp.Compare(b.Days, a.Days), cmp.Compare(b.BytesOut, a.BytesOut),
@@ -59,25 +58,16 @@ func SizeKey(n uint64) int64 {
 // RankKey gives the place of an incident in the order of Less in one number, greater is
 // worse: all of Less but what SizeKey leaves out, the time of the day, and the id.
 func RankKey(i *Incident) int64 {
-	return rankKey(i.Worst, i.Called && i.Answered, i.Days, i.BytesOut, i.Last)
-}
-
-// HostRankKey gives that of a host in the order of LessHost.
-func HostRankKey(h *HostRow) int64 {
-	return rankKey(h.Worst, h.Called && h.Answered, h.Days, h.BytesOut, h.Last)
-}
-
-func rankKey(worst event.Severity, reached bool, days int, bytesOut uint64, last time.Time) int64 {
-	k := int64(min(worst, event.Critical)) << 1
-	if reached {
+	k := int64(min(i.Worst, event.Critical)) << 1
+	if i.Called && i.Answered {
 		k |= 1
 	}
-	size := SizeKey(bytesOut)
-	k = k<<16 | int64(min(max(days, 0), 1<<16-1))
+	size := SizeKey(i.BytesOut)
+	k = k<<16 | int64(min(max(i.Days, 0), 1<<16-1))
 	k = k<<13 | size
 	k <<= 16
 	if size < ExactSize { // the day decides next only among equals
-		k |= int64(min(max(DayOf(last), 0), 1<<16-1))
+		k |= int64(min(max(DayOf(i.Last), 0), 1<<16-1))
 	}
 	return k
 }

@@ -153,16 +153,7 @@ type entryJSON struct {
 }
 
 type hostRowJSON struct {
-	hostJSON
-	Severity   severity          `json:"severity"`
-	Way        Way               `json:"what"`
-	Called     bool              `json:"called"`
-	Answered   bool              `json:"answered"`
-	Directions []event.Direction `json:"directions,omitempty"`
-	First      time.Time         `json:"first_seen"`
-	Last       time.Time         `json:"last_seen"`
-	Days       int               `json:"days"`
-	sumsJSON
+	shareJSON
 	Offenders int          `json:"offenders"`
 	Top       []netip.Addr `json:"top,omitempty"`
 }
@@ -195,11 +186,8 @@ func each[A, B any](list []A, f func(A) B) []B {
 // Directions are those that the incident's contacts have.
 func (i *Incident) Directions() []event.Direction { return directionsOf(i.directions()) }
 
-// Directions are those that the contacts of the host and the offender have.
-func (h *HostShare) Directions() []event.Direction { return directionsOf(h.directions()) }
-
 // Directions are those that the host's contacts have.
-func (h *HostRow) Directions() []event.Direction { return directionsOf(h.directions()) }
+func (h *HostShare) Directions() []event.Direction { return directionsOf(h.directions()) }
 
 type directionFlag struct {
 	direction event.Direction
@@ -211,10 +199,6 @@ func (i *Incident) directions() []directionFlag {
 }
 
 func (h *HostShare) directions() []directionFlag {
-	return []directionFlag{{event.Inbound, &h.Inbound}, {event.Outbound, &h.Outbound}, {event.Internal, &h.Internal}}
-}
-
-func (h *HostRow) directions() []directionFlag {
 	return []directionFlag{{event.Inbound, &h.Inbound}, {event.Outbound, &h.Outbound}, {event.Internal, &h.Internal}}
 }
 
@@ -241,9 +225,7 @@ func (i Incident) MarshalJSON() ([]byte, error) {
 		i.Contacts, i.Hosts, i.MoreHosts, i.Ports, i.MorePorts, i.Way(), i.Called, i.Answered, i.Directions(), i.Blocked, i.Refused, i.Retro, i.Silenced,
 		i.Country, i.ASNumber, i.ASName, i.Exporters,
 		each(i.Listings, func(l Listing) listingJSON { return listingJSON(l) }),
-		each(i.HostList, func(h HostShare) shareJSON {
-			return shareJSON{hostJSON{h.Addr, h.Site}, severity(h.Worst), h.Way(), h.Called, h.Answered, h.Directions(), h.First, h.Last, h.Days, sumsJSON(h.Sums)}
-		}),
+		each(i.HostList, shareToJSON),
 		each(i.Services, func(s Service) serviceJSON { return serviceJSON{protocol(s.Protocol), s.Port, s.Flows} }),
 		each(i.Daily, func(d Day) dayJSON { return dayJSON{date(d.Day), d.Flows, d.BytesOut, d.BytesIn} }),
 		each(i.Notes, func(n Note) noteJSON { return noteJSON(n) }),
@@ -263,11 +245,7 @@ func (i *Incident) UnmarshalJSON(b []byte) error {
 		Ports: j.Ports, MorePorts: j.MorePorts, Called: j.Called, Answered: j.Answered, Blocked: j.Blocked, Refused: j.Refused, Retro: j.Retro,
 		Silenced: j.Silenced, Country: j.Country, ASNumber: j.ASNumber, ASName: j.ASName, Exporters: j.Exporters,
 		Listings: each(j.Listings, func(l listingJSON) Listing { return Listing(l) }),
-		HostList: each(j.HostList, func(h shareJSON) HostShare {
-			s := HostShare{Host: Host{h.Site, h.Host}, Sums: Sums(h.sumsJSON), First: h.First, Last: h.Last, Days: h.Days, Worst: event.Severity(h.Severity), Called: h.Called, Answered: h.Answered}
-			setDirections(s.directions(), h.Directions)
-			return s
-		}),
+		HostList: each(j.HostList, shareOfJSON),
 		Services: each(j.Services, func(s serviceJSON) Service { return Service{uint8(s.Protocol), s.Port, s.Flows} }),
 		Daily:    each(j.Daily, func(d dayJSON) Day { return Day{int32(d.Day), d.Flows, d.BytesOut, d.BytesIn} }),
 		Notes:    each(j.Notes, func(n noteJSON) Note { return Note(n) }),
@@ -277,9 +255,20 @@ func (i *Incident) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+func shareToJSON(h HostShare) shareJSON {
+	return shareJSON{hostJSON{h.Addr, h.Site}, severity(h.Worst), h.Way(), h.Called, h.Answered, h.Directions(), h.First, h.Last, h.Days, sumsJSON(h.Sums)}
+}
+
+func shareOfJSON(j shareJSON) HostShare {
+	h := HostShare{Host: Host{j.Site, j.Host}, Sums: Sums(j.sumsJSON), First: j.First, Last: j.Last, Days: j.Days,
+		Worst: event.Severity(j.Severity), Called: j.Called, Answered: j.Answered}
+	setDirections(h.directions(), j.Directions)
+	return h
+}
+
 // MarshalJSON gives a host as an object with the words of an incident.
 func (h HostRow) MarshalJSON() ([]byte, error) {
-	return json.Marshal(hostRowJSON{hostJSON{h.Addr, h.Site}, severity(h.Worst), h.Way(), h.Called, h.Answered, h.Directions(), h.First, h.Last, h.Days, sumsJSON(h.Sums), h.Offenders, h.Top})
+	return json.Marshal(hostRowJSON{shareToJSON(h.HostShare), h.Offenders, h.Top})
 }
 
 // UnmarshalJSON reads what MarshalJSON gives.
@@ -288,9 +277,7 @@ func (h *HostRow) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &j); err != nil {
 		return err
 	}
-	*h = HostRow{Host: Host{j.Site, j.hostJSON.Host}, Sums: Sums(j.sumsJSON), First: j.First, Last: j.Last, Days: j.Days, Offenders: j.Offenders,
-		Worst: event.Severity(j.Severity), Called: j.Called, Answered: j.Answered, Top: j.Top}
-	setDirections(h.directions(), j.Directions)
+	*h = HostRow{shareOfJSON(j.shareJSON), j.Offenders, j.Top}
 	return nil
 }
 

@@ -43,7 +43,7 @@ func allSet(t *testing.T, v reflect.Value, besides ...string) {
 func TestJSON(t *testing.T) {
 	i := sample()
 	allSet(t, reflect.ValueOf(i), "ID")
-	h := HostRow{i.HostList[0].Host, i.Sums, i.First, i.Last, 3, 4, event.High, true, true, true, true, true, []netip.Addr{i.Offender}}
+	h := HostRow{HostShare{i.HostList[0].Host, i.Sums, i.First, i.Last, 3, event.High, true, true, true, true, true}, 4, []netip.Addr{i.Offender}}
 	allSet(t, reflect.ValueOf(h))
 	for _, v := range []any{&i, &Incident{Offender: i.Offender}, &h, &HostRow{}} {
 		b, err := json.Marshal(v)
@@ -73,7 +73,7 @@ func TestJSON(t *testing.T) {
 // becomes a formula.
 func TestCells(t *testing.T) {
 	i := sample()
-	h := HostRow{i.HostList[0].Host, i.Sums, i.First, i.Last, 3, 4, event.High, true, true, true, true, true, []netip.Addr{i.Offender}}
+	h := HostRow{HostShare{i.HostList[0].Host, i.Sums, i.First, i.Last, 3, event.High, true, true, true, true, true}, 4, []netip.Addr{i.Offender}}
 	for _, c := range []struct {
 		columns, cells []string
 		json           any
@@ -129,7 +129,7 @@ func TestWay(t *testing.T) {
 	} {
 		i := &c.i
 		share := HostShare{Called: i.Called, Answered: i.Answered, Inbound: i.Inbound, Outbound: i.Outbound, Internal: i.Internal}
-		row := HostRow{Called: i.Called, Answered: i.Answered, Inbound: i.Inbound, Outbound: i.Outbound, Internal: i.Internal}
+		row := HostRow{HostShare: share}
 		ofHost := c.want
 		if ofHost == WayTransit {
 			ofHost = WayUnknown // a host of ours has no such contacts

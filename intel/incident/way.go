@@ -22,11 +22,8 @@ func (i *Incident) Way() Way {
 	return WayTransit
 }
 
-// Way gives what happened between the offender and this host.
+// Way gives what happened between this host and the offender, or all offenders of a [HostRow].
 func (h *HostShare) Way() Way { return wayOf(h.Called, h.Outbound, h.Answered, h.Inbound, h.Internal) }
-
-// Way gives what happened between this host and all offenders.
-func (h *HostRow) Way() Way { return wayOf(h.Called, h.Outbound, h.Answered, h.Inbound, h.Internal) }
 
 func wayOf(called, outbound, answered, inbound, internal bool) Way {
 	switch {

@@ -128,8 +128,8 @@ func week() *store {
 		{Offender: addr("203.0.113.12"), Worst: event.Critical, Reason: "c2 listed by secret (95)", First: at(2, 0), Last: at(3, 0), Days: 1, Hosts: 1, Listings: []incident.Listing{{Feed: "secret", TLP: "amber"}}},
 	}
 	s.hosts = []incident.HostRow{
-		{Host: incident.Host{Site: hostile, Addr: addr("10.0.0.5")}, Worst: event.Critical, Offenders: 2, Days: 5, Called: true, Answered: true, Sums: incident.Sums{BytesOut: 4096}, Top: []netip.Addr{addr("203.0.113.9"), addr("203.0.113.12")}},
-		{Host: incident.Host{Addr: addr("10.0.0.7")}, Worst: event.Low, Offenders: 1, Days: 1, Sums: incident.Sums{Flows: 1544}},
+		{HostShare: incident.HostShare{Host: incident.Host{Site: hostile, Addr: addr("10.0.0.5")}, Worst: event.Critical, Days: 5, Called: true, Answered: true, Sums: incident.Sums{BytesOut: 4096}}, Offenders: 2, Top: []netip.Addr{addr("203.0.113.9"), addr("203.0.113.12")}},
+		{HostShare: incident.HostShare{Host: incident.Host{Addr: addr("10.0.0.7")}, Worst: event.Low, Days: 1, Sums: incident.Sums{Flows: 1544}}, Offenders: 1},
 	}
 	return s
 }

@@ -35,7 +35,7 @@ func hostsOf(f *incident.Filter, list []incident.Incident, days map[incident.Hos
 			if !ok {
 				n = len(rows)
 				at[h.Host] = n
-				rows = append(rows, incident.HostRow{Host: h.Host, First: h.First, Last: h.Last})
+				rows = append(rows, incident.HostRow{HostShare: incident.HostShare{Host: h.Host, First: h.First, Last: h.Last}})
 			}
 			r := &rows[n]
 			r.Sums.Add(h.Sums)
@@ -60,7 +60,7 @@ func compareHosts(sort incident.Sort, a, b *incident.HostRow) int {
 	by := map[incident.Sort]int{
 		incident.ByLast: a.Last.Compare(b.Last), incident.ByFirst: a.First.Compare(b.First), incident.BySeverity: cmp.Compare(a.Worst, b.Worst),
 		incident.ByDays: cmp.Compare(a.Days, b.Days), incident.ByFlows: cmp.Compare(a.Flows, b.Flows), incident.ByHosts: cmp.Compare(a.Offenders, b.Offenders),
-		incident.ByBytes: cmp.Compare(a.BytesOut+a.BytesIn, b.BytesOut+b.BytesIn), incident.ByRank: -incident.LessHost(a, b),
+		incident.ByBytes: cmp.Compare(a.BytesOut+a.BytesIn, b.BytesOut+b.BytesIn), incident.ByRank: -incident.LessHost(&a.HostShare, &b.HostShare),
 	}[sort]
 	return cmp.Or(by, bytes.Compare(key(a.Addr), key(b.Addr)), cmp.Compare(a.Site, b.Site))
 }

@@ -151,7 +151,7 @@ func TestHostile(t *testing.T) {
 	i.Listings = []incident.Listing{{Feed: evil, Category: evil}}
 	i.HostList[0].Site = evil
 	i.Notes = []incident.Note{{Time: now, Author: evil, Text: evil + strings.Repeat("z", 5000)}}
-	h := incident.HostRow{Host: i.HostList[0].Host, Called: true, Worst: event.High}
+	h := incident.HostRow{HostShare: incident.HostShare{Host: i.HostList[0].Host, Called: true, Worst: event.High}}
 	for _, s := range append(append(Of(&i, now), Advice(&i)...), OfHost(&h, nil, now)...) {
 		if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) || len(s) > 1200 {
 			t.Errorf("%d bytes: %q", len(s), s)
@@ -183,11 +183,11 @@ func TestHost(t *testing.T) {
 		"Nobody looks after any of the 2 incidents shown.": {free, free},
 		"Nobody looks after 1 of the 2 incidents shown.":   {free, taken},
 	} {
-		if text := OfHost(&incident.HostRow{Host: host("10.1.2.77"), First: now, Last: now}, list, now); !strings.HasSuffix(text[len(text)-1], want) {
+		if text := OfHost(&incident.HostRow{HostShare: incident.HostShare{Host: host("10.1.2.77"), First: now, Last: now}}, list, now); !strings.HasSuffix(text[len(text)-1], want) {
 			t.Errorf("got %q, want %q", text[len(text)-1], want)
 		}
 	}
-	h := incident.HostRow{Host: host("10.1.2.77"), First: now.AddDate(0, 0, -3), Last: now, Days: 3, Offenders: 2, Worst: event.Critical, Called: true, Answered: true}
+	h := incident.HostRow{HostShare: incident.HostShare{Host: host("10.1.2.77"), First: now.AddDate(0, 0, -3), Last: now, Days: 3, Worst: event.Critical, Called: true, Answered: true}, Offenders: 2}
 	got := strings.Join(OfHost(&h, []incident.Incident{{State: incident.New}, {State: incident.Taken}}, now), "\n")
 	for _, want := range []string{"10.1.2.77 called listed addresses, and they answered: treat it as compromised", "2 offenders, the worst severity is critical", "Nobody looks after 1 of the 2 incidents shown."} {
 		if !strings.Contains(got, want) {

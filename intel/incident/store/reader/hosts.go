@@ -170,15 +170,20 @@ func (v *view) hosts(q *database.Query) (list []hostRow, err error) {
 			return err
 		}
 		h.Addr, h.Offenders = addr(address), int(n[0])
-		h.Sums = incident.Sums{Flows: uint64(n[1]), PacketsOut: uint64(n[2]), PacketsIn: uint64(n[3]), BytesOut: uint64(n[4]), BytesIn: uint64(n[5])}
-		h.First, h.Last, h.Days, h.Worst = at(n[6]), at(n[7]), int(n[8]), event.Severity(n[9])
-		has := func(f batch.Flags) bool { return batch.Flags(n[10])&f != 0 }
-		h.Called, h.Answered = has(batch.CalledAnswered), has(batch.Answered)
-		h.Inbound, h.Outbound, h.Internal = has(batch.Inbound), has(batch.Outbound), has(batch.Internal)
+		setShare(&h.HostShare, n[1:])
 		list = append(list, h)
 		return nil
 	})
 	return list, err
+}
+
+// setShare sets what the tables have of a host, from flows to flags as in hostColumns.
+func setShare(h *incident.HostShare, n []int64) {
+	h.Sums = incident.Sums{Flows: uint64(n[0]), PacketsOut: uint64(n[1]), PacketsIn: uint64(n[2]), BytesOut: uint64(n[3]), BytesIn: uint64(n[4])}
+	h.First, h.Last, h.Days, h.Worst = at(n[5]), at(n[6]), int(n[7]), event.Severity(n[8])
+	has := func(f batch.Flags) bool { return batch.Flags(n[9])&f != 0 }
+	h.Called, h.Answered = has(batch.CalledAnswered), has(batch.Answered)
+	h.Inbound, h.Outbound, h.Internal = has(batch.Inbound), has(batch.Outbound), has(batch.Internal)
 }
 
 // hostCursor gives the place of a host in the order of a query.
@@ -325,12 +330,4 @@ func (s *Reader) Sites(ctx context.Context, a netip.Addr) ([]incident.Host, erro
 		return err
 	})
 	return all, err
-}
-
-// byShare orders the hosts of an incident, the worst first.
-func byShare(a, b *incident.HostShare) int {
-	row := func(h *incident.HostShare) *incident.HostRow {
-		return &incident.HostRow{Host: h.Host, Sums: h.Sums, First: h.First, Last: h.Last, Days: h.Days, Worst: h.Worst, Called: h.Called, Answered: h.Answered}
-	}
-	return incident.LessHost(row(a), row(b))
 }

@@ -7,9 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
-	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
 )
 
@@ -74,15 +72,11 @@ func (v *view) shares(x *incident.Incident) error {
 		var n [10]int64
 		err := rows.Scan(&h.Site, &address, &n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7], &n[8], &n[9])
 		h.Addr = addr(address)
-		h.Sums = incident.Sums{Flows: uint64(n[0]), PacketsOut: uint64(n[1]), PacketsIn: uint64(n[2]), BytesOut: uint64(n[3]), BytesIn: uint64(n[4])}
-		h.First, h.Last, h.Days, h.Worst = at(n[5]), at(n[6]), int(n[7]), event.Severity(n[8])
-		has := func(f batch.Flags) bool { return batch.Flags(n[9])&f != 0 }
-		h.Called, h.Answered = has(batch.CalledAnswered), has(batch.Answered)
-		h.Inbound, h.Outbound, h.Internal = has(batch.Inbound), has(batch.Outbound), has(batch.Internal)
+		setShare(&h, n[:])
 		x.HostList = append(x.HostList, h)
 		return err
 	})
-	slices.SortFunc(x.HostList, func(a, b incident.HostShare) int { return byShare(&a, &b) })
+	slices.SortFunc(x.HostList, func(a, b incident.HostShare) int { return incident.LessHost(&a, &b) })
 	return err
 }
 
