@@ -51,12 +51,8 @@ func (e *DamageError) Error() string { return fmt.Sprintf("%s is damaged: %s", e
 // Aside renames a damaged file and its log to names that end in .bad, where a file that was
 // there before is replaced, and begins a new one. The caller must not have a transaction.
 func (d *DB) Aside(ctx context.Context) error {
-	select {
-	case <-d.turn:
-	case <-d.closed:
-		return ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := d.takeTurn(ctx); err != nil {
+		return err
 	}
 	_ = d.shut()
 	err := moveAside(d.cfg.Path)

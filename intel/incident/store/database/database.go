@@ -49,7 +49,7 @@ type DB struct {
 	mu     sync.Mutex    // of what follows, never held during a query
 	read   *sql.DB
 	pool   *sql.DB // for the writer
-	conn   *writer // SQLite alone: kept with its statements; of whoever has the turn
+	conn   *writer // kept with its statements, for the holder of the turn
 }
 
 // A writer is a connection with the statements that were prepared on it.
@@ -188,12 +188,11 @@ func (d *DB) SQL(statement string) string {
 // Close closes all connections, after the transaction under way. When ctx ends before that
 // one does, because the disk hangs, it is left alone.
 func (d *DB) Close(ctx context.Context) error {
-	select {
-	case <-d.turn:
-	case <-d.closed:
+	switch err := d.takeTurn(ctx); {
+	case errors.Is(err, ErrClosed):
 		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%s: a transaction has not ended: %w", d.Where(), ctx.Err())
+	case err != nil:
+		return fmt.Errorf("%s: a transaction has not ended: %w", d.Where(), err)
 	}
 	close(d.closed)
 	return d.shut()

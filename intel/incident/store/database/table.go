@@ -119,6 +119,11 @@ func (t *Tx) each(s *sql.Stmt, args []any, row func(*sql.Rows) error) error {
 	if err != nil {
 		return err
 	}
+	return EachRow(rows, row)
+}
+
+// EachRow calls row for each of the rows, and closes them.
+func EachRow(rows *sql.Rows, row func(*sql.Rows) error) error {
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		if err := row(rows); err != nil {

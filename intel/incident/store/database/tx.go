@@ -24,12 +24,8 @@ type Tx struct {
 // Begin waits for its turn and begins a transaction that alone may write, in this process and
 // among others.
 func (d *DB) Begin(ctx context.Context) (*Tx, error) {
-	select {
-	case <-d.turn:
-	case <-d.closed:
-		return nil, ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := d.takeTurn(ctx); err != nil {
+		return nil, err
 	}
 	t := &Tx{db: d, ctx: ctx}
 	if err := t.begin(); err != nil {
@@ -37,6 +33,18 @@ func (d *DB) Begin(ctx context.Context) (*Tx, error) {
 		return nil, err
 	}
 	return t, nil
+}
+
+// takeTurn waits for the right to write.
+func (d *DB) takeTurn(ctx context.Context) error {
+	select {
+	case <-d.turn:
+		return nil
+	case <-d.closed:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (t *Tx) begin() (err error) {
@@ -81,7 +89,7 @@ func (t *Tx) Commit() error {
 		return errors.Join(err, t.Rollback())
 	}
 	t.done = true
-	t.release(false)
+	t.db.turn <- struct{}{}
 	return nil
 }
 
@@ -99,13 +107,7 @@ func (t *Tx) Rollback() error {
 // end gives the turn back without the connection.
 func (t *Tx) end() {
 	t.done = true
-	t.release(true)
-}
-
-func (t *Tx) release(drop bool) {
-	if drop {
-		_ = t.db.drop()
-	}
+	_ = t.db.drop()
 	t.db.turn <- struct{}{}
 }
 

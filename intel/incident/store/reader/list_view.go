@@ -37,13 +37,7 @@ func (v *view) each(q *database.Query, row func(*sql.Rows) error) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		if err := row(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	return database.EachRow(rows, row)
 }
 
 // number reads one number.
