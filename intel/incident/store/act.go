@@ -5,12 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/flowsnitch/flowsnitch/flow/fit"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 )
 
 // maxNote and maxAuthor are the bytes that a note and a name may have, and maxNotes how many
@@ -73,7 +73,7 @@ func (w *writing) act(a *incident.Action) error {
 		case other == author:
 			return nil // it is theirs already
 		case !a.Force:
-			return &incident.TakenError{Offender: a.Offender.Unmap(), Owner: other, Since: at(r.since)}
+			return &incident.TakenError{Offender: a.Offender.Unmap(), Owner: other, Since: schema.Time(r.since)}
 		}
 		text = strings.TrimSuffix("from "+other+"; "+text, "; ")
 	}
@@ -148,7 +148,7 @@ func (w *writing) note(r *row, now int64, author, text string) error {
 // rowOf reads the incident of an action.
 func (w *writing) rowOf(a *incident.Action) (*row, error) {
 	var id int64
-	err := w.QueryRow("SELECT id FROM incident WHERE offender = $1", key(a.Offender.Unmap())).Scan(&id)
+	err := w.QueryRow("SELECT id FROM incident WHERE offender = $1", schema.Key(a.Offender.Unmap())).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, ErrUnknown
 	}

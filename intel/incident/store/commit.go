@@ -7,7 +7,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 	"math/bits"
 	"slices"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 )
 
 // Committed is what a commit did.
@@ -29,19 +29,22 @@ type Committed struct {
 const chunk = 1024
 
 // Commit writes a batch in one transaction. Events that were counted before are left out, so
-// that a batch may be committed again when it is not certain whether an earlier try has succeeded. The batch is not changed. A damaged
-// file is moved aside, and the batch goes into a new one.
+// that a batch may be committed again when it is not certain whether an earlier try has
+// succeeded. The batch is not changed. A damaged file is moved aside, and the batch goes into a
+// new one.
 func (s *Store) Commit(ctx context.Context, b *batch.Batch) (Committed, error) {
-	w := &writing{b: b}
-	err := s.writes(ctx, func(t *writing) error {
-		*w = writing{Tx: t.Tx, b: b, now: t.now, counter: t.counter, done: Committed{Events: b.Events, Repeats: b.Repeats}}
-		return w.all()
+	var done Committed
+	err := s.writes(ctx, func(w *writing) error {
+		w.b, w.done = b, Committed{Events: b.Events, Repeats: b.Repeats}
+		err := w.all()
+		done = w.done
+		return err
 	})
 	if err != nil {
 		return Committed{}, err
 	}
-	s.count(w.done)
-	return w.done, nil
+	s.count(done)
+	return done, nil
 }
 
 // count adds a commit to the counters.
@@ -56,7 +59,7 @@ func (s *Store) count(c Committed) {
 	s.stats.Incidents += int64(c.New)
 }
 
-// A writing is one commit under way.
+// A writing is one transaction under way: a commit, which has a batch, or another change.
 type writing struct {
 	*database.Tx
 	b    *batch.Batch
@@ -180,16 +183,15 @@ func scanCounted(r *sql.Rows, known map[uuid.UUID]*counted) error {
 	}
 	*known[id] = counted{
 		seqs:   batch.Seqs{Top: uint32(n[0]), Seen: uint64(n[1]), Silenced: uint64(n[2])},
-		total:  incident.Sums{Flows: uint64(n[3]), PacketsOut: uint64(n[4]), PacketsIn: uint64(n[5]), BytesOut: uint64(n[6]), BytesIn: uint64(n[7])},
+		total:  schema.Sums(n[3:]),
 		counts: n[8], last: n[9],
 	}
 	return nil
 }
 
 func (k *counted) values(out []any, id uuid.UUID) []any {
-	t := &k.total
-	return append(out, id[:], int64(k.seqs.Top), int64(k.seqs.Seen), int64(k.seqs.Silenced), database.Count(t.Flows),
-		database.Count(t.PacketsOut), database.Count(t.PacketsIn), database.Count(t.BytesOut), database.Count(t.BytesIn), k.counts, k.last)
+	out = append(out, id[:], int64(k.seqs.Top), int64(k.seqs.Seen), int64(k.seqs.Silenced))
+	return append(schema.SumsValues(out, &k.total), k.counts, k.last)
 }
 
 // sorted gives the numbers below n in an order.
@@ -209,14 +211,14 @@ func (w *writing) resolveHosts() error {
 	known := make(map[incident.Host]int64, len(all))
 	keys, values := make([]any, 0, 2*len(all)), []any(nil)
 	for _, h := range all {
-		keys = append(keys, key(h.Addr), h.Site)
+		keys = append(keys, schema.Key(h.Addr), h.Site)
 	}
 	err := w.Fetch(schema.Host, keys, func(r *sql.Rows) error {
 		var a []byte
 		var site string
 		var id int64
 		err := r.Scan(&a, &site, &id)
-		known[incident.Host{Site: site, Addr: addr(a)}] = id
+		known[incident.Host{Site: site, Addr: schema.Addr(a)}] = id
 		return err
 	})
 	if err != nil {
@@ -228,7 +230,7 @@ func (w *writing) resolveHosts() error {
 			if id, err = w.number("host"); err != nil {
 				return err
 			}
-			values = append(values, key(h.Addr), h.Site, id)
+			values = append(values, schema.Key(h.Addr), h.Site, id)
 		}
 		w.hosts[i] = id
 	}
@@ -310,7 +312,7 @@ func (w *writing) alerts() error {
 		a := &w.b.Alerts[i]
 		offender := []byte{}
 		if a.Offender.IsValid() {
-			offender = key(a.Offender)
+			offender = schema.Key(a.Offender)
 		}
 		values = append(values, a.ID[:], a.Time.Unix(), a.Name, int64(a.Severity), offender, a.Reason, a.TLP)
 	}

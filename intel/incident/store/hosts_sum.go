@@ -2,13 +2,13 @@ package store
 
 import (
 	"database/sql"
-	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 	"math"
 	"slices"
 
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 )
 
 // A hostSum is a row of host_sum, or what is added to it.
@@ -88,15 +88,12 @@ func (w *writing) hostSums() error {
 func scanHostSum(r *sql.Rows, host *int64) (s hostSum, err error) {
 	var n [6]int64
 	err = r.Scan(host, &s.offenders, &n[0], &n[1], &n[2], &n[3], &n[4], &s.first, &s.last, &s.days, &s.worst, &n[5])
-	s.sums = incident.Sums{Flows: uint64(n[0]), PacketsOut: uint64(n[1]), PacketsIn: uint64(n[2]), BytesOut: uint64(n[3]), BytesIn: uint64(n[4])}
-	s.flags = batch.Flags(n[5])
+	s.sums, s.flags = schema.Sums(n[:]), batch.Flags(n[5])
 	return s, err
 }
 
 func (s *hostSum) values(out []any, host int64) []any {
-	c := database.Count
-	return append(out, host, s.offenders, c(s.sums.Flows), c(s.sums.PacketsOut), c(s.sums.PacketsIn), c(s.sums.BytesOut), c(s.sums.BytesIn),
-		s.first, s.last, s.days, s.worst, int64(s.flags))
+	return append(schema.SumsValues(append(out, host, s.offenders), &s.sums), s.first, s.last, s.days, s.worst, int64(s.flags))
 }
 
 // recountHost sums a host up anew, after rows of incident_host were deleted. Its days stay.

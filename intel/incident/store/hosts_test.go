@@ -15,6 +15,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/reader"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 )
 
 // hostsOf is the oracle of the host view: the shares of all incidents that fit, put together.
@@ -62,7 +63,7 @@ func compareHosts(sort incident.Sort, a, b *incident.HostRow) int {
 		incident.ByDays: cmp.Compare(a.Days, b.Days), incident.ByFlows: cmp.Compare(a.Flows, b.Flows), incident.ByHosts: cmp.Compare(a.Offenders, b.Offenders),
 		incident.ByBytes: cmp.Compare(a.BytesOut+a.BytesIn, b.BytesOut+b.BytesIn), incident.ByRank: -incident.LessHost(&a.HostShare, &b.HostShare),
 	}[sort]
-	return cmp.Or(by, bytes.Compare(key(a.Addr), key(b.Addr)), cmp.Compare(a.Site, b.Site))
+	return cmp.Or(by, bytes.Compare(schema.Key(a.Addr), schema.Key(b.Addr)), cmp.Compare(a.Site, b.Site))
 }
 
 // TestHostsAgree: the host view gives what plain Go puts together, in each order, with every

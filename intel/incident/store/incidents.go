@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"database/sql"
 	"fmt"
-	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 	"math"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 )
 
 // A target is an incident that a batch changes.
@@ -71,7 +71,7 @@ func (w *writing) targets() []target {
 		list = append(list, target{from: &w.b.Offenders[all[order[from]].Offender], news: order[from:to]})
 		from = to
 	}
-	slices.SortFunc(list, func(a, b target) int { return bytes.Compare(key(a.from.Addr), key(b.from.Addr)) })
+	slices.SortFunc(list, func(a, b target) int { return bytes.Compare(schema.Key(a.from.Addr), schema.Key(b.from.Addr)) })
 	return list
 }
 
@@ -81,7 +81,7 @@ func (w *writing) numbers(list []target) error {
 		known := make(map[[16]byte]int64, len(some))
 		keys := make([]any, len(some))
 		for i, p := range some {
-			keys[i] = key(p.from.Addr)
+			keys[i] = schema.Key(p.from.Addr)
 		}
 		err := w.Fetch(schema.IncidentNumber, keys, func(r *sql.Rows) error {
 			var a []byte
@@ -202,8 +202,7 @@ func (p *part) readShares() error {
 		var s share
 		var n [6]int64
 		err := r.Scan(&k.incident, &k.other, &n[0], &n[1], &n[2], &n[3], &n[4], &s.first, &s.last, &s.days, &s.worst, &n[5])
-		s.sums = incident.Sums{Flows: uint64(n[0]), PacketsOut: uint64(n[1]), PacketsIn: uint64(n[2]), BytesOut: uint64(n[3]), BytesIn: uint64(n[4])}
-		s.flags = batch.Flags(n[5])
+		s.sums, s.flags = schema.Sums(n[:]), batch.Flags(n[5])
 		*p.shares[k] = s
 		return err
 	})
@@ -266,7 +265,7 @@ func (p *part) readDays() error {
 // what is found in the history has one.
 func firstDay(c *batch.Contact) int64 {
 	if c.Flags&batch.Retro != 0 {
-		return int64(incident.DayOf(at(c.First)))
+		return int64(incident.DayOf(schema.Time(c.First)))
 	}
 	return int64(c.Day)
 }
@@ -302,7 +301,7 @@ func (p *part) merge(x *piece) error {
 	if err := p.texts(x, worse); err != nil {
 		return err
 	}
-	return p.judge(x, &x.was, &seen)
+	return p.judge(x, &seen)
 }
 
 func (x *piece) addContact(c *batch.Contact, ch *change) {
@@ -335,7 +334,7 @@ func (p *part) addHost(x *piece, c *batch.Contact, ch *change) {
 		s.first, s.last, s.days = c.First, c.Last, 1
 	}
 	d := int64(c.Day)
-	if d > int64(incident.DayOf(at(s.last))) || d < int64(incident.DayOf(at(s.first))) {
+	if d > int64(incident.DayOf(schema.Time(s.last))) || d < int64(incident.DayOf(schema.Time(s.first))) {
 		s.days++
 	}
 	s.sums.Add(ch.sums)
@@ -439,8 +438,8 @@ func (p *part) putShares() error {
 		if s.days == 0 {
 			continue // there are too many
 		}
-		values = append(values, k.incident, k.other, database.Count(s.sums.Flows), database.Count(s.sums.PacketsOut), database.Count(s.sums.PacketsIn),
-			database.Count(s.sums.BytesOut), database.Count(s.sums.BytesIn), s.first, s.last, s.days, s.worst, int64(s.flags))
+		values = schema.SumsValues(append(values, k.incident, k.other), &s.sums)
+		values = append(values, s.first, s.last, s.days, s.worst, int64(s.flags))
 	}
 	return p.Put(schema.IncidentHost, values)
 }

@@ -8,9 +8,10 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 )
 
-// program is the author of what nobody did.
+// program is the author of what the program does by itself.
 const program = "flowsnitch"
 
 // A sight is what a batch has of one incident that can change its state: events that are
@@ -32,11 +33,11 @@ func (s *sight) add(x *piece, c *batch.Contact, ch *change) {
 
 // judge changes the state of an incident that comes again or gets worse, and notes why in the
 // audit.
-func (p *part) judge(x *piece, before *row, seen *sight) error {
+func (p *part) judge(x *piece, seen *sight) error {
 	var why string
 	switch {
 	case x.state == incident.Closed && seen.again:
-		why = "seen again at " + at(x.last).Format(time.RFC3339)
+		why = "seen again at " + schema.Time(x.last).Format(time.RFC3339)
 	case x.state == incident.FalseAlarm && seen.open:
 		why = x.worsened()
 	}
@@ -48,7 +49,7 @@ func (p *part) judge(x *piece, before *row, seen *sight) error {
 	if err := p.keepState(&x.row); err != nil {
 		return err
 	}
-	return p.audit(x.id, p.now, program, string(incident.ActReopen), fmt.Sprintf("was %s; %s", before.state, why))
+	return p.audit(x.id, p.now, program, string(incident.ActReopen), fmt.Sprintf("was %s; %s", x.was.state, why))
 }
 
 // verdictOf is what a false alarm is compared with later.

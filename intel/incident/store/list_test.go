@@ -19,6 +19,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/reader"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 )
 
 // hostile are texts that would show a filter that is put into a statement.
@@ -412,7 +413,9 @@ func TestBlockable(t *testing.T) {
 					want = append(want, x)
 				}
 			}
-			slices.SortFunc(want, func(a, b incident.Incident) int { return slices.Compare(key(a.Offender), key(b.Offender)) })
+			slices.SortFunc(want, func(a, b incident.Incident) int {
+				return slices.Compare(schema.Key(a.Offender), schema.Key(b.Offender))
+			})
 			var got []incident.Incident
 			err := s.Blockable(t.Context(), f, func(x *incident.Incident) error { got = append(got, *x); return nil })
 			if err != nil || !reflect.DeepEqual(got, want) {

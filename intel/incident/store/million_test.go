@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 	"math"
 	"math/rand/v2"
 	"net/netip"
@@ -23,6 +22,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 )
 
 // millionVariable turns TestMillion on: 1, or the path of a file that is kept and used again, or
@@ -196,7 +196,7 @@ func (m *million) incident(id int64) {
 	end := millionEnd.Unix()
 	first := end - int64(float64(365*86_400)*float64(millionIncidents-id)/millionIncidents) - r.Int64N(3600)
 	x := row{id: id, state: incident.New, since: first, first: first, last: min(end, first+int64(r.ExpFloat64()*float64([]int64{0, 0, 600, 86_400, 20 * 86_400}[r.IntN(5)])))}
-	x.offender = addr(m.address(1<<24 + uint32(id)*2654435761%(220<<24)))
+	x.offender = schema.Addr(m.address(1<<24 + uint32(id)*2654435761%(220<<24)))
 	if r.IntN(50) == 0 {
 		x.state = incident.State(1 + r.IntN(4))
 	}
@@ -251,7 +251,7 @@ func (m *million) links(x *row) {
 		sum.days = min(365, sum.days+1)
 	}
 	for f := range 1 + r.IntN(2) {
-		m.put(schema.IncidentFeed, x.id, int64(1+(feed+f*11)%millionFeeds), key(x.offender), int64(32), millionCategories[skewed(r, 8)], "https://example.org/", "", "", int64(50), x.first, x.last)
+		m.put(schema.IncidentFeed, x.id, int64(1+(feed+f*11)%millionFeeds), schema.Key(x.offender), int64(32), millionCategories[skewed(r, 8)], "https://example.org/", "", "", int64(50), x.first, x.last)
 	}
 	m.put(schema.IncidentService, x.id, int64(6)<<16|int64([]int{22, 23, 443, 445, 3389, 1 + r.IntN(1000)}[r.IntN(6)]), int64(x.sums.Flows))
 	for d := range min(x.days, 3) {
@@ -410,7 +410,7 @@ func timeOthers(t *testing.T, s *Store) {
 	week, month := millionEnd.AddDate(0, 0, -7), millionEnd.AddDate(0, -1, 0)
 	took("one incident whole", func(ctx context.Context) error { _, err := s.Get(ctx, s.anyOffender(t)); return err })
 	took("a busy host", func(ctx context.Context) error {
-		_, _, err := s.Of(ctx, incident.Host{Addr: addr((&million{}).address(10 << 24))})
+		_, _, err := s.Of(ctx, incident.Host{Addr: schema.Addr((&million{}).address(10 << 24))})
 		return err
 	})
 	took("verdicts", func(ctx context.Context) error { _, err := s.Verdicts(ctx); return err })
@@ -427,5 +427,5 @@ func (s *Store) anyOffender(t *testing.T) netip.Addr {
 	if err := s.db.Read().QueryRow("SELECT offender FROM incident WHERE id = 777777").Scan(&b); err != nil {
 		t.Fatal(err)
 	}
-	return addr(b)
+	return schema.Addr(b)
 }

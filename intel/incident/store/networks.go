@@ -2,6 +2,7 @@ package store
 
 import (
 	"database/sql"
+
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 )
 

@@ -8,6 +8,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 )
 
 // A row is one of the table incident, with what of the other tables is written together.
@@ -36,13 +37,14 @@ func scanRow(rows *sql.Rows) (*row, error) {
 	var r row
 	var offender []byte
 	var hosts, ports, bytes, called int64
-	var worst, score, flags, state, as, flows, po, pi, bo, bi int64
+	var worst, score, flags, state, as int64
+	var sums [5]int64
 	var rank, flowsKey, bytesKey int64 // made of the others
-	err := rows.Scan(&r.id, &offender, &state, &r.since, &r.first, &r.last, &r.days, &r.lastDay, &flows, &po, &pi, &bo, &bi, &bytes,
+	err := rows.Scan(&r.id, &offender, &state, &r.since, &r.first, &r.last, &r.days, &r.lastDay, &sums[0], &sums[1], &sums[2], &sums[3], &sums[4], &bytes,
 		&r.contacts, &hosts, &r.foldedHosts, &ports, &r.foldedPorts, &worst, &score, &called, &flags, &r.silenced, &r.verdict,
 		&r.country, &as, &r.listed, &rank, &flowsKey, &bytesKey)
-	r.offender, r.state, r.worst, r.score, r.flags = addr(offender), incident.State(state), event.Severity(worst), uint8(score), batch.Flags(flags)
-	r.sums = incident.Sums{Flows: uint64(flows), PacketsOut: uint64(po), PacketsIn: uint64(pi), BytesOut: uint64(bo), BytesIn: uint64(bi)}
+	r.offender, r.state, r.worst, r.score, r.flags = schema.Addr(offender), incident.State(state), event.Severity(worst), uint8(score), batch.Flags(flags)
+	r.sums = schema.Sums(sums[:])
 	r.hosts, r.ports, r.asNumber = hosts-r.foldedHosts, ports-r.foldedPorts, uint32(as)
 	return &r, err
 }
@@ -54,28 +56,21 @@ func (r *row) values(out []any) []any {
 		called = 1
 	}
 	s := &r.sums
-	return append(out, r.id, key(r.offender), int64(r.state), r.since, r.first, r.last, r.days, r.lastDay,
-		database.Count(s.Flows), database.Count(s.PacketsOut), database.Count(s.PacketsIn), database.Count(s.BytesOut), database.Count(s.BytesIn),
-		database.Count(s.Bytes()), r.contacts, r.hosts+r.foldedHosts, r.foldedHosts, r.ports+r.foldedPorts, r.foldedPorts,
+	out = append(out, r.id, schema.Key(r.offender), int64(r.state), r.since, r.first, r.last, r.days, r.lastDay)
+	return append(schema.SumsValues(out, s), database.Count(s.Bytes()), r.contacts, r.hosts+r.foldedHosts, r.foldedHosts, r.ports+r.foldedPorts, r.foldedPorts,
 		int64(r.worst), int64(r.score), called, int64(r.flags), r.silenced, r.verdict, r.country, int64(r.asNumber), r.listed,
-		incident.RankKey(r.incident()), incident.SizeKey(s.Flows), incident.SizeKey(s.Bytes()))
+		r.rank(), incident.SizeKey(s.Flows), incident.SizeKey(s.Bytes()))
 }
 
 // keys gives the values of schema.KeyColumns.
 func (r *row) keys() [11]any {
 	return [11]any{r.first, r.lastDay, r.days, r.hosts + r.foldedHosts, int64(r.worst), int64(r.flags), r.country, int64(r.asNumber),
-		incident.RankKey(r.incident()), incident.SizeKey(r.sums.Flows), incident.SizeKey(r.sums.Bytes())}
+		r.rank(), incident.SizeKey(r.sums.Flows), incident.SizeKey(r.sums.Bytes())}
 }
 
-// incident makes the incident of a row, without its texts.
-func (r *row) incident() *incident.Incident {
+// rank is the place of the row in the order of incident.Less.
+func (r *row) rank() int64 {
 	has := func(f batch.Flags) bool { return r.flags&f != 0 }
-	return &incident.Incident{
-		ID: r.id, Offender: r.offender, State: r.state, Since: at(r.since), First: at(r.first), Last: at(r.last), Days: int(r.days), Sums: r.sums,
-		Contacts: uint64(r.contacts), Hosts: int(r.hosts + r.foldedHosts), MoreHosts: has(batch.MoreHosts),
-		Ports: int(r.ports + r.foldedPorts), MorePorts: has(batch.MorePorts), Worst: r.worst, Score: r.score,
-		Called: has(batch.CalledAnswered), Answered: has(batch.Answered), Inbound: has(batch.Inbound), Outbound: has(batch.Outbound),
-		Internal: has(batch.Internal), Transit: has(batch.Transit), Blocked: has(batch.Blocked), Refused: has(batch.Refused), Retro: has(batch.Retro),
-		Silenced: uint64(r.silenced), Country: r.country, ASNumber: r.asNumber,
-	}
+	return incident.RankKey(&incident.Incident{Worst: r.worst, Called: has(batch.CalledAnswered), Answered: has(batch.Answered), Days: int(r.days),
+		Sums: r.sums, Last: schema.Time(r.last)})
 }

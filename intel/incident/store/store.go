@@ -3,19 +3,19 @@ package store
 import (
 	"context"
 	"errors"
-	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
-	"net/netip"
 	"os"
 	"sync"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/forget"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/reader"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 )
 
 // ErrUnknown means that there is no incident of the offender.
-var ErrUnknown = reader.ErrUnknown
+var ErrUnknown = incident.ErrUnknown
 
 // Config sets where incidents are kept and for how long.
 type Config struct {
@@ -238,18 +238,3 @@ func (s *Store) Size() (n int64) {
 	}
 	return n
 }
-
-// addr reads an address of the database.
-func addr(b []byte) netip.Addr {
-	a, _ := netip.AddrFromSlice(b)
-	return a.Unmap()
-}
-
-// key is an address as the database has it.
-func key(a netip.Addr) []byte {
-	b := a.As16()
-	return b[:]
-}
-
-// at reads a time of the database.
-func at(seconds int64) time.Time { return time.Unix(seconds, 0).UTC() }

@@ -3,13 +3,13 @@ package store
 import (
 	"database/sql"
 	"encoding/binary"
-	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 	"hash/fnv"
 	"net/netip"
 	"slices"
 
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 )
 
 // maxListings and maxExporters bound what is kept of one incident.
@@ -20,7 +20,7 @@ const (
 
 // texts writes the listings and texts of an incident if they are not what was written last.
 func (p *part) texts(x *piece, worse bool) error {
-	hash := p.hash(x.from, (int64(incident.DayOf(at(x.last)))+x.id)/relist)
+	hash := p.hash(x.from, (int64(incident.DayOf(schema.Time(x.last)))+x.id)/relist)
 	if hash == x.listed && !worse {
 		return nil
 	}
@@ -52,10 +52,10 @@ func (p *part) hash(o *batch.Offender, when int64) int64 {
 		for _, t := range [...]int32{l.Feed, l.Category, l.Ref, l.Description, l.TLP} {
 			add(p.b.Text(t))
 		}
-		add(string(key(l.Indicator.Addr())) + string([]byte{byte(l.Indicator.Bits()), l.Score}))
+		add(string(schema.Key(l.Indicator.Addr())) + string([]byte{byte(l.Indicator.Bits()), l.Score}))
 	}
 	for _, e := range o.Exporters {
-		add(string(key(e)))
+		add(string(schema.Key(e)))
 	}
 	return int64(h.Sum64())
 }
@@ -66,7 +66,7 @@ func (p *part) listings(x *piece) error {
 	var values []any
 	for i := range x.from.Listings {
 		l := &x.from.Listings[i]
-		values = append(values, x.id, p.feeds[p.b.Text(l.Feed)], key(l.Indicator.Addr()), int64(l.Indicator.Bits()),
+		values = append(values, x.id, p.feeds[p.b.Text(l.Feed)], schema.Key(l.Indicator.Addr()), int64(l.Indicator.Bits()),
 			p.b.Text(l.Category), p.b.Text(l.Ref), p.b.Text(l.Description), p.b.Text(l.TLP), int64(l.Score), x.last, x.last)
 	}
 	if err := p.Put(schema.IncidentFeed, values); err != nil || x.isNew {
@@ -112,7 +112,7 @@ func addExporters(have []byte, more []netip.Addr) []byte {
 	}
 	for _, e := range more {
 		if len(out) < 16*maxExporters && !slices.Contains(schema.Exporters(out), e) {
-			out = append(out, key(e)...)
+			out = append(out, schema.Key(e)...)
 		}
 	}
 	return out

@@ -14,10 +14,11 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 )
 
 // ErrNoHost means that no incident has the host.
-var ErrNoHost = fmt.Errorf("no offender had contact with this host: %w", ErrUnknown)
+var ErrNoHost = fmt.Errorf("no offender had contact with this host: %w", incident.ErrUnknown)
 
 // hostColumns are what is read of a host, numbers after its id, address and site.
 var hostColumns = []string{"offenders", "flows", "packets_out", "packets_in", "bytes_out", "bytes_in", "first_seen", "last_seen", "days", "worst", "flags"}
@@ -169,7 +170,7 @@ func (v *view) hosts(q *database.Query) (list []hostRow, err error) {
 		if err := rows.Scan(append(into, &h.total)...); err != nil {
 			return err
 		}
-		h.Addr, h.Offenders = addr(address), int(n[0])
+		h.Addr, h.Offenders = schema.Addr(address), int(n[0])
 		setShare(&h.HostShare, n[1:])
 		list = append(list, h)
 		return nil
@@ -179,8 +180,8 @@ func (v *view) hosts(q *database.Query) (list []hostRow, err error) {
 
 // setShare sets what the tables have of a host, from flows to flags as in hostColumns.
 func setShare(h *incident.HostShare, n []int64) {
-	h.Sums = incident.Sums{Flows: uint64(n[0]), PacketsOut: uint64(n[1]), PacketsIn: uint64(n[2]), BytesOut: uint64(n[3]), BytesIn: uint64(n[4])}
-	h.First, h.Last, h.Days, h.Worst = at(n[5]), at(n[6]), int(n[7]), event.Severity(n[8])
+	h.Sums = schema.Sums(n)
+	h.First, h.Last, h.Days, h.Worst = schema.Time(n[5]), schema.Time(n[6]), int(n[7]), event.Severity(n[8])
 	has := func(f batch.Flags) bool { return batch.Flags(n[9])&f != 0 }
 	h.Called, h.Answered = has(batch.CalledAnswered), has(batch.Answered)
 	h.Inbound, h.Outbound, h.Internal = has(batch.Inbound), has(batch.Outbound), has(batch.Internal)
@@ -200,7 +201,7 @@ func hostCursor(q *incident.Query, h *hostRow) string {
 		incident.ByBytes: {n(h.BytesOut)/2 + n(h.BytesIn)/2 + (n(h.BytesOut)%2+n(h.BytesIn)%2)/2, (n(h.BytesOut)%2 + n(h.BytesIn)%2) % 2},
 	}[q.Sort]
 	c := cursor{values: values}
-	return c.text(q) + "." + hex.EncodeToString(key(h.Addr)) + "." + hex.EncodeToString([]byte(h.Site))
+	return c.text(q) + "." + hex.EncodeToString(schema.Key(h.Addr)) + "." + hex.EncodeToString([]byte(h.Site))
 }
 
 func readHostCursor(q *incident.Query) (values []any, err error) {
@@ -257,8 +258,8 @@ func (v *view) top(hosts []hostRow) error {
 		if err := rows.Scan(&host, &id, &offender, &worst, &called, &days, &out, &last); err != nil {
 			return err
 		}
-		found[host] = append(found[host], incident.Incident{ID: id, Offender: addr(offender), Worst: event.Severity(worst),
-			Called: called != 0, Answered: called != 0, Days: int(days), Sums: incident.Sums{BytesOut: uint64(out)}, Last: at(last)})
+		found[host] = append(found[host], incident.Incident{ID: id, Offender: schema.Addr(offender), Worst: event.Severity(worst),
+			Called: called != 0, Answered: called != 0, Days: int(days), Sums: incident.Sums{BytesOut: uint64(out)}, Last: schema.Time(last)})
 		return nil
 	}
 	const selected = "SELECT x.host, i.id, i.offender, i.worst, i.called, i.days, i.bytes_out, i.last_seen FROM "
@@ -293,7 +294,7 @@ func (s *Reader) Of(ctx context.Context, h incident.Host) (*incident.HostRow, []
 	}
 	defer v.close()
 	q := new(database.Query).Add("SELECT h.id, h.address, h.site, "+strings.Join(hostColumns, ", ")+", 1 FROM host h JOIN host_sum s ON s.host = h.id WHERE h.address = ? AND h.site = ? AND s.offenders > 0",
-		key(h.Addr.Unmap()), h.Site)
+		schema.Key(h.Addr.Unmap()), h.Site)
 	rows, err := v.hosts(q)
 	if err != nil {
 		return nil, nil, err
@@ -323,7 +324,7 @@ func (s *Reader) Sites(ctx context.Context, a netip.Addr) ([]incident.Host, erro
 	}
 	defer v.close()
 	var all []incident.Host
-	err = v.each(new(database.Query).Add("SELECT h.site FROM host h JOIN host_sum s ON s.host = h.id WHERE h.address = ? AND s.offenders > 0 ORDER BY h.site", key(a.Unmap())), func(rows *sql.Rows) error {
+	err = v.each(new(database.Query).Add("SELECT h.site FROM host h JOIN host_sum s ON s.host = h.id WHERE h.address = ? AND s.offenders > 0 ORDER BY h.site", schema.Key(a.Unmap())), func(rows *sql.Rows) error {
 		h := incident.Host{Addr: a.Unmap()}
 		err := rows.Scan(&h.Site)
 		all = append(all, h)

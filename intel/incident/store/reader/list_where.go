@@ -10,6 +10,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 )
 
 // A condition is what one filter requires of an incident i: where is for a row that is at hand,
@@ -137,7 +138,7 @@ func (c *conditionList) times(f *incident.Filter, postgres bool) {
 // byDay is the same bound of last_seen, decided by last_day where the day is another one: the
 // index has the day alone, because it would move with each contact otherwise.
 func (b bound) byDay(args *[]any) bound {
-	day := int64(incident.DayOf(at(b.value)))
+	day := int64(incident.DayOf(schema.Time(b.value)))
 	*args = append(*args, day, day)
 	b.where = strings.Replace("(i.last_day S= ? AND (i.last_day S ? OR "+b.where+"))", "S", sign(b.where), 2)
 	return b
@@ -211,7 +212,7 @@ func ranges(column string, all []span.Range) (where string, args []any) {
 	parts := make([]string, len(all))
 	for i, r := range all {
 		parts[i] = column + " BETWEEN ? AND ?"
-		args = append(args, key(r.From.Addr()), key(r.To.Addr()))
+		args = append(args, schema.Key(r.From.Addr()), schema.Key(r.To.Addr()))
 	}
 	if len(parts) == 0 {
 		return "1 = 0", nil

@@ -9,9 +9,10 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 )
 
-// Get gives the incident of an offender with all that belongs to it, or [ErrUnknown].
+// Get gives the incident of an offender with all that belongs to it, or [incident.ErrUnknown].
 func (s *Reader) Get(ctx context.Context, offender netip.Addr) (*incident.Incident, error) {
 	v, err := s.look(ctx)
 	if err != nil {
@@ -19,7 +20,7 @@ func (s *Reader) Get(ctx context.Context, offender netip.Addr) (*incident.Incide
 	}
 	defer v.close()
 	var found *incident.Incident
-	err = v.each(new(database.Query).Add("SELECT "+columnsOf("")+" FROM incident WHERE offender = ?", key(offender.Unmap())), func(rows *sql.Rows) (err error) {
+	err = v.each(new(database.Query).Add("SELECT "+columnsOf("")+" FROM incident WHERE offender = ?", schema.Key(offender.Unmap())), func(rows *sql.Rows) (err error) {
 		found, err = scanRow(rows)
 		return err
 	})
@@ -27,7 +28,7 @@ func (s *Reader) Get(ctx context.Context, offender netip.Addr) (*incident.Incide
 		return nil, err
 	}
 	if found == nil {
-		return nil, fmt.Errorf("%s: %w", offender, ErrUnknown)
+		return nil, fmt.Errorf("%s: %w", offender, incident.ErrUnknown)
 	}
 	list, err := v.whole([]*incident.Incident{found})
 	if err != nil {
@@ -50,7 +51,7 @@ func scanListing(rows *sql.Rows, before ...any) (incident.Listing, error) {
 	var low []byte
 	var bits, score, first, last int64
 	err := rows.Scan(append(before, &l.Feed, &low, &bits, &l.Category, &l.Ref, &l.Description, &l.TLP, &score, &first, &last)...)
-	l.Indicator, l.Score, l.First, l.Last = netip.PrefixFrom(addr(low), int(bits)), uint8(score), at(first), at(last)
+	l.Indicator, l.Score, l.First, l.Last = netip.PrefixFrom(schema.Addr(low), int(bits)), uint8(score), schema.Time(first), schema.Time(last)
 	return l, err
 }
 
@@ -71,7 +72,7 @@ func (v *view) shares(x *incident.Incident) error {
 		var address []byte
 		var n [10]int64
 		err := rows.Scan(&h.Site, &address, &n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7], &n[8], &n[9])
-		h.Addr = addr(address)
+		h.Addr = schema.Addr(address)
 		setShare(&h, n[:])
 		x.HostList = append(x.HostList, h)
 		return err
@@ -113,7 +114,7 @@ func (v *view) notes(x *incident.Incident) error {
 		var n incident.Note
 		var when int64
 		err := rows.Scan(&when, &n.Author, &n.Text)
-		n.Time = at(when)
+		n.Time = schema.Time(when)
 		x.Notes = append(x.Notes, n)
 		return err
 	})
@@ -124,7 +125,7 @@ func (v *view) audit(x *incident.Incident) error {
 		var e incident.Entry
 		var when int64
 		err := rows.Scan(&when, &e.Author, &e.Act, &e.Detail)
-		e.Time = at(when)
+		e.Time = schema.Time(when)
 		x.Audit = append(x.Audit, e)
 		return err
 	})

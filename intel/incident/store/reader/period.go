@@ -237,12 +237,12 @@ func (p *periodSum) alerts() error {
 		if !ok {
 			n = len(p.Alerts)
 			places[name] = n
-			p.Alerts = append(p.Alerts, incident.AlertSum{Name: name, First: at(when)})
+			p.Alerts = append(p.Alerts, incident.AlertSum{Name: name, First: schema.Time(when)})
 		}
 		a := &p.Alerts[n]
 		a.Count++
 		a.Severity = max(a.Severity, event.Severity(severity))
-		a.Last, a.Reason, a.Offender, a.TLP = at(when), reason, addr(offender), tlp
+		a.Last, a.Reason, a.Offender, a.TLP = schema.Time(when), reason, schema.Addr(offender), tlp
 		return nil
 	})
 	slices.SortFunc(p.Alerts, func(a, b incident.AlertSum) int {

@@ -6,18 +6,14 @@ package reader
 
 import (
 	"database/sql"
-	"net/netip"
 	"strings"
-	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/incident/batch"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 )
-
-// ErrUnknown means that there is no incident of the offender.
-var ErrUnknown = incident.ErrUnknown
 
 // Limits are how a page of a list is looked for. Its rows are the same whatever they are.
 type Limits struct {
@@ -62,8 +58,8 @@ func scanRow(rows *sql.Rows) (*incident.Incident, error) {
 	}
 	flags := batch.Flags(n[15])
 	has := func(f batch.Flags) bool { return flags&f != 0 }
-	x.Offender, x.State, x.Since, x.First, x.Last, x.Days = addr(offender), incident.State(n[0]), at(n[1]), at(n[2]), at(n[3]), int(n[4])
-	x.Sums = incident.Sums{Flows: uint64(n[5]), PacketsOut: uint64(n[6]), PacketsIn: uint64(n[7]), BytesOut: uint64(n[8]), BytesIn: uint64(n[9])}
+	x.Offender, x.State, x.Since, x.First, x.Last, x.Days = schema.Addr(offender), incident.State(n[0]), schema.Time(n[1]), schema.Time(n[2]), schema.Time(n[3]), int(n[4])
+	x.Sums = schema.Sums(n[5:])
 	x.Contacts, x.Hosts, x.Ports, x.Worst, x.Score = uint64(n[10]), int(n[11]), int(n[12]), event.Severity(n[13]), uint8(n[14])
 	x.Silenced, x.ASNumber = uint64(n[16]), uint32(n[17])
 	x.MoreHosts, x.MorePorts, x.Called, x.Answered = has(batch.MoreHosts), has(batch.MorePorts), has(batch.CalledAnswered), has(batch.Answered)
@@ -71,17 +67,3 @@ func scanRow(rows *sql.Rows) (*incident.Incident, error) {
 	x.Blocked, x.Refused, x.Retro = has(batch.Blocked), has(batch.Refused), has(batch.Retro)
 	return x, nil
 }
-
-// addr reads an address of the database, key is one as the database has it.
-func addr(b []byte) netip.Addr {
-	a, _ := netip.AddrFromSlice(b)
-	return a.Unmap()
-}
-
-func key(a netip.Addr) []byte {
-	b := a.As16()
-	return b[:]
-}
-
-// at reads a time of the database.
-func at(seconds int64) time.Time { return time.Unix(seconds, 0).UTC() }

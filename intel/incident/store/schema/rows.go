@@ -34,7 +34,7 @@ func ScanPulse(rows *sql.Rows) (h incident.HourPulse, err error) {
 	var n [4]int64
 	var findings string
 	err = rows.Scan(&hour, &n[0], &n[1], &n[2], &n[3], &worst, &findings)
-	h = incident.HourPulse{Hour: time.Unix(hour, 0).UTC(), Pulse: incident.Pulse{Minutes: int(n[0]), Flows: uint64(n[1]), Lost: uint64(n[2]), Hits: uint64(n[3])}}
+	h = incident.HourPulse{Hour: Time(hour), Pulse: incident.Pulse{Minutes: int(n[0]), Flows: uint64(n[1]), Lost: uint64(n[2]), Hits: uint64(n[3])}}
 	h.Worst = incident.Worsts[min(max(int(worst), 0), len(incident.Worsts)-1)]
 	if findings != "" {
 		h.Findings = strings.Split(findings, "\n")
@@ -42,10 +42,35 @@ func ScanPulse(rows *sql.Rows) (h incident.HourPulse, err error) {
 	return h, err
 }
 
+// Key is an address as the tables have it.
+func Key(a netip.Addr) []byte {
+	b := a.As16()
+	return b[:]
+}
+
+// Addr reads an address of the tables.
+func Addr(b []byte) netip.Addr {
+	a, _ := netip.AddrFromSlice(b)
+	return a.Unmap()
+}
+
+// Time reads a time of the tables.
+func Time(seconds int64) time.Time { return time.Unix(seconds, 0).UTC() }
+
+// Sums reads five columns: flows, packets_out, packets_in, bytes_out, bytes_in.
+func Sums(n []int64) incident.Sums {
+	return incident.Sums{Flows: uint64(n[0]), PacketsOut: uint64(n[1]), PacketsIn: uint64(n[2]), BytesOut: uint64(n[3]), BytesIn: uint64(n[4])}
+}
+
+// SumsValues appends these columns.
+func SumsValues(out []any, s *incident.Sums) []any {
+	return append(out, database.Count(s.Flows), database.Count(s.PacketsOut), database.Count(s.PacketsIn), database.Count(s.BytesOut), database.Count(s.BytesIn))
+}
+
 // Exporters reads addresses that stand one after another, 16 bytes each.
 func Exporters(b []byte) (all []netip.Addr) {
 	for ; len(b) >= 16; b = b[16:] {
-		all = append(all, netip.AddrFrom16([16]byte(b[:16])).Unmap())
+		all = append(all, Addr(b[:16]))
 	}
 	return all
 }
