@@ -193,7 +193,7 @@ func hostCursor(q *incident.Query, h *hostRow) string {
 	if h.Called {
 		reached = int64(batch.CalledAnswered)
 	}
-	n := func(v uint64) int64 { return database.Count(v) }
+	n := database.Count
 	values := map[incident.Sort][]int64{
 		incident.ByRank: {int64(h.Worst), reached, int64(h.Days), n(h.BytesOut), h.Last.Unix()},
 		incident.ByLast: {h.Last.Unix()}, incident.ByFirst: {h.First.Unix()}, incident.BySeverity: {int64(h.Worst)}, incident.ByDays: {int64(h.Days)},
@@ -205,23 +205,22 @@ func hostCursor(q *incident.Query, h *hostRow) string {
 }
 
 func readHostCursor(q *incident.Query) (values []any, err error) {
-	bad := &incident.Error{Name: "after", Reason: "is no page of this list; begin with the first one"}
 	parts := strings.Split(q.After, ".")
 	if n := len(hostOrders[q.Sort]); len(parts) != n+5 || parts[0] != q.Sort.String() || parts[1] != direction(q.Descending) {
-		return nil, bad
+		return nil, errAfter
 	}
 	numbers := parts[3 : len(parts)-2]
 	for _, s := range numbers {
 		n, err := strconv.ParseInt(s, 10, 64)
 		if err != nil {
-			return nil, bad
+			return nil, errAfter
 		}
 		values = append(values, n)
 	}
 	address, err := hex.DecodeString(parts[len(parts)-2])
 	site, err2 := hex.DecodeString(parts[len(parts)-1])
 	if err != nil || err2 != nil || len(address) != 16 || strings.ContainsRune(string(site), 0) {
-		return nil, bad
+		return nil, errAfter
 	}
 	return append(values, address, strings.ToValidUTF8(string(site), "")), nil
 }
@@ -237,19 +236,26 @@ const (
 // top sets the worst offenders of hosts, whatever the filter: those of all contacts.
 func (v *view) top(hosts []hostRow) error {
 	index := make(map[int64]*hostRow, len(hosts))
-	var small, large []any
+	var all, small, large []any
 	for i := range hosts {
 		h := &hosts[i]
-		index[h.id] = h
-		n, err := v.number(new(database.Query).Add("SELECT offenders FROM host_sum WHERE host = ?", h.id))
-		if err != nil {
-			return err
-		}
+		index[h.id], all = h, append(all, h.id)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	err := v.each(new(database.Query).Add("SELECT host, offenders FROM host_sum WHERE host IN ("+database.Marks(len(all))+")", all...), func(rows *sql.Rows) error {
+		var host, n int64
+		err := rows.Scan(&host, &n)
 		if n <= fewLinks {
-			small = append(small, h.id)
+			small = append(small, host)
 		} else {
-			large = append(large, h.id)
+			large = append(large, host)
 		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	found := map[int64][]incident.Incident{}
 	take := func(rows *sql.Rows) error {

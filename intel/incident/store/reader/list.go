@@ -110,13 +110,8 @@ func (l *listing) few() (err error) {
 	if l.driver, err = l.rarest(l.limits.Few); err != nil || l.driver < 0 || !l.postgres {
 		return err
 	}
-	q := new(database.Query).Add(l.conditions[l.driver].ids, l.conditions[l.driver].idArgs...)
-	return l.each(q, func(rows *sql.Rows) error {
-		var id int64
-		err := rows.Scan(&id)
-		l.ids = append(l.ids, id)
-		return err
-	})
+	l.ids, err = l.list(new(database.Query).Add(l.conditions[l.driver].ids, l.conditions[l.driver].idArgs...))
+	return err
 }
 
 // rarest gives the condition that the fewest incidents meet, if it has an index and these are
@@ -221,7 +216,7 @@ func (l *listing) apart(p *phase) bool {
 
 // firstValues are those of the first column of a phase, after that of a cursor, in the order of
 // the list. The index is read from one to the next.
-func (l *listing) firstValues(p *phase, after []int64) (all []int64, err error) {
+func (l *listing) firstValues(p *phase, after []int64) ([]int64, error) {
 	column, first, sign := p.columns[0], "min(", " > "
 	if l.q.Descending {
 		first, sign = "max(", " < "
@@ -231,13 +226,7 @@ func (l *listing) firstValues(p *phase, after []int64) (all []int64, err error) 
 		q.Add(" WHERE "+column+sign+"?", after[0])
 	}
 	q.Add(" UNION ALL SELECT (SELECT " + first + "x." + column + ") FROM incident x WHERE x." + column + sign + "v.n) FROM v WHERE v.n IS NOT NULL) SELECT n FROM v WHERE n IS NOT NULL")
-	err = l.each(q, func(rows *sql.Rows) error {
-		var n int64
-		err := rows.Scan(&n)
-		all = append(all, n)
-		return err
-	})
-	return all, err
+	return l.list(q)
 }
 
 // phase reads the rows of one phase after a cursor: their numbers first, so that what is

@@ -98,24 +98,26 @@ func direction(descending bool) string {
 	return "asc"
 }
 
+// errAfter is for an After that is not of the same query.
+var errAfter = &incident.Error{Name: "after", Reason: "is no page of this list; begin with the first one"}
+
 // readCursor reads the After of a query in an order of phases.
 func readCursor(q *incident.Query, phases []phase) (c cursor, err error) {
 	if q.After == "" {
 		return c, nil
 	}
-	bad := &incident.Error{Name: "after", Reason: "is no page of this list; begin with the first one"}
 	parts := strings.Split(q.After, ".")
 	if len(parts) < 4 || parts[0] != q.Sort.String() || parts[1] != direction(q.Descending) {
-		return c, bad
+		return c, errAfter
 	}
 	c.phase = slices.IndexFunc(phases, func(p phase) bool { return len(p.columns) == len(parts)-3 })
 	if c.phase < 0 || parts[2] != strconv.Itoa(c.phase) {
-		return c, bad
+		return c, errAfter
 	}
 	for _, s := range parts[3:] {
 		v, err := strconv.ParseInt(s, 10, 64)
 		if err != nil {
-			return c, bad
+			return c, errAfter
 		}
 		c.values = append(c.values, v)
 	}

@@ -21,11 +21,11 @@ const maxNetworks = 50_000
 // so those that have the text are found first.
 func (v *view) text(c *conditionList, s string) error {
 	has, pattern := v.has(s)
-	feeds, err := v.list("SELECT id FROM feed WHERE "+has("name"), pattern)
+	feeds, err := v.list(new(database.Query).Add("SELECT id FROM feed WHERE "+has("name"), pattern))
 	if err != nil {
 		return err
 	}
-	networks, err := v.list("SELECT as_number FROM network WHERE "+has("name")+" LIMIT "+strconv.Itoa(maxNetworks+1), pattern)
+	networks, err := v.list(new(database.Query).Add("SELECT as_number FROM network WHERE "+has("name")+" LIMIT ?", pattern, int64(maxNetworks+1)))
 	if err != nil {
 		return err
 	}
@@ -42,11 +42,12 @@ func (v *view) text(c *conditionList, s string) error {
 	}
 	add("i.id IN (SELECT n.incident FROM note n WHERE "+has("n.text")+")", "SELECT DISTINCT n.incident AS id FROM note n WHERE "+has("n.text"), pattern)
 	if len(feeds) > 0 {
-		add(linked("x.feed IN ("+numbers(feeds)+")"), "SELECT DISTINCT x.incident AS id FROM incident_feed x WHERE x.feed IN ("+numbers(feeds)+")")
+		where, ids := linked("incident_feed x", "x.feed IN ("+numbers(feeds)+")")
+		add(where, ids)
 	}
 	if len(categories) > 0 {
-		where := "x.category IN (" + database.Marks(len(categories)) + ")"
-		add(linked(where), "SELECT DISTINCT x.incident AS id FROM incident_feed x WHERE "+where, categories...)
+		where, ids := linked("incident_feed x", "x.category IN ("+database.Marks(len(categories))+")")
+		add(where, ids, categories...)
 	}
 	switch {
 	case len(networks) > maxNetworks:
@@ -65,10 +66,6 @@ func (v *view) text(c *conditionList, s string) error {
 	return nil
 }
 
-func linked(where string) string {
-	return "EXISTS (SELECT 1 FROM incident_feed x WHERE x.incident = i.id AND " + where + ")"
-}
-
 // has gives the condition that a column has a text, without regard to the case of ASCII
 // letters, and the value for it.
 func (v *view) has(s string) (condition func(column string) string, pattern string) {
@@ -82,8 +79,8 @@ func (v *view) has(s string) (condition func(column string) string, pattern stri
 }
 
 // list reads numbers.
-func (v *view) list(statement string, args ...any) (all []int64, err error) {
-	err = v.each(new(database.Query).Add(statement, args...), func(rows *sql.Rows) error {
+func (v *view) list(q *database.Query) (all []int64, err error) {
+	err = v.each(q, func(rows *sql.Rows) error {
 		var n int64
 		err := rows.Scan(&n)
 		all = append(all, n)

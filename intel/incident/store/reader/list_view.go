@@ -46,6 +46,15 @@ func (v *view) number(q *database.Query) (n int64, err error) {
 	return n, err
 }
 
+// integers gives numbers as values of a query.
+func integers[T ~uint8 | ~uint32](list []T) []any {
+	out := make([]any, len(list))
+	for i, n := range list {
+		out[i] = int64(n)
+	}
+	return out
+}
+
 // values gives a list as values of a query.
 func values[T any](list []T) []any {
 	out := make([]any, len(list))

@@ -52,16 +52,12 @@ func (v *view) conditions(f *incident.Filter) ([]condition, error) {
 	c := &conditionList{}
 	c.times(f, v.postgres)
 	if f.MinSeverity > event.Low {
-		c.own("severity", "worst >= ?", int64(f.MinSeverity))
+		c.own("severity", "i.worst >= ?", int64(f.MinSeverity))
 		c.all[len(c.all)-1].bounds = []bound{{"worst", "i.worst >= ?", int64(f.MinSeverity)},
 			{"rank", "i.rank >= ?", incident.RankKey(&incident.Incident{Worst: f.MinSeverity})}}
 	}
 	if len(f.States) > 0 {
-		var states []any
-		for _, s := range f.States {
-			states = append(states, int64(s))
-		}
-		c.own("state", "state IN ("+database.Marks(len(states))+")", states...)
+		c.own("state", "i.state IN ("+database.Marks(len(f.States))+")", integers(f.States)...)
 	}
 	c.links(f)
 	if len(f.Services) > 0 {
@@ -74,14 +70,10 @@ func (v *view) conditions(f *incident.Filter) ([]condition, error) {
 		return nil, err
 	}
 	if len(f.Countries) > 0 {
-		c.own("country", "country <> '' AND i.country IN ("+database.Marks(len(f.Countries))+")", values(f.Countries)...)
+		c.own("country", "i.country <> '' AND i.country IN ("+database.Marks(len(f.Countries))+")", values(f.Countries)...)
 	}
 	if len(f.AS) > 0 {
-		var as []any
-		for _, n := range f.AS {
-			as = append(as, int64(n))
-		}
-		c.own("as", "as_number <> 0 AND i.as_number IN ("+database.Marks(len(as))+")", as...)
+		c.own("as", "i.as_number <> 0 AND i.as_number IN ("+database.Marks(len(f.AS))+")", integers(f.AS)...)
 	}
 	c.flags(f)
 	if f.Text != "" {
@@ -94,9 +86,9 @@ func (v *view) conditions(f *incident.Filter) ([]condition, error) {
 
 type conditionList struct{ all []condition }
 
-// own adds a condition on a column of incident that has an index.
+// own adds a condition on a column of the incident i that has an index.
 func (c *conditionList) own(name, where string, args ...any) {
-	c.all = append(c.all, condition{name: name, where: "i." + where, args: args, ids: "SELECT i.id FROM incident i WHERE i." + where, idArgs: args})
+	c.all = append(c.all, condition{name: name, where: where, args: args, ids: "SELECT i.id FROM incident i WHERE " + where, idArgs: args})
 }
 
 // times adds the conditions on the first and the last contact. If there are both they are one
@@ -130,7 +122,7 @@ func (c *conditionList) times(f *incident.Filter, postgres bool) {
 	}
 	one.where = strings.Join(where, " AND ")
 	one.ids = "SELECT i.id FROM" + table + " WHERE " + strings.Join(indexed, " AND ")
-	add("first_seen", " <= ", f.LastBefore) // nobody is first seen after they were last seen
+	add("first_seen", " <= ", f.LastBefore) // the first contact is never after the last one
 	add("last_seen", " >= ", f.FirstAfter)
 	c.all = append(c.all, one)
 }
@@ -153,11 +145,14 @@ func sign(where string) string {
 
 // link adds a condition on rows of another table that belong to the incident.
 func (c *conditionList) link(name, table, where string, args ...any) {
-	c.all = append(c.all, condition{
-		name:  name,
-		where: "EXISTS (SELECT 1 FROM " + table + " WHERE x.incident = i.id AND " + where + ")", args: args,
-		ids: "SELECT DISTINCT x.incident AS id FROM " + table + " WHERE " + where, idArgs: args,
-	})
+	has, ids := linked(table, where)
+	c.all = append(c.all, condition{name: name, where: has, args: args, ids: ids, idArgs: args})
+}
+
+// linked gives the condition that an incident i has such rows of a table x, and the query that
+// finds all that have.
+func linked(table, where string) (has, ids string) {
+	return "EXISTS (SELECT 1 FROM " + table + " WHERE x.incident = i.id AND " + where + ")", "SELECT DISTINCT x.incident AS id FROM " + table + " WHERE " + where
 }
 
 func (c *conditionList) links(f *incident.Filter) {
@@ -203,8 +198,8 @@ func (v *view) used(port uint16) ([]int64, error) {
 	for p := range of {
 		of[p] = int64(p)<<16 | int64(port)
 	}
-	return v.list("WITH n(service) AS (VALUES (" + strings.ReplaceAll(numbers(of), ",", "), (") + ")) SELECT service FROM n" +
-		" WHERE (SELECT x.service FROM incident_service x WHERE x.service = n.service LIMIT 1) IS NOT NULL")
+	return v.list(new(database.Query).Add("WITH n(service) AS (VALUES (" + strings.ReplaceAll(numbers(of), ",", "), (") + ")) SELECT service FROM n" +
+		" WHERE (SELECT x.service FROM incident_service x WHERE x.service = n.service LIMIT 1) IS NOT NULL"))
 }
 
 // ranges gives a condition on a column with an address.
@@ -223,7 +218,7 @@ func ranges(column string, all []span.Range) (where string, args []any) {
 func (c *conditionList) addresses(f *incident.Filter) {
 	if len(f.Offenders) > 0 {
 		where, args := ranges("i.offender", span.OfAll(f.Offenders))
-		c.all = append(c.all, condition{name: "offender", where: where, args: args, ids: "SELECT i.id FROM incident i WHERE " + where, idArgs: args})
+		c.own("offender", where, args...)
 	}
 }
 
@@ -238,7 +233,7 @@ func (v *view) hostsOf(c *conditionList, f *incident.Filter) error {
 		return nil
 	}
 	if v.postgres {
-		ids, err := v.list("SELECT h.id FROM host h WHERE "+where+" LIMIT ?", append(slices.Clone(args), int64(maxHosts+1))...)
+		ids, err := v.list(new(database.Query).Add("SELECT h.id FROM host h WHERE "+where+" LIMIT ?", append(slices.Clone(args), int64(maxHosts+1))...))
 		if err != nil {
 			return err
 		}

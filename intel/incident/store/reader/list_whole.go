@@ -147,19 +147,12 @@ func (s *Reader) Blockable(ctx context.Context, f incident.Filter, row func(*inc
 	if err = l.few(); err != nil {
 		return err
 	}
-	var ids []any
-	q := l.from("SELECT i.id", nil, nil).Add(" AND i.state <> ? ORDER BY i.offender", int64(incident.FalseAlarm))
-	err = v.each(q, func(rows *sql.Rows) error {
-		var id int64
-		err := rows.Scan(&id)
-		ids = append(ids, id)
-		return err
-	})
+	ids, err := v.list(l.from("SELECT i.id", nil, nil).Add(" AND i.state <> ? ORDER BY i.offender", int64(incident.FalseAlarm)))
 	if err != nil {
 		return err
 	}
 	for some := range slices.Chunk(ids, 500) {
-		if err := v.blockable(some, row); err != nil {
+		if err := v.blockable(values(some), row); err != nil {
 			return err
 		}
 	}

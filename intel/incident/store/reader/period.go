@@ -77,9 +77,8 @@ func (s *Reader) Returning(ctx context.Context, before, from, to time.Time) (see
 		return 0, 0, err
 	}
 	defer v.close()
-	counted := new(database.Query).Add("SELECT count(*), coalesce(sum(old), 0) FROM (SELECT DISTINCT i.id, CASE WHEN i.first_seen < ? THEN 1 ELSE 0 END AS old"+
-		" FROM incident_day x CROSS JOIN incident i WHERE x.day BETWEEN ? AND ? AND i.id = x.incident AND i.last_seen >= ? AND i.first_seen < ?) y",
-		before.Unix(), int64(incident.DayOf(from)), int64(incident.DayOf(to.Add(-time.Second))), from.Unix(), to.Unix())
+	counted := new(database.Query).Wrap("WITH y AS (", during("DISTINCT i.id, i.first_seen", from, to), ") ").
+		Add("SELECT count(*), coalesce(sum(CASE WHEN y.first_seen < ? THEN 1 ELSE 0 END), 0) FROM y", before.Unix())
 	err = v.each(counted, func(rows *sql.Rows) error { return rows.Scan(&seen, &returned) })
 	return seen, returned, err
 }

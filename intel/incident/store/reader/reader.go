@@ -1,4 +1,4 @@
-// Package reader answers the questions to the database of incidents: lists with every filter
+// Package reader runs the queries on the database of incidents: lists with every filter
 // of package incident, in every order and by pages, the view by hosts, one incident whole, and
 // the sums of a period. It writes nothing. What is in the tables, and since when, is up to
 // intel/incident/store, which has a [Reader].
