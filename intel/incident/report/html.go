@@ -73,7 +73,7 @@ func (r *Report) view() *view {
 	f := &r.Figures
 	v := &view{
 		Sensor: plain(r.Sensor, 60), Period: r.period(), Verdict: r.Alive.verdict(), Waiting: r.waiting(), WithheldText: r.withheldText(),
-		New: fmt.Sprintf("%s, of %d.", plural(f.New, "offender"), f.Offenders), Returning: f.returning(), Silenced: r.silenced(),
+		New: f.fresh(), Returning: f.returning(), Silenced: r.silenced(),
 		Made: r.minute(r.Made), MaxTLP: r.MaxTLP, Alive: &r.Alive, AliveLines: r.aliveLines(),
 		Attention: r.section(&r.Attention), Fresh: r.section(&r.New), Persistent: r.section(&r.Persistent), MoreHosts: rest(r.Hosts.rest(), r.Hosts.More),
 		Charts: r.charts(), Older: r.older(), NoAlert: noAlert, NoFeed: noFeed, FeedsNote: feedsNote,
@@ -113,7 +113,7 @@ func (r *Report) charts() []chart {
 		if b.Offenders == 0 {
 			continue
 		}
-		attempts.add(b.flows(), uint64(b.Offenders), things(uint64(b.Offenders), "offender"))
+		attempts.add(b.flows(), uint64(b.Offenders), things(b.Offenders, "offender"))
 	}
 	days := chart{Head: "Busiest days (UTC)", Note: r.daysNote()}
 	for _, d := range busiest(f.Days) {
@@ -137,7 +137,7 @@ func placesChart(head string, list []Place) chart {
 		return c
 	}
 	for _, p := range list[:min(len(list), maxPlaces)] {
-		c.add(p.name(), uint64(p.Offenders), things(uint64(p.Offenders), "offender")+", "+plural(int(p.Flows), "flow"))
+		c.add(p.name(), uint64(p.Offenders), things(p.Offenders, "offender")+", "+plural(p.Flows, "flow"))
 	}
 	return c
 }

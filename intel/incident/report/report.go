@@ -22,7 +22,7 @@ const (
 // MaxPeriod is the longest time of one report.
 const MaxPeriod = maxDays * 24 * time.Hour
 
-// A Source answers what a report asks; see intel/incident/store.
+// A Source has what a report shows; see intel/incident/store.
 type Source interface {
 	Period(ctx context.Context, from, until time.Time) (*incident.Period, error)
 	List(ctx context.Context, q incident.Query) (incident.Page[incident.Incident], error)
@@ -100,7 +100,7 @@ type List[T any] struct {
 // rest is how many rows of the list are not here because there are so many.
 func (l *List[T]) rest() int { return max(l.Total-len(l.Rows)-l.Withheld, 0) }
 
-// Make asks a source for everything that a report has.
+// Make reads everything that a report has from a source.
 func Make(ctx context.Context, s Source, o Options) (*Report, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err

@@ -39,7 +39,7 @@ func (r *Report) Text(w io.Writer) error {
 type text struct{ w *bufio.Writer }
 
 // line writes a text of one paragraph, indented, what continues it two columns more. A word
-// that is longer than a line is broken.
+// that is longer than a line is broken. An empty text has no line.
 func (t *text) line(indent int, s string) {
 	if s == "" {
 		return
@@ -130,9 +130,7 @@ func (t *text) attention(r *Report) {
 	t.line(2, r.waiting())
 	t.incidents(r, &r.Attention)
 	t.line(2, r.older())
-	if s := r.withheldText(); s != "" {
-		t.line(2, s)
-	}
+	t.line(2, r.withheldText())
 }
 
 func (t *text) incidents(r *Report, list *List[incident.Incident]) {
@@ -143,13 +141,7 @@ func (t *text) incidents(r *Report, list *List[incident.Incident]) {
 		t.line(6, r.what(i))
 		t.line(6, r.seen(i))
 	}
-	t.rest(list.rest(), list.More)
-}
-
-func (t *text) rest(n int, more bool) {
-	if s := rest(n, more); s != "" {
-		t.line(2, s)
-	}
+	t.line(2, rest(list.rest(), list.More))
 }
 
 func (t *text) hosts(r *Report) {
@@ -166,12 +158,12 @@ func (t *text) hosts(r *Report) {
 			t.line(6, "worst: "+strings.Trim(fmt.Sprint(h.Top), "[]"))
 		}
 	}
-	t.rest(r.Hosts.rest(), r.Hosts.More)
+	t.line(2, rest(r.Hosts.rest(), r.Hosts.More))
 }
 
 func (t *text) fresh(r *Report) {
 	t.head("New in this period")
-	t.line(2, fmt.Sprintf("%s, of %d.", plural(r.Figures.New, "offender"), r.Figures.Offenders))
+	t.line(2, r.Figures.fresh())
 	t.incidents(r, &r.New)
 }
 
@@ -213,7 +205,7 @@ func (t *text) alerts(r *Report) {
 		t.line(2, fmt.Sprintf("%s %s, %s, last %s", a.Severity, plain(a.Name, 60), times(a.Count), r.minute(a.Last)))
 		t.line(6, plain(a.Reason, 300))
 	}
-	t.rest(len(r.Figures.Alerts)-MaxRows, false)
+	t.line(2, rest(len(r.Figures.Alerts)-MaxRows, false))
 }
 
 func (t *text) feeds(r *Report) {
@@ -235,5 +227,5 @@ func (t *text) silenced(r *Report) {
 	for n := range r.Silences[:min(len(r.Silences), MaxRows)] {
 		t.line(4, r.Silences[n].line(r))
 	}
-	t.rest(len(r.Silences)-MaxRows, false)
+	t.line(2, rest(len(r.Silences)-MaxRows, false))
 }

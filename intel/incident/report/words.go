@@ -3,7 +3,6 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -111,11 +110,16 @@ func (r *Report) older() string {
 	return count(r.Older, r.OlderMore, "older one") + " from before this period " + verb(r.Older, "waits", "wait") + " as well: 'flowsnitch incidents --severity high --state new,open'."
 }
 
-func verb(n int, one, many string) string {
+func verb[N int | uint64](n N, one, many string) string {
 	if n == 1 {
 		return one
 	}
 	return many
+}
+
+// fresh is who is new.
+func (f *Figures) fresh() string {
+	return fmt.Sprintf("%s, of %d.", plural(f.New, "offender"), f.Offenders)
 }
 
 // returning is who came back.
@@ -136,12 +140,12 @@ func (r *Report) withheldText() string {
 	if r.Withheld == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s not named: only listings above TLP %s know of them. 'flowsnitch incidents' shows them on this machine, --max-tlp here.", count(r.Withheld, false, "offender"), r.MaxTLP)
+	return fmt.Sprintf("%s not named: only listings above TLP %s know of them. 'flowsnitch incidents' shows them on this machine, --max-tlp here.", plural(r.Withheld, "offender"), r.MaxTLP)
 }
 
 // what gives the facts of an incident in a line.
 func (r *Report) what(i *incident.Incident) string {
-	facts := []string{count(i.Hosts, i.MoreHosts, "host") + " of ours", plural(i.Days, "day"), plural(int(min(i.Flows, math.MaxInt)), "flow")}
+	facts := []string{count(i.Hosts, i.MoreHosts, "host") + " of ours", plural(i.Days, "day"), plural(i.Flows, "flow")}
 	if i.BytesOut > 0 {
 		facts = append(facts, observe.Size(i.BytesOut)+" out")
 	}
@@ -221,12 +225,12 @@ func (r *Report) silenced() string {
 		return "Nothing of this period was silenced."
 	}
 	return fmt.Sprintf("%s of %s of this period %s kept from mail, log and other outputs by a silence, those from before it included.",
-		plural(int(min(r.Figures.Silenced, math.MaxInt)), "event"), plural(r.Figures.Quiet, "offender"), verb(int(min(r.Figures.Silenced, 2)), "was", "were"))
+		plural(r.Figures.Silenced, "event"), plural(r.Figures.Quiet, "offender"), verb(r.Figures.Silenced, "was", "were"))
 }
 
 // line is a silence in a line.
 func (s *Silence) line(r *Report) string {
-	return fmt.Sprintf("%s until %s by %s: %s; %s", plain(s.What, 120), r.minute(s.Until), plain(s.Author, 40), plain(s.Reason, 120), plural(int(min(s.Events, math.MaxInt)), "event"))
+	return fmt.Sprintf("%s until %s by %s: %s; %s", plain(s.What, 120), r.minute(s.Until), plain(s.Author, 40), plain(s.Reason, 120), plural(s.Events, "event"))
 }
 
 // busiest gives a few days, those with the most flows first.
@@ -267,7 +271,7 @@ func host(h incident.Host) string {
 func (b *Bucket) flows() string {
 	switch b.To {
 	case b.From:
-		return fmt.Sprintf("%d %s", b.From, things(b.From, "flow"))
+		return plural(b.From, "flow")
 	case 0:
 		return fmt.Sprintf("%d or more flows", b.From)
 	}
@@ -277,23 +281,17 @@ func (b *Bucket) flows() string {
 func plain(s string, limit int) string { return string(fit.AppendPlain(nil, s, limit)) }
 
 // things is the word after a number.
-func things(n uint64, thing string) string {
-	if n == 1 {
-		return thing
-	}
-	return thing + "s"
+func things[N int | uint64](n N, thing string) string { return verb(n, thing, thing+"s") }
+
+func plural[N int | uint64](n N, thing string) string {
+	return fmt.Sprintf("%d %s", n, things(n, thing))
 }
 
-func plural(n int, thing string) string { return count(n, false, thing) }
-
 func count(n int, more bool, thing string) string {
-	switch {
-	case more:
+	if more {
 		return fmt.Sprintf("more than %d %ss", n, thing)
-	case n == 1:
-		return "1 " + thing
 	}
-	return fmt.Sprintf("%d %ss", n, thing)
+	return plural(n, thing)
 }
 
 func percent(part, of uint64) string {
