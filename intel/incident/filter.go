@@ -11,7 +11,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
-// A Choice is a question that is answered by yes, by no, or not asked.
+// A Choice is a condition that must hold, must not hold, or does not matter.
 type Choice uint8
 
 // The choices.

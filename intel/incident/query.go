@@ -53,7 +53,7 @@ func ParseSort(s string) (Sort, error) {
 	return 0, fmt.Errorf("%q is no order; use %s", short(s), strings.Join(sorts[:], ", "))
 }
 
-// DefaultLimit is how many rows a page has if nothing else is asked for, MaxLimit the most.
+// DefaultLimit is how many rows a page has unless a query has another limit, MaxLimit the most.
 const (
 	DefaultLimit = 50
 	MaxLimit     = 1000

@@ -14,7 +14,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 )
 
-// Flags say what there was in a contact, a share of a host or an incident.
+// Flags are what there was in a contact, a share of a host or an incident.
 type Flags uint16
 
 // The flags. Their values are in the database: they never change.

@@ -30,8 +30,8 @@ func (s *Store) Prune(ctx context.Context) (forget.Pruned, error) {
 	return p, errors.Join(err, s.recount(ctx))
 }
 
-// checkDaily reads the whole file once a day, because a page that is never used again shows
-// its damage to nobody until it is needed.
+// checkDaily reads the whole file once a day: otherwise damage to a page would stay unnoticed
+// until that page is needed.
 func (s *Store) checkDaily(ctx context.Context, now int64) error {
 	s.mu.Lock()
 	due := now-s.checked >= 86_400

@@ -60,8 +60,8 @@ type Stats struct {
 	Changed   uint64        // incidents written
 	Reopened  uint64        // incidents that were closed or a false alarm
 	Pruned    forget.Pruned // incidents and contacts forgotten
-	// Aside is how often a damaged file was moved aside, AsideAs where one is that nobody has
-	// removed, of an earlier run as well.
+	// Aside is how often a damaged file was moved aside, AsideAs where one still is, of an
+	// earlier run as well; empty = nowhere.
 	Aside   uint64
 	AsideAs string
 }

@@ -66,7 +66,7 @@ func settled(i *incident.Incident) string {
 }
 
 // callers names the hosts that opened contacts: those that were answered, if any was. Where
-// nobody knows which did, as their contacts were folded, it counts all.
+// that is not known, as their contacts were folded, it counts all.
 func callers(i *incident.Incident) (string, int) {
 	opened := func(h *incident.HostShare) bool { return h.Outbound }
 	switch {

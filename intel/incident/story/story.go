@@ -49,8 +49,8 @@ func what(i *incident.Incident) string {
 		who, n := callers(i)
 		return fmt.Sprintf("%s %s to reach %s, without an answer so far%s.", who, verb(n, "tries", "try"), a, on)
 	case i.Inbound && i.Answered:
-		who, n := named(i, func(h *incident.HostShare) bool { return h.Answered })
-		return fmt.Sprintf("%s came from outside, and %s %s%s.", a, who, verb(n, "answered", "answered"), on)
+		who, _ := named(i, func(h *incident.HostShare) bool { return h.Answered })
+		return fmt.Sprintf("%s came from outside, and %s answered%s.", a, who, on)
 	case i.Inbound:
 		who, _ := named(i, nil)
 		return fmt.Sprintf("%s knocks at %s from outside%s; no host has answered.", a, who, on)

@@ -50,7 +50,7 @@ func paceOf(today, yesterday uint64, firstToday bool, part float64) pace {
 	return paceSame
 }
 
-// Trend gives in one sentence whether it is worse than yesterday; empty = cannot say.
+// Trend gives in one sentence whether it is worse than yesterday; empty = not known.
 func Trend(daily []incident.Day, first, now time.Time) string {
 	if len(daily) == 0 {
 		return ""

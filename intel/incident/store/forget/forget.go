@@ -88,8 +88,8 @@ func Run(ctx context.Context, b Base, l Limits) (Pruned, error) {
 // dayKeep is for how many days there are sums of each day.
 const dayKeep = 366
 
-// days forgets the sums of days that are more than dayKeep ago. An incident that is seen year after year
-// keeps those of the last year.
+// days forgets the sums of days that are more than dayKeep ago. An incident that is seen year
+// after year keeps those of the last year.
 func (r *run) days() error {
 	before := int64(incident.DayOf(time.Unix(r.Now, 0))) - dayKeep
 	for more := true; more; {
