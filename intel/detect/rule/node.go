@@ -1,0 +1,248 @@
+package rule
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+)
+
+// An Error is what is wrong in a file of rules, and where. Line and Column count from 1; 0 =
+// nowhere in particular.
+type Error struct {
+	File         string
+	Line, Column int
+	Err          error
+}
+
+// Error gives file:line:column: reason.
+func (e *Error) Error() string {
+	switch {
+	case e.Line == 0:
+		return fmt.Sprintf("%s: %v", e.File, e.Err)
+	case e.Column == 0:
+		return fmt.Sprintf("%s:%d: %v", e.File, e.Line, e.Err)
+	}
+	return fmt.Sprintf("%s:%d:%d: %v", e.File, e.Line, e.Column, e.Err)
+}
+
+// Unwrap gives the reason.
+func (e *Error) Unwrap() error { return e.Err }
+
+// at is an error at a node.
+func at(n ast.Node, format string, args ...any) *Error {
+	e := &Error{Err: fmt.Errorf(format, args...)}
+	if t := n.GetToken(); t != nil && t.Position != nil {
+		e.Line, e.Column = t.Position.Line, t.Position.Column
+	}
+	return e
+}
+
+// syntax takes the place out of an error of the YAML library, which otherwise spreads over
+// many lines.
+func syntax(err error) *Error {
+	e := &Error{Err: err}
+	var s *yaml.SyntaxError
+	if errors.As(err, &s) {
+		e.Err = errors.New(s.Message)
+		if s.Token != nil {
+			e.Line, e.Column = s.Token.Position.Line, s.Token.Position.Column
+		}
+		return e
+	}
+	first, _, _ := strings.Cut(err.Error(), "\n")
+	e.Err = errors.New(first)
+	return e
+}
+
+// A block is a mapping whose keys are taken out one by one; those that are left are unknown.
+type block struct {
+	node  ast.Node
+	left  map[string]*ast.MappingValueNode
+	known []string
+}
+
+// blockOf reads a mapping.
+func blockOf(n ast.Node, what string) (*block, *Error) {
+	var values []*ast.MappingValueNode
+	switch x := n.(type) {
+	case *ast.MappingNode:
+		values = x.Values
+	case *ast.MappingValueNode:
+		values = []*ast.MappingValueNode{x}
+	default:
+		return nil, at(n, "%s must be a block of keys", what)
+	}
+	b := &block{node: n, left: make(map[string]*ast.MappingValueNode, len(values))}
+	for _, v := range values {
+		key := v.Key.GetToken().Value
+		if b.left[key] != nil {
+			return nil, at(v.Key, "key %q stands there twice", key)
+		}
+		b.left[key] = v
+	}
+	return b, nil
+}
+
+// take gives the value of a key, nil when there is none.
+func (b *block) take(key string) ast.Node {
+	b.known = append(b.known, key)
+	v := b.left[key]
+	delete(b.left, key)
+	if v == nil || v.Value == nil || v.Value.Type() == ast.NullType {
+		return nil
+	}
+	return v.Value
+}
+
+// rest gives an error for the first key that was not taken.
+func (b *block) rest() *Error {
+	if len(b.left) == 0 {
+		return nil
+	}
+	rest := slices.SortedFunc(maps.Values(b.left), func(x, y *ast.MappingValueNode) int {
+		return x.Key.GetToken().Position.Offset - y.Key.GetToken().Position.Offset
+	})
+	slices.Sort(b.known)
+	return at(rest[0].Key, "unknown key %q; allowed are %s", rest[0].Key.GetToken().Value, strings.Join(b.known, ", "))
+}
+
+// scalar gives the text of a plain value.
+func scalar(n ast.Node, what string) (string, *Error) {
+	switch x := n.(type) {
+	case *ast.StringNode:
+		return x.Value, nil
+	case *ast.LiteralNode:
+		return strings.TrimSpace(x.Value.Value), nil
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.NullNode:
+		return x.GetToken().Value, nil
+	}
+	return "", at(n, "%s must be one value", what)
+}
+
+// list gives the values of a list; one value is a list of one.
+func list(n ast.Node) []ast.Node {
+	if s, ok := n.(*ast.SequenceNode); ok {
+		return s.Values
+	}
+	return []ast.Node{n}
+}
+
+// text reads a text of at most n bytes.
+func (b *block) text(to *string, key string, n int) *Error {
+	v := b.take(key)
+	if v == nil {
+		return nil
+	}
+	s, err := scalar(v, key)
+	if err != nil {
+		return err
+	}
+	if len(s) > n {
+		return at(v, "%s has %d bytes; at most %d are allowed", key, len(s), n)
+	}
+	*to = s
+	return nil
+}
+
+// word reads one of a few words.
+func (b *block) word(to *int, key string, words []string) *Error {
+	v := b.take(key)
+	if v == nil {
+		return nil
+	}
+	s, err := scalar(v, key)
+	if err != nil {
+		return err
+	}
+	i := slices.Index(words, s)
+	if i < 0 || s == "" {
+		return at(v, "%s: %q is not valid; use %s", key, s, strings.Join(slices.DeleteFunc(slices.Clone(words), func(s string) bool { return s == "" }), ", "))
+	}
+	*to = i
+	return nil
+}
+
+// yes reads true or false.
+func (b *block) yes(to *bool, key string) *Error {
+	v := b.take(key)
+	if v == nil {
+		return nil
+	}
+	x, ok := v.(*ast.BoolNode)
+	if !ok {
+		return at(v, "%s must be true or false", key)
+	}
+	*to = x.Value
+	return nil
+}
+
+// duration reads a length of time: 90s, 10m, 6h, 2d.
+func (b *block) duration(to *time.Duration, key string, least, most time.Duration) *Error {
+	v := b.take(key)
+	if v == nil {
+		return nil
+	}
+	s, err := scalar(v, key)
+	if err != nil {
+		return err
+	}
+	d, bad := parseDuration(s)
+	if bad != nil {
+		return at(v, "%s: %q is not a length of time; use a number with s, m, h or d, such as 10m", key, s)
+	}
+	if d < least || d > most {
+		return at(v, "%s: %s is not valid; use %s to %s", key, s, short(least), short(most))
+	}
+	*to = d
+	return nil
+}
+
+func parseDuration(s string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		return time.Duration(n) * 24 * time.Hour, err
+	}
+	return time.ParseDuration(s)
+}
+
+// short gives a length of time in its largest whole unit.
+func short(d time.Duration) string {
+	for _, u := range []struct {
+		unit time.Duration
+		name string
+	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "m"}} {
+		if d >= u.unit && d%u.unit == 0 {
+			return strconv.Itoa(int(d/u.unit)) + u.name
+		}
+	}
+	return d.String()
+}
+
+// number reads a number, also one of percent: 15 %.
+func (b *block) number(to *float64, key string, least, most float64) *Error {
+	v := b.take(key)
+	if v == nil {
+		return nil
+	}
+	s, err := scalar(v, key)
+	if err != nil {
+		return err
+	}
+	digits, percent := strings.CutSuffix(s, "%")
+	f, bad := strconv.ParseFloat(strings.TrimSpace(digits), 64)
+	if percent {
+		f /= 100
+	}
+	if bad != nil || !(f >= least && f <= most) {
+		return at(v, "%s: %q is not valid; use a number from %g to %g", key, s, least, most)
+	}
+	*to = f
+	return nil
+}
