@@ -268,6 +268,33 @@ func TestIntervals(t *testing.T) {
 	})
 }
 
+// TestNoIntervalCrossesTheHour: what is counted by the hour must not depend on when the
+// program was started, or on how long intervals are.
+func TestNoIntervalCrossesTheHour(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "history")
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(7 * time.Minute)
+		r := newRig(t, root, 1, nil)
+		for range 12 * 130 {
+			r.send(0, 1)
+			wait(5 * time.Second)
+		}
+		if err := r.stop(5 * time.Second); err != nil {
+			t.Error(err)
+		}
+		r.files.mu.Lock()
+		defer r.files.mu.Unlock()
+		for _, s := range r.files.spans {
+			if over := s[1].Sub(s[1].Truncate(time.Hour)); otherHour(s[0], s[1]) && over > 2*time.Second {
+				t.Errorf("an interval from %v to %v", s[0], s[1])
+			}
+		}
+		if n := len(r.files.spans); n < 15 || n > 18 {
+			t.Errorf("%d intervals in 130 minutes", n)
+		}
+	})
+}
+
 // TestFlushBesideFullTables: files of full tables, of one worker each, do not stand for a
 // flush of everything.
 func TestFlushBesideFullTables(t *testing.T) {

@@ -115,12 +115,18 @@ func (w *writer) tick(ctx context.Context) {
 	}
 	jump := now.wall.Sub(since.wall) - age
 	switch {
-	case age >= w.h.config().Flush || early || jump.Abs() > jumped:
+	case age >= w.h.config().Flush || early || jump.Abs() > jumped ||
+		w.h.config().Flush <= time.Hour && otherHour(since.wall, now.wall):
 		_ = w.turn(ctx)
 	case len(w.pending) > 0 && now.steady.Sub(w.failed) >= again:
 		_ = w.write(ctx, moment{})
 	}
 }
+
+// otherHour reports whether a full hour, by UTC, lies between two times. No interval of up to
+// an hour goes across one: then the hour of a file is that of all of its flows, and what is
+// counted by the hour does not depend on how often tables are written.
+func otherHour(a, b time.Time) bool { return !a.Truncate(time.Hour).Equal(b.Truncate(time.Hour)) }
 
 // serve has the tables written for somebody, unless that has just been done.
 func (w *writer) serve(ctx context.Context, now bool) error {
