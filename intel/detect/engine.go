@@ -2,6 +2,7 @@ package detect
 
 import (
 	"math/rand/v2"
+	"slices"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
@@ -70,6 +71,11 @@ func (e *Engine) Rules() (list []*rule.Rule) {
 		list = append(list, w.rule)
 	}
 	return list
+}
+
+// Wants reports whether what a rule says of where holds for an observation.
+func (e *Engine) Wants(o *rule.Observation) bool {
+	return slices.ContainsFunc(e.watches, func(w *watch) bool { return w.fits(e, o) })
 }
 
 // Observe takes an observation. Over hits it judges at once.

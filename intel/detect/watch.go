@@ -78,10 +78,8 @@ func fieldNamed(name string) *rule.Field {
 // takes counts an observation, if where holds for it.
 func (w *watch) takes(e *Engine, o *rule.Observation) {
 	w.held = false
-	for i := range w.rule.Where {
-		if !w.rule.Where[i].Holds(o, e.texts.text) {
-			return
-		}
+	if !w.fits(e, o) {
+		return
 	}
 	c := &w.rule.Correlation
 	switch {
@@ -106,6 +104,16 @@ func (w *watch) takes(e *Engine, o *rule.Observation) {
 	}
 }
 
+// fits reports whether where holds for an observation.
+func (w *watch) fits(e *Engine, o *rule.Observation) bool {
+	for i := range w.rule.Where {
+		if !w.rule.Where[i].Holds(o, e.texts.text) {
+			return false
+		}
+	}
+	return true
+}
+
 // group finds the group of an observation, or makes it.
 func (w *watch) group(e *Engine, o *rule.Observation) *group {
 	var k key
@@ -127,9 +135,9 @@ func (w *watch) count(e *Engine, g *group, o *rule.Observation) {
 	flows := max(o.Flows, 1)
 	switch c.Type {
 	case rule.EventCount:
-		g.sums.Add(slot, flows, w.span)
+		w.sum(g, o, flows)
 	case rule.ValueSum:
-		g.sums.Add(slot, c.Condition.Field.Number(o), w.span)
+		w.sum(g, o, c.Condition.Field.Number(o))
 	case rule.ValueCount, rule.Rise:
 		w.countValue(e, g, o, slot, flows)
 	case rule.Lockstep:
@@ -144,6 +152,26 @@ func (w *watch) count(e *Engine, g *group, o *rule.Observation) {
 	}
 	if g.evidence != nil {
 		g.evidence.add(o)
+	}
+}
+
+// sum adds a number to the sums of a group, spread evenly over the slots since the last event
+// of the contact: an update has an hour in it.
+func (w *watch) sum(g *group, o *rule.Observation, n uint64) {
+	slot := o.Time / w.slot
+	first := slot
+	if o.Since != 0 && o.Since < o.Time {
+		first = min(o.Since/w.slot+1, slot)
+	}
+	slots := uint64(slot-first) + 1
+	for at := max(first, slot-min(slot, w.span-1)); at <= slot; at++ {
+		part := n / slots
+		if uint64(slot-at) < n%slots { // the remainder is of the latest
+			part++
+		}
+		if part > 0 {
+			g.sums.Add(at, part, w.span)
+		}
 	}
 }
 

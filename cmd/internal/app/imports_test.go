@@ -110,6 +110,11 @@ var rules = []struct {
 	{"intel/incident/store/forget", []string{"intel/incident", "intel/incident/store/database", "intel/incident/store/schema"}},
 	{"intel/incident/store/reader", []string{"flow/span", "intel/event", "intel/incident", "intel/incident/batch", "intel/incident/store/database", "intel/incident/store/schema"}},
 	{"intel/incident/store/database", []string{"flow/disk"}},
+	{"intel/detect", []string{"flow", "intel/detect/rule", "intel/detect/window"}},
+	{"intel/detect/rule", []string{"flow", "intel/event"}},
+	{"intel/detect/window", []string{"flow"}},
+	{"intel/detect/contacts", []string{"flow", "flow/history/file", "flow/history/folder", "flow/history/row", "intel/detect/rule", "intel/event", "intel/hunt"}},
+	{"intel/detect/hits", []string{"flow", "intel/detect/rule", "intel/event"}},
 	{"intel/hunt", []string{"flow", "flow/fit", "flow/history/folder", "flow/history/row", "intel/hunt/question", "intel/event", "intel/event/jsonline"}},
 	{"intel/hunt/question", []string{"intel", "flow", "flow/span", "intel/feeds", "intel/feeds/document"}},
 	{"intel/feeds", []string{"intel/feeds/document", "intel/feeds/prefix", "intel/feeds/jsonwalk", "intel/feeds/rows", "intel/feeds/programs", "intel/feeds/platforms"}},
@@ -166,6 +171,7 @@ var rules = []struct {
 	{"configs/authority", nil}, // for tests
 	{"configs/secret", nil},
 	{"configs/tlsfiles", nil},
+	{"configs/rules", nil},
 	{"configs", []string{"flow", "flow/*", "intel", "intel/*", "sinks", "sinks/*", "configs/secret", "configs/tlsfiles"}},
 	{"deploy/*", nil}, // tests of the whole, from outside
 	{"cmd/*", []string{"cmd/internal/*", "configs", "configs/secret", "configs/tlsfiles", "flow", "flow/*", "intel", "intel/*", "sinks", "sinks/*"}},

@@ -130,8 +130,11 @@ type Observation struct {
 	// Time is when it was received, in s since 1970 UTC; First and Last are the earliest start
 	// and the latest end of its flows.
 	Time, First, Last uint32
-	Outside, Inside   flow.Addr6 // Inside is zero where many were folded into one
-	Exporter          flow.Addr6
+	// Since is from when on its flows are new: the last event of the contact; 0 = all are of
+	// Time. A count in a window takes them as spread evenly over the time since then.
+	Since           uint32
+	Outside, Inside flow.Addr6 // Inside is zero where many were folded into one
+	Exporter        flow.Addr6
 	// Site, Feed, Category and Country are numbers in the dictionary of the engine.
 	Site, Feed, Category, Country uint32
 	AS                            uint32
