@@ -2,6 +2,7 @@ package rule
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,7 +44,7 @@ func (r *Rule) correlation(n ast.Node) *Error {
 			return err
 		}
 	}
-	return r.fits(n)
+	return r.fits(b)
 }
 
 // groupBy reads group-by.
@@ -59,11 +60,11 @@ func (r *Rule) groupBy(b *block) *Error {
 		}
 		f := field(s, r.Over)
 		if f == nil || !f.Group {
-			return at(n, "group-by: %q is not valid over %s; use %s", s, r.Over, names(r.Over, func(f *Field) bool { return f.Group }))
+			return at(n, "group-by: %q is not valid over %s; use %s", show(s), r.Over, names(r.Over, func(f *Field) bool { return f.Group }))
 		}
 		for _, g := range r.Correlation.GroupBy {
 			if g == f {
-				return at(n, "group-by: %s stands there twice", s)
+				return at(n, "group-by: %s is there twice", s)
 			}
 		}
 		r.Correlation.GroupBy = append(r.Correlation.GroupBy, f)
@@ -109,6 +110,9 @@ func (r *Rule) refs(b *block) *Error {
 		if err != nil {
 			return err
 		}
+		if slices.Contains(r.Correlation.Rules, s) {
+			return at(n, "rules: %s is there twice", show(s))
+		}
 		r.Correlation.Rules = append(r.Correlation.Rules, s)
 	}
 	if n := len(r.Correlation.Rules); n < 2 || n > MaxRefs {
@@ -134,7 +138,7 @@ func (r *Rule) conditions(b *block) *Error {
 		}
 		if name != "" {
 			if c.Condition.Field = field(name, r.Over); c.Condition.Field == nil {
-				return at(v, "condition: field %q is not known over %s; use %s", name, r.Over, names(r.Over, r.countable))
+				return at(v, "condition: field %q is not known over %s; use %s", show(name), r.Over, names(r.Over, r.countable))
 			}
 		}
 	}
@@ -164,50 +168,108 @@ func (r *Rule) countable(f *Field) bool {
 }
 
 // fits checks what a correlation must have besides.
-func (r *Rule) fits(n ast.Node) *Error {
+func (r *Rule) fits(b *block) *Error {
+	for _, check := range []func(*block) *Error{r.counts, r.holds, r.lasts, r.ofOwn} {
+		if err := check(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// counts checks the field that is counted.
+func (r *Rule) counts(b *block) *Error {
 	c := &r.Correlation
 	f := c.Condition.Field
 	switch c.Type {
 	case ValueCount, Rise, ValueSum:
-		if f == nil {
-			return at(n, "condition: field is missing; use %s", names(r.Over, r.countable))
-		}
-		if !r.countable(f) {
-			return at(n, "condition: %s cannot count %s; use %s", c.Type, f.Name, names(r.Over, r.countable))
-		}
-		for _, g := range c.GroupBy {
-			if g == f && c.Type != ValueSum {
-				return at(n, "condition: %s is in group-by: each group has one of it", f.Name)
-			}
-		}
 	default:
 		if f != nil {
-			return at(n, "condition: %s takes no field", c.Type)
+			return at(b.of("condition"), "condition: %s takes no field", c.Type)
+		}
+		return nil
+	}
+	if f == nil {
+		return at(b.of("condition"), "condition: field is missing; use %s", names(r.Over, r.countable))
+	}
+	if !r.countable(f) {
+		return at(b.of("condition"), "condition: %s cannot count %s; use %s", c.Type, f.Name, names(r.Over, r.countable))
+	}
+	if c.Type == ValueSum {
+		return nil
+	}
+	for _, g := range c.GroupBy {
+		if g == f {
+			return at(b.of("condition"), "condition: %s is in group-by: each group has one of it", f.Name)
 		}
 	}
+	if most := f.most(); most < math.MaxUint64 && c.Condition.Min > most+1 {
+		return at(b.of("condition"), "condition: %s never holds: %s has %d values", c.Condition.text, f.Name, most+1)
+	}
+	switch {
+	case c.Each.IsZero():
+	case c.Each.Max == 0:
+		return at(b.of("each"), "each: %s never holds", c.Each.text)
+	case c.Each.Min <= 1 && c.Each.Open():
+		return at(b.of("each"), "each: %s always holds; leave it out", c.Each.text)
+	}
+	return nil
+}
+
+// holds refuses a condition that always holds.
+func (r *Rule) holds(b *block) *Error {
+	c := &r.Correlation
 	switch {
 	case c.Type == Temporal || c.Type == TemporalOrdered:
 		if !c.Condition.IsZero() {
-			return at(n, "condition: %s takes none", c.Type)
+			return at(b.of("condition"), "condition: %s takes none: all of its rules must hold", c.Type)
 		}
 	case c.Condition.IsZero():
-		return at(n, "condition is missing, such as {gte: 10}")
+		return at(b.of("condition"), "condition is missing, such as {gte: 10}")
 	case c.Condition.Min <= 1 && c.Condition.Open():
-		return at(n, "condition: %s holds for the first flow already", c.Condition.text)
+		return at(b.of("condition"), "condition: %s holds for the first flow already", c.Condition.text)
 	case c.Condition.Min == 0:
-		return at(n, "condition: %s holds without any flow; give a least number, too", c.Condition.text)
+		return at(b.of("condition"), "condition: %s holds without any flow; give a least number, too", c.Condition.text)
 	}
-	if r.Over == Contacts && c.Type != Lockstep && c.Timespan%time.Hour != 0 {
-		return at(n, "timespan: %s is not valid over contacts, which are counted by the hour; use whole hours", short(c.Timespan))
+	return nil
+}
+
+// lasts checks the timespan.
+func (r *Rule) lasts(b *block) *Error {
+	c := &r.Correlation
+	switch {
+	case r.Over == Contacts && c.Type != Lockstep && c.Timespan%time.Hour != 0:
+		return at(b.of("timespan"), "timespan: %s is not valid over contacts, which are counted by the hour; use whole hours", short(c.Timespan))
+	case c.Type == Lockstep && c.Timespan > 24*time.Hour:
+		return at(b.of("timespan"), "timespan: %s is not valid for lockstep; use 1d at most", short(c.Timespan))
+	case c.Type == Rise && (c.Timespan < time.Hour || (24*time.Hour)%c.Timespan != 0):
+		return at(b.of("timespan"), "timespan: %s is not valid for rise, which compares with the same window of other days; use 1h, 2h, 3h, 4h, 6h, 8h, 12h or 1d", short(c.Timespan))
+	case c.Type == TemporalOrdered && r.Over == Contacts:
+		return at(b.of("type"), "temporal_ordered is not valid over contacts: within an hour there is no order; use temporal")
 	}
-	if c.Type == Lockstep && c.Timespan > 24*time.Hour {
-		return at(n, "timespan: %s is not valid for lockstep; use 1d at most", short(c.Timespan))
-	}
-	if c.Type == Lockstep && (r.Over != Contacts || c.Condition.Min < 3) {
-		return at(n, "lockstep needs over: contacts and a condition of at least 3")
-	}
-	if c.Type == Regular && (r.Over != Hits || c.Condition.Min < 3) {
-		return at(n, "regular needs over: hits and a condition of at least 3")
+	return nil
+}
+
+// ofOwn checks the types that are not Sigma's.
+func (r *Rule) ofOwn(b *block) *Error {
+	c := &r.Correlation
+	switch c.Type {
+	case Lockstep:
+		if r.Over != Contacts || c.Condition.Min < 3 || !c.Condition.Open() {
+			return at(b.of("type"), "lockstep needs over: contacts and a condition of at least 3 without a greatest number")
+		}
+		if c.Condition.Min > MaxSteps {
+			return at(b.of("condition"), "condition: %s never holds: of each address %d ports are remembered", c.Condition.text, MaxSteps)
+		}
+		for _, g := range c.GroupBy {
+			if g.id == idOutside {
+				return at(b.of("group-by"), "group-by: lockstep compares addresses outside; %s cannot be in it", g.Name)
+			}
+		}
+	case Regular:
+		if r.Over != Hits || c.Condition.Min < 3 {
+			return at(b.of("type"), "regular needs over: hits and a condition of at least 3")
+		}
 	}
 	return nil
 }

@@ -102,6 +102,25 @@ func (f *Field) Has(o Over) bool { return o == Hits && f.Hits || o == Contacts &
 // Summable reports whether the values of the field can be added up.
 func (f *Field) Summable() bool { return f.id >= idFlows }
 
+// most is the greatest value of the field, 2^64-1 where there is no limit.
+func (f *Field) most() uint64 {
+	switch {
+	case f.Kind == Protocol:
+		return math.MaxUint8
+	case f.Kind == Word:
+		return uint64(len(f.Words)) - 1
+	case f.Kind == YesNo:
+		return 1
+	case f.id == idServicePort:
+		return math.MaxUint16
+	case f.id == idScore:
+		return 100
+	case f.id == idAS:
+		return math.MaxUint32
+	}
+	return math.MaxUint64
+}
+
 // field finds a field by its name.
 func field(name string, over Over) *Field {
 	for _, f := range Fields {

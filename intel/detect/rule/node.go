@@ -3,7 +3,6 @@ package rule
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,6 +37,14 @@ func (e *Error) Unwrap() error { return e.Err }
 // at is an error at a node.
 func at(n ast.Node, format string, args ...any) *Error {
 	e := &Error{Err: fmt.Errorf(format, args...)}
+	switch x := n.(type) { // the token of a block that is not in braces is its first colon
+	case *ast.MappingNode:
+		if !x.IsFlowStyle && len(x.Values) > 0 {
+			n = x.Values[0].Key
+		}
+	case *ast.MappingValueNode:
+		n = x.Key
+	}
 	if t := n.GetToken(); t != nil && t.Position != nil {
 		e.Line, e.Column = t.Position.Line, t.Position.Column
 	}
@@ -66,6 +73,7 @@ type block struct {
 	node  ast.Node
 	left  map[string]*ast.MappingValueNode
 	known []string
+	taken map[string]ast.Node
 }
 
 // blockOf reads a mapping.
@@ -79,15 +87,74 @@ func blockOf(n ast.Node, what string) (*block, *Error) {
 	default:
 		return nil, at(n, "%s must be a block of keys", what)
 	}
+	if len(values) == 0 {
+		return nil, at(n, "%s has no key", what)
+	}
 	b := &block{node: n, left: make(map[string]*ast.MappingValueNode, len(values))}
 	for _, v := range values {
 		key := v.Key.GetToken().Value
 		if b.left[key] != nil {
-			return nil, at(v.Key, "key %q stands there twice", key)
+			return nil, at(v.Key, "key %q is there twice", show(key))
+		}
+		if v.Value == nil || v.Value.Type() == ast.NullType {
+			return nil, at(v.Key, "%s has no value; is what follows indented?", show(key))
 		}
 		b.left[key] = v
 	}
 	return b, nil
+}
+
+// line is that of the first key.
+func (b *block) line() int {
+	line := 0
+	for _, v := range b.left {
+		if at := v.Key.GetToken().Position.Line; line == 0 || at < line {
+			line = at
+		}
+	}
+	return line
+}
+
+// metadata are keys of Sigma that change nothing here.
+var metadata = []string{"id", "status", "author", "date", "modified", "references", "tags", "falsepositives", "license", "related", "scope", "taxonomy"}
+
+// instead are keys of Sigma that are not taken, and what to write.
+var instead = map[string]string{
+	"detection":   "a rule here looks at flows; write the fields and their values below where",
+	"logsource":   "write over: hits or over: contacts",
+	"aliases":     "rules that are referred to have the same fields; group-by names them",
+	"fields":      "an alert shows what there is",
+	"timeframe":   "write timespan below correlation",
+	"filter":      "write the fields and their values below where, with not:",
+	"selection":   "write the fields and their values below where",
+	"condition":   "write it below correlation",
+	"timespan":    "write it below correlation",
+	"group-by":    "write it below correlation",
+	"action":      "a document has one whole rule",
+	"aggregation": "write correlation",
+}
+
+// sigma takes out the metadata of a Sigma rule, and explains keys that are not taken. It is
+// for the outermost block.
+func (b *block) sigma() *Error {
+	for _, key := range metadata {
+		delete(b.left, key)
+	}
+	if v, ok := b.first(func(key string) bool { return instead[key] != "" }); ok {
+		key := v.Key.GetToken().Value
+		return at(v.Key, "%s is not supported; %s", key, instead[key])
+	}
+	return nil
+}
+
+// first gives the first key of those that are left of which ok holds.
+func (b *block) first(ok func(key string) bool) (first *ast.MappingValueNode, found bool) {
+	for key, v := range b.left {
+		if ok(key) && (first == nil || v.Key.GetToken().Position.Offset < first.Key.GetToken().Position.Offset) {
+			first = v
+		}
+	}
+	return first, first != nil
 }
 
 // take gives the value of a key, nil when there is none.
@@ -95,10 +162,22 @@ func (b *block) take(key string) ast.Node {
 	b.known = append(b.known, key)
 	v := b.left[key]
 	delete(b.left, key)
-	if v == nil || v.Value == nil || v.Value.Type() == ast.NullType {
+	if v == nil {
 		return nil
 	}
+	if b.taken == nil {
+		b.taken = make(map[string]ast.Node)
+	}
+	b.taken[key] = v.Value
 	return v.Value
+}
+
+// of is where the value of a key is, or the block where it has none.
+func (b *block) of(key string) ast.Node {
+	if v := b.taken[key]; v != nil {
+		return v
+	}
+	return b.node
 }
 
 // rest gives an error for the first key that was not taken.
@@ -106,11 +185,17 @@ func (b *block) rest() *Error {
 	if len(b.left) == 0 {
 		return nil
 	}
-	rest := slices.SortedFunc(maps.Values(b.left), func(x, y *ast.MappingValueNode) int {
-		return x.Key.GetToken().Position.Offset - y.Key.GetToken().Position.Offset
-	})
+	rest, _ := b.first(func(string) bool { return true })
 	slices.Sort(b.known)
-	return at(rest[0].Key, "unknown key %q; allowed are %s", rest[0].Key.GetToken().Value, strings.Join(b.known, ", "))
+	return at(rest.Key, "unknown key %q; allowed are %s", show(rest.Key.GetToken().Value), strings.Join(slices.Compact(b.known), ", "))
+}
+
+// show cuts a foreign text for an error.
+func show(s string) string {
+	if len(s) <= 60 {
+		return s
+	}
+	return strings.ToValidUTF8(s[:60], "") + "..."
 }
 
 // scalar gives the text of a plain value.
@@ -163,15 +248,14 @@ func (b *block) word(to *int, key string, words []string) *Error {
 	}
 	i := slices.Index(words, s)
 	if i < 0 || s == "" {
-		return at(v, "%s: %q is not valid; use %s", key, s, strings.Join(slices.DeleteFunc(slices.Clone(words), func(s string) bool { return s == "" }), ", "))
+		return at(v, "%s: %q is not valid; use %s", key, show(s), strings.Join(slices.DeleteFunc(slices.Clone(words), func(s string) bool { return s == "" }), ", "))
 	}
 	*to = i
 	return nil
 }
 
 // yes reads true or false.
-func (b *block) yes(to *bool, key string) *Error {
-	v := b.take(key)
+func yes(v ast.Node, to *bool, key string) *Error {
 	if v == nil {
 		return nil
 	}
@@ -195,10 +279,10 @@ func (b *block) duration(to *time.Duration, key string, least, most time.Duratio
 	}
 	d, bad := parseDuration(s)
 	if bad != nil {
-		return at(v, "%s: %q is not a length of time; use a number with s, m, h or d, such as 10m", key, s)
+		return at(v, "%s: %q is not a length of time; use a number with s, m, h or d, such as 10m", key, show(s))
 	}
-	if d < least || d > most {
-		return at(v, "%s: %s is not valid; use %s to %s", key, s, short(least), short(most))
+	if d < least || d > most || d%time.Second != 0 {
+		return at(v, "%s: %s is not valid; use whole seconds, %s to %s", key, show(s), short(least), short(most))
 	}
 	*to = d
 	return nil
@@ -241,7 +325,7 @@ func (b *block) number(to *float64, key string, least, most float64) *Error {
 		f /= 100
 	}
 	if bad != nil || !(f >= least && f <= most) {
-		return at(v, "%s: %q is not valid; use a number from %g to %g", key, s, least, most)
+		return at(v, "%s: %q is not valid; use a number from %g to %g", key, show(s), least, most)
 	}
 	*to = f
 	return nil

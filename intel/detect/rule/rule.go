@@ -47,6 +47,7 @@ const (
 	MaxName     = 64
 	MaxGroupBy  = 4
 	MaxRefs     = 8
+	MaxSteps    = 256 // ports of one host that an address is remembered with
 	MaxTimespan = 7 * 24 * time.Hour
 	minTimespan = time.Second
 	// DefaultCooldown is how long a group is quiet after an alert.

@@ -37,8 +37,18 @@ func Check(rules []*Rule) (good []*Rule, bad []error) {
 		good = append(good, r)
 		return true
 	}
+	used := make(map[string]bool)
 	for _, r := range rules {
-		if byName[r.Name] == r {
+		for _, name := range r.Correlation.Rules {
+			used[name] = true
+		}
+	}
+	for _, r := range rules {
+		switch {
+		case byName[r.Name] != r:
+		case !r.Generate && !used[r.Name]:
+			bad = append(bad, r.wrong("it raises no alerts, and no rule refers to it; give it a correlation, or leave generate: false out"))
+		default:
 			visit(r)
 		}
 	}
@@ -58,6 +68,10 @@ func (r *Rule) refer(byName map[string]*Rule, visit func(*Rule) bool) error {
 			return r.wrong("rules: %s is disabled", name)
 		case !visit(o):
 			return r.wrong("rules: %s is not valid, or refers back to this rule", name)
+		}
+		c := &o.Correlation
+		if r.Over == Contacts && c.Type != Base && (c.Type == Lockstep || !c.Monotone()) {
+			return r.wrong("rules: %s is judged when an hour is over; over contacts a rule can refer to those that count upwards, without each and a greatest number", name)
 		}
 		for _, g := range r.Correlation.GroupBy {
 			if o.Correlation.Type != Base && !slices.Contains(o.Correlation.GroupBy, g) {
