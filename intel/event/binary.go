@@ -5,7 +5,7 @@ import "fmt"
 // The binary form of an event is one byte, the version of the form, and its fields
 // one after another: numbers as in protobuf (base 128), texts and lists behind their
 // lengths. What is absent costs one byte. Within a version one rule keeps the form
-// readable: fields are added at the end, of the event or of the indicator, and never
+// readable: fields are added at the end, of the event, of the indicator or of the rule, and never
 // removed. A reader takes what is missing at the end for zero and leaves alone what
 // it does not know. A change that breaks this rule needs a new version, and the old
 // fields stay readable beside the new ones.
@@ -20,7 +20,7 @@ const (
 	MaxBinary = 1 << 20
 	// maxFlat bounds all that comes before the indicators, maxBehind what comes behind them.
 	maxFlat   = MaxBinary / 2
-	maxBehind = 6*maxBinaryText + 256
+	maxBehind = 7*maxBinaryText + maxRule + 256
 )
 
 // A BinaryError is why bytes are not an event.
@@ -159,6 +159,8 @@ func (c *coder) contact(e *Event) {
 	number(c, &e.ASNumber)
 	text(c, &e.ASName)
 	c.unknownOfPlace(&e.Unknown)
+	c.rule(&e.Rule)
+	c.unknownOfRule(&e.Unknown)
 }
 
 // indicator passes every field of an indicator. New ones go to its end.

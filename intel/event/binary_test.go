@@ -1,8 +1,11 @@
 package event_test
 
 import (
+	"bytes"
+	"encoding/binary"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,9 +44,21 @@ func sample(typ reflect.Type) (reflect.Value, bool) {
 	case []netip.Addr:
 		return reflect.ValueOf([]netip.Addr{netip.MustParseAddr("192.0.2.1"), {}, netip.MustParseAddr("fe80::1%eth0")}), true
 	case *event.Unknown:
-		return reflect.ValueOf(&event.Unknown{Top: `"a":1`, Body: `"b":[{}]`, NAT: `"c":""`, Inner: `"d":null`, Geo: `"f":1`, AS: `"g":2`, Indicators: []string{"", `"e":2`}}), true
+		return reflect.ValueOf(&event.Unknown{Top: `"a":1`, Body: `"b":[{}]`, NAT: `"c":""`, Inner: `"d":null`, Geo: `"f":1`, AS: `"g":2`, Rule: `"h":3`, Indicators: []string{"", `"e":2`}}), true
 	case []event.Indicator:
 		return reflect.ValueOf([]event.Indicator{{Feed: "a"}, {}, {Port: 65535}}), true
+	case *event.Rule:
+		return reflect.ValueOf(&event.Rule{Name: "a", LeftOut: 3}), true
+	case []event.RuleField:
+		return reflect.ValueOf([]event.RuleField{{Field: "a", Value: "b"}, {}, {Value: "c"}}), true
+	case []event.RuleShare:
+		return reflect.ValueOf([]event.RuleShare{{Value: "a", Count: 1<<64 - 1}, {}}), true
+	case []event.RulePort:
+		return reflect.ValueOf([]event.RulePort{{Port: 65535, Count: 1<<64 - 1}, {}}), true
+	case []event.RuleBar:
+		return reflect.ValueOf([]event.RuleBar{{Times: 1, Values: 1<<64 - 1}, {}}), true
+	case []string:
+		return reflect.ValueOf([]string{"a", "", "b"}), true
 	}
 	switch typ.Kind() {
 	case reflect.String:
@@ -52,6 +67,10 @@ func sample(typ reflect.Type) (reflect.Value, bool) {
 		v.SetBool(true)
 	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		v.SetUint(1<<typ.Bits() - 1)
+	case reflect.Int64:
+		v.SetInt(-1)
+	case reflect.Float64:
+		v.SetFloat(0.1)
 	default:
 		return v, false
 	}
@@ -76,6 +95,7 @@ func roundTrip(t *testing.T, e event.Event) event.Event {
 func TestBinaryKeepsEveryField(t *testing.T) {
 	var e, all event.Event
 	var i, every event.Indicator
+	var r event.Rule
 	eachField(t, reflect.ValueOf(&e).Elem(), "", func(name string, set func()) {
 		e = event.Event{}
 		set()
@@ -91,10 +111,18 @@ func TestBinaryKeepsEveryField(t *testing.T) {
 			t.Errorf("%s: got %+v, want %+v", name, got, e)
 		}
 	})
+	eachField(t, reflect.ValueOf(&r).Elem(), "Rule.", func(name string, set func()) {
+		r = event.Rule{}
+		set()
+		e := event.Event{Rule: &r}
+		if got := roundTrip(t, e); !reflect.DeepEqual(got, e) {
+			t.Errorf("%s: got %+v, want %+v", name, got.Rule, r)
+		}
+	})
 	eachField(t, reflect.ValueOf(&every).Elem(), "", func(_ string, set func()) { set() })
 	eachField(t, reflect.ValueOf(&all).Elem(), "", func(_ string, set func()) { set() })
 	all.Indicators = []event.Indicator{every, every}
-	for _, e := range []event.Event{{}, all, eventtest.Hit(), eventtest.Alert()} {
+	for _, e := range []event.Event{{}, all, eventtest.Hit(), eventtest.Alert(), eventtest.RuleAlert()} {
 		if got := roundTrip(t, e); !reflect.DeepEqual(got, e) {
 			t.Errorf("got %+v, want %+v", got, e)
 		}
@@ -115,11 +143,50 @@ func TestBinaryGrowsAtTheEnd(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, e) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	const id, rest = 16, 20 // bytes of what came after the first version, all absent here
+	const id, rest = 16, 22 // bytes of what came after the first version, all absent here
 	for _, n := range []int{len(b) - rest - id, len(b) - rest, len(b) - rest/2, len(b) - 1} {
 		if got, err = event.DecodeBinary(b[:n]); err != nil || !reflect.DeepEqual(got, e) {
 			t.Errorf("%d of %d bytes: got %+v, %v", n, len(b), got, err)
 		}
+	}
+}
+
+// TestBinaryRuleGrowsAtTheEnd: what a later version adds to a rule is left alone.
+func TestBinaryRuleGrowsAtTheEnd(t *testing.T) {
+	e := event.Event{Rule: eventtest.Swarm()}
+	b, _ := event.AppendBinary(nil, &e)
+	const behind = 1 // the unknown keys
+	more := "fields of a later version"
+	at := bytes.LastIndex(b, []byte("swarm")) // in the last line for firewalls
+	block := bytes.Index(b, []byte("swarm")) - 1
+	if at < block {
+		t.Fatal(at, block)
+	}
+	b = slices.Insert(b, len(b)-behind, []byte(more)...)
+	binary.LittleEndian.PutUint32(b[block-4:], uint32(len(b)-behind-block))
+	if got, err := event.DecodeBinary(b); err != nil || !reflect.DeepEqual(got, e) {
+		t.Errorf("got %+v, %v", got.Rule, err)
+	}
+}
+
+// TestBinaryOfARuleIsBounded: a rule takes no room that others have, and what is too much is cut.
+func TestBinaryOfARuleIsBounded(t *testing.T) {
+	e := eventtest.RuleAlert()
+	long := strings.Repeat("x", 100_000)
+	r := event.Rule{Name: long, Title: long, Type: long}
+	for range 100 {
+		r.Group = append(r.Group, event.RuleField{Field: long, Value: long})
+		r.Sources = append(r.Sources, event.RuleShare{Value: long, Count: 1<<64 - 1})
+		r.Ports = append(r.Ports, event.RulePort{Port: 1, Count: 1<<64 - 1})
+		r.Histogram = append(r.Histogram, event.RuleBar{Times: 1, Values: 1<<64 - 1})
+		r.Stop = append(r.Stop, long)
+	}
+	r.Targets = r.Sources
+	e.Rule = &r
+	b, cut := event.AppendBinary(nil, &e)
+	got, err := event.DecodeBinary(b)
+	if !cut || len(b) > 64<<10 || err != nil || len(got.Rule.Sources) != event.MaxRuleShares || len(got.Rule.Stop) != event.MaxRuleStop {
+		t.Errorf("%d bytes, cut %v, %v", len(b), cut, err)
 	}
 }
 
@@ -141,7 +208,7 @@ func TestBinaryCutsWhatIsTooLarge(t *testing.T) {
 }
 
 func FuzzBinary(f *testing.F) {
-	for _, e := range []event.Event{{}, eventtest.Hit(), eventtest.Alert()} {
+	for _, e := range []event.Event{{}, eventtest.Hit(), eventtest.Alert(), eventtest.RuleAlert()} {
 		b, _ := event.AppendBinary(nil, &e)
 		f.Add(b)
 		f.Add(b[:len(b)/2])

@@ -317,25 +317,37 @@ func (c *coder) unknownOfPlace(u **Unknown) {
 
 func (c *coder) readIndicators(list *[]Indicator) {
 	for c.s != "" {
-		size := c.take(4)
-		if c.bad != "" {
+		n, ok := c.size()
+		if !ok || n == 0 {
 			return
 		}
-		n := uint64(size[0]) | uint64(size[1])<<8 | uint64(size[2])<<16 | uint64(size[3])<<24
-		if n == 0 {
-			return
-		}
-		if n > uint64(len(c.s)) {
-			c.fail("an indicator breaks off")
-			return
-		}
-		rest := c.s[n:]
-		c.s, c.behind = c.s[:n], len(rest)
 		*list = append(*list, Indicator{})
-		c.indicator(&(*list)[len(*list)-1])
-		if c.bad != "" {
+		if !c.inner(n, "an indicator breaks off", func() { c.indicator(&(*list)[len(*list)-1]) }) {
 			return
 		}
-		c.s, c.behind = rest, 0 // what a later version added is left alone
 	}
+}
+
+// size reads a length of four bytes, little endian.
+func (c *coder) size() (n uint64, ok bool) {
+	size := c.take(4)
+	if c.bad != "" {
+		return 0, false
+	}
+	return uint64(size[0]) | uint64(size[1])<<8 | uint64(size[2])<<16 | uint64(size[3])<<24, true
+}
+
+// inner reads what stands within the next n bytes, and reports whether that was possible.
+func (c *coder) inner(n uint64, breaksOff string, read func()) bool {
+	if n > uint64(len(c.s)) {
+		c.fail(breaksOff)
+		return false
+	}
+	rest := c.s[n:]
+	c.s, c.behind = c.s[:n], len(rest)
+	if read(); c.bad != "" {
+		return false
+	}
+	c.s, c.behind = rest, 0 // what a later version added is left alone
+	return true
 }

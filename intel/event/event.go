@@ -100,7 +100,7 @@ type Indicator struct {
 // reference to anything that changes; slices in it are never written again.
 type Event struct {
 	Kind Kind
-	ID   uuid.UUID // version 7, made once: what is delivered twice has it twice; 8 see Retro
+	ID   uuid.UUID // version 7, made once: what is delivered twice has it twice; 8 see Retro and Rule
 	// Time is the time of receipt of the datagram that caused the event, unless it is Retro.
 	Time   time.Time
 	Sensor string
@@ -202,8 +202,11 @@ type Event struct {
 
 	CommunityID string
 
-	// Alert is the machine-readable name of an alert ("own_address_listed").
+	// Alert is the machine-readable name of an alert ("own_address_listed"), of one that a
+	// rule has raised RulePrefix and the rule's name ("rule_swarm").
 	Alert string
+	// Rule is the evidence of an alert that a correlation rule has raised; nil = it is none.
+	Rule *Rule
 
 	// MoreIndicators and MoreExporters are how many had no room in the line that the event
 	// was read from, beside those that are here.
@@ -216,18 +219,18 @@ type Event struct {
 // each: "key":value,"key":value, in one line of JSON that is safe to print. They are
 // written again where they stood, as long as there is room.
 type Unknown struct {
-	Top, Body, NAT, Inner, Geo, AS string
+	Top, Body, NAT, Inner, Geo, AS, Rule string
 	// Indicators are those of each indicator, which may be fewer than the indicators.
 	Indicators []string
 }
 
 func (u *Unknown) empty() bool {
-	return u == nil || u.Top == "" && u.Body == "" && u.NAT == "" && u.Inner == "" && u.Geo == "" && u.AS == "" && len(u.Indicators) == 0
+	return u == nil || u.Top == "" && u.Body == "" && u.NAT == "" && u.Inner == "" && u.Geo == "" && u.AS == "" && u.Rule == "" && len(u.Indicators) == 0
 }
 
 // size is an upper bound of the bytes that they take.
 func (u *Unknown) size() int {
-	n := len(u.Top) + len(u.Body) + len(u.NAT) + len(u.Inner) + len(u.Geo) + len(u.AS) + 16
+	n := len(u.Top) + len(u.Body) + len(u.NAT) + len(u.Inner) + len(u.Geo) + len(u.AS) + len(u.Rule) + 16
 	for _, s := range u.Indicators {
 		n += len(s) + 4
 	}
@@ -239,6 +242,14 @@ func (e *Event) Listings() uint64 { return uint64(len(e.Indicators)) + uint64(e.
 
 // HasAS reports whether anything is known of the autonomous system of the offender.
 func (e *Event) HasAS() bool { return e.ASNumber != 0 || e.ASName != "" }
+
+// RaisedBy gives the rule that has raised an alert; nil = none has.
+func (e *Event) RaisedBy() *Rule {
+	if e.Kind != KindAlert {
+		return nil
+	}
+	return e.Rule
+}
 
 // IsEnd reports whether the offender is the source or the destination of the flow as
 // exported, and not a translated or an inner address; never both. Alerts have no ends.

@@ -38,7 +38,9 @@ const (
 //
 // A line is never longer than [MaxLine]. What does not fit is left out whole: the
 // worst indicators first (indicators_total then reports how many there are), and
-// if the best alone is too long, texts are cut, marked by an fit.Ellipsis. Names of
+// if the best alone is too long, texts are cut, marked by an fit.Ellipsis. Of the evidence of
+// a rule the histogram and all targets but three go first, then all ports and sources but three
+// and the lines for firewalls, then the rest of these lists; left_out is how many entries. Names of
 // feeds and categories are reduced to letters, digits, dots, underscores and hyphens.
 // Nothing is allocated but room in dst.
 func AppendJSON(dst []byte, e *Event) []byte { return fitWhole(dst, e, nativeByFlow) }
@@ -174,6 +176,12 @@ func (n *native) finding(e *Event) {
 	n.Text("reason", e.Reason, n.limit)
 	if len(e.Indicators) > 0 {
 		n.best(&e.Indicators[0])
+	}
+	if r := e.RaisedBy(); r != nil {
+		n.Open("rule", '{')
+		appendRule(&n.Line, r, n.limit)
+		n.unknown(n.foreign.Rule)
+		n.Close('}')
 	}
 }
 

@@ -225,6 +225,8 @@ func (r *reader) finding(key string) bool {
 		r.best.Ref = r.Text()
 	case "tlp":
 		r.best.TLP = r.Text()
+	case "rule":
+		r.rule()
 	case "intel_version":
 		e.IntelVersion = r.Text()
 	case "indicators":

@@ -96,6 +96,8 @@ func (d dice) event() event.Event {
 	}
 	if e.Kind != event.KindAlert {
 		d.flow(&e)
+	} else if d.maybe() {
+		e.Rule = d.rule()
 	}
 	if d.maybe() {
 		d.unknown(&e)
@@ -130,6 +132,33 @@ func (d dice) flow(e *event.Event) {
 	e.Start, e.End, e.Clock, e.Site = d.time(), d.time(), d.word(), d.text()
 }
 
+// rule makes evidence of what fits in a line.
+func (d dice) rule() *event.Rule {
+	part := func() float64 { return float64(d.IntN(30_000)) / 10_000 }
+	r := &event.Rule{
+		Name: d.word(), Title: d.text(), Type: d.word(), Count: d.number(), Threshold: d.number(), Usual: d.number(), Error: part(), Spread: part(),
+		From: d.time(), To: d.time(), Update: d.maybe(), Interval: time.Duration(d.IntN(1e9)) * 100 * time.Microsecond, LeftOut: uint32(d.number()),
+	}
+	for _, field := range []string{"inside", "site", "protocol"}[:d.IntN(4)] {
+		r.Group = append(r.Group, event.RuleField{Field: field, Value: "x" + d.text()})
+	}
+	for range d.IntN(9) {
+		r.Sources = append(r.Sources, event.RuleShare{Value: d.addr().String(), Count: uint64(d.IntN(1000))})
+	}
+	for range d.IntN(3) {
+		r.Targets = append(r.Targets, event.RuleShare{Value: d.addr().String(), Count: uint64(d.IntN(1000))})
+		r.Stop = append(r.Stop, "x"+d.text())
+	}
+	for range d.IntN(17) {
+		r.Ports = append(r.Ports, event.RulePort{Port: uint16(d.number()), Count: uint64(d.IntN(1000))})
+	}
+	for range d.IntN(9) {
+		r.Histogram = append(r.Histogram, event.RuleBar{Times: uint64(d.IntN(1000)), Values: uint64(d.IntN(1000))})
+	}
+	r.OrMore = len(r.Histogram) > 0 && d.maybe()
+	return r
+}
+
 func (d dice) indicator() event.Indicator {
 	a := d.addr()
 	p, _ := a.Prefix(d.IntN(a.BitLen() + 1))
@@ -144,6 +173,9 @@ func (d dice) unknown(e *event.Event) {
 		return pick(d, "", `"place":{"city":"oslo","at":[1,2.5e3,-0]}`, `"x\"\u0000y":"\ud83d\ude00 é","z":null`, `"town":"oslo"`)
 	}
 	u := &event.Unknown{Top: some(), Body: some(), NAT: some(), Inner: some(), Geo: some(), AS: some()}
+	if e.Rule != nil {
+		u.Rule = some()
+	}
 	for i := range e.Indicators {
 		if s := some(); s != "" {
 			u.Indicators = append(u.Indicators, make([]string, i-len(u.Indicators))...)
@@ -241,7 +273,7 @@ func sameByBinary(t *testing.T, e *event.Event) {
 // TestJSONReadsAllThatIsWritten: hostile and huge events do not come back whole, but what
 // was written of them does: a line that is read and written again is the same.
 func TestJSONReadsAllThatIsWritten(t *testing.T) {
-	for _, make := range []func() event.Event{eventtest.Hit, eventtest.Alert, eventtest.Longest} {
+	for _, make := range []func() event.Event{eventtest.Hit, eventtest.Alert, eventtest.RuleAlert, eventtest.Longest} {
 		for i, s := range append(eventtest.Hostile, "short") {
 			for _, kind := range []event.Kind{event.KindHit, event.KindUpdate, event.KindAlert, event.KindCanary} {
 				e := make()
@@ -291,7 +323,7 @@ func TestJSONKeepsUnknownKeys(t *testing.T) {
 		body := want["flowsnitch"].(map[string]any)
 		foreign(want)
 		foreign(body)
-		for _, key := range []string{"nat", "inner", "geo", "as"} {
+		for _, key := range []string{"nat", "inner", "geo", "as", "rule"} {
 			if m := body[key]; m != nil {
 				foreign(m)
 			}
@@ -314,6 +346,9 @@ func TestJSONKeepsUnknownKeys(t *testing.T) {
 		line := event.AppendJSON(nil, &read)
 		if bytes.Contains(line, []byte("indicators_total")) {
 			continue // no room for all of it
+		}
+		if again, err := event.ParseJSON(line); err != nil || read.Rule != nil && again.Rule.LeftOut != read.Rule.LeftOut {
+			continue // likewise
 		}
 		if got := generic(t, line); !reflect.DeepEqual(got, want) {
 			t.Fatalf("got\n%s\nwant\n%s", line, doc.Bytes())

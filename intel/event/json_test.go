@@ -40,11 +40,21 @@ const alertLine = `{"integration":"flowsnitch","@timestamp":"2026-11-20T23:00:00
 	`"feed":"otx","category":"c2","indicator":"198.51.100.7/32",` +
 	`"indicators":[{"prefix":"198.51.100.7/32","feed":"otx","category":"c2","score":75}]}}` + "\n"
 
+const ruleLine = `{"integration":"flowsnitch","@timestamp":"2026-11-20T23:00:00.123Z","v":2,"kind":"alert",` +
+	`"id":"0192f7c0-1234-8abc-8def-0123456789ab","sensor":"pi-oslo",` +
+	`"flowsnitch":{"alert":"rule_swarm","local":"192.0.2.25","site":"oslo","severity":"high","score":72,` +
+	`"reason":"swarm: 89 sources tried 192.0.2.25 tcp/25 at oslo within 6h, usual 28, none more than 8 times",` +
+	`"rule":{"name":"swarm","count":89,"threshold":84,"usual":28,"error":0.0625,"type":"rise","title":"Many sources, few tries each, one service",` +
+	`"group":{"inside":"192.0.2.25","site":"oslo","protocol":"tcp","service_port":"25"},"from":"2026-11-20T17:00:00.123Z","to":"2026-11-20T23:00:00.123Z",` +
+	`"sources":["198.51.100.7","2001:db8::9"],"source_counts":[8,7],"targets":["192.0.2.25"],"target_counts":[141],"ports":[25],"port_counts":[141],` +
+	`"histogram_times":[1,2,7],"histogram_values":[60,20,9],"histogram_or_more":true,` +
+	`"stop":["nft add rule inet filter input ip daddr 192.0.2.25 tcp dport 25 ct count over 20 drop comment \"swarm\""]}}}` + "\n"
+
 func TestAppendJSONWholeLine(t *testing.T) {
 	for _, tc := range []struct {
 		event event.Event
 		want  string
-	}{{eventtest.Hit(), hitLine}, {eventtest.Alert(), alertLine}} {
+	}{{eventtest.Hit(), hitLine}, {eventtest.Alert(), alertLine}, {eventtest.RuleAlert(), ruleLine}} {
 		if got := string(event.AppendJSON([]byte("kept "), &tc.event)); got != "kept "+tc.want {
 			t.Errorf("got  %s\nwant kept %s", got, tc.want)
 		}
@@ -138,7 +148,7 @@ func TestAppendJSONFields(t *testing.T) {
 // TestAppendJSONTimeFirst holds that the time of an event is whole, zone included,
 // within the first 128 bytes: Splunk looks no further.
 func TestAppendJSONTimeFirst(t *testing.T) {
-	for _, make := range []func() event.Event{eventtest.Hit, eventtest.Alert, eventtest.Longest} {
+	for _, make := range []func() event.Event{eventtest.Hit, eventtest.Alert, eventtest.RuleAlert, eventtest.Longest} {
 		for _, kind := range []event.Kind{event.KindHit, event.KindUpdate, event.KindAlert, event.KindCanary} {
 			e := make()
 			eventtest.Poison(&e, eventtest.Hostile[7])
@@ -153,7 +163,7 @@ func TestAppendJSONTimeFirst(t *testing.T) {
 }
 
 func TestAppendJSONHostile(t *testing.T) {
-	for _, make := range []func() event.Event{eventtest.Hit, eventtest.Alert, eventtest.Longest} {
+	for _, make := range []func() event.Event{eventtest.Hit, eventtest.Alert, eventtest.RuleAlert, eventtest.Longest} {
 		for _, s := range eventtest.Hostile {
 			e := make()
 			eventtest.Poison(&e, s)
@@ -203,17 +213,68 @@ func TestAppendJSONShortens(t *testing.T) {
 func TestAppendJSONLongest(t *testing.T) {
 	e := eventtest.Longest()
 	eventtest.Poison(&e, strings.Repeat("\x01", 10_000))
-	e.Kind = event.KindUpdate
-	got := event.AppendJSON(nil, &e)
-	checkLine(t, &e, got)
-	t.Logf("the longest possible event takes %d of %d bytes", len(got), event.MaxLine)
+	for _, kind := range []event.Kind{event.KindUpdate, event.KindAlert} {
+		e.Kind = kind
+		got := event.AppendJSON(nil, &e)
+		checkLine(t, &e, got)
+		t.Logf("the longest possible %s takes %d of %d bytes", kind, len(got), event.MaxLine)
+	}
+}
+
+// TestAppendJSONOfARuleShortens holds what of the evidence goes first, and that it is counted.
+func TestAppendJSONOfARuleShortens(t *testing.T) {
+	type evidence struct {
+		Name, Title            string
+		Count                  uint64
+		Sources, Targets, Stop []string
+		SourceCounts           []uint64 `json:"source_counts"`
+		Ports, HistogramTimes  []uint64
+		Times                  []uint64 `json:"histogram_times"`
+		LeftOut                int      `json:"left_out"`
+	}
+	e := eventtest.RuleAlert()
+	e.Rule = eventtest.Longest().Rule
+	e.Rule.LeftOut = 0
+	for _, tc := range []struct {
+		room                                         int // bytes that something else takes
+		sources, targets, ports, bars, stop, leftOut int
+	}{
+		{0, 8, 8, 16, 16, 3, 0},
+		{1000, 8, 3, 16, 0, 3, 5 + 16},
+		{2000, 3, 3, 3, 0, 0, 5 + 16 + 5 + 13 + 3},
+		{2800, 0, 0, 0, 0, 0, 8 + 8 + 16 + 16 + 3},
+	} {
+		e.Unknown = &event.Unknown{Top: `"x":"` + strings.Repeat("x", tc.room) + `"`}
+		line := event.AppendJSON(nil, &e)
+		var got struct{ Flowsnitch struct{ Rule evidence } }
+		if err := json.Unmarshal(line, &got); err != nil {
+			t.Fatal(err)
+		}
+		r := got.Flowsnitch.Rule
+		if len(r.Sources) != tc.sources || len(r.SourceCounts) != tc.sources || len(r.Targets) != tc.targets || len(r.Ports) != tc.ports ||
+			len(r.Times) != tc.bars || len(r.Stop) != tc.stop || r.LeftOut != tc.leftOut || r.Name != "swarm" || r.Title != "Many sources" || len(line) > event.MaxLine {
+			t.Errorf("%d bytes less room: %+v in %d bytes: %s", tc.room, r, len(line), line)
+		}
+	}
+}
+
+// TestAppendJSONCutsNoLineForAFirewall: half of a line would do something else.
+func TestAppendJSONCutsNoLineForAFirewall(t *testing.T) {
+	e := eventtest.RuleAlert()
+	fits := strings.Repeat("x", 254)
+	e.Rule.Stop = []string{strings.Repeat("\x01", 200), fits + "x", "", fits}
+	got := string(event.AppendJSON(nil, &e))
+	if !strings.Contains(got, `"stop":["`+fits+`"],"left_out":3}`) {
+		t.Error(got)
+	}
 }
 
 func TestAppendJSONDoesNotAllocate(t *testing.T) {
-	e := eventtest.Hit()
-	buf := make([]byte, 0, 2*event.MaxLine)
-	if n := testing.AllocsPerRun(100, func() { buf = event.AppendJSON(buf[:0], &e) }); n != 0 {
-		t.Errorf("%v allocations per event", n)
+	for _, e := range []event.Event{eventtest.Hit(), eventtest.RuleAlert()} {
+		buf := make([]byte, 0, 2*event.MaxLine)
+		if n := testing.AllocsPerRun(100, func() { buf = event.AppendJSON(buf[:0], &e) }); n != 0 {
+			t.Errorf("%v allocations per event", n)
+		}
 	}
 }
 
@@ -260,6 +321,7 @@ func FuzzNative(f *testing.F) {
 	kinds := []event.Kind{event.KindHit, event.KindUpdate, event.KindAlert, event.KindCanary}
 	f.Fuzz(func(t *testing.T, everywhere, reason, ref string, indicators, kind uint8) {
 		e := eventtest.Hit()
+		e.Rule = eventtest.Swarm()
 		e.Indicators = slices.Repeat(e.Indicators[:1], int(indicators))
 		eventtest.Poison(&e, everywhere)
 		e.Kind = kinds[int(kind)%len(kinds)]
@@ -289,7 +351,13 @@ func checkLine(t *testing.T, e *event.Event, line []byte) {
 		t.Errorf("srcip twice: %s", line)
 	}
 	got := eventtest.Paths(t, line)
-	want := wantPaths(e, bytes.Contains(line, []byte(`"indicators_total":`)))
+	less := bytes.Contains(line, []byte(`"left_out":`))
+	for path := range got { // lists may be gone
+		if name, ok := strings.CutPrefix(path, ".flowsnitch.rule."); ok && less && slices.Contains(ruleLists, name) {
+			delete(got, path)
+		}
+	}
+	want := wantPaths(e, bytes.Contains(line, []byte(`"indicators_total":`)), less)
 	if !maps.Equal(got, want) {
 		t.Errorf("keys %v\nwant %v\nin %s", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)), line)
 	}
@@ -323,7 +391,7 @@ func sameText(t *testing.T, got, full string) {
 }
 
 // wantPaths says which keys e calls for, field by field.
-func wantPaths(e *event.Event, shortened bool) map[string]bool {
+func wantPaths(e *event.Event, shortened, less bool) map[string]bool {
 	want := map[string]bool{}
 	add := func(present bool, keys ...string) {
 		for _, k := range keys {
@@ -419,5 +487,40 @@ func wantPaths(e *event.Event, shortened bool) map[string]bool {
 		add(i.Description != "", l+".description")
 	}
 	add(shortened, f+".indicators_total")
+	if e.Rule != nil && !traffic {
+		wantRule(e.Rule, less, add, f+".rule")
+	}
 	return want
+}
+
+// ruleLists are the keys of a rule that have no room in a long line.
+var ruleLists = []string{"sources", "source_counts", "targets", "target_counts", "ports", "port_counts", "histogram_times", "histogram_values", "histogram_or_more", "stop"}
+
+// wantRule says which keys the evidence of a rule calls for, of a line that has room for all
+// of it or for none of the lists.
+func wantRule(r *event.Rule, less bool, add func(present bool, keys ...string), u string) {
+	add(true, u, u+".count")
+	add(r.Name != "", u+".name")
+	add(r.Title != "", u+".title")
+	add(r.Type != "", u+".type")
+	add(r.Threshold != 0, u+".threshold")
+	add(r.Usual != 0, u+".usual")
+	add(r.Error != 0, u+".error")
+	add(r.Update, u+".update")
+	add(!r.From.IsZero(), u+".from")
+	add(!r.To.IsZero(), u+".to")
+	add(r.Interval != 0, u+".interval")
+	add(r.Spread != 0, u+".spread")
+	for _, f := range r.Group {
+		add(f.Value != "", u+".group", u+".group."+f.Field)
+	}
+	if add(less, u+".left_out"); less {
+		return
+	}
+	add(len(r.Sources) > 0, u+".sources", u+".source_counts")
+	add(len(r.Targets) > 0, u+".targets", u+".target_counts")
+	add(len(r.Ports) > 0, u+".ports", u+".port_counts")
+	add(len(r.Histogram) > 0, u+".histogram_times", u+".histogram_values")
+	add(len(r.Histogram) > 0 && r.OrMore, u+".histogram_or_more")
+	add(len(r.Stop) > 0, u+".stop")
 }

@@ -1,10 +1,11 @@
-// Package eventtest has the sample events of tests in all packages: a hit and an alert with
+// Package eventtest has the sample events of tests in all packages: a hit, an alert and an alert of a rule with
 // every field filled, and hostile text for each place where text from outside can stand. It
 // is imported by tests alone.
 package eventtest
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,6 +48,30 @@ func Alert() event.Event {
 	}
 }
 
+// RuleAlert is an alert of a correlation rule: a swarm.
+func RuleAlert() event.Event {
+	return event.Event{
+		Kind: event.KindAlert, ID: uuid.MustParse("0192f7c0-1234-8abc-8def-0123456789ab"), Time: At, Sensor: "pi-oslo",
+		Alert: "rule_swarm", Severity: event.High, Score: 72, Local: netip.MustParseAddr("192.0.2.25"), Site: "oslo",
+		Reason: "swarm: 89 sources tried 192.0.2.25 tcp/25 at oslo within 6h, usual 28, none more than 8 times",
+		Rule:   Swarm(),
+	}
+}
+
+// Swarm is the evidence of RuleAlert.
+func Swarm() *event.Rule {
+	return &event.Rule{
+		Name: "swarm", Title: "Many sources, few tries each, one service", Type: "rise",
+		Group: []event.RuleField{{Field: "inside", Value: "192.0.2.25"}, {Field: "site", Value: "oslo"}, {Field: "protocol", Value: "tcp"}, {Field: "service_port", Value: "25"}},
+		Count: 89, Threshold: 84, Usual: 28, Error: 0.0625, From: At.Add(-6 * time.Hour), To: At,
+		Sources:   []event.RuleShare{{Value: "198.51.100.7", Count: 8}, {Value: "2001:db8::9", Count: 7}},
+		Targets:   []event.RuleShare{{Value: "192.0.2.25", Count: 141}},
+		Ports:     []event.RulePort{{Port: 25, Count: 141}},
+		Histogram: []event.RuleBar{{Times: 1, Values: 60}, {Times: 2, Values: 20}, {Times: 7, Values: 9}}, OrMore: true,
+		Stop: []string{`nft add rule inet filter input ip daddr 192.0.2.25 tcp dport 25 ct count over 20 drop comment "swarm"`},
+	}
+}
+
 // Hostile are texts that feeds could send.
 var Hostile = []string{
 	`","srcip":"8.8.8.8","x":"`,
@@ -76,6 +101,28 @@ func Poison(e *event.Event, s string) {
 		list[i].Description, list[i].NativeID = s, s
 	}
 	e.Indicators = list
+	if e.Rule != nil {
+		e.Rule = poisoned(*e.Rule, s)
+	}
+}
+
+// poisoned gives the evidence of a rule with s as every text.
+func poisoned(r event.Rule, s string) *event.Rule {
+	r.Name, r.Title, r.Type = s, s, s
+	r.Group, r.Sources, r.Targets, r.Stop = slices.Clone(r.Group), slices.Clone(r.Sources), slices.Clone(r.Targets), slices.Clone(r.Stop)
+	for i := range r.Group {
+		r.Group[i].Value = s
+	}
+	for i := range r.Sources {
+		r.Sources[i].Value = s
+	}
+	for i := range r.Targets {
+		r.Targets[i].Value = s
+	}
+	for i := range r.Stop {
+		r.Stop[i] = s
+	}
+	return &r
 }
 
 // Longest is an event with every field set to what takes most room.
@@ -104,5 +151,31 @@ func Longest() event.Event {
 	for i := range e.Indicators {
 		e.Indicators[i] = one
 	}
+	e.Rule = longestRule(v6.String())
 	return e
+}
+
+func longestRule(address string) *event.Rule {
+	const most = 1<<64 - 1
+	r := &event.Rule{
+		Name: "swarm", Title: "Many sources", Type: "temporal_ordered", Count: most, Threshold: most, Usual: most, Error: 1e9, From: At, To: At, Update: true,
+		Interval: 1<<63 - 1, Spread: 123456789.1234, OrMore: true, LeftOut: 1<<32 - 1,
+	}
+	for i := range event.MaxRuleGroup {
+		r.Group = append(r.Group, event.RuleField{Field: strings.Repeat("x", 23) + string(rune('a'+i)), Value: address})
+	}
+	for range event.MaxRuleShares {
+		r.Sources = append(r.Sources, event.RuleShare{Value: address, Count: most})
+	}
+	r.Targets = r.Sources
+	for range event.MaxRulePorts {
+		r.Ports = append(r.Ports, event.RulePort{Port: 65535, Count: most})
+	}
+	for range event.MaxRuleBars {
+		r.Histogram = append(r.Histogram, event.RuleBar{Times: most, Values: most})
+	}
+	for range event.MaxRuleStop {
+		r.Stop = append(r.Stop, strings.Repeat("x", 200))
+	}
+	return r
 }

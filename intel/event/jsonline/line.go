@@ -75,6 +75,30 @@ func (l *Line) Count(key string, value uint64) {
 	}
 }
 
+// Decimal writes a number with at most four decimals, and nothing for 0, what is less and
+// what is not a number. It writes no more than [MaxDecimal].
+func (l *Line) Decimal(key string, value float64) {
+	n := uint64(0)
+	if value > 0 {
+		n = uint64(math.Round(min(value, MaxDecimal) * 10_000))
+	}
+	if n == 0 {
+		return
+	}
+	l.Number(key, n/10_000)
+	if n %= 10_000; n == 0 {
+		return
+	}
+	l.B = append(l.B, '.')
+	for place := uint64(1000); n > 0; place /= 10 {
+		l.B = append(l.B, byte('0'+n/place))
+		n %= place
+	}
+}
+
+// MaxDecimal is the greatest number of Decimal, which the reader takes as well.
+const MaxDecimal = 1e9
+
 // Bool writes true or false.
 func (l *Line) Bool(key string, value bool) {
 	l.Key(key)

@@ -327,6 +327,22 @@ func (p *Parser) Whole(most uint64) uint64 {
 	return n
 }
 
+// Decimal reads a number from 0 to [MaxDecimal].
+func (p *Parser) Decimal() float64 {
+	p.peek()
+	begin := p.at
+	s := p.number()
+	if p.err != nil {
+		return 0
+	}
+	f, err := strconv.ParseFloat(string(s), 64)
+	if err != nil || !(f >= 0 && f <= MaxDecimal) {
+		p.Fail(begin, "%.32s is not a number from 0 to %d", s, int(MaxDecimal))
+		return 0
+	}
+	return f
+}
+
 // word passes true, false or null.
 func (p *Parser) word() string {
 	p.peek()
