@@ -308,12 +308,64 @@ func TestFormatsFields(t *testing.T) {
 	}
 }
 
+// TestFormatsRule holds how each form has an alert of a rule.
+func TestFormatsRule(t *testing.T) {
+	e := eventtest.RuleAlert()
+	e.Rule.Update, e.Rule.Interval, e.Rule.Spread = true, 90*time.Second, 0.125
+	e.Rule.Title = `Many | sources \ few = tries`
+	for name, wants := range map[string][]string{
+		Text: {" alert=rule_swarm local=192.0.2.25 rule=swarm rule_type=rise count=89 threshold=84 usual=28 error=0.0625 doubled=yes interval=90.0000 spread=0.1250 score=72 " +
+			"from=2026-11-20T17:00:00.123Z to=2026-11-20T23:00:00.123Z ",
+			` reason="swarm: 89 sources tried 192.0.2.25 tcp/25 at oslo within 6h, usual 28, none more than 8 times" rule_title="Many | sources \\ few \= tries" ` +
+				`group="inside 192.0.2.25, site oslo, protocol tcp, service_port 25" sources="198.51.100.7 (8), 2001:db8::9 (7)" targets="192.0.2.25 (141)" service_ports="25"` + "\n"},
+		CEF: {`CEF:0|flowsnitch|flowsnitch|0|rule_swarm|Many   sources \\ few = tries|8|rt=1795215600123 `,
+			" flowsnitchRule=swarm flowsnitchRuleType=rise cnt=89 flowsnitchThreshold=84 flowsnitchUsual=28 flowsnitchError=0.0625 flowsnitchDoubled=yes " +
+				"flowsnitchInterval=90.0000 flowsnitchSpread=0.1250 cn1Label=score cn1=72 start=1795194000123 end=1795215600123 deviceExternalId=pi-oslo ",
+			" flowsnitchGroup=inside 192.0.2.25, site oslo, protocol tcp, service_port 25 flowsnitchSources=198.51.100.7 (8), 2001:db8::9 (7) "},
+		LEEF: {"|rule_swarm|^|cat=alert^sev=8^", "^rule=swarm^ruleType=rise^count=89^threshold=84^usual=28^error=0.0625^doubled=yes^interval=90.0000^spread=0.1250^score=72^" +
+			"from=2026-11-20T17:00:00.123Z^to=2026-11-20T23:00:00.123Z^", "^sources=198.51.100.7 (8), 2001:db8::9 (7)^targets=192.0.2.25 (141)^servicePorts=25\n"},
+		ECS: {`"event":{"kind":"alert","category":["intrusion_detection"],"type":["info"],"action":"alert","code":"rule_swarm",`,
+			`"start":"2026-11-20T17:00:00.123Z","end":"2026-11-20T23:00:00.123Z","duration":21600000000000}`,
+			`"rule":{"name":"swarm","description":"Many | sources \\ few = tries","category":"rise","ruleset":"flowsnitch"}`,
+			`"related":{"ip":["192.0.2.25","198.51.100.7","2001:db8::9"]}`, `"flowsnitch":{"sensor":"pi-oslo","severity":"high","local":"192.0.2.25","site":"oslo","rule":{"name":"swarm","count":89,`},
+		OCSF: {`"activity_id":2,"type_uid":200402,`, `"is_alert":true,"start_time":1795194000123,"end_time":1795215600123,"risk_score":72,`,
+			`"finding_info":{"uid":"rule_swarm/192.0.2.25/oslo/tcp/25","title":"Many | sources \\ few = tries","analytic":{"type_id":1,"type":"Rule","name":"swarm","category":"rise"},` +
+				`"types":["rule_swarm"],"first_seen_time":1795194000123,"last_seen_time":1795215600123}`, `"unmapped":{"alert":"rule_swarm","local":"192.0.2.25","site":"oslo","rule":{"name":"swarm",`},
+	} {
+		got := string(format(t, name, Options{})(nil, &e))
+		checkForm(t, got, event.MaxLine)
+		for _, want := range wants {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: want %s in\n%s", name, want, got)
+			}
+		}
+	}
+	hit := eventtest.Hit()
+	hit.Rule = e.Rule // that only alerts have
+	for name, want := range map[string]string{Text: kvLine, CEF: cefLine, LEEF: leefLine, ECS: ecsLine, OCSF: ocsfLine} {
+		if got := string(format(t, name, Options{})(nil, &hit)); got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
+	}
+}
+
+// TestFormatsRuleLists: a list is cut between its entries.
+func TestFormatsRuleLists(t *testing.T) {
+	e := eventtest.RuleAlert()
+	e.Rule = eventtest.Longest().Rule
+	got := string(format(t, Text, Options{})(nil, &e))
+	one := "2001:db8:1111:2222:3333:4444:5555:6666 (18446744073709551615)"
+	if want := ` sources="` + strings.Join([]string{one, one, one, one}, ", ") + `" targets="`; !strings.Contains(got, want) {
+		t.Errorf("want %s in\n%s", want, got)
+	}
+}
+
 // TestFormatsHostile holds that text changes nothing but the text: an event with
 // hostile text has the keys of one with harmless text, in every form and length.
 func TestFormatsHostile(t *testing.T) {
 	for _, f := range forms {
 		for _, kind := range []event.Kind{event.KindHit, event.KindUpdate, event.KindAlert, event.KindCanary} {
-			for _, make := range []func() event.Event{eventtest.Hit, eventtest.Alert, eventtest.Longest} {
+			for _, make := range []func() event.Event{eventtest.Hit, eventtest.Alert, eventtest.RuleAlert, eventtest.Longest} {
 				for _, s := range eventtest.Hostile {
 					e := make()
 					e.Kind = kind
@@ -337,8 +389,13 @@ func checkPoisoned(t *testing.T, name string, keys func(*testing.T, string) map[
 	checkForm(t, line, event.MaxLine)
 	got := keys(t, line)
 	for key := range want { // the second listing may be gone
-		if strings.HasPrefix(key, ".osint.") || strings.HasPrefix(key, ".threat.enrichments.") {
+		if strings.HasPrefix(key, ".osint.") || strings.HasPrefix(key, ".threat.enrichments.") || e.RaisedBy() != nil && mayGo(key) {
 			got[key] = ""
+		}
+	}
+	for key := range got {
+		if strings.HasSuffix(key, ".rule.left_out") {
+			want[key] = ""
 		}
 	}
 	if !slices.Equal(slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want))) {
@@ -356,6 +413,16 @@ func checkPoisoned(t *testing.T, name string, keys func(*testing.T, string) map[
 			}
 		}
 	}
+}
+
+// mayGo reports whether a long alert of a rule may do without a key: lists of its evidence, and in
+// the forms of pairs what comes last.
+func mayGo(key string) bool {
+	_, name, ok := strings.Cut(key, ".rule.")
+	if !ok {
+		return slices.Contains([]string{"native_id", "ref", "reference", "description", "flowsnitchGroup", "flowsnitchSources", "flowsnitchTargets", "flowsnitchServicePorts"}, key)
+	}
+	return slices.Contains([]string{"sources", "source_counts", "targets", "target_counts", "ports", "port_counts", "histogram_times", "histogram_values", "histogram_or_more", "stop"}, name)
 }
 
 // checkForm holds what is promised of every line of every form.
@@ -502,13 +569,14 @@ func TestFormatsShorten(t *testing.T) {
 }
 
 func TestFormatsDoNotAllocate(t *testing.T) {
-	e := eventtest.Hit()
 	buf := make([]byte, 0, 2*event.MaxLine)
-	for _, name := range Names() {
-		for _, o := range []Options{{}, {Stamped: true, Limit: 1000}} {
-			f := format(t, name, o)
-			if n := testing.AllocsPerRun(100, func() { buf = f(buf[:0], &e) }); n != 0 {
-				t.Errorf("%s: %v allocations per event", name, n)
+	for _, e := range []event.Event{eventtest.Hit(), eventtest.RuleAlert()} {
+		for _, name := range Names() {
+			for _, o := range []Options{{}, {Stamped: true, Limit: 1000}} {
+				f := format(t, name, o)
+				if n := testing.AllocsPerRun(100, func() { buf = f(buf[:0], &e) }); n != 0 {
+					t.Errorf("%s, %s: %v allocations per event", name, e.Kind, n)
+				}
 			}
 		}
 	}
@@ -606,7 +674,7 @@ func FuzzFormats(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string, form, kind, indicators uint8) {
 		e := eventtest.Hit()
 		e.Indicators = slices.Repeat(e.Indicators[:1], int(indicators))
-		e.Kind = kinds[int(kind)%len(kinds)]
+		e.Kind, e.Rule = kinds[int(kind)%len(kinds)], eventtest.Swarm()
 		w := forms[int(form)%len(forms)]
 		checkPoisoned(t, w.name, w.keys, e, s)
 	})

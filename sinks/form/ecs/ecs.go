@@ -42,6 +42,7 @@ func encodeECS(dst []byte, e *event.Event, limit int) []byte {
 		x.network(e)
 	}
 	x.observer(e)
+	x.rule(e)
 	x.related(e)
 	x.own(e)
 	x.threat(e)
@@ -74,9 +75,13 @@ func (x *ecs) event(e *event.Event) {
 	if len(e.Indicators) > 0 {
 		x.Text("reference", e.Indicators[0].Ref, x.limit)
 	}
-	x.Time("start", e.Start)
-	x.Time("end", e.End)
-	if d := e.End.Sub(e.Start); !e.Start.IsZero() && !e.End.IsZero() && d >= 0 {
+	start, end := e.Start, e.End
+	if r := e.RaisedBy(); r != nil {
+		start, end = r.From, r.To
+	}
+	x.Time("start", start)
+	x.Time("end", end)
+	if d := end.Sub(start); !start.IsZero() && !end.IsZero() && d >= 0 {
 		x.Number("duration", uint64(d.Nanoseconds()))
 	}
 	x.Close('}')
@@ -215,9 +220,35 @@ func (x *ecs) ifIndex(key string, index uint32) {
 	x.Close('}')
 }
 
-// related lists every address of the event once, except the exporter's.
+// rule writes the correlation rule that has raised an alert. Its evidence is among what ECS
+// has no field for.
+func (x *ecs) rule(e *event.Event) {
+	r := e.RaisedBy()
+	if r == nil {
+		return
+	}
+	x.Open("rule", '{')
+	x.Name("name", r.Name)
+	x.Text("description", r.Title, min(x.limit, event.MaxDescription))
+	x.Name("category", r.Type)
+	x.Name("ruleset", "flowsnitch")
+	x.Close('}')
+}
+
+// related lists every address of the event once, except the exporter's: of an alert of a rule
+// the most frequent sources and targets, too, as far as there is room.
 func (x *ecs) related(e *event.Event) {
-	all := [...]netip.Addr{e.Src, e.Dst, e.NATSrc, e.NATDst, e.InnerSrc, e.InnerDst, e.Offender, e.Local}
+	var room [8 + 2*event.MaxRuleShares]netip.Addr
+	all := append(room[:0], e.Src, e.Dst, e.NATSrc, e.NATDst, e.InnerSrc, e.InnerDst, e.Offender, e.Local)
+	if r := e.RaisedBy(); r != nil {
+		for _, list := range [...][]event.RuleShare{r.Sources, r.Targets} {
+			for _, s := range list[:min(len(list), event.MaxRuleShares, x.limit/32)] {
+				if a, err := netip.ParseAddr(s.Value); err == nil {
+					all = append(all, a.Unmap().WithZone(""))
+				}
+			}
+		}
+	}
 	open := false
 	for i, a := range all {
 		if !a.IsValid() || slices.Contains(all[:i], a) {
@@ -274,6 +305,9 @@ func (x *ecs) own(e *event.Event) {
 		x.Close('}')
 	}
 	x.Text("intel_version", e.IntelVersion, event.MaxName)
+	if r := e.RaisedBy(); r != nil {
+		event.AppendRule(&x.Line, r, x.limit)
+	}
 	x.Close('}')
 }
 

@@ -3,6 +3,7 @@
 package ocsf
 
 import (
+	"cmp"
 	"net/netip"
 
 	"github.com/flowsnitch/flowsnitch/flow"
@@ -54,7 +55,7 @@ func (o *ocsf) class(e *event.Event) {
 	switch {
 	case e.Kind == event.KindUpdate && e.Last:
 		activity = end
-	case e.Kind == event.KindUpdate:
+	case e.Kind == event.KindUpdate, e.RaisedBy() != nil && e.Rule.Update:
 		activity = update
 	}
 	o.Number("category_uid", 2)
@@ -65,7 +66,11 @@ func (o *ocsf) class(e *event.Event) {
 	o.Millis("time", e.Time)
 	o.Text("message", e.Reason, o.limit)
 	o.Bool("is_alert", e.Kind == event.KindHit || e.Kind == event.KindAlert)
-	if e.Kind != event.KindAlert {
+	if r := e.RaisedBy(); r != nil {
+		o.Millis("start_time", r.From)
+		o.Millis("end_time", r.To)
+	}
+	if e.Kind != event.KindAlert || e.Rule != nil {
 		o.Number("risk_score", uint64(e.Score))
 	}
 	if len(e.Indicators) > 0 {
@@ -109,30 +114,55 @@ func (o *ocsf) metadata(e *event.Event) {
 func (o *ocsf) finding(e *event.Event) {
 	o.Open("finding_info", '{')
 	o.Key("uid")
-	o.B = append(appendFinding(append(o.B, '"'), e), '"')
-	o.Key("title")
-	o.B = append(append(append(o.B, '"'), words.Title(e)...), '"')
+	o.B = append(appendFinding(append(o.B, '"'), e, o.limit), '"')
+	if r := e.RaisedBy(); r != nil {
+		o.analytic(r)
+	} else {
+		o.Key("title")
+		o.B = append(append(append(o.B, '"'), words.Title(e)...), '"')
+	}
 	o.Open("types", '[')
 	o.Name("", words.Signature(e))
 	o.Close(']')
-	first := e.Start
+	first, last := e.Start, e.End
 	if !e.ContactFirstSeen.IsZero() {
 		first = e.ContactFirstSeen
 	}
+	if r := e.RaisedBy(); r != nil {
+		first, last = r.From, r.To
+	}
 	o.Millis("first_seen_time", first)
-	o.Millis("last_seen_time", e.End)
+	o.Millis("last_seen_time", last)
 	if len(e.Indicators) > 0 {
 		o.Text("src_url", e.Indicators[0].Ref, o.limit)
 	}
 	o.Close('}')
 }
 
-// appendFinding appends what names the finding: the id of the contact, the alert and whom
-// it is about, or the id of the event.
-func appendFinding(dst []byte, e *event.Event) []byte {
+// analytic writes the correlation rule that has raised an alert, and its title as that of
+// the finding. Its evidence is unmapped.
+func (o *ocsf) analytic(r *event.Rule) {
+	o.Text("title", cmp.Or(r.Title, r.Name, "Alert"), min(o.limit, event.MaxDescription))
+	o.Open("analytic", '{')
+	o.Number("type_id", 1) // rule
+	o.Name("type", "Rule")
+	o.Name("name", r.Name)
+	o.Name("category", r.Type)
+	o.Close('}')
+}
+
+// appendFinding appends what names the finding: the id of the contact, the rule and its
+// group, the alert and whom it is about, or the id of the event.
+func appendFinding(dst []byte, e *event.Event, limit int) []byte {
 	switch {
 	case e.Contact != uuid.UUID{}:
 		return jsonline.AppendID(dst, e.Contact)
+	case e.RaisedBy() != nil: // what a rule has found in a group is one finding, however it grows
+		dst = fit.AppendName(dst, words.Signature(e), event.MaxName)
+		for i := range e.Rule.Group[:min(len(e.Rule.Group), event.MaxRuleGroup)] {
+			dst = fit.AppendJSON(append(dst, '/'), e.Rule.Group[i].Value, min(limit, event.MaxName))
+		}
+		return dst
 	case !e.Offender.IsValid():
 		return jsonline.AppendID(dst, e.ID)
 	}
@@ -261,6 +291,9 @@ func (o *ocsf) unmapped(e *event.Event) {
 	o.Addr("inner_src", e.InnerSrc)
 	o.Addr("inner_dst", e.InnerDst)
 	o.Text("intel_version", e.IntelVersion, event.MaxName)
+	if r := e.RaisedBy(); r != nil {
+		event.AppendRule(&o.Line, r, o.limit)
+	}
 	o.Close('}')
 }
 

@@ -21,7 +21,7 @@ func AppendCEF(dst []byte, e *event.Event, release string, limit int) []byte {
 	c := cef{pairs{b: dst, start: len(dst), max: limit, sep: ' ', escape: escapeCEF}}
 	c.b = fit.AppendName(append(c.b, "CEF:0|flowsnitch|flowsnitch|"...), release, event.MaxName)
 	c.b = fit.AppendName(append(c.b, '|'), words.Signature(e), event.MaxName)
-	c.b = append(append(append(c.b, '|'), words.Title(e)...), '|')
+	c.b = append(appendTitle(append(c.b, '|'), e), '|')
 	c.b = append(append(c.b, cefSeverity(e.Severity)...), '|')
 	c.millis("rt", e.Time)
 	if e.Kind != event.KindAlert {
@@ -31,8 +31,42 @@ func AppendCEF(dst []byte, e *event.Event, release string, limit int) []byte {
 	if e.Kind != event.KindAlert {
 		c.traffic(e)
 	}
+	if r := e.RaisedBy(); r != nil {
+		c.rule(r, &cefRule)
+		c.count("cn1Label=score cn1", uint64(e.Score))
+		c.millis("start", r.From)
+		c.millis("end", r.To)
+	}
 	c.origin(e)
+	if r := e.RaisedBy(); r != nil {
+		c.evidence(r, &cefRule)
+	}
 	return c.line()
+}
+
+// What a rule has counted is cnt, as flows are.
+var cefRule = ruleKeys{
+	name: "flowsnitchRule", kind: "flowsnitchRuleType", count: "cnt", threshold: "flowsnitchThreshold", usual: "flowsnitchUsual", failure: "flowsnitchError",
+	update: "flowsnitchDoubled", interval: "flowsnitchInterval", spread: "flowsnitchSpread", title: "flowsnitchRuleTitle", group: "flowsnitchGroup",
+	sources: "flowsnitchSources", targets: "flowsnitchTargets", ports: "flowsnitchServicePorts",
+}
+
+// appendTitle appends the name of the header: for an alert of a rule the title of the rule,
+// in which a bar is a blank, because many readers know no escapes there.
+func appendTitle(dst []byte, e *event.Event) []byte {
+	r := e.RaisedBy()
+	if r == nil || r.Title == "" {
+		return append(dst, words.Title(e)...)
+	}
+	return fit.AppendCut(dst, r.Title, event.MaxLabel, func(dst []byte, r rune) []byte {
+		switch r {
+		case '|':
+			return append(dst, ' ')
+		case '\\':
+			return append(dst, `\\`...)
+		}
+		return appendGlyph(dst, r)
+	})
 }
 
 // cef writes the extension of one event.

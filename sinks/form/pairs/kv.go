@@ -31,6 +31,12 @@ func AppendKV(dst []byte, e *event.Event, ends event.Ends, limit int) []byte {
 	if e.Kind != event.KindAlert {
 		k.traffic(e)
 	}
+	if r := e.RaisedBy(); r != nil {
+		k.rule(r, &kvRule)
+		k.count("score", uint64(e.Score))
+		k.time("from", r.From)
+		k.time("to", r.To)
+	}
 	k.origin(e)
 	k.texts(e)
 	return k.line()
@@ -44,6 +50,11 @@ func AppendStamped(dst []byte, e *event.Event, ends event.Ends, limit int) []byt
 	dst = fit.AppendName(append(dst, ' '), cmp.Or(e.Sensor, "-"), event.MaxName)
 	dst = append(dst, " flowsnitch: "...)
 	return AppendKV(dst, e, ends, limit-(len(dst)-start))
+}
+
+var kvRule = ruleKeys{
+	name: "rule", kind: "rule_type", count: "count", threshold: "threshold", usual: "usual", failure: "error", update: "doubled",
+	interval: "interval", spread: "spread", title: "rule_title", group: "group", sources: "sources", targets: "targets", ports: "service_ports",
 }
 
 // kv writes the key=value form of one event.
@@ -145,6 +156,9 @@ func (k *kv) texts(e *event.Event) {
 	k.text("community_id", e.CommunityID, event.MaxName)
 	k.text("intel_version", e.IntelVersion, event.MaxName)
 	k.text("reason", e.Reason, words.MaxProse)
+	if r := e.RaisedBy(); r != nil {
+		k.evidence(r, &kvRule)
+	}
 	if len(e.Indicators) > 0 {
 		best := &e.Indicators[0]
 		k.text("native_id", best.NativeID, event.MaxLabel)

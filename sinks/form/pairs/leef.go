@@ -34,8 +34,19 @@ func AppendLEEF(dst []byte, e *event.Event, sep byte, release string, limit int)
 		l.flow(e)
 	}
 	l.finding(e)
+	if r := e.RaisedBy(); r != nil {
+		l.rule(r, &leefRule)
+		l.count("score", uint64(e.Score))
+		l.time("from", r.From)
+		l.time("to", r.To)
+	}
 	l.origin(e)
 	return l.line()
+}
+
+var leefRule = ruleKeys{
+	name: "rule", kind: "ruleType", count: "count", threshold: "threshold", usual: "usual", failure: "error", update: "doubled",
+	interval: "interval", spread: "spread", title: "ruleTitle", group: "group", sources: "sources", targets: "targets", ports: "servicePorts",
 }
 
 // leef writes the attributes of one event.
@@ -107,6 +118,9 @@ func (l *leef) origin(e *event.Event) {
 	l.text("site", e.Site, event.MaxLabel)
 	l.text("asName", e.ASName, event.MaxLabel)
 	l.text("msg", e.Reason, words.MaxProse)
+	if r := e.RaisedBy(); r != nil {
+		l.evidence(r, &leefRule)
+	}
 	if len(e.Indicators) > 0 {
 		best := &e.Indicators[0]
 		l.text("reference", best.Ref, words.MaxProse)

@@ -170,6 +170,108 @@ func (p *pairs) contact(e *event.Event, keys contactKeys) {
 	p.flag(keys.hostsCapped, e.HostsCapped)
 }
 
+// ruleKeys are the keys of an alert of a rule, as each form spells them.
+type ruleKeys struct {
+	name, kind, count, threshold, usual, failure, update, interval, spread string
+	title, group, sources, targets, ports                                  string
+}
+
+// rule writes what a rule has counted.
+func (p *pairs) rule(r *event.Rule, keys *ruleKeys) {
+	p.name(keys.name, r.Name)
+	p.name(keys.kind, r.Type)
+	p.number(keys.count, r.Count)
+	p.count(keys.threshold, r.Threshold)
+	p.count(keys.usual, r.Usual)
+	p.decimal(keys.failure, r.Error)
+	p.flag(keys.update, r.Update)
+	p.decimal(keys.interval, r.Interval.Seconds())
+	p.decimal(keys.spread, r.Spread)
+}
+
+// maxList bounds a list within one value, in bytes.
+const maxList = 256
+
+// evidence writes what the group of a rule is and who was in it. What has no room in a value
+// is left out, the least frequent first.
+func (p *pairs) evidence(r *event.Rule, keys *ruleKeys) {
+	p.text(keys.title, r.Title, event.MaxLabel)
+	l := p.list(keys.group, len(r.Group))
+	for i := 0; l.next(i, event.MaxRuleGroup); i++ {
+		p.b = append(fit.AppendName(p.b, r.Group[i].Field, event.MaxName), ' ')
+		p.b = fit.AppendCut(p.b, r.Group[i].Value, event.MaxName, p.escape)
+	}
+	p.shares(keys.sources, r.Sources)
+	p.shares(keys.targets, r.Targets)
+	l = p.list(keys.ports, len(r.Ports))
+	for i := 0; l.next(i, event.MaxRulePorts); i++ {
+		p.b = strconv.AppendUint(p.b, uint64(r.Ports[i].Port), 10)
+	}
+}
+
+// shares writes values with their counts: 198.51.100.7 (8), 203.0.113.9 (7).
+func (p *pairs) shares(key string, list []event.RuleShare) {
+	l := p.list(key, len(list))
+	for i := 0; l.next(i, event.MaxRuleShares); i++ {
+		p.b = fit.AppendCut(p.b, list[i].Value, event.MaxName, p.escape)
+		p.b = append(strconv.AppendUint(append(p.b, " ("...), list[i].Count, 10), ')')
+	}
+}
+
+// An items is a value that is a list.
+type items struct {
+	p           *pairs
+	n           int
+	begin, last int // where the list and its last item begin
+}
+
+// list begins a value of n items.
+func (p *pairs) list(key string, n int) items {
+	if n == 0 {
+		return items{}
+	}
+	p.begin(key)
+	if p.quote {
+		p.b = append(p.b, '"')
+	}
+	return items{p: p, n: n, begin: len(p.b), last: len(p.b)}
+}
+
+// next ends the item before the ith, and reports whether that is to be written. At the end it
+// ends the value.
+func (l *items) next(i, most int) bool {
+	if l.n == 0 {
+		return false
+	}
+	p := l.p
+	full := len(p.b)-l.begin > maxList
+	if full {
+		p.b = p.b[:l.last]
+	}
+	if !full && i < min(l.n, most) {
+		l.last = len(p.b)
+		if i > 0 {
+			p.b = append(p.b, ", "...)
+		}
+		return true
+	}
+	if p.quote {
+		p.b = append(p.b, '"')
+	}
+	p.end()
+	return false
+}
+
+// decimal writes a number with four decimals that is absent when 0.
+func (p *pairs) decimal(key string, value float64) {
+	if !(value > 0) {
+		return
+	}
+	p.begin(key)
+	p.b = strconv.AppendFloat(p.b, min(value, jsonline.MaxDecimal), 'f', 4, 64)
+	p.end()
+}
+
 // appendGlyph appends what can be seen: white space of every kind as a blank, a
 // character without a glyph as U+FFFD.
 func appendGlyph(dst []byte, r rune) []byte {
