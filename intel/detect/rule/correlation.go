@@ -239,11 +239,11 @@ func (r *Rule) lasts(b *block) *Error {
 	c := &r.Correlation
 	switch {
 	case r.Over == Contacts && c.Type != Lockstep && c.Timespan%time.Hour != 0:
-		return at(b.of("timespan"), "timespan: %s is not valid over contacts, which are counted by the hour; use whole hours", short(c.Timespan))
+		return at(b.of("timespan"), "timespan: %s is not valid over contacts, which are counted by the hour; use whole hours", Short(c.Timespan))
 	case c.Type == Lockstep && c.Timespan > 24*time.Hour:
-		return at(b.of("timespan"), "timespan: %s is not valid for lockstep; use 1d at most", short(c.Timespan))
+		return at(b.of("timespan"), "timespan: %s is not valid for lockstep; use 1d at most", Short(c.Timespan))
 	case c.Type == Rise && (c.Timespan < time.Hour || (24*time.Hour)%c.Timespan != 0):
-		return at(b.of("timespan"), "timespan: %s is not valid for rise, which compares with the same window of other days; use 1h, 2h, 3h, 4h, 6h, 8h, 12h or 1d", short(c.Timespan))
+		return at(b.of("timespan"), "timespan: %s is not valid for rise, which compares with the same window of other days; use 1h, 2h, 3h, 4h, 6h, 8h, 12h or 1d", Short(c.Timespan))
 	case c.Type == TemporalOrdered && r.Over == Contacts:
 		return at(b.of("type"), "temporal_ordered is not valid over contacts: within an hour there is no order; use temporal")
 	}

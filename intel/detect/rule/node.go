@@ -282,7 +282,7 @@ func (b *block) duration(to *time.Duration, key string, least, most time.Duratio
 		return at(v, "%s: %q is not a length of time; use a number with s, m, h or d, such as 10m", key, show(s))
 	}
 	if d < least || d > most || d%time.Second != 0 {
-		return at(v, "%s: %s is not valid; use whole seconds, %s to %s", key, show(s), short(least), short(most))
+		return at(v, "%s: %s is not valid; use whole seconds, %s to %s", key, show(s), Short(least), Short(most))
 	}
 	*to = d
 	return nil
@@ -296,8 +296,8 @@ func parseDuration(s string) (time.Duration, error) {
 	return time.ParseDuration(s)
 }
 
-// short gives a length of time in its largest whole unit.
-func short(d time.Duration) string {
+// Short gives a length of time in its largest whole unit.
+func Short(d time.Duration) string {
 	for _, u := range []struct {
 		unit time.Duration
 		name string

@@ -44,7 +44,9 @@ func (t Type) String() string { return types[t] }
 
 // The limits of what a rule may ask for.
 const (
-	MaxName     = 64
+	// MaxName is so long that the name of an alert, which is event.RulePrefix and that of the
+	// rule, has room in every form.
+	MaxName     = event.MaxName - len(event.RulePrefix)
 	MaxGroupBy  = 4
 	MaxRefs     = 8
 	MaxSteps    = 256 // ports of one host that an address is remembered with
