@@ -13,11 +13,11 @@ import (
 // Each has at its top where it goes.
 //
 //go:embed clickhouse elasticsearch filebeat fluent-bit hit.schema.json logrotate logstash ossec rsyslog splunk syslog-ng
-//go:embed vector wazuh
+//go:embed rules/*.yml vector wazuh
 var artifacts embed.FS
 
 // Artifact gives a consumer's configuration by one of the names of [Artifacts]. That
-// of a folder stands for all of its files, one after another.
+// of a folder stands for all of its files, one after another; rules are documents of YAML.
 func Artifact(name string) ([]byte, error) {
 	if !slices.Contains(Artifacts(), name) {
 		return nil, fmt.Errorf("no artifact %q; allowed are %s", name, strings.Join(Artifacts(), ", "))
@@ -31,7 +31,11 @@ func Artifact(name string) ([]byte, error) {
 		all = append(all, b)
 		return err
 	})
-	return bytes.Join(all, []byte("\n")), err
+	between := "\n"
+	if name == "rules" {
+		between = "---\n"
+	}
+	return bytes.Join(all, []byte(between)), err
 }
 
 // Artifacts gives the names of all artifacts in alphabetical order: folders, such as

@@ -17,6 +17,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
+	"github.com/flowsnitch/flowsnitch/intel/detect/rulebook"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/feeds/fetch/spec"
@@ -66,6 +67,8 @@ type Config struct {
 	History history.Config `yaml:"history"`
 	// Incidents is what is kept of offenders, and where.
 	Incidents Incidents `yaml:"incidents"`
+	// Rules is which correlation rules run.
+	Rules rulebook.Config `yaml:"rules"`
 	// Report is when reports are sent by mail.
 	Report report.Config `yaml:"report"`
 	// Clock is how the wall clock is judged.
@@ -140,6 +143,7 @@ func base() Config {
 		Contact:   correlate.DefaultConfig(),
 		History:   history.DefaultConfig(),
 		Incidents: DefaultIncidents(),
+		Rules:     rulebook.DefaultConfig(),
 		Report:    report.DefaultConfig(),
 		Clock:     clock.DefaultConfig(),
 		Canary:    Canary{Every: time.Minute},
@@ -264,6 +268,9 @@ func (c *Config) Validate() error {
 	}
 	if err := c.Incidents.Validate(); err != nil {
 		return fmt.Errorf("incidents.%w", err)
+	}
+	if err := c.Rules.Validate(); err != nil {
+		return fmt.Errorf("rules.%w", err)
 	}
 	if err := c.validateReport(); err != nil {
 		return fmt.Errorf("report.%w", err)

@@ -12,6 +12,8 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
+	"github.com/flowsnitch/flowsnitch/intel/detect/rulebook"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 )
@@ -21,7 +23,7 @@ const maxKeyFile = 4 << 20
 
 // CheckKeys gives an error for each key that a provider requires and that is missing, and
 // for each file with a key, password, token or certificate that cannot be read as what it
-// must be. path is the file that the configuration is from. Unlike Validate it reads
+// must be, and for each correlation rule that is wrong. path is the file that the configuration is from. Unlike Validate it reads
 // files: what it finds may be right for another user, or a moment later.
 func (c *Config) CheckKeys(path string) (errs []*Error) {
 	var body ast.Node
@@ -44,6 +46,15 @@ func (c *Config) CheckKeys(path string) (errs []*Error) {
 		if err := checkKeyFile(key, files[key]); err != nil {
 			complain(fmt.Errorf("%s: %w", key, err))
 			delete(files, key)
+		}
+	}
+	for _, err := range rulebook.Load(c.Rules).Bad {
+		if bad, ok := errors.AsType[*rule.Error](err); ok { // it has a place of its own
+			errs = append(errs, &Error{File: bad.File, Line: bad.Line, Column: max(bad.Column, 1), Err: bad.Err})
+		} else if strings.HasPrefix(err.Error(), "rules.") {
+			complain(err)
+		} else {
+			complain(fmt.Errorf("rules.files: %w", err))
 		}
 	}
 	for i := range c.Sinks {

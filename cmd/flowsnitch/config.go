@@ -28,7 +28,7 @@ func newConfigCheck() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check -c FILE",
 		Short: "Read a configuration and its lists without starting anything",
-		Long: `check reads the configuration and every list that it names.
+		Long: `check reads the configuration and every list and correlation rule that it names.
 Nothing is started or opened, and no request is sent. Exit code 2 means that the
 configuration is wrong, that a key is missing which a provider requires, or that a file
 with a key, password, token or certificate cannot be read: run it as the user of the
@@ -76,7 +76,8 @@ func newConfigPrint() *cobra.Command {
 		Short: "Print the configuration in force, or one for a program that reads the hits",
 		Long: `print writes the configuration in force as YAML, every default written out. With
 the name of a consumer it writes what that program needs to read the hits: decoders
-and rules for OSSEC and Wazuh, the JSON Schema of a hit, and more.
+and rules for OSSEC and Wazuh, the JSON Schema of a hit, and more; with 'rules' the
+correlation rules that come with flowsnitch.
 
 Consumers: ` + strings.Join(configs.Artifacts(), ", "),
 		Example: `  flowsnitch config print -c /etc/flowsnitch/flowsnitch.yml
