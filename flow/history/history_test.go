@@ -289,7 +289,7 @@ func TestNoIntervalCrossesTheHour(t *testing.T) {
 				t.Errorf("an interval from %v to %v", s[0], s[1])
 			}
 		}
-		if n := len(r.files.spans); n < 15 || n > 18 {
+		if n := len(r.files.spans); n < 13 || n > 15 {
 			t.Errorf("%d intervals in 130 minutes", n)
 		}
 	})
