@@ -83,7 +83,7 @@ var rules = []struct {
 	{"intel/event", []string{"intel/event/jsonline", "flow", "flow/fit"}},
 	{"intel/event/jsonline", []string{"flow/fit"}},
 	{"intel/hunt/retro/listed", []string{"intel/lookup", "flow", "flow/disk"}},
-	{"intel/hunt/retro/sent", []string{"flow/disk"}},
+	{"intel/event/sent", []string{"flow/disk"}},
 	{"intel/hunt/retro/jobs", []string{"intel/hunt/retro/listed", "intel/lookup", "flow/disk"}},
 	{"intel/hunt/retro/contact", []string{"intel/hunt", "intel/hunt/retro/listed", "intel", "intel/lookup", "intel/event", "intel/correlate/score", "flow", "flow/history/row"}},
 	{"intel/hunt/retro", []string{"intel/hunt", "intel/hunt/question", "intel/hunt/retro/*", "intel", "intel/lookup", "intel/event", "intel/correlate/score", "flow", "flow/disk", "flow/history/row", "flow/observe", "flow/span"}},

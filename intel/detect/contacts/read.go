@@ -26,6 +26,8 @@ type Query struct {
 	From, To time.Time
 	// OmitDays leaves out files that merges have made of a day, and counts their rows.
 	OmitDays bool
+	// Open is the hour that is not over: it is read like the others, and not ended. Zero = none.
+	Open time.Time
 	// Ended is called after each hour, with its beginning, when all of it was given to the
 	// taker; nil = no call. Its error ends the reading.
 	Ended func(hour time.Time) error
@@ -142,7 +144,7 @@ func (r *reader) begin(n uint32) error {
 }
 
 func (r *reader) end() error {
-	if r.hour == 0 {
+	if r.hour == 0 || !r.q.Open.IsZero() && r.hour >= hourOf(r.q.Open) {
 		return nil
 	}
 	r.to.EndInterval(true)

@@ -20,11 +20,11 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/span"
 	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/sent"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/question"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/retro/contact"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/retro/jobs"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/retro/listed"
-	"github.com/flowsnitch/flowsnitch/intel/hunt/retro/sent"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 )
 

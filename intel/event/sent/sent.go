@@ -1,11 +1,11 @@
-// Package sent remembers on the disk which events of the retro-hunt have been sent, by their
-// ids, so that none is sent again for as long as the history lasts: not after a restart, when
-// an address is listed again, or when a job is done from its beginning. Package retro owns
-// it, and calls it from one goroutine.
+// Package sent remembers on the disk which events have been sent, by their ids, so that none
+// is sent again for as long as it is kept: events whose ids are made of facts, those of the
+// retro-hunt and the alerts of rules, come into existence again when the work is repeated. A
+// log has one owner, who calls it from one goroutine.
 //
 // An id is noted after its event is in the journal, with durability always on the disk. A
-// crash between both makes the event come again, with the same id; none is lost. See package retro
-// for the other durabilities.
+// crash between both makes the event come again, with the same id; none is lost. See package
+// intel/hunt/retro for the other durabilities.
 package sent
 
 import (

@@ -1,0 +1,210 @@
+package follow
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/disk"
+	"github.com/flowsnitch/flowsnitch/flow/history/folder"
+	"github.com/flowsnitch/flowsnitch/intel/detect"
+	"github.com/flowsnitch/flowsnitch/intel/detect/contacts"
+)
+
+// A History is where contacts come from.
+type History interface {
+	// Folder is where its files are; nil = it is off.
+	Folder() *folder.Folder
+	// Written is until when all files are there; zero = not known.
+	Written() time.Time
+}
+
+// ContactsConfig is what contacts are judged by, and where the state is.
+type ContactsConfig struct {
+	Engine  detect.Config
+	History History
+	FS      disk.FS
+	Path    string // of the state
+	// Learn is how much of the past a first start looks at, so that it is known what is
+	// usual. Nothing of it is alerted.
+	Learn time.Duration
+	Now   func() time.Time
+}
+
+// look is how often it is looked whether the history has new files.
+const look = 5 * time.Second
+
+// Contacts follows the history, in a goroutine of its own.
+type Contacts struct {
+	cfg    ContactsConfig
+	raised *Raised
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	// Of the goroutine: the state at the beginning of an hour, and until when the history
+	// was written when it was looked at.
+	state []byte
+	place time.Time
+	seen  time.Time
+	since time.Time // alerts of before are not sent
+
+	mu    sync.Mutex
+	stats ContactsStats
+}
+
+// ContactsStats are what has been done since the start.
+type ContactsStats struct {
+	Engine  detect.Stats
+	Read    contacts.Done // of the last look
+	Place   time.Time     // the hour from which on a restart reads again
+	Until   time.Time     // judged up to here
+	Took    time.Duration // the last look
+	Errors  uint64
+	Error   string // of the last look; empty = it succeeded
+	Damaged string // why the state could not be read at the start
+}
+
+// NewContacts takes up the state that there is. One that cannot be read is left behind.
+func NewContacts(cfg ContactsConfig, raised *Raised) *Contacts {
+	c := &Contacts{cfg: cfg, raised: raised, done: make(chan struct{})}
+	if err := c.restore(); err != nil {
+		c.stats.Damaged = err.Error()
+		c.state = nil
+	}
+	if c.state == nil {
+		c.since = cfg.Now()
+		c.place = c.since.Add(-cfg.Learn).Truncate(time.Hour)
+	}
+	return c
+}
+
+// restore reads the state.
+func (c *Contacts) restore() error {
+	b, err := readState(c.cfg.FS, c.cfg.Path)
+	if b == nil || err != nil {
+		return err
+	}
+	if len(b) < 16 {
+		return errors.New("cut")
+	}
+	if err := detect.New(c.cfg.Engine).Restore(b[16:]); err != nil {
+		return err
+	}
+	c.place = time.Unix(int64(binary.BigEndian.Uint64(b)), 0).UTC()
+	c.since = time.Unix(int64(binary.BigEndian.Uint64(b[8:])), 0).UTC()
+	c.state = b[16:]
+	return nil
+}
+
+// Start begins to follow the history.
+func (c *Contacts) Start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	c.cancel = cancel
+	go func() {
+		defer close(c.done)
+		tick := time.NewTicker(look)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				c.follow(ctx)
+			}
+		}
+	}()
+}
+
+// Stop ends it, within ctx. What was not judged is judged after the next start.
+func (c *Contacts) Stop(ctx context.Context) error {
+	c.cancel()
+	select {
+	case <-c.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// follow looks for new files, and judges what is in them.
+func (c *Contacts) follow(ctx context.Context) {
+	f, until := c.cfg.History.Folder(), c.cfg.History.Written()
+	if f == nil || until.IsZero() || until.Equal(c.seen) {
+		return
+	}
+	began := time.Now()
+	engine, done, err := c.judge(ctx, f, until)
+	if err == nil {
+		c.seen = until
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats.Read, c.stats.Place, c.stats.Took, c.stats.Error = done, c.place, time.Since(began), ""
+	if err != nil && ctx.Err() == nil {
+		c.stats.Errors++
+		c.stats.Error = err.Error()
+		return
+	}
+	c.stats.Engine, c.stats.Until = engine.Stats(), until
+}
+
+// judge reads the history from the last complete hour on, as far as it is written. The state
+// is saved with each hour that is over; the hour that is not is read again every time.
+func (c *Contacts) judge(ctx context.Context, f *folder.Folder, until time.Time) (*detect.Engine, contacts.Done, error) {
+	engine := detect.New(c.cfg.Engine)
+	if c.state != nil {
+		if err := engine.Restore(c.state); err != nil {
+			return engine, contacts.Done{}, err
+		}
+	}
+	open := until.UTC().Truncate(time.Hour)
+	done, err := contacts.Read(ctx, f, engine, contacts.Query{From: c.place, To: open, Open: open, OmitDays: false,
+		Ended: func(hour time.Time) error { return c.ended(engine, hour, open) }})
+	if err == nil {
+		err = c.raise(engine.Alerts())
+	}
+	return engine, done, err
+}
+
+// ended raises the alerts of an hour that is over, and keeps the state. While much of the past
+// is read it is written once a day.
+func (c *Contacts) ended(engine *detect.Engine, hour, open time.Time) error {
+	if err := c.raise(engine.Alerts()); err != nil {
+		return err
+	}
+	next := hour.Add(time.Hour)
+	if next.Before(open.Add(-time.Hour)) && next.Hour() != 0 {
+		return nil
+	}
+	state := engine.Save()
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, len(state)+16), uint64(next.Unix()))
+	b = binary.BigEndian.AppendUint64(b, uint64(c.since.Unix()))
+	if err := disk.Replace(c.cfg.FS, c.cfg.Path, append(b, state...), 0o640); err != nil {
+		return err
+	}
+	c.state, c.place = state, next
+	return nil
+}
+
+// raise sends alerts, but for those of a time before the rules ran.
+func (c *Contacts) raise(alerts []detect.Alert) error {
+	var fresh, old []detect.Alert
+	for _, a := range alerts {
+		if a.To.Before(c.since) {
+			old = append(old, a)
+		} else {
+			fresh = append(fresh, a)
+		}
+	}
+	c.raised.Forget(old)
+	return c.raised.Raise(fresh)
+}
+
+// Stats gives the counters.
+func (c *Contacts) Stats() ContactsStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stats
+}

@@ -1,0 +1,187 @@
+package follow
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/flow/disk"
+	"github.com/flowsnitch/flowsnitch/intel/detect"
+	"github.com/flowsnitch/flowsnitch/intel/detect/hits"
+	"github.com/flowsnitch/flowsnitch/intel/event"
+)
+
+// HitsConfig is what hits are judged by, and where the state is.
+type HitsConfig struct {
+	Engine detect.Config
+	Hits   hits.Config // Text is set here
+	FS     disk.FS
+	Path   string        // of the state
+	Every  time.Duration // the least time between two writes of the state
+	// Rate is how many bytes a second the state may write on average: a large one is written less often.
+	Rate int
+	Now  func() time.Time
+}
+
+// The longest time between two writes of the state, and what the state may have at most when it
+// is read.
+const (
+	longest  = 10 * time.Minute
+	maxState = 256 << 20
+)
+
+// Hits follows the journal. One goroutine calls Send, Held and Close; Stats may be called from any.
+type Hits struct {
+	cfg    HitsConfig
+	raised *Raised
+	engine *detect.Engine
+	hits   *hits.Hits
+	held   int
+	next   time.Time // of the write
+	unsent []detect.Alert
+
+	mu    sync.Mutex
+	stats HitsStats
+}
+
+// HitsStats are what has been done since the start.
+type HitsStats struct {
+	Engine  detect.Stats
+	Hits    hits.Stats
+	Saved   time.Time // zero = not yet
+	Bytes   int       // of the state
+	Errors  uint64    // writes that failed, and were or will be tried again
+	Error   string    // of the last write; empty = it succeeded
+	Waiting int       // events since the last write
+	// Damaged is why the state could not be read at the start; rules began anew.
+	Damaged string
+}
+
+// NewHits takes up the state that there is. One that cannot be read is left behind: the rules
+// begin anew, which Stats show.
+func NewHits(cfg HitsConfig, raised *Raised) *Hits {
+	h := &Hits{cfg: cfg, raised: raised}
+	if err := h.restore(); err != nil {
+		h.begin()
+		h.stats.Damaged = err.Error()
+	}
+	h.next = cfg.Now().Add(cfg.Every)
+	return h
+}
+
+// begin begins anew.
+func (h *Hits) begin() {
+	h.engine = detect.New(h.cfg.Engine)
+	c := h.cfg.Hits
+	c.Text = func(s string) uint32 { return h.engine.Text(s) }
+	h.hits = hits.New(c)
+}
+
+// restore reads the state.
+func (h *Hits) restore() error {
+	h.begin()
+	b, err := readState(h.cfg.FS, h.cfg.Path)
+	if b == nil || err != nil {
+		return err
+	}
+	if len(b) < 4 || uint64(len(b)-4) < uint64(binary.BigEndian.Uint32(b)) {
+		return errors.New("cut")
+	}
+	n := binary.BigEndian.Uint32(b)
+	return errors.Join(h.engine.Restore(b[4:4+n]), h.hits.Restore(b[4+n:]))
+}
+
+// readState reads a file; nil without one.
+func readState(f disk.FS, path string) ([]byte, error) {
+	file, err := f.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	b, err := io.ReadAll(io.LimitReader(file, maxState+1))
+	if err == nil && len(b) > maxState {
+		err = errors.New("too large")
+	}
+	return b, err
+}
+
+// Name is that of the place in the journal.
+func (*Hits) Name() string { return "rules" }
+
+// Held is how many events, the latest of those that Send has taken, no saved state has.
+func (h *Hits) Held() int { return h.held }
+
+// Send judges events. After an error it has taken all of them; it is to be called again, also
+// without any.
+func (h *Hits) Send(_ context.Context, events []event.Event) error {
+	for i := range events {
+		if o, ok := h.hits.Of(&events[i]); ok {
+			h.engine.Observe(&o)
+		}
+		h.held++
+	}
+	h.unsent = append(h.unsent, h.engine.Alerts()...)
+	err := h.raised.Raise(h.unsent)
+	if err == nil {
+		h.unsent = nil
+		if h.held > 0 && !h.cfg.Now().Before(h.next) {
+			err = h.save()
+		}
+	}
+	h.show(err)
+	return err
+}
+
+// save writes the state; what has been taken so far is then held no more.
+func (h *Hits) save() error {
+	state := h.engine.Save()
+	b := binary.BigEndian.AppendUint32(make([]byte, 0, len(state)+4), uint32(len(state)))
+	b = h.hits.Append(append(b, state...))
+	now := h.cfg.Now()
+	if err := disk.Replace(h.cfg.FS, h.cfg.Path, b, 0o640); err != nil {
+		h.next = now.Add(h.cfg.Every)
+		return err
+	}
+	h.held = 0
+	pause := time.Duration(float64(len(b)) / float64(h.cfg.Rate) * float64(time.Second))
+	h.next = now.Add(min(max(pause, h.cfg.Every), longest))
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stats.Saved, h.stats.Bytes = now, len(b)
+	return nil
+}
+
+// show brings the counters up to date.
+func (h *Hits) show(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stats.Engine, h.stats.Hits, h.stats.Waiting, h.stats.Error = h.engine.Stats(), h.hits.Stats(), h.held, ""
+	if err != nil {
+		h.stats.Errors++
+		h.stats.Error = err.Error()
+	}
+}
+
+// Close writes the state.
+func (h *Hits) Close(context.Context) error {
+	if h.held == 0 || len(h.unsent) > 0 {
+		return nil
+	}
+	err := h.save()
+	h.show(err)
+	return err
+}
+
+// Stats gives the counters.
+func (h *Hits) Stats() HitsStats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.stats
+}
