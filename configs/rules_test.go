@@ -181,12 +181,15 @@ func ossecLines(t *testing.T, e event.Event, alertIP string) map[string]string {
 }
 
 // wantFields says what OSSEC must find in an event.
-func wantFields(e event.Event) map[string]string {
+func wantFields(e event.Event, native bool) map[string]string {
 	want := map[string]string{"status": e.Severity.String()}
 	if len(e.Indicators) > 0 {
 		want["extra_data"] = e.Indicators[0].Feed
 	}
 	if e.Kind == event.KindAlert {
+		if r := e.Rule; r != nil && native { // what the group has of it
+			want["protocol"], want["action"], want["extra_data"] = r.Of("protocol"), r.Of("direction"), r.Of("feed")
+		}
 		return want
 	}
 	if e.Src.IsValid() {
@@ -216,6 +219,9 @@ func wantRule(e event.Event) int {
 	case event.KindUpdate:
 		return map[bool]int{false: 100210, true: 100211}[grave]
 	case event.KindAlert:
+		if e.Rule != nil {
+			return [...]int{100222, 100223, 100224, 100224}[e.Severity]
+		}
 		return map[bool]int{false: 100220, true: 100221}[grave]
 	}
 	return 100230
@@ -227,7 +233,7 @@ func TestOSSEC(t *testing.T) {
 	for name, e := range samples() {
 		for form, text := range ossecLines(t, e, form.AlertFlow) {
 			decoder, fields := decode(t, decoders, text)
-			want := wantFields(e)
+			want := wantFields(e, strings.Contains(text, `"kind":`) || strings.Contains(text, `"event":`))
 			for _, field := range []string{"srcip", "srcport", "dstip", "dstport", "protocol", "extra_data", "status", "action"} {
 				got := fields[field]
 				if got == "-" || got == "0" && !e.HasPorts {

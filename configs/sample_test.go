@@ -33,6 +33,10 @@ func samples() map[string]event.Event {
 			e := sample(kind)
 			e.Severity = severity
 			all[fmt.Sprintf("%s %s", kind, severity)] = e
+			if kind == event.KindAlert {
+				variants["rule over hits"](&e)
+				all[fmt.Sprintf("alert of a rule %s", severity)] = e
+			}
 		}
 		for name, change := range variants {
 			e := sample(kind)
@@ -41,6 +45,9 @@ func samples() map[string]event.Event {
 		}
 		for i, s := range hostile {
 			e := sample(kind)
+			if i%2 == 0 {
+				variants["rule over contacts"](&e)
+			}
 			poison(&e, s)
 			all[fmt.Sprintf("%s hostile %d", kind, i)] = e
 		}
@@ -112,8 +119,26 @@ var variants = map[string]func(*event.Event){
 		e.NATSrc, e.Role, e.Country, e.ASNumber, e.ASName = netip.MustParseAddr("198.51.100.7"), flow.SidePostNATSrc, "NO", 64500, "Example Networks AS"
 		e.Offender = e.NATSrc
 	},
-	"silenced":   func(e *event.Event) { e.Silenced = "k7xq2mfa" },
-	"no ports":   func(e *event.Event) { e.HasPorts, e.Protocol = false, 47 },
+	"silenced": func(e *event.Event) { e.Silenced = "k7xq2mfa" },
+	"no ports": func(e *event.Event) { e.HasPorts, e.Protocol = false, 47 },
+	"rule over contacts": func(e *event.Event) {
+		group := []event.RuleField{{Field: "inside", Value: "192.0.2.25"}, {Field: "site", Value: "oslo"}, {Field: "protocol", Value: "tcp"}, {Field: "service_port", Value: "25"}}
+		byRule(e, "swarm", "rise", group...)
+	},
+	"rule over hits": func(e *event.Event) {
+		byRule(e, "own-rule", "value_count", event.RuleField{Field: "offender", Value: "203.0.113.9"}, event.RuleField{Field: "local", Value: "10.0.0.5"},
+			event.RuleField{Field: "feed", Value: "otx"}, event.RuleField{Field: "category", Value: "c2"}, event.RuleField{Field: "country", Value: "NO"})
+	},
+	"rule by others": func(e *event.Event) {
+		byRule(e, "lockstep", "lockstep", event.RuleField{Field: "outside", Value: "203.0.113.9"}, event.RuleField{Field: "exporter", Value: "192.0.2.1"},
+			event.RuleField{Field: "direction", Value: "inbound"}, event.RuleField{Field: "as", Value: "64500"})
+		if e.Rule != nil {
+			e.Rule.Ports = slices.Repeat(e.Rule.Ports, 16)
+			e.Reason = strings.Repeat("x", 1500) // so that not all of it has room
+			e.Rule.Histogram = nil
+			e.Rule.Stop = append(e.Rule.Stop, strings.Repeat("x", 300))
+		}
+	},
 	"sampled":    func(e *event.Event) { e.Sampling, e.PacketsRaw, e.BytesRaw, e.Version = 100, 1, 12, flow.IPFIX },
 	"no listing": func(e *event.Event) { e.Indicators = nil },
 	"shortest": func(e *event.Event) {
@@ -127,12 +152,31 @@ var variants = map[string]func(*event.Event){
 	},
 }
 
+// byRule makes an alert one of a rule.
+func byRule(e *event.Event, name, kind string, group ...event.RuleField) {
+	if e.Kind != event.KindAlert {
+		return
+	}
+	e.Alert, e.Indicators, e.Offender, e.Score = event.RulePrefix+name, nil, netip.Addr{}, 72
+	e.Rule = &event.Rule{
+		Name: name, Title: "A title", Type: kind, Group: group, Count: 89, Threshold: 84, Usual: 28, Error: 0.0625, From: e.Time.Add(-time.Hour), To: e.Time,
+		Update: true, Sources: []event.RuleShare{{Value: "198.51.100.7", Count: 8}}, Targets: []event.RuleShare{{Value: "192.0.2.25", Count: 8}},
+		Ports: []event.RulePort{{Port: 25, Count: 8}}, Histogram: []event.RuleBar{{Times: 1, Values: 81}, {Times: 8, Values: 8}}, OrMore: true,
+		Interval: time.Hour, Spread: 0.02, Stop: []string{"nft add element inet filter blocked { 198.51.100.7 }"},
+	}
+}
+
 // poison puts s wherever foreign text can stand.
 func poison(e *event.Event, s string) {
 	e.Sensor, e.Reason, e.ExporterName, e.CommunityID, e.ASName = s, s, s, s, s
 	for i := range e.Indicators {
 		in := &e.Indicators[i]
 		in.Ref, in.Description, in.NativeID = s, s, s
+	}
+	if e.Rule != nil {
+		r := *e.Rule
+		r.Title, r.Stop = s, []string{s}
+		e.Rule = &r
 	}
 }
 
