@@ -20,6 +20,17 @@
 --     ADD COLUMN IF NOT EXISTS retro Bool AFTER contact_first_seen,
 --     ADD COLUMN IF NOT EXISTS days UInt32 AFTER retro,
 --     ADD COLUMN IF NOT EXISTS silenced String AFTER hosts_capped,
+--     ADD COLUMN IF NOT EXISTS rule LowCardinality(String) AFTER alert,
+--     ADD COLUMN IF NOT EXISTS rule_count UInt64 AFTER rule,
+--     ADD COLUMN IF NOT EXISTS rule_threshold UInt64 AFTER rule_count,
+--     ADD COLUMN IF NOT EXISTS rule_usual UInt64 AFTER rule_threshold,
+--     ADD COLUMN IF NOT EXISTS rule_update Bool AFTER rule_usual,
+--     ADD COLUMN IF NOT EXISTS rule_group Map(LowCardinality(String), String) AFTER rule_update,
+--     ADD COLUMN IF NOT EXISTS rule_from Nullable(DateTime64(3, 'UTC')) AFTER rule_group,
+--     ADD COLUMN IF NOT EXISTS rule_to Nullable(DateTime64(3, 'UTC')) AFTER rule_from,
+--     ADD COLUMN IF NOT EXISTS rule_sources Array(String) AFTER rule_to,
+--     ADD COLUMN IF NOT EXISTS rule_targets Array(String) AFTER rule_sources,
+--     ADD COLUMN IF NOT EXISTS rule_ports Array(UInt16) AFTER rule_targets,
 --     ADD COLUMN IF NOT EXISTS sampling_from LowCardinality(String) AFTER sampling;
 -- before this file is run again: events without them have the empty value.
 

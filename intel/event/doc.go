@@ -1,6 +1,6 @@
 // Package event defines what leaves the program: an [Event] is a hit, an update of a
 // contact, an alert or a canary, complete in itself. It owns the values of its fields, too:
-// kinds, directions, severities, the numbers of a flow by which a canary is recognised, and
+// kinds, directions, severities, the evidence of a rule, the numbers of a flow by which a canary is recognised, and
 // the Community ID by which the records of other sensors are found.
 //
 // An event has two codecs, each for both directions: [AppendBinary] and [DecodeBinary] for

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"math"
 	"net/netip"
 	"os"
 	"slices"
@@ -215,6 +216,7 @@ func withoutProse(e *event.Event) event.Event {
 	less.Exporters, less.InnerSrc, less.InnerDst = nil, netip.Addr{}, netip.Addr{}
 	less.Reason, less.ExporterName = fit.Cut(e.Reason, 100), fit.Cut(e.ExporterName, 32)
 	less.ASName = fit.Cut(e.ASName, 32)
+	less.Rule = withoutLists(e.Rule)
 	less.Sensor, less.CommunityID, less.IntelVersion = fit.Cut(e.Sensor, 32), fit.Cut(e.CommunityID, 40), ""
 	if len(e.Indicators) > 0 {
 		best := e.Indicators[0]
@@ -222,6 +224,18 @@ func withoutProse(e *event.Event) event.Event {
 		less.Indicators = []event.Indicator{best}
 	}
 	return less
+}
+
+// withoutLists gives what a rule has counted, without whom it has seen.
+func withoutLists(r *event.Rule) *event.Rule {
+	if r == nil {
+		return nil
+	}
+	less := *r
+	left := uint64(r.LeftOut) + uint64(len(r.Sources)+len(r.Targets)+len(r.Ports)+len(r.Histogram)+len(r.Stop))
+	less.Sources, less.Targets, less.Ports, less.Histogram, less.Stop = nil, nil, nil, nil, nil
+	less.Title, less.LeftOut = "", uint32(min(left, math.MaxUint32))
+	return &less
 }
 
 // essence gives what happened, between whom and how bad it is.

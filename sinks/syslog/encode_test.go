@@ -253,6 +253,21 @@ func TestShorter(t *testing.T) {
 	}
 }
 
+// TestShorterRule: of an alert of a rule the lists go first.
+func TestShorterRule(t *testing.T) {
+	e := eventtest.RuleAlert()
+	e.Rule = eventtest.Longest().Rule
+	for _, format := range []string{"json", "ecs", "ocsf"} {
+		encoder := newEncoder(testConfig(UDP, func(c *Config) { c.Format, c.Limit = format, 1180 }))
+		got := encoder.append(nil, &e)
+		for _, want := range []string{`"name":"swarm"`, `swarm: 89 sources tried 192.0.2.25 tcp/25 at oslo within 6h`, `"left_out":`} {
+			if len(got) > 1180 || format == "json" && !bytes.Contains(got, []byte(want)) {
+				t.Errorf("%s: %s in %d bytes: %s", format, want, len(got), got)
+			}
+		}
+	}
+}
+
 func FuzzMessage(f *testing.F) {
 	for _, s := range hostile {
 		f.Add(s, true, uint8(1))
@@ -260,6 +275,9 @@ func FuzzMessage(f *testing.F) {
 	formats := []string{"text", "json", "ecs", "ocsf", "cef", "leef", "leef1"}
 	f.Fuzz(func(t *testing.T, s string, modern bool, form uint8) {
 		e := hit()
+		if form >= 128 {
+			e = eventtest.RuleAlert()
+		}
 		eventtest.Poison(&e, s)
 		cfg := testConfig(UDP, func(c *Config) {
 			c.Format = formats[int(form)%len(formats)]

@@ -197,6 +197,8 @@ func (h *Hook) news(ctx context.Context, e *event.Event, now time.Time) (string,
 // worse gives in what something that is known has got worse, or else.
 func (h *Hook) worse(e *event.Event, before, now reported.Fact, otherwise string) string {
 	switch {
+	case e.RaisedBy() != nil && e.Rule.Update:
+		return "at least twice as many as in the last alert"
 	case e.Kind == event.KindAlert:
 	case now.Severity > before.Severity:
 		return fmt.Sprintf("severity rose from %s to %s", before.Severity, now.Severity)

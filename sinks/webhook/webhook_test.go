@@ -68,7 +68,10 @@ func (r *recorder) deliver(_ context.Context, m *notice.Message) error {
 	var doc struct {
 		Notices []struct {
 			Event struct {
-				Flowsnitch struct{ Alert, Offender, Reason string }
+				Flowsnitch struct {
+					Alert, Offender, Reason string
+					Rule                    struct{ Group struct{ Inside string } }
+				}
 			}
 			Events int
 			News   string
@@ -81,7 +84,7 @@ func (r *recorder) deliver(_ context.Context, m *notice.Message) error {
 	for _, s := range m.Subjects() {
 		events, news := 0, ""
 		for _, n := range doc.Notices {
-			if e := n.Event.Flowsnitch; e.Alert == s.Alert && e.Offender == s.Offender.String() && (s.Reason == "" || e.Reason == s.Reason) {
+			if e := n.Event.Flowsnitch; e.Alert == s.Alert && e.Offender == s.Offender.String() && (s.Reason == "" || e.Reason == s.Reason || s.Reason == "inside "+e.Rule.Group.Inside) {
 				events, news = n.Events, n.News
 			}
 		}
@@ -150,6 +153,16 @@ func TestWhatIsTold(t *testing.T) {
 		step("", hit(0, event.Critical))
 		step("own_address_listed198.51.100.7 x1: alert, own_address_listed198.51.100.7 x1: alert", alert("own_address_listed", "by otx"), alert("own_address_listed", "x"))
 		step("", alert("own_address_listed", "by otx"))
+		swarm := func(host, reason string, doubled bool) event.Event {
+			e := eventtest.RuleAlert()
+			r := *e.Rule
+			r.Group, r.Update = []event.RuleField{{Field: "inside", Value: host}}, doubled
+			e.Rule, e.Reason, e.Offender = &r, reason, netip.MustParseAddr("203.0.113.50")
+			return e
+		}
+		step("rule_swarm203.0.113.50 x1: alert, rule_swarm203.0.113.50 x1: alert", swarm("192.0.2.25", "89 sources", false), swarm("192.0.2.26", "89 sources", false))
+		step("", swarm("192.0.2.25", "91 sources", false))
+		step("rule_swarm203.0.113.50 x1: at least twice as many as in the last alert", swarm("192.0.2.25", "178 sources", true))
 		step("203.0.113.2 x1: first contact", with(hit(1, event.High), func(e *event.Event) { e.Kind = event.KindUpdate }))
 		step("203.0.113.3 x1: first contact, before it was listed", with(hit(2, event.High), func(e *event.Event) { e.Retro = true }))
 		last := time.Now().Add(-time.Minute)

@@ -23,7 +23,8 @@ const (
 	maxText     = 400 // characters of one foreign text
 )
 
-// A Subject is what is reported once: an offender, or an alert.
+// A Subject is what is reported once: an offender, or an alert with its reason; of an alert of
+// a rule with its group, for the reason has numbers that grow.
 type Subject struct {
 	Offender      netip.Addr
 	Alert, Reason string
@@ -31,6 +32,9 @@ type Subject struct {
 
 // Of gives the subject of an event.
 func Of(e *event.Event) Subject {
+	if r := e.RaisedBy(); r != nil {
+		return Subject{e.Offender, e.Alert, groupOf(r)}
+	}
 	if e.Kind == event.KindAlert {
 		return Subject{e.Offender, e.Alert, e.Reason}
 	}
@@ -168,7 +172,7 @@ func share(e *event.Event, most int) (out event.Event, hidden uint64) {
 	if hidden == 0 {
 		return out, 0
 	}
-	out.Unknown = nil
+	out.Unknown, out.Rule = nil, nil
 	out.Reason = "listed; the reason names listings that may not be shown"
 	if e.Kind == event.KindAlert {
 		out.Reason = "the reason names listings that may not be shown; see `flowsnitch status` and the hit log"
@@ -326,7 +330,10 @@ func host(e *event.Event) string {
 }
 
 func alertAdvice(e *event.Event) string {
+	r := e.RaisedBy()
 	switch {
+	case r != nil:
+		return ruleAdvice(e, r)
 	case strings.Contains(e.Alert, "own_address"):
 		return "One of our own addresses is listed: look for a compromised host behind it, then ask the feed to remove it."
 	case strings.Contains(e.Alert, "quarantine"):

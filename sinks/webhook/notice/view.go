@@ -38,7 +38,7 @@ type Notice struct {
 	Score    uint8
 	Reason   string
 	Trigger  string   // the flow, in one line
-	Evidence []string // who lists it, at most 5
+	Evidence []string // who lists it, at most 5; of an alert of a rule also whom it has seen, at most 4
 	Hidden   string   // "2 listings not shown (TLP)", or empty
 	Place    string   // country and AS, or empty
 	Hosts    string   // of ours, or empty
@@ -100,6 +100,10 @@ func (m *Message) view(n *notice) Notice {
 	for i := range e.Indicators[:min(len(e.Indicators), maxListings)] {
 		v.Evidence = append(v.Evidence, evidence(&e.Indicators[i]))
 	}
+	r := e.RaisedBy()
+	if r != nil {
+		v.Evidence = append(v.Evidence, ruleEvidence(r)...)
+	}
 	v.Place = place(e)
 	if n.hidden > 0 {
 		v.Hidden = fmt.Sprintf("%d %s not shown (TLP)", n.hidden, plural(n.hidden, "listing", "listings"))
@@ -108,6 +112,9 @@ func (m *Message) view(n *notice) Notice {
 	if e.Kind == event.KindAlert {
 		v.Alert = plain(e.Alert)
 		v.Key += "/" + fit.Cut(v.Alert, maxKeyPart)
+		if r != nil {
+			v.Key += "/" + fit.Cut(groupOf(r), maxKeyPart)
+		}
 	} else {
 		v.Take = "flowsnitch incidents take " + v.Offender
 		v.Silence = "flowsnitch silence add --offender " + v.Offender + " --for 7d --reason TEXT"
