@@ -87,7 +87,7 @@ func newSilenceAdd() *cobra.Command {
 		Short: "Add a silence; all conditions that are given must fit",
 		Long: `add adds a silence and prints its id. All conditions that are given must fit an event, and
 at least one must narrow it. --feed fits when no other feed lists the offender, --rule is
-the name of an alert, --service a protocol and the service port, or a protocol alone. A
+the name of an alert or of a correlation rule, --service a protocol and the service port, or a protocol alone. A
 scan of many hosts or ports fits neither --host nor a port. The author is who you are on
 this machine.`,
 		Example: `  flowsnitch silence add --offender 203.0.113.0/24 --for 7d --reason "our pentest, ticket 4711"
@@ -122,7 +122,7 @@ this machine.`,
 	for _, f := range []struct{ key, help string }{
 		{silence.KeyOffender, "listed `address or prefix`"}, {silence.KeyHost, "`address or prefix` of yours"}, {silence.KeySite, "`name` of the site of the host"},
 		{silence.KeyService, "`service`: protocol/port such as tcp/22, or a protocol"}, {silence.KeyFeed, "`name` of the only feed that lists the offender"},
-		{silence.KeyRule, "`name` of an alert, such as own_address_listed"}, {silence.KeyReason, "why, `text` for whoever reads it when you are not there (required)"},
+		{silence.KeyRule, "`name` of an alert, such as own_address_listed, or of a correlation rule, such as swarm"}, {silence.KeyReason, "why, `text` for whoever reads it when you are not there (required)"},
 	} {
 		words[f.key] = c.Flags().String(f.key, "", f.help)
 	}

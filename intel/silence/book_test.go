@@ -91,8 +91,14 @@ func TestConditions(t *testing.T) {
 	alone.Indicators = hit.Indicators[:1]
 	folded.Local, folded.ServicePort, folded.Folded = netip.Addr{}, 0, true
 	canary.Kind = event.KindCanary
-	events := map[string]event.Event{"hit": hit, "v6": v6, "embedded": embedded, "alone": alone, "folded": folded, "alert": alert, "canary": canary}
+	swarm := eventtest.RuleAlert() // of a rule, 192.0.2.25 at tcp/25
+	swarm.Protocol, swarm.HasProtocol, swarm.ServicePort, swarm.Site = 6, true, 25, "bergen-2"
+	events := map[string]event.Event{"swarm": swarm, "hit": hit, "v6": v6, "embedded": embedded, "alone": alone, "folded": folded, "alert": alert, "canary": canary}
 	for _, tt := range []struct{ words, fits string }{
+		{"rule=swarm", "swarm"},
+		{"rule=rule_swarm host=192.0.2.25", "swarm"},
+		{"rule=swarm host=192.0.2.26", ""},
+		{"host=192.0.2.0/24 service=tcp/25", "swarm"},
 		{"offender=203.0.113.9", "alone embedded folded hit"},
 		{"offender=203.0.113.0/24", "alone embedded folded hit"},
 		{"offender=::ffff:203.0.113.9", "alone embedded folded hit"},

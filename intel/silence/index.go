@@ -137,6 +137,9 @@ func (x *index) find(e *event.Event) *record {
 	s.addr(&x.hosts, e.Local)
 	if len(x.rules) > 0 && e.Kind == event.KindAlert {
 		s.list(x.rules[e.Alert])
+		if r := e.RaisedBy(); r != nil {
+			s.list(x.rules[r.Name])
+		}
 	}
 	if len(x.feeds) > 0 && len(e.Indicators) > 0 {
 		s.list(x.feeds[e.Indicators[0].Feed])
@@ -160,7 +163,13 @@ func (c *Conditions) fits(e *event.Event) bool {
 		(c.Site == "" || c.Site == e.Site) &&
 		(c.Service.IsZero() || e.HasProtocol && c.Service.Protocol == e.Protocol && (c.Service.Port == 0 || c.Service.Port == e.ServicePort)) &&
 		(c.Feed == "" || onlyBy(e, c.Feed)) &&
-		(c.Rule == "" || e.Kind == event.KindAlert && c.Rule == e.Alert)
+		(c.Rule == "" || isOf(e, c.Rule))
+}
+
+// isOf reports whether an event is an alert of that name, or of the correlation rule of that name.
+func isOf(e *event.Event, name string) bool {
+	r := e.RaisedBy()
+	return e.Kind == event.KindAlert && name == e.Alert || r != nil && name == r.Name
 }
 
 func has(p netip.Prefix, a netip.Addr) bool { return a.IsValid() && p.Contains(a.Unmap()) }

@@ -86,7 +86,8 @@ type Conditions struct {
 	Service Service `json:"service,omitzero"`
 	// Feed is the only feed that lists the offender: what others list as well stays audible.
 	Feed string `json:"feed,omitempty"`
-	// Rule is the name of an alert. With it, nothing but alerts fits.
+	// Rule is the name of an alert, or of the correlation rule that has raised it. With it,
+	// nothing but alerts fits.
 	Rule string `json:"rule,omitempty"`
 }
 
