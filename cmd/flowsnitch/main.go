@@ -95,7 +95,7 @@ within milliseconds.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return wrongUse(c, "%w", flagError(c, err)) })
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpCommand(newHelp())
-	root.AddCommand(newDemo(), newRun(), newReplay(), newDecode(), newLookup(), newHunt(), newIncidents(), newSilence(), newReport(), newHistory(), newExport(), newIntel(), newStatus(), newCanary(), newTop(), newCheck(), newConsume(), newConfig(), newVersion())
+	root.AddCommand(newDemo(), newRun(), newReplay(), newDecode(), newLookup(), newHunt(), newIncidents(), newSilence(), newReport(), newRules(), newHistory(), newExport(), newIntel(), newStatus(), newCanary(), newTop(), newCheck(), newConsume(), newConfig(), newVersion())
 	root.AddCommand(packagingCommands()...)
 	plainUsage(root)
 	return root

@@ -63,14 +63,30 @@ func Load(c Config) *Book {
 	return b
 }
 
-// Of is the book of the rules of some files alone, which must be there.
+// Of is the book of the rules of some files, which must be there. Shipped rules are in it only
+// where these refer to them; they raise no alerts of their own.
 func Of(paths ...string) *Book {
 	var own []*rule.Rule
 	b := &Book{}
 	for _, path := range paths {
 		own = append(own, b.read(path)...)
 	}
-	b.take(Config{}, own)
+	needed := slices.Clone(own)
+	shipped := Shipped()
+	for i := 0; i < len(needed); i++ {
+		for _, name := range needed[i].Correlation.Rules {
+			is := func(r *rule.Rule) bool { return r.Name == name }
+			at := slices.IndexFunc(shipped, is)
+			if at >= 0 && !slices.ContainsFunc(needed, is) {
+				shipped[at].Generate = false
+				needed = append(needed, shipped[at])
+			}
+		}
+	}
+	b.take(Config{}, needed)
+	for i := range b.Entries {
+		b.Entries[i].Shipped = !slices.Contains(own, b.Entries[i].Rule)
+	}
 	return b
 }
 

@@ -80,6 +80,16 @@ func TestOwn(t *testing.T) {
 	if b = Of(a); len(b.Entries) != 2 || len(b.Bad) != 0 {
 		t.Errorf("%+v", b)
 	}
+	both := "title: x\nname: both\ncorrelation: {type: temporal, rules: [contact_pair, services_pair], group-by: [offender, local], timespan: 1h}\n"
+	b = Of(put(t, dir, "d.yml", both))
+	if len(b.Entries) != 3 || len(b.Bad) != 0 || state(b, "both") != `shipped=false off=""` || state(b, "contact_pair") != `shipped=true off=""` {
+		t.Errorf("%+v", b)
+	}
+	for _, r := range b.On() {
+		if r.Generate != (r.Name == "both") {
+			t.Errorf("%s: generate is %t", r.Name, r.Generate)
+		}
+	}
 }
 
 func TestDisable(t *testing.T) {
