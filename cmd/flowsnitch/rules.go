@@ -144,7 +144,7 @@ func newRulesCheck() *cobra.Command {
 		Short: "Read files of rules, and show what is wrong",
 		Long: `check reads files of rules and shows each mistake with its line and column, and what is
 allowed there. The rules may refer to each other and to shipped ones. How to write a rule:
-configs/rules/README.md. Exit codes: 0 all is well, 2 something is wrong.`,
+configs/rules/README.md. Exit codes: 0 all are right, 2 something is wrong.`,
 		Example: "  flowsnitch rules check /etc/flowsnitch/rules/*.yml",
 		Args:    arguments("a file of rules", anyNumber),
 		RunE: func(c *cobra.Command, args []string) error {

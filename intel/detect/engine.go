@@ -73,7 +73,7 @@ func (e *Engine) Rules() (list []*rule.Rule) {
 	return list
 }
 
-// Wants reports whether what a rule says of where holds for an observation.
+// Wants reports whether where of any rule holds for an observation.
 func (e *Engine) Wants(o *rule.Observation) bool {
 	return slices.ContainsFunc(e.watches, func(w *watch) bool { return w.fits(e, o) })
 }

@@ -151,7 +151,7 @@ func (h *heavy) code(c *state.Coder) {
 	}
 }
 
-// fingerprint tells rules of the same name apart that count something else.
+// fingerprint differs for rules of the same name that count something else.
 func fingerprint(r *rule.Rule) uint64 {
 	h := fnv.New64a()
 	c := &r.Correlation

@@ -4,6 +4,6 @@
 //
 // Times are numbers of slots: a slot is a second or more, and a window is a number of slots
 // that ends with the current one. What is older than the window is never counted. Each
-// counter has a bound, and says how many bytes it takes; package detect owns the bound of
+// counter has a bound, and shows how many bytes it takes; package detect owns the bound of
 // all together.
 package window

@@ -2,7 +2,7 @@ package window
 
 import "math"
 
-// A Pace is how regularly something comes back. It is told of numbers of flows and the time
+// A Pace is how regularly something comes back. It is given numbers of flows and the time
 // of the last one; the flows between two of these are not known one by one, so that the mean
 // of their intervals counts with their number. The variance of single intervals is estimated
 // from those means: independent intervals of spread s have means of spread s/sqrt(n), while a
