@@ -11,6 +11,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 	"github.com/flowsnitch/flowsnitch/sinks/form"
 	"github.com/google/uuid"
 )
@@ -80,6 +81,12 @@ func samples() map[string]event.Event {
 		}
 		vary(all, string(kind), e)
 	}
+	swarm := eventtest.RuleAlert()
+	all["alert of a rule"] = swarm
+	again := *swarm.Rule
+	again.Update, again.Title = true, ""
+	swarm.Rule = &again
+	all["alert of a rule, doubled"] = swarm
 	return all
 }
 
