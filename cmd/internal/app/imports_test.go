@@ -110,7 +110,7 @@ var rules = []struct {
 	{"intel/incident/store/forget", []string{"intel/incident", "intel/incident/store/database", "intel/incident/store/schema"}},
 	{"intel/incident/store/reader", []string{"flow/span", "intel/event", "intel/incident", "intel/incident/batch", "intel/incident/store/database", "intel/incident/store/schema"}},
 	{"intel/incident/store/database", []string{"flow/disk"}},
-	{"intel/detect", []string{"flow", "intel/detect/rule", "intel/detect/state", "intel/detect/window"}},
+	{"intel/detect", []string{"flow", "intel/event", "intel/detect/rule", "intel/detect/state", "intel/detect/window"}},
 	{"intel/detect/rule", []string{"flow", "intel/event"}},
 	{"intel/detect/rulebook", []string{"intel/detect/rule", "configs/rules", "flow/disk"}},
 	{"intel/detect/state", []string{"flow"}},
