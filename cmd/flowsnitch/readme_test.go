@@ -22,7 +22,7 @@ import (
 // in the order of reading.
 var pages = []string{"README.md", "configs/README.md", "intel/feeds/README.md", "sinks/README.md", "sinks/export/README.md", "deploy/package/README.md", "flow/history/README.md",
 	"deploy/prometheus/README.md", "deploy/icinga/README.md", "deploy/pi/README.md", "deploy/bench/README.md",
-	"sinks/webhook/README.md", "intel/enrich/README.md", "intel/incident/README.md", "intel/silence/README.md", "deploy/routers/README.md", "configs/COUNTING.md", "CONTRIBUTING.md", "CHANGELOG.md"}
+	"sinks/webhook/README.md", "intel/enrich/README.md", "intel/incident/README.md", "configs/rules/README.md", "intel/silence/README.md", "deploy/routers/README.md", "configs/COUNTING.md", "CONTRIBUTING.md", "CHANGELOG.md"}
 
 // quoted are those whose commands are run, one after the other.
 const quoted = 5
