@@ -207,6 +207,15 @@ func TestBinaryCutsWhatIsTooLarge(t *testing.T) {
 	}
 }
 
+func TestAppendBinaryDoesNotAllocate(t *testing.T) {
+	for _, e := range []event.Event{eventtest.Hit(), eventtest.RuleAlert()} {
+		buf := make([]byte, 0, 8192)
+		if n := testing.AllocsPerRun(100, func() { buf, _ = event.AppendBinary(buf[:0], &e) }); n != 0 {
+			t.Errorf("%v allocations per %s", n, e.Kind)
+		}
+	}
+}
+
 func FuzzBinary(f *testing.F) {
 	for _, e := range []event.Event{{}, eventtest.Hit(), eventtest.Alert(), eventtest.RuleAlert()} {
 		b, _ := event.AppendBinary(nil, &e)

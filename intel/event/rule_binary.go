@@ -41,10 +41,10 @@ func (c *coder) ruleFields(r *Rule) {
 	ruleText(c, &r.Name)
 	ruleText(c, &r.Title)
 	ruleText(c, &r.Type)
-	list(c, &r.Group, MaxRuleGroup, func(c *coder, f *RuleField) {
-		ruleText(c, &f.Field)
-		ruleText(c, &f.Value)
-	})
+	for i, n := 0, length(c, r.Group, MaxRuleGroup); next(c, &r.Group, i, n); i++ {
+		ruleText(c, &r.Group[i].Field)
+		ruleText(c, &r.Group[i].Value)
+	}
 	number(c, &r.Count)
 	number(c, &r.Threshold)
 	number(c, &r.Usual)
@@ -52,23 +52,21 @@ func (c *coder) ruleFields(r *Rule) {
 	c.time(&r.From)
 	c.time(&r.To)
 	c.flags(&r.Update, &r.OrMore)
-	share := func(c *coder, s *RuleShare) {
-		ruleText(c, &s.Value)
-		number(c, &s.Count)
+	c.shares(&r.Sources)
+	c.shares(&r.Targets)
+	for i, n := 0, length(c, r.Ports, MaxRulePorts); next(c, &r.Ports, i, n); i++ {
+		number(c, &r.Ports[i].Port)
+		number(c, &r.Ports[i].Count)
 	}
-	list(c, &r.Sources, MaxRuleShares, share)
-	list(c, &r.Targets, MaxRuleShares, share)
-	list(c, &r.Ports, MaxRulePorts, func(c *coder, p *RulePort) {
-		number(c, &p.Port)
-		number(c, &p.Count)
-	})
-	list(c, &r.Histogram, MaxRuleBars, func(c *coder, b *RuleBar) {
-		number(c, &b.Times)
-		number(c, &b.Values)
-	})
+	for i, n := 0, length(c, r.Histogram, MaxRuleBars); next(c, &r.Histogram, i, n); i++ {
+		number(c, &r.Histogram[i].Times)
+		number(c, &r.Histogram[i].Values)
+	}
 	c.span(&r.Interval)
 	c.real(&r.Spread)
-	list(c, &r.Stop, MaxRuleStop, func(c *coder, s *string) { ruleText(c, s) })
+	for i, n := 0, length(c, r.Stop, MaxRuleStop); next(c, &r.Stop, i, n); i++ {
+		ruleText(c, &r.Stop[i])
+	}
 	number(c, &r.LeftOut)
 }
 
@@ -83,22 +81,33 @@ func ruleText(c *coder, s *string) {
 	text(c, s)
 }
 
-// list passes how many elements there are, at most most, and each of them.
-func list[T any](c *coder, all *[]T, most int, pass func(c *coder, one *T)) {
-	n := uint64(len(*all))
+func (c *coder) shares(list *[]RuleShare) {
+	for i, n := 0, length(c, *list, MaxRuleShares); next(c, list, i, n); i++ {
+		ruleText(c, &(*list)[i].Value)
+		number(c, &(*list)[i].Count)
+	}
+}
+
+// length passes how many elements a list has, of which it writes at most most.
+func length[T any](c *coder, list []T, most int) int {
+	n := uint64(len(list))
 	if c.writes && n > uint64(most) {
 		n, c.cut = uint64(most), true
 	}
 	number(c, &n)
-	for i := uint64(0); i < n; i++ {
-		if !c.writes {
-			if c.s == "" {
-				break // each has a byte at least
-			}
-			*all = append(*all, *new(T))
-		}
-		pass(c, &(*all)[i])
+	return int(min(n, math.MaxInt))
+}
+
+// next reports whether the ith of n elements is to be passed, and makes it when it is read. A
+// function for each element would make the coder escape to the heap.
+func next[T any](c *coder, list *[]T, i, n int) bool {
+	if i >= n || !c.writes && c.s == "" { // each has a byte at least
+		return false
 	}
+	if !c.writes {
+		*list = append(*list, *new(T))
+	}
+	return true
 }
 
 // real passes a number that is not whole, as the bits of IEEE 754.
