@@ -56,7 +56,7 @@ func TestTextOfARule(t *testing.T) {
 	text := m.Text(func(s string) string { return "[" + s + "]" })
 	for _, want := range []string{
 		"high alert [rule_swarm]\nWhy: [swarm: 89 sources tried 192.0.2.25 tcp/25 at oslo within 6h, usual 28, none more than 8 times]\n",
-		"\nEvidence: [Sources: 198.51.100.7 (8), 2001:db8::9 (7)]\nEvidence: [Targets: 192.0.2.25 (141)]\nEvidence: [Ports: 25]\nEvidence: [Seen: 60 once, 20 2 times, 9 7 times or more]\n",
+		"\nEvidence: [Sources: 198.51.100.7 (8), 2001:db8::9 (7)]\nEvidence: [Targets: 192.0.2.25 (141)]\nEvidence: [Ports: 25]\nEvidence: [Seen once: 60, 2 times: 20, 7 times or more: 9]\n",
 		"\nOur side: [192.0.2.25 at oslo (1 event)]\n",
 	} {
 		if !strings.Contains(text, want) {
@@ -97,12 +97,12 @@ func TestAdvice(t *testing.T) {
 		"One of our own addresses is listed":           func(e *event.Event) { *e = alert("own_address_listed", "") },
 		"One entry of a feed matches an absurd share":  func(e *event.Event) { *e = alert("entry_quarantined", "") },
 		"The last good copy stays in use":              func(e *event.Event) { *e = alert("feed_held_back", "") },
-		"Look what runs on 192.0.2.25, and read its logs of that time. If that is as it should be: `flowsnitch silence add --rule swarm --host 192.0.2.25 --for 7d": func(e *event.Event) { *e = eventtest.RuleAlert() },
+		"Check what runs on 192.0.2.25, and read its logs of that time. If it is expected: `flowsnitch silence add --rule swarm --host 192.0.2.25 --for 7d": func(e *event.Event) { *e = eventtest.RuleAlert() },
 		"`flowsnitch incidents show 203.0.113.9` has all": func(e *event.Event) {
 			*e = eventtest.RuleAlert()
 			e.Offender, e.Alert = netip.MustParseAddr("203.0.113.9"), "rule_feed_of_ours"
 		},
-		"Look at the sources, targets and ports. If that is as it should be: `flowsnitch silence add --rule abc --for 7d --reason TEXT`.": func(e *event.Event) {
+		"Check the sources, targets and ports. If it is expected: `flowsnitch silence add --rule abc --for 7d --reason TEXT`.": func(e *event.Event) {
 			*e = eventtest.RuleAlert()
 			e.Local, e.Rule = netip.Addr{}, &event.Rule{Name: "a`b <c>"}
 		},

@@ -19,7 +19,7 @@ func groupOf(r *event.Rule) string {
 // ruleAdvice is what to do about an alert of a rule. Its text is not quoted: of the rule it has the
 // name alone.
 func ruleAdvice(e *event.Event, r *event.Rule) string {
-	quiet := fmt.Sprintf("If that is as it should be: `flowsnitch silence add --rule %s", name(r.Name))
+	quiet := fmt.Sprintf("If it is expected: `flowsnitch silence add --rule %s", name(r.Name))
 	if e.Offender.IsValid() {
 		quiet += fmt.Sprintf(" --offender %s", e.Offender)
 	}
@@ -31,9 +31,9 @@ func ruleAdvice(e *event.Event, r *event.Rule) string {
 	case e.Offender.IsValid():
 		return fmt.Sprintf("`flowsnitch incidents show %s` has all that is known of it, `flowsnitch hunt %s` who of us talked to it. %s", e.Offender, e.Offender, quiet)
 	case e.Local.IsValid():
-		return fmt.Sprintf("Look what runs on %s, and read its logs of that time. %s", host(e), quiet)
+		return fmt.Sprintf("Check what runs on %s, and read its logs of that time. %s", host(e), quiet)
 	}
-	return "Look at the sources, targets and ports. " + quiet
+	return "Check the sources, targets and ports. " + quiet
 }
 
 // name leaves of the name of a rule what such a name may have.
@@ -84,10 +84,10 @@ func histogram(r *event.Rule) string {
 		if r.OrMore && i == len(r.Histogram)-1 {
 			often += " or more"
 		}
-		parts = append(parts, fmt.Sprintf("%d %s", b.Values, often))
+		parts = append(parts, fmt.Sprintf("%s: %d", often, b.Values))
 	}
 	if len(parts) == 0 {
 		return ""
 	}
-	return plain("Seen: " + strings.Join(parts, ", "))
+	return plain("Seen " + strings.Join(parts, ", "))
 }
