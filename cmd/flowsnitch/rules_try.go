@@ -317,10 +317,11 @@ func (h *hitTrial) event(e *event.Event) {
 	if !h.since.IsZero() && e.Time.Before(h.since) || !h.until.IsZero() && e.Time.After(h.until) {
 		return
 	}
-	if o, ok := h.hits.Of(e); ok {
-		h.engine.Observe(&o)
-		h.take(h.engine)
+	list := h.hits.Of(e)
+	for i := range list {
+		h.engine.Observe(&list[i])
 	}
+	h.take(h.engine)
 }
 
 func (h *hitTrial) end(what string) {

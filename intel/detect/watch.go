@@ -163,14 +163,12 @@ func (w *watch) sum(g *group, o *rule.Observation, n uint64) {
 	if o.Since != 0 && o.Since < o.Time {
 		first = min(o.Since/w.slot+1, slot)
 	}
-	slots := uint64(slot-first) + 1
+	slots, part := uint64(slot-first)+1, n/(uint64(slot-first)+1)
+	rest := n % slots
 	for at := max(first, slot-min(slot, w.span-1)); at <= slot; at++ {
-		part := n / slots
-		if uint64(slot-at) < n%slots { // the remainder is of the latest
-			part++
-		}
-		if part > 0 {
-			g.sums.Add(at, part, w.span)
+		k := uint64(at - first) // a rest of less than one a slot is spread evenly as well
+		if m := part + (k+1)*rest/slots - k*rest/slots; m > 0 {
+			g.sums.Add(at, m, w.span)
 		}
 	}
 }

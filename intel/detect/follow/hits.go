@@ -122,8 +122,9 @@ func (h *Hits) Held() int { return h.held }
 // without any.
 func (h *Hits) Send(_ context.Context, events []event.Event) error {
 	for i := range events {
-		if o, ok := h.hits.Of(&events[i]); ok {
-			h.engine.Observe(&o)
+		list := h.hits.Of(&events[i])
+		for n := range list {
+			h.engine.Observe(&list[n])
 		}
 		h.held++
 	}

@@ -49,6 +49,7 @@ type totals struct {
 	flows                 uint64
 	bytesOut, bytesIn     uint64
 	packetsOut, packetsIn uint64
+	answered              uint8
 }
 
 // Hits belongs to one goroutine.
@@ -58,6 +59,7 @@ type Hits struct {
 	swept    uint32
 	newest   uint32
 	stats    Stats
+	buffer   [2]rule.Observation
 }
 
 // New makes one that remembers nothing yet.
@@ -72,47 +74,65 @@ func (h *Hits) Stats() Stats {
 	return s
 }
 
-// Of gives the observation of an event. ok is false if it is not to be judged.
-func (h *Hits) Of(e *event.Event) (o rule.Observation, ok bool) {
+// Of gives the observations of an event, none if it is not to be judged. They are valid until
+// the next call. There are two when there was no answer before: the flows until then, and the
+// answer.
+func (h *Hits) Of(e *event.Event) []rule.Observation {
 	switch {
 	case e.Kind == event.KindAlert:
 		h.stats.Alerts++
-		return o, false
+		return nil
 	case e.Kind == event.KindCanary || !e.Offender.IsValid():
 		h.stats.Canaries++
-		return o, false
+		return nil
 	case e.Retro:
 		h.stats.Retro++
-		return o, false
+		return nil
 	}
-	o = of(e, h.cfg.Text)
-	if !h.subtract(e, &o) {
+	o := of(e, h.cfg.Text)
+	was, ok := h.subtract(e, &o)
+	if !ok {
 		h.stats.Covered++
-		return o, false
+		return nil
 	}
 	switch { // behind subtract: when a silence ends, only what is new counts
 	case e.Silenced != "":
 		h.stats.Silenced++
-		return o, false
+		return nil
 	case h.cfg.FalseAlarm != nil && h.cfg.FalseAlarm(e.Offender):
 		h.stats.FalseAlarms++
-		return o, false
+		return nil
 	}
 	h.stats.Judged++
-	return o, true
+	return append(h.untilAnswer(h.buffer[:0], &o, was), o)
 }
 
-// subtract leaves of the totals what is new since the last event of the contact; false if
-// that is nothing.
-func (h *Hits) subtract(e *event.Event, o *rule.Observation) bool {
+// untilAnswer takes out of an observation the flows before the answer, if this event is the
+// first that has one: an update comes with the answer, and has all tries since the last one.
+// The last flow, and the answer itself, which many exporters have as a flow of its own, stay.
+func (h *Hits) untilAnswer(list []rule.Observation, o *rule.Observation, was totals) []rule.Observation {
+	const last = 2
+	if o.Answered != answers[event.AnsweredYes] || was.answered == o.Answered || was.seq == 0 || o.Flows <= last {
+		return list
+	}
+	before := *o
+	before.Answered, before.Flows = was.answered, o.Flows-last
+	before.BytesOut, before.BytesIn, before.PacketsOut, before.PacketsIn = 0, 0, 0, 0 // sums are not to count twice
+	o.Flows, o.Since = last, 0
+	return append(list, before)
+}
+
+// subtract leaves of the totals what is new since the last event of the contact, and gives
+// those of that event; false if nothing is new.
+func (h *Hits) subtract(e *event.Event, o *rule.Observation) (was totals, isNew bool) {
 	if e.Contact == (uuid.UUID{}) || e.Seq == 0 {
-		return true // it stands alone
+		return was, true // it stands alone
 	}
 	was, known := h.contacts[e.Contact]
-	now := totals{e.Seq, o.Time, o.Flows, o.BytesOut, o.BytesIn, o.PacketsOut, o.PacketsIn}
+	now := totals{e.Seq, o.Time, o.Flows, o.BytesOut, o.BytesIn, o.PacketsOut, o.PacketsIn, o.Answered}
 	switch {
 	case known && e.Seq <= was.seq:
-		return false
+		return was, false
 	case known:
 		o.Since = was.at
 		o.Flows, o.BytesOut, o.BytesIn = less(o.Flows, was.flows), less(o.BytesOut, was.bytesOut), less(o.BytesIn, was.bytesIn)
@@ -125,7 +145,7 @@ func (h *Hits) subtract(e *event.Event, o *rule.Observation) bool {
 		o.Since = seconds(e.ContactFirstSeen)
 	}
 	h.remember(e.Contact, now)
-	return o.Flows > 0 || o.BytesOut > 0 || o.BytesIn > 0
+	return was, o.Flows > 0 || o.BytesOut > 0 || o.BytesIn > 0
 }
 
 // less is what a total has grown by.

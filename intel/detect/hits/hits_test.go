@@ -29,6 +29,15 @@ func an(contact int, seq uint32, when time.Time, flows uint64) event.Event {
 		Indicators: []event.Indicator{{Feed: "dshield", Category: "scan"}}}
 }
 
+// first gives the only observation of an event, if there is one.
+func (h *Hits) first(e *event.Event) (o rule.Observation, ok bool) {
+	list := h.Of(e)
+	if len(list) == 0 {
+		return o, false
+	}
+	return list[0], len(list) == 1
+}
+
 func plain(max int) *Hits {
 	return New(Config{Text: func(s string) uint32 { return uint32(len(s)) }, MaxContacts: max})
 }
@@ -51,7 +60,7 @@ func TestNew(t *testing.T) {
 			rnd.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
 		}
 		for i := range events {
-			if o, ok := h.Of(&events[i]); ok {
+			if o, ok := h.first(&events[i]); ok {
 				got, bytes = got+o.Flows, bytes+o.BytesIn
 			}
 		}
@@ -67,7 +76,7 @@ func TestNew(t *testing.T) {
 func TestFields(t *testing.T) {
 	e := an(1, 1, noon, 3)
 	e.Site, e.Country, e.ASNumber, e.Severity, e.Score, e.Refused, e.Exporter = "oslo", "NO", 64500, event.High, 70, true, netip.MustParseAddr("192.0.2.1")
-	o, ok := plain(10).Of(&e)
+	o, ok := plain(10).first(&e)
 	want := rule.Observation{Time: uint32(noon.Unix()), First: uint32(noon.Unix()), Last: uint32(noon.Unix()), Outside: flow.Mapped(203<<24 | 113<<8 | 9),
 		Inside: flow.Mapped(10<<24 | 5), Exporter: flow.Mapped(192<<24 | 2<<8 | 1), Site: 4, Feed: 7, Category: 4, Country: 2, AS: 64500, ServicePort: 22, Protocol: 6,
 		Direction: 1, Answered: 0, Severity: event.High, Score: 70, Refused: true, Flows: 3, BytesIn: 300, BytesOut: 30, PacketsIn: 6}
@@ -75,12 +84,12 @@ func TestFields(t *testing.T) {
 		t.Errorf("%+v, want\n%+v", o, want)
 	}
 	e.Local, e.Folded, e.Hosts, e.Ports, e.Direction, e.Answered, e.Role = netip.Addr{}, true, 9, 2, "", "", flow.SideDst
-	o, _ = plain(10).Of(&e)
+	o, _ = plain(10).first(&e)
 	if o.Inside != (flow.Addr6{}) || o.Folded != 9 || o.Hosts != 9 || o.Ports != 2 || o.Direction != 2 || o.Answered != 2 || o.BytesOut != 300 {
 		t.Errorf("%+v", o)
 	}
 	e.Start, e.End = time.Time{}, noon.Add(time.Hour)
-	if o, _ = plain(10).Of(&e); o.First != o.Time || o.Last != o.Time {
+	if o, _ = plain(10).first(&e); o.First != o.Time || o.Last != o.Time {
 		t.Errorf("%+v", o)
 	}
 }
@@ -99,12 +108,12 @@ func TestNotJudged(t *testing.T) {
 	} {
 		e := an(i, 1, noon, 10)
 		change(&e)
-		if _, ok := h.Of(&e); ok {
+		if _, ok := h.first(&e); ok {
 			t.Errorf("%d is judged", i)
 		}
 	}
 	e := an(3, 2, noon.Add(time.Hour), 12)
-	if o, ok := h.Of(&e); !ok || o.Flows != 2 {
+	if o, ok := h.first(&e); !ok || o.Flows != 2 {
 		t.Errorf("%+v", o)
 	}
 	want := Stats{Judged: 1, Alerts: 1, Canaries: 1, Retro: 1, Silenced: 1, FalseAlarms: 1, Contacts: 2}
@@ -118,19 +127,19 @@ func TestNotJudged(t *testing.T) {
 func TestUnknownContact(t *testing.T) {
 	h := plain(10)
 	e := an(1, 5, noon.Add(2*time.Hour), 1000)
-	if o, ok := h.Of(&e); !ok || o.Flows != 1 || o.BytesIn != 0 || h.Stats().Partly != 1 {
+	if o, ok := h.first(&e); !ok || o.Flows != 1 || o.BytesIn != 0 || h.Stats().Partly != 1 {
 		t.Errorf("%+v", o)
 	}
 	e = an(1, 6, noon.Add(3*time.Hour), 1007)
-	if o, ok := h.Of(&e); !ok || o.Flows != 7 || o.Since != uint32(noon.Add(2*time.Hour).Unix()) {
+	if o, ok := h.first(&e); !ok || o.Flows != 7 || o.Since != uint32(noon.Add(2*time.Hour).Unix()) {
 		t.Errorf("%+v", o)
 	}
 	e = an(2, 3, noon.Add(10*time.Minute), 50)
-	if o, ok := h.Of(&e); !ok || o.Flows != 50 || o.Since != uint32(noon.Unix()) {
+	if o, ok := h.first(&e); !ok || o.Flows != 50 || o.Since != uint32(noon.Unix()) {
 		t.Errorf("%+v", o)
 	}
 	e = an(2, 4, noon.Add(20*time.Minute), 50) // the last one, without news
-	if _, ok := h.Of(&e); ok {
+	if _, ok := h.first(&e); ok {
 		t.Error("an event without news is judged")
 	}
 }
@@ -170,8 +179,8 @@ func TestState(t *testing.T) {
 	}
 	for i := range 50 {
 		e := an(i, 2, noon.Add(time.Minute), uint64(i)+3)
-		one, ok1 := h.Of(&e)
-		two, ok2 := again.Of(&e)
+		one, ok1 := h.first(&e)
+		two, ok2 := again.first(&e)
 		if one != two || !ok1 || !ok2 || i > 0 && one.Flows != 3 {
 			t.Fatalf("%+v, %+v", one, two)
 		}
@@ -194,4 +203,24 @@ func FuzzRestore(f *testing.F) {
 			t.Errorf("%d contacts", n)
 		}
 	})
+}
+
+// TestUntilAnswer: the tries before an answer count as tries, for whoever looks for an answer
+// after many of them.
+func TestUntilAnswer(t *testing.T) {
+	h := plain(10)
+	e := an(1, 1, noon, 1)
+	h.Of(&e)
+	e = an(1, 2, noon.Add(4*time.Minute), 9)
+	e.Answered = event.AnsweredYes
+	list := h.Of(&e)
+	if len(list) != 2 || list[0].Answered != 0 || list[0].Flows != 6 || list[0].BytesIn != 0 || list[0].Since == 0 ||
+		list[1].Answered != 1 || list[1].Flows != 2 || list[1].BytesIn != 800 {
+		t.Errorf("%+v", list)
+	}
+	e = an(1, 3, noon.Add(5*time.Minute), 19)
+	e.Answered = event.AnsweredYes
+	if o, ok := h.first(&e); !ok || o.Flows != 10 || o.Answered != 1 {
+		t.Errorf("%+v", o)
+	}
 }

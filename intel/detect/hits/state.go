@@ -9,7 +9,7 @@ import (
 )
 
 // entry is the size of a contact in the saved form: its id, then its totals, little-endian.
-const entry = 16 + 2*4 + 5*8
+const entry = 16 + 2*4 + 5*8 + 1
 
 // Append appends all that is remembered, for [Hits.Restore].
 func (h *Hits) Append(b []byte) []byte {
@@ -21,6 +21,7 @@ func (h *Hits) Append(b []byte) []byte {
 		for _, n := range [...]uint64{t.flows, t.bytesOut, t.bytesIn, t.packetsOut, t.packetsIn} {
 			b = binary.LittleEndian.AppendUint64(b, n)
 		}
+		b = append(b, t.answered)
 	}
 	return b
 }
@@ -39,7 +40,7 @@ func (h *Hits) Restore(b []byte) error {
 	contacts := make(map[uuid.UUID]totals, min(int(n), h.cfg.MaxContacts))
 	newest := uint32(0)
 	for ; len(b) > 0 && len(contacts) < h.cfg.MaxContacts; b = b[entry:] {
-		t := totals{seq: binary.LittleEndian.Uint32(b[16:]), at: binary.LittleEndian.Uint32(b[20:])}
+		t := totals{seq: binary.LittleEndian.Uint32(b[16:]), at: binary.LittleEndian.Uint32(b[20:]), answered: b[entry-1]}
 		for i, to := range [...]*uint64{&t.flows, &t.bytesOut, &t.bytesIn, &t.packetsOut, &t.packetsIn} {
 			*to = binary.LittleEndian.Uint64(b[24+8*i:])
 		}
