@@ -208,3 +208,31 @@ func TestEnds(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestMergedMeanwhile: files of a day that are merged and removed while it is read are read all
+// the same, each row once.
+func TestMergedMeanwhile(t *testing.T) {
+	root := t.TempDir()
+	var paths []string
+	var all []row.Row
+	for h := range 5 {
+		at := midnight.Add(time.Duration(h) * time.Hour)
+		paths = append(paths, put(t, root, at, at.Add(time.Minute), file.Flush, []row.Row{contact(h, at)}))
+		all = append(all, contact(h, at))
+	}
+	n := &notes{t: t}
+	_, err := Read(context.Background(), folder.Open(disk.OS{}, root), n, Query{Ended: func(at time.Time) error {
+		if at.Equal(midnight) {
+			put(t, root, midnight, midnight.Add(4*time.Hour+time.Minute), file.Hour, all)
+			for _, path := range paths {
+				if err := os.Remove(path); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		return nil
+	}})
+	if err != nil || len(n.all) != 5 {
+		t.Errorf("%d observations, %v", len(n.all), err)
+	}
+}
