@@ -78,6 +78,7 @@ func (a *App) list() []part {
 		{"history", "opening the history of contacts", "the history", stopTime, sinkGrace, a.history},
 		{"hunt", "preparing hunts", "a hunt", second, sinkGrace, a.hunts},
 		{"retro-hunt", "preparing the search for contacts before a listing", "the search for contacts before a listing", second, sinkGrace, a.retro},
+		{"rules", "reading the rules", "the rules", 2 * second, sinkGrace, a.rules},
 		{"report", "looking at the times of reports", "a report by mail", second, sinkGrace, a.reports},
 	}
 	for _, p := range plugs {

@@ -5,12 +5,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/intel/detect"
 	"github.com/flowsnitch/flowsnitch/intel/detect/contacts"
+	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
 )
 
 // A History is where contacts come from.
@@ -40,6 +42,7 @@ const look = 5 * time.Second
 type Contacts struct {
 	cfg    ContactsConfig
 	raised *Raised
+	rules  atomic.Pointer[[]*rule.Rule] // that are to be taken up; nil = no others
 	cancel context.CancelFunc
 	done   chan struct{}
 
@@ -128,9 +131,16 @@ func (c *Contacts) Stop(ctx context.Context) error {
 	}
 }
 
+// Use takes up other rules with the next look, from any goroutine. Those that count the same
+// as before go on.
+func (c *Contacts) Use(rules []*rule.Rule) { c.rules.Store(&rules) }
+
 // follow looks for new files, and judges what is in them.
 func (c *Contacts) follow(ctx context.Context) {
 	f, until := c.cfg.History.Folder(), c.cfg.History.Written()
+	if rules := c.rules.Swap(nil); rules != nil {
+		c.cfg.Engine.Rules, c.seen = *rules, time.Time{}
+	}
 	if f == nil || until.IsZero() || until.Equal(c.seen) {
 		return
 	}

@@ -7,11 +7,13 @@ import (
 	"io"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/intel/detect"
 	"github.com/flowsnitch/flowsnitch/intel/detect/hits"
+	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
@@ -41,7 +43,8 @@ type Hits struct {
 	engine *detect.Engine
 	hits   *hits.Hits
 	held   int
-	next   time.Time // of the write
+	next   time.Time                    // of the write
+	rules  atomic.Pointer[[]*rule.Rule] // that are to be taken up; nil = no others
 	unsent []detect.Alert
 
 	mu    sync.Mutex
@@ -118,9 +121,30 @@ func (*Hits) Name() string { return "rules" }
 // Held is how many events, the latest of those that Send has taken, no saved state has.
 func (h *Hits) Held() int { return h.held }
 
+// Use takes up other rules with the next Send, from any goroutine. Those that count the same as
+// before go on.
+func (h *Hits) Use(rules []*rule.Rule) { h.rules.Store(&rules) }
+
+// adopt takes up other rules.
+func (h *Hits) adopt(rules []*rule.Rule) error {
+	state := h.engine.Save()
+	h.cfg.Engine.Rules = rules
+	next := detect.New(h.cfg.Engine)
+	if err := next.Restore(state); err != nil {
+		return err
+	}
+	*h.engine = *next
+	return nil
+}
+
 // Send judges events. After an error it has taken all of them; it is to be called again, also
 // without any.
 func (h *Hits) Send(_ context.Context, events []event.Event) error {
+	if rules := h.rules.Swap(nil); rules != nil {
+		if err := h.adopt(*rules); err != nil {
+			return err
+		}
+	}
 	for i := range events {
 		list := h.hits.Of(&events[i])
 		for n := range list {

@@ -1,0 +1,207 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/flowsnitch/flowsnitch/configs"
+	"github.com/flowsnitch/flowsnitch/flow/disk"
+	"github.com/flowsnitch/flowsnitch/flow/observe"
+	"github.com/flowsnitch/flowsnitch/intel/detect"
+	"github.com/flowsnitch/flowsnitch/intel/detect/follow"
+	"github.com/flowsnitch/flowsnitch/intel/detect/hits"
+	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
+	"github.com/flowsnitch/flowsnitch/intel/detect/rulebook"
+	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/incident"
+	"github.com/flowsnitch/flowsnitch/sinks"
+	"go.uber.org/zap"
+)
+
+// RulesFolder is the folder in the state directory with what rules remember.
+const RulesFolder = "rules"
+
+// The pace of rules.
+const (
+	saveRules     = 10 * time.Second
+	saveRulesEdge = 5 * time.Minute
+	saveRate      = 100_000 // bytes a second that the state may write on average
+	learnContacts = 28 * 24 * time.Hour
+	falseAlarms   = time.Minute // between two looks at which offenders are false alarms
+	mostFalse     = 100_000
+)
+
+// A ruleRunner runs the correlation rules: those over hits follow the journal, those over
+// contacts the history.
+type ruleRunner struct {
+	a    *App
+	edge bool
+
+	raised   *follow.Raised
+	hits     *follow.Hits
+	contacts *follow.Contacts
+	runner   *sinks.Runner
+	quiet    atomic.Pointer[map[netip.Addr]bool] // offenders that are a false alarm
+
+	mu   sync.Mutex
+	cfg  rulebook.Config
+	book *rulebook.Book
+}
+
+func newRuleRunner(a *App) *ruleRunner {
+	r := &ruleRunner{a: a, cfg: a.cfg.Rules, edge: a.cfg.Profile == "edge"}
+	a.background.every("looking which offenders are false alarms", falseAlarms, func(time.Time) { r.refreshQuiet() })
+	return r
+}
+
+// Start reads the rules and follows journal and history. A bad rule is no reason not to start.
+func (r *ruleRunner) Start() error {
+	r.load(r.cfg)
+	dir := filepath.Join(r.a.cfg.StateDir, RulesFolder)
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
+	raised, err := follow.OpenRaised(disk.OS{}, filepath.Join(dir, "raised"), r.a.watch.Now, r.send)
+	if err != nil {
+		return err
+	}
+	r.raised = raised
+	r.hits = follow.NewHits(follow.HitsConfig{
+		Engine: r.engine(rule.Hits), Hits: hits.Config{FalseAlarm: r.isFalseAlarm, MaxContacts: r.cfg.MaxGroups},
+		FS: disk.OS{}, Path: filepath.Join(dir, "hits"), Every: r.every(), Rate: saveRate, Now: time.Now,
+	}, raised)
+	r.contacts = follow.NewContacts(follow.ContactsConfig{
+		Engine: r.engine(rule.Contacts), History: r.a.history, FS: disk.OS{}, Path: filepath.Join(dir, "contacts"),
+		Learn: learnContacts, Now: r.a.watch.Now,
+	}, raised)
+	c := sinks.DefaultRunnerConfig()
+	c.Batch = 5000
+	c.Filter.Kinds = []event.Kind{event.KindHit, event.KindUpdate}
+	c.Filter.Silenced = true // they are counted, and not judged
+	if r.runner, err = sinks.NewRunner(r.a.sinks.journal, ruleSink{r.hits}, c); err != nil {
+		return errors.Join(err, raised.Close())
+	}
+	r.runner.Start()
+	r.contacts.Start()
+	return nil
+}
+
+func (r *ruleRunner) every() time.Duration {
+	if r.edge {
+		return saveRulesEdge
+	}
+	return saveRules
+}
+
+// engine is the configuration of the engine over hits or contacts, which have half of the room
+// each.
+func (r *ruleRunner) engine(over rule.Over) detect.Config {
+	return detect.Config{Over: over, Rules: r.book.On(), MaxGroups: r.cfg.MaxGroups / 2, MaxBytes: int(r.cfg.MaxBytes) / 2}
+}
+
+// load reads the rules.
+func (r *ruleRunner) load(cfg rulebook.Config) {
+	book := rulebook.Load(cfg)
+	for _, err := range book.Bad {
+		r.a.log.Warn("a rule is left out", zap.Error(err))
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cfg, r.book = cfg, book
+}
+
+// send sends alerts the way of all events.
+func (r *ruleRunner) send(alerts []detect.Alert) error {
+	events := make([]event.Event, len(alerts))
+	for i := range alerts {
+		events[i] = alerts[i].Event(r.a.cfg.Name)
+		if r.a.watch.Unsynced() {
+			events[i].Clock = "unsynced"
+		}
+	}
+	return r.a.sinks.deliver(events)
+}
+
+// Stop saves what rules remember.
+func (r *ruleRunner) Stop(ctx context.Context) error {
+	err := r.contacts.Stop(ctx)
+	return errors.Join(err, r.runner.Stop(ctx), r.raised.Close())
+}
+
+// Takes everything of the rules but their room in memory.
+func (r *ruleRunner) Takes(_ *configs.Config, key string) bool {
+	return strings.HasPrefix(key, "rules.") && key != "rules.max_groups" && key != "rules.max_bytes"
+}
+
+// Reconfigure reads the rules anew; files may have changed.
+func (r *ruleRunner) Reconfigure(cfg *configs.Config) error {
+	r.load(cfg.Rules)
+	r.hits.Use(r.book.On())
+	r.contacts.Use(r.book.On())
+	return nil
+}
+
+// Reopen reads the files with rules anew.
+func (r *ruleRunner) Reopen() {
+	r.mu.Lock()
+	cfg := r.cfg
+	r.mu.Unlock()
+	r.load(cfg)
+	r.hits.Use(r.book.On())
+	r.contacts.Use(r.book.On())
+}
+
+// isFalseAlarm reports whether the incident of an offender is a false alarm.
+func (r *ruleRunner) isFalseAlarm(a netip.Addr) bool {
+	all := r.quiet.Load()
+	return all != nil && (*all)[a]
+}
+
+// refreshQuiet reads which offenders are false alarms.
+func (r *ruleRunner) refreshQuiet() {
+	base, err := r.a.incidents.ready()
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), falseAlarms/2)
+	defer cancel()
+	all := make(map[netip.Addr]bool)
+	q := incident.Query{Filter: incident.Filter{States: []incident.State{incident.FalseAlarm}}, Limit: 1000}
+	for len(all) < mostFalse {
+		page, err := base.List(ctx, q)
+		if err != nil {
+			return
+		}
+		for i := range page.Rows {
+			all[page.Rows[i].Offender] = true
+		}
+		if q.After = page.Next; q.After == "" {
+			break
+		}
+	}
+	r.quiet.Store(&all)
+}
+
+// A ruleSink is the rules over hits as a sink of the journal.
+type ruleSink struct{ *follow.Hits }
+
+// Send judges events. They are taken in any case: after an error what they raised is sent
+// again, and not they.
+func (s ruleSink) Send(ctx context.Context, events []event.Event) error {
+	if err := s.Hits.Send(ctx, events); err != nil {
+		return &sinks.RetryError{Sent: len(events), Err: err}
+	}
+	return nil
+}
+
+// Register shows and judges the rules.
+func (r *ruleRunner) Register(c *observe.Component) {
+	c.Add(observe.Printed("rules", r.status, printRules), ruleCheck(r.status))
+}
