@@ -1,0 +1,59 @@
+package app
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestRules: one of our hosts calls ten listed addresses, which no single hit shows; the alert
+// is in the sinks once, also over a restart, and a bad rule is shown and keeps nothing from
+// running.
+func TestRules(t *testing.T) {
+	dir := shortDir(t)
+	var listed []string
+	for n := range 10 {
+		listed = append(listed, fmt.Sprintf("62.0.0.%d", n+1))
+	}
+	bad := filepath.Join(dir, "bad.yml")
+	if err := os.WriteFile(bad, []byte("name: odd\ntitle: Odd\nwhere: {colour: red}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := "{feeds: [{file: " + list(t, dir, "bad.txt", listed...) + ", category: c2, score: 95}]}\nhistory: {enabled: false}\nsinks: [{jsonlog: {}}]\nrules: {files: [" + bad + "]}"
+	alerts := func() (n int) {
+		b, err := os.ReadFile(filepath.Join(dir, "hits.json"))
+		if err != nil {
+			return 0
+		}
+		for line := range strings.Lines(string(b)) {
+			if strings.Contains(line, `"kind":"alert"`) && strings.Contains(line, `"rule_fan_out"`) {
+				n++
+			}
+		}
+		return n
+	}
+	w := observed(t, dir, config, Options{})
+	for i, a := range listed {
+		w.contact(t, a)
+		until(t, "the hit", func() bool { return w.Status().Hits.Correlator.Hits == uint64(i+1) })
+	}
+	until(t, "the alert is in the hit log", func() bool { return alerts() == 1 })
+	s := w.rules.status()
+	if s.Alerts != 1 || s.Hits != 10 || s.Bad != 1 || len(s.Invalid) != 1 || !strings.Contains(s.Invalid[0], "bad.yml:3:") {
+		t.Errorf("%+v", s)
+	}
+	if err := w.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	w = observed(t, dir, config, Options{})
+	w.contact(t, listed[0])
+	until(t, "the hit after a restart is judged", func() bool { return w.rules.status().Hits == 1 })
+	if err := w.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if n := alerts(); n != 1 {
+		t.Errorf("%d alerts, want 1", n)
+	}
+}
