@@ -91,6 +91,12 @@ type Conditions struct {
 	Rule string `json:"rule,omitempty"`
 }
 
+// OffenderOnly reports whether the offender is the only condition: whatever it does is
+// silenced.
+func (c *Conditions) OffenderOnly() bool {
+	return c.Offender.IsValid() && *c == Conditions{Offender: c.Offender}
+}
+
 // String gives the conditions in the words of the command line.
 func (c *Conditions) String() string {
 	var parts []string

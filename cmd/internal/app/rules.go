@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/detect/rulebook"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
+	"github.com/flowsnitch/flowsnitch/intel/silence"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"go.uber.org/zap"
 )
@@ -79,7 +81,7 @@ func (r *ruleRunner) Start() error {
 	}, raised)
 	r.contacts = follow.NewContacts(follow.ContactsConfig{
 		Engine: r.engine(rule.Contacts), History: r.a.history, FS: disk.OS{}, Path: filepath.Join(dir, "contacts"),
-		Learn: learnContacts, Now: r.a.watch.Now,
+		Learn: learnContacts, Quiet: r.isQuiet, Now: r.a.watch.Now,
 	}, raised)
 	c := sinks.DefaultRunnerConfig()
 	c.Batch = 5000
@@ -162,6 +164,17 @@ func (r *ruleRunner) Reopen() {
 func (r *ruleRunner) isFalseAlarm(a netip.Addr) bool {
 	all := r.quiet.Load()
 	return all != nil && (*all)[a]
+}
+
+// isQuiet reports whether everything of an address outside is silenced, or its incident is a
+// false alarm.
+func (r *ruleRunner) isQuiet(a netip.Addr) bool {
+	if r.isFalseAlarm(a) {
+		return true
+	}
+	return slices.ContainsFunc(r.a.silences.book.Match(netip.PrefixFrom(a, a.BitLen())), func(s silence.Silence) bool {
+		return s.OffenderOnly()
+	})
 }
 
 // refreshQuiet reads which offenders are false alarms.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/intel/detect"
@@ -32,6 +34,9 @@ type ContactsConfig struct {
 	// Learn is how much of the past a first start looks at, so that it is known what is
 	// usual. Nothing of it is alerted.
 	Learn time.Duration
+	// Quiet reports whether an address outside is silenced, or its incident a false alarm: what
+	// it does is counted and not judged. nil = of none.
+	Quiet func(netip.Addr) bool
 	Now   func() time.Time
 }
 
@@ -63,6 +68,7 @@ type ContactsStats struct {
 	Read    contacts.Done // of the last look
 	Place   time.Time     // the hour from which on a restart reads again
 	Until   time.Time     // judged up to here
+	Quiet   uint64        // contacts of the last look that were not judged, see ContactsConfig.Quiet
 	Took    time.Duration // the last look
 	Errors  uint64
 	Error   string // of the last look; empty = it succeeded
@@ -145,12 +151,13 @@ func (c *Contacts) follow(ctx context.Context) {
 		return
 	}
 	began := time.Now()
-	engine, done, err := c.judge(ctx, f, until)
+	engine, done, quiet, err := c.judge(ctx, f, until)
 	if err == nil {
 		c.seen = until
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.stats.Quiet = quiet
 	c.stats.Read, c.stats.Place, c.stats.Took, c.stats.Error = done, c.place, time.Since(began), ""
 	if err != nil && ctx.Err() == nil {
 		c.stats.Errors++
@@ -162,20 +169,42 @@ func (c *Contacts) follow(ctx context.Context) {
 
 // judge reads the history from the last complete hour on, as far as it is written. The state
 // is saved with each hour that is over; the hour that is not is read again every time.
-func (c *Contacts) judge(ctx context.Context, f *folder.Folder, until time.Time) (*detect.Engine, contacts.Done, error) {
+func (c *Contacts) judge(ctx context.Context, f *folder.Folder, until time.Time) (*detect.Engine, contacts.Done, uint64, error) {
 	engine := detect.New(c.cfg.Engine)
 	if c.state != nil {
 		if err := engine.Restore(c.state); err != nil {
-			return engine, contacts.Done{}, err
+			return engine, contacts.Done{}, 0, err
 		}
 	}
 	open := until.UTC().Truncate(time.Hour)
-	done, err := contacts.Read(ctx, f, engine, contacts.Query{From: c.place, To: open, Open: open, OmitDays: false,
+	to := &unsilenced{Engine: engine, quiet: c.cfg.Quiet}
+	done, err := contacts.Read(ctx, f, to, contacts.Query{From: c.place, To: open, Open: open, OmitDays: false,
 		Ended: func(hour time.Time) error { return c.ended(engine, hour, open) }})
 	if err == nil {
 		err = c.raise(engine.Alerts())
 	}
-	return engine, done, err
+	return engine, done, to.n, err
+}
+
+// An unsilenced is an engine that gets nothing of addresses that are quiet.
+type unsilenced struct {
+	*detect.Engine
+	quiet func(netip.Addr) bool
+	last  flow.Addr6 // rows come in the order of the addresses outside
+	is    bool
+	n     uint64
+}
+
+// Observe leaves out what is quiet.
+func (u *unsilenced) Observe(o *rule.Observation) {
+	if u.quiet != nil && o.Outside != u.last {
+		u.last, u.is = o.Outside, u.quiet(o.Outside.Addr().Unmap())
+	}
+	if u.is {
+		u.n++
+		return
+	}
+	u.Engine.Observe(o)
 }
 
 // ended raises the alerts of an hour that is over, and keeps the state. While much of the past
