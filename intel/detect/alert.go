@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
 	"github.com/flowsnitch/flowsnitch/intel/detect/window"
 )
@@ -143,7 +144,7 @@ func (w *watch) showValues(e *Engine, g *group, a *Alert) {
 // Metwally, 2005). It is there only for groups that have come half the way.
 type evidence struct{ sources, targets, ports heavy }
 
-const evidenceBytes = 3 * mostShares * 24
+const evidenceBytes = 640 // measured
 
 type heavy struct {
 	n    int
@@ -157,7 +158,7 @@ func (h *heavy) add(v rule.Value, n uint64) {
 	least := 0
 	for i := range h.n {
 		if h.list[i].value == v {
-			h.list[i].count += n
+			h.list[i].count = flow.Sum(h.list[i].count, n)
 			return
 		}
 		if h.list[i].count < h.list[least].count {
@@ -169,7 +170,7 @@ func (h *heavy) add(v rule.Value, n uint64) {
 		h.n++
 	}
 	h.list[least].value = v
-	h.list[least].count += n
+	h.list[least].count = flow.Sum(h.list[least].count, n)
 }
 
 func (h *heavy) shares(format func(rule.Value) string) (list []Share) {

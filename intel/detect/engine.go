@@ -34,9 +34,21 @@ type Stats struct {
 	Late         uint64 // not judged
 	Alerts       uint64
 	Updates      uint64 // alerts that had doubled
+	Excess       uint64 // alerts that were not made, because their rule had too many at once
 	Dropped      uint64 // groups that made room
 	Groups       int
 	Bytes        int // of the groups, estimated
+}
+
+// After gives the counters together with those of another engine before.
+func (s Stats) After(past Stats) Stats {
+	s.Observations += past.Observations
+	s.Late += past.Late
+	s.Alerts += past.Alerts
+	s.Updates += past.Updates
+	s.Excess += past.Excess
+	s.Dropped += past.Dropped
+	return s
 }
 
 // An Engine runs rules.
@@ -109,6 +121,9 @@ func (e *Engine) EndInterval(complete bool) {
 func (e *Engine) Alerts() []Alert {
 	list := e.alerts
 	e.alerts = nil
+	for _, w := range e.watches {
+		w.made = 0
+	}
 	return list
 }
 

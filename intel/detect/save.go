@@ -70,6 +70,21 @@ func (e *Engine) Restore(b []byte) error {
 	return nil
 }
 
+// Adopt takes up other rules. Those that count the same as before go on, and so do the counters.
+func (e *Engine) Adopt(rules []*rule.Rule) error {
+	cfg := e.cfg
+	cfg.Rules = rules
+	next := New(cfg)
+	if err := next.Restore(e.Save()); err != nil {
+		return err
+	}
+	past := e.stats
+	past.Groups, past.Bytes = next.stats.Groups, next.stats.Bytes
+	next.stats, next.alerts = past, e.alerts
+	*e = *next
+	return nil
+}
+
 // code codes what all rules share.
 func (e *Engine) code(c *state.Coder) {
 	c.Uint64(&e.cfg.Seed)
@@ -99,10 +114,11 @@ func (w *watch) restore(e *Engine, b string) error {
 		if g.code(c, w); c.Failed() {
 			break
 		}
-		if w.groups[g.key] == nil {
-			e.stats.Groups++
+		if w.groups[g.key] != nil {
+			c.Fail()
+			break
 		}
-		w.groups[g.key] = g
+		w.add(e, g)
 		w.account(e, g)
 	}
 	return c.Err()
@@ -123,7 +139,7 @@ func (g *group) code(c *state.Coder, w *watch) {
 	g.pace.Code(c)
 	g.usual.Code(c)
 	state.List(c, &g.met, 1, func(v *uint32) { c.Uint32(v) })
-	if len(g.met) != 0 && len(g.met) != len(w.refs) {
+	if len(g.met) != len(w.refs) {
 		c.Fail()
 	}
 	there := g.evidence != nil

@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"cmp"
 	"math"
 	"slices"
 
@@ -16,6 +15,9 @@ type watch struct {
 	slot    uint32        // s
 	span    uint32        // slots of a window
 	groups  map[key]*group
+	most    int      // groups since the map was made
+	bytes   int      // of the groups
+	made    int      // alerts since the owner of the engine took them
 	changed []*group // over contacts: since they were judged; over hours those not judged yet
 	refs    []*watch
 	held    bool // for the observation at work: where held, and so did the condition
@@ -33,13 +35,14 @@ type group struct {
 	evidence *evidence
 	last     uint32 // slot of the last observation
 	bytes    int    // as counted in the engine
-	changed  bool
+	changed  bool   // it is in watch.changed
+	gone     bool   // it was removed
 	alerted  uint32 // time of the last alert; 0 = none
 	window   uint32 // slot of that alert
 	doubled  uint8  // how often it has doubled since
 }
 
-const groupBytes = 400 // of a group with its place in the map, measured
+const groupBytes = 480 // of a group with its place in the map, measured
 
 func newWatch(r *rule.Rule, before []*watch) *watch {
 	c := &r.Correlation
@@ -123,10 +126,16 @@ func (w *watch) group(e *Engine, o *rule.Observation) *group {
 	g := w.groups[k]
 	if g == nil {
 		g = &group{key: k}
-		w.groups[k] = g
-		e.stats.Groups++
+		w.add(e, g)
 	}
 	return g
+}
+
+// add adds a group.
+func (w *watch) add(e *Engine, g *group) {
+	w.groups[g.key] = g
+	w.most = max(w.most, len(w.groups))
+	e.stats.Groups++
 }
 
 // count adds an observation to a group.
@@ -242,6 +251,7 @@ func (w *watch) account(e *Engine, g *group) {
 		n += evidenceBytes
 	}
 	e.stats.Bytes += n - g.bytes
+	w.bytes += n - g.bytes
 	g.bytes = n
 }
 
@@ -316,11 +326,10 @@ func (w *watch) measure(e *Engine, g *group) (m measured) {
 	return m
 }
 
-// measureRise compares with what is usual, and notes what there is.
+// measureRise compares with what is usual.
 func (w *watch) measureRise(e *Engine, g *group, m *measured) {
 	c := &w.rule.Correlation
-	seconds := uint32(c.Timespan.Seconds())
-	perDay, window := 86400/seconds, e.newest/seconds
+	window, perDay := w.windowOfDay(e)
 	known := int(e.newest-min(e.since, e.newest)) / 86400
 	if known < coldDays {
 		if c.Cold > 0 {
@@ -331,7 +340,13 @@ func (w *watch) measureRise(e *Engine, g *group, m *measured) {
 		m.threshold = max(m.threshold, uint64(math.Ceil(c.Times*float64(m.usual))))
 	}
 	m.holds = c.Condition.Holds(m.n) && m.n >= m.threshold
-	g.usual.Note(window, uint32(min(m.n, math.MaxUint32)), uint32(float64(c.Condition.Min)/c.Times), perDay)
+}
+
+// windowOfDay is the number of the window that a rule of type rise is in, since 1970, and how
+// many there are in a day.
+func (w *watch) windowOfDay(e *Engine) (window, perDay uint32) {
+	seconds := uint32(w.rule.Correlation.Timespan.Seconds())
+	return e.newest / seconds, 86400 / seconds
 }
 
 // coldDays is how many days must be known before there is something usual.
@@ -360,14 +375,23 @@ func (w *watch) measureTemporal(e *Engine, g *group, m *measured) {
 func (w *watch) judge(e *Engine, g *group) {
 	m := w.measure(e, g)
 	w.held = m.holds
+	if c := &w.rule.Correlation; c.Type == rule.Rise {
+		window, perDay := w.windowOfDay(e)
+		g.usual.Note(window, uint32(min(m.n, math.MaxUint32)), uint32(float64(c.Condition.Min)/c.Times), perDay)
+	}
 	if !m.holds || !w.rule.Generate {
 		if g.evidence == nil && m.n >= m.threshold/2 && w.rule.Generate {
 			g.evidence = &evidence{}
+			w.account(e, g)
 		}
 		return
 	}
 	w.raise(e, g, &m)
 }
+
+// mostAtOnce is how many alerts of a rule wait for the owner of the engine. A rule that has so
+// many is quarantined anyway, and each takes a kilobyte.
+const mostAtOnce = 1000
 
 // raise makes an alert: the first of a cool-down, or one that has doubled.
 func (w *watch) raise(e *Engine, g *group, m *measured) {
@@ -389,75 +413,9 @@ func (w *watch) raise(e *Engine, g *group, m *measured) {
 		}
 		e.stats.Alerts++
 	}
-	e.alerts = append(e.alerts, w.alert(e, g, m, again))
-}
-
-// sweep makes room: first groups whose window is empty, then those that have come least far.
-func (e *Engine) sweep() {
-	type candidate struct {
-		w        *watch
-		g        *group
-		progress float64
-	}
-	var all []candidate
-	for _, w := range e.watches {
-		for k, g := range w.groups {
-			if w.empty(e, g) {
-				e.remove(w, k, g)
-				continue
-			}
-			m := w.progress(e, g)
-			all = append(all, candidate{w, g, m})
-		}
-	}
-	if e.stats.Groups <= e.cfg.MaxGroups*7/8 && e.stats.Bytes <= e.cfg.MaxBytes/8*7 {
+	if w.made++; w.made > mostAtOnce {
+		e.stats.Excess++
 		return
 	}
-	slices.SortFunc(all, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.progress, b.progress), cmp.Compare(a.g.last*a.w.slot, b.g.last*b.w.slot), a.g.key.compare(&b.g.key))
-	})
-	for _, c := range all {
-		if e.stats.Groups <= e.cfg.MaxGroups*7/8 && e.stats.Bytes <= e.cfg.MaxBytes/8*7 {
-			return
-		}
-		e.remove(c.w, c.g.key, c.g)
-		e.stats.Dropped++
-	}
-}
-
-// empty reports whether nothing of the group is needed any more.
-func (w *watch) empty(e *Engine, g *group) bool {
-	if g.changed {
-		return false
-	}
-	quiet := e.newest - min(g.last*w.slot, e.newest)
-	if quiet < uint32(w.rule.Correlation.Timespan.Seconds())+w.slot {
-		return false
-	}
-	if g.alerted != 0 && e.newest-g.alerted < uint32(w.rule.Cooldown.Seconds()) {
-		return false
-	}
-	return g.usual.Last() == 0 || quiet > window.UsualDays*86400
-}
-
-// progress is how far a group has come towards its condition; from 1 on it holds.
-func (w *watch) progress(e *Engine, g *group) float64 {
-	if g.alerted != 0 && e.newest-g.alerted < uint32(w.rule.Cooldown.Seconds()) {
-		return math.Inf(1) // else it would be alerted again at once
-	}
-	if w.rule.Correlation.Type == rule.Lockstep {
-		return float64(g.track.Ports(e.oldest(uint32(w.rule.Correlation.Timespan.Seconds())))) / float64(w.rule.Correlation.Condition.Min)
-	}
-	m := w.measure(e, g)
-	return float64(m.n) / float64(max(m.threshold, 1))
-}
-
-// remove removes a group.
-func (e *Engine) remove(w *watch, k key, g *group) {
-	delete(w.groups, k)
-	e.stats.Groups--
-	e.stats.Bytes -= g.bytes
-	if g.changed { // it is still in the list of those that have changed, empty and without weight
-		*g = group{key: g.key, changed: true}
-	}
+	e.alerts = append(e.alerts, w.alert(e, g, m, again))
 }

@@ -205,13 +205,17 @@ func (r *ruleRunner) refreshQuiet() {
 // A ruleSink is the rules over hits as a sink of the journal.
 type ruleSink struct{ *follow.Hits }
 
-// Send judges events. They are taken in any case: after an error what they raised is sent
-// again, and not they.
+// Send judges events. They are taken once: after an error what they raised is sent again, and
+// not they.
 func (s ruleSink) Send(ctx context.Context, events []event.Event) error {
-	if err := s.Hits.Send(ctx, events); err != nil {
-		return &sinks.RetryError{Sent: len(events), Err: err}
+	err := s.Hits.Send(ctx, events)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, follow.ErrNotTaken):
+		return &sinks.RetryError{Err: err}
 	}
-	return nil
+	return &sinks.RetryError{Sent: len(events), Err: err}
 }
 
 // Register shows and judges the rules.

@@ -51,7 +51,7 @@ func (r *ruleRunner) status() RuleStatus {
 	}
 	h, c, raised := r.hits.Stats(), r.contacts.Stats(), r.raised.Stats()
 	s := RuleStatus{
-		On: len(book.On()), Bad: len(book.Bad), Alerts: raised.Sent, Again: raised.Again, Old: raised.Old, Quarantined: raised.Quarantined,
+		On: len(book.On()), Bad: len(book.Bad), Alerts: raised.Sent, Again: raised.Again, Old: raised.Old, Quarantined: raised.Quarantined + h.Engine.Excess + c.Engine.Excess,
 		Hits: h.Hits.Judged, Contacts: c.Read.Rows, Late: h.Engine.Late, Retro: h.Hits.Retro, Silenced: h.Hits.Silenced, FalseAlarms: h.Hits.FalseAlarms,
 		Groups: h.Engine.Groups + c.Engine.Groups, Bytes: h.Engine.Bytes + c.Engine.Bytes,
 		Dropped: h.Engine.Dropped + c.Engine.Dropped, Forgotten: h.Hits.Forgotten,

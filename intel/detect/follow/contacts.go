@@ -55,6 +55,7 @@ type Contacts struct {
 	// was written when it was looked at.
 	state []byte
 	place time.Time
+	past  detect.Stats // of the hours before place
 	seen  time.Time
 	since time.Time // alerts of before are not sent
 
@@ -150,7 +151,7 @@ func (c *Contacts) follow(ctx context.Context) {
 	if f == nil || until.IsZero() || until.Equal(c.seen) {
 		return
 	}
-	began := time.Now()
+	began, past := time.Now(), c.past
 	engine, done, quiet, err := c.judge(ctx, f, until)
 	if err == nil {
 		c.seen = until
@@ -164,7 +165,7 @@ func (c *Contacts) follow(ctx context.Context) {
 		c.stats.Error = err.Error()
 		return
 	}
-	c.stats.Engine, c.stats.Until = engine.Stats(), until
+	c.stats.Engine, c.stats.Until = engine.Stats().After(past), until
 }
 
 // judge reads the history from the last complete hour on, as far as it is written. The state
@@ -177,9 +178,10 @@ func (c *Contacts) judge(ctx context.Context, f *folder.Folder, until time.Time)
 		}
 	}
 	open := until.UTC().Truncate(time.Hour)
+	past := c.past
 	to := &unsilenced{Engine: engine, quiet: c.cfg.Quiet}
 	done, err := contacts.Read(ctx, f, to, contacts.Query{From: c.place, To: open, Open: open, OmitDays: false,
-		Ended: func(hour time.Time) error { return c.ended(engine, hour, open) }})
+		Ended: func(hour time.Time) error { return c.ended(engine, past, hour, open) }})
 	if err == nil {
 		err = c.raise(engine.Alerts())
 	}
@@ -209,7 +211,7 @@ func (u *unsilenced) Observe(o *rule.Observation) {
 
 // ended raises the alerts of an hour that is over, and keeps the state. While much of the past
 // is read it is written once a day.
-func (c *Contacts) ended(engine *detect.Engine, hour, open time.Time) error {
+func (c *Contacts) ended(engine *detect.Engine, past detect.Stats, hour, open time.Time) error {
 	if err := c.raise(engine.Alerts()); err != nil {
 		return err
 	}
@@ -223,7 +225,7 @@ func (c *Contacts) ended(engine *detect.Engine, hour, open time.Time) error {
 	if err := disk.Replace(c.cfg.FS, c.cfg.Path, append(b, state...), 0o640); err != nil {
 		return err
 	}
-	c.state, c.place = state, next
+	c.state, c.place, c.past = state, next, engine.Stats().After(past)
 	return nil
 }
 

@@ -237,6 +237,8 @@ func TestContactsAfterAKill(t *testing.T) {
 			c.follow(context.Background())
 			if s := c.Stats(); s.Error != "" {
 				t.Fatal(s.Error)
+			} else if kill < 0 && s.Engine.Observations != uint64(max(0, min(i-3, 4))*10) {
+				t.Fatalf("interval %d: %d observations in all, each counts once", i, s.Engine.Observations)
 			}
 			if i == kill {
 				c = open()

@@ -125,25 +125,25 @@ func (h *Hits) Held() int { return h.held }
 // before go on.
 func (h *Hits) Use(rules []*rule.Rule) { h.rules.Store(&rules) }
 
-// adopt takes up other rules.
-func (h *Hits) adopt(rules []*rule.Rule) error {
-	state := h.engine.Save()
-	h.cfg.Engine.Rules = rules
-	next := detect.New(h.cfg.Engine)
-	if err := next.Restore(state); err != nil {
-		return err
-	}
-	*h.engine = *next
-	return nil
-}
+// ErrNotTaken means that Send has not taken the events: the sinks do not take alerts, and those
+// that are waiting come first.
+var ErrNotTaken = errors.New("alerts of rules cannot be sent")
 
-// Send judges events. After an error it has taken all of them; it is to be called again, also
-// without any.
+// Send judges events. After an error it has taken all of them, after [ErrNotTaken] none; it is
+// to be called again, also without any.
 func (h *Hits) Send(_ context.Context, events []event.Event) error {
 	if rules := h.rules.Swap(nil); rules != nil {
-		if err := h.adopt(*rules); err != nil {
-			return err
+		if err := h.engine.Adopt(*rules); err != nil {
+			return errors.Join(ErrNotTaken, err)
 		}
+		h.cfg.Engine.Rules = *rules
+	}
+	if len(h.unsent) > 0 { // without this pause they would become more and more
+		if err := h.raised.Raise(h.unsent); err != nil {
+			h.show(err)
+			return errors.Join(ErrNotTaken, err)
+		}
+		h.unsent = nil
 	}
 	for i := range events {
 		list := h.hits.Of(&events[i])

@@ -70,24 +70,32 @@ func (r *Raised) Raise(alerts []detect.Alert) error {
 	defer r.mu.Unlock()
 	var fresh []detect.Alert
 	var ids []uuid.UUID
+	var again, quarantined uint64
 	for _, a := range alerts {
 		switch {
 		case r.log.Has(a.ID):
-			r.stats.Again++
+			again++
 		case !r.admits(a.Rule.Name):
-			r.stats.Quarantined++
+			quarantined++
 		default:
 			fresh = append(fresh, a)
 			ids = append(ids, a.ID)
 		}
 	}
+	if len(fresh) > 0 {
+		if err := r.send(fresh); err != nil {
+			for _, a := range fresh {
+				r.rules[a.Rule.Name].n-- // it comes again
+			}
+			return err
+		}
+	}
+	r.stats.Sent += uint64(len(fresh))
+	r.stats.Again += again
+	r.stats.Quarantined += quarantined
 	if len(fresh) == 0 {
 		return nil
 	}
-	if err := r.send(fresh); err != nil {
-		return err
-	}
-	r.stats.Sent += uint64(len(fresh))
 	if err := r.log.Note(ids, r.now()); err != nil {
 		r.stats.Errors++ // at worst they come again, with the same ids
 	}

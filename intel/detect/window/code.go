@@ -1,6 +1,7 @@
 package window
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/flowsnitch/flowsnitch/intel/detect/state"
@@ -12,7 +13,7 @@ func (s *Sums) Code(c *state.Coder) {
 		c.Uint32(&x.slot)
 		c.Uint64(&x.n)
 	})
-	check(c, slices.IsSortedFunc(s.slots, func(a, b slotSum) int { return int(int64(a.slot) - int64(b.slot)) }))
+	check(c, slices.IsSortedFunc(s.slots, func(a, b slotSum) int { return cmp.Compare(a.slot, b.slot) }))
 }
 
 // Code writes or reads the values.
@@ -55,7 +56,7 @@ func (u *Usual) Code(c *state.Coder) {
 		c.Uint32(&h.window)
 		c.Uint32(&h.count)
 	})
-	check(c, slices.IsSortedFunc(u.high, func(a, b high) int { return int(int64(a.window) - int64(b.window)) }))
+	check(c, slices.IsSortedFunc(u.high, func(a, b high) int { return cmp.Compare(a.window, b.window) }))
 }
 
 // check fails a coder that reads what cannot have been written.

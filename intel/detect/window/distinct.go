@@ -1,6 +1,7 @@
 package window
 
 import (
+	"cmp"
 	"math"
 	"math/bits"
 	"slices"
@@ -106,10 +107,7 @@ func (d *Distinct) Values(now, span uint32) (list []Seen, scale uint64) {
 		}
 	}
 	slices.SortFunc(list, func(a, b Seen) int {
-		if a.Count != b.Count {
-			return int(int64(b.Count) - int64(a.Count))
-		}
-		return a.Value.Compare(b.Value)
+		return cmp.Or(cmp.Compare(b.Count, a.Count), a.Value.Compare(b.Value))
 	})
 	return list, 1 << d.level
 }

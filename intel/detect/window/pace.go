@@ -1,6 +1,10 @@
 package window
 
-import "math"
+import (
+	"math"
+
+	"github.com/flowsnitch/flowsnitch/flow"
+)
 
 // A Pace is how regularly something comes back. It is given numbers of flows and the time
 // of the last one; the flows between two of these are not known one by one, so that the mean
@@ -28,7 +32,7 @@ func (p *Pace) Add(at, n, limit uint32) {
 	}
 	took := at - p.last
 	p.last = at
-	p.flows += n
+	p.flows = flow.Sum(p.flows, n)
 	p.samples++
 	p.seconds += uint64(took)
 	p.squares += float64(took) * float64(took) / float64(n)

@@ -1,6 +1,7 @@
 package window
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
@@ -16,10 +17,7 @@ type Touch struct {
 }
 
 func (t Touch) compare(o Touch) int {
-	if t.key() != o.key() {
-		return int(t.key()) - int(o.key())
-	}
-	return int(int64(t.At) - int64(o.At))
+	return cmp.Or(cmp.Compare(t.key(), o.key()), cmp.Compare(t.At, o.At))
 }
 
 // key is protocol and port.
@@ -93,7 +91,7 @@ func InStep(a, b *Track, within, oldest uint32) (shared []Touch) {
 
 // MostWithin gives the touches of the span of so many seconds that has most of them.
 func MostWithin(touches []Touch, seconds uint32) []Touch {
-	slices.SortFunc(touches, func(a, b Touch) int { return int(int64(a.At) - int64(b.At)) })
+	slices.SortFunc(touches, func(a, b Touch) int { return cmp.Compare(a.At, b.At) })
 	var best []Touch
 	from := 0
 	for to := range touches {

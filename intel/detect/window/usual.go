@@ -1,6 +1,9 @@
 package window
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // UsualDays is over how many days the median is taken.
 const UsualDays = 28
@@ -19,7 +22,7 @@ func (u *Usual) Note(window, count, least uint32, perDay uint32) {
 	if count < least {
 		return
 	}
-	i, found := slices.BinarySearchFunc(u.high, window, func(h high, w uint32) int { return int(int64(h.window) - int64(w)) })
+	i, found := slices.BinarySearchFunc(u.high, window, func(h high, w uint32) int { return cmp.Compare(h.window, w) })
 	if found {
 		u.high[i].count = max(u.high[i].count, count)
 		return

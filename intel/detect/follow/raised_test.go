@@ -1,0 +1,65 @@
+package follow
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/flowsnitch/flowsnitch/intel/detect"
+	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
+)
+
+// TestRaisedAgainAndAgain: attempts to send an alert while the sinks fail are no alerts of their
+// own: the rule is not quarantined for them.
+func TestRaisedAgainAndAgain(t *testing.T) {
+	w := &world{t: t, dir: t.TempDir(), now: noon, fails: errors.New("no room")}
+	r := w.raised()
+	alert := []detect.Alert{{ID: uuid.UUID{0: 1}, Rule: &rule.Rule{Name: "quiet"}}}
+	for range 3 * MostAlerts {
+		if err := r.Raise(alert); !errors.Is(err, w.fails) {
+			t.Fatal(err)
+		}
+	}
+	w.fails = nil
+	if err := r.Raise(alert); err != nil || len(w.sent) != 1 || len(r.Quarantined()) != 0 || r.Stats().Quarantined != 0 {
+		t.Errorf("%v, sent %d, %+v", err, len(w.sent), r.Stats())
+	}
+}
+
+// TestNotTaken: while alerts cannot be sent, further events stay in the journal.
+func TestNotTaken(t *testing.T) {
+	w := &world{t: t, dir: t.TempDir(), now: noon, fails: errors.New("no room")}
+	h, all := w.hits(), tries(25)
+	if err := h.Send(context.Background(), all[:10]); !errors.Is(err, w.fails) || errors.Is(err, ErrNotTaken) {
+		t.Fatal(err)
+	}
+	for range 3 {
+		w.now = w.now.Add(time.Minute)
+		if err := h.Send(context.Background(), all[10:]); !errors.Is(err, ErrNotTaken) || h.Held() != 10 {
+			t.Fatal(err, h.Held())
+		}
+	}
+	w.fails = nil
+	if err := h.Send(context.Background(), all[10:]); err != nil || len(w.sent) != 2 || h.Held() != 0 {
+		t.Error(err, h.Held(), w.sent)
+	}
+}
+
+// TestCountersGoOn: other rules do not set the counters back.
+func TestCountersGoOn(t *testing.T) {
+	w := &world{t: t, dir: t.TempDir(), now: noon}
+	h := w.hits()
+	if err := h.Send(context.Background(), tries(10)); err != nil {
+		t.Fatal(err)
+	}
+	h.Use(shipped(t, "contact_pair"))
+	if err := h.Send(context.Background(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if s := h.Stats().Engine; s.Observations != 10 || s.Alerts != 1 || s.Groups != 1 {
+		t.Errorf("%+v", s)
+	}
+}
