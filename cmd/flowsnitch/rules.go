@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
-	"github.com/flowsnitch/flowsnitch/configs"
-	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
+	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
+	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/intel/detect/rulebook"
+	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/spf13/cobra"
 )
 
@@ -34,19 +37,32 @@ func newRulesList() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "list [-c FILE] [--json]",
-		Short: "Show the shipped and your own rules: what they look at, and whether they are on",
-		Long: `list shows the rules that come with flowsnitch and those of the files that the
-configuration names (rules.files): what each looks at (hits, or all contacts of the
-history), how it counts, by what, in which window, what must hold, and whether it is on. A
-rule that is wrong is named on standard error; the exit code is 1 then.`,
-		Example: "  flowsnitch rules list\n  flowsnitch rules list --json | jq -r '.[] | select(.off) | .name'",
-		Args:    noArguments,
+		Short: "Show the shipped and your own rules, whether they run, and their alerts of the last day",
+		Long: `list shows the rules that come with flowsnitch and those of your files (rules.files): what
+each looks at (hits, all contacts of the history, or logins), its severity, the window, how
+many alerts the running instance has sent in the last 24 hours, whether the rule is on, off
+(and why) or quarantined after too many alerts, where it comes from, by what it groups, and
+what must hold. Without a running instance the files are read, and there are no alerts. A
+rule that is not valid is named on standard error; the exit code is 1 then.`,
+		Example: `  flowsnitch rules list
+  flowsnitch rules list --json | jq -r '.[] | select(.off) | "\(.name): \(.off)"'`,
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, _, err := locate(c, file)
+			cfg, from, err := locate(c, file)
 			if err != nil {
 				return err
 			}
-			return listRules(c, &cfg, asJSON)
+			var list app.RuleList
+			answered, err := from.ask(c, cfg.StateDir, "these are the rules of its files", func() error {
+				return web.Ask(c.Context(), cfg.StateDir, app.RulesPath, &list)
+			})
+			if err != nil {
+				return err
+			}
+			if !answered {
+				list = app.ListRules(rulebook.Load(cfg.Rules), cfg.History.Enabled)
+			}
+			return showRules(c, &list, asJSON)
 		},
 	}
 	locateFlag(c, &file)
@@ -54,87 +70,74 @@ rule that is wrong is named on standard error; the exit code is 1 then.`,
 	return c
 }
 
-// A listedRule is a rule in JSON; Off is why it is off.
-type listedRule struct {
-	Name      string   `json:"name"`
-	Title     string   `json:"title"`
-	Over      string   `json:"over"`
-	Type      string   `json:"type,omitempty"`
-	GroupBy   []string `json:"group_by,omitempty"`
-	Window    string   `json:"window,omitempty"`
-	Condition string   `json:"condition,omitempty"`
-	Level     string   `json:"level"`
-	Cooldown  string   `json:"cooldown,omitempty"`
-	Alerts    bool     `json:"alerts"` // false: it is for others to refer to
-	Shipped   bool     `json:"shipped"`
-	File      string   `json:"file"`
-	Line      int      `json:"line"`
-	Off       string   `json:"off,omitempty"`
-}
-
-func listedOf(e *rulebook.Entry) listedRule {
-	c := &e.Correlation
-	l := listedRule{Name: e.Name, Title: e.Title, Over: e.Over.String(), Level: e.Level.String(), Alerts: e.Generate, Shipped: e.Shipped, File: e.File, Line: e.Line, Off: e.Off}
-	if c.Type == rule.Base {
-		return l
-	}
-	for _, f := range c.GroupBy {
-		l.GroupBy = append(l.GroupBy, f.Name)
-	}
-	l.Type, l.Window, l.Condition, l.Cooldown = c.Type.String(), c.Window(), c.Describe(), e.Cooldown.String()
-	return l
-}
-
-func listRules(c *cobra.Command, cfg *configs.Config, asJSON bool) error {
-	book := rulebook.Load(cfg.Rules)
-	list := make([]listedRule, 0, len(book.Entries))
-	for i := range book.Entries {
-		list = append(list, listedOf(&book.Entries[i]))
-	}
-	var err error
+// showRules prints a list of rules. What is wrong in files is an error.
+func showRules(c *cobra.Command, list *app.RuleList, asJSON bool) error {
 	if asJSON {
-		err = json.NewEncoder(c.OutOrStdout()).Encode(list)
+		enc := json.NewEncoder(c.OutOrStdout())
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(list.Rules); err != nil {
+			return err
+		}
 	} else {
-		printRules(c.OutOrStdout(), list)
+		printRules(c.OutOrStdout(), list.Rules)
+		if s := list.Since; !s.IsZero() && time.Since(s) < 24*time.Hour {
+			fmt.Fprintf(c.ErrOrStderr(), "alerts are those since the start of the instance, %s\n", show.Date(s))
+		}
 	}
-	if n := complainRules(c, book); n > 0 && err == nil {
-		err = fmt.Errorf("%d mistakes in rules; what is wrong does not run", n)
+	for _, text := range list.Invalid {
+		fmt.Fprintln(c.ErrOrStderr(), show.Printable(text))
 	}
-	return err
+	if n := len(list.Invalid); n > 0 {
+		return fmt.Errorf("rules that are not valid do not run: %d", n)
+	}
+	return nil
 }
 
-func printRules(w io.Writer, list []listedRule) {
+func printRules(w io.Writer, list []app.ListedRule) {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "rule\tover\ttype\tgroup-by\twindow\tcondition\tlevel\tstate")
+	fmt.Fprintln(t, "rule\tover\tlevel\twindow\talerts\tstate\tfrom\tby\tcondition")
 	dash := func(s string) string {
 		if s == "" {
 			return "-"
 		}
 		return s
 	}
-	for _, l := range list {
-		state := "on"
-		switch {
-		case l.Off != "":
-			state = "off: " + l.Off
-		case !l.Alerts:
-			state = "on, for others"
-		}
-		level := l.Level
+	for i := range list {
+		l := &list[i]
+		level, alerts, from := l.Level, "-", "shipped"
 		if !l.Alerts {
 			level = "-"
+		} else if l.LastDay != nil {
+			alerts = strconv.FormatUint(*l.LastDay, 10)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Name, l.Over, dash(l.Type), dash(strings.Join(l.GroupBy, " ")), dash(l.Window), dash(l.Condition), level, state)
+		if !l.Shipped {
+			from = fmt.Sprintf("%s:%d", show.Printable(l.File), l.Line)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Name, l.Over, level, dash(l.Window), alerts, stateOfRule(l), from, dash(strings.Join(l.GroupBy, ", ")), dash(l.Condition))
 	}
 	_ = t.Flush() // an error of w shows elsewhere
 }
 
-// complainRules prints what is wrong with rules, and gives how much.
-func complainRules(c *cobra.Command, book *rulebook.Book) int {
-	for _, err := range book.Bad {
-		fmt.Fprintln(c.ErrOrStderr(), err)
+// stateOfRule is whether a rule runs.
+func stateOfRule(l *app.ListedRule) string {
+	switch {
+	case l.Off != "":
+		return "off: " + l.Off
+	case !l.Quarantined.IsZero():
+		return "quarantined until " + show.Date(l.Quarantined)
+	case l.Note != "":
+		return "on, but " + l.Note
+	case !l.Alerts:
+		return "on, for others"
 	}
-	return len(book.Bad)
+	return "on"
+}
+
+// complainRules prints what is wrong with rules.
+func complainRules(c *cobra.Command, book *rulebook.Book) {
+	for _, err := range book.Bad {
+		fmt.Fprintln(c.ErrOrStderr(), show.Printable(err.Error()))
+	}
 }
 
 // newRulesCheck makes the command that reads files of rules.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/capture"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
@@ -39,21 +40,26 @@ correlation: {type: temporal, rules: [two, contact_pair], group-by: [offender], 
 
 func TestRulesList(t *testing.T) {
 	r := command(t, "rules", "list")
-	if r.code != exitDone || r.err != "" || !strings.Contains(r.out, "lockstep ") || !strings.Contains(r.out, "ports in step >= 16") || strings.Count(r.out, "\n") != 16 {
+	if r.code != exitDone || !strings.Contains(r.err, "these are the rules of its files") || strings.Count(r.out, "\n") != 25 {
 		t.Errorf("%+v", r)
 	}
+	for _, want := range []string{"lockstep ", "ports in step >= 16", "off: there are no logins yet", "on, for others"} {
+		if !strings.Contains(r.out, want) {
+			t.Errorf("no %q in\n%s", want, r.out)
+		}
+	}
 	own := file(t, "own.yml", badRules)
-	cfg := file(t, "f.yml", fmt.Sprintf("rules: {files: [%q], disable: [swarm]}\n", own))
+	cfg := file(t, "f.yml", fmt.Sprintf("rules: {files: [%q], disable: [swarm]}\nhistory: {enabled: false}\n", own))
 	r = command(t, "rules", "list", "--json", "-c", cfg)
-	var list []listedRule
+	var list []app.ListedRule
 	if err := json.Unmarshal([]byte(r.out), &list); err != nil {
 		t.Fatal(err)
 	}
-	if r.code != exitFailed || !strings.Contains(r.err, own+":3:9: unknown key") || len(list) != 17 {
+	if r.code != exitFailed || !strings.Contains(r.err, own+":3:9: unknown key") || len(list) != 26 {
 		t.Errorf("%d rules, %+v", len(list), r)
 	}
 	for _, l := range list {
-		if off := l.Name == "swarm"; (l.Off != "") != off || l.Shipped != (l.Name != "two" && l.Name != "three") {
+		if off := l.Name == "swarm" || l.Over == "logins"; (l.Off != "") != off || l.Shipped != (l.Name != "two" && l.Name != "three") || l.LastDay != nil || (l.Note != "") != (l.Name == "lockstep") {
 			t.Errorf("%+v", l)
 		}
 	}
@@ -87,7 +93,7 @@ func TestRulesCheck(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	printed := command(t, "config", "print", "rules")
-	if r = command(t, "rules", "check", file(t, "printed.yml", printed.out)); r.code != exitDone || r.out != "rules OK: 15 in 1 files\n" {
+	if r = command(t, "rules", "check", file(t, "printed.yml", printed.out)); r.code != exitDone || r.out != "rules OK: 24 in 1 files\n" {
 		t.Errorf("%+v", r)
 	}
 }

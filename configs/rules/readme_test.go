@@ -30,13 +30,26 @@ func holds(t *testing.T, name, table string) {
 	}
 }
 
+// ofField is what has a field.
+func ofField(f *rule.Field) string {
+	switch {
+	case f.Hits && f.Contacts:
+		return "both"
+	case f.Hits:
+		return "hits"
+	case f.Contacts:
+		return "contacts"
+	}
+	return "logins"
+}
+
 // TestFields: the table of fields has all of them.
 func TestFields(t *testing.T) {
 	kinds := map[rule.Kind]string{rule.Address: "address, prefix", rule.Number: "number", rule.Text: "text", rule.YesNo: "`yes`, `no`", rule.Protocol: "keyword, number"}
 	var b strings.Builder
 	b.WriteString("| field | of | values | group-by, counted | meaning |\n| --- | --- | --- | --- | --- |\n")
 	for _, f := range rule.Fields {
-		of := map[[2]bool]string{{true, true}: "both", {true, false}: "hits", {false, true}: "contacts"}[[2]bool{f.Hits, f.Contacts}]
+		of := ofField(f)
 		values := kinds[f.Kind]
 		if f.Kind == rule.Word {
 			values = "`" + strings.Join(f.Words, "`, `") + "`"
@@ -58,12 +71,15 @@ func TestShipped(t *testing.T) {
 		if !e.Generate {
 			continue
 		}
+		if e.Off != "" && e.Over != rule.Logins {
+			t.Errorf("%s is off: %s", e.Name, e.Off)
+		}
 		var by []string
 		for _, f := range e.Correlation.GroupBy {
 			by = append(by, f.Name)
 		}
 		c := &e.Correlation
-		fmt.Fprintf(&b, "| [`%s`](%s.yml) | %s | %s | %s | %s | %s | %s |\n", e.Name, e.Name, e.Over, c.Describe(), strings.Join(by, ", "), c.Window(), e.Level, e.Title)
+		fmt.Fprintf(&b, "| [`%s`](%s.yml) | %s | %s | %s | %s | %s | %s |\n", e.Name, e.Name, e.Over, e.Describe(), strings.Join(by, ", "), c.Window(), e.Level, e.Title)
 		if e.File != rulebook.ShippedPrefix+e.Name+".yml" {
 			t.Errorf("%s is in %s", e.Name, e.File)
 		}

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -52,9 +53,10 @@ type ruleRunner struct {
 	runner   *sinks.Runner
 	quiet    atomic.Pointer[map[netip.Addr]bool] // offenders that are a false alarm
 
-	mu   sync.Mutex
-	cfg  rulebook.Config
-	book *rulebook.Book
+	mu    sync.Mutex
+	cfg   rulebook.Config
+	book  *rulebook.Book
+	since time.Time // this run counts alerts
 }
 
 func newRuleRunner(a *App) *ruleRunner {
@@ -66,6 +68,9 @@ func newRuleRunner(a *App) *ruleRunner {
 // Start reads the rules and follows journal and history. A bad rule is no reason not to start.
 func (r *ruleRunner) Start() error {
 	r.load(r.cfg)
+	r.mu.Lock()
+	r.since = r.a.watch.Now()
+	r.mu.Unlock()
 	dir := filepath.Join(r.a.cfg.StateDir, RulesFolder)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
@@ -218,7 +223,10 @@ func (s ruleSink) Send(ctx context.Context, events []event.Event) error {
 	return &sinks.RetryError{Sent: len(events), Err: err}
 }
 
-// Register shows and judges the rules.
+// Register shows and judges the rules, and lists them.
 func (r *ruleRunner) Register(c *observe.Component) {
 	c.Add(observe.Printed("rules", r.status, printRules), ruleCheck(r.status))
+	c.Add(observe.Route{Method: http.MethodGet, Path: RulesPath, Role: observe.Local, Handler: observe.JSON(func(*http.Request) (any, error) {
+		return r.list()
+	})})
 }

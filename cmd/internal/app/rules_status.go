@@ -3,7 +3,6 @@ package app
 import (
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -58,8 +57,13 @@ func (r *ruleRunner) status() RuleStatus {
 		Errors: h.Errors + c.Errors + raised.Errors, Until: c.Until, Took: c.Took.Seconds(),
 		Trouble: strings.Join(slices.DeleteFunc([]string{h.Error, c.Error}, func(s string) bool { return s == "" }), "; "),
 		Damaged: strings.Join(slices.DeleteFunc([]string{h.Damaged, c.Damaged}, func(s string) bool { return s == "" }), "; "),
-		Quiet:   slices.Sorted(maps.Keys(r.raised.Quarantined())),
 	}
+	for name, a := range r.raised.Rules() {
+		if !a.Quarantined.IsZero() {
+			s.Quiet = append(s.Quiet, name)
+		}
+	}
+	slices.Sort(s.Quiet)
 	for _, err := range book.Bad {
 		s.Invalid = append(s.Invalid, err.Error())
 	}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/flowsnitch/flowsnitch/sinks/web"
 )
 
 // TestRules: one of our hosts calls ten listed addresses, which no single hit shows; the alert
@@ -43,6 +45,25 @@ func TestRules(t *testing.T) {
 	s := w.rules.status()
 	if s.Alerts != 1 || s.Hits != 10 || s.Bad != 1 || len(s.Invalid) != 1 || !strings.Contains(s.Invalid[0], "bad.yml:3:") {
 		t.Errorf("%+v", s)
+	}
+	var list RuleList
+	if err := web.Ask(t.Context(), dir, RulesPath, &list); err != nil {
+		t.Fatal(err)
+	}
+	if list.Since.IsZero() || len(list.Rules) != 24 || len(list.Invalid) != 1 || list.Invalid[0] != s.Invalid[0] {
+		t.Errorf("%+v", list)
+	}
+	for _, l := range list.Rules {
+		want := uint64(0)
+		if l.Name == "fan_out" {
+			want = 1
+		}
+		if l.LastDay == nil || *l.LastDay != want || l.Last.IsZero() != (want == 0) || !l.Quarantined.IsZero() {
+			t.Errorf("%+v", l)
+		}
+		if l.Name == "swarm" && l.Note != "there is no contact history (history.enabled)" {
+			t.Errorf("%+v", l)
+		}
 	}
 	if err := w.Stop(); err != nil {
 		t.Fatal(err)

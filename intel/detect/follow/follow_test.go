@@ -169,11 +169,11 @@ func TestQuarantine(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if s := r.Stats(); s.Sent != MostAlerts || s.Quarantined != 200 || len(r.Quarantined()) != 1 {
+	if s := r.Stats(); s.Sent != MostAlerts || s.Quarantined != 200 || quarantined(r) != 1 {
 		t.Errorf("%+v", s)
 	}
 	w.now = w.now.Add(61 * time.Minute)
-	if err := r.Raise(one(1000)); err != nil || r.Stats().Sent != MostAlerts+1 || len(r.Quarantined()) != 0 {
+	if err := r.Raise(one(1000)); err != nil || r.Stats().Sent != MostAlerts+1 || quarantined(r) != 0 {
 		t.Errorf("%v %+v", err, r.Stats())
 	}
 }

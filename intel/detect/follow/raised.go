@@ -41,11 +41,34 @@ type RaisedStats struct {
 	Forgotten   int
 }
 
-// A pace is how many alerts a rule has raised in an hour.
+// A pace is how many alerts a rule has raised lately.
 type pace struct {
-	hour        int64
-	n           int
-	quarantined time.Time // until then
+	hour        int64      // since 1970
+	n           int        // in that hour, sent or not
+	quarantined time.Time  // until then
+	sent        [24]uint64 // by hour, the hour itself modulo 24
+	last        time.Time  // that one was sent; zero = none yet
+}
+
+// RuleAlerts are the alerts of one rule, as far as this run has sent them.
+type RuleAlerts struct {
+	LastDay     uint64    // in the hour that is and the 23 before
+	Last        time.Time // zero = none
+	Quarantined time.Time // until then none is sent; zero = it is not quarantined
+}
+
+// turn begins an hour.
+func (p *pace) turn(hour int64) {
+	if hour == p.hour {
+		return
+	}
+	for n := max(p.hour+1, hour-int64(len(p.sent))+1); n <= hour; n++ {
+		p.sent[n%int64(len(p.sent))] = 0
+	}
+	if hour < p.hour { // the clock was set back
+		p.sent = [24]uint64{}
+	}
+	p.hour, p.n = hour, 0
 }
 
 // MostAlerts is how many alerts a rule may raise in an hour; then it is quarantined for an hour.
@@ -91,6 +114,13 @@ func (r *Raised) Raise(alerts []detect.Alert) error {
 		}
 	}
 	r.stats.Sent += uint64(len(fresh))
+	now := r.now()
+	for _, a := range fresh {
+		p := r.rules[a.Rule.Name]
+		p.turn(now.Unix() / 3600)
+		p.sent[p.hour%int64(len(p.sent))]++
+		p.last = now
+	}
 	r.stats.Again += again
 	r.stats.Quarantined += quarantined
 	if len(fresh) == 0 {
@@ -113,9 +143,7 @@ func (r *Raised) admits(name string) bool {
 	if now.Before(p.quarantined) {
 		return false
 	}
-	if hour := now.Unix() / 3600; hour != p.hour {
-		p.hour, p.n = hour, 0
-	}
+	p.turn(now.Unix() / 3600)
 	if p.n++; p.n > MostAlerts {
 		p.quarantined = now.Add(time.Hour)
 		return false
@@ -138,15 +166,24 @@ func (r *Raised) Forget(alerts []detect.Alert) {
 	}
 }
 
-// Quarantined gives the rules that are quarantined, and until when.
-func (r *Raised) Quarantined() map[string]time.Time {
+// Rules gives the alerts of each rule that has raised any.
+func (r *Raised) Rules() map[string]RuleAlerts {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := make(map[string]time.Time)
+	all := make(map[string]RuleAlerts)
+	now := r.now()
 	for name, p := range r.rules {
-		if r.now().Before(p.quarantined) {
-			all[name] = p.quarantined
+		hour, n := now.Unix()/3600, uint64(0)
+		for at := max(hour-int64(len(p.sent))+1, 0); at <= min(hour, p.hour); at++ {
+			if at > p.hour-int64(len(p.sent)) {
+				n += p.sent[at%int64(len(p.sent))]
+			}
 		}
+		a := RuleAlerts{LastDay: n, Last: p.last}
+		if now.Before(p.quarantined) {
+			a.Quarantined = p.quarantined
+		}
+		all[name] = a
 	}
 	return all
 }

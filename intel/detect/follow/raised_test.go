@@ -12,6 +12,39 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
 )
 
+// quarantined is how many rules are.
+func quarantined(r *Raised) (n int) {
+	for _, a := range r.Rules() {
+		if !a.Quarantined.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
+// TestRaisedLastDay: the alerts of the last day are those of this hour and the 23 before.
+func TestRaisedLastDay(t *testing.T) {
+	w := &world{t: t, dir: t.TempDir(), now: noon}
+	r := w.raised()
+	n := byte(0)
+	for _, step := range []struct {
+		pass time.Duration
+		want uint64
+	}{{0, 1}, {time.Minute, 2}, {22 * time.Hour, 3}, {2 * time.Hour, 2}, {24 * time.Hour, 1}, {100 * time.Hour, 1}, {-time.Hour, 1}} {
+		w.now = w.now.Add(step.pass)
+		n++
+		if err := r.Raise([]detect.Alert{{ID: uuid.UUID{0: n}, Rule: &rule.Rule{Name: "quiet"}}}); err != nil {
+			t.Fatal(err)
+		}
+		if a := r.Rules()["quiet"]; a.LastDay != step.want || !a.Last.Equal(w.now) {
+			t.Errorf("at %s: %+v, want %d", w.now, a, step.want)
+		}
+	}
+	if w.now = w.now.Add(24 * time.Hour); r.Rules()["quiet"].LastDay != 0 {
+		t.Errorf("%+v", r.Rules())
+	}
+}
+
 // TestRaisedAgainAndAgain: attempts to send an alert while the sinks fail are no alerts of their
 // own: the rule is not quarantined for them.
 func TestRaisedAgainAndAgain(t *testing.T) {
@@ -24,7 +57,7 @@ func TestRaisedAgainAndAgain(t *testing.T) {
 		}
 	}
 	w.fails = nil
-	if err := r.Raise(alert); err != nil || len(w.sent) != 1 || len(r.Quarantined()) != 0 || r.Stats().Quarantined != 0 {
+	if err := r.Raise(alert); err != nil || len(w.sent) != 1 || quarantined(r) != 0 || r.Stats().Quarantined != 0 {
 		t.Errorf("%v, sent %d, %+v", err, len(w.sent), r.Stats())
 	}
 }

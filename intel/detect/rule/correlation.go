@@ -33,6 +33,9 @@ func (r *Rule) correlation(n ast.Node) *Error {
 		return at(n, "type is missing; use %s", strings.Join(types[1:], ", "))
 	}
 	c.Type = Type(kind)
+	if r.Over == Logins && c.Type == ValueSum {
+		return at(b.of("type"), "value_sum is not valid over logins, of which nothing can be summed up; use event_count")
+	}
 	if err := b.duration(&c.Timespan, "timespan", minTimespan, MaxTimespan); err != nil {
 		return err
 	}

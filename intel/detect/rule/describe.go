@@ -9,9 +9,13 @@ import (
 
 // Describe gives what must hold, for people: "distinct outside >= 50, each <= 8". A base rule
 // has nothing beside where.
-func (c *Correlation) Describe() string {
+func (r *Rule) Describe() string {
+	c := &r.Correlation
 	switch c.Type {
 	case EventCount:
+		if r.Over == Logins {
+			return "logins " + c.Condition.bounds()
+		}
 		return "flows " + c.Condition.bounds()
 	case ValueCount:
 		return "distinct " + c.Condition.Field.Name + " " + c.Condition.bounds() + c.each()

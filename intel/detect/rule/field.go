@@ -33,8 +33,8 @@ const (
 type Field struct {
 	Name string
 	Kind Kind
-	// Hits and Contacts are where there is such a field.
-	Hits, Contacts bool
+	// Hits, Contacts and Logins are where there is such a field.
+	Hits, Contacts, Logins bool
 	// Group is whether observations can be grouped by it, and its values counted.
 	Group bool
 	Words []string // of a Word, by value
@@ -62,6 +62,11 @@ const (
 	idCategory
 	idCountry
 	idAS
+	idSource
+	idHost
+	idService
+	idUser
+	idOutcome
 	idFlows
 	idBytesOut
 	idBytesIn
@@ -69,7 +74,7 @@ const (
 	idPacketsIn
 )
 
-// Fields are all fields there are.
+// Fields are all fields there are. Observations have none of logins yet: their values are zero.
 var Fields = []*Field{
 	{Name: "offender", id: idOutside, Kind: Address, Hits: true, Group: true, Help: "the listed address"},
 	{Name: "local", id: idInside, Kind: Address, Hits: true, Group: true, Help: "the other end, ours"},
@@ -89,6 +94,11 @@ var Fields = []*Field{
 	{Name: "category", id: idCategory, Kind: Text, Hits: true, Group: true, Help: "category of the best listing"},
 	{Name: "country", id: idCountry, Kind: Text, Hits: true, Group: true, Help: "country of the offender, two letters"},
 	{Name: "as", id: idAS, Kind: Number, Hits: true, Group: true, Help: "number of the offender's autonomous system"},
+	{Name: "source", id: idSource, Kind: Address, Logins: true, Group: true, Help: "the address that tried to log in"},
+	{Name: "host", id: idHost, Kind: Text, Logins: true, Group: true, Help: "the host that it tried"},
+	{Name: "service", id: idService, Kind: Text, Logins: true, Group: true, Help: "what it tried there: sshd, dovecot"},
+	{Name: "user", id: idUser, Kind: Text, Logins: true, Group: true, Help: "the account that it tried"},
+	{Name: "outcome", id: idOutcome, Kind: Word, Words: []string{"failed", "accepted", "postponed"}, Logins: true, Help: "what came of it"},
 	{Name: "flows", id: idFlows, Kind: Number, Hits: true, Contacts: true, Help: "flows since the last event, or of the interval"},
 	{Name: "bytes_out", id: idBytesOut, Kind: Number, Hits: true, Contacts: true, Help: "bytes that we sent, likewise"},
 	{Name: "bytes_in", id: idBytesIn, Kind: Number, Hits: true, Contacts: true, Help: "bytes that we received, likewise"},
@@ -97,7 +107,9 @@ var Fields = []*Field{
 }
 
 // Has reports whether observations of this kind have the field.
-func (f *Field) Has(o Over) bool { return o == Hits && f.Hits || o == Contacts && f.Contacts }
+func (f *Field) Has(o Over) bool {
+	return o == Hits && f.Hits || o == Contacts && f.Contacts || o == Logins && f.Logins
+}
 
 // Summable reports whether the values of the field can be added up.
 func (f *Field) Summable() bool { return f.id >= idFlows }

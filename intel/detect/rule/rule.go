@@ -14,11 +14,12 @@ type Over uint8
 const (
 	Hits     Over = iota // hits and updates of the journal
 	Contacts             // all contacts of the history, listed or not
+	Logins               // tries to log in; nothing reads them yet
 )
 
-var overs = []string{"hits", "contacts"}
+var overs = []string{"hits", "contacts", "logins"}
 
-// String gives hits or contacts.
+// String gives hits, contacts or logins.
 func (o Over) String() string { return overs[o] }
 
 // A Type is how a rule counts.

@@ -107,6 +107,7 @@ func (b *Book) take(c Config, own []*rule.Rule) {
 		b.Bad = append(b.Bad, fmt.Errorf("%d rules are more than %d; the last ones are left out", len(all), maxRules))
 		all = all[:maxRules]
 	}
+	b.withoutLogins(all)
 	off := b.disable(c, all)
 	good, bad := rule.Check(all)
 	b.Bad = append(b.Bad, bad...)
@@ -119,6 +120,23 @@ func (b *Book) take(c Config, own []*rule.Rule) {
 	slices.SortFunc(b.Entries, func(x, y Entry) int { return strings.Compare(x.Name, y.Name) })
 }
 
+// noLogins is why rules over logins are off.
+const noLogins = "there are no logins yet"
+
+// withoutLogins disables rules over logins, which would never fire: nothing reads logins yet.
+// It is an error of those that should raise alerts.
+func (b *Book) withoutLogins(all []*rule.Rule) {
+	for _, r := range all {
+		if r.Over != rule.Logins || r.Disabled {
+			continue
+		}
+		r.Disabled = true
+		if r.Generate {
+			b.Bad = append(b.Bad, &rule.Error{File: r.File, Line: r.Line, Err: fmt.Errorf("rule %s: over: logins: flowsnitch reads no logins yet, so it would never fire; set disabled: true, or leave the rule out", r.Name)})
+		}
+	}
+}
+
 // disable finds the rules that are off, and why, and marks them: those that are disabled,
 // those that refer to them, and those that only disabled ones refer to.
 func (b *Book) disable(c Config, all []*rule.Rule) map[*rule.Rule]string {
@@ -128,7 +146,10 @@ func (b *Book) disable(c Config, all []*rule.Rule) map[*rule.Rule]string {
 		if byName[r.Name] == nil {
 			byName[r.Name] = r
 		}
-		if r.Disabled {
+		switch {
+		case r.Disabled && r.Over == rule.Logins:
+			off[r] = noLogins
+		case r.Disabled:
 			off[r] = "disabled in its file"
 		}
 	}

@@ -43,7 +43,7 @@ func on(b *Book, name string) bool {
 
 func TestShipped(t *testing.T) {
 	b := Load(Config{Shipped: true})
-	if len(b.Bad) > 0 || len(b.Entries) != 15 || len(b.On()) != 15 || state(b, "swarm") != `shipped=true off=""` {
+	if len(b.Bad) > 0 || len(b.Entries) != 24 || len(b.On()) != 15 || state(b, "swarm") != `shipped=true off=""` {
 		t.Errorf("%v, %d rules", b.Bad, len(b.Entries))
 	}
 	if b := Load(Config{}); len(b.Entries)+len(b.Bad) != 0 {
@@ -62,7 +62,7 @@ func TestOwn(t *testing.T) {
 	if len(b.Bad) != 1 || !strings.HasPrefix(b.Bad[0].Error(), bad+":3:") {
 		t.Errorf("%q", b.Bad)
 	}
-	if !on(b, "mine") || !on(b, "good") || !on(b, "swarm") || len(b.Entries) != 17 {
+	if !on(b, "mine") || !on(b, "good") || !on(b, "swarm") || len(b.Entries) != 26 {
 		t.Errorf("%d rules", len(b.Entries))
 	}
 	if state(b, "contact_pair") != `shipped=false off=""` {
@@ -89,6 +89,38 @@ func TestOwn(t *testing.T) {
 		if r.Generate != (r.Name == "both") {
 			t.Errorf("%s: generate is %t", r.Name, r.Generate)
 		}
+	}
+}
+
+// TestLogins: rules over logins are off, and whoever turns one on gets one error for it.
+func TestLogins(t *testing.T) {
+	b := Load(Config{Shipped: true})
+	for _, name := range []string{"fail_source", "fail_pair", "fail_account", "fail_account_pair", "fail_dict", "fail_total", "after_fail", "after_fail_failures", "after_fail_login"} {
+		if got := state(b, name); got != `shipped=true off="there are no logins yet"` {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	dir := t.TempDir()
+	text, err := os.ReadFile("../../../configs/rules/after_fail.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, own := range []string{
+		strings.ReplaceAll(string(text), "disabled: true", "disabled: false"), // all three
+		strings.Replace(string(text), "disabled: true", "disabled: false", 1), // one alone
+	} {
+		path := put(t, dir, "own.yml", own)
+		for _, b := range []*Book{Load(Config{Shipped: true, Files: []string{path}}), Of(path)} {
+			if len(b.Bad) != 1 || b.Bad[0].Error() != path+":1: rule after_fail: over: logins: flowsnitch reads no logins yet, so it would never fire; set disabled: true, or leave the rule out" {
+				t.Errorf("%q", b.Bad)
+			}
+			if on(b, "after_fail") || on(b, "after_fail_login") || state(b, "after_fail") != `shipped=false off="there are no logins yet"` {
+				t.Error(state(b, "after_fail"))
+			}
+		}
+	}
+	if b := Of(put(t, dir, "off.yml", string(text))); len(b.Bad) != 0 {
+		t.Errorf("%q", b.Bad)
 	}
 }
 
