@@ -112,20 +112,65 @@ func pairScan(at time.Time) (rows []row.Row) {
 	return rows
 }
 
+// putHistory writes a file of a contact history.
+func putHistory(t *testing.T, root string, from, to time.Time, level historyfile.Level, rows []row.Row) {
+	t.Helper()
+	w, err := historyfile.Create(disk.OS{}, root, historyfile.Name{From: from, To: to, Level: level}, historyfile.Form{}, historyfile.Info{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Write(rows); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Commit(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRulesQuiet: what is silenced and offenders whose incident is a false alarm are left out
+// and counted, beside a running instance and without one.
+func TestRulesQuiet(t *testing.T) {
+	noon := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	history := t.TempDir()
+	putHistory(t, history, noon, noon.Add(30*time.Minute), historyfile.Flush, pairScan(noon))
+	var lines strings.Builder
+	for i := range 20 {
+		lines.WriteString(hitLine(i, noon.Add(time.Duration(i)*time.Second)))
+	}
+	log := file(t, "hits.json", lines.String())
+	for _, running := range []bool{false, true} {
+		config, _ := undisturbed(t)
+		remember(t, config, talk("203.0.113.9", "10.0.0.1", event.Inbound, event.AnsweredNo, 50, 1), talk("203.0.113.21", "10.0.0.80", event.Inbound, event.AnsweredNo, 50, 1))
+		if running {
+			startInstance(t, config)
+		}
+		at := func(args ...string) []string { return append(args, "-c", config) }
+		overHistory, overHits := at("rules", "test", "--dir", history), at("rules", "test", "--hits", log)
+		asks(t, exitDone, "lockstep: ", overHistory...)
+		asks(t, exitDone, "contact_source: ", overHits...)
+		asks(t, exitDone, "silence ", at("silence", "add", "--offender", "198.51.100.21", "--for", "1d", "--reason", "ours")...)
+		asks(t, exitDone, "silence ", at("silence", "add", "--host", "10.0.0.3", "--for", "1d", "--reason", "honeypot")...)
+		r := asks(t, exitDone, "no alert\n", overHistory...)
+		if !strings.Contains(r.err, "  17 observations judged, ") || !strings.Contains(r.err, ", 17 of silenced addresses and false alarms, left out\n") {
+			t.Error(r.err)
+		}
+		r = asks(t, exitDone, ", 1 silenced", overHits...)
+		if strings.Contains(r.out, "contact_source: ") || !strings.Contains(r.err, "hits: 20 events of 1 files: no alert\n") {
+			t.Errorf("%+v", r)
+		}
+		asks(t, exitDone, "marked as a false alarm", at("incidents", "false-alarm", "203.0.113.9")...)
+		asks(t, exitDone, "hits: 20 events of 1 files: no alert\n  0 observations judged, ", overHits...)
+		asks(t, exitDone, ", 1 silenced, 19 of offenders whose incident is a false alarm\n", overHits...)
+		asks(t, exitDone, "marked as a false alarm", at("incidents", "false-alarm", "203.0.113.21")...)
+		asks(t, exitDone, ", 34 of silenced addresses and false alarms, left out\n", overHistory...)
+	}
+}
+
 // TestRulesOverHistory: what is in files of minutes and of days fires, within the time asked for.
 func TestRulesOverHistory(t *testing.T) {
 	root := t.TempDir()
 	put := func(from, to time.Time, level historyfile.Level, rows []row.Row) {
-		w, err := historyfile.Create(disk.OS{}, root, historyfile.Name{From: from, To: to, Level: level}, historyfile.Form{}, historyfile.Info{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := w.Write(rows); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.Commit(); err != nil {
-			t.Fatal(err)
-		}
+		putHistory(t, root, from, to, level, rows)
 	}
 	day := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
 	put(day, day.Add(24*time.Hour-time.Second), historyfile.Day, pairScan(day.Add(5*time.Hour)))

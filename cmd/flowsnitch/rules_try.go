@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -35,6 +37,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/lookup"
 	"github.com/flowsnitch/flowsnitch/intel/match"
+	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/spf13/cobra"
 )
 
@@ -63,8 +66,9 @@ to be spread evenly over these. --hits is for rules over hits: a hit log (JSON l
 input), with the files beside it that were rotated. --capture takes export packets through the
 path that 'run' uses, with the lists of --intel or the last good copies, and runs all rules.
 
-Nothing is remembered or sent, and a running instance is not disturbed. Offenders whose
-incident is a false alarm are judged here like all others.`,
+Nothing is remembered or sent, and a running instance is not disturbed. What is silenced now,
+or was when it came, and offenders whose incident is a false alarm are left out, as a running
+instance does it; the summary counts them.`,
 		Example: `  flowsnitch rules test --history --since 30d
   flowsnitch rules test mine.yml --hits /var/log/flowsnitch/hits.json --json | jq .flowsnitch.rule
   flowsnitch rules test mine.yml --capture router.pcap --intel bad.txt`,
@@ -115,10 +119,47 @@ func (o *ruleTest) run(c *cobra.Command, files []string) error {
 		}
 	}
 	complainRules(c, book)
-	t := &trial{c: c, cfg: &cfg, book: book, since: since, until: until, asJSON: o.asJSON, out: bufio.NewWriterSize(c.OutOrStdout(), 1<<16),
+	quiet, err := readQuiet(c, &cfg)
+	if err != nil {
+		return err
+	}
+	t := &trial{c: c, cfg: &cfg, book: book, quiet: quiet, since: since, until: until, asJSON: o.asJSON, out: bufio.NewWriterSize(c.OutOrStdout(), 1<<16),
 		fired: make(map[string]uint64), hourly: make(map[hourOfRule]uint64)}
 	err = o.try(t)
 	return errors.Join(err, t.out.Flush())
+}
+
+// readQuiet reads what the rules of the instance would leave out: from the instance, or from
+// what it has left in the state directory.
+func readQuiet(c *cobra.Command, cfg *configs.Config) (*app.RuleQuiet, error) {
+	book, err := app.ReadSilences(cfg)
+	if err != nil {
+		return nil, err
+	}
+	var alarms map[netip.Addr]bool
+	if cfg.Incidents.Enabled {
+		alarms, err = app.FalseAlarms(c.Context(), remoteDesk{cfg.StateDir}.List)
+		if errors.Is(err, web.ErrNotRunning) {
+			alarms, err = falseAlarmsLeft(c, cfg)
+		}
+		if err != nil { // it is no reason not to try rules
+			fmt.Fprintf(c.ErrOrStderr(), "which offenders are false alarms is not known, so all are judged: %v\n", err)
+		}
+	}
+	return app.NewRuleQuiet(book, alarms), nil
+}
+
+// falseAlarmsLeft reads them from the database; there may be none yet.
+func falseAlarmsLeft(c *cobra.Command, cfg *configs.Config) (map[netip.Addr]bool, error) {
+	d, err := openDesk(c.Context(), cfg, true)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	alarms, err := app.FalseAlarms(c.Context(), d.List)
+	return alarms, errors.Join(err, d.close(c.Context()))
 }
 
 func (o *ruleTest) try(t *trial) error {
@@ -158,6 +199,7 @@ type trial struct {
 	c            *cobra.Command
 	cfg          *configs.Config
 	book         *rulebook.Book
+	quiet        *app.RuleQuiet
 	since, until time.Time
 	asJSON       bool
 	out          *bufio.Writer
@@ -279,7 +321,8 @@ const buffered = 1_000_000
 func (t *trial) history(in *folder.Folder) error {
 	e := t.engine(rule.Contacts)
 	line := newProgress(t.c.ErrOrStderr())
-	done, err := contacts.Read(t.c.Context(), in, e, contacts.Query{From: t.since, To: t.until, MaxBuffered: buffered, Ended: func(hour time.Time) error {
+	to := &contacts.Audible{Taker: e, Quiet: t.quiet.IsQuiet}
+	done, err := contacts.Read(t.c.Context(), in, to, contacts.Query{From: t.since, To: t.until, MaxBuffered: buffered, Ended: func(hour time.Time) error {
 		t.take(e)
 		line.show("at %s UTC", hour.Format("2006-01-02 15:04"))
 		return nil
@@ -292,6 +335,7 @@ func (t *trial) history(in *folder.Folder) error {
 	t.summary(e, fmt.Sprintf("contacts: %d rows of %d files", done.Rows, done.Files), []show.Tally{
 		show.Count(done.Spread, "rows of several hours, whose flows were spread evenly over them"),
 		show.Count(done.Lost, "flows that the history has lost"),
+		show.Count(to.Left, "of silenced addresses and false alarms, left out"),
 	})
 	if err == nil && len(done.Bad) > 0 {
 		err = fmt.Errorf("%d files of the history cannot be read; this is not all", len(done.Bad))
@@ -310,13 +354,14 @@ type hitTrial struct {
 
 func (t *trial) overHits() *hitTrial {
 	e := t.engine(rule.Hits)
-	return &hitTrial{trial: t, engine: e, hits: hits.New(hits.Config{Text: e.Text, MaxContacts: t.cfg.Rules.MaxGroups})}
+	return &hitTrial{trial: t, engine: e, hits: hits.New(hits.Config{Text: e.Text, MaxContacts: t.cfg.Rules.MaxGroups, FalseAlarm: t.quiet.IsFalseAlarm})}
 }
 
 func (h *hitTrial) event(e *event.Event) {
 	if !h.since.IsZero() && e.Time.Before(h.since) || !h.until.IsZero() && e.Time.After(h.until) {
 		return
 	}
+	h.quiet.Stamp(e)
 	list := h.hits.Of(e)
 	for i := range list {
 		h.engine.Observe(&list[i])
@@ -326,9 +371,9 @@ func (h *hitTrial) event(e *event.Event) {
 
 func (h *hitTrial) end(what string) {
 	s := h.hits.Stats()
-	h.summary(h.engine, fmt.Sprintf("hits: %d events of %s", s.Judged+s.Alerts+s.Canaries+s.Retro+s.Silenced+s.Covered, what), []show.Tally{
+	h.summary(h.engine, fmt.Sprintf("hits: %d events of %s", s.Judged+s.Alerts+s.Canaries+s.Retro+s.Silenced+s.FalseAlarms+s.Covered, what), []show.Tally{
 		show.Count(s.Alerts, "alerts"), show.Count(s.Canaries, "canaries"), show.Count(s.Retro, "hits found in the past"),
-		show.Count(s.Silenced, "silenced"), show.Count(s.Covered, "without news"), show.Count(s.Partly, "of contacts that began before"),
+		show.Count(s.Silenced, "silenced"), show.Count(s.FalseAlarms, "of offenders whose incident is a false alarm"), show.Count(s.Covered, "without news"), show.Count(s.Partly, "of contacts that began before"),
 		show.Count(s.Forgotten, "contacts forgotten to make room"), show.Count(h.bad, "lines that are no event"),
 	})
 	if h.first != nil {

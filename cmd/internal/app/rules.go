@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,8 +21,6 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
 	"github.com/flowsnitch/flowsnitch/intel/detect/rulebook"
 	"github.com/flowsnitch/flowsnitch/intel/event"
-	"github.com/flowsnitch/flowsnitch/intel/incident"
-	"github.com/flowsnitch/flowsnitch/intel/silence"
 	"github.com/flowsnitch/flowsnitch/sinks"
 	"go.uber.org/zap"
 )
@@ -38,7 +35,6 @@ const (
 	saveRate      = 100_000 // bytes a second that the state may write on average
 	learnContacts = 28 * 24 * time.Hour
 	falseAlarms   = time.Minute // between two looks at which offenders are false alarms
-	mostFalse     = 100_000
 )
 
 // A ruleRunner runs the correlation rules: those over hits follow the journal, those over
@@ -81,12 +77,12 @@ func (r *ruleRunner) Start() error {
 	}
 	r.raised = raised
 	r.hits = follow.NewHits(follow.HitsConfig{
-		Engine: r.engine(rule.Hits), Hits: hits.Config{FalseAlarm: r.isFalseAlarm, MaxContacts: r.cfg.MaxGroups},
+		Engine: r.engine(rule.Hits), Hits: hits.Config{FalseAlarm: func(a netip.Addr) bool { return r.quietNow().IsFalseAlarm(a) }, MaxContacts: r.cfg.MaxGroups},
 		FS: disk.OS{}, Path: filepath.Join(dir, "hits"), Every: r.every(), Rate: saveRate, Now: time.Now,
 	}, raised)
 	r.contacts = follow.NewContacts(follow.ContactsConfig{
 		Engine: r.engine(rule.Contacts), History: r.a.history, FS: disk.OS{}, Path: filepath.Join(dir, "contacts"),
-		Learn: learnContacts, Quiet: r.isQuiet, Now: r.a.watch.Now,
+		Learn: learnContacts, Quiet: func(a netip.Addr) bool { return r.quietNow().IsQuiet(a) }, Now: r.a.watch.Now,
 	}, raised)
 	c := sinks.DefaultRunnerConfig()
 	c.Batch = 5000
@@ -165,21 +161,13 @@ func (r *ruleRunner) Reopen() {
 	r.contacts.Use(r.book.On())
 }
 
-// isFalseAlarm reports whether the incident of an offender is a false alarm.
-func (r *ruleRunner) isFalseAlarm(a netip.Addr) bool {
-	all := r.quiet.Load()
-	return all != nil && (*all)[a]
-}
-
-// isQuiet reports whether everything of an address outside is silenced, or its incident is a
-// false alarm.
-func (r *ruleRunner) isQuiet(a netip.Addr) bool {
-	if r.isFalseAlarm(a) {
-		return true
+// quietNow is what is not judged.
+func (r *ruleRunner) quietNow() *RuleQuiet {
+	q := &RuleQuiet{book: r.a.silences.book}
+	if all := r.quiet.Load(); all != nil {
+		q.falseAlarms = *all
 	}
-	return slices.ContainsFunc(r.a.silences.book.Match(netip.PrefixFrom(a, a.BitLen())), func(s silence.Silence) bool {
-		return s.OffenderOnly()
-	})
+	return q
 }
 
 // refreshQuiet reads which offenders are false alarms.
@@ -190,19 +178,9 @@ func (r *ruleRunner) refreshQuiet() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), falseAlarms/2)
 	defer cancel()
-	all := make(map[netip.Addr]bool)
-	q := incident.Query{Filter: incident.Filter{States: []incident.State{incident.FalseAlarm}}, Limit: 1000}
-	for len(all) < mostFalse {
-		page, err := base.List(ctx, q)
-		if err != nil {
-			return
-		}
-		for i := range page.Rows {
-			all[page.Rows[i].Offender] = true
-		}
-		if q.After = page.Next; q.After == "" {
-			break
-		}
+	all, err := FalseAlarms(ctx, base.List)
+	if err != nil {
+		return
 	}
 	r.quiet.Store(&all)
 }

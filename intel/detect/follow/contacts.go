@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/intel/detect"
@@ -179,34 +178,13 @@ func (c *Contacts) judge(ctx context.Context, f *folder.Folder, until time.Time)
 	}
 	open := until.UTC().Truncate(time.Hour)
 	past := c.past
-	to := &unsilenced{Engine: engine, quiet: c.cfg.Quiet}
+	to := &contacts.Audible{Taker: engine, Quiet: c.cfg.Quiet}
 	done, err := contacts.Read(ctx, f, to, contacts.Query{From: c.place, To: open, Open: open, OmitDays: false,
 		Ended: func(hour time.Time) error { return c.ended(engine, past, hour, open) }})
 	if err == nil {
 		err = c.raise(engine.Alerts())
 	}
-	return engine, done, to.n, err
-}
-
-// An unsilenced is an engine that gets nothing of addresses that are quiet.
-type unsilenced struct {
-	*detect.Engine
-	quiet func(netip.Addr) bool
-	last  flow.Addr6 // rows come in the order of the addresses outside
-	is    bool
-	n     uint64
-}
-
-// Observe leaves out what is quiet.
-func (u *unsilenced) Observe(o *rule.Observation) {
-	if u.quiet != nil && o.Outside != u.last {
-		u.last, u.is = o.Outside, u.quiet(o.Outside.Addr().Unmap())
-	}
-	if u.is {
-		u.n++
-		return
-	}
-	u.Engine.Observe(o)
+	return engine, done, to.Left, err
 }
 
 // ended raises the alerts of an hour that is over, and keeps the state. While much of the past
