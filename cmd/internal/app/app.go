@@ -122,7 +122,7 @@ func New(cfg configs.Config, opts Options, log *zap.Logger) *App {
 	a.hunts = newHunts(c, a.history, a.store)
 	a.retro = newRetroHunt(a, alerts.send)
 	a.feeds.fresh = a.retro.Feed
-	a.rules = newRuleRunner(a)
+	a.rules = newRuleRunner(a, alerts.send)
 	a.listeners = newListeners(c, a)
 	a.canaries = newSelfTest(a, canaries)
 	a.storms = newStormWatch(a, alerts.send)

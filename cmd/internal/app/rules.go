@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
+	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/detect"
 	"github.com/flowsnitch/flowsnitch/intel/detect/follow"
 	"github.com/flowsnitch/flowsnitch/intel/detect/hits"
@@ -40,8 +42,9 @@ const (
 // A ruleRunner runs the correlation rules: those over hits follow the journal, those over
 // contacts the history.
 type ruleRunner struct {
-	a    *App
-	edge bool
+	a     *App
+	edge  bool
+	alert func(name, text string, about *intel.Indicator)
 
 	raised   *follow.Raised
 	hits     *follow.Hits
@@ -55,8 +58,12 @@ type ruleRunner struct {
 	since time.Time // this run counts alerts
 }
 
-func newRuleRunner(a *App) *ruleRunner {
-	r := &ruleRunner{a: a, cfg: a.cfg.Rules, edge: a.cfg.Profile == "edge"}
+// alertNoisy is the alert that a rule is quarantined. It does not begin with rule_, which is for
+// the alerts of the rules.
+const alertNoisy = "quarantined_rule"
+
+func newRuleRunner(a *App, alert func(name, text string, about *intel.Indicator)) *ruleRunner {
+	r := &ruleRunner{a: a, alert: alert, cfg: a.cfg.Rules, edge: a.cfg.Profile == "edge"}
 	a.background.every("looking which offenders are false alarms", falseAlarms, func(time.Time) { r.refreshQuiet() })
 	return r
 }
@@ -74,6 +81,9 @@ func (r *ruleRunner) Start() error {
 	raised, err := follow.OpenRaised(disk.OS{}, filepath.Join(dir, "raised"), r.a.watch.Now, r.send)
 	if err != nil {
 		return err
+	}
+	raised.Noisy = func(name string) {
+		r.alert(alertNoisy, fmt.Sprintf("rule %s raised more than %d alerts within an hour: its alerts are not sent for an hour; make its condition stricter, or name it in rules.disable", name, follow.MostAlerts), nil)
 	}
 	r.raised = raised
 	r.hits = follow.NewHits(follow.HitsConfig{

@@ -84,7 +84,7 @@ func (r *ruleRunner) list() (RuleList, error) {
 	if book == nil || r.raised == nil {
 		return RuleList{}, observe.Unavailable("the rules have not started yet")
 	}
-	l := ListRules(book, r.a.cfg.History.Enabled)
+	l := ListRules(book, r.a.history.Folder() != nil)
 	l.Since = since
 	alerts := r.raised.Rules()
 	for i := range l.Rules {

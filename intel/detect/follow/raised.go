@@ -21,6 +21,10 @@ const (
 // Raised sends alerts, each once, and lets no rule flood the sinks. Its methods may be called
 // from any goroutine.
 type Raised struct {
+	// Noisy is called with the name of a rule when it is quarantined, also from any goroutine.
+	// It is set before the first alert; nil = no call.
+	Noisy func(name string)
+
 	send func([]detect.Alert) error
 	now  func() time.Time
 
@@ -146,6 +150,9 @@ func (r *Raised) admits(name string) bool {
 	p.turn(now.Unix() / 3600)
 	if p.n++; p.n > MostAlerts {
 		p.quarantined = now.Add(time.Hour)
+		if r.Noisy != nil {
+			r.Noisy(name)
+		}
 		return false
 	}
 	return true
