@@ -11,6 +11,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/compact"
 )
 
 // alertOf gives the first alert of a rule.
@@ -119,8 +120,8 @@ func checkEvent(t *testing.T, a *Alert) {
 	if err != nil || len(line) > event.MaxLine || got.Rule.LeftOut != 0 || got.Rule.Count != e.Rule.Count || !slices.Equal(got.Rule.Sources, e.Rule.Sources) {
 		t.Errorf("%v in %s", err, line)
 	}
-	b, cut := event.AppendBinary(nil, &e)
-	if got, err := event.DecodeBinary(b); err != nil || cut || !reflect.DeepEqual(got, e) {
+	b, cut := compact.Append(nil, &e)
+	if got, err := compact.Decode(b); err != nil || cut || !reflect.DeepEqual(got, e) {
 		t.Errorf("got %+v, cut %v, %v", got, cut, err)
 	}
 }

@@ -224,12 +224,13 @@ type Unknown struct {
 	Indicators []string
 }
 
-func (u *Unknown) empty() bool {
+// Empty reports whether there is no key.
+func (u *Unknown) Empty() bool {
 	return u == nil || u.Top == "" && u.Body == "" && u.NAT == "" && u.Inner == "" && u.Geo == "" && u.AS == "" && u.Rule == "" && len(u.Indicators) == 0
 }
 
-// size is an upper bound of the bytes that they take.
-func (u *Unknown) size() int {
+// Size is an upper bound of the bytes that they take.
+func (u *Unknown) Size() int {
 	n := len(u.Top) + len(u.Body) + len(u.NAT) + len(u.Inner) + len(u.Geo) + len(u.AS) + len(u.Rule) + 16
 	for _, s := range u.Indicators {
 		n += len(s) + 4

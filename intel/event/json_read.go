@@ -103,7 +103,7 @@ func (r *reader) finish() {
 	}
 	e.MoreIndicators = more(r.totals.indicators, len(e.Indicators))
 	e.MoreExporters = more(r.totals.exporters, len(e.Exporters))
-	if !r.unknown.empty() {
+	if !r.unknown.Empty() {
 		e.Unknown = &r.unknown
 	}
 	r.restoreEnds()

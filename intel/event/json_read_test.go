@@ -16,6 +16,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/compact"
 	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 	"github.com/flowsnitch/flowsnitch/intel/event/jsonline"
 	"github.com/google/uuid"
@@ -263,8 +264,8 @@ func shorten(e *event.Event, kept int) {
 // sameByBinary holds that the binary form keeps everything that a line has.
 func sameByBinary(t *testing.T, e *event.Event) {
 	t.Helper()
-	b, cut := event.AppendBinary(nil, e)
-	got, err := event.DecodeBinary(b)
+	b, cut := compact.Append(nil, e)
+	got, err := compact.Decode(b)
 	if err != nil || cut || !reflect.DeepEqual(got, *e) {
 		t.Fatalf("got\n%+v\nwant\n%+v, cut %v, %v", got, *e, cut, err)
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/udp"
 	"github.com/flowsnitch/flowsnitch/intel/correlate"
 	"github.com/flowsnitch/flowsnitch/intel/correlate/queue"
+	"github.com/flowsnitch/flowsnitch/intel/detect/follow"
 	"github.com/flowsnitch/flowsnitch/intel/dnsbl"
 	"github.com/flowsnitch/flowsnitch/intel/enrich"
 	"github.com/flowsnitch/flowsnitch/intel/hunt/retro"
@@ -114,6 +115,25 @@ func counters() []counter {
 			"Server": "is no loss; the last error names the server that failed",
 		}),
 		counted("webhook.Stats", func(s webhook.Stats) any { return webhookStatus(s) }, nil),
+		counted("follow.HitsStats", func(h follow.HitsStats) any {
+			var r RuleStatus
+			r.follow(h, follow.ContactsStats{}, follow.RaisedStats{})
+			return r
+		}, figures.Exempt{"Hits.Alerts": "are not given to rules", "Hits.Canaries": "are not given to rules"}),
+		counted("follow.ContactsStats", func(c follow.ContactsStats) any {
+			var r RuleStatus
+			r.follow(follow.HitsStats{}, c, follow.RaisedStats{})
+			return r
+		}, figures.Exempt{
+			"Read.Omitted": "is summed up in Omitted",
+			"Read.Bad[].":  "are counted by Unread, and named by the history",
+			"Read.Lost":    "is a part of flows_total of the history",
+		}),
+		counted("follow.RaisedStats", func(raised follow.RaisedStats) any {
+			var r RuleStatus
+			r.follow(follow.HitsStats{}, follow.ContactsStats{}, raised)
+			return r
+		}, nil),
 		counted("enrich.Stats", itself[enrich.Stats], nil),
 		counted("web.Stats", itself[web.Stats], nil),
 		counted("clock.Status", func(s clock.Status) any { return clockStatus(s) }, nil),
@@ -135,6 +155,8 @@ var notInStatus = map[string]string{
 	"lookup.WarnedReport": "goes into fetch.Status",
 	"document.Report":     "goes into fetch.Status",
 	"report.Report":       "is what is asked for, no counter",
+	"detect.Stats":        "is a part of follow.HitsStats and follow.ContactsStats",
+	"hits.Stats":          "is a part of follow.HitsStats",
 	"names.Report":        "is of one list, and goes to whoever asks for it",
 	"export.Report":       "is of one list, and goes to whoever asks for it",
 }
@@ -291,6 +313,7 @@ func judgedStatus() *Status {
 	s.Journal.Bytes, s.Journal.MaxBytes = 10, 1<<40
 	s.Retro.Failing, s.Retro.WaitingSince = false, time.Time{}
 	s.Report.Due = time.Time{}
+	s.Rules.Bad, s.Rules.Quiet, s.Rules.Trouble, s.Rules.Damaged, s.Rules.LogDamaged = 0, nil, "", "", 0
 	s.Silences.Lost, s.Silences.Unsaved = "", ""
 	s.Incidents.Trouble, s.Incidents.Damaged, s.Incidents.AsideAs, s.Incidents.Last, s.Incidents.Waiting, s.Incidents.Pending = "", 0, "", noon, 0, 0
 	s.History.Off, s.History.Disk, s.History.Trouble, s.History.Files.Trouble, s.History.Files.Bad, s.History.Files.Waiting = "", "", "", "", 0, 0
@@ -453,6 +476,33 @@ var notJudged = figures.Exempt{
 	"History.Files.Refused":                   "is looked at as Trouble; they are tried again",
 	"History.Files.Merges":                    "is no loss",
 	"History.Files.MergeErrors":               "is looked at as Trouble; they are tried again",
+	"Rules.Again":                             "is no loss",
+	"Rules.Alerts":                            "is no loss",
+	"Rules.Bytes":                             "is no loss",
+	"Rules.Contacts":                          "is no loss",
+	"Rules.Covered":                           "was judged before",
+	"Rules.Errors":                            "Trouble is looked at; they are tried again",
+	"Rules.FalseAlarms":                       "is as an operator has decided",
+	"Rules.Files":                             "is no loss",
+	"Rules.Groups":                            "is no loss",
+	"Rules.Hits":                              "is no loss",
+	"Rules.Late":                              "the clock of an exporter, or a journal that was behind, and both are looked at",
+	"Rules.LogForgotten":                      "may make an alert come twice, with the same id",
+	"Rules.Observations":                      "is no loss",
+	"Rules.Old":                               "are of a time before rules ran",
+	"Rules.On":                                "is configuration",
+	"Rules.Partly":                            "is one flow instead of some, after Forgotten, which is looked at",
+	"Rules.Pending":                           "is no loss until the journal drops them, which is looked at",
+	"Rules.Quieted":                           "is as an operator has decided",
+	"Rules.Raised":                            "is no loss",
+	"Rules.Remembered":                        "is no loss",
+	"Rules.Retro":                             "are of the past",
+	"Rules.Silenced":                          "is as an operator has decided",
+	"Rules.Spread":                            "costs the exact hour of a flow",
+	"Rules.StateBytes":                        "is no loss",
+	"Rules.Took":                              "is no loss",
+	"Rules.Updates":                           "is no loss",
+	"Rules.Waiting":                           "are in the journal until they are saved",
 	"Report.":                                 "what is not sent is late, which is looked at",
 	"Hunt.":                                   "is what was asked; whoever asks is answered with what is wrong",
 	"Retro.Jobs[]":                            "is no loss; how long they wait is looked at",
@@ -578,5 +628,7 @@ var lasting = map[string]bool{
 	"Incidents.Damaged":               true, // until the next start
 	"Incidents.Waiting":               true, // until they are committed
 	"Incidents.Pending":               true,
+	"Rules.Bad":                       true, // until they are mended
+	"Rules.LogDamaged":                true, // until the next start
 	"Retro.Failing":                   true, // until the disk is mended
 }

@@ -343,6 +343,15 @@ func TestFindings(t *testing.T) {
 		{"history of little transit", func(s *Status, p *past) {
 			s.History.Recorded.Kept, s.History.Recorded.Transit = p.status.History.Recorded.Kept+1000, p.status.History.Recorded.Transit+290
 		}, "history", observe.OK, "contacts are kept"},
+		{"a rule that is not valid", func(s *Status, _ *past) { s.Rules.Bad, s.Rules.Invalid = 1, []string{"own.yml:3:9: unknown key"} }, "rules", observe.Warning, "1 rules are left out: own.yml:3:9: unknown key"},
+		{"a rule in quarantine", func(s *Status, _ *past) { s.Rules.Quiet = []string{"loud"} }, "rules", observe.Warning, "quiet for an hour: loud"},
+		{"rules cannot save", func(s *Status, _ *past) { s.Rules.Trouble = "no space left on device" }, "rules", observe.Warning, "no space left on device"},
+		{"what rules remembered is lost", func(s *Status, _ *past) { s.Rules.Damaged = "cut" }, "rules", observe.Warning, "they have begun anew"},
+		{"too many groups", func(s *Status, _ *past) { s.Rules.Dropped = 5 }, "rules", observe.Warning, "raise rules.max_groups"},
+		{"hours that rules missed", func(s *Status, _ *past) { s.Rules.Omitted = 5 }, "rules", observe.Warning, "5 contacts were not judged"},
+		{"a file that rules cannot read", func(s *Status, _ *past) { s.Rules.Unread = 1 }, "rules", observe.Warning, "could not be read"},
+		{"events lost before the rules", func(s *Status, _ *past) { s.Rules.Lost = 7 }, "rules", observe.Critical, "7 events were lost before rules"},
+		{"rules", func(s *Status, _ *past) { s.Rules.On = 13 }, "rules", observe.OK, "13 rules are on"},
 		{"correlator stalled", func(s *Status, _ *past) { s.Hits.Beat = noon.Add(-7 * time.Second) }, "workers", observe.Warning, "the correlator has not turned"},
 		{"worker stalled", func(s *Status, _ *past) { s.Listeners[0].Beat = noon.Add(-time.Minute) }, "workers", observe.Critical, "udp 127.0.0.1:2055 has not turned for 1m0s"},
 	} {
@@ -352,7 +361,7 @@ func TestFindings(t *testing.T) {
 				failing: map[string]time.Duration{}, habits: map[netip.Addr]habit{}}
 			tt.pull(&s, &p)
 			list := findings(&s, &p, noon)
-			if len(list) != 13 {
+			if len(list) != 14 {
 				t.Fatalf("%d findings", len(list))
 			}
 			for _, f := range list {

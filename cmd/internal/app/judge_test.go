@@ -63,6 +63,7 @@ func newJudge(p *past) *judge {
 		canaryCheck(func() canary.Status { return j.status.Canary }, since),
 		stalledCheck(func() []Stalled { return j.status.Stalled }), historyCheck(func() history.Stats { return j.status.History }, p.limits.Transit),
 		incidentCheck(func() IncidentStatus { return j.status.Incidents }),
+		ruleCheck(func() RuleStatus { return j.status.Rules }),
 		reportCheck(func() ReportStatus { return j.status.Report }),
 		retro.Check(func() retro.Stats { return j.status.Retro }), silenceCheck(func() SilenceStatus { return j.status.Silences }),
 	)
@@ -133,6 +134,7 @@ func registryOf(status func() Status) *observe.Registry {
 		observe.Printed("history", func() history.Stats { return status().History }, printHistory),
 		observe.Printed("hunt", func() HuntStatus { return status().Hunt }, printHunts),
 		observe.Of("retro", func() retro.Stats { return status().Retro }),
+		observe.Printed("rules", func() RuleStatus { return status().Rules }, printRules),
 		observe.Printed("report", func() ReportStatus { return status().Report }, printReports),
 	)
 	for _, p := range plugs {

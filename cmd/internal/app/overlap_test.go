@@ -499,6 +499,7 @@ func TestEveryKeyOfAReload(t *testing.T) {
 		})
 		applied := strings.HasPrefix(key, "report.") || // TestReportReload
 			strings.HasPrefix(key, "incidents.keep") || key == "incidents.max" || // TestIncidentsReload
+			strings.HasPrefix(key, "rules.") && !strings.HasPrefix(key, "rules.max_") || // TestReloadRules
 			strings.HasPrefix(key, "web.export_tokens") || // TestExportTokensReload
 			strings.HasPrefix(key, "intel.") || key == "listen[0].allow" || // TestReloadQuarantine, TestReloadAllow
 			strings.HasPrefix(key, "history.") && !strings.HasPrefix(key, "history.max_contacts") // TestReload of flow/history

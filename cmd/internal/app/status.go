@@ -35,6 +35,7 @@ type Status struct {
 	History   history.Stats     `json:"history"`
 	Hunt      HuntStatus        `json:"hunt"`
 	Retro     retro.Stats       `json:"retro"`
+	Rules     RuleStatus        `json:"rules"`
 	Report    ReportStatus      `json:"report"`
 	Listeners []ListenerStatus  `json:"listeners"`
 	Canary    canary.Status     `json:"canary"`

@@ -69,6 +69,8 @@ type ContactsStats struct {
 	Place   time.Time     // the hour from which on a restart reads again
 	Until   time.Time     // judged up to here
 	Quiet   uint64        // contacts of the last look that were not judged, see ContactsConfig.Quiet
+	Omitted uint64        // contacts since the start that were not judged, as only a file of their day was left
+	Unread  uint64        // files since the start that could not be read
 	Took    time.Duration // the last look
 	Errors  uint64
 	Error   string // of the last look; empty = it succeeded
@@ -150,7 +152,7 @@ func (c *Contacts) follow(ctx context.Context) {
 	if f == nil || until.IsZero() || until.Equal(c.seen) {
 		return
 	}
-	began, past := time.Now(), c.past
+	began, past, place := time.Now(), c.past, c.place
 	engine, done, quiet, err := c.judge(ctx, f, until)
 	if err == nil {
 		c.seen = until
@@ -159,6 +161,10 @@ func (c *Contacts) follow(ctx context.Context) {
 	defer c.mu.Unlock()
 	c.stats.Quiet = quiet
 	c.stats.Read, c.stats.Place, c.stats.Took, c.stats.Error = done, c.place, time.Since(began), ""
+	if c.place.After(place) { // these hours are not read again
+		c.stats.Omitted += done.Omitted
+		c.stats.Unread += uint64(len(done.Bad))
+	}
 	if err != nil && ctx.Err() == nil {
 		c.stats.Errors++
 		c.stats.Error = err.Error()

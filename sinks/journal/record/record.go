@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/compact"
 )
 
 // A file of the journal is a string of records without anything around them.
@@ -20,7 +21,7 @@ import (
 //	 8  uint64    number of the event in the journal
 //	16  uint32    CRC-32C of the payload
 //	20  uint32    CRC-32C of the 20 bytes before
-//	24  payload   see [event.AppendBinary]
+//	24  payload   see [compact.Append]
 //
 // The header has a sum of its own so that a length can be trusted before the
 // payload is there.
@@ -28,8 +29,8 @@ const (
 	magic   = "fsj"
 	version = 2
 	header  = 24
-	// maxPayload leaves room for what later versions put behind event.MaxBinary.
-	maxPayload = 2 * event.MaxBinary
+	// maxPayload leaves room for what later versions put behind compact.Max.
+	maxPayload = 2 * compact.Max
 )
 
 // castagnoli is computed by one instruction on amd64 and arm64.
@@ -48,9 +49,9 @@ func (r Record) Event() (e event.Event, ok bool) {
 	var err error
 	switch r.version {
 	case 1:
-		e, err = event.DecodeBinary1(r.payload)
+		e, err = compact.Decode1(r.payload)
 	case version:
-		e, err = event.DecodeBinary(r.payload)
+		e, err = compact.Decode(r.payload)
 	default:
 		return e, false
 	}
@@ -61,7 +62,7 @@ func (r Record) Event() (e event.Event, ok bool) {
 func Append(b []byte, number uint64, e *event.Event) (_ []byte, cut bool) {
 	at := len(b)
 	b = append(b, make([]byte, header)...)
-	b, cut = event.AppendBinary(b, e)
+	b, cut = compact.Append(b, e)
 	seal(b[at:], number, version)
 	return b, cut
 }

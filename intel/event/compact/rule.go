@@ -1,21 +1,23 @@
-package event
+package compact
 
 import (
 	"encoding/binary"
 	"math"
 	"time"
+
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 const (
 	// maxRuleText bounds a text of a rule, maxRule all of it: behind the indicators there is
 	// not much room.
 	maxRuleText = 1 << 10
-	maxRule     = (3 + 2*MaxRuleGroup + 2*MaxRuleShares + MaxRuleStop) * (maxRuleText + 32)
+	maxRule     = (3 + 2*event.MaxRuleGroup + 2*event.MaxRuleShares + event.MaxRuleStop) * (maxRuleText + 32)
 )
 
 // rule passes 0 for none, else 1 and the fields behind their length in four bytes, little
 // endian, so that later versions can add some.
-func (c *coder) rule(r **Rule) {
+func (c *coder) rule(r **event.Rule) {
 	var there uint8
 	if c.writes && *r != nil {
 		there = 1
@@ -31,17 +33,17 @@ func (c *coder) rule(r **Rule) {
 		return
 	}
 	if n, ok := c.size(); ok {
-		*r = new(Rule)
+		*r = new(event.Rule)
 		c.inner(n, "a rule breaks off", func() { c.ruleFields(*r) })
 	}
 }
 
 // ruleFields passes every field of a rule. New ones go to its end.
-func (c *coder) ruleFields(r *Rule) {
+func (c *coder) ruleFields(r *event.Rule) {
 	ruleText(c, &r.Name)
 	ruleText(c, &r.Title)
 	ruleText(c, &r.Type)
-	for i, n := 0, length(c, r.Group, MaxRuleGroup); next(c, &r.Group, i, n); i++ {
+	for i, n := 0, length(c, r.Group, event.MaxRuleGroup); next(c, &r.Group, i, n); i++ {
 		ruleText(c, &r.Group[i].Field)
 		ruleText(c, &r.Group[i].Value)
 	}
@@ -54,17 +56,17 @@ func (c *coder) ruleFields(r *Rule) {
 	c.flags(&r.Update, &r.OrMore)
 	c.shares(&r.Sources)
 	c.shares(&r.Targets)
-	for i, n := 0, length(c, r.Ports, MaxRulePorts); next(c, &r.Ports, i, n); i++ {
+	for i, n := 0, length(c, r.Ports, event.MaxRulePorts); next(c, &r.Ports, i, n); i++ {
 		number(c, &r.Ports[i].Port)
 		number(c, &r.Ports[i].Count)
 	}
-	for i, n := 0, length(c, r.Histogram, MaxRuleBars); next(c, &r.Histogram, i, n); i++ {
+	for i, n := 0, length(c, r.Histogram, event.MaxRuleBars); next(c, &r.Histogram, i, n); i++ {
 		number(c, &r.Histogram[i].Times)
 		number(c, &r.Histogram[i].Values)
 	}
 	c.span(&r.Interval)
 	c.real(&r.Spread)
-	for i, n := 0, length(c, r.Stop, MaxRuleStop); next(c, &r.Stop, i, n); i++ {
+	for i, n := 0, length(c, r.Stop, event.MaxRuleStop); next(c, &r.Stop, i, n); i++ {
 		ruleText(c, &r.Stop[i])
 	}
 	number(c, &r.LeftOut)
@@ -81,8 +83,8 @@ func ruleText(c *coder, s *string) {
 	text(c, s)
 }
 
-func (c *coder) shares(list *[]RuleShare) {
-	for i, n := 0, length(c, *list, MaxRuleShares); next(c, list, i, n); i++ {
+func (c *coder) shares(list *[]event.RuleShare) {
+	for i, n := 0, length(c, *list, event.MaxRuleShares); next(c, list, i, n); i++ {
 		ruleText(c, &(*list)[i].Value)
 		number(c, &(*list)[i].Count)
 	}
@@ -132,16 +134,16 @@ func (c *coder) span(d *time.Duration) {
 }
 
 // unknownOfRule passes the unknown keys of a rule, which was not there yet when unknown was made.
-func (c *coder) unknownOfRule(u **Unknown) {
+func (c *coder) unknownOfRule(u **event.Unknown) {
 	var keys string
-	if c.writes && *u != nil && (*u).size() <= maxBinaryText {
+	if c.writes && *u != nil && (*u).Size() <= maxText {
 		keys = (*u).Rule
 	}
 	if text(c, &keys); c.writes || keys == "" {
 		return
 	}
 	if *u == nil {
-		*u = new(Unknown)
+		*u = new(event.Unknown)
 	}
 	(*u).Rule = keys
 }

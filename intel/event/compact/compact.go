@@ -1,6 +1,10 @@
-package event
+package compact
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/flowsnitch/flowsnitch/intel/event"
+)
 
 // The binary form of an event is one byte, the version of the form, and its fields
 // one after another: numbers as in protobuf (base 128), texts and lists behind their
@@ -10,54 +14,54 @@ import "fmt"
 // it does not know. A change that breaks this rule needs a new version, and the old
 // fields stay readable beside the new ones.
 const (
-	// binaryVersion is the version that is written. Version 1 had no byte of its own.
-	binaryVersion = 2
-	// maxBinaryText bounds one text.
-	maxBinaryText = 32 << 10
-	// MaxBinary is the size of the largest event in bytes, up to a few more for the ends
+	// version is the version that is written. Version 1 had no byte of its own.
+	version = 2
+	// maxText bounds one text.
+	maxText = 32 << 10
+	// Max is the size of the largest event in bytes, up to a few more for the ends
 	// of its lists. What is longer is cut: a text at its end, a list by its last entries,
 	// the least important indicators.
-	MaxBinary = 1 << 20
+	Max = 1 << 20
 	// maxFlat bounds all that comes before the indicators, maxBehind what comes behind them.
-	maxFlat   = MaxBinary / 2
-	maxBehind = 7*maxBinaryText + maxRule + 256
+	maxFlat   = Max / 2
+	maxBehind = 7*maxText + maxRule + 256
 )
 
-// A BinaryError is why bytes are not an event.
-type BinaryError struct {
+// An Error is why bytes are not an event.
+type Error struct {
 	Offset int // in bytes from the beginning of the event
 	Reason string
 }
 
-func (e *BinaryError) Error() string {
+func (e *Error) Error() string {
 	return fmt.Sprintf("not an event: %s at byte %d", e.Reason, e.Offset)
 }
 
-// AppendBinary appends e in its binary form and reports whether something was cut, see
-// [MaxBinary]. It allocates nothing but room in b.
-func AppendBinary(b []byte, e *Event) (_ []byte, cut bool) {
-	c := coder{b: append(b, binaryVersion), begin: len(b), writes: true}
+// Append appends e in its binary form and reports whether something was cut, see
+// [Max]. It allocates nothing but room in b.
+func Append(b []byte, e *event.Event) (_ []byte, cut bool) {
+	c := coder{b: append(b, version), begin: len(b), writes: true}
 	c.event(e)
 	return c.b, c.cut
 }
 
-// DecodeBinary reads what [AppendBinary] wrote, in this version or a later one that
-// added fields. The event shares nothing with b. Errors are of type [*BinaryError].
-func DecodeBinary(b []byte) (Event, error) {
-	if len(b) == 0 || b[0] != binaryVersion {
-		return Event{}, &BinaryError{0, "unknown version"}
+// Decode reads what [Append] wrote, in this version or a later one that
+// added fields. The event shares nothing with b. Errors are of type [*Error].
+func Decode(b []byte) (event.Event, error) {
+	if len(b) == 0 || b[0] != version {
+		return event.Event{}, &Error{0, "unknown version"}
 	}
 	return decode(b, 1)
 }
 
-// DecodeBinary1 reads version 1 of the form, which has no byte for the version.
-func DecodeBinary1(b []byte) (Event, error) { return decode(b, 0) }
+// Decode1 reads version 1 of the form, which has no byte for the version.
+func Decode1(b []byte) (event.Event, error) { return decode(b, 0) }
 
-func decode(b []byte, from int) (e Event, err error) {
+func decode(b []byte, from int) (e event.Event, err error) {
 	c := coder{s: string(b[from:])}
 	c.event(&e)
 	if c.bad != "" {
-		return Event{}, &BinaryError{len(b) - c.left, c.bad}
+		return event.Event{}, &Error{len(b) - c.left, c.bad}
 	}
 	return e, nil
 }
@@ -82,7 +86,7 @@ type coder struct {
 }
 
 // event passes every field. New ones go to its end.
-func (c *coder) event(e *Event) {
+func (c *coder) event(e *event.Event) {
 	c.id(&e.ID)
 	text(c, &e.Kind)
 	c.time(&e.Time)
@@ -138,7 +142,7 @@ func (c *coder) event(e *Event) {
 }
 
 // contact passes what came after the first version.
-func (c *coder) contact(e *Event) {
+func (c *coder) contact(e *event.Event) {
 	c.id(&e.Contact)
 	number(c, &e.Seq)
 	number(c, &e.ServicePort)
@@ -164,7 +168,7 @@ func (c *coder) contact(e *Event) {
 }
 
 // indicator passes every field of an indicator. New ones go to its end.
-func (c *coder) indicator(i *Indicator) {
+func (c *coder) indicator(i *event.Indicator) {
 	c.prefix(&i.Prefix)
 	number(c, &i.Port)
 	text(c, &i.Feed)

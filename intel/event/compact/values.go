@@ -1,4 +1,4 @@
-package event
+package compact
 
 import (
 	"encoding/binary"
@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 // The lengths that announce an address: none, IPv4, IPv6, IPv6 with a zone behind it,
@@ -111,8 +113,8 @@ func text[T ~string](c *coder, s *T) {
 		return
 	}
 	t := *s
-	if len(t) > maxBinaryText {
-		t, c.cut = t[:maxBinaryText], true
+	if len(t) > maxText {
+		t, c.cut = t[:maxText], true
 	}
 	c.b = append(binary.AppendUvarint(c.b, uint64(len(t))), t...)
 }
@@ -244,7 +246,7 @@ func (c *coder) addrs(list *[]netip.Addr) {
 
 // indicators passes each behind its length in four bytes, little endian, and a length
 // of 0 behind all.
-func (c *coder) indicators(list *[]Indicator) {
+func (c *coder) indicators(list *[]event.Indicator) {
 	if !c.writes {
 		c.readIndicators(list)
 		return
@@ -253,7 +255,7 @@ func (c *coder) indicators(list *[]Indicator) {
 		at := len(c.b)
 		c.b = append(c.b, 0, 0, 0, 0)
 		c.indicator(&(*list)[i])
-		if c.used()+4 > MaxBinary-maxBehind {
+		if c.used()+4 > Max-maxBehind {
 			c.b, c.cut = c.b[:at], true
 			break
 		}
@@ -264,10 +266,10 @@ func (c *coder) indicators(list *[]Indicator) {
 
 // unknown passes 0 for nothing, else the number of indicators that have unknown keys plus
 // one, and the texts.
-func (c *coder) unknown(u **Unknown) {
+func (c *coder) unknown(u **event.Unknown) {
 	n := 0
-	if c.writes && !(*u).empty() {
-		if (*u).size() > maxBinaryText { // half of it would be no JSON
+	if c.writes && !(*u).Empty() {
+		if (*u).Size() > maxText { // half of it would be no JSON
 			c.cut = true
 		} else {
 			n = 1 + len((*u).Indicators)
@@ -278,7 +280,7 @@ func (c *coder) unknown(u **Unknown) {
 		return
 	}
 	if !c.writes {
-		*u = new(Unknown)
+		*u = new(event.Unknown)
 	}
 	for _, s := range [...]*string{&(*u).Top, &(*u).Body, &(*u).NAT, &(*u).Inner} {
 		text(c, s)
@@ -292,16 +294,16 @@ func (c *coder) unknown(u **Unknown) {
 		}
 		text(c, &(*u).Indicators[i])
 	}
-	if !c.writes && (*u).empty() {
+	if !c.writes && (*u).Empty() {
 		*u = nil // as it would have been written
 	}
 }
 
 // unknownOfPlace passes the unknown keys of geo and as, which were not there yet when
 // unknown was made.
-func (c *coder) unknownOfPlace(u **Unknown) {
+func (c *coder) unknownOfPlace(u **event.Unknown) {
 	var geo, as string
-	if c.writes && *u != nil && (*u).size() <= maxBinaryText {
+	if c.writes && *u != nil && (*u).Size() <= maxText {
 		geo, as = (*u).Geo, (*u).AS
 	}
 	text(c, &geo)
@@ -310,18 +312,18 @@ func (c *coder) unknownOfPlace(u **Unknown) {
 		return
 	}
 	if *u == nil {
-		*u = new(Unknown)
+		*u = new(event.Unknown)
 	}
 	(*u).Geo, (*u).AS = geo, as
 }
 
-func (c *coder) readIndicators(list *[]Indicator) {
+func (c *coder) readIndicators(list *[]event.Indicator) {
 	for c.s != "" {
 		n, ok := c.size()
 		if !ok || n == 0 {
 			return
 		}
-		*list = append(*list, Indicator{})
+		*list = append(*list, event.Indicator{})
 		if !c.inner(n, "an indicator breaks off", func() { c.indicator(&(*list)[len(*list)-1]) }) {
 			return
 		}

@@ -1,4 +1,4 @@
-package event_test
+package compact_test
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
+	"github.com/flowsnitch/flowsnitch/intel/event/compact"
 	"github.com/flowsnitch/flowsnitch/intel/event/eventtest"
 	"github.com/google/uuid"
 )
@@ -79,20 +80,20 @@ func sample(typ reflect.Type) (reflect.Value, bool) {
 
 func roundTrip(t *testing.T, e event.Event) event.Event {
 	t.Helper()
-	b, cut := event.AppendBinary([]byte("before"), &e)
+	b, cut := compact.Append([]byte("before"), &e)
 	if cut {
 		t.Error("cut")
 	}
-	got, err := event.DecodeBinary(b[len("before"):])
+	got, err := compact.Decode(b[len("before"):])
 	if err != nil {
 		t.Fatal(err)
 	}
 	return got
 }
 
-// TestBinaryKeepsEveryField sets one field after the other, of the event and of
+// TestKeepsEveryField sets one field after the other, of the event and of
 // an indicator, so that none can be forgotten when one is added.
-func TestBinaryKeepsEveryField(t *testing.T) {
+func TestKeepsEveryField(t *testing.T) {
 	var e, all event.Event
 	var i, every event.Indicator
 	var r event.Rule
@@ -129,32 +130,32 @@ func TestBinaryKeepsEveryField(t *testing.T) {
 	}
 }
 
-func TestBinaryKeepsInstants(t *testing.T) {
+func TestKeepsInstants(t *testing.T) {
 	e := event.Event{Time: time.Date(2026, 11, 20, 23, 0, 0, 1, time.FixedZone("", 3600))}
 	if got := roundTrip(t, e); !got.Time.Equal(e.Time) || got.Time.Location() != time.UTC {
 		t.Errorf("got %v, want %v in UTC", got.Time, e.Time)
 	}
 }
 
-func TestBinaryGrowsAtTheEnd(t *testing.T) {
+func TestGrowsAtTheEnd(t *testing.T) {
 	e := eventtest.Hit()
-	b, _ := event.AppendBinary(nil, &e)
-	got, err := event.DecodeBinary(append(b, "fields of a later version"...))
+	b, _ := compact.Append(nil, &e)
+	got, err := compact.Decode(append(b, "fields of a later version"...))
 	if err != nil || !reflect.DeepEqual(got, e) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	const id, rest = 16, 22 // bytes of what came after the first version, all absent here
 	for _, n := range []int{len(b) - rest - id, len(b) - rest, len(b) - rest/2, len(b) - 1} {
-		if got, err = event.DecodeBinary(b[:n]); err != nil || !reflect.DeepEqual(got, e) {
+		if got, err = compact.Decode(b[:n]); err != nil || !reflect.DeepEqual(got, e) {
 			t.Errorf("%d of %d bytes: got %+v, %v", n, len(b), got, err)
 		}
 	}
 }
 
-// TestBinaryRuleGrowsAtTheEnd: what a later version adds to a rule is left alone.
-func TestBinaryRuleGrowsAtTheEnd(t *testing.T) {
+// TestRuleGrowsAtTheEnd: what a later version adds to a rule is left alone.
+func TestRuleGrowsAtTheEnd(t *testing.T) {
 	e := event.Event{Rule: eventtest.Swarm()}
-	b, _ := event.AppendBinary(nil, &e)
+	b, _ := compact.Append(nil, &e)
 	const behind = 1 // the unknown keys
 	more := "fields of a later version"
 	at := bytes.LastIndex(b, []byte("swarm")) // in the last line for firewalls
@@ -164,13 +165,13 @@ func TestBinaryRuleGrowsAtTheEnd(t *testing.T) {
 	}
 	b = slices.Insert(b, len(b)-behind, []byte(more)...)
 	binary.LittleEndian.PutUint32(b[block-4:], uint32(len(b)-behind-block))
-	if got, err := event.DecodeBinary(b); err != nil || !reflect.DeepEqual(got, e) {
+	if got, err := compact.Decode(b); err != nil || !reflect.DeepEqual(got, e) {
 		t.Errorf("got %+v, %v", got.Rule, err)
 	}
 }
 
-// TestBinaryOfARuleIsBounded: a rule takes no room that others have, and what is too much is cut.
-func TestBinaryOfARuleIsBounded(t *testing.T) {
+// TestOfARuleIsBounded: a rule takes no room that others have, and what is too much is cut.
+func TestOfARuleIsBounded(t *testing.T) {
 	e := eventtest.RuleAlert()
 	long := strings.Repeat("x", 100_000)
 	r := event.Rule{Name: long, Title: long, Type: long}
@@ -183,73 +184,73 @@ func TestBinaryOfARuleIsBounded(t *testing.T) {
 	}
 	r.Targets = r.Sources
 	e.Rule = &r
-	b, cut := event.AppendBinary(nil, &e)
-	got, err := event.DecodeBinary(b)
+	b, cut := compact.Append(nil, &e)
+	got, err := compact.Decode(b)
 	if !cut || len(b) > 64<<10 || err != nil || len(got.Rule.Sources) != event.MaxRuleShares || len(got.Rule.Stop) != event.MaxRuleStop {
 		t.Errorf("%d bytes, cut %v, %v", len(b), cut, err)
 	}
 }
 
-func TestBinaryCutsWhatIsTooLarge(t *testing.T) {
+func TestCutsWhatIsTooLarge(t *testing.T) {
 	e := eventtest.Longest()
-	if b, cut := event.AppendBinary(nil, &e); cut || len(b) > event.MaxBinary {
+	if b, cut := compact.Append(nil, &e); cut || len(b) > compact.Max {
 		t.Errorf("%d bytes, cut %v", len(b), cut)
 	}
 	eventtest.Poison(&e, strings.Repeat("x", 100_000))
 	e.Exporters = make([]netip.Addr, 1_000_000)
-	b, cut := event.AppendBinary(nil, &e)
-	if !cut || len(b) > event.MaxBinary+4 {
+	b, cut := compact.Append(nil, &e)
+	if !cut || len(b) > compact.Max+4 {
 		t.Errorf("%d bytes, cut %v", len(b), cut)
 	}
-	got, err := event.DecodeBinary(b)
+	got, err := compact.Decode(b)
 	if err != nil || len(got.Reason) != 32<<10 || len(got.Indicators) == 0 || got.Indicators[0].Prefix != e.Indicators[0].Prefix {
 		t.Errorf("%d indicators, %v", len(got.Indicators), err)
 	}
 }
 
-func TestAppendBinaryDoesNotAllocate(t *testing.T) {
+func TestAppendDoesNotAllocate(t *testing.T) {
 	for _, e := range []event.Event{eventtest.Hit(), eventtest.RuleAlert()} {
 		buf := make([]byte, 0, 8192)
-		if n := testing.AllocsPerRun(100, func() { buf, _ = event.AppendBinary(buf[:0], &e) }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { buf, _ = compact.Append(buf[:0], &e) }); n != 0 {
 			t.Errorf("%v allocations per %s", n, e.Kind)
 		}
 	}
 }
 
-func FuzzBinary(f *testing.F) {
+func FuzzCompact(f *testing.F) {
 	for _, e := range []event.Event{{}, eventtest.Hit(), eventtest.Alert(), eventtest.RuleAlert()} {
-		b, _ := event.AppendBinary(nil, &e)
+		b, _ := compact.Append(nil, &e)
 		f.Add(b)
 		f.Add(b[:len(b)/2])
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		e, err := event.DecodeBinary(b)
+		e, err := compact.Decode(b)
 		if err != nil {
 			return
 		}
-		again, cut := event.AppendBinary(nil, &e)
-		got, err := event.DecodeBinary(again)
+		again, cut := compact.Append(nil, &e)
+		got, err := compact.Decode(again)
 		if err != nil || !cut && !reflect.DeepEqual(got, e) {
 			t.Errorf("got %+v, %v, want %+v", got, err, e)
 		}
 	})
 }
 
-func BenchmarkBinary(b *testing.B) {
+func BenchmarkCompact(b *testing.B) {
 	e := eventtest.Hit()
-	buf, _ := event.AppendBinary(nil, &e)
+	buf, _ := compact.Append(nil, &e)
 	b.Logf("%d bytes", len(buf))
 	b.Run("encode", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			buf, _ = event.AppendBinary(buf[:0], &e)
+			buf, _ = compact.Append(buf[:0], &e)
 		}
 	})
-	buf, _ = event.AppendBinary(buf[:0], &e)
+	buf, _ = compact.Append(buf[:0], &e)
 	b.Run("decode", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			_, _ = event.DecodeBinary(buf)
+			_, _ = compact.Decode(buf)
 		}
 	})
 }
