@@ -131,6 +131,9 @@ func localReport(ctx context.Context, cfg *configs.Config, o report.Options) (*r
 	if book, err := app.ReadSilences(cfg); err == nil { // without them the report is still worth it
 		o.Silences = app.ReportSilences(book.List(true), o.From, o.Until)
 	}
+	if past, err := app.OpenHistory(cfg.StateDir, ""); err == nil { // likewise
+		o.Count = app.CountAttempts(past, cfg)
+	}
 	r, err := report.Make(ctx, d.Store, o)
 	return r, errors.Join(err, d.close(ctx))
 }

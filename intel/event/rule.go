@@ -60,8 +60,8 @@ type RuleShare struct {
 
 // A RulePort is a service port and how many flows it had.
 type RulePort struct {
-	Port  uint16
-	Count uint64
+	Port  uint16 `json:"port"`
+	Count uint64 `json:"count"`
 }
 
 // A RuleBar is how many values were seen so many times.

@@ -245,7 +245,9 @@ type Alert struct {
 	Name, Reason string
 	Severity     event.Severity
 	Offender     netip.Addr // invalid = none
+	Host         netip.Addr // of ours that it is about; invalid = none, or several
 	TLP          string     // the most restricted label of the listings that it is about
+	Evidence     *Evidence  // what a rule has found; nil = no rule has raised it
 }
 
 // ErrUnknown means that there is no incident of the offender.

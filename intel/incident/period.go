@@ -31,12 +31,16 @@ type Period struct {
 
 	// Attempts is how many offenders made how many flows in the period, rarest first.
 	Attempts  []Bucket
-	Days      []DaySum    // each day of the period with contact, the oldest first
-	Countries []PlaceSum  // the most offenders first; "" = unknown
-	Networks  []PlaceSum  // autonomous systems, likewise
-	Feeds     []FeedSum   // by name
-	Alerts    []AlertSum  // the most frequent first
-	Pulses    []HourPulse // the oldest first; hours that are missing are unknown
+	Days      []DaySum   // each day of the period with contact, the oldest first
+	Countries []PlaceSum // the most offenders first; "" = unknown
+	Networks  []PlaceSum // autonomous systems, likewise
+	Feeds     []FeedSum  // by name
+	Alerts    []AlertSum // the most frequent first
+	// Raised is what rules have found, at most MaxRaised, the most severe first. MoreRaised
+	// is how many alerts of others there are.
+	Raised     []Raised
+	MoreRaised int
+	Pulses     []HourPulse // the oldest first; hours that are missing are unknown
 	// Silenced are events that a silence kept from the sinks, of offenders with contact in
 	// the period.
 	Silenced, SilencedOffenders uint64
@@ -81,6 +85,16 @@ type AlertSum struct {
 	Reason      string // of the last
 	Offender    netip.Addr
 	TLP         string // of the last: the label of what Name, Reason and Offender give away
+}
+
+// MaxRaised is how many groups a Period has of what rules have found.
+const MaxRaised = 500
+
+// A Raised is what a rule has found in one group: the alert with the greatest count.
+type Raised struct {
+	Alert
+	Times       int // alerts of the rule about this group, those because the count doubled included
+	First, Last time.Time
 }
 
 // An HourPulse is the pulse of one hour.

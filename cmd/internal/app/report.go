@@ -31,6 +31,7 @@ type reports struct {
 	source   func(ctx context.Context) (report.Source, error) // with everything that is pending
 	findings func() []observe.Finding
 	silences func() []silence.Silence
+	history  recordedPast
 	now      func() time.Time
 	post     *reportPost
 
@@ -38,7 +39,7 @@ type reports struct {
 }
 
 func newReports(a *App) *reports {
-	r := &reports{cfg: &a.cfg, making: make(chan struct{}, 1), silences: func() []silence.Silence { return a.silences.book.List(true) }, source: func(ctx context.Context) (report.Source, error) {
+	r := &reports{cfg: &a.cfg, making: make(chan struct{}, 1), history: a.history, silences: func() []silence.Silence { return a.silences.book.List(true) }, source: func(ctx context.Context) (report.Source, error) {
 		s, err := a.incidents.ready()
 		if err != nil {
 			return nil, err
@@ -122,6 +123,7 @@ func (r *reports) make(ctx context.Context, o report.Options) (*report.Report, e
 		o.Findings = []observe.Finding{}
 	}
 	o.Silences = ReportSilences(r.silences(), o.From, o.Until)
+	o.Count = r.count
 	return report.Make(ctx, s, o)
 }
 

@@ -4,6 +4,7 @@
 package tally
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -14,9 +15,13 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
 )
 
-// MaxSources is how many sources are counted one by one. What further ones did is in the sums
-// of the days only.
-const MaxSources = 1_000_000
+// maxSources is how many sources are counted one by one, unless a question has less. What
+// further ones did is in the sums of the days only. A source takes about 60 bytes.
+const maxSources = 1_000_000
+
+// maxBuffered bounds what of a file of a day waits in memory, at 160 bytes: of all contacts
+// those with one service are few.
+const maxBuffered = 50_000
 
 // A Question is what is counted: attempts from outside at a service of a host, from one time
 // of receipt up to another one, by whole hours.
@@ -25,6 +30,8 @@ type Question struct {
 	Protocol uint8
 	Port     uint16
 	From, To time.Time
+	// MaxSources is how many sources are counted one by one; 0 = 1,000,000.
+	MaxSources int
 }
 
 // A Tally is the answer.
@@ -34,10 +41,13 @@ type Tally struct {
 	Sources int   // different addresses
 	// Histogram is how many sources tried so many times, the fewest times first.
 	Histogram []Bar
-	More      bool // there were more than MaxSources
+	More      bool // there were more than Question.MaxSources
 	// Folded are attempts at hosts that the history did not keep apart; they are not counted.
 	Folded uint64
 	Lost   uint64 // flows that the history lost in this time
+	// Missing are days of this time, by UTC, of which there is no file (any more); Bad are
+	// files that cannot be read.
+	Missing, Bad int
 }
 
 // A Day is one day by UTC.
@@ -51,11 +61,40 @@ type Bar struct{ Times, Sources uint64 }
 
 // Count reads the history.
 func Count(ctx context.Context, f *folder.Folder, q Question) (Tally, error) {
+	if q.MaxSources <= 0 {
+		q.MaxSources = maxSources
+	}
 	c := &counter{q: q, days: make(map[uint32]uint64), sources: make(map[flow.Addr6]uint64)}
-	done, err := contacts.Read(ctx, f, c, contacts.Query{From: q.From, To: q.To.Add(-time.Second)})
+	done, err := contacts.Read(ctx, f, c, contacts.Query{From: q.From, To: q.To.Add(-time.Second), MaxBuffered: maxBuffered})
 	t := c.tally()
-	t.Lost = done.Lost
+	t.Lost, t.Bad = done.Lost, len(done.Bad)
+	if err != nil {
+		return t, err
+	}
+	t.Missing, err = missing(f, q)
 	return t, err
+}
+
+// missing counts the days without a file.
+func missing(f *folder.Folder, q Question) (n int, err error) {
+	const day = 24 * time.Hour
+	files, err := f.Files(q.From, q.To)
+	if err != nil {
+		return 0, err
+	}
+	has := make(map[time.Time]bool)
+	for i := range files {
+		name := &files[i].Name
+		for d := name.From.UTC().Truncate(day); !d.After(name.To) && len(has) < 10_000; d = d.Add(day) {
+			has[d] = true
+		}
+	}
+	for d := q.From.UTC().Truncate(day); d.Before(q.To); d = d.Add(day) {
+		if !has[d] {
+			n++
+		}
+	}
+	return n, nil
 }
 
 // A counter takes observations.
@@ -89,7 +128,7 @@ func (c *counter) Observe(o *rule.Observation) {
 		return
 	}
 	c.days[o.Time/86400] += o.Flows
-	if _, known := c.sources[o.Outside]; !known && len(c.sources) >= MaxSources {
+	if _, known := c.sources[o.Outside]; !known && len(c.sources) >= c.q.MaxSources {
 		c.more = true
 		return
 	}
@@ -113,6 +152,6 @@ func (c *counter) tally() Tally {
 	for n, sources := range times {
 		t.Histogram = append(t.Histogram, Bar{n, sources})
 	}
-	slices.SortFunc(t.Histogram, func(a, b Bar) int { return int(int64(a.Times) - int64(b.Times)) })
+	slices.SortFunc(t.Histogram, func(a, b Bar) int { return cmp.Compare(a.Times, b.Times) })
 	return t
 }

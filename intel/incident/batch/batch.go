@@ -189,10 +189,17 @@ func (b *Batch) alert(e *event.Event) {
 	}
 	b.alerts[e.ID] = true
 	a := incident.Alert{ID: e.ID, Time: e.Time, Severity: min(e.Severity, event.Critical), Offender: e.Offender.Unmap(),
+		Host: e.Local.Unmap().WithZone(""), Evidence: incident.EvidenceOf(e.RaisedBy()),
 		Name: b.Text(b.note(e.Alert, maxName)), Reason: b.Text(b.note(e.Reason, maxReason)), TLP: b.Text(b.note(restricted(e.Indicators), maxName))}
 	b.Alerts = append(b.Alerts, a)
 	b.extra += int(unsafe.Sizeof(a)) + 64
+	if a.Evidence != nil {
+		b.extra += perEvidence
+	}
 }
+
+// perEvidence is about what the evidence of a rule takes at most.
+const perEvidence = 8 << 10
 
 // restricted gives the most restricted label of listings.
 func restricted(all []event.Indicator) (label string) {

@@ -80,6 +80,12 @@ func (r *Report) tables() []*table {
 	for _, a := range f.Alerts {
 		alerts.add(a.Name, a.Count, a.Severity, stamp(a.First), stamp(a.Last), a.Reason)
 	}
+	rules := newTable("rules.csv", "rule count threshold usual severity alerts first_seen last_seen group reason sources ports")
+	ruleAttempts := newTable("rule_attempts.csv", "rule group from until tries addresses times sources")
+	ruleDays := newTable("rule_days.csv", "rule group day tries")
+	for i := range r.Rules {
+		r.Rules[i].tables(rules, ruleAttempts, ruleDays)
+	}
 	feeds := newTable("feeds.csv", "feed offenders unique flows confirmed false_alarms not_judged")
 	for _, s := range f.Feeds {
 		feeds.add(s.Feed, s.Offenders, s.Unique, s.Flows, s.Confirmed, s.FalseAlarm, s.NotJudged)
@@ -94,7 +100,7 @@ func (r *Report) tables() []*table {
 	}
 	return []*table{
 		r.summary(), gaps, silences, hosts, incidents("attention.csv", r.Attention.Rows), incidents("new.csv", r.New.Rows),
-		incidents("persistent.csv", r.Persistent.Rows), attempts, days, places, alerts, feeds,
+		incidents("persistent.csv", r.Persistent.Rows), attempts, days, places, alerts, rules, ruleAttempts, ruleDays, feeds,
 	}
 }
 

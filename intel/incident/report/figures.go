@@ -114,7 +114,7 @@ func figuresOf(p *incident.Period, most int) Figures {
 	f.Countries, f.Networks = places(p.Countries), places(p.Networks)
 	for _, a := range p.Alerts {
 		if intel.TLPRank(a.TLP) > most {
-			a.Reason, a.Offender = "the reason names listings that may not be shown", netip.Addr{}
+			a.Reason, a.Offender = restrictedReason, netip.Addr{}
 		}
 		f.Alerts = append(f.Alerts, Alert{a.Name, a.Count, a.Severity.String(), a.First, a.Last, a.Reason, a.Offender})
 	}

@@ -35,6 +35,8 @@ type view struct {
 	Hosts                        []hostView
 	MoreHosts                    string
 	Charts                       []chart
+	Rules                        []ruleView
+	NoRule, MoreRules            string
 	Alerts                       []alertView
 	MoreAlerts, MoreSilences     string
 	Silences                     []string
@@ -52,6 +54,12 @@ type incidentView struct{ Severity, Offender, Place, State, Reason, What, Seen s
 type hostView struct {
 	Severity, Host, How, Out, Top string
 	Offenders, Days               int
+}
+
+type ruleView struct {
+	Severity, Head, Reason string
+	Lines, Stop            []string
+	Charts                 []chart
 }
 
 type alertView struct{ Severity, Name, Often, Last, Reason string }
@@ -82,6 +90,11 @@ func (r *Report) view() *view {
 	for i := range r.Hosts.Rows {
 		h := &r.Hosts.Rows[i]
 		v.Hosts = append(v.Hosts, hostView{h.Worst.String(), host(h.Host), how(h.Way(), false), observe.Size(h.BytesOut), strings.Trim(fmt.Sprint(h.Top), "[]"), h.Offenders, h.Days})
+	}
+	v.NoRule, v.MoreRules = noRule, rest(r.restOfRules(), false)
+	for n := range r.Rules[:min(len(r.Rules), MaxRows)] {
+		a := &r.Rules[n]
+		v.Rules = append(v.Rules, ruleView{a.Severity, a.head(r), a.reason(), a.lines(r), a.stop(), a.charts()})
 	}
 	for _, a := range f.Alerts[:min(len(f.Alerts), MaxRows)] {
 		v.Alerts = append(v.Alerts, alertView{a.Severity, plain(a.Name, 60), times(a.Count), r.minute(a.Last), plain(a.Reason, 300)})

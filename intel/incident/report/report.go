@@ -44,6 +44,8 @@ type Options struct {
 	Findings []observe.Finding
 	// Silences are those that were in force in the period.
 	Silences []Silence
+	// Count counts in the history the attempts that rules have found; nil = there is no history.
+	Count func(ctx context.Context, service AttackedService, from, until time.Time) (*Attempts, error)
 }
 
 // Validate reports which option is not allowed.
@@ -78,8 +80,11 @@ type Report struct {
 	New       List[incident.Incident] `json:"new"`
 	// Persistent are those that were known before, those with the most days first.
 	Persistent List[incident.Incident] `json:"persistent"`
-	Figures    Figures                 `json:"figures"`
-	Silences   []Silence               `json:"silences,omitempty"`
+	// Rules are what rules have found, the most severe first. MoreRules are further alerts.
+	Rules     []RuleAlert `json:"rules"`
+	MoreRules int         `json:"more_rules,omitempty"`
+	Figures   Figures     `json:"figures"`
+	Silences  []Silence   `json:"silences,omitempty"`
 	// Withheld is how many of the rows above were left out, as only listings know of them
 	// that are more restricted than MaxTLP.
 	Withheld int `json:"withheld"`
@@ -125,6 +130,7 @@ func Make(ctx context.Context, s Source, o Options) (*Report, error) {
 	if err := c.hosts(ctx, r.Hosts.Rows); err != nil {
 		return nil, err
 	}
+	r.rules(ctx, p, &o)
 	if r.Silences, err = c.silences(ctx, o.Silences); err != nil {
 		return nil, err
 	}

@@ -5,9 +5,11 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/bits"
+	"net/netip"
 	"slices"
 
 	"github.com/google/uuid"
@@ -310,11 +312,23 @@ func (w *writing) alerts() error {
 	var values []any
 	for i := range w.b.Alerts {
 		a := &w.b.Alerts[i]
-		offender := []byte{}
-		if a.Offender.IsValid() {
-			offender = schema.Key(a.Offender)
+		evidence := ""
+		if a.Evidence != nil {
+			b, err := json.Marshal(a.Evidence)
+			if err != nil {
+				return err
+			}
+			evidence = string(b)
 		}
-		values = append(values, a.ID[:], a.Time.Unix(), a.Name, int64(a.Severity), offender, a.Reason, a.TLP)
+		values = append(values, a.ID[:], a.Time.Unix(), a.Name, int64(a.Severity), keyOrEmpty(a.Offender), a.Reason, a.TLP, keyOrEmpty(a.Host), evidence)
 	}
 	return w.Put(schema.Alert, values)
+}
+
+// keyOrEmpty is the key of an address, empty for none.
+func keyOrEmpty(a netip.Addr) []byte {
+	if !a.IsValid() {
+		return []byte{}
+	}
+	return schema.Key(a)
 }

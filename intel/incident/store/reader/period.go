@@ -6,12 +6,14 @@ import (
 	"database/sql"
 	"maps"
 	"math"
+	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/incident"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/database"
+	"github.com/flowsnitch/flowsnitch/intel/incident/store/raised"
 	"github.com/flowsnitch/flowsnitch/intel/incident/store/schema"
 )
 
@@ -96,7 +98,7 @@ func (s *Reader) Period(ctx context.Context, from, to time.Time) (*incident.Peri
 	if !from.Before(to) {
 		return p.Period, nil
 	}
-	for _, step := range []func() error{p.offenders, p.days, p.feeds, p.alerts, p.pulses, p.others} {
+	for _, step := range []func() error{p.offenders, p.days, p.feeds, p.alerts, func() error { return raised.In(v.each, p.Period) }, p.pulses, p.others} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -274,4 +276,14 @@ func (p *periodSum) others() error {
 		int64(incident.DayOf(p.From)), int64(incident.DayOf(p.Until.Add(-time.Second)))))
 	p.Before, p.Hosts = int(before), int(hosts)
 	return err
+}
+
+// Alerts gives alerts from a time on, see [raised.Alerts].
+func (s *Reader) Alerts(ctx context.Context, about netip.Addr, since time.Time, most int) ([]incident.Alert, error) {
+	v, err := s.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer v.close()
+	return raised.Alerts(v.each, about, since, most)
 }

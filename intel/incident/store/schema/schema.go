@@ -225,4 +225,11 @@ CREATE TABLE counter (
 `, `
 -- The most restricted label of the listings that an alert is about.
 ALTER TABLE alert ADD COLUMN tlp {text} NOT NULL DEFAULT ''
+`, `
+-- The host of ours that an alert is about, empty for none, and what a rule has found: an
+-- incident.Evidence in JSON, empty where no rule has raised it.
+ALTER TABLE alert ADD COLUMN host {blob} NOT NULL DEFAULT '';
+ALTER TABLE alert ADD COLUMN evidence TEXT NOT NULL DEFAULT '';
+CREATE INDEX alert_offender ON alert (offender, time) WHERE length(offender) > 0;
+CREATE INDEX alert_host ON alert (host, time) WHERE length(host) > 0
 `}

@@ -72,7 +72,7 @@ var (
 			first_seen = {least}(incident_feed.first_seen, excluded.first_seen), last_seen = {greatest}(incident_feed.last_seen, excluded.last_seen)`}
 	Alert = &database.Table{Name: "alert", Key: 1, Columns: join(
 		columns(database.Bytes, "id"), columns(database.Int, "time"), columns(database.Text, "name"), columns(database.Int, "severity"),
-		columns(database.Bytes, "offender"), columns(database.Text, "reason", "tlp")), Conflict: "nothing"}
+		columns(database.Bytes, "offender"), columns(database.Text, "reason", "tlp"), columns(database.Bytes, "host"), columns(database.Text, "evidence")), Conflict: "nothing"}
 	Contact = &database.Table{Name: "contact", Key: 1, Columns: join(
 		columns(database.Bytes, "id"),
 		columns(database.Int, "top", "seen", "silenced", "flows", "packets_out", "packets_in", "bytes_out", "bytes_in", "counts", "last_seen"))}
