@@ -257,14 +257,11 @@ func (w *watch) judgeHost(e *Engine, k key, all []*group, oldest uint32) {
 	var most uint64
 	for i, a := range all {
 		for _, b := range all[:i] {
-			shared := window.MostWithin(window.InStep(&a.track, &b.track, within, oldest), uint32(c.Timespan.Seconds()))
+			shared := window.InStep(&a.track, &b.track, within, oldest, uint32(c.Timespan.Seconds()), func(shared, fewest int) bool {
+				return c.Condition.Holds(uint64(shared)) && float64(shared) >= c.Share*float64(fewest)
+			})
 			n := uint64(len(shared))
-			if n == 0 || !c.Condition.Holds(n) {
-				continue
-			}
-			from := shared[0].At
-			to := from + uint32(c.Timespan.Seconds())
-			if fewest := min(a.track.PortsBetween(from, to), b.track.PortsBetween(from, to)); float64(n) < c.Share*float64(fewest) {
+			if n == 0 {
 				continue
 			}
 			steps[a], steps[b] = max(steps[a], n), max(steps[b], n)

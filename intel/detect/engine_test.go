@@ -169,6 +169,10 @@ func steps(a, b flow.Addr6, delay func(i int) time.Duration, ports []uint16) (al
 func TestLockstep(t *testing.T) {
 	a, b := address("198.51.100.21"), address("203.0.113.21")
 	second := func(i int) time.Duration { return time.Duration(i%2) * time.Second }
+	var many []uint16 // fifty ports an hour
+	for i := range 150 {
+		many = append(many, uint16(1000+i))
+	}
 	for _, test := range []struct {
 		name string
 		all  []rule.Observation
@@ -178,6 +182,8 @@ func TestLockstep(t *testing.T) {
 		{"sixteen ports", steps(a, b, second, scanned[:16]), 1},
 		{"fifteen ports", steps(a, b, second, scanned[:15]), 0},
 		{"half a minute later", steps(a, b, func(int) time.Duration { return 30 * time.Second }, scanned), 0},
+		{"in step at first, apart later", append(steps(a, b, second, scanned), steps(a, b, func(int) time.Duration { return 9 * time.Second }, many[:80])...), 1},
+		{"merely overlapping", steps(a, b, func(i int) time.Duration { return time.Duration(2*(i%5)) * time.Second }, many), 0},
 		{"one scanner behind two exporters", steps(a, a, second, scanned), 0},
 	} {
 		var ids []string

@@ -67,9 +67,27 @@ func (t *Track) Last() (last uint32) {
 // Bytes is the memory that the touches take, beside the struct.
 func (t *Track) Bytes() int { return cap(t.touches) * 8 }
 
-// InStep gives the touches of a, one for each port, that b has made within so many seconds
-// as well, both since oldest.
-func InStep(a, b *Track, within, oldest uint32) (shared []Touch) {
+// InStep gives touches, one for each port, that a and b have both made within so many seconds
+// of each other: those of the span of so many seconds that has most of them, of all spans
+// that end with one of them and for which holds. Each has the time of the later of both.
+// holds is given their number, and the ports that a and b have touched in the span, whichever
+// are fewer. What either touches afterwards changes nothing: so the answer is the same
+// whether it is looked for every minute or once an hour.
+func InStep(a, b *Track, within, oldest, seconds uint32, holds func(shared, fewest int) bool) (best []Touch) {
+	all := inStep(a, b, within, oldest)
+	slices.SortFunc(all, func(a, b Touch) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.key(), b.key())) })
+	for to := len(all) - 1; to >= len(best); to-- {
+		begin := all[to].At - min(seconds, all[to].At)
+		from, _ := slices.BinarySearchFunc(all, begin, func(t Touch, at uint32) int { return cmp.Compare(t.At, at) })
+		n := to + 1 - from
+		if n > len(best) && holds(n, min(a.PortsBetween(begin, all[to].At), b.PortsBetween(begin, all[to].At))) {
+			best = all[from : to+1]
+		}
+	}
+	return best
+}
+
+func inStep(a, b *Track, within, oldest uint32) (shared []Touch) {
 	j := 0
 	for _, x := range a.touches {
 		if x.At < oldest || len(shared) > 0 && shared[len(shared)-1].key() == x.key() {
@@ -81,28 +99,13 @@ func InStep(a, b *Track, within, oldest uint32) (shared []Touch) {
 		for k := j; k < len(b.touches) && b.touches[k].key() == x.key(); k++ {
 			y := b.touches[k]
 			if y.At >= oldest && max(x.At, y.At)-min(x.At, y.At) <= within {
+				x.At = max(x.At, y.At)
 				shared = append(shared, x)
 				break
 			}
 		}
 	}
 	return shared
-}
-
-// MostWithin gives the touches of the span of so many seconds that has most of them.
-func MostWithin(touches []Touch, seconds uint32) []Touch {
-	slices.SortFunc(touches, func(a, b Touch) int { return cmp.Compare(a.At, b.At) })
-	var best []Touch
-	from := 0
-	for to := range touches {
-		for touches[to].At-touches[from].At > seconds {
-			from++
-		}
-		if n := to + 1 - from; n > len(best) {
-			best = touches[from : to+1]
-		}
-	}
-	return best
 }
 
 // PortsBetween is the number of different ports from one time to another.
