@@ -13,6 +13,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
+	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
 	"github.com/flowsnitch/flowsnitch/intel/detect/rulebook"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 	"github.com/spf13/cobra"
@@ -145,9 +146,11 @@ func newRulesCheck() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check FILE...",
 		Short: "Read files of rules, and show what is wrong",
-		Long: `check reads files of rules and shows each mistake with its line and column, and what is
-allowed there. The rules may refer to each other and to shipped ones. How to write a rule:
-configs/rules/README.md. Exit codes: 0 all are right, 2 something is wrong.`,
+		Long: `check reads files of rules and shows each mistake in one line with file, line and column, and
+what is allowed there; of a rule the first mistake. The rules may refer to each other and to
+shipped ones. A rule with the name of a shipped one replaces that, which is remarked. How to
+write a rule: configs/rules/README.md, at https://github.com/flowsnitch/flowsnitch. Exit
+codes: 0 all are right, 2 something is wrong.`,
 		Example: "  flowsnitch rules check /etc/flowsnitch/rules/*.yml",
 		Args:    arguments("a file of rules", anyNumber),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -157,6 +160,12 @@ configs/rules/README.md. Exit codes: 0 all are right, 2 something is wrong.`,
 			}
 			own := slices.DeleteFunc(slices.Clone(book.Entries), func(e rulebook.Entry) bool { return e.Shipped })
 			fmt.Fprintf(c.OutOrStdout(), "rules OK: %d in %d files\n", len(own), len(args))
+			shipped := rulebook.Shipped()
+			for _, e := range own {
+				if slices.ContainsFunc(shipped, func(r *rule.Rule) bool { return r.Name == e.Name }) {
+					fmt.Fprintf(c.ErrOrStderr(), "%s:%d:1: rule %s replaces the shipped rule of that name\n", show.Printable(e.File), e.Line, e.Name)
+				}
+			}
 			return nil
 		},
 	}

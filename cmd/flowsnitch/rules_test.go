@@ -98,6 +98,57 @@ func TestRulesCheck(t *testing.T) {
 	}
 }
 
+// TestRulesCheckRefuses: what is wrong with a rule, or made to do harm, is one line with its
+// place and what is allowed; the rules around it stay.
+func TestRulesCheckRefuses(t *testing.T) {
+	const good = "title: good\nname: good%d\ncorrelation: {type: event_count, group-by: [offender], timespan: 10m, condition: {gte: 3}}\n"
+	const head = "title: bad\nname: bad\n"
+	count := func(keys string) string { return head + "correlation: {type: event_count, " + keys + "}\n" }
+	for text, want := range map[string]string{
+		head + "where: {colour: red}\n":                                                          `7:9: unknown key "colour"; allowed are answered, as, blocked`,
+		head + "where: {direction: in}\n":                                                        `7:20: direction: "in" is not valid; use outbound, inbound`,
+		count("timespan: 9999d, condition: {gte: 3}"):                                            "7:44: timespan: 9999d is not valid; use whole seconds, 1s to 7d",
+		count("timespan: 0s, condition: {gte: 3}"):                                               "7:44: timespan: 0s is not valid",
+		count("timespan: -5m, condition: {gte: 3}"):                                              "7:44: timespan: -5m is not valid",
+		count("timespan: 10m, condition: {gte: -3}"):                                             `7:66: gte: "-3" is not a whole number`,
+		count("timespan: 10m, condition: {gte: 0}"):                                              "7:60: gte: 0 always holds",
+		count("timespan: 10m, condition: {gte: 1}"):                                              "7:60: condition: gte: 1 holds for the first flow already",
+		count("group-by: [offender, local, site, feed, as], timespan: 10m, condition: {gte: 3}"): "7:44: group-by has 5 fields; at most 4 are allowed",
+		head + "where: {feed|re: '(a+)+$'}\n":                                                    `7:9: unknown key "feed|re"; allowed are`,
+		"a: &a [x,x,x]\nb: &b [*a,*a,*a]\nc: &c [*b,*b,*b]\nd: [*c,*c,*c]\n":                     "5:4: tags, anchors, aliases and merge keys of YAML are not taken",
+		strings.Repeat("{a: ", 5000) + "\n":                                                      "5:65: lists and blocks are more than 16 deep in each other",
+		head + "name: again\nwhere: {direction: inbound}\n":                                      "",
+		strings.Replace(fmt.Sprintf(good, 1), "name: good1", "name: good0", 1):                   "5:1: rule good0: there is a rule of this name in ",
+		"title: x\nname: \"a\\eb\"\nwhere: {direction: inbound}\n":                               "5:1: name: \"a\\x1bb\" is not valid; use letters, digits, '_' and '-'",
+		"title: x\nname: x\n\"\\e[2J\": \n":                                                      "",
+		head + "description: " + strings.Repeat("x", 70_000) + "\n":                              "4:1: rule has more than 65536 bytes",
+		head + "correlation: {type: temporal, rules: [good0, gone], timespan: 1h}\n":             `5:1: rule bad: rules: there is no rule "gone"`,
+		head + "correlation: {type: temporal, rules: [good0, bad], timespan: 1h}\n":              "5:1: rule bad: rules: bad is not valid, or refers back to this rule",
+	} {
+		path := file(t, "own.yml", fmt.Sprintf(good, 0)+"---\n"+text+"---\n"+fmt.Sprintf(good, 2))
+		r := command(t, "rules", "check", path)
+		lines := strings.Split(strings.TrimSuffix(r.err, "\n"), "\n")
+		if r.code != exitUsage || r.out != "" || len(lines) != 1 || !strings.Contains(lines[0], path+":"+want) || len(lines[0]) > 600 || strings.ContainsRune(lines[0], 0x1b) {
+			t.Errorf("%.60q:\n got %.700q\nwant %s", text, r.err, want)
+		}
+		cfg := file(t, "f.yml", fmt.Sprintf("rules: {shipped: false, files: [%q]}\n", path))
+		if r = command(t, "rules", "list", "-c", cfg); r.code != exitFailed || strings.Count(r.out, "\n") != 3 {
+			t.Errorf("%.60q: %+v", text, r)
+		}
+	}
+	huge := filepath.Join(t.TempDir(), "huge.yml")
+	if err := os.WriteFile(huge, bytes.Repeat([]byte("# nothing\n"), 1_000_000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := command(t, "rules", "check", huge, file(t, "good.yml", fmt.Sprintf(good, 1))); r.code != exitUsage || strings.Count(r.err, "\n") != 1 || !strings.Contains(r.err, huge+": file has more than 1048576 bytes") {
+		t.Errorf("%+v", r)
+	}
+	r := command(t, "rules", "check", file(t, "own.yml", strings.Replace(fmt.Sprintf(good, 1), "name: good1", "name: swarm", 1)))
+	if r.code != exitDone || r.out != "rules OK: 1 in 1 files\n" || !strings.Contains(r.err, "own.yml:1:1: rule swarm replaces the shipped rule of that name\n") {
+		t.Errorf("%+v", r)
+	}
+}
+
 // pairScan gives the rows of two sources that try the same ports of a host in step.
 func pairScan(at time.Time) (rows []row.Row) {
 	for i := range 17 {

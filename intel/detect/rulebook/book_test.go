@@ -111,7 +111,7 @@ func TestLogins(t *testing.T) {
 	} {
 		path := put(t, dir, "own.yml", own)
 		for _, b := range []*Book{Load(Config{Shipped: true, Files: []string{path}}), Of(path)} {
-			if len(b.Bad) != 1 || b.Bad[0].Error() != path+":1: rule after_fail: over: logins: flowsnitch reads no logins yet, so it would never fire; set disabled: true, or leave the rule out" {
+			if len(b.Bad) != 1 || b.Bad[0].Error() != path+":1:1: rule after_fail: over: logins: flowsnitch reads no logins yet, so it would never fire; set disabled: true, or leave the rule out" {
 				t.Errorf("%q", b.Bad)
 			}
 			if on(b, "after_fail") || on(b, "after_fail_login") || state(b, "after_fail") != `shipped=false off="there are no logins yet"` {
