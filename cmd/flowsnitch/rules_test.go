@@ -231,7 +231,7 @@ func TestRulesOverHistory(t *testing.T) {
 	if r.code != exitDone || strings.Count(r.out, "\n") != 2 || strings.Count(r.out, "\tmedium\tlockstep: 198.51.100.21 and 203.0.113.21 tried the same 17 ports of 10.0.0.80") != 2 {
 		t.Errorf("%+v", r)
 	}
-	for _, want := range []string{"contacts: 68 rows of 2 files: 2 alerts, 0 of them because they doubled: lockstep 2\n", "  68 observations judged, ", "not run, as they are over hits (--hits or --capture): "} {
+	for _, want := range []string{"contacts: 68 rows of 2 files: 2 alerts: lockstep 2\n", "  68 observations judged, ", "not run, as they are over hits (--hits or --capture): "} {
 		if !strings.Contains(r.err, want) {
 			t.Errorf("no %q in %s", want, r.err)
 		}
@@ -320,7 +320,7 @@ func TestRulesOverCapture(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, r.out)
 		}
 	}
-	if r.code != exitDone || !strings.Contains(r.err, " events of 1 captures: ") || !strings.Contains(r.err, "contacts: 34 rows of 1 files: 1 alerts") {
+	if r.code != exitDone || !strings.Contains(r.err, " events of 1 captures: ") || !strings.Contains(r.err, "contacts: 34 rows of 1 files: 1 alert: lockstep 1\n") {
 		t.Errorf("%+v", r)
 	}
 	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "flowsnitch-rules-*")); len(left) > 0 {

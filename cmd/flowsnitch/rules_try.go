@@ -31,6 +31,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/correlate/queue"
 	"github.com/flowsnitch/flowsnitch/intel/detect"
 	"github.com/flowsnitch/flowsnitch/intel/detect/contacts"
+	"github.com/flowsnitch/flowsnitch/intel/detect/follow"
 	"github.com/flowsnitch/flowsnitch/intel/detect/hits"
 	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
 	"github.com/flowsnitch/flowsnitch/intel/detect/rulebook"
@@ -214,9 +215,6 @@ type hourOfRule struct {
 	hour int64
 }
 
-// tooOften is how many alerts an hour put a rule aside, see rules in configs/flowsnitch.yml.
-const tooOften = 100
-
 // unused names the rules that nothing is there for.
 func (t *trial) unused(o *ruleTest) {
 	if len(o.captures) > 0 {
@@ -286,7 +284,14 @@ func (t *trial) summary(e *detect.Engine, what string, notes []show.Tally) {
 	}
 	text := "no alert"
 	if len(names) > 0 {
-		text = fmt.Sprintf("%d alerts, %d of them because they doubled: %s", s.Alerts+s.Updates, s.Updates, strings.Join(names, ", "))
+		text = "1 alert"
+		if n := s.Alerts + s.Updates; n > 1 {
+			text = fmt.Sprintf("%d alerts", n)
+		}
+		if s.Updates > 0 {
+			text += fmt.Sprintf(", %d of them because they doubled", s.Updates)
+		}
+		text += ": " + strings.Join(names, ", ")
 	}
 	fmt.Fprintf(w, "%s: %s\n", what, text)
 	notes = append(notes, show.Count(s.Late, "that came more than two minutes late and were not judged"))
@@ -294,13 +299,13 @@ func (t *trial) summary(e *detect.Engine, what string, notes []show.Tally) {
 		s.Observations, (cpuTime() - t.began).Round(10*time.Millisecond), s.Groups, observe.Size(uint64(s.Bytes)), s.Dropped, show.Some(notes...))
 	noisy := make(map[string]bool)
 	for at, n := range t.hourly {
-		if n > tooOften {
+		if n > follow.MostAlerts {
 			noisy[at.rule] = true
 		}
 	}
 	for _, r := range t.book.On() {
 		if noisy[r.Name] {
-			fmt.Fprintf(w, "  %s raised more than %d alerts within an hour: a running instance would put it aside for an hour\n", r.Name, tooOften)
+			fmt.Fprintf(w, "  %s raised more than %d alerts within an hour: a running instance would quarantine it for an hour\n", r.Name, follow.MostAlerts)
 		}
 	}
 }

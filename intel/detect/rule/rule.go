@@ -50,7 +50,7 @@ const (
 	MaxName     = event.MaxName - len(event.RulePrefix)
 	MaxGroupBy  = 4
 	MaxRefs     = 8
-	MaxSteps    = 256 // ports of one host that an address is remembered with
+	MaxSteps    = 256 // ports of lockstep: of an address so many contacts with a host are remembered
 	MaxTimespan = 7 * 24 * time.Hour
 	minTimespan = time.Second
 	// DefaultCooldown is how long a group is quiet after an alert.

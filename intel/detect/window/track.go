@@ -6,7 +6,8 @@ import (
 	"slices"
 )
 
-// maxTouches is how many ports of a host one address is remembered with.
+// maxTouches is how many contacts with a host are remembered of one address. A condition of
+// lockstep can ask for so many ports, see rule.MaxSteps.
 const maxTouches = 256
 
 // A Touch is one contact of a port, in its second.
