@@ -290,6 +290,25 @@ func TestRulesOverHitLog(t *testing.T) {
 	}
 }
 
+// TestRulesTestNoisy: a rule that a running instance would quarantine is named.
+func TestRulesTestNoisy(t *testing.T) {
+	noon := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	own := file(t, "own.yml", "title: x\nname: always\ncorrelation: {type: value_sum, group-by: [local], timespan: 10m, condition: {field: bytes_in, gte: 2}}\n")
+	const named = "  always raised more than 100 alerts within an hour: a running instance would quarantine it for an hour\n"
+	var lines strings.Builder
+	for i := range 101 {
+		if i == 100 {
+			if r := commandIn(t, lines.String(), "rules", "test", own, "--hits", "-"); r.code != exitDone || strings.Contains(r.err, named) || !strings.Contains(r.err, ": 100 alerts: always 100\n") {
+				t.Errorf("%s", r.err)
+			}
+		}
+		lines.WriteString(hitLine(i, noon.Add(time.Duration(i)*time.Second)))
+	}
+	if r := commandIn(t, lines.String(), "rules", "test", own, "--hits", "-"); r.code != exitDone || !strings.HasSuffix(r.err, named) {
+		t.Errorf("%s", r.err)
+	}
+}
+
 // TestRulesOverCapture: a capture goes through the real path, for rules over hits and over contacts.
 func TestRulesOverCapture(t *testing.T) {
 	enc, err := synth.NewEncoder(synth.Config{Version: flow.V9})

@@ -165,7 +165,7 @@ func ruleCheck(status func() RuleStatus) observe.Check {
 			f.Add(key, format, args...)
 		}
 		if s.Bad > 0 && len(s.Invalid) > 0 {
-			warn("invalid", "%d rules are left out: %s; 'flowsnitch rules check' shows all", s.Bad, s.Invalid[0])
+			warn("invalid", "%d rules are left out: %s; 'flowsnitch rules list' shows all", s.Bad, s.Invalid[0])
 		}
 		if len(s.Quiet) > 0 {
 			warn("quarantined", "rules that raised too many alerts are quiet for an hour: %s; make their condition stricter, or name them in rules.disable", strings.Join(s.Quiet, ", "))

@@ -29,7 +29,7 @@ var notInText = figures.Exempt{
 	"Rules.FalseAlarms":                        "is as an operator has decided",
 	"Rules.Files":                              "is no loss",
 	"Rules.Groups":                             "is no loss",
-	"Rules.Invalid[]":                          "is in the finding of the check, and in rules check",
+	"Rules.Invalid[]":                          "is in the finding of the check, and in rules list",
 	"Rules.LogForgotten":                       "is no loss",
 	"Rules.Observations":                       "is no loss",
 	"Rules.Old":                                "is no loss",

@@ -250,6 +250,58 @@ func TestContactsAfterAKill(t *testing.T) {
 	}
 }
 
+// TestContactsOtherRules: other rules leave those that have not changed where they were; one that
+// has changed begins anew with the hour that is open, and so does one that has come.
+func TestContactsOtherRules(t *testing.T) {
+	counts := func(name string, least int) *rule.Rule {
+		list, bad := rule.Read(name, fmt.Appendf(nil, "title: x\nname: %s\nover: contacts\ncorrelation: {type: event_count, group-by: [inside], timespan: 2h, condition: {gte: %d}}\n", name, least))
+		if len(bad) > 0 {
+			t.Fatal(bad)
+		}
+		return list[0]
+	}
+	w := &world{t: t, dir: t.TempDir(), now: noon}
+	p := &past{folder: folder.Open(disk.OS{}, filepath.Join(w.dir, "history"))}
+	lockstep := shipped(t, "lockstep")
+	c := NewContacts(ContactsConfig{
+		Engine:  detect.Config{Over: rule.Contacts, Rules: append(slices.Clone(lockstep), counts("stays", 35), counts("changes", 1000), counts("goes", 35)), MaxGroups: 1000, MaxBytes: 1 << 20},
+		History: p, FS: disk.OS{}, Path: filepath.Join(w.dir, "contacts"), Learn: 24 * time.Hour, Now: func() time.Time { return w.now },
+	}, w.raised())
+	for i := range 8 { // intervals of ten minutes, five ports in each from 12:40 on
+		from := noon.Add(time.Duration(i) * 10 * time.Minute)
+		var rows []row.Row
+		for port := range 5 {
+			at := uint32(from.Add(time.Duration(port) * 100 * time.Second).Unix())
+			for _, outside := range []string{"198.51.100.21", "203.0.113.21"} {
+				if i >= 4 {
+					rows = append(rows, row.Row{Outside: flow.Addr6Of(netip.MustParseAddr(outside)), Inside: flow.Mapped(10<<24 + 5), Protocol: 6,
+						Port: uint16(100*i + port), Direction: row.Inbound, First: at, Last: at, Flows: 1, Sampling: 1, Hours: 1 << from.Hour()})
+				}
+			}
+		}
+		w.now = from.Add(10 * time.Minute)
+		p.write(t, from, w.now, rows)
+		if i == 7 {
+			if len(w.sent) != 0 {
+				t.Fatal(fmt.Sprint(w.sent))
+			}
+			c.Use(append(slices.Clone(lockstep), counts("stays", 35), counts("changes", 25), counts("comes", 15)))
+		}
+		c.follow(context.Background())
+		if s := c.Stats(); s.Error != "" {
+			t.Fatal(s.Error)
+		}
+	}
+	var names []string
+	for _, a := range w.sent {
+		names = append(names, fmt.Sprint(a.Rule.Name, " ", a.Count))
+	}
+	slices.Sort(names)
+	if got := fmt.Sprint(names); got != "[comes 20 lockstep 20 stays 40]" {
+		t.Error(got)
+	}
+}
+
 // TestNothingOfThePast: what happened before the rules ran is known, and not alerted.
 func TestNothingOfThePast(t *testing.T) {
 	w := &world{t: t, dir: t.TempDir(), now: noon}
