@@ -27,7 +27,7 @@ func TestProfile(t *testing.T) {
 	}
 	for _, c := range []Config{alone, named} {
 		if c.Profile != "edge" || c.Journal.Durability != journal.OnOutage || c.Contact.MaxContacts != 20_000 || c.MemoryLimit != 300<<20 ||
-			c.History.Flush != time.Hour || c.History.MaxContacts != 65536 || c.History.MaxContacts6 != 16384 || !c.History.Enabled || len(c.Sinks) != 1 || c.Sinks[0].JSONLog.Keep != 3 {
+			c.History.Flush != time.Hour || c.History.MaxContacts != 49152 || c.History.MaxContacts6 != 12288 || !c.History.Enabled || len(c.Sinks) != 1 || c.Sinks[0].JSONLog.Keep != 3 {
 			t.Errorf("%+v", c)
 		}
 		if len(c.Listen) != len(usual.Listen) || len(c.Intel.Feeds) != len(usual.Intel.Feeds) || c.Limits.Samplers != usual.Limits.Samplers {

@@ -128,6 +128,9 @@ var variants = map[string]func(*event.Event){
 	"rule over hits": func(e *event.Event) {
 		byRule(e, "own-rule", "value_count", event.RuleField{Field: "offender", Value: "203.0.113.9"}, event.RuleField{Field: "local", Value: "10.0.0.5"},
 			event.RuleField{Field: "feed", Value: "otx"}, event.RuleField{Field: "category", Value: "c2"}, event.RuleField{Field: "country", Value: "NO"})
+		if e.Rule != nil {
+			e.Rule.TLP = "amber"
+		}
 	},
 	"rule by others": func(e *event.Event) {
 		byRule(e, "lockstep", "lockstep", event.RuleField{Field: "outside", Value: "203.0.113.9"}, event.RuleField{Field: "exporter", Value: "192.0.2.1"},

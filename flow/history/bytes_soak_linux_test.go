@@ -145,7 +145,7 @@ type card struct {
 
 func (c *card) open(t *testing.T) {
 	cfg := DefaultConfig()
-	cfg.MaxContacts, cfg.MaxContacts6 = 65536, 16384 // as configs/edge.yml
+	cfg.MaxContacts, cfg.MaxContacts6 = 49152, 12288 // as configs/edge.yml
 	c.now, c.table = firstDay, table.New(cfg.caps())
 	c.names = table.Names{Exporters: []netip.Addr{{}}, Sites: []string{""}}
 	for n := range byte(4) {

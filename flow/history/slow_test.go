@@ -151,7 +151,7 @@ func newNight(t *testing.T, root string, stuck int) *night {
 	time.Sleep(16 * time.Hour) // bubbles begin at midnight
 	n := &night{card: &slowCard{r: rand.New(rand.NewPCG(1, 15)), stuck: stuck, hang: make(chan struct{})}, source: newSteady(t), root: root}
 	cfg := DefaultConfig()
-	cfg.MaxBytes, cfg.Flush, cfg.MaxContacts, cfg.MaxContacts6 = 1e9, time.Hour, 65536, 16384 // as configs/edge.yml
+	cfg.MaxBytes, cfg.Flush, cfg.MaxContacts, cfg.MaxContacts6 = 1e9, time.Hour, 49152, 12288 // as configs/edge.yml
 	n.History = New(cfg, Deps{
 		Root: root, Edge: true, Homes: homes, Sites: []string{""}, Program: "test", Home: "10.0.0.0/8",
 		Now: time.Now, Unsynced: func() bool { return false }, Disk: &disktest.Faults{Hook: n.card.call},

@@ -41,6 +41,9 @@ type Alert struct {
 	// Interval and Spread are of a rule of type regular.
 	Interval time.Duration
 	Spread   float64
+	// TLP is the rank of the most restricted label of all listings that the group has met, see
+	// intel.TLPRank; 0 = none.
+	TLP uint8
 	// Outside and Inside are the ends, where the alert is about one: zero = several.
 	Outside, Inside rule.Value
 }
@@ -70,7 +73,7 @@ func pairs(list []Pair) string {
 func (w *watch) alert(e *Engine, g *group, m *measured, update bool) Alert {
 	a := Alert{
 		Rule: w.rule, Group: w.pairs(e, &g.key), Update: update, Count: m.n, Failure: m.failure,
-		Threshold: m.threshold, Usual: m.usual, Spread: m.spread,
+		Threshold: m.threshold, Usual: m.usual, Spread: m.spread, TLP: g.tlp,
 		Interval: time.Duration(m.interval * float64(time.Second)), To: time.Unix(int64(max(e.newest, e.latest)), 0).UTC(),
 	}
 	a.From = a.To.Add(-w.rule.Correlation.Timespan)
@@ -277,6 +280,11 @@ func (w *watch) judgeHost(e *Engine, k key, all []*group, oldest uint32) {
 	m := measured{n: most, threshold: c.Condition.Min, holds: true}
 	before := len(e.alerts)
 	w.raise(e, first, &m)
+	for g := range steps {
+		for i := before; i < len(e.alerts); i++ {
+			e.alerts[i].TLP = max(e.alerts[i].TLP, g.tlp)
+		}
+	}
 	for g := range steps { // whoever is in step belongs to this alert for as long
 		g.alerted, g.window, g.doubled = first.alerted, first.window, first.doubled
 	}

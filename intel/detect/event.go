@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 )
@@ -49,6 +50,9 @@ func (a *Alert) evidence() *event.Rule {
 		Name: a.Rule.Name, Title: a.Rule.Title, Type: a.Rule.Correlation.Type.String(), Count: a.Count, Threshold: a.Threshold, Usual: a.Usual,
 		Error: a.Failure, From: a.From, To: a.To, Update: a.Update, Interval: a.Interval, Spread: a.Spread,
 		Sources: shares(a.Sources), Targets: shares(a.Targets),
+	}
+	if n := min(int(a.TLP), len(intel.TLPs)); n > 0 {
+		r.TLP = intel.TLPs[n-1]
 	}
 	for _, p := range a.Group[:min(len(a.Group), event.MaxRuleGroup)] {
 		if p.Value != "" { // no site, no feed

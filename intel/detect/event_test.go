@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/event/compact"
@@ -206,5 +207,42 @@ func TestInStep(t *testing.T) {
 	w := words{Alert: &Alert{Rule: &rule.Rule{}, Sources: slices.Repeat(list[:1], mostShares)}}
 	if got := w.inStep(); !strings.HasSuffix(got, "and at least 6 more") {
 		t.Error(got)
+	}
+}
+
+// TestRestrictedEvidence: an alert has the most restricted label of all listings that its group
+// has met, over a restart, too; one of contacts has none.
+func TestRestrictedEvidence(t *testing.T) {
+	start := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	for name, restart := range map[string]bool{"": false, "restart": true} {
+		e := engine(t, rule.Hits)
+		for i := range 10 {
+			o := hit(start.Add(time.Duration(i)*time.Second), address("203.0.113.9"), address("10.0.0.5"), 22, 1, 0)
+			if i == 3 {
+				o.TLP = 3
+			}
+			if i == 5 && restart {
+				next := engine(t, rule.Hits)
+				if err := next.Restore(e.Save()); err != nil {
+					t.Fatal(err)
+				}
+				e = next
+			}
+			e.Observe(&o)
+		}
+		a := alertOf(t, "contact_pair", e.Alerts())
+		if got := a.Event("x").Rule.TLP; got != "amber" {
+			t.Errorf("%s: got %q", name, got)
+		}
+	}
+	a := alertOf(t, "swarm", observeContacts(engine(t, rule.Contacts), swarm(28), time.Hour))
+	if got := a.Event("x").Rule.TLP; got != "" {
+		t.Errorf("an alert of contacts has %q", got)
+	}
+	for rank := range uint8(9) {
+		a.TLP = rank
+		if got := intel.TLPRank(a.Event("x").Rule.TLP); got != min(int(rank), 5) {
+			t.Errorf("rank %d: got %d", rank, got)
+		}
 	}
 }

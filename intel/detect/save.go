@@ -133,6 +133,7 @@ func (g *group) code(c *state.Coder, w *watch) {
 	c.Uint32(&g.alerted)
 	c.Uint32(&g.window)
 	c.Uint8(&g.doubled)
+	c.Uint8(&g.tlp)
 	g.sums.Code(c)
 	g.distinct.Code(c)
 	g.track.Code(c)

@@ -40,6 +40,7 @@ type group struct {
 	alerted  uint32 // time of the last alert; 0 = none
 	window   uint32 // slot of that alert
 	doubled  uint8  // how often it has doubled since
+	tlp      uint8  // the most restricted of all observations, see rule.Observation
 }
 
 const groupBytes = 480 // of a group with its place in the map, measured
@@ -94,7 +95,7 @@ func (w *watch) takes(e *Engine, o *rule.Observation) {
 	}
 	g := w.group(e, o)
 	w.count(e, g, o)
-	g.last = max(g.last, o.Time/w.slot)
+	g.last, g.tlp = max(g.last, o.Time/w.slot), max(g.tlp, o.TLP)
 	w.account(e, g)
 	if !g.changed {
 		g.changed = true

@@ -137,7 +137,7 @@ func (d dice) flow(e *event.Event) {
 func (d dice) rule() *event.Rule {
 	part := func() float64 { return float64(d.IntN(30_000)) / 10_000 }
 	r := &event.Rule{
-		Name: d.word(), Title: d.text(), Type: d.word(), Count: d.number(), Threshold: d.number(), Usual: d.number(), Error: part(), Spread: part(),
+		Name: d.word(), Title: d.text(), Type: d.word(), TLP: d.word(), Count: d.number(), Threshold: d.number(), Usual: d.number(), Error: part(), Spread: part(),
 		From: d.time(), To: d.time(), Update: d.maybe(), Interval: time.Duration(d.IntN(1e9)) * 100 * time.Microsecond, LeftOut: uint32(d.number()),
 	}
 	for _, field := range []string{"inside", "site", "protocol"}[:d.IntN(4)] {

@@ -505,6 +505,7 @@ func wantRule(r *event.Rule, less bool, add func(present bool, keys ...string), 
 	add(r.Type != "", u+".type")
 	add(r.Threshold != 0, u+".threshold")
 	add(r.Usual != 0, u+".usual")
+	add(r.TLP != "", u+".tlp")
 	add(r.Error != 0, u+".error")
 	add(r.Update, u+".update")
 	add(!r.From.IsZero(), u+".from")

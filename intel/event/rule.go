@@ -44,6 +44,9 @@ type Rule struct {
 	Spread   float64
 	// Stop are lines ready for a firewall that would stop it.
 	Stop []string
+	// TLP is the most restricted label of the listings that the evidence rests on: clear, green,
+	// amber, amber+strict or red; empty = of none.
+	TLP string
 	// LeftOut is how many entries of these lists had no room in the line that the event was
 	// read from.
 	LeftOut uint32

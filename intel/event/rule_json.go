@@ -35,6 +35,7 @@ func appendRule(l *jsonline.Line, r *Rule, limit int) {
 	l.Decimal("error", r.Error)
 	l.Flag("update", r.Update)
 	l.Word("type", r.Type, maxFieldName)
+	l.Word("tlp", r.TLP, maxFieldName)
 	l.Text("title", r.Title, min(limit, MaxDescription))
 	left := uint64(r.LeftOut)
 	left += appendGroup(l, r.Group, limit)
@@ -199,6 +200,8 @@ func (r *reader) ruleKey(key string) bool {
 		u.Update = r.Bool()
 	case "type":
 		u.Type = r.Text()
+	case "tlp":
+		u.TLP = r.Text()
 	case "title":
 		u.Title = r.Text()
 	case "group":

@@ -10,6 +10,9 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow/history/table"
+	"github.com/flowsnitch/flowsnitch/intel/detect/hits"
+	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
+	"github.com/flowsnitch/flowsnitch/intel/detect/rulebook"
 )
 
 // TestMemoryTogether: what all parts take at their default caps, each by tests and
@@ -28,10 +31,11 @@ func TestMemoryTogether(t *testing.T) {
 	for _, c := range []struct {
 		name        string
 		cfg         configs.Config
-		parts, most int // parts: set, exporters and decoder, contacts; one of write, merge and hunt; incidents
+		parts, most int // without rules and history; parts: set, exporters and decoder, contacts; one of write, merge and hunt; incidents
+		rules       int // what their block allows
 	}{
-		{"usual, 1,000,000 indicators", configs.Default(), (150 + 80 + 75 + 200 + 64) * mb, 1 << 30},
-		{"edge, 100,000 indicators", edge, (24 + 20 + 8) * mb, 96 * mb},
+		{"usual, 1,000,000 indicators", configs.Default(), (150 + 80 + 75 + 200 + 64) * mb, 1 << 30, 64 * mb},
+		{"edge, 100,000 indicators", edge, (24 + 20 + 8) * mb, 96 * mb, 12 * mb},
 	} {
 		workers := 0
 		for _, l := range c.cfg.Listen {
@@ -40,7 +44,15 @@ func TestMemoryTogether(t *testing.T) {
 		// 75 and 108 bytes a contact, with its part of the index: TestTableMemory of flow/history.
 		caps := table.Caps{V4: c.cfg.History.MaxContacts, V6: c.cfg.History.MaxContacts6}
 		tables := 2 * workers * (75*caps.V4 + 108*caps.V6)
-		if sum := c.parts + tables; sum > c.most {
+		r := &ruleRunner{cfg: c.cfg.Rules, book: &rulebook.Book{}}
+		rules := r.engine(rule.Hits).MaxBytes + r.engine(rule.Contacts).MaxBytes + contactsOfRules(c.cfg.Rules)*hits.ContactBytes
+		if most := int(c.cfg.Rules.MaxBytes); rules > most || rules < most-hits.ContactBytes || c.rules != most {
+			t.Errorf("%s: rules have %d bytes of %d, want %d", c.name, rules, most, c.rules)
+		}
+		if e := r.engine(rule.Hits); e.MaxBytes != r.engine(rule.Contacts).MaxBytes || e.MaxGroups != c.cfg.Rules.MaxGroups/2 {
+			t.Errorf("%s: the engine over hits has %d groups and %d bytes", c.name, e.MaxGroups, e.MaxBytes)
+		}
+		if sum := c.parts + tables + rules; sum > c.most {
 			t.Errorf("%s: %d MB, of which the history of %d workers %d MB; at most %d MB", c.name, sum/mb, workers, tables/mb, c.most/mb)
 		} else {
 			t.Logf("%s: %d MB, of which the history of %d workers %d MB; at most %d MB", c.name, sum/mb, workers, tables/mb, c.most/mb)

@@ -87,7 +87,7 @@ func (r *ruleRunner) Start() error {
 	}
 	r.raised = raised
 	r.hits = follow.NewHits(follow.HitsConfig{
-		Engine: r.engine(rule.Hits), Hits: hits.Config{FalseAlarm: func(a netip.Addr) bool { return r.quietNow().IsFalseAlarm(a) }, MaxContacts: r.cfg.MaxGroups},
+		Engine: r.engine(rule.Hits), Hits: hits.Config{FalseAlarm: func(a netip.Addr) bool { return r.quietNow().IsFalseAlarm(a) }, MaxContacts: contactsOfRules(r.cfg)},
 		FS: disk.OS{}, Path: filepath.Join(dir, "hits"), Every: r.every(), Rate: saveRate, Now: time.Now,
 	}, raised)
 	r.contacts = follow.NewContacts(follow.ContactsConfig{
@@ -113,10 +113,16 @@ func (r *ruleRunner) every() time.Duration {
 	return saveRules
 }
 
-// engine is the configuration of the engine over hits or contacts, which have half of the room
-// each.
+// contactsOfRules is how many contacts of hits rules remember: they take a part of the room, at
+// most a quarter.
+func contactsOfRules(cfg rulebook.Config) int {
+	return min(cfg.MaxGroups, int(cfg.MaxBytes)/4/hits.ContactBytes)
+}
+
+// engine is the configuration of the engine over hits or contacts. Each has half of the room
+// that the contacts of hits leave.
 func (r *ruleRunner) engine(over rule.Over) detect.Config {
-	return detect.Config{Over: over, Rules: r.book.On(), MaxGroups: r.cfg.MaxGroups / 2, MaxBytes: int(r.cfg.MaxBytes) / 2}
+	return detect.Config{Over: over, Rules: r.book.On(), MaxGroups: r.cfg.MaxGroups / 2, MaxBytes: (int(r.cfg.MaxBytes) - contactsOfRules(r.cfg)*hits.ContactBytes) / 2}
 }
 
 // load reads the rules.
@@ -132,12 +138,23 @@ func (r *ruleRunner) load(cfg rulebook.Config) {
 
 // send sends alerts the way of all events.
 func (r *ruleRunner) send(alerts []detect.Alert) error {
+	table := r.a.feeds.store.Load()
+	never, err := table.Untouchable()
+	if err != nil {
+		r.a.log.Warn("alerts of rules have no lines for firewalls: it is not known what must not be blocked", zap.Error(err))
+		never = nil
+	}
 	events := make([]event.Event, len(alerts))
 	for i := range alerts {
-		events[i] = alerts[i].Event(r.a.cfg.Name)
+		e := alerts[i].Event(r.a.cfg.Name)
+		e.IntelVersion = table.Version()
 		if r.a.watch.Unsynced() {
-			events[i].Clock = "unsynced"
+			e.Clock = "unsynced"
 		}
+		if never != nil {
+			e.Rule.Stop = stopLines(&e, never)
+		}
+		events[i] = e
 	}
 	return r.a.sinks.deliver(events)
 }

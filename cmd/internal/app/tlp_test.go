@@ -51,6 +51,17 @@ func labelled(r *rand.Rand, n int, now time.Time) (event.Event, restricted) {
 			Ref: "https://feed.example/" + word, NativeID: word, Score: 80, TLP: label})
 		e.Reason += word + " listed by feed (80); "
 	}
+	if n%10 == 8 { // an alert of a rule, which has of the listings no more than the strictest label
+		e.Kind, e.Alert, e.ID = event.KindAlert, event.RulePrefix+"own", uuid.NewSHA1(uuid.Nil, []byte(o.addr.String()))
+		e.Rule = &event.Rule{Name: "own", Title: "Own", Type: "event_count", Count: 20, Threshold: 20, Sources: []event.RuleShare{{Value: o.addr.String(), Count: 20}}}
+		for i := range e.Indicators {
+			if intel.TLPRank(e.Indicators[i].TLP) > intel.TLPRank(e.Rule.TLP) {
+				e.Rule.TLP = e.Indicators[i].TLP
+			}
+			e.Rule.Group = append(e.Rule.Group, event.RuleField{Field: "category", Value: e.Indicators[i].Category})
+		}
+		e.Indicators = nil
+	}
 	if n%10 == 9 {
 		e.Kind, e.Alert = event.KindAlert, "own_address_listed"
 		e.Reason = e.Offender.String() + " is listed: " + e.Reason

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/flowsnitch/flowsnitch/flow"
+	"github.com/flowsnitch/flowsnitch/intel"
 	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 )
@@ -19,9 +20,12 @@ type Config struct {
 	Text func(string) uint32
 	// FalseAlarm reports whether the incident of an offender is a false alarm; nil = of none.
 	FalseAlarm func(netip.Addr) bool
-	// MaxContacts is how many contacts are remembered, each with about 120 bytes.
+	// MaxContacts is how many contacts are remembered, each with [ContactBytes].
 	MaxContacts int
 }
+
+// ContactBytes is about what a contact takes that is remembered, with its place in the map.
+const ContactBytes = 120
 
 // Stats are what became of events.
 type Stats struct {
@@ -209,6 +213,9 @@ func of(e *event.Event, text func(string) uint32) rule.Observation {
 	}
 	if e.Exporter.IsValid() {
 		o.Exporter = flow.Addr6Of(e.Exporter)
+	}
+	for i := range e.Indicators {
+		o.TLP = max(o.TLP, uint8(intel.TLPRank(e.Indicators[i].TLP)))
 	}
 	if len(e.Indicators) > 0 {
 		o.Feed, o.Category = text(e.Indicators[0].Feed), text(e.Indicators[0].Category)

@@ -224,3 +224,17 @@ func TestUntilAnswer(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+// TestRestricted: an observation has the most restricted label of all listings.
+func TestRestricted(t *testing.T) {
+	e := an(1, 1, noon, 1)
+	for rank, labels := range [][]string{{""}, {"white", ""}, {"GREEN", "clear"}, {"", "green", "amber"}, {"amber+strict", "amber"}, {"clear", "red"}} {
+		e.Indicators, e.Contact = nil, id(rank+1)
+		for _, l := range labels {
+			e.Indicators = append(e.Indicators, event.Indicator{Feed: "f", TLP: l})
+		}
+		if o, ok := plain(10).first(&e); !ok || int(o.TLP) != rank {
+			t.Errorf("%v: got %d, want %d", labels, o.TLP, rank)
+		}
+	}
+}

@@ -175,7 +175,9 @@ type Observation struct {
 	Answered                      uint8 // likewise
 	Severity                      event.Severity
 	Score                         uint8
-	Blocked, Refused              bool
+	// TLP is the rank of the most restricted label of the listings, see intel.TLPRank; 0 = none.
+	TLP              uint8
+	Blocked, Refused bool
 	// Flows is how many; Folded how many contacts they are when those were not kept apart, 0 = one.
 	Flows, Folded         uint64
 	Hosts, Ports          uint32 // distinct ones of a folded hit

@@ -12,7 +12,7 @@ const (
 	// maxRuleText bounds a text of a rule, maxRule all of it: behind the indicators there is
 	// not much room.
 	maxRuleText = 1 << 10
-	maxRule     = (3 + 2*event.MaxRuleGroup + 2*event.MaxRuleShares + event.MaxRuleStop) * (maxRuleText + 32)
+	maxRule     = (4 + 2*event.MaxRuleGroup + 2*event.MaxRuleShares + event.MaxRuleStop) * (maxRuleText + 32)
 )
 
 // rule passes 0 for none, else 1 and the fields behind their length in four bytes, little
@@ -70,6 +70,7 @@ func (c *coder) ruleFields(r *event.Rule) {
 		ruleText(c, &r.Stop[i])
 	}
 	number(c, &r.LeftOut)
+	ruleText(c, &r.TLP)
 }
 
 // ruleText passes a text of a rule.

@@ -110,6 +110,9 @@ func Poison(e *event.Event, s string) {
 func poisoned(r event.Rule, s string) *event.Rule {
 	r.Name, r.Title, r.Type = s, s, s
 	r.Group, r.Sources, r.Targets, r.Stop = slices.Clone(r.Group), slices.Clone(r.Sources), slices.Clone(r.Targets), slices.Clone(r.Stop)
+	if r.TLP != "" { // so that no key is there that was not
+		r.TLP = s
+	}
 	for i := range r.Group {
 		r.Group[i].Value = s
 	}
@@ -159,7 +162,7 @@ func longestRule(address string) *event.Rule {
 	const most = 1<<64 - 1
 	r := &event.Rule{
 		Name: "swarm", Title: "Many sources", Type: "temporal_ordered", Count: most, Threshold: most, Usual: most, Error: 1e9, From: At, To: At, Update: true,
-		Interval: 1<<63 - 1, Spread: 123456789.1234, OrMore: true, LeftOut: 1<<32 - 1,
+		Interval: 1<<63 - 1, Spread: 123456789.1234, OrMore: true, LeftOut: 1<<32 - 1, TLP: "amber+strict",
 	}
 	for i := range event.MaxRuleGroup {
 		r.Group = append(r.Group, event.RuleField{Field: strings.Repeat("x", 23) + string(rune('a'+i)), Value: address})

@@ -190,7 +190,7 @@ func (b *Batch) alert(e *event.Event) {
 	b.alerts[e.ID] = true
 	a := incident.Alert{ID: e.ID, Time: e.Time, Severity: min(e.Severity, event.Critical), Offender: e.Offender.Unmap(),
 		Host: e.Local.Unmap().WithZone(""), Evidence: incident.EvidenceOf(e.RaisedBy()),
-		Name: b.Text(b.note(e.Alert, maxName)), Reason: b.Text(b.note(e.Reason, maxReason)), TLP: b.Text(b.note(restricted(e.Indicators), maxName))}
+		Name: b.Text(b.note(e.Alert, maxName)), Reason: b.Text(b.note(e.Reason, maxReason)), TLP: b.Text(b.note(restricted(e), maxName))}
 	b.Alerts = append(b.Alerts, a)
 	b.extra += int(unsafe.Sizeof(a)) + 64
 	if a.Evidence != nil {
@@ -201,9 +201,12 @@ func (b *Batch) alert(e *event.Event) {
 // perEvidence is about what the evidence of a rule takes at most.
 const perEvidence = 8 << 10
 
-// restricted gives the most restricted label of listings.
-func restricted(all []event.Indicator) (label string) {
-	for i := range all {
+// restricted gives the most restricted label of the listings that an alert is about.
+func restricted(e *event.Event) (label string) {
+	if e.Rule != nil {
+		label = e.Rule.TLP
+	}
+	for all, i := e.Indicators, 0; i < len(all); i++ {
 		if intel.TLPRank(all[i].TLP) > intel.TLPRank(label) {
 			label = all[i].TLP
 		}

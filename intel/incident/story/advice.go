@@ -84,6 +84,36 @@ type Line struct {
 	Text    string `json:"text"`
 }
 
+// BlockSources gives lines that block what these addresses send to us, for nft and pf as with
+// [Block]: at most three, each with at most 200 bytes; what has no room, the last, is left out,
+// and so is what no line of ours should block.
+func BlockSources(all []netip.Addr) (lines []string) {
+	const most = 200
+	list := func(begin, between, end string, has func(netip.Addr) bool) {
+		line := begin
+		for _, a := range all {
+			if a = a.Unmap(); !mayBlock(a) || a.Zone() != "" || !has(a) {
+				continue
+			}
+			next := a.String()
+			if line != begin {
+				next = between + next
+			}
+			if len(line)+len(next)+len(end) > most {
+				break
+			}
+			line += next
+		}
+		if line != begin {
+			lines = append(lines, line+end)
+		}
+	}
+	list("nft insert rule inet filter forward ip saddr { ", ", ", " } drop", netip.Addr.Is4)
+	list("nft insert rule inet filter forward ip6 saddr { ", ", ", " } drop", netip.Addr.Is6)
+	list("pfctl -t flowsnitch -T add ", " ", "", netip.Addr.IsValid)
+	return lines
+}
+
 // Block gives lines that block an address both ways, for several firewalls; none for one that
 // no line of ours should block. nft is for the usual table "inet filter", pf and mikrotik
 // (RouterOS) for a table and an address list "flowsnitch" that a rule blocks.

@@ -169,6 +169,9 @@ func share(e *event.Event, most int) (out event.Event, hidden uint64) {
 	out.Indicators = slices.DeleteFunc(slices.Clone(e.Indicators), func(i event.Indicator) bool { return intel.TLPRank(i.TLP) > most })
 	out.Exporters = slices.Clone(e.Exporters)
 	hidden = uint64(len(e.Indicators) - len(out.Indicators))
+	if e.Rule != nil && intel.TLPRank(e.Rule.TLP) > most {
+		hidden++ // at least: the evidence does not have the listings
+	}
 	if hidden == 0 {
 		return out, 0
 	}

@@ -70,6 +70,9 @@ func ruleEvidence(r *event.Rule) (lines []string) {
 	if h := histogram(r); h != "" {
 		lines = append(lines, h)
 	}
+	for _, line := range r.Stop[:min(len(r.Stop), event.MaxRuleStop)] {
+		lines = append(lines, "Stop it: "+plain(line))
+	}
 	return lines
 }
 
