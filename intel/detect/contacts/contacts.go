@@ -34,9 +34,10 @@ type hours uint64
 
 // hoursOf gives those of a row of a file from first to last, which are numbers of hours since
 // 1970; day are the hours of the day with traffic. A row that has none of the hours of its file,
-// by the clock of its exporter, is of the first.
+// by the clock of its exporter, is of the first. What is a day or more after the first has the same
+// hour of the day, and is taken for the earlier one.
 func hoursOf(day, first, last uint32) (h hours) {
-	for n := first; n <= last && n-first < 64; n++ {
+	for n := first; n <= last && n-first < 24; n++ {
 		if day&(1<<(n%24)) != 0 {
 			h |= 1 << (n - first)
 		}

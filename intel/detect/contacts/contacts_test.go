@@ -236,3 +236,16 @@ func TestMergedMeanwhile(t *testing.T) {
 		t.Errorf("%d observations, %v", len(n.all), err)
 	}
 }
+
+// TestDayFileEndsLate: the last worker turns a moment after midnight, and the file of the day ends
+// then. What came in its first hour is not taken for that of the hour after midnight.
+func TestDayFileEndsLate(t *testing.T) {
+	root := t.TempDir()
+	two := contact(1, midnight.Add(time.Minute))
+	two.Flows = 2
+	put(t, root, midnight, midnight.AddDate(0, 0, 1).Add(15*time.Second), file.Day, []row.Row{two, contact(2, midnight.Add(23*time.Hour))})
+	n, _ := read(t, root, Query{})
+	if len(n.all) != 2 || n.all[0].Flows != 2 || n.all[0].Time != uint32(midnight.Unix()) || n.all[1].Time != uint32(midnight.Add(23*time.Hour).Unix()) {
+		t.Errorf("%+v", n.all)
+	}
+}

@@ -94,7 +94,9 @@ func (r *reader) day(ctx context.Context, files []*folder.Held) error {
 	var hours []uint32
 	for _, h := range files {
 		s := &source{Held: h, first: hourOf(h.Name.From), last: hourOf(h.Name.To)}
-		s.last = min(s.last, s.first+48) // a clock that was set in the middle of an interval
+		// A file of a day ends when the last worker has turned, a moment after midnight; one during
+		// which the clock was set can be longer still. Rows have hours of the day only, see hoursOf.
+		s.last = min(s.last, s.first+23)
 		if r.q.OmitDays && h.Name.Level == file.Day && s.last > s.first {
 			r.omit(ctx, s)
 			continue

@@ -123,6 +123,8 @@ func (c *counter) Observe(o *rule.Observation) {
 	switch {
 	case !c.Wants(o):
 		return
+	case o.Flows == 0: // an hour of a row that has fewer flows than hours
+		return
 	case o.Inside != c.q.Inside:
 		c.folded += o.Flows
 		return

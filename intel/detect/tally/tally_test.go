@@ -86,6 +86,10 @@ func wave(rnd *rand.Rand) (all []int) {
 func TestSwarm(t *testing.T) {
 	for name, span := range map[string]time.Duration{"flushes": 30 * time.Minute, "hours": time.Hour, "days": 24 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
+			late := -time.Second
+			if span == 24*time.Hour {
+				late = time.Second // as the last worker turns a moment after midnight
+			}
 			rnd := rand.New(rand.NewPCG(1, 2))
 			root, all := t.TempDir(), wave(rnd)
 			files := make(map[time.Time][]row.Row)
@@ -120,7 +124,7 @@ func TestSwarm(t *testing.T) {
 			}
 			level := map[time.Duration]file.Level{30 * time.Minute: file.Flush, time.Hour: file.Hour, 24 * time.Hour: file.Day}[span]
 			for from, rows := range files {
-				put(t, root, from, from.Add(span-time.Second), level, rows)
+				put(t, root, from, from.Add(span+late), level, rows)
 			}
 			n := count(t, root, question())
 			if n.Tries != 3072 || n.Sources != 1942 || n.More || n.Folded != 0 || n.Missing != 0 || n.Bad != 0 || n.Lost != uint64(len(files)) {
