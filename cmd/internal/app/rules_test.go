@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
 )
 
@@ -23,7 +24,8 @@ func TestRules(t *testing.T) {
 	if err := os.WriteFile(bad, []byte("name: odd\ntitle: Odd\nwhere: {colour: red}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	config := "{feeds: [{file: " + list(t, dir, "bad.txt", listed...) + ", category: c2, score: 95}]}\nhistory: {enabled: false}\nsinks: [{jsonlog: {}}]\nrules: {files: [" + bad + "]}"
+	config := "{feeds: [{file: " + list(t, dir, "bad.txt", listed...) + ", category: c2, score: 95, tlp: amber}]}\nhistory: {enabled: false}\nsinks: [{jsonlog: {}}]\nrules: {files: [" + bad + "]}"
+	var last string
 	alerts := func() (n int) {
 		b, err := os.ReadFile(filepath.Join(dir, "hits.json"))
 		if err != nil {
@@ -32,6 +34,7 @@ func TestRules(t *testing.T) {
 		for line := range strings.Lines(string(b)) {
 			if strings.Contains(line, `"kind":"alert"`) && strings.Contains(line, `"rule_fan_out"`) {
 				n++
+				last = line
 			}
 		}
 		return n
@@ -42,6 +45,9 @@ func TestRules(t *testing.T) {
 		until(t, "the hit", func() bool { return w.Status().Hits.Correlator.Hits == uint64(i+1) })
 	}
 	until(t, "the alert is in the hit log", func() bool { return alerts() == 1 })
+	if e, err := event.ParseJSON([]byte(last)); err != nil || e.IntelVersion != w.store.Load().Version() || e.Rule == nil || e.Rule.TLP != "amber" || len(e.Rule.Stop) > 0 {
+		t.Errorf("%v in %s", err, last) // a host of ours calls: nothing is to be kept from us
+	}
 	s := w.rules.status()
 	if s.Alerts != 1 || s.Hits != 10 || s.Bad != 1 || len(s.Invalid) != 1 || !strings.Contains(s.Invalid[0], "bad.yml:3:") {
 		t.Errorf("%+v", s)

@@ -115,3 +115,30 @@ func TestAdvice(t *testing.T) {
 		}
 	}
 }
+
+// TestTextOfARestrictedRule: of an alert that rests on listings that may not be shown, neither the
+// evidence nor the lines for firewalls leave, and alerts about different hosts stay apart.
+func TestTextOfARestrictedRule(t *testing.T) {
+	e := eventtest.RuleAlert()
+	if text := messageOf(e).Text(strings.TrimSpace); !strings.Contains(text, "\nEvidence: Stop it: nft add rule inet filter input ip daddr 192.0.2.25 ") {
+		t.Errorf("no line for firewalls in\n%s", text)
+	}
+	restricted := *e.Rule
+	restricted.TLP = "amber"
+	e.Rule = &restricted
+	m := messageOf(e)
+	text := m.Text(strings.TrimSpace)
+	for _, not := range []string{"198.51.100.7", "nft", "89 sources", "Sources"} {
+		if strings.Contains(text, not) {
+			t.Errorf("%s is in\n%s", not, text)
+		}
+	}
+	if !strings.Contains(text, "1 listing not shown (TLP)") || !strings.Contains(text, "high alert rule_swarm") {
+		t.Errorf("got\n%s", text)
+	}
+	other := e
+	other.Local = netip.MustParseAddr("192.0.2.26")
+	if a, b := m.View(1).Notices[0].Key, messageOf(other).View(1).Notices[0].Key; a == b {
+		t.Errorf("both have the key %s", a)
+	}
+}

@@ -112,8 +112,11 @@ func (m *Message) view(n *notice) Notice {
 	if e.Kind == event.KindAlert {
 		v.Alert = plain(e.Alert)
 		v.Key += "/" + fit.Cut(v.Alert, maxKeyPart)
-		if r != nil {
+		switch {
+		case r != nil:
 			v.Key += "/" + fit.Cut(groupOf(r), maxKeyPart)
+		case n.hidden > 0 && e.Local.IsValid(): // the group may name listings
+			v.Key += "/" + e.Local.String()
 		}
 	} else {
 		v.Take = "flowsnitch incidents take " + v.Offender
