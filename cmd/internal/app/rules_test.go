@@ -48,6 +48,7 @@ func TestRules(t *testing.T) {
 	if e, err := event.ParseJSON([]byte(last)); err != nil || e.IntelVersion != w.store.Load().Version() || e.Rule == nil || e.Rule.TLP != "amber" || len(e.Rule.Stop) > 0 {
 		t.Errorf("%v in %s", err, last) // a host of ours calls: nothing is to be kept from us
 	}
+	w.judged(t, 10) // the counters follow the alert
 	s := w.rules.status()
 	if s.Alerts != 1 || s.Hits != 10 || s.Bad != 1 || len(s.Invalid) != 1 || !strings.Contains(s.Invalid[0], "bad.yml:3:") {
 		t.Errorf("%+v", s)
