@@ -24,6 +24,8 @@ type desk interface {
 	Get(context.Context, netip.Addr) (*incident.Incident, error)
 	// Host gives the incidents of a host of ours, at each site where there is one.
 	Host(context.Context, netip.Addr) ([]app.HostIncidents, error)
+	// AlertsAbout gives the alerts about an offender or a host of ours, the newest first.
+	AlertsAbout(context.Context, netip.Addr) ([]incident.Alert, error)
 	Act(context.Context, app.Act) (*app.Acted, error)
 	Verdicts(context.Context) ([]incident.Verdict, error)
 	// Quiet gives the silences in force of an address, as offender or as host of ours, and what
@@ -138,6 +140,11 @@ func (d remoteDesk) Get(ctx context.Context, a netip.Addr) (*incident.Incident, 
 // Host gives the incidents of a host.
 func (d remoteDesk) Host(ctx context.Context, a netip.Addr) (list []app.HostIncidents, err error) {
 	return list, d.get(ctx, app.HostsPath+"/"+a.String(), &list)
+}
+
+// AlertsAbout gives the alerts about an address.
+func (d remoteDesk) AlertsAbout(ctx context.Context, a netip.Addr) (list []incident.Alert, err error) {
+	return list, d.get(ctx, app.AlertsPath+"/"+a.String(), &list)
 }
 
 // Verdicts gives what has been found out about feeds.

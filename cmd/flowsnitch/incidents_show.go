@@ -80,6 +80,7 @@ type shownIncident struct {
 	Story    []string           `json:"story"`
 	Advice   []string           `json:"advice"`
 	Firewall []story.Line       `json:"firewall,omitempty"`
+	Alerts   []incident.Alert   `json:"alerts,omitempty"`
 	History  *lookupHistory     `json:"history,omitempty"` // absent where there is none
 	app.Quiet
 	QuietError string `json:"silences_error,omitempty"` // why silences cannot be shown
@@ -88,8 +89,15 @@ type shownIncident struct {
 // A shownHost is a host of ours, in JSON.
 type shownHost struct {
 	app.HostIncidents
-	Story []string `json:"story"`
+	Story  []string         `json:"story"`
+	Alerts []incident.Alert `json:"alerts,omitempty"`
 	app.Quiet
+}
+
+// shownAlerts is an address of which there is no incident, in JSON.
+type shownAlerts struct {
+	Address netip.Addr       `json:"address"`
+	Alerts  []incident.Alert `json:"alerts"`
 }
 
 // showIncident shows what is known of an address, which may be that of an offender, of a host
@@ -103,13 +111,24 @@ func showIncident(c *cobra.Command, d desk, cfg *configs.Config, a netip.Addr, a
 	if hostErr != nil && !errors.Is(hostErr, errNoIncident) {
 		return hostErr
 	}
-	if err != nil && hostErr != nil {
-		return nothingKnown(cfg, a)
+	alerts, alertErr := d.AlertsAbout(c.Context(), a)
+	if alertErr != nil {
+		return alertErr
 	}
 	now := time.Now()
+	if err != nil && hostErr != nil {
+		if len(alerts) == 0 {
+			return nothingKnown(cfg, a)
+		}
+		s := &shownAlerts{a, alerts}
+		return printShown(c.OutOrStdout(), asJSON, s, func(w io.Writer) {
+			fmt.Fprintf(w, "%s | no incident of it\n", a)
+			printAlerts(w, s.Alerts, now)
+		})
+	}
 	quiet, quietErr := d.Quiet(c.Context(), a)
 	if err == nil {
-		s := &shownIncident{Incident: i, Story: story.Of(i, now), Advice: story.Advice(i), Quiet: quiet}
+		s := &shownIncident{Incident: i, Story: story.Of(i, now), Advice: story.Advice(i), Alerts: alerts, Quiet: quiet}
 		if quietErr != nil {
 			s.QuietError = quietErr.Error()
 		}
@@ -122,7 +141,7 @@ func showIncident(c *cobra.Command, d desk, cfg *configs.Config, a netip.Addr, a
 		}
 	}
 	for k := range hosts {
-		s := &shownHost{hosts[k], story.OfHost(hosts[k].Host, hosts[k].Incidents, now), quiet}
+		s := &shownHost{hosts[k], story.OfHost(hosts[k].Host, hosts[k].Incidents, now), alerts, quiet}
 		if err := printShown(c.OutOrStdout(), asJSON, s, func(w io.Writer) { printHost(w, s, now) }); err != nil {
 			return err
 		}
@@ -181,6 +200,7 @@ func printIncident(w io.Writer, s *shownIncident, now time.Time) {
 	for _, text := range triage(i, &s.Quiet) {
 		fmt.Fprintf(w, "  $ %s\n", text)
 	}
+	printAlerts(w, s.Alerts, now)
 	printDays(w, i, now)
 	printShares(w, i, now)
 	printServices(w, i)
@@ -346,6 +366,41 @@ func printNotes(w io.Writer, i *incident.Incident, now time.Time) {
 	}
 }
 
+// shownAlertCount is how many alerts are shown; --json has more.
+const shownAlertCount = 5
+
+// printAlerts prints alerts, and what a rule has found.
+func printAlerts(w io.Writer, list []incident.Alert, now time.Time) {
+	if len(list) > 0 {
+		fmt.Fprintln(w, "\nAlerts")
+	}
+	for k := range list[:min(len(list), shownAlertCount)] {
+		a := &list[k]
+		paragraph(w, "  ", fmt.Sprintf("%s, %s, %s: %s", story.At(a.Time, now), a.Severity, show.Plain(a.Name, 60), show.Plain(a.Reason, 300)))
+		if a.Evidence == nil {
+			continue
+		}
+		text := fmt.Sprintf("count %d, threshold %d", a.Evidence.Count, a.Evidence.Threshold)
+		if a.Evidence.Usual > 0 {
+			text += fmt.Sprintf(", usual %d", a.Evidence.Usual)
+		}
+		var sources []string
+		for _, s := range a.Evidence.Sources {
+			sources = append(sources, fmt.Sprintf("%s (%d)", show.Plain(s.Value, 60), s.Count))
+		}
+		if len(sources) > 0 {
+			text += "; most active: " + strings.Join(sources, ", ")
+		}
+		paragraph(w, "    ", text)
+		for _, l := range a.Evidence.Stop {
+			fmt.Fprintf(w, "    %s\n", show.Plain(l, 256))
+		}
+	}
+	if more := len(list) - shownAlertCount; more > 0 {
+		fmt.Fprintf(w, "  and %d more: --json\n", more)
+	}
+}
+
 func latest[T any](list []T) []T { return list[max(0, len(list)-shownEntries):] }
 
 // printHost prints a host of ours for people.
@@ -356,6 +411,7 @@ func printHost(w io.Writer, s *shownHost, now time.Time) {
 		paragraph(w, "", text)
 	}
 	printQuiet(w, &s.Quiet, "")
+	printAlerts(w, s.Alerts, now)
 	if len(s.Incidents) > 0 {
 		fmt.Fprintln(w, "\nIncidents")
 		printIndented(w, incidentTable(s.Incidents, now))

@@ -20,6 +20,7 @@ const (
 	IncidentsPath = "/api/v1/incidents"
 	HostsPath     = "/api/v1/hosts"
 	VerdictsPath  = "/api/v1/verdicts"
+	AlertsPath    = "/api/v1/alerts"
 )
 
 // queryTime bounds one question.
@@ -58,6 +59,13 @@ func (l *incidentLog) Register(c *observe.Component) {
 			return nil, err
 		}
 		return l.desk(ctx, s).Host(ctx, a)
+	})
+	get(AlertsPath+"/{address}", func(ctx context.Context, s *store.Store, r *http.Request) (any, error) {
+		a, err := address(r, "address")
+		if err != nil {
+			return nil, err
+		}
+		return l.desk(ctx, s).AlertsAbout(ctx, a)
 	})
 	get(VerdictsPath, func(ctx context.Context, s *store.Store, _ *http.Request) (any, error) { return s.Verdicts(ctx) })
 	c.Add(observe.Route{Method: http.MethodPost, Path: IncidentsPath + "/{offender}/{act}", Role: observe.Operator, Handler: l.answer(l.act)})

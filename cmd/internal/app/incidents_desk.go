@@ -197,3 +197,12 @@ func (d Desk) Act(ctx context.Context, a Act) (*Acted, error) {
 	}
 	return done, nil
 }
+
+// maxAlertsAbout is how many alerts there are about one address, the newest.
+const maxAlertsAbout = 20
+
+// AlertsAbout gives the alerts that are kept about an address, as offender or as host of ours, the
+// newest first.
+func (d Desk) AlertsAbout(ctx context.Context, a netip.Addr) ([]incident.Alert, error) {
+	return d.Alerts(ctx, a, time.Unix(0, 0), maxAlertsAbout)
+}
