@@ -36,7 +36,7 @@ func newReport() *cobra.Command {
 		Short: "Report what happened: for the desk, and for the boss",
 		Long: `report prints what happened in a period, from the incidents that are kept: whether
 flowsnitch saw anything at all, what needs somebody, which hosts of yours are in trouble,
-who is new, who came back, alerts, what the feeds were good for, and what was silenced.
+who is new, who came back, what rules have found, alerts, what the feeds were good for, and what was silenced.
 
 Times are a span before now (7d, 12h), a day (2026-11-01) or RFC 3339. What only listings
 of TLP amber or red know is left out and counted, unless --max-tlp allows it.
