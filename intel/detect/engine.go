@@ -61,6 +61,7 @@ type Engine struct {
 	texts   texts
 	stats   Stats
 	alerts  []Alert
+	saved   int // bytes of the last saved state
 }
 
 // New makes an engine.
@@ -138,11 +139,13 @@ func (e *Engine) Text(s string) uint32 { return e.texts.number(s) }
 type texts struct {
 	numbers map[string]uint32
 	list    []string
+	bytes   int
 }
 
 const (
-	maxTexts  = 65_536
-	otherText = "(other)"
+	maxTexts     = 65_536
+	maxTextBytes = 1 << 20 // of all of them
+	otherText    = "(other)"
 )
 
 func newTexts() texts {
@@ -154,9 +157,10 @@ func (t *texts) number(s string) uint32 {
 	if ok {
 		return n
 	}
-	if len(t.list) >= maxTexts {
+	if len(t.list) >= maxTexts || len(s) > maxTextBytes-t.bytes {
 		return 1
 	}
+	t.bytes += len(s)
 	n = uint32(len(t.list))
 	t.numbers[s] = n
 	t.list = append(t.list, s)

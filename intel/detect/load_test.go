@@ -267,3 +267,19 @@ func BenchmarkContacts(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/rows, "ns/row")
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/600e9*100, "%core@10min")
 }
+
+func TestLeast(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		all := make([]candidate, 1+rnd.IntN(60))
+		for i := range all {
+			all[i] = candidate{rank: rnd.Uint64N(5), tie: rnd.Uint64N(5), g: &group{key: key{{Lo: rnd.Uint64N(9)}}}}
+		}
+		want, n := slices.Clone(all), rnd.IntN(len(all)+1)
+		slices.SortFunc(want, candidate.compare)
+		least(all, n)
+		if !slices.EqualFunc(all[:n], want[:n], func(a, b candidate) bool { return a.compare(b) == 0 }) {
+			t.Fatalf("the least %d of %d differ", n, len(all))
+		}
+	}
+}

@@ -19,61 +19,81 @@ type candidate struct {
 	g    *group
 }
 
-// sweep makes room: first groups whose window is empty go, then those that have come least
-// far. Each rule has an equal share of the room that others cannot take: whoever floods one
-// rule does not blind the rest. It looks at every group, therefore a quarter goes at once.
+// compare orders candidates: the first goes first.
+func (c candidate) compare(o candidate) int {
+	switch {
+	case c.rank != o.rank:
+		return cmp.Compare(c.rank, o.rank)
+	case c.tie != o.tie:
+		return cmp.Compare(c.tie, o.tie)
+	}
+	return c.g.key.compare(&o.g.key)
+}
+
+// sweep makes room: groups whose window is empty go, and then those that have come least far.
+// Each rule has an equal share of the room that others cannot take: whoever floods one rule
+// does not blind the rest. It looks at every group, therefore a quarter goes at once.
 func (e *Engine) sweep() {
-	for _, w := range e.watches {
-		for _, g := range w.groups {
-			if w.empty(e, g) {
-				e.remove(w, g)
-			}
-		}
-	}
-	maxGroups, maxBytes := e.cfg.MaxGroups/4*3, e.cfg.MaxBytes/4*3
-	groups, bytes := e.stats.Groups > maxGroups, e.stats.Bytes > maxBytes
-	if !groups && !bytes {
-		return
-	}
+	all := make([]candidate, 0, e.stats.Groups)
 	rules := 0
 	for _, w := range e.watches {
 		if w.rule.Correlation.Type != rule.Base {
 			rules++
 		}
-	}
-	above := func(w *watch) bool {
-		return groups && len(w.groups) > maxGroups/rules || bytes && w.bytes > maxBytes/rules
-	}
-	all := make([]candidate, 0, e.stats.Groups)
-	for _, w := range e.watches {
-		if !above(w) {
-			continue
-		}
 		for _, g := range w.groups {
-			all = append(all, candidate{w.rank(e, g), g.key.hash(e.cfg.Seed), w, g})
+			if w.empty(e, g) {
+				e.remove(w, g)
+			} else {
+				all = append(all, candidate{w.rank(e, g), g.key.hash(e.cfg.Seed), w, g})
+			}
 		}
 	}
-	slices.SortFunc(all, func(a, b candidate) int {
-		if a.rank != b.rank {
-			return cmp.Compare(a.rank, b.rank)
+	maxGroups, maxBytes := e.cfg.MaxGroups/4*3, e.cfg.MaxBytes/4*3
+	groups, bytes := e.stats.Groups > maxGroups, e.stats.Bytes > maxBytes
+	for step := len(all)/4 + 1; (groups || bytes) && len(all) > 0; {
+		n := min(step, len(all))
+		least(all, n)
+		for _, c := range all[:n] {
+			if groups && len(c.w.groups) > maxGroups/rules || bytes && c.w.bytes > maxBytes/rules {
+				e.remove(c.w, c.g)
+				e.stats.Dropped++
+				groups, bytes = e.stats.Groups > maxGroups, e.stats.Bytes > maxBytes
+			}
 		}
-		if a.tie != b.tie {
-			return cmp.Compare(a.tie, b.tie)
-		}
-		return a.g.key.compare(&b.g.key)
-	})
-	for _, c := range all {
-		if groups, bytes = e.stats.Groups > maxGroups, e.stats.Bytes > maxBytes; !groups && !bytes {
-			break
-		}
-		if above(c.w) {
-			e.remove(c.w, c.g)
-			e.stats.Dropped++
-		}
+		all = all[n:]
 	}
 	for _, w := range e.watches {
 		w.tidy()
 	}
+}
+
+// least puts the n least candidates in front, in their order: Hoare's quickselect, which is
+// faster than to sort all. Candidates come in the random order of maps; any pivot is as good.
+func least(all []candidate, n int) {
+	for low, high := 0, len(all)-1; low < high; {
+		pivot, i, j := all[low+(high-low)/2], low, high
+		for i <= j {
+			for all[i].compare(pivot) < 0 {
+				i++
+			}
+			for all[j].compare(pivot) > 0 {
+				j--
+			}
+			if i <= j {
+				all[i], all[j] = all[j], all[i]
+				i, j = i+1, j-1
+			}
+		}
+		switch { // up to j are those before the pivot, from i on those behind it
+		case n <= j:
+			high = j
+		case n > i:
+			low = i
+		default:
+			low = high
+		}
+	}
+	slices.SortFunc(all[:n], candidate.compare)
 }
 
 // tidy gives back the memory of groups that were removed: a map never shrinks, and grows when

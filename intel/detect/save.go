@@ -14,24 +14,31 @@ import (
 const stateVersion = 1
 
 // Save gives the state of the engine, between two observations.
-func (e *Engine) Save() []byte {
-	c := state.Writer()
+func (e *Engine) Save() []byte { return e.Append(nil) }
+
+// Append appends the state of the engine to b.
+func (e *Engine) Append(b []byte) []byte {
+	c := state.Writer(slices.Grow(b, e.saved+e.saved/8))
 	version := uint8(stateVersion)
 	c.Uint8(&version)
 	e.code(c)
 	for _, w := range e.watches {
-		name, print, n := w.rule.Name, fingerprint(w.rule), len(w.groups)
+		name, print := w.rule.Name, fingerprint(w.rule)
 		c.Text(&name)
 		c.Uint64(&print)
-		inner := state.Writer()
-		inner.Len(n, 1)
-		for _, k := range slices.SortedFunc(maps.Keys(w.groups), func(a, b key) int { return a.compare(&b) }) {
-			w.groups[k].code(inner, w)
-		}
-		all := string(inner.Bytes())
-		c.Text(&all)
+		c.Part(func(c *state.Coder) { w.save(c) })
 	}
-	return c.Bytes()
+	all := c.Bytes()
+	e.saved = len(all) - len(b)
+	return all
+}
+
+// save writes the groups of a rule, in an order of their own: the same state is the same bytes.
+func (w *watch) save(c *state.Coder) {
+	c.Len(len(w.groups), 1)
+	for _, g := range slices.SortedFunc(maps.Values(w.groups), func(a, b *group) int { return a.key.compare(&b.key) }) {
+		g.code(c, w)
+	}
 }
 
 // Restore takes up a state that Save gave. Rules that are new, or have changed since, begin
@@ -52,16 +59,15 @@ func (e *Engine) Restore(b []byte) error {
 		byName[w.rule.Name] = w
 	}
 	for c.More() {
-		var name, inner string
+		var name string
 		var print uint64
 		c.Text(&name)
 		c.Uint64(&print)
-		c.Text(&inner)
+		var part func(*state.Coder)
 		if w := byName[name]; w != nil && print == fingerprint(w.rule) {
-			if err := w.restore(fresh, inner); err != nil {
-				return err
-			}
+			part = func(c *state.Coder) { w.restore(fresh, c) }
 		}
+		c.Part(part)
 	}
 	if err := c.Err(); err != nil {
 		return err
@@ -99,29 +105,25 @@ func (e *Engine) code(c *state.Coder) {
 		}
 		for i, s := range e.texts.list {
 			e.texts.numbers[s] = uint32(i)
+			e.texts.bytes += len(s)
 		}
 	}
 }
 
 // restore reads the groups of a rule.
-func (w *watch) restore(e *Engine, b string) error {
-	c, err := state.Reader([]byte(b))
-	if err != nil {
-		return err
-	}
+func (w *watch) restore(e *Engine, c *state.Coder) {
 	for range c.Len(0, 16) {
 		g := &group{}
-		if g.code(c, w); c.Failed() {
-			break
-		}
+		g.code(c, w)
 		if w.groups[g.key] != nil {
-			c.Fail()
-			break
+			c.Fail() // also when one rule is there twice
+		}
+		if c.Failed() {
+			return
 		}
 		w.add(e, g)
 		w.account(e, g)
 	}
-	return c.Err()
 }
 
 // code codes a group.

@@ -500,6 +500,7 @@ var notJudged = figures.Exempt{
 	"Rules.Silenced":                          "is as an operator has decided",
 	"Rules.Spread":                            "costs the exact hour of a flow",
 	"Rules.StateBytes":                        "is no loss",
+	"Rules.StateWritten":                      "is no loss",
 	"Rules.Took":                              "is no loss",
 	"Rules.Updates":                           "is no loss",
 	"Rules.Waiting":                           "are in the journal until they are saved",

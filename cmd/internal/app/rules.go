@@ -24,6 +24,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/detect/rulebook"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks"
+	"github.com/flowsnitch/flowsnitch/sinks/journal"
 	"go.uber.org/zap"
 )
 
@@ -34,7 +35,9 @@ const RulesFolder = "rules"
 const (
 	saveRules     = 10 * time.Second
 	saveRulesEdge = 5 * time.Minute
-	saveRate      = 100_000 // bytes a second that the state may write on average
+	saveRate      = 100_000 // bytes a second that each state may write on average
+	saveRateEdge  = 500     // both together 86 MB a day
+	eventBytes    = 500     // of an event in the journal, roughly
 	learnContacts = 28 * 24 * time.Hour
 	falseAlarms   = time.Minute // between two looks at which offenders are false alarms
 )
@@ -88,10 +91,10 @@ func (r *ruleRunner) Start() error {
 	r.raised = raised
 	r.hits = follow.NewHits(follow.HitsConfig{
 		Engine: r.engine(rule.Hits), Hits: hits.Config{FalseAlarm: func(a netip.Addr) bool { return r.quietNow().IsFalseAlarm(a) }, MaxContacts: contactsOfRules(r.cfg)},
-		FS: disk.OS{}, Path: filepath.Join(dir, "hits"), Every: r.every(), Rate: saveRate, Now: time.Now,
+		FS: disk.OS{}, Path: filepath.Join(dir, "hits"), Every: r.every(), Rate: r.rate(), MaxHeld: r.maxHeld(), Now: time.Now,
 	}, raised)
 	r.contacts = follow.NewContacts(follow.ContactsConfig{
-		Engine: r.engine(rule.Contacts), History: r.a.history, FS: disk.OS{}, Path: filepath.Join(dir, "contacts"),
+		Engine: r.engine(rule.Contacts), History: r.a.history, FS: disk.OS{}, Path: filepath.Join(dir, "contacts"), Rate: r.rate(),
 		Learn: learnContacts, Quiet: func(a netip.Addr) bool { return r.quietNow().IsQuiet(a) }, Now: r.a.watch.Now,
 	}, raised)
 	c := sinks.DefaultRunnerConfig()
@@ -104,6 +107,24 @@ func (r *ruleRunner) Start() error {
 	r.runner.Start()
 	r.contacts.Start()
 	return nil
+}
+
+// rate is how many bytes a second each state may write on average.
+func (r *ruleRunner) rate() int {
+	if r.edge {
+		return saveRateEdge
+	}
+	return saveRate
+}
+
+// maxHeld is how many events may wait in the journal for a state that has them: a quarter of its
+// room.
+func (r *ruleRunner) maxHeld() int {
+	room := r.a.cfg.Journal.MaxBytes
+	if r.a.cfg.Journal.Durability == journal.InMemory {
+		room = r.a.cfg.Journal.MemoryBytes
+	}
+	return int(room / 4 / eventBytes)
 }
 
 func (r *ruleRunner) every() time.Duration {

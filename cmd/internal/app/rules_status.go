@@ -47,7 +47,8 @@ type RuleStatus struct {
 	Pending      uint64    `json:"pending" name:"rule_events_pending" help:"Events in the journal that rules have still to judge."`
 	Errors       uint64    `json:"errors" name:"rule_errors_total" help:"States that could not be written, histories that could not be read; they are tried again." show:"some" words:"failed attempts"`
 	Saved        time.Time `json:"saved,omitzero" name:"rule_state_saved_timestamp_seconds" help:"When the state of rules over hits was last written."`
-	StateBytes   int       `json:"state_bytes" name:"rule_state_bytes" help:"Size of the state of rules over hits."`
+	StateBytes   int       `json:"state_bytes" name:"rule_state_bytes" help:"Size of the states of rules over hits and over contacts."`
+	StateWritten uint64    `json:"state_written_bytes" name:"rule_state_written_bytes_total" help:"Bytes of states that were written."`
 	Waiting      int       `json:"waiting" name:"rule_events_unsaved" help:"Hits and updates judged since the state was last written."`
 	Place        time.Time `json:"contacts_from,omitzero" name:"rule_contacts_saved_timestamp_seconds" help:"Hour of the history from which rules over contacts begin again after a restart."`
 	LogDamaged   int       `json:"alerts_damaged" name:"rule_alerts_damaged_total" help:"Records of alerts sent that were damaged; such alerts may come again, with the same id." loss:"true" judged:"rules" words:"records of alerts damaged"`
@@ -95,7 +96,8 @@ func (s *RuleStatus) follow(h follow.HitsStats, c follow.ContactsStats, raised f
 	s.engine(c.Engine)
 	s.judged(h.Hits)
 	s.Contacts, s.Quieted, s.Omitted, s.Spread, s.Unread, s.Files = c.Read.Rows, c.Quiet, c.Omitted, c.Read.Spread, c.Unread, c.Read.Files
-	s.Saved, s.StateBytes, s.Waiting, s.Place = h.Saved, h.Bytes, h.Waiting, c.Place
+	s.Saved, s.StateBytes, s.Waiting, s.Place = h.Saved, h.Bytes+c.Bytes, h.Waiting, c.Place
+	s.StateWritten = h.Written + c.Written
 	s.Errors, s.Until, s.Took = h.Errors+c.Errors+raised.Errors, c.Until, c.Took.Seconds()
 	s.Trouble, s.Damaged = both(h.Error, c.Error), both(h.Damaged, c.Damaged)
 }

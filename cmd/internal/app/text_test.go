@@ -44,6 +44,7 @@ var notInText = figures.Exempt{
 	"Rules.Silenced":                           "is as an operator has decided",
 	"Rules.Spread":                             "is no loss",
 	"Rules.StateBytes":                         "is no loss",
+	"Rules.StateWritten":                       "is no loss",
 	"Rules.Took":                               "is no loss",
 	"Rules.Updates":                            "is no loss",
 	"Rules.Waiting":                            "is no loss",

@@ -30,6 +30,9 @@ type ContactsConfig struct {
 	History History
 	FS      disk.FS
 	Path    string // of the state
+	// Rate is how many bytes a second the state may write on average: a large one is written less
+	// often than every hour, and more of the history is read again after a restart. 0 = no limit.
+	Rate int
 	// Learn is how much of the past a first start looks at, so that it is known what is
 	// usual. Nothing of it is alerted.
 	Learn time.Duration
@@ -55,6 +58,8 @@ type Contacts struct {
 	state []byte
 	place time.Time
 	past  detect.Stats // of the hours before place
+	next  time.Time    // of the write of the state
+	kept  time.Time    // the place of the state that was written last
 	seen  time.Time
 	since time.Time // alerts of before are not sent
 
@@ -72,6 +77,8 @@ type ContactsStats struct {
 	Omitted uint64        // contacts since the start that were not judged, as only a file of their day was left
 	Unread  uint64        // files since the start that could not be read
 	Took    time.Duration // the last look
+	Bytes   int           // of the state
+	Written uint64        // bytes that states have had together
 	Errors  uint64
 	Error   string // of the last look; empty = it succeeded
 	Damaged string // why the state could not be read at the start
@@ -87,13 +94,14 @@ func NewContacts(cfg ContactsConfig, raised *Raised) *Contacts {
 	if c.state == nil {
 		c.since = cfg.Now()
 		c.place = c.since.Add(-cfg.Learn).Truncate(time.Hour)
+		c.kept = c.place
 	}
 	return c
 }
 
 // restore reads the state.
 func (c *Contacts) restore() error {
-	b, err := readState(c.cfg.FS, c.cfg.Path)
+	b, err := readState(c.cfg.FS, c.cfg.Path, maxState(c.cfg.Engine, 0))
 	if b == nil || err != nil {
 		return err
 	}
@@ -104,6 +112,7 @@ func (c *Contacts) restore() error {
 		return err
 	}
 	c.place = time.Unix(int64(binary.BigEndian.Uint64(b)), 0).UTC()
+	c.kept = c.place
 	c.since = time.Unix(int64(binary.BigEndian.Uint64(b[8:])), 0).UTC()
 	c.state = b[16:]
 	return nil
@@ -160,7 +169,7 @@ func (c *Contacts) follow(ctx context.Context) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stats.Quiet = quiet
-	c.stats.Read, c.stats.Place, c.stats.Took, c.stats.Error = done, c.place, time.Since(began), ""
+	c.stats.Read, c.stats.Place, c.stats.Took, c.stats.Error = done, c.kept, time.Since(began), ""
 	if c.place.After(place) { // these hours are not read again
 		c.stats.Omitted += done.Omitted
 		c.stats.Unread += uint64(len(done.Bad))
@@ -186,12 +195,16 @@ func (c *Contacts) judge(ctx context.Context, f *folder.Folder, until time.Time)
 	past := c.past
 	to := &contacts.Audible{Taker: engine, Quiet: c.cfg.Quiet}
 	done, err := contacts.Read(ctx, f, to, contacts.Query{From: c.place, To: open, Open: open, OmitDays: false,
-		Ended: func(hour time.Time) error { return c.ended(engine, past, hour, open) }})
+		MaxBuffered: buffered(c.cfg.Engine.MaxBytes), Ended: func(hour time.Time) error { return c.ended(engine, past, hour, open) }})
 	if err == nil {
 		err = c.raise(engine.Alerts())
 	}
 	return engine, done, to.Left, err
 }
+
+// buffered is how many observations wait while files of days are read, each with 160 bytes: as
+// much memory as a quarter of what the groups have.
+func buffered(maxBytes int) int { return max(1000, maxBytes/4/160) }
 
 // ended raises the alerts of an hour that is over, and keeps the state. While much of the past
 // is read it is written once a day.
@@ -203,13 +216,22 @@ func (c *Contacts) ended(engine *detect.Engine, past detect.Stats, hour, open ti
 	if next.Before(open.Add(-time.Hour)) && next.Hour() != 0 {
 		return nil
 	}
-	state := engine.Save()
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, len(state)+16), uint64(next.Unix()))
-	b = binary.BigEndian.AppendUint64(b, uint64(c.since.Unix()))
-	if err := disk.Replace(c.cfg.FS, c.cfg.Path, append(b, state...), 0o640); err != nil {
-		return err
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, len(c.state)+len(c.state)/8+16), uint64(next.Unix()))
+	b = engine.Append(binary.BigEndian.AppendUint64(b, uint64(c.since.Unix())))
+	if now := c.cfg.Now(); !now.Before(c.next) {
+		if err := disk.Replace(c.cfg.FS, c.cfg.Path, b, 0o640); err != nil {
+			return err
+		}
+		if c.cfg.Rate > 0 {
+			c.next = now.Add(pause(len(b), c.cfg.Rate, 0))
+		}
+		c.kept = next
+		c.mu.Lock()
+		c.stats.Bytes = len(b)
+		c.stats.Written += uint64(len(b))
+		c.mu.Unlock()
 	}
-	c.state, c.place, c.past = state, next, engine.Stats().After(past)
+	c.state, c.place, c.past = b[16:], next, engine.Stats().After(past)
 	return nil
 }
 

@@ -24,17 +24,28 @@ type HitsConfig struct {
 	FS     disk.FS
 	Path   string        // of the state
 	Every  time.Duration // the least time between two writes of the state
-	// Rate is how many bytes a second the state may write on average: a large one is written less often.
+	// Rate is how many bytes a second the state may write on average: a large one is written less
+	// often, at the latest every hour.
 	Rate int
-	Now  func() time.Time
+	// MaxHeld is how many events may wait in the journal for a state that has them. Then it is
+	// written sooner, but not before Every. 0 = no limit.
+	MaxHeld int
+	Now     func() time.Time
 }
 
-// The longest time between two writes of the state, and what the state may have at most when it
-// is read.
-const (
-	longest  = 10 * time.Minute
-	maxState = 256 << 20
-)
+// longest is the longest time between two writes of a state.
+const longest = time.Hour
+
+// maxState is what a state may have at most when it is read: more than the bounds of memory let
+// it become.
+func maxState(c detect.Config, contacts int) int64 {
+	return max(256<<20, 2*int64(c.MaxBytes)+128*int64(contacts))
+}
+
+// pause is how long a state of so many bytes is good for.
+func pause(bytes, rate int, every time.Duration) time.Duration {
+	return min(max(time.Duration(float64(bytes)/float64(rate)*float64(time.Second)), every), longest)
+}
 
 // Hits follows the journal. One goroutine calls Send, Held and Close; Stats may be called from any.
 type Hits struct {
@@ -44,6 +55,7 @@ type Hits struct {
 	hits   *hits.Hits
 	held   int
 	next   time.Time                    // of the write
+	soon   time.Time                    // of the write, if too many events are held
 	rules  atomic.Pointer[[]*rule.Rule] // that are to be taken up; nil = no others
 	unsent []detect.Alert
 
@@ -57,6 +69,7 @@ type HitsStats struct {
 	Hits    hits.Stats
 	Saved   time.Time // zero = not yet
 	Bytes   int       // of the state
+	Written uint64    // bytes that states have had together
 	Errors  uint64    // writes that failed, and were or will be tried again
 	Error   string    // of the last write; empty = it succeeded
 	Waiting int       // events since the last write
@@ -73,6 +86,7 @@ func NewHits(cfg HitsConfig, raised *Raised) *Hits {
 		h.stats.Damaged = err.Error()
 	}
 	h.next = cfg.Now().Add(cfg.Every)
+	h.soon = h.next
 	return h
 }
 
@@ -87,7 +101,7 @@ func (h *Hits) begin() {
 // restore reads the state.
 func (h *Hits) restore() error {
 	h.begin()
-	b, err := readState(h.cfg.FS, h.cfg.Path)
+	b, err := readState(h.cfg.FS, h.cfg.Path, maxState(h.cfg.Engine, h.cfg.Hits.MaxContacts))
 	if b == nil || err != nil {
 		return err
 	}
@@ -99,7 +113,7 @@ func (h *Hits) restore() error {
 }
 
 // readState reads a file; nil without one.
-func readState(f disk.FS, path string) ([]byte, error) {
+func readState(f disk.FS, path string, most int64) ([]byte, error) {
 	file, err := f.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -108,8 +122,8 @@ func readState(f disk.FS, path string) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = file.Close() }()
-	b, err := io.ReadAll(io.LimitReader(file, maxState+1))
-	if err == nil && len(b) > maxState {
+	b, err := io.ReadAll(io.LimitReader(file, most+1))
+	if err == nil && int64(len(b)) > most {
 		err = errors.New("too large")
 	}
 	return b, err
@@ -156,7 +170,7 @@ func (h *Hits) Send(_ context.Context, events []event.Event) error {
 	err := h.raised.Raise(h.unsent)
 	if err == nil {
 		h.unsent = nil
-		if h.held > 0 && !h.cfg.Now().Before(h.next) {
+		if h.due(h.cfg.Now()) {
 			err = h.save()
 		}
 	}
@@ -164,22 +178,28 @@ func (h *Hits) Send(_ context.Context, events []event.Event) error {
 	return err
 }
 
+// due reports whether it is time to write the state.
+func (h *Hits) due(now time.Time) bool {
+	return h.held > 0 && !now.Before(h.next) || h.cfg.MaxHeld > 0 && h.held >= h.cfg.MaxHeld && !now.Before(h.soon)
+}
+
 // save writes the state; what has been taken so far is then held no more.
 func (h *Hits) save() error {
-	state := h.engine.Save()
-	b := binary.BigEndian.AppendUint32(make([]byte, 0, len(state)+4), uint32(len(state)))
-	b = h.hits.Append(append(b, state...))
+	b := h.engine.Append(make([]byte, 4, h.stats.Bytes+h.stats.Bytes/8+4))
+	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
+	b = h.hits.Append(b)
 	now := h.cfg.Now()
+	h.next = now.Add(h.cfg.Every)
+	h.soon = h.next
 	if err := disk.Replace(h.cfg.FS, h.cfg.Path, b, 0o640); err != nil {
-		h.next = now.Add(h.cfg.Every)
 		return err
 	}
 	h.held = 0
-	pause := time.Duration(float64(len(b)) / float64(h.cfg.Rate) * float64(time.Second))
-	h.next = now.Add(min(max(pause, h.cfg.Every), longest))
+	h.next = now.Add(pause(len(b), h.cfg.Rate, h.cfg.Every))
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.stats.Saved, h.stats.Bytes = now, len(b)
+	h.stats.Written += uint64(len(b))
 	return nil
 }
 

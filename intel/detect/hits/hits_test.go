@@ -10,6 +10,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
+	"github.com/flowsnitch/flowsnitch/intel/detect/state"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
@@ -191,12 +192,15 @@ func FuzzRestore(f *testing.F) {
 	h := plain(100)
 	e := an(1, 1, noon, 5)
 	h.Of(&e)
-	f.Add(h.Append(nil))
+	whole := h.Append(nil)
+	f.Add(whole[:len(whole)-4])
 	f.Add([]byte{1, 0, 0, 0})
 	f.Add([]byte{255, 255, 255, 255, 1})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h := plain(10)
-		if err := h.Restore(b); err != nil && h.Stats().Contacts != 0 {
+		c := state.Writer(nil) // with the right checksum, so that more than that is tried
+		c.Raw(b)
+		if err := h.Restore(c.Bytes()); err != nil && h.Stats().Contacts != 0 {
 			t.Error("contacts beside an error")
 		}
 		if n := h.Stats().Contacts; n > 10 {

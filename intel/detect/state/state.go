@@ -20,16 +20,17 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // A Coder writes or reads. After an error while reading, everything that is read is zero.
 type Coder struct {
 	b      []byte // written so far, or still to be read
+	from   int    // where what was written begins
 	reads  bool
 	failed bool
 }
 
-// Writer gives a coder that writes.
-func Writer() *Coder { return &Coder{} }
+// Writer gives a coder that appends to b.
+func Writer(b []byte) *Coder { return &Coder{b: b, from: len(b)} }
 
-// Bytes gives what was written, with a checksum at its end.
+// Bytes gives b and what was written, with a checksum of it at its end.
 func (c *Coder) Bytes() []byte {
-	return binary.BigEndian.AppendUint32(c.b, crc32.Checksum(c.b, castagnoli))
+	return binary.BigEndian.AppendUint32(c.b, crc32.Checksum(c.b[c.from:], castagnoli))
 }
 
 // Reader gives a coder that reads what Bytes gave.
@@ -132,6 +133,44 @@ func (c *Coder) Text(v *string) {
 		return
 	}
 	*v, c.b = string(c.b[:n]), c.b[n:]
+}
+
+// Raw codes bytes of a number that is known.
+func (c *Coder) Raw(b []byte) {
+	switch {
+	case !c.reads:
+		c.b = append(c.b, b...)
+	case len(c.b) < len(b):
+		c.Fail()
+		clear(b)
+	default:
+		c.b = c.b[copy(b, c.b):]
+	}
+}
+
+// Part codes what a reader can skip as a whole, which it does when part is nil. Else part must
+// read all of it.
+func (c *Coder) Part(part func(*Coder)) {
+	if !c.reads {
+		at := len(c.b)
+		c.b = append(c.b, 0, 0, 0, 0)
+		part(c)
+		binary.BigEndian.PutUint32(c.b[at:], uint32(len(c.b)-at-4))
+		return
+	}
+	if len(c.b) < 4 || uint64(len(c.b)-4) < uint64(binary.BigEndian.Uint32(c.b)) {
+		c.Fail()
+		return
+	}
+	n := 4 + int(binary.BigEndian.Uint32(c.b))
+	inner := &Coder{b: c.b[4:n:n], reads: true}
+	c.b = c.b[n:]
+	if part == nil {
+		return
+	}
+	if part(inner); inner.Err() != nil {
+		c.Fail()
+	}
 }
 
 // Len codes the number of elements that follow, each of at least size bytes: reading, it is
