@@ -83,6 +83,7 @@ soak: ## the full figures, part by part, most below ten minutes (Linux, root, tw
 	$(GO) test -tags soak -count=1 -timeout 10m -v ./deploy/integration/power
 	$(GO) test -tags soak -count=1 -timeout 10m -v ./deploy/integration/qemu
 	$(GO) test -tags integration,soak -count=1 -timeout 20m -run TestIncidents -v ./deploy/integration/qemu
+	FLOWSNITCH_SOURCES=10000000 $(GO) test -count=1 -timeout 30m -run Flood -v ./intel/detect
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestBytesPerDay -v ./flow/history
 	$(GO) test -tags soak -count=1 -timeout 10m -v ./deploy/integration/day
 
