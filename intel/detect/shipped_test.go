@@ -1,6 +1,7 @@
 package detect_test
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -81,7 +82,7 @@ func fired(t *testing.T, flows []seen) (names []string) {
 		}
 	})
 	table := listed()
-	slices.SortStableFunc(flows, func(a, b seen) int { return int(a.at - b.at) })
+	slices.SortStableFunc(flows, func(a, b seen) int { return cmp.Compare(a.at, b.at) })
 	now := noon
 	for _, f := range flows {
 		at := noon.Add(f.at)
