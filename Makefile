@@ -81,6 +81,7 @@ soak: ## the full figures, part by part, most below ten minutes (Linux, root, tw
 	$(GO) test -tags soak -count=1 -timeout 10m -run TestSoak -v ./deploy/integration/syslog
 	$(GO) test -tags soak -count=1 -timeout 20m -run TestUplink -v ./deploy/integration/kafka
 	$(GO) test -tags soak -count=1 -timeout 10m -v ./deploy/integration/power
+	$(GO) test -tags soak -count=1 -timeout 10m -v ./deploy/integration/rules
 	$(GO) test -tags soak -count=1 -timeout 10m -v ./deploy/integration/qemu
 	$(GO) test -tags integration,soak -count=1 -timeout 20m -run TestIncidents -v ./deploy/integration/qemu
 	FLOWSNITCH_SOURCES=10000000 $(GO) test -count=1 -timeout 30m -run Flood -v ./intel/detect
