@@ -3,6 +3,7 @@ package detect
 import (
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
@@ -32,6 +33,7 @@ type Config struct {
 type Stats struct {
 	Observations uint64
 	Late         uint64 // not judged
+	Rewound      uint64 // how often everything was forgotten, because the clock was set back
 	Alerts       uint64
 	Updates      uint64 // alerts that had doubled
 	Excess       uint64 // alerts that were not made, because their rule had too many at once
@@ -44,6 +46,7 @@ type Stats struct {
 func (s Stats) After(past Stats) Stats {
 	s.Observations += past.Observations
 	s.Late += past.Late
+	s.Rewound += past.Rewound
 	s.Alerts += past.Alerts
 	s.Updates += past.Updates
 	s.Excess += past.Excess
@@ -116,6 +119,22 @@ func (e *Engine) EndInterval(complete bool) {
 	for _, w := range e.watches {
 		w.judgeChanged(e, complete)
 	}
+}
+
+// Ahead reports whether the newest observation is of a time that has not come yet: the clock
+// was set back, and until it is that time again everything would be late.
+func (e *Engine) Ahead(now time.Time) bool {
+	return time.Unix(int64(e.newest), 0).After(now.Add(lateness * time.Second))
+}
+
+// Rewind forgets all observations, since their times mean nothing any more; the rules and the
+// counters stay.
+func (e *Engine) Rewind() {
+	past, alerts := e.stats, e.alerts
+	*e = *New(e.cfg)
+	past.Groups, past.Bytes = 0, 0
+	past.Rewound++
+	e.stats, e.alerts = past, alerts
 }
 
 // Alerts gives the alerts since the last call.

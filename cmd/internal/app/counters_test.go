@@ -485,6 +485,7 @@ var notJudged = figures.Exempt{
 	"Rules.FalseAlarms":                       "is as an operator has decided",
 	"Rules.Files":                             "is no loss",
 	"Rules.Groups":                            "is no loss",
+	"Rules.HistoryOff":                        "is as the configuration has it; the check names it",
 	"Rules.Hits":                              "is no loss",
 	"Rules.Late":                              "the clock of an exporter, or a journal that was behind, and both are looked at",
 	"Rules.LogForgotten":                      "may make an alert come twice, with the same id",

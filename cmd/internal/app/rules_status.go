@@ -12,11 +12,13 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/detect"
 	"github.com/flowsnitch/flowsnitch/intel/detect/follow"
 	"github.com/flowsnitch/flowsnitch/intel/detect/hits"
+	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
 )
 
 // A RuleStatus is what the correlation rules do. Counters are since the start.
 type RuleStatus struct {
 	On           int       `json:"on" name:"rules" help:"Correlation rules that are on." show:"always"`
+	HistoryOff   int       `json:"history_off" name:"rules_without_history" help:"Rules over contacts that are on and see nothing, because the history is off." show:"some" words:"over contacts see nothing, because the history is off"`
 	Bad          int       `json:"bad" name:"rules_bad" help:"Rules that are left out because they are not valid." show:"some" words:"not valid"`
 	Alerts       uint64    `json:"alerts" name:"rule_alerts_total" help:"Alerts sent." show:"always"`
 	Again        uint64    `json:"again" name:"rule_alerts_repeated_total" help:"Alerts that had been sent before a restart, and were not sent again."`
@@ -27,6 +29,7 @@ type RuleStatus struct {
 	Updates      uint64    `json:"updates" name:"rule_alerts_updates_total" help:"Alerts raised whose count had doubled since the last one."`
 	Hits         uint64    `json:"hits" name:"rule_hits_total" help:"Hits and updates judged."`
 	Contacts     uint64    `json:"contacts" name:"rule_contacts_total" help:"Contacts of the history judged since the last hour that was complete."`
+	Rewound      uint64    `json:"rewound" name:"rule_rewound_total" help:"Times that rules forgot what they remembered, because the clock was set back." loss:"true" judged:"rules" words:"times that rules began anew after the clock was set back"`
 	Late         uint64    `json:"late" name:"rule_events_not_judged_total" help:"Events that rules did not judge, by reason." with:"reason=late"`
 	Retro        uint64    `json:"retro" name:"rule_events_not_judged_total" help:"Events that rules did not judge, by reason." with:"reason=retro"`
 	Silenced     uint64    `json:"silenced" name:"rule_events_not_judged_total" help:"Events that rules did not judge, by reason." with:"reason=silenced"`
@@ -72,6 +75,13 @@ func (r *ruleRunner) status() RuleStatus {
 	var s RuleStatus
 	s.follow(r.hits.Stats(), r.contacts.Stats(), r.raised.Stats())
 	s.On, s.Bad = len(book.On()), len(book.Bad)
+	if r.a.history.Folder() == nil {
+		for _, one := range book.On() {
+			if one.Over == rule.Contacts {
+				s.HistoryOff++
+			}
+		}
+	}
 	for name, a := range r.raised.Rules() {
 		if !a.Quarantined.IsZero() {
 			s.Quiet = append(s.Quiet, name)
@@ -106,6 +116,7 @@ func (s *RuleStatus) follow(h follow.HitsStats, c follow.ContactsStats, raised f
 func (s *RuleStatus) engine(e detect.Stats) {
 	s.Observations += e.Observations
 	s.Late += e.Late
+	s.Rewound += e.Rewound
 	s.Raised += e.Alerts
 	s.Updates += e.Updates
 	s.Quarantined += e.Excess
@@ -132,7 +143,8 @@ func printRules(w io.Writer, s RuleStatus, final bool) {
 		fmt.Fprintf(w, "; contacts judged until %s", show.Date(s.Until))
 	}
 	fmt.Fprintln(w)
-	more := show.Some(show.Count(uint64(s.Bad), "rules not valid"), show.Count(s.Quarantined, "alerts of quarantined rules not sent"),
+	more := show.Some(show.Count(uint64(s.Bad), "rules not valid"), show.Count(uint64(s.HistoryOff), "over contacts see nothing, because the history is off"),
+		show.Count(s.Rewound, "times that rules began anew after the clock was set back"), show.Count(s.Quarantined, "alerts of quarantined rules not sent"),
 		show.Count(s.Dropped, "groups forgotten to make room"), show.Count(s.Lost, "events lost before rules had judged them"),
 		show.Count(s.Late, "late events not judged"), show.Count(s.Omitted, "contacts not judged, as their hours were merged to a day"),
 		show.Count(s.Unread, "files of the history that could not be read"), show.Count(uint64(s.LogDamaged), "records of alerts damaged"),
@@ -180,6 +192,9 @@ func ruleCheck(status func() RuleStatus) observe.Check {
 		if s.Damaged != "" {
 			warn("damaged", "what rules remembered could not be read (%s); they have begun anew", s.Damaged)
 		}
+		if n := observe.Grown(s.Rewound, before.Rewound); n > 0 {
+			warn("rewound", "the clock was set back, and rules have forgotten what they remembered: they have begun anew")
+		}
 		if n := observe.Grown(s.Dropped, before.Dropped); n > 0 {
 			warn("dropped", "%d groups were forgotten within their window to make room: raise rules.max_groups and rules.max_bytes, or disable rules with many groups", n)
 		}
@@ -198,6 +213,9 @@ func ruleCheck(status func() RuleStatus) observe.Check {
 		if n := observe.Grown(s.Lost, before.Lost); n > 0 {
 			f.AtLeast(observe.Critical)
 			f.Add("lost", "%d events were lost before rules had judged them", n)
+		}
+		if s.HistoryOff > 0 {
+			f.Otherwise("%d rules are on; %d of them are over contacts and see nothing, because the history is off", s.On, s.HistoryOff)
 		}
 		f.Otherwise("%d rules are on", s.On)
 		return f.Finding

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/sinks/web"
@@ -52,6 +53,9 @@ func TestRules(t *testing.T) {
 	s := w.rules.status()
 	if s.Alerts != 1 || s.Hits != 10 || s.Bad != 1 || len(s.Invalid) != 1 || !strings.Contains(s.Invalid[0], "bad.yml:3:") {
 		t.Errorf("%+v", s)
+	}
+	if f := ruleCheck(w.rules.status).State(time.Now()); s.HistoryOff != 2 || !strings.Contains(f.Text, "not valid") && !strings.Contains(f.Text, "left out") {
+		t.Errorf("%d rules without a history; %+v", s.HistoryOff, f)
 	}
 	var list RuleList
 	if err := web.Ask(t.Context(), dir, RulesPath, &list); err != nil {

@@ -57,11 +57,13 @@ type Contacts struct {
 	// was written when it was looked at.
 	state []byte
 	place time.Time
-	past  detect.Stats // of the hours before place
-	next  time.Time    // of the write of the state
-	kept  time.Time    // the place of the state that was written last
-	seen  time.Time
-	since time.Time // alerts of before are not sent
+	// unsaved is the state in the form of the file, until it is written.
+	unsaved []byte
+	past    detect.Stats // of the hours before place
+	next    time.Time    // of the write of the state
+	kept    time.Time    // the place of the state that was written last
+	seen    time.Time
+	since   time.Time // alerts of before are not sent
 
 	mu    sync.Mutex
 	stats ContactsStats
@@ -92,11 +94,16 @@ func NewContacts(cfg ContactsConfig, raised *Raised) *Contacts {
 		c.state = nil
 	}
 	if c.state == nil {
-		c.since = cfg.Now()
-		c.place = c.since.Add(-cfg.Learn).Truncate(time.Hour)
-		c.kept = c.place
+		c.begin()
 	}
 	return c
+}
+
+// begin begins anew, with what the history has of the past.
+func (c *Contacts) begin() {
+	c.state, c.unsaved, c.since, c.next = nil, nil, c.cfg.Now(), time.Time{}
+	c.place = c.since.Add(-c.cfg.Learn).Truncate(time.Hour)
+	c.kept = c.place
 }
 
 // restore reads the state.
@@ -159,7 +166,12 @@ func (c *Contacts) follow(ctx context.Context) {
 		c.cfg.Engine.Rules, c.seen = *rules, time.Time{}
 	}
 	if f == nil || until.IsZero() || until.Equal(c.seen) {
+		c.note(c.save())
 		return
+	}
+	if until.Before(c.place.Add(-time.Minute)) { // the clock was set back: what is known is of a time to come
+		c.begin()
+		c.past.Rewound++
 	}
 	began, past, place := time.Now(), c.past, c.place
 	engine, done, quiet, err := c.judge(ctx, f, until)
@@ -167,19 +179,31 @@ func (c *Contacts) follow(ctx context.Context) {
 		c.seen = until
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.stats.Quiet = quiet
-	c.stats.Read, c.stats.Place, c.stats.Took, c.stats.Error = done, c.kept, time.Since(began), ""
+	c.stats.Read, c.stats.Place, c.stats.Took = done, c.kept, time.Since(began)
 	if c.place.After(place) { // these hours are not read again
 		c.stats.Omitted += done.Omitted
 		c.stats.Unread += uint64(len(done.Bad))
 	}
-	if err != nil && ctx.Err() == nil {
+	if err == nil {
+		c.stats.Engine, c.stats.Until = engine.Stats().After(past), until
+	}
+	c.mu.Unlock()
+	if ctx.Err() != nil {
+		err = nil // what was not judged is judged after the next start
+	}
+	c.note(errors.Join(err, c.save()))
+}
+
+// note notes what has failed in a look; nil = nothing.
+func (c *Contacts) note(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats.Error = ""
+	if err != nil {
 		c.stats.Errors++
 		c.stats.Error = err.Error()
-		return
 	}
-	c.stats.Engine, c.stats.Until = engine.Stats().After(past), until
 }
 
 // judge reads the history from the last complete hour on, as far as it is written. The state
@@ -216,22 +240,33 @@ func (c *Contacts) ended(engine *detect.Engine, past detect.Stats, hour, open ti
 	if next.Before(open.Add(-time.Hour)) && next.Hour() != 0 {
 		return nil
 	}
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, len(c.state)+len(c.state)/8+16), uint64(next.Unix()))
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, len(c.state)+len(c.state)/8+20), uint64(next.Unix()))
 	b = engine.Append(binary.BigEndian.AppendUint64(b, uint64(c.since.Unix())))
-	if now := c.cfg.Now(); !now.Before(c.next) {
-		if err := disk.Replace(c.cfg.FS, c.cfg.Path, b, 0o640); err != nil {
-			return err
-		}
-		if c.cfg.Rate > 0 {
-			c.next = now.Add(pause(len(b), c.cfg.Rate, 0))
-		}
-		c.kept = next
-		c.mu.Lock()
-		c.stats.Bytes = len(b)
-		c.stats.Written += uint64(len(b))
-		c.mu.Unlock()
-	}
 	c.state, c.place, c.past = b[16:], next, engine.Stats().After(past)
+	c.unsaved = b
+	_ = c.save() // follow tries it again, and notes what fails
+	return nil
+}
+
+// save writes the state, if there is a new one and its turn has come. A disk that takes nothing
+// keeps nobody from judging: it is tried again with the next look, and after a restart more is
+// read again.
+func (c *Contacts) save() error {
+	now, b := c.cfg.Now(), c.unsaved
+	if b == nil || now.Before(c.next) {
+		return nil
+	}
+	if err := writeState(c.cfg.FS, c.cfg.Path, b); err != nil {
+		return err
+	}
+	c.unsaved, c.kept = nil, c.place
+	if c.cfg.Rate > 0 {
+		c.next = now.Add(pause(len(b), c.cfg.Rate, 0))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats.Place, c.stats.Bytes = c.kept, len(b)
+	c.stats.Written += uint64(len(b))
 	return nil
 }
 

@@ -73,10 +73,14 @@ func (w *world) raised() *Raised {
 	return r
 }
 
-func (w *world) hits() *Hits {
+func (w *world) hits() *Hits { return w.hitsOn(disk.OS{}) }
+
+func (w *world) hitsOn(fs disk.FS) *Hits { return w.hitsOf(fs, "contact_pair", "fan_in") }
+
+func (w *world) hitsOf(fs disk.FS, names ...string) *Hits {
 	return NewHits(HitsConfig{
-		Engine: detect.Config{Over: rule.Hits, Rules: shipped(w.t, "contact_pair", "fan_in"), MaxGroups: 1000, MaxBytes: 1 << 20},
-		Hits:   hits.Config{MaxContacts: 1000}, FS: disk.OS{}, Path: filepath.Join(w.dir, "hits"),
+		Engine: detect.Config{Over: rule.Hits, Rules: shipped(w.t, names...), MaxGroups: 1000, MaxBytes: 1 << 20},
+		Hits:   hits.Config{MaxContacts: 1000}, FS: fs, Path: filepath.Join(w.dir, "hits"),
 		Every: 10 * time.Second, Rate: 100_000, Now: func() time.Time { return w.now },
 	}, w.raised())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/intel/detect"
 	"github.com/flowsnitch/flowsnitch/intel/detect/hits"
 	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
+	"github.com/flowsnitch/flowsnitch/intel/detect/state"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
@@ -123,11 +125,25 @@ func readState(f disk.FS, path string, most int64) ([]byte, error) {
 	}
 	defer func() { _ = file.Close() }()
 	b, err := io.ReadAll(io.LimitReader(file, most+1))
-	if err == nil && int64(len(b)) > most {
-		err = errors.New("too large")
+	switch n := len(b) - 4; {
+	case err != nil:
+		return nil, err
+	case int64(len(b)) > most:
+		return nil, errors.New("too large")
+	case n < 0 || crc32.Checksum(b[:n], castagnoli) != binary.BigEndian.Uint32(b[n:]):
+		return nil, state.ErrDamaged
+	default:
+		return b[:n], nil
 	}
-	return b, err
 }
+
+// writeState writes a file with a checksum at its end, for readState. The memory behind b's end may
+// be changed.
+func writeState(f disk.FS, path string, b []byte) error {
+	return disk.Replace(f, path, binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli)), 0o640)
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Name is that of the place in the journal.
 func (*Hits) Name() string { return "rules" }
@@ -159,6 +175,9 @@ func (h *Hits) Send(_ context.Context, events []event.Event) error {
 		}
 		h.unsent = nil
 	}
+	if h.engine.Ahead(h.cfg.Now()) {
+		h.engine.Rewind()
+	}
 	for i := range events {
 		list := h.hits.Of(&events[i])
 		for n := range list {
@@ -185,13 +204,13 @@ func (h *Hits) due(now time.Time) bool {
 
 // save writes the state; what has been taken so far is then held no more.
 func (h *Hits) save() error {
-	b := h.engine.Append(make([]byte, 4, h.stats.Bytes+h.stats.Bytes/8+4))
+	b := h.engine.Append(make([]byte, 4, h.stats.Bytes+h.stats.Bytes/8+8))
 	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
 	b = h.hits.Append(b)
 	now := h.cfg.Now()
 	h.next = now.Add(h.cfg.Every)
 	h.soon = h.next
-	if err := disk.Replace(h.cfg.FS, h.cfg.Path, b, 0o640); err != nil {
+	if err := writeState(h.cfg.FS, h.cfg.Path, b); err != nil {
 		return err
 	}
 	h.held = 0
