@@ -72,13 +72,14 @@ func (a *App) list() []part {
 		{"outputs", "opening the journal and the sinks", "sinks and journal", stopTime, leastStep, a.sinks},
 		{"incidents", "opening the database of incidents", "the database of incidents", 2 * second, sinkGrace, a.incidents},
 		{"feeds", "reading the lists and building the set", "a feed", second, sinkGrace, a.feeds},
+		{"rules over hits", "making room for the rules over hits", "the rules over hits", 2 * second, sinkGrace, hitRules{r: a.rules}},
 		{"correlator", "starting the correlator", "the correlator", stopTime, sinkGrace, a.contacts},
 		{"dnsbl", "asking the DNS lists", "the questions to DNS lists", second, sinkGrace, a.dnsbl},
 		{"decoder", "reading the templates of the last run", "the file of templates", second, sinkGrace, a.decoder},
 		{"history", "opening the history of contacts", "the history", stopTime, sinkGrace, a.history},
 		{"hunt", "preparing hunts", "a hunt", second, sinkGrace, a.hunts},
 		{"retro-hunt", "preparing the search for contacts before a listing", "the search for contacts before a listing", second, sinkGrace, a.retro},
-		{"rules", "reading the rules", "the rules", 2 * second, sinkGrace, a.rules},
+		{"rules", "reading the rules", "the rules over contacts", second, sinkGrace, a.rules},
 		{"report", "looking at the times of reports", "a report by mail", second, sinkGrace, a.reports},
 	}
 	for _, p := range plugs {

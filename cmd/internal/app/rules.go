@@ -180,10 +180,22 @@ func (r *ruleRunner) send(alerts []detect.Alert) error {
 	return r.a.sinks.deliver(events)
 }
 
-// Stop saves what rules remember.
-func (r *ruleRunner) Stop(ctx context.Context) error {
-	err := r.contacts.Stop(ctx)
-	return errors.Join(err, r.runner.Stop(ctx), r.raised.Close())
+// Stop ends the rules over contacts.
+func (r *ruleRunner) Stop(ctx context.Context) error { return r.contacts.Stop(ctx) }
+
+// hitRules are the rules over hits when it comes to stopping: after the correlator, so that what
+// it gives at its end is judged as well.
+type hitRules struct {
+	passive
+	r *ruleRunner
+}
+
+// Stop saves what rules remember. Nothing is there if the start did not come so far.
+func (h hitRules) Stop(ctx context.Context) error {
+	if h.r.runner == nil {
+		return nil
+	}
+	return errors.Join(h.r.runner.Stop(ctx), h.r.raised.Close())
 }
 
 // Takes everything of the rules but their room in memory.

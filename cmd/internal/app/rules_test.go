@@ -89,3 +89,21 @@ func TestRules(t *testing.T) {
 		t.Errorf("%d alerts, want 1", n)
 	}
 }
+
+// TestRulesStop: what the correlator gives at the stop is judged as well, as a journal in memory
+// does not have it after a restart.
+func TestRulesStop(t *testing.T) {
+	dir := shortDir(t)
+	config := "{feeds: [{file: " + list(t, dir, "bad.txt", "62.0.0.1") + "}]}\nhistory: {enabled: false}\nsinks: [{jsonlog: {}}]\njournal: {durability: memory}"
+	w := observed(t, dir, config, Options{})
+	for i := range 3 { // a hit, and an update at the stop
+		w.contact(t, "62.0.0.1")
+		until(t, "the hit", func() bool { return w.Status().Hits.Correlator.Hits == uint64(i+1) })
+	}
+	if err := w.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if s := w.rules.status(); s.Hits != 2 {
+		t.Errorf("%d hits and updates judged, want 2", s.Hits)
+	}
+}

@@ -25,8 +25,8 @@ const (
 
 // limits of the program in bytes, stripped, by Debian's architecture. A Pi carries one
 // file for all; whoever links a library that costs a megabyte shall notice. Of these,
-// SQLite and the client of PostgreSQL, for the incidents, take ten.
-var limits = map[string]int64{"amd64": 40_800_000, "arm64": 38_000_000, "armhf": 38_200_000}
+// SQLite and the client of PostgreSQL, for the incidents, take ten, and the rules one.
+var limits = map[string]int64{"amd64": 41_200_000, "arm64": 38_300_000, "armhf": 38_600_000}
 
 // built gives the folder of the packages, which are made once.
 var built = sync.OnceValues(func() (string, error) {

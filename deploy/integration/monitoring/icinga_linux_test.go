@@ -201,8 +201,8 @@ object Host "ssh" {
 	every := append([]string{"here!flowsnitch-some", "ssh!flowsnitch-some"}, health...)
 	m.all(t, "OK", "FLOWSNITCH OK - ", every...)
 	for name, labels := range map[string]string{
-		"here!flowsnitch-health":   "canary clock exporters feeds history incidents loss report silence sinks spool templates workers",
-		"remote!flowsnitch-health": "canary clock exporters feeds history incidents loss report silence sinks spool templates workers",
+		"here!flowsnitch-health":   "canary clock exporters feeds history incidents loss report rules silence sinks spool templates workers",
+		"remote!flowsnitch-health": "canary clock exporters feeds history incidents loss report rules silence sinks spool templates workers",
 		"here!flowsnitch-some":     "templates workers",
 	} {
 		m.perfdata(t, name, "the values of "+labels, func(got string) bool { return labelsOf(got) == labels })
