@@ -1,4 +1,4 @@
-// Package rules proves that correlation rules raise what the hits show, each alert once, however
+// Package rules proves that correlation rules raise what the hits show, and nothing else, however
 // often the process is killed: the real binary, hits in small numbers, and an oracle that counts
 // the lines of the hit log.
 //
