@@ -1,7 +1,7 @@
 package main
 
 import (
-	"encoding/json"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -73,17 +73,12 @@ rule that is not valid is named on standard error; the exit code is 1 then.`,
 
 // showRules prints a list of rules. What is wrong in files is an error.
 func showRules(c *cobra.Command, list *app.RuleList, asJSON bool) error {
-	if asJSON {
-		enc := json.NewEncoder(c.OutOrStdout())
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(list.Rules); err != nil {
-			return err
-		}
-	} else {
-		printRules(c.OutOrStdout(), list.Rules)
-		if s := list.Since; !s.IsZero() && time.Since(s) < 24*time.Hour {
-			fmt.Fprintf(c.ErrOrStderr(), "alerts are those since the start of the instance, %s\n", show.Date(s))
-		}
+	err := printShown(c.OutOrStdout(), asJSON, list.Rules, func(w io.Writer) { printRules(w, list.Rules) })
+	if err != nil {
+		return err
+	}
+	if s := list.Since; !asJSON && !s.IsZero() && time.Since(s) < 24*time.Hour {
+		fmt.Fprintf(c.ErrOrStderr(), "alerts are those since the start of the instance, %s\n", show.Date(s))
 	}
 	for _, text := range list.Invalid {
 		fmt.Fprintln(c.ErrOrStderr(), show.Printable(text))
@@ -97,12 +92,6 @@ func showRules(c *cobra.Command, list *app.RuleList, asJSON bool) error {
 func printRules(w io.Writer, list []app.ListedRule) {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "rule\tover\tlevel\twindow\talerts\tstate\tfrom\tby\tcondition")
-	dash := func(s string) string {
-		if s == "" {
-			return "-"
-		}
-		return s
-	}
 	for i := range list {
 		l := &list[i]
 		level, alerts, from := l.Level, "-", "shipped"
@@ -114,7 +103,7 @@ func printRules(w io.Writer, list []app.ListedRule) {
 		if !l.Shipped {
 			from = fmt.Sprintf("%s:%d", show.Printable(l.File), l.Line)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Name, l.Over, level, dash(l.Window), alerts, stateOfRule(l), from, dash(strings.Join(l.GroupBy, ", ")), dash(l.Condition))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Name, l.Over, level, cmp.Or(l.Window, "-"), alerts, stateOfRule(l), from, cmp.Or(strings.Join(l.GroupBy, ", "), "-"), cmp.Or(l.Condition, "-"))
 	}
 	_ = t.Flush() // an error of w shows elsewhere
 }

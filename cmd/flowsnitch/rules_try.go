@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +20,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/show"
 	"github.com/flowsnitch/flowsnitch/configs"
 	"github.com/flowsnitch/flowsnitch/flow"
+	capturefile "github.com/flowsnitch/flowsnitch/flow/capture/file"
 	"github.com/flowsnitch/flowsnitch/flow/decode"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
@@ -389,15 +389,13 @@ func (h *hitTrial) end(what string) {
 // hitLogs tries rules over hits on hit logs.
 func (t *trial) hitLogs(paths []string) error {
 	h := t.overHits()
-	files, read := 0, 0
+	files := 0
 	var errs []error
 	for _, path := range paths {
 		for _, one := range withRotated(path) {
 			files++
 			if err := h.log(one); err != nil {
 				errs = append(errs, err)
-			} else {
-				read++
 			}
 		}
 	}
@@ -437,14 +435,11 @@ func (h *hitTrial) log(path string) error {
 		defer f.Close()
 		in = f
 	}
-	b := bufio.NewReaderSize(in, event.MaxJSON+2)
-	if magic, _ := b.Peek(2); string(magic) == "\x1f\x8b" {
-		z, err := gzip.NewReader(b)
-		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
-		b = bufio.NewReaderSize(z, event.MaxJSON+2)
+	plain, _, err := capturefile.Unpack(in)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
+	b := bufio.NewReaderSize(plain, event.MaxJSON+2)
 	for n := 1; ; n++ {
 		line, err := b.ReadSlice('\n')
 		if errors.Is(err, bufio.ErrBufferFull) {
