@@ -59,20 +59,10 @@ func barredBy(silences []silence.Silence, allowed []netip.Prefix) Barred {
 
 // addFalseAlarms adds the offenders that people have judged to be none.
 func (b *Barred) addFalseAlarms(ctx context.Context, base OffenderBase) error {
-	q := incident.Query{Filter: incident.Filter{States: []incident.State{incident.FalseAlarm}}, Limit: incident.MaxLimit}
-	for {
-		page, err := base.List(ctx, q)
-		if err != nil {
-			return err
-		}
-		for i := range page.Rows {
-			a := page.Rows[i].Offender
-			b.Prefixes = append(b.Prefixes, netip.PrefixFrom(a, a.BitLen()))
-		}
-		if q.After = page.Next; q.After == "" {
-			return nil
-		}
-	}
+	return eachFalseAlarm(ctx, base.List, func(a netip.Addr) bool {
+		b.Prefixes = append(b.Prefixes, netip.PrefixFrom(a, a.BitLen()))
+		return true
+	})
 }
 
 // from gives what must never be blocked: by the set, and by people.

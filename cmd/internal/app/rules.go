@@ -53,7 +53,7 @@ type ruleRunner struct {
 	hits     *follow.Hits
 	contacts *follow.Contacts
 	runner   *sinks.Runner
-	quiet    atomic.Pointer[map[netip.Addr]bool] // offenders that are a false alarm
+	quiet    atomic.Pointer[RuleQuiet] // what is not judged
 
 	mu    sync.Mutex
 	cfg   rulebook.Config
@@ -67,6 +67,7 @@ const alertNoisy = "quarantined_rule"
 
 func newRuleRunner(a *App, alert func(name, text string, about *intel.Indicator)) *ruleRunner {
 	r := &ruleRunner{a: a, alert: alert, cfg: a.cfg.Rules, edge: a.cfg.Profile == "edge"}
+	r.quiet.Store(NewRuleQuiet(a.silences.book, nil))
 	a.background.every("looking which offenders are false alarms", falseAlarms, func(time.Time) { r.refreshQuiet() })
 	return r
 }
@@ -90,12 +91,12 @@ func (r *ruleRunner) Start() error {
 	}
 	r.raised = raised
 	r.hits = follow.NewHits(follow.HitsConfig{
-		Engine: r.engine(rule.Hits), Hits: hits.Config{FalseAlarm: func(a netip.Addr) bool { return r.quietNow().IsFalseAlarm(a) }, MaxContacts: contactsOfRules(r.cfg)},
+		Engine: r.engine(rule.Hits), Hits: hits.Config{FalseAlarm: func(a netip.Addr) bool { return r.quiet.Load().IsFalseAlarm(a) }, MaxContacts: contactsOfRules(r.cfg)},
 		FS: disk.OS{}, Path: filepath.Join(dir, "hits"), Every: r.every(), Rate: r.rate(), MaxHeld: r.maxHeld(), Now: time.Now,
 	}, raised)
 	r.contacts = follow.NewContacts(follow.ContactsConfig{
 		Engine: r.engine(rule.Contacts), History: r.a.history, FS: disk.OS{}, Path: filepath.Join(dir, "contacts"), Rate: r.rate(),
-		Learn: learnContacts, Quiet: func(a netip.Addr) bool { return r.quietNow().IsQuiet(a) }, Now: r.a.watch.Now,
+		Learn: learnContacts, Quiet: func(a netip.Addr) bool { return r.quiet.Load().IsQuiet(a) }, Now: r.a.watch.Now,
 	}, raised)
 	c := sinks.DefaultRunnerConfig()
 	c.Batch = 5000
@@ -205,9 +206,7 @@ func (r *ruleRunner) Takes(_ *configs.Config, key string) bool {
 
 // Reconfigure reads the rules anew; files may have changed.
 func (r *ruleRunner) Reconfigure(cfg *configs.Config) error {
-	r.load(cfg.Rules)
-	r.hits.Use(r.book.On())
-	r.contacts.Use(r.book.On())
+	r.takeUp(cfg.Rules)
 	return nil
 }
 
@@ -216,18 +215,14 @@ func (r *ruleRunner) Reopen() {
 	r.mu.Lock()
 	cfg := r.cfg
 	r.mu.Unlock()
+	r.takeUp(cfg)
+}
+
+// takeUp reads the rules and puts them into force.
+func (r *ruleRunner) takeUp(cfg rulebook.Config) {
 	r.load(cfg)
 	r.hits.Use(r.book.On())
 	r.contacts.Use(r.book.On())
-}
-
-// quietNow is what is not judged.
-func (r *ruleRunner) quietNow() *RuleQuiet {
-	q := &RuleQuiet{book: r.a.silences.book}
-	if all := r.quiet.Load(); all != nil {
-		q.falseAlarms = *all
-	}
-	return q
 }
 
 // refreshQuiet reads which offenders are false alarms.
@@ -242,7 +237,7 @@ func (r *ruleRunner) refreshQuiet() {
 	if err != nil {
 		return
 	}
-	r.quiet.Store(&all)
+	r.quiet.Store(NewRuleQuiet(r.a.silences.book, all))
 }
 
 // A ruleSink is the rules over hits as a sink of the journal.
@@ -265,6 +260,6 @@ func (s ruleSink) Send(ctx context.Context, events []event.Event) error {
 func (r *ruleRunner) Register(c *observe.Component) {
 	c.Add(observe.Printed("rules", r.status, printRules), ruleCheck(r.status))
 	c.Add(observe.Route{Method: http.MethodGet, Path: RulesPath, Role: observe.Local, Handler: observe.JSON(func(*http.Request) (any, error) {
-		return r.list()
+		return r.list(), nil
 	})})
 }

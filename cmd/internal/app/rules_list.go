@@ -3,7 +3,6 @@ package app
 import (
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/flow/observe"
 	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
 	"github.com/flowsnitch/flowsnitch/intel/detect/rulebook"
 )
@@ -77,13 +76,10 @@ func listed(e *rulebook.Entry) ListedRule {
 }
 
 // list lists the rules with their alerts.
-func (r *ruleRunner) list() (RuleList, error) {
+func (r *ruleRunner) list() RuleList {
 	r.mu.Lock()
 	book, since := r.book, r.since
 	r.mu.Unlock()
-	if book == nil || r.raised == nil {
-		return RuleList{}, observe.Unavailable("the rules have not started yet")
-	}
 	l := ListRules(book, r.a.history.Folder() != nil)
 	l.Since = since
 	alerts := r.raised.Rules()
@@ -92,5 +88,5 @@ func (r *ruleRunner) list() (RuleList, error) {
 		a := alerts[one.Name]
 		one.LastDay, one.Last, one.Quarantined = &a.LastDay, a.Last, a.Quarantined
 	}
-	return l, nil
+	return l
 }

@@ -46,18 +46,32 @@ const mostFalse = 100_000
 // FalseAlarms gives the offenders whose incident is a false alarm, from pages of incidents.
 func FalseAlarms(ctx context.Context, page func(context.Context, incident.Query) (incident.Page[incident.Incident], error)) (map[netip.Addr]bool, error) {
 	all := make(map[netip.Addr]bool)
-	q := incident.Query{Filter: incident.Filter{States: []incident.State{incident.FalseAlarm}}, Limit: incident.MaxLimit}
-	for len(all) < mostFalse {
-		p, err := page(ctx, q)
-		if err != nil {
-			return nil, err
-		}
-		for i := range p.Rows {
-			all[p.Rows[i].Offender] = true
-		}
-		if q.After = p.Next; q.After == "" {
-			break
-		}
+	err := eachFalseAlarm(ctx, page, func(a netip.Addr) bool {
+		all[a] = true
+		return len(all) < mostFalse
+	})
+	if err != nil {
+		return nil, err
 	}
 	return all, nil
+}
+
+// eachFalseAlarm calls take for each offender whose incident is a false alarm, until it gives
+// false.
+func eachFalseAlarm(ctx context.Context, page func(context.Context, incident.Query) (incident.Page[incident.Incident], error), take func(netip.Addr) bool) error {
+	q := incident.Query{Filter: incident.Filter{States: []incident.State{incident.FalseAlarm}}, Limit: incident.MaxLimit}
+	for {
+		p, err := page(ctx, q)
+		if err != nil {
+			return err
+		}
+		for i := range p.Rows {
+			if !take(p.Rows[i].Offender) {
+				return nil
+			}
+		}
+		if q.After = p.Next; q.After == "" {
+			return nil
+		}
+	}
 }

@@ -69,9 +69,6 @@ func (r *ruleRunner) status() RuleStatus {
 	r.mu.Lock()
 	book := r.book
 	r.mu.Unlock()
-	if book == nil || r.raised == nil {
-		return RuleStatus{}
-	}
 	var s RuleStatus
 	s.follow(r.hits.Stats(), r.contacts.Stats(), r.raised.Stats())
 	s.On, s.Bad = len(book.On()), len(book.Bad)
@@ -91,10 +88,8 @@ func (r *ruleRunner) status() RuleStatus {
 	for _, err := range book.Bad {
 		s.Invalid = append(s.Invalid, err.Error())
 	}
-	if r.runner != nil {
-		n := r.runner.Stats()
-		s.Pending, s.Lost = n.Pending, n.Dropped+n.Failed
-	}
+	n := r.runner.Stats()
+	s.Pending, s.Lost = n.Pending, n.Dropped+n.Failed
 	return s
 }
 
@@ -174,41 +169,37 @@ func ruleCheck(status func() RuleStatus) observe.Check {
 		var f finding
 		s := status()
 		before := past.Note(now, s)
-		warn := func(key, format string, args ...any) {
-			f.AtLeast(observe.Warning)
-			f.Add(key, format, args...)
-		}
 		if s.Bad > 0 && len(s.Invalid) > 0 {
-			warn("invalid", "%d rules are left out: %s; 'flowsnitch rules list' shows all", s.Bad, s.Invalid[0])
+			f.Warn("invalid", "%d rules are left out: %s; 'flowsnitch rules list' shows all", s.Bad, s.Invalid[0])
 		}
 		if len(s.Quiet) > 0 {
-			warn("quarantined", "rules that raised too many alerts are quiet for an hour: %s; make their condition stricter, or name them in rules.disable", strings.Join(s.Quiet, ", "))
+			f.Warn("quarantined", "rules that raised too many alerts are quiet for an hour: %s; make their condition stricter, or name them in rules.disable", strings.Join(s.Quiet, ", "))
 		} else if n := observe.Grown(s.Quarantined, before.Quarantined); n > 0 {
-			warn("quarantined", "%d alerts were not sent, because their rule raised too many", n)
+			f.Warn("quarantined", "%d alerts were not sent, because their rule raised too many", n)
 		}
 		if s.Trouble != "" {
-			warn("trouble", "rules cannot save what they remember, or read the history (%s); they go on, and try again", s.Trouble)
+			f.Warn("trouble", "rules cannot save what they remember, or read the history (%s); they go on, and try again", s.Trouble)
 		}
 		if s.Damaged != "" {
-			warn("damaged", "what rules remembered could not be read (%s); they have begun anew", s.Damaged)
+			f.Warn("damaged", "what rules remembered could not be read (%s); they have begun anew", s.Damaged)
 		}
 		if n := observe.Grown(s.Rewound, before.Rewound); n > 0 {
-			warn("rewound", "the clock was set back, and rules have forgotten what they remembered: they have begun anew")
+			f.Warn("rewound", "the clock was set back, and rules have forgotten what they remembered: they have begun anew")
 		}
 		if n := observe.Grown(s.Dropped, before.Dropped); n > 0 {
-			warn("dropped", "%d groups were forgotten within their window to make room: raise rules.max_groups and rules.max_bytes, or disable rules with many groups", n)
+			f.Warn("dropped", "%d groups were forgotten within their window to make room: raise rules.max_groups and rules.max_bytes, or disable rules with many groups", n)
 		}
 		if n := observe.Grown(s.Forgotten, before.Forgotten); n > 0 {
-			warn("forgotten", "%d contacts of hits were forgotten to make room; of their updates one flow counts", n)
+			f.Warn("forgotten", "%d contacts of hits were forgotten to make room; of their updates one flow counts", n)
 		}
 		if n := observe.Grown(s.Omitted, before.Omitted); n > 0 {
-			warn("omitted", "%d contacts were not judged, because rules did not run for so long that only files of whole days were left of the time", n)
+			f.Warn("omitted", "%d contacts were not judged, because rules did not run for so long that only files of whole days were left of the time", n)
 		}
 		if n := observe.Grown(s.Unread, before.Unread); n > 0 {
-			warn("unread", "%d files of the history could not be read, and their contacts were not judged; see 'flowsnitch status' for its damaged files", n)
+			f.Warn("unread", "%d files of the history could not be read, and their contacts were not judged; see 'flowsnitch status' for its damaged files", n)
 		}
 		if s.LogDamaged > 0 {
-			warn("records", "%d records of alerts sent are damaged: these alerts may come again, with the same id", s.LogDamaged)
+			f.Warn("records", "%d records of alerts sent are damaged: these alerts may come again, with the same id", s.LogDamaged)
 		}
 		if n := observe.Grown(s.Lost, before.Lost); n > 0 {
 			f.AtLeast(observe.Critical)
