@@ -3,7 +3,6 @@
 package dnsbl
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -76,27 +75,14 @@ func (z zones) serve(t *testing.T) (addr string, process *os.Process) {
 	if err := os.Chmod(z.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, "-n", "-f", "-w", z.dir, "-b", strings.Replace(addr, ":", "/", 1), "-c", "1s", "-u", "nobody",
+	process = instance.Serve(t, program, "-n", "-f", "-w", z.dir, "-b", strings.Replace(addr, ":", "/", 1), "-c", "1s", "-u", "nobody",
 		"bl.example.org:ip4set:list4", "bl.example.org:ip6trie:list6", "world.example.org:ip4set:world")
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("rbldnsd:\n%s", out.String())
-		}
-	})
 	for end := time.Now().Add(patience); !answers(addr); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("rbldnsd does not answer")
 		}
 	}
-	return addr, cmd.Process
+	return addr, process
 }
 
 // answers reports whether a server knows the test point of the good zone.

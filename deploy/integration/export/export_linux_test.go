@@ -19,7 +19,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -162,25 +161,6 @@ func run(t *testing.T, program string, args ...string) string {
 		t.Fatalf("%s %v: %v\n%s\n%.2000s", program, args, err, &problems, out)
 	}
 	return string(out)
-}
-
-// serve runs a server until the end of the test, and shows what it printed if that failed.
-func serve(t *testing.T, program string, args ...string) {
-	t.Helper()
-	cmd := exec.Command(program, args...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("%s:\n%s", program, out.String())
-		}
-	})
 }
 
 // isolated runs a script in a network namespace of its own.
@@ -454,7 +434,7 @@ func TestRBLDNSD(t *testing.T) {
 	program := need(t, "rbldnsd", "rbldnsd")
 	path, rows := list(t, "rbldnsd", nil)
 	addr := fmt.Sprintf("127.0.0.1:%d", instance.FreePort(t))
-	serve(t, program, "-n", "-f", "-w", filepath.Dir(path), "-b", strings.Replace(addr, ":", "/", 1), "-u", "nobody", "bl.example.org:combined:"+filepath.Base(path))
+	instance.Serve(t, program, "-n", "-f", "-w", filepath.Dir(path), "-b", strings.Replace(addr, ":", "/", 1), "-u", "nobody", "bl.example.org:combined:"+filepath.Base(path))
 	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "udp", addr)
 	}}

@@ -90,7 +90,7 @@ controls {};
 zone "org" { type primary; file %q; };
 zone "flowsnitch.rpz" { type primary; file %q; allow-query { none; }; };
 `, dir, port, zone, path))
-	serve(t, named, "-g", "-c", conf)
+	instance.Serve(t, named, "-g", "-c", conf)
 	status := regexp.MustCompile(`status: (\w+)`)
 	ask := func(name string) string {
 		answer, _ := exec.CommandContext(t.Context(), "dig", "+tries=1", "+time=2", "@127.0.0.1", "-p", fmt.Sprint(port), name, "A").CombinedOutput()

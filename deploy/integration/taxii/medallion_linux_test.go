@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
@@ -101,20 +100,7 @@ func start(t *testing.T) server {
 		"users": map[string]string{user: password},
 		"taxii": map[string]int{"max_page_size": 2},
 	})
-	cmd := exec.Command(program, "--port", port, config)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("medallion:\n%s", out.String())
-		}
-	})
+	instance.Serve(t, program, "--port", port, config)
 	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		c, err := net.Dial("tcp", "127.0.0.1:"+port)
 		if err == nil {
