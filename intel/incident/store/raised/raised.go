@@ -87,7 +87,12 @@ func In(each Each, p *incident.Period) error {
 		}
 		r := &p.Raised[n]
 		r.Times++
-		r.First, r.Last = earlier(r.First, a.Time), later(r.Last, a.Time)
+		if a.Time.Before(r.First) {
+			r.First = a.Time
+		}
+		if a.Time.After(r.Last) {
+			r.Last = a.Time
+		}
 		if a.Evidence.Count > r.Evidence.Count {
 			r.Alert = a
 		}
@@ -97,18 +102,4 @@ func In(each Each, p *incident.Period) error {
 		return cmp.Or(cmp.Compare(b.Severity, a.Severity), a.First.Compare(b.First))
 	})
 	return err
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
