@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"io/fs"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -9,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flowsnitch/flowsnitch/configs/rules"
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
+	"github.com/flowsnitch/flowsnitch/intel/detect/rulebook"
 )
 
 var fuzzed = sync.OnceValues(func() ([]*rule.Rule, []rule.Observation) { return shipped(nil), swarm(0)[:50] })
@@ -21,23 +20,7 @@ func shipped(t testing.TB) []*rule.Rule {
 	if t != nil {
 		t.Helper()
 	}
-	names, err := fs.Glob(rules.Files, "*.yml")
-	if err != nil || len(names) == 0 {
-		t.Fatal(names, err)
-	}
-	var all []*rule.Rule
-	for _, name := range names {
-		b, err := rules.Files.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		list, bad := rule.Read(name, b)
-		if len(bad) > 0 {
-			t.Fatal(bad)
-		}
-		all = append(all, list...)
-	}
-	good, bad := rule.Check(all)
+	good, bad := rule.Check(rulebook.Shipped())
 	if len(bad) > 0 {
 		t.Fatal(bad)
 	}
