@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/flow/disk"
 	historyfile "github.com/flowsnitch/flowsnitch/flow/history/file"
+	"github.com/flowsnitch/flowsnitch/flow/history/file/filetest"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 	"github.com/flowsnitch/flowsnitch/intel/hunt"
@@ -36,22 +36,11 @@ func contactsFor(t *testing.T, stateDir string) string {
 		{Outside: ip("203.0.113.77"), Inside: ip("198.51.100.1"), Protocol: 1, Direction: row.Transit, Flags: row.Blocked, First: at(12), Last: at(12), Flows: 1, PacketsIn: 1, BytesIn: 84, Sampling: 1, Hours: 1 << 12},
 		{Outside: ip("2001:db8:bad::1"), Inside: ip("2001:db8:1::5"), Protocol: 6, Port: 8443, Direction: row.Unknown, Flags: row.Refused | row.Unsynchronised, First: at(8), Last: at(8), Flows: 1, PacketsOut: 1, PacketsIn: 1, BytesOut: 60, BytesIn: 40, Sampling: 1, Hours: 1 << 8},
 	}
-	w, err := historyfile.Create(disk.OS{}, filepath.Join(stateDir, "history"), historyfile.Name{From: huntDay, To: huntDay.AddDate(0, 0, 1), Level: historyfile.Day}, historyfile.Form{}, historyfile.Info{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	byAddress := []row.Row{rows[4], rows[0], rows[1], rows[2], rows[3]}
 	if row.Compare(&byAddress[0], &byAddress[1]) > 0 {
 		byAddress = append(rows[:4:4], rows[4])
 	}
-	if err := w.Write(byAddress); err != nil {
-		t.Fatal(err)
-	}
-	name, err := w.Commit()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(stateDir, "history", name.Folder(), name.String())
+	return filetest.Put(t, filepath.Join(stateDir, "history"), historyfile.Name{From: huntDay, To: huntDay.AddDate(0, 0, 1), Level: historyfile.Day}, historyfile.Form{}, historyfile.Info{}, byAddress)
 }
 
 // huntWhere is what is said of where an answer comes from, and how long it took.

@@ -18,8 +18,8 @@ import (
 	"github.com/flowsnitch/flowsnitch/cmd/internal/app"
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/capture"
-	"github.com/flowsnitch/flowsnitch/flow/disk"
 	historyfile "github.com/flowsnitch/flowsnitch/flow/history/file"
+	"github.com/flowsnitch/flowsnitch/flow/history/file/filetest"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/synth"
 	"github.com/flowsnitch/flowsnitch/intel/event"
@@ -166,16 +166,7 @@ func pairScan(at time.Time) (rows []row.Row) {
 // putHistory writes a file of a contact history.
 func putHistory(t *testing.T, root string, from, to time.Time, level historyfile.Level, rows []row.Row) {
 	t.Helper()
-	w, err := historyfile.Create(disk.OS{}, root, historyfile.Name{From: from, To: to, Level: level}, historyfile.Form{}, historyfile.Info{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Write(rows); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Commit(); err != nil {
-		t.Fatal(err)
-	}
+	filetest.Put(t, root, historyfile.Name{From: from, To: to, Level: level}, historyfile.Form{}, historyfile.Info{}, rows)
 }
 
 // TestRulesQuiet: what is silenced and offenders whose incident is a false alarm are left out

@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"github.com/flowsnitch/flowsnitch/flow"
-	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
+	"github.com/flowsnitch/flowsnitch/flow/history/file/filetest"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/span"
 	"github.com/flowsnitch/flowsnitch/intel"
@@ -63,16 +63,7 @@ func TestCarried(t *testing.T) {
 func TestLossesAreInTheSummary(t *testing.T) {
 	root := t.TempDir()
 	q := &question.Question{Ranges: span.OfAll([]netip.Prefix{prefix("203.0.113.9/32")})}
-	w, err := file.Create(disk.OS{}, root, file.Name{From: day, To: day.AddDate(0, 0, 1), Level: file.Day}, file.Form{}, file.Info{Lost: 7, Folded: 9})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Write([]row.Row{anyRow(seeded(1), 0)}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Commit(); err != nil {
-		t.Fatal(err)
-	}
+	filetest.Put(t, root, file.Name{From: day, To: day.AddDate(0, 0, 1), Level: file.Day}, file.Form{}, file.Info{Lost: 7, Folded: 9}, []row.Row{anyRow(seeded(1), 0)})
 	if _, sum := ask(t, root, q); sum.LostFlows != 7 || sum.FoldedFlows != 9 || sum.Conclusive(q) {
 		t.Errorf("%+v", sum)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
+	"github.com/flowsnitch/flowsnitch/flow/history/file/filetest"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/span"
@@ -64,18 +65,7 @@ func write(t testing.TB, root string, n int, rows []row.Row) string {
 	slices.SortFunc(rows, func(a, b row.Row) int { return row.Compare(&a, &b) })
 	rows = slices.CompactFunc(rows, func(a, b row.Row) bool { return row.Compare(&a, &b) == 0 })
 	from := day.AddDate(0, 0, n)
-	w, err := file.Create(disk.OS{}, root, file.Name{From: from, To: from.AddDate(0, 0, 1), Level: file.Day}, file.Form{Edge: true}, file.Info{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Write(rows); err != nil {
-		t.Fatal(err)
-	}
-	name, err := w.Commit()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(root, name.Folder(), name.String())
+	return filetest.Put(t, root, file.Name{From: from, To: from.AddDate(0, 0, 1), Level: file.Day}, file.Form{Edge: true}, file.Info{}, rows)
 }
 
 // month writes a history, and gives all its rows, those of each day by themselves.

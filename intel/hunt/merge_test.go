@@ -9,6 +9,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
+	"github.com/flowsnitch/flowsnitch/flow/history/file/filetest"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/history/store"
@@ -23,10 +24,6 @@ func TestHuntsWhileMerging(t *testing.T) {
 	want := make(map[string]uint64) // flows by host
 	for n := range 48 {             // half an hour each
 		from := day.Add(time.Duration(n) * 30 * time.Minute)
-		w, err := file.Create(disk.OS{}, root, file.Name{From: from, To: from.Add(30 * time.Minute), Level: file.Flush}, file.Form{}, file.Info{})
-		if err != nil {
-			t.Fatal(err)
-		}
 		var rows []row.Row
 		for host := range 40 {
 			one := row.Row{
@@ -36,12 +33,7 @@ func TestHuntsWhileMerging(t *testing.T) {
 			want[one.Inside.Addr().Unmap().String()] += uint64(one.Flows)
 			rows = append(rows, one)
 		}
-		if err := w.Write(rows); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.Commit(); err != nil {
-			t.Fatal(err)
-		}
+		filetest.Put(t, root, file.Name{From: from, To: from.Add(30 * time.Minute), Level: file.Flush}, file.Form{}, file.Info{}, rows)
 	}
 	hunts, over := 0, make(chan struct{})
 	var mu sync.Mutex

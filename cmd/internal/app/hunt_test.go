@@ -20,6 +20,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
+	"github.com/flowsnitch/flowsnitch/flow/history/file/filetest"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/observe"
@@ -111,10 +112,6 @@ func newHuntWorld(t *testing.T, rows int) *huntWorld {
 
 func huntFile(t *testing.T, root string, n int) {
 	t.Helper()
-	w, err := file.Create(disk.OS{}, root, file.Name{From: huntDay, To: huntDay.AddDate(0, 0, 1), Level: file.Day}, file.Form{Edge: true}, file.Info{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	var rows []row.Row
 	for i := range n {
 		rows = append(rows, row.Row{
@@ -122,12 +119,7 @@ func huntFile(t *testing.T, root string, n int) {
 			First: uint32(huntDay.Unix()) + uint32(i%80_000), Last: uint32(huntDay.Unix()) + uint32(i%80_000) + 60, Flows: 1, PacketsOut: 1, Sampling: 1,
 		})
 	}
-	if err := w.Write(rows); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Commit(); err != nil {
-		t.Fatal(err)
-	}
+	filetest.Put(t, root, file.Name{From: huntDay, To: huntDay.AddDate(0, 0, 1), Level: file.Day}, file.Form{Edge: true}, file.Info{}, rows)
 }
 
 // open sends a question, whose answer is to be read.

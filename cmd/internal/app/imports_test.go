@@ -61,6 +61,7 @@ var rules = []struct {
 	{"flow/disk/disktest", []string{"flow/disk"}}, // for tests
 	{"flow/collect", []string{"flow", "flow/clock", "flow/decode"}},
 	{"flow/collect/traffic", []string{"flow", "flow/collect", "flow/decode", "flow/observe"}},
+	{"flow/history/file/filetest", []string{"flow/disk", "flow/history/file", "flow/history/row"}}, // for tests
 	{"flow/history/past", []string{"flow", "flow/capture", "flow/capture/file", "flow/decode", "flow/disk", "flow/history/*"}},
 	{"flow/history/past/imports", []string{"flow/disk", "flow/history/file", "flow/history/folder"}},
 	{"flow/history/past/hours", []string{"flow/decode", "flow/disk", "flow/history/file", "flow/history/recorder", "flow/history/row", "flow/history/table"}},

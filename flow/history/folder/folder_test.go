@@ -20,6 +20,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/disk/disktest"
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
+	"github.com/flowsnitch/flowsnitch/flow/history/file/filetest"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/flow/span"
 )
@@ -49,18 +50,7 @@ func put(t testing.TB, root string, from, to time.Time, level file.Level, list [
 	for _, path := range inputs {
 		info.Inputs = append(info.Inputs, filepath.Base(path))
 	}
-	w, err := file.Create(disk.OS{}, root, file.Name{From: from, To: to, Level: level}, file.Form{}, info)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Write(list); err != nil {
-		t.Fatal(err)
-	}
-	name, err := w.Commit()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(root, name.Folder(), name.String())
+	return filetest.Put(t, root, file.Name{From: from, To: to, Level: level}, file.Form{}, info, list)
 }
 
 // touch makes a file that is not ours.
@@ -423,16 +413,7 @@ func TestSearchCountsLosses(t *testing.T) {
 	root := t.TempDir()
 	for n := range uint64(3) {
 		at := noon.Add(time.Duration(n) * time.Hour)
-		w, err := file.Create(disk.OS{}, root, file.Name{From: at, To: at.Add(time.Hour), Level: file.Hour}, file.Form{}, file.Info{Lost: 1 << (8 * n), Folded: 2 << (8 * n)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := w.Write(rows(0, 3, at)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.Commit(); err != nil {
-			t.Fatal(err)
-		}
+		filetest.Put(t, root, file.Name{From: at, To: at.Add(time.Hour), Level: file.Hour}, file.Form{}, file.Info{Lost: 1 << (8 * n), Folded: 2 << (8 * n)}, rows(0, 3, at))
 	}
 	for _, tt := range []struct {
 		from, to     time.Time

@@ -14,6 +14,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
+	"github.com/flowsnitch/flowsnitch/flow/history/file/filetest"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
@@ -25,18 +26,7 @@ var midnight = time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
 func put(t testing.TB, root string, from, to time.Time, level file.Level, rows []row.Row) string {
 	t.Helper()
 	slices.SortFunc(rows, func(a, b row.Row) int { return row.Compare(&a, &b) })
-	w, err := file.Create(disk.OS{}, root, file.Name{From: from, To: to, Level: level}, file.Form{Edge: true}, file.Info{Lost: 2})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Write(rows); err != nil {
-		t.Fatal(err)
-	}
-	name, err := w.Commit()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(root, name.Folder(), name.String())
+	return filetest.Put(t, root, file.Name{From: from, To: to, Level: level}, file.Form{Edge: true}, file.Info{Lost: 2}, rows)
 }
 
 // contact is a row of one flow.

@@ -7,42 +7,36 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/flowsnitch/flowsnitch/configs/rules"
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
+	"github.com/flowsnitch/flowsnitch/flow/history/file/filetest"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/intel/detect"
 	"github.com/flowsnitch/flowsnitch/intel/detect/hits"
 	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
+	"github.com/flowsnitch/flowsnitch/intel/detect/rulebook"
 	"github.com/flowsnitch/flowsnitch/intel/event"
 )
 
 var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 
-// shipped are rules that are shipped.
-func shipped(t testing.TB, names ...string) (all []*rule.Rule) {
+// shipped are the rules of shipped files.
+func shipped(t testing.TB, names ...string) (good []*rule.Rule) {
 	t.Helper()
-	for _, name := range names {
-		b, err := rules.Files.ReadFile(name + ".yml")
-		if err != nil {
-			t.Fatal(err)
-		}
-		list, bad := rule.Read(name, b)
-		if len(bad) > 0 {
-			t.Fatal(bad)
-		}
-		all = append(all, list...)
-	}
+	all := slices.DeleteFunc(rulebook.Shipped(), func(r *rule.Rule) bool {
+		return !slices.Contains(names, strings.TrimSuffix(strings.TrimPrefix(r.File, rulebook.ShippedPrefix), ".yml"))
+	})
 	good, bad := rule.Check(all)
-	if len(bad) > 0 {
-		t.Fatal(bad)
+	if len(bad) > 0 || len(good) < len(names) {
+		t.Fatal(len(good), bad)
 	}
 	return good
 }
@@ -199,16 +193,7 @@ func (p *past) write(t *testing.T, from, to time.Time, rows []row.Row) {
 		return
 	}
 	slices.SortFunc(rows, func(a, b row.Row) int { return row.Compare(&a, &b) })
-	w, err := file.Create(disk.OS{}, p.folder.Root(), file.Name{From: from, To: to, Level: file.Flush}, file.Form{Edge: true}, file.Info{})
-	if err == nil {
-		err = w.Write(rows)
-	}
-	if err == nil {
-		_, err = w.Commit()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	filetest.Put(t, p.folder.Root(), file.Name{From: from, To: to, Level: file.Flush}, file.Form{Edge: true}, file.Info{}, rows)
 }
 
 // TestContactsAfterAKill: two addresses probe a host in step; the process dies after any

@@ -4,7 +4,6 @@ import (
 	"context"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/flow/history/file"
+	"github.com/flowsnitch/flowsnitch/flow/history/file/filetest"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
 	"github.com/flowsnitch/flowsnitch/flow/history/row"
 )
@@ -23,18 +23,7 @@ var begin = time.Date(2023, 11, 10, 0, 0, 0, 0, time.UTC)
 func put(t *testing.T, root string, from, to time.Time, level file.Level, rows []row.Row) string {
 	t.Helper()
 	slices.SortFunc(rows, func(a, b row.Row) int { return row.Compare(&a, &b) })
-	w, err := file.Create(disk.OS{}, root, file.Name{From: from, To: to, Level: level}, file.Form{}, file.Info{Lost: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Write(rows); err != nil {
-		t.Fatal(err)
-	}
-	name, err := w.Commit()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(root, name.Folder(), name.String())
+	return filetest.Put(t, root, file.Name{From: from, To: to, Level: level}, file.Form{}, file.Info{Lost: 1}, rows)
 }
 
 // try is an attempt at the mail server.
