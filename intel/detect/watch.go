@@ -2,6 +2,7 @@ package detect
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 
 	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
@@ -396,27 +397,25 @@ const mostAtOnce = 1000
 
 // raise makes an alert: the first of a cool-down, or one that has doubled.
 func (w *watch) raise(e *Engine, g *group, m *measured) {
-	again := g.alerted != 0 && e.newest-g.alerted < uint32(w.rule.Cooldown.Seconds())
-	doubled := uint8(0)
+	again, doubled := w.cools(e, g), doublings(m)
 	if again {
-		for n := m.n / max(m.threshold, 1); n >= 2 && doubled < 63; n /= 2 {
-			doubled++
-		}
 		if doubled <= g.doubled || w.rule.Correlation.Type == rule.Temporal || w.rule.Correlation.Type == rule.TemporalOrdered {
 			return
 		}
-		g.doubled = doubled
 		e.stats.Updates++
 	} else {
-		g.alerted, g.window, g.doubled = e.newest, e.newest/w.slot, 0
-		for n := m.n / max(m.threshold, 1); n >= 2 && g.doubled < 63; n /= 2 {
-			g.doubled++
-		}
+		g.alerted, g.window = e.newest, e.newest/w.slot
 		e.stats.Alerts++
 	}
+	g.doubled = doubled
 	if w.made++; w.made > mostAtOnce {
 		e.stats.Excess++
 		return
 	}
 	e.alerts = append(e.alerts, w.alert(e, g, m, again))
+}
+
+// doublings is how often the threshold can be doubled up to what was counted.
+func doublings(m *measured) uint8 {
+	return uint8(max(bits.Len64(m.n/max(m.threshold, 1)), 1) - 1)
 }
