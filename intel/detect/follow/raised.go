@@ -1,7 +1,6 @@
 package follow
 
 import (
-	"errors"
 	"sync"
 	"time"
 
@@ -28,8 +27,12 @@ type Raised struct {
 	send func([]detect.Alert) error
 	now  func() time.Time
 
+	// turn is of whoever sends and notes, which takes as long as the disk; mu is not held
+	// meanwhile, as the status needs it.
+	turn sync.Mutex
+	log  *sent.Log
+
 	mu    sync.Mutex
-	log   *sent.Log
 	rules map[string]*pace
 	stats RaisedStats
 }
@@ -84,7 +87,9 @@ func OpenRaised(f disk.FS, path string, now func() time.Time, send func([]detect
 	if err != nil {
 		return nil, err
 	}
-	return &Raised{send: send, now: now, log: log, rules: make(map[string]*pace)}, nil
+	r := &Raised{send: send, now: now, log: log, rules: make(map[string]*pace)}
+	r.stats.Damaged, r.stats.Forgotten = log.Damaged, log.Forgotten
+	return r, nil
 }
 
 // Raise sends those alerts that have not been sent, and notes them. After an error they are
@@ -93,31 +98,61 @@ func (r *Raised) Raise(alerts []detect.Alert) error {
 	if len(alerts) == 0 {
 		return nil
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var fresh []detect.Alert
-	var ids []uuid.UUID
-	var again, quarantined uint64
-	for _, a := range alerts {
-		switch {
-		case r.log.Has(a.ID):
-			again++
-		case !r.admits(a.Rule.Name):
-			quarantined++
-		default:
-			fresh = append(fresh, a)
-			ids = append(ids, a.ID)
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	fresh, more, noisy := r.choose(alerts)
+	if r.Noisy != nil {
+		for _, name := range noisy {
+			r.Noisy(name)
 		}
 	}
 	if len(fresh) > 0 {
 		if err := r.send(fresh); err != nil {
-			for _, a := range fresh {
-				r.rules[a.Rule.Name].n-- // it comes again
-			}
+			r.takeBack(fresh)
 			return err
 		}
 	}
-	r.stats.Sent += uint64(len(fresh))
+	r.count(fresh, more)
+	r.note(fresh)
+	return nil
+}
+
+// choose gives the alerts that are to be sent, how many are not, and the rules that are
+// quarantined from now on.
+func (r *Raised) choose(alerts []detect.Alert) (fresh []detect.Alert, more RaisedStats, noisy []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, a := range alerts {
+		if r.log.Has(a.ID) {
+			more.Again++
+			continue
+		}
+		admitted, now := r.admits(a.Rule.Name)
+		if now {
+			noisy = append(noisy, a.Rule.Name)
+		}
+		if !admitted {
+			more.Quarantined++
+			continue
+		}
+		fresh = append(fresh, a)
+	}
+	return fresh, more, noisy
+}
+
+// takeBack forgets that alerts were admitted: they come again.
+func (r *Raised) takeBack(alerts []detect.Alert) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, a := range alerts {
+		r.rules[a.Rule.Name].n--
+	}
+}
+
+// count counts alerts that were sent, and more that were not.
+func (r *Raised) count(fresh []detect.Alert, more RaisedStats) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	now := r.now()
 	for _, a := range fresh {
 		p := r.rules[a.Rule.Name]
@@ -125,19 +160,30 @@ func (r *Raised) Raise(alerts []detect.Alert) error {
 		p.sent[p.hour%int64(len(p.sent))]++
 		p.last = now
 	}
-	r.stats.Again += again
-	r.stats.Quarantined += quarantined
-	if len(fresh) == 0 {
-		return nil
-	}
-	if err := r.log.Note(ids, r.now()); err != nil {
-		r.stats.Errors++ // at worst they come again, with the same ids
-	}
-	return nil
+	r.stats.Sent += uint64(len(fresh))
+	r.stats.Again += more.Again
+	r.stats.Quarantined += more.Quarantined
 }
 
-// admits reports whether a rule may raise one more alert.
-func (r *Raised) admits(name string) bool {
+// note notes alerts as sent. At worst they come again, with the same ids.
+func (r *Raised) note(alerts []detect.Alert) {
+	if len(alerts) == 0 {
+		return
+	}
+	ids := make([]uuid.UUID, len(alerts))
+	for i := range alerts {
+		ids[i] = alerts[i].ID
+	}
+	if err := r.log.Note(ids, r.now()); err != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.stats.Errors++
+	}
+}
+
+// admits reports whether a rule may raise one more alert, and whether it is quarantined from now
+// on.
+func (r *Raised) admits(name string) (admitted, quarantined bool) {
 	p := r.rules[name]
 	if p == nil {
 		p = &pace{}
@@ -145,32 +191,25 @@ func (r *Raised) admits(name string) bool {
 	}
 	now := r.now()
 	if now.Before(p.quarantined) {
-		return false
+		return false, false
 	}
 	p.turn(now.Unix() / 3600)
 	if p.n++; p.n > MostAlerts {
 		p.quarantined = now.Add(time.Hour)
-		if r.Noisy != nil {
-			r.Noisy(name)
-		}
-		return false
+		return false, true
 	}
-	return true
+	return true, false
 }
 
 // Forget notes alerts as sent that are not to be sent at all: they are of a time before the
 // rules ran.
 func (r *Raised) Forget(alerts []detect.Alert) {
+	r.turn.Lock()
+	defer r.turn.Unlock()
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.stats.Old += uint64(len(alerts))
-	ids := make([]uuid.UUID, len(alerts))
-	for i := range alerts {
-		ids[i] = alerts[i].ID
-	}
-	if err := r.log.Note(ids, r.now()); err != nil {
-		r.stats.Errors++
-	}
+	r.mu.Unlock()
+	r.note(alerts)
 }
 
 // Rules gives the alerts of each rule that has raised any.
@@ -199,14 +238,12 @@ func (r *Raised) Rules() map[string]RuleAlerts {
 func (r *Raised) Stats() RaisedStats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.stats
-	s.Damaged, s.Forgotten = r.log.Damaged, r.log.Forgotten
-	return s
+	return r.stats
 }
 
 // Close closes the file.
 func (r *Raised) Close() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return errors.Join(r.log.Close())
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	return r.log.Close()
 }

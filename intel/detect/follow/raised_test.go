@@ -3,11 +3,13 @@ package follow
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/flowsnitch/flowsnitch/flow/disk"
 	"github.com/flowsnitch/flowsnitch/intel/detect"
 	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
 )
@@ -93,6 +95,44 @@ func TestCountersGoOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s := h.Stats().Engine; s.Observations != 10 || s.Alerts != 1 || s.Groups != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestSlowSinks: while sinks or the disk take their time with alerts, the status does not wait.
+func TestSlowSinks(t *testing.T) {
+	var r *Raised
+	look := func() {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			r.Stats()
+			r.Rules()
+		}()
+		select {
+		case <-done:
+		case <-time.After(10 * time.Second): // it hangs
+			t.Error("the status waits for whoever sends alerts")
+		}
+	}
+	r, err := OpenRaised(disk.OS{}, filepath.Join(t.TempDir(), "raised"), func() time.Time { return noon }, func([]detect.Alert) error {
+		look()
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	r.Noisy = func(string) { look() }
+	for n := range byte(MostAlerts + 1) {
+		if err := r.Raise([]detect.Alert{{ID: uuid.UUID{0: n}, Rule: &rule.Rule{Name: "loud"}}}); err != nil {
+			t.Fatal(err)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+	if s := r.Stats(); s.Sent != MostAlerts || s.Quarantined != 1 {
 		t.Errorf("%+v", s)
 	}
 }
