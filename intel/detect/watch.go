@@ -69,16 +69,7 @@ func newWatch(r *rule.Rule, before []*watch) *watch {
 	return w
 }
 
-var outside = fieldNamed("outside")
-
-func fieldNamed(name string) *rule.Field {
-	for _, f := range rule.Fields {
-		if f.Name == name {
-			return f
-		}
-	}
-	panic("detect: no field " + name)
-}
+var outside = rule.FieldNamed("outside", rule.Contacts)
 
 // takes counts an observation, if where holds for it.
 func (w *watch) takes(e *Engine, o *rule.Observation) {

@@ -121,7 +121,7 @@ var rules = []struct {
 	{"intel/detect/window", []string{"flow", "intel/detect/state"}},
 	{"intel/detect/follow", []string{"flow", "flow/disk", "flow/history/folder", "intel/detect", "intel/detect/contacts", "intel/detect/hits", "intel/detect/rule", "intel/detect/state", "intel/event", "intel/event/sent"}},
 	{"intel/detect/contacts", []string{"flow", "flow/history/file", "flow/history/folder", "flow/history/row", "intel/detect/rule", "intel/event", "intel/hunt"}},
-	{"intel/detect/tally", []string{"flow", "flow/history/folder", "intel/detect/contacts", "intel/detect/rule"}},
+	{"intel/detect/tally", []string{"flow", "flow/history/folder", "flow/history/row", "intel/detect/contacts", "intel/detect/rule"}},
 	{"intel/detect/hits", []string{"flow", "intel", "intel/detect/rule", "intel/detect/state", "intel/event"}},
 	{"intel/hunt", []string{"flow", "flow/fit", "flow/history/folder", "flow/history/row", "intel/hunt/question", "intel/event", "intel/event/jsonline"}},
 	{"intel/hunt/question", []string{"intel", "flow", "flow/span", "intel/feeds", "intel/feeds/document"}},

@@ -239,15 +239,10 @@ var (
 // words gives the numbers of the words of a field. What is not among them counts as unknown.
 func words[W ~string](field string) map[W]uint8 {
 	m := make(map[W]uint8)
-	for _, f := range rule.Fields {
-		if f.Name != field {
-			continue
-		}
-		for i, w := range f.Words {
-			m[W(w)] = uint8(i)
-			if w == "unknown" {
-				m[""] = uint8(i)
-			}
+	for i, w := range rule.FieldNamed(field, rule.Hits).Words {
+		m[W(w)] = uint8(i)
+		if w == "unknown" {
+			m[""] = uint8(i)
 		}
 	}
 	return m

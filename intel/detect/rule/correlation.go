@@ -61,7 +61,7 @@ func (r *Rule) groupBy(b *block) *Error {
 		if err != nil {
 			return err
 		}
-		f := field(s, r.Over)
+		f := FieldNamed(s, r.Over)
 		if f == nil || !f.Group {
 			return at(n, "group-by: %q is not valid over %s; use %s", show(s), r.Over, names(r.Over, func(f *Field) bool { return f.Group }))
 		}
@@ -140,7 +140,7 @@ func (r *Rule) conditions(b *block) *Error {
 			return err
 		}
 		if name != "" {
-			if c.Condition.Field = field(name, r.Over); c.Condition.Field == nil {
+			if c.Condition.Field = FieldNamed(name, r.Over); c.Condition.Field == nil {
 				return at(v, "condition: field %q is not known over %s; use %s", show(name), r.Over, names(r.Over, r.countable))
 			}
 		}

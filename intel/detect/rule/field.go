@@ -133,8 +133,8 @@ func (f *Field) most() uint64 {
 	return math.MaxUint64
 }
 
-// field finds a field by its name.
-func field(name string, over Over) *Field {
+// FieldNamed gives the field of a name that rules over something have; nil = there is none.
+func FieldNamed(name string, over Over) *Field {
 	for _, f := range Fields {
 		if f.Name == name && f.Has(over) {
 			return f

@@ -11,6 +11,7 @@ import (
 
 	"github.com/flowsnitch/flowsnitch/flow"
 	"github.com/flowsnitch/flowsnitch/flow/history/folder"
+	"github.com/flowsnitch/flowsnitch/flow/history/row"
 	"github.com/flowsnitch/flowsnitch/intel/detect/contacts"
 	"github.com/flowsnitch/flowsnitch/intel/detect/rule"
 )
@@ -111,8 +112,7 @@ func (c *counter) Text(string) uint32 { return 0 }
 
 // Wants is what is counted.
 func (c *counter) Wants(o *rule.Observation) bool {
-	const inbound = 1
-	if o.Protocol != c.q.Protocol || o.ServicePort != c.q.Port || o.Direction != inbound {
+	if o.Protocol != c.q.Protocol || o.ServicePort != c.q.Port || o.Direction != row.Inbound {
 		return false
 	}
 	return o.Inside == c.q.Inside || o.Inside == (flow.Addr6{})
